@@ -1,0 +1,52 @@
+// Package balance has ready-made pickers for what a Selector has to place: a
+// request without a session, a new session, and one whose home is gone.
+//
+//	RoundRobin   each in turn: the same number of picks for every target
+//	FillFirst    the first: your order is the priority
+//	Random       any: even in the long run, and nothing to share between goroutines
+//	Weighted     in proportion to a weight: targets of different size or quota
+//	PowerOfTwo   the less loaded of two: when the load you see lags behind
+//	Least        the least loaded of all: when the load you see is up to date
+//	Rendezvous   by hash: processes that share nothing place a key alike
+//
+// Sessions differ in work by orders of magnitude, so equal numbers of them
+// are not equal work. Where that matters take PowerOfTwo or Least, with a load
+// that remembers the work of the last minutes: the number of requests in
+// flight is 0 or 1 most of the time and says little.
+//
+// # What they have in common
+//
+// Every picker here answers with one of the candidates, or with
+// [affinity.ErrNoCandidates] if there are none; that is its only error. All
+// are safe for concurrent use, take no lock and do not allocate. They look at
+// the candidates of this one call and remember none of them, so targets may
+// come and go. The request may be nil.
+//
+// The functions that you hand to a constructor are called by Pick, on its
+// goroutine, by many goroutines at once. They should be quick. A nil function
+// is a programming error: the constructor panics.
+//
+// # Writing your own
+//
+// Any function of the right shape is a picker by way of
+// [affinity.PickerFunc], and pickers combine. This one leaves the region only
+// if it must:
+//
+//	next := balance.RoundRobin[*Account]()
+//	nearby := func(ctx context.Context, req *extract.Request, candidates []*Account) (*Account, error) {
+//		var near []*Account
+//		for _, a := range candidates {
+//			if a.Region == region {
+//				near = append(near, a)
+//			}
+//		}
+//		if len(near) == 0 {
+//			near = candidates
+//		}
+//		return next.Pick(ctx, req, near)
+//	}
+//	sel, err := affinity.New(affinity.Config[*Account]{
+//		ID:       func(a *Account) string { return a.Name },
+//		Fallback: affinity.PickerFunc[*Account](nearby),
+//	})
+package balance

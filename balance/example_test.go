@@ -1,0 +1,130 @@
+package balance_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/go-affinity/affinity"
+	"github.com/go-affinity/affinity/balance"
+	"github.com/go-affinity/affinity/extract"
+)
+
+func ExampleRoundRobin() {
+	p := balance.RoundRobin[string]()
+	for range 4 {
+		account, _ := p.Pick(context.Background(), nil, []string{"a", "b", "c"})
+		fmt.Println(account)
+	}
+	// Output:
+	// a
+	// b
+	// c
+	// a
+}
+
+func ExampleFillFirst() {
+	p := balance.FillFirst[string]()
+	account, _ := p.Pick(context.Background(), nil, []string{"flat-rate", "pay-as-you-go"})
+	fmt.Println(account)
+
+	// The caller has found the first one to be exhausted.
+	account, _ = p.Pick(context.Background(), nil, []string{"pay-as-you-go"})
+	fmt.Println(account)
+	// Output:
+	// flat-rate
+	// pay-as-you-go
+}
+
+func ExampleRandom() {
+	p := balance.Random[string]()
+	picked := map[string]bool{}
+	for range 1000 {
+		account, _ := p.Pick(context.Background(), nil, []string{"a", "b", "c"})
+		picked[account] = true
+	}
+	fmt.Println(picked)
+	// Output: map[a:true b:true c:true]
+}
+
+func ExampleWeighted() {
+	seats := map[string]float64{"team": 3, "personal": 1}
+	p := balance.Weighted(func(account string) float64 { return seats[account] })
+	for range 8 {
+		account, _ := p.Pick(context.Background(), nil, []string{"team", "personal"})
+		fmt.Println(account)
+	}
+	// Output:
+	// team
+	// team
+	// personal
+	// team
+	// team
+	// team
+	// team
+	// personal
+}
+
+func ExamplePowerOfTwo() {
+	// Tokens of work lately, as the caller counts them.
+	work := map[string]float64{"a": 80_000, "b": 15_000}
+	p := balance.PowerOfTwo(func(account string) float64 { return work[account] })
+	account, _ := p.Pick(context.Background(), nil, []string{"a", "b"})
+	fmt.Println(account)
+	// Output: b
+}
+
+func ExampleLeast() {
+	work := map[string]float64{"a": 80_000, "b": 15_000, "c": 60_000}
+	p := balance.Least(func(account string) float64 { return work[account] })
+	account, _ := p.Pick(context.Background(), nil, []string{"a", "b", "c"})
+	fmt.Println(account)
+	// Output: b
+}
+
+func ExampleRendezvous() {
+	p := balance.Rendezvous(
+		func(replica string) string { return replica },
+		func(req *extract.Request) string { return req.Header.Get("X-User") },
+	)
+	req := &extract.Request{Header: map[string][]string{"X-User": {"ada"}}}
+	for _, candidates := range [][]string{
+		{"vllm-0", "vllm-1", "vllm-2"},
+		{"vllm-2", "vllm-1", "vllm-0"}, // as another gateway lists them
+		{"vllm-1", "vllm-2"}, // the one is gone
+	} {
+		replica, _ := p.Pick(context.Background(), req, candidates)
+		fmt.Println(replica)
+	}
+	// Output:
+	// vllm-0
+	// vllm-0
+	// vllm-1
+}
+
+// A picker of one's own that leaves the region only if it must.
+func Example() {
+	next := balance.RoundRobin[string]()
+	nearby := func(ctx context.Context, req *extract.Request, candidates []string) (string, error) {
+		var near []string
+		for _, c := range candidates {
+			if strings.HasPrefix(c, "eu-") {
+				near = append(near, c)
+			}
+		}
+		if len(near) == 0 {
+			near = candidates
+		}
+		return next.Pick(ctx, req, near)
+	}
+
+	var p affinity.Picker[string] = affinity.PickerFunc[string](nearby)
+	for _, candidates := range [][]string{{"us-1", "eu-1", "eu-2"}, {"us-1", "eu-1", "eu-2"}, {"us-1"}} {
+		account, _ := p.Pick(context.Background(), nil, candidates)
+		fmt.Println(account)
+	}
+	// Output:
+	// eu-1
+	// eu-2
+	// us-1
+}

@@ -1,0 +1,38 @@
+package balance
+
+import (
+	"math/rand/v2"
+
+	"github.com/go-affinity/affinity"
+	"github.com/go-affinity/affinity/extract"
+)
+
+// Least returns a picker that takes the candidate with the least load. Among
+// several with the same least load, each has the same probability.
+//
+// The function load is called once for each candidate and should know of the
+// pick before, or many requests that arrive together all go to one target. If
+// it learns late, take [PowerOfTwo].
+//
+// Load may be measured in anything, and may be negative; NaN counts as +Inf.
+func Least[T any](load func(target T) float64) affinity.Picker[T] {
+	if load == nil {
+		panic("balance: Least needs a load function")
+	}
+	return policy[T](func(_ *extract.Request, candidates []T) int {
+		pick, least, ties := 0, known(load(candidates[0])), 1
+		for i, c := range candidates[1:] {
+			switch l := known(load(c)); {
+			case l < least:
+				pick, least, ties = i+1, l, 1
+			case l == least:
+				// The k-th of the tied ones replaces the pick with
+				// probability 1/k, which leaves each with the same.
+				if ties++; rand.IntN(ties) == 0 {
+					pick = i + 1
+				}
+			}
+		}
+		return pick
+	})
+}

@@ -1,0 +1,30 @@
+package balance
+
+import (
+	"sync/atomic"
+
+	"github.com/go-affinity/affinity"
+	"github.com/go-affinity/affinity/extract"
+)
+
+// RoundRobin returns a picker that takes the candidates in turn, beginning
+// with the first. Of n candidates, n picks in a row take each exactly once,
+// whichever goroutines they come from.
+//
+// Lists of different length have turns of their own. So a retry with one
+// candidate fewer, however regularly it happens, takes nobody's turn in the
+// full list, and the candidates that remain share the retries evenly.
+//
+// Lists of equal length share a turn, even if they hold different targets. If
+// such lists arrive in a fixed rhythm, say those of two models alternately,
+// each of them may see every other turn only: give each pool a picker of its
+// own.
+func RoundRobin[T any]() affinity.Picker[T] {
+	// By the length of the list. Lengths that are equal modulo 64 meet in one
+	// turn, where a few skipped targets among so many do not matter.
+	var turns [64]atomic.Uint64
+	return policy[T](func(_ *extract.Request, candidates []T) int {
+		turn := turns[len(candidates)%len(turns)].Add(1) - 1
+		return int(turn % uint64(len(candidates)))
+	})
+}

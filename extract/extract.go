@@ -1,0 +1,66 @@
+package extract
+
+// A Session is a conversation as an [Extractor] names it.
+//
+// Within one [Request.Scope], two requests belong to one session if Source and
+// ID are equal. IDs are the client's own words or digests of them: treat them
+// as secrets. A Selector keeps keyed hashes of them only.
+type Session struct {
+	// Source says where the ID comes from, such as "x-session-id" or "trail".
+	// It is part of the session's identity, so equal IDs of different
+	// sources never meet, and it is safe to log.
+	Source string
+
+	// ID names the conversation.
+	ID string
+
+	// Continues lists IDs under which earlier requests of this very
+	// conversation may be known, the best first. A session without a binding
+	// takes over the first one found: its target and its identity.
+	Continues []string
+
+	// Near lists IDs of conversations whose target is a good place for this
+	// one to start at, the best first: a parent, a trunk. Only the target is
+	// taken over.
+	Near []string
+
+	// Aliases are further IDs to store the binding under, for later requests
+	// to find by their Continues and Near.
+	Aliases []string
+}
+
+// An Extractor finds out which session a request belongs to.
+//
+// Rules for implementers:
+//   - Extract is called by many goroutines at once.
+//   - The second result is false if the request does not name a session in
+//     the way that this Extractor knows. A broken or unusable name counts as
+//     none: the next Extractor of the chain is asked.
+//   - Session.ID and Session.Source may be substrings of the request.
+//   - Do not change the request, nor keep it.
+type Extractor interface {
+	Extract(r *Request) (Session, bool)
+}
+
+// ExtractorFunc is an adapter to allow the use of ordinary functions as
+// extractors.
+type ExtractorFunc func(r *Request) (Session, bool)
+
+// Extract calls f(r).
+func (f ExtractorFunc) Extract(r *Request) (Session, bool) { return f(r) }
+
+// A Chain asks extractors in order; the first that finds a session decides.
+// It is an Extractor itself, so chains nest. Being a slice, it can be built,
+// cut and rearranged with package slices before it is in use. The empty Chain
+// finds nothing.
+type Chain []Extractor
+
+// Extract returns the first session that an extractor of c finds.
+func (c Chain) Extract(r *Request) (Session, bool) {
+	for _, e := range c {
+		if s, ok := e.Extract(r); ok {
+			return s, true
+		}
+	}
+	return Session{}, false
+}

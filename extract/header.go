@@ -1,0 +1,182 @@
+package extract
+
+import (
+	"net/http"
+	"net/textproto"
+	"strings"
+)
+
+// Header returns an Extractor of the session ids in the HTTP headers of the
+// given names, asked in that order. The Source of a session is the name of the
+// header in lower case, with hyphens for underscores.
+//
+// Names are matched without regard to case, also in a map that was not filled
+// in by net/http. A header that comes with several different values names
+// nothing, and neither does one whose value is not an [ID].
+func Header(names ...string) Extractor {
+	return newHeaders(names, false)
+}
+
+// Headers returns an Extractor of the session headers of known clients and
+// gateways: those of the table in the package documentation, in its order, and
+// after them any other header of the form X-...-Session-Id that is not known
+// to be something else.
+func Headers() Extractor { return knownHeaders }
+
+var knownHeaders = newHeaders([]string{
+	"X-Session-Id",
+
+	"X-Opencode-Session",
+	"X-Grok-Conv-Id",
+	"X-Grok-Session-Id",
+	"X-Amp-Thread-Id",
+	"X-Litellm-Session-Id",
+	"X-Openwebui-Chat-Id",
+	"X-Roo-Task-Id",
+	"X-Task-Id",
+	"X-Kilocode-Taskid",
+	"X-Client-Session-Id",
+	"X-Zcode-Session-Id",
+	"X-Acp-Session",
+	"X-Coder-Chat-Id",
+	"X-Http-Session-Id",
+	"X-Openclaw-Session-Key",
+	"Agent-Session-Id",
+	"X-Bf-Session-Id",
+	"X-Dynamo-Session-Id",
+	"Helicone-Session-Id",
+
+	"X-Session-Affinity",
+	"Session-Id",
+	"Session_id",
+	"X-Conversation-Id",
+	"Conversation-Id",
+	"Conversation_id",
+	"X-Affinity",
+	"Thread-Id",
+}, true)
+
+// notSessions are headers of the form X-...-Session-Id that name something
+// else: another session, or a machine.
+var notSessions = map[string]bool{
+	"x-parent-session-id":        true,
+	"x-dynamo-parent-session-id": true,
+	"x-claude-remote-session-id": true,
+	"x-mcp-session-id":           true,
+	"x-vscode-session-id":        true,
+}
+
+// headers is the Extractor behind Header and Headers.
+type headers struct {
+	names  []headerName
+	vendor bool // take any X-...-Session-Id
+}
+
+type headerName struct{ canonical, source string }
+
+func newHeaders(names []string, vendor bool) *headers {
+	hs := &headers{vendor: vendor}
+	for _, n := range names {
+		hs.names = append(hs.names, headerName{
+			canonical: textproto.CanonicalMIMEHeaderKey(n),
+			source:    strings.ReplaceAll(strings.ToLower(n), "_", "-"),
+		})
+	}
+	return hs
+}
+
+// Extract implements Extractor.
+func (hs *headers) Extract(r *Request) (Session, bool) {
+	if len(r.Header) == 0 {
+		return Session{}, false
+	}
+	for i := range hs.names {
+		if id, ok := single(r.Header[hs.names[i].canonical]); ok {
+			return Session{Source: hs.names[i].source, ID: id}, true
+		}
+	}
+	return hs.scan(r.Header)
+}
+
+// scan looks at every header, for names in a form that a look-up cannot find.
+// A map has no order, so the best of all is taken: first the listed names in
+// their order, then the others by the alphabet.
+func (hs *headers) scan(h http.Header) (found Session, ok bool) {
+	best := len(hs.names)
+	for key, values := range h {
+		rank, source := hs.rank(key)
+		if rank > best || source == "" || ok && rank == best && source >= found.Source {
+			continue
+		}
+		if id, valid := single(values); valid {
+			found, best, ok = Session{Source: source, ID: id}, rank, true
+		}
+	}
+	return found, ok
+}
+
+// rank returns the place of a header in the list and its source. Those that
+// the look-up has dealt with have none.
+func (hs *headers) rank(key string) (int, string) {
+	if !canonical(key) {
+		for i, n := range hs.names {
+			if len(key) == len(n.canonical) && strings.EqualFold(key, n.canonical) {
+				return i, n.source
+			}
+		}
+	}
+	if hs.vendor && vendorSession(key) {
+		if source := strings.ToLower(key); !notSessions[source] {
+			return len(hs.names), source
+		}
+	}
+	return 0, ""
+}
+
+// vendorSession reports whether a header has the form X-...-Session-Id.
+func vendorSession(key string) bool {
+	const prefix, suffix = "x-", "-session-id"
+	return len(key) > len(prefix)+len(suffix) &&
+		strings.EqualFold(key[:len(prefix)], prefix) &&
+		strings.EqualFold(key[len(key)-len(suffix):], suffix) &&
+		!strings.Contains(strings.ToLower(key), "parent-session")
+}
+
+// canonical reports whether key is as net/http would have it.
+func canonical(key string) bool {
+	upper := true
+	for i := range len(key) {
+		c := key[i]
+		if upper && 'a' <= c && c <= 'z' || !upper && 'A' <= c && c <= 'Z' {
+			return false
+		}
+		upper = c == '-'
+	}
+	return true
+}
+
+// single returns the one id that all values agree on.
+func single(values []string) (string, bool) {
+	if len(values) == 0 {
+		return "", false
+	}
+	for _, v := range values[1:] {
+		if v != values[0] {
+			return "", false
+		}
+	}
+	return ID(values[0])
+}
+
+// Metadata returns an Extractor of the session id under the given key of
+// Request.Metadata. Its Source is "metadata:" and the key.
+func Metadata(key string) Extractor {
+	source := "metadata:" + key
+	return ExtractorFunc(func(r *Request) (Session, bool) {
+		id, ok := ID(r.Metadata[key])
+		if !ok {
+			return Session{}, false
+		}
+		return Session{Source: source, ID: id}, true
+	})
+}

@@ -1,0 +1,314 @@
+package extract
+
+import "github.com/go-affinity/affinity/internal/jsonscan"
+
+// A field is a member of the body that the built-in extractors ask for. Those
+// of one inner object stand together, so that they can be cleared together.
+type field uint8
+
+const (
+	noField field = iota
+
+	conversationIDField
+	conversationIDCamelField
+	conversationField
+	sessionIDField
+	sessionIDCamelField
+	litellmSessionIDField
+	promptCacheKeyField
+	previousResponseIDField
+	previousInteractionIDField
+	messagesField
+	contentsField
+	inputField
+	promptField
+	systemField
+	systemInstructionField
+	instructionsField
+	contextField
+
+	metadataUserIDField
+	metadataSessionIDField
+	metadataSessionIDCamelField
+	metadataConversationIDField
+	metadataCursorConversationIDField
+	afterMetadata
+
+	clientMetadataSessionIDField
+	afterClientMetadata
+
+	unboundMetadataTaskIDField
+	afterUnboundMetadata
+
+	conversationInnerIDField
+	afterConversation
+
+	threadTypeField
+	afterThread
+
+	requestSessionIDField
+	requestSessionIDCamelField
+	requestContentsField
+	requestSystemInstructionField
+	afterRequest
+
+	numFields
+)
+
+// An object is one whose members are looked at.
+type object uint8
+
+const (
+	noObject object = iota
+	rootObject
+	metadataObject
+	clientMetadataObject
+	unboundMetadataObject
+	conversationObject
+	threadObject
+	requestObject
+)
+
+// fields returns the range of fields that an inner object has.
+func (o object) fields() (from, to field) {
+	switch o {
+	case metadataObject:
+		return metadataUserIDField, afterMetadata
+	case clientMetadataObject:
+		return clientMetadataSessionIDField, afterClientMetadata
+	case unboundMetadataObject:
+		return unboundMetadataTaskIDField, afterUnboundMetadata
+	case conversationObject:
+		return conversationInnerIDField, afterConversation
+	case threadObject:
+		return threadTypeField, afterThread
+	case requestObject:
+		return requestSessionIDField, afterRequest
+	}
+	return noField, noField
+}
+
+// known returns what a member of an object is: a field, an object with fields,
+// or both.
+func (o object) known(name []byte) (field, object) {
+	switch o {
+	case rootObject:
+		switch string(name) {
+		case "conversation_id":
+			return conversationIDField, noObject
+		case "conversationId":
+			return conversationIDCamelField, noObject
+		case "conversation":
+			return conversationField, conversationObject
+		case "session_id":
+			return sessionIDField, noObject
+		case "sessionId":
+			return sessionIDCamelField, noObject
+		case "litellm_session_id":
+			return litellmSessionIDField, noObject
+		case "prompt_cache_key":
+			return promptCacheKeyField, noObject
+		case "previous_response_id":
+			return previousResponseIDField, noObject
+		case "previous_interaction_id":
+			return previousInteractionIDField, noObject
+		case "messages":
+			return messagesField, noObject
+		case "contents":
+			return contentsField, noObject
+		case "input":
+			return inputField, noObject
+		case "prompt":
+			return promptField, noObject
+		case "system":
+			return systemField, noObject
+		case "systemInstruction", "system_instruction":
+			return systemInstructionField, noObject
+		case "instructions":
+			return instructionsField, noObject
+		case "context":
+			return contextField, noObject
+		case "metadata":
+			return noField, metadataObject
+		case "client_metadata":
+			return noField, clientMetadataObject
+		case "unbound_metadata":
+			return noField, unboundMetadataObject
+		case "thread":
+			return noField, threadObject
+		case "request":
+			return noField, requestObject
+		}
+	case metadataObject:
+		switch string(name) {
+		case "user_id":
+			return metadataUserIDField, noObject
+		case "session_id":
+			return metadataSessionIDField, noObject
+		case "sessionId":
+			return metadataSessionIDCamelField, noObject
+		case "conversation_id":
+			return metadataConversationIDField, noObject
+		case "cursorConversationId":
+			return metadataCursorConversationIDField, noObject
+		}
+	case clientMetadataObject:
+		if string(name) == "session_id" {
+			return clientMetadataSessionIDField, noObject
+		}
+	case unboundMetadataObject:
+		if string(name) == "taskId" {
+			return unboundMetadataTaskIDField, noObject
+		}
+	case conversationObject:
+		if string(name) == "id" {
+			return conversationInnerIDField, noObject
+		}
+	case threadObject:
+		if string(name) == "type" {
+			return threadTypeField, noObject
+		}
+	case requestObject:
+		switch string(name) {
+		case "session_id":
+			return requestSessionIDField, noObject
+		case "sessionId":
+			return requestSessionIDCamelField, noObject
+		case "contents":
+			return requestContentsField, noObject
+		case "systemInstruction", "system_instruction":
+			return requestSystemInstructionField, noObject
+		}
+	}
+	return noField, noObject
+}
+
+// An index says where in a body the members are that extractors ask for. It is
+// made in one walk. Of several members of one name the last counts, as it does
+// for the parsers of most upstreams.
+type index struct {
+	ok     bool // the body is one JSON object
+	fields [numFields][]byte
+
+	// others are the members of the body by name, for extractors with paths
+	// of their own. There are none if the body has more than maxOthers, which
+	// no real one has: then it is walked again for each such path.
+	others []member
+	many   bool
+}
+
+type member struct{ name, value []byte }
+
+const maxOthers = 64
+
+// read returns the index of the body, which the first caller makes.
+func (r *Request) read() *index {
+	if x := r.index.Load(); x != nil {
+		return x
+	}
+	r.index.CompareAndSwap(nil, newIndex(r.Body))
+	return r.index.Load()
+}
+
+// get returns the text of a member, or nil if there is none.
+func (r *Request) get(f field) []byte {
+	if len(r.Body) == 0 {
+		return nil
+	}
+	return r.read().fields[f]
+}
+
+func newIndex(body []byte) *index {
+	x := &index{others: make([]member, 0, 16)}
+	c := jsonscan.New(body)
+	if !c.Object() {
+		return new(index)
+	}
+	x.members(&c, rootObject, body)
+	if !c.End() {
+		return new(index)
+	}
+	x.ok = true
+	return x
+}
+
+// members reads the members of the object that c has entered.
+func (x *index) members(c *jsonscan.Cursor, in object, body []byte) {
+	for {
+		name, ok := c.Key()
+		if !ok {
+			return
+		}
+		start := c.Pos()
+		f, inner := in.known(name)
+		if inner != noObject {
+			from, to := inner.fields()
+			clear(x.fields[from:to])
+		}
+		if inner != noObject && c.Object() {
+			x.members(c, inner, body)
+		} else {
+			c.Skip()
+		}
+		if !c.OK() {
+			return
+		}
+		value := body[start:c.Pos()]
+		if f != noField {
+			x.fields[f] = value
+		}
+		if in == rootObject && !x.many {
+			x.other(name, value)
+		}
+	}
+}
+
+func (x *index) other(name, value []byte) {
+	for i := range x.others {
+		if string(x.others[i].name) == string(name) {
+			x.others[i].value = value
+			return
+		}
+	}
+	if len(x.others) == maxOthers {
+		x.others, x.many = nil, true
+		return
+	}
+	x.others = append(x.others, member{name, value})
+}
+
+// member returns the text of the top-level member of that name, or nil.
+func (r *Request) member(name string) []byte {
+	x := r.read()
+	if !x.ok {
+		return nil
+	}
+	if x.many {
+		return lastMember(r.Body, name)
+	}
+	for _, m := range x.others {
+		if string(m.name) == name {
+			return m.value
+		}
+	}
+	return nil
+}
+
+// lastMember returns the text of the last member of that name in object, which
+// is well-formed, or nil.
+func lastMember(object []byte, name string) (value []byte) {
+	c := jsonscan.New(object)
+	if !c.Object() {
+		return nil
+	}
+	for {
+		key, ok := c.Key()
+		if !ok {
+			return value
+		}
+		found := string(key) == name
+		if raw := c.Skip(); found {
+			value = raw
+		}
+	}
+}

@@ -1,0 +1,23 @@
+package extract
+
+// Default returns the chain for a gateway that serves all kinds of clients:
+//
+//	Chain{ClaudeCode(), Headers(), BodyIDs(), UserID(), Trail()}
+//
+// Whoever says which conversation it is goes before what says which user, and
+// both before what has to be worked out from the messages. The slice is the
+// caller's, to change before use.
+func Default() Chain {
+	return Chain{ClaudeCode(), Headers(), BodyIDs(), UserID(), Trail()}
+}
+
+// Classic returns the five classic steps in their classic order, for those who
+// migrate from gateways that have them:
+//
+//	Chain{ClaudeUserID(), Header("X-Session-ID"), UserID(), Body("conversation_id"), Trail()}
+//
+// It sends all conversations of a user_id to one target, even where each has a
+// conversation_id. The slice is the caller's, to change before use.
+func Classic() Chain {
+	return Chain{ClaudeUserID(), Header("X-Session-ID"), UserID(), Body("conversation_id"), Trail()}
+}

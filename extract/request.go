@@ -1,0 +1,122 @@
+package extract
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+)
+
+// DefaultBodyLimit is how much of a body [FromHTTP] reads unless it is told.
+const DefaultBodyLimit = 32 << 20
+
+// A Request is what extractors look at. Fill in what there is, or use
+// [FromHTTP]; the zero Request names no session.
+//
+// Extractors may be run on one Request by several goroutines at once. Header,
+// Body and Metadata must not change from the first such run on: the Body is
+// read when an extractor first asks for it, and what was found is kept for all
+// others. Do not copy a Request; pass its address.
+type Request struct {
+	// Header holds the HTTP headers. Names are matched without regard to
+	// case, so a map that was not filled in by net/http will do.
+	Header http.Header
+
+	// Body is the JSON text of the request, decompressed. A Body that is not
+	// one JSON object is as if there were none.
+	Body []byte
+
+	// Scope is what session ids are unique within: a tenant, or a tenant and
+	// a provider. Requests of different scopes never belong to one session.
+	// It is the caller's to choose, from what it has authenticated, and to
+	// keep in one form: "gpt-5" and "openai/gpt-5" are two scopes. The more
+	// goes into the scope, the more a conversation is split: think twice
+	// before adding the model, since agents use several in one session.
+	Scope string
+
+	// Metadata is what the caller knows from elsewhere, such as gRPC
+	// metadata, the handshake of a WebSocket, or a message queue. See the
+	// function [Metadata].
+	Metadata map[string]string
+
+	index atomic.Pointer[index]
+}
+
+// FromHTTP returns the Request for r with its headers and, of a body of up to
+// limit bytes, its body. A limit of 0 or less means DefaultBodyLimit.
+//
+// It reads the body and puts a reader in its place that starts over, so a
+// proxy can send r on as it came; r.GetBody is set as well if the body was
+// read whole. A gzip Content-Encoding is undone for the Request, not for the
+// proxy. A body that is larger than limit, before or after that, in another
+// encoding or damaged is left out of the Request: sessions are then known by
+// their headers alone. So is memory bounded, to twice the limit.
+//
+// The error is that of reading the body from the client. The Request is good
+// even then, without a body.
+func FromHTTP(r *http.Request, limit int64) (*Request, error) {
+	if limit <= 0 {
+		limit = DefaultBodyLimit
+	}
+	req := &Request{Header: r.Header}
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength > limit {
+		return req, nil
+	}
+	from := r.Body
+	data, err := readUpTo(from, limit, r.ContentLength)
+	switch {
+	case err != nil:
+		r.Body = replay{io.MultiReader(bytes.NewReader(data), failing{err}), from}
+		return req, fmt.Errorf("extract: reading the request's body: %w", err)
+	case int64(len(data)) > limit:
+		r.Body = replay{io.MultiReader(bytes.NewReader(data), from), from}
+		return req, nil
+	}
+	r.Body = replay{bytes.NewReader(data), from}
+	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
+	req.Body = decode(r.Header, data, limit)
+	return req, nil
+}
+
+// readUpTo reads r to its end, or one byte beyond limit. It does not trust the
+// announced size with more than a first guess.
+func readUpTo(r io.Reader, limit, size int64) ([]byte, error) {
+	var buf bytes.Buffer
+	buf.Grow(int(min(max(size, 0), limit, 1<<20)) + bytes.MinRead)
+	_, err := buf.ReadFrom(io.LimitReader(r, limit+1))
+	return buf.Bytes(), err
+}
+
+// decode undoes the content encoding of a body, or returns nil if it cannot.
+func decode(h http.Header, data []byte, limit int64) []byte {
+	switch strings.ToLower(strings.TrimSpace(strings.Join(h["Content-Encoding"], ","))) {
+	case "", "identity":
+		return data
+	case "gzip", "x-gzip":
+		z, err := gzip.NewReader(bytes.NewReader(data))
+		if err != nil {
+			return nil
+		}
+		text, err := readUpTo(z, limit, 4*int64(len(data)))
+		if err != nil || int64(len(text)) > limit {
+			return nil
+		}
+		return text
+	}
+	return nil
+}
+
+// replay reads what was read before, and closes where it came from.
+type replay struct {
+	io.Reader
+	from io.Closer
+}
+
+func (r replay) Close() error { return r.from.Close() }
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }

@@ -1,0 +1,537 @@
+package extract
+
+import (
+	"bytes"
+	"encoding/binary"
+	"unsafe"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/go-affinity/affinity/internal/jsonscan"
+)
+
+// Trail returns an Extractor that recognises a conversation by its messages,
+// for clients that send no id. Its Source is "trail".
+//
+// The trail of a request is the chain of digests k1, k2, ..., kn over its
+// system prompt and then the texts that people wrote, each digest over all
+// that came before. The session's ID is kn. It continues the longest of k1 to
+// kn-1 that an earlier request ended at: so a turn leads back to the turn
+// before it, a fork or a rollback to the trunk, and two conversations part at
+// the first word that differs. Nothing that models, tools and clients add has
+// a part in it:
+//
+//   - answers, thinking, tool calls and their results are left out, and so are
+//     ids, cache_control and the list of tools;
+//   - "x" and [{"type":"text","text":"x"}] are the same, and so is every way to
+//     escape, indent and order JSON;
+//   - the x-anthropic-billing-header line is not part of the system prompt;
+//   - <system-reminder> blocks, <environment_context> and the like are nobody's
+//     words where a person's remain: those before the first answer go with the
+//     system prompt, later ones are left out.
+//
+// Some clients change what surrounds the words between two turns: the system
+// prompt names another model or date, a reminder moves. A turn whose own trail
+// leads nowhere therefore also continues a request with the same texts in the
+// same place (the directories that the system prompt or the injected blocks
+// name), or under the same system prompt, and starts at the target of one with
+// the same texts alone, as side calls of an agent have. All that only where an
+// answer in the messages shows that there was an earlier request.
+//
+// It reads OpenAI chat, Responses and legacy completions, Anthropic Messages,
+// Gemini and its Code Assist envelope, Bedrock Converse, Ollama and Cohere v2,
+// by the members that a body has, whatever its path. A body that is the
+// continuation of something on the server (previous_response_id and the like)
+// does not show its conversation: it has no trail, nor does one in which
+// nobody wrote anything.
+//
+// Two conversations that begin alike, to the letter, are one until they part.
+func Trail() Extractor {
+	return ExtractorFunc(func(r *Request) (Session, bool) {
+		if len(r.Body) == 0 {
+			return Session{}, false
+		}
+		x := r.read()
+		if !x.ok || x.delta() {
+			return Session{}, false
+		}
+		var t trail
+		t.read(x)
+		return t.session()
+	})
+}
+
+// delta reports whether the body holds only what is new in a conversation that
+// the server keeps.
+func (x *index) delta() bool {
+	if kind, _ := text(x.fields[threadTypeField]); kind == "continue" {
+		return true
+	}
+	for _, f := range []field{previousResponseIDField, previousInteractionIDField, conversationField, contextField} {
+		if raw := x.fields[f]; len(raw) > 0 && string(raw) != "null" && string(raw) != `""` && string(raw) != "[]" {
+			return true
+		}
+	}
+	return false
+}
+
+// A sum is a running digest over a sequence of digests.
+type sum [2]uint64
+
+// Each kind of digest has a salt, so that one is never taken for another.
+const (
+	textSalt = iota + 1
+	binarySalt
+	pathSalt
+	arraySalt
+	objectSalt
+	endSalt
+	placeSalt
+	systemSalt
+	keySalt
+)
+
+// add returns the digest over s and then h.
+func (s sum) add(salt, h uint64) sum {
+	var b [40]byte
+	binary.LittleEndian.PutUint64(b[0:], s[0])
+	binary.LittleEndian.PutUint64(b[8:], s[1])
+	binary.LittleEndian.PutUint64(b[16:], salt)
+	binary.LittleEndian.PutUint64(b[24:], h)
+	lo := xxhash.Sum64(b[:])
+	b[32] = 1
+	return sum{lo, xxhash.Sum64(b[:])}
+}
+
+// join returns the digest over two digests.
+func (s sum) join(salt uint64, o sum) sum { return s.add(salt, o[0]).add(salt, o[1]) }
+
+// A step is the trail as it was when a message ended.
+type step struct {
+	sum      sum
+	answered bool // a model spoke next
+}
+
+// How many steps back a session looks for what it continues. Its predecessor
+// is one step back, unless the client has cut away many messages at once.
+const (
+	maxSteps = 16 // messages
+	maxTexts = 16 // texts of the last message, for those who merge messages
+	maxNear  = 4
+)
+
+// trail works out the chain of digests of a request.
+type trail struct {
+	system   sum // system prompt
+	opening  sum // system messages before the first answer
+	injected sum // what clients injected before the first answer
+	places   [2]places
+	answered bool // a model has spoken
+
+	texts int // that people wrote
+	here  sum // the chain so far
+	steps ring[step]
+	parts ring[sum] // the chain within the message at hand
+
+	injections int // anywhere
+	all        sum // of them
+}
+
+// places are the directories that some text names.
+type places struct {
+	sum sum
+	n   int
+}
+
+const (
+	systemPlaces = iota
+	injectedPlaces
+)
+
+// ring keeps the last few values that were put in.
+type ring[E any] struct {
+	items [maxSteps]E
+	n     int
+}
+
+func (r *ring[E]) put(e E) {
+	r.items[r.n%len(r.items)] = e
+	r.n++
+}
+
+// back returns the i-th value from the end, which counts from 0, or nil.
+func (r *ring[E]) back(i int) *E {
+	if i >= r.n || i >= len(r.items) {
+		return nil
+	}
+	return &r.items[(r.n-1-i)%len(r.items)]
+}
+
+// read reads the conversation in the body, by the form that it has.
+func (t *trail) read(x *index) {
+	for _, f := range []field{systemField, systemInstructionField, instructionsField, requestSystemInstructionField} {
+		if raw := x.fields[f]; raw != nil {
+			c := jsonscan.New(raw)
+			t.content(&c, speakerSystem, &t.system)
+		}
+	}
+	for _, f := range []field{messagesField, contentsField, requestContentsField, inputField} {
+		if raw := x.fields[f]; raw != nil {
+			if t.messages(raw); t.texts+t.injections > 0 {
+				return
+			}
+		}
+	}
+	if raw := x.fields[promptField]; raw != nil {
+		t.prompt(raw)
+	}
+}
+
+// session returns the session that the trail leads to.
+func (t *trail) session() (Session, bool) {
+	if t.texts == 0 {
+		if t.injections == 0 {
+			return Session{}, false
+		}
+		t.here = t.all
+	}
+	system := t.system.join(endSalt, t.opening)
+	whole := system.join(endSalt, t.injected)
+
+	// What the request has in common with others of its conversation, beside
+	// the texts: everything, the place, or the system prompt.
+	place := t.places[injectedPlaces]
+	if place.n == 0 {
+		place = t.places[systemPlaces]
+	}
+	common := make([]sum, 0, 2)
+	if place.n > 0 {
+		common = append(common, place.sum.join(placeSalt, sum{}))
+	}
+	if t.injected != (sum{}) {
+		common = append(common, system.join(systemSalt, sum{}))
+	}
+
+	keys := make(keyBuffer, 0, 16*(1+3+maxSteps+maxTexts+3*maxNear))
+	s := Session{Source: "trail", ID: keys.add(whole, t.here)}
+	s.Aliases = make([]string, 0, 3)
+	for _, c := range common {
+		s.Aliases = append(s.Aliases, keys.add(c, t.here))
+	}
+	s.Aliases = append(s.Aliases, keys.add(sum{}, t.here))
+
+	s.Continues = make([]string, 0, maxSteps+maxTexts+2*maxNear)
+	for i := range maxTexts {
+		if part := t.parts.back(i); part != nil && *part != t.here {
+			s.Continues = append(s.Continues, keys.add(whole, *part))
+		}
+	}
+	for i := range maxSteps {
+		if st := t.steps.back(i); st != nil && st.sum != t.here {
+			s.Continues = append(s.Continues, keys.add(whole, st.sum))
+		}
+	}
+	for _, c := range common {
+		for i := range maxNear {
+			if st := t.steps.back(i); st != nil && st.answered {
+				s.Continues = append(s.Continues, keys.add(c, st.sum))
+			}
+		}
+	}
+	for i := range maxNear {
+		if st := t.steps.back(i); st != nil && st.answered {
+			s.Near = append(s.Near, keys.add(sum{}, st.sum))
+		}
+	}
+	return s, true
+}
+
+// keyBuffer holds ids one behind the other.
+type keyBuffer []byte
+
+// add returns the id of the texts here in a context.
+func (k *keyBuffer) add(context, here sum) string {
+	s := context.join(keySalt, here)
+	*k = binary.LittleEndian.AppendUint64(*k, s[0])
+	*k = binary.LittleEndian.AppendUint64(*k, s[1])
+	b := (*k)[len(*k)-16:]
+	return unsafe.String(&b[0], len(b)) // nobody writes there again
+}
+
+// A speaker is whose words a message holds.
+type speaker uint8
+
+const (
+	speakerTool speaker = iota // results, calls, reasoning: nobody's words
+	speakerSystem
+	speakerPerson
+	speakerModel
+)
+
+// role returns the speaker of a message. Gemini leaves out the role of a
+// person; an item of the Responses API without one is a call or a result
+// unless it has no type either.
+func (m *message) speaker() speaker {
+	switch string(m.role) {
+	case "user", "USER":
+		return speakerPerson
+	case "system", "developer", "SYSTEM":
+		return speakerSystem
+	case "assistant", "model", "CHATBOT":
+		return speakerModel
+	case "":
+		switch string(m.kind) {
+		case "", "message", "text", "input_text", "input_image", "input_file", "user_input":
+			return speakerPerson
+		case "function_call", "reasoning", "custom_tool_call", "local_shell_call", "model_output":
+			return speakerModel
+		}
+	}
+	return speakerTool
+}
+
+// message is what matters of a message: the values of its members.
+type message struct {
+	role, kind []byte // as between their quotes
+	content    []byte // content or parts
+	images     []byte
+}
+
+// messages reads the messages in raw: an array of them, a single one, or a
+// string.
+func (t *trail) messages(raw []byte) {
+	c := jsonscan.New(raw)
+	if !c.Array() {
+		t.message(&c)
+		return
+	}
+	for c.Element() {
+		t.message(&c)
+	}
+}
+
+// message reads the next message.
+func (t *trail) message(c *jsonscan.Cursor) {
+	t.parts.n = 0
+	if c.Kind() == '"' {
+		t.content(c, speakerPerson, nil)
+		t.end()
+		return
+	}
+	var m message
+	whole := *c
+	if !c.Object() {
+		c.Skip()
+		return
+	}
+	for {
+		name, ok := c.Key()
+		if !ok {
+			break
+		}
+		switch string(name) {
+		case "role":
+			m.role, _ = c.String()
+		case "type":
+			m.kind, _ = c.String()
+		case "content", "parts":
+			m.content = c.Skip()
+		case "images":
+			m.images = c.Skip()
+		default:
+			c.Skip()
+		}
+	}
+	who := m.speaker()
+	switch who {
+	case speakerModel:
+		if last := t.steps.back(0); last != nil {
+			last.answered = true
+		}
+		t.answered = true
+	case speakerSystem:
+		if !t.answered && m.content != nil {
+			c := jsonscan.New(m.content)
+			t.content(&c, speakerSystem, &t.opening)
+		}
+	case speakerPerson:
+		if m.content == nil {
+			// An item that is a piece of content itself.
+			t.block(&whole, speakerPerson, nil)
+		} else {
+			c := jsonscan.New(m.content)
+			t.content(&c, speakerPerson, nil)
+		}
+		if m.images != nil {
+			c := jsonscan.New(m.images)
+			for ok := c.Array(); ok && c.Element(); {
+				t.person(binarySalt, value(&c))
+			}
+		}
+		t.end()
+	}
+}
+
+// end closes a message that a person wrote.
+func (t *trail) end() {
+	if last := t.steps.back(0); t.texts > 0 && (last == nil || last.sum != t.here) {
+		t.steps.put(step{sum: t.here})
+	}
+}
+
+// content reads the next value, the content of a message: a string, a block, an
+// array of both, or a Gemini Content with its parts. into is where the words of
+// the system go.
+func (t *trail) content(c *jsonscan.Cursor, who speaker, into *sum) {
+	switch c.Kind() {
+	case '"':
+		raw, _ := c.String()
+		t.words(raw, who, into)
+	case '[':
+		for ok := c.Array(); ok && c.Element(); {
+			if c.Kind() == '"' {
+				raw, _ := c.String()
+				t.words(raw, who, into)
+			} else {
+				t.block(c, who, into)
+			}
+		}
+	case '{':
+		t.block(c, who, into)
+	default:
+		c.Skip()
+	}
+}
+
+// block reads the next value, a block of content.
+func (t *trail) block(c *jsonscan.Cursor, who speaker, into *sum) {
+	whole := *c
+	if !c.Object() {
+		c.Skip()
+		return
+	}
+	var words, parts []byte
+	tool, empty := false, true
+	for {
+		name, ok := c.Key()
+		if !ok {
+			break
+		}
+		switch string(name) {
+		case "text":
+			words = c.Skip()
+		case "parts":
+			parts = c.Skip()
+		case "type":
+			switch kind, _ := c.String(); string(kind) {
+			case "tool_result", "tool_use", "function_call_output", "thinking", "redacted_thinking":
+				tool = true
+			}
+			continue
+		case "toolResult", "functionResponse", "function_response", "functionCall", "function_call":
+			tool = true
+			c.Skip()
+		case "cache_control", "cachePoint", "thoughtSignature", "thought_signature", "role":
+			c.Skip()
+			continue
+		default:
+			c.Skip()
+		}
+		empty = false
+	}
+	switch {
+	case tool || empty:
+	case len(words) > 0 && words[0] == '"':
+		t.words(words[1:len(words)-1], who, into)
+	case parts != nil:
+		c := jsonscan.New(parts)
+		t.content(&c, who, into)
+	case who == speakerSystem:
+		*into = into.add(binarySalt, value(&whole))
+	default:
+		t.person(binarySalt, value(&whole))
+	}
+}
+
+// words takes in a text, given as it stands between its quotes.
+func (t *trail) words(raw []byte, who speaker, into *sum) {
+	if who == speakerSystem {
+		if raw = withoutBilling(raw); len(raw) > 0 {
+			*into = into.add(textSalt, textSum(raw))
+			t.places[systemPlaces].read(raw)
+		}
+		return
+	}
+	before, words, behind := split(raw)
+	t.inject(before)
+	if len(words) > 0 {
+		t.person(textSalt, textSum(words))
+	}
+	t.inject(behind)
+}
+
+// inject takes in what a client injected.
+func (t *trail) inject(raw []byte) {
+	if len(raw) == 0 {
+		return
+	}
+	h := textSum(raw)
+	t.injections++
+	t.all = t.all.add(textSalt, h)
+	if !t.answered {
+		t.injected = t.injected.add(textSalt, h)
+		t.places[injectedPlaces].read(raw)
+	}
+}
+
+// person takes in the digest of something that a person wrote or attached.
+func (t *trail) person(salt, h uint64) {
+	t.here = t.here.add(salt, h)
+	t.texts++
+	t.parts.put(t.here)
+}
+
+// prompt reads the prompt of a legacy completion: a string, or an array of
+// strings or tokens. The string holds the whole conversation, and the next one
+// begins with it. Where in it a request ended can only be guessed: at the end
+// of a line, or behind the colon that introduces the next speaker.
+func (t *trail) prompt(raw []byte) {
+	c := jsonscan.New(raw)
+	if c.Kind() != '"' {
+		if c.Kind() == '[' && len(raw) > 2 {
+			t.person(binarySalt, value(&c))
+		}
+		return
+	}
+	s, _ := c.String()
+	text := bytes.TrimRight(jsonscan.AppendText(nil, s), space)
+	var d xxhash.Digest
+	d.Reset()
+	done := 0
+	mark := func(end int) {
+		end = len(bytes.TrimRight(text[:end], space))
+		if end > done {
+			d.Write(text[done:end])
+			done = end
+			t.here = sum{}.add(textSalt, d.Sum64())
+			t.texts++
+			t.end()
+		}
+	}
+	for start := 0; start < len(text); {
+		line := text[start:]
+		if n := bytes.IndexByte(line, '\n'); n >= 0 {
+			line = line[:n+1]
+		}
+		if n := bytes.IndexByte(line[:min(len(line), maxName)], ':'); n >= 0 {
+			mark(start + n + 1)
+		}
+		start += len(line)
+		mark(start)
+	}
+}
+
+// maxName bounds the name of a speaker in a legacy prompt.
+const maxName = 40
+
+const space = " \t\r\n"

@@ -1,0 +1,286 @@
+package extract
+
+import (
+	"bytes"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/go-affinity/affinity/internal/jsonscan"
+)
+
+// textSum returns the digest of a text, given as it stands between its quotes:
+// however it is escaped, the digest is the same.
+func textSum(raw []byte) uint64 {
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return xxhash.Sum64(raw)
+	}
+	var w textWriter
+	w.Reset()
+	for buf := (jsonscan.Rune{}); len(raw) > 0; {
+		var piece []byte
+		piece, raw = jsonscan.NextPiece(raw, &buf)
+		w.write(piece)
+	}
+	return w.sum()
+}
+
+// textWriter gathers short pieces before it digests them.
+type textWriter struct {
+	xxhash.Digest
+	n   int
+	buf [512]byte
+}
+
+func (w *textWriter) write(b []byte) {
+	if len(b) > len(w.buf)-w.n {
+		w.Write(w.buf[:w.n])
+		w.n = 0
+		if len(b) > len(w.buf) {
+			w.Write(b)
+			return
+		}
+	}
+	w.n += copy(w.buf[w.n:], b)
+}
+
+func (w *textWriter) sum() uint64 {
+	w.Write(w.buf[:w.n])
+	return w.Sum64()
+}
+
+// value returns the digest of the next value: the same for every order of
+// members, white space and way to escape, and without what clients add for
+// caching.
+func value(c *jsonscan.Cursor) uint64 {
+	switch c.Kind() {
+	case '"':
+		raw, _ := c.String()
+		return textSum(raw)
+	case '[':
+		var s sum
+		for ok := c.Array(); ok && c.Element(); {
+			s = s.add(arraySalt, value(c))
+		}
+		return s.add(endSalt, 0)[0]
+	case '{':
+		var members uint64
+		c.Object()
+		for {
+			name, ok := c.Key()
+			if !ok {
+				break
+			}
+			if ephemeral(name) {
+				c.Skip()
+				continue
+			}
+			// The sum does not depend on the order of the members.
+			members += sum{xxhash.Sum64(name)}.add(objectSalt, value(c))[0]
+		}
+		return sum{members}.add(endSalt, 1)[0]
+	}
+	return sum{}.add(endSalt, xxhash.Sum64(c.Skip()))[0]
+}
+
+// ephemeral reports whether a member comes and goes between two turns.
+func ephemeral(name []byte) bool {
+	switch string(name) {
+	case "cache_control", "cachePoint", "cache_point":
+		return true
+	}
+	return false
+}
+
+// withoutBilling cuts off the line with which Claude Code opens its system
+// prompt: it holds the client's version and, in some versions, a hash of the
+// request. Proxies that translate put it on top of whatever they make of the
+// system prompt.
+func withoutBilling(raw []byte) []byte {
+	const header = "x-anthropic-billing-header:"
+	rest := skipSpace(raw)
+	if len(rest) < len(header) || !bytes.EqualFold(rest[:len(header)], []byte(header)) {
+		return raw
+	}
+	end := bytes.Index(rest, []byte(`\n`))
+	if end < 0 {
+		return nil
+	}
+	return skipSpace(rest[end:])
+}
+
+// skipSpace cuts off leading white space, escaped or not.
+func skipSpace(raw []byte) []byte {
+	for {
+		switch {
+		case len(raw) > 0 && raw[0] == ' ':
+			raw = raw[1:]
+		case len(raw) > 1 && raw[0] == '\\' && (raw[1] == 'n' || raw[1] == 'r' || raw[1] == 't'):
+			raw = raw[2:]
+		default:
+			return raw
+		}
+	}
+}
+
+// skipSpaceBack cuts off trailing white space, escaped or not.
+func skipSpaceBack(raw []byte) []byte {
+	for {
+		n := len(raw)
+		switch {
+		case n > 0 && raw[n-1] == ' ':
+			raw = raw[:n-1]
+		case n > 1 && raw[n-2] == '\\' && (raw[n-1] == 'n' || raw[n-1] == 'r' || raw[n-1] == 't') && (n == 2 || raw[n-3] != '\\'):
+			raw = raw[:n-2]
+		default:
+			return raw
+		}
+	}
+}
+
+// injectedTags are the elements in which clients wrap what they put into a
+// person's message.
+var injectedTags = []string{
+	"system-reminder",     // Claude Code, Qwen Code
+	"system_reminder",     // Crush
+	"environment_context", // Codex
+	"user_instructions",   // Codex
+	"session_context",     // Gemini CLI
+	"environment_details", // Cline, Roo Code
+	"environment_info",    // Copilot Chat
+	"workspace_info",      // Copilot Chat
+}
+
+// split parts a text, as it stands between its quotes, into the words of a
+// person and what a client injected before and behind them.
+func split(raw []byte) (before, words, behind []byte) {
+	if bytes.Contains(raw, []byte(`\u003`)) {
+		raw = plainBrackets(raw)
+	}
+	if bytes.IndexByte(raw, '<') < 0 {
+		return nil, raw, nil
+	}
+	words = raw
+	for {
+		rest := skipSpace(words)
+		tag := opens(rest)
+		if tag == "" {
+			break
+		}
+		end := bytes.Index(rest, []byte("</"+tag+">"))
+		if end < 0 {
+			return raw, nil, nil
+		}
+		words = skipSpace(rest[end+len("</>")+len(tag):])
+		before = raw[:len(raw)-len(words)]
+	}
+	all := words
+	for {
+		rest := skipSpaceBack(words)
+		tag := closes(rest)
+		if tag == "" {
+			break
+		}
+		start := bytes.LastIndex(rest, []byte("<"+tag+">"))
+		if start < 0 {
+			break
+		}
+		words = skipSpaceBack(rest[:start])
+		behind = all[len(words):]
+	}
+	return before, words, behind
+}
+
+// opens returns the tag with which raw begins, if it is an injected one.
+func opens(raw []byte) string {
+	for _, tag := range injectedTags {
+		if len(raw) > len(tag)+1 && raw[0] == '<' && string(raw[1:1+len(tag)]) == tag && raw[1+len(tag)] == '>' {
+			return tag
+		}
+	}
+	return ""
+}
+
+// closes returns the tag with whose end raw ends, if it is an injected one.
+func closes(raw []byte) string {
+	for _, tag := range injectedTags {
+		if bytes.HasSuffix(raw, []byte("</"+tag+">")) {
+			return tag
+		}
+	}
+	return ""
+}
+
+// plainBrackets undoes the escaping of < and >, which some JSON writers do.
+func plainBrackets(raw []byte) []byte {
+	out := make([]byte, 0, len(raw))
+	for i := 0; i < len(raw); i++ {
+		if raw[i] != '\\' || i+1 == len(raw) {
+			out = append(out, raw[i])
+			continue
+		}
+		if i+6 <= len(raw) && string(raw[i:i+5]) == `\u003` {
+			switch raw[i+5] {
+			case 'c', 'C':
+				out = append(out, '<')
+				i += 5
+				continue
+			case 'e', 'E':
+				out = append(out, '>')
+				i += 5
+				continue
+			}
+		}
+		out = append(out, raw[i], raw[i+1])
+		i++
+	}
+	return out
+}
+
+// maxPlaces is how many of the paths in a text are looked at. The working
+// directory is among the first.
+const maxPlaces = 16
+
+// read takes in the absolute paths that a text names, as it stands between its
+// quotes: what tells one project from the next when all else is the same, and
+// stays when a client changes the date or the name of the model.
+func (p *places) read(raw []byte) {
+	for i := 0; i < len(raw) && p.n < maxPlaces; {
+		n := bytes.IndexByte(raw[i:], '/')
+		if n < 0 {
+			return
+		}
+		start := i + n
+		i = start + 1
+		if !breaks(raw, start) {
+			continue
+		}
+		for i < len(raw) && inPath(raw[i]) {
+			i++
+		}
+		path := bytes.TrimRight(raw[start:i], "/.")
+		if len(path) > 1 && path[1] != '/' {
+			p.sum = p.sum.add(pathSalt, xxhash.Sum64(path))
+			p.n++
+		}
+	}
+}
+
+// breaks reports whether a path may begin at raw[i]: behind white space or an
+// opening mark, but not inside a word, a URL or a tag.
+func breaks(raw []byte, i int) bool {
+	if i == 0 {
+		return true
+	}
+	switch raw[i-1] {
+	case ' ', '(', '[', '{', '=', ':', ',', '\'', '`', '"', '|':
+		return true
+	case 'n', 't', 'r':
+		return i > 1 && raw[i-2] == '\\' // an escaped line break or tab
+	}
+	return false
+}
+
+func inPath(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+		c == '/' || c == '.' || c == '-' || c == '_' || c == '~' || c == '@' || c == '+' || c >= 0x80
+}

@@ -1,0 +1,378 @@
+// Package jsonscan reads JSON text forward, once, without recursion and
+// without allocating.
+//
+// It checks the structure: brackets, commas, colons, literals, numbers and
+// nesting are those of RFC 8259, or reading stops and [Cursor.OK] is false.
+// Inside a string that is passed over, only its end is looked for, so raw
+// control characters, bad escapes and bad UTF-8 go unnoticed there: whoever
+// reads a string decides what it may hold.
+package jsonscan
+
+import (
+	"bytes"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// MaxDepth is how deep values may nest inside a value that is skipped.
+const MaxDepth = 1024
+
+// A Cursor stands before a value, a member or the end of a JSON text. Copy it
+// to come back to a place. Once reading has failed, every method reports that
+// there is nothing more.
+type Cursor struct {
+	data  []byte
+	pos   int
+	first bool // nothing has been read since the bracket was opened
+	bad   bool
+}
+
+// New returns a Cursor before the value in data.
+func New(data []byte) Cursor { return Cursor{data: data} }
+
+// OK reports whether all that was read so far was well-formed.
+func (c *Cursor) OK() bool { return !c.bad }
+
+// Pos returns the offset behind what was read last.
+func (c *Cursor) Pos() int { return c.pos }
+
+// End reports whether nothing but white space is left, and all was well.
+func (c *Cursor) End() bool { return !c.bad && c.ahead() == len(c.data) }
+
+// ahead goes past white space and returns the offset of what comes next.
+func (c *Cursor) ahead() int {
+	c.pos = space(c.data, c.pos)
+	return c.pos
+}
+
+// Kind returns the first byte of the next value: one of {["tfn, a digit or a
+// minus; 0 if there is none.
+func (c *Cursor) Kind() byte {
+	if c.bad || c.ahead() == len(c.data) {
+		return 0
+	}
+	return c.data[c.pos]
+}
+
+// Object enters the next value if it is an object, and else stays before it.
+func (c *Cursor) Object() bool { return c.enter('{') }
+
+// Array enters the next value if it is an array, and else stays before it.
+func (c *Cursor) Array() bool { return c.enter('[') }
+
+func (c *Cursor) enter(bracket byte) bool {
+	if c.Kind() != bracket {
+		return false
+	}
+	c.pos++
+	c.first = true
+	return true
+}
+
+// Key goes on to the next member of the object that was entered last, and
+// returns its name; the Cursor is then right before its value, which must be
+// read or skipped. At the end of the object it returns false and leaves the object.
+func (c *Cursor) Key() ([]byte, bool) {
+	if !c.next('}') {
+		return nil, false
+	}
+	start := c.ahead()
+	end := str(c.data, start)
+	if end < 0 {
+		c.bad = true
+		return nil, false
+	}
+	c.pos = end
+	if c.Kind() != ':' {
+		c.bad = true
+		return nil, false
+	}
+	c.pos++
+	c.ahead()
+	name := c.data[start+1 : end-1]
+	if bytes.IndexByte(name, '\\') >= 0 {
+		name = AppendText(nil, name)
+	}
+	return name, true
+}
+
+// Element goes on to the next element of the array that was entered last; the
+// Cursor is then before it, and it must be read or skipped. At the end of the
+// array it returns false and leaves the array.
+func (c *Cursor) Element() bool { return c.next(']') }
+
+// next reads what is between two members or elements.
+func (c *Cursor) next(closing byte) bool {
+	first := c.first
+	c.first = false
+	switch k := c.Kind(); {
+	case k == closing:
+		c.pos++
+		return false
+	case first && k != 0:
+		return true
+	case k == ',':
+		c.pos++
+		return true
+	}
+	c.bad = true
+	return false
+}
+
+// Skip goes past the next value and returns its text. It returns nil if the
+// value is malformed.
+func (c *Cursor) Skip() []byte {
+	if c.bad {
+		return nil
+	}
+	start := c.ahead()
+	end := skip(c.data, start)
+	if end < 0 {
+		c.bad = true
+		return nil
+	}
+	c.pos = end
+	return c.data[start:end]
+}
+
+// String goes past the next value and returns what is between its quotes,
+// escapes and all, if it is a string.
+func (c *Cursor) String() ([]byte, bool) {
+	if raw := c.Skip(); len(raw) > 0 && raw[0] == '"' {
+		return raw[1 : len(raw)-1], true
+	}
+	return nil, false
+}
+
+func space(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') {
+		i++
+	}
+	return i
+}
+
+// str returns the offset behind the string that starts at b[i], or -1.
+func str(b []byte, i int) int {
+	if i >= len(b) || b[i] != '"' {
+		return -1
+	}
+	for i++; ; {
+		n := bytes.IndexByte(b[i:], '"')
+		if n < 0 {
+			return -1
+		}
+		// The quote is escaped if an odd number of backslashes is before it.
+		// They are counted once in all, since a quote ends every run of them.
+		quote := i + n
+		slashes := quote
+		for slashes > i && b[slashes-1] == '\\' {
+			slashes--
+		}
+		i = quote + 1
+		if (quote-slashes)%2 == 0 {
+			return i
+		}
+	}
+}
+
+// skip returns the offset behind the value that starts at b[i], or -1.
+func skip(b []byte, i int) int {
+	var objects [MaxDepth / 64]uint64 // one bit a level: an object, not an array
+	depth := 0
+	for {
+		if i = space(b, i); i == len(b) {
+			return -1
+		}
+		opened := false
+		switch b[i] {
+		case '"':
+			i = str(b, i)
+		case '{', '[':
+			if depth == MaxDepth {
+				return -1
+			}
+			if b[i] == '{' {
+				objects[depth/64] |= 1 << (depth % 64)
+			} else {
+				objects[depth/64] &^= 1 << (depth % 64)
+			}
+			depth++
+			i = space(b, i+1)
+			opened = true
+		case 't':
+			i = literal(b, i, "true")
+		case 'f':
+			i = literal(b, i, "false")
+		case 'n':
+			i = literal(b, i, "null")
+		default:
+			i = number(b, i)
+		}
+		if i < 0 {
+			return -1
+		}
+		// A value has ended or a bracket was opened: close what closes here,
+		// and go on to the next value.
+		for {
+			if depth == 0 {
+				return i
+			}
+			if i = space(b, i); i == len(b) {
+				return -1
+			}
+			object := objects[(depth-1)/64]>>((depth-1)%64)&1 != 0
+			if object && b[i] == '}' || !object && b[i] == ']' {
+				depth--
+				i++
+				opened = false
+				continue
+			}
+			if !opened {
+				if b[i] != ',' {
+					return -1
+				}
+				i = space(b, i+1)
+			}
+			if object {
+				if i = str(b, i); i < 0 {
+					return -1
+				}
+				if i = space(b, i); i == len(b) || b[i] != ':' {
+					return -1
+				}
+				i++
+			}
+			break
+		}
+	}
+}
+
+func literal(b []byte, i int, s string) int {
+	if len(b)-i < len(s) || string(b[i:i+len(s)]) != s {
+		return -1
+	}
+	return i + len(s)
+}
+
+func number(b []byte, i int) int {
+	digits := func() bool {
+		start := i
+		for i < len(b) && '0' <= b[i] && b[i] <= '9' {
+			i++
+		}
+		return i > start
+	}
+	if b[i] == '-' {
+		i++
+	}
+	if i < len(b) && b[i] == '0' {
+		i++
+	} else if !digits() {
+		return -1
+	}
+	if i < len(b) && b[i] == '.' {
+		if i++; !digits() {
+			return -1
+		}
+	}
+	if i < len(b) && (b[i] == 'e' || b[i] == 'E') {
+		if i++; i < len(b) && (b[i] == '+' || b[i] == '-') {
+			i++
+		}
+		if !digits() {
+			return -1
+		}
+	}
+	return i
+}
+
+// AppendText appends the text that raw, the inside of a JSON string, stands
+// for. What is not a valid escape is taken literally; half a surrogate pair
+// becomes U+FFFD.
+func AppendText(dst, raw []byte) []byte {
+	var buf Rune
+	for len(raw) > 0 {
+		var piece []byte
+		piece, raw = NextPiece(raw, &buf)
+		dst = append(dst, piece...)
+	}
+	return dst
+}
+
+// Rune has room for the text of an escape.
+type Rune [utf8.UTFMax]byte
+
+// NextPiece returns the text that the start of raw stands for, and what is left
+// of raw: either all up to the next escape, or one escape. The piece is part of
+// raw or of buf, and good until the next call.
+func NextPiece(raw []byte, buf *Rune) (piece, rest []byte) {
+	switch n := bytes.IndexByte(raw, '\\'); n {
+	case -1:
+		return raw, nil
+	case 0:
+		piece, n = unescape(raw, buf)
+		return piece, raw[n:]
+	default:
+		return raw[:n], raw[n:]
+	}
+}
+
+// unescape returns what the escape at the start of raw stands for, in buf if
+// it must, and its length.
+func unescape(raw []byte, buf *Rune) (text []byte, used int) {
+	if len(raw) < 2 {
+		return raw, len(raw)
+	}
+	switch raw[1] {
+	case '"', '\\', '/':
+		return raw[1:2], 2
+	case 'b':
+		buf[0] = '\b'
+	case 'f':
+		buf[0] = '\f'
+	case 'n':
+		buf[0] = '\n'
+	case 'r':
+		buf[0] = '\r'
+	case 't':
+		buf[0] = '\t'
+	case 'u':
+		r, ok := hex4(raw)
+		if !ok {
+			return raw[:2], 2
+		}
+		used = 6
+		if utf16.IsSurrogate(r) {
+			low, _ := hex4(raw[6:])
+			if r = utf16.DecodeRune(r, low); r != utf8.RuneError {
+				used = 12
+			}
+		}
+		return buf[:utf8.EncodeRune(buf[:], r)], used
+	default:
+		return raw[:2], 2
+	}
+	return buf[:1], 2
+}
+
+// hex4 reads \uXXXX at the start of raw.
+func hex4(raw []byte) (rune, bool) {
+	if len(raw) < 6 || raw[0] != '\\' || raw[1] != 'u' {
+		return 0, false
+	}
+	var r rune
+	for _, c := range raw[2:6] {
+		switch {
+		case '0' <= c && c <= '9':
+			c -= '0'
+		case 'a' <= c && c <= 'f':
+			c -= 'a' - 10
+		case 'A' <= c && c <= 'F':
+			c -= 'A' - 10
+		default:
+			return 0, false
+		}
+		r = r<<4 | rune(c)
+	}
+	return r, true
+}

@@ -1,0 +1,476 @@
+// Package table stores fixed-size records under 128-bit keys, in memory that
+// the garbage collector does not look into, for readers that take no lock.
+//
+// It knows nothing of sessions or targets: a record says when it expires,
+// carries a reference that only its Owner understands, and a mark that it
+// keeps for its Owner. Time is a number of nanoseconds that the caller names.
+//
+// The table is an array of shards. A shard is an open-addressing hash table
+// with linear probing and backward-shift deletion, so there are no tombstones.
+// Writers of a shard exclude each other with a mutex and make the shard's
+// sequence number odd while records move; readers look without a lock and look
+// again if the number has changed. Expiries are the exception: a reader may
+// push one back with a compare-and-swap at any time, so a writer that removes
+// or moves a record takes its expiry out with an atomic operation and never
+// loses a refresh.
+package table
+
+import (
+	"math"
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// A Key is a well-mixed 128-bit hash.
+type Key struct{ Hi, Lo uint64 }
+
+// A Record is what is stored under a key.
+type Record struct {
+	Expires int64  // live while now < Expires; always positive
+	Ref     uint32 // what the record is about, in its Owner's words
+	Stamp   uint32 // differs for every write of the key; set by the table, never 0
+	Mark    uint64 // carried for the Owner
+}
+
+// An Owner gives meaning to references. Its methods are called with a shard
+// locked: they must be quick and must not call the table.
+type Owner interface {
+	// Alive reports whether records with ref are still good. A record whose
+	// ref is dead is as if absent.
+	Alive(ref uint32) bool
+
+	// Release tells that one record with ref has left the table.
+	Release(ref uint32)
+}
+
+// slot is a record in place. Expires 0 marks it free.
+type slot struct {
+	hi, lo   atomic.Uint64
+	expires  atomic.Int64
+	refStamp atomic.Uint64
+	mark     atomic.Uint64
+}
+
+func (sl *slot) record(expires int64) Record {
+	rs := sl.refStamp.Load()
+	return Record{Expires: expires, Ref: uint32(rs >> 32), Stamp: uint32(rs), Mark: sl.mark.Load()}
+}
+
+func (sl *slot) is(k Key) bool { return sl.hi.Load() == k.Hi && sl.lo.Load() == k.Lo }
+
+// move takes the record out of from, expiry first: whoever is about to refresh
+// it there fails and looks again.
+func (sl *slot) move(from *slot) {
+	expires := from.expires.Swap(0)
+	sl.hi.Store(from.hi.Load())
+	sl.lo.Store(from.lo.Load())
+	sl.refStamp.Store(from.refStamp.Load())
+	sl.mark.Store(from.mark.Load())
+	sl.expires.Store(expires)
+}
+
+type shard struct {
+	mu    sync.Mutex
+	seq   atomic.Uint32 // odd while records move
+	slots atomic.Pointer[[]slot]
+	used  int // slots taken, the expired ones among them
+	hand  int // where the next sweep goes on
+	stamp uint32
+	_     [64]byte // keeps neighbours off the cache line that writers dirty
+}
+
+// Table is the store. Use New. All methods are safe for concurrent use.
+type Table struct {
+	owner    Owner
+	capacity int64
+	count    atomic.Int64
+	shards   []shard
+	shift    uint
+}
+
+const (
+	minSlots = 8
+
+	// shardCapacity is the number of records that a further shard is worth.
+	shardCapacity = 256
+	maxShards     = 256
+
+	// sweepStep is how many slots each insert looks at for dead records to
+	// reclaim. Any number above 1 keeps ahead of the inserts.
+	sweepStep = 4
+
+	// evictWindow is how many slots an eviction compares. A table that is too
+	// small for two shards is compared whole, so that it evicts exactly the
+	// record that expires first.
+	evictWindow = 256
+
+	// spins is how often a reader looks again before it waits for the writer.
+	spins = 64
+)
+
+// New returns a table of at most capacity records, which must be positive.
+func New(capacity int, owner Owner) *Table {
+	n := 1
+	for n < maxShards && capacity/(2*n) >= shardCapacity {
+		n *= 2
+	}
+	t := &Table{owner: owner, capacity: int64(capacity), shards: make([]shard, n), shift: 64}
+	for ; n > 1; n /= 2 {
+		t.shift--
+	}
+	return t
+}
+
+// shard picks by the top bits of Hi; home by the bottom bits of Lo.
+func (t *Table) shard(k Key) *shard { return &t.shards[k.Hi>>t.shift&uint64(len(t.shards)-1)] }
+
+func home(k Key, slots []slot) int { return int(k.Lo) & (len(slots) - 1) }
+
+// find returns the place of k and its expiry at that moment, expired or not,
+// or -1. Without the lock the answer holds only if the sequence number has not
+// moved.
+func find(slots []slot, k Key) (int, int64) {
+	if len(slots) == 0 {
+		return -1, 0
+	}
+	i := home(k, slots)
+	for range slots {
+		expires := slots[i].expires.Load()
+		if expires == 0 {
+			return -1, 0
+		}
+		if slots[i].is(k) {
+			return i, expires
+		}
+		i = (i + 1) & (len(slots) - 1)
+	}
+	return -1, 0
+}
+
+func (s *shard) load() []slot {
+	if p := s.slots.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// begin and end bracket every move of records. Called with s locked.
+func (s *shard) begin() { s.seq.Add(1) }
+func (s *shard) end()   { s.seq.Add(1) }
+
+// A Handle points at a record for [Handle.Touch].
+type Handle struct {
+	sl      *slot
+	expires int64
+}
+
+// Get returns the live record of k. It takes no lock unless writers of the
+// shard keep getting in its way.
+func (t *Table) Get(k Key, now int64) (Record, Handle, bool) {
+	s := t.shard(k)
+	for try := range spins {
+		seq := s.seq.Load()
+		if seq&1 != 0 {
+			if try > 8 {
+				runtime.Gosched()
+			}
+			continue
+		}
+		r, h, found := s.lookup(k)
+		if s.seq.Load() != seq {
+			continue
+		}
+		return r, h, found && now < r.Expires && t.owner.Alive(r.Ref)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, h, found := s.lookup(k)
+	return r, h, found && now < r.Expires && t.owner.Alive(r.Ref)
+}
+
+func (s *shard) lookup(k Key) (Record, Handle, bool) {
+	slots := s.load()
+	i, expires := find(slots, k)
+	if i < 0 {
+		return Record{}, Handle{}, false
+	}
+	return slots[i].record(expires), Handle{&slots[i], expires}, true
+}
+
+// Touch moves the expiry of the record that h points at to expires. It never
+// moves one back, and does nothing if the record has changed since Get: then
+// somebody else has refreshed, moved or removed it.
+//
+// A slot that was freed and taken by another key within that time, with the
+// very same expiry, would be refreshed in its place: a record lives a little
+// longer than it should, and nothing else.
+func (h Handle) Touch(expires int64) bool {
+	return expires > h.expires && h.sl.expires.CompareAndSwap(h.expires, expires)
+}
+
+// Set stores r under k if the live record there has the given stamp; stamp 0
+// means that there is none. It returns the record that is there afterwards and
+// whether it is r. The table calls Release for what r replaces, not for r when
+// it is not stored.
+func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Record, bool) {
+	s := t.shard(k)
+	s.mu.Lock()
+	for {
+		slots := s.load()
+		if i, expires := find(slots, k); i >= 0 {
+			old := slots[i].record(expires)
+			if live := now < expires && t.owner.Alive(old.Ref); live && old.Stamp != stamp || !live && stamp != 0 {
+				s.mu.Unlock()
+				if !live {
+					old = Record{}
+				}
+				return old, false
+			}
+			r.Stamp = s.nextStamp()
+			s.begin()
+			slots[i].write(k, r)
+			s.end()
+			s.mu.Unlock()
+			t.owner.Release(old.Ref)
+			return r, true
+		}
+		if stamp != 0 {
+			s.mu.Unlock()
+			return Record{}, false
+		}
+		if t.count.Add(1) > t.capacity {
+			t.count.Add(-1)
+			if s.used > 0 {
+				t.evict(s, now)
+				continue
+			}
+			s.mu.Unlock()
+			t.evictElsewhere(now)
+			s.mu.Lock()
+			continue
+		}
+		t.sweep(s, now)
+		s.grow()
+		r.Stamp = s.nextStamp()
+		slots = s.load()
+		i := home(k, slots)
+		for slots[i].expires.Load() != 0 {
+			i = (i + 1) & (len(slots) - 1)
+		}
+		s.begin()
+		slots[i].write(k, r)
+		s.used++
+		s.end()
+		s.mu.Unlock()
+		return r, true
+	}
+}
+
+func (sl *slot) write(k Key, r Record) {
+	sl.hi.Store(k.Hi)
+	sl.lo.Store(k.Lo)
+	sl.refStamp.Store(uint64(r.Ref)<<32 | uint64(r.Stamp))
+	sl.mark.Store(r.Mark)
+	sl.expires.Store(r.Expires)
+}
+
+func (s *shard) nextStamp() uint32 {
+	s.stamp++
+	if s.stamp == 0 {
+		s.stamp = 1
+	}
+	return s.stamp
+}
+
+// grow makes room for one more record, keeping a fifth of the slots free so
+// that probes stay short.
+func (s *shard) grow() {
+	old := s.load()
+	if (s.used+1)*5 <= len(old)*4 {
+		return
+	}
+	slots := make([]slot, max(minSlots, 2*len(old)))
+	s.begin()
+	for i := range old {
+		if old[i].expires.Load() == 0 {
+			continue
+		}
+		j := home(Key{old[i].hi.Load(), old[i].lo.Load()}, slots)
+		for slots[j].expires.Load() != 0 {
+			j = (j + 1) & (len(slots) - 1)
+		}
+		slots[j].move(&old[i])
+	}
+	s.slots.Store(&slots)
+	s.end()
+	s.hand = 0
+}
+
+// remove frees slot i, whose expiry the caller has seen to be expires, and
+// closes the gap. It gives up if the record was refreshed in the meantime.
+func (t *Table) remove(s *shard, i int, expires int64) bool {
+	slots := s.load()
+	mask := len(slots) - 1
+	s.begin()
+	defer s.end()
+	if !slots[i].expires.CompareAndSwap(expires, 0) {
+		return false
+	}
+	ref := uint32(slots[i].refStamp.Load() >> 32)
+	for j := (i + 1) & mask; slots[j].expires.Load() != 0; j = (j + 1) & mask {
+		h := home(Key{slots[j].hi.Load(), slots[j].lo.Load()}, slots)
+		// The record at j may fill the gap at i unless its home lies
+		// cyclically within (i, j].
+		if (j-h)&mask >= (j-i)&mask {
+			slots[i].move(&slots[j])
+			i = j
+		}
+	}
+	s.used--
+	t.count.Add(-1)
+	t.owner.Release(ref)
+	return true
+}
+
+// sweep reclaims what is dead among the next few slots.
+func (t *Table) sweep(s *shard, now int64) {
+	slots := s.load()
+	for range min(sweepStep, len(slots)) {
+		if s.hand >= len(slots) {
+			s.hand = 0
+		}
+		sl := &slots[s.hand]
+		expires := sl.expires.Load()
+		if expires != 0 && (expires <= now || !t.owner.Alive(uint32(sl.refStamp.Load()>>32))) && t.remove(s, s.hand, expires) {
+			continue // the gap was closed: the same slot may hold another
+		}
+		s.hand++
+	}
+}
+
+// evict removes the least valuable record of s, which must not be empty: one
+// that is dead, else the one of the window that was unused for longest.
+func (t *Table) evict(s *shard, now int64) {
+	slots := s.load()
+	window := len(slots)
+	if len(t.shards) > 1 {
+		window = min(window, evictWindow)
+	}
+	for {
+		victim, oldest := -1, int64(math.MaxInt64)
+		for range window {
+			s.hand = (s.hand + 1) & (len(slots) - 1)
+			sl := &slots[s.hand]
+			expires := sl.expires.Load()
+			if expires == 0 {
+				continue
+			}
+			if expires > now && !t.owner.Alive(uint32(sl.refStamp.Load()>>32)) {
+				victim, oldest = s.hand, expires
+				break
+			}
+			if expires <= oldest {
+				victim, oldest = s.hand, expires
+			}
+		}
+		if victim >= 0 && t.remove(s, victim, oldest) {
+			return
+		}
+	}
+}
+
+// evictElsewhere makes room in some shard that has a record to give.
+func (t *Table) evictElsewhere(now int64) {
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		had := s.used > 0
+		if had {
+			t.evict(s, now)
+		}
+		s.mu.Unlock()
+		if had {
+			return
+		}
+	}
+}
+
+// Delete removes the record of k if it has the given stamp, or any if stamp
+// is 0, and reports whether there was a live one to remove.
+func (t *Table) Delete(k Key, stamp uint32, now int64) bool {
+	s := t.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		slots := s.load()
+		i, expires := find(slots, k)
+		if i < 0 {
+			return false
+		}
+		r := slots[i].record(expires)
+		if stamp != 0 && r.Stamp != stamp {
+			return false
+		}
+		if t.remove(s, i, expires) {
+			return now < expires && t.owner.Alive(r.Ref)
+		}
+		// Refreshed just now: look again.
+	}
+}
+
+// All calls yield for every live record until it returns false. It locks one
+// shard at a time, and copies it, so yield may call the table; it sees records
+// that are written meanwhile or not.
+func (t *Table) All(now int64, yield func(Key, Record) bool) {
+	type entry struct {
+		Key
+		Record
+	}
+	var batch []entry
+	for i := range t.shards {
+		s := &t.shards[i]
+		batch = batch[:0]
+		s.mu.Lock()
+		for i := range s.load() {
+			sl := &s.load()[i]
+			expires := sl.expires.Load()
+			if now >= expires {
+				continue
+			}
+			if r := sl.record(expires); t.owner.Alive(r.Ref) {
+				batch = append(batch, entry{Key{sl.hi.Load(), sl.lo.Load()}, r})
+			}
+		}
+		s.mu.Unlock()
+		for _, e := range batch {
+			if !yield(e.Key, e.Record) {
+				return
+			}
+		}
+	}
+}
+
+// Len returns the number of records held, those among them that have expired
+// or died and were not reclaimed yet.
+func (t *Table) Len() int { return int(t.count.Load()) }
+
+// Clear removes every record, one shard after the other.
+func (t *Table) Clear() {
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		old := s.load()
+		s.begin()
+		s.slots.Store(nil)
+		s.end()
+		for i := range old {
+			if old[i].expires.Swap(0) != 0 {
+				t.owner.Release(uint32(old[i].refStamp.Load() >> 32))
+			}
+		}
+		t.count.Add(int64(-s.used))
+		s.used, s.hand = 0, 0
+		s.mu.Unlock()
+	}
+}
