@@ -195,18 +195,20 @@ func (s *Selector[T]) Peek(req *extract.Request) (Binding, bool) {
 	return Binding{}, false
 }
 
-// Invalidate removes the binding of the session of req, and those that the
-// session could take over, and reports whether there was any. The session's
-// next request is placed anew.
+// Invalidate removes the binding of the session of req, and those of the same
+// session that it could take over, and reports whether there was any. The
+// session's next request is placed anew.
 func (s *Selector[T]) Invalidate(req *extract.Request) bool {
-	sess, ok := s.session(req)
+	b, ok := s.Peek(req)
 	if !ok {
 		return false
 	}
+	sess, _ := s.session(req)
 	found := s.cache.Delete(s.key(req, &sess, sess.ID))
-	for _, ids := range [][]string{sess.Aliases, sess.Continues} {
+	for _, ids := range [][]string{sess.Aliases, sess.Continues, sess.Near} {
 		for _, id := range ids {
-			if s.cache.Delete(s.key(req, &sess, id)) {
+			key := s.key(req, &sess, id)
+			if l, ok := s.cache.lookup(key); ok && Digest(l.Mark) == b.Session && s.cache.Delete(key) {
 				found = true
 			}
 		}

@@ -91,7 +91,7 @@ func ExampleRendezvous() {
 	for _, candidates := range [][]string{
 		{"vllm-0", "vllm-1", "vllm-2"},
 		{"vllm-2", "vllm-1", "vllm-0"}, // as another gateway lists them
-		{"vllm-1", "vllm-2"}, // the one is gone
+		{"vllm-1", "vllm-2"},           // vllm-0 is down
 	} {
 		replica, _ := p.Pick(context.Background(), req, candidates)
 		fmt.Println(replica)

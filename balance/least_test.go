@@ -20,6 +20,7 @@ func TestLeastTakesTheLeastLoaded(t *testing.T) {
 		{"least in the middle", []float64{2, 1, 3}, []float64{0, 1, 0}},
 		{"least last", []float64{3, 2, 1}, []float64{0, 0, 1}},
 		{"a tie that is undercut", []float64{30, 30, 20, 20, 10}, []float64{0, 0, 0, 0, 1}},
+		{"a tie that is undercut by a tie", []float64{30, 30, 30, 20, 20}, []float64{0, 0, 0, 1, 1}},
 		{"a tie behind a higher one", []float64{30, 20, 30, 20}, []float64{0, 1, 0, 1}},
 		{"all equal", []float64{7, 7, 7, 7, 7}, equal(5)},
 		{"negative is lower", []float64{0, -1}, []float64{0, 1}},

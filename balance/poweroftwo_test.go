@@ -38,6 +38,9 @@ func TestPowerOfTwoDrawsAllPairsAlike(t *testing.T) {
 		shares[i] = float64(len(ts) - 1 - i)
 	}
 	requireShares(t, shares, tally(t, balance.PowerOfTwo(loadOf), ts, 20_000))
+	slices.Reverse(ts)
+	slices.Reverse(shares)
+	requireShares(t, shares, tally(t, balance.PowerOfTwo(loadOf), ts, 20_000))
 }
 
 func TestPowerOfTwoOrdersLoads(t *testing.T) {

@@ -67,7 +67,7 @@ func Rendezvous[T any](id func(target T) string, key func(req *extract.Request) 
 			cID := id(c)
 			binary.LittleEndian.PutUint64(pair[8:], xxhash.Sum64String(cID))
 			score := xxhash.Sum64(pair[:])
-			if i == 0 || score > highest || score == highest && cID < pickID {
+			if score > highest || score == highest && cID < pickID {
 				pick, pickID, highest = i, cID, score
 			}
 		}

@@ -35,9 +35,9 @@ func Weighted[T any](weight func(target T) float64) affinity.Picker[T] {
 	var count atomic.Uint64
 	return policy[T](func(_ *extract.Request, candidates []T) int {
 		// The multiples of the golden ratio, modulo 1, fill the interval
-		// [0, 1) as evenly as any sequence can, at every length and also if
-		// only each k-th is looked at. So every candidate gets its share,
-		// wherever on the interval that lies.
+		// [0, 1) about as evenly as a sequence can, however many there are,
+		// and do so even if only every k-th is looked at. So each candidate
+		// gets its share, wherever on the interval that lies.
 		const golden = 0x9e3779b97f4a7c15 // (sqrt(5)-1)/2 as a fraction of 1<<64
 		point := float64(count.Add(1)*golden>>11) / (1 << 53)
 

@@ -16,12 +16,21 @@ const claudeSource = "claude-code"
 // metadata.user_id as [ClaudeUserID] reads it. The Source is "claude-code".
 // Sub-agents, title calls and other side calls carry the id of their session.
 //
+// The body is looked at only in requests that speak Anthropic's protocol, as
+// their Anthropic-Version header tells: standing first in a chain, it must not
+// make requests that another header names pay for a look at the body.
+//
 // See https://code.claude.com/docs/en/llm-gateway-protocol.
 func ClaudeCode() Extractor { return claudeCode }
 
 var claudeCode = Chain{
 	&headers{names: []headerName{{"X-Claude-Code-Session-Id", claudeSource}}},
-	ClaudeUserID(),
+	ExtractorFunc(func(r *Request) (Session, bool) {
+		if _, ok := r.Header["Anthropic-Version"]; !ok {
+			return Session{}, false
+		}
+		return claudeUserID(r)
+	}),
 }
 
 // ClaudeUserID returns an Extractor of the session id that Claude Code hides in
@@ -32,18 +41,18 @@ var claudeCode = Chain{
 //     empty without one. The hash may be of any length.
 //   - the text of a JSON object with a string session_id, since then. It is
 //     sent by other clients as well, and by those the id need not be a uuid.
-func ClaudeUserID() Extractor {
-	return ExtractorFunc(func(r *Request) (Session, bool) {
-		s, ok := text(r.get(metadataUserIDField))
-		if !ok {
-			return Session{}, false
-		}
-		id, _ := claudeSession(s)
-		if id == "" {
-			return Session{}, false
-		}
-		return Session{Source: claudeSource, ID: id}, true
-	})
+func ClaudeUserID() Extractor { return ExtractorFunc(claudeUserID) }
+
+func claudeUserID(r *Request) (Session, bool) {
+	s, ok := text(r.get(metadataUserIDField))
+	if !ok {
+		return Session{}, false
+	}
+	id, _ := claudeSession(s)
+	if id == "" {
+		return Session{}, false
+	}
+	return Session{Source: claudeSource, ID: id}, true
 }
 
 // claudeSession returns the session id in a metadata.user_id of Claude Code, if

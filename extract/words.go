@@ -241,7 +241,8 @@ func plainBrackets(raw []byte) []byte {
 const maxPlaces = 16
 
 // read takes in the absolute paths that a text names, as it stands between its
-// quotes: what tells one project from the next when all else is the same, and
+// quotes: those of two parts and more, since "/help" is a command. They are what
+// tells one project from the next when all else is the same, and
 // stays when a client changes the date or the name of the model.
 func (p *places) read(raw []byte) {
 	for i := 0; i < len(raw) && p.n < maxPlaces; {
@@ -258,7 +259,7 @@ func (p *places) read(raw []byte) {
 			i++
 		}
 		path := bytes.TrimRight(raw[start:i], "/.")
-		if len(path) > 1 && path[1] != '/' {
+		if bytes.LastIndexByte(path, '/') > 1 {
 			p.sum = p.sum.add(pathSalt, xxhash.Sum64(path))
 			p.n++
 		}

@@ -412,8 +412,9 @@ func (t *Table) Delete(k Key, stamp uint32, now int64) bool {
 		if stamp != 0 && r.Stamp != stamp {
 			return false
 		}
+		live := now < expires && t.owner.Alive(r.Ref) // asked before its Owner may forget the ref
 		if t.remove(s, i, expires) {
-			return now < expires && t.owner.Alive(r.Ref)
+			return live
 		}
 		// Refreshed just now: look again.
 	}

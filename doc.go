@@ -1,0 +1,85 @@
+// Package affinity keeps each LLM conversation on one upstream.
+//
+// Providers keep a prompt cache per account or replica. A gateway that spreads
+// the turns of a conversation over several of them pays for the whole prompt
+// again and again. A [Selector] finds out which conversation a request belongs
+// to, remembers which target served it, and sends it there again, for as long
+// as that target is usable; everything else it leaves to a picker of your
+// choice.
+//
+//	            request                      candidates
+//	               |                              |
+//	               v                              v
+//	extract: which session? --> Cache: its home? --> among the candidates? --yes--> home
+//	               |                  |                      |
+//	               no                 none                   no
+//	               |                  |                      |
+//	               +------------------+----------------------+--> fallback, whose
+//	                                                              choice is the new home
+//
+// # Use
+//
+// A target is of any type. Say what it is called, say who chooses when there is
+// nothing to go by, and ask for every request:
+//
+//	sel, err := affinity.New(affinity.Config[*Account]{
+//		ID:       func(a *Account) string { return a.Name },
+//		Fallback: balance.RoundRobin[*Account](),
+//	})
+//	...
+//	req, err := extract.FromHTTP(r, 0)
+//	req.Scope = tenant
+//	choice, err := sel.Select(ctx, req, usableAccounts)
+//	...
+//	choice.Done(affinity.OutcomeOf(resp.StatusCode, err))
+//
+// Package extract knows what clients send: ids in headers and bodies, and for
+// those that send none, the messages themselves. Package balance has ready-made
+// fallbacks. A Selector is a [Picker] too, so selectors nest.
+//
+// # Rules
+//
+// No session: the fallback chooses, and nothing is stored.
+//
+// Session with a binding: its home, if that is among the candidates, and the
+// binding lives for another TTL. The order of the candidates and the fallback
+// have no say.
+//
+// Home not among the candidates: failover. The fallback chooses among those
+// that are there, and its choice is the new home. So sessions of a target that
+// went away spread the way new ones do.
+//
+// Session without a binding: if the extractor names an earlier form of the same
+// conversation, or a neighbour, that has a binding, its target is copied, and
+// afterwards the two move separately. Otherwise the fallback chooses.
+//
+// First requests of one session that come in at once get one target, however
+// long the fallback takes: one of them asks, the others wait.
+//
+// No candidates, a fallback that fails, or one that answers with a target that
+// is not among the candidates: an error, and all bindings stay as they were.
+//
+// # Candidates
+//
+// Who is healthy is for the caller to know. The candidates are the targets that
+// it holds usable for one request; leave out what is down, out of quota, or was
+// tried already.
+//
+// # Scope
+//
+// A client chooses its session ids, so it could choose somebody else's.
+// [extract.Request.Scope] keeps tenants apart: put in whom you have
+// authenticated, and an id means something within that scope only.
+//
+// # Memory and time
+//
+// Bindings live in a [Cache]: keyed digests only, never an id; at most so many,
+// the least valuable making room; no goroutine, no lock on a hit, no operation
+// that stops the whole table.
+//
+// # What it does not do
+//
+// It sends no requests, checks no health, retries nothing and shares nothing
+// between processes. examples/gateway is a program that does the first three
+// around it.
+package affinity

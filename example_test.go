@@ -1,0 +1,312 @@
+package affinity_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+
+	"github.com/go-affinity/affinity"
+	"github.com/go-affinity/affinity/balance"
+	"github.com/go-affinity/affinity/extract"
+)
+
+type Account struct{ Name string }
+
+var accounts = []*Account{{"anna"}, {"ben"}, {"cleo"}}
+
+// incoming is a request as a server would get it.
+func incoming(session string) *http.Request {
+	r := httptest.NewRequest("POST", "/v1/messages", strings.NewReader(`{"model":"m"}`))
+	r.Header.Set("X-Session-ID", session)
+	return r
+}
+
+// The main use: ask for every request, report what became of it.
+func Example() {
+	sel, err := affinity.New(affinity.Config[*Account]{
+		ID:       func(a *Account) string { return a.Name },
+		Fallback: balance.RoundRobin[*Account](),
+	})
+	if err != nil {
+		panic(err)
+	}
+	handle := func(r *http.Request) {
+		req, err := extract.FromHTTP(r, 0) // leaves r.Body readable
+		if err != nil {
+			return // the client is gone
+		}
+		req.Scope = "tenant-1" // whom you have authenticated
+		choice, err := sel.Select(r.Context(), req, accounts)
+		if err != nil {
+			return // 503
+		}
+		status, err := send(r, choice.Target)
+		choice.Done(affinity.OutcomeOf(status, err))
+		fmt.Println(r.Header.Get("X-Session-ID"), "->", choice.ID, choice.Reason)
+	}
+	handle(incoming("chat-1"))
+	handle(incoming("chat-2"))
+	handle(incoming("chat-1"))
+	// Output:
+	// chat-1 -> anna new
+	// chat-2 -> ben new
+	// chat-1 -> anna bound
+}
+
+func send(*http.Request, *Account) (int, error) { return 200, nil }
+
+func selector() *affinity.Selector[string] {
+	sel, err := affinity.New(affinity.Config[string]{
+		ID:       func(target string) string { return target },
+		Fallback: balance.RoundRobin[string](),
+	})
+	if err != nil {
+		panic(err)
+	}
+	return sel
+}
+
+func request(session string) *extract.Request {
+	return &extract.Request{Header: http.Header{"X-Session-Id": {session}}}
+}
+
+func ExampleNew() {
+	_, err := affinity.New(affinity.Config[string]{
+		ID: func(target string) string { return target },
+	})
+	fmt.Println(err)
+	// Output: affinity: Config.Fallback is nil: give a Picker, for example balance.RoundRobin
+}
+
+// A home that is not among the candidates is left, and what served is home
+// from then on.
+func ExampleSelector_Select() {
+	sel, ctx := selector(), context.Background()
+	for _, candidates := range [][]string{{"a", "b"}, {"b"}, {"a", "b"}} {
+		choice, err := sel.Select(ctx, request("chat-1"), candidates)
+		if err != nil {
+			panic(err)
+		}
+		fmt.Printf("%v -> %s, %s, left %q\n", candidates, choice.Target, choice.Reason, choice.From)
+	}
+	// Output:
+	// [a b] -> a, new, left ""
+	// [b] -> b, failover, left "a"
+	// [a b] -> b, bound, left ""
+}
+
+func ExampleSelector_Select_errors() {
+	sel, ctx := selector(), context.Background()
+	_, err := sel.Select(ctx, request("chat-1"), nil)
+	fmt.Println(errors.Is(err, affinity.ErrNoCandidates))
+	// Output: true
+}
+
+// A client that names no session is known by its messages: a turn leads back
+// to the turn before it.
+func ExampleSelector_Select_messages() {
+	sel, ctx := selector(), context.Background()
+	const turn1 = `{"role":"user","content":"Where is Oslo?"}`
+	const turn2 = turn1 + `,{"role":"assistant","content":"In Norway."},{"role":"user","content":"And Bergen?"}`
+	for _, messages := range []string{turn1, turn2} {
+		req := &extract.Request{Body: []byte(`{"messages":[` + messages + `]}`)}
+		choice, err := sel.Select(ctx, req, []string{"a", "b", "c"})
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(choice.Target, choice.Reason, choice.Source)
+	}
+	// Output:
+	// a new trail
+	// a inherited trail
+}
+
+func ExampleSelector_Pick() {
+	target, err := selector().Pick(context.Background(), request("chat-1"), []string{"a", "b"})
+	fmt.Println(target, err)
+	// Output: a <nil>
+}
+
+// Selectors nest: sessions stay at a region, and within it at a host.
+func ExampleSelector_Pick_nested() {
+	type host struct{ region, name string }
+	id := func(h host) string { return h.region + "/" + h.name }
+	perUser, err := affinity.New(affinity.Config[host]{
+		ID:        id,
+		Extractor: extract.Header("X-User"),
+		Fallback:  balance.RoundRobin[host](),
+	})
+	if err != nil {
+		panic(err)
+	}
+	perSession, err := affinity.New(affinity.Config[host]{ID: id, Fallback: perUser})
+	if err != nil {
+		panic(err)
+	}
+	hosts := []host{{"eu", "1"}, {"eu", "2"}, {"us", "1"}}
+	for _, session := range []string{"chat-1", "chat-2"} {
+		req := &extract.Request{Header: http.Header{"X-User": {"u"}, "X-Session-Id": {session}}}
+		h, err := perSession.Pick(context.Background(), req, hosts)
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(session, id(h))
+	}
+	// Output:
+	// chat-1 eu/1
+	// chat-2 eu/1
+}
+
+func ExampleSelector_Peek() {
+	sel := selector()
+	_, ok := sel.Peek(request("chat-1"))
+	fmt.Println(ok)
+	if _, err := sel.Pick(context.Background(), request("chat-1"), []string{"a", "b"}); err != nil {
+		panic(err)
+	}
+	b, ok := sel.Peek(request("chat-1"))
+	fmt.Println(b.Target, ok)
+	// Output:
+	// false
+	// a true
+}
+
+func ExampleSelector_Invalidate() {
+	sel, ctx := selector(), context.Background()
+	for range 2 {
+		choice, err := sel.Select(ctx, request("chat-1"), []string{"a", "b"})
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(choice.Target, choice.Reason)
+		sel.Invalidate(request("chat-1"))
+	}
+	// Output:
+	// a new
+	// b new
+}
+
+// An operator takes a session by the digest that stands in a log.
+func ExampleSelector_InvalidateSession() {
+	sel := selector()
+	choice, err := sel.Select(context.Background(), request("chat-1"), []string{"a", "b"})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(sel.InvalidateSession(choice.Session))
+	// Output: 1
+}
+
+func ExampleSelector_InvalidateTarget() {
+	sel, ctx := selector(), context.Background()
+	for i := range 4 {
+		if _, err := sel.Pick(ctx, request(fmt.Sprint("chat-", i)), []string{"a", "b"}); err != nil {
+			panic(err)
+		}
+	}
+	fmt.Println(sel.Counts())
+	sel.InvalidateTarget("a")
+	fmt.Println(sel.Counts())
+	// Output:
+	// map[a:2 b:2]
+	// map[b:2]
+}
+
+func ExampleSelector_Counts() {
+	sel := selector()
+	if _, err := sel.Pick(context.Background(), request("chat-1"), []string{"a", "b"}); err != nil {
+		panic(err)
+	}
+	fmt.Println(sel.Counts())
+	// Output: map[a:1]
+}
+
+// A new configuration takes over the bindings of the old one.
+func ExampleSelector_Cache() {
+	old, ctx := selector(), context.Background()
+	if _, err := old.Pick(ctx, request("chat-1"), []string{"a", "b"}); err != nil {
+		panic(err)
+	}
+	sel, err := affinity.New(affinity.Config[string]{
+		ID:       func(target string) string { return target },
+		Fallback: balance.Random[string](),
+		Cache:    old.Cache(),
+	})
+	if err != nil {
+		panic(err)
+	}
+	old.Close()
+	choice, err := sel.Select(ctx, request("chat-1"), []string{"a", "b", "c"})
+	fmt.Println(choice.Target, choice.Reason, err)
+	// Output: a bound <nil>
+}
+
+func ExampleSelector_Close() {
+	sel := selector()
+	fmt.Println(sel.Close(), sel.Close())
+	// Output: <nil> <nil>
+}
+
+func ExampleSelection_Done() {
+	sel, ctx := selector(), context.Background()
+	choice, err := sel.Select(ctx, request("chat-1"), []string{"a", "b"})
+	if err != nil {
+		panic(err)
+	}
+	choice.Done(affinity.OutcomeOf(http.StatusUnauthorized, nil)) // of no use any more
+	fmt.Println(sel.Counts())
+	// Output: map[]
+}
+
+func ExampleOutcomeOf() {
+	fmt.Println(affinity.OutcomeOf(200, nil).Result)
+	fmt.Println(affinity.OutcomeOf(429, nil).Result)
+	fmt.Println(affinity.OutcomeOf(401, nil).Result)
+	fmt.Println(affinity.OutcomeOf(0, context.Canceled).Result)
+	// Output:
+	// served
+	// transient-failure
+	// terminal-failure
+	// neutral
+}
+
+// Any function is a fallback: here, the first by name.
+func ExamplePickerFunc() {
+	byName := affinity.PickerFunc[string](func(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
+		return slices.Min(candidates), nil
+	})
+	target, err := byName.Pick(context.Background(), nil, []string{"c", "a", "b"})
+	fmt.Println(target, err)
+	// Output: a <nil>
+}
+
+// A Cache can be used by itself.
+func ExampleCache() {
+	c, err := affinity.NewCache(affinity.CacheConfig{Capacity: 1000})
+	if err != nil {
+		panic(err)
+	}
+	key := c.Key("tenant-1", "chat-1")
+	c.Set(key, "a")
+	b, ok := c.Get(key)
+	fmt.Println(b.Target, ok)
+	b, won := c.SetIfAbsent(key, "b")
+	fmt.Println(b.Target, won)
+	c.DeleteTarget("a")
+	_, ok = c.Get(key)
+	fmt.Println(ok)
+	// Output:
+	// a true
+	// a false
+	// false
+}
+
+func ExampleNewCache() {
+	_, err := affinity.NewCache(affinity.CacheConfig{Capacity: -1})
+	fmt.Println(err)
+	// Output: affinity: CacheConfig.Capacity is negative
+}

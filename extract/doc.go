@@ -1,0 +1,94 @@
+// Package extract finds out which conversation an LLM request belongs to.
+//
+// An [Extractor] looks at a [Request] and names a [Session], or passes. A
+// [Chain] asks several in order. [Default] is the chain for all kinds of
+// clients; build your own from the same parts, or from parts of yours:
+//
+//	chain := extract.Chain{
+//		extract.Header("X-Our-Thread"), // ours goes first
+//		extract.ClaudeCode(),
+//		extract.Trail(),
+//	}
+//
+// The package knows no targets and stores nothing. Package affinity does.
+//
+// # What names a session
+//
+// In order of precedence, with the headers and members of JSON bodies that are
+// known and the clients that send them:
+//
+//	ClaudeCode()
+//	  X-Claude-Code-Session-Id    Claude Code since 2.1.86, Claude Agent SDK
+//	  metadata.user_id            Claude Code before, in two forms; Oh-my-pi
+//	Headers()
+//	  X-Session-Id                OpenCode, Crush, Kilo Code, Factory Droid, Z.ai, operators
+//	  X-Opencode-Session          OpenCode and pi, to hosts of OpenCode
+//	  X-Grok-Conv-Id              Grok CLI, Hermes, xAI
+//	  X-Grok-Session-Id           Grok CLI
+//	  X-Amp-Thread-Id             Amp
+//	  X-Litellm-Session-Id        LiteLLM, OpenHands
+//	  X-Openwebui-Chat-Id         Open WebUI
+//	  X-Roo-Task-Id               Roo Code
+//	  X-Task-Id                   Cline
+//	  X-Kilocode-Taskid           Kilo Code
+//	  X-Client-Session-Id         GitHub Copilot CLI
+//	  X-Zcode-Session-Id          ZCode
+//	  X-Acp-Session               ACP
+//	  X-Coder-Chat-Id             Coder
+//	  X-Http-Session-Id           Antigravity
+//	  X-Openclaw-Session-Key      OpenClaw, to its own gateway
+//	  Agent-Session-Id            Goose
+//	  X-Bf-Session-Id             Bifrost
+//	  X-Dynamo-Session-Id         NVIDIA Dynamo
+//	  Helicone-Session-Id         Helicone
+//	  X-Session-Affinity          OpenCode, Crush, pi, Cloudflare, Fireworks
+//	  Session-Id                  Codex CLI
+//	  Session_id                  Codex CLI before, pi, Cline, Roo Code
+//	  X-Conversation-Id           LibreChat, by its templates
+//	  Conversation-Id
+//	  Conversation_id             Codex CLI before
+//	  X-Affinity                  pi, to Mistral
+//	  Thread-Id                   Codex CLI, where it sends no session
+//	  X-...-Session-Id            any other vendor's
+//	BodyIDs()
+//	  conversation_id             Dify, Coze, Cohere v1, many applications
+//	  conversationId
+//	  conversation                OpenAI Responses, as a string
+//	  conversation.id             OpenAI Responses, as an object
+//	  session_id                  OpenRouter, Cline, Hermes
+//	  sessionId
+//	  client_metadata.session_id  Codex CLI
+//	  request.session_id          Gemini CLI, to Code Assist
+//	  request.sessionId           Antigravity
+//	  metadata.session_id         LiteLLM, Langfuse
+//	  metadata.sessionId          Qwen Code, to DashScope
+//	  metadata.conversation_id
+//	  metadata.cursorConversationId  Cursor
+//	  unbound_metadata.taskId     Roo Code
+//	  litellm_session_id          LiteLLM
+//	  prompt_cache_key            Codex CLI, pi, Zed, kimi-cli, OpenHands, OpenAI
+//	UserID()
+//	  metadata.user_id            in any other form: an end user; kimi-cli's session
+//	Trail()
+//	  the messages                Gemini CLI, Qwen Code, Aider, Continue, pi, SDKs
+//
+// Names that clients use for something else, a request, a turn or a machine,
+// are in none of these lists: X-Request-Id, X-Client-Request-Id, Idempotency-Key,
+// Traceparent, X-Interaction-Id, X-Parent-Session-Id, Mcp-Session-Id, user,
+// safety_identifier and others.
+//
+// # Trust
+//
+// All of this is the client's word. An id is checked ([ID]) but anybody can send
+// any: [Request.Scope] is what keeps one tenant from naming another's session.
+//
+// # Bodies
+//
+// A body is read when an extractor first asks for it, and then in one walk for
+// all of them; where a header decides, never. The messages are walked once more
+// if nothing else names the session. A body must be one well-formed JSON object
+// with values nested no deeper than 1,024; of several members of one name the
+// last counts, as it does for the parsers of most upstreams. Anything else names
+// no session. Time is linear in the size of the body, and what is kept of it is
+// bounded.
+package extract

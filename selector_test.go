@@ -1,0 +1,758 @@
+package affinity_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/exp/stats"
+
+	"github.com/go-affinity/affinity"
+	"github.com/go-affinity/affinity/balance"
+	"github.com/go-affinity/affinity/extract"
+)
+
+// Targets of these tests are their own IDs.
+func self(s string) string { return s }
+
+func newSelector(t testing.TB, cfg affinity.Config[string]) *affinity.Selector[string] {
+	t.Helper()
+	if cfg.ID == nil {
+		cfg.ID = self
+	}
+	if cfg.Fallback == nil {
+		cfg.Fallback = balance.RoundRobin[string]()
+	}
+	s, err := affinity.New(cfg)
+	require.NoError(t, err)
+	return s
+}
+
+func session(id string) *extract.Request {
+	return &extract.Request{Header: http.Header{"X-Session-Id": {"id-" + id}}}
+}
+
+// always is a fallback that answers with one target, whatever the candidates.
+func always(target string) affinity.Picker[string] {
+	return affinity.PickerFunc[string](func(context.Context, *extract.Request, []string) (string, error) {
+		return target, nil
+	})
+}
+
+func mustSelect(t testing.TB, s *affinity.Selector[string], req *extract.Request, candidates ...string) affinity.Selection[string] {
+	t.Helper()
+	sel, err := s.Select(t.Context(), req, candidates)
+	require.NoError(t, err)
+	require.Equal(t, sel.Target, sel.ID)
+	require.Contains(t, candidates, sel.Target)
+	return sel
+}
+
+func TestNewRefusesBadConfig(t *testing.T) {
+	t.Parallel()
+	cache := newCache(t, affinity.CacheConfig{})
+	good := affinity.Config[string]{ID: self, Fallback: always("a")}
+	for want, spoil := range map[string]func(*affinity.Config[string]){
+		"Config.ID is nil":        func(c *affinity.Config[string]) { c.ID = nil },
+		"Config.Fallback is nil":  func(c *affinity.Config[string]) { c.Fallback = nil },
+		"Config.TTL is negative":  func(c *affinity.Config[string]) { c.TTL = -1 },
+		"Config.Capacity is nega": func(c *affinity.Config[string]) { c.Capacity = -1 },
+		"Config.Cache is set":     func(c *affinity.Config[string]) { c.Cache, c.TTL = cache, 1 },
+		"so is Config.TTL or Con": func(c *affinity.Config[string]) { c.Cache, c.Capacity = cache, 1 },
+	} {
+		cfg := good
+		spoil(&cfg)
+		_, err := affinity.New(cfg)
+		require.ErrorContains(t, err, want)
+		require.ErrorContains(t, err, "affinity: ")
+	}
+}
+
+// failures.md row 1: one conversation, one target.
+func TestSessionStays(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{})
+	first := mustSelect(t, s, session("s"), "a", "b", "c")
+	require.Equal(t, affinity.ReasonNew, first.Reason)
+	require.Equal(t, "x-session-id", first.Source)
+	for range 10 {
+		for _, candidates := range [][]string{{"a", "b", "c"}, {"c", "b", "a"}, {"b", "x", "c", "a", "y"}} {
+			sel := mustSelect(t, s, session("s"), candidates...)
+			require.Equal(t, first.Target, sel.Target)
+			require.Equal(t, affinity.ReasonBound, sel.Reason)
+			require.Equal(t, first.Session, sel.Session)
+		}
+	}
+	other := mustSelect(t, s, session("t"), "a", "b", "c")
+	require.NotEqual(t, first.Target, other.Target, "round robin went on only for the new session")
+	require.NotEqual(t, first.Session, other.Session)
+}
+
+func TestNoSessionLeavesEverythingToTheFallback(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{})
+	for _, req := range []*extract.Request{nil, {}, {Body: []byte(`{"model":"m"}`)}, {Header: http.Header{"X-Session-Id": {"null"}}}} {
+		for _, want := range []string{"a", "b", "c"} {
+			sel := mustSelect(t, s, req, "a", "b", "c")
+			require.Equal(t, want, sel.Target, "round robin as if there were no Selector")
+			require.Equal(t, affinity.ReasonNoSession, sel.Reason)
+			require.Empty(t, sel.Source)
+			require.Zero(t, sel.Session)
+			sel.Done(affinity.Outcome{Result: affinity.TerminalFailure})
+		}
+		_, ok := s.Peek(req)
+		require.False(t, ok)
+		require.False(t, s.Invalidate(req))
+	}
+	require.Zero(t, s.Cache().Len())
+}
+
+// failures.md row 2: a home that is gone is not waited for.
+func TestFailover(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
+	first := mustSelect(t, s, session("s"), "a", "b", "c")
+	require.Equal(t, "a", first.Target)
+
+	moved := mustSelect(t, s, session("s"), "b", "c")
+	require.Equal(t, "b", moved.Target)
+	require.Equal(t, affinity.ReasonFailover, moved.Reason)
+	require.Equal(t, "a", moved.From)
+	require.Equal(t, first.Session, moved.Session, "the session is the same")
+
+	back := mustSelect(t, s, session("s"), "a", "b", "c")
+	require.Equal(t, "b", back.Target, "what served is home now")
+	require.Equal(t, affinity.ReasonBound, back.Reason)
+	require.Empty(t, back.From)
+}
+
+// failures.md row 14: sessions of a target that died go through the fallback,
+// so they spread over the others, and nobody else moves.
+func TestFailoverSpreads(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{})
+	all := []string{"a", "b", "c", "d"}
+	home := map[string]string{}
+	for i := range 4000 {
+		id := fmt.Sprint(i)
+		home[id] = mustSelect(t, s, session(id), all...).Target
+	}
+	left := slices.DeleteFunc(slices.Clone(all), func(x string) bool { return x == "c" })
+	for i := range 4000 {
+		id := fmt.Sprint(i)
+		if sel := mustSelect(t, s, session(id), left...); home[id] != "c" {
+			require.Equal(t, home[id], sel.Target)
+		}
+	}
+	var load []float64
+	for target, n := range s.Counts() {
+		require.Contains(t, left, target)
+		load = append(load, float64(n))
+	}
+	mean, dev := stats.MeanAndStdDev(load)
+	require.InDelta(t, 4000./3, mean, 1e-6)
+	require.Less(t, dev/mean, 0.01)
+}
+
+func TestErrorsBindNothing(t *testing.T) {
+	t.Parallel()
+	boom := errors.New("boom")
+	failing := affinity.PickerFunc[string](func(context.Context, *extract.Request, []string) (string, error) {
+		return "", boom
+	})
+	for name, tt := range map[string]struct {
+		fallback   affinity.Picker[string]
+		candidates []string
+		want       error
+	}{
+		"no candidates":               {always("a"), nil, affinity.ErrNoCandidates},
+		"empty candidates":            {always("a"), []string{}, affinity.ErrNoCandidates},
+		"fallback fails":              {failing, []string{"a"}, boom},
+		"fallback leaves the list":    {always("z"), []string{"a", "b"}, affinity.ErrNotCandidate},
+		"fallback gives a zero value": {always(""), []string{"a", "b"}, affinity.ErrNotCandidate},
+		"target without an ID":        {always(""), []string{"a", ""}, affinity.ErrNoID},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSelector(t, affinity.Config[string]{Fallback: tt.fallback})
+			sel, err := s.Select(t.Context(), session("s"), tt.candidates)
+			require.ErrorIs(t, err, tt.want)
+			require.Zero(t, sel)
+			sel.Done(affinity.Outcome{Result: affinity.Served})
+			require.Zero(t, s.Cache().Len())
+			_, err = s.Pick(t.Context(), session("s"), tt.candidates)
+			require.ErrorIs(t, err, tt.want)
+		})
+	}
+
+	// Neither does an error disturb a binding that is there.
+	s := newSelector(t, affinity.Config[string]{Fallback: affinity.PickerFunc[string](
+		func(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
+			if slices.Contains(candidates, "a") {
+				return "a", nil
+			}
+			return "", boom
+		})})
+	mustSelect(t, s, session("s"), "a", "b")
+	_, err := s.Select(t.Context(), session("s"), []string{"b"})
+	require.ErrorIs(t, err, boom)
+	require.Equal(t, affinity.ReasonBound, mustSelect(t, s, session("s"), "a", "b").Reason)
+}
+
+// slow is a fallback that takes a millisecond and answers with another target
+// at each call.
+type slow struct {
+	next  affinity.Picker[string]
+	calls atomic.Int32
+}
+
+func (f *slow) Pick(ctx context.Context, req *extract.Request, candidates []string) (string, error) {
+	f.calls.Add(1)
+	elapse(time.Millisecond)
+	return f.next.Pick(ctx, req, candidates)
+}
+
+// failures.md row 10: first requests that race get one target, and cost the
+// fallback one call.
+func TestConcurrentFirstRequests(t *testing.T) {
+	t.Parallel()
+	for _, part := range []string{"first", "failover"} {
+		t.Run(part, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &slow{next: balance.RoundRobin[string]()}
+				s := newSelector(t, affinity.Config[string]{Fallback: f})
+				candidates := []string{"a", "b", "c", "d"}
+				if part == "failover" {
+					mustSelect(t, s, session("s"), "gone")
+					f.calls.Store(0)
+				}
+				got := make([]affinity.Selection[string], 64)
+				req := session("s") // one Request for all is fine, too
+				var wg sync.WaitGroup
+				for i := range got {
+					wg.Go(func() {
+						var err error
+						if got[i], err = s.Select(t.Context(), req, candidates); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				wg.Wait()
+				reasons := map[affinity.Reason]int{}
+				for _, sel := range got {
+					require.Equal(t, got[0].Target, sel.Target)
+					reasons[sel.Reason]++
+				}
+				want := affinity.ReasonNew
+				if part == "failover" {
+					want = affinity.ReasonFailover
+				}
+				require.Equal(t, map[affinity.Reason]int{want: 1, affinity.ReasonBound: 63}, reasons)
+				require.EqualValues(t, 1, f.calls.Load())
+			})
+		})
+	}
+}
+
+// A slow placement holds up its own session only.
+func TestPlacementsDoNotWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Fallback: &slow{next: balance.RoundRobin[string]()}})
+		start := time.Now()
+		var wg sync.WaitGroup
+		for i := range 100 {
+			wg.Go(func() { _, _ = s.Pick(t.Context(), session(fmt.Sprint(i)), []string{"a", "b"}) })
+		}
+		wg.Wait()
+		require.Equal(t, time.Millisecond, time.Since(start))
+	})
+}
+
+// When the one that places fails, the others do not fail with it, nor queue.
+func TestWaitersSurviveAFailedPlacement(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func() error{
+		"error": func() error { return errors.New("boom") },
+		"panic": func() error { panic("boom") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var calls atomic.Int32
+				s := newSelector(t, affinity.Config[string]{Fallback: affinity.PickerFunc[string](
+					func(context.Context, *extract.Request, []string) (string, error) {
+						n := calls.Add(1)
+						elapse(time.Second)
+						if n == 1 {
+							return "", fail()
+						}
+						return []string{"a", "b"}[n%2], nil
+					})})
+				start := time.Now()
+				var targets [32]string
+				var failed atomic.Int32
+				var wg sync.WaitGroup
+				for i := range targets {
+					wg.Go(func() {
+						defer func() {
+							if recover() != nil {
+								failed.Add(1)
+							}
+						}()
+						sel, err := s.Select(t.Context(), session("s"), []string{"a", "b"})
+						if err != nil {
+							failed.Add(1)
+						}
+						targets[i] = sel.Target
+					})
+				}
+				wg.Wait()
+				require.EqualValues(t, 1, failed.Load())
+				require.Equal(t, 2*time.Second, time.Since(start))
+				home := mustSelect(t, s, session("s"), "a", "b").Target
+				for _, target := range targets {
+					if target != "" {
+						require.Equal(t, home, target)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestWaitersHonourTheirContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		s := newSelector(t, affinity.Config[string]{Fallback: affinity.PickerFunc[string](
+			func(context.Context, *extract.Request, []string) (string, error) {
+				<-release
+				return "a", nil
+			})})
+		go mustSelect(t, s, session("s"), "a")
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := s.Select(ctx, session("s"), []string{"a"})
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		close(release)
+		synctest.Wait()
+		require.Equal(t, affinity.ReasonBound, mustSelect(t, s, session("s"), "a").Reason)
+	})
+}
+
+// A waiter for whom the winner's target is no candidate fails over at once.
+func TestWaiterWithOtherCandidates(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Fallback: &slow{next: balance.FillFirst[string]()}})
+		go mustSelect(t, s, session("s"), "a", "b")
+		synctest.Wait()
+		sel := mustSelect(t, s, session("s"), "b", "c")
+		require.Equal(t, "b", sel.Target)
+		require.Equal(t, affinity.ReasonFailover, sel.Reason)
+		require.Equal(t, "a", sel.From)
+	})
+}
+
+// failures.md row 28: an id means something within its scope only.
+func TestScopesAreApart(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{})
+	in := func(scope string) *extract.Request {
+		req := session("guessed")
+		req.Scope = scope
+		return req
+	}
+	first := mustSelect(t, s, in("tenant-1"), "a", "b")
+	second := mustSelect(t, s, in("tenant-2"), "a", "b")
+	require.Equal(t, affinity.ReasonNew, second.Reason)
+	require.NotEqual(t, first.Target, second.Target)
+	require.NotEqual(t, first.Session, second.Session)
+	require.True(t, s.Invalidate(in("tenant-2")))
+	require.False(t, s.Invalidate(in("tenant-3")))
+	require.Equal(t, affinity.ReasonBound, mustSelect(t, s, in("tenant-1"), "a", "b").Reason)
+}
+
+// named is an extractor of sessions that a test makes up.
+type named struct{ s extract.Session }
+
+func (n named) Extract(*extract.Request) (extract.Session, bool) { return n.s, n.s.ID != "" }
+
+func TestInheritance(t *testing.T) {
+	t.Parallel()
+	var now named
+	s := newSelector(t, affinity.Config[string]{
+		Extractor: extract.ExtractorFunc(func(r *extract.Request) (extract.Session, bool) { return now.Extract(r) }),
+	})
+	all := []string{"a", "b", "c", "d"}
+	ask := func(sess extract.Session) affinity.Selection[string] {
+		now = named{sess}
+		return mustSelect(t, s, &extract.Request{}, all...)
+	}
+	turn1 := ask(extract.Session{ID: "1"})
+	mustSelect(t, s, nil, all...) // round robin goes on
+	turn2 := ask(extract.Session{ID: "2", Continues: []string{"unknown", "1", "0"}})
+	require.Equal(t, affinity.ReasonInherited, turn2.Reason)
+	require.Equal(t, turn1.Target, turn2.Target)
+	require.Equal(t, turn1.Session, turn2.Session, "the same conversation to whoever reads the log")
+
+	b, ok := s.Peek(&extract.Request{})
+	require.True(t, ok)
+	require.Equal(t, turn2.Target, b.Target)
+
+	child := ask(extract.Session{ID: "child", Near: []string{"2"}})
+	require.Equal(t, affinity.ReasonInherited, child.Reason)
+	require.Equal(t, turn1.Target, child.Target)
+	require.NotEqual(t, turn1.Session, child.Session, "another conversation")
+
+	// From now on the two move separately.
+	all = slices.DeleteFunc(all, func(x string) bool { return x == turn1.Target })
+	moved := ask(extract.Session{ID: "2"})
+	require.Equal(t, affinity.ReasonFailover, moved.Reason)
+	again := ask(extract.Session{ID: "child"})
+	require.NotEqual(t, moved.Target, again.Target, "round robin placed the child anew")
+
+	// Inheriting from a home that is gone is a failover, of the same session.
+	now = named{extract.Session{ID: "3", Continues: []string{"1"}}}
+	b, ok = s.Peek(&extract.Request{})
+	require.True(t, ok)
+	require.Equal(t, turn1.Target, b.Target)
+	turn3 := ask(now.s)
+	require.Equal(t, affinity.ReasonFailover, turn3.Reason)
+	require.Equal(t, turn1.Target, turn3.From)
+	require.Equal(t, turn1.Session, turn3.Session)
+}
+
+func TestAliases(t *testing.T) {
+	t.Parallel()
+	var now extract.Session
+	s := newSelector(t, affinity.Config[string]{
+		Extractor: extract.ExtractorFunc(func(*extract.Request) (extract.Session, bool) { return now, true }),
+	})
+	now = extract.Session{ID: "1", Aliases: []string{"alias"}}
+	first := mustSelect(t, s, &extract.Request{}, "a", "b")
+	now = extract.Session{ID: "2", Continues: []string{"alias"}, Aliases: []string{"other"}}
+	require.Equal(t, first.Target, mustSelect(t, s, &extract.Request{}, "a", "b").Target)
+	require.True(t, s.Invalidate(&extract.Request{}))
+	require.Equal(t, map[string]int{first.Target: 1}, s.Counts(), "turn 1 itself is not an ancestor that was named")
+	now = extract.Session{ID: "3", Continues: []string{"alias", "other", "2"}}
+	require.Equal(t, affinity.ReasonNew, mustSelect(t, s, &extract.Request{}, "a", "b").Reason)
+}
+
+func TestOutcomes(t *testing.T) {
+	t.Parallel()
+	outcome := func(r affinity.Result) affinity.Outcome { return affinity.Outcome{Result: r} }
+
+	t.Run("neutral and transient ones leave the binding", func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{})
+		sel := mustSelect(t, s, session("s"), "a", "b")
+		sel.Done(outcome(affinity.Neutral))
+		sel.Done(outcome(affinity.TransientFailure))
+		require.Equal(t, affinity.ReasonBound, mustSelect(t, s, session("s"), "a", "b").Reason)
+	})
+	t.Run("a terminal one drops it, once", func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{})
+		sel := mustSelect(t, s, session("s"), "a", "b")
+		sel.Done(outcome(affinity.TerminalFailure))
+		require.Zero(t, s.Cache().Len())
+		next := mustSelect(t, s, session("s"), "a", "b")
+		require.Equal(t, affinity.ReasonNew, next.Reason)
+		sel.Done(outcome(affinity.TerminalFailure))
+		require.Equal(t, affinity.ReasonBound, mustSelect(t, s, session("s"), "a", "b").Reason)
+	})
+	// failures.md row 8.
+	t.Run("a late failure spares the binding that came after", func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{})
+		old := mustSelect(t, s, session("s"), "a")
+		mustSelect(t, s, session("s"), "b") // failed over
+		old.Done(outcome(affinity.TerminalFailure))
+		require.Equal(t, "b", mustSelect(t, s, session("s"), "a", "b").Target)
+		back := mustSelect(t, s, session("s"), "a") // and back to the very same target
+		old.Done(outcome(affinity.TerminalFailure))
+		require.Equal(t, affinity.ReasonBound, mustSelect(t, s, session("s"), "a").Reason)
+		back.Done(outcome(affinity.TerminalFailure))
+		require.Zero(t, s.Cache().Len())
+	})
+	// failures.md row 9.
+	t.Run("a late success revives nothing", func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{})
+		sel := mustSelect(t, s, session("s"), "a", "b")
+		require.True(t, s.Invalidate(session("s")))
+		sel.Done(outcome(affinity.Served))
+		_, ok := s.Peek(session("s"))
+		require.False(t, ok)
+
+		sel = mustSelect(t, s, session("s"), "a", "b")
+		s.InvalidateTarget(sel.ID)
+		sel.Done(outcome(affinity.Served))
+		_, ok = s.Peek(session("s"))
+		require.False(t, ok)
+	})
+	// failures.md row 11: the end of a long stream counts as use.
+	t.Run("success makes the expiry slide", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSelector(t, affinity.Config[string]{TTL: time.Minute})
+			sel := mustSelect(t, s, session("s"), "a", "b")
+			elapse(59 * time.Second)
+			sel.Done(outcome(affinity.Served))
+			elapse(59 * time.Second)
+			_, ok := s.Peek(session("s"))
+			require.True(t, ok)
+			elapse(time.Second)
+			_, ok = s.Peek(session("s"))
+			require.False(t, ok)
+		})
+	})
+	t.Run("of concurrent ones each is harmless", func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{})
+		var wg sync.WaitGroup
+		for range 200 {
+			sel := mustSelect(t, s, session("s"), "a", "b")
+			for r := range affinity.TerminalFailure + 1 {
+				wg.Go(func() { sel.Done(outcome(r)) })
+			}
+		}
+		wg.Wait()
+	})
+}
+
+func TestOutcomeOf(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		status int
+		err    error
+		want   affinity.Result
+	}{
+		{0, nil, affinity.Neutral},
+		{101, nil, affinity.Served},
+		{200, nil, affinity.Served},
+		{304, nil, affinity.Served},
+		{400, nil, affinity.Neutral},
+		{401, nil, affinity.TerminalFailure},
+		{402, nil, affinity.TerminalFailure},
+		{403, nil, affinity.TerminalFailure},
+		{404, nil, affinity.Neutral},
+		{408, nil, affinity.TransientFailure},
+		{413, nil, affinity.Neutral},
+		{425, nil, affinity.TransientFailure},
+		{429, nil, affinity.TransientFailure},
+		{499, nil, affinity.Neutral},
+		{500, nil, affinity.TransientFailure},
+		{529, nil, affinity.TransientFailure},
+		{0, errors.New("connection refused"), affinity.TransientFailure},
+		{200, errors.New("died in mid-stream"), affinity.TransientFailure},
+		{0, context.DeadlineExceeded, affinity.TransientFailure},
+		{0, fmt.Errorf("round trip: %w", context.Canceled), affinity.Neutral},
+		{500, context.Canceled, affinity.Neutral},
+		{-7, nil, affinity.Neutral},
+		{99999, nil, affinity.Neutral},
+	} {
+		require.Equal(t, tt.want, affinity.OutcomeOf(tt.status, tt.err).Result, "%d %v", tt.status, tt.err)
+	}
+}
+
+func TestNames(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for r := affinity.ReasonNoSession; r <= affinity.ReasonFailover; r++ {
+		require.Regexp(t, `^[a-z-]+$`, r.String())
+		seen[r.String()] = true
+	}
+	for r := affinity.Neutral; r <= affinity.TerminalFailure; r++ {
+		require.Regexp(t, `^[a-z-]+$`, r.String())
+		seen[r.String()] = true
+	}
+	require.Len(t, seen, 9)
+	require.Equal(t, "<unknown affinity.Reason>", affinity.Reason(0).String())
+	require.Equal(t, "<unknown affinity.Reason>", affinity.Reason(99).String())
+	require.Equal(t, "<unknown affinity.Result>", affinity.Result(99).String())
+}
+
+func TestInvalidateSessionByDigest(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{})
+	sel := mustSelect(t, s, session("s"), "a", "b")
+	mustSelect(t, s, session("t"), "a", "b")
+	require.Equal(t, 1, s.InvalidateSession(sel.Session))
+	require.Equal(t, 1, s.Cache().Len())
+	_, ok := s.Peek(session("t"))
+	require.True(t, ok)
+}
+
+// A conversation that is known by its messages has a binding a turn: to
+// invalidate it is to invalidate what it would inherit.
+func TestInvalidateTrail(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{})
+	turn := func(messages string) *extract.Request {
+		return &extract.Request{Body: []byte(`{"messages":[` + messages + `]}`)}
+	}
+	const one = `{"role":"user","content":"hello"}`
+	const two = one + `,{"role":"assistant","content":"hi"},{"role":"user","content":"how are you?"}`
+	first := mustSelect(t, s, turn(one), "a", "b", "c")
+	require.Equal(t, "trail", first.Source)
+	second := mustSelect(t, s, turn(two), "a", "b", "c")
+	require.Equal(t, affinity.ReasonInherited, second.Reason)
+	require.Equal(t, first.Session, second.Session)
+	require.True(t, s.Invalidate(turn(two)))
+	require.Zero(t, s.Cache().Len())
+	require.Equal(t, affinity.ReasonNew, mustSelect(t, s, turn(two), "a", "b", "c").Reason)
+}
+
+// failures.md row 35: a new configuration takes over the bindings.
+func TestCacheOutlivesItsSelector(t *testing.T) {
+	t.Parallel()
+	old := newSelector(t, affinity.Config[string]{})
+	home := map[string]string{}
+	for i := range 100 {
+		id := fmt.Sprint(i)
+		home[id] = mustSelect(t, old, session(id), "a", "b", "c").Target
+	}
+	next := newSelector(t, affinity.Config[string]{Cache: old.Cache(), Fallback: always("d")})
+	require.NoError(t, old.Close())
+	for id, target := range home {
+		require.Equal(t, target, mustSelect(t, next, session(id), "d", "c", "b", "a").Target)
+	}
+}
+
+// failures.md row 33: nothing to leak, and Close may come twice.
+func TestClose(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) { // fails if a goroutine stays behind
+		for range 100 {
+			s := newSelector(t, affinity.Config[string]{})
+			mustSelect(t, s, session("s"), "a", "b")
+			require.NoError(t, s.Close())
+			require.NoError(t, s.Close())
+			require.Equal(t, affinity.ReasonNoSession, mustSelect(t, s, session("s"), "a", "b").Reason)
+			require.Equal(t, 1, s.Cache().Len(), "the Cache is left alone")
+		}
+		newSelector(t, affinity.Config[string]{}) // never closed
+	})
+}
+
+func TestSelectorsNest(t *testing.T) {
+	t.Parallel()
+	type node struct{ region, name string }
+	byRegion, err := affinity.New(affinity.Config[node]{
+		ID:       func(n node) string { return n.region + "/" + n.name },
+		Fallback: balance.RoundRobin[node](),
+		// Coarser than the outer one: all sessions of a user share a node.
+		Extractor: extract.Header("X-User"),
+	})
+	require.NoError(t, err)
+	s, err := affinity.New(affinity.Config[node]{
+		ID:       func(n node) string { return n.region + "/" + n.name },
+		Fallback: byRegion,
+	})
+	require.NoError(t, err)
+	nodes := []node{{"eu", "1"}, {"eu", "2"}, {"us", "1"}}
+	ask := func(user, id string) node {
+		n, err := s.Pick(t.Context(), &extract.Request{Header: http.Header{"X-User": {user}, "X-Session-Id": {id}}}, nodes)
+		require.NoError(t, err)
+		return n
+	}
+	require.Equal(t, ask("u", "1"), ask("u", "2"))
+	require.NotEqual(t, ask("u", "1"), ask("v", "3"))
+}
+
+// failures.md row 12: expiry is a chance to place anew.
+func TestExpiredSessionIsPlacedAnew(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{TTL: time.Minute})
+		first := mustSelect(t, s, session("s"), "a", "b")
+		elapse(time.Minute)
+		next := mustSelect(t, s, session("s"), "a", "b")
+		require.Equal(t, affinity.ReasonNew, next.Reason)
+		require.NotEqual(t, first.Target, next.Target)
+	})
+}
+
+// A hit on an id in a header is free of garbage, however many candidates.
+func TestHitDoesNotAllocate(t *testing.T) {
+	s := newSelector(t, affinity.Config[string]{})
+	var candidates []string
+	for i := range 512 {
+		candidates = append(candidates, fmt.Sprint(i))
+	}
+	req := session("s")
+	ctx := t.Context()
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		sel, _ := s.Select(ctx, req, candidates)
+		sel.Done(affinity.Outcome{Result: affinity.Served})
+	}))
+}
+
+// Numbers of targets are used again, never under a reader's hands: the table of
+// targets stays small, and no binding changes its target.
+func TestManyShortLivedTargets(t *testing.T) {
+	t.Parallel()
+	c := newCache(t, affinity.CacheConfig{Capacity: 64})
+	keep := c.Key("keep")
+	c.Set(keep, "kept")
+	for i := range 20_000 {
+		name := fmt.Sprint("pod-", i)
+		k := c.Key(name)
+		require.Equal(t, name, c.Set(k, name).Target)
+		b, ok := c.Get(k)
+		require.True(t, ok)
+		require.Equal(t, name, b.Target)
+		if i%2 == 0 {
+			c.DeleteTarget(name)
+			_, ok = c.Get(k)
+			require.False(t, ok)
+		}
+		b, ok = c.Get(keep)
+		require.True(t, ok)
+		require.Equal(t, "kept", b.Target)
+	}
+}
+
+// Everything at once: run with -race.
+func TestSelectorUnderFire(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{TTL: time.Millisecond, Capacity: 500})
+	all := []string{"a", "b", "c", "d", "e"}
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			for i := range 3000 {
+				candidates := all[(i+g)%3:]
+				sel, err := s.Select(t.Context(), session(fmt.Sprint(i*g%800)), candidates)
+				if err != nil || !slices.Contains(candidates, sel.Target) {
+					t.Errorf("%v %v", sel.Target, err)
+				}
+				sel.Done(affinity.Outcome{Result: affinity.Result(i % 4)})
+				switch {
+				case i%100 == 0:
+					s.InvalidateTarget(sel.ID)
+				case i%37 == 0:
+					s.Invalidate(session(fmt.Sprint(i % 800)))
+				case i%500 == 1:
+					s.Counts()
+					s.InvalidateSession(sel.Session)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	require.LessOrEqual(t, s.Cache().Len(), 500)
+}
+
+func TestTTLBeyondTheClock(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{TTL: math.MaxInt64})
+	mustSelect(t, s, session("s"), "a", "b")
+	require.Equal(t, affinity.ReasonBound, mustSelect(t, s, session("s"), "a", "b").Reason)
+}
