@@ -72,6 +72,14 @@ const (
 	// ReasonFailover: the session's home was not among the candidates; the
 	// fallback chose another one, which is its home now.
 	ReasonFailover
+
+	// ReasonPinned: the request refers to state that the target holds; it is
+	// the session's home now.
+	ReasonPinned
+
+	// ReasonSideCall: a call beside a conversation that has no home among the
+	// candidates. The fallback chose, and nothing was stored.
+	ReasonSideCall
 )
 
 // String returns the reason in lower case with hyphens, fit for a header, a
@@ -88,6 +96,10 @@ func (r Reason) String() string {
 		return "inherited"
 	case ReasonFailover:
 		return "failover"
+	case ReasonPinned:
+		return "pinned"
+	case ReasonSideCall:
+		return "side-call"
 	}
 	return "<unknown affinity.Reason>"
 }

@@ -81,7 +81,6 @@ type Binding struct {
 // Use [NewCache]. All methods are safe for concurrent use.
 type Cache struct {
 	ttl     int64
-	gap     int64
 	epoch   time.Time
 	seeds   [2]uint64
 	targets registry
@@ -105,7 +104,6 @@ func NewCache(cfg CacheConfig) (*Cache, error) {
 	}
 	c := &Cache{
 		ttl:   int64(cfg.TTL),
-		gap:   min(int64(cfg.TTL)/1024, int64(touchGap)),
 		epoch: time.Now(),
 		seeds: [2]uint64{rand.Uint64(), rand.Uint64()},
 	}
@@ -123,11 +121,11 @@ const touchGap = 10 * time.Microsecond
 func (c *Cache) now() int64 { return int64(time.Since(c.epoch)) + 1 }
 
 // expiry returns the instant from which a binding used at now has expired.
-func (c *Cache) expiry(now int64) int64 {
-	if now > math.MaxInt64-c.ttl {
+func expiry(now, ttl int64) int64 {
+	if now > math.MaxInt64-ttl {
 		return math.MaxInt64
 	}
-	return now + c.ttl
+	return now + ttl
 }
 
 func (c *Cache) time(expires int64) time.Time {
@@ -143,6 +141,22 @@ func (c *Cache) Key(parts ...string) Key {
 		b = binary.LittleEndian.AppendUint64(b, uint64(len(p)))
 		b = append(b, p...)
 	}
+	return c.keyOf(b)
+}
+
+// sub returns the key of the session that is named by parts within k.
+func (c *Cache) sub(k Key, parts ...string) Key {
+	var buf [256]byte
+	b := binary.LittleEndian.AppendUint64(buf[:0], k.k.Hi)
+	b = binary.LittleEndian.AppendUint64(b, k.k.Lo)
+	for _, p := range parts {
+		b = binary.LittleEndian.AppendUint64(b, uint64(len(p)))
+		b = append(b, p...)
+	}
+	return c.keyOf(b)
+}
+
+func (c *Cache) keyOf(b []byte) Key {
 	return Key{table.Key{Hi: sum(c.seeds[0], b), Lo: sum(c.seeds[1], b)}}
 }
 
@@ -165,7 +179,7 @@ func (c *Cache) Get(k Key) (Binding, bool) {
 	if !ok {
 		return Binding{}, false
 	}
-	c.touch(&l)
+	c.touch(&l, c.ttl)
 	return c.binding(l), true
 }
 
@@ -180,7 +194,7 @@ func (c *Cache) Peek(k Key) (Binding, bool) {
 
 // Set binds k to target, in place of any other binding.
 func (c *Cache) Set(k Key, target string) Binding {
-	return c.binding(c.set(k, target, k.digest()))
+	return c.binding(c.set(k, target, k.digest(), c.ttl))
 }
 
 // SetIfAbsent binds k to target unless it is bound, and returns the binding
@@ -188,7 +202,7 @@ func (c *Cache) Set(k Key, target string) Binding {
 // returns true.
 func (c *Cache) SetIfAbsent(k Key, target string) (Binding, bool) {
 	for {
-		if l, ok := c.bind(k, 0, target, k.digest()); l.target != nil {
+		if l, ok := c.bind(k, 0, target, k.digest(), c.ttl); l.target != nil {
 			return c.binding(l), ok
 		}
 	}
@@ -274,8 +288,9 @@ func (c *Cache) lookup(k Key) (located, bool) {
 }
 
 // touch makes the expiry of a binding slide that was found by lookup.
-func (c *Cache) touch(l *located) {
-	if expires := c.expiry(l.now); expires-l.Expires > c.gap && l.handle.Touch(expires) {
+func (c *Cache) touch(l *located, ttl int64) {
+	gap := min(ttl/1024, int64(touchGap))
+	if expires := expiry(l.now, ttl); expires-l.Expires > gap && l.handle.Touch(expires) {
 		l.Expires = expires
 	}
 }
@@ -283,10 +298,10 @@ func (c *Cache) touch(l *located) {
 // bind binds k to target if the live binding of k has the given stamp, 0 being
 // that of no binding. It returns the binding that holds afterwards, which is
 // zero if there is none, and whether it is the new one.
-func (c *Cache) bind(k Key, stamp uint32, target string, session Digest) (located, bool) {
+func (c *Cache) bind(k Key, stamp uint32, target string, session Digest, ttl int64) (located, bool) {
 	t := c.targets.acquire(target)
 	now := c.now()
-	r, ok := c.table.Set(k.k, stamp, table.Record{Expires: c.expiry(now), Ref: t.ref, Mark: uint64(session)}, now)
+	r, ok := c.table.Set(k.k, stamp, table.Record{Expires: expiry(now, ttl), Ref: t.ref, Mark: uint64(session)}, now)
 	if !ok {
 		c.targets.Release(t.ref)
 		if r.Stamp == 0 {
@@ -300,10 +315,10 @@ func (c *Cache) bind(k Key, stamp uint32, target string, session Digest) (locate
 }
 
 // set binds k to target whatever it is bound to.
-func (c *Cache) set(k Key, target string, session Digest) located {
+func (c *Cache) set(k Key, target string, session Digest, ttl int64) located {
 	var stamp uint32
 	for {
-		l, ok := c.bind(k, stamp, target, session)
+		l, ok := c.bind(k, stamp, target, session, ttl)
 		if ok {
 			return l
 		}

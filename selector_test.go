@@ -564,7 +564,7 @@ func TestOutcomeOf(t *testing.T) {
 func TestNames(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
-	for r := affinity.ReasonNoSession; r <= affinity.ReasonFailover; r++ {
+	for r := affinity.ReasonNoSession; r <= affinity.ReasonSideCall; r++ {
 		require.Regexp(t, `^[a-z-]+$`, r.String())
 		seen[r.String()] = true
 	}
@@ -572,7 +572,7 @@ func TestNames(t *testing.T) {
 		require.Regexp(t, `^[a-z-]+$`, r.String())
 		seen[r.String()] = true
 	}
-	require.Len(t, seen, 9)
+	require.Len(t, seen, 11)
 	require.Equal(t, "<unknown affinity.Reason>", affinity.Reason(0).String())
 	require.Equal(t, "<unknown affinity.Reason>", affinity.Reason(99).String())
 	require.Equal(t, "<unknown affinity.Result>", affinity.Result(99).String())

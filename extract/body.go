@@ -32,33 +32,54 @@ func Body(paths ...string) Extractor {
 	})
 }
 
-// bodyPath is a path, cut behind the name of a top-level member if it starts
-// with one.
+// bodyPath is a path, cut into the names that it begins with and what only
+// gjson understands.
 type bodyPath struct {
-	source     string
-	name, rest string
+	source string
+	names  []pathName
+	query  string
 }
 
+type pathName struct{ name, from string } // from is the path from the name on
+
 func newBodyPath(path string) bodyPath {
-	p := bodyPath{source: "body:" + path, rest: path}
-	name, rest, _ := strings.Cut(path, ".")
-	if !strings.ContainsAny(name, `\*?|#@!{}[]()`) {
-		p.name, p.rest = name, rest
+	p := bodyPath{source: "body:" + path, query: path}
+	for p.query != "" {
+		name, rest, _ := strings.Cut(p.query, ".")
+		if name == "" || strings.ContainsAny(name, `\*?|#@!{}[]()`) {
+			break
+		}
+		p.names, p.query = append(p.names, pathName{name, p.query}), rest
 	}
 	return p
 }
 
 // in returns the text of the value that p leads to, or nil.
 func (p bodyPath) in(r *Request) []byte {
-	object := r.Body
-	if p.name != "" {
-		object = r.member(p.name)
-		if p.rest == "" || object == nil {
-			return object
+	value := r.Body
+	for i, n := range p.names {
+		switch {
+		case i == 0:
+			value = r.member(n.name)
+		case value[0] == '{':
+			value = lastMember(value, n.name)
+		default: // the name may be an index
+			return query(value, n.from)
+		}
+		if value == nil {
+			return nil
 		}
 	}
+	if p.query == "" {
+		return value
+	}
+	return query(value, p.query)
+}
+
+// query returns the text of the string that gjson finds, or nil.
+func query(object []byte, path string) []byte {
 	// gjson takes well-formed text only. The index has seen to it.
-	if v := gjson.GetBytes(object, p.rest); v.Type == gjson.String {
+	if v := gjson.GetBytes(object, path); v.Type == gjson.String {
 		return []byte(v.Raw)
 	}
 	return nil
@@ -71,28 +92,31 @@ func (p bodyPath) in(r *Request) []byte {
 func BodyIDs() Extractor { return bodyIDs }
 
 var bodyIDs = fieldIDs{
-	{"conversation_id", conversationIDField},
-	{"conversation_id", conversationIDCamelField},
-	{"conversation", conversationField},
-	{"conversation", conversationInnerIDField},
-	{"session_id", sessionIDField},
-	{"session_id", sessionIDCamelField},
-	{"client_metadata.session_id", clientMetadataSessionIDField},
-	{"request.session_id", requestSessionIDField},
-	{"request.session_id", requestSessionIDCamelField},
-	{"metadata.session_id", metadataSessionIDField},
-	{"metadata.session_id", metadataSessionIDCamelField},
-	{"metadata.conversation_id", metadataConversationIDField},
-	{"metadata.cursorConversationId", metadataCursorConversationIDField},
-	{"unbound_metadata.taskId", unboundMetadataTaskIDField},
-	{"litellm_session_id", litellmSessionIDField},
-	{"prompt_cache_key", promptCacheKeyField},
+	{"conversation_id", conversationIDField, Explicit},
+	{"conversation_id", conversationIDCamelField, Explicit},
+	{"conversation", conversationField, Explicit},
+	{"conversation", conversationInnerIDField, Explicit},
+	{"session_id", sessionIDField, Explicit},
+	{"session_id", sessionIDCamelField, Explicit},
+	{"client_metadata.session_id", clientMetadataSessionIDField, Explicit},
+	{"request.session_id", requestSessionIDField, Explicit},
+	{"request.session_id", requestSessionIDCamelField, Explicit},
+	{"metadata.session_id", metadataSessionIDField, Explicit},
+	{"metadata.session_id", metadataSessionIDCamelField, Explicit},
+	{"metadata.conversation_id", metadataConversationIDField, Explicit},
+	{"metadata.cursorConversationId", metadataCursorConversationIDField, Explicit},
+	{"requestMetadata.session_id", requestMetadataSessionIDField, Explicit},
+	{"requestMetadata.session_id", requestMetadataSessionIDCamelField, Explicit},
+	{"unbound_metadata.taskId", unboundMetadataTaskIDField, Explicit},
+	{"litellm_session_id", litellmSessionIDField, Explicit},
+	{"prompt_cache_key", promptCacheKeyField, Conventional},
 }
 
 // fieldIDs is an Extractor of ids in fields of the index.
 type fieldIDs []struct {
-	source string
-	field  field
+	source     string
+	field      field
+	confidence Confidence
 }
 
 // Extract implements Extractor.
@@ -104,7 +128,7 @@ func (fs fieldIDs) Extract(r *Request) (Session, bool) {
 	for _, f := range fs {
 		if raw := x.fields[f.field]; raw != nil {
 			if id, ok := jsonID(raw); ok {
-				return Session{Source: f.source, ID: id}, true
+				return r.threaded(Session{Source: f.source, ID: id, Confidence: f.confidence}), true
 			}
 		}
 	}
@@ -115,23 +139,28 @@ func (fs fieldIDs) Extract(r *Request) (Session, bool) {
 // Source is "metadata.user_id".
 //
 // Anthropic's documentation has it name an end user, so all conversations of a
-// user go to one target: ask it after whatever names a conversation. Some
-// clients (kimi-cli) put the id of the conversation there. What Claude Code
+// user go to one target: ask it after whatever names a conversation. kimi-cli
+// puts the id of the conversation there, which is then Explicit; all others are
+// Conventional. What Claude Code
 // sends is left to [ClaudeUserID], also where it has no usable session id: it
 // would name an installation.
 func UserID() Extractor {
 	return ExtractorFunc(func(r *Request) (Session, bool) {
-		s, ok := text(r.get(metadataUserIDField))
+		raw, ok := text(r.get(metadataUserIDField))
 		if !ok {
 			return Session{}, false
 		}
-		if _, claude := claudeSession(s); claude {
+		if _, claude := claudeSession(raw); claude {
 			return Session{}, false
 		}
-		id, ok := ID(s)
+		id, ok := ID(raw)
 		if !ok {
 			return Session{}, false
 		}
-		return Session{Source: "metadata.user_id", ID: id}, true
+		s := Session{Source: "metadata.user_id", ID: id, Confidence: Conventional}
+		if isUUID(id) && strings.HasPrefix(r.header("User-Agent"), "KimiCLI/") {
+			s.Confidence = Explicit
+		}
+		return s, true
 	})
 }

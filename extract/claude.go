@@ -52,7 +52,7 @@ func claudeUserID(r *Request) (Session, bool) {
 	if id == "" {
 		return Session{}, false
 	}
-	return Session{Source: claudeSource, ID: id}, true
+	return r.threaded(Session{Source: claudeSource, ID: id}), true
 }
 
 // claudeSession returns the session id in a metadata.user_id of Claude Code, if

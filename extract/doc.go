@@ -39,8 +39,11 @@
 //	  X-Openclaw-Session-Key      OpenClaw, to its own gateway
 //	  Agent-Session-Id            Goose
 //	  X-Bf-Session-Id             Bifrost
+//	  X-Merge-Thread-Id           Merge Gateway
+//	  X-Smg-Routing-Key           SMG, vLLM
 //	  X-Dynamo-Session-Id         NVIDIA Dynamo
 //	  Helicone-Session-Id         Helicone
+//	  Langfuse_session_id         Langfuse
 //	  X-Session-Affinity          OpenCode, Crush, pi, Cloudflare, Fireworks
 //	  Session-Id                  Codex CLI
 //	  Session_id                  Codex CLI before, pi, Cline, Roo Code
@@ -50,6 +53,7 @@
 //	  X-Affinity                  pi, to Mistral
 //	  Thread-Id                   Codex CLI, where it sends no session
 //	  X-...-Session-Id            any other vendor's
+//	  X-Client-Request-Id         Codex CLI only, where all else is lost
 //	BodyIDs()
 //	  conversation_id             Dify, Coze, Cohere v1, many applications
 //	  conversationId
@@ -64,18 +68,32 @@
 //	  metadata.sessionId          Qwen Code, to DashScope
 //	  metadata.conversation_id
 //	  metadata.cursorConversationId  Cursor
+//	  requestMetadata.session_id  Bedrock Converse, by custom
+//	  requestMetadata.sessionId
 //	  unbound_metadata.taskId     Roo Code
 //	  litellm_session_id          LiteLLM
 //	  prompt_cache_key            Codex CLI, pi, Zed, kimi-cli, OpenHands, OpenAI
+//	State()
+//	  previous_response_id        OpenAI Responses; the id of a response, known if it was learned
+//	  previous_interaction_id     Google Interactions
+//	  thread.previous_message_id  Claude Code, message threads
 //	UserID()
 //	  metadata.user_id            in any other form: an end user; kimi-cli's session
 //	Trail()
 //	  the messages                Gemini CLI, Qwen Code, Aider, Continue, pi, SDKs
 //
 // Names that clients use for something else, a request, a turn or a machine,
-// are in none of these lists: X-Request-Id, X-Client-Request-Id, Idempotency-Key,
-// Traceparent, X-Interaction-Id, X-Parent-Session-Id, Mcp-Session-Id, user,
-// safety_identifier and others.
+// are in none of these lists: X-Request-Id, Idempotency-Key, Traceparent,
+// X-Interaction-Id, X-Parent-Session-Id, Mcp-Session-Id, user, safety_identifier
+// and others.
+//
+// # What else a request says
+//
+// A [Session] may name a thread, such as a sub-agent, and what started it.
+// [Request.Class] tells side calls from turns, [Request.Pins] what state on its
+// upstream a request refers to, and a [StateReader] what state a response makes.
+// [Request.Opening] tells conversations apart that one id is used for, and
+// [Credential] tenants.
 //
 // # Trust
 //

@@ -1,8 +1,10 @@
 package extract
 
 import (
+	"cmp"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strings"
 )
 
@@ -43,8 +45,11 @@ var knownHeaders = newHeaders([]string{
 	"X-Openclaw-Session-Key",
 	"Agent-Session-Id",
 	"X-Bf-Session-Id",
+	"X-Merge-Thread-Id",
+	"X-Smg-Routing-Key",
 	"X-Dynamo-Session-Id",
 	"Helicone-Session-Id",
+	"Langfuse_session_id",
 
 	"X-Session-Affinity",
 	"Session-Id",
@@ -92,27 +97,60 @@ func (hs *headers) Extract(r *Request) (Session, bool) {
 	}
 	for i := range hs.names {
 		if id, ok := single(r.Header[hs.names[i].canonical]); ok {
-			return Session{Source: hs.names[i].source, ID: id}, true
+			return r.threaded(Session{Source: hs.names[i].source, ID: id}), true
 		}
 	}
-	return hs.scan(r.Header)
+	if s, ok := hs.scan(r.Header); ok {
+		return r.threaded(s), true
+	}
+	if hs.vendor {
+		return r.codexThread()
+	}
+	return Session{}, false
+}
+
+// codexThread returns the thread of Codex in X-Client-Request-Id, for when a
+// proxy has dropped the headers that it sends beside. In requests of others,
+// such as the SDKs of OpenAI and Anthropic, that header names the request.
+func (r *Request) codexThread() (Session, bool) {
+	if !strings.HasPrefix(r.header("Originator"), "codex") && !strings.HasPrefix(r.header("User-Agent"), "codex") {
+		return Session{}, false
+	}
+	id := r.header("X-Client-Request-Id")
+	return Session{Source: "thread-id", ID: id}, id != ""
 }
 
 // scan looks at every header, for names in a form that a look-up cannot find.
-// A map has no order, so the best of all is taken: first the listed names in
-// their order, then the others by the alphabet.
-func (hs *headers) scan(h http.Header) (found Session, ok bool) {
-	best := len(hs.names)
+// A map has no order, so they are sorted: first the listed names in their
+// order, then the others by the alphabet.
+func (hs *headers) scan(h http.Header) (Session, bool) {
+	type header struct {
+		rank   int
+		source string
+		values []string
+	}
+	var room [4]header
+	found := room[:0]
 	for key, values := range h {
-		rank, source := hs.rank(key)
-		if rank > best || source == "" || ok && rank == best && source >= found.Source {
-			continue
-		}
-		if id, valid := single(values); valid {
-			found, best, ok = Session{Source: source, ID: id}, rank, true
+		if rank, source := hs.rank(key); source != "" {
+			found = append(found, header{rank, source, values})
 		}
 	}
-	return found, ok
+	slices.SortFunc(found, func(a, b header) int {
+		return cmp.Or(cmp.Compare(a.rank, b.rank), strings.Compare(a.source, b.source))
+	})
+	for i := 0; i < len(found); {
+		// One name in several spellings is one header.
+		first := found[i]
+		values := first.values
+		for i++; i < len(found) && found[i].rank == first.rank && found[i].source == first.source; i++ {
+			values = slices.Concat(values, found[i].values)
+		}
+		if id, ok := single(values); ok {
+			return Session{Source: first.source, ID: id}, true
+		}
+	}
+	return Session{}, false
 }
 
 // rank returns the place of a header in the list and its source. Those that
@@ -133,13 +171,17 @@ func (hs *headers) rank(key string) (int, string) {
 	return 0, ""
 }
 
-// vendorSession reports whether a header has the form X-...-Session-Id.
+// vendorSession reports whether a header has the form X-...-Session-Id, with
+// letters, digits and hyphens, and a length that is fit for a log.
 func vendorSession(key string) bool {
-	const prefix, suffix = "x-", "-session-id"
-	return len(key) > len(prefix)+len(suffix) &&
-		strings.EqualFold(key[:len(prefix)], prefix) &&
-		strings.EqualFold(key[len(key)-len(suffix):], suffix) &&
-		!strings.Contains(strings.ToLower(key), "parent-session")
+	const prefix, suffix, longest = "x-", "-session-id", 64
+	if len(key) <= len(prefix)+len(suffix) || len(key) > longest ||
+		!strings.EqualFold(key[:len(prefix)], prefix) ||
+		!strings.EqualFold(key[len(key)-len(suffix):], suffix) {
+		return false
+	}
+	vendor := key[len(prefix) : len(key)-len(suffix)]
+	return strings.Trim(vendor, alphanumeric+"-") == "" && !strings.Contains(strings.ToLower(key), "parent-session")
 }
 
 // canonical reports whether key is as net/http would have it.

@@ -22,10 +22,15 @@ const (
 	contentsField
 	inputField
 	promptField
+	imagesField
 	systemField
 	systemInstructionField
+	systemInstructionSnakeField
 	instructionsField
 	contextField
+	cachedContentField
+	cachedContentSnakeField
+	containerField
 
 	metadataUserIDField
 	metadataSessionIDField
@@ -44,12 +49,22 @@ const (
 	afterConversation
 
 	threadTypeField
+	threadPreviousMessageIDField
 	afterThread
+
+	containerInnerIDField
+	afterContainer
+
+	requestMetadataSessionIDField
+	requestMetadataSessionIDCamelField
+	afterRequestMetadata
 
 	requestSessionIDField
 	requestSessionIDCamelField
 	requestContentsField
 	requestSystemInstructionField
+	requestSystemInstructionSnakeField
+	requestCachedContentField
 	afterRequest
 
 	numFields
@@ -66,6 +81,8 @@ const (
 	unboundMetadataObject
 	conversationObject
 	threadObject
+	containerObject
+	requestMetadataObject
 	requestObject
 )
 
@@ -82,6 +99,10 @@ func (o object) fields() (from, to field) {
 		return conversationInnerIDField, afterConversation
 	case threadObject:
 		return threadTypeField, afterThread
+	case containerObject:
+		return containerInnerIDField, afterContainer
+	case requestMetadataObject:
+		return requestMetadataSessionIDField, afterRequestMetadata
 	case requestObject:
 		return requestSessionIDField, afterRequest
 	}
@@ -120,14 +141,26 @@ func (o object) known(name []byte) (field, object) {
 			return inputField, noObject
 		case "prompt":
 			return promptField, noObject
+		case "images":
+			return imagesField, noObject
 		case "system":
 			return systemField, noObject
-		case "systemInstruction", "system_instruction":
+		case "systemInstruction":
 			return systemInstructionField, noObject
+		case "system_instruction":
+			return systemInstructionSnakeField, noObject
 		case "instructions":
 			return instructionsField, noObject
 		case "context":
 			return contextField, noObject
+		case "cachedContent":
+			return cachedContentField, noObject
+		case "cached_content":
+			return cachedContentSnakeField, noObject
+		case "container":
+			return containerField, containerObject
+		case "requestMetadata":
+			return noField, requestMetadataObject
 		case "metadata":
 			return noField, metadataObject
 		case "client_metadata":
@@ -165,8 +198,22 @@ func (o object) known(name []byte) (field, object) {
 			return conversationInnerIDField, noObject
 		}
 	case threadObject:
-		if string(name) == "type" {
+		switch string(name) {
+		case "type":
 			return threadTypeField, noObject
+		case "previous_message_id":
+			return threadPreviousMessageIDField, noObject
+		}
+	case containerObject:
+		if string(name) == "id" {
+			return containerInnerIDField, noObject
+		}
+	case requestMetadataObject:
+		switch string(name) {
+		case "session_id":
+			return requestMetadataSessionIDField, noObject
+		case "sessionId":
+			return requestMetadataSessionIDCamelField, noObject
 		}
 	case requestObject:
 		switch string(name) {
@@ -176,8 +223,12 @@ func (o object) known(name []byte) (field, object) {
 			return requestSessionIDCamelField, noObject
 		case "contents":
 			return requestContentsField, noObject
-		case "systemInstruction", "system_instruction":
+		case "systemInstruction":
 			return requestSystemInstructionField, noObject
+		case "system_instruction":
+			return requestSystemInstructionSnakeField, noObject
+		case "cachedContent", "cached_content":
+			return requestCachedContentField, noObject
 		}
 	}
 	return noField, noObject

@@ -2,14 +2,14 @@ package extract
 
 // Default returns the chain for a gateway that serves all kinds of clients:
 //
-//	Chain{ClaudeCode(), Headers(), ClaudeUserID(), BodyIDs(), UserID(), Trail()}
+//	Chain{ClaudeCode(), Headers(), ClaudeUserID(), BodyIDs(), State(), UserID(), Trail()}
 //
 // Whoever says which conversation it is goes before what says which user, and
 // both before what has to be worked out from the messages. A request that a
 // header names costs no look at its body. The slice is the caller's, to change
 // before use.
 func Default() Chain {
-	return Chain{ClaudeCode(), Headers(), ClaudeUserID(), BodyIDs(), UserID(), Trail()}
+	return Chain{ClaudeCode(), Headers(), ClaudeUserID(), BodyIDs(), State(), UserID(), Trail()}
 }
 
 // Classic returns the five classic steps in their classic order, for those who

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -37,12 +38,18 @@ type Request struct {
 	// before adding the model, since agents use several in one session.
 	Scope string
 
+	// Method and Path are those of the HTTP request, Path without the query.
+	// They tell calls that are no turn of a conversation from those that are,
+	// and name state on the server (GET /v1/responses/{id}).
+	Method, Path string
+
 	// Metadata is what the caller knows from elsewhere, such as gRPC
 	// metadata, the handshake of a WebSocket, or a message queue. See the
 	// function [Metadata].
 	Metadata map[string]string
 
-	index atomic.Pointer[index]
+	index   atomic.Pointer[index]
+	trailed atomic.Pointer[trail]
 }
 
 // FromHTTP returns the Request for r with its headers and, of a body of up to
@@ -61,7 +68,11 @@ func FromHTTP(r *http.Request, limit int64) (*Request, error) {
 	if limit <= 0 {
 		limit = DefaultBodyLimit
 	}
-	req := &Request{Header: r.Header}
+	limit = min(limit, math.MaxInt64-1) // room for the byte that is too much
+	req := &Request{Header: r.Header, Method: r.Method}
+	if r.URL != nil {
+		req.Path = r.URL.Path
+	}
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength > limit {
 		return req, nil
 	}

@@ -3,6 +3,7 @@ package extract
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"unsafe"
 
 	"github.com/cespare/xxhash/v2"
@@ -51,14 +52,40 @@ func Trail() Extractor {
 		if len(r.Body) == 0 {
 			return Session{}, false
 		}
-		x := r.read()
-		if !x.ok || x.delta() {
+		if x := r.read(); !x.ok || x.delta() {
 			return Session{}, false
 		}
-		var t trail
-		t.read(x)
-		return t.session()
+		return r.trail().session()
 	})
+}
+
+// trail returns the trail of a body that has been read and found good.
+func (r *Request) trail() *trail {
+	if t := r.trailed.Load(); t != nil {
+		return t
+	}
+	t := new(trail)
+	t.read(r.read())
+	r.trailed.CompareAndSwap(nil, t)
+	return r.trailed.Load()
+}
+
+// Opening returns a digest of how the conversation begins: the system prompt
+// and what a person wrote before the first answer. Requests with one explicit
+// id and many different openings belong to many conversations. It reports false
+// if the body shows no opening.
+func (r *Request) Opening() (uint64, bool) {
+	if len(r.Body) == 0 {
+		return 0, false
+	}
+	x := r.read()
+	if !x.ok || x.delta() {
+		return 0, false
+	}
+	t := trail{openingOnly: true}
+	t.read(x)
+	s := t.system.join(endSalt, t.opening).join(endSalt, t.here)
+	return s[0], t.texts > 0
 }
 
 // delta reports whether the body holds only what is new in a conversation that
@@ -86,6 +113,7 @@ const (
 	arraySalt
 	objectSalt
 	endSalt
+	injectedSalt
 	placeSalt
 	systemSalt
 	keySalt
@@ -102,6 +130,9 @@ func (s sum) add(salt, h uint64) sum {
 	b[32] = 1
 	return sum{lo, xxhash.Sum64(b[:])}
 }
+
+// plus returns a digest over two digests, whichever comes first.
+func (s sum) plus(o sum) sum { return sum{s[0] + o[0], s[1] + o[1]} }
 
 // join returns the digest over two digests.
 func (s sum) join(salt uint64, o sum) sum { return s.add(salt, o[0]).add(salt, o[1]) }
@@ -124,7 +155,7 @@ const (
 type trail struct {
 	system   sum // system prompt
 	opening  sum // system messages before the first answer
-	injected sum // what clients injected before the first answer
+	injected sum // what clients injected before the first answer, in any order
 	places   [2]places
 	answered bool // a model has spoken
 
@@ -134,7 +165,15 @@ type trail struct {
 	parts ring[sum] // the chain within the message at hand
 
 	injections int // anywhere
-	all        sum // of them
+	all        sum // of them, in any order
+
+	// The first texts of the system and the last of a person, as they stand
+	// between their quotes.
+	systems   [3][]byte
+	nsystems  int
+	lastWords []byte
+
+	openingOnly bool // stop at the first answer
 }
 
 // places are the directories that some text names.
@@ -167,9 +206,17 @@ func (r *ring[E]) back(i int) *E {
 	return &r.items[(r.n-1-i)%len(r.items)]
 }
 
+// systemFields are where the system prompt stands, beside the messages.
+var systemFields = []field{
+	systemField,
+	systemInstructionField, systemInstructionSnakeField,
+	instructionsField,
+	requestSystemInstructionField, requestSystemInstructionSnakeField,
+}
+
 // read reads the conversation in the body, by the form that it has.
 func (t *trail) read(x *index) {
-	for _, f := range []field{systemField, systemInstructionField, instructionsField, requestSystemInstructionField} {
+	for _, f := range systemFields {
 		if raw := x.fields[f]; raw != nil {
 			c := jsonscan.New(raw)
 			t.content(&c, speakerSystem, &t.system)
@@ -183,51 +230,58 @@ func (t *trail) read(x *index) {
 		}
 	}
 	if raw := x.fields[promptField]; raw != nil {
+		t.images(x.fields[imagesField])
 		t.prompt(raw)
 	}
 }
 
 // session returns the session that the trail leads to.
 func (t *trail) session() (Session, bool) {
+	here := t.here
 	if t.texts == 0 {
 		if t.injections == 0 {
 			return Session{}, false
 		}
-		t.here = t.all
+		here = t.all
 	}
 	system := t.system.join(endSalt, t.opening)
 	whole := system.join(endSalt, t.injected)
 
 	// What the request has in common with others of its conversation, beside
-	// the texts: everything, the place, or the system prompt.
+	// the texts: everything, the place, or the system prompt with something
+	// injected or with nothing.
 	place := t.places[injectedPlaces]
 	if place.n == 0 {
 		place = t.places[systemPlaces]
 	}
-	common := make([]sum, 0, 2)
+	var room [2][3]sum
+	aliases, common := room[0][:0], room[1][:0]
 	if place.n > 0 {
-		common = append(common, place.sum.join(placeSalt, sum{}))
+		key := place.sum.join(placeSalt, sum{})
+		aliases, common = append(aliases, key), append(common, key)
 	}
+	injected := system.join(systemSalt, sum{})
+	common = append(common, injected)
 	if t.injected != (sum{}) {
-		common = append(common, system.join(systemSalt, sum{}))
+		aliases, common = append(aliases, injected), append(common, system.join(endSalt, sum{}))
+	}
+	aliases = append(aliases, sum{})
+
+	keys := make(keyBuffer, 0, 16*(1+3+maxSteps+maxTexts+4*maxNear))
+	s := Session{Source: "trail", Confidence: Derived, ID: keys.add(whole, here)}
+	s.Aliases = make([]string, 0, len(aliases))
+	for _, a := range aliases {
+		s.Aliases = append(s.Aliases, keys.add(a, here))
 	}
 
-	keys := make(keyBuffer, 0, 16*(1+3+maxSteps+maxTexts+3*maxNear))
-	s := Session{Source: "trail", ID: keys.add(whole, t.here)}
-	s.Aliases = make([]string, 0, 3)
-	for _, c := range common {
-		s.Aliases = append(s.Aliases, keys.add(c, t.here))
-	}
-	s.Aliases = append(s.Aliases, keys.add(sum{}, t.here))
-
-	s.Continues = make([]string, 0, maxSteps+maxTexts+2*maxNear)
+	s.Continues = make([]string, 0, min(t.parts.n, maxTexts)+(1+len(common))*min(t.steps.n, maxSteps))
 	for i := range maxTexts {
-		if part := t.parts.back(i); part != nil && *part != t.here {
+		if part := t.parts.back(i); part != nil && *part != here {
 			s.Continues = append(s.Continues, keys.add(whole, *part))
 		}
 	}
 	for i := range maxSteps {
-		if st := t.steps.back(i); st != nil && st.sum != t.here {
+		if st := t.steps.back(i); st != nil && st.sum != here {
 			s.Continues = append(s.Continues, keys.add(whole, st.sum))
 		}
 	}
@@ -281,7 +335,9 @@ func (m *message) speaker() speaker {
 		return speakerModel
 	case "":
 		switch string(m.kind) {
-		case "", "message", "text", "input_text", "input_image", "input_file", "user_input":
+		case "", "message", "user_input",
+			"text", "image", "audio", "document", "video", // content without a message around it
+			"input_text", "input_image", "input_audio", "input_file":
 			return speakerPerson
 		case "function_call", "reasoning", "custom_tool_call", "local_shell_call", "model_output":
 			return speakerModel
@@ -292,9 +348,9 @@ func (m *message) speaker() speaker {
 
 // message is what matters of a message: the values of its members.
 type message struct {
-	role, kind []byte // as between their quotes
-	content    []byte // content or parts
-	images     []byte
+	role, kind     []byte // between their quotes
+	content, parts []byte
+	images         []byte
 }
 
 // messages reads the messages in raw: an array of them, a single one, or a
@@ -306,7 +362,9 @@ func (t *trail) messages(raw []byte) {
 		return
 	}
 	for c.Element() {
-		t.message(&c)
+		if t.message(&c); t.answered && t.openingOnly {
+			return
+		}
 	}
 }
 
@@ -331,19 +389,23 @@ func (t *trail) message(c *jsonscan.Cursor) {
 		}
 		switch string(name) {
 		case "role":
-			m.role, _ = c.String()
+			m.role = word(c)
 		case "type":
-			m.kind, _ = c.String()
-		case "content", "parts":
+			m.kind = word(c)
+		case "content":
 			m.content = c.Skip()
+		case "parts":
+			m.parts = c.Skip()
 		case "images":
 			m.images = c.Skip()
 		default:
 			c.Skip()
 		}
 	}
-	who := m.speaker()
-	switch who {
+	if m.parts != nil && (m.content == nil || string(m.content) == "null") {
+		m.content = m.parts
+	}
+	switch m.speaker() {
 	case speakerModel:
 		if last := t.steps.back(0); last != nil {
 			last.answered = true
@@ -362,13 +424,16 @@ func (t *trail) message(c *jsonscan.Cursor) {
 			c := jsonscan.New(m.content)
 			t.content(&c, speakerPerson, nil)
 		}
-		if m.images != nil {
-			c := jsonscan.New(m.images)
-			for ok := c.Array(); ok && c.Element(); {
-				t.person(binarySalt, value(&c))
-			}
-		}
+		t.images(m.images)
 		t.end()
+	}
+}
+
+// images reads the images that Ollama has beside a text.
+func (t *trail) images(raw []byte) {
+	c := jsonscan.New(raw)
+	for ok := c.Array(); ok && c.Element(); {
+		t.person(binarySalt, value(&c))
 	}
 }
 
@@ -403,6 +468,13 @@ func (t *trail) content(c *jsonscan.Cursor, who speaker, into *sum) {
 	}
 }
 
+// word returns the next value, if it is a string: one of a few words, which
+// nobody has a reason to escape, but anybody may.
+func word(c *jsonscan.Cursor) []byte {
+	raw, _ := c.String()
+	return plain(raw)
+}
+
 // block reads the next value, a block of content.
 func (t *trail) block(c *jsonscan.Cursor, who speaker, into *sum) {
 	whole := *c
@@ -423,8 +495,8 @@ func (t *trail) block(c *jsonscan.Cursor, who speaker, into *sum) {
 		case "parts":
 			parts = c.Skip()
 		case "type":
-			switch kind, _ := c.String(); string(kind) {
-			case "tool_result", "tool_use", "function_call_output", "thinking", "redacted_thinking":
+			switch string(word(c)) {
+			case "tool_result", "tool_use", "function_call_output", "function_result", "thinking", "redacted_thinking":
 				tool = true
 			}
 			continue
@@ -455,31 +527,32 @@ func (t *trail) block(c *jsonscan.Cursor, who speaker, into *sum) {
 
 // words takes in a text, given as it stands between its quotes.
 func (t *trail) words(raw []byte, who speaker, into *sum) {
+	raw = plain(raw)
 	if who == speakerSystem {
 		if raw = withoutBilling(raw); len(raw) > 0 {
-			*into = into.add(textSalt, textSum(raw))
+			*into = into.add(textSalt, xxhash.Sum64(raw))
 			t.places[systemPlaces].read(raw)
+			if t.nsystems < len(t.systems) {
+				t.systems[t.nsystems] = raw
+				t.nsystems++
+			}
 		}
 		return
 	}
-	before, words, behind := split(raw)
-	t.inject(before)
-	if len(words) > 0 {
-		t.person(textSalt, textSum(words))
+	if words := split(raw, t.inject); len(words) > 0 {
+		t.person(textSalt, xxhash.Sum64(words))
+		t.lastWords = words
 	}
-	t.inject(behind)
 }
 
-// inject takes in what a client injected.
+// inject takes in what a client injected. Clients move it about, so its place
+// does not matter.
 func (t *trail) inject(raw []byte) {
-	if len(raw) == 0 {
-		return
-	}
-	h := textSum(raw)
+	h := sum{}.add(injectedSalt, xxhash.Sum64(raw))
 	t.injections++
-	t.all = t.all.add(textSalt, h)
+	t.all = t.all.plus(h)
 	if !t.answered {
-		t.injected = t.injected.add(textSalt, h)
+		t.injected = t.injected.plus(h)
 		t.places[injectedPlaces].read(raw)
 	}
 }
@@ -493,45 +566,64 @@ func (t *trail) person(salt, h uint64) {
 
 // prompt reads the prompt of a legacy completion: a string, or an array of
 // strings or tokens. The string holds the whole conversation, and the next one
-// begins with it. Where in it a request ended can only be guessed: at the end
-// of a line, or behind the colon that introduces the next speaker.
+// begins with it. Where in it a request ended can only be guessed: behind the
+// same word as this one ("Assistant:", "[/INST]"), or at the end of a line.
 func (t *trail) prompt(raw []byte) {
 	c := jsonscan.New(raw)
-	if c.Kind() != '"' {
-		if c.Kind() == '[' && len(raw) > 2 {
-			t.person(binarySalt, value(&c))
-		}
+	array := c.Array() && c.Element()
+	s, ok := c.String()
+	if array && (!ok || c.Element()) {
+		c = jsonscan.New(raw)
+		t.person(binarySalt, value(&c))
 		return
 	}
-	s, _ := c.String()
-	text := bytes.TrimRight(jsonscan.AppendText(nil, s), space)
+	text := bytes.Trim(jsonscan.AppendText(nil, s), space)
+	if len(text) == 0 {
+		return
+	}
+	ends := append(wordEnds(text), lineEnds(text)...)
+	slices.Sort(ends)
+	ends = slices.Compact(ends)
 	var d xxhash.Digest
 	d.Reset()
-	done := 0
-	mark := func(end int) {
-		end = len(bytes.TrimRight(text[:end], space))
-		if end > done {
-			d.Write(text[done:end])
-			done = end
-			t.here = sum{}.add(textSalt, d.Sum64())
-			t.texts++
-			t.end()
+	before, done := t.here, 0
+	for i, end := range ends {
+		d.Write(text[done:end])
+		done = end
+		t.here = before.add(textSalt, d.Sum64())
+		if i < len(ends)-maxTexts {
+			t.steps.put(step{sum: t.here})
+		} else {
+			t.parts.put(t.here)
 		}
 	}
-	for start := 0; start < len(text); {
-		line := text[start:]
-		if n := bytes.IndexByte(line, '\n'); n >= 0 {
-			line = line[:n+1]
-		}
-		if n := bytes.IndexByte(line[:min(len(line), maxName)], ':'); n >= 0 {
-			mark(start + n + 1)
-		}
-		start += len(line)
-		mark(start)
-	}
+	t.texts++
 }
 
-// maxName bounds the name of a speaker in a legacy prompt.
-const maxName = 40
+// wordEnds returns the offsets behind the last word of text and its last few
+// occurrences before.
+func wordEnds(text []byte) []int {
+	const maxWord = 40
+	word := text[max(bytes.LastIndexAny(text, space)+1, len(text)-maxWord):]
+	ends := make([]int, 0, maxSteps+maxTexts)
+	for i := len(text); len(ends) < maxSteps; {
+		if i = bytes.LastIndex(text[:i], word); i < 0 {
+			break
+		}
+		ends = append(ends, i+len(word))
+	}
+	return ends
+}
+
+// lineEnds returns the offsets at which the last few lines of text end that are
+// not blank.
+func lineEnds(text []byte) []int {
+	ends := make([]int, 0, maxTexts)
+	for i := len(text); i > 0 && len(ends) < maxTexts; {
+		ends = append(ends, i)
+		i = len(bytes.TrimRight(text[:bytes.LastIndexByte(text[:i], '\n')+1], space))
+	}
+	return ends
+}
 
 const space = " \t\r\n"

@@ -2,51 +2,64 @@ package extract
 
 import (
 	"bytes"
+	"fmt"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
-// textSum returns the digest of a text, given as it stands between its quotes:
-// however it is escaped, the digest is the same.
-func textSum(raw []byte) uint64 {
-	if bytes.IndexByte(raw, '\\') < 0 {
-		return xxhash.Sum64(raw)
-	}
-	var w textWriter
-	w.Reset()
-	for buf := (jsonscan.Rune{}); len(raw) > 0; {
-		var piece []byte
-		piece, raw = jsonscan.NextPiece(raw, &buf)
-		w.write(piece)
-	}
-	return w.sum()
-}
-
-// textWriter gathers short pieces before it digests them.
-type textWriter struct {
-	xxhash.Digest
-	n   int
-	buf [512]byte
-}
-
-func (w *textWriter) write(b []byte) {
-	if len(b) > len(w.buf)-w.n {
-		w.Write(w.buf[:w.n])
-		w.n = 0
-		if len(b) > len(w.buf) {
-			w.Write(b)
-			return
+// plain returns a text, given as it stands between its quotes, in the one way
+// to write it that everything below relies on: quotes, backslashes and control
+// characters are escaped, in the shortest way, and nothing else is. Most texts
+// come like that. Some JSON writers escape slashes, angle brackets or all that
+// is not ASCII, and proxies write anew what they pass on.
+func plain(raw []byte) []byte {
+	for i := 0; ; i += 2 {
+		n := 0
+		if i < len(raw) && raw[i] != '\\' {
+			n = bytes.IndexByte(raw[i:], '\\')
+		}
+		if i += n; n < 0 || i+1 >= len(raw) {
+			return raw
+		}
+		switch raw[i+1] {
+		case '"', '\\', 'b', 'f', 'n', 'r', 't':
+		default:
+			return appendPlain(append(make([]byte, 0, len(raw)), raw[:i]...), raw[i:])
 		}
 	}
-	w.n += copy(w.buf[w.n:], b)
 }
 
-func (w *textWriter) sum() uint64 {
-	w.Write(w.buf[:w.n])
-	return w.Sum64()
+func appendPlain(dst, raw []byte) []byte {
+	for buf := (jsonscan.Rune{}); len(raw) > 0; {
+		escaped := raw[0] == '\\'
+		var piece []byte
+		piece, raw = jsonscan.NextPiece(raw, &buf)
+		if !escaped || len(piece) > 1 {
+			dst = append(dst, piece...)
+			continue
+		}
+		switch c := piece[0]; {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c >= ' ':
+			dst = append(dst, c)
+		default:
+			if i := strings.IndexByte("\b\f\n\r\t", c); i >= 0 {
+				dst = append(dst, '\\', "bfnrt"[i])
+			} else {
+				dst = fmt.Appendf(dst, `\u%04x`, c)
+			}
+		}
+	}
+	return dst
 }
+
+// textSum returns the digest of a text, given as it stands between its quotes:
+// however it is escaped, the digest is the same.
+func textSum(raw []byte) uint64 { return xxhash.Sum64(plain(raw)) }
 
 // value returns the digest of the next value: the same for every order of
 // members, white space and way to escape, and without what clients add for
@@ -97,9 +110,9 @@ func ephemeral(name []byte) bool {
 // system prompt.
 func withoutBilling(raw []byte) []byte {
 	const header = "x-anthropic-billing-header:"
-	rest := skipSpace(raw)
+	rest := trim(raw)
 	if len(rest) < len(header) || !bytes.EqualFold(rest[:len(header)], []byte(header)) {
-		return raw
+		return rest
 	}
 	end := bytes.Index(rest, []byte(`\n`))
 	if end < 0 {
@@ -108,7 +121,10 @@ func withoutBilling(raw []byte) []byte {
 	return skipSpace(rest[end:])
 }
 
-// skipSpace cuts off leading white space, escaped or not.
+// trim cuts off white space at both ends of a plain text.
+func trim(raw []byte) []byte { return skipSpaceBack(skipSpace(raw)) }
+
+// skipSpace cuts off leading white space.
 func skipSpace(raw []byte) []byte {
 	for {
 		switch {
@@ -122,7 +138,7 @@ func skipSpace(raw []byte) []byte {
 	}
 }
 
-// skipSpaceBack cuts off trailing white space, escaped or not.
+// skipSpaceBack cuts off trailing white space.
 func skipSpaceBack(raw []byte) []byte {
 	for {
 		n := len(raw)
@@ -150,44 +166,41 @@ var injectedTags = []string{
 	"workspace_info",      // Copilot Chat
 }
 
-// split parts a text, as it stands between its quotes, into the words of a
-// person and what a client injected before and behind them.
-func split(raw []byte) (before, words, behind []byte) {
-	if bytes.Contains(raw, []byte(`\u003`)) {
-		raw = plainBrackets(raw)
+// split parts a plain text into the words of a person and the elements that a
+// client injected before and behind them, which it hands to inject. The white
+// space around both is nobody's: it stays or goes with the elements.
+func split(raw []byte, inject func([]byte)) (words []byte) {
+	words = trim(raw)
+	if bytes.IndexByte(words, '<') < 0 {
+		return words
 	}
-	if bytes.IndexByte(raw, '<') < 0 {
-		return nil, raw, nil
-	}
-	words = raw
 	for {
-		rest := skipSpace(words)
-		tag := opens(rest)
+		tag := opens(words)
 		if tag == "" {
 			break
 		}
-		end := bytes.Index(rest, []byte("</"+tag+">"))
+		end := bytes.Index(words, []byte("</"+tag+">"))
 		if end < 0 {
-			return raw, nil, nil
+			inject(words)
+			return nil
 		}
-		words = skipSpace(rest[end+len("</>")+len(tag):])
-		before = raw[:len(raw)-len(words)]
+		end += len("</>") + len(tag)
+		inject(words[:end])
+		words = skipSpace(words[end:])
 	}
-	all := words
 	for {
-		rest := skipSpaceBack(words)
-		tag := closes(rest)
+		tag := closes(words)
 		if tag == "" {
 			break
 		}
-		start := bytes.LastIndex(rest, []byte("<"+tag+">"))
+		start := bytes.LastIndex(words, []byte("<"+tag+">"))
 		if start < 0 {
 			break
 		}
-		words = skipSpaceBack(rest[:start])
-		behind = all[len(words):]
+		inject(words[start:])
+		words = skipSpaceBack(words[:start])
 	}
-	return before, words, behind
+	return words
 }
 
 // opens returns the tag with which raw begins, if it is an injected one.
@@ -208,32 +221,6 @@ func closes(raw []byte) string {
 		}
 	}
 	return ""
-}
-
-// plainBrackets undoes the escaping of < and >, which some JSON writers do.
-func plainBrackets(raw []byte) []byte {
-	out := make([]byte, 0, len(raw))
-	for i := 0; i < len(raw); i++ {
-		if raw[i] != '\\' || i+1 == len(raw) {
-			out = append(out, raw[i])
-			continue
-		}
-		if i+6 <= len(raw) && string(raw[i:i+5]) == `\u003` {
-			switch raw[i+5] {
-			case 'c', 'C':
-				out = append(out, '<')
-				i += 5
-				continue
-			case 'e', 'E':
-				out = append(out, '>')
-				i += 5
-				continue
-			}
-		}
-		out = append(out, raw[i], raw[i+1])
-		i++
-	}
-	return out
 }
 
 // maxPlaces is how many of the paths in a text are looked at. The working
@@ -259,7 +246,7 @@ func (p *places) read(raw []byte) {
 			i++
 		}
 		path := bytes.TrimRight(raw[start:i], "/.")
-		if bytes.LastIndexByte(path, '/') > 1 {
+		if bytes.LastIndexByte(path, '/') > 0 && path[1] != '/' {
 			p.sum = p.sum.add(pathSalt, xxhash.Sum64(path))
 			p.n++
 		}
@@ -273,7 +260,7 @@ func breaks(raw []byte, i int) bool {
 		return true
 	}
 	switch raw[i-1] {
-	case ' ', '(', '[', '{', '=', ':', ',', '\'', '`', '"', '|':
+	case ' ', '(', '[', '{', '>', '=', ':', ',', '\'', '`', '"', '|':
 		return true
 	case 'n', 't', 'r':
 		return i > 1 && raw[i-2] == '\\' // an escaped line break or tab

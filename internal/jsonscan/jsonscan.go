@@ -10,6 +10,8 @@ package jsonscan
 
 import (
 	"bytes"
+	"encoding/binary"
+	"math/bits"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -144,8 +146,10 @@ func (c *Cursor) String() ([]byte, bool) {
 	return nil, false
 }
 
+// space returns the offset of what comes after white space.
 func space(b []byte, i int) int {
-	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') {
+	const spaces = 1<<' ' | 1<<'\n' | 1<<'\t' | 1<<'\r'
+	for i < len(b) && b[i] <= ' ' && spaces>>b[i]&1 != 0 {
 		i++
 	}
 	return i
@@ -157,48 +161,81 @@ func str(b []byte, i int) int {
 		return -1
 	}
 	for i++; ; {
-		n := bytes.IndexByte(b[i:], '"')
+		n := quote(b[i:])
 		if n < 0 {
 			return -1
 		}
 		// The quote is escaped if an odd number of backslashes is before it.
 		// They are counted once in all, since a quote ends every run of them.
-		quote := i + n
-		slashes := quote
+		end := i + n
+		slashes := end
 		for slashes > i && b[slashes-1] == '\\' {
 			slashes--
 		}
-		i = quote + 1
-		if (quote-slashes)%2 == 0 {
+		i = end + 1
+		if (end-slashes)%2 == 0 {
 			return i
 		}
 	}
+}
+
+// quote is bytes.IndexByte(b, '"'). That is at its best where the quote is far
+// away, but most are near: the first few words are searched here.
+func quote(b []byte) int {
+	const (
+		words = 4
+		ones  = 0x0101010101010101
+		highs = 0x8080808080808080
+	)
+	n := 0
+	for ; n < 8*words && len(b)-n >= 8; n += 8 {
+		// x has a zero byte where b has a quote, and zeros the high bit of
+		// each; above the first zero byte it may err.
+		x := binary.LittleEndian.Uint64(b[n:]) ^ '"'*ones
+		if zeros := (x - ones) &^ x & highs; zeros != 0 {
+			return n + bits.TrailingZeros64(zeros)/8
+		}
+	}
+	if k := bytes.IndexByte(b[n:], '"'); k >= 0 {
+		return n + k
+	}
+	return -1
 }
 
 // skip returns the offset behind the value that starts at b[i], or -1.
 func skip(b []byte, i int) int {
 	var objects [MaxDepth / 64]uint64 // one bit a level: an object, not an array
 	depth := 0
+	closing := byte(0) // of the innermost object or array
 	for {
+		// Before a value.
 		if i = space(b, i); i == len(b) {
 			return -1
 		}
-		opened := false
-		switch b[i] {
+		switch c := b[i]; c {
 		case '"':
 			i = str(b, i)
 		case '{', '[':
 			if depth == MaxDepth {
 				return -1
 			}
-			if b[i] == '{' {
+			objects[depth/64] &^= 1 << (depth % 64)
+			if c == '{' {
 				objects[depth/64] |= 1 << (depth % 64)
-			} else {
-				objects[depth/64] &^= 1 << (depth % 64)
 			}
 			depth++
-			i = space(b, i+1)
-			opened = true
+			closing = c + 2 // as it is in ASCII
+			if i = space(b, i+1); i == len(b) {
+				return -1
+			}
+			if b[i] != closing {
+				if c == '{' {
+					if i = key(b, i); i < 0 {
+						return -1
+					}
+				}
+				continue
+			}
 		case 't':
 			i = literal(b, i, "true")
 		case 'f':
@@ -211,8 +248,8 @@ func skip(b []byte, i int) int {
 		if i < 0 {
 			return -1
 		}
-		// A value has ended or a bracket was opened: close what closes here,
-		// and go on to the next value.
+		// Behind a value, or before the bracket that closes an empty one:
+		// close what closes here, and go on to the next value.
 		for {
 			if depth == 0 {
 				return i
@@ -220,31 +257,39 @@ func skip(b []byte, i int) int {
 			if i = space(b, i); i == len(b) {
 				return -1
 			}
-			object := objects[(depth-1)/64]>>((depth-1)%64)&1 != 0
-			if object && b[i] == '}' || !object && b[i] == ']' {
-				depth--
-				i++
-				opened = false
-				continue
+			if b[i] == ',' {
+				break
 			}
-			if !opened {
-				if b[i] != ',' {
-					return -1
-				}
-				i = space(b, i+1)
+			if b[i] != closing {
+				return -1
 			}
-			if object {
-				if i = str(b, i); i < 0 {
-					return -1
+			i++
+			if depth--; depth > 0 {
+				closing = ']'
+				if objects[(depth-1)/64]>>((depth-1)%64)&1 != 0 {
+					closing = '}'
 				}
-				if i = space(b, i); i == len(b) || b[i] != ':' {
-					return -1
-				}
-				i++
 			}
-			break
+		}
+		i++
+		if closing == '}' {
+			if i = key(b, space(b, i)); i < 0 {
+				return -1
+			}
 		}
 	}
+}
+
+// key returns the offset behind the name that starts at b[i] and its colon, or
+// -1.
+func key(b []byte, i int) int {
+	if i = str(b, i); i < 0 {
+		return -1
+	}
+	if i = space(b, i); i == len(b) || b[i] != ':' {
+		return -1
+	}
+	return i + 1
 }
 
 func literal(b []byte, i int, s string) int {
@@ -254,34 +299,40 @@ func literal(b []byte, i int, s string) int {
 	return i + len(s)
 }
 
+// number returns the offset behind the number that starts at b[i], or -1.
 func number(b []byte, i int) int {
-	digits := func() bool {
-		start := i
-		for i < len(b) && '0' <= b[i] && b[i] <= '9' {
-			i++
-		}
-		return i > start
-	}
 	if b[i] == '-' {
 		i++
 	}
 	if i < len(b) && b[i] == '0' {
 		i++
-	} else if !digits() {
+	} else if i = digits(b, i); i < 0 {
 		return -1
 	}
 	if i < len(b) && b[i] == '.' {
-		if i++; !digits() {
+		if i = digits(b, i+1); i < 0 {
 			return -1
 		}
 	}
 	if i < len(b) && (b[i] == 'e' || b[i] == 'E') {
-		if i++; i < len(b) && (b[i] == '+' || b[i] == '-') {
+		i++
+		if i < len(b) && (b[i] == '+' || b[i] == '-') {
 			i++
 		}
-		if !digits() {
-			return -1
-		}
+		i = digits(b, i)
+	}
+	return i
+}
+
+// digits returns the offset behind the digits that start at b[i], or -1 if
+// there are none.
+func digits(b []byte, i int) int {
+	start := i
+	for i < len(b) && '0' <= b[i] && b[i] <= '9' {
+		i++
+	}
+	if i == start {
+		return -1
 	}
 	return i
 }

@@ -1,0 +1,209 @@
+package extract
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/go-affinity/affinity/internal/jsonscan"
+)
+
+// A Class is what kind of call a request is.
+type Class uint8
+
+const (
+	// Turn is a turn of a conversation, or a call of which nothing else is
+	// known.
+	Turn Class = iota
+
+	// Subagent is a turn of a sub-agent.
+	Subagent
+
+	// Probe is a call that no model answers for anybody: a HEAD request, a
+	// token count, a warm-up, a test of the quota.
+	Probe
+
+	// Auxiliary is a call beside the conversation: a title, a suggestion, a
+	// classifier, memory.
+	Auxiliary
+
+	// Compaction is the call that replaces a conversation by its summary.
+	Compaction
+)
+
+// String returns the class in lower case.
+func (c Class) String() string {
+	switch c {
+	case Turn:
+		return "turn"
+	case Subagent:
+		return "subagent"
+	case Probe:
+		return "probe"
+	case Auxiliary:
+		return "auxiliary"
+	case Compaction:
+		return "compaction"
+	}
+	return "<unknown extract.Class>"
+}
+
+// Beside reports whether calls of the class stand beside the conversation: they
+// have another prompt, so that where they go says nothing about where the
+// conversation is cached.
+func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compaction }
+
+// Class returns the class of the request: what the client says in its headers,
+// what the method and the path say, or what the body has in an unmistakable
+// form. When in doubt it is a Turn.
+//
+// Known are the headers of Claude Code (X-Claude-Code-Request-Class and others),
+// Codex (X-Openai-Subagent, the request_kind of X-Codex-Turn-Metadata) and
+// Copilot (X-Interaction-Type), token counts by their paths, and the fixed
+// openings of the title, suggestion, compaction, warm-up and quota calls of
+// Claude Code, Crush, OpenCode, Open WebUI and Zed.
+func (r *Request) Class() Class {
+	if c, ok := r.Hint(); ok {
+		return c
+	}
+	if len(r.Body) == 0 || !r.read().ok {
+		return Turn
+	}
+	return r.bodyClass()
+}
+
+// Hint returns the class of the request as far as method, path and headers tell,
+// without a look at the body, and whether they do.
+func (r *Request) Hint() (Class, bool) {
+	switch r.Method {
+	case "HEAD", "OPTIONS":
+		return Probe, true
+	}
+	for _, p := range pathClasses {
+		if strings.HasSuffix(r.Path, p.suffix) {
+			return p.class, true
+		}
+	}
+	if len(r.Header) == 0 {
+		return Turn, false
+	}
+	for _, h := range headerClasses {
+		if v := r.Header[h.name]; len(v) > 0 {
+			if c, ok := h.classes[v[0]]; ok {
+				return c, true
+			}
+		}
+	}
+	if len(r.Header["X-Claude-Code-Compaction"]) > 0 {
+		return Compaction, true
+	}
+	if v := r.Header["X-Codex-Turn-Metadata"]; len(v) > 0 && len(v[0]) < maxRaw {
+		kind, _ := text(lastMember([]byte(v[0]), "request_kind"))
+		if c, ok := codexKinds[kind]; ok {
+			return c, true
+		}
+	}
+	if len(r.Header["X-Claude-Code-Agent-Id"]) > 0 {
+		return Subagent, true
+	}
+	return Turn, false
+}
+
+var pathClasses = []struct {
+	suffix string
+	class  Class
+}{
+	{"/count_tokens", Probe},           // Anthropic
+	{":countTokens", Probe},            // Gemini
+	{"/count-tokens", Probe},           // Bedrock
+	{"/responses/input_tokens", Probe}, // OpenAI
+	{"/responses/compact", Compaction}, // OpenAI
+}
+
+var headerClasses = []struct {
+	name    string
+	classes map[string]Class
+}{
+	{"X-Claude-Code-Request-Class", map[string]Class{ // 2.1.273 and later
+		"main": Turn, "subagent": Subagent, "workflow": Subagent, "compaction": Compaction, "auxiliary": Auxiliary,
+	}},
+	{"X-Interaction-Type", map[string]Class{ // Copilot
+		"conversation-subagent": Subagent, "conversation-compaction": Compaction, "conversation-background": Auxiliary,
+	}},
+	{"X-Openai-Subagent", map[string]Class{ // Codex
+		"compact": Compaction, "memory_consolidation": Auxiliary, "review": Subagent, "collab_spawn": Subagent,
+	}},
+}
+
+var codexKinds = map[string]Class{"turn": Turn, "prewarm": Probe, "compaction": Compaction, "memory": Auxiliary}
+
+// Openings of side calls. Each is long enough not to be met with by chance.
+var (
+	systemOpenings = []opening{
+		{"You are naming a coding session", Auxiliary},                                       // Claude Code
+		{"Generate a concise, sentence-case title", Auxiliary},                               // Claude Code
+		{"Analyze if this message indicates a new conversation topic", Auxiliary},            // Claude Code
+		{"You will generate a short title", Auxiliary},                                       // Crush
+		{"You are a title generator", Auxiliary},                                             // OpenCode
+		{"You are a helpful AI assistant tasked with summarizing conversations", Compaction}, // Claude Code
+	}
+	personOpenings = []opening{
+		{"Please write a 5-10 word title", Auxiliary},                                        // Claude Code
+		{"Generate a concise title for the following content", Auxiliary},                    // Crush
+		{"Generate a title for this conversation", Auxiliary},                                // OpenCode
+		{"### Task:\nGenerate", Auxiliary},                                                   // Open WebUI: titles, tags
+		{"### Task:\nSuggest", Auxiliary},                                                    // Open WebUI: follow-ups
+		{"[SUGGESTION MODE:", Auxiliary},                                                     // Claude Code
+		{"Web page content:", Auxiliary},                                                     // Claude Code
+		{"CRITICAL: Respond with TEXT ONLY", Compaction},                                     // Claude Code
+		{"Your task is to create a detailed summary of the conversation so far", Compaction}, // Claude Code
+	}
+)
+
+type opening struct {
+	text  string
+	class Class
+}
+
+// probes are the whole text of probing calls that want a single token.
+var probes = map[string]bool{"quota": true, "count": true, "warmup": true}
+
+// bodyClass looks for the openings in the system prompt and in what a person
+// last said.
+func (r *Request) bodyClass() Class {
+	t := r.trail()
+	for _, system := range t.systems[:t.nsystems] {
+		if c, ok := match(systemOpenings, system); ok {
+			return c
+		}
+	}
+	if c, ok := match(personOpenings, t.lastWords); ok {
+		return c
+	}
+	if t.texts == 1 && !t.answered {
+		words := strings.ToLower(string(t.lastWords))
+		if words == "warmup" || probes[words] && r.wantsOneToken() {
+			return Probe
+		}
+	}
+	return Turn
+}
+
+func match(openings []opening, raw []byte) (Class, bool) {
+	var buf [256]byte
+	words := jsonscan.AppendText(buf[:0], skipSpace(raw[:min(len(raw), 200)]))
+	for _, o := range openings {
+		if bytes.HasPrefix(words, []byte(o.text)) {
+			return o.class, true
+		}
+	}
+	return Turn, false
+}
+
+func (r *Request) wantsOneToken() bool {
+	for _, name := range []string{"max_tokens", "max_completion_tokens", "max_output_tokens"} {
+		if string(r.member(name)) == "1" {
+			return true
+		}
+	}
+	return false
+}

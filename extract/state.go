@@ -1,0 +1,274 @@
+package extract
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/go-affinity/affinity/internal/jsonscan"
+)
+
+// stateSource is the Source of sessions that are known by state on the server.
+const stateSource = "state"
+
+// State returns an Extractor for requests that say which conversation they
+// continue by nothing but state on their upstream: previous_response_id and
+// the others of [Request.Pins]. The ID is that of the state, and another at
+// every turn: a Selector has to be told ([affinity.Selection.Learn]) which
+// target has it. The Source is "state".
+func State() Extractor {
+	return ExtractorFunc(func(r *Request) (Session, bool) {
+		if len(r.Body) > 0 {
+			for _, f := range pointerFields {
+				if id, ok := jsonID(r.get(f)); ok {
+					return Session{Source: stateSource, ID: id}, true
+				}
+			}
+		}
+		if id, ok := pathState(r.Path); ok {
+			return Session{Source: stateSource, ID: id}, true
+		}
+		return Session{}, false
+	})
+}
+
+// pointerFields name what the request goes on from.
+var pointerFields = []field{
+	previousResponseIDField,
+	previousInteractionIDField,
+	threadPreviousMessageIDField,
+}
+
+// resourceFields name what the request makes use of beside.
+var resourceFields = []field{
+	conversationField,
+	conversationInnerIDField,
+	cachedContentField,
+	cachedContentSnakeField,
+	requestCachedContentField,
+	containerField,
+	containerInnerIDField,
+}
+
+// maxPins bounds what Pins returns.
+const maxPins = 16
+
+// Pins returns the ids of state on the upstream that the request refers to, at
+// most 16 of them. Such a request fails on any other upstream. They are, in
+// this order:
+//
+//   - previous_response_id, previous_interaction_id and, where thread continues,
+//     thread.previous_message_id;
+//   - conversation, cachedContent and container;
+//   - the response in the path of GET /v1/responses/{id} and its like;
+//   - file_id, fileUri and items of type item_reference in the messages.
+//
+// It reads the body.
+func (r *Request) Pins() []string {
+	var pins []string
+	add := func(id string, ok bool) {
+		if ok && len(pins) < maxPins {
+			pins = append(pins, id)
+		}
+	}
+	if len(r.Body) > 0 {
+		for _, fields := range [][]field{pointerFields, resourceFields} {
+			for _, f := range fields {
+				add(jsonID(r.get(f)))
+			}
+		}
+	}
+	add(pathState(r.Path))
+	if len(r.Body) > 0 {
+		for _, f := range []field{inputField, messagesField, contentsField, requestContentsField} {
+			if raw := r.get(f); mentionsState(raw) {
+				c := jsonscan.New(raw)
+				references(&c, add)
+			}
+		}
+	}
+	return pins
+}
+
+// mentionsState saves most requests the walk through their messages.
+func mentionsState(raw []byte) bool {
+	for _, name := range []string{"file_id", "fileUri", "file_uri", "item_reference"} {
+		if bytes.Contains(raw, []byte(name)) {
+			return true
+		}
+	}
+	return false
+}
+
+// references calls add for what the next value refers to on the upstream.
+func references(c *jsonscan.Cursor, add func(string, bool)) {
+	switch c.Kind() {
+	case '[':
+		for ok := c.Array(); ok && c.Element(); {
+			references(c, add)
+		}
+	case '{':
+		var kind, id []byte
+		c.Object()
+		for {
+			name, ok := c.Key()
+			if !ok {
+				break
+			}
+			switch string(name) {
+			case "file_id", "fileUri", "file_uri":
+				add(jsonID(c.Skip()))
+			case "type":
+				kind = c.Skip()
+			case "id":
+				id = c.Skip()
+			default:
+				references(c, add)
+			}
+		}
+		if string(kind) == `"item_reference"` {
+			add(jsonID(id))
+		}
+	default:
+		c.Skip()
+	}
+}
+
+// pathState returns the id in a path such as /v1/responses/resp_1/cancel.
+func pathState(path string) (string, bool) {
+	for _, resource := range []string{"/responses/", "/conversations/", "/interactions/"} {
+		if _, rest, ok := strings.Cut(path, resource); ok {
+			id, _, _ := strings.Cut(rest, "/")
+			if strings.Contains(id, "_") { // not compact, input_tokens
+				switch id {
+				case "input_tokens":
+					return "", false
+				}
+				return ID(id)
+			}
+		}
+	}
+	return "", false
+}
+
+// A StateReader finds the ids of state in a response while it passes by: the
+// answer of an upstream as JSON or as a stream of events. Write it what the
+// client is sent, in pieces of any size; it delays nothing and keeps no more
+// than one id.
+//
+// It knows, as the values of members named id, name or container_id: resp_...
+// and conv_... (OpenAI), container_..., cachedContents/... (Gemini), the ids
+// of items that OpenAI's item_reference takes, and of files. It does not
+// decompress. A StateReader is for one response; it is not safe for concurrent
+// use.
+type StateReader struct {
+	found func(id string)
+
+	inString, escaped, long bool
+	value                   bool // the string stands behind a colon
+	colon                   bool
+	buf                     []byte
+	key                     [16]byte
+	keyLen                  int
+	last                    string
+	n                       int
+}
+
+// NewStateReader returns a StateReader that calls found for every id, once in a
+// row, and for at most 64 of them.
+func NewStateReader(found func(id string)) *StateReader {
+	return &StateReader{found: found, buf: make([]byte, 0, MaxID)}
+}
+
+const maxStates = 64
+
+// Write takes the next piece of the response. It always returns len(p), nil.
+func (s *StateReader) Write(p []byte) (int, error) {
+	n := len(p)
+	for len(p) > 0 && s.n < maxStates {
+		if s.inString {
+			p = s.text(p)
+			continue
+		}
+		i := bytes.IndexByte(p, '"')
+		between := p
+		if i >= 0 {
+			between = p[:i]
+		}
+		if t := bytes.TrimRight(between, " \t\r\n"); len(t) > 0 {
+			s.colon = t[len(t)-1] == ':'
+		}
+		if i < 0 {
+			break
+		}
+		s.inString, s.value, s.colon = true, s.colon, false
+		s.buf, s.long = s.buf[:0], false
+		p = p[i+1:]
+	}
+	return n, nil
+}
+
+// text takes what belongs to the string, and returns the rest of p.
+func (s *StateReader) text(p []byte) []byte {
+	if s.escaped {
+		s.escaped = false
+		s.long = true // no id has an escape
+		return p[1:]
+	}
+	i := bytes.IndexAny(p, `"\`)
+	part := p
+	if i >= 0 {
+		part = p[:i]
+	}
+	if s.long = s.long || len(s.buf)+len(part) > MaxID; !s.long {
+		s.buf = append(s.buf, part...)
+	}
+	switch {
+	case i < 0:
+		return nil
+	case p[i] == '\\':
+		s.escaped = true
+	default:
+		s.inString = false
+		s.end()
+	}
+	return p[i+1:]
+}
+
+// end has read a string to its end.
+func (s *StateReader) end() {
+	if !s.value {
+		s.keyLen = 0
+		if !s.long && len(s.buf) <= len(s.key) {
+			s.keyLen = copy(s.key[:], s.buf)
+		}
+		return
+	}
+	switch string(s.key[:s.keyLen]) {
+	case "id", "name", "container_id":
+	default:
+		return
+	}
+	if s.long || !stateID(s.buf) || string(s.buf) == s.last {
+		return
+	}
+	if id, ok := ID(string(s.buf)); ok {
+		s.last = id
+		s.n++
+		s.found(id)
+	}
+}
+
+// statePrefixes are how ids of state begin.
+var statePrefixes = []string{
+	"resp_", "conv_", "container_", "cntr_", "cachedContents/", "file-", "file_", "files/",
+	"msg_", "rs_", "fc_", "ctc_", "ws_", "cmp_",
+}
+
+func stateID(b []byte) bool {
+	for _, p := range statePrefixes {
+		if len(b) > len(p) && string(b[:len(p)]) == p {
+			return true
+		}
+	}
+	return false
+}

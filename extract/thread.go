@@ -1,0 +1,69 @@
+package extract
+
+import "strings"
+
+// threaded adds to a session what the headers say of threads and parents. Only
+// the headers of the client that named the session are asked.
+func (r *Request) threaded(s Session) Session {
+	switch s.Source {
+	case claudeSource:
+		// Only sub-agents send the first, only nested ones the second.
+		s.Thread = r.header("X-Claude-Code-Agent-Id")
+		if s.Thread != "" {
+			s.ParentThread = r.header("X-Claude-Code-Parent-Agent-Id")
+		}
+	case "session-id", "prompt_cache_key", "client_metadata.session_id":
+		// Codex. The main thread has the id of the session.
+		if s.Thread = r.header("Thread-Id"); s.Thread == "" {
+			s.Thread = r.header("X-Openai-Subagent")
+		}
+		if s.Thread == s.ID {
+			s.Thread = ""
+		}
+		if s.Thread != "" {
+			if s.ParentThread = r.header("X-Codex-Parent-Thread-Id"); s.ParentThread == s.ID {
+				s.ParentThread = ""
+			}
+		}
+		if s.Source == "prompt_cache_key" {
+			s.Parent = keyOfFork(s.ID)
+		}
+	case "x-session-id", "x-session-affinity", "x-opencode-session":
+		// OpenCode, Kilo Code: a sub-agent is a session of its own.
+		if s.Parent = r.header("X-Parent-Session-Id"); s.Parent == s.ID {
+			s.Parent = ""
+		}
+	case "x-dynamo-session-id":
+		s.Parent = r.header("X-Dynamo-Parent-Session-Id")
+	case "x-grok-conv-id", "x-grok-session-id":
+		s.Thread = r.header("X-Grok-Agent-Id")
+	case "x-client-session-id":
+		// Copilot CLI tells sub-agents from the main one, not from each other.
+		if r.header("X-Interaction-Type") == "conversation-subagent" {
+			s.Thread = "subagent"
+		}
+	case "x-openclaw-session-key":
+		s.Thread = r.header("X-Openclaw-Agent-Id")
+	}
+	return s
+}
+
+// keyOfFork returns the thread that a Codex fork or reviewer puts into its
+// prompt_cache_key behind a prefix, "<source>:<thread>" or "guardian:<thread>".
+// See openai/codex#44862.
+func keyOfFork(id string) string {
+	if i := strings.LastIndexByte(id, ':'); i >= 0 && isUUID(id[i+1:]) {
+		return id[i+1:]
+	}
+	return ""
+}
+
+// header returns the id in a header, or "". The name is in canonical form.
+func (r *Request) header(name string) string {
+	values := r.Header[name]
+	if len(values) == 0 {
+		return ""
+	}
+	id, _ := single(values)
+	return id
+}

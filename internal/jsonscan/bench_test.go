@@ -1,0 +1,191 @@
+package jsonscan_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/go-affinity/affinity/internal/jsonscan"
+)
+
+// agentBody returns a request of at least size bytes as a coding agent sends
+// it: prose, source code with its line breaks and quotes escaped, tool calls
+// with small arguments, and the results of tools.
+func agentBody(size int) []byte {
+	r := rand.New(rand.NewPCG(1, 2))
+	var b strings.Builder
+	word := func() {
+		for range 2 + r.IntN(8) {
+			b.WriteByte('a' + byte(r.IntN(26)))
+		}
+	}
+	prose := func(words int) {
+		for range words {
+			word()
+			b.WriteByte(' ')
+		}
+	}
+	code := func(lines int) {
+		for range lines {
+			b.WriteString(`\t`)
+			word()
+			b.WriteString(` := `)
+			word()
+			if r.IntN(3) == 0 {
+				b.WriteString(`(\"`)
+				word()
+				b.WriteString(`\")`)
+			}
+			b.WriteString(`\n`)
+		}
+	}
+	b.WriteString(`{"model":"m-1","max_tokens":32000,"stream":true,"system":[{"type":"text","text":"`)
+	prose(600)
+	b.WriteString(`","cache_control":{"type":"ephemeral"}}],"messages":[{"role":"user","content":"`)
+	prose(40)
+	b.WriteString(`"}`)
+	for id := 0; b.Len() < size; id++ {
+		b.WriteString(`,{"role":"assistant","content":[{"type":"text","text":"`)
+		prose(20 + r.IntN(60))
+		b.WriteString(`"},{"type":"tool_use","id":"toolu_` + strconv.Itoa(id) + `","name":"Read","input":{"file_path":"/home/user/`)
+		word()
+		b.WriteString(`.go","offset":` + strconv.Itoa(r.IntN(1000)) + `,"limit":200}}]},`)
+		b.WriteString(`{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_` + strconv.Itoa(id) + `","content":"`)
+		code(20 + r.IntN(100))
+		b.WriteString(`"}]}`)
+	}
+	b.WriteString(`],"metadata":{"user_id":"user_0123456789abcdef"}}`)
+	return []byte(b.String())
+}
+
+// arrayOf returns an array of at least size bytes with the elements in random
+// order, so that the processor cannot learn it by heart.
+func arrayOf(size int, elements ...string) []byte {
+	r := rand.New(rand.NewPCG(3, 4))
+	b := append(make([]byte, 0, size+64), '[')
+	for i := 0; len(b) < size; i++ {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, elements[r.IntN(len(elements))]...)
+	}
+	return append(b, ']')
+}
+
+// nested returns an array of at least size bytes with values that nest to the
+// given depth.
+func nested(size, depth int) []byte {
+	return arrayOf(size, strings.Repeat("[", depth-1)+strings.Repeat("]", depth-1))
+}
+
+var bodies = []struct {
+	name string
+	make func(size int) []byte
+}{
+	{"agent", agentBody},
+	{"escapes", func(n int) []byte { return arrayOf(n, `"`+strings.Repeat(`say \"hi\"\n\tand \\ go `, 40)+`"`) }},
+	{"quotes", func(n int) []byte { return arrayOf(n, `"`+strings.Repeat(`\"`, 400)+`"`) }},
+	{"tiny", func(n int) []byte { return arrayOf(n, `"a"`, `"role"`, `""`, `"user"`, `"to be"`, `"content"`, `"tool_result"`) }},
+	{"objects", func(n int) []byte { return arrayOf(n, `{"id":"a1","type":"text","x":{"on":true,"n":null}}`, `{"a":[],"bc":{}}`, `{}`, `{"x":"y","role":false}`) }},
+	{"numbers", func(n int) []byte { return arrayOf(n, "1", "-20", "3.14159", "6.02e23", "1000000") }},
+	{"nesting", func(n int) []byte { return nested(n, jsonscan.MaxDepth) }},
+}
+
+func BenchmarkSkip(b *testing.B) {
+	for _, body := range bodies {
+		data := body.make(256 << 10)
+		b.Run("body="+body.name, func(b *testing.B) {
+			b.SetBytes(int64(len(data)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if c := jsonscan.New(data); c.Skip() == nil {
+					b.Fatal("not skipped")
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkSkipBaseline is what others take for the same.
+func BenchmarkSkipBaseline(b *testing.B) {
+	for _, body := range bodies {
+		data := body.make(256 << 10)
+		b.Run("by=encoding-json/body="+body.name, func(b *testing.B) {
+			b.SetBytes(int64(len(data)))
+			for b.Loop() {
+				if !json.Valid(data) {
+					b.Fatal("not valid")
+				}
+			}
+		})
+		b.Run("by=gjson/body="+body.name, func(b *testing.B) {
+			b.SetBytes(int64(len(data)))
+			for b.Loop() {
+				if !gjson.ValidBytes(data) {
+					b.Fatal("not valid")
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkWalk reads the members of the body, as extractors do.
+func BenchmarkWalk(b *testing.B) {
+	data := agentBody(256 << 10)
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		c := jsonscan.New(data)
+		c.Object()
+		for {
+			if _, ok := c.Key(); !ok {
+				break
+			}
+			c.Skip()
+		}
+		if !c.End() {
+			b.Fatal("not well-formed")
+		}
+	}
+}
+
+// BenchmarkSkipHostile shows that time is linear in size: ns/byte is the same
+// for every size.
+func BenchmarkSkipHostile(b *testing.B) {
+	for _, in := range hostile {
+		for _, size := range []int{1 << 20, 10 << 20, 100 << 20} {
+			b.Run(fmt.Sprintf("input=%s/size=%dM", in.name, size>>20), func(b *testing.B) {
+				data := in.make(size)
+				b.SetBytes(int64(len(data)))
+				for b.Loop() {
+					c := jsonscan.New(data)
+					c.Skip()
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(data)), "ns/byte")
+			})
+		}
+	}
+}
+
+func BenchmarkAppendText(b *testing.B) {
+	for _, body := range []struct{ name, text string }{
+		{"plain", strings.Repeat("just some words ", 1000)},
+		{"code", strings.Repeat(`\tif x == \"y\" { return nil }\n`, 500)},
+		{"unicode", strings.Repeat(`\u4f60\u597d\ud83d\ude00`, 700)},
+	} {
+		raw := []byte(body.text)
+		b.Run("text="+body.name, func(b *testing.B) {
+			b.SetBytes(int64(len(raw)))
+			b.ReportAllocs()
+			dst := make([]byte, 0, len(raw))
+			for b.Loop() {
+				dst = jsonscan.AppendText(dst[:0], raw)
+			}
+		})
+	}
+}

@@ -1,0 +1,202 @@
+package affinity_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity"
+	"github.com/go-affinity/affinity/balance"
+	"github.com/go-affinity/affinity/extract"
+)
+
+func body(s string) *extract.Request { return &extract.Request{Body: []byte(s)} }
+
+// failures.md row 17: a conversation that says no more than which response it
+// goes on from stays where that response is.
+func TestLearnedStateKeepsAConversation(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{})
+	all := []string{"a", "b", "c", "d"}
+	for chat := range 8 {
+		first := mustSelect(t, s, body(fmt.Sprintf(`{"input":"question %d","store":true}`, chat)), all...)
+		last := first
+		for turn := range 5 {
+			id := fmt.Sprintf("resp_%d_%d", chat, turn)
+			last.Learn(id)
+			last = mustSelect(t, s, body(`{"input":"go on","previous_response_id":"`+id+`"}`), all...)
+			require.Equal(t, first.Target, last.Target)
+			require.Equal(t, first.Session, last.Session, "it is one session all along")
+			require.Equal(t, affinity.ReasonBound, last.Reason)
+		}
+	}
+}
+
+func TestPinnedRequests(t *testing.T) {
+	t.Parallel()
+	all := []string{"a", "b", "c"}
+	for name, req := range map[string]*extract.Request{
+		"response":        body(`{"input":"x","previous_response_id":"state_1"}`),
+		"interaction":     body(`{"input":"x","previous_interaction_id":"state_1"}`),
+		"thread":          body(`{"thread":{"type":"continue","previous_message_id":"state_1"},"messages":[{"role":"user","content":"x"}]}`),
+		"cached content":  body(`{"cachedContent":"state_1","contents":[{"parts":[{"text":"x"}]}]}`),
+		"code assist":     body(`{"request":{"cachedContent":"state_1","contents":[{"parts":[{"text":"x"}]}]}}`),
+		"container":       body(`{"container":"state_1","messages":[{"role":"user","content":"x"}]}`),
+		"container by id": body(`{"container":{"id":"state_1"},"messages":[{"role":"user","content":"x"}]}`),
+		"file":            body(`{"input":[{"role":"user","content":[{"type":"input_file","file_id":"state_1"}]}]}`),
+		"item":            body(`{"input":[{"type":"item_reference","id":"state_1"},{"role":"user","content":"x"}]}`),
+		"path":            {Method: "GET", Path: "/v1/responses/state_1/input_items"},
+		"with a session": {Header: http.Header{"X-Session-Id": {"elsewhere"}},
+			Body: []byte(`{"input":"x","previous_response_id":"state_1"}`)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			// The state is on c, where the fallback would not go.
+			build := func(strict bool) *affinity.Selector[string] {
+				s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string](), FailPinned: strict})
+				mustSelect(t, s, session("maker"), "c").Learn("state_1")
+				return s
+			}
+			s := build(false)
+			sel := mustSelect(t, s, req, all...)
+			require.Equal(t, "c", sel.Target)
+			require.Contains(t, []affinity.Reason{affinity.ReasonBound, affinity.ReasonPinned}, sel.Reason)
+			require.Equal(t, "c", mustSelect(t, s, req, all...).Target)
+
+			// Where c is not to be had: a move, or an error if so configured.
+			s = build(false)
+			require.Equal(t, "a", mustSelect(t, s, req, "a", "b").Target)
+			s = build(true)
+			n := s.Cache().Len()
+			_, err := s.Select(t.Context(), req, []string{"a", "b"})
+			var pinned *affinity.PinnedError
+			require.ErrorAs(t, err, &pinned)
+			require.Equal(t, "c", pinned.Target)
+			require.ErrorContains(t, err, "target c")
+			require.Equal(t, n, s.Cache().Len(), "nothing was bound")
+			require.Equal(t, "c", mustSelect(t, s, req, all...).Target, "and it goes on when c is back")
+		})
+	}
+}
+
+func TestUnknownStateIsNoReasonToFail(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{FailPinned: true})
+	first := mustSelect(t, s, body(`{"previous_response_id":"resp_x"}`), "a", "b")
+	require.Equal(t, affinity.ReasonNew, first.Reason)
+	require.Equal(t, first.Target, mustSelect(t, s, body(`{"previous_response_id":"resp_x"}`), "a", "b").Target, "a retry goes there as well")
+}
+
+// failures.md row 16: what was learned expires too.
+func TestLearnedStateExpires(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{TTL: time.Minute, FailPinned: true, Fallback: balance.FillFirst[string]()})
+		mustSelect(t, s, session("s"), "b").Learn("resp_1")
+		elapse(time.Minute)
+		require.Equal(t, "a", mustSelect(t, s, body(`{"previous_response_id":"resp_1"}`), "a").Target)
+	})
+}
+
+// failures.md row 28, for state: what one tenant's response was called tells
+// another nothing.
+func TestLearnedStateIsTheTenants(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{Tenant: extract.Credential, Fallback: balance.FillFirst[string](), FailPinned: true})
+	with := func(key, state string) *extract.Request {
+		return &extract.Request{Header: http.Header{"Authorization": {"Bearer " + key}},
+			Body: []byte(`{"input":"x","previous_response_id":"` + state + `"}`)}
+	}
+	sel := mustSelect(t, s, with("alice", "resp_0"), "b")
+	sel.Learn("resp_1")
+	require.Equal(t, "b", mustSelect(t, s, with("alice", "resp_1"), "a", "b").Target)
+	theirs := mustSelect(t, s, with("mallory", "resp_1"), "a", "b")
+	require.Equal(t, "a", theirs.Target)
+	require.NotEqual(t, sel.Session, theirs.Session)
+	require.NotContains(t, fmt.Sprintf("%+v %#v", sel, sel), "alice", "a Selection does not give the credential away")
+}
+
+func TestLearnIgnoresWhatIsNoID(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{})
+	sel := mustSelect(t, s, session("s"), "a")
+	n := s.Cache().Len()
+	for _, id := range []string{"", "null", "a\nb"} {
+		sel.Learn(id)
+	}
+	affinity.Selection[string]{}.Learn("resp_1")
+	require.Equal(t, n, s.Cache().Len())
+	mustSelect(t, s, nil, "a").Learn("resp_1")
+	require.Equal(t, n+1, s.Cache().Len(), "also from a request without a session")
+}
+
+// Tenants who send the same ids share nothing, and cannot release what is not
+// theirs.
+func TestTenantsAreApart(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{Tenant: extract.Credential})
+	with := func(header, key string) *extract.Request {
+		return &extract.Request{Header: http.Header{header: {key}, "X-Session-Id": {"guessed"}}}
+	}
+	first := mustSelect(t, s, with("Authorization", "Bearer k1"), "a", "b")
+	for _, req := range []*extract.Request{with("Authorization", "Bearer k2"), with("X-Api-Key", "k3"), session("guessed")} {
+		require.Equal(t, affinity.ReasonNew, mustSelect(t, s, req, "a", "b").Reason)
+		require.True(t, s.Invalidate(req))
+	}
+	again := mustSelect(t, s, with("Authorization", "Bearer k1"), "a", "b")
+	require.Equal(t, affinity.ReasonBound, again.Reason)
+	require.Equal(t, first.Session, again.Session)
+	require.Equal(t, affinity.ReasonBound, mustSelect(t, s, with("X-Api-Key", "k1"), "a", "b").Reason, "the same credential in another header")
+}
+
+func TestLifetimeByConfidence(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{
+			TTL: time.Hour,
+			Lifetime: func(s extract.Session) time.Duration {
+				if s.Confidence == extract.Derived {
+					return time.Minute
+				}
+				return 0
+			},
+		})
+		derived := body(`{"messages":[{"role":"user","content":"hello"}]}`)
+		require.Equal(t, extract.Derived, mustSelect(t, s, derived, "a", "b").Confidence)
+		require.Equal(t, extract.Explicit, mustSelect(t, s, session("s"), "a", "b").Confidence)
+		elapse(time.Minute - 1)
+		sel := mustSelect(t, s, derived, "a", "b")
+		require.Equal(t, affinity.ReasonBound, sel.Reason)
+		elapse(time.Minute - 1)
+		sel.Done(affinity.Outcome{Result: affinity.Served})
+		elapse(time.Minute - 1)
+		require.Equal(t, affinity.ReasonBound, mustSelect(t, s, derived, "a", "b").Reason)
+		elapse(time.Minute)
+		require.Equal(t, affinity.ReasonNew, mustSelect(t, s, derived, "a", "b").Reason)
+		require.Equal(t, affinity.ReasonBound, mustSelect(t, s, session("s"), "a", "b").Reason)
+	})
+}
+
+// A constant prompt_cache_key is noticed; one conversation of many turns is not.
+func TestManyConversationsBehindOneID(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{})
+	ask := func(key, messages string) affinity.Selection[string] {
+		return mustSelect(t, s, body(`{"prompt_cache_key":"`+key+`","messages":[`+messages+`]}`), "a", "b")
+	}
+	const turn = `{"role":"user","content":"question %d"}`
+	messages := fmt.Sprintf(turn, 0)
+	for i := range 100 {
+		require.Equal(t, 1, ask("one-conversation", messages).Conversations)
+		messages += `,{"role":"assistant","content":"answer"},` + fmt.Sprintf(turn, i+1)
+	}
+	for i := range 30 {
+		n := ask("constant", fmt.Sprintf(turn, i)).Conversations
+		require.InDelta(t, i+1, n, 3+float64(i)/3)
+	}
+	require.Zero(t, mustSelect(t, s, session("explicit"), "a", "b").Conversations)
+}

@@ -1,0 +1,171 @@
+package affinity_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity"
+	"github.com/go-affinity/affinity/balance"
+	"github.com/go-affinity/affinity/extract"
+)
+
+func claudeAgent(session, agent, parent string) *extract.Request {
+	h := http.Header{"X-Claude-Code-Session-Id": {session}}
+	if agent != "" {
+		h.Set("X-Claude-Code-Agent-Id", agent)
+	}
+	if parent != "" {
+		h.Set("X-Claude-Code-Parent-Agent-Id", parent)
+	}
+	return &extract.Request{Header: h}
+}
+
+func openCode(session, parent string) *extract.Request {
+	h := http.Header{"X-Session-Id": {session}}
+	if parent != "" {
+		h.Set("X-Parent-Session-Id", parent)
+	}
+	return &extract.Request{Header: h}
+}
+
+// failures.md row 13: sub-agents have bindings of their own.
+func TestThreadsStartAtTheirSession(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{})
+	all := []string{"a", "b", "c", "d"}
+	mustSelect(t, s, session("other"), all...)
+	main := mustSelect(t, s, claudeAgent("s1", "", ""), all...)
+	child := mustSelect(t, s, claudeAgent("s1", "a1", ""), all...)
+	require.Equal(t, affinity.ReasonInherited, child.Reason)
+	require.Equal(t, main.Target, child.Target)
+	require.Equal(t, main.Session, child.Session, "one session to whoever reads the log")
+
+	// The sub-agent moves alone, and what it starts goes with it.
+	moved := mustSelect(t, s, claudeAgent("s1", "a1", ""), "d")
+	require.Equal(t, affinity.ReasonFailover, moved.Reason)
+	grandchild := mustSelect(t, s, claudeAgent("s1", "a2", "a1"), all...)
+	require.Equal(t, "d", grandchild.Target)
+	require.Equal(t, main.Target, mustSelect(t, s, claudeAgent("s1", "", ""), all...).Target)
+	require.Equal(t, main.Target, mustSelect(t, s, claudeAgent("s1", "a3", "never seen"), all...).Target)
+}
+
+func TestThreadsShare(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{Threads: affinity.ThreadsShare})
+	all := []string{"a", "b", "c", "d"}
+	mustSelect(t, s, claudeAgent("s1", "", ""), all...)
+	require.Equal(t, affinity.ReasonBound, mustSelect(t, s, claudeAgent("s1", "a1", ""), all...).Reason)
+	mustSelect(t, s, claudeAgent("s1", "a1", ""), "d")
+	require.Equal(t, "d", mustSelect(t, s, claudeAgent("s1", "", ""), all...).Target, "they move together")
+	require.Equal(t, 1, s.Cache().Len())
+
+	mustSelect(t, s, openCode("ses_1", ""), all...)
+	require.Equal(t, affinity.ReasonBound, mustSelect(t, s, openCode("ses_2", "ses_1"), all...).Reason)
+}
+
+func TestThreadsSpread(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{Threads: affinity.ThreadsSpread})
+	all := []string{"a", "b", "c", "d"}
+	mustSelect(t, s, claudeAgent("s1", "", ""), all...)
+	for i := range 7 {
+		sel := mustSelect(t, s, claudeAgent("s1", fmt.Sprint("agent-", i), ""), all...)
+		require.Equal(t, affinity.ReasonNew, sel.Reason)
+	}
+	require.Equal(t, map[string]int{"a": 2, "b": 2, "c": 2, "d": 2}, s.Counts())
+}
+
+// A sub-agent of OpenCode is a session of its own that names its parent.
+func TestChildSessionStartsAtItsParent(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{})
+	all := []string{"a", "b", "c", "d"}
+	parent := mustSelect(t, s, openCode("ses_1", ""), all...)
+	mustSelect(t, s, session("other"), all...)
+	child := mustSelect(t, s, openCode("ses_2", "ses_1"), all...)
+	require.Equal(t, parent.Target, child.Target)
+	require.Equal(t, affinity.ReasonInherited, child.Reason)
+	require.NotEqual(t, parent.Session, child.Session)
+	require.Equal(t, affinity.ReasonNew, mustSelect(t, s, openCode("ses_3", "unknown"), all...).Reason)
+}
+
+// The threads of Codex: the main one has the id of the session.
+func TestCodexThreads(t *testing.T) {
+	t.Parallel()
+	const root, review = "01a205d8-a205-75d3-8300-1184621f7203", "01a205d9-0000-75d3-8300-1184621f7203"
+	s := newSelector(t, affinity.Config[string]{})
+	codex := func(thread, subagent string) *extract.Request {
+		h := http.Header{"Session-Id": {root}, "Thread-Id": {thread}, "X-Client-Request-Id": {thread}}
+		if subagent != "" {
+			h.Set("X-Openai-Subagent", subagent)
+			h.Set("X-Codex-Parent-Thread-Id", root)
+		}
+		return &extract.Request{Header: h}
+	}
+	main := mustSelect(t, s, codex(root, ""), "a", "b")
+	require.Equal(t, 1, s.Cache().Len())
+	child := mustSelect(t, s, codex(review, "review"), "a", "b")
+	require.Equal(t, main.Target, child.Target)
+	require.Equal(t, affinity.ReasonInherited, child.Reason)
+	require.Equal(t, 2, s.Cache().Len())
+}
+
+// Side calls follow a binding; they do not make, move or refresh one.
+func TestSideCallsLeaveNoTrace(t *testing.T) {
+	t.Parallel()
+	count := func() *extract.Request {
+		req := session("s")
+		req.Path = "/v1/messages/count_tokens"
+		return req
+	}
+	title := func() *extract.Request {
+		req := session("s")
+		req.Body = []byte(`{"messages":[{"role":"system","content":"You will generate a short title for this"},{"role":"user","content":"x"}]}`)
+		return req
+	}
+	for name, call := range map[string]func() *extract.Request{"by its path": count, "by its body": title} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSelector(t, affinity.Config[string]{})
+			sel := mustSelect(t, s, call(), "a", "b")
+			require.Equal(t, affinity.ReasonSideCall, sel.Reason)
+			sel.Done(affinity.Outcome{Result: affinity.Served})
+			require.Zero(t, s.Cache().Len())
+
+			main := mustSelect(t, s, session("s"), "a", "b")
+			require.Equal(t, affinity.ReasonNew, main.Reason)
+			follows := mustSelect(t, s, call(), "a", "b")
+			require.Equal(t, main.Target, follows.Target)
+			require.Equal(t, main.Session, follows.Session)
+
+			other := "b"
+			if main.Target == "b" {
+				other = "a"
+			}
+			away := mustSelect(t, s, call(), other)
+			require.Equal(t, affinity.ReasonSideCall, away.Reason)
+			require.Equal(t, main.Session, away.Session)
+			require.Equal(t, main.Target, mustSelect(t, s, session("s"), "a", "b").Target, "it did not move the session")
+
+			all := newSelector(t, affinity.Config[string]{SideCalls: true})
+			require.Equal(t, affinity.ReasonNew, mustSelect(t, all, call(), "a", "b").Reason)
+			require.Equal(t, affinity.ReasonBound, mustSelect(t, all, session("s"), "a", "b").Reason)
+		})
+	}
+}
+
+// A side call without an id of its own goes where its conversation is.
+func TestSideCallOfATrail(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{Fallback: balance.RoundRobin[string]()})
+	const chat = `{"role":"user","content":"hello"},{"role":"assistant","content":"hi"}`
+	main := mustSelect(t, s, &extract.Request{Body: []byte(`{"messages":[{"role":"user","content":"hello"}]}`)}, "a", "b", "c")
+	n := s.Cache().Len()
+	title := mustSelect(t, s, &extract.Request{Body: []byte(`{"messages":[` + chat +
+		`,{"role":"user","content":"Please write a 5-10 word title for this"}]}`)}, "a", "b", "c")
+	require.Equal(t, main.Target, title.Target)
+	require.Equal(t, n, s.Cache().Len())
+}
