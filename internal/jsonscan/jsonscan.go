@@ -1,5 +1,6 @@
 // Package jsonscan reads JSON text forward, once, without recursion and
-// without allocating.
+// without allocating: what it returns is part of the text. Only the name of a
+// member is copied if there are escapes in it.
 //
 // It checks the structure: brackets, commas, colons, literals, numbers and
 // nesting are those of RFC 8259, or reading stops and [Cursor.OK] is false.
@@ -12,11 +13,13 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/bits"
+	"slices"
 	"unicode/utf16"
 	"unicode/utf8"
 )
 
-// MaxDepth is how deep values may nest inside a value that is skipped.
+// MaxDepth is how many objects and arrays may be open at once in a value that
+// is skipped, itself among them.
 const MaxDepth = 1024
 
 // A Cursor stands before a value, a member or the end of a JSON text. Copy it
@@ -35,7 +38,8 @@ func New(data []byte) Cursor { return Cursor{data: data} }
 // OK reports whether all that was read so far was well-formed.
 func (c *Cursor) OK() bool { return !c.bad }
 
-// Pos returns the offset behind what was read last.
+// Pos returns the offset behind what was read last, and behind the white space
+// there if it was looked past.
 func (c *Cursor) Pos() int { return c.pos }
 
 // End reports whether nothing but white space is left, and all was well.
@@ -48,7 +52,8 @@ func (c *Cursor) ahead() int {
 }
 
 // Kind returns the first byte of the next value: one of {["tfn, a digit or a
-// minus; 0 if there is none.
+// minus. It returns 0 at the end of the text, and where there is no well-formed
+// value whatever byte stands there.
 func (c *Cursor) Kind() byte {
 	if c.bad || c.ahead() == len(c.data) {
 		return 0
@@ -160,46 +165,42 @@ func str(b []byte, i int) int {
 	if i >= len(b) || b[i] != '"' {
 		return -1
 	}
-	for i++; ; {
-		n := quote(b[i:])
-		if n < 0 {
-			return -1
+	for i++; ; i++ {
+		// Go to the next quote. Most are near: a few words are searched here,
+		// before IndexByte, which is at its best where the way is long.
+		for far := i + 4*8; ; i += 8 {
+			if i == far || len(b)-i < 8 {
+				n := bytes.IndexByte(b[i:], '"')
+				if n < 0 {
+					return -1
+				}
+				i += n
+				break
+			}
+			if m := quotes(binary.LittleEndian.Uint64(b[i:])); m != 0 {
+				i += bits.TrailingZeros64(m) / 8
+				break
+			}
 		}
-		// The quote is escaped if an odd number of backslashes is before it.
-		// They are counted once in all, since a quote ends every run of them.
-		end := i + n
-		slashes := end
-		for slashes > i && b[slashes-1] == '\\' {
+		// It is escaped if an odd number of backslashes is before it. What
+		// ends a run of them, the quote before at the latest, is no backslash,
+		// so each is counted once in all.
+		slashes := i
+		for b[slashes-1] == '\\' {
 			slashes--
 		}
-		i = end + 1
-		if (end-slashes)%2 == 0 {
-			return i
+		if (i-slashes)%2 == 0 {
+			return i + 1
 		}
 	}
 }
 
-// quote is bytes.IndexByte(b, '"'). That is at its best where the quote is far
-// away, but most are near: the first few words are searched here.
-func quote(b []byte) int {
-	const (
-		words = 4
-		ones  = 0x0101010101010101
-		highs = 0x8080808080808080
-	)
-	n := 0
-	for ; n < 8*words && len(b)-n >= 8; n += 8 {
-		// x has a zero byte where b has a quote, and zeros the high bit of
-		// each; above the first zero byte it may err.
-		x := binary.LittleEndian.Uint64(b[n:]) ^ '"'*ones
-		if zeros := (x - ones) &^ x & highs; zeros != 0 {
-			return n + bits.TrailingZeros64(zeros)/8
-		}
-	}
-	if k := bytes.IndexByte(b[n:], '"'); k >= 0 {
-		return n + k
-	}
-	return -1
+// quotes returns 0 if none of the eight bytes in word is a quote, and else a
+// number whose lowest bit is in the place of the first.
+func quotes(word uint64) uint64 {
+	const ones = 0x0101010101010101
+	x := word ^ '"'*ones // a zero byte for each quote
+	return (x - ones) &^ x & (0x80 * ones)
 }
 
 // skip returns the offset behind the value that starts at b[i], or -1.
@@ -339,8 +340,9 @@ func digits(b []byte, i int) int {
 
 // AppendText appends the text that raw, the inside of a JSON string, stands
 // for. What is not a valid escape is taken literally; half a surrogate pair
-// becomes U+FFFD.
+// becomes U+FFFD. The text is never longer than raw.
 func AppendText(dst, raw []byte) []byte {
+	dst = slices.Grow(dst, len(raw))
 	var buf Rune
 	for len(raw) > 0 {
 		var piece []byte
