@@ -405,7 +405,7 @@ func (s *Selector[T]) home(q *query, candidates []T) (Selection[T], bool) {
 	if i < 0 {
 		return Selection[T]{}, false
 	}
-	if class, _ := q.req.Hint(); s.cfg.SideCalls || !class.Beside() {
+	if s.cfg.SideCalls || !q.sess.Class.Beside() {
 		s.cache.touch(&l, q.ttl)
 	}
 	return s.bound(q, candidates[i], ReasonBound, l), true
@@ -530,7 +530,7 @@ func (s *Selector[T]) pinned(q *query, candidates []T) (i int, absent string) {
 // place finds a home for a session that has none among the candidates. Of
 // several requests at once, one does so and the others wait for it.
 func (s *Selector[T]) place(ctx context.Context, q *query, candidates []T) (Selection[T], error) {
-	if !s.cfg.SideCalls && q.req.Class().Beside() {
+	if !s.cfg.SideCalls && (q.sess.Class.Beside() || q.req.Class().Beside()) {
 		return s.follow(ctx, q, candidates)
 	}
 	f, first := s.flights.join(q.key)

@@ -128,7 +128,7 @@ func (fs fieldIDs) Extract(r *Request) (Session, bool) {
 	for _, f := range fs {
 		if raw := x.fields[f.field]; raw != nil {
 			if id, ok := jsonID(raw); ok {
-				return r.threaded(Session{Source: f.source, ID: id, Confidence: f.confidence}), true
+				return r.describe(Session{Source: f.source, ID: id, Confidence: f.confidence}), true
 			}
 		}
 	}
@@ -161,6 +161,6 @@ func UserID() Extractor {
 		if isUUID(id) && strings.HasPrefix(r.header("User-Agent"), "KimiCLI/") {
 			s.Confidence = Explicit
 		}
-		return s, true
+		return r.describe(s), true
 	})
 }

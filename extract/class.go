@@ -60,52 +60,27 @@ func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compa
 // Codex (X-Openai-Subagent, the request_kind of X-Codex-Turn-Metadata) and
 // Copilot (X-Interaction-Type), token counts by their paths, and the fixed
 // openings of the title, suggestion, compaction, warm-up and quota calls of
-// Claude Code, Crush, OpenCode, Open WebUI and Zed.
+// Claude Code, Crush, OpenCode and Open WebUI.
 func (r *Request) Class() Class {
-	if c, ok := r.Hint(); ok {
-		return c
+	for _, class := range []func() Class{r.pathClass, r.claudeClass, r.codexClass, r.copilotClass, r.bodyClass} {
+		if c := class(); c != Turn {
+			return c
+		}
 	}
-	if len(r.Body) == 0 || !r.read().ok {
-		return Turn
-	}
-	return r.bodyClass()
+	return Turn
 }
 
-// Hint returns the class of the request as far as method, path and headers tell,
-// without a look at the body, and whether they do.
-func (r *Request) Hint() (Class, bool) {
+func (r *Request) pathClass() Class {
 	switch r.Method {
 	case "HEAD", "OPTIONS":
-		return Probe, true
+		return Probe
 	}
 	for _, p := range pathClasses {
 		if strings.HasSuffix(r.Path, p.suffix) {
-			return p.class, true
+			return p.class
 		}
 	}
-	if len(r.Header) == 0 {
-		return Turn, false
-	}
-	for _, h := range headerClasses {
-		if v := r.Header[h.name]; len(v) > 0 {
-			if c, ok := h.classes[v[0]]; ok {
-				return c, true
-			}
-		}
-	}
-	if len(r.Header["X-Claude-Code-Compaction"]) > 0 {
-		return Compaction, true
-	}
-	if v := r.Header["X-Codex-Turn-Metadata"]; len(v) > 0 && len(v[0]) < maxRaw {
-		kind, _ := text(lastMember([]byte(v[0]), "request_kind"))
-		if c, ok := codexKinds[kind]; ok {
-			return c, true
-		}
-	}
-	if len(r.Header["X-Claude-Code-Agent-Id"]) > 0 {
-		return Subagent, true
-	}
-	return Turn, false
+	return Turn
 }
 
 var pathClasses = []struct {
@@ -119,22 +94,57 @@ var pathClasses = []struct {
 	{"/responses/compact", Compaction}, // OpenAI
 }
 
-var headerClasses = []struct {
-	name    string
-	classes map[string]Class
-}{
-	{"X-Claude-Code-Request-Class", map[string]Class{ // 2.1.273 and later
-		"main": Turn, "subagent": Subagent, "workflow": Subagent, "compaction": Compaction, "auxiliary": Auxiliary,
-	}},
-	{"X-Interaction-Type", map[string]Class{ // Copilot
-		"conversation-subagent": Subagent, "conversation-compaction": Compaction, "conversation-background": Auxiliary,
-	}},
-	{"X-Openai-Subagent", map[string]Class{ // Codex
-		"compact": Compaction, "memory_consolidation": Auxiliary, "review": Subagent, "collab_spawn": Subagent,
-	}},
+func (r *Request) claudeClass() Class {
+	switch r.header("X-Claude-Code-Request-Class") { // 2.1.273 and later, if asked for
+	case "subagent", "workflow":
+		return Subagent
+	case "compaction":
+		return Compaction
+	case "auxiliary":
+		return Auxiliary
+	}
+	if r.header("X-Claude-Code-Compaction") != "" {
+		return Compaction
+	}
+	if r.header("X-Claude-Code-Agent-Id") != "" {
+		return Subagent
+	}
+	return Turn
 }
 
-var codexKinds = map[string]Class{"turn": Turn, "prewarm": Probe, "compaction": Compaction, "memory": Auxiliary}
+func (r *Request) codexClass() Class {
+	switch r.header("X-Openai-Subagent") {
+	case "compact":
+		return Compaction
+	case "memory_consolidation":
+		return Auxiliary
+	case "review", "collab_spawn":
+		return Subagent
+	}
+	if v := r.Header["X-Codex-Turn-Metadata"]; len(v) > 0 && len(v[0]) < maxRaw {
+		switch kind, _ := text(lastMember([]byte(v[0]), "request_kind")); kind {
+		case "prewarm":
+			return Probe
+		case "compaction":
+			return Compaction
+		case "memory":
+			return Auxiliary
+		}
+	}
+	return Turn
+}
+
+func (r *Request) copilotClass() Class {
+	switch r.header("X-Interaction-Type") {
+	case "conversation-subagent":
+		return Subagent
+	case "conversation-compaction":
+		return Compaction
+	case "conversation-background":
+		return Auxiliary
+	}
+	return Turn
+}
 
 // Openings of side calls. Each is long enough not to be met with by chance.
 var (
@@ -170,6 +180,9 @@ var probes = map[string]bool{"quota": true, "count": true, "warmup": true}
 // bodyClass looks for the openings in the system prompt and in what a person
 // last said.
 func (r *Request) bodyClass() Class {
+	if len(r.Body) == 0 || !r.read().ok {
+		return Turn
+	}
 	t := r.trail()
 	for _, system := range t.systems[:t.nsystems] {
 		if c, ok := match(systemOpenings, system); ok {

@@ -11,6 +11,8 @@ import (
 // stays where it is when a proxy on the way drops one of them.
 const claudeSource = "claude-code"
 
+const claudeHeader = "X-Claude-Code-Session-Id"
+
 // ClaudeCode returns an Extractor of the session ids of Claude Code and the
 // Claude Agent SDK: the header X-Claude-Code-Session-Id (since 2.1.86), then
 // metadata.user_id as [ClaudeUserID] reads it. The Source is "claude-code".
@@ -23,14 +25,20 @@ const claudeSource = "claude-code"
 // See https://code.claude.com/docs/en/llm-gateway-protocol.
 func ClaudeCode() Extractor { return claudeCode }
 
-var claudeCode = Chain{
-	&headers{names: []headerName{{"X-Claude-Code-Session-Id", claudeSource}}},
-	ExtractorFunc(func(r *Request) (Session, bool) {
-		if _, ok := r.Header["Anthropic-Version"]; !ok {
-			return Session{}, false
-		}
-		return claudeUserID(r)
-	}),
+var claudeCode = Chain{newHeaders([]string{claudeHeader}, false), ExtractorFunc(anthropicUserID)}
+
+// claudeFirst is claudeCode for chains in which Headers comes next: that looks
+// for the header in other spellings.
+var claudeFirst = Chain{
+	&headers{names: []headerName{{claudeHeader, claudeSource}}, exact: true},
+	ExtractorFunc(anthropicUserID),
+}
+
+func anthropicUserID(r *Request) (Session, bool) {
+	if len(r.Body) == 0 || len(r.Header["Anthropic-Version"]) == 0 {
+		return Session{}, false
+	}
+	return claudeUserID(r)
 }
 
 // ClaudeUserID returns an Extractor of the session id that Claude Code hides in
@@ -52,7 +60,7 @@ func claudeUserID(r *Request) (Session, bool) {
 	if id == "" {
 		return Session{}, false
 	}
-	return r.threaded(Session{Source: claudeSource, ID: id}), true
+	return r.describe(Session{Source: claudeSource, ID: id}), true
 }
 
 // claudeSession returns the session id in a metadata.user_id of Claude Code, if

@@ -26,11 +26,11 @@ func TestTableOfSignalsIsTrue(t *testing.T) {
 	}
 
 	var names []string
-	for _, n := range knownHeaders.names {
+	for _, n := range knownHeaders.names[1:] { // the first is ClaudeCode's
 		names = append(names, n.canonical)
 	}
 	require.Equal(t, append(names, "X-...-Session-Id", "X-Client-Request-Id"), table["Headers"])
-	require.Equal(t, []string{claudeCode[0].(*headers).names[0].canonical, "metadata.user_id"}, table["ClaudeCode"])
+	require.Equal(t, []string{claudeHeader, "metadata.user_id"}, table["ClaudeCode"])
 
 	// A body with nothing but the member of a path is known by it, and of two
 	// rows the upper one wins.

@@ -20,6 +20,10 @@ type Session struct {
 	// Confidence says how far ID can be trusted to name one conversation.
 	Confidence Confidence
 
+	// Class is the class of the request as far as method, path and headers
+	// tell. [Request.Class] looks at the body as well.
+	Class Class
+
 	// Thread names a line of work of its own within the session, such as a
 	// sub-agent: it has the session's identity, but another prompt. Empty
 	// for the main one.

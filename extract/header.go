@@ -13,19 +13,21 @@ import (
 // header in lower case, with hyphens for underscores.
 //
 // Names are matched without regard to case, also in a map that was not filled
-// in by net/http. A header that comes with several different values names
-// nothing, and neither does one whose value is not an [ID].
+// in by net/http; a name in canonical form goes before all others. A header that
+// comes with several different values names nothing, and neither does one whose
+// value is not an [ID].
 func Header(names ...string) Extractor {
 	return newHeaders(names, false)
 }
 
 // Headers returns an Extractor of the session headers of known clients and
-// gateways: those of the table in the package documentation, in its order, and
-// after them any other header of the form X-...-Session-Id that is not known
-// to be something else.
+// gateways: X-Claude-Code-Session-Id and those of the table in the package
+// documentation, in its order, and after them any other header of the form
+// X-...-Session-Id that is not known to be something else.
 func Headers() Extractor { return knownHeaders }
 
 var knownHeaders = newHeaders([]string{
+	"X-Claude-Code-Session-Id", // for those in another spelling: see claude.go
 	"X-Session-Id",
 
 	"X-Opencode-Session",
@@ -75,6 +77,7 @@ var notSessions = map[string]bool{
 type headers struct {
 	names  []headerName
 	vendor bool // take any X-...-Session-Id
+	exact  bool // take names in canonical form only
 }
 
 type headerName struct{ canonical, source string }
@@ -82,10 +85,14 @@ type headerName struct{ canonical, source string }
 func newHeaders(names []string, vendor bool) *headers {
 	hs := &headers{vendor: vendor}
 	for _, n := range names {
-		hs.names = append(hs.names, headerName{
+		name := headerName{
 			canonical: textproto.CanonicalMIMEHeaderKey(n),
 			source:    strings.ReplaceAll(strings.ToLower(n), "_", "-"),
-		})
+		}
+		if name.canonical == claudeHeader {
+			name.source = claudeSource
+		}
+		hs.names = append(hs.names, name)
 	}
 	return hs
 }
@@ -97,11 +104,14 @@ func (hs *headers) Extract(r *Request) (Session, bool) {
 	}
 	for i := range hs.names {
 		if id, ok := single(r.Header[hs.names[i].canonical]); ok {
-			return r.threaded(Session{Source: hs.names[i].source, ID: id}), true
+			return r.describe(Session{Source: hs.names[i].source, ID: id}), true
 		}
 	}
+	if hs.exact {
+		return Session{}, false
+	}
 	if s, ok := hs.scan(r.Header); ok {
-		return r.threaded(s), true
+		return r.describe(s), true
 	}
 	if hs.vendor {
 		return r.codexThread()

@@ -9,7 +9,7 @@ package extract
 // header names costs no look at its body. The slice is the caller's, to change
 // before use.
 func Default() Chain {
-	return Chain{ClaudeCode(), Headers(), ClaudeUserID(), BodyIDs(), State(), UserID(), Trail()}
+	return Chain{claudeFirst, Headers(), ClaudeUserID(), BodyIDs(), State(), UserID(), Trail()}
 }
 
 // Classic returns the five classic steps in their classic order, for those who

@@ -20,12 +20,12 @@ func State() Extractor {
 		if len(r.Body) > 0 {
 			for _, f := range pointerFields {
 				if id, ok := jsonID(r.get(f)); ok {
-					return Session{Source: stateSource, ID: id}, true
+					return r.describe(Session{Source: stateSource, ID: id}), true
 				}
 			}
 		}
 		if id, ok := pathState(r.Path); ok {
-			return Session{Source: stateSource, ID: id}, true
+			return r.describe(Session{Source: stateSource, ID: id}), true
 		}
 		return Session{}, false
 	})

@@ -2,17 +2,21 @@ package extract
 
 import "strings"
 
-// threaded adds to a session what the headers say of threads and parents. Only
-// the headers of the client that named the session are asked.
-func (r *Request) threaded(s Session) Session {
+// describe adds to a session what method, path and headers say of its thread,
+// its parent and the class of the request. Of the headers only those are looked
+// at that the client has which named the session.
+func (r *Request) describe(s Session) Session {
+	s.Class = r.pathClass()
 	switch s.Source {
 	case claudeSource:
 		// Only sub-agents send the first, only nested ones the second.
-		s.Thread = r.header("X-Claude-Code-Agent-Id")
-		if s.Thread != "" {
+		if s.Thread = r.header("X-Claude-Code-Agent-Id"); s.Thread != "" {
 			s.ParentThread = r.header("X-Claude-Code-Parent-Agent-Id")
 		}
-	case "session-id", "prompt_cache_key", "client_metadata.session_id":
+		if s.Class == Turn {
+			s.Class = r.claudeClass()
+		}
+	case "session-id", "thread-id", "prompt_cache_key", "client_metadata.session_id":
 		// Codex. The main thread has the id of the session.
 		if s.Thread = r.header("Thread-Id"); s.Thread == "" {
 			s.Thread = r.header("X-Openai-Subagent")
@@ -28,6 +32,9 @@ func (r *Request) threaded(s Session) Session {
 		if s.Source == "prompt_cache_key" {
 			s.Parent = keyOfFork(s.ID)
 		}
+		if s.Class == Turn {
+			s.Class = r.codexClass()
+		}
 	case "x-session-id", "x-session-affinity", "x-opencode-session":
 		// OpenCode, Kilo Code: a sub-agent is a session of its own.
 		if s.Parent = r.header("X-Parent-Session-Id"); s.Parent == s.ID {
@@ -39,7 +46,10 @@ func (r *Request) threaded(s Session) Session {
 		s.Thread = r.header("X-Grok-Agent-Id")
 	case "x-client-session-id":
 		// Copilot CLI tells sub-agents from the main one, not from each other.
-		if r.header("X-Interaction-Type") == "conversation-subagent" {
+		if s.Class == Turn {
+			s.Class = r.copilotClass()
+		}
+		if s.Class == Subagent {
 			s.Thread = "subagent"
 		}
 	case "x-openclaw-session-key":
