@@ -10,8 +10,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/go-affinity/affinity/extract"
 )
 
 // captured is one request of a real client; see testdata/README.md.
@@ -45,35 +43,38 @@ func corpus(t testing.TB) []captured {
 	}
 }
 
-func TestScratch(t *testing.T) {
-	known := map[string]string{}
+// seeds returns the bodies of the corpus for fuzzers, cut down to a few
+// hundred bytes: what matters is their shape.
+func seeds(t testing.TB) [][]byte {
+	t.Helper()
+	var small [][]byte
 	for _, c := range corpus(t) {
-		req := &extract.Request{Body: c.Body}
-		s, ok := extract.Trail().Extract(req)
-		require.True(t, ok)
-		how := "new"
-		if v, ok := known[s.ID]; ok {
-			how = "own " + v
-		} else {
-			for i, k := range s.Continues {
-				if v, ok := known[k]; ok {
-					how = "continues " + v + " at " + string(rune('0'+i)) 
-					break
-				}
-			}
-			if how == "new" {
-				for _, k := range s.Near {
-					if v, ok := known[k]; ok {
-						how = "near " + v
-						break
-					}
-				}
-			}
+		var v any
+		require.NoError(t, json.Unmarshal(c.Body, &v))
+		b, err := json.Marshal(shorten(v))
+		require.NoError(t, err)
+		small = append(small, b)
+	}
+	return small
+}
+
+// shorten cuts the texts in a JSON value to a few words.
+func shorten(v any) any {
+	switch v := v.(type) {
+	case string:
+		const head, tail = 48, 24
+		if len(v) > head+tail && !json.Valid([]byte(v)) {
+			return string(bytes.ToValidUTF8([]byte(v[:head]+v[len(v)-tail:]), nil))
 		}
-		t.Log(c.Client, c.Session, c.Seq, how, len(s.Continues), len(s.Near), len(s.Aliases))
-		known[s.ID] = c.Session
-		for _, a := range s.Aliases {
-			known[a] = c.Session
+	case []any:
+		for i := range v {
+			v[i] = shorten(v[i])
+		}
+	case map[string]any:
+		delete(v, "tools")
+		for k := range v {
+			v[k] = shorten(v[k])
 		}
 	}
+	return v
 }

@@ -577,7 +577,7 @@ func (t *trail) prompt(raw []byte) {
 		t.person(binarySalt, value(&c))
 		return
 	}
-	text := bytes.Trim(jsonscan.AppendText(nil, s), space)
+	text := bytes.Trim(jsonscan.AppendText(make([]byte, 0, len(s)), s), space)
 	if len(text) == 0 {
 		return
 	}

@@ -1,0 +1,205 @@
+package table_test
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/go-affinity/affinity/internal/table"
+)
+
+const hour = int64(3600e9)
+
+// immortal owns references that never die.
+type immortal struct{}
+
+func (immortal) Alive(uint32) bool { return true }
+func (immortal) Release(uint32)    {}
+
+// keyOf returns a well-mixed key for i, different for every i.
+func keyOf(i uint64) table.Key {
+	return table.Key{Hi: mix(2*i + 1), Lo: mix(2*i + 2)}
+}
+
+// mix is the finaliser of SplitMix64: one to one.
+func mix(x uint64) uint64 {
+	x *= 0x9e3779b97f4a7c15
+	x ^= x >> 30
+	x *= 0xbf58476d1ce4e5b9
+	x ^= x >> 27
+	x *= 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+func filled(capacity, n int) *table.Table {
+	tab := table.New(capacity, immortal{})
+	for i := range n {
+		tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: hour + int64(i)}, 1)
+	}
+	return tab
+}
+
+var sizes = []int{1_000, 100_000, 1_000_000}
+
+// BenchmarkGet finds and refreshes random records, on all processors.
+func BenchmarkGet(b *testing.B) {
+	for _, n := range sizes {
+		b.Run(fmt.Sprintf("keys=%d", n), func(b *testing.B) {
+			tab := filled(1<<20, n)
+			var seed atomic.Uint64
+			b.ReportAllocs()
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				r := seed.Add(1) << 40
+				for now := int64(1); pb.Next(); now++ {
+					r++
+					_, h, ok := tab.Get(keyOf(mix(r)%uint64(n)), now)
+					if !ok {
+						b.Error("not found")
+						return
+					}
+					h.Touch(now + hour)
+				}
+			})
+		})
+	}
+}
+
+// BenchmarkGetMiss looks for what is not there.
+func BenchmarkGetMiss(b *testing.B) {
+	for _, n := range sizes {
+		b.Run(fmt.Sprintf("keys=%d", n), func(b *testing.B) {
+			tab := filled(1<<20, n)
+			var seed atomic.Uint64
+			b.ReportAllocs()
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				for r := seed.Add(1) << 40; pb.Next(); r++ {
+					if _, _, ok := tab.Get(keyOf(r), 1); ok {
+						b.Error("found")
+						return
+					}
+				}
+			})
+		})
+	}
+}
+
+// BenchmarkMixed is 99 parts Get and Touch and one part Set of a new key, in a
+// table that is full.
+func BenchmarkMixed(b *testing.B) {
+	for _, n := range sizes {
+		b.Run(fmt.Sprintf("keys=%d", n), func(b *testing.B) {
+			tab := filled(n, n)
+			var seed atomic.Uint64
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				r := seed.Add(1) << 40
+				for now := int64(1); pb.Next(); now++ {
+					r++
+					if x := mix(r); x%100 == 0 {
+						tab.Set(keyOf(x), 0, table.Record{Expires: now + hour}, now)
+					} else if _, h, ok := tab.Get(keyOf(x%uint64(n)), now); ok {
+						h.Touch(now + hour)
+					}
+				}
+			})
+		})
+	}
+}
+
+// BenchmarkSyncMap is what the standard library takes for the same as
+// BenchmarkGet.
+func BenchmarkSyncMap(b *testing.B) {
+	type record struct {
+		expires atomic.Int64
+		ref     uint32
+	}
+	for _, n := range sizes {
+		b.Run(fmt.Sprintf("keys=%d", n), func(b *testing.B) {
+			var m sync.Map
+			for i := range n {
+				r := new(record)
+				r.expires.Store(hour + int64(i))
+				m.Store(keyOf(uint64(i)), r)
+			}
+			var seed atomic.Uint64
+			b.ReportAllocs()
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				r := seed.Add(1) << 40
+				for now := int64(1); pb.Next(); now++ {
+					r++
+					v, ok := m.Load(keyOf(mix(r) % uint64(n)))
+					if !ok {
+						b.Error("not found")
+						return
+					}
+					e := &v.(*record).expires
+					if was := e.Load(); now < was && now+hour > was {
+						e.CompareAndSwap(was, now+hour)
+					}
+				}
+			})
+		})
+	}
+}
+
+// BenchmarkSet stores new keys.
+func BenchmarkSet(b *testing.B) {
+	for _, n := range sizes {
+		b.Run(fmt.Sprintf("at=capacity/keys=%d", n), func(b *testing.B) {
+			tab := filled(n, n)
+			var next atomic.Uint64
+			b.ReportAllocs()
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				for i := next.Add(1) << 40; pb.Next(); i++ {
+					tab.Set(keyOf(i), 0, table.Record{Expires: hour + int64(i)}, 1)
+				}
+			})
+		})
+	}
+	for _, n := range sizes {
+		b.Run(fmt.Sprintf("growing/keys=%d", n), func(b *testing.B) {
+			for b.Loop() {
+				filled(1<<20, n)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/record")
+		})
+	}
+	b.Run("replacing/keys=1000", func(b *testing.B) {
+		tab := filled(1<<20, 1000)
+		r, _, _ := tab.Get(keyOf(1), 1)
+		b.ReportAllocs()
+		for b.Loop() {
+			r, _ = tab.Set(keyOf(1), r.Stamp, table.Record{Expires: hour}, 1)
+		}
+	})
+}
+
+// BenchmarkMemory reports the bytes that a record takes. It is about memory:
+// its time says nothing.
+func BenchmarkMemory(b *testing.B) {
+	for _, n := range []int{10_000, 12_500, 16_000, 20_000, 30_000, 50_000, 100_000, 200_000, 500_000, 700_000, 850_000, 1_000_000} {
+		b.Run(fmt.Sprintf("keys=%d", n), func(b *testing.B) {
+			for b.Loop() {
+				b.ReportMetric(float64(memory(func() *table.Table { return filled(1<<20, n) }))/float64(n), "B/record")
+			}
+		})
+	}
+}
+
+func memory(make func() *table.Table) int64 {
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	tab := make()
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	runtime.KeepAlive(tab)
+	return int64(after.HeapAlloc) - int64(before.HeapAlloc)
+}
+
