@@ -12,7 +12,7 @@ import (
 	"github.com/go-affinity/affinity/extract"
 )
 
-const hash = "9af6db7ad19bff08ed644a8413fffc0a118e661af905e7c46674f5f19f52cef8"
+const device = "9af6db7ad19bff08ed644a8413fffc0a118e661af905e7c46674f5f19f52cef8"
 
 // quote returns s as a JSON string.
 func quote(s string) string {
@@ -33,34 +33,34 @@ func TestClaudeUserID(t *testing.T) {
 		want         string
 		plain        bool // UserID takes it as it is
 	}{
-		{"old form", "user_" + hash + "_account_" + uuid2 + "_session_" + uuid, uuid, false},
-		{"old form without an account", "user_" + hash + "_account__session_" + uuid, uuid, false},
-		{"old form in upper case", "user_" + hash + "_account__session_" + strings.ToUpper(uuid), uuid, false},
-		{"old form with white space around", " user_" + hash + "_account__session_" + uuid + "\n", uuid, false},
+		{"old form", "user_" + device + "_account_" + uuid2 + "_session_" + uuid, uuid, false},
+		{"old form without an account", "user_" + device + "_account__session_" + uuid, uuid, false},
+		{"old form in upper case", "user_" + device + "_account__session_" + strings.ToUpper(uuid), uuid, false},
+		{"old form with white space around", " user_" + device + "_account__session_" + uuid + "\n", uuid, false},
 		{"old form with a short hash", "user_ab_account__session_" + uuid, uuid, false},
 		// Row 23 of failures.md: 256 bytes are for the id, not for what it is cut out of.
 		{"old form beyond 256 bytes", "user_" + strings.Repeat("ab", 4000) + "_account_" + uuid2 + "_session_" + uuid, uuid, false},
-		{"old form with the zero uuid", "user_" + hash + "_account__session_00000000-0000-0000-0000-000000000000", "", false},
+		{"old form with the zero uuid", "user_" + device + "_account__session_00000000-0000-0000-0000-000000000000", "", false},
 
 		{"nothing but a suffix", "anything_session_a", "", true},
 		{"a uuid behind a suffix", "anything_session_" + uuid, "", true},
 		{"no hash", "user__account__session_" + uuid, "", true},
-		{"no user", hash + "_account__session_" + uuid, "", true},
-		{"no account at all", "user_" + hash + "_session_" + uuid, "", true},
-		{"an account that is none", "user_" + hash + "_account_x_session_" + uuid, "", true},
-		{"a session that is no uuid", "user_" + hash + "_account__session_a", "", true},
-		{"a session that is cut off", "user_" + hash + "_account__session_" + uuid[:35], "", true},
-		{"something behind the session", "user_" + hash + "_account__session_" + uuid + "x", "", true},
-		{"two sessions", "user_" + hash + "_account__session_" + uuid2 + "_session_" + uuid, "", true},
+		{"no user", device + "_account__session_" + uuid, "", true},
+		{"no account at all", "user_" + device + "_session_" + uuid, "", true},
+		{"an account that is none", "user_" + device + "_account_x_session_" + uuid, "", true},
+		{"a session that is no uuid", "user_" + device + "_account__session_a", "", true},
+		{"a session that is cut off", "user_" + device + "_account__session_" + uuid[:35], "", true},
+		{"something behind the session", "user_" + device + "_account__session_" + uuid + "x", "", true},
+		{"two sessions", "user_" + device + "_account__session_" + uuid2 + "_session_" + uuid, "", true},
 		{"an underscore in the hash", "user_a_b_account__session_" + uuid, "", true},
-		{"upper-case words", "USER_" + hash + "_ACCOUNT__SESSION_" + uuid, "", true},
-		{"something in front", "x user_" + hash + "_account__session_" + uuid, "", true},
-		{"a bare hash, of very old clients", hash, "", true},
+		{"upper-case words", "USER_" + device + "_ACCOUNT__SESSION_" + uuid, "", true},
+		{"something in front", "x user_" + device + "_account__session_" + uuid, "", true},
+		{"a bare hash, of very old clients", device, "", true},
 		{"a bare uuid, of kimi-cli", uuid, "", true},
 		{"an e-mail address", "jane@example.com", "", true},
 
-		{"new form", `{"device_id":"` + hash + `","account_uuid":"","session_id":"` + uuid + `"}`, uuid, false},
-		{"new form in another order", `{"session_id":"` + uuid + `","device_id":"` + hash + `"}`, uuid, false},
+		{"new form", `{"device_id":"` + device + `","account_uuid":"","session_id":"` + uuid + `"}`, uuid, false},
+		{"new form in another order", `{"session_id":"` + uuid + `","device_id":"` + device + `"}`, uuid, false},
 		{"new form in upper case", `{"session_id":"` + strings.ToUpper(uuid) + `"}`, uuid, false},
 		{"new form with white space", " \n{ \"session_id\" :\t\"" + uuid + "\" } ", uuid, false},
 		{"new form with an id that is no uuid", `{"session_id":"ses_1"}`, "ses_1", false},
@@ -72,7 +72,7 @@ func TestClaudeUserID(t *testing.T) {
 		{"session_id deeper only", `{"a":{"session_id":"` + uuid + `"}}`, "", false},
 		{"session_id deeper and here", `{"a":{"session_id":"` + uuid2 + `"},"session_id":"` + uuid + `"}`, uuid, false},
 		{"session_id inside a string", `{"a":"\"session_id\":\"` + uuid + `\""}`, "", false},
-		{"no session_id: it would name a device", `{"device_id":"` + hash + `"}`, "", false},
+		{"no session_id: it would name a device", `{"device_id":"` + device + `"}`, "", false},
 		{"empty object", `{}`, "", false},
 		{"session_id is a number", `{"session_id":12}`, "", false},
 		{"session_id is true", `{"session_id":true}`, "", false},
@@ -172,7 +172,7 @@ func TestClaudeCode(t *testing.T) {
 			{Header: header(name, uuid2)},
 			{Body: []byte(newForm)},
 			{Header: header(name, strings.ToUpper(uuid2)), Body: []byte(newForm)},
-			{Body: userID("user_" + hash + "_account__session_" + uuid2)},
+			{Body: userID("user_" + device + "_account__session_" + uuid2)},
 		} {
 			requireSession(t, extract.Default(), r, "claude-code", uuid2)
 		}

@@ -93,12 +93,23 @@ func FromHTTP(r *http.Request, limit int64) (*Request, error) {
 }
 
 // readUpTo reads r to its end, or one byte beyond limit. It does not trust the
-// announced size with more than a first guess.
+// announced size with more than a first guess, nor grows beyond the limit.
 func readUpTo(r io.Reader, limit, size int64) ([]byte, error) {
-	var buf bytes.Buffer
-	buf.Grow(int(min(max(size, 0), limit, 1<<20)) + bytes.MinRead)
-	_, err := buf.ReadFrom(io.LimitReader(r, limit+1))
-	return buf.Bytes(), err
+	data := make([]byte, 0, min(max(size, 511), limit, 1<<20)+1)
+	for int64(len(data)) <= limit {
+		if len(data) == cap(data) {
+			data = append(make([]byte, 0, min(2*int64(cap(data)), limit+1)), data...)
+		}
+		n, err := r.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return data, err
+		}
+	}
+	return data, nil
 }
 
 // decode undoes the content encoding of a body, or returns nil if it cannot.

@@ -44,7 +44,7 @@ import (
 // by the members that a body has, whatever its path. A body that is the
 // continuation of something on the server (previous_response_id and the like)
 // does not show its conversation: it has no trail, nor does one in which
-// nobody wrote anything.
+// nobody wrote anything, or one of more than 65,536 messages and blocks.
 //
 // Two conversations that begin alike, to the letter, are one until they part.
 func Trail() Extractor {
@@ -85,7 +85,7 @@ func (r *Request) Opening() (uint64, bool) {
 	t := trail{openingOnly: true}
 	t.read(x)
 	s := t.system.join(endSalt, t.opening).join(endSalt, t.here)
-	return s[0], t.texts > 0
+	return s[0], t.texts > 0 && t.items <= maxItems
 }
 
 // delta reports whether the body holds only what is new in a conversation that
@@ -121,13 +121,13 @@ const (
 
 // add returns the digest over s and then h.
 func (s sum) add(salt, h uint64) sum {
-	var b [40]byte
+	var b [24]byte
 	binary.LittleEndian.PutUint64(b[0:], s[0])
-	binary.LittleEndian.PutUint64(b[8:], s[1])
-	binary.LittleEndian.PutUint64(b[16:], salt)
-	binary.LittleEndian.PutUint64(b[24:], h)
+	binary.LittleEndian.PutUint64(b[8:], salt)
+	binary.LittleEndian.PutUint64(b[16:], h)
 	lo := xxhash.Sum64(b[:])
-	b[32] = 1
+	binary.LittleEndian.PutUint64(b[0:], s[1])
+	binary.LittleEndian.PutUint64(b[8:], lo)
 	return sum{lo, xxhash.Sum64(b[:])}
 }
 
@@ -151,8 +151,15 @@ const (
 	maxNear  = 4
 )
 
+// maxItems bounds the messages, blocks and values that a trail is made from. No
+// conversation has so many; a body that has is not one, and no work is wasted
+// on the rest of it.
+const maxItems = 1 << 16
+
 // trail works out the chain of digests of a request.
 type trail struct {
+	items int // looked at
+
 	system   sum // system prompt
 	opening  sum // system messages before the first answer
 	injected sum // what clients injected before the first answer, in any order
@@ -235,8 +242,17 @@ func (t *trail) read(x *index) {
 	}
 }
 
+// more counts an item, and reports whether there may be one more.
+func (t *trail) more() bool {
+	t.items++
+	return t.items <= maxItems
+}
+
 // session returns the session that the trail leads to.
 func (t *trail) session() (Session, bool) {
+	if t.items > maxItems {
+		return Session{}, false
+	}
 	here := t.here
 	if t.texts == 0 {
 		if t.injections == 0 {
@@ -361,7 +377,7 @@ func (t *trail) messages(raw []byte) {
 		t.message(&c)
 		return
 	}
-	for c.Element() {
+	for c.Element() && t.more() {
 		if t.message(&c); t.answered && t.openingOnly {
 			return
 		}
@@ -371,17 +387,19 @@ func (t *trail) messages(raw []byte) {
 // message reads the next message.
 func (t *trail) message(c *jsonscan.Cursor) {
 	t.parts.n = 0
-	if c.Kind() == '"' {
+	whole := *c
+	switch c.Kind() {
+	case '"':
 		t.content(c, speakerPerson, nil)
 		t.end()
 		return
-	}
-	var m message
-	whole := *c
-	if !c.Object() {
+	case '{':
+		c.Object()
+	default:
 		c.Skip()
 		return
 	}
+	var m message
 	for {
 		name, ok := c.Key()
 		if !ok {
@@ -432,8 +450,8 @@ func (t *trail) message(c *jsonscan.Cursor) {
 // images reads the images that Ollama has beside a text.
 func (t *trail) images(raw []byte) {
 	c := jsonscan.New(raw)
-	for ok := c.Array(); ok && c.Element(); {
-		t.person(binarySalt, value(&c))
+	for ok := c.Array(); ok && c.Element() && t.more(); {
+		t.person(binarySalt, t.value(&c))
 	}
 }
 
@@ -453,7 +471,7 @@ func (t *trail) content(c *jsonscan.Cursor, who speaker, into *sum) {
 		raw, _ := c.String()
 		t.words(raw, who, into)
 	case '[':
-		for ok := c.Array(); ok && c.Element(); {
+		for ok := c.Array(); ok && c.Element() && t.more(); {
 			if c.Kind() == '"' {
 				raw, _ := c.String()
 				t.words(raw, who, into)
@@ -519,9 +537,9 @@ func (t *trail) block(c *jsonscan.Cursor, who speaker, into *sum) {
 		c := jsonscan.New(parts)
 		t.content(&c, who, into)
 	case who == speakerSystem:
-		*into = into.add(binarySalt, value(&whole))
+		*into = into.add(binarySalt, t.value(&whole))
 	default:
-		t.person(binarySalt, value(&whole))
+		t.person(binarySalt, t.value(&whole))
 	}
 }
 
@@ -574,7 +592,7 @@ func (t *trail) prompt(raw []byte) {
 	s, ok := c.String()
 	if array && (!ok || c.Element()) {
 		c = jsonscan.New(raw)
-		t.person(binarySalt, value(&c))
+		t.person(binarySalt, t.value(&c))
 		return
 	}
 	text := bytes.Trim(jsonscan.AppendText(make([]byte, 0, len(s)), s), space)

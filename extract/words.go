@@ -2,7 +2,6 @@ package extract
 
 import (
 	"bytes"
-	"fmt"
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
@@ -50,7 +49,8 @@ func appendPlain(dst, raw []byte) []byte {
 			if i := strings.IndexByte("\b\f\n\r\t", c); i >= 0 {
 				dst = append(dst, '\\', "bfnrt"[i])
 			} else {
-				dst = fmt.Appendf(dst, `\u%04x`, c)
+				const hex = "0123456789abcdef"
+				dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
 			}
 		}
 	}
@@ -64,21 +64,21 @@ func textSum(raw []byte) uint64 { return xxhash.Sum64(plain(raw)) }
 // value returns the digest of the next value: the same for every order of
 // members, white space and way to escape, and without what clients add for
 // caching.
-func value(c *jsonscan.Cursor) uint64 {
+func (t *trail) value(c *jsonscan.Cursor) uint64 {
 	switch c.Kind() {
 	case '"':
 		raw, _ := c.String()
 		return textSum(raw)
 	case '[':
 		var s sum
-		for ok := c.Array(); ok && c.Element(); {
-			s = s.add(arraySalt, value(c))
+		for ok := c.Array(); ok && c.Element() && t.more(); {
+			s = s.add(arraySalt, t.value(c))
 		}
 		return s.add(endSalt, 0)[0]
 	case '{':
 		var members uint64
 		c.Object()
-		for {
+		for t.more() {
 			name, ok := c.Key()
 			if !ok {
 				break
@@ -88,7 +88,7 @@ func value(c *jsonscan.Cursor) uint64 {
 				continue
 			}
 			// The sum does not depend on the order of the members.
-			members += sum{xxhash.Sum64(name)}.add(objectSalt, value(c))[0]
+			members += sum{xxhash.Sum64(name)}.add(objectSalt, t.value(c))[0]
 		}
 		return sum{members}.add(endSalt, 1)[0]
 	}

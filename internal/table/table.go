@@ -17,6 +17,7 @@ package table
 
 import (
 	"math"
+	"math/bits"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -37,7 +38,9 @@ type Record struct {
 // locked: they must be quick and must not call the table.
 type Owner interface {
 	// Alive reports whether records with ref are still good. A record whose
-	// ref is dead is as if absent.
+	// ref is dead is as if absent, and a ref that has died stays dead as long
+	// as there are records with it. A reader may ask about a ref whose last
+	// record is just leaving; it does not use the answer.
 	Alive(ref uint32) bool
 
 	// Release tells that one record with ref has left the table.
@@ -59,6 +62,10 @@ func (sl *slot) record(expires int64) Record {
 
 func (sl *slot) is(k Key) bool { return sl.hi.Load() == k.Hi && sl.lo.Load() == k.Lo }
 
+func (sl *slot) key() Key { return Key{sl.hi.Load(), sl.lo.Load()} }
+
+func (sl *slot) ref() uint32 { return uint32(sl.refStamp.Load() >> 32) }
+
 // move takes the record out of from, expiry first: whoever is about to refresh
 // it there fails and looks again.
 func (sl *slot) move(from *slot) {
@@ -72,10 +79,10 @@ func (sl *slot) move(from *slot) {
 
 type shard struct {
 	mu    sync.Mutex
-	seq   atomic.Uint32 // odd while records move
+	seq   atomic.Uint64 // odd while records move
 	slots atomic.Pointer[[]slot]
 	used  int // slots taken, the expired ones among them
-	hand  int // where the next sweep goes on
+	hand  int // the slot that the next sweep or eviction looks at first
 	stamp uint32
 	_     [64]byte // keeps neighbours off the cache line that writers dirty
 }
@@ -84,9 +91,10 @@ type shard struct {
 type Table struct {
 	owner    Owner
 	capacity int64
-	count    atomic.Int64
 	shards   []shard
 	shift    uint
+	_        [64]byte     // keeps what readers need off the cache line that writers dirty
+	count    atomic.Int64 // records held, and places reserved for one; never above capacity
 }
 
 const (
@@ -100,10 +108,11 @@ const (
 	// reclaim. Any number above 1 keeps ahead of the inserts.
 	sweepStep = 4
 
-	// evictWindow is how many slots an eviction compares. A table that is too
+	// evictWindow is how many slots an eviction compares: some fifty records,
+	// the oldest of which is among the oldest 2 % of all. A table that is too
 	// small for two shards is compared whole, so that it evicts exactly the
 	// record that expires first.
-	evictWindow = 256
+	evictWindow = 64
 
 	// spins is how often a reader looks again before it waits for the writer.
 	spins = 64
@@ -111,6 +120,9 @@ const (
 
 // New returns a table of at most capacity records, which must be positive.
 func New(capacity int, owner Owner) *Table {
+	if capacity <= 0 {
+		panic("table: capacity must be positive")
+	}
 	n := 1
 	for n < maxShards && capacity/(2*n) >= shardCapacity {
 		n *= 2
@@ -122,28 +134,47 @@ func New(capacity int, owner Owner) *Table {
 	return t
 }
 
-// shard picks by the top bits of Hi; home by the bottom bits of Lo.
+// shard picks by the top bits of Hi; home by the top bits of Lo.
 func (t *Table) shard(k Key) *shard { return &t.shards[k.Hi>>t.shift&uint64(len(t.shards)-1)] }
 
-func home(k Key, slots []slot) int { return int(k.Lo) & (len(slots) - 1) }
+// home returns where among n slots the search for k begins: Lo as a fraction
+// of 2^64, times n. So n need not be a power of two, and homes keep their order
+// when n changes.
+func home(k Key, n int) int {
+	i, _ := bits.Mul64(k.Lo, uint64(n))
+	return int(i)
+}
+
+// next returns the slot behind i of n, which are a circle.
+func next(i, n int) int {
+	if i++; i < n {
+		return i
+	}
+	return 0
+}
+
+// distance returns how many slots of n to is behind from.
+func distance(from, to, n int) int {
+	if to < from {
+		to += n
+	}
+	return to - from
+}
 
 // find returns the place of k and its expiry at that moment, expired or not,
 // or -1. Without the lock the answer holds only if the sequence number has not
 // moved.
 func find(slots []slot, k Key) (int, int64) {
-	if len(slots) == 0 {
-		return -1, 0
-	}
-	i := home(k, slots)
+	i := home(k, len(slots))
 	for range slots {
 		expires := slots[i].expires.Load()
 		if expires == 0 {
-			return -1, 0
+			break
 		}
 		if slots[i].is(k) {
 			return i, expires
 		}
-		i = (i + 1) & (len(slots) - 1)
+		i = next(i, len(slots))
 	}
 	return -1, 0
 }
@@ -171,31 +202,34 @@ func (t *Table) Get(k Key, now int64) (Record, Handle, bool) {
 	s := t.shard(k)
 	for try := range spins {
 		seq := s.seq.Load()
-		if seq&1 != 0 {
-			if try > 8 {
-				runtime.Gosched()
+		if seq&1 == 0 {
+			r, h, ok := t.lookup(s, k, now)
+			if s.seq.Load() == seq {
+				return r, h, ok
 			}
-			continue
+		} else if try > 8 {
+			runtime.Gosched()
 		}
-		r, h, found := s.lookup(k)
-		if s.seq.Load() != seq {
-			continue
-		}
-		return r, h, found && now < r.Expires && t.owner.Alive(r.Ref)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r, h, found := s.lookup(k)
-	return r, h, found && now < r.Expires && t.owner.Alive(r.Ref)
+	return t.lookup(s, k, now)
 }
 
-func (s *shard) lookup(k Key) (Record, Handle, bool) {
+// lookup is Get, whose answer holds only if the sequence number has not moved:
+// then the record has been there all the time, so its ref is still its own.
+func (t *Table) lookup(s *shard, k Key, now int64) (Record, Handle, bool) {
 	slots := s.load()
 	i, expires := find(slots, k)
-	if i < 0 {
+	if i < 0 || !t.live(&slots[i], expires, now) {
 		return Record{}, Handle{}, false
 	}
 	return slots[i].record(expires), Handle{&slots[i], expires}, true
+}
+
+// live reports whether the record in sl, which expires then, is good.
+func (t *Table) live(sl *slot, expires, now int64) bool {
+	return now < expires && t.owner.Alive(sl.ref())
 }
 
 // Touch moves the expiry of the record that h points at to expires. It never
@@ -216,55 +250,83 @@ func (h Handle) Touch(expires int64) bool {
 func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Record, bool) {
 	s := t.shard(k)
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	for {
 		slots := s.load()
 		if i, expires := find(slots, k); i >= 0 {
 			old := slots[i].record(expires)
-			if live := now < expires && t.owner.Alive(old.Ref); live && old.Stamp != stamp || !live && stamp != 0 {
-				s.mu.Unlock()
-				if !live {
-					old = Record{}
-				}
+			live := t.live(&slots[i], expires, now)
+			if live && old.Stamp != stamp {
 				return old, false
 			}
+			if !live && stamp != 0 {
+				return Record{}, false
+			}
 			r.Stamp = s.nextStamp()
-			s.begin()
-			slots[i].write(k, r)
-			s.end()
-			s.mu.Unlock()
-			t.owner.Release(old.Ref)
-			return r, true
+			if s.replace(&slots[i], expires, k, r) {
+				t.owner.Release(old.Ref)
+				return r, true
+			}
+			continue // refreshed just now: look again
 		}
 		if stamp != 0 {
-			s.mu.Unlock()
 			return Record{}, false
 		}
-		if t.count.Add(1) > t.capacity {
-			t.count.Add(-1)
+		if !t.reserve() {
 			if s.used > 0 {
 				t.evict(s, now)
-				continue
+			} else {
+				s.mu.Unlock()
+				t.evictElsewhere(now)
+				s.mu.Lock()
 			}
-			s.mu.Unlock()
-			t.evictElsewhere(now)
-			s.mu.Lock()
 			continue
 		}
 		t.sweep(s, now)
 		s.grow()
 		r.Stamp = s.nextStamp()
-		slots = s.load()
-		i := home(k, slots)
-		for slots[i].expires.Load() != 0 {
-			i = (i + 1) & (len(slots) - 1)
-		}
-		s.begin()
-		slots[i].write(k, r)
-		s.used++
-		s.end()
-		s.mu.Unlock()
+		s.insert(k, r)
 		return r, true
 	}
+}
+
+// reserve counts one more record unless the table is full.
+func (t *Table) reserve() bool {
+	for {
+		n := t.count.Load()
+		if n >= t.capacity {
+			return false
+		}
+		if t.count.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// replace writes r over the record in sl, whose expiry the caller has seen to
+// be expires. It gives up if that was refreshed in the meantime: what has
+// expired then has not.
+func (s *shard) replace(sl *slot, expires int64, k Key, r Record) bool {
+	s.begin()
+	defer s.end()
+	if !sl.expires.CompareAndSwap(expires, 0) {
+		return false
+	}
+	sl.write(k, r)
+	return true
+}
+
+// insert writes r into a free slot. There must be one.
+func (s *shard) insert(k Key, r Record) {
+	slots := s.load()
+	i := home(k, len(slots))
+	for slots[i].expires.Load() != 0 {
+		i = next(i, len(slots))
+	}
+	s.begin()
+	slots[i].write(k, r)
+	s.end()
+	s.used++
 }
 
 func (sl *slot) write(k Key, r Record) {
@@ -284,49 +346,50 @@ func (s *shard) nextStamp() uint32 {
 }
 
 // grow makes room for one more record, keeping a fifth of the slots free so
-// that probes stay short.
+// that probes stay short. It adds a quarter, so that a shard of some size is
+// never less than 64 % full on its way up: a record takes 50 to 63 bytes.
 func (s *shard) grow() {
 	old := s.load()
 	if (s.used+1)*5 <= len(old)*4 {
 		return
 	}
-	slots := make([]slot, max(minSlots, 2*len(old)))
+	slots := make([]slot, max(minSlots, len(old)+len(old)/4))
 	s.begin()
 	for i := range old {
 		if old[i].expires.Load() == 0 {
 			continue
 		}
-		j := home(Key{old[i].hi.Load(), old[i].lo.Load()}, slots)
+		j := home(old[i].key(), len(slots))
 		for slots[j].expires.Load() != 0 {
-			j = (j + 1) & (len(slots) - 1)
+			j = next(j, len(slots))
 		}
 		slots[j].move(&old[i])
 	}
 	s.slots.Store(&slots)
 	s.end()
-	s.hand = 0
+	s.hand += s.hand / 4 // about where it was among the records
 }
 
 // remove frees slot i, whose expiry the caller has seen to be expires, and
 // closes the gap. It gives up if the record was refreshed in the meantime.
 func (t *Table) remove(s *shard, i int, expires int64) bool {
 	slots := s.load()
-	mask := len(slots) - 1
 	s.begin()
-	defer s.end()
 	if !slots[i].expires.CompareAndSwap(expires, 0) {
+		s.end()
 		return false
 	}
-	ref := uint32(slots[i].refStamp.Load() >> 32)
-	for j := (i + 1) & mask; slots[j].expires.Load() != 0; j = (j + 1) & mask {
-		h := home(Key{slots[j].hi.Load(), slots[j].lo.Load()}, slots)
-		// The record at j may fill the gap at i unless its home lies
-		// cyclically within (i, j].
-		if (j-h)&mask >= (j-i)&mask {
+	ref := slots[i].ref()
+	for j := next(i, len(slots)); slots[j].expires.Load() != 0; j = next(j, len(slots)) {
+		// The record at j may fill the gap at i unless its home lies behind
+		// the gap.
+		h := home(slots[j].key(), len(slots))
+		if distance(h, j, len(slots)) >= distance(i, j, len(slots)) {
 			slots[i].move(&slots[j])
 			i = j
 		}
 	}
+	s.end()
 	s.used--
 	t.count.Add(-1)
 	t.owner.Release(ref)
@@ -337,15 +400,12 @@ func (t *Table) remove(s *shard, i int, expires int64) bool {
 func (t *Table) sweep(s *shard, now int64) {
 	slots := s.load()
 	for range min(sweepStep, len(slots)) {
-		if s.hand >= len(slots) {
-			s.hand = 0
-		}
 		sl := &slots[s.hand]
 		expires := sl.expires.Load()
-		if expires != 0 && (expires <= now || !t.owner.Alive(uint32(sl.refStamp.Load()>>32))) && t.remove(s, s.hand, expires) {
+		if expires != 0 && !t.live(sl, expires, now) && t.remove(s, s.hand, expires) {
 			continue // the gap was closed: the same slot may hold another
 		}
-		s.hand++
+		s.hand = next(s.hand, len(slots))
 	}
 }
 
@@ -360,23 +420,24 @@ func (t *Table) evict(s *shard, now int64) {
 	for {
 		victim, oldest := -1, int64(math.MaxInt64)
 		for range window {
-			s.hand = (s.hand + 1) & (len(slots) - 1)
-			sl := &slots[s.hand]
-			expires := sl.expires.Load()
+			i := s.hand
+			s.hand = next(i, len(slots))
+			expires := slots[i].expires.Load()
 			if expires == 0 {
 				continue
 			}
-			if expires > now && !t.owner.Alive(uint32(sl.refStamp.Load()>>32)) {
-				victim, oldest = s.hand, expires
+			if !t.live(&slots[i], expires, now) {
+				victim, oldest = i, expires
 				break
 			}
 			if expires <= oldest {
-				victim, oldest = s.hand, expires
+				victim, oldest = i, expires
 			}
 		}
 		if victim >= 0 && t.remove(s, victim, oldest) {
 			return
 		}
+		// Nothing there, or refreshed just now: look on.
 	}
 }
 
@@ -412,7 +473,7 @@ func (t *Table) Delete(k Key, stamp uint32, now int64) bool {
 		if stamp != 0 && r.Stamp != stamp {
 			return false
 		}
-		live := now < expires && t.owner.Alive(r.Ref) // asked before its Owner may forget the ref
+		live := t.live(&slots[i], expires, now) // asked before its Owner may forget the ref
 		if t.remove(s, i, expires) {
 			return live
 		}
@@ -436,11 +497,8 @@ func (t *Table) All(now int64, yield func(Key, Record) bool) {
 		for i := range s.load() {
 			sl := &s.load()[i]
 			expires := sl.expires.Load()
-			if now >= expires {
-				continue
-			}
-			if r := sl.record(expires); t.owner.Alive(r.Ref) {
-				batch = append(batch, entry{Key{sl.hi.Load(), sl.lo.Load()}, r})
+			if expires != 0 && t.live(sl, expires, now) {
+				batch = append(batch, entry{sl.key(), sl.record(expires)})
 			}
 		}
 		s.mu.Unlock()
@@ -467,7 +525,7 @@ func (t *Table) Clear() {
 		s.end()
 		for i := range old {
 			if old[i].expires.Swap(0) != 0 {
-				t.owner.Release(uint32(old[i].refStamp.Load() >> 32))
+				t.owner.Release(old[i].ref())
 			}
 		}
 		t.count.Add(int64(-s.used))

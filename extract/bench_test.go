@@ -1,0 +1,202 @@
+package extract_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity/extract"
+)
+
+// agentBody returns a body of about that size, like those of coding agents:
+// blocks of text, calls and results, half of it code, the ids at the end.
+func agentBody(size int, end string) []byte {
+	code := quote("func main() {\n\tfmt.Println(\"Hello, <world> & 世界\")\n\t// 1/2 of C:\\new\n}\n")
+	var b strings.Builder
+	b.WriteString(`{"model":"m","max_tokens":64000,"stream":true,"system":[{"type":"text","text":"x-anthropic-billing-header: cch=00000;"},{"type":"text","text":` +
+		quote(strings.Repeat("You are a coding agent. Be brief.\n", min(size/200, 300))+"cwd: /home/anna/proj") + `}],"messages":[{"role":"user","content":[{"type":"text","text":` +
+		quote(reminder("be nice in /home/anna/proj")) + `},{"type":"text","text":"Where is Oslo?"}]}`)
+	for i := 0; b.Len() < size-400; i++ {
+		fmt.Fprintf(&b, `,{"role":"assistant","content":[{"type":"text","text":"I will read file %d."},{"type":"tool_use","id":"toolu_%d","name":"Read","input":{"path":"/home/anna/proj/%d.go"}}]}`, i, i, i)
+		fmt.Fprintf(&b, `,{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_%d","content":[{"type":"text","text":%s}]}]}`, i, code[:1]+strings.Repeat(code[1:len(code)-1], min(30, 1+size/4096))+code[:1])
+		if i%4 == 3 {
+			fmt.Fprintf(&b, `,{"role":"assistant","content":"Done."},{"role":"user","content":"Now the next one, number %d, please."}`, i)
+		}
+	}
+	b.WriteString(`]` + end + `}`)
+	return []byte(b.String())
+}
+
+func BenchmarkDefault(b *testing.B) {
+	common := func(pairs ...string) http.Header {
+		return header(append(pairs, "Accept", "*/*", "Accept-Encoding", "gzip", "Anthropic-Version", "2023-06-01", "Authorization", "Bearer x",
+			"Content-Type", "application/json", "User-Agent", "x/1", "X-App", "cli", "X-Stainless-Lang", "js", "X-Stainless-Retry-Count", "0")...)
+	}
+	for _, signal := range []struct {
+		name   string
+		header http.Header
+		end    string
+	}{
+		{"header", common("X-Session-Id", uuid), ``},
+		{"claude-header", common("X-Claude-Code-Session-Id", uuid), `,"metadata":{"user_id":` + quote(`{"session_id":"`+uuid+`"}`) + `}`},
+		{"claude-user-id", common(), `,"metadata":{"user_id":"user_` + device + `_account__session_` + uuid + `"}`},
+		{"body-id", common(), `,"prompt_cache_key":"` + uuid + `"`},
+		{"trail", common(), ``},
+	} {
+		if signal.name == "header" { // Claude Code's protocol is looked into first
+			signal.header.Del("Anthropic-Version")
+		}
+		for _, size := range []struct {
+			name string
+			n    int
+		}{{"2kB", 2 << 10}, {"32kB", 32 << 10}, {"256kB", 256 << 10}, {"2MB", 2 << 20}} {
+			b.Run("signal="+signal.name+"/body="+size.name, func(b *testing.B) {
+				body := agentBody(size.n, signal.end)
+				chain := extract.Default()
+				b.SetBytes(int64(len(body)))
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, ok := chain.Extract(&extract.Request{Header: signal.header, Body: body}); !ok {
+						b.Fatal("no session")
+					}
+				}
+			})
+		}
+	}
+}
+
+// hostile are bodies built to hurt, of about n bytes each.
+var hostile = []struct {
+	name string
+	body func(n int) string
+}{
+	{"numbers-as-messages", repeated(`{"messages":[1`, `,1`, `]}`)},
+	{"empty-messages", repeated(`{"messages":[{}`, `,{}`, `]}`)},
+	{"empty-strings-as-messages", repeated(`{"messages":[""`, `,""`, `]}`)},
+	{"short-messages", repeated(`{"messages":[{}`, `,{"role":"user","content":"a"}`, `]}`)},
+	{"short-blocks", repeated(`{"messages":[{"role":"user","content":["a"`, `,"a"`, `]}]}`)},
+	{"messages-without-text", repeated(`{"messages":[{}`, `,{"role":"user","content":[{"type":"tool_result"}]}`, `]}`)},
+	{"nested-arrays", func(n int) string {
+		return `{"messages":[` + strings.Repeat(strings.Repeat("[", 1000)+strings.Repeat("]", 1000)+",", n/2000) + `[]]}`
+	}},
+	{"arrays-without-end", func(n int) string { return `{"messages":` + strings.Repeat("[", n) }},
+	{"nested-images", func(n int) string {
+		one := `{"a":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `}`
+		return `{"messages":[{"role":"user","content":[` + strings.Repeat(one+",", n/len(one)) + `"a"]}]}`
+	}},
+	{"image-of-numbers", repeated(`{"messages":[{"role":"user","content":[{"a":[1`, `,1`, `]}]}]}`)},
+	{"image-of-members", repeated(`{"messages":[{"role":"user","content":[{"a":1`, `,"a":1`, `}]}]}`)},
+	{"members", repeated(`{"a":1`, `,"a":1`, `,"messages":["a"]}`)},
+	{"escaped-members", repeated(`{"a":1`, `,"\u0061":1`, `,"messages":["a"]}`)},
+	{"metadata-again-and-again", repeated(`{"a":1`, `,"metadata":{"user_id":"u"}`, `,"messages":["a"],"metadata":{}}`)},
+	{"messages-again-and-again", repeated(`{"a":1`, `,"messages":["a"]`, `}`)},
+	{"escaped-quotes", repeated(`{"messages":["`, `\"`, `a"]}`)},
+	{"escaped-quotes-in-system", repeated(`{"system":"`, `\"`, `","messages":["a"]}`)},
+	{"backslashes", repeated(`{"messages":["`, `\\`, `a"]}`)},
+	{"newlines", repeated(`{"messages":["`, `\n`, `a"]}`)},
+	{"spaces-around", repeated(`{"messages":["a`, ` \n`, `"]}`)},
+	{"unicode-escapes", repeated(`{"messages":["`, `\u4e2d`, `a"]}`)},
+	{"control-escapes", repeated(`{"messages":["`, `\u0001`, `a"]}`)},
+	{"surrogates", repeated(`{"messages":["`, `\ud83d\ude00`, `a"]}`)},
+	{"half-surrogates", repeated(`{"messages":["`, `\ud83d`, `a"]}`)},
+	{"slashes", repeated(`{"system":"`, `/`, `","messages":["a"]}`)},
+	{"escaped-slashes", repeated(`{"system":"`, `\/`, `","messages":["a"]}`)},
+	{"commands", repeated(`{"system":"`, ` /a`, `","messages":["a"]}`)},
+	{"paths", repeated(`{"system":"`, ` /a/b`, `","messages":["a"]}`)},
+	{"one-path", repeated(`{"system":" `, `/a`, `","messages":["a"]}`)},
+	{"brackets", repeated(`{"messages":["`, `<`, `a"]}`)},
+	{"reminders", repeated(`{"messages":["`, `<system-reminder></system-reminder>`, `a"]}`)},
+	{"reminders-behind", repeated(`{"messages":["a`, `<system-reminder></system-reminder>`, `"]}`)},
+	{"reminders-without-end", repeated(`{"messages":["`, `<system-reminder>`, `a"]}`)},
+	{"reminders-without-end-in-messages", repeated(`{"messages":["a"`, `,"<system-reminder>"`, `]}`)},
+	{"ends-of-reminders", repeated(`{"messages":["a`, `</system-reminder>`, `"]}`)},
+	{"reminder-that-ends-late", repeated(`{"messages":["`, `<system-reminder>`, `</system-reminder>a"]}`)},
+	{"starts-of-another-tag", repeated(`{"messages":["a`, `<system-reminder>`, `</user_instructions>"]}`)},
+	{"escaped-reminders", repeated(`{"messages":["`, `\u003csystem-reminder\u003e\u003c/system-reminder\u003e`, `a"]}`)},
+	{"billing-blocks", repeated(`{"system":["a"`, `,"x-anthropic-billing-header:"`, `],"messages":["a"]}`)},
+	{"billing-block-without-end", repeated(`{"system":"x-anthropic-billing-header:`, `a`, `","messages":["a"]}`)},
+	{"prompt-of-newlines", repeated(`{"prompt":"a`, `\n`, `b"}`)},
+	{"prompt-of-spaces", repeated(`{"prompt":"a`, ` `, `b"}`)},
+	{"prompt-of-lines", repeated(`{"prompt":"a`, `\na`, `b"}`)},
+	{"prompt-of-words", repeated(`{"prompt":"a`, ` a`, `"}`)},
+	{"prompt-of-colons", repeated(`{"prompt":"a`, `:\n`, `b"}`)},
+	{"prompt-of-almost-the-last-word", repeated(`{"prompt":"`, strings.Repeat("a", 39)+`b`, ` `+strings.Repeat("a", 40)+`"}`)},
+	{"prompt-of-tokens", repeated(`{"prompt":[1`, `,1`, `]}`)},
+	{"prompt-of-escapes", repeated(`{"prompt":"`, `\u0061`, `"}`)},
+	{"user-id-as-bait", repeated(`{"metadata":{"user_id":"`, `user_a_account__session_`, `"},"messages":["a"]}`)},
+	{"user-id-of-escapes", repeated(`{"metadata":{"user_id":"`, `\u0061`, `"},"messages":["a"]}`)},
+	{"user-id-of-braces", repeated(`{"metadata":{"user_id":"`, `{`, `"},"messages":["a"]}`)},
+	{"white-space", repeated(`{`, ` `, `"messages":["a"]}`)},
+	{"white-space-between", repeated(`{"messages":["a"`, " , \"\"\n", `]}`)},
+	{"floats", repeated(`{"messages":[1`, `,-1.5e+3`, `]}`)},
+	{"items-with-references", repeated(`{"input":["a"`, `,{"type":"item_reference","id":"x"}`, `]}`)},
+	{"a-header-line-of-everything", repeated(`{"messages":["`, `\u003c\/\\\"/ \n<`, `a"]}`)},
+}
+
+func repeated(start, middle, end string) func(int) string {
+	return func(n int) string { return start + strings.Repeat(middle, (n-len(start)-len(end))/len(middle)) + end }
+}
+
+// Memory grows no faster than the body. Neither does time: with work that grows
+// as its square, the larger of these bodies would keep this test busy for
+// minutes each.
+func TestHostileBodies(t *testing.T) {
+	for _, input := range hostile {
+		t.Run(input.name, func(t *testing.T) {
+			work := func(n int) uint64 {
+				r := &extract.Request{Body: []byte(input.body(n))}
+				return allocated(func() {
+					for _, e := range []extract.Extractor{extract.Default(), extract.Classic(), extract.Body("a", "messages.0.content")} {
+						e.Extract(r)
+					}
+					r.Class()
+					r.Pins()
+					r.Opening()
+				})
+			}
+			small, large := work(128<<10), work(512<<10)
+			require.Less(t, large, 4*small+64<<10)
+			require.Less(t, large, uint64(4<<20))
+		})
+	}
+}
+
+func BenchmarkHostile(b *testing.B) {
+	for _, input := range hostile {
+		b.Run("input="+input.name, func(b *testing.B) {
+			body := []byte(input.body(2 << 20))
+			chain := extract.Default()
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				chain.Extract(&extract.Request{Body: body})
+			}
+		})
+	}
+}
+
+func BenchmarkHostileHeader(b *testing.B) {
+	for _, input := range []struct {
+		name string
+		key  func(i int) string
+	}{
+		{"vendors", func(i int) string { return fmt.Sprintf("X-A%d-Session-Id", i) }},
+		{"vendors-in-lower-case", func(i int) string { return fmt.Sprintf("x-a%d-session-id", i) }},
+		{"others", func(i int) string { return fmt.Sprintf("X-Other-%d", i) }},
+	} {
+		b.Run("input="+input.name, func(b *testing.B) {
+			h := http.Header{}
+			for i := range 10_000 { // more than net/http lets through by default
+				h[input.key(i)] = []string{"null"}
+			}
+			chain := extract.Default()
+			b.ReportAllocs()
+			for b.Loop() {
+				chain.Extract(&extract.Request{Header: h})
+			}
+		})
+	}
+}

@@ -1,0 +1,108 @@
+package extract_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity/extract"
+)
+
+func TestClass(t *testing.T) {
+	t.Parallel()
+	header := func(kv ...string) *extract.Request {
+		h := http.Header{}
+		for i := 0; i < len(kv); i += 2 {
+			h.Set(kv[i], kv[i+1])
+		}
+		return &extract.Request{Header: h}
+	}
+	body := func(s string) *extract.Request { return &extract.Request{Body: []byte(s)} }
+	says := func(system, person string) *extract.Request {
+		return body(`{"system":"` + system + `","messages":[{"role":"user","content":"` + person + `"}]}`)
+	}
+	for name, tt := range map[string]struct {
+		req  *extract.Request
+		want extract.Class
+	}{
+		"nothing at all":                   {&extract.Request{}, extract.Turn},
+		"a plain chat":                     {says("be kind", "hello"), extract.Turn},
+		"HEAD":                             {&extract.Request{Method: "HEAD", Path: "/"}, extract.Probe},
+		"OPTIONS":                          {&extract.Request{Method: "OPTIONS"}, extract.Probe},
+		"GET is no probe":                  {&extract.Request{Method: "GET", Path: "/v1/responses/resp_1"}, extract.Turn},
+		"Anthropic counts tokens":          {&extract.Request{Path: "/v1/messages/count_tokens"}, extract.Probe},
+		"Gemini counts tokens":             {&extract.Request{Path: "/v1beta/models/m:countTokens"}, extract.Probe},
+		"OpenAI counts tokens":             {&extract.Request{Path: "/v1/responses/input_tokens"}, extract.Probe},
+		"OpenAI compacts":                  {&extract.Request{Path: "/v1/responses/compact"}, extract.Compaction},
+		"Claude Code says main":            {header("X-Claude-Code-Request-Class", "main"), extract.Turn},
+		"Claude Code says subagent":        {header("X-Claude-Code-Request-Class", "subagent"), extract.Subagent},
+		"Claude Code says workflow":        {header("X-Claude-Code-Request-Class", "workflow"), extract.Subagent},
+		"Claude Code says compaction":      {header("X-Claude-Code-Request-Class", "compaction"), extract.Compaction},
+		"Claude Code says auxiliary":       {header("X-Claude-Code-Request-Class", "auxiliary"), extract.Auxiliary},
+		"Claude Code says something new":   {header("X-Claude-Code-Request-Class", "dream"), extract.Turn},
+		"Claude Code compacts":             {header("X-Claude-Code-Compaction", "auto"), extract.Compaction},
+		"Claude Code's sub-agent":          {header("X-Claude-Code-Agent-Id", "a1e37403a36fc420c"), extract.Subagent},
+		"Codex reviews":                    {header("X-Openai-Subagent", "review"), extract.Subagent},
+		"Codex compacts":                   {header("X-Openai-Subagent", "compact"), extract.Compaction},
+		"Codex remembers":                  {header("X-Openai-Subagent", "memory_consolidation"), extract.Auxiliary},
+		"Codex prewarms":                   {header("X-Codex-Turn-Metadata", `{"turn_id":"x","request_kind":"prewarm"}`), extract.Probe},
+		"Codex takes a turn":               {header("X-Codex-Turn-Metadata", `{"request_kind":"turn"}`), extract.Turn},
+		"Codex's metadata is broken":       {header("X-Codex-Turn-Metadata", `{"request_kind":`), extract.Turn},
+		"Copilot's sub-agent":              {header("X-Interaction-Type", "conversation-subagent"), extract.Subagent},
+		"Copilot's background":             {header("X-Interaction-Type", "conversation-background"), extract.Auxiliary},
+		"Copilot compacts":                 {header("X-Interaction-Type", "conversation-compaction"), extract.Compaction},
+		"Claude Code names a session":      {says("You are naming a coding session for somebody", "x"), extract.Auxiliary},
+		"behind the billing header":        {body(`{"system":[{"type":"text","text":"x-anthropic-billing-header: v;"},{"type":"text","text":"You are Claude Code"},{"type":"text","text":"You are naming a coding session"}],"messages":[{"role":"user","content":"x"}]}`), extract.Auxiliary},
+		"Crush titles":                     {says("You will generate a short title based on", "x"), extract.Auxiliary},
+		"a title is asked for":             {says("", "Please write a 5-10 word title for the following"), extract.Auxiliary},
+		"Open WebUI titles":                {says("", `### Task:\nGenerate a concise, 3-5 word title`), extract.Auxiliary},
+		"Claude Code suggests":             {says("main", "[SUGGESTION MODE: what would"), extract.Auxiliary},
+		"Claude Code summarises":           {says("main", "CRITICAL: Respond with TEXT ONLY. Do not"), extract.Compaction},
+		"a person writes about titles":     {says("", "How would I write: Please write a 5-10 word title"), extract.Turn},
+		"quota probe":                      {body(`{"max_tokens":1,"messages":[{"role":"user","content":"quota"}]}`), extract.Probe},
+		"quota, but more than a token":     {body(`{"max_tokens":100,"messages":[{"role":"user","content":"quota"}]}`), extract.Turn},
+		"one token of something else":      {body(`{"max_tokens":1,"messages":[{"role":"user","content":"yes or no?"}]}`), extract.Turn},
+		"warm-up":                          {body(`{"messages":[{"role":"user","content":"Warmup"}]}`), extract.Probe},
+		"warm-up in mid-conversation":      {body(`{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":"Warmup"}]}`), extract.Turn},
+		"broken body":                      {body(`{"max_tokens":1,"messages":[`), extract.Turn},
+		"the opening is longer than shown": {says("You are naming", "x"), extract.Turn},
+	} {
+		require.Equal(t, tt.want, tt.req.Class(), name)
+	}
+}
+
+func TestClassNames(t *testing.T) {
+	t.Parallel()
+	beside := map[extract.Class]bool{extract.Probe: true, extract.Auxiliary: true, extract.Compaction: true}
+	for c := extract.Turn; c <= extract.Compaction; c++ {
+		require.Regexp(t, "^[a-z]+$", c.String())
+		require.Equal(t, beside[c], c.Beside(), c)
+	}
+	require.Equal(t, "<unknown extract.Class>", extract.Class(99).String())
+	for c := extract.Explicit; c <= extract.Derived; c++ {
+		require.Regexp(t, "^[a-z]+$", c.String())
+	}
+	require.Equal(t, "<unknown extract.Confidence>", extract.Confidence(99).String())
+}
+
+// A session comes with the class that the headers of its own client tell.
+func TestSessionsCarryTheirClass(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		h    http.Header
+		path string
+		want extract.Class
+	}{
+		"Claude Code":         {http.Header{"X-Claude-Code-Session-Id": {"s"}, "X-Claude-Code-Request-Class": {"auxiliary"}}, "", extract.Auxiliary},
+		"Codex":               {http.Header{"Session-Id": {"s"}, "X-Openai-Subagent": {"compact"}}, "", extract.Compaction},
+		"Copilot CLI":         {http.Header{"X-Client-Session-Id": {"s"}, "X-Interaction-Type": {"conversation-background"}}, "", extract.Auxiliary},
+		"by the path":         {http.Header{"X-Session-Id": {"s"}}, "/v1/messages/count_tokens", extract.Probe},
+		"another's header":    {http.Header{"X-Session-Id": {"s"}, "X-Openai-Subagent": {"compact"}}, "", extract.Turn},
+		"a turn like another": {http.Header{"X-Session-Id": {"s"}}, "/v1/messages", extract.Turn},
+	} {
+		s, ok := extract.Default().Extract(&extract.Request{Header: tt.h, Path: tt.path})
+		require.True(t, ok, name)
+		require.Equal(t, tt.want, s.Class, name)
+	}
+}

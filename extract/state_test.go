@@ -1,0 +1,151 @@
+package extract_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity/extract"
+)
+
+func TestPins(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string][]string{
+		`{}`:                                nil,
+		`{"previous_response_id":null}`:     nil,
+		`{"previous_response_id":12}`:       nil,
+		`{"previous_response_id":"resp_1"}`: {"resp_1"},
+		`{"previous_interaction_id":"i1","previous_response_id":"resp_1"}`: {"resp_1", "i1"},
+		`{"conversation":"conv_1"}`:                                        {"conv_1"},
+		`{"conversation":{"id":"conv_1"}}`:                                 {"conv_1"},
+		`{"cachedContent":"cachedContents/x"}`:                             {"cachedContents/x"},
+		`{"cached_content":"cachedContents/x"}`:                            {"cachedContents/x"},
+		`{"container":{"id":"container_1","skills":[]}}`:                   {"container_1"},
+		`{"thread":{"type":"continue","previous_message_id":"msg_1"}}`:     {"msg_1"},
+		`{"input":[{"type":"item_reference","id":"rs_1"},{"id":"msg_2","type":"message","role":"user","content":[{"type":"input_file","file_id":"file-3"}]}]}`: {"rs_1", "file-3"},
+		`{"messages":[{"role":"user","content":[{"type":"document","source":{"type":"file","file_id":"file_4"}}]}]}`:                                           {"file_4"},
+		`{"contents":[{"parts":[{"fileData":{"fileUri":"https://x/v1beta/files/5"}}]}]}`:                                                                       {"https://x/v1beta/files/5"},
+		`{"messages":[{"role":"user","content":"what is a file_id?"}]}`:                                                                                        nil,
+		`{"previous_response_id":"resp_1"`: nil,
+	} {
+		require.Equal(t, want, (&extract.Request{Body: []byte(body)}).Pins(), body)
+	}
+	many := `{"input":[` + strings.Repeat(`{"type":"item_reference","id":"rs_1"},`, 1000) + `{}]}`
+	require.Len(t, (&extract.Request{Body: []byte(many)}).Pins(), 16)
+	for path, want := range map[string][]string{
+		"/v1/responses/resp_1":             {"resp_1"},
+		"/v1/responses/resp_1/input_items": {"resp_1"},
+		"/v1/responses":                    nil,
+		"/v1/responses/compact":            nil,
+		"/v1/responses/input_tokens":       nil,
+		"/v1/conversations/conv_1/items":   {"conv_1"},
+	} {
+		require.Equal(t, want, (&extract.Request{Path: path}).Pins(), path)
+	}
+}
+
+// What a StateReader finds does not depend on how the response is cut up.
+func TestStateReader(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		response string
+		want     []string
+	}{
+		"JSON":            {`{"id":"resp_1","object":"response","output":[{"id":"msg_1","content":[]}]}`, []string{"resp_1", "msg_1"}},
+		"with spaces":     {"{\n  \"id\" :\t\"resp_1\"\n}", []string{"resp_1"}},
+		"SSE":             {"event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\"}}\n\ndata: {\"response\":{\"id\":\"resp_1\"}}\n\n", []string{"resp_1"}},
+		"conversation":    {`{"id":"resp_1","conversation":{"id":"conv_1"}}`, []string{"resp_1", "conv_1"}},
+		"container":       {`{"container":{"id":"container_1"}}`, []string{"container_1"}},
+		"cached":          {`{"name":"cachedContents/abc","model":"m"}`, []string{"cachedContents/abc"}},
+		"inside a text":   {`{"text":"{\"id\":\"resp_1\"}"}`, nil},
+		"a text like one": {`{"text":"resp_1","output":["id","resp_2"]}`, nil},
+		"another id":      {`{"id":"chatcmpl-1","name":"get_weather"}`, nil},
+		"too long":        {`{"id":"resp_` + strings.Repeat("x", 300) + `","response":{"id":"resp_2"}}`, []string{"resp_2"}},
+		"with an escape":  {`{"id":"resp_\u0031"}`, nil},
+		"broken":          {`{"id":"resp_1","id":"resp_`, []string{"resp_1"}},
+		"no JSON":         {`<html>"id":`, nil},
+		"nothing":         {``, nil},
+	} {
+		for size := 1; size <= len(tt.response)+1; size++ {
+			var got []string
+			r := extract.NewStateReader(func(id string) { got = append(got, id) })
+			for rest := tt.response; len(rest) > 0; {
+				n := min(size, len(rest))
+				wrote, err := r.Write([]byte(rest[:n]))
+				require.NoError(t, err)
+				require.Equal(t, n, wrote)
+				rest = rest[n:]
+			}
+			require.Equal(t, tt.want, got, "%s in pieces of %d", name, size)
+		}
+	}
+	n := 0
+	r := extract.NewStateReader(func(string) { n++ })
+	for i := range 1000 {
+		fmt.Fprintf(r, `{"id":"resp_%d"}`, i)
+	}
+	require.Equal(t, 64, n, "a response cannot fill the table")
+}
+
+func FuzzStateReader(f *testing.F) {
+	f.Add([]byte(`{"id":"resp_1","x":"\"\\"}`), 3)
+	f.Add([]byte("data: {\"response\":{\"id\":\"resp_1\"}}\n\n"), 7)
+	f.Fuzz(func(t *testing.T, data []byte, size int) {
+		read := func(size int) (ids []string) {
+			r := extract.NewStateReader(func(id string) { ids = append(ids, id) })
+			for rest := data; len(rest) > 0; {
+				n := min(size, len(rest))
+				r.Write(rest[:n])
+				rest = rest[n:]
+			}
+			return ids
+		}
+		whole := read(len(data) + 1)
+		require.Equal(t, whole, read(1+max(size, -size)%64&63))
+		for _, id := range whole {
+			clean, ok := extract.ID(id)
+			require.True(t, ok)
+			require.Equal(t, clean, id)
+		}
+	})
+}
+
+// State names a session only where nothing better does.
+func TestStateExtractor(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		`{"previous_response_id":"resp_1","input":"x"}`:                              "resp_1",
+		`{"previous_interaction_id":"i1","input":"x"}`:                               "i1",
+		`{"thread":{"type":"continue","previous_message_id":"msg_1"}}`:               "msg_1",
+		`{"previous_response_id":"resp_1","conversation":"conv_1"}`:                  "conv_1", // BodyIDs goes first
+		`{"cachedContent":"cachedContents/x","contents":[{"parts":[{"text":"x"}]}]}`: "",       // names no conversation
+	} {
+		s, ok := extract.Default().Extract(&extract.Request{Body: []byte(body)})
+		require.True(t, ok, body)
+		if want != "" {
+			require.Equal(t, want, s.ID)
+		} else {
+			require.Equal(t, "trail", s.Source)
+		}
+	}
+}
+
+func TestOpening(t *testing.T) {
+	t.Parallel()
+	opening := func(body string) uint64 {
+		o, ok := (&extract.Request{Body: []byte(body)}).Opening()
+		require.True(t, ok, body)
+		return o
+	}
+	const one = `{"system":"s","messages":[{"role":"user","content":"a"}]}`
+	const two = `{"system":"s","messages":[{"role":"user","content":[{"type":"text","text":"a","cache_control":{}}]},{"role":"assistant","content":"b"},{"role":"user","content":"c"}]}`
+	require.Equal(t, opening(one), opening(two))
+	require.NotEqual(t, opening(one), opening(`{"system":"t","messages":[{"role":"user","content":"a"}]}`))
+	require.NotEqual(t, opening(one), opening(`{"system":"s","messages":[{"role":"user","content":"x"}]}`))
+	for _, body := range []string{``, `{}`, `{"messages":[]}`, `{"messages":`, `{"previous_response_id":"resp_1","input":"x"}`} {
+		_, ok := (&extract.Request{Body: []byte(body)}).Opening()
+		require.False(t, ok, body)
+	}
+}

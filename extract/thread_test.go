@@ -1,0 +1,102 @@
+package extract_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity/extract"
+)
+
+func TestThreadsAndParents(t *testing.T) {
+	t.Parallel()
+	const root, thread = "01a205d8-a205-75d3-8300-1184621f7203", "01a205d9-0000-75d3-8300-1184621f7203"
+	type want struct{ source, id, thread, parentThread, parent string }
+	for name, tt := range map[string]struct {
+		header http.Header
+		body   string
+		want   want
+	}{
+		"Claude Code, main": {http.Header{"X-Claude-Code-Session-Id": {root}}, "",
+			want{"claude-code", root, "", "", ""}},
+		"Claude Code, sub-agent": {http.Header{"X-Claude-Code-Session-Id": {root}, "X-Claude-Code-Agent-Id": {"a1"}}, "",
+			want{"claude-code", root, "a1", "", ""}},
+		"Claude Code, nested": {http.Header{"X-Claude-Code-Session-Id": {root}, "X-Claude-Code-Agent-Id": {"a2"}, "X-Claude-Code-Parent-Agent-Id": {"a1"}}, "",
+			want{"claude-code", root, "a2", "a1", ""}},
+		"Claude Code, by its body": {http.Header{"X-Claude-Code-Agent-Id": {"a1"}}, `{"metadata":{"user_id":"{\"session_id\":\"` + root + `\"}"}}`,
+			want{"claude-code", root, "a1", "", ""}},
+		"Codex, main": {http.Header{"Session-Id": {root}, "Thread-Id": {root}}, "",
+			want{"session-id", root, "", "", ""}},
+		"Codex, review": {http.Header{"Session-Id": {root}, "Thread-Id": {thread}, "X-Codex-Parent-Thread-Id": {root}}, "",
+			want{"session-id", root, thread, "", ""}},
+		"Codex, nested": {http.Header{"Session-Id": {root}, "Thread-Id": {thread}, "X-Codex-Parent-Thread-Id": {"01a2"}}, "",
+			want{"session-id", root, thread, "01a2", ""}},
+		"Codex before, without thread ids": {http.Header{"Session_id": {root}, "X-Openai-Subagent": {"review"}}, "",
+			want{"session-id", root, "review", "", ""}},
+		"Codex, fork by its key": {nil, `{"prompt_cache_key":"guardian:` + root + `"}`,
+			want{"prompt_cache_key", "guardian:" + root, "", "", root}},
+		"a key with a colon": {nil, `{"prompt_cache_key":"app:v2"}`,
+			want{"prompt_cache_key", "app:v2", "", "", ""}},
+		"Codex, only the request id is left": {http.Header{"Originator": {"codex_exec"}, "X-Client-Request-Id": {root}}, "",
+			want{"thread-id", root, "", "", ""}},
+		"OpenCode, main": {http.Header{"X-Session-Id": {"ses_1"}}, "",
+			want{"x-session-id", "ses_1", "", "", ""}},
+		"OpenCode, child": {http.Header{"X-Session-Id": {"ses_2"}, "X-Parent-Session-Id": {"ses_1"}}, "",
+			want{"x-session-id", "ses_2", "", "", "ses_1"}},
+		"its own parent": {http.Header{"X-Session-Id": {"ses_1"}, "X-Parent-Session-Id": {"ses_1"}}, "",
+			want{"x-session-id", "ses_1", "", "", ""}},
+		"Dynamo": {http.Header{"X-Dynamo-Session-Id": {"d2"}, "X-Dynamo-Parent-Session-Id": {"d1"}}, "",
+			want{"x-dynamo-session-id", "d2", "", "", "d1"}},
+		"Copilot CLI, sub-agent": {http.Header{"X-Client-Session-Id": {"c"}, "X-Interaction-Type": {"conversation-subagent"}}, "",
+			want{"x-client-session-id", "c", "subagent", "", ""}},
+		"a thread that is no id": {http.Header{"X-Claude-Code-Session-Id": {root}, "X-Claude-Code-Agent-Id": {"a\nb"}}, "",
+			want{"claude-code", root, "", "", ""}},
+	} {
+		s, ok := extract.Default().Extract(&extract.Request{Header: tt.header, Body: []byte(tt.body)})
+		require.True(t, ok, name)
+		require.Equal(t, tt.want, want{s.Source, s.ID, s.Thread, s.ParentThread, s.Parent}, name)
+	}
+
+	// In the requests of all others that header names the request.
+	for _, agent := range []string{"OpenAI/JS 6.26.0", "Anthropic/Python 1.0", ""} {
+		_, ok := extract.Default().Extract(&extract.Request{Header: http.Header{"User-Agent": {agent}, "X-Client-Request-Id": {root}}})
+		require.False(t, ok, agent)
+	}
+}
+
+func TestConfidence(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		header http.Header
+		body   string
+		want   extract.Confidence
+	}{
+		"header":           {http.Header{"X-Session-Id": {"s"}}, "", extract.Explicit},
+		"conversation":     {nil, `{"conversation":"conv_1"}`, extract.Explicit},
+		"prompt_cache_key": {nil, `{"prompt_cache_key":"k"}`, extract.Conventional},
+		"user id":          {nil, `{"metadata":{"user_id":"u"}}`, extract.Conventional},
+		"kimi's user id is its session": {http.Header{"User-Agent": {"KimiCLI/1.0"}},
+			`{"metadata":{"user_id":"ca40aa6d-4238-464e-98df-6ba3e9377c6e"}}`, extract.Explicit},
+		"messages": {nil, `{"messages":[{"role":"user","content":"x"}]}`, extract.Derived},
+	} {
+		s, ok := extract.Default().Extract(&extract.Request{Header: tt.header, Body: []byte(tt.body)})
+		require.True(t, ok, name)
+		require.Equal(t, tt.want, s.Confidence, name)
+	}
+}
+
+func TestCredential(t *testing.T) {
+	t.Parallel()
+	for want, h := range map[string]http.Header{
+		"k1": {"Authorization": {"Bearer k1"}, "X-Api-Key": {"k2"}},
+		"k2": {"X-Api-Key": {"k2"}, "X-Goog-Api-Key": {"k3"}},
+		"k3": {"X-Goog-Api-Key": {"k3"}},
+		"k4": {"Api-Key": {"k4"}},
+		"k5": {"Authorization": {"k5"}},
+		"":   {"Authorization": {""}, "X-Session-Id": {"s"}},
+	} {
+		require.Equal(t, want, extract.Credential(&extract.Request{Header: h}))
+	}
+	require.Empty(t, extract.Credential(&extract.Request{}))
+}

@@ -1,0 +1,722 @@
+package extract_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity/extract"
+)
+
+// trailOf returns the trail of a body, which must have one.
+func trailOf(t testing.TB, body string) extract.Session {
+	t.Helper()
+	s, ok := extract.Trail().Extract(&extract.Request{Body: []byte(body)})
+	require.True(t, ok, "no trail in %.300s", body)
+	require.Equal(t, "trail", s.Source)
+	return s
+}
+
+// How a request leads back to an earlier one.
+const (
+	same      = "same"      // it finds the binding of the earlier one as its own
+	continues = "continues" // it takes its target and identity over
+	near      = "near"      // it starts at its target
+	apart     = "apart"
+)
+
+// relation says how the later request leads back to the earlier one.
+func relation(later, earlier extract.Session) string {
+	stored := append([]string{earlier.ID}, earlier.Aliases...)
+	found := func(ids []string) bool {
+		return slices.ContainsFunc(ids, func(id string) bool { return slices.Contains(stored, id) })
+	}
+	switch {
+	case found([]string{later.ID}):
+		return same
+	case found(later.Continues):
+		return continues
+	case found(later.Near):
+		return near
+	}
+	return apart
+}
+
+// Over every wire format, each turn leads back to the one before, the requests
+// of one turn are one, and conversations that differ part where they do.
+func TestTrailOverWireFormats(t *testing.T) {
+	t.Parallel()
+	for _, f := range wireFormats {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			body := func(talk talk) string { return string(style{}.json(f.render(talk, style{}))) }
+			trail := func(talk talk) extract.Session { return trailOf(t, body(talk)) }
+
+			require.True(t, json.Valid([]byte(body(talk{"s", []said{call("x"), result("y"), model("z"), look("i", "b")}}))))
+
+			base := talk{system: "Be brief.", said: []said{user("Where is Oslo?")}}
+			turns := []talk{base}
+			next := func(more ...said) { turns = append(turns, turns[len(turns)-1].with(more...)) }
+			next(call("a.txt"), result("A"))                   // the same turn
+			next(call("b.txt"), result("B"))                   // the same turn
+			next(model("In Norway."), user("And Bergen?"))     // turn 2
+			next(model("Too."), user("And Rome?"))             // turn 3
+			next(call("c.txt"), result("C"))                   // the same turn
+			next(user("Never mind."))                          // turn 4, in the middle of a call
+			next(model("As you wish."), look("iVBOR", "This")) // turn 5
+			for i, turn := range turns[1:] {
+				want := continues
+				if i == 0 || i == 1 || i == 4 {
+					want = same
+				}
+				require.Equal(t, want, relation(trail(turn), trail(turns[i])), "request %d", i+2)
+			}
+			for i := range turns {
+				require.Equal(t, same, relation(trail(turns[i]), trail(turns[i])), "a retry")
+			}
+
+			// All that follow differ from the talk above in one thing.
+			for _, test := range []struct {
+				name   string
+				other  talk
+				shared int // requests above that both have
+			}{
+				{"first question", talk{base.system, []said{user("Where is Oslo!")}}, 0},
+				{"system prompt", talk{"Be brief!", base.said}, 0},
+				{"no system prompt", talk{"", base.said}, 0},
+				{"system prompt as a text", talk{"", []said{user("Be brief.", "Where is Oslo?")}}, 0},
+				{"second question", base.with(model("In Norway."), user("And Bodø?")), 1},
+				{"second question to another answer", base.with(model("In the north."), user("And Bodø?")), 1},
+				{"third question", turns[3].with(model("Too."), user("And Paris?")), 2},
+			} {
+				other := trail(test.other)
+				for i, turn := range turns {
+					r := relation(other, trail(turn))
+					if i < 3 && test.shared > 0 || i == 3 && test.shared > 1 {
+						require.Equal(t, continues, r, "%s: request %d is their trunk", test.name, i+1)
+					} else {
+						require.Equal(t, apart, r, "%s: request %d", test.name, i+1)
+						require.NotEqual(t, same, relation(trail(turn), other))
+					}
+				}
+			}
+			if f.blocks {
+				one, two := trail(talk{"s", []said{user("a\nb")}}), trail(talk{"s", []said{user("a", "b")}})
+				require.Equal(t, apart, relation(one, two), "two texts are not one")
+				require.Equal(t, same, relation(trail(talk{"s", []said{user("a"), user("b")}}), two), "two messages are two texts")
+			}
+			// Row 20 of failures.md: what begins with an image.
+			if f.images {
+				first := trail(talk{"s", []said{look("iVBOR1", "What is this?")}})
+				require.Equal(t, apart, relation(trail(talk{"s", []said{look("iVBOR2", "What is this?")}}), first))
+				require.Equal(t, apart, relation(trail(talk{"s", []said{user("What is this?")}}), first))
+				require.Equal(t, continues, relation(trail(talk{"s", []said{look("iVBOR1", "What is this?"), model("A cat."), user("Sure?")}}), first))
+				bare, other := said{who: "user", image: "iVBOR1"}, said{who: "user", image: "iVBOR2"}
+				require.Equal(t, apart, relation(trail(talk{"s", []said{bare}}), trail(talk{"s", []said{other}})))
+				require.Equal(t, continues, relation(trail(talk{"s", []said{bare, model("A cat."), user("Sure?")}}), trail(talk{"s", []said{bare}})))
+			}
+		})
+	}
+}
+
+// The way in which a request is written changes nothing: the order of members,
+// white space, escapes, strings or blocks, markers of caches, ids, thinking,
+// arguments, tools, and all that models say.
+func TestTrailDoesNotDependOnStyle(t *testing.T) {
+	t.Parallel()
+	for _, f := range wireFormats {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			random := rand.New(rand.NewPCG(7, 11))
+			for range 150 {
+				talk := randomTalk(random, f.blocks, f.images)
+				plain := style{}.json(f.render(talk, style{}))
+				want := trailOf(t, string(plain))
+				s := style{random}
+				body := s.json(f.render(talk, s))
+				require.True(t, json.Valid(body), "%s", body)
+				require.Equal(t, want, trailOf(t, string(body)), "%s\n%s", plain, body)
+			}
+		})
+	}
+}
+
+// Every character that a person wrote counts, and so do the borders of texts.
+func TestTrailDependsOnEveryCharacter(t *testing.T) {
+	t.Parallel()
+	for _, f := range wireFormats {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			random := rand.New(rand.NewPCG(3, 5))
+			for range 5 {
+				talk := randomTalk(random, f.blocks, f.images)
+				id := func() string { return trailOf(t, string(style{}.json(f.render(talk, style{})))).ID }
+				want := id()
+				change := func(p *string) {
+					was := []rune(*p)
+					for i, r := range was {
+						for _, other := range []string{"x", "", string(r) + "x", strings.ToUpper(string(r))} {
+							changed := string(was[:i]) + other + string(was[i+1:])
+							if strings.TrimSpace(changed) == strings.TrimSpace(string(was)) {
+								continue
+							}
+							*p = changed
+							require.NotEqual(t, want, id(), "%q for %q in %q", other, r, string(was))
+						}
+					}
+					*p = string(was)
+				}
+				change(&talk.system)
+				for i := range talk.said {
+					if talk.said[i].who != "user" {
+						continue
+					}
+					talk.said[i].texts = slices.Clone(talk.said[i].texts)
+					for j := range talk.said[i].texts {
+						change(&talk.said[i].texts[j])
+					}
+					if talk.said[i].image != "" {
+						change(&talk.said[i].image)
+					}
+				}
+				require.Equal(t, want, id())
+			}
+		})
+	}
+}
+
+// randomTalk returns some talk that ends with a person's words.
+func randomTalk(random *rand.Rand, blocks, images bool) talk {
+	words := []string{"Où", "est", "/home/anna/proj", "<b>", "</b>", "\"x\"", `C:\new`, "😀", "\n", "\t", "&amp;", "漢字", "ok", "\u2028", "a<system-reminder>", "https://x.org/a", "\x01", "{{x}}"}
+	text := func() string {
+		var b strings.Builder
+		b.WriteByte('a')
+		for range 1 + random.IntN(5) {
+			b.WriteString(words[random.IntN(len(words))])
+			if random.IntN(2) == 0 {
+				b.WriteByte(' ')
+			}
+		}
+		b.WriteByte('z')
+		return b.String()
+	}
+	person := func() said {
+		m := user(text())
+		for blocks && random.IntN(3) == 0 {
+			m.texts = append(m.texts, text())
+		}
+		if images && random.IntN(4) == 0 {
+			m.image = "iVBOR" + fmt.Sprint(random.IntN(100))
+		}
+		return m
+	}
+	t := talk{said: []said{person()}}
+	if random.IntN(4) > 0 {
+		t.system = text()
+	}
+	for range random.IntN(4) {
+		for range random.IntN(3) {
+			t.said = append(t.said, call(text()), result(text()))
+		}
+		t.said = append(t.said, model(text()), person())
+	}
+	return t
+}
+
+// chat, claude, gemini and responses return bodies with the given JSON of
+// messages.
+func chat(messages ...string) string { return `{"messages":[` + strings.Join(messages, ",") + `]}` }
+
+func claude(system string, messages ...string) string {
+	return `{"system":` + system + `,"messages":[` + strings.Join(messages, ",") + `],"max_tokens":64}`
+}
+
+func gemini(system string, contents ...string) string {
+	return `{"contents":[` + strings.Join(contents, ",") + `],"systemInstruction":{"parts":[` + text_(system) + `]}}`
+}
+
+func responses(items ...string) string { return `{"input":[` + strings.Join(items, ",") + `]}` }
+
+// u, a and sys are messages of a person, a model and the system with one text,
+// ub one of a person with blocks, text_ a block.
+func u(text string) string   { return `{"role":"user","content":` + quote(text) + `}` }
+func a(text string) string   { return `{"role":"assistant","content":` + quote(text) + `}` }
+func sys(text string) string { return `{"role":"system","content":` + quote(text) + `}` }
+func ub(blocks ...string) string {
+	return `{"role":"user","content":[` + strings.Join(blocks, ",") + `]}`
+}
+func text_(text string) string { return `{"type":"text","text":` + quote(text) + `}` }
+
+func reminder(text string) string { return "<system-reminder>\n" + text + "\n</system-reminder>" }
+
+// Section 4 of signals.md, trap by trap, and what clients do besides.
+func TestTraps(t *testing.T) {
+	t.Parallel()
+	const (
+		system  = `[{"type":"text","text":"You are Claude Code."},{"type":"text","text":"# Environment\ncwd: /home/anna/proj\nToday: Monday"}]`
+		system2 = `[{"type":"text","text":"You are Claude Code."},{"type":"text","text":"# Environment\ncwd: /home/anna/proj\nToday: Tuesday"}]`
+		marked  = `,"cache_control":{"type":"ephemeral"}}`
+	)
+	mark := func(block string) string { return strings.TrimSuffix(block, "}") + marked }
+	long := strings.Repeat("the same in every conversation, ", 200)
+	long = long[:6295]
+	memory := reminder("# claudeMd\nContents of /home/anna/proj/CLAUDE.md: be nice.")
+	files := reminder("a.go was opened in the IDE.")
+
+	for _, test := range []struct {
+		trap           string
+		earlier, later string
+		want           string
+	}{
+		// 1, row 21 of failures.md
+		{"cache_control moves to the newest message",
+			claude(system, ub(mark(text_("hi")))),
+			claude(system, ub(text_("hi")), a("hello"), ub(mark(text_("go on")))), continues},
+		{"cache_control moves within one turn",
+			claude(system, ub(mark(text_("hi")))),
+			claude(system, ub(text_("hi")), `{"role":"assistant","content":[{"type":"tool_use","id":"t1","name":"n","input":{}}]}`,
+				ub(mark(`{"type":"tool_result","tool_use_id":"t1","content":"x"}`))), same},
+		{"cache_control on the system prompt",
+			claude(`[{"type":"text","text":"s"}]`, u("hi")),
+			claude(`[`+mark(`{"type":"text","text":"s"}`)+`]`, u("hi")), same},
+		{"cache_control on a message and on top",
+			chat(u("hi")), `{"cache_control":{"type":"ephemeral"},"messages":[{"cache_control":{"type":"ephemeral"},"role":"user","content":"hi"}]}`, same},
+		{"cache_control on an image",
+			chat(ub(`{"type":"image","source":{"data":"x"}}`)), chat(ub(mark(`{"type":"image","source":{"data":"x"}}`))), same},
+		{"cache_control inside an image",
+			chat(ub(`{"type":"document","source":{"type":"content","content":[{"type":"text","text":"x"}]}}`)),
+			chat(ub(`{"type":"document","source":{"type":"content","content":[` + mark(`{"type":"text","text":"x"}`) + `]}}`)), same},
+		{"cachePoint comes and goes in Converse",
+			`{"system":[{"text":"s"}],"messages":[{"role":"user","content":[{"text":"hi"},{"cachePoint":{"type":"default"}}]}]}`,
+			`{"system":[{"text":"s"},{"cachePoint":{"type":"default"}}],"messages":[{"role":"user","content":[{"text":"hi"}]},{"role":"assistant","content":[{"text":"x"}]},{"role":"user","content":[{"text":"on"},{"cachePoint":{"type":"default"}}]}]}`, continues},
+
+		// 2
+		{"blocks become a string", claude(system, ub(mark(text_("hi")))), claude(system, u("hi"), a("x"), ub(mark(text_("on")))), continues},
+		{"a string becomes blocks", chat(u("hi")), chat(ub(text_("hi")), a("x"), u("on")), continues},
+		{"the system prompt becomes blocks", claude(`"s"`, u("hi")), claude(`[{"type":"text","text":"s"}]`, u("hi")), same},
+		{"text becomes input_text", responses(ub(text_("hi"))), responses(ub(`{"type":"input_text","text":"hi"}`)), same},
+		{"an empty text comes along", chat(u("hi")), chat(ub(text_(""), text_("hi"), text_(" \n"))), same},
+		{"a proxy trims texts", chat(sys("s\n"), u("hi \n")), chat(sys("s"), u("hi")), same},
+
+		// 3
+		{"the billing block changes",
+			claude(`[{"type":"text","text":"x-anthropic-billing-header: cc_version=2.1.1.abc; cch=00000;"},{"type":"text","text":"s"}]`, u("hi")),
+			claude(`[{"type":"text","text":"x-anthropic-billing-header: cc_version=2.1.2.def; cch=12345; cc_prev_req=req_1;"},{"type":"text","text":"s"}]`, u("hi")), same},
+		{"the billing block goes",
+			claude(`[{"type":"text","text":"X-Anthropic-Billing-Header: cch=00000;"},{"type":"text","text":"s"}]`, u("hi")),
+			claude(`[{"type":"text","text":"s"}]`, u("hi"), a("x"), u("on")), continues},
+		{"the billing block is the first line of the instructions",
+			`{"instructions":"x-anthropic-billing-header: cch=1;\nYou are Claude Code.","input":"hi"}`,
+			`{"instructions":"x-anthropic-billing-header: cch=2;\n\nYou are Claude Code.","input":"hi"}`, same},
+		{"the billing block is the first system message",
+			chat(sys("x-anthropic-billing-header: cch=1;"), sys("s"), u("hi")), chat(sys(" x-anthropic-billing-header: cch=2; cc_prompt_id=4;"), sys("s"), u("hi")), same},
+		{"the billing block is all there is",
+			claude(`"x-anthropic-billing-header: cch=1;"`, u("hi")), `{"messages":[` + u("hi") + `]}`, same},
+		{"behind the billing block the system prompt counts",
+			claude(`"x-anthropic-billing-header: cch=1;\nYou are A."`, u("hi")), claude(`"x-anthropic-billing-header: cch=1;\nYou are B."`, u("hi")), apart},
+
+		// 4
+		{"the date in the system prompt changes overnight",
+			claude(system, u("hi")), claude(system2, u("hi"), a("x"), u("on")), continues},
+		{"the date changes between two requests of one turn",
+			claude(system, u("hi")), claude(system2, u("hi"), a("x"), ub(`{"type":"tool_result","content":"x"}`)), continues},
+		{"the model's name changes on resume, and the reminder too",
+			claude(`"You are a model named A.\ncwd: /home/anna/proj"`, ub(text_(reminder("# currentDate\nMonday")), text_("hi"))),
+			claude(`"You are a model named B.\ncwd: /home/anna/proj"`, ub(text_(reminder("# currentDate\nTuesday")), text_("hi")), a("x"), u("on")), continues},
+		{"the session context of Gemini CLI changes overnight",
+			gemini("s", `{"role":"user","parts":[{"text":"<session_context>Monday, /home/anna/proj</session_context>"},{"text":"hi"}]}`),
+			gemini("s", `{"role":"user","parts":[{"text":"<session_context>Tuesday, /home/anna/proj</session_context>"},{"text":"hi"}]}`,
+				`{"role":"model","parts":[{"text":"x"}]}`, `{"role":"user","parts":[{"text":"on"}]}`), continues},
+		{"the environment of Codex changes overnight",
+			responses(sys("s"), u("<environment_context><cwd>/home/anna/proj</cwd><date>Monday</date></environment_context>"), u("hi")),
+			responses(sys("s2"), u("<environment_context><cwd>/home/anna/proj</cwd><date>Tuesday</date></environment_context>"), u("hi"), a("x"), u("on")), continues},
+		{"the date changes where no directory is named",
+			chat(sys("Today is Monday."), u("hi")), chat(sys("Today is Tuesday."), u("hi"), a("x"), u("on")), near},
+		{"the date differs in a first request", claude(system, u("hi")), claude(system2, u("hi")), apart},
+		{"the same question from two directories",
+			claude(`"cwd: /home/anna/one"`, u("hi")), claude(`"cwd: /home/anna/two"`, u("hi")), apart},
+		{"the same question from two directories in the environment of Codex",
+			responses(sys("s"), u("<environment_context><cwd>/home/anna/one</cwd></environment_context>"), u("hi")),
+			responses(sys("s"), u("<environment_context><cwd>/home/anna/two</cwd></environment_context>"), u("hi")), apart},
+
+		// 5
+		{"a reminder goes", claude(`"s"`, ub(text_(memory), text_("hi"))), claude(`"s"`, u("hi"), a("x"), u("on")), continues},
+		{"a reminder comes", claude(`"s"`, u("hi")), claude(`"s"`, ub(text_(memory), text_("hi")), a("x"), u("on")), continues},
+		{"a reminder without a directory goes", claude(`"s"`, ub(text_(files), text_("hi"))), claude(`"s"`, u("hi"), a("x"), u("on")), continues},
+		{"a reminder moves behind the words", claude(`"s"`, ub(text_(files), text_("hi"))), claude(`"s"`, ub(text_("hi"), text_(files))), same},
+		{"a reminder moves into the text, in front", claude(`"s"`, ub(text_(files), text_("hi"))), claude(`"s"`, u(files+"\n\nhi")), same},
+		{"a reminder moves into the text, behind", claude(`"s"`, ub(text_(files), text_("hi"))), claude(`"s"`, u("hi\n"+files+"\n")), same},
+		{"two reminders change places", claude(`"s"`, ub(text_(files), text_(memory), text_("hi"))), claude(`"s"`, u(memory+"\n"+files+"\nhi")), same},
+		{"a reminder moves to another message", claude(`"s"`, u(files), u("hi")), claude(`"s"`, u("hi"), u(files)), same},
+		{"a reminder moves behind the first answer on resume",
+			claude(`"s"`, ub(text_(files), text_("hi"))), claude(`"s"`, u("hi"), a("x"), ub(text_(files), text_("on"))), continues},
+		{"a reminder comes in front of later words", claude(`"s"`, u("hi"), a("x"), u("on")), claude(`"s"`, u("hi"), a("x"), u(files+"\n\non")), same},
+		{"a reminder comes with a tool's result",
+			claude(`"s"`, u("hi")), claude(`"s"`, u("hi"), a("x"), ub(`{"type":"tool_result","content":"x"}`, text_(files))), same},
+		{"a reminder alone comes in the middle", claude(`"s"`, u("hi"), a("x"), u("on")), claude(`"s"`, u("hi"), a("x"), u(files), u("on")), same},
+		{"a reminder is cut off", claude(`"s"`, ub(text_("<system-reminder>\nlong ago"), text_("hi"))), claude(`"s"`, ub(text_("<system-reminder>\nlong ago"), text_("hi")), a("x"), u("on")), continues},
+		{"a reminder with escaped brackets",
+			claude(`"s"`, u(files+"hi")), claude(`"s"`, `{"role":"user","content":"\u003csystem-reminder\u003e\na.go was opened in the IDE.\n\u003c\/system-reminder\u003e\u0020hi"}`), same},
+		{"a reminder is not the words", claude(`"s"`, u(reminder("a"))), claude(`"s"`, u("a")), apart},
+		{"a reminder that is all there is, and another", claude(`"s"`, u(reminder("a"))), claude(`"s"`, u(reminder("b"))), apart},
+		{"a reminder that differs in a first request", claude(`"s"`, ub(text_(reminder("a")), text_("hi"))), claude(`"s"`, ub(text_(reminder("b")), text_("hi"))), apart},
+		{"a reminder that only one of two first requests has", claude(`"s"`, ub(text_(reminder("a")), text_("hi"))), claude(`"s"`, u("hi")), apart},
+		{"a reminder that only the other has", claude(`"s"`, u("hi")), claude(`"s"`, ub(text_(reminder("a")), text_("hi"))), apart},
+		{"words around a reminder count", claude(`"s"`, u("a "+files+" b")), claude(`"s"`, u("a "+files+" c")), apart},
+		{"a tag of another client counts", claude(`"s"`, u("<b>a</b>")), claude(`"s"`, u("<b>c</b>")), apart},
+
+		// 6, row 20 of failures.md
+		{"the opener is the same in all sessions, to 6,295 characters", chat(ub(text_(long), text_("fix it"))), chat(ub(text_(long), text_("stop"))), apart},
+		{"the opener and the words are one text", chat(u(long + "fix it")), chat(u(long + "stop")), apart},
+		{"the first message is constant, as of Crush",
+			chat(sys("s"), u("<system_reminder>your todo list is currently empty</system_reminder>"), u("fix it")),
+			chat(sys("s"), u("<system_reminder>your todo list is currently empty</system_reminder>"), u("stop")), apart},
+		{"the first message is constant and without a tag", chat(u("Context follows."), u("fix it")), chat(u("Context follows."), u("stop")), apart},
+		{"three leading items, as of Codex",
+			responses(u("# AGENTS.md"), u("<environment_context>x</environment_context>"), u("fix it")),
+			responses(u("# AGENTS.md"), u("<environment_context>x</environment_context>"), u("stop")), apart},
+		{"the system prompts differ after kilobytes", chat(sys(long+"/home/anna/one"), u("hi")), chat(sys(long+"/home/anna/two"), u("hi")), apart},
+		{"the first image is the same, the words differ",
+			chat(ub(`{"type":"image_url","image_url":{"url":"data:x"}}`, text_("what?"))), chat(ub(`{"type":"image_url","image_url":{"url":"data:x"}}`, text_("why?"))), apart},
+
+		// 7, row 21 of failures.md
+		{"thinking goes",
+			claude(`"s"`, u("hi"), `{"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":"abc"},{"type":"text","text":"x"}]}`, u("on")),
+			claude(`"s"`, u("hi"), a("x"), u("on"), a("y"), u("more")), continues},
+		{"thinking is signed anew",
+			claude(`"s"`, u("hi"), `{"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":"abc"}]}`, u("on")),
+			claude(`"s"`, u("hi"), `{"role":"assistant","content":[{"type":"redacted_thinking","data":"xyz"}]}`, u("on")), same},
+		{"reasoning items go", responses(u("hi"), `{"type":"reasoning","encrypted_content":"x"}`, a("x"), u("on")), responses(u("hi"), a("x"), u("on")), same},
+		{"thought signatures come",
+			gemini("s", `{"parts":[{"text":"hi"}]}`), gemini("s", `{"parts":[{"text":"hi","thoughtSignature":"skip_thought_signature_validator"}]}`), same},
+		{"an answer is written anew", chat(u("hi"), a("x"), u("on")), chat(u("hi"), a("something else"), u("on")), same},
+
+		// 8, 9, 10
+		{"ids of calls are written anew",
+			chat(u("hi"), `{"role":"assistant","content":null,"tool_calls":[{"id":"1","function":{"arguments":"{\"a\": 2}"}}]}`, `{"role":"tool","tool_call_id":"1","content":"x"}`),
+			chat(u("hi"), `{"role":"assistant","tool_calls":[{"id":"2","function":{"arguments":"{\"a\":2.0}"}}]}`, `{"role":"tool","tool_call_id":"2","content":"x"}`), same},
+		{"ids of items are written anew", responses(`{"id":"msg_1","role":"user","content":"hi"}`), responses(`{"id":"msg_2","role":"user","content":"hi"}`), same},
+		{"a tool's result is cleared later",
+			claude(`"s"`, u("hi"), a("x"), ub(`{"type":"tool_result","content":"x"}`)), claude(`"s"`, u("hi"), a("x"), ub(`{"type":"tool_result","content":"[cleared]"}`), a("y"), u("on")), continues},
+		{"the tools grow", `{"tools":[{"name":"a"}],"messages":[` + u("hi") + `]}`, `{"messages":[` + u("hi") + `],"tools":[{"name":"b"},{"name":"a"}]}`, same},
+		{"tools are added in a message", chat(u("hi")), chat(u("hi"), a("x"), `{"role":"tool","content":[{"type":"tool_addition"}]}`), same},
+
+		// 12, 13
+		{"a title call beside turn 1 names the same words",
+			chat(sys("You are a title generator."), u("Generate a title for this conversation:"), u("hi")), chat(sys("s"), u("hi")), apart},
+		{"a side call over the whole conversation starts where it is",
+			chat(sys("You are an agent."), u("hi"), a("x"), u("on")), chat(sys("You suggest."), u("hi"), a("x"), u("on"), a("y"), u("Suggest!")), near},
+		{"a side call with the system prompt of the conversation",
+			claude(system, u("hi"), a("x"), u("on")), claude(system, u("hi"), a("x"), u("on"), a("y"), u("[SUGGESTION MODE: now]")), continues},
+
+		// 15
+		{"the same system prompt and the same word", chat(sys("s"), u("hi")), chat(sys("s"), u("hi")), same},
+		{"they part with their second word", chat(sys("s"), u("hi"), a("x"), u("on")), chat(sys("s"), u("hi"), a("x"), u("stop")), apart},
+
+		// 20
+		{"a retry", chat(sys("s"), u("hi"), a("x"), u("on")), chat(sys("s"), u("hi"), a("x"), u("on")), same},
+		{"a retry after the answer was lost", chat(u("hi"), a("x"), u("on"), a("y")), chat(u("hi"), a("x"), u("on")), same},
+
+		// Rollback, fork and cancelled turns; row 21 of failures.md.
+		{"a rollback by one turn", chat(u("1"), a("x"), u("2"), a("x"), u("3")), chat(u("1"), a("x"), u("2"), a("x"), u("4")), apart},
+		{"a rollback finds its trunk", chat(u("1"), a("x"), u("2")), chat(u("1"), a("x"), u("2"), a("x"), u("4")), continues},
+		{"a fork at the first answer", chat(u("1")), chat(u("1"), a("another answer"), u("2b")), continues},
+		{"an edited first question is another conversation", chat(u("1"), a("x"), u("2")), chat(u("1b"), a("x"), u("2")), apart},
+		{"a cancelled turn: two messages in a row", chat(u("1")), chat(u("1"), u("2")), continues},
+		{"a cancelled turn, merged into blocks", chat(u("1")), chat(ub(text_("1"), text_("2"))), continues},
+		{"a later cancelled turn, merged into blocks", chat(u("0"), a("x"), u("1")), chat(u("0"), a("x"), ub(text_("1"), text_("2"), text_("3"))), continues},
+		{"blocks become messages", chat(ub(text_("1"), text_("2"))), chat(u("1"), u("2"), a("x"), u("3")), continues},
+		{"fourteen turns at once", chat(u("0")), chat(append([]string{u("0")}, slices.Repeat([]string{a("x"), u("1")}, 14)...)...), continues},
+
+		// Row 25 of failures.md: no text can imitate a border.
+		{"delimiters in the system prompt", chat(sys("a\nusr:b")), chat(sys("a"), u("b")), ""},
+		{"delimiters between system prompt and words", chat(sys("a\nusr:b"), u("c")), chat(sys("a"), u("b"), u("c")), apart},
+		{"colons", chat(u("a::b"), u("c")), chat(u("a"), u("b::c")), apart},
+		{"NUL", chat(u("a\x00b")), chat(u("a"), u("b")), apart},
+		{"JSON in a text", chat(u(`a"},{"role":"user","content":"b`)), chat(u("a"), u("b")), apart},
+		{"a text that is moved to the next", chat(u("ab"), u("c")), chat(u("a"), u("bc")), apart},
+		{"words that are moved to the system prompt", chat(sys("a"), u("b")), chat(u("a"), u("b")), apart},
+		{"a system prompt in two", claude(`[{"text":"a"},{"text":"b"}]`, u("c")), claude(`"ab"`, u("c")), apart},
+		{"a text and the same as an image", chat(ub(text_("x"))), chat(ub(`{"type":"image","data":"x"}`)), apart},
+		{"an image in two", chat(ub(`{"type":"image","a":"x","b":"y"}`)), chat(ub(`{"type":"image","a":"xy","b":""}`)), apart},
+		{"a nested image", chat(ub(`{"type":"image","a":["x",["y"]]}`)), chat(ub(`{"type":"image","a":[["x"],"y"]}`)), apart},
+		{"a number and a string", chat(ub(`{"type":"image","a":1}`)), chat(ub(`{"type":"image","a":"1"}`)), apart},
+
+		// Qwen Code: a canned exchange comes before the first question.
+		{"Qwen Code, turn 2", chat(sys("s"), u("This is the Qwen Code. cwd: /home/anna/proj"), a("Got it."), u("hi")),
+			chat(sys("s"), u("This is the Qwen Code. cwd: /home/anna/proj"), a("Got it."), u("hi"), a("x"), u("on")), continues},
+		{"Qwen Code, turn 2, context in a reminder", chat(sys("s"), u(reminder("cwd: /home/anna/proj")), a("Got it."), u("hi")),
+			chat(sys("s"), u(reminder("cwd: /home/anna/proj")), a("Got it."), u("hi"), a("x"), u("on")), continues},
+		{"Qwen Code, two sessions", chat(sys("s"), u("This is the Qwen Code. cwd: /home/anna/proj"), a("Got it."), u("hi")),
+			chat(sys("s"), u("This is the Qwen Code. cwd: /home/anna/proj"), a("Got it."), u("ho")), apart},
+		{"Qwen Code, two sessions, context in a reminder", chat(sys("s"), u(reminder("cwd: /home/anna/proj")), a("Got it."), u("hi")),
+			chat(sys("s"), u(reminder("cwd: /home/anna/proj")), a("Got it."), u("ho")), apart},
+		{"Qwen Code, the same question from two directories", chat(sys("s"), u("cwd: /home/anna/one"), a("Got it."), u("hi")),
+			chat(sys("s"), u("cwd: /home/anna/two"), a("Got it."), u("hi")), apart},
+		{"Qwen Code, the same question from two directories, context in a reminder", chat(sys("s"), u(reminder("cwd: /home/anna/one")), a("Got it."), u("hi")),
+			chat(sys("s"), u(reminder("cwd: /home/anna/two")), a("Got it."), u("hi")), apart},
+		{"Qwen Code, the memory agent beside turn 1", chat(sys("s"), u("cwd: /home/anna/proj"), a("Got it."), u("hi")),
+			chat(sys("You extract memories."), u("cwd: /home/anna/proj"), a("Got it."), u("hi"), a("x"), u("Extract!")), near},
+		{"Qwen Code, the memory agent beside turn 1, context in a reminder", chat(sys("s"), u(reminder("cwd: /home/anna/proj")), a("Got it."), u("hi")),
+			chat(sys("You extract memories."), u(reminder("cwd: /home/anna/proj")), a("Got it."), u("hi"), a("x"), u("Extract!")), continues},
+		{"Qwen Code, the memory agent's next call", chat(sys("You extract memories."), u("cwd: /home/anna/proj"), a("Got it."), u("hi"), a("x"), u("Extract!")),
+			chat(sys("You extract memories."), u("cwd: /home/anna/proj"), a("Got it."), u("hi"), a("x"), u("Extract!"), a(""), `{"role":"tool","content":"x"}`), same},
+		{"Qwen Code, turn 2 is not the memory agent's", chat(sys("You extract memories."), u("cwd: /home/anna/proj"), a("Got it."), u("hi"), a("x"), u("Extract!")),
+			chat(sys("s"), u("cwd: /home/anna/proj"), a("Got it."), u("hi"), a("x"), u("on")), apart},
+
+		// Claude Code puts a system message behind the first one.
+		{"a system message inside messages", claude(`"s"`, u("hi"), sys("deferred tools")), claude(`"s"`, u("hi"), sys("deferred tools"), a("x"), u("on")), continues},
+		{"a system message comes behind an answer", claude(`"s"`, u("hi"), a("x"), u("on")), claude(`"s"`, u("hi"), a("x"), sys("note"), u("on")), same},
+		{"developer becomes system", chat(`{"role":"developer","content":"s"}`, u("hi")), chat(sys("s"), u("hi")), same},
+		{"tool results that Roo Code writes as texts", chat(u("hi")), chat(u("hi"), a("<read_file>"), u("[read_file] Result: x")), continues},
+		{"environment details of Cline change", chat(u("<task>hi</task>"), a("x"), u("on<environment_details>1</environment_details>")),
+			chat(u("<task>hi</task>"), a("x"), u("on<environment_details>2</environment_details>"), a("y"), u("more")), continues},
+
+		// Other forms.
+		{"input as a string becomes items", `{"input":"hi","instructions":"s"}`, `{"instructions":"s","input":[{"role":"user","content":[{"type":"input_text","text":"hi"}]},{"type":"message","role":"assistant","content":[{"type":"output_text","text":"x"}]},{"role":"user","content":"on"}]}`, continues},
+		{"contents as a string become an object", `{"contents":"hi"}`, `{"contents":{"parts":{"text":"hi"}}}`, same},
+		{"contents as strings", `{"contents":["hi"]}`, `{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}`, same},
+		{"contents as parts", `{"contents":[{"text":"hi"}]}`, `{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}`, same},
+		{"camel and snake", `{"systemInstruction":{"parts":[{"text":"s"}]},"contents":"hi"}`, `{"system_instruction":"s","contents":"hi"}`, same},
+		{"both, in two orders", `{"systemInstruction":"a","system_instruction":"b","contents":"hi"}`, `{"system_instruction":"b","systemInstruction":"a","contents":"hi"}`, same},
+		{"content and parts, in two orders", chat(`{"role":"user","content":"hi","parts":[{"text":"ho"}]}`), chat(`{"parts":[{"text":"ho"}],"content":"hi","role":"user"}`), same},
+		{"content is null and parts are not", chat(`{"role":"user","content":null,"parts":[{"text":"hi"}]}`), chat(u("hi")), same},
+		{"messages and input, in two orders", `{"messages":[` + u("a") + `],"input":"b"}`, `{"input":"b","messages":[` + u("a") + `]}`, same},
+		{"an image without a message around it, in Interactions",
+			`{"input":[{"type":"text","text":"what?"},{"type":"image","data":"x"}]}`, `{"input":[{"type":"text","text":"what?"},{"type":"image","data":"y"}]}`, apart},
+		{"Ollama generate", `{"prompt":"hi","system":"s"}`, `{"prompt":"hi","system":"t"}`, apart},
+		{"Ollama generate with images", `{"prompt":"what?","images":["x"]}`, `{"images":["y"],"prompt":"what?"}`, apart},
+		{"Ollama generate with the same image", `{"prompt":"what?","images":["x"]}`, `{"images":["x"],"prompt":"what?","stream":false}`, same},
+		{"roles in another way to write them", chat(u("hi")), chat(`{"r\u006fle":"us\u0065r","c\u006fntent":"h\u0069"}`), same},
+	} {
+		t.Run(test.trap, func(t *testing.T) {
+			t.Parallel()
+			require.True(t, json.Valid([]byte(test.earlier)), test.earlier)
+			require.True(t, json.Valid([]byte(test.later)), test.later)
+			earlier, ok := extract.Trail().Extract(&extract.Request{Body: []byte(test.earlier)})
+			if test.want == "" {
+				require.False(t, ok)
+				return
+			}
+			require.True(t, ok)
+			require.Equal(t, test.want, relation(trailOf(t, test.later), earlier))
+			if test.want == apart {
+				require.Equal(t, apart, relation(earlier, trailOf(t, test.later)))
+			}
+		})
+	}
+}
+
+// Trap 14 of signals.md, and other bodies that do not show a conversation.
+func TestNoTrail(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ name, body string }{
+		{"previous_response_id", `{"input":"hi","previous_response_id":"resp_1"}`},
+		{"previous_interaction_id", `{"input":"hi","previous_interaction_id":"i_1"}`},
+		{"conversation", `{"input":"hi","conversation":"conv_1"}`},
+		{"conversation as an object", `{"input":"hi","conversation":{"id":"conv_1"}}`},
+		{"a thread that continues", `{"thread":{"type":"continue","previous_message_id":"msg_1"},"messages":[{"role":"user","content":"hi"}]}`},
+		{"context of Ollama", `{"prompt":"hi","context":[1,2,3]}`},
+
+		{"nothing", `{}`},
+		{"no messages", `{"messages":[]}`},
+		{"messages of other types", `{"messages":null,"contents":1,"input":true,"prompt":{}}`},
+		{"elements of other types", `{"messages":[1,null,true,[],{}]}`},
+		{"only a system prompt", `{"system":"s","messages":[{"role":"system","content":"s"}]}`},
+		{"only answers", `{"messages":[{"role":"assistant","content":"x"}]}`},
+		{"only results", `{"messages":[{"role":"tool","content":"x"},{"role":"user","content":[{"type":"tool_result","content":"x"}]}]}`},
+		{"only results of Converse", `{"messages":[{"role":"user","content":[{"toolResult":{"content":[{"text":"x"}]}}]}]}`},
+		{"only results of Gemini", `{"contents":[{"role":"user","parts":[{"functionResponse":{"name":"n"}}]}]}`},
+		{"only results of Responses", `{"input":[{"type":"function_call_output","output":"x"},{"type":"item_reference","id":"i"}]}`},
+		{"empty texts", `{"messages":[{"role":"user","content":""},{"role":"user","content":[{"type":"text","text":" \n"}]},{"role":"user"}]}`},
+		{"only markers", `{"messages":[{"role":"user","content":[{"cachePoint":{"type":"default"}}]}]}`},
+		{"an empty prompt", `{"prompt":""}`},
+		{"a blank prompt", `{"prompt":" \n\t"}`},
+		{"a prompt of nothing", `{"prompt":[]}`},
+		{"a prompt of an empty text", `{"prompt":[""]}`},
+		{"an unknown form", `{"query":"hi","text":"hi"}`},
+		{"a role that nobody has", `{"messages":[{"role":"critic","content":"hi"}]}`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			requireSession(t, extract.Trail(), &extract.Request{Body: []byte(test.body)}, "", "")
+		})
+	}
+	for _, body := range []string{
+		`{"input":"hi","previous_response_id":null}`, `{"input":"hi","previous_response_id":""}`, `{"input":"hi","conversation":null}`,
+		`{"prompt":"hi","context":[]}`, `{"thread":{"type":"create"},"messages":[{"role":"user","content":"hi"}]}`,
+	} {
+		trailOf(t, body)
+	}
+}
+
+func TestLegacyPrompts(t *testing.T) {
+	t.Parallel()
+	body := func(prompt string) string { return `{"model":"m","prompt":` + quote(prompt) + `}` }
+	answer := strings.Repeat("A line of the answer.\nkey: value\n\n", 100)
+	for _, test := range []struct {
+		name           string
+		earlier, later string
+		want           string
+	}{
+		{"a retry", body("Human: hi\nAI:"), body("Human: hi\nAI:"), same},
+		{"white space at the ends", body("Human: hi\nAI:"), body("\nHuman: hi\nAI: \n"), same},
+		{"one line each", body("Human: hi\nAI:"), body("Human: hi\nAI: hello\nHuman: on\nAI:"), continues},
+		{"an answer of 300 lines", body("Human: hi\nAI:"), body("Human: hi\nAI: " + answer + "\nHuman: on\nAI:"), continues},
+		{"the third turn", body("Human: hi\nAI: " + answer + "\nHuman: on\nAI:"), body("Human: hi\nAI: " + answer + "\nHuman: on\nAI:" + answer + "\nHuman: more\nAI:"), continues},
+		{"Llama", body("<s>[INST] hi [/INST]"), body("<s>[INST] hi [/INST] hello </s><s>[INST] on [/INST]"), continues},
+		{"ChatML", body("<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"),
+			body("<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n" + answer + "<|im_end|>\n<|im_start|>user\non<|im_end|>\n<|im_start|>assistant\n"), continues},
+		{"Alpaca", body("### Instruction:\nhi\n\n### Response:"), body("### Instruction:\nhi\n\n### Response:\n" + answer + "\n### Instruction:\non\n\n### Response:"), continues},
+		{"lines without labels", body("hi\nhello\non"), body("hi\nhello\non\nwhat\nelse"), continues},
+		{"CRLF", body("hi\r\nAI:"), body("hi\r\nAI: hello\r\non\r\nAI:"), continues},
+		{"a long word at the end", body("hi " + strings.Repeat("x", 100)), body("hi " + strings.Repeat("x", 100) + " hello " + strings.Repeat("x", 100)), continues},
+		{"an array of one, as of LangChain", `{"prompt":["Human: hi\nAI:"]}`, body("Human: hi\nAI: hello\nHuman: on\nAI:"), continues},
+		{"escapes", `{"prompt":"a\/b\u0041\nAI:"}`, body("a/bA\nAI: é\nHuman: on\nAI:"), continues},
+
+		{"another question", body("Human: hi\nAI:"), body("Human: ho\nAI:"), apart},
+		{"another question to the same introduction", body("You are an AI.\nHuman: hi\nAI:"), body("You are an AI.\nHuman: ho\nAI:"), apart},
+		{"the end differs", body("Human: hi\nAI:"), body("Human: hi\nBob:"), apart},
+		{"a batch", `{"prompt":["a","b"]}`, `{"prompt":["a","c"]}`, apart},
+		{"a batch and the same as one", `{"prompt":["a","b"]}`, `{"prompt":"a\nb"}`, apart},
+		{"a batch again", `{"prompt":["a","b"]}`, `{"prompt":[ "a" , "\u0062" ]}`, same},
+		{"tokens", `{"prompt":[1,2,3]}`, `{"prompt":[1,23]}`, apart},
+		{"tokens again", `{"prompt":[1,2,3]}`, `{"prompt":[ 1, 2, 3 ]}`, same},
+		{"batches of tokens", `{"prompt":[[1],[2,3]]}`, `{"prompt":[[1,2],[3]]}`, apart},
+		{"a prompt and a message", body("hi"), `{"messages":[{"role":"user","content":"hi"}]}`, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			later := trailOf(t, test.later)
+			if test.want != "" {
+				require.Equal(t, test.want, relation(later, trailOf(t, test.earlier)))
+			}
+			require.LessOrEqual(t, len(later.Continues), 32)
+		})
+	}
+}
+
+// A turn leads back over many texts at once, but not over any number: what a
+// Selector looks up for one request is bounded.
+func TestTrailIsBounded(t *testing.T) {
+	t.Parallel()
+	turns := slices.Repeat([]string{a("x"), u("1")}, 1000)
+	s := trailOf(t, claude(`"/home/anna/proj"`, append([]string{u(reminder("/a/b") + "0")}, turns...)...))
+	require.LessOrEqual(t, len(s.Continues), 32)
+	require.LessOrEqual(t, len(s.Near), 4)
+	require.LessOrEqual(t, len(s.Aliases), 3)
+
+	blocks := slices.Repeat([]string{text_("1")}, 1000)
+	s = trailOf(t, chat(ub(blocks...)))
+	require.Len(t, s.Continues, 15)
+
+	// Nor does it look at any number of messages, blocks and values.
+	const most = 1 << 16
+	for _, test := range []struct {
+		name string
+		body func(n int) string
+	}{
+		{"messages", func(n int) string { return chat(slices.Repeat([]string{u("1")}, n)...) }},
+		{"other messages", func(n int) string { return chat(append(slices.Repeat([]string{"1"}, n-1), u("1"))...) }},
+		{"texts", func(n int) string { return chat(ub(slices.Repeat([]string{`"1"`}, n-1)...)) }},
+		{"blocks", func(n int) string { return chat(ub(slices.Repeat([]string{text_("1")}, n-1)...)) }},
+		{"texts of the system", func(n int) string {
+			return claude("["+strings.TrimSuffix(strings.Repeat(`"1",`, n-1), ",")+"]", u("1"))
+		}},
+		{"tokens", func(n int) string { return `{"prompt":[` + strings.TrimSuffix(strings.Repeat("1,", n), ",") + `]}` }},
+		{"images", func(n int) string {
+			return `{"prompt":"a","images":[` + strings.TrimSuffix(strings.Repeat("1,", n), ",") + `]}`
+		}},
+	} {
+		trailOf(t, test.body(most))
+		_, ok := extract.Trail().Extract(&extract.Request{Body: []byte(test.body(most + 1))})
+		require.False(t, ok, test.name)
+	}
+}
+
+func FuzzTrail(f *testing.F) {
+	for _, b := range seeds(f) {
+		f.Add(b)
+	}
+	random := rand.New(rand.NewPCG(1, 1))
+	for _, format := range wireFormats {
+		s := style{random}
+		f.Add(s.json(format.render(randomTalk(random, format.blocks, format.images), s)))
+	}
+	for _, s := range []string{
+		claude(`["a",{"text":"x-anthropic-billing-header: a\nb"}]`, u(reminder("/a/b")+"\nc"), sys("d"), a("e"), ub(text_("f"), `{"type":"image","x":[1,{"y":null}]}`)),
+		`{"prompt":"a: b\n\nc: d","images":["x"],"system":"s"}`, `{"prompt":["\ud83d\ude00"]}`, `{"prompt":[[1,2],[3]]}`,
+		`{"input":[{"type":"user_input","content":"a"},"b",{"type":"image","data":"c"}],"instructions":"C:\\new\/x \u2028"}`,
+		`{"request":{"contents":{"parts":{"text":"\u003csystem-reminder>a<\/system-reminder>\u000ab"}},"systemInstruction":"\u0041"}}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		s, ok := extract.Trail().Extract(&extract.Request{Body: body})
+		requireValid(t, s, ok)
+		again, ok2 := reencode(body)
+		if !ok2 {
+			t.Skip("not JSON, or ambiguous")
+		}
+		s2, ok2 := extract.Trail().Extract(&extract.Request{Body: again})
+		require.Equal(t, ok, ok2)
+		require.Equal(t, s, s2, "%s", again)
+	})
+}
+
+// reencode writes a JSON object anew through encoding/json. It reports false if
+// readers might differ about what it says: duplicate names, half surrogates,
+// invalid UTF-8 and too deep nesting.
+func reencode(body []byte) ([]byte, bool) {
+	if !json.Valid(body) || !utf8.Valid(body) || bytes.Contains(bytes.ToLower(body), []byte(`\ud`)) {
+		return nil, false
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	if !distinct(d) {
+		return nil, false
+	}
+	d = json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	var v any
+	if d.Decode(&v) != nil {
+		return nil, false
+	}
+	b, err := json.MarshalIndent(v, " ", "\t")
+	return b, err == nil
+}
+
+// distinct reads the next value and reports whether all names in every object
+// of it are.
+func distinct(d *json.Decoder) bool {
+	token, err := d.Token()
+	if err != nil {
+		return false
+	}
+	open, ok := token.(json.Delim)
+	if !ok {
+		return true
+	}
+	names := map[any]bool{}
+	for d.More() {
+		if open == '{' {
+			name, err := d.Token()
+			if err != nil || names[name] {
+				return false
+			}
+			names[name] = true
+		}
+		if !distinct(d) {
+			return false
+		}
+	}
+	_, err = d.Token()
+	return err == nil
+}

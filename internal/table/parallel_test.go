@@ -1,0 +1,464 @@
+package table_test
+
+import (
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity/internal/table"
+)
+
+// steps is how often an actor acts.
+func steps(n int) int {
+	if raceEnabled || testing.Short() {
+		return n / 8
+	}
+	return n
+}
+
+// together runs all actors at once, several of each kind if so named, and
+// waits for them. They begin as close to each other as can be.
+func together(actors ...func(r *rand.Rand)) {
+	var ready atomic.Int32
+	var wg sync.WaitGroup
+	for i, act := range actors {
+		wg.Go(func() {
+			ready.Add(1)
+			for spin := 0; int(ready.Load()) < len(actors); spin++ {
+				if spin > 1000 || runtime.GOMAXPROCS(0) < len(actors) {
+					runtime.Gosched()
+				}
+			}
+			act(rand.New(rand.NewPCG(7, uint64(i))))
+		})
+	}
+	wg.Wait()
+}
+
+// ledger is an Owner that counts the records of every ref.
+type ledger struct {
+	t    *testing.T
+	held []atomic.Int64
+	dead []atomic.Bool
+}
+
+func newLedger(t *testing.T, refs int) *ledger {
+	return &ledger{t, make([]atomic.Int64, refs), make([]atomic.Bool, refs)}
+}
+
+func (l *ledger) Alive(ref uint32) bool { return !l.dead[ref].Load() }
+
+func (l *ledger) Release(ref uint32) {
+	if l.held[ref].Add(-1) < 0 {
+		l.t.Error("released more often than stored")
+	}
+}
+
+// set is Table.Set with the books kept: a record counts from before it is
+// stored.
+func (l *ledger) set(tab *table.Table, k table.Key, stamp uint32, r table.Record, now int64) (table.Record, bool) {
+	l.held[r.Ref].Add(1)
+	got, ok := tab.Set(k, stamp, r, now)
+	if !ok {
+		l.held[r.Ref].Add(-1)
+	}
+	return got, ok
+}
+
+// settle checks that the books and the table agree, and that nothing is left
+// when the table is cleared.
+func (l *ledger) settle(tab *table.Table) {
+	want := make([]int64, len(l.held))
+	for _, r := range contents(l.t, tab) {
+		want[r.Ref]++
+	}
+	for ref := range l.held {
+		require.Equal(l.t, want[ref], l.held[ref].Load(), "records of ref %d", ref)
+	}
+	tab.Clear()
+	require.Empty(l.t, contents(l.t, tab))
+	for ref := range l.held {
+		require.Zero(l.t, l.held[ref].Load(), "records of ref %d", ref)
+	}
+}
+
+// Whatever goes on, a reader sees under a key only what was stored under it,
+// with all parts of one record.
+func TestParallelReadersSeeWhatWasStored(t *testing.T) {
+	for _, size := range []struct {
+		name           string
+		keys, capacity int
+		crowded        bool // all keys have few homes, so that much moves
+	}{
+		{"small and full", 64, 40, true},
+		{"small with room", 64, 100, true},
+		{"big and full", 2000, 1100, false},
+		{"big with room", 2000, 1 << 15, false},
+	} {
+		t.Run(size.name, func(t *testing.T) {
+			const kinds = 8 // of refs that each key has; the last dies, and the one before it is dead
+			l := newLedger(t, size.keys*kinds)
+			tab := table.New(size.capacity, l)
+			key := func(i int) table.Key {
+				if size.crowded {
+					return awkward(i)
+				}
+				return keyOf(uint64(i))
+			}
+			for i := range size.keys {
+				l.dead[i*kinds+kinds-2].Store(true)
+			}
+			mark := func(i int, ref uint32, expires int64) uint64 {
+				return mix(uint64(i)<<32|uint64(ref)) ^ uint64(expires&1)
+			}
+			var clock atomic.Int64
+			clock.Store(1)
+			check := func(i int, r table.Record, now int64) {
+				if int(r.Ref)/kinds != i || r.Stamp == 0 || r.Expires <= now {
+					t.Errorf("key %d has %+v at %d", i, r, now)
+				}
+				if r.Mark != mark(i, r.Ref, 0) && r.Mark != mark(i, r.Ref, 1) {
+					t.Errorf("key %d has parts of two records: %+v", i, r)
+				}
+			}
+			n := steps(40_000)
+			reader := func(r *rand.Rand) {
+				for range n {
+					i, now := r.IntN(size.keys), clock.Load()
+					got, h, ok := tab.Get(key(i), now)
+					if !ok {
+						continue
+					}
+					check(i, got, now)
+					if r.IntN(2) == 0 {
+						h.Touch(now + 1 + int64(r.IntN(2000)))
+					}
+				}
+			}
+			setter := func(r *rand.Rand) {
+				for range n {
+					i, now := r.IntN(size.keys), clock.Load()
+					var stamp uint32
+					if got, _, ok := tab.Get(key(i), now); ok && r.IntN(2) == 0 {
+						stamp = got.Stamp
+					}
+					rec := table.Record{Expires: now + 1 + int64(r.IntN(2000)), Ref: uint32(i*kinds + r.IntN(kinds))}
+					rec.Mark = mark(i, rec.Ref, rec.Expires)
+					if got, _ := l.set(tab, key(i), stamp, rec, now); got.Stamp != 0 {
+						check(i, got, now)
+					}
+				}
+			}
+			deleter := func(r *rand.Rand) {
+				for range n / 4 {
+					tab.Delete(key(r.IntN(size.keys)), 0, clock.Load())
+				}
+			}
+			sweeper := func(r *rand.Rand) { // and all that is seldom
+				for range n / 100 {
+					now := clock.Add(int64(r.IntN(200)))
+					seen := map[table.Key]bool{}
+					tab.All(now, func(k table.Key, got table.Record) bool {
+						if seen[k] || k != key(int(got.Ref)/kinds) {
+							t.Errorf("All yields %x with %+v", k, got)
+						}
+						seen[k] = true
+						check(int(got.Ref)/kinds, got, now)
+						return true
+					})
+					l.dead[r.IntN(size.keys)*kinds+kinds-1].Store(true)
+					if held := tab.Len(); held > size.capacity {
+						t.Errorf("%d records", held)
+					}
+					if r.IntN(20) == 0 {
+						tab.Clear()
+					}
+				}
+			}
+			together(reader, setter, reader, deleter, setter, sweeper)
+			l.settle(tab)
+		})
+	}
+}
+
+// A key that is bound all the time is found all the time, while the record is
+// replaced and its ref dies, other records come and go around it, and
+// the shard grows.
+func TestParallelReadersAlwaysFindWhatIsAlwaysThere(t *testing.T) {
+	n := steps(100_000)
+	l := newLedger(t, n+2)
+	tab := table.New(400, l)
+	k := awkward(0)
+	const now = 100
+	first, _ := l.set(tab, k, 0, table.Record{Expires: 1000, Ref: 1}, now)
+	var done atomic.Bool
+	reader := func(*rand.Rand) {
+		last := first.Ref
+		for !done.Load() {
+			r, h, ok := tab.Get(k, now)
+			if !ok || r.Ref < last {
+				t.Errorf("found %+v, %v, after %d", r, ok, last)
+				return
+			}
+			last = r.Ref
+			h.Touch(r.Expires + 1)
+		}
+	}
+	replacer := func(*rand.Rand) {
+		defer done.Store(true)
+		r, ok := first, true
+		for ref := uint32(2); int(ref) < n; ref++ {
+			was := r
+			if r, ok = l.set(tab, k, was.Stamp, table.Record{Expires: 1000, Ref: ref}, now); !ok {
+				t.Errorf("not stored over %+v: %+v", was, r)
+				return
+			}
+			l.dead[was.Ref].Store(true)
+		}
+	}
+	neighbour := func(r *rand.Rand) {
+		for i := 0; !done.Load(); i++ {
+			other := awkward(4 + r.IntN(80)*4) // its home is the same
+			if i%3 == 0 {
+				tab.Delete(other, 0, now)
+			} else {
+				l.set(tab, other, 0, table.Record{Expires: now + int64(r.IntN(2)), Ref: 0}, now)
+			}
+		}
+	}
+	together(reader, replacer, neighbour, reader)
+	l.settle(tab)
+}
+
+// Row 34. A refresh that was made is not lost, whatever a writer is about to do
+// with the record, which it may have seen before, when it had expired.
+func TestParallelRefreshIsNotLost(t *testing.T) {
+	const before, after, later = 99, 101, 1000
+	k, first := awkward(4), awkward(0) // of one home
+	fill := func(tab *table.Table, n int) {
+		for i := range n {
+			tab.Set(awkward(4*(i+2)), 0, table.Record{Expires: 500}, before)
+		}
+	}
+	for _, tt := range []struct {
+		name     string
+		capacity int
+		others   int
+		write    func(tab *table.Table) bool
+		check    func(t *testing.T, touched, wrote, found bool)
+	}{
+		{"a new binding takes the place of an expired one", 100, 0, func(tab *table.Table) bool {
+			_, ok := tab.Set(k, 0, table.Record{Expires: 600, Ref: 2}, after)
+			return ok
+		}, func(t *testing.T, touched, wrote, found bool) {
+			require.NotEqual(t, touched, wrote, "either it was refreshed or it was replaced")
+			require.Equal(t, touched, found)
+		}},
+		{"inserts sweep", 100, 5, func(tab *table.Table) bool {
+			for i := range 5 {
+				tab.Set(awkward(4*(i+50)), 0, table.Record{Expires: 600}, after)
+			}
+			return true
+		}, func(t *testing.T, touched, _, found bool) {
+			require.Equal(t, touched, found)
+		}},
+		{"an insert evicts", 6, 4, func(tab *table.Table) bool {
+			_, ok := tab.Set(awkward(401), 0, table.Record{Expires: 600}, after)
+			return ok
+		}, func(t *testing.T, touched, wrote, found bool) {
+			require.True(t, wrote)
+			require.Equal(t, touched, found)
+		}},
+		{"it moves when a record before it is deleted", 100, 3, func(tab *table.Table) bool {
+			return tab.Delete(first, 0, before)
+		}, func(t *testing.T, _, wrote, found bool) {
+			require.True(t, wrote)
+			require.True(t, found)
+		}},
+		{"it moves when the shard grows", 100, 4, func(tab *table.Table) bool {
+			_, ok := tab.Set(awkward(401), 0, table.Record{Expires: 600}, before)
+			return ok
+		}, func(t *testing.T, _, wrote, found bool) {
+			require.True(t, wrote)
+			require.True(t, found)
+		}},
+		{"it is deleted", 100, 3, func(tab *table.Table) bool {
+			return tab.Delete(k, 0, before)
+		}, func(t *testing.T, _, wrote, found bool) {
+			require.True(t, wrote)
+			require.False(t, found)
+		}},
+		{"the table is cleared", 100, 3, func(tab *table.Table) bool {
+			tab.Clear()
+			return true
+		}, func(t *testing.T, _, _, found bool) {
+			require.False(t, found)
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			outcomes := map[bool]int{}
+			for round := range steps(20_000) {
+				tab := table.New(tt.capacity, immortal{})
+				tab.Set(first, 0, table.Record{Expires: 500}, before)
+				was, _ := tab.Set(k, 0, table.Record{Expires: 100, Ref: 1}, before)
+				fill(tab, tt.others)
+				_, h, ok := tab.Get(k, before)
+				require.True(t, ok)
+
+				// One begins a little later, so that they meet at every point.
+				var touched, wrote bool
+				pause := func(n int) {
+					for range n {
+						_ = tab.Len()
+					}
+				}
+				actors := []func(*rand.Rand){func(*rand.Rand) {
+					pause(round >> 1 & 63)
+					touched = h.Touch(later)
+				}, func(*rand.Rand) {
+					pause(round >> 7 & 31)
+					wrote = tt.write(tab)
+				}}
+				together(actors[round&1], actors[1-(round&1)])
+
+				r, _, found := tab.Get(k, before)
+				found = found && r.Ref == 1
+				tt.check(t, touched, wrote, found)
+				if found {
+					require.Equal(t, was.Stamp, r.Stamp)
+					if touched {
+						require.EqualValues(t, later, r.Expires)
+					} else {
+						require.EqualValues(t, 100, r.Expires)
+					}
+				}
+				contents(t, tab)
+				outcomes[touched]++
+			}
+			t.Logf("refreshed %d times, too late %d times", outcomes[true], outcomes[false])
+		})
+	}
+}
+
+// Of any number of writers that find no record, one stores, and all learn
+// which: when there was none, when it has expired, and when its ref has died.
+func TestParallelSetHasOneWinner(t *testing.T) {
+	const now, writers = 100, 4
+	for round := range steps(8000) {
+		l := newLedger(t, writers+1)
+		tab := table.New(1+round%3, l)
+		k := keyOf(uint64(round))
+		switch round % 4 {
+		case 1:
+			l.set(tab, k, 0, table.Record{Expires: now, Ref: writers}, 1)
+		case 2:
+			l.set(tab, k, 0, table.Record{Expires: now + 1, Ref: writers}, 1)
+			l.dead[writers].Store(true)
+		case 3:
+			l.set(tab, keyOf(1<<40), 0, table.Record{Expires: now + 1, Ref: writers}, 1)
+		}
+		var won [writers]bool
+		var got [writers]table.Record
+		actors := make([]func(*rand.Rand), writers)
+		for i := range actors {
+			actors[i] = func(*rand.Rand) {
+				got[i], won[i] = l.set(tab, k, 0, table.Record{Expires: 200, Ref: uint32(i)}, now)
+			}
+		}
+		together(actors...)
+		winners := 0
+		for i := range writers {
+			require.Equal(t, got[0], got[i], "all learn the same")
+			if won[i] {
+				winners++
+				require.EqualValues(t, i, got[i].Ref)
+			}
+		}
+		require.Equal(t, 1, winners)
+		l.settle(tab)
+	}
+}
+
+// A stamp is good for one Set: no write is lost between two that build on each
+// other.
+func TestParallelStampsCount(t *testing.T) {
+	const now, keys = 100, 3
+	l := newLedger(t, 1)
+	tab := table.New(50, l)
+	for i := range keys {
+		l.set(tab, awkward(4*i), 0, table.Record{Expires: 200}, now)
+	}
+	var stored [keys]atomic.Uint64
+	n := steps(20_000)
+	add := func(r *rand.Rand) {
+		for range n {
+			i := r.IntN(keys)
+			k := awkward(4 * i)
+			was, _, ok := tab.Get(k, now)
+			if !ok {
+				t.Error("not found")
+				return
+			}
+			if _, ok := l.set(tab, k, was.Stamp, table.Record{Expires: 200, Mark: was.Mark + 1}, now); ok {
+				stored[i].Add(1)
+			}
+		}
+	}
+	churn := func(r *rand.Rand) {
+		for range n {
+			k := awkward(4 * (keys + r.IntN(20)))
+			if _, ok := l.set(tab, k, 0, table.Record{Expires: 200}, now); !ok {
+				tab.Delete(k, 0, now)
+			}
+		}
+	}
+	together(add, add, churn)
+	for i := range keys {
+		r, _, _ := tab.Get(awkward(4*i), now)
+		require.Equal(t, stored[i].Load(), r.Mark)
+	}
+	l.settle(tab)
+}
+
+// Writers are many and room is little. Every one of them gets its record in,
+// and at no time are there more than the capacity.
+func TestParallelCapacity(t *testing.T) {
+	for _, capacity := range []int{1, 2, 5, 512, 1024} {
+		const writers = 16
+		l := newLedger(t, 1)
+		tab := table.New(capacity, l)
+		n := steps(4000)
+		var busy atomic.Int32
+		busy.Store(writers)
+		actors := []func(*rand.Rand){func(*rand.Rand) {
+			for busy.Load() > 0 {
+				if held := tab.Len(); held > capacity {
+					t.Errorf("%d records, capacity is %d", held, capacity)
+					return
+				}
+				runtime.Gosched()
+			}
+		}}
+		for w := range writers {
+			actors = append(actors, func(r *rand.Rand) {
+				defer busy.Add(-1)
+				for i := range n {
+					k := keyOf(uint64(w*n + i))
+					if i%7 == 0 {
+						k.Hi &= 1<<40 - 1 // all in one shard
+					}
+					if _, ok := l.set(tab, k, 0, table.Record{Expires: 1000 + int64(i)}, 1); !ok {
+						t.Error("not stored")
+					}
+				}
+			})
+		}
+		together(actors...)
+		require.Equal(t, capacity, tab.Len())
+		l.settle(tab)
+	}
+}

@@ -1,0 +1,531 @@
+package table_test
+
+import (
+	"math"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity/internal/table"
+)
+
+// owner is an Owner whose methods a test may replace. It counts what it is told.
+type owner struct {
+	alive    func(ref uint32) bool
+	released []uint32
+}
+
+func (o *owner) Alive(ref uint32) bool { return o.alive == nil || o.alive(ref) }
+func (o *owner) Release(ref uint32)    { o.released = append(o.released, ref) }
+
+func contents(t *testing.T, tab *table.Table) map[table.Key]table.Record {
+	t.Helper()
+	records, err := tab.Contents()
+	require.NoError(t, err)
+	return records
+}
+
+func TestSetNeedsTheRightStamp(t *testing.T) {
+	const now = 100
+	live := table.Record{Expires: 200, Ref: 1, Mark: 11}
+	expired := table.Record{Expires: 100, Ref: 2, Mark: 22}
+	dead := table.Record{Expires: 200, Ref: 666, Mark: 33}
+	const none, right, wrong = 0, 1, 2
+	for _, tt := range []struct {
+		name   string
+		there  *table.Record
+		stamp  int
+		stored bool
+	}{
+		{"no record, stamp 0", nil, none, true},
+		{"no record, some stamp", nil, wrong, false},
+		{"a live record, stamp 0", &live, none, false},
+		{"a live record, its stamp", &live, right, true},
+		{"a live record, another stamp", &live, wrong, false},
+		{"an expired record is none, stamp 0", &expired, none, true},
+		{"an expired record is none, its stamp", &expired, right, false},
+		{"a record whose ref is dead is none, stamp 0", &dead, none, true},
+		{"a record whose ref is dead is none, its stamp", &dead, right, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := &owner{alive: func(ref uint32) bool { return ref != 666 }}
+			tab := table.New(10, o)
+			k := keyOf(1)
+			stamps := []uint32{none: 0, right: 0, wrong: 12345}
+			var there table.Record
+			if tt.there != nil {
+				var ok bool
+				there, ok = tab.Set(k, 0, *tt.there, 1)
+				require.True(t, ok)
+				stamps[right] = there.Stamp
+			}
+			r := table.Record{Expires: 300, Ref: 3, Mark: 44}
+			got, stored := tab.Set(k, stamps[tt.stamp], r, now)
+			require.Equal(t, tt.stored, stored)
+
+			found, _, ok := tab.Get(k, now)
+			require.Equal(t, got.Stamp != 0, ok)
+			require.Equal(t, found, got, "the record that is there afterwards")
+			if stored {
+				r.Stamp = got.Stamp
+				require.Equal(t, r, got)
+				require.NotEqual(t, there.Stamp, got.Stamp)
+			}
+			if stored && tt.there != nil {
+				require.Equal(t, []uint32{tt.there.Ref}, o.released, "what it replaces, once")
+			} else {
+				require.Empty(t, o.released)
+			}
+			contents(t, tab)
+		})
+	}
+}
+
+func TestRecordLivesWhileNowIsBeforeItsExpiry(t *testing.T) {
+	tab := table.New(10, &owner{})
+	tab.Set(keyOf(1), 0, table.Record{Expires: 100}, 1)
+	for _, tt := range []struct {
+		now  int64
+		live bool
+	}{{0, true}, {1, true}, {99, true}, {100, false}, {101, false}, {math.MaxInt64, false}} {
+		_, _, ok := tab.Get(keyOf(1), tt.now)
+		require.Equal(t, tt.live, ok, "at %d", tt.now)
+	}
+	tab.Set(keyOf(2), 0, table.Record{Expires: math.MaxInt64}, 1)
+	_, _, ok := tab.Get(keyOf(2), math.MaxInt64-1)
+	require.True(t, ok)
+}
+
+func TestTouch(t *testing.T) {
+	k := keyOf(1)
+	for _, tt := range []struct {
+		name    string
+		between func(tab *table.Table, r table.Record)
+		expires int64
+		want    bool
+	}{
+		{"later", nil, 300, true},
+		{"never back", nil, 199, false},
+		{"to where it is", nil, 200, false},
+		{"touched by another meanwhile", func(tab *table.Table, _ table.Record) {
+			_, h, _ := tab.Get(k, 100)
+			h.Touch(250)
+		}, 300, false},
+		{"deleted meanwhile", func(tab *table.Table, _ table.Record) { tab.Delete(k, 0, 100) }, 300, false},
+		{"replaced meanwhile", func(tab *table.Table, r table.Record) {
+			tab.Set(k, r.Stamp, table.Record{Expires: 201}, 100)
+		}, 300, false},
+		{"cleared meanwhile", func(tab *table.Table, _ table.Record) { tab.Clear() }, 300, false},
+		{"deleted and stored again meanwhile", func(tab *table.Table, _ table.Record) {
+			tab.Delete(k, 0, 100)
+			tab.Set(k, 0, table.Record{Expires: 201}, 100)
+		}, 300, false},
+		{"moved by growth meanwhile", func(tab *table.Table, _ table.Record) {
+			for i := range 20 {
+				tab.Set(keyOf(uint64(i+10)), 0, table.Record{Expires: 500}, 100)
+			}
+		}, 300, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tab := table.New(100, &owner{})
+			tab.Set(k, 0, table.Record{Expires: 200}, 1)
+			r, h, ok := tab.Get(k, 100)
+			require.True(t, ok)
+			if tt.between != nil {
+				tt.between(tab, r)
+			}
+			before := contents(t, tab)
+			require.Equal(t, tt.want, h.Touch(tt.expires))
+			if tt.want {
+				r.Expires = tt.expires
+				before[k] = r
+			}
+			require.Equal(t, before, contents(t, tab))
+		})
+	}
+}
+
+func TestDeleteNeedsTheRightStamp(t *testing.T) {
+	o := &owner{alive: func(ref uint32) bool { return ref != 666 }}
+	tab := table.New(10, o)
+	k := keyOf(1)
+	require.False(t, tab.Delete(k, 0, 1), "no record")
+
+	r, _ := tab.Set(k, 0, table.Record{Expires: 200, Ref: 1}, 1)
+	require.False(t, tab.Delete(k, r.Stamp+1, 1), "another stamp")
+	require.Empty(t, o.released)
+	require.True(t, tab.Delete(k, r.Stamp, 1), "its stamp")
+	require.Equal(t, []uint32{1}, o.released)
+	require.Zero(t, tab.Len())
+
+	tab.Set(k, 0, table.Record{Expires: 200, Ref: 2}, 1)
+	require.True(t, tab.Delete(k, 0, 1), "any stamp")
+
+	tab.Set(k, 0, table.Record{Expires: 200, Ref: 3}, 1)
+	require.False(t, tab.Delete(k, 0, 200), "expired: removed, but there was no live one")
+	require.Zero(t, tab.Len())
+
+	tab.Set(k, 0, table.Record{Expires: 200, Ref: 666}, 1)
+	require.False(t, tab.Delete(k, 0, 1), "dead: removed, but there was no live one")
+	require.Equal(t, []uint32{1, 2, 3, 666}, o.released)
+}
+
+func TestStampsAreNeverZero(t *testing.T) {
+	tab := table.New(10, &owner{})
+	k := keyOf(1)
+	tab.SetStamp(k, math.MaxUint32-2)
+	var stamp uint32
+	for _, want := range []uint32{math.MaxUint32 - 1, math.MaxUint32, 1, 2} {
+		r, ok := tab.Set(k, stamp, table.Record{Expires: 10}, 1)
+		require.True(t, ok)
+		require.Equal(t, want, r.Stamp)
+		stamp = r.Stamp
+	}
+}
+
+func TestCapacityIsNeverExceeded(t *testing.T) {
+	require.Panics(t, func() { table.New(0, &owner{}) })
+	require.Panics(t, func() { table.New(-1, &owner{}) })
+	for _, capacity := range []int{1, 2, 7, 511, 512, 3000} {
+		o := &owner{}
+		tab := table.New(capacity, o)
+		for i := range 3 * capacity {
+			_, ok := tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: int64(1000 + i), Ref: uint32(i)}, 1)
+			require.True(t, ok)
+			require.Equal(t, min(i+1, capacity), tab.Len())
+			require.Len(t, o.released, i+1-tab.Len())
+		}
+		contents(t, tab)
+	}
+}
+
+// A table that is full of records of one shard makes room in it for the first
+// record of another.
+func TestEvictionFromAnotherShard(t *testing.T) {
+	const capacity = 600
+	tab := table.New(capacity, &owner{})
+	require.Greater(t, tab.Shards(), 1)
+	var other table.Key
+	for i, n := uint64(0), 0; n < capacity; i++ {
+		if k := keyOf(i); tab.ShardOf(k) == 0 {
+			tab.Set(k, 0, table.Record{Expires: 1000}, 1)
+			n++
+		} else {
+			other = k
+		}
+	}
+	require.Equal(t, capacity, tab.Len())
+	_, ok := tab.Set(other, 0, table.Record{Expires: 1000}, 1)
+	require.True(t, ok)
+	_, _, ok = tab.Get(other, 1)
+	require.True(t, ok)
+	require.Len(t, contents(t, tab), capacity)
+}
+
+func TestSmallTableEvictsWhatIsDeadAndThenWhatExpiresFirst(t *testing.T) {
+	dead := map[uint32]bool{}
+	o := &owner{alive: func(ref uint32) bool { return !dead[ref] }}
+	const capacity = 511
+	tab := table.New(capacity, o)
+	require.Equal(t, 1, tab.Shards())
+	const now = 50
+	expires := func(ref uint64) int64 { return 1000 + int64(mix(ref)%1_000_000) }
+	var fresh uint64
+	set := func() []uint32 {
+		o.released = o.released[:0]
+		fresh++
+		_, ok := tab.Set(keyOf(1_000_000+fresh), 0, table.Record{Expires: 1 << 40, Ref: uint32(1_000_000 + fresh)}, now)
+		require.True(t, ok)
+		return o.released
+	}
+	for i := range capacity {
+		tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: expires(uint64(i)), Ref: uint32(i)}, 1)
+	}
+
+	// The dead ones go first, whenever they expire.
+	for _, ref := range []uint32{3, 77, 400} {
+		dead[ref] = true
+		require.Equal(t, []uint32{ref}, set())
+	}
+
+	// Then, one after the other, whichever expires first.
+	last := int64(0)
+	for range 200 {
+		left := set()
+		require.Len(t, left, 1)
+		e := expires(uint64(left[0]))
+		require.Greater(t, e, last)
+		last = e
+	}
+	for k, r := range contents(t, tab) {
+		require.Greater(t, r.Expires, last, "key %x", k)
+	}
+}
+
+func TestBigTableEvictsFromAmongTheOldest(t *testing.T) {
+	const capacity = 1 << 14
+	o := &owner{}
+	tab := table.New(capacity, o)
+	for i := range capacity {
+		tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: int64(1000 + i), Ref: uint32(i)}, 1)
+	}
+	// A quarter is replaced. The most recent half loses nothing, and of what
+	// goes, nearly all is from the oldest third.
+	const n = capacity / 4
+	for i := capacity; i < capacity+n; i++ {
+		tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: int64(1000 + i), Ref: uint32(i)}, 1)
+	}
+	require.Len(t, o.released, n)
+	young := 0
+	for _, ref := range o.released {
+		require.Less(t, ref, uint32(capacity/2))
+		if ref > capacity/3 {
+			young++
+		}
+	}
+	require.Less(t, young, n/50)
+}
+
+// New records reclaim expired ones faster than they come, also while the table
+// grows: when a quarter as many have come as there were slots, none is left.
+func TestSweepKeepsAheadOfInserts(t *testing.T) {
+	for _, old := range []int{20, 100, 300, 500} {
+		tab := table.New(511, &owner{})
+		for i := range old {
+			tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: 10}, 1)
+		}
+		slots := (tab.Bytes() - table.New(1, &owner{}).Bytes()) / int(table.SlotSize)
+		for i := range slots / 2 {
+			tab.Set(keyOf(uint64(1000+i)), 0, table.Record{Expires: 1000}, 10)
+		}
+		for _, r := range contents(t, tab) {
+			require.EqualValues(t, 1000, r.Expires, "of %d", old)
+		}
+	}
+}
+
+func TestAllAllowsItsLoopToUseTheTable(t *testing.T) {
+	tab := table.New(100, &owner{})
+	for i := range 50 {
+		tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: 10 + int64(i%2)}, 1)
+	}
+	n := 0
+	tab.All(10, func(k table.Key, r table.Record) bool {
+		require.EqualValues(t, 11, r.Expires, "only live ones")
+		require.True(t, tab.Delete(k, r.Stamp, 10))
+		n++
+		return true
+	})
+	require.Equal(t, 25, n)
+	require.Equal(t, 25, tab.Len())
+}
+
+func TestGetAndTouchDoNotAllocate(t *testing.T) {
+	tab := filled(1<<14, 10_000)
+	now := int64(1)
+	require.Zero(t, testing.AllocsPerRun(1000, func() {
+		now++
+		_, h, ok := tab.Get(keyOf(uint64(now)), now)
+		if !ok || !h.Touch(2*hour+now) {
+			t.Error("not found and touched")
+		}
+		if _, _, ok := tab.Get(keyOf(1<<30), now); ok {
+			t.Error("found what is not there")
+		}
+	}))
+	r, _, _ := tab.Get(keyOf(5), now)
+	require.Zero(t, testing.AllocsPerRun(1000, func() {
+		r, _ = tab.Set(keyOf(5), r.Stamp, table.Record{Expires: 3 * hour}, now)
+	}))
+}
+
+// A record takes at most 64 bytes, at every size from 10,000 on.
+func TestMemory(t *testing.T) {
+	require.EqualValues(t, 40, table.SlotSize)
+	most := 1_000_000
+	if raceEnabled || testing.Short() {
+		most = 30_000
+	}
+	tab := table.New(1<<20, immortal{})
+	for i := range most {
+		tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: hour}, 1)
+		if n := i + 1; n >= 10_000 && n%(n/50) == 0 {
+			require.LessOrEqual(t, float64(tab.Bytes())/float64(n), 64.0, "at %d", n)
+		}
+	}
+	tab.Clear()
+	require.Less(t, tab.Bytes(), 64<<10)
+}
+
+// The tests below put an event into the middle of a call, by way of its
+// questions to the Owner, or by what a call would have seen before.
+
+// A record may be refreshed between a writer's look at its expiry and its
+// removal. It then stays.
+func TestRefreshWhileItIsChosenForEviction(t *testing.T) {
+	var touch func()
+	o := &owner{alive: func(ref uint32) bool {
+		if ref == 1 && touch != nil {
+			touch()
+			touch = nil
+		}
+		return true
+	}}
+	tab := table.New(5, o)
+	for i := range 5 {
+		tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: int64(100 + i), Ref: uint32(i + 1)}, 1)
+	}
+	_, h, ok := tab.Get(keyOf(0), 1)
+	require.True(t, ok)
+	touch = func() { require.True(t, h.Touch(500)) }
+
+	_, ok = tab.Set(keyOf(9), 0, table.Record{Expires: 600, Ref: 9}, 1)
+	require.True(t, ok)
+	require.Nil(t, touch)
+	require.Equal(t, []uint32{2}, o.released, "the next one, now that the first is fresh")
+	require.EqualValues(t, 500, contents(t, tab)[keyOf(0)].Expires)
+}
+
+func TestRefreshWhileItIsSwept(t *testing.T) {
+	var h table.Handle
+	dead := false
+	o := &owner{alive: func(ref uint32) bool {
+		if dead && ref == 1 {
+			h.Touch(500) // takes the time that Alive needs
+			return false
+		}
+		return true
+	}}
+	tab := table.New(100, o)
+	tab.Set(keyOf(0), 0, table.Record{Expires: 100, Ref: 1}, 1)
+	_, h, _ = tab.Get(keyOf(0), 1)
+	dead = true
+	for i := range 6 {
+		tab.Set(keyOf(uint64(i+1)), 0, table.Record{Expires: 600, Ref: 2}, 1)
+	}
+	// The first sweep that came by left it alone; the next took it.
+	require.Equal(t, []uint32{1}, o.released)
+	require.NotContains(t, contents(t, tab), keyOf(0))
+}
+
+func TestRefreshWhileItIsDeleted(t *testing.T) {
+	var h table.Handle
+	calls := 0
+	o := &owner{}
+	tab := table.New(100, o)
+	tab.Set(keyOf(0), 0, table.Record{Expires: 100, Ref: 1}, 1)
+	_, h, _ = tab.Get(keyOf(0), 1)
+	o.alive = func(uint32) bool {
+		calls++
+		h.Touch(500)
+		return true
+	}
+	require.True(t, tab.Delete(keyOf(0), 0, 1))
+	require.Equal(t, 2, calls, "looked again")
+	require.Equal(t, []uint32{1}, o.released)
+	require.Empty(t, contents(t, tab))
+}
+
+// Row 34: what has expired may have been refreshed when a new record is about
+// to take its place.
+func TestRefreshWhileItIsReplaced(t *testing.T) {
+	tab := table.New(100, &owner{})
+	tab.Set(keyOf(0), 0, table.Record{Expires: 100, Ref: 1}, 1)
+	was, h, _ := tab.Get(keyOf(0), 99)
+	require.True(t, h.Touch(500))
+
+	require.False(t, tab.Replace(keyOf(0), 100, table.Record{Expires: 600, Ref: 2, Stamp: 77}))
+	r, _, ok := tab.Get(keyOf(0), 101)
+	require.True(t, ok)
+	require.Equal(t, table.Record{Expires: 500, Ref: 1, Stamp: was.Stamp}, r)
+
+	require.True(t, tab.Replace(keyOf(0), 500, table.Record{Expires: 600, Ref: 2, Stamp: 77}))
+	r, _, _ = tab.Get(keyOf(0), 101)
+	require.EqualValues(t, 2, r.Ref)
+}
+
+// A key that is bound all the time is found all the time: also by a reader
+// that has seen a record which is replaced, and whose ref dies, before it has
+// asked about the ref.
+func TestGetOfWhatIsReplacedMeanwhile(t *testing.T) {
+	dead := map[uint32]bool{}
+	o := &owner{}
+	tab := table.New(100, o)
+	k := keyOf(0)
+	first, _ := tab.Set(k, 0, table.Record{Expires: 100, Ref: 1}, 1)
+	o.alive = func(ref uint32) bool {
+		if ref == 1 && !dead[1] {
+			o.alive = func(ref uint32) bool { return !dead[ref] }
+			_, ok := tab.Set(k, first.Stamp, table.Record{Expires: 200, Ref: 2}, 1)
+			require.True(t, ok)
+			dead[1] = true
+		}
+		return !dead[ref]
+	}
+	r, _, ok := tab.Get(k, 1)
+	require.True(t, ok)
+	require.EqualValues(t, 2, r.Ref)
+}
+
+// The same, when the record goes and another moves into its slot.
+func TestGetOfWhatIsDeletedMeanwhile(t *testing.T) {
+	o := &owner{}
+	tab := table.New(100, o)
+	k := func(i uint64) table.Key { return table.Key{Hi: i} } // all of one home
+	for i := range uint64(4) {
+		tab.Set(k(i), 0, table.Record{Expires: 100, Ref: uint32(i)}, 1)
+	}
+	var asked atomic.Bool
+	o.alive = func(ref uint32) bool {
+		if !asked.Swap(true) {
+			tab.Delete(k(1), 0, 1)
+		}
+		return true
+	}
+	_, _, ok := tab.Get(k(1), 1)
+	require.False(t, ok)
+
+	asked.Store(false)
+	o.alive = func(ref uint32) bool {
+		if !asked.Swap(true) {
+			tab.Delete(k(0), 0, 1)
+		}
+		return true
+	}
+	r, h, ok := tab.Get(k(3), 1)
+	require.True(t, ok)
+	require.EqualValues(t, 3, r.Ref)
+	require.True(t, h.Touch(200), "a handle of where it is now")
+	require.EqualValues(t, 200, contents(t, tab)[k(3)].Expires)
+}
+
+// Readers do not wait for an Owner that takes its time over Release.
+func TestGetWhileReleaseIsUnderWay(t *testing.T) {
+	inside, proceed := make(chan bool), make(chan bool)
+	tab := table.New(100, slowOwner{inside, proceed})
+	for i := range 3 {
+		tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: 100, Ref: uint32(i)}, 1)
+	}
+	done := make(chan bool)
+	go func() {
+		tab.Delete(keyOf(0), 0, 1)
+		done <- true
+	}()
+	<-inside
+	_, _, ok := tab.Get(keyOf(1), 1) // no lock, and nothing moves
+	require.True(t, ok)
+	_, _, ok = tab.Get(keyOf(0), 1)
+	require.False(t, ok)
+	proceed <- true
+	<-done
+	contents(t, tab)
+}
+
+type slowOwner struct{ inside, proceed chan bool }
+
+func (slowOwner) Alive(uint32) bool { return true }
+func (o slowOwner) Release(uint32) {
+	o.inside <- true
+	<-o.proceed
+}
