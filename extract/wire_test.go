@@ -31,8 +31,6 @@ func (t talk) with(more ...said) talk {
 	return t
 }
 func (m said) text() string             { return strings.Join(m.texts, "\n") }
-func (t talk) upTo(n int) talk          { t.said = t.said[:n:n]; return t }
-func (t talk) ask(texts ...string) talk { return t.with(user(texts...)) }
 
 // wireFormats are the forms in which a talk goes over the wire.
 var wireFormats = []struct {

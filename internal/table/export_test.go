@@ -23,13 +23,18 @@ func (t *Table) ShardOf(k Key) int {
 	return -1
 }
 
-// Bytes returns what the shards and their slots take.
-func (t *Table) Bytes() int {
-	n := len(t.shards) * int(unsafe.Sizeof(shard{}))
+// Slots returns the number of slots.
+func (t *Table) Slots() int {
+	n := 0
 	for i := range t.shards {
-		n += len(t.shards[i].load()) * int(SlotSize)
+		n += len(t.shards[i].load())
 	}
 	return n
+}
+
+// Bytes returns what the shards and their slots take.
+func (t *Table) Bytes() int {
+	return len(t.shards)*int(unsafe.Sizeof(shard{})) + t.Slots()*int(SlotSize)
 }
 
 // SetStamp makes stamp the last one that was given out in the shard of k.

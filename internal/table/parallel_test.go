@@ -234,6 +234,54 @@ func TestParallelReadersAlwaysFindWhatIsAlwaysThere(t *testing.T) {
 	l.settle(tab)
 }
 
+// The same, each time a shard grows.
+func TestParallelReadersFindWhatGrowthMoves(t *testing.T) {
+	k := awkward(0)
+	for range steps(2000) {
+		tab := table.New(200, immortal{})
+		tab.Set(k, 0, table.Record{Expires: 1000}, 1)
+		var done atomic.Bool
+		together(func(*rand.Rand) {
+			defer done.Store(true)
+			for i := range 150 {
+				tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: 1000}, 1)
+			}
+		}, func(*rand.Rand) {
+			for !done.Load() {
+				if _, _, ok := tab.Get(k, 1); !ok {
+					t.Error("not found")
+					return
+				}
+			}
+		})
+	}
+}
+
+// Readers that meet a record while it is stored see all of it or none.
+func TestParallelReadersMeetNewRecords(t *testing.T) {
+	n := steps(200_000)
+	tab := table.New(100, immortal{})
+	k := awkward(0)
+	var done atomic.Bool
+	together(func(*rand.Rand) {
+		defer done.Store(true)
+		for i := range n {
+			tab.Set(k, 0, table.Record{Expires: 1000, Ref: uint32(i), Mark: uint64(i)}, 1)
+			tab.Delete(k, 0, 1)
+		}
+	}, func(*rand.Rand) {
+		last := uint32(0)
+		for !done.Load() {
+			r, _, ok := tab.Get(k, 1)
+			if ok && (uint64(r.Ref) != r.Mark || r.Ref < last) {
+				t.Errorf("found %+v after %d", r, last)
+				return
+			}
+			last = max(last, r.Ref)
+		}
+	})
+}
+
 // Row 34. A refresh that was made is not lost, whatever a writer is about to do
 // with the record, which it may have seen before, when it had expired.
 func TestParallelRefreshIsNotLost(t *testing.T) {

@@ -316,19 +316,19 @@ func (s *shard) replace(sl *slot, expires int64, k Key, r Record) bool {
 	return true
 }
 
-// insert writes r into a free slot. There must be one.
+// insert writes r into a free slot. There must be one. The slot is free for
+// readers until the last step of write, so they need not look again.
 func (s *shard) insert(k Key, r Record) {
 	slots := s.load()
 	i := home(k, len(slots))
 	for slots[i].expires.Load() != 0 {
 		i = next(i, len(slots))
 	}
-	s.begin()
 	slots[i].write(k, r)
-	s.end()
 	s.used++
 }
 
+// write puts a record into a free slot, expiry last: that makes it one.
 func (sl *slot) write(k Key, r Record) {
 	sl.hi.Store(k.Hi)
 	sl.lo.Store(k.Lo)
@@ -410,38 +410,36 @@ func (t *Table) sweep(s *shard, now int64) {
 }
 
 // evict removes the least valuable record of s, which must not be empty: one
-// that is dead, else the one of the window that was unused for longest.
+// that is dead, else the one of the window that was unused for longest. It may
+// fail, if the window is empty or that one is used just now: then try again.
 func (t *Table) evict(s *shard, now int64) {
 	slots := s.load()
 	window := len(slots)
 	if len(t.shards) > 1 {
 		window = min(window, evictWindow)
 	}
-	for {
-		victim, oldest := -1, int64(math.MaxInt64)
-		for range window {
-			i := s.hand
-			s.hand = next(i, len(slots))
-			expires := slots[i].expires.Load()
-			if expires == 0 {
-				continue
-			}
-			if !t.live(&slots[i], expires, now) {
-				victim, oldest = i, expires
-				break
-			}
-			if expires <= oldest {
-				victim, oldest = i, expires
-			}
+	victim, oldest := -1, int64(math.MaxInt64)
+	for range window {
+		i := s.hand
+		s.hand = next(i, len(slots))
+		expires := slots[i].expires.Load()
+		if expires == 0 {
+			continue
 		}
-		if victim >= 0 && t.remove(s, victim, oldest) {
-			return
+		if !t.live(&slots[i], expires, now) {
+			victim, oldest = i, expires
+			break
 		}
-		// Nothing there, or refreshed just now: look on.
+		if expires <= oldest {
+			victim, oldest = i, expires
+		}
+	}
+	if victim >= 0 {
+		t.remove(s, victim, oldest)
 	}
 }
 
-// evictElsewhere makes room in some shard that has a record to give.
+// evictElsewhere evicts from some shard that has a record to give.
 func (t *Table) evictElsewhere(now int64) {
 	for i := range t.shards {
 		s := &t.shards[i]

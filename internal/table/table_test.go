@@ -171,6 +171,15 @@ func TestDeleteNeedsTheRightStamp(t *testing.T) {
 	require.Equal(t, []uint32{1, 2, 3, 666}, o.released)
 }
 
+// An Owner forgets a ref when its last record leaves. Delete has asked before.
+func TestDeleteOfTheLastRecordOfARef(t *testing.T) {
+	o := &owner{}
+	o.alive = func(uint32) bool { return len(o.released) == 0 }
+	tab := table.New(10, o)
+	tab.Set(keyOf(1), 0, table.Record{Expires: 200, Ref: 1}, 1)
+	require.True(t, tab.Delete(keyOf(1), 0, 1))
+}
+
 func TestStampsAreNeverZero(t *testing.T) {
 	tab := table.New(10, &owner{})
 	k := keyOf(1)
@@ -288,19 +297,29 @@ func TestBigTableEvictsFromAmongTheOldest(t *testing.T) {
 }
 
 // New records reclaim expired ones faster than they come, also while the table
-// grows: when a quarter as many have come as there were slots, none is left.
+// grows: when half as many have come as there were slots, none is left.
 func TestSweepKeepsAheadOfInserts(t *testing.T) {
-	for _, old := range []int{20, 100, 300, 500} {
-		tab := table.New(511, &owner{})
-		for i := range old {
-			tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: 10}, 1)
-		}
-		slots := (tab.Bytes() - table.New(1, &owner{}).Bytes()) / int(table.SlotSize)
-		for i := range slots / 2 {
-			tab.Set(keyOf(uint64(1000+i)), 0, table.Record{Expires: 1000}, 10)
-		}
-		for _, r := range contents(t, tab) {
-			require.EqualValues(t, 1000, r.Expires, "of %d", old)
+	for _, tt := range []struct {
+		name    string
+		expires func(i int) int64
+		grows   bool
+	}{
+		{"all have expired", func(int) int64 { return 10 }, false},
+		{"one in ten has expired", func(i int) int64 { return 1000 - 990*int64(i%10/9) }, true},
+	} {
+		for _, old := range []int{20, 100, 150, 200, 300} {
+			tab := table.New(511, &owner{})
+			for i := range old {
+				tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: tt.expires(i)}, 1)
+			}
+			slots := tab.Slots()
+			for i := range slots / 2 {
+				tab.Set(keyOf(uint64(1000+i)), 0, table.Record{Expires: 1000}, 10)
+			}
+			require.Equal(t, tt.grows, tab.Slots() > slots)
+			for _, r := range contents(t, tab) {
+				require.EqualValues(t, 1000, r.Expires, "%s, of %d", tt.name, old)
+			}
 		}
 	}
 }
