@@ -63,6 +63,7 @@ func TestFromHTTP(t *testing.T) {
 	failing := func(s string) io.Reader { return io.MultiReader(strings.NewReader(s), iotest.ErrReader(errRead)) }
 	size := int64(len(someBody))
 	packed := zipped(t, someBody)
+	long := strings.Repeat(someBody, 1000)
 	large := zipped(t, `{"session_id":"s-1","a":"`+strings.Repeat("a", 1000)+`"}`)
 
 	for _, test := range []struct {
@@ -84,6 +85,7 @@ func TestFromHTTP(t *testing.T) {
 		{"empty", strings.NewReader(""), -1, 0, "", "", "", nil, true},
 		{"negative limit", strings.NewReader(someBody), size, -1, "", someBody, someBody, nil, true},
 		{"largest limit", strings.NewReader(someBody), -1, math.MaxInt64, "", someBody, someBody, nil, true},
+		{"largest limit and more than a first guess", strings.NewReader(long), -1, math.MaxInt64, "", long, long, nil, true},
 		{"not JSON", strings.NewReader("\x00\xff"), 2, 0, "", "\x00\xff", "\x00\xff", nil, true},
 
 		{"as large as the limit", strings.NewReader(someBody), size, size, "", someBody, someBody, nil, true},
@@ -91,7 +93,7 @@ func TestFromHTTP(t *testing.T) {
 		{"larger than the limit", strings.NewReader(someBody), size, size - 1, "", "", someBody, nil, false},
 		{"larger than the limit, of unknown length", strings.NewReader(someBody), -1, size - 1, "", "", someBody, nil, false},
 		{"larger than the limit, in single bytes", iotest.OneByteReader(strings.NewReader(someBody)), -1, 10, "", "", someBody, nil, false},
-		{"much larger than the limit", strings.NewReader(strings.Repeat(someBody, 1000)), -1, 1, "", "", strings.Repeat(someBody, 1000), nil, false},
+		{"much larger than the limit", strings.NewReader(long), -1, 1, "", "", long, nil, false},
 
 		{"announced as smaller", strings.NewReader(someBody), 3, 0, "", someBody, someBody, nil, true},
 		{"announced as smaller than the limit", strings.NewReader(someBody), 3, 10, "", "", someBody, nil, false},

@@ -370,6 +370,8 @@ func TestTraps(t *testing.T) {
 		{"a reminder that only one of two first requests has", claude(`"s"`, ub(text_(reminder("a")), text_("hi"))), claude(`"s"`, u("hi")), apart},
 		{"a reminder that only the other has", claude(`"s"`, u("hi")), claude(`"s"`, ub(text_(reminder("a")), text_("hi"))), apart},
 		{"words around a reminder count", claude(`"s"`, u("a "+files+" b")), claude(`"s"`, u("a "+files+" c")), apart},
+		{"an end without a start", chat(u("hi"), a("x"), u("1</system-reminder>")), chat(u("hi"), a("x"), u("2</system-reminder>")), apart},
+		{"an end without a start, of another tag", chat(u("hi"), a("x"), u("<system_reminder>1</system-reminder>")), chat(u("hi"), a("x"), u("<b>2</system-reminder>")), apart},
 		{"a tag of another client counts", claude(`"s"`, u("<b>a</b>")), claude(`"s"`, u("<b>c</b>")), apart},
 
 		// 6, row 20 of failures.md
@@ -487,6 +489,7 @@ func TestTraps(t *testing.T) {
 		{"camel and snake", `{"systemInstruction":{"parts":[{"text":"s"}]},"contents":"hi"}`, `{"system_instruction":"s","contents":"hi"}`, same},
 		{"both, in two orders", `{"systemInstruction":"a","system_instruction":"b","contents":"hi"}`, `{"system_instruction":"b","systemInstruction":"a","contents":"hi"}`, same},
 		{"content and parts, in two orders", chat(`{"role":"user","content":"hi","parts":[{"text":"ho"}]}`), chat(`{"parts":[{"text":"ho"}],"content":"hi","role":"user"}`), same},
+		{"content goes before parts", chat(`{"parts":[{"text":"ho"}],"content":"hi","role":"user"}`), chat(u("hi")), same},
 		{"content is null and parts are not", chat(`{"role":"user","content":null,"parts":[{"text":"hi"}]}`), chat(u("hi")), same},
 		{"messages and input, in two orders", `{"messages":[` + u("a") + `],"input":"b"}`, `{"input":"b","messages":[` + u("a") + `]}`, same},
 		{"an image without a message around it, in Interactions",

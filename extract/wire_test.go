@@ -30,7 +30,7 @@ func (t talk) with(more ...said) talk {
 	t.said = append(t.said[:len(t.said):len(t.said)], more...)
 	return t
 }
-func (m said) text() string             { return strings.Join(m.texts, "\n") }
+func (m said) text() string { return strings.Join(m.texts, "\n") }
 
 // wireFormats are the forms in which a talk goes over the wire.
 var wireFormats = []struct {
