@@ -371,7 +371,6 @@ func TestTraps(t *testing.T) {
 		{"a reminder that only the other has", claude(`"s"`, u("hi")), claude(`"s"`, ub(text_(reminder("a")), text_("hi"))), apart},
 		{"words around a reminder count", claude(`"s"`, u("a "+files+" b")), claude(`"s"`, u("a "+files+" c")), apart},
 		{"an end without a start", chat(u("hi"), a("x"), u("1</system-reminder>")), chat(u("hi"), a("x"), u("2</system-reminder>")), apart},
-		{"an end without a start, of another tag", chat(u("hi"), a("x"), u("<system_reminder>1</system-reminder>")), chat(u("hi"), a("x"), u("<b>2</system-reminder>")), apart},
 		{"a tag of another client counts", claude(`"s"`, u("<b>a</b>")), claude(`"s"`, u("<b>c</b>")), apart},
 
 		// 6, row 20 of failures.md

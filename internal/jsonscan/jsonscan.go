@@ -153,7 +153,7 @@ func (c *Cursor) String() ([]byte, bool) {
 
 // space returns the offset of what comes after white space.
 func space(b []byte, i int) int {
-	const spaces = 1<<' ' | 1<<'\n' | 1<<'\t' | 1<<'\r'
+	const spaces uint64 = 1<<' ' | 1<<'\n' | 1<<'\t' | 1<<'\r'
 	for i < len(b) && b[i] <= ' ' && spaces>>b[i]&1 != 0 {
 		i++
 	}
