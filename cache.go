@@ -24,7 +24,7 @@ const (
 	DefaultTTL = time.Hour
 
 	// DefaultCapacity is how many bindings a Cache holds at most unless
-	// configured. Full, it takes about 80 MB.
+	// configured. Full, it takes about 55 MB.
 	DefaultCapacity = 1 << 20
 )
 

@@ -256,9 +256,17 @@ func text_(text string) string { return `{"type":"text","text":` + quote(text) +
 
 func reminder(text string) string { return "<system-reminder>\n" + text + "\n</system-reminder>" }
 
-// Section 4 of signals.md, trap by trap, and what clients do besides.
-func TestTraps(t *testing.T) {
-	t.Parallel()
+// A trap is an earlier and a later request of a client that does something
+// unexpected, and how the later one leads back.
+type trap struct {
+	name           string
+	earlier, later string
+	want           string
+}
+
+// traps are those of section 4 of signals.md, in its order, and what clients
+// do besides.
+func traps() []trap {
 	const (
 		system  = `[{"type":"text","text":"You are Claude Code."},{"type":"text","text":"# Environment\ncwd: /home/anna/proj\nToday: Monday"}]`
 		system2 = `[{"type":"text","text":"You are Claude Code."},{"type":"text","text":"# Environment\ncwd: /home/anna/proj\nToday: Tuesday"}]`
@@ -270,11 +278,7 @@ func TestTraps(t *testing.T) {
 	memory := reminder("# claudeMd\nContents of /home/anna/proj/CLAUDE.md: be nice.")
 	files := reminder("a.go was opened in the IDE.")
 
-	for _, test := range []struct {
-		trap           string
-		earlier, later string
-		want           string
-	}{
+	return []trap{
 		// 1, row 21 of failures.md
 		{"cache_control moves to the newest message",
 			claude(system, ub(mark(text_("hi")))),
@@ -409,6 +413,10 @@ func TestTraps(t *testing.T) {
 		{"the tools grow", `{"tools":[{"name":"a"}],"messages":[` + u("hi") + `]}`, `{"messages":[` + u("hi") + `],"tools":[{"name":"b"},{"name":"a"}]}`, same},
 		{"tools are added in a message", chat(u("hi")), chat(u("hi"), a("x"), `{"role":"tool","content":[{"type":"tool_addition"}]}`), same},
 
+		// Row 24 of failures.md: the model is no part of it.
+		{"the model's name changes", `{"model":"m","messages":[` + u("hi") + `]}`, `{"messages":[` + u("hi") + `,` + a("x") + `,` + u("on") + `],"model":"m(high)"}`, continues},
+		{"settings change", `{"temperature":1,"messages":[` + u("hi") + `]}`, `{"messages":[` + u("hi") + `],"max_tokens":5,"stream":true,"thinking":{"type":"enabled"}}`, same},
+
 		// 12, 13
 		{"a title call beside turn 1 names the same words",
 			chat(sys("You are a title generator."), u("Generate a title for this conversation:"), u("hi")), chat(sys("s"), u("hi")), apart},
@@ -497,8 +505,13 @@ func TestTraps(t *testing.T) {
 		{"Ollama generate with images", `{"prompt":"what?","images":["x"]}`, `{"images":["y"],"prompt":"what?"}`, apart},
 		{"Ollama generate with the same image", `{"prompt":"what?","images":["x"]}`, `{"images":["x"],"prompt":"what?","stream":false}`, same},
 		{"roles in another way to write them", chat(u("hi")), chat(`{"r\u006fle":"us\u0065r","c\u006fntent":"h\u0069"}`), same},
-	} {
-		t.Run(test.trap, func(t *testing.T) {
+	}
+}
+
+func TestTraps(t *testing.T) {
+	t.Parallel()
+	for _, test := range traps() {
+		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			require.True(t, json.Valid([]byte(test.earlier)), test.earlier)
 			require.True(t, json.Valid([]byte(test.later)), test.later)
@@ -511,6 +524,11 @@ func TestTraps(t *testing.T) {
 			require.Equal(t, test.want, relation(trailOf(t, test.later), earlier))
 			if test.want == apart {
 				require.Equal(t, apart, relation(earlier, trailOf(t, test.later)))
+			}
+			random := rand.New(rand.NewPCG(1, 2))
+			for range 10 {
+				require.Equal(t, earlier, trailOf(t, rewritten(t, test.earlier, random)))
+				require.Equal(t, trailOf(t, test.later), trailOf(t, rewritten(t, test.later, random)))
 			}
 		})
 	}
@@ -651,6 +669,12 @@ func FuzzTrail(f *testing.F) {
 	for _, format := range wireFormats {
 		s := style{random}
 		f.Add(s.json(format.render(randomTalk(random, format.blocks, format.images), s)))
+	}
+	for _, trap := range traps() {
+		if len(trap.earlier)+len(trap.later) < 1000 {
+			f.Add([]byte(trap.earlier))
+			f.Add([]byte(trap.later))
+		}
 	}
 	for _, s := range []string{
 		claude(`["a",{"text":"x-anthropic-billing-header: a\nb"}]`, u(reminder("/a/b")+"\nc"), sys("d"), a("e"), ub(text_("f"), `{"type":"image","x":[1,{"y":null}]}`)),
