@@ -192,6 +192,63 @@ func TestTrailDependsOnEveryCharacter(t *testing.T) {
 	}
 }
 
+// Whatever a body says, it is the same however it is written.
+func TestTrailOfAnything(t *testing.T) {
+	t.Parallel()
+	names := strings.Fields("role content parts text type images cache_control toolResult thought system systemInstruction " +
+		"system_instruction instructions messages contents input prompt request context metadata user_id session_id conversation id a b")
+	texts := []string{"user", "assistant", "model", "system", "developer", "tool", "text", "image", "message", "function_call", "tool_result", "", " ", "\n",
+		"a", "b\nc:", "<system-reminder>", "</system-reminder>", "<system-reminder>/a/b</system-reminder>", " \t<user_instructions>é</user_instructions>\n",
+		"x-anthropic-billing-header: a", "x-anthropic-billing-header:\nb", "/a/b", "\\n/c/d", "\x00", "\u2028", "😀", `"`, `\`}
+	random := rand.New(rand.NewPCG(9, 9))
+	var anything func(depth int) any
+	anything = func(depth int) any {
+		switch n := random.IntN(12); {
+		case depth > 0 && n < 4:
+			var o obj
+			for _, i := range random.Perm(len(names))[:random.IntN(6)] {
+				o = append(o, member{names[i], anything(depth - 1)})
+			}
+			return o
+		case depth > 0 && n < 7:
+			list := make([]any, random.IntN(4))
+			for i := range list {
+				list[i] = anything(depth - 1)
+			}
+			return list
+		case n == 7:
+			return nil
+		case n == 8:
+			return raw([]string{"0", "-1", "1.5e+3", "true", "false"}[random.IntN(5)])
+		}
+		var b strings.Builder
+		for range 1 + random.IntN(3) {
+			b.WriteString(texts[random.IntN(len(texts))])
+		}
+		return b.String()
+	}
+	found := 0
+	for range 5_000 {
+		message := func() any {
+			return obj{{"role", texts[random.IntN(6)]}, {names[1+random.IntN(2)], anything(3)}}
+		}
+		body := obj{{"messages", []any{message(), anything(4), message()}}, {"system", anything(2)}}
+		if random.IntN(3) == 0 {
+			body = append(body, member{"contents", anything(4)}, member{"input", anything(4)}, member{"request", anything(5)}, member{"prompt", anything(2)})[random.IntN(3):]
+		}
+		first, again := style{}.json(body), style{random}.json(body)
+		one, ok := extract.Trail().Extract(&extract.Request{Body: first})
+		requireValid(t, one, ok)
+		two, ok2 := extract.Trail().Extract(&extract.Request{Body: again})
+		require.Equal(t, ok, ok2)
+		require.Equal(t, one, two, "%s\n%s", first, again)
+		if ok {
+			found++
+		}
+	}
+	require.Greater(t, found, 1_000)
+}
+
 // randomTalk returns some talk that ends with a person's words.
 func randomTalk(random *rand.Rand, blocks, images bool) talk {
 	words := []string{"Où", "est", "/home/anna/proj", "<b>", "</b>", "\"x\"", `C:\new`, "😀", "\n", "\t", "&amp;", "漢字", "ok", "\u2028", "a<system-reminder>", "https://x.org/a", "\x01", "{{x}}"}

@@ -64,3 +64,27 @@ func TestPlaces(t *testing.T) {
 		})
 	}
 }
+
+// What clients wrap in these elements is nobody's words.
+func TestInjectedElements(t *testing.T) {
+	t.Parallel()
+	for _, tag := range []string{
+		"system-reminder", "system_reminder", "environment_context", "user_instructions",
+		"session_context", "environment_details", "environment_info", "workspace_info",
+	} {
+		t.Run(tag, func(t *testing.T) {
+			t.Parallel()
+			injected := "<" + tag + ">x</" + tag + ">"
+			first := trailOf(t, chat(u(injected+"\nhi")))
+			require.Equal(t, same, relation(trailOf(t, chat(u("hi "+injected))), first), "behind the words")
+			require.Equal(t, same, relation(trailOf(t, chat(u("hi"), u(injected))), first), "in a message of its own")
+			require.Equal(t, continues, relation(trailOf(t, chat(u("hi"), a("x"), u("on"))), first), "gone")
+			require.Equal(t, apart, relation(trailOf(t, chat(u("<"+tag+">y</"+tag+">hi"))), first), "another one in a first request")
+			later := trailOf(t, chat(u("hi"), a("x"), u("on")))
+			require.Equal(t, same, relation(trailOf(t, chat(u("hi"), a("x"), u(injected+injected+"on"+injected))), later), "later")
+		})
+	}
+	for _, text := range []string{"<b>x</b>", "<system-reminders>x</system-reminders>", "< system-reminder>x</system-reminder >", "<SYSTEM-REMINDER>x</SYSTEM-REMINDER>", "&lt;system-reminder>x"} {
+		require.Equal(t, apart, relation(trailOf(t, chat(u("hi"), a("x"), u(text+"on"))), trailOf(t, chat(u("hi"), a("x"), u("on")))), text)
+	}
+}

@@ -5,17 +5,44 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"sync"
 	"text/tabwriter"
 	"time"
 
 	"github.com/go-affinity/affinity"
 )
 
+// counters are what the admin page counts. They agree at any time: as many
+// requests at the upstreams as there are reasons.
+type counters struct {
+	mu       sync.Mutex
+	reasons  map[affinity.Reason]int64
+	requests map[string]int64 // by upstream
+	failures map[string]int64
+}
+
+func newCounters() *counters {
+	return &counters{reasons: map[affinity.Reason]int64{}, requests: map[string]int64{}, failures: map[string]int64{}}
+}
+
+func (c *counters) selected(choice selection) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reasons[choice.Reason]++
+	c.requests[choice.ID]++
+}
+
+func (c *counters) failed(choice selection) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failures[choice.ID]++
+}
+
 // status is what the admin page shows.
 type status struct {
-	Upstreams []upstreamStatus `json:"upstreams"`
-	Reasons   map[string]int64 `json:"reasons"` // they sum to the selections made
-	Bindings  int              `json:"bindings"`
+	Upstreams  []upstreamStatus `json:"upstreams"`
+	Selections int64            `json:"selections"`
+	Reasons    map[string]int64 `json:"reasons"` // they sum to the selections
 }
 
 type upstreamStatus struct {
@@ -23,32 +50,44 @@ type upstreamStatus struct {
 	URL       string     `json:"url"`
 	Available bool       `json:"available"`
 	OutUntil  *time.Time `json:"out_until,omitempty"`
-	Bindings  int        `json:"bindings"`
+	Bindings  int        `json:"bindings"` // one for each session known by an id, a few for each of the others
 	Requests  int64      `json:"requests"`
 	Failures  int64      `json:"failures"`
 }
 
+// reasons are those that the page always shows, in order.
+var reasons = []affinity.Reason{
+	affinity.ReasonBound, affinity.ReasonNew, affinity.ReasonInherited, affinity.ReasonPinned,
+	affinity.ReasonFailover, affinity.ReasonSideCall, affinity.ReasonNoSession,
+}
+
 func (g *gateway) status() status {
-	s := status{Reasons: map[string]int64{}, Bindings: g.sel.Cache().Len()}
-	counts := g.sel.Counts()
+	bindings := g.sel.Counts()
 	now := time.Now()
+	c := g.counters
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := status{Reasons: make(map[string]int64)}
+	for _, r := range reasons {
+		s.Reasons[r.String()] = 0
+	}
+	for r, n := range c.reasons {
+		s.Reasons[r.String()] = n
+		s.Selections += n
+	}
 	for _, u := range g.upstreams {
 		us := upstreamStatus{
 			Name:      u.name,
-			URL:       u.url.Redacted(),
-			Available: u.available(now),
-			Bindings:  counts[u.name],
-			Requests:  u.requests.Load(),
-			Failures:  u.failures.Load(),
+			URL:       u.url.String(),
+			Available: true,
+			Bindings:  bindings[u.name],
+			Requests:  c.requests[u.name],
+			Failures:  c.failures[u.name],
 		}
-		if !us.Available {
-			until := time.Unix(0, u.outUntil.Load())
-			us.OutUntil = &until
+		if until := u.outUntil(now); !until.IsZero() {
+			us.Available, us.OutUntil = false, &until
 		}
 		s.Upstreams = append(s.Upstreams, us)
-	}
-	for r := affinity.ReasonNoSession; int(r) < len(g.reasons); r++ {
-		s.Reasons[r.String()] = g.reasons[r].Load()
 	}
 	return s
 }
@@ -64,21 +103,21 @@ func (g *gateway) admin() http.Handler {
 	})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "upstream\turl\tstate\tbindings\trequests\tfailures")
 		s := g.status()
+		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(t, "upstream\tstate\tbindings\trequests\tfailures\turl")
 		for _, u := range s.Upstreams {
-			state := "up"
+			state := "in"
 			if u.OutUntil != nil {
 				state = "out until " + u.OutUntil.Format(time.TimeOnly)
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%d\n", u.Name, u.URL, state, u.Bindings, u.Requests, u.Failures)
+			fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%s\n", u.Name, state, u.Bindings, u.Requests, u.Failures, u.URL)
 		}
-		t.Flush()
-		fmt.Fprintln(w)
-		for r := affinity.ReasonNoSession; int(r) < len(g.reasons); r++ {
+		fmt.Fprintln(t, "\nreason\tselections")
+		for _, r := range reasons {
 			fmt.Fprintf(t, "%s\t%d\n", r, s.Reasons[r.String()])
 		}
+		fmt.Fprintf(t, "all\t%d\n", s.Selections)
 		t.Flush()
 	})
 	mux.HandleFunc("DELETE /targets/{name}", func(w http.ResponseWriter, r *http.Request) {
@@ -92,16 +131,16 @@ func (g *gateway) admin() http.Handler {
 		reply(w, http.StatusNotFound, "no_such_target", "there is no upstream of that name")
 	})
 	mux.HandleFunc("DELETE /sessions/{digest}", func(w http.ResponseWriter, r *http.Request) {
-		d, err := strconv.ParseUint(r.PathValue("digest"), 16, 64)
-		if err != nil || d == 0 {
+		digits := r.PathValue("digest")
+		d, err := strconv.ParseUint(digits, 16, 64)
+		switch {
+		case err != nil || len(digits) != 16:
 			reply(w, http.StatusBadRequest, "bad_digest", "want the 16 digits of an Affinity-Session header")
-			return
-		}
-		if g.sel.InvalidateSession(affinity.Digest(d)) == 0 {
+		case g.sel.InvalidateSession(affinity.Digest(d)) == 0:
 			reply(w, http.StatusNotFound, "no_such_session", "that session has no binding")
-			return
+		default:
+			w.WriteHeader(http.StatusNoContent)
 		}
-		w.WriteHeader(http.StatusNoContent)
 	})
 	return mux
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,7 +11,9 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-affinity/affinity"
 	"github.com/go-affinity/affinity/balance"
@@ -20,17 +21,18 @@ import (
 	"github.com/go-affinity/affinity/internal/corpus"
 )
 
-// The demo replays requests of real clients, all sessions at once, through a
-// gateway over four fake upstreams with prompt caches of their own: once in
-// turn, as a plain load balancer would, and once with affinity. All numbers
-// come from the answers.
-func demo(ctx context.Context, w io.Writer) error {
+// demo replays requests of real clients, all conversations side by side, through a
+// gateway over four fake upstreams with prompt caches of their own: once by
+// round robin, as a plain load balancer would, and once with affinity. All
+// numbers come from the answers. It fails if a conversation moves, or two are
+// taken for one.
+func demo(ctx context.Context, w io.Writer, extractor extract.Extractor) error {
 	requests := corpus.Interleave(corpus.Clients())
 	plain, err := replay(ctx, requests, extract.Chain{}, balance.RoundRobin[*upstream]())
 	if err != nil {
 		return err
 	}
-	sticky, err := replay(ctx, requests, extract.Default(), nil)
+	sticky, err := replay(ctx, requests, extractor, nil)
 	if err != nil {
 		return err
 	}
@@ -40,12 +42,12 @@ func demo(ctx context.Context, w io.Writer) error {
 
 // outcome is what was seen of one replay.
 type outcome struct {
-	answers  []answer
+	answers  []seen
 	requests []int // at each upstream
 }
 
-// answer is what the client was told for one request.
-type answer struct {
+// seen is what the client was told for one request.
+type seen struct {
 	client, truth   string
 	target, session string
 	usage
@@ -54,7 +56,7 @@ type answer struct {
 // replay sends the requests through a gateway of its own, one after the other.
 // A fallback of nil is the gateway's.
 func replay(ctx context.Context, requests []corpus.Request, extractor extract.Extractor, fallback affinity.Picker[*upstream]) (outcome, error) {
-	o := options{ttl: affinity.DefaultTTL, capacity: affinity.DefaultCapacity, bodyLimit: extract.DefaultBodyLimit, cooldown: 1}
+	o := options{cooldown: time.Second}
 	var fakes [4]fake
 	for i := range fakes {
 		server := httptest.NewServer(&fakes[i])
@@ -76,7 +78,7 @@ func replay(ctx context.Context, requests []corpus.Request, extractor extract.Ex
 	var out outcome
 	for _, r := range requests {
 		if r.Body == nil {
-			continue // nothing to cache
+			continue // no prompt, nothing to cache
 		}
 		a, err := send(ctx, front.URL, r)
 		if err != nil {
@@ -90,26 +92,30 @@ func replay(ctx context.Context, requests []corpus.Request, extractor extract.Ex
 	return out, nil
 }
 
-func send(ctx context.Context, base string, r corpus.Request) (answer, error) {
+func send(ctx context.Context, base string, r corpus.Request) (seen, error) {
 	req, err := http.NewRequestWithContext(ctx, r.Method, base+r.Path, bytes.NewReader(r.Body))
 	if err != nil {
-		return answer{}, err
+		return seen{}, err
 	}
 	req.Header = r.Header.Clone()
 	req.Header.Del("Content-Length")
-	req.Header.Del("Accept-Encoding")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return answer{}, err
+		return seen{}, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return answer{}, fmt.Errorf("answered %s", resp.Status)
+		return seen{}, fmt.Errorf("answered %s", resp.Status)
 	}
-	a := answer{client: r.Client, truth: r.Session, target: resp.Header.Get(targetHeader), session: resp.Header.Get(sessionHeader)}
-	var text struct{ Usage *usage }
-	text.Usage = &a.usage
-	return a, json.NewDecoder(resp.Body).Decode(&text)
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		return seen{}, err
+	}
+	a := seen{client: r.Client, truth: r.Session, target: resp.Header.Get(targetHeader), session: resp.Header.Get(sessionHeader)}
+	if a.input, err = strconv.Atoi(resp.Header.Get(inputHeader)); err != nil {
+		return seen{}, err
+	}
+	a.cached, err = strconv.Atoi(resp.Header.Get(cachedHeader))
+	return a, err
 }
 
 // check fails if a conversation moved, or two were taken for one.
@@ -120,13 +126,15 @@ func (o outcome) check() error {
 			return fmt.Errorf("session %s moved from %s to %s", a.truth, t, a.target)
 		}
 		targets[a.truth] = a.target
-		if a.session == "" {
-			return fmt.Errorf("a request of session %s was not recognised", a.truth)
-		}
-		if t := cmp.Or(truths[a.session], a.truth); t != a.truth {
+		if t := cmp.Or(truths[a.session], a.truth); t != a.truth && a.session != "" {
 			return fmt.Errorf("sessions %s and %s were taken for one", t, a.truth)
 		}
 		truths[a.session] = a.truth
+	}
+	for _, a := range o.answers {
+		if a.session == "" {
+			return fmt.Errorf("a request of session %s was not recognised", a.truth)
+		}
 	}
 	return nil
 }
@@ -139,23 +147,20 @@ type sums struct {
 	last                  map[string]string
 }
 
-func (s *sums) add(a answer) {
+func (s *sums) add(a seen) {
 	if s.last == nil {
 		s.last = map[string]string{}
 	}
 	s.requests++
-	if target, seen := s.last[a.truth]; seen {
-		s.later++
-		if target == a.target {
-			s.stayed++
-		}
-	} else {
+	if target, ok := s.last[a.truth]; !ok {
 		s.sessions++
+	} else if s.later++; target == a.target {
+		s.stayed++
 	}
 	s.last[a.truth] = a.target
-	s.input += a.Input
-	s.cached += a.Cached
-	s.cost10 += 10*(a.Input-a.Cached) + a.Cached // a cached token costs a tenth
+	s.input += a.input
+	s.cached += a.cached
+	s.cost10 += 10*(a.input-a.cached) + a.cached // a cached token costs a tenth
 }
 
 func (o outcome) sums(client string) (s sums) {
@@ -177,31 +182,36 @@ func show(w io.Writer, plain, sticky outcome) {
 		}
 	}
 	slices.Sort(clients)
-	all, was := sticky.sums(""), plain.sums("")
-	fmt.Fprintf(w, "%d requests of %d real conversations, all at once, over four upstreams that cache prompts\n\n",
-		all.requests, all.sessions)
-	fmt.Fprintf(w, "%29s   turns that stayed      cached tokens       \n", "")
-	fmt.Fprintf(w, "%-13s %8s %6s   %9s %9s   %9s %9s   %9s\n",
-		"client", "sessions", "calls", "in turn", "affinity", "in turn", "affinity", "saved")
-	line := strings.Repeat("─", 88)
+	was, is := plain.sums(""), sticky.sums("")
+	fmt.Fprintf(w, "%d requests of %d conversations, recorded from real clients and replayed side by side\n"+
+		"over %d upstreams that each have a prompt cache of their own\n\n", is.requests, is.sessions, len(sticky.requests))
+
+	const layout = "%-13s %8v %8v   %11s %8s   %11s %8s   %10s\n"
+	fmt.Fprintf(w, "%34s turns that stayed   %20s   %10s\n", "", "tokens from a cache", "input cost")
+	fmt.Fprintf(w, layout, "client", "sessions", "requests", "round robin", "affinity", "round robin", "affinity", "saved")
+	line := strings.Repeat("─", 87)
 	fmt.Fprintln(w, line)
-	row := func(name string, p, s sums) {
-		fmt.Fprintf(w, "%-13s %8d %6d   %9s %9s   %9s %9s   %9s\n", name, s.sessions, s.requests,
-			fmt.Sprintf("%d of %d", p.stayed, p.later), fmt.Sprintf("%d of %d", s.stayed, s.later),
-			percent(p.cached, p.input), percent(s.cached, s.input), percent(p.cost10-s.cost10, p.cost10))
+	row := func(name string, was, is sums) {
+		fmt.Fprintf(w, layout, name, is.sessions, is.requests,
+			fmt.Sprintf("%d of %d", was.stayed, was.later), fmt.Sprintf("%d of %d", is.stayed, is.later),
+			percent(was.cached, was.input), percent(is.cached, is.input), percent(was.cost10-is.cost10, was.cost10))
 	}
 	for _, c := range clients {
 		row(c, plain.sums(c), sticky.sums(c))
 	}
 	fmt.Fprintln(w, line)
-	row("all", was, all)
+	row("all", was, is)
 
 	fmt.Fprintf(w, "\nrequests at each upstream, with affinity\n")
-	most := slices.Max(sticky.requests)
 	for i, n := range sticky.requests {
-		fmt.Fprintf(w, "  %c %s %d (%s)\n", 'a'+i, strings.Repeat("█", 60*n/max(most, 1)), n, percent(n, all.requests))
+		const width = 60
+		filled := 2 * width * n / max(is.requests, 1) // half of all fills the bar
+		bar := strings.Repeat("█", min(filled, width)) + strings.Repeat("░", max(width-filled, 0))
+		fmt.Fprintf(w, "  %c  %s %4d %6s\n", 'a'+i, bar, n, percent(n, is.requests))
 	}
-	fmt.Fprintf(w, "\nWith affinity %s of the input tokens came from a cache instead of %s, and the input cost %s less.\n",
-		percent(all.cached, all.input), percent(was.cached, was.input), percent(was.cost10-all.cost10, was.cost10))
-	fmt.Fprintln(w, "A cached token is counted as a tenth of another one, and four bytes as a token.")
+	fmt.Fprintf(w, "\nWith affinity %d of %d turns came back to the upstream that had their prompt (%d without),\n"+
+		"%s of all input tokens came from a cache (%s without), and the input cost %s less.\n"+
+		"A cached token is taken to cost a tenth of another one, and to be four bytes long.\n",
+		is.stayed, is.later, was.stayed, percent(is.cached, is.input), percent(was.cached, was.input),
+		percent(was.cost10-is.cost10, was.cost10))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"sync"
 )
 
@@ -17,11 +18,15 @@ type fake struct {
 	requests int
 }
 
-// usage is what a fake upstream answers with.
-type usage struct {
-	Input  int `json:"input_tokens"`
-	Cached int `json:"cached_tokens"`
-}
+// usage is what a prompt took, in tokens.
+type usage struct{ input, cached int }
+
+// Headers in which a fake upstream repeats the usage, for those who do not
+// speak the wire format.
+const (
+	inputHeader  = "Fake-Input-Tokens"
+	cachedHeader = "Fake-Cached-Tokens"
+)
 
 // ServeHTTP implements http.Handler.
 func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -29,41 +34,43 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	u := f.read(body)
-	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(map[string]any{"id": "answer", "usage": u})
+	var prompt map[string]any
+	if json.Unmarshal(body, &prompt) != nil {
+		http.Error(w, "want a JSON object", http.StatusBadRequest)
+		return
+	}
+	u, n := f.read(prompt)
+	w.Header().Set(inputHeader, strconv.Itoa(u.input))
+	w.Header().Set(cachedHeader, strconv.Itoa(u.cached))
+	answer(w, r.URL.Path, prompt["stream"] == true, fmt.Sprintf("%p-%d", f, n), u)
 }
 
-// read looks a prompt up in the cache and puts it in.
-func (f *fake) read(body []byte) usage {
+// read looks a prompt up in the cache and puts it in. It also returns the
+// number of the request.
+func (f *fake) read(prompt map[string]any) (usage, int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.requests++
 	if f.prefixes == nil {
-		f.prefixes = map[[sha256.Size]byte]bool{}
+		f.prefixes = make(map[[sha256.Size]byte]bool)
 	}
 	var u usage
 	var prefix [sha256.Size]byte
-	warm := true
-	for _, piece := range pieces(body) {
+	for _, piece := range pieces(prompt) {
 		prefix = sha256.Sum256(append(prefix[:], piece...))
 		tokens := (len(piece) + 3) / 4
-		u.Input += tokens
-		if warm = warm && f.prefixes[prefix]; warm {
-			u.Cached += tokens
+		u.input += tokens
+		if f.prefixes[prefix] { // and so all before it
+			u.cached += tokens
 		}
 		f.prefixes[prefix] = true
 	}
-	return u
+	return u, f.requests
 }
 
-// pieces cuts a prompt where a provider's cache does: tools, system prompt, and
-// one message after the other.
-func pieces(body []byte) [][]byte {
-	var prompt map[string]any
-	if json.Unmarshal(body, &prompt) != nil {
-		return nil
-	}
+// pieces cuts a prompt where a provider's cache does: between tools, blocks of
+// the system prompt, and messages.
+func pieces(prompt map[string]any) [][]byte {
 	var out [][]byte
 	add := func(v any) {
 		if b, err := json.Marshal(plain(v)); err == nil {
@@ -99,7 +106,7 @@ func plain(v any) any {
 	case []any:
 		if len(v) == 1 {
 			if block, ok := v[0].(map[string]any); ok && block["type"] == "text" {
-				return fmt.Sprint(block["text"])
+				return block["text"]
 			}
 		}
 		list := make([]any, len(v))

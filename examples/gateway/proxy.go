@@ -2,19 +2,18 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"math"
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"net/url"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-affinity/affinity"
@@ -32,26 +31,26 @@ const (
 type gateway struct {
 	options
 	log       *slog.Logger
+	work      leastWork
 	sel       *affinity.Selector[*upstream]
-	fallback  affinity.Picker[*upstream]
+	counters  *counters
 	transport *http.Transport
 	proxy     *httputil.ReverseProxy
-	reasons   [affinity.ReasonSideCall + 1]atomic.Int64
 }
 
-// errNoUpstream says that none of the upstreams takes requests.
-var errNoUpstream = errors.New("no upstream is available")
+// selection is what the selector answers.
+type selection = affinity.Selection[*upstream]
 
-// newGateway returns a gateway. A fallback of nil is least work.
+// newGateway returns a gateway. A fallback of nil means least work.
 func newGateway(o options, extractor extract.Extractor, log *slog.Logger, fallback affinity.Picker[*upstream]) (*gateway, error) {
+	g := &gateway{options: o, log: log, counters: newCounters()}
 	if fallback == nil {
-		fallback = &leastWork{}
+		fallback = &g.work
 	}
-	g := &gateway{options: o, log: log, fallback: fallback}
 	var err error
 	g.sel, err = affinity.New(affinity.Config[*upstream]{
 		ID:        func(u *upstream) string { return u.name },
-		Fallback:  g.fallback,
+		Fallback:  fallback,
 		Extractor: extractor,
 		Tenant:    tenant,
 		TTL:       o.ttl,
@@ -60,11 +59,13 @@ func newGateway(o options, extractor extract.Extractor, log *slog.Logger, fallba
 	if err != nil {
 		return nil, err
 	}
+	// There is no limit to how long an answer may take once it has begun.
 	g.transport = &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		TLSHandshakeTimeout:   10 * time.Second,
 		ResponseHeaderTimeout: 10 * time.Minute,
+		ExpectContinueTimeout: time.Second,
 		MaxIdleConnsPerHost:   256,
 		IdleConnTimeout:       90 * time.Second,
 		ForceAttemptHTTP2:     true,
@@ -85,26 +86,48 @@ func (g *gateway) close() {
 	g.transport.CloseIdleConnections()
 }
 
-// tenant is whose sessions a request can name: those of its credential.
-func tenant(req *extract.Request) string {
-	if key := extract.Credential(req); key != "" {
-		return key
-	}
-	return req.Scope // the key in the query, if there is one
+// exchange is one request of a client on its way through the gateway.
+type exchange struct {
+	req    *extract.Request
+	choice selection // the last one
+	status int       // of the response
+	body   io.Closer // of the response, if its end is awaited
 }
 
-// exchangeKey leads from the context of a request to what its extractor sees.
+// exchangeKey leads to the *exchange in the context of a request.
 type exchangeKey struct{}
 
 // ServeHTTP implements http.Handler.
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
 	req, err := extract.FromHTTP(r, g.bodyLimit)
 	if err != nil {
-		reply(w, http.StatusBadRequest, "bad_request", "the request's body could not be read")
+		reply(w, http.StatusBadRequest, "bad_request", errRequestBody.Error())
 		return
 	}
-	req.Scope = r.URL.Query().Get("key")
-	g.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, req)))
+	req.Scope = queryTenant(r.URL.RawQuery)
+	x := &exchange{req: req}
+	defer func() {
+		if x.body != nil {
+			x.body.Close() // ReverseProxy does not on every way out
+		}
+		g.log.Debug("request", "method", r.Method, "status", x.status, "took", time.Since(start), "", decision(x.choice))
+	}()
+	w.Header()["Content-Type"] = nil // or the server makes one up if the upstream sends none
+	g.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
+}
+
+// decision is how a selection is logged: as attributes, if there is one.
+type decision selection
+
+// LogValue implements slog.LogValuer.
+func (d decision) LogValue() slog.Value {
+	if d.ID == "" {
+		return slog.GroupValue()
+	}
+	return slog.GroupValue(slog.String("target", d.ID), slog.Any("reason", d.Reason), slog.String("from", d.From),
+		slog.Any("session", d.Session), slog.String("source", d.Source), slog.Any("confidence", d.Confidence),
+		slog.Int("conversations", d.Conversations))
 }
 
 // rewrite undoes what ReverseProxy takes away from a request before it asks.
@@ -117,67 +140,55 @@ func rewrite(p *httputil.ProxyRequest) {
 	}
 }
 
-// RoundTrip implements http.RoundTripper: it selects an upstream, sends the
-// request there, and once more to another if that one fails.
+// Why a request got no answer from an upstream; what the client is told.
+var (
+	errNoUpstream  = errors.New("all upstreams are out for now: try again later")
+	errUpstream    = errors.New("the upstream could not be reached, or closed the connection without an answer")
+	errRequestBody = errors.New("the request's body could not be read")
+)
+
+// RoundTrip implements http.RoundTripper: it sends a request to the upstream of
+// its session, and once more to another if that one fails.
 func (g *gateway) RoundTrip(out *http.Request) (*http.Response, error) {
 	ctx := out.Context()
-	req, _ := ctx.Value(exchangeKey{}).(*extract.Request)
-	replayable := out.Body == nil || out.Body == http.NoBody || out.GetBody != nil
-	var tried *upstream
-	for {
-		choice, err := g.choose(ctx, req, tried)
-		if err != nil {
-			return nil, err
-		}
-		attempt, err := prepare(out, choice.Target, tried != nil)
-		if err != nil {
-			return nil, err
-		}
-		resp, err := g.transport.RoundTrip(attempt)
-		again := tried == nil && replayable
-		switch {
-		case err != nil && ctx.Err() != nil:
-			choice.Done(affinity.Outcome{})
-			return nil, ctx.Err()
-		case err != nil:
-			g.failed(choice, affinity.OutcomeOf(0, err), g.cooldown, "unreachable")
-			if again = again && g.others(choice.Target); !again {
-				return nil, err
-			}
-		case affinity.OutcomeOf(resp.StatusCode, nil).Result == affinity.TransientFailure && resp.StatusCode != http.StatusRequestTimeout:
-			g.failed(choice, affinity.OutcomeOf(resp.StatusCode, nil), pause(resp, time.Now(), g.cooldown), resp.Status)
-			if again = again && g.others(choice.Target); !again {
-				return decide(resp, choice), nil
-			}
-			discard(resp.Body)
-		default:
-			return g.follow(ctx, out.URL.Path, decide(resp, choice), choice), nil
-		}
-		tried = choice.Target
+	x := ctx.Value(exchangeKey{}).(*exchange)
+	choice, err := g.choose(ctx, x, nil)
+	if err != nil {
+		return nil, err
 	}
+	resp, again, err := g.try(out, x, choice)
+	if !again || ctx.Err() != nil {
+		return resp, err
+	}
+	// The upstream is not among the candidates now, so the session fails over.
+	other, noOther := g.choose(ctx, x, choice.Target)
+	if noOther != nil {
+		return resp, err // the only answer there is
+	}
+	if resp != nil {
+		discard(resp.Body)
+	}
+	resp, _, err = g.try(out, x, other)
+	return resp, err
 }
 
 // choose selects an upstream among those that take requests, but for the one
 // that was tried already.
-func (g *gateway) choose(ctx context.Context, req *extract.Request, tried *upstream) (affinity.Selection[*upstream], error) {
+func (g *gateway) choose(ctx context.Context, x *exchange, tried *upstream) (selection, error) {
 	candidates := g.candidates(tried)
 	if len(candidates) == 0 {
-		return affinity.Selection[*upstream]{}, errNoUpstream
+		return selection{}, errNoUpstream
 	}
-	choice, err := g.sel.Select(ctx, req, candidates)
+	choice, err := g.sel.Select(ctx, x.req, candidates)
 	if err != nil {
 		return choice, err
 	}
-	g.reasons[choice.Reason].Add(1)
-	choice.Target.requests.Add(1)
+	x.choice = choice
+	g.counters.selected(choice)
 	switch choice.Reason {
 	case affinity.ReasonBound, affinity.ReasonInherited, affinity.ReasonPinned:
-		if w, ok := g.fallback.(*leastWork); ok {
-			w.sent(choice.Target)
-		}
+		g.work.sent(choice.Target)
 	}
-	g.log.Debug("selected", "target", choice.ID, "reason", choice.Reason, "session", choice.Session,
-		"source", choice.Source, "confidence", choice.Confidence, "from", choice.From, "conversations", choice.Conversations)
 	return choice, nil
 }
 
@@ -185,140 +196,145 @@ func (g *gateway) candidates(tried *upstream) []*upstream {
 	now := time.Now()
 	list := make([]*upstream, 0, len(g.upstreams))
 	for _, u := range g.upstreams {
-		if u != tried && u.available(now) {
+		ok, back := u.available(now)
+		if back {
+			g.log.Info("upstream back", "target", u.name)
+		}
+		if ok && u != tried {
 			list = append(list, u)
 		}
 	}
 	return list
 }
 
-// others reports whether there is an upstream to try beside u.
-func (g *gateway) others(u *upstream) bool { return len(g.candidates(u)) > 0 }
-
-// prepare makes the request for one attempt. Attempts share nothing that either
-// of them changes.
-func prepare(out *http.Request, u *upstream, again bool) (*http.Request, error) {
-	r := out.Clone(out.Context())
-	if again && out.GetBody != nil && out.Body != nil && out.Body != http.NoBody {
-		body, err := out.GetBody()
-		if err != nil {
-			return nil, err
-		}
-		r.Body = body
+// try sends the request to the upstream that was chosen. It reports the outcome
+// to the selector: that of a failure at once, any other when the response has
+// ended. The second result is whether another upstream may be tried.
+func (g *gateway) try(out *http.Request, x *exchange, choice selection) (*http.Response, bool, error) {
+	ctx := out.Context()
+	req, body := choice.Target.request(out)
+	resp, err := g.transport.RoundTrip(req)
+	switch {
+	case err != nil && ctx.Err() != nil: // the client left
+		choice.Done(affinity.Outcome{})
+		return nil, false, ctx.Err()
+	case err != nil && body.broken():
+		choice.Done(affinity.Outcome{})
+		return nil, false, errRequestBody
+	case err != nil:
+		g.failed(choice, affinity.OutcomeOf(0, err), g.cooldown, cause(err))
+		return nil, body.untouched(), errUpstream
 	}
-	u.address(r)
-	return r, nil
+	label(resp.Header, choice)
+	x.status = resp.StatusCode
+	if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500 {
+		g.failed(choice, affinity.OutcomeOf(resp.StatusCode, nil), pause(resp, time.Now(), g.cooldown),
+			"status "+strconv.Itoa(resp.StatusCode))
+		return resp, body == nil, nil
+	}
+	g.follow(ctx, out.URL.Path, resp, choice)
+	x.body = resp.Body
+	return resp, false, nil
 }
 
-// failed reports a failure and leaves the upstream out for d.
-func (g *gateway) failed(choice affinity.Selection[*upstream], o affinity.Outcome, d time.Duration, why string) {
-	choice.Done(o)
-	choice.Target.failures.Add(1)
-	choice.Target.takeOut(time.Now(), d)
-	g.log.Warn("upstream left out", "target", choice.ID, "for", d.Round(time.Millisecond), "why", why)
-}
-
-// decide writes what was decided into a response.
-func decide(resp *http.Response, choice affinity.Selection[*upstream]) *http.Response {
-	for _, name := range []string{sessionHeader, targetHeader, reasonHeader} {
-		resp.Header.Del(name)
-	}
+// label writes what was decided into the headers of a response.
+func label(h http.Header, choice selection) {
+	h.Set(targetHeader, choice.ID)
+	h.Set(reasonHeader, choice.Reason.String())
+	h.Del(sessionHeader)
 	if s := choice.Session.String(); s != "" {
-		resp.Header.Set(sessionHeader, s)
+		h.Set(sessionHeader, s)
 	}
-	resp.Header.Set(targetHeader, choice.ID)
-	resp.Header.Set(reasonHeader, choice.Reason.String())
-	return resp
 }
 
 // follow watches the body of a response: how it ends is the outcome, and the
 // state that it names is at this upstream.
-func (g *gateway) follow(ctx context.Context, path string, resp *http.Response, choice affinity.Selection[*upstream]) *http.Response {
+func (g *gateway) follow(ctx context.Context, path string, resp *http.Response, choice selection) {
+	body := &followed{ReadCloser: resp.Body}
 	outcome := affinity.OutcomeOf(resp.StatusCode, nil)
-	b := &followed{ReadCloser: resp.Body, end: sync.OnceFunc(func() { choice.Done(outcome) })}
-	b.broken = sync.OnceFunc(func() {
-		if ctx.Err() == nil {
-			g.failed(choice, affinity.Outcome{Result: affinity.TransientFailure}, g.cooldown, "broke off in mid-response")
+	body.end = func(err error) {
+		switch {
+		case ctx.Err() != nil: // the client left: that says nothing
+			choice.Done(affinity.Outcome{})
+		case err != nil:
+			g.failed(choice, affinity.Outcome{Result: affinity.TransientFailure}, g.cooldown, "broke off")
+		default:
+			choice.Done(outcome)
 		}
-	})
-	if outcome.Result == affinity.Served && keepsState(path, resp.Request) {
-		b.states = extract.NewStateReader(choice.Learn)
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
-		b.end()
-		if rw, ok := resp.Body.(io.ReadWriteCloser); ok {
-			resp.Body = rw // ReverseProxy wants to write to it
-			return resp
+		if w, ok := resp.Body.(io.Writer); ok {
+			resp.Body = upgraded{body, w}
 		}
+		return
 	}
-	resp.Body = b
-	return resp
+	if outcome.Result == affinity.Served && keepsState(path, resp.Request.Header) {
+		body.states = extract.NewStateReader(choice.Learn)
+	}
+	resp.Body = body
 }
 
 // keepsState reports whether the API at path keeps state that later requests
 // can refer to. Others, which name every answer too, would fill the table.
-func keepsState(path string, r *http.Request) bool {
+func keepsState(path string, h http.Header) bool {
 	for _, word := range []string{"/responses", "/conversations", "/interactions", "/cachedContents", "/files", "/containers"} {
 		if strings.Contains(path, word) {
 			return true
 		}
 	}
-	return r != nil && strings.Contains(r.Header.Get("Anthropic-Beta"), "message-threads")
+	return strings.Contains(h.Get("Anthropic-Beta"), "message-threads")
 }
 
-// followed is the body of a response.
-type followed struct {
-	io.ReadCloser
-	states *extract.StateReader // nil if there is nothing to learn
-	end    func()               // it was read to its end
-	broken func()               // it could not be
-}
-
-func (f *followed) Read(p []byte) (int, error) {
-	n, err := f.ReadCloser.Read(p)
-	if f.states != nil {
-		f.states.Write(p[:n])
+// failed reports a failure and leaves the upstream out for d.
+func (g *gateway) failed(choice selection, o affinity.Outcome, d time.Duration, why string) {
+	choice.Done(o)
+	g.counters.failed(choice)
+	level := slog.LevelDebug
+	if choice.Target.takeOut(time.Now(), d) {
+		level = slog.LevelWarn // the first of what may be many
 	}
+	g.log.Log(context.Background(), level, "upstream out", "target", choice.ID, "for", d.Round(time.Millisecond), "why", why)
+}
+
+// cause says why an upstream gave no answer. It does not quote errors about
+// what was received, since they quote that.
+func cause(err error) string {
+	var network net.Error
+	var certificate *tls.CertificateVerificationError
 	switch {
-	case err == io.EOF:
-		f.end()
-	case err != nil:
-		f.broken()
+	case errors.As(err, &network), errors.As(err, &certificate):
+		return err.Error()
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "connection closed without an answer"
 	}
-	return n, err
-}
-
-// discard lets the connection be used again if what is left is not much.
-func discard(body io.ReadCloser) {
-	io.CopyN(io.Discard, body, 64<<10)
-	body.Close()
+	return fmt.Sprintf("no valid answer (%T)", err)
 }
 
 // fail answers a request that no upstream has answered.
 func (g *gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
-	switch {
-	case r.Context().Err() != nil:
+	if r.Context().Err() != nil {
 		panic(http.ErrAbortHandler) // nobody is listening
-	case errors.Is(err, errNoUpstream) || errors.Is(err, affinity.ErrNoCandidates):
-		if wait := g.wait(); wait > 0 {
-			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
-		}
-		reply(w, http.StatusServiceUnavailable, "no_upstream_available", "all upstreams are out for now: try again later")
-	default:
-		var u *url.Error
-		if errors.As(err, &u) {
-			err = u.Err
-		}
-		g.log.Debug("failed", "err", err)
-		reply(w, http.StatusBadGateway, "upstream_failed", "the upstream could not be reached")
 	}
+	status, kind, message := http.StatusBadGateway, "upstream_failed", errUpstream
+	switch {
+	case errors.Is(err, errNoUpstream):
+		status, kind, message = http.StatusServiceUnavailable, "no_upstream_available", errNoUpstream
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(max(g.wait().Seconds(), 1)))))
+	case errors.Is(err, errRequestBody):
+		status, kind, message = http.StatusBadRequest, "bad_request", errRequestBody
+	}
+	if x, ok := r.Context().Value(exchangeKey{}).(*exchange); ok {
+		x.status = status
+	}
+	reply(w, status, kind, message.Error())
 }
 
 // wait returns how long it takes until an upstream is back.
 func (g *gateway) wait() time.Duration {
+	now := time.Now()
 	soonest := time.Duration(math.MaxInt64)
 	for _, u := range g.upstreams {
-		soonest = min(soonest, time.Until(time.Unix(0, u.outUntil.Load())))
+		soonest = min(soonest, u.outUntil(now).Sub(now))
 	}
 	return soonest
 }

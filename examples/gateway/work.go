@@ -17,21 +17,19 @@ const halfLife = 5 * time.Minute
 type work struct {
 	amount float64
 	at     time.Time
-	total  int64
+	placed int64 // how many of them leastWork sent there
 }
 
 func (w *work) now(now time.Time) float64 {
 	return w.amount * math.Exp2(-now.Sub(w.at).Seconds()/halfLife.Seconds())
 }
 
-func (w *work) add(now time.Time) {
-	w.amount, w.at = w.now(now)+1, now
-	w.total++
-}
+func (w *work) add(now time.Time) { w.amount, w.at = w.now(now)+1, now }
 
-// leastWork picks the upstream that was sent the least lately. What it picks
-// counts at once, so that of many placements at the same time not all see the
-// same minimum; what goes to a binding is added by sent.
+// leastWork picks the upstream that was sent the least lately; among equals,
+// the one that was picked the least. What it picks counts at once, so that of
+// many placements at the same time not all see the same minimum; what goes to a
+// binding is added by sent.
 type leastWork struct{ mu sync.Mutex }
 
 func (p *leastWork) Pick(_ context.Context, _ *extract.Request, candidates []*upstream) (*upstream, error) {
@@ -41,17 +39,20 @@ func (p *leastWork) Pick(_ context.Context, _ *extract.Request, candidates []*up
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	best := candidates[0]
+	best, least := candidates[0], candidates[0].work.now(now)
 	for _, u := range candidates[1:] {
-		switch d := u.work.now(now) - best.work.now(now); {
-		case d < -1e-9, d < 1e-9 && u.work.total < best.work.total:
-			best = u
+		const equal = 1e-9 // sums of the same work in another order differ by less
+		switch w := u.work.now(now); {
+		case w < least-equal, w < least+equal && u.work.placed < best.work.placed:
+			best, least = u, w
 		}
 	}
 	best.work.add(now)
+	best.work.placed++
 	return best, nil
 }
 
+// sent tells of a request that goes to u by another's choice.
 func (p *leastWork) sent(u *upstream) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

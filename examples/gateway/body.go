@@ -1,0 +1,95 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"github.com/go-affinity/affinity/extract"
+)
+
+// upload is the body of one attempt that is too large to be kept: it comes from
+// the client as it goes to the upstream. It knows whose fault it is if that
+// ends early. A nil upload stands for a body that is not read from the client.
+type upload struct {
+	from                io.Reader
+	read, broke, closed atomic.Bool
+}
+
+func (u *upload) Read(p []byte) (int, error) {
+	u.read.Store(true)
+	if u.closed.Load() {
+		return 0, errors.New("read after close")
+	}
+	n, err := u.from.Read(p)
+	if err != nil && err != io.EOF {
+		u.broke.Store(true)
+	}
+	return n, err
+}
+
+// Close leaves the client's body open, for another attempt.
+func (u *upload) Close() error {
+	u.closed.Store(true)
+	return nil
+}
+
+// broken reports whether the client failed to deliver.
+func (u *upload) broken() bool { return u != nil && u.broke.Load() }
+
+// untouched reports whether all of the body is there for another attempt. If
+// so, this one will not touch it any more.
+func (u *upload) untouched() bool {
+	if u == nil {
+		return true
+	}
+	u.closed.Store(true)
+	return !u.read.Load()
+}
+
+// followed is the body of a response. It tells how it ended, once.
+type followed struct {
+	io.ReadCloser
+	states *extract.StateReader // nil if there is nothing to learn
+	end    func(error)          // nil at its end, or closed before
+	once   sync.Once
+}
+
+func (f *followed) Read(p []byte) (int, error) {
+	n, err := f.ReadCloser.Read(p)
+	if f.states != nil {
+		f.states.Write(p[:n])
+	}
+	switch {
+	case err == io.EOF:
+		f.finish(nil)
+	case err != nil:
+		f.finish(err)
+	}
+	return n, err
+}
+
+// Close tells the end first: a Read that fails because of it is no failure.
+func (f *followed) Close() error {
+	f.finish(nil)
+	return f.ReadCloser.Close()
+}
+
+func (f *followed) finish(err error) { f.once.Do(func() { f.end(err) }) }
+
+// upgraded is the body of a response that switched protocols: ReverseProxy
+// writes to it too.
+type upgraded struct {
+	*followed
+	io.Writer
+}
+
+// discard lets the connection be used again if what is left is not much. It
+// does not make the next attempt wait for it; the end of the request ends it.
+func discard(body io.ReadCloser) {
+	go func() {
+		io.CopyN(io.Discard, body, 64<<10)
+		body.Close()
+	}()
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/stretchr/testify/require"
+)
+
+// However a response ends, that is told once, and as it was first.
+func TestFollowedTellsItsEndOnce(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	good := func() io.Reader { return strings.NewReader("text") }
+	bad := func() io.Reader { return io.MultiReader(good(), iotest.ErrReader(broken)) }
+	read := func(f *followed) { io.Copy(io.Discard, f) }
+	stop := func(f *followed) { f.Close() }
+	for name, tt := range map[string]struct {
+		from  func() io.Reader
+		steps []func(*followed)
+		want  []error
+	}{
+		"read":             {good, []func(*followed){read}, []error{nil}},
+		"read and closed":  {good, []func(*followed){read, stop, stop}, []error{nil}},
+		"closed":           {good, []func(*followed){stop}, []error{nil}},
+		"broken":           {bad, []func(*followed){read, read, stop}, []error{broken}},
+		"closed and broke": {bad, []func(*followed){stop, read}, []error{nil}},
+		"neither":          {good, nil, nil},
+	} {
+		var ends []error
+		f := &followed{ReadCloser: io.NopCloser(tt.from()), end: func(err error) { ends = append(ends, err) }}
+		for _, step := range tt.steps {
+			step(f)
+		}
+		require.Equal(t, tt.want, ends, name)
+	}
+}
+
+func TestUpload(t *testing.T) {
+	t.Parallel()
+	var none *upload
+	require.True(t, none.untouched())
+	require.False(t, none.broken())
+
+	u := &upload{from: strings.NewReader("text")}
+	require.True(t, u.untouched())
+	_, err := u.Read(make([]byte, 1))
+	require.Error(t, err, "another attempt has it now")
+	require.False(t, u.broken())
+
+	u = &upload{from: iotest.ErrReader(io.ErrUnexpectedEOF)}
+	io.Copy(io.Discard, u)
+	require.True(t, u.broken())
+	require.False(t, u.untouched())
+}
+
+// What is left of a response that nobody wants is read, but not for ever, and
+// nobody waits for it.
+func TestDiscard(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int64{10, 1 << 40} {
+		b := &countedBody{left: size, closed: make(chan struct{})}
+		discard(b)
+		<-b.closed
+		require.Equal(t, min(size, 64<<10), b.read)
+	}
+}
+
+type countedBody struct {
+	left, read int64
+	closed     chan struct{}
+}
+
+func (b *countedBody) Read(p []byte) (int, error) {
+	n := min(int64(len(p)), b.left)
+	if n == 0 {
+		return 0, io.EOF
+	}
+	b.left -= n
+	b.read += n
+	return int(n), nil
+}
+
+func (b *countedBody) Close() error {
+	close(b.closed)
+	return nil
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The upstream gets its own credential wherever the client had one, and the
+// client's never.
+func TestUpstreamCredentials(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, func(o *options) { o.upstreams[0].key = "their/s" })
+	var got *http.Request
+	r.backends[0].does(func(_ http.ResponseWriter, req *http.Request) { got = req })
+	for _, tt := range []struct {
+		path   string
+		client []string
+		header string // all that the upstream may see
+		query  string
+	}{
+		{"/v1/chat/completions", []string{"Authorization", "Bearer mine"}, "Authorization: Bearer their/s", ""},
+		{"/v1/chat/completions", []string{"Authorization", "Basic mine"}, "Authorization: Bearer their/s", ""},
+		{"/v1/messages", []string{"X-Api-Key", "mine", "X-Api-Key", "mine2"}, "X-Api-Key: their/s", ""},
+		{"/v1/messages", []string{"Authorization", "Bearer mine"}, "Authorization: Bearer their/s", ""},
+		{"/v1/messages", []string{"Authorization", "Bearer mine", "X-Api-Key", "mine"}, "Authorization: Bearer their/s X-Api-Key: their/s", ""},
+		{"/v1beta/models/m:generateContent", []string{"X-Goog-Api-Key", "mine"}, "X-Goog-Api-Key: their/s", ""},
+		{"/openai/deployments/d", []string{"Api-Key", "mine"}, "Api-Key: their/s", ""},
+		{"/v1beta/models/m:generateContent?b=%20x&key=mine&a", nil, "", "b=%20x&key=their%2Fs&a"},
+		{"/v1beta/models/m:generateContent?k%65y=mine;x&key=mine", nil, "", "k%65y=their%2Fs&key=their%2Fs"},
+		{"/v1beta/models/m:generateContent?key=mine", []string{"X-Goog-Api-Key", "mine"}, "X-Goog-Api-Key: their/s", "key=their%2Fs"},
+
+		{"/v1/messages?beta=true", nil, "X-Api-Key: their/s", "beta=true"},
+		{"/v1/messages/count_tokens", nil, "X-Api-Key: their/s", ""},
+		{"/v1beta/models/m:streamGenerateContent", nil, "X-Goog-Api-Key: their/s", ""},
+		{"/v1/models/m:generateContent", nil, "X-Goog-Api-Key: their/s", ""},
+		{"/v1beta/openai/chat/completions", nil, "Authorization: Bearer their/s", ""},
+		{"/v1/responses", nil, "Authorization: Bearer their/s", ""},
+		{"/v1/models/ft:gpt", nil, "Authorization: Bearer their/s", ""},
+	} {
+		require.Equal(t, 200, r.do("POST", tt.path, `{}`, tt.client...).StatusCode)
+		seen := ""
+		for _, name := range credentialHeaders {
+			for _, v := range got.Header[name] {
+				seen += " " + name + ": " + v
+			}
+		}
+		require.Equal(t, tt.header, seen[min(1, len(seen)):], tt.path)
+		require.Equal(t, tt.query, got.URL.RawQuery)
+		require.NotContains(t, fmt.Sprint(got.Header, got.URL), "mine", tt.path)
+	}
+}
+
+// Two attempts with different keys do not see each other's.
+func TestCredentialsOfTwoAttempts(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2, func(o *options) { o.upstreams[0].key, o.upstreams[1].key = "k-a", "" })
+	var got [2]http.Header
+	for i, b := range r.backends {
+		b.does(func(w http.ResponseWriter, req *http.Request) {
+			got[i] = req.Header
+			w.WriteHeader(500 * (1 - i))
+		})
+	}
+	r.backends[1].does(func(_ http.ResponseWriter, req *http.Request) { got[1] = req.Header })
+	r.do("POST", "/v1/messages", `{}`, "X-Api-Key", "mine")
+	require.Equal(t, []string{"k-a"}, got[0]["X-Api-Key"])
+	require.Equal(t, []string{"mine"}, got[1]["X-Api-Key"])
+}

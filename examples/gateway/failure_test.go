@@ -1,0 +1,375 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestFailoverTriesOnceMore(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func(*backend){
+		"429":               func(b *backend) { b.answers(429) },
+		"500":               func(b *backend) { b.answers(500) },
+		"529":               func(b *backend) { b.answers(529) },
+		"connection broken": func(b *backend) { b.does(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }) },
+		"nobody there":      func(b *backend) { b.dies() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, 3)
+			r.echoes()
+			home := r.chat("s").Header.Get(targetHeader)
+			fail(r.backend(home))
+			body := `{"model":"m","text":"` + strings.Repeat("x", 100_000) + `"}`
+			moved := r.do("POST", "/v1/chat/completions", body, "X-Session-ID", "s")
+			require.Equal(t, 200, moved.StatusCode)
+			require.True(t, body == moved.text, "the body was sent again, whole")
+			require.NotEqual(t, home, moved.Header.Get(targetHeader))
+			require.Equal(t, "failover", moved.Header.Get(reasonHeader))
+
+			// It stays where it went, and the first one is left alone.
+			hits := r.backend(home).hits.Load()
+			again := r.chat("s")
+			require.Equal(t, moved.Header.Get(targetHeader), again.Header.Get(targetHeader))
+			require.Equal(t, "bound", again.Header.Get(reasonHeader))
+			for i := range 10 {
+				require.NotEqual(t, home, r.chat(fmt.Sprint("other-", i)).Header.Get(targetHeader))
+			}
+			require.Equal(t, hits, r.backend(home).hits.Load())
+			require.EqualValues(t, 1, r.failures())
+			require.Contains(t, r.log.String(), "upstream out")
+		})
+	}
+}
+
+// An upstream that fails under load loses no request, and its sessions are each
+// together again afterwards.
+func TestFailoverUnderLoad(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 4)
+	const sessions, turns = 16, 8
+	for i := range sessions {
+		r.chat(fmt.Sprint("s", i))
+	}
+	var wg sync.WaitGroup
+	for i := range sessions * turns {
+		if i == sessions {
+			r.backends[0].answers(500)
+		}
+		wg.Go(func() {
+			resp, err := r.try("POST", "/v1/messages", strings.NewReader(`{}`), "X-Session-ID", fmt.Sprint("s", i%sessions))
+			if err != nil || resp.StatusCode != 200 {
+				t.Error("lost:", err)
+			}
+		})
+	}
+	wg.Wait()
+	for i := range sessions {
+		resp := r.chat(fmt.Sprint("s", i))
+		require.Equal(t, "bound", resp.Header.Get(reasonHeader))
+		require.NotEqual(t, "a", resp.Header.Get(targetHeader))
+	}
+	require.Equal(t, 1, strings.Count(r.log.String(), `level=WARN msg="upstream out"`), "told once")
+}
+
+func TestOnlyOneRetry(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 4)
+	for _, b := range r.backends {
+		b.answers(503, "X-From", b.name)
+	}
+	resp := r.chat("s")
+	require.Equal(t, 503, resp.StatusCode)
+	require.Equal(t, "failover", resp.Header.Get(reasonHeader))
+	require.Equal(t, resp.Header.Get(targetHeader), resp.Header.Get("X-From"), "the answer of the second one")
+	require.Equal(t, "status of "+resp.Header.Get("X-From"), resp.text, "as it is")
+	require.EqualValues(t, 2, r.hits())
+}
+
+// The second one cannot even be reached: that is what the client is told.
+func TestRetryIsNotAnswered(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2)
+	home := r.chat("s").Header.Get(targetHeader)
+	for _, b := range r.backends {
+		if b.answers(500); b.name != home {
+			b.dies()
+		}
+	}
+	resp := r.chat("s")
+	require.Equal(t, 502, resp.StatusCode)
+	require.Equal(t, "application/json", resp.Header.Get("Content-Type"))
+	require.NotContains(t, resp.Header, targetHeader, "nobody served it")
+}
+
+// There is no second one: the answer of the first is better than none.
+func TestNoOtherToRetry(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1)
+	r.backends[0].answers(529, "X-Mine", "1")
+	resp := r.chat("s")
+	require.Equal(t, 529, resp.StatusCode)
+	require.Equal(t, "status of a", resp.text)
+	require.Equal(t, "a", resp.Header.Get(targetHeader))
+	require.Equal(t, "1", resp.Header.Get("X-Mine"))
+}
+
+func TestNoRetryOfWhatTheClientDidWrong(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2)
+	for i, status := range []int{400, 401, 403, 404, 408, 413, 422} {
+		for _, b := range r.backends {
+			b.answers(status)
+		}
+		require.Equal(t, status, r.chat(fmt.Sprint("s", status)).StatusCode)
+		require.EqualValues(t, i+1, r.hits())
+	}
+	require.Equal(t, 2, r.in())
+}
+
+// A body that is too large to keep is sent again only if nothing of it is gone.
+func TestRetryOfLargeBodies(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 3, func(o *options) { o.bodyLimit = 1000 })
+	r.echoes()
+	body := strings.Repeat("large", 100_000)
+	home := r.do("POST", "/x", body, "X-Session-ID", "s").Header.Get(targetHeader)
+	r.backend(home).dies()
+	r.g.transport.CloseIdleConnections() // or some of the body may go into one of them
+	resp := r.do("POST", "/x", body, "X-Session-ID", "s")
+	require.Equal(t, 200, resp.StatusCode)
+	require.True(t, body == resp.text)
+
+	second := resp.Header.Get(targetHeader)
+	require.NotEqual(t, home, second)
+	hits := r.hits()
+	r.backend(second).does(func(w http.ResponseWriter, req *http.Request) {
+		io.Copy(io.Discard, req.Body)
+		w.WriteHeader(500)
+	})
+	require.Equal(t, 500, r.do("POST", "/x", body, "X-Session-ID", "s").StatusCode)
+	require.Equal(t, hits+1, r.hits())
+}
+
+// A client that does not deliver the rest of a body says nothing about the
+// upstream.
+func TestClientBreaksOffItsBody(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2, func(o *options) { o.bodyLimit = 10 })
+	arrived := make(chan struct{}, 2)
+	for _, b := range r.backends {
+		b.does(func(_ http.ResponseWriter, req *http.Request) {
+			arrived <- struct{}{}
+			io.Copy(io.Discard, req.Body)
+		})
+	}
+	c, err := net.Dial("tcp", r.front.Listener.Addr().String())
+	require.NoError(t, err)
+	defer c.Close()
+	io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n0123456789abcdef\r\n")
+	<-arrived
+	io.WriteString(c, "nonsense\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	require.NoError(t, err)
+	require.Equal(t, 400, resp.StatusCode)
+	require.Zero(t, r.failures())
+	require.EqualValues(t, 1, r.hits())
+}
+
+// A kept-alive connection that the upstream closes as the request goes out is
+// no failure of the upstream: the session stays.
+func TestStaleConnection(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	go func() { // answers the first request of every connection and hangs up at the second
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				b := bufio.NewReader(c)
+				for i := range 2 {
+					req, err := http.ReadRequest(b)
+					if err != nil {
+						return
+					}
+					io.Copy(io.Discard, req.Body)
+					if i == 0 {
+						io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+					}
+				}
+			}()
+		}
+	}()
+	r := newRig(t, 2, func(o *options) {
+		for _, u := range o.upstreams {
+			u.url = &url.URL{Scheme: "http", Host: l.Addr().String()}
+		}
+	})
+	home := r.chat("s").Header.Get(targetHeader)
+	for range 5 {
+		resp := r.chat("s")
+		require.Equal(t, "bound", resp.Header.Get(reasonHeader))
+		require.Equal(t, home, resp.Header.Get(targetHeader))
+	}
+	require.Zero(t, r.failures())
+}
+
+func TestNothingLeft(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2)
+	for _, b := range r.backends {
+		b.answers(429, "Retry-After", "7")
+	}
+	require.Equal(t, 429, r.chat("s").StatusCode, "the last answer that there was")
+	resp := r.chat("s")
+	require.Equal(t, 503, resp.StatusCode)
+	require.Contains(t, []string{"6", "7"}, resp.Header.Get("Retry-After"))
+	require.Equal(t, "application/json", resp.Header.Get("Content-Type"))
+	require.JSONEq(t, `{"error":{"type":"no_upstream_available","message":"all upstreams are out for now: try again later"}}`, resp.text)
+	require.EqualValues(t, 2, r.hits())
+
+	r = newRig(t, 1)
+	r.backends[0].dies()
+	resp = r.chat("s")
+	require.Equal(t, 502, resp.StatusCode)
+	require.JSONEq(t, `{"error":{"type":"upstream_failed","message":"the upstream could not be reached, or closed the connection without an answer"}}`, resp.text)
+}
+
+func TestUpstreamComesBack(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1)
+	r.backends[0].answers(500)
+	require.Equal(t, 500, r.chat("s").StatusCode)
+	require.Equal(t, 503, r.chat("s").StatusCode)
+	r.backends[0].answers(200)
+	u := r.g.upstreams[0]
+	u.mu.Lock()
+	u.until = time.Now() // the time is over
+	u.mu.Unlock()
+	require.Equal(t, 200, r.chat("s").StatusCode)
+	require.Equal(t, 200, r.chat("s").StatusCode)
+	require.Equal(t, 1, strings.Count(r.log.String(), "upstream back"))
+}
+
+func TestCooldown(t *testing.T) {
+	t.Parallel()
+	var u upstream
+	now := time.Unix(1000, 0)
+	available := func(after time.Duration) [2]bool {
+		ok, back := u.available(now.Add(after))
+		return [2]bool{ok, back}
+	}
+	require.Equal(t, [2]bool{true, false}, available(0))
+	require.True(t, u.takeOut(now, time.Minute))
+	require.False(t, u.takeOut(now, time.Second), "does not bring it back sooner")
+	require.Equal(t, [2]bool{false, false}, available(time.Minute-1))
+	require.Equal(t, now.Add(time.Minute), u.outUntil(now.Add(time.Minute-1)))
+	require.Zero(t, u.outUntil(now.Add(time.Minute)))
+	require.Equal(t, [2]bool{true, true}, available(time.Minute))
+	require.Equal(t, [2]bool{true, false}, available(time.Minute))
+	require.True(t, u.takeOut(now.Add(time.Minute), time.Second))
+}
+
+func TestPause(t *testing.T) {
+	t.Parallel()
+	const usual = 10 * time.Second
+	now := time.Date(2026, 11, 23, 4, 0, 0, 0, time.UTC)
+	for after, want := range map[string]time.Duration{
+		"":                    usual,
+		"soon":                usual,
+		"-3":                  usual,
+		"0":                   usual, // or it would be asked again by everybody
+		"30":                  30 * time.Second,
+		"99999999999":         maxPause,
+		"9223372036854775807": maxPause,
+		now.Add(time.Minute).Format(http.TimeFormat):    time.Minute,
+		now.Add(-time.Minute).Format(http.TimeFormat):   usual,
+		now.Add(24 * time.Hour).Format(http.TimeFormat): maxPause,
+	} {
+		resp := &http.Response{Header: http.Header{}}
+		if after != "" {
+			resp.Header.Set("Retry-After", after)
+		}
+		require.Equal(t, want, pause(resp, now, usual), after)
+	}
+}
+
+// A client that goes away says nothing about the upstream, before its answer
+// and in the middle of it.
+func TestClientLeaves(t *testing.T) {
+	t.Parallel()
+	for name, begin := range map[string]bool{"before the answer": false, "in mid-stream": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, 2)
+			arrived, left := make(chan struct{}, 2), make(chan struct{}, 2)
+			for _, b := range r.backends {
+				b.does(func(w http.ResponseWriter, req *http.Request) {
+					io.Copy(io.Discard, req.Body) // or the server does not watch the connection
+					if begin {
+						w.(http.Flusher).Flush()
+					}
+					arrived <- struct{}{}
+					<-req.Context().Done()
+					left <- struct{}{}
+				})
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			req, err := http.NewRequestWithContext(ctx, "POST", r.front.URL, strings.NewReader(`{}`))
+			require.NoError(t, err)
+			if !begin {
+				go func() { <-arrived; cancel() }()
+			}
+			resp, err := r.client.Do(req)
+			if begin {
+				require.NoError(t, err)
+				cancel()
+				_, err = io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+			}
+			require.ErrorIs(t, err, context.Canceled)
+			<-left
+			r.settle()
+			require.EqualValues(t, 1, r.hits())
+			require.Zero(t, r.failures())
+			require.Equal(t, 2, r.in())
+		})
+	}
+}
+
+// An upstream that breaks off in mid-stream is left out; the client sees that
+// the stream is broken, and the session goes on elsewhere.
+func TestUpstreamDiesInMidStream(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2)
+	home := r.chat("s").Header.Get(targetHeader)
+	r.backend(home).does(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, "data: half\n\n")
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	resp, err := r.try("POST", "/v1/messages", strings.NewReader(`{}`), "X-Session-ID", "s")
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	require.Equal(t, "data: half\n\n", resp.text)
+	require.Equal(t, 1, r.in())
+	require.EqualValues(t, 1, r.failures())
+	require.EqualValues(t, 2, r.hits(), "not sent again: the client has had some of it")
+	require.NotEqual(t, home, r.chat("s").Header.Get(targetHeader))
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/go-affinity/affinity"
+	"github.com/go-affinity/affinity/extract"
+)
+
+// options are what the flags say.
+type options struct {
+	listen, admin string
+	upstreams     []*upstream
+	ttl           time.Duration
+	capacity      int
+	bodyLimit     int64
+	cooldown      time.Duration
+	verbose, demo bool
+}
+
+// parse reads the flags. Asked for help, it writes it to stdout and returns
+// flag.ErrHelp.
+func parse(args []string, stdout io.Writer) (options, error) {
+	var o options
+	var upstreams []string
+	f := flag.NewFlagSet("gateway", flag.ContinueOnError)
+	f.SetOutput(io.Discard) // an error is one line, without the whole usage
+	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`address` to serve clients on")
+	f.StringVar(&o.admin, "admin", "", "`address` of the admin page (default none)")
+	// Looked at below: package flag would show what is in a faulty one, and
+	// that may be a password.
+	f.Func("upstream", "an upstream as `name=url[,key-env=VARIABLE]`; one flag for each", func(s string) error {
+		upstreams = append(upstreams, s)
+		return nil
+	})
+	f.DurationVar(&o.ttl, "ttl", affinity.DefaultTTL, "how long a conversation is remembered after its last request")
+	f.IntVar(&o.capacity, "capacity", affinity.DefaultCapacity, "how many bindings are remembered at most")
+	f.Int64Var(&o.bodyLimit, "body-limit", extract.DefaultBodyLimit, "how many `bytes` of a body are kept, to find its conversation and to try again")
+	f.DurationVar(&o.cooldown, "cooldown", 10*time.Second, "how long an upstream that failed is left out, unless it says itself")
+	f.BoolVar(&o.verbose, "v", false, "log every request")
+	f.BoolVar(&o.demo, "demo", false, "replay requests of real clients against fake upstreams and show what is saved")
+	switch err := f.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprintf(stdout, "usage: gateway -upstream name=url [-upstream name=url]... [flags]\n       gateway -demo\n\n")
+		f.SetOutput(stdout)
+		f.PrintDefaults()
+		return o, err
+	case err != nil:
+		return o, fmt.Errorf("%w (see -help)", err)
+	}
+	for _, s := range upstreams {
+		u, err := parseUpstream(s, os.LookupEnv)
+		if err != nil {
+			return o, err
+		}
+		for _, other := range o.upstreams {
+			if other.name == u.name {
+				return o, fmt.Errorf("there are two upstreams called %q: give each a name of its own", u.name)
+			}
+		}
+		o.upstreams = append(o.upstreams, u)
+	}
+	switch {
+	case f.NArg() > 0:
+		return o, fmt.Errorf("unexpected argument %q: everything is said by flags (see -help)", f.Arg(0))
+	case o.demo && f.NFlag() > 1:
+		return o, errors.New("-demo brings all that it needs: give it alone")
+	case o.demo:
+	case len(o.upstreams) == 0:
+		return o, errors.New("no upstream: give -upstream name=url at least once, or try -demo")
+	case o.ttl <= 0:
+		return o, errors.New("-ttl must be positive, such as 1h")
+	case o.capacity <= 0:
+		return o, errors.New("-capacity must be positive")
+	case o.bodyLimit <= 0:
+		return o, errors.New("-body-limit must be positive")
+	case o.cooldown <= 0:
+		return o, errors.New("-cooldown must be positive, such as 10s")
+	}
+	return o, nil
+}
+
+// parseUpstream reads name=url[,key-env=VARIABLE]. Its errors do not quote what
+// may be secret.
+func parseUpstream(s string, lookup func(string) (string, bool)) (*upstream, error) {
+	name, rest, ok := strings.Cut(s, "=")
+	if !ok || name == "" || strings.Contains(name, ":") {
+		return nil, errors.New("-upstream: want name=url, as in a=https://host-a")
+	}
+	if strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == '/' }) {
+		return nil, fmt.Errorf("-upstream: the name %q must be printable and without spaces and slashes", name)
+	}
+	address, option, hasOption := strings.Cut(rest, ",")
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "":
+		return nil, fmt.Errorf("-upstream %s: want an http or https URL, as in %[1]s=https://host-a", name)
+	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return nil, fmt.Errorf("-upstream %s: the URL must end with its path and hold no password: "+
+			"put the credential into an environment variable and add ,key-env=VARIABLE", name)
+	}
+	up := &upstream{name: name, url: u}
+	if !hasOption {
+		return up, nil
+	}
+	variable, ok := strings.CutPrefix(option, "key-env=")
+	if !ok || variable == "" {
+		return nil, fmt.Errorf("-upstream %s: all that may follow the URL is ,key-env=VARIABLE", name)
+	}
+	key, _ := lookup(variable)
+	up.key = strings.TrimSpace(key)
+	switch {
+	case up.key == "":
+		return nil, fmt.Errorf("-upstream %s: the environment variable %s is not set: export it, or leave out key-env", name, variable)
+	case strings.ContainsFunc(up.key, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return nil, fmt.Errorf("-upstream %s: the environment variable %s holds more than a credential: no spaces or control characters", name, variable)
+	}
+	return up, nil
+}

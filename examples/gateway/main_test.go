@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"flag"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity/extract"
+)
+
+func TestFlagErrors(t *testing.T) {
+	t.Setenv("GATEWAY_TEST_EMPTY", " ")
+	t.Setenv("GATEWAY_TEST_LINES", "hunter\n2")
+	for args, want := range map[string]string{
+		"":                                                 "no upstream: give -upstream",
+		"-upstream a":                                      "want name=url",
+		"-upstream =http://h":                              "want name=url",
+		"-upstream http://h/?a=b":                          "want name=url",
+		"-upstream a=ftp://hunter@h":                       "want an http or https URL",
+		"-upstream a=http://":                              "want an http or https URL",
+		"-upstream a=http://hunter%zz":                     "want an http or https URL",
+		"-upstream a/b=http://h":                           "without spaces and slashes",
+		"-upstream a=http://user:hunter@h":                 "add ,key-env=VARIABLE",
+		"-upstream a=http://h?key=hunter":                  "add ,key-env=VARIABLE",
+		"-upstream a=http://h,key=hunter":                  "all that may follow the URL is ,key-env=VARIABLE",
+		"-upstream a=http://h,key-env=":                    "all that may follow the URL is ,key-env=VARIABLE",
+		"-upstream a=http://h,key-env=GATEWAY_TEST_ABSENT": "GATEWAY_TEST_ABSENT is not set: export it",
+		"-upstream a=http://h,key-env=GATEWAY_TEST_EMPTY":  "GATEWAY_TEST_EMPTY is not set: export it",
+		"-upstream a=http://h,key-env=GATEWAY_TEST_LINES":  "GATEWAY_TEST_LINES holds more than a credential",
+		"-upstream a=http://h -upstream a=http://i":        "two upstreams called",
+		"-upstream a=http://h extra":                       "unexpected argument",
+		"-upstream a=http://h -ttl 0s":                     "-ttl must be positive",
+		"-upstream a=http://h -ttl soon":                   "see -help",
+		"-upstream a=http://h -capacity 0":                 "-capacity must be positive",
+		"-upstream a=http://h -body-limit 0":               "-body-limit must be positive",
+		"-upstream a=http://h -cooldown -1s":               "-cooldown must be positive",
+		"-demo -ttl 5m":                                    "give it alone",
+		"-no-such-flag":                                    "see -help",
+	} {
+		var out bytes.Buffer
+		_, err := parse(strings.Fields(args), &out)
+		require.ErrorContains(t, err, want, args)
+		require.NotContains(t, err.Error(), "hunter", "it is a secret")
+		require.Empty(t, out.String())
+	}
+}
+
+func TestFlags(t *testing.T) {
+	t.Setenv("GATEWAY_TEST_KEY", "k\n")
+	o, err := parse(strings.Fields("-listen :1 -admin :2 -upstream a=https://h/x,key-env=GATEWAY_TEST_KEY -upstream b=http://i "+
+		"-ttl 5m -capacity 7 -body-limit 8 -cooldown 9s -v"), io.Discard)
+	require.NoError(t, err)
+	require.Len(t, o.upstreams, 2)
+	require.Equal(t, "k", o.upstreams[0].key)
+	require.Equal(t, "https://h/x", o.upstreams[0].url.String())
+	require.Empty(t, o.upstreams[1].key)
+	o.upstreams = nil
+	require.Equal(t, options{listen: ":1", admin: ":2", ttl: 5 * time.Minute, capacity: 7, bodyLimit: 8, cooldown: 9 * time.Second, verbose: true}, o)
+
+	var help bytes.Buffer
+	_, err = parse([]string{"-help"}, &help)
+	require.ErrorIs(t, err, flag.ErrHelp)
+	require.Contains(t, help.String(), "-upstream name=url[,key-env=VARIABLE]\n")
+}
+
+// The gateway serves until it is told to stop, and then lets streams end.
+func TestRun(t *testing.T) {
+	t.Parallel()
+	streaming, stopped := make(chan struct{}), make(chan struct{})
+	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "begin ")
+		if r.URL.Path == "/stream" {
+			w.(http.Flusher).Flush()
+			close(streaming)
+			<-stopped
+		}
+		io.WriteString(w, "end")
+	}))
+	defer backend.Close()
+	r, w := io.Pipe()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- run(ctx, []string{"-listen", "127.0.0.1:0", "-admin", "127.0.0.1:0", "-upstream", "a=" + backend.URL}, io.Discard, w)
+		w.Close()
+	}()
+	log := bufio.NewScanner(r)
+	line := func() string {
+		require.True(t, log.Scan())
+		return log.Text()
+	}
+	var addr [2]string
+	for i := range addr {
+		_, addr[i], _ = strings.Cut(line(), "addr=")
+	}
+	client := &http.Client{Transport: &http.Transport{}}
+	get := func(url string) *http.Response {
+		resp, err := client.Get(url)
+		require.NoError(t, err)
+		t.Cleanup(func() { resp.Body.Close() })
+		return resp
+	}
+	resp := get("http://" + addr[0] + "/v1/models")
+	require.Equal(t, "a", resp.Header.Get(targetHeader))
+	text, err := io.ReadAll(get("http://" + addr[1] + "/").Body)
+	require.NoError(t, err)
+	require.Contains(t, string(text), "upstream")
+
+	stream := get("http://" + addr[0] + "/stream")
+	<-streaming
+	cancel()
+	require.Contains(t, line(), "stopping")
+	for err == nil { // until nobody new is let in
+		var c net.Conn
+		if c, err = net.Dial("tcp", addr[0]); err == nil {
+			c.Close()
+		}
+	}
+	close(stopped)
+	text, err = io.ReadAll(stream.Body)
+	require.NoError(t, err)
+	require.Equal(t, "begin end", string(text))
+	client.CloseIdleConnections()
+	require.NoError(t, <-done)
+}
+
+func TestAddressErrors(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	for addr, want := range map[string]string{
+		l.Addr().String(): "stop the program that listens there",
+		"nonsense":        "want an address such as",
+	} {
+		err = run(t.Context(), []string{"-listen", "127.0.0.1:0", "-admin", addr, "-upstream", "a=http://h"}, io.Discard, io.Discard)
+		require.ErrorContains(t, err, want)
+	}
+}
+
+func TestNewGatewayChecks(t *testing.T) {
+	t.Parallel()
+	_, err := newGateway(options{ttl: -1}, extract.Default(), slog.New(slog.DiscardHandler), nil)
+	require.ErrorContains(t, err, "TTL")
+}

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity/extract"
+)
+
+// backend is an upstream whose answers a test chooses.
+type backend struct {
+	*httptest.Server
+	name   string
+	answer atomic.Pointer[http.HandlerFunc]
+	hits   atomic.Int64
+}
+
+// rig is a gateway before some backends.
+type rig struct {
+	t        testing.TB
+	g        *gateway
+	front    *httptest.Server
+	backends []*backend
+	log      *safeBuffer
+	client   *http.Client
+	busy     sync.WaitGroup // requests in the gateway, hijacked ones too
+}
+
+func newRig(t testing.TB, n int, adjust ...func(*options)) *rig {
+	t.Helper()
+	transport := &http.Transport{DisableCompression: true} // adds no header
+	t.Cleanup(transport.CloseIdleConnections)
+	r := &rig{t: t, log: new(safeBuffer), client: &http.Client{Transport: transport}}
+	o := options{ttl: time.Hour, capacity: 1000, bodyLimit: 1 << 20, cooldown: time.Hour}
+	for i := range n {
+		b := &backend{name: string(rune('a' + i))}
+		b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+			b.hits.Add(1)
+			(*b.answer.Load())(w, req)
+		}))
+		t.Cleanup(b.Close)
+		b.does(func(w http.ResponseWriter, req *http.Request) { fmt.Fprintf(w, "answer of %s", b.name) })
+		u, err := url.Parse(b.URL)
+		require.NoError(t, err)
+		o.upstreams = append(o.upstreams, &upstream{name: b.name, url: u})
+		r.backends = append(r.backends, b)
+	}
+	for _, a := range adjust {
+		a(&o)
+	}
+	var err error
+	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	r.g, err = newGateway(o, extract.Default(), log, nil)
+	require.NoError(t, err)
+	t.Cleanup(r.g.close)
+	r.front = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		r.busy.Add(1)
+		defer r.busy.Done()
+		r.g.ServeHTTP(w, req)
+	}))
+	t.Cleanup(r.front.Close)
+	return r
+}
+
+// safeBuffer is a bytes.Buffer for several goroutines.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+func (b *backend) does(h http.HandlerFunc) { b.answer.Store(&h) }
+
+func (b *backend) answers(status int, header ...string) {
+	b.does(func(w http.ResponseWriter, _ *http.Request) {
+		for i := 0; i < len(header); i += 2 {
+			w.Header().Set(header[i], header[i+1])
+		}
+		w.WriteHeader(status)
+		fmt.Fprintf(w, "status of %s", b.name)
+	})
+}
+
+func (r *rig) backend(name string) *backend { return r.backends[name[0]-'a'] }
+
+// echoes lets the backends answer with what they were sent.
+func (r *rig) echoes() {
+	for _, b := range r.backends {
+		b.does(func(w http.ResponseWriter, req *http.Request) {
+			// Read first: the server stops to read when the answer is long.
+			body, _ := io.ReadAll(req.Body)
+			w.Write(body)
+		})
+	}
+}
+
+// hits is how many requests the backends got together.
+func (r *rig) hits() (n int64) {
+	for _, b := range r.backends {
+		n += b.hits.Load()
+	}
+	return n
+}
+
+// failures is how many of them the gateway holds against the upstreams.
+func (r *rig) failures() (n int64) {
+	for _, u := range r.g.status().Upstreams {
+		n += u.Failures
+	}
+	return n
+}
+
+// in is how many upstreams take requests.
+func (r *rig) in() (n int) {
+	for _, u := range r.g.status().Upstreams {
+		if u.Available {
+			n++
+		}
+	}
+	return n
+}
+
+// dies lets nobody be there any more.
+func (b *backend) dies() {
+	b.Listener.Close()
+	b.CloseClientConnections()
+}
+
+type response struct {
+	*http.Response
+	text string
+}
+
+func (r *rig) do(method, path, body string, header ...string) response {
+	r.t.Helper()
+	resp, err := r.try(method, path, strings.NewReader(body), header...)
+	require.NoError(r.t, err)
+	return resp
+}
+
+func (r *rig) try(method, path string, body io.Reader, header ...string) (response, error) {
+	req, err := http.NewRequestWithContext(r.t.Context(), method, r.front.URL+path, body)
+	if err != nil {
+		return response{}, err
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Add(header[i], header[i+1])
+	}
+	resp, err := r.client.Do(req)
+	if err != nil {
+		return response{}, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return response{resp, string(text)}, err
+}
+
+func (r *rig) chat(session string) response {
+	r.t.Helper()
+	return r.do("POST", "/v1/chat/completions", `{"model":"m"}`, "X-Session-ID", session)
+}
+
+// settle waits until the gateway is done with all that it was sent.
+func (r *rig) settle() {
+	r.client.CloseIdleConnections()
+	r.front.Close()
+	r.busy.Wait()
+}
