@@ -65,11 +65,27 @@
 // it holds usable for one request; leave out what is down, out of quota, or was
 // tried already.
 //
+// # Threads, side calls, state
+//
+// A session may have threads, such as the sub-agents of Claude Code and Codex:
+// each has a binding of its own and starts at the home of what started it,
+// unless [Config.Threads] says otherwise.
+//
+// Calls that stand beside a conversation, such as token counts, titles and
+// compactions, go where it is, but make, move and refresh no binding
+// ([Config.SideCalls]).
+//
+// A request may refer to state on its upstream, such as the response that it
+// goes on from. Tell what an upstream's responses are called
+// ([Selection.Learn]), and the request is sent there; [Config.FailPinned] makes
+// Select fail where that is not possible.
+//
 // # Scope
 //
 // A client chooses its session ids, so it could choose somebody else's.
 // [extract.Request.Scope] keeps tenants apart: put in whom you have
-// authenticated, and an id means something within that scope only.
+// authenticated, and an id means something within that scope only. Or let
+// [Config.Tenant] do so: extract.Credential tells clients apart by their keys.
 //
 // # Memory and time
 //

@@ -310,3 +310,76 @@ func ExampleNewCache() {
 	fmt.Println(err)
 	// Output: affinity: CacheConfig.Capacity is negative
 }
+
+// A conversation that says no more than which response it goes on from is sent
+// where that response is.
+func ExampleSelection_Learn() {
+	sel, ctx := selector(), context.Background()
+	ask := func(body string) affinity.Selection[string] {
+		choice, err := sel.Select(ctx, &extract.Request{Body: []byte(body)}, []string{"a", "b", "c"})
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(choice.Target, choice.Reason)
+		return choice
+	}
+	first := ask(`{"input":"Where is Oslo?","store":true}`)
+	first.Learn("resp_1") // as extract.StateReader found it in the response
+	ask(`{"input":"What is the time?"}`)
+	ask(`{"input":"And Bergen?","previous_response_id":"resp_1"}`)
+	// Output:
+	// a new
+	// b new
+	// a bound
+}
+
+func ExamplePinnedError() {
+	sel, err := affinity.New(affinity.Config[string]{
+		ID:         func(target string) string { return target },
+		Fallback:   balance.FillFirst[string](),
+		FailPinned: true,
+	})
+	if err != nil {
+		panic(err)
+	}
+	ctx := context.Background()
+	choice, err := sel.Select(ctx, request("chat-1"), []string{"a"})
+	if err != nil {
+		panic(err)
+	}
+	choice.Learn("resp_1")
+	_, err = sel.Select(ctx, &extract.Request{Body: []byte(`{"previous_response_id":"resp_1"}`)}, []string{"b"})
+	if pinned, ok := errors.AsType[*affinity.PinnedError](err); ok {
+		fmt.Println("wait for", pinned.Target)
+	}
+	// Output: wait for a
+}
+
+// Sub-agents start where their session is, or wherever there is room.
+func ExampleThreadPolicy() {
+	for _, threads := range []affinity.ThreadPolicy{affinity.ThreadsStart, affinity.ThreadsSpread} {
+		sel, err := affinity.New(affinity.Config[string]{
+			ID:       func(target string) string { return target },
+			Fallback: balance.RoundRobin[string](),
+			Threads:  threads,
+		})
+		if err != nil {
+			panic(err)
+		}
+		for _, agent := range []string{"", "agent-1", "agent-2"} {
+			h := http.Header{"X-Claude-Code-Session-Id": {"chat-1"}}
+			if agent != "" {
+				h.Set("X-Claude-Code-Agent-Id", agent)
+			}
+			target, err := sel.Pick(context.Background(), &extract.Request{Header: h}, []string{"a", "b", "c"})
+			if err != nil {
+				panic(err)
+			}
+			fmt.Print(target)
+		}
+		fmt.Println()
+	}
+	// Output:
+	// aaa
+	// abc
+}

@@ -98,13 +98,14 @@
 // # Trust
 //
 // All of this is the client's word. An id is checked ([ID]) but anybody can send
-// any: [Request.Scope] is what keeps one tenant from naming another's session.
+// any: the scope ([Request.Scope]) or a tenant ([Credential]) is what keeps one
+// client from naming another's session.
 //
 // # Bodies
 //
-// A body is read when an extractor first asks for it, and then in one walk for
-// all of them; where a header decides, never. The messages are walked once more
-// if nothing else names the session. A body must be one well-formed JSON object
+// A body is read when somebody first asks for it, and then in one walk for all;
+// for a session that a header names and that has a home, nobody does. The
+// messages are walked once more if nothing else names the session. A body must be one well-formed JSON object
 // with values nested no deeper than 1,024; of several members of one name the
 // last counts, as it does for the parsers of most upstreams. Anything else names
 // no session. Time is linear in the size of the body, and what is kept of it is

@@ -150,3 +150,50 @@ func ExampleID() {
 	// chat-1 true
 	//  false
 }
+
+func ExampleState() {
+	show(extract.State(), &extract.Request{Body: []byte(`{"previous_response_id":"resp_1","input":"go on"}`)})
+	// Output: "resp_1" from "state", true
+}
+
+// The reader sees a response pass by, in whatever pieces it comes.
+func ExampleStateReader() {
+	states := extract.NewStateReader(func(id string) { fmt.Println("learned", id) })
+	response := io.TeeReader(strings.NewReader("event: response.created\n"+
+		`data: {"type":"response.created","response":{"id":"resp_1"}}`+"\n\n"), states)
+	if _, err := io.Copy(io.Discard, response); err != nil {
+		panic(err)
+	}
+	// Output: learned resp_1
+}
+
+func ExampleRequest_Class() {
+	count := extract.Request{Method: "POST", Path: "/v1/messages/count_tokens"}
+	fmt.Println(count.Class(), count.Class().Beside())
+	turn := extract.Request{Method: "POST", Path: "/v1/messages"}
+	fmt.Println(turn.Class(), turn.Class().Beside())
+	// Output:
+	// probe true
+	// turn false
+}
+
+func ExampleRequest_Pins() {
+	r := extract.Request{Body: []byte(`{"previous_response_id":"resp_1","input":[{"type":"item_reference","id":"rs_2"}]}`)}
+	fmt.Println(r.Pins())
+	// Output: [resp_1 rs_2]
+}
+
+func ExampleRequest_Opening() {
+	turn := extract.Request{Body: []byte(`{"messages":[{"role":"user","content":"hi"}]}`)}
+	next := extract.Request{Body: []byte(`{"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"hello"},{"role":"user","content":"bye"}]}`)}
+	a, _ := turn.Opening()
+	b, _ := next.Opening()
+	fmt.Println(a == b)
+	// Output: true
+}
+
+func ExampleCredential() {
+	r := extract.Request{Header: http.Header{"Authorization": {"Bearer k-1"}}}
+	fmt.Println(extract.Credential(&r))
+	// Output: k-1
+}
