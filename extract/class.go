@@ -23,7 +23,7 @@ const (
 	Probe
 
 	// Auxiliary is a call beside the conversation: a title, a suggestion, a
-	// classifier, memory.
+	// classifier, memory, an embedding.
 	Auxiliary
 
 	// Compaction is the call that replaces a conversation by its summary.
@@ -92,6 +92,10 @@ var pathClasses = []struct {
 	{"/count-tokens", Probe},           // Bedrock
 	{"/responses/input_tokens", Probe}, // OpenAI
 	{"/responses/compact", Compaction}, // OpenAI
+	{"/embeddings", Auxiliary},         // OpenAI and others
+	{"/moderations", Auxiliary},        // OpenAI
+	{":embedContent", Auxiliary},       // Gemini
+	{":batchEmbedContents", Auxiliary}, // Gemini
 }
 
 func (r *Request) claudeClass() Class {

@@ -34,6 +34,7 @@ func TestClass(t *testing.T) {
 		"Anthropic counts tokens":          {&extract.Request{Path: "/v1/messages/count_tokens"}, extract.Probe},
 		"Gemini counts tokens":             {&extract.Request{Path: "/v1beta/models/m:countTokens"}, extract.Probe},
 		"OpenAI counts tokens":             {&extract.Request{Path: "/v1/responses/input_tokens"}, extract.Probe},
+		"an embedding":                     {&extract.Request{Path: "/v1/embeddings"}, extract.Auxiliary},
 		"OpenAI compacts":                  {&extract.Request{Path: "/v1/responses/compact"}, extract.Compaction},
 		"Claude Code says main":            {header("X-Claude-Code-Request-Class", "main"), extract.Turn},
 		"Claude Code says subagent":        {header("X-Claude-Code-Request-Class", "subagent"), extract.Subagent},

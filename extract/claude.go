@@ -19,8 +19,9 @@ const claudeHeader = "X-Claude-Code-Session-Id"
 // Sub-agents, title calls and other side calls carry the id of their session.
 //
 // The body is looked at only in requests that speak Anthropic's protocol, as
-// their Anthropic-Version header tells: standing first in a chain, it must not
-// make requests that another header names pay for a look at the body.
+// their Anthropic-Version header or a path that ends in /messages tells:
+// standing first in a chain, it must not make requests that another header
+// names pay for a look at the body.
 //
 // See https://code.claude.com/docs/en/llm-gateway-protocol.
 func ClaudeCode() Extractor { return claudeCode }
@@ -35,7 +36,7 @@ var claudeFirst = Chain{
 }
 
 func anthropicUserID(r *Request) (Session, bool) {
-	if len(r.Body) == 0 || len(r.Header["Anthropic-Version"]) == 0 {
+	if len(r.Body) == 0 || len(r.Header["Anthropic-Version"]) == 0 && !strings.HasSuffix(r.Path, "/messages") {
 		return Session{}, false
 	}
 	return claudeUserID(r)

@@ -201,3 +201,20 @@ func TestHeaderHitsDoNotAllocate(t *testing.T) {
 		})
 	}
 }
+
+// In Anthropic's protocol, Claude Code's user_id goes before other headers; else
+// a header is worth more than a look at the body.
+func TestClaudeUserIDBeforeHeaders(t *testing.T) {
+	t.Parallel()
+	const id = "ca40aa6d-4238-464e-98df-6ba3e9377c6e"
+	for want, r := range map[string]*extract.Request{
+		"claude-code":  {Path: "/v1/messages"},
+		"x-session-id": {Path: "/v1/chat/completions"},
+	} {
+		r.Header = http.Header{"X-Session-Id": {"s"}}
+		r.Body = []byte(`{"metadata":{"user_id":"user_00ff_account__session_` + id + `"}}`)
+		s, ok := extract.Default().Extract(r)
+		require.True(t, ok)
+		require.Equal(t, want, s.Source)
+	}
+}

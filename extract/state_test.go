@@ -144,7 +144,7 @@ func TestOpening(t *testing.T) {
 	require.Equal(t, opening(one), opening(two))
 	require.NotEqual(t, opening(one), opening(`{"system":"t","messages":[{"role":"user","content":"a"}]}`))
 	require.NotEqual(t, opening(one), opening(`{"system":"s","messages":[{"role":"user","content":"x"}]}`))
-	for _, body := range []string{``, `{}`, `{"messages":[]}`, `{"messages":`, `{"previous_response_id":"resp_1","input":"x"}`} {
+	for _, body := range []string{``, `{}`, `{"messages":[]}`, `{"messages":`, `{"previous_response_id":"resp_1","input":"x"}`, `{"prompt":"User: hi\nAssistant:"}`} {
 		_, ok := (&extract.Request{Body: []byte(body)}).Opening()
 		require.False(t, ok, body)
 	}

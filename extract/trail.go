@@ -82,6 +82,9 @@ func (r *Request) Opening() (uint64, bool) {
 	if !x.ok || x.delta() {
 		return 0, false
 	}
+	if x.fields[promptField] != nil {
+		return 0, false // a legacy prompt does not show where it began
+	}
 	t := trail{openingOnly: true}
 	t.read(x)
 	s := t.system.join(endSalt, t.opening).join(endSalt, t.here)
