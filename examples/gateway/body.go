@@ -1,8 +1,11 @@
 package main
 
 import (
+	"compress/gzip"
 	"errors"
 	"io"
+	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -51,9 +54,57 @@ func (u *upload) untouched() bool {
 // followed is the body of a response. It tells how it ended, once.
 type followed struct {
 	io.ReadCloser
-	states *extract.StateReader // nil if there is nothing to learn
-	end    func(error)          // nil at its end, or closed before
+	states io.WriteCloser // nil if there is nothing to learn
+	end    func(error)    // nil at its end, or closed before
 	once   sync.Once
+}
+
+// learner returns what finds the state in a response of that encoding, or nil
+// if it cannot. Close waits until all is learned.
+func learner(encoding string, learn func(id string)) io.WriteCloser {
+	states := extract.NewStateReader(learn)
+	switch encoding {
+	case "", "identity":
+		return asIs{states}
+	case "gzip":
+		r, w := io.Pipe()
+		g := &gunzip{PipeWriter: w, done: make(chan struct{})}
+		go func() {
+			defer close(g.done)
+			if z, err := gzip.NewReader(r); err == nil {
+				io.Copy(states, z)
+			}
+			r.Close() // what else comes is of no interest
+		}()
+		return g
+	}
+	return nil
+}
+
+type asIs struct{ io.Writer }
+
+func (asIs) Close() error { return nil }
+
+// gunzip is written what is compressed.
+type gunzip struct {
+	*io.PipeWriter
+	done chan struct{}
+}
+
+func (g *gunzip) Close() error {
+	g.PipeWriter.Close()
+	<-g.done
+	return nil
+}
+
+// acceptReadable asks for a response that a learner can read: if the client
+// takes gzip, in that, and else as it is.
+func acceptReadable(h http.Header) {
+	encoding := "identity"
+	if strings.Contains(strings.Join(h["Accept-Encoding"], ","), "gzip") {
+		encoding = "gzip"
+	}
+	h.Set("Accept-Encoding", encoding)
 }
 
 func (f *followed) Read(p []byte) (int, error) {
@@ -76,7 +127,14 @@ func (f *followed) Close() error {
 	return f.ReadCloser.Close()
 }
 
-func (f *followed) finish(err error) { f.once.Do(func() { f.end(err) }) }
+func (f *followed) finish(err error) {
+	f.once.Do(func() {
+		if f.states != nil {
+			f.states.Close()
+		}
+		f.end(err)
+	})
+}
 
 // upgraded is the body of a response that switched protocols: ReverseProxy
 // writes to it too.

@@ -10,7 +10,9 @@
 // Responses, Gemini and whatever else speaks HTTP. Responses say what was
 // decided: Affinity-Target names the upstream that answered, Affinity-Reason
 // says why, and Affinity-Session stands for the conversation (a keyed digest,
-// never its id).
+// never its id). Where an API keeps state that later requests refer to, its ids
+// are learned from the responses, and Accept-Encoding asks for those in a form
+// that can be read: gzip, or none.
 //
 // An upstream that cannot be reached, breaks off or answers 429 or 5xx is left
 // out for a while, and the request is tried once more on another one if nothing

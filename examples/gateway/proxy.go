@@ -213,6 +213,9 @@ func (g *gateway) candidates(tried *upstream) []*upstream {
 func (g *gateway) try(out *http.Request, x *exchange, choice selection) (*http.Response, bool, error) {
 	ctx := out.Context()
 	req, body := choice.Target.request(out)
+	if keepsState(out.URL.Path, out.Header) {
+		acceptReadable(req.Header)
+	}
 	resp, err := g.transport.RoundTrip(req)
 	switch {
 	case err != nil && ctx.Err() != nil: // the client left
@@ -269,7 +272,7 @@ func (g *gateway) follow(ctx context.Context, path string, resp *http.Response, 
 		return
 	}
 	if outcome.Result == affinity.Served && keepsState(path, resp.Request.Header) {
-		body.states = extract.NewStateReader(choice.Learn)
+		body.states = learner(resp.Header.Get("Content-Encoding"), choice.Learn)
 	}
 	resp.Body = body
 }

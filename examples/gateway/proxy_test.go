@@ -270,6 +270,75 @@ func TestPreviousResponseIsFollowed(t *testing.T) {
 	}
 }
 
+// State is learned from compressed responses as well: the gateway sees to it that
+// they are in a form that it can read, and passes them on as they are.
+func TestStateInCompressedResponses(t *testing.T) {
+	t.Parallel()
+	for accepted, sent := range map[string]string{
+		"gzip, deflate, br, zstd": "gzip",
+		"br":                      "identity",
+		"":                        "identity",
+	} {
+		r := newRig(t, 4)
+		var n atomic.Int64
+		for _, b := range r.backends {
+			b.does(func(w http.ResponseWriter, req *http.Request) {
+				if req.URL.Path != "/v1/responses" {
+					return
+				}
+				if got := req.Header.Get("Accept-Encoding"); got != sent {
+					t.Errorf("accepts %q, not %q", got, sent)
+				}
+				text := fmt.Sprintf(`{"id":"resp_%s_%d"}`, b.name, n.Add(1))
+				if sent != "gzip" {
+					io.WriteString(w, text)
+					return
+				}
+				w.Header().Set("Content-Encoding", "gzip")
+				z := gzip.NewWriter(w)
+				io.WriteString(z, text)
+				z.Close()
+			})
+		}
+		id := "resp_0"
+		var home string
+		for range 20 {
+			// Asked for by hand, so that the client does not undo the encoding.
+			resp := r.do("POST", "/v1/responses", `{"input":"go on","previous_response_id":"`+id+`"}`, "Accept-Encoding", accepted)
+			text := resp.text
+			if sent == "gzip" {
+				require.Equal(t, "gzip", resp.Header.Get("Content-Encoding"))
+				z, err := gzip.NewReader(strings.NewReader(text))
+				require.NoError(t, err)
+				plain, err := io.ReadAll(z)
+				require.NoError(t, err)
+				text = string(plain)
+			}
+			id = text[len(`{"id":"`) : len(text)-len(`"}`)]
+			if home == "" {
+				home = resp.Header.Get(targetHeader)
+			}
+			require.Equal(t, home, resp.Header.Get(targetHeader))
+			// A conversation beside, so that the least loaded upstream is another.
+			r.chat(fmt.Sprint("other-", id))
+		}
+	}
+}
+
+// What claims to be compressed and is not teaches nothing and stops nothing.
+func TestBrokenCompression(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1)
+	junk := strings.Repeat("no gzip ", 100_000)
+	for _, encoding := range []string{"gzip", "br"} {
+		r.backends[0].does(func(w http.ResponseWriter, req *http.Request) {
+			w.Header().Set("Content-Encoding", encoding)
+			io.WriteString(w, junk)
+		})
+		require.True(t, junk == r.do("POST", "/v1/responses", `{"input":"x"}`, "Accept-Encoding", "gzip").text)
+	}
+}
+
 // upgrade switches a connection to the gateway to another protocol.
 func (r *rig) upgrade() (net.Conn, *bufio.Reader) {
 	c, err := net.Dial("tcp", r.front.Listener.Addr().String())

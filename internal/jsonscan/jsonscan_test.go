@@ -10,6 +10,15 @@ import (
 )
 
 func TestSkip(t *testing.T) {
+	// A string of each, long enough for every place of a word.
+	anyByte := `[""`
+	for c := range 256 {
+		if c != '"' && c != '\\' {
+			anyByte += `,"` + strings.Repeat(string([]byte{byte(c)}), 12) + `"`
+		}
+	}
+	anyByte += `]`
+
 	for _, tt := range []struct {
 		name string
 		data string
@@ -60,7 +69,7 @@ func TestSkip(t *testing.T) {
 		{"raw control characters in a string", "\"a\nb\x00\"", "\"a\nb\x00\"", ``},
 		{"an escape that is none", `"\q\u12"`, `"\q\u12"`, ``},
 		{"bad UTF-8", "\"\xff\xc0\"", "\"\xff\xc0\"", ``},
-		{"bytes next to a quote in value and by one bit", "\"!#\xa2\xa3\x02\"", "\"!#\xa2\xa3\x02\"", ``},
+		{"strings of every byte but a quote and a backslash", anyByte, anyByte, ``},
 
 		// Everything else is checked.
 		{"nothing", ``, ``, ``},
@@ -96,9 +105,17 @@ func TestSkip(t *testing.T) {
 		{"a name without a value", `{"a":}`, ``, ``},
 		{"a name that is a number", `{1:1}`, ``, ``},
 		{"a name without quotes", `{a:1}`, ``, ``},
+		{"a name without its first quote", `{a":1}`, ``, ``},
+		{"a name without its first quote behind a comma", `{"a":1,b":1}`, ``, ``},
+		{"a value without a name", `{1}`, ``, ``},
+		{"an array without a name", `{[]}`, ``, ``},
+		{"a value without a name behind a comma", `{"a":1,1}`, ``, ``},
 		{"a literal cut short", `[tru]`, ``, ``},
 		{"a literal cut short by the end", `nul`, ``, ``},
 		{"a literal in capitals", `True`, ``, ``},
+		{"true but for a letter", `trua`, ``, ``},
+		{"false but for a letter", `falze`, ``, ``},
+		{"null but for a letter", `nurl`, ``, ``},
 		{"a literal with more behind it", `[nullx]`, ``, ``},
 		{"NaN", `NaN`, ``, ``},
 		{"a minus alone", `-`, ``, ``},
@@ -118,7 +135,7 @@ func TestSkip(t *testing.T) {
 		{"a no-break space for white space", "[\u00a01]", ``, ``},
 		{"a zero byte for white space", "[\x001]", ``, ``},
 		{"a byte order mark", "\ufeff1", ``, ``},
-		{"a control character with the low bits of a space", "[\x60 1]", ``, ``},
+		{"a character with the low bits of a space", "[\x60 1]", ``, ``},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := jsonscan.New([]byte(tt.data))
@@ -337,6 +354,7 @@ func TestAppendText(t *testing.T) {
 		{"half a pair and another character", `\ud83d\u0041`, "\ufffdA"},
 		{"half a pair and another escape", `\ud83d\n`, "\ufffd\n"},
 		{"half a pair and what is no escape", `\ud83d\ude0`, "\ufffd\\ude0"},
+		{"half a pair and a capital U", `\ud83d\Ude00`, "\ufffd\\Ude00"},
 
 		{"an escape that is none is taken literally", `\q\x`, `\q\x`},
 		{"too few digits", `\u12`, `\u12`},
