@@ -34,9 +34,9 @@ func TestLeastWork(t *testing.T) {
 		slices.Reverse(list)
 		require.Equal(t, []string{"a"}, picks(1), "as much work everywhere, but the fewest picks")
 
-		time.Sleep(halfLife)
+		<-time.After(halfLife)
 		require.InDelta(t, 5, list[0].work.now(time.Now()), 1e-6)
-		time.Sleep(40 * halfLife)
+		<-time.After(40 * halfLife)
 		three := picks(3)
 		slices.Sort(three)
 		require.Equal(t, []string{"a", "b", "c"}, three, "forgotten")

@@ -237,7 +237,7 @@ func TestParallelReadersAlwaysFindWhatIsAlwaysThere(t *testing.T) {
 // The same, each time a shard grows.
 func TestParallelReadersFindWhatGrowthMoves(t *testing.T) {
 	k := awkward(0)
-	for range steps(4000) {
+	for range steps(2500) {
 		tab := table.New(200, immortal{})
 		tab.Set(k, 0, table.Record{Expires: 1000}, 1)
 		var done atomic.Bool
