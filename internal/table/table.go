@@ -8,11 +8,11 @@
 // The table is an array of shards. A shard is an open-addressing hash table
 // with linear probing and backward-shift deletion, so there are no tombstones.
 // Writers of a shard exclude each other with a mutex and make the shard's
-// sequence number odd while records move; readers look without a lock and look
-// again if the number has changed. Expiries are the exception: a reader may
-// push one back with a compare-and-swap at any time, so a writer that removes
-// or moves a record takes its expiry out with an atomic operation and never
-// loses a refresh.
+// sequence number odd while records move or change; readers look without a lock
+// and look again if the number has changed. Expiries are the exception: a
+// reader may push one back with a compare-and-swap at any time, so a writer that
+// removes, replaces or moves a record takes its expiry out with an atomic
+// operation first and never loses a refresh.
 package table
 
 import (
@@ -34,7 +34,7 @@ type Record struct {
 	Mark    uint64 // carried for the Owner
 }
 
-// An Owner gives meaning to references. Its methods are called with a shard
+// An Owner gives meaning to references. Its methods may be called with a shard
 // locked: they must be quick and must not call the table.
 type Owner interface {
 	// Alive reports whether records with ref are still good. A record whose
