@@ -141,9 +141,8 @@ func (fs fieldIDs) Extract(r *Request) (Session, bool) {
 // Anthropic's documentation has it name an end user, so all conversations of a
 // user go to one target: ask it after whatever names a conversation. kimi-cli
 // puts the id of the conversation there, which is then Explicit; all others are
-// Conventional. What Claude Code
-// sends is left to [ClaudeUserID], also where it has no usable session id: it
-// would name an installation.
+// Conventional. What Claude Code sends is left to [ClaudeUserID], also where it
+// has no usable session id: it would name an installation.
 func UserID() Extractor {
 	return ExtractorFunc(func(r *Request) (Session, bool) {
 		raw, ok := text(r.get(metadataUserIDField))

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"slices"
-	"unsafe"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -273,7 +272,7 @@ func (t *trail) session() (Session, bool) {
 	if place.n == 0 {
 		place = t.places[systemPlaces]
 	}
-	var room [2][3]sum
+	var room [2][4]sum
 	aliases, common := room[0][:0], room[1][:0]
 	if place.n > 0 {
 		key := place.sum.join(placeSalt, sum{})
@@ -287,48 +286,62 @@ func (t *trail) session() (Session, bool) {
 	aliases = append(aliases, sum{})
 
 	keys := make(keyBuffer, 0, 16*(1+3+maxSteps+maxTexts+4*maxNear))
-	s := Session{Source: "trail", Confidence: Derived, ID: keys.add(whole, here)}
-	s.Aliases = make([]string, 0, len(aliases))
+	keys.add(whole, here)
 	for _, a := range aliases {
-		s.Aliases = append(s.Aliases, keys.add(a, here))
+		keys.add(a, here)
 	}
-
-	s.Continues = make([]string, 0, min(t.parts.n, maxTexts)+(1+len(common))*min(t.steps.n, maxSteps))
 	for i := range maxTexts {
 		if part := t.parts.back(i); part != nil && *part != here {
-			s.Continues = append(s.Continues, keys.add(whole, *part))
+			keys.add(whole, *part)
 		}
 	}
 	for i := range maxSteps {
 		if st := t.steps.back(i); st != nil && st.sum != here {
-			s.Continues = append(s.Continues, keys.add(whole, st.sum))
+			keys.add(whole, st.sum)
 		}
 	}
-	for _, c := range common {
+	// Last come the texts alone, which make a neighbour only.
+	near := 0
+	for _, c := range append(common, sum{}) {
+		near = len(keys) / keySize
 		for i := range maxNear {
 			if st := t.steps.back(i); st != nil && st.answered {
-				s.Continues = append(s.Continues, keys.add(c, st.sum))
+				keys.add(c, st.sum)
 			}
 		}
 	}
-	for i := range maxNear {
-		if st := t.steps.back(i); st != nil && st.answered {
-			s.Near = append(s.Near, keys.add(sum{}, st.sum))
-		}
-	}
-	return s, true
+	ids := keys.ids()
+	continues := 1 + len(aliases)
+	return Session{
+		Source:     "trail",
+		ID:         ids[0],
+		Confidence: Derived,
+		Aliases:    ids[1:continues:continues],
+		Continues:  ids[continues:near:near],
+		Near:       ids[near:],
+	}, true
 }
 
-// keyBuffer holds ids one behind the other.
+// keyBuffer holds keys one behind the other.
 type keyBuffer []byte
 
-// add returns the id of the texts here in a context.
-func (k *keyBuffer) add(context, here sum) string {
+const keySize = 16
+
+// add appends the key of the texts here in a context.
+func (k *keyBuffer) add(context, here sum) {
 	s := context.join(keySalt, here)
 	*k = binary.LittleEndian.AppendUint64(*k, s[0])
 	*k = binary.LittleEndian.AppendUint64(*k, s[1])
-	b := (*k)[len(*k)-16:]
-	return unsafe.String(&b[0], len(b)) // nobody writes there again
+}
+
+// ids returns the keys as ids, which share one piece of memory.
+func (k keyBuffer) ids() []string {
+	all := string(k)
+	ids := make([]string, len(k)/keySize)
+	for i := range ids {
+		ids[i] = all[i*keySize : (i+1)*keySize]
+	}
+	return ids
 }
 
 // A speaker is whose words a message holds.
@@ -341,7 +354,7 @@ const (
 	speakerModel
 )
 
-// role returns the speaker of a message. Gemini leaves out the role of a
+// speaker returns whose words a message holds. Gemini leaves out the role of a
 // person; an item of the Responses API without one is a call or a result
 // unless it has no type either.
 func (m *message) speaker() speaker {

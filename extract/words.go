@@ -181,8 +181,7 @@ func split(raw []byte, inject func([]byte)) (words []byte) {
 		}
 		end := bytes.Index(words, []byte("</"+tag+">"))
 		if end < 0 {
-			inject(words)
-			return nil
+			break // clients close what they open: somebody writes about the tag
 		}
 		end += len("</>") + len(tag)
 		inject(words[:end])
@@ -229,8 +228,8 @@ const maxPlaces = 16
 
 // read takes in the absolute paths that a text names, as it stands between its
 // quotes: those of two parts and more, since "/help" is a command. They are what
-// tells one project from the next when all else is the same, and
-// stays when a client changes the date or the name of the model.
+// tells one project from the next when all else is the same, and what stays when
+// a client changes the date or the name of the model.
 func (p *places) read(raw []byte) {
 	for i := 0; i < len(raw) && p.n < maxPlaces; {
 		n := bytes.IndexByte(raw[i:], '/')

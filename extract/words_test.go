@@ -82,6 +82,12 @@ func TestInjectedElements(t *testing.T) {
 			require.Equal(t, apart, relation(trailOf(t, chat(u("<"+tag+">y</"+tag+">hi"))), first), "another one in a first request")
 			later := trailOf(t, chat(u("hi"), a("x"), u("on")))
 			require.Equal(t, same, relation(trailOf(t, chat(u("hi"), a("x"), u(injected+injected+"on"+injected))), later), "later")
+
+			// A tag that is opened and not closed is what somebody wrote.
+			open := "<" + tag + "> what is that? "
+			asked := trailOf(t, chat(u("hi"), a("x"), u(open+"one")))
+			require.Equal(t, apart, relation(trailOf(t, chat(u("hi"), a("x"), u(open+"two"))), asked), "not closed")
+			require.Equal(t, continues, relation(asked, trailOf(t, chat(u("hi")))))
 		})
 	}
 	for _, text := range []string{"<b>x</b>", "<system-reminders>x</system-reminders>", "< system-reminder>x</system-reminder >", "<SYSTEM-REMINDER>x</SYSTEM-REMINDER>", "&lt;system-reminder>x"} {
