@@ -128,7 +128,8 @@ const (
 	TransientFailure
 
 	// TerminalFailure: the target is of no use to this session any more (a
-	// revoked credential, an empty account). The binding is dropped.
+	// revoked credential, an empty account). The binding is dropped, and so
+	// are those of the same session to that target that it would inherit.
 	TerminalFailure
 )
 

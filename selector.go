@@ -172,6 +172,7 @@ type Selection[T any] struct {
 	key    Key
 	stamp  uint32
 	ttl    int64
+	kin    *query // nil if the session inherits from nobody
 }
 
 // Done reports what became of the request. It may be called from any
@@ -188,7 +189,13 @@ func (s Selection[T]) Done(o Outcome) {
 			s.cache.touch(&l, s.ttl)
 		}
 	case TerminalFailure:
-		s.cache.table.Delete(s.key.k, s.stamp, s.cache.now())
+		if s.cache.table.Delete(s.key.k, s.stamp, s.cache.now()) {
+			for _, k := range s.kin.keys(s.cache) {
+				if l, ok := s.cache.lookup(k); ok && Digest(l.Mark) == s.Session && l.target.name == s.ID {
+					s.cache.table.Delete(k.k, l.Stamp, s.cache.now())
+				}
+			}
+		}
 	}
 }
 
@@ -293,7 +300,8 @@ func (s *Selector[T]) Peek(req *extract.Request) (Binding, bool) {
 
 // Invalidate removes the binding of the session of req, and those of the same
 // session that it could take over, and reports whether there was any. The
-// session's next request is placed anew.
+// session's next request is placed anew. Threads that have a binding of their
+// own keep it, unless req is theirs: InvalidateSession finds them all.
 func (s *Selector[T]) Invalidate(req *extract.Request) bool {
 	q, ok := s.query(req)
 	if !ok {
@@ -301,15 +309,9 @@ func (s *Selector[T]) Invalidate(req *extract.Request) bool {
 	}
 	_, session, _ := s.standing(&q)
 	found := s.cache.Delete(q.key)
-	if q.root != q.key && s.cache.Delete(q.root) {
-		found = true
-	}
-	for _, ids := range [][]string{q.sess.Aliases, q.sess.Continues, q.sess.Near} {
-		for _, id := range ids {
-			key := s.key(&q, id)
-			if l, ok := s.cache.lookup(key); ok && Digest(l.Mark) == session && s.cache.Delete(key) {
-				found = true
-			}
+	for _, key := range q.keys(s.cache) {
+		if l, ok := s.cache.lookup(key); ok && Digest(l.Mark) == session && s.cache.Delete(key) {
+			found = true
 		}
 	}
 	return found
@@ -350,6 +352,29 @@ type query struct {
 	root   Key   // the session
 	key    Key   // the binding: that of the session, or of its thread
 	ttl    int64 // of the binding
+}
+
+// inherits reports whether there are other bindings that the session could take
+// over, or that were stored beside its own.
+func (q *query) inherits() bool {
+	return q.key != q.root || len(q.sess.Continues)+len(q.sess.Near)+len(q.sess.Aliases) > 0
+}
+
+// keys returns the keys of these bindings. A nil query has none.
+func (q *query) keys(c *Cache) []Key {
+	if q == nil || !q.inherits() {
+		return nil
+	}
+	keys := []Key{q.root}
+	if q.sess.ParentThread != "" {
+		keys = append(keys, c.sub(q.within, q.sess.Source, q.sess.ID, q.sess.ParentThread))
+	}
+	for _, ids := range [][]string{q.sess.Aliases, q.sess.Continues, q.sess.Near} {
+		for _, id := range ids {
+			keys = append(keys, c.sub(q.within, q.sess.Source, id))
+		}
+	}
+	return keys
 }
 
 // query asks the extractor.
@@ -429,7 +454,13 @@ func (s *Selector[T]) index(t *target, candidates []T) int {
 
 // bound makes the Selection that comes from binding l.
 func (s *Selector[T]) bound(q *query, target T, reason Reason, l located) Selection[T] {
+	var kin *query
+	if q.inherits() {
+		kin = new(*q) // q itself stays on the stack
+		kin.req = nil
+	}
 	return Selection[T]{
+		kin:        kin,
 		Target:     target,
 		ID:         l.target.name,
 		Reason:     reason,

@@ -470,6 +470,40 @@ func TestOutcomes(t *testing.T) {
 		sel.Done(outcome(affinity.TerminalFailure))
 		require.Equal(t, affinity.ReasonBound, mustSelect(t, s, session("s"), "a", "b").Reason)
 	})
+	// What was dropped must not come back by way of what the session inherits.
+	t.Run("a terminal one is not inherited back", func(t *testing.T) {
+		all := []string{"a", "b", "c"}
+		turns := []*extract.Request{
+			body(`{"messages":[{"role":"user","content":"hello"}]}`),
+			body(`{"messages":[{"role":"user","content":"hello"},{"role":"assistant","content":"hi"},{"role":"user","content":"go on"}]}`),
+		}
+		s := newSelector(t, affinity.Config[string]{})
+		mustSelect(t, s, turns[0], all...)
+		last := mustSelect(t, s, turns[1], all...)
+		require.Equal(t, affinity.ReasonInherited, last.Reason)
+		last.Done(outcome(affinity.TerminalFailure))
+		again := mustSelect(t, s, turns[1], all...)
+		require.Equal(t, affinity.ReasonNew, again.Reason)
+		require.NotEqual(t, last.Target, again.Target)
+		last.Done(outcome(affinity.TerminalFailure))
+		require.Equal(t, affinity.ReasonBound, mustSelect(t, s, turns[1], all...).Reason, "it was late")
+
+		s = newSelector(t, affinity.Config[string]{})
+		mustSelect(t, s, claudeAgent("s1", "", ""), all...)
+		mustSelect(t, s, claudeAgent("s2", "", ""), all[0]) // another session there
+		thread := mustSelect(t, s, claudeAgent("s1", "a1", ""), all...)
+		thread.Done(outcome(affinity.TerminalFailure))
+		require.NotEqual(t, thread.Target, mustSelect(t, s, claudeAgent("s1", "a1", ""), all...).Target)
+		require.Equal(t, affinity.ReasonBound, mustSelect(t, s, claudeAgent("s2", "", ""), all...).Reason)
+
+		// A session whose root has moved on keeps it.
+		s = newSelector(t, affinity.Config[string]{})
+		mustSelect(t, s, claudeAgent("s1", "", ""), "a")
+		thread = mustSelect(t, s, claudeAgent("s1", "a1", ""), all...)
+		mustSelect(t, s, claudeAgent("s1", "", ""), "b")
+		thread.Done(outcome(affinity.TerminalFailure))
+		require.Equal(t, affinity.ReasonBound, mustSelect(t, s, claudeAgent("s1", "", ""), all...).Reason)
+	})
 	// failures.md row 8.
 	t.Run("a late failure spares the binding that came after", func(t *testing.T) {
 		s := newSelector(t, affinity.Config[string]{})
