@@ -279,12 +279,16 @@ func (c *Cache) binding(l located) Binding {
 // lookup finds the live binding of k.
 func (c *Cache) lookup(k Key) (located, bool) {
 	now := c.now()
-	r, h, ok := c.table.Get(k.k, now)
-	if !ok {
-		return located{}, false
+	for {
+		r, h, ok := c.table.Get(k.k, now)
+		if !ok {
+			return located{}, false
+		}
+		// If the binding has gone meanwhile, its target's number may be another's.
+		if t := c.targets.get(r.Ref); t != nil && h.Holds(r) {
+			return located{r, t, h, now}, true
+		}
 	}
-	t := c.targets.get(r.Ref)
-	return located{r, t, h, now}, t != nil
 }
 
 // touch makes the expiry of a binding slide that was found by lookup.
@@ -304,14 +308,10 @@ func (c *Cache) bind(k Key, stamp uint32, target string, session Digest, ttl int
 	r, ok := c.table.Set(k.k, stamp, table.Record{Expires: expiry(now, ttl), Ref: t.ref, Mark: uint64(session)}, now)
 	if !ok {
 		c.targets.Release(t.ref)
-		if r.Stamp == 0 {
-			return located{}, false
-		}
-		if t = c.targets.get(r.Ref); t == nil {
-			return located{}, false // invalidated since
-		}
+		l, _ := c.lookup(k)
+		return l, false
 	}
-	return located{Record: r, target: t, now: now}, ok
+	return located{Record: r, target: t, now: now}, true
 }
 
 // set binds k to target whatever it is bound to.

@@ -243,6 +243,13 @@ func (h Handle) Touch(expires int64) bool {
 	return expires > h.expires && h.sl.expires.CompareAndSwap(h.expires, expires)
 }
 
+// Holds reports whether r, which Get returned with h, has been in its place all
+// the time since. Then so has its ref: what the Owner said of it meanwhile is
+// about r. It may report false for a record that has only been moved.
+func (h Handle) Holds(r Record) bool {
+	return h.sl.expires.Load() != 0 && h.sl.refStamp.Load() == uint64(r.Ref)<<32|uint64(r.Stamp)
+}
+
 // Set stores r under k if the live record there has the given stamp; stamp 0
 // means that there is none. It returns the record that is there afterwards and
 // whether it is r. The table calls Release for what r replaces, not for r when

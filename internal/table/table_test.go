@@ -548,3 +548,35 @@ func (o slowOwner) Release(uint32) {
 	o.inside <- true
 	<-o.proceed
 }
+
+// Holds tells whether a record that was got is still there: a refresh leaves it,
+// and nothing else does.
+func TestHolds(t *testing.T) {
+	t.Parallel()
+	const now = 100
+	for name, tt := range map[string]struct {
+		change func(tab *table.Table, k table.Key, r table.Record, h table.Handle)
+		want   bool
+	}{
+		"nothing happened": {func(*table.Table, table.Key, table.Record, table.Handle) {}, true},
+		"refreshed":        {func(_ *table.Table, _ table.Key, _ table.Record, h table.Handle) { h.Touch(500) }, true},
+		"replaced by its like": {func(tab *table.Table, k table.Key, r table.Record, _ table.Handle) {
+			tab.Set(k, r.Stamp, r, now)
+		}, false},
+		"deleted": {func(tab *table.Table, k table.Key, _ table.Record, _ table.Handle) { tab.Delete(k, 0, now) }, false},
+		"deleted and set again": {func(tab *table.Table, k table.Key, r table.Record, _ table.Handle) {
+			tab.Delete(k, 0, now)
+			tab.Set(k, 0, r, now)
+		}, false},
+		"cleared": {func(tab *table.Table, _ table.Key, _ table.Record, _ table.Handle) { tab.Clear() }, false},
+	} {
+		tab := table.New(10, &owner{})
+		k := keyOf(1)
+		_, ok := tab.Set(k, 0, table.Record{Expires: 200, Ref: 7}, now)
+		require.True(t, ok)
+		r, h, ok := tab.Get(k, now)
+		require.True(t, ok)
+		tt.change(tab, k, r, h)
+		require.Equal(t, tt.want, h.Holds(r), name)
+	}
+}
