@@ -77,7 +77,8 @@ func TestNewRefusesBadConfig(t *testing.T) {
 	}
 }
 
-// failures.md row 1: one conversation, one target.
+// failures.md rows 1 and 6: one conversation, one target, whatever the fallback or
+// the order of the candidates would say.
 func TestSessionStays(t *testing.T) {
 	t.Parallel()
 	s := newSelector(t, affinity.Config[string]{})
