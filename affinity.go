@@ -108,6 +108,59 @@ func (r Reason) String() string {
 // reports it to [Selection.Done]. The zero Outcome is neutral.
 type Outcome struct {
 	Result Result
+
+	// Usage is what the request cost, where that is known.
+	Usage Usage
+}
+
+// Usage is what a request cost its target, in tokens, as the target's response
+// tells. The zero Usage says that it is not known.
+type Usage struct {
+	Uncached int // of the prompt, read anew (those written to a cache among them)
+	Cached   int // of the prompt, taken from the target's cache
+	Output   int // of the answer
+}
+
+// Cost weighs the tokens as the providers' prices do: a cached one is a tenth,
+// one of the answer five times one that is read anew.
+func (u Usage) Cost() float64 {
+	return float64(u.Uncached) + 0.1*float64(u.Cached) + 5*float64(u.Output)
+}
+
+// A Balancer is a [Picker] that places by load, and so wants to know of every
+// request: also of those that a [Selector] sends to their session's home
+// without asking. A Selector whose fallback is one keeps it informed by itself.
+//
+// The rules for pickers hold. All methods are called by many goroutines at once.
+type Balancer[T any] interface {
+	Picker[T]
+
+	// Place is Pick for a request whose end will be told. It charges the
+	// chosen target at once with what the request is likely to cost, so that
+	// placements at the same time see each other.
+	Place(ctx context.Context, req *extract.Request, candidates []T) (T, Ticket, error)
+
+	// Charge tells that req goes to the target of that ID without having been
+	// placed. If warm, the target is expected to have all of the prompt but
+	// its last turn in its cache. req may be nil.
+	Charge(req *extract.Request, id string, warm bool) Ticket
+
+	// Settle ends what Place or Charge began, at most once for each ticket.
+	// It may never come: nobody may have asked what became of the request.
+	Settle(id string, ticket Ticket, o Outcome)
+
+	// Overloaded reports whether the target has so much more than its share
+	// that it should take no new sessions while others can.
+	Overloaded(id string) bool
+}
+
+// A Ticket is what a [Balancer] notes of a request under way, to be handed
+// back when it ends. The fields mean what the Balancer wants them to mean; a
+// Selector only carries them.
+type Ticket struct {
+	Time int64
+	Cost float64
+	Memo uint64
 }
 
 // A Result is the kind of an [Outcome].
@@ -161,21 +214,21 @@ func (r Result) String() string {
 func OutcomeOf(status int, err error) Outcome {
 	switch {
 	case errors.Is(err, context.Canceled):
-		return Outcome{Neutral}
+		return Outcome{Result: Neutral}
 	case err != nil:
-		return Outcome{TransientFailure}
+		return Outcome{Result: TransientFailure}
 	}
 	switch status {
 	case http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden:
-		return Outcome{TerminalFailure}
+		return Outcome{Result: TerminalFailure}
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
-		return Outcome{TransientFailure}
+		return Outcome{Result: TransientFailure}
 	}
 	switch status / 100 {
 	case 5:
-		return Outcome{TransientFailure}
+		return Outcome{Result: TransientFailure}
 	case 1, 2, 3:
-		return Outcome{Served}
+		return Outcome{Result: Served}
 	}
-	return Outcome{Neutral}
+	return Outcome{Result: Neutral}
 }
