@@ -3,7 +3,9 @@ package affinity
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/go-affinity/affinity/extract"
 )
@@ -69,9 +71,26 @@ const (
 	// that of its predecessor or neighbour.
 	ReasonInherited
 
-	// ReasonFailover: the session's home was not among the candidates; the
-	// fallback chose another one, which is its home now.
+	// ReasonFailover: the session's home was not among the candidates, or was
+	// drained. Another one serves: the fallback's choice, or where the session
+	// was before if that is likely to have its prompt still. It is the home
+	// now, or a detour, as Config.Failover says.
 	ReasonFailover
+
+	// ReasonDetour: the session's home is not among the candidates, or has
+	// only just come back; the detour that served before serves again.
+	ReasonDetour
+
+	// ReasonReturned: the session's home is back, and the detour has ended.
+	ReasonReturned
+
+	// ReasonExpired: the session was away for longer than its home keeps
+	// prompts. The fallback chose its home anew, perhaps the same.
+	ReasonExpired
+
+	// ReasonOverload: the session was recognised by its messages alone, and
+	// its home has more than its share. The fallback chose another.
+	ReasonOverload
 
 	// ReasonPinned: the request refers to state that the target holds; it is
 	// the session's home now.
@@ -82,26 +101,110 @@ const (
 	ReasonSideCall
 )
 
+var reasons = [...]string{
+	ReasonNoSession: "no-session",
+	ReasonBound:     "bound",
+	ReasonNew:       "new",
+	ReasonInherited: "inherited",
+	ReasonFailover:  "failover",
+	ReasonDetour:    "detour",
+	ReasonReturned:  "returned",
+	ReasonExpired:   "expired",
+	ReasonOverload:  "overload",
+	ReasonPinned:    "pinned",
+	ReasonSideCall:  "side-call",
+}
+
 // String returns the reason in lower case with hyphens, fit for a header, a
 // log field or a metric label.
 func (r Reason) String() string {
-	switch r {
-	case ReasonNoSession:
-		return "no-session"
-	case ReasonBound:
-		return "bound"
-	case ReasonNew:
-		return "new"
-	case ReasonInherited:
-		return "inherited"
-	case ReasonFailover:
-		return "failover"
-	case ReasonPinned:
-		return "pinned"
-	case ReasonSideCall:
-		return "side-call"
+	if r == 0 || int(r) >= len(reasons) {
+		return "<unknown affinity.Reason>"
 	}
-	return "<unknown affinity.Reason>"
+	return reasons[r]
+}
+
+// A Decision is all that there is to say about where a request went, and why.
+// It holds no id that a client sent, nothing of a prompt and no credential, so
+// it is fit to be logged: slog.Any("affinity", decision) makes a group of it.
+type Decision struct {
+	// ID is the ID of the chosen target.
+	ID string
+
+	// Reason says why it was chosen.
+	Reason Reason
+
+	// From is the ID of the target that the session left, or is away from: for
+	// ReasonFailover, ReasonDetour, ReasonReturned, ReasonExpired and
+	// ReasonOverload, and for ReasonPinned if it moved. Else it is "".
+	From string
+
+	// Source says which signal named the session and Confidence how far that
+	// goes, as [extract.Session] does; Source is "" if there is none.
+	Source     string
+	Confidence extract.Confidence
+
+	// Session stands for the session where people read it, all its turns and
+	// threads alike; zero if there is none.
+	Session Digest
+
+	// Conversations is about how many different conversations were seen under
+	// the id of the session, if its Confidence is Conventional; else 0. More
+	// than a few say that the id does not name a conversation: the client
+	// sends the same one in all of them, and all go to one target.
+	Conversations int
+
+	// Idle is how long the binding had gone unused; 0 if there was none.
+	Idle time.Duration
+
+	// Outcome is what became of the request, once that was reported: zero
+	// before.
+	Outcome Outcome
+}
+
+// LogValue implements [slog.LogValuer]. Fields that say nothing are left out.
+func (d Decision) LogValue() slog.Value {
+	attrs := make([]slog.Attr, 0, 12)
+	add := func(key, value string) {
+		if value != "" {
+			attrs = append(attrs, slog.String(key, value))
+		}
+	}
+	add("target", d.ID)
+	add("reason", d.Reason.String())
+	add("from", d.From)
+	add("source", d.Source)
+	if d.Source != "" {
+		add("confidence", d.Confidence.String())
+	}
+	add("session", d.Session.String())
+	if d.Conversations > 0 {
+		attrs = append(attrs, slog.Int("conversations", d.Conversations))
+	}
+	if d.Idle > 0 {
+		attrs = append(attrs, slog.Duration("idle", d.Idle))
+	}
+	add("result", d.Outcome.Result.String())
+	if u := d.Outcome.Usage; u != (Usage{}) {
+		attrs = append(attrs,
+			slog.Int("uncached", u.Uncached),
+			slog.Int("cached", u.Cached),
+			slog.Int("output", u.Output),
+			slog.Float64("cost", u.Cost()))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// Stats counts what a [Selector] has done since it was made. All possible keys
+// are in the maps.
+type Stats struct {
+	// Selected counts the selections by reason, and Failed those that ended
+	// in an error. Together they are the calls of Select and Pick.
+	Selected map[Reason]uint64
+	Failed   uint64
+
+	// Outcomes counts what was reported of them, each at most once.
+	Outcomes map[Result]uint64
 }
 
 // An Outcome is what became of a request, as the caller of [Selector.Select]
@@ -171,8 +274,8 @@ const (
 	// request was at fault. Bindings stay as they are.
 	Neutral Result = iota
 
-	// Served: the target answered. The binding's expiry slides once more, so
-	// that a stream that ran longer than the TTL does not end unbound.
+	// Served: the target answered. The binding's expiry slides once more, from
+	// the end of the answer on.
 	Served
 
 	// TransientFailure: the target failed or refused for now (429, 5xx, a

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/go-affinity/affinity/internal/lifetime"
 	"github.com/go-affinity/affinity/internal/table"
 )
 
@@ -48,8 +49,33 @@ type Key struct{ k table.Key }
 // A Digest is a short keyed digest that stands for a session in headers, logs
 // and metrics. It is the same for every request of a conversation, also where
 // each turn has a [Key] of its own, and differs from one process to the next.
-// The zero Digest stands for no session.
+// Its first six digits stand for the session's tenant and scope. The zero
+// Digest stands for no session.
 type Digest uint64
+
+const (
+	scopeBits   = 24
+	sessionBits = 64 - scopeBits
+
+	// asideBit marks the records of second places ([Binding.Aside]). No digest
+	// has it.
+	asideBit = 1
+)
+
+// digest stands for the session of that scope whose first key is k. A part of
+// the key will do, since the key itself is a keyed digest.
+func (k Key) digest(scope Digest) Digest {
+	return scope | Digest(max(k.k.Hi&(1<<sessionBits-1)&^asideBit, asideBit<<1))
+}
+
+// scope is what the digests of all sessions have in common whose tenant and
+// scope have the key k.
+func (k Key) scope() Digest { return Digest(k.k.Hi).scope() }
+
+func (d Digest) scope() Digest { return d &^ (1<<sessionBits - 1) }
+
+// fraction places the session somewhere from 0 up to 1, evenly.
+func (d Digest) fraction() float64 { return float64(d<<scopeBits>>11) / (1 << 53) }
 
 // String returns 16 hexadecimal digits, or "" for the zero Digest.
 func (d Digest) String() string {
@@ -59,11 +85,33 @@ func (d Digest) String() string {
 	return hex.EncodeToString(binary.BigEndian.AppendUint64(nil, uint64(d)))
 }
 
+// ParseDigest reads what [Digest.String] has written.
+func ParseDigest(s string) (Digest, error) {
+	if s == "" {
+		return 0, nil
+	}
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != 8 {
+		return 0, errors.New("affinity: the digest of a session is 16 hexadecimal digits")
+	}
+	return Digest(binary.BigEndian.Uint64(b)), nil
+}
+
 // A Binding is what a [Cache] knows of a session.
 type Binding struct {
 	Target  string    // the ID of the session's home
 	Session Digest    // stands for the session where people read it
+	Scope   Digest    // stands for its tenant and scope: see Selector.Scope
 	Expires time.Time // when the binding ends unless it is used before
+
+	// Active is the number of requests under way that keep the binding alive
+	// until their outcome is reported, whatever the TTL.
+	Active int
+
+	// Aside says that Target is not the home of the session but its second
+	// place: where it was before, or the detour while its home is away. That
+	// is a binding of its own, beside the one of the home.
+	Aside bool
 }
 
 // A Cache is a sharded table of bindings: which session has its home at which
@@ -85,6 +133,7 @@ type Cache struct {
 	seeds   [2]uint64
 	targets registry
 	table   *table.Table
+	asides  atomic.Bool // whether there may be second places
 }
 
 // NewCache returns an empty Cache. The error, if any, names the field of the
@@ -108,7 +157,8 @@ func NewCache(cfg CacheConfig) (*Cache, error) {
 		seeds: [2]uint64{rand.Uint64(), rand.Uint64()},
 	}
 	c.targets.byName = make(map[string]*target)
-	c.table = table.New(cfg.Capacity, &c.targets)
+	c.targets.traits = make(map[string]*traits)
+	c.table = table.New(cfg.Capacity, int64(leaseLimit), &c.targets)
 	return c, nil
 }
 
@@ -116,6 +166,11 @@ func NewCache(cfg CacheConfig) (*Cache, error) {
 // keeps a session that is used by many threads at once from bouncing a cache
 // line between them at every use.
 const touchGap = 10 * time.Microsecond
+
+// leaseLimit is how long a binding outlives its expiry because of requests
+// that are under way: a caller that never reports the outcome of one must not
+// hold it for ever.
+const leaseLimit = time.Hour
 
 // now is the age of the Cache in nanoseconds, plus 1: expiries are positive.
 func (c *Cache) now() int64 { return int64(time.Since(c.epoch)) + 1 }
@@ -167,34 +222,34 @@ func sum(seed uint64, b []byte) uint64 {
 	return d.Sum64()
 }
 
-// digest stands for the session whose first key is k. A part of the key will
-// do, since the key itself is a keyed digest.
-func (k Key) digest() Digest { return Digest(max(k.k.Hi, 1)) }
+// aside is the key of the second place of the session k.
+func (k Key) aside() Key { return Key{table.Key{Hi: k.k.Hi, Lo: ^k.k.Lo}} }
 
 // Get returns the binding of k and makes its expiry slide: the binding lives
 // for another TTL from now. (To save writes, one that was used within the last
 // 10 us, or the last thousandth of the TTL if that is less, stays as it is.)
 func (c *Cache) Get(k Key) (Binding, bool) {
-	l, ok := c.lookup(k)
+	l, ok := c.lookup(k, c.now())
 	if !ok {
 		return Binding{}, false
 	}
-	c.touch(&l, c.ttl)
-	return c.binding(l), true
+	c.touch(&l, c.ttl, false)
+	return c.binding(&l), true
 }
 
 // Peek returns the binding of k and leaves everything as it is.
 func (c *Cache) Peek(k Key) (Binding, bool) {
-	l, ok := c.lookup(k)
+	l, ok := c.lookup(k, c.now())
 	if !ok {
 		return Binding{}, false
 	}
-	return c.binding(l), true
+	return c.binding(&l), true
 }
 
 // Set binds k to target, in place of any other binding.
 func (c *Cache) Set(k Key, target string) Binding {
-	return c.binding(c.set(k, target, k.digest(), c.ttl))
+	l := c.set(k, target, uint64(k.digest(0)), expiry(c.now(), c.ttl))
+	return c.binding(&l)
 }
 
 // SetIfAbsent binds k to target unless it is bound, and returns the binding
@@ -202,8 +257,9 @@ func (c *Cache) Set(k Key, target string) Binding {
 // returns true.
 func (c *Cache) SetIfAbsent(k Key, target string) (Binding, bool) {
 	for {
-		if l, ok := c.bind(k, 0, target, k.digest(), c.ttl); l.target != nil {
-			return c.binding(l), ok
+		l, ok := c.bind(k, 0, target, uint64(k.digest(0)), expiry(c.now(), c.ttl), false)
+		if l.target != nil {
+			return c.binding(&l), ok
 		}
 	}
 }
@@ -216,13 +272,34 @@ func (c *Cache) Delete(k Key) bool { return c.table.Delete(k.k, 0, c.now()) }
 // the time may come out unbound.
 func (c *Cache) DeleteTarget(target string) { c.targets.kill(target) }
 
-// DeleteSession removes every binding of the session that d stands for and
-// returns their number. It visits the whole table, shard by shard.
-func (c *Cache) DeleteSession(d Digest) int {
+// DeleteFunc removes every binding for which match is true and returns their
+// number. It visits the whole table, shard by shard, without stopping anybody.
+func (c *Cache) DeleteFunc(match func(Key, Binding) bool) int {
 	n := 0
-	for k, r := range c.live() {
-		if Digest(r.Mark) == d && c.table.Delete(k, r.Stamp, c.now()) {
+	for l := range c.live() {
+		if match(l.key, c.binding(&l)) && c.table.Delete(l.key.k, l.Stamp, c.now()) {
 			n++
+		}
+	}
+	return n
+}
+
+// MoveFunc gives every session for whose binding match is true to target, and
+// returns their number. The bindings expire when they would have; outcomes of
+// requests that began before do not act on them. Second places for which match
+// is true are forgotten. It visits the whole table, shard by shard, without
+// stopping anybody.
+func (c *Cache) MoveFunc(target string, match func(Key, Binding) bool) int {
+	n := 0
+	for l := range c.live() {
+		switch {
+		case l.target.name == target || !match(l.key, c.binding(&l)):
+		case l.aside():
+			c.table.Delete(l.key.k, l.Stamp, c.now())
+		default:
+			if _, ok := c.bind(l.key, l.Stamp, target, l.Mark, 0, false); ok {
+				n++
+			}
 		}
 	}
 	return n
@@ -235,13 +312,13 @@ func (c *Cache) Clear() { c.table.Clear() }
 // and were not reclaimed yet. It never exceeds the capacity.
 func (c *Cache) Len() int { return c.table.Len() }
 
-// Counts returns the number of live bindings of every target that has any. It
-// visits the whole table, shard by shard.
+// Counts returns the number of live bindings of every target that has any,
+// without second places. It visits the whole table, shard by shard.
 func (c *Cache) Counts() map[string]int {
 	counts := make(map[string]int)
-	for _, r := range c.live() {
-		if t := c.targets.get(r.Ref); t != nil {
-			counts[t.name]++
+	for l := range c.live() {
+		if !l.aside() {
+			counts[l.target.name]++
 		}
 	}
 	return counts
@@ -252,73 +329,104 @@ func (c *Cache) Counts() map[string]int {
 // Cache.
 func (c *Cache) All() iter.Seq2[Key, Binding] {
 	return func(yield func(Key, Binding) bool) {
-		for k, r := range c.live() {
-			if t := c.targets.get(r.Ref); t != nil && !yield(Key{k}, c.binding(located{Record: r, target: t})) {
+		for l := range c.live() {
+			if !yield(l.key, c.binding(&l)) {
 				return
 			}
 		}
 	}
 }
 
-func (c *Cache) live() iter.Seq2[table.Key, table.Record] {
-	return func(yield func(table.Key, table.Record) bool) { c.table.All(c.now(), yield) }
+func (c *Cache) live() iter.Seq[located] {
+	return func(yield func(located) bool) {
+		now := c.now()
+		c.table.All(now, func(k table.Key, r table.Record) bool {
+			t := c.targets.get(r.Ref)
+			return t == nil || yield(located{Record: r, key: Key{k}, target: t, now: now})
+		})
+	}
 }
 
-// located is a binding as the table has it, with its target.
+// located is a binding as the table has it, with its key and its target.
 type located struct {
 	table.Record
+	key    Key
 	target *target
 	handle table.Handle
 	now    int64 // when it was looked up
 }
 
-func (c *Cache) binding(l located) Binding {
-	return Binding{Target: l.target.name, Session: Digest(l.Mark), Expires: c.time(l.Expires)}
+func (l *located) session() Digest { return Digest(l.Mark &^ asideBit) }
+func (l *located) aside() bool     { return l.Mark&asideBit != 0 }
+
+// idle is how long the binding had not been used when it was looked up, if a
+// use gives it that ttl.
+func (l *located) idle(ttl int64) time.Duration {
+	return time.Duration(max(0, l.now-(l.Expires-ttl)))
+}
+
+func (c *Cache) binding(l *located) Binding {
+	return Binding{
+		Target:  l.target.name,
+		Session: l.session(),
+		Scope:   l.session().scope(),
+		Expires: c.time(l.Expires),
+		Active:  l.Leases,
+		Aside:   l.aside(),
+	}
 }
 
 // lookup finds the live binding of k.
-func (c *Cache) lookup(k Key) (located, bool) {
-	now := c.now()
+func (c *Cache) lookup(k Key, now int64) (located, bool) {
 	for {
 		r, h, ok := c.table.Get(k.k, now)
 		if !ok {
 			return located{}, false
 		}
 		// If the binding has gone meanwhile, its target's number may be another's.
-		if t := c.targets.get(r.Ref); t != nil && h.Holds(r) {
-			return located{r, t, h, now}, true
+		if t := c.targets.get(r.Ref); t != nil && h.Holds() {
+			return located{r, k, t, h, now}, true
 		}
 	}
 }
 
-// touch makes the expiry of a binding slide that was found by lookup.
-func (c *Cache) touch(l *located, ttl int64) {
+// touch makes the expiry of a binding slide that was found by lookup, and takes
+// a lease on it if asked to. It reports whether it has taken one.
+func (c *Cache) touch(l *located, ttl int64, lease bool) bool {
 	gap := min(ttl/1024, int64(touchGap))
-	if expires := expiry(l.now, ttl); expires-l.Expires > gap && l.handle.Touch(expires) {
+	expires, leased := c.table.Touch(l.key.k, l.handle, expiry(l.now, ttl), gap, lease)
+	if expires != 0 {
 		l.Expires = expires
 	}
+	return leased
 }
 
 // bind binds k to target if the live binding of k has the given stamp, 0 being
-// that of no binding. It returns the binding that holds afterwards, which is
+// that of no binding. An expiry of 0 leaves it as it is, if there is a binding.
+// It returns the binding that holds afterwards, which is
 // zero if there is none, and whether it is the new one.
-func (c *Cache) bind(k Key, stamp uint32, target string, session Digest, ttl int64) (located, bool) {
+func (c *Cache) bind(k Key, stamp uint32, target string, mark uint64, expires int64, lease bool) (located, bool) {
+	r := table.Record{Expires: expires, Mark: mark}
+	if lease {
+		r.Leases = 1
+	}
 	t := c.targets.acquire(target)
+	r.Ref = t.ref
 	now := c.now()
-	r, ok := c.table.Set(k.k, stamp, table.Record{Expires: expiry(now, ttl), Ref: t.ref, Mark: uint64(session)}, now)
+	r, ok := c.table.Set(k.k, stamp, r, now)
 	if !ok {
 		c.targets.Release(t.ref)
-		l, _ := c.lookup(k)
+		l, _ := c.lookup(k, now)
 		return l, false
 	}
-	return located{Record: r, target: t, now: now}, true
+	return located{Record: r, key: k, target: t, now: now}, true
 }
 
 // set binds k to target whatever it is bound to.
-func (c *Cache) set(k Key, target string, session Digest, ttl int64) located {
+func (c *Cache) set(k Key, target string, mark uint64, expires int64) located {
 	var stamp uint32
 	for {
-		l, ok := c.bind(k, stamp, target, session, ttl)
+		l, ok := c.bind(k, stamp, target, mark, expires, false)
 		if ok {
 			return l
 		}
@@ -326,13 +434,125 @@ func (c *Cache) set(k Key, target string, session Digest, ttl int64) located {
 	}
 }
 
+// end tells that a request has ended that used the binding of k with the given
+// stamp: it gives back its lease, if it has one, and lets the expiry slide if
+// ttl is not 0.
+func (c *Cache) end(k Key, stamp uint32, leased bool, ttl int64) {
+	now := c.now()
+	switch {
+	case leased && ttl > 0:
+		c.table.EndLease(k.k, stamp, expiry(now, ttl), now)
+	case leased:
+		c.table.EndLease(k.k, stamp, 0, now)
+	case ttl > 0:
+		if l, ok := c.lookup(k, now); ok && l.Stamp == stamp {
+			c.touch(&l, ttl, false)
+		}
+	}
+}
+
+// drain lets target have no new sessions until it is resumed, and none at all
+// from that instant on, if it is not zero.
+func (c *Cache) drain(target string, until time.Time) {
+	end := int64(math.MaxInt64)
+	if !until.IsZero() {
+		end = max(1, int64(until.Sub(c.epoch))+1)
+	}
+	c.targets.drain(target, end)
+}
+
+func (c *Cache) resume(target string) { c.targets.drain(target, 0) }
+
 // A target is the one copy of a target's ID, and what its bindings share.
 type target struct {
-	name  string
-	ref   uint32
-	hint  atomic.Uint32 // where it stood among the candidates last
-	dead  atomic.Bool
-	slots atomic.Int64 // bindings that refer to it, and calls about to make one
+	name   string
+	ref    uint32
+	hint   atomic.Uint32 // where it stood among the candidates last
+	dead   atomic.Bool
+	slots  atomic.Int64 // bindings that refer to it, and calls about to make one
+	traits *traits
+}
+
+// traits is what is known of a target apart from its bindings. It outlives
+// them: a target that is invalidated is the same afterwards.
+type traits struct {
+	life     lifetime.Estimate // of its prompt cache
+	drain    atomic.Int64      // when its sessions must be gone; 0 if it is not drained
+	left     atomic.Int64      // when a session left it for others' sake
+	presence presence
+}
+
+// drained reports whether the target has to give up the sessions it has.
+func (t *traits) drained(now int64) bool {
+	end := t.drain.Load()
+	return end != 0 && now >= end
+}
+
+// leaveGap is how long a target that has more than its share keeps the rest of
+// its sessions after one has left: what it did for that one is still counted.
+const leaveGap = int64(30 * time.Second)
+
+// mayLeave reports whether it is time for another session to leave.
+func (t *traits) mayLeave(now int64) bool {
+	left := t.left.Load()
+	return left == 0 || now-left >= leaveGap
+}
+
+// leave is mayLeave for the one that does.
+func (t *traits) leave(now int64) bool {
+	left := t.left.Load()
+	return (left == 0 || now-left >= leaveGap) && t.left.CompareAndSwap(left, now)
+}
+
+// maxTraits bounds the targets that are remembered when they have no bindings.
+const maxTraits = 1 << 14
+
+// presence follows whether a target is among the candidates of its sessions,
+// and lets them come back one by one when it was away.
+type presence struct {
+	away atomic.Bool  // missed, and not seen since
+	last atomic.Int64 // when it was missed last; 0 if never
+
+	mu     sync.Mutex
+	calls  int   // that missed it since it was seen
+	from   int64 // when the first of them did
+	back   int64 // when it was seen again
+	spread int64 // over what time its sessions come back from then on
+}
+
+// maxSpread is the longest that the sessions of a target take to come back.
+const maxSpread = int64(5 * time.Minute)
+
+// missing notes that a session did not find the target among its candidates.
+func (p *presence) missing(now int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.away.Swap(true) {
+		p.from, p.calls = now, 0
+	}
+	p.calls++
+	p.last.Store(now)
+}
+
+// present notes that a session did. A single call that missed the target says
+// something about the call, not about the target.
+func (p *presence) present(now int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.away.Swap(false) || p.calls < 2 {
+		return
+	}
+	if spread := min(now-p.from, maxSpread); now+spread > p.back+p.spread {
+		p.back, p.spread = now, spread
+	}
+}
+
+// awaits reports whether it is the turn of the session at that fraction of all
+// to come back.
+func (p *presence) awaits(now int64, fraction float64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return float64(now-p.back) >= fraction*float64(p.spread)
 }
 
 // registry gives out small numbers for target IDs. A number dies when the
@@ -342,6 +562,8 @@ type target struct {
 type registry struct {
 	mu     sync.Mutex
 	byName map[string]*target
+	traits map[string]*traits
+	drains atomic.Int32 // targets being drained
 	byRef  atomic.Pointer[[]atomic.Pointer[target]]
 	n      uint32 // numbers given out so far
 	idle   []uint32
@@ -364,12 +586,54 @@ func (g *registry) acquire(name string) *target {
 	defer g.mu.Unlock()
 	t := g.byName[name]
 	if t == nil {
-		t = &target{name: name, ref: g.number()}
+		t = &target{name: name, ref: g.number(), traits: g.traitsOf(name)}
 		(*g.byRef.Load())[t.ref].Store(t)
 		g.byName[name] = t
 	}
 	t.slots.Add(1)
 	return t
+}
+
+// traitsOf returns the traits of the target of that name. Called with g locked.
+func (g *registry) traitsOf(name string) *traits {
+	if t := g.traits[name]; t != nil {
+		return t
+	}
+	for old, t := range g.traits {
+		if len(g.traits) < maxTraits {
+			break
+		}
+		if g.byName[old] == nil && t.drain.Load() == 0 {
+			delete(g.traits, old)
+		}
+	}
+	t := new(traits)
+	g.traits[name] = t
+	return t
+}
+
+// drain sets when the target of that name has to give up its sessions.
+func (g *registry) drain(name string, end int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	was := g.traitsOf(name).drain.Swap(end)
+	switch {
+	case was == 0 && end != 0:
+		g.drains.Add(1)
+	case was != 0 && end == 0:
+		g.drains.Add(-1)
+	}
+}
+
+// draining reports whether the target of that name takes no new sessions.
+func (g *registry) draining(name string) bool {
+	if g.drains.Load() == 0 {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	t := g.traits[name]
+	return t != nil && t.drain.Load() != 0
 }
 
 // number returns a number to use. Called with g locked.

@@ -195,8 +195,8 @@ func TestDelete(t *testing.T) {
 
 	d := c.Set(k, "a").Session
 	c.Set(c.Key("t"), "a")
-	require.Equal(t, 1, c.DeleteSession(d))
-	require.Equal(t, 0, c.DeleteSession(d))
+	require.Equal(t, 1, c.DeleteFunc(func(_ affinity.Key, b affinity.Binding) bool { return b.Session == d }))
+	require.Equal(t, 0, c.DeleteFunc(func(_ affinity.Key, b affinity.Binding) bool { return b.Session == d }))
 	require.Equal(t, map[string]int{"a": 1}, c.Counts())
 	c.Clear()
 	require.Zero(t, c.Len())

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-affinity/affinity/extract"
+	"github.com/go-affinity/affinity/internal/tally"
 )
 
 // Config configures a [Selector] over targets of type T. ID and Fallback are
@@ -24,7 +25,8 @@ type Config[T any] struct {
 
 	// Fallback chooses the target of a request that has no session, of a
 	// session that has no binding, and of one whose home is not among the
-	// candidates.
+	// candidates. If it is a Balancer, such as balance.LeastCost, it is told
+	// of every request and of its outcome.
 	Fallback Picker[T]
 
 	// Extractor finds the session of a request. nil means extract.Default().
@@ -39,6 +41,10 @@ type Config[T any] struct {
 	// Threads says where the threads of a session go, such as sub-agents.
 	Threads ThreadPolicy
 
+	// Failover says what becomes of a session whose home is not among the
+	// candidates.
+	Failover FailoverPolicy
+
 	// SideCalls lets calls beside the conversation (extract.Class.Beside:
 	// probes, titles, compaction and the like) make, move and refresh
 	// bindings, as its turns do. By default they follow the binding that is
@@ -52,6 +58,10 @@ type Config[T any] struct {
 	FailPinned bool
 
 	// TTL is how long a binding lives after its last use. 0 means DefaultTTL.
+	//
+	// It is an upper bound: where outcomes tell how much of the prompts was
+	// cached, the Selector learns for how long each target keeps a prompt. A
+	// session that was away for longer has nothing to lose and is placed anew.
 	TTL time.Duration
 
 	// Lifetime says how long the bindings of a session live after their last
@@ -91,6 +101,24 @@ const (
 	ThreadsSpread
 )
 
+// A FailoverPolicy says what becomes of a session whose home is not among the
+// candidates. Either way, a session that has to move again goes where it was
+// before, if it can, rather than to a third target.
+type FailoverPolicy uint8
+
+const (
+	// FailoverRebind: the target that serves in its place is the home from
+	// then on.
+	FailoverRebind FailoverPolicy = iota
+
+	// FailoverReturn: the home stays the home. Another target serves, always
+	// the same, until the home is among the candidates again. After an outage
+	// its sessions come back one by one, over as long as it took but at most
+	// five minutes. A home that is away for longer than it keeps prompts, or
+	// than the TTL, is given up.
+	FailoverReturn
+)
+
 // A Selector keeps sessions at their targets.
 //
 // For every request, its extractor names the session; the Selector looks for
@@ -101,10 +129,13 @@ const (
 // Use [New]. All methods are safe for concurrent use. A hit takes no lock.
 type Selector[T any] struct {
 	cfg      Config[T]
+	balancer Balancer[T] // the fallback, if it is one
 	cache    *Cache
 	flights  flights
 	openings openings
 	closed   atomic.Bool
+	selected tally.Counter // by Reason; 0 are the failures
+	outcomes tally.Counter // by Result
 }
 
 var _ Picker[int] = (*Selector[int])(nil)
@@ -119,6 +150,8 @@ func New[T any](cfg Config[T]) (*Selector[T], error) {
 		return nil, errors.New("affinity: Config.Fallback is nil: give a Picker, for example balance.RoundRobin")
 	case cfg.Threads > ThreadsSpread:
 		return nil, errors.New("affinity: Config.Threads is not a ThreadPolicy")
+	case cfg.Failover > FailoverReturn:
+		return nil, errors.New("affinity: Config.Failover is not a FailoverPolicy")
 	case cfg.TTL < 0:
 		return nil, errors.New("affinity: Config.TTL is negative")
 	case cfg.Capacity < 0:
@@ -127,6 +160,7 @@ func New[T any](cfg Config[T]) (*Selector[T], error) {
 		return nil, errors.New("affinity: Config.Cache is set, and so is Config.TTL or Config.Capacity: set them in the CacheConfig")
 	}
 	s := &Selector[T]{cfg: cfg, cache: cfg.Cache}
+	s.balancer, _ = cfg.Fallback.(Balancer[T])
 	if cfg.Extractor == nil {
 		s.cfg.Extractor = extract.Default()
 	}
@@ -139,64 +173,43 @@ func New[T any](cfg Config[T]) (*Selector[T], error) {
 	return s, nil
 }
 
-// A Selection is the answer of [Selector.Select]. The zero Selection is what
-// comes with an error; its Done and Learn do nothing.
+// A Selection is the answer of [Selector.Select]: the chosen candidate, and the
+// [Decision] that led to it. The zero Selection is what comes with an error;
+// its Done and Learn do nothing. Do not copy a Selection whose Done is to be
+// called: its outcome counts once for every copy.
 type Selection[T any] struct {
-	// Target is the chosen candidate and ID its ID.
+	// Target is the chosen candidate.
 	Target T
-	ID     string
 
-	// Reason says why.
-	Reason Reason
+	Decision
 
-	// From is the ID of the home that a session left, for ReasonFailover.
-	From string
-
-	// Source says which signal named the session and Confidence how far that
-	// goes, as [extract.Session] does; Source is "" if there is none.
-	Source     string
-	Confidence extract.Confidence
-
-	// Session stands for the session where people read it, all its turns and
-	// threads alike; zero if there is none.
-	Session Digest
-
-	// Conversations is about how many different conversations were seen under
-	// the id of the session, if its Confidence is Conventional; else 0. More
-	// than a few say that the id does not name a conversation: the client
-	// sends the same one in all of them, and all go to one target.
-	Conversations int
-
-	cache  *Cache
-	within Key
-	key    Key
-	stamp  uint32
-	ttl    int64
-	kin    *query // nil if the session inherits from nobody
+	selector *Selector[T]
+	within   Key
+	key      Key     // of the binding
+	stamp    uint32  // of the binding; 0 if there is none
+	done     uint32  // 1 once Done was called
+	leased   bool    // the binding waits for Done
+	ttl      int64   // of the binding
+	target   *target // nil if there is no binding
+	kin      *query  // nil if the session inherits from nobody
+	ticket   Ticket
 }
 
 // Done reports what became of the request. It may be called from any
-// goroutine, late, twice or never. It acts only on the binding that the
-// selection came from: if the session has moved on since, or was invalidated,
-// nothing happens.
-func (s Selection[T]) Done(o Outcome) {
-	if s.stamp == 0 {
+// goroutine, late or never; only the first call counts. It acts only on the
+// binding that the selection came from: if the session has moved on since, or
+// was invalidated, the binding it has now stays as it is.
+//
+// Until then the binding does not expire, so that a session is where it was
+// however long an answer takes to stream; for an hour beyond the TTL at most,
+// in case that Done is never called. (Of requests of one session that begin
+// within 16 us of each other, one stands for all.)
+func (s *Selection[T]) Done(o Outcome) {
+	if s.selector == nil || !atomic.CompareAndSwapUint32(&s.done, 0, 1) {
 		return
 	}
-	switch o.Result {
-	case Served:
-		if l, ok := s.cache.lookup(s.key); ok && l.Stamp == s.stamp {
-			s.cache.touch(&l, s.ttl)
-		}
-	case TerminalFailure:
-		if s.cache.table.Delete(s.key.k, s.stamp, s.cache.now()) {
-			for _, k := range s.kin.keys(s.cache) {
-				if l, ok := s.cache.lookup(k); ok && Digest(l.Mark) == s.Session && l.target.name == s.ID {
-					s.cache.table.Delete(k.k, l.Stamp, s.cache.now())
-				}
-			}
-		}
-	}
+	s.Outcome = o
+	s.selector.finish(s)
 }
 
 // Learn tells that the target holds state under the given id, such as that of
@@ -207,17 +220,18 @@ func (s Selection[T]) Done(o Outcome) {
 //
 // Ids mean something within the scope and tenant of the request only. What was
 // learned takes the place of a binding in the Cache and lives as long.
-func (s Selection[T]) Learn(id string) {
+func (s *Selection[T]) Learn(id string) {
 	id, ok := extract.ID(id)
-	if s.cache == nil || !ok {
+	if s.selector == nil || !ok {
 		return
 	}
-	key := s.cache.sub(s.within, "state", id)
+	c := s.selector.cache
+	key := c.sub(s.within, "state", id)
 	session := s.Session
 	if session == 0 {
-		session = key.digest()
+		session = key.digest(s.within.scope())
 	}
-	s.cache.set(key, s.ID, session, s.ttl)
+	c.set(key, s.ID, uint64(session), expiry(c.now(), s.ttl))
 }
 
 // A PinnedError reports that a request refers to state on an upstream that it
@@ -236,7 +250,8 @@ func (e *PinnedError) Error() string {
 // Pick is Select for callers that want nothing but the target. It makes a
 // Selector a [Picker], so that one can be the fallback of another.
 func (s *Selector[T]) Pick(ctx context.Context, req *extract.Request, candidates []T) (T, error) {
-	sel, err := s.Select(ctx, req, candidates)
+	var sel Selection[T]
+	err := s.decide(ctx, req, candidates, false, &sel)
 	return sel.Target, err
 }
 
@@ -254,23 +269,35 @@ func (s *Selector[T]) Pick(ctx context.Context, req *extract.Request, candidates
 // error leaves bindings as they were.
 //
 // Select does not keep req or candidates.
-func (s *Selector[T]) Select(ctx context.Context, req *extract.Request, candidates []T) (Selection[T], error) {
-	if len(candidates) == 0 {
-		return Selection[T]{}, ErrNoCandidates
+func (s *Selector[T]) Select(ctx context.Context, req *extract.Request, candidates []T) (sel Selection[T], err error) {
+	err = s.decide(ctx, req, candidates, true, &sel)
+	return sel, err
+}
+
+// decide is Select, with a lease on the binding or without.
+func (s *Selector[T]) decide(ctx context.Context, req *extract.Request, candidates []T, lease bool, sel *Selection[T]) error {
+	err := ErrNoCandidates
+	if len(candidates) > 0 {
+		err = s.choose(ctx, req, candidates, lease, sel)
 	}
-	q, ok := s.query(req)
-	if !ok {
-		i, err := s.fall(ctx, req, candidates)
+	s.selected.Add(uint8(sel.Reason)) // 0 with an error
+	return err
+}
+
+func (s *Selector[T]) choose(ctx context.Context, req *extract.Request, candidates []T, lease bool, sel *Selection[T]) error {
+	var q query
+	if !s.query(&q, req) {
+		p, err := s.fall(ctx, req, candidates, "")
 		if err != nil {
-			return Selection[T]{}, err
+			return err
 		}
-		return s.unbound(&q, candidates[i], ReasonNoSession), nil
+		s.unbound(&q, candidates, &p, ReasonNoSession, sel)
+		return nil
 	}
-	sel, ok := s.home(&q, candidates)
-	if !ok {
-		var err error
-		if sel, err = s.place(ctx, &q, candidates); err != nil {
-			return Selection[T]{}, err
+	q.lease = lease && !q.beside
+	if !s.home(&q, candidates, sel) {
+		if err := s.place(ctx, &q, candidates, sel); err != nil {
+			return err
 		}
 	}
 	if q.sess.Confidence == extract.Conventional {
@@ -278,23 +305,64 @@ func (s *Selector[T]) Select(ctx context.Context, req *extract.Request, candidat
 			sel.Conversations = s.openings.see(q.root, opening)
 		}
 	}
-	return sel, nil
+	return nil
+}
+
+// finish acts on the outcome of a selection.
+func (s *Selector[T]) finish(sel *Selection[T]) {
+	o := sel.Outcome
+	s.outcomes.Add(uint8(o.Result))
+	if s.balancer != nil {
+		s.balancer.Settle(sel.ID, sel.ticket, o)
+	}
+	if sel.stamp == 0 {
+		return
+	}
+	c := s.cache
+	switch ttl := sel.ttl; {
+	case o.Result == TerminalFailure:
+		if c.table.Delete(sel.key.k, sel.stamp, c.now()) {
+			for _, k := range sel.kin.keys(c) {
+				if l, ok := c.lookup(k, c.now()); ok && l.session() == sel.Session && l.target.name == sel.ID {
+					c.table.Delete(k.k, l.Stamp, c.now())
+				}
+			}
+		}
+	case o.Result == Served:
+		if sel.stayed() {
+			sel.target.traits.life.Observe(sel.Idle, o.Usage.Cached, o.Usage.Uncached)
+		}
+		c.end(sel.key, sel.stamp, sel.leased, ttl)
+	default:
+		c.end(sel.key, sel.stamp, sel.leased, 0)
+	}
+}
+
+// stayed reports whether the session was at this very target the last time.
+func (s *Selection[T]) stayed() bool {
+	switch s.Reason {
+	case ReasonBound, ReasonReturned:
+		return true
+	case ReasonExpired:
+		return s.From == s.ID
+	}
+	return false
 }
 
 // Peek returns the binding that Select would start from for req: that of its
 // session, or the one that the session would take over. It changes nothing and
 // asks no fallback. The target need not be among anybody's candidates.
 func (s *Selector[T]) Peek(req *extract.Request) (Binding, bool) {
-	q, ok := s.query(req)
-	if !ok {
+	var q query
+	if !s.query(&q, req) {
 		return Binding{}, false
 	}
-	l, session, _ := s.standing(&q)
-	if l.target == nil {
+	st := s.standing(&q)
+	if st.target == nil {
 		return Binding{}, false
 	}
-	b := s.cache.binding(l)
-	b.Session = session
+	b := s.cache.binding(&st.located)
+	b.Session, b.Scope = st.session, st.session.scope()
 	return b, true
 }
 
@@ -303,15 +371,18 @@ func (s *Selector[T]) Peek(req *extract.Request) (Binding, bool) {
 // session's next request is placed anew. Threads that have a binding of their
 // own keep it, unless req is theirs: InvalidateSession finds them all.
 func (s *Selector[T]) Invalidate(req *extract.Request) bool {
-	q, ok := s.query(req)
-	if !ok {
+	var q query
+	if !s.query(&q, req) {
 		return false
 	}
-	_, session, _ := s.standing(&q)
+	session := s.standing(&q).session
 	found := s.cache.Delete(q.key)
+	s.cache.Delete(q.key.aside())
 	for _, key := range q.keys(s.cache) {
-		if l, ok := s.cache.lookup(key); ok && Digest(l.Mark) == session && s.cache.Delete(key) {
-			found = true
+		for _, key := range []Key{key, key.aside()} {
+			if l, ok := s.cache.lookup(key, q.now); ok && l.session() == session && s.cache.Delete(key) {
+				found = true
+			}
 		}
 	}
 	return found
@@ -320,12 +391,48 @@ func (s *Selector[T]) Invalidate(req *extract.Request) bool {
 // InvalidateSession removes the bindings of the session that d stands for, and
 // returns their number. It visits the whole table: it is for operators, who
 // know a session by what they read in a log.
-func (s *Selector[T]) InvalidateSession(d Digest) int { return s.cache.DeleteSession(d) }
+func (s *Selector[T]) InvalidateSession(d Digest) int {
+	return s.cache.DeleteFunc(func(_ Key, b Binding) bool { return b.Session == d })
+}
 
 // InvalidateTarget removes all bindings to the target of that ID, at a cost
 // that does not depend on their number. Their sessions are placed anew, over
 // all candidates, when they come back.
+//
+// This and more can be done with the Cache: [Cache.DeleteFunc] releases, and
+// [Cache.MoveFunc] moves, all sessions of a target, a scope or whatever else a
+// [Binding] tells.
 func (s *Selector[T]) InvalidateTarget(id string) { s.cache.DeleteTarget(id) }
+
+// Scope returns what stands for a tenant and a scope in [Binding.Scope]: for
+// what Config.Tenant returns ("" without it), and a Request.Scope. It is 0 if
+// both are empty. Two of them share a number once in sixteen million.
+func (s *Selector[T]) Scope(tenant, scope string) Digest {
+	return s.within(tenant, scope).scope()
+}
+
+// Drain lets the target of that ID keep the sessions it has and gives it no
+// new ones. Unless until is the zero Time, what it has left at that instant is
+// placed anew as it comes along, as after a failure. A request for which there
+// is no other candidate still goes there. The drain belongs to the Cache: it
+// lasts, also for Selectors that take that over, until Resume.
+func (s *Selector[T]) Drain(id string, until time.Time) { s.cache.drain(id, until) }
+
+// Resume ends the drain of the target of that ID.
+func (s *Selector[T]) Resume(id string) { s.cache.resume(id) }
+
+// Stats returns what was counted since New. Each number is right, but they are
+// not read at one instant while requests go on.
+func (s *Selector[T]) Stats() Stats {
+	st := Stats{Selected: make(map[Reason]uint64), Outcomes: make(map[Result]uint64), Failed: s.selected.Sum(0)}
+	for r := ReasonNoSession; int(r) < len(reasons); r++ {
+		st.Selected[r] = s.selected.Sum(uint8(r))
+	}
+	for r := Neutral; r <= TerminalFailure; r++ {
+		st.Outcomes[r] = s.outcomes.Sum(uint8(r))
+	}
+	return st
+}
 
 // Counts returns the number of live bindings of every target that has any. It
 // visits the whole table, without stopping anybody.
@@ -352,6 +459,9 @@ type query struct {
 	root   Key   // the session
 	key    Key   // the binding: that of the session, or of its thread
 	ttl    int64 // of the binding
+	now    int64 // when the request came
+	beside bool  // it follows the binding and leaves no trace
+	lease  bool  // the binding is to be kept alive until Done
 }
 
 // inherits reports whether there are other bindings that the session could take
@@ -377,40 +487,48 @@ func (q *query) keys(c *Cache) []Key {
 	return keys
 }
 
-// query asks the extractor.
-func (s *Selector[T]) query(req *extract.Request) (query, bool) {
-	q := query{req: req, ttl: s.cache.ttl}
+// query asks the extractor, and reports whether there is a session.
+func (s *Selector[T]) query(q *query, req *extract.Request) bool {
+	q.req, q.ttl = req, s.cache.ttl
 	if req == nil {
-		return q, false
+		return false
 	}
 	var tenant string
 	if s.cfg.Tenant != nil {
 		tenant = s.cfg.Tenant(req)
 	}
-	if tenant != "" || req.Scope != "" {
-		q.within = s.cache.Key(tenant, req.Scope)
-	}
+	q.within = s.within(tenant, req.Scope)
 	if s.closed.Load() {
-		return q, false
+		return false
 	}
 	var ok bool
 	if q.sess, ok = s.cfg.Extractor.Extract(req); !ok || q.sess.ID == "" {
-		return q, false
+		return false
 	}
 	if s.cfg.Threads == ThreadsShare && q.sess.Parent != "" {
 		q.sess.ID = q.sess.Parent
 	}
-	q.root = s.key(&q, q.sess.ID)
+	q.root = s.key(q, q.sess.ID)
 	q.key = q.root
 	if q.sess.Thread != "" && s.cfg.Threads != ThreadsShare {
-		q.key = s.threadKey(&q, q.sess.Thread)
+		q.key = s.threadKey(q, q.sess.Thread)
 	}
 	if s.cfg.Lifetime != nil {
 		if ttl := s.cfg.Lifetime(q.sess); ttl > 0 {
 			q.ttl = int64(ttl)
 		}
 	}
-	return q, true
+	q.beside = !s.cfg.SideCalls && q.sess.Class.Beside()
+	q.now = s.cache.now()
+	return true
+}
+
+// within returns the key that all sessions of a tenant and scope are under.
+func (s *Selector[T]) within(tenant, scope string) Key {
+	if tenant == "" && scope == "" {
+		return Key{}
+	}
+	return s.cache.Key(tenant, scope)
 }
 
 // key returns the key of another id of the session's kind.
@@ -420,20 +538,83 @@ func (s *Selector[T]) threadKey(q *query, thread string) Key {
 	return s.cache.sub(q.within, q.sess.Source, q.sess.ID, thread)
 }
 
-// home answers with the home of the binding if that is among the candidates.
-func (s *Selector[T]) home(q *query, candidates []T) (Selection[T], bool) {
-	l, ok := s.cache.lookup(q.key)
+// home answers with the home of the binding if that is among the candidates,
+// and nothing speaks against it.
+func (s *Selector[T]) home(q *query, candidates []T, sel *Selection[T]) bool {
+	l, ok := s.cache.lookup(q.key, q.now)
 	if !ok {
-		return Selection[T]{}, false
+		return false
 	}
 	i := s.index(l.target, candidates)
-	if i < 0 {
-		return Selection[T]{}, false
+	if s.cfg.Failover == FailoverReturn {
+		if stay, ok := s.detour(q, &l, i, candidates, sel); ok {
+			return stay
+		}
 	}
-	if s.cfg.SideCalls || !q.sess.Class.Beside() {
-		s.cache.touch(&l, q.ttl)
+	if i < 0 || !s.believed(&l, q.ttl) || s.crowded(q, l.target) {
+		return false
 	}
-	return s.bound(q, candidates[i], ReasonBound, l), true
+	s.hit(q, candidates[i], ReasonBound, &l, sel)
+	return true
+}
+
+// detour is home for sessions that may be away from theirs, which is l and has
+// place i. It reports false if the session is at home.
+func (s *Selector[T]) detour(q *query, l *located, i int, candidates []T, sel *Selection[T]) (served, away bool) {
+	p := &l.target.traits.presence
+	switch {
+	case i < 0:
+		p.missing(q.now)
+	case p.away.Load():
+		p.present(q.now)
+	}
+	if last := p.last.Load(); last == 0 || q.now-last > q.ttl {
+		return false, false // no detour can have outlived that
+	}
+	d, ok := s.cache.lookup(q.key.aside(), q.now)
+	if !ok || i >= 0 && d.Expires <= l.Expires {
+		return false, false
+	}
+	j := s.index(d.target, candidates)
+	if j < 0 || !s.believed(&d, q.ttl) || i >= 0 && p.awaits(q.now, l.session().fraction()) || len(q.req.Pins()) > 0 {
+		return false, true
+	}
+	s.hit(q, candidates[j], ReasonDetour, &d, sel)
+	sel.From = l.target.name
+	return true, true
+}
+
+// believed reports whether the session had better go on where the binding says:
+// the target keeps its sessions, and the prompt is likely to be in its cache.
+// One stale binding in exploration is believed all the same, or it would never
+// be noticed that prompts are kept for longer now.
+func (s *Selector[T]) believed(l *located, ttl int64) bool {
+	t := l.target.traits
+	return !t.drained(l.now) && (l.idle(ttl) <= t.life.Life() || l.Stamp%exploration == 0)
+}
+
+const exploration = 16
+
+// crowded reports whether a session should leave t for others' sake: its
+// messages alone say that it is one, so it may be many, and t has more than its
+// share.
+func (s *Selector[T]) crowded(q *query, t *target) bool {
+	return s.balancer != nil && q.sess.Confidence == extract.Derived && !q.beside &&
+		t.traits.mayLeave(q.now) && s.balancer.Overloaded(t.name)
+}
+
+// hit makes the Selection of a session that goes on where it is.
+func (s *Selector[T]) hit(q *query, target T, reason Reason, l *located, sel *Selection[T]) {
+	idle := l.idle(q.ttl)
+	leased := false
+	if !q.beside {
+		leased = s.cache.touch(l, q.ttl, q.lease)
+	}
+	s.bound(q, target, reason, l, sel)
+	sel.Idle, sel.leased = idle, leased
+	if s.balancer != nil {
+		sel.ticket = s.balancer.Charge(q.req, sel.ID, true)
+	}
 }
 
 // index returns the place of t among the candidates, or -1. It looks first
@@ -452,101 +633,159 @@ func (s *Selector[T]) index(t *target, candidates []T) int {
 	return -1
 }
 
-// bound makes the Selection that comes from binding l.
-func (s *Selector[T]) bound(q *query, target T, reason Reason, l located) Selection[T] {
-	var kin *query
+// bound makes the Selection that comes from binding l, but for its ticket.
+func (s *Selector[T]) bound(q *query, target T, reason Reason, l *located, sel *Selection[T]) {
+	sel.Target = target
+	sel.ID = l.target.name
+	sel.Reason = reason
+	sel.Source = q.sess.Source
+	sel.Confidence = q.sess.Confidence
+	sel.Session = l.session()
+	sel.selector = s
+	sel.within = q.within
+	sel.key = l.key
+	sel.stamp = l.Stamp
+	sel.ttl = q.ttl
+	sel.target = l.target
 	if q.inherits() {
-		kin = new(*q) // q itself stays on the stack
-		kin.req = nil
-	}
-	return Selection[T]{
-		kin:        kin,
-		Target:     target,
-		ID:         l.target.name,
-		Reason:     reason,
-		Source:     q.sess.Source,
-		Confidence: q.sess.Confidence,
-		Session:    Digest(l.Mark),
-		cache:      s.cache,
-		within:     q.within,
-		key:        q.key,
-		stamp:      l.Stamp,
-		ttl:        q.ttl,
+		sel.kin = new(*q) // q itself stays on the stack
+		sel.kin.req = nil
 	}
 }
 
 // unbound makes a Selection that leaves no binding.
-func (s *Selector[T]) unbound(q *query, target T, reason Reason) Selection[T] {
-	return Selection[T]{
-		Target:     target,
-		ID:         s.cfg.ID(target),
-		Reason:     reason,
-		Source:     q.sess.Source,
-		Confidence: q.sess.Confidence,
-		cache:      s.cache,
-		within:     q.within,
-		ttl:        q.ttl,
+func (s *Selector[T]) unbound(q *query, candidates []T, p *pick, reason Reason, sel *Selection[T]) {
+	sel.Target = candidates[p.i]
+	sel.ID = s.cfg.ID(candidates[p.i])
+	sel.Reason = reason
+	sel.Source = q.sess.Source
+	sel.Confidence = q.sess.Confidence
+	sel.selector = s
+	sel.within = q.within
+	sel.ttl = q.ttl
+	s.charge(q, p, false, sel)
+}
+
+// pick is a candidate, and the ticket that a Balancer gave with it.
+type pick struct {
+	i      int // -1 is no candidate
+	ticket Ticket
+	placed bool // whether there is a ticket
+}
+
+// charge gives the Selection its ticket: that of p, or a new one.
+func (s *Selector[T]) charge(q *query, p *pick, warm bool, sel *Selection[T]) {
+	switch {
+	case p.placed:
+		sel.ticket = p.ticket
+	case s.balancer != nil:
+		sel.ticket = s.balancer.Charge(q.req, sel.ID, warm)
 	}
 }
 
-// fall asks the fallback, and holds it to its contract. It returns the place
-// of its choice among the candidates.
-func (s *Selector[T]) fall(ctx context.Context, req *extract.Request, candidates []T) (int, error) {
-	target, err := s.cfg.Fallback.Pick(ctx, req, candidates)
+// fall asks the fallback, and holds it to its contract. Targets that are
+// drained, and the one called except, are chosen only if there is no other.
+func (s *Selector[T]) fall(ctx context.Context, req *extract.Request, candidates []T, except string) (pick, error) {
+	offered := candidates
+	if except != "" || s.cache.targets.drains.Load() > 0 {
+		offered = make([]T, 0, len(candidates))
+		for _, c := range candidates {
+			if id := s.cfg.ID(c); id != except && !s.cache.targets.draining(id) {
+				offered = append(offered, c)
+			}
+		}
+		if len(offered) == 0 {
+			offered = candidates
+		}
+	}
+	p := pick{i: -1}
+	var target T
+	var err error
+	if s.balancer != nil {
+		target, p.ticket, err = s.balancer.Place(ctx, req, offered)
+		p.placed = true
+	} else {
+		target, err = s.cfg.Fallback.Pick(ctx, req, offered)
+	}
 	if err != nil {
-		return 0, fmt.Errorf("affinity: fallback: %w", err)
+		return pick{i: -1}, fmt.Errorf("affinity: fallback: %w", err)
 	}
 	id := s.cfg.ID(target)
 	for i, c := range candidates {
 		if s.cfg.ID(c) == id {
-			return i, nil
+			p.i = i
+			return p, nil
 		}
 	}
-	return 0, ErrNotCandidate
+	return pick{i: -1}, ErrNotCandidate
 }
 
-// standing finds what the request has to go by: its binding (own), or the one
-// that it takes over. It returns the digest of the session as well.
-func (s *Selector[T]) standing(q *query) (l located, session Digest, own bool) {
-	if l, ok := s.cache.lookup(q.key); ok {
-		return l, Digest(l.Mark), true
+// refund tells the Balancer that the request does not go where it was placed.
+func (s *Selector[T]) refund(candidates []T, p *pick) {
+	if p.placed {
+		s.balancer.Settle(s.cfg.ID(candidates[p.i]), p.ticket, Outcome{})
+		p.placed = false
 	}
-	for _, id := range q.sess.Continues {
-		if l, ok := s.cache.lookup(s.key(q, id)); ok {
-			return l, Digest(l.Mark), false
+}
+
+// standing is what a request has to go by.
+type standing struct {
+	located        // the binding: its own, or the one that it takes over; no target if none
+	session Digest // of the session, whether it has a binding or not
+	own     bool   // it is its own
+	stays   bool   // it belongs to the same conversation
+}
+
+func (s *Selector[T]) standing(q *query) standing {
+	st := standing{session: q.root.digest(q.within.scope())}
+	if l, ok := s.cache.lookup(q.key, q.now); ok {
+		return standing{l, l.session(), true, true}
+	}
+	if s.cfg.Failover == FailoverReturn && s.cache.asides.Load() {
+		// The home was away for too long; the detour is the home.
+		if l, ok := s.cache.lookup(q.key.aside(), q.now); ok {
+			return standing{l, l.session(), false, true}
 		}
 	}
-	session = q.root.digest()
+	for _, id := range q.sess.Continues {
+		if l, ok := s.cache.lookup(s.key(q, id), q.now); ok {
+			return standing{l, l.session(), false, true}
+		}
+	}
 	if s.cfg.Threads == ThreadsStart {
 		if q.key != q.root && q.sess.ParentThread != "" {
-			if l, ok := s.cache.lookup(s.threadKey(q, q.sess.ParentThread)); ok {
-				return l, session, false
+			if l, ok := s.cache.lookup(s.threadKey(q, q.sess.ParentThread), q.now); ok {
+				st.located = l
+				return st
 			}
 		}
 		if q.key != q.root {
-			if l, ok := s.cache.lookup(q.root); ok {
-				return l, Digest(l.Mark), false
+			if l, ok := s.cache.lookup(q.root, q.now); ok {
+				st.located, st.session = l, l.session()
+				return st
 			}
 		}
 		if q.sess.Parent != "" {
-			if l, ok := s.cache.lookup(s.key(q, q.sess.Parent)); ok {
-				return l, session, false
+			if l, ok := s.cache.lookup(s.key(q, q.sess.Parent), q.now); ok {
+				st.located = l
+				return st
 			}
 		}
 	}
 	for _, id := range q.sess.Near {
-		if l, ok := s.cache.lookup(s.key(q, id)); ok {
-			return l, session, false
+		if l, ok := s.cache.lookup(s.key(q, id), q.now); ok {
+			st.located = l
+			return st
 		}
 	}
-	return located{}, session, false
+	return st
 }
 
 // pinned finds the target that holds state which the request refers to. It
 // returns its place among the candidates, or -1 and the ID of the target.
 func (s *Selector[T]) pinned(q *query, candidates []T) (i int, absent string) {
 	for _, id := range q.req.Pins() {
-		l, ok := s.cache.lookup(s.cache.sub(q.within, "state", id))
+		l, ok := s.cache.lookup(s.cache.sub(q.within, "state", id), q.now)
 		if !ok {
 			continue
 		}
@@ -560,109 +799,245 @@ func (s *Selector[T]) pinned(q *query, candidates []T) (i int, absent string) {
 
 // place finds a home for a session that has none among the candidates. Of
 // several requests at once, one does so and the others wait for it.
-func (s *Selector[T]) place(ctx context.Context, q *query, candidates []T) (Selection[T], error) {
-	if !s.cfg.SideCalls && (q.sess.Class.Beside() || q.req.Class().Beside()) {
-		return s.follow(ctx, q, candidates)
+func (s *Selector[T]) place(ctx context.Context, q *query, candidates []T, sel *Selection[T]) error {
+	if !s.cfg.SideCalls && (q.beside || q.req.Class().Beside()) {
+		return s.follow(ctx, q, candidates, sel)
 	}
 	f, first := s.flights.join(q.key)
 	if first {
 		defer s.flights.leave(q.key, f)
-		return s.settle(ctx, q, candidates)
+		return s.settle(ctx, q, candidates, sel)
 	}
 	select {
 	case <-f.done:
 	case <-ctx.Done():
-		return Selection[T]{}, fmt.Errorf("affinity: waiting for another request to place the session: %w", ctx.Err())
+		return fmt.Errorf("affinity: waiting for another request to place the session: %w", ctx.Err())
 	}
 	// If the other one failed, or its target is not for us, do not queue up
 	// again: a fallback that fails slowly would be asked by one after another.
-	return s.settle(ctx, q, candidates)
+	q.now = s.cache.now()
+	return s.settle(ctx, q, candidates, sel)
 }
 
 // follow sends a side call where its session would go, and stores nothing.
-func (s *Selector[T]) follow(ctx context.Context, q *query, candidates []T) (Selection[T], error) {
-	l, session, _ := s.standing(q)
-	reason, i := ReasonInherited, -1
-	if l.target != nil {
-		i = s.index(l.target, candidates)
+func (s *Selector[T]) follow(ctx context.Context, q *query, candidates []T, sel *Selection[T]) error {
+	st := s.standing(q)
+	reason, p := ReasonInherited, pick{i: -1}
+	if st.target != nil {
+		p.i = s.index(st.target, candidates)
+		if p.i < 0 {
+			_, p.i = s.second(q, &st, candidates)
+		}
 	}
-	if i < 0 {
+	if p.i < 0 {
 		var err error
-		if i, err = s.fall(ctx, q.req, candidates); err != nil {
-			return Selection[T]{}, err
+		if p, err = s.fall(ctx, q.req, candidates, ""); err != nil {
+			return err
 		}
 		reason = ReasonSideCall
 	}
-	sel := s.unbound(q, candidates[i], reason)
-	sel.Session = session
-	return sel, nil
+	s.unbound(q, candidates, &p, reason, sel)
+	sel.Session = st.session
+	return nil
+}
+
+// second finds the second place of a session, and its place among the
+// candidates, -1 if it is not among them or of no use.
+func (s *Selector[T]) second(q *query, st *standing, candidates []T) (located, int) {
+	if !s.cache.asides.Load() || st.aside() {
+		return located{}, -1
+	}
+	l, ok := s.cache.lookup(st.key.aside(), q.now)
+	if !ok || !s.believed(&l, q.ttl) {
+		return l, -1
+	}
+	return l, s.index(l.target, candidates)
+}
+
+// verdict is where a session goes that has a binding, and what it keeps.
+type verdict struct {
+	reason Reason
+	i      int      // a candidate; -1 leaves the choice to the fallback
+	except string   // what the fallback had better not choose
+	from   string   // for the Decision
+	detour bool     // the home stays what it is
+	warm   bool     // the candidate is likely to have the prompt
+	second *located // what becomes the second place
+}
+
+// judge decides about a session that has, or inherits, the binding st. Its home
+// has place i among the candidates; its second place is o and has place j.
+func (s *Selector[T]) judge(q *query, st *standing, i int, o *located, j int) verdict {
+	home := st.target.name
+	returning := s.cfg.Failover == FailoverReturn && st.stays && !st.aside()
+	away := returning && j >= 0 && o.Expires > st.Expires // the second place served last
+	leaving := s.cache.targets.draining(home)
+	stale := !s.believed(&st.located, q.ttl)
+	switch {
+	case st.target.dead.Load(): // invalidated since we looked
+		return verdict{reason: ReasonNew, i: -1}
+	case i < 0 && returning && !stale && !leaving, // keep the home, go aside
+		away && !stale && !leaving && !st.target.traits.presence.awaits(q.now, st.session.fraction()):
+		v := verdict{reason: ReasonFailover, i: j, from: home, detour: true, warm: j >= 0}
+		if away {
+			v.reason = ReasonDetour
+		}
+		return v
+	case away && (i < 0 || stale || leaving): // give up the home for the detour
+		return verdict{reason: ReasonDetour, i: j, from: home, warm: true}
+	case away:
+		return verdict{reason: ReasonReturned, i: i, from: o.target.name, warm: true, second: o}
+	case i < 0 || st.target.traits.drained(q.now):
+		v := verdict{reason: ReasonFailover, i: j, from: home, except: home, warm: j >= 0}
+		if st.stays && !stale && !leaving {
+			v.second = &st.located
+		}
+		return v
+	case stale:
+		return verdict{reason: ReasonExpired, i: -1, from: home}
+	case leaving && !st.stays:
+		return verdict{reason: ReasonNew, i: -1}
+	case s.crowded(q, st.target) && (j >= 0 || o.target == nil) && st.target.traits.leave(q.now):
+		return verdict{reason: ReasonOverload, i: j, from: home, except: home, warm: j >= 0, second: &st.located}
+	case st.own || st.aside():
+		return verdict{reason: ReasonBound, i: i, warm: true}
+	case st.stays && o.target != nil:
+		return verdict{reason: ReasonInherited, i: i, warm: true, second: o}
+	}
+	return verdict{reason: ReasonInherited, i: i, warm: st.stays}
 }
 
 // settle answers with the home that the session has got meanwhile, or binds it
 // to the one that holds its state, that it inherits or that the fallback
 // chooses.
-func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T) (Selection[T], error) {
-	was, session, own := s.standing(q)
-	var stamp uint32
-	i, reason, from := -1, ReasonNew, ""
-	if was.target != nil {
-		if own {
-			stamp = was.Stamp
-		}
-		i = s.index(was.target, candidates)
-		switch {
-		case i >= 0 && own:
-			s.cache.touch(&was, q.ttl)
-			return s.bound(q, candidates[i], ReasonBound, was), nil
-		case i < 0:
-			reason, from = ReasonFailover, was.target.name
-		case was.target.dead.Load(): // invalidated since we looked
-			i = -1
-		default:
-			reason = ReasonInherited
+func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel *Selection[T]) error {
+	st := s.standing(q)
+	v := verdict{reason: ReasonNew, i: -1}
+	var o located
+	if st.target != nil {
+		var j int
+		o, j = s.second(q, &st, candidates)
+		v = s.judge(q, &st, s.index(st.target, candidates), &o, j)
+	}
+	if !st.own || v.reason != ReasonBound {
+		if err := s.pin(q, candidates, &st, &v); err != nil {
+			return err
 		}
 	}
-	pin, absent := s.pinned(q, candidates)
-	switch {
-	case pin >= 0:
-		i, reason = pin, ReasonPinned
-	case s.cfg.FailPinned && absent != "":
-		return Selection[T]{}, &PinnedError{absent}
-	case s.cfg.FailPinned && from != "" && len(q.req.Pins()) > 0:
-		return Selection[T]{}, &PinnedError{from}
-	}
-	if i < 0 {
+	p := pick{i: v.i}
+	if p.i < 0 {
 		var err error
-		if i, err = s.fall(ctx, q.req, candidates); err != nil {
-			return Selection[T]{}, err
+		if p, err = s.fall(ctx, q.req, candidates, v.except); err != nil {
+			return err
 		}
 	}
-	if s.cfg.ID(candidates[i]) == "" {
-		return Selection[T]{}, ErrNoID
+	if v.reason == ReasonOverload && s.balancer.Overloaded(s.cfg.ID(candidates[p.i])) {
+		// Nobody is better off, so nobody moves.
+		s.refund(candidates, &p)
+		v = verdict{reason: ReasonInherited, warm: st.stays}
+		if st.own {
+			v.reason = ReasonBound
+		}
+		p.i = s.index(st.target, candidates)
 	}
-	sel := s.bind(q, stamp, session, candidates, i, reason)
-	if sel.Reason == ReasonFailover {
-		sel.From = from
+	if s.cfg.ID(candidates[p.i]) == "" {
+		return ErrNoID
 	}
-	return sel, nil
+	switch {
+	case st.own && (v.reason == ReasonBound || v.reason == ReasonReturned):
+		s.hit(q, candidates[p.i], v.reason, &st.located, sel)
+	case v.detour:
+		s.aside(q, &st, &o, candidates, &p, &v, sel)
+	default:
+		s.bind(q, &st, candidates, &p, &v, sel)
+	}
+	sel.From = v.from
+	return nil
 }
 
-// bind makes candidate i the session's home, unless the session has got one
-// among the candidates since its binding had the given stamp: then that is the
-// answer. A rival home that is not among the candidates gives way.
-func (s *Selector[T]) bind(q *query, stamp uint32, session Digest, candidates []T, i int, reason Reason) Selection[T] {
-	id := s.cfg.ID(candidates[i])
+// pin changes the verdict if the request refers to state that some candidate
+// holds. The error is a *PinnedError.
+func (s *Selector[T]) pin(q *query, candidates []T, st *standing, v *verdict) error {
+	i, absent := s.pinned(q, candidates)
+	switch {
+	case i >= 0 && i == v.i && v.reason != ReasonInherited: // it goes there anyway
+	case i >= 0:
+		*v = verdict{reason: ReasonPinned, i: i, from: v.from, warm: true}
+		if v.from != "" {
+			v.second = &st.located
+		}
+	case s.cfg.FailPinned && absent != "":
+		return &PinnedError{absent}
+	case s.cfg.FailPinned && v.reason == ReasonFailover && len(q.req.Pins()) > 0:
+		return &PinnedError{v.from}
+	}
+	return nil
+}
+
+// bind makes candidate p the session's home, unless the session has got one
+// among the candidates since it was looked up: then that is the answer. A rival
+// home that is not among the candidates gives way.
+func (s *Selector[T]) bind(q *query, st *standing, candidates []T, p *pick, v *verdict, sel *Selection[T]) {
+	var stamp uint32
+	if st.own {
+		stamp = st.Stamp
+	}
+	if !s.write(q, q.key, stamp, st.session, candidates, p, v, sel) {
+		return
+	}
+	now := s.cache.now()
+	for _, alias := range q.sess.Aliases {
+		s.cache.set(s.key(q, alias), sel.ID, uint64(sel.Session), expiry(now, q.ttl))
+	}
+	switch second := q.key.aside(); {
+	case v.second != nil && v.second.target.name != sel.ID:
+		s.cache.asides.Store(true)
+		s.cache.set(second, v.second.target.name, uint64(sel.Session|asideBit), v.second.Expires)
+	case v.reason == ReasonDetour: // it is the home now
+		s.cache.Delete(second)
+	}
+}
+
+// aside makes candidate p the detour of the session.
+func (s *Selector[T]) aside(q *query, st *standing, o *located, candidates []T, p *pick, v *verdict, sel *Selection[T]) {
+	if !st.own {
+		s.cache.bind(q.key, 0, st.target.name, uint64(st.session), st.Expires, false)
+		for _, alias := range q.sess.Aliases {
+			s.cache.set(s.key(q, alias), st.target.name, uint64(st.session), st.Expires)
+		}
+	}
+	var stamp uint32
+	if o.key == q.key.aside() {
+		if stamp = o.Stamp; s.cfg.ID(candidates[p.i]) == o.target.name {
+			s.hit(q, candidates[p.i], v.reason, o, sel)
+			return
+		}
+	}
+	s.cache.asides.Store(true)
+	s.write(q, q.key.aside(), stamp, st.session|asideBit, candidates, p, v, sel)
+}
+
+// write binds key to candidate p and makes the Selection, unless key has got
+// another candidate since it had the given stamp: then it makes a Selection of
+// that and reports false.
+func (s *Selector[T]) write(q *query, key Key, stamp uint32, mark Digest, candidates []T, p *pick, v *verdict, sel *Selection[T]) bool {
+	id := s.cfg.ID(candidates[p.i])
 	for {
-		l, ok := s.cache.bind(q.key, stamp, id, session, q.ttl)
+		l, ok := s.cache.bind(key, stamp, id, uint64(mark), expiry(s.cache.now(), q.ttl), q.lease)
 		if ok {
-			for _, alias := range q.sess.Aliases {
-				s.cache.set(s.key(q, alias), id, session, q.ttl)
-			}
-			return s.bound(q, candidates[i], reason, l)
+			s.bound(q, candidates[p.i], v.reason, &l, sel)
+			sel.leased = q.lease
+			s.charge(q, p, v.warm, sel)
+			return true
 		}
 		if l.target != nil {
-			if j := s.index(l.target, candidates); j >= 0 {
-				return s.bound(q, candidates[j], ReasonBound, l)
+			if i := s.index(l.target, candidates); i >= 0 {
+				s.refund(candidates, p)
+				if v.reason != ReasonDetour {
+					v.reason, v.from = ReasonBound, ""
+				}
+				s.hit(q, candidates[i], v.reason, &l, sel)
+				return false
 			}
 		}
 		stamp = l.Stamp

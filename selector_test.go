@@ -48,13 +48,13 @@ func always(target string) affinity.Picker[string] {
 	})
 }
 
-func mustSelect(t testing.TB, s *affinity.Selector[string], req *extract.Request, candidates ...string) affinity.Selection[string] {
+func mustSelect(t testing.TB, s *affinity.Selector[string], req *extract.Request, candidates ...string) *affinity.Selection[string] {
 	t.Helper()
 	sel, err := s.Select(t.Context(), req, candidates)
 	require.NoError(t, err)
 	require.Equal(t, sel.Target, sel.ID)
 	require.Contains(t, candidates, sel.Target)
-	return sel
+	return &sel
 }
 
 func TestNewRefusesBadConfig(t *testing.T) {
@@ -396,7 +396,7 @@ func TestInheritance(t *testing.T) {
 		Extractor: extract.ExtractorFunc(func(r *extract.Request) (extract.Session, bool) { return now.Extract(r) }),
 	})
 	all := []string{"a", "b", "c", "d"}
-	ask := func(sess extract.Session) affinity.Selection[string] {
+	ask := func(sess extract.Session) *affinity.Selection[string] {
 		now = named{sess}
 		return mustSelect(t, s, &extract.Request{}, all...)
 	}
@@ -516,7 +516,7 @@ func TestOutcomes(t *testing.T) {
 		old.Done(outcome(affinity.TerminalFailure))
 		require.Equal(t, affinity.ReasonBound, mustSelect(t, s, session("s"), "a").Reason)
 		back.Done(outcome(affinity.TerminalFailure))
-		require.Zero(t, s.Cache().Len())
+		require.Empty(t, s.Cache().Counts())
 	})
 	// failures.md row 9.
 	t.Run("a late success revives nothing", func(t *testing.T) {
@@ -607,7 +607,7 @@ func TestNames(t *testing.T) {
 		require.Regexp(t, `^[a-z-]+$`, r.String())
 		seen[r.String()] = true
 	}
-	require.Len(t, seen, 11)
+	require.Len(t, seen, 15)
 	require.Equal(t, "<unknown affinity.Reason>", affinity.Reason(0).String())
 	require.Equal(t, "<unknown affinity.Reason>", affinity.Reason(99).String())
 	require.Equal(t, "<unknown affinity.Result>", affinity.Result(99).String())
@@ -707,6 +707,7 @@ func TestExpiredSessionIsPlacedAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSelector(t, affinity.Config[string]{TTL: time.Minute})
 		first := mustSelect(t, s, session("s"), "a", "b")
+		first.Done(affinity.Outcome{Result: affinity.Served})
 		elapse(time.Minute)
 		next := mustSelect(t, s, session("s"), "a", "b")
 		require.Equal(t, affinity.ReasonNew, next.Reason)

@@ -128,7 +128,7 @@ func TestLearnIgnoresWhatIsNoID(t *testing.T) {
 	for _, id := range []string{"", "null", "a\nb"} {
 		sel.Learn(id)
 	}
-	affinity.Selection[string]{}.Learn("resp_1")
+	new(affinity.Selection[string]).Learn("resp_1")
 	require.Equal(t, n, s.Cache().Len())
 	mustSelect(t, s, nil, "a").Learn("resp_1")
 	require.Equal(t, n+1, s.Cache().Len(), "also from a request without a session")
@@ -166,7 +166,9 @@ func TestLifetimeByConfidence(t *testing.T) {
 			},
 		})
 		derived := body(`{"messages":[{"role":"user","content":"hello"}]}`)
-		require.Equal(t, extract.Derived, mustSelect(t, s, derived, "a", "b").Confidence)
+		first := mustSelect(t, s, derived, "a", "b")
+		require.Equal(t, extract.Derived, first.Confidence)
+		first.Done(affinity.Outcome{})
 		require.Equal(t, extract.Explicit, mustSelect(t, s, session("s"), "a", "b").Confidence)
 		elapse(time.Minute - 1)
 		sel := mustSelect(t, s, derived, "a", "b")
@@ -174,7 +176,9 @@ func TestLifetimeByConfidence(t *testing.T) {
 		elapse(time.Minute - 1)
 		sel.Done(affinity.Outcome{Result: affinity.Served})
 		elapse(time.Minute - 1)
-		require.Equal(t, affinity.ReasonBound, mustSelect(t, s, derived, "a", "b").Reason)
+		sel = mustSelect(t, s, derived, "a", "b")
+		require.Equal(t, affinity.ReasonBound, sel.Reason)
+		sel.Done(affinity.Outcome{Result: affinity.Neutral})
 		elapse(time.Minute)
 		require.Equal(t, affinity.ReasonNew, mustSelect(t, s, derived, "a", "b").Reason)
 		require.Equal(t, affinity.ReasonBound, mustSelect(t, s, session("s"), "a", "b").Reason)
@@ -185,7 +189,7 @@ func TestLifetimeByConfidence(t *testing.T) {
 func TestManyConversationsBehindOneID(t *testing.T) {
 	t.Parallel()
 	s := newSelector(t, affinity.Config[string]{})
-	ask := func(key, messages string) affinity.Selection[string] {
+	ask := func(key, messages string) *affinity.Selection[string] {
 		return mustSelect(t, s, body(`{"prompt_cache_key":"`+key+`","messages":[`+messages+`]}`), "a", "b")
 	}
 	const turn = `{"role":"user","content":"question %d"}`

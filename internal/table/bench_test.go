@@ -10,7 +10,10 @@ import (
 	"github.com/go-affinity/affinity/internal/table"
 )
 
-const hour = int64(3600e9)
+const (
+	hour  = int64(3600e9)
+	limit = 1000 // what leases add to a life
+)
 
 // immortal owns references that never die.
 type immortal struct{}
@@ -34,7 +37,7 @@ func mix(x uint64) uint64 {
 }
 
 func filled(capacity, n int) *table.Table {
-	tab := table.New(capacity, immortal{})
+	tab := table.New(capacity, limit, immortal{})
 	for i := range n {
 		tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: hour + int64(i)}, 1)
 	}
@@ -55,14 +58,13 @@ func BenchmarkGet(b *testing.B) {
 				x := seed.Add(1) << 40
 				for now := int64(1); pb.Next(); now++ {
 					x++
-					r, h, ok := tab.Get(keyOf(mix(x)%uint64(n)), now)
+					k := keyOf(mix(x) % uint64(n))
+					_, h, ok := tab.Get(k, now)
 					if !ok {
 						b.Error("not found")
 						return
 					}
-					if now+hour-r.Expires > 16*int64(n) {
-						h.Touch(now + hour)
-					}
+					tab.Touch(k, h, now+hour, 16*int64(n), false)
 				}
 			})
 		})
@@ -101,12 +103,14 @@ func BenchmarkMixed(b *testing.B) {
 				r := seed.Add(1) << 40
 				for now := int64(1); pb.Next(); now++ {
 					r++
-					if x := mix(r); x%100 == 0 {
+					x := mix(r)
+					if x%100 == 0 {
 						tab.Set(keyOf(x), 0, table.Record{Expires: now + hour}, now)
-					} else if r, h, ok := tab.Get(keyOf(x%uint64(n)), now); ok {
-						if now+hour-r.Expires > 16*int64(n) {
-							h.Touch(now + hour)
-						}
+						continue
+					}
+					k := keyOf(x % uint64(n))
+					if _, h, ok := tab.Get(k, now); ok {
+						tab.Touch(k, h, now+hour, 16*int64(n), false)
 					}
 				}
 			})

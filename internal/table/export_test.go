@@ -40,13 +40,14 @@ func (t *Table) Bytes() int {
 // SetStamp makes stamp the last one that was given out in the shard of k.
 func (t *Table) SetStamp(k Key, stamp uint32) { t.shard(k).stamp = stamp }
 
-// Replace writes r over the record of k as if that had been seen to expire then.
+// Replace writes r over the record of k as if that had been seen to expire
+// then, and to have no lease.
 func (t *Table) Replace(k Key, expires int64, r Record) bool {
 	s := t.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i, _ := find(s.load(), k)
-	return s.replace(&s.load()[i], expires, k, r)
+	return s.replace(&s.load()[i], lifeOf(expires, 0), k, &r)
 }
 
 // Contents returns all records, dead or alive. If the table is not as it should
@@ -66,12 +67,12 @@ func (t *Table) Contents() (map[Key]Record, error) {
 		used := 0
 		for i := range slots {
 			sl := &slots[i]
-			expires := sl.expires.Load()
-			if expires == 0 {
+			l := sl.load()
+			if l == 0 {
 				continue
 			}
 			used++
-			k, r := sl.key(), sl.record(expires)
+			k, r := sl.key(), sl.record(l)
 			if _, ok := records[k]; ok {
 				return nil, fmt.Errorf("shard %d: two records of key %x", n, k)
 			}
@@ -79,14 +80,14 @@ func (t *Table) Contents() (map[Key]Record, error) {
 			if t.shard(k) != s {
 				return nil, fmt.Errorf("shard %d: key %x belongs to another", n, k)
 			}
-			if expires < 0 {
-				return nil, fmt.Errorf("shard %d: expiry %d", n, expires)
+			if r.Expires <= 0 {
+				return nil, fmt.Errorf("shard %d: expiry %d", n, r.Expires)
 			}
 			if r.Stamp == 0 {
 				return nil, fmt.Errorf("shard %d: stamp 0", n)
 			}
 			for j := home(k, len(slots)); j != i; j = next(j, len(slots)) {
-				if slots[j].expires.Load() == 0 {
+				if slots[j].load() == 0 {
 					return nil, fmt.Errorf("shard %d: no way from slot %d to %d", n, home(k, len(slots)), i)
 				}
 			}

@@ -24,30 +24,27 @@ type model struct {
 	stamps map[table.Key]map[uint32]bool // that every key has had
 	left   []uint32                      // released by the call under way
 
-	refs     uint32         // given out
-	fatal    [groups]uint32 // refs of a group up to this one are dead
-	now      int64
-	expiries map[int64]bool // given out
-	writes   int            // calls that may have moved records
-	handles  []stale        // from earlier calls of Get
+	refs    uint32         // given out
+	fatal   [groups]uint32 // refs of a group up to this one are dead
+	now     int64
+	handles []stale // from earlier calls of Get
 }
 
 const groups = 5
 
-// stale is a Handle, and what it pointed at.
+// stale is a Handle, and the record that it pointed at.
 type stale struct {
 	table.Handle
-	ref     uint32
-	expires int64
-	writes  int
+	key table.Key
+	table.Record
 }
 
 func newModel(t *testing.T, capacity int) *model {
 	m := &model{
 		t: t, capacity: capacity, now: 1,
-		held: map[table.Key]table.Record{}, byRef: map[uint32]table.Key{}, stamps: map[table.Key]map[uint32]bool{}, expiries: map[int64]bool{},
+		held: map[table.Key]table.Record{}, byRef: map[uint32]table.Key{}, stamps: map[table.Key]map[uint32]bool{},
 	}
-	m.tab = table.New(capacity, m)
+	m.tab = table.New(capacity, limit, m)
 	return m
 }
 
@@ -55,7 +52,15 @@ func (m *model) Alive(ref uint32) bool { return ref > m.fatal[ref%groups] }
 
 func (m *model) Release(ref uint32) { m.left = append(m.left, ref) }
 
-func (m *model) live(r table.Record) bool { return m.now < r.Expires && m.Alive(r.Ref) }
+// end is the instant at which r dies if its ref does not.
+func end(r table.Record) int64 {
+	if r.Leases > 0 {
+		return r.Expires + limit
+	}
+	return r.Expires
+}
+
+func (m *model) live(r table.Record) bool { return m.now < end(r) && m.Alive(r.Ref) }
 
 // gone takes in what the call under way has released: records that are held,
 // each once. It returns how many of them were alive, and the last such.
@@ -74,17 +79,6 @@ func (m *model) gone() (alive int, last table.Record) {
 	return alive, last
 }
 
-// expiry returns the first instant from now+d that no other record has: then
-// a Handle never takes one record for another.
-func (m *model) expiry(d int64) int64 {
-	e := m.now + d
-	for m.expiries[e] {
-		e++
-	}
-	m.expiries[e] = true
-	return e
-}
-
 func (m *model) get(k table.Key) (table.Handle, bool) {
 	got, h, ok := m.tab.Get(k, m.now)
 	want, held := m.held[k]
@@ -96,31 +90,48 @@ func (m *model) get(k table.Key) (table.Handle, bool) {
 	}
 	require.True(m.t, ok)
 	require.Equal(m.t, want, got)
-	m.handles = append(m.handles, stale{h, got.Ref, got.Expires, m.writes})
+	m.handles = append(m.handles, stale{h, k, got})
 	return h, true
 }
 
 // touch uses a Handle that Get has returned, now or long ago.
-func (m *model) touch(h stale, expires int64) {
-	ok := h.Touch(expires)
-	k, held := m.byRef[h.ref]
-	r := m.held[k]
-	if same := held && r.Expires == h.expires; !same || expires <= h.expires {
-		require.False(m.t, ok, "Touch of what has changed since, or back in time")
+func (m *model) touch(h stale, expires, gap int64, lease bool) {
+	got, leased := m.tab.Touch(h.key, h.Handle, expires, gap, lease)
+	r, held := m.held[h.key]
+	if !held || r.Stamp != h.Stamp {
+		require.Zero(m.t, got, "it has gone")
+		require.False(m.t, leased)
 		return
 	}
-	if h.writes == m.writes {
-		require.True(m.t, ok, "nothing has changed since Get")
-	}
-	if ok {
+	was := r
+	if expires > r.Expires+gap {
 		r.Expires = expires
-		m.held[k] = r
 	}
+	if lease && (expires > was.Expires+gap || expires < was.Expires-gap) && r.Leases < table.MaxLeases {
+		r.Leases++
+	}
+	require.Equal(m.t, r.Expires, got)
+	require.Equal(m.t, r.Leases > was.Leases, leased)
+	m.held[h.key] = r
 }
 
-func (m *model) set(k table.Key, stamp uint32, expires int64) {
+// endLease uses a stamp that Get has returned, now or long ago.
+func (m *model) endLease(k table.Key, stamp uint32, expires int64) {
+	m.tab.EndLease(k, stamp, expires, m.now)
+	r, held := m.held[k]
+	if !held || r.Stamp != stamp || r.Leases == 0 || m.now >= end(r) {
+		return
+	}
+	r.Expires = max(r.Expires, expires)
+	if r.Leases < table.MaxLeases {
+		r.Leases--
+	}
+	m.held[k] = r
+}
+
+func (m *model) set(k table.Key, stamp uint32, expires int64, leases int) {
 	m.refs++
-	r := table.Record{Expires: expires, Ref: m.refs, Mark: mix(uint64(m.refs))}
+	r := table.Record{Expires: expires, Leases: leases, Ref: m.refs, Mark: mix(uint64(m.refs))}
 	old, held := m.held[k]
 	live := held && m.live(old)
 	full, exact := len(m.held) == m.capacity, m.tab.Shards() == 1
@@ -130,10 +141,9 @@ func (m *model) set(k table.Key, stamp uint32, expires int64) {
 			if !m.live(r) {
 				dead++
 			}
-			first = min(first, r.Expires)
+			first = min(first, end(r))
 		}
 	}
-	m.writes++
 	got, stored := m.tab.Set(k, stamp, r, m.now)
 
 	switch {
@@ -150,6 +160,9 @@ func (m *model) set(k table.Key, stamp uint32, expires int64) {
 	}
 	require.True(m.t, stored)
 	r.Stamp = got.Stamp
+	if r.Expires == 0 {
+		r.Expires = old.Expires
+	}
 	require.Equal(m.t, r, got)
 	require.NotZero(m.t, r.Stamp)
 	if m.stamps[k] == nil {
@@ -174,7 +187,7 @@ func (m *model) set(k table.Key, stamp uint32, expires int64) {
 			require.Equal(m.t, 1, alive, "one record makes room for another")
 			if exact {
 				require.Zero(m.t, dead, "evicted while there were dead ones")
-				require.Equal(m.t, first, victim.Expires, "the one that expires first")
+				require.Equal(m.t, first, end(victim), "the one that dies first")
 			}
 		}
 	}
@@ -184,7 +197,6 @@ func (m *model) set(k table.Key, stamp uint32, expires int64) {
 
 func (m *model) delete(k table.Key, stamp uint32) {
 	r, held := m.held[k]
-	m.writes++
 	ok := m.tab.Delete(k, stamp, m.now)
 	if !held || stamp != 0 && stamp != r.Stamp {
 		require.False(m.t, ok)
@@ -197,7 +209,6 @@ func (m *model) delete(k table.Key, stamp uint32) {
 }
 
 func (m *model) clear() {
-	m.writes++
 	m.tab.Clear()
 	require.Len(m.t, m.left, len(m.held))
 	m.gone()
@@ -260,24 +271,43 @@ func (m *model) run(keys int, tape []byte) {
 	for ; len(tape) >= 3; tape = tape[3:] {
 		k := awkward((int(tape[1])<<8 | int(tape[2])) % keys)
 		arg := int64(tape[2])
+		later := m.now + 1 + arg*arg
+		lease := tape[1]%4 == 0
+		leases := 0
+		if lease {
+			leases = int(tape[1] / 4)
+		}
 		switch op := tape[0] % 32; {
-		case op < 10:
-			m.set(k, 0, m.expiry(1+arg*arg))
+		case op < 9:
+			m.set(k, 0, later, leases)
+		case op < 11:
+			m.set(k, m.held[k].Stamp, later, leases)
+		case op < 12:
+			if stamp := m.held[k].Stamp; stamp != 0 {
+				m.set(k, stamp, 0, leases)
+			}
 		case op < 13:
-			m.set(k, m.held[k].Stamp, m.expiry(1+arg*arg))
+			m.set(k, uint32(arg)+1, later, leases) // most likely not the stamp
 		case op < 14:
-			m.set(k, uint32(arg), m.expiry(1+arg*arg)) // most likely not the stamp
-		case op < 15:
-			m.set(k, 0, m.expiry(0)) // expires at once, or nearly
-		case op < 18:
+			m.set(k, 0, m.now+1-arg%2, leases) // expires at once, or nearly
+		case op < 16:
 			m.get(k)
-		case op < 22:
+		case op < 20:
 			if _, ok := m.get(k); ok {
-				m.touch(m.handles[len(m.handles)-1], m.expiry(arg*arg))
+				m.touch(m.handles[len(m.handles)-1], later, arg%16*arg, lease)
+			}
+		case op < 22:
+			if n := len(m.handles); n > 0 {
+				m.touch(m.handles[int(tape[1])*n/256], later, arg%16*arg, lease)
 			}
 		case op < 24:
+			if arg%8 == 0 {
+				later = 0
+			}
+			m.endLease(k, m.held[k].Stamp, later)
 			if n := len(m.handles); n > 0 {
-				m.touch(m.handles[int(tape[1])*n/256], m.expiry(arg*arg))
+				h := m.handles[int(tape[1])*n/256]
+				m.endLease(h.key, h.Stamp, later)
 			}
 		case op < 26:
 			m.delete(k, 0)
@@ -344,7 +374,7 @@ func TestModel(t *testing.T) {
 				}
 				m := newModel(t, capacity)
 				for i := range min(keys*3/4, capacity+20) {
-					m.set(awkward(i), 0, m.expiry(1+int64(i)))
+					m.set(awkward(i), 0, m.now+1+int64(i), i%5/4)
 				}
 				m.check()
 				m.run(keys, tape)

@@ -102,7 +102,7 @@ func TestParallelReadersSeeWhatWasStored(t *testing.T) {
 		t.Run(size.name, func(t *testing.T) {
 			const kinds = 8 // of refs that each key has; the last dies, and the one before it is dead
 			l := newLedger(t, size.keys*kinds)
-			tab := table.New(size.capacity, l)
+			tab := table.New(size.capacity, limit, l)
 			key := func(i int) table.Key {
 				if size.crowded {
 					return awkward(i)
@@ -129,13 +129,14 @@ func TestParallelReadersSeeWhatWasStored(t *testing.T) {
 			reader := func(r *rand.Rand) {
 				for range n {
 					i, now := r.IntN(size.keys), clock.Load()
-					got, h, ok := tab.Get(key(i), now)
+					k := key(i)
+					got, h, ok := tab.Get(k, now)
 					if !ok {
 						continue
 					}
 					check(i, got, now)
 					if r.IntN(2) == 0 {
-						h.Touch(now + 1 + int64(r.IntN(2000)))
+						tab.Touch(k, h, now+1+int64(r.IntN(2000)), 0, false)
 					}
 				}
 			}
@@ -191,7 +192,7 @@ func TestParallelReadersSeeWhatWasStored(t *testing.T) {
 func TestParallelReadersAlwaysFindWhatIsAlwaysThere(t *testing.T) {
 	n := steps(100_000)
 	l := newLedger(t, n+2)
-	tab := table.New(400, l)
+	tab := table.New(400, limit, l)
 	k := awkward(0)
 	const now = 100
 	first, _ := l.set(tab, k, 0, table.Record{Expires: 1000, Ref: 1}, now)
@@ -205,7 +206,7 @@ func TestParallelReadersAlwaysFindWhatIsAlwaysThere(t *testing.T) {
 				return
 			}
 			last = r.Ref
-			h.Touch(r.Expires + 1)
+			tab.Touch(k, h, r.Expires+1, 0, false)
 		}
 	}
 	replacer := func(*rand.Rand) {
@@ -238,7 +239,7 @@ func TestParallelReadersAlwaysFindWhatIsAlwaysThere(t *testing.T) {
 func TestParallelReadersFindWhatGrowthMoves(t *testing.T) {
 	k := awkward(0)
 	for range steps(2500) {
-		tab := table.New(200, immortal{})
+		tab := table.New(200, limit, immortal{})
 		tab.Set(k, 0, table.Record{Expires: 1000}, 1)
 		var done atomic.Bool
 		together(func(*rand.Rand) {
@@ -260,7 +261,7 @@ func TestParallelReadersFindWhatGrowthMoves(t *testing.T) {
 // Readers that meet a record while it is stored see all of it or none.
 func TestParallelReadersMeetNewRecords(t *testing.T) {
 	n := steps(1_000_000)
-	tab := table.New(100, immortal{})
+	tab := table.New(100, limit, immortal{})
 	k := awkward(0)
 	var done atomic.Bool
 	together(func(*rand.Rand) {
@@ -350,7 +351,7 @@ func TestParallelRefreshIsNotLost(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			outcomes := map[bool]int{}
 			for round := range steps(8_000) {
-				tab := table.New(tt.capacity, immortal{})
+				tab := table.New(tt.capacity, limit, immortal{})
 				tab.Set(first, 0, table.Record{Expires: 500}, before)
 				was, _ := tab.Set(k, 0, table.Record{Expires: 100, Ref: 1}, before)
 				fill(tab, tt.others)
@@ -366,7 +367,8 @@ func TestParallelRefreshIsNotLost(t *testing.T) {
 				}
 				actors := []func(*rand.Rand){func(*rand.Rand) {
 					pause(round >> 1 & 63)
-					touched = h.Touch(later)
+					expires, _ := tab.Touch(k, h, later, 0, false)
+					touched = expires == later
 				}, func(*rand.Rand) {
 					pause(round >> 7 & 31)
 					wrote = tt.write(tab)
@@ -392,13 +394,70 @@ func TestParallelRefreshIsNotLost(t *testing.T) {
 	}
 }
 
+// Every lease that was taken can be ended, whatever moves the record meanwhile,
+// and as long as it has not been, the record is there.
+func TestParallelLeasesAreCounted(t *testing.T) {
+	const keys, now, end = 4, 1000, 1001
+	tab := table.New(600, 1<<40, immortal{})
+	var stamps [keys]uint32
+	for i := range keys {
+		r, _ := tab.Set(awkward(4*i), 0, table.Record{Expires: end}, 1)
+		stamps[i] = r.Stamp
+	}
+	var clock atomic.Int64 // so that no two lives are the same
+	clock.Store(end)
+	var busy atomic.Int32
+	n := steps(40_000)
+	user := func(r *rand.Rand) {
+		defer busy.Add(-1)
+		var held []int
+		for range n {
+			i := r.IntN(keys)
+			k := awkward(4 * i)
+			if len(held) > r.IntN(8) {
+				i = held[0]
+				tab.EndLease(awkward(4*i), stamps[i], 0, now)
+				held = held[1:]
+				continue
+			}
+			got, h, ok := tab.Get(k, now)
+			if !ok || got.Stamp != stamps[i] {
+				t.Error("not found")
+				return
+			}
+			if _, leased := tab.Touch(k, h, clock.Add(1), 0, true); leased {
+				held = append(held, i)
+			}
+		}
+		for _, i := range held {
+			if r, _, ok := tab.Get(awkward(4*i), 1<<39); !ok || r.Leases == 0 {
+				t.Errorf("leased, and yet %+v, %v", r, ok)
+			}
+			tab.EndLease(awkward(4*i), stamps[i], 0, now)
+		}
+	}
+	churn := func(r *rand.Rand) {
+		for busy.Load() > 0 {
+			k := awkward(4 * (keys + r.IntN(200)))
+			if _, ok := tab.Set(k, 0, table.Record{Expires: now + 1 + int64(r.IntN(2))}, now); !ok {
+				tab.Delete(k, 0, now)
+			}
+		}
+	}
+	busy.Store(3)
+	together(user, churn, user, user, churn)
+	for i := range keys {
+		require.Zero(t, contents(t, tab)[awkward(4*i)].Leases)
+	}
+}
+
 // Of any number of writers that find no record, one stores, and all learn
 // which: when there was none, when it has expired, and when its ref has died.
 func TestParallelSetHasOneWinner(t *testing.T) {
 	const now, writers = 100, 4
 	for round := range steps(8000) {
 		l := newLedger(t, writers+1)
-		tab := table.New(1+round%3, l)
+		tab := table.New(1+round%3, limit, l)
 		k := keyOf(uint64(round))
 		switch round % 4 {
 		case 1:
@@ -436,7 +495,7 @@ func TestParallelSetHasOneWinner(t *testing.T) {
 func TestParallelStampsCount(t *testing.T) {
 	const now, keys = 100, 3
 	l := newLedger(t, 1)
-	tab := table.New(50, l)
+	tab := table.New(50, limit, l)
 	for i := range keys {
 		l.set(tab, awkward(4*i), 0, table.Record{Expires: 200}, now)
 	}
@@ -478,7 +537,7 @@ func TestParallelCapacity(t *testing.T) {
 	for _, capacity := range []int{1, 2, 5, 512, 1024} {
 		const writers = 16
 		l := newLedger(t, 1)
-		tab := table.New(capacity, l)
+		tab := table.New(capacity, limit, l)
 		n := steps(4000)
 		var actors []func(*rand.Rand)
 		for w := range writers {

@@ -5,14 +5,18 @@
 // carries a reference that only its Owner understands, and a mark that it
 // keeps for its Owner. Time is a number of nanoseconds that the caller names.
 //
+// A user of a record who will be back may take a lease on it. While there are
+// leases, the record outlives its expiry; but not for ever, since a lease may
+// be forgotten.
+//
 // The table is an array of shards. A shard is an open-addressing hash table
 // with linear probing and backward-shift deletion, so there are no tombstones.
 // Writers of a shard exclude each other with a mutex and make the shard's
 // sequence number odd while records move or change; readers look without a lock
-// and look again if the number has changed. Expiries are the exception: a
-// reader may push one back with a compare-and-swap at any time, so a writer that
-// removes, replaces or moves a record takes its expiry out with an atomic
-// operation first and never loses a refresh.
+// and look again if the number has changed. The life of a record, its expiry and
+// its leases, is the exception: a reader may lengthen it with a compare-and-swap
+// at any time, so a writer that removes, replaces or moves a record takes its
+// life out with an atomic operation first and never loses a refresh.
 package table
 
 import (
@@ -28,7 +32,8 @@ type Key struct{ Hi, Lo uint64 }
 
 // A Record is what is stored under a key.
 type Record struct {
-	Expires int64  // live while now < Expires; always positive
+	Expires int64  // live while now < Expires, and longer while there are leases; positive
+	Leases  int    // at most MaxLeases
 	Ref     uint32 // what the record is about, in its Owner's words
 	Stamp   uint32 // differs for every write of the key; set by the table, never 0
 	Mark    uint64 // carried for the Owner
@@ -47,18 +52,22 @@ type Owner interface {
 	Release(ref uint32)
 }
 
-// slot is a record in place. Expires 0 marks it free.
+// slot is a record in place.
 type slot struct {
 	hi, lo   atomic.Uint64
-	expires  atomic.Int64
+	life     atomic.Uint64 // a life; 0 marks the slot free
 	refStamp atomic.Uint64
 	mark     atomic.Uint64
 }
 
-func (sl *slot) record(expires int64) Record {
+func (sl *slot) record(l life) Record {
 	rs := sl.refStamp.Load()
-	return Record{Expires: expires, Ref: uint32(rs >> 32), Stamp: uint32(rs), Mark: sl.mark.Load()}
+	return Record{Expires: l.expires(), Leases: l.leases(), Ref: uint32(rs >> 32), Stamp: uint32(rs), Mark: sl.mark.Load()}
 }
+
+func (sl *slot) load() life { return life(sl.life.Load()) }
+
+func (sl *slot) swap(was, l life) bool { return sl.life.CompareAndSwap(uint64(was), uint64(l)) }
 
 func (sl *slot) is(k Key) bool { return sl.hi.Load() == k.Hi && sl.lo.Load() == k.Lo }
 
@@ -66,15 +75,17 @@ func (sl *slot) key() Key { return Key{sl.hi.Load(), sl.lo.Load()} }
 
 func (sl *slot) ref() uint32 { return uint32(sl.refStamp.Load() >> 32) }
 
-// move takes the record out of from, expiry first: whoever is about to refresh
-// it there fails and looks again.
+func (sl *slot) stamp() uint32 { return uint32(sl.refStamp.Load()) }
+
+// move takes the record out of from, its life first: whoever is about to
+// lengthen that there fails and looks again.
 func (sl *slot) move(from *slot) {
-	expires := from.expires.Swap(0)
+	l := from.life.Swap(0)
 	sl.hi.Store(from.hi.Load())
 	sl.lo.Store(from.lo.Load())
 	sl.refStamp.Store(from.refStamp.Load())
 	sl.mark.Store(from.mark.Load())
-	sl.expires.Store(expires)
+	sl.life.Store(l)
 }
 
 type shard struct {
@@ -90,6 +101,7 @@ type shard struct {
 // Table is the store. Use New. All methods are safe for concurrent use.
 type Table struct {
 	owner    Owner
+	limit    int64 // of what leases add to a life
 	capacity int64
 	shards   []shard
 	shift    uint
@@ -118,8 +130,9 @@ const (
 	spins = 64
 )
 
-// New returns a table of at most capacity records, which must be positive.
-func New(capacity int, owner Owner) *Table {
+// New returns a table of at most capacity records, which must be positive. A
+// record with leases lives for up to limit after its expiry.
+func New(capacity int, limit int64, owner Owner) *Table {
 	if capacity <= 0 {
 		panic("table: capacity must be positive")
 	}
@@ -127,7 +140,7 @@ func New(capacity int, owner Owner) *Table {
 	for n < maxShards && capacity/(2*n) >= shardCapacity {
 		n *= 2
 	}
-	t := &Table{owner: owner, capacity: int64(capacity), shards: make([]shard, n), shift: 64}
+	t := &Table{owner: owner, limit: min(limit, never), capacity: int64(capacity), shards: make([]shard, n), shift: 64}
 	for ; n > 1; n /= 2 {
 		t.shift--
 	}
@@ -161,18 +174,17 @@ func distance(from, to, n int) int {
 	return to - from
 }
 
-// find returns the place of k and its expiry at that moment, expired or not,
-// or -1. Without the lock the answer holds only if the sequence number has not
+// find returns the place of k and its life at that moment, dead or not, or -1. Without the lock the answer holds only if the sequence number has not
 // moved.
-func find(slots []slot, k Key) (int, int64) {
+func find(slots []slot, k Key) (int, life) {
 	i := home(k, len(slots))
 	for range slots {
-		expires := slots[i].expires.Load()
-		if expires == 0 {
+		l := slots[i].load()
+		if l == 0 {
 			break
 		}
 		if slots[i].is(k) {
-			return i, expires
+			return i, l
 		}
 		i = next(i, len(slots))
 	}
@@ -190,10 +202,17 @@ func (s *shard) load() []slot {
 func (s *shard) begin() { s.seq.Add(1) }
 func (s *shard) end()   { s.seq.Add(1) }
 
-// A Handle points at a record for [Handle.Touch].
+// A Handle points at the place where Get found a record.
 type Handle struct {
-	sl      *slot
-	expires int64
+	sl       *slot
+	refStamp uint64 // no other record of the shard has it
+}
+
+// Holds reports whether the record has been in its place all the time since
+// Get. Then so has its ref: what the Owner said of it meanwhile is about this
+// record. It may report false for a record that has only been moved.
+func (h Handle) Holds() bool {
+	return h.sl.life.Load() != 0 && h.sl.refStamp.Load() == h.refStamp
 }
 
 // Get returns the live record of k. It takes no lock unless writers of the
@@ -220,59 +239,119 @@ func (t *Table) Get(k Key, now int64) (Record, Handle, bool) {
 // then the record has been there all the time, so its ref is still its own.
 func (t *Table) lookup(s *shard, k Key, now int64) (Record, Handle, bool) {
 	slots := s.load()
-	i, expires := find(slots, k)
-	if i < 0 || !t.live(&slots[i], expires, now) {
+	i, l := find(slots, k)
+	if i < 0 || !t.live(&slots[i], l, now) {
 		return Record{}, Handle{}, false
 	}
-	return slots[i].record(expires), Handle{&slots[i], expires}, true
+	r := slots[i].record(l)
+	return r, Handle{&slots[i], uint64(r.Ref)<<32 | uint64(r.Stamp)}, true
 }
 
-// live reports whether the record in sl, which expires then, is good.
-func (t *Table) live(sl *slot, expires, now int64) bool {
-	return now < expires && t.owner.Alive(sl.ref())
+// live reports whether the record in sl, whose life is l, is good.
+func (t *Table) live(sl *slot, l life, now int64) bool {
+	return now < l.end(t.limit) && t.owner.Alive(sl.ref())
 }
 
-// Touch moves the expiry of the record that h points at to expires. It never
-// moves one back, and does nothing if the record has changed since Get: then
-// somebody else has refreshed, moved or removed it.
+// Touch makes the expiry of the record slide to expires, never back, and takes
+// a lease on it if lease is set: both or neither. It does neither if the record
+// has gone, or if its expiry is within gap of expires, so that somebody has
+// touched it just now: a record that is used by many threads at once would
+// otherwise bounce between their caches. Nor does it take a lease beyond
+// MaxLeases.
 //
-// A slot that was freed and taken by another key within that time, with the
-// very same expiry, would be refreshed in its place: a record lives a little
-// longer than it should, and nothing else.
-func (h Handle) Touch(expires int64) bool {
-	return expires > h.expires && h.sl.expires.CompareAndSwap(h.expires, expires)
+// k is the key of the record that Get returned h for. Touch returns the
+// expiry that the record now has, or 0 if it has gone, and whether the caller
+// has a lease to end.
+//
+// There is one imprecision: a record that takes this one's place just as Touch
+// acts, and has the same life to the nanosecond, is touched as well.
+func (t *Table) Touch(k Key, h Handle, expires, gap int64, lease bool) (expiry int64, leased bool) {
+	swapped := false
+	for !swapped {
+		l := h.sl.load()
+		if !h.Holds() {
+			break
+		}
+		next := l.touched(expires, gap, lease)
+		if next == l {
+			return l.expires(), false
+		}
+		swapped = h.sl.swap(l, next)
+		if swapped && h.Holds() {
+			return next.expires(), next.leases() > l.leases()
+		}
+	}
+	// The record has moved or gone. If a swap was in time, it took its new life
+	// along.
+	l, next := t.alter(k, uint32(h.refStamp), func(l life) life {
+		if swapped && l.expires() >= expires {
+			return l
+		}
+		return l.touched(expires, gap, lease)
+	})
+	return next.expires(), next.leases() > l.leases() || swapped && lease && l == next && l != 0
 }
 
-// Holds reports whether r, which Get returned with h, has been in its place all
-// the time since. Then so has its ref: what the Owner said of it meanwhile is
-// about r. It may report false for a record that has only been moved.
-func (h Handle) Holds(r Record) bool {
-	return h.sl.expires.Load() != 0 && h.sl.refStamp.Load() == uint64(r.Ref)<<32|uint64(r.Stamp)
+// EndLease ends a lease on the record of k that has the given stamp, and makes
+// its expiry slide to expires, never back. If there is no such record, or it
+// has no lease, or has died meanwhile, nothing happens.
+func (t *Table) EndLease(k Key, stamp uint32, expires, now int64) {
+	t.alter(k, stamp, func(l life) life {
+		if l.leases() == 0 || now >= l.end(t.limit) {
+			return l
+		}
+		return l.touched(expires, 0, false).ended()
+	})
 }
 
-// Set stores r under k if the live record there has the given stamp; stamp 0
-// means that there is none. It returns the record that is there afterwards and
-// whether it is r. The table calls Release for what r replaces, not for r when
-// it is not stored.
+// alter makes the life of the record of k that has the given stamp what f
+// returns for it. It returns both, 0 if there is no such record.
+func (t *Table) alter(k Key, stamp uint32, f func(life) life) (l, next life) {
+	s := t.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slots := s.load()
+	i, _ := find(slots, k)
+	if i < 0 || slots[i].stamp() != stamp {
+		return 0, 0
+	}
+	for {
+		l = slots[i].load()
+		next = f(l)
+		if l == next || slots[i].swap(l, next) {
+			return l, next
+		}
+	}
+}
+
+// Set stores r under k, with its leases, if the live record there has the given
+// stamp; stamp 0 means that there is none. It returns the record that is there
+// afterwards and whether it is r. If r.Expires is 0, r keeps the expiry of the
+// record that it replaces. The table calls Release for what r replaces, not for
+// r when it is not stored.
 func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Record, bool) {
 	s := t.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
 		slots := s.load()
-		if i, expires := find(slots, k); i >= 0 {
-			old := slots[i].record(expires)
-			live := t.live(&slots[i], expires, now)
+		if i, l := find(slots, k); i >= 0 {
+			old := slots[i].record(l)
+			live := t.live(&slots[i], l, now)
 			if live && old.Stamp != stamp {
 				return old, false
 			}
 			if !live && stamp != 0 {
 				return Record{}, false
 			}
-			r.Stamp = s.nextStamp()
-			if s.replace(&slots[i], expires, k, r) {
+			stored := r
+			if r.Expires == 0 {
+				stored.Expires = old.Expires
+			}
+			stored.Stamp = s.nextStamp()
+			if s.replace(&slots[i], l, k, &stored) {
 				t.owner.Release(old.Ref)
-				return r, true
+				return stored, true
 			}
 			continue // refreshed just now: look again
 		}
@@ -292,7 +371,7 @@ func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Record, bool) {
 		t.sweep(s, now)
 		s.grow()
 		r.Stamp = s.nextStamp()
-		s.insert(k, r)
+		s.insert(k, &r)
 		return r, true
 	}
 }
@@ -310,13 +389,13 @@ func (t *Table) reserve() bool {
 	}
 }
 
-// replace writes r over the record in sl, whose expiry the caller has seen to
-// be expires. It gives up if that was refreshed in the meantime: what has
-// expired then has not.
-func (s *shard) replace(sl *slot, expires int64, k Key, r Record) bool {
+// replace writes r over the record in sl, whose life the caller has seen to be
+// l. It gives up if that was lengthened in the meantime: what has expired then
+// has not.
+func (s *shard) replace(sl *slot, l life, k Key, r *Record) bool {
 	s.begin()
 	defer s.end()
-	if !sl.expires.CompareAndSwap(expires, 0) {
+	if !sl.swap(l, 0) {
 		return false
 	}
 	sl.write(k, r)
@@ -325,23 +404,26 @@ func (s *shard) replace(sl *slot, expires int64, k Key, r Record) bool {
 
 // insert writes r into a free slot. There must be one. The slot is free for
 // readers until the last step of write, so they need not look again.
-func (s *shard) insert(k Key, r Record) {
+func (s *shard) insert(k Key, r *Record) {
 	slots := s.load()
 	i := home(k, len(slots))
-	for slots[i].expires.Load() != 0 {
+	for slots[i].load() != 0 {
 		i = next(i, len(slots))
 	}
 	slots[i].write(k, r)
 	s.used++
 }
 
-// write puts a record into a free slot, expiry last: that makes it one.
-func (sl *slot) write(k Key, r Record) {
+// write puts a record into a free slot, its life last: that makes it one. It
+// rounds in r what a life cannot hold.
+func (sl *slot) write(k Key, r *Record) {
+	l := lifeOf(r.Expires, r.Leases)
+	r.Expires, r.Leases = l.expires(), l.leases()
 	sl.hi.Store(k.Hi)
 	sl.lo.Store(k.Lo)
 	sl.refStamp.Store(uint64(r.Ref)<<32 | uint64(r.Stamp))
 	sl.mark.Store(r.Mark)
-	sl.expires.Store(r.Expires)
+	sl.life.Store(uint64(l))
 }
 
 func (s *shard) nextStamp() uint32 {
@@ -363,11 +445,11 @@ func (s *shard) grow() {
 	slots := make([]slot, max(minSlots, len(old)+len(old)/4))
 	s.begin()
 	for i := range old {
-		if old[i].expires.Load() == 0 {
+		if old[i].load() == 0 {
 			continue
 		}
 		j := home(old[i].key(), len(slots))
-		for slots[j].expires.Load() != 0 {
+		for slots[j].load() != 0 {
 			j = next(j, len(slots))
 		}
 		slots[j].move(&old[i])
@@ -377,17 +459,17 @@ func (s *shard) grow() {
 	s.hand += s.hand / 4 // about where it was among the records
 }
 
-// remove frees slot i, whose expiry the caller has seen to be expires, and
-// closes the gap. It gives up if the record was refreshed in the meantime.
-func (t *Table) remove(s *shard, i int, expires int64) bool {
+// remove frees slot i, whose life the caller has seen to be l, and closes the
+// gap. It gives up if that was lengthened in the meantime.
+func (t *Table) remove(s *shard, i int, l life) bool {
 	slots := s.load()
 	s.begin()
-	if !slots[i].expires.CompareAndSwap(expires, 0) {
+	if !slots[i].swap(l, 0) {
 		s.end()
 		return false
 	}
 	ref := slots[i].ref()
-	for j := next(i, len(slots)); slots[j].expires.Load() != 0; j = next(j, len(slots)) {
+	for j := next(i, len(slots)); slots[j].load() != 0; j = next(j, len(slots)) {
 		// The record at j may fill the gap at i unless its home lies behind
 		// the gap.
 		h := home(slots[j].key(), len(slots))
@@ -408,8 +490,8 @@ func (t *Table) sweep(s *shard, now int64) {
 	slots := s.load()
 	for range min(sweepStep, len(slots)) {
 		sl := &slots[s.hand]
-		expires := sl.expires.Load()
-		if expires != 0 && !t.live(sl, expires, now) && t.remove(s, s.hand, expires) {
+		l := sl.load()
+		if l != 0 && !t.live(sl, l, now) && t.remove(s, s.hand, l) {
 			continue // the gap was closed: the same slot may hold another
 		}
 		s.hand = next(s.hand, len(slots))
@@ -425,20 +507,20 @@ func (t *Table) evict(s *shard, now int64) {
 	if len(t.shards) > 1 {
 		window = min(window, evictWindow)
 	}
-	victim, oldest := -1, int64(math.MaxInt64)
+	victim, oldest, first := -1, life(0), int64(math.MaxInt64)
 	for range window {
 		i := s.hand
 		s.hand = next(i, len(slots))
-		expires := slots[i].expires.Load()
-		if expires == 0 {
+		l := slots[i].load()
+		if l == 0 {
 			continue
 		}
-		if !t.live(&slots[i], expires, now) {
-			victim, oldest = i, expires
+		if !t.live(&slots[i], l, now) {
+			victim, oldest = i, l
 			break
 		}
-		if expires <= oldest {
-			victim, oldest = i, expires
+		if end := l.end(t.limit); end <= first {
+			victim, oldest, first = i, l, end
 		}
 	}
 	if victim >= 0 {
@@ -470,16 +552,15 @@ func (t *Table) Delete(k Key, stamp uint32, now int64) bool {
 	defer s.mu.Unlock()
 	for {
 		slots := s.load()
-		i, expires := find(slots, k)
+		i, l := find(slots, k)
 		if i < 0 {
 			return false
 		}
-		r := slots[i].record(expires)
-		if stamp != 0 && r.Stamp != stamp {
+		if stamp != 0 && slots[i].stamp() != stamp {
 			return false
 		}
-		live := t.live(&slots[i], expires, now) // asked before its Owner may forget the ref
-		if t.remove(s, i, expires) {
+		live := t.live(&slots[i], l, now) // asked before its Owner may forget the ref
+		if t.remove(s, i, l) {
 			return live
 		}
 		// Refreshed just now: look again.
@@ -501,9 +582,9 @@ func (t *Table) All(now int64, yield func(Key, Record) bool) {
 		s.mu.Lock()
 		for i := range s.load() {
 			sl := &s.load()[i]
-			expires := sl.expires.Load()
-			if expires != 0 && t.live(sl, expires, now) {
-				batch = append(batch, entry{sl.key(), sl.record(expires)})
+			l := sl.load()
+			if l != 0 && t.live(sl, l, now) {
+				batch = append(batch, entry{sl.key(), sl.record(l)})
 			}
 		}
 		s.mu.Unlock()
@@ -529,7 +610,7 @@ func (t *Table) Clear() {
 		s.slots.Store(nil)
 		s.end()
 		for i := range old {
-			if old[i].expires.Swap(0) != 0 {
+			if old[i].life.Swap(0) != 0 {
 				t.owner.Release(old[i].ref())
 			}
 		}

@@ -1,6 +1,7 @@
 package table_test
 
 import (
+	"fmt"
 	"math"
 	"sync/atomic"
 	"testing"
@@ -50,7 +51,7 @@ func TestSetNeedsTheRightStamp(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			o := &owner{alive: func(ref uint32) bool { return ref != 666 }}
-			tab := table.New(10, o)
+			tab := table.New(10, limit, o)
 			k := keyOf(1)
 			stamps := []uint32{none: 0, right: 0, wrong: 12345}
 			var there table.Record
@@ -83,7 +84,7 @@ func TestSetNeedsTheRightStamp(t *testing.T) {
 }
 
 func TestRecordLivesWhileNowIsBeforeItsExpiry(t *testing.T) {
-	tab := table.New(10, &owner{})
+	tab := table.New(10, limit, &owner{})
 	tab.Set(keyOf(1), 0, table.Record{Expires: 100}, 1)
 	for _, tt := range []struct {
 		now  int64
@@ -97,58 +98,224 @@ func TestRecordLivesWhileNowIsBeforeItsExpiry(t *testing.T) {
 	require.True(t, ok)
 }
 
+// touched makes the expiry of the record that h points at slide, takes no lease,
+// and reports whether the record expires then.
+func touched(tab *table.Table, k table.Key, h table.Handle, expires int64) bool {
+	got, _ := tab.Touch(k, h, expires, 0, false)
+	return got == expires
+}
+
 func TestTouch(t *testing.T) {
 	k := keyOf(1)
 	for _, tt := range []struct {
 		name    string
 		between func(tab *table.Table, r table.Record)
 		expires int64
-		want    bool
+		want    int64
 	}{
-		{"later", nil, 300, true},
-		{"never back", nil, 199, false},
-		{"to where it is", nil, 200, false},
+		{"later", nil, 300, 300},
+		{"never back", nil, 189, 200},
+		{"just now", nil, 210, 200},
+		{"not so just now", nil, 211, 211},
 		{"touched by another meanwhile", func(tab *table.Table, _ table.Record) {
 			_, h, _ := tab.Get(k, 100)
-			h.Touch(250)
-		}, 300, false},
-		{"deleted meanwhile", func(tab *table.Table, _ table.Record) { tab.Delete(k, 0, 100) }, 300, false},
+			touched(tab, k, h, 250)
+		}, 300, 300},
+		{"touched by another just now", func(tab *table.Table, _ table.Record) {
+			_, h, _ := tab.Get(k, 100)
+			touched(tab, k, h, 295)
+		}, 300, 295},
+		{"touched by another that is ahead", func(tab *table.Table, _ table.Record) {
+			_, h, _ := tab.Get(k, 100)
+			touched(tab, k, h, 305)
+		}, 300, 305},
+		{"deleted meanwhile", func(tab *table.Table, _ table.Record) { tab.Delete(k, 0, 100) }, 300, 0},
 		{"replaced meanwhile", func(tab *table.Table, r table.Record) {
-			tab.Set(k, r.Stamp, table.Record{Expires: 201}, 100)
-		}, 300, false},
-		{"cleared meanwhile", func(tab *table.Table, _ table.Record) { tab.Clear() }, 300, false},
+			tab.Set(k, r.Stamp, table.Record{Expires: 200}, 100)
+		}, 300, 0},
+		{"cleared meanwhile", func(tab *table.Table, _ table.Record) { tab.Clear() }, 300, 0},
 		{"deleted and stored again meanwhile", func(tab *table.Table, _ table.Record) {
 			tab.Delete(k, 0, 100)
-			tab.Set(k, 0, table.Record{Expires: 201}, 100)
-		}, 300, false},
+			tab.Set(k, 0, table.Record{Expires: 200}, 100)
+		}, 300, 0},
 		{"moved by growth meanwhile", func(tab *table.Table, _ table.Record) {
 			for i := range 20 {
 				tab.Set(keyOf(uint64(i+10)), 0, table.Record{Expires: 500}, 100)
 			}
-		}, 300, false},
+		}, 300, 300},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			tab := table.New(100, &owner{})
-			tab.Set(k, 0, table.Record{Expires: 200}, 1)
-			r, h, ok := tab.Get(k, 100)
-			require.True(t, ok)
-			if tt.between != nil {
-				tt.between(tab, r)
-			}
-			before := contents(t, tab)
-			require.Equal(t, tt.want, h.Touch(tt.expires))
-			if tt.want {
-				r.Expires = tt.expires
-				before[k] = r
-			}
-			require.Equal(t, before, contents(t, tab))
-		})
+		for _, lease := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/lease=%t", tt.name, lease), func(t *testing.T) {
+				tab := table.New(100, limit, &owner{})
+				tab.Set(k, 0, table.Record{Expires: 200}, 1)
+				r, h, ok := tab.Get(k, 100)
+				require.True(t, ok)
+				if tt.between != nil {
+					tt.between(tab, r)
+				}
+				before := contents(t, tab)
+				expires, leased := tab.Touch(k, h, tt.expires, 10, lease)
+				require.Equal(t, tt.want, expires)
+				require.Equal(t, lease && (tt.want == tt.expires || tt.expires == 189), leased, "with the slide, or where there is none to make")
+				if r, ok := before[k]; ok && tt.want != 0 {
+					r.Expires = expires
+					if leased {
+						r.Leases++
+					}
+					before[k] = r
+				}
+				require.Equal(t, before, contents(t, tab))
+			})
+		}
+	}
+}
+
+// Leases keep a record past its expiry, up to the limit.
+func TestLeases(t *testing.T) {
+	const limit = 50
+	k := keyOf(1)
+	live := func(tab *table.Table, now int64) bool {
+		_, _, ok := tab.Get(k, now)
+		return ok
+	}
+	lease := func(tab *table.Table, now, expires int64) bool {
+		_, h, ok := tab.Get(k, now)
+		require.True(t, ok)
+		_, leased := tab.Touch(k, h, expires, 0, true)
+		return leased
+	}
+	fresh := func(leases int) (*table.Table, table.Record) {
+		tab := table.New(10, limit, &owner{})
+		r, ok := tab.Set(k, 0, table.Record{Expires: 100, Leases: leases}, 1)
+		require.True(t, ok)
+		require.Equal(t, leases, r.Leases)
+		return tab, r
+	}
+
+	tab, r := fresh(0)
+	require.False(t, live(tab, 100))
+	require.True(t, lease(tab, 1, 110))
+	require.True(t, live(tab, 110), "a lease")
+	require.True(t, live(tab, 110+limit-1))
+	require.False(t, live(tab, 110+limit), "forgotten")
+	tab.EndLease(k, r.Stamp, 0, 20)
+	require.True(t, live(tab, 109))
+	require.False(t, live(tab, 110), "the lease has ended")
+
+	tab, r = fresh(1)
+	require.True(t, lease(tab, 120, 125), "it is live after its expiry")
+	tab.EndLease(k, r.Stamp, 300, 130)
+	require.True(t, live(tab, 300), "one is left")
+	tab.EndLease(k, r.Stamp, 290, 310)
+	require.False(t, live(tab, 310), "none is left, and the expiry never slides back")
+	require.True(t, live(tab, 299))
+
+	tab, r = fresh(1)
+	tab.EndLease(k, r.Stamp, 300, 100+limit)
+	require.False(t, live(tab, 100+limit), "it does not come back to life")
+
+	tab, r = fresh(1)
+	tab.EndLease(k, r.Stamp+1, 300, 50)
+	require.Equal(t, r, contents(t, tab)[k], "another stamp")
+	tab.EndLease(keyOf(2), r.Stamp, 300, 50)
+	require.Equal(t, r, contents(t, tab)[k], "another key")
+	tab.EndLease(k, r.Stamp, 200, 50)
+	tab.EndLease(k, r.Stamp, 300, 50)
+	r.Expires, r.Leases = 200, 0
+	require.Equal(t, r, contents(t, tab)[k], "no lease, no slide")
+}
+
+func TestLeasesAreCountedUpToAPoint(t *testing.T) {
+	tab := table.New(10, limit, &owner{})
+	k := keyOf(1)
+	first, _ := tab.Set(k, 0, table.Record{Expires: 100}, 1)
+	for i := range table.MaxLeases + 10 {
+		_, h, _ := tab.Get(k, 1)
+		expires, leased := tab.Touch(k, h, int64(101+i), 0, true)
+		require.EqualValues(t, 101+i, expires)
+		require.Equal(t, i < table.MaxLeases, leased)
+	}
+	for range table.MaxLeases + 10 {
+		tab.EndLease(k, first.Stamp, 0, 1)
+	}
+	r, _, _ := tab.Get(k, 1)
+	require.Equal(t, table.MaxLeases, r.Leases, "how many there were is not known")
+	r, _ = tab.Set(k, r.Stamp, table.Record{Expires: 100, Leases: 1000}, 1)
+	require.Equal(t, table.MaxLeases, r.Leases)
+}
+
+// A replacement may keep the expiry of what it replaces, whatever that has come
+// to meanwhile, and has leases of its own.
+func TestReplacementMayKeepTheExpiry(t *testing.T) {
+	tab := table.New(10, limit, &owner{})
+	k := keyOf(1)
+	r, _ := tab.Set(k, 0, table.Record{Expires: 100, Leases: 3, Ref: 1}, 1)
+	_, h, _ := tab.Get(k, 1)
+	require.True(t, touched(tab, k, h, 200))
+	moved, ok := tab.Set(k, r.Stamp, table.Record{Leases: 1, Ref: 2}, 1)
+	require.True(t, ok)
+	require.Equal(t, table.Record{Expires: 200, Leases: 1, Ref: 2, Stamp: moved.Stamp}, moved)
+	require.Equal(t, moved, contents(t, tab)[k])
+	tab.EndLease(k, r.Stamp, 300, 1)
+	require.Equal(t, moved, contents(t, tab)[k], "the lease was on what has been replaced")
+}
+
+// There is no expiry that a table cannot hold: it says what becomes of it.
+func TestExpiryFarAway(t *testing.T) {
+	tab := table.New(10, math.MaxInt64, &owner{})
+	const years9 = 1<<58 - 1
+	for i, tt := range []struct{ expires, want int64 }{
+		{years9 - 1, years9 - 1},
+		{years9, math.MaxInt64},
+		{1 << 60, math.MaxInt64},
+		{math.MaxInt64, math.MaxInt64},
+	} {
+		k := keyOf(uint64(i))
+		r, _ := tab.Set(k, 0, table.Record{Expires: tt.expires, Leases: i % 2}, 1)
+		require.Equal(t, tt.want, r.Expires)
+		got, h, ok := tab.Get(k, tt.want-1)
+		require.True(t, ok)
+		require.Equal(t, r, got)
+		expires, _ := tab.Touch(k, h, math.MaxInt64, 0, true)
+		require.EqualValues(t, math.MaxInt64, expires)
+	}
+}
+
+// What is leased is not in the way of an eviction or a sweep when its expiry
+// is over, but when its limit is.
+func TestEvictionAndSweepsSpareWhatIsLeased(t *testing.T) {
+	const limit = 1000
+	o := &owner{}
+	tab := table.New(3, limit, o)
+	tab.Set(keyOf(1), 0, table.Record{Expires: 100, Ref: 1, Leases: 1}, 1)
+	tab.Set(keyOf(2), 0, table.Record{Expires: 200, Ref: 2}, 1)
+	tab.Set(keyOf(3), 0, table.Record{Expires: 300, Ref: 3}, 1)
+	for i, first := range []uint32{2, 3, 4} {
+		tab.Set(keyOf(uint64(4+i)), 0, table.Record{Expires: int64(1000 + i), Ref: uint32(4 + i)}, 150)
+		require.Equal(t, first, o.released[len(o.released)-1])
+	}
+	tab.Set(keyOf(7), 0, table.Record{Expires: 2000, Ref: 7}, 150)
+	require.Equal(t, []uint32{2, 3, 4, 5}, o.released)
+	tab.Set(keyOf(8), 0, table.Record{Expires: 2000, Ref: 8}, 1100)
+	require.Contains(t, o.released, uint32(1), "now it is over")
+
+	o = &owner{}
+	tab = table.New(511, limit, o)
+	for i := range 200 {
+		tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: 10, Leases: i % 2, Ref: uint32(i)}, 1)
+	}
+	for i := range tab.Slots() {
+		tab.Set(keyOf(1000+uint64(i)), 0, table.Record{Expires: 5000, Ref: 1000}, 10)
+	}
+	require.Len(t, o.released, 100)
+	for _, ref := range o.released {
+		require.Zero(t, ref%2)
 	}
 }
 
 func TestDeleteNeedsTheRightStamp(t *testing.T) {
 	o := &owner{alive: func(ref uint32) bool { return ref != 666 }}
-	tab := table.New(10, o)
+	tab := table.New(10, limit, o)
 	k := keyOf(1)
 	require.False(t, tab.Delete(k, 0, 1), "no record")
 
@@ -175,13 +342,13 @@ func TestDeleteNeedsTheRightStamp(t *testing.T) {
 func TestDeleteOfTheLastRecordOfARef(t *testing.T) {
 	o := &owner{}
 	o.alive = func(uint32) bool { return len(o.released) == 0 }
-	tab := table.New(10, o)
+	tab := table.New(10, limit, o)
 	tab.Set(keyOf(1), 0, table.Record{Expires: 200, Ref: 1}, 1)
 	require.True(t, tab.Delete(keyOf(1), 0, 1))
 }
 
 func TestStampsAreNeverZero(t *testing.T) {
-	tab := table.New(10, &owner{})
+	tab := table.New(10, limit, &owner{})
 	k := keyOf(1)
 	tab.SetStamp(k, math.MaxUint32-2)
 	var stamp uint32
@@ -194,11 +361,11 @@ func TestStampsAreNeverZero(t *testing.T) {
 }
 
 func TestCapacityIsNeverExceeded(t *testing.T) {
-	require.Panics(t, func() { table.New(0, &owner{}) })
-	require.Panics(t, func() { table.New(-1, &owner{}) })
+	require.Panics(t, func() { table.New(0, limit, &owner{}) })
+	require.Panics(t, func() { table.New(-1, limit, &owner{}) })
 	for _, capacity := range []int{1, 2, 7, 511, 512, 3000} {
 		o := &owner{}
-		tab := table.New(capacity, o)
+		tab := table.New(capacity, limit, o)
 		for i := range 3 * capacity {
 			_, ok := tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: int64(1000 + i), Ref: uint32(i)}, 1)
 			require.True(t, ok)
@@ -213,7 +380,7 @@ func TestCapacityIsNeverExceeded(t *testing.T) {
 // record of another.
 func TestEvictionFromAnotherShard(t *testing.T) {
 	const capacity = 600
-	tab := table.New(capacity, &owner{})
+	tab := table.New(capacity, limit, &owner{})
 	require.Greater(t, tab.Shards(), 1)
 	var other table.Key
 	for i, n := uint64(0), 0; n < capacity; i++ {
@@ -236,7 +403,7 @@ func TestSmallTableEvictsWhatIsDeadAndThenWhatExpiresFirst(t *testing.T) {
 	dead := map[uint32]bool{}
 	o := &owner{alive: func(ref uint32) bool { return !dead[ref] }}
 	const capacity = 511
-	tab := table.New(capacity, o)
+	tab := table.New(capacity, limit, o)
 	require.Equal(t, 1, tab.Shards())
 	const now = 50
 	expires := func(ref uint64) int64 { return 1000 + int64(mix(ref)%1_000_000) }
@@ -275,7 +442,7 @@ func TestSmallTableEvictsWhatIsDeadAndThenWhatExpiresFirst(t *testing.T) {
 func TestBigTableEvictsFromAmongTheOldest(t *testing.T) {
 	const capacity = 1 << 14
 	o := &owner{}
-	tab := table.New(capacity, o)
+	tab := table.New(capacity, limit, o)
 	for i := range capacity {
 		tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: int64(1000 + i), Ref: uint32(i)}, 1)
 	}
@@ -308,7 +475,7 @@ func TestSweepKeepsAheadOfInserts(t *testing.T) {
 		{"one in ten has expired", func(i int) int64 { return 1000 - 990*int64(i%10/9) }, true},
 	} {
 		for _, old := range []int{20, 100, 150, 200, 300} {
-			tab := table.New(511, &owner{})
+			tab := table.New(511, limit, &owner{})
 			for i := range old {
 				tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: tt.expires(i)}, 1)
 			}
@@ -325,7 +492,7 @@ func TestSweepKeepsAheadOfInserts(t *testing.T) {
 }
 
 func TestAllAllowsItsLoopToUseTheTable(t *testing.T) {
-	tab := table.New(100, &owner{})
+	tab := table.New(100, limit, &owner{})
 	for i := range 50 {
 		tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: 10 + int64(i%2)}, 1)
 	}
@@ -346,7 +513,7 @@ func TestGetAndTouchDoNotAllocate(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(1000, func() {
 		now++
 		_, h, ok := tab.Get(keyOf(uint64(now)), now)
-		if !ok || !h.Touch(2*hour+now) {
+		if expires, _ := tab.Touch(keyOf(uint64(now)), h, 2*hour+now, 0, true); !ok || expires != 2*hour+now {
 			t.Error("not found and touched")
 		}
 		if _, _, ok := tab.Get(keyOf(1<<30), now); ok {
@@ -366,7 +533,7 @@ func TestMemory(t *testing.T) {
 	if raceEnabled || testing.Short() {
 		most = 30_000
 	}
-	tab := table.New(1<<20, immortal{})
+	tab := table.New(1<<20, limit, immortal{})
 	for i := range most {
 		tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: hour}, 1)
 		if n := i + 1; n >= 10_000 && n%(n/50) == 0 {
@@ -391,13 +558,13 @@ func TestRefreshWhileItIsChosenForEviction(t *testing.T) {
 		}
 		return true
 	}}
-	tab := table.New(5, o)
+	tab := table.New(5, limit, o)
 	for i := range 5 {
 		tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: int64(100 + i), Ref: uint32(i + 1)}, 1)
 	}
 	_, h, ok := tab.Get(keyOf(0), 1)
 	require.True(t, ok)
-	touch = func() { require.True(t, h.Touch(500)) }
+	touch = func() { require.True(t, touched(tab, keyOf(0), h, 500)) }
 
 	_, ok = tab.Set(keyOf(9), 0, table.Record{Expires: 600, Ref: 9}, 1)
 	require.True(t, ok)
@@ -409,14 +576,15 @@ func TestRefreshWhileItIsChosenForEviction(t *testing.T) {
 func TestRefreshWhileItIsSwept(t *testing.T) {
 	var h table.Handle
 	dead := false
-	o := &owner{alive: func(ref uint32) bool {
+	o := &owner{}
+	tab := table.New(100, limit, o)
+	o.alive = func(ref uint32) bool {
 		if dead && ref == 1 {
-			h.Touch(500) // takes the time that Alive needs
+			touched(tab, keyOf(0), h, 500) // takes the time that Alive needs
 			return false
 		}
 		return true
-	}}
-	tab := table.New(100, o)
+	}
 	tab.Set(keyOf(0), 0, table.Record{Expires: 100, Ref: 1}, 1)
 	_, h, _ = tab.Get(keyOf(0), 1)
 	dead = true
@@ -432,12 +600,12 @@ func TestRefreshWhileItIsDeleted(t *testing.T) {
 	var h table.Handle
 	calls := 0
 	o := &owner{}
-	tab := table.New(100, o)
+	tab := table.New(100, limit, o)
 	tab.Set(keyOf(0), 0, table.Record{Expires: 100, Ref: 1}, 1)
 	_, h, _ = tab.Get(keyOf(0), 1)
 	o.alive = func(uint32) bool {
 		calls++
-		h.Touch(500)
+		touched(tab, keyOf(0), h, 500)
 		return true
 	}
 	require.True(t, tab.Delete(keyOf(0), 0, 1))
@@ -449,10 +617,10 @@ func TestRefreshWhileItIsDeleted(t *testing.T) {
 // Row 34: what has expired may have been refreshed when a new record is about
 // to take its place.
 func TestRefreshWhileItIsReplaced(t *testing.T) {
-	tab := table.New(100, &owner{})
+	tab := table.New(100, limit, &owner{})
 	tab.Set(keyOf(0), 0, table.Record{Expires: 100, Ref: 1}, 1)
 	was, h, _ := tab.Get(keyOf(0), 99)
-	require.True(t, h.Touch(500))
+	require.True(t, touched(tab, keyOf(0), h, 500))
 
 	require.False(t, tab.Replace(keyOf(0), 100, table.Record{Expires: 600, Ref: 2, Stamp: 77}))
 	r, _, ok := tab.Get(keyOf(0), 101)
@@ -470,7 +638,7 @@ func TestRefreshWhileItIsReplaced(t *testing.T) {
 func TestGetOfWhatIsReplacedMeanwhile(t *testing.T) {
 	dead := map[uint32]bool{}
 	o := &owner{}
-	tab := table.New(100, o)
+	tab := table.New(100, limit, o)
 	k := keyOf(0)
 	first, _ := tab.Set(k, 0, table.Record{Expires: 100, Ref: 1}, 1)
 	o.alive = func(ref uint32) bool {
@@ -490,7 +658,7 @@ func TestGetOfWhatIsReplacedMeanwhile(t *testing.T) {
 // The same, when the record goes and another moves into its slot.
 func TestGetOfWhatIsDeletedMeanwhile(t *testing.T) {
 	o := &owner{}
-	tab := table.New(100, o)
+	tab := table.New(100, limit, o)
 	k := func(i uint64) table.Key { return table.Key{Hi: i} } // all of one home
 	for i := range uint64(4) {
 		tab.Set(k(i), 0, table.Record{Expires: 100, Ref: uint32(i)}, 1)
@@ -515,14 +683,14 @@ func TestGetOfWhatIsDeletedMeanwhile(t *testing.T) {
 	r, h, ok := tab.Get(k(3), 1)
 	require.True(t, ok)
 	require.EqualValues(t, 3, r.Ref)
-	require.True(t, h.Touch(200), "a handle of where it is now")
+	require.True(t, touched(tab, k(3), h, 200), "a handle of where it is now")
 	require.EqualValues(t, 200, contents(t, tab)[k(3)].Expires)
 }
 
 // Readers do not wait for an Owner that takes its time over Release.
 func TestGetWhileReleaseIsUnderWay(t *testing.T) {
 	inside, proceed := make(chan bool), make(chan bool)
-	tab := table.New(100, slowOwner{inside, proceed})
+	tab := table.New(100, limit, slowOwner{inside, proceed})
 	for i := range 3 {
 		tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: 100, Ref: uint32(i)}, 1)
 	}
@@ -559,7 +727,7 @@ func TestHolds(t *testing.T) {
 		want   bool
 	}{
 		"nothing happened": {func(*table.Table, table.Key, table.Record, table.Handle) {}, true},
-		"refreshed":        {func(_ *table.Table, _ table.Key, _ table.Record, h table.Handle) { h.Touch(500) }, true},
+		"refreshed":        {func(tab *table.Table, k table.Key, _ table.Record, h table.Handle) { touched(tab, k, h, 500) }, true},
 		"replaced by its like": {func(tab *table.Table, k table.Key, r table.Record, _ table.Handle) {
 			tab.Set(k, r.Stamp, r, now)
 		}, false},
@@ -570,13 +738,13 @@ func TestHolds(t *testing.T) {
 		}, false},
 		"cleared": {func(tab *table.Table, _ table.Key, _ table.Record, _ table.Handle) { tab.Clear() }, false},
 	} {
-		tab := table.New(10, &owner{})
+		tab := table.New(10, limit, &owner{})
 		k := keyOf(1)
 		_, ok := tab.Set(k, 0, table.Record{Expires: 200, Ref: 7}, now)
 		require.True(t, ok)
 		r, h, ok := tab.Get(k, now)
 		require.True(t, ok)
 		tt.change(tab, k, r, h)
-		require.Equal(t, tt.want, h.Holds(r), name)
+		require.Equal(t, tt.want, h.Holds(), name)
 	}
 }

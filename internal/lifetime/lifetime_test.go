@@ -1,0 +1,116 @@
+package lifetime_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/go-affinity/affinity/internal/lifetime"
+)
+
+// replay lets conversations come back to a cache of that life after pauses of
+// all lengths. A fifth of the prompt is always there: others use it too.
+func replay(e *lifetime.Estimate, life time.Duration, visits int, rng *rand.Rand) {
+	for range visits {
+		pause := time.Duration(rng.ExpFloat64() * float64(time.Minute))
+		if rng.IntN(4) == 0 {
+			pause = time.Duration(math.Exp(rng.Float64()*8) * float64(time.Second)) // up to 50 min
+		}
+		if pause < life {
+			e.Observe(pause, 80_000, 10_000)
+		} else {
+			e.Observe(pause, 18_000, 72_000)
+		}
+	}
+}
+
+func TestLifeIsLearned(t *testing.T) {
+	for _, life := range []time.Duration{2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 20 * time.Minute} {
+		for seed := range uint64(10) {
+			var e lifetime.Estimate
+			replay(&e, life, 1000, rand.New(rand.NewPCG(seed, 1)))
+			assert.Equal(t, life, e.Life(), "seed %d", seed)
+		}
+	}
+}
+
+// A life between two bounds is taken for one of them.
+func TestLifeInBetween(t *testing.T) {
+	var e lifetime.Estimate
+	replay(&e, 7*time.Minute, 2000, rand.New(rand.NewPCG(7, 7)))
+	assert.Contains(t, []time.Duration{5 * time.Minute, 10 * time.Minute}, e.Life())
+}
+
+// Too short a belief costs whole prompts, so little evidence does not make one.
+func TestUnlimitedUntilKnown(t *testing.T) {
+	var e lifetime.Estimate
+	assert.Equal(t, lifetime.Unlimited, e.Life())
+	for range 10 {
+		e.Observe(6*time.Minute, 0, 90_000)
+	}
+	assert.Equal(t, lifetime.Unlimited, e.Life(), "nothing to compare with: perhaps this upstream does not cache")
+	for range 3 {
+		e.Observe(time.Second, 80_000, 10_000)
+	}
+	assert.Equal(t, 5*time.Minute, e.Life())
+
+	var two lifetime.Estimate
+	for range 10 {
+		two.Observe(time.Second, 80_000, 10_000)
+	}
+	two.Observe(6*time.Minute, 0, 90_000)
+	two.Observe(6*time.Minute, 0, 90_000)
+	assert.Equal(t, lifetime.Unlimited, two.Life(), "two misses may be chance")
+}
+
+func TestChangeIsFollowed(t *testing.T) {
+	var e lifetime.Estimate
+	rng := rand.New(rand.NewPCG(3, 3))
+	replay(&e, 5*time.Minute, 1000, rng)
+	assert.Equal(t, 5*time.Minute, e.Life())
+	replay(&e, time.Hour, 1000, rng)
+	assert.Equal(t, lifetime.Unlimited, e.Life())
+	replay(&e, 5*time.Minute, 1000, rng)
+	assert.Equal(t, 5*time.Minute, e.Life())
+}
+
+func TestNoCacheAtAll(t *testing.T) {
+	var e lifetime.Estimate
+	for pause := time.Second; pause < time.Hour; pause += time.Second {
+		e.Observe(pause, 0, 50_000)
+	}
+	assert.Equal(t, lifetime.Unlimited, e.Life(), "nothing is lost by a pause")
+}
+
+func TestWhatTellsNothing(t *testing.T) {
+	var e lifetime.Estimate
+	for range 10 {
+		e.Observe(time.Second, 80_000, 10_000)
+	}
+	for range 10 {
+		e.Observe(6*time.Minute, 0, 0)
+		e.Observe(6*time.Minute, 0, 1000)
+		e.Observe(6*time.Minute, -1, 9000)
+		e.Observe(6*time.Minute, 9000, -1)
+		e.Observe(6*time.Minute, math.MaxInt, math.MaxInt)
+	}
+	assert.Equal(t, lifetime.Unlimited, e.Life())
+	e.Observe(-time.Hour, 80_000, 0) // a clock that went back: no pause
+}
+
+func TestConcurrentUse(t *testing.T) {
+	var e lifetime.Estimate
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			replay(&e, 5*time.Minute, 500, rand.New(rand.NewPCG(uint64(g), 9)))
+			e.Life()
+		})
+	}
+	wg.Wait()
+	assert.Equal(t, 5*time.Minute, e.Life())
+}

@@ -1,0 +1,63 @@
+package table
+
+import "math"
+
+// A life says how long a record lives: its expiry and the number of its leases
+// in one word, so that one compare-and-swap changes both. The expiry has 58
+// bits, which is nine years of nanoseconds; what expires later than that never
+// does. No record has the life 0.
+type life uint64
+
+// MaxLeases is the largest number of leases that are counted. What has so many
+// keeps them all: nobody knows how many there are.
+const MaxLeases = 1<<leaseBits - 1
+
+const (
+	leaseBits = 6
+	never     = 1<<(64-leaseBits) - 1
+)
+
+func lifeOf(expires int64, leases int) life {
+	return life(min(expires, never)<<leaseBits) | life(min(leases, MaxLeases))
+}
+
+func (l life) expires() int64 {
+	if e := int64(l >> leaseBits); e < never {
+		return e
+	}
+	return math.MaxInt64
+}
+
+func (l life) leases() int { return int(l & MaxLeases) }
+
+// end returns the instant at which the life ends: its expiry, or limit after
+// that while there are leases.
+func (l life) end(limit int64) int64 {
+	e := l.expires()
+	if l.leases() > 0 && e < math.MaxInt64 {
+		e += limit
+	}
+	return e
+}
+
+// touched returns what becomes of the life by [Table.Touch].
+func (l life) touched(expires, gap int64, lease bool) life {
+	switch ahead := expires - l.expires(); {
+	case ahead > gap:
+		l = lifeOf(expires, l.leases())
+	case ahead >= -gap:
+		return l
+	}
+	if lease && l.leases() < MaxLeases {
+		l++
+	}
+	return l
+}
+
+// ended returns the life with one lease less.
+func (l life) ended() life {
+	if n := l.leases(); n == 0 || n == MaxLeases {
+		return l
+	}
+	return l - 1
+}
