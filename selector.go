@@ -952,6 +952,9 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 		s.bind(q, &st, candidates, &p, &v, sel)
 	}
 	sel.From = v.from
+	if st.own {
+		sel.Idle = st.idle(q.ttl)
+	}
 	return nil
 }
 

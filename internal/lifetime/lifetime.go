@@ -22,15 +22,22 @@ const (
 	// cache from 1,024 on, and less than twice that may be mostly new.
 	minPrompt = 2048
 
-	// enough is how many pauses of a kind must have been seen to go by them.
+	// found is the share of what is found in the cache without a pause that
+	// must be found after one, for the prompt to have outlasted it. Less may be
+	// there because others use it: a system prompt.
+	found = 0.5
+
+	// enough is how many prompts must have been missed in vain before less is
+	// believed: a conversation that was cut short looks like a cache that was.
 	enough = 3
 
-	// memory is how many of the last observations of a kind count, about.
-	memory = 20
+	// caution is how much worse it is to give up a prompt that is there, which
+	// costs all of it, than to look for one that is not, which costs a chance
+	// to place the session better.
+	caution = 4
 
-	// found is the share of what is found in the cache without a pause that
-	// must be found after one, for it to have outlasted the pause.
-	found = 0.5
+	// memory is how many of the last observations of a kind count, about.
+	memory = 32
 )
 
 // bounds divide pauses into kinds. The first kind is no pause at all.
@@ -44,14 +51,16 @@ var bounds = [...]time.Duration{
 type Estimate struct {
 	life  atomic.Int64 // 0 means Unlimited
 	mu    sync.Mutex
-	kinds [len(bounds) + 1]share
+	fresh float64 // mean share of a prompt that is found without a pause
+	n     float64 // observations in fresh
+	kinds [len(bounds)]kind
 }
 
-// share is the mean share of prompts that came from the cache.
-type share struct{ mean, n float64 }
+// A kind counts what became of the prompts after pauses of some length.
+type kind struct{ found, gone float64 }
 
-// Life returns for how long the cache keeps what is not used: a lower bound of
-// the pauses after which it was found empty.
+// Life returns for how long the cache keeps what is not used: Unlimited until
+// there is evidence.
 func (e *Estimate) Life() time.Duration {
 	if life := e.life.Load(); life != 0 {
 		return time.Duration(life)
@@ -65,36 +74,46 @@ func (e *Estimate) Observe(pause time.Duration, cached, uncached int) {
 	if cached < 0 || uncached < 0 || cached > math.MaxInt/2 || uncached > math.MaxInt/2 || cached+uncached < minPrompt {
 		return
 	}
-	kind := 0
-	for kind < len(bounds) && pause >= bounds[kind] {
-		kind++
-	}
+	share := float64(cached) / float64(cached+uncached)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s := &e.kinds[kind]
-	s.n = min(s.n+1, memory)
-	s.mean += (float64(cached)/float64(cached+uncached) - s.mean) / s.n
+	if pause < bounds[0] {
+		e.n = min(e.n+1, memory)
+		e.fresh += (share - e.fresh) / e.n
+		return
+	}
+	if e.n < enough {
+		return // nothing to compare with
+	}
+	i := len(bounds) - 1
+	for pause < bounds[i] {
+		i--
+	}
+	k := &e.kinds[i]
+	if k.found+k.gone >= memory {
+		k.found *= 1 - 1.0/memory
+		k.gone *= 1 - 1.0/memory
+	}
+	if share >= found*e.fresh {
+		k.found++
+	} else {
+		k.gone++
+	}
 	e.life.Store(int64(e.judge()))
 }
 
-// judge returns the shortest pause that the cache does not outlast, 0 if there
-// is none. To have found a prompt after a long pause is evidence for all
-// shorter ones: those that went missing there went for another reason.
+// judge returns the bound that divides best between pauses after which prompts
+// were found and such after which they were gone, 0 if there is none. The kind
+// right behind it must say so by itself: once pauses of a kind are no longer
+// waited for, little is heard of them.
 func (e *Estimate) judge() time.Duration {
-	fresh := e.kinds[0]
-	if fresh.n < enough {
-		return 0
-	}
-	life := time.Duration(0)
-	for kind := len(bounds); kind > 0; kind-- {
-		s := e.kinds[kind]
-		if s.n < enough {
-			continue
+	life, best, gain := time.Duration(0), float64(enough), 0.0
+	for i := len(bounds) - 1; i >= 0; i-- {
+		own := e.kinds[i].gone - caution*e.kinds[i].found
+		gain += own
+		if own >= enough && gain >= best {
+			life, best = bounds[i], gain
 		}
-		if s.mean >= found*fresh.mean {
-			break
-		}
-		life = bounds[kind-1]
 	}
 	return life
 }
