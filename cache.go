@@ -190,36 +190,40 @@ func (c *Cache) time(expires int64) time.Time {
 // Key returns the key of the session that is named by parts, in order. Parts
 // are kept apart: ("a", "bc") and ("ab", "c") are two sessions.
 func (c *Cache) Key(parts ...string) Key {
-	var buf [256]byte
-	b := buf[:0]
-	for _, p := range parts {
-		b = binary.LittleEndian.AppendUint64(b, uint64(len(p)))
-		b = append(b, p...)
-	}
-	return c.keyOf(b)
+	var buf [keyBuffer]byte
+	return c.keyOf(appendParts(buf[:seedSize], parts))
 }
 
 // sub returns the key of the session that is named by parts within k.
 func (c *Cache) sub(k Key, parts ...string) Key {
-	var buf [256]byte
-	b := binary.LittleEndian.AppendUint64(buf[:0], k.k.Hi)
+	var buf [keyBuffer]byte
+	b := binary.LittleEndian.AppendUint64(buf[:seedSize], k.k.Hi)
 	b = binary.LittleEndian.AppendUint64(b, k.k.Lo)
+	return c.keyOf(appendParts(b, parts))
+}
+
+const (
+	seedSize  = 8
+	keyBuffer = 192 // a key with ids of usual length is made on the stack
+)
+
+func appendParts(b []byte, parts []string) []byte {
 	for _, p := range parts {
 		b = binary.LittleEndian.AppendUint64(b, uint64(len(p)))
 		b = append(b, p...)
 	}
-	return c.keyOf(b)
+	return b
 }
 
+// keyOf hashes b, whose first seedSize bytes are for the seeds: they go first,
+// so that nobody can know a state of the hash to work from.
 func (c *Cache) keyOf(b []byte) Key {
-	return Key{table.Key{Hi: sum(c.seeds[0], b), Lo: sum(c.seeds[1], b)}}
-}
-
-func sum(seed uint64, b []byte) uint64 {
-	var d xxhash.Digest
-	d.ResetWithSeed(seed)
-	d.Write(b)
-	return d.Sum64()
+	var k Key
+	binary.LittleEndian.PutUint64(b, c.seeds[0])
+	k.k.Hi = xxhash.Sum64(b)
+	binary.LittleEndian.PutUint64(b, c.seeds[1])
+	k.k.Lo = xxhash.Sum64(b)
+	return k
 }
 
 // aside is the key of the second place of the session k.

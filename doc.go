@@ -45,9 +45,14 @@
 // binding lives for another TTL. The order of the candidates and the fallback
 // have no say.
 //
-// Home not among the candidates: failover. The fallback chooses among those
-// that are there, and its choice is the new home. So sessions of a target that
-// went away spread the way new ones do.
+// Home not among the candidates: failover. The session goes where it was before,
+// if that is there and likely to have its prompt still; else the fallback
+// chooses, so that sessions of a target that went away spread the way new ones
+// do. What serves is the new home, or a detour until the home is back, as
+// [Config.Failover] says.
+//
+// Session that was away for longer than its home keeps prompts: the fallback
+// chooses its home anew. There is nothing to lose, and a load to even out.
 //
 // Session without a binding: if the extractor names an earlier form of the same
 // conversation, or a neighbour, that has a binding, its target is copied, and
@@ -64,6 +69,27 @@
 // Who is healthy is for the caller to know. The candidates are the targets that
 // it holds usable for one request; leave out what is down, out of quota, or was
 // tried already.
+//
+// # Outcomes
+//
+// [Selection.Done] tells what became of a request. Until then the binding does
+// not expire, however long an answer streams. An outcome acts on the binding
+// that the selection came from and on no other: one that comes late, twice or
+// never does no harm.
+//
+// Tell the tokens as well ([Outcome].Usage), and two things are learned: for how
+// long each target keeps prompts, which is for how long a binding is worth
+// something, and what its work costs, if the fallback is a [Balancer] such as
+// balance.LeastCost. Sessions differ in work by orders of magnitude; to place
+// them by what targets had to do lately is what evens it out.
+//
+// # Operations
+//
+// [Selector.Drain] lets a target run dry. [Cache.MoveFunc] and
+// [Cache.DeleteFunc] move and release sessions by target, by scope or one by
+// one. A new configuration takes over the bindings by way of [Config.Cache].
+// Every Selection holds a [Decision], which is fit to be logged, and
+// [Selector.Stats] counts them by [Reason].
 //
 // # Threads, side calls, state
 //
