@@ -252,7 +252,8 @@ func (c *Cache) Peek(k Key) (Binding, bool) {
 
 // Set binds k to target, in place of any other binding.
 func (c *Cache) Set(k Key, target string) Binding {
-	l := c.set(k, target, uint64(k.digest(0)), expiry(c.now(), c.ttl))
+	now := c.now()
+	l := c.set(k, target, uint64(k.digest(0)), now, expiry(now, c.ttl))
 	return c.binding(&l)
 }
 
@@ -261,7 +262,8 @@ func (c *Cache) Set(k Key, target string) Binding {
 // returns true.
 func (c *Cache) SetIfAbsent(k Key, target string) (Binding, bool) {
 	for {
-		l, ok := c.bind(k, 0, target, uint64(k.digest(0)), expiry(c.now(), c.ttl), false)
+		now := c.now()
+		l, ok := c.bind(k, 0, target, uint64(k.digest(0)), now, expiry(now, c.ttl), false)
 		if l.target != nil {
 			return c.binding(&l), ok
 		}
@@ -301,7 +303,7 @@ func (c *Cache) MoveFunc(target string, match func(Key, Binding) bool) int {
 		case l.aside():
 			c.table.Delete(l.key.k, l.Stamp, c.now())
 		default:
-			if _, ok := c.bind(l.key, l.Stamp, target, l.Mark, 0, false); ok {
+			if _, ok := c.bind(l.key, l.Stamp, target, l.Mark, c.now(), 0, false); ok {
 				n++
 			}
 		}
@@ -409,14 +411,13 @@ func (c *Cache) touch(l *located, ttl int64, lease bool) bool {
 // that of no binding. An expiry of 0 leaves it as it is, if there is a binding.
 // It returns the binding that holds afterwards, which is
 // zero if there is none, and whether it is the new one.
-func (c *Cache) bind(k Key, stamp uint32, target string, mark uint64, expires int64, lease bool) (located, bool) {
+func (c *Cache) bind(k Key, stamp uint32, target string, mark uint64, now, expires int64, lease bool) (located, bool) {
 	r := table.Record{Expires: expires, Mark: mark}
 	if lease {
 		r.Leases = 1
 	}
 	t := c.targets.acquire(target)
 	r.Ref = t.ref
-	now := c.now()
 	r, ok := c.table.Set(k.k, stamp, r, now)
 	if !ok {
 		c.targets.Release(t.ref)
@@ -427,10 +428,10 @@ func (c *Cache) bind(k Key, stamp uint32, target string, mark uint64, expires in
 }
 
 // set binds k to target whatever it is bound to.
-func (c *Cache) set(k Key, target string, mark uint64, expires int64) located {
+func (c *Cache) set(k Key, target string, mark uint64, now, expires int64) located {
 	var stamp uint32
 	for {
-		l, ok := c.bind(k, stamp, target, mark, expires, false)
+		l, ok := c.bind(k, stamp, target, mark, now, expires, false)
 		if ok {
 			return l
 		}

@@ -231,7 +231,8 @@ func (s *Selection[T]) Learn(id string) {
 	if session == 0 {
 		session = key.digest(s.within.scope())
 	}
-	c.set(key, s.ID, uint64(session), expiry(c.now(), s.ttl))
+	now := c.now()
+	c.set(key, s.ID, uint64(session), now, expiry(now, s.ttl))
 }
 
 // A PinnedError reports that a request refers to state on an upstream that it
@@ -803,13 +804,13 @@ func (s *Selector[T]) place(ctx context.Context, q *query, candidates []T, sel *
 	if !s.cfg.SideCalls && (q.beside || q.req.Class().Beside()) {
 		return s.follow(ctx, q, candidates, sel)
 	}
-	f, first := s.flights.join(q.key)
+	done, first := s.flights.join(q.key)
 	if first {
-		defer s.flights.leave(q.key, f)
+		defer s.flights.leave(q.key)
 		return s.settle(ctx, q, candidates, sel)
 	}
 	select {
-	case <-f.done:
+	case <-done:
 	case <-ctx.Done():
 		return fmt.Errorf("affinity: waiting for another request to place the session: %w", ctx.Err())
 	}
@@ -930,6 +931,7 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 		if p, err = s.fall(ctx, q.req, candidates, v.except); err != nil {
 			return err
 		}
+		q.now = s.cache.now()
 	}
 	if v.reason == ReasonOverload && s.balancer.Overloaded(s.cfg.ID(candidates[p.i])) {
 		// Nobody is better off, so nobody moves.
@@ -988,14 +990,13 @@ func (s *Selector[T]) bind(q *query, st *standing, candidates []T, p *pick, v *v
 	if !s.write(q, q.key, stamp, st.session, candidates, p, v, sel) {
 		return
 	}
-	now := s.cache.now()
 	for _, alias := range q.sess.Aliases {
-		s.cache.set(s.key(q, alias), sel.ID, uint64(sel.Session), expiry(now, q.ttl))
+		s.cache.set(s.key(q, alias), sel.ID, uint64(sel.Session), q.now, expiry(q.now, q.ttl))
 	}
 	switch second := q.key.aside(); {
 	case v.second != nil && v.second.target.name != sel.ID:
 		s.cache.asides.Store(true)
-		s.cache.set(second, v.second.target.name, uint64(sel.Session|asideBit), v.second.Expires)
+		s.cache.set(second, v.second.target.name, uint64(sel.Session|asideBit), q.now, v.second.Expires)
 	case v.reason == ReasonDetour: // it is the home now
 		s.cache.Delete(second)
 	}
@@ -1004,9 +1005,9 @@ func (s *Selector[T]) bind(q *query, st *standing, candidates []T, p *pick, v *v
 // aside makes candidate p the detour of the session.
 func (s *Selector[T]) aside(q *query, st *standing, o *located, candidates []T, p *pick, v *verdict, sel *Selection[T]) {
 	if !st.own {
-		s.cache.bind(q.key, 0, st.target.name, uint64(st.session), st.Expires, false)
+		s.cache.bind(q.key, 0, st.target.name, uint64(st.session), q.now, st.Expires, false)
 		for _, alias := range q.sess.Aliases {
-			s.cache.set(s.key(q, alias), st.target.name, uint64(st.session), st.Expires)
+			s.cache.set(s.key(q, alias), st.target.name, uint64(st.session), q.now, st.Expires)
 		}
 	}
 	var stamp uint32
@@ -1026,7 +1027,7 @@ func (s *Selector[T]) aside(q *query, st *standing, o *located, candidates []T, 
 func (s *Selector[T]) write(q *query, key Key, stamp uint32, mark Digest, candidates []T, p *pick, v *verdict, sel *Selection[T]) bool {
 	id := s.cfg.ID(candidates[p.i])
 	for {
-		l, ok := s.cache.bind(key, stamp, id, uint64(mark), expiry(s.cache.now(), q.ttl), q.lease)
+		l, ok := s.cache.bind(key, stamp, id, uint64(mark), q.now, expiry(q.now, q.ttl), q.lease)
 		if ok {
 			s.bound(q, candidates[p.i], v.reason, &l, sel)
 			sel.leased = q.lease
@@ -1050,33 +1051,41 @@ func (s *Selector[T]) write(q *query, key Key, stamp uint32, mark Digest, candid
 // flights keeps track of the sessions that are being placed.
 type flights struct {
 	mu sync.Mutex
-	m  map[Key]*flight
+
+	// m has a channel for every session that others wait for, and nil for one
+	// that nobody does.
+	m map[Key]chan struct{}
 }
 
-type flight struct{ done chan struct{} }
-
-// join returns the flight of k and whether the caller is the first to board:
-// then it must leave.
-func (fs *flights) join(k Key) (*flight, bool) {
+// join reports whether the caller is the first to place the session k: then it
+// must leave. Otherwise the channel is closed when the first one leaves.
+func (fs *flights) join(k Key) (done chan struct{}, first bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if f := fs.m[k]; f != nil {
-		return f, false
+	done, ok := fs.m[k]
+	if !ok {
+		if fs.m == nil {
+			fs.m = make(map[Key]chan struct{})
+		}
+		fs.m[k] = nil
+		return nil, true
 	}
-	if fs.m == nil {
-		fs.m = make(map[Key]*flight)
+	if done == nil {
+		done = make(chan struct{})
+		fs.m[k] = done
 	}
-	f := &flight{make(chan struct{})}
-	fs.m[k] = f
-	return f, true
+	return done, false
 }
 
-// leave ends the flight of k, also when the fallback panics.
-func (fs *flights) leave(k Key, f *flight) {
+// leave lets those go on who wait for k, also when the fallback panics.
+func (fs *flights) leave(k Key) {
 	fs.mu.Lock()
+	done := fs.m[k]
 	delete(fs.m, k)
 	fs.mu.Unlock()
-	close(f.done)
+	if done != nil {
+		close(done)
+	}
 }
 
 // openings estimates how many conversations go by one id: each opening sets one
