@@ -263,7 +263,7 @@ type Balancer[T any] interface {
 type Ticket struct {
 	Time int64
 	Cost float64
-	Memo uint64
+	Memo [2]uint64
 }
 
 // A Result is the kind of an [Outcome].
