@@ -134,6 +134,7 @@ type Cache struct {
 	targets registry
 	table   *table.Table
 	asides  atomic.Bool // whether there may be second places
+	learned atomic.Bool // whether there may be states on targets
 }
 
 // NewCache returns an empty Cache. The error, if any, names the field of the

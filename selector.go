@@ -233,6 +233,7 @@ func (s *Selection[T]) Learn(id string) {
 	}
 	now := c.now()
 	c.set(key, s.ID, uint64(session), now, expiry(now, s.ttl))
+	c.learned.Store(true)
 }
 
 // A PinnedError reports that a request refers to state on an upstream that it
@@ -462,6 +463,7 @@ type query struct {
 	ttl    int64 // of the binding
 	now    int64 // when the request came
 	beside bool  // it follows the binding and leaves no trace
+	known  bool  // there is a binding
 	lease  bool  // the binding is to be kept alive until Done
 }
 
@@ -543,7 +545,7 @@ func (s *Selector[T]) threadKey(q *query, thread string) Key {
 // and nothing speaks against it.
 func (s *Selector[T]) home(q *query, candidates []T, sel *Selection[T]) bool {
 	l, ok := s.cache.lookup(q.key, q.now)
-	if !ok {
+	if q.known = ok; !ok {
 		return false
 	}
 	i := s.index(l.target, candidates)
@@ -577,7 +579,7 @@ func (s *Selector[T]) detour(q *query, l *located, i int, candidates []T, sel *S
 		return false, false
 	}
 	j := s.index(d.target, candidates)
-	if j < 0 || !s.believed(&d, q.ttl) || i >= 0 && p.awaits(q.now, l.session().fraction()) || len(q.req.Pins()) > 0 {
+	if j < 0 || !s.believed(&d, q.ttl) || i >= 0 && p.awaits(q.now, l.session().fraction()) || s.cache.learned.Load() && len(q.req.Pins()) > 0 {
 		return false, true
 	}
 	s.hit(q, candidates[j], ReasonDetour, &d, sel)
@@ -785,6 +787,9 @@ func (s *Selector[T]) standing(q *query) standing {
 // pinned finds the target that holds state which the request refers to. It
 // returns its place among the candidates, or -1 and the ID of the target.
 func (s *Selector[T]) pinned(q *query, candidates []T) (i int, absent string) {
+	if !s.cache.learned.Load() {
+		return -1, "" // and no look at the body
+	}
 	for _, id := range q.req.Pins() {
 		l, ok := s.cache.lookup(s.cache.sub(q.within, "state", id), q.now)
 		if !ok {
@@ -798,10 +803,15 @@ func (s *Selector[T]) pinned(q *query, candidates []T) (i int, absent string) {
 	return -1, absent
 }
 
+const smallBody = 16 << 10
+
 // place finds a home for a session that has none among the candidates. Of
 // several requests at once, one does so and the others wait for it.
 func (s *Selector[T]) place(ctx context.Context, q *query, candidates []T, sel *Selection[T]) error {
-	if !s.cfg.SideCalls && (q.beside || q.req.Class().Beside()) {
+	// What the body says of the class is asked for only here, where a binding
+	// is made or moved. A large one need not be read to move: a side call that
+	// carries the conversation leaves its prompt where it goes.
+	if q.beside || !s.cfg.SideCalls && (!q.known || len(q.req.Body) <= smallBody) && q.req.Class().Beside() {
 		return s.follow(ctx, q, candidates, sel)
 	}
 	done, first := s.flights.join(q.key)
