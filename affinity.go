@@ -154,12 +154,13 @@ type Decision struct {
 	// sends the same one in all of them, and all go to one target.
 	Conversations int
 
-	// Idle is how long the binding had gone unused; 0 if there was none.
+	// Idle is how long the conversation had been away from the target that it
+	// was at; 0 if it is new, or a thread or a branch of another.
 	Idle time.Duration
 
-	// Outcome is what became of the request, once that was reported: zero
-	// before.
-	Outcome Outcome
+	// Outcome is what became of the request, if that was Reported.
+	Outcome  Outcome
+	Reported bool
 }
 
 // LogValue implements [slog.LogValuer]. Fields that say nothing are left out.
@@ -184,7 +185,9 @@ func (d Decision) LogValue() slog.Value {
 	if d.Idle > 0 {
 		attrs = append(attrs, slog.Duration("idle", d.Idle))
 	}
-	add("result", d.Outcome.Result.String())
+	if d.Reported {
+		add("result", d.Outcome.Result.String())
+	}
 	if u := d.Outcome.Usage; u != (Usage{}) {
 		attrs = append(attrs,
 			slog.Int("uncached", u.Uncached),

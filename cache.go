@@ -29,10 +29,14 @@ const (
 	DefaultCapacity = 1 << 20
 )
 
+// maxTTL is as good as for ever, and leaves room to tell when a binding that
+// has it was used last.
+const maxTTL = 4 * 365 * 24 * time.Hour
+
 // CacheConfig configures a [Cache]. The zero value is good.
 type CacheConfig struct {
 	// TTL is how long a binding lives after its last use. 0 means DefaultTTL;
-	// any positive duration will do.
+	// any positive duration will do. More than four years are four years.
 	TTL time.Duration
 
 	// Capacity is the largest number of bindings. 0 means DefaultCapacity.
@@ -149,6 +153,7 @@ func NewCache(cfg CacheConfig) (*Cache, error) {
 	if cfg.TTL == 0 {
 		cfg.TTL = DefaultTTL
 	}
+	cfg.TTL = min(cfg.TTL, maxTTL)
 	if cfg.Capacity == 0 {
 		cfg.Capacity = DefaultCapacity
 	}
@@ -280,7 +285,8 @@ func (c *Cache) Delete(k Key) bool { return c.table.Delete(k.k, 0, c.now()) }
 func (c *Cache) DeleteTarget(target string) { c.targets.kill(target) }
 
 // DeleteFunc removes every binding for which match is true and returns their
-// number. It visits the whole table, shard by shard, without stopping anybody.
+// number, second places included. It visits the whole table, shard by shard,
+// without stopping anybody.
 func (c *Cache) DeleteFunc(match func(Key, Binding) bool) int {
 	n := 0
 	for l := range c.live() {
@@ -304,7 +310,11 @@ func (c *Cache) MoveFunc(target string, match func(Key, Binding) bool) int {
 		case l.aside():
 			c.table.Delete(l.key.k, l.Stamp, c.now())
 		default:
-			if _, ok := c.bind(l.key, l.Stamp, target, l.Mark, c.now(), 0, false); ok {
+			var expires int64 // as it is
+			if now := c.now(); l.Expires <= now {
+				expires = expiry(now, c.ttl) // it lived by the leases of requests under way
+			}
+			if _, ok := c.bind(l.key, l.Stamp, target, l.Mark, c.now(), expires, false); ok {
 				n++
 			}
 		}
@@ -462,7 +472,7 @@ func (c *Cache) end(k Key, stamp uint32, leased bool, ttl int64) {
 func (c *Cache) drain(target string, until time.Time) {
 	end := int64(math.MaxInt64)
 	if !until.IsZero() {
-		end = max(1, int64(until.Sub(c.epoch))+1)
+		end = max(1, int64(min(until.Sub(c.epoch), math.MaxInt64-1))+1)
 	}
 	c.targets.drain(target, end)
 }

@@ -48,7 +48,9 @@ type Config[T any] struct {
 	// SideCalls lets calls beside the conversation (extract.Class.Beside:
 	// probes, titles, compaction and the like) make, move and refresh
 	// bindings, as its turns do. By default they follow the binding that is
-	// there, and leave no trace.
+	// there, and leave no trace. (One that nothing but its body tells apart
+	// refreshes a binding that a header names: the body is not read then. Nor
+	// is one of more than 16 kB where a session has to move.)
 	SideCalls bool
 
 	// FailPinned makes Select fail with a *PinnedError where it would send a
@@ -73,7 +75,8 @@ type Config[T any] struct {
 	// session named by an id has one binding, and one more for each thread; a
 	// session that is recognised by its messages has up to four for every
 	// text that a person wrote, of which the older ones expire while the
-	// conversation goes on.
+	// conversation goes on. Those of sessions that have moved count twice,
+	// while it is remembered where they were before.
 	Capacity int
 
 	// Cache holds the bindings. nil means a new one, of the given TTL and
@@ -189,6 +192,7 @@ type Selection[T any] struct {
 	stamp    uint32  // of the binding; 0 if there is none
 	done     uint32  // 1 once Done was called
 	leased   bool    // the binding waits for Done
+	stayed   bool    // the conversation was at this very target the last time
 	ttl      int64   // of the binding
 	target   *target // nil if there is no binding
 	kin      *query  // nil if the session inherits from nobody
@@ -202,13 +206,16 @@ type Selection[T any] struct {
 //
 // Until then the binding does not expire, so that a session is where it was
 // however long an answer takes to stream; for an hour beyond the TTL at most,
-// in case that Done is never called. (Of requests of one session that begin
-// within 16 us of each other, one stands for all.)
+// in case that Done is never called. (Of many requests of one session within
+// microseconds of each other, some stand for all.)
 func (s *Selection[T]) Done(o Outcome) {
 	if s.selector == nil || !atomic.CompareAndSwapUint32(&s.done, 0, 1) {
 		return
 	}
-	s.Outcome = o
+	if o.Result > TerminalFailure {
+		o.Result = Neutral
+	}
+	s.Outcome, s.Reported = o, true
 	s.selector.finish(s)
 }
 
@@ -331,8 +338,15 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 			}
 		}
 	case o.Result == Served:
-		if sel.stayed() {
+		if sel.stayed {
 			sel.target.traits.life.Observe(sel.Idle, o.Usage.Cached, o.Usage.Uncached)
+		}
+		if sel.Reason == ReasonDetour || sel.Reason == ReasonFailover {
+			// A detour that has ended since must not look like the place where
+			// the session was last.
+			if home, ok := c.lookup(sel.key.aside(), c.now()); ok && !home.aside() && home.Stamp != sel.stamp && s.later(&home, sel) {
+				ttl = 0
+			}
 		}
 		c.end(sel.key, sel.stamp, sel.leased, ttl)
 	default:
@@ -340,15 +354,11 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 	}
 }
 
-// stayed reports whether the session was at this very target the last time.
-func (s *Selection[T]) stayed() bool {
-	switch s.Reason {
-	case ReasonBound, ReasonReturned:
-		return true
-	case ReasonExpired:
-		return s.From == s.ID
-	}
-	return false
+// later reports whether the session was at home after it was aside, where sel
+// comes from.
+func (s *Selector[T]) later(home *located, sel *Selection[T]) bool {
+	aside, ok := s.cache.lookup(sel.key, home.now)
+	return ok && aside.aside() && home.Expires > aside.Expires
 }
 
 // Peek returns the binding that Select would start from for req: that of its
@@ -518,7 +528,7 @@ func (s *Selector[T]) query(q *query, req *extract.Request) bool {
 	}
 	if s.cfg.Lifetime != nil {
 		if ttl := s.cfg.Lifetime(q.sess); ttl > 0 {
-			q.ttl = int64(ttl)
+			q.ttl = int64(min(ttl, maxTTL))
 		}
 	}
 	q.beside = !s.cfg.SideCalls && q.sess.Class.Beside()
@@ -564,19 +574,14 @@ func (s *Selector[T]) home(q *query, candidates []T, sel *Selection[T]) bool {
 // detour is home for sessions that may be away from theirs, which is l and has
 // place i. It reports false if the session is at home.
 func (s *Selector[T]) detour(q *query, l *located, i int, candidates []T, sel *Selection[T]) (served, away bool) {
+	s.watch(l.target, i, q.now)
 	p := &l.target.traits.presence
-	switch {
-	case i < 0:
-		p.missing(q.now)
-	case p.away.Load():
-		p.present(q.now)
-	}
 	if last := p.last.Load(); last == 0 || q.now-last > q.ttl {
 		return false, false // no detour can have outlived that
 	}
 	d, ok := s.cache.lookup(q.key.aside(), q.now)
-	if !ok || i >= 0 && d.Expires <= l.Expires {
-		return false, false
+	if !ok || d.Expires <= l.Expires {
+		return false, false // it was at home last
 	}
 	j := s.index(d.target, candidates)
 	if j < 0 || !s.believed(&d, q.ttl) || i >= 0 && p.awaits(q.now, l.session().fraction()) || s.cache.learned.Load() && len(q.req.Pins()) > 0 {
@@ -587,13 +592,24 @@ func (s *Selector[T]) detour(q *query, l *located, i int, candidates []T, sel *S
 	return true, true
 }
 
+// watch notes whether t, which has place i, is among the candidates.
+func (s *Selector[T]) watch(t *target, i int, now int64) {
+	switch p := &t.traits.presence; {
+	case s.cfg.Failover != FailoverReturn:
+	case i < 0:
+		p.missing(now)
+	case p.away.Load():
+		p.present(now)
+	}
+}
+
 // believed reports whether the session had better go on where the binding says:
-// the target keeps its sessions, and the prompt is likely to be in its cache.
-// One stale binding in exploration is believed all the same, or it would never
+// the target keeps its sessions, and the prompt is likely to be in its cache,
+// or a request under way is about to put it there. One stale binding in exploration is believed all the same, or it would never
 // be noticed that prompts are kept for longer now.
 func (s *Selector[T]) believed(l *located, ttl int64) bool {
 	t := l.target.traits
-	return !t.drained(l.now) && (l.idle(ttl) <= t.life.Life() || l.Stamp%exploration == 0)
+	return !t.drained(l.now) && (l.idle(ttl) <= t.life.Life() || l.Leases > 0 || l.Stamp%exploration == 0)
 }
 
 const exploration = 16
@@ -614,7 +630,7 @@ func (s *Selector[T]) hit(q *query, target T, reason Reason, l *located, sel *Se
 		leased = s.cache.touch(l, q.ttl, q.lease)
 	}
 	s.bound(q, target, reason, l, sel)
-	sel.Idle, sel.leased = idle, leased
+	sel.Idle, sel.leased, sel.stayed = idle, leased, true
 	if s.balancer != nil {
 		sel.ticket = s.balancer.Charge(q.req, sel.ID, true)
 	}
@@ -686,20 +702,28 @@ func (s *Selector[T]) charge(q *query, p *pick, warm bool, sel *Selection[T]) {
 	}
 }
 
+// open returns the candidates that take sessions which are not theirs yet: those
+// that are not drained, and not the one called except. It may return candidates
+// itself, or none.
+func (s *Selector[T]) open(candidates []T, except string) []T {
+	if except == "" && s.cache.targets.drains.Load() == 0 {
+		return candidates
+	}
+	open := make([]T, 0, len(candidates))
+	for _, c := range candidates {
+		if id := s.cfg.ID(c); id != except && !s.cache.targets.draining(id) {
+			open = append(open, c)
+		}
+	}
+	return open
+}
+
 // fall asks the fallback, and holds it to its contract. Targets that are
 // drained, and the one called except, are chosen only if there is no other.
 func (s *Selector[T]) fall(ctx context.Context, req *extract.Request, candidates []T, except string) (pick, error) {
-	offered := candidates
-	if except != "" || s.cache.targets.drains.Load() > 0 {
-		offered = make([]T, 0, len(candidates))
-		for _, c := range candidates {
-			if id := s.cfg.ID(c); id != except && !s.cache.targets.draining(id) {
-				offered = append(offered, c)
-			}
-		}
-		if len(offered) == 0 {
-			offered = candidates
-		}
+	offered := s.open(candidates, except)
+	if len(offered) == 0 {
+		offered = candidates
 	}
 	p := pick{i: -1}
 	var target T
@@ -719,6 +743,9 @@ func (s *Selector[T]) fall(ctx context.Context, req *extract.Request, candidates
 			p.i = i
 			return p, nil
 		}
+	}
+	if p.placed {
+		s.balancer.Settle(id, p.ticket, Outcome{})
 	}
 	return pick{i: -1}, ErrNotCandidate
 }
@@ -744,8 +771,9 @@ func (s *Selector[T]) standing(q *query) standing {
 	if l, ok := s.cache.lookup(q.key, q.now); ok {
 		return standing{l, l.session(), true, true}
 	}
-	if s.cfg.Failover == FailoverReturn && s.cache.asides.Load() {
-		// The home was away for too long; the detour is the home.
+	if s.cache.asides.Load() {
+		// The home was away for too long, or has failed for good: the second
+		// place is the home.
 		if l, ok := s.cache.lookup(q.key.aside(), q.now); ok {
 			return standing{l, l.session(), false, true}
 		}
@@ -832,12 +860,14 @@ func (s *Selector[T]) place(ctx context.Context, q *query, candidates []T, sel *
 
 // follow sends a side call where its session would go, and stores nothing.
 func (s *Selector[T]) follow(ctx context.Context, q *query, candidates []T, sel *Selection[T]) error {
+	q.beside = true
 	st := s.standing(q)
 	reason, p := ReasonInherited, pick{i: -1}
 	if st.target != nil {
-		p.i = s.index(st.target, candidates)
-		if p.i < 0 {
-			_, p.i = s.second(q, &st, candidates)
+		o, j := s.second(q, &st, candidates)
+		v := s.judge(q, &st, candidates, s.index(st.target, candidates), &o, j)
+		if p.i = v.i; v.detour && v.reason == ReasonFailover {
+			p.i = -1
 		}
 	}
 	if p.i < 0 {
@@ -878,17 +908,27 @@ type verdict struct {
 
 // judge decides about a session that has, or inherits, the binding st. Its home
 // has place i among the candidates; its second place is o and has place j.
-func (s *Selector[T]) judge(q *query, st *standing, i int, o *located, j int) verdict {
-	home := st.target.name
+func (s *Selector[T]) judge(q *query, st *standing, candidates []T, i int, o *located, j int) verdict {
+	home, traits := st.target.name, st.target.traits
 	returning := s.cfg.Failover == FailoverReturn && st.stays && !st.aside()
 	away := returning && j >= 0 && o.Expires > st.Expires // the second place served last
 	leaving := s.cache.targets.draining(home)
 	stale := !s.believed(&st.located, q.ttl)
+	if j >= 0 && !away && s.cache.targets.draining(o.target.name) {
+		j = -1 // it takes nobody in
+	}
+	stay := verdict{reason: ReasonInherited, i: i, warm: st.stays}
+	switch {
+	case st.own || st.aside():
+		stay.reason = ReasonBound
+	case st.stays && o.target != nil:
+		stay.second = o
+	}
 	switch {
 	case st.target.dead.Load(): // invalidated since we looked
 		return verdict{reason: ReasonNew, i: -1}
 	case i < 0 && returning && !stale && !leaving, // keep the home, go aside
-		away && !stale && !leaving && !st.target.traits.presence.awaits(q.now, st.session.fraction()):
+		away && !stale && !leaving && !s.mayReturn(q, st):
 		v := verdict{reason: ReasonFailover, i: j, from: home, detour: true, warm: j >= 0}
 		if away {
 			v.reason = ReasonDetour
@@ -898,24 +938,29 @@ func (s *Selector[T]) judge(q *query, st *standing, i int, o *located, j int) ve
 		return verdict{reason: ReasonDetour, i: j, from: home, warm: true}
 	case away:
 		return verdict{reason: ReasonReturned, i: i, from: o.target.name, warm: true, second: o}
-	case i < 0 || st.target.traits.drained(q.now):
+	case i < 0, traits.drained(q.now) && (j >= 0 || len(s.open(candidates, home)) > 0):
 		v := verdict{reason: ReasonFailover, i: j, from: home, except: home, warm: j >= 0}
 		if st.stays && !stale && !leaving {
 			v.second = &st.located
 		}
 		return v
+	case traits.drained(q.now):
+		return stay // nobody else takes it
 	case stale:
 		return verdict{reason: ReasonExpired, i: -1, from: home}
 	case leaving && !st.stays:
 		return verdict{reason: ReasonNew, i: -1}
-	case s.crowded(q, st.target) && (j >= 0 || o.target == nil) && st.target.traits.leave(q.now):
+	case s.crowded(q, st.target) && (j >= 0 || o.target == nil && len(s.open(candidates, home)) > 0) && traits.leave(q.now):
 		return verdict{reason: ReasonOverload, i: j, from: home, except: home, warm: j >= 0, second: &st.located}
-	case st.own || st.aside():
-		return verdict{reason: ReasonBound, i: i, warm: true}
-	case st.stays && o.target != nil:
-		return verdict{reason: ReasonInherited, i: i, warm: true, second: o}
 	}
-	return verdict{reason: ReasonInherited, i: i, warm: st.stays}
+	return stay
+}
+
+// mayReturn reports whether a session that is away from its home goes back to
+// it: it is its turn, and the request does not go on from state that is more
+// likely to be where it was last.
+func (s *Selector[T]) mayReturn(q *query, st *standing) bool {
+	return st.target.traits.presence.awaits(q.now, st.session.fraction()) && len(q.req.Pins()) == 0
 }
 
 // settle answers with the home that the session has got meanwhile, or binds it
@@ -926,12 +971,16 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 	v := verdict{reason: ReasonNew, i: -1}
 	var o located
 	if st.target != nil {
+		i := s.index(st.target, candidates)
+		if st.stays && !q.known {
+			s.watch(st.target, i, q.now)
+		}
 		var j int
 		o, j = s.second(q, &st, candidates)
-		v = s.judge(q, &st, s.index(st.target, candidates), &o, j)
+		v = s.judge(q, &st, candidates, i, &o, j)
 	}
 	if !st.own || v.reason != ReasonBound {
-		if err := s.pin(q, candidates, &st, &v); err != nil {
+		if err := s.pin(q, candidates, &st, &o, &v); err != nil {
 			return err
 		}
 	}
@@ -949,10 +998,13 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 		v = verdict{reason: ReasonInherited, warm: st.stays}
 		if st.own {
 			v.reason = ReasonBound
+		} else if st.stays && o.target != nil {
+			v.second = &o
 		}
 		p.i = s.index(st.target, candidates)
 	}
 	if s.cfg.ID(candidates[p.i]) == "" {
+		s.refund(candidates, &p)
 		return ErrNoID
 	}
 	switch {
@@ -964,22 +1016,28 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 		s.bind(q, &st, candidates, &p, &v, sel)
 	}
 	sel.From = v.from
-	if st.own {
+	if st.stays && sel.Reason != ReasonDetour {
 		sel.Idle = st.idle(q.ttl)
+		sel.stayed = sel.ID == st.target.name
 	}
 	return nil
 }
 
 // pin changes the verdict if the request refers to state that some candidate
 // holds. The error is a *PinnedError.
-func (s *Selector[T]) pin(q *query, candidates []T, st *standing, v *verdict) error {
+func (s *Selector[T]) pin(q *query, candidates []T, st *standing, o *located, v *verdict) error {
 	i, absent := s.pinned(q, candidates)
 	switch {
 	case i >= 0 && i == v.i && v.reason != ReasonInherited: // it goes there anyway
 	case i >= 0:
-		*v = verdict{reason: ReasonPinned, i: i, from: v.from, warm: true}
-		if v.from != "" {
-			v.second = &st.located
+		was := &st.located
+		if v.reason == ReasonDetour {
+			was = o
+		}
+		moved := v.from != "" || v.reason == ReasonBound
+		*v = verdict{reason: ReasonPinned, i: i, warm: true}
+		if moved && was.target != nil && was.target.name != s.cfg.ID(candidates[i]) {
+			v.from, v.second = was.target.name, was
 		}
 	case s.cfg.FailPinned && absent != "":
 		return &PinnedError{absent}
@@ -1000,34 +1058,48 @@ func (s *Selector[T]) bind(q *query, st *standing, candidates []T, p *pick, v *v
 	if !s.write(q, q.key, stamp, st.session, candidates, p, v, sel) {
 		return
 	}
-	for _, alias := range q.sess.Aliases {
-		s.cache.set(s.key(q, alias), sel.ID, uint64(sel.Session), q.now, expiry(q.now, q.ttl))
-	}
-	switch second := q.key.aside(); {
-	case v.second != nil && v.second.target.name != sel.ID:
+	var second *located
+	if v.second != nil && v.second.target.name != sel.ID {
+		second = v.second
 		s.cache.asides.Store(true)
-		s.cache.set(second, v.second.target.name, uint64(sel.Session|asideBit), q.now, v.second.Expires)
-	case v.reason == ReasonDetour: // it is the home now
-		s.cache.Delete(second)
+		s.remember(q, q.key, second, sel.Session)
+	} else if v.reason == ReasonDetour { // it is the home now
+		s.cache.Delete(q.key.aside())
 	}
+	for _, alias := range q.sess.Aliases {
+		key := s.key(q, alias)
+		s.cache.set(key, sel.ID, uint64(sel.Session), q.now, expiry(q.now, q.ttl))
+		if second != nil {
+			s.remember(q, key, second, sel.Session)
+		}
+	}
+}
+
+// remember makes l the second place of the session that has key.
+func (s *Selector[T]) remember(q *query, key Key, l *located, session Digest) {
+	s.cache.set(key.aside(), l.target.name, uint64(session|asideBit), q.now, l.Expires)
 }
 
 // aside makes candidate p the detour of the session.
 func (s *Selector[T]) aside(q *query, st *standing, o *located, candidates []T, p *pick, v *verdict, sel *Selection[T]) {
+	s.cache.asides.Store(true)
+	id := s.cfg.ID(candidates[p.i])
 	if !st.own {
 		s.cache.bind(q.key, 0, st.target.name, uint64(st.session), q.now, st.Expires, false)
 		for _, alias := range q.sess.Aliases {
-			s.cache.set(s.key(q, alias), st.target.name, uint64(st.session), q.now, st.Expires)
+			key := s.key(q, alias)
+			s.cache.set(key, st.target.name, uint64(st.session), q.now, st.Expires)
+			s.cache.set(key.aside(), id, uint64(st.session|asideBit), q.now, expiry(q.now, q.ttl))
 		}
 	}
 	var stamp uint32
 	if o.key == q.key.aside() {
-		if stamp = o.Stamp; s.cfg.ID(candidates[p.i]) == o.target.name {
+		if stamp = o.Stamp; id == o.target.name {
+			s.refund(candidates, p)
 			s.hit(q, candidates[p.i], v.reason, o, sel)
 			return
 		}
 	}
-	s.cache.asides.Store(true)
 	s.write(q, q.key.aside(), stamp, st.session|asideBit, candidates, p, v, sel)
 }
 
@@ -1047,7 +1119,9 @@ func (s *Selector[T]) write(q *query, key Key, stamp uint32, mark Digest, candid
 		if l.target != nil {
 			if i := s.index(l.target, candidates); i >= 0 {
 				s.refund(candidates, p)
-				if v.reason != ReasonDetour {
+				if l.aside() {
+					v.reason = ReasonDetour
+				} else {
 					v.reason, v.from = ReasonBound, ""
 				}
 				s.hit(q, candidates[i], v.reason, &l, sel)

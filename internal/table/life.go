@@ -12,6 +12,10 @@ type life uint64
 // keeps them all: nobody knows how many there are.
 const MaxLeases = 1<<leaseBits - 1
 
+// crowd is how many leases are enough where a record is used all the time: more
+// would only have its users wait for each other.
+const crowd = 4
+
 const (
 	leaseBits = 6
 	never     = 1<<(64-leaseBits) - 1
@@ -45,7 +49,7 @@ func (l life) touched(expires, gap int64, lease bool) life {
 	switch ahead := expires - l.expires(); {
 	case ahead > gap:
 		l = lifeOf(expires, l.leases())
-	case ahead >= -gap:
+	case ahead >= -gap && (!lease || l.leases() >= crowd):
 		return l
 	}
 	if lease && l.leases() < MaxLeases {

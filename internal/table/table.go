@@ -253,11 +253,11 @@ func (t *Table) live(sl *slot, l life, now int64) bool {
 }
 
 // Touch makes the expiry of the record slide to expires, never back, and takes
-// a lease on it if lease is set: both or neither. It does neither if the record
-// has gone, or if its expiry is within gap of expires, so that somebody has
-// touched it just now: a record that is used by many threads at once would
-// otherwise bounce between their caches. Nor does it take a lease beyond
-// MaxLeases.
+// a lease on it if lease is set. If the record has gone it does nothing. If its
+// expiry is within gap of expires, so that somebody has touched it just now, it
+// lets that be, and takes no lease if there are several: a record that is used
+// by many threads all the time would otherwise bounce between their caches. Nor
+// does it take a lease beyond MaxLeases.
 //
 // k is the key of the record that Get returned h for. Touch returns the
 // expiry that the record now has, or 0 if it has gone, and whether the caller
