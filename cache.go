@@ -467,6 +467,15 @@ func (c *Cache) end(k Key, stamp uint32, leased bool, ttl int64) {
 	}
 }
 
+// unuse takes back that the binding of k was used by a request that failed:
+// nothing came into its target's cache. It lets be what another one uses.
+func (c *Cache) unuse(k Key, stamp uint32, expires int64) {
+	now := c.now()
+	if l, ok := c.lookup(k, now); ok && l.Stamp == stamp && l.Leases == 0 && now < expires && expires < l.Expires {
+		c.bind(k, stamp, l.target.name, l.Mark, now, expires, false)
+	}
+}
+
 // drain lets target have no new sessions until it is resumed, and none at all
 // from that instant on, if it is not zero.
 func (c *Cache) drain(target string, until time.Time) {

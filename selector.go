@@ -194,6 +194,7 @@ type Selection[T any] struct {
 	leased   bool    // the binding waits for Done
 	stayed   bool    // the conversation was at this very target the last time
 	ttl      int64   // of the binding
+	before   int64   // its expiry before this request, if it stayed; else 0
 	target   *target // nil if there is no binding
 	kin      *query  // nil if the session inherits from nobody
 	ticket   Ticket
@@ -351,6 +352,9 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 		c.end(sel.key, sel.stamp, sel.leased, ttl)
 	default:
 		c.end(sel.key, sel.stamp, sel.leased, 0)
+		if o.Result == TransientFailure && sel.before > 0 {
+			c.unuse(sel.key, sel.stamp, sel.before)
+		}
 	}
 }
 
@@ -624,13 +628,13 @@ func (s *Selector[T]) crowded(q *query, t *target) bool {
 
 // hit makes the Selection of a session that goes on where it is.
 func (s *Selector[T]) hit(q *query, target T, reason Reason, l *located, sel *Selection[T]) {
-	idle := l.idle(q.ttl)
+	idle, before := l.idle(q.ttl), l.Expires
 	leased := false
 	if !q.beside {
 		leased = s.cache.touch(l, q.ttl, q.lease)
 	}
 	s.bound(q, target, reason, l, sel)
-	sel.Idle, sel.leased, sel.stayed = idle, leased, true
+	sel.Idle, sel.before, sel.leased, sel.stayed = idle, before, leased, true
 	if s.balancer != nil {
 		sel.ticket = s.balancer.Charge(q.req, sel.ID, true)
 	}
