@@ -1,0 +1,325 @@
+package main
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/go-affinity/affinity"
+	"github.com/go-affinity/affinity/bench/internal/trace"
+	"github.com/go-affinity/affinity/bench/internal/upstream"
+)
+
+// A workload is a trace with what all runs of it share. Nobody writes to it.
+type workload struct {
+	trace  *trace.Trace
+	trie   *trace.Trie
+	spread time.Duration // of session starts, and the end; of the last arrival if times are absolute
+	made   bool          // by the generator
+}
+
+// conditions are what the policies have to cope with.
+type conditions struct {
+	upstreams upstream.Config
+	outage    schedule
+	flap      schedule
+
+	// A target that served more than rate uncached tokens a minute answers
+	// 429, with the time until it has room again; 0 means no limit.
+	rate float64
+
+	// cooldown is for how long the gateway leaves out a target that failed.
+	cooldown time.Duration
+
+	// For the policies that look at the boundaries of a prompt: how many tokens
+	// lie between them, and at how many ends of earlier prompts there is one.
+	grain, tail int
+
+	// halfLife is that of costs in the library's balancers; 0 for their default.
+	halfLife time.Duration
+
+	// failover is what the library does with sessions whose home is out.
+	failover affinity.FailoverPolicy
+}
+
+// A schedule takes every upstream out for a time, once in a period, one after
+// the other. The zero schedule takes out none.
+type schedule struct{ out, every time.Duration }
+
+func (s schedule) down(u, n int, now time.Duration) bool {
+	if s.every <= 0 {
+		return false
+	}
+	first := s.every * time.Duration(2*u+1) / time.Duration(2*n)
+	return now >= first && (now-first)%s.every < s.out
+}
+
+// A router chooses the upstream for every request. It is asked by one
+// goroutine, in the order of time.
+type router interface {
+	// route chooses for request i of the trace, among the usable upstreams,
+	// of which there is at least one, in ascending order. It returns what is to
+	// be called at the end of the request, if anything.
+	route(ctx context.Context, i int, now time.Duration, usable []int) (u int, done func(ended), err error)
+}
+
+// ended is how a request ended.
+type ended struct {
+	failed                   bool
+	uncached, cached, output int
+}
+
+// A clock takes the driver through time. It is the bubble's for policies that
+// look at the time themselves.
+type clock func(until time.Duration)
+
+// event is what happens next: a request comes in, or one ends.
+type event struct {
+	at       time.Duration
+	ends     bool
+	sequence int
+	request  int
+	since    time.Duration // when it was found that nobody is usable, if so
+	target   int
+	done     func(ended)
+	result   ended
+}
+
+// events is a heap by time; at the same time ends come before arrivals.
+type events []event
+
+func (e events) Len() int { return len(e) }
+func (e events) Less(i, j int) bool {
+	a, b := &e[i], &e[j]
+	switch {
+	case a.at != b.at:
+		return a.at < b.at
+	case a.ends != b.ends:
+		return a.ends
+	}
+	return a.sequence < b.sequence
+}
+func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
+func (e *events) Push(x any)   { *e = append(*e, x.(event)) }
+func (e *events) Pop() any {
+	last := (*e)[len(*e)-1]
+	(*e)[len(*e)-1] = event{}
+	*e = (*e)[:len(*e)-1]
+	return last
+}
+
+// driver runs one policy over one trace.
+type driver struct {
+	*workload
+	cond    conditions
+	oracle  []int // cached tokens by request
+	router  router
+	fleet   *upstream.Fleet
+	meter   *meter
+	pending events
+	number  int
+
+	inflight []int
+	excluded []time.Duration // until when
+	budget   []float64       // tokens that may still be read without a 429
+	refilled []time.Duration
+	usable   []int
+
+	last  []int // by session: its last request so far, or -1
+	prior []int // by request: the one of its session before it, or -1
+	when  []time.Duration
+	home  []int // by session: where its last request went, or -1
+}
+
+// oracle returns how many tokens of every request one infinite cache would
+// have held.
+func (w *workload) oracle(arrivals []trace.Arrival, cfg upstream.Config) []int {
+	cfg.N, cfg.Capacity = 1, 0
+	fleet := upstream.New(w.trie, cfg)
+	cached := make([]int, len(w.trace.Requests))
+	for _, a := range arrivals {
+		cached[a.Request] = fleet.Serve(0, w.trie.Path[a.Request], w.trace.Requests[a.Request].Prompt, a.At)
+	}
+	return cached
+}
+
+func filled(n, v int) []int {
+	s := make([]int, n)
+	for i := range s {
+		s[i] = v
+	}
+	return s
+}
+
+// newDriver makes a driver; its router has to be set before run.
+func newDriver(w *workload, arrivals []trace.Arrival, cond conditions) *driver {
+	n := cond.upstreams.N
+	d := &driver{
+		workload: w, cond: cond,
+		oracle:   w.oracle(arrivals, cond.upstreams),
+		fleet:    upstream.New(w.trie, cond.upstreams),
+		meter:    newMeter(n),
+		inflight: make([]int, n),
+		excluded: make([]time.Duration, n),
+		budget:   make([]float64, n),
+		refilled: make([]time.Duration, n),
+		last:     filled(w.trace.Sessions(), -1),
+		prior:    filled(len(w.trace.Requests), -1),
+		when:     make([]time.Duration, len(w.trace.Requests)),
+		home:     filled(w.trace.Sessions(), -1),
+	}
+	for u := range d.budget {
+		d.budget[u] = cond.rate
+	}
+	for _, a := range arrivals {
+		d.push(event{at: a.At, request: a.Request})
+	}
+	return d
+}
+
+func (d *driver) push(e event) {
+	d.number++
+	e.sequence = d.number
+	heap.Push(&d.pending, e)
+}
+
+// run drives all requests through the router.
+func (d *driver) run(ctx context.Context, sleep clock) error {
+	for len(d.pending) > 0 {
+		e := heap.Pop(&d.pending).(event)
+		sleep(e.at)
+		if e.ends {
+			d.inflight[e.target]--
+			if e.done != nil {
+				e.done(e.result)
+			}
+			continue
+		}
+		if err := d.arrive(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// patience is how long a request waits for an upstream that is usable.
+const patience = 2 * time.Minute
+
+var errChoice = errors.New("the policy chose an upstream that is not usable")
+
+// arrive brings a request to an upstream as a gateway does: one that fails or
+// refuses is left out for a while, and the request is sent elsewhere at once.
+func (d *driver) arrive(ctx context.Context, e event) error {
+	i, now := e.request, e.at
+	for {
+		d.usable = d.usable[:0]
+		back := d.excluded[0]
+		for u, until := range d.excluded {
+			if until <= now {
+				d.usable = append(d.usable, u)
+			}
+			back = min(back, until)
+		}
+		if len(d.usable) == 0 {
+			if e.since == 0 {
+				e.since = max(now, 1)
+				d.meter.waited++
+			}
+			if e.at = back; back-e.since > patience {
+				d.meter.lost++
+				return nil
+			}
+			d.push(e)
+			return nil
+		}
+		u, done, err := d.router.route(ctx, i, now, d.usable)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(d.usable, u) {
+			return errChoice
+		}
+		wait := d.refusal(u, now)
+		if wait == 0 {
+			d.serve(i, u, now, done)
+			return nil
+		}
+		d.excluded[u] = now + wait
+		if done != nil {
+			done(ended{failed: true})
+		}
+	}
+}
+
+// refusal returns for how long upstream u is to be left alone, or 0 if it takes
+// the request.
+func (d *driver) refusal(u int, now time.Duration) time.Duration {
+	n := d.cond.upstreams.N
+	if d.cond.outage.down(u, n, now) || d.cond.flap.down(u, n, now) {
+		d.meter.failed++
+		return d.cond.cooldown
+	}
+	if d.cond.rate <= 0 {
+		return 0
+	}
+	d.budget[u] = min(d.cond.rate, d.budget[u]+d.cond.rate*(now-d.refilled[u]).Minutes())
+	d.refilled[u] = now
+	if d.budget[u] > 0 {
+		return 0
+	}
+	d.meter.refused++
+	wait := time.Duration((1 - d.budget[u]) / d.cond.rate * float64(time.Minute))
+	return wait.Truncate(time.Second) + time.Second // Retry-After has whole seconds
+}
+
+// serve has upstream u serve request i.
+func (d *driver) serve(i, u int, now time.Duration, done func(ended)) {
+	r, end := &d.trace.Requests[i], d.trie.Path[i]
+	cached := d.fleet.Hit(u, end, r.Prompt, now)
+	if cached < d.oracle[i] {
+		d.blame(i, u, cached, now)
+	}
+	if home := d.home[r.Session]; home >= 0 && home != u {
+		d.meter.moves++
+	}
+	d.fleet.Serve(u, end, r.Prompt, now)
+	d.meter.count(u, now, r.Prompt, cached, r.Output, d.oracle[i])
+	d.budget[u] -= float64(r.Prompt - cached)
+
+	d.home[r.Session] = u
+	d.prior[i], d.last[r.Session], d.when[i] = d.last[r.Session], i, now
+	d.inflight[u]++
+	d.push(event{
+		at: now + r.Took, ends: true, target: u, done: done,
+		result: ended{uncached: r.Prompt - cached, cached: cached, output: r.Output},
+	})
+}
+
+// blame finds out why request i got less from the cache of upstream u than the
+// oracle would have had.
+func (d *driver) blame(i, u, cached int, now time.Duration) {
+	r, end := &d.trace.Requests[i], d.trie.Path[i]
+	ttl := d.cond.upstreams.TTL
+
+	// How much of the prompt the session itself has used lately: that is alive,
+	// if not here.
+	own := 0
+	for j := d.last[r.Session]; j >= 0 && d.when[j]+ttl > now && own < d.oracle[i]; j = d.prior[j] {
+		own = max(own, d.trie.Tokens(d.trie.Meet(d.trie.Path[j], end)))
+	}
+	for s := end; s > 0; s = d.trie.Parent[s] {
+		from := max(int(d.trie.Start(s))*d.trie.Block, cached)
+		to := min(d.trie.Tokens(s), d.oracle[i])
+		switch {
+		case to <= from:
+		case d.trie.Tokens(s) <= own:
+			d.meter.moved += to - from
+		case d.fleet.Held(u, s):
+			d.meter.expiredHere += to - from
+		default:
+			d.meter.neverHere += to - from
+		}
+	}
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"slices"
+	"time"
+)
+
+// window is the length of the windows that imbalance is looked at in, beside
+// the whole run.
+const window = 5 * time.Minute
+
+// A meter adds up what a policy did.
+type meter struct {
+	total   []load   // by upstream
+	windows [][]load // by window and upstream
+
+	requests, prompt, cached, oracle     int
+	moves, failed, refused, waited, lost int
+	moved, expiredHere, neverHere        int // tokens lost against the oracle, by cause
+	reasons                              map[string]int
+}
+
+// load is what an upstream had to do.
+type load struct{ requests, uncached, cost float64 }
+
+func newMeter(n int) *meter { return &meter{total: make([]load, n), reasons: map[string]int{}} }
+
+// cost weighs tokens by their price, as affinity.Usage does.
+func cost(uncached, cached, output int) float64 {
+	return float64(uncached) + 0.1*float64(cached) + 5*float64(output)
+}
+
+func (m *meter) count(u int, now time.Duration, prompt, cached, output, oracle int) {
+	m.requests++
+	m.prompt += prompt
+	m.cached += cached
+	m.oracle += oracle
+	for int(now/window) >= len(m.windows) {
+		m.windows = append(m.windows, make([]load, len(m.total)))
+	}
+	for _, l := range []*load{&m.total[u], &m.windows[now/window][u]} {
+		l.requests++
+		l.uncached += float64(prompt - cached)
+		l.cost += cost(prompt-cached, cached, output)
+	}
+}
+
+// figures are what is told of a run.
+type figures struct {
+	Hit       float64 `json:"hit"`        // share of prompt tokens from the cache
+	OracleHit float64 `json:"oracle_hit"` // the same of the oracle
+	Uncached  float64 `json:"uncached_vs_oracle"`
+
+	// Imbalance: the most of any upstream, against the mean.
+	Requests     float64 `json:"imbalance_requests"`
+	Tokens       float64 `json:"imbalance_uncached"`
+	Cost         float64 `json:"imbalance_cost"`
+	MedianTokens float64 `json:"median_5min_uncached"`
+	MedianCost   float64 `json:"median_5min_cost"`
+	WorstTokens  float64 `json:"worst_5min_uncached"`
+	WorstCost    float64 `json:"worst_5min_cost"`
+
+	// Shares of all prompt tokens.
+	Moved       float64 `json:"lost_moved"`
+	ExpiredHere float64 `json:"lost_expired_here"`
+	NeverHere   float64 `json:"lost_never_here"`
+
+	Moves   float64 `json:"moves"` // share of requests sent elsewhere than the one before
+	Failed  float64 `json:"failed_attempts"`
+	Refused float64 `json:"refused_attempts"`
+	Waited  float64 `json:"waited"` // share of requests for which nobody was usable at first
+	Lost    float64 `json:"lost"`   // and at last
+}
+
+// all returns pointers to the figures, always in the same order.
+func (f *figures) all() []*float64 {
+	return []*float64{
+		&f.Hit, &f.OracleHit, &f.Uncached,
+		&f.Requests, &f.Tokens, &f.Cost, &f.MedianTokens, &f.MedianCost, &f.WorstTokens, &f.WorstCost,
+		&f.Moved, &f.ExpiredHere, &f.NeverHere,
+		&f.Moves, &f.Failed, &f.Refused, &f.Waited, &f.Lost,
+	}
+}
+
+func requestsOf(l load) float64 { return l.requests }
+func uncachedOf(l load) float64 { return l.uncached }
+func costOf(l load) float64     { return l.cost }
+
+// imbalance is the largest load against the mean; 0 if there is none.
+func imbalance(loads []load, of func(load) float64) float64 {
+	var sum, most float64
+	for _, l := range loads {
+		sum += of(l)
+		most = max(most, of(l))
+	}
+	if sum == 0 {
+		return 0
+	}
+	return most * float64(len(loads)) / sum
+}
+
+func (m *meter) figures() figures {
+	share := func(n, of int) float64 { return float64(n) / float64(max(of, 1)) }
+	f := figures{
+		Hit: share(m.cached, m.prompt), OracleHit: share(m.oracle, m.prompt),
+		Uncached: share(m.prompt-m.cached, m.prompt-m.oracle),
+		Requests: imbalance(m.total, requestsOf), Tokens: imbalance(m.total, uncachedOf), Cost: imbalance(m.total, costOf),
+		Moved: share(m.moved, m.prompt), ExpiredHere: share(m.expiredHere, m.prompt), NeverHere: share(m.neverHere, m.prompt),
+		Moves: share(m.moves, m.requests), Failed: share(m.failed, m.requests), Refused: share(m.refused, m.requests), Waited: share(m.waited, m.requests+m.lost), Lost: share(m.lost, m.requests+m.lost),
+	}
+	f.MedianTokens, f.WorstTokens = m.windowed(uncachedOf)
+	f.MedianCost, f.WorstCost = m.windowed(costOf)
+	return f
+}
+
+// windowed returns the imbalance in the median window and in the worst one.
+// Windows with less than half the usual number of requests are left out: those
+// in which the traffic begins and ends.
+func (m *meter) windowed(of func(load) float64) (median, worst float64) {
+	var all []float64
+	for _, w := range m.windows {
+		requests := 0.0
+		for _, l := range w {
+			requests += l.requests
+		}
+		if requests < float64(m.requests)/float64(2*len(m.windows)) {
+			continue
+		}
+		if v := imbalance(w, of); v > 0 {
+			all = append(all, v)
+		}
+	}
+	if len(all) == 0 {
+		return 0, 0
+	}
+	slices.Sort(all)
+	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2, all[len(all)-1]
+}

@@ -1,0 +1,293 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/go-affinity/affinity/bench/internal/chart"
+)
+
+// A report is all that is told of a simulation.
+type report struct {
+	Upstreams int           `json:"upstreams"`
+	TTL       string        `json:"ttl"`
+	Outage    string        `json:"outage,omitempty"`
+	Flap      string        `json:"flap,omitempty"`
+	Rate      float64       `json:"rate_limit_tokens_per_minute,omitempty"`
+	Capacity  int           `json:"capacity_tokens,omitempty"`
+	Seeds     int           `json:"seeds"`
+	Traces    []traceReport `json:"traces"`
+}
+
+// A traceReport is what all policies made of one trace.
+type traceReport struct {
+	Trace     string    `json:"trace"`
+	Generated bool      `json:"generated"`
+	OracleHit float64   `json:"oracle_hit"`
+	Policies  []summary `json:"policies"`
+}
+
+// A summary is what the runs of one policy over one trace have in common: mean
+// and standard deviation of every figure.
+type summary struct {
+	Policy  string         `json:"policy"`
+	Name    string         `json:"name"`
+	Ours    bool           `json:"ours"`
+	Mean    figures        `json:"mean"`
+	SD      figures        `json:"sd"`
+	Runs    int            `json:"runs"`
+	Reasons map[string]int `json:"reasons,omitempty"` // of all runs
+}
+
+// newReport puts results together.
+func newReport(results []result, workloads []*workload, cond conditions, seeds int) report {
+	rep := report{
+		Upstreams: cond.upstreams.N, TTL: short(cond.upstreams.TTL),
+		Outage: cond.outage.String(), Flap: cond.flap.String(),
+		Rate: cond.rate, Capacity: cond.upstreams.Capacity, Seeds: seeds,
+	}
+	for _, w := range workloads {
+		tr := traceReport{Trace: w.trace.Name, Generated: w.made, Policies: summarize(results, w.trace.Name)}
+		if len(tr.Policies) > 0 {
+			tr.OracleHit = tr.Policies[0].Mean.OracleHit
+		}
+		rep.Traces = append(rep.Traces, tr)
+	}
+	return rep
+}
+
+// summarize groups the results of a trace by policy, in their order.
+func summarize(results []result, trace string) []summary {
+	var all []summary
+	at := map[string]int{}
+	for _, r := range results {
+		if r.trace != trace {
+			continue
+		}
+		i, ok := at[r.policy.key]
+		if !ok {
+			i = len(all)
+			at[r.policy.key] = i
+			all = append(all, summary{Policy: r.policy.key, Name: r.policy.name, Ours: r.policy.ours != nil, Reasons: map[string]int{}})
+		}
+		s := &all[i]
+		s.Runs++
+		for reason, n := range r.reasons {
+			s.Reasons[reason] += n
+		}
+		for k, v := range r.figures.all() {
+			*s.Mean.all()[k] += *v
+			*s.SD.all()[k] += *v * *v
+		}
+	}
+	for i := range all {
+		s := &all[i]
+		n := float64(s.Runs)
+		for k, mean := range s.Mean.all() {
+			sd := s.SD.all()[k]
+			*mean /= n
+			*sd = math.Sqrt(max(0, *sd/n-*mean**mean) * n / max(n-1, 1))
+		}
+	}
+	return all
+}
+
+func (s schedule) String() string {
+	if s.every == 0 {
+		return ""
+	}
+	return short(s.out) + "/" + short(s.every)
+}
+
+// short writes a duration without the units that are zero: 2h, not 2h0m0s.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = s[:len(s)-2]
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = s[:len(s)-2]
+	}
+	return s
+}
+
+// column is a column of the table.
+type column struct {
+	head string
+	text func(m, sd *figures) string
+	of   func(m *figures) float64 // nil if it is always shown; else, where it is not zero
+}
+
+func percent(digits int, of func(*figures) float64) func(m, sd *figures) string {
+	return func(m, _ *figures) string { return strconv.FormatFloat(100*of(m), 'f', digits, 64) + "%" }
+}
+
+func times(of func(*figures) float64) func(m, sd *figures) string {
+	return func(m, _ *figures) string { return strconv.FormatFloat(of(m), 'f', 2, 64) }
+}
+
+func spread(digits int, of func(*figures) float64) func(m, sd *figures) string {
+	return func(m, sd *figures) string {
+		return fmt.Sprintf("%.*f ±%.*f", digits, of(m), digits, of(sd))
+	}
+}
+
+func failed(f *figures) float64  { return f.Failed }
+func refused(f *figures) float64 { return f.Refused }
+func waited(f *figures) float64  { return f.Waited }
+func lost(f *figures) float64    { return f.Lost }
+
+var columns = []column{
+	{"hit", percent(1, func(f *figures) float64 { return f.Hit }), nil},
+	{"of oracle", percent(1, func(f *figures) float64 { return f.Hit / f.OracleHit }), nil},
+	{"uncached", spread(3, func(f *figures) float64 { return f.Uncached }), nil},
+	{"| requests", times(func(f *figures) float64 { return f.Requests }), nil},
+	{"uncached", spread(2, func(f *figures) float64 { return f.Tokens }), nil},
+	{"cost", spread(3, func(f *figures) float64 { return f.Cost }), nil},
+	{"| 5 min uncached", times(func(f *figures) float64 { return f.MedianTokens }), nil},
+	{"cost", times(func(f *figures) float64 { return f.MedianCost }), nil},
+	{"worst uncached", times(func(f *figures) float64 { return f.WorstTokens }), nil},
+	{"cost", times(func(f *figures) float64 { return f.WorstCost }), nil},
+	{"| moved", percent(2, func(f *figures) float64 { return f.Moved }), nil},
+	{"expired", percent(2, func(f *figures) float64 { return f.ExpiredHere }), nil},
+	{"never", percent(2, func(f *figures) float64 { return f.NeverHere }), nil},
+	{"| moves", percent(1, func(f *figures) float64 { return f.Moves }), nil},
+	{"failed", percent(1, failed), failed},
+	{"429", percent(1, refused), refused},
+	{"waited", percent(1, waited), waited},
+	{"lost", percent(2, lost), lost},
+}
+
+const legend = `
+hit: prompt tokens from the cache; of oracle: against one infinite cache; uncached: tokens read anew against the oracle's (± deviation over arrival seeds).
+requests, uncached, cost: the busiest upstream against the mean, over the run; then in the median 5 minutes and in the worst. Cost = uncached + 0.1 cached + 5 output.
+moved, expired, never: prompt tokens lost against the oracle, since the session had them alive elsewhere, since they had expired here, since they never were here.
+moves: requests sent elsewhere than their session's last one. failed, 429: attempts in vain, per request; waited, lost: requests that no upstream would take, at first and for two minutes.
+`
+
+// print writes a table for every trace.
+func (rep *report) print(out io.Writer) {
+	for _, tr := range rep.Traces {
+		made := ""
+		if tr.Generated {
+			made = " (generated)"
+		}
+		fmt.Fprintf(out, "\n%s%s: N = %d, cache TTL %s, %d seeds; the oracle hits %.1f %%\n",
+			tr.Trace, made, rep.Upstreams, rep.TTL, rep.Seeds, 100*tr.OracleHit)
+		t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+		var shown []column
+		for _, c := range columns {
+			any := c.of == nil
+			for i := range tr.Policies {
+				any = any || c.of(&tr.Policies[i].Mean) > 0
+			}
+			if any {
+				shown = append(shown, c)
+			}
+		}
+		for _, c := range shown {
+			fmt.Fprint(t, "\t", c.head)
+		}
+		fmt.Fprintln(t)
+		for i := range tr.Policies {
+			s := &tr.Policies[i]
+			name := s.Name
+			if s.Ours {
+				name = "* " + name
+			}
+			fmt.Fprint(t, name)
+			for _, c := range shown {
+				text := c.text(&s.Mean, &s.SD)
+				if strings.HasPrefix(c.head, "|") {
+					text = "| " + text
+				}
+				fmt.Fprint(t, "\t", text)
+			}
+			fmt.Fprintln(t)
+		}
+		t.Flush()
+	}
+	fmt.Fprint(out, legend)
+}
+
+// writeJSON writes the report to a file.
+func (rep *report) writeJSON(name string) error {
+	b, err := json.MarshalIndent(rep, "", "\t")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(name, append(b, '\n'), 0o666)
+}
+
+// draw writes a chart for every trace into a directory: misses against
+// imbalance. Both are drawn as what is above perfect, since that is what differs
+// between policies, on logarithmic scales, since it differs a thousandfold.
+func (rep *report) draw(dir string) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	for _, tr := range rep.Traces {
+		c := chart.ScatterChart{
+			Title: "Misses against imbalance: " + described(tr.Trace),
+			Subtitle: fmt.Sprintf("%d upstreams whose prompt caches live for %s after their last use, mean of %d runs.\nLeft is fewer misses, down is more even work: the lower left corner is perfect.",
+				rep.Upstreams, rep.TTL, rep.Seeds),
+			X: chart.Axis{Label: "tokens read anew, above those of one infinite cache", Log: true},
+			Y: chart.Axis{Label: "cost of the busiest upstream, above the mean", Log: true, Format: above},
+		}
+		const floor = 0.001 // what is below is drawn there
+		c.X.Lo, c.Y.Lo = floor, 1
+		c.X.Format = func(v float64) string {
+			if v == floor {
+				return "≤ " + above(v)
+			}
+			return above(v)
+		}
+		for _, s := range tr.Policies {
+			p := chart.Point{Name: s.Name, Ours: s.Ours, X: max(s.Mean.Uncached-1, floor), Y: max(s.Mean.Cost-1, floor), XErr: s.SD.Uncached, YErr: s.SD.Cost}
+			c.X.Hi, c.Y.Hi = max(c.X.Hi, 1.6*p.X), max(c.Y.Hi, 1.5*p.Y)
+			c.Y.Lo = min(c.Y.Lo, p.Y/1.8)
+			c.Points = append(c.Points, p)
+		}
+		c.X.Hi, c.Y.Hi = max(c.X.Hi, 0.1), max(c.Y.Hi, 0.1)
+		name := "tradeoff-" + tr.Trace
+		if tr.Generated {
+			name += "-generated"
+			c.Subtitle += "\nThe trace is made up by the generator."
+		}
+		f, err := os.Create(filepath.Join(dir, name+".svg"))
+		if err != nil {
+			return err
+		}
+		if err := cmp.Or(chart.Scatter(f, c), f.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// above writes a share above perfect: "+5 %".
+func above(v float64) string {
+	return "+" + strconv.FormatFloat(math.Round(1e5*v)/1e3, 'f', -1, 64) + " %"
+}
+
+// described says what a trace is.
+func described(trace string) string {
+	switch trace {
+	case "cc6":
+		return "Claude Code sessions"
+	case "mooncake_conv":
+		return "chat (Mooncake)"
+	case "tau_airline":
+		return "agents that share a system prompt (tau-bench)"
+	}
+	return trace
+}

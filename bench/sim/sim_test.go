@@ -1,0 +1,444 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity/bench/internal/trace"
+	"github.com/go-affinity/affinity/bench/internal/upstream"
+	"github.com/go-affinity/affinity/extract"
+)
+
+// few returns the first requests of a generated trace, squeezed so that they
+// overlap.
+func few(t *testing.T, name string, requests int) *workload {
+	t.Helper()
+	tr, err := trace.Generate(name, 1)
+	require.NoError(t, err)
+	tr.Requests = tr.Requests[:requests]
+	return &workload{trace: tr, trie: tr.Trie(scorerCap), spread: 40 * time.Minute}
+}
+
+func calm(n int) conditions {
+	return conditions{
+		upstreams: upstream.Config{N: n, TTL: 5 * time.Minute, MinHit: 1024, Delay: 500 * time.Millisecond, Rate: 20000},
+		cooldown:  30 * time.Second,
+		grain:     1024,
+	}
+}
+
+// drive runs one policy.
+func drive(t *testing.T, w *workload, p policy, cond conditions) *meter {
+	t.Helper()
+	m, err := w.run(p, 1, w.trace.Arrivals(1, w.spread), cond, func(body func()) {
+		synctest.Test(t, func(*testing.T) { body() })
+	})
+	require.NoError(t, err)
+	return m
+}
+
+// requireSums fails unless what a run counted adds up.
+func requireSums(t *testing.T, w *workload, m *meter) {
+	t.Helper()
+	arrivals := w.trace.Arrivals(1, w.spread)
+	prompt, output := 0, 0
+	for _, a := range arrivals {
+		prompt += w.trace.Requests[a.Request].Prompt
+		output += w.trace.Requests[a.Request].Output
+	}
+	require.Equal(t, len(arrivals), m.requests+m.lost, "requests in, requests out")
+	var total, windows load
+	add := func(sum *load, all []load) {
+		for _, l := range all {
+			sum.requests += l.requests
+			sum.uncached += l.uncached
+			sum.cost += l.cost
+		}
+	}
+	add(&total, m.total)
+	for _, w := range m.windows {
+		add(&windows, w)
+	}
+	require.InDelta(t, float64(m.requests), total.requests, 0)
+	require.InDelta(t, float64(m.prompt-m.cached), total.uncached, 0)
+	if m.lost == 0 {
+		require.Equal(t, prompt, m.prompt)
+		require.InEpsilon(t, cost(m.prompt-m.cached, m.cached, output), total.cost, 1e-9)
+	}
+	require.InEpsilon(t, total.cost, windows.cost, 1e-9)
+	require.InDelta(t, total.requests, windows.requests, 0)
+}
+
+// TestOneUpstream checks that every policy is as good as the oracle if there is
+// nothing to choose.
+func TestOneUpstream(t *testing.T) {
+	for _, name := range trace.Names() {
+		w := few(t, name, 800)
+		for _, p := range policies {
+			m := drive(t, w, p, calm(1))
+			requireSums(t, w, m)
+			f := m.figures()
+			require.Equal(t, m.oracle, m.cached, "%s on %s", p.key, name)
+			require.Equal(t, []float64{1, 1, 1}, []float64{f.Uncached, f.Requests, f.Cost})
+			require.Zero(t, m.moved+m.expiredHere+m.neverHere+m.moves)
+		}
+	}
+}
+
+// TestConservation runs every policy through good and bad times.
+func TestConservation(t *testing.T) {
+	bad := calm(5)
+	bad.outage = schedule{4 * time.Minute, 15 * time.Minute}
+	bad.flap = schedule{20 * time.Second, 3 * time.Minute}
+	bad.rate = 60000
+	hopeless := calm(2)
+	hopeless.rate = 20000
+	full := calm(5)
+	full.upstreams.Capacity = 400000
+	for name, cond := range map[string]conditions{"calm": calm(5), "bad": bad, "full": full, "hopeless": hopeless} {
+		w := few(t, "cc6", 1500)
+		for _, p := range policies {
+			m := drive(t, w, p, cond)
+			requireSums(t, w, m)
+			if name == "calm" {
+				require.Zero(t, m.failed+m.refused+m.waited)
+				require.LessOrEqual(t, m.cached, m.oracle, "%s is better than the oracle", p.key)
+				require.Equal(t, m.oracle-m.cached, m.moved+m.expiredHere+m.neverHere, "every lost token has a cause with %s", p.key)
+			}
+			if name == "bad" {
+				require.Positive(t, m.failed)
+				require.Positive(t, m.refused)
+			}
+			switch name {
+			case "hopeless":
+				require.Positive(t, m.lost)
+				require.Positive(t, m.waited)
+			case "calm", "full":
+				require.Zero(t, m.lost)
+			}
+			if p.ours != nil {
+				selections := 0
+				for _, n := range m.reasons {
+					selections += n
+				}
+				require.Equal(t, m.requests+m.failed+m.refused, selections, "every attempt has a reason")
+			}
+		}
+	}
+}
+
+// TestSeeded checks that a peer does the same again.
+func TestSeeded(t *testing.T) {
+	w := few(t, "tau_airline", 400)
+	for _, p := range policies {
+		if p.peer != nil {
+			require.Equal(t, drive(t, w, p, calm(4)), drive(t, w, p, calm(4)), p.key)
+		}
+	}
+}
+
+func byKey(t *testing.T, key string) policy {
+	t.Helper()
+	chosen, err := chosen(key)
+	require.NoError(t, err)
+	require.Len(t, chosen, 1)
+	return chosen[0]
+}
+
+func TestSessionsStay(t *testing.T) {
+	w := few(t, "mooncake_conv", 1200)
+	w.trace.Absolute = false
+	m := drive(t, w, byKey(t, "rendezvous"), calm(4))
+	require.Zero(t, m.moves)
+	require.Zero(t, m.moved)
+
+	// A session that was not idle for long stays.
+	m = drive(t, w, byKey(t, "sessions-rr"), calm(4))
+	require.Zero(t, m.moved)
+	require.NotContains(t, m.reasons, "no-session")
+	require.NotContains(t, m.reasons, "failover")
+}
+
+func TestPeers(t *testing.T) {
+	all := []int{0, 1, 2, 3}
+	rng := func() *rand.Rand { return rand.New(rand.NewPCG(1, 1)) }
+	route := func(r router, i int, usable ...int) int {
+		u, done, err := r.route(context.Background(), i, 0, usable)
+		require.NoError(t, err)
+		require.Nil(t, done)
+		return u
+	}
+	// Two requests of one conversation, one that shares 60 % with it, a stranger.
+	turn := trace.Request{Session: 0, Prompt: 6400, New: 100}
+	next := trace.Request{Session: 0, Prompt: 7680, Attach: 100, New: 20}
+	fork := trace.Request{Session: 1, Prompt: 6400, Attach: 60, New: 40}
+	stranger := trace.Request{Session: 2, Prompt: 6400, New: 100}
+
+	t.Run("round robin", func(t *testing.T) {
+		r := roundRobin(at(t, turn), rng())
+		var got []int
+		for range 6 {
+			got = append(got, route(r, 0, all...))
+		}
+		require.Equal(t, []int{0, 1, 2, 3, 0, 1}, got)
+		require.Contains(t, []int{1, 3}, route(r, 0, 1, 3))
+	})
+	t.Run("random", func(t *testing.T) {
+		r := random(at(t, turn), rng())
+		seen := map[int]bool{}
+		for range 100 {
+			seen[route(r, 0, all...)] = true
+		}
+		require.Len(t, seen, 4)
+	})
+	t.Run("least in-flight", func(t *testing.T) {
+		d := at(t, turn)
+		r := leastInFlight(d, rng())
+		d.inflight = []int{2, 1, 3, 1}
+		seen := map[int]bool{}
+		for range 50 {
+			seen[route(r, 0, all...)] = true
+		}
+		require.Equal(t, map[int]bool{1: true, 3: true}, seen)
+	})
+	t.Run("rendezvous", func(t *testing.T) {
+		r := rendezvous(at(t, turn, next, fork, stranger), rng())
+		home := route(r, 0, all...)
+		require.Equal(t, home, route(r, 1, all...))
+		var others []int
+		for _, u := range all {
+			if u != home {
+				others = append(others, u)
+			}
+		}
+		require.NotEqual(t, home, route(r, 1, others...))
+		// Who leaves moves nobody else.
+		require.Equal(t, home, route(r, 1, home, others[0]))
+	})
+	t.Run("bounded loads", func(t *testing.T) {
+		d := at(t, turn, next)
+		r := boundedLoads(d, rng())
+		home := route(r, 0, all...)
+		require.Equal(t, home, route(r, 1, all...))
+		d.inflight[home] = 2 // 3 with this one, where ceil(1.25 x 3/4) = 1
+		require.NotEqual(t, home, route(r, 1, all...))
+		for u := range d.inflight {
+			d.inflight[u] = 2 // 3, where ceil(1.25 x 9/4) = 3
+		}
+		require.Equal(t, home, route(r, 1, all...))
+	})
+	t.Run("SGLang", func(t *testing.T) {
+		d := at(t, turn, next, fork, stranger)
+		r := sglang(0.5, false)(d, rng())
+		d.inflight = []int{1, 1, 0, 1}
+		require.Equal(t, 2, route(r, 0, all...), "new: to the idlest")
+		d.inflight = []int{0, 1, 1, 1}
+		require.Equal(t, 2, route(r, 1, all...), "83 % known")
+		require.Equal(t, 2, route(r, 2, all...), "60 % known")
+		require.Equal(t, 0, route(r, 3, all...), "unknown")
+		d.inflight = []int{0, 1, 70, 1}
+		require.Equal(t, 0, route(r, 1, all...), "overloaded")
+		require.Equal(t, 0, route(r, 1, all...), "now known there")
+
+		r = sglang(0.7, false)(d, rng())
+		d.inflight = []int{0, 0, 0, 0}
+		require.Equal(t, 0, route(r, 0, all...))
+		d.inflight = []int{1, 0, 0, 0}
+		require.Equal(t, 1, route(r, 2, all...), "60 % are not enough")
+		require.Equal(t, 1, route(r, 1, 1, 2), "the one that is known is out: the first of the others")
+	})
+	t.Run("prefix scorer", func(t *testing.T) {
+		d := at(t, turn, next, fork, stranger,
+			trace.Request{Session: 3, Prompt: 64 * 70, Attach: 64, New: 6})
+		r := prefixScorer(1, 0)(d, rng())
+		home := route(r, 0, all...)
+		d.inflight[home] = 50
+		require.Equal(t, home, route(r, 1, all...), "load is not looked at")
+		require.Equal(t, home, route(r, 2, all...), "all that is known of it is there")
+		// Who has only the first 4,096 tokens of a prompt seems to have all.
+		other := (home + 1) % 4
+		require.Equal(t, other, route(r, 4, other))
+		seen := map[int]bool{}
+		for range 40 {
+			seen[route(r, 1, all...)] = true
+		}
+		require.Equal(t, map[int]bool{home: true, other: true}, seen)
+
+		r = prefixScorer(3, 2)(d, rng())
+		d.inflight = []int{0, 0, 0, 0}
+		home = route(r, 0, all...)
+		d.inflight[home] = 1
+		require.Equal(t, home, route(r, 1, all...), "3 x 1 against 2 x 1")
+		require.NotEqual(t, home, route(r, 3, all...))
+	})
+	t.Run("LMetric", func(t *testing.T) {
+		d := at(t, turn, next, stranger)
+		r := lmetric(d, rng())
+		require.Equal(t, 0, route(r, 0, all...))
+		d.inflight[0] = 6
+		require.Equal(t, 1, route(r, 1, all...), "1,280 x 7 > 7,680 x 1")
+		r = lmetric(d, rng())
+		require.Equal(t, 0, route(r, 0, 0))
+		d.inflight[0] = 4
+		require.Equal(t, 0, route(r, 1, all...), "1,280 x 5 < 7,680 x 1")
+		require.Equal(t, 1, route(r, 2, all...))
+	})
+}
+
+func TestSchedule(t *testing.T) {
+	s, err := parseSchedule("10m/2h")
+	require.NoError(t, err)
+	require.Equal(t, schedule{10 * time.Minute, 2 * time.Hour}, s)
+	require.Equal(t, "10m/2h", s.String())
+	const n = 16
+	down := make([]time.Duration, n)
+	for at := 2 * time.Hour; at < 26*time.Hour; at += time.Minute {
+		out := 0
+		for u := range n {
+			if s.down(u, n, at) {
+				down[u] += time.Minute
+				out++
+			}
+		}
+		require.LessOrEqual(t, out, 2, "they are out one after the other")
+	}
+	require.Equal(t, slices.Repeat([]time.Duration{2 * time.Hour}, n), down)
+	require.False(t, schedule{}.down(0, 1, time.Hour))
+	require.False(t, s.down(0, 1, 0), "the first outage of a single one begins after half a period")
+	require.True(t, s.down(0, 1, time.Hour))
+	require.False(t, s.down(8, n, 0), "nobody is out from the start")
+	require.Empty(t, schedule{}.String())
+
+	for _, bad := range []string{"10m", "10m/", "x/y", "2h/10m", "-1m/2h", "1h/1h"} {
+		_, err := parseSchedule(bad)
+		require.Error(t, err, bad)
+	}
+}
+
+func TestImbalance(t *testing.T) {
+	m := newMeter(4)
+	for i := range 12 {
+		m.count(i%3, time.Duration(i)*time.Minute, 1000, 400*(i%2), 10, 400)
+	}
+	f := m.figures()
+	require.InDelta(t, 4.0/3, f.Requests, 1e-9)
+	require.InDelta(t, 0.2, f.Hit, 1e-9)
+	require.InDelta(t, 0.4, f.OracleHit, 1e-9)
+	require.InDelta(t, 0.8/0.6, f.Uncached, 1e-9)
+	require.Len(t, m.windows, 3)
+
+	// 3, 5 and 1 windows' worth: the last one is not looked at.
+	m = newMeter(2)
+	for i, n := range []int{10, 12, 1} {
+		for k := range n {
+			m.count(k%2*(i%2), time.Duration(i)*window, 100, 0, 0, 0)
+		}
+	}
+	median, worst := m.windowed(requestsOf)
+	require.InDelta(t, 1.5, median, 1e-9)
+	require.InDelta(t, 2, worst, 1e-9)
+}
+
+// TestRun runs the command as a whole.
+func TestRun(t *testing.T) {
+	dir := t.TempDir()
+	var out bytes.Buffer
+	args := []string{
+		"-traces", "none", "-trace", "tau_airline", "-policies", "rr,llmd,sessions-rr", "-seeds", "2", "-n", "4",
+		"-charts", filepath.Join(dir, "charts"), "-json", filepath.Join(dir, "out.json"), "-targets",
+	}
+	require.NoError(t, run(t, args, &out, io.Discard))
+	for _, want := range []string{"tau_airline (generated): N = 4, cache TTL 5m, 2 seeds", "round robin", "* sessions + RoundRobin", "4.000 ±0.000", "reached"} {
+		require.Contains(t, out.String(), want)
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "charts", "tradeoff-tau_airline-generated.svg"))
+	require.NoError(t, err)
+	require.Contains(t, string(b), "sessions + RoundRobin")
+
+	var rep report
+	b, err = os.ReadFile(filepath.Join(dir, "out.json"))
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(b, &rep))
+	require.Len(t, rep.Traces, 1)
+	require.Len(t, rep.Traces[0].Policies, 3)
+	require.Equal(t, 2, rep.Traces[0].Policies[0].Runs)
+	require.InDelta(t, 1, rep.Traces[0].Policies[1].Mean.Uncached, 1e-9, "one for all: as good as the oracle")
+}
+
+func TestRunRefuses(t *testing.T) {
+	for _, args := range [][]string{
+		{"-policies", "nobody"},
+		{"-traces", "none", "-trace", "nobody"},
+		{"-n", "0"},
+		{"-n", "1000"},
+		{"-seeds", "0"},
+		{"-outage", "always"},
+		{"-flap", "often"},
+		{"-nothing"},
+	} {
+		require.Error(t, run(t, append(args, "-charts", ""), io.Discard, io.Discard), "%v", args)
+	}
+}
+
+func TestTargets(t *testing.T) {
+	rep := func(v float64) report {
+		f := figures{Hit: 0.9, OracleHit: 0.9, Uncached: v, Cost: v}
+		return report{Traces: []traceReport{{Trace: "cc6", Policies: []summary{
+			{Policy: "prefix", Name: "Prefix", Ours: true, Mean: f},
+			{Policy: "rr", Name: "round robin", Mean: figures{Uncached: 99, Cost: 99}},
+		}}}}
+	}
+	require.NoError(t, check(io.Discard, rep(1.01), rep(1.08)))
+	require.Error(t, check(io.Discard, rep(1.04), rep(1.08)))
+	require.Error(t, check(io.Discard, rep(1.01), rep(1.09)))
+}
+
+// TestBoundaries checks what stands in for messages.
+func TestBoundaries(t *testing.T) {
+	turns := []trace.Request{{Prompt: 64*40 + 5, New: 40}}
+	node := 40
+	for range 5 {
+		turns = append(turns, trace.Request{Prompt: 64 * (node + 3), Attach: node, New: 3})
+		node += 3
+	}
+	turns = append(turns, trace.Request{Session: 1, Prompt: 64 * 60, Attach: 36, New: 24}, trace.Request{Session: 2, Prompt: 30})
+	d := at(t, turns...)
+	d.cond.tail = 2
+	l := newLibrary(d)
+	hashes := map[int]map[int]uint64{}
+	cuts := func(i int) (blocks []int) {
+		l.current = i
+		hashes[i] = map[int]uint64{}
+		for _, b := range l.cuts(nil) {
+			block := b.Bytes / bytesPerToken / 64
+			blocks = append(blocks, block)
+			hashes[i][block] = b.Hash
+		}
+		return blocks
+	}
+	require.Equal(t, []int{16, 32, 40}, cuts(0), "every 1,024 tokens, and the end")
+	require.Equal(t, []int{16, 32, 40, 43}, cuts(1))
+	require.Equal(t, []int{16, 32, 40, 48, 49, 52, 55}, cuts(5), "the first end, the last two and its own")
+	require.Equal(t, []int{16, 32, 48, 60}, cuts(6))
+	require.Empty(t, cuts(7))
+	for block, hash := range hashes[0] {
+		require.Equal(t, hash, hashes[5][block])
+	}
+	require.Equal(t, hashes[5][32], hashes[6][32])
+	require.NotEqual(t, hashes[5][48], hashes[6][48])
+
+	l.current = 0
+	req := &extract.Request{}
+	require.Nil(t, l.boundaries(req), "of another request")
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+)
+
+// A target is what a policy of ours has to reach.
+type target struct {
+	trace  string
+	policy string // "" for every policy of ours
+	outage bool   // with every upstream out for 10 minutes every 2 hours
+	what   string
+	of     func(f *figures) float64
+	most   float64
+}
+
+func uncached(f *figures) float64      { return f.Uncached }
+func costImbalance(f *figures) float64 { return f.Cost }
+
+// missed is the share of the oracle's hits that a policy did not have.
+func missed(f *figures) float64 { return 1 - f.Hit/f.OracleHit }
+
+// herding is a cost imbalance of at least this: the work of an upstream goes to
+// another one.
+const herding = 2
+
+var targets = []target{
+	{"cc6", "prefix", false, "uncached against the oracle", uncached, 1.035},
+	{"cc6", "prefix", false, "cost imbalance", costImbalance, 1.06},
+	{"cc6", "sessions-prefix", false, "uncached against the oracle", uncached, 1.035},
+	{"cc6", "sessions-prefix", false, "cost imbalance", costImbalance, 1.06},
+	{"cc6", "sessions-cost", false, "uncached against the oracle", uncached, 1.06},
+	{"cc6", "sessions-cost", false, "cost imbalance", costImbalance, 1.06},
+	{"mooncake_conv", "prefix", false, "hits of the oracle that were missed", missed, 0.002},
+	{"mooncake_conv", "prefix", false, "uncached imbalance", func(f *figures) float64 { return f.Tokens }, 1.05},
+	{"mooncake_conv", "sessions-cost", false, "hits of the oracle that were missed", missed, 0.002},
+	{"mooncake_conv", "sessions-cost", false, "uncached imbalance", func(f *figures) float64 { return f.Tokens }, 1.05},
+	{"tau_airline", "prefix", false, "cost imbalance", costImbalance, 1.16},
+	{"tau_airline", "prefix", false, "uncached against the oracle", uncached, 1.09},
+	{"cc6", "", false, "herding (cost imbalance)", costImbalance, herding},
+	{"mooncake_conv", "", false, "herding (cost imbalance)", costImbalance, herding},
+	{"tau_airline", "", false, "herding (cost imbalance)", costImbalance, herding},
+	{"cc6", "prefix", true, "uncached against the oracle, with outages", uncached, 1.08},
+	{"cc6", "sessions-prefix", true, "uncached against the oracle, with outages", uncached, 1.08},
+}
+
+// check prints how far the policies are from the targets, and returns an error if
+// one is missed. Targets for traces or policies that were not run are left out.
+func check(out io.Writer, calm, outages report) error {
+	missing := 0
+	fmt.Fprintln(out, "\ntargets")
+	for _, t := range targets {
+		rep := calm
+		if t.outage {
+			rep = outages
+		}
+		for _, tr := range rep.Traces {
+			for _, s := range tr.Policies {
+				if tr.Trace != t.trace || !s.Ours || t.policy != "" && t.policy != s.Policy {
+					continue
+				}
+				verdict := "reached"
+				v := t.of(&s.Mean)
+				if v > t.most || math.IsNaN(v) {
+					verdict = "MISSED"
+					missing++
+				}
+				fmt.Fprintf(out, "%-8s %-14s %-28s %-42s %.4f (at most %.4g)\n", verdict, tr.Trace, s.Name, t.what, v, t.most)
+			}
+		}
+	}
+	if missing > 0 {
+		return fmt.Errorf("%d targets missed", missing)
+	}
+	return nil
+}

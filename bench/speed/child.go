@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+)
+
+// Some figures are of a whole process: what its heap holds, what its garbage
+// collector does. This program starts itself for them, once for each table, and
+// asks by lines of text. The first word of a child's arguments says what it is.
+
+// child is such a process.
+func child(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
+	switch args[0] {
+	case "table":
+		n, err := strconv.Atoi(args[2])
+		if err != nil {
+			return err
+		}
+		t, err := newTableChild(args[1], n)
+		if err != nil {
+			return err
+		}
+		return answer(stdin, stdout, t.answer)
+	case "proxy":
+		return serveProxy(ctx, stdout, args[1])
+	case "upstream":
+		return serveUpstream(ctx, stdout)
+	}
+	return fmt.Errorf("no such child: %s", args[0])
+}
+
+// answer reads questions, one a line, and writes the answers as JSON.
+func answer(r io.Reader, w io.Writer, f func(question string) (any, error)) error {
+	e := json.NewEncoder(w)
+	for lines := bufio.NewScanner(r); lines.Scan(); {
+		a, err := f(lines.Text())
+		if err != nil {
+			return err
+		}
+		if err := e.Encode(a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// process is a child, seen from its parent.
+type process struct {
+	name string
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+	out  *bufio.Reader
+}
+
+// start starts a child. Its standard error is ours.
+func (s *session) start(args ...string) (*process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return s.startProgram(os.Stderr, self, append([]string{"child"}, args...)...)
+}
+
+func (s *session) startProgram(stderr io.Writer, path string, args ...string) (*process, error) {
+	p := &process{name: strings.Join(args, " "), cmd: exec.CommandContext(s, path, args...)}
+	p.cmd.Stderr = stderr
+	var err error
+	if p.in, err = p.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	p.out = bufio.NewReader(out)
+	return p, p.cmd.Start()
+}
+
+// ask asks the child and decodes its answer.
+func (p *process) ask(question string, answer any) error {
+	if _, err := fmt.Fprintln(p.in, question); err != nil {
+		return fmt.Errorf("%s: %s: %w", p.name, question, err)
+	}
+	line, err := p.out.ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, answer)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %s: %w", p.name, question, err)
+	}
+	return nil
+}
+
+// stop ends the child.
+func (p *process) stop() error {
+	p.in.Close()
+	p.cmd.Process.Signal(os.Interrupt)
+	err := p.cmd.Wait()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return nil // it was told to
+	}
+	return err
+}

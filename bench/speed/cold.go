@@ -1,0 +1,126 @@
+package main
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/go-affinity/affinity"
+	"github.com/go-affinity/affinity/balance"
+	"github.com/go-affinity/affinity/bench/internal/plain"
+	"github.com/go-affinity/affinity/bench/speed/internal/bodies"
+	"github.com/go-affinity/affinity/bench/speed/internal/lap"
+	"github.com/go-affinity/affinity/bench/speed/internal/peers"
+	"github.com/go-affinity/affinity/bench/speed/internal/result"
+	"github.com/go-affinity/affinity/extract"
+)
+
+// cold: requests that the fallback is asked for.
+func cold(s *session) (result.Group, error) {
+	const (
+		rowFallback = "the fallback alone"
+		rowGrowing  = "first bind, in a table that grows"
+		rowFull     = "first bind, in a full table"
+		rowFailover = "failover"
+		rowBody     = "failover, 256 kB of body"
+	)
+	g := result.Group{
+		Title: "first bind and failover, by an id in a header, 8 candidates",
+		Notes: []string{
+			"The fallback is round robin. The full table holds 65,536 sessions, each bind putting another one out; plain never puts any out.",
+		},
+	}
+	ids := pick(s, 1<<19, 1<<17)
+	reqs := make([]extract.Request, ids)
+	for i := range reqs {
+		// Few headers: half a million requests are alive at once.
+		reqs[i] = extract.Request{Header: http.Header{"X-Session-Id": {peers.Key(i)}}, Method: "POST", Path: openAI}
+	}
+	ctx := newContext()
+	all := targetsOf(16)
+	homes, others := all[:8], all[8:]
+	fallback := balance.RoundRobin[*plain.Target]()
+
+	growing := newSelector(affinity.Config[*plain.Target]{})
+	full := newSelector(affinity.Config[*plain.Target]{Capacity: 1 << 16})
+	for i := range reqs {
+		_, err := full.Select(ctx, &reqs[i], homes)
+		must(err)
+	}
+	expect := func(sel affinity.Selection[*plain.Target], err error, reason affinity.Reason) {
+		if err != nil || sel.Reason != reason {
+			panic("want " + reason.String() + ", have " + sel.Reason.String())
+		}
+	}
+	body := bodies.Valid(bodies.Agent(256<<10, 1, "", "", ""))
+	with := new(extract.Request)
+	anew := func(i int, body []byte) *extract.Request { // what a Request has read is kept
+		req := &reqs[i]
+		*with = extract.Request{Header: req.Header, Method: req.Method, Path: req.Path, Body: body}
+		return with
+	}
+	failover := func(body []byte) func(n int) {
+		failing := newSelector(affinity.Config[*plain.Target]{})
+		for i := range 1000 {
+			_, err := failing.Select(ctx, &reqs[i], homes)
+			must(err)
+		}
+		turn := 0
+		return func(n int) {
+			for range n {
+				candidates := others
+				if turn/1000%2 == 1 {
+					candidates = homes
+				}
+				sel, err := failing.Select(ctx, anew(turn%1000, body), candidates)
+				expect(sel, err, affinity.ReasonFailover)
+				turn++
+			}
+		}
+	}
+	next := 0
+	var plainly *plain.Selector
+	g.Races = []result.Race{s.track.Race("one request",
+		lap.Contender{
+			Name: rowGrowing, Max: ids,
+			Before: func() { growing = newSelector(affinity.Config[*plain.Target]{}) },
+			Do: func(n int) {
+				for i := range n {
+					sel, err := growing.Select(ctx, anew(i, nil), homes)
+					expect(sel, err, affinity.ReasonNew)
+				}
+			},
+		},
+		lap.Contender{Name: rowFull, Do: func(n int) {
+			for range n {
+				sel, err := full.Select(ctx, anew(next%ids, nil), homes)
+				expect(sel, err, affinity.ReasonNew)
+				next++
+			}
+		}},
+		lap.Contender{Name: rowFailover, Do: failover(nil)},
+		lap.Contender{Name: rowFallback, Do: func(n int) {
+			for i := range n {
+				_, err := fallback.Pick(ctx, &reqs[i%ids], homes)
+				must(err)
+			}
+		}},
+		lap.Contender{Name: rowBody, Do: failover(body)},
+		lap.Contender{
+			Name: "plain, first bind", Max: ids,
+			Before: func() { plainly = &plain.Selector{Store: plain.NewMap(time.Hour)} },
+			Do: func(n int) {
+				for i := range n {
+					_, err := plainly.Select(reqs[i].Header, nil, homes)
+					must(err)
+				}
+			},
+		},
+	)}
+	race := g.Races[0]
+	for _, row := range []string{rowGrowing, rowFull, rowFailover, rowBody} {
+		g.Verdicts = append(g.Verdicts, result.Verdict{
+			Target: row + ", beside the fallback", Value: result.Difference(race.Row(row), race.Row(rowFallback)), Unit: "ns", Limit: 1000, AtMost: true,
+		})
+	}
+	return g, nil
+}

@@ -1,0 +1,266 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/puzpuzpuz/xsync/v4"
+
+	"github.com/go-affinity/affinity"
+	"github.com/go-affinity/affinity/balance"
+	"github.com/go-affinity/affinity/bench/internal/plain"
+	"github.com/go-affinity/affinity/bench/speed/internal/bodies"
+	"github.com/go-affinity/affinity/bench/speed/internal/lap"
+	"github.com/go-affinity/affinity/bench/speed/internal/peers"
+	"github.com/go-affinity/affinity/bench/speed/internal/result"
+	"github.com/go-affinity/affinity/extract"
+)
+
+// Rows of the header group.
+const (
+	rowDone      = "affinity with Done"
+	rowClaude    = "affinity, Claude Code's header"
+	rowAnthropic = "affinity, to /v1/messages"
+)
+
+// Rows that several groups have.
+const (
+	rowOurs  = "affinity"
+	rowPlain = "plain"
+	rowLoad  = "xsync.Map.Load"
+)
+
+func targetsOf(n int) []*plain.Target {
+	list := make([]*plain.Target, n)
+	for i := range list {
+		list[i] = &plain.Target{Provider: "provider", Name: fmt.Sprintf("account-%03d", i)}
+	}
+	return list
+}
+
+// headersOf returns the headers of a client that names its session.
+func headersOf(name, id string) http.Header {
+	return http.Header{
+		"Accept":                      {"application/json"},
+		"Accept-Encoding":             {"gzip, deflate, br"},
+		"Authorization":               {"Bearer sk-0123456789abcdef0123456789abcdef"},
+		"Content-Length":              {"204800"},
+		"Content-Type":                {"application/json"},
+		"User-Agent":                  {"agent/2.1.197 (external, cli)"},
+		"X-App":                       {"cli"},
+		"X-Stainless-Arch":            {"x64"},
+		"X-Stainless-Lang":            {"js"},
+		"X-Stainless-Os":              {"Linux"},
+		"X-Stainless-Package-Version": {"0.90.0"},
+		"X-Stainless-Retry-Count":     {"0"},
+		"X-Stainless-Runtime":         {"node"},
+		name:                          {id},
+	}
+}
+
+// Paths of APIs.
+const (
+	openAI    = "/v1/chat/completions"
+	anthropic = "/v1/messages"
+)
+
+// sessionsAtOnce is how many sessions the requests of the header group are of.
+const sessionsAtOnce = 64
+
+// requestsOf returns a request for each of the sessions.
+func requestsOf(header, path string, body []byte) []extract.Request {
+	reqs := make([]extract.Request, sessionsAtOnce)
+	for i := range reqs {
+		h := headersOf(header, peers.Key(i))
+		if path == anthropic {
+			h["Anthropic-Version"] = []string{"2023-06-01"}
+		}
+		reqs[i] = extract.Request{Header: h, Body: body, Method: "POST", Path: path}
+	}
+	return reqs
+}
+
+func newSelector(cfg affinity.Config[*plain.Target]) *affinity.Selector[*plain.Target] {
+	cfg.ID = func(t *plain.Target) string { return t.Name }
+	if cfg.Fallback == nil {
+		cfg.Fallback = balance.RoundRobin[*plain.Target]()
+	}
+	sel, err := affinity.New(cfg)
+	must(err)
+	return sel
+}
+
+// must is for what cannot fail unless this program is wrong.
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+// header: a request of a bound session whose id is in a header.
+func header(s *session) (result.Group, error) {
+	g := result.Group{
+		Title: "a request of a bound session, by an id in a header",
+		Notes: []string{
+			"Requests of 64 sessions by turns, with 14 headers each; each extract.Request is a new one, whose making is counted. The plain one asks for the header first and so reads no body either;",
+			"otter, phuslu/lru, ttlcache and golang-lru stand in for its map, all else being the same.",
+			"xsync.Map.Load is the yardstick: 1,000 sessions, one thread, by strings that are there already.",
+		},
+	}
+	for _, size := range []int{2 << 10, 2 << 20} {
+		body := bodies.Valid(bodies.Agent(size, 1, "", "", ""))
+		for _, n := range []int{8, 64, 512} {
+			name := fmt.Sprintf("%s of body, %d candidates", bytesOf(size), n)
+			contenders, end := headerContenders(body, targetsOf(n))
+			g.Races = append(g.Races, s.track.Race(name, contenders...))
+			end()
+		}
+	}
+	// What ought to be the same, side by side.
+	small, large := bodies.Agent(2<<10, 1, "", "", ""), bodies.Agent(2<<20, 1, "", "", "")
+	same := s.track.Race("affinity alone",
+		hits("2 kB, 8 candidates", "X-Session-Id", openAI, small, targetsOf(8), false, false),
+		hits("2 kB, 512 candidates", "X-Session-Id", openAI, small, targetsOf(512), false, false),
+		hits("2 MB, 8 candidates", "X-Session-Id", openAI, large, targetsOf(8), false, false),
+	)
+	scaled := func(race result.Race, row string) result.Spread {
+		return result.SpreadOf(result.Pairwise(race.Row(row).Samples, race.Row(rowLoad).Samples, func(a, b float64) float64 { return 25 * a / b }))
+	}
+	hit := func(race result.Race, row, target string) {
+		g.Verdicts = append(g.Verdicts, result.Verdict{
+			Target: target + ", " + race.Name, Value: scaled(race, row), Unit: "ns", Limit: 150, AtMost: true,
+			Note: "scaled to a machine where xsync.Map.Load takes 25",
+		})
+	}
+	beside := func(target, row string, limit float64) {
+		g.Verdicts = append(g.Verdicts, result.Verdict{
+			Target: target, Value: result.Ratio(same.Row(row), same.Rows[0]), Unit: "x", Limit: limit, AtMost: true,
+		})
+	}
+	for _, race := range g.Races {
+		hit(race, rowOurs, "header hit")
+	}
+	hit(g.Races[3], rowDone, "with Done")
+	hit(g.Races[3], rowClaude, "Claude Code's header")
+	hit(g.Races[3], rowAnthropic, "X-Session-Id to /v1/messages")
+	beside("512 candidates beside 8", "2 kB, 512 candidates", 4.0/3)
+	beside("2 MB of body beside 2 kB (the same, within 15 %)", "2 MB, 8 candidates", 1.15)
+	for _, row := range []string{rowOurs, rowDone, rowClaude, rowAnthropic} {
+		g.Verdicts = append(g.Verdicts, allocVerdict("allocations, "+row, g.Races[5].Row(row), 0))
+	}
+	g.Races = append(g.Races, same)
+	return g, nil
+}
+
+// allocVerdict holds the objects that a row allocates against a limit. What
+// others allocate at the same time makes a few in ten thousand.
+func allocVerdict(target string, row result.Row, limit float64) result.Verdict {
+	n := 0.0
+	if row.Allocs != nil {
+		n = row.Allocs.Objects
+	}
+	if n < 0.01 {
+		n = 0
+	}
+	return result.Verdict{Target: target, Value: result.SpreadOf([]float64{n}), Unit: "objects", Limit: limit, AtMost: true}
+}
+
+// headerContenders returns who is compared, and what ends what they have running.
+func headerContenders(body []byte, targets []*plain.Target) (list []lap.Contender, end func()) {
+	ours := func(name, header, path string, again, done bool) lap.Contender {
+		return hits(name, header, path, body, targets, again, done)
+	}
+	load := func() lap.Contender {
+		m := xsync.NewMap[string, string]()
+		keys := peers.Keys(1000)
+		for i := range keys {
+			m.Store(peers.Key(i), "target")
+		}
+		return lap.Contender{Name: rowLoad, Do: func(n int) {
+			found := 0
+			for i := range n {
+				if _, ok := m.Load(keys[i%1000]); ok {
+					found++
+				}
+			}
+			if found != n {
+				panic("not found")
+			}
+		}}
+	}
+	plainly := func(name string, store plain.Store) lap.Contender {
+		sel := &plain.Selector{Store: store}
+		reqs := requestsOf("X-Session-Id", openAI, body)
+		once := func(i int) {
+			req := &reqs[i%sessionsAtOnce]
+			_, err := sel.Select(req.Header, req.Body, targets)
+			must(err)
+		}
+		for i := range reqs {
+			once(i)
+		}
+		return lap.Contender{Name: name, Do: func(n int) {
+			for i := range n {
+				once(i)
+			}
+		}}
+	}
+	list = []lap.Contender{
+		ours(rowOurs, "X-Session-Id", openAI, false, false),
+		ours(rowDone, "X-Session-Id", openAI, false, true),
+		ours("affinity, the same Request again", "X-Session-Id", openAI, true, false),
+		ours(rowClaude, "X-Claude-Code-Session-Id", anthropic, false, false),
+		ours(rowAnthropic, "X-Session-Id", anthropic, false, false),
+		load(),
+		plainly(rowPlain, plain.NewMap(time.Hour)),
+	}
+	var stores []peers.Table
+	for _, name := range []string{"otter", "phuslu/lru", "ttlcache", "golang-lru expirable"} {
+		kind, _ := peers.KindOf(name)
+		store := kind.New(10_000, time.Hour)
+		stores = append(stores, store)
+		list = append(list, plainly("plain over "+name, store))
+	}
+	return list, func() {
+		for _, store := range stores {
+			store.Close()
+		}
+	}
+}
+
+// hits selects for requests of bound sessions, in turns: with the same Request
+// again, or a new one, and with Done or without.
+func hits(name, header, path string, body []byte, targets []*plain.Target, again, done bool) lap.Contender {
+	ctx := newContext()
+	sel := newSelector(affinity.Config[*plain.Target]{})
+	reqs := requestsOf(header, path, body)
+	for i := range reqs { // without a body, which a first request has to be read for
+		_, err := sel.Select(ctx, &extract.Request{Header: reqs[i].Header, Path: reqs[i].Path}, targets)
+		must(err)
+	}
+	outcome := affinity.Outcome{Result: affinity.Served}
+	return lap.Contender{Name: name, Do: func(n int) {
+		for i := range n {
+			req := &reqs[i%sessionsAtOnce]
+			if !again { // what a Request has read is kept
+				*req = extract.Request{Header: req.Header, Body: req.Body, Method: req.Method, Path: req.Path}
+			}
+			choice, err := sel.Select(ctx, req, targets)
+			if err != nil || choice.Reason != affinity.ReasonBound {
+				panic(fmt.Sprint("not bound: ", choice.Reason, err))
+			}
+			if done {
+				choice.Done(outcome)
+			}
+		}
+	}}
+}
+
+// bytesOf writes a size.
+func bytesOf(n int) string {
+	if n < 1<<20 {
+		return fmt.Sprintf("%d kB", n>>10)
+	}
+	return fmt.Sprintf("%d MB", n>>20)
+}

@@ -1,0 +1,236 @@
+// Package bodies makes the bodies of requests: such as coding agents send, such
+// as nobody sends but JSON allows, and such as are built to hurt.
+package bodies
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+)
+
+// ID is the session id that bodies carry.
+const ID = "3f1c9a52-7f0e-4d3b-9a67-0c2be41d8e55"
+
+// Member is the member that carries it.
+const Member = `"conversation_id":"` + ID + `"`
+
+// agent writes the bodies of coding agents.
+type agent struct {
+	strings.Builder
+	r *rand.Rand
+}
+
+func (a *agent) word() {
+	for range 2 + a.r.IntN(8) {
+		a.WriteByte('a' + byte(a.r.IntN(26)))
+	}
+}
+
+func (a *agent) prose(words int) {
+	for i := range words {
+		a.word()
+		a.WriteString([]string{" ", " ", " ", " ", ", ", ".\\n"}[min(5, i%7)])
+	}
+}
+
+func (a *agent) code(lines int) {
+	for range lines {
+		a.WriteString(strings.Repeat(`\t`, 1+a.r.IntN(3)))
+		a.word()
+		a.WriteString([]string{` := `, ` = append(`, `.`, `, err := `}[a.r.IntN(4)])
+		a.word()
+		if a.r.IntN(3) == 0 {
+			a.WriteString(`(\"`)
+			a.word()
+			a.WriteString(`\")`)
+		}
+		a.WriteString(`\n`)
+	}
+}
+
+// turns writes turns of a conversation, each with a comma before it, until the
+// body has size bytes.
+func (a *agent) turns(size int) {
+	for turn := 0; a.Len() < size; turn++ {
+		room := size - a.Len()
+		a.WriteString(`,{"role":"assistant","content":[{"type":"text","text":"`)
+		a.prose(min(10+a.r.IntN(50), 1+room/24))
+		fmt.Fprintf(a, `"},{"type":"tool_use","id":"toolu_%d","name":"Read","input":{"file_path":"/home/anna/`, turn)
+		a.word()
+		fmt.Fprintf(a, `.go","offset":%d,"limit":200}}]},`, a.r.IntN(1000))
+		fmt.Fprintf(a, `{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_%d","content":"`, turn)
+		a.code(min(20+a.r.IntN(120), 1+room/60))
+		a.WriteString(`"}]}`)
+		if turn%5 == 4 {
+			a.WriteString(`,{"role":"assistant","content":"Done."},{"role":"user","content":"Now `)
+			a.prose(12)
+			a.WriteString(`please."}`)
+		}
+	}
+}
+
+// Agent returns a body of about size bytes as coding agents send them to
+// Anthropic's API: a system prompt, tools, and a conversation of which most is
+// source code that tools have read. The seed makes one conversation differ from
+// another. head goes before all members, middle between the messages, which
+// come first then, and the tools, tail behind all; each without its comma.
+func Agent(size int, seed uint64, head, middle, tail string) []byte {
+	a := &agent{r: rand.New(rand.NewPCG(seed, 1))}
+	a.WriteString("{")
+	if head != "" {
+		a.WriteString(head + ",")
+	}
+	a.WriteString(`"model":"m-1","max_tokens":32000,"stream":true,"system":[{"type":"text","text":"You are an agent. `)
+	a.prose(min(800, size/40))
+	a.WriteString(`","cache_control":{"type":"ephemeral"}}],"messages":[{"role":"user","content":"`)
+	a.prose(min(40, size/100))
+	a.WriteString(`"}`)
+	end := size - 200
+	if middle != "" {
+		end = size / 2
+	}
+	a.turns(end)
+	a.WriteString(`]`)
+	if middle != "" {
+		a.WriteString("," + middle + `,"history":[{"role":"user","content":"`)
+		a.prose(min(40, size/100))
+		a.WriteString(`"}`)
+		a.turns(size - 200)
+		a.WriteString(`]`)
+	}
+	a.WriteString(`,"temperature":1`)
+	if tail != "" {
+		a.WriteString("," + tail)
+	}
+	a.WriteString("}")
+	return []byte(a.String())
+}
+
+// A Style is a way to fill a body.
+type Style struct {
+	Name string
+	// values returns values with commas between them, of about size bytes.
+	values func(r *rand.Rand, size int) string
+}
+
+func some(list ...string) func(*rand.Rand, int) string {
+	return func(r *rand.Rand, size int) string {
+		var b strings.Builder
+		for {
+			b.WriteString(list[r.IntN(len(list))])
+			if b.Len() >= size {
+				return b.String()
+			}
+			b.WriteByte(',')
+		}
+	}
+}
+
+// Styles are those that parsers may find hard.
+var Styles = []Style{
+	{"escapes", func(r *rand.Rand, size int) string {
+		var list []string
+		for range 16 {
+			var b strings.Builder
+			b.WriteByte('"')
+			for range 20 + r.IntN(60) {
+				b.WriteString([]string{`\n`, `\t`, `\"`, `\\`, `\u4e2d`, `a`, `to be`, `\/`}[r.IntN(8)])
+			}
+			list = append(list, b.String()+`"`)
+		}
+		return some(list...)(r, size)
+	}},
+	{"quotes", some(`"`+strings.Repeat(`\"`, 400)+`"`, `"`+strings.Repeat(`\\`, 300)+`"`)},
+	{"tiny strings", some(`"a"`, `"role"`, `""`, `"user"`, `"to be"`, `"content"`, `"tool_result"`)},
+	{"numbers", some("1", "-20", "3.14159", "6.02e23", "1000000", "0", "17")},
+	{"literals", some("true", "false", "null")},
+	{"small objects", some(`{"id":"a1","type":"text","x":{"on":true,"n":null}}`, `{"a":[],"bc":{}}`, `{}`, `{"x":"y","role":false}`)},
+	{"deep nesting", some(strings.Repeat("[", 500)+strings.Repeat("]", 500), strings.Repeat(`{"a":`, 300)+"1"+strings.Repeat("}", 300))},
+	{"long strings", some(`"`+strings.Repeat("all work and no play ", 500)+`"`, `"`+strings.Repeat("0123456789abcdef", 2000)+`"`)},
+	{"white space", func(r *rand.Rand, size int) string {
+		return some("\n            {\n                \"role\": \"user\",\n                \"n\": [\n                    1\n                ]\n            }")(r, size)
+	}},
+}
+
+// A Place is where in a body a member is.
+type Place string
+
+// Places.
+const (
+	Head   Place = "head"
+	Middle Place = "middle"
+	Tail   Place = "tail"
+)
+
+// Body returns a body of the style, of about size bytes, with Member at the
+// place.
+func (s Style) Body(size int, place Place) []byte {
+	r := rand.New(rand.NewPCG(7, uint64(len(s.Name))))
+	half := func() string { return "[" + s.values(r, size/2) + "]" }
+	switch place {
+	case Head:
+		return []byte(`{` + Member + `,"data":` + half() + `,"more":` + half() + `}`)
+	case Middle:
+		return []byte(`{"data":` + half() + `,` + Member + `,"more":` + half() + `}`)
+	}
+	return []byte(`{"data":` + half() + `,"more":` + half() + `,` + Member + `}`)
+}
+
+// AgentWith returns an agent's body with Member at the place.
+func AgentWith(size int, place Place) []byte {
+	switch place {
+	case Head:
+		return Agent(size, 1, Member, "", "")
+	case Middle:
+		return Agent(size, 1, "", Member, "")
+	}
+	return Agent(size, 1, "", "", Member)
+}
+
+// A Hostile body is head, then body over and over, then tail.
+type Hostile struct{ Name, head, body, tail string }
+
+// Body returns the body at that size, or a little less.
+func (h Hostile) Body(size int) []byte {
+	return []byte(h.head + strings.Repeat(h.body, max(0, size-len(h.head)-len(h.tail))/len(h.body)) + h.tail)
+}
+
+// Hostiles are bodies built to hurt.
+var Hostiles = []Hostile{
+	{"ones as messages", `{"messages":[1`, `,1`, `]}`},
+	{"empty messages", `{"messages":[{}`, `,{}`, `]}`},
+	{"messages without text", `{"messages":[{}`, `,{"role":"user","content":[{"type":"tool_result"}]}`, `]}`},
+	{"short messages", `{"messages":[{}`, `,{"role":"user","content":"a"}`, `]}`},
+	{"short blocks", `{"messages":[{"role":"user","content":["a"`, `,"a"`, `]}]}`},
+	{"a million arrays", `{"messages":`, `[`, ``},
+	{"arrays 1,000 deep", `{"messages":[0`, "," + strings.Repeat("[", 1000) + strings.Repeat("]", 1000), `]}`},
+	{"objects 1,000 deep", `{"messages":[0`, "," + strings.Repeat(`{"a":`, 1000) + "1" + strings.Repeat("}", 1000), `]}`},
+	{"escaped quotes", `{"messages":[{"role":"user","content":"`, `\"`, `a"}]}`},
+	{"backslashes", `{"messages":[{"role":"user","content":"`, `\\`, `a"}]}`},
+	{"escaped line feeds", `{"messages":[{"role":"user","content":"`, `\n`, `a"}]}`},
+	{"unicode escapes", `{"messages":[{"role":"user","content":"`, `\u4e2d`, `a"}]}`},
+	{"user_id as bait", `{"metadata":{"user_id":"`, `user_a_account__session_`, `"},"messages":[{"role":"user","content":"a"}]}`},
+	{"user_id of escapes", `{"metadata":{"user_id":"`, `\u0061`, `"},"messages":[{"role":"user","content":"a"}]}`},
+	{"user_id of braces", `{"metadata":{"user_id":"{`, `{`, `"},"messages":[{"role":"user","content":"a"}]}`},
+	{"members of one name", `{"a":1`, `,"a":1`, `,"messages":[{"role":"user","content":"a"}]}`},
+	{"escaped names", `{"a":1`, `,"\u0061":1`, `,"messages":[{"role":"user","content":"a"}]}`},
+	{"ids over and over", `{"a":1`, `,"conversation_id":"{}"`, `}`},
+	{"messages over and over", `{"a":1`, `,"messages":["a"]`, `}`},
+	{"reminders", `{"messages":[{"role":"user","content":"`, `<system-reminder>x</system-reminder>`, `a"}]}`},
+	{"reminders that do not end", `{"messages":[{"role":"user","content":"`, `<system-reminder>`, `a"}]}`},
+	{"less-than signs", `{"messages":[{"role":"user","content":"`, `<`, `a"}]}`},
+	{"paths in the prompt", `{"system":"`, ` /a/b`, `","messages":[{"role":"user","content":"a"}]}`},
+	{"a string that does not end", `{"messages":[{"role":"user","content":"`, `abcdefgh`, ``},
+	{"white space", `{"messages":[`, " \n\t\r", `{"role":"user","content":"a"}]}`},
+	{"floats", `{"messages":[1`, `,-1.5e+3`, `]}`},
+}
+
+// Valid panics unless the body is well-formed JSON: for those that are made
+// here, anything else is a mistake in this package.
+func Valid(body []byte) []byte {
+	if !json.Valid(body) {
+		panic("bodies: not well-formed: " + string(body[:min(len(body), 80)]))
+	}
+	return body
+}

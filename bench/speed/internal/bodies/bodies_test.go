@@ -1,0 +1,62 @@
+package bodies
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/tidwall/gjson"
+)
+
+func TestAgent(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{2 << 10, 32 << 10, 256 << 10} {
+		for _, place := range []Place{Head, Middle, Tail} {
+			body := Valid(AgentWith(size, place))
+			require.InDelta(t, size, len(body), float64(size)/4+1000)
+			require.Equal(t, ID, gjson.GetBytes(body, "conversation_id").Str)
+			require.NotZero(t, gjson.GetBytes(body, "messages.#").Int())
+			at := strings.Index(string(body), Member)
+			switch place {
+			case Head:
+				require.Less(t, at, 5)
+			case Middle:
+				require.InDelta(t, size/2, at, float64(size)/4+1000)
+			case Tail:
+				require.Equal(t, len(body)-len(Member)-1, at)
+			}
+		}
+		body := Valid(Agent(size, 1, "", "", ""))
+		require.NotContains(t, string(body), ID)
+		require.Equal(t, body, Agent(size, 1, "", "", ""))
+		require.NotEqual(t, body, Agent(size, 2, "", "", ""))
+	}
+}
+
+func TestStyles(t *testing.T) {
+	t.Parallel()
+	for _, style := range Styles {
+		for _, place := range []Place{Head, Middle, Tail} {
+			body := Valid(style.Body(256<<10, place))
+			require.InDelta(t, 256<<10, len(body), 70_000, style.Name)
+			require.Equal(t, ID, gjson.GetBytes(body, "conversation_id").Str)
+			require.Equal(t, body, style.Body(256<<10, place))
+		}
+	}
+}
+
+func TestHostiles(t *testing.T) {
+	t.Parallel()
+	broken := 0
+	for _, h := range Hostiles {
+		body := h.Body(256 << 10)
+		require.LessOrEqual(t, len(body), 256<<10, h.Name)
+		require.Greater(t, len(body), 240<<10, h.Name)
+		if !json.Valid(body) {
+			broken++
+		}
+	}
+	require.Equal(t, 2, broken, "those that do not end")
+	require.Panics(t, func() { Valid([]byte("{")) })
+}

@@ -1,0 +1,141 @@
+// Package lap measures several ways to do a thing by turns, a short slice of
+// time each, so that whatever else the machine is doing hits all of them alike.
+package lap
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/go-affinity/affinity/bench/speed/internal/result"
+)
+
+// A Contender is one way to do it.
+type Contender struct {
+	Name string
+
+	// Do does it n times.
+	Do func(n int)
+
+	// Before, if not nil, is called before each slice, off the clock.
+	Before func()
+
+	// Warm lets each slice begin with half as much off the clock, so that it
+	// finds the caches as it would if there were nobody else.
+	Warm bool
+
+	// Size is how many bytes one operation reads, if that is how speed is told.
+	Size int
+
+	// Max is how often it can be done in one slice; 0 is no limit.
+	Max int
+
+	// Missing says why it cannot be measured here. Then Do is not called.
+	Missing string
+}
+
+// A Track says how long to measure.
+type Track struct {
+	Slice  time.Duration // of one contender in one round
+	Rounds int
+	Log    io.Writer // progress, a line at a time; nil for none
+}
+
+// Race measures the contenders. The samples are nanoseconds an operation.
+//
+// The first one of a round is another one every time, so that none is always
+// behind the one that spoils the caches most.
+func (t Track) Race(name string, contenders ...Contender) result.Race {
+	race := result.Race{Name: name, Unit: "ns", Rows: make([]result.Row, len(contenders))}
+	counts := make([]int, len(contenders))
+	for i, c := range contenders {
+		race.Rows[i] = result.Row{Name: c.Name, Size: c.Size, Missing: c.Missing}
+		if c.Missing == "" {
+			counts[i] = t.calibrate(c)
+			race.Rows[i].Allocs = count(c, min(counts[i], 1000))
+		}
+	}
+	for round := range t.Rounds {
+		if t.Log != nil {
+			fmt.Fprintf(t.Log, "%s: round %d of %d\n", name, round+1, t.Rounds)
+		}
+		for j := range contenders {
+			i := (round + j) % len(contenders)
+			if c := contenders[i]; c.Missing == "" {
+				took := timed(c, counts[i])
+				race.Rows[i].Samples = append(race.Rows[i].Samples, float64(took.Nanoseconds())/float64(counts[i]))
+			}
+		}
+	}
+	return race
+}
+
+// calibrate returns how often the contender does it in one slice.
+func (t Track) calibrate(c Contender) int {
+	n := 1
+	for {
+		took := timed(c, n)
+		if took >= t.Slice/4 || n == c.Max {
+			n = int(float64(n) * float64(t.Slice) / float64(max(took, 1)))
+			break
+		}
+		n *= 4
+		if c.Max > 0 {
+			n = min(n, c.Max)
+		}
+	}
+	n = max(n, 1)
+	if c.Max > 0 {
+		n = min(n, c.Max)
+	}
+	return n
+}
+
+func timed(c Contender, n int) time.Duration {
+	if c.Before != nil {
+		c.Before()
+	}
+	if c.Warm {
+		c.Do((n + 1) / 2)
+	}
+	start := time.Now()
+	c.Do(n)
+	return time.Since(start)
+}
+
+// count tells what one operation allocates: the least of three times, since
+// others may allocate too.
+func count(c Contender, n int) *result.Allocs {
+	var least *result.Allocs
+	for range 3 {
+		if c.Before != nil {
+			c.Before()
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		c.Do(n)
+		runtime.ReadMemStats(&after)
+		a := &result.Allocs{
+			Objects: float64(after.Mallocs-before.Mallocs) / float64(n),
+			Bytes:   float64(after.TotalAlloc-before.TotalAlloc) / float64(n),
+		}
+		if least == nil || a.Objects < least.Objects {
+			least = a
+		}
+	}
+	return least
+}
+
+// Threads returns a Do that shares its work among so many goroutines. do is
+// told which one it is.
+func Threads(threads int, do func(thread, n int)) func(n int) {
+	return func(n int) {
+		var wg sync.WaitGroup
+		for thread := range threads {
+			wg.Go(func() { do(thread, (n+thread)/threads) })
+		}
+		wg.Wait()
+	}
+}

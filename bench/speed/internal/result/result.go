@@ -1,0 +1,263 @@
+// Package result holds what a run of the speed command has measured, as it
+// goes into its JSON file and from there into tables and charts.
+package result
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// A Run is one run of the speed command.
+type Run struct {
+	When     time.Time `json:"when"`
+	Took     float64   `json:"took_seconds"`
+	Go       string    `json:"go"`
+	Platform string    `json:"platform"`
+	CPU      string    `json:"cpu"`
+	Procs    int       `json:"procs"`
+	Revision string    `json:"revision"` // of the repository, with "+" if files were changed
+	Quick    bool      `json:"quick"`    // too short to be quoted
+	Groups   []Group   `json:"groups"`
+}
+
+// A Group is what belongs to one item of the list of targets.
+type Group struct {
+	Name     string    `json:"name"`
+	Title    string    `json:"title"`
+	Notes    []string  `json:"notes,omitempty"` // what is compared, and what is not the same
+	Races    []Race    `json:"races"`
+	Verdicts []Verdict `json:"verdicts"`
+}
+
+// A Race is several ways to do one thing, measured in turns.
+type Race struct {
+	Name string `json:"name"` // unique in its group
+	Unit string `json:"unit"` // of all samples
+	Rows []Row  `json:"rows"`
+}
+
+// A Row is one way to do it.
+type Row struct {
+	Name    string    `json:"name"`              // unique in its race
+	Samples []float64 `json:"samples"`           // one for each round
+	Size    int       `json:"size,omitempty"`    // bytes that one operation reads, if that is how speed is told
+	Allocs  *Allocs   `json:"allocs,omitempty"`  // nil if not counted
+	Missing string    `json:"missing,omitempty"` // why there are no samples
+}
+
+// Allocs is what one operation allocates.
+type Allocs struct {
+	Objects float64 `json:"objects"`
+	Bytes   float64 `json:"bytes"`
+}
+
+// A Verdict compares a figure with its target.
+type Verdict struct {
+	Target string  `json:"target"` // in words
+	Value  Spread  `json:"value"`
+	Unit   string  `json:"unit"` // "x" for ratios
+	Limit  float64 `json:"limit"`
+	AtMost bool    `json:"at_most"` // otherwise Limit is the least that will do
+	Note   string  `json:"note,omitempty"`
+}
+
+// Met reports whether the median meets the target.
+func (v Verdict) Met() bool { return v.meets(v.Value.Median) }
+
+// Close reports whether the quartiles do not agree on it.
+func (v Verdict) Close() bool { return v.meets(v.Value.Q1) != v.meets(v.Value.Q3) }
+
+func (v Verdict) meets(x float64) bool {
+	switch {
+	case math.IsNaN(x):
+		return false
+	case v.AtMost:
+		return x <= v.Limit
+	}
+	return x >= v.Limit
+}
+
+// Word says how the figure stands to its target.
+func (v Verdict) Word() string {
+	word := "missed"
+	if v.Met() {
+		word = "met"
+	}
+	if v.Close() {
+		word += " (close)"
+	}
+	return word
+}
+
+// A Spread is the median and the quartiles of some samples.
+type Spread struct {
+	Median float64 `json:"median"`
+	Q1     float64 `json:"q1"`
+	Q3     float64 `json:"q3"`
+	N      int     `json:"n"`
+}
+
+// SpreadOf returns the spread of samples: of none, all NaN. Between two samples
+// it interpolates.
+func SpreadOf(samples []float64) Spread {
+	s := slices.Sorted(slices.Values(samples))
+	return Spread{Median: quantile(s, 0.5), Q1: quantile(s, 0.25), Q3: quantile(s, 0.75), N: len(s)}
+}
+
+func quantile(sorted []float64, q float64) float64 {
+	if len(sorted) == 0 {
+		return math.NaN()
+	}
+	at := q * float64(len(sorted)-1)
+	i := int(at)
+	if i+1 >= len(sorted) {
+		return sorted[len(sorted)-1]
+	}
+	part := at - float64(i)
+	return sorted[i]*(1-part) + sorted[i+1]*part
+}
+
+// Pairwise applies f to the samples of a and b that were taken in the same
+// round, so that what disturbed both cancels out.
+func Pairwise(a, b []float64, f func(a, b float64) float64) []float64 {
+	n := min(len(a), len(b))
+	out := make([]float64, n)
+	for i := range out {
+		out[i] = f(a[i], b[i])
+	}
+	return out
+}
+
+// Ratio is how many times b's sample is in a's, round by round.
+func Ratio(a, b Row) Spread {
+	return SpreadOf(Pairwise(a.Samples, b.Samples, func(a, b float64) float64 { return a / b }))
+}
+
+// Difference is a's samples less b's, round by round.
+func Difference(a, b Row) Spread {
+	return SpreadOf(Pairwise(a.Samples, b.Samples, func(a, b float64) float64 { return a - b }))
+}
+
+// Spread returns the spread of the row's samples.
+func (r Row) Spread() Spread { return SpreadOf(r.Samples) }
+
+// Speed returns the spread of the row in GB/s. The samples must be nanoseconds
+// for Size bytes.
+func (r Row) Speed() Spread {
+	return SpreadOf(Pairwise(r.Samples, r.Samples, func(ns, _ float64) float64 { return float64(r.Size) / ns }))
+}
+
+// Row returns the row of that name.
+func (r Race) Row(name string) Row {
+	for _, row := range r.Rows {
+		if row.Name == name {
+			return row
+		}
+	}
+	return Row{Name: name, Missing: "not measured"}
+}
+
+// Race returns the race of that name.
+func (g Group) Race(name string) (Race, bool) {
+	for _, r := range g.Races {
+		if r.Name == name {
+			return r, true
+		}
+	}
+	return Race{}, false
+}
+
+// Group returns the group of that name.
+func (r *Run) Group(name string) (Group, bool) {
+	for _, g := range r.Groups {
+		if g.Name == name {
+			return g, true
+		}
+	}
+	return Group{}, false
+}
+
+// Write writes r as JSON.
+func (r *Run) Write(w io.Writer) error {
+	out := *r
+	out.Groups = slices.Clone(r.Groups)
+	for i := range out.Groups {
+		g := &out.Groups[i]
+		g.Verdicts = slices.DeleteFunc(slices.Clone(g.Verdicts), func(v Verdict) bool {
+			return math.IsNaN(v.Value.Median) // which JSON cannot say
+		})
+		g.Races = slices.Clone(g.Races)
+		for j := range g.Races {
+			g.Races[j].Rows = slices.Clone(g.Races[j].Rows)
+			for k := range g.Races[j].Rows {
+				row := &g.Races[j].Rows[k]
+				row.Samples = Pairwise(row.Samples, row.Samples, func(x, _ float64) float64 { return round(x) })
+			}
+		}
+	}
+	e := json.NewEncoder(w)
+	e.SetIndent("", " ")
+	return e.Encode(out)
+}
+
+// round keeps five digits, which is more than any sample is worth.
+func round(x float64) float64 {
+	short, err := strconv.ParseFloat(strconv.FormatFloat(x, 'g', 5, 64), 64)
+	if err != nil {
+		return x
+	}
+	return short
+}
+
+// Read reads what Write wrote.
+func Read(r io.Reader) (*Run, error) {
+	var run Run
+	d := json.NewDecoder(r)
+	d.DisallowUnknownFields()
+	if err := d.Decode(&run); err != nil {
+		return nil, fmt.Errorf("the result of a run: %w", err)
+	}
+	return &run, nil
+}
+
+// Format writes x with three digits, and large numbers with thousands set
+// apart.
+func Format(x float64) string {
+	a := math.Abs(x)
+	switch {
+	case math.IsNaN(x):
+		return "-"
+	case a == 0:
+		return "0"
+	case a < 0.1:
+		return fmt.Sprintf("%.3f", x)
+	case a < 10:
+		return fmt.Sprintf("%.2f", x)
+	case a < 100:
+		return fmt.Sprintf("%.1f", x)
+	}
+	s := fmt.Sprintf("%.0f", a)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	if x < 0 {
+		s = "-" + s
+	}
+	return s
+}
+
+// String is the median and, in brackets, the quartiles.
+func (s Spread) String() string {
+	if s.N == 0 {
+		return "-"
+	}
+	if s.N == 1 {
+		return Format(s.Median)
+	}
+	return Format(s.Median) + " [" + Format(s.Q1) + ", " + Format(s.Q3) + "]"
+}

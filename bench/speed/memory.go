@@ -1,0 +1,378 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/go-affinity/affinity/bench/speed/internal/peers"
+	"github.com/go-affinity/affinity/bench/speed/internal/result"
+)
+
+// rowNone is a process without a table.
+const rowNone = "no table"
+
+// memory: what a table costs the process that it is in.
+func memory(s *session) (result.Group, error) {
+	n := pick(s, 1_000_000, 100_000)
+	g := result.Group{
+		Title: "the table in memory, at " + thousands(n) + " sessions",
+		Notes: []string{
+			"A process for each table, which is all that is on its heap. Ids that a table keeps are counted as its own.",
+			"A collection is forced, and its CPU time that of the process. Those that cannot invalidate a target look for its sessions, and delete them.",
+		},
+	}
+	bytes := result.Race{Name: "heap", Unit: "B a session"}
+	cpu := result.Race{Name: "CPU of a garbage collection", Unit: "ms"}
+	some := result.Race{Name: "invalidate a target of a tenth of the sessions", Unit: "us"}
+	all := result.Race{Name: "invalidate a target of all sessions", Unit: "us"}
+	var children []*process
+	for _, k := range append([]peers.Kind{{Name: rowNone}}, peers.Kinds...) {
+		if k.Name == peers.Yardstick {
+			continue
+		}
+		s.say("memory: filling %s", k.Name)
+		p, err := s.start("table", k.Name, fmt.Sprint(n))
+		if err != nil {
+			return g, err
+		}
+		defer p.stop()
+		children = append(children, p)
+		var size float64
+		if err := p.ask("fill", &size); err != nil {
+			return g, err
+		}
+		bytes.Rows = append(bytes.Rows, result.Row{Name: k.Name, Samples: []float64{size}})
+		cpu.Rows = append(cpu.Rows, result.Row{Name: k.Name})
+		some.Rows = append(some.Rows, result.Row{Name: k.Name})
+		all.Rows = append(all.Rows, result.Row{Name: k.Name})
+	}
+	ask := func(race *result.Race, question string, rounds int, skip func(i int) bool) error {
+		for round := range rounds {
+			for i, p := range children {
+				if skip(i) {
+					continue
+				}
+				s.say("memory: %s: round %d of %d: %s", race.Name, round+1, rounds, race.Rows[i].Name)
+				var x float64
+				if err := p.ask(question, &x); err != nil {
+					return err
+				}
+				race.Rows[i].Samples = append(race.Rows[i].Samples, x)
+			}
+		}
+		return nil
+	}
+	slow := func(i int) bool { return some.Rows[i].Name == rowNone }
+	if err := ask(&cpu, "gc", pick(s, 9, 3), func(int) bool { return false }); err != nil {
+		return g, err
+	}
+	if err := ask(&some, "invalidate", pick(s, 3, 1), slow); err != nil {
+		return g, err
+	}
+	few := func(i int) bool {
+		switch all.Rows[i].Name {
+		case peers.Ours, peers.Plain, peers.Load, "phuslu/lru":
+			return false
+		}
+		return true
+	}
+	if err := ask(&all, "invalidate all", pick(s, 3, 1), few); err != nil {
+		return g, err
+	}
+	for _, race := range []*result.Race{&bytes, &cpu, &some, &all} {
+		ours := *race
+		ours.Rows = nil
+		for _, row := range append([]result.Row{race.Row(peers.Ours)}, race.Rows...) {
+			if len(row.Samples) > 0 && (row.Name != peers.Ours || len(ours.Rows) == 0) && (row.Name != rowNone || race == &cpu) {
+				ours.Rows = append(ours.Rows, row)
+			}
+		}
+		g.Races = append(g.Races, ours)
+	}
+	at := ", at " + thousands(n) + " sessions"
+	g.Verdicts = []result.Verdict{
+		{Target: "heap" + at, Value: bytes.Row(peers.Ours).Spread(), Unit: "B a session", Limit: 64, AtMost: true},
+		{Target: "CPU of a forced collection" + at, Value: cpu.Row(peers.Ours).Spread(), Unit: "ms", Limit: 2, AtMost: true},
+		{Target: "invalidate a tenth" + at, Value: some.Row(peers.Ours).Spread(), Unit: "us", Limit: 200, AtMost: true},
+		{Target: "invalidate all" + at, Value: all.Row(peers.Ours).Spread(), Unit: "us", Limit: 200, AtMost: true},
+	}
+	return g, nil
+}
+
+// tableChild is a process with one table.
+type tableChild struct {
+	kind  peers.Kind
+	n     int
+	table peers.Table
+	gone  int // targets invalidated since the table was full
+}
+
+func newTableChild(kind string, n int) (*tableChild, error) {
+	if kind == rowNone {
+		return &tableChild{kind: peers.Kind{Name: kind}, n: n}, nil
+	}
+	k, ok := peers.KindOf(kind)
+	if !ok {
+		return nil, fmt.Errorf("no such table: %s", kind)
+	}
+	return &tableChild{kind: k, n: n}, nil
+}
+
+func (c *tableChild) answer(question string) (any, error) {
+	if c.kind.Name == rowNone && question != "gc" {
+		return 0, nil
+	}
+	switch question {
+	case "fill":
+		before := heap()
+		c.table = c.kind.New(room(c.n), time.Hour)
+		c.fill()
+		return (heap() - before) / float64(c.n), nil
+	case "gc":
+		return collect(), nil
+	case "invalidate":
+		if c.gone == len(manyTargets) {
+			c.fill()
+			c.gone = 0
+		}
+		target := manyTargets[c.gone]
+		c.gone++
+		return c.invalidate(target), nil
+	case "invalidate all":
+		for i := range c.n {
+			c.table.Set(peers.Key(i), "all")
+		}
+		c.gone = len(manyTargets)
+		return c.invalidate("all"), nil
+	}
+	if ttl, ok := strings.CutPrefix(question, "stall "); ok {
+		d, err := time.ParseDuration(ttl)
+		if err != nil {
+			return nil, err
+		}
+		return measureStalls(c.kind, c.n, d), nil
+	}
+	return nil, fmt.Errorf("what is %q?", question)
+}
+
+func (c *tableChild) fill() {
+	for i := range c.n {
+		c.table.Set(peers.Key(i), manyTargets[i%len(manyTargets)])
+	}
+}
+
+// invalidate returns how many microseconds it takes.
+func (c *tableChild) invalidate(target string) float64 {
+	start := time.Now()
+	c.table.Invalidate(target)
+	return float64(time.Since(start).Nanoseconds()) / 1e3
+}
+
+// heap returns what is alive on it.
+func heap() float64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return float64(m.HeapAlloc)
+}
+
+// collect collects garbage and returns the CPU time it took, in milliseconds.
+func collect() float64 {
+	runtime.GC() // what is left to do from before
+	before := cpuTime()
+	runtime.GC()
+	return float64((cpuTime() - before).Nanoseconds()) / 1e6
+}
+
+// cpuTime is what this process has used.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	must(syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// stall: what readers see while much changes at once.
+func stall(s *session) (result.Group, error) {
+	n := pick(s, 1_000_000, 100_000)
+	ttl := pick(s, 3*time.Second, time.Second)
+	g := result.Group{
+		Title: "readers of a table of " + thousands(n) + " sessions, while half of them expire at once, and while a target of half of them is invalidated",
+		Notes: []string{
+			"One goroutine reads sessions that stay, in random order, and clocks every read; another writes 20,000 new ones a second. Idle is the same without the event, in the same process.",
+			"\"on time\" counts a read that took long as if others had come in every 10 us meanwhile, and waited: what a gateway would see. Plain sweeps four times a TTL.",
+		},
+	}
+	kinds := []string{peers.Ours, peers.Plain, "otter", "phuslu/lru", "ttlcache", "golang-lru expirable"}
+	if s.quick {
+		kinds = kinds[:2]
+	}
+	columns := []struct {
+		name, unit string
+		value      func(stalls) float64
+	}{
+		{"p99.9 of a read, idle", "ns", func(x stalls) float64 { return x.Idle.P999 }},
+		{"p99.9 while half expire", "ns", func(x stalls) float64 { return x.Expire.P999 }},
+		{"p99.9 while half are invalidated", "ns", func(x stalls) float64 { return x.Invalidate.P999 }},
+		{"p99.9 on time, idle", "ns", func(x stalls) float64 { return x.Idle.OnTime }},
+		{"p99.9 on time, while half expire", "ns", func(x stalls) float64 { return x.Expire.OnTime }},
+		{"p99.9 on time, while half are invalidated", "ns", func(x stalls) float64 { return x.Invalidate.OnTime }},
+		{"longest read, idle", "us", func(x stalls) float64 { return x.Idle.Max / 1e3 }},
+		{"longest read, while half expire", "us", func(x stalls) float64 { return x.Expire.Max / 1e3 }},
+		{"longest read, while half are invalidated", "us", func(x stalls) float64 { return x.Invalidate.Max / 1e3 }},
+	}
+	for _, c := range columns {
+		race := result.Race{Name: c.name, Unit: c.unit}
+		for _, k := range kinds {
+			race.Rows = append(race.Rows, result.Row{Name: k})
+		}
+		g.Races = append(g.Races, race)
+	}
+	for round := range pick(s, 5, 1) {
+		for i, k := range kinds {
+			if i > 0 && round > 0 {
+				continue // the others are for comparison
+			}
+			s.say("stall: round %d: %s", round+1, k)
+			p, err := s.start("table", k, fmt.Sprint(n))
+			if err != nil {
+				return g, err
+			}
+			var x stalls
+			err = p.ask("stall "+ttl.String(), &x)
+			p.stop()
+			if err != nil {
+				return g, err
+			}
+			if x.Expired < 0.99 || x.Lost > 0.01 {
+				g.Notes = append(g.Notes, fmt.Sprintf("%s, round %d: %.1f %% had expired of those that should, %.1f %% of the others.", k, round+1, 100*x.Expired, 100*x.Lost))
+			}
+			for j, c := range columns {
+				row := &g.Races[j].Rows[i]
+				row.Samples = append(row.Samples, c.value(x))
+			}
+		}
+	}
+	times := func(event, idle int) result.Spread {
+		return result.Ratio(g.Races[event].Rows[0], g.Races[idle].Rows[0])
+	}
+	g.Verdicts = []result.Verdict{
+		{Target: "p99.9 of readers while half expire, beside idle", Value: times(1, 0), Unit: "x", Limit: 3, AtMost: true},
+		{Target: "p99.9 of readers while half are invalidated, beside idle", Value: times(2, 0), Unit: "x", Limit: 3, AtMost: true},
+	}
+	return g, nil
+}
+
+// stalls are what the reader saw, and what became of the sessions: the parts
+// that had expired of those that should, and of those that should not.
+type stalls struct {
+	Idle, Expire, Invalidate seen
+	Expired, Lost            float64
+}
+
+// seen sums up reads, in nanoseconds.
+type seen struct{ P999, OnTime, Max float64 }
+
+// measureStalls makes a table of n sessions that live for ttl, and reads half
+// of them all the time.
+func measureStalls(kind peers.Kind, n int, ttl time.Duration) stalls {
+	debug.SetGCPercent(400) // the events are to be seen, not the collector
+	keys := peers.Keys(n)
+	dying, staying := keys[:n/2], slices.Clone(keys[n/2:])
+	rand.Shuffle(len(staying), func(i, j int) { staying[i], staying[j] = staying[j], staying[i] })
+	t := kind.New(room(n+n/4), ttl)
+	defer t.Close()
+	touch := func() {
+		for _, key := range dying {
+			if _, ok := t.Get(key); !ok {
+				t.Set(key, manyTargets[0])
+			}
+		}
+	}
+	for i := range n {
+		t.Set(peers.Key(i), manyTargets[min(2*i/n, 1)])
+	}
+	runtime.GC()
+
+	stop := make(chan struct{})
+	written := make(chan struct{})
+	go func() { // new sessions, all the time
+		defer close(written)
+		fresh := n
+		for tick := time.NewTicker(time.Millisecond); ; {
+			select {
+			case <-stop:
+				tick.Stop()
+				return
+			case <-tick.C:
+				for range 20 {
+					t.Set(peers.Key(fresh), manyTargets[2+fresh%8])
+					fresh++
+				}
+			}
+		}
+	}()
+	r := &reader{table: t, keys: staying}
+	var out stalls
+	for _, key := range staying {
+		t.Get(key)
+	}
+	r.read(ttl/10, false) // warm up
+	touch()
+	expired := time.Now().Add(ttl)
+	out.Idle = r.read(ttl/2, true)
+	r.read(time.Until(expired)-ttl/20, false)
+	out.Expire = r.read(ttl*3/4, true)
+	out.Expired, out.Lost = missing(t, dying), missing(t, staying)
+
+	touch() // and bind anew
+	done := make(chan struct{})
+	time.AfterFunc(20*time.Millisecond, func() {
+		t.Invalidate(manyTargets[0])
+		close(done)
+	})
+	out.Invalidate = r.read(ttl/4, true)
+	<-done
+	close(stop)
+	<-written
+	return out
+}
+
+// missing returns the part of the sessions that the table does not know, by a
+// sample.
+func missing(t peers.Table, keys []string) float64 {
+	some := keys[:min(len(keys), 1000)]
+	return 1 - float64(t.Lookup(some))/float64(len(some))
+}
+
+// reader reads sessions, one after the other and over and over, so that none of
+// them expires, and clocks every read.
+type reader struct {
+	table peers.Table
+	keys  []string
+	next  int
+}
+
+func (r *reader) read(d time.Duration, keep bool) seen {
+	var h histogram
+	start := time.Now()
+	before := time.Since(start)
+	for before < d {
+		key := r.keys[r.next%len(r.keys)]
+		r.next++
+		before = time.Since(start)
+		r.table.Get(key)
+		after := time.Since(start)
+		if keep {
+			h.add(after - before)
+		}
+		before = after
+	}
+	return seen{P999: h.quantile(0.999), OnTime: h.onTime(10 * time.Microsecond).quantile(0.999), Max: float64(h.max)}
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/go-affinity/affinity/bench/internal/chart"
+	"github.com/go-affinity/affinity/bench/speed/internal/result"
+)
+
+// drawing is a chart and the file that it goes to.
+type drawing struct {
+	file string
+	chart.BarChart
+}
+
+// chartsOf returns the charts of a run: those for which there are figures.
+func chartsOf(r *result.Run) []drawing {
+	note := fmt.Sprintf("%s, %s, %d processors (%s), %s, revision %s. Lines: quartiles over the rounds.",
+		r.Go, r.Platform, r.Procs, r.CPU, r.When.Format("2006-01-02"), r.Revision)
+	if r.Quick {
+		note = "A QUICK RUN, NOT TO BE QUOTED. " + note
+	}
+	var out []drawing
+	draw := func(group, file string, c chart.BarChart, races func(result.Race) string, row func(string) bool, value func(result.Row) result.Spread) {
+		g, ok := r.Group(group)
+		if !ok {
+			return
+		}
+		for _, race := range g.Races {
+			name := races(race)
+			if name == "" {
+				continue
+			}
+			bars := chart.BarGroup{Name: name}
+			for _, r := range race.Rows {
+				if len(r.Samples) == 0 || !row(r.Name) {
+					continue
+				}
+				v := value(r)
+				bars.Bars = append(bars.Bars, chart.Bar{Name: r.Name, Value: v.Median, Lo: v.Q1, Hi: v.Q3, Ours: ours(r.Name)})
+			}
+			if len(bars.Bars) > 0 {
+				c.Groups = append(c.Groups, bars)
+			}
+		}
+		if len(c.Groups) == 0 {
+			return
+		}
+		c.Note, c.Format = note, result.Format
+		out = append(out, drawing{file, c})
+	}
+	all := func(string) bool { return true }
+	but := func(names ...string) func(string) bool {
+		return func(row string) bool {
+			for _, name := range names {
+				if strings.Contains(row, name) {
+					return false
+				}
+			}
+			return true
+		}
+	}
+	containing := func(parts ...string) func(result.Race) string {
+		return func(race result.Race) string {
+			for _, part := range parts {
+				if strings.Contains(race.Name, part) {
+					return race.Name
+				}
+			}
+			return ""
+		}
+	}
+	spread := result.Row.Spread
+
+	draw("header", "header.svg", chart.BarChart{
+		Title: "A request of a bound session", Subtitle: "By an id in a header; body and candidates of different sizes", Axis: "ns a request, logarithmic: less is better", Log: true,
+	}, containing("2 kB of body, 8 ", "2 kB of body, 512", "2 MB of body, 512"), but("again", "to /v1", "Done"), spread)
+	draw("bodyid", "bodyid.svg", chart.BarChart{
+		Title: "An id in the body", Subtitle: "A coding agent's body of 2 MB; where in it the id stands", Axis: "us, logarithmic: less is better", Log: true,
+	}, containing("agent, 2 MB"), all, func(row result.Row) result.Spread { return scale(row.Spread(), 1e-3) })
+	draw("messages", "messages.svg", chart.BarChart{
+		Title: "A conversation known by its messages", Subtitle: "Coding agents' bodies; plain reads less of them", Axis: "GB/s: more is better",
+	}, func(race result.Race) string { return race.Name }, but("memory"), result.Row.Speed)
+	draw("table", "table.svg", chart.BarChart{
+		Title: "The table of bindings", Subtitle: "99 % hits that refresh, 1 % writes, two goroutines, uniform ids", Axis: "ns an operation, logarithmic: less is better", Log: true,
+	}, func(race result.Race) string {
+		if strings.Contains(race.Name, "zipf") {
+			return ""
+		}
+		return race.Name
+	}, all, spread)
+	draw("memory", "heap.svg", chart.BarChart{
+		Title: "Memory of the table", Subtitle: "On the heap, with the ids that it keeps", Axis: "bytes a session: less is better",
+	}, containing("heap"), all, spread)
+	draw("memory", "gc.svg", chart.BarChart{
+		Title: "What the garbage collector has to do", Subtitle: "CPU time of one collection", Axis: "ms, logarithmic: less is better", Log: true,
+	}, containing("CPU"), all, spread)
+	draw("stall", "stall.svg", chart.BarChart{
+		Title: "The longest that a reader waits", Axis: "us, logarithmic: less is better", Log: true,
+	}, containing("longest"), all, spread)
+	draw("gateway", "gateway.svg", chart.BarChart{
+		Title: "The gateway beside a bare proxy", Subtitle: "1,000 requests a second on loopback, median latency", Axis: "us: less is better",
+	}, func(race result.Race) string { return race.Name }, all, spread)
+	return out
+}
+
+func scale(s result.Spread, by float64) result.Spread {
+	s.Median, s.Q1, s.Q3 = s.Median*by, s.Q1*by, s.Q3*by
+	return s
+}

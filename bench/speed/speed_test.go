@@ -1,0 +1,296 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity/bench/speed/internal/lap"
+	"github.com/go-affinity/affinity/bench/speed/internal/peers"
+	"github.com/go-affinity/affinity/bench/speed/internal/result"
+)
+
+// One group from the flags to the file.
+func TestRun(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "result.json")
+	var out, log bytes.Buffer
+	require.NoError(t, run(t.Context(), []string{"-quick", "-rounds", "2", "-run", "^messages$", "-json", file}, &out, &log))
+	f, err := os.Open(file)
+	require.NoError(t, err)
+	defer f.Close()
+	got, err := result.Read(f)
+	require.NoError(t, err)
+	require.True(t, got.Quick)
+	require.Len(t, got.Groups, 1)
+	require.Equal(t, "messages", got.Groups[0].Name)
+	require.NotEmpty(t, got.Groups[0].Verdicts)
+	for _, race := range got.Groups[0].Races {
+		for _, row := range race.Rows {
+			require.Len(t, row.Samples, 2)
+			for _, x := range row.Samples {
+				require.Positive(t, x)
+			}
+		}
+	}
+	require.Contains(t, out.String(), "message hash, 2 MB")
+	require.Contains(t, log.String(), "round 2 of 2")
+}
+
+func TestFlags(t *testing.T) {
+	for _, args := range [][]string{{"-run", "("}, {"header"}, {"-nonsense"}, {"-rounds", "x"}} {
+		require.Error(t, run(t.Context(), args, io.Discard, io.Discard), "%v", args)
+	}
+	require.NoError(t, run(t.Context(), []string{"-run", "^nothing$"}, io.Discard, io.Discard))
+}
+
+// What is compared in the first group does what it says; and so in the others.
+func TestContenders(t *testing.T) {
+	once := func(list []lap.Contender) {
+		for _, c := range list {
+			if c.Missing == "" {
+				c.Do(3)
+			}
+		}
+	}
+	body := []byte(`{"model":"m","conversation_id":"3f1c9a52-7f0e-4d3b-9a67-0c2be41d8e55"}`)
+	contenders, end := headerContenders(body, targetsOf(8))
+	once(contenders)
+	end()
+	once(readers(body))
+	once(hashers([][]byte{[]byte(`{"messages":[{"role":"user","content":"a"}]}`)}))
+	for _, hot := range []bool{false, true} {
+		for thread := range 2 {
+			cacheHits(hot)(thread, 2500)
+			plainHits(hot)(thread, 2500)
+			control(thread, 3)
+		}
+	}
+}
+
+func TestTableChild(t *testing.T) {
+	c, err := newTableChild(peers.Ours, 1000)
+	require.NoError(t, err)
+	ask := func(question string) float64 {
+		x, err := c.answer(question)
+		require.NoError(t, err)
+		return x.(float64)
+	}
+	ask("fill")
+	bound := func() (n int) {
+		for _, key := range peers.Keys(1000) {
+			if _, ok := c.table.Get(key); ok {
+				n++
+			}
+		}
+		return n
+	}
+	require.Equal(t, 1000, bound())
+	for i := range manyTargets {
+		ask("invalidate")
+		require.Equal(t, 1000-100*(i+1), bound())
+	}
+	ask("invalidate")
+	require.Equal(t, 900, bound(), "filled anew")
+	ask("invalidate all")
+	require.Zero(t, bound())
+	require.GreaterOrEqual(t, ask("gc"), 0.0)
+	_, err = c.answer("what")
+	require.Error(t, err)
+	_, err = c.answer("stall soon")
+	require.Error(t, err)
+	_, err = newTableChild("nobody's", 1)
+	require.Error(t, err)
+	require.Error(t, child(t.Context(), []string{"nobody"}, nil, nil))
+}
+
+func TestAnswer(t *testing.T) {
+	var out strings.Builder
+	err := answer(strings.NewReader("a\nbb\n"), &out, func(q string) (any, error) { return len(q), nil })
+	require.NoError(t, err)
+	require.Equal(t, "1\n2\n", out.String())
+	err = answer(strings.NewReader("a\n"), &out, func(string) (any, error) { return nil, io.ErrUnexpectedEOF })
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+}
+
+// Two threads on a machine that is busy half of the time.
+func TestGain(t *testing.T) {
+	rows := map[string][2][]float64{
+		"x":       {{10, 10, 10, 10, 10, 10}, {5, 10, 5, 10, 5, 10}},
+		"control": {{2, 2, 2, 2, 2, 2}, {1, 2, 1, 2, 1, 2}},
+	}
+	race := result.Race{}
+	for name, samples := range rows {
+		race.Rows = append(race.Rows, result.Row{Name: scaleRow(name, 1), Samples: samples[0]}, result.Row{Name: scaleRow(name, 2), Samples: samples[1]})
+	}
+	gain, note := gainOf(race, "x")
+	require.Equal(t, result.Spread{Median: 2, Q1: 2, Q3: 2, N: 3}, gain)
+	require.Contains(t, note, "3 rounds of 6")
+
+	for i := range race.Rows {
+		race.Rows[i].Samples = race.Rows[i].Samples[1:2]
+	}
+	gain, note = gainOf(race, "x")
+	require.Equal(t, 1.0, gain.Median)
+	require.Contains(t, note, "says nothing")
+}
+
+func TestHistogram(t *testing.T) {
+	var h histogram
+	require.Zero(t, h.quantile(0.5))
+	last := -1
+	for d := time.Duration(0); d < 1<<40; d += 1 + d/50 {
+		b := bucket(d)
+		require.GreaterOrEqual(t, b, last)
+		require.LessOrEqual(t, floor(b), float64(d))
+		require.Greater(t, floor(b+1), float64(d))
+		require.LessOrEqual(t, floor(b+1)-floor(b), max(1, float64(d)/31))
+		last = b
+	}
+	for i := range 1000 {
+		h.add(time.Duration(i+1) * time.Microsecond)
+	}
+	for q, want := range map[float64]float64{0: 1e3, 0.5: 500e3, 0.999: 999e3, 1: 1e6} {
+		require.InEpsilon(t, want, h.quantile(q), 0.05)
+	}
+	require.Equal(t, time.Millisecond, h.max)
+	h.add(-1)
+	require.EqualValues(t, 1, h.counts[0])
+}
+
+// In a second of short reads one takes ten milliseconds: of a hundred who come
+// in, one waits.
+func TestOnTime(t *testing.T) {
+	var h histogram
+	h.addMany(time.Microsecond, 990_000)
+	h.add(10 * time.Millisecond)
+	require.InEpsilon(t, 1e3, h.quantile(0.9999), 0.05, "which the reads do not show")
+	o := h.onTime(10 * time.Microsecond)
+	require.InEpsilon(t, 100_000, o.n, 0.02)
+	require.InEpsilon(t, 9e6, o.quantile(0.999), 0.05)
+	require.InEpsilon(t, 1e3, o.quantile(0.98), 0.05)
+	require.Equal(t, h.max, o.max)
+}
+
+// The upstream, the proxy and the client speak with one another.
+func TestRoads(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	listen := func(serve func(io.Writer) error) string {
+		r, w := io.Pipe()
+		done := make(chan error, 1)
+		go func() { done <- serve(w) }()
+		t.Cleanup(func() {
+			stop()
+			require.NoError(t, <-done)
+		})
+		line, err := bufio.NewReader(r).ReadString('\n')
+		require.NoError(t, err)
+		return strings.TrimSpace(line)
+	}
+	upstream := listen(func(w io.Writer) error { return serveUpstream(ctx, w) })
+	proxy := listen(func(w io.Writer) error { return serveProxy(ctx, w, upstream) })
+	for _, addr := range []string{upstream, proxy} {
+		p, err := newPool(addr, [][]byte{request(0, []byte(`{"a":1}`), "application/json"), request(1, nil, "application/json")})
+		require.NoError(t, err)
+		took, err := p.burst(ctx, 20, 100*time.Microsecond)
+		require.NoError(t, err)
+		require.Len(t, took, 20)
+		require.Positive(t, micros(took))
+		p.close()
+
+		delays, err := stream(addr, request(2, []byte(`{}`), "text/event-stream"))
+		require.NoError(t, err)
+		require.Len(t, delays, eventCount)
+	}
+	c, err := dial(upstream)
+	require.NoError(t, err)
+	defer c.conn.Close()
+	_, err = c.do([]byte("nonsense\r\n\r\n"))
+	require.ErrorContains(t, err, "400")
+}
+
+// A request that fails now and then costs its connection; many are an error.
+func TestFailingRequests(t *testing.T) {
+	for every, ok := range map[int64]bool{200: true, 10: false} {
+		var n atomic.Int64
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if n.Add(1)%every == 0 {
+				panic(http.ErrAbortHandler)
+			}
+		}))
+		p, err := newPool(server.Listener.Addr().String(), [][]byte{request(0, nil, "application/json")})
+		require.NoError(t, err)
+		took, err := p.burst(t.Context(), 300, 0)
+		require.Equal(t, ok, err == nil, "%v", err)
+		if ok {
+			require.Len(t, took, 299)
+		}
+		p.close()
+		server.Close()
+	}
+}
+
+// A stream that is cut off is an error, not a quick one.
+func TestShortStream(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "data: {\"sent\":1}\n\n")
+	}))
+	defer server.Close()
+	_, err := stream(server.Listener.Addr().String(), request(0, nil, "text/event-stream"))
+	require.ErrorContains(t, err, "1 events")
+}
+
+func TestRequest(t *testing.T) {
+	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(request(7, []byte(`{"a":1}`), "text/event-stream"))))
+	require.NoError(t, err)
+	require.Equal(t, peers.Key(7), r.Header.Get("X-Session-Id"))
+	require.Equal(t, "text/event-stream", r.Header.Get("Accept"))
+	body, err := io.ReadAll(r.Body)
+	require.NoError(t, err)
+	require.Equal(t, `{"a":1}`, string(body))
+}
+
+func TestSentAt(t *testing.T) {
+	sent, ok, err := sentAt(`data: {"type":"x","sent":12}`)
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.EqualValues(t, 12, sent)
+	_, ok, err = sentAt("event: x")
+	require.NoError(t, err)
+	require.False(t, ok)
+	_, _, err = sentAt("data: [DONE]")
+	require.Error(t, err)
+}
+
+func TestProgress(t *testing.T) {
+	var b bytes.Buffer
+	p := &progress{w: &b}
+	for _, line := range []string{"one\n", "two\n", "\n"} {
+		_, err := io.WriteString(p, line)
+		require.NoError(t, err)
+	}
+	require.Equal(t, "one\n", b.String(), "one line in ten seconds")
+	b.Reset()
+	p.terminal = true
+	io.WriteString(p, "three\n")
+	require.Equal(t, "\r\x1b[Kthree", b.String())
+}
+
+func TestNames(t *testing.T) {
+	require.Equal(t, "2 kB", bytesOf(2<<10))
+	require.Equal(t, "2 MB", bytesOf(2<<20))
+	require.Equal(t, "1k", thousands(1000))
+	require.Equal(t, "5M", thousands(5_000_000))
+	require.Contains(t, names(), "header, bodyid")
+}
