@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-affinity/affinity"
 	"github.com/go-affinity/affinity/balance"
@@ -58,6 +61,95 @@ func Example() {
 }
 
 func send(*http.Request, *Account) (int, error) { return 200, nil }
+
+// Sessions differ in work by orders of magnitude. LeastCost evens out work, as
+// far as outcomes tell what requests cost.
+func Example_leastCost() {
+	name := func(a *Account) string { return a.Name }
+	sel, err := affinity.New(affinity.Config[*Account]{
+		ID:       name,
+		Fallback: balance.LeastCost(balance.CostConfig[*Account]{ID: name}),
+	})
+	if err != nil {
+		panic(err)
+	}
+	ask := func(session string, tokens int) string {
+		choice, err := sel.Select(context.Background(), request(session), accounts)
+		if err != nil {
+			panic(err)
+		}
+		choice.Done(affinity.Outcome{Result: affinity.Served, Usage: affinity.Usage{Uncached: tokens}})
+		return choice.ID
+	}
+	heavy := ask("heavy", 500_000)
+	light := map[string]int{}
+	for i := range 100 {
+		light[ask(fmt.Sprint("light ", i), 1000)]++
+	}
+	fmt.Println("light sessions beside the heavy one:", light[heavy])
+	// Output:
+	// light sessions beside the heavy one: 0
+}
+
+// A decision is fit to be logged: it holds nothing that a client sent.
+func ExampleDecision() {
+	sel := selector()
+	choice, err := sel.Select(context.Background(), request("secret"), []string{"anna", "ben"})
+	if err != nil {
+		panic(err)
+	}
+	choice.Done(affinity.Outcome{Result: affinity.Served, Usage: affinity.Usage{Uncached: 1200, Cached: 88000, Output: 350}})
+	choice.Session = 0x1f // differs from one process to the next
+	log := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+	log.Info("request", "affinity", choice.Decision)
+	fmt.Println(sel.Stats().Selected[affinity.ReasonNew], "new")
+	// Output:
+	// level=INFO msg=request affinity.target=anna affinity.reason=new affinity.source=x-session-id affinity.confidence=explicit affinity.session=000000000000001f affinity.result=served affinity.uncached=1200 affinity.cached=88000 affinity.output=350 affinity.cost=11750
+	// 1 new
+}
+
+// Drain lets a target run dry: sessions stay, new ones go elsewhere.
+func ExampleSelector_Drain() {
+	sel := selector()
+	ask := func(session string) string {
+		choice, err := sel.Select(context.Background(), request(session), []string{"anna", "ben"})
+		if err != nil {
+			panic(err)
+		}
+		return fmt.Sprint(choice.ID, " ", choice.Reason)
+	}
+	fmt.Println(ask("chat-1"))
+	sel.Drain("anna", time.Time{})
+	fmt.Println(ask("chat-1"))
+	fmt.Println(ask("chat-2"))
+	fmt.Println(ask("chat-3"))
+	// Output:
+	// anna new
+	// anna bound
+	// ben new
+	// ben new
+}
+
+// All sessions of a target move to another, without losing a binding.
+func ExampleCache_MoveFunc() {
+	sel := selector()
+	for i := range 6 {
+		if _, err := sel.Select(context.Background(), request(fmt.Sprint("chat-", i)), []string{"anna", "ben"}); err != nil {
+			panic(err)
+		}
+	}
+	moved := sel.Cache().MoveFunc("cleo", func(_ affinity.Key, b affinity.Binding) bool { return b.Target == "anna" })
+	fmt.Println(moved, sel.Counts())
+	// Output:
+	// 3 map[ben:3 cleo:3]
+}
 
 func selector() *affinity.Selector[string] {
 	sel, err := affinity.New(affinity.Config[string]{

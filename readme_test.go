@@ -18,7 +18,7 @@ func TestReadmeShowsTheExample(t *testing.T) {
 	require.NoError(t, err)
 	squeeze := func(b string) string { return strings.Join(strings.Fields(b), " ") }
 	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
-	require.Len(t, blocks, 2)
+	require.Len(t, blocks, 3)
 	for _, b := range blocks {
 		require.Contains(t, squeeze(string(example)), squeeze(b[1]))
 	}

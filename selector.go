@@ -775,15 +775,16 @@ func (s *Selector[T]) standing(q *query) standing {
 	if l, ok := s.cache.lookup(q.key, q.now); ok {
 		return standing{l, l.session(), true, true}
 	}
-	if s.cache.asides.Load() {
-		// The home was away for too long, or has failed for good: the second
-		// place is the home.
-		if l, ok := s.cache.lookup(q.key.aside(), q.now); ok {
-			return standing{l, l.session(), false, true}
-		}
+	if l, ok := s.left(q.key, q.now); ok {
+		return standing{l, l.session(), false, true}
 	}
 	for _, id := range q.sess.Continues {
-		if l, ok := s.cache.lookup(s.key(q, id), q.now); ok {
+		key := s.key(q, id)
+		l, ok := s.cache.lookup(key, q.now)
+		if !ok {
+			l, ok = s.left(key, q.now)
+		}
+		if ok {
 			return standing{l, l.session(), false, true}
 		}
 	}
@@ -814,6 +815,15 @@ func (s *Selector[T]) standing(q *query) standing {
 		}
 	}
 	return st
+}
+
+// left returns the second place of a session whose home is gone: it was away for
+// too long, or has failed for good. That is its home, then.
+func (s *Selector[T]) left(key Key, now int64) (located, bool) {
+	if !s.cache.asides.Load() {
+		return located{}, false
+	}
+	return s.cache.lookup(key.aside(), now)
 }
 
 // pinned finds the target that holds state which the request refers to. It
