@@ -315,11 +315,11 @@ func (d *driver) blame(i, u, cached int, now time.Duration) {
 		switch {
 		case to <= from:
 		case d.trie.Tokens(s) <= own:
-			d.meter.moved += to - from
+			d.meter.moved += int64(to - from)
 		case d.fleet.Held(u, s):
-			d.meter.expiredHere += to - from
+			d.meter.expiredHere += int64(to - from)
 		default:
-			d.meter.neverHere += to - from
+			d.meter.neverHere += int64(to - from)
 		}
 	}
 }

@@ -112,8 +112,8 @@ func TestCauses(t *testing.T) {
 	d := at(t, requests...)
 	_, err := play(t, d, plan)
 	require.NoError(t, err)
-	require.Equal(t, []int{2560, 2560, 2560}, []int{d.meter.moved, d.meter.neverHere, d.meter.expiredHere})
-	require.Equal(t, d.meter.oracle-d.meter.cached, 3*2560)
+	require.Equal(t, []int64{2560, 2560, 2560}, []int64{d.meter.moved, d.meter.neverHere, d.meter.expiredHere})
+	require.Equal(t, d.meter.oracle-d.meter.cached, int64(3*2560))
 	require.Equal(t, 1+1, d.meter.moves) // sessions 0 and 2
 }
 

@@ -14,9 +14,10 @@ type meter struct {
 	total   []load   // by upstream
 	windows [][]load // by window and upstream
 
-	requests, prompt, cached, oracle     int
+	requests                             int
+	prompt, cached, oracle               int64 // tokens
 	moves, failed, refused, waited, lost int
-	moved, expiredHere, neverHere        int // tokens lost against the oracle, by cause
+	moved, expiredHere, neverHere        int64 // tokens lost against the oracle, by cause
 	reasons                              map[string]int
 }
 
@@ -32,9 +33,9 @@ func cost(uncached, cached, output int) float64 {
 
 func (m *meter) count(u int, now time.Duration, prompt, cached, output, oracle int) {
 	m.requests++
-	m.prompt += prompt
-	m.cached += cached
-	m.oracle += oracle
+	m.prompt += int64(prompt)
+	m.cached += int64(cached)
+	m.oracle += int64(oracle)
 	for int(now/window) >= len(m.windows) {
 		m.windows = append(m.windows, make([]load, len(m.total)))
 	}
@@ -100,13 +101,14 @@ func imbalance(loads []load, of func(load) float64) float64 {
 }
 
 func (m *meter) figures() figures {
-	share := func(n, of int) float64 { return float64(n) / float64(max(of, 1)) }
+	share := func(n, of int64) float64 { return float64(n) / float64(max(of, 1)) }
+	per := func(n, of int) float64 { return share(int64(n), int64(of)) }
 	f := figures{
 		Hit: share(m.cached, m.prompt), OracleHit: share(m.oracle, m.prompt),
 		Uncached: share(m.prompt-m.cached, m.prompt-m.oracle),
 		Requests: imbalance(m.total, requestsOf), Tokens: imbalance(m.total, uncachedOf), Cost: imbalance(m.total, costOf),
 		Moved: share(m.moved, m.prompt), ExpiredHere: share(m.expiredHere, m.prompt), NeverHere: share(m.neverHere, m.prompt),
-		Moves: share(m.moves, m.requests), Failed: share(m.failed, m.requests), Refused: share(m.refused, m.requests), Waited: share(m.waited, m.requests+m.lost), Lost: share(m.lost, m.requests+m.lost),
+		Moves: per(m.moves, m.requests), Failed: per(m.failed, m.requests), Refused: per(m.refused, m.requests), Waited: per(m.waited, m.requests+m.lost), Lost: per(m.lost, m.requests+m.lost),
 	}
 	f.MedianTokens, f.WorstTokens = m.windowed(uncachedOf)
 	f.MedianCost, f.WorstCost = m.windowed(costOf)

@@ -31,6 +31,7 @@ var policies = []policy{
 	{key: "sessions-rr", name: "sessions + RoundRobin", ours: sessions(func(*library) affinity.Picker[int] { return balance.RoundRobin[int]() })},
 	{key: "sessions-cost", name: "sessions + LeastCost", ours: sessions(leastCost)},
 	{key: "sessions-prefix", name: "sessions + Prefix", ours: sessions(prefix)},
+	{key: "sessions-bound", name: "sessions + Prefix, MaxShare 1.1", ours: sessions(boundedPrefix)},
 	{key: "prefix", name: "Prefix, no sessions", ours: stateless(prefix)},
 }
 
@@ -38,6 +39,12 @@ func leastCost(l *library) affinity.Picker[int] { return balance.LeastCost(l.cos
 
 func prefix(l *library) affinity.Picker[int] {
 	return balance.Prefix(balance.PrefixConfig[int]{CostConfig: l.cost(), Boundaries: l.boundaries})
+}
+
+func boundedPrefix(l *library) affinity.Picker[int] {
+	cost := l.cost()
+	cost.MaxShare = 1.1
+	return balance.Prefix(balance.PrefixConfig[int]{CostConfig: cost, Boundaries: l.boundaries})
 }
 
 func (l *library) cost() balance.CostConfig[int] {

@@ -30,7 +30,6 @@ var targets = []target{
 	{"cc6", "prefix", false, "uncached against the oracle", uncached, 1.035},
 	{"cc6", "prefix", false, "cost imbalance", costImbalance, 1.06},
 	{"cc6", "sessions-prefix", false, "uncached against the oracle", uncached, 1.035},
-	{"cc6", "sessions-prefix", false, "cost imbalance", costImbalance, 1.06},
 	{"cc6", "sessions-cost", false, "uncached against the oracle", uncached, 1.06},
 	{"cc6", "sessions-cost", false, "cost imbalance", costImbalance, 1.06},
 	{"mooncake_conv", "prefix", false, "hits of the oracle that were missed", missed, 0.002},

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strconv"
+	"slices"
 	"sync"
 	"text/tabwriter"
 	"time"
@@ -25,14 +25,14 @@ func newCounters() *counters {
 	return &counters{reasons: map[affinity.Reason]int64{}, requests: map[string]int64{}, failures: map[string]int64{}}
 }
 
-func (c *counters) selected(choice selection) {
+func (c *counters) selected(choice *selection) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.reasons[choice.Reason]++
 	c.requests[choice.ID]++
 }
 
-func (c *counters) failed(choice selection) {
+func (c *counters) failed(choice *selection) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.failures[choice.ID]++
@@ -58,7 +58,8 @@ type upstreamStatus struct {
 // reasons are those that the page always shows, in order.
 var reasons = []affinity.Reason{
 	affinity.ReasonBound, affinity.ReasonNew, affinity.ReasonInherited, affinity.ReasonPinned,
-	affinity.ReasonFailover, affinity.ReasonSideCall, affinity.ReasonNoSession,
+	affinity.ReasonFailover, affinity.ReasonDetour, affinity.ReasonReturned, affinity.ReasonExpired,
+	affinity.ReasonOverload, affinity.ReasonSideCall, affinity.ReasonNoSession,
 }
 
 func (g *gateway) status() status {
@@ -84,7 +85,7 @@ func (g *gateway) status() status {
 			Requests:  c.requests[u.name],
 			Failures:  c.failures[u.name],
 		}
-		if until := u.outUntil(now); !until.IsZero() {
+		if until, _ := u.outUntil(now); !until.IsZero() {
 			us.Available, us.OutUntil = false, &until
 		}
 		s.Upstreams = append(s.Upstreams, us)
@@ -120,23 +121,54 @@ func (g *gateway) admin() http.Handler {
 		fmt.Fprintf(t, "all\t%d\n", s.Selections)
 		t.Flush()
 	})
-	mux.HandleFunc("DELETE /targets/{name}", func(w http.ResponseWriter, r *http.Request) {
-		for _, u := range g.upstreams {
-			if u.name == r.PathValue("name") {
-				g.sel.InvalidateTarget(u.name)
-				w.WriteHeader(http.StatusNoContent)
+	target := func(act func(w http.ResponseWriter, r *http.Request, name string)) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			for _, u := range g.upstreams {
+				if u.name == r.PathValue("name") {
+					act(w, r, u.name)
+					return
+				}
+			}
+			reply(w, http.StatusNotFound, "no_such_target", "there is no upstream of that name")
+		}
+	}
+	mux.HandleFunc("DELETE /targets/{name}", target(func(w http.ResponseWriter, _ *http.Request, name string) {
+		g.sel.InvalidateTarget(name)
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	mux.HandleFunc("PUT /targets/{name}/drain", target(func(w http.ResponseWriter, r *http.Request, name string) {
+		var until time.Time
+		if s := r.URL.Query().Get("for"); s != "" {
+			d, err := time.ParseDuration(s)
+			if err != nil || d <= 0 {
+				reply(w, http.StatusBadRequest, "bad_duration", "want for=DURATION, such as 10m, or nothing for no deadline")
 				return
 			}
+			until = time.Now().Add(d)
 		}
-		reply(w, http.StatusNotFound, "no_such_target", "there is no upstream of that name")
-	})
+		g.sel.Drain(name, until)
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	mux.HandleFunc("DELETE /targets/{name}/drain", target(func(w http.ResponseWriter, _ *http.Request, name string) {
+		g.sel.Resume(name)
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	mux.HandleFunc("POST /targets/{name}/move", target(func(w http.ResponseWriter, r *http.Request, name string) {
+		to := r.URL.Query().Get("to")
+		if !slices.ContainsFunc(g.upstreams, func(u *upstream) bool { return u.name == to }) {
+			reply(w, http.StatusBadRequest, "no_such_target", "want to=NAME, the name of an upstream")
+			return
+		}
+		n := g.sel.Cache().MoveFunc(to, func(_ affinity.Key, b affinity.Binding) bool { return b.Target == name })
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(map[string]int{"moved": n})
+	}))
 	mux.HandleFunc("DELETE /sessions/{digest}", func(w http.ResponseWriter, r *http.Request) {
-		digits := r.PathValue("digest")
-		d, err := strconv.ParseUint(digits, 16, 64)
+		d, err := affinity.ParseDigest(r.PathValue("digest"))
 		switch {
-		case err != nil || len(digits) != 16:
+		case err != nil:
 			reply(w, http.StatusBadRequest, "bad_digest", "want the 16 digits of an Affinity-Session header")
-		case g.sel.InvalidateSession(affinity.Digest(d)) == 0:
+		case g.sel.InvalidateSession(d) == 0:
 			reply(w, http.StatusNotFound, "no_such_session", "that session has no binding")
 		default:
 			w.WriteHeader(http.StatusNoContent)

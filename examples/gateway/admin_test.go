@@ -2,9 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -81,6 +83,29 @@ func TestAdmin(t *testing.T) {
 		"/status":                     405,
 	} {
 		code, _ = do("DELETE", path)
+		require.Equal(t, want, code, path)
+	}
+
+	code, _ = do("PUT", "/targets/a/drain?for=1h")
+	require.Equal(t, 204, code)
+	for i := range 5 {
+		require.Equal(t, "b", r.chat(fmt.Sprint("drained-", i)).Header.Get(targetHeader))
+	}
+	code, text = do("POST", "/targets/b/move?to=a")
+	require.Equal(t, 200, code)
+	require.Regexp(t, `^\{"moved":[56]\}`, text)
+	require.Equal(t, "a", r.chat("drained-1").Header.Get(targetHeader), "it keeps those it has")
+	code, _ = do("DELETE", "/targets/a/drain")
+	require.Equal(t, 204, code)
+	for path, want := range map[string]int{
+		"PUT /targets/nobody/drain":    404,
+		"PUT /targets/a/drain?for=-1s": 400,
+		"PUT /targets/a/drain?for=x":   400,
+		"POST /targets/a/move":         400,
+		"POST /targets/a/move?to=x":    400,
+	} {
+		method, path, _ := strings.Cut(path, " ")
+		code, _ = do(method, path)
 		require.Equal(t, want, code, path)
 	}
 

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-
-	"github.com/go-affinity/affinity/extract"
 )
 
 // upload is the body of one attempt that is too large to be kept: it comes from
@@ -54,25 +52,24 @@ func (u *upload) untouched() bool {
 // followed is the body of a response. It tells how it ended, once.
 type followed struct {
 	io.ReadCloser
-	states io.WriteCloser // nil if there is nothing to learn
-	end    func(error)    // nil at its end, or closed before
-	once   sync.Once
+	text io.WriteCloser // gets what is read; nil if nobody wants it
+	end  func(error)    // nil at its end, or closed before
+	once sync.Once
 }
 
-// learner returns what finds the state in a response of that encoding, or nil
-// if it cannot. Close waits until all is learned.
-func learner(encoding string, learn func(id string)) io.WriteCloser {
-	states := extract.NewStateReader(learn)
+// reader returns what writes the text of a response of that encoding to w, or
+// nil if it cannot. Close waits until all is written.
+func reader(encoding string, w io.Writer) io.WriteCloser {
 	switch encoding {
 	case "", "identity":
-		return asIs{states}
+		return asIs{w}
 	case "gzip":
-		r, w := io.Pipe()
-		g := &gunzip{PipeWriter: w, done: make(chan struct{})}
+		r, pipe := io.Pipe()
+		g := &gunzip{PipeWriter: pipe, done: make(chan struct{})}
 		go func() {
 			defer close(g.done)
 			if z, err := gzip.NewReader(r); err == nil {
-				io.Copy(states, z)
+				io.Copy(w, z)
 			}
 			r.Close() // what else comes is of no interest
 		}()
@@ -97,7 +94,7 @@ func (g *gunzip) Close() error {
 	return nil
 }
 
-// acceptReadable asks for a response that a learner can read: if the client
+// acceptReadable asks for a response that a reader can read: if the client
 // takes gzip, in that, and else as it is.
 func acceptReadable(h http.Header) {
 	encoding := "identity"
@@ -109,8 +106,8 @@ func acceptReadable(h http.Header) {
 
 func (f *followed) Read(p []byte) (int, error) {
 	n, err := f.ReadCloser.Read(p)
-	if f.states != nil {
-		f.states.Write(p[:n])
+	if f.text != nil {
+		f.text.Write(p[:n])
 	}
 	switch {
 	case err == io.EOF:
@@ -129,8 +126,8 @@ func (f *followed) Close() error {
 
 func (f *followed) finish(err error) {
 	f.once.Do(func() {
-		if f.states != nil {
-			f.states.Close()
+		if f.text != nil {
+			f.text.Close()
 		}
 		f.end(err)
 	})

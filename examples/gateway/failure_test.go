@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity"
 )
 
 func TestFailoverTriesOnceMore(t *testing.T) {
@@ -83,7 +85,8 @@ func TestFailoverUnderLoad(t *testing.T) {
 	require.Equal(t, 1, strings.Count(r.log.String(), `level=WARN msg="upstream out"`), "told once")
 }
 
-func TestOnlyOneRetry(t *testing.T) {
+// A request is lost only if nobody can serve it.
+func TestEveryUpstreamIsTried(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 4)
 	for _, b := range r.backends {
@@ -91,10 +94,22 @@ func TestOnlyOneRetry(t *testing.T) {
 	}
 	resp := r.chat("s")
 	require.Equal(t, 503, resp.StatusCode)
-	require.Equal(t, "failover", resp.Header.Get(reasonHeader))
-	require.Equal(t, resp.Header.Get(targetHeader), resp.Header.Get("X-From"), "the answer of the second one")
+	require.Equal(t, resp.Header.Get(targetHeader), resp.Header.Get("X-From"), "the answer of the last one")
 	require.Equal(t, "status of "+resp.Header.Get("X-From"), resp.text, "as it is")
-	require.EqualValues(t, 2, r.hits())
+	require.EqualValues(t, 4, r.hits())
+	for _, b := range r.backends {
+		require.EqualValues(t, 1, b.hits.Load(), "once each")
+	}
+
+	r = newRig(t, 4)
+	for _, b := range r.backends[:3] {
+		b.answers(500)
+	}
+	for i := range 20 {
+		resp := r.chat(fmt.Sprint("s", i))
+		require.Equal(t, 200, resp.StatusCode)
+		require.Equal(t, "d", resp.Header.Get(targetHeader))
+	}
 }
 
 // The second one cannot even be reached: that is what the client is told.
@@ -254,8 +269,8 @@ func TestNothingLeft(t *testing.T) {
 func TestUpstreamComesBack(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 1)
-	r.backends[0].answers(500)
-	require.Equal(t, 500, r.chat("s").StatusCode)
+	r.backends[0].answers(429, "Retry-After", "60")
+	require.Equal(t, 429, r.chat("s").StatusCode)
 	require.Equal(t, 503, r.chat("s").StatusCode)
 	r.backends[0].answers(200)
 	u := r.g.upstreams[0]
@@ -267,6 +282,121 @@ func TestUpstreamComesBack(t *testing.T) {
 	require.Equal(t, 1, strings.Count(r.log.String(), "upstream back"))
 }
 
+// When all are out, one that did not say for how long may be back already.
+func TestLastResort(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 3)
+	r.backend("a").answers(429, "Retry-After", "60")
+	r.backend("b").answers(500)
+	r.backend("c").answers(500)
+	for i := range 10 {
+		r.chat(fmt.Sprint("s", i))
+	}
+	require.Zero(t, r.in())
+	r.backend("b").answers(200)
+	r.backend("c").answers(200)
+	asked := r.backend("a").hits.Load()
+	for i := range 10 {
+		require.Equal(t, 200, r.chat(fmt.Sprint("t", i)).StatusCode)
+	}
+	require.Equal(t, asked, r.backend("a").hits.Load(), "it asked to be left alone")
+}
+
+// A stream that tells of an error is no answer, though its status is 200.
+func TestErrorInAStream(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2)
+	home := r.chat("s").Header.Get(targetHeader)
+	r.backend(home).does(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		io.WriteString(w, "event: message_start\ndata: {}\n\nevent: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}\n\n")
+	})
+	resp := r.chat("s")
+	require.Equal(t, 200, resp.StatusCode)
+	require.Contains(t, resp.text, "overloaded_error", "as it came")
+	require.EqualValues(t, 1, r.failures())
+	require.NotEqual(t, home, r.chat("s").Header.Get(targetHeader))
+}
+
+// Hundreds of conversations at once, while upstreams fail, flap, refuse with
+// Retry-After and die in mid-stream: no request is lost that somebody could
+// serve, nobody wanders, and afterwards the work is even again.
+func TestTroubleUnderLoad(t *testing.T) {
+	t.Parallel()
+	for name, failover := range map[string]affinity.FailoverPolicy{"rebind": affinity.FailoverRebind, "return": affinity.FailoverReturn} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, 4, func(o *options) { o.failover = failover })
+			const sessions = 100
+			var mu sync.Mutex
+			seen := make([]map[string]bool, sessions)
+			for i := range seen {
+				seen[i] = map[string]bool{}
+			}
+			round := func(prefix string, from, to int, breaks bool) map[string]int {
+				shares := map[string]int{}
+				var wg sync.WaitGroup
+				for i := from; i < to; i++ {
+					wg.Go(func() {
+						resp, err := r.try("POST", "/v1/chat/completions", strings.NewReader(`{"model":"m"}`), "X-Session-ID", fmt.Sprint(prefix, i))
+						if err != nil && breaks {
+							return // it had begun
+						}
+						if err != nil || resp.StatusCode != 200 {
+							t.Errorf("lost: %v %v", resp.Response, err)
+							return
+						}
+						mu.Lock()
+						defer mu.Unlock()
+						shares[resp.Header.Get(targetHeader)]++
+						if prefix == "s" {
+							seen[i][resp.Header.Get(targetHeader)] = true
+						}
+					})
+				}
+				wg.Wait()
+				return shares
+			}
+			bring := func() {
+				for _, b := range r.backends {
+					b.answers(200)
+				}
+				for _, u := range r.g.upstreams {
+					u.mu.Lock()
+					u.until = time.Time{} // as if the time were over
+					u.mu.Unlock()
+				}
+			}
+			round("s", 0, sessions, false)
+			for range 3 { // a flaps
+				r.backend("a").answers(503)
+				round("s", 0, sessions, false)
+				bring()
+				round("s", 0, sessions, false)
+			}
+			r.backend("a").answers(429, "Retry-After", "30")
+			round("s", 0, sessions, false)
+			bring()
+			r.backend("a").does(func(w http.ResponseWriter, _ *http.Request) {
+				io.WriteString(w, "data: half\n\n")
+				w.(http.Flusher).Flush()
+				panic(http.ErrAbortHandler)
+			})
+			round("s", 0, sessions, true)
+			bring()
+			round("s", 0, sessions, false)
+			for i, targets := range seen {
+				require.LessOrEqual(t, len(targets), 2, "session %d was at %v", i, targets)
+			}
+			// New conversations spread over all that there are again.
+			last := round("new-", 0, 4*sessions, false)
+			for _, b := range r.backends {
+				require.NotZero(t, last[b.name], "%v", last)
+			}
+		})
+	}
+}
+
 func TestCooldown(t *testing.T) {
 	t.Parallel()
 	var u upstream
@@ -276,37 +406,39 @@ func TestCooldown(t *testing.T) {
 		return [2]bool{ok, back}
 	}
 	require.Equal(t, [2]bool{true, false}, available(0))
-	require.True(t, u.takeOut(now, time.Minute))
-	require.False(t, u.takeOut(now, time.Second), "does not bring it back sooner")
+	require.True(t, u.takeOut(now, time.Minute, true))
+	require.False(t, u.takeOut(now, time.Second, false), "does not bring it back sooner")
 	require.Equal(t, [2]bool{false, false}, available(time.Minute-1))
-	require.Equal(t, now.Add(time.Minute), u.outUntil(now.Add(time.Minute-1)))
-	require.Zero(t, u.outUntil(now.Add(time.Minute)))
+	until, asked := u.outUntil(now.Add(time.Minute - 1))
+	require.Equal(t, now.Add(time.Minute), until)
+	require.True(t, asked)
+	until, _ = u.outUntil(now.Add(time.Minute))
+	require.Zero(t, until)
 	require.Equal(t, [2]bool{true, true}, available(time.Minute))
 	require.Equal(t, [2]bool{true, false}, available(time.Minute))
-	require.True(t, u.takeOut(now.Add(time.Minute), time.Second))
+	require.True(t, u.takeOut(now.Add(time.Minute), time.Second, false))
 }
 
 func TestPause(t *testing.T) {
 	t.Parallel()
-	const usual = 10 * time.Second
 	now := time.Date(2026, 11, 23, 4, 0, 0, 0, time.UTC)
 	for after, want := range map[string]time.Duration{
-		"":                    usual,
-		"soon":                usual,
-		"-3":                  usual,
-		"0":                   usual, // or it would be asked again by everybody
+		"":                    0,
+		"soon":                0,
+		"-3":                  0,
+		"0":                   0,
 		"30":                  30 * time.Second,
 		"99999999999":         maxPause,
 		"9223372036854775807": maxPause,
 		now.Add(time.Minute).Format(http.TimeFormat):    time.Minute,
-		now.Add(-time.Minute).Format(http.TimeFormat):   usual,
+		now.Add(-time.Minute).Format(http.TimeFormat):   0,
 		now.Add(24 * time.Hour).Format(http.TimeFormat): maxPause,
 	} {
 		resp := &http.Response{Header: http.Header{}}
 		if after != "" {
 			resp.Header.Set("Retry-After", after)
 		}
-		require.Equal(t, want, pause(resp, now, usual), after)
+		require.Equal(t, want, pause(resp, now), after)
 	}
 }
 

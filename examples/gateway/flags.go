@@ -22,6 +22,7 @@ type options struct {
 	capacity      int
 	bodyLimit     int64
 	cooldown      time.Duration
+	failover      affinity.FailoverPolicy
 	verbose, demo bool
 }
 
@@ -44,6 +45,17 @@ func parse(args []string, stdout io.Writer) (options, error) {
 	f.IntVar(&o.capacity, "capacity", affinity.DefaultCapacity, "how many bindings are remembered at most")
 	f.Int64Var(&o.bodyLimit, "body-limit", extract.DefaultBodyLimit, "how many `bytes` of a body are kept, to find its conversation and to try again")
 	f.DurationVar(&o.cooldown, "cooldown", 10*time.Second, "how long an upstream that failed is left out, unless it says itself")
+	f.Func("failover", "what becomes of a conversation whose upstream is out: `rebind` it to the one that serves, or return to its own when that is back (default rebind)", func(s string) error {
+		switch s {
+		case "rebind":
+			o.failover = affinity.FailoverRebind
+		case "return":
+			o.failover = affinity.FailoverReturn
+		default:
+			return errors.New("want rebind or return")
+		}
+		return nil
+	})
 	f.BoolVar(&o.verbose, "v", false, "log every request")
 	f.BoolVar(&o.demo, "demo", false, "replay requests of real clients against fake upstreams and show what is saved")
 	switch err := f.Parse(args); {

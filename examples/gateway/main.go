@@ -14,15 +14,19 @@
 // are learned from the responses, and Accept-Encoding asks for those in a form
 // that can be read: gzip, or none.
 //
-// An upstream that cannot be reached, breaks off or answers 429 or 5xx is left
-// out for a while, and the request is tried once more on another one if nothing
-// was sent to the client yet. Clients with different credentials share no
-// sessions.
+// New conversations go where the least cost was lately, as the responses tell it.
+// An upstream that cannot be reached, breaks off, reports an error in a stream or
+// answers 429 or 5xx is left out for a while, and the request is tried on the
+// others, one after the other, if nothing was sent to the client yet. When all are
+// out, one that did not say for how long is asked all the same. Clients with
+// different credentials share no sessions.
 //
 // With key-env=NAME the upstream gets the credential in that environment
 // variable, wherever the client put its own, which goes no further. With -admin
 // ADDR there is a page of what goes on, as text and as JSON under /status;
-// DELETE /targets/NAME and DELETE /sessions/DIGEST there release bindings.
+// DELETE /targets/NAME and DELETE /sessions/DIGEST there release bindings, PUT and
+// DELETE /targets/NAME/drain (?for=10m) let an upstream run dry and end that, and
+// POST /targets/NAME/move?to=OTHER moves its conversations.
 //
 //	go run ./examples/gateway -demo
 //

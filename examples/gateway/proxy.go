@@ -12,11 +12,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/go-affinity/affinity"
+	"github.com/go-affinity/affinity/balance"
 	"github.com/go-affinity/affinity/extract"
 )
 
@@ -31,7 +33,6 @@ const (
 type gateway struct {
 	options
 	log       *slog.Logger
-	work      leastWork
 	sel       *affinity.Selector[*upstream]
 	counters  *counters
 	transport *http.Transport
@@ -41,16 +42,18 @@ type gateway struct {
 // selection is what the selector answers.
 type selection = affinity.Selection[*upstream]
 
-// newGateway returns a gateway. A fallback of nil means least work.
+// newGateway returns a gateway. A fallback of nil means least cost.
 func newGateway(o options, extractor extract.Extractor, log *slog.Logger, fallback affinity.Picker[*upstream]) (*gateway, error) {
 	g := &gateway{options: o, log: log, counters: newCounters()}
+	name := func(u *upstream) string { return u.name }
 	if fallback == nil {
-		fallback = &g.work
+		fallback = balance.LeastCost(balance.CostConfig[*upstream]{ID: name})
 	}
 	var err error
 	g.sel, err = affinity.New(affinity.Config[*upstream]{
-		ID:        func(u *upstream) string { return u.name },
+		ID:        name,
 		Fallback:  fallback,
+		Failover:  o.failover,
 		Extractor: extractor,
 		Tenant:    tenant,
 		TTL:       o.ttl,
@@ -89,9 +92,10 @@ func (g *gateway) close() {
 // exchange is one request of a client on its way through the gateway.
 type exchange struct {
 	req    *extract.Request
-	choice selection // the last one
-	status int       // of the response
-	body   io.Closer // of the response, if its end is awaited
+	choice *selection // the last one; nil if there is none
+	status int        // of the response
+	body   io.Closer  // of the response, if its end is awaited
+	tries  int
 }
 
 // exchangeKey leads to the *exchange in the context of a request.
@@ -111,23 +115,14 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if x.body != nil {
 			x.body.Close() // ReverseProxy does not on every way out
 		}
-		g.log.Debug("request", "method", r.Method, "status", x.status, "took", time.Since(start), "", decision(x.choice))
+		attrs := []any{"method", r.Method, "status", x.status, "tries", x.tries, "took", time.Since(start)}
+		if x.choice != nil {
+			attrs = append(attrs, "", x.choice.Decision) // its attributes, in this line
+		}
+		g.log.Debug("request", attrs...)
 	}()
 	w.Header()["Content-Type"] = nil // or the server makes one up if the upstream sends none
 	g.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
-}
-
-// decision is how a selection is logged: as attributes, if there is one.
-type decision selection
-
-// LogValue implements slog.LogValuer.
-func (d decision) LogValue() slog.Value {
-	if d.ID == "" {
-		return slog.GroupValue()
-	}
-	return slog.GroupValue(slog.String("target", d.ID), slog.Any("reason", d.Reason), slog.String("from", d.From),
-		slog.Any("session", d.Session), slog.String("source", d.Source), slog.Any("confidence", d.Confidence),
-		slog.Int("conversations", d.Conversations))
 }
 
 // rewrite undoes what ReverseProxy takes away from a request before it asks.
@@ -148,61 +143,77 @@ var (
 )
 
 // RoundTrip implements http.RoundTripper: it sends a request to the upstream of
-// its session, and once more to another if that one fails.
-func (g *gateway) RoundTrip(out *http.Request) (*http.Response, error) {
+// its session, and to others if that one fails, as long as nothing of an answer
+// was seen and the request can be sent again.
+func (g *gateway) RoundTrip(out *http.Request) (resp *http.Response, err error) {
 	ctx := out.Context()
 	x := ctx.Value(exchangeKey{}).(*exchange)
-	choice, err := g.choose(ctx, x, nil)
-	if err != nil {
-		return nil, err
+	var tried []*upstream
+	for {
+		// An upstream that failed is not among the candidates, so the session
+		// fails over.
+		choice, none := g.choose(ctx, x, tried)
+		if none != nil {
+			if len(tried) == 0 {
+				err = none
+			}
+			return resp, err // the last answer is better than none
+		}
+		if resp != nil {
+			discard(resp.Body)
+		}
+		var again bool
+		resp, again, err = g.try(out, x, choice)
+		if !again || ctx.Err() != nil {
+			return resp, err
+		}
+		tried = append(tried, choice.Target)
 	}
-	resp, again, err := g.try(out, x, choice)
-	if !again || ctx.Err() != nil {
-		return resp, err
-	}
-	// The upstream is not among the candidates now, so the session fails over.
-	other, noOther := g.choose(ctx, x, choice.Target)
-	if noOther != nil {
-		return resp, err // the only answer there is
-	}
-	if resp != nil {
-		discard(resp.Body)
-	}
-	resp, _, err = g.try(out, x, other)
-	return resp, err
 }
 
-// choose selects an upstream among those that take requests, but for the one
-// that was tried already.
-func (g *gateway) choose(ctx context.Context, x *exchange, tried *upstream) (selection, error) {
+// choose selects an upstream among those that take requests, but for those that
+// were tried already.
+func (g *gateway) choose(ctx context.Context, x *exchange, tried []*upstream) (*selection, error) {
 	candidates := g.candidates(tried)
 	if len(candidates) == 0 {
-		return selection{}, errNoUpstream
+		return nil, errNoUpstream
 	}
 	choice, err := g.sel.Select(ctx, x.req, candidates)
 	if err != nil {
-		return choice, err
+		return nil, err
 	}
-	x.choice = choice
-	g.counters.selected(choice)
-	switch choice.Reason {
-	case affinity.ReasonBound, affinity.ReasonInherited, affinity.ReasonPinned:
-		g.work.sent(choice.Target)
-	}
-	return choice, nil
+	x.choice = &choice
+	x.tries++
+	g.counters.selected(&choice)
+	return &choice, nil
 }
 
-func (g *gateway) candidates(tried *upstream) []*upstream {
+// candidates are the upstreams that take requests. If all are out, one that did
+// not say itself for how long is asked all the same: it may be back, and the
+// request is lost otherwise.
+func (g *gateway) candidates(tried []*upstream) []*upstream {
 	now := time.Now()
 	list := make([]*upstream, 0, len(g.upstreams))
+	var last *upstream
+	var soonest time.Time
 	for _, u := range g.upstreams {
+		if slices.Contains(tried, u) {
+			continue
+		}
 		ok, back := u.available(now)
 		if back {
 			g.log.Info("upstream back", "target", u.name)
 		}
-		if ok && u != tried {
+		if ok {
 			list = append(list, u)
+			continue
 		}
+		if until, asked := u.outUntil(now); !asked && (last == nil || until.Before(soonest)) {
+			last, soonest = u, until
+		}
+	}
+	if len(list) == 0 && last != nil {
+		list = append(list, last)
 	}
 	return list
 }
@@ -210,7 +221,7 @@ func (g *gateway) candidates(tried *upstream) []*upstream {
 // try sends the request to the upstream that was chosen. It reports the outcome
 // to the selector: that of a failure at once, any other when the response has
 // ended. The second result is whether another upstream may be tried.
-func (g *gateway) try(out *http.Request, x *exchange, choice selection) (*http.Response, bool, error) {
+func (g *gateway) try(out *http.Request, x *exchange, choice *selection) (*http.Response, bool, error) {
 	ctx := out.Context()
 	req, body := choice.Target.request(out)
 	if keepsState(out.URL.Path, out.Header) {
@@ -225,13 +236,13 @@ func (g *gateway) try(out *http.Request, x *exchange, choice selection) (*http.R
 		choice.Done(affinity.Outcome{})
 		return nil, false, errRequestBody
 	case err != nil:
-		g.failed(choice, affinity.OutcomeOf(0, err), g.cooldown, cause(err))
+		g.failed(choice, affinity.OutcomeOf(0, err), 0, cause(err))
 		return nil, body.untouched(), errUpstream
 	}
 	label(resp.Header, choice)
 	x.status = resp.StatusCode
 	if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500 {
-		g.failed(choice, affinity.OutcomeOf(resp.StatusCode, nil), pause(resp, time.Now(), g.cooldown),
+		g.failed(choice, affinity.OutcomeOf(resp.StatusCode, nil), pause(resp, time.Now()),
 			"status "+strconv.Itoa(resp.StatusCode))
 		return resp, body == nil, nil
 	}
@@ -241,7 +252,7 @@ func (g *gateway) try(out *http.Request, x *exchange, choice selection) (*http.R
 }
 
 // label writes what was decided into the headers of a response.
-func label(h http.Header, choice selection) {
+func label(h http.Header, choice *selection) {
 	h.Set(targetHeader, choice.ID)
 	h.Set(reasonHeader, choice.Reason.String())
 	h.Del(sessionHeader)
@@ -250,17 +261,21 @@ func label(h http.Header, choice selection) {
 	}
 }
 
-// follow watches the body of a response: how it ends is the outcome, and the
-// state that it names is at this upstream.
-func (g *gateway) follow(ctx context.Context, path string, resp *http.Response, choice selection) {
+// follow watches the body of a response: how it ends is the outcome, with what it
+// says that it cost, and the state that it names is at this upstream.
+func (g *gateway) follow(ctx context.Context, path string, resp *http.Response, choice *selection) {
 	body := &followed{ReadCloser: resp.Body}
 	outcome := affinity.OutcomeOf(resp.StatusCode, nil)
+	var cost usageReader
 	body.end = func(err error) {
+		outcome.Usage = cost.usage()
 		switch {
 		case ctx.Err() != nil: // the client left: that says nothing
-			choice.Done(affinity.Outcome{})
+			choice.Done(affinity.Outcome{Usage: outcome.Usage})
 		case err != nil:
-			g.failed(choice, affinity.Outcome{Result: affinity.TransientFailure}, g.cooldown, "broke off")
+			g.failed(choice, affinity.Outcome{Result: affinity.TransientFailure}, 0, "broke off")
+		case cost.failed:
+			g.failed(choice, affinity.Outcome{Result: affinity.TransientFailure, Usage: outcome.Usage}, 0, "error in a stream")
 		default:
 			choice.Done(outcome)
 		}
@@ -271,8 +286,12 @@ func (g *gateway) follow(ctx context.Context, path string, resp *http.Response, 
 		}
 		return
 	}
-	if outcome.Result == affinity.Served && keepsState(path, resp.Request.Header) {
-		body.states = learner(resp.Header.Get("Content-Encoding"), choice.Learn)
+	if outcome.Result == affinity.Served {
+		var readers io.Writer = &cost
+		if keepsState(path, resp.Request.Header) {
+			readers = io.MultiWriter(&cost, extract.NewStateReader(choice.Learn))
+		}
+		body.text = reader(resp.Header.Get("Content-Encoding"), readers)
 	}
 	resp.Body = body
 }
@@ -288,12 +307,17 @@ func keepsState(path string, h http.Header) bool {
 	return strings.Contains(h.Get("Anthropic-Beta"), "message-threads")
 }
 
-// failed reports a failure and leaves the upstream out for d.
-func (g *gateway) failed(choice selection, o affinity.Outcome, d time.Duration, why string) {
+// failed reports a failure and leaves the upstream out: for as long as it asked
+// for, or for the cooldown if that is 0.
+func (g *gateway) failed(choice *selection, o affinity.Outcome, asked time.Duration, why string) {
 	choice.Done(o)
 	g.counters.failed(choice)
+	d := asked
+	if d == 0 {
+		d = g.cooldown
+	}
 	level := slog.LevelDebug
-	if choice.Target.takeOut(time.Now(), d) {
+	if choice.Target.takeOut(time.Now(), d, asked > 0) {
 		level = slog.LevelWarn // the first of what may be many
 	}
 	g.log.Log(context.Background(), level, "upstream out", "target", choice.ID, "for", d.Round(time.Millisecond), "why", why)
@@ -337,7 +361,8 @@ func (g *gateway) wait() time.Duration {
 	now := time.Now()
 	soonest := time.Duration(math.MaxInt64)
 	for _, u := range g.upstreams {
-		soonest = min(soonest, u.outUntil(now).Sub(now))
+		until, _ := u.outUntil(now)
+		soonest = min(soonest, until.Sub(now))
 	}
 	return soonest
 }

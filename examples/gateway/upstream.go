@@ -14,10 +14,10 @@ type upstream struct {
 	name string
 	url  *url.URL
 	key  string // the credential to use in place of the client's, or ""
-	work work   // belongs to leastWork
 
 	mu    sync.Mutex
 	until time.Time // it is left out until then; zero if it is not
+	asked bool      // it said so itself
 }
 
 // available reports whether the upstream takes requests, and whether that is
@@ -33,24 +33,25 @@ func (u *upstream) available(now time.Time) (ok, back bool) {
 	return true, back
 }
 
-// outUntil returns when the upstream is back, or zero if it takes requests.
-func (u *upstream) outUntil(now time.Time) time.Time {
+// outUntil returns when the upstream is back, or zero if it takes requests, and
+// whether it has asked for that.
+func (u *upstream) outUntil(now time.Time) (until time.Time, asked bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if now.Before(u.until) {
-		return u.until
+		return u.until, u.asked
 	}
-	return time.Time{}
+	return time.Time{}, false
 }
 
 // takeOut leaves the upstream out for d, or for longer if it is so already, and
 // reports whether that is news.
-func (u *upstream) takeOut(now time.Time, d time.Duration) (news bool) {
+func (u *upstream) takeOut(now time.Time, d time.Duration, asked bool) (news bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	news = !now.Before(u.until)
 	if until := now.Add(d); until.After(u.until) {
-		u.until = until
+		u.until, u.asked = until, asked
 	}
 	return news
 }
@@ -85,9 +86,9 @@ func (u *upstream) request(out *http.Request) (*http.Request, *upload) {
 // maxPause bounds how long an upstream can take itself out.
 const maxPause = 5 * time.Minute
 
-// pause returns how long to leave out an upstream that answered like this: as
-// long as it asks for, or as usual.
-func pause(resp *http.Response, now time.Time, usual time.Duration) time.Duration {
+// pause returns for how long an upstream that answered like this asks to be left
+// alone, or 0.
+func pause(resp *http.Response, now time.Time) time.Duration {
 	after := resp.Header.Get("Retry-After")
 	var d time.Duration
 	if s, err := strconv.ParseInt(after, 10, 64); err == nil {
@@ -95,8 +96,5 @@ func pause(resp *http.Response, now time.Time, usual time.Duration) time.Duratio
 	} else if t, err := http.ParseTime(after); err == nil {
 		d = t.Sub(now)
 	}
-	if d <= 0 {
-		return usual
-	}
-	return min(d, maxPause)
+	return min(max(d, 0), maxPause)
 }

@@ -94,14 +94,14 @@ func Read(r io.Reader) (*Trace, error) {
 }
 
 func parseRow(line string) (Request, error) {
-	var v [8]int
+	var v [8]int64
 	rest := line
 	for i := range v {
 		field, after, more := strings.Cut(rest, "\t")
 		if more != (i < len(v)-1) {
 			return Request{}, fmt.Errorf("not %d fields: %.80q", len(v), line)
 		}
-		n, err := strconv.Atoi(field)
+		n, err := strconv.ParseInt(field, 10, 64)
 		if err != nil {
 			return Request{}, err
 		}
@@ -111,13 +111,15 @@ func parseRow(line string) (Request, error) {
 		v[i], rest = n, after
 	}
 	switch {
-	case v[1] > 1<<24 || v[7] > 1<<24:
+	case max(v[1], v[7]) > 1<<24 || max(v[3], v[4], v[6]) > 1<<30:
 		return Request{}, fmt.Errorf("too large: %.80q", line)
 	case v[2] >= v[1]:
 		return Request{}, fmt.Errorf("session %d is started by %d, which comes later", v[1], v[2])
 	}
 	const ms = time.Millisecond
-	return Request{time.Duration(v[0]) * ms, v[1], v[2], v[3], v[4], time.Duration(v[5]) * ms, v[6], v[7]}, nil
+	return Request{
+		time.Duration(v[0]) * ms, int(v[1]), int(v[2]), int(v[3]), int(v[4]), time.Duration(v[5]) * ms, int(v[6]), int(v[7]),
+	}, nil
 }
 
 func orEOF(err error) error {
