@@ -195,6 +195,7 @@ type Selection[T any] struct {
 	stayed   bool    // the conversation was at this very target the last time
 	ttl      int64   // of the binding
 	before   int64   // its expiry before this request, if it stayed; else 0
+	used     int64   // its expiry after it
 	target   *target // nil if there is no binding
 	kin      *query  // nil if the session inherits from nobody
 	ticket   Ticket
@@ -332,6 +333,9 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 	switch ttl := sel.ttl; {
 	case o.Result == TerminalFailure:
 		if c.table.Delete(sel.key.k, sel.stamp, c.now()) {
+			if l, ok := c.lookup(sel.key.aside(), c.now()); ok && l.aside() && l.target.name == sel.ID {
+				c.table.Delete(l.key.k, l.Stamp, c.now()) // what became the home
+			}
 			for _, k := range sel.kin.keys(c) {
 				if l, ok := c.lookup(k, c.now()); ok && l.session() == sel.Session && l.target.name == sel.ID {
 					c.table.Delete(k.k, l.Stamp, c.now())
@@ -353,7 +357,7 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 	default:
 		c.end(sel.key, sel.stamp, sel.leased, 0)
 		if o.Result == TransientFailure && sel.before > 0 {
-			c.unuse(sel.key, sel.stamp, sel.before)
+			c.unuse(sel.key, sel.stamp, sel.before, sel.used)
 		}
 	}
 }
@@ -580,7 +584,7 @@ func (s *Selector[T]) home(q *query, candidates []T, sel *Selection[T]) bool {
 func (s *Selector[T]) detour(q *query, l *located, i int, candidates []T, sel *Selection[T]) (served, away bool) {
 	s.watch(l.target, i, q.now)
 	p := &l.target.traits.presence
-	if last := p.last.Load(); last == 0 || q.now-last > q.ttl {
+	if last := p.last.Load(); last == 0 || q.now-last > q.ttl+int64(leaseLimit) {
 		return false, false // no detour can have outlived that
 	}
 	d, ok := s.cache.lookup(q.key.aside(), q.now)
@@ -613,7 +617,7 @@ func (s *Selector[T]) watch(t *target, i int, now int64) {
 // be noticed that prompts are kept for longer now.
 func (s *Selector[T]) believed(l *located, ttl int64) bool {
 	t := l.target.traits
-	return !t.drained(l.now) && (l.idle(ttl) <= t.life.Life() || l.Leases > 0 || l.Stamp%exploration == 0)
+	return !t.drained(l.now) && (l.idle(ttl) <= t.life.Life() || l.Leases > 0 || (uint64(l.Stamp)+l.key.k.Hi)%exploration == 0)
 }
 
 const exploration = 16
@@ -634,7 +638,8 @@ func (s *Selector[T]) hit(q *query, target T, reason Reason, l *located, sel *Se
 		leased = s.cache.touch(l, q.ttl, q.lease)
 	}
 	s.bound(q, target, reason, l, sel)
-	sel.Idle, sel.before, sel.leased, sel.stayed = idle, before, leased, true
+	sel.Idle, sel.before, sel.used = idle, before, l.Expires
+	sel.leased, sel.stayed = leased, true
 	if s.balancer != nil {
 		sel.ticket = s.balancer.Charge(q.req, sel.ID, true)
 	}
@@ -924,11 +929,12 @@ type verdict struct {
 // has place i among the candidates; its second place is o and has place j.
 func (s *Selector[T]) judge(q *query, st *standing, candidates []T, i int, o *located, j int) verdict {
 	home, traits := st.target.name, st.target.traits
-	returning := s.cfg.Failover == FailoverReturn && st.stays && !st.aside()
+	returning := s.cfg.Failover == FailoverReturn && st.stays
 	away := returning && j >= 0 && o.Expires > st.Expires // the second place served last
 	leaving := s.cache.targets.draining(home)
 	stale := !s.believed(&st.located, q.ttl)
-	if j >= 0 && !away && s.cache.targets.draining(o.target.name) {
+	elsewhere := o.target != nil && o.target != st.target
+	if j >= 0 && !away && (!elsewhere || s.cache.targets.draining(o.target.name)) {
 		j = -1 // it takes nobody in
 	}
 	stay := verdict{reason: ReasonInherited, i: i, warm: st.stays}
@@ -964,7 +970,7 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T, i int, o *lo
 		return verdict{reason: ReasonExpired, i: -1, from: home}
 	case leaving && !st.stays:
 		return verdict{reason: ReasonNew, i: -1}
-	case s.crowded(q, st.target) && (j >= 0 || o.target == nil && len(s.open(candidates, home)) > 0) && traits.leave(q.now):
+	case s.crowded(q, st.target) && (j >= 0 || !elsewhere && len(s.open(candidates, home)) > 0) && traits.leave(q.now):
 		return verdict{reason: ReasonOverload, i: j, from: home, except: home, warm: j >= 0, second: &st.located}
 	}
 	return stay
