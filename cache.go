@@ -239,8 +239,8 @@ func (k Key) aside() Key { return Key{table.Key{Hi: k.k.Hi, Lo: ^k.k.Lo}} }
 // for another TTL from now. (To save writes, one that was used within the last
 // 10 us, or the last thousandth of the TTL if that is less, stays as it is.)
 func (c *Cache) Get(k Key) (Binding, bool) {
-	l, ok := c.lookup(k, c.now())
-	if !ok {
+	var l located
+	if !c.find(k, c.now(), &l) {
 		return Binding{}, false
 	}
 	c.touch(&l, c.ttl, false)
@@ -394,15 +394,23 @@ func (c *Cache) binding(l *located) Binding {
 }
 
 // lookup finds the live binding of k.
-func (c *Cache) lookup(k Key, now int64) (located, bool) {
+func (c *Cache) lookup(k Key, now int64) (l located, ok bool) {
+	ok = c.find(k, now, &l)
+	return l, ok
+}
+
+// find is lookup where every nanosecond counts: a struct of that size takes its
+// time to be returned.
+func (c *Cache) find(k Key, now int64, l *located) bool {
 	for {
 		r, h, ok := c.table.Get(k.k, now)
 		if !ok {
-			return located{}, false
+			return false
 		}
 		// If the binding has gone meanwhile, its target's number may be another's.
 		if t := c.targets.get(r.Ref); t != nil && h.Holds() {
-			return located{r, k, t, h, now}, true
+			l.Record, l.key, l.target, l.handle, l.now = r, k, t, h, now
+			return true
 		}
 	}
 }

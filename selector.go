@@ -562,8 +562,8 @@ func (s *Selector[T]) threadKey(q *query, thread string) Key {
 // home answers with the home of the binding if that is among the candidates,
 // and nothing speaks against it.
 func (s *Selector[T]) home(q *query, candidates []T, sel *Selection[T]) bool {
-	l, ok := s.cache.lookup(q.key, q.now)
-	if q.known = ok; !ok {
+	var l located
+	if q.known = s.cache.find(q.key, q.now, &l); !q.known {
 		return false
 	}
 	i := s.index(l.target, candidates)

@@ -58,9 +58,9 @@ func (l life) touched(expires, gap int64, lease bool) life {
 	return l
 }
 
-// ended returns the life with one lease less.
+// ended returns the life with one lease less. It must have one.
 func (l life) ended() life {
-	if n := l.leases(); n == 0 || n == MaxLeases {
+	if l.leases() == MaxLeases {
 		return l
 	}
 	return l - 1

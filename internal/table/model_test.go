@@ -132,7 +132,7 @@ func (m *model) endLease(k table.Key, stamp uint32, expires int64) {
 
 func (m *model) set(k table.Key, stamp uint32, expires int64, leases int) {
 	m.refs++
-	r := table.Record{Expires: expires, Leases: leases, Ref: m.refs, Mark: mix(uint64(m.refs))}
+	r := table.Record{Expires: expires, Leases: leases, Version: table.Version{Ref: m.refs}, Mark: mix(uint64(m.refs))}
 	old, held := m.held[k]
 	live := held && m.live(old)
 	full, exact := len(m.held) == m.capacity, m.tab.Shards() == 1

@@ -147,7 +147,7 @@ func TestParallelReadersSeeWhatWasStored(t *testing.T) {
 					if got, _, ok := tab.Get(key(i), now); ok && r.IntN(2) == 0 {
 						stamp = got.Stamp
 					}
-					rec := table.Record{Expires: now + 1 + int64(r.IntN(2000)), Ref: uint32(i*kinds + r.IntN(kinds))}
+					rec := table.Record{Expires: now + 1 + int64(r.IntN(2000)), Version: table.Version{Ref: uint32(i*kinds + r.IntN(kinds))}}
 					rec.Mark = mark(i, rec.Ref, rec.Expires)
 					if got, _ := l.set(tab, key(i), stamp, rec, now); got.Stamp != 0 {
 						check(i, got, now)
@@ -195,7 +195,7 @@ func TestParallelReadersAlwaysFindWhatIsAlwaysThere(t *testing.T) {
 	tab := table.New(400, limit, l)
 	k := awkward(0)
 	const now = 100
-	first, _ := l.set(tab, k, 0, table.Record{Expires: 1000, Ref: 1}, now)
+	first, _ := l.set(tab, k, 0, table.Record{Expires: 1000, Version: table.Version{Ref: 1}}, now)
 	var done atomic.Bool
 	reader := func(*rand.Rand) {
 		last := first.Ref
@@ -214,7 +214,7 @@ func TestParallelReadersAlwaysFindWhatIsAlwaysThere(t *testing.T) {
 		r, ok := first, true
 		for ref := uint32(2); int(ref) < n; ref++ {
 			was := r
-			if r, ok = l.set(tab, k, was.Stamp, table.Record{Expires: 1000, Ref: ref}, now); !ok {
+			if r, ok = l.set(tab, k, was.Stamp, table.Record{Expires: 1000, Version: table.Version{Ref: ref}}, now); !ok {
 				t.Errorf("not stored over %+v: %+v", was, r)
 				return
 			}
@@ -227,7 +227,7 @@ func TestParallelReadersAlwaysFindWhatIsAlwaysThere(t *testing.T) {
 			if i%3 == 0 {
 				tab.Delete(other, 0, now)
 			} else {
-				l.set(tab, other, 0, table.Record{Expires: now + int64(r.IntN(2)), Ref: 0}, now)
+				l.set(tab, other, 0, table.Record{Expires: now + int64(r.IntN(2)), Version: table.Version{Ref: 0}}, now)
 			}
 		}
 	}
@@ -267,7 +267,7 @@ func TestParallelReadersMeetNewRecords(t *testing.T) {
 	together(func(*rand.Rand) {
 		defer done.Store(true)
 		for i := range n {
-			tab.Set(k, 0, table.Record{Expires: 1000 + int64(i), Ref: uint32(i), Mark: uint64(i)}, 1)
+			tab.Set(k, 0, table.Record{Expires: 1000 + int64(i), Version: table.Version{Ref: uint32(i)}, Mark: uint64(i)}, 1)
 			tab.Delete(k, 0, 1)
 		}
 	}, func(*rand.Rand) {
@@ -301,7 +301,7 @@ func TestParallelRefreshIsNotLost(t *testing.T) {
 		check    func(t *testing.T, touched, wrote, found bool)
 	}{
 		{"a new binding takes the place of an expired one", 100, 0, func(tab *table.Table) bool {
-			_, ok := tab.Set(k, 0, table.Record{Expires: 600, Ref: 2}, after)
+			_, ok := tab.Set(k, 0, table.Record{Expires: 600, Version: table.Version{Ref: 2}}, after)
 			return ok
 		}, func(t *testing.T, touched, wrote, found bool) {
 			require.NotEqual(t, touched, wrote, "either it was refreshed or it was replaced")
@@ -353,7 +353,7 @@ func TestParallelRefreshIsNotLost(t *testing.T) {
 			for round := range steps(8_000) {
 				tab := table.New(tt.capacity, limit, immortal{})
 				tab.Set(first, 0, table.Record{Expires: 500}, before)
-				was, _ := tab.Set(k, 0, table.Record{Expires: 100, Ref: 1}, before)
+				was, _ := tab.Set(k, 0, table.Record{Expires: 100, Version: table.Version{Ref: 1}}, before)
 				fill(tab, tt.others)
 				_, h, ok := tab.Get(k, before)
 				require.True(t, ok)
@@ -461,19 +461,19 @@ func TestParallelSetHasOneWinner(t *testing.T) {
 		k := keyOf(uint64(round))
 		switch round % 4 {
 		case 1:
-			l.set(tab, k, 0, table.Record{Expires: now, Ref: writers}, 1)
+			l.set(tab, k, 0, table.Record{Expires: now, Version: table.Version{Ref: writers}}, 1)
 		case 2:
-			l.set(tab, k, 0, table.Record{Expires: now + 1, Ref: writers}, 1)
+			l.set(tab, k, 0, table.Record{Expires: now + 1, Version: table.Version{Ref: writers}}, 1)
 			l.dead[writers].Store(true)
 		case 3:
-			l.set(tab, keyOf(1<<40), 0, table.Record{Expires: now + 1, Ref: writers}, 1)
+			l.set(tab, keyOf(1<<40), 0, table.Record{Expires: now + 1, Version: table.Version{Ref: writers}}, 1)
 		}
 		var won [writers]bool
 		var got [writers]table.Record
 		actors := make([]func(*rand.Rand), writers)
 		for i := range actors {
 			actors[i] = func(*rand.Rand) {
-				got[i], won[i] = l.set(tab, k, 0, table.Record{Expires: 200, Ref: uint32(i)}, now)
+				got[i], won[i] = l.set(tab, k, 0, table.Record{Expires: 200, Version: table.Version{Ref: uint32(i)}}, now)
 			}
 		}
 		together(actors...)

@@ -29,9 +29,9 @@ func contents(t *testing.T, tab *table.Table) map[table.Key]table.Record {
 
 func TestSetNeedsTheRightStamp(t *testing.T) {
 	const now = 100
-	live := table.Record{Expires: 200, Ref: 1, Mark: 11}
-	expired := table.Record{Expires: 100, Ref: 2, Mark: 22}
-	dead := table.Record{Expires: 200, Ref: 666, Mark: 33}
+	live := table.Record{Expires: 200, Version: table.Version{Ref: 1}, Mark: 11}
+	expired := table.Record{Expires: 100, Version: table.Version{Ref: 2}, Mark: 22}
+	dead := table.Record{Expires: 200, Version: table.Version{Ref: 666}, Mark: 33}
 	const none, right, wrong = 0, 1, 2
 	for _, tt := range []struct {
 		name   string
@@ -61,7 +61,7 @@ func TestSetNeedsTheRightStamp(t *testing.T) {
 				require.True(t, ok)
 				stamps[right] = there.Stamp
 			}
-			r := table.Record{Expires: 300, Ref: 3, Mark: 44}
+			r := table.Record{Expires: 300, Version: table.Version{Ref: 3}, Mark: 44}
 			got, stored := tab.Set(k, stamps[tt.stamp], r, now)
 			require.Equal(t, tt.stored, stored)
 
@@ -264,17 +264,44 @@ func TestLeasesAreCountedUpToAPoint(t *testing.T) {
 	require.Equal(t, table.MaxLeases, r.Leases)
 }
 
+// A record that is used all the time has a few leases, and is then let be, as
+// long as its users agree on the time to within the gap.
+func TestLeasesOfARecordInUseAllTheTime(t *testing.T) {
+	const few, gap = 4, 10
+	k := keyOf(1)
+	for _, tt := range []struct {
+		expires int64
+		leases  int
+	}{
+		{1000 - gap - 1, 20},
+		{1000 - gap, few},
+		{1000, few},
+		{1000 + gap, few},
+	} {
+		tab := table.New(10, limit, &owner{})
+		tab.Set(k, 0, table.Record{Expires: 1000}, 1)
+		for range 20 {
+			_, h, ok := tab.Get(k, 1)
+			require.True(t, ok)
+			tab.Touch(k, h, tt.expires, gap, true)
+		}
+		r, _, _ := tab.Get(k, 1)
+		require.Equal(t, tt.leases, r.Leases, "at %d", tt.expires)
+		require.EqualValues(t, 1000, r.Expires)
+	}
+}
+
 // A replacement may keep the expiry of what it replaces, whatever that has come
 // to meanwhile, and has leases of its own.
 func TestReplacementMayKeepTheExpiry(t *testing.T) {
 	tab := table.New(10, limit, &owner{})
 	k := keyOf(1)
-	r, _ := tab.Set(k, 0, table.Record{Expires: 100, Leases: 3, Ref: 1}, 1)
+	r, _ := tab.Set(k, 0, table.Record{Expires: 100, Leases: 3, Version: table.Version{Ref: 1}}, 1)
 	_, h, _ := tab.Get(k, 1)
 	require.True(t, touched(tab, k, h, 200))
-	moved, ok := tab.Set(k, r.Stamp, table.Record{Leases: 1, Ref: 2}, 1)
+	moved, ok := tab.Set(k, r.Stamp, table.Record{Leases: 1, Version: table.Version{Ref: 2}}, 1)
 	require.True(t, ok)
-	require.Equal(t, table.Record{Expires: 200, Leases: 1, Ref: 2, Stamp: moved.Stamp}, moved)
+	require.Equal(t, table.Record{Expires: 200, Leases: 1, Version: table.Version{Ref: 2, Stamp: moved.Stamp}}, moved)
 	require.Equal(t, moved, contents(t, tab)[k])
 	tab.EndLease(k, r.Stamp, 300, 1)
 	require.Equal(t, moved, contents(t, tab)[k], "the lease was on what has been replaced")
@@ -291,13 +318,13 @@ func TestExpiryFarAway(t *testing.T) {
 		{math.MaxInt64, math.MaxInt64},
 	} {
 		k := keyOf(uint64(i))
-		r, _ := tab.Set(k, 0, table.Record{Expires: tt.expires, Leases: i % 2}, 1)
+		r, _ := tab.Set(k, 0, table.Record{Expires: tt.expires, Leases: 1 - i%2}, 1)
 		require.Equal(t, tt.want, r.Expires)
 		got, h, ok := tab.Get(k, tt.want-1)
 		require.True(t, ok)
 		require.Equal(t, r, got)
 		expires, _ := tab.Touch(k, h, math.MaxInt64, 0, true)
-		require.EqualValues(t, math.MaxInt64, expires)
+		require.Equal(t, int64(math.MaxInt64), expires)
 	}
 }
 
@@ -307,25 +334,25 @@ func TestEvictionAndSweepsSpareWhatIsLeased(t *testing.T) {
 	const limit = 1000
 	o := &owner{}
 	tab := table.New(3, limit, o)
-	tab.Set(keyOf(1), 0, table.Record{Expires: 100, Ref: 1, Leases: 1}, 1)
-	tab.Set(keyOf(2), 0, table.Record{Expires: 200, Ref: 2}, 1)
-	tab.Set(keyOf(3), 0, table.Record{Expires: 300, Ref: 3}, 1)
+	tab.Set(keyOf(1), 0, table.Record{Expires: 100, Version: table.Version{Ref: 1}, Leases: 1}, 1)
+	tab.Set(keyOf(2), 0, table.Record{Expires: 200, Version: table.Version{Ref: 2}}, 1)
+	tab.Set(keyOf(3), 0, table.Record{Expires: 300, Version: table.Version{Ref: 3}}, 1)
 	for i, first := range []uint32{2, 3, 4} {
-		tab.Set(keyOf(uint64(4+i)), 0, table.Record{Expires: int64(1000 + i), Ref: uint32(4 + i)}, 150)
+		tab.Set(keyOf(uint64(4+i)), 0, table.Record{Expires: int64(1000 + i), Version: table.Version{Ref: uint32(4 + i)}}, 150)
 		require.Equal(t, first, o.released[len(o.released)-1])
 	}
-	tab.Set(keyOf(7), 0, table.Record{Expires: 2000, Ref: 7}, 150)
+	tab.Set(keyOf(7), 0, table.Record{Expires: 2000, Version: table.Version{Ref: 7}}, 150)
 	require.Equal(t, []uint32{2, 3, 4, 5}, o.released)
-	tab.Set(keyOf(8), 0, table.Record{Expires: 2000, Ref: 8}, 1100)
+	tab.Set(keyOf(8), 0, table.Record{Expires: 2000, Version: table.Version{Ref: 8}}, 1100)
 	require.Contains(t, o.released, uint32(1), "now it is over")
 
 	o = &owner{}
 	tab = table.New(511, limit, o)
 	for i := range 200 {
-		tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: 10, Leases: i % 2, Ref: uint32(i)}, 1)
+		tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: 10, Leases: i % 2, Version: table.Version{Ref: uint32(i)}}, 1)
 	}
 	for i := range tab.Slots() {
-		tab.Set(keyOf(1000+uint64(i)), 0, table.Record{Expires: 5000, Ref: 1000}, 10)
+		tab.Set(keyOf(1000+uint64(i)), 0, table.Record{Expires: 5000, Version: table.Version{Ref: 1000}}, 10)
 	}
 	require.Len(t, o.released, 100)
 	for _, ref := range o.released {
@@ -339,21 +366,21 @@ func TestDeleteNeedsTheRightStamp(t *testing.T) {
 	k := keyOf(1)
 	require.False(t, tab.Delete(k, 0, 1), "no record")
 
-	r, _ := tab.Set(k, 0, table.Record{Expires: 200, Ref: 1}, 1)
+	r, _ := tab.Set(k, 0, table.Record{Expires: 200, Version: table.Version{Ref: 1}}, 1)
 	require.False(t, tab.Delete(k, r.Stamp+1, 1), "another stamp")
 	require.Empty(t, o.released)
 	require.True(t, tab.Delete(k, r.Stamp, 1), "its stamp")
 	require.Equal(t, []uint32{1}, o.released)
 	require.Zero(t, tab.Len())
 
-	tab.Set(k, 0, table.Record{Expires: 200, Ref: 2}, 1)
+	tab.Set(k, 0, table.Record{Expires: 200, Version: table.Version{Ref: 2}}, 1)
 	require.True(t, tab.Delete(k, 0, 1), "any stamp")
 
-	tab.Set(k, 0, table.Record{Expires: 200, Ref: 3}, 1)
+	tab.Set(k, 0, table.Record{Expires: 200, Version: table.Version{Ref: 3}}, 1)
 	require.False(t, tab.Delete(k, 0, 200), "expired: removed, but there was no live one")
 	require.Zero(t, tab.Len())
 
-	tab.Set(k, 0, table.Record{Expires: 200, Ref: 666}, 1)
+	tab.Set(k, 0, table.Record{Expires: 200, Version: table.Version{Ref: 666}}, 1)
 	require.False(t, tab.Delete(k, 0, 1), "dead: removed, but there was no live one")
 	require.Equal(t, []uint32{1, 2, 3, 666}, o.released)
 }
@@ -363,7 +390,7 @@ func TestDeleteOfTheLastRecordOfARef(t *testing.T) {
 	o := &owner{}
 	o.alive = func(uint32) bool { return len(o.released) == 0 }
 	tab := table.New(10, limit, o)
-	tab.Set(keyOf(1), 0, table.Record{Expires: 200, Ref: 1}, 1)
+	tab.Set(keyOf(1), 0, table.Record{Expires: 200, Version: table.Version{Ref: 1}}, 1)
 	require.True(t, tab.Delete(keyOf(1), 0, 1))
 }
 
@@ -387,7 +414,7 @@ func TestCapacityIsNeverExceeded(t *testing.T) {
 		o := &owner{}
 		tab := table.New(capacity, limit, o)
 		for i := range 3 * capacity {
-			_, ok := tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: int64(1000 + i), Ref: uint32(i)}, 1)
+			_, ok := tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: int64(1000 + i), Version: table.Version{Ref: uint32(i)}}, 1)
 			require.True(t, ok)
 			require.Equal(t, min(i+1, capacity), tab.Len())
 			require.Len(t, o.released, i+1-tab.Len())
@@ -431,12 +458,12 @@ func TestSmallTableEvictsWhatIsDeadAndThenWhatExpiresFirst(t *testing.T) {
 	set := func() []uint32 {
 		o.released = o.released[:0]
 		fresh++
-		_, ok := tab.Set(keyOf(1_000_000+fresh), 0, table.Record{Expires: 1 << 40, Ref: uint32(1_000_000 + fresh)}, now)
+		_, ok := tab.Set(keyOf(1_000_000+fresh), 0, table.Record{Expires: 1 << 40, Version: table.Version{Ref: uint32(1_000_000 + fresh)}}, now)
 		require.True(t, ok)
 		return o.released
 	}
 	for i := range capacity {
-		tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: expires(uint64(i)), Ref: uint32(i)}, 1)
+		tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: expires(uint64(i)), Version: table.Version{Ref: uint32(i)}}, 1)
 	}
 
 	// The dead ones go first, whenever they expire.
@@ -464,13 +491,13 @@ func TestBigTableEvictsFromAmongTheOldest(t *testing.T) {
 	o := &owner{}
 	tab := table.New(capacity, limit, o)
 	for i := range capacity {
-		tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: int64(1000 + i), Ref: uint32(i)}, 1)
+		tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: int64(1000 + i), Version: table.Version{Ref: uint32(i)}}, 1)
 	}
 	// A quarter is replaced. The most recent half loses nothing, and of what
 	// goes, nearly all is from the oldest third.
 	const n = capacity / 4
 	for i := capacity; i < capacity+n; i++ {
-		tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: int64(1000 + i), Ref: uint32(i)}, 1)
+		tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: int64(1000 + i), Version: table.Version{Ref: uint32(i)}}, 1)
 	}
 	require.Len(t, o.released, n)
 	young := 0
@@ -580,13 +607,13 @@ func TestRefreshWhileItIsChosenForEviction(t *testing.T) {
 	}}
 	tab := table.New(5, limit, o)
 	for i := range 5 {
-		tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: int64(100 + i), Ref: uint32(i + 1)}, 1)
+		tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: int64(100 + i), Version: table.Version{Ref: uint32(i + 1)}}, 1)
 	}
 	_, h, ok := tab.Get(keyOf(0), 1)
 	require.True(t, ok)
 	touch = func() { require.True(t, touched(tab, keyOf(0), h, 500)) }
 
-	_, ok = tab.Set(keyOf(9), 0, table.Record{Expires: 600, Ref: 9}, 1)
+	_, ok = tab.Set(keyOf(9), 0, table.Record{Expires: 600, Version: table.Version{Ref: 9}}, 1)
 	require.True(t, ok)
 	require.Nil(t, touch)
 	require.Equal(t, []uint32{2}, o.released, "the next one, now that the first is fresh")
@@ -605,11 +632,11 @@ func TestRefreshWhileItIsSwept(t *testing.T) {
 		}
 		return true
 	}
-	tab.Set(keyOf(0), 0, table.Record{Expires: 100, Ref: 1}, 1)
+	tab.Set(keyOf(0), 0, table.Record{Expires: 100, Version: table.Version{Ref: 1}}, 1)
 	_, h, _ = tab.Get(keyOf(0), 1)
 	dead = true
 	for i := range 6 {
-		tab.Set(keyOf(uint64(i+1)), 0, table.Record{Expires: 600, Ref: 2}, 1)
+		tab.Set(keyOf(uint64(i+1)), 0, table.Record{Expires: 600, Version: table.Version{Ref: 2}}, 1)
 	}
 	// The first sweep that came by left it alone; the next took it.
 	require.Equal(t, []uint32{1}, o.released)
@@ -621,7 +648,7 @@ func TestRefreshWhileItIsDeleted(t *testing.T) {
 	calls := 0
 	o := &owner{}
 	tab := table.New(100, limit, o)
-	tab.Set(keyOf(0), 0, table.Record{Expires: 100, Ref: 1}, 1)
+	tab.Set(keyOf(0), 0, table.Record{Expires: 100, Version: table.Version{Ref: 1}}, 1)
 	_, h, _ = tab.Get(keyOf(0), 1)
 	o.alive = func(uint32) bool {
 		calls++
@@ -638,16 +665,16 @@ func TestRefreshWhileItIsDeleted(t *testing.T) {
 // to take its place.
 func TestRefreshWhileItIsReplaced(t *testing.T) {
 	tab := table.New(100, limit, &owner{})
-	tab.Set(keyOf(0), 0, table.Record{Expires: 100, Ref: 1}, 1)
+	tab.Set(keyOf(0), 0, table.Record{Expires: 100, Version: table.Version{Ref: 1}}, 1)
 	was, h, _ := tab.Get(keyOf(0), 99)
 	require.True(t, touched(tab, keyOf(0), h, 500))
 
-	require.False(t, tab.Replace(keyOf(0), 100, table.Record{Expires: 600, Ref: 2, Stamp: 77}))
+	require.False(t, tab.Replace(keyOf(0), 100, table.Record{Expires: 600, Version: table.Version{Ref: 2, Stamp: 77}}))
 	r, _, ok := tab.Get(keyOf(0), 101)
 	require.True(t, ok)
-	require.Equal(t, table.Record{Expires: 500, Ref: 1, Stamp: was.Stamp}, r)
+	require.Equal(t, table.Record{Expires: 500, Version: table.Version{Ref: 1, Stamp: was.Stamp}}, r)
 
-	require.True(t, tab.Replace(keyOf(0), 500, table.Record{Expires: 600, Ref: 2, Stamp: 77}))
+	require.True(t, tab.Replace(keyOf(0), 500, table.Record{Expires: 600, Version: table.Version{Ref: 2, Stamp: 77}}))
 	r, _, _ = tab.Get(keyOf(0), 101)
 	require.EqualValues(t, 2, r.Ref)
 }
@@ -660,11 +687,11 @@ func TestGetOfWhatIsReplacedMeanwhile(t *testing.T) {
 	o := &owner{}
 	tab := table.New(100, limit, o)
 	k := keyOf(0)
-	first, _ := tab.Set(k, 0, table.Record{Expires: 100, Ref: 1}, 1)
+	first, _ := tab.Set(k, 0, table.Record{Expires: 100, Version: table.Version{Ref: 1}}, 1)
 	o.alive = func(ref uint32) bool {
 		if ref == 1 && !dead[1] {
 			o.alive = func(ref uint32) bool { return !dead[ref] }
-			_, ok := tab.Set(k, first.Stamp, table.Record{Expires: 200, Ref: 2}, 1)
+			_, ok := tab.Set(k, first.Stamp, table.Record{Expires: 200, Version: table.Version{Ref: 2}}, 1)
 			require.True(t, ok)
 			dead[1] = true
 		}
@@ -681,7 +708,7 @@ func TestGetOfWhatIsDeletedMeanwhile(t *testing.T) {
 	tab := table.New(100, limit, o)
 	k := func(i uint64) table.Key { return table.Key{Hi: i} } // all of one home
 	for i := range uint64(4) {
-		tab.Set(k(i), 0, table.Record{Expires: 100, Ref: uint32(i)}, 1)
+		tab.Set(k(i), 0, table.Record{Expires: 100, Version: table.Version{Ref: uint32(i)}}, 1)
 	}
 	var asked atomic.Bool
 	o.alive = func(ref uint32) bool {
@@ -712,7 +739,7 @@ func TestGetWhileReleaseIsUnderWay(t *testing.T) {
 	inside, proceed := make(chan bool), make(chan bool)
 	tab := table.New(100, limit, slowOwner{inside, proceed})
 	for i := range 3 {
-		tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: 100, Ref: uint32(i)}, 1)
+		tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: 100, Version: table.Version{Ref: uint32(i)}}, 1)
 	}
 	done := make(chan bool)
 	go func() {
@@ -760,7 +787,7 @@ func TestHolds(t *testing.T) {
 	} {
 		tab := table.New(10, limit, &owner{})
 		k := keyOf(1)
-		_, ok := tab.Set(k, 0, table.Record{Expires: 200, Ref: 7}, now)
+		_, ok := tab.Set(k, 0, table.Record{Expires: 200, Version: table.Version{Ref: 7}}, now)
 		require.True(t, ok)
 		r, h, ok := tab.Get(k, now)
 		require.True(t, ok)
