@@ -1,0 +1,455 @@
+package affinity_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity"
+	"github.com/go-affinity/affinity/balance"
+	"github.com/go-affinity/affinity/extract"
+)
+
+// total returns the sum of all counters of selections, errors among them.
+func total(st affinity.Stats) uint64 {
+	n := st.Failed
+	for _, k := range st.Selected {
+		n += k
+	}
+	return n
+}
+
+func TestStats(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		boom := errors.New("boom")
+		fail := false
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, FailPinned: true, Fallback: affinity.PickerFunc[string](
+			func(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
+				if fail {
+					return "", boom
+				}
+				return candidates[0], nil
+			})})
+		want := affinity.Stats{Selected: map[affinity.Reason]uint64{}, Outcomes: map[affinity.Result]uint64{}}
+		for r := affinity.ReasonNoSession; r <= affinity.ReasonSideCall; r++ {
+			want.Selected[r] = 0
+		}
+		for r := affinity.Neutral; r <= affinity.TerminalFailure; r++ {
+			want.Outcomes[r] = 0
+		}
+		require.Equal(t, want, s.Stats(), "all possible keys, also when nothing was counted")
+
+		ask := func(req *extract.Request, result affinity.Result, candidates ...string) {
+			sel, err := s.Select(t.Context(), req, candidates)
+			if err != nil {
+				want.Failed++
+			} else {
+				want.Selected[sel.Reason]++
+				want.Outcomes[result]++
+			}
+			sel.Done(affinity.Outcome{Result: result})
+			sel.Done(affinity.Outcome{Result: result})
+			elapse(time.Second)
+			require.Equal(t, want, s.Stats())
+		}
+		side := session("nowhere")
+		side.Path = "/v1/messages/count_tokens"
+		ask(nil, affinity.Served, "a")
+		ask(session("s"), affinity.Served, "a")
+		ask(session("s"), affinity.TransientFailure, "a")
+		ask(session("s"), affinity.Served, "b")
+		ask(session("s"), affinity.Served, "c", "b")
+		ask(session("s"), affinity.Neutral)
+		fail = true
+		ask(session("t"), affinity.Neutral, "a")
+		ask(nil, affinity.Neutral, "a")
+		fail = false
+		elapse(5 * time.Minute)
+		ask(session("s"), affinity.Served, "a", "b")
+		elapse(5 * time.Minute)
+		ask(session("s"), affinity.Served, "a", "b")
+		ask(chatTurn(1, 1), affinity.Served, "a")
+		ask(chatTurn(1, 2), affinity.TerminalFailure, "a")
+		ask(side, affinity.Served, "a")
+		mustSelect(t, s, session("maker"), "b").Learn("resp_1")
+		want.Selected[affinity.ReasonNew]++
+		elapse(time.Second)
+		pinned := session("p")
+		pinned.Body = []byte(`{"input":"x","previous_response_id":"resp_1"}`)
+		ask(pinned, affinity.Served, "a", "b")
+		ask(pinned, affinity.Served, "a")
+		_, err := s.Pick(t.Context(), session("s"), []string{"a"})
+		require.NoError(t, err)
+		want.Selected[affinity.ReasonBound]++
+		_, err = s.Pick(t.Context(), session("s"), nil)
+		require.ErrorIs(t, err, affinity.ErrNoCandidates)
+		want.Failed++
+		require.Equal(t, want, s.Stats())
+		for _, r := range []affinity.Reason{affinity.ReasonNoSession, affinity.ReasonBound, affinity.ReasonNew, affinity.ReasonInherited,
+			affinity.ReasonFailover, affinity.ReasonDetour, affinity.ReasonReturned, affinity.ReasonPinned, affinity.ReasonSideCall} {
+			require.NotZero(t, want.Selected[r], r)
+		}
+		require.EqualValues(t, 5, want.Failed)
+
+		s.Stats().Selected[affinity.ReasonNew] = 99 // nobody else's map
+		require.Equal(t, want, s.Stats())
+	})
+}
+
+// Whatever a caller reports, it is not taken for something else.
+func TestUnknownResult(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{})
+	for r := affinity.TerminalFailure + 1; r != 0; r++ {
+		mustSelect(t, s, session("s"), "a").Done(affinity.Outcome{Result: r})
+	}
+	require.Zero(t, s.Stats().Outcomes[affinity.Served])
+	require.Zero(t, s.Stats().Outcomes[affinity.TransientFailure])
+	require.Zero(t, s.Stats().Outcomes[affinity.TerminalFailure])
+	require.Equal(t, affinity.ReasonBound, mustSelect(t, s, session("s"), "a").Reason)
+}
+
+// The counters sum to the requests, however many come at once and whatever
+// becomes of them.
+func TestStatsUnderFire(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: affinity.PickerFunc[string](
+		func(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
+			if rand.IntN(3) == 0 {
+				return "", errors.New("boom")
+			}
+			return candidates[0], nil
+		})})
+	all := []string{"a", "b", "c"}
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(g), 3))
+			for range 500 {
+				req := []*extract.Request{nil, session(fmt.Sprint(rng.IntN(20))), chatTurn(rng.IntN(5), 1+rng.IntN(3))}[rng.IntN(3)]
+				candidates := all[rng.IntN(4):]
+				if rng.IntN(2) == 0 {
+					_, _ = s.Pick(context.Background(), req, candidates)
+					continue
+				}
+				sel, err := s.Select(context.Background(), req, candidates)
+				if (err == nil) != (sel.Reason != 0) {
+					t.Error(sel.Reason, err)
+				}
+				sel.Done(affinity.Outcome{Result: affinity.Result(rng.IntN(4))})
+				s.Stats()
+			}
+		})
+	}
+	wg.Wait()
+	require.EqualValues(t, 8*500, total(s.Stats()))
+}
+
+// A line of the log tells what was decided, and nothing that anybody would
+// mind to be read.
+func TestDecisionIsFitToBeLogged(t *testing.T) {
+	t.Parallel()
+	secrets := []string{"sk-ant-secret", "my-very-own-id", "tell nobody", "you are a spy", "resp_hidden", "user-4711", "acme-corp", "agent-007"}
+	var buf bytes.Buffer
+	log := slog.New(slog.NewJSONHandler(&buf, nil))
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Tenant: extract.Credential, Failover: affinity.FailoverReturn})
+		requests := map[string]func(turn int) *extract.Request{
+			"an id": func(int) *extract.Request {
+				return &extract.Request{Header: http.Header{"X-Session-Id": {"my-very-own-id"}}}
+			},
+			"claude":       func(int) *extract.Request { return claudeAgent("my-very-own-id", "agent-007", "") },
+			"conventional": func(int) *extract.Request { return body(`{"prompt_cache_key":"my-very-own-id"}`) },
+			"user":         func(int) *extract.Request { return body(`{"metadata":{"user_id":"user-4711"}}`) },
+			"state":        func(int) *extract.Request { return body(`{"previous_response_id":"resp_hidden"}`) },
+			"messages": func(turn int) *extract.Request {
+				messages := `{"role":"system","content":"you are a spy"},{"role":"user","content":"tell nobody"}`
+				for i := range turn {
+					messages += fmt.Sprintf(`,{"role":"assistant","content":"tell nobody"},{"role":"user","content":"tell nobody %d"}`, i)
+				}
+				return body(`{"messages":[` + messages + `]}`)
+			},
+			"nothing": func(int) *extract.Request { return &extract.Request{} },
+		}
+		lines := 0
+		for name, build := range requests {
+			for turn, candidates := range [][]string{{"a"}, {"a", "b"}, {"b"}, {"a", "b"}, {"b"}, {"b"}, {"c"}} {
+				req := build(turn)
+				if req.Header == nil {
+					req.Header = http.Header{}
+				}
+				req.Header.Set("Authorization", "Bearer sk-ant-secret")
+				req.Scope = "acme-corp"
+				if len(req.Body) > 2 && name != "messages" {
+					req.Body = []byte(strings.TrimSuffix(string(req.Body), "}") + `,"messages":[{"role":"system","content":"you are a spy"},{"role":"user","content":"tell nobody"}]}`)
+				}
+				sel := mustSelect(t, s, req, candidates...)
+				sel.Learn("resp_hidden")
+				log.Info("selected", "affinity", sel.Decision)
+				sel.Done(affinity.Outcome{Result: affinity.Served, Usage: affinity.Usage{Uncached: 10, Cached: 100, Output: 3}})
+				log.Info("done", "affinity", sel.Decision)
+				for _, form := range []string{fmt.Sprintf("%+v", sel.Decision), fmt.Sprintf("%#v", sel.Decision), fmt.Sprint(sel.Decision)} {
+					for _, secret := range secrets {
+						require.NotContains(t, form, secret, name)
+					}
+				}
+				lines += 2
+				elapse(time.Second)
+			}
+		}
+		require.Equal(t, lines, bytes.Count(buf.Bytes(), []byte("\n")))
+	})
+	for _, secret := range secrets {
+		require.NotContains(t, buf.String(), secret)
+	}
+	seen := map[string]bool{}
+	for _, line := range bytes.Split(bytes.TrimSpace(buf.Bytes()), []byte("\n")) {
+		var entry struct {
+			Msg      string
+			Affinity map[string]any
+		}
+		require.NoError(t, json.Unmarshal(line, &entry))
+		a := entry.Affinity
+		require.Contains(t, []any{"a", "b", "c"}, a["target"])
+		require.NotEmpty(t, a["reason"])
+		seen[a["reason"].(string)] = true
+		if a["reason"] == "no-session" {
+			require.NotContains(t, a, "source")
+			require.NotContains(t, a, "session")
+			require.NotContains(t, a, "confidence")
+		} else {
+			require.Regexp(t, "^[0-9a-f]{16}$", a["session"])
+			require.Contains(t, []any{"explicit", "conventional", "derived"}, a["confidence"])
+			require.NotEmpty(t, a["source"])
+		}
+		if entry.Msg == "done" {
+			require.Equal(t, "served", a["result"])
+			require.EqualValues(t, 10, a["uncached"])
+			require.EqualValues(t, 100, a["cached"])
+			require.EqualValues(t, 3, a["output"])
+			require.EqualValues(t, 35, a["cost"])
+		} else {
+			require.NotContains(t, a, "result", "nothing is known of it yet")
+			require.NotContains(t, a, "cost")
+		}
+		for key, value := range a {
+			require.NotEmpty(t, value, "%s says nothing", key)
+		}
+	}
+	for _, r := range []string{"no-session", "new", "bound", "inherited", "failover", "detour", "returned"} {
+		require.True(t, seen[r], r)
+	}
+}
+
+// A neutral outcome is one.
+func TestLogOfANeutralOutcome(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{})
+	sel := mustSelect(t, s, session("s"), "a")
+	sel.Done(affinity.Outcome{})
+	require.NotContains(t, sel.LogValue().String(), "uncached")
+	require.Contains(t, sel.LogValue().String(), "target=a")
+}
+
+func TestDigestRoundTrip(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(1, 1))
+	for range 1000 {
+		d := affinity.Digest(rng.Uint64() >> rng.IntN(64))
+		back, err := affinity.ParseDigest(d.String())
+		require.NoError(t, err)
+		require.Equal(t, d, back)
+	}
+	back, err := affinity.ParseDigest(affinity.Digest(0).String())
+	require.NoError(t, err)
+	require.Zero(t, back)
+	require.Empty(t, affinity.Digest(0).String())
+	for _, bad := range []string{"0", "xyz", "0123456789abcde", "0123456789abcdef0", "0123456789abcdeg", " 123456789abcdef", "0x23456789abcdef", "résumérésumé1234"} {
+		_, err := affinity.ParseDigest(bad)
+		require.ErrorContains(t, err, "affinity: ", bad)
+	}
+}
+
+// Of all sessions, the digest differs, and those of one scope share its part.
+func TestScope(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{Tenant: func(r *extract.Request) string { return r.Header.Get("X-Tenant") }})
+	ask := func(tenant, scope, id string) affinity.Digest {
+		req := session(id)
+		req.Scope = scope
+		req.Header.Set("X-Tenant", tenant)
+		sel := mustSelect(t, s, req, "a", "b")
+		require.NotZero(t, sel.Session)
+		b, ok := s.Peek(req)
+		require.True(t, ok)
+		require.Equal(t, sel.Session, b.Session)
+		require.Equal(t, s.Scope(tenant, scope), b.Scope)
+		require.Equal(t, b.Scope.String()[:min(6, len(b.Scope.String()))], sel.Session.String()[:min(6, len(b.Scope.String()))])
+		return sel.Session
+	}
+	seen := map[affinity.Digest]bool{}
+	for _, tenant := range []string{"", "t1", "t2"} {
+		for _, scope := range []string{"", "s1", "s2"} {
+			for i := range 20 {
+				d := ask(tenant, scope, fmt.Sprint(i))
+				require.False(t, seen[d])
+				seen[d] = true
+			}
+		}
+	}
+	require.Zero(t, s.Scope("", ""))
+	scopes := map[affinity.Digest]bool{}
+	for _, d := range []affinity.Digest{s.Scope("x", ""), s.Scope("", "x"), s.Scope("x", "x"), s.Scope("xx", ""), s.Scope("", "xx")} {
+		require.NotZero(t, d)
+		require.False(t, scopes[d])
+		scopes[d] = true
+	}
+
+	// To move or release what is one tenant's is to match its Scope.
+	t1 := s.Scope("t1", "s1")
+	require.Equal(t, 20, s.Cache().MoveFunc("c", func(_ affinity.Key, b affinity.Binding) bool { return b.Scope == t1 }))
+	require.Equal(t, 20, s.Counts()["c"])
+	require.Equal(t, 20, s.Cache().DeleteFunc(func(_ affinity.Key, b affinity.Binding) bool { return b.Scope == t1 }))
+	require.Zero(t, s.Counts()["c"])
+	require.Equal(t, 160, s.Cache().Len())
+}
+
+// Digests differ from one process, or Cache, to the next.
+func TestDigestsAreKeyed(t *testing.T) {
+	t.Parallel()
+	one := mustSelect(t, newSelector(t, affinity.Config[string]{}), session("s"), "a")
+	two := mustSelect(t, newSelector(t, affinity.Config[string]{}), session("s"), "a")
+	require.NotEqual(t, one.Session, two.Session)
+}
+
+// An operator moves and releases sessions by target, by scope and one by one.
+func TestMoveAndRelease(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{})
+		ask := func(i int, candidates ...string) *affinity.Selection[string] {
+			req := session(fmt.Sprint(i))
+			req.Scope = []string{"even", "odd"}[i%2]
+			sel := mustSelect(t, s, req, candidates...)
+			sel.Done(served)
+			return sel
+		}
+		all := []string{"a", "b", "c"}
+		for i := range 30 {
+			ask(i, all[i/10])
+		}
+		elapse(10 * time.Minute)
+		require.Equal(t, 10, s.Cache().MoveFunc("b", func(_ affinity.Key, b affinity.Binding) bool { return b.Target == "a" }))
+		for _, b := range s.Cache().All() {
+			require.Equal(t, 50*time.Minute, time.Until(b.Expires), "to be moved is not to be used")
+		}
+		for i := range 10 {
+			sel := ask(i, all...)
+			require.Equal(t, "b", sel.Target)
+			require.Equal(t, affinity.ReasonBound, sel.Reason)
+		}
+		even := s.Scope("", "even")
+		require.Equal(t, 10, s.Cache().DeleteFunc(func(_ affinity.Key, b affinity.Binding) bool { return b.Target == "b" && b.Scope == even }))
+		require.Equal(t, map[string]int{"b": 10, "c": 10}, s.Counts())
+		one := ask(29, all...)
+		require.Equal(t, "c", one.Target)
+		require.Equal(t, 1, s.Cache().MoveFunc("a", func(_ affinity.Key, b affinity.Binding) bool { return b.Session == one.Session }))
+		require.Equal(t, "a", ask(29, all...).Target)
+		require.Equal(t, 0, s.Cache().MoveFunc("a", func(_ affinity.Key, b affinity.Binding) bool { return b.Session == one.Session }), "it is there already")
+		require.Equal(t, 1, s.InvalidateSession(one.Session))
+		require.Equal(t, affinity.ReasonNew, ask(29, all...).Reason)
+	})
+}
+
+// What is moved while it is at a detour has the new home and no other.
+func TestMoveOnADetour(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn})
+		for _, target := range []string{"a", "b", "b"} {
+			mustSelect(t, s, session("s"), target).Done(served)
+			elapse(time.Second)
+		}
+		aside := 0
+		for _, b := range s.Cache().All() {
+			if b.Aside {
+				aside++
+				require.Equal(t, "b", b.Target)
+			}
+		}
+		require.Equal(t, 1, aside)
+		require.Equal(t, map[string]int{"a": 1}, s.Counts(), "second places do not count")
+		require.Equal(t, 1, s.Cache().MoveFunc("c", everything))
+		for range 3 {
+			require.Equal(t, "c", mustSelect(t, s, session("s"), "a", "b", "c").Target)
+			elapse(time.Second)
+		}
+	})
+}
+
+func TestMoveAndReleaseUnderFire(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.Random[string]()})
+	all := []string{"a", "b", "c", "d"}
+	var users, operators sync.WaitGroup
+	stop := make(chan struct{})
+	for g := range 4 {
+		users.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(g), 8))
+			for range 1000 {
+				candidates := all[rng.IntN(3):]
+				req := session(fmt.Sprint(rng.IntN(200)))
+				req.Scope = fmt.Sprint(rng.IntN(2))
+				sel, err := s.Select(context.Background(), req, candidates)
+				if err != nil {
+					t.Error(err)
+				}
+				sel.Done(affinity.Outcome{Result: affinity.Result(rng.IntN(4))})
+			}
+		})
+	}
+	operators.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			scope := s.Scope("", "1")
+			switch i % 4 {
+			case 0:
+				s.Cache().MoveFunc(all[i%3], func(_ affinity.Key, b affinity.Binding) bool { return b.Target == "d" })
+			case 1:
+				s.Cache().DeleteFunc(func(_ affinity.Key, b affinity.Binding) bool { return b.Scope == scope })
+			case 2:
+				for _, b := range s.Cache().All() {
+					s.InvalidateSession(b.Session)
+					break
+				}
+			case 3:
+				s.InvalidateTarget("b")
+			}
+		}
+	})
+	users.Wait()
+	close(stop)
+	operators.Wait()
+	require.EqualValues(t, 4000, total(s.Stats()))
+	s.Cache().DeleteFunc(everything)
+	for range s.Cache().All() {
+		require.Fail(t, "nothing is left")
+	}
+}

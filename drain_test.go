@@ -1,0 +1,312 @@
+package affinity_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity"
+	"github.com/go-affinity/affinity/balance"
+	"github.com/go-affinity/affinity/extract"
+)
+
+// A drained target keeps its sessions and gets no new ones, whatever kind they
+// are of.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	for policy, p := range policies {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newSelector(t, affinity.Config[string]{Failover: p, Threads: affinity.ThreadsSpread, Fallback: balance.FillFirst[string]()})
+				ask := func(req *extract.Request, candidates ...string) *affinity.Selection[string] {
+					sel := mustSelect(t, s, req, candidates...)
+					sel.Done(served)
+					elapse(time.Second)
+					return sel
+				}
+				ask(session("old"), "a", "b", "c")
+				ask(chatTurn(1, 1), "a", "b", "c")
+				ask(session("elsewhere"), "b")
+				ask(claudeAgent("s1", "", ""), "b")
+				s.Drain("a", time.Time{})
+				for i := range 5 {
+					require.Equal(t, "a", ask(session("old"), "a", "b", "c").Target)
+					require.Equal(t, "a", ask(chatTurn(1, 2+i), "a", "b", "c").Target, "the same conversation goes on")
+					require.Equal(t, "b", ask(session(fmt.Sprint("new ", i)), "a", "b", "c").Target)
+					require.Equal(t, "b", ask(chatTurn(2+i, 1), "a", "b", "c").Target)
+					require.Equal(t, "b", ask(nil, "a", "b", "c").Target, "a request without a session is a new one")
+					require.Equal(t, "b", ask(claudeAgent("s1", fmt.Sprint("agent-", i), ""), "a", "b", "c").Target)
+				}
+				require.Equal(t, "c", ask(session("elsewhere"), "a", "c").Target)
+				require.Equal(t, "c", ask(session("elsewhere"), "a", "c").Target)
+				s.Resume("a")
+				require.Equal(t, "a", ask(session("newer"), "a", "b", "c").Target)
+			})
+		})
+	}
+}
+
+// Where a session was before is no place to flee to if that is drained.
+func TestNoFailoverToDrained(t *testing.T) {
+	t.Parallel()
+	forAll(t, func(t *testing.T, s *affinity.Selector[string], ask func(...string) *affinity.Selection[string]) {
+		ask("a")
+		ask("b")
+		home, other := ask("a", "b").Target, "a"
+		if home == "a" {
+			other = "b"
+		}
+		s.Drain(other, time.Time{})
+		require.Equal(t, "c", ask(other, "c").Target)
+		require.Equal(t, "c", ask(other, "c").Target)
+	})
+}
+
+func TestNoFailoverToDrainedButIfThereIsNoOther(t *testing.T) {
+	t.Parallel()
+	forAll(t, func(t *testing.T, s *affinity.Selector[string], ask func(...string) *affinity.Selection[string]) {
+		ask("a")
+		s.Drain("b", time.Time{})
+		require.Equal(t, "b", ask("b").Target)
+		require.Equal(t, "b", ask("b").Target)
+	})
+}
+
+func TestAllDrained(t *testing.T) {
+	t.Parallel()
+	for _, over := range []bool{false, true} {
+		t.Run(fmt.Sprint("deadline over ", over), func(t *testing.T) {
+			t.Parallel()
+			forAll(t, func(t *testing.T, s *affinity.Selector[string], ask func(...string) *affinity.Selection[string]) {
+				require.Equal(t, "a", ask("a", "b").Target)
+				for _, target := range []string{"a", "b", "c"} {
+					var until time.Time
+					if over {
+						until = time.Now()
+					}
+					s.Drain(target, until)
+				}
+				for range 10 {
+					require.Equal(t, "a", ask("b", "a", "c").Target, "nobody is better, so nobody moves")
+				}
+				require.Contains(t, []string{"b", "c"}, ask("b", "c").Target)
+				mustSelect(t, s, session("new"), "b", "a")
+				mustSelect(t, s, nil, "b", "a")
+			})
+		})
+	}
+}
+
+func TestDrainDeadline(t *testing.T) {
+	t.Parallel()
+	forAll(t, func(t *testing.T, s *affinity.Selector[string], ask func(...string) *affinity.Selection[string]) {
+		ask("a")
+		s.Drain("a", time.Now().Add(time.Minute))
+		elapse(57 * time.Second)
+		require.Equal(t, "a", ask("a", "b").Target)
+		elapse(time.Second - 1)
+		require.Equal(t, "a", ask("a", "b").Target)
+		elapse(1)
+		moved := ask("a", "b")
+		require.Equal(t, "b", moved.Target)
+		require.Equal(t, affinity.ReasonFailover, moved.Reason)
+		require.Equal(t, "a", moved.From)
+		require.Equal(t, "b", ask("a", "b").Target)
+		require.NotEqual(t, "a", ask("a", "c").Target, "it does not go back there")
+		s.Resume("a")
+		require.NotEqual(t, "b", ask("a", "c").Target)
+	})
+}
+
+// A deadline that is no deadline.
+func TestDrainForAges(t *testing.T) {
+	t.Parallel()
+	for name, until := range map[string]time.Time{
+		"the zero Time": {},
+		"the year 9999": time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC),
+		"the year 2500": time.Date(2500, 1, 1, 0, 0, 0, 0, time.UTC),
+		"292 years":     time.Now().Add(1<<63 - 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newSelector(t, affinity.Config[string]{})
+				mustSelect(t, s, session("s"), "a").Done(served)
+				s.Drain("a", until)
+				for range 3 {
+					elapse(time.Second)
+					require.Equal(t, affinity.ReasonBound, mustSelect(t, s, session("s"), "b", "a").Reason)
+				}
+				require.Equal(t, "b", mustSelect(t, s, session("t"), "a", "b").Target)
+			})
+		})
+	}
+}
+
+func TestDrainOfThePast(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{})
+		mustSelect(t, s, session("s"), "a").Done(served)
+		s.Drain("a", time.Unix(0, 0))
+		require.Equal(t, "b", mustSelect(t, s, session("s"), "a", "b").Target)
+		s.Drain("a", time.Time{}) // no deadline after all
+		mustSelect(t, s, session("t"), "a").Done(served)
+		require.Equal(t, "a", mustSelect(t, s, session("t"), "a", "b").Target)
+		s.Resume("a")
+		s.Resume("a")
+		s.Resume("never drained")
+		s.Drain("b", time.Time{})
+		require.Equal(t, "a", mustSelect(t, s, session("u"), "b", "a").Target, "resuming twice counts once")
+	})
+}
+
+// After the deadline nothing goes there any more, side calls no more than turns.
+func TestSideCallsAfterTheDeadline(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
+		mustSelect(t, s, session("s"), "a").Done(served)
+		count := session("s")
+		count.Path = "/v1/messages/count_tokens"
+		s.Drain("a", time.Now().Add(time.Minute))
+		require.Equal(t, "a", mustSelect(t, s, count, "b", "a").Target)
+		elapse(time.Minute)
+		require.Equal(t, "b", mustSelect(t, s, count, "a", "b").Target)
+		require.Equal(t, "a", mustSelect(t, s, count, "a").Target, "where there is no other")
+	})
+}
+
+// A detour that is drained keeps those who are there.
+func TestDrainOfADetour(t *testing.T) {
+	t.Parallel()
+	for kind, turn := range conversations {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
+				i := 0
+				ask := func(candidates ...string) *affinity.Selection[string] {
+					i++
+					sel := mustSelect(t, s, turn(1, i), candidates...)
+					sel.Done(served)
+					elapse(time.Second)
+					return sel
+				}
+				ask("a")
+				ask("b")
+				s.Drain("b", time.Now().Add(time.Minute))
+				require.Equal(t, "b", ask("0", "b").Target)
+				elapse(time.Minute)
+				require.Equal(t, "0", ask("b", "0").Target)
+				require.Equal(t, "0", ask("b", "0").Target)
+				ask("b", "a", "0")
+				elapse(5 * time.Minute)
+				require.Equal(t, "a", ask("b", "a", "0").Target)
+			})
+		})
+	}
+}
+
+// Who is away from a target that is drained does not come back to it.
+func TestNoReturnToDrained(t *testing.T) {
+	t.Parallel()
+	for kind, turn := range conversations {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
+				i := 0
+				ask := func(candidates ...string) string {
+					i++
+					sel := mustSelect(t, s, turn(1, i), candidates...)
+					sel.Done(served)
+					elapse(time.Second)
+					return sel.Target
+				}
+				ask("a")
+				ask("b")
+				s.Drain("a", time.Time{})
+				for range 5 {
+					require.Equal(t, "b", ask("a", "b"))
+				}
+				s.Resume("a")
+				require.Equal(t, "b", ask("a", "b"), "it is at home there now")
+			})
+		})
+	}
+}
+
+// A neighbour and a new thread are new sessions, a continued one is not.
+func TestDrainAndInheritance(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		x := new(scripted)
+		s := newSelector(t, affinity.Config[string]{Extractor: x, Fallback: balance.FillFirst[string]()})
+		ask := func(sess extract.Session) *affinity.Selection[string] {
+			sess.Source = "x"
+			x.now = sess
+			sel := mustSelect(t, s, new(extract.Request), "a", "b")
+			sel.Done(served)
+			elapse(time.Second)
+			return sel
+		}
+		ask(extract.Session{ID: "one"})
+		s.Drain("a", time.Time{})
+		require.Equal(t, "a", ask(extract.Session{ID: "two", Continues: []string{"one"}}).Target)
+		for _, sess := range []extract.Session{{ID: "three", Near: []string{"one"}}, {ID: "four", Parent: "one"}, {ID: "one", Thread: "t"}} {
+			sel := ask(sess)
+			require.Equal(t, "b", sel.Target)
+			require.Equal(t, affinity.ReasonNew, sel.Reason)
+		}
+	})
+}
+
+// failures.md row 35, for drains: they belong to the Cache.
+func TestDrainOutlivesItsSelector(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		old := newSelector(t, affinity.Config[string]{})
+		mustSelect(t, old, session("s"), "a").Done(served)
+		old.Drain("a", time.Now().Add(time.Minute))
+		require.NoError(t, old.Close())
+		s := newSelector(t, affinity.Config[string]{Cache: old.Cache(), Fallback: balance.FillFirst[string]()})
+		require.Equal(t, "a", mustSelect(t, s, session("s"), "a", "b").Target)
+		require.Equal(t, "b", mustSelect(t, s, session("t"), "a", "b").Target)
+		s.InvalidateTarget("a")
+		require.Equal(t, "b", mustSelect(t, s, session("s"), "a", "b").Target, "drained still, though without sessions")
+		require.Equal(t, "b", mustSelect(t, old, session("u"), "a", "b").Target, "closed, and still it heeds the drain")
+		s.Cache().Clear()
+		require.Equal(t, "b", mustSelect(t, s, session("v"), "a", "b").Target)
+		old.Resume("a")
+		require.Equal(t, "a", mustSelect(t, s, session("w"), "a", "b").Target)
+	})
+}
+
+// State stays where it is, drained or not.
+func TestStateOnDrained(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{FailPinned: true, Fallback: balance.FillFirst[string]()})
+		mustSelect(t, s, session("s"), "a").Learn("resp_1")
+		s.Drain("a", time.Time{})
+		require.Equal(t, "a", mustSelect(t, s, body(`{"input":"x","previous_response_id":"resp_1"}`), "b", "a").Target)
+	})
+}
+
+// Names of targets that were drained and have come and gone do not pile up, nor
+// is a drain forgotten among them.
+func TestDrainIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{Capacity: 16})
+	s.Drain("a", time.Time{})
+	for i := range 40_000 {
+		mustSelect(t, s, session(fmt.Sprint(i)), fmt.Sprint("pod-", i))
+	}
+	require.Equal(t, "b", mustSelect(t, s, session("s"), "a", "b").Target)
+	require.Equal(t, "b", mustSelect(t, s, session("t"), "a", "b").Target)
+}

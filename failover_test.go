@@ -1,0 +1,905 @@
+package affinity_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity"
+	"github.com/go-affinity/affinity/balance"
+	"github.com/go-affinity/affinity/extract"
+)
+
+var policies = map[string]affinity.FailoverPolicy{"rebind": affinity.FailoverRebind, "return": affinity.FailoverReturn}
+
+// scripted names the session of a request as the test says.
+type scripted struct{ now extract.Session }
+
+func (x *scripted) Extract(*extract.Request) (extract.Session, bool) { return x.now, true }
+
+// chatTurn is a turn of a conversation that is known by its messages alone.
+func chatTurn(chat, turn int) *extract.Request {
+	messages := ""
+	for i := range turn {
+		if i > 0 {
+			messages += `,{"role":"assistant","content":"ok"},`
+		}
+		messages += fmt.Sprintf(`{"role":"user","content":"chat %d question %d"}`, chat, i)
+	}
+	return body(`{"messages":[` + messages + `]}`)
+}
+
+// conversations are three kinds of client: turn i of conversation n.
+var conversations = map[string]func(n, i int) *extract.Request{
+	"by an id":        func(n, _ int) *extract.Request { return session(fmt.Sprint(n)) },
+	"by its messages": chatTurn,
+	"a thread":        func(n, _ int) *extract.Request { return claudeAgent(fmt.Sprint("s", n), "agent-1", "") },
+}
+
+// forAll runs f in a bubble for each policy and kind of conversation. ask is
+// one request that is served at once, a second before the next.
+func forAll(t *testing.T, f func(t *testing.T, s *affinity.Selector[string], ask func(candidates ...string) *affinity.Selection[string])) {
+	for policy, p := range policies {
+		for kind, turn := range conversations {
+			t.Run(policy+" "+kind, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: balance.FillFirst[string]()})
+					i := 0
+					f(t, s, func(candidates ...string) *affinity.Selection[string] {
+						i++
+						sel := mustSelect(t, s, turn(1, i), candidates...)
+						sel.Done(served)
+						elapse(time.Second)
+						return sel
+					})
+				})
+			})
+		}
+	}
+}
+
+// A session that has to move again goes where it was before, rather than to a
+// third target.
+func TestNeverAThirdTarget(t *testing.T) {
+	t.Parallel()
+	forAll(t, func(t *testing.T, s *affinity.Selector[string], ask func(...string) *affinity.Selection[string]) {
+		require.Equal(t, "a", ask("a").Target)
+		require.Equal(t, "b", ask("b").Target)
+		for range 5 {
+			require.Equal(t, "a", ask("0", "a").Target)
+			require.Equal(t, "b", ask("0", "b").Target)
+			require.Equal(t, "b", ask("0", "b").Target)
+		}
+		require.Equal(t, "c", ask("c").Target, "both are gone")
+		require.NotEqual(t, "0", ask("0", "b", "c", "a").Target)
+	})
+}
+
+// failures.md row 3: while A cools, requests do not rotate B, C, B, C.
+func TestOneDetourWhileTheHomeCools(t *testing.T) {
+	t.Parallel()
+	forAll(t, func(t *testing.T, s *affinity.Selector[string], ask func(...string) *affinity.Selection[string]) {
+		ask("a")
+		moves, last := 0, ask("b", "c", "d").Target
+		for i := range 20 {
+			candidates := []string{"b", "c", "d"}
+			if i%2 == 0 {
+				slices.Reverse(candidates)
+			}
+			sel := ask(candidates...)
+			require.Contains(t, []affinity.Reason{affinity.ReasonBound, affinity.ReasonInherited, affinity.ReasonDetour}, sel.Reason)
+			if sel.Target != last {
+				moves, last = moves+1, sel.Target
+			}
+		}
+		require.Zero(t, moves)
+	})
+}
+
+func TestRebind(t *testing.T) {
+	t.Parallel()
+	for kind, turn := range conversations {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
+				i := 0
+				ask := func(candidates ...string) *affinity.Selection[string] {
+					i++
+					sel := mustSelect(t, s, turn(1, i), candidates...)
+					sel.Done(served)
+					elapse(time.Second)
+					return sel
+				}
+				one := ask("a")
+				moved := ask("b", "c")
+				require.Equal(t, affinity.ReasonFailover, moved.Reason)
+				require.Equal(t, "a", moved.From)
+				require.Equal(t, one.Session, moved.Session)
+				for range 3 {
+					home := ask("a", "b", "c")
+					require.Equal(t, "b", home.Target, "what served is the home")
+					require.Contains(t, []affinity.Reason{affinity.ReasonBound, affinity.ReasonInherited}, home.Reason)
+					require.Empty(t, home.From)
+				}
+				back := ask("c", "a")
+				require.Equal(t, "a", back.Target)
+				require.Equal(t, affinity.ReasonFailover, back.Reason)
+				require.Equal(t, "b", back.From)
+				require.Equal(t, "a", ask("a", "b", "c").Target)
+			})
+		})
+	}
+}
+
+// The second place is of use for as long as it can hold the prompt.
+func TestSecondPlaceExpires(t *testing.T) {
+	t.Parallel()
+	for policy, p := range policies {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newSelector(t, affinity.Config[string]{TTL: 10 * time.Minute, Failover: p, Fallback: balance.FillFirst[string]()})
+				ask := func(candidates ...string) string {
+					sel := mustSelect(t, s, session("s"), candidates...)
+					sel.Done(served)
+					return sel.Target
+				}
+				require.Equal(t, "a", ask("a"))
+				elapse(time.Second)
+				require.Equal(t, "b", ask("b"))
+				for range 12 {
+					elapse(time.Minute)
+					require.Equal(t, "b", ask("b"))
+				}
+				require.Equal(t, "c", ask("c", "a"), "a was not used for longer than the TTL")
+			})
+		})
+	}
+}
+
+func TestReturn(t *testing.T) {
+	t.Parallel()
+	for kind, turn := range conversations {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
+				i := 0
+				expect := func(target string, reason affinity.Reason, from string, candidates ...string) {
+					t.Helper()
+					i++
+					sel := mustSelect(t, s, turn(1, i), candidates...)
+					sel.Done(served)
+					elapse(time.Second)
+					if reason == affinity.ReasonBound && kind == "by its messages" {
+						reason = affinity.ReasonInherited // each turn has a key of its own
+					}
+					require.Equal(t, target, sel.Target)
+					require.Equal(t, reason, sel.Reason)
+					require.Equal(t, from, sel.From)
+				}
+				expect("a", affinity.ReasonNew, "", "a")
+				expect("a", affinity.ReasonBound, "", "a", "b", "c")
+				// One call without the home is not a failure of it.
+				expect("b", affinity.ReasonFailover, "a", "b", "c")
+				expect("a", affinity.ReasonReturned, "b", "a", "b", "c")
+				expect("a", affinity.ReasonBound, "", "a", "b", "c")
+				// The detour is always the same.
+				expect("b", affinity.ReasonFailover, "a", "c", "b")
+				expect("b", affinity.ReasonDetour, "a", "c", "b")
+				expect("b", affinity.ReasonDetour, "a", "b", "c")
+				// If it goes as well, there is another.
+				expect("c", affinity.ReasonFailover, "a", "c", "d")
+				expect("c", affinity.ReasonDetour, "a", "b", "c", "d")
+				// The home is back, the detour gone: nobody waits.
+				expect("a", affinity.ReasonBound, "", "a", "b", "d")
+			})
+		})
+	}
+}
+
+// failures.md rows 4 and 5: what was tried already, is full or too small for a
+// request is not among its candidates, and still its session's home.
+func TestAbsenceInOneCall(t *testing.T) {
+	t.Parallel()
+	for kind, turn := range conversations {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.RoundRobin[string]()})
+				all := []string{"a", "b", "c"}
+				home, detours := map[int]string{}, map[int]string{}
+				for i := range 200 {
+					for n := range 30 {
+						sel := mustSelect(t, s, turn(n, i/20+1), all...)
+						if i == 0 {
+							home[n] = sel.Target
+						}
+						require.Equal(t, home[n], sel.Target, "at home at once, however often another call went elsewhere")
+						sel.Done(affinity.Outcome{Result: affinity.TransientFailure})
+						if (i+n)%7 == 0 { // failed: tried again elsewhere
+							others := slices.DeleteFunc(slices.Clone(all), func(x string) bool { return x == home[n] })
+							retry := mustSelect(t, s, turn(n, i/20+1), others...)
+							if detours[n] != "" {
+								require.Equal(t, detours[n], retry.Target)
+							}
+							detours[n] = retry.Target
+							retry.Done(served)
+						}
+						elapse(100 * time.Millisecond)
+					}
+				}
+			})
+		})
+	}
+}
+
+// After an outage, the sessions of a target come back one by one.
+func TestFailBackIsSpread(t *testing.T) {
+	t.Parallel()
+	const sessions = 400
+	for kind, turn := range conversations {
+		for _, outage := range []time.Duration{time.Minute, 10 * time.Minute, 40 * time.Minute} {
+			t.Run(fmt.Sprint(kind, " ", outage), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn})
+					i := 0
+					round := func(candidates ...string) (home int) {
+						i++
+						for n := range sessions {
+							sel := mustSelect(t, s, turn(n, i), candidates...)
+							if sel.Target == "a" {
+								home++
+							}
+							sel.Done(served)
+						}
+						return home
+					}
+					require.Equal(t, sessions, round("a"))
+					for range 4 {
+						require.Zero(t, round("b", "c"))
+						elapse(outage / 4)
+					}
+					spread := min(outage, 5*time.Minute)
+					at := func(share float64) int { return int(share * sessions) }
+					require.LessOrEqual(t, round("a", "b", "c"), at(0.02), "no herd")
+					elapse(spread / 5)
+					require.InDelta(t, at(0.2), round("a", "b", "c"), float64(at(0.07)))
+					elapse(spread * 3 / 10)
+					half := round("a", "b", "c")
+					require.InDelta(t, at(0.5), half, float64(at(0.08)))
+					require.GreaterOrEqual(t, round("c", "b", "a"), half, "who is home stays")
+					elapse(spread / 2)
+					require.Equal(t, sessions, round("a", "b", "c"))
+					require.Equal(t, sessions, round("a", "b", "c"))
+				})
+			})
+		}
+	}
+}
+
+// A session that had no request during the outage has lost nothing and waits
+// for nobody.
+func TestWhoWasNotAwayIsHome(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn})
+		for n := range 100 {
+			mustSelect(t, s, session(fmt.Sprint(n)), "a").Done(served)
+		}
+		for range 10 {
+			elapse(time.Minute)
+			for n := range 50 {
+				mustSelect(t, s, session(fmt.Sprint(n)), "b").Done(served)
+			}
+		}
+		mustSelect(t, s, session("0"), "a", "b").Done(served) // it is back
+		for n := 50; n < 100; n++ {
+			require.Equal(t, affinity.ReasonBound, mustSelect(t, s, session(fmt.Sprint(n)), "b", "a").Reason)
+		}
+	})
+}
+
+// A home that is away for longer than a binding lives is given up.
+func TestHomeIsGivenUpAfterTheTTL(t *testing.T) {
+	t.Parallel()
+	for kind, turn := range conversations {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newSelector(t, affinity.Config[string]{TTL: 10 * time.Minute, Failover: affinity.FailoverReturn})
+				i := 0
+				ask := func(candidates ...string) *affinity.Selection[string] {
+					i++
+					sel := mustSelect(t, s, turn(1, i), candidates...)
+					sel.Done(served)
+					elapse(time.Minute)
+					return sel
+				}
+				one := ask("a")
+				for range 12 {
+					require.Equal(t, "b", ask("b").Target)
+				}
+				for range 12 {
+					sel := ask("a", "b", "c")
+					require.Equal(t, "b", sel.Target, "the detour is the home")
+					require.Equal(t, one.Session, sel.Session)
+				}
+				require.Equal(t, "b", mustPeek(t, s, turn(1, i)).Target)
+				require.NotEqual(t, "b", ask("c", "a").Target)
+				require.Equal(t, affinity.ReasonReturned, ask("a", "b", "c").Reason)
+			})
+		})
+	}
+}
+
+func mustPeek(t testing.TB, s *affinity.Selector[string], req *extract.Request) affinity.Binding {
+	t.Helper()
+	b, ok := s.Peek(req)
+	require.True(t, ok)
+	return b
+}
+
+// A second outage during the fail-back of the first does not call anybody back
+// who is home, nor keep anybody away for longer.
+func TestOutageDuringFailBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn})
+		round := func(candidates ...string) (home int) {
+			for n := range 200 {
+				sel := mustSelect(t, s, session(fmt.Sprint(n)), candidates...)
+				if sel.Target == "a" {
+					home++
+				}
+				sel.Done(served)
+			}
+			return home
+		}
+		round("a")
+		for range 10 {
+			elapse(time.Minute)
+			round("b")
+		}
+		round("a", "b")
+		elapse(150 * time.Second)
+		require.InDelta(t, 100, round("a", "b"), 30)
+		elapse(time.Second)
+		round("b") // a hiccup of all
+		elapse(time.Second)
+		require.InDelta(t, 100, round("a", "b"), 30)
+		elapse(150 * time.Second)
+		require.Equal(t, 200, round("a", "b"))
+	})
+}
+
+// A client that uses two targets by turns (two models, say) has both as its
+// places.
+func TestTwoTargetsByTurns(t *testing.T) {
+	t.Parallel()
+	forAll(t, func(t *testing.T, s *affinity.Selector[string], ask func(...string) *affinity.Selection[string]) {
+		for range 20 {
+			require.Equal(t, "a", ask("a", "b").Target)
+			require.Equal(t, "c", ask("c", "d").Target)
+		}
+		require.Contains(t, []string{"a", "c"}, ask("b", "d", "a", "c").Target)
+	})
+}
+
+// No session is on more than two targets while those two are available,
+// however its home flaps.
+func TestFlappingTarget(t *testing.T) {
+	t.Parallel()
+	for policy, p := range policies {
+		for kind, turn := range conversations {
+			t.Run(policy+" "+kind, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: balance.Random[string]()})
+					all := []string{"a", "b", "c", "d", "e"}
+					var been [40]map[string]bool
+					var last [40]string
+					moves := 0
+					for i := range 60 { // a is there for 10 s of every 20
+						candidates := all
+						if i%4 >= 2 {
+							candidates = all[1:]
+						}
+						for n := range been {
+							if been[n] == nil {
+								been[n] = map[string]bool{}
+							}
+							sel := mustSelect(t, s, turn(n, i/5+1), candidates...)
+							sel.Done(served)
+							been[n][sel.Target] = true
+							if i > 0 && sel.Target != last[n] {
+								moves++
+							}
+							last[n] = sel.Target
+						}
+						elapse(5 * time.Second)
+					}
+					homes := 0
+					for _, targets := range been {
+						require.LessOrEqual(t, len(targets), 2)
+						if targets["a"] {
+							homes++
+						} else {
+							require.Len(t, targets, 1, "who is elsewhere is not concerned")
+						}
+					}
+					if p == affinity.FailoverRebind {
+						require.Equal(t, homes, moves, "who has left a stays away")
+					} else {
+						require.LessOrEqual(t, moves, 30*homes)
+					}
+				})
+			})
+		}
+	}
+}
+
+// What a derived session knows of its places is found by whatever its next turn
+// leads back.
+func TestPlacesOfAnAlias(t *testing.T) {
+	t.Parallel()
+	for policy, p := range policies {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				x := new(scripted)
+				s := newSelector(t, affinity.Config[string]{Failover: p, Extractor: x, Fallback: balance.FillFirst[string]()})
+				i := 0
+				ask := func(candidates ...string) string {
+					i++
+					x.now = extract.Session{Source: "x", ID: fmt.Sprint(i), Confidence: extract.Derived,
+						Aliases: []string{fmt.Sprint("alias ", i)}, Continues: []string{fmt.Sprint("alias ", i-1)}}
+					sel := mustSelect(t, s, new(extract.Request), candidates...)
+					sel.Done(served)
+					elapse(time.Second)
+					return sel.Target
+				}
+				require.Equal(t, "a", ask("a"))
+				require.Equal(t, "b", ask("b"))
+				require.Equal(t, "b", ask("0", "b"))
+				require.Equal(t, "b", ask("0", "b"))
+				require.Equal(t, "a", ask("0", "a"))
+				require.Equal(t, "a", ask("0", "a"))
+				require.Equal(t, "b", ask("0", "b"))
+			})
+		})
+	}
+}
+
+// A thread that starts while its session is away starts at the detour, and a
+// session that is home takes nobody along.
+func TestThreadsStartAtTheDetour(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
+		mustSelect(t, s, claudeAgent("s1", "", ""), "a").Done(served)
+		elapse(time.Second)
+		mustSelect(t, s, claudeAgent("s1", "", ""), "b").Done(served)
+		elapse(time.Second)
+		thread := mustSelect(t, s, claudeAgent("s1", "agent-1", ""), "0", "b")
+		require.Equal(t, "b", thread.Target)
+		require.Equal(t, affinity.ReasonFailover, thread.Reason)
+		thread.Done(served)
+		elapse(time.Second)
+		require.Equal(t, "a", mustSelect(t, s, claudeAgent("s1", "", ""), "a", "b").Target)
+		require.Equal(t, "b", mustSelect(t, s, claudeAgent("s1", "agent-1", ""), "a", "b").Target, "it has no other home")
+	})
+}
+
+// A side call goes where its conversation is, also when that is a detour.
+func TestSideCallsFollowTheDetour(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		x := new(scripted)
+		s := newSelector(t, affinity.Config[string]{Extractor: x, Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
+		ask := func(n int, side bool, candidates ...string) *affinity.Selection[string] {
+			x.now = extract.Session{Source: "x", ID: fmt.Sprint(n), Confidence: extract.Derived}
+			if side {
+				x.now.ID, x.now.Continues, x.now.Class = fmt.Sprint("side ", n), []string{fmt.Sprint(n)}, extract.Compaction
+			}
+			sel := mustSelect(t, s, new(extract.Request), candidates...)
+			sel.Done(served)
+			return sel
+		}
+		for n := range 50 {
+			ask(n, false, "a")
+		}
+		for range 6 {
+			elapse(time.Minute)
+			for n := range 50 {
+				ask(n, false, "b")
+				require.Equal(t, "b", ask(n, true, "0", "b").Target)
+			}
+		}
+		away := 0
+		for range 2 {
+			elapse(2 * time.Minute)
+			for n := range 50 {
+				turn := ask(n, false, "a", "b")
+				elapse(time.Millisecond)
+				require.Equal(t, turn.Target, ask(n, true, "a", "b").Target)
+				if turn.Target == "b" {
+					away++
+				}
+			}
+		}
+		require.NotZero(t, away)
+	})
+}
+
+// failures.md row 17 on a detour: state goes before the home.
+func TestStateOnADetour(t *testing.T) {
+	t.Parallel()
+	withState := func(n int, state string) *extract.Request {
+		req := session(fmt.Sprint(n))
+		req.Body = []byte(`{"input":"x","previous_response_id":"` + state + `"}`)
+		return req
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, FailPinned: true, Fallback: balance.FillFirst[string]()})
+		for n := range 40 {
+			sel := mustSelect(t, s, session(fmt.Sprint(n)), "a")
+			sel.Learn(fmt.Sprint("at_a_", n))
+			sel.Done(served)
+		}
+		for range 6 {
+			elapse(time.Minute)
+			for n := range 40 {
+				sel := mustSelect(t, s, session(fmt.Sprint(n)), "b")
+				sel.Learn(fmt.Sprint("at_b_", n))
+				sel.Done(served)
+				_, err := s.Select(t.Context(), withState(n, fmt.Sprint("at_a_", n)), []string{"b"})
+				var pinned *affinity.PinnedError
+				require.ErrorAs(t, err, &pinned)
+				require.Equal(t, "a", pinned.Target)
+				there := mustSelect(t, s, withState(n, fmt.Sprint("at_b_", n)), "0", "b")
+				require.Equal(t, "b", there.Target)
+				require.Equal(t, affinity.ReasonDetour, there.Reason)
+				there.Done(served)
+			}
+		}
+		mustSelect(t, s, session("0"), "a", "b").Done(served) // a is back
+		elapse(time.Second)
+		for n := 1; n < 40; n++ {
+			state, want, from := fmt.Sprint("at_a_", n), "a", "b"
+			if n%2 == 0 {
+				state, want = fmt.Sprint("at_b_", n), "b"
+			}
+			sel := mustSelect(t, s, withState(n, state), "0", "a", "b")
+			require.Equal(t, want, sel.Target)
+			if want == "a" && sel.From != "" {
+				require.Equal(t, from, sel.From)
+			}
+			sel.Done(served)
+			elapse(time.Millisecond)
+			require.Equal(t, want, mustSelect(t, s, withState(n, state), "0", "a", "b").Target)
+		}
+	})
+}
+
+// A terminal failure where a session has fled to sends it back, not on.
+func TestTerminalFailureOfTheRefuge(t *testing.T) {
+	t.Parallel()
+	forAll(t, func(t *testing.T, s *affinity.Selector[string], ask func(...string) *affinity.Selection[string]) {
+		ask("a")
+		for _, req := range []*extract.Request{session("1"), claudeAgent("s1", "agent-1", ""), chatTurn(1, 2)} {
+			if _, ok := s.Peek(req); ok {
+				sel := mustSelect(t, s, req, "b")
+				sel.Done(affinity.Outcome{Result: affinity.TerminalFailure})
+				elapse(time.Second)
+				require.Equal(t, "a", mustSelect(t, s, req, "0", "b", "a").Target)
+			}
+		}
+	})
+}
+
+// What has failed for good is nowhere remembered as a place to go.
+func TestTerminalFailureAfterAPromotion(t *testing.T) {
+	t.Parallel()
+	terminal := affinity.Outcome{Result: affinity.TerminalFailure}
+	for policy, p := range policies {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newSelector(t, affinity.Config[string]{Failover: p, TTL: 10 * time.Minute, Fallback: balance.FillFirst[string]()})
+				ask := func(o affinity.Outcome, candidates ...string) *affinity.Selection[string] {
+					sel := mustSelect(t, s, session("s"), candidates...)
+					sel.Done(o)
+					elapse(time.Second)
+					return sel
+				}
+				ask(served, "a")
+				if p == affinity.FailoverRebind {
+					ask(served, "b")
+					ask(served, "a")
+					ask(terminal, "a")
+				}
+				for range 12 {
+					require.Equal(t, "b", ask(served, "b").Target)
+					if p == affinity.FailoverReturn {
+						elapse(time.Minute)
+					}
+				}
+				require.Equal(t, "b", ask(terminal, "c", "b").Target, "the home by now")
+				sel := ask(served, "c", "b")
+				require.Equal(t, affinity.ReasonNew, sel.Reason)
+				require.Equal(t, "c", sel.Target)
+			})
+		})
+	}
+}
+
+// A stream on the detour that ends after the session has returned changes
+// nothing any more.
+func TestDetourEndsLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn})
+		ask := func(candidates ...string) *affinity.Selection[string] {
+			sel := mustSelect(t, s, session("s"), candidates...)
+			elapse(time.Second)
+			return sel
+		}
+		mustSelect(t, s, session("s"), "a").Done(served)
+		elapse(time.Second)
+		away := ask("b")
+		require.Equal(t, affinity.ReasonReturned, ask("a", "b").Reason)
+		away.Done(served)
+		elapse(time.Second)
+		sel := ask("a", "b")
+		require.Equal(t, "a", sel.Target)
+		require.Equal(t, affinity.ReasonBound, sel.Reason)
+	})
+}
+
+// Nothing half-made stays behind when the fallback fails.
+func TestFailedFailover(t *testing.T) {
+	t.Parallel()
+	boom := errors.New("boom")
+	for policy, p := range policies {
+		for kind, turn := range conversations {
+			t.Run(policy+" "+kind, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					fail := false
+					s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: affinity.PickerFunc[string](
+						func(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
+							if fail {
+								return "", boom
+							}
+							return candidates[0], nil
+						})})
+					mustSelect(t, s, turn(1, 1), "a").Done(served)
+					elapse(time.Second)
+					n, before := s.Cache().Len(), mustPeek(t, s, turn(1, 2))
+					fail = true
+					_, err := s.Select(t.Context(), turn(1, 2), []string{"b"})
+					require.ErrorIs(t, err, boom)
+					require.Equal(t, n, s.Cache().Len())
+					require.Equal(t, before, mustPeek(t, s, turn(1, 2)))
+					require.Equal(t, "a", mustSelect(t, s, turn(1, 2), "a", "b").Target)
+				})
+			})
+		}
+	}
+}
+
+// Of concurrent requests of a session whose home has gone, all go to one place.
+func TestConcurrentFailover(t *testing.T) {
+	t.Parallel()
+	for policy, p := range policies {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: affinity.PickerFunc[string](
+					func(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
+						elapse(time.Millisecond)
+						return candidates[rand.IntN(len(candidates))], nil
+					})})
+				for n := range 50 {
+					mustSelect(t, s, session(fmt.Sprint(n)), "a").Done(served)
+					elapse(time.Second)
+					var mu sync.Mutex
+					places := map[string]int{}
+					var wg sync.WaitGroup
+					for range 16 {
+						wg.Go(func() {
+							sel, err := s.Select(t.Context(), session(fmt.Sprint(n)), []string{"b", "c", "d", "e"})
+							if err != nil {
+								t.Error(err)
+							}
+							mu.Lock()
+							places[sel.Target]++
+							mu.Unlock()
+							sel.Done(served)
+						})
+					}
+					wg.Wait()
+					require.Len(t, places, 1)
+				}
+				require.EqualValues(t, 50, s.Stats().Selected[affinity.ReasonNew])
+				require.EqualValues(t, 50, s.Stats().Selected[affinity.ReasonFailover], "one of them has failed over, the others followed")
+			})
+		})
+	}
+}
+
+// Of two that place one session at once, because the first one failed, the
+// later goes where the earlier went, and says so.
+func TestLostRace(t *testing.T) {
+	t.Parallel()
+	for policy, p := range policies {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var mu sync.Mutex
+				calls, gate := 0, make(chan struct{})
+				s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: affinity.PickerFunc[string](
+					func(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
+						mu.Lock()
+						calls++
+						call := calls
+						mu.Unlock()
+						switch call {
+						case 1:
+							return "a", nil
+						case 2:
+							<-gate
+							return "", errors.New("boom")
+						case 3:
+							elapse(time.Second)
+							return "b", nil
+						}
+						elapse(2 * time.Second)
+						return "c", nil
+					})})
+				mustSelect(t, s, session("s"), "a").Done(served)
+				elapse(time.Second)
+				decisions := make(chan affinity.Decision, 3)
+				for range 3 {
+					go func() {
+						sel, _ := s.Select(t.Context(), session("s"), []string{"b", "c"})
+						decisions <- sel.Decision
+					}()
+				}
+				synctest.Wait()
+				close(gate)
+				reasons := map[affinity.Reason]int{}
+				for range 3 {
+					d := <-decisions
+					reasons[d.Reason]++
+					if d.ID == "" {
+						continue
+					}
+					require.Equal(t, "b", d.ID)
+					if p == affinity.FailoverReturn || d.Reason == affinity.ReasonFailover {
+						require.Equal(t, "a", d.From)
+					}
+				}
+				require.Equal(t, 1, reasons[0])
+				require.Equal(t, p == affinity.FailoverReturn, reasons[affinity.ReasonBound] == 0, reasons)
+			})
+		})
+	}
+}
+
+// Selectors that share a Cache share what is known of its sessions, whatever
+// their policies.
+func TestFailoverWithASharedCache(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cache := newCache(t, affinity.CacheConfig{})
+		one := newSelector(t, affinity.Config[string]{Cache: cache, Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
+		two := newSelector(t, affinity.Config[string]{Cache: cache, Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
+		rebind := newSelector(t, affinity.Config[string]{Cache: cache, Fallback: balance.FillFirst[string]()})
+		ask := func(s *affinity.Selector[string], candidates ...string) *affinity.Selection[string] {
+			sel := mustSelect(t, s, session("s"), candidates...)
+			sel.Done(served)
+			elapse(time.Second)
+			return sel
+		}
+		ask(one, "a")
+		require.Equal(t, "b", ask(two, "b").Target)
+		require.Equal(t, "b", ask(one, "0", "b").Target)
+		ask(two, "0", "b", "a")
+		elapse(2 * time.Second) // that it was away for
+		require.Equal(t, affinity.ReasonReturned, ask(two, "0", "b", "a").Reason)
+		require.Equal(t, "b", ask(rebind, "0", "b").Target, "where it was before")
+		require.Equal(t, "b", ask(rebind, "a", "b").Target)
+		require.Equal(t, "b", ask(one, "a", "b").Target, "that is its home now")
+		require.Equal(t, "a", ask(one, "0", "a").Target)
+		require.Equal(t, "b", ask(two, "a", "b").Target)
+	})
+}
+
+func TestFailoverWithANestedSelector(t *testing.T) {
+	t.Parallel()
+	for policy, p := range policies {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				// All sessions of a user have one home, and one refuge.
+				user := newSelector(t, affinity.Config[string]{Extractor: extract.Header("X-User"), Failover: p, Fallback: balance.Random[string]()})
+				s := newSelector(t, affinity.Config[string]{Fallback: user, Failover: p})
+				ask := func(n int, candidates ...string) string {
+					req := session(fmt.Sprint(n))
+					req.Header.Set("X-User", "someone")
+					sel := mustSelect(t, s, req, candidates...)
+					sel.Done(served)
+					elapse(time.Second)
+					return sel.Target
+				}
+				home := ask(0, "a", "b", "c", "d")
+				for n := range 20 {
+					require.Equal(t, home, ask(n, "a", "b", "c", "d"))
+				}
+				left := slices.DeleteFunc([]string{"a", "b", "c", "d"}, func(x string) bool { return x == home })
+				refuge := ask(0, left...)
+				for n := range 20 {
+					require.Equal(t, refuge, ask(n, left...))
+				}
+			})
+		})
+	}
+}
+
+// InvalidateTarget forgets the detours to the target as well as the homes.
+func TestInvalidateTargetOfADetour(t *testing.T) {
+	t.Parallel()
+	forAll(t, func(t *testing.T, s *affinity.Selector[string], ask func(...string) *affinity.Selection[string]) {
+		ask("a")
+		ask("b")
+		s.InvalidateTarget("a")
+		require.Equal(t, "b", ask("0", "b", "a").Target)
+		s.InvalidateTarget("b")
+		sel := ask("0", "a", "b")
+		require.Equal(t, "0", sel.Target)
+		require.Equal(t, affinity.ReasonNew, sel.Reason)
+	})
+}
+
+// Invalidate leaves nothing of a session that is away.
+func TestInvalidateOnADetour(t *testing.T) {
+	t.Parallel()
+	for policy, p := range policies {
+		for kind, turn := range conversations {
+			t.Run(policy+" "+kind, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: balance.FillFirst[string]()})
+					for i, target := range []string{"a", "b", "b"} {
+						mustSelect(t, s, turn(1, i+1), target).Done(served)
+						elapse(time.Second)
+					}
+					d := mustPeek(t, s, turn(1, 3)).Session
+					require.NotZero(t, d)
+					require.True(t, s.Invalidate(turn(1, 3)))
+					sel := mustSelect(t, s, turn(1, 3), "0", "a", "b")
+					require.Equal(t, affinity.ReasonNew, sel.Reason)
+					require.Equal(t, "0", sel.Target)
+					require.Zero(t, s.InvalidateSession(^d))
+					elapse(time.Second)
+					mustSelect(t, s, turn(1, 3), "1")
+					require.NotZero(t, s.InvalidateSession(sel.Session))
+					require.Zero(t, s.Cache().Len())
+				})
+			})
+		}
+	}
+}

@@ -1,0 +1,532 @@
+package affinity_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity"
+	"github.com/go-affinity/affinity/balance"
+	"github.com/go-affinity/affinity/extract"
+)
+
+// served is the outcome of a request that was answered, by whatever tokens.
+var served = affinity.Outcome{Result: affinity.Served}
+
+func everything(affinity.Key, affinity.Binding) bool { return true }
+
+// failures.md row 11: while an answer streams, its session is where it was,
+// whatever made the binding.
+func TestStreamOutlivesTheTTL(t *testing.T) {
+	t.Parallel()
+	type scene struct {
+		cfg  affinity.Config[string]
+		play func(t *testing.T, s *affinity.Selector[string]) (*affinity.Selection[string], *extract.Request)
+	}
+	returning := affinity.Config[string]{TTL: time.Minute, Failover: affinity.FailoverReturn}
+	ask := func(t *testing.T, s *affinity.Selector[string], req *extract.Request, candidates ...string) {
+		mustSelect(t, s, req, candidates...).Done(served)
+		elapse(time.Second)
+	}
+	for reason, sc := range map[affinity.Reason]scene{
+		affinity.ReasonNew: {play: func(t *testing.T, s *affinity.Selector[string]) (*affinity.Selection[string], *extract.Request) {
+			return mustSelect(t, s, session("s"), "a"), session("s")
+		}},
+		affinity.ReasonBound: {play: func(t *testing.T, s *affinity.Selector[string]) (*affinity.Selection[string], *extract.Request) {
+			ask(t, s, session("s"), "a")
+			return mustSelect(t, s, session("s"), "b", "a"), session("s")
+		}},
+		affinity.ReasonInherited: {play: func(t *testing.T, s *affinity.Selector[string]) (*affinity.Selection[string], *extract.Request) {
+			ask(t, s, chatTurn(1, 1), "a")
+			return mustSelect(t, s, chatTurn(1, 2), "b", "a"), chatTurn(1, 2)
+		}},
+		affinity.ReasonFailover: {play: func(t *testing.T, s *affinity.Selector[string]) (*affinity.Selection[string], *extract.Request) {
+			ask(t, s, session("s"), "a")
+			return mustSelect(t, s, session("s"), "b"), session("s")
+		}},
+		affinity.ReasonDetour: {cfg: returning, play: func(t *testing.T, s *affinity.Selector[string]) (*affinity.Selection[string], *extract.Request) {
+			ask(t, s, session("s"), "a")
+			ask(t, s, session("s"), "b")
+			return mustSelect(t, s, session("s"), "c", "b"), session("s")
+		}},
+		affinity.ReasonReturned: {cfg: returning, play: func(t *testing.T, s *affinity.Selector[string]) (*affinity.Selection[string], *extract.Request) {
+			ask(t, s, session("s"), "a")
+			ask(t, s, session("s"), "b")
+			return mustSelect(t, s, session("s"), "b", "a"), session("s")
+		}},
+		affinity.ReasonPinned: {play: func(t *testing.T, s *affinity.Selector[string]) (*affinity.Selection[string], *extract.Request) {
+			mustSelect(t, s, session("maker"), "b").Learn("resp_1")
+			req := session("s")
+			req.Body = []byte(`{"input":"x","previous_response_id":"resp_1"}`)
+			return mustSelect(t, s, req, "a", "b"), req
+		}},
+	} {
+		t.Run(reason.String(), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				if sc.cfg.TTL == 0 {
+					sc.cfg.TTL = time.Minute
+				}
+				s := newSelector(t, sc.cfg)
+				stream, req := sc.play(t, s)
+				require.Equal(t, reason, stream.Reason)
+				elapse(30 * time.Minute)
+				again := mustSelect(t, s, req, "x", "y", stream.Target)
+				require.Equal(t, stream.Target, again.Target)
+				require.Equal(t, stream.Session, again.Session)
+				again.Done(affinity.Outcome{})
+				elapse(30 * time.Minute)
+				stream.Done(served)
+				elapse(time.Minute - 1)
+				b, ok := s.Peek(req)
+				require.True(t, ok)
+				require.Equal(t, stream.Target, b.Target)
+				require.Zero(t, b.Active)
+				elapse(1)
+				_, ok = s.Peek(req)
+				require.False(t, ok, "a TTL after the stream nothing keeps it")
+			})
+		})
+	}
+}
+
+// The first detour of a session is leased like any other of its places.
+func TestFirstDetourIsLeased(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{TTL: time.Minute, Failover: affinity.FailoverReturn})
+		mustSelect(t, s, session("s"), "a").Done(served)
+		elapse(time.Second)
+		stream := mustSelect(t, s, session("s"), "b")
+		require.Equal(t, affinity.ReasonFailover, stream.Reason)
+		elapse(30 * time.Minute)
+		require.Equal(t, "b", mustSelect(t, s, session("s"), "a", "b", "c").Target, "the home is given up, the detour is not")
+	})
+}
+
+func TestSeveralStreamsAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, gap := range []time.Duration{0, time.Microsecond, 100 * time.Microsecond, time.Second} {
+		for _, last := range []affinity.Result{affinity.Neutral, affinity.Served, affinity.TransientFailure} {
+			t.Run(fmt.Sprint(gap, " ", last), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					s := newSelector(t, affinity.Config[string]{TTL: time.Minute})
+					var streams []*affinity.Selection[string]
+					for range 3 {
+						streams = append(streams, mustSelect(t, s, session("s"), "a"))
+						elapse(gap)
+					}
+					for _, stream := range streams {
+						elapse(10 * time.Minute)
+						_, ok := s.Peek(session("s"))
+						require.True(t, ok)
+						stream.Done(affinity.Outcome{Result: last})
+					}
+					if last == affinity.Served {
+						elapse(time.Minute - 1)
+						_, ok := s.Peek(session("s"))
+						require.True(t, ok)
+						elapse(1)
+					}
+					_, ok := s.Peek(session("s"))
+					require.False(t, ok, "its time was over long ago")
+				})
+			})
+		}
+	}
+}
+
+// A request that comes the moment another has ended keeps the binding too.
+func TestLeaseRightAfterDone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{TTL: time.Minute})
+		for _, r := range []affinity.Result{affinity.Served, affinity.Neutral, affinity.TransientFailure} {
+			mustSelect(t, s, session(r.String()), "a").Done(affinity.Outcome{Result: r})
+			mustSelect(t, s, session(r.String()), "a")
+			elapse(2 * time.Minute)
+			b, ok := s.Peek(session(r.String()))
+			require.True(t, ok)
+			require.Equal(t, 1, b.Active)
+		}
+	})
+}
+
+func TestDoneCountsOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{TTL: time.Minute})
+		one := mustSelect(t, s, session("s"), "a")
+		elapse(time.Second)
+		mustSelect(t, s, session("s"), "a")
+		one.Done(served)
+		one.Done(affinity.Outcome{Result: affinity.TransientFailure})
+		one.Done(affinity.Outcome{Result: affinity.TerminalFailure})
+		require.Equal(t, affinity.Served, one.Outcome.Result)
+		elapse(10 * time.Minute)
+		b, ok := s.Peek(session("s"))
+		require.True(t, ok, "the other one still streams")
+		require.Equal(t, 1, b.Active)
+		require.Equal(t, map[affinity.Result]uint64{affinity.Neutral: 0, affinity.Served: 1, affinity.TransientFailure: 0, affinity.TerminalFailure: 0}, s.Stats().Outcomes)
+	})
+}
+
+func TestConcurrentDoneCountsOnce(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{})
+	for range 200 {
+		sel := mustSelect(t, s, session("s"), "a")
+		var wg sync.WaitGroup
+		for r := range affinity.TerminalFailure {
+			wg.Go(func() { sel.Done(affinity.Outcome{Result: r}) })
+		}
+		wg.Wait()
+	}
+	var n uint64
+	for _, k := range s.Stats().Outcomes {
+		n += k
+	}
+	require.EqualValues(t, 200, n)
+	b, ok := s.Peek(session("s"))
+	require.True(t, ok)
+	require.Zero(t, b.Active)
+}
+
+// A copy is a Selection of its own: that is why it should not be made.
+func TestOutcomeOfACopy(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{})
+	sel := mustSelect(t, s, session("s"), "a")
+	twin := *sel
+	sel.Done(served)
+	twin.Done(served)
+	require.EqualValues(t, 2, s.Stats().Outcomes[affinity.Served])
+	b, ok := s.Peek(session("s"))
+	require.True(t, ok)
+	require.Zero(t, b.Active)
+}
+
+func TestMissingDoneIsBounded(t *testing.T) {
+	t.Parallel()
+	for _, streams := range []int{1, 2, 100} { // 100 are more than are counted
+		t.Run(fmt.Sprint(streams), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newSelector(t, affinity.Config[string]{TTL: time.Minute})
+				var all []*affinity.Selection[string]
+				for range streams {
+					all = append(all, mustSelect(t, s, session("s"), "a"))
+					elapse(time.Millisecond)
+				}
+				elapse(time.Hour + time.Minute - time.Millisecond - 1)
+				_, ok := s.Peek(session("s"))
+				require.True(t, ok)
+				elapse(1)
+				_, ok = s.Peek(session("s"))
+				require.False(t, ok)
+				for _, sel := range all {
+					sel.Done(served)
+				}
+				_, ok = s.Peek(session("s"))
+				require.False(t, ok, "what is over is not revived")
+			})
+		})
+	}
+}
+
+func TestWhatTakesNoLease(t *testing.T) {
+	t.Parallel()
+	title := session("s")
+	title.Path = "/v1/messages/count_tokens"
+	for name, call := range map[string]func(*testing.T, *affinity.Selector[string]){
+		"first Pick": func(t *testing.T, s *affinity.Selector[string]) {
+			_, err := s.Pick(t.Context(), session("s"), []string{"a"})
+			require.NoError(t, err)
+		},
+		"Pick of a hit": func(t *testing.T, s *affinity.Selector[string]) {
+			mustSelect(t, s, session("s"), "a").Done(affinity.Outcome{})
+			elapse(time.Second)
+			_, err := s.Pick(t.Context(), session("s"), []string{"a"})
+			require.NoError(t, err)
+		},
+		"Pick of a failover": func(t *testing.T, s *affinity.Selector[string]) {
+			mustSelect(t, s, session("s"), "b")
+			elapse(time.Second)
+			_, err := s.Pick(t.Context(), session("s"), []string{"a"})
+			require.NoError(t, err)
+		},
+		"a side call": func(t *testing.T, s *affinity.Selector[string]) {
+			mustSelect(t, s, session("s"), "a").Done(affinity.Outcome{})
+			elapse(time.Second)
+			mustSelect(t, s, title, "a")
+		},
+		"Peek": func(t *testing.T, s *affinity.Selector[string]) {
+			mustSelect(t, s, session("s"), "a").Done(affinity.Outcome{})
+			_, ok := s.Peek(session("s"))
+			require.True(t, ok)
+		},
+		"Get": func(t *testing.T, s *affinity.Selector[string]) {
+			mustSelect(t, s, session("s"), "a").Done(affinity.Outcome{})
+			elapse(time.Second)
+			for k := range s.Cache().All() {
+				s.Cache().Get(k)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newSelector(t, affinity.Config[string]{TTL: time.Minute})
+				call(t, s)
+				b, ok := s.Peek(session("s"))
+				require.True(t, ok)
+				require.Zero(t, b.Active)
+				elapse(time.Minute)
+				_, ok = s.Peek(session("s"))
+				require.False(t, ok)
+			})
+		})
+	}
+}
+
+// A side call does not refresh what it follows.
+func TestSideCallDoesNotSlide(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{TTL: time.Minute})
+		mustSelect(t, s, session("s"), "a").Done(served)
+		elapse(40 * time.Second)
+		count := session("s")
+		count.Path = "/v1/messages/count_tokens"
+		mustSelect(t, s, count, "a").Done(affinity.Outcome{})
+		b, ok := s.Peek(session("s"))
+		require.True(t, ok)
+		require.Equal(t, 20*time.Second, time.Until(b.Expires))
+	})
+}
+
+func TestEvictionSparesStreams(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Capacity: 8})
+		mustSelect(t, s, session("streaming"), "a")
+		for i := range 100 {
+			elapse(time.Second)
+			mustSelect(t, s, session(fmt.Sprint(i)), "a").Done(served)
+		}
+		_, ok := s.Peek(session("streaming"))
+		require.True(t, ok, "the oldest by far, but under way")
+		require.Equal(t, 8, s.Cache().Len())
+
+		// If all stream, one has to go all the same.
+		for i := range 100 {
+			elapse(time.Second)
+			mustSelect(t, s, session(fmt.Sprint("stream ", i)), "a")
+		}
+		require.Equal(t, 8, s.Cache().Len())
+		_, ok = s.Peek(session("stream 99"))
+		require.True(t, ok)
+	})
+}
+
+// failures.md rows 8 and 9: an outcome acts on the binding that it came from
+// and on no other, however late it comes.
+func TestLateOutcomeActsOnNothing(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*testing.T, *affinity.Selector[string]){
+		"after Invalidate":       func(t *testing.T, s *affinity.Selector[string]) { require.True(t, s.Invalidate(session("s"))) },
+		"after InvalidateTarget": func(t *testing.T, s *affinity.Selector[string]) { s.InvalidateTarget("a") },
+		"after DeleteFunc": func(t *testing.T, s *affinity.Selector[string]) {
+			require.Equal(t, 1, s.Cache().DeleteFunc(everything))
+		},
+		"after Clear": func(t *testing.T, s *affinity.Selector[string]) { s.Cache().Clear() },
+		"after MoveFunc": func(t *testing.T, s *affinity.Selector[string]) {
+			require.Equal(t, 1, s.Cache().MoveFunc("b", everything))
+		},
+		"after a failover": func(t *testing.T, s *affinity.Selector[string]) { mustSelect(t, s, session("s"), "b").Done(served) },
+		"after a terminal answer": func(t *testing.T, s *affinity.Selector[string]) {
+			mustSelect(t, s, session("s"), "a").Done(affinity.Outcome{Result: affinity.TerminalFailure})
+		},
+		"after a move and back": func(t *testing.T, s *affinity.Selector[string]) {
+			mustSelect(t, s, session("s"), "b").Done(served)
+			elapse(time.Second)
+			mustSelect(t, s, session("s"), "a").Done(served)
+		},
+	} {
+		for _, rebound := range []bool{false, true} {
+			for r := range affinity.TerminalFailure + 1 {
+				t.Run(fmt.Sprint(name, " ", rebound, " ", r), func(t *testing.T) {
+					t.Parallel()
+					synctest.Test(t, func(t *testing.T) {
+						s := newSelector(t, affinity.Config[string]{TTL: time.Minute})
+						late := mustSelect(t, s, session("s"), "a")
+						elapse(time.Second)
+						change(t, s)
+						elapse(time.Second)
+						if rebound {
+							mustSelect(t, s, session("s"), "a", "b", "c") // streams on
+						}
+						elapse(time.Second)
+						before, bound := s.Peek(session("s"))
+						late.Done(affinity.Outcome{Result: r, Usage: affinity.Usage{Cached: 9000}})
+						after, still := s.Peek(session("s"))
+						require.Equal(t, bound, still)
+						require.Equal(t, before, after)
+					})
+				})
+			}
+		}
+	}
+}
+
+// A request that failed has not used its binding; but others may have, before
+// and after its end, and theirs is not taken back.
+func TestFailureTakesBackItsOwnUseOnly(t *testing.T) {
+	t.Parallel()
+	fail := affinity.Outcome{Result: affinity.TransientFailure}
+	for name, tt := range map[string]struct {
+		play func(t *testing.T, s *affinity.Selector[string])
+		idle time.Duration // afterwards
+	}{
+		"alone": {func(t *testing.T, s *affinity.Selector[string]) {
+			mustSelect(t, s, session("s"), "a").Done(fail)
+		}, time.Minute},
+		"alone, and slow": {func(t *testing.T, s *affinity.Selector[string]) {
+			sel := mustSelect(t, s, session("s"), "a")
+			elapse(time.Minute)
+			sel.Done(fail)
+		}, 2 * time.Minute},
+		"one by one": {func(t *testing.T, s *affinity.Selector[string]) {
+			for range 3 {
+				mustSelect(t, s, session("s"), "a").Done(fail)
+				elapse(time.Minute)
+			}
+		}, 4 * time.Minute},
+		"another was served meanwhile": {func(t *testing.T, s *affinity.Selector[string]) {
+			sel := mustSelect(t, s, session("s"), "a")
+			elapse(time.Second)
+			mustSelect(t, s, session("s"), "a").Done(served)
+			elapse(time.Second)
+			sel.Done(fail)
+		}, time.Second},
+		"another was served before it ended": {func(t *testing.T, s *affinity.Selector[string]) {
+			other := mustSelect(t, s, session("s"), "a")
+			elapse(time.Second)
+			sel := mustSelect(t, s, session("s"), "a")
+			elapse(time.Second)
+			other.Done(served)
+			elapse(time.Second)
+			sel.Done(fail)
+		}, time.Second},
+		"it is the first": {func(t *testing.T, s *affinity.Selector[string]) {
+			s.Invalidate(session("s"))
+			mustSelect(t, s, session("s"), "a").Done(fail)
+			elapse(time.Second)
+		}, time.Second},
+		"it outlived the binding": {func(t *testing.T, s *affinity.Selector[string]) {
+			sel := mustSelect(t, s, session("s"), "a")
+			elapse(10*time.Minute - time.Second)
+			sel.Done(fail)
+		}, 10*time.Minute - time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newSelector(t, affinity.Config[string]{TTL: 10 * time.Minute})
+				mustSelect(t, s, session("s"), "a").Done(served)
+				elapse(time.Minute)
+				tt.play(t, s)
+				b := mustPeek(t, s, session("s"))
+				require.Zero(t, b.Active)
+				require.Equal(t, 10*time.Minute-tt.idle, time.Until(b.Expires))
+			})
+		})
+	}
+	t.Run("another still streams", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			s := newSelector(t, affinity.Config[string]{TTL: time.Minute})
+			mustSelect(t, s, session("s"), "a").Done(served)
+			elapse(time.Second)
+			failing := mustSelect(t, s, session("s"), "a")
+			elapse(time.Second)
+			stream := mustSelect(t, s, session("s"), "a")
+			elapse(time.Second)
+			failing.Done(fail)
+			elapse(10 * time.Minute)
+			require.Equal(t, 1, mustPeek(t, s, session("s")).Active)
+			stream.Done(served)
+			elapse(time.Minute - 1)
+			mustPeek(t, s, session("s"))
+		})
+	})
+}
+
+// A session that lives by its streams is moved like any other.
+func TestMoveOfAStream(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{TTL: time.Minute})
+		stream := mustSelect(t, s, session("s"), "a")
+		elapse(5 * time.Minute)
+		require.Equal(t, 1, s.Cache().MoveFunc("b", everything))
+		require.Equal(t, "b", mustSelect(t, s, session("s"), "a", "b").Target)
+		stream.Done(served)
+		require.Equal(t, "b", mustSelect(t, s, session("s"), "a", "b").Target)
+	})
+}
+
+// Done may come from any goroutine while the session is used, moved and
+// released. Run with -race.
+func TestOutcomesUnderFire(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.Random[string]()})
+	all := []string{"a", "b", "c"}
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(g), 1))
+			for i := range 500 {
+				sel, err := s.Select(context.Background(), session(fmt.Sprint(rng.IntN(5))), all[rng.IntN(2):][:1+rng.IntN(2)])
+				if err != nil {
+					t.Error(err)
+				}
+				o := affinity.Outcome{Result: affinity.Result(rng.IntN(3))}
+				wg.Go(func() { sel.Done(o) })
+				switch i % 50 {
+				case 1:
+					s.Cache().MoveFunc("c", func(_ affinity.Key, b affinity.Binding) bool { return b.Target == "a" })
+				case 2:
+					s.Cache().DeleteFunc(func(_ affinity.Key, b affinity.Binding) bool { return b.Target == "b" })
+				case 3:
+					s.InvalidateTarget("c")
+				case 4:
+					s.Drain("a", time.Time{})
+				case 5:
+					s.Resume("a")
+				}
+			}
+		})
+	}
+	wg.Wait()
+	st := s.Stats()
+	var selected, outcomes uint64
+	for _, n := range st.Selected {
+		selected += n
+	}
+	for _, n := range st.Outcomes {
+		outcomes += n
+	}
+	require.EqualValues(t, 2000, selected)
+	require.EqualValues(t, 2000, outcomes)
+	for _, b := range s.Cache().All() {
+		require.Zero(t, b.Active, "nothing is under way")
+	}
+}

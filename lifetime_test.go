@@ -1,0 +1,409 @@
+package affinity_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity"
+	"github.com/go-affinity/affinity/balance"
+	"github.com/go-affinity/affinity/extract"
+)
+
+// tokens is the outcome of a request that was answered, and of whose prompt the
+// target had so much in its cache.
+func tokens(cached, uncached int) affinity.Outcome {
+	return affinity.Outcome{Result: affinity.Served, Usage: affinity.Usage{Cached: cached, Uncached: uncached, Output: 100}}
+}
+
+// teach lets s learn that the target keeps prompts for five minutes, which
+// takes some twenty.
+func teach(t testing.TB, s *affinity.Selector[string], target string) {
+	t.Helper()
+	req := session("teacher of " + target)
+	mustSelect(t, s, req, target).Done(tokens(0, 90_000))
+	for range 3 {
+		elapse(time.Second)
+		mustSelect(t, s, req, target).Done(tokens(80_000, 10_000))
+	}
+	for range 3 {
+		elapse(6 * time.Minute)
+		mustSelect(t, s, req, target).Done(tokens(0, 90_000))
+	}
+}
+
+// visits counts by reason where sessions go that come to targets after a pause.
+func visits(t testing.TB, s *affinity.Selector[string], n int, pause time.Duration, home string, candidates ...string) map[affinity.Reason]int {
+	t.Helper()
+	elapse(time.Second)
+	name := fmt.Sprint("visitor ", time.Now().UnixNano(), " ")
+	for i := range n {
+		mustSelect(t, s, session(fmt.Sprint(name, i)), home).Done(served)
+	}
+	elapse(pause)
+	reasons := map[affinity.Reason]int{}
+	for i := range n {
+		sel := mustSelect(t, s, session(fmt.Sprint(name, i)), candidates...)
+		reasons[sel.Reason]++
+		if sel.Reason == affinity.ReasonExpired {
+			require.Equal(t, home, sel.From)
+			require.Equal(t, pause, sel.Idle)
+		} else {
+			require.Equal(t, home, sel.Target)
+		}
+		sel.Done(affinity.Outcome{})
+	}
+	return reasons
+}
+
+func TestLearnedLifetime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Capacity: 500, Fallback: balance.FillFirst[string]()})
+		require.Equal(t, map[affinity.Reason]int{affinity.ReasonBound: 320}, visits(t, s, 320, 59*time.Minute, "a", "b", "a"))
+		teach(t, s, "a")
+		require.Equal(t, map[affinity.Reason]int{affinity.ReasonBound: 320}, visits(t, s, 320, 5*time.Minute, "a", "b", "a"))
+		late := visits(t, s, 320, 6*time.Minute, "a", "b", "a")
+		require.InDelta(t, 300, late[affinity.ReasonExpired], 15, "placed anew, but for a few that explore")
+		require.NotZero(t, late[affinity.ReasonBound])
+		require.Len(t, late, 2)
+		require.Equal(t, map[affinity.Reason]int{affinity.ReasonBound: 320}, visits(t, s, 320, 6*time.Minute, "c", "b", "c"),
+			"each target has a life of its own")
+	})
+}
+
+// An expired session may be placed where it was; then it goes on to teach.
+func TestExpiredAndBackAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Capacity: 500})
+		teach(t, s, "a")
+		reasons := visits(t, s, 100, 30*time.Minute, "a", "a")
+		require.NotZero(t, reasons[affinity.ReasonExpired])
+		// The target keeps prompts for longer now: those who come back late
+		// find them there, and the Selector finds out.
+		for i := range 100 {
+			mustSelect(t, s, session(fmt.Sprint(i)), "a").Done(tokens(0, 90_000))
+		}
+		for range 8 {
+			elapse(7 * time.Minute)
+			for i := range 100 {
+				mustSelect(t, s, session(fmt.Sprint(i)), "a").Done(tokens(80_000, 10_000))
+			}
+		}
+		require.Equal(t, map[affinity.Reason]int{affinity.ReasonBound: 320}, visits(t, s, 320, 7*time.Minute, "a", "b", "a"))
+	})
+}
+
+// Even if nobody whose binding is stale is ever placed where it was, a few that
+// are believed find out that a life has become longer.
+func TestExploration(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Capacity: 500, Fallback: balance.FillFirst[string]()})
+		teach(t, s, "a")
+		for round := range 100 {
+			for i := range 20 {
+				mustSelect(t, s, session(fmt.Sprint(round, " ", i)), "a").Done(tokens(0, 90_000))
+			}
+			elapse(7 * time.Minute)
+			for i := range 20 {
+				sel := mustSelect(t, s, session(fmt.Sprint(round, " ", i)), "b", "a")
+				if sel.Target == "a" {
+					sel.Done(tokens(80_000, 10_000))
+				} else {
+					sel.Done(tokens(0, 90_000))
+				}
+			}
+		}
+		require.Equal(t, map[affinity.Reason]int{affinity.ReasonBound: 320}, visits(t, s, 320, 7*time.Minute, "a", "b", "a"))
+	})
+}
+
+// What tells nothing about the life of a cache makes it no shorter.
+func TestNeverWronglyShort(t *testing.T) {
+	t.Parallel()
+	usage := func(cached, uncached int) affinity.Usage { return affinity.Usage{Cached: cached, Uncached: uncached} }
+	for name, outcome := range map[string]func(fresh bool) affinity.Outcome{
+		"unknown usage": func(bool) affinity.Outcome { return served },
+		"a failure": func(bool) affinity.Outcome {
+			return affinity.Outcome{Result: affinity.TransientFailure, Usage: usage(0, 90_000)}
+		},
+		"neutral": func(bool) affinity.Outcome { return affinity.Outcome{Usage: usage(0, 90_000)} },
+		"fresh ones fail": func(fresh bool) affinity.Outcome {
+			if fresh {
+				return affinity.Outcome{Result: affinity.TransientFailure, Usage: usage(90_000, 0)}
+			}
+			return tokens(0, 90_000)
+		},
+		"a target that does not cache": func(bool) affinity.Outcome { return tokens(0, 90_000) },
+		"tiny prompts":                 func(bool) affinity.Outcome { return tokens(0, 900) },
+		"nonsense":                     func(bool) affinity.Outcome { return tokens(-90_000, math.MaxInt) },
+		"only output known": func(bool) affinity.Outcome {
+			return affinity.Outcome{Result: affinity.Served, Usage: affinity.Usage{Output: 90_000}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newSelector(t, affinity.Config[string]{})
+				for i := range 20 {
+					req := session(fmt.Sprint(i))
+					mustSelect(t, s, req, "a").Done(outcome(true))
+					for range 3 {
+						elapse(time.Second)
+						mustSelect(t, s, req, "a").Done(outcome(true))
+					}
+					elapse(6 * time.Minute)
+					mustSelect(t, s, req, "a").Done(outcome(false))
+				}
+				require.Equal(t, map[affinity.Reason]int{affinity.ReasonBound: 50}, visits(t, s, 50, 50*time.Minute, "a", "b", "a"))
+			})
+		})
+	}
+}
+
+// Who comes to a target for the first time, or from elsewhere, finds nothing
+// there: that says nothing of the target.
+func TestMovesTeachNothing(t *testing.T) {
+	t.Parallel()
+	for policy, p := range policies {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: balance.RoundRobin[string]()})
+				for i := range 200 {
+					req := session(fmt.Sprint(i))
+					cached := 0
+					for range 4 { // all fresh ones are found
+						mustSelect(t, s, req, "a").Done(tokens(cached, 90_000-cached))
+						cached = 80_000
+						elapse(time.Second)
+					}
+					elapse(6 * time.Minute)
+					mustSelect(t, s, req, "b").Done(tokens(0, 90_000)) // the detour, or the new home
+				}
+				for _, target := range []string{"a", "b"} {
+					require.Equal(t, map[affinity.Reason]int{affinity.ReasonBound: 50}, visits(t, s, 50, 50*time.Minute, target, "x", target))
+				}
+			})
+		})
+	}
+}
+
+// The turns of a conversation that is known by its messages teach as well.
+func TestDerivedSessionsTeach(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
+		expired := 0
+		for i := range 20 {
+			turn := 0
+			ask := func(o affinity.Outcome) {
+				turn++
+				sel := mustSelect(t, s, chatTurn(i, turn), "a", "b")
+				if sel.Reason == affinity.ReasonExpired {
+					expired++
+				}
+				sel.Done(o)
+			}
+			ask(tokens(0, 90_000))
+			for range 2 {
+				elapse(time.Second)
+				ask(tokens(80_000, 10_000))
+			}
+			elapse(7 * time.Minute)
+			ask(tokens(0, 90_000))
+		}
+		require.Greater(t, expired, 10)
+	})
+}
+
+// A conversation whose turns have a key each expires like any other.
+func TestDerivedSessionsExpire(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
+		teach(t, s, "a")
+		expired := 0
+		for i := range 64 {
+			one := mustSelect(t, s, chatTurn(i, 1), "a")
+			one.Done(served)
+			elapse(5 * time.Minute)
+			two := mustSelect(t, s, chatTurn(i, 2), "b", "a")
+			require.Equal(t, affinity.ReasonInherited, two.Reason)
+			two.Done(served)
+			elapse(6 * time.Minute)
+			if sel := mustSelect(t, s, chatTurn(i, 3), "b", "a"); sel.Reason == affinity.ReasonExpired {
+				require.Equal(t, "b", sel.Target)
+				require.Equal(t, one.Session, sel.Session)
+				expired++
+			}
+		}
+		require.Greater(t, expired, 40)
+	})
+}
+
+// As long as something streams, the session is where it is.
+func TestStreamOutlivesTheLearnedLife(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
+		teach(t, s, "a")
+		for i := range 32 {
+			mustSelect(t, s, session(fmt.Sprint(i)), "a")
+		}
+		elapse(20 * time.Minute)
+		for i := range 32 {
+			require.Equal(t, affinity.ReasonBound, mustSelect(t, s, session(fmt.Sprint(i)), "b", "a").Reason)
+		}
+	})
+}
+
+// A home that is gone for longer than it keeps prompts is given up.
+func TestHomeIsGivenUpAfterItsLife(t *testing.T) {
+	t.Parallel()
+	for kind, turn := range conversations {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
+				teach(t, s, "a")
+				round := func(i int, candidates ...string) (at map[string]int) {
+					at = map[string]int{}
+					for n := range 64 {
+						sel := mustSelect(t, s, turn(n, i), candidates...)
+						sel.Done(served)
+						at[sel.Target]++
+					}
+					elapse(time.Minute)
+					return at
+				}
+				round(1, "a")
+				for i := range 8 {
+					require.Equal(t, 64, round(2+i, "b")["b"])
+				}
+				elapse(4 * time.Minute)
+				var at map[string]int
+				for i := range 8 {
+					at = round(10+i, "a", "b", "c")
+				}
+				require.Greater(t, at["b"], 50, "the prompts are at b, and a has nothing to offer")
+				require.Zero(t, at["c"])
+				require.Greater(t, round(18, "0", "b")["b"], 50)
+			})
+		})
+	}
+}
+
+// A TTL beyond all clocks does not make every binding look old.
+func TestIdleOfAnEndlessBinding(t *testing.T) {
+	t.Parallel()
+	for _, ttl := range []time.Duration{24 * time.Hour, 8 * 365 * 24 * time.Hour, 100 * 365 * 24 * time.Hour, math.MaxInt64 - 1, math.MaxInt64} {
+		t.Run(ttl.String(), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newSelector(t, affinity.Config[string]{TTL: ttl, Fallback: balance.FillFirst[string]()})
+				teach(t, s, "a")
+				for range 32 {
+					elapse(time.Minute)
+					sel := mustSelect(t, s, session("s"), "a")
+					require.LessOrEqual(t, sel.Idle, time.Minute)
+					require.NotEqual(t, affinity.ReasonExpired, sel.Reason)
+					sel.Done(served)
+				}
+			})
+		})
+	}
+}
+
+func TestIdle(t *testing.T) {
+	t.Parallel()
+	for kind, turn := range conversations {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newSelector(t, affinity.Config[string]{})
+				require.Zero(t, mustSelect(t, s, turn(1, 1), "a").Idle)
+				elapse(time.Minute) // streaming
+				again := mustSelect(t, s, turn(1, 1), "a")
+				require.Equal(t, time.Minute, again.Idle)
+				elapse(time.Minute)
+				again.Done(served)
+				elapse(time.Minute)
+				require.Equal(t, time.Minute, mustSelect(t, s, turn(1, 1), "a").Idle, "since the end of the last answer")
+				elapse(3 * time.Minute)
+				require.Equal(t, 3*time.Minute, mustSelect(t, s, turn(1, 2), "a").Idle)
+				elapse(2 * time.Minute)
+				away := mustSelect(t, s, turn(1, 2), "b")
+				require.Equal(t, 2*time.Minute, away.Idle)
+			})
+		})
+	}
+}
+
+// The pause of a session counts from its last use also if it was at its detour.
+func TestIdleOfADetour(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn})
+		mustSelect(t, s, session("s"), "a").Done(served)
+		elapse(50 * time.Minute)
+		mustSelect(t, s, session("s"), "b").Done(served)
+		elapse(5 * time.Minute)
+		sel := mustSelect(t, s, session("s"), "b")
+		require.Equal(t, affinity.ReasonDetour, sel.Reason)
+		require.Equal(t, 5*time.Minute, sel.Idle)
+		sel.Done(served)
+		elapse(20 * time.Minute)
+		sel = mustSelect(t, s, session("s"), "b")
+		require.Equal(t, affinity.ReasonBound, sel.Reason, "the home is given up")
+		require.Equal(t, 20*time.Minute, sel.Idle)
+	})
+}
+
+// What is learned is the Cache's: a new Selector knows it, and so it does after
+// an invalidation.
+func TestLifetimeOutlivesItsSelector(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		old := newSelector(t, affinity.Config[string]{})
+		teach(t, old, "a")
+		s := newSelector(t, affinity.Config[string]{Cache: old.Cache(), Fallback: balance.FillFirst[string]()})
+		s.InvalidateTarget("a")
+		s.Cache().Clear()
+		require.NotZero(t, visits(t, s, 64, 6*time.Minute, "a", "b", "a")[affinity.ReasonExpired])
+	})
+}
+
+// Outcomes in any order, from any session, with lives of all lengths.
+func TestLifetimesAtRandom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rng := rand.New(rand.NewPCG(1, 2))
+		s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
+		life := map[string]time.Duration{"a": 5 * time.Minute, "b": 40 * time.Minute}
+		for range 2000 { // one visit of a session each: a fresh one, then one after a pause
+			target := []string{"a", "b"}[rng.IntN(2)]
+			req := &extract.Request{Header: session(fmt.Sprint(rng.Uint64())).Header}
+			mustSelect(t, s, req, target).Done(tokens(0, 50_000))
+			elapse(time.Second)
+			mustSelect(t, s, req, target).Done(tokens(45_000, 5_000))
+			pause := time.Duration(rng.ExpFloat64() * float64(10*time.Minute))
+			elapse(pause)
+			if sel := mustSelect(t, s, req, target); pause < life[target] {
+				sel.Done(tokens(45_000, 5_000))
+			} else {
+				sel.Done(tokens(0, 50_000))
+			}
+		}
+		require.NotZero(t, visits(t, s, 64, 6*time.Minute, "a", "x", "a")[affinity.ReasonExpired])
+		require.Zero(t, visits(t, s, 64, 19*time.Minute, "b", "x", "b")[affinity.ReasonExpired])
+		require.NotZero(t, visits(t, s, 64, 50*time.Minute, "b", "x", "b")[affinity.ReasonExpired])
+	})
+}
