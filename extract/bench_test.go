@@ -2,7 +2,9 @@ package extract_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
@@ -11,17 +13,34 @@ import (
 	"github.com/go-affinity/affinity/extract"
 )
 
+// source is that of this package, by lines.
+var source = func() (lines []string) {
+	for _, name := range []string{"trail.go", "words.go", "index.go", "boundary.go", "header.go", "state.go", "request.go", "claude.go", "doc.go"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			panic(err)
+		}
+		lines = append(lines, strings.SplitAfter(string(text), "\n")...)
+	}
+	return lines
+}()
+
 // agentBody returns a body of about that size, like those of coding agents:
-// blocks of text, calls and results, half of it code, the ids at the end.
+// prose, calls of tools and their results, most of it code, the ids at the end.
 func agentBody(size int, end string) []byte {
-	code := quote("func main() {\n\tfmt.Println(\"Hello, <world> & 世界\")\n\t// 1/2 of C:\\new\n}\n")
+	random := rand.New(rand.NewPCG(1, uint64(size)))
+	code := func(most int) string {
+		from := random.IntN(len(source) - most)
+		return quote(strings.Join(source[from:from+1+random.IntN(most)], ""))
+	}
 	var b strings.Builder
 	b.WriteString(`{"model":"m","max_tokens":64000,"stream":true,"system":[{"type":"text","text":"x-anthropic-billing-header: cch=00000;"},{"type":"text","text":` +
-		quote(strings.Repeat("You are a coding agent. Be brief.\n", min(size/200, 300))+"cwd: /home/anna/proj") + `}],"messages":[{"role":"user","content":[{"type":"text","text":` +
+		quote(strings.Repeat("You are a coding agent. Be brief, and say what you do before you do it.\n", min(size/400, 150))+"cwd: /home/anna/proj") + `}],"messages":[{"role":"user","content":[{"type":"text","text":` +
 		quote(reminder("be nice in /home/anna/proj")) + `},{"type":"text","text":"Where is Oslo?"}]}`)
 	for i := 0; b.Len() < size-400; i++ {
+		most := min(200, size/200)
 		fmt.Fprintf(&b, `,{"role":"assistant","content":[{"type":"text","text":"I will read file %d."},{"type":"tool_use","id":"toolu_%d","name":"Read","input":{"path":"/home/anna/proj/%d.go"}}]}`, i, i, i)
-		fmt.Fprintf(&b, `,{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_%d","content":[{"type":"text","text":%s}]}]}`, i, code[:1]+strings.Repeat(code[1:len(code)-1], min(30, 1+size/4096))+code[:1])
+		fmt.Fprintf(&b, `,{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_%d","content":[{"type":"text","text":%s}]}]}`, i, code(most))
 		if i%4 == 3 {
 			fmt.Fprintf(&b, `,{"role":"assistant","content":"Done."},{"role":"user","content":"Now the next one, number %d, please."}`, i)
 		}
@@ -43,7 +62,8 @@ func BenchmarkDefault(b *testing.B) {
 		{"header", common("X-Session-Id", uuid), ``},
 		{"claude-header", common("X-Claude-Code-Session-Id", uuid), `,"metadata":{"user_id":` + quote(`{"session_id":"`+uuid+`"}`) + `}`},
 		{"claude-user-id", common(), `,"metadata":{"user_id":"user_` + device + `_account__session_` + uuid + `"}`},
-		{"body-id", common(), `,"prompt_cache_key":"` + uuid + `"`},
+		{"body-id", common(), `,"conversation_id":"` + uuid + `"`},
+		{"body-id-among-others", common(), `,"prompt_cache_key":"` + uuid + `"`},
 		{"trail", common(), ``},
 	} {
 		if signal.name == "header" { // Claude Code's protocol is looked into first

@@ -12,19 +12,19 @@ import (
 // A path is one of package gjson: member names with dots between them, such as
 // "metadata.thread_id", and more (https://github.com/tidwall/gjson/blob/master/SYNTAX.md).
 // Only a string that is an [ID] counts. However many of them a chain has, the
-// body is walked once for all built-in extractors and all top-level members;
-// below these, each path is looked up by itself.
+// body is walked once at most for all built-in extractors and all top-level
+// members; below these, each path is looked up by itself.
 func Body(paths ...string) Extractor {
 	ps := make([]bodyPath, len(paths))
 	for i, p := range paths {
 		ps[i] = newBodyPath(p)
 	}
 	return ExtractorFunc(func(r *Request) (Session, bool) {
-		if len(r.Body) == 0 || !r.read().ok {
+		if len(r.Body) == 0 {
 			return Session{}, false
 		}
-		for _, p := range ps {
-			if id, ok := jsonID(p.in(r)); ok {
+		for i, p := range ps {
+			if id, ok := jsonID(p.in(r, i == 0)); ok {
 				return Session{Source: p.source, ID: id}, true
 			}
 		}
@@ -54,23 +54,31 @@ func newBodyPath(path string) bodyPath {
 	return p
 }
 
-// in returns the text of the value that p leads to, or nil.
-func (p bodyPath) in(r *Request) []byte {
-	value := r.Body
-	for i, n := range p.names {
-		switch {
-		case i == 0:
-			value = r.member(n.name)
-		case value[0] == '{':
-			value = lastMember(value, n.name)
-		default: // the name may be an index
-			return query(value, n.from)
+// in returns the text of the value that p leads to, or nil. first says that it is
+// asked for before all others.
+func (p bodyPath) in(r *Request, first bool) (value []byte) {
+	if len(p.names) == 0 {
+		if p.query == "" || !r.read().ok {
+			return nil
 		}
+		return query(r.Body, p.query)
+	}
+	if first {
+		value = r.atEnds(p.names[0].name)
+	}
+	if value == nil {
+		value = r.member(p.names[0].name)
+	}
+	for _, n := range p.names[1:] {
 		if value == nil {
 			return nil
 		}
+		if value[0] != '{' { // the name may be an index
+			return query(value, n.from)
+		}
+		value = lastMember(value, n.name)
 	}
-	if p.query == "" {
+	if value == nil || p.query == "" {
 		return value
 	}
 	return query(value, p.query)
@@ -78,7 +86,11 @@ func (p bodyPath) in(r *Request) []byte {
 
 // query returns the text of the string that gjson finds, or nil.
 func query(object []byte, path string) []byte {
-	// gjson takes well-formed text only. The index has seen to it.
+	// gjson takes well-formed text only, and the index has not read to the
+	// letter what it has passed over.
+	if !gjson.ValidBytes(object) {
+		return nil
+	}
 	if v := gjson.GetBytes(object, path); v.Type == gjson.String {
 		return []byte(v.Raw)
 	}
@@ -124,12 +136,15 @@ func (fs fieldIDs) Extract(r *Request) (Session, bool) {
 	if len(r.Body) == 0 {
 		return Session{}, false
 	}
-	x := r.read()
-	for _, f := range fs {
-		if raw := x.fields[f.field]; raw != nil {
-			if id, ok := jsonID(raw); ok {
-				return r.describe(Session{Source: f.source, ID: id, Confidence: f.confidence}), true
-			}
+	for i, f := range fs {
+		var raw []byte
+		if i == 0 { // whose source is its name
+			raw = r.first(f.field, f.source, "")
+		} else {
+			raw = r.get(f.field)
+		}
+		if id, ok := jsonID(raw); ok {
+			return r.named(f.source, id, f.confidence), true
 		}
 	}
 	return Session{}, false
@@ -149,17 +164,17 @@ func UserID() Extractor {
 		if !ok {
 			return Session{}, false
 		}
-		if _, claude := claudeSession(raw); claude {
+		if _, claude := claudeSession([]byte(raw)); claude {
 			return Session{}, false
 		}
 		id, ok := ID(raw)
 		if !ok {
 			return Session{}, false
 		}
-		s := Session{Source: "metadata.user_id", ID: id, Confidence: Conventional}
+		confidence := Conventional
 		if isUUID(id) && strings.HasPrefix(r.header("User-Agent"), "KimiCLI/") {
-			s.Confidence = Explicit
+			confidence = Explicit
 		}
-		return r.describe(s), true
+		return r.named("metadata.user_id", id, confidence), true
 	})
 }

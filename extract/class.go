@@ -75,9 +75,16 @@ func (r *Request) pathClass() Class {
 	case "HEAD", "OPTIONS":
 		return Probe
 	}
-	for _, p := range pathClasses {
-		if strings.HasSuffix(r.Path, p.suffix) {
-			return p.class
+	const tail = 6
+	if len(r.Path) < tail {
+		return Turn
+	}
+	switch r.Path[len(r.Path)-tail:] { // the ends of all that are in the list
+	case "tokens", "Tokens", "ompact", "ddings", "ations", "ontent", "ntents":
+		for _, p := range pathClasses {
+			if strings.HasSuffix(r.Path, p.suffix) {
+				return p.class
+			}
 		}
 	}
 	return Turn
@@ -188,9 +195,11 @@ func (r *Request) bodyClass() Class {
 		return Turn
 	}
 	t := r.trail()
-	for _, system := range t.systems[:t.nsystems] {
-		if c, ok := match(systemOpenings, system); ok {
-			return c
+	for _, system := range []*context{&t.system, &t.opening} {
+		for _, text := range system.texts[:system.n] {
+			if c, ok := match(systemOpenings, text); ok {
+				return c
+			}
 		}
 	}
 	if c, ok := match(personOpenings, t.lastWords); ok {

@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/go-affinity/affinity/internal/jsonscan"
@@ -28,15 +29,19 @@ func ClaudeCode() Extractor { return claudeCode }
 
 var claudeCode = Chain{newHeaders([]string{claudeHeader}, false), ExtractorFunc(anthropicUserID)}
 
-// claudeFirst is claudeCode for chains in which Headers comes next: that looks
+// claudeFirst is ClaudeCode for chains in which Headers comes next: that looks
 // for the header in other spellings.
-var claudeFirst = Chain{
-	&headers{names: []headerName{{claudeHeader, claudeSource}}, exact: true},
-	ExtractorFunc(anthropicUserID),
+func claudeFirst(r *Request) (s Session, ok bool) {
+	if id, ok := single(r.Header[claudeHeader]); ok {
+		s.Source, s.ID = claudeSource, id
+		r.describe(&s)
+		return s, true
+	}
+	return anthropicUserID(r)
 }
 
 func anthropicUserID(r *Request) (Session, bool) {
-	if len(r.Body) == 0 || len(r.Header["Anthropic-Version"]) == 0 && !strings.HasSuffix(r.Path, "/messages") {
+	if len(r.Body) == 0 || !strings.HasSuffix(r.Path, "/messages") && len(r.Header["Anthropic-Version"]) == 0 {
 		return Session{}, false
 	}
 	return claudeUserID(r)
@@ -52,58 +57,88 @@ func anthropicUserID(r *Request) (Session, bool) {
 //     sent by other clients as well, and by those the id need not be a uuid.
 func ClaudeUserID() Extractor { return ExtractorFunc(claudeUserID) }
 
-func claudeUserID(r *Request) (Session, bool) {
-	s, ok := text(r.get(metadataUserIDField))
+func claudeUserID(r *Request) (s Session, ok bool) {
+	if len(r.Body) == 0 {
+		return s, false
+	}
+	var room textRoom
+	user, ok := textIn(r.first(metadataUserIDField, "metadata", "user_id"), &room)
 	if !ok {
-		return Session{}, false
+		return s, false
 	}
-	id, _ := claudeSession(s)
+	id, _ := claudeSession(user)
 	if id == "" {
-		return Session{}, false
+		return s, false
 	}
-	return r.describe(Session{Source: claudeSource, ID: id}), true
+	return r.named(claudeSource, id, Explicit), true
 }
 
 // claudeSession returns the session id in a metadata.user_id of Claude Code, if
 // it has a usable one, and whether the form is Claude Code's at all.
-func claudeSession(s string) (id string, claude bool) {
-	s = strings.TrimSpace(s)
-	if strings.HasPrefix(s, "{") {
-		id, claude = jsonSession(s)
+func claudeSession(user []byte) (id string, claude bool) {
+	user = bytes.TrimSpace(user)
+	var session []byte
+	if bytes.HasPrefix(user, []byte("{")) {
+		var room textRoom
+		session, claude = jsonSession(user, &room)
 	} else {
-		id, claude = legacySession(s)
+		session, claude = legacySession(user)
 	}
-	id, _ = ID(id)
+	if len(session) == 0 {
+		return "", claude
+	}
+	id, _ = ID(string(session))
 	return id, claude
 }
 
 // legacySession reads user_{hash}_account_{uuid}_session_{uuid}.
-func legacySession(s string) (string, bool) {
-	rest, ok := strings.CutPrefix(s, "user_")
+func legacySession(user []byte) ([]byte, bool) {
+	rest, ok := bytes.CutPrefix(user, []byte("user_"))
 	if !ok {
-		return "", false
+		return nil, false
 	}
-	hash, rest, ok := strings.Cut(rest, "_account_")
-	if !ok || hash == "" || strings.Trim(hash, alphanumeric) != "" {
-		return "", false
+	hash, rest, ok := bytes.Cut(rest, []byte("_account_"))
+	if !ok || len(hash) == 0 || !isAlphanumeric(hash) {
+		return nil, false
 	}
-	account, session, ok := strings.Cut(rest, "_session_")
-	if !ok || account != "" && !isUUID(account) || !isUUID(session) {
-		return "", false
+	account, session, ok := bytes.Cut(rest, []byte("_session_"))
+	if !ok || len(account) > 0 && !isUUID(account) || !isUUID(session) {
+		return nil, false
 	}
 	return session, true
 }
 
 const alphanumeric = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-// jsonSession reads the session_id of the JSON object in s. Every JSON object
+func isAlphanumeric(s []byte) bool {
+	for _, c := range s {
+		if c|0x20 < 'a' && (c < '0' || c > '9') || c|0x20 > 'z' {
+			return false
+		}
+	}
+	return true
+}
+
+// jsonSession reads the session_id of the JSON object in user. Every JSON object
 // counts as Claude Code's form: without a session_id it has nothing but the
 // names of a device and an account.
-func jsonSession(s string) (string, bool) {
-	b := []byte(s)
-	if c := jsonscan.New(b); c.Skip() == nil || !c.End() {
-		return "", false
+func jsonSession(user []byte, room *textRoom) ([]byte, bool) {
+	c := jsonscan.New(user)
+	var session []byte
+	var name nameRoom
+	for ok := c.Object(); ok; {
+		var key []byte
+		if key, ok = c.Key(); !ok {
+			break
+		}
+		value := c.Skip()
+		if string(jsonscan.Text(key, name[:])) == "session_id" {
+			session = value
+		}
 	}
-	id, _ := text(lastMember(b, "session_id"))
+	if !c.End() {
+		return nil, false
+	}
+	id, _ := textIn(session, room)
 	return id, true
 }

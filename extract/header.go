@@ -2,6 +2,7 @@ package extract
 
 import (
 	"cmp"
+	"math"
 	"net/http"
 	"net/textproto"
 	"slices"
@@ -75,12 +76,21 @@ var notSessions = map[string]bool{
 
 // headers is the Extractor behind Header and Headers.
 type headers struct {
-	names  []headerName
-	vendor bool // take any X-...-Session-Id
-	exact  bool // take names in canonical form only
+	names    []headerName
+	byLength [maxHeader + 1][]uint8 // places in names, by the length of the name
+	vendor   bool                   // take any X-...-Session-Id
+	claude   bool                   // the first was looked up before
 }
 
 type headerName struct{ canonical, source string }
+
+// maxHeader is the length of the longest name that one pass over the headers
+// finds, and maxLookups how many names are looked up one by one before that: a
+// look-up costs as much as a step of the pass.
+const (
+	maxHeader  = 31
+	maxLookups = 2
+)
 
 func newHeaders(names []string, vendor bool) *headers {
 	hs := &headers{vendor: vendor}
@@ -92,31 +102,65 @@ func newHeaders(names []string, vendor bool) *headers {
 		if name.canonical == claudeHeader {
 			name.source = claudeSource
 		}
+		if i := len(hs.names); i >= maxLookups && len(n) <= maxHeader && i <= math.MaxUint8 {
+			hs.byLength[len(n)] = append(hs.byLength[len(n)], uint8(i))
+		}
 		hs.names = append(hs.names, name)
 	}
 	return hs
 }
 
 // Extract implements Extractor.
-func (hs *headers) Extract(r *Request) (Session, bool) {
+func (hs *headers) Extract(r *Request) (s Session, ok bool) {
 	if len(r.Header) == 0 {
-		return Session{}, false
+		return s, false
 	}
-	for i := range hs.names {
-		if id, ok := single(r.Header[hs.names[i].canonical]); ok {
-			return r.describe(Session{Source: hs.names[i].source, ID: id}), true
-		}
+	if place, id := hs.lookup(r.Header); id != "" {
+		s.Source, s.ID = hs.names[place].source, id
+		r.describe(&s)
+		return s, true
 	}
-	if hs.exact {
-		return Session{}, false
-	}
-	if s, ok := hs.scan(r.Header); ok {
-		return r.describe(s), true
+	if s, ok = hs.scan(r.Header); ok {
+		r.describe(&s)
+		return s, true
 	}
 	if hs.vendor {
 		return r.codexThread()
 	}
-	return Session{}, false
+	return s, false
+}
+
+// lookup returns the place and the id of the first listed header that has one,
+// of those with names in canonical form. The id is "" if there is none.
+func (hs *headers) lookup(h http.Header) (place int, id string) {
+	names := hs.names
+	first := 0
+	if hs.claude {
+		first = 1
+	}
+	for i := first; i < min(maxLookups, len(names)); i++ {
+		if id, ok := single(h[names[i].canonical]); ok {
+			return i, id
+		}
+	}
+	if len(names) <= maxLookups {
+		return 0, ""
+	}
+	place = len(names)
+	for key, values := range h {
+		if len(key) > maxHeader {
+			continue
+		}
+		for _, i := range hs.byLength[len(key)] {
+			if int(i) < place && names[i].canonical == key {
+				if one, ok := single(values); ok {
+					place, id = int(i), one
+				}
+				break
+			}
+		}
+	}
+	return place, id
 }
 
 // codexThread returns the thread of Codex in X-Client-Request-Id, for when a
@@ -212,10 +256,8 @@ func single(values []string) (string, bool) {
 	if len(values) == 0 {
 		return "", false
 	}
-	for _, v := range values[1:] {
-		if v != values[0] {
-			return "", false
-		}
+	if len(values) > 1 && slices.ContainsFunc(values, func(v string) bool { return v != values[0] }) {
+		return "", false
 	}
 	return ID(values[0])
 }

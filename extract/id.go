@@ -1,7 +1,6 @@
 package extract
 
 import (
-	"bytes"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -24,6 +23,46 @@ const maxRaw = 16 << 10
 //
 // The built-in extractors hold all ids to it; so should yours.
 func ID(s string) (string, bool) {
+	if len(s) > maxPlaceholder && len(s) <= MaxID {
+		var seen idByte
+		for i := range len(s) {
+			seen |= idBytes[s[i]]
+		}
+		if seen&(idOdd|idOther) == idOther && (len(s) != 36 || seen&idUpper == 0) {
+			return s, true // as most are
+		}
+	}
+	return oddID(s)
+}
+
+// idByte is a set of what a byte may be for an id.
+type idByte uint8
+
+const (
+	idZero  idByte = 1 << iota // nothing, in a row with others like it
+	idUpper                    // a letter that is in another case in a uuid
+	idOther                    // any other that needs no look
+	idOdd                      // all that does
+)
+
+var idBytes = func() (t [256]idByte) {
+	for i := range t {
+		switch c := byte(i); {
+		case c == '0' || c == '-':
+			t[i] = idZero
+		case 'A' <= c && c <= 'Z':
+			t[i] = idUpper | idOther
+		case 'a' <= c && c <= 'z' || '1' <= c && c <= '9' || strings.IndexByte("_.:/+=@~", c) >= 0:
+			t[i] = idOther
+		default:
+			t[i] = idOdd
+		}
+	}
+	return t
+}()
+
+// oddID is ID, step by step.
+func oddID(s string) (string, bool) {
 	s = strings.TrimSpace(s)
 	if len(s) == 0 || len(s) > MaxID || !printable(s) || placeholder(s) {
 		return "", false
@@ -52,6 +91,9 @@ func printableRunes(s string) bool {
 	return utf8.ValidString(s)
 }
 
+// maxPlaceholder is the length of the longest of the words below.
+const maxPlaceholder = len("[object Object]")
+
 var placeholders = []string{"null", "undefined", "none", "nil", "new", "default", "[object Object]"}
 
 func placeholder(s string) bool {
@@ -70,7 +112,7 @@ func placeholder(s string) bool {
 }
 
 // isUUID reports whether s has the form 8-4-4-4-12 hexadecimal digits.
-func isUUID(s string) bool {
+func isUUID[S string | []byte](s S) bool {
 	if len(s) != 36 {
 		return false
 	}
@@ -91,14 +133,21 @@ func isUUID(s string) bool {
 // text returns the string that raw, the text of a JSON value, stands for. It
 // reports false for values of other types and for strings beyond maxRaw.
 func text(raw []byte) (string, bool) {
+	var room textRoom
+	s, ok := textIn(raw, &room)
+	return string(s), ok
+}
+
+// textRoom is room for a text that is written with escapes. Most that are looked
+// at for ids fit in.
+type textRoom [512]byte
+
+// textIn is text, with room for the result if it must have some.
+func textIn(raw []byte, room *textRoom) ([]byte, bool) {
 	if len(raw) < 2 || raw[0] != '"' || len(raw) > maxRaw {
-		return "", false
+		return nil, false
 	}
-	raw = raw[1 : len(raw)-1]
-	if bytes.IndexByte(raw, '\\') < 0 {
-		return string(raw), true
-	}
-	return string(jsonscan.AppendText(nil, raw)), true
+	return jsonscan.Text(raw[1:len(raw)-1], room[:]), true
 }
 
 // jsonID returns the id in raw, the text of a JSON value. Only strings are

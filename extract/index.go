@@ -1,6 +1,10 @@
 package extract
 
-import "github.com/go-affinity/affinity/internal/jsonscan"
+import (
+	"bytes"
+
+	"github.com/go-affinity/affinity/internal/jsonscan"
+)
 
 // A field is a member of the body that the built-in extractors ask for. Those
 // of one inner object stand together, so that they can be cleared together.
@@ -31,6 +35,8 @@ const (
 	cachedContentField
 	cachedContentSnakeField
 	containerField
+	toolsField
+	toolConfigField
 
 	metadataUserIDField
 	metadataSessionIDField
@@ -65,6 +71,7 @@ const (
 	requestSystemInstructionField
 	requestSystemInstructionSnakeField
 	requestCachedContentField
+	requestToolsField
 	afterRequest
 
 	numFields
@@ -157,6 +164,10 @@ func (o object) known(name []byte) (field, object) {
 			return cachedContentField, noObject
 		case "cached_content":
 			return cachedContentSnakeField, noObject
+		case "tools":
+			return toolsField, noObject
+		case "toolConfig":
+			return toolConfigField, noObject
 		case "container":
 			return containerField, containerObject
 		case "requestMetadata":
@@ -229,6 +240,8 @@ func (o object) known(name []byte) (field, object) {
 			return requestSystemInstructionSnakeField, noObject
 		case "cachedContent", "cached_content":
 			return requestCachedContentField, noObject
+		case "tools":
+			return requestToolsField, noObject
 		}
 	}
 	return noField, noObject
@@ -245,7 +258,13 @@ type index struct {
 	// of their own. There are none if the body has more than maxOthers, which
 	// no real one has: then it is walked again for each such path.
 	others []member
+	room   [16]member // for the first of them
 	many   bool
+
+	// talk is the trail of the messages, without the system prompt that stands
+	// beside them. It is good if there was one list of messages only.
+	talk  trail
+	talks int
 }
 
 type member struct{ name, value []byte }
@@ -270,7 +289,13 @@ func (r *Request) get(f field) []byte {
 }
 
 func newIndex(body []byte) *index {
-	x := &index{others: make([]member, 0, 16)}
+	if len(body) <= strictly {
+		if c := jsonscan.New(body); c.Skip() == nil || !c.End() {
+			return new(index)
+		}
+	}
+	x := new(index)
+	x.others = x.room[:0]
 	c := jsonscan.New(body)
 	if !c.Object() {
 		return new(index)
@@ -285,21 +310,30 @@ func newIndex(body []byte) *index {
 
 // members reads the members of the object that c has entered.
 func (x *index) members(c *jsonscan.Cursor, in object, body []byte) {
+	var room nameRoom
 	for {
 		name, ok := c.Key()
 		if !ok {
 			return
 		}
 		start := c.Pos()
-		f, inner := in.known(name)
+		plain := jsonscan.Text(name, room[:])
+		f, inner := in.known(plain)
 		if inner != noObject {
 			from, to := inner.fields()
 			clear(x.fields[from:to])
 		}
-		if inner != noObject && c.Object() {
+		switch {
+		case inner != noObject && c.Object():
 			x.members(c, inner, body)
-		} else {
-			c.Skip()
+		case f.holdsMessages():
+			if x.talks++; x.talks == 1 {
+				x.talk.messages(c)
+			} else {
+				c.Skim()
+			}
+		default:
+			c.Skim()
 		}
 		if !c.OK() {
 			return
@@ -309,12 +343,25 @@ func (x *index) members(c *jsonscan.Cursor, in object, body []byte) {
 			x.fields[f] = value
 		}
 		if in == rootObject && !x.many {
-			x.other(name, value)
+			x.other(plain, name, value)
 		}
 	}
 }
 
-func (x *index) other(name, value []byte) {
+// nameRoom is room for the name of a member that is written with escapes.
+type nameRoom [64]byte
+
+// holdsMessages reports whether f is one of messageFields.
+func (f field) holdsMessages() bool {
+	switch f {
+	case messagesField, contentsField, requestContentsField, inputField:
+		return true
+	}
+	return false
+}
+
+// other notes a member of the body, given its name and the same as it is written.
+func (x *index) other(name, written, value []byte) {
 	for i := range x.others {
 		if string(x.others[i].name) == string(name) {
 			x.others[i].value = value
@@ -325,7 +372,10 @@ func (x *index) other(name, value []byte) {
 		x.others, x.many = nil, true
 		return
 	}
-	x.others = append(x.others, member{name, value})
+	if len(name) < len(written) { // it had escapes, and is in a room of somebody's
+		written = bytes.Clone(name)
+	}
+	x.others = append(x.others, member{written, value})
 }
 
 // member returns the text of the top-level member of that name, or nil.
@@ -352,13 +402,14 @@ func lastMember(object []byte, name string) (value []byte) {
 	if !c.Object() {
 		return nil
 	}
+	var room nameRoom
 	for {
 		key, ok := c.Key()
 		if !ok {
 			return value
 		}
-		found := string(key) == name
-		if raw := c.Skip(); found {
+		raw := c.Skim()
+		if string(jsonscan.Text(key, room[:])) == name {
 			value = raw
 		}
 	}

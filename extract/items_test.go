@@ -32,3 +32,32 @@ func TestTrailStopsCounting(t *testing.T) {
 		require.False(t, ok)
 	}
 }
+
+// pathClass looks at the last letters of a path before it looks at the list.
+func TestPathClassesAreAllLookedAt(t *testing.T) {
+	t.Parallel()
+	for _, p := range pathClasses {
+		for _, before := range []string{"", "/v1", "/v1/models/x"} {
+			require.Equal(t, p.class, (&Request{Path: before + p.suffix}).pathClass(), p.suffix)
+		}
+		require.Equal(t, Turn, (&Request{Path: p.suffix + "s"}).pathClass())
+	}
+	for _, path := range []string{"", "tokens", "/v1/messages", "/v1/chat/completions", "/v1/organizations"} {
+		require.Equal(t, Turn, (&Request{Path: path}).pathClass(), path)
+	}
+}
+
+// ID takes a short way for most ids, and comes to the same.
+func FuzzIDTheShortWay(f *testing.F) {
+	for _, s := range []string{"", "s", "null", "[object Object]", "0b6ec6e1-9d73-4d3c-a1cf-0a1b2c3d4e5f", "0B6EC6E1-9D73-4D3C-A1CF-0A1B2C3D4E5F", "00000000-0000-0000-0000-000000000000",
+		"0000000000000000000000000", "a very long id with spaces", "thread_0123456789abcdef", "${conversation_id_of_it}", "{{conversation_id_of_it}}", " padded-with-spaces-around ", "é-not-ascii-but-fine-as-an-id", "\x7f-0123456789abcdef",
+		strings.Repeat("a", MaxID), strings.Repeat("a", MaxID+1), strings.Repeat("0", 36), "UPPER-CASE-BUT-NO-UUID-AT-ALL"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got, ok := ID(s)
+		want, ok2 := oddID(s)
+		require.Equal(t, want, got)
+		require.Equal(t, ok2, ok)
+	})
+}

@@ -9,8 +9,15 @@ package extract
 // header names costs no look at its body. The slice is the caller's, to change
 // before use.
 func Default() Chain {
-	return Chain{claudeFirst, Headers(), ClaudeUserID(), BodyIDs(), State(), UserID(), Trail()}
+	return Chain{ExtractorFunc(claudeFirst), headersNext, ClaudeUserID(), BodyIDs(), State(), UserID(), Trail()}
 }
+
+// headersNext is Headers behind claudeFirst.
+var headersNext = func() *headers {
+	hs := *knownHeaders
+	hs.claude = true
+	return &hs
+}()
 
 // Classic returns the five classic steps in their classic order, for those who
 // migrate from gateways that have them:

@@ -27,7 +27,8 @@ type Request struct {
 	Header http.Header
 
 	// Body is the JSON text of the request, decompressed. A Body that is not
-	// one JSON object is as if there were none.
+	// one JSON object is as if there were none; see the package documentation
+	// for how that is checked.
 	Body []byte
 
 	// Scope is what session ids are unique within: a tenant, or a tenant and
@@ -50,6 +51,7 @@ type Request struct {
 
 	index   atomic.Pointer[index]
 	trailed atomic.Pointer[trail]
+	cuts    atomic.Pointer[[]Boundary]
 }
 
 // FromHTTP returns the Request for r with its headers and, of a body of up to

@@ -20,12 +20,12 @@ func State() Extractor {
 		if len(r.Body) > 0 {
 			for _, f := range pointerFields {
 				if id, ok := jsonID(r.get(f)); ok {
-					return r.describe(Session{Source: stateSource, ID: id}), true
+					return r.named(stateSource, id, Explicit), true
 				}
 			}
 		}
 		if id, ok := pathState(r.Path); ok {
-			return r.describe(Session{Source: stateSource, ID: id}), true
+			return r.named(stateSource, id, Explicit), true
 		}
 		return Session{}, false
 	})
@@ -108,19 +108,20 @@ func references(c *jsonscan.Cursor, add func(string, bool)) {
 		}
 	case '{':
 		var kind, id []byte
+		var room nameRoom
 		c.Object()
 		for {
 			name, ok := c.Key()
 			if !ok {
 				break
 			}
-			switch string(name) {
+			switch string(jsonscan.Text(name, room[:])) {
 			case "file_id", "fileUri", "file_uri":
-				add(jsonID(c.Skip()))
+				add(jsonID(c.Skim()))
 			case "type":
-				kind = c.Skip()
+				kind = c.Skim()
 			case "id":
-				id = c.Skip()
+				id = c.Skim()
 			default:
 				references(c, add)
 			}
@@ -129,7 +130,7 @@ func references(c *jsonscan.Cursor, add func(string, bool)) {
 			add(jsonID(id))
 		}
 	default:
-		c.Skip()
+		c.Skim()
 	}
 }
 

@@ -2,10 +2,17 @@ package extract
 
 import "strings"
 
+// named returns a session with all that describe adds.
+func (r *Request) named(source, id string, c Confidence) (s Session) {
+	s.Source, s.ID, s.Confidence = source, id, c
+	r.describe(&s)
+	return s
+}
+
 // describe adds to a session what method, path and headers say of its thread,
 // its parent and the class of the request. Of the headers only those are looked
 // at that the client has which named the session.
-func (r *Request) describe(s Session) Session {
+func (r *Request) describe(s *Session) {
 	s.Class = r.pathClass()
 	switch s.Source {
 	case claudeSource:
@@ -55,7 +62,6 @@ func (r *Request) describe(s Session) Session {
 	case "x-openclaw-session-key":
 		s.Thread = r.header("X-Openclaw-Agent-Id")
 	}
-	return s
 }
 
 // keyOfFork returns the thread that a Codex fork or reviewer puts into its

@@ -43,7 +43,8 @@ import (
 // by the members that a body has, whatever its path. A body that is the
 // continuation of something on the server (previous_response_id and the like)
 // does not show its conversation: it has no trail, nor does one in which
-// nobody wrote anything, or one of more than 65,536 messages and blocks.
+// nobody wrote anything, or one of more than 65,536 messages and blocks or 4,096
+// members of a block.
 //
 // Two conversations that begin alike, to the letter, are one until they part.
 func Trail() Extractor {
@@ -63,10 +64,27 @@ func (r *Request) trail() *trail {
 	if t := r.trailed.Load(); t != nil {
 		return t
 	}
-	t := new(trail)
-	t.read(r.read())
-	r.trailed.CompareAndSwap(nil, t)
+	r.trailed.CompareAndSwap(nil, newTrail(r.read()))
 	return r.trailed.Load()
+}
+
+// newTrail returns the trail of a body. Its messages were read together with
+// the rest of it, unless that was not enough.
+func newTrail(x *index) *trail {
+	t := new(trail)
+	if x.talks <= 1 && !x.talk.unsure {
+		*t = x.talk
+		t.readSystem(x)
+	} else {
+		t.careful = true
+		t.readSystem(x)
+		t.readMessages(x)
+	}
+	if t.texts+t.injections == 0 && x.fields[promptField] != nil {
+		t.images(x.fields[imagesField])
+		t.prompt(x.fields[promptField])
+	}
+	return t
 }
 
 // Opening returns a digest of how the conversation begins: the system prompt
@@ -84,9 +102,10 @@ func (r *Request) Opening() (uint64, bool) {
 	if x.fields[promptField] != nil {
 		return 0, false // a legacy prompt does not show where it began
 	}
-	t := trail{openingOnly: true}
-	t.read(x)
-	s := t.system.join(endSalt, t.opening).join(endSalt, t.here)
+	t := trail{openingOnly: true, careful: true}
+	t.readSystem(x)
+	t.readMessages(x)
+	s := t.system.sum.join(endSalt, t.opening.sum).join(endSalt, t.here)
 	return s[0], t.texts > 0 && t.items <= maxItems
 }
 
@@ -137,7 +156,17 @@ func (s sum) add(salt, h uint64) sum {
 func (s sum) plus(o sum) sum { return sum{s[0] + o[0], s[1] + o[1]} }
 
 // join returns the digest over two digests.
-func (s sum) join(salt uint64, o sum) sum { return s.add(salt, o[0]).add(salt, o[1]) }
+func (s sum) join(salt uint64, o sum) sum {
+	var b [32]byte
+	binary.LittleEndian.PutUint64(b[0:], s[0])
+	binary.LittleEndian.PutUint64(b[8:], salt)
+	binary.LittleEndian.PutUint64(b[16:], o[0])
+	binary.LittleEndian.PutUint64(b[24:], o[1])
+	lo := xxhash.Sum64(b[:])
+	binary.LittleEndian.PutUint64(b[0:], s[1])
+	binary.LittleEndian.PutUint64(b[8:], lo)
+	return sum{lo, xxhash.Sum64(b[:])}
+}
 
 // A step is the trail as it was when a message ended.
 type step struct {
@@ -156,17 +185,19 @@ const (
 // maxItems bounds the messages, blocks and values that a trail is made from. No
 // conversation has so many; a body that has is not one, and no work is wasted
 // on the rest of it.
-const maxItems = 1 << 16
+const (
+	maxItems   = 1 << 16
+	maxMembers = 1 << 12 // of one block
+)
 
 // trail works out the chain of digests of a request.
 type trail struct {
 	items int // looked at
 
-	system   sum // system prompt
-	opening  sum // system messages before the first answer
-	injected sum // what clients injected before the first answer, in any order
-	places   [2]places
-	answered bool // a model has spoken
+	system   context // system prompt
+	opening  context // system messages before the first answer
+	injected context // what clients injected before the first answer, in any order
+	answered bool    // a model has spoken
 
 	texts int // that people wrote
 	here  sum // the chain so far
@@ -176,25 +207,41 @@ type trail struct {
 	injections int // anywhere
 	all        sum // of them, in any order
 
-	// The first texts of the system and the last of a person, as they stand
-	// between their quotes.
-	systems   [3][]byte
-	nsystems  int
-	lastWords []byte
+	lastWords []byte // of a person, as they stand between their quotes
 
 	openingOnly bool // stop at the first answer
+
+	// A message is read in passing, if its role comes first. Where a later
+	// member may change what an earlier one means, unsure says so, and all is
+	// read once more and carefully: each message to its end before anything in
+	// it counts.
+	careful, unsure bool
 }
 
-// places are the directories that some text names.
+// A context is what surrounds the words of people.
+type context struct {
+	sum    sum
+	places places    // that the texts name
+	texts  [3][]byte // the first ones, as they stand between their quotes
+	n      int       // of texts
+}
+
+// places are the directories that some texts name.
 type places struct {
 	sum sum
 	n   int
 }
 
-const (
-	systemPlaces = iota
-	injectedPlaces
-)
+// and returns the places of two contexts.
+func (p places) and(o places) places {
+	switch {
+	case p.n == 0:
+		return o
+	case o.n == 0:
+		return p
+	}
+	return places{p.sum.join(pathSalt, o.sum), p.n + o.n}
+}
 
 // ring keeps the last few values that were put in.
 type ring[E any] struct {
@@ -223,24 +270,26 @@ var systemFields = []field{
 	requestSystemInstructionField, requestSystemInstructionSnakeField,
 }
 
-// read reads the conversation in the body, by the form that it has.
-func (t *trail) read(x *index) {
+// readSystem reads the system prompt that stands beside the messages.
+func (t *trail) readSystem(x *index) {
 	for _, f := range systemFields {
 		if raw := x.fields[f]; raw != nil {
 			c := jsonscan.New(raw)
-			t.content(&c, speakerSystem, &t.system)
+			t.content(&c, &t.system)
 		}
 	}
-	for _, f := range []field{messagesField, contentsField, requestContentsField, inputField} {
+}
+
+// readMessages reads the messages, wherever they stand: in the first place that
+// has what a person wrote.
+func (t *trail) readMessages(x *index) {
+	for _, f := range messageFields {
 		if raw := x.fields[f]; raw != nil {
-			if t.messages(raw); t.texts+t.injections > 0 {
+			c := jsonscan.New(raw)
+			if t.messages(&c); t.texts+t.injections > 0 {
 				return
 			}
 		}
-	}
-	if raw := x.fields[promptField]; raw != nil {
-		t.images(x.fields[imagesField])
-		t.prompt(raw)
 	}
 }
 
@@ -262,15 +311,15 @@ func (t *trail) session() (Session, bool) {
 		}
 		here = t.all
 	}
-	system := t.system.join(endSalt, t.opening)
-	whole := system.join(endSalt, t.injected)
+	system := t.system.sum.join(endSalt, t.opening.sum)
+	whole := system.join(endSalt, t.injected.sum)
 
 	// What the request has in common with others of its conversation, beside
 	// the texts: everything, the place, or the system prompt with something
 	// injected or with nothing.
-	place := t.places[injectedPlaces]
+	place := t.injected.places
 	if place.n == 0 {
-		place = t.places[systemPlaces]
+		place = t.system.places.and(t.opening.places)
 	}
 	var room [2][4]sum
 	aliases, common := room[0][:0], room[1][:0]
@@ -280,7 +329,7 @@ func (t *trail) session() (Session, bool) {
 	}
 	injected := system.join(systemSalt, sum{})
 	common = append(common, injected)
-	if t.injected != (sum{}) {
+	if t.injected.sum != (sum{}) {
 		aliases, common = append(aliases, injected), append(common, system.join(endSalt, sum{}))
 	}
 	aliases = append(aliases, sum{})
@@ -354,11 +403,11 @@ const (
 	speakerModel
 )
 
-// speaker returns whose words a message holds. Gemini leaves out the role of a
-// person; an item of the Responses API without one is a call or a result
-// unless it has no type either.
-func (m *message) speaker() speaker {
-	switch string(m.role) {
+// speakerOf returns whose words a message holds, by its role and, if it has
+// none, its type. Gemini leaves out the role of a person; an item of the
+// Responses API without one is a call or a result unless it has no type either.
+func speakerOf(role, kind []byte) speaker {
+	switch string(role) {
 	case "user", "USER":
 		return speakerPerson
 	case "system", "developer", "SYSTEM":
@@ -366,7 +415,7 @@ func (m *message) speaker() speaker {
 	case "assistant", "model", "CHATBOT":
 		return speakerModel
 	case "":
-		switch string(m.kind) {
+		switch string(kind) {
 		case "", "message", "user_input",
 			"text", "image", "audio", "document", "video", // content without a message around it
 			"input_text", "input_image", "input_audio", "input_file":
@@ -378,23 +427,21 @@ func (m *message) speaker() speaker {
 	return speakerTool
 }
 
-// message is what matters of a message: the values of its members.
-type message struct {
-	role, kind     []byte // between their quotes
-	content, parts []byte
-	images         []byte
-}
-
-// messages reads the messages in raw: an array of them, a single one, or a
-// string.
-func (t *trail) messages(raw []byte) {
-	c := jsonscan.New(raw)
+// messages reads the next value: an array of messages, a single one, or a
+// string. However many messages there are, only so many are looked at: the rest
+// costs no more than it takes to find the end.
+func (t *trail) messages(c *jsonscan.Cursor) {
 	if !c.Array() {
-		t.message(&c)
+		t.message(c)
 		return
 	}
-	for c.Element() && t.more() {
-		if t.message(&c); t.answered && t.openingOnly {
+	for c.Element() {
+		if !t.more() {
+			c.Skim()
+			c.Leave(']')
+			return
+		}
+		if t.message(c); t.answered && t.openingOnly {
 			return
 		}
 	}
@@ -406,61 +453,95 @@ func (t *trail) message(c *jsonscan.Cursor) {
 	whole := *c
 	switch c.Kind() {
 	case '"':
-		t.content(c, speakerPerson, nil)
+		t.content(c, nil)
 		t.end()
 		return
 	case '{':
 		c.Object()
 	default:
-		c.Skip()
+		c.Skim()
 		return
 	}
-	var m message
+	// The values of members, the first two between their quotes.
+	var role, kind, content, parts, images []byte
+	done := false // content was read, in passing
+	var room nameRoom
 	for {
 		name, ok := c.Key()
 		if !ok {
 			break
 		}
-		switch string(name) {
+		switch string(jsonscan.Text(name, room[:])) {
 		case "role":
-			m.role = word(c)
+			t.unsure = t.unsure || role != nil
+			role = word(c)
+			if who := speakerOf(role, kind); !t.careful && len(role) > 0 && (who == speakerTool || who == speakerModel) {
+				c.Leave('}')
+				t.speaks(who)
+				return
+			}
 		case "type":
-			m.kind = word(c)
+			kind = word(c)
 		case "content":
-			m.content = c.Skip()
+			switch who := speakerOf(role, kind); {
+			case t.careful || len(role) == 0 || c.Kind() == 'n':
+				content = c.Skim()
+			case done || parts != nil:
+				t.unsure = true
+				c.Skim()
+			case who == speakerPerson:
+				t.content(c, nil)
+				done = true
+			case who == speakerSystem && !t.answered:
+				t.content(c, &t.opening)
+				done = true
+			default:
+				c.Skim()
+				done = true
+			}
 		case "parts":
-			m.parts = c.Skip()
+			parts = c.Skim()
 		case "images":
-			m.images = c.Skip()
+			images = c.Skim()
 		default:
-			c.Skip()
+			c.Skim()
 		}
 	}
-	if m.parts != nil && (m.content == nil || string(m.content) == "null") {
-		m.content = m.parts
+	if parts != nil && (content == nil || string(content) == "null") {
+		content = parts
 	}
-	switch m.speaker() {
-	case speakerModel:
-		if last := t.steps.back(0); last != nil {
-			last.answered = true
-		}
-		t.answered = true
+	who := speakerOf(role, kind)
+	t.speaks(who)
+	switch who {
 	case speakerSystem:
-		if !t.answered && m.content != nil {
-			c := jsonscan.New(m.content)
-			t.content(&c, speakerSystem, &t.opening)
+		if !done && !t.answered && content != nil {
+			c := jsonscan.New(content)
+			t.content(&c, &t.opening)
 		}
 	case speakerPerson:
-		if m.content == nil {
+		switch {
+		case done:
+		case content == nil:
 			// An item that is a piece of content itself.
-			t.block(&whole, speakerPerson, nil)
-		} else {
-			c := jsonscan.New(m.content)
-			t.content(&c, speakerPerson, nil)
+			t.block(&whole, nil)
+		default:
+			c := jsonscan.New(content)
+			t.content(&c, nil)
 		}
-		t.images(m.images)
+		t.images(images)
 		t.end()
 	}
+}
+
+// speaks notes who speaks next.
+func (t *trail) speaks(who speaker) {
+	if who != speakerModel {
+		return
+	}
+	if last := t.steps.back(0); last != nil {
+		last.answered = true
+	}
+	t.answered = true
 }
 
 // images reads the images that Ollama has beside a text.
@@ -479,26 +560,31 @@ func (t *trail) end() {
 }
 
 // content reads the next value, the content of a message: a string, a block, an
-// array of both, or a Gemini Content with its parts. into is where the words of
-// the system go.
-func (t *trail) content(c *jsonscan.Cursor, who speaker, into *sum) {
+// array of both, or a Gemini Content with its parts. system is where its words
+// go; nil stands for a person.
+func (t *trail) content(c *jsonscan.Cursor, system *context) {
 	switch c.Kind() {
 	case '"':
 		raw, _ := c.String()
-		t.words(raw, who, into)
+		t.words(raw, system)
 	case '[':
-		for ok := c.Array(); ok && c.Element() && t.more(); {
-			if c.Kind() == '"' {
+		for c.Array(); c.Element(); {
+			switch {
+			case !t.more():
+				c.Skim()
+				c.Leave(']')
+				return
+			case c.Kind() == '"':
 				raw, _ := c.String()
-				t.words(raw, who, into)
-			} else {
-				t.block(c, who, into)
+				t.words(raw, system)
+			default:
+				t.block(c, system)
 			}
 		}
 	case '{':
-		t.block(c, who, into)
+		t.block(c, system)
 	default:
-		c.Skip()
+		c.Skim()
 	}
 }
 
@@ -510,72 +596,81 @@ func word(c *jsonscan.Cursor) []byte {
 }
 
 // block reads the next value, a block of content.
-func (t *trail) block(c *jsonscan.Cursor, who speaker, into *sum) {
+func (t *trail) block(c *jsonscan.Cursor, system *context) {
 	whole := *c
 	if !c.Object() {
-		c.Skip()
+		c.Skim()
 		return
 	}
 	var words, parts []byte
-	tool, empty := false, true
-	for {
+	empty := true
+	var room nameRoom
+	for n := 0; ; n++ {
 		name, ok := c.Key()
 		if !ok {
 			break
 		}
-		switch string(name) {
+		if n == maxMembers {
+			t.items = maxItems + 1
+			c.Skim()
+			c.Leave('}')
+			return
+		}
+		switch string(jsonscan.Text(name, room[:])) {
 		case "text":
-			words = c.Skip()
+			words = c.Skim()
 		case "parts":
-			parts = c.Skip()
+			parts = c.Skim()
 		case "type":
 			switch string(word(c)) {
 			case "tool_result", "tool_use", "function_call_output", "function_result", "thinking", "redacted_thinking":
-				tool = true
+				c.Leave('}')
+				return
 			}
 			continue
 		case "toolResult", "functionResponse", "function_response", "functionCall", "function_call":
-			tool = true
-			c.Skip()
+			c.Skim()
+			c.Leave('}')
+			return
 		case "cache_control", "cachePoint", "thoughtSignature", "thought_signature", "role":
-			c.Skip()
+			c.Skim()
 			continue
 		default:
-			c.Skip()
+			c.Skim()
 		}
 		empty = false
 	}
 	switch {
-	case tool || empty:
+	case empty:
 	case len(words) > 0 && words[0] == '"':
-		t.words(words[1:len(words)-1], who, into)
+		t.words(words[1:len(words)-1], system)
 	case parts != nil:
 		c := jsonscan.New(parts)
-		t.content(&c, who, into)
-	case who == speakerSystem:
-		*into = into.add(binarySalt, t.value(&whole))
+		t.content(&c, system)
+	case system != nil:
+		system.sum = system.sum.add(binarySalt, t.value(&whole))
 	default:
 		t.person(binarySalt, t.value(&whole))
 	}
 }
 
 // words takes in a text, given as it stands between its quotes.
-func (t *trail) words(raw []byte, who speaker, into *sum) {
+func (t *trail) words(raw []byte, system *context) {
 	raw = plain(raw)
-	if who == speakerSystem {
-		if raw = withoutBilling(raw); len(raw) > 0 {
-			*into = into.add(textSalt, xxhash.Sum64(raw))
-			t.places[systemPlaces].read(raw)
-			if t.nsystems < len(t.systems) {
-				t.systems[t.nsystems] = raw
-				t.nsystems++
-			}
+	if system == nil {
+		if words := split(raw, t.inject); len(words) > 0 {
+			t.person(textSalt, xxhash.Sum64(words))
+			t.lastWords = words
 		}
 		return
 	}
-	if words := split(raw, t.inject); len(words) > 0 {
-		t.person(textSalt, xxhash.Sum64(words))
-		t.lastWords = words
+	if raw = withoutBilling(raw); len(raw) > 0 {
+		system.sum = system.sum.add(textSalt, xxhash.Sum64(raw))
+		system.places.read(raw)
+		if system.n < len(system.texts) {
+			system.texts[system.n] = raw
+			system.n++
+		}
 	}
 }
 
@@ -586,8 +681,8 @@ func (t *trail) inject(raw []byte) {
 	t.injections++
 	t.all = t.all.plus(h)
 	if !t.answered {
-		t.injected = t.injected.plus(h)
-		t.places[injectedPlaces].read(raw)
+		t.injected.sum = t.injected.sum.plus(h)
+		t.injected.places.read(raw)
 	}
 }
 
@@ -611,7 +706,7 @@ func (t *trail) prompt(raw []byte) {
 		t.person(binarySalt, t.value(&c))
 		return
 	}
-	text := bytes.Trim(jsonscan.AppendText(make([]byte, 0, len(s)), s), space)
+	text := trimRight(bytes.TrimLeft(jsonscan.AppendText(make([]byte, 0, len(s)), s), space))
 	if len(text) == 0 {
 		return
 	}
@@ -638,7 +733,8 @@ func (t *trail) prompt(raw []byte) {
 // occurrences before.
 func wordEnds(text []byte) []int {
 	const maxWord = 40
-	word := text[max(bytes.LastIndexAny(text, space)+1, len(text)-maxWord):]
+	end := text[max(0, len(text)-maxWord):]
+	word := end[bytes.LastIndexAny(end, space)+1:]
 	ends := make([]int, 0, maxSteps+maxTexts)
 	for i := len(text); len(ends) < maxSteps; {
 		if i = bytes.LastIndex(text[:i], word); i < 0 {
@@ -655,9 +751,18 @@ func lineEnds(text []byte) []int {
 	ends := make([]int, 0, maxTexts)
 	for i := len(text); i > 0 && len(ends) < maxTexts; {
 		ends = append(ends, i)
-		i = len(bytes.TrimRight(text[:bytes.LastIndexByte(text[:i], '\n')+1], space))
+		i = len(trimRight(text[:bytes.LastIndexByte(text[:i], '\n')+1]))
 	}
 	return ends
 }
 
 const space = " \t\r\n"
+
+// trimRight cuts off trailing white space.
+func trimRight(text []byte) []byte {
+	n := len(text)
+	for n > 0 && text[n-1] <= ' ' && (text[n-1] == ' ' || text[n-1] == '\n' || text[n-1] == '\r' || text[n-1] == '\t') {
+		n--
+	}
+	return text[:n]
+}

@@ -2,7 +2,7 @@ package extract
 
 import (
 	"bytes"
-	"strings"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -40,17 +40,25 @@ func appendPlain(dst, raw []byte) []byte {
 			dst = append(dst, piece...)
 			continue
 		}
-		switch c := piece[0]; {
-		case c == '"' || c == '\\':
+		switch c := piece[0]; c {
+		case '"', '\\':
 			dst = append(dst, '\\', c)
-		case c >= ' ':
-			dst = append(dst, c)
+		case '\b':
+			dst = append(dst, '\\', 'b')
+		case '\f':
+			dst = append(dst, '\\', 'f')
+		case '\n':
+			dst = append(dst, '\\', 'n')
+		case '\r':
+			dst = append(dst, '\\', 'r')
+		case '\t':
+			dst = append(dst, '\\', 't')
 		default:
-			if i := strings.IndexByte("\b\f\n\r\t", c); i >= 0 {
-				dst = append(dst, '\\', "bfnrt"[i])
-			} else {
+			if c < ' ' {
 				const hex = "0123456789abcdef"
 				dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+			} else {
+				dst = append(dst, c)
 			}
 		}
 	}
@@ -77,14 +85,16 @@ func (t *trail) value(c *jsonscan.Cursor) uint64 {
 		return s.add(endSalt, 0)[0]
 	case '{':
 		var members uint64
+		var room nameRoom
 		c.Object()
 		for t.more() {
-			name, ok := c.Key()
+			raw, ok := c.Key()
 			if !ok {
 				break
 			}
+			name := jsonscan.Text(raw, room[:])
 			if ephemeral(name) {
-				c.Skip()
+				c.Skim()
 				continue
 			}
 			// The sum does not depend on the order of the members.
@@ -92,7 +102,7 @@ func (t *trail) value(c *jsonscan.Cursor) uint64 {
 		}
 		return sum{members}.add(endSalt, 1)[0]
 	}
-	return sum{}.add(endSalt, xxhash.Sum64(c.Skip()))[0]
+	return sum{}.add(endSalt, xxhash.Sum64(c.Skim()))[0]
 }
 
 // ephemeral reports whether a member comes and goes between two turns.
@@ -154,8 +164,8 @@ func skipSpaceBack(raw []byte) []byte {
 }
 
 // injectedTags are the elements in which clients wrap what they put into a
-// person's message.
-var injectedTags = []string{
+// person's message, as they open and close them.
+var injectedTags = tags(
 	"system-reminder",     // Claude Code, Qwen Code
 	"system_reminder",     // Crush
 	"environment_context", // Codex
@@ -164,6 +174,15 @@ var injectedTags = []string{
 	"environment_details", // Cline, Roo Code
 	"environment_info",    // Copilot Chat
 	"workspace_info",      // Copilot Chat
+)
+
+type tag struct{ open, close []byte }
+
+func tags(names ...string) (tags []tag) {
+	for _, name := range names {
+		tags = append(tags, tag{[]byte("<" + name + ">"), []byte("</" + name + ">")})
+	}
+	return tags
 }
 
 // split parts a plain text into the words of a person and the elements that a
@@ -174,25 +193,25 @@ func split(raw []byte, inject func([]byte)) (words []byte) {
 	if bytes.IndexByte(words, '<') < 0 {
 		return words
 	}
-	for {
-		tag := opens(words)
-		if tag == "" {
+	for len(words) > 0 && words[0] == '<' {
+		i := slices.IndexFunc(injectedTags, func(t tag) bool { return bytes.HasPrefix(words, t.open) })
+		if i < 0 {
 			break
 		}
-		end := bytes.Index(words, []byte("</"+tag+">"))
+		end := bytes.Index(words, injectedTags[i].close)
 		if end < 0 {
 			break // clients close what they open: somebody writes about the tag
 		}
-		end += len("</>") + len(tag)
+		end += len(injectedTags[i].close)
 		inject(words[:end])
 		words = skipSpace(words[end:])
 	}
-	for {
-		tag := closes(words)
-		if tag == "" {
+	for len(words) > 0 && words[len(words)-1] == '>' {
+		i := slices.IndexFunc(injectedTags, func(t tag) bool { return bytes.HasSuffix(words, t.close) })
+		if i < 0 {
 			break
 		}
-		start := bytes.LastIndex(words, []byte("<"+tag+">"))
+		start := bytes.LastIndex(words, injectedTags[i].open)
 		if start < 0 {
 			break
 		}
@@ -202,36 +221,19 @@ func split(raw []byte, inject func([]byte)) (words []byte) {
 	return words
 }
 
-// opens returns the tag with which raw begins, if it is an injected one.
-func opens(raw []byte) string {
-	for _, tag := range injectedTags {
-		if len(raw) > len(tag)+1 && raw[0] == '<' && string(raw[1:1+len(tag)]) == tag && raw[1+len(tag)] == '>' {
-			return tag
-		}
-	}
-	return ""
-}
-
-// closes returns the tag with whose end raw ends, if it is an injected one.
-func closes(raw []byte) string {
-	for _, tag := range injectedTags {
-		if bytes.HasSuffix(raw, []byte("</"+tag+">")) {
-			return tag
-		}
-	}
-	return ""
-}
-
-// maxPlaces is how many of the paths in a text are looked at. The working
-// directory is among the first.
-const maxPlaces = 16
+// maxPlaces is how many of the paths in a text count, and maxSlashes how many
+// slashes are looked at for them. The working directory is among the first.
+const (
+	maxPlaces  = 16
+	maxSlashes = 1 << 14
+)
 
 // read takes in the absolute paths that a text names, as it stands between its
 // quotes: those of two parts and more, since "/help" is a command. They are what
 // tells one project from the next when all else is the same, and what stays when
 // a client changes the date or the name of the model.
 func (p *places) read(raw []byte) {
-	for i := 0; i < len(raw) && p.n < maxPlaces; {
+	for i, n := 0, 0; i < len(raw) && p.n < maxPlaces && n < maxSlashes; n++ {
 		n := bytes.IndexByte(raw[i:], '/')
 		if n < 0 {
 			return

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,9 +14,24 @@ import (
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
+// source is that of the package, by lines, as they stand in a JSON string.
+var source = func() (lines []string) {
+	for _, name := range []string{"jsonscan.go", "skim.go", "block.go", "tail.go", "bench_test.go"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			panic(err)
+		}
+		for _, line := range strings.Split(string(text), "\n") {
+			quoted, _ := json.Marshal(line)
+			lines = append(lines, string(quoted[1:len(quoted)-1]))
+		}
+	}
+	return lines
+}()
+
 // agentBody returns a request of at least size bytes as a coding agent sends
-// it: prose, source code with its line breaks and quotes escaped, tool calls
-// with small arguments, and the results of tools.
+// it: prose, source code with its line breaks, tabs and quotes escaped, tool
+// calls with small arguments, and the results of tools.
 func agentBody(size int) []byte {
 	r := rand.New(rand.NewPCG(1, 2))
 	var b strings.Builder
@@ -31,17 +47,10 @@ func agentBody(size int) []byte {
 		}
 	}
 	code := func(lines int) {
-		for range lines {
-			b.WriteString(`\t`)
-			word()
-			b.WriteString(` := `)
-			word()
-			if r.IntN(3) == 0 {
-				b.WriteString(`(\"`)
-				word()
-				b.WriteString(`\")`)
-			}
-			b.WriteString(`\n`)
+		from := r.IntN(len(source))
+		for i := range lines {
+			n := (from + i) % len(source)
+			b.WriteString(strconv.Itoa(n+1) + `\t` + source[n] + `\n`)
 		}
 	}
 	b.WriteString(`{"model":"m-1","max_tokens":32000,"stream":true,"system":[{"type":"text","text":"`)
@@ -103,12 +112,57 @@ var bodies = []struct {
 func BenchmarkSkip(b *testing.B) {
 	for _, body := range bodies {
 		data := body.make(256 << 10)
-		b.Run("body="+body.name, func(b *testing.B) {
+		for _, by := range []struct {
+			name string
+			skip func(*jsonscan.Cursor) []byte
+		}{{"skip", (*jsonscan.Cursor).Skip}, {"skim", (*jsonscan.Cursor).Skim}} {
+			b.Run("body="+body.name+"/by="+by.name, func(b *testing.B) {
+				b.SetBytes(int64(len(data)))
+				b.ReportAllocs()
+				for b.Loop() {
+					if c := jsonscan.New(data); by.skip(&c) == nil {
+						b.Fatal("not skipped")
+					}
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkMember finds a member behind a value of each style.
+func BenchmarkMember(b *testing.B) {
+	for _, body := range bodies {
+		data := append(append([]byte(`{"messages":`), body.make(256<<10)...), `,"session_id":"s"}`...)
+		b.Run("body="+body.name+"/by=gjson", func(b *testing.B) {
 			b.SetBytes(int64(len(data)))
-			b.ReportAllocs()
 			for b.Loop() {
-				if c := jsonscan.New(data); c.Skip() == nil {
-					b.Fatal("not skipped")
+				if gjson.GetBytes(data, "session_id").Str != "s" {
+					b.Fatal("not found")
+				}
+			}
+		})
+		b.Run("body="+body.name+"/by=skim", func(b *testing.B) {
+			b.SetBytes(int64(len(data)))
+			for b.Loop() {
+				c := jsonscan.New(data)
+				last := ""
+				for ok := c.Object(); ok; {
+					var name []byte
+					if name, ok = c.Key(); ok {
+						c.Skim()
+						last = string(name)
+					}
+				}
+				if !c.End() || last != "session_id" {
+					b.Fatal("not found")
+				}
+			}
+		})
+		b.Run("body="+body.name+"/by=tail", func(b *testing.B) {
+			for b.Loop() {
+				t := jsonscan.NewTail(data, 1<<10)
+				if _, value, ok := t.Member(); !ok || string(value) != `"s"` {
+					b.Fatal("not found")
 				}
 			}
 		})
@@ -150,7 +204,7 @@ func BenchmarkWalk(b *testing.B) {
 			if _, ok := c.Key(); !ok {
 				break
 			}
-			c.Skip()
+			c.Skim()
 		}
 		if !c.End() {
 			b.Fatal("not well-formed")

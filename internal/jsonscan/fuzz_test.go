@@ -47,7 +47,7 @@ func walk(c *jsonscan.Cursor, skip func() bool, visit func(what byte, text []byt
 			if closing := open[len(open)-1]; closing == '}' {
 				var name []byte
 				if name, more = c.Key(); more {
-					tell('k', name)
+					tell('k', jsonscan.Text(name, nil))
 				}
 			} else {
 				more = c.Element()

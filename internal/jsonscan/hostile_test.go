@@ -67,6 +67,10 @@ func TestHostileInput(t *testing.T) {
 			require.Zero(t, testing.AllocsPerRun(10, func() {
 				c := jsonscan.New(data)
 				c.Skip()
+				c = jsonscan.New(data)
+				c.Skim()
+				tail := jsonscan.NewTail(data, len(data))
+				tail.Member()
 			}))
 
 			// Into every bracket.
@@ -92,6 +96,9 @@ func TestNoAllocations(t *testing.T) {
 			c := jsonscan.New(data)
 			if c.Skip() == nil || !c.End() {
 				t.Error("not skipped")
+			}
+			if c = jsonscan.New(data); c.Skim() == nil || !c.End() {
+				t.Error("not skimmed")
 			}
 		}), "Skip, %s", body.name)
 	}

@@ -1,5 +1,5 @@
-// Package jsonscan reads JSON text forward, once, without recursion and
-// without allocating: what it returns is part of the text. Only the name of a
+// Package jsonscan reads JSON text forward, once, without recursion and without
+// allocating: what it returns is part of the text. Only the name of a
 // member is copied if there are escapes in it.
 //
 // It checks the structure: brackets, commas, colons, literals, numbers and
@@ -11,8 +11,6 @@ package jsonscan
 
 import (
 	"bytes"
-	"encoding/binary"
-	"math/bits"
 	"slices"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -77,30 +75,30 @@ func (c *Cursor) enter(bracket byte) bool {
 }
 
 // Key goes on to the next member of the object that was entered last, and
-// returns its name; the Cursor is then right before its value, which must be
-// read or skipped. At the end of the object it returns false and leaves the object.
+// returns its name as it stands between its quotes (see [Text]); the Cursor is
+// then right before its value, which must be read or skipped. At the end of the
+// object it returns false and leaves the object.
 func (c *Cursor) Key() ([]byte, bool) {
 	if !c.next('}') {
 		return nil, false
 	}
-	start := c.ahead()
-	end := str(c.data, start)
+	b, start := c.data, space(c.data, c.pos)
+	if start == len(b) || b[start] != '"' {
+		c.bad = true
+		return nil, false
+	}
+	end := str(b, start+1)
 	if end < 0 {
 		c.bad = true
 		return nil, false
 	}
-	c.pos = end
-	if c.Kind() != ':' {
+	i := space(b, end)
+	if i == len(b) || b[i] != ':' {
 		c.bad = true
 		return nil, false
 	}
-	c.pos++
-	c.ahead()
-	name := c.data[start+1 : end-1]
-	if bytes.IndexByte(name, '\\') >= 0 {
-		name = AppendText(nil, name)
-	}
-	return name, true
+	c.pos = space(b, i+1)
+	return b[start+1 : end-1], true
 }
 
 // Element goes on to the next element of the array that was entered last; the
@@ -112,18 +110,40 @@ func (c *Cursor) Element() bool { return c.next(']') }
 func (c *Cursor) next(closing byte) bool {
 	first := c.first
 	c.first = false
-	switch k := c.Kind(); {
-	case k == closing:
-		c.pos++
+	if c.bad {
 		return false
-	case first && k != 0:
+	}
+	b, i := c.data, space(c.data, c.pos)
+	switch {
+	case i == len(b):
+	case b[i] == closing:
+		c.pos = i + 1
+		return false
+	case first:
+		c.pos = i
 		return true
-	case k == ',':
-		c.pos++
+	case b[i] == ',':
+		c.pos = i + 1
 		return true
 	}
 	c.bad = true
 	return false
+}
+
+// Leave goes past what is left of an object or an array, given its closing
+// bracket, as [Cursor.Skim] would. Between two members or elements is where it
+// may be called, and before any.
+func (c *Cursor) Leave(closing byte) {
+	if c.bad {
+		return
+	}
+	c.first = false
+	end := closes(c.data, c.pos, closing)
+	if end < 0 {
+		c.bad = true
+		return
+	}
+	c.pos = end
 }
 
 // Skip goes past the next value and returns its text. It returns nil if the
@@ -133,7 +153,25 @@ func (c *Cursor) Skip() []byte {
 		return nil
 	}
 	start := c.ahead()
-	end := skip(c.data, start)
+	return c.past(start, skip(c.data, start))
+}
+
+// Skim is Skip, many times faster, for where a value need not be read to the
+// letter. Of well-formed text it skips the same. In an object or an array it
+// checks that brackets match, that strings end, that nesting is no deeper than
+// MaxDepth, and that outside of strings there is nothing but white space,
+// letters, digits and the signs from '!' to '@'; what these are it does not
+// check. Other values it checks like Skip.
+func (c *Cursor) Skim() []byte {
+	if c.bad {
+		return nil
+	}
+	start := c.ahead()
+	return c.past(start, skim(c.data, start))
+}
+
+// past goes to the end of a value, -1 if it has none.
+func (c *Cursor) past(start, end int) []byte {
 	if end < 0 {
 		c.bad = true
 		return nil
@@ -142,10 +180,10 @@ func (c *Cursor) Skip() []byte {
 	return c.data[start:end]
 }
 
-// String goes past the next value and returns what is between its quotes,
-// escapes and all, if it is a string.
+// String goes past the next value like Skim and returns what is between its
+// quotes, escapes and all, if it is a string.
 func (c *Cursor) String() ([]byte, bool) {
-	if raw := c.Skip(); len(raw) > 0 && raw[0] == '"' {
+	if raw := c.Skim(); len(raw) > 0 && raw[0] == '"' {
 		return raw[1 : len(raw)-1], true
 	}
 	return nil, false
@@ -160,49 +198,6 @@ func space(b []byte, i int) int {
 	return i
 }
 
-// str returns the offset behind the string that starts at b[i], or -1.
-func str(b []byte, i int) int {
-	if i >= len(b) || b[i] != '"' {
-		return -1
-	}
-	for i++; ; i++ {
-		// Go to the next quote. Most are near: a few words are searched here,
-		// before IndexByte, which is at its best where the way is long.
-		for far := i + 4*8; ; i += 8 {
-			if i == far || len(b)-i < 8 {
-				n := bytes.IndexByte(b[i:], '"')
-				if n < 0 {
-					return -1
-				}
-				i += n
-				break
-			}
-			if m := quotes(binary.LittleEndian.Uint64(b[i:])); m != 0 {
-				i += bits.TrailingZeros64(m) / 8
-				break
-			}
-		}
-		// It is escaped if an odd number of backslashes is before it. What
-		// ends a run of them, the quote before at the latest, is no backslash,
-		// so each is counted once in all.
-		slashes := i
-		for b[slashes-1] == '\\' {
-			slashes--
-		}
-		if (i-slashes)%2 == 0 {
-			return i + 1
-		}
-	}
-}
-
-// quotes returns 0 if none of the eight bytes in word is a quote, and else a
-// number whose lowest bit is in the place of the first.
-func quotes(word uint64) uint64 {
-	const ones = 0x0101010101010101
-	x := word ^ '"'*ones // a zero byte for each quote
-	return (x - ones) &^ x & (0x80 * ones)
-}
-
 // skip returns the offset behind the value that starts at b[i], or -1.
 func skip(b []byte, i int) int {
 	var objects [MaxDepth / 64]uint64 // one bit a level: an object, not an array
@@ -215,7 +210,7 @@ func skip(b []byte, i int) int {
 		}
 		switch c := b[i]; c {
 		case '"':
-			i = str(b, i)
+			i = str(b, i+1)
 		case '{', '[':
 			if depth == MaxDepth {
 				return -1
@@ -237,14 +232,8 @@ func skip(b []byte, i int) int {
 				}
 				continue
 			}
-		case 't':
-			i = literal(b, i, "true")
-		case 'f':
-			i = literal(b, i, "false")
-		case 'n':
-			i = literal(b, i, "null")
 		default:
-			i = number(b, i)
+			i = scalar(b, i)
 		}
 		if i < 0 {
 			return -1
@@ -284,7 +273,10 @@ func skip(b []byte, i int) int {
 // key returns the offset behind the name that starts at b[i] and its colon, or
 // -1.
 func key(b []byte, i int) int {
-	if i = str(b, i); i < 0 {
+	if i == len(b) || b[i] != '"' {
+		return -1
+	}
+	if i = str(b, i+1); i < 0 {
 		return -1
 	}
 	if i = space(b, i); i == len(b) || b[i] != ':' {
@@ -338,6 +330,15 @@ func digits(b []byte, i int) int {
 	return i
 }
 
+// Text returns the text that raw, the inside of a JSON string, stands for: raw
+// itself if it has no escapes, and else what AppendText puts into room.
+func Text(raw, room []byte) []byte {
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return raw
+	}
+	return AppendText(room[:0], raw)
+}
+
 // AppendText appends the text that raw, the inside of a JSON string, stands
 // for. What is not a valid escape is taken literally; half a surrogate pair
 // becomes U+FFFD. The text is never longer than raw.
@@ -345,11 +346,34 @@ func AppendText(dst, raw []byte) []byte {
 	dst = slices.Grow(dst, len(raw))
 	var buf Rune
 	for len(raw) > 0 {
-		var piece []byte
-		piece, raw = NextPiece(raw, &buf)
-		dst = append(dst, piece...)
+		if raw[0] == '\\' {
+			if len(raw) > 1 && shortEscapes[raw[1]] != 0 {
+				dst = append(dst, shortEscapes[raw[1]])
+				raw = raw[2:]
+				continue
+			}
+			text, used := unescape(raw, &buf)
+			dst = append(dst, text...)
+			raw = raw[used:]
+			continue
+		}
+		n := near(raw, '\\', backslashes)
+		if n < 0 {
+			n = len(raw)
+		}
+		for ; 0 < n && n < 8; n-- { // not worth a copy
+			dst = append(dst, raw[0])
+			raw = raw[1:]
+		}
+		dst = append(dst, raw[:n]...)
+		raw = raw[n:]
 	}
 	return dst
+}
+
+// shortEscapes are what a byte stands for behind a backslash, or 0.
+var shortEscapes = [256]byte{
+	'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t',
 }
 
 // Rune has room for the text of an escape.
@@ -359,15 +383,14 @@ type Rune [utf8.UTFMax]byte
 // of raw: either all up to the next escape, or one escape. The piece is part of
 // raw or of buf, and good until the next call.
 func NextPiece(raw []byte, buf *Rune) (piece, rest []byte) {
-	switch n := bytes.IndexByte(raw, '\\'); n {
-	case -1:
-		return raw, nil
-	case 0:
-		piece, n = unescape(raw, buf)
+	if len(raw) > 0 && raw[0] == '\\' {
+		piece, n := unescape(raw, buf)
 		return piece, raw[n:]
-	default:
+	}
+	if n := near(raw, '\\', backslashes); n >= 0 {
 		return raw[:n], raw[n:]
 	}
+	return raw, nil
 }
 
 // unescape returns what the escape at the start of raw stands for, in buf if
@@ -376,36 +399,22 @@ func unescape(raw []byte, buf *Rune) (text []byte, used int) {
 	if len(raw) < 2 {
 		return raw, len(raw)
 	}
-	switch raw[1] {
-	case '"', '\\', '/':
-		return raw[1:2], 2
-	case 'b':
-		buf[0] = '\b'
-	case 'f':
-		buf[0] = '\f'
-	case 'n':
-		buf[0] = '\n'
-	case 'r':
-		buf[0] = '\r'
-	case 't':
-		buf[0] = '\t'
-	case 'u':
-		r, ok := hex4(raw)
-		if !ok {
-			return raw[:2], 2
-		}
-		used = 6
-		if utf16.IsSurrogate(r) {
-			low, _ := hex4(raw[6:])
-			if r = utf16.DecodeRune(r, low); r != utf8.RuneError {
-				used = 12
-			}
-		}
-		return buf[:utf8.EncodeRune(buf[:], r)], used
-	default:
+	if c := shortEscapes[raw[1]]; c != 0 {
+		buf[0] = c
+		return buf[:1], 2
+	}
+	r, ok := hex4(raw)
+	if !ok {
 		return raw[:2], 2
 	}
-	return buf[:1], 2
+	used = 6
+	if utf16.IsSurrogate(r) {
+		low, _ := hex4(raw[6:])
+		if r = utf16.DecodeRune(r, low); r != utf8.RuneError {
+			used = 12
+		}
+	}
+	return buf[:utf8.EncodeRune(buf[:], r)], used
 }
 
 // hex4 reads \uXXXX at the start of raw.

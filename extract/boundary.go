@@ -1,0 +1,448 @@
+package extract
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/go-affinity/affinity/internal/jsonscan"
+)
+
+// A Boundary is a place at which the prompt of a request may be cut, so that
+// another request shares all that is before it.
+type Boundary struct {
+	// Hash is over all that is before. It is not keyed: whoever wants to can
+	// make two prompts with one Hash, so let no more depend on it than where a
+	// request goes.
+	Hash uint64
+
+	// Bytes is the size of what is before, as JSON.
+	Bytes int
+}
+
+const (
+	minBoundary   = 4 << 10 // bytes from one boundary to the next
+	lastMessages  = 16      // behind which there is a boundary in any case
+	maxBoundaries = 1024
+)
+
+// Boundaries returns where the prompt may be cut: behind the tools and the
+// system prompt that stand beside the messages, behind each of the last 16
+// messages, and behind each other one where 4 kB have passed since the boundary
+// before. There are at most 1,024, in order.
+//
+// Two requests whose prompts begin alike have equal boundaries as far as that
+// goes, but for those that only the last messages have. A turn of a
+// conversation has the end of the turn before among its own, unless more than
+// 16 messages have come in between. The prompt is all
+// that an upstream computes and keeps for the next request: tools, system,
+// roles, texts, calls of tools and their results. The markers of caches
+// (cache_control, cachePoint), ids and states of the items of the Responses API
+// and the billing line of Claude Code are no part of it, and a content of one
+// plain text block is that text; everything else counts as it is written,
+// white space and escapes included, since clients write what they repeat as they
+// wrote it before. Neither the model nor [Request.Scope] is in the hash.
+//
+// It is nil for a body that has no messages, more than 65,536 of them, or only
+// those that go on from state on the server; a legacy prompt has none either.
+// The slice is worked out once per request, in time linear in the body, and
+// shared: do not change it.
+func (r *Request) Boundaries() []Boundary {
+	if len(r.Body) == 0 {
+		return nil
+	}
+	if b := r.cuts.Load(); b != nil {
+		return *b
+	}
+	var b []Boundary
+	if x := r.read(); x.ok && !x.delta() {
+		b = x.boundaries()
+	}
+	r.cuts.CompareAndSwap(nil, &b)
+	return *r.cuts.Load()
+}
+
+// toolFields are what stands in a prompt before the system prompt.
+var toolFields = []field{toolsField, toolConfigField, requestToolsField}
+
+// messageFields are where the messages stand.
+var messageFields = []field{messagesField, contentsField, requestContentsField, inputField}
+
+func (x *index) boundaries() []Boundary {
+	var messages []byte
+	for _, f := range messageFields {
+		if messages = x.fields[f]; hasMessages(messages) {
+			break
+		}
+		messages = nil
+	}
+	if messages == nil {
+		return nil
+	}
+	var p prompt
+	p.digest.Reset()
+	for _, f := range toolFields {
+		if raw := x.fields[f]; raw != nil {
+			s := newStrip(&p, raw)
+			s.begin('t', 0)
+			s.value()
+			s.end()
+		}
+	}
+	for _, f := range systemFields {
+		if raw := x.fields[f]; raw != nil {
+			s := newStrip(&p, raw)
+			s.begin('s', 0)
+			s.content(mentionsBilling(raw))
+			s.end()
+		}
+	}
+	if p.bytes > 0 {
+		p.keep(Boundary{p.digest.Sum64(), p.bytes})
+	}
+	s := newStrip(&p, messages)
+	if !s.c.Array() {
+		s.message(mentionsBilling(messages))
+		return p.end()
+	}
+	for n := 0; s.c.Element(); n++ {
+		if n == maxItems {
+			return nil
+		}
+		billing := false
+		if n == 0 {
+			c := s.c
+			billing = mentionsBilling(c.Skim())
+		}
+		s.message(billing)
+		p.boundary()
+	}
+	return p.end()
+}
+
+// hasMessages reports whether a value is a message or a list with something in
+// it.
+func hasMessages(raw []byte) bool {
+	c := jsonscan.New(raw)
+	switch c.Kind() {
+	case '"', '{':
+		return true
+	case '[':
+		return c.Array() && c.Element()
+	}
+	return false
+}
+
+// A prompt collects what a request has before the place that has been reached.
+type prompt struct {
+	digest     xxhash.Digest
+	bytes      int
+	boundaries []Boundary // those that later requests have as well
+	messages   int
+	recent     [lastMessages]Boundary // behind the last messages, a ring
+}
+
+func (p *prompt) keep(b Boundary) { p.boundaries = append(p.boundaries, b) }
+
+// boundary notes that the prompt may be cut here, behind a message.
+func (p *prompt) boundary() {
+	b := Boundary{p.digest.Sum64(), p.bytes}
+	p.recent[p.messages%lastMessages] = b
+	p.messages++
+	last := 0
+	if n := len(p.boundaries); n > 0 {
+		last = p.boundaries[n-1].Bytes
+	}
+	if p.bytes-last >= minBoundary && len(p.boundaries) < maxBoundaries-lastMessages {
+		p.keep(b)
+	}
+}
+
+// end returns the boundaries of the whole prompt.
+func (p *prompt) end() []Boundary {
+	if p.messages == 0 {
+		p.boundary() // behind the only one
+	}
+	for i := max(p.messages-lastMessages, 0); i < p.messages; i++ {
+		p.keep(p.recent[i%lastMessages])
+	}
+	slices.SortStableFunc(p.boundaries, func(a, b Boundary) int { return a.Bytes - b.Bytes })
+	return slices.CompactFunc(p.boundaries, func(a, b Boundary) bool { return a.Bytes == b.Bytes })
+}
+
+// A strip hands the parts of a text on to a prompt, less what is cut out of them.
+// Nothing is written anew: what has nothing to cut is handed on as it is.
+type strip struct {
+	to   *prompt
+	raw  []byte
+	c    jsonscan.Cursor // in raw
+	done int             // what is before was handed on or cut out
+
+	marker int // where the next mention of a marker is, from some offset that was asked for
+	depth  int // of the value at hand
+}
+
+func newStrip(to *prompt, raw []byte) strip {
+	return strip{to: to, raw: raw, c: jsonscan.New(raw), marker: -1}
+}
+
+// maxMarkerDepth bounds how often a text is gone over: for each value that it is
+// in. Clients put markers on messages, blocks and the blocks in the result of a
+// tool.
+const maxMarkerDepth = 8
+
+// begin begins a part of the prompt of some kind at an offset, and end ends it
+// where the Cursor is.
+func (s *strip) begin(kind byte, at int) {
+	s.to.digest.Write([]byte{0, kind})
+	s.done = at
+}
+
+func (s *strip) end() { s.cut(s.c.Pos(), s.c.Pos()) }
+
+// cut leaves out raw[from:to]. Cuts are made in order.
+func (s *strip) cut(from, to int) {
+	kept := s.raw[s.done:from]
+	s.to.digest.Write(kept)
+	s.to.bytes += len(kept)
+	s.done = to
+}
+
+// marked reports whether something before an offset mentions a marker.
+func (s *strip) marked(from, to int) bool {
+	if s.marker < from {
+		n := bytes.Index(s.raw[from:], []byte("cache"))
+		if s.marker = from + n; n < 0 {
+			s.marker = len(s.raw)
+		}
+	}
+	return s.marker < to
+}
+
+// mentionsBilling saves most texts a look for the billing line.
+func mentionsBilling(raw []byte) bool { return bytes.Contains(raw, []byte("nthropic-")) }
+
+// message goes past the next value, a message.
+func (s *strip) message(billing bool) {
+	s.c.Kind() // stands before it
+	s.begin('m', s.c.Pos())
+	if billing {
+		s.list(firstMessage)
+	} else {
+		s.list(anyMessage)
+	}
+	s.end()
+}
+
+// value goes past the next value and cuts the markers of caches out of it.
+func (s *strip) value() {
+	s.c.Kind()
+	start, ahead := s.c.Pos(), s.c
+	ahead.Skim()
+	if s.depth == maxMarkerDepth || !s.marked(start, ahead.Pos()) {
+		s.c = ahead
+		return
+	}
+	s.depth++
+	s.list(anyValue)
+	s.depth--
+}
+
+// A place is what a list is.
+type place uint8
+
+const (
+	anyValue place = iota
+	anyMessage
+
+	// Those in which the billing line may be.
+	firstMessage
+	firstContent
+	firstBlock
+)
+
+// drops reports whether a member of that name is no part of the prompt.
+func (p place) drops(name []byte) bool {
+	if p == anyMessage || p == firstMessage {
+		switch string(name) {
+		case "id", "status":
+			return true
+		}
+	}
+	return ephemeral(name)
+}
+
+// keep goes past what is part of the prompt: the value of a member of that name,
+// or an element.
+func (s *strip) keep(in place, name []byte) {
+	switch {
+	case in == anyMessage && string(name) == "content":
+		s.content(false)
+	case in == firstMessage && string(name) == "content":
+		s.content(true)
+	case in == firstContent:
+		s.list(firstBlock)
+	case in == firstBlock && string(name) == "text":
+		s.text(true)
+	default:
+		s.value()
+	}
+}
+
+// list goes past the next value. If it is an object, the members that are no part
+// of the prompt are cut out, if it is an array, the objects in it that have none
+// but ephemeral members; and one comma with each, so that what is left is what a
+// client writes that never had them.
+func (s *strip) list(in place) {
+	c := &s.c
+	object := c.Object()
+	if !object && !c.Array() {
+		c.Skim()
+		return
+	}
+	kept := false     // something in front
+	behind := c.Pos() // what is in front
+	var room nameRoom
+	gap := [2]int{-1, -1} // what is to be cut out
+	for {
+		var name []byte
+		var dropped, ok bool
+		start := s.next()
+		if object {
+			if name, ok = c.Key(); !ok {
+				break
+			}
+			name = jsonscan.Text(name, room[:])
+			dropped = in.drops(name)
+		} else {
+			if !c.Element() {
+				break
+			}
+			dropped = onlyMarkers(*c)
+		}
+		if dropped {
+			c.Skim()
+			if gap[0] < 0 {
+				gap[0] = behind
+			}
+			gap[1] = c.Pos()
+			continue
+		}
+		if gap[0] >= 0 {
+			if !kept {
+				gap[1] = start
+			}
+			s.cut(gap[0], gap[1])
+			gap[0] = -1
+		}
+		s.keep(in, name)
+		kept, behind = true, c.Pos()
+	}
+	if gap[0] >= 0 {
+		s.cut(gap[0], gap[1])
+	}
+}
+
+// next returns where the next member or element begins.
+func (s *strip) next() int {
+	if s.c.Kind() != ',' {
+		return s.c.Pos()
+	}
+	i := s.c.Pos() + 1
+	for i < len(s.raw) && (s.raw[i] == ' ' || s.raw[i] == '\n' || s.raw[i] == '\r' || s.raw[i] == '\t') {
+		i++
+	}
+	return i
+}
+
+// onlyMarkers reports whether the next value is an object of ephemeral members.
+func onlyMarkers(c jsonscan.Cursor) bool {
+	if !c.Object() {
+		return false
+	}
+	var room nameRoom
+	for n := 0; ; n++ {
+		name, ok := c.Key()
+		if !ok {
+			return n > 0
+		}
+		if !ephemeral(jsonscan.Text(name, room[:])) {
+			return false
+		}
+		c.Skim()
+	}
+}
+
+// content goes past the next value: the content of a message or a system
+// prompt. If it is a list of one plain text, as it becomes when a client moves
+// its marker there, all but the text is cut out. In the first content of a
+// prompt, so is the billing line.
+func (s *strip) content(billing bool) {
+	whole := s.c
+	switch {
+	case enterText(&s.c):
+		s.cut(whole.Pos(), s.c.Pos())
+		s.text(billing)
+		behind := s.c.Pos()
+		whole.Skim()
+		s.c = whole
+		s.cut(behind, s.c.Pos())
+	case billing && s.c.Kind() == '"':
+		s.text(true)
+	case billing && s.c.Kind() == '[':
+		s.list(firstContent)
+	default:
+		s.value()
+	}
+}
+
+// text goes past the next value, a text, and cuts the billing line out of it.
+func (s *strip) text(billing bool) {
+	raw, ok := s.c.String()
+	if !billing || !ok {
+		return
+	}
+	if words := withoutBilling(raw); len(words) < len(trim(raw)) {
+		end := s.c.Pos() - len(`"`) - (len(raw) - len(skipSpaceBack(raw)))
+		s.cut(s.c.Pos()-len(raw)-len(`"`), end-len(words))
+	}
+}
+
+// enterText goes to the text of the next value if that is a list of one block
+// that is nothing but a text.
+func enterText(c *jsonscan.Cursor) bool {
+	list := *c
+	if list.Kind() != '[' || !list.Array() || !list.Element() || !list.Object() {
+		return false
+	}
+	var text jsonscan.Cursor
+	var room nameRoom
+	for {
+		name, ok := list.Key()
+		if !ok {
+			break
+		}
+		value := list
+		raw := list.Skim()
+		switch name = jsonscan.Text(name, room[:]); string(name) {
+		case "text":
+			text = value
+		case "type":
+			switch string(raw) {
+			case `"text"`, `"input_text"`, `"output_text"`:
+			default:
+				return false
+			}
+		default:
+			if !ephemeral(name) {
+				return false
+			}
+		}
+	}
+	if text.Kind() != '"' || list.Element() || !list.OK() {
+		return false
+	}
+	*c = text
+	return true
+}

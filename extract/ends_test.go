@@ -1,0 +1,173 @@
+package extract_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity/extract"
+)
+
+// wholly is a little more than the size of a body that is always read whole.
+const wholly = 33 << 10
+
+// big is a value that takes a large body from one end to the other.
+func big(n int) string {
+	return `[{"role":"user","content":"` + strings.Repeat(`say \"hi\" {[ `, n/14) + `"}]`
+}
+
+// readWhole returns a Request whose body has been read.
+func readWhole(body string) *extract.Request {
+	r := &extract.Request{Body: []byte(body)}
+	r.Class()
+	return r
+}
+
+// idExtractors are all that ask for something first.
+func idExtractors() map[string]extract.Extractor {
+	return map[string]extract.Extractor{
+		"default": extract.Default(), "classic": extract.Classic(), "ids": extract.BodyIDs(), "claude": extract.ClaudeUserID(),
+		"body": extract.Body("chat"), "two": extract.Body("chat", "session_id"), "inner": extract.Body("metadata.user_id", "chat"),
+		"escaped": extract.Body(`chat\.id`, "chat"), "query": extract.Body("metadata.*"),
+	}
+}
+
+// Where in a large body its members stand makes no difference, nor whether
+// somebody has read it before.
+func TestIDsAtTheEndsOfLargeBodies(t *testing.T) {
+	t.Parallel()
+	claude := `{"user_id":` + quote(`{"session_id":"`+uuid+`"}`) + `}`
+	members := []string{
+		`"chat":"chat-1"`, `"conversation_id":"conv-1"`, `"ses\u0073ion_id":"session-1"`, `"prompt_cache_key":"key-1"`, `"metadata":` + claude, `"metadata":{"user_id":"user-1"}`,
+		`"conversation_id":null`, `"chat" : "ch\u0061t-2"`, `"metadata":"m"`, `"metadata":{"user_id":7,"x":[{}]}`, `"stream":true`, `"model":"m"`, `"n":-1.5e3`, `"stop":["\n","\\"]`,
+	}
+	random := rand.New(rand.NewPCG(4, 4))
+	for range 120 {
+		var body []string
+		seen := map[string]bool{}
+		for _, i := range random.Perm(len(members))[:random.IntN(len(members))] {
+			name, _, _ := strings.Cut(members[i][1:], `"`)
+			if !seen[name] {
+				seen[name] = true
+				body = append(body, members[i])
+			}
+		}
+		for _, m := range []string{`"messages":` + big(wholly), `"tools":` + big(random.IntN(3000))} {
+			i := random.IntN(len(body) + 1)
+			body = append(body[:i:i], append([]string{m}, body[i:]...)...)
+		}
+		text := " {" + strings.Join(body, []string{",", " ,\n"}[random.IntN(2)]) + "\n}\n"
+		for name, e := range idExtractors() {
+			want, ok := e.Extract(readWhole(text))
+			got, ok2 := e.Extract(&extract.Request{Body: []byte(text)})
+			require.Equal(t, ok, ok2, "%s: %.300s", name, text)
+			require.Equal(t, want, got, "%s: %.300s", name, text)
+		}
+	}
+}
+
+// Of several members of one name the last one counts that has been read.
+func TestNamesThatAreNotUniqueInLargeBodies(t *testing.T) {
+	t.Parallel()
+	middle := `"messages":` + big(wholly)
+	for _, test := range []struct{ name, body, id string }{
+		{"both in front", `{"chat":"a","chat":"b",` + middle + `}`, "b"},
+		{"both behind", `{` + middle + `,"chat":"a","chat":"b"}`, "b"},
+		{"one in front and one behind", `{"chat":"a",` + middle + `,"chat":"b"}`, "b"},
+		{"one behind and one in the middle", `{` + middle + `,"chat":"a","tools":` + big(2000) + `,"chat":"b"}`, "b"},
+		{"one in the middle", `{` + middle + `,"chat":"a","tools":` + big(2000) + `}`, "a"},
+		{"one in front and one in the middle", `{"chat":"a",` + middle + `,"chat":"b","tools":` + big(2000) + `}`, "a"},
+	} {
+		requireSession(t, extract.Body("chat"), &extract.Request{Body: []byte(test.body)}, "body:chat", test.id)
+	}
+}
+
+// A large body that is broken names nothing if that shows where it was read.
+func TestBrokenLargeBodies(t *testing.T) {
+	t.Parallel()
+	const id = `"conversation_id":"c"`
+	middle := `"messages":` + big(wholly)
+	for _, body := range []string{
+		`{` + id + `,` + middle, `{` + middle + `,` + id, `{` + middle + `,` + id + `}}`, `{` + middle + `,` + id + `,}`, `{` + middle + `,` + id + `} x`, `{` + middle + ` ` + id + `}`,
+		`[{` + middle + `,` + id + `}]`, `{` + id + `,` + middle + `}]`, `{` + id + ` ` + middle + `}`, `{,` + id + `,` + middle + `}`, `{` + id + `,` + middle + `,"n":01}`, `{` + id + `,` + middle + `,"n":tru}`,
+		`{` + middle + `,"conversation_id":"c}`, `{` + middle + `,conversation_id":"c"}`, `{` + middle[:len(middle)-1] + `,` + id + `}`, `{"messages":` + big(wholly)[1:] + `,` + middle + `,` + id + `,"a":[}`,
+	} {
+		for _, e := range []extract.Extractor{extract.BodyIDs(), extract.Default(), extract.Body("conversation_id")} {
+			if strings.HasPrefix(body, `{`+middle[:len(middle)-1]) && !strings.HasPrefix(body, `{`+middle) {
+				_, ok := e.Extract(readWhole(body))
+				require.False(t, ok, "and if it does not, at the latest when the rest is read")
+				continue
+			}
+			s, ok := e.Extract(&extract.Request{Body: []byte(body)})
+			require.False(t, ok, "%q from %.60s ... %s", s.ID, body, body[len(body)-40:])
+		}
+	}
+}
+
+// FuzzEnds: a large body gives the answer that it would give without its middle,
+// or the one that reading it whole gives; and the latter if it is well-formed and
+// its members have names of their own.
+func FuzzEnds(f *testing.F) {
+	f.Add(`{"conversation_id":"a",`, `"messages":[1]`, `,"stream":true}`)
+	f.Add(`{`, `"messages":[1]`, `,"metadata":{"user_id":"user_ab_account__session_`+uuid+`"}}`)
+	f.Add(`{"chat":"\u0061"`, `,"x":{}`, "} \n")
+	f.Add(`{"chat":1,`, `"a":"`, `","chat":"b"}`)
+	f.Add(`{"a":"`, `",`, `"chat":"b"}`)
+	f.Fuzz(func(t *testing.T, head, middle, tail string) {
+		if len(head)+len(tail) > 800 || len(middle) > 1000 {
+			t.Skip("too long")
+		}
+		pad := `"pad":"` + strings.Repeat("x", wholly) + `"`
+		for _, body := range []string{head + middle + `,` + pad + tail, head + pad + `,` + middle + tail, head + pad + tail} {
+			_, unambiguousNames := reencode([]byte(body))
+			for name, e := range idExtractors() {
+				want, ok := e.Extract(readWhole(body))
+				got, ok2 := e.Extract(&extract.Request{Body: []byte(body)})
+				requireValid(t, got, ok2)
+				if unambiguousNames {
+					require.Equal(t, want, got, "%s: %s", name, fmt.Sprint(head, middle, tail))
+					require.Equal(t, ok, ok2)
+				}
+				if ok2 && got.Source != want.Source {
+					require.NotEqual(t, "trail", got.Source)
+				}
+			}
+		}
+	})
+}
+
+// Nothing is allocated beyond what a session keeps: its id.
+func TestAllocationsOfIDs(t *testing.T) {
+	middle := `"messages":` + big(2<<20)
+	legacy := `"metadata":{"user_id":"user_` + device + `_account__session_` + uuid + `"}`
+	text := `"metadata":{"user_id":` + quote(`{"device_id":"`+device+`","account_uuid":"`+uuid+`","session_id":"`+uuid+`"}`) + `}`
+	for name, body := range map[string]string{
+		"legacy, behind": "{" + middle + "," + legacy + "}", "legacy, in front": "{" + legacy + "," + middle + "}", "JSON, behind": "{" + middle + "," + text + `,"stream":true}`,
+		"escapes in names": "{" + middle + `,"met\u0061data":{"us\u0065r_id":"user_` + device + `_account__session_` + uuid + `"}}`,
+	} {
+		data := []byte(body)
+		requireSession(t, extract.ClaudeUserID(), &extract.Request{Body: data}, "claude-code", uuid)
+		for _, e := range []extract.Extractor{extract.ClaudeUserID(), extract.Default()} {
+			r := &extract.Request{Body: data}
+			require.LessOrEqual(t, testing.AllocsPerRun(20, func() { e.Extract(r) }), 1.0, name)
+		}
+	}
+	for _, body := range []string{"{" + middle + `,"conversation_id":"` + uuid + `"}`, `{"conversation_id":"` + uuid + `",` + middle + "}"} {
+		r := &extract.Request{Body: []byte(body)}
+		for _, e := range []extract.Extractor{extract.BodyIDs(), extract.Body("conversation_id")} {
+			require.LessOrEqual(t, testing.AllocsPerRun(20, func() { e.Extract(r) }), 1.0)
+		}
+	}
+
+	// One index, its list of members and what the session keeps, however large
+	// the body is.
+	for _, size := range []int{32 << 10, 2 << 20} {
+		for end, most := range map[string]float64{`,"prompt_cache_key":"` + uuid + `","a":{}`: 4, ``: 8, `,"session\u005fid":"` + uuid + `"`: 5} {
+			body := agentBody(size, end)
+			require.LessOrEqual(t, testing.AllocsPerRun(5, func() { extract.Default().Extract(&extract.Request{Body: body}) }), most+2, "%d %s", size, end)
+		}
+	}
+}

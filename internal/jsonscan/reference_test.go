@@ -1,0 +1,256 @@
+package jsonscan_test
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity/internal/jsonscan"
+)
+
+// skimmed is what Cursor.Skim promises, written plainly: the offset behind the
+// value at the start of data, white space in front of it included, or -1.
+func skimmed(data []byte) int {
+	i := len(data) - len(bytes.TrimLeft(data, " \t\r\n"))
+	if i == len(data) {
+		return -1
+	}
+	switch data[i] {
+	case '{', '[':
+		return closed(data, i+1, data[i:i+1])
+	case '"':
+		return closed(data, i, nil)
+	}
+	c := jsonscan.New(data) // a number or a literal is skipped
+	if c.Skip() == nil {
+		return -1
+	}
+	return c.Pos()
+}
+
+// closed goes through data from data[i] on, which is outside of strings, until
+// all that is open is closed again.
+func closed(data []byte, i int, open []byte) int {
+	open = bytes.Clone(open)
+	inside := false
+	for ; i < len(data); i++ {
+		switch c := data[i]; {
+		case inside && c == '\\':
+			i++
+			continue
+		case c == '"':
+			inside = !inside
+			if !inside && len(open) == 0 {
+				return i + 1
+			}
+		case inside:
+		case c == '{' || c == '[':
+			if open = append(open, c); len(open) > jsonscan.MaxDepth {
+				return -1
+			}
+		case c == '}' || c == ']':
+			if open[len(open)-1] != c-2 {
+				return -1
+			}
+			if open = open[:len(open)-1]; len(open) == 0 {
+				return i + 1
+			}
+		case c >= 0x80 || strings.IndexByte("\\^_|~\x7f", c) >= 0:
+			return -1
+		}
+	}
+	return -1
+}
+
+// requireSkim holds Skim and Leave against the plain reading of data.
+func requireSkim(t testing.TB, data []byte) {
+	c := jsonscan.New(data)
+	value := c.Skim()
+	if end := skimmed(data); end < 0 {
+		if value != nil || c.OK() {
+			t.Fatalf("%q: skimmed %q", data, value)
+		}
+	} else if !c.OK() || c.Pos() != end || !bytes.Equal(value, bytes.TrimLeft(data[:end], " \t\r\n")) {
+		t.Fatalf("%q: skimmed %q up to %d, not %d", data, value, c.Pos(), end)
+	}
+	s := jsonscan.New(data)
+	if skipped := s.Skip(); skipped != nil && !bytes.Equal(skipped, value) {
+		t.Fatalf("%q: skipped %q, skimmed %q", data, skipped, value)
+	}
+
+	// From inside.
+	for _, bracket := range []string{"[", "{"} {
+		inside := append([]byte(bracket), data...)
+		c := jsonscan.New(inside)
+		if !c.Array() && !c.Object() {
+			t.Fatal("not entered")
+		}
+		c.Leave(bracket[0] + 2)
+		if end := closed(inside, 1, inside[:1]); end < 0 != !c.OK() || end >= 0 && c.Pos() != end {
+			t.Fatalf("%q: left at %d, not %d", inside, c.Pos(), end)
+		}
+	}
+}
+
+// Texts of pieces that matter to a reader by blocks: what opens and closes, runs
+// of escapes of every length, and gaps that put all that anywhere in a block.
+func TestSkimAgainstReference(t *testing.T) {
+	t.Parallel()
+	pieces := []string{`"`, `"`, `"`, `\`, `\\`, `\\\`, `\"`, `\"\"\"\"\"\"`, `[`, `]`, `{`, `}`, `,`, `:`, `1`, ` `, "\n", `true`, `x`, `é`, `^`, `_`, `~`, "`", `|`, "\x7f", "\x1b",
+		strings.Repeat("x", 15), strings.Repeat("y", 16), strings.Repeat("z", 63), strings.Repeat("w", 64), strings.Repeat("1,", 40), strings.Repeat("[", 40), strings.Repeat("]", 40), strings.Repeat("{", 33),
+		`"a":`, `"text",`, `{"a":"b"}`, `["c",1]`, `"` + strings.Repeat("a", 100) + `"`, `"` + strings.Repeat(`a\"`, 30) + `"`, `"` + strings.Repeat(`\\`, 20) + `"`}
+	random := rand.New(rand.NewPCG(1, 2))
+	n := 50_000
+	if testing.Short() || raceEnabled {
+		n = 10_000
+	}
+	for range n {
+		var b []byte
+		b = append(b, []string{`[`, `{`, `["`, `"`, ` [ `}[random.IntN(5)]...)
+		for range random.IntN(30) {
+			b = append(b, pieces[random.IntN(len(pieces))]...)
+		}
+		if random.IntN(2) == 0 {
+			b = append(b, `"]}]`...)
+		}
+		requireSkim(t, b)
+	}
+
+	// Well-formed texts, and each with one byte of it changed.
+	for _, body := range bodies {
+		data := body.make(3000)
+		requireSkim(t, data)
+		c := jsonscan.New(data)
+		require.Equal(t, data, c.Skim(), body.name)
+		for range n / 100 {
+			at := random.IntN(len(data))
+			was := data[at]
+			data[at] = "\"\\[]{},x"[random.IntN(8)]
+			requireSkim(t, data)
+			data[at] = was
+		}
+	}
+}
+
+func TestSkimAtEveryDepth(t *testing.T) {
+	t.Parallel()
+	for depth := 1; depth <= jsonscan.MaxDepth+2; depth++ {
+		for _, open := range []string{"[", `{"":`, `[{"":`} {
+			data := strings.Repeat(open, depth) + "1"
+			for i := depth; i > 0; i-- {
+				for j := len(open) - 1; j >= 0; j-- {
+					if c := open[j]; c == '[' || c == '{' {
+						data += string(c + 2)
+					}
+				}
+			}
+			requireSkim(t, []byte(data))
+		}
+	}
+}
+
+func FuzzSkim(f *testing.F) {
+	f.Add([]byte(`{"a":[1,"\"",{}],"b":"` + strings.Repeat(`\\\"`, 40) + `"}`))
+	f.Add(agentBody(1000))
+	f.Add(nested(3000, jsonscan.MaxDepth))
+	f.Fuzz(func(t *testing.T, data []byte) { requireSkim(t, data) })
+}
+
+// A span is a member of an object, and where the comma or brace before it is.
+type span struct {
+	name, value string
+	before      int
+}
+
+// membersOf reads the members of an object to the letter.
+func membersOf(data []byte) (members []span, ok bool) {
+	c := jsonscan.New(data)
+	for in := c.Object(); in; {
+		c.Kind()
+		before := c.Pos()
+		if len(members) == 0 {
+			before = bytes.IndexByte(data, '{')
+		}
+		name, more := c.Key()
+		if in = more; more {
+			value := c.Skip()
+			members = append(members, span{string(name), string(value), before})
+		}
+	}
+	return members, c.End() && len(bytes.TrimLeft(data, " \t\r\n")) > 0 && bytes.TrimLeft(data, " \t\r\n")[0] == '{'
+}
+
+// requireTail holds Tail against reading forward.
+func requireTail(t testing.TB, data []byte, window int) {
+	data = data[:len(data):len(data)]
+	want, wellFormed := membersOf(data)
+	low := max(0, len(data)-window)
+	tail := jsonscan.NewTail(data, window)
+	for n := 1; ; n++ {
+		name, value, ok := tail.Member()
+		if !ok {
+			if wellFormed {
+				require.True(t, tail.OK(), "%q", data)
+				left := want[:len(want)-n+1]
+				require.True(t, len(left) == 0 || left[len(left)-1].before < low || low > 0 && left[len(left)-1].before == low, "%q, window %d: %v is left", data, window, left)
+			}
+			return
+		}
+		// From here on, it is the end of a well-formed object.
+		start := cap(data) - cap(name) - 1
+		require.GreaterOrEqual(t, start, low)
+		rest, ok := membersOf(append([]byte("{"), data[start:]...))
+		require.True(t, ok, "%q from %d", data, start)
+		require.Len(t, rest, n)
+		require.Equal(t, string(name), rest[0].name)
+		require.Equal(t, string(value), rest[0].value)
+		if wellFormed {
+			require.Equal(t, want[len(want)-n].name, string(name), "%q", data)
+			require.Equal(t, want[len(want)-n].value, string(value))
+		}
+	}
+}
+
+func TestTail(t *testing.T) {
+	t.Parallel()
+	for _, data := range []string{
+		``, ` `, `{`, `}`, `{}`, ` { } `, `{"a":1}`, `{"a":1,"b":2}`, " {\n\"a\" : \"x\" ,\t\"b\":[1,{\"c\":null}] , \"d\":{} }\r\n", `{"a":"\\","b":"\"","c":"\\\"}","d\"":"[{"}`,
+		`{"":"","":"","a":[],"b":[[]],"c":{"d":{}}}`, `{"a":-1.5e+7,"b":true,"c":false,"d":null}`, `{"a":1,}`, `{,"a":1}`, `{"a":1 "b":2}`, `{"a" 1}`, `{a":1}`, `"a":1}`, `["a":1}`,
+		`{"a":1}}`, `x{"a":1}`, `{"a":01}`, `{"a":tru}`, `{"a":[1}`, `{"a":[1,],"b":2}`, `{"a":1]`, `{"a":{"b":1}`, `\\\\\\\\"}`, `\"a":"b"}`, `{"a":"b\"}`, `,"a":1}`, `{"a":}`, `{:1}`, `{"a"}`, `{"a":1,"b"}`, `[]}`, `""}`,
+		`{"a":"` + strings.Repeat("x", 100) + `","b":["` + strings.Repeat(`\"`, 50) + `"]}`,
+	} {
+		for window := 0; window <= len(data)+1; window++ {
+			requireTail(t, []byte(data), window)
+		}
+	}
+	for _, data := range []string{`[{"a":1}`, `x{"a":1}`, `{"b":{"a":1}`, `{"a":1]`, `{"a":1},`} {
+		tail := jsonscan.NewTail([]byte(data), len(data))
+		_, _, ok := tail.Member()
+		require.False(t, ok && tail.OK(), data)
+		require.False(t, tail.OK(), data)
+	}
+	members, ok := membersOf([]byte(`{"a":1,"b":2}`))
+	require.True(t, ok)
+	require.Len(t, members, 2)
+
+	random := rand.New(rand.NewPCG(5, 6))
+	pieces := []string{`"a"`, `"b\""`, `"\\"`, `:`, `:`, `,`, `,`, `{`, `}`, `[`, `]`, `1`, `-0.5`, `true`, ` `, "\n", `"`, `\`, `"cd":{}`, `"e":[1,"2"]`, `"f":"g"`, `"h":null,`}
+	for range 30_000 {
+		b := []byte("{")
+		for range random.IntN(12) {
+			b = append(b, pieces[random.IntN(len(pieces))]...)
+		}
+		if random.IntN(4) > 0 {
+			b = append(b, '}')
+		}
+		requireTail(t, b, random.IntN(len(b)+2))
+	}
+}
+
+func FuzzTail(f *testing.F) {
+	f.Add([]byte(`{"messages":[{"a":"\\\""}],"metadata":{"user_id":"{\"session_id\":\"x\"}"},"stream":true}`), 60)
+	f.Fuzz(func(t *testing.T, data []byte, window int) { requireTail(t, data, min(max(0, window), 1<<20)) })
+}

@@ -1,0 +1,122 @@
+package jsonscan
+
+// A Tail reads the members of an object from the last one back, without a look
+// at those before. What it returns it has read to the letter: from there on, the
+// text is the end of a well-formed object. Whether what is before makes it one
+// takes reading it; if it does, the members are the ones that a Cursor finds.
+type Tail struct {
+	data []byte
+	pos  int // the comma or brace behind the member to be read next
+	low  int // how far back it may go
+	bad  bool
+}
+
+// NewTail returns a Tail behind the last member of the object in data. It looks
+// at no more than the last window bytes, so each member costs no more than that.
+func NewTail(data []byte, window int) Tail {
+	t := Tail{data: data, low: max(0, len(data)-window)}
+	t.pos = t.spaceBack(len(data)) - 1
+	t.bad = t.pos >= t.low && data[t.pos] != '}'
+	return t
+}
+
+// OK reports whether nothing malformed was met. It is true where a member has
+// not been read because it reaches beyond the window.
+func (t *Tail) OK() bool { return !t.bad }
+
+// Member goes back by one member and returns its name, as it stands between its
+// quotes, and the text of its value. It returns false at the start of the object,
+// where something is malformed and where the member reaches beyond the window.
+func (t *Tail) Member() (name, value []byte, ok bool) {
+	if t.bad || t.pos <= t.low {
+		return nil, nil, false
+	}
+	b := t.data
+	end := t.spaceBack(t.pos)
+	from := t.valueBack(end)
+	colon := t.spaceBack(from) - 1
+	nameEnd := t.spaceBack(colon)
+	start := t.stringBack(nameEnd)
+	comma := t.spaceBack(start) - 1
+	if comma < t.low {
+		return nil, nil, false // too far, or nothing but an empty object
+	}
+	// Going back has been a guess at where things begin. Going forward over
+	// them is the proof.
+	t.bad = b[colon] != ':' || str(b[:nameEnd], start+1) != nameEnd || skip(b[:end], from) != end ||
+		b[comma] != ',' && (b[comma] != '{' || space(b, 0) != comma)
+	if t.bad {
+		return nil, nil, false
+	}
+	t.pos = comma
+	return b[start+1 : nameEnd-1], b[from:end], true
+}
+
+// What follows returns an offset before t.low if it would have to go there,
+// and takes one for another.
+
+// spaceBack returns the offset behind what comes before white space.
+func (t *Tail) spaceBack(i int) int {
+	for i > t.low && space(t.data[:i], i-1) == i {
+		i--
+	}
+	return i
+}
+
+// stringBack returns the offset of the string that ends at i, if one does.
+func (t *Tail) stringBack(i int) int {
+	b := t.data
+	for i--; i > t.low; {
+		if i-8 >= t.low && equal(word(b[i-8:]), quotes) == 0 {
+			i -= 8
+			continue
+		}
+		if i--; b[i] != '"' {
+			continue
+		}
+		slashes := i
+		for slashes > t.low && b[slashes-1] == '\\' {
+			slashes--
+		}
+		if (i-slashes)%2 == 0 {
+			return i
+		}
+		i = slashes
+	}
+	return -1
+}
+
+// valueBack returns the offset of a value that ends at i, if one does.
+func (t *Tail) valueBack(i int) int {
+	b := t.data
+	for depth := 0; i > t.low; {
+		switch c := b[i-1]; c {
+		case '"':
+			i = t.stringBack(i)
+		case '}', ']':
+			depth++
+			i--
+		case '{', '[':
+			depth--
+			i--
+		default:
+			if depth == 0 {
+				for i > t.low && inScalar(b[i-1]) {
+					i--
+				}
+				return i
+			}
+			i--
+			continue
+		}
+		if depth <= 0 {
+			return i
+		}
+	}
+	return -1
+}
+
+// inScalar reports whether c may be part of a number or a literal.
+func inScalar(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || c == '-' || c == '+' || c == '.' || c == 'E'
+}
