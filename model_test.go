@@ -236,7 +236,7 @@ func play(t *testing.T, policy affinity.FailoverPolicy, seed uint64, steps int) 
 			target := all[rng.IntN(len(all))]
 			m.drained[target] = time.Time{}
 			if rng.IntN(2) == 0 {
-				m.drained[target] = time.Now().Add(time.Duration(rng.IntN(int(5 * time.Minute))))
+				m.drained[target] = time.Now().Add(time.Duration(rng.Int64N(int64(5 * time.Minute))))
 			}
 			s.Drain(target, m.drained[target])
 		case x < 6:
