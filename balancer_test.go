@@ -31,6 +31,7 @@ type auditor struct {
 	prefer     string
 	overloaded map[string]bool
 	err        error
+	stray      string // what it answers with, candidate or not
 	wait       time.Duration
 }
 
@@ -63,7 +64,9 @@ func (a *auditor) Place(_ context.Context, _ *extract.Request, candidates []stri
 		return "", affinity.Ticket{}, a.err
 	}
 	target := candidates[0]
-	if a.prefer == "?" {
+	if a.stray != "" {
+		target = a.stray
+	} else if a.prefer == "?" {
 		target = candidates[rand.IntN(len(candidates))]
 	} else if slices.Contains(candidates, a.prefer) {
 		target = a.prefer
@@ -151,6 +154,10 @@ func TestBalancerIsTold(t *testing.T) {
 				expect(session("s"), []string{"c", "a"}, "charge a warm") // where it was before
 				expect(chatTurn(1, 1), []string{"a"}, "place a of [a]")
 				expect(chatTurn(1, 2), []string{"b", "a"}, "charge a warm")
+				expect(chatTurn(1, 3), []string{"b"}, "place b of [b]")
+				expect(chatTurn(1, 4), []string{"b", "c"}, "charge b warm") // its new home, or the detour
+				expect(chatTurn(1, 5), []string{"a", "c"}, "charge a warm") // back
+				expect(chatTurn(1, 6), []string{"b", "c"}, "charge b warm") // and forth
 				expect(claudeAgent("s1", "", ""), []string{"a"}, "place a of [a]")
 				expect(claudeAgent("s1", "agent-1", ""), []string{"b", "a"}, "charge a cold") // a prompt of its own
 				mustSelect(t, s, session("maker"), "b").Learn("resp_1")
@@ -182,6 +189,10 @@ func TestBalancerFails(t *testing.T) {
 	_, err := s.Select(t.Context(), session("s"), []string{""})
 	require.ErrorIs(t, err, affinity.ErrNoID)
 	require.Empty(t, a.open, "what was placed and cannot be bound is settled")
+	a.stray = "elsewhere"
+	_, err = s.Select(t.Context(), session("s"), []string{"a"})
+	require.ErrorIs(t, err, affinity.ErrNotCandidate)
+	require.Empty(t, a.open)
 	require.Zero(t, s.Cache().Len())
 }
 
@@ -326,7 +337,6 @@ func TestOverload(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					a := newAuditor(t)
-					a.prefer = "b"
 					s := newSelector(t, affinity.Config[string]{Fallback: a, Failover: p})
 					for i := range 20 {
 						mustSelect(t, s, chatTurn(i, 1), "a").Done(served)
@@ -346,7 +356,7 @@ func TestOverload(t *testing.T) {
 							sel.Done(served)
 							if sel.Reason == affinity.ReasonOverload {
 								require.False(t, left[i])
-								require.Equal(t, "b", sel.Target)
+								require.Equal(t, "b", sel.Target, "its home was not offered")
 								require.Equal(t, "a", sel.From)
 								require.Zero(t, round%3, "thirty seconds apart")
 								left[i] = true
@@ -452,7 +462,7 @@ func TestOverloadWithASecondPlace(t *testing.T) {
 				turn := 0
 				ask := func() *affinity.Selection[string] {
 					turn++
-					sel := mustSelect(t, s, chatTurn(1, turn), "c", "b", "a")
+					sel := mustSelect(t, s, chatTurn(1, turn), "a", "c", "b")
 					sel.Done(served)
 					elapse(time.Minute)
 					return sel
@@ -492,6 +502,23 @@ func TestSideCallsDoNotLeave(t *testing.T) {
 		require.Equal(t, "a", mustSelect(t, s, new(extract.Request), "a", "b").Target)
 		x.now.Class = 0
 		require.Equal(t, affinity.ReasonOverload, mustSelect(t, s, new(extract.Request), "a", "b").Reason)
+	})
+}
+
+// One that only its body tells apart does not either.
+func TestSideCallsByTheirBodyDoNotLeave(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuditor(t)
+		s := newSelector(t, affinity.Config[string]{Fallback: a})
+		mustSelect(t, s, body(`{"messages":[{"role":"user","content":"hello"}]}`), "a").Done(served)
+		elapse(time.Second)
+		a.overload("a")
+		title := body(`{"messages":[{"role":"user","content":"hello"},{"role":"assistant","content":"hi"},` +
+			`{"role":"user","content":"Please write a 5-10 word title for this"}]}`)
+		require.Equal(t, "a", mustSelect(t, s, title, "b", "a").Target)
+		require.Equal(t, affinity.ReasonOverload, mustSelect(t, s, body(`{"messages":[{"role":"user","content":"hello"}]}`), "b", "a").Reason,
+			"and it has not used up anybody's turn")
 	})
 }
 

@@ -327,6 +327,21 @@ func TestScope(t *testing.T) {
 	require.Equal(t, 160, s.Cache().Len())
 }
 
+// What a request without a session has left behind is its scope's.
+func TestLearnWithoutASession(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
+	mustSelect(t, s, &extract.Request{Scope: "mine"}, "b").Learn("resp_1")
+	ask := func(scope string) string {
+		req := body(`{"input":"x","previous_response_id":"resp_1"}`)
+		req.Scope = scope
+		return mustSelect(t, s, req, "a", "b").Target
+	}
+	require.Equal(t, "a", ask(""))
+	require.Equal(t, "a", ask("theirs"))
+	require.Equal(t, "b", ask("mine"))
+}
+
 // Digests differ from one process, or Cache, to the next.
 func TestDigestsAreKeyed(t *testing.T) {
 	t.Parallel()

@@ -296,6 +296,23 @@ func TestWhatTakesNoLease(t *testing.T) {
 	}
 }
 
+// Nor does the end of a side call end anybody's stream.
+func TestSideCallEndsNoStream(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{TTL: time.Minute})
+		mustSelect(t, s, session("s"), "a")
+		count := session("s")
+		count.Path = "/v1/messages/count_tokens"
+		for r := range affinity.TransientFailure + 1 {
+			elapse(time.Second)
+			mustSelect(t, s, count, "a").Done(affinity.Outcome{Result: r})
+		}
+		elapse(10 * time.Minute)
+		require.Equal(t, 1, mustPeek(t, s, session("s")).Active)
+	})
+}
+
 // A side call does not refresh what it follows.
 func TestSideCallDoesNotSlide(t *testing.T) {
 	t.Parallel()
