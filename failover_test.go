@@ -89,7 +89,7 @@ func TestOneDetourWhileTheHomeCools(t *testing.T) {
 	t.Parallel()
 	forAll(t, func(t *testing.T, s *affinity.Selector[string], ask func(...string) *affinity.Selection[string]) {
 		ask("a")
-		moves, others := 0, ask("b", "c", "d").Target
+		moves, last := 0, ask("b", "c", "d").Target
 		for i := range 20 {
 			candidates := []string{"b", "c", "d"}
 			if i%2 == 0 {

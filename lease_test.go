@@ -486,6 +486,37 @@ func TestFailureTakesBackItsOwnUseOnly(t *testing.T) {
 	})
 }
 
+// Nor does one of the many at one instant that share a few leases.
+func TestLateOutcomeOfACrowd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{})
+		var crowd []*affinity.Selection[string]
+		for range 20 {
+			crowd = append(crowd, mustSelect(t, s, session("s"), "a"))
+		}
+		require.Less(t, mustPeek(t, s, session("s")).Active, 20)
+		elapse(time.Second)
+		mustSelect(t, s, session("s"), "b").Done(served)
+		before := mustPeek(t, s, session("s"))
+		elapse(time.Second)
+		for i, sel := range crowd {
+			sel.Done(affinity.Outcome{Result: affinity.Result(i % 4)})
+		}
+		require.Equal(t, before, mustPeek(t, s, session("s")))
+	})
+}
+
+// What is put into a Cache by hand is nobody's stream.
+func TestSetTakesNoLease(t *testing.T) {
+	t.Parallel()
+	c := newCache(t, affinity.CacheConfig{})
+	require.Zero(t, c.Set(c.Key("set"), "a").Active)
+	b, ok := c.SetIfAbsent(c.Key("absent"), "a")
+	require.True(t, ok)
+	require.Zero(t, b.Active)
+}
+
 // A session that lives by its streams is moved like any other.
 func TestMoveOfAStream(t *testing.T) {
 	t.Parallel()

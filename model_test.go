@@ -224,9 +224,9 @@ func play(t *testing.T, policy affinity.FailoverPolicy, seed uint64, steps int) 
 	var streams []stream
 	down := map[string]bool{}
 	for step := range steps {
-		elapse(time.Duration(1 + rng.IntN(int(10*time.Second))))
+		elapse(time.Duration(1 + rng.Int64N(int64(10*time.Second))))
 		if rng.IntN(20) == 0 {
-			elapse(time.Duration(rng.IntN(int(8 * time.Minute))))
+			elapse(time.Duration(rng.Int64N(int64(8 * time.Minute))))
 		}
 		switch x := rng.IntN(100); {
 		case x < 3:
@@ -236,7 +236,7 @@ func play(t *testing.T, policy affinity.FailoverPolicy, seed uint64, steps int) 
 			target := all[rng.IntN(len(all))]
 			m.drained[target] = time.Time{}
 			if rng.IntN(2) == 0 {
-				m.drained[target] = time.Now().Add(time.Duration(rng.IntN(int(5 * time.Minute))))
+				m.drained[target] = time.Now().Add(time.Duration(rng.Int64N(int64(5 * time.Minute))))
 			}
 			s.Drain(target, m.drained[target])
 		case x < 6:
