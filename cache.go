@@ -478,9 +478,8 @@ func (c *Cache) end(k Key, stamp uint32, leased bool, ttl int64) {
 // unuse takes back that the binding of k was used by a request that failed:
 // nothing came into its target's cache. It lets be what another one uses.
 func (c *Cache) unuse(k Key, stamp uint32, expires, used int64) {
-	now := c.now()
-	if l, ok := c.lookup(k, now); ok && l.Stamp == stamp && l.Leases == 0 && now < expires && l.Expires == used {
-		c.bind(k, stamp, l.target.name, l.Mark, now, expires, false)
+	if c.now() < expires {
+		c.table.Untouch(k.k, stamp, used, expires)
 	}
 }
 

@@ -333,6 +333,18 @@ func (t *Table) EndLease(k Key, stamp uint32, expires, now int64) {
 	})
 }
 
+// Untouch takes back a Touch that has made the expiry of the record of k slide
+// to used: it is expires again. If the record has another stamp, was touched
+// since or has a lease, nothing happens.
+func (t *Table) Untouch(k Key, stamp uint32, used, expires int64) {
+	t.alter(k, stamp, func(l life) life {
+		if l.leases() > 0 || l.expires() != used {
+			return l
+		}
+		return lifeOf(expires, 0)
+	})
+}
+
 // alter makes the life of the record of k that has the given stamp what f
 // returns for it. It returns both, 0 if there is no such record.
 func (t *Table) alter(k Key, stamp uint32, f func(life) life) (l, next life) {

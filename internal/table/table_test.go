@@ -105,6 +105,42 @@ func touched(tab *table.Table, k table.Key, h table.Handle, expires int64) bool 
 	return got == expires
 }
 
+func TestUntouch(t *testing.T) {
+	k := keyOf(1)
+	for name, tt := range map[string]struct {
+		between func(tab *table.Table, r table.Record)
+		want    int64
+	}{
+		"at once": {nil, 200},
+		"touched since": {func(tab *table.Table, _ table.Record) {
+			_, h, _ := tab.Get(k, 100)
+			tab.Touch(k, h, 400, 0, false)
+		}, 400},
+		"leased since": {func(tab *table.Table, _ table.Record) {
+			_, h, _ := tab.Get(k, 100)
+			tab.Touch(k, h, 300, 10, true)
+		}, 300},
+		"replaced since": {func(tab *table.Table, r table.Record) {
+			tab.Set(k, r.Stamp, table.Record{Expires: 300}, 100)
+		}, 300},
+		"gone": {func(tab *table.Table, _ table.Record) { tab.Delete(k, 0, 100) }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tab := table.New(100, limit, &owner{})
+			tab.Set(k, 0, table.Record{Expires: 200}, 1)
+			r, h, ok := tab.Get(k, 100)
+			require.True(t, ok)
+			tab.Touch(k, h, 300, 0, false)
+			if tt.between != nil {
+				tt.between(tab, r)
+			}
+			tab.Untouch(k, r.Stamp, 300, 200)
+			got, _, _ := tab.Get(k, 100)
+			require.Equal(t, tt.want, got.Expires)
+		})
+	}
+}
+
 // A record that is used all the time is not written all the time.
 func TestTouchOfACrowd(t *testing.T) {
 	k := keyOf(1)
