@@ -255,6 +255,10 @@ type Balancer[T any] interface {
 	// It may never come: nobody may have asked what became of the request.
 	Settle(id string, ticket Ticket, o Outcome)
 
+	// Cancel takes back what Place or Charge began, in place of Settle: the
+	// request does not go there after all.
+	Cancel(id string, ticket Ticket)
+
 	// Overloaded reports whether the target has so much more than its share
 	// that it should take no new sessions while others can.
 	Overloaded(id string) bool

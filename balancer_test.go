@@ -93,6 +93,11 @@ func (a *auditor) Settle(id string, ticket affinity.Ticket, o affinity.Outcome) 
 	a.outcomes = append(a.outcomes, o)
 }
 
+// Cancel counts as the end of a ticket like Settle.
+func (a *auditor) Cancel(id string, ticket affinity.Ticket) {
+	a.Settle(id, ticket, affinity.Outcome{})
+}
+
 func (a *auditor) Overloaded(id string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -166,6 +171,26 @@ func TestBalancerIsTold(t *testing.T) {
 				pinned := session("p")
 				pinned.Body = []byte(`{"input":"x","previous_response_id":"resp_1"}`)
 				expect(pinned, []string{"a", "b"}, "charge b warm")
+			})
+		})
+	}
+}
+
+// A conversation that returns finds its prompt, whatever key its turn has.
+func TestReturnIsWarm(t *testing.T) {
+	t.Parallel()
+	for kind, turn := range conversations {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				a := newAuditor(t)
+				s := newSelector(t, affinity.Config[string]{Fallback: a, Failover: affinity.FailoverReturn})
+				for i, candidates := range [][]string{{"a"}, {"b"}, {"a", "b"}} {
+					a.heard()
+					mustSelect(t, s, turn(1, i+1), candidates...)
+					elapse(time.Second)
+				}
+				require.Equal(t, []string{"charge a warm"}, a.heard())
 			})
 		})
 	}

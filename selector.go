@@ -754,7 +754,7 @@ func (s *Selector[T]) fall(ctx context.Context, req *extract.Request, candidates
 		}
 	}
 	if p.placed {
-		s.balancer.Settle(id, p.ticket, Outcome{})
+		s.balancer.Cancel(id, p.ticket)
 	}
 	return pick{i: -1}, ErrNotCandidate
 }
@@ -762,7 +762,7 @@ func (s *Selector[T]) fall(ctx context.Context, req *extract.Request, candidates
 // refund tells the Balancer that the request does not go where it was placed.
 func (s *Selector[T]) refund(candidates []T, p *pick) {
 	if p.placed {
-		s.balancer.Settle(s.cfg.ID(candidates[p.i]), p.ticket, Outcome{})
+		s.balancer.Cancel(s.cfg.ID(candidates[p.i]), p.ticket)
 		p.placed = false
 	}
 }

@@ -39,6 +39,12 @@ var policies = []struct {
 	{"PowerOfTwo", func() affinity.Picker[*target] { return balance.PowerOfTwo(loadOf) }},
 	{"Least", func() affinity.Picker[*target] { return balance.Least(loadOf) }},
 	{"Rendezvous", func() affinity.Picker[*target] { return balance.Rendezvous(nameOf, scopeOf) }},
+	{"LeastCost", func() affinity.Picker[*target] {
+		return balance.LeastCost(balance.CostConfig[*target]{ID: nameOf, Weight: weightOf})
+	}},
+	{"Prefix", func() affinity.Picker[*target] {
+		return balance.Prefix(balance.PrefixConfig[*target]{CostConfig: balance.CostConfig[*target]{ID: nameOf, Weight: weightOf}})
+	}},
 }
 
 // targets returns n targets t0, t1, ... of weight 1 and load 0.
@@ -146,6 +152,8 @@ func TestNilFunctionPanics(t *testing.T) {
 		{"load of PowerOfTwo", "balance: PowerOfTwo needs a load function", func() { balance.PowerOfTwo[int](nil) }},
 		{"load of Least", "balance: Least needs a load function", func() { balance.Least[int](nil) }},
 		{"id of Rendezvous", "balance: Rendezvous needs an id function", func() { balance.Rendezvous[*target](nil, scopeOf) }},
+		{"ID of LeastCost", "balance: LeastCost needs an id function", func() { balance.LeastCost(balance.CostConfig[*target]{}) }},
+		{"ID of Prefix", "balance: Prefix needs an id function", func() { balance.Prefix(balance.PrefixConfig[*target]{}) }},
 		{"key of Rendezvous", "balance: Rendezvous needs a key function", func() { balance.Rendezvous(nameOf, nil) }},
 	}
 	for _, test := range tests {

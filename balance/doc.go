@@ -8,19 +8,30 @@
 //	PowerOfTwo   the less loaded of two: when the load you see lags behind
 //	Least        the least loaded of all: when the load you see is up to date
 //	Rendezvous   by hash: processes that share nothing place a key alike
+//	LeastCost    the least work lately: even work and quota, and nothing to measure
+//	Prefix       the same, weighed against what each target has in its cache
 //
 // Sessions differ in work by orders of magnitude, so equal numbers of them
-// are not equal work. Where that matters take PowerOfTwo or Least, with a load
-// that remembers the work of the last minutes: the number of requests in
-// flight is 0 or 1 most of the time and says little.
+// are not equal work, and the number of requests in flight is 0 or 1 most of
+// the time and says little. LeastCost and Prefix are balancers
+// ([affinity.Balancer]): as the fallback of a Selector they learn from it what
+// every request was and what it cost, and remember that for some minutes.
+//
+// Take LeastCost unless there is a reason not to. Take Prefix if sessions have
+// the beginnings of their prompts in common (agents of one make, branches,
+// sub-agents), if clients do not say which session they belong to, or if
+// targets come and go; it reads the body of every request. Take PowerOfTwo or
+// Least if you have a better measure of load, such as the rest of a quota.
 //
 // # What they have in common
 //
 // Every picker here answers with one of the candidates, or with
 // [affinity.ErrNoCandidates] if there are none; that is its only error. All
-// are safe for concurrent use, take no lock and do not allocate. They look at
-// the candidates of this one call and remember none of them, so targets may
-// come and go. The request may be nil.
+// are safe for concurrent use and do not allocate. They look at the candidates
+// of this one call, so targets may come and go. LeastCost and Prefix remember
+// targets by their IDs, a bounded number of them, and take locks that are held
+// for microseconds; the others remember nothing and take no lock. The request
+// may be nil.
 //
 // The functions that you hand to a constructor are called by Pick, on its
 // goroutine, by many goroutines at once. They should be quick. A nil function

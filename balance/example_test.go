@@ -102,6 +102,49 @@ func ExampleRendezvous() {
 	// vllm-1
 }
 
+func ExampleLeastCost() {
+	// As the fallback of a Selector, it is told of all this by itself.
+	b := balance.LeastCost(balance.CostConfig[string]{
+		ID: func(account string) string { return account },
+	})
+	ticket := b.Charge(nil, "a", true) // a request of a session that stays on a
+	account, _ := b.Pick(context.Background(), nil, []string{"a", "b"})
+	fmt.Println(account)
+
+	// The outcome says that it was a small one; that of b is under way.
+	b.Settle("a", ticket, affinity.Outcome{
+		Result: affinity.Served,
+		Usage:  affinity.Usage{Uncached: 100, Cached: 900, Output: 30},
+	})
+	account, _ = b.Pick(context.Background(), nil, []string{"a", "b"})
+	fmt.Println(account)
+	// Output:
+	// b
+	// a
+}
+
+func ExamplePrefix() {
+	sel, _ := affinity.New(affinity.Config[string]{
+		ID:        func(account string) string { return account },
+		Extractor: extract.Chain{}, // no sessions: Prefix decides for every request
+		Fallback: balance.Prefix(balance.PrefixConfig[string]{CostConfig: balance.CostConfig[string]{
+			ID: func(account string) string { return account },
+		}}),
+	})
+	ask := func(document, question string) string {
+		body := `{"messages":[{"role":"system","content":"` + strings.Repeat(document, 2000) + `"},{"role":"user","content":"` + question + `"}]}`
+		choice, _ := sel.Select(context.Background(), &extract.Request{Body: []byte(body)}, []string{"a", "b", "c"})
+		choice.Done(affinity.Outcome{Result: affinity.Served})
+		return choice.Target
+	}
+	law, novel := ask("Whereas ", "Who must pay?"), ask("Call me ", "Who tells this?")
+	fmt.Println(law != novel)
+	fmt.Println(ask("Whereas ", "And when?") == law, ask("Call me ", "Where is he?") == novel)
+	// Output:
+	// true
+	// true true
+}
+
 // A picker of one's own that leaves the region only if it must.
 func Example() {
 	next := balance.RoundRobin[string]()

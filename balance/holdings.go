@@ -1,123 +1,230 @@
 package balance
 
-import "sync"
+import (
+	"hash/maphash"
+	"math/bits"
+	"sync"
 
-// holdings is the index of prompts by what holds them: for each boundary of a
+	"github.com/go-affinity/affinity/extract"
+)
+
+// holdings is the index of prompts by who holds them: for each boundary of a
 // prompt, the targets that were sent a prompt with that beginning, and when.
-// Both are known by their hashes.
+// Both are known by their hashes. What went unused for longest is forgotten
+// when there are more than the capacity.
 //
-// It is bounded in the simplest way: what is used goes to the young generation;
-// when that has half of the capacity, it becomes the old one, and the old one,
-// which went unused for longest, is forgotten.
+// An entry takes 56 bytes, and its share of the buckets 8 to 16.
 type holdings struct {
-	mu         sync.Mutex
-	capacity   int
-	clock      int64 // the time of the last sending
-	young, old generation
+	mu       sync.Mutex // for all that follows
+	capacity int
+	clock    int64 // of the last sending
+	seed     maphash.Seed
+	hashes   []int32    // the first entry of each boundary, by hash
+	pairs    []int32    // the same by hash and target
+	chunks   [][]record // entries by number, from 1; 0 is none
+	used     int        // how many there are
+
+	// The entry that was used last and the one that was not for longest.
+	newest, oldest int32
 }
 
-type generation struct {
-	first   map[uint64]int32 // by hash: the first of its records, from 1
-	records []record
-	void    map[sending]struct{}
-}
-
-// A record takes 32 bytes, and its hash up to 24 in the map.
+// A record is an entry: a target holds the prompt up to a boundary.
 type record struct {
-	sending
-	before int64 // when it was used before that; 0 if it was not
-	next   int32 // of the same hash; 0 is none
-}
-
-// A sending is one prompt that was sent to a target. No two have the same time.
-type sending struct {
+	hash   uint64 // of the boundary
 	target uint64
-	at     int64
+	at     int64 // when it was sent last; 0 if what was sent is not there
+	before int64 // when it was sent before that; 0 if it was not, or nobody knows
+	parent int32 // the boundary before, at the same target; 0 is none
+
+	// Neighbours in the same bucket of holdings.hashes, and the next one in
+	// that of holdings.pairs: a boundary may be held by all targets.
+	next, prev, pair int32
+
+	// Neighbours in the order of use. A parent is never older than those
+	// below it, so it outlives them.
+	newer, older int32
 }
 
-// maxVoid bounds the failures that a generation remembers.
-const maxVoid = 1 << 12
+const chunk = 1 << 10
 
-// find returns the record of that hash and target, or nil.
-func (g *generation) find(hash, target uint64) *record {
-	for i := g.first[hash]; i != 0; {
-		r := &g.records[i-1]
-		if r.target == target {
-			return r
-		}
-		i = r.next
-	}
-	return nil
+func newHoldings(capacity int) holdings {
+	return holdings{capacity: min(max(capacity, minCapacity), maxCapacity), seed: maphash.MakeSeed()}
 }
 
-// enter notes that the prompt up to hash was sent.
-func (h *holdings) enter(hash uint64, s sending) {
-	r := h.young.find(hash, s.target)
-	if r == nil {
-		var before int64
-		if r := h.old.find(hash, s.target); r != nil {
-			before = h.last(r)
-		}
-		h.add(hash, record{sending: s, before: before})
-		return
-	}
-	r.before, r.at = h.last(r), s.at
+// minCapacity is room for the longest prompt that Request.Boundaries cuts, and
+// one more.
+const (
+	minCapacity = 1 << 11
+	maxCapacity = 1 << 28
+)
+
+func (h *holdings) record(i int32) *record {
+	i--
+	return &h.chunks[i/chunk][i%chunk]
 }
 
-func (h *holdings) add(hash uint64, r record) {
-	if 2*len(h.young.records) >= h.capacity {
-		clear(h.old.first)
-		h.young, h.old = generation{first: h.old.first, records: h.old.records[:0]}, h.young
-	}
-	if h.young.first == nil {
-		h.young.first = make(map[uint64]int32)
-	}
-	r.next = h.young.first[hash]
-	h.young.records = append(h.young.records, r)
-	h.young.first[hash] = int32(len(h.young.records))
+// byHash is where the entries of a boundary begin.
+func (h *holdings) byHash(hash uint64) *int32 {
+	return &h.hashes[maphash.Comparable(h.seed, hash)&uint64(len(h.hashes)-1)]
 }
 
-// cancel takes back that a prompt was sent: the target did not get to read it.
-func (h *holdings) cancel(s sending) {
-	if h.young.void == nil {
-		h.young.void = make(map[sending]struct{})
-	}
-	if len(h.young.void) < maxVoid {
-		h.young.void[s] = struct{}{}
-	}
+// byPair is where that of a boundary at a target is.
+func (h *holdings) byPair(hash, target uint64) *int32 {
+	return &h.pairs[maphash.Comparable(h.seed, [2]uint64{hash, target})&uint64(len(h.pairs)-1)]
 }
 
-// last returns when the prompt of r was used last; 0 is never.
-func (h *holdings) last(r *record) int64 {
-	if len(h.young.void)+len(h.old.void) > 0 {
-		_, young := h.young.void[r.sending]
-		_, old := h.old.void[r.sending]
-		if young || old {
-			return r.before
-		}
-	}
-	return r.at
+// tick returns the time of a sending. No two have the same.
+func (h *holdings) tick(now int64) int64 {
+	h.clock = max(h.clock+1, now)
+	return h.clock
 }
 
 // visit calls f for every target that holds the prompt up to hash, with the
-// instant when it was used there last, and reports whether there was any.
-func (h *holdings) visit(hash uint64, f func(target uint64, used int64)) bool {
+// instant when it was sent there last, and reports whether there was any.
+func (h *holdings) visit(hash uint64, f func(target uint64, at int64)) bool {
 	found := false
-	for i := h.young.first[hash]; i != 0; {
-		r := &h.young.records[i-1]
-		if used := h.last(r); used != 0 {
-			f(r.target, used)
-			found = true
-		}
-		i = r.next
+	if h.used == 0 {
+		return false
 	}
-	for i := h.old.first[hash]; i != 0; {
-		r := &h.old.records[i-1]
-		if used := h.last(r); used != 0 && h.young.find(hash, r.target) == nil {
-			f(r.target, used)
+	for i := *h.byHash(hash); i != 0; {
+		r := h.record(i)
+		if r.hash == hash && r.at != 0 {
 			found = true
+			f(r.target, r.at)
 		}
 		i = r.next
 	}
 	return found
+}
+
+// enter notes that a prompt was sent to a target at that tick, and calls f for
+// every boundary, with the instant when it was sent there before; 0 if it was
+// not. It returns the entry of the last one.
+func (h *holdings) enter(cuts []extract.Boundary, target uint64, tick int64, f func(cut extract.Boundary, at int64)) int32 {
+	if h.hashes == nil {
+		size := 1 << bits.Len(uint(h.capacity-1))
+		h.hashes, h.pairs = make([]int32, size), make([]int32, size)
+	}
+	var last int32
+	for _, cut := range cuts[:min(len(cuts), h.capacity/2)] {
+		i := h.find(cut.Hash, target)
+		switch {
+		case i == 0:
+			i = h.add(cut.Hash, target)
+		case h.record(i).at == tick:
+			continue // one hash twice
+		default:
+			h.unlink(i)
+		}
+		r := h.record(i)
+		f(cut, r.at)
+		r.before, r.at, r.parent = r.at, tick, last
+		h.link(i, last)
+		last = i
+	}
+	return last
+}
+
+// cancel takes back that a prompt was sent, whose last entry that is. What was
+// sent again since stays.
+func (h *holdings) cancel(last int32, target uint64, tick int64) {
+	for i, n := last, 0; i > 0 && int(i) <= h.used && n < h.capacity; n++ {
+		r := h.record(i)
+		switch {
+		case r.target != target: // it was forgotten, and is another entry now
+			return
+		case r.at == tick:
+			r.at, r.before = r.before, 0
+		case r.before == tick:
+			r.before = 0
+		}
+		i = r.parent
+	}
+}
+
+// find returns the entry of a boundary at a target, 0 if there is none.
+func (h *holdings) find(hash, target uint64) int32 {
+	i := *h.byPair(hash, target)
+	for i != 0 {
+		r := h.record(i)
+		if r.hash == hash && r.target == target {
+			break
+		}
+		i = r.pair
+	}
+	return i
+}
+
+// add makes an entry that is in no order of use yet. If there are enough it
+// takes the place of the oldest.
+func (h *holdings) add(hash, target uint64) int32 {
+	var i int32
+	if h.used < h.capacity {
+		if h.used%chunk == 0 {
+			h.chunks = append(h.chunks, make([]record, chunk))
+		}
+		h.used++
+		i = int32(h.used)
+	} else {
+		i = h.oldest
+		h.unlink(i)
+		h.drop(i)
+	}
+	first, pair := h.byHash(hash), h.byPair(hash, target)
+	*h.record(i) = record{hash: hash, target: target, next: *first, pair: *pair}
+	if *first != 0 {
+		h.record(*first).prev = i
+	}
+	*first, *pair = i, i
+	return i
+}
+
+// drop takes an entry out of its buckets.
+func (h *holdings) drop(i int32) {
+	r := h.record(i)
+	if r.next != 0 {
+		h.record(r.next).prev = r.prev
+	}
+	if r.prev != 0 {
+		h.record(r.prev).next = r.next
+	} else {
+		*h.byHash(r.hash) = r.next
+	}
+	at := h.byPair(r.hash, r.target)
+	for *at != i {
+		at = &h.record(*at).pair
+	}
+	*at = r.pair
+}
+
+// link makes an entry the newest one but for those up to another; 0 is none.
+func (h *holdings) link(i, behind int32) {
+	r := h.record(i)
+	older := h.newest
+	if behind != 0 {
+		older = h.record(behind).older
+		h.record(behind).older = i
+	} else {
+		h.newest = i
+	}
+	r.newer, r.older = behind, older
+	if older != 0 {
+		h.record(older).newer = i
+	} else {
+		h.oldest = i
+	}
+}
+
+func (h *holdings) unlink(i int32) {
+	r := h.record(i)
+	if r.newer != 0 {
+		h.record(r.newer).older = r.older
+	} else {
+		h.newest = r.older
+	}
+	if r.older != 0 {
+		h.record(r.older).newer = r.newer
+	} else {
+		h.oldest = r.newer
+	}
 }

@@ -51,24 +51,31 @@ type CostConfig[T any] struct {
 // all requests and what became of them. A request is charged when it is sent,
 // with an estimate from the length of its body and from what requests cost
 // before, so placements at the same time do not all see the same minimum. When
-// its outcome is told, what it has really cost takes the place of the estimate.
-// Where the usage is not known, the estimate of a neutral outcome is given back
-// and others stay: a target that fails at once has no less to do than others.
+// its outcome tells what it has used, that takes the place of the estimate.
 //
-// A target that was never seen before starts like the least loaded one, so that
-// it takes its share and no more. Used without a Selector, it knows of its own
-// picks only. It takes a lock for each candidate, one after the other.
+// Where the usage is not known the estimate stays, whatever the outcome; and a
+// failure never costs less. So a target that fails at once, that answers 404 or
+// that is so slow that clients leave has no less to do than others, and does
+// not attract them all.
+//
+// A target that is new, or was not among the candidates for a while, is taken
+// to have had the mean load meanwhile: it takes its share of new sessions, and
+// no more to make up for those that it missed.
+//
+// Used without a Selector, it knows of its own picks only. All its methods may
+// be called by many goroutines at once; placements take turns, other requests
+// to different targets do not. A target that goes unused for twenty half-lives
+// may be forgotten, and of more than 65,536 some are sooner.
 func LeastCost[T any](cfg CostConfig[T]) affinity.Balancer[T] {
 	if cfg.ID == nil {
-		panic("balance: LeastCost needs a function for the ID of a target")
+		panic("balance: LeastCost needs an id function")
 	}
-	return &leastCost[T]{cfg: cfg, ledger: newLedger(cfg.HalfLife, cfg.Cost, perRequest)}
+	return &leastCost[T]{costs: newCosts(cfg)}
 }
 
 type leastCost[T any] struct {
-	cfg    CostConfig[T]
-	ledger *ledger
-	mu     sync.Mutex // one placement sees the charge of the one before
+	costs[T]
+	mu sync.Mutex // one placement sees the charge of the one before
 }
 
 func (b *leastCost[T]) Pick(ctx context.Context, req *extract.Request, candidates []T) (T, error) {
@@ -80,63 +87,70 @@ func (b *leastCost[T]) Place(_ context.Context, req *extract.Request, candidates
 	if len(candidates) == 0 {
 		return target, t, affinity.ErrNoCandidates
 	}
+	f := b.field(candidates)
+	defer b.fields.put(f)
+	cost := b.expect(req, false)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.ledger.now()
+	b.ledger.weigh(f, now)
 	var least choice
-	b.cfg.visit(b.ledger, candidates, now, func(i int, a *account, load float64) { least.offer(i, a, load) })
-	return candidates[least.i], b.charge(least.account, req, false, now), nil
-}
-
-func (b *leastCost[T]) charge(a *account, req *extract.Request, warm bool, now int64) affinity.Ticket {
-	bytes := size(req)
-	tokens := float64(bytes) * b.ledger.perByte.get()
-	return b.ledger.charge(a, bytes, tokens, b.ledger.miss(tokens, warm), warm, now)
+	for i := range f.runners {
+		r := &f.runners[i]
+		least.offer(i, r.load+cost/r.weight)
+	}
+	return candidates[least.i], b.charge(f.runners[least.i].account, req, cost, false, now), nil
 }
 
 func (b *leastCost[T]) Charge(req *extract.Request, id string, warm bool) affinity.Ticket {
-	now := b.ledger.now()
-	return b.charge(b.ledger.account(id, 0, now), req, warm, now)
+	return b.charge(b.ledger.account(id), req, b.expect(req, warm), warm, b.ledger.now())
 }
 
 func (b *leastCost[T]) Settle(id string, t affinity.Ticket, o affinity.Outcome) {
 	b.ledger.settle(id, t, o)
 }
 
-func (b *leastCost[T]) Overloaded(id string) bool {
-	return b.cfg.MaxShare > 0 && b.ledger.share(id, b.ledger.now()) > b.cfg.MaxShare
+// costs is what balancers have in common that know what requests cost.
+type costs[T any] struct {
+	cfg    CostConfig[T]
+	ledger *ledger
+	fields *spares
 }
 
-// visit calls f for each candidate with its account and its load, by its
-// weight. One that was never seen starts with the load of the least loaded.
-func (cfg *CostConfig[T]) visit(l *ledger, candidates []T, now int64, f func(i int, a *account, load float64)) {
-	accounts := *l.accounts.Load()
-	least, unseen := math.Inf(1), false
-	for i, c := range candidates {
-		a := accounts[cfg.ID(c)]
-		if a == nil {
-			unseen = true
-			continue
-		}
-		a.weight.set(cfg.weight(c))
-		load := a.load(l, now) / a.weight.get()
-		least = min(least, load)
-		f(i, a, load)
+func newCosts[T any](cfg CostConfig[T]) costs[T] {
+	return costs[T]{cfg, newLedger(cfg.HalfLife, cfg.Cost), new(spares)}
+}
+
+// field looks up the candidates. It calls functions of the user, so it is not
+// called with a lock.
+func (c *costs[T]) field(candidates []T) *field {
+	f := c.fields.get()
+	for _, t := range candidates {
+		f.runners = append(f.runners, runner{account: c.ledger.account(c.cfg.ID(t)), weight: c.cfg.weight(t)})
 	}
-	if !unseen {
-		return
-	}
-	if math.IsInf(least, 1) {
-		least = 0
-	}
-	for i, c := range candidates {
-		if id := cfg.ID(c); accounts[id] == nil {
-			w := cfg.weight(c)
-			a := l.account(id, least*w, now)
-			a.weight.set(w)
-			f(i, a, least)
-		}
-	}
+	return f
+}
+
+// expect is what a request is likely to cost of which nothing is known but its
+// length.
+func (c *costs[T]) expect(req *extract.Request, warm bool) float64 {
+	tokens := float64(size(req)) * c.ledger.perByte.get()
+	return c.ledger.estimate(tokens, c.ledger.miss(tokens, warm))
+}
+
+// charge charges a target for such a request.
+func (c *costs[T]) charge(a *account, req *extract.Request, cost float64, warm bool, now int64) affinity.Ticket {
+	c.ledger.add(a, cost+c.ledger.fee, now)
+	return affinity.Ticket{Time: now, Cost: cost, Memo: [2]uint64{memo(size(req), warm)}}
+}
+
+// Cancel takes back what Place or Charge began: the request is not sent.
+func (c *costs[T]) Cancel(id string, t affinity.Ticket) {
+	c.ledger.amend(id, -t.Cost-c.ledger.fee, t.Time)
+}
+
+func (c *costs[T]) Overloaded(id string) bool {
+	return c.cfg.MaxShare > 0 && c.ledger.share(id) > c.cfg.MaxShare
 }
 
 // weight is that of a target, made a positive number.
@@ -151,23 +165,22 @@ func (cfg *CostConfig[T]) weight(target T) float64 {
 
 // A choice is the candidate with the least score so far, any of several.
 type choice struct {
-	account *account
-	i       int
-	score   float64
-	ties    int
+	i     int
+	score float64
+	ties  int
 }
 
 // offer takes candidate i if its score is lower, and reports whether it did.
-func (c *choice) offer(i int, a *account, score float64) bool {
+func (c *choice) offer(i int, score float64) bool {
 	switch {
-	case c.account == nil || score < c.score:
-		*c = choice{a, i, score, 1}
+	case c.ties == 0 || score < c.score:
+		*c = choice{i, score, 1}
 		return true
 	case score == c.score:
 		// The k-th of the tied ones replaces the choice with probability
 		// 1/k, which leaves each with the same.
 		if c.ties++; rand.IntN(c.ties) == 0 {
-			c.i, c.account = i, a
+			c.i = i
 			return true
 		}
 	}

@@ -1,10 +1,16 @@
 package balance
 
 import (
+	"iter"
 	"math"
+	"math/bits"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/go-affinity/affinity"
 	"github.com/go-affinity/affinity/extract"
@@ -14,15 +20,15 @@ import (
 // decays. What a request costs is known when it ends; until then it is charged
 // with an estimate, in the light of the requests before it.
 type ledger struct {
-	halfLife time.Duration
+	halfLife float64 // in nanoseconds
 	cost     func(affinity.Usage) float64
+	unit     float64 // cost of a token of a prompt
 	fee      float64 // for every request, whatever its size
 	start    time.Time
 
-	mu       sync.Mutex // for changes of accounts
-	accounts atomic.Pointer[map[string]*account]
-	mean     mean // the mean load of all accounts,
-	meanAt   atomic.Int64
+	accounts atomic.Pointer[accounts]
+	mu       sync.Mutex // for opening and closing accounts
+	open     int
 
 	// What requests are like, as decaying means.
 	perByte  mean // tokens of a prompt to a byte of a request
@@ -31,105 +37,367 @@ type ledger struct {
 	output   mean // tokens of an answer
 }
 
-func newLedger(halfLife time.Duration, cost func(affinity.Usage) float64, fee float64) *ledger {
+func newLedger(halfLife time.Duration, cost func(affinity.Usage) float64) *ledger {
 	if halfLife <= 0 {
 		halfLife = DefaultHalfLife
 	}
 	if cost == nil {
 		cost = affinity.Usage.Cost
 	}
-	l := &ledger{halfLife: halfLife, cost: cost, fee: fee, start: time.Now()}
-	l.accounts.Store(&map[string]*account{})
+	l := &ledger{halfLife: float64(halfLife), cost: cost, start: time.Now()}
+	t := make(accounts, 16)
+	l.accounts.Store(&t)
 	l.perByte.set(0.25)
 	l.coldMiss.set(0.9)
 	l.warmMiss.set(0.1)
 	l.output.set(400)
+	if l.unit = l.price(affinity.Usage{Uncached: 1000}) / 1000; l.unit == 0 {
+		l.unit = 1
+	}
+	l.fee = perRequest * l.unit
 	return l
 }
 
-// now is the age of the ledger in nanoseconds.
-func (l *ledger) now() int64 { return int64(time.Since(l.start)) }
+// perRequest is charged for a request beside its tokens, in tokens. It keeps
+// bursts of short prompts from going to one target.
+const perRequest = 2000
+
+// now is the age of the ledger in nanoseconds, never 0.
+func (l *ledger) now() int64 { return int64(time.Since(l.start)) + 1 }
 
 // decay is what is left of a load after that time.
 func (l *ledger) decay(ns int64) float64 {
-	return math.Exp2(-float64(max(ns, 0)) / float64(l.halfLife))
+	if ns <= 0 {
+		return 1
+	}
+	x := float64(ns) / l.halfLife * math.Ln2
+	if x < 1.0/64 {
+		return 1 - x + x*x/2 // close enough, and most are
+	}
+	return math.Exp(-x)
 }
 
-// maxAccounts is how many targets a ledger remembers that have nothing to their
-// account any more.
-const maxAccounts = 1024
+// accounts is a hash table with linear probing, at most half full. It is read
+// without a lock. Entries are added in place and taken out by making a new one.
+type accounts []atomic.Pointer[account]
 
-// account returns the account of id. One that is opened starts with the given
-// load.
-func (l *ledger) account(id string, load float64, now int64) *account {
-	if a := (*l.accounts.Load())[id]; a != nil {
-		return a
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	old := *l.accounts.Load()
-	if a := old[id]; a != nil {
-		return a
-	}
-	accounts := make(map[string]*account, len(old)+1)
-	for id, a := range old {
-		if len(old) < maxAccounts || a.load(l, now) >= 1 {
-			accounts[id] = a
+// find returns the account of id, or nil and where it belongs.
+func (t accounts) find(id string, target uint64) (a *account, at uint64) {
+	mask := uint64(len(t) - 1)
+	for at = target & mask; ; at = (at + 1) & mask {
+		a = t[at].Load()
+		if a == nil || a.target == target && a.id == id {
+			return a, at
 		}
 	}
-	a := &account{sum: load, at: now}
-	a.weight.set(1)
-	accounts[id] = a
-	l.accounts.Store(&accounts)
+}
+
+const (
+	// maxAccounts is the largest number of accounts.
+	maxAccounts = 1 << 16
+
+	// An account is closed when it went unused for so many half-lives. A
+	// millionth is left by then.
+	closing = 20
+)
+
+// known returns the account of id, nil if there is none.
+func (l *ledger) known(id string) *account {
+	a, _ := (*l.accounts.Load()).find(id, hashOf(id))
 	return a
 }
 
-// share is the load of a relative to the mean of all targets, per weight.
-func (l *ledger) share(id string, now int64) float64 {
-	if now-l.meanAt.Load() > int64(time.Second) || l.meanAt.Load() == 0 {
-		sum, n := 0.0, 0
-		for _, a := range *l.accounts.Load() {
-			sum += a.load(l, now) / a.weight.get()
-			n++
+// account returns the account of id, which it opens if there is none.
+func (l *ledger) account(id string) *account {
+	if a := l.known(id); a != nil {
+		return a
+	}
+	return l.openAccount(id)
+}
+
+func (l *ledger) openAccount(id string) *account {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	target := hashOf(id)
+	a, at := (*l.accounts.Load()).find(id, target)
+	if a != nil {
+		return a
+	}
+	if l.open >= maxAccounts || 2*(l.open+1) > len(*l.accounts.Load()) {
+		l.tidy()
+		_, at = (*l.accounts.Load()).find(id, target)
+	}
+	a = &account{id: strings.Clone(id), target: target, weight: 1}
+	(*l.accounts.Load())[at].Store(a)
+	l.open++
+	return a
+}
+
+func hashOf(id string) uint64 { return xxhash.Sum64String(id) }
+
+// tidy makes room for as many accounts again as are left when those are closed
+// that went unused for long; and if that is not enough, those that went unused
+// for longer than the mean.
+func (l *ledger) tidy() {
+	since := float64(l.now()) - closing*l.halfLife
+	if l.open >= maxAccounts {
+		sum, n := 0.0, 0.0
+		for a := range l.all() {
+			if last := float64(a.last()); last > since {
+				sum += last
+				n++
+			}
 		}
-		l.mean.set(sum / max(float64(n), 1))
-		l.meanAt.Store(max(now, 1))
+		if n >= maxAccounts/2 {
+			since = sum / n
+		}
 	}
-	a := (*l.accounts.Load())[id]
-	fair := l.mean.get()
-	if a == nil || fair <= 0 {
-		return 0
+	var kept []*account
+	for a := range l.all() {
+		if !a.close(since) {
+			kept = append(kept, a)
+		}
 	}
-	return a.load(l, now) / a.weight.get() / fair
+	t := make(accounts, 16<<bits.Len(uint(len(kept)/4)))
+	for _, a := range kept {
+		_, at := t.find(a.id, a.target)
+		t[at].Store(a)
+	}
+	l.open = len(kept)
+	l.accounts.Store(&t)
+}
+
+// all goes through the accounts.
+func (l *ledger) all() iter.Seq[*account] {
+	return func(yield func(*account) bool) {
+		t := *l.accounts.Load()
+		for i := range t {
+			if a := t[i].Load(); a != nil && !yield(a) {
+				return
+			}
+		}
+	}
 }
 
 // An account is the work that a target has been given.
 type account struct {
-	mu     sync.Mutex
-	sum    float64 // at the instant at
-	at     int64
-	weight mean // as last seen
+	id     string
+	target uint64 // stands for the ID
 	held   belief
+
+	mu     sync.Mutex // for all that follows
+	sum    float64    // at the instant at
+	at     int64
+	placed int64   // when the target last was a candidate; 0 is never
+	weight float64 // as last seen
+	fair   float64 // the mean load by weight of the candidates at that placement
+	others float64 // and without that of the target itself
+	closed bool
 }
 
-func (a *account) load(l *ledger, now int64) float64 {
+func (a *account) last() int64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.sum * l.decay(now-a.at)
+	return max(a.at, a.placed)
 }
 
-// add adds a cost, which may be negative if more was charged before.
-func (a *account) add(l *ledger, cost float64, now int64) {
+// close closes the account if it went unused since then.
+func (a *account) close(since float64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.closed = float64(max(a.at, a.placed)) <= since
+	return a.closed
+}
+
+// advance lets the sum decay until now. Called with a locked.
+func (a *account) advance(l *ledger, now int64) {
 	if now > a.at {
 		a.sum *= l.decay(now - a.at)
 		a.at = now
 	}
-	a.sum = max(0, a.sum+cost)
 }
 
-// size is how long the prompt of a request is, in bytes.
+// add charges a target.
+func (l *ledger) add(a *account, cost float64, now int64) {
+	for !a.add(l, cost, now) { // it was closed meanwhile
+		a = l.openAccount(a.id)
+	}
+}
+
+func (a *account) add(l *ledger, cost float64, now int64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return false
+	}
+	a.advance(l, now)
+	a.sum += cost
+	return true
+}
+
+// amend corrects what was charged at an earlier time.
+func (a *account) amend(l *ledger, cost float64, charged int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sum = max(0, a.sum+cost*l.decay(a.at-charged))
+}
+
+// over returns the load of a against the fair share of the last placement; 0 if
+// there was none.
+func (a *account) over(l *ledger, now int64) float64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.fair <= 0 {
+		return 0
+	}
+	return a.sum * l.decay(now-a.at) / a.weight / a.fair
+}
+
+// share is the load of a target relative to what is fair.
+func (l *ledger) share(id string) float64 {
+	if a := l.known(id); a != nil {
+		return a.over(l, l.now())
+	}
+	return 0
+}
+
+// A field is the candidates of one placement.
+type field struct {
+	runners []runner
+	mean    float64 // load by weight
+	least   float64
+
+	index []int32 // runners by the hash of the target, from 1; half full at most
+}
+
+type runner struct {
+	account *account
+	weight  float64
+	load    float64 // by its weight
+	missed  int64   // for how long there were placements without it
+	others  float64 // the mean load of the others at the last one with it
+	held    part    // of the prompt
+}
+
+// enter indexes the runners.
+func (f *field) enter() {
+	size := 2 << bits.Len(uint(len(f.runners)))
+	f.index = slices.Grow(f.index[:0], size)[:size]
+	clear(f.index)
+	for i := range f.runners {
+		at := f.runners[i].account.target
+		for ; f.index[at&uint64(size-1)] != 0; at++ {
+		}
+		f.index[at&uint64(size-1)] = int32(i + 1)
+	}
+}
+
+// find returns the runner of a target, or nil.
+func (f *field) find(target uint64) *runner {
+	mask := uint64(len(f.index) - 1)
+	for at := target; ; at++ {
+		i := f.index[at&mask]
+		if i == 0 {
+			return nil
+		}
+		if r := &f.runners[i-1]; r.account.target == target {
+			return r
+		}
+	}
+}
+
+// spares are fields that are not in use: as many as there were placements at the
+// same time.
+type spares struct {
+	mu     sync.Mutex
+	fields []*field
+}
+
+func (s *spares) get() *field {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(s.fields)
+	if n == 0 {
+		return new(field)
+	}
+	f := s.fields[n-1]
+	s.fields = s.fields[:n-1]
+	return f
+}
+
+func (s *spares) put(f *field) {
+	clear(f.runners) // nobody else keeps accounts that were closed
+	f.runners = f.runners[:0]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fields = append(s.fields, f)
+}
+
+// pause is the part of a half-life for which a target is not taken to have been
+// away.
+const pause = 1.0 / 1024
+
+// weigh finds out the loads of the candidates.
+//
+// A target that could not be chosen for a while, since it was out of order, say,
+// or is new, has not been idle for want of work. It is given the mean load for
+// the time that it missed: were it to make up for that, all new sessions would go
+// there, and with the work that they bring later it would have too much. But it
+// is given no more than the least loaded of the others has, so that its turn
+// comes however seldom it is a candidate.
+func (l *ledger) weigh(f *field, now int64) {
+	var placed int64 // the last placement of any of them
+	for i := range f.runners {
+		r := &f.runners[i]
+		a := r.account
+		a.mu.Lock()
+		a.advance(l, now)
+		a.weight = r.weight
+		r.load, r.missed, r.others = a.sum/r.weight, a.placed, a.others
+		placed = max(placed, a.placed)
+		a.mu.Unlock()
+	}
+	var sum, n float64
+	least := math.Inf(1)
+	for i := range f.runners {
+		r := &f.runners[i]
+		if r.missed == 0 {
+			r.missed = math.MaxInt64 // it was never there
+		} else if r.missed = placed - r.missed; float64(r.missed) < pause*l.halfLife {
+			r.missed = 0
+			least = min(least, r.load)
+			sum += r.load
+			n++
+		}
+	}
+	mean := sum / max(n, 1)
+	f.least, sum = math.Inf(1), 0
+	for i := range f.runners {
+		r := &f.runners[i]
+		if n > 0 && r.missed > 0 && r.load < least {
+			debt := mean * (1 - l.decay(r.missed))
+			if r.others > 0 {
+				debt += r.load * (mean/r.others - 1) // the others had more to do without it
+			}
+			debt = min(max(debt, 0), least-r.load)
+			r.load += debt
+			l.add(r.account, debt*r.weight, now)
+		}
+		f.least = min(f.least, r.load)
+		sum += r.load
+	}
+	f.mean = sum / float64(len(f.runners))
+	for i := range f.runners {
+		r := &f.runners[i]
+		a := r.account
+		a.mu.Lock()
+		a.placed, a.fair = now, f.mean
+		a.others = (sum - r.load) / max(float64(len(f.runners)-1), 1)
+		a.mu.Unlock()
+	}
+}
+
+// size is how long a request is, in bytes.
 func size(req *extract.Request) int {
 	if req == nil {
 		return 0
@@ -145,23 +413,15 @@ func (l *ledger) miss(tokens float64, warm bool) float64 {
 	return tokens * l.coldMiss.get()
 }
 
-// charge charges a for a request of that many bytes, and tokens, of which it
-// will have to read so many anew.
-func (l *ledger) charge(a *account, bytes int, tokens, miss float64, warm bool, now int64) affinity.Ticket {
-	estimate := affinity.Usage{Uncached: int(miss), Cached: int(tokens - miss), Output: int(l.output.get())}
-	cost := l.price(estimate)
-	a.add(l, cost+l.fee, now)
-	t := affinity.Ticket{Time: now, Cost: cost}
-	t.Memo[0] = uint64(bytes) << 1
-	if warm {
-		t.Memo[0] |= 1
-	}
-	return t
+// estimate is what a prompt of that many tokens is likely to cost, of which so
+// many have to be read anew.
+func (l *ledger) estimate(tokens, miss float64) float64 {
+	return l.price(affinity.Usage{Uncached: int(miss), Cached: int(tokens - miss), Output: int(l.output.get())})
 }
 
-// price is the cost of u, or that of nothing if it makes no sense.
+// price is the cost of u, or 0 if it makes no sense.
 func (l *ledger) price(u affinity.Usage) float64 {
-	if cost := l.cost(u); cost > 0 && cost < maxCost {
+	if cost := l.cost(u); cost >= 0 && cost <= maxCost {
 		return cost
 	}
 	return 0
@@ -169,34 +429,44 @@ func (l *ledger) price(u affinity.Usage) float64 {
 
 // Usage and cost beyond all reason are not taken in.
 const (
-	maxTokens = 1 << 30
-	maxCost   = 1 << 40
+	maxTokens = 1 << 22
+	maxCost   = 1e15
 )
+
+// valid reports whether u can be what a request has used.
+func valid(u affinity.Usage) bool {
+	return u != affinity.Usage{} && min(u.Uncached, u.Cached, u.Output) >= 0 && max(u.Uncached, u.Cached, u.Output) <= maxTokens
+}
+
+// memo is what a ticket tells of a request: how many bytes it has, and whether
+// most of it should be in the cache.
+func memo(bytes int, warm bool) uint64 {
+	m := uint64(max(bytes, 0)) << 1
+	if warm {
+		m |= 1
+	}
+	return m
+}
 
 // settle puts the real cost in place of the estimate. It reports whether the
 // usage is one to learn from.
 func (l *ledger) settle(id string, t affinity.Ticket, o affinity.Outcome) bool {
-	a := (*l.accounts.Load())[id]
-	if a == nil {
-		return false // forgotten, since it had nothing to its account
-	}
-	now := l.now()
 	u := o.Usage
-	known := u != affinity.Usage{} && min(u.Uncached, u.Cached, u.Output) >= 0 && max(u.Uncached, u.Cached, u.Output) <= maxTokens
-	switch {
-	case known:
-		a.add(l, (l.price(u)-t.Cost)*l.decay(now-t.Time), now)
-	case o.Result == affinity.Neutral:
-		a.add(l, -(t.Cost+l.fee)*l.decay(now-t.Time), now)
+	if !valid(u) {
+		return false
 	}
-	if !known || o.Result != affinity.Served {
+	failed := o.Result == affinity.TransientFailure || o.Result == affinity.TerminalFailure
+	if cost := l.cost(u); cost >= 0 && cost <= maxCost && !(failed && cost < t.Cost) {
+		l.amend(id, cost-t.Cost, t.Time)
+	}
+	if o.Result != affinity.Served {
 		return false
 	}
 	bytes, warm := t.Memo[0]>>1, t.Memo[0]&1 != 0
-	prompt := float64(u.Uncached + u.Cached)
-	if prompt > 0 {
-		if bytes >= 1024 {
-			l.perByte.observe(min(prompt/float64(bytes), 1))
+	if prompt := float64(u.Uncached + u.Cached); prompt > 0 {
+		// Nothing else can be text: there are images, or state of the server.
+		if ratio := prompt / float64(bytes); bytes >= 1024 && ratio > 1.0/16 && ratio <= 1 {
+			l.perByte.observe(ratio)
 		}
 		if warm {
 			l.warmMiss.observe(float64(u.Uncached) / prompt)
@@ -206,6 +476,17 @@ func (l *ledger) settle(id string, t affinity.Ticket, o affinity.Outcome) bool {
 	}
 	l.output.observe(float64(u.Output))
 	return true
+}
+
+// amend corrects what a target was charged at an earlier time. One whose
+// account was closed has nothing left that could be corrected.
+func (l *ledger) amend(id string, cost float64, charged int64) {
+	if !(math.Abs(cost) <= 2*maxCost) {
+		return // not a ticket of ours
+	}
+	if a := l.known(id); a != nil {
+		a.amend(l, cost, charged)
+	}
 }
 
 // A mean is a decaying one. Of observations made at the same time some are
@@ -219,6 +500,7 @@ func (m *mean) get() float64  { return math.Float64frombits(m.bits.Load()) }
 func (m *mean) set(x float64) { m.bits.Store(math.Float64bits(x)) }
 
 func (m *mean) observe(x float64) {
-	old := m.get()
-	m.bits.CompareAndSwap(math.Float64bits(old), math.Float64bits(old+(x-old)/memory))
+	old := m.bits.Load()
+	mean := math.Float64frombits(old)
+	m.bits.CompareAndSwap(old, math.Float64bits(mean+(x-mean)/memory))
 }

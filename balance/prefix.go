@@ -6,8 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
-
 	"github.com/go-affinity/affinity"
 	"github.com/go-affinity/affinity/extract"
 )
@@ -28,17 +26,14 @@ type PrefixConfig[T any] struct {
 	// Capacity is the largest number of boundaries that are remembered, each
 	// for each target that holds it; what went unused for longest is
 	// forgotten. A session has one for every 4 kB of its prompt and a few
-	// more. 0 means 1 << 18, which takes up to 16 MB.
+	// more. 0 means 1 << 18. Each takes 64 bytes, so that is 17 MB, of which
+	// 2 MB are taken at once. It is 2,048 at least.
 	Capacity int
 }
 
 const (
 	defaultMinTokens = 1024
 	defaultCapacity  = 1 << 18
-
-	// perRequest is charged for a request beside its tokens, in tokens. It
-	// keeps bursts of short prompts from going to one target.
-	perRequest = 2000
 
 	// A score is the product of what would be read anew and of the load that
 	// the target would have then. These keep either from being nothing.
@@ -69,7 +64,7 @@ const (
 // of a session that stays where it is, and one lock.
 func Prefix[T any](cfg PrefixConfig[T]) affinity.Balancer[T] {
 	if cfg.ID == nil {
-		panic("balance: Prefix needs a function for the ID of a target")
+		panic("balance: Prefix needs an id function")
 	}
 	if cfg.Boundaries == nil {
 		cfg.Boundaries = (*extract.Request).Boundaries
@@ -80,16 +75,14 @@ func Prefix[T any](cfg PrefixConfig[T]) affinity.Balancer[T] {
 	if cfg.Capacity <= 0 {
 		cfg.Capacity = defaultCapacity
 	}
-	p := &prefix[T]{cfg: cfg, ledger: newLedger(cfg.HalfLife, cfg.Cost, perRequest)}
-	p.index.capacity = cfg.Capacity
-	return p
+	return &prefix[T]{costs: newCosts(cfg.CostConfig), cfg: cfg, index: newHoldings(cfg.Capacity)}
 }
 
 type prefix[T any] struct {
-	cfg    PrefixConfig[T]
-	ledger *ledger
-	all    belief
-	index  holdings // its lock is that of placements, too
+	costs[T]
+	cfg   PrefixConfig[T]
+	all   belief
+	index holdings // its lock is that of placements, too
 }
 
 func (b *prefix[T]) Pick(ctx context.Context, req *extract.Request, candidates []T) (T, error) {
@@ -97,22 +90,23 @@ func (b *prefix[T]) Pick(ctx context.Context, req *extract.Request, candidates [
 	return target, err
 }
 
-// prompt is what is known of the prompt of a request.
+// prompt is what is known of the prompt of a request that has boundaries.
 type prompt struct {
-	cuts   []extract.Boundary
-	bytes  int
-	tokens float64 // an estimate
+	cuts    []extract.Boundary
+	bytes   int
+	tokens  float64 // an estimate
+	perByte float64
 }
 
-func (b *prefix[T]) prompt(req *extract.Request) prompt {
-	p := prompt{bytes: size(req)}
-	if req != nil {
-		p.cuts = b.cfg.Boundaries(req)
+func (b *prefix[T]) prompt(req *extract.Request) (p prompt) {
+	if req == nil {
+		return p
 	}
-	if n := len(p.cuts); n > 0 {
-		p.bytes = p.cuts[n-1].Bytes
+	if p.cuts = b.cfg.Boundaries(req); len(p.cuts) > 0 {
+		p.bytes = max(p.cuts[len(p.cuts)-1].Bytes, 0)
+		p.perByte = b.ledger.perByte.get()
+		p.tokens = float64(p.bytes) * p.perByte
 	}
-	p.tokens = float64(p.bytes) * b.ledger.perByte.get()
 	return p
 }
 
@@ -123,38 +117,52 @@ type part struct {
 	kind   int // of pause, of what is likely
 }
 
-// parts finds out what targets hold of the prompt. Called with the index locked.
-func (b *prefix[T]) parts(p *prompt, now int64) map[uint64]part {
-	parts := make(map[uint64]part, 8)
+// include takes in a boundary, of which the target was sent the prompt so long
+// ago. Boundaries come in any order.
+func (h *part) include(cut extract.Boundary, ago int64) {
+	switch kind := pauseKind(ago); {
+	case kind == 0:
+		h.sure = max(h.sure, cut.Bytes)
+	case kind == pauseKinds:
+		return
+	default:
+		if cut.Bytes > h.likely {
+			h.likely, h.kind = cut.Bytes, kind
+		}
+	}
+	if h.sure >= h.likely {
+		h.likely, h.kind = h.sure, 0
+	}
+}
+
+// survey finds out what the candidates hold of the prompt. Called with the
+// index locked.
+func (b *prefix[T]) survey(p *prompt, f *field, now int64) {
+	if len(p.cuts) == 0 {
+		return
+	}
+	f.enter()
 	for _, cut := range p.cuts {
-		if !b.index.visit(cut.Hash, func(target uint64, used int64) {
-			held := parts[target]
-			switch kind := pauseKind(now - used); {
-			case kind == 0:
-				held.sure, held.likely, held.kind = cut.Bytes, cut.Bytes, 0
-			case kind < pauseKinds:
-				held.likely, held.kind = cut.Bytes, kind
+		if !b.index.visit(cut.Hash, func(target uint64, at int64) {
+			if r := f.find(target); r != nil {
+				r.held.include(cut, now-at)
 			}
-			parts[target] = held
 		}) {
 			break // nobody holds more
 		}
 	}
-	return parts
 }
 
-// expect estimates how many tokens of the prompt a target with that part of it
-// has to read anew.
-func (b *prefix[T]) expect(p *prompt, held part, a *account) float64 {
-	if len(p.cuts) == 0 {
-		return b.ledger.miss(p.tokens, false)
-	}
-	perByte := b.ledger.perByte.get()
-	sure := float64(held.sure) * perByte * a.held.share(0, &b.all)
-	likely := float64(held.likely) * perByte * a.held.share(held.kind, &b.all)
-	hit := max(sure, likely)
-	if hit < float64(b.cfg.MinTokens)*0.75 { // the tokens are an estimate
-		return p.tokens
+// miss estimates how many tokens of the prompt a target that holds that part of
+// it has to read anew.
+func (b *prefix[T]) miss(p *prompt, held part, a *account) float64 {
+	hit := 0.0
+	for _, h := range [...]part{{sure: held.sure}, {sure: held.likely, kind: held.kind}} {
+		// The tokens are an estimate, so those that are just enough may
+		// look like too few.
+		if tokens := float64(h.sure) * p.perByte; tokens >= 0.9*float64(b.cfg.MinTokens) {
+			hit = max(hit, tokens*a.held.share(h.kind, &b.all))
+		}
 	}
 	return max(0, p.tokens-hit)
 }
@@ -163,112 +171,124 @@ func (b *prefix[T]) Place(_ context.Context, req *extract.Request, candidates []
 	if len(candidates) == 0 {
 		return target, t, affinity.ErrNoCandidates
 	}
+	f := b.field(candidates)
+	defer b.fields.put(f)
 	p := b.prompt(req)
 	b.index.mu.Lock()
 	defer b.index.mu.Unlock()
 	now := b.ledger.now()
-	parts := b.parts(&p, now)
-	bound := b.bound(candidates, now)
+	b.ledger.weigh(f, now)
+	b.survey(&p, f, now)
+	bound := math.Inf(1)
+	if b.cfg.MaxShare > 0 {
+		bound = max(f.least, b.cfg.MaxShare*f.mean)
+	}
+	cost := b.expect(req, false)
 	var best choice
-	var miss float64
+	for i := range f.runners {
+		r := &f.runners[i]
+		if r.load > bound {
+			continue
+		}
+		if len(p.cuts) == 0 {
+			best.offer(i, r.load+cost/r.weight)
+			continue
+		}
+		m := b.miss(&p, r.held, r.account)
+		best.offer(i, (m+leastMiss)*(r.load+(m+leastLoad)*b.ledger.unit/r.weight))
+	}
+	return candidates[best.i], b.send(f.runners[best.i].account, &p, req, false, now), nil
+}
+
+// send charges a target for a request, and enters that it was sent the prompt.
+// Called with the index locked.
+func (b *prefix[T]) send(a *account, p *prompt, req *extract.Request, warm bool, now int64) affinity.Ticket {
+	if len(p.cuts) == 0 {
+		return b.charge(a, req, b.expect(req, warm), warm, now)
+	}
 	var held part
-	b.cfg.visit(b.ledger, candidates, now, func(i int, a *account, load float64) {
-		if load > bound {
-			return
-		}
-		has := parts[hashOf(b.cfg.ID(candidates[i]))]
-		m := b.expect(&p, has, a)
-		if best.offer(i, a, (m+leastMiss)*(load+m+leastLoad)) {
-			miss, held = m, has
+	tick := b.index.tick(now)
+	last := b.index.enter(p.cuts, a.target, tick, func(cut extract.Boundary, at int64) {
+		if at != 0 {
+			held.include(cut, now-at)
 		}
 	})
-	target = candidates[best.i]
-	return target, b.send(&p, b.cfg.ID(target), best.account, miss, held, false, now), nil
-}
-
-// bound is the load that a target may have, by its weight, to take more.
-func (b *prefix[T]) bound(candidates []T, now int64) float64 {
-	if b.cfg.MaxShare <= 0 {
-		return math.Inf(1)
-	}
-	sum, least := 0.0, math.Inf(1)
-	b.cfg.visit(b.ledger, candidates, now, func(_ int, _ *account, load float64) {
-		sum += load
-		least = min(least, load)
-	})
-	return max(least, b.cfg.MaxShare*sum/float64(len(candidates)))
-}
-
-// send enters that the target of a has been sent the prompt. Called with the
-// index locked.
-func (b *prefix[T]) send(p *prompt, id string, a *account, miss float64, held part, warm bool, now int64) affinity.Ticket {
-	b.index.clock = max(b.index.clock+1, now)
-	for _, cut := range p.cuts {
-		b.index.enter(cut.Hash, sending{hashOf(id), b.index.clock})
-	}
-	t := b.ledger.charge(a, p.bytes, p.tokens, miss, warm, now)
-	t.Time, t.Memo[1] = b.index.clock, held.pack()
-	return t
+	cost := b.ledger.estimate(p.tokens, b.miss(p, held, a))
+	b.ledger.add(a, cost+b.ledger.fee, now)
+	return affinity.Ticket{Time: tick, Cost: cost, Memo: [2]uint64{
+		memo(min(p.bytes, mostBytes), warm) | uint64(last)<<32,
+		held.pack(),
+	}}
 }
 
 func (b *prefix[T]) Charge(req *extract.Request, id string, warm bool) affinity.Ticket {
 	p := b.prompt(req)
+	a := b.ledger.account(id)
+	if len(p.cuts) == 0 {
+		return b.charge(a, req, b.expect(req, warm), warm, b.ledger.now())
+	}
 	b.index.mu.Lock()
 	defer b.index.mu.Unlock()
-	now := b.ledger.now()
-	a := b.ledger.account(id, 0, now)
-	held := b.parts(&p, now)[hashOf(id)]
-	miss := b.expect(&p, held, a)
-	if len(p.cuts) == 0 {
-		miss = b.ledger.miss(p.tokens, warm)
-	}
-	return b.send(&p, id, a, miss, held, warm, now)
+	return b.send(a, &p, req, warm, b.ledger.now())
 }
 
 func (b *prefix[T]) Settle(id string, t affinity.Ticket, o affinity.Outcome) {
-	switch learned := b.ledger.settle(id, t, o); {
+	held, last := unpack(t.Memo[1]), int32(t.Memo[0]>>32)
+	t.Memo[0] &= 1<<32 - 1
+	learned := b.ledger.settle(id, t, o)
+	switch {
 	case o.Result == affinity.TransientFailure, o.Result == affinity.TerminalFailure:
-		b.index.mu.Lock()
-		defer b.index.mu.Unlock()
-		b.index.cancel(sending{hashOf(id), t.Time})
-	case learned:
-		b.learn(id, unpack(t.Memo[1]), o.Usage)
+		b.forget(id, last, t.Time)
+	case learned && last != 0:
+		b.learn(id, held, int(t.Memo[0]>>1), o.Usage)
 	}
 }
 
+// forget takes back that a target was sent a prompt.
+func (b *prefix[T]) forget(id string, last int32, tick int64) {
+	if last != 0 {
+		b.index.mu.Lock()
+		defer b.index.mu.Unlock()
+		b.index.cancel(last, hashOf(id), tick)
+	}
+}
+
+// Cancel takes back what Place or Charge began: the request is not sent.
+func (b *prefix[T]) Cancel(id string, t affinity.Ticket) {
+	b.forget(id, int32(t.Memo[0]>>32), t.Time)
+	b.costs.Cancel(id, t)
+}
+
 // learn compares what the target was believed to hold with what it had.
-func (b *prefix[T]) learn(id string, held part, u affinity.Usage) {
-	perByte := b.ledger.perByte.get()
-	sure, likely := float64(held.sure)*perByte, float64(held.likely)*perByte
-	from := 0.0
+func (b *prefix[T]) learn(id string, held part, bytes int, u affinity.Usage) {
+	if bytes <= 0 || u.Uncached+u.Cached <= 0 {
+		return
+	}
+	perByte := float64(u.Uncached+u.Cached) / float64(bytes)
+	likely, from := float64(held.likely)*perByte, 0.0
 	if held.kind > 0 {
-		from = sure
+		from = float64(held.sure) * perByte
 	}
 	if likely-from < float64(max(b.cfg.MinTokens, 1)) {
 		return
 	}
 	share := min(max((float64(u.Cached)-from)/(likely-from), 0), 1)
 	b.all.observe(held.kind, share)
-	if a := (*b.ledger.accounts.Load())[id]; a != nil {
+	if a := b.ledger.known(id); a != nil {
 		a.held.observe(held.kind, share)
 	}
 }
 
-func (b *prefix[T]) Overloaded(id string) bool {
-	return b.cfg.MaxShare > 0 && b.ledger.share(id, b.ledger.now()) > b.cfg.MaxShare
-}
-
-func hashOf(id string) uint64 { return xxhash.Sum64String(id) }
+// mostBytes is what fits into a ticket.
+const mostBytes = 1<<30 - 1
 
 // pack and unpack carry a part through a ticket.
 func (h part) pack() uint64 {
-	const most = 1<<30 - 1
-	return uint64(h.kind)<<60 | uint64(min(h.likely, most))<<30 | uint64(min(h.sure, most))
+	return uint64(h.kind)<<60 | uint64(min(h.likely, mostBytes))<<30 | uint64(min(h.sure, mostBytes))
 }
 
 func unpack(memo uint64) part {
-	const most = 1<<30 - 1
-	return part{sure: int(memo & most), likely: int(memo >> 30 & most), kind: int(memo >> 60)}
+	return part{sure: int(memo & mostBytes), likely: int(memo >> 30 & mostBytes), kind: min(int(memo>>60), pauseKinds-1)}
 }
 
 // Pauses are of kinds: short, some minutes, up to an hour. After more than that

@@ -1,0 +1,767 @@
+package balance_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity"
+	"github.com/go-affinity/affinity/balance"
+	"github.com/go-affinity/affinity/extract"
+)
+
+// balancers are the pickers that know what requests cost.
+var balancers = []struct {
+	name string
+	new  func(cfg balance.CostConfig[*target]) affinity.Balancer[*target]
+}{
+	{"LeastCost", newLeastCost},
+	{"Prefix", newPrefix},
+}
+
+func newLeastCost(cfg balance.CostConfig[*target]) affinity.Balancer[*target] {
+	cfg.ID = nameOf
+	return balance.LeastCost(cfg)
+}
+
+// newPrefix returns a Prefix for requests that turn has made.
+func newPrefix(cfg balance.CostConfig[*target]) affinity.Balancer[*target] {
+	cfg.ID = nameOf
+	return balance.Prefix(balance.PrefixConfig[*target]{CostConfig: cfg, Boundaries: turnCuts})
+}
+
+// eachBalancer runs a test for all of them, in bubbles of their own.
+func eachBalancer(t *testing.T, f func(t *testing.T, create func(cfg balance.CostConfig[*target]) affinity.Balancer[*target])) {
+	for _, b := range balancers {
+		t.Run(b.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { f(t, b.new) })
+		})
+	}
+}
+
+// pass lets time go by in a bubble.
+func pass(d time.Duration) { <-time.After(d) }
+
+// place is Place where it cannot fail.
+func place(t testing.TB, b affinity.Balancer[*target], req *extract.Request, ts []*target) (*target, affinity.Ticket) {
+	t.Helper()
+	got, ticket, err := b.Place(t.Context(), req, ts)
+	require.NoError(t, err)
+	return got, ticket
+}
+
+func served(uncached, cached, output int) affinity.Outcome {
+	return affinity.Outcome{Result: affinity.Served, Usage: affinity.Usage{Uncached: uncached, Cached: cached, Output: output}}
+}
+
+// spend has a target serve a request that costs so many tokens.
+func spend(b affinity.Balancer[*target], id string, tokens int) {
+	b.Settle(id, b.Charge(nil, id, false), served(tokens, 0, 0))
+}
+
+// fee is what a request costs beside its tokens.
+const fee = 2000
+
+// loads returns by how much the targets are more loaded than the least loaded
+// of them, to a hundred: as much more another one must have to be chosen less.
+// It leaves b changed.
+func loads(t testing.TB, b affinity.Balancer[*target], ts []*target) []float64 {
+	t.Helper()
+	c := b.(interface {
+		Cancel(id string, t affinity.Ticket)
+	})
+	var chosen []affinity.Ticket
+	var who []*target
+	// What is chosen is charged until another one is: the charges tell.
+	have := map[string]float64{}
+	for range 100_000 {
+		got, ticket := place(t, b, nil, ts)
+		who, chosen = append(who, got), append(chosen, ticket)
+		have[got.name] += ticket.Cost + fee
+		if len(have) == len(ts) {
+			break
+		}
+	}
+	for i := range who {
+		c.Cancel(who[i].name, chosen[i])
+	}
+	last := who[len(who)-1].name
+	top := have[last]
+	diff := make([]float64, len(ts))
+	for i, x := range ts {
+		diff[i] = top - have[x.name]
+	}
+	return diff
+}
+
+func TestLeastDecayedCostIsTaken(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{HalfLife: time.Minute}), targets(3)
+		for i, tokens := range []int{300_000, 100_000, 200_000} {
+			spend(b, ts[i].name, tokens)
+		}
+		for range 20 {
+			require.Same(t, ts[1], pick[*target](t, b, nil, ts), "t1 has the least for some time")
+		}
+		pass(time.Hour)
+		spend(b, ts[0].name, 20_000)
+		require.NotSame(t, ts[0], pick[*target](t, b, nil, ts), "what was an hour ago is nothing now")
+	})
+}
+
+func TestHalfLife(t *testing.T) {
+	for _, halfLife := range []time.Duration{0, time.Second, time.Hour} {
+		for _, more := range []int{45_000, 55_000} {
+			eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+				b, ts := create(balance.CostConfig[*target]{HalfLife: halfLife}), targets(2)
+				spend(b, "t0", 100_000)
+				if halfLife == 0 {
+					halfLife = balance.DefaultHalfLife
+				}
+				for range 100 { // decay adds up
+					pass(halfLife / 100)
+					b.Settle("t0", b.Charge(nil, "t0", true), affinity.Outcome{})
+					b.Settle("t1", b.Charge(nil, "t1", true), affinity.Outcome{})
+				}
+				spend(b, "t1", more)
+				want := ts[0]
+				if more < 50_000 {
+					want = ts[1]
+				}
+				require.Same(t, want, pick[*target](t, b, nil, ts))
+			})
+		}
+	}
+}
+
+func TestAllOfEqualLoadAreTaken(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		ts := targets(5)
+		counts := make([]float64, len(ts))
+		for range 3000 {
+			i, _ := strconv.Atoi(pick[*target](t, create(balance.CostConfig[*target]{}), nil, ts).name[1:])
+			counts[i]++
+		}
+		requireShares(t, equal(len(ts)), counts)
+	})
+}
+
+// Sixty-four goroutines that place at the same time would all see the same
+// minimum if a placement were not charged at once.
+func TestConcurrentPlacementsSeeEachOther(t *testing.T) {
+	for _, policy := range balancers {
+		t.Run(policy.name, func(t *testing.T) {
+			b, ts := policy.new(balance.CostConfig[*target]{}), targets(16)
+			counts := make([]int, len(ts))
+			var mu sync.Mutex
+			var wg sync.WaitGroup
+			start := make(chan struct{})
+			for range 64 {
+				wg.Go(func() {
+					<-start
+					for range 16 {
+						got, _, _ := b.Place(t.Context(), &extract.Request{Body: make([]byte, 10_000)}, ts)
+						i, _ := strconv.Atoi(got.name[1:])
+						mu.Lock()
+						counts[i]++
+						mu.Unlock()
+					}
+				})
+			}
+			close(start)
+			wg.Wait()
+			for _, n := range counts {
+				require.Equal(t, 64, n, "%v", counts)
+			}
+		})
+	}
+}
+
+func TestEstimateGrowsWithTheBody(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{}), targets(2)
+		small, large := &extract.Request{Body: make([]byte, 4_000)}, &extract.Request{Body: make([]byte, 400_000)}
+		first, _ := place(t, b, large, ts)
+		for range 10 {
+			got, _ := place(t, b, small, ts)
+			require.NotSame(t, first, got, "ten small ones are less than a large one")
+		}
+		cold, warm := b.Charge(large, "t0", false), b.Charge(large, "t0", true)
+		assert.InDelta(t, 90_000+1000+2000, cold.Cost, 1, "0.9 of 100,000 tokens, a tenth of the rest, and 400 of an answer")
+		assert.InDelta(t, 10_000+9000+2000, warm.Cost, 1)
+		assert.Positive(t, b.Charge(nil, "t0", true).Cost, "nothing is known but that there will be an answer")
+	})
+}
+
+func TestOutcomeTakesThePlaceOfTheEstimate(t *testing.T) {
+	use := func(cost int) affinity.Usage { return affinity.Usage{Uncached: cost} }
+	tests := []struct {
+		name    string
+		outcome affinity.Outcome
+		want    float64 // what the request has cost; -1 is the estimate
+	}{
+		{"served", affinity.Outcome{Result: affinity.Served, Usage: use(70_000)}, 70_000},
+		{"served for less", affinity.Outcome{Result: affinity.Served, Usage: use(100)}, 100},
+		{"cached and output", affinity.Outcome{Result: affinity.Served, Usage: affinity.Usage{Uncached: 1, Cached: 10_000, Output: 3000}}, 16_001},
+		{"client left, usage known", affinity.Outcome{Usage: use(100)}, 100},
+		{"served, usage unknown", affinity.Outcome{Result: affinity.Served}, -1},
+		{"neutral", affinity.Outcome{}, -1},
+		{"transient failure", affinity.Outcome{Result: affinity.TransientFailure}, -1},
+		{"terminal failure", affinity.Outcome{Result: affinity.TerminalFailure}, -1},
+		{"failed cheaply", affinity.Outcome{Result: affinity.TransientFailure, Usage: use(10)}, -1},
+		{"failed for good, cheaply", affinity.Outcome{Result: affinity.TerminalFailure, Usage: use(10)}, -1},
+		{"failed dearly", affinity.Outcome{Result: affinity.TransientFailure, Usage: use(70_000)}, 70_000},
+		{"negative", affinity.Outcome{Result: affinity.Served, Usage: affinity.Usage{Uncached: -1, Output: 7}}, -1},
+		{"all negative", affinity.Outcome{Result: affinity.Served, Usage: affinity.Usage{Uncached: math.MinInt, Cached: math.MinInt, Output: math.MinInt}}, -1},
+		{"absurd", affinity.Outcome{Result: affinity.Served, Usage: use(math.MaxInt)}, -1},
+		{"absurd output", affinity.Outcome{Result: affinity.Served, Usage: affinity.Usage{Uncached: 5, Output: 1 << 23}}, -1},
+	}
+	for _, test := range tests {
+		for _, halfLives := range []int{0, 2} {
+			t.Run(test.name+"/"+strconv.Itoa(halfLives), func(t *testing.T) {
+				eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+					b, ts := create(balance.CostConfig[*target]{HalfLife: time.Minute}), targets(2)
+					ticket := b.Charge(&extract.Request{Body: make([]byte, 160_000)}, "t0", false)
+					want := test.want
+					if want < 0 {
+						want = ticket.Cost
+					}
+					pass(time.Duration(halfLives) * time.Minute)
+					for _, target := range ts { // others are charged meanwhile
+						b.Charge(nil, target.name, true)
+					}
+					b.Settle("t0", ticket, test.outcome)
+					pass(time.Minute)
+					want = (want + fee) / float64(int(2)<<halfLives)
+
+					diff := loads(t, b, ts)
+					// One is chosen until it has more than the other.
+					assert.InDelta(t, want, diff[0]-diff[1], 5000, "%v", diff)
+				})
+			})
+		}
+	}
+}
+
+func TestCancelTakesTheChargeBack(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{HalfLife: time.Minute}), targets(2)
+		spend(b, "t1", 10_000)
+		got, ticket := place(t, b, &extract.Request{Body: make([]byte, 4_000_000)}, ts)
+		require.Same(t, ts[0], got)
+		require.Same(t, ts[1], pick[*target](t, b, nil, ts))
+		pass(time.Minute)
+		b.(interface {
+			Cancel(string, affinity.Ticket)
+		}).Cancel("t0", ticket)
+		require.Same(t, ts[0], pick[*target](t, b, nil, ts))
+	})
+}
+
+// A target that fails at once, or answers 404 at once, has nothing to do. It
+// must not get all new sessions for that.
+func TestBlackHoleAttractsNobody(t *testing.T) {
+	for _, result := range []affinity.Result{affinity.TransientFailure, affinity.TerminalFailure, affinity.Neutral} {
+		t.Run(result.String(), func(t *testing.T) {
+			eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+				b, ts := create(balance.CostConfig[*target]{}), targets(4)
+				rng := rand.New(rand.NewPCG(1, 2))
+				failed := 0
+				for range 2000 {
+					n := 1000 + rng.IntN(50_000)
+					got, ticket := place(t, b, &extract.Request{Body: make([]byte, 4*n)}, ts)
+					if got == ts[0] {
+						failed++
+						b.Settle("t0", ticket, affinity.Outcome{Result: result})
+					} else {
+						pass(time.Second)
+						b.Settle(got.name, ticket, served(n, 0, 500))
+					}
+				}
+				assert.InDelta(t, 500, failed, 75)
+			})
+		})
+	}
+}
+
+func TestEstimatesAreLearned(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b := create(balance.CostConfig[*target]{})
+		req := &extract.Request{Body: make([]byte, 100_000)}
+		for range 500 {
+			b.Settle("t0", b.Charge(req, "t0", true), served(10_000, 40_000, 2000))
+			b.Settle("t0", b.Charge(req, "t0", false), served(25_000, 25_000, 2000))
+		}
+		assert.InDelta(t, 10_000+4000+10_000, b.Charge(req, "t1", true).Cost, 300, "half a token to a byte, a fifth of them anew, and 2,000 of an answer")
+		assert.InDelta(t, 25_000+2500+10_000, b.Charge(req, "t1", false).Cost, 300)
+	})
+}
+
+// Images make bodies large, and state on the server makes them small: neither
+// says how many tokens there are to a byte of text.
+func TestTokensToAByteAreLearnedFromTextOnly(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b := create(balance.CostConfig[*target]{})
+		req := &extract.Request{Body: make([]byte, 100_000)}
+		before := b.Charge(req, "t0", false).Cost
+		others := []*extract.Request{nil, {Body: make([]byte, 2000)}, {Body: make([]byte, 1_000_000)}}
+		for range 500 {
+			for _, req := range others {
+				b.Settle("t0", b.Charge(req, "t0", false), served(9000, 1000, 400))
+			}
+		}
+		assert.InEpsilon(t, before, b.Charge(req, "t0", false).Cost, 0.01)
+	})
+}
+
+func TestFailuresTeachNothing(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b := create(balance.CostConfig[*target]{})
+		req := &extract.Request{Body: make([]byte, 100_000)}
+		before := b.Charge(req, "t0", false).Cost
+		for range 500 {
+			for _, result := range []affinity.Result{affinity.Neutral, affinity.TransientFailure, affinity.TerminalFailure} {
+				o := served(90_000, 0, 9000)
+				o.Result = result
+				b.Settle("t0", b.Charge(req, "t0", false), o)
+			}
+			b.Settle("t0", b.Charge(req, "t0", false), affinity.Outcome{Result: affinity.Served})
+		}
+		assert.Equal(t, before, b.Charge(req, "t0", false).Cost)
+	})
+}
+
+// Whatever comes, loads stay numbers: the next placements are even.
+func TestNonsenseIsHarmless(t *testing.T) {
+	nan, inf := math.NaN(), math.Inf(1)
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{MaxShare: 1.25}), targets(3)
+		rng := rand.New(rand.NewPCG(3, 4))
+		times := []int64{0, 1, -1, math.MaxInt64, math.MinInt64}
+		costs := []float64{0, nan, inf, -inf, -1, 1e300, math.MaxFloat64}
+		ids := []string{"t0", "t1", "nobody", ""}
+		usage := []int{0, -1, 1, math.MaxInt, math.MinInt}
+		place(t, b, nil, ts)
+		for range 5000 {
+			b.Settle(ids[rng.IntN(4)], affinity.Ticket{
+				Time: times[rng.IntN(5)], Cost: costs[rng.IntN(7)], Memo: [2]uint64{rng.Uint64() >> rng.IntN(64), rng.Uint64() >> rng.IntN(64)},
+			}, affinity.Outcome{Result: affinity.Result(rng.IntN(5)), Usage: affinity.Usage{
+				Uncached: usage[rng.IntN(5)], Cached: usage[rng.IntN(5)], Output: usage[rng.IntN(5)],
+			}})
+			pass(time.Millisecond)
+		}
+		for _, id := range ids {
+			b.Overloaded(id)
+		}
+		pass(24 * time.Hour)
+		counts := map[string]int{}
+		for range 300 {
+			got, ticket := place(t, b, &extract.Request{Body: make([]byte, 40_000)}, ts)
+			counts[got.name]++
+			require.Positive(t, ticket.Cost)
+			require.Less(t, ticket.Cost, 1e6)
+		}
+		for _, target := range ts {
+			require.InDelta(t, 100, counts[target.name], 1, "%v", counts)
+		}
+	})
+}
+
+func TestCostInAnotherUnit(t *testing.T) {
+	dollars := func(u affinity.Usage) float64 { return 3e-6*float64(u.Uncached) + 15e-6*float64(u.Output) }
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{Cost: dollars}), targets(4)
+		assert.InDelta(t, 3e-6*90_000+15e-6*400, b.Charge(&extract.Request{Body: make([]byte, 400_000)}, "other", false).Cost, 1e-9)
+		spent := map[string]float64{}
+		rng := rand.New(rand.NewPCG(5, 6))
+		for range 4000 {
+			u := affinity.Usage{Uncached: rng.IntN(100_000), Cached: rng.IntN(1_000_000), Output: rng.IntN(1000)}
+			got, ticket := place(t, b, &extract.Request{Body: make([]byte, 4*u.Uncached)}, ts)
+			b.Settle(got.name, ticket, affinity.Outcome{Result: affinity.Served, Usage: u})
+			spent[got.name] += dollars(u)
+		}
+		mean := (spent["t0"] + spent["t1"] + spent["t2"] + spent["t3"]) / 4
+		for _, dollars := range spent {
+			assert.InEpsilon(t, mean, dollars, 0.02)
+		}
+	})
+}
+
+func TestCostThatMakesNoSenseKeepsTheEstimate(t *testing.T) {
+	for _, bad := range []float64{math.NaN(), math.Inf(1), -1, 1e16} {
+		eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+			b, ts := create(balance.CostConfig[*target]{Cost: func(u affinity.Usage) float64 {
+				if u.Output == 77 {
+					return bad
+				}
+				return u.Cost()
+			}}), targets(2)
+			spend(b, "t1", 50_000)
+			ticket := b.Charge(&extract.Request{Body: make([]byte, 400_000)}, "t0", false)
+			b.Settle("t0", ticket, served(1, 0, 77))
+			require.Same(t, ts[1], pick[*target](t, b, nil, ts), "t0 is charged with about 93,000")
+			spend(b, "t1", 70_000)
+			require.Same(t, ts[0], pick[*target](t, b, nil, ts))
+		})
+	}
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		for _, bad := range []float64{math.NaN(), math.Inf(1), -1, 0} {
+			b, ts := create(balance.CostConfig[*target]{Cost: func(affinity.Usage) float64 { return bad }}), targets(4)
+			for range 100 {
+				got, ticket := place(t, b, nil, ts)
+				b.Settle(got.name, ticket, served(100, 0, 0))
+			}
+		}
+	})
+}
+
+func TestTwiceTheWeightTakesTwiceTheCost(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{Weight: weightOf}), targets(5)
+		for i, w := range []float64{1, 2, 4, math.NaN(), -3} {
+			ts[i].weight = w
+		}
+		spent := make([]float64, len(ts))
+		rng := rand.New(rand.NewPCG(7, 8))
+		for i := range 8_000 {
+			n := 1000 + rng.IntN(30_000)
+			got, ticket := place(t, b, &extract.Request{Body: make([]byte, 4*n)}, ts)
+			b.Settle(got.name, ticket, served(n, 0, 400))
+			pass(100 * time.Millisecond)
+			if i > 2000 {
+				k, _ := strconv.Atoi(got.name[1:])
+				spent[k] += float64(n + fee + 2000)
+			}
+		}
+		for i, w := range []float64{1, 2, 4, 1, 1} {
+			assert.InEpsilon(t, w, spent[i]*9/(spent[0]+spent[1]+spent[2]+spent[3]+spent[4]), 0.03, "%v", spent)
+		}
+	})
+}
+
+func TestOverloaded(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{MaxShare: 1.5, Weight: weightOf}), targets(4)
+		ts[3].weight = 3
+		require.False(t, b.Overloaded("t0"), "nothing is known")
+		place(t, b, nil, ts)
+		for range 10 {
+			for i, tokens := range []int{20_000, 10_000, 10_000, 30_000} {
+				spend(b, ts[i].name, tokens)
+			}
+		}
+		place(t, b, nil, ts)
+		for i, want := range []bool{true, false, false, false} {
+			assert.Equal(t, want, b.Overloaded(ts[i].name), ts[i].name)
+		}
+		assert.False(t, b.Overloaded("nobody"))
+
+		// Those that are there no more are no part of what is fair.
+		for i := range 50 {
+			place(t, b, nil, []*target{{name: "gone" + strconv.Itoa(i), weight: 1}})
+		}
+		place(t, b, nil, ts)
+		for i, want := range []bool{true, false, false, false} {
+			assert.Equal(t, want, b.Overloaded(ts[i].name), ts[i].name)
+		}
+		pass(time.Hour)
+		assert.False(t, b.Overloaded("t0"), "it has nothing to do any more")
+	})
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{}), targets(4)
+		place(t, b, nil, ts)
+		spend(b, "t0", 1_000_000)
+		place(t, b, nil, ts)
+		assert.False(t, b.Overloaded("t0"), "there is no bound")
+	})
+}
+
+// session is one of many in a simulation: it stays where it is, and is placed
+// anew if that is gone.
+type session struct {
+	home  *target
+	turns int
+	next  int // second of the next turn
+}
+
+// traffic has sessions come in and stay for a while, second by second. It
+// returns what targets were given per second from then on.
+type traffic struct {
+	b        affinity.Balancer[*target]
+	rng      *rand.Rand
+	sessions []*session
+	turns    int // of a session, about
+	every    int // seconds between them, about
+	rate     float64
+	second   int
+}
+
+func (w *traffic) run(t testing.TB, seconds int, up []*target) (cost, placed map[string]float64) {
+	cost, placed = map[string]float64{}, map[string]float64{}
+	alive := map[*target]bool{}
+	for _, x := range up {
+		alive[x] = true
+	}
+	for range seconds {
+		pass(time.Second)
+		w.second++
+		for n := w.rate; n > 0; n-- {
+			if n >= 1 || w.rng.Float64() < n {
+				w.sessions = append(w.sessions, &session{turns: 1 + w.rng.IntN(2*w.turns), next: w.second})
+			}
+		}
+		kept := w.sessions[:0]
+		for _, s := range w.sessions {
+			if s.next > w.second {
+				kept = append(kept, s)
+				continue
+			}
+			req := &extract.Request{Body: make([]byte, 80_000)}
+			var ticket affinity.Ticket
+			u := affinity.Usage{Uncached: 2000, Cached: 18_000, Output: 400}
+			if s.home == nil || !alive[s.home] {
+				s.home, ticket = place(t, w.b, req, up)
+				u.Uncached, u.Cached = 20_000, 0
+				placed[s.home.name]++
+			} else {
+				ticket = w.b.Charge(req, s.home.name, true)
+			}
+			w.b.Settle(s.home.name, ticket, affinity.Outcome{Result: affinity.Served, Usage: u})
+			cost[s.home.name] += u.Cost() + fee
+			s.turns--
+			s.next += 1 + w.rng.IntN(2*w.every)
+			if s.turns > 0 {
+				kept = append(kept, s)
+			}
+		}
+		w.sessions = kept
+	}
+	return cost, placed
+}
+
+// shares divides by the mean of n.
+func shares(of map[string]float64, n int) map[string]float64 {
+	sum := 0.0
+	for _, x := range of {
+		sum += x
+	}
+	for k := range of {
+		of[k] *= float64(n) / sum
+	}
+	return of
+}
+
+// After an outage, the target must not be given all new sessions until it has
+// made up for what it missed, nor too few.
+func TestRecoveryIsNoStampede(t *testing.T) {
+	for _, test := range []struct {
+		name         string
+		turns, every int
+		rate         float64
+		outage, then int // seconds
+		most, least  float64
+	}{
+		{"short sessions, short outage", 2, 1, 10, 5, 30, 1.1, 0.9},
+		{"short sessions, long outage", 2, 1, 10, 60, 30, 1.1, 0.9},
+		{"long sessions", 10, 5, 2, 60, 150, 1.1, 0.9},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+				ts := targets(4)
+				w := &traffic{b: create(balance.CostConfig[*target]{HalfLife: time.Minute}), rng: rand.New(rand.NewPCG(9, 10)), turns: test.turns, every: test.every, rate: test.rate}
+				w.run(t, 180, ts)
+				cost, _ := w.run(t, 120, ts)
+				for name, share := range shares(cost, 4) {
+					require.InDelta(t, 1, share, 0.1, name)
+				}
+				cost, _ = w.run(t, test.outage, ts[1:])
+				for name, share := range shares(cost, 3) {
+					require.InDelta(t, 1, share, 0.2, name)
+				}
+				cost, placed := w.run(t, test.then, ts)
+				t.Logf("cost %v, placed %v", shares(cost, 4), shares(placed, 4))
+				assert.Less(t, cost["t0"], test.most)
+				assert.Greater(t, cost["t0"], test.least)
+			})
+		})
+	}
+}
+
+// So is one that is new.
+func TestNewTargetIsGivenItsShare(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		ts := targets(8)
+		w := &traffic{b: create(balance.CostConfig[*target]{HalfLife: time.Minute}), rng: rand.New(rand.NewPCG(11, 12)), turns: 2, every: 1, rate: 10}
+		w.run(t, 180, ts[1:])
+		_, placed := w.run(t, 30, ts)
+		assert.InDelta(t, 1, shares(placed, 8)["t0"], 0.3)
+		_, placed = w.run(t, 120, ts)
+		assert.InDelta(t, 1, shares(placed, 8)["t0"], 0.2)
+	})
+}
+
+// A target that had no work for a while, but could have had, makes up for it.
+func TestIdleTargetIsTaken(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{HalfLife: time.Minute}), targets(3)
+		for range 60 {
+			pass(time.Second)
+			place(t, b, nil, ts)
+			spend(b, "t0", 50_000)
+			spend(b, "t1", 50_000)
+		}
+		for range 20 {
+			require.Same(t, ts[2], pick[*target](t, b, nil, ts))
+		}
+		// Nobody was placed for long, while two of them were busy.
+		for range 60 {
+			pass(time.Second)
+			spend(b, "t0", 50_000)
+			spend(b, "t1", 50_000)
+		}
+		for range 20 {
+			require.Same(t, ts[2], pick[*target](t, b, nil, ts))
+		}
+	})
+}
+
+// A target that is seldom a candidate has missed most placements. Its turn comes
+// all the same.
+func TestListsOfCandidatesMayDiffer(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{}), targets(3)
+		only, both := 0, 0
+		for i := range 2000 {
+			pass(time.Second)
+			place(t, b, &extract.Request{Body: make([]byte, 400_000)}, ts[1:]) // a model that t0 does not have
+			if i%5 == 0 {
+				if got, _ := place(t, b, &extract.Request{Body: make([]byte, 400_000)}, ts); got == ts[0] {
+					only++
+				}
+				both++
+			}
+		}
+		assert.Greater(t, float64(only), 0.4*float64(both), "the others have work enough")
+	})
+}
+
+func TestTargetsComeAndGo(t *testing.T) {
+	for _, policy := range balancers {
+		t.Run(policy.name, func(t *testing.T) {
+			b, ts := policy.new(balance.CostConfig[*target]{}), targets(4)
+			heap := func() uint64 {
+				var m runtime.MemStats
+				runtime.GC()
+				runtime.ReadMemStats(&m)
+				return m.HeapAlloc
+			}
+			before := heap()
+			for i := range 300_000 {
+				id := "pod-" + strconv.Itoa(i)
+				b.Settle(id, b.Charge(nil, id, true), served(100, 0, 0))
+			}
+			assert.Less(t, float64(heap())-float64(before), 40e6, "bytes")
+			for range 8 {
+				place(t, b, nil, ts)
+			}
+			runtime.KeepAlive(b)
+		})
+	}
+}
+
+func TestBalancersDoNotAllocate(t *testing.T) {
+	for _, policy := range balancers {
+		t.Run(policy.name, func(t *testing.T) {
+			b, ts, ctx := policy.new(balance.CostConfig[*target]{MaxShare: 1.25}), targets(64), t.Context()
+			req := turn(1, 0, 40)
+			round := func() {
+				got, ticket, err := b.Place(ctx, req, ts)
+				if err != nil {
+					panic(err)
+				}
+				b.Settle(got.name, ticket, served(500, 9000, 100))
+				b.Settle(got.name, b.Charge(req, got.name, true), served(500, 9000, 100))
+				b.Settle(got.name, b.Charge(req, got.name, true), affinity.Outcome{Result: affinity.TransientFailure})
+				b.Settle(got.name, b.Charge(nil, got.name, true), affinity.Outcome{})
+				b.Overloaded(got.name)
+			}
+			for range 1000 { // every target has seen the prompt
+				round()
+			}
+			require.Zero(t, testing.AllocsPerRun(100, round))
+		})
+	}
+}
+
+// TestConcurrentUse is for the race detector, and for loads that go wrong.
+func TestConcurrentUse(t *testing.T) {
+	for _, policy := range balancers {
+		t.Run(policy.name, func(t *testing.T) {
+			b, ts := policy.new(balance.CostConfig[*target]{MaxShare: 1.25, Weight: weightOf}), targets(8)
+			var reqs []*extract.Request
+			for i := range 32 {
+				reqs = append(reqs, turn(i, 2, 5+i%7))
+			}
+			var wg sync.WaitGroup
+			for g := range 8 {
+				wg.Go(func() {
+					for i := range 1000 {
+						req := reqs[(g*7+i)%len(reqs)]
+						from := (g + i) % 4
+						got, ticket, err := b.Place(t.Context(), req, ts[from:])
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						second := b.Charge(req, got.name, true)
+						b.Settle(got.name, second, affinity.Outcome{Result: affinity.Result(i % 4), Usage: affinity.Usage{Uncached: i, Cached: 100 * i, Output: g}})
+						b.Overloaded(got.name)
+						b.Charge(req, "other-"+strconv.Itoa(i), false)
+						if i%3 == 0 {
+							b.Settle(got.name, ticket, served(1000, 0, 10))
+						} else if i%3 == 1 {
+							b.(interface {
+								Cancel(string, affinity.Ticket)
+							}).Cancel(got.name, ticket)
+						}
+					}
+				})
+			}
+			wg.Wait()
+		})
+	}
+}
+
+// turns are the boundaries of requests that were made by a test.
+var turns sync.Map
+
+func turnCuts(req *extract.Request) []extract.Boundary {
+	if cuts, ok := turns.Load(req); ok {
+		return cuts.([]extract.Boundary)
+	}
+	return nil
+}
+
+// turn is a request of a conversation: so many boundaries, 4 kB apart, of which
+// the first ones are those of any other.
+func turn(conversation, common, boundaries int) *extract.Request {
+	req := &extract.Request{Body: make([]byte, boundaries*4096)}
+	cuts := make([]extract.Boundary, boundaries)
+	for i := range cuts {
+		hash := uint64(i + 1)
+		if i >= common {
+			hash += uint64(conversation+1) << 32
+		}
+		cuts[i] = extract.Boundary{Hash: hash, Bytes: (i + 1) * 4096}
+	}
+	turns.Store(req, cuts)
+	return req
+}

@@ -1,0 +1,226 @@
+package balance
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strconv"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity/extract"
+)
+
+// naive is what holdings ought to be, written down as it is said.
+type naive struct {
+	capacity int
+	entries  []*naiveEntry // by last use, the latest first
+}
+
+type naiveEntry struct {
+	hash, target uint64
+	at, before   int64
+}
+
+func (n *naive) find(hash, target uint64) int {
+	return slices.IndexFunc(n.entries, func(e *naiveEntry) bool { return e.hash == hash && e.target == target })
+}
+
+func (n *naive) enter(cuts []extract.Boundary, target uint64, tick int64) {
+	for _, cut := range slices.Backward(cuts) {
+		e := &naiveEntry{hash: cut.Hash, target: target}
+		if i := n.find(cut.Hash, target); i >= 0 {
+			e = n.entries[i]
+			n.entries = slices.Delete(n.entries, i, i+1)
+		}
+		e.before, e.at = e.at, tick
+		n.entries = slices.Insert(n.entries, 0, e)
+	}
+	n.entries = n.entries[:min(len(n.entries), n.capacity)]
+}
+
+func (n *naive) cancel(cuts []extract.Boundary, target uint64, tick int64) {
+	for _, cut := range cuts {
+		if i := n.find(cut.Hash, target); i >= 0 {
+			switch e := n.entries[i]; tick {
+			case e.at:
+				e.at, e.before = e.before, 0
+			case e.before:
+				e.before = 0
+			}
+		}
+	}
+}
+
+type holding struct {
+	target uint64
+	at     int64
+}
+
+func compare(a, b holding) int { return cmp.Compare(a.target, b.target) }
+
+func TestHoldingsAgainstNaive(t *testing.T) {
+	type sending struct {
+		cuts   []extract.Boundary
+		target uint64
+		tick   int64
+		last   int32
+	}
+	for seed := range uint64(8) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		h := newHoldings(minCapacity)
+		n := &naive{capacity: minCapacity}
+		// A tree of prompts: each node goes on from an earlier one.
+		path := [][]extract.Boundary{nil}
+		for i := range 1500 {
+			from := path[len(path)-1-rng.IntN(min(len(path), 10))]
+			if len(from) > 150 {
+				from = nil
+			}
+			path = append(path, append(slices.Clone(from), extract.Boundary{Hash: uint64(i), Bytes: i}))
+		}
+		var sent []sending
+		forgot := false
+		for step := range 400 {
+			s := sending{cuts: path[rng.IntN(len(path))], target: rng.Uint64N(5)}
+			if len(s.cuts) == 0 {
+				continue
+			}
+			s.tick = h.tick(int64(step))
+			before := map[uint64]int64{}
+			s.last = h.enter(s.cuts, s.target, s.tick, func(cut extract.Boundary, at int64) { before[cut.Hash] = at })
+			for _, cut := range s.cuts {
+				want := int64(0)
+				if i := n.find(cut.Hash, s.target); i >= 0 {
+					want = n.entries[i].at
+				}
+				require.Equal(t, want, before[cut.Hash])
+			}
+			n.enter(s.cuts, s.target, s.tick)
+			sent = append(sent, s)
+			if rng.IntN(3) == 0 {
+				// One of the last few fails: nothing of it was forgotten.
+				s := sent[len(sent)-1-rng.IntN(min(len(sent), 4))]
+				h.cancel(s.last, s.target, s.tick)
+				n.cancel(s.cuts, s.target, s.tick)
+			}
+			forgot = forgot || len(n.entries) == minCapacity
+			for _, cut := range path[rng.IntN(len(path))] {
+				var got, want []holding
+				found := h.visit(cut.Hash, func(target uint64, at int64) { got = append(got, holding{target, at}) })
+				for _, e := range n.entries {
+					if e.hash == cut.Hash && e.at != 0 {
+						want = append(want, holding{e.target, e.at})
+					}
+				}
+				slices.SortFunc(got, compare)
+				slices.SortFunc(want, compare)
+				require.Equal(t, want, got, "seed %d, step %d", seed, step)
+				require.Equal(t, len(got) > 0, found)
+			}
+			require.Equal(t, len(n.entries), h.used)
+		}
+		require.True(t, forgot, "the capacity was reached")
+	}
+}
+
+// What a ticket says may be of a time before its entries were forgotten.
+func TestCancelOfTheForgotten(t *testing.T) {
+	h := newHoldings(minCapacity)
+	prompt := func(i, n int) (cuts []extract.Boundary) {
+		for k := range n {
+			cuts = append(cuts, extract.Boundary{Hash: uint64(i*10_000 + k), Bytes: k})
+		}
+		return cuts
+	}
+	none := func(extract.Boundary, int64) {}
+	for round := range 5 {
+		tick := h.tick(0)
+		last := h.enter(prompt(round, 1000), uint64(round), tick, none)
+		for i := range 10 {
+			h.enter(prompt(100+10*round+i, 1000), uint64(round%2), h.tick(0), none)
+		}
+		h.cancel(last, uint64(round), tick)
+	}
+	for _, last := range []int32{0, -1, minCapacity + 1, 1 << 30, -1 << 31} {
+		h.cancel(last, 0, 1)
+	}
+	found := 0
+	for i := range 60 {
+		for _, cut := range prompt(100+i, 1000) {
+			h.visit(cut.Hash, func(uint64, int64) { found++ })
+		}
+	}
+	require.Equal(t, minCapacity, found, "all that there is room for is still there")
+}
+
+// The documentation of PrefixConfig.Capacity tells what entries take.
+func TestSizeOfAnEntry(t *testing.T) {
+	h := newHoldings(1 << 18)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	cuts := make([]extract.Boundary, 1000)
+	for i := range 300 {
+		for k := range cuts {
+			cuts[k] = extract.Boundary{Hash: uint64(i*1000 + k)}
+		}
+		h.enter(cuts, 1, h.tick(0), func(extract.Boundary, int64) {})
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	require.Equal(t, 1<<18, h.used)
+	assert.Less(t, float64(after.HeapAlloc-before.HeapAlloc), 17.5e6)
+	assert.EqualValues(t, 56, unsafe.Sizeof(record{}))
+}
+
+func TestAccountsAreBounded(t *testing.T) {
+	l := newLedger(0, nil)
+	for i := range 2 * maxAccounts {
+		l.add(l.account("pod-"+strconv.Itoa(i)), 1e9, int64(i))
+		require.LessOrEqual(t, l.open, maxAccounts)
+	}
+	require.GreaterOrEqual(t, l.open, maxAccounts/4, "no more are closed than is necessary")
+	for a := range l.all() {
+		require.Same(t, a, l.known(a.id))
+	}
+}
+
+// An account that is closed while it is charged is opened again.
+func TestChargeOfAClosedAccount(t *testing.T) {
+	l := newLedger(0, nil)
+	a := l.account("x")
+	l.start = l.start.Add(-(closing + 1) * DefaultHalfLife)
+	l.tidy()
+	require.Nil(t, l.known("x"))
+	l.add(a, 5, 10)
+	require.NotSame(t, a, l.known("x"))
+	require.EqualValues(t, 5, l.known("x").sum)
+	require.Zero(t, a.sum)
+}
+
+func TestLoadIsNeverNegative(t *testing.T) {
+	l := newLedger(0, nil)
+	l.add(l.account("x"), 100, 1)
+	l.amend("x", -1e6, 1) // of a ticket that is not ours
+	require.Zero(t, l.known("x").sum)
+	require.Zero(t, l.known("y"))
+}
+
+func BenchmarkEnter(b *testing.B) {
+	h := newHoldings(1 << 18)
+	cuts := make([]extract.Boundary, 90)
+	i := uint64(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		i++
+		for k := range cuts {
+			cuts[k] = extract.Boundary{Hash: i%3000<<20 + uint64(k), Bytes: k * 4096}
+		}
+		h.enter(cuts, i%16, h.tick(0), func(extract.Boundary, int64) {})
+	}
+}

@@ -1,0 +1,389 @@
+package balance_test
+
+import (
+	"math/rand/v2"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity"
+	"github.com/go-affinity/affinity/balance"
+	"github.com/go-affinity/affinity/extract"
+)
+
+// bubble runs a test in virtual time with a Prefix.
+func bubble(t *testing.T, f func(t *testing.T, b affinity.Balancer[*target])) {
+	synctest.Test(t, func(t *testing.T) { f(t, newPrefix(balance.CostConfig[*target]{})) })
+}
+
+// prompt is a request whose prompt ends at so many bytes, in the given
+// conversation after what it has in common with others.
+func prompt(conversation, common, bytes int) *extract.Request {
+	req := turn(conversation, common/4096, bytes/4096)
+	if bytes%4096 != 0 {
+		cuts := append(turnCuts(req), extract.Boundary{Hash: uint64(conversation)<<40 + uint64(bytes), Bytes: bytes})
+		turns.Store(req, cuts)
+	}
+	return req
+}
+
+// ask places a request and has it served by a target that reads everything anew
+// but what it has.
+func ask(t testing.TB, b affinity.Balancer[*target], req *extract.Request, ts []*target, cached int) *target {
+	t.Helper()
+	got, ticket := place(t, b, req, ts)
+	cuts := turnCuts(req)
+	b.Settle(got.name, ticket, served(cuts[len(cuts)-1].Bytes/4-cached, cached, 400))
+	return got
+}
+
+func TestPromptGoesWhereItsBeginningIs(t *testing.T) {
+	bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
+		ts := targets(8)
+		homes := map[int]*target{}
+		for turn := range 10 {
+			for conversation := range 20 {
+				pass(time.Second)
+				size := 80_000 + 8000*turn
+				got := ask(t, b, prompt(conversation, 0, size), ts, 2000*(turn*10))
+				if turn == 0 {
+					homes[conversation] = got
+				}
+				require.Same(t, homes[conversation], got, "conversation %d, turn %d", conversation, turn)
+			}
+		}
+		counts := map[*target]int{}
+		for _, home := range homes {
+			counts[home]++
+		}
+		require.Len(t, counts, 8)
+		for _, n := range counts {
+			require.InDelta(t, 2.5, n, 1, "the first turns were spread")
+		}
+
+		// A branch that leaves after 40 kB goes where those are.
+		require.Same(t, homes[3], pick[*target](t, b, func() *extract.Request {
+			req := prompt(3, 0, 120_000)
+			cuts := append([]extract.Boundary{}, turnCuts(req)...)
+			for i := 10; i < len(cuts); i++ {
+				cuts[i].Hash = ^cuts[i].Hash
+			}
+			turns.Store(req, cuts)
+			return req
+		}(), ts))
+	})
+}
+
+func TestWayHomeAfterAnOutage(t *testing.T) {
+	bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
+		ts := targets(4)
+		home := ask(t, b, prompt(1, 0, 400_000), ts, 0)
+		var others []*target
+		for _, x := range ts {
+			if x != home {
+				others = append(others, x)
+			}
+		}
+		pass(time.Minute)
+		detour := ask(t, b, prompt(1, 0, 404_000), others, 0)
+		pass(time.Minute)
+		require.Same(t, detour, ask(t, b, prompt(1, 0, 408_000), others, 101_000), "one detour, not two")
+		for _, x := range others {
+			if x != detour {
+				require.Same(t, home, ask(t, b, prompt(1, 0, 412_000), []*target{x, home}, 100_000))
+			}
+		}
+	})
+}
+
+// A system prompt that is most of every prompt must not draw all conversations
+// to the target that has it first.
+func TestCommonBeginningDoesNotHerd(t *testing.T) {
+	for _, n := range []int{2, 4, 16} {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
+				ts := targets(n)
+				rng := rand.New(rand.NewPCG(1, 1))
+				cost := map[string]float64{}
+				// Ten conversations to a target, a turn of each every 20 s.
+				for turn := range 60 {
+					for i := range 10 * n {
+						pass(20 * time.Second / time.Duration(10*n))
+						size := 6144 + 300*(turn%12)
+						conversation := 1000*(turn/12) + i
+						got := ask(t, b, prompt(conversation, 4096, size), ts, (size-300)/4)
+						cost[got.name] += float64(200+rng.IntN(2)) + fee
+					}
+				}
+				for _, c := range shares(cost, n) {
+					require.InDelta(t, 1, c, 0.2, "%v", cost)
+				}
+			})
+		})
+	}
+}
+
+func TestFailedPromptIsNotBelieved(t *testing.T) {
+	outcome := func(r affinity.Result) affinity.Outcome { return affinity.Outcome{Result: r} }
+	req, more := prompt(1, 0, 200_000), prompt(1, 0, 204_000)
+	tests := []struct {
+		name string
+		do   func(b affinity.Balancer[*target])
+		held bool
+	}{
+		{"under way", func(b affinity.Balancer[*target]) { b.Charge(req, "t0", false) }, true},
+		{"served", func(b affinity.Balancer[*target]) {
+			b.Settle("t0", b.Charge(req, "t0", false), served(50_000, 0, 1))
+		}, true},
+		{"neutral", func(b affinity.Balancer[*target]) {
+			b.Settle("t0", b.Charge(req, "t0", false), outcome(affinity.Neutral))
+		}, true},
+		{"failed", func(b affinity.Balancer[*target]) {
+			b.Settle("t0", b.Charge(req, "t0", false), outcome(affinity.TransientFailure))
+		}, false},
+		{"failed for good", func(b affinity.Balancer[*target]) {
+			b.Settle("t0", b.Charge(req, "t0", false), outcome(affinity.TerminalFailure))
+		}, false},
+		{"not sent", func(b affinity.Balancer[*target]) {
+			b.(interface {
+				Cancel(string, affinity.Ticket)
+			}).Cancel("t0", b.Charge(req, "t0", false))
+		}, false},
+		{"served before", func(b affinity.Balancer[*target]) {
+			b.Settle("t0", b.Charge(req, "t0", false), served(50_000, 0, 1))
+			b.Settle("t0", b.Charge(req, "t0", false), outcome(affinity.TransientFailure))
+		}, true},
+		{"served meanwhile", func(b affinity.Balancer[*target]) {
+			first := b.Charge(req, "t0", false)
+			b.Settle("t0", b.Charge(req, "t0", false), served(50_000, 0, 1))
+			b.Settle("t0", first, outcome(affinity.TransientFailure))
+		}, true},
+		{"two failed", func(b affinity.Balancer[*target]) {
+			first, second := b.Charge(req, "t0", false), b.Charge(more, "t0", true)
+			b.Settle("t0", first, outcome(affinity.TransientFailure))
+			b.Settle("t0", second, outcome(affinity.TransientFailure))
+		}, false},
+		{"two failed, the later one first", func(b affinity.Balancer[*target]) {
+			first, second := b.Charge(req, "t0", false), b.Charge(more, "t0", true)
+			b.Settle("t0", second, outcome(affinity.TransientFailure))
+			b.Settle("t0", first, outcome(affinity.TransientFailure))
+		}, false},
+		{"a failure of somebody else", func(b affinity.Balancer[*target]) {
+			b.Charge(req, "t0", false)
+			ticket := b.Charge(prompt(2, 0, 200_000), "t0", false)
+			b.Settle("t0", ticket, outcome(affinity.TransientFailure))
+		}, true},
+		{"a failure elsewhere", func(b affinity.Balancer[*target]) {
+			ticket := b.Charge(req, "t0", false)
+			b.Settle("t1", ticket, outcome(affinity.TransientFailure))
+		}, true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
+				ts := targets(2)
+				test.do(b)
+				// t1 has less to do, by more than a prompt of a few tokens
+				// matters and less than the whole matters.
+				_, ticket := place(t, b, more, ts)
+				assert.Equal(t, test.held, ticket.Cost < 20_000, "expected to cost %v", ticket.Cost)
+			})
+		})
+	}
+}
+
+// pauses teaches b what becomes of a prompt after a pause: conversations come
+// back after it, to where they were.
+func pauses(b affinity.Balancer[*target], id string, pause time.Duration, n int, cached int) {
+	for i := range n {
+		conversation := 1_000_000*len(id) + 1000*int(pause/time.Second) + i
+		req := prompt(conversation, 0, 400_000)
+		b.Settle(id, b.Charge(req, id, false), served(100_000, 0, 1))
+		pass(pause)
+		b.Settle(id, b.Charge(req, id, true), served(100_000-cached, cached, 1))
+	}
+}
+
+func TestBeliefIsLearned(t *testing.T) {
+	// cost is what a prompt is expected to cost where it was some time ago.
+	cost := func(b affinity.Balancer[*target], id string, pause time.Duration) float64 {
+		req := prompt(int(pause)+len(id), 0, 400_000)
+		b.Charge(req, id, false)
+		pass(pause)
+		return b.Charge(req, id, true).Cost
+	}
+	const young, minutes, long = time.Minute, 8 * time.Minute, 40 * time.Minute
+	const warm, cold = 15_000, 80_000 // at most and at least; 12,000 and 102,000
+
+	bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
+		for _, pause := range []time.Duration{young, minutes, long} {
+			assert.Less(t, cost(b, "t0", pause), float64(warm), "%v: believed at first", pause)
+		}
+		assert.Greater(t, cost(b, "t0", 61*time.Minute), float64(cold), "nothing lives that long")
+	})
+	bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
+		pauses(b, "t0", minutes, 20, 0)
+		pauses(b, "t0", young, 20, 100_000)
+		assert.Greater(t, cost(b, "t0", minutes), float64(cold), "of five minutes")
+		assert.Less(t, cost(b, "t0", young), float64(warm))
+		assert.Greater(t, cost(b, "t22", minutes), float64(cold), "others are like it, as far as is known")
+		pauses(b, "t22", minutes, 40, 100_000)
+		assert.Less(t, cost(b, "t22", minutes), 35_000.0, "it has shown that it keeps more")
+		pauses(b, "t0", minutes, 40, 100_000)
+		assert.Less(t, cost(b, "t0", minutes), 20_000.0, "what is learned can be unlearned")
+	})
+	bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
+		pauses(b, "t0", young, 40, 0)
+		assert.Greater(t, cost(b, "t0", young), float64(cold), "a cache that is too small holds nothing")
+	})
+	bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
+		pauses(b, "t0", young, 40, 90_000)
+		assert.Less(t, cost(b, "t0", young), float64(warm), "what was lacking was not finished")
+	})
+}
+
+func TestShortPromptsAreNotCached(t *testing.T) {
+	for _, test := range []struct {
+		min, bytes int
+		cached     bool
+	}{
+		{0, 3600, false}, {0, 4100, true}, {-1, 100, true}, {-1, 3600, true}, {4096, 12_000, false}, {4096, 16_400, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := balance.Prefix(balance.PrefixConfig[*target]{
+				CostConfig: balance.CostConfig[*target]{ID: nameOf}, MinTokens: test.min, Boundaries: turnCuts,
+			})
+			req := prompt(1, 0, test.bytes)
+			first := b.Charge(req, "t0", false).Cost
+			second := b.Charge(req, "t0", true).Cost
+			assert.Equal(t, test.cached, second < first, "%+v: %v, %v", test, first, second)
+		})
+	}
+}
+
+func TestCapacityIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := balance.Prefix(balance.PrefixConfig[*target]{
+			CostConfig: balance.CostConfig[*target]{ID: nameOf}, Capacity: 4000, Boundaries: turnCuts,
+		})
+		first := b.Charge(prompt(0, 0, 400_000), "t0", false).Cost
+		for i := range 39 { // of 98 entries each
+			b.Charge(prompt(i, 0, 400_000), "t0", false)
+		}
+		assert.Less(t, b.Charge(prompt(0, 0, 400_000), "t0", false).Cost, first/5, "all are there")
+		for i := range 20 {
+			b.Charge(prompt(100+i, 0, 400_000), "t0", false)
+		}
+		assert.Less(t, b.Charge(prompt(0, 0, 400_000), "t0", false).Cost, first/5, "it was used not long ago")
+		assert.Equal(t, first, b.Charge(prompt(1, 0, 400_000), "t0", false).Cost, "it was not")
+		for i := range 1000 {
+			b.Charge(prompt(1000+i, 0, 400_000), "t"+strconv.Itoa(i%7), false)
+		}
+		assert.Equal(t, first, b.Charge(prompt(0, 0, 400_000), "t0", false).Cost)
+	})
+}
+
+// A prompt of more boundaries than there is room for is held as far as it goes.
+func TestLongPrompt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := balance.Prefix(balance.PrefixConfig[*target]{
+			CostConfig: balance.CostConfig[*target]{ID: nameOf}, Capacity: 1, Boundaries: turnCuts,
+		})
+		req := prompt(0, 0, 4096*5000)
+		first := b.Charge(req, "t0", false)
+		assert.Less(t, b.Charge(req, "t0", false).Cost, 0.9*first.Cost)
+		b.Settle("t0", first, affinity.Outcome{Result: affinity.TransientFailure})
+	})
+}
+
+func TestRequestsWithoutBoundaries(t *testing.T) {
+	bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
+		ts := targets(3)
+		spend(b, "t0", 100_000)
+		spend(b, "t2", 50_000)
+		for _, req := range []*extract.Request{nil, {}, {Body: []byte("no JSON")}} {
+			require.Same(t, ts[1], pick[*target](t, b, req, ts), "the least cost")
+			spend(b, "t1", 1)
+		}
+	})
+	// Those of the request are the default.
+	b := balance.Prefix(balance.PrefixConfig[*target]{CostConfig: balance.CostConfig[*target]{ID: nameOf}})
+	body := []byte(`{"messages":[{"role":"user","content":"` + longText(40_000) + `"}]}`)
+	first := b.Charge(&extract.Request{Body: body}, "t0", false).Cost
+	assert.Less(t, b.Charge(&extract.Request{Body: body}, "t0", false).Cost, first/2)
+}
+
+func longText(n int) string {
+	text := make([]byte, n)
+	for i := range text {
+		text[i] = 'a' + byte(i%26)
+	}
+	return string(text)
+}
+
+// A target with more than its share takes no prompt, even one that it holds.
+func TestBound(t *testing.T) {
+	for _, share := range []float64{0, 1.25} {
+		synctest.Test(t, func(t *testing.T) {
+			b, ts := newPrefix(balance.CostConfig[*target]{MaxShare: share}), targets(4)
+			req := prompt(1, 0, 4_000_000)
+			b.Settle("t0", b.Charge(req, "t0", false), served(1_000_000, 0, 1))
+			for _, x := range ts[1:] {
+				spend(b, x.name, 500_000)
+			}
+			if share == 0 {
+				require.Same(t, ts[0], pick[*target](t, b, req, ts))
+			} else {
+				require.NotSame(t, ts[0], pick[*target](t, b, req, ts))
+				require.Same(t, ts[0], pick[*target](t, b, req, ts[:1]), "somebody can always take it")
+			}
+		})
+	}
+}
+
+// Hits of sessions count as well: a Selector does not ask where to send them.
+func TestHitsAreEntered(t *testing.T) {
+	bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
+		ts := targets(4)
+		b.Settle("t2", b.Charge(prompt(7, 0, 200_000), "t2", true), served(50_000, 0, 1))
+		spend(b, "t1", 1)
+		require.Same(t, ts[2], pick[*target](t, b, prompt(7, 0, 210_000), ts))
+	})
+}
+
+func TestSelectorWithBalancers(t *testing.T) {
+	for _, policy := range balancers {
+		t.Run(policy.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sel, err := affinity.New(affinity.Config[*target]{ID: nameOf, Fallback: policy.new(balance.CostConfig[*target]{})})
+				require.NoError(t, err)
+				ts := targets(4)
+				cost := map[string]float64{}
+				rng := rand.New(rand.NewPCG(1, 1))
+				weight := make([]int, 200)
+				for i := range weight {
+					weight[i] = 1000 << rng.IntN(7)
+				}
+				for range 20 {
+					for i, w := range weight {
+						pass(100 * time.Millisecond)
+						s, err := sel.Select(t.Context(), &extract.Request{
+							Header: map[string][]string{"X-Session-Id": {"session-" + strconv.Itoa(i)}}, Body: make([]byte, 4*w),
+						}, ts)
+						require.NoError(t, err)
+						o := served(w, 0, 100)
+						cost[s.ID] += o.Usage.Cost()
+						s.Done(o)
+					}
+				}
+				for _, c := range shares(cost, 4) {
+					require.InDelta(t, 1, c, 0.1, "%v", cost)
+				}
+			})
+		})
+	}
+}
