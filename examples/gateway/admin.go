@@ -1,10 +1,10 @@
 package main
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
 	"sync"
 	"text/tabwriter"
 	"time"
@@ -12,167 +12,172 @@ import (
 	"github.com/go-affinity/affinity"
 )
 
-// counters are what the admin page counts. They agree at any time: as many
-// requests at the upstreams as there are reasons.
-type counters struct {
-	mu       sync.Mutex
-	reasons  map[affinity.Reason]int64
-	requests map[string]int64 // by upstream
-	failures map[string]int64
-}
-
-func newCounters() *counters {
-	return &counters{reasons: map[affinity.Reason]int64{}, requests: map[string]int64{}, failures: map[string]int64{}}
-}
-
-func (c *counters) selected(choice *selection) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.reasons[choice.Reason]++
-	c.requests[choice.ID]++
-}
-
-func (c *counters) failed(choice *selection) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.failures[choice.ID]++
-}
-
-// status is what the admin page shows.
-type status struct {
-	Upstreams  []upstreamStatus `json:"upstreams"`
-	Selections int64            `json:"selections"`
-	Reasons    map[string]int64 `json:"reasons"` // they sum to the selections
-}
-
-type upstreamStatus struct {
-	Name      string     `json:"name"`
-	URL       string     `json:"url"`
-	Available bool       `json:"available"`
-	OutUntil  *time.Time `json:"out_until,omitempty"`
-	Bindings  int        `json:"bindings"` // one for each session known by an id, a few for each of the others
-	Requests  int64      `json:"requests"`
-	Failures  int64      `json:"failures"`
-}
-
-// reasons are those that the page always shows, in order.
+// reasons are all that there are, in the order of the page.
 var reasons = []affinity.Reason{
 	affinity.ReasonBound, affinity.ReasonNew, affinity.ReasonInherited, affinity.ReasonPinned,
 	affinity.ReasonFailover, affinity.ReasonDetour, affinity.ReasonReturned, affinity.ReasonExpired,
 	affinity.ReasonOverload, affinity.ReasonSideCall, affinity.ReasonNoSession,
 }
 
-func (g *gateway) status() status {
-	bindings := g.sel.Counts()
-	now := time.Now()
-	c := g.counters
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := status{Reasons: make(map[string]int64)}
-	for _, r := range reasons {
-		s.Reasons[r.String()] = 0
+// drains keeps in mind, for the page, what the selector was told.
+type drains struct {
+	mu    sync.Mutex
+	until map[string]time.Time
+}
+
+func (d *drains) of(name string) (until time.Time, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	until, ok = d.until[name]
+	return until, ok
+}
+
+func (d *drains) set(name string, until time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.until == nil {
+		d.until = make(map[string]time.Time)
 	}
-	for r, n := range c.reasons {
-		s.Reasons[r.String()] = n
-		s.Selections += n
-	}
-	for _, u := range g.upstreams {
-		us := upstreamStatus{
-			Name:      u.name,
-			URL:       u.url.String(),
-			Available: true,
-			Bindings:  bindings[u.name],
-			Requests:  c.requests[u.name],
-			Failures:  c.failures[u.name],
-		}
-		if until, _ := u.outUntil(now); !until.IsZero() {
-			us.Available, us.OutUntil = false, &until
-		}
-		s.Upstreams = append(s.Upstreams, us)
-	}
-	return s
+	d.until[name] = until
+}
+
+func (d *drains) end(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.until, name)
 }
 
 // admin returns the handler of the admin page. It shows no id, key or prompt.
 func (g *gateway) admin() http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", g.page)
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
 		e.Encode(g.status())
 	})
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		s := g.status()
-		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "upstream\tstate\tbindings\trequests\tfailures\turl")
-		for _, u := range s.Upstreams {
-			state := "in"
-			if u.OutUntil != nil {
-				state = "out until " + u.OutUntil.Format(time.TimeOnly)
-			}
-			fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%s\n", u.Name, state, u.Bindings, u.Requests, u.Failures, u.URL)
+	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) {
+		if err := g.reload(); err != nil {
+			reply(w, http.StatusConflict, "not_reloaded", err.Error())
+			return
 		}
-		fmt.Fprintln(t, "\nreason\tselections")
-		for _, r := range reasons {
-			fmt.Fprintf(t, "%s\t%d\n", r, s.Reasons[r.String()])
-		}
-		fmt.Fprintf(t, "all\t%d\n", s.Selections)
-		t.Flush()
-	})
-	target := func(act func(w http.ResponseWriter, r *http.Request, name string)) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
-			for _, u := range g.upstreams {
-				if u.name == r.PathValue("name") {
-					act(w, r, u.name)
-					return
-				}
-			}
-			reply(w, http.StatusNotFound, "no_such_target", "there is no upstream of that name")
-		}
-	}
-	mux.HandleFunc("DELETE /targets/{name}", target(func(w http.ResponseWriter, _ *http.Request, name string) {
-		g.sel.InvalidateTarget(name)
 		w.WriteHeader(http.StatusNoContent)
-	}))
-	mux.HandleFunc("PUT /targets/{name}/drain", target(func(w http.ResponseWriter, r *http.Request, name string) {
+	})
+	mux.HandleFunc("PUT /targets/{name}/drain", g.target(func(w http.ResponseWriter, r *http.Request, s *setup, name string) {
 		var until time.Time
-		if s := r.URL.Query().Get("for"); s != "" {
-			d, err := time.ParseDuration(s)
+		if text := r.FormValue("for"); text != "" {
+			d, err := time.ParseDuration(text)
 			if err != nil || d <= 0 {
-				reply(w, http.StatusBadRequest, "bad_duration", "want for=DURATION, such as 10m, or nothing for no deadline")
+				reply(w, http.StatusBadRequest, "bad_duration", "want ?for=DURATION, such as 30m, or nothing for no deadline")
 				return
 			}
 			until = time.Now().Add(d)
 		}
-		g.sel.Drain(name, until)
+		s.sel.Drain(name, until)
+		g.drains.set(name, until)
 		w.WriteHeader(http.StatusNoContent)
 	}))
-	mux.HandleFunc("DELETE /targets/{name}/drain", target(func(w http.ResponseWriter, _ *http.Request, name string) {
-		g.sel.Resume(name)
+	mux.HandleFunc("DELETE /targets/{name}/drain", g.target(func(w http.ResponseWriter, r *http.Request, s *setup, name string) {
+		s.sel.Resume(name)
+		g.drains.end(name)
 		w.WriteHeader(http.StatusNoContent)
 	}))
-	mux.HandleFunc("POST /targets/{name}/move", target(func(w http.ResponseWriter, r *http.Request, name string) {
-		to := r.URL.Query().Get("to")
-		if !slices.ContainsFunc(g.upstreams, func(u *upstream) bool { return u.name == to }) {
-			reply(w, http.StatusBadRequest, "no_such_target", "want to=NAME, the name of an upstream")
+	mux.HandleFunc("DELETE /targets/{name}", g.target(func(w http.ResponseWriter, r *http.Request, s *setup, name string) {
+		s.sel.InvalidateTarget(name)
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	mux.HandleFunc("POST /targets/{name}/move", g.target(func(w http.ResponseWriter, r *http.Request, s *setup, name string) {
+		g.move(w, r, s, func(b affinity.Binding) bool { return b.Target == name })
+	}))
+	mux.HandleFunc("DELETE /{kind}/{digest}", g.digest(func(w http.ResponseWriter, r *http.Request, s *setup, match func(affinity.Binding) bool) {
+		if s.sel.Cache().DeleteFunc(func(_ affinity.Key, b affinity.Binding) bool { return match(b) }) == 0 {
+			reply(w, http.StatusNotFound, "no_such_session", "nothing is bound that goes by these digits")
 			return
 		}
-		n := g.sel.Cache().MoveFunc(to, func(_ affinity.Key, b affinity.Binding) bool { return b.Target == name })
-		w.Header().Set("Content-Type", "application/json")
-		json.NewEncoder(w).Encode(map[string]int{"moved": n})
+		w.WriteHeader(http.StatusNoContent)
 	}))
-	mux.HandleFunc("DELETE /sessions/{digest}", func(w http.ResponseWriter, r *http.Request) {
-		d, err := affinity.ParseDigest(r.PathValue("digest"))
-		switch {
-		case err != nil:
-			reply(w, http.StatusBadRequest, "bad_digest", "want the 16 digits of an Affinity-Session header")
-		case g.sel.InvalidateSession(d) == 0:
-			reply(w, http.StatusNotFound, "no_such_session", "that session has no binding")
-		default:
-			w.WriteHeader(http.StatusNoContent)
-		}
-	})
+	mux.HandleFunc("POST /{kind}/{digest}/move", g.digest(g.move))
 	return mux
+}
+
+// target is a handler of what concerns the upstream in the path.
+func (g *gateway) target(do func(http.ResponseWriter, *http.Request, *setup, string)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		s := g.setup.Load()
+		if s.find(r.PathValue("name")) == nil {
+			reply(w, http.StatusNotFound, "no_such_target", "there is no upstream of that name")
+			return
+		}
+		do(w, r, s, r.PathValue("name"))
+	}
+}
+
+// digest is a handler of what concerns the session whose 16 digits are in the
+// path, or all of a scope, which is the first six of them.
+func (g *gateway) digest(do func(http.ResponseWriter, *http.Request, *setup, func(affinity.Binding) bool)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		digits := r.PathValue("digest")
+		var match func(affinity.Binding) bool
+		switch r.PathValue("kind") {
+		case "sessions":
+			d, err := affinity.ParseDigest(digits)
+			if err != nil || digits == "" {
+				reply(w, http.StatusBadRequest, "bad_digest", "want the 16 digits of an Affinity-Session header")
+				return
+			}
+			match = func(b affinity.Binding) bool { return b.Session == d }
+		case "scopes":
+			if _, err := hex.DecodeString(digits); err != nil || len(digits) != 6 {
+				reply(w, http.StatusBadRequest, "bad_digest", "want the first 6 digits of an Affinity-Session header")
+				return
+			}
+			d, _ := affinity.ParseDigest(digits + "0000000000")
+			match = func(b affinity.Binding) bool { return b.Scope == d }
+		default:
+			http.NotFound(w, r)
+			return
+		}
+		do(w, r, g.setup.Load(), match)
+	}
+}
+
+// move gives the sessions that match to the upstream ?to= and says how many.
+func (g *gateway) move(w http.ResponseWriter, r *http.Request, s *setup, match func(affinity.Binding) bool) {
+	to := r.FormValue("to")
+	if s.find(to) == nil {
+		reply(w, http.StatusBadRequest, "no_such_target", "want ?to= with the name of an upstream")
+		return
+	}
+	n := s.sel.Cache().MoveFunc(to, func(_ affinity.Key, b affinity.Binding) bool { return match(b) })
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(map[string]int{"moved": n})
+}
+
+// page shows the status to people.
+func (g *gateway) page(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	s := g.status()
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "upstream\tstate\tbindings\trequests\tfailures\tshare\tof cost\tcached\tbegins\turl")
+	for _, u := range s.Upstreams {
+		state := u.State
+		if u.OutUntil != nil {
+			state = "out until " + u.OutUntil.Format(time.TimeOnly)
+		}
+		if u.Draining {
+			state += ", draining"
+		}
+		if u.DrainEnds != nil {
+			state += " until " + u.DrainEnds.Format(time.TimeOnly)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%.0f %%\t%.0f %%\t%s\t%.0f ms\t%s\n", u.Name, state, u.Bindings, u.Requests, u.Failures,
+			100*u.RequestShare, 100*u.CostShare, percent(u.Cached, u.Cached+u.Uncached), max(u.StreamMS, u.WholeMS), u.URL)
+	}
+	fmt.Fprintln(t, "\nreason\tselections")
+	for _, r := range reasons {
+		fmt.Fprintf(t, "%s\t%d\n", r, s.Reasons[r.String()])
+	}
+	fmt.Fprintf(t, "all\t%d\n", s.Selections)
+	t.Flush()
 }

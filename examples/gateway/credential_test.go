@@ -66,7 +66,7 @@ func TestCredentialsOfTwoAttempts(t *testing.T) {
 		})
 	}
 	r.backends[1].does(func(_ http.ResponseWriter, req *http.Request) { got[1] = req.Header })
-	r.g.sel.Drain("b", time.Time{}) // so that a is asked first
+	r.g.setup.Load().sel.Drain("b", time.Time{}) // so that a is asked first
 	r.do("POST", "/v1/messages", `{}`, "X-Api-Key", "mine")
 	require.Equal(t, []string{"k-a"}, got[0]["X-Api-Key"])
 	require.Equal(t, []string{"mine"}, got[1]["X-Api-Key"])

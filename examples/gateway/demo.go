@@ -56,7 +56,7 @@ type seen struct {
 // replay sends the requests through a gateway of its own, one after the other.
 // A fallback of nil is the gateway's.
 func replay(ctx context.Context, requests []corpus.Request, extractor extract.Extractor, fallback affinity.Picker[*upstream]) (outcome, error) {
-	o := options{cooldown: time.Second}
+	o := options{cooldown: time.Second, hold: time.Second, failover: affinity.FailoverReturn}
 	var fakes [4]fake
 	for i := range fakes {
 		server := httptest.NewServer(&fakes[i])

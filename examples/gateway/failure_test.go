@@ -273,10 +273,7 @@ func TestUpstreamComesBack(t *testing.T) {
 	require.Equal(t, 429, r.chat("s").StatusCode)
 	require.Equal(t, 503, r.chat("s").StatusCode)
 	r.backends[0].answers(200)
-	u := r.g.upstreams[0]
-	u.mu.Lock()
-	u.until = time.Now() // the time is over
-	u.mu.Unlock()
+	r.timePasses()
 	require.Equal(t, 200, r.chat("s").StatusCode)
 	require.Equal(t, 200, r.chat("s").StatusCode)
 	require.Equal(t, 1, strings.Count(r.log.String(), "upstream back"))
@@ -302,20 +299,63 @@ func TestLastResort(t *testing.T) {
 	require.Equal(t, asked, r.backend("a").hits.Load(), "it asked to be left alone")
 }
 
-// A stream that tells of an error is no answer, though its status is 200.
+// A stream that tells of an error is no answer, though its status is 200. What
+// the client has had of it cannot be taken back; else another one answers.
 func TestErrorInAStream(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, 2)
-	home := r.chat("s").Header.Get(targetHeader)
-	r.backend(home).does(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/event-stream")
-		io.WriteString(w, "event: message_start\ndata: {}\n\nevent: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}\n\n")
-	})
-	resp := r.chat("s")
-	require.Equal(t, 200, resp.StatusCode)
-	require.Contains(t, resp.text, "overloaded_error", "as it came")
-	require.EqualValues(t, 1, r.failures())
-	require.NotEqual(t, home, r.chat("s").Header.Get(targetHeader))
+	const overloaded = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}\n\n"
+	for _, begun := range []bool{true, false} {
+		r := newRig(t, 2)
+		got := make(chan struct{})
+		home := r.chat("s").Header.Get(targetHeader)
+		r.backend(home).does(func(w http.ResponseWriter, req *http.Request) {
+			io.Copy(io.Discard, req.Body)
+			w.Header().Set("Content-Type", "text/event-stream")
+			if begun {
+				io.WriteString(w, "event: message_start\ndata: {}\n\n")
+				w.(http.Flusher).Flush()
+				<-got
+			}
+			io.WriteString(w, overloaded)
+		})
+		if begun {
+			resp, err := r.client.Do(r.request("s"))
+			require.NoError(t, err)
+			close(got) // now that the client has the beginning
+			text, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			require.NoError(t, err)
+			require.Equal(t, home, resp.Header.Get(targetHeader))
+			require.Contains(t, string(text), "overloaded_error", "as it came")
+		} else {
+			resp := r.chat("s")
+			require.Equal(t, 200, resp.StatusCode)
+			require.NotEqual(t, home, resp.Header.Get(targetHeader))
+			require.NotContains(t, resp.text, "error")
+		}
+		require.EqualValues(t, 1, r.failures())
+		require.NotEqual(t, home, r.chat("s").Header.Get(targetHeader))
+	}
+}
+
+// A response that breaks off before the client has any of it is given by
+// another upstream.
+func TestResponseThatNeverBegins(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"text/event-stream", "application/json"} {
+		r := newRig(t, 2)
+		home := r.chat("s").Header.Get(targetHeader)
+		r.backend(home).does(func(w http.ResponseWriter, req *http.Request) {
+			io.Copy(io.Discard, req.Body)
+			w.Header().Set("Content-Type", kind)
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		})
+		resp := r.chat("s")
+		require.Equal(t, 200, resp.StatusCode)
+		require.NotEqual(t, home, resp.Header.Get(targetHeader))
+		require.EqualValues(t, 1, r.failures())
+	}
 }
 
 // Hundreds of conversations at once, while upstreams fail, flap, refuse with
@@ -361,11 +401,7 @@ func TestTroubleUnderLoad(t *testing.T) {
 				for _, b := range r.backends {
 					b.answers(200)
 				}
-				for _, u := range r.g.upstreams {
-					u.mu.Lock()
-					u.until = time.Time{} // as if the time were over
-					u.mu.Unlock()
-				}
+				r.timePasses()
 			}
 			round("s", 0, sessions, false)
 			for range 3 { // a flaps
@@ -395,28 +431,6 @@ func TestTroubleUnderLoad(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestCooldown(t *testing.T) {
-	t.Parallel()
-	var u upstream
-	now := time.Unix(1000, 0)
-	available := func(after time.Duration) [2]bool {
-		ok, back := u.available(now.Add(after))
-		return [2]bool{ok, back}
-	}
-	require.Equal(t, [2]bool{true, false}, available(0))
-	require.True(t, u.takeOut(now, time.Minute, true))
-	require.False(t, u.takeOut(now, time.Second, false), "does not bring it back sooner")
-	require.Equal(t, [2]bool{false, false}, available(time.Minute-1))
-	until, asked := u.outUntil(now.Add(time.Minute - 1))
-	require.Equal(t, now.Add(time.Minute), until)
-	require.True(t, asked)
-	until, _ = u.outUntil(now.Add(time.Minute))
-	require.Zero(t, until)
-	require.Equal(t, [2]bool{true, true}, available(time.Minute))
-	require.Equal(t, [2]bool{true, false}, available(time.Minute))
-	require.True(t, u.takeOut(now.Add(time.Minute), time.Second, false))
 }
 
 func TestPause(t *testing.T) {
@@ -449,7 +463,7 @@ func TestClientLeaves(t *testing.T) {
 	for name, begin := range map[string]bool{"before the answer": false, "in mid-stream": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, 2)
+			r := newRig(t, 2, func(o *options) { o.hold = 1 }) // the client sees the status before the answer
 			arrived, left := make(chan struct{}, 2), make(chan struct{}, 2)
 			for _, b := range r.backends {
 				b.does(func(w http.ResponseWriter, req *http.Request) {

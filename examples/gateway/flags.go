@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,18 +19,24 @@ import (
 type options struct {
 	listen, admin string
 	upstreams     []*upstream
+	fixed         []*upstream // those of them that flags name
+	file          string      // names the others
 	ttl           time.Duration
 	capacity      int
 	bodyLimit     int64
 	cooldown      time.Duration
+	patience      time.Duration
+	hold          time.Duration // how long a response's headers wait for it to begin
+	slow          float64
 	failover      affinity.FailoverPolicy
+	prefix        bool
 	verbose, demo bool
 }
 
 // parse reads the flags. Asked for help, it writes it to stdout and returns
 // flag.ErrHelp.
 func parse(args []string, stdout io.Writer) (options, error) {
-	var o options
+	o := options{hold: 10 * time.Second, failover: affinity.FailoverReturn}
 	var upstreams []string
 	f := flag.NewFlagSet("gateway", flag.ContinueOnError)
 	f.SetOutput(io.Discard) // an error is one line, without the whole usage
@@ -41,11 +48,15 @@ func parse(args []string, stdout io.Writer) (options, error) {
 		upstreams = append(upstreams, s)
 		return nil
 	})
+	f.StringVar(&o.file, "upstreams", "", "`file` with more upstreams, one to a line; read again at SIGHUP and POST /reload")
 	f.DurationVar(&o.ttl, "ttl", affinity.DefaultTTL, "how long a conversation is remembered after its last request")
 	f.IntVar(&o.capacity, "capacity", affinity.DefaultCapacity, "how many bindings are remembered at most")
 	f.Int64Var(&o.bodyLimit, "body-limit", extract.DefaultBodyLimit, "how many `bytes` of a body are kept, to find its conversation and to try again")
 	f.DurationVar(&o.cooldown, "cooldown", 10*time.Second, "how long an upstream that failed is left out, unless it says itself")
-	f.Func("failover", "what becomes of a conversation whose upstream is out: `rebind` it to the one that serves, or return to its own when that is back (default rebind)", func(s string) error {
+	f.DurationVar(&o.patience, "patience", 15*time.Second, "how long a request waits for an upstream if none takes it")
+	f.Float64Var(&o.slow, "slow", 4, "an upstream that begins its answers so many `times` later than others is left alone until it no longer does; 0: never")
+	f.BoolVar(&o.prefix, "prefix", false, "place conversations where most of the prompt is cached, not by work alone")
+	f.Func("failover", "what becomes of a conversation whose upstream is out: `rebind` it to the one that serves, or return to its own when that is back (default return)", func(s string) error {
 		switch s {
 		case "rebind":
 			o.failover = affinity.FailoverRebind
@@ -72,12 +83,11 @@ func parse(args []string, stdout io.Writer) (options, error) {
 		if err != nil {
 			return o, err
 		}
-		for _, other := range o.upstreams {
-			if other.name == u.name {
-				return o, fmt.Errorf("there are two upstreams called %q: give each a name of its own", u.name)
-			}
-		}
-		o.upstreams = append(o.upstreams, u)
+		o.fixed = append(o.fixed, u)
+	}
+	var err error
+	if o.upstreams, err = readUpstreams(o.file, o.fixed); err != nil {
+		return o, err
 	}
 	switch {
 	case f.NArg() > 0:
@@ -95,8 +105,43 @@ func parse(args []string, stdout io.Writer) (options, error) {
 		return o, errors.New("-body-limit must be positive")
 	case o.cooldown <= 0:
 		return o, errors.New("-cooldown must be positive, such as 10s")
+	case o.patience < 0:
+		return o, errors.New("-patience must not be negative")
+	case o.slow != 0 && !(o.slow > 1):
+		return o, errors.New("-slow must be more than 1, or 0 for never")
 	}
 	return o, nil
+}
+
+// readUpstreams returns the fixed upstreams and those that the file names, if
+// there is one.
+func readUpstreams(file string, fixed []*upstream) ([]*upstream, error) {
+	all := slices.Clone(fixed)
+	if file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("-upstreams: %w", err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
+				continue
+			}
+			u, err := parseUpstream(line, os.LookupEnv)
+			if err != nil {
+				return nil, fmt.Errorf("%w (in %s)", err, file)
+			}
+			all = append(all, u)
+		}
+		if len(all) == 0 {
+			return nil, fmt.Errorf("-upstreams %s: there is none in it: want lines such as a=https://host-a", file)
+		}
+	}
+	for i, u := range all {
+		if slices.ContainsFunc(all[:i], func(o *upstream) bool { return o.name == u.name }) {
+			return nil, fmt.Errorf("there are two upstreams called %q: give each a name of its own", u.name)
+		}
+	}
+	return all, nil
 }
 
 // parseUpstream reads name=url[,key-env=VARIABLE]. Its errors do not quote what

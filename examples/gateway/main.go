@@ -14,26 +14,48 @@
 // are learned from the responses, and Accept-Encoding asks for those in a form
 // that can be read: gzip, or none.
 //
-// New conversations go where the least cost was lately, as the responses tell it.
-// An upstream that cannot be reached, breaks off, reports an error in a stream or
-// answers 429 or 5xx is left out for a while, and the request is tried on the
-// others, one after the other, if nothing was sent to the client yet. When all are
-// out, one that did not say for how long is asked all the same. Clients with
-// different credentials share no sessions.
+// New conversations go where the least cost was lately, as the responses tell it,
+// or with -prefix, where most of the prompt is cached.
+//
+// An upstream that cannot be reached, breaks off, reports an error in a response
+// or answers 429 or 5xx is left out for a while: for -cooldown, or for as long as
+// its Retry-After says; for one client alone, if it is that client's credential
+// that it refuses. Then single requests try it, and as long as it serves them,
+// more and more. One that begins its answers far later than the others is left to
+// single requests until it no longer does. Meanwhile its conversations are served
+// elsewhere and come back later (-failover return) or stay away (rebind).
+//
+// A request that fails is tried on the other upstreams, one after the other, as
+// long as the client has nothing of an answer. (What breaks off later is the
+// client's to send again.) When all are out, those that did not say for how long
+// are asked all the same, and if there are none, the request waits for the first
+// that comes back, up to -patience. Clients with different credentials share no
+// sessions.
 //
 // With key-env=NAME the upstream gets the credential in that environment
-// variable, wherever the client put its own, which goes no further. With -admin
-// ADDR there is a page of what goes on, as text and as JSON under /status;
-// DELETE /targets/NAME and DELETE /sessions/DIGEST there release bindings, PUT and
-// DELETE /targets/NAME/drain (?for=10m) let an upstream run dry and end that, and
-// POST /targets/NAME/move?to=OTHER moves its conversations.
+// variable, wherever the client put its own, which goes no further. The file that
+// -upstreams names has more upstreams, a line each; SIGHUP reads it again, and
+// conversations stay where they are.
+//
+// With -admin ADDR there is a page of what goes on, as text and as JSON under
+// /status, and:
+//
+//	PUT    /targets/NAME/drain?for=10m    no new conversations; none at all after that
+//	DELETE /targets/NAME/drain            ends that
+//	DELETE /targets/NAME                  places its conversations anew
+//	POST   /targets/NAME/move?to=OTHER    gives them to another
+//	DELETE /sessions/DIGEST               the same for one conversation
+//	POST   /sessions/DIGEST/move?to=OTHER
+//	DELETE /scopes/DIGITS                 and for all of a tenant: the first six
+//	POST   /scopes/DIGITS/move?to=OTHER   digits of any conversation of it
+//	POST   /reload                        as SIGHUP
 //
 //	go run ./examples/gateway -demo
 //
 // shows it at work with nothing but itself, and fails if a conversation moves.
 //
-// Of the files, proxy.go is the one to read: it has all that a program of your
-// own needs from package affinity.
+// Of the files, proxy.go, setup.go and attempt.go are those to read: they have all
+// that a program of your own needs from package affinity.
 package main
 
 import (
@@ -81,6 +103,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer g.close()
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	go func() {
+		for {
+			select {
+			case <-hup:
+				if err := g.reload(); err != nil {
+					log.Error("not reloaded", "error", err)
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
 	servers := []*http.Server{newServer(o.listen, g, log)}
 	if o.admin != "" {
 		servers = append(servers, newServer(o.admin, g.admin(), log))

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/go-affinity/affinity"
 	"github.com/go-affinity/affinity/extract"
 )
 
@@ -45,6 +46,10 @@ func TestFlagErrors(t *testing.T) {
 		"-upstream a=http://h -capacity 0":                 "-capacity must be positive",
 		"-upstream a=http://h -body-limit 0":               "-body-limit must be positive",
 		"-upstream a=http://h -cooldown -1s":               "-cooldown must be positive",
+		"-upstream a=http://h -patience -1s":               "-patience must not be negative",
+		"-upstream a=http://h -slow 1":                     "-slow must be more than 1",
+		"-upstream a=http://h -failover stay":              "want rebind or return",
+		"-upstreams /nowhere/at/all":                       "no such file",
 		"-demo -ttl 5m":                                    "give it alone",
 		"-no-such-flag":                                    "see -help",
 	} {
@@ -65,8 +70,9 @@ func TestFlags(t *testing.T) {
 	require.Equal(t, "k", o.upstreams[0].key)
 	require.Equal(t, "https://h/x", o.upstreams[0].url.String())
 	require.Empty(t, o.upstreams[1].key)
-	o.upstreams = nil
-	require.Equal(t, options{listen: ":1", admin: ":2", ttl: 5 * time.Minute, capacity: 7, bodyLimit: 8, cooldown: 9 * time.Second, verbose: true}, o)
+	o.upstreams, o.fixed = nil, nil
+	require.Equal(t, options{listen: ":1", admin: ":2", ttl: 5 * time.Minute, capacity: 7, bodyLimit: 8, cooldown: 9 * time.Second, verbose: true,
+		patience: 15 * time.Second, hold: 10 * time.Second, slow: 4, failover: affinity.FailoverReturn}, o)
 
 	var help bytes.Buffer
 	_, err = parse([]string{"-help"}, &help)

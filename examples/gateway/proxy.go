@@ -2,19 +2,13 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"slices"
-	"strconv"
-	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-affinity/affinity"
@@ -22,44 +16,35 @@ import (
 	"github.com/go-affinity/affinity/extract"
 )
 
-// Headers that tell the client what was decided.
-const (
-	sessionHeader = "Affinity-Session"
-	targetHeader  = "Affinity-Target"
-	reasonHeader  = "Affinity-Reason"
-)
-
 // gateway is the handler of client requests.
 type gateway struct {
 	options
 	log       *slog.Logger
-	sel       *affinity.Selector[*upstream]
+	extractor extract.Extractor
+	fallback  affinity.Picker[*upstream]
+	setup     atomic.Pointer[setup]
 	counters  *counters
+	drains    drains
 	transport *http.Transport
+	send      http.RoundTripper // the transport, but for tests
 	proxy     *httputil.ReverseProxy
 }
 
 // selection is what the selector answers.
 type selection = affinity.Selection[*upstream]
 
-// newGateway returns a gateway. A fallback of nil means least cost.
+// newGateway returns a gateway. A fallback of nil means the least cost, or as
+// the options say.
 func newGateway(o options, extractor extract.Extractor, log *slog.Logger, fallback affinity.Picker[*upstream]) (*gateway, error) {
-	g := &gateway{options: o, log: log, counters: newCounters()}
-	name := func(u *upstream) string { return u.name }
+	g := &gateway{options: o, log: log, extractor: extractor, fallback: fallback, counters: newCounters()}
 	if fallback == nil {
-		fallback = balance.LeastCost(balance.CostConfig[*upstream]{ID: name})
+		g.fallback = newBalancer(o.prefix)
 	}
-	var err error
-	g.sel, err = affinity.New(affinity.Config[*upstream]{
-		ID:        name,
-		Fallback:  fallback,
-		Failover:  o.failover,
-		Extractor: extractor,
-		Tenant:    tenant,
-		TTL:       o.ttl,
-		Capacity:  o.capacity,
-	})
+	cache, err := affinity.NewCache(affinity.CacheConfig{TTL: o.ttl, Capacity: o.capacity})
 	if err != nil {
+		return nil, err
+	}
+	if err := g.use(o.upstreams, cache); err != nil {
 		return nil, err
 	}
 	// There is no limit to how long an answer may take once it has begun.
@@ -74,28 +59,48 @@ func newGateway(o options, extractor extract.Extractor, log *slog.Logger, fallba
 		ForceAttemptHTTP2:     true,
 		DisableCompression:    true, // what the client did not ask for it does not get
 	}
+	g.send = g.transport
 	g.proxy = &httputil.ReverseProxy{
 		Rewrite:       rewrite,
 		Transport:     g,
 		FlushInterval: -1,
+		BufferPool:    &buffers,
 		ErrorHandler:  g.fail,
 		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	return g, nil
 }
 
+func nameOf(u *upstream) string { return u.name }
+
+// newBalancer returns what places sessions that have no home: where the least
+// work went lately, or with prefix, where of the prompt the most is cached.
+func newBalancer(prefix bool) affinity.Balancer[*upstream] {
+	cost := balance.CostConfig[*upstream]{ID: nameOf}
+	if prefix {
+		return balance.Prefix(balance.PrefixConfig[*upstream]{CostConfig: cost})
+	}
+	return balance.LeastCost(cost)
+}
+
 func (g *gateway) close() {
-	g.sel.Close()
+	g.setup.Load().sel.Close()
 	g.transport.CloseIdleConnections()
 }
 
 // exchange is one request of a client on its way through the gateway.
 type exchange struct {
-	req    *extract.Request
-	choice *selection // the last one; nil if there is none
-	status int        // of the response
-	body   io.Closer  // of the response, if its end is awaited
-	tries  int
+	*setup
+	req      *extract.Request
+	tenant   uint64 // see tenantOf; 0 until it is needed
+	choice   selection
+	slot     bool        // the upstream that was chosen takes few requests, and this is one
+	attempts int         // so far
+	blamed   bool        // an upstream was left out for a status that may be the request's own fault
+	tried    []*upstream // those that it is no use to try again for now
+	patience time.Duration
+	status   int       // of the response
+	body     io.Closer // of the response, if its end is awaited
 }
 
 // exchangeKey leads to the *exchange in the context of a request.
@@ -110,19 +115,27 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	req.Scope = queryTenant(r.URL.RawQuery)
-	x := &exchange{req: req}
+	x := &exchange{setup: g.setup.Load(), req: req, patience: g.patience}
 	defer func() {
 		if x.body != nil {
 			x.body.Close() // ReverseProxy does not on every way out
 		}
-		attrs := []any{"method", r.Method, "status", x.status, "tries", x.tries, "took", time.Since(start)}
-		if x.choice != nil {
-			attrs = append(attrs, "", x.choice.Decision) // its attributes, in this line
+		if g.log.Enabled(r.Context(), slog.LevelDebug) {
+			g.log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("method", r.Method), slog.Int("status", x.status),
+				slog.Duration("took", time.Since(start)), slog.Int("attempts", x.attempts), decision(x))
 		}
-		g.log.Debug("request", attrs...)
 	}()
 	w.Header()["Content-Type"] = nil // or the server makes one up if the upstream sends none
 	g.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
+}
+
+// decision is how the last selection is logged: as attributes, if there is one.
+// There is no id, key or prompt in it.
+func decision(x *exchange) slog.Attr {
+	if x.choice.ID == "" {
+		return slog.Attr{}
+	}
+	return slog.Any("", x.choice.Decision)
 }
 
 // rewrite undoes what ReverseProxy takes away from a request before it asks.
@@ -135,240 +148,48 @@ func rewrite(p *httputil.ProxyRequest) {
 	}
 }
 
+// RoundTrip implements http.RoundTripper: it sends a request to the upstream of
+// its session, and if that fails, to others, as long as nothing was sent to the
+// client.
+func (g *gateway) RoundTrip(out *http.Request) (resp *http.Response, err error) {
+	ctx := out.Context()
+	x := ctx.Value(exchangeKey{}).(*exchange)
+	prepare(out)
+	for {
+		if none := g.choose(ctx, x); none != nil {
+			if x.attempts > 0 {
+				return resp, err // the only answer there is
+			}
+			return nil, none
+		}
+		if resp != nil {
+			discard(resp.Body)
+		}
+		var again bool
+		resp, again, err = g.try(out, x)
+		if !again || x.attempts >= 2*len(x.upstreams) || ctx.Err() != nil {
+			return resp, err
+		}
+		x.tried = append(x.tried, x.choice.Target)
+	}
+}
+
+// prepare makes out fit to be sent, whatever the upstream.
+func prepare(out *http.Request) {
+	// To http.Transport this means: if a kept-alive connection turns out to be
+	// closed before it gave an answer, open another one. The upstream is well,
+	// and its sessions must not move for that.
+	if len(out.Header["Idempotency-Key"]) == 0 {
+		out.Header["Idempotency-Key"] = []string{} // none on the wire
+	}
+	if keepsState(out.URL.Path, out.Header) || out.Method == http.MethodPost && len(out.Header["Accept-Encoding"]) > 0 {
+		acceptReadable(out.Header)
+	}
+}
+
 // Why a request got no answer from an upstream; what the client is told.
 var (
 	errNoUpstream  = errors.New("all upstreams are out for now: try again later")
 	errUpstream    = errors.New("the upstream could not be reached, or closed the connection without an answer")
 	errRequestBody = errors.New("the request's body could not be read")
 )
-
-// RoundTrip implements http.RoundTripper: it sends a request to the upstream of
-// its session, and to others if that one fails, as long as nothing of an answer
-// was seen and the request can be sent again.
-func (g *gateway) RoundTrip(out *http.Request) (resp *http.Response, err error) {
-	ctx := out.Context()
-	x := ctx.Value(exchangeKey{}).(*exchange)
-	var tried []*upstream
-	for {
-		// An upstream that failed is not among the candidates, so the session
-		// fails over.
-		choice, none := g.choose(ctx, x, tried)
-		if none != nil {
-			if len(tried) == 0 {
-				err = none
-			}
-			return resp, err // the last answer is better than none
-		}
-		if resp != nil {
-			discard(resp.Body)
-		}
-		var again bool
-		resp, again, err = g.try(out, x, choice)
-		if !again || ctx.Err() != nil {
-			return resp, err
-		}
-		tried = append(tried, choice.Target)
-	}
-}
-
-// choose selects an upstream among those that take requests, but for those that
-// were tried already.
-func (g *gateway) choose(ctx context.Context, x *exchange, tried []*upstream) (*selection, error) {
-	candidates := g.candidates(tried)
-	if len(candidates) == 0 {
-		return nil, errNoUpstream
-	}
-	choice, err := g.sel.Select(ctx, x.req, candidates)
-	if err != nil {
-		return nil, err
-	}
-	x.choice = &choice
-	x.tries++
-	g.counters.selected(&choice)
-	return &choice, nil
-}
-
-// candidates are the upstreams that take requests. If all are out, one that did
-// not say itself for how long is asked all the same: it may be back, and the
-// request is lost otherwise.
-func (g *gateway) candidates(tried []*upstream) []*upstream {
-	now := time.Now()
-	list := make([]*upstream, 0, len(g.upstreams))
-	var last *upstream
-	var soonest time.Time
-	for _, u := range g.upstreams {
-		if slices.Contains(tried, u) {
-			continue
-		}
-		ok, back := u.available(now)
-		if back {
-			g.log.Info("upstream back", "target", u.name)
-		}
-		if ok {
-			list = append(list, u)
-			continue
-		}
-		if until, asked := u.outUntil(now); !asked && (last == nil || until.Before(soonest)) {
-			last, soonest = u, until
-		}
-	}
-	if len(list) == 0 && last != nil {
-		list = append(list, last)
-	}
-	return list
-}
-
-// try sends the request to the upstream that was chosen. It reports the outcome
-// to the selector: that of a failure at once, any other when the response has
-// ended. The second result is whether another upstream may be tried.
-func (g *gateway) try(out *http.Request, x *exchange, choice *selection) (*http.Response, bool, error) {
-	ctx := out.Context()
-	req, body := choice.Target.request(out)
-	if keepsState(out.URL.Path, out.Header) {
-		acceptReadable(req.Header)
-	}
-	resp, err := g.transport.RoundTrip(req)
-	switch {
-	case err != nil && ctx.Err() != nil: // the client left
-		choice.Done(affinity.Outcome{})
-		return nil, false, ctx.Err()
-	case err != nil && body.broken():
-		choice.Done(affinity.Outcome{})
-		return nil, false, errRequestBody
-	case err != nil:
-		g.failed(choice, affinity.OutcomeOf(0, err), 0, cause(err))
-		return nil, body.untouched(), errUpstream
-	}
-	label(resp.Header, choice)
-	x.status = resp.StatusCode
-	if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500 {
-		g.failed(choice, affinity.OutcomeOf(resp.StatusCode, nil), pause(resp, time.Now()),
-			"status "+strconv.Itoa(resp.StatusCode))
-		return resp, body == nil, nil
-	}
-	g.follow(ctx, out.URL.Path, resp, choice)
-	x.body = resp.Body
-	return resp, false, nil
-}
-
-// label writes what was decided into the headers of a response.
-func label(h http.Header, choice *selection) {
-	h.Set(targetHeader, choice.ID)
-	h.Set(reasonHeader, choice.Reason.String())
-	h.Del(sessionHeader)
-	if s := choice.Session.String(); s != "" {
-		h.Set(sessionHeader, s)
-	}
-}
-
-// follow watches the body of a response: how it ends is the outcome, with what it
-// says that it cost, and the state that it names is at this upstream.
-func (g *gateway) follow(ctx context.Context, path string, resp *http.Response, choice *selection) {
-	body := &followed{ReadCloser: resp.Body}
-	outcome := affinity.OutcomeOf(resp.StatusCode, nil)
-	var cost usageReader
-	body.end = func(err error) {
-		outcome.Usage = cost.usage()
-		switch {
-		case ctx.Err() != nil: // the client left: that says nothing
-			choice.Done(affinity.Outcome{Usage: outcome.Usage})
-		case err != nil:
-			g.failed(choice, affinity.Outcome{Result: affinity.TransientFailure}, 0, "broke off")
-		case cost.failed:
-			g.failed(choice, affinity.Outcome{Result: affinity.TransientFailure, Usage: outcome.Usage}, 0, "error in a stream")
-		default:
-			choice.Done(outcome)
-		}
-	}
-	if resp.StatusCode == http.StatusSwitchingProtocols {
-		if w, ok := resp.Body.(io.Writer); ok {
-			resp.Body = upgraded{body, w}
-		}
-		return
-	}
-	if outcome.Result == affinity.Served {
-		var readers io.Writer = &cost
-		if keepsState(path, resp.Request.Header) {
-			readers = io.MultiWriter(&cost, extract.NewStateReader(choice.Learn))
-		}
-		body.text = reader(resp.Header.Get("Content-Encoding"), readers)
-	}
-	resp.Body = body
-}
-
-// keepsState reports whether the API at path keeps state that later requests
-// can refer to. Others, which name every answer too, would fill the table.
-func keepsState(path string, h http.Header) bool {
-	for _, word := range []string{"/responses", "/conversations", "/interactions", "/cachedContents", "/files", "/containers"} {
-		if strings.Contains(path, word) {
-			return true
-		}
-	}
-	return strings.Contains(h.Get("Anthropic-Beta"), "message-threads")
-}
-
-// failed reports a failure and leaves the upstream out: for as long as it asked
-// for, or for the cooldown if that is 0.
-func (g *gateway) failed(choice *selection, o affinity.Outcome, asked time.Duration, why string) {
-	choice.Done(o)
-	g.counters.failed(choice)
-	d := asked
-	if d == 0 {
-		d = g.cooldown
-	}
-	level := slog.LevelDebug
-	if choice.Target.takeOut(time.Now(), d, asked > 0) {
-		level = slog.LevelWarn // the first of what may be many
-	}
-	g.log.Log(context.Background(), level, "upstream out", "target", choice.ID, "for", d.Round(time.Millisecond), "why", why)
-}
-
-// cause says why an upstream gave no answer. It does not quote errors about
-// what was received, since they quote that.
-func cause(err error) string {
-	var network net.Error
-	var certificate *tls.CertificateVerificationError
-	switch {
-	case errors.As(err, &network), errors.As(err, &certificate):
-		return err.Error()
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "connection closed without an answer"
-	}
-	return fmt.Sprintf("no valid answer (%T)", err)
-}
-
-// fail answers a request that no upstream has answered.
-func (g *gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
-	if r.Context().Err() != nil {
-		panic(http.ErrAbortHandler) // nobody is listening
-	}
-	status, kind, message := http.StatusBadGateway, "upstream_failed", errUpstream
-	switch {
-	case errors.Is(err, errNoUpstream):
-		status, kind, message = http.StatusServiceUnavailable, "no_upstream_available", errNoUpstream
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(max(g.wait().Seconds(), 1)))))
-	case errors.Is(err, errRequestBody):
-		status, kind, message = http.StatusBadRequest, "bad_request", errRequestBody
-	}
-	if x, ok := r.Context().Value(exchangeKey{}).(*exchange); ok {
-		x.status = status
-	}
-	reply(w, status, kind, message.Error())
-}
-
-// wait returns how long it takes until an upstream is back.
-func (g *gateway) wait() time.Duration {
-	now := time.Now()
-	soonest := time.Duration(math.MaxInt64)
-	for _, u := range g.upstreams {
-		until, _ := u.outUntil(now)
-		soonest = min(soonest, until.Sub(now))
-	}
-	return soonest
-}
-
-func reply(w http.ResponseWriter, status int, kind, message string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(map[string]any{"error": map[string]string{"type": kind, "message": message}})
-}

@@ -43,7 +43,7 @@ func newRig(t testing.TB, n int, adjust ...func(*options)) *rig {
 	transport := &http.Transport{DisableCompression: true} // adds no header
 	t.Cleanup(transport.CloseIdleConnections)
 	r := &rig{t: t, log: new(safeBuffer), client: &http.Client{Transport: transport}}
-	o := options{ttl: time.Hour, capacity: 1000, bodyLimit: 1 << 20, cooldown: time.Hour}
+	o := options{ttl: time.Hour, capacity: 1000, bodyLimit: 1 << 20, cooldown: time.Hour, hold: time.Hour}
 	for i := range n {
 		b := &backend{name: string(rune('a' + i))}
 		b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -143,6 +143,15 @@ func (r *rig) in() (n int) {
 	return n
 }
 
+// timePasses brings the time that upstreams are left out for to its end.
+func (r *rig) timePasses() {
+	for _, u := range r.g.setup.Load().upstreams {
+		u.health.mu.Lock()
+		u.health.until = time.Now()
+		u.health.mu.Unlock()
+	}
+}
+
 // dies lets nobody be there any more.
 func (b *backend) dies() {
 	b.Listener.Close()
@@ -181,6 +190,14 @@ func (r *rig) try(method, path string, body io.Reader, header ...string) (respon
 func (r *rig) chat(session string) response {
 	r.t.Helper()
 	return r.do("POST", "/v1/chat/completions", `{"model":"m"}`, "X-Session-ID", session)
+}
+
+// request is what chat sends.
+func (r *rig) request(session string) *http.Request {
+	req, err := http.NewRequestWithContext(r.t.Context(), "POST", r.front.URL+"/v1/chat/completions", strings.NewReader(`{"model":"m"}`))
+	require.NoError(r.t, err)
+	req.Header.Set("X-Session-ID", session)
+	return req
 }
 
 // settle waits until the gateway is done with all that it was sent.

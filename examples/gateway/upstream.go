@@ -5,7 +5,6 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strconv"
-	"sync"
 	"time"
 )
 
@@ -15,62 +14,27 @@ type upstream struct {
 	url  *url.URL
 	key  string // the credential to use in place of the client's, or ""
 
-	mu    sync.Mutex
-	until time.Time // it is left out until then; zero if it is not
-	asked bool      // it said so itself
+	health health
+	paces  [2]pace // by kind
 }
 
-// available reports whether the upstream takes requests, and whether that is
-// news.
-func (u *upstream) available(now time.Time) (ok, back bool) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if now.Before(u.until) {
-		return false, false
-	}
-	back = !u.until.IsZero()
-	u.until = time.Time{}
-	return true, back
-}
-
-// outUntil returns when the upstream is back, or zero if it takes requests, and
-// whether it has asked for that.
-func (u *upstream) outUntil(now time.Time) (until time.Time, asked bool) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if now.Before(u.until) {
-		return u.until, u.asked
-	}
-	return time.Time{}, false
-}
-
-// takeOut leaves the upstream out for d, or for longer if it is so already, and
-// reports whether that is news.
-func (u *upstream) takeOut(now time.Time, d time.Duration, asked bool) (news bool) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	news = !now.Before(u.until)
-	if until := now.Add(d); until.After(u.until) {
-		u.until, u.asked = until, asked
-	}
-	return news
+// same reports whether o is called and reached as u is.
+func (u *upstream) same(o *upstream) bool {
+	return u.name == o.name && u.key == o.key && u.url.String() == o.url.String()
 }
 
 // request returns the request to send for out, which is left as it is: attempts
 // share nothing that one of them changes. The second result is nil if the body
 // is in memory and can be sent again.
 func (u *upstream) request(out *http.Request) (*http.Request, *upload) {
-	r := out.Clone(out.Context())
+	r := out.WithContext(out.Context())
+	address := *out.URL
+	r.URL = &address
 	if u.key != "" {
+		r.Header = out.Header.Clone()
 		authorize(r, u.key)
 	}
 	(&httputil.ProxyRequest{Out: r}).SetURL(u.url)
-	// To http.Transport this means: if a kept-alive connection turns out to be
-	// closed before it gave an answer, open another one. The upstream is well,
-	// and its sessions must not move for that.
-	if len(r.Header["Idempotency-Key"]) == 0 {
-		r.Header["Idempotency-Key"] = []string{} // none on the wire
-	}
 	switch {
 	case out.Body == nil || out.Body == http.NoBody:
 		return r, nil

@@ -1,143 +1,153 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
+	"strconv"
+	"strings"
 
 	"github.com/go-affinity/affinity"
 )
 
-// usageReader finds out what a response cost, and whether it tells of an error,
-// from its text as it passes by: JSON or server-sent events, in any of the wire
-// formats. It keeps some kilobytes at most.
-type usageReader struct {
-	buf    []byte
-	skip   int // of buf: what was looked at already
-	counts tokenCounts
-	failed bool // the stream says that it broke off
+// A reading is what a response says of itself: what it took, in tokens, and
+// whether it is an error in spite of its status. It reads OpenAI Chat and
+// Responses, Anthropic Messages, Gemini and what is made after them, as JSON or
+// as events, while they pass by, and keeps a few numbers.
+type reading struct {
+	lexer
+	prompt    int  // input tokens,
+	inclusive bool // with those from the cache among them
+	cached    int
+	written   int // to the cache, beside the prompt
+	output    int
+	thoughts  int // beside the output
+	told      bool
+	nonsense  bool
+
+	failed bool
+	kind   string // of the error; "" if it does not say
 }
 
-const (
-	maxUsage = 8 << 10 // no usage object is longer
-	overlap  = 64      // what is kept of a piece, since a word may go on in the next
-)
-
-// Write implements io.Writer.
-func (u *usageReader) Write(p []byte) (int, error) {
-	n := len(p)
-	for len(p) > 0 {
-		k := min(len(p), maxUsage)
-		u.take(p[:k])
-		p = p[k:]
-	}
-	return n, nil
+func newReading(events bool) *reading {
+	r := new(reading)
+	r.events, r.found = events, r.scalar
+	return r
 }
 
-func (u *usageReader) take(p []byte) {
-	u.buf = append(u.buf, p...)
-	u.failed = u.failed || tellsOfError(u.buf)
-	for {
-		i := bytes.Index(u.buf[u.skip:], []byte(`"usage`))
-		if i < 0 {
-			u.drop(max(len(u.buf)-overlap, 0))
-			return
-		}
-		start := u.skip + i
-		value, whole := valueOf(u.buf[start:])
-		if !whole && len(u.buf)-start < maxUsage {
-			u.drop(start)
-			return // the rest is yet to come
-		}
-		if whole && (start == 0 || u.buf[start-1] != '\\') { // else it is in a text
-			json.Unmarshal(value, &u.counts)
-		}
-		u.skip = start + 1
-	}
-}
+// maxTokens is more than any prompt has.
+const maxTokens = 1 << 30
 
-// drop forgets the first n bytes, but for one that a text may end with.
-func (u *usageReader) drop(n int) {
-	n = max(n-1, 0)
-	u.buf = u.buf[:copy(u.buf, u.buf[n:])]
-	u.skip = max(u.skip-n, 0)
-}
-
-// valueOf returns the object that is the value of the usage member that b
-// begins with, or nil if it is none, and whether enough of b is there to tell.
-func valueOf(b []byte) (value []byte, whole bool) {
-	name, rest, ok := bytes.Cut(b, []byte{':'})
-	if !ok {
-		return nil, len(b) > overlap
-	}
-	if name = bytes.TrimSpace(name); string(name) != `"usage"` && string(name) != `"usageMetadata"` {
-		return nil, true
-	}
-	if rest = bytes.TrimSpace(rest); len(rest) == 0 || rest[0] != '{' {
-		return nil, len(rest) > 0
-	}
-	depth, quoted := 0, false
-	for i := 0; i < len(rest); i++ {
-		switch c := rest[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{':
-			depth++
-		case c == '}':
-			if depth--; depth == 0 {
-				return rest[:i+1], true
+// scalar takes in a member. Later events repeat what earlier ones said, with
+// more in it, so the largest number counts.
+func (r *reading) scalar(in place, name, value []byte, text bool) {
+	switch in {
+	case top, inner:
+		switch string(name) {
+		case "type":
+			if v := string(value); text && (v == "error" || v == "response.failed") {
+				r.failed = true
+			}
+		case "error": // by some, no more than a text
+			r.failed = r.failed || text && len(value) > 0
+		case "code":
+			if r.failed && text {
+				r.name(value)
 			}
 		}
-	}
-	return nil, false
-}
-
-// tellsOfError reports whether an event of a stream says that the answer ends
-// here, as Anthropic's and OpenAI's do. Behind a status of 200 there is no other
-// way to say so.
-func tellsOfError(b []byte) bool {
-	for _, mark := range []string{"event: error\n", "event:error\n", `data: {"error":`, `data: {"type":"error"`, `data: {"type":"response.failed"`} {
-		if i := bytes.Index(b, []byte(mark)); i == 0 || i > 0 && b[i-1] == '\n' {
-			return true
+	case ofError:
+		r.failed = true
+		switch string(name) {
+		case "type", "status", "code":
+			if text {
+				r.name(value)
+			}
+		}
+	case ofUsage, ofDetails:
+		if to := r.count(in, name); to != nil && (text || string(value) != "null") {
+			n, err := strconv.Atoi(string(value))
+			if text || err != nil || n < 0 || n > maxTokens {
+				r.nonsense = true
+				return
+			}
+			r.told = true
+			*to = max(*to, n)
 		}
 	}
-	return false
 }
 
-// tokenCounts are the members of usage objects that count: those of OpenAI's
-// Chat and Responses, Anthropic's and Gemini's. What a later object does not
-// have stays: Anthropic's streams have the prompt first and the answer last.
-type tokenCounts struct {
-	PromptTokens     int `json:"prompt_tokens"`
-	CompletionTokens int `json:"completion_tokens"`
-	InputTokens      int `json:"input_tokens"`
-	OutputTokens     int `json:"output_tokens"`
-	CacheRead        int `json:"cache_read_input_tokens"`
-	CacheCreation    int `json:"cache_creation_input_tokens"`
-
-	PromptDetails struct {
-		Cached int `json:"cached_tokens"`
-	} `json:"prompt_tokens_details"`
-	InputDetails struct {
-		Cached int `json:"cached_tokens"`
-	} `json:"input_tokens_details"`
-
-	PromptCount     int `json:"promptTokenCount"`
-	CachedCount     int `json:"cachedContentTokenCount"`
-	CandidatesCount int `json:"candidatesTokenCount"`
-	ThoughtsCount   int `json:"thoughtsTokenCount"`
-}
-
-// usage puts them together. Anthropic does not count what was cached among the
-// input tokens; the others do.
-func (u *usageReader) usage() affinity.Usage {
-	c := &u.counts
-	cached := c.PromptDetails.Cached + c.InputDetails.Cached + c.CachedCount
-	return affinity.Usage{
-		Uncached: max(0, c.PromptTokens+c.InputTokens+c.CacheCreation+c.PromptCount-cached),
-		Cached:   cached + c.CacheRead,
-		Output:   c.CompletionTokens + c.OutputTokens + c.CandidatesCount + c.ThoughtsCount,
+// name notes the kind of an error; the most telling of its names counts.
+func (r *reading) name(value []byte) {
+	if kind := string(value); r.kind == "" || severity(kind) != affinity.TransientFailure {
+		r.kind = kind
 	}
+}
+
+// count returns what a member of the usage counts, or nil.
+func (r *reading) count(in place, name []byte) *int {
+	if in == ofDetails {
+		if string(name) == "cached_tokens" {
+			r.inclusive = true
+			return &r.cached
+		}
+		return nil
+	}
+	switch string(name) {
+	case "prompt_tokens", "promptTokenCount":
+		r.inclusive = true
+		return &r.prompt
+	case "input_tokens":
+		return &r.prompt
+	case "cached_tokens", "prompt_cache_hit_tokens", "cachedContentTokenCount":
+		r.inclusive = true
+		return &r.cached
+	case "cache_read_input_tokens":
+		return &r.cached
+	case "cache_creation_input_tokens":
+		return &r.written
+	case "completion_tokens", "output_tokens", "candidatesTokenCount":
+		return &r.output
+	case "thoughtsTokenCount":
+		return &r.thoughts
+	}
+	return nil
+}
+
+// usage returns what was said so far, or zero if that makes no sense. A nil
+// reading has read nothing.
+func (r *reading) usage() affinity.Usage {
+	if r == nil || !r.told || r.nonsense {
+		return affinity.Usage{}
+	}
+	u := affinity.Usage{Uncached: r.prompt, Cached: r.cached, Output: r.output + r.thoughts}
+	if r.inclusive {
+		u.Uncached -= r.cached
+	} else {
+		u.Uncached += r.written
+	}
+	if u.Uncached < 0 {
+		return affinity.Usage{}
+	}
+	return u
+}
+
+// severity is what an error means that is told in the body of a response. What
+// is not known is taken for a failure of the upstream.
+func severity(kind string) affinity.Result {
+	switch strings.ToLower(kind) {
+	case "authentication_error", "permission_error", "billing_error", "insufficient_quota", "invalid_api_key",
+		"account_deactivated", "billing_hard_limit_reached", "unauthenticated", "permission_denied":
+		return affinity.TerminalFailure
+	case "invalid_request_error", "invalid_argument", "invalid_prompt", "context_length_exceeded", "request_too_large",
+		"not_found_error", "not_found", "model_not_found", "content_filter", "content_policy_violation",
+		"failed_precondition", "out_of_range", "string_above_max_length", "invalid_image", "invalid_base64_image":
+		return affinity.Neutral
+	}
+	return affinity.TransientFailure
+}
+
+// limits reports whether the error says that too much was asked for.
+func limits(kind string) bool {
+	switch strings.ToLower(kind) {
+	case "rate_limit_error", "rate_limit_exceeded", "resource_exhausted", "tokens", "requests":
+		return true
+	}
+	return false
 }

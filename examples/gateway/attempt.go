@@ -1,0 +1,264 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-affinity/affinity"
+)
+
+// try sends the request to the upstream that was chosen. It reports the outcome
+// to the selector: that of a failure at once, any other when the response has
+// ended. The second result is whether another upstream may be tried.
+func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, error) {
+	ctx := out.Context()
+	u := x.choice.Target
+	start := time.Now()
+	req, body := u.request(out)
+	overdue := g.watch(x.setup, u)
+	defer overdue.Stop()
+	resp, err := g.send.RoundTrip(req)
+	switch {
+	case err != nil && ctx.Err() != nil: // the client left
+		g.neutral(x, affinity.Usage{})
+		return nil, false, ctx.Err()
+	case err != nil && body.broken():
+		g.neutral(x, affinity.Usage{})
+		return nil, false, errRequestBody
+	case err != nil:
+		g.failed(x, affinity.OutcomeOf(0, err), trouble{pause: g.cooldown, why: cause(err)})
+		return nil, body.untouched(), errUpstream
+	}
+	label(resp.Header, &x.choice)
+	x.status = resp.StatusCode
+	if t, ok := g.refused(resp, x); ok {
+		g.failed(x, affinity.OutcomeOf(resp.StatusCode, nil), t)
+		return resp, body == nil, nil
+	}
+	f := g.follow(ctx, resp, x)
+	x.body = resp.Body
+	if resp.StatusCode/100 != 2 || out.Method != http.MethodPost {
+		g.served(x, start, time.Now(), true)
+		return resp, false, nil
+	}
+	kind := whole
+	if f != nil && f.events {
+		kind = streamed
+	}
+	if f != nil && g.hold > 0 && resp.ContentLength != 0 {
+		if err := g.await(ctx, resp, f); err != nil {
+			return nil, body == nil && ctx.Err() == nil, err
+		}
+		if f.plain && f.failed() { // nobody has seen it yet
+			f.finish(nil)
+			return resp, body == nil, nil
+		}
+	}
+	now := time.Now()
+	quick, slow := g.begun(x.setup, u, kind, now.Sub(start))
+	if slow && u.health.slows(now) {
+		g.log.Warn("upstream slow", "target", u.name, "kind", [2]string{"streams", "answers"}[kind], "took", now.Sub(start).Round(time.Millisecond))
+	}
+	if g.served(x, start, now, quick) {
+		u.paces[kind].set(now.Sub(start))
+	}
+	return resp, false, nil
+}
+
+// watch sees to it that an upstream that does not answer at all is known to be
+// slow before it has answered.
+func (g *gateway) watch(s *setup, u *upstream) *time.Timer {
+	const wait = 3 * time.Second
+	return time.AfterFunc(wait, func() {
+		for kind := range u.paces {
+			if _, known := u.paces[kind].get(); !known {
+				continue
+			}
+			// It will take longer than it has so far.
+			if _, slow := g.begun(s, u, kind, 2*wait); slow && u.health.slows(time.Now()) {
+				g.log.Warn("upstream slow", "target", u.name, "waiting", wait)
+			}
+		}
+	})
+}
+
+// A trouble is what is wrong with an upstream.
+type trouble struct {
+	why    string
+	pause  time.Duration // how long to leave it out
+	asked  bool          // it wants it so
+	tenant uint64        // it concerns nobody else, if not 0
+	mine   bool          // it concerns nothing but this request
+}
+
+// refused reports whether the response is one that another upstream could do
+// better, and what is wrong with this one.
+func (g *gateway) refused(resp *http.Response, x *exchange) (t trouble, ok bool) {
+	own := x.choice.Target.key != "" // the credential is the upstream's own
+	t.why = "status " + strconv.Itoa(resp.StatusCode)
+	switch code := resp.StatusCode; {
+	case code == http.StatusTooManyRequests:
+		if !own {
+			t.tenant = x.tenantOf()
+		}
+	case code >= 500:
+		// If the one before has failed like that, it may well be the request.
+		t.mine = x.blamed
+		x.blamed = code < 505
+	case own && (code == http.StatusUnauthorized || code == http.StatusPaymentRequired):
+	case own && code == http.StatusForbidden: // perhaps it may not do just this
+		t.mine = true
+	default:
+		return t, false
+	}
+	if t.pause = pause(resp, time.Now()); t.pause > 0 {
+		t.asked, t.mine = true, false
+	} else {
+		t.pause = g.cooldown
+	}
+	return t, true
+}
+
+// label writes what was decided into the headers of a response.
+func label(h http.Header, choice *selection) {
+	h[targetHeader] = []string{choice.ID}
+	h[reasonHeader] = []string{choice.Reason.String()}
+	delete(h, sessionHeader)
+	if s := choice.Session.String(); s != "" {
+		h[sessionHeader] = []string{s}
+	}
+}
+
+// follow watches the body of a response: how it ends is the outcome, it tells
+// the usage, and the state that it names is at this upstream. The result is nil
+// if there is nothing to read.
+func (g *gateway) follow(ctx context.Context, resp *http.Response, x *exchange) *followed {
+	body := &followed{ReadCloser: resp.Body}
+	outcome := affinity.OutcomeOf(resp.StatusCode, nil)
+	body.end = func(err error) {
+		o := outcome
+		o.Usage = body.reading.usage()
+		switch {
+		case ctx.Err() != nil: // the client left: that says nothing
+			g.neutral(x, o.Usage)
+		case err != nil:
+			o.Result = affinity.TransientFailure
+			g.failed(x, o, trouble{pause: g.cooldown, why: "broke off"})
+		case o.Result == affinity.Served && body.failed():
+			kind := body.reading.kind
+			if o.Result = severity(kind); o.Result == affinity.Neutral {
+				g.done(x, o)
+				return
+			}
+			t := trouble{pause: g.cooldown, why: "error in the response"}
+			if u := x.choice.Target; u.key == "" && (limits(kind) || o.Result == affinity.TerminalFailure) {
+				t.tenant = x.tenantOf()
+			}
+			g.failed(x, o, t)
+		default:
+			g.done(x, o)
+		}
+	}
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		if w, ok := resp.Body.(io.Writer); ok {
+			resp.Body = upgraded{body, w}
+		}
+		return nil
+	}
+	if outcome.Result == affinity.Served && resp.Request.Method == http.MethodPost {
+		body.events = strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream")
+		body.reading = newReading(body.events)
+	}
+	if outcome.Result == affinity.Served {
+		body.listen(resp, x.choice.Learn)
+	}
+	resp.Body = body
+	return body
+}
+
+// keepsState reports whether the API at path keeps state that later requests
+// can refer to. Others, which name every answer too, would fill the table.
+func keepsState(path string, h http.Header) bool {
+	for _, word := range []string{"/responses", "/conversations", "/interactions", "/cachedContents", "/files", "/containers"} {
+		if strings.Contains(path, word) {
+			return true
+		}
+	}
+	return strings.Contains(h.Get("Anthropic-Beta"), "message-threads")
+}
+
+// done reports the outcome of the last attempt.
+func (g *gateway) done(x *exchange, o affinity.Outcome) {
+	x.choice.Done(o)
+	g.counters.done(x.choice.ID, o.Usage, false)
+}
+
+// neutral reports an attempt that says nothing about its upstream.
+func (g *gateway) neutral(x *exchange, u affinity.Usage) {
+	if x.slot {
+		x.slot = false
+		x.choice.Target.health.release()
+	}
+	g.done(x, affinity.Outcome{Usage: u})
+}
+
+// served tells that an upstream has begun to answer. It reports whether it was
+// slow and is no longer.
+func (g *gateway) served(x *exchange, start, now time.Time, quick bool) (noLongerSlow bool) {
+	u := x.choice.Target
+	back, noLongerSlow := u.health.served(start, now, x.slot, quick)
+	x.slot = false
+	if back || noLongerSlow {
+		g.log.Info("upstream back", "target", u.name)
+	}
+	return noLongerSlow
+}
+
+// failed reports a failure and leaves the upstream out for a while.
+func (g *gateway) failed(x *exchange, o affinity.Outcome, t trouble) {
+	u := x.choice.Target
+	x.choice.Done(o)
+	g.counters.done(x.choice.ID, o.Usage, true)
+	slot := x.slot
+	x.slot = false
+	var news bool
+	switch now := time.Now(); {
+	case t.mine:
+		if slot {
+			u.health.release()
+		}
+	case t.tenant != 0:
+		news = u.health.limited(now, t.pause, t.tenant, slot)
+	default:
+		news = u.health.failed(now, t.pause, t.asked, slot)
+	}
+	level := slog.LevelDebug
+	if news {
+		level = slog.LevelWarn // the first of what may be many
+	}
+	g.log.Log(context.Background(), level, "upstream out", "target", u.name, "for", t.pause.Round(time.Millisecond),
+		"why", t.why, "tenants", map[bool]string{true: "one", false: "all"}[t.tenant != 0])
+}
+
+// cause says why an upstream gave no answer. It does not quote errors about
+// what was received, since they quote that.
+func cause(err error) string {
+	var network net.Error
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &network), errors.As(err, &certificate):
+		return err.Error()
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "connection closed without an answer"
+	}
+	return fmt.Sprintf("no valid answer (%T)", err)
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// choose selects an upstream for the next attempt among those that are fit for
+// it. If none is, it takes those that are merely suspected, and if all have
+// asked to be left alone or have just been tried, it waits for the first of them
+// as far as the patience goes.
+func (g *gateway) choose(ctx context.Context, x *exchange) error {
+	for {
+		now := time.Now()
+		candidates, slots, wait := x.candidates(now)
+		if len(candidates) > 0 {
+			return g.selects(ctx, x, candidates, slots)
+		}
+		// Not all at once, when the time has come.
+		wait += time.Duration(rand.Int64N(1 + int64(wait/10)))
+		if wait > x.patience {
+			return errNoUpstream
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		x.patience -= wait
+		x.tried = x.tried[:0]
+	}
+}
+
+// selects asks the selector.
+func (g *gateway) selects(ctx context.Context, x *exchange, candidates, slots []*upstream) error {
+	choice, err := x.sel.Select(ctx, x.req, candidates)
+	x.slot = false
+	for _, u := range slots {
+		if err == nil && u == choice.Target {
+			x.slot = true
+		} else {
+			u.health.release()
+		}
+	}
+	if err != nil {
+		return err
+	}
+	x.choice = choice
+	x.attempts++
+	g.counters.selected(choice.Decision)
+	return nil
+}
+
+// again is how long a request waits, at the least, before it tries an upstream
+// for a second time.
+const again = 500 * time.Millisecond
+
+// candidates returns the upstreams that are fit for another attempt, and if
+// there are none, the least unfit. If there is nobody to ask it returns how long
+// to wait for one. Of the candidates, those in slots are to be released if they
+// are not chosen.
+func (s *exchange) candidates(now time.Time) (candidates, slots []*upstream, wait time.Duration) {
+	if len(s.tried) == 0 && !slices.ContainsFunc(s.upstreams, func(u *upstream) bool { return u.health.troubled.Load() }) {
+		return s.upstreams, nil, 0
+	}
+	wait = math.MaxInt64
+	best := refusing
+	for _, u := range s.upstreams {
+		standing, slot, until := u.health.admit(now, s.tenantOf())
+		if slices.Contains(s.tried, u) {
+			if slot {
+				u.health.release()
+			}
+			if standing != refusing {
+				until = now.Add(again)
+			}
+			wait = min(wait, until.Sub(now))
+			continue
+		}
+		if slot {
+			slots = append(slots, u)
+		}
+		switch {
+		case standing == refusing:
+			wait = min(wait, until.Sub(now))
+			continue
+		case standing < best:
+			best, candidates = standing, candidates[:0]
+		}
+		if standing == best {
+			if candidates == nil {
+				candidates = make([]*upstream, 0, len(s.upstreams))
+			}
+			candidates = append(candidates, u)
+		}
+	}
+	return candidates, slots, wait
+}
+
+// back returns how long it takes until an upstream is there for the request
+// again.
+func (x *exchange) back() time.Duration {
+	now := time.Now()
+	soonest := time.Duration(math.MaxInt64)
+	for _, u := range x.upstreams {
+		_, slot, until := u.health.admit(now, x.tenantOf())
+		if slot {
+			u.health.release()
+		}
+		soonest = min(soonest, max(0, until.Sub(now)))
+	}
+	return soonest
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"sync"
+
+	"github.com/go-affinity/affinity"
+	"github.com/go-affinity/affinity/extract"
+)
+
+// followed is the body of a response. It reads what passes by, and tells how it
+// ended, once.
+type followed struct {
+	io.ReadCloser
+	events  bool     // it is a stream of events
+	reading *reading // nil if there is nothing to read
+	tap     io.WriteCloser
+	plain   bool        // what was written to tap was read
+	seen    int         // how much was written to it and not been asked for yet
+	end     func(error) // nil at its end, or closed before
+	once    sync.Once
+}
+
+// listen lets f read the response: for its usage, if there is a reading, and
+// for the state that it names, which learn is told, if its API keeps any.
+func (f *followed) listen(resp *http.Response, learn func(id string)) {
+	var to io.Writer
+	if f.reading != nil {
+		to = f.reading
+	}
+	if keepsState(resp.Request.URL.Path, resp.Request.Header) {
+		states := extract.NewStateReader(learn)
+		if to != nil {
+			to = io.MultiWriter(to, states)
+		} else {
+			to = states
+		}
+	}
+	if to == nil {
+		return
+	}
+	switch resp.Header.Get("Content-Encoding") {
+	case "", "identity":
+		f.tap, f.plain = asIs{to}, true
+	case "gzip":
+		f.tap = newGunzip(to)
+	}
+}
+
+type asIs struct{ io.Writer }
+
+func (asIs) Close() error { return nil }
+
+// failed reports whether the response says that the upstream has failed, as far
+// as it was read.
+func (f *followed) failed() bool {
+	return f.reading != nil && f.reading.failed && severity(f.reading.kind) != affinity.Neutral
+}
+
+// foresee reads what comes next before it is asked for.
+func (f *followed) foresee(p []byte) {
+	if f.tap != nil {
+		f.tap.Write(p)
+		f.seen = len(p)
+	}
+}
+
+func (f *followed) Read(p []byte) (int, error) {
+	n, err := f.ReadCloser.Read(p)
+	if f.tap != nil {
+		if f.seen < n {
+			f.tap.Write(p[f.seen:n])
+		}
+		f.seen = max(0, f.seen-n)
+	}
+	switch {
+	case err == io.EOF:
+		f.finish(nil)
+	case err != nil:
+		f.finish(err)
+	}
+	return n, err
+}
+
+// Close tells the end first: a Read that fails because of it is no failure.
+func (f *followed) Close() error {
+	f.finish(nil)
+	return f.ReadCloser.Close()
+}
+
+func (f *followed) finish(err error) {
+	f.once.Do(func() {
+		if f.tap != nil {
+			f.tap.Close()
+		}
+		f.end(err)
+	})
+}
+
+// upgraded is the body of a response that switched protocols: ReverseProxy
+// writes to it too.
+type upgraded struct {
+	*followed
+	io.Writer
+}
+
+// discard lets the connection be used again if what is left is not much. It
+// does not make the next attempt wait for it; the end of the request ends it.
+func discard(body io.ReadCloser) {
+	go func() {
+		io.CopyN(io.Discard, body, 64<<10)
+		body.Close()
+	}()
+}

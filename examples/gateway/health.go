@@ -1,0 +1,205 @@
+package main
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// health says whether an upstream is fit for a request. One that failed is left
+// out for a while, then tried by one request at a time, and as long as these are
+// served, by ever more of them. One that is slow is left to single requests until
+// it no longer is. One that has refused a client's own credential for now is
+// left out for that client alone.
+type health struct {
+	troubled atomic.Bool // whether any of this is going on
+
+	mu     sync.Mutex
+	since  time.Time // when it failed last,
+	until  time.Time // for how long it is left out,
+	asked  bool      // and whether it asked for that itself
+	window int       // how many may wait for an answer at once; 0: any number
+	used   int       // how many of these do
+	back   bool      // it is known to have come back
+
+	slow  bool
+	quick int       // single requests in a row that were answered soon
+	next  time.Time // when the next one may go
+
+	limits map[uint64]time.Time // by tenant, until when it is refused
+	last   time.Time            // the latest of these
+}
+
+// A standing is how fit an upstream is for a request. Less is better.
+type standing uint8
+
+const (
+	fit        standing = iota
+	restrained          // slow, or still being tried by others
+	failing             // left out since it failed
+	refusing            // left out since it asked for that
+)
+
+const (
+	fullWindow  = 32          // a window that is as wide is none
+	probeGap    = time.Second // between single requests to what is slow
+	quickEnough = 3           // of these in a row make it no longer slow
+	maxLimits   = 1024        // tenants that are kept in mind
+)
+
+// admit returns how fit the upstream is for a request of a tenant, and from
+// when on it is fitter. If slot is true, the request takes up one of the few
+// that may go there, and must be followed by exactly one of served, failed and
+// release.
+func (h *health) admit(now time.Time, tenant uint64) (s standing, slot bool, until time.Time) {
+	if !h.troubled.Load() {
+		return fit, false, time.Time{}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.settle(now)
+	if t, ok := h.limits[tenant]; ok && now.Before(t) {
+		return refusing, false, t
+	}
+	switch {
+	case now.Before(h.until) && h.asked:
+		return refusing, false, h.until
+	case now.Before(h.until):
+		return failing, false, h.until
+	case h.window == 0:
+		return fit, false, time.Time{}
+	case h.used >= h.window || now.Before(h.next):
+		return restrained, false, time.Time{}
+	}
+	h.used++
+	return fit, true, time.Time{}
+}
+
+// settle forgets what is over. Called with h locked.
+func (h *health) settle(now time.Time) {
+	if h.limits != nil && !now.Before(h.last) {
+		h.limits = nil
+	}
+	if !now.Before(h.until) && h.window == 0 && h.limits == nil {
+		h.troubled.Store(false)
+	}
+}
+
+// release gives a slot back without a result.
+func (h *health) release() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.used--
+}
+
+// served tells that a request that was sent at start has begun to be answered,
+// and whether that was quick. It reports whether it is news that the upstream
+// is back, or no longer slow.
+func (h *health) served(start, now time.Time, slot, quick bool) (back, noLongerSlow bool) {
+	if !slot && !h.troubled.Load() {
+		return false, false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if slot {
+		h.used--
+	}
+	if !h.asked && start.After(h.since) && now.Before(h.until) {
+		h.until = now // better than we thought
+	}
+	switch {
+	case now.Before(h.until) || !start.After(h.since): // it failed after it took this one
+	case !slot && (h.window == 0 || h.slow):
+	case h.slow && !quick:
+		h.quick, h.next = 0, now.Add(probeGap)
+	case h.slow:
+		h.next = now.Add(probeGap)
+		if h.quick++; h.quick >= quickEnough {
+			h.slow, h.next, noLongerSlow = false, time.Time{}, true
+			h.window++
+		}
+	default:
+		back, h.back = !h.back, true
+		if h.window++; h.window >= fullWindow {
+			h.window = 0
+			h.settle(now)
+		}
+	}
+	return back, noLongerSlow
+}
+
+// failed leaves the upstream out for d, or for longer if it is so already, and
+// reports whether that is news. asked says that the upstream wants it so.
+func (h *health) failed(now time.Time, d time.Duration, asked, slot bool) (news bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if slot {
+		h.used--
+	}
+	news = !now.Before(h.until)
+	if until := now.Add(d); news || until.After(h.until) {
+		h.until, h.asked = until, asked || h.asked && !news
+	}
+	h.since, h.window, h.back = now, 1, false
+	h.troubled.Store(true)
+	return news
+}
+
+// limited leaves the upstream out for one tenant.
+func (h *health) limited(now time.Time, d time.Duration, tenant uint64, slot bool) (news bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if slot {
+		h.used--
+	}
+	until := now.Add(d)
+	old, ok := h.limits[tenant]
+	if h.limits == nil {
+		h.limits = make(map[uint64]time.Time)
+	}
+	for t, end := range h.limits {
+		if len(h.limits) < maxLimits {
+			break
+		}
+		if !now.Before(end) || !ok {
+			delete(h.limits, t) // if need be, one whose time is not over
+		}
+	}
+	if until.After(old) {
+		h.limits[tenant] = until
+	}
+	if until.After(h.last) {
+		h.last = until
+	}
+	h.troubled.Store(true)
+	return !ok || !now.Before(old)
+}
+
+// slows leaves the upstream to single requests until it is quick again, and
+// reports whether that is news.
+func (h *health) slows(now time.Time) (news bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.quick = 0
+	if h.slow {
+		return false
+	}
+	h.slow, h.window, h.next = true, 1, now.Add(probeGap)
+	h.troubled.Store(true)
+	return true
+}
+
+// state is how the upstream looks to people.
+func (h *health) state(now time.Time) (word string, until time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case now.Before(h.until):
+		return "out", h.until
+	case h.slow:
+		return "slow", time.Time{}
+	case h.window > 0 && h.window < fullWindow:
+		return "coming back", time.Time{}
+	}
+	return "in", time.Time{}
+}

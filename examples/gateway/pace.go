@@ -1,0 +1,84 @@
+package main
+
+import (
+	"math"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// A pace is how long an upstream takes to begin its answers: a decaying
+// geometric mean, which a few long prompts do not move much.
+type pace struct {
+	log atomic.Uint64 // the float64 of its logarithm, in nanoseconds
+	n   atomic.Int64  // answers it is made of
+}
+
+// The kinds of answers that have a pace of their own.
+const (
+	streamed = iota // as events
+	whole           // when all of it is there
+)
+
+// floors are what is never slow.
+var floors = [2]time.Duration{streamed: time.Second, whole: 3 * time.Second}
+
+const (
+	paceMemory = 8 // answers that a pace goes back, about
+	paceFirm   = 8 // answers that it takes to say anything
+)
+
+// observe takes in an answer. Of several at the same time some may be lost.
+func (p *pace) observe(d time.Duration) {
+	x := math.Log(float64(max(d, time.Microsecond)))
+	n := p.n.Add(1)
+	old := p.log.Load()
+	mean := math.Float64frombits(old)
+	p.log.CompareAndSwap(old, math.Float64bits(mean+(x-mean)/float64(min(n, paceMemory))))
+}
+
+// get returns the pace, if it is known.
+func (p *pace) get() (time.Duration, bool) {
+	if p.n.Load() < paceFirm {
+		return 0, false
+	}
+	return time.Duration(math.Exp(math.Float64frombits(p.log.Load()))), true
+}
+
+// set makes d the pace.
+func (p *pace) set(d time.Duration) {
+	p.log.Store(math.Float64bits(math.Log(float64(d))))
+	p.n.Store(paceFirm)
+}
+
+// allowed returns how long upstreams may take to begin an answer without being
+// slow, as one among others: so many times as long as the median of the others.
+// It is not known unless two have a pace.
+func allowed(upstreams []*upstream, u *upstream, kind int, factor float64) (time.Duration, bool) {
+	others := make([]time.Duration, 0, 16)
+	for _, o := range upstreams {
+		if d, ok := o.paces[kind].get(); ok && o != u {
+			others = append(others, d)
+		}
+	}
+	if len(others) == 0 {
+		return 0, false
+	}
+	slices.Sort(others)
+	median := others[(len(others)-1)/2]
+	return max(floors[kind], time.Duration(factor*float64(median))), true
+}
+
+// begun takes in that u took d to begin an answer, or has taken that long and
+// has not begun. It reports whether that was quick, and whether u is slow by
+// now.
+func (g *gateway) begun(s *setup, u *upstream, kind int, d time.Duration) (quick, slow bool) {
+	p := &u.paces[kind]
+	p.observe(d)
+	mean, firm := p.get()
+	if g.slow <= 0 || d <= floors[kind] && mean <= floors[kind] {
+		return true, false
+	}
+	limit, ok := allowed(s.upstreams, u, kind, g.slow)
+	return !ok || d <= limit, ok && firm && mean > limit
+}

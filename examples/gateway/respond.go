@@ -1,0 +1,42 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+)
+
+// Headers that tell the client what was decided.
+const (
+	sessionHeader = "Affinity-Session"
+	targetHeader  = "Affinity-Target"
+	reasonHeader  = "Affinity-Reason"
+)
+
+// fail answers a request that no upstream has answered.
+func (g *gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil {
+		panic(http.ErrAbortHandler) // nobody is listening
+	}
+	x, _ := r.Context().Value(exchangeKey{}).(*exchange)
+	status, kind, message := http.StatusBadGateway, "upstream_failed", errUpstream
+	switch {
+	case errors.Is(err, errNoUpstream):
+		status, kind, message = http.StatusServiceUnavailable, "no_upstream_available", errNoUpstream
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(max(x.back().Seconds(), 1)))))
+	case errors.Is(err, errRequestBody):
+		status, kind, message = http.StatusBadRequest, "bad_request", errRequestBody
+	}
+	if x != nil {
+		x.status = status
+	}
+	reply(w, status, kind, message.Error())
+}
+
+func reply(w http.ResponseWriter, status int, kind, message string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(map[string]any{"error": map[string]string{"type": kind, "message": message}})
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"fmt"
+	"hash/maphash"
+
+	"github.com/go-affinity/affinity"
+)
+
+// setup is what a configuration makes. A request has the same one to its end.
+type setup struct {
+	upstreams []*upstream
+	sel       *affinity.Selector[*upstream]
+}
+
+// use makes a new setup over the bindings in cache. Upstreams that are in the
+// present one as well stay what they are, with all that is known of them.
+func (g *gateway) use(upstreams []*upstream, cache *affinity.Cache) error {
+	s := &setup{upstreams: make([]*upstream, len(upstreams))}
+	for i, u := range upstreams {
+		s.upstreams[i] = u
+		if old := g.setup.Load(); old != nil {
+			if o := old.find(u.name); o != nil && o.same(u) {
+				s.upstreams[i] = o
+			}
+		}
+	}
+	var err error
+	s.sel, err = affinity.New(affinity.Config[*upstream]{
+		ID:        nameOf,
+		Fallback:  g.fallback,
+		Extractor: g.extractor,
+		Tenant:    tenant,
+		Failover:  g.failover,
+		Cache:     cache,
+	})
+	if err != nil {
+		return err
+	}
+	// The old selector ends with the requests that have it. It is not closed:
+	// what they have yet to tell acts on the same bindings.
+	g.setup.Store(s)
+	return nil
+}
+
+// find returns the upstream of that name, or nil.
+func (s *setup) find(name string) *upstream {
+	for _, u := range s.upstreams {
+		if u.name == name {
+			return u
+		}
+	}
+	return nil
+}
+
+// reload reads the file with the upstreams again. No session loses its home,
+// unless that is gone.
+func (g *gateway) reload() error {
+	if g.file == "" {
+		return fmt.Errorf("there is no file to read: start with -upstreams FILE")
+	}
+	upstreams, err := readUpstreams(g.file, g.fixed)
+	if err != nil {
+		return err
+	}
+	if err := g.use(upstreams, g.setup.Load().sel.Cache()); err != nil {
+		return err
+	}
+	g.log.Info("reloaded", "upstreams", len(upstreams))
+	return nil
+}
+
+var seed = maphash.MakeSeed()
+
+// tenantOf returns a number for whose request it is, or 0 if it is anybody's.
+func (x *exchange) tenantOf() uint64 {
+	if x.tenant == 0 {
+		if who := tenant(x.req); who != "" || x.req.Scope != "" {
+			x.tenant = max(1, maphash.String(seed, who+" "+x.req.Scope))
+		}
+	}
+	return x.tenant
+}
