@@ -332,6 +332,11 @@ func TestLearnWithoutASession(t *testing.T) {
 	t.Parallel()
 	s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
 	mustSelect(t, s, &extract.Request{Scope: "mine"}, "b").Learn("resp_1")
+	for _, b := range s.Cache().All() {
+		require.NotZero(t, b.Session)
+		require.Equal(t, s.Scope("", "mine"), b.Scope)
+		require.NotEqual(t, b.Scope, b.Session)
+	}
 	ask := func(scope string) string {
 		req := body(`{"input":"x","previous_response_id":"resp_1"}`)
 		req.Scope = scope

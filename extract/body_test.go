@@ -274,6 +274,8 @@ func TestBody(t *testing.T) {
 		{"duplicate inner key: the last one", []string{"chat.id"}, `{"chat":{"id":"a","id":"c"}}`, "chat.id", "c"},
 		{"duplicate outer key: the last one", []string{"chat.id"}, `{"chat":{"id":"a"},"chat":{"id":"c"}}`, "chat.id", "c"},
 		{"duplicate outer key: the last one has none", []string{"chat.id"}, `{"chat":{"id":"a"},"chat":{}}`, "", ""},
+		{"escapes in names", []string{"chat", "talk"}, `{"t\u0061lk":"t","ch\u0061t":"c","n\u0061me":1}`, "chat", "c"},
+		{"escapes in names, the first of two", []string{"talk", "chat"}, `{"t\u0061lk":"t","ch\u0061t":"c","n\u0061me":1}`, "talk", "t"},
 		{"escapes in an inner name", []string{"chat.id"}, `{"chat":{"i\u0064":"c"}}`, "chat.id", "c"},
 		{"200 members", []string{"chat", "m7"}, many(`"chat":"c"`), "chat", "c"},
 		{"200 members, an inner one", []string{"chat.id"}, many(`"chat":{"id":"c"}`), "chat.id", "c"},

@@ -619,6 +619,8 @@ func TestNoTrail(t *testing.T) {
 		{"a prompt of nothing", `{"prompt":[]}`},
 		{"a prompt of an empty text", `{"prompt":[""]}`},
 		{"an unknown form", `{"query":"hi","text":"hi"}`},
+		{"two roles, the last of which counts", `{"messages":[{"role":"user","content":"hi","role":"assistant"}]}`},
+		{"two contents, the last of which counts", `{"messages":[{"role":"user","content":"hi","content":""}]}`},
 		{"a role that nobody has", `{"messages":[{"role":"critic","content":"hi"}]}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

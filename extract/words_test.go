@@ -65,6 +65,25 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
+// A place is all that is named, beside the messages and at their start.
+func TestPlacesOfTwoSystemPrompts(t *testing.T) {
+	t.Parallel()
+	body := func(beside, inside string, messages ...string) string {
+		return claude(quote(beside), append([]string{sys(inside)}, messages...)...)
+	}
+	first := trailOf(t, body("Monday /srv/a", "/srv/b", u("hi")))
+	for _, test := range []struct{ beside, inside, want string }{
+		{"Tuesday /srv/a", "/srv/b", continues},
+		{"Tuesday /srv/a", "/srv/c", near},
+		{"Tuesday /srv/c", "/srv/b", near},
+		{"Tuesday /srv/a", "none", near},
+		{"Tuesday", "/srv/b", near},
+	} {
+		later := trailOf(t, body(test.beside, test.inside, u("hi"), a("x"), u("on")))
+		require.Equal(t, test.want, relation(later, first), "%s, %s", test.beside, test.inside)
+	}
+}
+
 // What clients wrap in these elements is nobody's words.
 func TestInjectedElements(t *testing.T) {
 	t.Parallel()

@@ -219,7 +219,7 @@ func TestLibrary(t *testing.T) {
 				d.router, err = test.make(func(*library) affinity.Picker[int] { return rec })(d)
 				require.NoError(t, err)
 				start := time.Now()
-				require.NoError(t, d.run(t.Context(), func(until time.Duration) { time.Sleep(until - time.Since(start)) }))
+				require.NoError(t, d.run(t.Context(), func(until time.Duration) { <-time.After(until - time.Since(start)) }))
 			})
 			require.Equal(t, test.reasons, d.meter.reasons)
 			require.Equal(t, test.placed, rec.placed)
@@ -250,7 +250,7 @@ func TestLibraryHearsOfFailures(t *testing.T) {
 		d.excluded[1], d.excluded[2], d.excluded[3] = time.Minute+1, time.Minute+1, time.Minute+1
 		d.cond.cooldown = time.Second
 		start := time.Now()
-		require.NoError(t, d.run(t.Context(), func(until time.Duration) { time.Sleep(until - time.Since(start)) }))
+		require.NoError(t, d.run(t.Context(), func(until time.Duration) { <-time.After(until - time.Since(start)) }))
 	})
 	require.Equal(t, 1, d.meter.failed)
 	require.Len(t, rec.outcomes, 2)

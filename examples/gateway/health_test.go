@@ -1,0 +1,142 @@
+package main
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// One that failed is tried by one request when its time is over, and by more as
+// long as they are served.
+func TestHealthComesBackByAndBy(t *testing.T) {
+	t.Parallel()
+	var h health
+	now := time.Unix(1000, 0)
+	admitted := func() (n int) {
+		for {
+			s, slot, _ := h.admit(now, 0)
+			if s != fit {
+				require.False(t, slot)
+				return n
+			}
+			if n++; !slot {
+				return -1 // any number
+			}
+		}
+	}
+	require.Equal(t, -1, admitted())
+	require.True(t, h.failed(now, time.Minute, false, false))
+	require.False(t, h.failed(now, time.Second, true, false), "does not bring it back sooner")
+	s, _, until := h.admit(now.Add(time.Minute-1), 0)
+	require.Equal(t, failing, s)
+	require.Equal(t, now.Add(time.Minute), until)
+
+	now = now.Add(time.Minute)
+	require.Equal(t, 1, admitted())
+	h.release()
+	require.Equal(t, 1, admitted(), "what was given back")
+	back, _ := h.served(now, now, true, true)
+	require.True(t, back)
+	require.Equal(t, 2, admitted())
+	for i := range 2 {
+		back, _ = h.served(now, now, true, true)
+		require.False(t, back, "told once")
+		_ = i
+	}
+	require.Equal(t, 4, admitted(), "twice as many")
+
+	h.failed(now, time.Minute, true, true)
+	s, _, _ = h.admit(now, 0)
+	require.Equal(t, refusing, s)
+	for range 3 { // those that it took before it failed do not count
+		h.served(now.Add(-1), now, true, true)
+	}
+	now = now.Add(time.Minute)
+	require.Equal(t, 1, admitted())
+	for n := 1; n < fullWindow; n++ {
+		h.served(now, now, n == 1, true)
+	}
+	require.Equal(t, -1, admitted())
+	require.False(t, h.troubled.Load())
+}
+
+// One that is slow gets a single request a second, until three in a row are quick.
+func TestHealthWhileSlow(t *testing.T) {
+	t.Parallel()
+	var h health
+	now := time.Unix(1000, 0)
+	probe := func() bool {
+		s, slot, _ := h.admit(now, 0)
+		return s == fit && slot
+	}
+	require.True(t, h.slows(now))
+	require.False(t, h.slows(now), "told once")
+	require.False(t, probe(), "not at once")
+	for i, quick := range []bool{true, false, true, true, true} {
+		now = now.Add(probeGap)
+		require.True(t, probe())
+		require.False(t, probe(), "one at a time")
+		_, better := h.served(now, now, true, quick)
+		require.Equal(t, i == 4, better)
+	}
+	require.True(t, probe())
+	require.True(t, probe(), "two now")
+}
+
+// A request waits no longer than it has patience for, all together.
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 3)
+		defer w.g.close()
+		for _, u := range w.g.upstreams {
+			w.let(u.name, refuses(429, "Retry-After", "7"))
+		}
+		start := time.Now()
+		_, status := w.do("s")
+		require.Equal(t, 429, status)
+		require.LessOrEqual(t, time.Since(start), w.g.patience)
+		require.Greater(t, time.Since(start), 7*time.Second)
+		require.LessOrEqual(t, w.hits["a"], 2)
+	})
+}
+
+// A request that is answered with 500 wherever it goes leaves out one upstream.
+func TestPoison(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 4, func(o *options) { o.patience = 0 })
+		defer w.g.close()
+		for _, u := range w.g.upstreams {
+			w.let(u.name, refuses(500))
+		}
+		w.do("s")
+		out := 0
+		for _, u := range w.g.status().Upstreams {
+			if !u.Available {
+				out++
+			}
+		}
+		require.Equal(t, 1, out)
+	})
+}
+
+// New sessions are not given to one that is slow; its own come back when it is not.
+func TestSlowUpstream(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 4)
+		defer w.g.close()
+		w.run("s", 200, 30*time.Second)
+		w.let("a", serves(8*time.Second))
+		w.run("s", 200, time.Minute)
+		require.Equal(t, "slow", w.g.status().Upstreams[0].State)
+		require.Less(t, w.run("new-", 100, 30*time.Second)["a"], 0.01, "a probe now and then")
+		w.let("a", nil)
+		w.run("s", 200, time.Minute)
+		require.NotEqual(t, "slow", w.g.status().Upstreams[0].State)
+		require.InDelta(t, 0.25, w.run("s", 200, 30*time.Second)["a"], 0.05)
+	})
+}

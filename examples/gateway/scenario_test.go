@@ -1,0 +1,348 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity"
+	"github.com/go-affinity/affinity/extract"
+)
+
+// world is a gateway before upstreams that live in memory and virtual time.
+type world struct {
+	t *testing.T
+	g *gateway
+
+	mu     sync.Mutex
+	does   map[string]func() (*http.Response, error) // by upstream; nil serves
+	hits   map[string]int
+	seen   map[string]map[string]bool // by session: who answered
+	lost   int
+	broken int // streams that had begun
+}
+
+func newWorld(t *testing.T, n int, adjust ...func(*options)) *world {
+	w := &world{t: t, does: map[string]func() (*http.Response, error){}, hits: map[string]int{}, seen: map[string]map[string]bool{}}
+	o := options{ttl: time.Hour, capacity: 10_000, bodyLimit: 1 << 20, cooldown: 10 * time.Second, patience: 15 * time.Second,
+		hold: 10 * time.Second, slow: 4, failover: affinity.FailoverReturn}
+	for i := range n {
+		name := string(rune('a' + i))
+		o.upstreams = append(o.upstreams, &upstream{name: name, url: &url.URL{Scheme: "http", Host: name}})
+	}
+	for _, a := range adjust {
+		a(&o)
+	}
+	var err error
+	w.g, err = newGateway(o, extract.Default(), slog.New(slog.DiscardHandler), nil)
+	require.NoError(t, err)
+	w.g.send = w
+	return w
+}
+
+// RoundTrip implements http.RoundTripper.
+func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
+	io.Copy(io.Discard, r.Body)
+	r.Body.Close()
+	w.mu.Lock()
+	w.hits[r.URL.Host]++
+	does := w.does[r.URL.Host]
+	w.mu.Unlock()
+	if does == nil {
+		does = serves(50 * time.Millisecond)
+	}
+	resp, err := does()
+	if resp != nil {
+		resp.Request = r
+	}
+	return resp, err
+}
+
+// let says what an upstream does from now on.
+func (w *world) let(name string, does func() (*http.Response, error)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.does[name] = does
+}
+
+func stream(parts ...any) *http.Response {
+	body := &partsReader{parts: parts}
+	return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"text/event-stream"}}, ContentLength: -1, Body: io.NopCloser(body)}
+}
+
+// partsReader reads texts, errors and pauses.
+type partsReader struct{ parts []any }
+
+func (p *partsReader) Read(b []byte) (int, error) {
+	for len(p.parts) > 0 {
+		part := p.parts[0]
+		p.parts = p.parts[1:]
+		switch part := part.(type) {
+		case string:
+			return copy(b, part), nil
+		case error:
+			return 0, part
+		case time.Duration:
+			<-time.After(part)
+		}
+	}
+	return 0, io.EOF
+}
+
+const (
+	first = "data: {\"choices\":[]}\n\n"
+	final = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1000,\"completion_tokens\":50,\"prompt_tokens_details\":{\"cached_tokens\":900}}}\n\n"
+)
+
+func serves(begins time.Duration) func() (*http.Response, error) {
+	return func() (*http.Response, error) {
+		return stream(begins, first, 100*time.Millisecond, final), nil
+	}
+}
+
+func refuses(code int, header ...string) func() (*http.Response, error) {
+	return func() (*http.Response, error) {
+		h := http.Header{}
+		for i := 0; i < len(header); i += 2 {
+			h.Set(header[i], header[i+1])
+		}
+		return &http.Response{StatusCode: code, Header: h, Body: io.NopCloser(strings.NewReader("{}"))}, nil
+	}
+}
+
+// do sends a request of a session, and returns who answered it and with what.
+func (w *world) do(session string, header ...string) (target string, status int) {
+	r := httptest.NewRequest("POST", "/v1/chat/completions", strings.NewReader(`{"model":"m","stream":true}`))
+	r = r.WithContext(context.WithValue(w.t.Context(), http.ServerContextKey, new(http.Server))) // as in a server, what breaks off panics
+	r.Header.Set("X-Session-ID", session)
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	rec := httptest.NewRecorder()
+	aborted := func() (aborted bool) {
+		defer func() {
+			if v := recover(); v == http.ErrAbortHandler {
+				aborted = true
+			} else if v != nil {
+				panic(v)
+			}
+		}()
+		w.g.ServeHTTP(rec, r)
+		return false
+	}()
+	target = rec.Header().Get(targetHeader)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case aborted:
+		w.broken++
+	case rec.Code != 200 || !bytes.HasSuffix(rec.Body.Bytes(), []byte(final)):
+		w.lost++
+	}
+	if w.seen[session] == nil {
+		w.seen[session] = map[string]bool{}
+	}
+	w.seen[session][target] = true
+	return target, rec.Code
+}
+
+// run lets each of the sessions send a request every two seconds or so, for d.
+// It returns the share of each upstream in what was answered.
+func (w *world) run(prefix string, sessions int, d time.Duration) map[string]float64 {
+	var mu sync.Mutex
+	counts, all := map[string]float64{}, 0.0
+	end := time.Now().Add(d)
+	var wg sync.WaitGroup
+	for i := range sessions {
+		wg.Go(func() {
+			<-time.After(time.Duration(rand.Int64N(int64(2 * time.Second))))
+			for time.Now().Before(end) {
+				target, _ := w.do(fmt.Sprint(prefix, i))
+				mu.Lock()
+				counts[target]++
+				all++
+				mu.Unlock()
+				<-time.After(time.Second + time.Duration(rand.Int64N(int64(2*time.Second))))
+			}
+		})
+	}
+	wg.Wait()
+	for name := range counts {
+		counts[name] /= all
+	}
+	return counts
+}
+
+// What the gateway is judged by: with hundreds of sessions at once, and an
+// upstream in trouble of every kind, no request is lost that could have been
+// served, no session is at more than two upstreams, and when the trouble is over,
+// every upstream soon has its share again.
+func TestTroubles(t *testing.T) {
+	t.Parallel()
+	dies := func() (*http.Response, error) { return stream(first, errors.New("gone")), nil }
+	for name, tt := range map[string]struct {
+		trouble func(w *world)
+		breaks  bool // streams that have begun
+	}{
+		"fails":     {func(w *world) { w.let("a", refuses(500)) }, false},
+		"is gone":   {func(w *world) { w.let("a", func() (*http.Response, error) { return nil, io.EOF }) }, false},
+		"says 429":  {func(w *world) { w.let("a", refuses(429, "Retry-After", "5")) }, false},
+		"says 529":  {func(w *world) { w.let("a", refuses(529)) }, false},
+		"dies soon": {func(w *world) { w.let("a", func() (*http.Response, error) { return stream(errors.New("gone")), nil }) }, false},
+		"overloaded at once": {func(w *world) {
+			w.let("a", func() (*http.Response, error) {
+				return stream("event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}\n\n"), nil
+			})
+		}, false},
+		"dies in mid-stream": {func(w *world) { w.let("a", dies) }, true},
+		"is slow":            {func(w *world) { w.let("a", serves(8*time.Second)) }, false},
+		"flaps": {func(w *world) {
+			start := time.Now()
+			w.let("a", func() (*http.Response, error) {
+				if time.Since(start)/(3*time.Second)%2 == 0 {
+					return nil, io.EOF
+				}
+				return serves(50 * time.Millisecond)()
+			})
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				const sessions = 300
+				w := newWorld(t, 4)
+				defer w.g.close()
+				w.run("s", sessions, 30*time.Second)
+				tt.trouble(w)
+				during := w.run("s", sessions, time.Minute)
+				w.let("a", nil)
+				w.run("s", sessions, time.Minute) // it comes back by and by
+				after := w.run("s", sessions, time.Minute)
+				require.Zero(t, w.lost, "lost")
+				if !tt.breaks {
+					require.Zero(t, w.broken)
+				}
+				require.Less(t, w.broken, sessions/2, "the first ones only, and some that look whether it is back")
+				require.Less(t, during["a"], 0.25)
+				for s, targets := range w.seen {
+					delete(targets, "")
+					require.LessOrEqual(t, len(targets), 2, "%s was at %v", s, targets)
+				}
+				for _, u := range w.g.setup.Load().upstreams {
+					require.InDelta(t, 0.25, after[u.name], 0.05, "%s of %v", u.name, after)
+					require.Zero(t, u.health.used, "a slot was not given back")
+				}
+				t.Logf("during %v, after %v, broken off %d", during, after, w.broken)
+			})
+		})
+	}
+}
+
+// When all have asked to be left alone, a request waits for the first of them if
+// that is soon enough, and else is told when to come again.
+func TestWaitsForTheSoonest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2)
+		defer w.g.close()
+		for after, want := range map[string]int{"5": 200, "60": 429} {
+			start := time.Now()
+			for _, name := range []string{"a", "b"} {
+				w.let(name, func() (*http.Response, error) {
+					if time.Since(start) < 4*time.Second {
+						return refuses(429, "Retry-After", after)()
+					}
+					return serves(0)()
+				})
+			}
+			_, got := w.do("s" + after)
+			require.Equal(t, want, got, after)
+			if want == 429 {
+				_, got = w.do("t")
+				require.Equal(t, 503, got)
+			}
+			<-time.After(2 * time.Minute)
+		}
+	})
+}
+
+// What refuses one client's credential for now is there for all others.
+func TestLimitsOfOneTenant(t *testing.T) {
+	t.Parallel()
+	for _, own := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, 2, func(o *options) {
+				if own {
+					o.upstreams[0].key, o.upstreams[1].key = "k", "k"
+				}
+			})
+			defer w.g.close()
+			home, _ := w.do("s", "Authorization", "Bearer one")
+			w.let(home, refuses(429, "Retry-After", "30"))
+			other, _ := w.do("s", "Authorization", "Bearer one")
+			require.NotEqual(t, home, other)
+			w.let(home, nil)
+			hits := w.hits[home]
+			for i := range 20 {
+				target, _ := w.do(fmt.Sprint("new-", i), "Authorization", "Bearer one")
+				require.Equal(t, other, target)
+			}
+			require.Equal(t, hits, w.hits[home])
+			for i := range 20 {
+				w.do(fmt.Sprint("new-", i), "Authorization", "Bearer two")
+			}
+			require.Equal(t, own, w.hits[home] == hits, "the limit is the upstream's own, or that of one client")
+		})
+	}
+}
+
+// A new configuration takes over the sessions, and what is known of the upstreams
+// that stay.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "upstreams")
+		write := func(text string) { require.NoError(t, os.WriteFile(file, []byte(text), 0o600)) }
+		write("# ours\na=http://a\n\nb=http://b\n")
+		upstreams, err := readUpstreams(file, nil)
+		require.NoError(t, err)
+		w := newWorld(t, 0, func(o *options) { o.file, o.upstreams = file, upstreams })
+		defer w.g.close()
+		homes := map[string]string{}
+		for i := range 40 {
+			s := fmt.Sprint("s", i)
+			homes[s], _ = w.do(s)
+		}
+		kept := w.g.setup.Load().find("a")
+		write("a=http://a\nb=http://b\nc=http://c\n")
+		require.NoError(t, w.g.reload())
+		require.Same(t, kept, w.g.setup.Load().find("a"))
+		for s, home := range homes {
+			target, _ := w.do(s)
+			require.Equal(t, home, target)
+		}
+		for i := range 40 {
+			w.do(fmt.Sprint("new-", i))
+		}
+		require.NotZero(t, w.hits["c"])
+		write("a=http://a\na=http://b\n")
+		require.ErrorContains(t, w.g.reload(), "two upstreams")
+		require.Len(t, w.g.setup.Load().upstreams, 3, "as it was")
+	})
+}
