@@ -58,15 +58,14 @@ func newBodyPath(path string) bodyPath {
 // asked for before all others.
 func (p bodyPath) in(r *Request, first bool) (value []byte) {
 	if len(p.names) == 0 {
-		if p.query == "" || !r.read().ok {
+		if p.query == "" || !r.read() {
 			return nil
 		}
 		return query(r.Body, p.query)
 	}
 	if first {
-		value = r.atEnds(p.names[0].name)
-	}
-	if value == nil {
+		value = r.firstMember(p.names[0].name)
+	} else {
 		value = r.member(p.names[0].name)
 	}
 	for _, n := range p.names[1:] {
@@ -142,6 +141,9 @@ func (fs fieldIDs) Extract(r *Request) (Session, bool) {
 			raw = r.first(f.field, f.source, "")
 		} else {
 			raw = r.get(f.field)
+		}
+		if raw == nil {
+			continue
 		}
 		if id, ok := jsonID(raw); ok {
 			return r.named(f.source, id, f.confidence), true

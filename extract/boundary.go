@@ -56,8 +56,8 @@ func (r *Request) Boundaries() []Boundary {
 		return *b
 	}
 	var b []Boundary
-	if x := r.read(); x.ok && !x.delta() {
-		b = x.boundaries()
+	if r.read() && !r.delta() {
+		b = r.boundaries()
 	}
 	r.cuts.CompareAndSwap(nil, &b)
 	return *r.cuts.Load()
@@ -69,10 +69,10 @@ var toolFields = []field{toolsField, toolConfigField, requestToolsField}
 // messageFields are where the messages stand.
 var messageFields = []field{messagesField, contentsField, requestContentsField, inputField}
 
-func (x *index) boundaries() []Boundary {
+func (r *Request) boundaries() []Boundary {
 	var messages []byte
 	for _, f := range messageFields {
-		if messages = x.fields[f]; hasMessages(messages) {
+		if messages = r.get(f); hasMessages(messages) {
 			break
 		}
 		messages = nil
@@ -83,7 +83,7 @@ func (x *index) boundaries() []Boundary {
 	var p prompt
 	p.digest.Reset()
 	for _, f := range toolFields {
-		if raw := x.fields[f]; raw != nil {
+		if raw := r.get(f); raw != nil {
 			s := newStrip(&p, raw)
 			s.begin('t', 0)
 			s.value()
@@ -91,7 +91,7 @@ func (x *index) boundaries() []Boundary {
 		}
 	}
 	for _, f := range systemFields {
-		if raw := x.fields[f]; raw != nil {
+		if raw := r.get(f); raw != nil {
 			s := newStrip(&p, raw)
 			s.begin('s', 0)
 			s.content(mentionsBilling(raw))

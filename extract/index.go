@@ -1,27 +1,35 @@
 package extract
 
 import (
-	"bytes"
+	"math"
+	"sync"
+	"sync/atomic"
 
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
-// A field is a member of the body that the built-in extractors ask for. Those
-// of one inner object stand together, so that they can be cleared together.
+// A field is a member of the body that the built-in extractors ask for, or one of
+// an object in it.
 type field uint8
 
 const (
-	noField field = iota
+	noField field = iota // also the body itself
 
 	conversationIDField
 	conversationIDCamelField
 	conversationField
 	sessionIDField
 	sessionIDCamelField
+	clientMetadataField
+	requestField
+	metadataField
+	requestMetadataField
+	unboundMetadataField
 	litellmSessionIDField
 	promptCacheKeyField
 	previousResponseIDField
 	previousInteractionIDField
+	threadField
 	messagesField
 	contentsField
 	inputField
@@ -43,27 +51,20 @@ const (
 	metadataSessionIDCamelField
 	metadataConversationIDField
 	metadataCursorConversationIDField
-	afterMetadata
 
 	clientMetadataSessionIDField
-	afterClientMetadata
 
 	unboundMetadataTaskIDField
-	afterUnboundMetadata
 
 	conversationInnerIDField
-	afterConversation
 
 	threadTypeField
 	threadPreviousMessageIDField
-	afterThread
 
 	containerInnerIDField
-	afterContainer
 
 	requestMetadataSessionIDField
 	requestMetadataSessionIDCamelField
-	afterRequestMetadata
 
 	requestSessionIDField
 	requestSessionIDCamelField
@@ -72,284 +73,43 @@ const (
 	requestSystemInstructionSnakeField
 	requestCachedContentField
 	requestToolsField
-	afterRequest
 
 	numFields
 )
 
-// An object is one whose members are looked at.
-type object uint8
+// A fieldSet has one bit for each of some fields.
+type fieldSet uint64
 
-const (
-	noObject object = iota
-	rootObject
-	metadataObject
-	clientMetadataObject
-	unboundMetadataObject
-	conversationObject
-	threadObject
-	containerObject
-	requestMetadataObject
-	requestObject
-)
+const _ = field(64) - numFields // they fit in
 
-// fields returns the range of fields that an inner object has.
-func (o object) fields() (from, to field) {
-	switch o {
-	case metadataObject:
-		return metadataUserIDField, afterMetadata
-	case clientMetadataObject:
-		return clientMetadataSessionIDField, afterClientMetadata
-	case unboundMetadataObject:
-		return unboundMetadataTaskIDField, afterUnboundMetadata
-	case conversationObject:
-		return conversationInnerIDField, afterConversation
-	case threadObject:
-		return threadTypeField, afterThread
-	case containerObject:
-		return containerInnerIDField, afterContainer
-	case requestMetadataObject:
-		return requestMetadataSessionIDField, afterRequestMetadata
-	case requestObject:
-		return requestSessionIDField, afterRequest
+// setOf returns the set of the fields from one to another.
+func setOf(from, to field) fieldSet { return 1<<(to+1) - 1<<from }
+
+// has reports whether f is in the set.
+func (s fieldSet) has(f field) bool { return s>>f&1 != 0 }
+
+// inside returns the fields that are members of f, if that is an object.
+func (f field) inside() fieldSet {
+	switch f {
+	case metadataField:
+		return setOf(metadataUserIDField, metadataCursorConversationIDField)
+	case clientMetadataField:
+		return setOf(clientMetadataSessionIDField, clientMetadataSessionIDField)
+	case unboundMetadataField:
+		return setOf(unboundMetadataTaskIDField, unboundMetadataTaskIDField)
+	case conversationField:
+		return setOf(conversationInnerIDField, conversationInnerIDField)
+	case threadField:
+		return setOf(threadTypeField, threadPreviousMessageIDField)
+	case containerField:
+		return setOf(containerInnerIDField, containerInnerIDField)
+	case requestMetadataField:
+		return setOf(requestMetadataSessionIDField, requestMetadataSessionIDCamelField)
+	case requestField:
+		return setOf(requestSessionIDField, requestToolsField)
 	}
-	return noField, noField
+	return 0
 }
-
-// known returns what a member of an object is: a field, an object with fields,
-// or both.
-func (o object) known(name []byte) (field, object) {
-	switch o {
-	case rootObject:
-		switch string(name) {
-		case "conversation_id":
-			return conversationIDField, noObject
-		case "conversationId":
-			return conversationIDCamelField, noObject
-		case "conversation":
-			return conversationField, conversationObject
-		case "session_id":
-			return sessionIDField, noObject
-		case "sessionId":
-			return sessionIDCamelField, noObject
-		case "litellm_session_id":
-			return litellmSessionIDField, noObject
-		case "prompt_cache_key":
-			return promptCacheKeyField, noObject
-		case "previous_response_id":
-			return previousResponseIDField, noObject
-		case "previous_interaction_id":
-			return previousInteractionIDField, noObject
-		case "messages":
-			return messagesField, noObject
-		case "contents":
-			return contentsField, noObject
-		case "input":
-			return inputField, noObject
-		case "prompt":
-			return promptField, noObject
-		case "images":
-			return imagesField, noObject
-		case "system":
-			return systemField, noObject
-		case "systemInstruction":
-			return systemInstructionField, noObject
-		case "system_instruction":
-			return systemInstructionSnakeField, noObject
-		case "instructions":
-			return instructionsField, noObject
-		case "context":
-			return contextField, noObject
-		case "cachedContent":
-			return cachedContentField, noObject
-		case "cached_content":
-			return cachedContentSnakeField, noObject
-		case "tools":
-			return toolsField, noObject
-		case "toolConfig":
-			return toolConfigField, noObject
-		case "container":
-			return containerField, containerObject
-		case "requestMetadata":
-			return noField, requestMetadataObject
-		case "metadata":
-			return noField, metadataObject
-		case "client_metadata":
-			return noField, clientMetadataObject
-		case "unbound_metadata":
-			return noField, unboundMetadataObject
-		case "thread":
-			return noField, threadObject
-		case "request":
-			return noField, requestObject
-		}
-	case metadataObject:
-		switch string(name) {
-		case "user_id":
-			return metadataUserIDField, noObject
-		case "session_id":
-			return metadataSessionIDField, noObject
-		case "sessionId":
-			return metadataSessionIDCamelField, noObject
-		case "conversation_id":
-			return metadataConversationIDField, noObject
-		case "cursorConversationId":
-			return metadataCursorConversationIDField, noObject
-		}
-	case clientMetadataObject:
-		if string(name) == "session_id" {
-			return clientMetadataSessionIDField, noObject
-		}
-	case unboundMetadataObject:
-		if string(name) == "taskId" {
-			return unboundMetadataTaskIDField, noObject
-		}
-	case conversationObject:
-		if string(name) == "id" {
-			return conversationInnerIDField, noObject
-		}
-	case threadObject:
-		switch string(name) {
-		case "type":
-			return threadTypeField, noObject
-		case "previous_message_id":
-			return threadPreviousMessageIDField, noObject
-		}
-	case containerObject:
-		if string(name) == "id" {
-			return containerInnerIDField, noObject
-		}
-	case requestMetadataObject:
-		switch string(name) {
-		case "session_id":
-			return requestMetadataSessionIDField, noObject
-		case "sessionId":
-			return requestMetadataSessionIDCamelField, noObject
-		}
-	case requestObject:
-		switch string(name) {
-		case "session_id":
-			return requestSessionIDField, noObject
-		case "sessionId":
-			return requestSessionIDCamelField, noObject
-		case "contents":
-			return requestContentsField, noObject
-		case "systemInstruction":
-			return requestSystemInstructionField, noObject
-		case "system_instruction":
-			return requestSystemInstructionSnakeField, noObject
-		case "cachedContent", "cached_content":
-			return requestCachedContentField, noObject
-		case "tools":
-			return requestToolsField, noObject
-		}
-	}
-	return noField, noObject
-}
-
-// An index says where in a body the members are that extractors ask for. It is
-// made in one walk. Of several members of one name the last counts, as it does
-// for the parsers of most upstreams.
-type index struct {
-	ok     bool // the body is one JSON object
-	fields [numFields][]byte
-
-	// others are the members of the body by name, for extractors with paths
-	// of their own. There are none if the body has more than maxOthers, which
-	// no real one has: then it is walked again for each such path.
-	others []member
-	room   [16]member // for the first of them
-	many   bool
-
-	// talk is the trail of the messages, without the system prompt that stands
-	// beside them. It is good if there was one list of messages only.
-	talk  trail
-	talks int
-}
-
-type member struct{ name, value []byte }
-
-const maxOthers = 64
-
-// read returns the index of the body, which the first caller makes.
-func (r *Request) read() *index {
-	if x := r.index.Load(); x != nil {
-		return x
-	}
-	r.index.CompareAndSwap(nil, newIndex(r.Body))
-	return r.index.Load()
-}
-
-// get returns the text of a member, or nil if there is none.
-func (r *Request) get(f field) []byte {
-	if len(r.Body) == 0 {
-		return nil
-	}
-	return r.read().fields[f]
-}
-
-func newIndex(body []byte) *index {
-	if len(body) <= strictly {
-		if c := jsonscan.New(body); c.Skip() == nil || !c.End() {
-			return new(index)
-		}
-	}
-	x := new(index)
-	x.others = x.room[:0]
-	c := jsonscan.New(body)
-	if !c.Object() {
-		return new(index)
-	}
-	x.members(&c, rootObject, body)
-	if !c.End() {
-		return new(index)
-	}
-	x.ok = true
-	return x
-}
-
-// members reads the members of the object that c has entered.
-func (x *index) members(c *jsonscan.Cursor, in object, body []byte) {
-	var room nameRoom
-	for {
-		name, ok := c.Key()
-		if !ok {
-			return
-		}
-		start := c.Pos()
-		plain := jsonscan.Text(name, room[:])
-		f, inner := in.known(plain)
-		if inner != noObject {
-			from, to := inner.fields()
-			clear(x.fields[from:to])
-		}
-		switch {
-		case inner != noObject && c.Object():
-			x.members(c, inner, body)
-		case f.holdsMessages():
-			if x.talks++; x.talks == 1 {
-				x.talk.messages(c)
-			} else {
-				c.Skim()
-			}
-		default:
-			c.Skim()
-		}
-		if !c.OK() {
-			return
-		}
-		value := body[start:c.Pos()]
-		if f != noField {
-			x.fields[f] = value
-		}
-		if in == rootObject && !x.many {
-			x.other(plain, name, value)
-		}
-	}
-}
-
-// nameRoom is room for the name of a member that is written with escapes.
-type nameRoom [64]byte
 
 // holdsMessages reports whether f is one of messageFields.
 func (f field) holdsMessages() bool {
@@ -360,40 +120,365 @@ func (f field) holdsMessages() bool {
 	return false
 }
 
-// other notes a member of the body, given its name and the same as it is written.
-func (x *index) other(name, written, value []byte) {
-	for i := range x.others {
-		if string(x.others[i].name) == string(name) {
-			x.others[i].value = value
-			return
+// known returns the field that the member of that name is, in the body or, if f
+// is one, in that object.
+func (f field) known(name []byte) field {
+	switch f {
+	case noField:
+		switch string(name) {
+		case "conversation_id":
+			return conversationIDField
+		case "conversationId":
+			return conversationIDCamelField
+		case "conversation":
+			return conversationField
+		case "session_id":
+			return sessionIDField
+		case "sessionId":
+			return sessionIDCamelField
+		case "client_metadata":
+			return clientMetadataField
+		case "request":
+			return requestField
+		case "metadata":
+			return metadataField
+		case "requestMetadata":
+			return requestMetadataField
+		case "unbound_metadata":
+			return unboundMetadataField
+		case "litellm_session_id":
+			return litellmSessionIDField
+		case "prompt_cache_key":
+			return promptCacheKeyField
+		case "previous_response_id":
+			return previousResponseIDField
+		case "previous_interaction_id":
+			return previousInteractionIDField
+		case "thread":
+			return threadField
+		case "messages":
+			return messagesField
+		case "contents":
+			return contentsField
+		case "input":
+			return inputField
+		case "prompt":
+			return promptField
+		case "images":
+			return imagesField
+		case "system":
+			return systemField
+		case "systemInstruction":
+			return systemInstructionField
+		case "system_instruction":
+			return systemInstructionSnakeField
+		case "instructions":
+			return instructionsField
+		case "context":
+			return contextField
+		case "cachedContent":
+			return cachedContentField
+		case "cached_content":
+			return cachedContentSnakeField
+		case "container":
+			return containerField
+		case "tools":
+			return toolsField
+		case "toolConfig":
+			return toolConfigField
+		}
+	case metadataField:
+		switch string(name) {
+		case "user_id":
+			return metadataUserIDField
+		case "session_id":
+			return metadataSessionIDField
+		case "sessionId":
+			return metadataSessionIDCamelField
+		case "conversation_id":
+			return metadataConversationIDField
+		case "cursorConversationId":
+			return metadataCursorConversationIDField
+		}
+	case clientMetadataField:
+		if string(name) == "session_id" {
+			return clientMetadataSessionIDField
+		}
+	case unboundMetadataField:
+		if string(name) == "taskId" {
+			return unboundMetadataTaskIDField
+		}
+	case conversationField:
+		if string(name) == "id" {
+			return conversationInnerIDField
+		}
+	case threadField:
+		switch string(name) {
+		case "type":
+			return threadTypeField
+		case "previous_message_id":
+			return threadPreviousMessageIDField
+		}
+	case containerField:
+		if string(name) == "id" {
+			return containerInnerIDField
+		}
+	case requestMetadataField:
+		switch string(name) {
+		case "session_id":
+			return requestMetadataSessionIDField
+		case "sessionId":
+			return requestMetadataSessionIDCamelField
+		}
+	case requestField:
+		switch string(name) {
+		case "session_id":
+			return requestSessionIDField
+		case "sessionId":
+			return requestSessionIDCamelField
+		case "contents":
+			return requestContentsField
+		case "systemInstruction":
+			return requestSystemInstructionField
+		case "system_instruction":
+			return requestSystemInstructionSnakeField
+		case "cachedContent", "cached_content":
+			return requestCachedContentField
+		case "tools":
+			return requestToolsField
 		}
 	}
-	if len(x.others) == maxOthers {
-		x.others, x.many = nil, true
-		return
-	}
-	if len(name) < len(written) { // it had escapes, and is in a room of somebody's
-		written = bytes.Clone(name)
-	}
-	x.others = append(x.others, member{written, value})
+	return noField
 }
 
-// member returns the text of the top-level member of that name, or nil.
-func (r *Request) member(name string) []byte {
-	x := r.read()
-	if !x.ok {
+// An index says where in a body the members are that extractors ask for. It is
+// made in one walk, which stops where it may and goes on from there. Of several
+// members of one name the last counts, as it does for the parsers of most
+// upstreams.
+//
+// It is part of every Request, also of those whose headers decide, so it is
+// small: offsets, and room for as many as real bodies have.
+type index struct {
+	progress atomic.Uint32 // what follows does not change once it is good or bad
+	reading  sync.Mutex    // held by who changes it
+
+	pos     uint32 // how far the walk has come
+	present fieldSet
+	known   []knownMember // those that are, or were, present
+
+	// others are the offsets behind what is before the other members of the
+	// body, for extractors with paths of their own. If there are more than maxOthers,
+	// which no real body has, there are none: then it is walked again for
+	// each such path.
+	others []uint32
+	many   bool
+
+	// talk is what the walk has read in passing: the trail of the messages,
+	// without the system prompt that stands beside them. It is good if there
+	// was one list of messages only.
+	talk  *trail
+	talks int
+
+	room struct {
+		known  [8]knownMember
+		others [12]uint32
+	}
+}
+
+type knownMember struct {
+	from, to uint32 // of its value in the body
+	field    field
+}
+
+const maxOthers = 64
+
+// Progress of an index.
+const (
+	unfinished = iota
+	good       // the body is one JSON object
+	bad
+)
+
+// read reads the body to its end, if nobody has, and reports whether it is one
+// JSON object.
+func (r *Request) read() bool {
+	if len(r.Body) == 0 {
+		return false
+	}
+	x := &r.index
+	if x.progress.Load() == unfinished {
+		x.reading.Lock()
+		x.readOn(r.Body, "")
+		x.reading.Unlock()
+	}
+	return x.progress.Load() == good
+}
+
+// get returns the text of a field, or nil if there is none.
+func (r *Request) get(f field) []byte {
+	if !r.read() {
 		return nil
 	}
-	if x.many {
-		return lastMember(r.Body, name)
+	return r.index.value(r.Body, f)
+}
+
+// member returns the text of the member of that name, or nil.
+func (r *Request) member(name string) []byte {
+	if !r.read() {
+		return nil
 	}
-	for _, m := range x.others {
-		if string(m.name) == name {
-			return m.value
+	return r.index.member(r.Body, name)
+}
+
+// value returns the text of a field, as far as the walk has come.
+func (x *index) value(body []byte, f field) []byte {
+	if x.present.has(f) {
+		for i := range x.known {
+			if k := &x.known[i]; k.field == f {
+				return body[k.from:k.to]
+			}
 		}
 	}
 	return nil
 }
+
+// member returns the text of the member of that name, as far as the walk has come.
+func (x *index) member(body []byte, name string) []byte {
+	if f := noField.known([]byte(name)); f != noField {
+		return x.value(body, f)
+	}
+	if x.many && x.progress.Load() == good {
+		return lastMember(body, name)
+	}
+	var room nameRoom
+	for i := len(x.others) - 1; i >= 0; i-- {
+		at := x.others[i]
+		c := jsonscan.New(body[at-1:])
+		if !c.Object() { // it is not the first, a comma is what comes next
+			c = jsonscan.New(body[at:])
+		}
+		if key, _ := c.Key(); string(jsonscan.Text(key, room[:])) == name {
+			return c.Skim()
+		}
+	}
+	return nil
+}
+
+// readOn goes on with the walk: to the end, or past the next member of the body
+// that has that name.
+func (x *index) readOn(body []byte, until string) {
+	if x.progress.Load() != unfinished {
+		return
+	}
+	w := walk{index: x, c: jsonscan.New(body[x.pos:]), base: int(x.pos), careful: len(body) <= strictly, talking: len(body) > passing}
+	if x.pos == 0 {
+		x.known, x.others = x.room.known[:0], x.room.others[:0]
+		if uint64(len(body)) > math.MaxUint32 || !w.c.Object() {
+			x.progress.Store(bad)
+			return
+		}
+	}
+	switch {
+	case w.members(noField, until):
+		x.pos = uint32(w.pos())
+	case w.c.End():
+		x.progress.Store(good)
+	default:
+		x.progress.Store(bad)
+	}
+}
+
+// A walk reads members into an index.
+type walk struct {
+	*index
+	c       jsonscan.Cursor
+	base    int  // where its text begins in the body
+	careful bool // read to the letter
+	talking bool // read the messages in passing
+}
+
+// pos returns the offset in the body that the walk has come to.
+func (w *walk) pos() int { return w.base + w.c.Pos() }
+
+// members reads the members of the body or of one of its objects that the walk
+// has entered. It reports whether it has stopped behind the one that it was to
+// go to.
+func (w *walk) members(in field, until string) (stopped bool) {
+	c := &w.c
+	var room nameRoom
+	for {
+		behind := w.pos()
+		written, ok := c.Key()
+		if !ok {
+			return false
+		}
+		from := w.pos()
+		name := jsonscan.Text(written, room[:])
+		f := in.known(name)
+		inside := f.inside()
+		w.present &^= inside
+		switch {
+		case inside != 0 && c.Object():
+			w.members(f, "")
+		case w.talking && f.holdsMessages():
+			w.messages()
+		case w.careful:
+			c.Skip()
+		default:
+			c.Skim()
+		}
+		if !c.OK() {
+			return false
+		}
+		switch {
+		case f != noField:
+			w.keep(f, from, w.pos())
+		case in == noField:
+			w.other(behind)
+		}
+		// A walk does not stop behind what it has not kept.
+		if in == noField && until != "" && string(name) == until && c.Kind() == ',' && !w.many {
+			return true
+		}
+	}
+}
+
+// messages reads the next value, which are messages.
+func (w *walk) messages() {
+	if w.talks++; w.talks > 1 {
+		w.c.Skim()
+		return
+	}
+	w.talk = new(trail)
+	w.talk.messages(&w.c)
+}
+
+// keep notes where the value of a field is.
+func (x *index) keep(f field, from, to int) {
+	x.present |= 1 << f
+	m := knownMember{uint32(from), uint32(to), f}
+	for i := range x.known {
+		if x.known[i].field == f {
+			x.known[i] = m
+			return
+		}
+	}
+	x.known = append(x.known, m)
+}
+
+// other notes the member of the body behind an offset.
+func (x *index) other(at int) {
+	switch {
+	case x.many:
+	case len(x.others) == maxOthers:
+		x.others, x.many = nil, true
+	default:
+		x.others = append(x.others, uint32(at))
+	}
+}
+
+// nameRoom is room for the name of a member that is written with escapes.
+type nameRoom [64]byte
 
 // lastMember returns the text of the last member of that name in object, which
 // is well-formed, or nil.

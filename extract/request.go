@@ -49,7 +49,7 @@ type Request struct {
 	// function [Metadata].
 	Metadata map[string]string
 
-	index   atomic.Pointer[index]
+	index   index
 	trailed atomic.Pointer[trail]
 	cuts    atomic.Pointer[[]Boundary]
 }

@@ -49,10 +49,7 @@ import (
 // Two conversations that begin alike, to the letter, are one until they part.
 func Trail() Extractor {
 	return ExtractorFunc(func(r *Request) (Session, bool) {
-		if len(r.Body) == 0 {
-			return Session{}, false
-		}
-		if x := r.read(); !x.ok || x.delta() {
+		if !r.read() || r.delta() {
 			return Session{}, false
 		}
 		return r.trail().session()
@@ -64,25 +61,34 @@ func (r *Request) trail() *trail {
 	if t := r.trailed.Load(); t != nil {
 		return t
 	}
-	r.trailed.CompareAndSwap(nil, newTrail(r.read()))
-	return r.trailed.Load()
+	r.index.reading.Lock()
+	defer r.index.reading.Unlock()
+	t := r.trailed.Load()
+	if t == nil {
+		t = r.newTrail()
+		r.trailed.Store(t)
+	}
+	return t
 }
 
-// newTrail returns the trail of a body. Its messages were read together with
-// the rest of it, unless that was not enough.
-func newTrail(x *index) *trail {
-	t := new(trail)
-	if x.talks <= 1 && !x.talk.unsure {
-		*t = x.talk
-		t.readSystem(x)
-	} else {
-		t.careful = true
-		t.readSystem(x)
-		t.readMessages(x)
+// newTrail returns the trail of a body. If its messages were read in passing,
+// they are not read again, unless that was not enough.
+func (r *Request) newTrail() *trail {
+	t := r.index.talk
+	if t == nil {
+		t = new(trail)
+		t.readMessages(r)
 	}
-	if t.texts+t.injections == 0 && x.fields[promptField] != nil {
-		t.images(x.fields[imagesField])
-		t.prompt(x.fields[promptField])
+	if t.unsure || r.index.talks > 1 {
+		t = &trail{careful: true}
+		t.readMessages(r)
+	}
+	t.readSystem(r)
+	if t.texts+t.injections == 0 {
+		if prompt := r.get(promptField); prompt != nil {
+			t.images(r.get(imagesField))
+			t.prompt(prompt)
+		}
 	}
 	return t
 }
@@ -92,31 +98,27 @@ func newTrail(x *index) *trail {
 // id and many different openings belong to many conversations. It reports false
 // if the body shows no opening.
 func (r *Request) Opening() (uint64, bool) {
-	if len(r.Body) == 0 {
+	if !r.read() || r.delta() {
 		return 0, false
 	}
-	x := r.read()
-	if !x.ok || x.delta() {
-		return 0, false
-	}
-	if x.fields[promptField] != nil {
+	if r.get(promptField) != nil {
 		return 0, false // a legacy prompt does not show where it began
 	}
 	t := trail{openingOnly: true, careful: true}
-	t.readSystem(x)
-	t.readMessages(x)
+	t.readMessages(r)
+	t.readSystem(r)
 	s := t.system.sum.join(endSalt, t.opening.sum).join(endSalt, t.here)
 	return s[0], t.texts > 0 && t.items <= maxItems
 }
 
 // delta reports whether the body holds only what is new in a conversation that
 // the server keeps.
-func (x *index) delta() bool {
-	if kind, _ := text(x.fields[threadTypeField]); kind == "continue" {
+func (r *Request) delta() bool {
+	if kind, _ := text(r.get(threadTypeField)); kind == "continue" {
 		return true
 	}
-	for _, f := range []field{previousResponseIDField, previousInteractionIDField, conversationField, contextField} {
-		if raw := x.fields[f]; len(raw) > 0 && string(raw) != "null" && string(raw) != `""` && string(raw) != "[]" {
+	for _, f := range [...]field{previousResponseIDField, previousInteractionIDField, conversationField, contextField} {
+		if raw := r.get(f); len(raw) > 0 && string(raw) != "null" && string(raw) != `""` && string(raw) != "[]" {
 			return true
 		}
 	}
@@ -271,9 +273,9 @@ var systemFields = []field{
 }
 
 // readSystem reads the system prompt that stands beside the messages.
-func (t *trail) readSystem(x *index) {
+func (t *trail) readSystem(r *Request) {
 	for _, f := range systemFields {
-		if raw := x.fields[f]; raw != nil {
+		if raw := r.get(f); raw != nil {
 			c := jsonscan.New(raw)
 			t.content(&c, &t.system)
 		}
@@ -282,9 +284,9 @@ func (t *trail) readSystem(x *index) {
 
 // readMessages reads the messages, wherever they stand: in the first place that
 // has what a person wrote.
-func (t *trail) readMessages(x *index) {
+func (t *trail) readMessages(r *Request) {
 	for _, f := range messageFields {
-		if raw := x.fields[f]; raw != nil {
+		if raw := r.get(f); raw != nil {
 			c := jsonscan.New(raw)
 			if t.messages(&c); t.texts+t.injections > 0 {
 				return
