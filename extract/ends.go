@@ -19,7 +19,7 @@ import "github.com/go-affinity/affinity/internal/jsonscan"
 // cost all who do not ask for them.
 const (
 	strictly = 4 << 10
-	passing  = 32 << 10
+	passing  = 16 << 10
 	wholly   = 32 << 10
 	window   = 1 << 10
 )

@@ -466,6 +466,7 @@ func (t *trail) message(c *jsonscan.Cursor) {
 	}
 	// The values of members, the first two between their quotes.
 	var role, kind, content, parts, images []byte
+	who := speakerOf(role, kind)
 	done := false // content was read, in passing
 	var room nameRoom
 	for {
@@ -477,15 +478,17 @@ func (t *trail) message(c *jsonscan.Cursor) {
 		case "role":
 			t.unsure = t.unsure || role != nil
 			role = word(c)
-			if who := speakerOf(role, kind); !t.careful && len(role) > 0 && (who == speakerTool || who == speakerModel) {
+			who = speakerOf(role, kind)
+			if !t.careful && len(role) > 0 && (who == speakerTool || who == speakerModel) {
 				c.Leave('}')
 				t.speaks(who)
 				return
 			}
 		case "type":
 			kind = word(c)
+			who = speakerOf(role, kind)
 		case "content":
-			switch who := speakerOf(role, kind); {
+			switch {
 			case t.careful || len(role) == 0 || c.Kind() == 'n':
 				content = c.Skim()
 			case done || parts != nil:
@@ -512,7 +515,6 @@ func (t *trail) message(c *jsonscan.Cursor) {
 	if parts != nil && (content == nil || string(content) == "null") {
 		content = parts
 	}
-	who := speakerOf(role, kind)
 	t.speaks(who)
 	switch who {
 	case speakerSystem:
@@ -530,7 +532,9 @@ func (t *trail) message(c *jsonscan.Cursor) {
 			c := jsonscan.New(content)
 			t.content(&c, nil)
 		}
-		t.images(images)
+		if images != nil {
+			t.images(images)
+		}
 		t.end()
 	}
 }

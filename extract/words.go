@@ -2,6 +2,7 @@ package extract
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 
 	"github.com/cespare/xxhash/v2"
@@ -15,6 +16,9 @@ import (
 // come like that. Some JSON writers escape slashes, angle brackets or all that
 // is not ASCII, and proxies write anew what they pass on.
 func plain(raw []byte) []byte {
+	if !oddlyEscaped(raw) {
+		return raw
+	}
 	for i := 0; ; i += 2 {
 		n := 0
 		if i < len(raw) && raw[i] != '\\' {
@@ -29,6 +33,55 @@ func plain(raw []byte) []byte {
 			return appendPlain(append(make([]byte, 0, len(raw)), raw[:i]...), raw[i:])
 		}
 	}
+}
+
+// oddlyEscaped reports whether raw has escapes like \/ or \u0041, or seems to:
+// behind a backslash that is escaped itself, the same letters are none. Where
+// escapes are many, as in source code, it takes sixteen bytes at once.
+func oddlyEscaped(raw []byte) bool {
+	const stretch = 1 << 10 // for which it does, wherever there is a backslash
+	for {
+		n := bytes.IndexByte(raw, '\\')
+		if n < 0 {
+			return false
+		}
+		raw = raw[n:]
+		b := raw[:min(len(raw), stretch)]
+		found := uint64(0)
+		for ; len(b) > 16; b = b[16:] {
+			p := (*[17]byte)(b)
+			found |= oddPairs(word8(p[0:]), word8(p[1:])) | oddPairs(word8(p[8:]), word8(p[9:]))
+		}
+		if found&highs != 0 {
+			return true
+		}
+		for ; len(b) > 1; b = b[1:] {
+			if b[0] == '\\' && (b[1] == 'u' || b[1] == '/') {
+				return true
+			}
+		}
+		if len(raw) <= stretch {
+			return false
+		}
+		raw = raw[stretch-1:]
+	}
+}
+
+// What follows does something to all eight bytes in a word at once.
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+func word8(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
+
+// oddPairs returns a number that has high bits of its bytes set if and only if
+// there is a backslash in one word and, in the same place, what makes an odd
+// escape of it in the other.
+func oddPairs(backslashes, letters uint64) uint64 {
+	backslashes ^= '\\' * ones
+	u, slash := backslashes|(letters^'u'*ones), backslashes|(letters^'/'*ones) // a zero byte for each pair
+	return (u-ones)&^u | (slash-ones)&^slash
 }
 
 func appendPlain(dst, raw []byte) []byte {
