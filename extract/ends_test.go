@@ -107,6 +107,80 @@ func TestBrokenLargeBodies(t *testing.T) {
 	}
 }
 
+// What is asked for first is believed where it is met on the way through a large
+// body, which is not read on until something else is asked for.
+func TestIDsInTheMiddleOfLargeBodies(t *testing.T) {
+	t.Parallel()
+	middle := `"messages":` + big(wholly)
+	claude := `"metadata":{"user_id":` + quote(`{"session_id":"`+uuid+`"}`) + `}`
+	for _, test := range []struct {
+		name  string
+		e     extract.Extractor
+		id    string // what names the session
+		asked string
+	}{
+		{"an id of the table", extract.BodyIDs(), "conv-1", `"conversation_id":"conv-1"`},
+		{"with escapes", extract.BodyIDs(), "conv-1", `"convers\u0061tion_id" :\n"conv-1" `},
+		{"Claude Code", extract.ClaudeUserID(), uuid, claude},
+		{"a path", extract.Body("chat"), "c", `"chat":"c"`},
+		{"a path into it", extract.Body("chat.id"), "c", `"chat":{"id":"c"}`},
+		{"a path that needs gjson", extract.Body("chat.#"), "", `"chat":["c"]`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			asked := strings.ReplaceAll(strings.ReplaceAll(test.asked, `\\`, `\`), `\n`, "\n")
+			front := `{` + middle + `,` + asked
+			good := front + `,"tools":` + big(wholly) + `,"session_id":"s"}`
+			for _, body := range []string{good, front + `,"tools":[` + strings.Repeat("}", 5000) + `],"session_id":"s"}`} {
+				r := &extract.Request{Body: []byte(body)}
+				for range 2 { // the second time it is known
+					s, ok := test.e.Extract(r)
+					require.Equal(t, test.id != "", ok)
+					require.Equal(t, test.id, s.ID)
+				}
+				// Now the rest counts.
+				want := ""
+				if body == good {
+					want = "s"
+				}
+				s, _ := extract.Body("session_id").Extract(r)
+				require.Equal(t, "s", s.ID, "at the end")
+				s, _ = extract.Body("none", "session_id").Extract(r)
+				require.Equal(t, want, s.ID)
+				s, ok := test.e.Extract(r)
+				require.Equal(t, test.id != "" && body == good, ok)
+				require.Equal(t, ok, s.ID != "")
+			}
+			// A mistake that is met on the way, or at the end, is one.
+			for _, body := range []string{
+				`{"tools":[}],` + good[1:], `{` + middle + asked + `,"tools":` + big(wholly) + `}`, front + ` "tools":` + big(wholly) + `}`,
+				good + `]`, good[:len(good)-1], strings.Replace(good, `"s"}`, `s}`, 1), `[` + good + `]`, `x` + good, `,` + good[1:],
+			} {
+				_, ok := test.e.Extract(&extract.Request{Body: []byte(body)})
+				require.False(t, ok, "%.40s ... %s", body, body[len(body)-40:])
+			}
+		})
+	}
+}
+
+// An index has room for the members that real bodies have, and keeps more.
+func TestIDsAmongManyMembersInTheMiddle(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{3, 11, 12, 13, 63, 64, 65, 200} {
+		var many strings.Builder
+		for i := range n {
+			fmt.Fprintf(&many, `"m%d":%d,`, i, i)
+		}
+		body := []byte(`{` + many.String() + `"messages":` + big(wholly) + `,"chat":"c","tools":` + big(wholly) + `,"m0":"last"}`)
+		r := &extract.Request{Body: body}
+		for range 2 {
+			requireSession(t, extract.Body("chat"), r, "body:chat", "c")
+		}
+		requireSession(t, extract.Body("none", "m0"), r, "body:m0", "last")
+		requireSession(t, extract.Body("none", "chat"), r, "body:chat", "c")
+	}
+}
+
 // FuzzEnds: a large body gives the answer that it would give without its middle,
 // or the one that reading it whole gives; and the latter if it is well-formed and
 // its members have names of their own.
@@ -116,12 +190,15 @@ func FuzzEnds(f *testing.F) {
 	f.Add(`{"chat":"\u0061"`, `,"x":{}`, "} \n")
 	f.Add(`{"chat":1,`, `"a":"`, `","chat":"b"}`)
 	f.Add(`{"a":"`, `",`, `"chat":"b"}`)
+	f.Add(`{"a":1,`, `"ch\u0061t":"b"`, `,"session_id":"s"}`)
+	f.Add(`{"a":1,`, `"metadata":{"user_id":"user_ab_account__session_`+uuid+`"}`, `}`)
+	f.Add(`{`, `"conversation_id":"a"`, `,"messages":["a"]}`)
 	f.Fuzz(func(t *testing.T, head, middle, tail string) {
 		if len(head)+len(tail) > 800 || len(middle) > 1000 {
 			t.Skip("too long")
 		}
 		pad := `"pad":"` + strings.Repeat("x", wholly) + `"`
-		for _, body := range []string{head + middle + `,` + pad + tail, head + pad + `,` + middle + tail, head + pad + tail} {
+		for _, body := range []string{head + middle + `,` + pad + tail, head + pad + `,` + middle + tail, head + pad + tail, head + pad + `,` + middle + `,` + pad[:3] + "2" + pad[3:] + tail} {
 			_, unambiguousNames := reencode([]byte(body))
 			for name, e := range idExtractors() {
 				want, ok := e.Extract(readWhole(body))

@@ -753,7 +753,57 @@ func FuzzTrail(f *testing.F) {
 		s2, ok2 := extract.Trail().Extract(&extract.Request{Body: again})
 		require.Equal(t, ok, ok2)
 		require.Equal(t, s, s2, "%s", again)
+		for _, larger := range larger(t, again) {
+			s2, ok2 = extract.Trail().Extract(&extract.Request{Body: larger})
+			require.Equal(t, ok, ok2)
+			require.Equal(t, s, s2, "%s ... %s", larger[:40], again)
+		}
 	})
+}
+
+// larger returns bodies that say the same, but are so large that their messages
+// are read in passing; and some in which that is not enough, since there is a
+// second list of messages, with nothing in it.
+func larger(t testing.TB, body []byte) (bodies [][]byte) {
+	members := map[string]json.RawMessage{}
+	require.NoError(t, json.Unmarshal(body, &members))
+	rest := bytes.TrimSpace(body)[1:]
+	if len(members) > 0 {
+		rest = append([]byte(","), rest...)
+	}
+	for _, name := range []string{"pad", "messages", "contents", "input"} {
+		if members[name] == nil {
+			bodies = append(bodies, fmt.Appendf(nil, `{"padding":"%s",%q:[]%s`, strings.Repeat("x", wholly), name, rest))
+		}
+	}
+	return bodies
+}
+
+// What texts are to the trail does not depend on how long they are.
+func TestLongTextsWithEscapes(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(3, 3))
+	pieces := []string{"word ", "a", "\n", `\\`, `\"`, `\\u`, `\\/`, "/", "u", "é", strings.Repeat("x", 100)}
+	odd := [][2]string{{`\/`, `/`}, {`\u0041`, "A"}, {`\u005c`, `\\`}, {`\u000a`, `\n`}}
+	for range 300 {
+		var text, other strings.Builder
+		for range random.IntN(400) {
+			p := pieces[random.IntN(len(pieces))]
+			text.WriteString(p)
+			other.WriteString(p)
+		}
+		o := odd[random.IntN(len(odd))]
+		text.WriteString(o[0])
+		other.WriteString(o[1])
+		for range random.IntN(40) {
+			p := pieces[random.IntN(len(pieces))]
+			text.WriteString(p)
+			other.WriteString(p)
+		}
+		body := func(s string) string { return `{"system":"` + s + `","messages":["hi"]}` }
+		require.Equal(t, same, relation(trailOf(t, body(text.String())), trailOf(t, body(other.String()))), "%s", text.String())
+		require.Equal(t, apart, relation(trailOf(t, body(text.String())), trailOf(t, body(other.String()+"."))))
+	}
 }
 
 // reencode writes a JSON object anew through encoding/json. It reports false if
