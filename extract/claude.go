@@ -22,7 +22,10 @@ const claudeHeader = "X-Claude-Code-Session-Id"
 // The body is looked at only in requests that speak Anthropic's protocol, as
 // their Anthropic-Version header or a path that ends in /messages tells:
 // standing first in a chain, it must not make requests that another header
-// names pay for a look at the body.
+// names pay for a look at the body. In those that do and have a header that
+// [Headers] knows, a metadata in a body of more than 32 kB counts only if it
+// stands within the first or the last kilobyte, where clients put it. So what
+// such a request pays does not grow with its body.
 //
 // See https://code.claude.com/docs/en/llm-gateway-protocol.
 func ClaudeCode() Extractor { return claudeCode }
@@ -44,6 +47,14 @@ func anthropicUserID(r *Request) (Session, bool) {
 	if len(r.Body) == 0 || !strings.HasSuffix(r.Path, "/messages") && len(r.Header["Anthropic-Version"]) == 0 {
 		return Session{}, false
 	}
+	if len(r.Body) > wholly {
+		if s, ok := claudeNames(r, r.atEnds("metadata", "user_id")); ok {
+			return s, true
+		}
+		if _, ok := Headers().Extract(r); ok {
+			return Session{}, false
+		}
+	}
 	return claudeUserID(r)
 }
 
@@ -57,12 +68,17 @@ func anthropicUserID(r *Request) (Session, bool) {
 //     sent by other clients as well, and by those the id need not be a uuid.
 func ClaudeUserID() Extractor { return ExtractorFunc(claudeUserID) }
 
-func claudeUserID(r *Request) (s Session, ok bool) {
+func claudeUserID(r *Request) (Session, bool) {
 	if len(r.Body) == 0 {
-		return s, false
+		return Session{}, false
 	}
+	return claudeNames(r, r.first(metadataUserIDField, "metadata", "user_id"))
+}
+
+// claudeNames returns the session that the text of a metadata.user_id names.
+func claudeNames(r *Request, raw []byte) (s Session, ok bool) {
 	var room textRoom
-	user, ok := textIn(r.first(metadataUserIDField, "metadata", "user_id"), &room)
+	user, ok := textIn(raw, &room)
 	if !ok {
 		return s, false
 	}

@@ -179,6 +179,55 @@ func TestClaudeCode(t *testing.T) {
 	})
 }
 
+// A large body is not crossed for a metadata.user_id where another header names
+// the session, wherever Default and its like would find it, and whoever has read
+// the body before.
+func TestClaudeCodeInLargeBodies(t *testing.T) {
+	t.Parallel()
+	const claude = "claude-code"
+	metadata := `"metadata":{"user_id":` + quote(`{"session_id":"`+uuid2+`"}`) + `}`
+	large := func(name string) string { return `"` + name + `":` + big(wholly) }
+	small := func(name string) string { return `"` + name + `":` + big(wholly/3) }
+	chains := map[string]extract.Extractor{
+		"Default": extract.Default(), "the same": extract.Chain{extract.ClaudeCode(), extract.Headers(), extract.ClaudeUserID(), extract.BodyIDs()},
+	}
+	for _, test := range []struct {
+		name, body     string
+		source, header string // without another header, and with one
+	}{
+		{"at the head", `{` + metadata + `,` + large("messages") + `}`, claude, claude},
+		{"at the tail", `{` + large("messages") + `,` + metadata + `,"stream":true}`, claude, claude},
+		{"in the middle", `{` + large("messages") + `,` + metadata + `,` + large("tools") + `}`, claude, "x-session-id"},
+		{"in the middle of a small body", `{` + small("messages") + `,` + metadata + `,` + small("tools") + `}`, claude, claude},
+		{"not there", `{` + large("messages") + `,"conversation_id":"c"}`, "conversation_id", "x-session-id"},
+		{"a user at the tail", `{` + large("messages") + `,"metadata":{"user_id":"anna"},"conversation_id":"c"}`, "conversation_id", "x-session-id"},
+		{"a mistake in the middle", `{"messages":[}],` + large("tools") + `,` + metadata + `}`, claude, claude},
+		{"a mistake at the tail", `{` + metadata + `,` + large("messages") + `}]`, "", "x-session-id"},
+	} {
+		for name, chain := range chains {
+			t.Run(test.name+", by "+name, func(t *testing.T) {
+				t.Parallel()
+				for _, named := range []bool{false, true} {
+					h, want := header("Anthropic-Version", "2023-06-01"), test.source
+					if named {
+						h.Set("X-Session-Id", uuid)
+						want = test.header
+					}
+					r := &extract.Request{Header: h, Body: []byte(test.body)}
+					for range 2 {
+						s, ok := chain.Extract(r)
+						require.Equal(t, want != "", ok)
+						require.Equal(t, want, s.Source)
+						if named {
+							r.Class() // reads all
+						}
+					}
+				}
+			})
+		}
+	}
+}
+
 func FuzzClaudeUserID(f *testing.F) {
 	for _, s := range []string{
 		"user_ab_account__session_" + uuid, "user_ab_account_" + uuid2 + "_session_" + uuid, "anything_session_a", "user__account__session_",

@@ -38,6 +38,14 @@ func (r *Request) first(f field, outer, inner string) []byte {
 	return lastMember(value, inner)
 }
 
+// atEnds returns the text of the member inner of the member outer of the body, if
+// that stands at an end. It neither reads the body nor depends on whether it has
+// been read.
+func (r *Request) atEnds(outer, inner string) []byte {
+	value, _ := atEnds(r.Body, outer)
+	return lastMember(value, inner)
+}
+
 // firstMember returns the text of the member of that name, which is asked for
 // before all others.
 func (r *Request) firstMember(name string) []byte {
