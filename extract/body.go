@@ -130,6 +130,14 @@ type fieldIDs []struct {
 	confidence Confidence
 }
 
+// set returns the fields.
+func (fs fieldIDs) set() (s fieldSet) {
+	for _, f := range fs {
+		s |= 1 << f.field
+	}
+	return s
+}
+
 // Extract implements Extractor.
 func (fs fieldIDs) Extract(r *Request) (Session, bool) {
 	if len(r.Body) == 0 {

@@ -111,13 +111,17 @@ func (f field) inside() fieldSet {
 	return 0
 }
 
-// holdsMessages reports whether f is one of messageFields.
-func (f field) holdsMessages() bool {
-	switch f {
-	case messagesField, contentsField, requestContentsField, inputField:
-		return true
+// Some sets of fields.
+var (
+	messageSet = setOfList(messageFields)
+	idSet      = setOfList(pointerFields) | bodyIDs.set() | 1<<metadataUserIDField
+)
+
+func setOfList(fields []field) (s fieldSet) {
+	for _, f := range fields {
+		s |= 1 << f
 	}
-	return false
+	return s
 }
 
 // known returns the field that the member of that name is, in the body or, if f
@@ -273,11 +277,9 @@ type index struct {
 	others []uint32
 	many   bool
 
-	// talk is what the walk has read in passing: the trail of the messages,
-	// without the system prompt that stands beside them. It is good if there
-	// was one list of messages only.
-	talk  *trail
-	talks int
+	// talk is what the walk has read in passing, if that may be asked for: the
+	// trail of the messages, without the system prompt beside them.
+	talk *trail
 
 	room struct {
 		known  [8]knownMember
@@ -370,7 +372,7 @@ func (x *index) readOn(body []byte, until string) {
 	if x.progress.Load() != unfinished {
 		return
 	}
-	w := walk{index: x, c: jsonscan.New(body[x.pos:]), base: int(x.pos), careful: len(body) <= strictly, talking: len(body) > passing}
+	w := walk{index: x, c: jsonscan.New(body[x.pos:]), base: int(x.pos), careful: len(body) <= strictly}
 	if x.pos == 0 {
 		x.known, x.others = x.room.known[:0], x.room.others[:0]
 		if uint64(len(body)) > math.MaxUint32 || !w.c.Object() {
@@ -378,8 +380,13 @@ func (x *index) readOn(body []byte, until string) {
 			return
 		}
 	}
+	if x.pos == 0 && len(body) > passing {
+		w.talkingMembers(body, until)
+	} else {
+		w.members(noField, until, nil)
+	}
 	switch {
-	case w.members(noField, until):
+	case w.stopped:
 		x.pos = uint32(w.pos())
 	case w.c.End():
 		x.progress.Store(good)
@@ -394,23 +401,47 @@ type walk struct {
 	c       jsonscan.Cursor
 	base    int  // where its text begins in the body
 	careful bool // read to the letter
-	talking bool // read the messages in passing
+	stopped bool // behind the member that it was to go to
+
+	talks int // how many lists of messages were met
+}
+
+// talkingMembers is members of the body, and reads the messages in passing. Of
+// what it has read it keeps what somebody may ask for, who finds no id, and what
+// reading the messages by themselves would give.
+func (w *walk) talkingMembers(body []byte, until string) {
+	var t trail
+	w.members(noField, until, &t)
+	if !w.stopped && w.talks == 1 && w.present&messageSet != 0 && !w.named(body) {
+		kept := t
+		w.talk = &kept
+	}
+}
+
+// named reports whether the body has what looks like an id.
+func (x *index) named(body []byte) bool {
+	for _, k := range x.known {
+		if idSet.has(k.field) && x.present.has(k.field) && body[k.from] == '"' && k.to-k.from > 2 {
+			return true
+		}
+	}
+	return false
 }
 
 // pos returns the offset in the body that the walk has come to.
 func (w *walk) pos() int { return w.base + w.c.Pos() }
 
 // members reads the members of the body or of one of its objects that the walk
-// has entered. It reports whether it has stopped behind the one that it was to
-// go to.
-func (w *walk) members(in field, until string) (stopped bool) {
+// has entered: to the end, or past the next one of that name. If there is a
+// trail, messages are read into it. (It is no field of w, to stay off the heap.)
+func (w *walk) members(in field, until string, t *trail) {
 	c := &w.c
 	var room nameRoom
-	for {
+	for !w.stopped {
 		behind := w.pos()
 		written, ok := c.Key()
 		if !ok {
-			return false
+			return
 		}
 		from := w.pos()
 		name := jsonscan.Text(written, room[:])
@@ -419,16 +450,16 @@ func (w *walk) members(in field, until string) (stopped bool) {
 		w.present &^= inside
 		switch {
 		case inside != 0 && c.Object():
-			w.members(f, "")
-		case w.talking && f.holdsMessages():
-			w.messages()
+			w.members(f, "", t)
+		case t != nil && messageSet.has(f):
+			w.messages(t)
 		case w.careful:
 			c.Skip()
 		default:
 			c.Skim()
 		}
 		if !c.OK() {
-			return false
+			return
 		}
 		switch {
 		case f != noField:
@@ -437,20 +468,17 @@ func (w *walk) members(in field, until string) (stopped bool) {
 			w.other(behind)
 		}
 		// A walk does not stop behind what it has not kept.
-		if in == noField && until != "" && string(name) == until && c.Kind() == ',' && !w.many {
-			return true
-		}
+		w.stopped = in == noField && until != "" && string(name) == until && c.Kind() == ',' && !w.many
 	}
 }
 
 // messages reads the next value, which are messages.
-func (w *walk) messages() {
-	if w.talks++; w.talks > 1 {
+func (w *walk) messages(t *trail) {
+	if w.talks++; w.talks == 1 {
+		t.messages(&w.c)
+	} else {
 		w.c.Skim()
-		return
 	}
-	w.talk = new(trail)
-	w.talk.messages(&w.c)
 }
 
 // keep notes where the value of a field is.

@@ -79,8 +79,8 @@ func (r *Request) newTrail() *trail {
 		t = new(trail)
 		t.readMessages(r)
 	}
-	if t.unsure || r.index.talks > 1 {
-		t = &trail{careful: true}
+	if t.unsure {
+		*t = trail{careful: true}
 		t.readMessages(r)
 	}
 	t.readSystem(r)
