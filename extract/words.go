@@ -37,34 +37,39 @@ func plain(raw []byte) []byte {
 
 // oddlyEscaped reports whether raw has escapes like \/ or \u0041, or seems to:
 // behind a backslash that is escaped itself, the same letters are none. Where
-// escapes are many, as in source code, it takes sixteen bytes at once.
+// escapes are many, as in source code, it takes 32 bytes at once.
 func oddlyEscaped(raw []byte) bool {
-	const stretch = 1 << 10 // for which it does, wherever there is a backslash
-	for {
+	for len(raw) > 32 {
 		n := bytes.IndexByte(raw, '\\')
 		if n < 0 {
 			return false
 		}
 		raw = raw[n:]
-		b := raw[:min(len(raw), stretch)]
-		found := uint64(0)
-		for ; len(b) > 16; b = b[16:] {
-			p := (*[17]byte)(b)
-			found |= oddPairs(word8(p[0:]), word8(p[1:])) | oddPairs(word8(p[8:]), word8(p[9:]))
-		}
-		if found&highs != 0 {
-			return true
-		}
-		for ; len(b) > 1; b = b[1:] {
-			if b[0] == '\\' && (b[1] == 'u' || b[1] == '/') {
+		for range 32 { // before it looks for the next backslash again
+			if len(raw) <= 32 {
+				break
+			}
+			p := (*[33]byte)(raw)
+			found := oddPairs(word8(p[0:]), word8(p[1:])) | oddPairs(word8(p[8:]), word8(p[9:])) |
+				oddPairs(word8(p[16:]), word8(p[17:])) | oddPairs(word8(p[24:]), word8(p[25:]))
+			if found&highs != 0 && hasOddPair(p[:]) {
 				return true
 			}
+			raw = raw[32:]
 		}
-		if len(raw) <= stretch {
-			return false
-		}
-		raw = raw[stretch-1:]
 	}
+	return hasOddPair(raw)
+}
+
+// hasOddPair reports whether raw has a backslash and then a letter that makes an
+// odd escape of it.
+func hasOddPair(raw []byte) bool {
+	for i := 1; i < len(raw); i++ {
+		if raw[i-1] == '\\' && (raw[i] == 'u' || raw[i] == '/') {
+			return true
+		}
+	}
+	return false
 }
 
 // What follows does something to all eight bytes in a word at once.
@@ -75,13 +80,12 @@ const (
 
 func word8(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
 
-// oddPairs returns a number that has high bits of its bytes set if and only if
-// there is a backslash in one word and, in the same place, what makes an odd
-// escape of it in the other.
+// oddPairs returns a number that has a high bit set for each backslash in one
+// word that has an odd byte beside it in the other, which is none of those of
+// plain escapes. It may have more behind the first.
 func oddPairs(backslashes, letters uint64) uint64 {
-	backslashes ^= '\\' * ones
-	u, slash := backslashes|(letters^'u'*ones), backslashes|(letters^'/'*ones) // a zero byte for each pair
-	return (u-ones)&^u | (slash-ones)&^slash
+	backslashes ^= '\\' * ones // a zero byte for each
+	return (backslashes - ones) &^ backslashes & (letters << 7)
 }
 
 func appendPlain(dst, raw []byte) []byte {
