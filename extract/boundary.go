@@ -55,10 +55,7 @@ func (r *Request) Boundaries() []Boundary {
 	if b := r.cuts.Load(); b != nil {
 		return *b
 	}
-	var b []Boundary
-	if r.read() && !r.delta() {
-		b = r.boundaries()
-	}
+	b := r.boundaries()
 	r.cuts.CompareAndSwap(nil, &b)
 	return *r.cuts.Load()
 }
@@ -70,21 +67,41 @@ var toolFields = []field{toolsField, toolConfigField, requestToolsField}
 var messageFields = []field{messagesField, contentsField, requestContentsField, inputField}
 
 func (r *Request) boundaries() []Boundary {
-	var messages []byte
-	for _, f := range messageFields {
-		if messages = r.get(f); hasMessages(messages) {
-			break
-		}
-		messages = nil
-	}
-	if messages == nil {
+	p := r.readPrompt()
+	if !r.read() || r.delta() {
 		return nil
 	}
-	var p prompt
-	p.digest.Reset()
+	if p == nil {
+		raw := r.messages()
+		if raw == nil {
+			return nil
+		}
+		s := newStrip(newPrompt(), raw)
+		s.messages()
+		p = s.to
+	}
+	if p.messages == 0 || p.messages > maxItems {
+		return nil
+	}
+	return p.behind(r.front())
+}
+
+// messages returns the text of the messages, or nil.
+func (r *Request) messages() []byte {
+	for _, f := range messageFields {
+		if raw := r.get(f); hasMessages(raw) {
+			return raw
+		}
+	}
+	return nil
+}
+
+// front returns what stands before the messages: the tools and the system prompt.
+func (r *Request) front() *prompt {
+	p := newPrompt()
 	for _, f := range toolFields {
 		if raw := r.get(f); raw != nil {
-			s := newStrip(&p, raw)
+			s := newStrip(p, raw)
 			s.begin('t', 0)
 			s.value()
 			s.end()
@@ -92,33 +109,13 @@ func (r *Request) boundaries() []Boundary {
 	}
 	for _, f := range systemFields {
 		if raw := r.get(f); raw != nil {
-			s := newStrip(&p, raw)
+			s := newStrip(p, raw)
 			s.begin('s', 0)
-			s.content(mentionsBilling(raw))
+			s.content(true)
 			s.end()
 		}
 	}
-	if p.bytes > 0 {
-		p.keep(Boundary{p.digest.Sum64(), p.bytes})
-	}
-	s := newStrip(&p, messages)
-	if !s.c.Array() {
-		s.message(mentionsBilling(messages))
-		return p.end()
-	}
-	for n := 0; s.c.Element(); n++ {
-		if n == maxItems {
-			return nil
-		}
-		billing := false
-		if n == 0 {
-			c := s.c
-			billing = mentionsBilling(c.Skim())
-		}
-		s.message(billing)
-		p.boundary()
-	}
-	return p.end()
+	return p
 }
 
 // hasMessages reports whether a value is a message or a list with something in
@@ -134,7 +131,8 @@ func hasMessages(raw []byte) bool {
 	return false
 }
 
-// A prompt collects what a request has before the place that has been reached.
+// A prompt collects what a request has before the place that has been reached: of
+// its messages, or of what stands before these.
 type prompt struct {
 	digest     xxhash.Digest
 	bytes      int
@@ -143,7 +141,11 @@ type prompt struct {
 	recent     [lastMessages]Boundary // behind the last messages, a ring
 }
 
-func (p *prompt) keep(b Boundary) { p.boundaries = append(p.boundaries, b) }
+func newPrompt() *prompt {
+	var p prompt
+	p.digest.Reset()
+	return &p
+}
 
 // boundary notes that the prompt may be cut here, behind a message.
 func (p *prompt) boundary() {
@@ -155,36 +157,43 @@ func (p *prompt) boundary() {
 		last = p.boundaries[n-1].Bytes
 	}
 	if p.bytes-last >= minBoundary && len(p.boundaries) < maxBoundaries-lastMessages {
-		p.keep(b)
+		p.boundaries = append(p.boundaries, b)
 	}
 }
 
-// end returns the boundaries of the whole prompt.
-func (p *prompt) end() []Boundary {
-	if p.messages == 0 {
-		p.boundary() // behind the only one
+// behind returns the boundaries of a request with those messages behind a front.
+func (p *prompt) behind(front *prompt) []Boundary {
+	start := Boundary{front.digest.Sum64(), front.bytes}
+	all := make([]Boundary, 0, 1+len(p.boundaries)+lastMessages)
+	if start.Bytes > 0 {
+		all = append(all, start)
+	}
+	add := func(b Boundary) {
+		h := sum{start.Hash}.add(endSalt, b.Hash)[0]
+		all = append(all, Boundary{h, start.Bytes + b.Bytes})
+	}
+	for _, b := range p.boundaries[:min(len(p.boundaries), maxBoundaries-lastMessages-len(all))] {
+		add(b)
 	}
 	for i := max(p.messages-lastMessages, 0); i < p.messages; i++ {
-		p.keep(p.recent[i%lastMessages])
+		add(p.recent[i%lastMessages])
 	}
-	slices.SortStableFunc(p.boundaries, func(a, b Boundary) int { return a.Bytes - b.Bytes })
-	return slices.CompactFunc(p.boundaries, func(a, b Boundary) bool { return a.Bytes == b.Bytes })
+	slices.SortStableFunc(all, func(a, b Boundary) int { return a.Bytes - b.Bytes })
+	return slices.CompactFunc(all, func(a, b Boundary) bool { return a.Bytes == b.Bytes })
 }
 
 // A strip hands the parts of a text on to a prompt, less what is cut out of them.
 // Nothing is written anew: what has nothing to cut is handed on as it is.
 type strip struct {
-	to   *prompt
-	raw  []byte
-	c    jsonscan.Cursor // in raw
-	done int             // what is before was handed on or cut out
-
-	marker int // where the next mention of a marker is, from some offset that was asked for
-	depth  int // of the value at hand
+	to    *prompt
+	raw   []byte
+	c     jsonscan.Cursor // in raw
+	done  int             // what is before was handed on or cut out
+	depth int             // of the value at hand
 }
 
 func newStrip(to *prompt, raw []byte) strip {
-	return strip{to: to, raw: raw, c: jsonscan.New(raw), marker: -1}
+	return strip{to: to, raw: raw, c: jsonscan.New(raw)}
 }
 
 // maxMarkerDepth bounds how often a text is gone over: for each value that it is
@@ -209,44 +218,55 @@ func (s *strip) cut(from, to int) {
 	s.done = to
 }
 
-// marked reports whether something before an offset mentions a marker.
-func (s *strip) marked(from, to int) bool {
-	if s.marker < from {
-		n := bytes.Index(s.raw[from:], []byte("cache"))
-		if s.marker = from + n; n < 0 {
-			s.marker = len(s.raw)
+// messages goes past the next value, the messages.
+func (s *strip) messages() {
+	c := &s.c
+	switch c.Kind() {
+	case '[':
+		for c.Array(); c.Element(); {
+			if s.to.messages > maxItems {
+				c.Skim()
+				c.Leave(']')
+				return
+			}
+			s.message()
 		}
+	case '"', '{':
+		s.message()
+	default:
+		c.Skim()
 	}
-	return s.marker < to
 }
 
-// mentionsBilling saves most texts a look for the billing line.
-func mentionsBilling(raw []byte) bool { return bytes.Contains(raw, []byte("nthropic-")) }
-
 // message goes past the next value, a message.
-func (s *strip) message(billing bool) {
+func (s *strip) message() {
 	s.c.Kind() // stands before it
 	s.begin('m', s.c.Pos())
-	if billing {
+	if s.to.messages == 0 {
 		s.list(firstMessage)
 	} else {
 		s.list(anyMessage)
 	}
 	s.end()
+	s.to.boundary()
 }
 
 // value goes past the next value and cuts the markers of caches out of it.
 func (s *strip) value() {
-	s.c.Kind()
-	start, ahead := s.c.Pos(), s.c
-	ahead.Skim()
-	if s.depth == maxMarkerDepth || !s.marked(start, ahead.Pos()) {
+	ahead := s.c
+	raw := ahead.Skim()
+	if s.depth == maxMarkerDepth || !mentionsMarker(raw) {
 		s.c = ahead
 		return
 	}
 	s.depth++
 	s.list(anyValue)
 	s.depth--
+}
+
+// mentionsMarker saves most values a look for markers in them.
+func mentionsMarker(raw []byte) bool {
+	return len(raw) > 0 && raw[0] != '"' && bytes.Contains(raw, []byte(`"cache`))
 }
 
 // A place is what a list is.
@@ -284,7 +304,8 @@ func (s *strip) keep(in place, name []byte) {
 	case in == firstContent:
 		s.list(firstBlock)
 	case in == firstBlock && string(name) == "text":
-		s.text(true)
+		raw := s.c.Skim()
+		s.text(raw, s.c.Pos(), true)
 	default:
 		s.value()
 	}
@@ -378,71 +399,69 @@ func onlyMarkers(c jsonscan.Cursor) bool {
 // prompt. If it is a list of one plain text, as it becomes when a client moves
 // its marker there, all but the text is cut out. In the first content of a
 // prompt, so is the billing line.
-func (s *strip) content(billing bool) {
-	whole := s.c
-	switch {
-	case enterText(&s.c):
-		s.cut(whole.Pos(), s.c.Pos())
-		s.text(billing)
-		behind := s.c.Pos()
-		whole.Skim()
-		s.c = whole
-		s.cut(behind, s.c.Pos())
-	case billing && s.c.Kind() == '"':
-		s.text(true)
-	case billing && s.c.Kind() == '[':
+func (s *strip) content(first bool) {
+	kind, start := s.c.Kind(), s.c.Pos()
+	list := s.c
+	switch raw, end := onlyText(&list); {
+	case raw != nil:
+		s.cut(start, end-len(raw))
+		s.text(raw, end, first)
+		s.c = list
+		s.cut(end, s.c.Pos())
+	case first && kind == '"':
+		raw := s.c.Skim()
+		s.text(raw, s.c.Pos(), true)
+	case first && kind == '[':
 		s.list(firstContent)
 	default:
 		s.value()
 	}
 }
 
-// text goes past the next value, a text, and cuts the billing line out of it.
-func (s *strip) text(billing bool) {
-	raw, ok := s.c.String()
-	if !billing || !ok {
+// text cuts the billing line out of a text that ends at an offset. It is that of
+// a JSON value, so maybe none.
+func (s *strip) text(raw []byte, end int, first bool) {
+	if !first || len(raw) == 0 || raw[0] != '"' {
 		return
 	}
+	raw = raw[1 : len(raw)-1]
 	if words := withoutBilling(raw); len(words) < len(trim(raw)) {
-		end := s.c.Pos() - len(`"`) - (len(raw) - len(skipSpaceBack(raw)))
-		s.cut(s.c.Pos()-len(raw)-len(`"`), end-len(words))
+		behind := end - len(`"`) - (len(raw) - len(skipSpaceBack(raw)))
+		s.cut(end-len(`"`)-len(raw), behind-len(words))
 	}
 }
 
-// enterText goes to the text of the next value if that is a list of one block
-// that is nothing but a text.
-func enterText(c *jsonscan.Cursor) bool {
-	list := *c
-	if list.Kind() != '[' || !list.Array() || !list.Element() || !list.Object() {
-		return false
+// onlyText goes past the next value if that is a list of one block that is
+// nothing but a text, and returns the text, quotes and all, and where it ends.
+// Else it returns nil.
+func onlyText(c *jsonscan.Cursor) (text []byte, end int) {
+	if !c.Array() || !c.Element() || !c.Object() {
+		return nil, 0
 	}
-	var text jsonscan.Cursor
 	var room nameRoom
 	for {
-		name, ok := list.Key()
+		name, ok := c.Key()
 		if !ok {
 			break
 		}
-		value := list
-		raw := list.Skim()
+		raw := c.Skim()
 		switch name = jsonscan.Text(name, room[:]); string(name) {
 		case "text":
-			text = value
+			text, end = raw, c.Pos()
 		case "type":
 			switch string(raw) {
 			case `"text"`, `"input_text"`, `"output_text"`:
 			default:
-				return false
+				return nil, 0
 			}
 		default:
 			if !ephemeral(name) {
-				return false
+				return nil, 0
 			}
 		}
 	}
-	if text.Kind() != '"' || list.Element() || !list.OK() {
-		return false
+	if len(text) == 0 || text[0] != '"' || c.Element() || !c.OK() {
+		return nil, 0
 	}
-	*c = text
-	return true
+	return text, end
 }

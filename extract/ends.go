@@ -63,7 +63,7 @@ func (r *Request) firstMember(name string) []byte {
 	x.reading.Lock()
 	defer x.reading.Unlock()
 	if value = x.member(r.Body, name); value == nil {
-		x.readOn(r.Body, name)
+		x.readOn(r.Body, name, nil)
 		value = x.member(r.Body, name)
 	}
 	if x.progress.Load() == bad {

@@ -310,10 +310,25 @@ func (r *Request) read() bool {
 	x := &r.index
 	if x.progress.Load() == unfinished {
 		x.reading.Lock()
-		x.readOn(r.Body, "")
+		x.readOn(r.Body, "", nil)
 		x.reading.Unlock()
 	}
 	return x.progress.Load() == good
+}
+
+// readPrompt reads the body and, in passing, its messages into a prompt. It
+// returns nil if the body was read before, or if that is not what reading the
+// messages by themselves would give.
+func (r *Request) readPrompt() *prompt {
+	x := &r.index
+	x.reading.Lock()
+	defer x.reading.Unlock()
+	if len(r.Body) > passing && x.pos == 0 && x.progress.Load() == unfinished {
+		if p := newPrompt(); x.readOn(r.Body, "", p) {
+			return p
+		}
+	}
+	return nil
 }
 
 // get returns the text of a field, or nil if there is none.
@@ -367,21 +382,22 @@ func (x *index) member(body []byte, name string) []byte {
 }
 
 // readOn goes on with the walk: to the end, or past the next member of the body
-// that has that name.
-func (x *index) readOn(body []byte, until string) {
+// that has that name. If there is a prompt, messages are read into it in passing;
+// it reports whether that is what reading them by themselves would give.
+func (x *index) readOn(body []byte, until string, p *prompt) (inPassing bool) {
 	if x.progress.Load() != unfinished {
-		return
+		return false
 	}
-	w := walk{index: x, c: jsonscan.New(body[x.pos:]), base: int(x.pos), careful: len(body) <= strictly}
+	w := walk{index: x, c: jsonscan.New(body[x.pos:]), base: int(x.pos), careful: len(body) <= strictly, prompt: p, body: body}
 	if x.pos == 0 {
 		x.known, x.others = x.room.known[:0], x.room.others[:0]
 		if uint64(len(body)) > math.MaxUint32 || !w.c.Object() {
 			x.progress.Store(bad)
-			return
+			return false
 		}
 	}
-	if x.pos == 0 && len(body) > passing {
-		w.talkingMembers(body, until)
+	if p == nil && x.pos == 0 && len(body) > passing {
+		w.talkingMembers(until)
 	} else {
 		w.members(noField, until, nil)
 	}
@@ -393,30 +409,35 @@ func (x *index) readOn(body []byte, until string) {
 	default:
 		x.progress.Store(bad)
 	}
+	return w.sole()
 }
 
 // A walk reads members into an index.
 type walk struct {
 	*index
+	body    []byte
 	c       jsonscan.Cursor
 	base    int  // where its text begins in the body
 	careful bool // read to the letter
 	stopped bool // behind the member that it was to go to
 
-	talks int // how many lists of messages were met
+	prompt *prompt // reads messages, if it is not nil
+	talks  int     // how many lists of messages were read, or would have been
 }
 
 // talkingMembers is members of the body, and reads the messages in passing. Of
-// what it has read it keeps what somebody may ask for, who finds no id, and what
-// reading the messages by themselves would give.
-func (w *walk) talkingMembers(body []byte, until string) {
+// what it has read it keeps what somebody may ask for, who finds no id.
+func (w *walk) talkingMembers(until string) {
 	var t trail
 	w.members(noField, until, &t)
-	if !w.stopped && w.talks == 1 && w.present&messageSet != 0 && !w.named(body) {
+	if w.sole() && !w.named(w.body) {
 		kept := t
 		w.talk = &kept
 	}
 }
+
+// sole reports whether the messages that were read are those that count.
+func (w *walk) sole() bool { return !w.stopped && w.talks == 1 && w.present&messageSet != 0 }
 
 // named reports whether the body has what looks like an id.
 func (x *index) named(body []byte) bool {
@@ -451,7 +472,7 @@ func (w *walk) members(in field, until string, t *trail) {
 		switch {
 		case inside != 0 && c.Object():
 			w.members(f, "", t)
-		case t != nil && messageSet.has(f):
+		case (t != nil || w.prompt != nil) && messageSet.has(f):
 			w.messages(t)
 		case w.careful:
 			c.Skip()
@@ -474,10 +495,16 @@ func (w *walk) members(in field, until string, t *trail) {
 
 // messages reads the next value, which are messages.
 func (w *walk) messages(t *trail) {
-	if w.talks++; w.talks == 1 {
-		t.messages(&w.c)
-	} else {
+	w.talks++
+	switch {
+	case w.talks > 1:
 		w.c.Skim()
+	case w.prompt != nil:
+		s := strip{to: w.prompt, raw: w.body, c: w.c}
+		s.messages()
+		w.c = s.c
+	default:
+		t.messages(&w.c)
 	}
 }
 
