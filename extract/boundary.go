@@ -111,7 +111,8 @@ func (r *Request) front() *prompt {
 		if raw := r.get(f); raw != nil {
 			s := newStrip(p, raw)
 			s.begin('s', 0)
-			s.content(true)
+			s.first = true
+			s.content()
 			s.end()
 		}
 	}
@@ -189,6 +190,7 @@ type strip struct {
 	raw   []byte
 	c     jsonscan.Cursor // in raw
 	done  int             // what is before was handed on or cut out
+	first bool            // of its kind: the billing line may be in its texts
 	depth int             // of the value at hand
 }
 
@@ -242,11 +244,8 @@ func (s *strip) messages() {
 func (s *strip) message() {
 	s.c.Kind() // stands before it
 	s.begin('m', s.c.Pos())
-	if s.to.messages == 0 {
-		s.list(firstMessage)
-	} else {
-		s.list(anyMessage)
-	}
+	s.first = s.to.messages == 0
+	s.list(inMessages)
 	s.end()
 	s.to.boundary()
 }
@@ -260,31 +259,45 @@ func (s *strip) value() {
 		return
 	}
 	s.depth++
-	s.list(anyValue)
+	s.list(anywhere)
 	s.depth--
 }
 
-// mentionsMarker saves most values a look for markers in them.
+// mentionsMarker saves most values a look for markers in them: for the first four
+// bytes of their names, in 32 places at once.
 func mentionsMarker(raw []byte) bool {
-	return len(raw) > 0 && raw[0] != '"' && bytes.Contains(raw, []byte(`"cache`))
+	if len(raw) == 0 || raw[0] == '"' {
+		return false
+	}
+	for ; len(raw) >= 35; raw = raw[32:] {
+		p := (*[35]byte)(raw)
+		if markerStarts(p[0:])|markerStarts(p[8:])|markerStarts(p[16:])|markerStarts(p[24:]) != 0 {
+			return true
+		}
+	}
+	return bytes.Contains(raw, []byte(`"cac`))
+}
+
+// markerStarts returns zero if none of the first eight bytes of b is followed by
+// what the name of a marker starts with.
+func markerStarts(b []byte) uint64 {
+	x := word8(b) ^ '"'*ones | word8(b[1:]) ^ 'c'*ones | word8(b[2:]) ^ 'a'*ones | word8(b[3:]) ^ 'c'*ones
+	return (x - ones) &^ x & highs
 }
 
 // A place is what a list is.
 type place uint8
 
 const (
-	anyValue place = iota
-	anyMessage
-
-	// Those in which the billing line may be.
-	firstMessage
-	firstContent
-	firstBlock
+	anywhere place = iota
+	inMessages
+	inContent
+	inBlock // of content
 )
 
 // drops reports whether a member of that name is no part of the prompt.
 func (p place) drops(name []byte) bool {
-	if p == anyMessage || p == firstMessage {
+	if p == inMessages {
 		switch string(name) {
 		case "id", "status":
 			return true
@@ -297,15 +310,13 @@ func (p place) drops(name []byte) bool {
 // or an element.
 func (s *strip) keep(in place, name []byte) {
 	switch {
-	case in == anyMessage && string(name) == "content":
-		s.content(false)
-	case in == firstMessage && string(name) == "content":
-		s.content(true)
-	case in == firstContent:
-		s.list(firstBlock)
-	case in == firstBlock && string(name) == "text":
+	case in == inMessages && string(name) == "content":
+		s.content()
+	case in == inContent:
+		s.list(inBlock)
+	case in == inBlock && s.first && string(name) == "text":
 		raw := s.c.Skim()
-		s.text(raw, s.c.Pos(), true)
+		s.text(raw, s.c.Pos())
 	default:
 		s.value()
 	}
@@ -399,29 +410,29 @@ func onlyMarkers(c jsonscan.Cursor) bool {
 // prompt. If it is a list of one plain text, as it becomes when a client moves
 // its marker there, all but the text is cut out. In the first content of a
 // prompt, so is the billing line.
-func (s *strip) content(first bool) {
+func (s *strip) content() {
 	kind, start := s.c.Kind(), s.c.Pos()
 	list := s.c
 	switch raw, end := onlyText(&list); {
 	case raw != nil:
 		s.cut(start, end-len(raw))
-		s.text(raw, end, first)
+		s.text(raw, end)
 		s.c = list
 		s.cut(end, s.c.Pos())
-	case first && kind == '"':
+	case kind == '[':
+		s.list(inContent)
+	case kind == '"':
 		raw := s.c.Skim()
-		s.text(raw, s.c.Pos(), true)
-	case first && kind == '[':
-		s.list(firstContent)
+		s.text(raw, s.c.Pos())
 	default:
 		s.value()
 	}
 }
 
-// text cuts the billing line out of a text that ends at an offset. It is that of
-// a JSON value, so maybe none.
-func (s *strip) text(raw []byte, end int, first bool) {
-	if !first || len(raw) == 0 || raw[0] != '"' {
+// text cuts the billing line, if that may be there, out of a text that ends at an
+// offset. It is that of a JSON value, so maybe none.
+func (s *strip) text(raw []byte, end int) {
+	if !s.first || len(raw) == 0 || raw[0] != '"' {
 		return
 	}
 	raw = raw[1 : len(raw)-1]
