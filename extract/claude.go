@@ -50,15 +50,21 @@ func (claudeFirst) find(r *Request, s *Session) (ok bool) {
 		return true
 	}
 	if len(r.Body) > 0 && r.anthropic() {
-		*s, ok = claudeUserID(r)
+		*s, ok = claudeUserIDFirst(r)
 	}
 	return ok
 }
 
 func anthropicUserID(r *Request) (Session, bool) {
-	if !r.anthropic() {
+	if len(r.Body) == 0 || !r.anthropic() {
 		return Session{}, false
 	}
+	return claudeUserIDFirst(r)
+}
+
+// claudeUserIDFirst is claudeUserID before the headers have been asked: if they
+// name a session, no large body is crossed.
+func claudeUserIDFirst(r *Request) (Session, bool) {
 	if len(r.Body) > wholly {
 		if s, ok := claudeNames(r, r.atEnds("metadata", "user_id")); ok {
 			return s, true
