@@ -100,7 +100,7 @@ func query(object []byte, path string) []byte {
 // clients and APIs: those of the table in the package documentation, in its
 // order. prompt_cache_key comes last, since some applications send the same
 // one in all conversations.
-func BodyIDs() Extractor { return bodyIDs }
+func BodyIDs() Extractor { return &bodyIDs }
 
 var bodyIDs = fieldIDs{
 	{"conversation_id", conversationIDField, Explicit},

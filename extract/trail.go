@@ -209,7 +209,8 @@ type trail struct {
 	injections int // anywhere
 	all        sum // of them, in any order
 
-	lastWords []byte // of a person, as they stand between their quotes
+	lastWords []byte // of a person: how they open
+	room      []byte // for them
 
 	openingOnly bool // stop at the first answer
 
@@ -224,9 +225,13 @@ type trail struct {
 type context struct {
 	sum    sum
 	places places    // that the texts name
-	texts  [3][]byte // the first ones, as they stand between their quotes
+	texts  [3][]byte // how the first ones open
 	n      int       // of texts
 }
+
+// maxOpening is how much of a text is kept, as it stands between its quotes, to
+// tell what it is.
+const maxOpening = 256
 
 // places are the directories that some texts name.
 type places struct {
@@ -598,8 +603,14 @@ func (t *trail) content(c *jsonscan.Cursor, system *context) {
 // nobody has a reason to escape, but anybody may.
 func word(c *jsonscan.Cursor) []byte {
 	raw, _ := c.String()
-	return plain(raw)
+	if len(raw) > maxWord {
+		return raw
+	}
+	return jsonscan.Text(raw, nil)
 }
+
+// maxWord is more than any such word takes, however it is escaped.
+const maxWord = 256
 
 // block reads the next value, a block of content.
 func (t *trail) block(c *jsonscan.Cursor, system *context) {
@@ -662,21 +673,44 @@ func (t *trail) block(c *jsonscan.Cursor, system *context) {
 
 // words takes in a text, given as it stands between its quotes.
 func (t *trail) words(raw []byte, system *context) {
-	raw = plain(raw)
-	if system == nil {
-		if words := split(raw, t.inject); len(words) > 0 {
-			t.person(textSalt, xxhash.Sum64(words))
-			t.lastWords = words
+	withPlain(raw, func(text []byte, lent bool) {
+		if system != nil {
+			system.read(text, lent)
+		} else {
+			t.read(text, lent)
 		}
+	})
+}
+
+// read takes in a plain text of the system's.
+func (s *context) read(text []byte, lent bool) {
+	if text = withoutBilling(text); len(text) == 0 {
 		return
 	}
-	if raw = withoutBilling(raw); len(raw) > 0 {
-		system.sum = system.sum.add(textSalt, xxhash.Sum64(raw))
-		system.places.read(raw)
-		if system.n < len(system.texts) {
-			system.texts[system.n] = raw
-			system.n++
-		}
+	s.sum = s.sum.add(textSalt, xxhash.Sum64(text))
+	s.places.read(text)
+	if s.n == len(s.texts) {
+		return
+	}
+	text = text[:min(len(text), maxOpening)]
+	if lent {
+		text = bytes.Clone(text)
+	}
+	s.texts[s.n] = text
+	s.n++
+}
+
+// read takes in a plain text of a person's.
+func (t *trail) read(text []byte, lent bool) {
+	words := split(text, t.inject)
+	if len(words) == 0 {
+		return
+	}
+	t.person(textSalt, xxhash.Sum64(words))
+	t.lastWords = words[:min(len(words), maxOpening)]
+	if lent {
+		t.room = append(t.room[:0], t.lastWords...)
+		t.lastWords = t.room
 	}
 }
 
@@ -712,7 +746,14 @@ func (t *trail) prompt(raw []byte) {
 		t.person(binarySalt, t.value(&c))
 		return
 	}
-	text := trimRight(bytes.TrimLeft(jsonscan.AppendText(make([]byte, 0, len(s)), s), space))
+	room := scratch.Get().(*[]byte)
+	*room = jsonscan.AppendText((*room)[:0], s)
+	t.legacy(trimRight(bytes.TrimLeft(*room, space)))
+	scratch.Put(room)
+}
+
+// legacy reads the text of a prompt, without white space around it.
+func (t *trail) legacy(text []byte) {
 	if len(text) == 0 {
 		return
 	}
@@ -738,8 +779,8 @@ func (t *trail) prompt(raw []byte) {
 // wordEnds returns the offsets behind the last word of text and its last few
 // occurrences before.
 func wordEnds(text []byte) []int {
-	const maxWord = 40
-	end := text[max(0, len(text)-maxWord):]
+	const longest = 40
+	end := text[max(0, len(text)-longest):]
 	word := end[bytes.LastIndexAny(end, space)+1:]
 	ends := make([]int, 0, maxSteps+maxTexts)
 	for i := len(text); len(ends) < maxSteps; {

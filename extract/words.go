@@ -4,20 +4,42 @@ import (
 	"bytes"
 	"encoding/binary"
 	"slices"
+	"sync"
 
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
-// plain returns a text, given as it stands between its quotes, in the one way
-// to write it that everything below relies on: quotes, backslashes and control
-// characters are escaped, in the shortest way, and nothing else is. Most texts
-// come like that. Some JSON writers escape slashes, angle brackets or all that
-// is not ASCII, and proxies write anew what they pass on.
-func plain(raw []byte) []byte {
+// A text is plain if quotes, backslashes and control characters are escaped in
+// it, in the shortest way, and nothing else is: all that is below relies on one
+// way to write it. Most texts come like that. Some JSON writers escape slashes,
+// angle brackets or all that is not ASCII, and proxies write anew what they pass
+// on.
+
+// scratch lends room for texts that have to be written anew.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
+// withPlain calls f with a text, given as it stands between its quotes, made
+// plain. If it is lent, it is good until f returns.
+func withPlain(raw []byte, f func(text []byte, lent bool)) {
+	odd := oddEscape(raw)
+	if odd < 0 {
+		f(raw, false)
+		return
+	}
+	room := scratch.Get().(*[]byte)
+	*room = slices.Grow((*room)[:0], len(raw))
+	*room = appendPlain(append(*room, raw[:odd]...), raw[odd:])
+	f(*room, true)
+	scratch.Put(room)
+}
+
+// oddEscape returns the offset of the first escape that keeps a text from being
+// plain, or -1.
+func oddEscape(raw []byte) int {
 	if !oddlyEscaped(raw) {
-		return raw
+		return -1
 	}
 	for i := 0; ; i += 2 {
 		n := 0
@@ -25,12 +47,12 @@ func plain(raw []byte) []byte {
 			n = bytes.IndexByte(raw[i:], '\\')
 		}
 		if i += n; n < 0 || i+1 >= len(raw) {
-			return raw
+			return -1
 		}
 		switch raw[i+1] {
 		case '"', '\\', 'b', 'f', 'n', 'r', 't':
 		default:
-			return appendPlain(append(make([]byte, 0, len(raw)), raw[:i]...), raw[i:])
+			return i
 		}
 	}
 }
@@ -124,7 +146,10 @@ func appendPlain(dst, raw []byte) []byte {
 
 // textSum returns the digest of a text, given as it stands between its quotes:
 // however it is escaped, the digest is the same.
-func textSum(raw []byte) uint64 { return xxhash.Sum64(plain(raw)) }
+func textSum(raw []byte) (h uint64) {
+	withPlain(raw, func(text []byte, _ bool) { h = xxhash.Sum64(text) })
+	return h
+}
 
 // value returns the digest of the next value: the same for every order of
 // members, white space and way to escape, and without what clients add for
