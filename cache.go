@@ -121,7 +121,8 @@ type Binding struct {
 // It holds keyed digests in place of ids, and target IDs once each rather than
 // once a binding; the garbage collector does not look into it. Reads take no
 // lock. Expired bindings are reclaimed by later writes, a few at a time; there
-// is no goroutine. No operation locks the whole table, and none but
+// is no goroutine (under heavy load a timer of a millisecond, see [Cache.Get]).
+// No operation locks the whole table, and none but
 // [Cache.All], [Cache.Counts] and [Cache.Clear] visits it.
 //
 // A [Selector] has one of its own; give it yours ([Config.Cache]) to look
@@ -245,10 +246,13 @@ func keyOf(sum digest.Sum) Key {
 func (k Key) aside() Key { return Key{table.Key{Hi: k.k.Hi, Lo: ^k.k.Lo}} }
 
 // Get returns the binding of k and makes its expiry slide: the binding lives
-// for another TTL from now. (Where the Cache is called thousands of times within
-// milliseconds, most of these calls leave the binding as it is, to save writes:
-// the expiry may then lag behind by a thousandth of the TTL, or 10 s, or the time
-// in which a thirtieth of its capacity was filled, whichever is least.)
+// for another TTL from now.
+//
+// Where the Cache is called a thousand times within 20 us of each other, and its
+// TTL is a second or more, one reading of the clock serves for a millisecond, and
+// a binding is written to only now and then: its expiry may lag behind by a
+// thousandth of the TTL, or 10 s, or the time in which a thirtieth of the
+// capacity was last filled, whichever is least.
 func (c *Cache) Get(k Key) (b Binding, ok bool) {
 	now := c.lately()
 	f, t := c.find(k, now)

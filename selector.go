@@ -135,7 +135,8 @@ const (
 // Use [New]. All methods are safe for concurrent use. A hit takes no lock.
 type Selector[T any] struct {
 	cfg      Config[T]
-	balancer Balancer[T] // the fallback, if it is one
+	chain    extract.Chain // the extractor, if it is one
+	balancer Balancer[T]   // the fallback, if it is one
 	cache    *Cache
 	flights  flights
 	openings openings
@@ -170,6 +171,7 @@ func New[T any](cfg Config[T]) (*Selector[T], error) {
 	if cfg.Extractor == nil {
 		s.cfg.Extractor = extract.Default()
 	}
+	s.chain, _ = s.cfg.Extractor.(extract.Chain)
 	if s.cache == nil {
 		var err error
 		if s.cache, err = NewCache(CacheConfig{TTL: cfg.TTL, Capacity: cfg.Capacity}); err != nil {
@@ -525,8 +527,7 @@ func (s *Selector[T]) query(q *query, req *extract.Request) bool {
 	if s.closed.Load() {
 		return false
 	}
-	var ok bool
-	if q.sess, ok = s.cfg.Extractor.Extract(req); !ok || q.sess.ID == "" {
+	if !s.extract(req, &q.sess) || q.sess.ID == "" {
 		return false
 	}
 	if s.cfg.Threads == ThreadsShare && q.sess.Parent != "" {
@@ -545,6 +546,17 @@ func (s *Selector[T]) query(q *query, req *extract.Request) bool {
 	q.beside = !s.cfg.SideCalls && q.sess.Class.Beside()
 	q.now = s.cache.lately()
 	return true
+}
+
+// extract asks the extractor. A Chain is called directly: through the interface,
+// its answer would be copied once more, which takes its time.
+func (s *Selector[T]) extract(req *extract.Request, sess *extract.Session) (ok bool) {
+	if s.chain != nil {
+		*sess, ok = s.chain.Extract(req)
+	} else {
+		*sess, ok = s.cfg.Extractor.Extract(req)
+	}
+	return ok
 }
 
 // within returns the key that all sessions of a tenant and scope are under.

@@ -23,16 +23,51 @@ const maxRaw = 16 << 10
 //
 // The built-in extractors hold all ids to it; so should yours.
 func ID(s string) (string, bool) {
-	if len(s) > maxPlaceholder && len(s) <= MaxID {
-		var seen idByte
-		for i := range len(s) {
-			seen |= idBytes[s[i]]
-		}
-		if seen&(idOdd|idOther) == idOther && (len(s) != 36 || seen&idUpper == 0) {
-			return s, true // as most are
-		}
+	if len(s) > maxPlaceholder && len(s) <= MaxID && (lowerID(s) || cleanID(s)) {
+		return s, true // as most are
 	}
 	return oddID(s)
+}
+
+// lowerID reports whether s is made of lower case letters, digits and hyphens, and
+// not of zeros and hyphens alone. It has eight bytes or more.
+func lowerID(s string) bool {
+	const (
+		ones  = 0x0101010101010101
+		highs = 0x80 * ones
+	)
+	odd, other := uint64(0), uint64(0)
+	for {
+		// In the high bits: each byte that is at least a, beyond z and so on. No
+		// byte carries into the next, as long as they are ASCII.
+		w := eightBytes(s)
+		letter := (w + (0x80-'a')*ones) &^ (w + (0x7f-'z')*ones)
+		digit := (w + (0x80-'0')*ones) &^ (w + (0x7f-'9')*ones)
+		hyphen := ^((w ^ '-'*ones) + 0x7f*ones)
+		odd |= w | ^(letter | digit | hyphen)
+		other |= letter | digit&(w+(0x7f-'0')*ones)
+		if len(s) == 8 {
+			return odd&highs == 0 && other&highs != 0
+		}
+		s = s[min(8, len(s)-8):]
+	}
+}
+
+// eightBytes returns the first eight of s as a word.
+func eightBytes(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+// cleanID reports whether s needs no look by oddID, which has more kinds of bytes
+// than lowerID.
+func cleanID(s string) bool {
+	var seen idByte
+	for i := range len(s) {
+		seen |= idBytes[s[i]]
+	}
+	return seen&(idOdd|idOther) == idOther && (len(s) != 36 || seen&idUpper == 0)
 }
 
 // idByte is a set of what a byte may be for an id.
