@@ -191,6 +191,7 @@ var probes = map[string]bool{"quota": true, "count": true, "warmup": true}
 // bodyClass looks for the openings in the system prompt and in what a person
 // last said.
 func (r *Request) bodyClass() Class {
+	r.index.talkative.Store(true)
 	if !r.read() {
 		return Turn
 	}

@@ -50,6 +50,7 @@ func (claudeFirst) find(r *Request, s *Session) (ok bool) {
 		return true
 	}
 	if len(r.Body) > 0 && r.anthropic() {
+		r.index.talkative.Store(true)
 		*s, ok = claudeUserIDFirst(r)
 	}
 	return ok

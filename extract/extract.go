@@ -118,6 +118,7 @@ func (c Chain) Extract(r *Request) (s Session, ok bool) {
 		case *headers:
 			ok = e.find(r, &s)
 		default:
+			r.expect(c)
 			s, ok = e.Extract(r)
 		}
 		if ok {

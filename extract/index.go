@@ -277,9 +277,10 @@ type index struct {
 	others []uint32
 	many   bool
 
-	// talk is what the walk has read in passing, if that may be asked for: the
-	// trail of the messages, without the system prompt beside them.
-	talk *trail
+	// talk is what the walk has read in passing, if it was talkative: the trail
+	// of the messages, without the system prompt beside them.
+	talk      *trail
+	talkative atomic.Bool // somebody may ask for the trail
 
 	room struct {
 		known  [8]knownMember
@@ -396,7 +397,7 @@ func (x *index) readOn(body []byte, until string, p *prompt) (inPassing bool) {
 			return false
 		}
 	}
-	if p == nil && x.pos == 0 && len(body) > passing {
+	if p == nil && x.pos == 0 && len(body) > passing && x.talkative.Load() {
 		w.talkingMembers(until)
 	} else {
 		w.members(noField, until, nil)

@@ -47,13 +47,25 @@ import (
 // members of a block.
 //
 // Two conversations that begin alike, to the letter, are one until they part.
-func Trail() Extractor {
-	return ExtractorFunc(func(r *Request) (Session, bool) {
-		if !r.read() || r.delta() {
-			return Session{}, false
-		}
-		return r.trail().session()
-	})
+func Trail() Extractor { return trailExtractor{} }
+
+type trailExtractor struct{}
+
+// Extract implements Extractor.
+func (trailExtractor) Extract(r *Request) (Session, bool) {
+	r.index.talkative.Store(true)
+	if !r.read() || r.delta() {
+		return Session{}, false
+	}
+	return r.trail().session()
+}
+
+// expect makes the first to read a large body read its messages in passing, if
+// the chain has a Trail that may ask for them.
+func (r *Request) expect(c Chain) {
+	if len(r.Body) > passing && !r.index.talkative.Load() && slices.Contains(c, Trail()) {
+		r.index.talkative.Store(true)
+	}
 }
 
 // trail returns the trail of a body that has been read and found good.
