@@ -217,15 +217,7 @@ func expiry(now, ttl int64) int64 {
 // Key returns the key of the session that is named by parts, in order. Parts
 // are kept apart: ("a", "bc") and ("ab", "c") are two sessions.
 func (c *Cache) Key(parts ...string) Key {
-	if len(parts) == 1 {
-		return keyOf(c.secret.Add(digest.Sum{}, parts[0]))
-	}
-	return c.sub(digest.Sum{}, parts...)
-}
-
-// sub returns the key of the session that is named by parts within what sum is
-// the digest of.
-func (c *Cache) sub(sum digest.Sum, parts ...string) Key {
+	var sum digest.Sum
 	for _, p := range parts {
 		sum = c.secret.Add(sum, p)
 	}

@@ -240,7 +240,7 @@ func (s *Selection[T]) Learn(id string) {
 		return
 	}
 	c := s.selector.cache
-	key := c.sub(s.within, "state", id)
+	key := c.stateKey(s.within, id)
 	session := s.Session
 	if session == 0 {
 		session = key.digest(scopeOf(s.within))
@@ -481,6 +481,7 @@ type query struct {
 	req    *extract.Request
 	sess   extract.Session
 	within digest.Sum // tenant and scope
+	source digest.Sum // and what named the session
 	root   Key        // the session
 	key    Key        // the binding: that of the session, or of its thread
 	ttl    int64      // of the binding
@@ -503,11 +504,11 @@ func (q *query) keys(c *Cache) []Key {
 	}
 	keys := []Key{q.root}
 	if q.sess.ParentThread != "" {
-		keys = append(keys, c.sub(q.within, q.sess.Source, q.sess.ID, q.sess.ParentThread))
+		keys = append(keys, c.threadKey(q, q.sess.ParentThread))
 	}
 	for _, ids := range [][]string{q.sess.Aliases, q.sess.Continues, q.sess.Near} {
 		for _, id := range ids {
-			keys = append(keys, c.sub(q.within, q.sess.Source, id))
+			keys = append(keys, c.key(q, id))
 		}
 	}
 	return keys
@@ -533,10 +534,11 @@ func (s *Selector[T]) query(q *query, req *extract.Request) bool {
 	if s.cfg.Threads == ThreadsShare && q.sess.Parent != "" {
 		q.sess.ID = q.sess.Parent
 	}
-	q.root = s.key(q, q.sess.ID)
+	q.source = s.cache.secret.Label(q.within, q.sess.Source)
+	q.root = s.cache.key(q, q.sess.ID)
 	q.key = q.root
 	if q.sess.Thread != "" && s.cfg.Threads != ThreadsShare {
-		q.key = s.threadKey(q, q.sess.Thread)
+		q.key = s.cache.threadKey(q, q.sess.Thread)
 	}
 	if s.cfg.Lifetime != nil {
 		if ttl := s.cfg.Lifetime(q.sess); ttl > 0 {
@@ -571,11 +573,17 @@ func (s *Selector[T]) within(tenant, scope string) (sum digest.Sum) {
 // common.
 func scopeOf(within digest.Sum) Digest { return Digest(within.Hi).scope() }
 
-// key returns the key of another id of the session's kind.
-func (s *Selector[T]) key(q *query, id string) Key { return s.cache.sub(q.within, q.sess.Source, id) }
+// key returns the key of an id of the session's kind.
+func (c *Cache) key(q *query, id string) Key { return keyOf(c.secret.Add(q.source, id)) }
 
-func (s *Selector[T]) threadKey(q *query, thread string) Key {
-	return s.cache.sub(q.within, q.sess.Source, q.sess.ID, thread)
+// threadKey returns the key of a thread of the session.
+func (c *Cache) threadKey(q *query, thread string) Key {
+	return keyOf(c.secret.Add(c.secret.Add(q.source, q.sess.ID), thread))
+}
+
+// stateKey returns the key of state on a target.
+func (c *Cache) stateKey(within digest.Sum, id string) Key {
+	return keyOf(c.secret.Add(c.secret.Label(within, "state"), id))
 }
 
 // home answers with the home of the binding if that is among the candidates,
@@ -808,7 +816,7 @@ func (s *Selector[T]) standing(q *query) standing {
 		return standing{l, l.session(), false, true}
 	}
 	for _, id := range q.sess.Continues {
-		key := s.key(q, id)
+		key := s.cache.key(q, id)
 		l, ok := s.cache.lookup(key, q.now)
 		if !ok {
 			l, ok = s.left(key, q.now)
@@ -819,7 +827,7 @@ func (s *Selector[T]) standing(q *query) standing {
 	}
 	if s.cfg.Threads == ThreadsStart {
 		if q.key != q.root && q.sess.ParentThread != "" {
-			if l, ok := s.cache.lookup(s.threadKey(q, q.sess.ParentThread), q.now); ok {
+			if l, ok := s.cache.lookup(s.cache.threadKey(q, q.sess.ParentThread), q.now); ok {
 				st.located = l
 				return st
 			}
@@ -831,14 +839,14 @@ func (s *Selector[T]) standing(q *query) standing {
 			}
 		}
 		if q.sess.Parent != "" {
-			if l, ok := s.cache.lookup(s.key(q, q.sess.Parent), q.now); ok {
+			if l, ok := s.cache.lookup(s.cache.key(q, q.sess.Parent), q.now); ok {
 				st.located = l
 				return st
 			}
 		}
 	}
 	for _, id := range q.sess.Near {
-		if l, ok := s.cache.lookup(s.key(q, id), q.now); ok {
+		if l, ok := s.cache.lookup(s.cache.key(q, id), q.now); ok {
 			st.located = l
 			return st
 		}
@@ -862,7 +870,7 @@ func (s *Selector[T]) pinned(q *query, candidates []T) (i int, absent string) {
 		return -1, "" // and no look at the body
 	}
 	for _, id := range q.req.Pins() {
-		l, ok := s.cache.lookup(s.cache.sub(q.within, "state", id), q.now)
+		l, ok := s.cache.lookup(s.cache.stateKey(q.within, id), q.now)
 		if !ok {
 			continue
 		}
@@ -1132,7 +1140,7 @@ func (s *Selector[T]) bind(q *query, st *standing, o *located, candidates []T, p
 		s.cache.Delete(q.key.aside())
 	}
 	for _, alias := range q.sess.Aliases {
-		key := s.key(q, alias)
+		key := s.cache.key(q, alias)
 		s.cache.set(key, sel.ID, uint64(sel.Session), q.now, expiry(q.now, q.ttl))
 		if second != nil {
 			s.remember(q, key, second, sel.Session)
@@ -1152,7 +1160,7 @@ func (s *Selector[T]) aside(q *query, st *standing, o *located, candidates []T, 
 	if !st.own {
 		s.cache.bind(q.key, 0, st.target.name, uint64(st.session), q.now, st.Expires, false)
 		for _, alias := range q.sess.Aliases {
-			key := s.key(q, alias)
+			key := s.cache.key(q, alias)
 			s.cache.set(key, st.target.name, uint64(st.session), q.now, st.Expires)
 			s.cache.set(key.aside(), id, uint64(st.session|asideBit), q.now, expiry(q.now, q.ttl))
 		}
@@ -1197,41 +1205,46 @@ func (s *Selector[T]) write(q *query, key Key, stamp uint32, mark Digest, candid
 	}
 }
 
-// flights keeps track of the sessions that are being placed.
-type flights struct {
-	mu sync.Mutex
+// flights keeps track of the sessions that are being placed. They are few at a
+// time, so that it is quicker to look through a list than to hash.
+type flights [64]struct {
+	mu   sync.Mutex
+	list []flight
+}
 
-	// m has a channel for every session that others wait for, and nil for one
-	// that nobody does.
-	m map[Key]chan struct{}
+type flight struct {
+	key  Key
+	done chan struct{} // nil if nobody waits
 }
 
 // join reports whether the caller is the first to place the session k: then it
 // must leave. Otherwise the channel is closed when the first one leaves.
 func (fs *flights) join(k Key) (done chan struct{}, first bool) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	done, ok := fs.m[k]
-	if !ok {
-		if fs.m == nil {
-			fs.m = make(map[Key]chan struct{})
+	some := &fs[k.k.Lo%uint64(len(fs))]
+	some.mu.Lock()
+	defer some.mu.Unlock()
+	for i := range some.list {
+		f := &some.list[i]
+		if f.key != k {
+			continue
 		}
-		fs.m[k] = nil
-		return nil, true
+		if f.done == nil {
+			f.done = make(chan struct{})
+		}
+		return f.done, false
 	}
-	if done == nil {
-		done = make(chan struct{})
-		fs.m[k] = done
-	}
-	return done, false
+	some.list = append(some.list, flight{key: k})
+	return nil, true
 }
 
 // leave lets those go on who wait for k, also when the fallback panics.
 func (fs *flights) leave(k Key) {
-	fs.mu.Lock()
-	done := fs.m[k]
-	delete(fs.m, k)
-	fs.mu.Unlock()
+	some := &fs[k.k.Lo%uint64(len(fs))]
+	some.mu.Lock()
+	i := slices.IndexFunc(some.list, func(f flight) bool { return f.key == k })
+	done := some.list[i].done
+	some.list = slices.Delete(some.list, i, i+1)
+	some.mu.Unlock()
 	if done != nil {
 		close(done)
 	}
