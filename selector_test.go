@@ -725,8 +725,8 @@ func TestPlacingDoesNotAllocate(t *testing.T) {
 	for i := range reqs {
 		reqs[i] = session(fmt.Sprint(i))
 	}
-	for _, req := range reqs {
-		_, err := s.Select(ctx, req, one)
+	for i, req := range reqs {
+		_, err := s.Select(ctx, req, [][]string{one, other}[i%2])
 		require.NoError(t, err)
 	}
 	i := 0
