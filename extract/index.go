@@ -505,7 +505,7 @@ func (w *walk) messages(t *trail) {
 		s.messages()
 		w.c = s.c
 	default:
-		t.messages(&w.c, w.body)
+		t.messages(&w.c)
 	}
 }
 

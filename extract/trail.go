@@ -305,7 +305,7 @@ func (t *trail) readMessages(r *Request) {
 	for _, f := range messageFields {
 		if raw := r.get(f); raw != nil {
 			c := jsonscan.New(raw)
-			if t.messages(&c, raw); t.texts+t.injections > 0 {
+			if t.messages(&c); t.texts+t.injections > 0 {
 				return
 			}
 		}
@@ -416,8 +416,7 @@ func (k keyBuffer) ids() []string {
 type speaker uint8
 
 const (
-	speakerUnknown speaker = iota
-	speakerTool            // results, calls, reasoning: nobody's words
+	speakerTool speaker = iota // results, calls, reasoning: nobody's words
 	speakerSystem
 	speakerPerson
 	speakerModel
@@ -447,10 +446,10 @@ func speakerOf(role, kind []byte) speaker {
 	return speakerTool
 }
 
-// messages reads the next value of c, which reads text: an array of messages, a
-// single one, or a string. However many messages there are, only so many are
-// looked at: the rest costs no more than it takes to find the end.
-func (t *trail) messages(c *jsonscan.Cursor, text []byte) {
+// messages reads the next value: an array of messages, a single one, or a
+// string. However many messages there are, only so many are looked at: the rest
+// costs no more than it takes to find the end.
+func (t *trail) messages(c *jsonscan.Cursor) {
 	if !c.Array() {
 		t.message(c)
 		return
@@ -461,31 +460,10 @@ func (t *trail) messages(c *jsonscan.Cursor, text []byte) {
 			c.Leave(']')
 			return
 		}
-		if who := glance(c, text); who != speakerUnknown && !t.careful {
-			t.parts.n = 0
-			c.Skim()
-			t.speaks(who)
-		} else {
-			t.message(c)
-		}
-		if t.answered && t.openingOnly {
+		if t.message(c); t.answered && t.openingOnly {
 			return
 		}
 	}
-}
-
-// glance returns whose words the next message holds, if that is nobody's and can
-// be told by how it begins as most do. It saves looking closer.
-func glance(c *jsonscan.Cursor, text []byte) speaker {
-	c.Kind() // stands before it
-	text = text[c.Pos():]
-	switch {
-	case bytes.HasPrefix(text, []byte(`{"role":"assistant",`)):
-		return speakerModel
-	case bytes.HasPrefix(text, []byte(`{"role":"tool",`)):
-		return speakerTool
-	}
-	return speakerUnknown
 }
 
 // message reads the next message.
