@@ -15,8 +15,8 @@ import "github.com/go-affinity/affinity/internal/jsonscan"
 // taken, but for those in the middle.
 //
 // In a body of more than passing bytes, whose messages are most of it, these are
-// read in passing. In a smaller one it costs less to go back to them than it would
-// cost all who do not ask for them.
+// read in passing, if they may be asked for. In a smaller one it costs less to go
+// back to them than it would cost all who do not ask for them.
 const (
 	strictly = 4 << 10
 	passing  = 16 << 10
