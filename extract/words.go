@@ -29,8 +29,10 @@ func withPlain(raw []byte, f func(text []byte, lent bool)) {
 		return
 	}
 	room := scratch.Get().(*[]byte)
-	*room = slices.Grow((*room)[:0], len(raw))
-	*room = appendPlain(append(*room, raw[:odd]...), raw[odd:])
+	if cap(*room) < len(raw) {
+		*room = make([]byte, 0, len(raw))
+	}
+	*room = appendPlain(append((*room)[:0], raw[:odd]...), raw[odd:])
 	f(*room, true)
 	scratch.Put(room)
 }
