@@ -758,8 +758,8 @@ func (t *trail) prompt(raw []byte) {
 		t.person(binarySalt, t.value(&c))
 		return
 	}
-	room := scratch.Get().(*[]byte)
-	*room = jsonscan.AppendText((*room)[:0], s)
+	room := borrow(len(s))
+	*room = jsonscan.AppendText(*room, s)
 	t.legacy(trimRight(bytes.TrimLeft(*room, space)))
 	scratch.Put(room)
 }

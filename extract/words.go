@@ -20,6 +20,16 @@ import (
 // scratch lends room for texts that have to be written anew.
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
+// borrow returns an empty slice from scratch with room for n bytes.
+func borrow(n int) *[]byte {
+	room := scratch.Get().(*[]byte)
+	if cap(*room) < n {
+		*room = make([]byte, 0, n)
+	}
+	*room = (*room)[:0]
+	return room
+}
+
 // withPlain calls f with a text, given as it stands between its quotes, made
 // plain. If it is lent, it is good until f returns.
 func withPlain(raw []byte, f func(text []byte, lent bool)) {
@@ -28,11 +38,8 @@ func withPlain(raw []byte, f func(text []byte, lent bool)) {
 		f(raw, false)
 		return
 	}
-	room := scratch.Get().(*[]byte)
-	if cap(*room) < len(raw) {
-		*room = make([]byte, 0, len(raw))
-	}
-	*room = appendPlain(append((*room)[:0], raw[:odd]...), raw[odd:])
+	room := borrow(len(raw))
+	*room = appendPlain(append(*room, raw[:odd]...), raw[odd:])
 	f(*room, true)
 	scratch.Put(room)
 }
