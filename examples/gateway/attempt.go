@@ -22,10 +22,10 @@ import (
 func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, error) {
 	ctx := out.Context()
 	u := x.choice.Target
-	start := time.Now()
-	req, body := u.request(out)
-	overdue := g.watch(x.setup, u)
-	defer overdue.Stop()
+	v := g.watch(ctx, x)
+	defer v.end()
+	start := v.start
+	req, body := u.request(v.ctx, out)
 	resp, err := g.send.RoundTrip(req)
 	switch {
 	case err != nil && ctx.Err() != nil: // the client left
@@ -55,7 +55,7 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		kind = streamed
 	}
 	if f != nil && g.hold > 0 && resp.ContentLength != 0 {
-		if err := g.await(ctx, resp, f); err != nil {
+		if err := g.await(ctx, resp, f, x.holdable(resp)); err != nil {
 			return nil, body == nil && ctx.Err() == nil, err
 		}
 		if f.plain && f.failed() { // nobody has seen it yet
@@ -72,23 +72,6 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		u.paces[kind].set(now.Sub(start))
 	}
 	return resp, false, nil
-}
-
-// watch sees to it that an upstream that does not answer at all is known to be
-// slow before it has answered.
-func (g *gateway) watch(s *setup, u *upstream) *time.Timer {
-	const wait = 3 * time.Second
-	return time.AfterFunc(wait, func() {
-		for kind := range u.paces {
-			if _, known := u.paces[kind].get(); !known {
-				continue
-			}
-			// It will take longer than it has so far.
-			if _, slow := g.begun(s, u, kind, 2*wait); slow && u.health.slows(time.Now()) {
-				g.log.Warn("upstream slow", "target", u.name, "waiting", wait)
-			}
-		}
-	})
 }
 
 // A trouble is what is wrong with an upstream.
@@ -215,8 +198,12 @@ func (g *gateway) neutral(x *exchange, u affinity.Usage) {
 // slow and is no longer.
 func (g *gateway) served(x *exchange, start, now time.Time, quick bool) (noLongerSlow bool) {
 	u := x.choice.Target
+	u.heard.Store(now.UnixNano())
 	back, noLongerSlow := u.health.served(start, now, x.slot, quick)
 	x.slot = false
+	if back {
+		x.comeBack(u, now)
+	}
 	if back || noLongerSlow {
 		g.log.Info("upstream back", "target", u.name)
 	}
@@ -255,6 +242,8 @@ func cause(err error) string {
 	var network net.Error
 	var certificate *tls.CertificateVerificationError
 	switch {
+	case errors.Is(err, errSilent):
+		return err.Error()
 	case errors.As(err, &network), errors.As(err, &certificate):
 		return err.Error()
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

@@ -189,6 +189,28 @@ func (h *health) slows(now time.Time) (news bool) {
 	return true
 }
 
+// mayBeBack lets an upstream be tried at once if it is left out since it failed,
+// and reports whether it could not have been tried before.
+func (h *health) mayBeBack(now time.Time, try bool) (out bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out = now.Before(h.until)
+	if try && out && !h.asked {
+		h.until = now
+	}
+	return out
+}
+
+// unproven reports whether the upstream has failed and served nothing since.
+func (h *health) unproven() bool {
+	if !h.troubled.Load() {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.window == 1 && !h.back && !h.since.IsZero()
+}
+
 // state is how the upstream looks to people.
 func (h *health) state(now time.Time) (word string, until time.Time) {
 	h.mu.Lock()

@@ -55,18 +55,18 @@ func newGateway(o options, extractor extract.Extractor, log *slog.Logger, fallba
 		ResponseHeaderTimeout: 10 * time.Minute,
 		ExpectContinueTimeout: time.Second,
 		MaxIdleConnsPerHost:   256,
+		WriteBufferSize:       64 << 10, // most bodies in one piece
 		IdleConnTimeout:       90 * time.Second,
 		ForceAttemptHTTP2:     true,
 		DisableCompression:    true, // what the client did not ask for it does not get
 	}
 	g.send = g.transport
 	g.proxy = &httputil.ReverseProxy{
-		Rewrite:       rewrite,
-		Transport:     g,
-		FlushInterval: -1,
-		BufferPool:    &buffers,
-		ErrorHandler:  g.fail,
-		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		Rewrite:      rewrite,
+		Transport:    g,
+		BufferPool:   &buffers,
+		ErrorHandler: g.fail,
+		ErrorLog:     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	return g, nil
 }
@@ -80,7 +80,7 @@ func newBalancer(prefix bool) affinity.Balancer[*upstream] {
 	if prefix {
 		return balance.Prefix(balance.PrefixConfig[*upstream]{CostConfig: cost})
 	}
-	return balance.LeastCost(cost)
+	return newSpread(balance.LeastCost(cost))
 }
 
 func (g *gateway) close() {
@@ -98,6 +98,7 @@ type exchange struct {
 	attempts int         // so far
 	blamed   bool        // an upstream was left out for a status that may be the request's own fault
 	tried    []*upstream // those that it is no use to try again for now
+	rounds   int         // how often all had been tried
 	patience time.Duration
 	status   int       // of the response
 	body     io.Closer // of the response, if its end is awaited
@@ -109,7 +110,8 @@ type exchangeKey struct{}
 // ServeHTTP implements http.Handler.
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	req, err := extract.FromHTTP(r, g.bodyLimit)
+	req, body, err := g.read(r)
+	defer body.free()
 	if err != nil {
 		reply(w, http.StatusBadRequest, "bad_request", errRequestBody.Error())
 		return
@@ -167,7 +169,8 @@ func (g *gateway) RoundTrip(out *http.Request) (resp *http.Response, err error) 
 		}
 		var again bool
 		resp, again, err = g.try(out, x)
-		if !again || x.attempts >= 2*len(x.upstreams) || ctx.Err() != nil {
+		// What is answered with an error everywhere may be the request's fault.
+		if !again || x.blamed && x.rounds > 1 || ctx.Err() != nil {
 			return resp, err
 		}
 		x.tried = append(x.tried, x.choice.Target)

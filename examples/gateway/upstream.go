@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,8 +16,10 @@ type upstream struct {
 	url  *url.URL
 	key  string // the credential to use in place of the client's, or ""
 
-	health health
-	paces  [2]pace // by kind
+	health  health
+	paces   [2]pace      // by kind
+	waiting atomic.Int32 // requests that it has not begun to answer
+	heard   atomic.Int64 // when it last began to answer one, in nanoseconds since 1970
 }
 
 // same reports whether o is called and reached as u is.
@@ -26,8 +30,8 @@ func (u *upstream) same(o *upstream) bool {
 // request returns the request to send for out, which is left as it is: attempts
 // share nothing that one of them changes. The second result is nil if the body
 // is in memory and can be sent again.
-func (u *upstream) request(out *http.Request) (*http.Request, *upload) {
-	r := out.WithContext(out.Context())
+func (u *upstream) request(ctx context.Context, out *http.Request) (*http.Request, *upload) {
+	r := out.WithContext(ctx)
 	address := *out.URL
 	r.URL = &address
 	if u.key != "" {
