@@ -27,6 +27,14 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 	start := v.start
 	req, body := u.request(v.ctx, out)
 	resp, err := g.send.RoundTrip(req)
+	if err != nil && body == nil && ctx.Err() == nil && cutOff(err) {
+		// The upstream may have closed a kept-alive connection just as it was used
+		// again. http.Transport sees to that unless some of the request is sent,
+		// as it is of large ones. The upstream is well, and its sessions must not
+		// move for that.
+		req, _ = u.request(v.ctx, out)
+		resp, err = g.fresh.RoundTrip(req)
+	}
 	switch {
 	case err != nil && ctx.Err() != nil: // the client left
 		g.neutral(x, affinity.Usage{})
@@ -40,6 +48,14 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 	}
 	label(resp.Header, &x.choice)
 	x.status = resp.StatusCode
+	if u.key == "" && denies(resp.StatusCode) {
+		// Is it the client's credential that is no good, or this upstream? One
+		// other is asked, and if it serves, it was the upstream.
+		again := x.denied == nil && body == nil
+		x.denied = u
+		g.neutral(x, affinity.Usage{})
+		return resp, again, nil
+	}
 	if t, ok := g.refused(resp, x); ok {
 		g.failed(x, affinity.OutcomeOf(resp.StatusCode, nil), t)
 		return resp, body == nil, nil
@@ -97,9 +113,9 @@ func (g *gateway) refused(resp *http.Response, x *exchange) (t trouble, ok bool)
 		// If the one before has failed like that, it may well be the request.
 		t.mine = x.blamed
 		x.blamed = code < 505
-	case own && (code == http.StatusUnauthorized || code == http.StatusPaymentRequired):
-	case own && code == http.StatusForbidden: // perhaps it may not do just this
+	case code == http.StatusForbidden: // perhaps it may not do just this
 		t.mine = true
+	case denies(code):
 	default:
 		return t, false
 	}
@@ -109,6 +125,18 @@ func (g *gateway) refused(resp *http.Response, x *exchange) (t trouble, ok bool)
 		t.pause = g.cooldown
 	}
 	return t, true
+}
+
+// denies reports whether a status says that a credential is of no use.
+func denies(code int) bool {
+	return code == http.StatusUnauthorized || code == http.StatusPaymentRequired || code == http.StatusForbidden
+}
+
+// cutOff reports whether a request got no answer because it could not be sent
+// to its end.
+func cutOff(err error) bool {
+	var network *net.OpError
+	return errors.As(err, &network) && (network.Op == "write" || network.Op == "readfrom")
 }
 
 // label writes what was decided into the headers of a response.
@@ -199,6 +227,9 @@ func (g *gateway) neutral(x *exchange, u affinity.Usage) {
 func (g *gateway) served(x *exchange, start, now time.Time, quick bool) (noLongerSlow bool) {
 	u := x.choice.Target
 	u.heard.Store(now.UnixNano())
+	if d := x.denied; d != nil && d.health.limited(now, g.cooldown, x.tenantOf(), false) {
+		g.log.Warn("upstream out", "target", d.name, "for", g.cooldown, "why", "denies a credential that others take", "tenants", "one")
+	}
 	back, noLongerSlow := u.health.served(start, now, x.slot, quick)
 	x.slot = false
 	if back {

@@ -27,6 +27,7 @@ type gateway struct {
 	drains    drains
 	transport *http.Transport
 	send      http.RoundTripper // the transport, but for tests
+	fresh     *http.Transport   // the same with a new connection for every request
 	proxy     *httputil.ReverseProxy
 }
 
@@ -55,12 +56,14 @@ func newGateway(o options, extractor extract.Extractor, log *slog.Logger, fallba
 		ResponseHeaderTimeout: 10 * time.Minute,
 		ExpectContinueTimeout: time.Second,
 		MaxIdleConnsPerHost:   256,
-		WriteBufferSize:       64 << 10, // most bodies in one piece
+		WriteBufferSize:       80 << 10, // most requests in one piece
 		IdleConnTimeout:       90 * time.Second,
 		ForceAttemptHTTP2:     true,
 		DisableCompression:    true, // what the client did not ask for it does not get
 	}
 	g.send = g.transport
+	g.fresh = g.transport.Clone()
+	g.fresh.DisableKeepAlives = true
 	g.proxy = &httputil.ReverseProxy{
 		Rewrite:      rewrite,
 		Transport:    g,
@@ -97,6 +100,7 @@ type exchange struct {
 	slot     bool        // the upstream that was chosen takes few requests, and this is one
 	attempts int         // so far
 	blamed   bool        // an upstream was left out for a status that may be the request's own fault
+	denied   *upstream   // did not take the client's credential, which others may
 	tried    []*upstream // those that it is no use to try again for now
 	rounds   int         // how often all had been tried
 	patience time.Duration
@@ -110,8 +114,7 @@ type exchangeKey struct{}
 // ServeHTTP implements http.Handler.
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	req, body, err := g.read(r)
-	defer body.free()
+	req, err := extract.FromHTTP(r, g.bodyLimit)
 	if err != nil {
 		reply(w, http.StatusBadRequest, "bad_request", errRequestBody.Error())
 		return

@@ -68,11 +68,17 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 		does = serves(50 * time.Millisecond)
 	}
 	resp, err := does()
+	if err == errHangs {
+		<-r.Context().Done()
+		err = context.Cause(r.Context())
+	}
 	if resp != nil {
 		resp.Request = r
 	}
 	return resp, err
 }
+
+var errHangs = errors.New("hangs")
 
 // let says what an upstream does from now on.
 func (w *world) let(name string, does func() (*http.Response, error)) {
@@ -189,7 +195,7 @@ func (w *world) run(prefix string, sessions int, d time.Duration) map[string]flo
 	return counts
 }
 
-// What the gateway is judged by: with hundreds of sessions at once, and an
+// What the gateway is judged by: with a hundred sessions at once, and an
 // upstream in trouble of every kind, no request is lost that could have been
 // served, no session is at more than two upstreams, and when the trouble is over,
 // every upstream soon has its share again.
@@ -204,6 +210,8 @@ func TestTroubles(t *testing.T) {
 		"is gone":   {func(w *world) { w.let("a", func() (*http.Response, error) { return nil, io.EOF }) }, false},
 		"says 429":  {func(w *world) { w.let("a", refuses(429, "Retry-After", "5")) }, false},
 		"says 529":  {func(w *world) { w.let("a", refuses(529)) }, false},
+		"says 401":  {func(w *world) { w.let("a", refuses(401)) }, false},
+		"hangs":     {func(w *world) { w.let("a", func() (*http.Response, error) { return nil, errHangs }) }, false},
 		"dies soon": {func(w *world) { w.let("a", func() (*http.Response, error) { return stream(errors.New("gone")), nil }) }, false},
 		"overloaded at once": {func(w *world) {
 			w.let("a", func() (*http.Response, error) {
@@ -225,15 +233,15 @@ func TestTroubles(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				const sessions = 300
+				const sessions = 100
 				w := newWorld(t, 4)
 				defer w.g.close()
-				w.run("s", sessions, 30*time.Second)
+				w.run("s", sessions, 10*time.Second)
 				tt.trouble(w)
-				during := w.run("s", sessions, time.Minute)
+				during := w.run("s", sessions, 30*time.Second)
 				w.let("a", nil)
-				w.run("s", sessions, time.Minute) // it comes back by and by
-				after := w.run("s", sessions, time.Minute)
+				w.run("s", sessions, 45*time.Second) // it comes back by and by
+				after := w.run("s", sessions, 30*time.Second)
 				require.Zero(t, w.lost, "lost")
 				if !tt.breaks {
 					require.Zero(t, w.broken)

@@ -29,11 +29,11 @@ type placements struct {
 }
 
 // burst is the time that the number of sessions decays to half in.
-const burst = time.Minute
+const burst = 20 * time.Second
 
-// leeway is how many more of them than another an upstream may have that has so
-// many.
-func leeway(n float64) float64 { return 2 + min(n/8, 8) }
+// leeway is how many more of them than the one with the least, which has n, an
+// upstream may have to be given another.
+func leeway(n float64) float64 { return 0.5 + n/16 }
 
 func newSpread(b affinity.Balancer[*upstream]) *spread {
 	return &spread{Balancer: b, placed: make(map[*upstream]*placements)}
