@@ -254,10 +254,11 @@ func TestStaleConnection(t *testing.T) {
 					if err != nil {
 						return
 					}
-					io.Copy(io.Discard, req.Body)
-					if i == 0 {
-						io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+					if i == 1 {
+						return // with its body not read, if that is long
 					}
+					io.Copy(io.Discard, req.Body)
+					io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
 				}
 			}()
 		}
@@ -268,10 +269,14 @@ func TestStaleConnection(t *testing.T) {
 		}
 	})
 	home := r.chat("s").Header.Get(targetHeader)
-	for range 5 {
-		resp := r.chat("s")
-		require.Equal(t, "bound", resp.Header.Get(reasonHeader))
-		require.Equal(t, home, resp.Header.Get(targetHeader))
+	for _, size := range []int{10, 100, 1_000_000} {
+		body := `{"model":"` + strings.Repeat("m", size) + `"}`
+		for range 5 {
+			resp := r.do("POST", "/v1/chat/completions", body, "X-Session-ID", "s")
+			require.Equal(t, 200, resp.StatusCode)
+			require.Equal(t, "bound", resp.Header.Get(reasonHeader))
+			require.Equal(t, home, resp.Header.Get(targetHeader))
+		}
 	}
 	require.Zero(t, r.failures())
 }
