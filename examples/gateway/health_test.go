@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -126,6 +127,37 @@ func TestPoison(t *testing.T) {
 			}
 		}
 		require.Equal(t, 1, out)
+	})
+}
+
+// A request that gets no answer is sent elsewhere, though it waits alone; but
+// not one that takes long anywhere, again and again.
+func TestHangsAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 3)
+		defer w.g.close()
+		w.run("s", 30, 30*time.Second)
+		home, _ := w.do("s1")
+		w.let(home, func() (*http.Response, error) { return nil, errHangs })
+		start := time.Now()
+		target, status := w.do("s1")
+		require.Equal(t, 200, status)
+		require.NotEqual(t, home, target)
+		require.Less(t, time.Since(start), 20*time.Second)
+
+		w.let(home, nil)
+		w.run("s", 30, time.Minute)
+		for _, u := range w.g.upstreams {
+			w.let(u.name, func() (*http.Response, error) {
+				<-time.After(5 * time.Minute)
+				return serves(0)()
+			})
+		}
+		clear(w.hits)
+		_, status = w.do("s2")
+		require.Equal(t, 200, status)
+		require.Len(t, w.hits, 2)
 	})
 }
 

@@ -188,6 +188,9 @@ func prepare(out *http.Request) {
 	if len(out.Header["Idempotency-Key"]) == 0 {
 		out.Header["Idempotency-Key"] = []string{} // none on the wire
 	}
+	if out.GetBody != nil {
+		delete(out.Header, "Expect") // the body is here: nobody has to wait for leave to send it
+	}
 	if keepsState(out.URL.Path, out.Header) || out.Method == http.MethodPost && len(out.Header["Accept-Encoding"]) > 0 {
 		acceptReadable(out.Header)
 	}

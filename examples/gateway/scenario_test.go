@@ -70,7 +70,9 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := does()
 	if err == errHangs {
 		<-r.Context().Done()
-		err = context.Cause(r.Context())
+	}
+	if r.Context().Err() != nil { // given up
+		return nil, context.Cause(r.Context())
 	}
 	if resp != nil {
 		resp.Request = r

@@ -11,7 +11,9 @@ import (
 // take minutes, so how long it takes does not tell that the upstream hangs. But
 // if the others begin such answers many times sooner, this one is slow, and if
 // for as long as that it has begun none at all of several that it was asked for,
-// it hangs: the attempt ends, and another upstream is tried.
+// it hangs: the attempt ends, and another upstream is tried. A request that waits
+// alone may be one that takes long anywhere: it is given more time, and its second
+// attempt all that it takes.
 type vigil struct {
 	ctx    context.Context // of the attempt
 	giveUp context.CancelCauseFunc
@@ -19,6 +21,7 @@ type vigil struct {
 	x      *exchange
 	u      *upstream
 	start  time.Time
+	first  bool // attempt of the request
 
 	mu    sync.Mutex
 	timer *time.Timer
@@ -28,13 +31,13 @@ type vigil struct {
 const (
 	suspicion = 3 * time.Second // after so long, a vigil looks for the first time,
 	silence   = 8 * time.Second // and after that it may give up
-	several   = 3               // requests without an answer make silence, not one alone
+	several   = 3               // with so many requests; if there are fewer, after twice as long
 )
 
 var errSilent = errors.New("answers nothing any more")
 
 func (g *gateway) watch(ctx context.Context, x *exchange) *vigil {
-	v := &vigil{g: g, x: x, u: x.choice.Target, start: time.Now()}
+	v := &vigil{g: g, x: x, u: x.choice.Target, start: time.Now(), first: x.attempts == 1}
 	v.ctx, v.giveUp = context.WithCancelCause(ctx)
 	v.u.waiting.Add(1)
 	v.mu.Lock()
@@ -77,9 +80,16 @@ func (v *vigil) look() {
 // silent reports whether the upstream hangs, by all that is known.
 func (v *vigil) silent(kind int, waited time.Duration) bool {
 	u := v.u
-	if v.g.slow <= 0 || u.heard.Load() >= v.start.UnixNano() || u.waiting.Load() < several && !u.health.unproven() {
+	if v.g.slow <= 0 || u.heard.Load() >= v.start.UnixNano() {
 		return false
 	}
-	limit, ok := allowed(v.x.upstreams, u, kind, 2*v.g.slow)
-	return ok && waited > limit
+	factor, least := 2*v.g.slow, silence
+	if u.waiting.Load() < several && !u.health.unproven() {
+		if !v.first {
+			return false
+		}
+		factor, least = 2*factor, 2*least
+	}
+	limit, ok := allowed(v.x.upstreams, u, kind, factor)
+	return ok && waited > max(limit, least)
 }
