@@ -45,8 +45,9 @@ type CacheConfig struct {
 	Capacity int
 }
 
-// A Key names a session in a [Cache]: a 128-bit digest, keyed with a secret of
+// A Key names a session in a [Cache]: an 80-bit digest, keyed with a secret of
 // the Cache that made it ([Cache.Key]), so that it tells nothing about the id.
+// Of a million sessions, two have the same once in a million million Caches.
 type Key struct{ k table.Key }
 
 // A Digest is a short keyed digest that stands for a session in headers, logs
@@ -68,12 +69,8 @@ const (
 // digest stands for the session of that scope whose first key is k. A part of
 // the key will do, since the key itself is a keyed digest.
 func (k Key) digest(scope Digest) Digest {
-	return scope | Digest(max(k.k.Hi&(1<<sessionBits-1)&^asideBit, asideBit<<1))
+	return scope | Digest(max(k.k.Lo&(1<<sessionBits-1)&^asideBit, asideBit<<1))
 }
-
-// scope is what the digests of all sessions have in common whose tenant and
-// scope have the key k.
-func (k Key) scope() Digest { return Digest(k.k.Hi).scope() }
 
 func (d Digest) scope() Digest { return d &^ (1<<sessionBits - 1) }
 
@@ -131,15 +128,13 @@ type Binding struct {
 // after it by hand, or to hand it on to the Selector of a new configuration.
 // Use [NewCache]. All methods are safe for concurrent use.
 type Cache struct {
-	ttl        int64
-	exactly    bool  // the time is told exactly, since the TTL is short
-	nearlyFull int64 // more bindings than that
-	clock      *clock.Clock
-	secret     digest.Key
-	targets    registry
-	table      *table.Table
-	asides     atomic.Bool // whether there may be second places
-	learned    atomic.Bool // whether there may be states on targets
+	ttl     int64
+	clock   *clock.Clock
+	secret  digest.Key
+	targets registry
+	table   *table.Table
+	asides  atomic.Bool // whether there may be second places
+	learned atomic.Bool // whether there may be states on targets
 }
 
 // NewCache returns an empty Cache. The error, if any, names the field of the
@@ -159,12 +154,11 @@ func NewCache(cfg CacheConfig) (*Cache, error) {
 		cfg.Capacity = DefaultCapacity
 	}
 	c := &Cache{
-		ttl:        int64(cfg.TTL),
-		exactly:    cfg.TTL < exactTTL,
-		nearlyFull: int64(cfg.Capacity) / 4 * 3,
-		clock:      clock.New(),
-		secret:     digest.NewKey(),
+		ttl:    int64(cfg.TTL),
+		clock:  clock.New(cfg.TTL < exactTTL),
+		secret: digest.NewKey(),
 	}
+	c.targets.maxRef = table.MaxRef
 	c.targets.byName = make(map[string]*target)
 	c.targets.traits = make(map[string]*traits)
 	c.table = table.New(cfg.Capacity, int64(leaseLimit), &c.targets)
@@ -175,30 +169,26 @@ func NewCache(cfg CacheConfig) (*Cache, error) {
 // goes by is told late by a few milliseconds.
 const exactTTL = 1000 * clock.Precision
 
-// A binding that is used all the time is written to now and then only, so that
-// threads do not wait for each other: its expiry may lag behind its last use.
+// Where the Cache is used all the time, a binding is written to now and then
+// only, so that threads do not wait for each other, nor for memory: its expiry
+// may lag behind its last use.
 const (
-	// lag is by how much, and lagShare what part of the TTL is the most.
-	lag      = 10 * time.Millisecond
+	// maxLag is by how much, and lagShare what part of the TTL is the most.
+	maxLag   = int64(10 * time.Second)
 	lagShare = 1024
-
-	// In a Cache that is nearly full it matters more who was used last. There it
-	// is a little, and for each binding less than it takes to make one.
-	lagFull        = 10 * time.Microsecond
-	lagFullBinding = 250 * time.Nanosecond
 
 	// crowded is how close to each other requests are of which a few leases
 	// stand for all.
-	crowded = 10 * time.Microsecond
+	crowded = int64(10 * time.Microsecond)
 )
 
-// lag is how much an expiry may lag behind.
-func (c *Cache) lag(ttl int64) int64 {
-	most := int64(lag)
-	if n := int64(c.table.Len()); n > c.nearlyFull {
-		most = int64(lagFull) + n*int64(lagFullBinding)
+// lag is by how much the expiry of the binding of k may lag behind. Where new
+// ones come in, it must not be taken for older than those before it.
+func (c *Cache) lag(k Key, ttl, now int64) int64 {
+	if !c.clock.Busy() {
+		return 0
 	}
-	return min(most, ttl/lagShare)
+	return max(0, min(maxLag, ttl/lagShare, now-c.table.Recent(k.k)))
 }
 
 // leaseLimit is how long a binding outlives its expiry because of requests
@@ -213,12 +203,7 @@ func (c *Cache) now() int64 { return c.clock.Exact() }
 // milliseconds. That is enough for those who find a binding and use it, but not
 // for those who make one: what a full table has to drop for it must not depend
 // on what was used within milliseconds.
-func (c *Cache) lately() int64 {
-	if c.exactly {
-		return c.now()
-	}
-	return c.clock.Now()
-}
+func (c *Cache) lately() int64 { return c.clock.Now() }
 
 // expiry returns the instant from which a binding used at now has expired.
 func expiry(now, ttl int64) int64 {
@@ -230,31 +215,56 @@ func expiry(now, ttl int64) int64 {
 
 // Key returns the key of the session that is named by parts, in order. Parts
 // are kept apart: ("a", "bc") and ("ab", "c") are two sessions.
-func (c *Cache) Key(parts ...string) Key { return c.sub(Key{}, parts...) }
+func (c *Cache) Key(parts ...string) Key {
+	if len(parts) == 1 {
+		return keyOf(c.secret.Add(digest.Sum{}, parts[0]))
+	}
+	return c.sub(digest.Sum{}, parts...)
+}
 
-// sub returns the key of the session that is named by parts within k.
-func (c *Cache) sub(k Key, parts ...string) Key {
-	sum := digest.Sum(k.k)
+// sub returns the key of the session that is named by parts within what sum is
+// the digest of.
+func (c *Cache) sub(sum digest.Sum, parts ...string) Key {
 	for _, p := range parts {
 		sum = c.secret.Add(sum, p)
 	}
-	return Key{table.Key(sum)}
+	return keyOf(sum)
+}
+
+// keyOf makes a Key of a digest. Either half of that is enough to tell two keys
+// apart. Neither Lo nor that of the second place may be 0.
+func keyOf(sum digest.Sum) Key {
+	lo := sum.Lo ^ sum.Hi
+	if lo+1 <= 1 {
+		lo = 2
+	}
+	return Key{table.Key{Hi: uint16(sum.Hi), Lo: lo}}
 }
 
 // aside is the key of the second place of the session k.
 func (k Key) aside() Key { return Key{table.Key{Hi: k.k.Hi, Lo: ^k.k.Lo}} }
 
 // Get returns the binding of k and makes its expiry slide: the binding lives
-// for another TTL from now. (To save writes, the expiry may lag behind by 10 ms,
-// but no more than a thousandth of the TTL. In a Cache that is nearly full it is
-// 10 us, and 250 ns for each binding that there is.)
+// for another TTL from now. (Where the Cache is called thousands of times within
+// milliseconds, most of these calls leave the binding as it is, to save writes:
+// the expiry may then lag behind by a thousandth of the TTL, or 10 s, or the time
+// in which a thirtieth of its capacity was filled, whichever is least.)
 func (c *Cache) Get(k Key) (b Binding, ok bool) {
-	var l located
-	if ok = c.find(k, c.lately(), &l); ok {
-		c.touch(&l, c.ttl, c.lag(c.ttl), false)
-		c.describe(&l, &b)
+	now := c.lately()
+	f, t := c.find(k, now)
+	if t == nil {
+		return b, false
 	}
-	return b, ok
+	expires := f.Expires()
+	if to := expiry(now, c.ttl); to != expires {
+		if gap := c.lag(k, c.ttl, now); to-expires > gap || expires-to > gap {
+			if touched, _ := c.table.Touch(k.k, f, to, gap, false); touched != 0 {
+				expires = touched
+			}
+		}
+	}
+	c.describe(f, t, expires, &b)
+	return b, true
 }
 
 // Peek returns the binding of k and leaves everything as it is.
@@ -393,44 +403,51 @@ func (l *located) idle(ttl int64) time.Duration {
 }
 
 func (c *Cache) binding(l *located) (b Binding) {
-	c.describe(l, &b)
+	c.describe(l.Found, l.target, l.Expires, &b)
 	return b
 }
 
-func (c *Cache) describe(l *located, b *Binding) {
-	b.Target = l.target.name
-	b.Session = l.session()
+func (c *Cache) describe(f table.Found, t *target, expires int64, b *Binding) {
+	mark := f.Mark()
+	b.Target = t.name
+	b.Session = Digest(mark &^ asideBit)
 	b.Scope = b.Session.scope()
-	b.Expires = c.clock.Time(l.Expires)
-	b.Active = l.Leases()
-	b.Aside = l.aside()
+	b.Expires = c.clock.Time(expires)
+	b.Active = f.Leases()
+	b.Aside = mark&asideBit != 0
+}
+
+// find finds the live binding of k and its target, which is nil if there is none.
+func (c *Cache) find(k Key, now int64) (table.Found, *target) {
+	for {
+		f, ok := c.table.Get(k.k, now)
+		if !ok {
+			return f, nil
+		}
+		t := c.targets.get(f.Ref())
+		if t != nil && t.dead.Load() {
+			t = nil
+		}
+		if f.Holds() { // or the number may be that of another target by now
+			return f, t
+		}
+	}
+}
+
+// locate is lookup for those who have room for the answer.
+func (c *Cache) locate(k Key, now int64, l *located) bool {
+	f, t := c.find(k, now)
+	if t == nil {
+		return false
+	}
+	*l = located{f, f.Expires(), k, t, now}
+	return true
 }
 
 // lookup finds the live binding of k.
 func (c *Cache) lookup(k Key, now int64) (l located, ok bool) {
-	ok = c.find(k, now, &l)
+	ok = c.locate(k, now, &l)
 	return l, ok
-}
-
-// find is lookup where every nanosecond counts: a struct of that size takes its
-// time to be returned.
-func (c *Cache) find(k Key, now int64, l *located) bool {
-	for {
-		f, ok := c.table.Get(k.k, now)
-		if !ok {
-			return false
-		}
-		t := c.targets.get(f.Ref())
-		dead := t == nil || t.dead.Load()
-		switch {
-		case !f.Holds(): // the number may be that of another target by now
-		case dead:
-			return false
-		default:
-			*l = located{f, f.Expires(), k, t, now}
-			return true
-		}
-	}
 }
 
 // touch makes the expiry of a binding slide that was found by lookup, unless it
@@ -439,7 +456,7 @@ func (c *Cache) find(k Key, now int64, l *located) bool {
 func (c *Cache) touch(l *located, ttl, gap int64, lease bool) bool {
 	to := expiry(l.now, ttl)
 	if lease {
-		gap = min(gap, int64(crowded))
+		gap = min(gap, crowded)
 	} else if max(to-l.Expires, l.Expires-to) <= gap {
 		return false
 	}
@@ -460,6 +477,10 @@ func (c *Cache) bind(k Key, stamp uint32, target string, mark uint64, now, expir
 		r.Leases = 1
 	}
 	t := c.targets.acquire(target)
+	for t == nil { // millions of targets: the one with the fewest bindings goes soon
+		c.table.Evict(now)
+		t = c.targets.acquire(target)
+	}
 	r.Ref = t.ref
 	f, ok := c.table.Set(k.k, stamp, r, now)
 	if !ok {
@@ -490,7 +511,7 @@ func (c *Cache) end(k Key, f table.Found, leased bool, ttl int64) {
 	if ttl > 0 {
 		to = expiry(now, ttl)
 	}
-	c.table.End(k.k, f, leased, to, c.lag(ttl), now)
+	c.table.End(k.k, f, leased, to, c.lag(k, ttl, now), now)
 }
 
 // unuse takes back that the binding of k was used by a request that failed:
@@ -617,12 +638,14 @@ func (p *presence) awaits(now int64, fraction float64) bool {
 type registry struct {
 	byRef  atomic.Pointer[[]atomic.Pointer[target]]
 	drains atomic.Int32 // targets being drained
+	dying  atomic.Int32 // targets that are dead and have bindings
 	_      apart
 
 	mu     sync.Mutex
 	byName map[string]*target
 	traits map[string]*traits
 	n      uint32 // numbers given out so far
+	maxRef uint32
 	idle   []uint32
 }
 
@@ -637,14 +660,19 @@ func (g *registry) get(ref uint32) *target {
 	return (*refs)[ref].Load()
 }
 
-// acquire returns the target of that name, counted once more.
+// acquire returns the target of that name, counted once more, or nil if there
+// are too many targets for another one to get a number.
 func (g *registry) acquire(name string) *target {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	t := g.byName[name]
 	if t == nil {
-		t = &target{name: name, ref: g.number(), traits: g.traitsOf(name)}
-		(*g.byRef.Load())[t.ref].Store(t)
+		ref, ok := g.number()
+		if !ok {
+			return nil
+		}
+		t = &target{name: name, ref: ref, traits: g.traitsOf(name)}
+		(*g.byRef.Load())[ref].Store(t)
 		g.byName[name] = t
 	}
 	t.slots.Add(1)
@@ -693,12 +721,15 @@ func (g *registry) draining(name string) bool {
 	return t != nil && t.drain.Load() != 0
 }
 
-// number returns a number to use. Called with g locked.
-func (g *registry) number() uint32 {
-	if len(g.idle) > quarantine {
+// number returns a number to use, unless all are in use. Called with g locked.
+func (g *registry) number() (uint32, bool) {
+	if len(g.idle) > quarantine || len(g.idle) > 0 && g.n > g.maxRef {
 		ref := g.idle[0]
 		g.idle = append(g.idle[:0], g.idle[1:]...)
-		return ref
+		return ref, true
+	}
+	if g.n > g.maxRef {
+		return 0, false
 	}
 	old := g.byRef.Load()
 	if old == nil || int(g.n) == len(*old) {
@@ -713,7 +744,7 @@ func (g *registry) number() uint32 {
 		g.byRef.Store(&refs)
 	}
 	g.n++
-	return g.n - 1
+	return g.n - 1, true
 }
 
 // kill makes all present bindings of the target void.
@@ -721,6 +752,7 @@ func (g *registry) kill(name string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if t := g.byName[name]; t != nil {
+		g.dying.Add(1)
 		t.dead.Store(true)
 		delete(g.byName, name)
 		if t.slots.Load() == 0 {
@@ -728,6 +760,9 @@ func (g *registry) kill(name string) {
 		}
 	}
 }
+
+// Dying implements [table.Owner].
+func (g *registry) Dying() bool { return g.dying.Load() != 0 }
 
 // Alive implements [table.Owner].
 func (g *registry) Alive(ref uint32) bool {
@@ -746,7 +781,9 @@ func (g *registry) Release(ref uint32) {
 	if t.slots.Load() > 0 || g.get(ref) != t {
 		return
 	}
-	if !t.dead.Swap(true) {
+	if !t.dead.Load() {
+		g.dying.Add(1)
+		t.dead.Store(true)
 		delete(g.byName, t.name)
 	}
 	g.retire(t)
@@ -757,4 +794,5 @@ func (g *registry) Release(ref uint32) {
 func (g *registry) retire(t *target) {
 	(*g.byRef.Load())[t.ref].Store(nil)
 	g.idle = append(g.idle, t.ref)
+	g.dying.Add(-1)
 }

@@ -142,6 +142,35 @@ func TestEvictsTheLongestUnused(t *testing.T) {
 	})
 }
 
+// The same, where so much goes on that not every use is written down.
+func TestEvictsTheLongestUnusedOfMany(t *testing.T) {
+	t.Parallel()
+	const capacity = 40_000
+	c := newCache(t, affinity.CacheConfig{Capacity: capacity})
+	keys := make([]affinity.Key, capacity*5/4)
+	for i := range keys {
+		keys[i] = c.Key(fmt.Sprint(i))
+	}
+	for _, k := range keys[:capacity] {
+		c.Set(k, "a")
+	}
+	for range 3 { // the last of them when the clock is no longer read every time
+		for i := 0; i < capacity; i += 2 {
+			c.Get(keys[i])
+		}
+	}
+	for _, k := range keys[capacity:] {
+		c.Set(k, "a")
+	}
+	lost := 0
+	for i := 0; i < capacity; i += 2 {
+		if _, ok := c.Peek(keys[i]); !ok {
+			lost++
+		}
+	}
+	require.Less(t, lost, capacity/2/20, "of those in use, while as many were not")
+}
+
 func TestEvictsWhatIsDeadFirst(t *testing.T) {
 	t.Parallel()
 	c := newCache(t, affinity.CacheConfig{Capacity: 100})

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-affinity/affinity/extract"
+	"github.com/go-affinity/affinity/internal/digest"
 	"github.com/go-affinity/affinity/internal/table"
 	"github.com/go-affinity/affinity/internal/tally"
 )
@@ -188,7 +190,7 @@ type Selection[T any] struct {
 	Decision
 
 	selector *Selector[T]
-	within   Key
+	within   digest.Sum
 	key      Key // of the binding
 	found    table.Found
 	done     uint32  // 1 once Done was called
@@ -239,7 +241,7 @@ func (s *Selection[T]) Learn(id string) {
 	key := c.sub(s.within, "state", id)
 	session := s.Session
 	if session == 0 {
-		session = key.digest(s.within.scope())
+		session = key.digest(scopeOf(s.within))
 	}
 	now := c.now()
 	c.set(key, s.ID, uint64(session), now, expiry(now, s.ttl))
@@ -429,7 +431,7 @@ func (s *Selector[T]) InvalidateTarget(id string) { s.cache.DeleteTarget(id) }
 // what Config.Tenant returns ("" without it), and a Request.Scope. It is 0 if
 // both are empty. Two of them share a number once in sixteen million.
 func (s *Selector[T]) Scope(tenant, scope string) Digest {
-	return s.within(tenant, scope).scope()
+	return scopeOf(s.within(tenant, scope))
 }
 
 // Drain lets the target of that ID keep the sessions it has and gives it no
@@ -476,14 +478,14 @@ func (s *Selector[T]) Close() error {
 type query struct {
 	req    *extract.Request
 	sess   extract.Session
-	within Key   // tenant and scope
-	root   Key   // the session
-	key    Key   // the binding: that of the session, or of its thread
-	ttl    int64 // of the binding
-	now    int64 // when the request came
-	beside bool  // it follows the binding and leaves no trace
-	known  bool  // there is a binding
-	lease  bool  // the binding is to be kept alive until Done
+	within digest.Sum // tenant and scope
+	root   Key        // the session
+	key    Key        // the binding: that of the session, or of its thread
+	ttl    int64      // of the binding
+	now    int64      // when the request came
+	beside bool       // it follows the binding and leaves no trace
+	known  bool       // there is a binding
+	lease  bool       // the binding is to be kept alive until Done
 }
 
 // inherits reports whether there are other bindings that the session could take
@@ -546,12 +548,16 @@ func (s *Selector[T]) query(q *query, req *extract.Request) bool {
 }
 
 // within returns the key that all sessions of a tenant and scope are under.
-func (s *Selector[T]) within(tenant, scope string) Key {
-	if tenant == "" && scope == "" {
-		return Key{}
+func (s *Selector[T]) within(tenant, scope string) (sum digest.Sum) {
+	if tenant != "" || scope != "" {
+		sum = s.cache.secret.Add(s.cache.secret.Add(sum, tenant), scope)
 	}
-	return s.cache.Key(tenant, scope)
+	return sum
 }
+
+// scopeOf is what the digests of all sessions of a tenant and scope have in
+// common.
+func scopeOf(within digest.Sum) Digest { return Digest(within.Hi).scope() }
 
 // key returns the key of another id of the session's kind.
 func (s *Selector[T]) key(q *query, id string) Key { return s.cache.sub(q.within, q.sess.Source, id) }
@@ -564,7 +570,7 @@ func (s *Selector[T]) threadKey(q *query, thread string) Key {
 // and nothing speaks against it.
 func (s *Selector[T]) home(q *query, candidates []T, sel *Selection[T]) bool {
 	var l located
-	if q.known = s.cache.find(q.key, q.now, &l); !q.known {
+	if q.known = s.cache.locate(q.key, q.now, &l); !q.known {
 		return false
 	}
 	i := s.index(l.target, candidates)
@@ -618,7 +624,7 @@ func (s *Selector[T]) watch(t *target, i int, now int64) {
 // be noticed that prompts are kept for longer now.
 func (s *Selector[T]) believed(l *located, ttl int64) bool {
 	t := l.target.traits
-	return !t.drained(l.now) && (l.idle(ttl) <= t.life.Life() || l.Leases() > 0 || (uint64(l.Stamp())+l.key.k.Hi)%exploration == 0)
+	return !t.drained(l.now) && (l.idle(ttl) <= t.life.Life() || l.Leases() > 0 || (uint64(l.Stamp())+l.key.k.Lo)%exploration == 0)
 }
 
 const exploration = 16
@@ -638,7 +644,7 @@ func (s *Selector[T]) hit(q *query, target T, reason Reason, l *located, sel *Se
 	if !q.beside {
 		var gap int64 // a session that has moved must look like it
 		if reason == ReasonBound {
-			gap = s.cache.lag(q.ttl)
+			gap = s.cache.lag(l.key, q.ttl, q.now)
 		}
 		leased = s.cache.touch(l, q.ttl, gap, q.lease)
 	}
@@ -723,13 +729,14 @@ func (s *Selector[T]) open(candidates []T, except string) []T {
 	if except == "" && s.cache.targets.drains.Load() == 0 {
 		return candidates
 	}
-	open := make([]T, 0, len(candidates))
-	for _, c := range candidates {
-		if id := s.cfg.ID(c); id != except && !s.cache.targets.draining(id) {
-			open = append(open, c)
-		}
+	closed := func(c T) bool {
+		id := s.cfg.ID(c)
+		return id == except || s.cache.targets.draining(id)
 	}
-	return open
+	if !slices.ContainsFunc(candidates, closed) {
+		return candidates // so it is where the home is gone
+	}
+	return slices.DeleteFunc(slices.Clone(candidates), closed)
 }
 
 // fall asks the fallback, and holds it to its contract. Targets that are
@@ -781,7 +788,7 @@ type standing struct {
 }
 
 func (s *Selector[T]) standing(q *query) standing {
-	st := standing{session: q.root.digest(q.within.scope())}
+	st := standing{session: q.root.digest(scopeOf(q.within))}
 	if l, ok := s.cache.lookup(q.key, q.now); ok {
 		return standing{l, l.session(), true, true}
 	}
@@ -866,7 +873,9 @@ func (s *Selector[T]) place(ctx context.Context, q *query, candidates []T, sel *
 	if q.beside || !s.cfg.SideCalls && (!q.known || len(q.req.Body) <= smallBody) && q.req.Class().Beside() {
 		return s.follow(ctx, q, candidates, sel)
 	}
-	q.now = s.cache.now()
+	if s.cache.clock.Busy() {
+		q.now = s.cache.now()
+	}
 	done, first := s.flights.join(q.key)
 	if first {
 		defer s.flights.leave(q.key)
@@ -923,13 +932,22 @@ func (s *Selector[T]) second(q *query, st *standing, candidates []T) (located, i
 // verdict is where a session goes that has a binding, and what it keeps.
 type verdict struct {
 	reason Reason
-	i      int      // a candidate; -1 leaves the choice to the fallback
-	except string   // what the fallback had better not choose
-	from   string   // for the Decision
-	detour bool     // the home stays what it is
-	warm   bool     // the candidate is likely to have the prompt
-	second *located // what becomes the second place
+	i      int    // a candidate; -1 leaves the choice to the fallback
+	except string // what the fallback had better not choose
+	from   string // for the Decision
+	detour bool   // the home stays what it is
+	warm   bool   // the candidate is likely to have the prompt
+	second which  // what becomes the second place
 }
+
+// which names one of the places of a session.
+type which uint8
+
+const (
+	neither which = iota
+	theHome
+	theAside
+)
 
 // judge decides about a session that has, or inherits, the binding st. Its home
 // has place i among the candidates; its second place is o and has place j.
@@ -948,7 +966,7 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T, i int, o *lo
 	case st.own || st.aside():
 		stay.reason = ReasonBound
 	case st.stays && o.target != nil:
-		stay.second = o
+		stay.second = theAside
 	}
 	switch {
 	case st.target.dead.Load(): // invalidated since we looked
@@ -963,11 +981,11 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T, i int, o *lo
 	case away && (i < 0 || stale || leaving): // give up the home for the detour
 		return verdict{reason: ReasonDetour, i: j, from: home, warm: true}
 	case away:
-		return verdict{reason: ReasonReturned, i: i, from: o.target.name, warm: true, second: o}
+		return verdict{reason: ReasonReturned, i: i, from: o.target.name, warm: true, second: theAside}
 	case i < 0, traits.drained(q.now) && (j >= 0 || len(s.open(candidates, home)) > 0):
 		v := verdict{reason: ReasonFailover, i: j, from: home, except: home, warm: j >= 0}
 		if st.stays && !stale && !leaving {
-			v.second = &st.located
+			v.second = theHome
 		}
 		return v
 	case traits.drained(q.now):
@@ -977,7 +995,7 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T, i int, o *lo
 	case leaving && !st.stays:
 		return verdict{reason: ReasonNew, i: -1}
 	case s.crowded(q, st.target) && (j >= 0 || !elsewhere && len(s.open(candidates, home)) > 0) && traits.leave(q.now):
-		return verdict{reason: ReasonOverload, i: j, from: home, except: home, warm: j >= 0, second: &st.located}
+		return verdict{reason: ReasonOverload, i: j, from: home, except: home, warm: j >= 0, second: theHome}
 	}
 	return stay
 }
@@ -1006,7 +1024,8 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 		v = s.judge(q, &st, candidates, i, &o, j)
 	}
 	if !st.own || v.reason != ReasonBound {
-		if err := s.pin(q, candidates, &st, &o, &v); err != nil {
+		var err error
+		if v, err = s.pin(q, candidates, &st, &o, v); err != nil {
 			return err
 		}
 	}
@@ -1025,7 +1044,7 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 		if st.own {
 			v.reason = ReasonBound
 		} else if st.stays && o.target != nil {
-			v.second = &o
+			v.second = theAside
 		}
 		p.i = s.index(st.target, candidates)
 	}
@@ -1039,7 +1058,7 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 	case v.detour:
 		s.aside(q, &st, &o, candidates, &p, &v, sel)
 	default:
-		s.bind(q, &st, candidates, &p, &v, sel)
+		s.bind(q, &st, &o, candidates, &p, &v, sel)
 	}
 	sel.From = v.from
 	if st.stays && sel.Reason != ReasonDetour {
@@ -1049,34 +1068,34 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 	return nil
 }
 
-// pin changes the verdict if the request refers to state that some candidate
-// holds. The error is a *PinnedError.
-func (s *Selector[T]) pin(q *query, candidates []T, st *standing, o *located, v *verdict) error {
+// pin returns the verdict v, or another one if the request refers to state that
+// some candidate holds. The error is a *PinnedError.
+func (s *Selector[T]) pin(q *query, candidates []T, st *standing, o *located, v verdict) (verdict, error) {
 	i, absent := s.pinned(q, candidates)
 	switch {
 	case i >= 0 && i == v.i && v.reason != ReasonInherited: // it goes there anyway
 	case i >= 0:
-		was := &st.located
+		was, second := &st.located, theHome
 		if v.reason == ReasonDetour {
-			was = o
+			was, second = o, theAside
 		}
 		moved := v.from != "" || v.reason == ReasonBound
-		*v = verdict{reason: ReasonPinned, i: i, warm: true}
+		v = verdict{reason: ReasonPinned, i: i, warm: true}
 		if moved && was.target != nil && was.target.name != s.cfg.ID(candidates[i]) {
-			v.from, v.second = was.target.name, was
+			v.from, v.second = was.target.name, second
 		}
 	case s.cfg.FailPinned && absent != "":
-		return &PinnedError{absent}
+		return v, &PinnedError{absent}
 	case s.cfg.FailPinned && v.reason == ReasonFailover && len(q.req.Pins()) > 0:
-		return &PinnedError{v.from}
+		return v, &PinnedError{v.from}
 	}
-	return nil
+	return v, nil
 }
 
 // bind makes candidate p the session's home, unless the session has got one
 // among the candidates since it was looked up: then that is the answer. A rival
 // home that is not among the candidates gives way.
-func (s *Selector[T]) bind(q *query, st *standing, candidates []T, p *pick, v *verdict, sel *Selection[T]) {
+func (s *Selector[T]) bind(q *query, st *standing, o *located, candidates []T, p *pick, v *verdict, sel *Selection[T]) {
 	var stamp uint32
 	if st.own {
 		stamp = st.Stamp()
@@ -1085,8 +1104,16 @@ func (s *Selector[T]) bind(q *query, st *standing, candidates []T, p *pick, v *v
 		return
 	}
 	var second *located
-	if v.second != nil && v.second.target.name != sel.ID {
-		second = v.second
+	switch v.second {
+	case theHome:
+		second = &st.located
+	case theAside:
+		second = o
+	}
+	if second != nil && second.target.name == sel.ID {
+		second = nil
+	}
+	if second != nil {
 		s.cache.asides.Store(true)
 		s.remember(q, q.key, second, sel.Session)
 	} else if v.reason == ReasonDetour { // it is the home now

@@ -20,19 +20,21 @@ const (
 	// row, for one to be used again. Virtual time, which stands still between
 	// two readings, never makes a crowd.
 	busy  = int64(20 * time.Microsecond)
-	crowd = 64
+	crowd = 1000
 )
 
 // A Clock counts nanoseconds. Use New. All methods are safe for concurrent use.
 type Clock struct {
 	epoch time.Time
+	exact bool
 	kept  atomic.Int64 // the reading that is used again; 0 if there is none
 	last  atomic.Int64 // when the clock was read last
 	row   atomic.Int32 // how many readings in a row were close to the one before
 }
 
-// New returns a Clock that has just begun to count.
-func New() *Clock { return &Clock{epoch: time.Now()} }
+// New returns a Clock that has just begun to count. If it is to be exact, it
+// never uses a reading again.
+func New(exact bool) *Clock { return &Clock{epoch: time.Now(), exact: exact} }
 
 // Now returns how many nanoseconds have passed since New, plus 1. It is late by
 // Precision at most, or a little more, where it is called all the time; else it
@@ -41,20 +43,23 @@ func (c *Clock) Now() int64 {
 	if now := c.kept.Load(); now != 0 {
 		return now
 	}
-	return c.read()
+	return c.watch()
 }
+
+// Busy reports whether readings are used again at present.
+func (c *Clock) Busy() bool { return c.kept.Load() != 0 }
 
 // Exact is Now without any delay. Those who call Now soon after it are not told
 // of an earlier time.
 func (c *Clock) Exact() int64 {
-	now := c.exact()
+	now := c.read()
 	if kept := c.kept.Load(); kept != 0 && kept < now {
 		c.kept.CompareAndSwap(kept, now) // unless it was forgotten just now
 	}
 	return now
 }
 
-func (c *Clock) exact() int64 { return int64(time.Since(c.epoch)) + 1 }
+func (c *Clock) read() int64 { return int64(time.Since(c.epoch)) + 1 }
 
 // Time returns the instant at which Exact returns now.
 func (c *Clock) Time(now int64) time.Time { return c.epoch.Add(time.Duration(now - 1)) }
@@ -62,9 +67,12 @@ func (c *Clock) Time(now int64) time.Time { return c.epoch.Add(time.Duration(now
 // At returns what Exact returns at t, as far as an int64 goes.
 func (c *Clock) At(t time.Time) int64 { return int64(min(t.Sub(c.epoch), math.MaxInt64-1)) + 1 }
 
-// read is Exact, and keeps what it has read if it is called all the time.
-func (c *Clock) read() int64 {
-	now := c.exact()
+// watch is Exact, and keeps what it has read if it is called all the time.
+func (c *Clock) watch() int64 {
+	now := c.read()
+	if c.exact {
+		return now
+	}
 	switch since := now - c.last.Swap(now); {
 	case since <= 0:
 	case since > busy:
@@ -80,6 +88,6 @@ func (c *Clock) read() int64 {
 // forget ends the use of a reading. Whoever asks for the time right after it
 // begins the use of another.
 func (c *Clock) forget() {
-	c.last.Store(c.exact())
+	c.last.Store(c.read())
 	c.kept.Store(0)
 }

@@ -43,13 +43,18 @@ func (k *Key) Add(s Sum, part string) Sum {
 // bytes at a time, the last of which may be some that it has taken already.
 func (k *Key) fold(s string) uint64 {
 	h := k[2] ^ uint64(len(s))
-	switch {
-	case len(s) >= 16:
-		for i := 0; i < len(s)-16; i += 16 {
-			h = mix(word(s[i:])^k[4], word(s[i+8:])^h)
-		}
-		return mix(word(s[len(s)-16:])^k[4], word(s[len(s)-8:])^h)
-	case len(s) >= 8:
+	if len(s) < 16 {
+		return k.foldShort(s, h)
+	}
+	last := s[len(s)-16:]
+	for ; len(s) > 16; s = s[16:] {
+		h = mix(word(s)^k[4], word(s[8:])^h)
+	}
+	return mix(word(last)^k[4], word(last[8:])^h)
+}
+
+func (k *Key) foldShort(s string, h uint64) uint64 {
+	if len(s) >= 8 {
 		return mix(word(s)^k[4], word(s[len(s)-8:])^h)
 	}
 	var short uint64

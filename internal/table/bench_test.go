@@ -19,11 +19,12 @@ const (
 type immortal struct{}
 
 func (immortal) Alive(uint32) bool { return true }
+func (immortal) Dying() bool       { return false }
 func (immortal) Release(uint32)    {}
 
 // keyOf returns a well-mixed key for i, different for every i.
 func keyOf(i uint64) table.Key {
-	return table.Key{Hi: mix(2*i + 1), Lo: mix(2*i + 2)}
+	return table.Key{Hi: uint16(mix(2*i + 1)), Lo: mix(2*i + 2)}
 }
 
 // mix is the finaliser of SplitMix64: one to one.

@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	SlotSize  = unsafe.Sizeof(slot{}) + 1 // and its tag
+	SlotSize  = unsafe.Sizeof(slot{})
 	SweepStep = sweepStep
 )
 
@@ -50,7 +50,7 @@ func (t *Table) Each(now int64, yield func(Key, Record) bool) {
 
 // EndLease is End for who has a lease on a record that may have moved.
 func (t *Table) EndLease(k Key, stamp uint32, expires, now int64) {
-	t.End(k, Found{sl: new(slot), refStamp: uint64(stamp)}, true, expires, 0, now)
+	t.End(k, Found{sl: new(slot), about: aboutOf(k, 0, stamp)}, true, expires, 0, now)
 }
 
 // Shards returns the number of shards.
@@ -112,18 +112,14 @@ func (t *Table) Contents() (map[Key]Record, error) {
 		for i := range b.len() {
 			sl := &b.slots[i]
 			l := sl.load()
-			mark := b.tags[i/group].Load() >> (i % group * 8) & 0xff
 			if l == 0 {
-				if mark != 0 {
-					return nil, fmt.Errorf("shard %d: slot %d is free and has the tag %x", n, i, mark)
+				if lo := sl.lo.Load(); lo != 0 {
+					return nil, fmt.Errorf("shard %d: slot %d has no record and the key %x", n, i, lo)
 				}
 				continue
 			}
 			used++
 			k, r := sl.key(), sl.found(l).Record()
-			if mark != tag(k) {
-				return nil, fmt.Errorf("shard %d: slot %d has the tag %x", n, i, mark)
-			}
 			if _, ok := records[k]; ok {
 				return nil, fmt.Errorf("shard %d: two records of key %x", n, k)
 			}
@@ -137,7 +133,7 @@ func (t *Table) Contents() (map[Key]Record, error) {
 			if r.Stamp == 0 {
 				return nil, fmt.Errorf("shard %d: stamp 0", n)
 			}
-			for j := b.home(k); j != i; j = b.wrap(j + 1) {
+			for j := b.home(k); j != uint(i); j = b.next(j) {
 				if b.slots[j].load() == 0 {
 					return nil, fmt.Errorf("shard %d: no way from slot %d to %d", n, b.home(k), i)
 				}
@@ -146,10 +142,10 @@ func (t *Table) Contents() (map[Key]Record, error) {
 		if used != s.used {
 			return nil, fmt.Errorf("shard %d: %d slots taken, %d counted", n, used, s.used)
 		}
-		if used*6 > b.len()*5 {
+		if used*10 > b.len()*7 {
 			return nil, fmt.Errorf("shard %d: %d of %d slots taken", n, used, b.len())
 		}
-		if s.hand < 0 || s.hand > 0 && s.hand >= b.len() {
+		if s.hand > 0 && s.hand >= uint(b.len()) {
 			return nil, fmt.Errorf("shard %d: hand at %d of %d", n, s.hand, b.len())
 		}
 	}

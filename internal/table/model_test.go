@@ -48,6 +48,7 @@ func newModel(t *testing.T, capacity int) *model {
 	return m
 }
 
+func (m *model) Dying() bool           { return true }
 func (m *model) Alive(ref uint32) bool { return ref > m.fatal[ref%groups] }
 
 func (m *model) Release(ref uint32) { m.left = append(m.left, ref) }
@@ -264,12 +265,12 @@ func awkward(i int) table.Key {
 	k := keyOf(uint64(i))
 	switch i % 4 {
 	case 0:
-		k.Lo = uint64(i)
+		k.Lo = uint64(i) + 1
 	case 1:
 		k.Lo = math.MaxUint64 - uint64(i)
 	}
 	if i%3 == 0 {
-		k.Hi = uint64(i)
+		k.Hi = uint16(i % 200)
 	}
 	return k
 }

@@ -1,4 +1,4 @@
-// Package table stores fixed-size records under 128-bit keys, in memory that
+// Package table stores fixed-size records under 80-bit keys, in memory that
 // the garbage collector does not look into, for readers that take no lock.
 //
 // It knows nothing of sessions or targets: a record says when it expires,
@@ -20,23 +20,36 @@
 package table
 
 import (
-	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
 
-// A Key is a well-mixed 128-bit hash.
-type Key struct{ Hi, Lo uint64 }
+// A Key is a well-mixed hash of 80 bits: of a million keys, two are the same once
+// in a million million. Lo must not be 0.
+type Key struct {
+	Hi uint16
+	Lo uint64
+}
 
 // A Record is what is stored under a key.
 type Record struct {
 	Expires int64  // live while now < Expires, and longer while there are leases; positive
 	Leases  int    // at most MaxLeases
-	Ref     uint32 // what the record is about, in its Owner's words
+	Ref     uint32 // what the record is about, in its Owner's words; at most MaxRef
 	Stamp   uint32 // differs for every write of the key; set by the table, never 0
 	Mark    uint64 // carried for the Owner
 }
+
+// A slot has 24 bits for the stamp, and as many for the ref. A stamp comes again
+// after sixteen million writes to a shard.
+const (
+	stampBits = 24
+
+	// MaxRef is the largest ref.
+	MaxRef = 1<<24 - 1
+)
 
 // An Owner gives meaning to references. Its methods may be called with a shard
 // locked: they must be quick and must not call the table.
@@ -46,6 +59,9 @@ type Owner interface {
 	// stays dead as long as there are records with it.
 	Alive(ref uint32) bool
 
+	// Dying reports whether there may be records whose ref is dead.
+	Dying() bool
+
 	// Release tells that one record with ref has left the table.
 	Release(ref uint32)
 }
@@ -53,13 +69,17 @@ type Owner interface {
 func (r *Record) life() life { return lifeOf(r.Expires, r.Leases) }
 
 type shard struct {
-	mu    sync.Mutex
-	seq   atomic.Uint64 // odd while records move
-	block atomic.Pointer[block]
-	used  int // slots taken, the expired ones among them
-	hand  int // the slot that the next sweep or eviction looks at first
-	stamp uint32
-	_     [64]byte // keeps neighbours off the cache line that writers dirty
+	mu     sync.Mutex
+	seq    atomic.Uint64 // odd while records move
+	block  atomic.Pointer[block]
+	recent atomic.Int64 // when the last but one batch of new records began
+	began  int64        // when the last one did
+	batch  int          // how many are in it so far
+	used   int          // slots taken, the expired ones among them
+	hand   uint         // the slot that the next sweep or eviction looks at first
+	spares []victim     // the next to be evicted
+	stamp  uint32
+	_      [64]byte // keeps neighbours off the cache line that writers dirty
 }
 
 // Table is the store. Use New. All methods are safe for concurrent use.
@@ -84,11 +104,16 @@ const (
 	// reclaim. Any number above 1 keeps ahead of the inserts.
 	sweepStep = 4
 
-	// evictWindow is how many slots an eviction compares: some fifty records,
-	// the oldest of which is among the oldest 2 % of all. A table that is too
-	// small for two shards is compared whole, so that it evicts exactly the
-	// record that expires first.
-	evictWindow = 64
+	// evictWindow is how many slots are compared for the next victims of
+	// evictions, and victims how many those are: they are among the oldest 2 % of
+	// all, or the last of them the oldest 5 %. A table that is too small for two
+	// shards is compared whole, so that it evicts exactly the record that expires
+	// first.
+	evictWindow = 128
+	victims     = 4
+
+	// batches is how many batches of new records fill the table.
+	batches = 64
 
 	// spins is how often a reader looks again before it waits for the writer.
 	spins = 64
@@ -104,7 +129,7 @@ func New(capacity int, limit int64, owner Owner) *Table {
 	for n < maxShards && capacity/(2*n) >= shardCapacity {
 		n *= 2
 	}
-	t := &Table{owner: owner, limit: min(limit, never), capacity: int64(capacity), shards: make([]shard, n), shift: 64}
+	t := &Table{owner: owner, limit: min(limit, never), capacity: int64(capacity), shards: make([]shard, n), shift: 16}
 	for ; n > 1; n /= 2 {
 		t.shift--
 	}
@@ -112,7 +137,7 @@ func New(capacity int, limit int64, owner Owner) *Table {
 }
 
 // shard picks by the top bits of Hi; the home in a block is by the top bits of Lo.
-func (t *Table) shard(k Key) *shard { return &t.shards[k.Hi>>t.shift&uint64(len(t.shards)-1)] }
+func (t *Table) shard(k Key) *shard { return &t.shards[uint64(k.Hi)>>t.shift] }
 
 // begin and end bracket every move of records. Called with s locked.
 func (s *shard) begin() { s.seq.Add(1) }
@@ -121,24 +146,24 @@ func (s *shard) end()   { s.seq.Add(1) }
 // A Found is a record in its place, as it was when it was found. (It has four
 // fields because the compiler keeps so many in registers, and five in memory.)
 type Found struct {
-	sl       *slot
-	refStamp uint64 // no other record of the shard has it
-	life     life
-	mark     uint64
+	sl    *slot
+	about uint64 // no other record of the shard has it
+	life  life
+	mark  uint64
 }
 
 // Expires, Leases, Ref, Stamp and Mark are those of the Record.
 func (f Found) Expires() int64 { return f.life.expires() }
 func (f Found) Leases() int    { return f.life.leases() }
-func (f Found) Ref() uint32    { return uint32(f.refStamp >> 32) }
-func (f Found) Stamp() uint32  { return uint32(f.refStamp) }
+func (f Found) Ref() uint32    { return refOf(f.about) }
+func (f Found) Stamp() uint32  { return stampOf(f.about) }
 func (f Found) Mark() uint64   { return f.mark }
 
 // Holds reports whether the record has been in its place all the time since it
 // was found. Then so has its ref: what the Owner said of it meanwhile is about
 // this record. It may report false for a record that has only been moved.
 func (f Found) Holds() bool {
-	return f.sl.life.Load() != 0 && f.sl.refStamp.Load() == f.refStamp
+	return f.sl.life.Load() != 0 && f.sl.about.Load() == f.about
 }
 
 // Get returns the record of k unless that has expired. Whether its ref is alive
@@ -147,58 +172,43 @@ func (f Found) Holds() bool {
 // the shard keep getting in its way.
 func (t *Table) Get(k Key, now int64) (f Found, ok bool) {
 	s := t.shard(k)
-	for try := 0; ; try++ {
-		seq := s.enter(try)
+	for try := range spins {
+		if try > 8 {
+			runtime.Gosched()
+		}
+		seq := s.seq.Load()
+		if seq&1 != 0 {
+			continue
+		}
 		b := s.block.Load()
 		i, l := b.find(k)
-		if ok = i >= 0 && now < l.end(t.limit); ok {
+		if ok = l != 0 && now < l.end(t.limit); ok {
 			f = b.slots[i].found(l)
 		}
 		// If nothing has moved, the record has been there all the time: then
 		// all that was read is its own.
-		if s.leave(seq) {
+		if s.seq.Load() == seq {
 			return f, ok
 		}
 	}
+	return t.getLocked(s, k, now)
 }
 
-// locked is no sequence number that a reader starts from: those are even.
-const locked = 1
-
-// enter begins a reader's look at the slots, which leave ends: at once, or when
-// nothing moves, or with the lock after too many tries. What is seen in between
-// is true only if leave says so; then all of it is, but for the lives.
-func (s *shard) enter(try int) (seq uint64) {
-	if seq = s.seq.Load(); seq&1 == 0 && try < spins {
-		return seq
-	}
-	return s.await(try)
-}
-
-func (s *shard) await(try int) (seq uint64) {
-	for ; try < spins; try++ {
-		if seq = s.seq.Load(); seq&1 == 0 {
-			return seq
-		}
-		if try > 8 {
-			runtime.Gosched()
-		}
-	}
+// getLocked is Get for those whom writers got in the way of too often.
+func (t *Table) getLocked(s *shard, k Key, now int64) (f Found, ok bool) {
 	s.mu.Lock()
-	return locked
-}
-
-func (s *shard) leave(seq uint64) bool {
-	if seq == locked {
-		s.mu.Unlock()
-		return true
+	defer s.mu.Unlock()
+	b := s.block.Load()
+	i, l := b.find(k)
+	if ok = l != 0 && now < l.end(t.limit); ok {
+		f = b.slots[i].found(l)
 	}
-	return s.seq.Load() == seq
+	return f, ok
 }
 
 // live reports whether the record in sl, whose life is l, is good.
 func (t *Table) live(sl *slot, l life, now int64) bool {
-	return now < l.end(t.limit) && t.owner.Alive(sl.ref())
+	return now < l.end(t.limit) && (!t.owner.Dying() || t.owner.Alive(sl.ref()))
 }
 
 // Touch makes the expiry of the record slide to expires, never back, and takes
@@ -287,8 +297,8 @@ func (t *Table) alter(k Key, stamp uint32, f func(life) life) (l, next life) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := s.block.Load()
-	i, _ := b.find(k)
-	if i < 0 || b.slots[i].stamp() != stamp {
+	i, l := b.find(k)
+	if l == 0 || b.slots[i].stamp() != stamp {
 		return 0, 0
 	}
 	for {
@@ -311,7 +321,7 @@ func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Found, bool) {
 	defer s.mu.Unlock()
 	for {
 		b := s.block.Load()
-		if i, l := b.find(k); i >= 0 {
+		if i, l := b.find(k); l != 0 {
 			sl := &b.slots[i]
 			live := t.live(sl, l, now)
 			if live && sl.stamp() != stamp {
@@ -339,7 +349,7 @@ func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Found, bool) {
 				t.evict(s, now)
 			} else {
 				s.mu.Unlock()
-				t.evictElsewhere(now)
+				t.Evict(now)
 				s.mu.Lock()
 			}
 			continue
@@ -347,10 +357,25 @@ func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Found, bool) {
 		t.sweep(s, now)
 		s.grow()
 		s.used++
+		t.added(s, now)
 		r.Stamp = s.nextStamp()
 		return s.block.Load().insert(k, &r).found(r.life()), true
 	}
 }
+
+// added notes that a new record is in s.
+func (t *Table) added(s *shard, now int64) {
+	if s.batch++; s.batch*batches*len(t.shards) >= int(t.capacity) {
+		s.recent.Store(s.began)
+		s.began, s.batch = now, 0
+	}
+}
+
+// Recent returns since when the latest new records of the shard of k have come
+// in: one to two 64ths of all that it has room for. What is recorded as used
+// since then may in truth have been used later: it is among the last to be
+// evicted either way.
+func (t *Table) Recent(k Key) int64 { return t.shard(k).recent.Load() }
 
 // reserve counts one more record unless the table is full.
 func (t *Table) reserve() bool {
@@ -379,20 +404,17 @@ func (s *shard) replace(sl *slot, l life, k Key, r *Record) bool {
 }
 
 func (s *shard) nextStamp() uint32 {
-	s.stamp++
-	if s.stamp == 0 {
-		s.stamp = 1
-	}
+	s.stamp = max(1, (s.stamp+1)&(1<<stampBits-1))
 	return s.stamp
 }
 
-// grow makes room for one more record, keeping a sixth of the slots free so
+// grow makes room for one more record, keeping three tenths of the slots free so
 // that searches stay short. It adds a quarter, so that a shard of some size is
-// never less than two thirds full on its way up: a record takes 49 to 62 bytes.
+// never much more than half empty on its way up: a record takes 46 to 57 bytes.
 func (s *shard) grow() {
 	old := s.block.Load()
 	n := old.len()
-	if (s.used+1)*6 <= n*5 {
+	if (s.used+1)*10 <= n*7 {
 		return
 	}
 	b := newBlock(max(minSlots, n+n/4))
@@ -405,7 +427,7 @@ func (s *shard) grow() {
 
 // remove frees slot i, whose life the caller has seen to be l. It gives up if
 // that was lengthened in the meantime.
-func (t *Table) remove(s *shard, i int, l life) bool {
+func (t *Table) remove(s *shard, i uint, l life) bool {
 	b := s.block.Load()
 	s.begin()
 	if !b.slots[i].swap(l, 0) {
@@ -430,42 +452,73 @@ func (t *Table) sweep(s *shard, now int64) {
 		if l != 0 && !t.live(sl, l, now) && t.remove(s, s.hand, l) {
 			continue // the gap was closed: the same slot may hold another
 		}
-		s.hand = b.wrap(s.hand + 1)
+		s.hand = b.next(s.hand)
 	}
 }
 
+// A victim is a record that is to make room, and its life when it was chosen.
+type victim struct {
+	at   uint
+	life life
+}
+
 // evict removes the least valuable record of s, which must not be empty: one
-// that is dead, else the one of the window that was unused for longest. It may
-// fail, if the window is empty or that one is used just now: then try again.
+// that is dead, else the one of the window that was unused for longest. The next
+// ones to go are found by the same comparison. It may fail, if the window is
+// empty or those that it found are used just now: then try again.
 func (t *Table) evict(s *shard, now int64) {
-	b := s.block.Load()
-	window := b.len()
-	if len(t.shards) > 1 {
-		window = min(window, evictWindow)
+	if len(s.spares) == 0 {
+		t.compare(s, now)
 	}
-	victim, oldest, first := -1, life(0), int64(math.MaxInt64)
+	// Records may have been moved or used since: then their places have others
+	// or their lives are other ones, and nothing happens.
+	b := s.block.Load()
+	for len(s.spares) > 0 {
+		v := s.spares[0]
+		s.spares = slices.Delete(s.spares, 0, 1)
+		if v.at < uint(b.len()) && b.slots[v.at].load() == v.life && t.remove(s, v.at, v.life) {
+			return
+		}
+	}
+}
+
+// compare finds the next victims of s, the first of them first.
+func (t *Table) compare(s *shard, now int64) {
+	b := s.block.Load()
+	window, most := min(evictWindow, b.len()), victims
+	if len(t.shards) == 1 {
+		window, most = b.len(), 1
+	}
+	var room [victims]victim
+	found := room[:0]
 	for range window {
 		i := s.hand
-		s.hand = b.wrap(i + 1)
+		s.hand = b.next(i)
 		l := b.slots[i].load()
 		if l == 0 {
 			continue
 		}
 		if !t.live(&b.slots[i], l, now) {
-			victim, oldest = i, l
+			found = append(found[:0], victim{i, l})
 			break
 		}
-		if end := l.end(t.limit); end <= first {
-			victim, oldest, first = i, l, end
+		if len(found) == most {
+			if l.end(t.limit) >= found[most-1].life.end(t.limit) {
+				continue
+			}
+			found = found[:most-1]
 		}
+		at := len(found)
+		for at > 0 && l.end(t.limit) < found[at-1].life.end(t.limit) {
+			at--
+		}
+		found = slices.Insert(found, at, victim{i, l})
 	}
-	if victim >= 0 {
-		t.remove(s, victim, oldest)
-	}
+	s.spares = append(s.spares[:0], found...)
 }
 
-// evictElsewhere evicts from some shard that has a record to give.
-func (t *Table) evictElsewhere(now int64) {
+// Evict removes some record that is among the least valuable, if there is any.
+func (t *Table) Evict(now int64) {
 	for i := range t.shards {
 		s := &t.shards[i]
 		s.mu.Lock()
@@ -489,7 +542,7 @@ func (t *Table) Delete(k Key, stamp uint32, now int64) bool {
 	for {
 		b := s.block.Load()
 		i, l := b.find(k)
-		if i < 0 {
+		if l == 0 {
 			return false
 		}
 		if stamp != 0 && b.slots[i].stamp() != stamp {
@@ -552,7 +605,7 @@ func (t *Table) Clear() {
 			}
 		}
 		t.count.Add(int64(-s.used))
-		s.used, s.hand = 0, 0
+		s.used, s.hand, s.spares = 0, 0, nil
 		s.mu.Unlock()
 	}
 }
