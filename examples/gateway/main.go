@@ -71,6 +71,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -78,6 +79,11 @@ import (
 )
 
 func main() {
+	if os.Getenv("GOGC") == "" {
+		// Bodies are most of what is allocated, and few of them live at a time:
+		// a heap of some MB would be collected many times a second.
+		debug.SetGCPercent(400)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
