@@ -109,10 +109,11 @@ func (g *gateway) refused(resp *http.Response, x *exchange) (t trouble, ok bool)
 		if !own {
 			t.tenant = x.tenantOf()
 		}
-	case code >= 500:
+	case code == http.StatusInternalServerError, code == http.StatusNotImplemented, code == http.StatusGatewayTimeout:
 		// If the one before has failed like that, it may well be the request.
 		t.mine = x.blamed
-		x.blamed = code < 505
+		x.blamed = true
+	case code >= 500: // such as 502, 503 and 529: it says of itself that it is unavailable
 	case code == http.StatusForbidden: // perhaps it may not do just this
 		t.mine = true
 	case denies(code):
@@ -245,6 +246,9 @@ func (g *gateway) served(x *exchange, start, now time.Time, quick bool) (noLonge
 func (g *gateway) failed(x *exchange, o affinity.Outcome, t trouble) {
 	u := x.choice.Target
 	x.choice.Done(o)
+	if s, ok := g.fallback.(*spread); ok && placed(x.choice.Reason) {
+		s.failed(u)
+	}
 	g.counters.done(x.choice.ID, o.Usage, true)
 	slot := x.slot
 	x.slot = false
@@ -265,6 +269,15 @@ func (g *gateway) failed(x *exchange, o affinity.Outcome, t trouble) {
 	}
 	g.log.Log(context.Background(), level, "upstream out", "target", u.name, "for", t.pause.Round(time.Millisecond),
 		"why", t.why, "tenants", map[bool]string{true: "one", false: "all"}[t.tenant != 0])
+}
+
+// placed reports whether the balancer was asked for the upstream.
+func placed(r affinity.Reason) bool {
+	switch r {
+	case affinity.ReasonNoSession, affinity.ReasonNew, affinity.ReasonFailover, affinity.ReasonExpired, affinity.ReasonOverload, affinity.ReasonSideCall:
+		return true
+	}
+	return false
 }
 
 // cause says why an upstream gave no answer. It does not quote errors about

@@ -83,7 +83,7 @@ func newBalancer(prefix bool) affinity.Balancer[*upstream] {
 	if prefix {
 		return balance.Prefix(balance.PrefixConfig[*upstream]{CostConfig: cost})
 	}
-	return newSpread(balance.LeastCost(cost))
+	return &spread{Balancer: balance.LeastCost(cost)}
 }
 
 func (g *gateway) close() {

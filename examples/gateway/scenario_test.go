@@ -264,6 +264,43 @@ func TestTroubles(t *testing.T) {
 	}
 }
 
+// When all are in trouble at once, but not for long, requests wait. Afterwards all
+// is as it was, for new sessions too.
+func TestAllInTrouble(t *testing.T) {
+	t.Parallel()
+	for name, trouble := range map[string]func() (*http.Response, error){
+		"gone":     func() (*http.Response, error) { return nil, io.EOF },
+		"says 503": refuses(503),
+		"says 429": refuses(429, "Retry-After", "2"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, 4)
+				defer w.g.close()
+				w.run("s", 60, 10*time.Second)
+				for _, u := range w.g.upstreams {
+					start := time.Now()
+					w.let(u.name, func() (*http.Response, error) {
+						if time.Since(start) < 5*time.Second {
+							return trouble()
+						}
+						return serves(50 * time.Millisecond)()
+					})
+				}
+				w.run("s", 60, 30*time.Second)
+				require.Zero(t, w.lost)
+				for _, prefix := range []string{"s", "new-"} {
+					shares := w.run(prefix, 60, 30*time.Second)
+					for _, u := range w.g.upstreams {
+						require.InDelta(t, 0.25, shares[u.name], 0.05, "%s of %v", u.name, shares)
+					}
+				}
+			})
+		})
+	}
+}
+
 // When all have asked to be left alone, a request waits for the first of them if
 // that is soon enough, and else is told when to come again.
 func TestWaitsForTheSoonest(t *testing.T) {

@@ -17,15 +17,14 @@ import (
 type spread struct {
 	affinity.Balancer[*upstream]
 
-	mu     sync.Mutex
-	placed map[*upstream]*placements
-	last   time.Time
+	mu   sync.Mutex // for what follows, and for recent of all upstreams
+	last time.Time  // the placement before
 }
 
-// placements are the new sessions of one upstream lately.
-type placements struct {
+// recent is how many sessions an upstream was given lately.
+type recent struct {
 	n    float64   // it decays
-	seen time.Time // when it was a candidate last
+	seen time.Time // when the upstream was a candidate last
 }
 
 // burst is the time that the number of sessions decays to half in.
@@ -34,10 +33,6 @@ const burst = 20 * time.Second
 // leeway is how many more of them than the one with the least, which has n, an
 // upstream may have to be given another.
 func leeway(n float64) float64 { return 0.5 + n/16 }
-
-func newSpread(b affinity.Balancer[*upstream]) *spread {
-	return &spread{Balancer: b, placed: make(map[*upstream]*placements)}
-}
 
 // Pick implements affinity.Picker.
 func (s *spread) Pick(ctx context.Context, req *extract.Request, candidates []*upstream) (*upstream, error) {
@@ -49,51 +44,43 @@ func (s *spread) Pick(ctx context.Context, req *extract.Request, candidates []*u
 func (s *spread) Place(ctx context.Context, req *extract.Request, candidates []*upstream) (*upstream, affinity.Ticket, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
-	open := s.open(candidates, now)
-	chosen, ticket, err := s.Balancer.Place(ctx, req, open)
-	for u, p := range s.placed {
-		switch {
-		case err != nil:
-		case u == chosen:
-			p.n++
-		case p.seen.Before(now): // no candidate: it has nothing to make up for
-			p.n += 1 / float64(len(candidates))
-		}
+	u, ticket, err := s.Balancer.Place(ctx, req, s.open(candidates, time.Now()))
+	if err == nil {
+		u.recent.n++
 	}
-	return chosen, ticket, err
+	return u, ticket, err
 }
 
-// open returns the candidates that have not had more than the others. Called with
-// s locked.
+// open returns the candidates that have not had more than the others. One that
+// was none at the placement before has nothing to make up for.
 func (s *spread) open(candidates []*upstream, now time.Time) []*upstream {
-	decay := math.Exp2(-float64(now.Sub(s.last)) / float64(burst))
-	s.last = now
-	for u, p := range s.placed {
-		if p.n *= decay; now.Sub(p.seen) > 10*burst {
-			delete(s.placed, u)
+	least, stayed := math.Inf(1), math.Inf(1)
+	for _, u := range candidates {
+		r := &u.recent
+		r.n *= math.Exp2(-float64(now.Sub(r.seen)) / float64(burst))
+		least = min(least, r.n)
+		if !r.seen.Before(s.last) {
+			stayed = min(stayed, r.n)
 		}
 	}
-	least := math.Inf(1)
-	for _, u := range candidates {
-		if p := s.placed[u]; p != nil {
-			p.seen = now
-			least = min(least, p.n)
-		}
+	if !math.IsInf(stayed, 1) {
+		least = stayed
 	}
 	open := make([]*upstream, 0, len(candidates))
 	for _, u := range candidates {
-		p := s.placed[u]
-		if p == nil { // new here
-			p = &placements{seen: now}
-			if !math.IsInf(least, 1) {
-				p.n = least
-			}
-			s.placed[u] = p
-		}
-		if p.n <= least+leeway(least) {
+		r := &u.recent
+		r.n, r.seen = max(r.n, least), now
+		if r.n <= least+leeway(least) {
 			open = append(open, u)
 		}
 	}
+	s.last = now
 	return open
+}
+
+// failed tells that u was chosen in vain.
+func (s *spread) failed(u *upstream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u.recent.n = max(0, u.recent.n-1)
 }

@@ -22,6 +22,7 @@ type upstream struct {
 	paces   [2]pace      // by kind
 	waiting atomic.Int32 // requests that it has not begun to answer
 	heard   atomic.Int64 // when it last began to answer one, in nanoseconds since 1970
+	recent  recent
 }
 
 // same reports whether o is called and reached as u is.
