@@ -6,13 +6,12 @@ import (
 	"errors"
 	"iter"
 	"math"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-affinity/affinity/internal/clock"
 	"github.com/go-affinity/affinity/internal/digest"
-	"github.com/go-affinity/affinity/internal/lifetime"
+	"github.com/go-affinity/affinity/internal/registry"
 	"github.com/go-affinity/affinity/internal/table"
 )
 
@@ -121,7 +120,8 @@ type Binding struct {
 // It holds keyed digests in place of ids, and target IDs once each rather than
 // once a binding; the garbage collector does not look into it. Reads take no
 // lock. Expired bindings are reclaimed by later writes, a few at a time; there
-// is no goroutine. No operation locks the whole table, and none but
+// is no goroutine (under heavy load a timer of a millisecond, see [Cache.Get]).
+// No operation locks the whole table, and none but
 // [Cache.All], [Cache.Counts] and [Cache.Clear] visits it.
 //
 // A [Selector] has one of its own; give it yours ([Config.Cache]) to look
@@ -131,7 +131,7 @@ type Cache struct {
 	ttl     int64
 	clock   *clock.Clock
 	secret  digest.Key
-	targets registry
+	targets *registry.Registry
 	table   *table.Table
 	asides  atomic.Bool // whether there may be second places
 	learned atomic.Bool // whether there may be states on targets
@@ -154,14 +154,12 @@ func NewCache(cfg CacheConfig) (*Cache, error) {
 		cfg.Capacity = DefaultCapacity
 	}
 	c := &Cache{
-		ttl:    int64(cfg.TTL),
-		clock:  clock.New(cfg.TTL < exactTTL),
-		secret: digest.NewKey(),
+		ttl:     int64(cfg.TTL),
+		clock:   clock.New(cfg.TTL < exactTTL),
+		secret:  digest.NewKey(),
+		targets: registry.New(table.MaxRef),
 	}
-	c.targets.maxRef = table.MaxRef
-	c.targets.byName = make(map[string]*target)
-	c.targets.traits = make(map[string]*traits)
-	c.table = table.New(cfg.Capacity, int64(leaseLimit), &c.targets)
+	c.table = table.New(cfg.Capacity, int64(leaseLimit), c.targets)
 	return c, nil
 }
 
@@ -216,15 +214,7 @@ func expiry(now, ttl int64) int64 {
 // Key returns the key of the session that is named by parts, in order. Parts
 // are kept apart: ("a", "bc") and ("ab", "c") are two sessions.
 func (c *Cache) Key(parts ...string) Key {
-	if len(parts) == 1 {
-		return keyOf(c.secret.Add(digest.Sum{}, parts[0]))
-	}
-	return c.sub(digest.Sum{}, parts...)
-}
-
-// sub returns the key of the session that is named by parts within what sum is
-// the digest of.
-func (c *Cache) sub(sum digest.Sum, parts ...string) Key {
+	var sum digest.Sum
 	for _, p := range parts {
 		sum = c.secret.Add(sum, p)
 	}
@@ -245,10 +235,13 @@ func keyOf(sum digest.Sum) Key {
 func (k Key) aside() Key { return Key{table.Key{Hi: k.k.Hi, Lo: ^k.k.Lo}} }
 
 // Get returns the binding of k and makes its expiry slide: the binding lives
-// for another TTL from now. (Where the Cache is called thousands of times within
-// milliseconds, most of these calls leave the binding as it is, to save writes:
-// the expiry may then lag behind by a thousandth of the TTL, or 10 s, or the time
-// in which a thirtieth of its capacity was filled, whichever is least.)
+// for another TTL from now.
+//
+// Where the Cache is called a thousand times within 20 us of each other, and its
+// TTL is a second or more, one reading of the clock serves for a millisecond, and
+// a binding is written to only now and then: its expiry may lag behind by a
+// thousandth of the TTL, or 10 s, or the time in which a thirtieth of the
+// capacity was last filled, whichever is least.
 func (c *Cache) Get(k Key) (b Binding, ok bool) {
 	now := c.lately()
 	f, t := c.find(k, now)
@@ -302,7 +295,7 @@ func (c *Cache) Delete(k Key) bool { return c.table.Delete(k.k, 0, c.now()) }
 // DeleteTarget removes every binding to target, at once and at a cost that
 // does not depend on their number. A request that is being bound to target at
 // the time may come out unbound.
-func (c *Cache) DeleteTarget(target string) { c.targets.kill(target) }
+func (c *Cache) DeleteTarget(target string) { c.targets.Kill(target) }
 
 // DeleteFunc removes every binding for which match is true and returns their
 // number, second places included. It visits the whole table, shard by shard,
@@ -326,7 +319,7 @@ func (c *Cache) MoveFunc(target string, match func(Key, Binding) bool) int {
 	n := 0
 	for l := range c.live() {
 		switch {
-		case l.target.name == target || !match(l.key, c.binding(&l)):
+		case l.target.Name == target || !match(l.key, c.binding(&l)):
 		case l.aside():
 			c.table.Delete(l.key.k, l.Stamp(), c.now())
 		default:
@@ -355,7 +348,7 @@ func (c *Cache) Counts() map[string]int {
 	counts := make(map[string]int)
 	for l := range c.live() {
 		if !l.aside() {
-			counts[l.target.name]++
+			counts[l.target.Name]++
 		}
 	}
 	return counts
@@ -378,7 +371,7 @@ func (c *Cache) live() iter.Seq[located] {
 	return func(yield func(located) bool) {
 		now := c.now()
 		c.table.All(now, func(k table.Key, f table.Found) bool {
-			t := c.targets.get(f.Ref())
+			t := c.targets.Get(f.Ref())
 			return t == nil || yield(located{f, f.Expires(), Key{k}, t, now})
 		})
 	}
@@ -389,7 +382,7 @@ type located struct {
 	table.Found
 	Expires int64 // as it is now
 	key     Key
-	target  *target
+	target  *registry.Target
 	now     int64 // when it was looked up
 }
 
@@ -407,9 +400,9 @@ func (c *Cache) binding(l *located) (b Binding) {
 	return b
 }
 
-func (c *Cache) describe(f table.Found, t *target, expires int64, b *Binding) {
+func (c *Cache) describe(f table.Found, t *registry.Target, expires int64, b *Binding) {
 	mark := f.Mark()
-	b.Target = t.name
+	b.Target = t.Name
 	b.Session = Digest(mark &^ asideBit)
 	b.Scope = b.Session.scope()
 	b.Expires = c.clock.Time(expires)
@@ -418,14 +411,14 @@ func (c *Cache) describe(f table.Found, t *target, expires int64, b *Binding) {
 }
 
 // find finds the live binding of k and its target, which is nil if there is none.
-func (c *Cache) find(k Key, now int64) (table.Found, *target) {
+func (c *Cache) find(k Key, now int64) (table.Found, *registry.Target) {
 	for {
 		f, ok := c.table.Get(k.k, now)
 		if !ok {
 			return f, nil
 		}
-		t := c.targets.get(f.Ref())
-		if t != nil && t.dead.Load() {
+		t := c.targets.Get(f.Ref())
+		if t != nil && t.Dead() {
 			t = nil
 		}
 		if f.Holds() { // or the number may be that of another target by now
@@ -476,15 +469,15 @@ func (c *Cache) bind(k Key, stamp uint32, target string, mark uint64, now, expir
 	if lease {
 		r.Leases = 1
 	}
-	t := c.targets.acquire(target)
+	t := c.targets.Acquire(target)
 	for t == nil { // millions of targets: the one with the fewest bindings goes soon
 		c.table.Evict(now)
-		t = c.targets.acquire(target)
+		t = c.targets.Acquire(target)
 	}
-	r.Ref = t.ref
+	r.Ref = t.Ref
 	f, ok := c.table.Set(k.k, stamp, r, now)
 	if !ok {
-		c.targets.Release(t.ref)
+		c.targets.Release(t.Ref)
 		l, _ := c.lookup(k, now)
 		return l, false
 	}
@@ -529,270 +522,7 @@ func (c *Cache) drain(target string, until time.Time) {
 	if !until.IsZero() {
 		end = max(1, c.clock.At(until))
 	}
-	c.targets.drain(target, end)
+	c.targets.Drain(target, end)
 }
 
-func (c *Cache) resume(target string) { c.targets.drain(target, 0) }
-
-// A target is the one copy of a target's ID, and what its bindings share.
-type target struct {
-	name   string
-	ref    uint32
-	hint   atomic.Uint32 // where it stood among the candidates last
-	dead   atomic.Bool
-	traits *traits
-	_      apart
-	slots  atomic.Int64 // bindings that refer to it, and calls about to make one
-}
-
-// apart keeps what all requests read off the cache line of what some of them
-// write.
-type apart [64]byte
-
-// traits is what is known of a target apart from its bindings. It outlives
-// them: a target that is invalidated is the same afterwards.
-type traits struct {
-	life     lifetime.Estimate // of its prompt cache
-	drain    atomic.Int64      // when its sessions must be gone; 0 if it is not drained
-	left     atomic.Int64      // when a session left it for others' sake
-	presence presence
-}
-
-// drained reports whether the target has to give up the sessions it has.
-func (t *traits) drained(now int64) bool {
-	end := t.drain.Load()
-	return end != 0 && now >= end
-}
-
-// leaveGap is how long a target that has more than its share keeps the rest of
-// its sessions after one has left: what it did for that one is still counted.
-const leaveGap = int64(30 * time.Second)
-
-// mayLeave reports whether it is time for another session to leave.
-func (t *traits) mayLeave(now int64) bool {
-	left := t.left.Load()
-	return left == 0 || now-left >= leaveGap
-}
-
-// leave is mayLeave for the one that does.
-func (t *traits) leave(now int64) bool {
-	left := t.left.Load()
-	return (left == 0 || now-left >= leaveGap) && t.left.CompareAndSwap(left, now)
-}
-
-// maxTraits bounds the targets that are remembered when they have no bindings.
-const maxTraits = 1 << 14
-
-// presence follows whether a target is among the candidates of its sessions,
-// and lets them come back one by one when it was away.
-type presence struct {
-	away atomic.Bool  // missed, and not seen since
-	last atomic.Int64 // when it was missed last; 0 if never
-
-	mu     sync.Mutex
-	calls  int   // that missed it since it was seen
-	from   int64 // when the first of them did
-	back   int64 // when it was seen again
-	spread int64 // over what time its sessions come back from then on
-}
-
-// maxSpread is the longest that the sessions of a target take to come back.
-const maxSpread = int64(5 * time.Minute)
-
-// missing notes that a session did not find the target among its candidates.
-func (p *presence) missing(now int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.away.Swap(true) {
-		p.from, p.calls = now, 0
-	}
-	p.calls++
-	p.last.Store(now)
-}
-
-// present notes that a session did. A single call that missed the target says
-// something about the call, not about the target.
-func (p *presence) present(now int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.away.Swap(false) || p.calls < 2 {
-		return
-	}
-	if spread := min(now-p.from, maxSpread); now+spread > p.back+p.spread {
-		p.back, p.spread = now, spread
-	}
-}
-
-// awaits reports whether it is the turn of the session at that fraction of all
-// to come back.
-func (p *presence) awaits(now int64, fraction float64) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return float64(now-p.back) >= fraction*float64(p.spread)
-}
-
-// registry gives out small numbers for target IDs. A number dies when the
-// target is invalidated, and all bindings with it; the same ID then gets a new
-// one. Numbers without bindings are used again, but only after quarantine
-// others have been given up: a reader may hold one for a moment longer.
-type registry struct {
-	byRef  atomic.Pointer[[]atomic.Pointer[target]]
-	drains atomic.Int32 // targets being drained
-	dying  atomic.Int32 // targets that are dead and have bindings
-	_      apart
-
-	mu     sync.Mutex
-	byName map[string]*target
-	traits map[string]*traits
-	n      uint32 // numbers given out so far
-	maxRef uint32
-	idle   []uint32
-}
-
-const quarantine = 1024
-
-// get returns the target of ref, or nil if it is gone.
-func (g *registry) get(ref uint32) *target {
-	refs := g.byRef.Load()
-	if refs == nil || int(ref) >= len(*refs) {
-		return nil
-	}
-	return (*refs)[ref].Load()
-}
-
-// acquire returns the target of that name, counted once more, or nil if there
-// are too many targets for another one to get a number.
-func (g *registry) acquire(name string) *target {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	t := g.byName[name]
-	if t == nil {
-		ref, ok := g.number()
-		if !ok {
-			return nil
-		}
-		t = &target{name: name, ref: ref, traits: g.traitsOf(name)}
-		(*g.byRef.Load())[ref].Store(t)
-		g.byName[name] = t
-	}
-	t.slots.Add(1)
-	return t
-}
-
-// traitsOf returns the traits of the target of that name. Called with g locked.
-func (g *registry) traitsOf(name string) *traits {
-	if t := g.traits[name]; t != nil {
-		return t
-	}
-	for old, t := range g.traits {
-		if len(g.traits) < maxTraits {
-			break
-		}
-		if g.byName[old] == nil && t.drain.Load() == 0 {
-			delete(g.traits, old)
-		}
-	}
-	t := new(traits)
-	g.traits[name] = t
-	return t
-}
-
-// drain sets when the target of that name has to give up its sessions.
-func (g *registry) drain(name string, end int64) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	was := g.traitsOf(name).drain.Swap(end)
-	switch {
-	case was == 0 && end != 0:
-		g.drains.Add(1)
-	case was != 0 && end == 0:
-		g.drains.Add(-1)
-	}
-}
-
-// draining reports whether the target of that name takes no new sessions.
-func (g *registry) draining(name string) bool {
-	if g.drains.Load() == 0 {
-		return false
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	t := g.traits[name]
-	return t != nil && t.drain.Load() != 0
-}
-
-// number returns a number to use, unless all are in use. Called with g locked.
-func (g *registry) number() (uint32, bool) {
-	if len(g.idle) > quarantine || len(g.idle) > 0 && g.n > g.maxRef {
-		ref := g.idle[0]
-		g.idle = append(g.idle[:0], g.idle[1:]...)
-		return ref, true
-	}
-	if g.n > g.maxRef {
-		return 0, false
-	}
-	old := g.byRef.Load()
-	if old == nil || int(g.n) == len(*old) {
-		var have []atomic.Pointer[target]
-		if old != nil {
-			have = *old
-		}
-		refs := make([]atomic.Pointer[target], max(16, 2*len(have)))
-		for i := range have {
-			refs[i].Store(have[i].Load())
-		}
-		g.byRef.Store(&refs)
-	}
-	g.n++
-	return g.n - 1, true
-}
-
-// kill makes all present bindings of the target void.
-func (g *registry) kill(name string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if t := g.byName[name]; t != nil {
-		g.dying.Add(1)
-		t.dead.Store(true)
-		delete(g.byName, name)
-		if t.slots.Load() == 0 {
-			g.retire(t)
-		}
-	}
-}
-
-// Dying implements [table.Owner].
-func (g *registry) Dying() bool { return g.dying.Load() != 0 }
-
-// Alive implements [table.Owner].
-func (g *registry) Alive(ref uint32) bool {
-	t := g.get(ref)
-	return t != nil && !t.dead.Load()
-}
-
-// Release implements [table.Owner].
-func (g *registry) Release(ref uint32) {
-	t := g.get(ref)
-	if t.slots.Add(-1) > 0 {
-		return
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if t.slots.Load() > 0 || g.get(ref) != t {
-		return
-	}
-	if !t.dead.Load() {
-		g.dying.Add(1)
-		t.dead.Store(true)
-		delete(g.byName, t.name)
-	}
-	g.retire(t)
-}
-
-// retire gives up the number of a target that has no bindings. Called with g
-// locked.
-func (g *registry) retire(t *target) {
-	(*g.byRef.Load())[t.ref].Store(nil)
-	g.idle = append(g.idle, t.ref)
-	g.dying.Add(-1)
-}
+func (c *Cache) resume(target string) { c.targets.Drain(target, 0) }

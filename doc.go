@@ -119,6 +119,11 @@
 // the least valuable making room; no goroutine, no lock on a hit, no operation
 // that stops the whole table.
 //
+// A TTL ends at the very instant. Where requests come in microseconds apart, some
+// hundreds of them share one reading of the clock, a millisecond old at most or
+// as late as timers are, and not every use of a busy binding is written down: see
+// [Cache.Get]. Below a TTL of a second that is never so.
+//
 // # What it does not do
 //
 // It sends no requests, checks no health, retries nothing and shares nothing

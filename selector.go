@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-affinity/affinity/extract"
 	"github.com/go-affinity/affinity/internal/digest"
+	"github.com/go-affinity/affinity/internal/registry"
 	"github.com/go-affinity/affinity/internal/table"
 	"github.com/go-affinity/affinity/internal/tally"
 )
@@ -135,7 +136,8 @@ const (
 // Use [New]. All methods are safe for concurrent use. A hit takes no lock.
 type Selector[T any] struct {
 	cfg      Config[T]
-	balancer Balancer[T] // the fallback, if it is one
+	chain    extract.Chain // the extractor, if it is one
+	balancer Balancer[T]   // the fallback, if it is one
 	cache    *Cache
 	flights  flights
 	openings openings
@@ -170,6 +172,7 @@ func New[T any](cfg Config[T]) (*Selector[T], error) {
 	if cfg.Extractor == nil {
 		s.cfg.Extractor = extract.Default()
 	}
+	s.chain, _ = s.cfg.Extractor.(extract.Chain)
 	if s.cache == nil {
 		var err error
 		if s.cache, err = NewCache(CacheConfig{TTL: cfg.TTL, Capacity: cfg.Capacity}); err != nil {
@@ -193,14 +196,14 @@ type Selection[T any] struct {
 	within   digest.Sum
 	key      Key // of the binding
 	found    table.Found
-	done     uint32  // 1 once Done was called
-	leased   bool    // the binding waits for Done
-	stayed   bool    // the conversation was at this very target the last time
-	ttl      int64   // of the binding
-	before   int64   // its expiry before this request, if it stayed; else 0
-	used     int64   // its expiry after it
-	target   *target // nil if there is no binding
-	kin      *query  // nil if the session inherits from nobody
+	done     uint32           // 1 once Done was called
+	leased   bool             // the binding waits for Done
+	stayed   bool             // the conversation was at this very target the last time
+	ttl      int64            // of the binding
+	before   int64            // its expiry before this request, if it stayed; else 0
+	used     int64            // its expiry after it
+	target   *registry.Target // nil if there is no binding
+	kin      *query           // nil if the session inherits from nobody
 	ticket   Ticket
 }
 
@@ -238,7 +241,7 @@ func (s *Selection[T]) Learn(id string) {
 		return
 	}
 	c := s.selector.cache
-	key := c.sub(s.within, "state", id)
+	key := c.stateKey(s.within, id)
 	session := s.Session
 	if session == 0 {
 		session = key.digest(scopeOf(s.within))
@@ -336,18 +339,18 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 	switch ttl := sel.ttl; {
 	case o.Result == TerminalFailure:
 		if c.table.Delete(sel.key.k, sel.found.Stamp(), c.now()) {
-			if l, ok := c.lookup(sel.key.aside(), c.now()); ok && l.aside() && l.target.name == sel.ID {
+			if l, ok := c.lookup(sel.key.aside(), c.now()); ok && l.aside() && l.target.Name == sel.ID {
 				c.table.Delete(l.key.k, l.Stamp(), c.now()) // what became the home
 			}
 			for _, k := range sel.kin.keys(c) {
-				if l, ok := c.lookup(k, c.now()); ok && l.session() == sel.Session && l.target.name == sel.ID {
+				if l, ok := c.lookup(k, c.now()); ok && l.session() == sel.Session && l.target.Name == sel.ID {
 					c.table.Delete(k.k, l.Stamp(), c.now())
 				}
 			}
 		}
 	case o.Result == Served:
 		if sel.stayed {
-			sel.target.traits.life.Observe(sel.Idle, o.Usage.Cached, o.Usage.Uncached)
+			sel.target.Traits.Life.Observe(sel.Idle, o.Usage.Cached, o.Usage.Uncached)
 		}
 		if sel.Reason == ReasonDetour || sel.Reason == ReasonFailover {
 			// A detour that has ended since must not look like the place where
@@ -479,6 +482,7 @@ type query struct {
 	req    *extract.Request
 	sess   extract.Session
 	within digest.Sum // tenant and scope
+	source digest.Sum // and what named the session
 	root   Key        // the session
 	key    Key        // the binding: that of the session, or of its thread
 	ttl    int64      // of the binding
@@ -501,11 +505,11 @@ func (q *query) keys(c *Cache) []Key {
 	}
 	keys := []Key{q.root}
 	if q.sess.ParentThread != "" {
-		keys = append(keys, c.sub(q.within, q.sess.Source, q.sess.ID, q.sess.ParentThread))
+		keys = append(keys, c.threadKey(q, q.sess.ParentThread))
 	}
 	for _, ids := range [][]string{q.sess.Aliases, q.sess.Continues, q.sess.Near} {
 		for _, id := range ids {
-			keys = append(keys, c.sub(q.within, q.sess.Source, id))
+			keys = append(keys, c.key(q, id))
 		}
 	}
 	return keys
@@ -525,17 +529,17 @@ func (s *Selector[T]) query(q *query, req *extract.Request) bool {
 	if s.closed.Load() {
 		return false
 	}
-	var ok bool
-	if q.sess, ok = s.cfg.Extractor.Extract(req); !ok || q.sess.ID == "" {
+	if !s.extract(req, &q.sess) || q.sess.ID == "" {
 		return false
 	}
 	if s.cfg.Threads == ThreadsShare && q.sess.Parent != "" {
 		q.sess.ID = q.sess.Parent
 	}
-	q.root = s.key(q, q.sess.ID)
+	q.source = s.cache.secret.Label(q.within, q.sess.Source)
+	q.root = s.cache.key(q, q.sess.ID)
 	q.key = q.root
 	if q.sess.Thread != "" && s.cfg.Threads != ThreadsShare {
-		q.key = s.threadKey(q, q.sess.Thread)
+		q.key = s.cache.threadKey(q, q.sess.Thread)
 	}
 	if s.cfg.Lifetime != nil {
 		if ttl := s.cfg.Lifetime(q.sess); ttl > 0 {
@@ -545,6 +549,17 @@ func (s *Selector[T]) query(q *query, req *extract.Request) bool {
 	q.beside = !s.cfg.SideCalls && q.sess.Class.Beside()
 	q.now = s.cache.lately()
 	return true
+}
+
+// extract asks the extractor. A Chain is called directly: through the interface,
+// its answer would be copied once more, which takes its time.
+func (s *Selector[T]) extract(req *extract.Request, sess *extract.Session) (ok bool) {
+	if s.chain != nil {
+		*sess, ok = s.chain.Extract(req)
+	} else {
+		*sess, ok = s.cfg.Extractor.Extract(req)
+	}
+	return ok
 }
 
 // within returns the key that all sessions of a tenant and scope are under.
@@ -559,11 +574,17 @@ func (s *Selector[T]) within(tenant, scope string) (sum digest.Sum) {
 // common.
 func scopeOf(within digest.Sum) Digest { return Digest(within.Hi).scope() }
 
-// key returns the key of another id of the session's kind.
-func (s *Selector[T]) key(q *query, id string) Key { return s.cache.sub(q.within, q.sess.Source, id) }
+// key returns the key of an id of the session's kind.
+func (c *Cache) key(q *query, id string) Key { return keyOf(c.secret.Add(q.source, id)) }
 
-func (s *Selector[T]) threadKey(q *query, thread string) Key {
-	return s.cache.sub(q.within, q.sess.Source, q.sess.ID, thread)
+// threadKey returns the key of a thread of the session.
+func (c *Cache) threadKey(q *query, thread string) Key {
+	return keyOf(c.secret.Add(c.secret.Add(q.source, q.sess.ID), thread))
+}
+
+// stateKey returns the key of state on a target.
+func (c *Cache) stateKey(within digest.Sum, id string) Key {
+	return keyOf(c.secret.Add(c.secret.Label(within, "state"), id))
 }
 
 // home answers with the home of the binding if that is among the candidates,
@@ -590,8 +611,8 @@ func (s *Selector[T]) home(q *query, candidates []T, sel *Selection[T]) bool {
 // place i. It reports false if the session is at home.
 func (s *Selector[T]) detour(q *query, l *located, i int, candidates []T, sel *Selection[T]) (served, away bool) {
 	s.watch(l.target, i, q.now)
-	p := &l.target.traits.presence
-	if last := p.last.Load(); last == 0 || q.now-last > q.ttl+int64(leaseLimit) {
+	p := &l.target.Traits.Presence
+	if last := p.Last(); last == 0 || q.now-last > q.ttl+int64(leaseLimit) {
 		return false, false // no detour can have outlived that
 	}
 	d, ok := s.cache.lookup(q.key.aside(), q.now)
@@ -599,22 +620,22 @@ func (s *Selector[T]) detour(q *query, l *located, i int, candidates []T, sel *S
 		return false, false // it was at home last
 	}
 	j := s.index(d.target, candidates)
-	if j < 0 || !s.believed(&d, q.ttl) || i >= 0 && p.awaits(q.now, l.session().fraction()) || s.cache.learned.Load() && len(q.req.Pins()) > 0 {
+	if j < 0 || !s.believed(&d, q.ttl) || i >= 0 && p.Awaits(q.now, l.session().fraction()) || s.cache.learned.Load() && len(q.req.Pins()) > 0 {
 		return false, true
 	}
 	s.hit(q, candidates[j], ReasonDetour, &d, sel)
-	sel.From = l.target.name
+	sel.From = l.target.Name
 	return true, true
 }
 
 // watch notes whether t, which has place i, is among the candidates.
-func (s *Selector[T]) watch(t *target, i int, now int64) {
-	switch p := &t.traits.presence; {
+func (s *Selector[T]) watch(t *registry.Target, i int, now int64) {
+	switch p := &t.Traits.Presence; {
 	case s.cfg.Failover != FailoverReturn:
 	case i < 0:
-		p.missing(now)
-	case p.away.Load():
-		p.present(now)
+		p.Missing(now)
+	case p.Away():
+		p.Present(now)
 	}
 }
 
@@ -623,8 +644,8 @@ func (s *Selector[T]) watch(t *target, i int, now int64) {
 // or a request under way is about to put it there. One stale binding in exploration is believed all the same, or it would never
 // be noticed that prompts are kept for longer now.
 func (s *Selector[T]) believed(l *located, ttl int64) bool {
-	t := l.target.traits
-	return !t.drained(l.now) && (l.idle(ttl) <= t.life.Life() || l.Leases() > 0 || (uint64(l.Stamp())+l.key.k.Lo)%exploration == 0)
+	t := l.target.Traits
+	return !t.Drained(l.now) && (l.idle(ttl) <= t.Life.Life() || l.Leases() > 0 || (uint64(l.Stamp())+l.key.k.Lo)%exploration == 0)
 }
 
 const exploration = 16
@@ -632,9 +653,9 @@ const exploration = 16
 // crowded reports whether a session should leave t for others' sake: its
 // messages alone say that it is one, so it may be many, and t has more than its
 // share.
-func (s *Selector[T]) crowded(q *query, t *target) bool {
+func (s *Selector[T]) crowded(q *query, t *registry.Target) bool {
 	return s.balancer != nil && q.sess.Confidence == extract.Derived && !q.beside &&
-		t.traits.mayLeave(q.now) && s.balancer.Overloaded(t.name)
+		t.Traits.MayLeave(q.now) && s.balancer.Overloaded(t.Name)
 }
 
 // hit makes the Selection of a session that goes on where it is.
@@ -658,14 +679,14 @@ func (s *Selector[T]) hit(q *query, target T, reason Reason, l *located, sel *Se
 
 // index returns the place of t among the candidates, or -1. It looks first
 // where t stood the last time, since lists of candidates seldom change.
-func (s *Selector[T]) index(t *target, candidates []T) int {
-	hint := int(t.hint.Load())
-	if hint < len(candidates) && s.cfg.ID(candidates[hint]) == t.name {
+func (s *Selector[T]) index(t *registry.Target, candidates []T) int {
+	hint := int(t.Hint.Load())
+	if hint < len(candidates) && s.cfg.ID(candidates[hint]) == t.Name {
 		return hint
 	}
 	for i, c := range candidates {
-		if s.cfg.ID(c) == t.name {
-			t.hint.Store(uint32(i))
+		if s.cfg.ID(c) == t.Name {
+			t.Hint.Store(uint32(i))
 			return i
 		}
 	}
@@ -675,7 +696,7 @@ func (s *Selector[T]) index(t *target, candidates []T) int {
 // bound makes the Selection that comes from binding l, but for its ticket.
 func (s *Selector[T]) bound(q *query, target T, reason Reason, l *located, sel *Selection[T]) {
 	sel.Target = target
-	sel.ID = l.target.name
+	sel.ID = l.target.Name
 	sel.Reason = reason
 	sel.Source = q.sess.Source
 	sel.Confidence = q.sess.Confidence
@@ -726,12 +747,12 @@ func (s *Selector[T]) charge(q *query, p *pick, warm bool, sel *Selection[T]) {
 // that are not drained, and not the one called except. It may return candidates
 // itself, or none.
 func (s *Selector[T]) open(candidates []T, except string) []T {
-	if except == "" && s.cache.targets.drains.Load() == 0 {
+	if except == "" && !s.cache.targets.Drains() {
 		return candidates
 	}
 	closed := func(c T) bool {
 		id := s.cfg.ID(c)
-		return id == except || s.cache.targets.draining(id)
+		return id == except || s.cache.targets.Draining(id)
 	}
 	if !slices.ContainsFunc(candidates, closed) {
 		return candidates // so it is where the home is gone
@@ -796,7 +817,7 @@ func (s *Selector[T]) standing(q *query) standing {
 		return standing{l, l.session(), false, true}
 	}
 	for _, id := range q.sess.Continues {
-		key := s.key(q, id)
+		key := s.cache.key(q, id)
 		l, ok := s.cache.lookup(key, q.now)
 		if !ok {
 			l, ok = s.left(key, q.now)
@@ -807,7 +828,7 @@ func (s *Selector[T]) standing(q *query) standing {
 	}
 	if s.cfg.Threads == ThreadsStart {
 		if q.key != q.root && q.sess.ParentThread != "" {
-			if l, ok := s.cache.lookup(s.threadKey(q, q.sess.ParentThread), q.now); ok {
+			if l, ok := s.cache.lookup(s.cache.threadKey(q, q.sess.ParentThread), q.now); ok {
 				st.located = l
 				return st
 			}
@@ -819,14 +840,14 @@ func (s *Selector[T]) standing(q *query) standing {
 			}
 		}
 		if q.sess.Parent != "" {
-			if l, ok := s.cache.lookup(s.key(q, q.sess.Parent), q.now); ok {
+			if l, ok := s.cache.lookup(s.cache.key(q, q.sess.Parent), q.now); ok {
 				st.located = l
 				return st
 			}
 		}
 	}
 	for _, id := range q.sess.Near {
-		if l, ok := s.cache.lookup(s.key(q, id), q.now); ok {
+		if l, ok := s.cache.lookup(s.cache.key(q, id), q.now); ok {
 			st.located = l
 			return st
 		}
@@ -850,14 +871,14 @@ func (s *Selector[T]) pinned(q *query, candidates []T) (i int, absent string) {
 		return -1, "" // and no look at the body
 	}
 	for _, id := range q.req.Pins() {
-		l, ok := s.cache.lookup(s.cache.sub(q.within, "state", id), q.now)
+		l, ok := s.cache.lookup(s.cache.stateKey(q.within, id), q.now)
 		if !ok {
 			continue
 		}
 		if i := s.index(l.target, candidates); i >= 0 {
 			return i, ""
 		}
-		absent = l.target.name
+		absent = l.target.Name
 	}
 	return -1, absent
 }
@@ -952,13 +973,13 @@ const (
 // judge decides about a session that has, or inherits, the binding st. Its home
 // has place i among the candidates; its second place is o and has place j.
 func (s *Selector[T]) judge(q *query, st *standing, candidates []T, i int, o *located, j int) verdict {
-	home, traits := st.target.name, st.target.traits
+	home, traits := st.target.Name, st.target.Traits
 	returning := s.cfg.Failover == FailoverReturn && st.stays
 	away := returning && j >= 0 && o.Expires > st.Expires // the second place served last
-	leaving := s.cache.targets.draining(home)
+	leaving := s.cache.targets.Draining(home)
 	stale := !s.believed(&st.located, q.ttl)
 	elsewhere := o.target != nil && o.target != st.target
-	if j >= 0 && !away && (!elsewhere || s.cache.targets.draining(o.target.name)) {
+	if j >= 0 && !away && (!elsewhere || s.cache.targets.Draining(o.target.Name)) {
 		j = -1 // it takes nobody in
 	}
 	stay := verdict{reason: ReasonInherited, i: i, warm: st.stays}
@@ -969,7 +990,7 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T, i int, o *lo
 		stay.second = theAside
 	}
 	switch {
-	case st.target.dead.Load(): // invalidated since we looked
+	case st.target.Dead(): // invalidated since we looked
 		return verdict{reason: ReasonNew, i: -1}
 	case i < 0 && returning && !stale && !leaving, // keep the home, go aside
 		away && !stale && !leaving && !s.mayReturn(q, st):
@@ -981,20 +1002,20 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T, i int, o *lo
 	case away && (i < 0 || stale || leaving): // give up the home for the detour
 		return verdict{reason: ReasonDetour, i: j, from: home, warm: true}
 	case away:
-		return verdict{reason: ReasonReturned, i: i, from: o.target.name, warm: true, second: theAside}
-	case i < 0, traits.drained(q.now) && (j >= 0 || len(s.open(candidates, home)) > 0):
+		return verdict{reason: ReasonReturned, i: i, from: o.target.Name, warm: true, second: theAside}
+	case i < 0, traits.Drained(q.now) && (j >= 0 || len(s.open(candidates, home)) > 0):
 		v := verdict{reason: ReasonFailover, i: j, from: home, except: home, warm: j >= 0}
 		if st.stays && !stale && !leaving {
 			v.second = theHome
 		}
 		return v
-	case traits.drained(q.now):
+	case traits.Drained(q.now):
 		return stay // nobody else takes it
 	case stale:
 		return verdict{reason: ReasonExpired, i: -1, from: home}
 	case leaving && !st.stays:
 		return verdict{reason: ReasonNew, i: -1}
-	case s.crowded(q, st.target) && (j >= 0 || !elsewhere && len(s.open(candidates, home)) > 0) && traits.leave(q.now):
+	case s.crowded(q, st.target) && (j >= 0 || !elsewhere && len(s.open(candidates, home)) > 0) && traits.Leave(q.now):
 		return verdict{reason: ReasonOverload, i: j, from: home, except: home, warm: j >= 0, second: theHome}
 	}
 	return stay
@@ -1004,7 +1025,7 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T, i int, o *lo
 // it: it is its turn, and the request does not go on from state that is more
 // likely to be where it was last.
 func (s *Selector[T]) mayReturn(q *query, st *standing) bool {
-	return st.target.traits.presence.awaits(q.now, st.session.fraction()) && len(q.req.Pins()) == 0
+	return st.target.Traits.Presence.Awaits(q.now, st.session.fraction()) && len(q.req.Pins()) == 0
 }
 
 // settle answers with the home that the session has got meanwhile, or binds it
@@ -1063,7 +1084,7 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 	sel.From = v.from
 	if st.stays && sel.Reason != ReasonDetour {
 		sel.Idle = st.idle(q.ttl)
-		sel.stayed = sel.ID == st.target.name
+		sel.stayed = sel.ID == st.target.Name
 	}
 	return nil
 }
@@ -1081,8 +1102,8 @@ func (s *Selector[T]) pin(q *query, candidates []T, st *standing, o *located, v 
 		}
 		moved := v.from != "" || v.reason == ReasonBound
 		v = verdict{reason: ReasonPinned, i: i, warm: true}
-		if moved && was.target != nil && was.target.name != s.cfg.ID(candidates[i]) {
-			v.from, v.second = was.target.name, second
+		if moved && was.target != nil && was.target.Name != s.cfg.ID(candidates[i]) {
+			v.from, v.second = was.target.Name, second
 		}
 	case s.cfg.FailPinned && absent != "":
 		return v, &PinnedError{absent}
@@ -1110,7 +1131,7 @@ func (s *Selector[T]) bind(q *query, st *standing, o *located, candidates []T, p
 	case theAside:
 		second = o
 	}
-	if second != nil && second.target.name == sel.ID {
+	if second != nil && second.target.Name == sel.ID {
 		second = nil
 	}
 	if second != nil {
@@ -1120,7 +1141,7 @@ func (s *Selector[T]) bind(q *query, st *standing, o *located, candidates []T, p
 		s.cache.Delete(q.key.aside())
 	}
 	for _, alias := range q.sess.Aliases {
-		key := s.key(q, alias)
+		key := s.cache.key(q, alias)
 		s.cache.set(key, sel.ID, uint64(sel.Session), q.now, expiry(q.now, q.ttl))
 		if second != nil {
 			s.remember(q, key, second, sel.Session)
@@ -1130,7 +1151,7 @@ func (s *Selector[T]) bind(q *query, st *standing, o *located, candidates []T, p
 
 // remember makes l the second place of the session that has key.
 func (s *Selector[T]) remember(q *query, key Key, l *located, session Digest) {
-	s.cache.set(key.aside(), l.target.name, uint64(session|asideBit), q.now, l.Expires)
+	s.cache.set(key.aside(), l.target.Name, uint64(session|asideBit), q.now, l.Expires)
 }
 
 // aside makes candidate p the detour of the session.
@@ -1138,16 +1159,16 @@ func (s *Selector[T]) aside(q *query, st *standing, o *located, candidates []T, 
 	s.cache.asides.Store(true)
 	id := s.cfg.ID(candidates[p.i])
 	if !st.own {
-		s.cache.bind(q.key, 0, st.target.name, uint64(st.session), q.now, st.Expires, false)
+		s.cache.bind(q.key, 0, st.target.Name, uint64(st.session), q.now, st.Expires, false)
 		for _, alias := range q.sess.Aliases {
-			key := s.key(q, alias)
-			s.cache.set(key, st.target.name, uint64(st.session), q.now, st.Expires)
+			key := s.cache.key(q, alias)
+			s.cache.set(key, st.target.Name, uint64(st.session), q.now, st.Expires)
 			s.cache.set(key.aside(), id, uint64(st.session|asideBit), q.now, expiry(q.now, q.ttl))
 		}
 	}
 	var stamp uint32
 	if o.key == q.key.aside() {
-		if stamp = o.Stamp(); id == o.target.name {
+		if stamp = o.Stamp(); id == o.target.Name {
 			s.refund(candidates, p)
 			s.hit(q, candidates[p.i], v.reason, o, sel)
 			return
@@ -1185,41 +1206,46 @@ func (s *Selector[T]) write(q *query, key Key, stamp uint32, mark Digest, candid
 	}
 }
 
-// flights keeps track of the sessions that are being placed.
-type flights struct {
-	mu sync.Mutex
+// flights keeps track of the sessions that are being placed. They are few at a
+// time, so that it is quicker to look through a list than to hash.
+type flights [64]struct {
+	mu   sync.Mutex
+	list []flight
+}
 
-	// m has a channel for every session that others wait for, and nil for one
-	// that nobody does.
-	m map[Key]chan struct{}
+type flight struct {
+	key  Key
+	done chan struct{} // nil if nobody waits
 }
 
 // join reports whether the caller is the first to place the session k: then it
 // must leave. Otherwise the channel is closed when the first one leaves.
 func (fs *flights) join(k Key) (done chan struct{}, first bool) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	done, ok := fs.m[k]
-	if !ok {
-		if fs.m == nil {
-			fs.m = make(map[Key]chan struct{})
+	some := &fs[k.k.Lo%uint64(len(fs))]
+	some.mu.Lock()
+	defer some.mu.Unlock()
+	for i := range some.list {
+		f := &some.list[i]
+		if f.key != k {
+			continue
 		}
-		fs.m[k] = nil
-		return nil, true
+		if f.done == nil {
+			f.done = make(chan struct{})
+		}
+		return f.done, false
 	}
-	if done == nil {
-		done = make(chan struct{})
-		fs.m[k] = done
-	}
-	return done, false
+	some.list = append(some.list, flight{key: k})
+	return nil, true
 }
 
 // leave lets those go on who wait for k, also when the fallback panics.
 func (fs *flights) leave(k Key) {
-	fs.mu.Lock()
-	done := fs.m[k]
-	delete(fs.m, k)
-	fs.mu.Unlock()
+	some := &fs[k.k.Lo%uint64(len(fs))]
+	some.mu.Lock()
+	i := slices.IndexFunc(some.list, func(f flight) bool { return f.key == k })
+	done := some.list[i].done
+	some.list = slices.Delete(some.list, i, i+1)
+	some.mu.Unlock()
 	if done != nil {
 		close(done)
 	}

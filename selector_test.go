@@ -715,6 +715,38 @@ func TestExpiredSessionIsPlacedAnew(t *testing.T) {
 	})
 }
 
+// Placing a session is free of garbage, in a table that is full too, and when its
+// home is gone.
+func TestPlacingDoesNotAllocate(t *testing.T) {
+	s := newSelector(t, affinity.Config[string]{Capacity: 1000})
+	ctx := t.Context()
+	one, other := []string{"a", "b"}, []string{"c", "d"}
+	reqs := make([]*extract.Request, 4000)
+	for i := range reqs {
+		reqs[i] = session(fmt.Sprint(i))
+	}
+	for i, req := range reqs {
+		_, err := s.Select(ctx, req, [][]string{one, other}[i%2])
+		require.NoError(t, err)
+	}
+	i := 0
+	require.Zero(t, testing.AllocsPerRun(1000, func() {
+		sel, err := s.Select(ctx, reqs[i], one)
+		if err != nil || sel.Reason != affinity.ReasonNew {
+			t.Error(err, sel.Reason)
+		}
+		sel.Done(affinity.Outcome{Result: affinity.Served})
+		i++
+	}))
+	require.Zero(t, testing.AllocsPerRun(1000, func() {
+		one, other = other, one
+		sel, err := s.Select(ctx, reqs[i-1], one)
+		if err != nil || sel.Reason != affinity.ReasonFailover {
+			t.Error(err, sel.Reason)
+		}
+	}))
+}
+
 // A hit on an id in a header is free of garbage, however many candidates.
 func TestHitDoesNotAllocate(t *testing.T) {
 	s := newSelector(t, affinity.Config[string]{})

@@ -23,43 +23,45 @@ const maxRaw = 16 << 10
 //
 // The built-in extractors hold all ids to it; so should yours.
 func ID(s string) (string, bool) {
-	if len(s) > maxPlaceholder && len(s) <= MaxID {
-		var seen idByte
-		for i := range len(s) {
-			seen |= idBytes[s[i]]
-		}
-		if seen&(idOdd|idOther) == idOther && (len(s) != 36 || seen&idUpper == 0) {
-			return s, true // as most are
-		}
+	if len(s) > maxPlaceholder && len(s) <= MaxID && plainID(s) {
+		return s, true // as most are
 	}
 	return oddID(s)
 }
 
-// idByte is a set of what a byte may be for an id.
-type idByte uint8
-
-const (
-	idZero  idByte = 1 << iota // nothing, in a row with others like it
-	idUpper                    // a letter that is in another case in a uuid
-	idOther                    // any other that needs no look
-	idOdd                      // all that does
-)
-
-var idBytes = func() (t [256]idByte) {
-	for i := range t {
-		switch c := byte(i); {
-		case c == '0' || c == '-':
-			t[i] = idZero
-		case 'A' <= c && c <= 'Z':
-			t[i] = idUpper | idOther
-		case 'a' <= c && c <= 'z' || '1' <= c && c <= '9' || strings.IndexByte("_.:/+=@~", c) >= 0:
-			t[i] = idOther
-		default:
-			t[i] = idOdd
+// plainID reports whether it is plain that s is an id as it stands: ASCII without
+// spaces or braces, no capital letters where it may be a uuid, and not only
+// zeros. It has more than maxPlaceholder bytes.
+func plainID(s string) bool {
+	const (
+		ones  = 0x0101010101010101
+		highs = 0x80 * ones
+	)
+	whole := len(s)
+	var odd, capital, letter uint64
+	for {
+		// Of each byte the high bit tells. No byte carries into the next as long
+		// as they are ASCII.
+		w := eightBytes(s)
+		printable := (w + (0x80-'!')*ones) &^ (w + (0x7f-'~')*ones)
+		noBrace := (w ^ '{'*ones) + 0x7f*ones
+		odd |= w | ^(printable & noBrace)
+		capital |= (w + (0x80-'A')*ones) &^ (w + (0x7f-'Z')*ones)
+		letter |= w << 1 // from @ on
+		if len(s) == 8 {
+			break
 		}
+		s = s[min(8, len(s)-8):]
 	}
-	return t
-}()
+	return odd&highs == 0 && letter&highs != 0 && (whole != 36 || capital&highs == 0)
+}
+
+// eightBytes returns the first eight of s as a word.
+func eightBytes(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
 
 // oddID is ID, step by step.
 func oddID(s string) (string, bool) {

@@ -39,6 +39,16 @@ func (k *Key) Add(s Sum, part string) Sum {
 	}
 }
 
+// Label is Add for a short part that is one of few, at half the cost. It makes
+// another digest than Add.
+func (k *Key) Label(s Sum, part string) Sum {
+	f := k.fold(part)
+	return Sum{
+		Hi: mix(s.Hi^f^k[0], k[1]),
+		Lo: mix(s.Lo^f^k[1], k[3]),
+	}
+}
+
 // fold returns a number that depends on all of s, by k[2] to k[4]: it takes 16
 // bytes at a time, the last of which may be some that it has taken already.
 func (k *Key) fold(s string) uint64 {

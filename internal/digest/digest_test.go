@@ -35,12 +35,16 @@ func ids(n int) []string {
 }
 
 func TestHalvesDoNotCollide(t *testing.T) {
-	for range 3 {
+	for i := range 4 {
 		k := digest.NewKey()
+		add := k.Add
+		if i == 3 {
+			add = k.Label
+		}
 		hi, lo := make(map[uint64]bool), make(map[uint64]bool)
 		list := ids(400_000)
 		for _, id := range list {
-			s := k.Add(digest.Sum{}, id)
+			s := add(digest.Sum{}, id)
 			hi[s.Hi], lo[s.Lo] = true, true
 		}
 		require.Len(t, hi, len(list))
@@ -112,6 +116,13 @@ func TestPartsAreKeptApart(t *testing.T) {
 		require.Empty(t, seen[s])
 		seen[s] = fmt.Sprintf("%q", parts)
 		hi[s.Hi], lo[s.Lo] = true, true
+	}
+	for _, label := range []string{"", "a", "ab", "0123456789abcdef"} {
+		for _, s := range []digest.Sum{k.Label(digest.Sum{}, label), k.Add(k.Label(digest.Sum{}, label), "a"), k.Label(k.Label(digest.Sum{}, label), "a")} {
+			require.Empty(t, seen[s])
+			seen[s] = "label " + label
+			hi[s.Hi], lo[s.Lo] = true, true
+		}
 	}
 	require.Len(t, hi, len(seen))
 	require.Len(t, lo, len(seen))

@@ -20,6 +20,7 @@
 package table
 
 import (
+	"math"
 	"runtime"
 	"slices"
 	"sync"
@@ -446,10 +447,12 @@ func (t *Table) remove(s *shard, i uint, l life) bool {
 // sweep reclaims what is dead among the next few slots.
 func (t *Table) sweep(s *shard, now int64) {
 	b := s.block.Load()
+	dying := t.owner.Dying()
 	for range min(sweepStep, b.len()) {
 		sl := &b.slots[s.hand]
 		l := sl.load()
-		if l != 0 && !t.live(sl, l, now) && t.remove(s, s.hand, l) {
+		dead := l != 0 && (now >= l.end(t.limit) || dying && !t.owner.Alive(sl.ref()))
+		if dead && t.remove(s, s.hand, l) {
 			continue // the gap was closed: the same slot may hold another
 		}
 		s.hand = b.next(s.hand)
@@ -460,6 +463,7 @@ func (t *Table) sweep(s *shard, now int64) {
 type victim struct {
 	at   uint
 	life life
+	end  int64 // of the life
 }
 
 // evict removes the least valuable record of s, which must not be empty: one
@@ -489,8 +493,9 @@ func (t *Table) compare(s *shard, now int64) {
 	if len(t.shards) == 1 {
 		window, most = b.len(), 1
 	}
-	var room [victims]victim
-	found := room[:0]
+	s.spares = s.spares[:0]
+	dying := t.owner.Dying()
+	latest := int64(math.MaxInt64) // that a victim may end
 	for range window {
 		i := s.hand
 		s.hand = b.next(i)
@@ -498,23 +503,25 @@ func (t *Table) compare(s *shard, now int64) {
 		if l == 0 {
 			continue
 		}
-		if !t.live(&b.slots[i], l, now) {
-			found = append(found[:0], victim{i, l})
-			break
+		v := victim{i, l, l.end(t.limit)}
+		if now >= v.end || dying && !t.owner.Alive(b.slots[i].ref()) {
+			s.spares = append(s.spares[:0], v)
+			return
 		}
-		if len(found) == most {
-			if l.end(t.limit) >= found[most-1].life.end(t.limit) {
-				continue
-			}
-			found = found[:most-1]
+		if v.end > latest {
+			continue
 		}
-		at := len(found)
-		for at > 0 && l.end(t.limit) < found[at-1].life.end(t.limit) {
-			at--
+		if len(s.spares) == most {
+			s.spares = s.spares[:most-1]
 		}
-		found = slices.Insert(found, at, victim{i, l})
+		s.spares = append(s.spares, v)
+		for j := len(s.spares) - 1; j > 0 && s.spares[j-1].end > v.end; j-- {
+			s.spares[j-1], s.spares[j] = v, s.spares[j-1]
+		}
+		if len(s.spares) == most {
+			latest = s.spares[most-1].end
+		}
 	}
-	s.spares = append(s.spares[:0], found...)
 }
 
 // Evict removes some record that is among the least valuable, if there is any.

@@ -8,6 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-affinity/affinity/internal/digest"
+	"github.com/go-affinity/affinity/internal/registry"
+	"github.com/go-affinity/affinity/internal/table"
 )
 
 // Targets have numbers of 24 bits. When those run out, bindings make room.
@@ -15,7 +17,8 @@ func TestTargetsBeyondAllNumbers(t *testing.T) {
 	t.Parallel()
 	c, err := NewCache(CacheConfig{Capacity: 1000})
 	require.NoError(t, err)
-	c.targets.maxRef = 7
+	c.targets = registry.New(7)
+	c.table = table.New(1000, int64(leaseLimit), c.targets)
 	for i := range 200 {
 		k, target := c.Key(fmt.Sprint(i)), fmt.Sprint("target ", i)
 		require.Equal(t, target, c.Set(k, target).Target)

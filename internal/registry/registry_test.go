@@ -1,0 +1,181 @@
+package registry_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity/internal/registry"
+)
+
+func TestTargetLivesAsLongAsItsBindings(t *testing.T) {
+	g := registry.New(100)
+	a := g.Acquire("a")
+	require.Same(t, a, g.Acquire("a"))
+	require.NotEqual(t, a.Ref, g.Acquire("b").Ref)
+	require.Same(t, a, g.Get(a.Ref))
+	require.True(t, g.Alive(a.Ref))
+
+	g.Release(a.Ref)
+	require.Same(t, a, g.Get(a.Ref), "it has a binding yet")
+	g.Release(a.Ref)
+	require.Nil(t, g.Get(a.Ref))
+	require.False(t, g.Alive(a.Ref))
+	require.False(t, g.Dying())
+
+	again := g.Acquire("a")
+	require.NotSame(t, a, again)
+	require.Same(t, a.Traits, again.Traits, "what is known of it is not forgotten")
+	require.NotEqual(t, a.Ref, again.Ref, "a reader may hold the old number yet")
+}
+
+func TestKill(t *testing.T) {
+	g := registry.New(100)
+	g.Kill("a")
+	a := g.Acquire("a")
+	g.Kill("a")
+	require.True(t, a.Dead())
+	require.False(t, g.Alive(a.Ref))
+	require.True(t, g.Dying())
+	b := g.Acquire("a")
+	require.NotSame(t, a, b)
+	require.False(t, b.Dead())
+	require.Same(t, a.Traits, b.Traits)
+	g.Release(a.Ref)
+	require.Nil(t, g.Get(a.Ref))
+	require.False(t, g.Dying())
+	require.True(t, g.Alive(b.Ref))
+}
+
+func TestGetOfNoNumber(t *testing.T) {
+	g := registry.New(100)
+	require.Nil(t, g.Get(0))
+	g.Acquire("a")
+	require.Nil(t, g.Get(99))
+	require.False(t, g.Alive(1<<31))
+}
+
+// Numbers are used again, late while there are others, at once when there are
+// not.
+func TestNumbersAreUsedAgain(t *testing.T) {
+	g := registry.New(1 << 20)
+	used := make(map[uint32]int)
+	for i := range 5000 {
+		a := g.Acquire(fmt.Sprint(i))
+		if last, ok := used[a.Ref]; ok {
+			require.Greater(t, i-last, 1024)
+		}
+		used[a.Ref] = i
+		g.Release(a.Ref)
+	}
+	require.Less(t, len(used), 1100)
+
+	g = registry.New(1)
+	a, b := g.Acquire("a"), g.Acquire("b")
+	require.Nil(t, g.Acquire("c"))
+	require.Same(t, a, g.Acquire("a"))
+	g.Release(b.Ref)
+	require.Equal(t, b.Ref, g.Acquire("c").Ref)
+}
+
+func TestDrain(t *testing.T) {
+	g := registry.New(100)
+	require.False(t, g.Drains())
+	g.Drain("a", 50)
+	require.True(t, g.Drains())
+	require.True(t, g.Draining("a"))
+	require.False(t, g.Draining("b"))
+	a := g.Acquire("a")
+	require.False(t, a.Traits.Drained(49))
+	require.True(t, a.Traits.Drained(50))
+	g.Drain("a", 70)
+	require.False(t, a.Traits.Drained(50))
+	g.Drain("a", 0)
+	require.False(t, g.Drains())
+	require.False(t, g.Draining("a"))
+	require.False(t, a.Traits.Drained(100))
+	g.Drain("a", 0)
+	require.False(t, g.Drains())
+}
+
+// What is known of targets that come and go is bounded. What is drained is kept,
+// and what has bindings.
+func TestTraitsAreBounded(t *testing.T) {
+	g := registry.New(1 << 20)
+	g.Drain("drained", 1)
+	kept := g.Acquire("kept")
+	for i := range 40_000 {
+		g.Release(g.Acquire(fmt.Sprint(i)).Ref)
+	}
+	require.Less(t, g.Remembered(), 17_000)
+	require.True(t, g.Draining("drained"))
+	require.Same(t, kept.Traits, g.Acquire("kept").Traits)
+}
+
+func TestLeave(t *testing.T) {
+	var x registry.Traits
+	const second = 1_000_000_000
+	require.True(t, x.MayLeave(5))
+	require.True(t, x.Leave(5))
+	require.False(t, x.MayLeave(5+29*second))
+	require.False(t, x.Leave(5+29*second))
+	require.True(t, x.MayLeave(5+30*second))
+	require.True(t, x.Leave(5+30*second))
+}
+
+// Sessions come back over as long as the target was away, one by one.
+func TestPresence(t *testing.T) {
+	const second = 1_000_000_000
+	var p registry.Presence
+	require.True(t, p.Awaits(0, 0.99), "it was never away")
+	p.Missing(100 * second)
+	require.True(t, p.Away())
+	p.Present(101 * second)
+	require.False(t, p.Away())
+	require.True(t, p.Awaits(101*second, 0.99), "one call says nothing of the target")
+
+	p.Missing(200 * second)
+	p.Missing(210 * second)
+	require.EqualValues(t, 210*second, p.Last())
+	p.Present(300 * second)
+	require.True(t, p.Awaits(300*second, 0))
+	require.False(t, p.Awaits(349*second, 0.5))
+	require.True(t, p.Awaits(350*second, 0.5))
+
+	p.Missing(1000 * second)
+	p.Missing(1001 * second)
+	p.Present(9000 * second)
+	require.False(t, p.Awaits(9299*second, 1))
+	require.True(t, p.Awaits(9300*second, 1), "five minutes at most")
+}
+
+// Whatever happens at once, a number is of one target as long as it is held.
+func TestParallel(t *testing.T) {
+	g := registry.New(50)
+	var wg sync.WaitGroup
+	for w := range 8 {
+		wg.Go(func() {
+			for i := range 3000 {
+				name := fmt.Sprint((w + i) % 12)
+				a := g.Acquire(name)
+				if a == nil {
+					continue
+				}
+				if i%50 == 0 {
+					g.Kill(name)
+				}
+				if got := g.Get(a.Ref); got != a || a.Name != name {
+					t.Errorf("%q has the number of another", name)
+				}
+				g.Release(a.Ref)
+			}
+		})
+	}
+	wg.Wait()
+	require.False(t, g.Dying())
+	for ref := range uint32(51) {
+		require.Nil(t, g.Get(ref))
+	}
+}
