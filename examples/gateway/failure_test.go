@@ -158,7 +158,12 @@ func TestNoRetryOfWhatTheClientDidWrong(t *testing.T) {
 func TestDeniedCredential(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{401, 402, 403} {
-		r := newRig(t, 3)
+		r := newRig(t, 1)
+		r.backends[0].answers(status)
+		require.Equal(t, status, r.chat("s").StatusCode)
+		require.EqualValues(t, 1, r.hits())
+
+		r = newRig(t, 3)
 		home := r.chat("s").Header.Get(targetHeader)
 		r.backend(home).answers(status)
 		moved := r.chat("s")

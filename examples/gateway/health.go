@@ -14,14 +14,14 @@ import (
 type health struct {
 	troubled atomic.Bool // whether any of this is going on
 
-	mu       sync.Mutex
-	since    time.Time // when it failed last,
-	until    time.Time // for how long it is left out,
-	asked    bool      // and whether it asked for that itself
-	window   int       // how many may wait for an answer at once; 0: any number
-	used     int       // how many of these do
-	back     bool      // it is known to have come back
-	relapses int       // failures since it was well, each after a time out
+	mu     sync.Mutex
+	since  time.Time // when it failed last,
+	until  time.Time // for how long it is left out,
+	asked  bool      // and whether it asked for that itself
+	window int       // how many may wait for an answer at once; 0: any number
+	used   int       // how many of these do
+	back   bool      // it is known to have come back
+	streak int       // failures since it was well, each after a time out
 
 	slow  bool
 	quick int       // single requests in a row that were answered soon
@@ -46,7 +46,7 @@ const (
 	probeGap    = time.Second // between single requests to what is slow
 	quickEnough = 3           // of these in a row make it no longer slow
 	maxLimits   = 1024        // tenants that are kept in mind
-	patient     = 3           // after so many relapses, what failed is left out for the whole time; before, each time half as long
+	patient     = 4           // failures in a row, for the whole time; before it is half as long each
 )
 
 // admit returns how fit the upstream is for a request of a tenant, and from
@@ -123,7 +123,7 @@ func (h *health) served(start, now time.Time, slot, quick bool) (back, noLongerS
 	default:
 		back, h.back = !h.back, true
 		if h.window++; h.window >= fullWindow {
-			h.window, h.relapses = 0, 0
+			h.window, h.streak = 0, 0
 			h.settle(now)
 		}
 	}
@@ -141,11 +141,11 @@ func (h *health) failed(now time.Time, d time.Duration, asked, slot bool) (news 
 		h.used--
 	}
 	news = !now.Before(h.until)
-	if !asked {
-		d >>= max(0, patient-h.relapses)
+	if news && !asked {
+		h.streak = min(h.streak+1, patient)
 	}
-	if news && h.relapses < patient {
-		h.relapses++
+	if !asked {
+		d >>= patient - max(h.streak, 1)
 	}
 	if until := now.Add(d); news || until.After(h.until) {
 		h.until, h.asked = until, asked || h.asked && !news

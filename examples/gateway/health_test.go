@@ -31,6 +31,7 @@ func TestHealthComesBackByAndBy(t *testing.T) {
 	for i, want := range []time.Duration{10, 20, 40, 80, 80} {
 		require.True(t, h.failed(now, 80*time.Second, false, i > 0))
 		require.False(t, h.failed(now, time.Second, true, false), "does not bring it back sooner")
+		require.False(t, h.failed(now, 80*time.Second, false, false), "others that failed at the same time")
 		end := now.Add(want * time.Second)
 		s, _, until := h.admit(end.Add(-1), 0)
 		require.Equal(t, failing, s)
