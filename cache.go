@@ -460,10 +460,10 @@ func (c *Cache) touch(l *located, ttl, gap int64, lease bool) bool {
 	return leased
 }
 
-// bind binds k to target if the live binding of k has the given stamp, 0 being
-// that of no binding. An expiry of 0 leaves it as it is, if there is a binding.
-// It returns the binding that holds afterwards, which is
-// zero if there is none, and whether it is the new one.
+// bind binds k to target if the live binding of k has the given stamp: see
+// [table.Table.Set]. An expiry of 0 leaves it as it is, if there is a binding. It
+// returns the binding that holds afterwards, which is zero if there is none, and
+// whether it is the new one.
 func (c *Cache) bind(k Key, stamp uint32, target string, mark uint64, now, expires int64, lease bool) (located, bool) {
 	r := table.Record{Expires: expires, Mark: mark}
 	if lease {
@@ -486,14 +486,8 @@ func (c *Cache) bind(k Key, stamp uint32, target string, mark uint64, now, expir
 
 // set binds k to target whatever it is bound to.
 func (c *Cache) set(k Key, target string, mark uint64, now, expires int64) located {
-	var stamp uint32
-	for {
-		l, ok := c.bind(k, stamp, target, mark, now, expires, false)
-		if ok {
-			return l
-		}
-		stamp = l.Stamp()
-	}
+	l, _ := c.bind(k, table.Any, target, mark, now, expires, false)
+	return l
 }
 
 // end tells that a request has ended that used the binding of k that was found:

@@ -4,15 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"math/bits"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-affinity/affinity/extract"
+	"github.com/go-affinity/affinity/internal/census"
 	"github.com/go-affinity/affinity/internal/digest"
+	"github.com/go-affinity/affinity/internal/flight"
 	"github.com/go-affinity/affinity/internal/registry"
 	"github.com/go-affinity/affinity/internal/table"
 	"github.com/go-affinity/affinity/internal/tally"
@@ -139,8 +138,8 @@ type Selector[T any] struct {
 	chain    extract.Chain // the extractor, if it is one
 	balancer Balancer[T]   // the fallback, if it is one
 	cache    *Cache
-	flights  flights
-	openings openings
+	flights  flight.Group  // the sessions that are being placed
+	openings census.Census // of conversations, by session
 	closed   atomic.Bool
 	selected tally.Counter // by Reason; 0 are the failures
 	outcomes tally.Counter // by Result
@@ -319,7 +318,7 @@ func (s *Selector[T]) choose(ctx context.Context, req *extract.Request, candidat
 	}
 	if q.sess.Confidence == extract.Conventional {
 		if opening, ok := req.Opening(); ok {
-			sel.Conversations = s.openings.see(q.root, opening)
+			sel.Conversations = s.openings.See(q.root.k, opening)
 		}
 	}
 	return nil
@@ -897,9 +896,9 @@ func (s *Selector[T]) place(ctx context.Context, q *query, candidates []T, sel *
 	if s.cache.clock.Busy() {
 		q.now = s.cache.now()
 	}
-	done, first := s.flights.join(q.key)
+	done, first := s.flights.Join(q.key.k)
 	if first {
-		defer s.flights.leave(q.key)
+		defer s.flights.Leave(q.key.k) // also when the fallback panics
 		return s.settle(ctx, q, candidates, sel)
 	}
 	select {
@@ -1205,88 +1204,3 @@ func (s *Selector[T]) write(q *query, key Key, stamp uint32, mark Digest, candid
 		stamp = l.Stamp()
 	}
 }
-
-// flights keeps track of the sessions that are being placed. They are few at a
-// time, so that it is quicker to look through a list than to hash.
-type flights [64]struct {
-	mu   sync.Mutex
-	list []flight
-}
-
-type flight struct {
-	key  Key
-	done chan struct{} // nil if nobody waits
-}
-
-// join reports whether the caller is the first to place the session k: then it
-// must leave. Otherwise the channel is closed when the first one leaves.
-func (fs *flights) join(k Key) (done chan struct{}, first bool) {
-	some := &fs[k.k.Lo%uint64(len(fs))]
-	some.mu.Lock()
-	defer some.mu.Unlock()
-	for i := range some.list {
-		f := &some.list[i]
-		if f.key != k {
-			continue
-		}
-		if f.done == nil {
-			f.done = make(chan struct{})
-		}
-		return f.done, false
-	}
-	some.list = append(some.list, flight{key: k})
-	return nil, true
-}
-
-// leave lets those go on who wait for k, also when the fallback panics.
-func (fs *flights) leave(k Key) {
-	some := &fs[k.k.Lo%uint64(len(fs))]
-	some.mu.Lock()
-	i := slices.IndexFunc(some.list, func(f flight) bool { return f.key == k })
-	done := some.list[i].done
-	some.list = slices.Delete(some.list, i, i+1)
-	some.mu.Unlock()
-	if done != nil {
-		close(done)
-	}
-}
-
-// openings estimates how many conversations go by one id: each opening sets one
-// of 64 bits, and the bits that are still clear tell how many there were.
-type openings struct {
-	mu sync.Mutex
-	m  map[Key]uint64
-}
-
-// maxOpenings bounds the ids that are watched. When there are more, some that
-// were seen are forgotten.
-const maxOpenings = 1 << 14
-
-// see takes in an opening of the session k and returns the estimate, which is
-// close up to a hundred and says "hundreds" beyond.
-func (o *openings) see(k Key, opening uint64) int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.m == nil {
-		o.m = make(map[Key]uint64)
-	}
-	seen, ok := o.m[k]
-	if !ok && len(o.m) >= maxOpenings {
-		for old := range o.m {
-			delete(o.m, old)
-			break
-		}
-	}
-	seen |= 1 << (opening % 64)
-	o.m[k] = seen
-	return estimates[bits.OnesCount64(seen)]
-}
-
-// estimates[n] is the likeliest number of openings to have set n bits of 64.
-var estimates = func() (e [65]int) {
-	for n := range 64 {
-		e[n] = int(math.Round(64 * math.Log(64/float64(64-n))))
-	}
-	e[64] = 64 * 6
-	return e
-}()

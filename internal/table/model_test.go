@@ -156,12 +156,12 @@ func (m *model) set(k table.Key, stamp uint32, expires int64, leases int) {
 	got, stored := m.tab.Put(k, stamp, r, m.now)
 
 	switch {
-	case live && old.Stamp != stamp:
+	case live && stamp != table.Any && old.Stamp != stamp:
 		require.False(m.t, stored)
 		require.Equal(m.t, old, got)
 		require.Empty(m.t, m.left)
 		return
-	case !live && stamp != 0:
+	case !live && stamp != table.Any && stamp != 0:
 		require.False(m.t, stored)
 		require.Zero(m.t, got)
 		require.Empty(m.t, m.left)
@@ -287,8 +287,10 @@ func (m *model) run(keys int, tape []byte) {
 			leases = int(tape[1] / 4)
 		}
 		switch op := tape[0] % 32; {
-		case op < 9:
+		case op < 7:
 			m.set(k, 0, later, leases)
+		case op < 9:
+			m.set(k, table.Any, later, leases)
 		case op < 11:
 			m.set(k, m.held[k].Stamp, later, leases)
 		case op < 12:

@@ -50,6 +50,9 @@ const (
 
 	// MaxRef is the largest ref.
 	MaxRef = 1<<24 - 1
+
+	// Any is no record's stamp, and stands for whichever there is.
+	Any = 1 << stampBits
 )
 
 // An Owner gives meaning to references. Its methods may be called with a shard
@@ -312,7 +315,8 @@ func (t *Table) alter(k Key, stamp uint32, f func(life) life) (l, next life) {
 }
 
 // Set stores r under k, with its leases, if the live record there has the given
-// stamp; stamp 0 means that there is none. It returns the record that is there
+// stamp; stamp 0 means that there is none, and Any that it does not matter. It
+// returns the record that is there
 // afterwards, if any, and whether it is r. If r.Expires is 0, r keeps the expiry
 // of the record that it replaces. The table calls Release for what r replaces,
 // not for r when it is not stored.
@@ -325,10 +329,10 @@ func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Found, bool) {
 		if i, l := b.find(k); l != 0 {
 			sl := &b.slots[i]
 			live := t.live(sl, l, now)
-			if live && sl.stamp() != stamp {
+			if live && stamp != Any && sl.stamp() != stamp {
 				return sl.found(l), false
 			}
-			if !live && stamp != 0 {
+			if !live && stamp != Any && stamp != 0 {
 				return Found{}, false
 			}
 			ref, stored := sl.ref(), r
@@ -342,7 +346,7 @@ func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Found, bool) {
 			}
 			continue // refreshed just now: look again
 		}
-		if stamp != 0 {
+		if stamp != 0 && stamp != Any {
 			return Found{}, false
 		}
 		if !t.reserve() {

@@ -33,7 +33,7 @@ func TestSetNeedsTheRightStamp(t *testing.T) {
 	live := table.Record{Expires: 200, Ref: 1, Mark: 11}
 	expired := table.Record{Expires: 100, Ref: 2, Mark: 22}
 	dead := table.Record{Expires: 200, Ref: 666, Mark: 33}
-	const none, right, wrong = 0, 1, 2
+	const none, right, wrong, either = 0, 1, 2, 3
 	for _, tt := range []struct {
 		name   string
 		there  *table.Record
@@ -49,12 +49,16 @@ func TestSetNeedsTheRightStamp(t *testing.T) {
 		{"an expired record is none, its stamp", &expired, right, false},
 		{"a record whose ref is dead is none, stamp 0", &dead, none, true},
 		{"a record whose ref is dead is none, its stamp", &dead, right, false},
+		{"no record, any stamp", nil, either, true},
+		{"a live record, any stamp", &live, either, true},
+		{"an expired record, any stamp", &expired, either, true},
+		{"a record whose ref is dead, any stamp", &dead, either, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			o := &owner{alive: func(ref uint32) bool { return ref != 666 }}
 			tab := table.New(10, limit, o)
 			k := keyOf(1)
-			stamps := []uint32{none: 0, right: 0, wrong: 12345}
+			stamps := []uint32{none: 0, right: 0, wrong: 12345, either: table.Any}
 			var there table.Record
 			if tt.there != nil {
 				var ok bool

@@ -1,0 +1,39 @@
+package census_test
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity/internal/census"
+	"github.com/go-affinity/affinity/internal/table"
+)
+
+func TestEstimates(t *testing.T) {
+	var c census.Census
+	random := rand.New(rand.NewPCG(1, 2))
+	k, other := table.Key{Lo: 1}, table.Key{Lo: 2}
+	require.Equal(t, 1, c.See(other, 7))
+	hashes := make([]uint64, 0, 300)
+	for n := 1; n <= 300; n++ {
+		hashes = append(hashes, random.Uint64())
+		estimate := c.See(k, hashes[n-1])
+		switch {
+		case n <= 100:
+			require.InDelta(t, n, estimate, 2+0.35*float64(n))
+		case n == 300:
+			require.Greater(t, estimate, 150)
+		}
+		require.Equal(t, estimate, c.See(k, hashes[random.IntN(n)]), "what was seen is not counted again")
+	}
+	require.Equal(t, 1, c.See(other, 7))
+}
+
+func TestIsBounded(t *testing.T) {
+	var c census.Census
+	for i := range uint64(3 * census.Most) {
+		require.Equal(t, 1, c.See(table.Key{Lo: i + 1}, i))
+	}
+	require.Equal(t, census.Most, c.Watched())
+}
