@@ -20,6 +20,7 @@ type followed struct {
 	tap     io.WriteCloser
 	plain   bool        // what was written to tap was read
 	seen    int         // how much was written to it and not been asked for yet
+	passed  []byte      // what was asked for and not been written to it yet
 	end     func(error) // nil at its end, or closed before
 	once    sync.Once
 }
@@ -68,11 +69,13 @@ func (f *followed) foresee(p []byte) {
 	}
 }
 
+// Read leaves reading what it returns to the next call: by then the client has it.
 func (f *followed) Read(p []byte) (int, error) {
+	f.catchUp()
 	n, err := f.ReadCloser.Read(p)
 	if f.tap != nil {
 		if f.seen < n {
-			f.tap.Write(p[f.seen:n])
+			f.passed = append(f.passed, p[f.seen:n]...)
 		}
 		f.seen = max(0, f.seen-n)
 	}
@@ -85,6 +88,13 @@ func (f *followed) Read(p []byte) (int, error) {
 	return n, err
 }
 
+func (f *followed) catchUp() {
+	if len(f.passed) > 0 {
+		f.tap.Write(f.passed)
+		f.passed = f.passed[:0]
+	}
+}
+
 // Close tells the end first: a Read that fails because of it is no failure.
 func (f *followed) Close() error {
 	f.finish(nil)
@@ -94,6 +104,7 @@ func (f *followed) Close() error {
 func (f *followed) finish(err error) {
 	f.once.Do(func() {
 		if f.tap != nil {
+			f.catchUp()
 			f.tap.Close()
 		}
 		f.end(err)
