@@ -257,14 +257,8 @@ func canonical(key string) bool {
 
 // single returns the one id that all values agree on, or "".
 func single(values []string) string {
-	switch len(values) {
-	case 0:
+	if len(values) == 0 || len(values) > 1 && slices.ContainsFunc(values, func(v string) bool { return v != values[0] }) {
 		return ""
-	default:
-		if slices.ContainsFunc(values, func(v string) bool { return v != values[0] }) {
-			return ""
-		}
-	case 1:
 	}
 	id, _ := ID(values[0])
 	return id
