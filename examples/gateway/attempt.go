@@ -22,11 +22,19 @@ import (
 func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, error) {
 	ctx := out.Context()
 	u := x.choice.Target
-	start := time.Now()
-	req, body := u.request(out)
-	overdue := g.watch(x.setup, u)
-	defer overdue.Stop()
+	v := g.watch(ctx, x)
+	defer v.end()
+	start := v.start
+	req, body := u.request(v.ctx, out)
 	resp, err := g.send.RoundTrip(req)
+	if err != nil && body == nil && ctx.Err() == nil && cutOff(err) {
+		// The upstream may have closed a kept-alive connection just as it was used
+		// again. http.Transport sees to that unless some of the request is sent,
+		// as it is of large ones. The upstream is well, and its sessions must not
+		// move for that.
+		req, _ = u.request(v.ctx, out)
+		resp, err = g.fresh.RoundTrip(req)
+	}
 	switch {
 	case err != nil && ctx.Err() != nil: // the client left
 		g.neutral(x, affinity.Usage{})
@@ -40,6 +48,14 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 	}
 	label(resp.Header, &x.choice)
 	x.status = resp.StatusCode
+	if u.key == "" && denies(resp.StatusCode) {
+		// Is it the client's credential that is no good, or this upstream? One
+		// other is asked, and if it serves, it was the upstream.
+		again := x.denied == nil && body == nil && len(x.upstreams) > 1
+		x.denied = u
+		g.neutral(x, affinity.Usage{})
+		return resp, again, nil
+	}
 	if t, ok := g.refused(resp, x); ok {
 		g.failed(x, affinity.OutcomeOf(resp.StatusCode, nil), t)
 		return resp, body == nil, nil
@@ -55,7 +71,7 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		kind = streamed
 	}
 	if f != nil && g.hold > 0 && resp.ContentLength != 0 {
-		if err := g.await(ctx, resp, f); err != nil {
+		if err := g.await(ctx, resp, f, x.holdable(resp)); err != nil {
 			return nil, body == nil && ctx.Err() == nil, err
 		}
 		if f.plain && f.failed() { // nobody has seen it yet
@@ -72,23 +88,6 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		u.paces[kind].set(now.Sub(start))
 	}
 	return resp, false, nil
-}
-
-// watch sees to it that an upstream that does not answer at all is known to be
-// slow before it has answered.
-func (g *gateway) watch(s *setup, u *upstream) *time.Timer {
-	const wait = 3 * time.Second
-	return time.AfterFunc(wait, func() {
-		for kind := range u.paces {
-			if _, known := u.paces[kind].get(); !known {
-				continue
-			}
-			// It will take longer than it has so far.
-			if _, slow := g.begun(s, u, kind, 2*wait); slow && u.health.slows(time.Now()) {
-				g.log.Warn("upstream slow", "target", u.name, "waiting", wait)
-			}
-		}
-	})
 }
 
 // A trouble is what is wrong with an upstream.
@@ -110,13 +109,14 @@ func (g *gateway) refused(resp *http.Response, x *exchange) (t trouble, ok bool)
 		if !own {
 			t.tenant = x.tenantOf()
 		}
-	case code >= 500:
+	case code == http.StatusInternalServerError, code == http.StatusNotImplemented, code == http.StatusGatewayTimeout:
 		// If the one before has failed like that, it may well be the request.
 		t.mine = x.blamed
-		x.blamed = code < 505
-	case own && (code == http.StatusUnauthorized || code == http.StatusPaymentRequired):
-	case own && code == http.StatusForbidden: // perhaps it may not do just this
+		x.blamed = true
+	case code >= 500: // such as 502, 503 and 529: it says of itself that it is unavailable
+	case code == http.StatusForbidden: // perhaps it may not do just this
 		t.mine = true
+	case denies(code):
 	default:
 		return t, false
 	}
@@ -126,6 +126,18 @@ func (g *gateway) refused(resp *http.Response, x *exchange) (t trouble, ok bool)
 		t.pause = g.cooldown
 	}
 	return t, true
+}
+
+// denies reports whether a status says that a credential is of no use.
+func denies(code int) bool {
+	return code == http.StatusUnauthorized || code == http.StatusPaymentRequired || code == http.StatusForbidden
+}
+
+// cutOff reports whether a request got no answer because it could not be sent
+// to its end.
+func cutOff(err error) bool {
+	var network *net.OpError
+	return errors.As(err, &network) && (network.Op == "write" || network.Op == "readfrom")
 }
 
 // label writes what was decided into the headers of a response.
@@ -215,8 +227,15 @@ func (g *gateway) neutral(x *exchange, u affinity.Usage) {
 // slow and is no longer.
 func (g *gateway) served(x *exchange, start, now time.Time, quick bool) (noLongerSlow bool) {
 	u := x.choice.Target
+	u.heard.Store(now.UnixNano())
+	if d := x.denied; d != nil && d != u && d.health.limited(now, g.cooldown, x.tenantOf(), false) {
+		g.log.Warn("upstream out", "target", d.name, "for", g.cooldown, "why", "denies a credential that others take", "tenants", "one")
+	}
 	back, noLongerSlow := u.health.served(start, now, x.slot, quick)
 	x.slot = false
+	if back {
+		x.comeBack(u, now)
+	}
 	if back || noLongerSlow {
 		g.log.Info("upstream back", "target", u.name)
 	}
@@ -227,6 +246,9 @@ func (g *gateway) served(x *exchange, start, now time.Time, quick bool) (noLonge
 func (g *gateway) failed(x *exchange, o affinity.Outcome, t trouble) {
 	u := x.choice.Target
 	x.choice.Done(o)
+	if s, ok := g.fallback.(*spread); ok && placed(x.choice.Reason) {
+		s.failed(u)
+	}
 	g.counters.done(x.choice.ID, o.Usage, true)
 	slot := x.slot
 	x.slot = false
@@ -249,12 +271,23 @@ func (g *gateway) failed(x *exchange, o affinity.Outcome, t trouble) {
 		"why", t.why, "tenants", map[bool]string{true: "one", false: "all"}[t.tenant != 0])
 }
 
+// placed reports whether the balancer was asked for the upstream.
+func placed(r affinity.Reason) bool {
+	switch r {
+	case affinity.ReasonNoSession, affinity.ReasonNew, affinity.ReasonFailover, affinity.ReasonExpired, affinity.ReasonOverload, affinity.ReasonSideCall:
+		return true
+	}
+	return false
+}
+
 // cause says why an upstream gave no answer. It does not quote errors about
 // what was received, since they quote that.
 func cause(err error) string {
 	var network net.Error
 	var certificate *tls.CertificateVerificationError
 	switch {
+	case errors.Is(err, errSilent):
+		return err.Error()
 	case errors.As(err, &network), errors.As(err, &certificate):
 		return err.Error()
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

@@ -31,6 +31,7 @@ func (g *gateway) choose(ctx context.Context, x *exchange) error {
 		}
 		x.patience -= wait
 		x.tried = x.tried[:0]
+		x.rounds++
 	}
 }
 
@@ -54,9 +55,12 @@ func (g *gateway) selects(ctx context.Context, x *exchange, candidates, slots []
 	return nil
 }
 
-// again is how long a request waits, at the least, before it tries an upstream
-// for a second time.
-const again = 500 * time.Millisecond
+// How long a request waits, at the least, before it tries an upstream again:
+// for the first time, and at most.
+const (
+	again     = 250 * time.Millisecond
+	longAgain = 2 * time.Second
+)
 
 // candidates returns the upstreams that are fit for another attempt, and if
 // there are none, the least unfit. If there is nobody to ask it returns how long
@@ -75,7 +79,7 @@ func (s *exchange) candidates(now time.Time) (candidates, slots []*upstream, wai
 				u.health.release()
 			}
 			if standing != refusing {
-				until = now.Add(again)
+				until = now.Add(min(again<<s.rounds, longAgain))
 			}
 			wait = min(wait, until.Sub(now))
 			continue

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"compress/gzip"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 
 	"github.com/go-affinity/affinity"
@@ -18,6 +20,7 @@ type followed struct {
 	tap     io.WriteCloser
 	plain   bool        // what was written to tap was read
 	seen    int         // how much was written to it and not been asked for yet
+	passed  []byte      // what was asked for and not been written to it yet
 	end     func(error) // nil at its end, or closed before
 	once    sync.Once
 }
@@ -66,11 +69,13 @@ func (f *followed) foresee(p []byte) {
 	}
 }
 
+// Read leaves reading what it returns to the next call: by then the client has it.
 func (f *followed) Read(p []byte) (int, error) {
+	f.catchUp()
 	n, err := f.ReadCloser.Read(p)
 	if f.tap != nil {
 		if f.seen < n {
-			f.tap.Write(p[f.seen:n])
+			f.passed = append(f.passed, p[f.seen:n]...)
 		}
 		f.seen = max(0, f.seen-n)
 	}
@@ -83,6 +88,13 @@ func (f *followed) Read(p []byte) (int, error) {
 	return n, err
 }
 
+func (f *followed) catchUp() {
+	if len(f.passed) > 0 {
+		f.tap.Write(f.passed)
+		f.passed = f.passed[:0]
+	}
+}
+
 // Close tells the end first: a Read that fails because of it is no failure.
 func (f *followed) Close() error {
 	f.finish(nil)
@@ -92,6 +104,7 @@ func (f *followed) Close() error {
 func (f *followed) finish(err error) {
 	f.once.Do(func() {
 		if f.tap != nil {
+			f.catchUp()
 			f.tap.Close()
 		}
 		f.end(err)
@@ -112,4 +125,51 @@ func discard(body io.ReadCloser) {
 		io.CopyN(io.Discard, body, 64<<10)
 		body.Close()
 	}()
+}
+
+// gunzip is written what is compressed, and writes what is not.
+type gunzip struct {
+	*io.PipeWriter
+	done chan struct{}
+}
+
+// maxPlain bounds how much of a compressed response is read: what is larger is
+// a trap.
+const maxPlain = 64 << 20
+
+var unzippers sync.Pool // of *gzip.Reader
+
+func newGunzip(to io.Writer) *gunzip {
+	r, w := io.Pipe()
+	g := &gunzip{PipeWriter: w, done: make(chan struct{})}
+	go func() {
+		defer close(g.done)
+		z, _ := unzippers.Get().(*gzip.Reader)
+		if z == nil {
+			z = new(gzip.Reader)
+		}
+		if z.Reset(r) == nil {
+			io.CopyN(to, z, maxPlain)
+		}
+		r.Close() // what else comes is of no interest
+		unzippers.Put(z)
+	}()
+	return g
+}
+
+// Close waits until all is read.
+func (g *gunzip) Close() error {
+	g.PipeWriter.Close()
+	<-g.done
+	return nil
+}
+
+// acceptReadable asks for a response that can be read on the way: if the client
+// takes gzip, in that, and else as it is.
+func acceptReadable(h http.Header) {
+	encoding := "identity"
+	if strings.Contains(strings.Join(h["Accept-Encoding"], ","), "gzip") {
+		encoding = "gzip"
+	}
+	h.Set("Accept-Encoding", encoding)
 }

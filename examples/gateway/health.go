@@ -21,6 +21,7 @@ type health struct {
 	window int       // how many may wait for an answer at once; 0: any number
 	used   int       // how many of these do
 	back   bool      // it is known to have come back
+	streak int       // failures since it was well, each after a time out
 
 	slow  bool
 	quick int       // single requests in a row that were answered soon
@@ -45,6 +46,7 @@ const (
 	probeGap    = time.Second // between single requests to what is slow
 	quickEnough = 3           // of these in a row make it no longer slow
 	maxLimits   = 1024        // tenants that are kept in mind
+	patient     = 4           // failures in a row, for the whole time; before it is half as long each
 )
 
 // admit returns how fit the upstream is for a request of a tenant, and from
@@ -121,7 +123,7 @@ func (h *health) served(start, now time.Time, slot, quick bool) (back, noLongerS
 	default:
 		back, h.back = !h.back, true
 		if h.window++; h.window >= fullWindow {
-			h.window = 0
+			h.window, h.streak = 0, 0
 			h.settle(now)
 		}
 	}
@@ -129,7 +131,9 @@ func (h *health) served(start, now time.Time, slot, quick bool) (back, noLongerS
 }
 
 // failed leaves the upstream out for d, or for longer if it is so already, and
-// reports whether that is news. asked says that the upstream wants it so.
+// reports whether that is news. asked says that the upstream wants it so. If it
+// does not, what has just failed is soon tried for the first time, since most
+// troubles are short, and d is for those that are not.
 func (h *health) failed(now time.Time, d time.Duration, asked, slot bool) (news bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -137,6 +141,12 @@ func (h *health) failed(now time.Time, d time.Duration, asked, slot bool) (news 
 		h.used--
 	}
 	news = !now.Before(h.until)
+	if news && !asked {
+		h.streak = min(h.streak+1, patient)
+	}
+	if !asked {
+		d >>= patient - max(h.streak, 1)
+	}
 	if until := now.Add(d); news || until.After(h.until) {
 		h.until, h.asked = until, asked || h.asked && !news
 	}
@@ -187,6 +197,28 @@ func (h *health) slows(now time.Time) (news bool) {
 	h.slow, h.window, h.next = true, 1, now.Add(probeGap)
 	h.troubled.Store(true)
 	return true
+}
+
+// mayBeBack lets an upstream be tried at once if it is left out since it failed,
+// and reports whether it could not have been tried before.
+func (h *health) mayBeBack(now time.Time, try bool) (out bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out = now.Before(h.until)
+	if try && out && !h.asked {
+		h.until = now
+	}
+	return out
+}
+
+// unproven reports whether the upstream has failed and served nothing since.
+func (h *health) unproven() bool {
+	if !h.troubled.Load() {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.window == 1 && !h.back && !h.since.IsZero()
 }
 
 // state is how the upstream looks to people.

@@ -5,6 +5,8 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -12,24 +14,53 @@ import (
 // ahead is a body whose beginning is read before it is asked for.
 type ahead struct {
 	io.ReadCloser
-	buf   []byte
-	got   []byte // of buf, what was not asked for yet
+	buf   []byte // from the pool; nil if it was given back, or was too small
+	got   []byte // what was not asked for yet
 	err   error
 	ready chan struct{} // closed when the beginning is there; nil if that is known
 }
 
-// firstEvent is how long an event may be to be read whole.
-const firstEvent = 4 << 10
+// What counts as the beginning of a body.
+type beginning uint8
 
-// fill reads the beginning: what comes first, and of a stream the first event.
-func (a *ahead) fill(events bool) {
-	for a.err == nil {
-		var n int
-		n, a.err = a.ReadCloser.Read(a.buf[len(a.got):])
-		a.got = a.buf[:len(a.got)+n]
-		if len(a.got) >= firstEvent || len(a.got) > 0 && (!events || bytes.HasSuffix(a.got, []byte("\n\n")) || bytes.HasSuffix(a.got, []byte("\r\n\r\n"))) {
-			return
+const (
+	anything beginning = iota // what comes first
+	anEvent                   // the first event of a stream
+	allOfIt
+)
+
+const (
+	firstEvent = 4 << 10 // how long an event may be to be read whole,
+	maxWhole   = 1 << 20 // and how long a body
+)
+
+// fill reads the beginning.
+func (a *ahead) fill(until beginning) {
+	for a.err == nil && !a.begun(until) {
+		if len(a.got) == cap(a.got) {
+			a.got = slices.Grow(a.got, len(a.got))
+			a.release()
 		}
+		var n int
+		n, a.err = a.ReadCloser.Read(a.got[len(a.got):cap(a.got)])
+		a.got = a.got[:len(a.got)+n]
+	}
+}
+
+func (a *ahead) begun(until beginning) bool {
+	switch until {
+	case allOfIt:
+		return len(a.got) >= maxWhole
+	case anEvent:
+		return len(a.got) >= firstEvent || bytes.HasSuffix(a.got, []byte("\n\n")) || bytes.HasSuffix(a.got, []byte("\r\n\r\n"))
+	}
+	return len(a.got) > 0
+}
+
+func (a *ahead) release() {
+	if a.buf != nil {
+		buffers.Put(a.buf)
+		a.buf = nil
 	}
 }
 
@@ -43,10 +74,8 @@ func (a *ahead) Read(p []byte) (int, error) {
 		a.got = a.got[n:]
 		return n, nil
 	}
-	if a.buf != nil {
-		buffers.Put(a.buf)
-		a.buf = nil
-	}
+	a.got = nil
+	a.release()
 	if a.err != nil {
 		return 0, a.err
 	}
@@ -57,17 +86,18 @@ func (a *ahead) Read(p []byte) (int, error) {
 // and while the client has nothing of the response, another upstream can still
 // give a better one. It does not wait for ever, since there are clients that
 // want to see a status soon. The error is that of a response that never began.
-func (g *gateway) await(ctx context.Context, resp *http.Response, f *followed) error {
+func (g *gateway) await(ctx context.Context, resp *http.Response, f *followed, until beginning) error {
 	a := &ahead{ReadCloser: f.ReadCloser, buf: buffers.Get()}
+	a.got = a.buf[:0]
 	f.ReadCloser = a
-	if resp.ContentLength > 0 {
-		a.fill(f.events)
+	if resp.ContentLength > 0 && resp.ContentLength <= bufferSize {
+		a.fill(until)
 	} else {
 		ready := make(chan struct{})
 		a.ready = ready
 		go func() {
 			defer close(ready)
-			a.fill(f.events)
+			a.fill(until)
 		}()
 		timer := time.NewTimer(g.hold)
 		defer timer.Stop()
@@ -87,6 +117,37 @@ func (g *gateway) await(ctx context.Context, resp *http.Response, f *followed) e
 	}
 	f.foresee(a.got)
 	return nil
+}
+
+// holdable returns how much of a successful response its client can do without
+// for a while: all of one that is of no use in part.
+func (x *exchange) holdable(resp *http.Response) beginning {
+	kind := resp.Header.Get("Content-Type")
+	switch {
+	case strings.HasPrefix(kind, "text/event-stream"):
+		return anEvent
+	case strings.HasPrefix(kind, "application/json") && (resp.ContentLength > 0 || x.asks() == whole):
+		return allOfIt
+	}
+	return anything
+}
+
+// asks returns the kind of answer that the request asks for.
+func (x *exchange) asks() int {
+	if strings.Contains(x.req.Path, ":stream") {
+		return streamed
+	}
+	for rest := x.req.Body; ; {
+		_, after, ok := bytes.Cut(rest, []byte(`"stream"`))
+		if !ok {
+			return whole
+		}
+		value, isName := bytes.CutPrefix(bytes.TrimLeft(after, " \t\r\n"), []byte(":"))
+		if isName && bytes.HasPrefix(bytes.TrimLeft(value, " \t\r\n"), []byte("true")) {
+			return streamed
+		}
+		rest = after
+	}
 }
 
 // buffers are for what is read of bodies.

@@ -18,19 +18,21 @@
 // or with -prefix, where most of the prompt is cached.
 //
 // An upstream that cannot be reached, breaks off, reports an error in a response
-// or answers 429 or 5xx is left out for a while: for -cooldown, or for as long as
-// its Retry-After says; for one client alone, if it is that client's credential
-// that it refuses. Then single requests try it, and as long as it serves them,
-// more and more. One that begins its answers far later than the others is left to
-// single requests until it no longer does. Meanwhile its conversations are served
-// elsewhere and come back later (-failover return) or stay away (rebind).
+// or answers 429 or 5xx is left out for a while: for as long as its Retry-After
+// says, or else for an eighth of -cooldown, and each time that it fails again for
+// twice as long, up to all of it; for one client alone, if it is that client's
+// credential that it refuses. Then single requests try it, and as long as it serves
+// them, more and more. One that begins its answers far later than the others is
+// left to single requests until it no longer does, and one that begins none at all
+// is given up. Meanwhile its conversations are served elsewhere and come back later
+// (-failover return) or stay away (rebind).
 //
 // A request that fails is tried on the other upstreams, one after the other, as
 // long as the client has nothing of an answer. (What breaks off later is the
-// client's to send again.) When all are out, those that did not say for how long
-// are asked all the same, and if there are none, the request waits for the first
-// that comes back, up to -patience. Clients with different credentials share no
-// sessions.
+// client's to send again. One whose credential is denied is tried on one other.)
+// When all are out, those that did not say for how long are asked all the same, and
+// if there are none, the request waits for the first that comes back, up to
+// -patience. Clients with different credentials share no sessions.
 //
 // With key-env=NAME the upstream gets the credential in that environment
 // variable, wherever the client put its own, which goes no further. The file that
@@ -69,6 +71,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -76,6 +79,11 @@ import (
 )
 
 func main() {
+	if os.Getenv("GOGC") == "" {
+		// Bodies are most of what is allocated, and few of them live at a time:
+		// a heap of some MB would be collected many times a second.
+		debug.SetGCPercent(400)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)

@@ -27,6 +27,7 @@ type gateway struct {
 	drains    drains
 	transport *http.Transport
 	send      http.RoundTripper // the transport, but for tests
+	fresh     *http.Transport   // the same with a new connection for every request
 	proxy     *httputil.ReverseProxy
 }
 
@@ -55,18 +56,20 @@ func newGateway(o options, extractor extract.Extractor, log *slog.Logger, fallba
 		ResponseHeaderTimeout: 10 * time.Minute,
 		ExpectContinueTimeout: time.Second,
 		MaxIdleConnsPerHost:   256,
+		WriteBufferSize:       80 << 10, // most requests in one piece
 		IdleConnTimeout:       90 * time.Second,
 		ForceAttemptHTTP2:     true,
 		DisableCompression:    true, // what the client did not ask for it does not get
 	}
 	g.send = g.transport
+	g.fresh = g.transport.Clone()
+	g.fresh.DisableKeepAlives = true
 	g.proxy = &httputil.ReverseProxy{
-		Rewrite:       rewrite,
-		Transport:     g,
-		FlushInterval: -1,
-		BufferPool:    &buffers,
-		ErrorHandler:  g.fail,
-		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		Rewrite:      rewrite,
+		Transport:    g,
+		BufferPool:   &buffers,
+		ErrorHandler: g.fail,
+		ErrorLog:     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	return g, nil
 }
@@ -80,7 +83,7 @@ func newBalancer(prefix bool) affinity.Balancer[*upstream] {
 	if prefix {
 		return balance.Prefix(balance.PrefixConfig[*upstream]{CostConfig: cost})
 	}
-	return balance.LeastCost(cost)
+	return &spread{Balancer: balance.LeastCost(cost)}
 }
 
 func (g *gateway) close() {
@@ -97,7 +100,9 @@ type exchange struct {
 	slot     bool        // the upstream that was chosen takes few requests, and this is one
 	attempts int         // so far
 	blamed   bool        // an upstream was left out for a status that may be the request's own fault
+	denied   *upstream   // did not take the client's credential, which others may
 	tried    []*upstream // those that it is no use to try again for now
+	rounds   int         // how often all had been tried
 	patience time.Duration
 	status   int       // of the response
 	body     io.Closer // of the response, if its end is awaited
@@ -167,7 +172,8 @@ func (g *gateway) RoundTrip(out *http.Request) (resp *http.Response, err error) 
 		}
 		var again bool
 		resp, again, err = g.try(out, x)
-		if !again || x.attempts >= 2*len(x.upstreams) || ctx.Err() != nil {
+		// What is answered with an error everywhere may be the request's fault.
+		if !again || x.blamed && x.rounds > 1 || ctx.Err() != nil {
 			return resp, err
 		}
 		x.tried = append(x.tried, x.choice.Target)
@@ -181,6 +187,9 @@ func prepare(out *http.Request) {
 	// and its sessions must not move for that.
 	if len(out.Header["Idempotency-Key"]) == 0 {
 		out.Header["Idempotency-Key"] = []string{} // none on the wire
+	}
+	if out.GetBody != nil {
+		delete(out.Header, "Expect") // the body is here: nobody has to wait for leave to send it
 	}
 	if keepsState(out.URL.Path, out.Header) || out.Method == http.MethodPost && len(out.Header["Accept-Encoding"]) > 0 {
 		acceptReadable(out.Header)

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -98,14 +100,40 @@ func TestConversationsStay(t *testing.T) {
 // New conversations go where the least work went, that of old ones included.
 func TestPlacementSeesAllWork(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, 2)
-	home := r.chat("long").Header.Get(targetHeader)
-	for range 5 {
-		r.chat("long")
-	}
-	for i := range 5 {
-		require.NotEqual(t, home, r.chat(fmt.Sprint("short-", i)).Header.Get(targetHeader))
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2)
+		defer w.g.close()
+		home, _ := w.do("long")
+		for range 8 {
+			w.do("long")
+		}
+		for i := range 5 {
+			<-time.After(time.Minute)
+			target, _ := w.do(fmt.Sprint("short-", i))
+			require.NotEqual(t, home, target)
+		}
+	})
+}
+
+// However little work an upstream has, it does not get all new conversations of
+// a moment, whose work is still to come.
+func TestPlacementOfABurst(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 4)
+		defer w.g.close()
+		for range 100 {
+			w.do("long")
+		}
+		<-time.After(time.Minute)
+		clear(w.hits)
+		for i := range 80 {
+			w.do(fmt.Sprint("short-", i))
+		}
+		for _, u := range w.g.upstreams {
+			require.InDelta(t, 20, w.hits[u.name], 2, "%v", w.hits)
+		}
+	})
 }
 
 // failures.md row 10, through the gateway.

@@ -68,11 +68,19 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 		does = serves(50 * time.Millisecond)
 	}
 	resp, err := does()
+	if err == errHangs {
+		<-r.Context().Done()
+	}
+	if r.Context().Err() != nil { // given up
+		return nil, context.Cause(r.Context())
+	}
 	if resp != nil {
 		resp.Request = r
 	}
 	return resp, err
 }
+
+var errHangs = errors.New("hangs")
 
 // let says what an upstream does from now on.
 func (w *world) let(name string, does func() (*http.Response, error)) {
@@ -189,7 +197,7 @@ func (w *world) run(prefix string, sessions int, d time.Duration) map[string]flo
 	return counts
 }
 
-// What the gateway is judged by: with hundreds of sessions at once, and an
+// What the gateway is judged by: with a hundred sessions at once, and an
 // upstream in trouble of every kind, no request is lost that could have been
 // served, no session is at more than two upstreams, and when the trouble is over,
 // every upstream soon has its share again.
@@ -204,6 +212,8 @@ func TestTroubles(t *testing.T) {
 		"is gone":   {func(w *world) { w.let("a", func() (*http.Response, error) { return nil, io.EOF }) }, false},
 		"says 429":  {func(w *world) { w.let("a", refuses(429, "Retry-After", "5")) }, false},
 		"says 529":  {func(w *world) { w.let("a", refuses(529)) }, false},
+		"says 401":  {func(w *world) { w.let("a", refuses(401)) }, false},
+		"hangs":     {func(w *world) { w.let("a", func() (*http.Response, error) { return nil, errHangs }) }, false},
 		"dies soon": {func(w *world) { w.let("a", func() (*http.Response, error) { return stream(errors.New("gone")), nil }) }, false},
 		"overloaded at once": {func(w *world) {
 			w.let("a", func() (*http.Response, error) {
@@ -225,15 +235,15 @@ func TestTroubles(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				const sessions = 300
+				const sessions = 100
 				w := newWorld(t, 4)
 				defer w.g.close()
-				w.run("s", sessions, 30*time.Second)
+				w.run("s", sessions, 10*time.Second)
 				tt.trouble(w)
-				during := w.run("s", sessions, time.Minute)
+				during := w.run("s", sessions, 30*time.Second)
 				w.let("a", nil)
-				w.run("s", sessions, time.Minute) // it comes back by and by
-				after := w.run("s", sessions, time.Minute)
+				w.run("s", sessions, 45*time.Second) // it comes back by and by
+				after := w.run("s", sessions, 30*time.Second)
 				require.Zero(t, w.lost, "lost")
 				if !tt.breaks {
 					require.Zero(t, w.broken)
@@ -249,6 +259,43 @@ func TestTroubles(t *testing.T) {
 					require.Zero(t, u.health.used, "a slot was not given back")
 				}
 				t.Logf("during %v, after %v, broken off %d", during, after, w.broken)
+			})
+		})
+	}
+}
+
+// When all are in trouble at once, but not for long, requests wait. Afterwards all
+// is as it was, for new sessions too.
+func TestAllInTrouble(t *testing.T) {
+	t.Parallel()
+	for name, trouble := range map[string]func() (*http.Response, error){
+		"gone":     func() (*http.Response, error) { return nil, io.EOF },
+		"says 503": refuses(503),
+		"says 429": refuses(429, "Retry-After", "2"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, 4)
+				defer w.g.close()
+				w.run("s", 60, 10*time.Second)
+				for _, u := range w.g.upstreams {
+					start := time.Now()
+					w.let(u.name, func() (*http.Response, error) {
+						if time.Since(start) < 5*time.Second {
+							return trouble()
+						}
+						return serves(50 * time.Millisecond)()
+					})
+				}
+				w.run("s", 60, 30*time.Second)
+				require.Zero(t, w.lost)
+				for _, prefix := range []string{"s", "new-"} {
+					shares := w.run(prefix, 60, 30*time.Second)
+					for _, u := range w.g.upstreams {
+						require.InDelta(t, 0.25, shares[u.name], 0.05, "%s of %v", u.name, shares)
+					}
+				}
 			})
 		})
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"hash/maphash"
+	"time"
 
 	"github.com/go-affinity/affinity"
 )
@@ -51,6 +52,18 @@ func (s *setup) find(name string) *upstream {
 		}
 	}
 	return nil
+}
+
+// comeBack tells that u serves again. If all others are out, what was the matter
+// with them all may be over: they are tried too, or u would get everything.
+func (s *setup) comeBack(u *upstream, now time.Time) {
+	for _, try := range []bool{false, true} {
+		for _, o := range s.upstreams {
+			if o != u && !o.health.mayBeBack(now, try) {
+				return
+			}
+		}
+	}
 }
 
 // reload reads the file with the upstreams again. No session loses its home,

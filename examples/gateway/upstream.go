@@ -1,10 +1,14 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"io"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,8 +18,11 @@ type upstream struct {
 	url  *url.URL
 	key  string // the credential to use in place of the client's, or ""
 
-	health health
-	paces  [2]pace // by kind
+	health  health
+	paces   [2]pace      // by kind
+	waiting atomic.Int32 // requests that it has not begun to answer
+	heard   atomic.Int64 // when it last began to answer one, in nanoseconds since 1970
+	recent  recent
 }
 
 // same reports whether o is called and reached as u is.
@@ -26,8 +33,8 @@ func (u *upstream) same(o *upstream) bool {
 // request returns the request to send for out, which is left as it is: attempts
 // share nothing that one of them changes. The second result is nil if the body
 // is in memory and can be sent again.
-func (u *upstream) request(out *http.Request) (*http.Request, *upload) {
-	r := out.WithContext(out.Context())
+func (u *upstream) request(ctx context.Context, out *http.Request) (*http.Request, *upload) {
+	r := out.WithContext(ctx)
 	address := *out.URL
 	r.URL = &address
 	if u.key != "" {
@@ -61,4 +68,43 @@ func pause(resp *http.Response, now time.Time) time.Duration {
 		d = t.Sub(now)
 	}
 	return min(max(d, 0), maxPause)
+}
+
+// upload is the body of one attempt that is too large to be kept: it comes from
+// the client as it goes to the upstream. It knows whose fault it is if that
+// ends early. A nil upload stands for a body that is not read from the client.
+type upload struct {
+	from                io.Reader
+	read, broke, closed atomic.Bool
+}
+
+func (u *upload) Read(p []byte) (int, error) {
+	u.read.Store(true)
+	if u.closed.Load() {
+		return 0, errors.New("read after close")
+	}
+	n, err := u.from.Read(p)
+	if err != nil && err != io.EOF {
+		u.broke.Store(true)
+	}
+	return n, err
+}
+
+// Close leaves the client's body open, for another attempt.
+func (u *upload) Close() error {
+	u.closed.Store(true)
+	return nil
+}
+
+// broken reports whether the client failed to deliver.
+func (u *upload) broken() bool { return u != nil && u.broke.Load() }
+
+// untouched reports whether all of the body is there for another attempt. If
+// so, this one will not touch it any more.
+func (u *upload) untouched() bool {
+	if u == nil {
+		return true
+	}
+	u.closed.Store(true)
+	return !u.read.Load()
 }

@@ -11,6 +11,7 @@ package jsonscan
 
 import (
 	"bytes"
+	"math/bits"
 	"slices"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -191,47 +192,69 @@ func (c *Cursor) String() ([]byte, bool) {
 
 // space returns the offset of what comes after white space.
 func space(b []byte, i int) int {
+	if uint(i) < uint(len(b)) && b[i] <= ' ' {
+		return someSpace(b, i)
+	}
+	return i
+}
+
+// someSpace is space where there may well be some. It is mostly one blank, or a
+// line feed and blanks.
+func someSpace(b []byte, i int) int {
 	const spaces uint64 = 1<<' ' | 1<<'\n' | 1<<'\t' | 1<<'\r'
 	for i < len(b) && b[i] <= ' ' && spaces>>b[i]&1 != 0 {
 		i++
+		if b[i-1] == '\n' {
+			for len(b)-i >= 8 && word(b[i:]) == ' '*ones {
+				i += 8
+			}
+		}
 	}
 	return i
 }
 
 // skip returns the offset behind the value that starts at b[i], or -1.
 func skip(b []byte, i int) int {
-	var objects [MaxDepth / 64]uint64 // one bit a level: an object, not an array
-	depth := 0
-	closing := byte(0) // of the innermost object or array
+	if i == len(b) {
+		return -1
+	}
+	switch b[i] {
+	case '"':
+		return str(b, i+1)
+	case '{', '[':
+		return skipNested(b, i)
+	}
+	return scalar(b, i)
+}
+
+// skipNested is skip for an object or an array.
+func skipNested(b []byte, i int) int {
+	var open nesting
+	kinds, ok := uint64(1), false // open.kinds, and more handy
 	for {
 		// Before a value.
-		if i = space(b, i); i == len(b) {
-			return -1
-		}
 		switch c := b[i]; c {
 		case '"':
 			i = str(b, i+1)
 		case '{', '[':
-			if depth == MaxDepth {
-				return -1
+			if kinds = kinds<<1 | brace(c); kinds >= full {
+				if kinds, ok = open.spill(kinds); !ok {
+					return -1
+				}
 			}
-			objects[depth/64] &^= 1 << (depth % 64)
-			if c == '{' {
-				objects[depth/64] |= 1 << (depth % 64)
-			}
-			depth++
-			closing = c + 2 // as it is in ASCII
 			if i = space(b, i+1); i == len(b) {
 				return -1
 			}
-			if b[i] != closing {
-				if c == '{' {
-					if i = key(b, i); i < 0 {
-						return -1
-					}
-				}
-				continue
+			if b[i] == c+2 { // that closes it, in ASCII
+				break
 			}
+			if c == '{' {
+				i = space(b, key(b, i))
+			}
+			if uint(i) >= uint(len(b)) {
+				return -1
+			}
+			continue
 		default:
 			i = scalar(b, i)
 		}
@@ -241,31 +264,28 @@ func skip(b []byte, i int) int {
 		// Behind a value, or before the bracket that closes an empty one:
 		// close what closes here, and go on to the next value.
 		for {
-			if depth == 0 {
-				return i
-			}
 			if i = space(b, i); i == len(b) {
 				return -1
 			}
 			if b[i] == ',' {
 				break
 			}
-			if b[i] != closing {
+			if b[i] != ']'+byte(kinds&1<<5) {
 				return -1
 			}
 			i++
-			if depth--; depth > 0 {
-				closing = ']'
-				if objects[(depth-1)/64]>>((depth-1)%64)&1 != 0 {
-					closing = '}'
+			if kinds >>= 1; kinds < 2 {
+				if kinds, ok = open.fill(); !ok {
+					return i
 				}
 			}
 		}
-		i++
-		if closing == '}' {
-			if i = key(b, space(b, i)); i < 0 {
-				return -1
-			}
+		i = space(b, i+1)
+		if kinds&1 != 0 {
+			i = space(b, key(b, i))
+		}
+		if uint(i) >= uint(len(b)) {
+			return -1
 		}
 	}
 }
@@ -323,6 +343,17 @@ func digits(b []byte, i int) int {
 	start := i
 	for i < len(b) && '0' <= b[i] && b[i] <= '9' {
 		i++
+		if i-start != 4 {
+			continue
+		}
+		// Not a short one: on by words.
+		for len(b)-i >= 8 {
+			w := word(b[i:]) ^ '0'*ones // 0 to 9 where there is a digit
+			if m := (w&^highs + (0x80-10)*ones | w) & highs; m != 0 {
+				return i + bits.TrailingZeros64(m)/8
+			}
+			i += 8
+		}
 	}
 	if i == start {
 		return -1

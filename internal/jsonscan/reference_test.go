@@ -101,7 +101,8 @@ func TestSkimAgainstReference(t *testing.T) {
 	t.Parallel()
 	pieces := []string{`"`, `"`, `"`, `\`, `\\`, `\\\`, `\"`, `\"\"\"\"\"\"`, `[`, `]`, `{`, `}`, `,`, `:`, `1`, ` `, "\n", `true`, `x`, `é`, `^`, `_`, `~`, "`", `|`, "\x7f", "\x1b",
 		strings.Repeat("x", 15), strings.Repeat("y", 16), strings.Repeat("z", 63), strings.Repeat("w", 64), strings.Repeat("1,", 40), strings.Repeat("[", 40), strings.Repeat("]", 40), strings.Repeat("{", 33),
-		`"a":`, `"text",`, `{"a":"b"}`, `["c",1]`, `"` + strings.Repeat("a", 100) + `"`, `"` + strings.Repeat(`a\"`, 30) + `"`, `"` + strings.Repeat(`\\`, 20) + `"`}
+		`"a":`, `"text",`, `{"a":"b"}`, `["c",1]`, `"` + strings.Repeat("a", 100) + `"`, `"` + strings.Repeat(`a\"`, 30) + `"`, `"` + strings.Repeat(`\\`, 20) + `"`,
+		`_"`, `é"`, `\\\"`, `","`, `"` + strings.Repeat("b", 40) + `","`, strings.Repeat(`a\"`, 200), strings.Repeat(`é\"`, 60), strings.Repeat(`\\\"`, 50), strings.Repeat(`\\\\\"b`, 40)}
 	random := rand.New(rand.NewPCG(1, 2))
 	n := 50_000
 	if testing.Short() || raceEnabled {
