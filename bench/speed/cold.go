@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net/http"
 	"time"
 
 	"github.com/go-affinity/affinity"
@@ -29,11 +28,16 @@ func cold(s *session) (result.Group, error) {
 			"The fallback is round robin. The full table holds 65,536 sessions, each bind putting another one out; plain never puts any out.",
 		},
 	}
-	ids := pick(s, 1<<19, 1<<17)
-	reqs := make([]extract.Request, ids)
-	for i := range reqs {
-		// Few headers: half a million requests are alive at once.
-		reqs[i] = extract.Request{Header: http.Header{"X-Session-Id": {peers.Key(i)}}, Method: "POST", Path: openAI}
+	// The headers of one request, in which the ids of many come in: what has just
+	// come in is at hand.
+	ids := peers.Uniform(pick(s, 1<<19, 1<<17))
+	headers := headersOf("X-Session-Id", "")
+	id := headers["X-Session-Id"]
+	req := new(extract.Request)
+	anew := func(i int, body []byte) *extract.Request { // what a Request has read is kept
+		id[0] = ids[i]
+		*req = extract.Request{Header: headers, Method: "POST", Path: openAI, Body: body}
+		return req
 	}
 	ctx := newContext()
 	all := targetsOf(16)
@@ -42,26 +46,20 @@ func cold(s *session) (result.Group, error) {
 
 	growing := newSelector(affinity.Config[*plain.Target]{})
 	full := newSelector(affinity.Config[*plain.Target]{Capacity: 1 << 16})
-	for i := range reqs {
-		_, err := full.Select(ctx, &reqs[i], homes)
+	for i := range ids {
+		_, err := full.Select(ctx, anew(i, nil), homes)
 		must(err)
 	}
-	expect := func(sel affinity.Selection[*plain.Target], err error, reason affinity.Reason) {
+	expect := func(sel *affinity.Selection[*plain.Target], err error, reason affinity.Reason) {
 		if err != nil || sel.Reason != reason {
 			panic("want " + reason.String() + ", have " + sel.Reason.String())
 		}
 	}
 	body := bodies.Valid(bodies.Agent(256<<10, 1, "", "", ""))
-	with := new(extract.Request)
-	anew := func(i int, body []byte) *extract.Request { // what a Request has read is kept
-		req := &reqs[i]
-		*with = extract.Request{Header: req.Header, Method: req.Method, Path: req.Path, Body: body}
-		return with
-	}
 	failover := func(body []byte) func(n int) {
 		failing := newSelector(affinity.Config[*plain.Target]{})
 		for i := range 1000 {
-			_, err := failing.Select(ctx, &reqs[i], homes)
+			_, err := failing.Select(ctx, anew(i, nil), homes)
 			must(err)
 		}
 		turn := 0
@@ -72,7 +70,7 @@ func cold(s *session) (result.Group, error) {
 					candidates = homes
 				}
 				sel, err := failing.Select(ctx, anew(turn%1000, body), candidates)
-				expect(sel, err, affinity.ReasonFailover)
+				expect(&sel, err, affinity.ReasonFailover)
 				turn++
 			}
 		}
@@ -81,36 +79,36 @@ func cold(s *session) (result.Group, error) {
 	var plainly *plain.Selector
 	g.Races = []result.Race{s.track.Race("one request",
 		lap.Contender{
-			Name: rowGrowing, Max: ids,
+			Name: rowGrowing, Max: len(ids),
 			Before: func() { growing = newSelector(affinity.Config[*plain.Target]{}) },
 			Do: func(n int) {
 				for i := range n {
 					sel, err := growing.Select(ctx, anew(i, nil), homes)
-					expect(sel, err, affinity.ReasonNew)
+					expect(&sel, err, affinity.ReasonNew)
 				}
 			},
 		},
 		lap.Contender{Name: rowFull, Do: func(n int) {
 			for range n {
-				sel, err := full.Select(ctx, anew(next%ids, nil), homes)
-				expect(sel, err, affinity.ReasonNew)
+				sel, err := full.Select(ctx, anew(next%len(ids), nil), homes)
+				expect(&sel, err, affinity.ReasonNew)
 				next++
 			}
 		}},
 		lap.Contender{Name: rowFailover, Do: failover(nil)},
 		lap.Contender{Name: rowFallback, Do: func(n int) {
-			for i := range n {
-				_, err := fallback.Pick(ctx, &reqs[i%ids], homes)
+			for range n {
+				_, err := fallback.Pick(ctx, req, homes)
 				must(err)
 			}
 		}},
 		lap.Contender{Name: rowBody, Do: failover(body)},
 		lap.Contender{
-			Name: "plain, first bind", Max: ids,
+			Name: "plain, first bind", Max: len(ids),
 			Before: func() { plainly = &plain.Selector{Store: plain.NewMap(time.Hour)} },
 			Do: func(n int) {
 				for i := range n {
-					_, err := plainly.Select(reqs[i].Header, nil, homes)
+					_, err := plainly.Select(anew(i, nil).Header, nil, homes)
 					must(err)
 				}
 			},
