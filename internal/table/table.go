@@ -500,11 +500,12 @@ func (t *Table) compare(s *shard, now int64) {
 	s.spares = s.spares[:0]
 	dying := t.owner.Dying()
 	latest := int64(math.MaxInt64) // that a victim may end
+	boring := life(math.MaxUint64) // lives from here on end later, as do free slots, less one
 	for range window {
 		i := s.hand
 		s.hand = b.next(i)
 		l := b.slots[i].load()
-		if l == 0 {
+		if l-1 >= boring {
 			continue
 		}
 		v := victim{i, l, l.end(t.limit)}
@@ -522,8 +523,12 @@ func (t *Table) compare(s *shard, now int64) {
 		for j := len(s.spares) - 1; j > 0 && s.spares[j-1].end > v.end; j-- {
 			s.spares[j-1], s.spares[j] = v, s.spares[j-1]
 		}
-		if len(s.spares) == most {
-			latest = s.spares[most-1].end
+		if len(s.spares) < most {
+			continue
+		}
+		latest = s.spares[most-1].end
+		if !dying {
+			boring = lifeOf(latest, MaxLeases)
 		}
 	}
 }
