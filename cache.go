@@ -6,13 +6,12 @@ import (
 	"errors"
 	"iter"
 	"math"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
-
+	"github.com/go-affinity/affinity/internal/clock"
+	"github.com/go-affinity/affinity/internal/digest"
 	"github.com/go-affinity/affinity/internal/lifetime"
 	"github.com/go-affinity/affinity/internal/table"
 )
@@ -132,13 +131,15 @@ type Binding struct {
 // after it by hand, or to hand it on to the Selector of a new configuration.
 // Use [NewCache]. All methods are safe for concurrent use.
 type Cache struct {
-	ttl     int64
-	epoch   time.Time
-	seeds   [2]uint64
-	targets registry
-	table   *table.Table
-	asides  atomic.Bool // whether there may be second places
-	learned atomic.Bool // whether there may be states on targets
+	ttl        int64
+	exactly    bool  // the time is told exactly, since the TTL is short
+	nearlyFull int64 // more bindings than that
+	clock      *clock.Clock
+	secret     digest.Key
+	targets    registry
+	table      *table.Table
+	asides     atomic.Bool // whether there may be second places
+	learned    atomic.Bool // whether there may be states on targets
 }
 
 // NewCache returns an empty Cache. The error, if any, names the field of the
@@ -158,9 +159,11 @@ func NewCache(cfg CacheConfig) (*Cache, error) {
 		cfg.Capacity = DefaultCapacity
 	}
 	c := &Cache{
-		ttl:   int64(cfg.TTL),
-		epoch: time.Now(),
-		seeds: [2]uint64{rand.Uint64(), rand.Uint64()},
+		ttl:        int64(cfg.TTL),
+		exactly:    cfg.TTL < exactTTL,
+		nearlyFull: int64(cfg.Capacity) / 4 * 3,
+		clock:      clock.New(),
+		secret:     digest.NewKey(),
 	}
 	c.targets.byName = make(map[string]*target)
 	c.targets.traits = make(map[string]*traits)
@@ -168,10 +171,35 @@ func NewCache(cfg CacheConfig) (*Cache, error) {
 	return c, nil
 }
 
-// touchGap is how much a binding's expiry may lag behind its last use. It
-// keeps a session that is used by many threads at once from bouncing a cache
-// line between them at every use.
-const touchGap = 10 * time.Microsecond
+// exactTTL is the shortest TTL for which it does not matter if the time that
+// goes by is told late by a few milliseconds.
+const exactTTL = 1000 * clock.Precision
+
+// A binding that is used all the time is written to now and then only, so that
+// threads do not wait for each other: its expiry may lag behind its last use.
+const (
+	// lag is by how much, and lagShare what part of the TTL is the most.
+	lag      = 10 * time.Millisecond
+	lagShare = 1024
+
+	// In a Cache that is nearly full it matters more who was used last. There it
+	// is a little, and for each binding less than it takes to make one.
+	lagFull        = 10 * time.Microsecond
+	lagFullBinding = 250 * time.Nanosecond
+
+	// crowded is how close to each other requests are of which a few leases
+	// stand for all.
+	crowded = 10 * time.Microsecond
+)
+
+// lag is how much an expiry may lag behind.
+func (c *Cache) lag(ttl int64) int64 {
+	most := int64(lag)
+	if n := int64(c.table.Len()); n > c.nearlyFull {
+		most = int64(lagFull) + n*int64(lagFullBinding)
+	}
+	return min(most, ttl/lagShare)
+}
 
 // leaseLimit is how long a binding outlives its expiry because of requests
 // that are under way: a caller that never reports the outcome of one must not
@@ -179,7 +207,18 @@ const touchGap = 10 * time.Microsecond
 const leaseLimit = time.Hour
 
 // now is the age of the Cache in nanoseconds, plus 1: expiries are positive.
-func (c *Cache) now() int64 { return int64(time.Since(c.epoch)) + 1 }
+func (c *Cache) now() int64 { return c.clock.Exact() }
+
+// lately is now, or where it is called all the time an instant of the last few
+// milliseconds. That is enough for those who find a binding and use it, but not
+// for those who make one: what a full table has to drop for it must not depend
+// on what was used within milliseconds.
+func (c *Cache) lately() int64 {
+	if c.exactly {
+		return c.now()
+	}
+	return c.clock.Now()
+}
 
 // expiry returns the instant from which a binding used at now has expired.
 func expiry(now, ttl int64) int64 {
@@ -189,62 +228,33 @@ func expiry(now, ttl int64) int64 {
 	return now + ttl
 }
 
-func (c *Cache) time(expires int64) time.Time {
-	return c.epoch.Add(time.Duration(expires - 1))
-}
-
 // Key returns the key of the session that is named by parts, in order. Parts
 // are kept apart: ("a", "bc") and ("ab", "c") are two sessions.
-func (c *Cache) Key(parts ...string) Key {
-	var buf [keyBuffer]byte
-	return c.keyOf(appendParts(buf[:seedSize], parts))
-}
+func (c *Cache) Key(parts ...string) Key { return c.sub(Key{}, parts...) }
 
 // sub returns the key of the session that is named by parts within k.
 func (c *Cache) sub(k Key, parts ...string) Key {
-	var buf [keyBuffer]byte
-	b := binary.LittleEndian.AppendUint64(buf[:seedSize], k.k.Hi)
-	b = binary.LittleEndian.AppendUint64(b, k.k.Lo)
-	return c.keyOf(appendParts(b, parts))
-}
-
-const (
-	seedSize  = 8
-	keyBuffer = 192 // a key with ids of usual length is made on the stack
-)
-
-func appendParts(b []byte, parts []string) []byte {
+	sum := digest.Sum(k.k)
 	for _, p := range parts {
-		b = binary.LittleEndian.AppendUint64(b, uint64(len(p)))
-		b = append(b, p...)
+		sum = c.secret.Add(sum, p)
 	}
-	return b
-}
-
-// keyOf hashes b, whose first seedSize bytes are for the seeds: they go first,
-// so that nobody can know a state of the hash to work from.
-func (c *Cache) keyOf(b []byte) Key {
-	var k Key
-	binary.LittleEndian.PutUint64(b, c.seeds[0])
-	k.k.Hi = xxhash.Sum64(b)
-	binary.LittleEndian.PutUint64(b, c.seeds[1])
-	k.k.Lo = xxhash.Sum64(b)
-	return k
+	return Key{table.Key(sum)}
 }
 
 // aside is the key of the second place of the session k.
 func (k Key) aside() Key { return Key{table.Key{Hi: k.k.Hi, Lo: ^k.k.Lo}} }
 
 // Get returns the binding of k and makes its expiry slide: the binding lives
-// for another TTL from now. (To save writes, one that was used within the last
-// 10 us, or the last thousandth of the TTL if that is less, stays as it is.)
-func (c *Cache) Get(k Key) (Binding, bool) {
+// for another TTL from now. (To save writes, the expiry may lag behind by 10 ms,
+// but no more than a thousandth of the TTL. In a Cache that is nearly full it is
+// 10 us, and 250 ns for each binding that there is.)
+func (c *Cache) Get(k Key) (b Binding, ok bool) {
 	var l located
-	if !c.find(k, c.now(), &l) {
-		return Binding{}, false
+	if ok = c.find(k, c.lately(), &l); ok {
+		c.touch(&l, c.ttl, c.lag(c.ttl), false)
+		c.describe(&l, &b)
 	}
-	c.touch(&l, c.ttl, false)
-	return c.binding(&l), true
+	return b, ok
 }
 
 // Peek returns the binding of k and leaves everything as it is.
@@ -290,7 +300,7 @@ func (c *Cache) DeleteTarget(target string) { c.targets.kill(target) }
 func (c *Cache) DeleteFunc(match func(Key, Binding) bool) int {
 	n := 0
 	for l := range c.live() {
-		if match(l.key, c.binding(&l)) && c.table.Delete(l.key.k, l.Stamp, c.now()) {
+		if match(l.key, c.binding(&l)) && c.table.Delete(l.key.k, l.Stamp(), c.now()) {
 			n++
 		}
 	}
@@ -308,13 +318,13 @@ func (c *Cache) MoveFunc(target string, match func(Key, Binding) bool) int {
 		switch {
 		case l.target.name == target || !match(l.key, c.binding(&l)):
 		case l.aside():
-			c.table.Delete(l.key.k, l.Stamp, c.now())
+			c.table.Delete(l.key.k, l.Stamp(), c.now())
 		default:
 			var expires int64 // as it is
 			if now := c.now(); l.Expires <= now {
 				expires = expiry(now, c.ttl) // it lived by the leases of requests under way
 			}
-			if _, ok := c.bind(l.key, l.Stamp, target, l.Mark, c.now(), expires, false); ok {
+			if _, ok := c.bind(l.key, l.Stamp(), target, l.Mark(), c.now(), expires, false); ok {
 				n++
 			}
 		}
@@ -357,24 +367,24 @@ func (c *Cache) All() iter.Seq2[Key, Binding] {
 func (c *Cache) live() iter.Seq[located] {
 	return func(yield func(located) bool) {
 		now := c.now()
-		c.table.All(now, func(k table.Key, r table.Record) bool {
-			t := c.targets.get(r.Ref)
-			return t == nil || yield(located{Record: r, key: Key{k}, target: t, now: now})
+		c.table.All(now, func(k table.Key, f table.Found) bool {
+			t := c.targets.get(f.Ref())
+			return t == nil || yield(located{f, f.Expires(), Key{k}, t, now})
 		})
 	}
 }
 
 // located is a binding as the table has it, with its key and its target.
 type located struct {
-	table.Record
-	key    Key
-	target *target
-	handle table.Handle
-	now    int64 // when it was looked up
+	table.Found
+	Expires int64 // as it is now
+	key     Key
+	target  *target
+	now     int64 // when it was looked up
 }
 
-func (l *located) session() Digest { return Digest(l.Mark &^ asideBit) }
-func (l *located) aside() bool     { return l.Mark&asideBit != 0 }
+func (l *located) session() Digest { return Digest(l.Mark() &^ asideBit) }
+func (l *located) aside() bool     { return l.Mark()&asideBit != 0 }
 
 // idle is how long the binding had not been used when it was looked up, if a
 // use gives it that ttl.
@@ -382,15 +392,18 @@ func (l *located) idle(ttl int64) time.Duration {
 	return time.Duration(max(0, l.now-(l.Expires-ttl)))
 }
 
-func (c *Cache) binding(l *located) Binding {
-	return Binding{
-		Target:  l.target.name,
-		Session: l.session(),
-		Scope:   l.session().scope(),
-		Expires: c.time(l.Expires),
-		Active:  l.Leases,
-		Aside:   l.aside(),
-	}
+func (c *Cache) binding(l *located) (b Binding) {
+	c.describe(l, &b)
+	return b
+}
+
+func (c *Cache) describe(l *located, b *Binding) {
+	b.Target = l.target.name
+	b.Session = l.session()
+	b.Scope = b.Session.scope()
+	b.Expires = c.clock.Time(l.Expires)
+	b.Active = l.Leases()
+	b.Aside = l.aside()
 }
 
 // lookup finds the live binding of k.
@@ -403,23 +416,34 @@ func (c *Cache) lookup(k Key, now int64) (l located, ok bool) {
 // time to be returned.
 func (c *Cache) find(k Key, now int64, l *located) bool {
 	for {
-		r, h, ok := c.table.Get(k.k, now)
+		f, ok := c.table.Get(k.k, now)
 		if !ok {
 			return false
 		}
-		// If the binding has gone meanwhile, its target's number may be another's.
-		if t := c.targets.get(r.Ref); t != nil && h.Holds() {
-			l.Record, l.key, l.target, l.handle, l.now = r, k, t, h, now
+		t := c.targets.get(f.Ref())
+		dead := t == nil || t.dead.Load()
+		switch {
+		case !f.Holds(): // the number may be that of another target by now
+		case dead:
+			return false
+		default:
+			*l = located{f, f.Expires(), k, t, now}
 			return true
 		}
 	}
 }
 
-// touch makes the expiry of a binding slide that was found by lookup, and takes
-// a lease on it if asked to. It reports whether it has taken one.
-func (c *Cache) touch(l *located, ttl int64, lease bool) bool {
-	gap := min(ttl/1024, int64(touchGap))
-	expires, leased := c.table.Touch(l.key.k, l.handle, expiry(l.now, ttl), gap, lease)
+// touch makes the expiry of a binding slide that was found by lookup, unless it
+// is within gap of what it would be, and takes a lease on it if asked to. It
+// reports whether it has taken one.
+func (c *Cache) touch(l *located, ttl, gap int64, lease bool) bool {
+	to := expiry(l.now, ttl)
+	if lease {
+		gap = min(gap, int64(crowded))
+	} else if max(to-l.Expires, l.Expires-to) <= gap {
+		return false
+	}
+	expires, leased := c.table.Touch(l.key.k, l.Found, to, gap, lease)
 	if expires != 0 {
 		l.Expires = expires
 	}
@@ -437,13 +461,13 @@ func (c *Cache) bind(k Key, stamp uint32, target string, mark uint64, now, expir
 	}
 	t := c.targets.acquire(target)
 	r.Ref = t.ref
-	r, ok := c.table.Set(k.k, stamp, r, now)
+	f, ok := c.table.Set(k.k, stamp, r, now)
 	if !ok {
 		c.targets.Release(t.ref)
 		l, _ := c.lookup(k, now)
 		return l, false
 	}
-	return located{Record: r, key: k, target: t, now: now}, true
+	return located{f, f.Expires(), k, t, now}, true
 }
 
 // set binds k to target whatever it is bound to.
@@ -454,25 +478,19 @@ func (c *Cache) set(k Key, target string, mark uint64, now, expires int64) locat
 		if ok {
 			return l
 		}
-		stamp = l.Stamp
+		stamp = l.Stamp()
 	}
 }
 
-// end tells that a request has ended that used the binding of k with the given
-// stamp: it gives back its lease, if it has one, and lets the expiry slide if
-// ttl is not 0.
-func (c *Cache) end(k Key, stamp uint32, leased bool, ttl int64) {
-	now := c.now()
-	switch {
-	case leased && ttl > 0:
-		c.table.EndLease(k.k, stamp, expiry(now, ttl), now)
-	case leased:
-		c.table.EndLease(k.k, stamp, 0, now)
-	case ttl > 0:
-		if l, ok := c.lookup(k, now); ok && l.Stamp == stamp {
-			c.touch(&l, ttl, false)
-		}
+// end tells that a request has ended that used the binding of k that was found:
+// it gives back its lease, if it has one, and lets the expiry slide if ttl is
+// not 0.
+func (c *Cache) end(k Key, f table.Found, leased bool, ttl int64) {
+	now, to := c.lately(), int64(0)
+	if ttl > 0 {
+		to = expiry(now, ttl)
 	}
+	c.table.End(k.k, f, leased, to, c.lag(ttl), now)
 }
 
 // unuse takes back that the binding of k was used by a request that failed:
@@ -488,7 +506,7 @@ func (c *Cache) unuse(k Key, stamp uint32, expires, used int64) {
 func (c *Cache) drain(target string, until time.Time) {
 	end := int64(math.MaxInt64)
 	if !until.IsZero() {
-		end = max(1, int64(min(until.Sub(c.epoch), math.MaxInt64-1))+1)
+		end = max(1, c.clock.At(until))
 	}
 	c.targets.drain(target, end)
 }
@@ -501,9 +519,14 @@ type target struct {
 	ref    uint32
 	hint   atomic.Uint32 // where it stood among the candidates last
 	dead   atomic.Bool
-	slots  atomic.Int64 // bindings that refer to it, and calls about to make one
 	traits *traits
+	_      apart
+	slots  atomic.Int64 // bindings that refer to it, and calls about to make one
 }
+
+// apart keeps what all requests read off the cache line of what some of them
+// write.
+type apart [64]byte
 
 // traits is what is known of a target apart from its bindings. It outlives
 // them: a target that is invalidated is the same afterwards.
@@ -592,11 +615,13 @@ func (p *presence) awaits(now int64, fraction float64) bool {
 // one. Numbers without bindings are used again, but only after quarantine
 // others have been given up: a reader may hold one for a moment longer.
 type registry struct {
+	byRef  atomic.Pointer[[]atomic.Pointer[target]]
+	drains atomic.Int32 // targets being drained
+	_      apart
+
 	mu     sync.Mutex
 	byName map[string]*target
 	traits map[string]*traits
-	drains atomic.Int32 // targets being drained
-	byRef  atomic.Pointer[[]atomic.Pointer[target]]
 	n      uint32 // numbers given out so far
 	idle   []uint32
 }

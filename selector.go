@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-affinity/affinity/extract"
+	"github.com/go-affinity/affinity/internal/table"
 	"github.com/go-affinity/affinity/internal/tally"
 )
 
@@ -188,8 +189,8 @@ type Selection[T any] struct {
 
 	selector *Selector[T]
 	within   Key
-	key      Key     // of the binding
-	stamp    uint32  // of the binding; 0 if there is none
+	key      Key // of the binding
+	found    table.Found
 	done     uint32  // 1 once Done was called
 	leased   bool    // the binding waits for Done
 	stayed   bool    // the conversation was at this very target the last time
@@ -326,19 +327,19 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 	if s.balancer != nil {
 		s.balancer.Settle(sel.ID, sel.ticket, o)
 	}
-	if sel.stamp == 0 {
+	if sel.target == nil {
 		return
 	}
 	c := s.cache
 	switch ttl := sel.ttl; {
 	case o.Result == TerminalFailure:
-		if c.table.Delete(sel.key.k, sel.stamp, c.now()) {
+		if c.table.Delete(sel.key.k, sel.found.Stamp(), c.now()) {
 			if l, ok := c.lookup(sel.key.aside(), c.now()); ok && l.aside() && l.target.name == sel.ID {
-				c.table.Delete(l.key.k, l.Stamp, c.now()) // what became the home
+				c.table.Delete(l.key.k, l.Stamp(), c.now()) // what became the home
 			}
 			for _, k := range sel.kin.keys(c) {
 				if l, ok := c.lookup(k, c.now()); ok && l.session() == sel.Session && l.target.name == sel.ID {
-					c.table.Delete(k.k, l.Stamp, c.now())
+					c.table.Delete(k.k, l.Stamp(), c.now())
 				}
 			}
 		}
@@ -349,15 +350,15 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 		if sel.Reason == ReasonDetour || sel.Reason == ReasonFailover {
 			// A detour that has ended since must not look like the place where
 			// the session was last.
-			if home, ok := c.lookup(sel.key.aside(), c.now()); ok && !home.aside() && home.Stamp != sel.stamp && s.later(&home, sel) {
+			if home, ok := c.lookup(sel.key.aside(), c.now()); ok && !home.aside() && home.Stamp() != sel.found.Stamp() && s.later(&home, sel) {
 				ttl = 0
 			}
 		}
-		c.end(sel.key, sel.stamp, sel.leased, ttl)
+		c.end(sel.key, sel.found, sel.leased, ttl)
 	default:
-		c.end(sel.key, sel.stamp, sel.leased, 0)
+		c.end(sel.key, sel.found, sel.leased, 0)
 		if o.Result == TransientFailure && sel.before > 0 {
-			c.unuse(sel.key, sel.stamp, sel.before, sel.used)
+			c.unuse(sel.key, sel.found.Stamp(), sel.before, sel.used)
 		}
 	}
 }
@@ -540,7 +541,7 @@ func (s *Selector[T]) query(q *query, req *extract.Request) bool {
 		}
 	}
 	q.beside = !s.cfg.SideCalls && q.sess.Class.Beside()
-	q.now = s.cache.now()
+	q.now = s.cache.lately()
 	return true
 }
 
@@ -617,7 +618,7 @@ func (s *Selector[T]) watch(t *target, i int, now int64) {
 // be noticed that prompts are kept for longer now.
 func (s *Selector[T]) believed(l *located, ttl int64) bool {
 	t := l.target.traits
-	return !t.drained(l.now) && (l.idle(ttl) <= t.life.Life() || l.Leases > 0 || (uint64(l.Stamp)+l.key.k.Hi)%exploration == 0)
+	return !t.drained(l.now) && (l.idle(ttl) <= t.life.Life() || l.Leases() > 0 || (uint64(l.Stamp())+l.key.k.Hi)%exploration == 0)
 }
 
 const exploration = 16
@@ -635,7 +636,11 @@ func (s *Selector[T]) hit(q *query, target T, reason Reason, l *located, sel *Se
 	idle, before := l.idle(q.ttl), l.Expires
 	leased := false
 	if !q.beside {
-		leased = s.cache.touch(l, q.ttl, q.lease)
+		var gap int64 // a session that has moved must look like it
+		if reason == ReasonBound {
+			gap = s.cache.lag(q.ttl)
+		}
+		leased = s.cache.touch(l, q.ttl, gap, q.lease)
 	}
 	s.bound(q, target, reason, l, sel)
 	sel.Idle, sel.before, sel.used = idle, before, l.Expires
@@ -672,7 +677,7 @@ func (s *Selector[T]) bound(q *query, target T, reason Reason, l *located, sel *
 	sel.selector = s
 	sel.within = q.within
 	sel.key = l.key
-	sel.stamp = l.Stamp
+	sel.found = l.Found
 	sel.ttl = q.ttl
 	sel.target = l.target
 	if q.inherits() {
@@ -861,6 +866,7 @@ func (s *Selector[T]) place(ctx context.Context, q *query, candidates []T, sel *
 	if q.beside || !s.cfg.SideCalls && (!q.known || len(q.req.Body) <= smallBody) && q.req.Class().Beside() {
 		return s.follow(ctx, q, candidates, sel)
 	}
+	q.now = s.cache.now()
 	done, first := s.flights.join(q.key)
 	if first {
 		defer s.flights.leave(q.key)
@@ -1073,7 +1079,7 @@ func (s *Selector[T]) pin(q *query, candidates []T, st *standing, o *located, v 
 func (s *Selector[T]) bind(q *query, st *standing, candidates []T, p *pick, v *verdict, sel *Selection[T]) {
 	var stamp uint32
 	if st.own {
-		stamp = st.Stamp
+		stamp = st.Stamp()
 	}
 	if !s.write(q, q.key, stamp, st.session, candidates, p, v, sel) {
 		return
@@ -1114,7 +1120,7 @@ func (s *Selector[T]) aside(q *query, st *standing, o *located, candidates []T, 
 	}
 	var stamp uint32
 	if o.key == q.key.aside() {
-		if stamp = o.Stamp; id == o.target.name {
+		if stamp = o.Stamp(); id == o.target.name {
 			s.refund(candidates, p)
 			s.hit(q, candidates[p.i], v.reason, o, sel)
 			return
@@ -1148,7 +1154,7 @@ func (s *Selector[T]) write(q *query, key Key, stamp uint32, mark Digest, candid
 				return false
 			}
 		}
-		stamp = l.Stamp
+		stamp = l.Stamp()
 	}
 }
 

@@ -31,20 +31,44 @@ var claudeCode = Chain{newHeaders([]string{claudeHeader}, false), ExtractorFunc(
 
 // claudeFirst is ClaudeCode for chains in which Headers comes next: that looks
 // for the header in other spellings.
-func claudeFirst(r *Request) (s Session, ok bool) {
-	if id, ok := single(r.Header[claudeHeader]); ok {
-		s.Source, s.ID = claudeSource, id
-		r.describe(&s)
-		return s, true
+type claudeFirst struct{}
+
+// Extract implements Extractor.
+func (c claudeFirst) Extract(r *Request) (s Session, ok bool) {
+	ok = c.find(r, &s)
+	return s, ok
+}
+
+// find is Extract for Chain: s is the zero Session, and stays it if there is
+// none.
+func (claudeFirst) find(r *Request, s *Session) (ok bool) {
+	if id := single(r.Header[claudeHeader]); id != "" {
+		r.name(s, claudeSource, id, Explicit)
+		return true
 	}
-	return anthropicUserID(r)
+	if len(r.Body) > 0 && r.anthropic() {
+		*s, ok = claudeUserID(r)
+	}
+	return ok
 }
 
 func anthropicUserID(r *Request) (Session, bool) {
-	if len(r.Body) == 0 || !strings.HasSuffix(r.Path, "/messages") && len(r.Header["Anthropic-Version"]) == 0 {
+	if !r.anthropic() {
 		return Session{}, false
 	}
 	return claudeUserID(r)
+}
+
+// anthropic reports whether the request speaks Anthropic's protocol. The paths
+// that tell, one way or the other, save a look at the headers.
+func (r *Request) anthropic() bool {
+	switch {
+	case strings.HasSuffix(r.Path, "/messages"):
+		return true
+	case strings.HasSuffix(r.Path, "/completions"), strings.HasSuffix(r.Path, "/responses"):
+		return false
+	}
+	return len(r.Header["Anthropic-Version"]) > 0
 }
 
 // ClaudeUserID returns an Extractor of the session id that Claude Code hides in

@@ -79,7 +79,7 @@ type headers struct {
 	names    []headerName
 	byLength [maxHeader + 1][]uint8 // places in names, by the length of the name
 	vendor   bool                   // take any X-...-Session-Id
-	claude   bool                   // the first was looked up before
+	first    int                    // of the names that are looked up; those before it were
 }
 
 type headerName struct{ canonical, source string }
@@ -112,34 +112,39 @@ func newHeaders(names []string, vendor bool) *headers {
 
 // Extract implements Extractor.
 func (hs *headers) Extract(r *Request) (s Session, ok bool) {
+	ok = hs.find(r, &s)
+	return s, ok
+}
+
+// find is Extract for Chain: s is the zero Session, and stays it if there is
+// none.
+func (hs *headers) find(r *Request, s *Session) bool {
 	if len(r.Header) == 0 {
-		return s, false
+		return false
 	}
 	if place, id := hs.lookup(r.Header); id != "" {
-		s.Source, s.ID = hs.names[place].source, id
-		r.describe(&s)
-		return s, true
+		r.name(s, hs.names[place].source, id, Explicit)
+		return true
 	}
-	if s, ok = hs.scan(r.Header); ok {
-		r.describe(&s)
-		return s, true
+	if source, id := hs.scan(r.Header); id != "" {
+		r.name(s, source, id, Explicit)
+		return true
 	}
 	if hs.vendor {
-		return r.codexThread()
+		if id := r.codexThread(); id != "" {
+			s.Source, s.ID = "thread-id", id
+			return true
+		}
 	}
-	return s, false
+	return false
 }
 
 // lookup returns the place and the id of the first listed header that has one,
 // of those with names in canonical form. The id is "" if there is none.
 func (hs *headers) lookup(h http.Header) (place int, id string) {
 	names := hs.names
-	first := 0
-	if hs.claude {
-		first = 1
-	}
-	for i := first; i < min(maxLookups, len(names)); i++ {
-		if id, ok := single(h[names[i].canonical]); ok {
+	for i := hs.first; i < min(maxLookups, len(names)); i++ {
+		if id := single(h[names[i].canonical]); id != "" {
 			return i, id
 		}
 	}
@@ -153,7 +158,7 @@ func (hs *headers) lookup(h http.Header) (place int, id string) {
 		}
 		for _, i := range hs.byLength[len(key)] {
 			if int(i) < place && names[i].canonical == key {
-				if one, ok := single(values); ok {
+				if one := single(values); one != "" {
 					place, id = int(i), one
 				}
 				break
@@ -166,18 +171,17 @@ func (hs *headers) lookup(h http.Header) (place int, id string) {
 // codexThread returns the thread of Codex in X-Client-Request-Id, for when a
 // proxy has dropped the headers that it sends beside. In requests of others,
 // such as the SDKs of OpenAI and Anthropic, that header names the request.
-func (r *Request) codexThread() (Session, bool) {
+func (r *Request) codexThread() string {
 	if !strings.HasPrefix(r.header("Originator"), "codex") && !strings.HasPrefix(r.header("User-Agent"), "codex") {
-		return Session{}, false
+		return ""
 	}
-	id := r.header("X-Client-Request-Id")
-	return Session{Source: "thread-id", ID: id}, id != ""
+	return r.header("X-Client-Request-Id")
 }
 
 // scan looks at every header, for names in a form that a look-up cannot find.
 // A map has no order, so they are sorted: first the listed names in their
 // order, then the others by the alphabet.
-func (hs *headers) scan(h http.Header) (Session, bool) {
+func (hs *headers) scan(h http.Header) (source, id string) {
 	type header struct {
 		rank   int
 		source string
@@ -200,11 +204,11 @@ func (hs *headers) scan(h http.Header) (Session, bool) {
 		for i++; i < len(found) && found[i].rank == first.rank && found[i].source == first.source; i++ {
 			values = slices.Concat(values, found[i].values)
 		}
-		if id, ok := single(values); ok {
-			return Session{Source: first.source, ID: id}, true
+		if id := single(values); id != "" {
+			return first.source, id
 		}
 	}
-	return Session{}, false
+	return "", ""
 }
 
 // rank returns the place of a header in the list and its source. Those that
@@ -251,15 +255,19 @@ func canonical(key string) bool {
 	return true
 }
 
-// single returns the one id that all values agree on.
-func single(values []string) (string, bool) {
-	if len(values) == 0 {
-		return "", false
+// single returns the one id that all values agree on, or "".
+func single(values []string) string {
+	switch len(values) {
+	case 0:
+		return ""
+	default:
+		if slices.ContainsFunc(values, func(v string) bool { return v != values[0] }) {
+			return ""
+		}
+	case 1:
 	}
-	if len(values) > 1 && slices.ContainsFunc(values, func(v string) bool { return v != values[0] }) {
-		return "", false
-	}
-	return ID(values[0])
+	id, _ := ID(values[0])
+	return id
 }
 
 // Metadata returns an Extractor of the session id under the given key of

@@ -9,13 +9,13 @@ package extract
 // header names costs no look at its body. The slice is the caller's, to change
 // before use.
 func Default() Chain {
-	return Chain{ExtractorFunc(claudeFirst), headersNext, ClaudeUserID(), BodyIDs(), State(), UserID(), Trail()}
+	return Chain{claudeFirst{}, headersNext, ClaudeUserID(), BodyIDs(), State(), UserID(), Trail()}
 }
 
 // headersNext is Headers behind claudeFirst.
 var headersNext = func() *headers {
 	hs := *knownHeaders
-	hs.claude = true
+	hs.first = 1
 	return &hs
 }()
 

@@ -2,11 +2,16 @@ package extract
 
 import "strings"
 
-// named returns a session with all that describe adds.
+// named returns the session of that id, with all that describe adds.
 func (r *Request) named(source, id string, c Confidence) (s Session) {
-	s.Source, s.ID, s.Confidence = source, id, c
-	r.describe(&s)
+	r.name(&s, source, id, c)
 	return s
+}
+
+// name is named for a Session that is zero so far.
+func (r *Request) name(s *Session, source, id string, c Confidence) {
+	s.Source, s.ID, s.Confidence = source, id, c
+	r.describe(s)
 }
 
 // describe adds to a session what method, path and headers say of its thread,
@@ -75,11 +80,4 @@ func keyOfFork(id string) string {
 }
 
 // header returns the id in a header, or "". The name is in canonical form.
-func (r *Request) header(name string) string {
-	values := r.Header[name]
-	if len(values) == 0 {
-		return ""
-	}
-	id, _ := single(values)
-	return id
-}
+func (r *Request) header(name string) string { return single(r.Header[name]) }

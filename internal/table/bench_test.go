@@ -39,7 +39,7 @@ func mix(x uint64) uint64 {
 func filled(capacity, n int) *table.Table {
 	tab := table.New(capacity, limit, immortal{})
 	for i := range n {
-		tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: hour + int64(i)}, 1)
+		tab.Put(keyOf(uint64(i)), 0, table.Record{Expires: hour + int64(i)}, 1)
 	}
 	return tab
 }
@@ -59,7 +59,7 @@ func BenchmarkGet(b *testing.B) {
 				for now := int64(1); pb.Next(); now++ {
 					x++
 					k := keyOf(mix(x) % uint64(n))
-					_, h, ok := tab.Get(k, now)
+					_, h, ok := tab.Look(k, now)
 					if !ok {
 						b.Error("not found")
 						return
@@ -81,7 +81,7 @@ func BenchmarkGetMiss(b *testing.B) {
 			b.ResetTimer()
 			b.RunParallel(func(pb *testing.PB) {
 				for r := seed.Add(1) << 40; pb.Next(); r++ {
-					if _, _, ok := tab.Get(keyOf(r), 1); ok {
+					if _, _, ok := tab.Look(keyOf(r), 1); ok {
 						b.Error("found")
 						return
 					}
@@ -105,11 +105,11 @@ func BenchmarkMixed(b *testing.B) {
 					r++
 					x := mix(r)
 					if x%100 == 0 {
-						tab.Set(keyOf(x), 0, table.Record{Expires: now + hour}, now)
+						tab.Put(keyOf(x), 0, table.Record{Expires: now + hour}, now)
 						continue
 					}
 					k := keyOf(x % uint64(n))
-					if _, h, ok := tab.Get(k, now); ok {
+					if _, h, ok := tab.Look(k, now); ok {
 						tab.Touch(k, h, now+hour, 16*int64(n), false)
 					}
 				}
@@ -165,7 +165,7 @@ func BenchmarkSet(b *testing.B) {
 			b.ResetTimer()
 			b.RunParallel(func(pb *testing.PB) {
 				for i := next.Add(1) << 40; pb.Next(); i++ {
-					tab.Set(keyOf(i), 0, table.Record{Expires: hour + int64(i)}, 1)
+					tab.Put(keyOf(i), 0, table.Record{Expires: hour + int64(i)}, 1)
 				}
 			})
 		})
@@ -180,10 +180,10 @@ func BenchmarkSet(b *testing.B) {
 	}
 	b.Run("replacing/keys=1000", func(b *testing.B) {
 		tab := filled(1<<20, 1000)
-		r, _, _ := tab.Get(keyOf(1), 1)
+		r, _, _ := tab.Look(keyOf(1), 1)
 		b.ReportAllocs()
 		for b.Loop() {
-			r, _ = tab.Set(keyOf(1), r.Stamp, table.Record{Expires: hour}, 1)
+			r, _ = tab.Put(keyOf(1), r.Stamp, table.Record{Expires: hour}, 1)
 		}
 	})
 }

@@ -6,9 +6,52 @@ import (
 )
 
 const (
-	SlotSize  = unsafe.Sizeof(slot{})
+	SlotSize  = unsafe.Sizeof(slot{}) + 1 // and its tag
 	SweepStep = sweepStep
 )
+
+// Record returns the record that was found.
+func (f Found) Record() Record {
+	return Record{Expires: f.Expires(), Leases: f.Leases(), Ref: f.Ref(), Stamp: f.Stamp(), Mark: f.Mark()}
+}
+
+// Look is Get for who wants the Record too, and none whose ref is dead. It asks
+// in the order that Get says.
+func (t *Table) Look(k Key, now int64) (Record, Found, bool) {
+	for {
+		f, ok := t.Get(k, now)
+		if !ok {
+			return Record{}, Found{}, false
+		}
+		alive := t.owner.Alive(f.Ref())
+		switch {
+		case !f.Holds():
+		case alive:
+			return f.Record(), f, true
+		default:
+			return Record{}, Found{}, false
+		}
+	}
+}
+
+// Put is Set for who wants the Record.
+func (t *Table) Put(k Key, stamp uint32, r Record, now int64) (Record, bool) {
+	f, ok := t.Set(k, stamp, r, now)
+	if f == (Found{}) {
+		return Record{}, ok
+	}
+	return f.Record(), ok
+}
+
+// Each is All for who wants the Records.
+func (t *Table) Each(now int64, yield func(Key, Record) bool) {
+	t.All(now, func(k Key, f Found) bool { return yield(k, f.Record()) })
+}
+
+// EndLease is End for who has a lease on a record that may have moved.
+func (t *Table) EndLease(k Key, stamp uint32, expires, now int64) {
+	t.End(k, Found{sl: new(slot), refStamp: uint64(stamp)}, true, expires, 0, now)
+}
 
 // Shards returns the number of shards.
 func (t *Table) Shards() int { return len(t.shards) }
@@ -27,7 +70,7 @@ func (t *Table) ShardOf(k Key) int {
 func (t *Table) Slots() int {
 	n := 0
 	for i := range t.shards {
-		n += len(t.shards[i].load())
+		n += t.shards[i].block.Load().len()
 	}
 	return n
 }
@@ -46,8 +89,9 @@ func (t *Table) Replace(k Key, expires int64, r Record) bool {
 	s := t.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i, _ := find(s.load(), k)
-	return s.replace(&s.load()[i], lifeOf(expires, 0), k, &r)
+	b := s.block.Load()
+	i, _ := b.find(k)
+	return s.replace(&b.slots[i], lifeOf(expires, 0), k, &r)
 }
 
 // Contents returns all records, dead or alive. If the table is not as it should
@@ -63,16 +107,23 @@ func (t *Table) Contents() (map[Key]Record, error) {
 			return nil, fmt.Errorf("shard %d: still locked", n)
 		}
 		s.mu.Unlock()
-		slots := s.load()
+		b := s.block.Load()
 		used := 0
-		for i := range slots {
-			sl := &slots[i]
+		for i := range b.len() {
+			sl := &b.slots[i]
 			l := sl.load()
+			mark := b.tags[i/group].Load() >> (i % group * 8) & 0xff
 			if l == 0 {
+				if mark != 0 {
+					return nil, fmt.Errorf("shard %d: slot %d is free and has the tag %x", n, i, mark)
+				}
 				continue
 			}
 			used++
-			k, r := sl.key(), sl.record(l)
+			k, r := sl.key(), sl.found(l).Record()
+			if mark != tag(k) {
+				return nil, fmt.Errorf("shard %d: slot %d has the tag %x", n, i, mark)
+			}
 			if _, ok := records[k]; ok {
 				return nil, fmt.Errorf("shard %d: two records of key %x", n, k)
 			}
@@ -86,20 +137,20 @@ func (t *Table) Contents() (map[Key]Record, error) {
 			if r.Stamp == 0 {
 				return nil, fmt.Errorf("shard %d: stamp 0", n)
 			}
-			for j := home(k, len(slots)); j != i; j = next(j, len(slots)) {
-				if slots[j].load() == 0 {
-					return nil, fmt.Errorf("shard %d: no way from slot %d to %d", n, home(k, len(slots)), i)
+			for j := b.home(k); j != i; j = b.wrap(j + 1) {
+				if b.slots[j].load() == 0 {
+					return nil, fmt.Errorf("shard %d: no way from slot %d to %d", n, b.home(k), i)
 				}
 			}
 		}
 		if used != s.used {
 			return nil, fmt.Errorf("shard %d: %d slots taken, %d counted", n, used, s.used)
 		}
-		if used*5 > len(slots)*4 {
-			return nil, fmt.Errorf("shard %d: %d of %d slots taken", n, used, len(slots))
+		if used*6 > b.len()*5 {
+			return nil, fmt.Errorf("shard %d: %d of %d slots taken", n, used, b.len())
 		}
-		if s.hand < 0 || s.hand > 0 && s.hand >= len(slots) {
-			return nil, fmt.Errorf("shard %d: hand at %d of %d", n, s.hand, len(slots))
+		if s.hand < 0 || s.hand > 0 && s.hand >= b.len() {
+			return nil, fmt.Errorf("shard %d: hand at %d of %d", n, s.hand, b.len())
 		}
 	}
 	if n := t.count.Load(); n != int64(len(records)) {

@@ -46,13 +46,17 @@ func (l life) end(limit int64) int64 {
 
 // touched returns what becomes of the life by [Table.Touch].
 func (l life) touched(expires, gap int64, lease bool) life {
-	switch ahead := expires - l.expires(); {
-	case ahead > gap:
-		l = lifeOf(expires, l.leases())
-	case ahead >= -gap && (!lease || l.leases() >= crowd):
+	ahead := expires - l.expires()
+	near := -gap <= ahead && ahead <= gap
+	n := l.leases()
+	lease = lease && n < MaxLeases && !(near && n >= crowd)
+	if near && !lease {
 		return l
 	}
-	if lease && l.leases() < MaxLeases {
+	if ahead > 0 {
+		l = lifeOf(expires, n)
+	}
+	if lease {
 		l++
 	}
 	return l

@@ -32,10 +32,10 @@ type model struct {
 
 const groups = 5
 
-// stale is a Handle, and the record that it pointed at.
+// stale is what was found, and the record that it was then.
 type stale struct {
-	table.Handle
-	key table.Key
+	found table.Found
+	key   table.Key
 	table.Record
 }
 
@@ -79,8 +79,8 @@ func (m *model) gone() (alive int, last table.Record) {
 	return alive, last
 }
 
-func (m *model) get(k table.Key) (table.Handle, bool) {
-	got, h, ok := m.tab.Get(k, m.now)
+func (m *model) get(k table.Key) (table.Found, bool) {
+	got, h, ok := m.tab.Look(k, m.now)
 	want, held := m.held[k]
 	if !held || !m.live(want) {
 		require.False(m.t, ok)
@@ -96,7 +96,7 @@ func (m *model) get(k table.Key) (table.Handle, bool) {
 
 // touch uses a Handle that Get has returned, now or long ago.
 func (m *model) touch(h stale, expires, gap int64, lease bool) {
-	got, leased := m.tab.Touch(h.key, h.Handle, expires, gap, lease)
+	got, leased := m.tab.Touch(h.key, h.found, expires, gap, lease)
 	r, held := m.held[h.key]
 	if !held || r.Stamp != h.Stamp {
 		require.Zero(m.t, got, "it has gone")
@@ -104,35 +104,42 @@ func (m *model) touch(h stale, expires, gap int64, lease bool) {
 		return
 	}
 	was := r
-	if expires > r.Expires+gap {
-		r.Expires = expires
-	}
 	justNow := expires <= was.Expires+gap && expires >= was.Expires-gap
 	if lease && (!justNow || was.Leases < 4) && r.Leases < table.MaxLeases {
 		r.Leases++
+	}
+	if !justNow || r.Leases > was.Leases {
+		r.Expires = max(r.Expires, expires)
 	}
 	require.Equal(m.t, r.Expires, got)
 	require.Equal(m.t, r.Leases > was.Leases, leased)
 	m.held[h.key] = r
 }
 
-// endLease uses a stamp that Get has returned, now or long ago.
-func (m *model) endLease(k table.Key, stamp uint32, expires int64) {
-	m.tab.EndLease(k, stamp, expires, m.now)
-	r, held := m.held[k]
-	if !held || r.Stamp != stamp || r.Leases == 0 || m.now >= end(r) {
+// end uses what Get has found, now or long ago.
+func (m *model) end(h stale, leased bool, expires, gap int64) {
+	m.tab.End(h.key, h.found, leased, expires, gap, m.now)
+	r, held := m.held[h.key]
+	if !held || r.Stamp != h.Stamp || m.now >= end(r) {
 		return
 	}
-	r.Expires = max(r.Expires, expires)
-	if r.Leases < table.MaxLeases {
-		r.Leases--
+	switch {
+	case !leased:
+		if expires > r.Expires+gap {
+			r.Expires = expires
+		}
+	case r.Leases > 0:
+		r.Expires = max(r.Expires, expires)
+		if r.Leases < table.MaxLeases {
+			r.Leases--
+		}
 	}
-	m.held[k] = r
+	m.held[h.key] = r
 }
 
 func (m *model) set(k table.Key, stamp uint32, expires int64, leases int) {
 	m.refs++
-	r := table.Record{Expires: expires, Leases: leases, Version: table.Version{Ref: m.refs}, Mark: mix(uint64(m.refs))}
+	r := table.Record{Expires: expires, Leases: leases, Ref: m.refs, Mark: mix(uint64(m.refs))}
 	old, held := m.held[k]
 	live := held && m.live(old)
 	full, exact := len(m.held) == m.capacity, m.tab.Shards() == 1
@@ -145,7 +152,7 @@ func (m *model) set(k table.Key, stamp uint32, expires int64, leases int) {
 			first = min(first, end(r))
 		}
 	}
-	got, stored := m.tab.Set(k, stamp, r, m.now)
+	got, stored := m.tab.Put(k, stamp, r, m.now)
 
 	switch {
 	case live && old.Stamp != stamp:
@@ -224,7 +231,7 @@ func (m *model) all() {
 		}
 	}
 	got := map[table.Key]table.Record{}
-	m.tab.All(m.now, func(k table.Key, r table.Record) bool {
+	m.tab.Each(m.now, func(k table.Key, r table.Record) bool {
 		require.NotContains(m.t, got, k)
 		got[k] = r
 		return true
@@ -232,7 +239,7 @@ func (m *model) all() {
 	require.Equal(m.t, want, got)
 
 	n := 0
-	m.tab.All(m.now, func(table.Key, table.Record) bool { n++; return n < 3 })
+	m.tab.Each(m.now, func(table.Key, table.Record) bool { n++; return n < 3 })
 	require.Equal(m.t, min(3, len(want)), n, "until yield returns false")
 }
 
@@ -305,10 +312,11 @@ func (m *model) run(keys int, tape []byte) {
 			if arg%8 == 0 {
 				later = 0
 			}
-			m.endLease(k, m.held[k].Stamp, later)
+			if _, ok := m.get(k); ok {
+				m.end(m.handles[len(m.handles)-1], arg%4 > 0, later, arg%16*arg)
+			}
 			if n := len(m.handles); n > 0 {
-				h := m.handles[int(tape[1])*n/256]
-				m.endLease(h.key, h.Stamp, later)
+				m.end(m.handles[int(tape[1])*n/256], arg%4 > 0, later, arg%16*arg)
 			}
 		case op < 26:
 			m.delete(k, 0)

@@ -62,7 +62,7 @@ func (l *ledger) Release(ref uint32) {
 // stored.
 func (l *ledger) set(tab *table.Table, k table.Key, stamp uint32, r table.Record, now int64) (table.Record, bool) {
 	l.held[r.Ref].Add(1)
-	got, ok := tab.Set(k, stamp, r, now)
+	got, ok := tab.Put(k, stamp, r, now)
 	if !ok {
 		l.held[r.Ref].Add(-1)
 	}
@@ -130,7 +130,7 @@ func TestParallelReadersSeeWhatWasStored(t *testing.T) {
 				for range n {
 					i, now := r.IntN(size.keys), clock.Load()
 					k := key(i)
-					got, h, ok := tab.Get(k, now)
+					got, h, ok := tab.Look(k, now)
 					if !ok {
 						continue
 					}
@@ -144,10 +144,10 @@ func TestParallelReadersSeeWhatWasStored(t *testing.T) {
 				for range n {
 					i, now := r.IntN(size.keys), clock.Load()
 					var stamp uint32
-					if got, _, ok := tab.Get(key(i), now); ok && r.IntN(2) == 0 {
+					if got, _, ok := tab.Look(key(i), now); ok && r.IntN(2) == 0 {
 						stamp = got.Stamp
 					}
-					rec := table.Record{Expires: now + 1 + int64(r.IntN(2000)), Version: table.Version{Ref: uint32(i*kinds + r.IntN(kinds))}}
+					rec := table.Record{Expires: now + 1 + int64(r.IntN(2000)), Ref: uint32(i*kinds + r.IntN(kinds))}
 					rec.Mark = mark(i, rec.Ref, rec.Expires)
 					if got, _ := l.set(tab, key(i), stamp, rec, now); got.Stamp != 0 {
 						check(i, got, now)
@@ -163,7 +163,7 @@ func TestParallelReadersSeeWhatWasStored(t *testing.T) {
 				for range n / 100 {
 					now := clock.Add(int64(r.IntN(200)))
 					seen := map[table.Key]bool{}
-					tab.All(now, func(k table.Key, got table.Record) bool {
+					tab.Each(now, func(k table.Key, got table.Record) bool {
 						if seen[k] || k != key(int(got.Ref)/kinds) {
 							t.Errorf("All yields %x with %+v", k, got)
 						}
@@ -195,12 +195,12 @@ func TestParallelReadersAlwaysFindWhatIsAlwaysThere(t *testing.T) {
 	tab := table.New(400, limit, l)
 	k := awkward(0)
 	const now = 100
-	first, _ := l.set(tab, k, 0, table.Record{Expires: 1000, Version: table.Version{Ref: 1}}, now)
+	first, _ := l.set(tab, k, 0, table.Record{Expires: 1000, Ref: 1}, now)
 	var done atomic.Bool
 	reader := func(*rand.Rand) {
 		last := first.Ref
 		for !done.Load() {
-			r, h, ok := tab.Get(k, now)
+			r, h, ok := tab.Look(k, now)
 			if !ok || r.Ref < last {
 				t.Errorf("found %+v, %v, after %d", r, ok, last)
 				return
@@ -214,7 +214,7 @@ func TestParallelReadersAlwaysFindWhatIsAlwaysThere(t *testing.T) {
 		r, ok := first, true
 		for ref := uint32(2); int(ref) < n; ref++ {
 			was := r
-			if r, ok = l.set(tab, k, was.Stamp, table.Record{Expires: 1000, Version: table.Version{Ref: ref}}, now); !ok {
+			if r, ok = l.set(tab, k, was.Stamp, table.Record{Expires: 1000, Ref: ref}, now); !ok {
 				t.Errorf("not stored over %+v: %+v", was, r)
 				return
 			}
@@ -227,7 +227,7 @@ func TestParallelReadersAlwaysFindWhatIsAlwaysThere(t *testing.T) {
 			if i%3 == 0 {
 				tab.Delete(other, 0, now)
 			} else {
-				l.set(tab, other, 0, table.Record{Expires: now + int64(r.IntN(2)), Version: table.Version{Ref: 0}}, now)
+				l.set(tab, other, 0, table.Record{Expires: now + int64(r.IntN(2)), Ref: 0}, now)
 			}
 		}
 	}
@@ -240,16 +240,16 @@ func TestParallelReadersFindWhatGrowthMoves(t *testing.T) {
 	k := awkward(0)
 	for range steps(2500) {
 		tab := table.New(200, limit, immortal{})
-		tab.Set(k, 0, table.Record{Expires: 1000}, 1)
+		tab.Put(k, 0, table.Record{Expires: 1000}, 1)
 		var done atomic.Bool
 		together(func(*rand.Rand) {
 			defer done.Store(true)
 			for i := range 150 {
-				tab.Set(keyOf(uint64(i)), 0, table.Record{Expires: 1000}, 1)
+				tab.Put(keyOf(uint64(i)), 0, table.Record{Expires: 1000}, 1)
 			}
 		}, func(*rand.Rand) {
 			for !done.Load() {
-				if _, _, ok := tab.Get(k, 1); !ok {
+				if _, _, ok := tab.Look(k, 1); !ok {
 					t.Error("not found")
 					return
 				}
@@ -267,13 +267,13 @@ func TestParallelReadersMeetNewRecords(t *testing.T) {
 	together(func(*rand.Rand) {
 		defer done.Store(true)
 		for i := range n {
-			tab.Set(k, 0, table.Record{Expires: 1000 + int64(i), Version: table.Version{Ref: uint32(i)}, Mark: uint64(i)}, 1)
+			tab.Put(k, 0, table.Record{Expires: 1000 + int64(i), Ref: uint32(i), Mark: uint64(i)}, 1)
 			tab.Delete(k, 0, 1)
 		}
 	}, func(*rand.Rand) {
 		last := uint32(0)
 		for !done.Load() {
-			r, _, ok := tab.Get(k, 1)
+			r, _, ok := tab.Look(k, 1)
 			if ok && (uint64(r.Ref) != r.Mark || r.Expires != 1000+int64(r.Ref) || r.Ref < last) {
 				t.Errorf("found %+v after %d", r, last)
 				return
@@ -290,7 +290,7 @@ func TestParallelRefreshIsNotLost(t *testing.T) {
 	k, first := awkward(4), awkward(0) // of one home
 	fill := func(tab *table.Table, n int) {
 		for i := range n {
-			tab.Set(awkward(4*(i+2)), 0, table.Record{Expires: 500}, before)
+			tab.Put(awkward(4*(i+2)), 0, table.Record{Expires: 500}, before)
 		}
 	}
 	for _, tt := range []struct {
@@ -301,7 +301,7 @@ func TestParallelRefreshIsNotLost(t *testing.T) {
 		check    func(t *testing.T, touched, wrote, found bool)
 	}{
 		{"a new binding takes the place of an expired one", 100, 0, func(tab *table.Table) bool {
-			_, ok := tab.Set(k, 0, table.Record{Expires: 600, Version: table.Version{Ref: 2}}, after)
+			_, ok := tab.Put(k, 0, table.Record{Expires: 600, Ref: 2}, after)
 			return ok
 		}, func(t *testing.T, touched, wrote, found bool) {
 			require.NotEqual(t, touched, wrote, "either it was refreshed or it was replaced")
@@ -309,14 +309,14 @@ func TestParallelRefreshIsNotLost(t *testing.T) {
 		}},
 		{"inserts sweep", 100, 5, func(tab *table.Table) bool {
 			for i := range 5 {
-				tab.Set(awkward(4*(i+50)), 0, table.Record{Expires: 600}, after)
+				tab.Put(awkward(4*(i+50)), 0, table.Record{Expires: 600}, after)
 			}
 			return true
 		}, func(t *testing.T, touched, _, found bool) {
 			require.Equal(t, touched, found)
 		}},
 		{"an insert evicts", 6, 4, func(tab *table.Table) bool {
-			_, ok := tab.Set(awkward(401), 0, table.Record{Expires: 600}, after)
+			_, ok := tab.Put(awkward(401), 0, table.Record{Expires: 600}, after)
 			return ok
 		}, func(t *testing.T, touched, wrote, found bool) {
 			require.True(t, wrote)
@@ -329,7 +329,7 @@ func TestParallelRefreshIsNotLost(t *testing.T) {
 			require.True(t, found)
 		}},
 		{"it moves when the shard grows", 100, 4, func(tab *table.Table) bool {
-			_, ok := tab.Set(awkward(401), 0, table.Record{Expires: 600}, before)
+			_, ok := tab.Put(awkward(401), 0, table.Record{Expires: 600}, before)
 			return ok
 		}, func(t *testing.T, _, wrote, found bool) {
 			require.True(t, wrote)
@@ -352,10 +352,10 @@ func TestParallelRefreshIsNotLost(t *testing.T) {
 			outcomes := map[bool]int{}
 			for round := range steps(8_000) {
 				tab := table.New(tt.capacity, limit, immortal{})
-				tab.Set(first, 0, table.Record{Expires: 500}, before)
-				was, _ := tab.Set(k, 0, table.Record{Expires: 100, Version: table.Version{Ref: 1}}, before)
+				tab.Put(first, 0, table.Record{Expires: 500}, before)
+				was, _ := tab.Put(k, 0, table.Record{Expires: 100, Ref: 1}, before)
 				fill(tab, tt.others)
-				_, h, ok := tab.Get(k, before)
+				_, h, ok := tab.Look(k, before)
 				require.True(t, ok)
 
 				// One begins a little later, so that they meet at every point.
@@ -375,7 +375,7 @@ func TestParallelRefreshIsNotLost(t *testing.T) {
 				}}
 				together(actors[round&1], actors[1-(round&1)])
 
-				r, _, found := tab.Get(k, before)
+				r, _, found := tab.Look(k, before)
 				found = found && r.Ref == 1
 				tt.check(t, touched, wrote, found)
 				if found {
@@ -401,7 +401,7 @@ func TestParallelLeasesAreCounted(t *testing.T) {
 	tab := table.New(600, 1<<40, immortal{})
 	var stamps [keys]uint32
 	for i := range keys {
-		r, _ := tab.Set(awkward(4*i), 0, table.Record{Expires: end}, 1)
+		r, _ := tab.Put(awkward(4*i), 0, table.Record{Expires: end}, 1)
 		stamps[i] = r.Stamp
 	}
 	var clock atomic.Int64 // so that no two lives are the same
@@ -420,7 +420,7 @@ func TestParallelLeasesAreCounted(t *testing.T) {
 				held = held[1:]
 				continue
 			}
-			got, h, ok := tab.Get(k, now)
+			got, h, ok := tab.Look(k, now)
 			if !ok || got.Stamp != stamps[i] {
 				t.Error("not found")
 				return
@@ -430,7 +430,7 @@ func TestParallelLeasesAreCounted(t *testing.T) {
 			}
 		}
 		for _, i := range held {
-			if r, _, ok := tab.Get(awkward(4*i), 1<<39); !ok || r.Leases == 0 {
+			if r, _, ok := tab.Look(awkward(4*i), 1<<39); !ok || r.Leases == 0 {
 				t.Errorf("leased, and yet %+v, %v", r, ok)
 			}
 			tab.EndLease(awkward(4*i), stamps[i], 0, now)
@@ -439,7 +439,7 @@ func TestParallelLeasesAreCounted(t *testing.T) {
 	churn := func(r *rand.Rand) {
 		for busy.Load() > 0 {
 			k := awkward(4 * (keys + r.IntN(200)))
-			if _, ok := tab.Set(k, 0, table.Record{Expires: now + 1 + int64(r.IntN(2))}, now); !ok {
+			if _, ok := tab.Put(k, 0, table.Record{Expires: now + 1 + int64(r.IntN(2))}, now); !ok {
 				tab.Delete(k, 0, now)
 			}
 		}
@@ -461,19 +461,19 @@ func TestParallelSetHasOneWinner(t *testing.T) {
 		k := keyOf(uint64(round))
 		switch round % 4 {
 		case 1:
-			l.set(tab, k, 0, table.Record{Expires: now, Version: table.Version{Ref: writers}}, 1)
+			l.set(tab, k, 0, table.Record{Expires: now, Ref: writers}, 1)
 		case 2:
-			l.set(tab, k, 0, table.Record{Expires: now + 1, Version: table.Version{Ref: writers}}, 1)
+			l.set(tab, k, 0, table.Record{Expires: now + 1, Ref: writers}, 1)
 			l.dead[writers].Store(true)
 		case 3:
-			l.set(tab, keyOf(1<<40), 0, table.Record{Expires: now + 1, Version: table.Version{Ref: writers}}, 1)
+			l.set(tab, keyOf(1<<40), 0, table.Record{Expires: now + 1, Ref: writers}, 1)
 		}
 		var won [writers]bool
 		var got [writers]table.Record
 		actors := make([]func(*rand.Rand), writers)
 		for i := range actors {
 			actors[i] = func(*rand.Rand) {
-				got[i], won[i] = l.set(tab, k, 0, table.Record{Expires: 200, Version: table.Version{Ref: uint32(i)}}, now)
+				got[i], won[i] = l.set(tab, k, 0, table.Record{Expires: 200, Ref: uint32(i)}, now)
 			}
 		}
 		together(actors...)
@@ -505,7 +505,7 @@ func TestParallelStampsCount(t *testing.T) {
 		for range n {
 			i := r.IntN(keys)
 			k := awkward(4 * i)
-			was, _, ok := tab.Get(k, now)
+			was, _, ok := tab.Look(k, now)
 			if !ok {
 				t.Error("not found")
 				return
@@ -525,7 +525,7 @@ func TestParallelStampsCount(t *testing.T) {
 	}
 	together(add, add, churn)
 	for i := range keys {
-		r, _, _ := tab.Get(awkward(4*i), now)
+		r, _, _ := tab.Look(awkward(4*i), now)
 		require.Equal(t, stored[i].Load(), r.Mark)
 	}
 	l.settle(tab)

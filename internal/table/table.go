@@ -21,7 +21,6 @@ package table
 
 import (
 	"math"
-	"math/bits"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -32,73 +31,31 @@ type Key struct{ Hi, Lo uint64 }
 
 // A Record is what is stored under a key.
 type Record struct {
-	Expires int64 // live while now < Expires, and longer while there are leases; positive
-	Leases  int   // at most MaxLeases
-	Version
-	Mark uint64 // carried for the Owner
-}
-
-// A Version is the part of a [Record] that says what is stored, and by which
-// write. It stands apart because the compiler keeps a struct of four fields in
-// registers, and one of five in memory: that makes Get half as fast.
-type Version struct {
-	Ref   uint32 // what the record is about, in its Owner's words
-	Stamp uint32 // differs for every write of the key; set by the table, never 0
+	Expires int64  // live while now < Expires, and longer while there are leases; positive
+	Leases  int    // at most MaxLeases
+	Ref     uint32 // what the record is about, in its Owner's words
+	Stamp   uint32 // differs for every write of the key; set by the table, never 0
+	Mark    uint64 // carried for the Owner
 }
 
 // An Owner gives meaning to references. Its methods may be called with a shard
 // locked: they must be quick and must not call the table.
 type Owner interface {
 	// Alive reports whether records with ref are still good. A record whose
-	// ref is dead is as if absent, and a ref that has died stays dead as long
-	// as there are records with it. A reader may ask about a ref whose last
-	// record is just leaving; it does not use the answer.
+	// ref is dead is as if absent to those who write, and a ref that has died
+	// stays dead as long as there are records with it.
 	Alive(ref uint32) bool
 
 	// Release tells that one record with ref has left the table.
 	Release(ref uint32)
 }
 
-// slot is a record in place.
-type slot struct {
-	hi, lo   atomic.Uint64
-	life     atomic.Uint64 // a life; 0 marks the slot free
-	refStamp atomic.Uint64
-	mark     atomic.Uint64
-}
-
-func (sl *slot) record(l life) Record {
-	rs := sl.refStamp.Load()
-	return Record{Expires: l.expires(), Leases: l.leases(), Version: Version{uint32(rs >> 32), uint32(rs)}, Mark: sl.mark.Load()}
-}
-
-func (sl *slot) load() life { return life(sl.life.Load()) }
-
-func (sl *slot) swap(was, l life) bool { return sl.life.CompareAndSwap(uint64(was), uint64(l)) }
-
-func (sl *slot) is(k Key) bool { return sl.hi.Load() == k.Hi && sl.lo.Load() == k.Lo }
-
-func (sl *slot) key() Key { return Key{sl.hi.Load(), sl.lo.Load()} }
-
-func (sl *slot) ref() uint32 { return uint32(sl.refStamp.Load() >> 32) }
-
-func (sl *slot) stamp() uint32 { return uint32(sl.refStamp.Load()) }
-
-// move takes the record out of from, its life first: whoever is about to
-// lengthen that there fails and looks again.
-func (sl *slot) move(from *slot) {
-	l := from.life.Swap(0)
-	sl.hi.Store(from.hi.Load())
-	sl.lo.Store(from.lo.Load())
-	sl.refStamp.Store(from.refStamp.Load())
-	sl.mark.Store(from.mark.Load())
-	sl.life.Store(l)
-}
+func (r *Record) life() life { return lifeOf(r.Expires, r.Leases) }
 
 type shard struct {
 	mu    sync.Mutex
 	seq   atomic.Uint64 // odd while records move
-	slots atomic.Pointer[[]slot]
+	block atomic.Pointer[block]
 	used  int // slots taken, the expired ones among them
 	hand  int // the slot that the next sweep or eviction looks at first
 	stamp uint32
@@ -154,91 +111,54 @@ func New(capacity int, limit int64, owner Owner) *Table {
 	return t
 }
 
-// shard picks by the top bits of Hi; home by the top bits of Lo.
+// shard picks by the top bits of Hi; the home in a block is by the top bits of Lo.
 func (t *Table) shard(k Key) *shard { return &t.shards[k.Hi>>t.shift&uint64(len(t.shards)-1)] }
-
-// home returns where among n slots the search for k begins: Lo as a fraction
-// of 2^64, times n. So n need not be a power of two, and homes keep their order
-// when n changes.
-func home(k Key, n int) int {
-	i, _ := bits.Mul64(k.Lo, uint64(n))
-	return int(i)
-}
-
-// next returns the slot behind i of n, which are a circle.
-func next(i, n int) int {
-	if i++; i < n {
-		return i
-	}
-	return 0
-}
-
-// distance returns how many slots of n to is behind from.
-func distance(from, to, n int) int {
-	if to < from {
-		to += n
-	}
-	return to - from
-}
-
-// find returns the place of k and its life at that moment, dead or not, or -1. Without the lock the answer holds only if the sequence number has not
-// moved.
-func find(slots []slot, k Key) (int, life) {
-	i := home(k, len(slots))
-	for range slots {
-		l := slots[i].load()
-		if l == 0 {
-			break
-		}
-		if slots[i].is(k) {
-			return i, l
-		}
-		i = next(i, len(slots))
-	}
-	return -1, 0
-}
-
-func (s *shard) load() []slot {
-	if p := s.slots.Load(); p != nil {
-		return *p
-	}
-	return nil
-}
 
 // begin and end bracket every move of records. Called with s locked.
 func (s *shard) begin() { s.seq.Add(1) }
 func (s *shard) end()   { s.seq.Add(1) }
 
-// A Handle points at the place where Get found a record.
-type Handle struct {
+// A Found is a record in its place, as it was when it was found. (It has four
+// fields because the compiler keeps so many in registers, and five in memory.)
+type Found struct {
 	sl       *slot
 	refStamp uint64 // no other record of the shard has it
+	life     life
+	mark     uint64
 }
 
-// Holds reports whether the record has been in its place all the time since
-// Get. Then so has its ref: what the Owner said of it meanwhile is about this
-// record. It may report false for a record that has only been moved.
-func (h Handle) Holds() bool {
-	return h.sl.life.Load() != 0 && h.sl.refStamp.Load() == h.refStamp
+// Expires, Leases, Ref, Stamp and Mark are those of the Record.
+func (f Found) Expires() int64 { return f.life.expires() }
+func (f Found) Leases() int    { return f.life.leases() }
+func (f Found) Ref() uint32    { return uint32(f.refStamp >> 32) }
+func (f Found) Stamp() uint32  { return uint32(f.refStamp) }
+func (f Found) Mark() uint64   { return f.mark }
+
+// Holds reports whether the record has been in its place all the time since it
+// was found. Then so has its ref: what the Owner said of it meanwhile is about
+// this record. It may report false for a record that has only been moved.
+func (f Found) Holds() bool {
+	return f.sl.life.Load() != 0 && f.sl.refStamp.Load() == f.refStamp
 }
 
-// Get returns the live record of k. It takes no lock unless writers of the
-// shard keep getting in its way.
-func (t *Table) Get(k Key, now int64) (r Record, h Handle, ok bool) {
+// Get returns the record of k unless that has expired. Whether its ref is alive
+// is for the caller to ask, and after that whether it Holds: if not, there may be
+// another, so the caller has to Get again. Get takes no lock unless writers of
+// the shard keep getting in its way.
+func (t *Table) Get(k Key, now int64) (f Found, ok bool) {
 	s := t.shard(k)
 	for try := 0; ; try++ {
 		seq := s.enter(try)
-		slots := s.load()
-		if i, l := find(slots, k); i >= 0 && t.live(&slots[i], l, now) {
-			h = Handle{&slots[i], slots[i].refStamp.Load()}
-			r, ok = slots[i].record(l), true
+		b := s.block.Load()
+		i, l := b.find(k)
+		if ok = i >= 0 && now < l.end(t.limit); ok {
+			f = b.slots[i].found(l)
 		}
 		// If nothing has moved, the record has been there all the time: then
-		// its ref is still its own.
+		// all that was read is its own.
 		if s.leave(seq) {
-			return r, h, ok
+			return f, ok
 		}
-		r, h, ok = Record{}, Handle{}, false
 	}
 }
 
@@ -288,31 +208,30 @@ func (t *Table) live(sl *slot, l life, now int64) bool {
 // by many threads all the time would otherwise bounce between their caches. Nor
 // does it take a lease beyond MaxLeases.
 //
-// k is the key of the record that Get returned h for. Touch returns the
-// expiry that the record now has, or 0 if it has gone, and whether the caller
-// has a lease to end.
+// k is the key of the record that was found. Touch returns the expiry that it
+// now has, or 0 if it has gone, and whether the caller has a lease to end.
 //
 // There is one imprecision: a record that takes this one's place just as Touch
 // acts, and has the same life to the nanosecond, is touched as well.
-func (t *Table) Touch(k Key, h Handle, expires, gap int64, lease bool) (expiry int64, leased bool) {
+func (t *Table) Touch(k Key, f Found, expires, gap int64, lease bool) (expiry int64, leased bool) {
 	swapped := false
 	for !swapped {
-		l := h.sl.load()
-		if !h.Holds() {
+		l := f.sl.load()
+		if !f.Holds() {
 			break
 		}
 		next := l.touched(expires, gap, lease)
 		if next == l {
 			return l.expires(), false
 		}
-		swapped = h.sl.swap(l, next)
-		if swapped && h.Holds() {
+		swapped = f.sl.swap(l, next)
+		if swapped && f.Holds() {
 			return next.expires(), next.leases() > l.leases()
 		}
 	}
 	// The record has moved or gone. If a swap was in time, it took its new life
 	// along.
-	l, next := t.alter(k, uint32(h.refStamp), func(l life) life {
+	l, next := t.alter(k, f.Stamp(), func(l life) life {
 		if swapped && l.expires() >= expires {
 			return l
 		}
@@ -321,16 +240,32 @@ func (t *Table) Touch(k Key, h Handle, expires, gap int64, lease bool) (expiry i
 	return next.expires(), next.leases() > l.leases() || swapped && lease && l == next && l != 0
 }
 
-// EndLease ends a lease on the record of k that has the given stamp, and makes
-// its expiry slide to expires, never back. If there is no such record, or it
-// has no lease, or has died meanwhile, nothing happens.
-func (t *Table) EndLease(k Key, stamp uint32, expires, now int64) {
-	t.alter(k, stamp, func(l life) life {
-		if l.leases() == 0 || now >= l.end(t.limit) {
+// End tells that a use of the record of k that was found has ended: it gives
+// back the lease, if the user has one, and makes the expiry slide to expires as
+// Touch does. If the record has gone or died meanwhile, nothing happens. The
+// imprecision of Touch is one of End, too.
+func (t *Table) End(k Key, f Found, leased bool, expires, gap, now int64) {
+	ended := func(l life) life {
+		switch {
+		case now >= l.end(t.limit):
+			return l
+		case !leased:
+			return l.touched(expires, gap, false)
+		case l.leases() == 0:
 			return l
 		}
 		return l.touched(expires, 0, false).ended()
-	})
+	}
+	for {
+		l := f.sl.load()
+		if !f.Holds() {
+			t.alter(k, f.Stamp(), ended)
+			return
+		}
+		if next := ended(l); next == l || f.sl.swap(l, next) {
+			return
+		}
+	}
 }
 
 // Untouch takes back a Touch that has made the expiry of the record of k slide
@@ -351,15 +286,15 @@ func (t *Table) alter(k Key, stamp uint32, f func(life) life) (l, next life) {
 	s := t.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	slots := s.load()
-	i, _ := find(slots, k)
-	if i < 0 || slots[i].stamp() != stamp {
+	b := s.block.Load()
+	i, _ := b.find(k)
+	if i < 0 || b.slots[i].stamp() != stamp {
 		return 0, 0
 	}
 	for {
-		l = slots[i].load()
+		l = b.slots[i].load()
 		next = f(l)
-		if l == next || slots[i].swap(l, next) {
+		if l == next || b.slots[i].swap(l, next) {
 			return l, next
 		}
 	}
@@ -367,37 +302,37 @@ func (t *Table) alter(k Key, stamp uint32, f func(life) life) (l, next life) {
 
 // Set stores r under k, with its leases, if the live record there has the given
 // stamp; stamp 0 means that there is none. It returns the record that is there
-// afterwards and whether it is r. If r.Expires is 0, r keeps the expiry of the
-// record that it replaces. The table calls Release for what r replaces, not for
-// r when it is not stored.
-func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Record, bool) {
+// afterwards, if any, and whether it is r. If r.Expires is 0, r keeps the expiry
+// of the record that it replaces. The table calls Release for what r replaces,
+// not for r when it is not stored.
+func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Found, bool) {
 	s := t.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
-		slots := s.load()
-		if i, l := find(slots, k); i >= 0 {
-			old := slots[i].record(l)
-			live := t.live(&slots[i], l, now)
-			if live && old.Stamp != stamp {
-				return old, false
+		b := s.block.Load()
+		if i, l := b.find(k); i >= 0 {
+			sl := &b.slots[i]
+			live := t.live(sl, l, now)
+			if live && sl.stamp() != stamp {
+				return sl.found(l), false
 			}
 			if !live && stamp != 0 {
-				return Record{}, false
+				return Found{}, false
 			}
-			stored := r
+			ref, stored := sl.ref(), r
 			if r.Expires == 0 {
-				stored.Expires = old.Expires
+				stored.Expires = l.expires()
 			}
 			stored.Stamp = s.nextStamp()
-			if s.replace(&slots[i], l, k, &stored) {
-				t.owner.Release(old.Ref)
-				return stored, true
+			if s.replace(sl, l, k, &stored) {
+				t.owner.Release(ref)
+				return sl.found(stored.life()), true
 			}
 			continue // refreshed just now: look again
 		}
 		if stamp != 0 {
-			return Record{}, false
+			return Found{}, false
 		}
 		if !t.reserve() {
 			if s.used > 0 {
@@ -411,9 +346,9 @@ func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Record, bool) {
 		}
 		t.sweep(s, now)
 		s.grow()
+		s.used++
 		r.Stamp = s.nextStamp()
-		s.insert(k, &r)
-		return r, true
+		return s.block.Load().insert(k, &r).found(r.life()), true
 	}
 }
 
@@ -443,30 +378,6 @@ func (s *shard) replace(sl *slot, l life, k Key, r *Record) bool {
 	return true
 }
 
-// insert writes r into a free slot. There must be one. The slot is free for
-// readers until the last step of write, so they need not look again.
-func (s *shard) insert(k Key, r *Record) {
-	slots := s.load()
-	i := home(k, len(slots))
-	for slots[i].load() != 0 {
-		i = next(i, len(slots))
-	}
-	slots[i].write(k, r)
-	s.used++
-}
-
-// write puts a record into a free slot, its life last: that makes it one. It
-// rounds in r what a life cannot hold.
-func (sl *slot) write(k Key, r *Record) {
-	l := lifeOf(r.Expires, r.Leases)
-	r.Expires, r.Leases = l.expires(), l.leases()
-	sl.hi.Store(k.Hi)
-	sl.lo.Store(k.Lo)
-	sl.refStamp.Store(uint64(r.Ref)<<32 | uint64(r.Stamp))
-	sl.mark.Store(r.Mark)
-	sl.life.Store(uint64(l))
-}
-
 func (s *shard) nextStamp() uint32 {
 	s.stamp++
 	if s.stamp == 0 {
@@ -475,50 +386,34 @@ func (s *shard) nextStamp() uint32 {
 	return s.stamp
 }
 
-// grow makes room for one more record, keeping a fifth of the slots free so
-// that probes stay short. It adds a quarter, so that a shard of some size is
-// never less than 64 % full on its way up: a record takes 50 to 63 bytes.
+// grow makes room for one more record, keeping a sixth of the slots free so
+// that searches stay short. It adds a quarter, so that a shard of some size is
+// never less than two thirds full on its way up: a record takes 49 to 62 bytes.
 func (s *shard) grow() {
-	old := s.load()
-	if (s.used+1)*5 <= len(old)*4 {
+	old := s.block.Load()
+	n := old.len()
+	if (s.used+1)*6 <= n*5 {
 		return
 	}
-	slots := make([]slot, max(minSlots, len(old)+len(old)/4))
+	b := newBlock(max(minSlots, n+n/4))
 	s.begin()
-	for i := range old {
-		if old[i].load() == 0 {
-			continue
-		}
-		j := home(old[i].key(), len(slots))
-		for slots[j].load() != 0 {
-			j = next(j, len(slots))
-		}
-		slots[j].move(&old[i])
-	}
-	s.slots.Store(&slots)
+	b.take(old)
+	s.block.Store(b)
 	s.end()
 	s.hand += s.hand / 4 // about where it was among the records
 }
 
-// remove frees slot i, whose life the caller has seen to be l, and closes the
-// gap. It gives up if that was lengthened in the meantime.
+// remove frees slot i, whose life the caller has seen to be l. It gives up if
+// that was lengthened in the meantime.
 func (t *Table) remove(s *shard, i int, l life) bool {
-	slots := s.load()
+	b := s.block.Load()
 	s.begin()
-	if !slots[i].swap(l, 0) {
+	if !b.slots[i].swap(l, 0) {
 		s.end()
 		return false
 	}
-	ref := slots[i].ref()
-	for j := next(i, len(slots)); slots[j].load() != 0; j = next(j, len(slots)) {
-		// The record at j may fill the gap at i unless its home lies behind
-		// the gap.
-		h := home(slots[j].key(), len(slots))
-		if distance(h, j, len(slots)) >= distance(i, j, len(slots)) {
-			slots[i].move(&slots[j])
-			i = j
-		}
-	}
+	ref := b.slots[i].ref()
+	b.fill(i)
 	s.end()
 	s.used--
 	t.count.Add(-1)
@@ -528,14 +423,14 @@ func (t *Table) remove(s *shard, i int, l life) bool {
 
 // sweep reclaims what is dead among the next few slots.
 func (t *Table) sweep(s *shard, now int64) {
-	slots := s.load()
-	for range min(sweepStep, len(slots)) {
-		sl := &slots[s.hand]
+	b := s.block.Load()
+	for range min(sweepStep, b.len()) {
+		sl := &b.slots[s.hand]
 		l := sl.load()
 		if l != 0 && !t.live(sl, l, now) && t.remove(s, s.hand, l) {
 			continue // the gap was closed: the same slot may hold another
 		}
-		s.hand = next(s.hand, len(slots))
+		s.hand = b.wrap(s.hand + 1)
 	}
 }
 
@@ -543,20 +438,20 @@ func (t *Table) sweep(s *shard, now int64) {
 // that is dead, else the one of the window that was unused for longest. It may
 // fail, if the window is empty or that one is used just now: then try again.
 func (t *Table) evict(s *shard, now int64) {
-	slots := s.load()
-	window := len(slots)
+	b := s.block.Load()
+	window := b.len()
 	if len(t.shards) > 1 {
 		window = min(window, evictWindow)
 	}
 	victim, oldest, first := -1, life(0), int64(math.MaxInt64)
 	for range window {
 		i := s.hand
-		s.hand = next(i, len(slots))
-		l := slots[i].load()
+		s.hand = b.wrap(i + 1)
+		l := b.slots[i].load()
 		if l == 0 {
 			continue
 		}
-		if !t.live(&slots[i], l, now) {
+		if !t.live(&b.slots[i], l, now) {
 			victim, oldest = i, l
 			break
 		}
@@ -592,15 +487,15 @@ func (t *Table) Delete(k Key, stamp uint32, now int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
-		slots := s.load()
-		i, l := find(slots, k)
+		b := s.block.Load()
+		i, l := b.find(k)
 		if i < 0 {
 			return false
 		}
-		if stamp != 0 && slots[i].stamp() != stamp {
+		if stamp != 0 && b.slots[i].stamp() != stamp {
 			return false
 		}
-		live := t.live(&slots[i], l, now) // asked before its Owner may forget the ref
+		live := t.live(&b.slots[i], l, now) // asked before its Owner may forget the ref
 		if t.remove(s, i, l) {
 			return live
 		}
@@ -611,26 +506,27 @@ func (t *Table) Delete(k Key, stamp uint32, now int64) bool {
 // All calls yield for every live record until it returns false. It locks one
 // shard at a time, and copies it, so yield may call the table; it sees records
 // that are written meanwhile or not.
-func (t *Table) All(now int64, yield func(Key, Record) bool) {
+func (t *Table) All(now int64, yield func(Key, Found) bool) {
 	type entry struct {
-		Key
-		Record
+		key Key
+		f   Found
 	}
 	var batch []entry
 	for i := range t.shards {
 		s := &t.shards[i]
 		batch = batch[:0]
 		s.mu.Lock()
-		for i := range s.load() {
-			sl := &s.load()[i]
+		b := s.block.Load()
+		for i := range b.len() {
+			sl := &b.slots[i]
 			l := sl.load()
 			if l != 0 && t.live(sl, l, now) {
-				batch = append(batch, entry{sl.key(), sl.record(l)})
+				batch = append(batch, entry{sl.key(), sl.found(l)})
 			}
 		}
 		s.mu.Unlock()
 		for _, e := range batch {
-			if !yield(e.Key, e.Record) {
+			if !yield(e.key, e.f) {
 				return
 			}
 		}
@@ -646,13 +542,13 @@ func (t *Table) Clear() {
 	for i := range t.shards {
 		s := &t.shards[i]
 		s.mu.Lock()
-		old := s.load()
+		old := s.block.Load()
 		s.begin()
-		s.slots.Store(nil)
+		s.block.Store(nil)
 		s.end()
-		for i := range old {
-			if old[i].life.Swap(0) != 0 {
-				t.owner.Release(old[i].ref())
+		for i := range old.len() {
+			if sl := &old.slots[i]; sl.life.Swap(0) != 0 {
+				t.owner.Release(sl.ref())
 			}
 		}
 		t.count.Add(int64(-s.used))

@@ -1,0 +1,85 @@
+// Package clock tells the time to those who ask for it all the time.
+//
+// To read the clock of the system takes as long as all the rest of a look-up in
+// a table. Where it is read many times within microseconds, a reading is
+// therefore used again, until a timer takes it away.
+package clock
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// Precision is how old a reading may be that is used again. It may be older
+	// by as much as the timer is late, which it is while all processors are busy.
+	Precision = time.Millisecond
+
+	// busy is how close to each other readings must be, and crowd how many in a
+	// row, for one to be used again. Virtual time, which stands still between
+	// two readings, never makes a crowd.
+	busy  = int64(20 * time.Microsecond)
+	crowd = 64
+)
+
+// A Clock counts nanoseconds. Use New. All methods are safe for concurrent use.
+type Clock struct {
+	epoch time.Time
+	kept  atomic.Int64 // the reading that is used again; 0 if there is none
+	last  atomic.Int64 // when the clock was read last
+	row   atomic.Int32 // how many readings in a row were close to the one before
+}
+
+// New returns a Clock that has just begun to count.
+func New() *Clock { return &Clock{epoch: time.Now()} }
+
+// Now returns how many nanoseconds have passed since New, plus 1. It is late by
+// Precision at most, or a little more, where it is called all the time; else it
+// is exact.
+func (c *Clock) Now() int64 {
+	if now := c.kept.Load(); now != 0 {
+		return now
+	}
+	return c.read()
+}
+
+// Exact is Now without any delay. Those who call Now soon after it are not told
+// of an earlier time.
+func (c *Clock) Exact() int64 {
+	now := c.exact()
+	if kept := c.kept.Load(); kept != 0 && kept < now {
+		c.kept.CompareAndSwap(kept, now) // unless it was forgotten just now
+	}
+	return now
+}
+
+func (c *Clock) exact() int64 { return int64(time.Since(c.epoch)) + 1 }
+
+// Time returns the instant at which Exact returns now.
+func (c *Clock) Time(now int64) time.Time { return c.epoch.Add(time.Duration(now - 1)) }
+
+// At returns what Exact returns at t, as far as an int64 goes.
+func (c *Clock) At(t time.Time) int64 { return int64(min(t.Sub(c.epoch), math.MaxInt64-1)) + 1 }
+
+// read is Exact, and keeps what it has read if it is called all the time.
+func (c *Clock) read() int64 {
+	now := c.exact()
+	switch since := now - c.last.Swap(now); {
+	case since <= 0:
+	case since > busy:
+		c.row.Store(0)
+	case c.row.Load() < crowd:
+		c.row.Add(1)
+	case c.kept.CompareAndSwap(0, now):
+		time.AfterFunc(Precision, c.forget)
+	}
+	return now
+}
+
+// forget ends the use of a reading. Whoever asks for the time right after it
+// begins the use of another.
+func (c *Clock) forget() {
+	c.last.Store(c.exact())
+	c.kept.Store(0)
+}

@@ -1,0 +1,118 @@
+package clock_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity/internal/clock"
+)
+
+// crowded reads the clock until it stands still, and returns what it says then.
+func crowded(t *testing.T, c *clock.Clock) int64 {
+	for range 1000 {
+		now := c.Now()
+		time.Sleep(time.Nanosecond)
+		if c.Now() == now {
+			return now
+		}
+	}
+	require.Fail(t, "however often it is read, no reading is used again")
+	return 0
+}
+
+func TestNowIsExact(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clock.New()
+		want := int64(1)
+		for _, pause := range []time.Duration{0, 0, 1, 1, 0, time.Microsecond, time.Hour, 0, time.Millisecond} {
+			time.Sleep(pause)
+			want += int64(pause)
+			require.Equal(t, want, c.Now())
+			require.Equal(t, want, c.Exact())
+		}
+	})
+}
+
+// At one instant of virtual time, tests may do as much as they like.
+func TestVirtualTimeMakesNoCrowd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clock.New()
+		for range 1000 {
+			c.Now()
+		}
+		time.Sleep(time.Nanosecond)
+		require.EqualValues(t, 2, c.Now())
+	})
+}
+
+func TestReadingIsUsedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clock.New()
+		for range 2 {
+			kept := crowded(t, c)
+			time.Sleep(clock.Precision / 4)
+			require.Equal(t, kept, c.Now())
+			exact := c.Exact()
+			require.Greater(t, exact, kept)
+			time.Sleep(clock.Precision / 4)
+			require.Equal(t, exact, c.Now(), "what somebody knows is used by all")
+			require.Greater(t, c.Exact(), exact)
+
+			time.Sleep(clock.Precision)
+			require.Equal(t, c.Exact(), c.Now())
+
+			time.Sleep(time.Minute) // nobody asks
+		}
+	})
+}
+
+// A crowd that goes on need not gather anew.
+func TestNextReadingIsUsedAgainAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clock.New()
+		kept := crowded(t, c)
+		time.Sleep(time.Duration(kept) + clock.Precision - time.Duration(c.Exact()))
+		synctest.Wait()
+		time.Sleep(time.Nanosecond)
+		next := c.Now()
+		require.Equal(t, c.Exact(), next)
+		time.Sleep(time.Nanosecond)
+		require.Equal(t, next, c.Now())
+	})
+}
+
+func TestTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clock.New()
+		time.Sleep(time.Minute)
+		now := time.Now()
+		require.Equal(t, c.Exact(), c.At(now))
+		require.True(t, now.Equal(c.Time(c.Exact())))
+	})
+}
+
+func TestNowDoesNotAllocate(t *testing.T) {
+	c := clock.New()
+	require.Zero(t, testing.AllocsPerRun(10_000, func() { c.Now() }))
+}
+
+func BenchmarkNow(b *testing.B) {
+	c := clock.New()
+	b.Run("Now", func(b *testing.B) {
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				c.Now()
+			}
+		})
+	})
+	b.Run("Exact", func(b *testing.B) {
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				c.Exact()
+			}
+		})
+	})
+}

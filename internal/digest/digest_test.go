@@ -1,0 +1,224 @@
+package digest_test
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"strings"
+	"testing"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity/internal/digest"
+)
+
+func of(k *digest.Key, parts ...string) (s digest.Sum) {
+	for _, p := range parts {
+		s = k.Add(s, p)
+	}
+	return s
+}
+
+// ids are such as clients send: uuids that count, names that count, short and
+// long ones.
+func ids(n int) []string {
+	list := make([]string, 0, n)
+	for i := range n / 4 {
+		list = append(list,
+			fmt.Sprintf("3f1c9a52-7f0e-4d3b-9a67-%012x", i),
+			fmt.Sprintf("%08x-7f0e-4d3b-9a67-0c2be41d8e55", i),
+			fmt.Sprint(i),
+			fmt.Sprintf("session-%d-of-production-with-a-name-that-goes-on-and-on", i))
+	}
+	return list
+}
+
+func TestHalvesDoNotCollide(t *testing.T) {
+	for range 3 {
+		k := digest.NewKey()
+		hi, lo := make(map[uint64]bool), make(map[uint64]bool)
+		list := ids(400_000)
+		for _, id := range list {
+			s := k.Add(digest.Sum{}, id)
+			hi[s.Hi], lo[s.Lo] = true, true
+		}
+		require.Len(t, hi, len(list))
+		require.Len(t, lo, len(list))
+	}
+}
+
+// Each of the top bits, by which a table finds its places, and each of the lowest
+// is set as often as not, and so are pairs of neighbours.
+func TestBitsAreEven(t *testing.T) {
+	k := digest.NewKey()
+	list := ids(100_000)
+	var ones [2][64]int
+	var same [2][64]int
+	for _, id := range list {
+		s := k.Add(digest.Sum{}, id)
+		for half, w := range [2]uint64{s.Hi, s.Lo} {
+			for bit := range 64 {
+				ones[half][bit] += int(w >> bit & 1)
+				same[half][bit] += int((w>>bit ^ w>>((bit+1)%64)) & 1)
+			}
+		}
+	}
+	spread := 6 * math.Sqrt(float64(len(list))) / 2
+	for half := range 2 {
+		for bit := range 64 {
+			require.InDelta(t, len(list)/2, ones[half][bit], spread, "half %d, bit %d", half, bit)
+			require.InDelta(t, len(list)/2, same[half][bit], spread, "half %d, bits %d", half, bit)
+		}
+	}
+}
+
+// A bit of the text changes half of the bits of each half, wherever it stands.
+func TestEveryBitOfTheTextCounts(t *testing.T) {
+	for _, n := range []int{1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 36, 48, 49, 256} {
+		var hi, lo, all int
+		for range 40 {
+			k := digest.NewKey()
+			text := []byte(strings.Repeat("a", n))
+			was := k.Add(digest.Sum{}, string(text))
+			for i := range text {
+				for bit := range 8 {
+					text[i] ^= 1 << bit
+					is := k.Add(digest.Sum{}, string(text))
+					text[i] ^= 1 << bit
+					require.NotEqual(t, was.Hi, is.Hi)
+					require.NotEqual(t, was.Lo, is.Lo)
+					hi += bits.OnesCount64(was.Hi ^ is.Hi)
+					lo += bits.OnesCount64(was.Lo ^ is.Lo)
+					all += 64
+				}
+			}
+		}
+		require.InDelta(t, 0.5, float64(hi)/float64(all), 0.03, "%d bytes", n)
+		require.InDelta(t, 0.5, float64(lo)/float64(all), 0.03, "%d bytes", n)
+	}
+}
+
+func TestPartsAreKeptApart(t *testing.T) {
+	k := digest.NewKey()
+	seen := make(map[digest.Sum]string)
+	hi, lo := make(map[uint64]bool), make(map[uint64]bool)
+	for _, parts := range [][]string{
+		{""}, {"", ""}, {"", "", ""}, {"a"}, {"a", ""}, {"", "a"}, {"a", "bc"}, {"ab", "c"}, {"abc"}, {"abc", ""},
+		{"c", "ab"}, {"bc", "a"}, {"a", "b", "c"}, {"a", "a"}, {"a", "a", "a"}, {"\x00"}, {"\x00\x00"}, {"\x00", "\x00"},
+		{"0123456789abcdef"}, {"0123456789abcdef", "0123456789abcdef"}, {"0123456789abcdef0123456789abcdef"},
+	} {
+		s := of(&k, parts...)
+		require.Empty(t, seen[s])
+		seen[s] = fmt.Sprintf("%q", parts)
+		hi[s.Hi], lo[s.Lo] = true, true
+	}
+	require.Len(t, hi, len(seen))
+	require.Len(t, lo, len(seen))
+}
+
+// Lengths and zeros tell texts apart that are the same word otherwise.
+func TestZeros(t *testing.T) {
+	k := digest.NewKey()
+	seen := make(map[uint64]bool)
+	for n := range 300 {
+		seen[k.Add(digest.Sum{}, strings.Repeat("\x00", n)).Lo] = true
+	}
+	require.Len(t, seen, 300)
+}
+
+func TestKeysMakeDigestsDiffer(t *testing.T) {
+	k, other := digest.NewKey(), digest.NewKey()
+	for _, id := range append(ids(1000), "") {
+		a, b := k.Add(digest.Sum{}, id), other.Add(digest.Sum{}, id)
+		require.NotEqual(t, a.Hi, b.Hi)
+		require.NotEqual(t, a.Lo, b.Lo)
+	}
+}
+
+// Somebody who has made two texts of one xxhash has not made one digest.
+func TestCollisionOfXXHash(t *testing.T) {
+	// The last eight bytes of an input of 40 are mixed in by steps that can be
+	// taken back, so for any first part there is a last one to any hash.
+	const a, b = "an id of somebody, of 32 bytes, 1", "an id of somebody, of 32 bytes, 2"
+	x, y := collide(a[:32], "01234567", b[:31]+"2")
+	require.Equal(t, xxhash.Sum64String(x), xxhash.Sum64String(y))
+	require.NotEqual(t, x, y)
+	k := digest.NewKey()
+	s, u := k.Add(digest.Sum{}, x), k.Add(digest.Sum{}, y)
+	require.Equal(t, s.Hi, u.Hi)
+	require.NotEqual(t, s.Lo, u.Lo)
+}
+
+// collide returns two texts of 40 bytes of one xxhash: the first is a and then
+// last, the second begins with b.
+func collide(a, last, b string) (x, y string) {
+	const (
+		prime1 uint64 = 11400714785074694791
+		prime2 uint64 = 14029467366897019727
+		prime3 uint64 = 1609587929392839161
+		prime4 uint64 = 9650029242287828579
+	)
+	inverse := func(p uint64) uint64 { // modulo 2^64, by Newton
+		v := p
+		for range 6 {
+			v *= 2 - p*v
+		}
+		return v
+	}
+	unshift := func(h uint64, by int) uint64 {
+		r := h
+		for range 64 / by {
+			r = h ^ r>>by
+		}
+		return r
+	}
+	// before takes the end of the hash back: what it was before the last eight
+	// bytes were mixed in.
+	before := func(sum, word uint64) uint64 {
+		sum = unshift(sum, 32) * inverse(prime3)
+		sum = unshift(sum, 29) * inverse(prime2)
+		sum = unshift(sum, 33)
+		sum = bits.RotateLeft64((sum-prime4)*inverse(prime1), -27)
+		return sum ^ bits.RotateLeft64(word*prime2, 31)*prime1
+	}
+	le := func(s string) (w uint64) {
+		for i := range 8 {
+			w |= uint64(s[i]) << (8 * i)
+		}
+		return w
+	}
+	x = a + last
+	sum := xxhash.Sum64String(x)
+	// The word that has to come behind b for its hash to be the same.
+	state := before(xxhash.Sum64String(b+last), le(last))
+	word := bits.RotateLeft64((before(sum, 0)^state)*inverse(prime1), -31) * inverse(prime2)
+	tail := make([]byte, 8)
+	for i := range tail {
+		tail[i] = byte(word >> (8 * i))
+	}
+	return x, b + string(tail)
+}
+
+func TestAddDoesNotAllocate(t *testing.T) {
+	k := digest.NewKey()
+	id := ids(4)[0]
+	require.Zero(t, testing.AllocsPerRun(100, func() { k.Add(digest.Sum{}, id) }))
+}
+
+func BenchmarkAdd(b *testing.B) {
+	k := digest.NewKey()
+	for _, n := range []int{8, 36, 64, 256} {
+		id := strings.Repeat("x", n)
+		b.Run(fmt.Sprintf("bytes=%d", n), func(b *testing.B) {
+			for b.Loop() {
+				k.Add(digest.Sum{}, id)
+			}
+		})
+		b.Run(fmt.Sprintf("xxhash/bytes=%d", n), func(b *testing.B) {
+			for b.Loop() {
+				xxhash.Sum64String(id)
+			}
+		})
+	}
+}
