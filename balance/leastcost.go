@@ -13,7 +13,7 @@ import (
 
 // DefaultHalfLife is how long it takes until work counts half, unless
 // configured.
-const DefaultHalfLife = 20 * time.Minute
+const DefaultHalfLife = time.Hour
 
 // CostConfig configures [LeastCost]. ID is required; the zero value of every
 // other field is a good default.

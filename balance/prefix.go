@@ -44,7 +44,9 @@ const (
 // Prefix returns a balancer that weighs what a target has in its cache against
 // the work that it had lately: it takes the candidate with the least product of
 // the tokens that would have to be read anew there and of its decayed cost with
-// them. It keeps an index of the beginnings of prompts that targets were sent.
+// them. Of a session that will stay, what it is likely to cost later is added to
+// the former, so that work counts for more. It keeps an index of the beginnings
+// of prompts that targets were sent.
 //
 // So branches of a conversation, sub-agents and sessions of the same project
 // find their common beginning, clients without any session id their
@@ -83,6 +85,11 @@ type prefix[T any] struct {
 	cfg   PrefixConfig[T]
 	all   belief
 	index holdings // its lock is that of placements, too
+
+	// What sessions bring to where they were placed, beside the request that
+	// placed them. The lock is that of the index.
+	rest    mean    // to a placement
+	brought float64 // since the last one
 }
 
 func (b *prefix[T]) Pick(ctx context.Context, req *extract.Request, candidates []T) (T, error) {
@@ -184,6 +191,7 @@ func (b *prefix[T]) Place(_ context.Context, req *extract.Request, candidates []
 		bound = max(f.least, b.cfg.MaxShare*f.mean)
 	}
 	cost := b.expect(req, false)
+	rest := b.follow()
 	var best choice
 	for i := range f.runners {
 		r := &f.runners[i]
@@ -195,9 +203,24 @@ func (b *prefix[T]) Place(_ context.Context, req *extract.Request, candidates []
 			continue
 		}
 		m := b.miss(&p, r.held, r.account)
-		best.offer(i, (m+leastMiss)*(r.load+(m+leastLoad)*b.ledger.unit/r.weight))
+		best.offer(i, (m+leastMiss+rest)*(r.load+(m+leastLoad)*b.ledger.unit/r.weight))
 	}
 	return candidates[best.i], b.send(f.runners[best.i].account, &p, req, false, now), nil
+}
+
+// follow is how many tokens read anew are worth as much as what a session is
+// likely to bring later. A placement begins with it. Called with the index
+// locked.
+//
+// A session stays where it is placed, so what it saves once has to be weighed
+// against all that it will cost there: were it not, targets that hold what most
+// sessions begin with would get most of them. Half of that counts, since what
+// comes late can still be made up for by placing others elsewhere. Where every
+// request is placed it is nothing.
+func (b *prefix[T]) follow() float64 {
+	b.rest.observe(b.brought)
+	b.brought = 0
+	return b.rest.get() / 2 / b.ledger.unit
 }
 
 // send charges a target for a request, and enters that it was sent the prompt.
@@ -229,7 +252,9 @@ func (b *prefix[T]) Charge(req *extract.Request, id string, warm bool) affinity.
 	}
 	b.index.mu.Lock()
 	defer b.index.mu.Unlock()
-	return b.send(a, &p, req, warm, b.ledger.now())
+	t := b.send(a, &p, req, warm, b.ledger.now())
+	b.brought += t.Cost
+	return t
 }
 
 func (b *prefix[T]) Settle(id string, t affinity.Ticket, o affinity.Outcome) {
