@@ -80,7 +80,7 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 		asJSON   = flags.String("json", "", "write all figures to this `file`")
 		charts   = flags.String("charts", "", "`directory` for the charts; \"charts\" if nothing is changed that they show")
 		other    = flags.Bool("others", false, "in place of the traces, take what is derived from them and other extremes")
-		targets  = flags.Bool("targets", false, "check the targets and fail if one is missed")
+		targets  = flags.Bool("targets", false, "check the targets and fail if one is missed; as it is if nothing is changed that they are for")
 	)
 	if err := flags.Parse(args); err != nil {
 		if err == flag.ErrHelp {
@@ -88,15 +88,16 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 		}
 		return err
 	}
-	if *charts == "" {
+	usual := true // nothing is changed that charts and targets are for
+	flags.Visit(func(f *flag.Flag) {
+		switch f.Name {
+		case "traces", "parallel", "json", "targets", "charts":
+		default:
+			usual = false
+		}
+	})
+	if *charts == "" && usual {
 		*charts = "charts"
-		flags.Visit(func(f *flag.Flag) {
-			switch f.Name {
-			case "traces", "parallel", "json", "targets":
-			default:
-				*charts = ""
-			}
-		})
 	}
 	chosenPolicies, err := chosen(*list)
 	if err != nil {
@@ -146,6 +147,7 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 		}
 		fmt.Fprintf(progress, "%s: %d requests, %s\n", name, len(w.trace.Requests), from)
 		workloads = append(workloads, w)
+		usual = usual && !w.made // the targets were set on the real ones
 	}
 	results, err := simulate(t, workloads, chosenPolicies, cond, seeds, *parallel, progress)
 	if err != nil {
@@ -163,10 +165,10 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 			return err
 		}
 	}
-	if *targets {
-		// One of them is for upstreams that fail.
+	if *targets || usual {
+		// Some of them are for upstreams that fail.
 		cond.outage = schedule{10 * time.Minute, 2 * time.Hour}
-		results, err := simulate(t, workloads, chosenPolicies, cond, seeds, *parallel, progress)
+		results, err := simulate(t, workloads, failing(chosenPolicies), cond, seeds, *parallel, progress)
 		if err != nil {
 			return err
 		}
