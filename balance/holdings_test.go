@@ -98,7 +98,9 @@ func TestHoldingsAgainstNaive(t *testing.T) {
 				if i := n.find(cut.Hash, s.target); i >= 0 {
 					want = n.entries[i].at
 				}
-				require.Equal(t, want, before[cut.Hash])
+				if before[cut.Hash] != want {
+					require.Equal(t, want, before[cut.Hash])
+				}
 			}
 			n.enter(s.cuts, s.target, s.tick)
 			sent = append(sent, s)
@@ -181,7 +183,7 @@ func TestSizeOfAnEntry(t *testing.T) {
 func TestAccountsAreBounded(t *testing.T) {
 	l := newLedger(0, nil)
 	for i := range 2 * maxAccounts {
-		l.add(l.account("pod-"+strconv.Itoa(i)), 1e9, int64(i))
+		l.add(l.account("pod-"+strconv.Itoa(i)), 1e9, 0, int64(i))
 		require.LessOrEqual(t, l.open, maxAccounts)
 	}
 	require.GreaterOrEqual(t, l.open, maxAccounts/4, "no more are closed than is necessary")
@@ -197,7 +199,7 @@ func TestChargeOfAClosedAccount(t *testing.T) {
 	l.start = l.start.Add(-(closing + 1) * DefaultHalfLife)
 	l.tidy()
 	require.Nil(t, l.known("x"))
-	l.add(a, 5, 10)
+	l.add(a, 5, 0, 10)
 	require.NotSame(t, a, l.known("x"))
 	require.EqualValues(t, 5, l.known("x").sum)
 	require.Zero(t, a.sum)
@@ -205,7 +207,7 @@ func TestChargeOfAClosedAccount(t *testing.T) {
 
 func TestLoadIsNeverNegative(t *testing.T) {
 	l := newLedger(0, nil)
-	l.add(l.account("x"), 100, 1)
+	l.add(l.account("x"), 100, 0, 1)
 	l.amend("x", -1e6, 1) // of a ticket that is not ours
 	require.Zero(t, l.known("x").sum)
 	require.Zero(t, l.known("y"))

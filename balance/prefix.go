@@ -39,6 +39,12 @@ const (
 	// the target would have then. These keep either from being nothing.
 	leastMiss = 1000
 	leastLoad = 1000
+
+	// A session stays where it is placed, so what it saves once is weighed
+	// against what it will cost there: were it not, targets that hold what most
+	// sessions begin with would get most of them. So much of that counts, since
+	// others can be placed elsewhere later, which makes up for the rest.
+	stay = 0.4
 )
 
 // Prefix returns a balancer that weighs what a target has in its cache against
@@ -85,11 +91,6 @@ type prefix[T any] struct {
 	cfg   PrefixConfig[T]
 	all   belief
 	index holdings // its lock is that of placements, too
-
-	// What sessions bring to where they were placed, beside the request that
-	// placed them. The lock is that of the index.
-	rest    mean    // to a placement
-	brought float64 // since the last one
 }
 
 func (b *prefix[T]) Pick(ctx context.Context, req *extract.Request, candidates []T) (T, error) {
@@ -191,7 +192,8 @@ func (b *prefix[T]) Place(_ context.Context, req *extract.Request, candidates []
 		bound = max(f.least, b.cfg.MaxShare*f.mean)
 	}
 	cost := b.expect(req, false)
-	rest := b.follow()
+	rest := b.ledger.follow()
+	later := rest * stay / b.ledger.unit
 	var best choice
 	for i := range f.runners {
 		r := &f.runners[i]
@@ -199,35 +201,20 @@ func (b *prefix[T]) Place(_ context.Context, req *extract.Request, candidates []
 			continue
 		}
 		if len(p.cuts) == 0 {
-			best.offer(i, r.load+cost/r.weight)
+			best.offer(i, r.load+r.coming+cost/r.weight)
 			continue
 		}
 		m := b.miss(&p, r.held, r.account)
-		best.offer(i, (m+leastMiss+rest)*(r.load+(m+leastLoad)*b.ledger.unit/r.weight))
+		best.offer(i, (m+leastMiss+later)*(r.load+r.coming+(m+leastLoad)*b.ledger.unit/r.weight))
 	}
-	return candidates[best.i], b.send(f.runners[best.i].account, &p, req, false, now), nil
-}
-
-// follow is how many tokens read anew are worth as much as what a session is
-// likely to bring later. A placement begins with it. Called with the index
-// locked.
-//
-// A session stays where it is placed, so what it saves once has to be weighed
-// against all that it will cost there: were it not, targets that hold what most
-// sessions begin with would get most of them. Half of that counts, since what
-// comes late can still be made up for by placing others elsewhere. Where every
-// request is placed it is nothing.
-func (b *prefix[T]) follow() float64 {
-	b.rest.observe(b.brought)
-	b.brought = 0
-	return b.rest.get() / 2 / b.ledger.unit
+	return candidates[best.i], b.send(f.runners[best.i].account, &p, req, rest, false, now), nil
 }
 
 // send charges a target for a request, and enters that it was sent the prompt.
 // Called with the index locked.
-func (b *prefix[T]) send(a *account, p *prompt, req *extract.Request, warm bool, now int64) affinity.Ticket {
+func (b *prefix[T]) send(a *account, p *prompt, req *extract.Request, rest float64, warm bool, now int64) affinity.Ticket {
 	if len(p.cuts) == 0 {
-		return b.charge(a, req, b.expect(req, warm), warm, now)
+		return b.charge(a, req, b.expect(req, warm), rest, warm, now)
 	}
 	var held part
 	tick := b.index.tick(now)
@@ -237,7 +224,7 @@ func (b *prefix[T]) send(a *account, p *prompt, req *extract.Request, warm bool,
 		}
 	})
 	cost := b.ledger.estimate(p.tokens, b.miss(p, held, a))
-	b.ledger.add(a, cost+b.ledger.fee, now)
+	b.ledger.charge(a, cost, rest, now)
 	return affinity.Ticket{Time: tick, Cost: cost, Memo: [2]uint64{
 		memo(min(p.bytes, mostBytes), warm) | uint64(last)<<32,
 		held.pack(),
@@ -248,13 +235,11 @@ func (b *prefix[T]) Charge(req *extract.Request, id string, warm bool) affinity.
 	p := b.prompt(req)
 	a := b.ledger.account(id)
 	if len(p.cuts) == 0 {
-		return b.charge(a, req, b.expect(req, warm), warm, b.ledger.now())
+		return b.charge(a, req, b.expect(req, warm), unplaced, warm, b.ledger.now())
 	}
 	b.index.mu.Lock()
 	defer b.index.mu.Unlock()
-	t := b.send(a, &p, req, warm, b.ledger.now())
-	b.brought += t.Cost
-	return t
+	return b.send(a, &p, req, unplaced, warm, b.ledger.now())
 }
 
 func (b *prefix[T]) Settle(id string, t affinity.Ticket, o affinity.Outcome) {
