@@ -63,8 +63,7 @@ const (
 // As the fallback of a Selector it places sessions that are new, that were away
 // for long or whose home is gone, and the others stay where they are. With an
 // extractor that names no session, such as an empty extract.Chain, it decides
-// for every request: that is a little more even where sessions are few and
-// their prompts short, and moves some of them.
+// for every request: that finds a little more in caches, and moves some sessions.
 //
 // It believes that a target holds what it was sent, and learns from the cached
 // tokens in outcomes how much of that is true after a pause. What LeastCost
