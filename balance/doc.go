@@ -15,7 +15,7 @@
 // are not equal work, and the number of requests in flight is 0 or 1 most of
 // the time and says little. LeastCost and Prefix are balancers
 // ([affinity.Balancer]): as the fallback of a Selector they learn from it what
-// every request was and what it cost, and remember that for some minutes.
+// every request was and what it cost, and remember that for some hours.
 //
 // Take LeastCost unless there is a reason not to. Take Prefix if sessions have
 // the beginnings of their prompts in common (agents of one make, branches,

@@ -13,7 +13,7 @@ import (
 
 // DefaultHalfLife is how long it takes until work counts half, unless
 // configured.
-const DefaultHalfLife = 20 * time.Minute
+const DefaultHalfLife = time.Hour
 
 // CostConfig configures [LeastCost]. ID is required; the zero value of every
 // other field is a good default.
@@ -51,7 +51,9 @@ type CostConfig[T any] struct {
 // all requests and what became of them. A request is charged when it is sent,
 // with an estimate from the length of its body and from what requests cost
 // before, so placements at the same time do not all see the same minimum. When
-// its outcome tells what it has used, that takes the place of the estimate.
+// its outcome tells what it has used, that takes the place of the estimate. What
+// sessions bring to where they were placed is expected of a new one as well, so
+// those that start together do not go together.
 //
 // Where the usage is not known the estimate stays, whatever the outcome; and a
 // failure never costs less. So a target that fails at once, that answers 404 or
@@ -97,13 +99,13 @@ func (b *leastCost[T]) Place(_ context.Context, req *extract.Request, candidates
 	var least choice
 	for i := range f.runners {
 		r := &f.runners[i]
-		least.offer(i, r.load+cost/r.weight)
+		least.offer(i, r.load+r.coming+cost/r.weight)
 	}
-	return candidates[least.i], b.charge(f.runners[least.i].account, req, cost, false, now), nil
+	return candidates[least.i], b.charge(f.runners[least.i].account, req, cost, b.ledger.follow(), false, now), nil
 }
 
 func (b *leastCost[T]) Charge(req *extract.Request, id string, warm bool) affinity.Ticket {
-	return b.charge(b.ledger.account(id), req, b.expect(req, warm), warm, b.ledger.now())
+	return b.charge(b.ledger.account(id), req, b.expect(req, warm), unplaced, warm, b.ledger.now())
 }
 
 func (b *leastCost[T]) Settle(id string, t affinity.Ticket, o affinity.Outcome) {
@@ -139,8 +141,8 @@ func (c *costs[T]) expect(req *extract.Request, warm bool) float64 {
 }
 
 // charge charges a target for such a request.
-func (c *costs[T]) charge(a *account, req *extract.Request, cost float64, warm bool, now int64) affinity.Ticket {
-	c.ledger.add(a, cost+c.ledger.fee, now)
+func (c *costs[T]) charge(a *account, req *extract.Request, cost, rest float64, warm bool, now int64) affinity.Ticket {
+	c.ledger.charge(a, cost, rest, now)
 	return affinity.Ticket{Time: now, Cost: cost, Memo: [2]uint64{memo(size(req), warm)}}
 }
 

@@ -35,6 +35,12 @@ type ledger struct {
 	coldMiss mean // share of a prompt that is read anew, where the session is new,
 	warmMiss mean // and where it stays
 	output   mean // tokens of an answer
+
+	// What sessions bring to where they were placed, beside the request that
+	// placed them: cost to a placement, and since the last one.
+	rest    mean
+	brought tally
+	placing atomic.Bool // there was a placement
 }
 
 func newLedger(halfLife time.Duration, cost func(affinity.Usage) float64) *ledger {
@@ -192,6 +198,7 @@ type account struct {
 	weight float64 // as last seen
 	fair   float64 // the mean load by weight of the candidates at that placement
 	others float64 // and without that of the target itself
+	coming float64 // what the sessions placed there are likely to bring yet
 	closed bool
 }
 
@@ -213,18 +220,19 @@ func (a *account) close(since float64) bool {
 func (a *account) advance(l *ledger, now int64) {
 	if now > a.at {
 		a.sum *= l.decay(now - a.at)
+		a.coming *= l.decay(patience * (now - a.at))
 		a.at = now
 	}
 }
 
-// add charges a target.
-func (l *ledger) add(a *account, cost float64, now int64) {
-	for !a.add(l, cost, now) { // it was closed meanwhile
+// add adds to what a target has and to what is to come.
+func (l *ledger) add(a *account, cost, coming float64, now int64) {
+	for !a.add(l, cost, coming, now) { // it was closed meanwhile
 		a = l.openAccount(a.id)
 	}
 }
 
-func (a *account) add(l *ledger, cost float64, now int64) bool {
+func (a *account) add(l *ledger, cost, coming float64, now int64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.closed {
@@ -232,8 +240,58 @@ func (a *account) add(l *ledger, cost float64, now int64) bool {
 	}
 	a.advance(l, now)
 	a.sum += cost
+	a.coming = max(0, a.coming+coming)
 	return true
 }
+
+// patience is how many times as fast as work that what was expected is
+// forgotten: nobody says when a session has ended.
+const patience = 8
+
+// follow begins a placement: it returns what a session is likely to cost later,
+// where it was placed. It is nothing if every request is placed. That is to come
+// from then on: were it left out of account, all sessions that start at the same
+// time would go to the same few targets.
+func (l *ledger) follow() float64 {
+	if !l.placing.Load() {
+		l.placing.Store(true)
+		return 0
+	}
+	l.rest.observe(l.brought.take())
+	return l.rest.get()
+}
+
+// unplaced is the rest of a request that was not placed.
+const unplaced = -1
+
+// charge charges a target for a request, with what is to come of its session if
+// it was placed. If not, so much of that has come. Those that come before the
+// first placement are of sessions that others have placed.
+func (l *ledger) charge(a *account, cost, rest float64, now int64) {
+	if rest == unplaced {
+		rest = 0
+		if l.placing.Load() {
+			l.brought.add(cost)
+			rest = -cost
+		}
+	}
+	l.add(a, cost+l.fee, rest, now)
+}
+
+// A tally is a sum that many add to.
+type tally struct{ bits atomic.Uint64 }
+
+func (t *tally) add(x float64) {
+	for {
+		old := t.bits.Load()
+		if t.bits.CompareAndSwap(old, math.Float64bits(math.Float64frombits(old)+x)) {
+			return
+		}
+	}
+}
+
+// take returns the sum and begins anew.
+func (t *tally) take() float64 { return math.Float64frombits(t.bits.Swap(0)) }
 
 // amend corrects what was charged at an earlier time.
 func (a *account) amend(l *ledger, cost float64, charged int64) {
@@ -276,6 +334,7 @@ type runner struct {
 	load    float64 // by its weight
 	missed  int64   // for how long there were placements without it
 	others  float64 // the mean load of the others at the last one with it
+	coming  float64 // by its weight
 	held    part    // of the prompt
 }
 
@@ -353,7 +412,7 @@ func (l *ledger) weigh(f *field, now int64) {
 		a.mu.Lock()
 		a.advance(l, now)
 		a.weight = r.weight
-		r.load, r.missed, r.others = a.sum/r.weight, a.placed, a.others
+		r.load, r.missed, r.others, r.coming = a.sum/r.weight, a.placed, a.others, a.coming/r.weight
 		placed = max(placed, a.placed)
 		a.mu.Unlock()
 	}
@@ -381,7 +440,7 @@ func (l *ledger) weigh(f *field, now int64) {
 			}
 			debt = min(max(debt, 0), least-r.load)
 			r.load += debt
-			l.add(r.account, debt*r.weight, now)
+			l.add(r.account, debt*r.weight, 0, now)
 		}
 		f.least = min(f.least, r.load)
 		sum += r.load

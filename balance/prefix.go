@@ -39,12 +39,20 @@ const (
 	// the target would have then. These keep either from being nothing.
 	leastMiss = 1000
 	leastLoad = 1000
+
+	// A session stays where it is placed, so what it saves once is weighed
+	// against what it will cost there: were it not, targets that hold what most
+	// sessions begin with would get most of them. So much of that counts, since
+	// others can be placed elsewhere later, which makes up for the rest.
+	stay = 0.4
 )
 
 // Prefix returns a balancer that weighs what a target has in its cache against
 // the work that it had lately: it takes the candidate with the least product of
 // the tokens that would have to be read anew there and of its decayed cost with
-// them. It keeps an index of the beginnings of prompts that targets were sent.
+// them. Of a session that will stay, what it is likely to cost later is added to
+// the former, so that work counts for more. It keeps an index of the beginnings
+// of prompts that targets were sent.
 //
 // So branches of a conversation, sub-agents and sessions of the same project
 // find their common beginning, clients without any session id their
@@ -55,8 +63,7 @@ const (
 // As the fallback of a Selector it places sessions that are new, that were away
 // for long or whose home is gone, and the others stay where they are. With an
 // extractor that names no session, such as an empty extract.Chain, it decides
-// for every request: that is a little more even where sessions are few and
-// their prompts short, and moves some of them.
+// for every request: that finds a little more in caches, and moves some sessions.
 //
 // It believes that a target holds what it was sent, and learns from the cached
 // tokens in outcomes how much of that is true after a pause. What LeastCost
@@ -184,6 +191,8 @@ func (b *prefix[T]) Place(_ context.Context, req *extract.Request, candidates []
 		bound = max(f.least, b.cfg.MaxShare*f.mean)
 	}
 	cost := b.expect(req, false)
+	rest := b.ledger.follow()
+	later := rest * stay / b.ledger.unit
 	var best choice
 	for i := range f.runners {
 		r := &f.runners[i]
@@ -191,20 +200,20 @@ func (b *prefix[T]) Place(_ context.Context, req *extract.Request, candidates []
 			continue
 		}
 		if len(p.cuts) == 0 {
-			best.offer(i, r.load+cost/r.weight)
+			best.offer(i, r.load+r.coming+cost/r.weight)
 			continue
 		}
 		m := b.miss(&p, r.held, r.account)
-		best.offer(i, (m+leastMiss)*(r.load+(m+leastLoad)*b.ledger.unit/r.weight))
+		best.offer(i, (m+leastMiss+later)*(r.load+r.coming+(m+leastLoad)*b.ledger.unit/r.weight))
 	}
-	return candidates[best.i], b.send(f.runners[best.i].account, &p, req, false, now), nil
+	return candidates[best.i], b.send(f.runners[best.i].account, &p, req, rest, false, now), nil
 }
 
 // send charges a target for a request, and enters that it was sent the prompt.
 // Called with the index locked.
-func (b *prefix[T]) send(a *account, p *prompt, req *extract.Request, warm bool, now int64) affinity.Ticket {
+func (b *prefix[T]) send(a *account, p *prompt, req *extract.Request, rest float64, warm bool, now int64) affinity.Ticket {
 	if len(p.cuts) == 0 {
-		return b.charge(a, req, b.expect(req, warm), warm, now)
+		return b.charge(a, req, b.expect(req, warm), rest, warm, now)
 	}
 	var held part
 	tick := b.index.tick(now)
@@ -214,7 +223,7 @@ func (b *prefix[T]) send(a *account, p *prompt, req *extract.Request, warm bool,
 		}
 	})
 	cost := b.ledger.estimate(p.tokens, b.miss(p, held, a))
-	b.ledger.add(a, cost+b.ledger.fee, now)
+	b.ledger.charge(a, cost, rest, now)
 	return affinity.Ticket{Time: tick, Cost: cost, Memo: [2]uint64{
 		memo(min(p.bytes, mostBytes), warm) | uint64(last)<<32,
 		held.pack(),
@@ -225,11 +234,11 @@ func (b *prefix[T]) Charge(req *extract.Request, id string, warm bool) affinity.
 	p := b.prompt(req)
 	a := b.ledger.account(id)
 	if len(p.cuts) == 0 {
-		return b.charge(a, req, b.expect(req, warm), warm, b.ledger.now())
+		return b.charge(a, req, b.expect(req, warm), unplaced, warm, b.ledger.now())
 	}
 	b.index.mu.Lock()
 	defer b.index.mu.Unlock()
-	return b.send(a, &p, req, warm, b.ledger.now())
+	return b.send(a, &p, req, unplaced, warm, b.ledger.now())
 }
 
 func (b *prefix[T]) Settle(id string, t affinity.Ticket, o affinity.Outcome) {

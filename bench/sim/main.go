@@ -62,7 +62,8 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 		ttl      = flags.Duration("ttl", 5*time.Minute, "life of an upstream's cache after its last use")
 		minHit   = flags.Int("minhit", 1024, "least `tokens` that an upstream takes from its cache")
 		capacity = flags.Int("capacity", 0, "`tokens` that an upstream's cache holds; 0 for any number")
-		seeds    = flags.Int("seeds", 5, "number of arrival seeds")
+		count    = flags.Int("seeds", 5, "number of arrival seeds")
+		first    = flags.Uint64("seed", 1, "the first of them")
 		list     = flags.String("policies", "all", "comma-separated `keys`: "+strings.Join(keys(), ", "))
 		names    = flags.String("trace", strings.Join(traceNames(), ","), "comma-separated `names` of traces")
 		dir      = flags.String("traces", "", "`directory` of the trace files, or \"none\" to use the generator")
@@ -78,7 +79,8 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 		failover = flags.String("failover", "rebind", "what the library does when a session's home fails: rebind or return")
 		asJSON   = flags.String("json", "", "write all figures to this `file`")
 		charts   = flags.String("charts", "", "`directory` for the charts; \"charts\" if nothing is changed that they show")
-		targets  = flags.Bool("targets", false, "check the targets and fail if one is missed")
+		other    = flags.Bool("others", false, "in place of the traces, take what is derived from them and other extremes")
+		targets  = flags.Bool("targets", false, "check the targets and fail if one is missed; as it is if nothing is changed that they are for")
 	)
 	if err := flags.Parse(args); err != nil {
 		if err == flag.ErrHelp {
@@ -86,15 +88,16 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 		}
 		return err
 	}
-	if *charts == "" {
+	usual := true // nothing is changed that charts and targets are for
+	flags.Visit(func(f *flag.Flag) {
+		switch f.Name {
+		case "traces", "parallel", "json", "targets", "charts":
+		default:
+			usual = false
+		}
+	})
+	if *charts == "" && usual {
 		*charts = "charts"
-		flags.Visit(func(f *flag.Flag) {
-			switch f.Name {
-			case "traces", "parallel", "json", "targets":
-			default:
-				*charts = ""
-			}
-		})
 	}
 	chosenPolicies, err := chosen(*list)
 	if err != nil {
@@ -124,8 +127,13 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 	if cond.flap, err = parseSchedule(*flap); err != nil {
 		return err
 	}
-	if *n < 1 || *n > maxUpstreams || *seeds < 1 {
+	if *n < 1 || *n > maxUpstreams || *count < 1 {
 		return fmt.Errorf("-n is 1 to %d, -seeds is at least 1", maxUpstreams)
+	}
+	seeds := seeds{*first, *count}
+	began := time.Now()
+	if *other {
+		return simulateOthers(t, *dir, chosenPolicies, cond, seeds, *parallel, out, progress)
 	}
 	var workloads []*workload
 	for name := range strings.SplitSeq(*names, ",") {
@@ -139,13 +147,13 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 		}
 		fmt.Fprintf(progress, "%s: %d requests, %s\n", name, len(w.trace.Requests), from)
 		workloads = append(workloads, w)
+		usual = usual && !w.made // the targets were set on the real ones
 	}
-	began := time.Now()
-	results, err := simulate(t, workloads, chosenPolicies, cond, *seeds, *parallel, progress)
+	results, err := simulate(t, workloads, chosenPolicies, cond, seeds, *parallel, progress)
 	if err != nil {
 		return err
 	}
-	rep := newReport(results, workloads, cond, *seeds)
+	rep := newReport(results, workloads, cond, *count)
 	rep.print(out)
 	if *asJSON != "" {
 		if err := rep.writeJSON(*asJSON); err != nil {
@@ -157,14 +165,14 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 			return err
 		}
 	}
-	if *targets {
-		// One of them is for upstreams that fail.
+	if *targets || usual {
+		// Some of them are for upstreams that fail.
 		cond.outage = schedule{10 * time.Minute, 2 * time.Hour}
-		results, err := simulate(t, workloads, chosenPolicies, cond, *seeds, *parallel, progress)
+		results, err := simulate(t, workloads, failing(chosenPolicies), cond, seeds, *parallel, progress)
 		if err != nil {
 			return err
 		}
-		if err := check(out, rep, newReport(results, workloads, cond, *seeds)); err != nil {
+		if err := check(out, rep, newReport(results, workloads, cond, *count)); err != nil {
 			return err
 		}
 	}
@@ -204,13 +212,12 @@ func traceNames() []string {
 	return all
 }
 
-// find reads a trace, or makes it up if there is no file.
-func find(name, dir string, spread time.Duration) (*workload, error) {
+// open reads a trace, or makes it up if there is no file.
+func open(name, dir string) (t *trace.Trace, made bool, err error) {
 	dirs := []string{dir}
 	if dir == "" {
 		dirs = []string{os.Getenv("AFFINITY_TRACES"), "../shared/traces", "../../shared/traces"}
 	}
-	w := &workload{spread: spread}
 	for _, d := range dirs {
 		if d == "" || d == "none" {
 			continue
@@ -220,18 +227,21 @@ func find(name, dir string, spread time.Duration) (*workload, error) {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		w.trace = t
-		w.trace.Name = name
-		break
+		t.Name = name
+		return t, false, nil
 	}
-	if w.trace == nil {
-		var err error
-		if w.trace, err = trace.Generate(name, 1); err != nil {
-			return nil, err
-		}
-		w.made = true
+	t, err = trace.Generate(name, 1)
+	return t, true, err
+}
+
+// find makes a workload of a trace.
+func find(name, dir string, spread time.Duration) (*workload, error) {
+	w := &workload{spread: spread}
+	var err error
+	if w.trace, w.made, err = open(name, dir); err != nil {
+		return nil, err
 	}
 	for _, s := range spreads {
 		if s.name == name && w.spread == 0 {

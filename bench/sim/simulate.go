@@ -24,9 +24,15 @@ type result struct {
 	reasons map[string]int
 }
 
+// seeds are those of arrivals: so many from the first one on.
+type seeds struct {
+	first uint64
+	count int
+}
+
 // simulate runs all policies over all workloads with so many seeds, as
 // sub-tests of t: virtual time is to be had in tests only.
-func simulate(t *testing.T, workloads []*workload, policies []policy, cond conditions, seeds, parallel int, progress io.Writer) ([]result, error) {
+func simulate(t *testing.T, workloads []*workload, policies []policy, cond conditions, seeds seeds, parallel int, progress io.Writer) ([]result, error) {
 	type job struct {
 		w    *workload
 		p    policy
@@ -34,9 +40,9 @@ func simulate(t *testing.T, workloads []*workload, policies []policy, cond condi
 	}
 	var jobs []job
 	for _, w := range workloads {
-		for seed := range seeds {
+		for seed := range seeds.count {
 			for _, p := range policies {
-				jobs = append(jobs, job{w, p, uint64(seed + 1)})
+				jobs = append(jobs, job{w, p, seeds.first + uint64(seed)})
 			}
 		}
 	}

@@ -23,7 +23,7 @@ import (
 func Generate(name string, seed uint64) (*Trace, error) {
 	m, ok := models[name]
 	if !ok {
-		return nil, fmt.Errorf("trace: there is no generator for %q, but for %q", name, Names())
+		return nil, fmt.Errorf("trace: there is no generator for %q, but for %q", name, slices.Concat(Names(), Shapes()))
 	}
 	g := &generator{model: m, r: rand.New(rand.NewPCG(seed, 0x9e37)), next: 1, ends: make([][]line, m.users), t: &Trace{Name: name, Block: m.block, Absolute: m.span > 0}}
 	for range m.sessions {
@@ -39,6 +39,10 @@ func Generate(name string, seed uint64) (*Trace, error) {
 
 // Names returns the names that [Generate] knows.
 func Names() []string { return []string{"cc6", "mooncake_conv", "tau_airline"} }
+
+// Shapes returns the names of further ones that [Generate] knows. They were
+// fitted to nothing: each is traffic of another extreme.
+func Shapes() []string { return []string{"chats", "manual", "swarms"} }
 
 // levels are the shares of values that lie below the entries of a quantiles.
 var levels = [...]float64{0, .05, .1, .25, .5, .75, .9, .95, .99, 1}
@@ -143,6 +147,52 @@ var models = map[string]*model{
 		output:   quantiles{14, 34, 39, 42, 56, 93, 135, 167, 235, 317},
 		perToken: .020, overhead: .5, pace: .3,
 		users: 1, shared: quantiles{1536, 1536, 1536, 1536, 1536, 1536, 1536, 1536, 1536, 1536},
+	},
+
+	// Small talk: prompts that are hardly long enough for a cache, and differ.
+	"chats": {
+		block: 64, sessions: 4000,
+		turns:    quantiles{1, 1, 1, 1, 2, 4, 7, 10, 20, 40},
+		first:    quantiles{20, 40, 60, 120, 300, 900, 2000, 3000, 6000, 12000},
+		grow:     quantiles{20, 50, 80, 200, 400, 800, 1200, 1600, 3000, 8000},
+		gap:      quantiles{1, 5, 8, 15, 35, 80, 200, 400, 1800, 7200},
+		output:   quantiles{5, 20, 40, 100, 250, 500, 800, 1000, 1500, 2000},
+		perToken: .020, overhead: .5, pace: .3,
+		users: 4000, shared: quantiles{},
+	},
+	// Questions about one book: all prompts begin with the same 60,000 tokens.
+	"manual": {
+		block: 64, sessions: 600,
+		turns:    quantiles{1, 1, 1, 2, 4, 8, 14, 20, 40, 60},
+		first:    quantiles{60100, 60150, 60200, 60300, 60500, 61000, 62000, 64000, 70000, 80000},
+		grow:     quantiles{50, 100, 150, 300, 600, 1200, 2000, 3000, 6000, 20000},
+		gap:      quantiles{2, 5, 8, 15, 30, 60, 120, 300, 1200, 3600},
+		output:   quantiles{10, 40, 80, 150, 300, 500, 800, 1000, 1500, 3000},
+		perToken: .020, overhead: 1, pace: .3,
+		users: 1, shared: quantiles{60032, 60032, 60032, 60032, 60032, 60032, 60032, 60032, 60032, 60032},
+	},
+	// Agents that start agents, half of them with all that they know so far.
+	"swarms": {
+		block: 64, sessions: 120,
+		turns:    quantiles{3, 5, 6, 10, 25, 50, 80, 120, 200, 300},
+		first:    quantiles{8000, 10000, 12000, 15000, 20000, 40000, 80000, 100000, 150000, 200000},
+		grow:     quantiles{0, 128, 192, 320, 704, 1856, 4672, 7232, 19328, 60000},
+		gap:      quantiles{1, 3, 4, 6, 10, 20, 60, 120, 600, 3600},
+		output:   quantiles{10, 90, 110, 150, 220, 400, 800, 1200, 3000, 8000},
+		perToken: .020, overhead: 1.2, pace: .5,
+		users: 12, skew: 1,
+		alike:  .8,
+		shared: quantiles{8000, 8000, 8000, 10000, 15000, 20000, 40000, 80000, 100000, 150000},
+		back:   .15, ago: quantiles{1, 1, 1, 2, 4, 8, 16, 24, 48, 100},
+		backGap: quantiles{0, 0, 0, 0, 1, 2, 5, 20, 100, 1000},
+		backNew: quantiles{0, 0, 64, 128, 512, 2000, 6000, 12000, 40000, 80000},
+		fork:    .05, forkAt: quantiles{0, 400, 3000, 10000, 15000, 18000, 60000, 100000, 150000, 180000},
+		forkTo:  quantiles{3000, 9000, 12000, 30000, 60000, 90000, 120000, 140000, 160000, 180000},
+		forkGap: quantiles{0, 0, 0, 5, 30, 200, 600, 1200, 3600, 7200},
+		window:  quantiles{120000, 140000, 150000, 155000, 165000, 180000, 200000, 200000, 200000, 200000},
+		parents: .5, children: 6,
+		subTurns: quantiles{2, 4, 5, 7, 10, 15, 25, 30, 40, 60},
+		subIn:    quantiles{9000, 10000, 11000, 13000, 20000, 40000, 80000, 100000, 120000, 150000},
 	},
 }
 
