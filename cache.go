@@ -372,7 +372,11 @@ func (c *Cache) live() iter.Seq[located] {
 		now := c.now()
 		c.table.All(now, func(k table.Key, f table.Found) bool {
 			t := c.targets.Get(f.Ref())
-			return t == nil || yield(located{f, f.Expires(), Key{k}, t, now})
+			if !f.Holds() { // it is elsewhere, or the number may be that of another target by now
+				l, ok := c.lookup(Key{k}, now)
+				return !ok || yield(l)
+			}
+			return yield(located{f, f.Expires(), Key{k}, t, now})
 		})
 	}
 }

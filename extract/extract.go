@@ -119,7 +119,9 @@ func (c Chain) Extract(r *Request) (s Session, ok bool) {
 			ok = e.find(r, &s)
 		default:
 			r.expect(c)
-			s, ok = e.Extract(r)
+			if s, ok := e.Extract(r); ok {
+				return s, true
+			}
 		}
 		if ok {
 			return s, true

@@ -53,10 +53,12 @@ func (c *Clock) Busy() bool { return c.kept.Load() != 0 }
 // of an earlier time.
 func (c *Clock) Exact() int64 {
 	now := c.read()
-	if kept := c.kept.Load(); kept != 0 && kept < now {
-		c.kept.CompareAndSwap(kept, now) // unless it was forgotten just now
+	for {
+		kept := c.kept.Load()
+		if kept == 0 || kept >= now || c.kept.CompareAndSwap(kept, now) {
+			return now
+		}
 	}
-	return now
 }
 
 func (c *Clock) read() int64 { return int64(time.Since(c.epoch)) + 1 }
@@ -79,7 +81,7 @@ func (c *Clock) watch() int64 {
 		c.row.Store(0)
 	case c.row.Load() < crowd:
 		c.row.Add(1)
-	case c.kept.CompareAndSwap(0, now):
+	case c.kept.CompareAndSwap(0, c.read()): // anew: the thread may have been stopped since
 		time.AfterFunc(Precision, c.forget)
 	}
 	return now

@@ -38,7 +38,7 @@ func New(maxRef uint32) *Registry {
 // Get returns the target of ref, or nil if it is gone.
 func (g *Registry) Get(ref uint32) *Target {
 	refs := g.byRef.Load()
-	if refs == nil || int(ref) >= len(*refs) {
+	if refs == nil || uint64(ref) >= uint64(len(*refs)) {
 		return nil
 	}
 	return (*refs)[ref].Load()

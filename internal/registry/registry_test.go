@@ -127,7 +127,7 @@ func TestLeave(t *testing.T) {
 
 // Sessions come back over as long as the target was away, one by one.
 func TestPresence(t *testing.T) {
-	const second = 1_000_000_000
+	const second = int64(1_000_000_000)
 	var p registry.Presence
 	require.True(t, p.Awaits(0, 0.99), "it was never away")
 	p.Missing(100 * second)
