@@ -39,8 +39,7 @@ type CacheConfig struct {
 
 	// Capacity is the largest number of bindings. 0 means DefaultCapacity.
 	// A full Cache evicts to make room: what has expired first, then what
-	// went unused for longest (exactly so below 512, by comparing a sample
-	// above).
+	// went unused for longest (by comparing all below 512, and a sample above).
 	Capacity int
 }
 
@@ -104,7 +103,8 @@ type Binding struct {
 	Expires time.Time // when the binding ends unless it is used before
 
 	// Active is the number of requests under way that keep the binding alive
-	// until their outcome is reported, whatever the TTL.
+	// until their outcome is reported, whatever the TTL. It stays at 63 once it
+	// was that: from there on nobody counts.
 	Active int
 
 	// Aside says that Target is not the home of the session but its second
@@ -137,7 +137,8 @@ type Cache struct {
 	learned atomic.Bool // whether there may be states on targets
 }
 
-// NewCache returns an empty Cache. The error, if any, names the field of the
+// NewCache returns an empty Cache. For one that is used in a bubble of
+// [testing/synctest], call it there: time outside is another. The error, if any, names the field of the
 // configuration that is at fault.
 func NewCache(cfg CacheConfig) (*Cache, error) {
 	if cfg.TTL < 0 {
@@ -506,7 +507,8 @@ func (c *Cache) end(k Key, f table.Found, leased bool, ttl int64) {
 }
 
 // unuse takes back that the binding of k was used by a request that failed:
-// nothing came into its target's cache. It lets be what another one uses.
+// nothing came into its target's cache. It lets be what another one uses, unless
+// that has done so at the same instant and has ended.
 func (c *Cache) unuse(k Key, stamp uint32, expires, used int64) {
 	if c.now() < expires {
 		c.table.Untouch(k.k, stamp, used, expires)

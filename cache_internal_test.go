@@ -1,12 +1,18 @@
 package affinity
 
 import (
+	"context"
 	"fmt"
 	"math"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/go-affinity/affinity/extract"
 	"github.com/go-affinity/affinity/internal/digest"
 	"github.com/go-affinity/affinity/internal/registry"
 	"github.com/go-affinity/affinity/internal/table"
@@ -38,4 +44,217 @@ func TestNoPartOfAKeyIsZero(t *testing.T) {
 		require.NotEqual(t, k, k.aside())
 		require.Equal(t, k, k.aside().aside())
 	}
+}
+
+// A binding that All yields was there: never one of a session to a target that
+// it was never bound to, because the target's number has another one by now.
+func TestAllDoesNotYieldTheNextTargetOfANumber(t *testing.T) {
+	c, err := NewCache(CacheConfig{Capacity: 100})
+	require.NoError(t, err)
+	names := map[Key]string{}
+	for i := range 2 {
+		k := c.Key(fmt.Sprint("session ", i))
+		names[k] = fmt.Sprint("target ", i)
+		c.Set(k, names[k])
+	}
+	first := true
+	for k, b := range c.All() {
+		require.Equal(t, names[k], b.Target)
+		if !first {
+			continue
+		}
+		first = false
+		for other := range names {
+			if other != k {
+				c.Delete(other)
+			}
+		}
+		// Each of these gives up a number and is given the next one.
+		for i := range 1100 {
+			c.Set(c.Key(fmt.Sprint("new ", i%64)), fmt.Sprint("new target ", i))
+		}
+	}
+}
+
+// The same with few numbers, none of which is in quarantine for long.
+func TestCountsWhenNumbersAreScarce(t *testing.T) {
+	c, err := NewCache(CacheConfig{Capacity: 100})
+	require.NoError(t, err)
+	c.targets = registry.New(2)
+	c.table = table.New(100, int64(leaseLimit), c.targets)
+	a, b := c.Key("a"), c.Key("b")
+	was := map[Key]string{a: "A", b: "B"}
+	c.Set(a, "A")
+	c.Set(b, "B")
+	first := true
+	for k, bound := range c.All() {
+		require.Equal(t, was[k], bound.Target)
+		if first {
+			first = false
+			for other := range was {
+				if other != k {
+					c.Delete(other)
+				}
+			}
+			c.Set(c.Key("c"), "C")
+			c.Set(c.Key("d"), "D")
+		}
+	}
+}
+
+// Numbers of targets are used again at once where they are scarce. A reader that
+// has got the number of a target which is replaced just then has to look again: a
+// key that is bound all the time is found all the time, and never at the target of
+// another.
+func TestParallelGetIsOfTheRightTarget(t *testing.T) {
+	c, err := NewCache(CacheConfig{Capacity: 100})
+	require.NoError(t, err)
+	c.targets = registry.New(3)
+	c.table = table.New(100, int64(leaseLimit), c.targets)
+	const n = 400_000 // a reader has to be interrupted at one point
+	var done atomic.Bool
+	var wg sync.WaitGroup
+	for _, kind := range []string{"x", "y"} {
+		k := c.Key(kind)
+		c.Set(k, kind)
+		wg.Go(func() {
+			defer done.Store(true)
+			for i := range n {
+				c.Set(k, kind+fmt.Sprint(i&3))
+			}
+		})
+		wg.Go(func() {
+			for !done.Load() {
+				if b, ok := c.Peek(k); !ok || b.Target[:1] != kind {
+					t.Errorf("%q has target %q, %t", kind, b.Target, ok)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// busy makes a Cache one that is called all the time.
+func busy(t *testing.T, c *Cache) {
+	t.Helper()
+	k := c.Key("another")
+	for range 5000 {
+		if c.clock.Busy() {
+			return
+		}
+		time.Sleep(10 * time.Microsecond)
+		c.Get(k)
+	}
+	t.Fatal("however often it is called, the Cache is not busy")
+}
+
+// Where the Cache is called all the time, a use is written down when that is worth
+// it: a thousandth of the TTL, ten seconds at most, or what new bindings took.
+func TestUsesAreWrittenDownSeldomUnderLoad(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		ttl  time.Duration
+		rest time.Duration // since the binding was used last
+		lags bool
+	}{
+		{time.Hour, 3 * time.Second, true},
+		{time.Hour, 4 * time.Second, false},
+		{1000 * time.Hour, 9 * time.Second, true},
+		{1000 * time.Hour, 11 * time.Second, false},
+		{time.Second - 1, 1, false}, // short ones are exact
+	} {
+		t.Run(fmt.Sprint(tt.ttl, tt.rest), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c, err := NewCache(CacheConfig{TTL: tt.ttl})
+				require.NoError(t, err)
+				k := c.Key("k")
+				was := c.Set(k, "a").Expires
+				time.Sleep(tt.rest)
+				if tt.ttl >= exactTTL {
+					busy(t, c)
+				}
+				b, ok := c.Get(k)
+				require.True(t, ok)
+				require.Equal(t, tt.lags, b.Expires.Equal(was))
+			})
+		})
+	}
+}
+
+func TestUsesAreWrittenDownWhereNewBindingsComeIn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, err := NewCache(CacheConfig{Capacity: 200})
+		require.NoError(t, err)
+		k := c.Key("k")
+		was := c.Set(k, "a").Expires
+		time.Sleep(time.Second)
+		for i := range 20 {
+			c.Set(c.Key(fmt.Sprint(i)), "a")
+		}
+		time.Sleep(time.Millisecond)
+		busy(t, c)
+		b, _ := c.Get(k)
+		require.True(t, b.Expires.After(was), "it was used after they came")
+	})
+}
+
+// Requests of a session that share one reading of the clock keep its binding
+// alive, each of them, however long it takes.
+func TestLeasesUnderLoad(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, err := New(Config[string]{ID: func(s string) string { return s }, Fallback: first{}, TTL: time.Minute})
+		require.NoError(t, err)
+		req := &extract.Request{Header: map[string][]string{"X-Session-Id": {"one-session-of-many"}}}
+		_, err = s.Pick(t.Context(), req, []string{"a"})
+		require.NoError(t, err)
+		busy(t, s.cache)
+		var all []Selection[string]
+		for range 10 {
+			time.Sleep(50 * time.Microsecond)
+			sel, err := s.Select(t.Context(), req, []string{"a"})
+			require.NoError(t, err)
+			all = append(all, sel)
+		}
+		for i := range all[1:] {
+			all[i].Done(Outcome{Result: Served})
+		}
+		time.Sleep(2 * time.Minute) // while the last one streams
+		_, ok := s.Peek(req)
+		require.True(t, ok)
+		all[9].Done(Outcome{Result: Served})
+		time.Sleep(time.Minute)
+		_, ok = s.Peek(req)
+		require.False(t, ok)
+	})
+}
+
+// A lifetime that is short is exact, in a Cache that is not.
+func TestShortLifetimesUnderLoad(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, err := New(Config[string]{
+			ID: func(s string) string { return s }, Fallback: first{},
+			Lifetime: func(extract.Session) time.Duration { return time.Millisecond },
+		})
+		require.NoError(t, err)
+		req := &extract.Request{Header: map[string][]string{"X-Session-Id": {"one-session-of-many"}}}
+		_, err = s.Pick(t.Context(), req, []string{"a"})
+		require.NoError(t, err)
+		busy(t, s.cache)
+		time.Sleep(900 * time.Microsecond)
+		sel, err := s.Select(t.Context(), req, []string{"b", "a"})
+		require.NoError(t, err)
+		require.Equal(t, ReasonNew, sel.Reason, "it has expired since the last reading")
+	})
+}
+
+// first is a fallback.
+type first struct{}
+
+func (first) Pick(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
+	return candidates[0], nil
 }

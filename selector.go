@@ -213,8 +213,8 @@ type Selection[T any] struct {
 //
 // Until then the binding does not expire, so that a session is where it was
 // however long an answer takes to stream; for an hour beyond the TTL at most,
-// in case that Done is never called. (Of many requests of one session within
-// microseconds of each other, some stand for all.)
+// in case that Done is never called. (Of more than a dozen requests of one session
+// within a millisecond, some stand for all.)
 func (s *Selection[T]) Done(o Outcome) {
 	if s.selector == nil || !atomic.CompareAndSwapUint32(&s.done, 0, 1) {
 		return
@@ -529,6 +529,7 @@ func (s *Selector[T]) query(q *query, req *extract.Request) bool {
 		return false
 	}
 	if !s.extract(req, &q.sess) || q.sess.ID == "" {
+		q.sess = extract.Session{} // nothing of what it says
 		return false
 	}
 	if s.cfg.Threads == ThreadsShare && q.sess.Parent != "" {
@@ -546,7 +547,9 @@ func (s *Selector[T]) query(q *query, req *extract.Request) bool {
 		}
 	}
 	q.beside = !s.cfg.SideCalls && q.sess.Class.Beside()
-	q.now = s.cache.lately()
+	if q.now = s.cache.lately(); q.ttl < int64(exactTTL) {
+		q.now = s.cache.now()
+	}
 	return true
 }
 

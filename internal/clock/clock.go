@@ -17,8 +17,8 @@ const (
 	Precision = time.Millisecond
 
 	// busy is how close to each other readings must be, and crowd how many in a
-	// row, for one to be used again. Virtual time, which stands still between
-	// two readings, never makes a crowd.
+	// row, for one to be used again. Where virtual time stands still between two
+	// readings, or takes a longer step, they are no crowd.
 	busy  = int64(20 * time.Microsecond)
 	crowd = 1000
 )

@@ -10,8 +10,9 @@ import (
 
 // A Registry gives out small numbers for target IDs. A number dies when the
 // target is invalidated, and all bindings with it; the same ID then gets a new
-// one. Numbers without bindings are used again, but only after quarantine
-// others have been given up: a reader may hold one for a moment longer.
+// one. Numbers without bindings are used again, and while there are new ones only
+// after quarantine others have been given up: a reader may hold one for a moment
+// longer.
 //
 // Use New. All methods are safe for concurrent use, and Get takes no lock.
 type Registry struct {
@@ -124,7 +125,7 @@ func (g *Registry) Draining(name string) bool {
 func (g *Registry) number() (uint32, bool) {
 	if len(g.idle) > quarantine || len(g.idle) > 0 && g.n > g.maxRef {
 		ref := g.idle[0]
-		g.idle = append(g.idle[:0], g.idle[1:]...)
+		g.idle = g.idle[1:]
 		return ref, true
 	}
 	if g.n > g.maxRef {

@@ -14,7 +14,7 @@ const MaxLeases = 1<<leaseBits - 1
 
 // crowd is how many leases are enough where a record is used all the time: more
 // would only have its users wait for each other.
-const crowd = 4
+const crowd = 16
 
 const (
 	leaseBits = 6

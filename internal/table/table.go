@@ -93,8 +93,9 @@ type Table struct {
 	capacity int64
 	shards   []shard
 	shift    uint
-	_        [64]byte     // keeps what readers need off the cache line that writers dirty
-	count    atomic.Int64 // records held, and places reserved for one; never above capacity
+	_        [64]byte      // keeps what readers need off the cache line that writers dirty
+	count    atomic.Int64  // records held, and places reserved for one; never above capacity
+	turn     atomic.Uint32 // the shard that Evict begins at
 }
 
 const (
@@ -226,7 +227,9 @@ func (t *Table) live(sl *slot, l life, now int64) bool {
 // now has, or 0 if it has gone, and whether the caller has a lease to end.
 //
 // There is one imprecision: a record that takes this one's place just as Touch
-// acts, and has the same life to the nanosecond, is touched as well.
+// acts, and has the same life to the nanosecond, is touched as well. Of two that
+// a caller makes that is hardly ever so, but a Set that keeps the expiry makes one
+// of the kind; a lease that is taken in that moment has nobody to end it.
 func (t *Table) Touch(k Key, f Found, expires, gap int64, lease bool) (expiry int64, leased bool) {
 	swapped := false
 	for !swapped {
@@ -470,10 +473,10 @@ type victim struct {
 	end  int64 // of the life
 }
 
-// evict removes the least valuable record of s, which must not be empty: one
-// that is dead, else the one of the window that was unused for longest. The next
-// ones to go are found by the same comparison. It may fail, if the window is
-// empty or those that it found are used just now: then try again.
+// evict removes the least valuable record of s, which must not be empty: one of
+// the window that is dead, else the one that was unused for longest. The next ones
+// to go are found by the same comparison. It may fail, if the window is empty or
+// those that it found are used just now: then try again.
 func (t *Table) evict(s *shard, now int64) {
 	if len(s.spares) == 0 {
 		t.compare(s, now)
@@ -535,8 +538,9 @@ func (t *Table) compare(s *shard, now int64) {
 
 // Evict removes some record that is among the least valuable, if there is any.
 func (t *Table) Evict(now int64) {
+	start := t.turn.Add(1)
 	for i := range t.shards {
-		s := &t.shards[i]
+		s := &t.shards[(int(start)+i)%len(t.shards)]
 		s.mu.Lock()
 		had := s.used > 0
 		if had {
