@@ -373,7 +373,7 @@ func AppendText(dst, raw []byte) []byte {
 			raw = raw[used:]
 			continue
 		}
-		n := near(raw, '\\', backslashes)
+		n := backslash(raw)
 		if n < 0 {
 			n = len(raw)
 		}
@@ -403,7 +403,7 @@ func NextPiece(raw []byte, buf *Rune) (piece, rest []byte) {
 		piece, n := unescape(raw, buf)
 		return piece, raw[n:]
 	}
-	if n := near(raw, '\\', backslashes); n >= 0 {
+	if n := backslash(raw); n >= 0 {
 		return raw[:n], raw[n:]
 	}
 	return raw, nil

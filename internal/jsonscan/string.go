@@ -8,7 +8,7 @@ import (
 // str returns the offset behind the string that b[i] is in, right behind its
 // first quote, or -1.
 func str(b []byte, i int) int {
-	if len(b)-i >= 16 { // most are short
+	if len(b)-i >= 16 { // a short way is quicker by words than with IndexByte
 		p := (*[16]byte)(b[i:])
 		m := equal(word(p[:]), quotes)
 		if m == 0 {
@@ -102,7 +102,7 @@ func strByBlocks(b []byte, i int) (end int, done bool) {
 		// Mostly all quotes are behind a backslash that is behind none.
 		behind := after(slashes, slash)
 		twos := slashes & behind
-		if found&^behind|found&after(twos, two) != 0 {
+		if found&^behind != 0 || twos|two != 0 && found&after(twos, two) != 0 {
 			first := uint64(0)
 			if oddBackslashes(b, i) {
 				first = 1
