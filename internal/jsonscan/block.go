@@ -208,20 +208,19 @@ func plainUntil(b []byte, i int) int {
 	return i
 }
 
-// near returns the offset of the first c in b, or -1, given c eight times. A short
-// way is quicker by words than with IndexByte, which is at its best where the way
-// is long.
-func near(b []byte, c byte, pattern uint64) int {
+// backslash returns the offset of the first backslash in b, or -1. A short way is
+// quicker by words than with IndexByte, which is at its best where the way is long.
+func backslash(b []byte) int {
 	if len(b) < 16 {
-		return bytes.IndexByte(b, c)
+		return bytes.IndexByte(b, '\\')
 	}
-	if m := equal(word(b), pattern); m != 0 {
+	if m := equal(word(b), backslashes); m != 0 {
 		return bits.TrailingZeros64(m) / 8
 	}
-	if m := equal(word(b[8:]), pattern); m != 0 {
+	if m := equal(word(b[8:]), backslashes); m != 0 {
 		return 8 + bits.TrailingZeros64(m)/8
 	}
-	n := bytes.IndexByte(b[16:], c)
+	n := bytes.IndexByte(b[16:], '\\')
 	if n < 0 {
 		return -1
 	}

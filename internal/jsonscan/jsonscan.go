@@ -230,9 +230,26 @@ func skip(b []byte, i int) int {
 // skipNested is skip for an object or an array.
 func skipNested(b []byte, i int) int {
 	var open nesting
-	kinds, ok := uint64(1), false // open.kinds, and more handy
+	kinds, ok := 2|brace(b[i]), false // open.kinds, and more handy
+	i = space(b, i+1)
+	if uint(i) < uint(len(b)) && b[i] == ']'+byte(kinds&1<<5) {
+		return i + 1
+	}
 	for {
-		// Before a value.
+		// Before a name and a value, or before a value.
+		if kinds&1 != 0 {
+			if uint(i) >= uint(len(b)) || b[i] != '"' {
+				return -1
+			}
+			i = space(b, str(b, i+1))
+			if uint(i) >= uint(len(b)) || b[i] != ':' {
+				return -1
+			}
+			i = space(b, i+1)
+		}
+		if uint(i) >= uint(len(b)) {
+			return -1
+		}
 		switch c := b[i]; c {
 		case '"':
 			i = str(b, i+1)
@@ -242,29 +259,18 @@ func skipNested(b []byte, i int) int {
 					return -1
 				}
 			}
-			if i = space(b, i+1); i == len(b) {
-				return -1
+			i = space(b, i+1)
+			if uint(i) >= uint(len(b)) || b[i] != c+2 { // that closes it, in ASCII
+				continue
 			}
-			if b[i] == c+2 { // that closes it, in ASCII
-				break
-			}
-			if c == '{' {
-				i = space(b, key(b, i))
-			}
-			if uint(i) >= uint(len(b)) {
-				return -1
-			}
-			continue
 		default:
 			i = scalar(b, i)
-		}
-		if i < 0 {
-			return -1
 		}
 		// Behind a value, or before the bracket that closes an empty one:
 		// close what closes here, and go on to the next value.
 		for {
-			if i = space(b, i); i == len(b) {
+			i = space(b, i)
+			if uint(i) >= uint(len(b)) {
 				return -1
 			}
 			if b[i] == ',' {
@@ -281,28 +287,7 @@ func skipNested(b []byte, i int) int {
 			}
 		}
 		i = space(b, i+1)
-		if kinds&1 != 0 {
-			i = space(b, key(b, i))
-		}
-		if uint(i) >= uint(len(b)) {
-			return -1
-		}
 	}
-}
-
-// key returns the offset behind the name that starts at b[i] and its colon, or
-// -1.
-func key(b []byte, i int) int {
-	if i == len(b) || b[i] != '"' {
-		return -1
-	}
-	if i = str(b, i+1); i < 0 {
-		return -1
-	}
-	if i = space(b, i); i == len(b) || b[i] != ':' {
-		return -1
-	}
-	return i + 1
 }
 
 func literal(b []byte, i int, s string) int {
@@ -388,7 +373,7 @@ func AppendText(dst, raw []byte) []byte {
 			raw = raw[used:]
 			continue
 		}
-		n := near(raw, '\\', backslashes)
+		n := backslash(raw)
 		if n < 0 {
 			n = len(raw)
 		}
@@ -418,7 +403,7 @@ func NextPiece(raw []byte, buf *Rune) (piece, rest []byte) {
 		piece, n := unescape(raw, buf)
 		return piece, raw[n:]
 	}
-	if n := near(raw, '\\', backslashes); n >= 0 {
+	if n := backslash(raw); n >= 0 {
 		return raw[:n], raw[n:]
 	}
 	return raw, nil

@@ -1,5 +1,7 @@
 package jsonscan
 
+import "math/bits"
+
 // A Tail reads the members of an object from the last one back, without a look
 // at those before. What it returns it has read to the letter: from there on, the
 // text is the end of a well-formed object. Whether what is before makes it one
@@ -67,11 +69,15 @@ func (t *Tail) spaceBack(i int) int {
 func (t *Tail) stringBack(i int) int {
 	b := t.data
 	for i--; i > t.low; {
-		if i-8 >= t.low && equal(word(b[i-8:]), quotes) == 0 {
-			i -= 8
-			continue
-		}
-		if i--; b[i] != '"' {
+		if i-8 >= t.low {
+			w := word(b[i-8:]) ^ quotes
+			found := ^(w&^highs + ^uint64(highs) | w) & highs // where w has a zero byte, and nowhere else
+			if found == 0 {
+				i -= 8
+				continue
+			}
+			i -= 1 + bits.LeadingZeros64(found)/8
+		} else if i--; b[i] != '"' {
 			continue
 		}
 		slashes := i
