@@ -41,7 +41,7 @@ func (c *Counter) Sum(kind uint8) uint64 {
 // but speed.
 func here() int {
 	var local byte
-	at := uintptr(unsafe.Pointer(&local)) // an address to look at, not to go to
-	at >>= 11                             // stacks are at least 2 kB
-	return int((at ^ at>>5 ^ at>>11) % stripes)
+	at := uint64(uintptr(unsafe.Pointer(&local))) // an address to look at, not to go to
+	at >>= 11                                     // stacks are at least 2 kB
+	return int(at * 0x9e3779b97f4a7c15 >> 60)     // the product's top bits depend on all of it
 }
