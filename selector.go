@@ -138,9 +138,10 @@ type Selector[T any] struct {
 	chain    extract.Chain // the extractor, if it is one
 	balancer Balancer[T]   // the fallback, if it is one
 	cache    *Cache
+	closed   atomic.Bool
+	_        [64]byte      // keeps what all requests read off the cache lines of what is written
 	flights  flight.Group  // the sessions that are being placed
 	openings census.Census // of conversations, by session
-	closed   atomic.Bool
 	selected tally.Counter // by Reason; 0 are the failures
 	outcomes tally.Counter // by Result
 }

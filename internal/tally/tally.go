@@ -17,7 +17,9 @@ const stripes = 16
 // It is striped, since one word that every request of a busy gateway adds to
 // would be the most contended one of all.
 type Counter struct {
+	_       [64]byte // keeps neighbours off the first stripe's cache line
 	stripes [stripes]stripe
+	_       [64]byte
 }
 
 // A stripe fills two cache lines, and no other shares them.
