@@ -897,9 +897,6 @@ func (s *Selector[T]) place(ctx context.Context, q *query, candidates []T, sel *
 	if q.beside || !s.cfg.SideCalls && (!q.known || len(q.req.Body) <= smallBody) && q.req.Class().Beside() {
 		return s.follow(ctx, q, candidates, sel)
 	}
-	if s.cache.clock.Busy() {
-		q.now = s.cache.now()
-	}
 	done, first := s.flights.Join(q.key.k)
 	if first {
 		defer s.flights.Leave(q.key.k) // also when the fallback panics
@@ -1059,8 +1056,8 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 		if p, err = s.fall(ctx, q.req, candidates, v.except); err != nil {
 			return err
 		}
-		q.now = s.cache.now()
 	}
+	q.now = s.cache.now() // as it is after the fallback, to the instant
 	if v.reason == ReasonOverload && s.balancer.Overloaded(s.cfg.ID(candidates[p.i])) {
 		// Nobody is better off, so nobody moves.
 		s.refund(candidates, &p)

@@ -62,12 +62,20 @@ func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compa
 // openings of the title, suggestion, compaction, warm-up and quota calls of
 // Claude Code, Crush, OpenCode and Open WebUI.
 func (r *Request) Class() Class {
-	for _, class := range []func() Class{r.pathClass, r.claudeClass, r.codexClass, r.copilotClass, r.bodyClass} {
-		if c := class(); c != Turn {
-			return c
-		}
+	c := r.pathClass()
+	if c == Turn {
+		c = r.claudeClass()
 	}
-	return Turn
+	if c == Turn {
+		c = r.codexClass()
+	}
+	if c == Turn {
+		c = r.copilotClass()
+	}
+	if c == Turn {
+		c = r.bodyClass()
+	}
+	return c
 }
 
 func (r *Request) pathClass() Class {

@@ -110,10 +110,10 @@ const (
 	sweepStep = 4
 
 	// evictWindow is how many slots are compared for the next victims of
-	// evictions, and victims how many those are: they are among the oldest 2 % of
-	// all, or the last of them the oldest 5 %. A table that is too small for two
-	// shards is compared whole, so that it evicts exactly the record that expires
-	// first.
+	// evictions, and victims how many those are: the first of them is among the
+	// oldest 2 % of all, the last among the oldest 5 %. A table that is too small
+	// for two shards is compared whole, so that it evicts exactly the record that
+	// expires first.
 	evictWindow = 128
 	victims     = 4
 
