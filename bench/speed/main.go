@@ -59,7 +59,7 @@ type group struct {
 	run  func(*session) (result.Group, error)
 }
 
-// groups are all there are, in the order of the targets.
+// groups are all there are.
 //
 // Tables of millions come late: what is measured after them, in a heap that was of
 // gigabytes, takes up to four times as long, whoever's it is.

@@ -292,5 +292,5 @@ func TestNames(t *testing.T) {
 	require.Equal(t, "2 MB", bytesOf(2<<20))
 	require.Equal(t, "1k", thousands(1000))
 	require.Equal(t, "5M", thousands(5_000_000))
-	require.Contains(t, names(), "header, bodyid")
+	require.Contains(t, names(), "header, scaling")
 }
