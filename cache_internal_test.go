@@ -135,6 +135,9 @@ func TestParallelGetIsOfTheRightTarget(t *testing.T) {
 	wg.Wait()
 }
 
+// elapse lets virtual time go by.
+var elapse = time.Sleep
+
 // busy makes a Cache one that is called all the time.
 func busy(t *testing.T, c *Cache) {
 	t.Helper()
@@ -143,7 +146,7 @@ func busy(t *testing.T, c *Cache) {
 		if c.clock.Busy() {
 			return
 		}
-		time.Sleep(10 * time.Microsecond)
+		elapse(10 * time.Microsecond)
 		c.Get(k)
 	}
 	t.Fatal("however often it is called, the Cache is not busy")
@@ -171,7 +174,7 @@ func TestUsesAreWrittenDownSeldomUnderLoad(t *testing.T) {
 				require.NoError(t, err)
 				k := c.Key("k")
 				was := c.Set(k, "a").Expires
-				time.Sleep(tt.rest)
+				elapse(tt.rest)
 				if tt.ttl >= exactTTL {
 					busy(t, c)
 				}
@@ -190,11 +193,11 @@ func TestUsesAreWrittenDownWhereNewBindingsComeIn(t *testing.T) {
 		require.NoError(t, err)
 		k := c.Key("k")
 		was := c.Set(k, "a").Expires
-		time.Sleep(time.Second)
+		elapse(time.Second)
 		for i := range 20 {
 			c.Set(c.Key(fmt.Sprint(i)), "a")
 		}
-		time.Sleep(time.Millisecond)
+		elapse(time.Millisecond)
 		busy(t, c)
 		b, _ := c.Get(k)
 		require.True(t, b.Expires.After(was), "it was used after they came")
@@ -214,7 +217,7 @@ func TestLeasesUnderLoad(t *testing.T) {
 		busy(t, s.cache)
 		var all []Selection[string]
 		for range 10 {
-			time.Sleep(50 * time.Microsecond)
+			elapse(50 * time.Microsecond)
 			sel, err := s.Select(t.Context(), req, []string{"a"})
 			require.NoError(t, err)
 			all = append(all, sel)
@@ -222,11 +225,11 @@ func TestLeasesUnderLoad(t *testing.T) {
 		for i := range all[1:] {
 			all[i].Done(Outcome{Result: Served})
 		}
-		time.Sleep(2 * time.Minute) // while the last one streams
+		elapse(2 * time.Minute) // while the last one streams
 		_, ok := s.Peek(req)
 		require.True(t, ok)
 		all[9].Done(Outcome{Result: Served})
-		time.Sleep(time.Minute)
+		elapse(time.Minute)
 		_, ok = s.Peek(req)
 		require.False(t, ok)
 	})
@@ -245,7 +248,7 @@ func TestShortLifetimesUnderLoad(t *testing.T) {
 		_, err = s.Pick(t.Context(), req, []string{"a"})
 		require.NoError(t, err)
 		busy(t, s.cache)
-		time.Sleep(900 * time.Microsecond)
+		elapse(900 * time.Microsecond)
 		sel, err := s.Select(t.Context(), req, []string{"b", "a"})
 		require.NoError(t, err)
 		require.Equal(t, ReasonNew, sel.Reason, "it has expired since the last reading")
