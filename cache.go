@@ -103,7 +103,7 @@ type Binding struct {
 	Expires time.Time // when the binding ends unless it is used before
 
 	// Active is the number of requests under way that keep the binding alive
-	// until their outcome is reported, whatever the TTL. It stays at 63 once it
+	// until their outcome is reported, whatever the TTL. It stays at 31 once it
 	// was that: from there on nobody counts.
 	Active int
 
@@ -507,8 +507,8 @@ func (c *Cache) end(k Key, f table.Found, leased bool, ttl int64) {
 }
 
 // unuse takes back that the binding of k was used by a request that failed:
-// nothing came into its target's cache. It lets be what another one uses, unless
-// that has done so at the same instant and has ended.
+// nothing came into its target's cache. It lets be what another one uses, or has
+// used at the same instant and was served.
 func (c *Cache) unuse(k Key, stamp uint32, expires, used int64) {
 	if c.now() < expires {
 		c.table.Untouch(k.k, stamp, used, expires)

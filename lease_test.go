@@ -578,3 +578,27 @@ func TestOutcomesUnderFire(t *testing.T) {
 		require.Zero(t, b.Active, "nothing is under way")
 	}
 }
+
+// Nor does a failure take back the use of a request that was served, even where
+// both were made at one instant.
+func TestFailureBesideSuccessAtTheSameInstant(t *testing.T) {
+	t.Parallel()
+	for _, served := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSelector(t, affinity.Config[string]{TTL: time.Hour})
+			mustSelect(t, s, session("s"), "a").Done(affinity.Outcome{Result: affinity.Served})
+			elapse(50 * time.Minute)
+			one := mustSelect(t, s, session("s"), "a")
+			two := mustSelect(t, s, session("s"), "a")
+			outcome := affinity.Outcome{Result: affinity.TransientFailure}
+			if served {
+				outcome.Result = affinity.Served
+			}
+			two.Done(outcome)
+			one.Done(affinity.Outcome{Result: affinity.TransientFailure})
+			elapse(20 * time.Minute)
+			_, ok := s.Peek(session("s"))
+			require.Equal(t, served, ok)
+		})
+	}
+}

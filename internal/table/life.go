@@ -2,10 +2,10 @@ package table
 
 import "math"
 
-// A life says how long a record lives: its expiry and the number of its leases
-// in one word, so that one compare-and-swap changes both. The expiry has 58
-// bits, which is nine years of nanoseconds; what expires later than that never
-// does. No record has the life 0.
+// A life says how long a record lives: its expiry, the number of its leases, and
+// whether a use that led to the expiry is over and stands, in one word, so that
+// one compare-and-swap changes all. The expiry has 58 bits, which is nine years of
+// nanoseconds; what expires later than that never does. No record has the life 0.
 type life uint64
 
 // MaxLeases is the largest number of leases that are counted. What has so many
@@ -17,16 +17,18 @@ const MaxLeases = 1<<leaseBits - 1
 const crowd = 16
 
 const (
-	leaseBits = 6
-	never     = 1<<(64-leaseBits) - 1
+	leaseBits = 5
+	stands    = 1 << leaseBits
+	shift     = leaseBits + 1
+	never     = 1<<(64-shift) - 1
 )
 
 func lifeOf(expires int64, leases int) life {
-	return life(min(expires, never)<<leaseBits) | life(min(leases, MaxLeases))
+	return life(min(expires, never)<<shift) | life(min(leases, MaxLeases))
 }
 
 func (l life) expires() int64 {
-	if e := int64(l >> leaseBits); e < never {
+	if e := int64(l >> shift); e < never {
 		return e
 	}
 	return math.MaxInt64
@@ -62,8 +64,12 @@ func (l life) touched(expires, gap int64, lease bool) life {
 	return l
 }
 
-// ended returns the life with one lease less. It must have one.
-func (l life) ended() life {
+// ended returns the life with one lease less, of which it must have one, after a
+// use that makes the expiry slide to expires.
+func (l life) ended(expires int64) life {
+	if l = l.touched(expires, 0, false); l.expires() == expires {
+		l |= stands
+	}
 	if l.leases() == MaxLeases {
 		return l
 	}

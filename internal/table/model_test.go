@@ -284,7 +284,7 @@ func (m *model) run(keys int, tape []byte) {
 		lease := tape[1]%4 == 0
 		leases := 0
 		if lease {
-			leases = int(tape[1] / 4)
+			leases = int(tape[1] / 8)
 		}
 		switch op := tape[0] % 32; {
 		case op < 7:

@@ -271,7 +271,7 @@ func (t *Table) End(k Key, f Found, leased bool, expires, gap, now int64) {
 		case l.leases() == 0:
 			return l
 		}
-		return l.touched(expires, 0, false).ended()
+		return l.ended(expires)
 	}
 	for {
 		l := f.sl.load()
@@ -287,10 +287,11 @@ func (t *Table) End(k Key, f Found, leased bool, expires, gap, now int64) {
 
 // Untouch takes back a Touch that has made the expiry of the record of k slide
 // to used: it is expires again. If the record has another stamp, was touched
-// since or has a lease, nothing happens.
+// since or has a lease, or a lease has ended that led to the same expiry, nothing
+// happens.
 func (t *Table) Untouch(k Key, stamp uint32, used, expires int64) {
 	t.alter(k, stamp, func(l life) life {
-		if l.leases() > 0 || l.expires() != used {
+		if l.leases() > 0 || l&stands != 0 || l.expires() != used {
 			return l
 		}
 		return lifeOf(expires, 0)
@@ -531,7 +532,7 @@ func (t *Table) compare(s *shard, now int64) {
 		}
 		latest = s.spares[most-1].end
 		if !dying {
-			boring = lifeOf(latest, MaxLeases)
+			boring = lifeOf(latest, MaxLeases) | stands
 		}
 	}
 }
