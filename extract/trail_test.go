@@ -737,7 +737,7 @@ func FuzzTrail(f *testing.F) {
 	}
 	for _, s := range []string{
 		claude(`["a",{"text":"x-anthropic-billing-header: a\nb"}]`, u(reminder("/a/b")+"\nc"), sys("d"), a("e"), ub(text_("f"), `{"type":"image","x":[1,{"y":null}]}`)),
-		`{"prompt":"a: b\n\nc: d","images":["x"],"system":"s"}`, `{"prompt":["\ud83d\ude00"]}`, `{"prompt":[[1,2],[3]]}`,
+		`""`, `{"prompt":"a: b\n\nc: d","images":["x"],"system":"s"}`, `{"prompt":["\ud83d\ude00"]}`, `{"prompt":[[1,2],[3]]}`,
 		`{"input":[{"type":"user_input","content":"a"},"b",{"type":"image","data":"c"}],"instructions":"C:\\new\/x \u2028"}`,
 		`{"request":{"contents":{"parts":{"text":"\u003csystem-reminder>a<\/system-reminder>\u000ab"}},"systemInstruction":"\u0041"}}`,
 	} {
@@ -753,6 +753,10 @@ func FuzzTrail(f *testing.F) {
 		s2, ok2 := extract.Trail().Extract(&extract.Request{Body: again})
 		require.Equal(t, ok, ok2)
 		require.Equal(t, s, s2, "%s", again)
+		if !bytes.HasPrefix(bytes.TrimSpace(again), []byte("{")) {
+			require.False(t, ok)
+			return // nothing can be added to what is no object
+		}
 		for _, larger := range larger(t, again) {
 			s2, ok2 = extract.Trail().Extract(&extract.Request{Body: larger})
 			require.Equal(t, ok, ok2)
