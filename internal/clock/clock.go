@@ -27,7 +27,7 @@ const (
 type Clock struct {
 	epoch time.Time
 	exact bool
-	kept  atomic.Int64 // the reading that is used again; 0 if there is none
+	kept  atomic.Int64 // the reading that is used again; 0 if there is none, negative if it is about to be
 	last  atomic.Int64 // when the clock was read last
 	row   atomic.Int32 // how many readings in a row were close to the one before
 }
@@ -40,14 +40,14 @@ func New(exact bool) *Clock { return &Clock{epoch: time.Now(), exact: exact} }
 // Precision at most, or a little more, where it is called all the time; else it
 // is exact.
 func (c *Clock) Now() int64 {
-	if now := c.kept.Load(); now != 0 {
+	if now := c.kept.Load(); now > 0 {
 		return now
 	}
 	return c.watch()
 }
 
 // Busy reports whether readings are used again at present.
-func (c *Clock) Busy() bool { return c.kept.Load() != 0 }
+func (c *Clock) Busy() bool { return c.kept.Load() > 0 }
 
 // Exact is Now without any delay. Those who call Now soon after it are not told
 // of an earlier time.
@@ -55,7 +55,14 @@ func (c *Clock) Exact() int64 {
 	now := c.read()
 	for {
 		kept := c.kept.Load()
-		if kept == 0 || kept >= now || c.kept.CompareAndSwap(kept, now) {
+		if kept == 0 || kept >= now {
+			return now
+		}
+		if kept < 0 {
+			// Those who saw no reading did so before this, and have an earlier now.
+			now = c.read()
+		}
+		if c.kept.CompareAndSwap(kept, now) {
 			return now
 		}
 	}
@@ -71,7 +78,7 @@ func (c *Clock) At(t time.Time) int64 { return int64(min(t.Sub(c.epoch), math.Ma
 
 // watch is Exact, and keeps what it has read if it is called all the time.
 func (c *Clock) watch() int64 {
-	now := c.read()
+	now := c.Exact()
 	if c.exact {
 		return now
 	}
@@ -81,8 +88,10 @@ func (c *Clock) watch() int64 {
 		c.row.Store(0)
 	case c.row.Load() < crowd:
 		c.row.Add(1)
-	case c.kept.CompareAndSwap(0, c.read()): // anew: the thread may have been stopped since
+	case c.kept.CompareAndSwap(0, -now):
+		// Announced first: a reading from before could be behind somebody's Exact.
 		time.AfterFunc(Precision, c.forget)
+		c.kept.CompareAndSwap(-now, c.read())
 	}
 	return now
 }
