@@ -536,7 +536,7 @@ func (s *Selector[T]) query(q *query, req *extract.Request) bool {
 	if s.cfg.Threads == ThreadsShare && q.sess.Parent != "" {
 		q.sess.ID = q.sess.Parent
 	}
-	q.source = s.cache.secret.Label(q.within, q.sess.Source)
+	q.source = s.cache.secret.Add(q.within, q.sess.Source)
 	q.root = s.cache.key(q, q.sess.ID)
 	q.key = q.root
 	if q.sess.Thread != "" && s.cfg.Threads != ThreadsShare {
@@ -587,7 +587,7 @@ func (c *Cache) threadKey(q *query, thread string) Key {
 
 // stateKey returns the key of state on a target.
 func (c *Cache) stateKey(within digest.Sum, id string) Key {
-	return keyOf(c.secret.Add(c.secret.Label(within, "state"), id))
+	return keyOf(c.secret.Add(c.secret.Add(within, "state"), id))
 }
 
 // home answers with the home of the binding if that is among the candidates,

@@ -1,77 +1,66 @@
 // Package digest makes 128-bit keyed digests of lists of strings, at the cost of
-// little more than one pass of xxhash and without a copy of the strings.
+// one pass and without a copy of the strings.
 //
-// Half of a digest comes from xxhash, which is fast and known to spread well but
-// has no key of its own: whoever likes can make strings that it takes for one.
-// The other half comes from a product that nobody can foresee without the key.
-// Both are mixed with the key before they are seen. So digests differ unless
-// both halves fail, and tell nothing of the strings to those who have no key. They
-// are not meant to withstand somebody who can ask for digests without end.
+// The two halves of a digest are made alike, by products that nobody can foresee
+// without the key, and each by a part of the key that the other knows nothing
+// of. So digests differ unless both halves fail, and tell nothing of the strings
+// to those who have no key. They are not meant to withstand somebody who can ask
+// for digests without end.
 package digest
 
 import (
 	"math/bits"
 	"math/rand/v2"
-
-	"github.com/cespare/xxhash/v2"
 )
 
 // A Sum is a digest. The zero Sum is that of no strings.
 type Sum struct{ Hi, Lo uint64 }
 
 // A Key makes the digests of one owner differ from those of all others.
-type Key [5]uint64
+type Key struct{ hi, lo secret }
+
+// A secret is the part of a Key for one half.
+type secret struct{ start, word, end uint64 }
 
 // NewKey returns a random Key.
-func NewKey() (k Key) {
-	for i := range k {
-		k[i] = rand.Uint64()
-	}
-	return k
-}
+func NewKey() Key { return Key{newSecret(), newSecret()} }
+
+func newSecret() secret { return secret{rand.Uint64(), rand.Uint64(), rand.Uint64()} }
 
 // Add returns the digest of the strings that s is the digest of, and then part.
 // Strings are kept apart: "a", "bc" and "ab", "c" have two digests.
 func (k *Key) Add(s Sum, part string) Sum {
-	return Sum{
-		Hi: mix(s.Hi^xxhash.Sum64String(part)^k[0], k[1]),
-		Lo: mix(s.Lo^k.fold(part), k[3]),
-	}
+	hi, lo := k.fold(part)
+	return Sum{Hi: mix(s.Hi^hi, k.hi.end), Lo: mix(s.Lo^lo, k.lo.end)}
 }
 
-// Label is Add for a short part that is one of few, at half the cost. It makes
-// another digest than Add.
-func (k *Key) Label(s Sum, part string) Sum {
-	f := k.fold(part)
-	return Sum{
-		Hi: mix(s.Hi^f^k[0], k[1]),
-		Lo: mix(s.Lo^f^k[1], k[3]),
-	}
-}
-
-// fold returns a number that depends on all of s, by k[2] to k[4]: it takes 16
-// bytes at a time, the last of which may be some that it has taken already.
-func (k *Key) fold(s string) uint64 {
-	h := k[2] ^ uint64(len(s))
+// fold returns two numbers that depend on all of s: it takes 16 bytes at a time,
+// the last of which may be some that it has taken already.
+func (k *Key) fold(s string) (hi, lo uint64) {
+	hi, lo = k.hi.start^uint64(len(s)), k.lo.start^uint64(len(s))
 	if len(s) < 16 {
-		return k.foldShort(s, h)
+		a, b := ends(s)
+		return mix(a^k.hi.word, b^hi), mix(a^k.lo.word, b^lo)
 	}
 	last := s[len(s)-16:]
 	for ; len(s) > 16; s = s[16:] {
-		h = mix(word(s)^k[4], word(s[8:])^h)
+		a, b := word(s), word(s[8:])
+		hi, lo = mix(a^k.hi.word, b^hi), mix(a^k.lo.word, b^lo)
 	}
-	return mix(word(last)^k[4], word(last[8:])^h)
+	a, b := word(last), word(last[8:])
+	return mix(a^k.hi.word, b^hi), mix(a^k.lo.word, b^lo)
 }
 
-func (k *Key) foldShort(s string, h uint64) uint64 {
+// ends returns all of a string of less than 16 bytes: its first eight and its
+// last eight, or all that there are.
+func ends(s string) (a, b uint64) {
 	if len(s) >= 8 {
-		return mix(word(s)^k[4], word(s[len(s)-8:])^h)
+		return word(s), word(s[len(s)-8:])
 	}
-	var short uint64
 	for i := range len(s) {
-		short = short<<8 | uint64(s[i])
+		a = a<<8 | uint64(s[i])
 	}
-	return mix(short^k[4], h)
+	return a, 0
 }
 
 // mix multiplies to 128 bits and folds these into one word.
