@@ -173,8 +173,8 @@ const exactTTL = 1000 * clock.Precision
 // may lag behind its last use.
 const (
 	// maxLag is by how much, and lagShare what part of the TTL is the most.
-	maxLag   = int64(10 * time.Second)
-	lagShare = 1024
+	maxLag   = int64(time.Minute)
+	lagShare = 64
 
 	// crowded is how close to each other requests are of which a few leases
 	// stand for all.
@@ -195,14 +195,11 @@ func (c *Cache) lag(k Key, ttl, now int64) int64 {
 // hold it for ever.
 const leaseLimit = time.Hour
 
-// now is the age of the Cache in nanoseconds, plus 1: expiries are positive.
+// now is the age of the Cache in nanoseconds, plus 1: expiries are positive. Those
+// who find a binding and use it may take clock.Now instead, which may be late by
+// milliseconds; but not those who make one: what a full table has to drop for it
+// must not depend on what was used within milliseconds.
 func (c *Cache) now() int64 { return c.clock.Exact() }
-
-// lately is now, or where it is called all the time an instant of the last few
-// milliseconds. That is enough for those who find a binding and use it, but not
-// for those who make one: what a full table has to drop for it must not depend
-// on what was used within milliseconds.
-func (c *Cache) lately() int64 { return c.clock.Now() }
 
 // expiry returns the instant from which a binding used at now has expired.
 func expiry(now, ttl int64) int64 {
@@ -235,33 +232,30 @@ func keyOf(sum digest.Sum) Key {
 // aside is the key of the second place of the session k.
 func (k Key) aside() Key { return Key{table.Key{Hi: k.k.Hi, Lo: ^k.k.Lo}} }
 
-// Get returns the binding of k and makes its expiry slide: the binding lives
-// for another TTL from now.
+// Get returns the ID of the target that k is bound to, and makes the expiry of
+// the binding slide: it lives for another TTL from now. For all that is known of
+// the binding, see [Cache.Peek].
 //
 // Where the Cache is called a thousand times within 20 us of each other, and its
 // TTL is a second or more, one reading of the clock serves for a millisecond, and
 // a binding is written to only now and then: its expiry may lag behind by a
-// thousandth of the TTL, or 10 s, or the time in which a thirtieth of the
+// 64th of the TTL, or a minute, or the time in which a thirtieth of the
 // capacity was last filled, whichever is least.
-func (c *Cache) Get(k Key) (b Binding, ok bool) {
-	now := c.lately()
+func (c *Cache) Get(k Key) (target string, ok bool) {
+	now := c.clock.Now()
 	f, t := c.find(k, now)
 	if t == nil {
-		return b, false
+		return "", false
 	}
-	expires := f.Expires()
-	if to := expiry(now, c.ttl); to != expires {
-		if gap := c.lag(k, c.ttl, now); to-expires > gap || expires-to > gap {
-			if touched, _ := c.table.Touch(k.k, f, to, gap, false); touched != 0 {
-				expires = touched
-			}
+	if to := expiry(now, c.ttl); to != f.Expires() {
+		if gap := c.lag(k, c.ttl, now); max(to-f.Expires(), f.Expires()-to) > gap {
+			c.table.Touch(k.k, f, to, gap, false)
 		}
 	}
-	c.describe(f, t, expires, &b)
-	return b, true
+	return t.Name, true
 }
 
-// Peek returns the binding of k and leaves everything as it is.
+// Peek returns what is known of the binding of k, and leaves everything as it is.
 func (c *Cache) Peek(k Key) (Binding, bool) {
 	l, ok := c.lookup(k, c.now())
 	if !ok {
@@ -400,19 +394,15 @@ func (l *located) idle(ttl int64) time.Duration {
 	return time.Duration(max(0, l.now-(l.Expires-ttl)))
 }
 
-func (c *Cache) binding(l *located) (b Binding) {
-	c.describe(l.Found, l.target, l.Expires, &b)
-	return b
-}
-
-func (c *Cache) describe(f table.Found, t *registry.Target, expires int64, b *Binding) {
-	mark := f.Mark()
-	b.Target = t.Name
-	b.Session = Digest(mark &^ asideBit)
-	b.Scope = b.Session.scope()
-	b.Expires = c.clock.Time(expires)
-	b.Active = f.Leases()
-	b.Aside = mark&asideBit != 0
+func (c *Cache) binding(l *located) Binding {
+	return Binding{
+		Target:  l.target.Name,
+		Session: l.session(),
+		Scope:   l.session().scope(),
+		Expires: c.clock.Time(l.Expires),
+		Active:  l.Leases(),
+		Aside:   l.aside(),
+	}
 }
 
 // find finds the live binding of k and its target, which is nil if there is none.
@@ -499,7 +489,7 @@ func (c *Cache) set(k Key, target string, mark uint64, now, expires int64) locat
 // it gives back its lease, if it has one, and lets the expiry slide if ttl is
 // not 0.
 func (c *Cache) end(k Key, f table.Found, leased bool, ttl int64) {
-	now, to := c.lately(), int64(0)
+	now, to := c.clock.Now(), int64(0)
 	if ttl > 0 {
 		to = expiry(now, ttl)
 	}

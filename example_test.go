@@ -384,8 +384,8 @@ func ExampleCache() {
 	}
 	key := c.Key("tenant-1", "chat-1")
 	c.Set(key, "a")
-	b, ok := c.Get(key)
-	fmt.Println(b.Target, ok)
+	target, ok := c.Get(key)
+	fmt.Println(target, ok)
 	b, won := c.SetIfAbsent(key, "b")
 	fmt.Println(b.Target, won)
 	c.DeleteTarget("a")

@@ -548,7 +548,7 @@ func (s *Selector[T]) query(q *query, req *extract.Request) bool {
 		}
 	}
 	q.beside = !s.cfg.SideCalls && q.sess.Class.Beside()
-	if q.now = s.cache.lately(); q.ttl < int64(exactTTL) {
+	if q.now = s.cache.clock.Now(); q.ttl < int64(exactTTL) {
 		q.now = s.cache.now()
 	}
 	return true

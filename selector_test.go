@@ -773,17 +773,17 @@ func TestManyShortLivedTargets(t *testing.T) {
 		name := fmt.Sprint("pod-", i)
 		k := c.Key(name)
 		require.Equal(t, name, c.Set(k, name).Target)
-		b, ok := c.Get(k)
+		target, ok := c.Get(k)
 		require.True(t, ok)
-		require.Equal(t, name, b.Target)
+		require.Equal(t, name, target)
 		if i%2 == 0 {
 			c.DeleteTarget(name)
 			_, ok = c.Get(k)
 			require.False(t, ok)
 		}
-		b, ok = c.Get(keep)
+		target, ok = c.Get(keep)
 		require.True(t, ok)
-		require.Equal(t, "kept", b.Target)
+		require.Equal(t, "kept", target)
 	}
 }
 

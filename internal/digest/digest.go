@@ -29,26 +29,24 @@ func newSecret() secret { return secret{rand.Uint64(), rand.Uint64(), rand.Uint6
 
 // Add returns the digest of the strings that s is the digest of, and then part.
 // Strings are kept apart: "a", "bc" and "ab", "c" have two digests.
+//
+// It takes 16 bytes at a time, the last of which may be some that it has taken
+// already.
 func (k *Key) Add(s Sum, part string) Sum {
-	hi, lo := k.fold(part)
+	hi, lo := k.hi.start^uint64(len(part)), k.lo.start^uint64(len(part))
+	var a, b uint64
+	if len(part) < 16 {
+		a, b = ends(part)
+	} else {
+		last := part[len(part)-16:]
+		a, b = word(last), word(last[8:])
+		for ; len(part) > 16; part = part[16:] {
+			c, d := word(part), word(part[8:])
+			hi, lo = mix(c^k.hi.word, d^hi), mix(c^k.lo.word, d^lo)
+		}
+	}
+	hi, lo = mix(a^k.hi.word, b^hi), mix(a^k.lo.word, b^lo)
 	return Sum{Hi: mix(s.Hi^hi, k.hi.end), Lo: mix(s.Lo^lo, k.lo.end)}
-}
-
-// fold returns two numbers that depend on all of s: it takes 16 bytes at a time,
-// the last of which may be some that it has taken already.
-func (k *Key) fold(s string) (hi, lo uint64) {
-	hi, lo = k.hi.start^uint64(len(s)), k.lo.start^uint64(len(s))
-	if len(s) < 16 {
-		a, b := ends(s)
-		return mix(a^k.hi.word, b^hi), mix(a^k.lo.word, b^lo)
-	}
-	last := s[len(s)-16:]
-	for ; len(s) > 16; s = s[16:] {
-		a, b := word(s), word(s[8:])
-		hi, lo = mix(a^k.hi.word, b^hi), mix(a^k.lo.word, b^lo)
-	}
-	a, b := word(last), word(last[8:])
-	return mix(a^k.hi.word, b^hi), mix(a^k.lo.word, b^lo)
 }
 
 // ends returns all of a string of less than 16 bytes: its first eight and its

@@ -21,7 +21,7 @@ func aboutOf(k Key, ref, stamp uint32) uint64 {
 func refOf(about uint64) uint32   { return uint32(about >> (stampBits + 16)) }
 func stampOf(about uint64) uint32 { return uint32(about >> 16 & (1<<stampBits - 1)) }
 
-func (sl *slot) found(l life) Found { return Found{sl, sl.about.Load(), l, sl.mark.Load()} }
+func (sl *slot) found() Found { return Found{sl, sl.about.Load(), sl.load(), sl.mark.Load()} }
 
 func (sl *slot) load() life { return life(sl.life.Load()) }
 
@@ -85,20 +85,21 @@ func (b *block) next(i uint) uint {
 	return 0
 }
 
-// find returns the place of k and the life there at that moment, which may have
-// ended, or is 0 if there is none.
-func (b *block) find(k Key) (uint, life) {
+// find returns the place of the record of k, and the record as it is, which may
+// have ended. It is the zero Found if there is none.
+func (b *block) find(k Key) (uint, Found) {
 	if b == nil {
-		return 0, 0
+		return 0, Found{}
 	}
 	for i := b.home(k); ; i = b.next(i) {
 		sl := &b.slots[i]
+		about := sl.about.Load() // before the rest, which Holds then vouches for
 		lo := sl.lo.Load()
-		if lo == k.Lo && uint16(sl.about.Load()) == k.Hi {
-			return i, sl.load()
+		if lo == k.Lo && uint16(about) == k.Hi {
+			return i, Found{sl, about, sl.load(), sl.mark.Load()}
 		}
 		if lo == 0 {
-			return 0, 0
+			return 0, Found{}
 		}
 	}
 }

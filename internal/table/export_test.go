@@ -119,7 +119,7 @@ func (t *Table) Contents() (map[Key]Record, error) {
 				continue
 			}
 			used++
-			k, r := sl.key(), sl.found(l).Record()
+			k, r := sl.key(), sl.found().Record()
 			if _, ok := records[k]; ok {
 				return nil, fmt.Errorf("shard %d: two records of key %x", n, k)
 			}

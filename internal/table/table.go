@@ -12,11 +12,13 @@
 // The table is an array of shards. A shard is an open-addressing hash table
 // with linear probing and backward-shift deletion, so there are no tombstones.
 // Writers of a shard exclude each other with a mutex and make the shard's
-// sequence number odd while records move or change; readers look without a lock
-// and look again if the number has changed. The life of a record, its expiry and
-// its leases, is the exception: a reader may lengthen it with a compare-and-swap
-// at any time, so a writer that removes, replaces or moves a record takes its
-// life out with an atomic operation first and never loses a refresh.
+// sequence number odd while records move or change; readers look without a lock.
+// A reader who finds nothing looks again if the number has changed; one who finds
+// a record looks again if that has left its place meanwhile, which its stamp
+// tells. The life of a record, its expiry and its leases, is the exception: a
+// reader may lengthen it with a compare-and-swap at any time, so a writer that
+// removes, replaces or moves a record takes its life out with an atomic operation
+// first and never loses a refresh.
 package table
 
 import (
@@ -142,7 +144,7 @@ func New(capacity int, limit int64, owner Owner) *Table {
 }
 
 // shard picks by the top bits of Hi; the home in a block is by the top bits of Lo.
-func (t *Table) shard(k Key) *shard { return &t.shards[uint64(k.Hi)>>t.shift] }
+func (t *Table) shard(k Key) *shard { return &t.shards[uint64(k.Hi)>>(t.shift&63)] }
 
 // begin and end bracket every move of records. Called with s locked.
 func (s *shard) begin() { s.seq.Add(1) }
@@ -171,44 +173,34 @@ func (f Found) Holds() bool {
 	return f.sl.life.Load() != 0 && f.sl.about.Load() == f.about
 }
 
-// Get returns the record of k unless that has expired. Whether its ref is alive
-// is for the caller to ask, and after that whether it Holds: if not, there may be
-// another, so the caller has to Get again. Get takes no lock unless writers of
-// the shard keep getting in its way.
-func (t *Table) Get(k Key, now int64) (f Found, ok bool) {
+// Get returns the record of k unless that has expired. The caller must then ask
+// whether it Holds, after it has asked whether its ref is alive: if not, what was
+// found may be of several records, and the caller has to Get again. Get takes no
+// lock unless writers of the shard keep getting in its way.
+func (t *Table) Get(k Key, now int64) (Found, bool) {
 	s := t.shard(k)
-	for try := range spins {
+	for try := 0; try < spins; try++ {
 		if try > 8 {
 			runtime.Gosched()
 		}
 		seq := s.seq.Load()
-		if seq&1 != 0 {
-			continue
+		if _, f := s.block.Load().find(k); now < f.life.end(t.limit) {
+			return f, true
 		}
-		b := s.block.Load()
-		i, l := b.find(k)
-		if ok = l != 0 && now < l.end(t.limit); ok {
-			f = b.slots[i].found(l)
-		}
-		// If nothing has moved, the record has been there all the time: then
-		// all that was read is its own.
-		if s.seq.Load() == seq {
-			return f, ok
+		// If nothing has moved, it is not there; else it may be somewhere else.
+		if seq&1 == 0 && s.seq.Load() == seq {
+			return Found{}, false
 		}
 	}
 	return t.getLocked(s, k, now)
 }
 
 // getLocked is Get for those whom writers got in the way of too often.
-func (t *Table) getLocked(s *shard, k Key, now int64) (f Found, ok bool) {
+func (t *Table) getLocked(s *shard, k Key, now int64) (Found, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b := s.block.Load()
-	i, l := b.find(k)
-	if ok = l != 0 && now < l.end(t.limit); ok {
-		f = b.slots[i].found(l)
-	}
-	return f, ok
+	_, f := s.block.Load().find(k)
+	return f, now < f.life.end(t.limit)
 }
 
 // live reports whether the record in sl, whose life is l, is good.
@@ -304,15 +296,14 @@ func (t *Table) alter(k Key, stamp uint32, f func(life) life) (l, next life) {
 	s := t.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b := s.block.Load()
-	i, l := b.find(k)
-	if l == 0 || b.slots[i].stamp() != stamp {
+	_, found := s.block.Load().find(k)
+	if found.sl == nil || found.Stamp() != stamp {
 		return 0, 0
 	}
 	for {
-		l = b.slots[i].load()
+		l = found.sl.load()
 		next = f(l)
-		if l == next || b.slots[i].swap(l, next) {
+		if l == next || found.sl.swap(l, next) {
 			return l, next
 		}
 	}
@@ -329,24 +320,22 @@ func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Found, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
-		b := s.block.Load()
-		if i, l := b.find(k); l != 0 {
-			sl := &b.slots[i]
-			live := t.live(sl, l, now)
-			if live && stamp != Any && sl.stamp() != stamp {
-				return sl.found(l), false
+		if _, f := s.block.Load().find(k); f.sl != nil {
+			live := t.live(f.sl, f.life, now)
+			if live && stamp != Any && f.Stamp() != stamp {
+				return f, false
 			}
 			if !live && stamp != Any && stamp != 0 {
 				return Found{}, false
 			}
-			ref, stored := sl.ref(), r
+			stored := r
 			if r.Expires == 0 {
-				stored.Expires = l.expires()
+				stored.Expires = f.Expires()
 			}
 			stored.Stamp = s.nextStamp()
-			if s.replace(sl, l, k, &stored) {
-				t.owner.Release(ref)
-				return sl.found(stored.life()), true
+			if s.replace(f.sl, f.life, k, &stored) {
+				t.owner.Release(f.Ref())
+				return f.sl.found(), true
 			}
 			continue // refreshed just now: look again
 		}
@@ -368,7 +357,7 @@ func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Found, bool) {
 		s.used++
 		t.added(s, now)
 		r.Stamp = s.nextStamp()
-		return s.block.Load().insert(k, &r).found(r.life()), true
+		return s.block.Load().insert(k, &r).found(), true
 	}
 }
 
@@ -561,16 +550,12 @@ func (t *Table) Delete(k Key, stamp uint32, now int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
-		b := s.block.Load()
-		i, l := b.find(k)
-		if l == 0 {
+		i, f := s.block.Load().find(k)
+		if f.sl == nil || stamp != 0 && f.Stamp() != stamp {
 			return false
 		}
-		if stamp != 0 && b.slots[i].stamp() != stamp {
-			return false
-		}
-		live := t.live(&b.slots[i], l, now) // asked before its Owner may forget the ref
-		if t.remove(s, i, l) {
+		live := t.live(f.sl, f.life, now) // asked before its Owner may forget the ref
+		if t.remove(s, i, f.life) {
 			return live
 		}
 		// Refreshed just now: look again.
@@ -593,9 +578,8 @@ func (t *Table) All(now int64, yield func(Key, Found) bool) {
 		b := s.block.Load()
 		for i := range b.len() {
 			sl := &b.slots[i]
-			l := sl.load()
-			if l != 0 && t.live(sl, l, now) {
-				batch = append(batch, entry{sl.key(), sl.found(l)})
+			if l := sl.load(); l != 0 && t.live(sl, l, now) {
+				batch = append(batch, entry{sl.key(), sl.found()})
 			}
 		}
 		s.mu.Unlock()

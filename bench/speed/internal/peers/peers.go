@@ -97,7 +97,7 @@ func newAffinity(capacity int, ttl time.Duration) Table {
 
 func (t affinityTable) Lookup(keys []string) (n int) {
 	for _, key := range keys {
-		if b, ok := t.c.Get(t.c.Key(key)); ok && b.Target != "" {
+		if target, ok := t.c.Get(t.c.Key(key)); ok && target != "" {
 			n++
 		}
 	}
@@ -105,8 +105,7 @@ func (t affinityTable) Lookup(keys []string) (n int) {
 }
 
 func (t affinityTable) Get(key string) (string, bool) {
-	b, ok := t.c.Get(t.c.Key(key))
-	return b.Target, ok
+	return t.c.Get(t.c.Key(key))
 }
 
 func (t affinityTable) Set(key, target string)   { t.c.Set(t.c.Key(key), target) }
