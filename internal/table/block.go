@@ -31,8 +31,6 @@ func (sl *slot) key() Key { return Key{uint16(sl.about.Load()), sl.lo.Load()} }
 
 func (sl *slot) ref() uint32 { return refOf(sl.about.Load()) }
 
-func (sl *slot) stamp() uint32 { return stampOf(sl.about.Load()) }
-
 // write puts a record where there is none, its life last: that makes it one.
 func (sl *slot) write(k Key, r *Record) {
 	sl.lo.Store(k.Lo)
