@@ -692,11 +692,12 @@ func TestTargetsComeAndGo(t *testing.T) {
 				return m.HeapAlloc
 			}
 			before := heap()
-			for i := range 100_000 {
+			for i := range 300_000 {
 				id := "pod-" + strconv.Itoa(i)
 				b.Settle(id, b.Charge(nil, id, true), served(100, 0, 0))
 			}
-			assert.Less(t, float64(heap())-float64(before), 10e6, "bytes")
+			// 8 MB, or 11, as the hashes of the map fall.
+			assert.Less(t, float64(heap())-float64(before), 16e6, "bytes")
 			for range 8 {
 				place(t, b, nil, ts)
 			}
