@@ -131,6 +131,7 @@ type Cache struct {
 	ttl     int64
 	clock   *clock.Clock
 	secret  digest.Key
+	kinds   digest.Key // of what names a session: no Key that a caller makes is that of a Selector's session
 	targets *registry.Registry
 	table   *table.Table
 	asides  atomic.Bool // whether there may be second places
@@ -138,8 +139,8 @@ type Cache struct {
 }
 
 // NewCache returns an empty Cache. For one that is used in a bubble of
-// [testing/synctest], call it there: time outside is another. The error, if any, names the field of the
-// configuration that is at fault.
+// [testing/synctest], call it there: time outside is another. The error, if any,
+// names the field of the configuration that is at fault.
 func NewCache(cfg CacheConfig) (*Cache, error) {
 	if cfg.TTL < 0 {
 		return nil, errors.New("affinity: CacheConfig.TTL is negative")
@@ -158,6 +159,7 @@ func NewCache(cfg CacheConfig) (*Cache, error) {
 		ttl:     int64(cfg.TTL),
 		clock:   clock.New(cfg.TTL < exactTTL),
 		secret:  digest.NewKey(),
+		kinds:   digest.NewKey(),
 		targets: registry.New(table.MaxRef),
 	}
 	c.table = table.New(cfg.Capacity, int64(leaseLimit), c.targets)
@@ -176,13 +178,18 @@ const (
 	maxLag   = int64(time.Minute)
 	lagShare = 64
 
+	// finer is how many times less that is for a Selector, which decides by how
+	// long a session has paused.
+	finer = 16
+
 	// crowded is how close to each other requests are of which a few leases
 	// stand for all.
 	crowded = int64(10 * time.Microsecond)
 )
 
-// lag is by how much the expiry of the binding of k may lag behind. Where new
-// ones come in, it must not be taken for older than those before it.
+// lag is by how much the expiry of the binding of k, which has that ttl, may lag
+// behind. Where new ones come in, it must not be taken for older than those before
+// it.
 func (c *Cache) lag(k Key, ttl, now int64) int64 {
 	if !c.clock.Busy() {
 		return 0
@@ -247,10 +254,9 @@ func (c *Cache) Get(k Key) (target string, ok bool) {
 	if t == nil {
 		return "", false
 	}
-	if to := expiry(now, c.ttl); to != f.Expires() {
-		if gap := c.lag(k, c.ttl, now); max(to-f.Expires(), f.Expires()-to) > gap {
-			c.table.Touch(k.k, f, to, gap, false)
-		}
+	to := expiry(now, c.ttl)
+	if gap := c.lag(k, c.ttl, now); to-f.Expires() > gap {
+		c.table.Touch(k.k, f, to, gap, false)
 	}
 	return t.Name, true
 }
@@ -445,7 +451,7 @@ func (c *Cache) touch(l *located, ttl, gap int64, lease bool) bool {
 	to := expiry(l.now, ttl)
 	if lease {
 		gap = min(gap, crowded)
-	} else if max(to-l.Expires, l.Expires-to) <= gap {
+	} else if to-l.Expires <= gap {
 		return false
 	}
 	expires, leased := c.table.Touch(l.key.k, l.Found, to, gap, lease)
@@ -486,14 +492,14 @@ func (c *Cache) set(k Key, target string, mark uint64, now, expires int64) locat
 }
 
 // end tells that a request has ended that used the binding of k that was found:
-// it gives back its lease, if it has one, and lets the expiry slide if ttl is
-// not 0.
+// it gives back its lease, if it has one, and lets the expiry slide, for a
+// Selector, if ttl is not 0.
 func (c *Cache) end(k Key, f table.Found, leased bool, ttl int64) {
 	now, to := c.clock.Now(), int64(0)
 	if ttl > 0 {
 		to = expiry(now, ttl)
 	}
-	c.table.End(k.k, f, leased, to, c.lag(k, ttl, now), now)
+	c.table.End(k.k, f, leased, to, c.lag(k, ttl, now)/finer, now)
 }
 
 // unuse takes back that the binding of k was used by a request that failed:

@@ -46,6 +46,31 @@ func TestNoPartOfAKeyIsZero(t *testing.T) {
 	}
 }
 
+// Whatever parts a caller makes a Key of, it is none that a Selector makes for a
+// session or for state.
+func TestKeysOfCallersAreNotThoseOfSessions(t *testing.T) {
+	t.Parallel()
+	for _, tenant := range []string{"", "t"} {
+		s, err := New(Config[string]{
+			ID: func(s string) string { return s }, Fallback: first{},
+			Tenant: func(*extract.Request) string { return tenant },
+		})
+		require.NoError(t, err)
+		req := &extract.Request{Header: map[string][]string{"X-Session-Id": {"one-session-of-many"}}}
+		sel, err := s.Select(t.Context(), req, []string{"a"})
+		require.NoError(t, err)
+		sel.Learn("resp_1")
+		sel.Done(Outcome{Result: Served})
+		require.Equal(t, 2, s.cache.Len())
+		for _, id := range [][2]string{{"x-session-id", "one-session-of-many"}, {"state", "resp_1"}} {
+			for _, parts := range [][]string{{id[0], id[1]}, {tenant, "", id[0], id[1]}, {tenant, id[0], id[1]}} {
+				_, ok := s.cache.Peek(s.cache.Key(parts...))
+				require.False(t, ok, "%q", parts)
+			}
+		}
+	}
+}
+
 // A binding that All yields was there: never one of a session to a target that
 // it was never bound to, because the target's number has another one by now.
 func TestAllDoesNotYieldTheNextTargetOfANumber(t *testing.T) {
@@ -135,8 +160,8 @@ func TestParallelGetIsOfTheRightTarget(t *testing.T) {
 	wg.Wait()
 }
 
-// elapse lets virtual time go by.
-var elapse = time.Sleep
+// elapse lets d go by on the clock of the synctest bubble.
+func elapse(d time.Duration) { <-time.After(d) }
 
 // busy makes a Cache one that is called all the time.
 func busy(t *testing.T, c *Cache) {
@@ -203,6 +228,29 @@ func TestUsesAreWrittenDownWhereNewBindingsComeIn(t *testing.T) {
 		c.Get(k)
 		b, _ := c.Peek(k)
 		require.True(t, b.Expires.After(was), "it was used after they came")
+	})
+}
+
+// A Selector tells how long a session has paused, also where uses are written down
+// seldom.
+func TestPausesUnderLoad(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, err := New(Config[string]{ID: func(s string) string { return s }, Fallback: first{}, TTL: time.Hour})
+		require.NoError(t, err)
+		req := &extract.Request{Header: map[string][]string{"X-Session-Id": {"one-session-of-many"}}}
+		for _, pause := range []time.Duration{0, 30 * time.Second, 4 * time.Minute} {
+			elapse(pause)
+			busy(t, s.cache)
+			sel, err := s.Select(t.Context(), req, []string{"a"})
+			require.NoError(t, err)
+			require.InDelta(t, pause, sel.Idle, float64(4*time.Second))
+			sel.Done(Outcome{}) // says nothing
+			elapse(30 * time.Second)
+			busy(t, s.cache)
+			_, err = s.Pick(t.Context(), req, []string{"a"})
+			require.NoError(t, err)
+		}
 	})
 }
 

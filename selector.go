@@ -536,7 +536,7 @@ func (s *Selector[T]) query(q *query, req *extract.Request) bool {
 	if s.cfg.Threads == ThreadsShare && q.sess.Parent != "" {
 		q.sess.ID = q.sess.Parent
 	}
-	q.source = s.cache.secret.Add(q.within, q.sess.Source)
+	q.source = s.cache.kinds.Add(q.within, q.sess.Source)
 	q.root = s.cache.key(q, q.sess.ID)
 	q.key = q.root
 	if q.sess.Thread != "" && s.cfg.Threads != ThreadsShare {
@@ -587,7 +587,7 @@ func (c *Cache) threadKey(q *query, thread string) Key {
 
 // stateKey returns the key of state on a target.
 func (c *Cache) stateKey(within digest.Sum, id string) Key {
-	return keyOf(c.secret.Add(c.secret.Add(within, "state"), id))
+	return keyOf(c.secret.Add(c.kinds.Add(within, "state"), id))
 }
 
 // home answers with the home of the binding if that is among the candidates,
@@ -644,8 +644,9 @@ func (s *Selector[T]) watch(t *registry.Target, i int, now int64) {
 
 // believed reports whether the session had better go on where the binding says:
 // the target keeps its sessions, and the prompt is likely to be in its cache,
-// or a request under way is about to put it there. One stale binding in exploration is believed all the same, or it would never
-// be noticed that prompts are kept for longer now.
+// or a request under way is about to put it there. One stale binding in
+// exploration is believed all the same, or it would never be noticed that prompts
+// are kept for longer now.
 func (s *Selector[T]) believed(l *located, ttl int64) bool {
 	t := l.target.Traits
 	return !t.Drained(l.now) && (l.idle(ttl) <= t.Life.Life() || l.Leases() > 0 || (uint64(l.Stamp())+l.key.k.Lo)%exploration == 0)
@@ -668,7 +669,7 @@ func (s *Selector[T]) hit(q *query, target T, reason Reason, l *located, sel *Se
 	if !q.beside {
 		var gap int64 // a session that has moved must look like it
 		if reason == ReasonBound {
-			gap = s.cache.lag(l.key, q.ttl, q.now)
+			gap = s.cache.lag(l.key, q.ttl, q.now) / finer
 		}
 		leased = s.cache.touch(l, q.ttl, gap, q.lease)
 	}

@@ -12,11 +12,14 @@ import (
 	"github.com/go-affinity/affinity/internal/clock"
 )
 
+// elapse lets d go by on the clock of the synctest bubble.
+func elapse(d time.Duration) { <-time.After(d) }
+
 // crowded reads the clock until it stands still, and returns what it says then.
 func crowded(t *testing.T, c *clock.Clock) int64 {
 	for range 10_000 {
 		now := c.Now()
-		time.Sleep(time.Nanosecond)
+		elapse(time.Nanosecond)
 		if c.Now() == now {
 			return now
 		}
@@ -30,7 +33,7 @@ func TestNowIsExact(t *testing.T) {
 		c := clock.New(false)
 		want := int64(1)
 		for _, pause := range []time.Duration{0, 0, 1, 1, 0, time.Microsecond, time.Hour, 0, time.Millisecond} {
-			time.Sleep(pause)
+			elapse(pause)
 			want += int64(pause)
 			require.Equal(t, want, c.Now())
 			require.Equal(t, want, c.Exact())
@@ -45,7 +48,7 @@ func TestVirtualTimeMakesNoCrowd(t *testing.T) {
 		for range 10_000 {
 			c.Now()
 		}
-		time.Sleep(time.Nanosecond)
+		elapse(time.Nanosecond)
 		require.EqualValues(t, 2, c.Now())
 	})
 }
@@ -55,18 +58,18 @@ func TestReadingIsUsedAgain(t *testing.T) {
 		c := clock.New(false)
 		for range 2 {
 			kept := crowded(t, c)
-			time.Sleep(clock.Precision / 4)
+			elapse(clock.Precision / 4)
 			require.Equal(t, kept, c.Now())
 			exact := c.Exact()
 			require.Greater(t, exact, kept)
-			time.Sleep(clock.Precision / 4)
+			elapse(clock.Precision / 4)
 			require.Equal(t, exact, c.Now(), "what somebody knows is used by all")
 			require.Greater(t, c.Exact(), exact)
 
-			time.Sleep(clock.Precision)
+			elapse(clock.Precision)
 			require.Equal(t, c.Exact(), c.Now())
 
-			time.Sleep(time.Minute) // nobody asks
+			elapse(time.Minute) // nobody asks
 		}
 	})
 }
@@ -76,12 +79,12 @@ func TestNextReadingIsUsedAgainAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clock.New(false)
 		kept := crowded(t, c)
-		time.Sleep(time.Duration(kept) + clock.Precision - time.Duration(c.Exact()))
+		elapse(time.Duration(kept) + clock.Precision - time.Duration(c.Exact()))
 		synctest.Wait()
-		time.Sleep(time.Nanosecond)
+		elapse(time.Nanosecond)
 		next := c.Now()
 		require.Equal(t, c.Exact(), next)
-		time.Sleep(time.Nanosecond)
+		elapse(time.Nanosecond)
 		require.Equal(t, next, c.Now())
 	})
 }
@@ -89,7 +92,7 @@ func TestNextReadingIsUsedAgainAtOnce(t *testing.T) {
 func TestTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clock.New(false)
-		time.Sleep(time.Minute)
+		elapse(time.Minute)
 		now := time.Now()
 		require.Equal(t, c.Exact(), c.At(now))
 		require.True(t, now.Equal(c.Time(c.Exact())))

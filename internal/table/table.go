@@ -311,10 +311,9 @@ func (t *Table) alter(k Key, stamp uint32, f func(life) life) (l, next life) {
 
 // Set stores r under k, with its leases, if the live record there has the given
 // stamp; stamp 0 means that there is none, and Any that it does not matter. It
-// returns the record that is there
-// afterwards, if any, and whether it is r. If r.Expires is 0, r keeps the expiry
-// of the record that it replaces. The table calls Release for what r replaces,
-// not for r when it is not stored.
+// returns the record that is there afterwards, if any, and whether it is r. If
+// r.Expires is 0, r keeps the expiry of the record that it replaces. The table
+// calls Release for what r replaces, not for r when it is not stored.
 func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Found, bool) {
 	s := t.shard(k)
 	s.mu.Lock()
