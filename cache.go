@@ -434,7 +434,8 @@ func (c *Cache) locate(k Key, now int64, l *located) bool {
 	if t == nil {
 		return false
 	}
-	*l = located{f, f.Expires(), k, t, now}
+	// One by one, since the compiler makes a copy of a whole one.
+	l.Found, l.Expires, l.key, l.target, l.now = f, f.Expires(), k, t, now
 	return true
 }
 

@@ -13,7 +13,6 @@ import (
 	"github.com/go-affinity/affinity/internal/digest"
 	"github.com/go-affinity/affinity/internal/flight"
 	"github.com/go-affinity/affinity/internal/registry"
-	"github.com/go-affinity/affinity/internal/table"
 	"github.com/go-affinity/affinity/internal/tally"
 )
 
@@ -194,16 +193,13 @@ type Selection[T any] struct {
 
 	selector *Selector[T]
 	within   digest.Sum
-	key      Key // of the binding
-	found    table.Found
-	done     uint32           // 1 once Done was called
-	leased   bool             // the binding waits for Done
-	stayed   bool             // the conversation was at this very target the last time
-	ttl      int64            // of the binding
-	before   int64            // its expiry before this request, if it stayed; else 0
-	used     int64            // its expiry after it
-	target   *registry.Target // nil if there is no binding
-	kin      *query           // nil if the session inherits from nobody
+	at       located // the binding, after this request; without a target if there is none
+	before   int64   // its expiry before that, if the conversation stayed; else 0
+	ttl      int64   // of the binding
+	done     uint32  // 1 once Done was called
+	leased   bool    // the binding waits for Done
+	stayed   bool    // the conversation was at this very target the last time
+	kin      *query  // nil if the session inherits from nobody
 	ticket   Ticket
 }
 
@@ -313,6 +309,7 @@ func (s *Selector[T]) choose(ctx context.Context, req *extract.Request, candidat
 	}
 	q.lease = lease && !q.beside
 	if !s.home(&q, candidates, sel) {
+		sel.at = located{}
 		if err := s.place(ctx, &q, candidates, sel); err != nil {
 			return err
 		}
@@ -332,14 +329,14 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 	if s.balancer != nil {
 		s.balancer.Settle(sel.ID, sel.ticket, o)
 	}
-	if sel.target == nil {
+	if sel.at.target == nil {
 		return
 	}
 	c := s.cache
 	switch ttl := sel.ttl; {
 	case o.Result == TerminalFailure:
-		if c.table.Delete(sel.key.k, sel.found.Stamp(), c.now()) {
-			if l, ok := c.lookup(sel.key.aside(), c.now()); ok && l.aside() && l.target.Name == sel.ID {
+		if c.table.Delete(sel.at.key.k, sel.at.Stamp(), c.now()) {
+			if l, ok := c.lookup(sel.at.key.aside(), c.now()); ok && l.aside() && l.target.Name == sel.ID {
 				c.table.Delete(l.key.k, l.Stamp(), c.now()) // what became the home
 			}
 			for _, k := range sel.kin.keys(c) {
@@ -350,20 +347,20 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 		}
 	case o.Result == Served:
 		if sel.stayed {
-			sel.target.Traits.Life.Observe(sel.Idle, o.Usage.Cached, o.Usage.Uncached)
+			sel.at.target.Traits.Life.Observe(sel.Idle, o.Usage.Cached, o.Usage.Uncached)
 		}
 		if sel.Reason == ReasonDetour || sel.Reason == ReasonFailover {
 			// A detour that has ended since must not look like the place where
 			// the session was last.
-			if home, ok := c.lookup(sel.key.aside(), c.now()); ok && !home.aside() && home.Stamp() != sel.found.Stamp() && s.later(&home, sel) {
+			if home, ok := c.lookup(sel.at.key.aside(), c.now()); ok && !home.aside() && home.Stamp() != sel.at.Stamp() && s.later(&home, sel) {
 				ttl = 0
 			}
 		}
-		c.end(sel.key, sel.found, sel.leased, ttl)
+		c.end(sel.at.key, sel.at.Found, sel.leased, ttl)
 	default:
-		c.end(sel.key, sel.found, sel.leased, 0)
+		c.end(sel.at.key, sel.at.Found, sel.leased, 0)
 		if o.Result == TransientFailure && sel.before > 0 {
-			c.unuse(sel.key, sel.found.Stamp(), sel.before, sel.used)
+			c.unuse(sel.at.key, sel.at.Stamp(), sel.before, sel.at.Expires)
 		}
 	}
 }
@@ -371,7 +368,7 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 // later reports whether the session was at home after it was aside, where sel
 // comes from.
 func (s *Selector[T]) later(home *located, sel *Selection[T]) bool {
-	aside, ok := s.cache.lookup(sel.key, home.now)
+	aside, ok := s.cache.lookup(sel.at.key, home.now)
 	return ok && aside.aside() && home.Expires > aside.Expires
 }
 
@@ -593,20 +590,20 @@ func (c *Cache) stateKey(within digest.Sum, id string) Key {
 // home answers with the home of the binding if that is among the candidates,
 // and nothing speaks against it.
 func (s *Selector[T]) home(q *query, candidates []T, sel *Selection[T]) bool {
-	var l located
-	if q.known = s.cache.locate(q.key, q.now, &l); !q.known {
+	l := &sel.at
+	if q.known = s.cache.locate(q.key, q.now, l); !q.known {
 		return false
 	}
 	i := s.index(l.target, candidates)
 	if s.cfg.Failover == FailoverReturn {
-		if stay, ok := s.detour(q, &l, i, candidates, sel); ok {
+		if stay, ok := s.detour(q, l, i, candidates, sel); ok {
 			return stay
 		}
 	}
-	if i < 0 || !s.believed(&l, q.ttl) || s.crowded(q, l.target) {
+	if i < 0 || !s.believed(l, q.ttl) || s.crowded(q, l.target) {
 		return false
 	}
-	s.hit(q, candidates[i], ReasonBound, &l, sel)
+	s.hit(q, candidates[i], ReasonBound, sel)
 	return true
 }
 
@@ -626,8 +623,8 @@ func (s *Selector[T]) detour(q *query, l *located, i int, candidates []T, sel *S
 	if j < 0 || !s.believed(&d, q.ttl) || i >= 0 && p.Awaits(q.now, l.session().fraction()) || s.cache.learned.Load() && len(q.req.Pins()) > 0 {
 		return false, true
 	}
-	s.hit(q, candidates[j], ReasonDetour, &d, sel)
-	sel.From = l.target.Name
+	sel.From, sel.at = l.target.Name, d
+	s.hit(q, candidates[j], ReasonDetour, sel)
 	return true, true
 }
 
@@ -662,20 +659,18 @@ func (s *Selector[T]) crowded(q *query, t *registry.Target) bool {
 		t.Traits.MayLeave(q.now) && s.balancer.Overloaded(t.Name)
 }
 
-// hit makes the Selection of a session that goes on where it is.
-func (s *Selector[T]) hit(q *query, target T, reason Reason, l *located, sel *Selection[T]) {
-	idle, before := l.idle(q.ttl), l.Expires
-	leased := false
+// hit makes the Selection of a session that goes on where it is: at sel.at.
+func (s *Selector[T]) hit(q *query, target T, reason Reason, sel *Selection[T]) {
+	l := &sel.at
+	sel.Idle, sel.before, sel.stayed = l.idle(q.ttl), l.Expires, true
 	if !q.beside {
 		var gap int64 // a session that has moved must look like it
 		if reason == ReasonBound {
 			gap = s.cache.lag(l.key, q.ttl, q.now) / finer
 		}
-		leased = s.cache.touch(l, q.ttl, gap, q.lease)
+		sel.leased = s.cache.touch(l, q.ttl, gap, q.lease)
 	}
-	s.bound(q, target, reason, l, sel)
-	sel.Idle, sel.before, sel.used = idle, before, l.Expires
-	sel.leased, sel.stayed = leased, true
+	s.bound(q, target, reason, sel)
 	if s.balancer != nil {
 		sel.ticket = s.balancer.Charge(q.req, sel.ID, true)
 	}
@@ -697,20 +692,18 @@ func (s *Selector[T]) index(t *registry.Target, candidates []T) int {
 	return -1
 }
 
-// bound makes the Selection that comes from binding l, but for its ticket.
-func (s *Selector[T]) bound(q *query, target T, reason Reason, l *located, sel *Selection[T]) {
+// bound makes the Selection that comes from the binding sel.at, but for its
+// ticket.
+func (s *Selector[T]) bound(q *query, target T, reason Reason, sel *Selection[T]) {
 	sel.Target = target
-	sel.ID = l.target.Name
+	sel.ID = sel.at.target.Name
 	sel.Reason = reason
 	sel.Source = q.sess.Source
 	sel.Confidence = q.sess.Confidence
-	sel.Session = l.session()
+	sel.Session = sel.at.session()
 	sel.selector = s
 	sel.within = q.within
-	sel.key = l.key
-	sel.found = l.Found
 	sel.ttl = q.ttl
-	sel.target = l.target
 	if q.inherits() {
 		sel.kin = new(*q) // q itself stays on the stack
 		sel.kin.req = nil
@@ -1076,7 +1069,8 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 	}
 	switch {
 	case st.own && (v.reason == ReasonBound || v.reason == ReasonReturned):
-		s.hit(q, candidates[p.i], v.reason, &st.located, sel)
+		sel.at = st.located
+		s.hit(q, candidates[p.i], v.reason, sel)
 	case v.detour:
 		s.aside(q, &st, &o, candidates, &p, &v, sel)
 	default:
@@ -1171,7 +1165,8 @@ func (s *Selector[T]) aside(q *query, st *standing, o *located, candidates []T, 
 	if o.key == q.key.aside() {
 		if stamp = o.Stamp(); id == o.target.Name {
 			s.refund(candidates, p)
-			s.hit(q, candidates[p.i], v.reason, o, sel)
+			sel.at = *o
+			s.hit(q, candidates[p.i], v.reason, sel)
 			return
 		}
 	}
@@ -1184,25 +1179,26 @@ func (s *Selector[T]) aside(q *query, st *standing, o *located, candidates []T, 
 func (s *Selector[T]) write(q *query, key Key, stamp uint32, mark Digest, candidates []T, p *pick, v *verdict, sel *Selection[T]) bool {
 	id := s.cfg.ID(candidates[p.i])
 	for {
-		l, ok := s.cache.bind(key, stamp, id, uint64(mark), q.now, expiry(q.now, q.ttl), q.lease)
+		var ok bool
+		sel.at, ok = s.cache.bind(key, stamp, id, uint64(mark), q.now, expiry(q.now, q.ttl), q.lease)
 		if ok {
-			s.bound(q, candidates[p.i], v.reason, &l, sel)
+			s.bound(q, candidates[p.i], v.reason, sel)
 			sel.leased = q.lease
 			s.charge(q, p, v.warm, sel)
 			return true
 		}
-		if l.target != nil {
-			if i := s.index(l.target, candidates); i >= 0 {
+		if sel.at.target != nil {
+			if i := s.index(sel.at.target, candidates); i >= 0 {
 				s.refund(candidates, p)
-				if l.aside() {
+				if sel.at.aside() {
 					v.reason = ReasonDetour
 				} else {
 					v.reason, v.from = ReasonBound, ""
 				}
-				s.hit(q, candidates[i], v.reason, &l, sel)
+				s.hit(q, candidates[i], v.reason, sel)
 				return false
 			}
 		}
-		stamp = l.Stamp()
+		stamp = sel.at.Stamp()
 	}
 }

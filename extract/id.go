@@ -37,23 +37,21 @@ func plainID(s string) bool {
 		ones  = 0x0101010101010101
 		highs = 0x80 * ones
 	)
-	whole := len(s)
-	var odd, capital, letter uint64
-	for {
+	plain, all, capital := ^uint64(0), uint64(0), uint64(0)
+	for i, last := 0, len(s)-8; ; i += 8 {
+		i = min(i, last)
+		w := eightBytes(s[i:])
 		// Of each byte the high bit tells. No byte carries into the next as long
 		// as they are ASCII.
-		w := eightBytes(s)
-		printable := (w + (0x80-'!')*ones) &^ (w + (0x7f-'~')*ones)
-		noBrace := (w ^ '{'*ones) + 0x7f*ones
-		odd |= w | ^(printable & noBrace)
+		plain &= (w + (0x80-'!')*ones) &^ (w + (0x7f-'z')*ones)
 		capital |= (w + (0x80-'A')*ones) &^ (w + (0x7f-'Z')*ones)
-		letter |= w << 1 // from @ on
-		if len(s) == 8 {
+		all |= w
+		if i == last {
 			break
 		}
-		s = s[min(8, len(s)-8):]
 	}
-	return odd&highs == 0 && letter&highs != 0 && (whole != 36 || capital&highs == 0)
+	const fromAt = 0x40 * ones // the bit that letters have, and neither zeros nor hyphens
+	return plain&^all&highs == highs && all&fromAt != 0 && (len(s) != 36 || capital&highs == 0)
 }
 
 // eightBytes returns the first eight of s as a word.
