@@ -51,27 +51,45 @@ func (claudeFirst) find(r *Request, s *Session) (ok bool) {
 	}
 	if len(r.Body) > 0 && r.anthropic() {
 		r.index.talkative.Store(true)
-		*s, ok = claudeUserIDFirst(r)
+		*s, ok = claudeUserIDFirst(r, true)
 	}
 	return ok
+}
+
+// claudeNext is ClaudeUserID for chains in which BodyIDs comes next. In a large
+// body, what names a conversation at an end goes before what does so in between.
+type claudeNext struct{}
+
+// Extract implements Extractor.
+func (claudeNext) Extract(r *Request) (Session, bool) {
+	if s, ok := r.conversationAtEnds(); ok {
+		return s, true
+	}
+	return claudeNames(r, r.get(metadataUserIDField))
 }
 
 func anthropicUserID(r *Request) (Session, bool) {
 	if len(r.Body) == 0 || !r.anthropic() {
 		return Session{}, false
 	}
-	return claudeUserIDFirst(r)
+	return claudeUserIDFirst(r, false)
 }
 
-// claudeUserIDFirst is claudeUserID before the headers have been asked: if they
-// name a session, no large body is crossed.
-func claudeUserIDFirst(r *Request) (Session, bool) {
+// claudeUserIDFirst is claudeUserID before the headers have been asked, and the
+// other ids of the body if these come next: if one of them names a session, no
+// large body is crossed.
+func claudeUserIDFirst(r *Request, ids bool) (Session, bool) {
 	if len(r.Body) > wholly {
 		if s, ok := claudeNames(r, r.atEnds("metadata", "user_id")); ok {
 			return s, true
 		}
 		if _, ok := Headers().Extract(r); ok {
 			return Session{}, false
+		}
+		if ids {
+			if _, ok := r.conversationAtEnds(); ok {
+				return Session{}, false
+			}
 		}
 	}
 	return claudeUserID(r)

@@ -117,5 +117,8 @@
 // what an extractor asks for first is among them, it is believed, and neither a
 // mistake in between is seen nor another member of the same name. So an id that
 // goes before all others costs the same whatever the size. For well-formed bodies
-// with one member of a name, all this makes no difference to the answer.
+// with one member of a name, all this makes no difference to the answer. To the
+// chain of [Default] all ids of conversations are what it asks for first: there it
+// does, if such a body has two of them and the one in between is the higher one in
+// the table.
 package extract

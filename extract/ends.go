@@ -14,6 +14,9 @@ import "github.com/go-affinity/affinity/internal/jsonscan"
 // asked for first is looked for here. Of several members of one name the last is
 // taken, but for those in the middle.
 //
+// Default goes further and takes any id of a conversation from the ends before it
+// looks for others in between. Those who send two put both where they put one.
+//
 // In a body of more than passing bytes, whose messages are most of it, these are
 // read in passing, if they may be asked for. In a smaller one it costs less to go
 // back to them than it would cost all who do not ask for them.
@@ -90,23 +93,144 @@ func atEnds(body []byte, name string) (value []byte, ok bool) {
 	if !tail.OK() {
 		return nil, false
 	}
-	head := jsonscan.New(body[:window])
-	for ok := head.Object(); ok; {
-		var key []byte
-		if key, ok = head.Key(); !ok {
+	head := newHead(body)
+	for {
+		key, ok := head.key()
+		if !ok {
 			break
 		}
-		found := head.Skip()
-		behind := head.Kind()
-		if behind == 0 { // the value may go on behind the window
-			break
-		}
-		if behind != ',' {
-			return nil, false
-		}
-		if string(jsonscan.Text(key, room[:])) == name {
+		asked := string(jsonscan.Text(key, room[:])) == name
+		if found, ok := head.value(asked); ok && asked {
 			value = found
 		}
 	}
+	if head.bad {
+		return nil, false
+	}
 	return value, true
+}
+
+// A head reads the members at the head of a body that is larger than the window.
+type head struct {
+	c    jsonscan.Cursor
+	open bool // there may be another one
+	bad  bool // there was a mistake behind a value
+}
+
+func newHead(body []byte) head {
+	h := head{c: jsonscan.New(body[:window])}
+	h.open = h.c.Object()
+	return h
+}
+
+// key returns the name of the next member. Its value must be read then.
+func (h *head) key() (key []byte, ok bool) {
+	if h.open {
+		key, h.open = h.c.Key()
+	}
+	return key, h.open
+}
+
+// value returns the value of the member, if that ends within the window. It is
+// read to the letter if it is asked for.
+func (h *head) value(asked bool) (value []byte, ok bool) {
+	if asked {
+		value = h.c.Skip()
+	} else {
+		value = h.c.Skim()
+	}
+	behind := h.c.Kind()
+	h.open = behind == ','
+	h.bad = behind != 0 && behind != ',' // at 0, the value may go on behind the window
+	return value, h.open
+}
+
+// ends are the fields that stand at the ends of a large body.
+type ends struct {
+	present fieldSet
+	texts   [numFields][]byte
+}
+
+// read reads both ends. It reports false if there is a mistake: then no field is
+// to be believed.
+func (e *ends) read(body []byte) bool {
+	var room nameRoom
+	var last fieldSet // those at the tail, which count
+	for tail := jsonscan.NewTail(body, window); ; {
+		key, value, ok := tail.Member()
+		if !ok {
+			if !tail.OK() {
+				return false
+			}
+			break
+		}
+		if f := noField.known(jsonscan.Text(key, room[:])); f.namesSession() && !last.has(f) {
+			e.set(f, value)
+			last |= 1 << f
+		}
+	}
+	for head := newHead(body); ; {
+		key, ok := head.key()
+		if !ok {
+			return !head.bad
+		}
+		f := noField.known(jsonscan.Text(key, room[:]))
+		asked := f.namesSession() && !last.has(f)
+		if value, ok := head.value(asked); ok && asked {
+			e.set(f, value)
+		}
+	}
+}
+
+// namesSession reports whether the field is an id, or may have some inside.
+func (f field) namesSession() bool { return (1<<f|f.inside())&idSet != 0 }
+
+// set notes the text of a field, and those inside it, in place of others.
+func (e *ends) set(f field, text []byte) {
+	inside := f.inside()
+	e.present = e.present&^inside | 1<<f
+	e.texts[f] = text
+	if inside == 0 {
+		return
+	}
+	c := jsonscan.New(text)
+	if !c.Object() {
+		return
+	}
+	var room nameRoom
+	for {
+		key, ok := c.Key()
+		if !ok {
+			return
+		}
+		value := c.Skim()
+		if g := f.known(jsonscan.Text(key, room[:])); g != noField {
+			e.present |= 1 << g
+			e.texts[g] = value
+		}
+	}
+}
+
+// conversationAtEnds returns the session that the ends of a large body name in a
+// way that tells conversations apart: as ClaudeUserID knows it, or as BodyIDs does
+// and [Explicit]. Of a well-formed body the answer is the same before it is read and
+// after.
+func (r *Request) conversationAtEnds() (Session, bool) {
+	var e ends
+	if len(r.Body) <= wholly || r.index.progress.Load() == bad || !e.read(r.Body) {
+		return Session{}, false
+	}
+	if e.present.has(metadataUserIDField) {
+		if s, ok := claudeNames(r, e.texts[metadataUserIDField]); ok {
+			return s, true
+		}
+	}
+	for _, f := range bodyIDs {
+		if f.confidence == Explicit && e.present.has(f.field) {
+			if id, ok := jsonID(e.texts[f.field]); ok {
+				return r.named(f.source, id, f.confidence), true
+			}
+		}
+	}
+	return Session{}, false
 }

@@ -3,6 +3,7 @@ package extract_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,7 +30,7 @@ func readWhole(body string) *extract.Request {
 // idExtractors are all that ask for something first.
 func idExtractors() map[string]extract.Extractor {
 	return map[string]extract.Extractor{
-		"default": extract.Default(), "classic": extract.Classic(), "ids": extract.BodyIDs(), "claude": extract.ClaudeUserID(),
+		"default": documented(), "classic": extract.Classic(), "ids": extract.BodyIDs(), "claude": extract.ClaudeUserID(),
 		"body": extract.Body("chat"), "two": extract.Body("chat", "session_id"), "inner": extract.Body("metadata.user_id", "chat"),
 		"escaped": extract.Body(`chat\.id`, "chat"), "query": extract.Body("metadata.*"),
 	}
@@ -69,6 +70,66 @@ func TestIDsAtTheEndsOfLargeBodies(t *testing.T) {
 	}
 }
 
+// documented is Default, of its parts.
+func documented() extract.Chain {
+	return extract.Chain{
+		extract.ClaudeCode(), extract.Headers(), extract.ClaudeUserID(), extract.BodyIDs(), extract.State(), extract.UserID(), extract.Trail(),
+	}
+}
+
+// In a large body Default takes what names a conversation at an end before what
+// does so in between; all else is as by its parts.
+func TestConversationsAtTheEndsOfLargeBodies(t *testing.T) {
+	t.Parallel()
+	claude := `{"user_id":` + quote(`{"session_id":"`+uuid+`"}`) + `}`
+	members := []string{
+		`"conversation_id":"conv-1"`, `"conversation_id":null`, `"conversation":{"id":"conv-2"}`, `"ses\u0073ion_id":"session-1"`, `"session_id":" "`, `"sessionId":"session-2"`,
+		`"metadata":` + claude, `"metadata":{"user_id":"user-1"}`, `"metadata":{"user_id":"user-1","session_id":"session-3"}`, `"metadata" : {"session_id":7}`, `"metadata":"m"`,
+		`"prompt_cache_key":"key-1"`, `"request":{"session_id":"session-4","contents":[]}`, `"litellm_session_id":"session-5"`, `"previous_response_id":"resp-1"`, `"stream":true`, `"model":"m"`,
+	}
+	random := rand.New(rand.NewPCG(5, 5))
+	differ := 0
+	for range 2000 {
+		var parts [3][]string // head, middle and tail
+		seen := map[string]bool{}
+		for _, i := range random.Perm(len(members))[:random.IntN(8)] {
+			name, _, _ := strings.Cut(strings.Replace(members[i], `\u0073`, "s", 1)[1:], `"`)
+			if !seen[name] {
+				seen[name] = true
+				at := random.IntN(3)
+				parts[at] = append(parts[at], members[i])
+			}
+		}
+		join := func(parts ...string) string { return "{" + strings.Join(parts, ",\n") + "}" }
+		ends := slices.Concat(parts[0], parts[2])
+		body := join(slices.Concat(parts[0], []string{`"messages":` + big(wholly)}, parts[1], []string{`"tools":` + big(3000)}, parts[2])...)
+		whole, _ := documented().Extract(readWhole(body))
+		want := whole
+		atEnds := extract.Chain{extract.ClaudeUserID(), extract.BodyIDs()}
+		if s, ok := atEnds.Extract(&extract.Request{Body: []byte(join(ends...))}); ok && s.Confidence == extract.Explicit {
+			want = s
+		}
+		if want.ID != whole.ID {
+			differ++
+		}
+		for _, r := range []*extract.Request{{Body: []byte(body)}, readWhole(body), {Body: []byte(body), Path: "/v1/messages"}} {
+			got, _ := extract.Default().Extract(r)
+			require.Equal(t, want, got, "%.300s ... %s", body, body[len(body)-300:])
+		}
+		for _, filler := range []int{10, 13000} {
+			small := join(slices.Concat(parts[0], []string{`"messages":` + big(filler)}, parts[1], []string{`"tools":` + big(filler)}, parts[2])...)
+			want, _ = documented().Extract(&extract.Request{Body: []byte(small)})
+			got, _ := extract.Default().Extract(&extract.Request{Body: []byte(small)})
+			require.Equal(t, want, got, small)
+		}
+	}
+	require.Greater(t, differ, 50)
+
+	// Nobody has asked ClaudeCode for anything but Claude Code's.
+	claudeBetween := `{"messages":` + big(wholly) + `,"metadata":` + claude + `,"tools":` + big(3000) + `,"session_id":"s"}`
+	requireSession(t, extract.ClaudeCode(), &extract.Request{Body: []byte(claudeBetween), Path: "/v1/messages"}, "claude-code", uuid)
+}
+
 // Of several members of one name the last one counts that has been read.
 func TestNamesThatAreNotUniqueInLargeBodies(t *testing.T) {
 	t.Parallel()
@@ -82,7 +143,16 @@ func TestNamesThatAreNotUniqueInLargeBodies(t *testing.T) {
 		{"one in front and one in the middle", `{"chat":"a",` + middle + `,"chat":"b","tools":` + big(2000) + `}`, "a"},
 	} {
 		requireSession(t, extract.Body("chat"), &extract.Request{Body: []byte(test.body)}, "body:chat", test.id)
+		asID := strings.ReplaceAll(test.body, `"chat"`, `"conversation_id"`)
+		requireSession(t, extract.Default(), &extract.Request{Body: []byte(asID)}, "conversation_id", test.id)
 	}
+	// The last of them counts with all that it has and has not.
+	requireSession(t, extract.Default(), &extract.Request{
+		Body: []byte(`{"metadata":{"session_id":"s"},"metadata":{"conversation_id":"c"},` + middle + `,"tools":[]}`),
+	}, "metadata.conversation_id", "c")
+	requireSession(t, extract.Default(), &extract.Request{
+		Body: []byte(`{"metadata":{"session_id":"s"},` + middle + `,"metadata":{"conversation_id":"c"}}`),
+	}, "metadata.conversation_id", "c")
 }
 
 // A large body that is broken names nothing if that shows where it was read.
@@ -104,6 +174,20 @@ func TestBrokenLargeBodies(t *testing.T) {
 			s, ok := e.Extract(&extract.Request{Body: []byte(body)})
 			require.False(t, ok, "%q from %.60s ... %s", s.ID, body, body[len(body)-40:])
 		}
+	}
+}
+
+// Default looks at both ends.
+func TestLargeBodiesThatAreBrokenAtTheOtherEnd(t *testing.T) {
+	t.Parallel()
+	const id = `"conversation_id":"c"`
+	middle := `"messages":` + big(wholly)
+	for _, body := range []string{
+		`{"a":1 "b":2,` + middle + `,` + id + `}`, `{"a":01,` + middle + `,` + id + `}`,
+		`{` + id + `,` + middle + `,"a":1 "b":2}`, `{` + id + `,` + middle + `,"a":01}`, `{` + id + `,` + middle + `,"a"}`,
+	} {
+		_, ok := extract.Default().Extract(&extract.Request{Body: []byte(body)})
+		require.False(t, ok, "%.40s ... %s", body, body[len(body)-40:])
 	}
 }
 
@@ -211,6 +295,13 @@ func FuzzEnds(f *testing.F) {
 				if ok2 && got.Source != want.Source {
 					require.NotEqual(t, "trail", got.Source)
 				}
+			}
+			got, ok := extract.Default().Extract(&extract.Request{Body: []byte(body)})
+			requireValid(t, got, ok)
+			if want, _ := documented().Extract(readWhole(body)); unambiguousNames && got.ID != want.ID {
+				require.Equal(t, extract.Explicit, got.Confidence, "%s instead of %s", got.Source, want.Source)
+				again, _ := extract.Default().Extract(readWhole(body))
+				require.Equal(t, got, again)
 			}
 		}
 	})

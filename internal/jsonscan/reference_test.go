@@ -2,6 +2,7 @@ package jsonscan_test
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -248,6 +249,22 @@ func TestTail(t *testing.T) {
 			b = append(b, '}')
 		}
 		requireTail(t, b, random.IntN(len(b)+2))
+	}
+
+	// Strings of several blocks, with escapes across their borders.
+	text := []string{`\"`, `\\`, `\\\\\\\"`, `\n`, "a", "\u00e4", `plain text, of some length: {"`[:28], "["}
+	for range 3_000 {
+		b := []byte("{")
+		for i := range 1 + random.IntN(3) {
+			b = fmt.Appendf(b, `"%d":%s"`, i, []string{"", "[", "[1,"}[i])
+			for range random.IntN(120) {
+				b = append(b, text[random.IntN(len(text))]...)
+			}
+			b = append(b, []string{`",`, `"],`, `"],`}[i]...)
+		}
+		b[len(b)-1] = '}'
+		requireTail(t, b, random.IntN(len(b)+2))
+		requireTail(t, b, len(b))
 	}
 }
 

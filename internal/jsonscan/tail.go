@@ -67,29 +67,47 @@ func (t *Tail) spaceBack(i int) int {
 
 // stringBack returns the offset of the string that ends at i, if one does.
 func (t *Tail) stringBack(i int) int {
-	b := t.data
-	for i--; i > t.low; {
-		if i-8 >= t.low {
-			w := word(b[i-8:]) ^ quotes
-			found := ^(w&^highs + ^uint64(highs) | w) & highs // where w has a zero byte, and nowhere else
-			if found == 0 {
-				i -= 8
-				continue
-			}
-			i -= 1 + bits.LeadingZeros64(found)/8
-		} else if i--; b[i] != '"' {
+	b := t.data[t.low:]
+	i -= t.low + 1
+	// Most strings are short, or do not begin in the window.
+	for short := i - 40; i >= 8 && i > short; {
+		w := word(b[i-8:]) ^ quotes
+		found := ^(w&^highs + ^uint64(highs) | w) & highs // where w has a zero byte, and nowhere else
+		if found == 0 {
+			i -= 8
 			continue
 		}
-		slashes := i
-		for slashes > t.low && b[slashes-1] == '\\' {
-			slashes--
+		if i -= 1 + bits.LeadingZeros64(found)/8; !escapedBack(b, i) {
+			return t.low + i
 		}
-		if (i-slashes)%2 == 0 {
-			return i
+	}
+	for ; i >= blockSize; i -= blockSize {
+		from := i - blockSize
+		found, slashes := anyEscapes((*[blockSize]byte)(b[from:]))
+		var first uint64
+		if escapedBack(b, from) {
+			first = 1
 		}
-		i = slashes
+		if u := transpose(unescaped(found, slashes, first)); u != 0 {
+			return t.low + i - 1 - bits.LeadingZeros64(u)
+		}
+	}
+	for i > 0 {
+		if i--; b[i] == '"' && !escapedBack(b, i) {
+			return t.low + i
+		}
 	}
 	return -1
+}
+
+// escapedBack is oddBackslashes for a text that may begin with backslashes, the
+// first of which is then taken for one.
+func escapedBack(b []byte, i int) bool {
+	n := i
+	for n > 0 && b[n-1] == '\\' {
+		n--
+	}
+	return (i-n)%2 == 1
 }
 
 // valueBack returns the offset of a value that ends at i, if one does.
