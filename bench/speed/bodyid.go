@@ -41,9 +41,13 @@ func bodyID(s *session) (result.Group, error) {
 					Target: "gjson's time by ours, " + race.Name, Value: result.Ratio(gjson, ours), Unit: "x", Limit: 2,
 				})
 			case size == 2<<20:
-				g.Verdicts = append(g.Verdicts, result.Verdict{
-					Target: "id at the " + string(place) + " of 2 MB", Value: ours.Spread(), Unit: "ns", Limit: 1000, AtMost: true,
-				})
+				for _, row := range []string{rowOurs, rowDefault} {
+					v := result.Verdict{Target: "id at the " + string(place) + " of 2 MB", Value: race.Row(row).Spread(), Unit: "ns", Limit: 1000, AtMost: true}
+					if row == rowDefault {
+						v.Target += ", all of Default"
+					}
+					g.Verdicts = append(g.Verdicts, v)
+				}
 			}
 		}
 	}

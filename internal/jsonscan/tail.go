@@ -83,13 +83,20 @@ func (t *Tail) stringBack(i int) int {
 	}
 	for ; i >= blockSize; i -= blockSize {
 		from := i - blockSize
-		found, slashes := anyEscapes((*[blockSize]byte)(b[from:]))
+		block := (*[blockSize]byte)(b[from:])
+		found, slashes, ascii := asciiEscapes(block)
+		if !ascii {
+			found, slashes = anyEscapes(block)
+		}
 		var first uint64
 		if escapedBack(b, from) {
 			first = 1
 		}
-		if u := transpose(unescaped(found, slashes, first)); u != 0 {
-			return t.low + i - 1 - bits.LeadingZeros64(u)
+		if found != 0 {
+			found = unescaped(found, slashes, first)
+		}
+		if found != 0 {
+			return t.low + i - 1 - bits.LeadingZeros64(transpose(found))
 		}
 	}
 	for i > 0 {
