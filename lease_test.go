@@ -492,10 +492,10 @@ func TestLateOutcomeOfACrowd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSelector(t, affinity.Config[string]{})
 		var crowd []*affinity.Selection[string]
-		for range 20 {
+		for range 40 {
 			crowd = append(crowd, mustSelect(t, s, session("s"), "a"))
 		}
-		require.Less(t, mustPeek(t, s, session("s")).Active, 20)
+		require.Less(t, mustPeek(t, s, session("s")).Active, 31)
 		elapse(time.Second)
 		mustSelect(t, s, session("s"), "b").Done(served)
 		before := mustPeek(t, s, session("s"))
@@ -504,6 +504,30 @@ func TestLateOutcomeOfACrowd(t *testing.T) {
 			sel.Done(affinity.Outcome{Result: affinity.Result(i % 4)})
 		}
 		require.Equal(t, before, mustPeek(t, s, session("s")))
+	})
+}
+
+// Of thirty streams that begin at one instant the last one keeps the binding.
+func TestStreamsOfOneInstant(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{TTL: time.Minute})
+		var streams []*affinity.Selection[string]
+		for range 30 {
+			streams = append(streams, mustSelect(t, s, session("s"), "a"))
+		}
+		require.Equal(t, 30, mustPeek(t, s, session("s")).Active)
+		for _, sel := range streams[:29] {
+			sel.Done(served)
+		}
+		elapse(10 * time.Minute)
+		require.Equal(t, 1, mustPeek(t, s, session("s")).Active)
+		streams[29].Done(served)
+		elapse(time.Minute - 1)
+		mustPeek(t, s, session("s"))
+		elapse(1)
+		_, ok := s.Peek(session("s"))
+		require.False(t, ok)
 	})
 }
 

@@ -210,7 +210,7 @@ type Selection[T any] struct {
 //
 // Until then the binding does not expire, so that a session is where it was
 // however long an answer takes to stream; for an hour beyond the TTL at most,
-// in case that Done is never called. (Of more than a dozen requests of one session
+// in case that Done is never called. (Of more than thirty requests of one session
 // within a millisecond, some stand for all.)
 func (s *Selection[T]) Done(o Outcome) {
 	if s.selector == nil || !atomic.CompareAndSwapUint32(&s.done, 0, 1) {

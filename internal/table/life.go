@@ -12,9 +12,9 @@ type life uint64
 // keeps them all: nobody knows how many there are.
 const MaxLeases = 1<<leaseBits - 1
 
-// crowd is how many leases are enough where a record is used all the time: more
-// would only have its users wait for each other.
-const crowd = 16
+// crowd is how many leases are enough where a record is used all the time: with
+// one more, nobody would know how many there are.
+const crowd = MaxLeases - 1
 
 const (
 	leaseBits = 5

@@ -106,7 +106,7 @@ func (m *model) touch(h stale, expires, gap int64, lease bool) {
 	}
 	was := r
 	justNow := expires <= was.Expires+gap && expires >= was.Expires-gap
-	if lease && (!justNow || was.Leases < 16) && r.Leases < table.MaxLeases {
+	if lease && (!justNow || was.Leases < table.MaxLeases-1) && r.Leases < table.MaxLeases {
 		r.Leases++
 	}
 	if !justNow || r.Leases > was.Leases {

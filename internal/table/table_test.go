@@ -159,7 +159,7 @@ func TestTouchOfACrowd(t *testing.T) {
 		}
 	}
 	require.Greater(t, taken, 1, "a few at the same time each have their own")
-	require.Less(t, taken, 20)
+	require.Less(t, taken, table.MaxLeases)
 	_, h, _ := tab.Look(k, 100)
 	expires, leased := tab.Touch(k, h, 300, 10, true)
 	require.EqualValues(t, 300, expires)
@@ -312,20 +312,20 @@ func TestLeasesAreCountedUpToAPoint(t *testing.T) {
 // A record that is used all the time has a few leases, and is then let be, as
 // long as its users agree on the time to within the gap.
 func TestLeasesOfARecordInUseAllTheTime(t *testing.T) {
-	const few, gap = 16, 10
+	const few, gap = table.MaxLeases - 1, 10
 	k := keyOf(1)
 	for _, tt := range []struct {
 		expires int64
 		leases  int
 	}{
-		{1000 - gap - 1, 30},
+		{1000 - gap - 1, table.MaxLeases},
 		{1000 - gap, few},
 		{1000, few},
 		{1000 + gap, few},
 	} {
 		tab := table.New(10, limit, &owner{})
 		tab.Put(k, 0, table.Record{Expires: 1000}, 1)
-		for range 30 {
+		for range 40 {
 			_, h, ok := tab.Look(k, 1)
 			require.True(t, ok)
 			tab.Touch(k, h, tt.expires, gap, true)
