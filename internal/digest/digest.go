@@ -33,38 +33,40 @@ func newSecret() secret { return secret{rand.Uint64(), rand.Uint64(), rand.Uint6
 // It takes 16 bytes at a time, the last of which may be some that it has taken
 // already.
 func (k *Key) Add(s Sum, part string) Sum {
-	hi, lo := k.hi.start^uint64(len(part)), k.lo.start^uint64(len(part))
+	n := len(part)
+	hi, lo := k.hi.start, k.lo.start
 	var a, b uint64
-	if len(part) < 16 {
-		a, b = ends(part)
-	} else {
-		last := part[len(part)-16:]
+	switch {
+	case n >= 16:
+		last := part[n-16:]
 		a, b = word(last), word(last[8:])
 		for ; len(part) > 16; part = part[16:] {
 			c, d := word(part), word(part[8:])
 			hi, lo = mix(c^k.hi.word, d^hi), mix(c^k.lo.word, d^lo)
 		}
+	// Of shorter ones, the first and the last bytes, or all that there are.
+	case n >= 8:
+		a, b = word(part), word(part[n-8:])
+	case n >= 4:
+		a, b = half(part), half(part[n-4:])
+	case n > 0:
+		a = uint64(part[0])<<16 | uint64(part[n/2])<<8 | uint64(part[n-1])
 	}
 	hi, lo = mix(a^k.hi.word, b^hi), mix(a^k.lo.word, b^lo)
-	return Sum{Hi: mix(s.Hi^hi, k.hi.end), Lo: mix(s.Lo^lo, k.lo.end)}
-}
-
-// ends returns all of a string of less than 16 bytes: its first eight and its
-// last eight, or all that there are.
-func ends(s string) (a, b uint64) {
-	if len(s) >= 8 {
-		return word(s), word(s[len(s)-8:])
-	}
-	for i := range len(s) {
-		a = a<<8 | uint64(s[i])
-	}
-	return a, 0
+	// The length counts here, where no byte of the string can make up for it.
+	return Sum{Hi: mix(s.Hi^hi, k.hi.end^uint64(n)), Lo: mix(s.Lo^lo, k.lo.end^uint64(n))}
 }
 
 // mix multiplies to 128 bits and folds these into one word.
 func mix(a, b uint64) uint64 {
 	hi, lo := bits.Mul64(a, b)
 	return hi ^ lo
+}
+
+// half reads four bytes.
+func half(s string) uint64 {
+	_ = s[3]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24
 }
 
 // word reads eight bytes.

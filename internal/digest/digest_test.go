@@ -43,8 +43,45 @@ func TestHalvesDoNotCollide(t *testing.T) {
 			s := k.Add(digest.Sum{}, id)
 			hi[s.Hi], lo[s.Lo] = true, true
 		}
-		require.Len(t, hi, len(list))
-		require.Len(t, lo, len(list))
+		require.Equal(t, len(list), len(hi))
+		require.Equal(t, len(list), len(lo))
+	}
+}
+
+// Strings of all lengths that differ by little, or by a byte that is like a length.
+func TestShortStringsDoNotCollide(t *testing.T) {
+	for _, letters := range []string{"01", "02", "0?", "op", "\x00\x01", "\x00\x10", "ab", "`\x9f"} {
+		k := digest.NewKey()
+		hi, lo := make(map[uint64]bool), make(map[uint64]bool)
+		n := 0
+		add := func(s string) {
+			sum := k.Add(digest.Sum{}, s)
+			hi[sum.Hi], lo[sum.Lo] = true, true
+			n++
+		}
+		b := make([]byte, 0, 40)
+		for length := range 15 {
+			for bits := range 1 << length {
+				b = b[:length]
+				for i := range b {
+					b[i] = letters[bits>>i&1]
+				}
+				add(string(b))
+			}
+		}
+		// Longer ones: one letter but for one place, or two next to each other.
+		for length := 15; length < 40; length++ {
+			add(strings.Repeat(letters[:1], length))
+			for i := range length {
+				s := strings.Repeat(letters[:1], i) + letters[1:]
+				add(s + strings.Repeat(letters[:1], length-i-1))
+				if i+2 <= length {
+					add(s + letters[1:] + strings.Repeat(letters[:1], length-i-2))
+				}
+			}
+		}
+		require.Equal(t, n, len(hi), letters)
+		require.Equal(t, n, len(lo), letters)
 	}
 }
 
