@@ -27,8 +27,8 @@ const (
 	DefaultCapacity = 1 << 20
 )
 
-// maxTTL is as good as for ever, and leaves room to tell when a binding that
-// has it was used last.
+// maxTTL is as good as for ever, and leaves room for the time to which it is added,
+// and to tell when a binding that has it was used last.
 const maxTTL = 4 * 365 * 24 * time.Hour
 
 // CacheConfig configures a [Cache]. The zero value is good.
@@ -194,7 +194,7 @@ func (c *Cache) lag(k Key, ttl, now int64) int64 {
 	if !c.clock.Busy() {
 		return 0
 	}
-	return max(0, min(maxLag, ttl/lagShare, now-c.table.Recent(k.k)))
+	return max(0, min(maxLag, int64(uint64(ttl)/lagShare), now-c.table.Recent(k.k)))
 }
 
 // leaseLimit is how long a binding outlives its expiry because of requests
@@ -207,14 +207,6 @@ const leaseLimit = time.Hour
 // milliseconds; but not those who make one: what a full table has to drop for it
 // must not depend on what was used within milliseconds.
 func (c *Cache) now() int64 { return c.clock.Exact() }
-
-// expiry returns the instant from which a binding used at now has expired.
-func expiry(now, ttl int64) int64 {
-	if now > math.MaxInt64-ttl {
-		return math.MaxInt64
-	}
-	return now + ttl
-}
 
 // Key returns the key of the session that is named by parts, in order. Parts
 // are kept apart: ("a", "bc") and ("ab", "c") are two sessions.
@@ -254,7 +246,7 @@ func (c *Cache) Get(k Key) (target string, ok bool) {
 	if t == nil {
 		return "", false
 	}
-	to := expiry(now, c.ttl)
+	to := now + c.ttl
 	if gap := c.lag(k, c.ttl, now); to-f.Expires() > gap {
 		c.table.Touch(k.k, f, to, gap, false)
 	}
@@ -273,7 +265,7 @@ func (c *Cache) Peek(k Key) (Binding, bool) {
 // Set binds k to target, in place of any other binding.
 func (c *Cache) Set(k Key, target string) Binding {
 	now := c.now()
-	l := c.set(k, target, uint64(k.digest(0)), now, expiry(now, c.ttl))
+	l := c.set(k, target, uint64(k.digest(0)), now, now+c.ttl)
 	return c.binding(&l)
 }
 
@@ -283,7 +275,7 @@ func (c *Cache) Set(k Key, target string) Binding {
 func (c *Cache) SetIfAbsent(k Key, target string) (Binding, bool) {
 	for {
 		now := c.now()
-		l, ok := c.bind(k, 0, target, uint64(k.digest(0)), now, expiry(now, c.ttl), false)
+		l, ok := c.bind(k, 0, target, uint64(k.digest(0)), now, now+c.ttl, false)
 		if l.target != nil {
 			return c.binding(&l), ok
 		}
@@ -326,7 +318,7 @@ func (c *Cache) MoveFunc(target string, match func(Key, Binding) bool) int {
 		default:
 			var expires int64 // as it is
 			if now := c.now(); l.Expires <= now {
-				expires = expiry(now, c.ttl) // it lived by the leases of requests under way
+				expires = now + c.ttl // it lived by the leases of requests under way
 			}
 			if _, ok := c.bind(l.key, l.Stamp(), target, l.Mark(), c.now(), expires, false); ok {
 				n++
@@ -449,7 +441,7 @@ func (c *Cache) lookup(k Key, now int64) (l located, ok bool) {
 // is within gap of what it would be, and takes a lease on it if asked to. It
 // reports whether it has taken one.
 func (c *Cache) touch(l *located, ttl, gap int64, lease bool) bool {
-	to := expiry(l.now, ttl)
+	to := l.now + ttl
 	if lease {
 		gap = min(gap, crowded)
 	} else if to-l.Expires <= gap {
@@ -498,7 +490,7 @@ func (c *Cache) set(k Key, target string, mark uint64, now, expires int64) locat
 func (c *Cache) end(k Key, f table.Found, leased bool, ttl int64) {
 	now, to := c.clock.Now(), int64(0)
 	if ttl > 0 {
-		to = expiry(now, ttl)
+		to = now + ttl
 	}
 	c.table.End(k.k, f, leased, to, c.lag(k, ttl, now)/finer, now)
 }

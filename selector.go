@@ -243,7 +243,7 @@ func (s *Selection[T]) Learn(id string) {
 		session = key.digest(scopeOf(s.within))
 	}
 	now := c.now()
-	c.set(key, s.ID, uint64(session), now, expiry(now, s.ttl))
+	c.set(key, s.ID, uint64(session), now, now+s.ttl)
 	c.learned.Store(true)
 }
 
@@ -1137,7 +1137,7 @@ func (s *Selector[T]) bind(q *query, st *standing, o *located, candidates []T, p
 	}
 	for _, alias := range q.sess.Aliases {
 		key := s.cache.key(q, alias)
-		s.cache.set(key, sel.ID, uint64(sel.Session), q.now, expiry(q.now, q.ttl))
+		s.cache.set(key, sel.ID, uint64(sel.Session), q.now, q.now+q.ttl)
 		if second != nil {
 			s.remember(q, key, second, sel.Session)
 		}
@@ -1158,7 +1158,7 @@ func (s *Selector[T]) aside(q *query, st *standing, o *located, candidates []T, 
 		for _, alias := range q.sess.Aliases {
 			key := s.cache.key(q, alias)
 			s.cache.set(key, st.target.Name, uint64(st.session), q.now, st.Expires)
-			s.cache.set(key.aside(), id, uint64(st.session|asideBit), q.now, expiry(q.now, q.ttl))
+			s.cache.set(key.aside(), id, uint64(st.session|asideBit), q.now, q.now+q.ttl)
 		}
 	}
 	var stamp uint32
@@ -1180,7 +1180,7 @@ func (s *Selector[T]) write(q *query, key Key, stamp uint32, mark Digest, candid
 	id := s.cfg.ID(candidates[p.i])
 	for {
 		var ok bool
-		sel.at, ok = s.cache.bind(key, stamp, id, uint64(mark), q.now, expiry(q.now, q.ttl), q.lease)
+		sel.at, ok = s.cache.bind(key, stamp, id, uint64(mark), q.now, q.now+q.ttl, q.lease)
 		if ok {
 			s.bound(q, candidates[p.i], v.reason, sel)
 			sel.leased = q.lease

@@ -90,9 +90,9 @@ func (b *block) find(k Key) (uint, Found) {
 		return 0, Found{}
 	}
 	i := b.home(k)
-	if near := b.slots[i:]; len(near) > 1 {
+	if i+1 < uint(len(b.slots)) {
 		// Most records stand at home or next to it, and nobody can foresee which.
-		i += differ(near[0].lo.Load(), k.Lo)
+		i += differ(b.slots[i].lo.Load(), k.Lo)
 	}
 	for ; ; i = b.next(i) {
 		sl := &b.slots[i]

@@ -179,27 +179,38 @@ func (f Found) Holds() bool {
 // lock unless writers of the shard keep getting in its way.
 func (t *Table) Get(k Key, now int64) (Found, bool) {
 	s := t.shard(k)
-	for try := 0; try < spins; try++ {
-		if try > 8 {
-			runtime.Gosched()
-		}
-		seq := s.seq.Load()
-		if _, f := s.block.Load().find(k); now < f.life.end(t.limit) {
+	seq := s.seq.Load()
+	_, f := s.block.Load().find(k)
+	if now < f.life.expires() {
+		return f, true
+	}
+	return t.getAgain(s, k, f, now, seq)
+}
+
+// getAgain is Get for those who have found nothing, or f, which has expired, and
+// have seen seq before.
+func (t *Table) getAgain(s *shard, k Key, f Found, now int64, seq uint64) (Found, bool) {
+	for try := 1; ; try++ {
+		if now < f.life.end(t.limit) {
 			return f, true
 		}
 		// If nothing has moved, it is not there; else it may be somewhere else.
 		if seq&1 == 0 && s.seq.Load() == seq {
 			return Found{}, false
 		}
+		if try == spins {
+			break
+		}
+		if try > 8 {
+			runtime.Gosched()
+		}
+		seq = s.seq.Load()
+		_, f = s.block.Load().find(k)
 	}
-	return t.getLocked(s, k, now)
-}
-
-// getLocked is Get for those whom writers got in the way of too often.
-func (t *Table) getLocked(s *shard, k Key, now int64) (Found, bool) {
+	// Writers were in the way too often.
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, f := s.block.Load().find(k)
+	_, f = s.block.Load().find(k)
 	return f, now < f.life.end(t.limit)
 }
 
