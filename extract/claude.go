@@ -23,9 +23,10 @@ const claudeHeader = "X-Claude-Code-Session-Id"
 // their Anthropic-Version header or a path that ends in /messages tells:
 // standing first in a chain, it must not make requests that another header
 // names pay for a look at the body. In those that do and have a header that
-// [Headers] knows, a metadata in a body of more than 32 kB counts only if it
-// stands within the first or the last kilobyte, where clients put it. So what
-// such a request pays does not grow with its body.
+// [Headers] knows, the user_id counts only if it is written without escapes and,
+// in a body of more than 4 kB, stands within the first or the last kilobyte, where
+// clients put it. So what such a request pays is little, and does not grow with
+// its body.
 //
 // See https://code.claude.com/docs/en/llm-gateway-protocol.
 func ClaudeCode() Extractor { return claudeCode }
@@ -79,20 +80,44 @@ func anthropicUserID(r *Request) (Session, bool) {
 // other ids of the body if these come next: if one of them names a session, no
 // large body is crossed.
 func claudeUserIDFirst(r *Request, ids bool) (Session, bool) {
-	if len(r.Body) > wholly {
-		if s, ok := claudeNames(r, r.atEnds("metadata", "user_id")); ok {
-			return s, true
-		}
-		if _, ok := Headers().Extract(r); ok {
+	if _, ok := Headers().Extract(r); ok {
+		return claudeNames(r, r.plainUserID())
+	}
+	if ids {
+		if s, ok := r.conversationAtEnds(); ok && s.Source != claudeSource {
 			return Session{}, false
-		}
-		if ids {
-			if _, ok := r.conversationAtEnds(); ok {
-				return Session{}, false
-			}
 		}
 	}
 	return claudeUserID(r)
+}
+
+// plainUserID returns the text of metadata.user_id if a quick look finds it: in a
+// small body, or at the ends of a large one.
+func (r *Request) plainUserID() []byte {
+	b := r.Body
+	if len(b) > strictly {
+		if mentionsUserID(b[:window]) || mentionsUserID(b[len(b)-window:]) {
+			return r.atEnds("metadata", "user_id")
+		}
+	} else if mentionsUserID(b) {
+		return r.get(metadataUserIDField)
+	}
+	return nil
+}
+
+// mentionsUserID reports whether b has a user_id somewhere. The underscore is the
+// byte of it that other texts have least of.
+func mentionsUserID(b []byte) bool {
+	for {
+		i := bytes.IndexByte(b, '_')
+		if i < 0 {
+			return false
+		}
+		if bytes.HasSuffix(b[:i], []byte("user")) && bytes.HasPrefix(b[i:], []byte("_id")) {
+			return true
+		}
+		b = b[i+1:]
+	}
 }
 
 // anthropic reports whether the request speaks Anthropic's protocol. The paths

@@ -179,7 +179,7 @@ func TestClaudeCode(t *testing.T) {
 	})
 }
 
-// A large body is not crossed for a metadata.user_id where another header names
+// A body is not crossed for a metadata.user_id where another header names
 // the session, wherever Default and its like would find it, and whoever has read
 // the body before.
 func TestClaudeCodeInLargeBodies(t *testing.T) {
@@ -188,8 +188,9 @@ func TestClaudeCodeInLargeBodies(t *testing.T) {
 	metadata := `"metadata":{"user_id":` + quote(`{"session_id":"`+uuid2+`"}`) + `}`
 	large := func(name string) string { return `"` + name + `":` + big(wholly) }
 	small := func(name string) string { return `"` + name + `":` + big(wholly/3) }
+	tiny := func(name string) string { return `"` + name + `":` + big(1500) }
 	chains := map[string]extract.Extractor{
-		"Default": extract.Default(), "the same": extract.Chain{extract.ClaudeCode(), extract.Headers(), extract.ClaudeUserID(), extract.BodyIDs()},
+		"Default": extract.Default(), "the same": extract.Chain{extract.ClaudeCode(), extract.Headers(), extract.ClaudeUserID(), extract.BodyIDs(), extract.Trail()},
 	}
 	for _, test := range []struct {
 		name, body     string
@@ -198,7 +199,12 @@ func TestClaudeCodeInLargeBodies(t *testing.T) {
 		{"at the head", `{` + metadata + `,` + large("messages") + `}`, claude, claude},
 		{"at the tail", `{` + large("messages") + `,` + metadata + `,"stream":true}`, claude, claude},
 		{"in the middle", `{` + large("messages") + `,` + metadata + `,` + large("tools") + `}`, claude, "x-session-id"},
-		{"in the middle of a small body", `{` + small("messages") + `,` + metadata + `,` + small("tools") + `}`, claude, claude},
+		{"in the middle of a body of 22 kB", `{` + small("messages") + `,` + metadata + `,` + small("tools") + `}`, claude, "x-session-id"},
+		{"at the tail of a body of 22 kB", `{` + small("messages") + `,` + small("tools") + `,` + metadata + `}`, claude, claude},
+		{"in the middle of a small body", `{` + tiny("messages") + `,` + metadata + `,` + tiny("tools") + `}`, claude, claude},
+		{"in a small body, with other user ids", `{"user_":1,"_id":"user_","my_user_i":"d",` + metadata + `}`, claude, claude},
+		{"in a small body, with escapes in the name", `{"metadata":{"user\u005fid":"user_` + device + `_account__session_` + uuid2 + `"}}`, claude, "x-session-id"},
+		{"in a small body, elsewhere", `{"messages":["user_id"],"user_id":"user_` + device + `_account__session_` + uuid2 + `"}`, "trail", "x-session-id"},
 		{"not there", `{` + large("messages") + `,"conversation_id":"c"}`, "conversation_id", "x-session-id"},
 		{"a user at the tail", `{` + large("messages") + `,"metadata":{"user_id":"anna"},"conversation_id":"c"}`, "conversation_id", "x-session-id"},
 		{"a mistake in the middle", `{"messages":[}],` + large("tools") + `,` + metadata + `}`, claude, claude},
