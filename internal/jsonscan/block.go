@@ -9,10 +9,10 @@ import (
 // blockSize is how many bytes are looked at together: as many as a word has
 // bits. What is found in a block is a word with one bit for each byte.
 //
-// In the order of the text, the lowest bit is for the first byte. By columns, the
-// bit of byte k of the block's word j is bit j of byte k: that takes less to
-// gather, and does where hardly more is asked than what is right behind what, see
-// [after]. The one is the other's [transpose].
+// By columns, the bit of byte k of the block's word j is bit j of byte k of what is
+// found: that takes the least to gather. In the order of the text, the lowest bit is
+// for the first byte: that is how brackets are gone through. The one is the other's
+// [transpose].
 const blockSize = 64
 
 // What is done to the eight bytes of a word at once.
@@ -27,7 +27,7 @@ const (
 // patterns are constants in memory, from where a function reads them once. The
 // compiler writes real ones, ten bytes each, into every place where they are
 // used, which is what then takes the time.
-var patterns = struct{ quote, slash, upper, bracket, one, high, low, pack uint64 }{
+var patterns = struct{ quote, slash, upper, bracket, one, high, low uint64 }{
 	quote:   quotes ^ ^uint64(highs),
 	slash:   backslashes ^ ^uint64(highs),
 	upper:   0x5f * ones,
@@ -35,9 +35,12 @@ var patterns = struct{ quote, slash, upper, bracket, one, high, low, pack uint64
 	one:     ones,
 	high:    highs,
 	low:     ^uint64(highs),
-	pack:    0x02040810204081,
 }
 
+// word returns the first eight bytes of b. Who reads whole blocks does without it,
+// and has each of its readings stand in a line with other work: for a call that is
+// inlined and has no line of its own, the compiler puts in an instruction that does
+// nothing, and these made up a tenth.
 func word(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
 
 // equal returns 0 if no byte in w is that of pattern, and else a number whose
@@ -52,74 +55,51 @@ func equal(w, pattern uint64) uint64 {
 func match(w, pattern, one uint64) uint64 { return (w ^ pattern) + one }
 
 // marked sets the high bit of each byte in w that is a bracket, or never stands
-// outside a string but for the quotes: those that are not ASCII, and, without
-// the bit that tells '{' from '[', are '[' or more. Other bits it sets as it
-// likes.
-func marked(w, upper, bracket uint64) uint64 { return w&upper + bracket | w }
+// outside a string but for the quotes, if w is ASCII: those that, without the bit
+// that tells '{' from '[', are '[' or more. Other bits it sets as it likes.
+func marked(w, upper, bracket uint64) uint64 { return w&upper + bracket }
 
-// structure returns which bytes of a block are quotes and which are marks:
-// brackets, and others that never stand outside a string, backslashes among
-// them. It does so in the order of the text.
+// structure returns, by columns, which bytes of a block are quotes and which are
+// marks: brackets, and others that never stand outside a string, backslashes among
+// them.
 func structure(p *[blockSize]byte) (found, marks uint64) {
-	quote, upper, bracket, one, high, low, pack := patterns.quote, patterns.upper, patterns.bracket, patterns.one, patterns.high, patterns.low, patterns.pack
-	w := word(p[0:])
-	f0, m0 := match(w&low, quote, one)&high*pack>>56, marked(w, upper, bracket)&high*pack>>56
-	w = word(p[8:])
-	f1, m1 := match(w&low, quote, one)&high*pack>>56<<8, marked(w, upper, bracket)&high*pack>>56<<8
-	w = word(p[16:])
-	f2, m2 := match(w&low, quote, one)&high*pack>>56<<16, marked(w, upper, bracket)&high*pack>>56<<16
-	w = word(p[24:])
-	f3, m3 := match(w&low, quote, one)&high*pack>>56<<24, marked(w, upper, bracket)&high*pack>>56<<24
-	f0, m0, f2, m2 = f0|f1, m0|m1, f2|f3, m2|m3
-	f0, m0 = f0|f2, m0|m2
-	w = word(p[32:])
-	f1, m1 = match(w&low, quote, one)&high*pack>>56<<32, marked(w, upper, bracket)&high*pack>>56<<32
-	w = word(p[40:])
-	f2, m2 = match(w&low, quote, one)&high*pack>>56<<40, marked(w, upper, bracket)&high*pack>>56<<40
-	f1, m1 = f1|f2, m1|m2
-	w = word(p[48:])
-	f2, m2 = match(w&low, quote, one)&high*pack>>56<<48, marked(w, upper, bracket)&high*pack>>56<<48
-	w = word(p[56:])
-	f3, m3 = match(w&low, quote, one)&high*pack>>56<<56, marked(w, upper, bracket)&high*pack>>56<<56
-	f2, m2 = f2|f3, m2|m3
-	found, marks = f0|(f1|f2), m0|(m1|m2)
-	return found &^ marks, marks // without those that are quotes but for the high bit
-}
-
-// asciiEscapes returns, by columns, which bytes of a block are quotes and which are
-// backslashes, and whether all are ASCII; if not, the rest means nothing.
-func asciiEscapes(p *[blockSize]byte) (found, slashes uint64, ascii bool) {
-	quote, slash, one, high := patterns.quote, patterns.slash, patterns.one, patterns.high
-	w := word(p[0:])
+	quote, upper, bracket, one, high := patterns.quote, patterns.upper, patterns.bracket, patterns.one, patterns.high
+	w := binary.LittleEndian.Uint64(p[0:])
 	all := w
-	found, slashes = match(w, quote, one)&high, match(w, slash, one)&high
-	w = word(p[8:])
-	all |= w
-	found, slashes = found>>1|match(w, quote, one)&high, slashes>>1|match(w, slash, one)&high
-	w = word(p[16:])
-	all |= w
-	found, slashes = found>>1|match(w, quote, one)&high, slashes>>1|match(w, slash, one)&high
-	w = word(p[24:])
-	all |= w
-	found, slashes = found>>1|match(w, quote, one)&high, slashes>>1|match(w, slash, one)&high
-	w = word(p[32:])
-	all |= w
-	found, slashes = found>>1|match(w, quote, one)&high, slashes>>1|match(w, slash, one)&high
-	w = word(p[40:])
-	all |= w
-	found, slashes = found>>1|match(w, quote, one)&high, slashes>>1|match(w, slash, one)&high
-	w = word(p[48:])
-	all |= w
-	found, slashes = found>>1|match(w, quote, one)&high, slashes>>1|match(w, slash, one)&high
-	w = word(p[56:])
-	all |= w
-	found, slashes = found>>1|match(w, quote, one)&high, slashes>>1|match(w, slash, one)&high
-	return found, slashes, all&high == 0
+	found, marks = match(w, quote, one)&high, marked(w, upper, bracket)&high
+	w, all = binary.LittleEndian.Uint64(p[8:]), all|w
+	found, marks = found>>1|match(w, quote, one)&high, marks>>1|marked(w, upper, bracket)&high
+	w, all = binary.LittleEndian.Uint64(p[16:]), all|w
+	found, marks = found>>1|match(w, quote, one)&high, marks>>1|marked(w, upper, bracket)&high
+	w, all = binary.LittleEndian.Uint64(p[24:]), all|w
+	found, marks = found>>1|match(w, quote, one)&high, marks>>1|marked(w, upper, bracket)&high
+	w, all = binary.LittleEndian.Uint64(p[32:]), all|w
+	found, marks = found>>1|match(w, quote, one)&high, marks>>1|marked(w, upper, bracket)&high
+	w, all = binary.LittleEndian.Uint64(p[40:]), all|w
+	found, marks = found>>1|match(w, quote, one)&high, marks>>1|marked(w, upper, bracket)&high
+	w, all = binary.LittleEndian.Uint64(p[48:]), all|w
+	found, marks = found>>1|match(w, quote, one)&high, marks>>1|marked(w, upper, bracket)&high
+	w, all = binary.LittleEndian.Uint64(p[56:]), all|w
+	found, marks = found>>1|match(w, quote, one)&high, marks>>1|marked(w, upper, bracket)&high
+	if (all|w)&high != 0 {
+		return anyStructure(p)
+	}
+	return found, marks
 }
 
-// anyEscapes returns, by columns, which bytes of a block are quotes and which are
+// anyStructure is structure for blocks that need not be ASCII.
+func anyStructure(p *[blockSize]byte) (found, marks uint64) {
+	quote, upper, bracket, one, high, low := patterns.quote, patterns.upper, patterns.bracket, patterns.one, patterns.high, patterns.low
+	for i := 0; i < blockSize; i += 8 {
+		w := binary.LittleEndian.Uint64(p[i:])
+		found, marks = found>>1|match(w&low, quote, one)&^w&high, marks>>1|(marked(w, upper, bracket)|w)&high
+	}
+	return found, marks
+}
+
+// escapes returns, by columns, which bytes of a block are quotes and which are
 // backslashes.
-func anyEscapes(p *[blockSize]byte) (found, slashes uint64) {
+func escapes(p *[blockSize]byte) (found, slashes uint64) {
 	quote, slash, one, high, low := patterns.quote, patterns.slash, patterns.one, patterns.high, patterns.low
 	for i := 0; i < blockSize; i += 16 {
 		w := word(p[i:])
@@ -144,16 +124,18 @@ func last(x uint64) uint64 { return x >> 63 }
 
 // insides returns which bytes of a block are in a string, the quote before it
 // included, given the quotes and whether the byte before the block is in one. All
-// is in the order of the text.
+// is by columns.
 func insides(found, inside uint64) uint64 {
-	// The parity of the number of quotes up to each byte.
-	found ^= found << 1
-	found ^= found << 2
-	found ^= found << 4
+	// The parity of the number of quotes up to each byte of its word,
 	found ^= found << 8
 	found ^= found << 16
 	found ^= found << 32
-	return found ^ -inside
+	// and in all words before.
+	words := found >> 56
+	words ^= words << 1
+	words ^= words << 2
+	words ^= words << 4
+	return found ^ words<<1&0xff*ones ^ -inside
 }
 
 // unescaped returns which of the quotes in a block are not escaped, given the
@@ -197,10 +179,10 @@ func plainUntil(b []byte, i int) int {
 	for len(b)-i >= 32 {
 		p := (*[32]byte)(b[i:])
 		w0, w1, w2, w3 := word(p[0:]), word(p[8:]), word(p[16:]), word(p[24:])
-		if (marked(w0, upper, bracket)|match(w0, quote, one)|
-			marked(w1, upper, bracket)|match(w1, quote, one)|
-			marked(w2, upper, bracket)|match(w2, quote, one)|
-			marked(w3, upper, bracket)|match(w3, quote, one))&high != 0 {
+		if (marked(w0, upper, bracket)|match(w0, quote, one)|w0|
+			marked(w1, upper, bracket)|match(w1, quote, one)|w1|
+			marked(w2, upper, bracket)|match(w2, quote, one)|w2|
+			marked(w3, upper, bracket)|match(w3, quote, one)|w3)&high != 0 {
 			break
 		}
 		i += 32

@@ -35,13 +35,43 @@ func scalar(b []byte, i int) int {
 // closes returns the offset behind the bracket that closes one that is open, from
 // b[i] on, which is outside of all strings; or -1. The open one is a brace if
 // kind is, of whichever side.
+func closes(b []byte, i int, kind byte) int {
+	switch i = pastStrings(b, i); {
+	case i < 0:
+		return -1
+	case i < len(b) && b[i] == ']'+byte(brace(kind)<<5):
+		return i + 1
+	}
+	return closesByBlocks(b, i, kind)
+}
+
+// pastStrings returns the offset behind a few strings from b[i] on, commas and
+// colons included, or -1 if one does not end: many objects have nothing else, and
+// are quicker gone through one by one.
+func pastStrings(b []byte, i int) int {
+	const few = 6
+	for range few {
+		if i < len(b) && (b[i] == ',' || b[i] == ':') {
+			i++
+		}
+		if i >= len(b) || b[i] != '"' {
+			break
+		}
+		if i = str(b, i+1); i < 0 {
+			break
+		}
+	}
+	return i
+}
+
+// closesByBlocks is closes for what is not known to be small.
 //
 // It goes through the text by blocks. Where a block has quotes is a word with
 // one bit for each byte, and so is what is inside a string, which is between an
 // odd quote and an even one. The brackets that are left outside are all that is
 // looked at one by one. Where there is nothing to be found for long, inside a
 // string or in a list of numbers, it goes on in bigger steps.
-func closes(b []byte, i int, kind byte) int {
+func closesByBlocks(b []byte, i int, kind byte) int {
 	open := nesting{kinds: 2 | brace(kind)}
 	inside := uint64(0) // one if the block begins inside a string
 	for ; i < len(b); i += blockSize {
@@ -56,16 +86,13 @@ func closes(b []byte, i int, kind byte) int {
 		found, marks := structure(block)
 		strings := insides(found, inside)
 		escaped := blockSize // the offset of a quote that is
-		if q := found & (marks&strings<<1 | inside); q != 0 {
+		if q := found & after(marks&strings, inside); q != 0 {
 			// There may be backslashes before these. Up to the first that is
 			// escaped, strings is right.
-			escaped = firstEscaped(b, i, q)
-			if escaped < blockSize {
-				marks &= 1<<escaped - 1
-			}
+			escaped = firstEscaped(b, i, transpose(q))
 		}
 		if m := marks &^ strings; m != 0 {
-			left, ok := open.take(block, m)
+			left, ok := open.take(block, transpose(m)&(1<<escaped-1))
 			if !ok {
 				return -1
 			}
@@ -77,7 +104,7 @@ func closes(b []byte, i int, kind byte) int {
 		switch {
 		case escaped < blockSize:
 			i = longStrs(b, i+escaped+1, true)
-		case inside != 0 && found>>longString == 0:
+		case inside != 0 && found&late == 0:
 			i = longStrs(b, i+blockSize, false)
 		case inside|found|marks == 0:
 			i = plainUntil(b, i+blockSize) - blockSize
@@ -104,6 +131,6 @@ func firstEscaped(b []byte, i int, quotes uint64) int {
 	return blockSize
 }
 
-// longString is where in a block a string that goes on behind it must have begun
-// for the rest to be looked for apart.
-const longString = 32
+// late are the bytes of a block, by columns, in none of which a string that goes on
+// behind it may begin for the rest to be looked for apart: its second half.
+const late = 0xf0 * ones

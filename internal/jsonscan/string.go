@@ -2,6 +2,7 @@ package jsonscan
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math/bits"
 )
 
@@ -29,6 +30,20 @@ func str(b []byte, i int) int {
 		return -1
 	}
 	return behindQuote(b, i+n)
+}
+
+// shortStr is str for strings of up to seven bytes without escapes, as most names
+// are, and -1 for others.
+func shortStr(b []byte, i int) int {
+	if len(b)-i < 8 {
+		return -1
+	}
+	m := equal(word(b[i:i+8:i+8]), quotes)
+	i += bits.TrailingZeros64(m) / 8
+	if m == 0 || b[i-1] == '\\' {
+		return -1
+	}
+	return i + 1
 }
 
 // behindQuote is str given the offset of the string's first quote, escaped or not.
@@ -83,40 +98,79 @@ func longStr(b []byte, i int, dense bool) int {
 	return -1
 }
 
-// strByBlocks goes through the string that b[i] is in, right behind a quote, by
-// blocks, while there are enough left and at least one of a few has quotes. It
-// returns the offset behind the string and true, or how far it came.
+// few is how many blocks in a row have no quotes if the next one is far away.
+const few = 4
+
+// strByBlocks goes through the string that b[i] is in, right behind an escaped
+// quote, by blocks, while there are enough left and at least one of a few has
+// quotes. It returns the offset behind the string and true, or how far it came.
+//
+// It is strByAnyBlocks, quicker, for blocks that are ASCII, up to one that is not.
 func strByBlocks(b []byte, i int) (end int, done bool) {
-	const few = 4
-	ascii := true
-	var slash, two uint64 // whether the block begins behind a backslash, or two
-	for seen := few; len(b)-i >= blockSize && seen > 0; i += blockSize {
-		block := (*[blockSize]byte)(b[i:])
-		var found, slashes uint64
-		if ascii {
-			found, slashes, ascii = asciiEscapes(block)
-		}
-		if !ascii {
-			found, slashes = anyEscapes(block)
+	quote, slash, one, high := patterns.quote, patterns.slash, patterns.one, patterns.high
+	var before, two uint64 // whether the block begins behind a backslash, or two
+	for seen := few; i <= len(b)-blockSize && seen > 0; i += blockSize {
+		p := (*[blockSize]byte)(b[i:])
+		w := binary.LittleEndian.Uint64(p[0:])
+		all := w
+		found, slashes := match(w, quote, one)&high, match(w, slash, one)&high
+		w, all = binary.LittleEndian.Uint64(p[8:]), all|w
+		found, slashes = found>>1|match(w, quote, one)&high, slashes>>1|match(w, slash, one)&high
+		w, all = binary.LittleEndian.Uint64(p[16:]), all|w
+		found, slashes = found>>1|match(w, quote, one)&high, slashes>>1|match(w, slash, one)&high
+		w, all = binary.LittleEndian.Uint64(p[24:]), all|w
+		found, slashes = found>>1|match(w, quote, one)&high, slashes>>1|match(w, slash, one)&high
+		w, all = binary.LittleEndian.Uint64(p[32:]), all|w
+		found, slashes = found>>1|match(w, quote, one)&high, slashes>>1|match(w, slash, one)&high
+		w, all = binary.LittleEndian.Uint64(p[40:]), all|w
+		found, slashes = found>>1|match(w, quote, one)&high, slashes>>1|match(w, slash, one)&high
+		w, all = binary.LittleEndian.Uint64(p[48:]), all|w
+		found, slashes = found>>1|match(w, quote, one)&high, slashes>>1|match(w, slash, one)&high
+		w, all = binary.LittleEndian.Uint64(p[56:]), all|w
+		found, slashes = found>>1|match(w, quote, one)&high, slashes>>1|match(w, slash, one)&high
+		if (all|w)&high != 0 {
+			return strByAnyBlocks(b, i)
 		}
 		// Mostly all quotes are behind a backslash that is behind none.
-		behind := after(slashes, slash)
+		behind := after(slashes, before)
 		twos := slashes & behind
 		if found&^behind != 0 || twos|two != 0 && found&after(twos, two) != 0 {
-			first := uint64(0)
-			if oddBackslashes(b, i) {
-				first = 1
-			}
-			if ends := unescaped(found, slashes, first); ends != 0 {
+			if ends := endsIn(b, i, found, slashes); ends != 0 {
 				return i + bits.TrailingZeros64(transpose(ends)) + 1, true
 			}
 		}
-		slash, two = last(slashes), last(twos)
+		before, two = last(slashes), last(twos)
 		if seen--; found != 0 {
 			seen = few
 		}
 	}
 	return i, false
+}
+
+// strByAnyBlocks is strByBlocks for whatever is in the blocks, anywhere in a string.
+func strByAnyBlocks(b []byte, i int) (end int, done bool) {
+	for seen := few; i <= len(b)-blockSize && seen > 0; i += blockSize {
+		found, slashes := escapes((*[blockSize]byte)(b[i:]))
+		if found == 0 {
+			seen--
+			continue
+		}
+		seen = few
+		if ends := endsIn(b, i, found, slashes); ends != 0 {
+			return i + bits.TrailingZeros64(transpose(ends)) + 1, true
+		}
+	}
+	return i, false
+}
+
+// endsIn returns which of the quotes in the block at b[i], in a string, are not
+// escaped, given the quotes and the backslashes; all by columns.
+func endsIn(b []byte, i int, found, slashes uint64) uint64 {
+	first := uint64(0)
+	if oddBackslashes(b, i) {
+		first = 1
+	}
+	return unescaped(found, slashes, first)
 }
 
 // oddBackslashes reports whether b[i], which is in a string, is behind an odd
