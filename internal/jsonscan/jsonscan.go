@@ -88,10 +88,12 @@ func (c *Cursor) Key() ([]byte, bool) {
 		c.bad = true
 		return nil, false
 	}
-	end := str(b, start+1)
+	end := shortStr(b, start+1)
 	if end < 0 {
-		c.bad = true
-		return nil, false
+		if end = str(b, start+1); end < 0 {
+			c.bad = true
+			return nil, false
+		}
 	}
 	i := space(b, end)
 	if i == len(b) || b[i] != ':' {
@@ -241,7 +243,11 @@ func skipNested(b []byte, i int) int {
 			if uint(i) >= uint(len(b)) || b[i] != '"' {
 				return -1
 			}
-			i = space(b, str(b, i+1))
+			end := shortStr(b, i+1)
+			if end < 0 {
+				end = str(b, i+1)
+			}
+			i = space(b, end)
 			if uint(i) >= uint(len(b)) || b[i] != ':' {
 				return -1
 			}
@@ -252,7 +258,11 @@ func skipNested(b []byte, i int) int {
 		}
 		switch c := b[i]; c {
 		case '"':
-			i = str(b, i+1)
+			end := shortStr(b, i+1)
+			if end < 0 {
+				end = str(b, i+1)
+			}
+			i = end
 		case '{', '[':
 			if kinds = kinds<<1 | brace(c); kinds >= full {
 				if kinds, ok = open.spill(kinds); !ok {
@@ -299,6 +309,17 @@ func literal(b []byte, i int, s string) int {
 
 // number returns the offset behind the number that starts at b[i], or -1.
 func number(b []byte, i int) int {
+	if '1' <= b[i] && b[i] <= '9' {
+		// Most are short, without a fraction or an exponent.
+		const short = 8
+		n := i + 1
+		for n < len(b) && n < i+short && '0' <= b[n] && b[n] <= '9' {
+			n++
+		}
+		if n == len(b) || n < i+short && b[n] != '.' && b[n]|0x20 != 'e' {
+			return n
+		}
+	}
 	if b[i] == '-' {
 		i++
 	}
