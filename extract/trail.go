@@ -353,7 +353,7 @@ func (t *trail) session() (Session, bool) {
 	}
 	aliases = append(aliases, sum{})
 
-	keys := make(keyBuffer, 0, 16*(1+3+maxSteps+maxTexts+4*maxNear))
+	var keys keyBuffer
 	keys.add(whole, here)
 	for _, a := range aliases {
 		keys.add(a, here)
@@ -371,7 +371,7 @@ func (t *trail) session() (Session, bool) {
 	// Last come the texts alone, which make a neighbour only.
 	near := 0
 	for _, c := range append(common, sum{}) {
-		near = len(keys) / keySize
+		near = keys.n
 		for i := range maxNear {
 			if st := t.steps.back(i); st != nil && st.answered {
 				keys.add(c, st.sum)
@@ -390,22 +390,30 @@ func (t *trail) session() (Session, bool) {
 	}, true
 }
 
-// keyBuffer holds keys one behind the other.
-type keyBuffer []byte
+// keyBuffer holds keys one behind the other: as many as a session can have.
+type keyBuffer struct {
+	text [maxKeys * keySize]byte
+	n    int
+}
 
-const keySize = 16
+const (
+	keySize = 16
+	maxKeys = 1 + 3 + maxSteps + maxTexts + 4*maxNear
+)
 
 // add appends the key of the texts here in a context.
 func (k *keyBuffer) add(context, here sum) {
 	s := context.join(keySalt, here)
-	*k = binary.LittleEndian.AppendUint64(*k, s[0])
-	*k = binary.LittleEndian.AppendUint64(*k, s[1])
+	b := k.text[k.n*keySize:][:keySize]
+	binary.LittleEndian.PutUint64(b, s[0])
+	binary.LittleEndian.PutUint64(b[8:], s[1])
+	k.n++
 }
 
 // ids returns the keys as ids, which share one piece of memory.
-func (k keyBuffer) ids() []string {
-	all := string(k)
-	ids := make([]string, len(k)/keySize)
+func (k *keyBuffer) ids() []string {
+	all := string(k.text[:k.n*keySize])
+	ids := make([]string, k.n)
 	for i := range ids {
 		ids[i] = all[i*keySize : (i+1)*keySize]
 	}
@@ -469,22 +477,52 @@ func (t *trail) messages(c *jsonscan.Cursor) {
 // message reads the next message.
 func (t *trail) message(c *jsonscan.Cursor) {
 	t.parts.n = 0
-	whole := *c
 	switch c.Kind() {
 	case '"':
 		t.content(c, nil)
 		t.end()
-		return
 	case '{':
-		c.Object()
+		t.members(c)
 	default:
 		c.Skim()
+	}
+}
+
+// members reads the next message, which is an object. Most are of one of two kinds
+// to the letter, which takes no look at one member after the other.
+func (t *trail) members(c *jsonscan.Cursor) {
+	whole := *c
+	switch {
+	case t.careful:
+	case c.Past(`{"role":"assistant"`):
+		c.Leave('}')
+		t.speaks(speakerModel)
+		return
+	case c.Past(`{"role":"user","content":`):
+		if c.Kind() == 'n' { // what counts may come yet
+			*c = whole
+			break
+		}
+		if t.content(c, nil); c.Past(`}`) {
+			t.end()
+			return
+		}
+		t.rest(c, whole, true)
 		return
 	}
+	c.Object()
+	t.rest(c, whole, false)
+}
+
+// rest reads what is left of a message: all that is behind the bracket, or, if a
+// person's role and content have been read, what is behind these.
+func (t *trail) rest(c *jsonscan.Cursor, whole jsonscan.Cursor, done bool) {
 	// The values of members, the first two between their quotes.
 	var role, kind, content, parts, images []byte
+	if done {
+		role = []byte("user")
+	}
 	who := speakerOf(role, kind)
-	done := false // content was read, in passing
 	var room nameRoom
 	for {
 		name, ok := c.Key()
@@ -626,6 +664,11 @@ const maxWord = 256
 
 // block reads the next value, a block of content.
 func (t *trail) block(c *jsonscan.Cursor, system *context) {
+	// Most results of tools begin like this.
+	if c.Past(`{"type":"tool_result"`) {
+		c.Leave('}')
+		return
+	}
 	whole := *c
 	if !c.Object() {
 		c.Skim()

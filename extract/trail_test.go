@@ -783,6 +783,44 @@ func larger(t testing.TB, body []byte) (bodies [][]byte) {
 	return bodies
 }
 
+// Messages and blocks that are written as most clients write them are known by how
+// they begin. A blank behind each bracket makes others of them, which mean the same.
+func TestMessagesOfTheUsualFormAreNoOthers(t *testing.T) {
+	t.Parallel()
+	heads := []string{`{"role":"user"`, `{"role":"assistant"`, `{"role":"user","role":"assistant"`, `{"role":"assistant","role":"user"`, `{"role":"system"`, `{"type":"message","role":"user"`}
+	contents := []string{``, `,"content":"a"`, `,"content":null`, `,"content":null,"parts":[{"text":"b"}]`, `,"content":null,"content":"c"`, `,"content":"d","content":"e"`,
+		`,"content":[{"type":"tool_result","content":"f"}]`, `,"content":[{"type":"tool_result"}]`, `,"content":[{"type":"tool_results","text":"g"}]`, `,"content":[{"type":"text","text":"h"},"i"]`,
+		`,"content":{"type":"tool_result","text":"j"}`, `,"content":[]`, `,"content":{}`, `,"content":1`, `,"content":"\\\"k","images":["l"]`, `,"content":"m","role":"model"`, `,"content":"n","type":"reasoning"`}
+	tails := []string{``, `,"id":"x"`, `,"x":{"y":[1,"}"]}`}
+	random := rand.New(rand.NewPCG(4, 4))
+	pick := func(list []string) string { return list[random.IntN(len(list))] }
+	found := 0
+	for range 5000 {
+		var list []string
+		for range 1 + random.IntN(5) {
+			list = append(list, pick(heads)+pick(contents)+pick(tails)+"}")
+		}
+		usual := chat(list...)
+		other := strings.ReplaceAll(usual, `{"`, `{ "`)
+		padding := `{"padding":"` + strings.Repeat("x", wholly) + `",`
+		want, ok := extract.Trail().Extract(&extract.Request{Body: []byte(other)})
+		for _, body := range []string{usual, padding + usual[1:], padding + strings.TrimLeft(other[1:], " ")} {
+			s, got := extract.Trail().Extract(&extract.Request{Body: []byte(body)})
+			require.Equal(t, ok, got, usual)
+			require.Equal(t, want, s, usual)
+		}
+		r, o := extract.Request{Body: []byte(usual)}, extract.Request{Body: []byte(other)}
+		require.Equal(t, o.Class(), r.Class())
+		opening, _ := o.Opening()
+		again, _ := r.Opening()
+		require.Equal(t, opening, again)
+		if ok {
+			found++
+		}
+	}
+	require.Greater(t, found, 2000)
+}
+
 // What texts are to the trail does not depend on how long they are.
 func TestLongTextsWithEscapes(t *testing.T) {
 	t.Parallel()

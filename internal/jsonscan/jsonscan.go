@@ -75,6 +75,19 @@ func (c *Cursor) enter(bracket byte) bool {
 	return true
 }
 
+// Past goes past text if that is what comes next, to the letter, and reports
+// whether it does. It may be called before a value, where text is an object or an
+// array or the start of one, up to before a value in it or right behind one; and
+// between two members or elements, where text is the closing bracket.
+func (c *Cursor) Past(text string) bool {
+	if c.bad || len(c.data)-c.pos < len(text) || string(c.data[c.pos:c.pos+len(text)]) != text {
+		return false
+	}
+	c.pos += len(text)
+	c.first = false
+	return true
+}
+
 // Key goes on to the next member of the object that was entered last, and
 // returns its name as it stands between its quotes (see [Text]); the Cursor is
 // then right before its value, which must be read or skipped. At the end of the

@@ -227,6 +227,49 @@ func TestCursorReadsMembersAndElements(t *testing.T) {
 	require.True(t, before.OK())
 }
 
+func TestPast(t *testing.T) {
+	t.Parallel()
+	c := jsonscan.New([]byte(`[{"a":"b","c":[1],"d":2},{"a":"b"}, {"a":"b","c":{"a":1}}]`))
+	require.False(t, c.Past(`{"a":"b"`))
+	require.True(t, c.Array() && c.Element())
+	for _, text := range []string{`{"a":"x"`, ` {"a":"b"`, `{"a":"b","c":[1],"d":3`, `[`} {
+		was := c
+		require.False(t, c.Past(text), text)
+		require.Equal(t, was, c)
+	}
+
+	// Up to before a value, and on from there.
+	require.True(t, c.Past(`{"a":"b","c":`))
+	require.Equal(t, `[1]`, string(c.Skip()))
+	require.False(t, c.Past(`}`))
+	name, ok := c.Key()
+	require.True(t, ok)
+	require.Equal(t, "d", string(name))
+	c.Skip()
+	require.True(t, c.Past(`}`))
+
+	// Right behind a value.
+	require.True(t, c.Element())
+	require.True(t, c.Past(`{"a":"b"`))
+	_, ok = c.Key()
+	require.False(t, ok)
+
+	// White space is nobody's.
+	require.True(t, c.Element())
+	require.False(t, c.Past(`{"a":"b"`))
+	c.Kind()
+	require.True(t, c.Past(`{"a":"b"`))
+	c.Leave('}')
+	require.False(t, c.Element())
+	require.True(t, c.End())
+	require.False(t, c.Past(`x`))
+
+	// Not once reading has failed.
+	c = jsonscan.New([]byte(`x{"a":1}`))
+	require.Nil(t, c.Skip())
+	require.False(t, c.Past(`x`))
+}
+
 // What Key and Element find wrong, a walk through the text meets; the rest is
 // Skip's.
 func TestCursorStopsAtWhatIsMalformed(t *testing.T) {
