@@ -81,8 +81,10 @@ func oddlyEscaped(raw []byte) bool {
 				break
 			}
 			p := (*[33]byte)(raw)
-			found := oddPairs(word8(p[0:]), word8(p[1:])) | oddPairs(word8(p[8:]), word8(p[9:])) |
-				oddPairs(word8(p[16:]), word8(p[17:])) | oddPairs(word8(p[24:]), word8(p[25:]))
+			found := oddPairs(binary.LittleEndian.Uint64(p[0:]), binary.LittleEndian.Uint64(p[1:]))
+			found |= oddPairs(binary.LittleEndian.Uint64(p[8:]), binary.LittleEndian.Uint64(p[9:]))
+			found |= oddPairs(binary.LittleEndian.Uint64(p[16:]), binary.LittleEndian.Uint64(p[17:]))
+			found |= oddPairs(binary.LittleEndian.Uint64(p[24:]), binary.LittleEndian.Uint64(p[25:]))
 			if found&highs != 0 && hasOddPair(p[:]) {
 				return true
 			}
