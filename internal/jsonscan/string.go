@@ -108,7 +108,7 @@ const few = 4
 // It is strByAnyBlocks, quicker, for blocks that are ASCII, up to one that is not.
 func strByBlocks(b []byte, i int) (end int, done bool) {
 	quote, slash, one, high := patterns.quote, patterns.slash, patterns.one, patterns.high
-	var before, two uint64 // whether the block begins behind a backslash, or two
+	before := uint64(0) // whether the block begins behind a backslash
 	for seen := few; i <= len(b)-blockSize && seen > 0; i += blockSize {
 		p := (*[blockSize]byte)(b[i:])
 		w := binary.LittleEndian.Uint64(p[0:])
@@ -131,15 +131,15 @@ func strByBlocks(b []byte, i int) (end int, done bool) {
 		if (all|w)&high != 0 {
 			return strByAnyBlocks(b, i)
 		}
-		// Mostly all quotes are behind a backslash that is behind none.
+		// Mostly all quotes are behind a backslash that is behind none. For the first
+		// byte, one before the block is taken for two: endsIn knows.
 		behind := after(slashes, before)
-		twos := slashes & behind
-		if found&^behind != 0 || twos|two != 0 && found&after(twos, two) != 0 {
+		if found&(^behind|after(slashes&behind, before)) != 0 {
 			if ends := endsIn(b, i, found, slashes); ends != 0 {
 				return i + bits.TrailingZeros64(transpose(ends)) + 1, true
 			}
 		}
-		before, two = last(slashes), last(twos)
+		before = last(slashes)
 		if seen--; found != 0 {
 			seen = few
 		}
