@@ -188,6 +188,9 @@ func referencePaths() (known, free []pathTo) {
 			p.path = append(p.path, f.inner)
 		}
 		known = append(known, p)
+		if f.outer == "conversation" { // an id, or an object that has it
+			known = append(known, pathTo{f.source, []string{f.outer, "id"}})
+		}
 	}
 	for _, path := range []string{"chat", "a.b", "metadata.thread", "session_id"} {
 		free = append(free, pathTo{"body:" + path, strings.Split(path, ".")})
@@ -204,6 +207,7 @@ func FuzzBodyIDs(f *testing.F) {
 		`{"chat":"a","chat":"b"}`, `{"n":-1.5e+3,"t":true,"f":false,"z":null,"chat":"\x"}`, `{"n":01,"chat":"c"}`, `{"n":1.,"chat":"c"}`, `{"n":1e,"chat":"c"}`, `{"n":-,"chat":"c"}`,
 		`{"request":{"session_id":"s","contents":[],"tools":[{}]}}`, `{"chat":"c","x":[1,]}`, `{"chat":"c","x":{"y":}}`, `{,"chat":"c"}`, `,"chat":"c"}`, `{"chat":"c"`, `{"x":"\"}`,
 		`{"a":"` + strings.Repeat("x", 300) + `","prompt_cache_key":"k"}`, "{\"chat\":\"\xff\x00\"}", `{"":{"":""},"chat":"\\"}`,
+		`{"conversation":{"id":"x"},"":""}`,
 	} {
 		f.Add([]byte(s))
 	}
