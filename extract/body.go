@@ -145,9 +145,12 @@ func (fs fieldIDs) Extract(r *Request) (Session, bool) {
 	}
 	for i, f := range fs {
 		var raw []byte
-		if i == 0 { // whose source is its name
+		switch {
+		case i == 0: // whose source is its name
 			raw = r.first(f.field, f.source, "")
-		} else {
+		case i == 1 && !r.hasAny(fs.set()): // as in most bodies that are read whole
+			return Session{}, false
+		default:
 			raw = r.get(f.field)
 		}
 		if raw == nil {

@@ -340,6 +340,9 @@ func (r *Request) get(f field) []byte {
 	return r.index.value(r.Body, f)
 }
 
+// hasAny reports whether the body has any of some fields.
+func (r *Request) hasAny(s fieldSet) bool { return r.read() && r.index.present&s != 0 }
+
 // member returns the text of the member of that name, or nil.
 func (r *Request) member(name string) []byte {
 	if !r.read() {

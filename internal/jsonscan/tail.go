@@ -71,7 +71,7 @@ func (t *Tail) stringBack(i int) int {
 	i -= t.low + 1
 	// Most strings are short, or do not begin in the window.
 	for short := i - 40; i >= 8 && i > short; {
-		w := word(b[i-8:]) ^ quotes
+		w := word(b[i-8:i:i]) ^ quotes
 		found := ^(w&^highs + ^uint64(highs) | w) & highs // where w has a zero byte, and nowhere else
 		if found == 0 {
 			i -= 8
@@ -83,11 +83,7 @@ func (t *Tail) stringBack(i int) int {
 	}
 	for ; i >= blockSize; i -= blockSize {
 		from := i - blockSize
-		block := (*[blockSize]byte)(b[from:])
-		found, slashes, ascii := asciiEscapes(block)
-		if !ascii {
-			found, slashes = anyEscapes(block)
-		}
+		found, slashes := escapes((*[blockSize]byte)(b[from:]))
 		var first uint64
 		if escapedBack(b, from) {
 			first = 1
