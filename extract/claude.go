@@ -29,66 +29,51 @@ const claudeHeader = "X-Claude-Code-Session-Id"
 // its body.
 //
 // See https://code.claude.com/docs/en/llm-gateway-protocol.
-func ClaudeCode() Extractor { return claudeCode }
+func ClaudeCode() Extractor { return claudeCode{} }
 
-var claudeCode = Chain{newHeaders([]string{claudeHeader}, false), ExtractorFunc(anthropicUserID)}
+type claudeCode struct{}
 
-// claudeFirst is ClaudeCode for chains in which Headers comes next: that looks
-// for the header in other spellings.
-type claudeFirst struct{}
+var claudeHeaders = newHeaders([]string{claudeHeader}, false)
 
 // Extract implements Extractor.
-func (c claudeFirst) Extract(r *Request) (s Session, ok bool) {
-	ok = c.find(r, &s)
+func (e claudeCode) Extract(r *Request) (s Session, ok bool) {
+	ok = e.find(r, &s, nil)
 	return s, ok
 }
 
-// find is Extract for Chain: s is the zero Session, and stays it if there is
-// none.
-func (claudeFirst) find(r *Request, s *Session) (ok bool) {
+// find is Extract for a Chain in which other extractors stand behind this one: s is
+// the zero Session, and stays it if there is none.
+func (claudeCode) find(r *Request, s *Session, behind Chain) (ok bool) {
 	if id := single(r.Header[claudeHeader]); id != "" {
 		r.name(s, claudeSource, id, Explicit)
 		return true
 	}
-	if len(r.Body) > 0 && r.anthropic() {
-		r.index.talkative.Store(true)
-		*s, ok = claudeUserIDFirst(r, true)
+	headersNext := false
+	if len(behind) > 0 {
+		hs, _ := behind[0].(*headers)
+		headersNext = hs == knownHeaders // they find it in other spellings
 	}
-	return ok
-}
-
-// claudeNext is ClaudeUserID for chains in which BodyIDs comes next. In a large
-// body, what names a conversation at an end goes before what does so in between.
-type claudeNext struct{}
-
-// Extract implements Extractor.
-func (claudeNext) Extract(r *Request) (Session, bool) {
-	if s, ok := r.conversationAtEnds(); ok {
-		return s, true
+	if !headersNext && claudeHeaders.find(r, s, true) {
+		return true
 	}
-	return claudeNames(r, r.get(metadataUserIDField))
-}
-
-func anthropicUserID(r *Request) (Session, bool) {
 	if len(r.Body) == 0 || !r.anthropic() {
-		return Session{}, false
+		return false
 	}
-	return claudeUserIDFirst(r, false)
-}
-
-// claudeUserIDFirst is claudeUserID before the headers have been asked, and the
-// other ids of the body if these come next: if one of them names a session, no
-// large body is crossed.
-func claudeUserIDFirst(r *Request, ids bool) (Session, bool) {
-	if _, ok := Headers().Extract(r); ok {
-		return claudeNames(r, r.plainUserID())
+	r.expect(behind)
+	if other, ok := Headers().Extract(r); ok {
+		if other.Source != claudeSource {
+			*s, ok = claudeNames(r, r.plainUserID())
+			return ok
+		}
+		return false
 	}
-	if ids {
-		if s, ok := r.conversationAtEnds(); ok && s.Source != claudeSource {
-			return Session{}, false
+	if headersNext && len(behind) > 2 && behind[1] == ClaudeUserID() && behind[2] == BodyIDs() {
+		if other, ok := r.conversationAtEnds(); ok && other.Source != claudeSource {
+			return false
 		}
 	}
-	return claudeUserID(r)
+	*s, ok = ClaudeUserID().Extract(r)
+	return ok
 }
 
 // plainUserID returns the text of metadata.user_id if a quick look finds it: in a
@@ -140,13 +125,28 @@ func (r *Request) anthropic() bool {
 //     empty without one. The hash may be of any length.
 //   - the text of a JSON object with a string session_id, since then. It is
 //     sent by other clients as well, and by those the id need not be a uuid.
-func ClaudeUserID() Extractor { return ExtractorFunc(claudeUserID) }
+func ClaudeUserID() Extractor { return claudeUserID{} }
 
-func claudeUserID(r *Request) (Session, bool) {
+type claudeUserID struct{}
+
+// Extract implements Extractor.
+func (claudeUserID) Extract(r *Request) (Session, bool) {
 	if len(r.Body) == 0 {
 		return Session{}, false
 	}
 	return claudeNames(r, r.first(metadataUserIDField, "metadata", "user_id"))
+}
+
+// find is Extract for a Chain in which other extractors stand behind this one. If
+// BodyIDs does, it asks for their ids as well, at the ends of a large body.
+func (e claudeUserID) find(r *Request, behind Chain) (Session, bool) {
+	if len(behind) == 0 || behind[0] != BodyIDs() {
+		return e.Extract(r)
+	}
+	if s, ok := r.conversationAtEnds(); ok {
+		return s, true
+	}
+	return claudeNames(r, r.get(metadataUserIDField))
 }
 
 // claudeNames returns the session that the text of a metadata.user_id names.

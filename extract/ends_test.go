@@ -3,6 +3,7 @@ package extract_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -30,7 +31,7 @@ func readWhole(body string) *extract.Request {
 // idExtractors are all that ask for something first.
 func idExtractors() map[string]extract.Extractor {
 	return map[string]extract.Extractor{
-		"default": documented(), "classic": extract.Classic(), "ids": extract.BodyIDs(), "claude": extract.ClaudeUserID(),
+		"default": strictly(), "classic": extract.Classic(), "ids": extract.BodyIDs(), "claude": extract.ClaudeUserID(),
 		"body": extract.Body("chat"), "two": extract.Body("chat", "session_id"), "inner": extract.Body("metadata.user_id", "chat"),
 		"escaped": extract.Body(`chat\.id`, "chat"), "query": extract.Body("metadata.*"),
 	}
@@ -70,15 +71,60 @@ func TestIDsAtTheEndsOfLargeBodies(t *testing.T) {
 	}
 }
 
-// documented is Default, of its parts.
-func documented() extract.Chain {
-	return extract.Chain{
-		extract.ClaudeCode(), extract.Headers(), extract.ClaudeUserID(), extract.BodyIDs(), extract.State(), extract.UserID(), extract.Trail(),
+// strictly is Default, of parts that know nothing of each other.
+func strictly() (c extract.Chain) {
+	for _, e := range extract.Default() {
+		c = append(c, extract.Chain{e})
 	}
+	return c
+}
+
+// An extractor of Default does what it does, whatever stands next to it.
+func TestPartsOfDefault(t *testing.T) {
+	t.Parallel()
+	body := func(n int) *extract.Request {
+		return &extract.Request{Body: []byte(`{"messages":[{"role":"user","content":"` + strings.Repeat("x", n) + `"}],"chat":"chat-1","session_id":"session-1","metadata":{"user_id":"user-1"}}`)}
+	}
+	for _, test := range []struct {
+		name, source string
+		chain        extract.Chain
+	}{
+		{"all", "session_id", extract.Default()},
+		{"without BodyIDs", "metadata.user_id", slices.Delete(extract.Default(), 3, 4)},
+		{"another before BodyIDs", "body:chat", slices.Insert(extract.Default(), 3, extract.Body("chat"))},
+		{"another before Headers", "body:chat", slices.Insert(extract.Default(), 1, extract.Body("chat"))},
+		{"UserID before BodyIDs", "metadata.user_id", slices.Insert(extract.Default(), 3, extract.UserID())},
+		{"without Headers", "session_id", slices.Delete(extract.Default(), 1, 2)},
+		{"without ClaudeUserID", "session_id", slices.Delete(extract.Default(), 2, 3)},
+	} {
+		for _, size := range []int{100, wholly} {
+			for _, path := range []string{"", "/v1/messages"} {
+				r := body(size)
+				r.Path = path
+				s, _ := test.chain.Extract(r)
+				require.Equal(t, test.source, s.Source, "%s, %d", test.name, size)
+			}
+		}
+	}
+	canonical, lower := header("X-Claude-Code-Session-Id", uuid, "X-Session-Id", "other"), header("x-claude-code-session-id", uuid, "x-session-id", "other")
+	claudeBody := []byte(`{"metadata":{"user_id":` + quote(`{"session_id":"from-body"}`) + `},"messages":[]}`)
+	for _, h := range []http.Header{canonical, lower} {
+		for _, c := range []extract.Chain{
+			extract.Default(), extract.Default()[:1], slices.Delete(extract.Default(), 1, 2), slices.Insert(extract.Default(), 1, extract.Header("none")),
+			slices.Insert(extract.Default(), 1, extract.Header()),
+		} {
+			requireSession(t, c, &extract.Request{Header: h}, "claude-code", uuid)
+			requireSession(t, c, &extract.Request{Header: h, Path: "/v1/messages", Body: claudeBody}, "claude-code", uuid)
+		}
+	}
+	requireSession(t, extract.Default()[1:], &extract.Request{Header: canonical}, "claude-code", uuid)
+	swapped := extract.Default()
+	swapped[0], swapped[1] = swapped[1], swapped[0]
+	requireSession(t, swapped, &extract.Request{Header: canonical}, "claude-code", uuid)
 }
 
 // In a large body Default takes what names a conversation at an end before what
-// does so in between; all else is as by its parts.
+// does so in between; all else is as by its parts, strictly in order.
 func TestConversationsAtTheEndsOfLargeBodies(t *testing.T) {
 	t.Parallel()
 	claude := `{"user_id":` + quote(`{"session_id":"`+uuid+`"}`) + `}`
@@ -103,7 +149,7 @@ func TestConversationsAtTheEndsOfLargeBodies(t *testing.T) {
 		join := func(parts ...string) string { return "{" + strings.Join(parts, ",\n") + "}" }
 		ends := slices.Concat(parts[0], parts[2])
 		body := join(slices.Concat(parts[0], []string{`"messages":` + big(wholly)}, parts[1], []string{`"tools":` + big(3000)}, parts[2])...)
-		whole, _ := documented().Extract(readWhole(body))
+		whole, _ := strictly().Extract(readWhole(body))
 		want := whole
 		atEnds := extract.Chain{extract.ClaudeUserID(), extract.BodyIDs()}
 		if s, ok := atEnds.Extract(&extract.Request{Body: []byte(join(ends...))}); ok && s.Confidence == extract.Explicit {
@@ -118,7 +164,7 @@ func TestConversationsAtTheEndsOfLargeBodies(t *testing.T) {
 		}
 		for _, filler := range []int{10, 13000} {
 			small := join(slices.Concat(parts[0], []string{`"messages":` + big(filler)}, parts[1], []string{`"tools":` + big(filler)}, parts[2])...)
-			want, _ = documented().Extract(&extract.Request{Body: []byte(small)})
+			want, _ = strictly().Extract(&extract.Request{Body: []byte(small)})
 			got, _ := extract.Default().Extract(&extract.Request{Body: []byte(small)})
 			require.Equal(t, want, got, small)
 		}
@@ -298,7 +344,7 @@ func FuzzEnds(f *testing.F) {
 			}
 			got, ok := extract.Default().Extract(&extract.Request{Body: []byte(body)})
 			requireValid(t, got, ok)
-			if want, _ := documented().Extract(readWhole(body)); unambiguousNames && got.ID != want.ID {
+			if want, _ := strictly().Extract(readWhole(body)); unambiguousNames && got.ID != want.ID {
 				require.Equal(t, extract.Explicit, got.Confidence, "%s instead of %s", got.Source, want.Source)
 				again, _ := extract.Default().Extract(readWhole(body))
 				require.Equal(t, got, again)

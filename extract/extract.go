@@ -105,27 +105,38 @@ func (f ExtractorFunc) Extract(r *Request) (Session, bool) { return f(r) }
 // It is an Extractor itself, so chains nest. Being a slice, it can be built,
 // cut and rearranged with package slices before it is in use. The empty Chain
 // finds nothing.
+//
+// There is one exception to the order: where [BodyIDs] comes right behind
+// [ClaudeUserID], what names a conversation at an end of a large body goes before
+// what does so in between. See [Default].
 type Chain []Extractor
 
 // Extract returns the first session that an extractor of c finds.
 func (c Chain) Extract(r *Request) (s Session, ok bool) {
-	for _, e := range c {
+	for i, e := range c {
 		// The two that most requests end at fill in s where it is: to hand a
-		// Session from call to call takes as long as to look up a header.
+		// Session from call to call takes as long as to look up a header. What
+		// stands next to an extractor may save it work.
 		switch e := e.(type) {
-		case claudeFirst:
-			ok = e.find(r, &s)
+		case claudeCode:
+			ok = e.find(r, &s, c[i+1:])
 		case *headers:
-			ok = e.find(r, &s)
+			asked := false
+			if i > 0 {
+				_, asked = c[i-1].(claudeCode)
+			}
+			ok = e.find(r, &s, asked)
+		case claudeUserID:
+			r.expect(c)
+			s, ok = e.find(r, c[i+1:])
 		default:
 			r.expect(c)
-			if s, ok := e.Extract(r); ok {
-				return s, true
-			}
+			s, ok = e.Extract(r)
 		}
 		if ok {
 			return s, true
 		}
+		s = Session{}
 	}
-	return Session{}, false
+	return s, false
 }

@@ -79,7 +79,6 @@ type headers struct {
 	names    []headerName
 	byLength [maxHeader + 1][]uint8 // places in names, by the length of the name
 	vendor   bool                   // take any X-...-Session-Id
-	first    int                    // of the names that are looked up; those before it were
 }
 
 type headerName struct{ canonical, source string }
@@ -112,17 +111,21 @@ func newHeaders(names []string, vendor bool) *headers {
 
 // Extract implements Extractor.
 func (hs *headers) Extract(r *Request) (s Session, ok bool) {
-	ok = hs.find(r, &s)
+	ok = hs.find(r, &s, false)
 	return s, ok
 }
 
-// find is Extract for Chain: s is the zero Session, and stays it if there is
-// none.
-func (hs *headers) find(r *Request, s *Session) bool {
+// find is Extract for Chain, where Claude Code's header may have been looked up
+// before: s is the zero Session, and stays it if there is none.
+func (hs *headers) find(r *Request, s *Session, claudeAsked bool) bool {
 	if len(r.Header) == 0 {
 		return false
 	}
-	if place, id := hs.lookup(r.Header); id != "" {
+	first := 0
+	if claudeAsked && hs == knownHeaders {
+		first = 1
+	}
+	if place, id := hs.lookup(r.Header, first); id != "" {
 		r.name(s, hs.names[place].source, id, Explicit)
 		return true
 	}
@@ -132,7 +135,7 @@ func (hs *headers) find(r *Request, s *Session) bool {
 	}
 	if hs.vendor {
 		if id := r.codexThread(); id != "" {
-			s.Source, s.ID = "thread-id", id
+			r.name(s, "thread-id", id, Explicit)
 			return true
 		}
 	}
@@ -140,10 +143,11 @@ func (hs *headers) find(r *Request, s *Session) bool {
 }
 
 // lookup returns the place and the id of the first listed header that has one,
-// of those with names in canonical form. The id is "" if there is none.
-func (hs *headers) lookup(h http.Header) (place int, id string) {
+// from the given one on, of those with names in canonical form. The id is "" if
+// there is none.
+func (hs *headers) lookup(h http.Header, first int) (place int, id string) {
 	names := hs.names
-	for i := hs.first; i < min(maxLookups, len(names)); i++ {
+	for i := first; i < min(maxLookups, len(names)); i++ {
 		if id := single(h[names[i].canonical]); id != "" {
 			return i, id
 		}

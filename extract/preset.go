@@ -12,15 +12,8 @@ package extract
 // of them): so what such a request costs does not grow with its body either. The
 // slice is the caller's, to change before use.
 func Default() Chain {
-	return Chain{claudeFirst{}, headersNext, claudeNext{}, BodyIDs(), State(), UserID(), Trail()}
+	return Chain{ClaudeCode(), Headers(), ClaudeUserID(), BodyIDs(), State(), UserID(), Trail()}
 }
-
-// headersNext is Headers behind claudeFirst.
-var headersNext = func() *headers {
-	hs := *knownHeaders
-	hs.first = 1
-	return &hs
-}()
 
 // Classic returns the five classic steps in their classic order, for those who
 // migrate from gateways that have them:

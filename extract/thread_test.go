@@ -58,6 +58,14 @@ func TestThreadsAndParents(t *testing.T) {
 		require.Equal(t, tt.want, want{s.Source, s.ID, s.Thread, s.ParentThread, s.Parent}, name)
 	}
 
+	s, ok := extract.Default().Extract(&extract.Request{
+		Header: http.Header{"Originator": {"codex_cli_rs"}, "X-Client-Request-Id": {root}, "X-Openai-Subagent": {"review"}},
+		Path:   "/v1/responses/compact",
+	})
+	require.True(t, ok)
+	require.Equal(t, want{"thread-id", root, "review", "", ""}, want{s.Source, s.ID, s.Thread, s.ParentThread, s.Parent}, "all else is lost")
+	require.Equal(t, extract.Compaction, s.Class)
+
 	// In the requests of all others that header names the request.
 	for _, agent := range []string{"OpenAI/JS 6.26.0", "Anthropic/Python 1.0", ""} {
 		_, ok := extract.Default().Extract(&extract.Request{Header: http.Header{"User-Agent": {agent}, "X-Client-Request-Id": {root}}})
