@@ -17,6 +17,14 @@ type Tail struct {
 // at no more than the last window bytes, so each member costs no more than that.
 func NewTail(data []byte, window int) Tail {
 	t := Tail{data: data, low: max(0, len(data)-window)}
+	if t.low > 0 && t.low < len(data) && data[t.low] == '\\' {
+		// Whether the byte behind these backslashes is escaped depends on how many
+		// there are in front of the window.
+		for t.low < len(data) && data[t.low] == '\\' {
+			t.low++
+		}
+		t.low = min(t.low+1, len(data))
+	}
 	t.pos = t.spaceBack(len(data)) - 1
 	t.bad = t.pos >= t.low && data[t.pos] != '}'
 	return t
@@ -103,8 +111,7 @@ func (t *Tail) stringBack(i int) int {
 	return -1
 }
 
-// escapedBack is oddBackslashes for a text that may begin with backslashes, the
-// first of which is then taken for one.
+// escapedBack is oddBackslashes for a text that may begin with backslashes.
 func escapedBack(b []byte, i int) bool {
 	n := i
 	for n > 0 && b[n-1] == '\\' {
