@@ -58,11 +58,11 @@ func (c *Clock) Exact() int64 {
 		if kept == 0 || kept >= now {
 			return now
 		}
+		next := now
 		if kept < 0 {
-			// Those who saw no reading did so before this, and have an earlier now.
-			now = c.read()
+			next = 0 // whatever is about to be kept may be earlier: it will not be
 		}
-		if c.kept.CompareAndSwap(kept, now) {
+		if c.kept.CompareAndSwap(kept, next) {
 			return now
 		}
 	}
