@@ -50,7 +50,7 @@ func TestHalvesDoNotCollide(t *testing.T) {
 
 // Strings of all lengths that differ by little, or by a byte that is like a length.
 func TestShortStringsDoNotCollide(t *testing.T) {
-	for _, letters := range []string{"01", "02", "0?", "op", "\x00\x01", "\x00\x10", "ab", "`\x9f"} {
+	for _, letters := range []string{"01", "02", "0?", "op", "\x00\x01", "\x00\x10", "ab"} {
 		k := digest.NewKey()
 		hi, lo := make(map[uint64]bool), make(map[uint64]bool)
 		n := 0

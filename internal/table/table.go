@@ -222,7 +222,7 @@ func (t *Table) live(sl *slot, l life, now int64) bool {
 // Touch makes the expiry of the record slide to expires, never back, and takes
 // a lease on it if lease is set. If the record has gone it does nothing. If its
 // expiry is within gap of expires, so that somebody has touched it just now, it
-// lets that be, and takes no lease if there are several: a record that is used
+// lets that be, and takes no lease if there are plenty: a record that is used
 // by many threads all the time would otherwise bounce between their caches. Nor
 // does it take a lease beyond MaxLeases.
 //
@@ -540,7 +540,7 @@ func (t *Table) compare(s *shard, now int64) {
 func (t *Table) Evict(now int64) {
 	start := t.turn.Add(1)
 	for i := range t.shards {
-		s := &t.shards[(int(start)+i)%len(t.shards)]
+		s := &t.shards[(uint(start)+uint(i))%uint(len(t.shards))]
 		s.mu.Lock()
 		had := s.used > 0
 		if had {
