@@ -286,8 +286,9 @@ const (
 	Served
 
 	// TransientFailure: the target failed or refused for now (429, 5xx, a
-	// broken connection). The binding stays, as if it had not been used; leave
-	// the target out of the candidates and the session fails over.
+	// broken connection). The binding stays, as if it had not been used, unless
+	// others use it at the same time; leave the target out of the candidates and
+	// the session fails over.
 	TransientFailure
 
 	// TerminalFailure: the target is of no use to this session any more (a

@@ -44,7 +44,8 @@ type CacheConfig struct {
 }
 
 // A Key names a session in a [Cache]: an 80-bit digest, keyed with a secret of
-// the Cache that made it ([Cache.Key]), so that it tells nothing about the id.
+// the Cache that made it ([Cache.Key]), so that it tells nothing about the id. The
+// zero Key names no session: it is never bound.
 // Of a million sessions, two have the same once in a million million Caches.
 type Key struct{ k table.Key }
 
@@ -59,15 +60,16 @@ const (
 	scopeBits   = 24
 	sessionBits = 64 - scopeBits
 
-	// asideBit marks the records of second places ([Binding.Aside]). No digest
-	// has it.
+	// asideBit marks the records of second places ([Binding.Aside]), and stateBit
+	// those of state ([Binding.State]). No digest has them.
 	asideBit = 1
+	stateBit = 2
 )
 
 // digest stands for the session of that scope whose first key is k. A part of
 // the key will do, since the key itself is a keyed digest.
 func (k Key) digest(scope Digest) Digest {
-	return scope | Digest(max(k.k.Lo&(1<<sessionBits-1)&^asideBit, asideBit<<1))
+	return scope | Digest(max(k.k.Lo&(1<<sessionBits-1)&^(asideBit|stateBit), stateBit<<1))
 }
 
 func (d Digest) scope() Digest { return d &^ (1<<sessionBits - 1) }
@@ -111,6 +113,10 @@ type Binding struct {
 	// place: where it was before, or the detour while its home is away. That
 	// is a binding of its own, beside the one of the home.
 	Aside bool
+
+	// State says that Target holds state which requests of the session may refer
+	// to: see Selection.Learn. That is a binding of its own, too.
+	State bool
 }
 
 // A Cache is a sharded table of bindings: which session has its home at which
@@ -182,8 +188,8 @@ const (
 	// long a session has paused.
 	finer = 16
 
-	// crowded is how close to each other requests are of which a few leases
-	// stand for all.
+	// crowded is how close to each other requests are of which some leases stand
+	// for all.
 	crowded = int64(10 * time.Microsecond)
 )
 
@@ -264,6 +270,9 @@ func (c *Cache) Peek(k Key) (Binding, bool) {
 
 // Set binds k to target, in place of any other binding.
 func (c *Cache) Set(k Key, target string) Binding {
+	if k == (Key{}) {
+		return Binding{}
+	}
 	now := c.now()
 	l := c.set(k, target, uint64(k.digest(0)), now, now+c.ttl)
 	return c.binding(&l)
@@ -273,6 +282,9 @@ func (c *Cache) Set(k Key, target string) Binding {
 // that holds. Of any number of concurrent calls for one key, exactly one
 // returns true.
 func (c *Cache) SetIfAbsent(k Key, target string) (Binding, bool) {
+	if k == (Key{}) {
+		return Binding{}, false
+	}
 	for {
 		now := c.now()
 		l, ok := c.bind(k, 0, target, uint64(k.digest(0)), now, now+c.ttl, false)
@@ -283,7 +295,7 @@ func (c *Cache) SetIfAbsent(k Key, target string) (Binding, bool) {
 }
 
 // Delete removes the binding of k and reports whether there was one.
-func (c *Cache) Delete(k Key) bool { return c.table.Delete(k.k, 0, c.now()) }
+func (c *Cache) Delete(k Key) bool { return k != (Key{}) && c.table.Delete(k.k, 0, c.now()) }
 
 // DeleteTarget removes every binding to target, at once and at a cost that
 // does not depend on their number. A request that is being bound to target at
@@ -304,15 +316,16 @@ func (c *Cache) DeleteFunc(match func(Key, Binding) bool) int {
 }
 
 // MoveFunc gives every session for whose binding match is true to target, and
-// returns their number. The bindings expire when they would have; outcomes of
-// requests that began before do not act on them. Second places for which match
-// is true are forgotten. It visits the whole table, shard by shard, without
-// stopping anybody.
+// returns their number. The bindings expire when they would have (those that live by
+// requests under way, a TTL from now); outcomes of requests that began before do
+// not act on them. Second places elsewhere for which match is true are forgotten.
+// State stays where it is ([Binding.State]). It visits the whole table, shard by
+// shard, without stopping anybody.
 func (c *Cache) MoveFunc(target string, match func(Key, Binding) bool) int {
 	n := 0
 	for l := range c.live() {
 		switch {
-		case l.target.Name == target || !match(l.key, c.binding(&l)):
+		case l.target.Name == target || l.state() || !match(l.key, c.binding(&l)):
 		case l.aside():
 			c.table.Delete(l.key.k, l.Stamp(), c.now())
 		default:
@@ -383,8 +396,9 @@ type located struct {
 	now     int64 // when it was looked up
 }
 
-func (l *located) session() Digest { return Digest(l.Mark() &^ asideBit) }
+func (l *located) session() Digest { return Digest(l.Mark() &^ (asideBit | stateBit)) }
 func (l *located) aside() bool     { return l.Mark()&asideBit != 0 }
+func (l *located) state() bool     { return l.Mark()&stateBit != 0 }
 
 // idle is how long the binding had not been used when it was looked up, if a
 // use gives it that ttl.
@@ -400,6 +414,7 @@ func (c *Cache) binding(l *located) Binding {
 		Expires: c.clock.Time(l.Expires),
 		Active:  l.Leases(),
 		Aside:   l.aside(),
+		State:   l.state(),
 	}
 }
 
@@ -490,6 +505,9 @@ func (c *Cache) set(k Key, target string, mark uint64, now, expires int64) locat
 func (c *Cache) end(k Key, f table.Found, leased bool, ttl int64) {
 	now, to := c.clock.Now(), int64(0)
 	if ttl > 0 {
+		if ttl < int64(exactTTL) {
+			now = c.now()
+		}
 		to = now + ttl
 	}
 	c.table.End(k.k, f, leased, to, c.lag(k, ttl, now)/finer, now)
@@ -497,7 +515,8 @@ func (c *Cache) end(k Key, f table.Found, leased bool, ttl int64) {
 
 // unuse takes back that the binding of k was used by a request that failed:
 // nothing came into its target's cache. It lets be what another one uses, or has
-// used at the same instant and was served.
+// used at the same instant and was served; but not a use that leaves no lease, such
+// as that of a Pick, where it led to the same expiry.
 func (c *Cache) unuse(k Key, stamp uint32, expires, used int64) {
 	if c.now() < expires {
 		c.table.Untouch(k.k, stamp, used, expires)

@@ -22,6 +22,33 @@ func newCache(t testing.TB, cfg affinity.CacheConfig) *affinity.Cache {
 	return c
 }
 
+// The zero Key is what a map has for a session that it does not know.
+func TestZeroKey(t *testing.T) {
+	t.Parallel()
+	c := newCache(t, affinity.CacheConfig{Capacity: 100})
+	keys := map[string]affinity.Key{"a": c.Key("a"), "b": c.Key("b")}
+	for _, k := range keys {
+		c.Set(k, "x")
+	}
+	none := keys["none"]
+	require.Zero(t, c.Set(none, "y"))
+	b, ok := c.SetIfAbsent(none, "y")
+	require.False(t, ok)
+	require.Zero(t, b)
+	require.False(t, c.Delete(none))
+	_, ok = c.Get(none)
+	require.False(t, ok)
+	_, ok = c.Peek(none)
+	require.False(t, ok)
+	require.Equal(t, 2, c.Len())
+	for _, k := range keys {
+		target, ok := c.Get(k)
+		require.True(t, ok)
+		require.Equal(t, "x", target)
+		require.True(t, c.Delete(k))
+	}
+}
+
 func TestNewCacheRefusesBadConfig(t *testing.T) {
 	t.Parallel()
 	_, err := affinity.NewCache(affinity.CacheConfig{TTL: -1})

@@ -317,15 +317,27 @@ func TestSideCallEndsNoStream(t *testing.T) {
 func TestSideCallDoesNotSlide(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newSelector(t, affinity.Config[string]{TTL: time.Minute})
+		for r := affinity.Neutral; r <= affinity.TerminalFailure; r++ {
+			s := newSelector(t, affinity.Config[string]{TTL: time.Minute})
+			mustSelect(t, s, session("s"), "a").Done(served)
+			elapse(40 * time.Second)
+			count := session("s")
+			count.Path = "/v1/messages/count_tokens"
+			mustSelect(t, s, count, "a").Done(affinity.Outcome{Result: r})
+			b, ok := s.Peek(session("s"))
+			require.True(t, ok)
+			require.Equal(t, 20*time.Second, time.Until(b.Expires))
+			require.EqualValues(t, 1, s.Stats().Outcomes[r]-map[affinity.Result]uint64{affinity.Served: 1}[r])
+		}
+
+		// Where they are wanted, they count like turns.
+		s := newSelector(t, affinity.Config[string]{TTL: time.Minute, SideCalls: true})
 		mustSelect(t, s, session("s"), "a").Done(served)
 		elapse(40 * time.Second)
 		count := session("s")
 		count.Path = "/v1/messages/count_tokens"
-		mustSelect(t, s, count, "a").Done(affinity.Outcome{})
-		b, ok := s.Peek(session("s"))
-		require.True(t, ok)
-		require.Equal(t, 20*time.Second, time.Until(b.Expires))
+		mustSelect(t, s, count, "a").Done(served)
+		require.Equal(t, time.Minute, time.Until(mustPeek(t, s, session("s")).Expires))
 	})
 }
 

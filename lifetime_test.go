@@ -196,6 +196,28 @@ func TestMovesTeachNothing(t *testing.T) {
 	}
 }
 
+// Nor do side calls, which have another prompt.
+func TestSideCallsTeachNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{})
+		for range 5 {
+			mustSelect(t, s, session("s"), "a", "b").Done(affinity.Outcome{Result: affinity.Served, Usage: affinity.Usage{Cached: 50_000, Uncached: 500}})
+			elapse(time.Second)
+		}
+		count := session("s")
+		count.Path = "/v1/messages/count_tokens"
+		for range 4 {
+			elapse(3 * time.Minute)
+			mustSelect(t, s, count, "a", "b").Done(affinity.Outcome{Result: affinity.Served, Usage: affinity.Usage{Uncached: 5000}})
+		}
+		for range 32 {
+			elapse(4 * time.Minute)
+			require.NotEqual(t, affinity.ReasonExpired, mustSelect(t, s, session("s"), "a", "b").Reason)
+		}
+	})
+}
+
 // The turns of a conversation that is known by its messages teach as well.
 func TestDerivedSessionsTeach(t *testing.T) {
 	t.Parallel()

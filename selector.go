@@ -50,9 +50,9 @@ type Config[T any] struct {
 	// SideCalls lets calls beside the conversation (extract.Class.Beside:
 	// probes, titles, compaction and the like) make, move and refresh
 	// bindings, as its turns do. By default they follow the binding that is
-	// there, and leave no trace. (One that nothing but its body tells apart
-	// refreshes a binding that a header names: the body is not read then. Nor
-	// is one of more than 16 kB where a session has to move.)
+	// there and leave no trace, whatever becomes of them. (One that nothing but
+	// its body tells apart refreshes a binding that is there: the body is not read
+	// for that. Nor is one of more than 16 kB where a session has to move.)
 	SideCalls bool
 
 	// FailPinned makes Select fail with a *PinnedError where it would send a
@@ -198,6 +198,7 @@ type Selection[T any] struct {
 	ttl      int64   // of the binding
 	done     uint32  // 1 once Done was called
 	leased   bool    // the binding waits for Done
+	beside   bool    // the request leaves no trace
 	stayed   bool    // the conversation was at this very target the last time
 	kin      *query  // nil if the session inherits from nobody
 	ticket   Ticket
@@ -211,7 +212,7 @@ type Selection[T any] struct {
 // Until then the binding does not expire, so that a session is where it was
 // however long an answer takes to stream; for an hour beyond the TTL at most,
 // in case that Done is never called. (Of more than thirty requests of one session
-// within a millisecond, some stand for all.)
+// at one instant, or under load within a millisecond, some stand for all.)
 func (s *Selection[T]) Done(o Outcome) {
 	if s.selector == nil || !atomic.CompareAndSwapUint32(&s.done, 0, 1) {
 		return
@@ -243,7 +244,7 @@ func (s *Selection[T]) Learn(id string) {
 		session = key.digest(scopeOf(s.within))
 	}
 	now := c.now()
-	c.set(key, s.ID, uint64(session), now, now+s.ttl)
+	c.set(key, s.ID, uint64(session|stateBit), now, now+s.ttl)
 	c.learned.Store(true)
 }
 
@@ -329,7 +330,7 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 	if s.balancer != nil {
 		s.balancer.Settle(sel.ID, sel.ticket, o)
 	}
-	if sel.at.target == nil {
+	if sel.at.target == nil || sel.beside {
 		return
 	}
 	c := s.cache
@@ -704,6 +705,7 @@ func (s *Selector[T]) bound(q *query, target T, reason Reason, sel *Selection[T]
 	sel.selector = s
 	sel.within = q.within
 	sel.ttl = q.ttl
+	sel.beside = q.beside
 	if q.inherits() {
 		sel.kin = new(*q) // q itself stays on the stack
 		sel.kin.req = nil

@@ -18,6 +18,34 @@ func body(s string) *extract.Request { return &extract.Request{Body: []byte(s)} 
 
 // failures.md row 17: a conversation that says no more than which response it
 // goes on from stays where that response is.
+// State does not move with the sessions of its target.
+func TestStateDoesNotMove(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{FailPinned: true})
+	sel := mustSelect(t, s, session("s"), "a")
+	sel.Learn("resp_0123456789abcdef")
+	sel.Done(served)
+	states := 0
+	for _, b := range s.Cache().All() {
+		require.Equal(t, sel.Session, b.Session)
+		require.False(t, b.Aside)
+		if b.State {
+			states++
+		}
+	}
+	require.Equal(t, 1, states)
+	require.Equal(t, 1, s.Cache().MoveFunc("b", func(_ affinity.Key, b affinity.Binding) bool { return b.Target == "a" }))
+	require.Equal(t, "b", mustPeek(t, s, session("s")).Target)
+	next := func() *extract.Request {
+		return &extract.Request{Body: []byte(`{"previous_response_id":"resp_0123456789abcdef","input":"go on"}`)}
+	}
+	_, err := s.Select(t.Context(), next(), []string{"b"})
+	var pinned *affinity.PinnedError
+	require.ErrorAs(t, err, &pinned)
+	require.Equal(t, "a", pinned.Target)
+	require.Equal(t, "a", mustSelect(t, s, next(), "a", "b").Target)
+}
+
 func TestLearnedStateKeepsAConversation(t *testing.T) {
 	t.Parallel()
 	s := newSelector(t, affinity.Config[string]{})
