@@ -107,6 +107,10 @@ var hostile = []struct {
 		one := `{"a":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `}`
 		return `{"messages":[{"role":"user","content":[` + strings.Repeat(one+",", n/len(one)) + `"a"]}]}`
 	}},
+	{"parts-in-parts", func(n int) string {
+		const depth = 500
+		return `{"contents":[{"role":"user","parts":` + strings.Repeat(`[{"parts":`, depth) + `[` + strings.Repeat(`{"x":[]},`, (n-13*depth-100)/9) + `{}]` + strings.Repeat(`}]`, depth) + `}]}`
+	}},
 	{"image-of-numbers", repeated(`{"messages":[{"role":"user","content":[{"a":[1`, `,1`, `]}]}]}`)},
 	{"image-of-members", repeated(`{"messages":[{"role":"user","content":[{"a":1`, `,"a":1`, `}]}]}`)},
 	{"members", repeated(`{"a":1`, `,"a":1`, `,"messages":["a"]}`)},

@@ -106,9 +106,11 @@ func (f ExtractorFunc) Extract(r *Request) (Session, bool) { return f(r) }
 // cut and rearranged with package slices before it is in use. The empty Chain
 // finds nothing.
 //
-// There is one exception to the order: where [BodyIDs] comes right behind
+// There are two exceptions to the order. Where [BodyIDs] comes right behind
 // [ClaudeUserID], what names a conversation at an end of a large body goes before
-// what does so in between. See [Default].
+// what does so in between: see [Default]. And where [Headers] comes right behind
+// [ClaudeCode], it is Headers that looks for Claude Code's header in other
+// spellings, after all that are in canonical form.
 type Chain []Extractor
 
 // Extract returns the first session that an extractor of c finds.

@@ -78,6 +78,7 @@ var notSessions = map[string]bool{
 type headers struct {
 	names    []headerName
 	byLength [maxHeader + 1][]uint8 // places in names, by the length of the name
+	long     []int                  // places of those that byLength has no room for
 	vendor   bool                   // take any X-...-Session-Id
 }
 
@@ -101,8 +102,12 @@ func newHeaders(names []string, vendor bool) *headers {
 		if name.canonical == claudeHeader {
 			name.source = claudeSource
 		}
-		if i := len(hs.names); i >= maxLookups && len(n) <= maxHeader && i <= math.MaxUint8 {
+		switch i := len(hs.names); {
+		case i < maxLookups:
+		case len(n) <= maxHeader && i <= math.MaxUint8:
 			hs.byLength[len(n)] = append(hs.byLength[len(n)], uint8(i))
+		default:
+			hs.long = append(hs.long, i)
 		}
 		hs.names = append(hs.names, name)
 	}
@@ -129,7 +134,7 @@ func (hs *headers) find(r *Request, s *Session, claudeAsked bool) bool {
 		r.name(s, hs.names[place].source, id, Explicit)
 		return true
 	}
-	if source, id := hs.scan(r.Header); id != "" {
+	if source, id := hs.scan(r); id != "" {
 		r.name(s, source, id, Explicit)
 		return true
 	}
@@ -156,6 +161,12 @@ func (hs *headers) lookup(h http.Header, first int) (place int, id string) {
 		return 0, ""
 	}
 	place = len(names)
+	for _, i := range hs.long {
+		if one := single(h[names[i].canonical]); one != "" {
+			place, id = i, one
+			break
+		}
+	}
 	for key, values := range h {
 		if len(key) > maxHeader {
 			continue
@@ -185,7 +196,7 @@ func (r *Request) codexThread() string {
 // scan looks at every header, for names in a form that a look-up cannot find.
 // A map has no order, so they are sorted: first the listed names in their
 // order, then the others by the alphabet.
-func (hs *headers) scan(h http.Header) (source, id string) {
+func (hs *headers) scan(r *Request) (source, id string) {
 	type header struct {
 		rank   int
 		source string
@@ -193,8 +204,12 @@ func (hs *headers) scan(h http.Header) (source, id string) {
 	}
 	var room [4]header
 	found := room[:0]
-	for key, values := range h {
-		if rank, source := hs.rank(key); source != "" {
+	for key, values := range r.Header {
+		canonical := canonical(key)
+		if !canonical && !r.odd.Load() {
+			r.odd.Store(true)
+		}
+		if rank, source := hs.rank(key, canonical); source != "" {
 			found = append(found, header{rank, source, values})
 		}
 	}
@@ -217,8 +232,8 @@ func (hs *headers) scan(h http.Header) (source, id string) {
 
 // rank returns the place of a header in the list and its source. Those that
 // the look-up has dealt with have none.
-func (hs *headers) rank(key string) (int, string) {
-	if !canonical(key) {
+func (hs *headers) rank(key string, canonical bool) (int, string) {
+	if !canonical {
 		for i, n := range hs.names {
 			if len(key) == len(n.canonical) && strings.EqualFold(key, n.canonical) {
 				return i, n.source

@@ -262,3 +262,23 @@ func FuzzHeader(f *testing.F) {
 		}
 	})
 }
+
+// A name may have any length and any place in the list.
+func TestManyAndLongHeaders(t *testing.T) {
+	t.Parallel()
+	var names []string
+	for i := range 300 {
+		names = append(names, fmt.Sprintf("X-Some-Header-%d", i))
+	}
+	const long = "X-Amzn-Bedrock-Agentcore-Runtime-Session-Id"
+	names = append(names, long, "X-Last")
+	for i, name := range names {
+		h := http.Header{name: {"the-id"}}
+		if i+1 < len(names) {
+			h["X-Last"] = []string{"another-id"}
+		}
+		requireSession(t, extract.Header(names...), &extract.Request{Header: h}, strings.ToLower(name), "the-id")
+	}
+	requireSession(t, extract.Header("A", "B", long, "C"), &extract.Request{Header: http.Header{long: {"the-id"}, "C": {"another-id"}}}, strings.ToLower(long), "the-id")
+	requireSession(t, extract.Header("A", "B", "C", long), &extract.Request{Header: http.Header{long: {"another-id"}, "C": {"the-id"}}}, "c", "the-id")
+}

@@ -22,8 +22,9 @@ const DefaultBodyLimit = 32 << 20
 // read when an extractor first asks for it, and what was found is kept for all
 // others. Do not copy a Request; pass its address.
 type Request struct {
-	// Header holds the HTTP headers. Names are matched without regard to
-	// case, so a map that was not filled in by net/http will do.
+	// Header holds the HTTP headers. Names of sessions, of what describes them
+	// and of credentials are matched without regard to case, so a map that was
+	// not filled in by net/http will do. One in canonical form goes first.
 	Header http.Header
 
 	// Body is the JSON text of the request, decompressed. A Body that is not
@@ -49,6 +50,7 @@ type Request struct {
 	// function [Metadata].
 	Metadata map[string]string
 
+	odd     atomic.Bool // some names of headers are not in canonical form
 	index   index
 	trailed atomic.Pointer[trail]
 	cuts    atomic.Pointer[[]Boundary]
@@ -62,7 +64,7 @@ type Request struct {
 // read whole. A gzip Content-Encoding is undone for the Request, not for the
 // proxy. A body that is larger than limit, before or after that, in another
 // encoding or damaged is left out of the Request: sessions are then known by
-// their headers alone. So is memory bounded, to twice the limit.
+// their headers alone. So is memory bounded, to three times the limit.
 //
 // The error is that of reading the body from the client. The Request is good
 // even then, without a body.

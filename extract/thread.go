@@ -80,4 +80,18 @@ func keyOfFork(id string) string {
 }
 
 // header returns the id in a header, or "". The name is in canonical form.
-func (r *Request) header(name string) string { return single(r.Header[name]) }
+func (r *Request) header(name string) string { return single(r.values(name)) }
+
+// values returns the values of a header. The name is in canonical form; where that
+// of the session was not, others need not be.
+func (r *Request) values(name string) []string {
+	values := r.Header[name]
+	if len(values) == 0 && r.odd.Load() {
+		for key, v := range r.Header {
+			if len(key) == len(name) && strings.EqualFold(key, name) {
+				values = append(values, v...)
+			}
+		}
+	}
+	return values
+}

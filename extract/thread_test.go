@@ -2,6 +2,7 @@ package extract_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -94,6 +95,31 @@ func TestConfidence(t *testing.T) {
 	}
 }
 
+// A map that net/http has not filled in says the same.
+func TestHeadersInLowerCase(t *testing.T) {
+	t.Parallel()
+	for _, upper := range []http.Header{
+		{"Authorization": {"Bearer k"}, "X-Claude-Code-Session-Id": {"sess-1"}, "X-Claude-Code-Agent-Id": {"a1"}, "X-Claude-Code-Request-Class": {"compaction"}},
+		{"X-Api-Key": {"k"}, "Session-Id": {"sess-1"}, "Thread-Id": {"thread-1"}, "X-Codex-Turn-Metadata": {`{"request_kind":"memory"}`}},
+		{"X-Session-Id": {"sess-1"}, "X-Parent-Session-Id": {"sess-0"}},
+		{"X-Client-Session-Id": {"sess-1"}, "X-Interaction-Type": {"conversation-background"}},
+	} {
+		lower := http.Header{}
+		for k, v := range upper {
+			lower[strings.ToLower(k)] = v
+		}
+		want, ok := extract.Default().Extract(&extract.Request{Header: upper})
+		require.True(t, ok)
+		for _, e := range []extract.Extractor{extract.Default(), extract.Chain{extract.ClaudeCode(), extract.Chain{extract.Headers()}}} {
+			r := &extract.Request{Header: lower}
+			got, _ := e.Extract(r)
+			require.Equal(t, want, got)
+			require.Equal(t, (&extract.Request{Header: upper}).Class(), r.Class())
+			require.Equal(t, extract.Credential(&extract.Request{Header: upper}), extract.Credential(r))
+		}
+	}
+}
+
 func TestCredential(t *testing.T) {
 	t.Parallel()
 	for want, h := range map[string]http.Header{
@@ -102,6 +128,10 @@ func TestCredential(t *testing.T) {
 		"k3": {"X-Goog-Api-Key": {"k3"}},
 		"k4": {"Api-Key": {"k4"}},
 		"k5": {"Authorization": {"k5"}},
+		"k6": {"Authorization": {"Bearer "}, "X-Api-Key": {"k6"}},
+		"k7": {"Authorization": {"Bearer"}, "Api-Key": {"k7"}},
+		"k8": {"authorization": {"bearer k8"}, "x-api-key": {"other"}},
+		"k9": {"x-goog-api-key": {"other"}, "API-KEY": {"k9"}},
 		"":   {"Authorization": {""}, "X-Session-Id": {"s"}},
 	} {
 		require.Equal(t, want, extract.Credential(&extract.Request{Header: h}))

@@ -43,8 +43,9 @@ import (
 // by the members that a body has, whatever its path. A body that is the
 // continuation of something on the server (previous_response_id and the like)
 // does not show its conversation: it has no trail, nor does one in which
-// nobody wrote anything, or one of more than 65,536 messages and blocks or 4,096
-// members of a block.
+// nobody wrote anything, or one of more than 65,536 messages, blocks and values or
+// 4,096 members of a block. Where a message has two roles, or a block two types, the
+// first counts.
 //
 // Two conversations that begin alike, to the letter, are one until they part.
 func Trail() Extractor { return trailExtractor{} }
@@ -130,11 +131,17 @@ func (r *Request) delta() bool {
 		return true
 	}
 	for _, f := range [...]field{previousResponseIDField, previousInteractionIDField, conversationField, contextField} {
-		if raw := r.get(f); len(raw) > 0 && string(raw) != "null" && string(raw) != `""` && string(raw) != "[]" {
+		if raw := r.get(f); len(raw) > 0 && !empty(raw) {
 			return true
 		}
 	}
 	return false
+}
+
+// empty reports whether a value says nothing: null, an empty text or list.
+func empty(raw []byte) bool {
+	c := jsonscan.New(raw)
+	return string(raw) == "null" || string(raw) == `""` || c.Array() && !c.Element()
 }
 
 // A sum is a running digest over a sequence of digests.
@@ -200,6 +207,7 @@ const (
 // conversation has so many; a body that has is not one, and no work is wasted
 // on the rest of it.
 const (
+	maxParts   = 4 // in each other: each is gone over anew
 	maxItems   = 1 << 16
 	maxMembers = 1 << 12 // of one block
 )
@@ -207,6 +215,7 @@ const (
 // trail works out the chain of digests of a request.
 type trail struct {
 	items int // looked at
+	depth int // of parts in parts
 
 	system   context // system prompt
 	opening  context // system messages before the first answer
@@ -305,7 +314,12 @@ func (t *trail) readMessages(r *Request) {
 	for _, f := range messageFields {
 		if raw := r.get(f); raw != nil {
 			c := jsonscan.New(raw)
-			if t.messages(&c); t.texts+t.injections > 0 {
+			t.messages(&c)
+			if !c.OK() {
+				t.items = maxItems + 1
+				return
+			}
+			if t.texts+t.injections > 0 {
 				return
 			}
 		}
@@ -544,9 +558,12 @@ func (t *trail) rest(c *jsonscan.Cursor, whole jsonscan.Cursor, done bool) {
 			who = speakerOf(role, kind)
 		case "content":
 			switch {
+			case done:
+				t.unsure = true
+				c.Skim()
 			case t.careful || len(role) == 0 || c.Kind() == 'n':
 				content = c.Skim()
-			case done || parts != nil:
+			case parts != nil:
 				t.unsure = true
 				c.Skim()
 			case who == speakerPerson:
@@ -716,9 +733,11 @@ func (t *trail) block(c *jsonscan.Cursor, system *context) {
 	case empty:
 	case len(words) > 0 && words[0] == '"':
 		t.words(words[1:len(words)-1], system)
-	case parts != nil:
+	case parts != nil && t.depth < maxParts:
+		t.depth++
 		c := jsonscan.New(parts)
 		t.content(&c, system)
+		t.depth--
 	case system != nil:
 		system.sum = system.sum.add(binarySalt, t.value(&whole))
 	default:

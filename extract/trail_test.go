@@ -897,3 +897,53 @@ func distinct(d *json.Decoder) bool {
 	_, err = d.Token()
 	return err == nil
 }
+
+// White space behind a text is not part of it, also where the text ends in
+// backslashes.
+func TestTextsThatEndInBackslashes(t *testing.T) {
+	t.Parallel()
+	for _, dir := range []string{`C:\dir`, `C:\dir\`, `C:\dir\\`, `\\\`} {
+		for _, space := range []string{"\n", "\t", "\r\n", " ", " \n \n"} {
+			first := trailOf(t, chat(u("list "+dir+space+reminder("x"))))
+			later := trailOf(t, chat(u("list "+dir), a("ok"), u("next")))
+			require.Equal(t, continues, relation(later, first), "%q", dir+space)
+		}
+	}
+}
+
+// Of several contents the last one counts, also where it says nothing.
+func TestContentsThatAreTakenBack(t *testing.T) {
+	t.Parallel()
+	for _, test := range [][2]string{
+		{`{"role":"user","content":"y","content":null}`, `{"role":"user","content":null}`},
+		{`{"content":"z","role":"user","content":"y"}`, `{"role":"user","content":"y"}`},
+		{`{"role":"user","content":"q","parts":[{"text":"z"}],"content":null}`, `{"role":"user","content":null,"parts":[{"text":"z"}]}`},
+	} {
+		require.Equal(t, trailOf(t, chat(u("x"), test[1])), trailOf(t, chat(u("x"), test[0])), test[0])
+	}
+}
+
+// An empty context is none, however it is written.
+func TestEmptyContext(t *testing.T) {
+	t.Parallel()
+	for _, context := range []string{`null`, `""`, `[]`, `[ ]`, "[\n]"} {
+		require.Equal(t, trailOf(t, chat(u("x"))), trailOf(t, `{"context":`+context+`,`+chat(u("x"))[1:]))
+	}
+	_, ok := extract.Trail().Extract(&extract.Request{Body: []byte(`{"context":[1],` + chat(u("x"))[1:])})
+	require.False(t, ok)
+}
+
+// Messages that are malformed have no trail, whatever the size of the body and
+// whoever has read it before.
+func TestTrailOfMalformedMessages(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{0, 5_000, 20_000, 40_000} {
+		body := []byte(`{"pad":"` + strings.Repeat("x", size) + `","messages":[{"role":"user","content":"hello"},{"role" "assistant"},{"role":"user","content":"other"}]}`)
+		_, ok := extract.Default().Extract(&extract.Request{Body: body})
+		require.False(t, ok, "%d", size)
+		r := &extract.Request{Body: body}
+		r.Pins()
+		_, ok = extract.Default().Extract(r)
+		require.False(t, ok, "%d", size)
+	}
+}

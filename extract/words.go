@@ -248,7 +248,7 @@ func skipSpaceBack(raw []byte) []byte {
 		switch {
 		case n > 0 && raw[n-1] == ' ':
 			raw = raw[:n-1]
-		case n > 1 && raw[n-2] == '\\' && (raw[n-1] == 'n' || raw[n-1] == 'r' || raw[n-1] == 't') && (n == 2 || raw[n-3] != '\\'):
+		case n > 1 && raw[n-2] == '\\' && (raw[n-1] == 'n' || raw[n-1] == 'r' || raw[n-1] == 't') && backslashesBefore(raw[:n-1])%2 == 1:
 			raw = raw[:n-2]
 		default:
 			return raw
@@ -365,4 +365,13 @@ func breaks(raw []byte, i int) bool {
 func inPath(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
 		c == '/' || c == '.' || c == '-' || c == '_' || c == '~' || c == '@' || c == '+' || c >= 0x80
+}
+
+// backslashesBefore returns how many backslashes raw ends in.
+func backslashesBefore(raw []byte) int {
+	n := len(raw)
+	for n > 0 && raw[n-1] == '\\' {
+		n--
+	}
+	return len(raw) - n
 }
