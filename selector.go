@@ -58,7 +58,9 @@ type Config[T any] struct {
 	// FailPinned makes Select fail with a *PinnedError where it would send a
 	// request away from the upstream that holds state it refers to
 	// (extract.Request.Pins). By default such a request goes where others
-	// would, and the upstream answers for itself.
+	// would, and the upstream answers for itself. With it, state that is known
+	// (Selection.Learn) also goes before the binding of a session; for that, bodies
+	// are read.
 	FailPinned bool
 
 	// TTL is how long a binding lives after its last use. 0 means DefaultTTL.
@@ -496,6 +498,10 @@ func (q *query) inherits() bool {
 	return q.key != q.root || len(q.sess.Continues)+len(q.sess.Near)+len(q.sess.Aliases) > 0
 }
 
+// pinned reports whether the request refers to state, which is likely to be where
+// the session was last.
+func (q *query) pinned() bool { return len(q.req.Pins()) > 0 }
+
 // keys returns the keys of these bindings. A nil query has none.
 func (q *query) keys(c *Cache) []Key {
 	if q == nil || !q.inherits() {
@@ -601,12 +607,16 @@ func (s *Selector[T]) home(q *query, candidates []T, sel *Selection[T]) bool {
 			return stay
 		}
 	}
-	if i < 0 || !s.believed(l, q.ttl) || s.crowded(q, l.target) {
+	if i < 0 || !s.believed(l, q.ttl) || s.crowded(q, l.target) || s.strict() && q.pinned() {
 		return false
 	}
 	s.hit(q, candidates[i], ReasonBound, sel)
 	return true
 }
+
+// strict reports whether a request must not be kept from state that it refers to,
+// by its own binding either, and there is some that is known.
+func (s *Selector[T]) strict() bool { return s.cfg.FailPinned && s.cache.learned.Load() }
 
 // detour is home for sessions that may be away from theirs, which is l and has
 // place i. It reports false if the session is at home.
@@ -621,7 +631,7 @@ func (s *Selector[T]) detour(q *query, l *located, i int, candidates []T, sel *S
 		return false, false // it was at home last
 	}
 	j := s.index(d.target, candidates)
-	if j < 0 || !s.believed(&d, q.ttl) || i >= 0 && p.Awaits(q.now, l.session().fraction()) || s.cache.learned.Load() && len(q.req.Pins()) > 0 {
+	if j < 0 || !s.believed(&d, q.ttl) || i >= 0 && p.Awaits(q.now, l.session().fraction()) || s.cache.learned.Load() && q.pinned() {
 		return false, true
 	}
 	sel.From, sel.at = l.target.Name, d
@@ -914,7 +924,12 @@ func (s *Selector[T]) follow(ctx context.Context, q *query, candidates []T, sel 
 	q.beside = true
 	st := s.standing(q)
 	reason, p := ReasonInherited, pick{i: -1}
-	if st.target != nil {
+	switch i, absent := s.pinned(q, candidates); {
+	case i >= 0:
+		reason, p.i = ReasonPinned, i
+	case s.cfg.FailPinned && absent != "":
+		return &PinnedError{absent}
+	case st.target != nil:
 		o, j := s.second(q, &st, candidates)
 		v := s.judge(q, &st, candidates, s.index(st.target, candidates), &o, j)
 		if p.i = v.i; v.detour && v.reason == ReasonFailover {
@@ -1007,11 +1022,11 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T, i int, o *lo
 		return v
 	case traits.Drained(q.now):
 		return stay // nobody else takes it
-	case stale:
+	case stale && !(st.stays && q.pinned()):
 		return verdict{reason: ReasonExpired, i: -1, from: home}
 	case leaving && !st.stays:
 		return verdict{reason: ReasonNew, i: -1}
-	case s.crowded(q, st.target) && (j >= 0 || !elsewhere && len(s.open(candidates, home)) > 0) && traits.Leave(q.now):
+	case s.crowded(q, st.target) && !q.pinned() && (j >= 0 || !elsewhere && len(s.open(candidates, home)) > 0) && traits.Leave(q.now):
 		return verdict{reason: ReasonOverload, i: j, from: home, except: home, warm: j >= 0, second: theHome}
 	}
 	return stay
@@ -1021,7 +1036,7 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T, i int, o *lo
 // it: it is its turn, and the request does not go on from state that is more
 // likely to be where it was last.
 func (s *Selector[T]) mayReturn(q *query, st *standing) bool {
-	return st.target.Traits.Presence.Awaits(q.now, st.session.fraction()) && len(q.req.Pins()) == 0
+	return st.target.Traits.Presence.Awaits(q.now, st.session.fraction()) && !q.pinned()
 }
 
 // settle answers with the home that the session has got meanwhile, or binds it
@@ -1040,7 +1055,7 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 		o, j = s.second(q, &st, candidates)
 		v = s.judge(q, &st, candidates, i, &o, j)
 	}
-	if !st.own || v.reason != ReasonBound {
+	if !st.own || v.reason != ReasonBound || s.strict() {
 		var err error
 		if v, err = s.pin(q, candidates, &st, &o, v); err != nil {
 			return err
@@ -1104,7 +1119,7 @@ func (s *Selector[T]) pin(q *query, candidates []T, st *standing, o *located, v 
 		}
 	case s.cfg.FailPinned && absent != "":
 		return v, &PinnedError{absent}
-	case s.cfg.FailPinned && v.reason == ReasonFailover && len(q.req.Pins()) > 0:
+	case s.cfg.FailPinned && v.reason == ReasonFailover && q.pinned():
 		return v, &PinnedError{v.from}
 	}
 	return v, nil

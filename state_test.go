@@ -232,3 +232,110 @@ func TestManyConversationsBehindOneID(t *testing.T) {
 	}
 	require.Zero(t, mustSelect(t, s, session("explicit"), "a", "b").Conversations)
 }
+
+const fileID = "file-0123456789abcdef"
+
+// withFile is a request of the session that refers to a file.
+func withFile(id string) *extract.Request {
+	r := session(id)
+	r.Body = []byte(`{"input":[{"role":"user","content":[{"type":"input_file","file_id":"` + fileID + `"}]}]}`)
+	return r
+}
+
+// With FailPinned, state that is known goes before the session's own binding.
+func TestStateOfABoundSession(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string](), FailPinned: true})
+	mustSelect(t, s, session("x"), "a", "c")
+	require.Equal(t, "a", mustSelect(t, s, withFile("x"), "a", "c").Target, "nobody knows better")
+	mustSelect(t, s, &extract.Request{Method: "POST", Path: "/v1/files"}, "c").Learn(fileID)
+	_, err := s.Select(t.Context(), withFile("x"), []string{"a", "b"})
+	var pinned *affinity.PinnedError
+	require.ErrorAs(t, err, &pinned)
+	require.Equal(t, "c", pinned.Target)
+	sel := mustSelect(t, s, withFile("x"), "a", "b", "c")
+	require.Equal(t, []any{"c", affinity.ReasonPinned, "a"}, []any{sel.Target, sel.Reason, sel.From})
+	require.Equal(t, affinity.ReasonBound, mustSelect(t, s, withFile("x"), "a", "b", "c").Reason)
+
+	// Without it, the binding is the answer, and no body is read.
+	s = newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
+	mustSelect(t, s, session("x"), "a", "c")
+	mustSelect(t, s, &extract.Request{Method: "POST", Path: "/v1/files"}, "c").Learn(fileID)
+	require.Equal(t, "a", mustSelect(t, s, withFile("x"), "a", "b", "c").Target)
+}
+
+// A side call goes to the state that it refers to.
+func TestStateOfASideCall(t *testing.T) {
+	t.Parallel()
+	for _, strict := range []bool{false, true} {
+		for _, named := range []bool{false, true} {
+			s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string](), FailPinned: strict})
+			mustSelect(t, s, session("maker"), "c").Learn("resp_0123456789abcdef")
+			compaction := func() *extract.Request {
+				r := session("elsewhere")
+				if !named {
+					r.Header = nil
+				}
+				r.Method, r.Path = "POST", "/v1/responses/compact"
+				r.Body = []byte(`{"model":"m","previous_response_id":"resp_0123456789abcdef","input":"x"}`)
+				return r
+			}
+			require.Equal(t, "c", mustSelect(t, s, compaction(), "a", "b", "c").Target)
+			_, err := s.Select(t.Context(), compaction(), []string{"a", "b"})
+			require.Equal(t, strict, err != nil, "%v", err)
+		}
+	}
+}
+
+// A session whose request refers to state does not leave its home of its own
+// accord, though nobody has said where that state is.
+func TestStateKeepsASessionAtHome(t *testing.T) {
+	t.Parallel()
+	t.Run("its prompt has gone from the cache", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			s := newSelector(t, affinity.Config[string]{})
+			for k := range 12 { // both targets keep prompts for five minutes
+				id := fmt.Sprint("teach", k)
+				for _, cached := range []int{0, 90000} {
+					mustSelect(t, s, session(id), "a", "b").Done(tokens(cached, 100000-cached))
+					elapse(time.Second)
+				}
+				elapse(6 * time.Minute)
+				mustSelect(t, s, session(id), "a", "b").Done(tokens(0, 100000))
+			}
+			expired := 0
+			for k := range 20 {
+				home := mustSelect(t, s, session(fmt.Sprint("s", k)), "a", "b")
+				home.Done(tokens(0, 5000))
+				other := mustSelect(t, s, session(fmt.Sprint("other", k)), "a", "b")
+				other.Done(tokens(0, 5000))
+				elapse(10 * time.Minute)
+				require.Equal(t, home.Target, mustSelect(t, s, withFile(fmt.Sprint("s", k)), "a", "b").Target)
+				if mustSelect(t, s, session(fmt.Sprint("other", k)), "a", "b").Reason == affinity.ReasonExpired {
+					expired++
+				}
+			}
+			require.NotZero(t, expired)
+		})
+	})
+	t.Run("its home is overloaded", func(t *testing.T) {
+		t.Parallel()
+		a := newAuditor(t)
+		s := newSelector(t, affinity.Config[string]{Fallback: a})
+		plain := `{"messages":[{"role":"user","content":[{"type":"text","text":"look at this"}`
+		file := plain + `,{"type":"file","file":{"file_id":"` + fileID + `"}}]}]}`
+		for _, test := range []struct {
+			body   string
+			reason affinity.Reason
+		}{{file, affinity.ReasonBound}, {plain + `]}]}`, affinity.ReasonOverload}} {
+			a.overload()
+			home := mustSelect(t, s, body(test.body), "a", "b")
+			home.Done(served)
+			a.overload(home.Target)
+			sel := mustSelect(t, s, body(test.body), "a", "b")
+			sel.Done(served)
+			require.Equal(t, test.reason, sel.Reason)
+		}
+	})
+}
