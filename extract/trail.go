@@ -207,7 +207,7 @@ const (
 // conversation has so many; a body that has is not one, and no work is wasted
 // on the rest of it.
 const (
-	maxParts   = 2 // in each other: each is gone over anew
+	maxParts   = 1 // in each other: each is gone over anew
 	maxItems   = 1 << 16
 	maxMembers = 1 << 12 // of one block
 )
