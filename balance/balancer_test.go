@@ -452,6 +452,88 @@ func TestTwiceTheWeightTakesTwiceTheCost(t *testing.T) {
 	})
 }
 
+// Where work goes on and nobody is placed, what is fair grows with it.
+func TestOverloadedWithoutPlacements(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{MaxShare: 1.25}), targets(4)
+		for range 8 {
+			got, ticket := place(t, b, nil, ts)
+			b.Settle(got.name, ticket, served(5000, 0, 500))
+		}
+		for i := range 100 {
+			for _, to := range ts {
+				spend(b, to.name, 10_000)
+			}
+			for _, to := range ts {
+				assert.False(t, b.Overloaded(to.name), "all have the same, %d", i)
+			}
+			pass(time.Second)
+		}
+		// One that is left out, as a target that a session leaves, is measured by
+		// the same.
+		place(t, b, nil, ts[1:])
+		for range 100 {
+			for _, to := range ts {
+				spend(b, to.name, 10_000)
+			}
+			pass(time.Second)
+		}
+		assert.False(t, b.Overloaded(ts[0].name))
+		for range 100 {
+			spend(b, ts[0].name, 20_000)
+		}
+		assert.True(t, b.Overloaded(ts[0].name))
+		assert.False(t, b.Overloaded(ts[1].name))
+	})
+}
+
+// A target with more than its share is given no new session, whatever is expected
+// to come elsewhere.
+func TestOverloadedTakesNoSession(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{MaxShare: 1.25}), targets(2)
+		for range 100 { // sessions bring much
+			got, ticket := place(t, b, nil, ts)
+			b.Settle(got.name, ticket, served(100, 0, 20_000))
+			for range 10 {
+				b.Settle(got.name, b.Charge(nil, got.name, true), served(100, 0, 20_000))
+			}
+			pass(time.Minute)
+		}
+		pass(15 * time.Hour)
+		for range 5 {
+			b.Settle(ts[0].name, b.Charge(nil, ts[0].name, true), served(100, 0, 20_000))
+		}
+		for range 2 {
+			got, _ := place(t, b, nil, ts)
+			require.True(t, b.Overloaded(ts[0].name))
+			require.Equal(t, ts[1], got)
+		}
+	})
+}
+
+// A placement that was cancelled leaves nothing to be expected.
+func TestCancelledPlacements(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{}), targets(2)
+		for range 50 { // sessions bring work
+			got, ticket := place(t, b, nil, ts)
+			b.Settle(got.name, ticket, served(5000, 0, 0))
+			for range 10 {
+				b.Settle(got.name, b.Charge(nil, got.name, true), served(5000, 0, 0))
+			}
+			pass(time.Minute)
+		}
+		pass(10 * time.Hour)
+		b.Charge(nil, ts[1].name, true)
+		for range 10 {
+			got, ticket := place(t, b, nil, ts)
+			require.Equal(t, ts[0], got)
+			b.Cancel(got.name, ticket)
+		}
+	})
+}
+
 func TestOverloaded(t *testing.T) {
 	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
 		b, ts := create(balance.CostConfig[*target]{MaxShare: 1.5, Weight: weightOf}), targets(4)

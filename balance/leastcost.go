@@ -96,9 +96,13 @@ func (b *leastCost[T]) Place(_ context.Context, req *extract.Request, candidates
 	defer b.mu.Unlock()
 	now := b.ledger.now()
 	b.ledger.weigh(f, now)
+	bound := b.bound(f)
 	var least choice
 	for i := range f.runners {
 		r := &f.runners[i]
+		if r.load > bound {
+			continue
+		}
 		least.offer(i, r.load+r.coming+cost/r.weight)
 	}
 	return candidates[least.i], b.charge(f.runners[least.i].account, req, cost, b.ledger.follow(), false, now), nil
@@ -120,7 +124,17 @@ type costs[T any] struct {
 }
 
 func newCosts[T any](cfg CostConfig[T]) costs[T] {
-	return costs[T]{cfg, newLedger(cfg.HalfLife, cfg.Cost), new(spares)}
+	c := costs[T]{cfg, newLedger(cfg.HalfLife, cfg.Cost), new(spares)}
+	c.ledger.shares = cfg.MaxShare > 0
+	return c
+}
+
+// bound is the load from which on a candidate is given no new session.
+func (c *costs[T]) bound(f *field) float64 {
+	if c.cfg.MaxShare > 0 {
+		return max(f.least, c.cfg.MaxShare*f.mean)
+	}
+	return math.Inf(1)
 }
 
 // field looks up the candidates. It calls functions of the user, so it is not
@@ -143,12 +157,12 @@ func (c *costs[T]) expect(req *extract.Request, warm bool) float64 {
 // charge charges a target for such a request.
 func (c *costs[T]) charge(a *account, req *extract.Request, cost, rest float64, warm bool, now int64) affinity.Ticket {
 	c.ledger.charge(a, cost, rest, now)
-	return affinity.Ticket{Time: now, Cost: cost, Memo: [2]uint64{memo(size(req), warm)}}
+	return affinity.Ticket{Time: now, Cost: cost, Memo: [2]uint64{memo(size(req), warm, rest)}}
 }
 
 // Cancel takes back what Place or Charge began: the request is not sent.
 func (c *costs[T]) Cancel(id string, t affinity.Ticket) {
-	c.ledger.amend(id, -t.Cost-c.ledger.fee, t.Time)
+	c.ledger.cancel(id, t)
 }
 
 func (c *costs[T]) Overloaded(id string) bool {

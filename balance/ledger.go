@@ -25,6 +25,7 @@ type ledger struct {
 	unit     float64 // cost of a token of a prompt
 	fee      float64 // for every request, whatever its size
 	start    time.Time
+	shares   bool // somebody asks for the share of a target
 
 	accounts atomic.Pointer[accounts]
 	mu       sync.Mutex // for opening and closing accounts
@@ -196,8 +197,9 @@ type account struct {
 	at     int64
 	placed int64   // when the target last was a candidate; 0 is never
 	weight float64 // as last seen
-	fair   float64 // the mean load by weight of the candidates at that placement
-	others float64 // and without that of the target itself
+	pool   *pool   // the candidates of that placement, itself among them,
+	fair   float64 // and their mean load by weight
+	others float64 // the mean load by weight of the others at that placement
 	coming float64 // what the sessions placed there are likely to bring yet
 	closed bool
 }
@@ -300,23 +302,41 @@ func (a *account) amend(l *ledger, cost float64, charged int64) {
 	a.sum = max(0, a.sum+cost*l.decay(a.at-charged))
 }
 
-// over returns the load of a against the fair share of the last placement; 0 if
-// there was none.
-func (a *account) over(l *ledger, now int64) float64 {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.fair <= 0 {
-		return 0
-	}
-	return a.sum * l.decay(now-a.at) / a.weight / a.fair
+// A pool is the candidates of a placement. It does not change.
+type pool struct{ accounts []*account }
+
+// is reports whether the pool is that of these candidates, in any order if they
+// were in another before.
+func (p *pool) is(runners []runner) bool {
+	return p != nil && slices.EqualFunc(p.accounts, runners, func(a *account, r runner) bool { return a == r.account })
 }
 
-// share is the load of a target relative to what is fair.
+// load returns the load of a by its weight, its pool and what was fair there.
+func (a *account) load(l *ledger, now int64) (load float64, p *pool, fair float64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.sum * l.decay(now-a.at) / a.weight, a.pool, a.fair
+}
+
+// share is the load of a target relative to what is fair: the mean of those that
+// were candidates when it last was, as it was then or, if there is more to do, as it
+// is now. It is 0 if it never was.
 func (l *ledger) share(id string) float64 {
-	if a := l.known(id); a != nil {
-		return a.over(l, l.now())
+	a := l.known(id)
+	if a == nil {
+		return 0
 	}
-	return 0
+	now := l.now()
+	own, pool, fair := a.load(l, now)
+	if pool == nil || own == 0 {
+		return 0
+	}
+	sum := 0.0
+	for _, a := range pool.accounts {
+		load, _, _ := a.load(l, now)
+		sum += load
+	}
+	return own / max(fair, sum/float64(len(pool.accounts)))
 }
 
 // A field is the candidates of one placement.
@@ -446,14 +466,30 @@ func (l *ledger) weigh(f *field, now int64) {
 		sum += r.load
 	}
 	f.mean = sum / float64(len(f.runners))
+	p := l.poolOf(f)
 	for i := range f.runners {
 		r := &f.runners[i]
 		a := r.account
 		a.mu.Lock()
-		a.placed, a.fair = now, f.mean
+		a.placed, a.pool, a.fair = now, p, f.mean
 		a.others = (sum - r.load) / max(float64(len(f.runners)-1), 1)
 		a.mu.Unlock()
 	}
+}
+
+// poolOf returns the pool of the candidates: the one that they had, mostly.
+func (l *ledger) poolOf(f *field) *pool {
+	if !l.shares {
+		return nil
+	}
+	_, p, _ := f.runners[0].account.load(l, 0)
+	if !p.is(f.runners) {
+		p = &pool{make([]*account, len(f.runners))}
+		for i, r := range f.runners {
+			p.accounts[i] = r.account
+		}
+	}
+	return p
 }
 
 // size is how long a request is, in bytes.
@@ -497,15 +533,27 @@ func valid(u affinity.Usage) bool {
 	return u != affinity.Usage{} && min(u.Uncached, u.Cached, u.Output) >= 0 && max(u.Uncached, u.Cached, u.Output) <= maxTokens
 }
 
-// memo is what a ticket tells of a request: how many bytes it has, and whether
-// most of it should be in the cache.
-func memo(bytes int, warm bool) uint64 {
-	m := uint64(max(bytes, 0)) << 1
+// memo is what a ticket tells of a request, in half a word: how many bytes it has,
+// whether most of it should be in the cache, and whether it was placed, which is
+// where there is a rest.
+func memo(bytes int, warm bool, rest float64) uint64 {
+	m := uint64(min(max(bytes, 0), mostBytes)) << 1
 	if warm {
 		m |= 1
 	}
+	if rest != unplaced {
+		m |= placedBit
+	}
 	return m
 }
+
+const (
+	mostBytes = 1<<30 - 1
+	placedBit = 1 << 31
+)
+
+// bytesOf returns how many bytes the request has.
+func bytesOf(t affinity.Ticket) int { return int(t.Memo[0] >> 1 & mostBytes) }
 
 // settle puts the real cost in place of the estimate. It reports whether the
 // usage is one to learn from.
@@ -521,7 +569,7 @@ func (l *ledger) settle(id string, t affinity.Ticket, o affinity.Outcome) bool {
 	if o.Result != affinity.Served {
 		return false
 	}
-	bytes, warm := t.Memo[0]>>1, t.Memo[0]&1 != 0
+	bytes, warm := bytesOf(t), t.Memo[0]&1 != 0
 	if prompt := float64(u.Uncached + u.Cached); prompt > 0 {
 		// Nothing else can be text: there are images, or state of the server.
 		if ratio := prompt / float64(bytes); bytes >= 1024 && ratio > 1.0/16 && ratio <= 1 {
@@ -545,6 +593,17 @@ func (l *ledger) amend(id string, cost float64, charged int64) {
 	}
 	if a := l.known(id); a != nil {
 		a.amend(l, cost, charged)
+	}
+}
+
+// cancel takes back what a request was charged with, and what was expected of its
+// session if it was placed.
+func (l *ledger) cancel(id string, t affinity.Ticket) {
+	l.amend(id, -t.Cost-l.fee, t.Time)
+	if a := l.known(id); a != nil && t.Memo[0]&placedBit != 0 {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.coming = max(0, a.coming-l.rest.get())
 	}
 }
 

@@ -2,7 +2,6 @@ package balance
 
 import (
 	"context"
-	"math"
 	"sync/atomic"
 	"time"
 
@@ -186,10 +185,7 @@ func (b *prefix[T]) Place(_ context.Context, req *extract.Request, candidates []
 	now := b.ledger.now()
 	b.ledger.weigh(f, now)
 	b.survey(&p, f, now)
-	bound := math.Inf(1)
-	if b.cfg.MaxShare > 0 {
-		bound = max(f.least, b.cfg.MaxShare*f.mean)
-	}
+	bound := b.bound(f)
 	cost := b.expect(req, false)
 	rest := b.ledger.follow()
 	later := rest * stay / b.ledger.unit
@@ -225,7 +221,7 @@ func (b *prefix[T]) send(a *account, p *prompt, req *extract.Request, rest float
 	cost := b.ledger.estimate(p.tokens, b.miss(p, held, a))
 	b.ledger.charge(a, cost, rest, now)
 	return affinity.Ticket{Time: tick, Cost: cost, Memo: [2]uint64{
-		memo(min(p.bytes, mostBytes), warm) | uint64(last)<<32,
+		memo(p.bytes, warm, rest) | uint64(last)<<32,
 		held.pack(),
 	}}
 }
@@ -249,7 +245,7 @@ func (b *prefix[T]) Settle(id string, t affinity.Ticket, o affinity.Outcome) {
 	case o.Result == affinity.TransientFailure, o.Result == affinity.TerminalFailure:
 		b.forget(id, last, t.Time)
 	case learned && last != 0:
-		b.learn(id, held, int(t.Memo[0]>>1), o.Usage)
+		b.learn(id, held, bytesOf(t), o.Usage)
 	}
 }
 
@@ -287,9 +283,6 @@ func (b *prefix[T]) learn(id string, held part, bytes int, u affinity.Usage) {
 		a.held.observe(held.kind, share)
 	}
 }
-
-// mostBytes is what fits into a ticket.
-const mostBytes = 1<<30 - 1
 
 // pack and unpack carry a part through a ticket.
 func (h part) pack() uint64 {
