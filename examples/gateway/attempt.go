@@ -46,7 +46,7 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		g.failed(x, affinity.OutcomeOf(0, err), trouble{pause: g.cooldown, why: cause(err)})
 		return nil, body.untouched(), errUpstream
 	}
-	label(resp.Header, &x.choice)
+	label(resp.Header, x.choice)
 	x.status = resp.StatusCode
 	if u.key == "" && denies(resp.StatusCode) {
 		// Is it the client's credential that is no good, or this upstream? One
@@ -71,7 +71,7 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		kind = streamed
 	}
 	if f != nil && g.hold > 0 && resp.ContentLength != 0 {
-		if err := g.await(ctx, resp, f, x.holdable(resp)); err != nil {
+		if err := g.await(ctx, resp, f, x.holdable(resp, f)); err != nil {
 			return nil, body == nil && ctx.Err() == nil, err
 		}
 		if f.plain && f.failed() { // nobody has seen it yet
@@ -172,6 +172,10 @@ func (g *gateway) follow(ctx context.Context, resp *http.Response, x *exchange) 
 				return
 			}
 			t := trouble{pause: g.cooldown, why: "error in the response"}
+			if o.Result == affinity.TransientFailure && !limits(kind) {
+				t.mine = x.blamed // see refused
+				x.blamed = true
+			}
 			if u := x.choice.Target; u.key == "" && (limits(kind) || o.Result == affinity.TerminalFailure) {
 				t.tenant = x.tenantOf()
 			}

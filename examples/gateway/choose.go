@@ -49,7 +49,7 @@ func (g *gateway) selects(ctx context.Context, x *exchange, candidates, slots []
 	if err != nil {
 		return err
 	}
-	x.choice = choice
+	x.choice = &choice // another one for each attempt: what is left of the last may still be read
 	x.attempts++
 	g.counters.selected(choice.Decision)
 	return nil
@@ -79,7 +79,7 @@ func (s *exchange) candidates(now time.Time) (candidates, slots []*upstream, wai
 				u.health.release()
 			}
 			if standing != refusing {
-				until = now.Add(min(again<<s.rounds, longAgain))
+				until = now.Add(min(again<<min(s.rounds, 8), longAgain))
 			}
 			wait = min(wait, until.Sub(now))
 			continue

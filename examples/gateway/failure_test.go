@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -478,13 +479,17 @@ func TestPause(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 23, 4, 0, 0, 0, time.UTC)
 	for after, want := range map[string]time.Duration{
-		"":                    0,
-		"soon":                0,
-		"-3":                  0,
-		"0":                   0,
-		"30":                  30 * time.Second,
-		"99999999999":         maxPause,
-		"9223372036854775807": maxPause,
+		"":                        0,
+		"soon":                    0,
+		"-3":                      0,
+		"0":                       0,
+		"30":                      30 * time.Second,
+		"99999999999":             maxPause,
+		"9223372036854775807":     maxPause,
+		"99999999999999999999999": maxPause,
+		"1e999":                   maxPause,
+		"1.5":                     1500 * time.Millisecond,
+		"NaN":                     0,
 		now.Add(time.Minute).Format(http.TimeFormat):    time.Minute,
 		now.Add(-time.Minute).Format(http.TimeFormat):   0,
 		now.Add(24 * time.Hour).Format(http.TimeFormat): maxPause,
@@ -494,6 +499,45 @@ func TestPause(t *testing.T) {
 			resp.Header.Set("Retry-After", after)
 		}
 		require.Equal(t, want, pause(resp, now), after)
+	}
+	resp := &http.Response{Header: http.Header{"Retry-After": {"1"}, "Retry-After-Ms": {"250"}}}
+	require.Equal(t, 250*time.Millisecond, pause(resp, now))
+}
+
+// However often a request waits for an upstream, it waits a little each time.
+func TestManyRounds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2, func(o *options) { o.patience = 5 * time.Minute })
+		defer w.g.close()
+		w.let("a", refuses(429, "Retry-After", "1"))
+		w.let("b", func() (*http.Response, error) { return nil, io.EOF })
+		start := time.Now()
+		_, status := w.do("s")
+		require.GreaterOrEqual(t, status, 400)
+		require.LessOrEqual(t, time.Since(start), 5*time.Minute)
+		require.Greater(t, w.hits["b"], 40)
+	})
+}
+
+// What is left of a response that failed is read for nobody, and not for the
+// attempt after it. Run with -race.
+func TestLearnFromFailures(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 4)
+	for _, b := range r.backends {
+		b.does(func(w http.ResponseWriter, req *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			fmt.Fprint(w, "data: {\"type\":\"response.failed\",\"response\":{\"id\":\"resp_0\",\"error\":{\"code\":\"server_error\"}}}\n\n")
+			w.(http.Flusher).Flush()
+			for i := range 50 {
+				fmt.Fprintf(w, "data: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_%s_%d\",\"object\":\"response\"}}\n\n", b.name, i)
+				w.(http.Flusher).Flush()
+			}
+		})
+	}
+	for i := range 3 {
+		r.do("POST", "/v1/responses", `{"model":"m","stream":true}`, "X-Session-ID", fmt.Sprint(i))
 	}
 }
 

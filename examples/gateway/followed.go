@@ -4,6 +4,7 @@ import (
 	"compress/gzip"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -106,6 +107,7 @@ func (f *followed) finish(err error) {
 		if f.tap != nil {
 			f.catchUp()
 			f.tap.Close()
+			f.tap = nil // what is left is read for nobody
 		}
 		f.end(err)
 	})
@@ -168,8 +170,19 @@ func (g *gunzip) Close() error {
 // takes gzip, in that, and else as it is.
 func acceptReadable(h http.Header) {
 	encoding := "identity"
-	if strings.Contains(strings.Join(h["Accept-Encoding"], ","), "gzip") {
-		encoding = "gzip"
+	for item := range strings.SplitSeq(strings.Join(h["Accept-Encoding"], ","), ",") {
+		name, quality, _ := strings.Cut(item, ";")
+		if strings.EqualFold(strings.TrimSpace(name), "gzip") && !unwanted(quality) {
+			encoding = "gzip"
+		}
 	}
 	h.Set("Accept-Encoding", encoding)
+}
+
+// unwanted reports whether what is behind the name of an encoding says that it is
+// not wanted: a quality of 0.
+func unwanted(parameter string) bool {
+	value, ok := strings.CutPrefix(strings.ReplaceAll(parameter, " ", ""), "q=")
+	quality, err := strconv.ParseFloat(value, 64)
+	return ok && err == nil && quality == 0
 }

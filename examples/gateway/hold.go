@@ -14,10 +14,13 @@ import (
 // ahead is a body whose beginning is read before it is asked for.
 type ahead struct {
 	io.ReadCloser
-	buf   []byte // from the pool; nil if it was given back, or was too small
-	got   []byte // what was not asked for yet
-	err   error
-	ready chan struct{} // closed when the beginning is there; nil if that is known
+	ready chan struct{} // closed when nothing more is read ahead
+
+	mu   sync.Mutex
+	buf  []byte // from the pool; nil if it was given back, or was too small
+	got  []byte // what was not asked for yet
+	err  error
+	over bool // it is asked for now: what comes is not for us to read ahead
 }
 
 // What counts as the beginning of a body.
@@ -34,17 +37,29 @@ const (
 	maxWhole   = 1 << 20 // and how long a body
 )
 
-// fill reads the beginning.
+// fill reads the beginning, or what there is of it when it is asked for.
 func (a *ahead) fill(until beginning) {
-	for a.err == nil && !a.begun(until) {
-		if len(a.got) == cap(a.got) {
-			a.got = slices.Grow(a.got, len(a.got))
-			a.release()
-		}
-		var n int
-		n, a.err = a.ReadCloser.Read(a.got[len(a.got):cap(a.got)])
-		a.got = a.got[:len(a.got)+n]
+	defer close(a.ready)
+	for free := a.room(until); free != nil; free = a.room(until) {
+		n, err := a.ReadCloser.Read(free)
+		a.mu.Lock()
+		a.got, a.err = a.got[:len(a.got)+n], err // free is behind it, whatever was asked for meanwhile
+		a.mu.Unlock()
 	}
+}
+
+// room returns where to read more of the beginning, or nil if that is enough.
+func (a *ahead) room(until beginning) []byte {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.err != nil || a.over || a.begun(until) {
+		return nil
+	}
+	if len(a.got) == cap(a.got) {
+		a.got = slices.Grow(a.got, len(a.got))
+		a.release()
+	}
+	return a.got[len(a.got):cap(a.got)]
 }
 
 func (a *ahead) begun(until beginning) bool {
@@ -52,7 +67,7 @@ func (a *ahead) begun(until beginning) bool {
 	case allOfIt:
 		return len(a.got) >= maxWhole
 	case anEvent:
-		return len(a.got) >= firstEvent || bytes.HasSuffix(a.got, []byte("\n\n")) || bytes.HasSuffix(a.got, []byte("\r\n\r\n"))
+		return len(a.got) >= firstEvent || bytes.Contains(a.got, []byte("\n\n")) || bytes.Contains(a.got, []byte("\n\r\n"))
 	}
 	return len(a.got) > 0
 }
@@ -65,13 +80,11 @@ func (a *ahead) release() {
 }
 
 func (a *ahead) Read(p []byte) (int, error) {
-	if a.ready != nil {
-		<-a.ready
-		a.ready = nil
+	if n := a.take(p); n > 0 || len(p) == 0 {
+		return n, nil
 	}
-	if len(a.got) > 0 {
-		n := copy(p, a.got)
-		a.got = a.got[n:]
+	<-a.ready
+	if n := a.take(p); n > 0 {
 		return n, nil
 	}
 	a.got = nil
@@ -82,34 +95,41 @@ func (a *ahead) Read(p []byte) (int, error) {
 	return a.ReadCloser.Read(p)
 }
 
+// take returns what there is.
+func (a *ahead) take(p []byte) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n := copy(p, a.got)
+	a.got = a.got[n:]
+	return n
+}
+
+// stop ends reading ahead with what is being read.
+func (a *ahead) stop() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.over = true
+}
+
 // await waits until the response has really begun: a status of 200 says little,
 // and while the client has nothing of the response, another upstream can still
 // give a better one. It does not wait for ever, since there are clients that
 // want to see a status soon. The error is that of a response that never began.
 func (g *gateway) await(ctx context.Context, resp *http.Response, f *followed, until beginning) error {
-	a := &ahead{ReadCloser: f.ReadCloser, buf: buffers.Get()}
+	a := &ahead{ReadCloser: f.ReadCloser, ready: make(chan struct{}), buf: buffers.Get()}
 	a.got = a.buf[:0]
 	f.ReadCloser = a
-	if resp.ContentLength > 0 && resp.ContentLength <= bufferSize {
-		a.fill(until)
-	} else {
-		ready := make(chan struct{})
-		a.ready = ready
-		go func() {
-			defer close(ready)
-			a.fill(until)
-		}()
-		timer := time.NewTimer(g.hold)
-		defer timer.Stop()
-		select {
-		case <-ready:
-			a.ready = nil
-		case <-timer.C:
-			return nil
-		case <-ctx.Done():
-			f.finish(ctx.Err())
-			return ctx.Err()
-		}
+	go a.fill(until)
+	timer := time.NewTimer(g.hold)
+	defer timer.Stop()
+	select {
+	case <-a.ready:
+	case <-timer.C:
+		a.stop()
+		return nil
+	case <-ctx.Done():
+		f.finish(ctx.Err())
+		return ctx.Err()
 	}
 	if a.err != nil && a.err != io.EOF {
 		f.finish(a.err)
@@ -121,9 +141,11 @@ func (g *gateway) await(ctx context.Context, resp *http.Response, f *followed, u
 
 // holdable returns how much of a successful response its client can do without
 // for a while: all of one that is of no use in part.
-func (x *exchange) holdable(resp *http.Response) beginning {
+func (x *exchange) holdable(resp *http.Response, f *followed) beginning {
 	kind := resp.Header.Get("Content-Type")
 	switch {
+	case strings.HasPrefix(kind, "text/event-stream") && !f.plain:
+		return anything // where an event ends does not show
 	case strings.HasPrefix(kind, "text/event-stream"):
 		return anEvent
 	case strings.HasPrefix(kind, "application/json") && (resp.ContentLength > 0 || x.asks() == whole):

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +24,7 @@ type gateway struct {
 	extractor extract.Extractor
 	fallback  affinity.Picker[*upstream]
 	setup     atomic.Pointer[setup]
+	reloading sync.Mutex
 	counters  *counters
 	drains    drains
 	transport *http.Transport
@@ -95,8 +97,8 @@ func (g *gateway) close() {
 type exchange struct {
 	*setup
 	req      *extract.Request
-	tenant   uint64 // see tenantOf; 0 until it is needed
-	choice   selection
+	tenant   uint64      // see tenantOf; 0 until it is needed
+	choice   *selection  // of the last attempt; nil before the first
 	slot     bool        // the upstream that was chosen takes few requests, and this is one
 	attempts int         // so far
 	blamed   bool        // an upstream was left out for a status that may be the request's own fault
@@ -137,7 +139,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // decision is how the last selection is logged: as attributes, if there is one.
 // There is no id, key or prompt in it.
 func decision(x *exchange) slog.Attr {
-	if x.choice.ID == "" {
+	if x.choice == nil {
 		return slog.Attr{}
 	}
 	return slog.Any("", x.choice.Decision)

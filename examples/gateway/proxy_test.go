@@ -19,6 +19,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// Who refuses gzip gets none.
+func TestAcceptReadable(t *testing.T) {
+	t.Parallel()
+	for accept, want := range map[string]string{
+		"": "identity", "gzip": "gzip", "br, GZIP;q=0.5": "gzip", "gzip;q=0": "identity", "gzip; q=0.0, br": "identity", "x-gzip-not": "identity", "*": "identity", "deflate,gzip;q=1.0": "gzip",
+	} {
+		h := http.Header{}
+		if accept != "" {
+			h.Set("Accept-Encoding", accept)
+		}
+		acceptReadable(h)
+		require.Equal(t, want, h.Get("Accept-Encoding"), accept)
+	}
+}
+
 func TestPassesThroughAsItIs(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 1)

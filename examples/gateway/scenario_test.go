@@ -103,7 +103,11 @@ func (p *partsReader) Read(b []byte) (int, error) {
 		p.parts = p.parts[1:]
 		switch part := part.(type) {
 		case string:
-			return copy(b, part), nil
+			n := copy(b, part)
+			if n < len(part) {
+				p.parts = append([]any{part[n:]}, p.parts...)
+			}
+			return n, nil
 		case error:
 			return 0, part
 		case time.Duration:

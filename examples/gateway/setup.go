@@ -72,6 +72,8 @@ func (g *gateway) reload() error {
 	if g.file == "" {
 		return fmt.Errorf("there is no file to read: start with -upstreams FILE")
 	}
+	g.reloading.Lock() // two at once would both go on from the same set-up
+	defer g.reloading.Unlock()
 	upstreams, err := readUpstreams(g.file, g.fixed)
 	if err != nil {
 		return err

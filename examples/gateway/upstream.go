@@ -62,12 +62,22 @@ const maxPause = 5 * time.Minute
 func pause(resp *http.Response, now time.Time) time.Duration {
 	after := resp.Header.Get("Retry-After")
 	var d time.Duration
-	if s, err := strconv.ParseInt(after, 10, 64); err == nil {
-		d = time.Duration(min(max(s, 0), int64(maxPause/time.Second))) * time.Second
+	if ms, err := strconv.ParseFloat(resp.Header.Get("Retry-After-Ms"), 64); err == nil { // OpenAI, Azure
+		d = seconds(ms / 1000)
+	} else if s, err := strconv.ParseFloat(after, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		d = seconds(s)
 	} else if t, err := http.ParseTime(after); err == nil {
 		d = t.Sub(now)
 	}
 	return min(max(d, 0), maxPause)
+}
+
+// seconds is s as a duration, as far as a pause goes.
+func seconds(s float64) time.Duration {
+	if !(s > 0) {
+		return 0
+	}
+	return time.Duration(min(s, maxPause.Seconds()) * float64(time.Second))
 }
 
 // upload is the body of one attempt that is too large to be kept: it comes from
