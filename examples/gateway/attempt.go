@@ -172,8 +172,8 @@ func (g *gateway) follow(ctx context.Context, resp *http.Response, x *exchange) 
 				return
 			}
 			t := trouble{pause: g.cooldown, why: "error in the response"}
-			if o.Result == affinity.TransientFailure && !limits(kind) {
-				t.mine = x.blamed // see refused
+			if o.Result == affinity.TransientFailure && !limits(kind) && kind != "overloaded_error" {
+				t.mine = x.blamed // see refused: this is like a status of 500, that like 529
 				x.blamed = true
 			}
 			if u := x.choice.Target; u.key == "" && (limits(kind) || o.Result == affinity.TerminalFailure) {
