@@ -11,18 +11,25 @@ import (
 // choose selects an upstream for the next attempt among those that are fit for
 // it. If none is, it takes those that are merely suspected, and if all have
 // asked to be left alone or have just been tried, it waits for the first of them
-// as far as the patience goes.
+// as far as the patience goes; and so for the one that holds state which the
+// request refers to, since the others can only refuse it.
 func (g *gateway) choose(ctx context.Context, x *exchange) error {
 	for {
 		now := time.Now()
 		candidates, slots, wait := x.candidates(now)
 		if len(candidates) > 0 {
-			return g.selects(ctx, x, candidates, slots)
+			wait = x.stateIn(now, candidates)
 		}
 		// Not all at once, when the time has come.
 		wait += time.Duration(rand.Int64N(1 + int64(wait/10)))
-		if wait > x.patience {
+		switch {
+		case len(candidates) > 0 && (wait == 0 || wait > x.patience):
+			return g.selects(ctx, x, candidates, slots)
+		case wait > x.patience:
 			return errNoUpstream
+		}
+		for _, u := range slots {
+			u.health.release()
 		}
 		select {
 		case <-time.After(wait):
@@ -102,6 +109,28 @@ func (s *exchange) candidates(now time.Time) (candidates, slots []*upstream, wai
 		}
 	}
 	return candidates, slots, wait
+}
+
+// stateIn returns how long it takes until the upstream is there again that holds
+// state which the request refers to: 0 if it is among the candidates, or nobody
+// knows which it is, or it has not said when.
+func (x *exchange) stateIn(now time.Time, candidates []*upstream) time.Duration {
+	if len(candidates) == len(x.upstreams) || len(x.req.Pins()) == 0 {
+		return 0
+	}
+	b, _ := x.sel.Peek(x.req)
+	u := x.find(b.Target)
+	if u == nil || slices.Contains(candidates, u) {
+		return 0
+	}
+	standing, slot, until := u.health.admit(now, x.tenantOf())
+	if slot {
+		u.health.release()
+	}
+	if standing != refusing {
+		return 0
+	}
+	return until.Sub(now)
 }
 
 // back returns how long it takes until an upstream is there for the request

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
@@ -518,6 +519,56 @@ func TestManyRounds(t *testing.T) {
 		require.LessOrEqual(t, time.Since(start), 5*time.Minute)
 		require.Greater(t, w.hits["b"], 40)
 	})
+}
+
+// A request that refers to state waits for the upstream that has it, if that has
+// said when it is back and it is not for too long: the others could not serve it.
+func TestStateIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	const pinned = `{"model":"m","previous_response_id":"resp_0123456789abcdef","input":"x"}`
+	for name, tt := range map[string]struct {
+		body, retryAfter string
+		atHome           bool
+	}{
+		"state":                {pinned, "1", true},
+		"state, and no time":   {pinned, "", false},
+		"state, after a while": {pinned, "60", false},
+		"no state":             {`{"model":"m","input":"x"}`, "1", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, 3)
+				defer w.g.close()
+				ask := func(body string) (target string) {
+					r := httptest.NewRequest("POST", "/v1/responses", strings.NewReader(body))
+					r.Header.Set("X-Session-ID", "s")
+					r = r.WithContext(context.WithValue(t.Context(), http.ServerContextKey, new(http.Server)))
+					answer := httptest.NewRecorder()
+					w.g.ServeHTTP(answer, r)
+					require.Equal(t, http.StatusOK, answer.Code)
+					return answer.Header().Get(targetHeader)
+				}
+				home := ask(tt.body)
+				start := time.Now()
+				w.let(home, func() (*http.Response, error) {
+					if time.Since(start) >= 500*time.Millisecond {
+						return serves(0)()
+					}
+					if tt.retryAfter == "" {
+						return refuses(429)()
+					}
+					return refuses(429, "Retry-After", tt.retryAfter)()
+				})
+				require.Equal(t, tt.atHome, ask(tt.body) == home)
+				if tt.atHome {
+					require.GreaterOrEqual(t, time.Since(start), time.Second)
+				} else {
+					require.Less(t, time.Since(start), time.Second)
+				}
+			})
+		})
+	}
 }
 
 // What is left of a response that failed is read for nobody, and not for the
