@@ -44,9 +44,9 @@ type CacheConfig struct {
 }
 
 // A Key names a session in a [Cache]: an 80-bit digest, keyed with a secret of
-// the Cache that made it ([Cache.Key]), so that it tells nothing about the id. The
-// zero Key names no session: it is never bound.
-// Of a million sessions, two have the same once in a million million Caches.
+// the Cache that made it ([Cache.Key]), so that it tells nothing about the id. Of
+// a million sessions, two have the same once in a million million Caches. The zero
+// Key names no session: it is never bound.
 type Key struct{ k table.Key }
 
 // A Digest is a short keyed digest that stands for a session in headers, logs

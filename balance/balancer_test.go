@@ -72,6 +72,20 @@ func spend(b affinity.Balancer[*target], id string, tokens int) {
 	b.Settle(id, b.Charge(nil, id, false), served(tokens, 0, 0))
 }
 
+// bring places so many sessions, one a minute, each of eleven requests like that, so
+// that work is expected of others.
+func bring(t testing.TB, b affinity.Balancer[*target], ts []*target, sessions int, o affinity.Outcome) {
+	t.Helper()
+	for range sessions {
+		got, ticket := place(t, b, nil, ts)
+		b.Settle(got.name, ticket, o)
+		for range 10 {
+			b.Settle(got.name, b.Charge(nil, got.name, true), o)
+		}
+		pass(time.Minute)
+	}
+}
+
 // fee is what a request costs beside its tokens.
 const fee = 2000
 
@@ -492,14 +506,7 @@ func TestOverloadedWithoutPlacements(t *testing.T) {
 func TestOverloadedTakesNoSession(t *testing.T) {
 	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
 		b, ts := create(balance.CostConfig[*target]{MaxShare: 1.25}), targets(2)
-		for range 100 { // sessions bring much
-			got, ticket := place(t, b, nil, ts)
-			b.Settle(got.name, ticket, served(100, 0, 20_000))
-			for range 10 {
-				b.Settle(got.name, b.Charge(nil, got.name, true), served(100, 0, 20_000))
-			}
-			pass(time.Minute)
-		}
+		bring(t, b, ts, 100, served(100, 0, 20_000))
 		pass(15 * time.Hour)
 		for range 5 {
 			b.Settle(ts[0].name, b.Charge(nil, ts[0].name, true), served(100, 0, 20_000))
@@ -516,14 +523,7 @@ func TestOverloadedTakesNoSession(t *testing.T) {
 func TestCancelledPlacements(t *testing.T) {
 	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
 		b, ts := create(balance.CostConfig[*target]{}), targets(2)
-		for range 50 { // sessions bring work
-			got, ticket := place(t, b, nil, ts)
-			b.Settle(got.name, ticket, served(5000, 0, 0))
-			for range 10 {
-				b.Settle(got.name, b.Charge(nil, got.name, true), served(5000, 0, 0))
-			}
-			pass(time.Minute)
-		}
+		bring(t, b, ts, 50, served(5000, 0, 0))
 		pass(10 * time.Hour)
 		b.Charge(nil, ts[1].name, true)
 		for range 10 {

@@ -305,8 +305,7 @@ func (a *account) amend(l *ledger, cost float64, charged int64) {
 // A pool is the candidates of a placement. It does not change.
 type pool struct{ accounts []*account }
 
-// is reports whether the pool is that of these candidates, in any order if they
-// were in another before.
+// is reports whether the pool is that of these candidates, in this order.
 func (p *pool) is(runners []runner) bool {
 	return p != nil && slices.EqualFunc(p.accounts, runners, func(a *account, r runner) bool { return a == r.account })
 }

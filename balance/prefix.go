@@ -239,7 +239,6 @@ func (b *prefix[T]) Charge(req *extract.Request, id string, warm bool) affinity.
 
 func (b *prefix[T]) Settle(id string, t affinity.Ticket, o affinity.Outcome) {
 	held, last := unpack(t.Memo[1]), int32(t.Memo[0]>>32)
-	t.Memo[0] &= 1<<32 - 1
 	learned := b.ledger.settle(id, t, o)
 	switch {
 	case o.Result == affinity.TransientFailure, o.Result == affinity.TerminalFailure:

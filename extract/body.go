@@ -143,21 +143,20 @@ func (fs fieldIDs) Extract(r *Request) (Session, bool) {
 	if len(r.Body) == 0 {
 		return Session{}, false
 	}
-	for i, f := range fs {
-		var raw []byte
-		switch {
-		case i == 0: // whose source is its name
-			raw = r.first(f.field, f.source, "")
-		case i == 1 && !r.hasAny(fs.set()): // as in most bodies that are read whole
-			return Session{}, false
-		default:
-			raw = r.get(f.field)
-		}
-		if raw == nil {
-			continue
-		}
+	first := fs[0] // whose source is its name
+	if raw := r.first(first.field, first.source, ""); raw != nil {
 		if id, ok := jsonID(raw); ok {
-			return r.named(f.source, id, f.confidence), true
+			return r.named(first.source, id, first.confidence), true
+		}
+	}
+	if !r.hasAny(fs.set()) { // as in most bodies that are read whole
+		return Session{}, false
+	}
+	for _, f := range fs[1:] {
+		if raw := r.get(f.field); raw != nil {
+			if id, ok := jsonID(raw); ok {
+				return r.named(f.source, id, f.confidence), true
+			}
 		}
 	}
 	return Session{}, false

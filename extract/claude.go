@@ -53,8 +53,11 @@ func (claudeCode) find(r *Request, s *Session, behind Chain) (ok bool) {
 		hs, _ := behind[0].(*headers)
 		headersNext = hs == knownHeaders // they find it in other spellings
 	}
-	if !headersNext && claudeHeaders.find(r, s, true) {
-		return true
+	if !headersNext {
+		if _, id := claudeHeaders.scan(r); id != "" {
+			r.name(s, claudeSource, id, Explicit)
+			return true
+		}
 	}
 	if len(r.Body) == 0 || !r.anthropic() {
 		return false

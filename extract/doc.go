@@ -105,21 +105,20 @@
 //
 // A body is read when somebody first asks for it, and then in one walk for all;
 // for a session that a header names and that has a home, nobody does, but for a
-// quick look where [ClaudeCode] says so. A body must
-// be one JSON object with values nested no deeper than 1,024; of several members
-// of one name the last counts, as it does for the parsers of most upstreams.
-// Anything else names no session. Time is linear in the size of the body, and
-// what is kept of it is bounded.
+// quick look where [ClaudeCode] says so. A body must be one JSON object with values
+// nested no deeper than 1,024; of several members of one name the last counts, as
+// it does for the parsers of most upstreams. Anything else names no session. Time
+// is linear in the size of the body, and what is kept of it is bounded.
 //
 // How much of that is checked depends on the size. A body of up to 4 kB is read
-// to the letter, but for what is written behind a backslash. In a larger one, objects and arrays that nobody asks for are
-// passed over: their brackets must match and their strings end. Of one of more
-// than 32 kB, the members within 1 kB of either end may be all that is read: if
-// what an extractor asks for first is among them, it is believed, and neither a
-// mistake in between is seen nor another member of the same name. So an id that
-// goes before all others costs the same whatever the size. For well-formed bodies
-// with one member of a name, all this makes no difference to the answer. To the
-// chain of [Default] all ids of conversations are what it asks for first: there it
-// does, if such a body has two of them and the one in between is the higher one in
-// the table.
+// to the letter, but for what is written behind a backslash. In a larger one,
+// objects and arrays that nobody asks for are passed over: their brackets must
+// match and their strings end. Of one of more than 32 kB, the members within 1 kB
+// of either end may be all that is read: if what an extractor asks for first is
+// among them, it is believed, and neither a mistake in between is seen nor another
+// member of the same name. So an id that goes before all others costs the same
+// whatever the size. For well-formed bodies with one member of a name, all this
+// makes no difference to the answer, with one exception: [Default] asks for all
+// ids of conversations at once, at the ends. If such a body has two of them, one at
+// an end and one in between, the former counts, wherever they are in the table.
 package extract
