@@ -85,12 +85,13 @@ func (r *Request) header(name string) string { return single(r.values(name)) }
 // values returns the values of a header. The name is in canonical form; where that
 // of the session was not, others need not be.
 func (r *Request) values(name string) []string {
-	values := r.Header[name]
-	if len(values) == 0 && r.odd.Load() {
-		for key, v := range r.Header {
-			if len(key) == len(name) && strings.EqualFold(key, name) {
-				values = append(values, v...)
-			}
+	if values := r.Header[name]; len(values) > 0 || !r.odd.Load() {
+		return values
+	}
+	var values []string // of their own: what is in the map is the caller's
+	for key, v := range r.Header {
+		if len(key) == len(name) && strings.EqualFold(key, name) {
+			values = append(values, v...)
 		}
 	}
 	return values
