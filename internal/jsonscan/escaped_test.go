@@ -1,0 +1,53 @@
+package jsonscan
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestPastEscaped holds pastEscaped to its word: on this processor in assembly,
+// with -tags purego in Go.
+func TestPastEscaped(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	pieces := []string{`\"`, `\"`, `\"`, `\\`, `\n`, "a", "\xc3\xa9", "\xa2\xdc", "0123456789abcdef", `"`, `\\\"`}
+	for range 20_000 {
+		b := []byte(`"\"`)
+		i := len(b)
+		kinds := 1 + r.IntN(len(pieces))
+		for range r.IntN(120) {
+			b = append(b, pieces[r.IntN(kinds)]...)
+		}
+		n := len(b)
+		b = append(b, bytes.Repeat([]byte(`\"`), 64)...)[:n] // what is behind is none of it
+		end := pastEscaped(b, i)
+		require.True(t, i <= end && end <= n, "%q: %d", b, end)
+		for q := i; q < end; q++ {
+			require.True(t, b[q] != '"' || oddBackslashes(b, q), "%q: past a quote at %d that ends the string", b, q)
+		}
+	}
+}
+
+// TestPastEscapedGoesOn checks that it comes as far as whole blocks go, or to the
+// quote that ends the string.
+func TestPastEscapedGoesOn(t *testing.T) {
+	for _, piece := range []string{`\"`, `\"a`, `\"\n12345`, `é\"é`} {
+		for n := range 300 {
+			b := []byte(`"\"`)
+			i := len(b)
+			for len(b) < i+n {
+				b = append(b, piece...)
+			}
+			require.Less(t, len(b)-pastEscaped(b, i), blockSize, "%q", b)
+
+			end := len(b)
+			b = append(b, '"')
+			for len(b) < end+2*blockSize {
+				b = append(b, `,"\"`...)
+			}
+			require.Equal(t, end, pastEscaped(b, i), "%q", b)
+		}
+	}
+}
