@@ -210,8 +210,8 @@ const leaseLimit = time.Hour
 
 // now is the age of the Cache in nanoseconds, plus 1: expiries are positive. Those
 // who find a binding and use it may take clock.Now instead, which may be late by
-// milliseconds; but not those who make one: what a full table has to drop for it
-// must not depend on what was used within milliseconds.
+// milliseconds, though never behind a binding that was added: what a full table has to
+// drop must not depend on what was used within milliseconds.
 func (c *Cache) now() int64 { return c.clock.Exact() }
 
 // Key returns the key of the session that is named by parts, in order. Parts
@@ -484,11 +484,14 @@ func (c *Cache) bind(k Key, stamp uint32, target string, mark uint64, now, expir
 		t = c.targets.Acquire(target)
 	}
 	r.Ref = t.Ref
-	f, ok := c.table.Set(k.k, stamp, r, now)
-	if !ok {
+	f, change := c.table.Set(k.k, stamp, r, now)
+	switch change {
+	case table.Left:
 		c.targets.Release(t.Ref)
 		l, _ := c.lookup(k, now)
 		return l, false
+	case table.Added:
+		c.clock.Pass(now) // what is used after this was used later
 	}
 	return located{f, f.Expires(), k, t, now}, true
 }

@@ -49,26 +49,27 @@ func (c *Clock) Now() int64 {
 // Busy reports whether readings are used again at present.
 func (c *Clock) Busy() bool { return c.kept.Load() > 0 }
 
-// Exact is Now without any delay. Those who call Now soon after it are not told
-// of an earlier time.
-func (c *Clock) Exact() int64 {
-	now := c.read()
+// Exact is Now without any delay. Who calls Now soon after it may be told of an
+// earlier time: see Pass.
+func (c *Clock) Exact() int64 { return int64(time.Since(c.epoch)) + 1 }
+
+// Pass sees to it that Now returns nothing that is before now from here on. Each
+// time that it has to do so, all who call Now wait for memory once.
+func (c *Clock) Pass(now int64) {
 	for {
 		kept := c.kept.Load()
 		if kept == 0 || kept >= now {
-			return now
+			return
 		}
 		next := now
 		if kept < 0 {
 			next = 0 // whatever is about to be kept may be earlier: it will not be
 		}
 		if c.kept.CompareAndSwap(kept, next) {
-			return now
+			return
 		}
 	}
 }
-
-func (c *Clock) read() int64 { return int64(time.Since(c.epoch)) + 1 }
 
 // Time returns the instant at which Exact returns now.
 func (c *Clock) Time(now int64) time.Time { return c.epoch.Add(time.Duration(now - 1)) }
@@ -82,6 +83,7 @@ func (c *Clock) watch() int64 {
 	if c.exact {
 		return now
 	}
+	c.Pass(now) // somebody may have begun to use a reading again
 	switch since := now - c.last.Swap(now); {
 	case since <= 0:
 	case since > busy:
@@ -89,9 +91,9 @@ func (c *Clock) watch() int64 {
 	case c.row.Load() < crowd:
 		c.row.Add(1)
 	case c.kept.CompareAndSwap(0, -now):
-		// Announced first: a reading from before could be behind somebody's Exact.
+		// Announced first: a reading from before could be behind what has passed.
 		time.AfterFunc(Precision, c.forget)
-		c.kept.CompareAndSwap(-now, c.read())
+		c.kept.CompareAndSwap(-now, c.Exact())
 	}
 	return now
 }
@@ -99,6 +101,6 @@ func (c *Clock) watch() int64 {
 // forget ends the use of a reading. Whoever asks for the time right after it
 // begins the use of another.
 func (c *Clock) forget() {
-	c.last.Store(c.read())
+	c.last.Store(c.Exact())
 	c.kept.Store(0)
 }

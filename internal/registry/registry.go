@@ -4,6 +4,7 @@
 package registry
 
 import (
+	"hash/maphash"
 	"sync"
 	"sync/atomic"
 )
@@ -17,6 +18,8 @@ import (
 // Use New. All methods are safe for concurrent use, and Get takes no lock.
 type Registry struct {
 	byRef  atomic.Pointer[[]atomic.Pointer[Target]]
+	recent [64]atomic.Pointer[Target] // acquired last, of those with some hash of their names
+	seed   maphash.Seed
 	drains atomic.Int32 // targets being drained
 	dying  atomic.Int32 // targets that are dead and have bindings
 	_      apart
@@ -33,7 +36,7 @@ const quarantine = 1024
 
 // New returns an empty Registry, of numbers from 0 to maxRef.
 func New(maxRef uint32) *Registry {
-	return &Registry{maxRef: maxRef, byName: make(map[string]*Target), traits: make(map[string]*Traits)}
+	return &Registry{maxRef: maxRef, seed: maphash.MakeSeed(), byName: make(map[string]*Target), traits: make(map[string]*Traits)}
 }
 
 // Get returns the target of ref, or nil if it is gone.
@@ -48,6 +51,14 @@ func (g *Registry) Get(ref uint32) *Target {
 // Acquire returns the target of that name, counted once more, or nil if there
 // are too many targets for another one to get a number.
 func (g *Registry) Acquire(name string) *Target {
+	// Most are found without the lock, for which all would wait in turn.
+	recent := &g.recent[maphash.String(g.seed, name)%uint64(len(g.recent))]
+	if t := recent.Load(); t != nil && t.Name == name && t.retain() {
+		if !t.Dead() {
+			return t
+		}
+		g.Release(t.Ref)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	t := g.byName[name]
@@ -61,6 +72,7 @@ func (g *Registry) Acquire(name string) *Target {
 		g.byName[name] = t
 	}
 	t.slots.Add(1)
+	recent.Store(t)
 	return t
 }
 

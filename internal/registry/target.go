@@ -22,6 +22,17 @@ type Target struct {
 // Dead reports whether the target was invalidated, and all its bindings with it.
 func (t *Target) Dead() bool { return t.dead.Load() }
 
+// retain counts one more, if there are any: only then does the target surely have
+// its number still.
+func (t *Target) retain() bool {
+	for n := t.slots.Load(); n > 0; n = t.slots.Load() {
+		if t.slots.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+	return false
+}
+
 // Traits is what is known of a target apart from its bindings. It outlives
 // them: a target that is invalidated is the same afterwards.
 type Traits struct {

@@ -39,6 +39,17 @@ func (sl *slot) write(k Key, r *Record) {
 	sl.life.Store(uint64(r.life()))
 }
 
+// replace writes another record over the one in place, whose life the caller has
+// seen to be l. It gives up if that was lengthened in the meantime: what has expired
+// then has not. Readers need not look elsewhere: what has no life is being written.
+func (sl *slot) replace(l life, k Key, r *Record) bool {
+	if !sl.swap(l, 0) {
+		return false
+	}
+	sl.write(k, r)
+	return true
+}
+
 // move takes the record out of from, its life first: whoever is about to
 // lengthen that there fails and looks again.
 func (sl *slot) move(from *slot) {

@@ -36,11 +36,11 @@ func (t *Table) Look(k Key, now int64) (Record, Found, bool) {
 
 // Put is Set for who wants the Record.
 func (t *Table) Put(k Key, stamp uint32, r Record, now int64) (Record, bool) {
-	f, ok := t.Set(k, stamp, r, now)
+	f, change := t.Set(k, stamp, r, now)
 	if f == (Found{}) {
-		return Record{}, ok
+		return Record{}, change != Left
 	}
-	return f.Record(), ok
+	return f.Record(), change != Left
 }
 
 // Each is All for who wants the Records.
@@ -91,7 +91,7 @@ func (t *Table) Replace(k Key, expires int64, r Record) bool {
 	defer s.mu.Unlock()
 	b := s.block.Load()
 	i, _ := b.find(k)
-	return s.replace(&b.slots[i], lifeOf(expires, 0), k, &r)
+	return b.slots[i].replace(lifeOf(expires, 0), k, &r)
 }
 
 // Contents returns all records, dead or alive. If the table is not as it should

@@ -12,10 +12,10 @@
 // The table is an array of shards. A shard is an open-addressing hash table
 // with linear probing and backward-shift deletion, so there are no tombstones.
 // Writers of a shard exclude each other with a mutex and make the shard's
-// sequence number odd while records move or change; readers look without a lock.
-// A reader who finds nothing looks again if the number has changed; one who finds
-// a record looks again if that has left its place meanwhile, which its stamp
-// tells. The life of a record, its expiry and its leases, is the exception: a
+// sequence number odd while records move; readers look without a lock. A reader who
+// finds nothing looks again if the number has changed; one who finds a record looks
+// again if that is being written, which its life tells, or has left its place
+// meanwhile, which its stamp tells. The life of a record, its expiry and its leases, is the exception: a
 // reader may lengthen it with a compare-and-swap at any time, so a writer that
 // removes, replaces or moves a record takes its life out with an atomic operation
 // first and never loses a refresh.
@@ -75,18 +75,22 @@ type Owner interface {
 func (r *Record) life() life { return lifeOf(r.Expires, r.Leases) }
 
 type shard struct {
-	mu     sync.Mutex
 	seq    atomic.Uint64 // odd while records move
 	block  atomic.Pointer[block]
 	recent atomic.Int64 // when the last but one batch of new records began
-	began  int64        // when the last one did
-	batch  int          // how many are in it so far
-	used   int          // slots taken, the expired ones among them
-	hand   uint         // the slot that the next sweep or eviction looks at first
-	spares []victim     // the next to be evicted
+	_      apart
+	mu     sync.Mutex
+	began  int64    // when the last batch of new records did
+	batch  int      // how many are in it so far
+	used   int      // slots taken, the expired ones among them
+	hand   uint     // the slot that the next sweep or eviction looks at first
+	spares []victim // the next to be evicted
 	stamp  uint32
-	_      [64]byte // keeps neighbours off the cache line that writers dirty
+	_      apart
 }
+
+// apart keeps what readers need off the cache line that each writer dirties.
+type apart [64]byte
 
 // Table is the store. Use New. All methods are safe for concurrent use.
 type Table struct {
@@ -95,7 +99,7 @@ type Table struct {
 	capacity int64
 	shards   []shard
 	shift    uint
-	_        [64]byte      // keeps what readers need off the cache line that writers dirty
+	_        apart
 	count    atomic.Int64  // records held, and places reserved for one; never above capacity
 	turn     atomic.Uint32 // the shard that Evict begins at
 }
@@ -194,8 +198,10 @@ func (t *Table) getAgain(s *shard, k Key, f Found, now int64, seq uint64) (Found
 		if now < f.life.end(t.limit) {
 			return f, true
 		}
-		// If nothing has moved, it is not there; else it may be somewhere else.
-		if seq&1 == 0 && s.seq.Load() == seq {
+		// If it is not being written and nothing has moved, it is not there; else it
+		// may be, or be somewhere else.
+		written := f.sl != nil && f.life == 0
+		if !written && seq&1 == 0 && s.seq.Load() == seq {
 			return Found{}, false
 		}
 		if try == spins {
@@ -320,12 +326,21 @@ func (t *Table) alter(k Key, stamp uint32, f func(life) life) (l, next life) {
 	}
 }
 
+// A Change is what became of a [Table.Set].
+type Change uint8
+
+const (
+	Left     Change = iota // all is as it was
+	Replaced               // another record of the key, dead or alive
+	Added                  // to the records of the table
+)
+
 // Set stores r under k, with its leases, if the live record there has the given
 // stamp; stamp 0 means that there is none, and Any that it does not matter. It
 // returns the record that is there afterwards, if any, and whether it is r. If
 // r.Expires is 0, r keeps the expiry of the record that it replaces. The table
 // calls Release for what r replaces, not for r when it is not stored.
-func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Found, bool) {
+func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Found, Change) {
 	s := t.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -333,24 +348,24 @@ func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Found, bool) {
 		if _, f := s.block.Load().find(k); f.sl != nil {
 			live := t.live(f.sl, f.life, now)
 			if live && stamp != Any && f.Stamp() != stamp {
-				return f, false
+				return f, Left
 			}
 			if !live && stamp != Any && stamp != 0 {
-				return Found{}, false
+				return Found{}, Left
 			}
 			stored := r
 			if r.Expires == 0 {
 				stored.Expires = f.Expires()
 			}
 			stored.Stamp = s.nextStamp()
-			if s.replace(f.sl, f.life, k, &stored) {
+			if f.sl.replace(f.life, k, &stored) {
 				t.owner.Release(f.Ref())
-				return f.sl.found(), true
+				return f.sl.found(), Replaced
 			}
 			continue // refreshed just now: look again
 		}
 		if stamp != 0 && stamp != Any {
-			return Found{}, false
+			return Found{}, Left
 		}
 		if !t.reserve() {
 			if s.used > 0 {
@@ -367,7 +382,7 @@ func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Found, bool) {
 		s.used++
 		t.added(s, now)
 		r.Stamp = s.nextStamp()
-		return s.block.Load().insert(k, &r).found(), true
+		return s.block.Load().insert(k, &r).found(), Added
 	}
 }
 
@@ -396,19 +411,6 @@ func (t *Table) reserve() bool {
 			return true
 		}
 	}
-}
-
-// replace writes r over the record in sl, whose life the caller has seen to be
-// l. It gives up if that was lengthened in the meantime: what has expired then
-// has not.
-func (s *shard) replace(sl *slot, l life, k Key, r *Record) bool {
-	s.begin()
-	defer s.end()
-	if !sl.swap(l, 0) {
-		return false
-	}
-	sl.write(k, r)
-	return true
 }
 
 func (s *shard) nextStamp() uint32 {
