@@ -193,14 +193,13 @@ const (
 	crowded = int64(10 * time.Microsecond)
 )
 
-// lag is by how much the expiry of the binding of k, which has that ttl, may lag
-// behind. Where new ones come in, it must not be taken for older than those before
-// it.
-func (c *Cache) lag(k Key, ttl, now int64) int64 {
+// lag is by how much the expiry of a binding that has that ttl may lag behind.
+// Where new ones come in, it must not be taken for older than those before it.
+func (c *Cache) lag(ttl, now int64) int64 {
 	if !c.clock.Busy() {
 		return 0
 	}
-	return max(0, min(maxLag, int64(uint64(ttl)/lagShare), now-c.table.Recent(k.k)))
+	return max(0, min(maxLag, int64(uint64(ttl)/lagShare), now-c.table.Recent()))
 }
 
 // leaseLimit is how long a binding outlives its expiry because of requests
@@ -253,7 +252,7 @@ func (c *Cache) Get(k Key) (target string, ok bool) {
 		return "", false
 	}
 	to := now + c.ttl
-	if gap := c.lag(k, c.ttl, now); to-f.Expires() > gap {
+	if gap := c.lag(c.ttl, now); to-f.Expires() > gap {
 		c.table.Touch(k.k, f, to, gap, false)
 	}
 	return t.Name, true
@@ -513,7 +512,7 @@ func (c *Cache) end(k Key, f table.Found, leased bool, ttl int64) {
 		}
 		to = now + ttl
 	}
-	c.table.End(k.k, f, leased, to, c.lag(k, ttl, now)/finer, now)
+	c.table.End(k.k, f, leased, to, c.lag(ttl, now)/finer, now)
 }
 
 // unuse takes back that the binding of k was used by a request that failed:

@@ -677,7 +677,7 @@ func (s *Selector[T]) hit(q *query, target T, reason Reason, sel *Selection[T]) 
 	if !q.beside {
 		var gap int64 // a session that has moved must look like it
 		if reason == ReasonBound {
-			gap = s.cache.lag(l.key, q.ttl, q.now) / finer
+			gap = s.cache.lag(q.ttl, q.now) / finer
 		}
 		sel.leased = s.cache.touch(l, q.ttl, gap, q.lease)
 	}

@@ -100,14 +100,9 @@ func (b *block) find(k Key) (uint, Found) {
 	if b == nil {
 		return 0, Found{}
 	}
-	i := b.home(k)
-	if i+1 < uint(len(b.slots)) {
-		// Most records stand at home or next to it, and nobody can foresee which.
-		i += differ(b.slots[i].lo.Load(), k.Lo)
-	}
-	for ; ; i = b.next(i) {
+	for i := b.start(k); ; i = b.next(i) {
 		sl := &b.slots[i]
-		about := sl.about.Load() // before the rest, which Holds then vouches for
+		about := sl.about.Load() // before the rest, as in near
 		lo := sl.lo.Load()
 		if lo == k.Lo && uint16(about) == k.Hi {
 			return i, Found{sl, about, sl.load(), sl.mark.Load()}
@@ -116,6 +111,17 @@ func (b *block) find(k Key) (uint, Found) {
 			return 0, Found{}
 		}
 	}
+}
+
+// start returns where the search for k begins in a block that has slots: at its home,
+// or at the next slot if it is not there. Most records are at one of these, and
+// nobody can foresee at which.
+func (b *block) start(k Key) uint {
+	i := b.home(k)
+	if i+1 < uint(len(b.slots)) {
+		i += differ(b.slots[i].lo.Load(), k.Lo)
+	}
+	return i
 }
 
 // differ returns 0 if a is b, and else 1, without a branch.

@@ -77,7 +77,6 @@ func (r *Record) life() life { return lifeOf(r.Expires, r.Leases) }
 type shard struct {
 	seq    atomic.Uint64 // odd while records move
 	block  atomic.Pointer[block]
-	recent atomic.Int64 // when the last but one batch of new records began
 	_      apart
 	mu     sync.Mutex
 	began  int64    // when the last batch of new records did
@@ -99,6 +98,7 @@ type Table struct {
 	capacity int64
 	shards   []shard
 	shift    uint
+	recent   atomic.Int64 // the latest instant at which the last but one batch of new records of a shard began
 	_        apart
 	count    atomic.Int64  // records held, and places reserved for one; never above capacity
 	turn     atomic.Uint32 // the shard that Evict begins at
@@ -183,18 +183,34 @@ func (f Found) Holds() bool {
 // lock unless writers of the shard keep getting in its way.
 func (t *Table) Get(k Key, now int64) (Found, bool) {
 	s := t.shard(k)
-	seq := s.seq.Load()
-	_, f := s.block.Load().find(k)
-	if now < f.life.expires() {
-		return f, true
+	b := s.block.Load()
+	if b == nil {
+		return Found{}, false
 	}
-	return t.getAgain(s, k, f, now, seq)
+	for i := b.start(k); ; i = b.next(i) {
+		sl := &b.slots[i]
+		about, lo := sl.about.Load(), sl.lo.Load()
+		if lo == k.Lo && uint16(about) == k.Hi {
+			if l := sl.load(); now < l.expires() {
+				return Found{sl, about, l, sl.mark.Load()}, true
+			}
+			break
+		}
+		if lo == 0 {
+			break
+		}
+	}
+	return t.search(s, k, now)
 }
 
-// getAgain is Get for those who have found nothing, or f, which has expired, and
-// have seen seq before.
-func (t *Table) getAgain(s *shard, k Key, f Found, now int64, seq uint64) (Found, bool) {
-	for try := 1; ; try++ {
+// search is Get where that is not all there is to it.
+func (t *Table) search(s *shard, k Key, now int64) (Found, bool) {
+	for try := range spins {
+		if try > 8 {
+			runtime.Gosched()
+		}
+		seq := s.seq.Load()
+		_, f := s.block.Load().find(k)
 		if now < f.life.end(t.limit) {
 			return f, true
 		}
@@ -204,19 +220,11 @@ func (t *Table) getAgain(s *shard, k Key, f Found, now int64, seq uint64) (Found
 		if !written && seq&1 == 0 && s.seq.Load() == seq {
 			return Found{}, false
 		}
-		if try == spins {
-			break
-		}
-		if try > 8 {
-			runtime.Gosched()
-		}
-		seq = s.seq.Load()
-		_, f = s.block.Load().find(k)
 	}
 	// Writers were in the way too often.
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, f = s.block.Load().find(k)
+	_, f := s.block.Load().find(k)
 	return f, now < f.life.end(t.limit)
 }
 
@@ -388,17 +396,19 @@ func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Found, Change) {
 
 // added notes that a new record is in s.
 func (t *Table) added(s *shard, now int64) {
-	if s.batch++; s.batch*batches*len(t.shards) >= int(t.capacity) {
-		s.recent.Store(s.began)
-		s.began, s.batch = now, 0
+	if s.batch++; s.batch*batches*len(t.shards) < int(t.capacity) {
+		return
 	}
+	if s.began > t.recent.Load() {
+		t.recent.Store(s.began)
+	}
+	s.began, s.batch = now, 0
 }
 
-// Recent returns since when the latest new records of the shard of k have come
-// in: one to two 64ths of all that it has room for. What is recorded as used
-// since then may in truth have been used later: it is among the last to be
-// evicted either way.
-func (t *Table) Recent(k Key) int64 { return t.shard(k).recent.Load() }
+// Recent returns since when the latest new records have come in: about a 64th, and
+// at most two, of all that there is room for. What is recorded as used since then
+// may in truth have been used later: it is among the last to be evicted either way.
+func (t *Table) Recent() int64 { return t.recent.Load() }
 
 // reserve counts one more record unless the table is full.
 func (t *Table) reserve() bool {
