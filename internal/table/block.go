@@ -62,7 +62,8 @@ func (sl *slot) move(from *slot) {
 
 // A block is a hash table: a circle of slots, in which a record stands at the
 // home of its key or behind it, with no free slot between. Some slots are always
-// free.
+// free. There is an even number of slots, and homes are even: most records stand in the
+// cache line where their search begins.
 //
 // Readers need no lock; writers must have one. Where records move, readers must be
 // told: see [shard].
@@ -83,7 +84,7 @@ func (b *block) len() int {
 // order when it changes.
 func (b *block) home(k Key) uint {
 	i, _ := bits.Mul64(k.Lo, uint64(len(b.slots)))
-	return uint(i)
+	return uint(i) &^ 1
 }
 
 // next returns the slot behind i.
@@ -118,10 +119,7 @@ func (b *block) find(k Key) (uint, Found) {
 // nobody can foresee at which.
 func (b *block) start(k Key) uint {
 	i := b.home(k)
-	if i+1 < uint(len(b.slots)) {
-		i += differ(b.slots[i].lo.Load(), k.Lo)
-	}
-	return i
+	return i + differ(b.slots[i].lo.Load(), k.Lo)
 }
 
 // differ returns 0 if a is b, and else 1, without a branch.

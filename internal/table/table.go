@@ -437,7 +437,7 @@ func (s *shard) grow() {
 	if (s.used+1)*10 <= n*7 {
 		return
 	}
-	b := newBlock(max(minSlots, n+n/4))
+	b := newBlock(max(minSlots, (n+n/4+1)&^1))
 	s.begin()
 	b.take(old)
 	s.block.Store(b)
