@@ -141,7 +141,7 @@ func (claudeUserID) Extract(r *Request) (Session, bool) {
 }
 
 // find is Extract for a Chain in which other extractors stand behind this one. If
-// BodyIDs does, it asks for their ids as well, at the ends of a large body.
+// BodyIDs does, it asks for their ids as well, at the ends of a huge body.
 func (e claudeUserID) find(r *Request, behind Chain) (Session, bool) {
 	if len(behind) == 0 || behind[0] != BodyIDs() {
 		return e.Extract(r)

@@ -118,7 +118,8 @@
 // among them, it is believed, and neither a mistake in between is seen nor another
 // member of the same name. So an id that goes before all others costs the same
 // whatever the size. For well-formed bodies with one member of a name, all this
-// makes no difference to the answer, with one exception: [Default] asks for all
-// ids of conversations at once, at the ends. If such a body has two of them, one at
-// an end and one in between, the former counts, wherever they are in the table.
+// makes no difference to the answer, with one exception: of one of more than 64 kB,
+// [Default] asks for all ids of conversations at once, at the ends. If such a body has
+// two of them, one at an end and one in between, the former counts, wherever they are
+// in the table.
 package extract

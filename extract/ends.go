@@ -14,8 +14,10 @@ import "github.com/go-affinity/affinity/internal/jsonscan"
 // asked for first is looked for here. Of several members of one name the last is
 // taken, but for those in the middle.
 //
-// Default goes further and takes any id of a conversation from the ends before it
-// looks for others in between. Those who send two put both where they put one.
+// Default goes further: of one of more than huge bytes it takes any id of a
+// conversation from the ends before it looks for others in between. Those who send
+// two put both where they put one. In a smaller one that is not worth a look for
+// those who send none.
 //
 // In a body of more than passing bytes, whose messages are most of it, these are
 // read in passing, if they may be asked for. In a smaller one it costs less to go
@@ -24,6 +26,7 @@ const (
 	strictly = 4 << 10
 	passing  = 16 << 10
 	wholly   = 32 << 10
+	huge     = 64 << 10
 	window   = 1 << 10
 )
 
@@ -145,7 +148,7 @@ func (h *head) value(asked bool) (value []byte, ok bool) {
 	return value, h.open
 }
 
-// ends are the fields that stand at the ends of a large body.
+// ends are the fields that stand at the ends of a huge body.
 type ends struct {
 	present fieldSet
 	texts   [numFields][]byte
@@ -211,13 +214,13 @@ func (e *ends) set(f field, text []byte) {
 	}
 }
 
-// conversationAtEnds returns the session that the ends of a large body name in a
+// conversationAtEnds returns the session that the ends of a huge body name in a
 // way that tells conversations apart: as ClaudeUserID knows it, or as BodyIDs does
 // and [Explicit]. Of a well-formed body the answer is the same before it is read and
 // after.
 func (r *Request) conversationAtEnds() (Session, bool) {
 	var e ends
-	if len(r.Body) <= wholly || r.index.progress.Load() == bad || !e.read(r.Body) {
+	if len(r.Body) <= huge || r.index.progress.Load() == bad || !e.read(r.Body) {
 		return Session{}, false
 	}
 	if e.present.has(metadataUserIDField) {

@@ -107,7 +107,7 @@ func (f ExtractorFunc) Extract(r *Request) (Session, bool) { return f(r) }
 // finds nothing.
 //
 // There are two exceptions to the order. Where [BodyIDs] comes right behind
-// [ClaudeUserID], what names a conversation at an end of a large body goes before
+// [ClaudeUserID], what names a conversation at an end of a huge body goes before
 // what does so in between: see [Default]. And where [Headers] comes right behind
 // [ClaudeCode], it is Headers that looks for Claude Code's header in other
 // spellings, after all that are in canonical form.

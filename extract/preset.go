@@ -7,7 +7,7 @@ package extract
 // Whoever says which conversation it is goes before what says which user, and
 // both before what has to be worked out from the messages. A request that a
 // header names costs no look at its body, or a quick one in Anthropic's protocol
-// (see [ClaudeCode]). In a body of more than 32 kB, what names a conversation within
+// (see [ClaudeCode]). In a body of more than 64 kB, what names a conversation within
 // the first or the last kilobyte goes before what does so in between (not
 // prompt_cache_key, which some applications send in all of them): so what such a
 // request costs does not grow with its body either. The slice is the caller's, to
