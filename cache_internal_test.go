@@ -231,6 +231,29 @@ func TestUsesAreWrittenDownWhereNewBindingsComeIn(t *testing.T) {
 	})
 }
 
+// What is used after a binding was added was used later, also where one reading of
+// the clock serves for a while: a full table that is small drops what went unused.
+func TestUsesAreLaterThanWhatWasAddedBefore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, err := NewCache(CacheConfig{Capacity: 3})
+		require.NoError(t, err)
+		used, unused := c.Key("used"), c.Key("unused")
+		c.Set(used, "a")
+		busy(t, c)
+		elapse(100 * time.Microsecond)
+		c.Set(unused, "a")
+		elapse(100 * time.Microsecond)
+		c.Set(c.Key("new"), "a")
+		c.Get(used)
+		c.Set(c.Key("newer"), "a")
+		_, ok := c.Peek(used)
+		require.True(t, ok)
+		_, ok = c.Peek(unused)
+		require.False(t, ok)
+	})
+}
+
 // A Selector tells how long a session has paused, also where uses are written down
 // seldom.
 func TestPausesUnderLoad(t *testing.T) {

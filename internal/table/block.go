@@ -103,7 +103,7 @@ func (b *block) find(k Key) (uint, Found) {
 	}
 	for i := b.start(k); ; i = b.next(i) {
 		sl := &b.slots[i]
-		about := sl.about.Load() // before the rest, as in near
+		about := sl.about.Load() // before the rest, which Holds then vouches for
 		lo := sl.lo.Load()
 		if lo == k.Lo && uint16(about) == k.Hi {
 			return i, Found{sl, about, sl.load(), sl.mark.Load()}

@@ -15,10 +15,10 @@
 // sequence number odd while records move; readers look without a lock. A reader who
 // finds nothing looks again if the number has changed; one who finds a record looks
 // again if that is being written, which its life tells, or has left its place
-// meanwhile, which its stamp tells. The life of a record, its expiry and its leases, is the exception: a
-// reader may lengthen it with a compare-and-swap at any time, so a writer that
-// removes, replaces or moves a record takes its life out with an atomic operation
-// first and never loses a refresh.
+// meanwhile, which its stamp tells. The life of a record, its expiry and its leases,
+// is the exception: a reader may lengthen it with a compare-and-swap at any time, so
+// a writer that removes, replaces or moves a record takes its life out with an atomic
+// operation first and never loses a refresh.
 package table
 
 import (
@@ -189,7 +189,8 @@ func (t *Table) Get(k Key, now int64) (Found, bool) {
 	}
 	for i := b.start(k); ; i = b.next(i) {
 		sl := &b.slots[i]
-		about, lo := sl.about.Load(), sl.lo.Load()
+		about := sl.about.Load() // before the rest, which Holds then vouches for
+		lo := sl.lo.Load()
 		if lo == k.Lo && uint16(about) == k.Hi {
 			if l := sl.load(); now < l.expires() {
 				return Found{sl, about, l, sl.mark.Load()}, true
@@ -345,7 +346,7 @@ const (
 
 // Set stores r under k, with its leases, if the live record there has the given
 // stamp; stamp 0 means that there is none, and Any that it does not matter. It
-// returns the record that is there afterwards, if any, and whether it is r. If
+// returns the record that is there afterwards, if any, and what it has done. If
 // r.Expires is 0, r keeps the expiry of the record that it replaces. The table
 // calls Release for what r replaces, not for r when it is not stored.
 func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Found, Change) {
