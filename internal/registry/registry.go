@@ -18,11 +18,14 @@ import (
 // Use New. All methods are safe for concurrent use, and Get takes no lock.
 type Registry struct {
 	byRef  atomic.Pointer[[]atomic.Pointer[Target]]
-	recent [64]atomic.Pointer[Target] // acquired last, of those with some hash of their names
 	seed   maphash.Seed
 	drains atomic.Int32 // targets being drained
 	dying  atomic.Int32 // targets that are dead and have bindings
 	_      apart
+
+	// known has one target, as long as it lives, for each hash of a name.
+	known [64]atomic.Pointer[Target]
+	_     apart
 
 	mu     sync.Mutex
 	byName map[string]*Target
@@ -52,8 +55,8 @@ func (g *Registry) Get(ref uint32) *Target {
 // are too many targets for another one to get a number.
 func (g *Registry) Acquire(name string) *Target {
 	// Most are found without the lock, for which all would wait in turn.
-	recent := &g.recent[maphash.String(g.seed, name)%uint64(len(g.recent))]
-	if t := recent.Load(); t != nil && t.Name == name && t.retain() {
+	known := &g.known[maphash.String(g.seed, name)%uint64(len(g.known))]
+	if t := known.Load(); t != nil && t.Name == name && t.retain() {
 		if !t.Dead() {
 			return t
 		}
@@ -72,7 +75,9 @@ func (g *Registry) Acquire(name string) *Target {
 		g.byName[name] = t
 	}
 	t.slots.Add(1)
-	recent.Store(t)
+	if k := known.Load(); k == nil || k.Dead() {
+		known.Store(t)
+	}
 	return t
 }
 
