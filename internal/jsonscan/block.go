@@ -7,12 +7,8 @@ import (
 )
 
 // blockSize is how many bytes are looked at together: as many as a word has
-// bits. What is found in a block is a word with one bit for each byte.
-//
-// By columns, the bit of byte k of the block's word j is bit j of byte k of what is
-// found: that takes the least to gather. In the order of the text, the lowest bit is
-// for the first byte: that is how brackets are gone through. The one is the other's
-// [transpose].
+// bits. What is found in a block is a word with one bit for each byte, the lowest
+// for the first.
 const blockSize = 64
 
 // What is done to the eight bytes of a word at once.
@@ -59,117 +55,17 @@ func match(w, pattern, one uint64) uint64 { return (w ^ pattern) + one }
 // that tells '{' from '[', are '[' or more. Other bits it sets as it likes.
 func marked(w, upper, bracket uint64) uint64 { return w&upper + bracket }
 
-// structure returns, by columns, which bytes of a block are quotes and which are
-// marks: brackets, and others that never stand outside a string, backslashes among
-// them.
-func structure(p *[blockSize]byte) (found, marks uint64) {
-	quote, upper, bracket, one, high := patterns.quote, patterns.upper, patterns.bracket, patterns.one, patterns.high
-	w := binary.LittleEndian.Uint64(p[0:])
-	all := w
-	found, marks = match(w, quote, one)&high, marked(w, upper, bracket)&high
-	w, all = binary.LittleEndian.Uint64(p[8:]), all|w
-	found, marks = found>>1|match(w, quote, one)&high, marks>>1|marked(w, upper, bracket)&high
-	w, all = binary.LittleEndian.Uint64(p[16:]), all|w
-	found, marks = found>>1|match(w, quote, one)&high, marks>>1|marked(w, upper, bracket)&high
-	w, all = binary.LittleEndian.Uint64(p[24:]), all|w
-	found, marks = found>>1|match(w, quote, one)&high, marks>>1|marked(w, upper, bracket)&high
-	w, all = binary.LittleEndian.Uint64(p[32:]), all|w
-	found, marks = found>>1|match(w, quote, one)&high, marks>>1|marked(w, upper, bracket)&high
-	w, all = binary.LittleEndian.Uint64(p[40:]), all|w
-	found, marks = found>>1|match(w, quote, one)&high, marks>>1|marked(w, upper, bracket)&high
-	w, all = binary.LittleEndian.Uint64(p[48:]), all|w
-	found, marks = found>>1|match(w, quote, one)&high, marks>>1|marked(w, upper, bracket)&high
-	w, all = binary.LittleEndian.Uint64(p[56:]), all|w
-	found, marks = found>>1|match(w, quote, one)&high, marks>>1|marked(w, upper, bracket)&high
-	if (all|w)&high != 0 {
-		return anyStructure(p)
-	}
-	return found, marks
-}
-
-// anyStructure is structure for blocks that need not be ASCII.
-func anyStructure(p *[blockSize]byte) (found, marks uint64) {
-	quote, upper, bracket, one, high, low := patterns.quote, patterns.upper, patterns.bracket, patterns.one, patterns.high, patterns.low
-	for i := 0; i < blockSize; i += 8 {
-		w := binary.LittleEndian.Uint64(p[i:])
-		found, marks = found>>1|match(w&low, quote, one)&^w&high, marks>>1|(marked(w, upper, bracket)|w)&high
-	}
-	return found, marks
-}
-
-// escapes returns, by columns, which bytes of a block are quotes and which are
-// backslashes.
-func escapes(p *[blockSize]byte) (found, slashes uint64) {
-	quote, slash, one, high, low := patterns.quote, patterns.slash, patterns.one, patterns.high, patterns.low
-	for i := 0; i < blockSize; i += 16 {
-		w := word(p[i:])
-		ascii := high &^ w
-		w &= low
-		found, slashes = found>>1|match(w, quote, one)&ascii, slashes>>1|match(w, slash, one)&ascii
-		w = word(p[i+8:])
-		ascii = high &^ w
-		w &= low
-		found, slashes = found>>1|match(w, quote, one)&ascii, slashes>>1|match(w, slash, one)&ascii
-	}
-	return found, slashes
-}
-
-// after returns which bytes are right behind those in x, given whether the one
-// before the block is one of them. All is by columns.
-func after(x, before uint64) uint64 { return x<<8 | x>>55&0xfe | before }
-
-// last returns whether the last byte of a block is one of those in x, which may be
-// either way.
-func last(x uint64) uint64 { return x >> 63 }
-
 // insides returns which bytes of a block are in a string, the quote before it
-// included, given the quotes and whether the byte before the block is in one. All
-// is by columns.
-func insides(found, inside uint64) uint64 {
-	// The parity of the number of quotes up to each byte of its word,
-	found ^= found << 8
-	found ^= found << 16
-	found ^= found << 32
-	// and in all words before.
-	words := found >> 56
-	words ^= words << 1
-	words ^= words << 2
-	words ^= words << 4
-	return found ^ words<<1&0xff*ones ^ -inside
-}
-
-// unescaped returns which of the quotes in a block are not escaped, given the
-// backslashes. first is one if the first byte of the block is escaped. All is by
-// columns.
-func unescaped(found, slashes, first uint64) uint64 {
-	behind1 := after(slashes, first)
-	behind2 := after(slashes&behind1, 0)
-	behind3 := after(slashes&behind2, 0)
-	if found&after(slashes&behind3, 0) == 0 {
-		// None is behind more than three backslashes.
-		return found & (^behind1 | behind2&^behind3)
-	}
-	// In the order of the text a run of backslashes that begin escapes ends an
-	// odd number of bytes from its start if adding one at its start carries from
-	// an even place to an odd one or the other way round.
-	const odd = 0xaaaaaaaaaaaaaaaa
-	slashes = transpose(slashes)
-	begin := slashes &^ first
-	pairs := (begin<<1 | odd - begin) ^ odd
-	return found &^ transpose(pairs^(slashes|first))
-}
-
-// transpose puts what is by columns in the order of the text, and the other way
-// round.
-func transpose(x uint64) uint64 {
-	// An 8 by 8 matrix: single bits change places across the diagonal of every
-	// 2 by 2, then pairs of every 4 by 4, then fours.
-	t := (x ^ x>>7) & 0x00aa00aa00aa00aa
-	x ^= t ^ t<<7
-	t = (x ^ x>>14) & 0x0000cccc0000cccc
-	x ^= t ^ t<<14
-	t = (x ^ x>>28) & 0x00000000f0f0f0f0
-	return x ^ t ^ t<<28
+// included, given the quotes and whether the byte before the block is in one: those
+// up to which the number of quotes is odd.
+func insides(quotes, inside uint64) uint64 {
+	quotes ^= quotes << 1
+	quotes ^= quotes << 2
+	quotes ^= quotes << 4
+	quotes ^= quotes << 8
+	quotes ^= quotes << 16
+	quotes ^= quotes << 32
+	return quotes ^ -inside
 }
 
 // plainUntil returns the offset of a byte, from b[i] on, before which there is

@@ -83,16 +83,16 @@ func closesByBlocks(b []byte, i int, kind byte) int {
 			copy(rest[:], b[i:])
 			block = &rest
 		}
-		found, marks := structure(block)
-		strings := insides(found, inside)
+		quotes, marks := structure(block)
+		strings := insides(quotes, inside)
 		escaped := blockSize // the offset of a quote that is
-		if q := found & after(marks&strings, inside); q != 0 {
+		if q := quotes & (marks&strings<<1 | inside); q != 0 {
 			// There may be backslashes before these. Up to the first that is
 			// escaped, strings is right.
-			escaped = firstEscaped(b, i, transpose(q))
+			escaped = firstEscaped(b, i, q)
 		}
 		if m := marks &^ strings; m != 0 {
-			left, ok := open.take(block, transpose(m)&(1<<escaped-1))
+			left, ok := open.take(block, m&(1<<escaped-1))
 			if !ok {
 				return -1
 			}
@@ -100,13 +100,13 @@ func closesByBlocks(b []byte, i int, kind byte) int {
 				return i + bits.TrailingZeros64(left) + 1
 			}
 		}
-		inside = last(strings)
+		inside = strings >> 63
 		switch {
 		case escaped < blockSize:
 			i = longStrs(b, i+escaped+1, true)
-		case inside != 0 && found&late == 0:
+		case inside != 0 && quotes == 0:
 			i = longStrs(b, i+blockSize, false)
-		case inside|found|marks == 0:
+		case inside|quotes|marks == 0:
 			i = plainUntil(b, i+blockSize) - blockSize
 			continue
 		default:
@@ -130,7 +130,3 @@ func firstEscaped(b []byte, i int, quotes uint64) int {
 	}
 	return blockSize
 }
-
-// late are the bytes of a block, by columns, in none of which a string that goes on
-// behind it may begin for the rest to be looked for apart: its second half.
-const late = 0xf0 * ones

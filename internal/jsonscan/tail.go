@@ -91,16 +91,12 @@ func (t *Tail) stringBack(i int) int {
 	}
 	for ; i >= blockSize; i -= blockSize {
 		from := i - blockSize
-		found, slashes := escapes((*[blockSize]byte)(b[from:]))
-		var first uint64
-		if escapedBack(b, from) {
-			first = 1
-		}
-		if found != 0 {
-			found = unescaped(found, slashes, first)
-		}
-		if found != 0 {
-			return t.low + i - 1 - bits.LeadingZeros64(transpose(found))
+		for quotes, _ := structure((*[blockSize]byte)(b[from:])); quotes != 0; {
+			at := bits.Len64(quotes) - 1
+			if !escapedBack(b, from+at) {
+				return t.low + from + at
+			}
+			quotes &^= 1 << at
 		}
 	}
 	for i > 0 {

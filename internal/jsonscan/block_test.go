@@ -8,8 +8,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestPastEscaped holds pastEscaped to its word: on this processor in assembly,
-// with -tags purego in Go.
+// What is in assembly for some processors is tested in Go with -tags purego.
+
+// TestPastEscaped holds pastEscaped to its word.
 func TestPastEscaped(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	pieces := []string{`\"`, `\"`, `\"`, `\\`, `\n`, "a", "\xc3\xa9", "\xa2\xdc", "0123456789abcdef", `"`, `\\\"`}
@@ -49,5 +50,39 @@ func TestPastEscapedGoesOn(t *testing.T) {
 			}
 			require.Equal(t, end, pastEscaped(b, i), "%q", b)
 		}
+	}
+}
+
+// TestStructure holds structure to its word, for bytes of every kind in every place.
+func TestStructure(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	check := func(b [blockSize]byte) {
+		var quotes, marks uint64
+		for i, c := range b {
+			switch {
+			case c == '"':
+				quotes |= 1 << i
+			case c >= 0x80, '[' <= c && c <= '_', '{' <= c:
+				marks |= 1 << i
+			}
+		}
+		q, m := structure(&b)
+		require.Equal(t, quotes, q, "quotes of %q", b)
+		require.Equal(t, marks, m, "marks of %q", b)
+	}
+	for c := range 256 {
+		for at := range blockSize {
+			b := [blockSize]byte(bytes.Repeat([]byte{byte(255 - c)}, blockSize))
+			b[at] = byte(c)
+			check(b)
+		}
+	}
+	for range 10_000 {
+		var b [blockSize]byte
+		kinds := byte(r.IntN(256)) // ASCII only, where that is less than 128
+		for i := range b {
+			b[i] = byte(r.Uint32()) & kinds
+		}
+		check(b)
 	}
 }

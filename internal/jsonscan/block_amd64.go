@@ -2,12 +2,19 @@
 
 package jsonscan
 
+// What is done to a whole block is in assembly here: block_generic.go has the same
+// in Go, for other processors.
+
+// structure returns which bytes of a block are quotes and which are marks: brackets,
+// and others that never stand outside a string, backslashes among them.
+//
+//go:noescape
+func structure(p *[blockSize]byte) (quotes, marks uint64)
+
 // pastEscaped goes on through the string that b[i] is in, right behind a quote, past
 // quotes that are plainly escaped: by one backslash. It returns the offset of
 // the first other one, or where less than a block is left. Whether that one is
 // escaped is for the caller to tell. There must be two bytes in front of b[i].
-//
-// escaped.go has the same in Go.
 //
 //go:noescape
 func pastEscaped(b []byte, i int) int

@@ -1,0 +1,117 @@
+//go:build !amd64 || purego
+
+package jsonscan
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// What block_amd64.go has in assembly. The words of a block are gone through one by
+// one, and what is found is gathered by columns first: the bit of byte k of word j
+// is bit j of byte k, which takes the least to do. transpose puts it in order.
+
+// structure is what block_amd64.go says of it.
+func structure(p *[blockSize]byte) (quotes, marks uint64) {
+	quote, upper, bracket, one, high := patterns.quote, patterns.upper, patterns.bracket, patterns.one, patterns.high
+	w := binary.LittleEndian.Uint64(p[0:])
+	all := w
+	quotes, marks = match(w, quote, one)&high, marked(w, upper, bracket)&high
+	w, all = binary.LittleEndian.Uint64(p[8:]), all|w
+	quotes, marks = quotes>>1|match(w, quote, one)&high, marks>>1|marked(w, upper, bracket)&high
+	w, all = binary.LittleEndian.Uint64(p[16:]), all|w
+	quotes, marks = quotes>>1|match(w, quote, one)&high, marks>>1|marked(w, upper, bracket)&high
+	w, all = binary.LittleEndian.Uint64(p[24:]), all|w
+	quotes, marks = quotes>>1|match(w, quote, one)&high, marks>>1|marked(w, upper, bracket)&high
+	w, all = binary.LittleEndian.Uint64(p[32:]), all|w
+	quotes, marks = quotes>>1|match(w, quote, one)&high, marks>>1|marked(w, upper, bracket)&high
+	w, all = binary.LittleEndian.Uint64(p[40:]), all|w
+	quotes, marks = quotes>>1|match(w, quote, one)&high, marks>>1|marked(w, upper, bracket)&high
+	w, all = binary.LittleEndian.Uint64(p[48:]), all|w
+	quotes, marks = quotes>>1|match(w, quote, one)&high, marks>>1|marked(w, upper, bracket)&high
+	w, all = binary.LittleEndian.Uint64(p[56:]), all|w
+	quotes, marks = quotes>>1|match(w, quote, one)&high, marks>>1|marked(w, upper, bracket)&high
+	if (all|w)&high != 0 {
+		quotes, marks = anyStructure(p)
+	}
+	return transpose(quotes), transpose(marks)
+}
+
+// anyStructure is structure, by columns, for blocks that need not be ASCII.
+func anyStructure(p *[blockSize]byte) (quotes, marks uint64) {
+	quote, upper, bracket, one, high, low := patterns.quote, patterns.upper, patterns.bracket, patterns.one, patterns.high, patterns.low
+	for i := 0; i < blockSize; i += 8 {
+		w := binary.LittleEndian.Uint64(p[i:])
+		quotes, marks = quotes>>1|match(w&low, quote, one)&^w&high, marks>>1|(marked(w, upper, bracket)|w)&high
+	}
+	return quotes, marks
+}
+
+// pastEscaped is what block_amd64.go says of it. It stops earlier where a few
+// blocks in a row have no quotes, which others are quicker to find.
+func pastEscaped(b []byte, i int) int {
+	const few = 4
+	quote, slash, one, high := patterns.quote, patterns.slash, patterns.one, patterns.high
+	before1, before2 := uint64(0), uint64(0) // whether the block begins behind a backslash, and behind two
+	for seen := few; i <= len(b)-blockSize && seen > 0; i += blockSize {
+		p := (*[blockSize]byte)(b[i:])
+		w := binary.LittleEndian.Uint64(p[0:])
+		all := w
+		quotes, slashes := match(w, quote, one)&high, match(w, slash, one)&high
+		w, all = binary.LittleEndian.Uint64(p[8:]), all|w
+		quotes, slashes = quotes>>1|match(w, quote, one)&high, slashes>>1|match(w, slash, one)&high
+		w, all = binary.LittleEndian.Uint64(p[16:]), all|w
+		quotes, slashes = quotes>>1|match(w, quote, one)&high, slashes>>1|match(w, slash, one)&high
+		w, all = binary.LittleEndian.Uint64(p[24:]), all|w
+		quotes, slashes = quotes>>1|match(w, quote, one)&high, slashes>>1|match(w, slash, one)&high
+		w, all = binary.LittleEndian.Uint64(p[32:]), all|w
+		quotes, slashes = quotes>>1|match(w, quote, one)&high, slashes>>1|match(w, slash, one)&high
+		w, all = binary.LittleEndian.Uint64(p[40:]), all|w
+		quotes, slashes = quotes>>1|match(w, quote, one)&high, slashes>>1|match(w, slash, one)&high
+		w, all = binary.LittleEndian.Uint64(p[48:]), all|w
+		quotes, slashes = quotes>>1|match(w, quote, one)&high, slashes>>1|match(w, slash, one)&high
+		w, all = binary.LittleEndian.Uint64(p[56:]), all|w
+		quotes, slashes = quotes>>1|match(w, quote, one)&high, slashes>>1|match(w, slash, one)&high
+		if (all|w)&high != 0 {
+			quotes, slashes = anyEscapes(p)
+		}
+		behind1 := after(slashes, before1)
+		twice := slashes & behind1
+		if q := quotes & (^behind1 | after(twice, before2)); q != 0 {
+			return i + bits.TrailingZeros64(transpose(q))
+		}
+		before1, before2 = slashes>>63, twice>>63
+		if seen--; quotes != 0 {
+			seen = few
+		}
+	}
+	return i
+}
+
+// anyEscapes returns, by columns, which bytes of a block are quotes and which are
+// backslashes. It need not be ASCII.
+func anyEscapes(p *[blockSize]byte) (quotes, slashes uint64) {
+	quote, slash, one, high, low := patterns.quote, patterns.slash, patterns.one, patterns.high, patterns.low
+	for i := 0; i < blockSize; i += 8 {
+		w := binary.LittleEndian.Uint64(p[i:])
+		ascii := high &^ w
+		quotes, slashes = quotes>>1|match(w&low, quote, one)&ascii, slashes>>1|match(w&low, slash, one)&ascii
+	}
+	return quotes, slashes
+}
+
+// after returns which bytes are right behind those in x, given whether the one
+// before the block is one of them. All is by columns.
+func after(x, before uint64) uint64 { return x<<8 | x>>55&0xfe | before }
+
+// transpose puts what is by columns in the order of the text.
+func transpose(x uint64) uint64 {
+	// An 8 by 8 matrix: single bits change places across the diagonal of every
+	// 2 by 2, then pairs of every 4 by 4, then fours.
+	t := (x ^ x>>7) & 0x00aa00aa00aa00aa
+	x ^= t ^ t<<7
+	t = (x ^ x>>14) & 0x0000cccc0000cccc
+	x ^= t ^ t<<14
+	t = (x ^ x>>28) & 0x00000000f0f0f0f0
+	return x ^ t ^ t<<28
+}
