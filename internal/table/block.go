@@ -95,6 +95,27 @@ func (b *block) next(i uint) uint {
 	return 0
 }
 
+// soon looks at n slots from i on for a record that ends no later than until. It
+// returns the place of the first and how many slots are left from there on, itself
+// among them; or where it has come to and 0. Nothing else than that is a branch:
+// which slots are free, and which records have leases, nobody can foresee.
+func (b *block) soon(i uint, n int, limit, until int64) (at uint, left int) {
+	for n > 0 {
+		some := b.slots[i:min(i+uint(n), uint(len(b.slots)))]
+		for j := range some {
+			l := some[j].load()
+			leased := int64(l&MaxLeases+MaxLeases) >> leaseBits // one or zero
+			end := int64(l>>shift) + limit&-leased
+			if uint64(end)-1 < uint64(until) { // not if the slot is free
+				return i + uint(j), n - j
+			}
+		}
+		n -= len(some)
+		i = (i + uint(len(some))) % uint(len(b.slots))
+	}
+	return i, 0
+}
+
 // find returns the place of the record of k, and the record as it is, which may
 // have ended. It is the zero Found if there is none.
 func (b *block) find(k Key) (uint, Found) {

@@ -376,14 +376,14 @@ func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Found, Change) {
 		if stamp != 0 && stamp != Any {
 			return Found{}, Left
 		}
-		if !t.reserve() {
-			if s.used > 0 {
-				t.evict(s, now)
-			} else {
-				s.mu.Unlock()
-				t.Evict(now)
-				s.mu.Lock()
-			}
+		switch {
+		case t.reserve():
+		case s.used == 0:
+			s.mu.Unlock()
+			t.Evict(now)
+			s.mu.Lock()
+			continue
+		case !t.evict(s, now):
 			continue
 		}
 		t.sweep(s, now)
@@ -447,7 +447,8 @@ func (s *shard) grow() {
 }
 
 // remove frees slot i, whose life the caller has seen to be l. It gives up if
-// that was lengthened in the meantime.
+// that was lengthened in the meantime. What it was counted for is the caller's to
+// give back, or to use for another record.
 func (t *Table) remove(s *shard, i uint, l life) bool {
 	b := s.block.Load()
 	s.begin()
@@ -459,7 +460,6 @@ func (t *Table) remove(s *shard, i uint, l life) bool {
 	b.fill(i)
 	s.end()
 	s.used--
-	t.count.Add(-1)
 	t.owner.Release(ref)
 	return true
 }
@@ -467,12 +467,19 @@ func (t *Table) remove(s *shard, i uint, l life) bool {
 // sweep reclaims what is dead among the next few slots.
 func (t *Table) sweep(s *shard, now int64) {
 	b := s.block.Load()
-	dying := t.owner.Dying()
-	for range min(sweepStep, b.len()) {
+	until, dying := now, t.owner.Dying()
+	if dying {
+		until = math.MaxInt64 // of the dead the ends do not matter
+	}
+	for left := min(sweepStep, b.len()); ; left-- {
+		if s.hand, left = b.soon(s.hand, left, t.limit, until); left == 0 {
+			return
+		}
 		sl := &b.slots[s.hand]
 		l := sl.load()
-		dead := l != 0 && (now >= l.end(t.limit) || dying && !t.owner.Alive(sl.ref()))
+		dead := now >= l.end(t.limit) || dying && !t.owner.Alive(sl.ref())
 		if dead && t.remove(s, s.hand, l) {
+			t.count.Add(-1)
 			continue // the gap was closed: the same slot may hold another
 		}
 		s.hand = b.next(s.hand)
@@ -486,11 +493,11 @@ type victim struct {
 	end  int64 // of the life
 }
 
-// evict removes the least valuable record of s, which must not be empty: one of
-// the window that is dead, else the one that was unused for longest. The next ones
-// to go are found by the same comparison. It may fail, if the window is empty or
-// those that it found are used just now: then try again.
-func (t *Table) evict(s *shard, now int64) {
+// evict removes the least valuable record of s, which must not be empty, as remove
+// does: one of the window that is dead, else the one that was unused for longest.
+// The next ones to go are found by the same comparison. It may fail, if the window
+// is empty or those that it found are used just now: then try again.
+func (t *Table) evict(s *shard, now int64) bool {
 	if len(s.spares) == 0 {
 		t.compare(s, now)
 	}
@@ -501,9 +508,10 @@ func (t *Table) evict(s *shard, now int64) {
 		v := s.spares[0]
 		s.spares = slices.Delete(s.spares, 0, 1)
 		if v.at < uint(b.len()) && b.slots[v.at].load() == v.life && t.remove(s, v.at, v.life) {
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // compare finds the next victims of s, the first of them first.
@@ -516,14 +524,17 @@ func (t *Table) compare(s *shard, now int64) {
 	s.spares = s.spares[:0]
 	dying := t.owner.Dying()
 	latest := int64(math.MaxInt64) // that a victim may end
-	boring := life(math.MaxUint64) // lives from here on end later, as do free slots, less one
-	for range window {
+	for left := window; ; left-- {
+		until := latest
+		if dying {
+			until = math.MaxInt64
+		}
+		if s.hand, left = b.soon(s.hand, left, t.limit, until); left == 0 {
+			return
+		}
 		i := s.hand
 		s.hand = b.next(i)
 		l := b.slots[i].load()
-		if l-1 >= boring {
-			continue
-		}
 		v := victim{i, l, l.end(t.limit)}
 		if now >= v.end || dying && !t.owner.Alive(b.slots[i].ref()) {
 			s.spares = append(s.spares[:0], v)
@@ -539,12 +550,8 @@ func (t *Table) compare(s *shard, now int64) {
 		for j := len(s.spares) - 1; j > 0 && s.spares[j-1].end > v.end; j-- {
 			s.spares[j-1], s.spares[j] = v, s.spares[j-1]
 		}
-		if len(s.spares) < most {
-			continue
-		}
-		latest = s.spares[most-1].end
-		if !dying {
-			boring = lifeOf(latest, MaxLeases) | stands
+		if len(s.spares) == most {
+			latest = s.spares[most-1].end
 		}
 	}
 }
@@ -556,8 +563,8 @@ func (t *Table) Evict(now int64) {
 		s := &t.shards[(uint(start)+uint(i))%uint(len(t.shards))]
 		s.mu.Lock()
 		had := s.used > 0
-		if had {
-			t.evict(s, now)
+		if had && t.evict(s, now) {
+			t.count.Add(-1)
 		}
 		s.mu.Unlock()
 		if had {
@@ -579,6 +586,7 @@ func (t *Table) Delete(k Key, stamp uint32, now int64) bool {
 		}
 		live := t.live(f.sl, f.life, now) // asked before its Owner may forget the ref
 		if t.remove(s, i, f.life) {
+			t.count.Add(-1)
 			return live
 		}
 		// Refreshed just now: look again.
