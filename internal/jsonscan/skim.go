@@ -86,7 +86,7 @@ func closesByBlocks(b []byte, i int, kind byte) int {
 		quotes, marks := structure(block)
 		strings := insides(quotes, inside)
 		escaped := blockSize // the offset of a quote that is
-		if q := quotes & (marks&strings<<1 | inside); q != 0 {
+		if q := quotes & ((marks&strings)<<1 | inside); q != 0 {
 			// There may be backslashes before these. Up to the first that is
 			// escaped, strings is right.
 			escaped = firstEscaped(b, i, q)
