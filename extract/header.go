@@ -276,10 +276,21 @@ func canonical(key string) bool {
 
 // single returns the one id that all values agree on, or "".
 func single(values []string) string {
-	if len(values) == 0 || len(values) > 1 && slices.ContainsFunc(values, func(v string) bool { return v != values[0] }) {
+	if len(values) == 0 { // most headers that are looked for are not there
 		return ""
 	}
-	id, _ := ID(values[0])
+	return agreed(values)
+}
+
+// agreed is single where there are values.
+func agreed(values []string) string {
+	first := values[0]
+	for _, v := range values[1:] {
+		if v != first {
+			return ""
+		}
+	}
+	id, _ := ID(first)
 	return id
 }
 

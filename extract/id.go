@@ -34,24 +34,23 @@ func ID(s string) (string, bool) {
 // zeros. It has more than maxPlaceholder bytes.
 func plainID(s string) bool {
 	const (
-		ones  = 0x0101010101010101
-		highs = 0x80 * ones
+		ones    = 0x0101010101010101
+		highs   = 0x80 * ones
+		letters = 0x40 * ones // the bit that letters have, and neither zeros nor hyphens
+		small   = 1           // how far it is from the bit that small letters have
 	)
-	plain, all, capital := ^uint64(0), uint64(0), uint64(0)
-	for i, last := 0, len(s)-8; ; i += 8 {
-		i = min(i, last)
-		w := eightBytes(s[i:])
-		// Of each byte the high bit tells. No byte carries into the next as long
-		// as they are ASCII.
-		plain &= (w + (0x80-'!')*ones) &^ (w + (0x7f-'z')*ones)
-		capital |= (w + (0x80-'A')*ones) &^ (w + (0x7f-'Z')*ones)
+	n, w := len(s), eightBytes(s[len(s)-8:])
+	// Of each byte the high bit tells. No byte carries into the next as long
+	// as they are ASCII.
+	visible, beyond, all, capital := w+(0x80-'!')*ones, w+(0x7f-'z')*ones, w, w&^(w<<small)
+	for ; len(s) > 8; s = s[8:] {
+		w = eightBytes(s)
+		visible &= w + (0x80-'!')*ones
+		beyond |= w + (0x7f-'z')*ones
 		all |= w
-		if i == last {
-			break
-		}
+		capital |= w &^ (w << small)
 	}
-	const fromAt = 0x40 * ones // the bit that letters have, and neither zeros nor hyphens
-	return plain&^all&highs == highs && all&fromAt != 0 && (len(s) != 36 || capital&highs == 0)
+	return visible&^(beyond|all)&highs == highs && all&letters != 0 && (n != 36 || capital&letters == 0)
 }
 
 // eightBytes returns the first eight of s as a word.
