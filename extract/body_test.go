@@ -212,7 +212,7 @@ func TestMalformedBodies(t *testing.T) {
 		"wrong bracket":             `{"session_id":"s","a":[1}}`,
 		"wrong bracket deeper":      `{"session_id":"s","a":{"b":[{]}]}}`,
 		"too deep":                  `{"session_id":"s","a":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}`,
-		"too deep in objects":       `{"session_id":"s","a":` + strings.Repeat(`{"a":`, 5000) + "1" + strings.Repeat("}", 5000) + `}`,
+		"too deep in objects":       `{"session_id":"s","a":` + strings.Repeat(`{"a":`, 2000) + "1" + strings.Repeat("}", 2000) + `}`,
 		"brackets without end":      strings.Repeat("[", 100_000),
 		"braces without end":        strings.Repeat(`{"a":`, 100_000),
 		"a broken inner object":     `{"metadata":{"user_id":"u","session_id":"s"`,

@@ -71,8 +71,11 @@ func (claudeCode) find(r *Request, s *Session, behind Chain) (ok bool) {
 		return false
 	}
 	if headersNext && len(behind) > 2 && behind[1] == ClaudeUserID() && behind[2] == BodyIDs() {
-		if other, ok := r.conversationAtEnds(); ok && other.Source != claudeSource {
-			return false
+		if other, ok := r.conversation(); ok {
+			if other.Source == claudeSource {
+				*s = other
+			}
+			return other.Source == claudeSource
 		}
 	}
 	*s, ok = ClaudeUserID().Extract(r)
@@ -141,12 +144,12 @@ func (claudeUserID) Extract(r *Request) (Session, bool) {
 }
 
 // find is Extract for a Chain in which other extractors stand behind this one. If
-// BodyIDs does, it asks for their ids as well, at the ends of a huge body.
+// BodyIDs does, it asks a large body for their ids as well.
 func (e claudeUserID) find(r *Request, behind Chain) (Session, bool) {
 	if len(behind) == 0 || behind[0] != BodyIDs() {
 		return e.Extract(r)
 	}
-	if s, ok := r.conversationAtEnds(); ok {
+	if s, ok := r.conversation(); ok {
 		return s, true
 	}
 	return claudeNames(r, r.get(metadataUserIDField))

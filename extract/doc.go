@@ -113,13 +113,14 @@
 // How much of that is checked depends on the size. A body of up to 4 kB is read
 // to the letter, but for what is written behind a backslash. In a larger one,
 // objects and arrays that nobody asks for are passed over: their brackets must
-// match and their strings end. Of one of more than 32 kB, the members within 1 kB
+// match and their strings end. Of one of more than 16 kB, the members within 1 kB
 // of either end may be all that is read: if what an extractor asks for first is
 // among them, it is believed, and neither a mistake in between is seen nor another
-// member of the same name. So an id that goes before all others costs the same
-// whatever the size. For well-formed bodies with one member of a name, all this
-// makes no difference to the answer, with one exception: of one of more than 64 kB,
-// [Default] asks for all ids of conversations at once, at the ends. If such a body has
-// two of them, one at an end and one in between, the former counts, wherever they are
-// in the table.
+// member of the same name. If it is not, the body is read up to where it stands. So
+// an id that goes before all others costs the same whatever the size, where clients
+// put it. For well-formed bodies with one member of a name, all this makes no
+// difference to the answer, with one exception: of such a body [Default] asks for all
+// ids of conversations at once. If there are two of them, one at an end and one in
+// between, the former counts, and of two in between the first, wherever they are in
+// the table.
 package extract

@@ -7,26 +7,21 @@ import "github.com/go-affinity/affinity/internal/jsonscan"
 // their brackets and strings. In one of more than wholly bytes a member that is
 // asked for before all others is believed where it is met: among the members at
 // an end, within window bytes on either side, or on the way through the rest,
-// which is not gone on with until something else is asked for.
+// which is not gone on with until something else is asked for. Its messages, which
+// are most of it, are read in passing if they may be asked for and nothing that was
+// met before looks like an id.
 //
 // That is never a guess about a well-formed body whose members all have names of
 // their own: the answer is that of reading it all, since only the member that is
 // asked for first is looked for here. Of several members of one name the last is
 // taken, but for those in the middle.
 //
-// Default goes further: of one of more than huge bytes it takes any id of a
-// conversation from the ends before it looks for others in between. Those who send
-// two put both where they put one. In a smaller one that is not worth a look for
-// those who send none.
-//
-// In a body of more than passing bytes, whose messages are most of it, these are
-// read in passing, if they may be asked for. In a smaller one it costs less to go
-// back to them than it would cost all who do not ask for them.
+// Default goes further: of such a body it takes any id of a conversation, from the
+// ends before it looks for others in between, and there the first. Those who send two
+// put both where they put one.
 const (
 	strictly = 4 << 10
-	passing  = 16 << 10
-	wholly   = 32 << 10
-	huge     = 64 << 10
+	wholly   = 16 << 10
 	window   = 1 << 10
 )
 
@@ -69,7 +64,10 @@ func (r *Request) firstMember(name string) []byte {
 	x.reading.Lock()
 	defer x.reading.Unlock()
 	if value = x.member(r.Body, name); value == nil {
-		x.readOn(r.Body, name, nil)
+		x.readOn(r.Body, func(_ field, written []byte) bool {
+			var room nameRoom
+			return string(jsonscan.Text(written, room[:])) == name
+		}, nil)
 		value = x.member(r.Body, name)
 	}
 	if x.progress.Load() == bad {
@@ -148,7 +146,7 @@ func (h *head) value(asked bool) (value []byte, ok bool) {
 	return value, h.open
 }
 
-// ends are the fields that stand at the ends of a huge body.
+// ends are the fields that stand at the ends of a large body.
 type ends struct {
 	present fieldSet
 	texts   [numFields][]byte
@@ -167,7 +165,7 @@ func (e *ends) read(body []byte) bool {
 			}
 			break
 		}
-		if f := noField.known(jsonscan.Text(key, room[:])); f.namesSession() && !last.has(f) {
+		if f := noField.known(jsonscan.Text(key, room[:])); idOrOuter.has(f) && !last.has(f) {
 			e.set(f, value)
 			last |= 1 << f
 		}
@@ -178,15 +176,12 @@ func (e *ends) read(body []byte) bool {
 			return !head.bad
 		}
 		f := noField.known(jsonscan.Text(key, room[:]))
-		asked := f.namesSession() && !last.has(f)
+		asked := idOrOuter.has(f) && !last.has(f)
 		if value, ok := head.value(asked); ok && asked {
 			e.set(f, value)
 		}
 	}
 }
-
-// namesSession reports whether the field is an id, or may have some inside.
-func (f field) namesSession() bool { return (1<<f|f.inside())&idSet != 0 }
 
 // set notes the text of a field, and those inside it, in place of others.
 func (e *ends) set(f field, text []byte) {
@@ -214,23 +209,65 @@ func (e *ends) set(f field, text []byte) {
 	}
 }
 
-// conversationAtEnds returns the session that the ends of a huge body name in a
-// way that tells conversations apart: as ClaudeUserID knows it, or as BodyIDs does
-// and [Explicit]. Of a well-formed body the answer is the same before it is read and
-// after.
-func (r *Request) conversationAtEnds() (Session, bool) {
+// conversationFields are those that may name a conversation, or have others inside
+// that may. prompt_cache_key is not among them: the same one may stand in all.
+var conversationFields = (bodyIDs.set()&^(1<<promptCacheKeyField) | 1<<metadataUserIDField).andOuter()
+
+// conversation returns the session that a large body names in a way that tells
+// conversations apart, as ClaudeUserID knows it or as BodyIDs does: at its ends, or
+// else where such a member is first met. Of a well-formed body the answer is the same
+// before it is read and after.
+func (r *Request) conversation() (Session, bool) {
 	var e ends
-	if len(r.Body) <= huge || r.index.progress.Load() == bad || !e.read(r.Body) {
+	if len(r.Body) <= wholly || r.index.progress.Load() == bad || !e.read(r.Body) {
 		return Session{}, false
 	}
-	if e.present.has(metadataUserIDField) {
-		if s, ok := claudeNames(r, e.texts[metadataUserIDField]); ok {
+	if s, ok := r.conversationIn(e.present, func(f field) []byte { return e.texts[f] }); ok {
+		return s, true
+	}
+	if e.present&idSet != 0 {
+		r.index.talkative.Store(false) // it is not likely to come to the trail
+	}
+	return r.conversationInBetween()
+}
+
+// conversationInBetween goes through the members of the body in order, those first
+// that the walk has come past already.
+func (r *Request) conversationInBetween() (s Session, ok bool) {
+	x := &r.index
+	x.reading.Lock()
+	defer x.reading.Unlock()
+	names := func(f field, _ []byte) bool {
+		if conversationFields.has(f) {
+			s, ok = r.conversationIn(x.present&(1<<f|f.inside()), func(f field) []byte { return x.value(r.Body, f) })
+		}
+		return ok
+	}
+	for at := uint32(0); ; {
+		next := x.behind(at, conversationFields)
+		if next == nil {
+			break
+		}
+		if names(next.field, nil) {
+			return s, ok && x.progress.Load() != bad
+		}
+		at = next.to
+	}
+	x.readOn(r.Body, names, nil)
+	return s, ok && x.progress.Load() != bad
+}
+
+// conversationIn returns the session that one of the fields names that are present,
+// given their texts.
+func (r *Request) conversationIn(present fieldSet, text func(field) []byte) (Session, bool) {
+	if present.has(metadataUserIDField) {
+		if s, ok := claudeNames(r, text(metadataUserIDField)); ok {
 			return s, true
 		}
 	}
 	for _, f := range bodyIDs {
-		if f.confidence == Explicit && e.present.has(f.field) {
-			if id, ok := jsonID(e.texts[f.field]); ok {
+		if f.confidence == Explicit && present.has(f.field) {
+			if id, ok := jsonID(text(f.field)); ok {
 				return r.named(f.source, id, f.confidence), true
 			}
 		}

@@ -107,8 +107,8 @@ func (f ExtractorFunc) Extract(r *Request) (Session, bool) { return f(r) }
 // finds nothing.
 //
 // There are two exceptions to the order. Where [BodyIDs] comes right behind
-// [ClaudeUserID], what names a conversation at an end of a huge body goes before
-// what does so in between: see [Default]. And where [Headers] comes right behind
+// [ClaudeUserID], the place of what names a conversation in a large body decides: see
+// [Default]. And where [Headers] comes right behind
 // [ClaudeCode], it is Headers that looks for Claude Code's header in other
 // spellings, after all that are in canonical form.
 type Chain []Extractor

@@ -115,6 +115,7 @@ func (f field) inside() fieldSet {
 var (
 	messageSet = setOfList(messageFields)
 	idSet      = setOfList(pointerFields) | bodyIDs.set() | 1<<metadataUserIDField
+	idOrOuter  = idSet.andOuter()
 )
 
 func setOfList(fields []field) (s fieldSet) {
@@ -122,6 +123,17 @@ func setOfList(fields []field) (s fieldSet) {
 		s |= 1 << f
 	}
 	return s
+}
+
+// andOuter returns the set with the fields that have some of it inside.
+func (s fieldSet) andOuter() fieldSet {
+	all := s
+	for f := range numFields {
+		if f.inside()&s != 0 {
+			all |= 1 << f
+		}
+	}
+	return all
 }
 
 // known returns the field that the member of that name is, in the body or, if f
@@ -311,7 +323,7 @@ func (r *Request) read() bool {
 	x := &r.index
 	if x.progress.Load() == unfinished {
 		x.reading.Lock()
-		x.readOn(r.Body, "", nil)
+		x.readOn(r.Body, nil, nil)
 		x.reading.Unlock()
 	}
 	return x.progress.Load() == good
@@ -324,8 +336,8 @@ func (r *Request) readPrompt() *prompt {
 	x := &r.index
 	x.reading.Lock()
 	defer x.reading.Unlock()
-	if len(r.Body) > passing && x.pos == 0 && x.progress.Load() == unfinished {
-		if p := newPrompt(); x.readOn(r.Body, "", p) {
+	if len(r.Body) > wholly && x.pos == 0 && x.progress.Load() == unfinished {
+		if p := newPrompt(); x.readOn(r.Body, nil, p) {
 			return p
 		}
 	}
@@ -363,6 +375,17 @@ func (x *index) value(body []byte, f field) []byte {
 	return nil
 }
 
+// behind returns the first member behind an offset that is one of some fields, or nil.
+func (x *index) behind(at uint32, fields fieldSet) (first *knownMember) {
+	for i := range x.known {
+		k := &x.known[i]
+		if k.from >= at && x.present&fields&(1<<k.field) != 0 && (first == nil || k.from < first.from) {
+			first = k
+		}
+	}
+	return first
+}
+
 // member returns the text of the member of that name, as far as the walk has come.
 func (x *index) member(body []byte, name string) []byte {
 	if f := noField.known([]byte(name)); f != noField {
@@ -386,9 +409,10 @@ func (x *index) member(body []byte, name string) []byte {
 }
 
 // readOn goes on with the walk: to the end, or past the next member of the body
-// that has that name. If there is a prompt, messages are read into it in passing;
-// it reports whether that is what reading them by themselves would give.
-func (x *index) readOn(body []byte, until string, p *prompt) (inPassing bool) {
+// for which until is true, if it is not nil. If there is a prompt, messages are read
+// into it in passing; it reports whether that is what reading them by themselves
+// would give.
+func (x *index) readOn(body []byte, until func(field, []byte) bool, p *prompt) (inPassing bool) {
 	if x.progress.Load() != unfinished {
 		return false
 	}
@@ -400,7 +424,7 @@ func (x *index) readOn(body []byte, until string, p *prompt) (inPassing bool) {
 			return false
 		}
 	}
-	if p == nil && x.pos == 0 && len(body) > passing && x.talkative.Load() {
+	if p == nil && x.pos == 0 && len(body) > wholly && x.talkative.Load() {
 		w.talkingMembers(until)
 	} else {
 		w.members(noField, until, nil)
@@ -431,7 +455,7 @@ type walk struct {
 
 // talkingMembers is members of the body, and reads the messages in passing. Of
 // what it has read it keeps what somebody may ask for, who finds no id.
-func (w *walk) talkingMembers(until string) {
+func (w *walk) talkingMembers(until func(field, []byte) bool) {
 	var t trail
 	w.members(noField, until, &t)
 	if w.sole() && !w.named(w.body) {
@@ -457,9 +481,10 @@ func (x *index) named(body []byte) bool {
 func (w *walk) pos() int { return w.base + w.c.Pos() }
 
 // members reads the members of the body or of one of its objects that the walk
-// has entered: to the end, or past the next one of that name. If there is a
-// trail, messages are read into it. (It is no field of w, to stay off the heap.)
-func (w *walk) members(in field, until string, t *trail) {
+// has entered: to the end, or past the next one for which until is true, given its
+// field and its name as it is written. If there is a trail, messages are read into
+// it. (These are no fields of w, to stay off the heap.)
+func (w *walk) members(in field, until func(field, []byte) bool, t *trail) {
 	c := &w.c
 	var room nameRoom
 	for !w.stopped {
@@ -475,8 +500,8 @@ func (w *walk) members(in field, until string, t *trail) {
 		w.present &^= inside
 		switch {
 		case inside != 0 && c.Object():
-			w.members(f, "", t)
-		case (t != nil || w.prompt != nil) && messageSet.has(f):
+			w.members(f, nil, t)
+		case (w.prompt != nil || t != nil && !w.named(w.body)) && messageSet.has(f):
 			w.messages(t)
 		case w.careful:
 			c.Skip()
@@ -492,8 +517,9 @@ func (w *walk) members(in field, until string, t *trail) {
 		case in == noField:
 			w.other(behind)
 		}
-		// A walk does not stop behind what it has not kept.
-		w.stopped = in == noField && until != "" && string(name) == until && c.Kind() == ',' && !w.many
+		if until != nil && until(f, written) && c.Kind() == ',' {
+			w.stopped = f != noField || !w.many // not behind what it has not kept
+		}
 	}
 }
 

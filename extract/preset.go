@@ -7,11 +7,11 @@ package extract
 // Whoever says which conversation it is goes before what says which user, and
 // both before what has to be worked out from the messages. A request that a
 // header names costs no look at its body, or a quick one in Anthropic's protocol
-// (see [ClaudeCode]). In a body of more than 64 kB, what names a conversation within
-// the first or the last kilobyte goes before what does so in between (not
-// prompt_cache_key, which some applications send in all of them): so what such a
-// request costs does not grow with its body either. The slice is the caller's, to
-// change before use.
+// (see [ClaudeCode]). In a body of more than 16 kB, what names a conversation within
+// the first or the last kilobyte goes before what does so in between, and there the
+// first before the others (not prompt_cache_key, which some applications send in all
+// of them): so what a request costs that has its id where clients put it does not
+// grow with its body either. The slice is the caller's, to change before use.
 func Default() Chain {
 	return Chain{ClaudeCode(), Headers(), ClaudeUserID(), BodyIDs(), State(), UserID(), Trail()}
 }

@@ -64,7 +64,7 @@ func (trailExtractor) Extract(r *Request) (Session, bool) {
 // expect makes the first to read a large body read its messages in passing, if
 // the chain has a Trail that may ask for them.
 func (r *Request) expect(c Chain) {
-	if len(r.Body) > passing && !r.index.talkative.Load() && slices.Contains(c, Trail()) {
+	if len(r.Body) > wholly && !r.index.talkative.Load() && slices.Contains(c, Trail()) {
 		r.index.talkative.Store(true)
 	}
 }
