@@ -118,29 +118,56 @@ func escapedBack(b []byte, i int) bool {
 
 // valueBack returns the offset of a value that ends at i, if one does.
 func (t *Tail) valueBack(i int) int {
-	b := t.data
-	for depth := 0; i > t.low; {
-		switch c := b[i-1]; c {
-		case '"':
-			i = t.stringBack(i)
-		case '}', ']':
-			depth++
+	if i <= t.low {
+		return -1
+	}
+	switch b := t.data; b[i-1] {
+	case '"':
+		return t.stringBack(i)
+	case '}', ']':
+		return t.nestedBack(i)
+	default:
+		for i > t.low && inScalar(b[i-1]) {
 			i--
-		case '{', '[':
-			depth--
-			i--
-		default:
-			if depth == 0 {
-				for i > t.low && inScalar(b[i-1]) {
-					i--
-				}
-				return i
-			}
-			i--
-			continue
 		}
-		if depth <= 0 {
-			return i
+		return i
+	}
+}
+
+// nestedBack returns the offset of the object or array that ends at i, if one does.
+// It goes by blocks, as closesByBlocks does.
+func (t *Tail) nestedBack(i int) int {
+	b := t.data[t.low:i]
+	depth := 0
+	inside := uint64(0) // one if the block ends inside a string
+	for from := len(b); from > 0; {
+		var block *[blockSize]byte
+		if from >= blockSize {
+			from -= blockSize
+			block = (*[blockSize]byte)(b[from:])
+		} else {
+			var rest [blockSize]byte
+			copy(rest[:], b[:from])
+			from, block = 0, &rest
+		}
+		quotes, marks := structure(block)
+		for q := quotes & (marks<<1 | 1); q != 0; q &= q - 1 { // there may be backslashes before these
+			if at := bits.TrailingZeros64(q); escapedBack(b, from+at) {
+				quotes &^= 1 << at
+			}
+		}
+		inside ^= uint64(bits.OnesCount64(quotes)) & 1 // now whether it begins inside one
+		for m := marks &^ insides(quotes, inside); m != 0; {
+			at := bits.Len64(m) - 1
+			switch block[at] {
+			case '}', ']':
+				depth++
+			case '{', '[':
+				if depth--; depth == 0 {
+					return t.low + from + at
+				}
+			}
+			m &^= 1 << at
 		}
 	}
 	return -1
