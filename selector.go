@@ -136,7 +136,7 @@ const (
 // Use [New]. All methods are safe for concurrent use. A hit takes no lock.
 type Selector[T any] struct {
 	cfg      Config[T]
-	chain    extract.Chain // the extractor, if it is one
+	chain    extract.Chain // the extractor, or one of it
 	balancer Balancer[T]   // the fallback, if it is one
 	cache    *Cache
 	closed   atomic.Bool
@@ -170,10 +170,14 @@ func New[T any](cfg Config[T]) (*Selector[T], error) {
 	}
 	s := &Selector[T]{cfg: cfg, cache: cfg.Cache}
 	s.balancer, _ = cfg.Fallback.(Balancer[T])
-	if cfg.Extractor == nil {
-		s.cfg.Extractor = extract.Default()
+	switch e := cfg.Extractor.(type) {
+	case nil:
+		s.chain = extract.Default()
+	case extract.Chain:
+		s.chain = e
+	default:
+		s.chain = extract.Chain{e}
 	}
-	s.chain, _ = s.cfg.Extractor.(extract.Chain)
 	if s.cache == nil {
 		var err error
 		if s.cache, err = NewCache(CacheConfig{TTL: cfg.TTL, Capacity: cfg.Capacity}); err != nil {
@@ -533,7 +537,7 @@ func (s *Selector[T]) query(q *query, req *extract.Request) bool {
 	if s.closed.Load() {
 		return false
 	}
-	if !s.extract(req, &q.sess) || q.sess.ID == "" {
+	if !s.chain.Find(req, &q.sess) || q.sess.ID == "" {
 		q.sess = extract.Session{} // nothing of what it says
 		return false
 	}
@@ -556,17 +560,6 @@ func (s *Selector[T]) query(q *query, req *extract.Request) bool {
 		q.now = s.cache.now()
 	}
 	return true
-}
-
-// extract asks the extractor. A Chain is called directly: through the interface,
-// its answer would be copied once more, which takes its time.
-func (s *Selector[T]) extract(req *extract.Request, sess *extract.Session) (ok bool) {
-	if s.chain != nil {
-		*sess, ok = s.chain.Extract(req)
-	} else {
-		*sess, ok = s.cfg.Extractor.Extract(req)
-	}
-	return ok
 }
 
 // within returns the key that all sessions of a tenant and scope are under.

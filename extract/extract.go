@@ -115,30 +115,39 @@ type Chain []Extractor
 
 // Extract returns the first session that an extractor of c finds.
 func (c Chain) Extract(r *Request) (s Session, ok bool) {
+	ok = c.Find(r, &s)
+	return s, ok
+}
+
+// Find is Extract for callers that have room for the answer, which saves copies of it:
+// s must be the zero Session, and stays it if there is none. (To copy a Session takes
+// as long as to look up a header.)
+func (c Chain) Find(r *Request, s *Session) (ok bool) {
 	for i, e := range c {
-		// The two that most requests end at fill in s where it is: to hand a
-		// Session from call to call takes as long as to look up a header. What
-		// stands next to an extractor may save it work.
+		// The two that most requests end at fill in s where it is. What stands next
+		// to an extractor may save it work.
 		switch e := e.(type) {
 		case claudeCode:
-			ok = e.find(r, &s, c[i+1:])
+			ok = e.find(r, s, c[i+1:])
 		case *headers:
 			asked := false
 			if i > 0 {
 				_, asked = c[i-1].(claudeCode)
 			}
-			ok = e.find(r, &s, asked)
+			ok = e.find(r, s, asked)
 		case claudeUserID:
 			r.expect(c)
-			s, ok = e.find(r, c[i+1:])
+			*s, ok = e.find(r, c[i+1:])
 		default:
 			r.expect(c)
-			s, ok = e.Extract(r)
+			var found Session
+			if found, ok = e.Extract(r); ok {
+				*s = found
+			}
 		}
 		if ok {
-			return s, true
+			return true
 		}
-		s = Session{}
 	}
-	return s, false
+	return false
 }
