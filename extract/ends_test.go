@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -178,6 +179,42 @@ func TestConversationsInLargeBodies(t *testing.T) {
 	// Nobody has asked ClaudeCode for anything but Claude Code's.
 	claudeBetween := `{"messages":` + big(wholly) + `,"metadata":` + claude + `,"tools":` + big(3000) + `,"session_id":"s"}`
 	requireSession(t, extract.ClaudeCode(), &extract.Request{Body: []byte(claudeBetween), Path: "/v1/messages"}, "claude-code", uuid)
+}
+
+// What one goroutine reads of a large body makes no difference to what others find.
+func TestOneLargeBodyForManyGoroutines(t *testing.T) {
+	t.Parallel()
+	join := func(parts ...string) string { return "{" + strings.Join(parts, ",") + "}" }
+	talk, tools := `"messages":`+big(wholly), `"tools":`+big(3000)
+	for _, parts := range [][]string{
+		{talk, `"session_id":"s"`, tools, `"conversation_id":"c"`, tools[:3] + "2" + tools[3:]},
+		{talk, `"metadata":{"user_id":"u","session_id":""}`, tools, `"conversation":{"id":"c"}`, tools[:3] + "2" + tools[3:]},
+		{talk, tools, `"prompt_cache_key":"k"`}, {talk, tools},
+	} {
+		body := []byte(join(parts...))
+		want, ok := extract.Default().Extract(&extract.Request{Body: body})
+		require.True(t, ok)
+		r, chain := &extract.Request{Body: body}, extract.Default()
+		got := make([]extract.Session, 32)
+		var wg sync.WaitGroup
+		for i := range got {
+			wg.Go(func() {
+				switch i % 4 {
+				case 0:
+					r.Pins()
+				case 1:
+					extract.BodyIDs().Extract(r)
+				case 2:
+					r.Class()
+				}
+				chain.Find(r, &got[i])
+			})
+		}
+		wg.Wait()
+		for _, g := range got {
+			require.Equal(t, want, g)
+		}
+	}
 }
 
 // wrapped returns an object for each member.
