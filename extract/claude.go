@@ -63,12 +63,17 @@ func (claudeCode) find(r *Request, s *Session, behind Chain) (ok bool) {
 		return false
 	}
 	r.expect(behind)
-	if other, ok := Headers().Extract(r); ok {
-		if other.Source != claudeSource {
-			*s, ok = claudeNames(r, r.plainUserID())
-			return ok
+	if knownHeaders.find(r, s, true) {
+		if s.Source != claudeSource {
+			if claude, ok := claudeNames(r, r.plainUserID()); ok {
+				*s = claude
+				return true
+			}
 		}
-		return false
+		if !headersNext {
+			*s = Session{}
+		}
+		return headersNext // where they would find it again
 	}
 	if headersNext && len(behind) > 2 && behind[1] == ClaudeUserID() && behind[2] == BodyIDs() {
 		if other, ok := r.conversation(); ok {
