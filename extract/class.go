@@ -64,7 +64,7 @@ func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compa
 func (r *Request) Class() Class {
 	c := r.pathClass()
 	if c == Turn {
-		c = r.claudeClass()
+		c = r.claudeClass(r.header("X-Claude-Code-Agent-Id"))
 	}
 	if c == Turn {
 		c = r.codexClass()
@@ -113,7 +113,9 @@ var pathClasses = []struct {
 	{":batchEmbedContents", Auxiliary}, // Gemini
 }
 
-func (r *Request) claudeClass() Class {
+// claudeClass returns what Claude Code says of a request of that agent, "" if it is of
+// the main one.
+func (r *Request) claudeClass(agent string) Class {
 	switch r.header("X-Claude-Code-Request-Class") { // 2.1.273 and later, if asked for
 	case "subagent", "workflow":
 		return Subagent
@@ -125,7 +127,7 @@ func (r *Request) claudeClass() Class {
 	if r.header("X-Claude-Code-Compaction") != "" {
 		return Compaction
 	}
-	if r.header("X-Claude-Code-Agent-Id") != "" {
+	if agent != "" {
 		return Subagent
 	}
 	return Turn

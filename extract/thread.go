@@ -26,7 +26,7 @@ func (r *Request) describe(s *Session) {
 			s.ParentThread = r.header("X-Claude-Code-Parent-Agent-Id")
 		}
 		if s.Class == Turn {
-			s.Class = r.claudeClass()
+			s.Class = r.claudeClass(s.Thread)
 		}
 	case "session-id", "thread-id", "prompt_cache_key", "client_metadata.session_id":
 		// Codex. The main thread has the id of the session.
