@@ -64,10 +64,8 @@ func (r *Request) firstMember(name string) []byte {
 	x.reading.Lock()
 	defer x.reading.Unlock()
 	if value = x.member(r.Body, name); value == nil {
-		x.readOn(r.Body, func(_ field, written []byte) bool {
-			var room nameRoom
-			return string(jsonscan.Text(written, room[:])) == name
-		}, nil)
+		until := stopAt(name)
+		x.readOn(r.Body, &until, nil)
 		value = x.member(r.Body, name)
 	}
 	if x.progress.Load() == bad {
@@ -237,9 +235,9 @@ func (r *Request) conversationInBetween() (s Session, ok bool) {
 	x := &r.index
 	x.reading.Lock()
 	defer x.reading.Unlock()
-	names := func(f field, _ []byte) bool {
-		if conversationFields.has(f) {
-			s, ok = r.conversationIn(x.present&(1<<f|f.inside()), func(f field) []byte { return x.value(r.Body, f) })
+	names := func(f field) bool {
+		if present := x.present & (1<<f | f.inside()); present&idSet != 0 {
+			s, ok = r.conversationIn(present, func(f field) []byte { return x.value(r.Body, f) })
 		}
 		return ok
 	}
@@ -248,12 +246,12 @@ func (r *Request) conversationInBetween() (s Session, ok bool) {
 		if next == nil {
 			break
 		}
-		if names(next.field, nil) {
+		if names(next.field) {
 			return s, ok && x.progress.Load() != bad
 		}
 		at = next.to
 	}
-	x.readOn(r.Body, names, nil)
+	x.readOn(r.Body, &stop{fields: conversationFields, is: names}, nil)
 	return s, ok && x.progress.Load() != bad
 }
 

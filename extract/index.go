@@ -88,28 +88,20 @@ func setOf(from, to field) fieldSet { return 1<<(to+1) - 1<<from }
 // has reports whether f is in the set.
 func (s fieldSet) has(f field) bool { return s>>f&1 != 0 }
 
-// inside returns the fields that are members of f, if that is an object.
-func (f field) inside() fieldSet {
-	switch f {
-	case metadataField:
-		return setOf(metadataUserIDField, metadataCursorConversationIDField)
-	case clientMetadataField:
-		return setOf(clientMetadataSessionIDField, clientMetadataSessionIDField)
-	case unboundMetadataField:
-		return setOf(unboundMetadataTaskIDField, unboundMetadataTaskIDField)
-	case conversationField:
-		return setOf(conversationInnerIDField, conversationInnerIDField)
-	case threadField:
-		return setOf(threadTypeField, threadPreviousMessageIDField)
-	case containerField:
-		return setOf(containerInnerIDField, containerInnerIDField)
-	case requestMetadataField:
-		return setOf(requestMetadataSessionIDField, requestMetadataSessionIDCamelField)
-	case requestField:
-		return setOf(requestSessionIDField, requestToolsField)
-	}
-	return 0
+// insides are the fields that are members of each, if that is an object.
+var insides = [numFields]fieldSet{
+	metadataField:        setOf(metadataUserIDField, metadataCursorConversationIDField),
+	clientMetadataField:  setOf(clientMetadataSessionIDField, clientMetadataSessionIDField),
+	unboundMetadataField: setOf(unboundMetadataTaskIDField, unboundMetadataTaskIDField),
+	conversationField:    setOf(conversationInnerIDField, conversationInnerIDField),
+	threadField:          setOf(threadTypeField, threadPreviousMessageIDField),
+	containerField:       setOf(containerInnerIDField, containerInnerIDField),
+	requestMetadataField: setOf(requestMetadataSessionIDField, requestMetadataSessionIDCamelField),
+	requestField:         setOf(requestSessionIDField, requestToolsField),
 }
+
+// inside returns the fields that are members of f.
+func (f field) inside() fieldSet { return insides[f] }
 
 // Some sets of fields.
 var (
@@ -134,6 +126,19 @@ func (s fieldSet) andOuter() fieldSet {
 		}
 	}
 	return all
+}
+
+// written is known for a name as it is written.
+func (f field) written(name []byte) field {
+	shortest := len("id")
+	if f == noField {
+		shortest = len("input")
+	}
+	if len(name) < shortest { // no name is longer than it is written
+		return noField
+	}
+	var room nameRoom
+	return f.known(jsonscan.Text(name, room[:]))
 }
 
 // known returns the field that the member of that name is, in the body or, if f
@@ -408,11 +413,39 @@ func (x *index) member(body []byte, name string) []byte {
 	return nil
 }
 
-// readOn goes on with the walk: to the end, or past the next member of the body
-// for which until is true, if it is not nil. If there is a prompt, messages are read
-// into it in passing; it reports whether that is what reading them by themselves
-// would give.
-func (x *index) readOn(body []byte, until func(field, []byte) bool, p *prompt) (inPassing bool) {
+// A stop says at which member of the body a walk is to stop: at one of that name, or
+// at one of the fields for which is is true.
+type stop struct {
+	name   string // of none of the fields
+	fields fieldSet
+	is     func(field) bool
+}
+
+// stopAt returns the stop at the members of that name.
+func stopAt(name string) stop {
+	if f := noField.known([]byte(name)); f != noField {
+		return stop{fields: 1 << f, is: func(field) bool { return true }}
+	}
+	return stop{name: name}
+}
+
+// asks reports whether a member of that field may be one to stop at.
+func (s *stop) asks(f field) bool { return s.fields == 0 || s.fields.has(f) }
+
+// at reports whether a member of the body is one to stop at, given its field, which
+// the stop asks for, and its name as it is written.
+func (s *stop) at(f field, written []byte) bool {
+	if s.fields != 0 {
+		return s.is(f)
+	}
+	var room nameRoom
+	return string(jsonscan.Text(written, room[:])) == s.name
+}
+
+// readOn goes on with the walk: to the end, or past the next member at which it is to
+// stop. If there is a prompt, messages are read into it in passing; it reports whether
+// that is what reading them by themselves would give.
+func (x *index) readOn(body []byte, until *stop, p *prompt) (inPassing bool) {
 	if x.progress.Load() != unfinished {
 		return false
 	}
@@ -455,7 +488,7 @@ type walk struct {
 
 // talkingMembers is members of the body, and reads the messages in passing. Of
 // what it has read it keeps what somebody may ask for, who finds no id.
-func (w *walk) talkingMembers(until func(field, []byte) bool) {
+func (w *walk) talkingMembers(until *stop) {
 	var t trail
 	w.members(noField, until, &t)
 	if w.sole() && !w.named(w.body) {
@@ -481,12 +514,10 @@ func (x *index) named(body []byte) bool {
 func (w *walk) pos() int { return w.base + w.c.Pos() }
 
 // members reads the members of the body or of one of its objects that the walk
-// has entered: to the end, or past the next one for which until is true, given its
-// field and its name as it is written. If there is a trail, messages are read into
-// it. (These are no fields of w, to stay off the heap.)
-func (w *walk) members(in field, until func(field, []byte) bool, t *trail) {
+// has entered: to the end, or past the next one at which it is to stop. If there is a
+// trail, messages are read into it. (These are no fields of w, to stay off the heap.)
+func (w *walk) members(in field, until *stop, t *trail) {
 	c := &w.c
-	var room nameRoom
 	for !w.stopped {
 		behind := w.pos()
 		written, ok := c.Key()
@@ -494,19 +525,13 @@ func (w *walk) members(in field, until func(field, []byte) bool, t *trail) {
 			return
 		}
 		from := w.pos()
-		name := jsonscan.Text(written, room[:])
-		f := in.known(name)
-		inside := f.inside()
-		w.present &^= inside
-		switch {
-		case inside != 0 && c.Object():
-			w.members(f, nil, t)
-		case (w.prompt != nil || t != nil && !w.named(w.body)) && messageSet.has(f):
-			w.messages(t)
-		case w.careful:
-			c.Skip()
-		default:
-			c.Skim()
+		f := in.written(written)
+		if f == noField || !w.known(f, t) {
+			if w.careful {
+				c.Skip()
+			} else {
+				c.Skim()
+			}
 		}
 		if !c.OK() {
 			return
@@ -517,10 +542,25 @@ func (w *walk) members(in field, until func(field, []byte) bool, t *trail) {
 		case in == noField:
 			w.other(behind)
 		}
-		if until != nil && until(f, written) && c.Kind() == ',' {
+		if until != nil && until.asks(f) && until.at(f, written) && c.Kind() == ',' {
 			w.stopped = f != noField || !w.many // not behind what it has not kept
 		}
 	}
+}
+
+// known reads the value of a field if there is more to it than its end.
+func (w *walk) known(f field, t *trail) bool {
+	inside := f.inside()
+	w.present &^= inside
+	switch {
+	case inside != 0 && w.c.Object():
+		w.members(f, nil, t)
+	case messageSet.has(f) && (w.prompt != nil || t != nil && !w.named(w.body)):
+		w.messages(t)
+	default:
+		return false
+	}
+	return true
 }
 
 // messages reads the next value, which are messages.

@@ -89,11 +89,23 @@ func plainUntil(b []byte, i int) int {
 // backslash returns the offset of the first backslash in b, or -1. A short way is
 // quicker by words than with IndexByte, which is at its best where the way is long.
 func backslash(b []byte) int {
-	if len(b) < 16 {
-		return bytes.IndexByte(b, '\\')
+	if len(b) < 8 {
+		for i, c := range b {
+			if c == '\\' {
+				return i
+			}
+		}
+		return -1
 	}
 	if m := equal(word(b), backslashes); m != 0 {
 		return bits.TrailingZeros64(m) / 8
+	}
+	if len(b) < 16 {
+		last := len(b) - 8
+		if m := equal(word(b[last:]), backslashes); m != 0 {
+			return last + bits.TrailingZeros64(m)/8
+		}
+		return -1
 	}
 	if m := equal(word(b[8:]), backslashes); m != 0 {
 		return 8 + bits.TrailingZeros64(m)/8

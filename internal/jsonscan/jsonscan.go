@@ -10,7 +10,6 @@
 package jsonscan
 
 import (
-	"bytes"
 	"math/bits"
 	"slices"
 	"unicode/utf16"
@@ -93,13 +92,18 @@ func (c *Cursor) Past(text string) bool {
 // then right before its value, which must be read or skipped. At the end of the
 // object it returns false and leaves the object.
 func (c *Cursor) Key() ([]byte, bool) {
-	if !c.next('}') {
-		return nil, false
-	}
-	b, start := c.data, space(c.data, c.pos)
-	if start == len(b) || b[start] != '"' {
-		c.bad = true
-		return nil, false
+	b, start := c.data, c.pos
+	if !c.bad && !c.first && len(b)-start >= 2 && b[start] == ',' && b[start+1] == '"' {
+		start++ // as it mostly is, where nobody has indented the text
+	} else {
+		if !c.next('}') {
+			return nil, false
+		}
+		start = space(b, c.pos)
+		if start == len(b) || b[start] != '"' {
+			c.bad = true
+			return nil, false
+		}
 	}
 	end := shortStr(b, start+1)
 	if end < 0 {
@@ -168,7 +172,7 @@ func (c *Cursor) Skip() []byte {
 	if c.bad {
 		return nil
 	}
-	start := c.ahead()
+	start := space(c.data, c.pos)
 	return c.past(start, skip(c.data, start))
 }
 
@@ -182,7 +186,7 @@ func (c *Cursor) Skim() []byte {
 	if c.bad {
 		return nil
 	}
-	start := c.ahead()
+	start := space(c.data, c.pos)
 	return c.past(start, skim(c.data, start))
 }
 
@@ -383,7 +387,7 @@ func digits(b []byte, i int) int {
 // Text returns the text that raw, the inside of a JSON string, stands for: raw
 // itself if it has no escapes, and else what AppendText puts into room.
 func Text(raw, room []byte) []byte {
-	if bytes.IndexByte(raw, '\\') < 0 {
+	if backslash(raw) < 0 {
 		return raw
 	}
 	return AppendText(room[:0], raw)

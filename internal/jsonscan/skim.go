@@ -21,6 +21,9 @@ func skim(b []byte, i int) int {
 // scalar returns the offset behind the number or literal that starts at b[i], or
 // -1.
 func scalar(b []byte, i int) int {
+	if b[i] <= '9' {
+		return number(b, i)
+	}
 	switch b[i] {
 	case 't':
 		return literal(b, i, "true")
@@ -29,7 +32,7 @@ func scalar(b []byte, i int) int {
 	case 'n':
 		return literal(b, i, "null")
 	}
-	return number(b, i)
+	return -1
 }
 
 // closes returns the offset behind the bracket that closes one that is open, from
