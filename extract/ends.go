@@ -153,7 +153,6 @@ type ends struct {
 // read reads both ends. It reports false if there is a mistake: then no field is
 // to be believed.
 func (e *ends) read(body []byte) bool {
-	var room nameRoom
 	var last fieldSet // those at the tail, which count
 	for tail := jsonscan.NewTail(body, window); ; {
 		key, value, ok := tail.Member()
@@ -163,7 +162,7 @@ func (e *ends) read(body []byte) bool {
 			}
 			break
 		}
-		if f := noField.known(jsonscan.Text(key, room[:])); idOrOuter.has(f) && !last.has(f) {
+		if f := noField.written(key); idOrOuter.has(f) && !last.has(f) {
 			e.set(f, value)
 			last |= 1 << f
 		}
@@ -173,7 +172,7 @@ func (e *ends) read(body []byte) bool {
 		if !ok {
 			return !head.bad
 		}
-		f := noField.known(jsonscan.Text(key, room[:]))
+		f := noField.written(key)
 		asked := idOrOuter.has(f) && !last.has(f)
 		if value, ok := head.value(asked); ok && asked {
 			e.set(f, value)
@@ -193,14 +192,13 @@ func (e *ends) set(f field, text []byte) {
 	if !c.Object() {
 		return
 	}
-	var room nameRoom
 	for {
 		key, ok := c.Key()
 		if !ok {
 			return
 		}
 		value := c.Skim()
-		if g := f.known(jsonscan.Text(key, room[:])); g != noField {
+		if g := f.written(key); g != noField {
 			e.present |= 1 << g
 			e.texts[g] = value
 		}

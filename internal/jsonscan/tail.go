@@ -134,6 +134,10 @@ func (t *Tail) valueBack(i int) int {
 	}
 }
 
+// backInto is by how much the nesting is deeper in front of a byte than behind it. (Which
+// bracket comes next cannot be foreseen, so there is no branch for it.)
+var backInto = [256]int8{'{': -1, '[': -1, '}': 1, ']': 1}
+
 // nestedBack returns the offset of the object or array that ends at i, if one does.
 // It goes by blocks, as closesByBlocks does.
 func (t *Tail) nestedBack(i int) int {
@@ -159,13 +163,9 @@ func (t *Tail) nestedBack(i int) int {
 		inside ^= uint64(bits.OnesCount64(quotes)) & 1 // now whether it begins inside one
 		for m := marks &^ insides(quotes, inside); m != 0; {
 			at := bits.Len64(m) - 1
-			switch block[at] {
-			case '}', ']':
-				depth++
-			case '{', '[':
-				if depth--; depth == 0 {
-					return t.low + from + at
-				}
+			step := backInto[block[at]]
+			if depth += int(step); depth == 0 && step < 0 {
+				return t.low + from + at
 			}
 			m &^= 1 << at
 		}
