@@ -90,6 +90,12 @@ func plainUntil(b []byte, i int) int {
 // quicker by words than with IndexByte, which is at its best where the way is long.
 func backslash(b []byte) int {
 	if len(b) < 8 {
+		if len(b) >= 4 {
+			first, last := binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[len(b)-4:])
+			if equal(uint64(first)|uint64(last)<<32, backslashes) == 0 {
+				return -1
+			}
+		}
 		for i, c := range b {
 			if c == '\\' {
 				return i
