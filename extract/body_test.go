@@ -327,7 +327,7 @@ func TestMemoryOfLargeBodies(t *testing.T) {
 		{"many members", `{"a":1`, `,"b":2`, `,"session_id":"s"}`, false},
 		{"escapes", `{"a":"`, `\"\u0041`, `","session_id":"s"}`, false},
 		{"no id", `{"messages":[{"role":"user","content":"`, `all work and no play\n`, `"}]}`, false},
-		{"no id and many texts", `{"messages":[{}`, `,{"role":"user","content":"` + strings.Repeat("a", 200) + `"}`, `]}`, false},
+		{"no id and many texts", `{"messages":[{}`, `,{"role":"user","content":"` + strings.Repeat("a", 400) + `"}`, `]}`, false},
 		{"no id and escapes in an answer", `{"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"`, `\u0041`, `"}]}`, false},
 		{"no id and escapes in a text", `{"messages":[{"role":"user","content":"`, `\u00e9\/`, `"}]}`, true},
 		{"no id and a legacy prompt", `{"prompt":"`, `all work and no play\n`, `"}`, true},

@@ -25,6 +25,7 @@ const (
 	minBoundary   = 4 << 10 // bytes from one boundary to the next
 	lastMessages  = 16      // behind which there is a boundary in any case
 	maxBoundaries = 1024
+	maxMessages   = 1 << 16 // no conversation has so many
 )
 
 // Boundaries returns where the prompt may be cut: behind the tools and the
@@ -80,7 +81,7 @@ func (r *Request) boundaries() []Boundary {
 		s.messages()
 		p = s.to
 	}
-	if p.messages == 0 || p.messages > maxItems {
+	if p.messages == 0 || p.messages > maxMessages {
 		return nil
 	}
 	return p.behind(r.front())
@@ -226,7 +227,7 @@ func (s *strip) messages() {
 	switch c.Kind() {
 	case '[':
 		for c.Array(); c.Element(); {
-			if s.to.messages > maxItems {
+			if s.to.messages > maxMessages {
 				c.Skim()
 				c.Leave(']')
 				return

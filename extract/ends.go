@@ -205,20 +205,24 @@ func (e *ends) set(f field, text []byte) {
 	}
 }
 
-// conversationFields are those that may name a conversation, or have others inside
-// that may. prompt_cache_key is not among them: the same one may stand in all.
-var conversationFields = (bodyIDs.set()&^(1<<promptCacheKeyField) | 1<<metadataUserIDField).andOuter()
+// explicitSet are the fields of BodyIDs that name a conversation. prompt_cache_key is
+// not among them: the same one may stand in all. conversationFields are those that
+// Default looks for with ClaudeUserID and BodyIDs, and those that have some inside.
+var (
+	explicitSet        = bodyIDs.set() &^ (1 << promptCacheKeyField)
+	conversationFields = (explicitSet | 1<<metadataUserIDField).andOuter()
+)
 
 // conversation returns the session that a large body names in a way that tells
 // conversations apart, as ClaudeUserID knows it or as BodyIDs does: at its ends, or
 // else where such a member is first met. Of a well-formed body the answer is the same
 // before it is read and after.
-func (r *Request) conversation() (Session, bool) {
+func (r *Request) conversation() (s Session, ok bool) {
 	var e ends
 	if len(r.Body) <= wholly || r.index.progress.Load() == bad || !e.read(r.Body) {
-		return Session{}, false
+		return s, false
 	}
-	if s, ok := r.conversationIn(e.present, func(f field) []byte { return e.texts[f] }); ok {
+	if r.conversationIn(e.present, func(f field) []byte { return e.texts[f] }, &s) {
 		return s, true
 	}
 	if e.present&idSet != 0 {
@@ -235,7 +239,7 @@ func (r *Request) conversationInBetween() (s Session, ok bool) {
 	defer x.reading.Unlock()
 	names := func(f field) bool {
 		if present := x.present & (1<<f | f.inside()); present&idSet != 0 {
-			s, ok = r.conversationIn(present, func(f field) []byte { return x.value(r.Body, f) })
+			ok = r.conversationIn(present, func(f field) []byte { return x.value(r.Body, f) }, &s)
 		}
 		return ok
 	}
@@ -253,20 +257,25 @@ func (r *Request) conversationInBetween() (s Session, ok bool) {
 	return s, ok && x.progress.Load() != bad
 }
 
-// conversationIn returns the session that one of the fields names that are present,
+// conversationIn puts into s the session that one of the fields names that are present,
 // given their texts.
-func (r *Request) conversationIn(present fieldSet, text func(field) []byte) (Session, bool) {
+func (r *Request) conversationIn(present fieldSet, text func(field) []byte, s *Session) (ok bool) {
 	if present.has(metadataUserIDField) {
-		if s, ok := claudeNames(r, text(metadataUserIDField)); ok {
-			return s, true
+		if *s, ok = claudeNames(r, text(metadataUserIDField)); ok {
+			return true
 		}
 	}
-	for _, f := range bodyIDs {
-		if f.confidence == Explicit && present.has(f.field) {
-			if id, ok := jsonID(text(f.field)); ok {
-				return r.named(f.source, id, f.confidence), true
-			}
+	present &= explicitSet
+	for i := 0; present != 0; i++ {
+		f := &bodyIDs[i]
+		if !present.has(f.field) {
+			continue
 		}
+		if id, ok := jsonID(text(f.field)); ok {
+			r.name(s, f.source, id, f.confidence)
+			return true
+		}
+		present &^= 1 << f.field
 	}
-	return Session{}, false
+	return false
 }

@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -96,18 +97,10 @@ const maxPlaceholder = len("[object Object]")
 var placeholders = []string{"null", "undefined", "none", "nil", "new", "default", "[object Object]"}
 
 func placeholder(s string) bool {
-	if strings.Contains(s, "{{") || strings.Contains(s, "${") {
+	if strings.Trim(s, "0-") == "" || strings.Contains(s, "{{") || strings.Contains(s, "${") {
 		return true
 	}
-	if strings.Trim(s, "0-") == "" {
-		return true
-	}
-	for _, p := range placeholders {
-		if strings.EqualFold(s, p) {
-			return true
-		}
-	}
-	return false
+	return len(s) <= maxPlaceholder && slices.ContainsFunc(placeholders, func(p string) bool { return strings.EqualFold(s, p) })
 }
 
 // isUUID reports whether s has the form 8-4-4-4-12 hexadecimal digits.
@@ -152,9 +145,10 @@ func textIn(raw []byte, room *textRoom) ([]byte, bool) {
 // jsonID returns the id in raw, the text of a JSON value. Only strings are
 // ids: a number, true or a list is a mistake that many clients would share.
 func jsonID(raw []byte) (string, bool) {
-	s, ok := text(raw)
-	if !ok {
+	var room textRoom
+	s, ok := textIn(raw, &room)
+	if !ok || len(s) <= maxPlaceholder && placeholder(string(s)) { // which need not be kept
 		return "", false
 	}
-	return ID(s)
+	return ID(string(s))
 }

@@ -43,7 +43,7 @@ import (
 // by the members that a body has, whatever its path. A body that is the
 // continuation of something on the server (previous_response_id and the like)
 // does not show its conversation: it has no trail, nor does one in which
-// nobody wrote anything, or one of more than 65,536 messages, blocks and values or
+// nobody wrote anything, or one of more than 32,768 messages, blocks and values or
 // 4,096 members of a block. Where a message has two roles, or a block two types, the
 // first counts.
 //
@@ -208,7 +208,7 @@ const (
 // on the rest of it.
 const (
 	maxParts   = 1 // in each other: each is gone over anew
-	maxItems   = 1 << 16
+	maxItems   = 1 << 15
 	maxMembers = 1 << 12 // of one block
 )
 
@@ -482,7 +482,11 @@ func (t *trail) messages(c *jsonscan.Cursor) {
 			c.Leave(']')
 			return
 		}
-		if t.message(c); t.answered && t.openingOnly {
+		switch t.message(c); {
+		case t.answered && t.openingOnly:
+			return
+		case t.unsure && !t.careful: // all is read once more
+			c.Leave(']')
 			return
 		}
 	}

@@ -697,7 +697,7 @@ func TestTrailIsBounded(t *testing.T) {
 	require.Len(t, s.Continues, 15)
 
 	// Nor does it look at any number of messages, blocks and values.
-	const most = 1 << 16
+	const most = 1 << 15
 	for _, test := range []struct {
 		name string
 		body func(n int) string

@@ -124,6 +124,24 @@ func oddPairs(backslashes, letters uint64) uint64 {
 func appendPlain(dst, raw []byte) []byte {
 	for buf := (jsonscan.Rune{}); len(raw) > 0; {
 		escaped := raw[0] == '\\'
+		if escaped && len(raw) > 1 {
+			switch raw[1] {
+			case '"', '\\', 'b', 'f', 'n', 'r', 't': // plain as it is
+				dst, raw = append(dst, raw[0], raw[1]), raw[2:]
+				continue
+			case '/':
+				dst, raw = append(dst, '/'), raw[2:]
+				continue
+			case 'u':
+				if len(raw) > 2 && raw[2] != '\\' {
+					break // it may be one
+				}
+				fallthrough
+			default: // none
+				dst, raw = append(dst, raw[0], raw[1]), raw[2:]
+				continue
+			}
+		}
 		var piece []byte
 		piece, raw = jsonscan.NextPiece(raw, &buf)
 		if !escaped || len(piece) > 1 {
