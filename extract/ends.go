@@ -23,6 +23,8 @@ const (
 	strictly = 4 << 10
 	wholly   = 16 << 10
 	window   = 1 << 10
+
+	maxTries = 64 // in between; no real body has so many ids that are none
 )
 
 // first returns the text of a field that is asked for before all others: of the
@@ -237,8 +239,10 @@ func (r *Request) conversationInBetween() (s Session, ok bool) {
 	x := &r.index
 	x.reading.Lock()
 	defer x.reading.Unlock()
+	tries := 0
 	names := func(f field) bool {
-		if present := x.present & (1<<f | f.inside()); present&idSet != 0 {
+		if present := x.present & (1<<f | f.inside()); present&idSet != 0 && tries < maxTries {
+			tries++
 			ok = r.conversationIn(present, func(f field) []byte { return x.value(r.Body, f) }, &s)
 		}
 		return ok
