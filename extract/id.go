@@ -1,7 +1,6 @@
 package extract
 
 import (
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -24,23 +23,32 @@ const maxRaw = 16 << 10
 //
 // The built-in extractors hold all ids to it; so should yours.
 func ID(s string) (string, bool) {
-	if len(s) > maxPlaceholder && len(s) <= MaxID && plainID(s) {
+	if len(s) > 0 && len(s) <= MaxID && plainID(s) && (len(s) > maxPlaceholder || !isPlaceholder(s)) {
 		return s, true // as most are
 	}
 	return oddID(s)
 }
 
-// plainID reports whether it is plain that s is an id as it stands: ASCII without
-// spaces or braces, no capital letters where it may be a uuid, and not only
-// zeros. It has more than maxPlaceholder bytes.
+// plainID reports whether it is plain that s, which is not empty, is an id as it
+// stands unless it is a placeholder: ASCII without spaces or braces, no capital letters
+// where it may be a uuid, and not only zeros.
 func plainID(s string) bool {
 	const (
 		ones    = 0x0101010101010101
 		highs   = 0x80 * ones
-		letters = 0x40 * ones // the bit that letters have, and neither zeros nor hyphens
+		letters = 0x40 * ones // the bit that letters have, and neither digits nor hyphens
 		small   = 1           // how far it is from the bit that small letters have
 	)
-	n, w := len(s), eightBytes(s[len(s)-8:])
+	id, n := s, len(s)
+	var w uint64 // the last eight bytes, or all that there are, some of them twice
+	switch {
+	case n >= 8:
+		w = eightBytes(s[n-8:])
+	case n >= 4:
+		w = fourBytes(s) | fourBytes(s[n-4:])<<32
+	default:
+		w = uint64(s[0])*(ones>>16<<16) | uint64(s[n/2])<<8 | uint64(s[n-1])
+	}
 	// Of each byte the high bit tells. No byte carries into the next as long
 	// as they are ASCII.
 	visible, beyond, all, capital := w+(0x80-'!')*ones, w+(0x7f-'z')*ones, w, w&^(w<<small)
@@ -51,7 +59,14 @@ func plainID(s string) bool {
 		all |= w
 		capital |= w &^ (w << small)
 	}
-	return visible&^(beyond|all)&highs == highs && all&letters != 0 && (n != 36 || capital&letters == 0)
+	return visible&^(beyond|all)&highs == highs &&
+		(all&letters != 0 || !zeros(id)) &&
+		(n != uuidLen || capital&letters == 0)
+}
+
+func fourBytes(s string) uint64 {
+	_ = s[3]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24
 }
 
 // eightBytes returns the first eight of s as a word.
@@ -97,15 +112,34 @@ const maxPlaceholder = len("[object Object]")
 var placeholders = []string{"null", "undefined", "none", "nil", "new", "default", "[object Object]"}
 
 func placeholder(s string) bool {
-	if strings.Trim(s, "0-") == "" || strings.Contains(s, "{{") || strings.Contains(s, "${") {
-		return true
-	}
-	return len(s) <= maxPlaceholder && slices.ContainsFunc(placeholders, func(p string) bool { return strings.EqualFold(s, p) })
+	return zeros(s) || isPlaceholder(s) || strings.Contains(s, "{{") || strings.Contains(s, "${")
 }
+
+// zeros reports whether s has nothing but zeros and hyphens.
+func zeros(s string) bool {
+	for i := range len(s) {
+		if s[i] != '0' && s[i] != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// isPlaceholder reports whether s is one of the placeholders.
+func isPlaceholder(s string) bool {
+	for _, p := range placeholders {
+		if len(p) == len(s) && strings.EqualFold(p, s) { // no letter of theirs has a longer form
+			return true
+		}
+	}
+	return false
+}
+
+const uuidLen = 36
 
 // isUUID reports whether s has the form 8-4-4-4-12 hexadecimal digits.
 func isUUID[S string | []byte](s S) bool {
-	if len(s) != 36 {
+	if len(s) != uuidLen {
 		return false
 	}
 	for i := range len(s) {
