@@ -257,7 +257,7 @@ func (r *Request) conversationInBetween() (s Session, ok bool) {
 		}
 		at = next.to
 	}
-	x.readOn(r.Body, &stop{fields: conversationFields, is: names}, nil)
+	x.readOn(r.Body, &stop{fields: conversationFields, takes: names}, nil)
 	return s, ok && x.progress.Load() != bad
 }
 

@@ -470,3 +470,18 @@ func TestMemoryOfEscapedTexts(t *testing.T) {
 		require.Less(t, least, uint64(32<<10), "%.60s", body)
 	}
 }
+
+// However many ids are none, the one that is an id is found.
+func TestIDsThatAreNoneInBetween(t *testing.T) {
+	t.Parallel()
+	filler := `"a":"` + strings.Repeat("x", 20<<10) + `"`
+	for _, n := range []int{0, 1, 63, 64, 1000} {
+		for _, none := range []string{`"sessionId":"",`, `"sessionId":null,`, `"conversation_id":"none",`, `"metadata":{"user_id":7},`} {
+			body := `{` + filler + `,` + strings.Repeat(none, n) + `"sessionId":"s-1",` + filler + `}`
+			r := &extract.Request{Body: []byte(body)}
+			s, ok := extract.Default().Extract(r)
+			require.True(t, ok, "%d of %s", n, none)
+			require.Equal(t, "s-1", s.ID, "%d of %s", n, none)
+		}
+	}
+}

@@ -414,17 +414,17 @@ func (x *index) member(body []byte, name string) []byte {
 }
 
 // A stop says at which member of the body a walk is to stop: at one of that name, or
-// at one of the fields for which is is true.
+// at one of the fields that it takes.
 type stop struct {
 	name   string // of none of the fields
 	fields fieldSet
-	is     func(field) bool
+	takes  func(field) bool
 }
 
 // stopAt returns the stop at the members of that name.
 func stopAt(name string) stop {
 	if f := noField.known([]byte(name)); f != noField {
-		return stop{fields: 1 << f, is: func(field) bool { return true }}
+		return stop{fields: 1 << f, takes: func(field) bool { return true }}
 	}
 	return stop{name: name}
 }
@@ -436,7 +436,7 @@ func (s *stop) asks(f field) bool { return s.fields == 0 || s.fields.has(f) }
 // the stop asks for, and its name as it is written.
 func (s *stop) at(f field, written []byte) bool {
 	if s.fields != 0 {
-		return s.is(f)
+		return s.takes(f)
 	}
 	var room nameRoom
 	return string(jsonscan.Text(written, room[:])) == s.name
