@@ -13,7 +13,8 @@ import (
 // "metadata.thread_id", and more (https://github.com/tidwall/gjson/blob/master/SYNTAX.md).
 // Only a string that is an [ID] counts. However many of them a chain has, the
 // body is walked once at most for all built-in extractors and all top-level
-// members; below these, each path is looked up by itself.
+// members (up to 64 that the former do not know: among more, each path is looked up
+// by itself, and so it is below the top level).
 func Body(paths ...string) Extractor {
 	ps := make([]bodyPath, len(paths))
 	for i, p := range paths {

@@ -23,7 +23,7 @@ const claudeHeader = "X-Claude-Code-Session-Id"
 // their Anthropic-Version header or a path that ends in /messages tells:
 // standing first in a chain, it must not make requests that another header
 // names pay for a look at the body. In those that do and have a header that
-// [Headers] knows, the user_id counts only if it is written without escapes and,
+// [Headers] knows, the user_id counts only if its name is written without escapes and,
 // in a body of more than 4 kB, stands within the first or the last kilobyte, where
 // clients put it. So what such a request pays is little, and does not grow with
 // its body.

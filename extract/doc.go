@@ -115,12 +115,14 @@
 // objects and arrays that nobody asks for are passed over: their brackets must
 // match and their strings end. Of one of more than 16 kB, the members within 1 kB
 // of either end may be all that is read: if what an extractor asks for first is
-// among them, it is believed, and neither a mistake in between is seen nor another
-// member of the same name. If it is not, the body is read up to where it stands. So
-// an id that goes before all others costs the same whatever the size, where clients
-// put it. For well-formed bodies with one member of a name, all this makes no
-// difference to the answer, with one exception: of such a body [Default] asks for all
-// ids of conversations at once. If there are two of them, one at an end and one in
-// between, the former counts, and of two in between the first, wherever they are in
-// the table.
+// among them, it is believed, and neither a mistake elsewhere is seen, unless the
+// body is no object at all, nor another member of the same name. If it is not, the
+// body is read up to where it stands. So an id that goes before all others costs the
+// same whatever the size, where clients put it. For well-formed bodies with one
+// member of a name, all this makes no difference to the answer, with two exceptions.
+// Where a header names the session, [ClaudeCode] looks for a user_id at the ends only.
+// And [Default] asks a body of more than 16 kB for all ids of conversations at once:
+// if there are two of them, one at an end and one in between, the former counts, and
+// of two in between the first, wherever they are in the table. A conversation whose
+// requests have both may be known by the other one from that size on.
 package extract

@@ -17,8 +17,8 @@ import "github.com/go-affinity/affinity/internal/jsonscan"
 // taken, but for those in the middle.
 //
 // Default goes further: of such a body it takes any id of a conversation, from the
-// ends before it looks for others in between, and there the first. Those who send two
-// put both where they put one.
+// ends before it looks for others in between, and there the first. Where clients send
+// two, they mostly put both at an end.
 const (
 	strictly = 4 << 10
 	wholly   = 16 << 10
@@ -77,10 +77,14 @@ func (r *Request) firstMember(name string) []byte {
 }
 
 // atEnds returns the text of the member of that name, if it stands at an end of
-// the body and that is enough to know that it counts. It reports false if there
-// is a mistake at an end.
+// the body and that is enough to know that it counts. It reports false if it has seen
+// a mistake: at the tail, behind a value at the head, or that the body is no object.
 func atEnds(body []byte, name string) (value []byte, ok bool) {
 	var room nameRoom
+	head := newHead(body)
+	if head.bad {
+		return nil, false
+	}
 	tail := jsonscan.NewTail(body, window)
 	for {
 		key, value, ok := tail.Member()
@@ -94,7 +98,6 @@ func atEnds(body []byte, name string) (value []byte, ok bool) {
 	if !tail.OK() {
 		return nil, false
 	}
-	head := newHead(body)
 	for {
 		key, ok := head.key()
 		if !ok {
@@ -115,12 +118,13 @@ func atEnds(body []byte, name string) (value []byte, ok bool) {
 type head struct {
 	c    jsonscan.Cursor
 	open bool // there may be another one
-	bad  bool // there was a mistake behind a value
+	bad  bool // it is no object, or there was a mistake behind a value
 }
 
 func newHead(body []byte) head {
 	h := head{c: jsonscan.New(body[:window])}
 	h.open = h.c.Object()
+	h.bad = !h.open && h.c.Kind() != 0 // no object
 	return h
 }
 
@@ -152,8 +156,8 @@ type ends struct {
 	texts   [numFields][]byte
 }
 
-// read reads both ends. It reports false if there is a mistake: then no field is
-// to be believed.
+// read reads both ends. It reports false if it has seen a mistake, as atEnds does: then
+// no field is to be believed.
 func (e *ends) read(body []byte) bool {
 	var last fieldSet // those at the tail, which count
 	for tail := jsonscan.NewTail(body, window); ; {
@@ -207,6 +211,16 @@ func (e *ends) set(f field, text []byte) {
 	}
 }
 
+// named reports whether there is what looks like an id, as index.named does.
+func (e *ends) named() bool {
+	for f := range numFields {
+		if text := e.texts[f]; idSet.has(f) && e.present.has(f) && text[0] == '"' && len(text) > 2 {
+			return true
+		}
+	}
+	return false
+}
+
 // explicitSet are the fields of BodyIDs that name a conversation. prompt_cache_key is
 // not among them: the same one may stand in all. conversationFields are those that
 // Default looks for with ClaudeUserID and BodyIDs, and those that have some inside.
@@ -227,7 +241,7 @@ func (r *Request) conversation() (s Session, ok bool) {
 	if r.conversationIn(e.present, func(f field) []byte { return e.texts[f] }, &s) {
 		return s, true
 	}
-	if e.present&idSet != 0 {
+	if e.named() {
 		r.index.talkative.Store(false) // it is not likely to come to the trail
 	}
 	return r.conversationInBetween()

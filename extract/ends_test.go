@@ -485,3 +485,35 @@ func TestIDsThatAreNoneInBetween(t *testing.T) {
 		}
 	}
 }
+
+// Messages that are passed over, since something before them looks like an id, are read
+// if a later member takes that back; and what was read of others is not taken for them.
+func TestTheIDBeforeMessagesIsTakenBack(t *testing.T) {
+	t.Parallel()
+	body := func(who string) []byte {
+		return []byte(`{"system":"` + strings.Repeat("s", 1500) + `","session_id":"null","messages":[` + u(who) + `],"session_id":null,` +
+			`"input":[` + u(strings.Repeat("x", 20_000)) + `],"tools":[` + strings.Repeat(`{},`, 500) + `{}]}`)
+	}
+	find := func(e extract.Extractor, who string) string {
+		s, ok := e.Extract(&extract.Request{Body: body(who)})
+		require.True(t, ok)
+		return s.ID
+	}
+	require.Equal(t, find(extract.Trail(), "alice asks"), find(extract.Default(), "alice asks"))
+	require.NotEqual(t, find(extract.Default(), "alice asks"), find(extract.Default(), "bob asks"))
+}
+
+// A large body that is no object names no session, whatever stands at its ends.
+func TestLargeBodiesThatAreNoObjects(t *testing.T) {
+	t.Parallel()
+	filler := `"a":"` + strings.Repeat("x", 20<<10) + `"`
+	for _, before := range []string{"\ufeff", "garbage", `"`, "[", "0", "}", " x"} {
+		for _, members := range []string{`"session_id":"s-1",` + filler, filler + `,"session_id":"s-1"`, filler + `,"conversation_id":"s-1"`} {
+			for _, e := range []extract.Extractor{extract.Default(), extract.BodyIDs(), extract.Body("session_id")} {
+				r := &extract.Request{Body: []byte(before + `{` + members + `}`)}
+				_, ok := e.Extract(r)
+				require.False(t, ok, "%.100s", r.Body)
+			}
+		}
+	}
+}

@@ -119,10 +119,11 @@ func (c Chain) Extract(r *Request) (s Session, ok bool) {
 	return s, ok
 }
 
-// Find is Extract for callers that have room for the answer, which saves copies of it:
-// s must be the zero Session, and stays it if there is none. (To copy a Session takes
-// as long as to look up a header.)
+// Find is Extract for callers that have room for the answer, which saves copies of it.
+// It puts the zero Session into s if there is none. (To copy a Session takes as long as
+// to look up a header.)
 func (c Chain) Find(r *Request, s *Session) (ok bool) {
+	*s = Session{}
 	for i, e := range c {
 		// The two that most requests end at fill in s where it is. What stands next
 		// to an extractor may save it work.

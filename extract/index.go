@@ -484,6 +484,7 @@ type walk struct {
 
 	prompt *prompt // reads messages, if it is not nil
 	talks  int     // how many lists of messages were read, or would have been
+	passed bool    // over messages that were not read
 }
 
 // talkingMembers is members of the body, and reads the messages in passing. Of
@@ -498,7 +499,9 @@ func (w *walk) talkingMembers(until *stop) {
 }
 
 // sole reports whether the messages that were read are those that count.
-func (w *walk) sole() bool { return !w.stopped && w.talks == 1 && w.present&messageSet != 0 }
+func (w *walk) sole() bool {
+	return !w.stopped && !w.passed && w.talks == 1 && w.present&messageSet != 0
+}
 
 // named reports whether the body has what looks like an id.
 func (x *index) named(body []byte) bool {
@@ -558,6 +561,7 @@ func (w *walk) known(f field, t *trail) bool {
 	case messageSet.has(f) && (w.prompt != nil || t != nil && !w.named(w.body)):
 		w.messages(t)
 	default:
+		w.passed = w.passed || messageSet.has(f)
 		return false
 	}
 	return true

@@ -62,7 +62,13 @@ func bodyID(s *session) (result.Group, error) {
 			beside(race, 1)
 		}
 	}
-	g.Verdicts = append(g.Verdicts, allocVerdict("allocations of a body id (1 is the id)", g.Races[0].Row(rowOurs), 1))
+	for _, race := range g.Races {
+		if strings.HasPrefix(race.Name, "agent, "+bytesOf(2<<20)) {
+			for _, row := range []string{rowOurs, rowDefault} {
+				g.Verdicts = append(g.Verdicts, allocVerdict("allocations of a body id (1 is the id), "+race.Name+strings.TrimPrefix(row, rowOurs), race.Row(row), 1))
+			}
+		}
+	}
 	return g, nil
 }
 
