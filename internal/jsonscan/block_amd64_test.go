@@ -1,0 +1,32 @@
+//go:build !purego
+
+package jsonscan
+
+import (
+	"os"
+	"regexp"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestWithoutAVX2 tests what older processors do.
+func TestWithoutAVX2(t *testing.T) {
+	if !avx2 {
+		t.Skip("that is what all other tests do here")
+	}
+	avx2 = false
+	defer func() { avx2 = true }()
+	t.Run("PastEscaped", TestPastEscaped)
+	t.Run("PastEscapedGoesOn", TestPastEscapedGoesOn)
+	t.Run("Structure", TestStructure)
+}
+
+// TestHasAVX2 asks Linux as well.
+func TestHasAVX2(t *testing.T) {
+	info, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		t.Skip(err)
+	}
+	require.Equal(t, regexp.MustCompile(`(?m)^flags\s*:.*\bavx2\b`).Match(info), hasAVX2())
+}
