@@ -1,42 +1,77 @@
 package extract
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
-// Credential returns the credential that a request came with: the value of the
-// first of the headers Authorization (less its scheme), X-Api-Key, Api-Key and
-// X-Goog-Api-Key that has one, or "". It is a good [affinity.Config.Tenant]: who
-// has not another tenant's credential cannot name that tenant's sessions.
+// Credential returns the credential that a request came with: what the headers
+// Authorization (less its scheme), X-Api-Key, Api-Key and X-Goog-Api-Key hold and,
+// where browsers open a WebSocket to OpenAI, the openai-insecure-api-key in
+// Sec-WebSocket-Protocol. It is "" if there is none. It is a good
+// [affinity.Config.Tenant]: who has not another tenant's credential cannot name
+// that tenant's sessions. One in the query of the URL is for the caller to look for.
+//
+// If there are several, the result is made of all, whatever their order: SDKs
+// that insist on a key send a placeholder beside the one that counts, and the
+// same for everybody. Where what is sent changes, as a token that is renewed or a
+// signature over the request, so does the result, and with it the session: then
+// let Config.Tenant say whom you have authenticated.
 //
 // The result is a secret. Selectors keep a keyed hash of it only.
 func Credential(r *Request) string {
-	for _, name := range credentials {
-		if secret := secretOf(r.Header[name]); secret != "" {
-			return secret
+	var room [2]string
+	found := room[:0]
+	for i := range credentials {
+		found = credentials[i].in(r.Header[credentials[i].header], found)
+	}
+	if len(found) == 0 {
+		// In a map that net/http has not filled in, names may be spelled otherwise.
+		for key, values := range r.Header {
+			for i := range credentials {
+				if c := &credentials[i]; len(key) == len(c.header) && strings.EqualFold(key, c.header) {
+					found = c.in(values, found)
+				}
+			}
 		}
 	}
-	// In a map that net/http has not filled in, names may be spelled otherwise.
-	best, found := len(credentials), ""
-	for key, values := range r.Header {
-		for i, name := range credentials[:best] {
-			if len(key) == len(name) && strings.EqualFold(key, name) {
-				if secret := secretOf(values); secret != "" {
-					best, found = i, secret
-				}
-				break
-			}
+	switch len(found) {
+	case 0:
+		return ""
+	case 1:
+		return found[0]
+	}
+	slices.Sort(found)
+	return strings.Join(slices.Compact(found), "\n")
+}
+
+// credentials are where APIs take one.
+var credentials = []credential{
+	{"Authorization", secretOf},
+	{"X-Api-Key", secretOf},
+	{"Api-Key", secretOf},
+	{"X-Goog-Api-Key", secretOf},
+	{"Sec-Websocket-Protocol", protocolSecret},
+}
+
+type credential struct {
+	header string
+	secret func(value string) string // "" if the value has none
+}
+
+// in appends the secrets in the values of the header to found.
+func (c *credential) in(values, found []string) []string {
+	for _, v := range values {
+		if s := c.secret(v); s != "" {
+			found = append(found, s)
 		}
 	}
 	return found
 }
 
-var credentials = []string{"Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key"}
-
-// secretOf returns what the value of a header has behind the scheme, if it has one.
-func secretOf(values []string) string {
-	if len(values) == 0 {
-		return ""
-	}
-	value := strings.TrimSpace(values[0])
+// secretOf returns what a value has behind the scheme, if it has one.
+func secretOf(value string) string {
+	value = strings.TrimSpace(value)
 	scheme, secret, ok := strings.Cut(value, " ")
 	switch {
 	case ok:
@@ -45,4 +80,16 @@ func secretOf(values []string) string {
 		return "" // and nothing behind it
 	}
 	return value
+}
+
+// protocolSecret returns the key among the protocols that a WebSocket may speak,
+// which is where a browser can put one.
+func protocolSecret(value string) string {
+	const prefix = "openai-insecure-api-key." // https://platform.openai.com/docs/guides/realtime-websocket
+	for protocol := range strings.SplitSeq(value, ",") {
+		if secret, ok := strings.CutPrefix(strings.TrimSpace(protocol), prefix); ok {
+			return secret
+		}
+	}
+	return ""
 }

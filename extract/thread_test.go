@@ -122,19 +122,31 @@ func TestHeadersInLowerCase(t *testing.T) {
 
 func TestCredential(t *testing.T) {
 	t.Parallel()
-	for want, h := range map[string]http.Header{
-		"k1": {"Authorization": {"Bearer k1"}, "X-Api-Key": {"k2"}},
-		"k2": {"X-Api-Key": {"k2"}, "X-Goog-Api-Key": {"k3"}},
-		"k3": {"X-Goog-Api-Key": {"k3"}},
-		"k4": {"Api-Key": {"k4"}},
-		"k5": {"Authorization": {"k5"}},
-		"k6": {"Authorization": {"Bearer "}, "X-Api-Key": {"k6"}},
-		"k7": {"Authorization": {"Bearer"}, "Api-Key": {"k7"}},
-		"k8": {"authorization": {"bearer k8"}, "x-api-key": {"other"}},
-		"k9": {"x-goog-api-key": {"other"}, "API-KEY": {"k9"}},
-		"":   {"Authorization": {""}, "X-Session-Id": {"s"}},
+	for _, tt := range []struct {
+		want   string
+		header http.Header
+	}{
+		{"k1", http.Header{"Authorization": {"Bearer k1"}}},
+		{"k2", http.Header{"X-Api-Key": {"k2"}}},
+		{"k3", http.Header{"X-Goog-Api-Key": {"k3"}}},
+		{"k4", http.Header{"Api-Key": {"k4"}}},
+		{"k5", http.Header{"Authorization": {"k5"}}},
+		{"k6", http.Header{"Authorization": {"Bearer "}, "X-Api-Key": {"k6"}}},
+		{"k7", http.Header{"Authorization": {"Bearer"}, "Api-Key": {"k7"}}},
+		{"k8", http.Header{"authorization": {"bearer k8"}}},
+		{"k9", http.Header{"x-goog-api-key": {""}, "API-KEY": {"k9"}}},
+		{"k0", http.Header{"Sec-Websocket-Protocol": {"realtime, openai-insecure-api-key.k0, openai-beta.realtime-v1"}}},
+		{"", http.Header{"Sec-Websocket-Protocol": {"realtime", "x-openai-insecure-api-key.k"}}},
+		{"", http.Header{"Authorization": {""}, "X-Session-Id": {"s"}}},
+
+		{"k1\nk2", http.Header{"Authorization": {"Bearer k1"}, "X-Api-Key": {"k2"}}},
+		{"k1\nk2", http.Header{"Authorization": {"Bearer k2"}, "X-Api-Key": {"k1"}}},
+		{"k1\nk2", http.Header{"authorization": {"Bearer k2"}, "x-api-key": {"k1"}}},
+		{"k1\nk2", http.Header{"x-api-key": {"k2"}, "X-API-KEY": {"k1"}}},
+		{"k1\nk2", http.Header{"X-Api-Key": {"k2", "k1"}}},
+		{"k1", http.Header{"Authorization": {"Bearer k1"}, "X-Api-Key": {"k1"}}},
 	} {
-		require.Equal(t, want, extract.Credential(&extract.Request{Header: h}))
+		require.Equal(t, tt.want, extract.Credential(&extract.Request{Header: tt.header}), "%v", tt.header)
 	}
 	require.Empty(t, extract.Credential(&extract.Request{}))
 }

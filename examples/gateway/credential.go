@@ -5,36 +5,26 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-
-	"github.com/go-affinity/affinity/extract"
 )
 
-// Where the APIs take a credential: in one of these headers, or in the query as
-// a parameter named key.
+// The headers in which the APIs take a credential. Some take it in the query, as
+// a parameter, and OpenAI among the protocols of a WebSocket.
 var credentialHeaders = []string{"Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key"}
 
-// tenant is whose sessions a request can name: those of the credentials in its
-// headers. All of them count, so that a secret beside one that everybody sends
-// keeps its owner apart. (The selector keeps a keyed hash.)
-func tenant(req *extract.Request) string {
-	var b []byte
-	for _, name := range credentialHeaders {
-		for _, v := range req.Header[name] {
-			b = appendSecret(b, v)
-		}
-	}
-	return string(b)
-}
+const (
+	protocolHeader = "Sec-Websocket-Protocol"
+	protocolPrefix = "openai-insecure-api-key."
+)
 
-// queryTenant is the same for the query, which an extract.Request lacks.
+// queryTenant is extract.Credential for the query, which an extract.Request lacks:
+// whose sessions the request can name.
 func queryTenant(rawQuery string) string {
 	var b []byte
-	mapKeys(rawQuery, func(v string) string { b = appendSecret(b, v); return v })
+	mapKeys(rawQuery, func(v string) string {
+		b = append(append(strconv.AppendInt(b, int64(len(v)), 10), ':'), v...)
+		return v
+	})
 	return string(b)
-}
-
-func appendSecret(b []byte, s string) []byte {
-	return append(append(strconv.AppendInt(b, int64(len(s)), 10), ':'), s...)
 }
 
 // authorize puts key wherever the client put its credential, or if there is
@@ -46,6 +36,16 @@ func authorize(r *http.Request, key string) {
 			setCredential(r.Header, name, key)
 			found = true
 		}
+	}
+	for i, v := range r.Header[protocolHeader] {
+		protocols := strings.Split(v, ",")
+		for j, p := range protocols {
+			if strings.HasPrefix(strings.TrimSpace(p), protocolPrefix) {
+				protocols[j] = " " + protocolPrefix + key
+				found = true
+			}
+		}
+		r.Header[protocolHeader][i] = strings.TrimSpace(strings.Join(protocols, ","))
 	}
 	r.URL.RawQuery = mapKeys(r.URL.RawQuery, func(string) string {
 		found = true
@@ -75,14 +75,14 @@ func credentialHeader(path string) string {
 	return "Authorization"
 }
 
-// mapKeys replaces the value of every parameter named key by what f returns for
-// it, both as they are on the wire. The rest of the query stays to the byte,
+// mapKeys replaces the value of every parameter named key (Gemini) or api-key
+// (Azure) by what f returns for it, both as they are on the wire. The rest of the query stays to the byte,
 // which url.Values would not let it.
 func mapKeys(rawQuery string, f func(string) string) string {
 	pairs := strings.Split(rawQuery, "&")
 	for i, pair := range pairs {
 		name, value, _ := strings.Cut(pair, "=")
-		if plain, err := url.QueryUnescape(name); err == nil && plain == "key" {
+		if plain, err := url.QueryUnescape(name); err == nil && (plain == "key" || plain == "api-key") {
 			pairs[i] = name + "=" + f(value)
 		}
 	}

@@ -33,6 +33,10 @@ func TestUpstreamCredentials(t *testing.T) {
 		{"/v1beta/models/m:generateContent?k%65y=mine;x&key=mine", nil, "", "k%65y=their%2Fs&key=their%2Fs"},
 		{"/v1beta/models/m:generateContent?key=mine", []string{"X-Goog-Api-Key", "mine"}, "X-Goog-Api-Key: their/s", "key=their%2Fs"},
 
+		{"/openai/realtime?api-key=mine&deployment=d", nil, "", "api-key=their%2Fs&deployment=d"},
+		{"/v1/realtime", []string{"Sec-WebSocket-Protocol", "realtime, openai-insecure-api-key.mine,v1"}, "Sec-Websocket-Protocol: realtime, openai-insecure-api-key.their/s,v1", ""},
+		{"/v1/realtime", []string{"Sec-WebSocket-Protocol", "openai-insecure-api-key.mine", "Sec-WebSocket-Protocol", "realtime"}, "Sec-Websocket-Protocol: openai-insecure-api-key.their/s Sec-Websocket-Protocol: realtime", ""},
+
 		{"/v1/messages?beta=true", nil, "X-Api-Key: their/s", "beta=true"},
 		{"/v1/messages/count_tokens", nil, "X-Api-Key: their/s", ""},
 		{"/v1beta/models/m:streamGenerateContent", nil, "X-Goog-Api-Key: their/s", ""},
@@ -43,7 +47,7 @@ func TestUpstreamCredentials(t *testing.T) {
 	} {
 		require.Equal(t, 200, r.do("POST", tt.path, `{}`, tt.client...).StatusCode)
 		seen := ""
-		for _, name := range credentialHeaders {
+		for _, name := range append(credentialHeaders, protocolHeader) {
 			for _, v := range got.Header[name] {
 				seen += " " + name + ": " + v
 			}

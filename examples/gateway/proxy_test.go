@@ -267,13 +267,15 @@ func TestTenantsShareNoSessions(t *testing.T) {
 		{},
 		{"", []string{"Authorization", "Bearer k1"}},
 		{"", []string{"Authorization", "Bearer k2"}},
-		{"", []string{"X-Api-Key", "k1"}},
-		{"", []string{"X-Goog-Api-Key", "k2"}},
+		{"", []string{"X-Api-Key", "k7"}},
+		{"", []string{"X-Goog-Api-Key", "k8"}},
+		{"", []string{"Sec-WebSocket-Protocol", "realtime, openai-insecure-api-key.k9"}},
 		{"", []string{"Authorization", "Basic of-all", "X-Api-Key", "k3"}},
 		{"", []string{"Authorization", "Basic of-all", "X-Api-Key", "k4"}},
 		{"?key=k5", nil},
 		{"?alt=sse&key=k6", nil},
 		{"?key=k6;x", nil},
+		{"?api-key=k5", []string{"Authorization", "Bearer of-all"}},
 	} {
 		for _, want := range []string{"new", "bound"} {
 			resp := r.do("POST", "/v1/messages"+who.query, `{}`, append([]string{"X-Session-ID", "same"}, who.header...)...)
@@ -281,7 +283,7 @@ func TestTenantsShareNoSessions(t *testing.T) {
 			seen[resp.Header.Get(sessionHeader)] = true
 		}
 	}
-	require.Len(t, seen, 10)
+	require.Len(t, seen, 12)
 }
 
 // A Responses conversation that names nothing but the last response stays.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/go-affinity/affinity"
+	"github.com/go-affinity/affinity/extract"
 )
 
 // setup is what a configuration makes. A request has the same one to its end.
@@ -31,7 +32,7 @@ func (g *gateway) use(upstreams []*upstream, cache *affinity.Cache) error {
 		ID:        nameOf,
 		Fallback:  g.fallback,
 		Extractor: g.extractor,
-		Tenant:    tenant,
+		Tenant:    extract.Credential,
 		Failover:  g.failover,
 		Cache:     cache,
 	})
@@ -90,7 +91,7 @@ var seed = maphash.MakeSeed()
 // tenantOf returns a number for whose request it is, or 0 if it is anybody's.
 func (x *exchange) tenantOf() uint64 {
 	if x.tenant == 0 {
-		if who := tenant(x.req); who != "" || x.req.Scope != "" {
+		if who := extract.Credential(x.req); who != "" || x.req.Scope != "" {
 			x.tenant = max(1, maphash.String(seed, who+" "+x.req.Scope))
 		}
 	}
