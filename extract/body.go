@@ -11,7 +11,8 @@ import (
 //
 // A path is one of package gjson: member names with dots between them, such as
 // "metadata.thread_id", and more (https://github.com/tidwall/gjson/blob/master/SYNTAX.md).
-// Only a string that is an [ID] counts. However many of them a chain has, the
+// Only a string that is an [ID] counts; of several members of one name the last or,
+// where more than names lead there, the first. However many of them a chain has, the
 // body is walked once at most for all built-in extractors and all top-level
 // members (up to 64 that the former do not know: among more, each path is looked up
 // by itself, and so it is below the top level).
@@ -26,7 +27,7 @@ func Body(paths ...string) Extractor {
 		}
 		for i, p := range ps {
 			if id, ok := jsonID(p.in(r, i == 0)); ok {
-				return Session{Source: p.source, ID: id}, true
+				return r.named(p.source, id, Explicit), true
 			}
 		}
 		return Session{}, false
@@ -185,6 +186,7 @@ func UserID() Extractor {
 			return Session{}, false
 		}
 		confidence := Conventional
+		r.spelling()
 		if isUUID(id) && strings.HasPrefix(r.header("User-Agent"), "KimiCLI/") {
 			confidence = Explicit
 		}

@@ -352,12 +352,16 @@ func (s *strip) list(in place) {
 			if !c.Element() {
 				break
 			}
-			dropped = onlyMarkers(*c)
+			dropped = s.dropsBlock(in, *c)
 		}
 		if dropped {
 			c.Skim()
-			if gap[0] < 0 {
+			switch {
+			case gap[0] >= 0:
+			case kept:
 				gap[0] = behind
+			default:
+				gap[0] = start // what is in front of it is in front of the next
 			}
 			gap[1] = c.Pos()
 			continue
@@ -389,6 +393,23 @@ func (s *strip) next() int {
 	return i
 }
 
+// dropsBlock reports whether the next value, an element of the list, is no part of
+// the prompt.
+func (s *strip) dropsBlock(in place, c jsonscan.Cursor) bool {
+	if onlyMarkers(c) {
+		return true
+	}
+	if !s.first || in != inContent {
+		return false
+	}
+	raw, _ := blockText(&c)
+	if raw == nil {
+		return false
+	}
+	raw = trim(raw[1 : len(raw)-1])
+	return len(raw) > 0 && len(withoutBilling(raw)) == 0
+}
+
 // onlyMarkers reports whether the next value is an object of ephemeral members.
 func onlyMarkers(c jsonscan.Cursor) bool {
 	if !c.Object() {
@@ -414,7 +435,7 @@ func onlyMarkers(c jsonscan.Cursor) bool {
 func (s *strip) content() {
 	kind, start := s.c.Kind(), s.c.Pos()
 	list := s.c
-	switch raw, end := onlyText(&list); {
+	switch raw, end := s.onlyText(&list); {
 	case raw != nil:
 		s.cut(start, end-len(raw))
 		s.text(raw, end)
@@ -444,10 +465,34 @@ func (s *strip) text(raw []byte, end int) {
 }
 
 // onlyText goes past the next value if that is a list of one block that is
-// nothing but a text, and returns the text, quotes and all, and where it ends.
-// Else it returns nil.
-func onlyText(c *jsonscan.Cursor) (text []byte, end int) {
-	if !c.Array() || !c.Element() || !c.Object() {
+// nothing but a text, beside what is no part of the prompt, and returns the text,
+// quotes and all, and where it ends. Else it returns nil.
+func (s *strip) onlyText(c *jsonscan.Cursor) (text []byte, end int) {
+	if !c.Array() {
+		return nil, 0
+	}
+	for c.Element() {
+		if s.dropsBlock(inContent, *c) {
+			c.Skim()
+			continue
+		}
+		if text != nil {
+			return nil, 0
+		}
+		if text, end = blockText(c); text == nil {
+			return nil, 0
+		}
+	}
+	if !c.OK() {
+		return nil, 0
+	}
+	return text, end
+}
+
+// blockText goes past the next value if that is a block that is nothing but a
+// text, and returns that as onlyText does.
+func blockText(c *jsonscan.Cursor) (text []byte, end int) {
+	if !c.Object() {
 		return nil, 0
 	}
 	var room nameRoom
@@ -472,7 +517,7 @@ func onlyText(c *jsonscan.Cursor) (text []byte, end int) {
 			}
 		}
 	}
-	if len(text) == 0 || text[0] != '"' || c.Element() || !c.OK() {
+	if len(text) == 0 || text[0] != '"' || !c.OK() {
 		return nil, 0
 	}
 	return text, end

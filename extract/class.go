@@ -62,18 +62,25 @@ func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compa
 // openings of the title, suggestion, compaction, warm-up and quota calls of
 // Claude Code, Crush, OpenCode and Open WebUI.
 func (r *Request) Class() Class {
+	r.spelling()
 	c := r.pathClass()
 	if c == Turn {
-		c = r.claudeClass(r.header("X-Claude-Code-Agent-Id"))
+		c = r.headerClass()
 	}
+	if c == Turn {
+		c = r.bodyClass()
+	}
+	return c
+}
+
+// headerClass returns what any client says in its headers.
+func (r *Request) headerClass() Class {
+	c := r.claudeClass(r.header("X-Claude-Code-Agent-Id"))
 	if c == Turn {
 		c = r.codexClass()
 	}
 	if c == Turn {
 		c = r.copilotClass()
-	}
-	if c == Turn {
-		c = r.bodyClass()
 	}
 	return c
 }

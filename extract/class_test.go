@@ -2,6 +2,7 @@ package extract_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -105,5 +106,26 @@ func TestSessionsCarryTheirClass(t *testing.T) {
 		s, ok := extract.Default().Extract(&extract.Request{Header: tt.h, Path: tt.path})
 		require.True(t, ok, name)
 		require.Equal(t, tt.want, s.Class, name)
+	}
+	// What is known by its body, or from elsewhere, comes with what any client says.
+	chain := append(extract.Default(), extract.Body("thread_id"), extract.Metadata("session"))
+	for _, body := range []string{
+		`,"conversation_id":"c"}`, `,"prompt_cache_key":"c"}`, `,"metadata":{"user_id":"u"}}`, `,"metadata":{"user_id":"{\"session_id\":\"s\"}"}}`,
+		`,"previous_response_id":"resp_1"}`, `,"messages":[{"role":"user","content":"hi"}]}`, `,"thread_id":"t"}`, `}`,
+	} {
+		for _, size := range []int{0, 20 << 10} {
+			for _, side := range []*extract.Request{
+				{Path: "/v1/messages/count_tokens"},
+				{Header: http.Header{"X-Interaction-Type": {"conversation-background"}}},
+				{Header: http.Header{"x-interaction-type": {"conversation-background"}, "accept": {"*/*"}}},
+			} {
+				req := &extract.Request{Header: side.Header, Path: side.Path, Metadata: map[string]string{"session": "m"}}
+				req.Body = []byte(`{"y":"` + strings.Repeat("y", size) + `"` + body)
+				s, ok := chain.Extract(req)
+				require.True(t, ok, req.Body)
+				require.True(t, s.Class.Beside(), "%s: %s", s.Source, body)
+				require.Equal(t, req.Class(), s.Class, body)
+			}
+		}
 	}
 }

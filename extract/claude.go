@@ -20,8 +20,8 @@ const claudeHeader = "X-Claude-Code-Session-Id"
 // Sub-agents, title calls and other side calls carry the id of their session.
 //
 // The body is looked at only in requests that speak Anthropic's protocol, as
-// their Anthropic-Version header or a path that ends in /messages tells:
-// standing first in a chain, it must not make requests that another header
+// a path tells that ends in /messages or, unless it ends in /completions or
+// /responses, the header Anthropic-Version, in canonical form: standing first in a chain, it must not make requests that another header
 // names pay for a look at the body. In those that do and have a header that
 // [Headers] knows, the user_id counts only if its name is written without escapes and,
 // in a body of more than 4 kB, stands within the first or the last kilobyte, where
@@ -45,7 +45,7 @@ func (e claudeCode) Extract(r *Request) (s Session, ok bool) {
 // the zero Session, and stays it if there is none.
 func (claudeCode) find(r *Request, s *Session, behind Chain) (ok bool) {
 	if id := single(r.Header[claudeHeader]); id != "" {
-		r.name(s, claudeSource, id, Explicit)
+		r.nameByHeader(s, claudeSource, id, Explicit)
 		return true
 	}
 	headersNext := false
@@ -55,7 +55,7 @@ func (claudeCode) find(r *Request, s *Session, behind Chain) (ok bool) {
 	}
 	if !headersNext {
 		if _, id := claudeHeaders.scan(r); id != "" {
-			r.name(s, claudeSource, id, Explicit)
+			r.nameByHeader(s, claudeSource, id, Explicit)
 			return true
 		}
 	}
@@ -203,8 +203,11 @@ func legacySession(user []byte) ([]byte, bool) {
 		return nil, false
 	}
 	account, session, ok := bytes.Cut(rest, []byte("_session_"))
-	if !ok || len(account) > 0 && !isUUID(account) || !isUUID(session) {
+	if !ok || len(account) > 0 && !isUUID(account) {
 		return nil, false
+	}
+	if !isUUID(session) { // a client that has none may say so
+		return nil, len(session) == 0 || isPlaceholder(string(session))
 	}
 	return session, true
 }

@@ -42,6 +42,9 @@ func TestClaudeUserID(t *testing.T) {
 		{"old form beyond 256 bytes", "user_" + strings.Repeat("ab", 4000) + "_account_" + uuid2 + "_session_" + uuid, uuid, false},
 		{"old form with the zero uuid", "user_" + device + "_account__session_00000000-0000-0000-0000-000000000000", "", false},
 
+		{"old form without a session", "user_" + device + "_account__session_", "", false},
+		{"old form with a placeholder", "user_" + device + "_account__session_undefined", "", false},
+
 		{"nothing but a suffix", "anything_session_a", "", true},
 		{"a uuid behind a suffix", "anything_session_" + uuid, "", true},
 		{"no hash", "user__account__session_" + uuid, "", true},

@@ -51,9 +51,9 @@
 //	  Conversation-Id
 //	  Conversation_id             Codex CLI before
 //	  X-Affinity                  pi, to Mistral
-//	  Thread-Id                   Codex CLI, where it sends no session
+//	  Thread-Id                   Codex CLI, where its header of the session is lost
 //	  X-...-Session-Id            any other vendor's
-//	  X-Client-Request-Id         Codex CLI only, where all else is lost
+//	  X-Client-Request-Id         Codex CLI only, where its other headers are lost
 //	BodyIDs()
 //	  conversation_id             Dify, Coze, Cohere v1, many applications
 //	  conversationId
@@ -111,7 +111,7 @@
 // is linear in the size of the body, and what is kept of it is bounded.
 //
 // How much of that is checked depends on the size. A body of up to 4 kB is read
-// to the letter, but for what is written behind a backslash. In a larger one,
+// to the letter, but for what is inside strings. In a larger one,
 // objects and arrays that nobody asks for are passed over: their brackets must
 // match and their strings end. Of one of more than 16 kB, the members within 1 kB
 // of either end may be all that is read: if what an extractor asks for first is

@@ -21,7 +21,8 @@ type Session struct {
 	Confidence Confidence
 
 	// Class is the class of the request as far as method, path and headers
-	// tell. [Request.Class] looks at the body as well.
+	// tell: if it is a header that names the session, those of the client that
+	// sends it. [Request.Class] looks at the body as well.
 	Class Class
 
 	// Thread names a line of work of its own within the session, such as a

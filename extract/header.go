@@ -131,16 +131,16 @@ func (hs *headers) find(r *Request, s *Session, claudeAsked bool) bool {
 		first = 1
 	}
 	if place, id := hs.lookup(r.Header, first); id != "" {
-		r.name(s, hs.names[place].source, id, Explicit)
+		r.nameByHeader(s, hs.names[place].source, id, Explicit)
 		return true
 	}
 	if source, id := hs.scan(r); id != "" {
-		r.name(s, source, id, Explicit)
+		r.nameByHeader(s, source, id, Explicit)
 		return true
 	}
 	if hs.vendor {
 		if id := r.codexThread(); id != "" {
-			r.name(s, "thread-id", id, Explicit)
+			r.nameByHeader(s, "thread-id", id, Explicit)
 			return true
 		}
 	}
@@ -212,6 +212,9 @@ func (hs *headers) scan(r *Request) (source, id string) {
 		if rank, source := hs.rank(key, canonical); source != "" {
 			found = append(found, header{rank, source, values})
 		}
+	}
+	if !r.spelled.Load() {
+		r.spelled.Store(true)
 	}
 	slices.SortFunc(found, func(a, b header) int {
 		return cmp.Or(cmp.Compare(a.rank, b.rank), strings.Compare(a.source, b.source))
@@ -303,6 +306,6 @@ func Metadata(key string) Extractor {
 		if !ok {
 			return Session{}, false
 		}
-		return Session{Source: source, ID: id}, true
+		return r.named(source, id, Explicit), true
 	})
 }

@@ -24,7 +24,8 @@ const DefaultBodyLimit = 32 << 20
 type Request struct {
 	// Header holds the HTTP headers. Names of sessions, of what describes them
 	// and of credentials are matched without regard to case, so a map that was
-	// not filled in by net/http will do. One in canonical form goes first.
+	// not filled in by net/http will do. One in canonical form goes first, and
+	// where a session's is in it, so must the others be.
 	Header http.Header
 
 	// Body is the JSON text of the request, decompressed. A Body that is not
@@ -50,6 +51,7 @@ type Request struct {
 	// function [Metadata].
 	Metadata map[string]string
 
+	spelled atomic.Bool // it is known whether
 	odd     atomic.Bool // some names of headers are not in canonical form
 	index   index
 	trailed atomic.Pointer[trail]

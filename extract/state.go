@@ -2,6 +2,7 @@ package extract
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/go-affinity/affinity/internal/jsonscan"
@@ -19,7 +20,7 @@ func State() Extractor {
 	return ExtractorFunc(func(r *Request) (Session, bool) {
 		if len(r.Body) > 0 {
 			for _, f := range pointerFields {
-				if id, ok := jsonID(r.get(f)); ok {
+				if id, ok := jsonID(r.pointer(f)); ok {
 					return r.named(stateSource, id, Explicit), true
 				}
 			}
@@ -36,6 +37,20 @@ var pointerFields = []field{
 	previousResponseIDField,
 	previousInteractionIDField,
 	threadPreviousMessageIDField,
+}
+
+// pointer returns the text of one of the pointerFields, or nil. The message of a
+// thread is one only where the thread continues.
+func (r *Request) pointer(f field) []byte {
+	if f == threadPreviousMessageIDField && !r.continuesThread() {
+		return nil
+	}
+	return r.get(f)
+}
+
+func (r *Request) continuesThread() bool {
+	kind, _ := text(r.get(threadTypeField))
+	return kind == "continue"
 }
 
 // resourceFields name what the request makes use of beside.
@@ -58,23 +73,31 @@ const maxPins = 16
 //
 //   - previous_response_id, previous_interaction_id and, where thread continues,
 //     thread.previous_message_id;
-//   - conversation, cachedContent and container;
+//   - conversation, cachedContent and container, also those of tools;
 //   - the response in the path of GET /v1/responses/{id} and its like;
-//   - file_id, fileUri and items of type item_reference in the messages.
+//   - file_id, fileUri and items of type item_reference in the messages, but for
+//     what tools were called with and have answered. A fileUri that leads to a
+//     file of the Gemini API becomes the name of that file, files/...; others can
+//     be read from anywhere.
 //
 // It reads the body.
 func (r *Request) Pins() []string {
 	var pins []string
 	add := func(id string, ok bool) {
-		if ok && len(pins) < maxPins {
+		if ok && len(pins) < maxPins && !slices.Contains(pins, id) {
 			pins = append(pins, id)
 		}
 	}
 	if len(r.Body) > 0 {
-		for _, fields := range [][]field{pointerFields, resourceFields} {
-			for _, f := range fields {
-				add(jsonID(r.get(f)))
-			}
+		for _, f := range pointerFields {
+			add(jsonID(r.pointer(f)))
+		}
+		for _, f := range resourceFields {
+			add(jsonID(r.get(f)))
+		}
+		c := jsonscan.New(r.get(toolsField))
+		for ok := c.Array(); ok && c.Element(); {
+			add(jsonID(lastMember(c.Skim(), "container")))
 		}
 	}
 	add(pathState(r.Path))
@@ -99,7 +122,8 @@ func mentionsState(raw []byte) bool {
 	return false
 }
 
-// references calls add for what the next value refers to on the upstream.
+// references calls add for what the next value refers to on the upstream. What
+// tools were called with, and what they have answered, is theirs.
 func references(c *jsonscan.Cursor, add func(string, bool)) {
 	switch c.Kind() {
 	case '[':
@@ -116,8 +140,12 @@ func references(c *jsonscan.Cursor, add func(string, bool)) {
 				break
 			}
 			switch string(jsonscan.Text(name, room[:])) {
-			case "file_id", "fileUri", "file_uri":
+			case "file_id":
 				add(jsonID(c.Skim()))
+			case "fileUri", "file_uri":
+				add(fileName(c.Skim()))
+			case "input", "args", "arguments", "response", "json":
+				c.Skim()
 			case "type":
 				kind = c.Skim()
 			case "id":
@@ -132,6 +160,17 @@ func references(c *jsonscan.Cursor, add func(string, bool)) {
 	default:
 		c.Skim()
 	}
+}
+
+// fileName returns the name of the file that the URI in raw leads to, if it is one
+// of the Gemini API: https://ai.google.dev/api/files.
+func fileName(raw []byte) (string, bool) {
+	uri, ok := text(raw)
+	i := strings.LastIndex(uri, "files/")
+	if !ok || i < 0 || i > 0 && !strings.HasPrefix(uri, "https://generativelanguage.googleapis.com/") {
+		return "", false
+	}
+	return ID(uri[i:])
 }
 
 // pathState returns the id in a path such as /v1/responses/resp_1/cancel.
@@ -156,10 +195,10 @@ func pathState(path string) (string, bool) {
 // client is sent, in pieces of any size; it delays nothing and keeps no more
 // than one id.
 //
-// It knows, as the values of members named id, name or container_id: resp_...
-// and conv_... (OpenAI), container_..., cachedContents/... (Gemini), the ids
-// of items that OpenAI's item_reference takes, and of files. It does not
-// decompress. A StateReader is for one response; it is not safe for concurrent
+// It knows, as the values of members named id or container_id: resp_... and
+// conv_... (OpenAI), container_..., the ids of items that OpenAI's
+// item_reference takes, and of files; and, as those of members named name,
+// cachedContents/... and files/... (Gemini). It does not decompress. A StateReader is for one response; it is not safe for concurrent
 // use.
 type StateReader struct {
 	found func(id string)
@@ -212,7 +251,11 @@ func (s *StateReader) Write(p []byte) (int, error) {
 func (s *StateReader) text(p []byte) []byte {
 	if s.escaped {
 		s.escaped = false
-		s.long = true // no id has an escape
+		if p[0] != '/' || len(s.buf) == MaxID {
+			s.long = true // no id has another escape
+		} else {
+			s.buf = append(s.buf, '/')
+		}
 		return p[1:]
 	}
 	i := bytes.IndexAny(p, `"\`)
@@ -244,12 +287,15 @@ func (s *StateReader) end() {
 		}
 		return
 	}
+	prefixes := statePrefixes
 	switch string(s.key[:s.keyLen]) {
-	case "id", "name", "container_id":
+	case "id", "container_id":
+	case "name":
+		prefixes = stateNames
 	default:
 		return
 	}
-	if s.long || !stateID(s.buf) || string(s.buf) == s.last {
+	if s.long || !begins(s.buf, prefixes) || string(s.buf) == s.last {
 		return
 	}
 	if id, ok := ID(string(s.buf)); ok {
@@ -259,14 +305,19 @@ func (s *StateReader) end() {
 	}
 }
 
-// statePrefixes are how ids of state begin.
-var statePrefixes = []string{
-	"resp_", "conv_", "container_", "cntr_", "cachedContents/", "file-", "file_", "files/",
-	"msg_", "rs_", "fc_", "ctc_", "ws_", "cmp_",
-}
+// statePrefixes are how ids of state begin, and stateNames how names of it do.
+// Other names are those of tools.
+var (
+	statePrefixes = []string{
+		"resp_", "conv_", "container_", "cntr_", "file-", "file_",
+		"msg_", "rs_", "fc_", "ctc_", "ws_", "fs_", "ci_", "ig_", "cu_", "mcp_", "mcpl_", "mcpr_", "cmp_",
+	}
+	stateNames = []string{"cachedContents/", "files/"}
+)
 
-func stateID(b []byte) bool {
-	for _, p := range statePrefixes {
+// begins reports whether b begins with one of the prefixes and goes on.
+func begins(b []byte, prefixes []string) bool {
+	for _, p := range prefixes {
 		if len(b) > len(p) && string(b[:len(p)]) == p {
 			return true
 		}

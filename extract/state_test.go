@@ -24,16 +24,29 @@ func TestPins(t *testing.T) {
 		`{"cached_content":"cachedContents/x"}`:                            {"cachedContents/x"},
 		`{"container":{"id":"container_1","skills":[]}}`:                   {"container_1"},
 		`{"thread":{"type":"continue","previous_message_id":"msg_1"}}`:     {"msg_1"},
-		`{"input":[{"type":"item_reference","id":"rs_1"},{"id":"msg_2","type":"message","role":"user","content":[{"type":"input_file","file_id":"file-3"}]}]}`: {"rs_1", "file-3"},
-		`{"messages":[{"role":"user","content":[{"type":"document","source":{"type":"file","file_id":"file_4"}}]}]}`:                                           {"file_4"},
-		`{"contents":[{"parts":[{"fileData":{"fileUri":"https://x/v1beta/files/5"}}]}]}`:                                                                       {"https://x/v1beta/files/5"},
-		`{"messages":[{"role":"user","content":"what is a file_id?"}]}`:                                                                                        nil,
+		`{"input":[{"type":"item_reference","id":"rs_1"},{"id":"msg_2","type":"message","role":"user","content":[{"type":"input_file","file_id":"file-3"}]}]}`:                                                      {"rs_1", "file-3"},
+		`{"messages":[{"role":"user","content":[{"type":"document","source":{"type":"file","file_id":"file_4"}}]}]}`:                                                                                                {"file_4"},
+		`{"contents":[{"parts":[{"fileData":{"fileUri":"https://generativelanguage.googleapis.com/v1beta/files/5"}}]}]}`:                                                                                            {"files/5"},
+		`{"contents":[{"parts":[{"file_data":{"file_uri":"files\/5"}},{"file_data":{"file_uri":"gs://bucket/files/5"}},{"fileData":{"fileUri":"https://www.youtube.com/watch?v=x"}},{"fileData":{"fileUri":5}}]}]}`: {"files/5"},
+		`{"tools":[{"type":"code_interpreter","container":"cntr_1"},{"type":"code_interpreter","container":{"type":"auto"}},{"type":"function","name":"container"}]}`:                                               {"cntr_1"},
+		`{"thread":{"type":"create","previous_message_id":"msg_1"}}`:                                                                                                                                                nil,
+		`{"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"toolu_1","name":"read","input":{"file_id":"1"}}]}]}`:                                                                                  nil,
+		`{"contents":[{"parts":[{"functionCall":{"args":{"file_id":"1"}}},{"functionResponse":{"response":{"file_id":"2"}}}]}]}`:                                                                                    nil,
+		`{"messages":[{"content":[{"toolUse":{"input":{"file_id":"1"}}},{"toolResult":{"content":[{"json":{"file_id":"2"}}]}}]}]}`:                                                                                  nil,
+		`{"messages":[{"content":[{"type":"tool_result","content":[{"type":"image","source":{"type":"file","file_id":"file_1"}}]}]}]}`:                                                                              {"file_1"},
+		`{"input":[{"type":"function_call","arguments":{"file_id":"1"}},{"role":"user","content":[{"type":"input_file","file_id":"file-3"}]}]}`:                                                                     {"file-3"},
+		`{"messages":[{"role":"user","content":"what is a file_id?"}]}`:                                                                                                                                             nil,
 		`{"previous_response_id":"resp_1"`: nil,
 	} {
 		require.Equal(t, want, (&extract.Request{Body: []byte(body)}).Pins(), body)
 	}
-	many := `{"input":[` + strings.Repeat(`{"type":"item_reference","id":"rs_1"},`, 1000) + `{}]}`
-	require.Len(t, (&extract.Request{Body: []byte(many)}).Pins(), 16)
+	many := `{"input":[` + strings.Repeat(`{"type":"item_reference","id":"rs_1"},`, 1000)
+	for i := range 20 {
+		many += fmt.Sprintf(`{"type":"item_reference","id":"rs_%d"},`, i)
+	}
+	pins := (&extract.Request{Body: []byte(many + `{}]}`)}).Pins()
+	require.Len(t, pins, 16)
+	require.Equal(t, []string{"rs_1", "rs_0", "rs_2"}, pins[:3])
 	for path, want := range map[string][]string{
 		"/v1/responses/resp_1":             {"resp_1"},
 		"/v1/responses/resp_1/input_items": {"resp_1"},
@@ -62,6 +75,12 @@ func TestStateReader(t *testing.T) {
 		"inside a text":   {`{"text":"{\"id\":\"resp_1\"}"}`, nil},
 		"a text like one": {`{"text":"resp_1","output":["id","resp_2"]}`, nil},
 		"another id":      {`{"id":"chatcmpl-1","name":"get_weather"}`, nil},
+		"names of tools":  {`{"tools":[{"name":"file_read"},{"name":"msg_send"}],"id":"files/x"}`, nil},
+		"calls of tools":  {`{"output":[{"type":"image_generation_call","id":"ig_1"},{"id":"ci_2"},{"id":"fs_3"},{"id":"mcp_4"}]}`, []string{"ig_1", "ci_2", "fs_3", "mcp_4"}},
+		"a file":          {`{"file":{"name":"files/abc","uri":"https://generativelanguage.googleapis.com/v1beta/files/abc"}}`, []string{"files/abc"}},
+		"a slash escaped": {`{"name":"cachedContents\/x"}`, []string{"cachedContents/x"}},
+		"a long one":      {`{"name":"cachedContents/` + strings.Repeat("x", 240) + `\/"}`, []string{"cachedContents/" + strings.Repeat("x", 240) + "/"}},
+		"one too long":    {`{"name":"cachedContents/` + strings.Repeat("x", 241) + `\/"}`, nil},
 		"too long":        {`{"id":"resp_` + strings.Repeat("x", 300) + `","response":{"id":"resp_2"}}`, []string{"resp_2"}},
 		"with an escape":  {`{"id":"resp_\u0031"}`, nil},
 		"broken":          {`{"id":"resp_1","id":"resp_`, []string{"resp_1"}},
@@ -116,11 +135,12 @@ func FuzzStateReader(f *testing.F) {
 func TestStateExtractor(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{
-		`{"previous_response_id":"resp_1","input":"x"}`:                              "resp_1",
-		`{"previous_interaction_id":"i1","input":"x"}`:                               "i1",
-		`{"thread":{"type":"continue","previous_message_id":"msg_1"}}`:               "msg_1",
-		`{"previous_response_id":"resp_1","conversation":"conv_1"}`:                  "conv_1", // BodyIDs goes first
-		`{"cachedContent":"cachedContents/x","contents":[{"parts":[{"text":"x"}]}]}`: "",       // names no conversation
+		`{"previous_response_id":"resp_1","input":"x"}`:                                                         "resp_1",
+		`{"previous_interaction_id":"i1","input":"x"}`:                                                          "i1",
+		`{"thread":{"type":"continue","previous_message_id":"msg_1"}}`:                                          "msg_1",
+		`{"previous_response_id":"resp_1","conversation":"conv_1"}`:                                             "conv_1", // BodyIDs goes first
+		`{"cachedContent":"cachedContents/x","contents":[{"parts":[{"text":"x"}]}]}`:                            "",       // names no conversation
+		`{"thread":{"type":"create","previous_message_id":"msg_1"},"messages":[{"role":"user","content":"x"}]}`: "",
 	} {
 		s, ok := extract.Default().Extract(&extract.Request{Body: []byte(body)})
 		require.True(t, ok, body)
@@ -144,6 +164,9 @@ func TestOpening(t *testing.T) {
 	require.Equal(t, opening(one), opening(two))
 	require.NotEqual(t, opening(one), opening(`{"system":"t","messages":[{"role":"user","content":"a"}]}`))
 	require.NotEqual(t, opening(one), opening(`{"system":"s","messages":[{"role":"user","content":"x"}]}`))
+	for _, prompt := range []string{`null`, `""`, `{"id":"pmpt_1","version":"2"}`} {
+		require.Equal(t, opening(one), opening(`{"prompt":`+prompt+`,`+one[1:]))
+	}
 	for _, body := range []string{``, `{}`, `{"messages":[]}`, `{"messages":`, `{"previous_response_id":"resp_1","input":"x"}`, `{"prompt":"User: hi\nAssistant:"}`} {
 		_, ok := (&extract.Request{Body: []byte(body)}).Opening()
 		require.False(t, ok, body)

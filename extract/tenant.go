@@ -47,10 +47,10 @@ func Credential(r *Request) string {
 
 // credentials are where APIs take one.
 var credentials = []credential{
-	{"Authorization", secretOf},
-	{"X-Api-Key", secretOf},
-	{"Api-Key", secretOf},
-	{"X-Goog-Api-Key", secretOf},
+	{"Authorization", withoutScheme},
+	{"X-Api-Key", strings.TrimSpace},
+	{"Api-Key", strings.TrimSpace},
+	{"X-Goog-Api-Key", strings.TrimSpace},
 	{"Sec-Websocket-Protocol", protocolSecret},
 }
 
@@ -69,8 +69,8 @@ func (c *credential) in(values, found []string) []string {
 	return found
 }
 
-// secretOf returns what a value has behind the scheme, if it has one.
-func secretOf(value string) string {
+// withoutScheme returns what a value has behind the scheme, if it has one.
+func withoutScheme(value string) string {
 	value = strings.TrimSpace(value)
 	scheme, secret, ok := strings.Cut(value, " ")
 	switch {

@@ -2,7 +2,8 @@ package extract
 
 import "strings"
 
-// named returns the session of that id, with all that describe adds.
+// named returns the session of that id, which is in the body or comes from
+// elsewhere, with all that method, path and headers say of it.
 func (r *Request) named(source, id string, c Confidence) (s Session) {
 	r.name(&s, source, id, c)
 	return s
@@ -10,13 +11,22 @@ func (r *Request) named(source, id string, c Confidence) (s Session) {
 
 // name is named for a Session that is zero so far.
 func (r *Request) name(s *Session, source, id string, c Confidence) {
+	r.spelling()
+	r.nameByHeader(s, source, id, c)
+	if s.Class == Turn {
+		s.Class = r.headerClass()
+	}
+}
+
+// nameByHeader is name for an id that is in a header. Of the other headers only those
+// are looked at that the client has which sends that.
+func (r *Request) nameByHeader(s *Session, source, id string, c Confidence) {
 	s.Source, s.ID, s.Confidence = source, id, c
 	r.describe(s)
 }
 
-// describe adds to a session what method, path and headers say of its thread,
-// its parent and the class of the request. Of the headers only those are looked
-// at that the client has which named the session.
+// describe adds to a session what method, path and the headers of the client say of
+// its thread, its parent and the class of the request.
 func (r *Request) describe(s *Session) {
 	s.Class = r.pathClass()
 	switch s.Source {
@@ -82,8 +92,23 @@ func keyOfFork(id string) string {
 // header returns the id in a header, or "". The name is in canonical form.
 func (r *Request) header(name string) string { return single(r.values(name)) }
 
-// values returns the values of a header. The name is in canonical form; where that
-// of the session was not, others need not be.
+// spelling finds out whether the names of headers are in canonical form, unless that
+// is known. Where the session's is, nobody asks.
+func (r *Request) spelling() {
+	if r.spelled.Load() {
+		return
+	}
+	for key := range r.Header {
+		if !canonical(key) {
+			r.odd.Store(true)
+			break
+		}
+	}
+	r.spelled.Store(true)
+}
+
+// values returns the values of a header. The name is in canonical form; those of the
+// map need not be, if that is known.
 func (r *Request) values(name string) []string {
 	if values := r.Header[name]; len(values) > 0 || !r.odd.Load() {
 		return values

@@ -120,6 +120,18 @@ func TestHeadersInLowerCase(t *testing.T) {
 	}
 }
 
+// It does so whatever is asked first, and for those whom no header names.
+func TestHeadersInLowerCaseAskedFirst(t *testing.T) {
+	t.Parallel()
+	r := &extract.Request{Header: http.Header{"accept": {"*/*"}, "x-claude-code-request-class": {"compaction"}}}
+	require.Equal(t, extract.Compaction, r.Class())
+	s, _ := extract.BodyIDs().Extract(&extract.Request{Header: http.Header{"thread-id": {"t"}}, Body: []byte(`{"prompt_cache_key":"s"}`)})
+	require.Equal(t, "t", s.Thread)
+	s, _ = extract.UserID().Extract(&extract.Request{Header: http.Header{"user-agent": {"KimiCLI/1.0"}},
+		Body: []byte(`{"metadata":{"user_id":"ca40aa6d-4238-464e-98df-6ba3e9377c6e"}}`)})
+	require.Equal(t, extract.Explicit, s.Confidence)
+}
+
 func TestCredential(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -129,6 +141,7 @@ func TestCredential(t *testing.T) {
 		{"k1", http.Header{"Authorization": {"Bearer k1"}}},
 		{"k2", http.Header{"X-Api-Key": {"k2"}}},
 		{"k3", http.Header{"X-Goog-Api-Key": {"k3"}}},
+		{"no scheme", http.Header{"X-Api-Key": {"no scheme"}}},
 		{"k4", http.Header{"Api-Key": {"k4"}}},
 		{"k5", http.Header{"Authorization": {"k5"}}},
 		{"k6", http.Header{"Authorization": {"Bearer "}, "X-Api-Key": {"k6"}}},

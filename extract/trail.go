@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"slices"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -15,8 +16,8 @@ import (
 //
 // The trail of a request is the chain of digests k1, k2, ..., kn over its
 // system prompt and then the texts that people wrote, each digest over all
-// that came before. The session's ID is kn. It continues the longest of k1 to
-// kn-1 that an earlier request ended at: so a turn leads back to the turn
+// that came before. The session's ID is kn. It continues the longest of the fifteen
+// before it that an earlier request ended at: so a turn leads back to the turn
 // before it, a fork or a rollback to the trunk, and two conversations part at
 // the first word that differs. Nothing that models, tools and clients add has
 // a part in it:
@@ -44,8 +45,8 @@ import (
 // continuation of something on the server (previous_response_id and the like)
 // does not show its conversation: it has no trail, nor does one in which
 // nobody wrote anything, or one of more than 32,768 messages, blocks and values or
-// 4,096 members of a block. Where a message has two roles, or a block two types, the
-// first counts.
+// 4,096 members of a block. Where a message has two roles, or a block two types,
+// either may count.
 //
 // Two conversations that begin alike, to the letter, are one until they part.
 func Trail() Extractor { return trailExtractor{} }
@@ -58,7 +59,11 @@ func (trailExtractor) Extract(r *Request) (Session, bool) {
 	if !r.read() || r.delta() {
 		return Session{}, false
 	}
-	return r.trail().session()
+	s, ok := r.trail().session()
+	if ok {
+		r.name(&s, s.Source, s.ID, s.Confidence)
+	}
+	return s, ok
 }
 
 // expect makes the first to read a large body read its messages in passing, if
@@ -109,13 +114,10 @@ func (r *Request) newTrail() *trail {
 // Opening returns a digest of how the conversation begins: the system prompt
 // and what a person wrote before the first answer. Requests with one explicit
 // id and many different openings belong to many conversations. It reports false
-// if the body shows no opening.
+// if the body shows no opening; a legacy prompt does not show where it began.
 func (r *Request) Opening() (uint64, bool) {
 	if !r.read() || r.delta() {
 		return 0, false
-	}
-	if r.get(promptField) != nil {
-		return 0, false // a legacy prompt does not show where it began
 	}
 	t := trail{openingOnly: true, careful: true}
 	t.readMessages(r)
@@ -127,21 +129,26 @@ func (r *Request) Opening() (uint64, bool) {
 // delta reports whether the body holds only what is new in a conversation that
 // the server keeps.
 func (r *Request) delta() bool {
-	if kind, _ := text(r.get(threadTypeField)); kind == "continue" {
+	if r.continuesThread() {
 		return true
 	}
-	for _, f := range [...]field{previousResponseIDField, previousInteractionIDField, conversationField, contextField} {
-		if raw := r.get(f); len(raw) > 0 && !empty(raw) {
+	for _, f := range [...]field{previousResponseIDField, previousInteractionIDField, conversationField, conversationInnerIDField} {
+		if says(r.get(f)) {
 			return true
 		}
 	}
-	return false
+	c := jsonscan.New(r.get(contextField)) // Ollama, tokens
+	return c.Array() && c.Element()
 }
 
-// empty reports whether a value says nothing: null, an empty text or list.
-func empty(raw []byte) bool {
-	c := jsonscan.New(raw)
-	return string(raw) == "null" || string(raw) == `""` || c.Array() && !c.Element()
+// says reports whether a value is a text that says something, fit to be an id or not.
+func says(raw []byte) bool {
+	if len(raw) > maxRaw {
+		return raw[0] == '"'
+	}
+	s, _ := text(raw)
+	s = strings.TrimSpace(s)
+	return s != "" && !placeholder(s)
 }
 
 // A sum is a running digest over a sequence of digests.
@@ -715,8 +722,7 @@ func (t *trail) block(c *jsonscan.Cursor, system *context) {
 		case "parts":
 			parts = c.Skim()
 		case "type":
-			switch string(word(c)) {
-			case "tool_result", "tool_use", "function_call_output", "function_result", "thinking", "redacted_thinking":
+			if ofTool(word(c)) {
 				c.Leave('}')
 				return
 			}
@@ -725,7 +731,7 @@ func (t *trail) block(c *jsonscan.Cursor, system *context) {
 			c.Skim()
 			c.Leave('}')
 			return
-		case "cache_control", "cachePoint", "thoughtSignature", "thought_signature", "role":
+		case "cache_control", "cachePoint", "cache_point", "thoughtSignature", "thought_signature", "role":
 			c.Skim()
 			continue
 		default:
@@ -747,6 +753,15 @@ func (t *trail) block(c *jsonscan.Cursor, system *context) {
 	default:
 		t.person(binarySalt, t.value(&whole))
 	}
+}
+
+// ofTool reports whether a block of that type is of a tool or of a model.
+func ofTool(kind []byte) bool {
+	switch string(kind) {
+	case "function_call_output", "function_result", "thinking", "redacted_thinking":
+		return true
+	}
+	return bytes.HasSuffix(kind, []byte("tool_result")) || bytes.HasSuffix(kind, []byte("tool_use"))
 }
 
 // words takes in a text, given as it stands between its quotes.

@@ -597,6 +597,8 @@ func TestNoTrail(t *testing.T) {
 	for _, test := range []struct{ name, body string }{
 		{"previous_response_id", `{"input":"hi","previous_response_id":"resp_1"}`},
 		{"previous_interaction_id", `{"input":"hi","previous_interaction_id":"i_1"}`},
+		{"an id that is too long", `{"input":"hi","previous_response_id":"resp_` + strings.Repeat("x", 300) + `"}`},
+		{"an id that is far too long", `{"input":"hi","previous_response_id":"resp_` + strings.Repeat("x", 20_000) + `"}`},
 		{"conversation", `{"input":"hi","conversation":"conv_1"}`},
 		{"conversation as an object", `{"input":"hi","conversation":{"id":"conv_1"}}`},
 		{"a thread that continues", `{"thread":{"type":"continue","previous_message_id":"msg_1"},"messages":[{"role":"user","content":"hi"}]}`},
@@ -609,10 +611,12 @@ func TestNoTrail(t *testing.T) {
 		{"only a system prompt", `{"system":"s","messages":[{"role":"system","content":"s"}]}`},
 		{"only answers", `{"messages":[{"role":"assistant","content":"x"}]}`},
 		{"only results", `{"messages":[{"role":"tool","content":"x"},{"role":"user","content":[{"type":"tool_result","content":"x"}]}]}`},
+		{"only results of a server's tools", `{"messages":[{"role":"user","content":[{"type":"mcp_tool_result","content":"x"},{"type":"web_search_tool_result","content":[]}]}]}`},
 		{"only results of Converse", `{"messages":[{"role":"user","content":[{"toolResult":{"content":[{"text":"x"}]}}]}]}`},
 		{"only results of Gemini", `{"contents":[{"role":"user","parts":[{"functionResponse":{"name":"n"}}]}]}`},
 		{"only results of Responses", `{"input":[{"type":"function_call_output","output":"x"},{"type":"item_reference","id":"i"}]}`},
 		{"empty texts", `{"messages":[{"role":"user","content":""},{"role":"user","content":[{"type":"text","text":" \n"}]},{"role":"user"}]}`},
+		{"only markers, in snake case", `{"messages":[{"role":"user","content":[{"cache_point":{"type":"default"}}]}]}`},
 		{"only markers", `{"messages":[{"role":"user","content":[{"cachePoint":{"type":"default"}}]}]}`},
 		{"an empty prompt", `{"prompt":""}`},
 		{"a blank prompt", `{"prompt":" \n\t"}`},
@@ -630,7 +634,11 @@ func TestNoTrail(t *testing.T) {
 	}
 	for _, body := range []string{
 		`{"input":"hi","previous_response_id":null}`, `{"input":"hi","previous_response_id":""}`, `{"input":"hi","conversation":null}`,
-		`{"prompt":"hi","context":[]}`, `{"thread":{"type":"create"},"messages":[{"role":"user","content":"hi"}]}`,
+		`{"prompt":"hi","context":[]}`, `{"prompt":"hi","context":"notes"}`, `{"prompt":"hi","context":{"file":"a.go"}}`,
+		`{"input":"hi","previous_response_id":"null"}`, `{"input":"hi","previous_response_id":"undefined"}`, `{"input":"hi","previous_response_id":" "}`,
+		`{"input":"hi","previous_response_id":{}}`, `{"input":"hi","conversation":{}}`, `{"input":"hi","conversation":{"id":null}}`,
+		`{"input":"hi","conversation":{"id":""}}`, `{"input":"hi","conversation":"none"}`,
+		`{"thread":{"type":"create"},"messages":[{"role":"user","content":"hi"}]}`,
 	} {
 		trailOf(t, body)
 	}
