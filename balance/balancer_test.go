@@ -763,6 +763,32 @@ func TestListsOfCandidatesMayDiffer(t *testing.T) {
 	})
 }
 
+// After a thousand half-lives next to nothing is left of a load, and of what the
+// others had: the one divided by the other must not be.
+func TestLongQuiet(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(cfg balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{HalfLife: time.Minute}), targets(3)
+		place(t, b, nil, ts[:1])
+		pass(1050 * time.Minute)
+		x, _ := place(t, b, nil, ts[:2])
+		other := ts[0]
+		if x == other {
+			other = ts[1]
+		}
+		pass(1200 * time.Minute)
+		place(t, b, nil, []*target{other}) // x was left out of this one
+		pass(time.Second)
+		n := map[*target]int{}
+		for range 300 {
+			got, _ := place(t, b, nil, []*target{ts[2], other, x})
+			n[got]++
+		}
+		for _, got := range ts {
+			assert.InDelta(t, 100, n[got], 20, got.name)
+		}
+	})
+}
+
 func TestTargetsComeAndGo(t *testing.T) {
 	for _, policy := range balancers {
 		t.Run(policy.name, func(t *testing.T) {

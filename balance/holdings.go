@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"math/bits"
 	"sync"
+	"time"
 
 	"github.com/go-affinity/affinity/extract"
 )
@@ -33,7 +34,7 @@ type record struct {
 	hash   uint64 // of the boundary
 	target uint64
 	at     int64 // when it was sent last; 0 if what was sent is not there
-	before int64 // when it was sent before that; 0 if it was not, or nobody knows
+	before int64 // when it was sent some time before that; 0 if it was not, or nobody knows
 	parent int32 // the boundary before, at the same target; 0 is none
 
 	// Neighbours in the same bucket of holdings.hashes, and the next one in
@@ -46,6 +47,10 @@ type record struct {
 }
 
 const chunk = 1 << 10
+
+// overlap is for how long requests are taken to be under way at the same time: those
+// that meet an outage fail together.
+const overlap = time.Minute
 
 func newHoldings(capacity int) holdings {
 	return holdings{capacity: min(max(capacity, minCapacity), maxCapacity), seed: maphash.MakeSeed()}
@@ -118,7 +123,10 @@ func (h *holdings) enter(cuts []extract.Boundary, target uint64, tick int64, f f
 		}
 		r := h.record(i)
 		f(cut, r.at)
-		r.before, r.at, r.parent = r.at, tick, last
+		if r.before == 0 || r.at-r.before > int64(overlap) {
+			r.before = r.at // else what at is of may fail as well
+		}
+		r.at, r.parent = tick, last
 		h.link(i, last)
 		last = i
 	}

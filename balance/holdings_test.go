@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/stretchr/testify/assert"
@@ -40,7 +41,10 @@ func (n *naive) enter(cuts []extract.Boundary, target uint64, tick int64) {
 			i := slices.Index(n.entries, e)
 			n.entries = slices.Delete(n.entries, i, i+1)
 		}
-		e.before, e.at = e.at, tick
+		if e.before == 0 || e.at-e.before > int64(overlap) {
+			e.before = e.at
+		}
+		e.at = tick
 		n.entries = slices.Insert(n.entries, 0, e)
 	}
 	for len(n.entries) > n.capacity {
@@ -97,7 +101,7 @@ func TestHoldingsAgainstNaive(t *testing.T) {
 			if len(s.cuts) == 0 {
 				continue
 			}
-			s.tick = h.tick(int64(step))
+			s.tick = h.tick(int64(step) * int64(overlap/3))
 			before := map[uint64]int64{}
 			s.last = h.enter(s.cuts, s.target, s.tick, func(cut extract.Boundary, at int64) { before[cut.Hash] = at })
 			for _, cut := range s.cuts {
@@ -210,6 +214,41 @@ func TestChargeOfAClosedAccount(t *testing.T) {
 	require.NotSame(t, a, l.known("x"))
 	require.EqualValues(t, 5, l.known("x").sum)
 	require.Zero(t, a.sum)
+}
+
+// What is closed does not keep what was closed before it.
+func TestClosedAccountsAreLetGo(t *testing.T) {
+	l := newLedger(time.Minute, nil)
+	l.shares = true
+	weigh := func(now int64, ids ...string) {
+		var f field
+		for _, id := range ids {
+			f.runners = append(f.runners, runner{account: l.account(id), weight: 1})
+		}
+		l.weigh(&f, now)
+	}
+	weigh(1, "old", "pod-0")
+	for i := range 1000 {
+		now := int64(i+1) * int64(10*time.Minute)
+		weigh(now, "pod-"+strconv.Itoa(i), "pod-"+strconv.Itoa(i+1))
+		l.add(l.account("old"), 1, 0, now)
+	}
+	kept := map[*account]bool{}
+	var visit func(a *account)
+	visit = func(a *account) {
+		if !kept[a] {
+			kept[a] = true
+			if a.pool != nil {
+				for _, other := range a.pool.accounts {
+					visit(other)
+				}
+			}
+		}
+	}
+	l.start = l.start.Add(-1000 * 10 * time.Minute) // what it is by then
+	l.tidy()
+	visit(l.known("old"))
+	require.Less(t, len(kept), 100)
 }
 
 func TestLoadIsNeverNegative(t *testing.T) {

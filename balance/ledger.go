@@ -215,6 +215,9 @@ func (a *account) close(since float64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.closed = float64(max(a.at, a.placed)) <= since
+	if a.closed {
+		a.pool = nil // which others may keep it from, and so on
+	}
 	return a.closed
 }
 
@@ -454,7 +457,7 @@ func (l *ledger) weigh(f *field, now int64) {
 		r := &f.runners[i]
 		if n > 0 && r.missed > 0 && r.load < least {
 			debt := mean * (1 - l.decay(r.missed))
-			if r.others > 0 {
+			if r.load > 0 && r.others > 0 { // either may be next to nothing, and mean/others infinite
 				debt += r.load * (mean/r.others - 1) // the others had more to do without it
 			}
 			debt = min(max(debt, 0), least-r.load)

@@ -172,6 +172,20 @@ func TestFailedPromptIsNotBelieved(t *testing.T) {
 			b.Settle("t0", second, outcome(affinity.TransientFailure))
 			b.Settle("t0", first, outcome(affinity.TransientFailure))
 		}, false},
+		{"two failed, served before", func(b affinity.Balancer[*target]) {
+			b.Settle("t0", b.Charge(req, "t0", false), served(50_000, 0, 1))
+			pass(time.Second)
+			first, second := b.Charge(req, "t0", true), b.Charge(more, "t0", true)
+			b.Settle("t0", first, outcome(affinity.TransientFailure))
+			b.Settle("t0", second, outcome(affinity.TransientFailure))
+		}, true},
+		{"two failed, the later one first, served before", func(b affinity.Balancer[*target]) {
+			b.Settle("t0", b.Charge(req, "t0", false), served(50_000, 0, 1))
+			pass(time.Second)
+			first, second := b.Charge(req, "t0", true), b.Charge(more, "t0", true)
+			b.Settle("t0", second, outcome(affinity.TransientFailure))
+			b.Settle("t0", first, outcome(affinity.TransientFailure))
+		}, true},
 		{"a failure of somebody else", func(b affinity.Balancer[*target]) {
 			b.Charge(req, "t0", false)
 			ticket := b.Charge(prompt(2, 0, 200_000), "t0", false)

@@ -20,11 +20,17 @@ import (
 // each of them may see every other turn only: give each pool a picker of its
 // own.
 func RoundRobin[T any]() affinity.Picker[T] {
-	// By the length of the list. Lengths that are equal modulo 64 meet in one
-	// turn, where a few skipped targets among so many do not matter.
-	var turns [64]atomic.Uint64
+	// By the length of the list. Long ones meet in one turn if their lengths are
+	// equal modulo 64: a few skipped targets among so many do not matter.
+	const short = 64
+	var turns [2 * short]atomic.Uint64
 	return policy[T](func(_ *extract.Request, candidates []T) int {
-		turn := turns[len(candidates)%len(turns)].Add(1) - 1
-		return int(turn % uint64(len(candidates)))
+		n := len(candidates)
+		at := n
+		if n >= short {
+			at = short + n%short
+		}
+		turn := turns[at].Add(1) - 1
+		return int(turn % uint64(n))
 	})
 }

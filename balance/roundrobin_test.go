@@ -81,3 +81,20 @@ func TestRoundRobinIsEvenOverListsOfChangingLength(t *testing.T) {
 		require.Equal(t, slices.Repeat([]float64{27720 / float64(n)}, n), counts[n])
 	}
 }
+
+// A long list takes nobody's turn in a short one.
+func TestRoundRobinByLength(t *testing.T) {
+	t.Parallel()
+	p := balance.RoundRobin[int]()
+	var n [2]int
+	for range 100 {
+		for _, long := range []int{64, 66, 128} {
+			_, err := p.Pick(t.Context(), nil, make([]int, long))
+			require.NoError(t, err)
+		}
+		x, err := p.Pick(t.Context(), nil, []int{0, 1})
+		require.NoError(t, err)
+		n[x]++
+	}
+	require.Equal(t, [2]int{50, 50}, n)
+}
