@@ -93,7 +93,7 @@ const (
 	ReasonOverload
 
 	// ReasonPinned: the request refers to state that the target holds; it is
-	// the session's home now.
+	// the home of the session now, if there is one.
 	ReasonPinned
 
 	// ReasonSideCall: a call beside a conversation that has no home among the
@@ -155,7 +155,8 @@ type Decision struct {
 	Conversations int
 
 	// Idle is how long the conversation had been away from the target that it
-	// was at; 0 if it is new, or a thread or a branch of another.
+	// was at; 0 if that is not known, or if it is new, or a thread or a branch of
+	// another.
 	Idle time.Duration
 
 	// Outcome is what became of the request, if that was Reported.
@@ -202,7 +203,8 @@ func (d Decision) LogValue() slog.Value {
 // are in the maps.
 type Stats struct {
 	// Selected counts the selections by reason, and Failed those that ended
-	// in an error. Together they are the calls of Select and Pick.
+	// in an error. Together they are the calls of Select and Pick that have
+	// returned.
 	Selected map[Reason]uint64
 	Failed   uint64
 
@@ -287,8 +289,8 @@ const (
 
 	// TransientFailure: the target failed or refused for now (429, 5xx, a
 	// broken connection). The binding stays, as if it had not been used, unless
-	// others use it at the same time; leave the target out of the candidates and
-	// the session fails over.
+	// others use it at the same time, or it would have ended by now; leave the
+	// target out of the candidates and the session fails over.
 	TransientFailure
 
 	// TerminalFailure: the target is of no use to this session any more (a

@@ -103,9 +103,10 @@
 //
 // A request may refer to state on its upstream, such as the response that it
 // goes on from. Tell what an upstream's responses are called
-// ([Selection.Learn]), and the request is sent there if its session has no home
-// among the candidates; [Config.FailPinned] has it sent there in any case, and makes
-// Select fail where that is not possible.
+// ([Selection.Learn]), and the request is sent there if it has no session, or one that
+// has no home among the candidates; [Config.FailPinned] has it sent there in any case,
+// and makes Select fail where that is not possible. State stays where it is, whoever
+// has been asked for it meanwhile.
 //
 // # Scope
 //

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -909,6 +910,59 @@ func TestInvalidateTargetOfADetour(t *testing.T) {
 }
 
 // Invalidate leaves nothing of a session that is away.
+// A session that has moved goes on where it was before, if its home is invalidated.
+func TestInvalidateTargetOfASessionThatHasMoved(t *testing.T) {
+	t.Parallel()
+	build := func() *affinity.Selector[string] {
+		s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
+		mustSelect(t, s, session("s"), "a")
+		mustSelect(t, s, session("s"), "b")
+		s.InvalidateTarget("b")
+		return s
+	}
+	require.Equal(t, "a", mustSelect(t, build(), session("s"), "c", "a").Target)
+	s := build()
+	require.True(t, s.Invalidate(session("s")), "there was a second place")
+	require.False(t, s.Invalidate(session("s")))
+	require.Equal(t, "c", mustSelect(t, s, session("s"), "c", "a").Target)
+}
+
+// A side call says where it goes and why as a turn would.
+func TestReasonOfSideCalls(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
+	side := &extract.Request{Header: session("s").Header, Method: "POST", Path: "/v1/messages/count_tokens"}
+	mustSelect(t, s, session("s"), "a")
+	mustSelect(t, s, session("s"), "b")
+	sel := mustSelect(t, s, side, "c", "a")
+	require.Equal(t, "a", sel.Target)
+	require.Equal(t, affinity.ReasonFailover, sel.Reason)
+	require.Equal(t, "b", sel.From)
+	sel = mustSelect(t, s, side, "c")
+	require.Equal(t, affinity.ReasonSideCall, sel.Reason)
+	require.Empty(t, sel.From)
+	require.Equal(t, "b", mustSelect(t, s, side, "c", "a", "b").Target, "and nothing has moved")
+}
+
+// Where side calls may go says nothing about where turns may.
+func TestSideCallsAreNoAbsence(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
+		served := affinity.Outcome{Result: affinity.Served}
+		for k := range 40 {
+			id := strconv.Itoa(k)
+			mustSelect(t, s, session(id), "a").Done(served)
+			mustSelect(t, s, &extract.Request{Header: session(id).Header, Path: "/v1/messages/count_tokens"}, "b").Done(served)
+			elapse(4 * time.Minute)
+			mustSelect(t, s, session(id), "b").Done(served)
+			elapse(time.Second)
+			require.Equal(t, "a", mustSelect(t, s, session(id), "a", "b").Target, "the home was away for a moment")
+			elapse(time.Second)
+		}
+	})
+}
+
 func TestInvalidateOnADetour(t *testing.T) {
 	t.Parallel()
 	for policy, p := range policies {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -404,6 +405,123 @@ func TestLifetimeOutlivesItsSelector(t *testing.T) {
 }
 
 // Outcomes in any order, from any session, with lives of all lengths.
+// teachHalfAnHour has sessions find out that a keeps prompts for less than that, but
+// for what they have in common with others.
+func teachHalfAnHour(t *testing.T, s *affinity.Selector[string]) {
+	t.Helper()
+	for k := range 12 {
+		req := session("teach" + strconv.Itoa(k))
+		mustSelect(t, s, req, "a").Done(tokens(20_000, 80_000))
+		elapse(time.Second)
+		mustSelect(t, s, req, "a").Done(tokens(90_000, 10_000))
+		elapse(30 * time.Minute)
+		mustSelect(t, s, req, "a").Done(tokens(20_000, 80_000))
+	}
+}
+
+// expired returns how many of so many sessions are placed anew: all but one in sixteen,
+// if their prompts are taken to be lost.
+func expired(t *testing.T, s *affinity.Selector[string], sessions int) (n int) {
+	t.Helper()
+	for k := range sessions {
+		if mustSelect(t, s, session(strconv.Itoa(k)), "b", "a").Reason == affinity.ReasonExpired {
+			n++
+		}
+	}
+	return n
+}
+
+// A side call is no occasion to move, so it goes home however long that was.
+func TestSideCallsOfTheExpired(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
+		teachHalfAnHour(t, s)
+		for k := range 40 {
+			mustSelect(t, s, session(strconv.Itoa(k)), "a").Done(tokens(0, 5000))
+		}
+		elapse(45 * time.Minute)
+		for k := range 40 {
+			side := mustSelect(t, s, &extract.Request{Header: session(strconv.Itoa(k)).Header, Path: "/v1/messages/count_tokens"}, "b", "a")
+			require.Equal(t, "a", side.Target)
+			require.NotEqual(t, affinity.ReasonSideCall, side.Reason)
+			require.Empty(t, side.From)
+		}
+		require.Greater(t, expired(t, s, 40), 20)
+	})
+}
+
+// Sessions whose lifetimes a new configuration makes longer have not been away for
+// all that time.
+func TestLongerLifetimesOfANewConfiguration(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, err := affinity.NewCache(affinity.CacheConfig{TTL: time.Hour})
+		require.NoError(t, err)
+		s := newSelector(t, affinity.Config[string]{Cache: c})
+		teachHalfAnHour(t, s)
+		for k := range 100 {
+			mustSelect(t, s, session(strconv.Itoa(k)), "a").Done(tokens(0, 5000))
+		}
+		elapse(time.Minute)
+		s = newSelector(t, affinity.Config[string]{Cache: c, Lifetime: func(extract.Session) time.Duration { return 4 * time.Hour }})
+		for k := range 100 {
+			sel := mustSelect(t, s, session(strconv.Itoa(k)), "b", "a")
+			require.Equal(t, affinity.ReasonBound, sel.Reason)
+			sel.Done(tokens(4500, 500))
+		}
+		// It is as strict with those that it has known for long enough itself.
+		elapse(40 * time.Minute)
+		require.Greater(t, expired(t, s, 100), 60)
+	})
+}
+
+// Learned state lives as long as a session that is known by it, whose idle time is
+// reckoned from that.
+func TestIdleOfLearnedState(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Lifetime: func(s extract.Session) time.Duration {
+			if s.Confidence == extract.Derived {
+				return 30 * time.Minute
+			}
+			return 4 * time.Hour
+		}})
+		sel := mustSelect(t, s, body(`{"input":"hello","store":true}`), "a")
+		sel.Done(affinity.Outcome{Result: affinity.Served})
+		sel.Learn("resp_1")
+		elapse(time.Minute)
+		require.Equal(t, time.Minute, mustSelect(t, s, body(`{"input":"go on","previous_response_id":"resp_1"}`), "a").Idle)
+	})
+}
+
+// How long it is since state was learned is not known where it lives for longer than
+// what is used now: so nothing is learned from that.
+func TestLearnedStateTeachesNothing(t *testing.T) {
+	t.Parallel()
+	for _, strict := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) { learnedStateTeachesNothing(t, strict) })
+	}
+}
+
+func learnedStateTeachesNothing(t *testing.T, strict bool) {
+	s := newSelector(t, affinity.Config[string]{FailPinned: strict, Fallback: balance.FillFirst[string]()})
+	for k := range 50 {
+		id := "resp_" + strconv.Itoa(k)
+		sel := mustSelect(t, s, session(id), "a")
+		sel.Learn(id)
+		sel.Done(tokens(0, 100_000))
+		elapse(40 * time.Minute) // nothing is left by then
+		mustSelect(t, s, body(`{"input":"go on","previous_response_id":"`+id+`"}`), "a").Done(tokens(0, 100_000))
+	}
+	teachHalfAnHour(t, s)
+	for k := range 40 {
+		mustSelect(t, s, session(strconv.Itoa(k)), "a").Done(tokens(0, 5000))
+	}
+	elapse(45 * time.Minute)
+	require.Greater(t, expired(t, s, 40), 20)
+}
+
 func TestLifetimesAtRandom(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

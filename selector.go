@@ -21,8 +21,8 @@ import (
 type Config[T any] struct {
 	// ID returns what a target is called: a non-empty string that is unique
 	// among the candidates and stays the same over restarts, such as the name
-	// of an account. It is called often and must be quick and safe for
-	// concurrent use.
+	// of an account. It is called often, for candidates and for what Fallback
+	// answers, and must be quick and safe for concurrent use.
 	ID func(target T) string
 
 	// Fallback chooses the target of a request that has no session, of a
@@ -72,7 +72,9 @@ type Config[T any] struct {
 
 	// Lifetime says how long the bindings of a session live after their last
 	// use where that is not TTL: less, say, for a session that is Derived. 0
-	// or less means TTL. nil means TTL for all.
+	// or less means TTL. nil means TTL for all. How long a session was away is
+	// reckoned from when its binding ends, so it should be the same for all
+	// turns and threads of a session.
 	Lifetime func(s extract.Session) time.Duration
 
 	// Capacity is the largest number of bindings. 0 means DefaultCapacity. A
@@ -139,6 +141,7 @@ type Selector[T any] struct {
 	chain    extract.Chain // the extractor, or one of it
 	balancer Balancer[T]   // the fallback, if it is one
 	cache    *Cache
+	start    int64 // when it was made
 	closed   atomic.Bool
 	_        [64]byte      // keeps what all requests read off the cache lines of what is written
 	flights  flight.Group  // the sessions that are being placed
@@ -184,6 +187,7 @@ func New[T any](cfg Config[T]) (*Selector[T], error) {
 			return nil, err
 		}
 	}
+	s.start = s.cache.now()
 	return s, nil
 }
 
@@ -237,7 +241,8 @@ func (s *Selection[T]) Done(o Outcome) {
 // ([extract.ID]) is ignored.
 //
 // Ids mean something within the scope and tenant of the request only. What was
-// learned takes the place of a binding in the Cache and lives as long.
+// learned takes the place of a binding in the Cache and lives as long, and an hour
+// longer if it is learned before Done: an answer may stream for long.
 func (s *Selection[T]) Learn(id string) {
 	id, ok := extract.ID(id)
 	if s.selector == nil || !ok {
@@ -249,8 +254,12 @@ func (s *Selection[T]) Learn(id string) {
 	if session == 0 {
 		session = key.digest(scopeOf(s.within))
 	}
+	life := s.selector.lifetime(&extract.Session{Source: "state", ID: id})
+	if atomic.LoadUint32(&s.done) == 0 {
+		life += int64(leaseLimit)
+	}
 	now := c.now()
-	c.set(key, s.ID, uint64(session|stateBit), now, now+s.ttl)
+	c.set(key, s.ID, uint64(session|stateBit), now, now+life)
 	c.learned.Store(true)
 }
 
@@ -307,12 +316,7 @@ func (s *Selector[T]) decide(ctx context.Context, req *extract.Request, candidat
 func (s *Selector[T]) choose(ctx context.Context, req *extract.Request, candidates []T, lease bool, sel *Selection[T]) error {
 	var q query
 	if !s.query(&q, req) {
-		p, err := s.fall(ctx, req, candidates, "")
-		if err != nil {
-			return err
-		}
-		s.unbound(&q, candidates, &p, ReasonNoSession, sel)
-		return nil
+		return s.sessionless(ctx, &q, candidates, sel)
 	}
 	q.lease = lease && !q.beside
 	if !s.home(&q, candidates, sel) {
@@ -326,6 +330,29 @@ func (s *Selector[T]) choose(ctx context.Context, req *extract.Request, candidat
 			sel.Conversations = s.openings.See(q.root.k, opening)
 		}
 	}
+	return nil
+}
+
+// sessionless answers a request without a session: it goes where state is that it
+// refers to, or else where the fallback says.
+func (s *Selector[T]) sessionless(ctx context.Context, q *query, candidates []T, sel *Selection[T]) error {
+	reason, p := ReasonNoSession, pick{i: -1}
+	if q.req != nil && !s.closed.Load() {
+		q.now = s.cache.now()
+		var absent string
+		if p.i, absent = s.pinned(q, candidates); s.cfg.FailPinned && absent != "" {
+			return &PinnedError{absent}
+		}
+	}
+	if p.i >= 0 {
+		reason = ReasonPinned
+	} else {
+		var err error
+		if p, err = s.fall(ctx, q.req, candidates, ""); err != nil {
+			return err
+		}
+	}
+	s.unbound(q, candidates, &p, reason, sel)
 	return nil
 }
 
@@ -353,7 +380,7 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 			}
 		}
 	case o.Result == Served:
-		if sel.stayed {
+		if sel.stayed && int64(sel.Idle) <= sel.at.now-s.start { // else see believed
 			sel.at.target.Traits.Life.Observe(sel.Idle, o.Usage.Cached, o.Usage.Uncached)
 		}
 		if sel.Reason == ReasonDetour || sel.Reason == ReasonFailover {
@@ -407,7 +434,7 @@ func (s *Selector[T]) Invalidate(req *extract.Request) bool {
 	}
 	session := s.standing(&q).session
 	found := s.cache.Delete(q.key)
-	s.cache.Delete(q.key.aside())
+	found = s.cache.Delete(q.key.aside()) || found
 	for _, key := range q.keys(s.cache) {
 		for _, key := range []Key{key, key.aside()} {
 			if l, ok := s.cache.lookup(key, q.now); ok && l.session() == session && s.cache.Delete(key) {
@@ -426,8 +453,9 @@ func (s *Selector[T]) InvalidateSession(d Digest) int {
 }
 
 // InvalidateTarget removes all bindings to the target of that ID, at a cost
-// that does not depend on their number. Their sessions are placed anew, over
-// all candidates, when they come back.
+// that does not depend on their number. When their sessions come back, those
+// that have a second place ([Binding.Aside]) go on there, and the others are placed
+// anew, over all candidates.
 //
 // This and more can be done with the Cache: [Cache.DeleteFunc] releases, and
 // [Cache.MoveFunc] moves, all sessions of a target, a scope or whatever else a
@@ -492,6 +520,7 @@ type query struct {
 	ttl    int64      // of the binding
 	now    int64      // when the request came
 	beside bool       // it follows the binding and leaves no trace
+	starts bool       // a thread takes over the binding of what started it
 	known  bool       // there is a binding
 	lease  bool       // the binding is to be kept alive until Done
 }
@@ -499,7 +528,7 @@ type query struct {
 // inherits reports whether there are other bindings that the session could take
 // over, or that were stored beside its own.
 func (q *query) inherits() bool {
-	return q.key != q.root || len(q.sess.Continues)+len(q.sess.Near)+len(q.sess.Aliases) > 0
+	return q.starts && q.key != q.root || len(q.sess.Continues)+len(q.sess.Near)+len(q.sess.Aliases) > 0
 }
 
 // pinned reports whether the request refers to state, which is likely to be where
@@ -511,8 +540,11 @@ func (q *query) keys(c *Cache) []Key {
 	if q == nil || !q.inherits() {
 		return nil
 	}
-	keys := []Key{q.root}
-	if q.sess.ParentThread != "" {
+	var keys []Key
+	if q.starts {
+		keys = append(keys, q.root)
+	}
+	if q.starts && q.sess.ParentThread != "" {
 		keys = append(keys, c.threadKey(q, q.sess.ParentThread))
 	}
 	for _, ids := range [][]string{q.sess.Aliases, q.sess.Continues, q.sess.Near} {
@@ -551,15 +583,24 @@ func (s *Selector[T]) query(q *query, req *extract.Request) bool {
 		q.key = s.cache.threadKey(q, q.sess.Thread)
 	}
 	if s.cfg.Lifetime != nil {
-		if ttl := s.cfg.Lifetime(q.sess); ttl > 0 {
-			q.ttl = int64(min(ttl, maxTTL))
-		}
+		q.ttl = s.lifetime(&q.sess)
 	}
+	q.starts = s.cfg.Threads == ThreadsStart
 	q.beside = !s.cfg.SideCalls && q.sess.Class.Beside()
 	if q.now = s.cache.clock.Now(); q.ttl < int64(exactTTL) {
 		q.now = s.cache.now()
 	}
 	return true
+}
+
+// lifetime returns how long the bindings of the session live after their last use.
+func (s *Selector[T]) lifetime(sess *extract.Session) int64 {
+	if s.cfg.Lifetime != nil {
+		if ttl := s.cfg.Lifetime(*sess); ttl > 0 {
+			return int64(min(ttl, maxTTL))
+		}
+	}
+	return s.cache.ttl
 }
 
 // within returns the key that all sessions of a tenant and scope are under.
@@ -614,7 +655,9 @@ func (s *Selector[T]) strict() bool { return s.cfg.FailPinned && s.cache.learned
 // detour is home for sessions that may be away from theirs, which is l and has
 // place i. It reports false if the session is at home.
 func (s *Selector[T]) detour(q *query, l *located, i int, candidates []T, sel *Selection[T]) (served, away bool) {
-	s.watch(l.target, i, q.now)
+	if !q.beside {
+		s.watch(l.target, i, q.now)
+	}
 	p := &l.target.Traits.Presence
 	if last := p.Last(); last == 0 || q.now-last > q.ttl+int64(leaseLimit) {
 		return false, false // no detour can have outlived that
@@ -650,7 +693,10 @@ func (s *Selector[T]) watch(t *registry.Target, i int, now int64) {
 // are kept for longer now.
 func (s *Selector[T]) believed(l *located, ttl int64) bool {
 	t := l.target.Traits
-	return !t.Drained(l.now) && (l.idle(ttl) <= t.Life.Life() || l.Leases() > 0 || (uint64(l.Stamp())+l.key.k.Lo)%exploration == 0)
+	// Whoever has taken over bindings of another configuration does not know how long
+	// these were to live, and so, since when they have been idle.
+	idle := min(l.idle(ttl), time.Duration(l.now-s.start))
+	return !t.Drained(l.now) && (idle <= t.Life.Life() || l.Leases() > 0 || (uint64(l.Stamp())+l.key.k.Lo)%exploration == 0)
 }
 
 const exploration = 16
@@ -666,7 +712,7 @@ func (s *Selector[T]) crowded(q *query, t *registry.Target) bool {
 // hit makes the Selection of a session that goes on where it is: at sel.at.
 func (s *Selector[T]) hit(q *query, target T, reason Reason, sel *Selection[T]) {
 	l := &sel.at
-	sel.Idle, sel.before, sel.stayed = l.idle(q.ttl), l.Expires, true
+	sel.Idle, sel.before, sel.stayed = l.idle(q.ttl), l.Expires, l.timed(q.ttl)
 	if !q.beside {
 		var gap int64 // a session that has moved must look like it
 		if reason == ReasonBound {
@@ -867,22 +913,31 @@ func (s *Selector[T]) left(key Key, now int64) (located, bool) {
 }
 
 // pinned finds the target that holds state which the request refers to. It
-// returns its place among the candidates, or -1 and the ID of the target.
+// returns its place among the candidates, -1 if it has none; and the ID of a target
+// that holds some and is absent, which is not looked for, unless that is an error,
+// once there is a place.
 func (s *Selector[T]) pinned(q *query, candidates []T) (i int, absent string) {
+	i = -1
 	if !s.cache.learned.Load() {
-		return -1, "" // and no look at the body
+		return i, "" // and no look at the body
 	}
 	for _, id := range q.req.Pins() {
 		l, ok := s.cache.lookup(s.cache.stateKey(q.within, id), q.now)
 		if !ok {
 			continue
 		}
-		if i := s.index(l.target, candidates); i >= 0 {
-			return i, ""
+		at := s.index(l.target, candidates)
+		switch {
+		case at < 0 && absent == "":
+			absent = l.target.Name
+		case at >= 0 && i < 0:
+			i = at
 		}
-		absent = l.target.Name
+		if i >= 0 && !s.cfg.FailPinned {
+			break
+		}
 	}
-	return -1, absent
+	return i, absent
 }
 
 const smallBody = 16 << 10
@@ -917,16 +972,21 @@ func (s *Selector[T]) follow(ctx context.Context, q *query, candidates []T, sel 
 	q.beside = true
 	st := s.standing(q)
 	reason, p := ReasonInherited, pick{i: -1}
+	from := ""
 	switch i, absent := s.pinned(q, candidates); {
-	case i >= 0:
-		reason, p.i = ReasonPinned, i
 	case s.cfg.FailPinned && absent != "":
 		return &PinnedError{absent}
+	case i >= 0:
+		reason, p.i = ReasonPinned, i
 	case st.target != nil:
+		home := s.index(st.target, candidates)
 		o, j := s.second(q, &st, candidates)
-		v := s.judge(q, &st, candidates, s.index(st.target, candidates), &o, j)
-		if p.i = v.i; v.detour && v.reason == ReasonFailover {
-			p.i = -1
+		switch v := s.judge(q, &st, candidates, home, &o, j); {
+		case v.detour && v.reason == ReasonFailover: // there is none yet
+		case v.reason == ReasonExpired: // that does not matter to it
+			p.i = home
+		default:
+			reason, p.i, from = v.reason, v.i, v.from
 		}
 	}
 	if p.i < 0 {
@@ -934,10 +994,10 @@ func (s *Selector[T]) follow(ctx context.Context, q *query, candidates []T, sel 
 		if p, err = s.fall(ctx, q.req, candidates, ""); err != nil {
 			return err
 		}
-		reason = ReasonSideCall
+		reason, from = ReasonSideCall, ""
 	}
 	s.unbound(q, candidates, &p, reason, sel)
-	sel.Session = st.session
+	sel.Session, sel.From = st.session, from
 	return nil
 }
 
@@ -994,7 +1054,8 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T, i int, o *lo
 		stay.second = theAside
 	}
 	switch {
-	case st.target.Dead(): // invalidated since we looked
+	case st.target.Dead(), // invalidated since we looked
+		!st.stays && j < 0 && (i < 0 || leaving): // that of a neighbour or of what started it
 		return verdict{reason: ReasonNew, i: -1}
 	case i < 0 && returning && !stale && !leaving, // keep the home, go aside
 		away && !stale && !leaving && !s.mayReturn(q, st):
@@ -1017,8 +1078,6 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T, i int, o *lo
 		return stay // nobody else takes it
 	case stale && !(st.stays && q.pinned()):
 		return verdict{reason: ReasonExpired, i: -1, from: home}
-	case leaving && !st.stays:
-		return verdict{reason: ReasonNew, i: -1}
 	case s.crowded(q, st.target) && !q.pinned() && (j >= 0 || !elsewhere && len(s.open(candidates, home)) > 0) && traits.Leave(q.now):
 		return verdict{reason: ReasonOverload, i: j, from: home, except: home, warm: j >= 0, second: theHome}
 	}
@@ -1078,6 +1137,11 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 		return ErrNoID
 	}
 	switch {
+	case st.own && st.state() && v.reason != ReasonBound:
+		// State does not move with the request.
+		s.unbound(q, candidates, &p, v.reason, sel)
+		sel.Session, sel.From = st.session, v.from
+		return nil
 	case st.own && (v.reason == ReasonBound || v.reason == ReasonReturned):
 		sel.at = st.located
 		s.hit(q, candidates[p.i], v.reason, sel)
@@ -1089,7 +1153,7 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 	sel.From = v.from
 	if st.stays && sel.Reason != ReasonDetour {
 		sel.Idle = st.idle(q.ttl)
-		sel.stayed = sel.ID == st.target.Name
+		sel.stayed = sel.ID == st.target.Name && st.timed(q.ttl)
 	}
 	return nil
 }
@@ -1099,6 +1163,8 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 func (s *Selector[T]) pin(q *query, candidates []T, st *standing, o *located, v verdict) (verdict, error) {
 	i, absent := s.pinned(q, candidates)
 	switch {
+	case s.cfg.FailPinned && absent != "":
+		return v, &PinnedError{absent}
 	case i >= 0 && i == v.i && v.reason != ReasonInherited: // it goes there anyway
 	case i >= 0:
 		was, second := &st.located, theHome
@@ -1110,8 +1176,6 @@ func (s *Selector[T]) pin(q *query, candidates []T, st *standing, o *located, v 
 		if moved && was.target != nil && was.target.Name != s.cfg.ID(candidates[i]) {
 			v.from, v.second = was.target.Name, second
 		}
-	case s.cfg.FailPinned && absent != "":
-		return v, &PinnedError{absent}
 	case s.cfg.FailPinned && v.reason == ReasonFailover && q.pinned():
 		return v, &PinnedError{v.from}
 	}

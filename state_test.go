@@ -124,10 +124,129 @@ func TestLearnedStateExpires(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSelector(t, affinity.Config[string]{TTL: time.Minute, FailPinned: true, Fallback: balance.FillFirst[string]()})
-		mustSelect(t, s, session("s"), "b").Learn("resp_1")
+		sel := mustSelect(t, s, session("s"), "b")
+		sel.Learn("resp_0") // and the answer goes on
+		sel.Done(affinity.Outcome{Result: affinity.Served})
+		sel.Learn("resp_1")
 		elapse(time.Minute)
 		require.Equal(t, "a", mustSelect(t, s, body(`{"previous_response_id":"resp_1"}`), "a").Target)
+		sel = mustSelect(t, s, body(`{"previous_response_id":"resp_0"}`), "a", "b")
+		require.Equal(t, "b", sel.Target)
+		sel.Done(affinity.Outcome{Result: affinity.Served})
+		elapse(time.Hour)
+		require.Equal(t, "a", mustSelect(t, s, body(`{"previous_response_id":"resp_0"}`), "a").Target)
 	})
+}
+
+// State is where it was learned to be, whoever has been asked for it meanwhile.
+func TestStateStaysWhereItIs(t *testing.T) {
+	t.Parallel()
+	for _, policy := range []affinity.FailoverPolicy{affinity.FailoverRebind, affinity.FailoverReturn} {
+		s := newSelector(t, affinity.Config[string]{Failover: policy, Fallback: balance.FillFirst[string]()})
+		next := func() *extract.Request { return body(`{"previous_response_id":"resp_1","input":"x"}`) }
+		learned := mustSelect(t, s, session("s"), "z")
+		learned.Learn("resp_1")
+		for range 2 { // a retry finds it as it is
+			away := mustSelect(t, s, next(), "a", "b")
+			require.Equal(t, affinity.ReasonFailover, away.Reason)
+			require.Equal(t, "z", away.From)
+			require.Equal(t, learned.Session, away.Session)
+			away.Done(affinity.OutcomeOf(404, nil))
+		}
+		back := mustSelect(t, s, next(), "a", "b", "z")
+		require.Equal(t, affinity.ReasonBound, back.Reason)
+		require.Equal(t, "z", back.Target)
+	}
+}
+
+// A request refers to state whether it names a session or not.
+func TestStateWithoutASession(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		extractor extract.Extractor
+		body      string
+	}{
+		"a tool's result":      {nil, `{"input":[{"type":"item_reference","id":"state_1"},{"type":"function_call_output","call_id":"c","output":"x"}]}`},
+		"cachedContent":        {nil, `{"cachedContent":"state_1","contents":[{"parts":[{"functionResponse":{"name":"f","response":{"x":1}}}]}]}`},
+		"previous_response_id": {extract.Header("X-Session-Id"), `{"previous_response_id":"state_1","input":"x"}`},
+	} {
+		for _, strict := range []bool{false, true} {
+			s := newSelector(t, affinity.Config[string]{Extractor: tt.extractor, FailPinned: strict, Fallback: balance.FillFirst[string]()})
+			require.Equal(t, affinity.ReasonNoSession, mustSelect(t, s, &extract.Request{}, "a", "z").Reason)
+			mustSelect(t, s, session("m"), "z").Learn("state_1")
+			require.Equal(t, affinity.ReasonNoSession, mustSelect(t, s, &extract.Request{}, "a", "z").Reason)
+			require.Equal(t, affinity.ReasonNoSession, mustSelect(t, s, nil, "a", "z").Reason)
+			n := s.Cache().Len()
+			sel := mustSelect(t, s, body(tt.body), "a", "z")
+			require.Equal(t, "z", sel.Target, name)
+			require.Equal(t, affinity.ReasonPinned, sel.Reason, name)
+			require.Zero(t, sel.Session)
+			sel.Done(affinity.Outcome{Result: affinity.TerminalFailure})
+			require.Equal(t, n, s.Cache().Len(), name)
+
+			sel2, err := s.Select(t.Context(), body(tt.body), []string{"a"})
+			if strict {
+				var pinned *affinity.PinnedError
+				require.ErrorAs(t, err, &pinned, name)
+				require.Equal(t, "z", pinned.Target)
+			} else {
+				require.NoError(t, err)
+				require.Equal(t, affinity.ReasonNoSession, sel2.Reason)
+			}
+			require.NoError(t, s.Close())
+			sel3, err := s.Select(t.Context(), body(tt.body), []string{"a", "z"})
+			require.NoError(t, err)
+			require.Equal(t, affinity.ReasonNoSession, sel3.Reason, "a closed one follows nothing")
+		}
+	}
+}
+
+// Where a request refers to two states, each counts.
+func TestOneOfTwoStatesIsAbsent(t *testing.T) {
+	t.Parallel()
+	req := body(`{"previous_response_id":"resp_1","input":[{"role":"user","content":[{"type":"input_file","file_id":"file-1234"}]}]}`)
+	side := &extract.Request{Method: "POST", Path: "/v1/responses/input_tokens", Body: req.Body}
+	for _, strict := range []bool{false, true} {
+		for _, req := range []*extract.Request{req, side} {
+			s := newSelector(t, affinity.Config[string]{FailPinned: strict})
+			mustSelect(t, s, session("m"), "b").Learn("resp_1")
+			mustSelect(t, s, session("n"), "a").Learn("file-1234")
+			sel, err := s.Select(t.Context(), req, []string{"a", "c"})
+			if strict {
+				var pinned *affinity.PinnedError
+				require.ErrorAs(t, err, &pinned)
+				require.Equal(t, "b", pinned.Target)
+				continue
+			}
+			require.NoError(t, err)
+			require.Equal(t, "a", sel.Target)
+		}
+	}
+}
+
+// It does not matter which of them goes first.
+func TestTheOtherOfTwoStatesIsAbsent(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{FailPinned: true})
+	mustSelect(t, s, session("m"), "a").Learn("resp_1")
+	mustSelect(t, s, session("n"), "b").Learn("file-1234")
+	_, err := s.Select(t.Context(), body(`{"previous_response_id":"resp_1","input":[{"role":"user","content":[{"type":"input_file","file_id":"file-1234"}]}]}`), []string{"a", "c"})
+	var pinned *affinity.PinnedError
+	require.ErrorAs(t, err, &pinned)
+	require.Equal(t, "b", pinned.Target)
+}
+
+// What a neighbour has is not what the request refers to.
+func TestStateAndANeighbour(t *testing.T) {
+	t.Parallel()
+	var now extract.Session
+	s := newSelector(t, affinity.Config[string]{FailPinned: true, Extractor: extract.ExtractorFunc(func(*extract.Request) (extract.Session, bool) { return now, true })})
+	now = extract.Session{Source: "x", ID: "1"}
+	mustSelect(t, s, new(extract.Request), "a")
+	now = extract.Session{Source: "x", ID: "2", Near: []string{"1"}}
+	sel := mustSelect(t, s, body(`{"input":[{"role":"user","content":[{"type":"input_file","file_id":"file-0123456789abcdef"}]}]}`), "b")
+	require.Equal(t, affinity.ReasonNew, sel.Reason)
+	require.Empty(t, sel.From)
 }
 
 // failures.md row 28, for state: what one tenant's response was called tells

@@ -79,6 +79,30 @@ func TestThreadsSpread(t *testing.T) {
 }
 
 // A sub-agent of OpenCode is a session of its own that names its parent.
+// What a thread that was placed by itself has, it has by itself.
+func TestSpreadThreadsEndAlone(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*affinity.Selector[string], *affinity.Selection[string]) bool{
+		"Invalidate": func(s *affinity.Selector[string], _ *affinity.Selection[string]) bool {
+			return s.Invalidate(claudeAgent("s1", "a2", "a1"))
+		},
+		"TerminalFailure": func(_ *affinity.Selector[string], sel *affinity.Selection[string]) bool {
+			sel.Done(affinity.Outcome{Result: affinity.TerminalFailure})
+			return true
+		},
+	} {
+		s := newSelector(t, affinity.Config[string]{Threads: affinity.ThreadsSpread})
+		mustSelect(t, s, claudeAgent("s1", "", ""), "z")
+		mustSelect(t, s, claudeAgent("s1", "a1", ""), "z")
+		require.False(t, s.Invalidate(claudeAgent("s1", "a2", "a1")), "there is none")
+		require.True(t, end(s, mustSelect(t, s, claudeAgent("s1", "a2", "a1"), "z")), name)
+		for agent, want := range map[string]bool{"": true, "a1": true, "a2": false} {
+			_, ok := s.Peek(claudeAgent("s1", agent, ""))
+			require.Equal(t, want, ok, "%s: agent %q", name, agent)
+		}
+	}
+}
+
 func TestChildSessionStartsAtItsParent(t *testing.T) {
 	t.Parallel()
 	s := newSelector(t, affinity.Config[string]{})
