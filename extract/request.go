@@ -25,7 +25,7 @@ type Request struct {
 	// Header holds the HTTP headers. Names of sessions, of what describes them
 	// and of credentials are matched without regard to case, so a map that was
 	// not filled in by net/http will do. One in canonical form goes first, and
-	// where a session's is in it, so must the others be.
+	// where the session's or Content-Type is in it, so must the others be.
 	Header http.Header
 
 	// Body is the JSON text of the request, decompressed. A Body that is not

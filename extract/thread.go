@@ -93,15 +93,18 @@ func keyOfFork(id string) string {
 func (r *Request) header(name string) string { return single(r.values(name)) }
 
 // spelling finds out whether the names of headers are in canonical form, unless that
-// is known. Where the session's is, nobody asks.
+// is known. Where the session's is, nobody asks; and one that most requests have saves
+// a look at all.
 func (r *Request) spelling() {
 	if r.spelled.Load() {
 		return
 	}
-	for key := range r.Header {
-		if !canonical(key) {
-			r.odd.Store(true)
-			break
+	if len(r.Header["Content-Type"]) == 0 {
+		for key := range r.Header {
+			if !canonical(key) {
+				r.odd.Store(true)
+				break
+			}
 		}
 	}
 	r.spelled.Store(true)
