@@ -337,7 +337,7 @@ func (s *Selector[T]) choose(ctx context.Context, req *extract.Request, candidat
 // refers to, or else where the fallback says.
 func (s *Selector[T]) sessionless(ctx context.Context, q *query, candidates []T, sel *Selection[T]) error {
 	reason, p := ReasonNoSession, pick{i: -1}
-	if q.req != nil && !s.closed.Load() {
+	if q.req != nil && s.cache.learned.Load() && !s.closed.Load() {
 		q.now = s.cache.now()
 		var absent string
 		if p.i, absent = s.pinned(q, candidates); s.cfg.FailPinned && absent != "" {
