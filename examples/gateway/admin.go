@@ -98,7 +98,7 @@ func (g *gateway) admin() http.Handler {
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	mux.HandleFunc("POST /{kind}/{digest}/move", g.digest(g.move))
-	return mux
+	return http.NewCrossOriginProtection().Handler(mux) // nobody else's page has a say
 }
 
 // target is a handler of what concerns the upstream in the path.

@@ -122,3 +122,18 @@ func TestAdmin(t *testing.T) {
 	_, text = do("GET", "/")
 	require.Contains(t, text, "out until")
 }
+
+// What a page of somebody else's asks for in a browser is not done.
+func TestAdminIsForItsOwnPage(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2)
+	for site, want := range map[string]int{"cross-site": http.StatusForbidden, "same-origin": http.StatusOK, "": http.StatusOK} {
+		req := httptest.NewRequest("POST", "http://localhost:9090/targets/a/move?to=b", nil)
+		if site != "" {
+			req.Header.Set("Sec-Fetch-Site", site)
+		}
+		rec := httptest.NewRecorder()
+		r.g.admin().ServeHTTP(rec, req)
+		require.Equal(t, want, rec.Code, site)
+	}
+}

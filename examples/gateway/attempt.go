@@ -22,7 +22,7 @@ import (
 func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, error) {
 	ctx := out.Context()
 	u := x.choice.Target
-	v := g.watch(ctx, x)
+	v := g.watch(ctx, x, !buffered(out))
 	defer v.end()
 	start := v.start
 	req, body := u.request(v.ctx, out)
@@ -45,6 +45,9 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 	case err != nil:
 		g.failed(x, affinity.OutcomeOf(0, err), trouble{pause: g.cooldown, why: cause(err)})
 		return nil, body.untouched(), errUpstream
+	}
+	if u.key != "" {
+		withhold(resp.Header, out.Header, u.key)
 	}
 	label(resp.Header, x.choice)
 	x.status = resp.StatusCode
@@ -80,6 +83,10 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		}
 	}
 	now := time.Now()
+	if body != nil { // how long that took is the client's doing
+		g.served(x, start, now, true)
+		return resp, false, nil
+	}
 	quick, slow := g.begun(x.setup, u, kind, now.Sub(start))
 	if slow && u.health.slows(now) {
 		g.log.Warn("upstream slow", "target", u.name, "kind", [2]string{"streams", "answers"}[kind], "took", now.Sub(start).Round(time.Millisecond))
@@ -115,8 +122,9 @@ func (g *gateway) refused(resp *http.Response, x *exchange) (t trouble, ok bool)
 		x.blamed = true
 	case code >= 500: // such as 502, 503 and 529: it says of itself that it is unavailable
 	case code == http.StatusForbidden: // perhaps it may not do just this
-		t.mine = true
+		t.mine, x.forbidden = true, true
 	case denies(code):
+		x.forbidden = true
 	default:
 		return t, false
 	}
@@ -126,6 +134,11 @@ func (g *gateway) refused(resp *http.Response, x *exchange) (t trouble, ok bool)
 		t.pause = g.cooldown
 	}
 	return t, true
+}
+
+// buffered reports whether the body of a request, if it has one, is in memory.
+func buffered(out *http.Request) bool {
+	return out.Body == nil || out.Body == http.NoBody || out.GetBody != nil
 }
 
 // denies reports whether a status says that a credential is of no use.

@@ -56,6 +56,23 @@ func authorize(r *http.Request, key string) {
 	}
 }
 
+// withhold takes the key out of an answer that repeats what the request offered to
+// speak, and puts in what the client had offered in that place.
+func withhold(answer, client http.Header, key string) {
+	values := answer[protocolHeader]
+	for i, v := range values {
+		if strings.TrimSpace(v) != protocolPrefix+key {
+			continue
+		}
+		for protocol := range strings.SplitSeq(strings.Join(client[protocolHeader], ","), ",") {
+			if protocol = strings.TrimSpace(protocol); strings.HasPrefix(protocol, protocolPrefix) {
+				values[i] = protocol
+				break
+			}
+		}
+	}
+}
+
 func setCredential(h http.Header, name, key string) {
 	if name == "Authorization" {
 		key = "Bearer " + key
@@ -75,14 +92,19 @@ func credentialHeader(path string) string {
 	return "Authorization"
 }
 
-// mapKeys replaces the value of every parameter named key (Gemini) or api-key
-// (Azure) by what f returns for it, both as they are on the wire. The rest of the query stays to the byte,
+// mapKeys replaces the value of every parameter that holds a key by what f returns
+// for it, both as they are on the wire. The rest of the query stays to the byte,
 // which url.Values would not let it.
 func mapKeys(rawQuery string, f func(string) string) string {
 	pairs := strings.Split(rawQuery, "&")
 	for i, pair := range pairs {
 		name, value, _ := strings.Cut(pair, "=")
-		if plain, err := url.QueryUnescape(name); err == nil && (plain == "key" || plain == "api-key") {
+		plain, err := url.QueryUnescape(name)
+		if err != nil {
+			continue
+		}
+		switch plain {
+		case "key", "access_token", "api-key": // Google, Google and Azure
 			pairs[i] = name + "=" + f(value)
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,6 +34,7 @@ func TestUpstreamCredentials(t *testing.T) {
 		{"/v1beta/models/m:generateContent?k%65y=mine;x&key=mine", nil, "", "k%65y=their%2Fs&key=their%2Fs"},
 		{"/v1beta/models/m:generateContent?key=mine", []string{"X-Goog-Api-Key", "mine"}, "X-Goog-Api-Key: their/s", "key=their%2Fs"},
 
+		{"/v1beta/models/m:generateContent?access_token=mine", nil, "", "access_token=their%2Fs"},
 		{"/openai/realtime?api-key=mine&deployment=d", nil, "", "api-key=their%2Fs&deployment=d"},
 		{"/v1/realtime", []string{"Sec-WebSocket-Protocol", "realtime, openai-insecure-api-key.mine,v1"}, "Sec-Websocket-Protocol: realtime, openai-insecure-api-key.their/s,v1", ""},
 		{"/v1/realtime", []string{"Sec-WebSocket-Protocol", "openai-insecure-api-key.mine", "Sec-WebSocket-Protocol", "realtime"}, "Sec-Websocket-Protocol: openai-insecure-api-key.their/s Sec-Websocket-Protocol: realtime", ""},
@@ -74,4 +76,30 @@ func TestCredentialsOfTwoAttempts(t *testing.T) {
 	r.do("POST", "/v1/messages", `{}`, "X-Api-Key", "mine")
 	require.Equal(t, []string{"k-a"}, got[0]["X-Api-Key"])
 	require.Equal(t, []string{"mine"}, got[1]["X-Api-Key"])
+}
+
+// The upstream's key is not shown to clients: neither where the upstream repeats
+// what it was offered, nor where it repeats all.
+func TestKeysAreWithheld(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, func(o *options) { o.upstreams[0].key = "theirs" })
+	r.backends[0].does(func(w http.ResponseWriter, req *http.Request) {
+		if req.Method == http.MethodTrace {
+			req.Write(w)
+			return
+		}
+		protocol, _, _ := strings.Cut(req.Header.Get("Sec-WebSocket-Protocol"), ",") // takes the first
+		c, _, err := w.(http.Hijacker).Hijack()
+		if err == nil {
+			defer c.Close()
+			fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: %s\r\n\r\n", protocol)
+		}
+	})
+	answer := r.raw(t, "GET /v1/realtime HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Protocol: openai-insecure-api-key.mine, realtime\r\n\r\n")
+	require.Contains(t, answer, "Sec-Websocket-Protocol: openai-insecure-api-key.mine\r\n")
+	require.NotContains(t, answer, "theirs")
+	answer = r.raw(t, "TRACE / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+	require.Contains(t, answer, "405")
+	require.NotContains(t, answer, "theirs")
 }

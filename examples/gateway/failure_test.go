@@ -503,6 +503,10 @@ func TestPause(t *testing.T) {
 	}
 	resp := &http.Response{Header: http.Header{"Retry-After": {"1"}, "Retry-After-Ms": {"250"}}}
 	require.Equal(t, 250*time.Millisecond, pause(resp, now))
+	for _, ms := range []string{"0", "NaN", "-1", "x"} {
+		resp.Header.Set("Retry-After-Ms", ms)
+		require.Equal(t, time.Second, pause(resp, now), ms)
+	}
 }
 
 // However often a request waits for an upstream, it waits a little each time.
@@ -654,4 +658,44 @@ func TestUpstreamDiesInMidStream(t *testing.T) {
 	require.EqualValues(t, 1, r.failures())
 	require.EqualValues(t, 2, r.hits(), "not sent again: the client has had some of it")
 	require.NotEqual(t, home, r.chat("s").Header.Get(targetHeader))
+}
+
+// A request that the upstreams' own keys do not open is tried once with each.
+func TestOwnKeysAreDenied(t *testing.T) {
+	for _, status := range []int{401, 402, 403} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, 3, func(o *options) {
+				o.patience = time.Minute
+				for _, u := range o.upstreams {
+					u.key = "k"
+				}
+			})
+			for _, b := range r.backends {
+				b.answers(status)
+			}
+			require.Equal(t, status, r.chat("s").StatusCode)
+			require.EqualValues(t, 3, r.hits())
+		})
+	}
+}
+
+// An error of nothing but nulls is none.
+func TestNullErrors(t *testing.T) {
+	for _, e := range []string{`null`, `{}`, `{"code":null,"message":null,"param":null}`} {
+		t.Run(e, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, 3)
+			for _, b := range r.backends {
+				b.does(func(w http.ResponseWriter, req *http.Request) {
+					w.Header().Set("Content-Type", "application/json")
+					io.WriteString(w, `{"object":"fine_tuning.job","id":"ftjob-1","status":"validating_files","error":`+e+`}`)
+				})
+			}
+			resp := r.do("POST", "/v1/fine_tuning/jobs", `{"model":"m","training_file":"file-1"}`)
+			require.Equal(t, 200, resp.StatusCode)
+			require.EqualValues(t, 1, r.hits())
+			require.Zero(t, r.failures())
+		})
+	}
 }

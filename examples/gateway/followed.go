@@ -44,10 +44,10 @@ func (f *followed) listen(resp *http.Response, learn func(id string)) {
 	if to == nil {
 		return
 	}
-	switch resp.Header.Get("Content-Encoding") {
+	switch strings.ToLower(resp.Header.Get("Content-Encoding")) {
 	case "", "identity":
 		f.tap, f.plain = asIs{to}, true
-	case "gzip":
+	case "gzip", "x-gzip":
 		f.tap = newGunzip(to)
 	}
 }

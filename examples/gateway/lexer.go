@@ -235,7 +235,7 @@ func (l *lexer) nest(c byte) {
 	}
 	l.depth++
 	l.key, l.names, l.values = c == '{', 0, 0
-	if to == ofError {
+	if to == ofError && l.events {
 		l.found(to, nil, nil, false)
 	}
 }

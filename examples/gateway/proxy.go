@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -96,18 +97,19 @@ func (g *gateway) close() {
 // exchange is one request of a client on its way through the gateway.
 type exchange struct {
 	*setup
-	req      *extract.Request
-	tenant   uint64      // see tenantOf; 0 until it is needed
-	choice   *selection  // of the last attempt; nil before the first
-	slot     bool        // the upstream that was chosen takes few requests, and this is one
-	attempts int         // so far
-	blamed   bool        // an upstream was left out for a status that may be the request's own fault
-	denied   *upstream   // did not take the client's credential, which others may
-	tried    []*upstream // those that it is no use to try again for now
-	rounds   int         // how often all had been tried
-	patience time.Duration
-	status   int       // of the response
-	body     io.Closer // of the response, if its end is awaited
+	req       *extract.Request
+	tenant    uint64      // see tenantOf; 0 until it is needed
+	choice    *selection  // of the last attempt; nil before the first
+	slot      bool        // the upstream that was chosen takes few requests, and this is one
+	attempts  int         // so far
+	blamed    bool        // an upstream was left out for a status that may be the request's own fault
+	denied    *upstream   // did not take the client's credential, which others may
+	tried     []*upstream // those that it is no use to try again for now
+	rounds    int         // how often all had been tried
+	forbidden bool        // an upstream does not take its own credential for it
+	patience  time.Duration
+	status    int       // of the response
+	body      io.Closer // of the response, if its end is awaited
 }
 
 // exchangeKey leads to the *exchange in the context of a request.
@@ -115,6 +117,11 @@ type exchangeKey struct{}
 
 // ServeHTTP implements http.Handler.
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodTrace {
+		// Whoever answers shows all that was sent, the upstream's key as well.
+		reply(w, http.StatusMethodNotAllowed, "method_not_allowed", "TRACE is not passed on")
+		return
+	}
 	start := time.Now()
 	req, err := extract.FromHTTP(r, g.bodyLimit)
 	if err != nil {
@@ -148,11 +155,22 @@ func decision(x *exchange) slog.Attr {
 // rewrite undoes what ReverseProxy takes away from a request before it asks.
 func rewrite(p *httputil.ProxyRequest) {
 	p.Out.URL.RawQuery = p.In.URL.RawQuery
+	hop := strings.Join(p.In.Header["Connection"], ",") // names what is for us alone
 	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
-		if v, ok := p.In.Header[name]; ok {
+		if v, ok := p.In.Header[name]; ok && !lists(hop, name) {
 			p.Out.Header[name] = v
 		}
 	}
+}
+
+// lists reports whether a list with commas has that word, in whatever case.
+func lists(list, word string) bool {
+	for item := range strings.SplitSeq(list, ",") {
+		if strings.EqualFold(strings.TrimSpace(item), word) {
+			return true
+		}
+	}
+	return false
 }
 
 // RoundTrip implements http.RoundTripper: it sends a request to the upstream of
@@ -174,13 +192,20 @@ func (g *gateway) RoundTrip(out *http.Request) (resp *http.Response, err error) 
 		}
 		var again bool
 		resp, again, err = g.try(out, x)
-		// What is answered with an error everywhere may be the request's fault.
-		if !again || x.blamed && x.rounds > 1 || ctx.Err() != nil {
+		if !again || ctx.Err() != nil {
 			return resp, err
 		}
 		x.tried = append(x.tried, x.choice.Target)
+		if len(x.tried) >= len(x.upstreams) && x.futile() {
+			return resp, err
+		}
 	}
 }
+
+// futile reports whether there is no use in trying all upstreams once more: what is
+// answered with an error everywhere, twice, may be the request's fault; and who is
+// not let in now will not be in a second.
+func (x *exchange) futile() bool { return x.forbidden || x.blamed && x.rounds > 0 }
 
 // prepare makes out fit to be sent, whatever the upstream.
 func prepare(out *http.Request) {

@@ -275,6 +275,7 @@ func TestTenantsShareNoSessions(t *testing.T) {
 		{"?key=k5", nil},
 		{"?alt=sse&key=k6", nil},
 		{"?key=k6;x", nil},
+		{"?access_token=k10", nil},
 		{"?api-key=k5", []string{"Authorization", "Bearer of-all"}},
 	} {
 		for _, want := range []string{"new", "bound"} {
@@ -283,7 +284,7 @@ func TestTenantsShareNoSessions(t *testing.T) {
 			seen[resp.Header.Get(sessionHeader)] = true
 		}
 	}
-	require.Len(t, seen, 12)
+	require.Len(t, seen, 13)
 }
 
 // A Responses conversation that names nothing but the last response stays.
@@ -489,4 +490,52 @@ func TestLogsNoSecrets(t *testing.T) {
 	require.Contains(t, log, "no valid answer")
 	require.Contains(t, log, " session="+moved.Header.Get(sessionHeader))
 	require.NotContains(t, log, "secret")
+}
+
+// raw sends a request as it is written and returns the answer as it comes.
+func (r *rig) raw(t *testing.T, request string) string {
+	t.Helper()
+	c, err := net.Dial("tcp", r.front.Listener.Addr().String())
+	require.NoError(t, err)
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(5 * time.Second))
+	io.WriteString(c, request)
+	answer, _ := io.ReadAll(c)
+	return string(answer)
+}
+
+// RFC 9110, 7.6.1: what Connection names is for the next one only.
+func TestHeadersNamedByConnection(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1)
+	got := make(chan http.Header, 2)
+	r.backends[0].does(func(w http.ResponseWriter, req *http.Request) { got <- req.Header })
+	r.raw(t, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close, x-forwarded-for\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\n\r\n")
+	h := <-got
+	require.Empty(t, h["X-Forwarded-For"])
+	require.Equal(t, []string{"https"}, h["X-Forwarded-Proto"])
+}
+
+// RFC 9110, 8.4.1: codings are named in any case, and x-gzip is gzip.
+func TestNamesOfCodings(t *testing.T) {
+	for _, coding := range []string{"gzip", "GZIP", "x-gzip"} {
+		t.Run(coding, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, 4)
+			for _, b := range r.backends {
+				b.does(func(w http.ResponseWriter, req *http.Request) {
+					w.Header().Set("Content-Type", "application/json")
+					w.Header().Set("Content-Encoding", coding)
+					z := gzip.NewWriter(w)
+					fmt.Fprintf(z, `{"id":"resp_0123456789abcdef%s","object":"response"}`, b.name)
+					z.Close()
+				})
+			}
+			for i := range 8 {
+				home := r.do("POST", "/v1/responses", fmt.Sprintf(`{"input":"q%d"}`, i), "Accept-Encoding", "gzip").Header.Get(targetHeader)
+				next := r.do("POST", "/v1/responses", `{"input":"x","previous_response_id":"resp_0123456789abcdef`+home+`"}`, "Accept-Encoding", "gzip")
+				require.Equal(t, home, next.Header.Get(targetHeader))
+			}
+		})
+	}
 }

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -397,3 +398,106 @@ func TestReload(t *testing.T) {
 		require.Len(t, w.g.setup.Load().upstreams, 3, "as it was")
 	})
 }
+
+// Requests that take long anywhere are not sent from one upstream to the next for
+// that, whether they come alone or together, and however large they are.
+func TestLongAnswers(t *testing.T) {
+	t.Parallel()
+	const usual = 500 * time.Millisecond
+	for _, n := range []int{1, 3, 6} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, 4)
+			defer w.g.close()
+			var attempts atomic.Int32
+			takes := usual
+			w.g.send = rtFunc(func(r *http.Request) (*http.Response, error) {
+				attempts.Add(1)
+				select {
+				case <-time.After(takes):
+				case <-r.Context().Done():
+					return nil, context.Cause(r.Context())
+				}
+				resp := stream(first, final)
+				resp.Request = r
+				return resp, nil
+			})
+			for i := range 60 {
+				w.do(fmt.Sprint("s", i%12))
+			}
+			time.Sleep(time.Minute)
+			takes = 90 * time.Second
+			attempts.Store(0)
+			codes := make(chan int)
+			for range n {
+				go func() {
+					_, status := w.do("s1")
+					codes <- status
+				}()
+			}
+			for range n {
+				require.Equal(t, 200, <-codes)
+			}
+			require.LessOrEqual(t, attempts.Load(), int32(2*n))
+		})
+	}
+}
+
+// How long a body takes to come from the client says nothing about the upstream.
+func TestLongUploads(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2, func(o *options) { o.bodyLimit = 1 << 10 })
+		defer w.g.close()
+		w.g.send = rtFunc(func(r *http.Request) (*http.Response, error) {
+			if r.Body != nil {
+				if _, err := io.Copy(io.Discard, r.Body); err != nil {
+					return nil, err
+				}
+			}
+			if err := context.Cause(r.Context()); err != nil {
+				return nil, err
+			}
+			resp := stream(first, final)
+			resp.Request = r
+			return resp, nil
+		})
+		for i := range 40 {
+			w.do(fmt.Sprint("s", i))
+		}
+		codes := make(chan int)
+		for range 16 {
+			go func() {
+				r := httptest.NewRequest("POST", "/v1/files", slowly(60, 500*time.Millisecond)).WithContext(t.Context())
+				r.Header.Set("X-Session-ID", "uploader")
+				rec := httptest.NewRecorder()
+				w.g.ServeHTTP(rec, r)
+				codes <- rec.Code
+			}()
+		}
+		for range 16 {
+			require.Equal(t, 200, <-codes)
+		}
+		for _, u := range w.g.status().Upstreams {
+			require.Equal(t, "in", u.State)
+		}
+	})
+}
+
+// slowly is a body of so many kilobytes that takes its time for each.
+func slowly(n int, each time.Duration) io.Reader {
+	return readFunc(func(p []byte) (int, error) {
+		if n--; n < 0 {
+			return 0, io.EOF
+		}
+		time.Sleep(each)
+		return copy(p, make([]byte, 1<<10)), nil
+	})
+}
+
+type readFunc func([]byte) (int, error)
+
+func (f readFunc) Read(p []byte) (int, error) { return f(p) }
+
+type rtFunc func(*http.Request) (*http.Response, error)
+
+func (f rtFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

@@ -53,7 +53,9 @@ func (r *reading) scalar(in place, name, value []byte, text bool) {
 			}
 		}
 	case ofError:
-		r.failed = true
+		// In what is no stream one that says nothing is none: OpenAI's jobs have one
+		// with nulls.
+		r.failed = r.failed || name == nil || text && len(value) > 0 || !text && string(value) != "null"
 		switch string(name) {
 		case "type", "status", "code":
 			if text {

@@ -12,8 +12,10 @@ import (
 // if the others begin such answers many times sooner, this one is slow, and if
 // for as long as that it has begun none at all of several that it was asked for,
 // it hangs: the attempt ends, and another upstream is tried. A request that waits
-// alone may be one that takes long anywhere: it is given more time, and its second
-// attempt all that it takes.
+// alone may be one that takes long anywhere, so it is given more time; and so may
+// several be, so that second attempts are given all that they take, unless the
+// upstream has failed otherwise. While a body is still coming from the client, there
+// is nothing to wait for.
 type vigil struct {
 	ctx    context.Context // of the attempt
 	giveUp context.CancelCauseFunc
@@ -36,9 +38,12 @@ const (
 
 var errSilent = errors.New("answers nothing any more")
 
-func (g *gateway) watch(ctx context.Context, x *exchange) *vigil {
+func (g *gateway) watch(ctx context.Context, x *exchange, upload bool) *vigil {
 	v := &vigil{g: g, x: x, u: x.choice.Target, start: time.Now(), first: x.attempts == 1}
 	v.ctx, v.giveUp = context.WithCancelCause(ctx)
+	if upload {
+		return v
+	}
 	v.u.waiting.Add(1)
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -47,6 +52,9 @@ func (g *gateway) watch(ctx context.Context, x *exchange) *vigil {
 }
 
 func (v *vigil) end() {
+	if v.timer == nil {
+		return
+	}
 	v.timer.Stop()
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -84,11 +92,13 @@ func (v *vigil) silent(kind int, waited time.Duration) bool {
 		return false
 	}
 	factor, least := 2*v.g.slow, silence
-	if u.waiting.Load() < several && !u.health.unproven() {
+	if !u.health.unproven() {
 		if !v.first {
 			return false
 		}
-		factor, least = 2*factor, 2*least
+		if u.waiting.Load() < several {
+			factor, least = 2*factor, 2*least
+		}
 	}
 	limit, ok := allowed(v.x.upstreams, u, kind, factor)
 	return ok && waited > max(limit, least)
