@@ -93,7 +93,8 @@ const (
 	ReasonOverload
 
 	// ReasonPinned: the request refers to state that the target holds; it is
-	// the home of the session now, if there is one.
+	// the home of the session now, if there is one that is not known by state
+	// alone.
 	ReasonPinned
 
 	// ReasonSideCall: a call beside a conversation that has no home among the

@@ -142,6 +142,7 @@ type Cache struct {
 	table   *table.Table
 	asides  atomic.Bool // whether there may be second places
 	learned atomic.Bool // whether there may be states on targets
+	varied  atomic.Bool // whether lifetimes of bindings may differ
 }
 
 // NewCache returns an empty Cache. For one that is used in a bubble of
@@ -398,16 +399,6 @@ type located struct {
 func (l *located) session() Digest { return Digest(l.Mark() &^ (asideBit | stateBit)) }
 func (l *located) aside() bool     { return l.Mark()&asideBit != 0 }
 func (l *located) state() bool     { return l.Mark()&stateBit != 0 }
-
-// idle is how long the binding had not been used when it was looked up, if a
-// use gives it that ttl.
-func (l *located) idle(ttl int64) time.Duration {
-	return time.Duration(max(0, l.now-(l.Expires-ttl)))
-}
-
-// timed reports whether idle can tell, and not only that it is 0: the binding does not
-// live for longer than a use would have it.
-func (l *located) timed(ttl int64) bool { return l.Expires-ttl <= l.now }
 
 func (c *Cache) binding(l *located) Binding {
 	return Binding{

@@ -39,7 +39,8 @@
 //
 // # Rules
 //
-// No session: the fallback chooses, and nothing is stored.
+// No session: the fallback chooses, unless the request refers to state whose place is
+// known, and nothing is stored.
 //
 // Session with a binding: its home, if that is among the candidates, and the
 // binding lives for another TTL. The order of the candidates and the fallback

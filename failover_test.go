@@ -909,7 +909,6 @@ func TestInvalidateTargetOfADetour(t *testing.T) {
 	})
 }
 
-// Invalidate leaves nothing of a session that is away.
 // A session that has moved goes on where it was before, if its home is invalidated.
 func TestInvalidateTargetOfASessionThatHasMoved(t *testing.T) {
 	t.Parallel()
@@ -944,6 +943,24 @@ func TestReasonOfSideCalls(t *testing.T) {
 	require.Equal(t, "b", mustSelect(t, s, side, "c", "a", "b").Target, "and nothing has moved")
 }
 
+// While the home is away they go to the second place, as a turn would.
+func TestSideCallsGoToTheSecondPlace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
+		served := affinity.Outcome{Result: affinity.Served}
+		mustSelect(t, s, session("x"), "a").Done(served)
+		elapse(time.Second)
+		mustSelect(t, s, session("x"), "b").Done(served)
+		elapse(10 * time.Minute)
+		require.Equal(t, "a", mustSelect(t, s, session("x"), "a", "b", "c").Target)
+		elapse(time.Second)
+		side := mustSelect(t, s, &extract.Request{Header: session("x").Header, Path: "/v1/messages/count_tokens"}, "c", "b")
+		require.Equal(t, "b", side.Target)
+		require.Equal(t, "b", mustSelect(t, s, session("x"), "c", "b").Target)
+	})
+}
+
 // Where side calls may go says nothing about where turns may.
 func TestSideCallsAreNoAbsence(t *testing.T) {
 	t.Parallel()
@@ -954,6 +971,8 @@ func TestSideCallsAreNoAbsence(t *testing.T) {
 			id := strconv.Itoa(k)
 			mustSelect(t, s, session(id), "a").Done(served)
 			mustSelect(t, s, &extract.Request{Header: session(id).Header, Path: "/v1/messages/count_tokens"}, "b").Done(served)
+			mustSelect(t, s, &extract.Request{Header: session(id).Header,
+				Body: []byte(`{"system":"You are a title generator","messages":[{"role":"user","content":"hi"}]}`)}, "b").Done(served)
 			elapse(4 * time.Minute)
 			mustSelect(t, s, session(id), "b").Done(served)
 			elapse(time.Second)
@@ -963,6 +982,7 @@ func TestSideCallsAreNoAbsence(t *testing.T) {
 	})
 }
 
+// Invalidate leaves nothing of a session that is away.
 func TestInvalidateOnADetour(t *testing.T) {
 	t.Parallel()
 	for policy, p := range policies {

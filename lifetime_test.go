@@ -404,7 +404,6 @@ func TestLifetimeOutlivesItsSelector(t *testing.T) {
 	})
 }
 
-// Outcomes in any order, from any session, with lives of all lengths.
 // teachHalfAnHour has sessions find out that a keeps prompts for less than that, but
 // for what they have in common with others.
 func teachHalfAnHour(t *testing.T, s *affinity.Selector[string]) {
@@ -522,6 +521,69 @@ func learnedStateTeachesNothing(t *testing.T, strict bool) {
 	require.Greater(t, expired(t, s, 40), 20)
 }
 
+// A configuration that is replaced by an equal one learns, and believes, as if it had
+// not been.
+func TestReloadsStillLearn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, err := affinity.NewCache(affinity.CacheConfig{TTL: 4 * time.Hour})
+		require.NoError(t, err)
+		reload := func() *affinity.Selector[string] {
+			return newSelector(t, affinity.Config[string]{Cache: c, Fallback: balance.FillFirst[string]()})
+		}
+		expired := 0
+		for k := range 60 {
+			req, s := session(strconv.Itoa(k)), reload()
+			mustSelect(t, s, req, "a").Done(tokens(20_000, 80_000))
+			elapse(time.Second)
+			mustSelect(t, s, req, "a").Done(tokens(90_000, 10_000))
+			for range 4 {
+				elapse(10 * time.Minute)
+				s = reload()
+			}
+			elapse(5 * time.Minute)
+			sel := mustSelect(t, s, req, "b", "a")
+			if sel.Reason == affinity.ReasonExpired {
+				expired++
+			}
+			sel.Done(tokens(20_000, 80_000))
+		}
+		require.Greater(t, expired, 30)
+	})
+}
+
+// How long a session was away is not known where its lifetime has become longer.
+func TestIdleAfterALongerLifetime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, err := affinity.NewCache(affinity.CacheConfig{TTL: time.Hour})
+		require.NoError(t, err)
+		mustSelect(t, newSelector(t, affinity.Config[string]{Cache: c}), session("x"), "a").Done(tokens(0, 5000))
+		elapse(time.Minute)
+		s := newSelector(t, affinity.Config[string]{Cache: c, Lifetime: func(extract.Session) time.Duration { return 4 * time.Hour }})
+		require.Zero(t, mustSelect(t, s, session("x"), "a").Idle)
+	})
+}
+
+// A new thread of a session whose prompts are lost is new, and was nowhere.
+func TestThreadsOfTheExpired(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
+		teachHalfAnHour(t, s)
+		for k := range 8 {
+			mustSelect(t, s, claudeAgent(strconv.Itoa(k), "", ""), "a").Done(tokens(0, 5000))
+		}
+		elapse(45 * time.Minute)
+		for k := range 8 {
+			sel := mustSelect(t, s, claudeAgent(strconv.Itoa(k), "x", ""), "b", "a")
+			require.NotEqual(t, affinity.ReasonExpired, sel.Reason)
+			require.Empty(t, sel.From)
+		}
+	})
+}
+
+// Outcomes in any order, from any session, with lives of all lengths.
 func TestLifetimesAtRandom(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -188,6 +188,9 @@ func New[T any](cfg Config[T]) (*Selector[T], error) {
 		}
 	}
 	s.start = s.cache.now()
+	if cfg.Lifetime != nil {
+		s.cache.varied.Store(true)
+	}
 	return s, nil
 }
 
@@ -207,10 +210,12 @@ type Selection[T any] struct {
 	before   int64   // its expiry before that, if the conversation stayed; else 0
 	ttl      int64   // of the binding
 	done     uint32  // 1 once Done was called
-	leased   bool    // the binding waits for Done
-	beside   bool    // the request leaves no trace
-	stayed   bool    // the conversation was at this very target the last time
-	kin      *query  // nil if the session inherits from nobody
+	learning uint32  // 1 once Learn was called, 2 once first says what for
+	first    learned
+	leased   bool   // the binding waits for Done
+	beside   bool   // the request leaves no trace
+	stayed   bool   // the conversation was at this very target the last time, Idle ago
+	kin      *query // nil if the session inherits from nobody
 	ticket   Ticket
 }
 
@@ -241,8 +246,9 @@ func (s *Selection[T]) Done(o Outcome) {
 // ([extract.ID]) is ignored.
 //
 // Ids mean something within the scope and tenant of the request only. What was
-// learned takes the place of a binding in the Cache and lives as long, and an hour
-// longer if it is learned before Done: an answer may stream for long.
+// learned takes the place of a binding in the Cache and lives as long; the id that
+// is learned first, which is that of the response itself, from Done on, since
+// nobody goes on from a response before its end.
 func (s *Selection[T]) Learn(id string) {
 	id, ok := extract.ID(id)
 	if s.selector == nil || !ok {
@@ -254,12 +260,25 @@ func (s *Selection[T]) Learn(id string) {
 	if session == 0 {
 		session = key.digest(scopeOf(s.within))
 	}
-	life := s.selector.lifetime(&extract.Session{Source: "state", ID: id})
-	if atomic.LoadUint32(&s.done) == 0 {
-		life += int64(leaseLimit)
+	l := learned{key, uint64(session | stateBit), s.selector.lifetime(&extract.Session{Source: "state", ID: id})}
+	c.learn(&l, s.ID)
+	if atomic.CompareAndSwapUint32(&s.learning, 0, 1) {
+		s.first = l
+		atomic.StoreUint32(&s.learning, 2)
 	}
+}
+
+// learned is what Learn has been told.
+type learned struct {
+	key  Key
+	mark uint64
+	life int64
+}
+
+// learn notes where state is.
+func (c *Cache) learn(l *learned, target string) {
 	now := c.now()
-	c.set(key, s.ID, uint64(session|stateBit), now, now+life)
+	c.set(l.key, target, l.mark, now, now+l.life)
 	c.learned.Store(true)
 }
 
@@ -363,6 +382,9 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 	if s.balancer != nil {
 		s.balancer.Settle(sel.ID, sel.ticket, o)
 	}
+	if o.Result == Served && atomic.LoadUint32(&sel.learning) == 2 && !(sel.at.target != nil && sel.at.target.Dead()) {
+		s.cache.learn(&sel.first, sel.ID)
+	}
 	if sel.at.target == nil || sel.beside {
 		return
 	}
@@ -380,7 +402,7 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 			}
 		}
 	case o.Result == Served:
-		if sel.stayed && int64(sel.Idle) <= sel.at.now-s.start { // else see believed
+		if sel.stayed {
 			sel.at.target.Traits.Life.Observe(sel.Idle, o.Usage.Cached, o.Usage.Uncached)
 		}
 		if sel.Reason == ReasonDetour || sel.Reason == ReasonFailover {
@@ -655,7 +677,7 @@ func (s *Selector[T]) strict() bool { return s.cfg.FailPinned && s.cache.learned
 // detour is home for sessions that may be away from theirs, which is l and has
 // place i. It reports false if the session is at home.
 func (s *Selector[T]) detour(q *query, l *located, i int, candidates []T, sel *Selection[T]) (served, away bool) {
-	if !q.beside {
+	if i >= 0 && !q.beside {
 		s.watch(l.target, i, q.now)
 	}
 	p := &l.target.Traits.Presence
@@ -669,6 +691,9 @@ func (s *Selector[T]) detour(q *query, l *located, i int, candidates []T, sel *S
 	j := s.index(d.target, candidates)
 	if j < 0 || !s.believed(&d, q.ttl) || i >= 0 && p.Awaits(q.now, l.session().fraction()) || s.cache.learned.Load() && q.pinned() {
 		return false, true
+	}
+	if i < 0 && !q.beside {
+		s.watch(l.target, i, q.now)
 	}
 	sel.From, sel.at = l.target.Name, d
 	s.hit(q, candidates[j], ReasonDetour, sel)
@@ -693,13 +718,30 @@ func (s *Selector[T]) watch(t *registry.Target, i int, now int64) {
 // are kept for longer now.
 func (s *Selector[T]) believed(l *located, ttl int64) bool {
 	t := l.target.Traits
-	// Whoever has taken over bindings of another configuration does not know how long
-	// these were to live, and so, since when they have been idle.
-	idle := min(l.idle(ttl), time.Duration(l.now-s.start))
+	idle, known := s.idle(l, ttl)
+	if !known {
+		idle = min(idle, time.Duration(l.now-s.start))
+	}
 	return !t.Drained(l.now) && (idle <= t.Life.Life() || l.Leases() > 0 || (uint64(l.Stamp())+l.key.k.Lo)%exploration == 0)
 }
 
 const exploration = 16
+
+// idle returns how long the binding had not been used when it was looked up, if a
+// use gives it that ttl, and whether it does: bindings that were taken over from
+// another configuration may have had another lifetime, and learned state has its own.
+func (s *Selector[T]) idle(l *located, ttl int64) (idle time.Duration, known bool) {
+	idle = time.Duration(l.now - (l.Expires - ttl))
+	return max(0, idle), idle >= 0 && (int64(idle) <= l.now-s.start || !s.cache.varied.Load())
+}
+
+// away is idle for people: 0 if it is not known.
+func (s *Selector[T]) away(l *located, ttl int64) (idle time.Duration, known bool) {
+	if idle, known = s.idle(l, ttl); !known {
+		idle = 0
+	}
+	return idle, known
+}
 
 // crowded reports whether a session should leave t for others' sake: its
 // messages alone say that it is one, so it may be many, and t has more than its
@@ -712,7 +754,8 @@ func (s *Selector[T]) crowded(q *query, t *registry.Target) bool {
 // hit makes the Selection of a session that goes on where it is: at sel.at.
 func (s *Selector[T]) hit(q *query, target T, reason Reason, sel *Selection[T]) {
 	l := &sel.at
-	sel.Idle, sel.before, sel.stayed = l.idle(q.ttl), l.Expires, l.timed(q.ttl)
+	sel.before = l.Expires
+	sel.Idle, sel.stayed = s.away(l, q.ttl)
 	if !q.beside {
 		var gap int64 // a session that has moved must look like it
 		if reason == ReasonBound {
@@ -982,7 +1025,6 @@ func (s *Selector[T]) follow(ctx context.Context, q *query, candidates []T, sel 
 		home := s.index(st.target, candidates)
 		o, j := s.second(q, &st, candidates)
 		switch v := s.judge(q, &st, candidates, home, &o, j); {
-		case v.detour && v.reason == ReasonFailover: // there is none yet
 		case v.reason == ReasonExpired: // that does not matter to it
 			p.i = home
 		default:
@@ -1055,7 +1097,7 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T, i int, o *lo
 	}
 	switch {
 	case st.target.Dead(), // invalidated since we looked
-		!st.stays && j < 0 && (i < 0 || leaving): // that of a neighbour or of what started it
+		!st.stays && j < 0 && (i < 0 || leaving || stale): // that of a neighbour or of what started it
 		return verdict{reason: ReasonNew, i: -1}
 	case i < 0 && returning && !stale && !leaving, // keep the home, go aside
 		away && !stale && !leaving && !s.mayReturn(q, st):
@@ -1100,7 +1142,7 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 	var o located
 	if st.target != nil {
 		i := s.index(st.target, candidates)
-		if st.stays && !q.known {
+		if st.stays {
 			s.watch(st.target, i, q.now)
 		}
 		var j int
@@ -1152,8 +1194,8 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 	}
 	sel.From = v.from
 	if st.stays && sel.Reason != ReasonDetour {
-		sel.Idle = st.idle(q.ttl)
-		sel.stayed = sel.ID == st.target.Name && st.timed(q.ttl)
+		sel.Idle, sel.stayed = s.away(&st.located, q.ttl)
+		sel.stayed = sel.stayed && sel.ID == st.target.Name
 	}
 	return nil
 }
@@ -1176,7 +1218,7 @@ func (s *Selector[T]) pin(q *query, candidates []T, st *standing, o *located, v 
 		if moved && was.target != nil && was.target.Name != s.cfg.ID(candidates[i]) {
 			v.from, v.second = was.target.Name, second
 		}
-	case s.cfg.FailPinned && v.reason == ReasonFailover && q.pinned():
+	case s.cfg.FailPinned && v.reason == ReasonFailover && st.stays && q.pinned():
 		return v, &PinnedError{v.from}
 	}
 	return v, nil

@@ -3,6 +3,7 @@ package affinity_test
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -124,18 +125,72 @@ func TestLearnedStateExpires(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSelector(t, affinity.Config[string]{TTL: time.Minute, FailPinned: true, Fallback: balance.FillFirst[string]()})
-		sel := mustSelect(t, s, session("s"), "b")
-		sel.Learn("resp_0") // and the answer goes on
-		sel.Done(affinity.Outcome{Result: affinity.Served})
-		sel.Learn("resp_1")
+		mustSelect(t, s, session("s"), "b").Learn("resp_1")
 		elapse(time.Minute)
 		require.Equal(t, "a", mustSelect(t, s, body(`{"previous_response_id":"resp_1"}`), "a").Target)
-		sel = mustSelect(t, s, body(`{"previous_response_id":"resp_0"}`), "a", "b")
-		require.Equal(t, "b", sel.Target)
-		sel.Done(affinity.Outcome{Result: affinity.Served})
-		elapse(time.Hour)
-		require.Equal(t, "a", mustSelect(t, s, body(`{"previous_response_id":"resp_0"}`), "a").Target)
 	})
+}
+
+// An answer may stream for longer than the TTL: what it is called counts from its end.
+func TestStateLearnedDuringALongStream(t *testing.T) {
+	t.Parallel()
+	for result, want := range map[affinity.Result]string{affinity.Served: "b", affinity.Neutral: "a", affinity.TerminalFailure: "a"} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSelector(t, affinity.Config[string]{TTL: time.Minute, Fallback: balance.FillFirst[string]()})
+			next := func() *extract.Request { return body(`{"previous_response_id":"resp_1"}`) }
+			sel := mustSelect(t, s, session("s"), "b")
+			sel.Learn("resp_1")
+			sel.Learn("msg_2")
+			elapse(10 * time.Minute)
+			sel.Done(affinity.Outcome{Result: result})
+			elapse(time.Minute - time.Nanosecond)
+			require.Equal(t, want, mustSelect(t, s, next(), "a", "b").Target)
+		})
+	}
+	synctest.Test(t, func(t *testing.T) { // not at a target that was invalidated meanwhile
+		s := newSelector(t, affinity.Config[string]{TTL: time.Minute, Fallback: balance.FillFirst[string]()})
+		sel := mustSelect(t, s, session("s"), "b")
+		sel.Learn("resp_1")
+		s.InvalidateTarget("b")
+		sel.Done(affinity.Outcome{Result: affinity.Served})
+		require.Equal(t, "a", mustSelect(t, s, body(`{"previous_response_id":"resp_1"}`), "a", "b").Target)
+	})
+}
+
+// What is learned in passing takes no room from sessions that are in use.
+func TestLearnedStateCrowdsOutNobody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{TTL: 10 * time.Minute, Capacity: 10_000})
+		lost := 0
+		for turn := range 15 {
+			for k := range 1000 {
+				sel := mustSelect(t, s, session(strconv.Itoa(k)), "a", "b", "c")
+				if turn > 0 && sel.Reason != affinity.ReasonBound {
+					lost++
+				}
+				for i := range 3 {
+					sel.Learn(fmt.Sprintf("resp_%d_%d_%d", turn, k, i))
+				}
+				sel.Done(affinity.Outcome{Result: affinity.Served})
+			}
+			elapse(time.Minute)
+		}
+		require.Less(t, lost, 100)
+	})
+}
+
+// A new session is not refused for the places of a neighbour.
+func TestStateAndANeighbourThatHasMoved(t *testing.T) {
+	t.Parallel()
+	var now extract.Session
+	s := newSelector(t, affinity.Config[string]{FailPinned: true, Fallback: balance.FillFirst[string](),
+		Extractor: extract.ExtractorFunc(func(*extract.Request) (extract.Session, bool) { return now, true })})
+	now = extract.Session{Source: "x", ID: "1"}
+	mustSelect(t, s, new(extract.Request), "a")
+	mustSelect(t, s, new(extract.Request), "b")
+	now = extract.Session{Source: "x", ID: "2", Near: []string{"1"}}
+	mustSelect(t, s, body(`{"input":[{"role":"user","content":[{"type":"input_file","file_id":"file-0123456789abcdef"}]}]}`), "c", "a")
 }
 
 // State is where it was learned to be, whoever has been asked for it meanwhile.

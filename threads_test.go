@@ -78,7 +78,6 @@ func TestThreadsSpread(t *testing.T) {
 	require.Equal(t, map[string]int{"a": 2, "b": 2, "c": 2, "d": 2}, s.Counts())
 }
 
-// A sub-agent of OpenCode is a session of its own that names its parent.
 // What a thread that was placed by itself has, it has by itself.
 func TestSpreadThreadsEndAlone(t *testing.T) {
 	t.Parallel()
@@ -103,6 +102,7 @@ func TestSpreadThreadsEndAlone(t *testing.T) {
 	}
 }
 
+// A sub-agent of OpenCode is a session of its own that names its parent.
 func TestChildSessionStartsAtItsParent(t *testing.T) {
 	t.Parallel()
 	s := newSelector(t, affinity.Config[string]{})

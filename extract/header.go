@@ -203,19 +203,15 @@ func (hs *headers) scan(r *Request) (source, id string) {
 		values []string
 	}
 	var room [4]header
-	found := room[:0]
+	found, odd := room[:0], false
 	for key, values := range r.Header {
 		canonical := canonical(key)
-		if !canonical && !r.odd.Load() {
-			r.odd.Store(true)
-		}
+		odd = odd || !canonical
 		if rank, source := hs.rank(key, canonical); source != "" {
 			found = append(found, header{rank, source, values})
 		}
 	}
-	if !r.spelled.Load() {
-		r.spelled.Store(true)
-	}
+	r.spells(odd)
 	slices.SortFunc(found, func(a, b header) int {
 		return cmp.Or(cmp.Compare(a.rank, b.rank), strings.Compare(a.source, b.source))
 	})

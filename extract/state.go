@@ -170,7 +170,8 @@ func fileName(raw []byte) (string, bool) {
 	if !ok || i < 0 || i > 0 && !strings.HasPrefix(uri, "https://generativelanguage.googleapis.com/") {
 		return "", false
 	}
-	return ID(uri[i:])
+	name, _, _ := strings.Cut(uri[i:], "?")
+	return ID(name)
 }
 
 // pathState returns the id in a path such as /v1/responses/resp_1/cancel.

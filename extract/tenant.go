@@ -47,23 +47,30 @@ func Credential(r *Request) string {
 
 // credentials are where APIs take one.
 var credentials = []credential{
-	{"Authorization", withoutScheme},
-	{"X-Api-Key", strings.TrimSpace},
-	{"Api-Key", strings.TrimSpace},
-	{"X-Goog-Api-Key", strings.TrimSpace},
-	{"Sec-Websocket-Protocol", protocolSecret},
+	{"Authorization", withoutScheme, false},
+	{"X-Api-Key", strings.TrimSpace, false},
+	{"Api-Key", strings.TrimSpace, false},
+	{"X-Goog-Api-Key", strings.TrimSpace, false},
+	{"Sec-Websocket-Protocol", protocolSecret, true},
 }
 
 type credential struct {
 	header string
 	secret func(value string) string // "" if the value has none
+	list   bool                      // of values, with commas between
 }
 
 // in appends the secrets in the values of the header to found.
 func (c *credential) in(values, found []string) []string {
 	for _, v := range values {
-		if s := c.secret(v); s != "" {
-			found = append(found, s)
+		rest, more := v, true
+		for more {
+			if v, more = rest, false; c.list {
+				v, rest, more = strings.Cut(rest, ",")
+			}
+			if s := c.secret(v); s != "" {
+				found = append(found, s)
+			}
 		}
 	}
 	return found
@@ -82,14 +89,12 @@ func withoutScheme(value string) string {
 	return value
 }
 
-// protocolSecret returns the key among the protocols that a WebSocket may speak,
-// which is where a browser can put one.
+// protocolSecret returns the key that is in place of a protocol which a WebSocket may
+// speak, since a browser can put one nowhere else.
 func protocolSecret(value string) string {
 	const prefix = "openai-insecure-api-key." // https://platform.openai.com/docs/guides/realtime-websocket
-	for protocol := range strings.SplitSeq(value, ",") {
-		if secret, ok := strings.CutPrefix(strings.TrimSpace(protocol), prefix); ok {
-			return secret
-		}
+	if secret, ok := strings.CutPrefix(strings.TrimSpace(value), prefix); ok {
+		return secret
 	}
 	return ""
 }

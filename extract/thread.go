@@ -9,7 +9,7 @@ func (r *Request) named(source, id string, c Confidence) (s Session) {
 	return s
 }
 
-// name is named for a Session that is zero so far.
+// name is named for a Session with room for that: what else is in it stays.
 func (r *Request) name(s *Session, source, id string, c Confidence) {
 	r.spelling()
 	r.nameByHeader(s, source, id, c)
@@ -99,13 +99,22 @@ func (r *Request) spelling() {
 	if r.spelled.Load() {
 		return
 	}
+	odd := false
 	if len(r.Header["Content-Type"]) == 0 {
 		for key := range r.Header {
-			if !canonical(key) {
-				r.odd.Store(true)
-				break
-			}
+			odd = odd || !canonical(key)
 		}
+	}
+	r.spells(odd)
+}
+
+// spells notes whether some name is not in canonical form, as far as that matters.
+func (r *Request) spells(odd bool) {
+	if r.spelled.Load() {
+		return
+	}
+	if odd && len(r.Header["Content-Type"]) == 0 {
+		r.odd.Store(true)
 	}
 	r.spelled.Store(true)
 }

@@ -125,6 +125,13 @@ func TestHeadersInLowerCaseAskedFirst(t *testing.T) {
 	t.Parallel()
 	r := &extract.Request{Header: http.Header{"accept": {"*/*"}, "x-claude-code-request-class": {"compaction"}}}
 	require.Equal(t, extract.Compaction, r.Class())
+
+	// One map, one answer, whatever is asked first.
+	mixed := http.Header{"Content-Type": {"application/json"}, "x-claude-code-session-id": {"s"}, "x-claude-code-request-class": {"compaction"}}
+	r, after := &extract.Request{Header: mixed}, &extract.Request{Header: mixed}
+	extract.Default().Extract(after)
+	require.Equal(t, r.Class(), after.Class())
+
 	s, _ := extract.BodyIDs().Extract(&extract.Request{Header: http.Header{"thread-id": {"t"}}, Body: []byte(`{"prompt_cache_key":"s"}`)})
 	require.Equal(t, "t", s.Thread)
 	s, _ = extract.UserID().Extract(&extract.Request{Header: http.Header{"user-agent": {"KimiCLI/1.0"}},
@@ -149,6 +156,8 @@ func TestCredential(t *testing.T) {
 		{"k8", http.Header{"authorization": {"bearer k8"}}},
 		{"k9", http.Header{"x-goog-api-key": {""}, "API-KEY": {"k9"}}},
 		{"k0", http.Header{"Sec-Websocket-Protocol": {"realtime, openai-insecure-api-key.k0, openai-beta.realtime-v1"}}},
+		{"mine", http.Header{"Sec-Websocket-Protocol": {"openai-insecure-api-key., openai-insecure-api-key.mine"}}},
+		{"all\nk1", http.Header{"Sec-Websocket-Protocol": {"openai-insecure-api-key.k1, openai-insecure-api-key.all"}}},
 		{"", http.Header{"Sec-Websocket-Protocol": {"realtime", "x-openai-insecure-api-key.k"}}},
 		{"", http.Header{"Authorization": {""}, "X-Session-Id": {"s"}}},
 

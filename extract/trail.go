@@ -138,7 +138,7 @@ func (r *Request) delta() bool {
 		}
 	}
 	c := jsonscan.New(r.get(contextField)) // Ollama, tokens
-	return c.Array() && c.Element()
+	return c.Array() && c.Element() && '0' <= c.Kind() && c.Kind() <= '9'
 }
 
 // says reports whether a value is a text that says something, fit to be an id or not.

@@ -634,7 +634,7 @@ func TestNoTrail(t *testing.T) {
 	}
 	for _, body := range []string{
 		`{"input":"hi","previous_response_id":null}`, `{"input":"hi","previous_response_id":""}`, `{"input":"hi","conversation":null}`,
-		`{"prompt":"hi","context":[]}`, `{"prompt":"hi","context":"notes"}`, `{"prompt":"hi","context":{"file":"a.go"}}`,
+		`{"prompt":"hi","context":[]}`, `{"prompt":"hi","context":"notes"}`, `{"prompt":"hi","context":["notes"]}`, `{"prompt":"hi","context":{"file":"a.go"}}`,
 		`{"input":"hi","previous_response_id":"null"}`, `{"input":"hi","previous_response_id":"undefined"}`, `{"input":"hi","previous_response_id":" "}`,
 		`{"input":"hi","previous_response_id":{}}`, `{"input":"hi","conversation":{}}`, `{"input":"hi","conversation":{"id":null}}`,
 		`{"input":"hi","conversation":{"id":""}}`, `{"input":"hi","conversation":"none"}`,
