@@ -27,11 +27,12 @@
 //
 // Every picker here answers with one of the candidates, or with
 // [affinity.ErrNoCandidates] if there are none; that is its only error. All
-// are safe for concurrent use and do not allocate (but for the boundaries of Prefix, and for
-// LeastCost and Prefix with MaxShare where the list of candidates changes). They look at the candidates
-// of this one call, so targets may come and go. LeastCost and Prefix remember
-// targets by their IDs, a bounded number of them, and take locks that are held
-// for microseconds; the others remember nothing and take no lock. The request
+// are safe for concurrent use and do not allocate (but for the boundaries of
+// Prefix, and for LeastCost and Prefix with MaxShare where the list of candidates
+// changes). They look at the candidates of this one call, so targets may come and
+// go. LeastCost and Prefix remember targets by their IDs, a bounded number of them,
+// and take locks that are held for microseconds; the others remember nothing and
+// take no lock. The request
 // may be nil.
 //
 // The functions that you hand to a constructor are called by Pick, on its

@@ -4,7 +4,6 @@ import (
 	"hash/maphash"
 	"math/bits"
 	"sync"
-	"time"
 
 	"github.com/go-affinity/affinity/extract"
 )
@@ -34,7 +33,7 @@ type record struct {
 	hash   uint64 // of the boundary
 	target uint64
 	at     int64 // when it was sent last; 0 if what was sent is not there
-	before int64 // when it was sent some time before that; 0 if it was not, or nobody knows
+	served int64 // when it was sent last and served; less than 0 if it was not: since when it is known, then
 	parent int32 // the boundary before, at the same target; 0 is none
 
 	// Neighbours in the same bucket of holdings.hashes, and the next one in
@@ -47,10 +46,6 @@ type record struct {
 }
 
 const chunk = 1 << 10
-
-// overlap is for how long requests are taken to be under way at the same time: those
-// that meet an outage fail together.
-const overlap = time.Minute
 
 func newHoldings(capacity int) holdings {
 	return holdings{capacity: min(max(capacity, minCapacity), maxCapacity), seed: maphash.MakeSeed()}
@@ -116,6 +111,7 @@ func (h *holdings) enter(cuts []extract.Boundary, target uint64, tick int64, f f
 		switch {
 		case i == 0:
 			i = h.add(cut.Hash, target)
+			h.record(i).served = -tick
 		case h.record(i).at == tick:
 			continue // one hash twice
 		default:
@@ -123,9 +119,6 @@ func (h *holdings) enter(cuts []extract.Boundary, target uint64, tick int64, f f
 		}
 		r := h.record(i)
 		f(cut, r.at)
-		if r.before == 0 || r.at-r.before > int64(overlap) {
-			r.before = r.at // else what at is of may fail as well
-		}
 		r.at, r.parent = tick, last
 		h.link(i, last)
 		last = i
@@ -133,18 +126,21 @@ func (h *holdings) enter(cuts []extract.Boundary, target uint64, tick int64, f f
 	return last
 }
 
-// cancel takes back that a prompt was sent, whose last entry that is. What was
-// sent again since stays.
-func (h *holdings) cancel(last int32, target uint64, tick int64) {
+// end tells what became of a prompt that was sent, whose last entry that is: whether
+// it was served, or is not there. What was sent again since stays.
+func (h *holdings) end(last int32, target uint64, tick int64, served bool) {
 	for i, n := last, 0; i > 0 && int(i) <= h.used && n < h.capacity; n++ {
 		r := h.record(i)
 		switch {
 		case r.target != target: // it was forgotten, and is another entry now
 			return
+		case tick < -r.served: // likewise, at the same target
+			return
+		case served:
+			r.served = max(r.served, tick)
+			r.at = max(r.at, tick) // a later one may have failed already
 		case r.at == tick:
-			r.at, r.before = r.before, 0
-		case r.before == tick:
-			r.before = 0
+			r.at = max(r.served, 0)
 		}
 		i = r.parent
 	}

@@ -27,7 +27,7 @@ type naiveKey struct{ hash, target uint64 }
 
 type naiveEntry struct {
 	naiveKey
-	at, before int64
+	at, served int64
 }
 
 func (n *naive) enter(cuts []extract.Boundary, target uint64, tick int64) {
@@ -41,9 +41,6 @@ func (n *naive) enter(cuts []extract.Boundary, target uint64, tick int64) {
 			i := slices.Index(n.entries, e)
 			n.entries = slices.Delete(n.entries, i, i+1)
 		}
-		if e.before == 0 || e.at-e.before > int64(overlap) {
-			e.before = e.at
-		}
 		e.at = tick
 		n.entries = slices.Insert(n.entries, 0, e)
 	}
@@ -54,14 +51,14 @@ func (n *naive) enter(cuts []extract.Boundary, target uint64, tick int64) {
 	}
 }
 
-func (n *naive) cancel(cuts []extract.Boundary, target uint64, tick int64) {
+func (n *naive) end(cuts []extract.Boundary, target uint64, tick int64, served bool) {
 	for _, cut := range cuts {
 		if e := n.known[naiveKey{cut.Hash, target}]; e != nil {
-			switch tick {
-			case e.at:
-				e.at, e.before = e.before, 0
-			case e.before:
-				e.before = 0
+			switch {
+			case served:
+				e.served, e.at = max(e.served, tick), max(e.at, tick)
+			case !served && tick == e.at:
+				e.at = e.served
 			}
 		}
 	}
@@ -101,7 +98,7 @@ func TestHoldingsAgainstNaive(t *testing.T) {
 			if len(s.cuts) == 0 {
 				continue
 			}
-			s.tick = h.tick(int64(step) * int64(overlap/3))
+			s.tick = h.tick(int64(step))
 			before := map[uint64]int64{}
 			s.last = h.enter(s.cuts, s.target, s.tick, func(cut extract.Boundary, at int64) { before[cut.Hash] = at })
 			for _, cut := range s.cuts {
@@ -115,11 +112,11 @@ func TestHoldingsAgainstNaive(t *testing.T) {
 			}
 			n.enter(s.cuts, s.target, s.tick)
 			sent = append(sent, s)
-			if rng.IntN(3) == 0 {
-				// One of the last few fails: nothing of it was forgotten.
-				s := sent[len(sent)-1-rng.IntN(min(len(sent), 4))]
-				h.cancel(s.last, s.target, s.tick)
-				n.cancel(s.cuts, s.target, s.tick)
+			if rng.IntN(2) == 0 {
+				// One of the last few ends: nothing of it was forgotten.
+				s, served := sent[len(sent)-1-rng.IntN(min(len(sent), 4))], rng.IntN(2) == 0
+				h.end(s.last, s.target, s.tick, served)
+				n.end(s.cuts, s.target, s.tick, served)
 			}
 			forgot = forgot || len(n.entries) == minCapacity
 			for _, cut := range path[rng.IntN(len(path))] {
@@ -142,7 +139,13 @@ func TestHoldingsAgainstNaive(t *testing.T) {
 }
 
 // What a ticket says may be of a time before its entries were forgotten.
-func TestCancelOfTheForgotten(t *testing.T) {
+func TestEndOfTheForgotten(t *testing.T) {
+	for _, served := range []bool{false, true} {
+		endOfTheForgotten(t, served)
+	}
+}
+
+func endOfTheForgotten(t *testing.T, served bool) {
 	h := newHoldings(minCapacity)
 	prompt := func(i, n int) (cuts []extract.Boundary) {
 		for k := range n {
@@ -157,10 +160,13 @@ func TestCancelOfTheForgotten(t *testing.T) {
 		for i := range 10 {
 			h.enter(prompt(100+10*round+i, 1000), uint64(round%2), h.tick(0), none)
 		}
-		h.cancel(last, uint64(round), tick)
+		h.end(last, uint64(round), tick, served)
+		for i := range h.used {
+			require.Negative(t, h.record(int32(i+1)).served, "what is there now has not been served")
+		}
 	}
 	for _, last := range []int32{0, -1, minCapacity + 1, 1 << 30, -1 << 31} {
-		h.cancel(last, 0, 1)
+		h.end(last, 0, 1, served)
 	}
 	found := 0
 	for i := range 60 {
@@ -169,6 +175,28 @@ func TestCancelOfTheForgotten(t *testing.T) {
 		}
 	}
 	require.Equal(t, minCapacity, found, "all that there is room for is still there")
+}
+
+// What was served is there, however many of the others fail, and whenever they do.
+func TestWhatWasServedIsThere(t *testing.T) {
+	cuts, none := []extract.Boundary{{Hash: 1, Bytes: 5000}}, func(extract.Boundary, int64) {}
+	for served := range 3 {
+		for _, order := range [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
+			h := newHoldings(minCapacity)
+			var last [3]int32
+			var tick [3]int64
+			for i := range 3 {
+				tick[i] = h.tick(int64(i+1) * 1e9)
+				last[i] = h.enter(cuts, 7, tick[i], none)
+			}
+			for _, i := range order {
+				h.end(last[i], 7, tick[i], i == served)
+			}
+			var at int64
+			require.True(t, h.visit(1, func(_ uint64, t int64) { at = t }))
+			require.Equal(t, tick[served], at)
+		}
+	}
 }
 
 // The documentation of PrefixConfig.Capacity tells what entries take.

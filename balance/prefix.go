@@ -67,7 +67,7 @@ const (
 // It believes that a target holds what it was sent, and learns from the cached
 // tokens in outcomes how much of that is true after a pause. What LeastCost
 // says of costs holds here too. A request costs a pass over its body, even one
-// of a session that stays where it is, and one lock.
+// of a session that stays where it is, and one lock, twice.
 func Prefix[T any](cfg PrefixConfig[T]) affinity.Balancer[T] {
 	if cfg.ID == nil {
 		panic("balance: Prefix needs an id function")
@@ -240,26 +240,26 @@ func (b *prefix[T]) Charge(req *extract.Request, id string, warm bool) affinity.
 func (b *prefix[T]) Settle(id string, t affinity.Ticket, o affinity.Outcome) {
 	held, last := unpack(t.Memo[1]), int32(t.Memo[0]>>32)
 	learned := b.ledger.settle(id, t, o)
-	switch {
-	case o.Result == affinity.TransientFailure, o.Result == affinity.TerminalFailure:
-		b.forget(id, last, t.Time)
-	case learned && last != 0:
+	if o.Result != affinity.Neutral {
+		b.ended(id, last, t.Time, o.Result == affinity.Served)
+	}
+	if learned && last != 0 {
 		b.learn(id, held, bytesOf(t), o.Usage)
 	}
 }
 
-// forget takes back that a target was sent a prompt.
-func (b *prefix[T]) forget(id string, last int32, tick int64) {
+// ended tells whether a target that was sent a prompt has served it, or has it not.
+func (b *prefix[T]) ended(id string, last int32, tick int64, served bool) {
 	if last != 0 {
 		b.index.mu.Lock()
 		defer b.index.mu.Unlock()
-		b.index.cancel(last, hashOf(id), tick)
+		b.index.end(last, hashOf(id), tick, served)
 	}
 }
 
 // Cancel takes back what Place or Charge began: the request is not sent.
 func (b *prefix[T]) Cancel(id string, t affinity.Ticket) {
-	b.forget(id, int32(t.Memo[0]>>32), t.Time)
+	b.ended(id, int32(t.Memo[0]>>32), t.Time, false)
 	b.costs.Cancel(id, t)
 }
 
