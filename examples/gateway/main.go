@@ -19,19 +19,20 @@
 //
 // An upstream that cannot be reached, breaks off, reports an error in a response
 // or answers 429 or 5xx is left out for a while: for as long as its Retry-After
-// says, up to five minutes, or else for an eighth of -cooldown, and each time that it fails again for
-// twice as long, up to all of it; for one client alone, if it is that client's
-// credential that it refuses. Then single requests try it, and as long as it serves
+// says, up to five minutes, or else for an eighth of -cooldown, and each time that
+// it fails again for twice as long, up to all of it; for one client alone, if it is
+// that client's credential that it refuses. Then single requests try it, and as long as it serves
 // them, more and more. One that begins its answers far later than the others is
 // left to single requests until it no longer does, and one that begins none at all
 // is given up (so an answer that takes many times as long as is usual, and eight
-// seconds at least, may be asked for twice). Meanwhile its conversations are served elsewhere and come back later
-// (-failover return) or stay away (rebind).
+// seconds at least, may be asked for twice). Meanwhile its conversations are served
+// elsewhere and come back later (-failover return) or stay away (rebind).
 //
 // A request that fails is tried on the other upstreams, one after the other, and
 // then again as far as the patience goes (see below; twice, if errors like 500 say
-// that it may be its own fault), as long as the client has nothing of an answer. (What breaks off later is the
-// client's to send again. One whose credential is denied is tried on one other.)
+// that it may be its own fault), as long as the client has nothing of an answer.
+// (What breaks off later is the client's to send again. One whose credential is
+// denied is tried on one other; where the upstreams' own are, on each once.)
 // When all are out, those that did not say for how long are asked all the same, and
 // if there are none, the request waits for the first that comes back, up to
 // -patience. Clients with different credentials share no sessions.

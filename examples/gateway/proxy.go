@@ -195,17 +195,22 @@ func (g *gateway) RoundTrip(out *http.Request) (resp *http.Response, err error) 
 		if !again || ctx.Err() != nil {
 			return resp, err
 		}
-		x.tried = append(x.tried, x.choice.Target)
-		if len(x.tried) >= len(x.upstreams) && x.futile() {
+		if x.tried = append(x.tried, x.choice.Target); x.futile() {
 			return resp, err
 		}
 	}
 }
 
-// futile reports whether there is no use in trying all upstreams once more: what is
-// answered with an error everywhere, twice, may be the request's fault; and who is
-// not let in now will not be in a second.
-func (x *exchange) futile() bool { return x.forbidden || x.blamed && x.rounds > 0 }
+// futile reports whether there is no use in going on: what is answered with an error
+// everywhere, twice, may be the request's fault; and whoever is not let in now will
+// not be in a second.
+func (x *exchange) futile() bool {
+	rounds := x.rounds
+	if len(x.tried) >= len(x.upstreams) {
+		rounds++ // this one is over
+	}
+	return x.forbidden && rounds > 0 || x.blamed && rounds > 1
+}
 
 // prepare makes out fit to be sent, whatever the upstream.
 func prepare(out *http.Request) {

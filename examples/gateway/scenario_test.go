@@ -424,7 +424,7 @@ func TestLongAnswers(t *testing.T) {
 			for i := range 60 {
 				w.do(fmt.Sprint("s", i%12))
 			}
-			time.Sleep(time.Minute)
+			<-time.After(time.Minute)
 			takes = 90 * time.Second
 			attempts.Store(0)
 			codes := make(chan int)
@@ -440,6 +440,28 @@ func TestLongAnswers(t *testing.T) {
 			require.LessOrEqual(t, attempts.Load(), int32(2*n))
 		})
 	}
+}
+
+// What the only key that is left does not open is tried twice, not for as long as
+// patience goes.
+func TestTheLastKeyIsDenied(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2, func(o *options) {
+			o.patience = 20 * time.Second
+			o.upstreams[0].key, o.upstreams[1].key = "k", "k"
+		})
+		defer w.g.close()
+		w.let("b", refuses(429, "Retry-After", "60"))
+		for i := range 4 {
+			w.do(fmt.Sprint("s", i)) // until b is out
+		}
+		w.let("a", refuses(403))
+		before := w.hits["a"]
+		_, status := w.do("s")
+		require.Equal(t, 403, status)
+		require.Equal(t, before+2, w.hits["a"])
+	})
 }
 
 // How long a body takes to come from the client says nothing about the upstream.
@@ -489,7 +511,7 @@ func slowly(n int, each time.Duration) io.Reader {
 		if n--; n < 0 {
 			return 0, io.EOF
 		}
-		time.Sleep(each)
+		<-time.After(each)
 		return copy(p, make([]byte, 1<<10)), nil
 	})
 }
