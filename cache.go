@@ -127,8 +127,7 @@ type Binding struct {
 // once a binding; the garbage collector does not look into it. Reads take no
 // lock. Expired bindings are reclaimed by later writes, a few at a time; there
 // is no goroutine (under heavy load a timer of a millisecond, see [Cache.Get]).
-// No operation locks the whole table, and none but those
-// that say so visits it.
+// No operation locks the whole table, and none but those that say so visits it.
 //
 // A [Selector] has one of its own; give it yours ([Config.Cache]) to look
 // after it by hand, or to hand it on to the Selector of a new configuration.
@@ -316,8 +315,8 @@ func (c *Cache) DeleteFunc(match func(Key, Binding) bool) int {
 }
 
 // MoveFunc gives every session for whose binding match is true to target, and
-// returns the number of bindings. The bindings expire when they would have (those that live by
-// requests under way, a TTL from now); outcomes of requests that began before do
+// returns the number of bindings. They expire when they would have (those that live
+// by requests under way, a TTL from now); outcomes of requests that began before do
 // not act on them. Second places elsewhere for which match is true are forgotten.
 // State stays where it is ([Binding.State]). It visits the whole table, shard by
 // shard, without stopping anybody.

@@ -13,6 +13,7 @@ import (
 	"github.com/go-affinity/affinity/internal/digest"
 	"github.com/go-affinity/affinity/internal/flight"
 	"github.com/go-affinity/affinity/internal/registry"
+	"github.com/go-affinity/affinity/internal/table"
 	"github.com/go-affinity/affinity/internal/tally"
 )
 
@@ -210,8 +211,8 @@ type Selection[T any] struct {
 	before   int64   // its expiry before that, if the conversation stayed; else 0
 	ttl      int64   // of the binding
 	done     uint32  // 1 once Done was called
-	learning uint32  // 1 once Learn was called, 2 once first says what for
-	first    learned
+	learning uint32  // how far first has come: see learned
+	first    *learned
 	leased   bool   // the binding waits for Done
 	beside   bool   // the request leaves no trace
 	stayed   bool   // the conversation was at this very target the last time, Idle ago
@@ -246,9 +247,9 @@ func (s *Selection[T]) Done(o Outcome) {
 // ([extract.ID]) is ignored.
 //
 // Ids mean something within the scope and tenant of the request only. What was
-// learned takes the place of a binding in the Cache and lives as long; the id that
-// is learned first, which is that of the response itself, from Done on, since
-// nobody goes on from a response before its end.
+// learned takes the place of a binding in the Cache and lives as long: the id that
+// is learned first, which is that of the response itself, does not expire until
+// Done either.
 func (s *Selection[T]) Learn(id string) {
 	id, ok := extract.ID(id)
 	if s.selector == nil || !ok {
@@ -260,26 +261,46 @@ func (s *Selection[T]) Learn(id string) {
 	if session == 0 {
 		session = key.digest(scopeOf(s.within))
 	}
-	l := learned{key, uint64(session | stateBit), s.selector.lifetime(&extract.Session{Source: "state", ID: id})}
-	c.learn(&l, s.ID)
-	if atomic.CompareAndSwapUint32(&s.learning, 0, 1) {
-		s.first = l
-		atomic.StoreUint32(&s.learning, 2)
+	life := s.selector.lifetime(&extract.Session{Source: "state", ID: id})
+	first := atomic.LoadUint32(&s.done) == 0 && atomic.CompareAndSwapUint32(&s.learning, nothing, learning)
+	now := c.now()
+	l, _ := c.bind(key, table.Any, s.ID, uint64(session|stateBit), now, now+life, first)
+	c.learned.Store(true)
+	if !first {
+		return
+	}
+	s.first = &learned{l.Found, key, life}
+	atomic.StoreUint32(&s.learning, leased)
+	if atomic.LoadUint32(&s.done) == 1 { // meanwhile
+		s.endLearned(false)
 	}
 }
 
-// learned is what Learn has been told.
+// learned is the id that was learned first: as a binding does, it waits for Done.
 type learned struct {
+	table.Found
 	key  Key
-	mark uint64
 	life int64
 }
 
-// learn notes where state is.
-func (c *Cache) learn(l *learned, target string) {
-	now := c.now()
-	c.set(l.key, target, l.mark, now, now+l.life)
-	c.learned.Store(true)
+// How far that has come.
+const (
+	nothing uint32 = iota
+	learning
+	leased
+	ended
+)
+
+// endLearned gives back the lease of what was learned first, if it has one.
+func (s *Selection[T]) endLearned(served bool) {
+	if !atomic.CompareAndSwapUint32(&s.learning, leased, ended) {
+		return
+	}
+	ttl := int64(0)
+	if served {
+		ttl = s.first.life
+	}
+	s.selector.cache.end(s.first.key, s.first.Found, true, ttl)
 }
 
 // A PinnedError reports that a request refers to state on an upstream that it
@@ -382,9 +403,7 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 	if s.balancer != nil {
 		s.balancer.Settle(sel.ID, sel.ticket, o)
 	}
-	if o.Result == Served && atomic.LoadUint32(&sel.learning) == 2 && !(sel.at.target != nil && sel.at.target.Dead()) {
-		s.cache.learn(&sel.first, sel.ID)
-	}
+	sel.endLearned(o.Result == Served)
 	if sel.at.target == nil || sel.beside {
 		return
 	}
@@ -565,9 +584,9 @@ func (q *query) keys(c *Cache) []Key {
 	var keys []Key
 	if q.starts {
 		keys = append(keys, q.root)
-	}
-	if q.starts && q.sess.ParentThread != "" {
-		keys = append(keys, c.threadKey(q, q.sess.ParentThread))
+		if q.sess.ParentThread != "" {
+			keys = append(keys, c.threadKey(q, q.sess.ParentThread))
+		}
 	}
 	for _, ids := range [][]string{q.sess.Aliases, q.sess.Continues, q.sess.Near} {
 		for _, id := range ids {
@@ -1024,11 +1043,9 @@ func (s *Selector[T]) follow(ctx context.Context, q *query, candidates []T, sel 
 	case st.target != nil:
 		home := s.index(st.target, candidates)
 		o, j := s.second(q, &st, candidates)
-		switch v := s.judge(q, &st, candidates, home, &o, j); {
-		case v.reason == ReasonExpired: // that does not matter to it
-			p.i = home
-		default:
-			reason, p.i, from = v.reason, v.i, v.from
+		v := s.judge(q, &st, candidates, home, &o, j)
+		if reason, p.i, from = v.reason, v.i, v.from; reason == ReasonExpired { // that does not matter to it
+			reason, p.i, from = ReasonInherited, home, ""
 		}
 	}
 	if p.i < 0 {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -125,16 +126,46 @@ func TestLearnedStateExpires(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSelector(t, affinity.Config[string]{TTL: time.Minute, FailPinned: true, Fallback: balance.FillFirst[string]()})
-		mustSelect(t, s, session("s"), "b").Learn("resp_1")
+		sel := mustSelect(t, s, session("s"), "b")
+		sel.Learn("resp_1")
+		sel.Learn("msg_1")
+		sel.Done(affinity.Outcome{Result: affinity.Served})
+		sel.Learn("resp_2") // late, as a binding would be
 		elapse(time.Minute)
-		require.Equal(t, "a", mustSelect(t, s, body(`{"previous_response_id":"resp_1"}`), "a").Target)
+		for _, id := range []string{"resp_1", "resp_2", "msg_1"} {
+			require.Equal(t, "a", mustSelect(t, s, body(`{"previous_response_id":"`+id+`"}`), "a").Target)
+		}
+		// Nobody waits for ever for an outcome that never comes.
+		mustSelect(t, s, session("t"), "b").Learn("resp_3")
+		elapse(time.Minute + time.Hour)
+		require.Equal(t, "a", mustSelect(t, s, body(`{"previous_response_id":"resp_3"}`), "a").Target)
 	})
+}
+
+// Learn and Done may come at the same time: no lease is left behind.
+func TestLearnBesideDone(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{})
+	for i := range 2000 {
+		sel := mustSelect(t, s, session("s"), "a")
+		var wg sync.WaitGroup
+		wg.Go(func() { sel.Learn("resp_" + strconv.Itoa(i)) })
+		wg.Go(func() { sel.Learn("msg_" + strconv.Itoa(i)) })
+		wg.Go(func() { sel.Done(affinity.Outcome{Result: affinity.Result(i % 3)}) })
+		wg.Wait()
+	}
+	n := 0
+	for _, b := range s.Cache().All() {
+		require.Zero(t, b.Active)
+		n++
+	}
+	require.Equal(t, 4001, n)
 }
 
 // An answer may stream for longer than the TTL: what it is called counts from its end.
 func TestStateLearnedDuringALongStream(t *testing.T) {
 	t.Parallel()
-	for result, want := range map[affinity.Result]string{affinity.Served: "b", affinity.Neutral: "a", affinity.TerminalFailure: "a"} {
+	for result, want := range map[affinity.Result]string{affinity.Served: "b", affinity.Neutral: "a", affinity.TransientFailure: "a", affinity.TerminalFailure: "a"} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newSelector(t, affinity.Config[string]{TTL: time.Minute, Fallback: balance.FillFirst[string]()})
 			next := func() *extract.Request { return body(`{"previous_response_id":"resp_1"}`) }
@@ -147,14 +178,19 @@ func TestStateLearnedDuringALongStream(t *testing.T) {
 			require.Equal(t, want, mustSelect(t, s, next(), "a", "b").Target)
 		})
 	}
-	synctest.Test(t, func(t *testing.T) { // not at a target that was invalidated meanwhile
-		s := newSelector(t, affinity.Config[string]{TTL: time.Minute, Fallback: balance.FillFirst[string]()})
+	// What was removed meanwhile is not there again.
+	for name, remove := range map[string]func(*affinity.Selector[string], affinity.Digest){
+		"target":  func(s *affinity.Selector[string], _ affinity.Digest) { s.InvalidateTarget("b") },
+		"session": func(s *affinity.Selector[string], d affinity.Digest) { s.InvalidateSession(d) },
+		"all":     func(s *affinity.Selector[string], _ affinity.Digest) { s.Cache().Clear() },
+	} {
+		s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
 		sel := mustSelect(t, s, session("s"), "b")
 		sel.Learn("resp_1")
-		s.InvalidateTarget("b")
+		remove(s, sel.Session)
 		sel.Done(affinity.Outcome{Result: affinity.Served})
-		require.Equal(t, "a", mustSelect(t, s, body(`{"previous_response_id":"resp_1"}`), "a", "b").Target)
-	})
+		require.Equal(t, "a", mustSelect(t, s, body(`{"previous_response_id":"resp_1"}`), "a", "b").Target, name)
+	}
 }
 
 // What is learned in passing takes no room from sessions that are in use.

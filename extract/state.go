@@ -199,8 +199,8 @@ func pathState(path string) (string, bool) {
 // It knows, as the values of members named id or container_id: resp_... and
 // conv_... (OpenAI), container_..., the ids of items that OpenAI's
 // item_reference takes, and of files; and, as those of members named name,
-// cachedContents/... and files/... (Gemini). It does not decompress. A StateReader is for one response; it is not safe for concurrent
-// use.
+// cachedContents/... and files/... (Gemini). It does not decompress. A StateReader
+// is for one response; it is not safe for concurrent use.
 type StateReader struct {
 	found func(id string)
 
