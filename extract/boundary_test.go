@@ -305,6 +305,8 @@ func TestBoundariesLeaveOutWhatIsNoPrompt(t *testing.T) {
 func TestBoundariesTakeInThePrompt(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, one, other string }{
+		{"a block like that of the billing line, later", chat(u("a"), ub(text_("b"))), chat(u("a"), ub(text_("x-anthropic-billing-header: cch=1;"), text_("b")))},
+		{"an empty block", claude(`[`+text_("s")+`,`+text_("t")+`]`, u("a")), claude(`[`+text_("")+`,`+text_("s")+`,`+text_("t")+`]`, u("a"))},
 		{"the system prompt", claude(`"s"`, u("a")), claude(`"t"`, u("a"))},
 		{"no system prompt", claude(`"s"`, u("a")), chat(u("a"))},
 		{"tools", `{"tools":[{"name":"a"}],` + chat(u("a"))[1:], `{"tools":[{"name":"b"}],` + chat(u("a"))[1:]},
