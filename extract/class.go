@@ -73,8 +73,15 @@ func (r *Request) Class() Class {
 	return c
 }
 
+// classHeaders are those that headerClass asks for.
+var classHeaders = newNameFilter("X-Claude-Code-Request-Class", "X-Claude-Code-Compaction", "X-Claude-Code-Agent-Id",
+	"X-Openai-Subagent", "X-Codex-Turn-Metadata", "X-Interaction-Type")
+
 // headerClass returns what any client says in its headers.
 func (r *Request) headerClass() Class {
+	if r.classless.Load() {
+		return Turn
+	}
 	c := r.claudeClass(r.header("X-Claude-Code-Agent-Id"))
 	if c == Turn {
 		c = r.codexClass()

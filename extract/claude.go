@@ -54,7 +54,7 @@ func (claudeCode) find(r *Request, s *Session, behind Chain) (ok bool) {
 		headersNext = hs == knownHeaders // they find it in other spellings
 	}
 	if !headersNext {
-		if _, id := claudeHeaders.scan(r); id != "" {
+		if _, id := claudeHeaders.walk(r); id != "" {
 			r.nameByHeader(s, claudeSource, id, Explicit)
 			return true
 		}

@@ -1,6 +1,10 @@
 package extract
 
-import "github.com/go-affinity/affinity/internal/jsonscan"
+import (
+	"math/bits"
+
+	"github.com/go-affinity/affinity/internal/jsonscan"
+)
 
 // A body of up to strictly bytes is read to the letter before anything in it is
 // believed. In a larger one the values that nobody asks for are passed over by
@@ -213,8 +217,8 @@ func (e *ends) set(f field, text []byte) {
 
 // named reports whether there is what looks like an id, as index.named does.
 func (e *ends) named() bool {
-	for f := range numFields {
-		if text := e.texts[f]; idSet.has(f) && e.present.has(f) && text[0] == '"' && len(text) > 2 {
+	for ids := e.present & idSet; ids != 0; ids &= ids - 1 {
+		if text := e.texts[bits.TrailingZeros64(uint64(ids))]; text[0] == '"' && len(text) > 2 {
 			return true
 		}
 	}

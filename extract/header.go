@@ -2,8 +2,6 @@ package extract
 
 import (
 	"cmp"
-	"math"
-	"net/http"
 	"net/textproto"
 	"slices"
 	"strings"
@@ -76,25 +74,22 @@ var notSessions = map[string]bool{
 
 // headers is the Extractor behind Header and Headers.
 type headers struct {
-	names    []headerName
-	byLength [maxHeader + 1][]uint8 // places in names, by the length of the name
-	long     []int                  // places of those that byLength has no room for
-	vendor   bool                   // take any X-...-Session-Id
+	names  []headerName
+	vendor bool // take any X-...-Session-Id
+
+	may      nameFilter           // what may be one of them
+	byLength [maxLength + 1][]int // places in names
 }
 
 type headerName struct{ canonical, source string }
 
-// maxHeader is the length of the longest name that one pass over the headers
-// finds, and maxLookups how many names are looked up one by one before that: a
-// look-up costs as much as a step of the pass.
-const (
-	maxHeader  = 31
-	maxLookups = 2
-)
+// maxLookups is how many names are looked up one by one before all headers are walked
+// through: to look up a name costs as much as a step of the walk or two.
+const maxLookups = 2
 
 func newHeaders(names []string, vendor bool) *headers {
-	hs := &headers{vendor: vendor}
-	for _, n := range names {
+	hs := &headers{vendor: vendor, may: newNameFilter(names...)}
+	for i, n := range names {
 		name := headerName{
 			canonical: textproto.CanonicalMIMEHeaderKey(n),
 			source:    strings.ReplaceAll(strings.ToLower(n), "_", "-"),
@@ -102,17 +97,40 @@ func newHeaders(names []string, vendor bool) *headers {
 		if name.canonical == claudeHeader {
 			name.source = claudeSource
 		}
-		switch i := len(hs.names); {
-		case i < maxLookups:
-		case len(n) <= maxHeader && i <= math.MaxUint8:
-			hs.byLength[len(n)] = append(hs.byLength[len(n)], uint8(i))
-		default:
-			hs.long = append(hs.long, i)
-		}
 		hs.names = append(hs.names, name)
+		length := min(len(n), maxLength)
+		hs.byLength[length] = append(hs.byLength[length], i)
+	}
+	if vendor {
+		for length := range hs.may {
+			hs.may[length] |= 1 << lastLetter(vendorSuffix)
+		}
 	}
 	return hs
 }
+
+// A nameFilter tells quickly that a header is none of some: it knows them, in any case, by
+// their lengths and their last letters, of which it has a bit each. Those that are longer
+// than maxLength count as that long.
+type nameFilter [maxLength + 1]uint32
+
+const maxLength = 63
+
+func newNameFilter(names ...string) (f nameFilter) {
+	for _, n := range names {
+		if n != "" {
+			f[min(len(n), maxLength)] |= 1 << lastLetter(n)
+		}
+	}
+	return f
+}
+
+// has reports whether the name, which is not empty, may be one of them.
+func (f *nameFilter) has(name string) bool {
+	return f[min(len(name), maxLength)]>>lastLetter(name)&1 != 0
+}
+
+func lastLetter(name string) byte { return name[len(name)-1] & 31 }
 
 // Extract implements Extractor.
 func (hs *headers) Extract(r *Request) (s Session, ok bool) {
@@ -130,89 +148,72 @@ func (hs *headers) find(r *Request, s *Session, claudeAsked bool) bool {
 	if claudeAsked && hs == knownHeaders {
 		first = 1
 	}
-	if place, id := hs.lookup(r.Header, first); id != "" {
-		r.nameByHeader(s, hs.names[place].source, id, Explicit)
-		return true
-	}
-	if source, id := hs.scan(r); id != "" {
-		r.nameByHeader(s, source, id, Explicit)
-		return true
-	}
-	if hs.vendor {
-		if id := r.codexThread(); id != "" {
-			r.nameByHeader(s, "thread-id", id, Explicit)
+	for i := first; i < min(maxLookups, len(hs.names)); i++ {
+		if id := single(r.Header[hs.names[i].canonical]); id != "" {
+			r.nameByHeader(s, hs.names[i].source, id, Explicit)
 			return true
 		}
 	}
-	return false
-}
-
-// lookup returns the place and the id of the first listed header that has one,
-// from the given one on, of those with names in canonical form. The id is "" if
-// there is none.
-func (hs *headers) lookup(h http.Header, first int) (place int, id string) {
-	names := hs.names
-	for i := first; i < min(maxLookups, len(names)); i++ {
-		if id := single(h[names[i].canonical]); id != "" {
-			return i, id
+	if hs == knownHeaders && r.headless.Load() {
+		return false
+	}
+	source, id := hs.walk(r)
+	if id == "" && hs == knownHeaders {
+		if source, id = "thread-id", r.codexThread(); id == "" {
+			r.headless.Store(true)
 		}
 	}
-	if len(names) <= maxLookups {
-		return 0, ""
+	if id == "" {
+		return false
 	}
-	place = len(names)
-	for _, i := range hs.long {
-		if one := single(h[names[i].canonical]); one != "" {
-			place, id = i, one
-			break
-		}
-	}
-	for key, values := range h {
-		if len(key) > maxHeader {
-			continue
-		}
-		for _, i := range hs.byLength[len(key)] {
-			if int(i) < place && names[i].canonical == key {
-				if one := single(values); one != "" {
-					place, id = int(i), one
-				}
-				break
-			}
-		}
-	}
-	return place, id
+	r.nameByHeader(s, source, id, Explicit)
+	return true
 }
 
 // codexThread returns the thread of Codex in X-Client-Request-Id, for when a
 // proxy has dropped the headers that it sends beside. In requests of others,
 // such as the SDKs of OpenAI and Anthropic, that header names the request.
 func (r *Request) codexThread() string {
-	if !strings.HasPrefix(r.header("Originator"), "codex") && !strings.HasPrefix(r.header("User-Agent"), "codex") {
+	r.spelling()
+	id := r.header("X-Client-Request-Id")
+	if id == "" || !strings.HasPrefix(r.header("Originator"), "codex") && !strings.HasPrefix(r.header("User-Agent"), "codex") {
 		return ""
 	}
-	return r.header("X-Client-Request-Id")
+	return id
 }
 
-// scan looks at every header, for names in a form that a look-up cannot find.
-// A map has no order, so they are sorted: first the listed names in their
-// order, then the others by the alphabet.
-func (hs *headers) scan(r *Request) (source, id string) {
-	type header struct {
-		rank   int
-		source string
-		values []string
-	}
-	var room [4]header
-	found, odd := room[:0], false
+// A namedHeader is a header that may name the session. Of several, the one of the
+// least rank goes first, and then by the alphabet.
+type namedHeader struct {
+	rank   int
+	source string
+	values []string
+}
+
+// walk looks at all headers but those that were looked up. A map has no order, so
+// what it finds is sorted: first the listed names in canonical form, in their order,
+// then those in other spellings, then the others.
+func (hs *headers) walk(r *Request) (source, id string) {
+	var room [4]namedHeader
+	found, classy := room[:0], false
 	for key, values := range r.Header {
-		canonical := canonical(key)
-		odd = odd || !canonical
-		if rank, source := hs.rank(key, canonical); source != "" {
-			found = append(found, header{rank, source, values})
+		if key == "" {
+			continue
+		}
+		classy = classy || classHeaders.has(key)
+		if hs.may.has(key) { // few are left
+			if rank, source := hs.rank(key); source != "" {
+				found = append(found, namedHeader{rank, source, values})
+			}
 		}
 	}
-	r.spells(odd)
-	slices.SortFunc(found, func(a, b header) int {
+	if !classy {
+		r.classless.Store(true)
+	}
+	if len(found) == 0 {
+		return "", ""
+	}
+	slices.SortFunc(found, func(a, b namedHeader) int {
 		return cmp.Or(cmp.Compare(a.rank, b.rank), strings.Compare(a.source, b.source))
 	})
 	for i := 0; i < len(found); {
@@ -223,40 +224,53 @@ func (hs *headers) scan(r *Request) (source, id string) {
 			values = slices.Concat(values, found[i].values)
 		}
 		if id := single(values); id != "" {
+			if first.rank >= len(hs.names) { // others may be in another spelling, too
+				r.spelling()
+			}
 			return first.source, id
 		}
 	}
 	return "", ""
 }
 
-// rank returns the place of a header in the list and its source. Those that
-// the look-up has dealt with have none.
-func (hs *headers) rank(key string, canonical bool) (int, string) {
-	if !canonical {
-		for i, n := range hs.names {
-			if len(key) == len(n.canonical) && strings.EqualFold(key, n.canonical) {
-				return i, n.source
+// rank returns the rank of a header and its source, which is empty if it is none of
+// a session or was looked up.
+func (hs *headers) rank(key string) (int, string) {
+	alike := hs.byLength[min(len(key), maxLength)]
+	for _, i := range alike {
+		if hs.names[i].canonical == key {
+			if i < maxLookups {
+				return 0, ""
 			}
+			return i, hs.names[i].source
+		}
+	}
+	for _, i := range alike {
+		if n := hs.names[i]; len(n.canonical) == len(key) && strings.EqualFold(n.canonical, key) {
+			return len(hs.names) + i, n.source
 		}
 	}
 	if hs.vendor && vendorSession(key) {
 		if source := strings.ToLower(key); !notSessions[source] {
-			return len(hs.names), source
+			return 2 * len(hs.names), source
 		}
 	}
 	return 0, ""
 }
 
+// vendorSuffix is the end of the headers of the form X-...-Session-Id.
+const vendorSuffix = "-session-id"
+
 // vendorSession reports whether a header has the form X-...-Session-Id, with
 // letters, digits and hyphens, and a length that is fit for a log.
 func vendorSession(key string) bool {
-	const prefix, suffix, longest = "x-", "-session-id", 64
-	if len(key) <= len(prefix)+len(suffix) || len(key) > longest ||
+	const prefix, longest = "x-", 64
+	if len(key) <= len(prefix)+len(vendorSuffix) || len(key) > longest ||
 		!strings.EqualFold(key[:len(prefix)], prefix) ||
-		!strings.EqualFold(key[len(key)-len(suffix):], suffix) {
+		!strings.EqualFold(key[len(key)-len(vendorSuffix):], vendorSuffix) {
 		return false
 	}
-	vendor := key[len(prefix) : len(key)-len(suffix)]
+	vendor := key[len(prefix) : len(key)-len(vendorSuffix)]
 	return strings.Trim(vendor, alphanumeric+"-") == "" && !strings.Contains(strings.ToLower(key), "parent-session")
 }
 

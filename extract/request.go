@@ -51,11 +51,13 @@ type Request struct {
 	// function [Metadata].
 	Metadata map[string]string
 
-	spelled atomic.Bool // it is known whether
-	odd     atomic.Bool // some names of headers are not in canonical form
-	index   index
-	trailed atomic.Pointer[trail]
-	cuts    atomic.Pointer[[]Boundary]
+	spelled   atomic.Bool // it is known whether
+	odd       atomic.Bool // some names of headers are not in canonical form
+	classless atomic.Bool // no header tells the class
+	headless  atomic.Bool // no header names the session, as Headers knows
+	index     index
+	trailed   atomic.Pointer[trail]
+	cuts      atomic.Pointer[[]Boundary]
 }
 
 // FromHTTP returns the Request for r with its headers and, of a body of up to

@@ -99,22 +99,13 @@ func (r *Request) spelling() {
 	if r.spelled.Load() {
 		return
 	}
-	odd := false
 	if len(r.Header["Content-Type"]) == 0 {
 		for key := range r.Header {
-			odd = odd || !canonical(key)
+			if !canonical(key) {
+				r.odd.Store(true)
+				break
+			}
 		}
-	}
-	r.spells(odd)
-}
-
-// spells notes whether some name is not in canonical form, as far as that matters.
-func (r *Request) spells(odd bool) {
-	if r.spelled.Load() {
-		return
-	}
-	if odd && len(r.Header["Content-Type"]) == 0 {
-		r.odd.Store(true)
 	}
 	r.spelled.Store(true)
 }
