@@ -108,6 +108,23 @@ func TestStateReader(t *testing.T) {
 	require.Equal(t, 64, n, "a response cannot fill the table")
 }
 
+// It keeps no more than one id, however long a string is and however it is written.
+func TestStateReaderKeepsLittle(t *testing.T) {
+	for _, letter := range []string{"a", `\/`, `a\/`, `\n`, "\u00e9"} {
+		response := []byte(`{"id":"resp_` + strings.Repeat(letter, 100_000) + `"}`)
+		for _, size := range []int{7, len(response)} {
+			require.LessOrEqual(t, testing.AllocsPerRun(1, func() {
+				r := extract.NewStateReader(func(string) { t.Error("an id of", letter) })
+				for rest := response; len(rest) > 0; {
+					n := min(size, len(rest))
+					r.Write(rest[:n])
+					rest = rest[n:]
+				}
+			}), 3.0, "%s in pieces of %d", letter, size) // the reader, its buffer, and the func
+		}
+	}
+}
+
 func FuzzStateReader(f *testing.F) {
 	f.Add([]byte(`{"id":"resp_1","x":"\"\\"}`), 3)
 	f.Add([]byte("data: {\"response\":{\"id\":\"resp_1\"}}\n\n"), 7)
