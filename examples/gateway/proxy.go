@@ -175,30 +175,40 @@ func lists(list, word string) bool {
 
 // RoundTrip implements http.RoundTripper: it sends a request to the upstream of
 // its session, and if that fails, to others, as long as nothing was sent to the
-// client.
-func (g *gateway) RoundTrip(out *http.Request) (resp *http.Response, err error) {
+// client. If all fail, the client gets the last answer that an upstream gave.
+func (g *gateway) RoundTrip(out *http.Request) (*http.Response, error) {
 	ctx := out.Context()
 	x := ctx.Value(exchangeKey{}).(*exchange)
 	prepare(out)
+	var answer *http.Response
+	var failure error // of the last attempt, if it got no answer
 	for {
 		if none := g.choose(ctx, x); none != nil {
-			if x.attempts > 0 {
-				return resp, err // the only answer there is
+			if x.attempts == 0 {
+				return nil, none
 			}
-			return nil, none
+			break
 		}
-		if resp != nil {
-			discard(resp.Body)
+		resp, again, err := g.try(out, x)
+		if answer != nil && (resp != nil || !again) {
+			discard(answer.Body)
+			answer = nil
 		}
-		var again bool
-		resp, again, err = g.try(out, x)
+		if failure = err; resp != nil {
+			answer = resp
+		}
 		if !again || ctx.Err() != nil {
-			return resp, err
+			break
 		}
 		if x.tried = append(x.tried, x.choice.Target); x.futile() {
-			return resp, err
+			break
 		}
 	}
+	if answer != nil {
+		x.status = answer.StatusCode
+		return answer, nil
+	}
+	return nil, failure
 }
 
 // futile reports whether there is no use in going on: what is answered with an error
