@@ -118,10 +118,16 @@ var bodyIDs = fieldIDs{
 	{"metadata.session_id", metadataSessionIDCamelField, Explicit},
 	{"metadata.conversation_id", metadataConversationIDField, Explicit},
 	{"metadata.cursorConversationId", metadataCursorConversationIDField, Explicit},
+	{"metadata.thread_id", metadataThreadIDField, Explicit},
+	{"metadata.chat_id", metadataChatIDField, Explicit},
 	{"requestMetadata.session_id", requestMetadataSessionIDField, Explicit},
 	{"requestMetadata.session_id", requestMetadataSessionIDCamelField, Explicit},
 	{"unbound_metadata.taskId", unboundMetadataTaskIDField, Explicit},
 	{"litellm_session_id", litellmSessionIDField, Explicit},
+	{"thread_id", threadIDField, Explicit},
+	{"chat_id", chatIDField, Explicit},
+	{"conversationState.conversationId", conversationStateInnerIDField, Explicit},
+	{"input.session_id", inputSessionIDField, Explicit},
 	{"prompt_cache_key", promptCacheKeyField, Conventional},
 }
 
@@ -156,13 +162,17 @@ func (fs fieldIDs) Extract(r *Request) (Session, bool) {
 	}
 	for _, f := range fs[1:] {
 		if raw := r.get(f.field); raw != nil {
-			if id, ok := jsonID(raw); ok {
+			if id, ok := jsonID(raw); ok && (f.field != promptCacheKeyField || !sharedKey(id)) {
 				return r.named(f.source, id, f.confidence), true
 			}
 		}
 	}
 	return Session{}, false
 }
+
+// sharedKey reports whether a prompt_cache_key is known to be the same in all
+// conversations over one prompt: LibreChat makes it of that.
+func sharedKey(id string) bool { return strings.HasPrefix(id, "librechat:") }
 
 // UserID returns an Extractor of the body's metadata.user_id, as it is. Its
 // Source is "metadata.user_id".

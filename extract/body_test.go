@@ -28,10 +28,16 @@ var bodyIDs = []struct{ outer, inner, source string }{
 	{"metadata", "sessionId", "metadata.session_id"},
 	{"metadata", "conversation_id", "metadata.conversation_id"},
 	{"metadata", "cursorConversationId", "metadata.cursorConversationId"},
+	{"metadata", "thread_id", "metadata.thread_id"},
+	{"metadata", "chat_id", "metadata.chat_id"},
 	{"requestMetadata", "session_id", "requestMetadata.session_id"},
 	{"requestMetadata", "sessionId", "requestMetadata.session_id"},
 	{"unbound_metadata", "taskId", "unbound_metadata.taskId"},
 	{"litellm_session_id", "", "litellm_session_id"},
+	{"thread_id", "", "thread_id"},
+	{"chat_id", "", "chat_id"},
+	{"conversationState", "conversationId", "conversationState.conversationId"},
+	{"input", "session_id", "input.session_id"},
 	{"prompt_cache_key", "", "prompt_cache_key"},
 }
 

@@ -65,7 +65,7 @@ func (r *Request) Boundaries() []Boundary {
 var toolFields = []field{toolsField, toolConfigField, requestToolsField}
 
 // messageFields are where the messages stand.
-var messageFields = []field{messagesField, contentsField, requestContentsField, inputField}
+var messageFields = []field{messagesField, contentsField, requestContentsField, inputMessagesField, inputField}
 
 func (r *Request) boundaries() []Boundary {
 	p := r.readPrompt()

@@ -195,8 +195,12 @@ var (
 		{"Please write a 5-10 word title", Auxiliary},                                        // Claude Code
 		{"Generate a concise title for the following content", Auxiliary},                    // Crush
 		{"Generate a title for this conversation", Auxiliary},                                // OpenCode
-		{"### Task:\nGenerate", Auxiliary},                                                   // Open WebUI: titles, tags
-		{"### Task:\nSuggest", Auxiliary},                                                    // Open WebUI: follow-ups
+		{"### Task:\nGenerate a concise", Auxiliary},                                         // Open WebUI: titles
+		{"### Task:\nGenerate 1-3 broad tags", Auxiliary},                                    // Open WebUI
+		{"### Task:\nGenerate a detailed prompt for am image", Auxiliary},                    // Open WebUI, to the letter
+		{"### Task:\nSuggest 3-5 relevant follow-up", Auxiliary},                             // Open WebUI
+		{"### Task:\nAnalyze the chat history to determine", Auxiliary},                      // Open WebUI: queries for a search
+		{"### Task:\nYou are an autocompletion system", Auxiliary},                           // Open WebUI
 		{"[SUGGESTION MODE:", Auxiliary},                                                     // Claude Code
 		{"Web page content:", Auxiliary},                                                     // Claude Code
 		{"CRITICAL: Respond with TEXT ONLY", Compaction},                                     // Claude Code

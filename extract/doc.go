@@ -35,6 +35,7 @@
 //	  X-Zcode-Session-Id          ZCode
 //	  X-Acp-Session               ACP
 //	  X-Coder-Chat-Id             Coder
+//	  Chatbox-Session-Id          Chatbox, to its own gateway
 //	  X-Http-Session-Id           Antigravity
 //	  X-Openclaw-Session-Key      OpenClaw, to its own gateway
 //	  Agent-Session-Id            Goose
@@ -47,15 +48,16 @@
 //	  X-Session-Affinity          OpenCode, Crush, pi, Cloudflare, Fireworks
 //	  Session-Id                  Codex CLI
 //	  Session_id                  Codex CLI before, pi, Cline, Roo Code
-//	  X-Conversation-Id           LibreChat, by its templates
+//	  X-Conversation-Id           CodeBuddy; LibreChat, by its templates
 //	  Conversation-Id
 //	  Conversation_id             Codex CLI before
-//	  X-Affinity                  pi, to Mistral
+//	  X-Chat-Id
+//	  X-Affinity                  pi and Mistral Vibe, to Mistral
 //	  Thread-Id                   Codex CLI, where its header of the session is lost
 //	  X-...-Session-Id            any other vendor's
 //	  X-Client-Request-Id         Codex CLI only, where its other headers are lost
 //	BodyIDs()
-//	  conversation_id             Dify, Coze, Cohere v1, many applications
+//	  conversation_id             Dify, Cohere v1, many applications
 //	  conversationId
 //	  conversation                OpenAI Responses, as a string
 //	  conversation.id             OpenAI Responses, as an object
@@ -68,10 +70,16 @@
 //	  metadata.sessionId          Qwen Code, to DashScope
 //	  metadata.conversation_id
 //	  metadata.cursorConversationId  Cursor
+//	  metadata.thread_id          LangSmith
+//	  metadata.chat_id            Hermes
 //	  requestMetadata.session_id  Bedrock Converse, by custom
 //	  requestMetadata.sessionId
 //	  unbound_metadata.taskId     Roo Code
 //	  litellm_session_id          LiteLLM
+//	  thread_id
+//	  chat_id
+//	  conversationState.conversationId  Kiro, Amazon Q
+//	  input.session_id            Alibaba Cloud's applications
 //	  prompt_cache_key            Codex CLI, pi, Zed, kimi-cli, OpenHands, OpenAI
 //	State()
 //	  previous_response_id        OpenAI Responses; the id of a response, known if it was learned
@@ -80,12 +88,12 @@
 //	UserID()
 //	  metadata.user_id            in any other form: an end user; kimi-cli's session
 //	Trail()
-//	  the messages                Gemini CLI, Qwen Code, Aider, Continue, pi, SDKs
+//	  the messages                Gemini CLI, Qwen Code, Continue, pi, SDKs
 //
 // Names that clients use for something else, a request, a turn or a machine,
 // are in none of these lists: X-Request-Id, Idempotency-Key, Traceparent,
 // X-Interaction-Id, X-Parent-Session-Id, Mcp-Session-Id, user, safety_identifier
-// and others.
+// and others; nor is Coze's conversation_id, which stands in the query.
 //
 // # What else a request says
 //

@@ -42,6 +42,7 @@ var knownHeaders = newHeaders([]string{
 	"X-Zcode-Session-Id",
 	"X-Acp-Session",
 	"X-Coder-Chat-Id",
+	"Chatbox-Session-Id",
 	"X-Http-Session-Id",
 	"X-Openclaw-Session-Key",
 	"Agent-Session-Id",
@@ -58,18 +59,26 @@ var knownHeaders = newHeaders([]string{
 	"X-Conversation-Id",
 	"Conversation-Id",
 	"Conversation_id",
+	"X-Chat-Id",
 	"X-Affinity",
 	"Thread-Id",
 }, true)
 
 // notSessions are headers of the form X-...-Session-Id that name something
-// else: another session, or a machine.
+// else: another session, a machine, a login.
 var notSessions = map[string]bool{
 	"x-parent-session-id":        true,
 	"x-dynamo-parent-session-id": true,
 	"x-claude-remote-session-id": true,
 	"x-mcp-session-id":           true,
 	"x-vscode-session-id":        true,
+	"x-machine-session-id":       true,
+	"x-device-session-id":        true,
+	"x-browser-session-id":       true,
+	"x-posthog-session-id":       true, // of a browser
+	"x-user-session-id":          true, // a login
+	"x-auth-session-id":          true,
+	"x-request-session-id":       true,
 }
 
 // headers is the Extractor behind Header and Headers.

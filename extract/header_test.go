@@ -94,9 +94,9 @@ func TestHeader(t *testing.T) {
 var known = []string{
 	"X-Session-Id", "X-Opencode-Session", "X-Grok-Conv-Id", "X-Grok-Session-Id", "X-Amp-Thread-Id", "X-Litellm-Session-Id",
 	"X-Openwebui-Chat-Id", "X-Roo-Task-Id", "X-Task-Id", "X-Kilocode-Taskid", "X-Client-Session-Id", "X-Zcode-Session-Id",
-	"X-Acp-Session", "X-Coder-Chat-Id", "X-Http-Session-Id", "X-Openclaw-Session-Key", "Agent-Session-Id", "X-Bf-Session-Id",
+	"X-Acp-Session", "X-Coder-Chat-Id", "Chatbox-Session-Id", "X-Http-Session-Id", "X-Openclaw-Session-Key", "Agent-Session-Id", "X-Bf-Session-Id",
 	"X-Merge-Thread-Id", "X-Smg-Routing-Key", "X-Dynamo-Session-Id", "Helicone-Session-Id", "Langfuse_session_id",
-	"X-Session-Affinity", "Session-Id", "Session_id", "X-Conversation-Id", "Conversation-Id", "Conversation_id", "X-Affinity", "Thread-Id",
+	"X-Session-Affinity", "Session-Id", "Session_id", "X-Conversation-Id", "Conversation-Id", "Conversation_id", "X-Chat-Id", "X-Affinity", "Thread-Id",
 }
 
 func TestHeadersOfTheTable(t *testing.T) {
@@ -152,6 +152,11 @@ func TestHeadersOfOtherVendors(t *testing.T) {
 		{"MCP with a prefix", header("X-Mcp-Session-Id", "a"), "", ""},
 		{"a remote session of Claude Code", header("X-Claude-Remote-Session-Id", "a"), "", ""},
 		{"a window", header("X-Vscode-Session-Id", "a"), "", ""},
+		{"a browser's", header("X-Posthog-Session-Id", "a"), "", ""},
+		{"a login", header("X-User-Session-Id", "a"), "", ""},
+		{"a login in lower case", header("x-auth-session-id", "a"), "", ""},
+		{"a request", header("X-Request-Session-Id", "a"), "", ""},
+		{"a machine", header("X-Machine-Session-Id", "a"), "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -26,6 +26,9 @@ const (
 	requestMetadataField
 	unboundMetadataField
 	litellmSessionIDField
+	threadIDField
+	chatIDField
+	conversationStateField
 	promptCacheKeyField
 	previousResponseIDField
 	previousInteractionIDField
@@ -51,12 +54,19 @@ const (
 	metadataSessionIDCamelField
 	metadataConversationIDField
 	metadataCursorConversationIDField
+	metadataThreadIDField
+	metadataChatIDField
 
 	clientMetadataSessionIDField
 
 	unboundMetadataTaskIDField
 
 	conversationInnerIDField
+
+	conversationStateInnerIDField
+
+	inputMessagesField
+	inputSessionIDField
 
 	threadTypeField
 	threadPreviousMessageIDField
@@ -90,14 +100,16 @@ func (s fieldSet) has(f field) bool { return s>>f&1 != 0 }
 
 // insides are the fields that are members of each, if that is an object.
 var insides = [numFields]fieldSet{
-	metadataField:        setOf(metadataUserIDField, metadataCursorConversationIDField),
-	clientMetadataField:  setOf(clientMetadataSessionIDField, clientMetadataSessionIDField),
-	unboundMetadataField: setOf(unboundMetadataTaskIDField, unboundMetadataTaskIDField),
-	conversationField:    setOf(conversationInnerIDField, conversationInnerIDField),
-	threadField:          setOf(threadTypeField, threadPreviousMessageIDField),
-	containerField:       setOf(containerInnerIDField, containerInnerIDField),
-	requestMetadataField: setOf(requestMetadataSessionIDField, requestMetadataSessionIDCamelField),
-	requestField:         setOf(requestSessionIDField, requestToolsField),
+	metadataField:          setOf(metadataUserIDField, metadataChatIDField),
+	clientMetadataField:    setOf(clientMetadataSessionIDField, clientMetadataSessionIDField),
+	unboundMetadataField:   setOf(unboundMetadataTaskIDField, unboundMetadataTaskIDField),
+	conversationField:      setOf(conversationInnerIDField, conversationInnerIDField),
+	conversationStateField: setOf(conversationStateInnerIDField, conversationStateInnerIDField),
+	inputField:             setOf(inputMessagesField, inputSessionIDField),
+	threadField:            setOf(threadTypeField, threadPreviousMessageIDField),
+	containerField:         setOf(containerInnerIDField, containerInnerIDField),
+	requestMetadataField:   setOf(requestMetadataSessionIDField, requestMetadataSessionIDCamelField),
+	requestField:           setOf(requestSessionIDField, requestToolsField),
 }
 
 // inside returns the fields that are members of f.
@@ -169,6 +181,12 @@ func (f field) known(name []byte) field {
 			return unboundMetadataField
 		case "litellm_session_id":
 			return litellmSessionIDField
+		case "thread_id":
+			return threadIDField
+		case "chat_id":
+			return chatIDField
+		case "conversationState":
+			return conversationStateField
 		case "prompt_cache_key":
 			return promptCacheKeyField
 		case "previous_response_id":
@@ -220,6 +238,10 @@ func (f field) known(name []byte) field {
 			return metadataConversationIDField
 		case "cursorConversationId":
 			return metadataCursorConversationIDField
+		case "thread_id":
+			return metadataThreadIDField
+		case "chat_id":
+			return metadataChatIDField
 		}
 	case clientMetadataField:
 		if string(name) == "session_id" {
@@ -232,6 +254,17 @@ func (f field) known(name []byte) field {
 	case conversationField:
 		if string(name) == "id" {
 			return conversationInnerIDField
+		}
+	case conversationStateField:
+		if string(name) == "conversationId" {
+			return conversationStateInnerIDField
+		}
+	case inputField:
+		switch string(name) {
+		case "messages":
+			return inputMessagesField
+		case "session_id":
+			return inputSessionIDField
 		}
 	case threadField:
 		switch string(name) {

@@ -62,6 +62,11 @@ func (r *Request) describe(s *Session) {
 		if s.Parent = r.header("X-Parent-Session-Id"); s.Parent == s.ID {
 			s.Parent = ""
 		}
+	case "x-conversation-id":
+		// CodeBuddy: so here.
+		if s.Parent = r.header("X-Parent-Conversation-Id"); s.Parent == s.ID {
+			s.Parent = ""
+		}
 	case "x-dynamo-session-id":
 		s.Parent = r.header("X-Dynamo-Parent-Session-Id")
 	case "x-grok-conv-id", "x-grok-session-id":

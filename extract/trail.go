@@ -468,7 +468,8 @@ func speakerOf(role, kind []byte) speaker {
 			"text", "image", "audio", "document", "video", // content without a message around it
 			"input_text", "input_image", "input_audio", "input_file":
 			return speakerPerson
-		case "function_call", "reasoning", "custom_tool_call", "local_shell_call", "model_output":
+		case "function_call", "reasoning", "custom_tool_call", "local_shell_call", "model_output",
+			"item_reference": // to what a model said: what a person says is sent
 			return speakerModel
 		}
 	}

@@ -332,6 +332,7 @@ func traps() []trap {
 	mark := func(block string) string { return strings.TrimSuffix(block, "}") + marked }
 	long := strings.Repeat("the same in every conversation, ", 200)
 	long = long[:6295]
+	lookedUp := "### Task:\nRespond to the user query using the provided context, with citations.\n\n<context>\n<source id=\"1\">Oslo is a city.</source>\n</context>\n"
 	memory := reminder("# claudeMd\nContents of /home/anna/proj/CLAUDE.md: be nice.")
 	files := reminder("a.go was opened in the IDE.")
 
@@ -432,6 +433,17 @@ func traps() []trap {
 		{"a reminder that only the other has", claude(`"s"`, u("hi")), claude(`"s"`, ub(text_(reminder("a")), text_("hi"))), apart},
 		{"words around a reminder count", claude(`"s"`, u("a "+files+" b")), claude(`"s"`, u("a "+files+" c")), apart},
 		{"an end without a start", chat(u("hi"), a("x"), u("1</system-reminder>")), chat(u("hi"), a("x"), u("2</system-reminder>")), apart},
+		{"Copilot Chat describes the editor with the last message only",
+			chat(sys("s"), u("hi"), a("x"), ub(text_("<context>\nToday is Monday.\n</context>\n<editorContext>a.go</editorContext>\n<reminderInstructions>be brief</reminderInstructions>\non"))),
+			chat(sys("s"), u("hi"), a("x"), u("on"), a("y"), u("<context>\nToday is Monday.\n</context>\nmore")), continues},
+		{"Goose tells the time in the last message", chat(sys("s"), u("hi\n<info-msg>\nIt is 9:00\n</info-msg>")),
+			chat(sys("s"), u("hi"), a("x"), u("on\n<info-msg>\nIt is 9:01\n</info-msg>")), continues},
+		{"Void puts the system prompt into the first message", chat(u("<SYSTEM_MESSAGE>open: a.go</SYSTEM_MESSAGE>\nhi")),
+			chat(u("<SYSTEM_MESSAGE>open: b.go</SYSTEM_MESSAGE>\nhi"), a("x"), u("on")), continues},
+		{"Open WebUI has looked something up for the last message", chat(sys("s"), u("hi"), a("x"), u(lookedUp+"\nwhere?")),
+			chat(sys("s"), u("hi"), a("x"), u("where?"), a("y"), u(lookedUp+"\nwhy?")), continues},
+		{"Open WebUI has looked up the same for two questions", chat(sys("s"), u(lookedUp+"\nwhere?")), chat(sys("s"), u(lookedUp+"\nwhy?")), apart},
+		{"somebody writes a task of another kind", chat(u("### Task:\nSum up <context>a</context> one")), chat(u("### Task:\nSum up <context>a</context> two")), apart},
 		{"a tag of another client counts", claude(`"s"`, u("<b>a</b>")), claude(`"s"`, u("<b>c</b>")), apart},
 
 		// 6, row 20 of failures.md
@@ -556,6 +568,11 @@ func traps() []trap {
 		{"content goes before parts", chat(`{"parts":[{"text":"ho"}],"content":"hi","role":"user"}`), chat(u("hi")), same},
 		{"content is null and parts are not", chat(`{"role":"user","content":null,"parts":[{"text":"hi"}]}`), chat(u("hi")), same},
 		{"messages and input, in two orders", `{"messages":[` + u("a") + `],"input":"b"}`, `{"input":"b","messages":[` + u("a") + `]}`, same},
+		{"items that only refer to answers", responses(sys("It is 9:00 in /home/anna/proj."), u("hi")),
+			responses(sys("It is 9:01 in /home/anna/proj."), u("hi"), `{"type":"item_reference","id":"msg_1"}`, u("on")), continues},
+		{"messages inside the input, as of DashScope", `{"input":{"messages":[` + sys("s") + `,` + u("hi") + `]},"parameters":{}}`,
+			`{"parameters":{"top_p":1},"input":{"messages":[` + sys("s") + `,` + u("hi") + `,` + a("x") + `,` + u("on") + `]}}`, continues},
+		{"messages inside the input and outside", `{"input":{"messages":[` + u("hi") + `]}}`, chat(u("hi")), same},
 		{"an image without a message around it, in Interactions",
 			`{"input":[{"type":"text","text":"what?"},{"type":"image","data":"x"}]}`, `{"input":[{"type":"text","text":"what?"},{"type":"image","data":"y"}]}`, apart},
 		{"Ollama generate", `{"prompt":"hi","system":"s"}`, `{"prompt":"hi","system":"t"}`, apart},

@@ -275,17 +275,23 @@ func skipSpaceBack(raw []byte) []byte {
 }
 
 // injectedTags are the elements in which clients wrap what they put into a
-// person's message, as they open and close them.
-var injectedTags = tags(
-	"system-reminder",     // Claude Code, Qwen Code
-	"system_reminder",     // Crush
-	"environment_context", // Codex
-	"user_instructions",   // Codex
-	"session_context",     // Gemini CLI
-	"environment_details", // Cline, Roo Code
-	"environment_info",    // Copilot Chat
-	"workspace_info",      // Copilot Chat
-)
+// person's message, as they open and close them. What Open WebUI puts in front of the
+// last question, when it has looked something up, is not quite one.
+var injectedTags = append(tags(
+	"system-reminder",      // Claude Code, Qwen Code
+	"system_reminder",      // Crush
+	"environment_context",  // Codex
+	"user_instructions",    // Codex
+	"session_context",      // Gemini CLI
+	"environment_details",  // Cline, Roo Code
+	"environment_info",     // Copilot Chat
+	"workspace_info",       // Copilot Chat
+	"context",              // Copilot Chat, in the last message only
+	"editorContext",        // Copilot Chat, so
+	"reminderInstructions", // Copilot Chat, so
+	"info-msg",             // Goose, in the last message only
+	"SYSTEM_MESSAGE",       // Void, where the model takes no system prompt
+), tag{[]byte(`### Task:\nRespond to the user query using the provided context`), []byte("</context>")})
 
 type tag struct{ open, close []byte }
 
@@ -304,7 +310,7 @@ func split(raw []byte, inject func([]byte)) (words []byte) {
 	if bytes.IndexByte(words, '<') < 0 {
 		return words
 	}
-	for len(words) > 0 && words[0] == '<' {
+	for len(words) > 0 && (words[0] == '<' || words[0] == '#') {
 		i := slices.IndexFunc(injectedTags, func(t tag) bool { return bytes.HasPrefix(words, t.open) })
 		if i < 0 {
 			break
