@@ -92,8 +92,8 @@ const (
 	// its home has more than its share. The fallback chose another.
 	ReasonOverload
 
-	// ReasonPinned: the request refers to state that the target holds; it is
-	// the home of the session now, if there is one that is not known by state
+	// ReasonPinned: the request refers to state that the target holds. It is
+	// the home of the session now, unless the session is known by that state
 	// alone.
 	ReasonPinned
 
@@ -225,8 +225,8 @@ type Outcome struct {
 // Usage is what a request cost its target, in tokens, as the target's response
 // tells. The zero Usage says that it is not known.
 type Usage struct {
-	Uncached int // of the prompt, read anew (those written to a cache among them)
-	Cached   int // of the prompt, taken from the target's cache
+	Uncached int // of the prompt, not read from the target's cache; those written to it included
+	Cached   int // of the prompt, read from the target's cache
 	Output   int // of the answer
 }
 
@@ -289,9 +289,9 @@ const (
 	Served
 
 	// TransientFailure: the target failed or refused for now (429, 5xx, a
-	// broken connection). The binding stays, as if it had not been used, unless
-	// others use it at the same time, or it would have ended by now; leave the
-	// target out of the candidates and the session fails over.
+	// broken connection). The binding stays, and this use does not extend it,
+	// unless another request shares it or it would have ended by now. Leave the
+	// target out of the candidates, and the session fails over.
 	TransientFailure
 
 	// TerminalFailure: the target is of no use to this session any more (a

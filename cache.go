@@ -38,8 +38,8 @@ type CacheConfig struct {
 	TTL time.Duration
 
 	// Capacity is the largest number of bindings. 0 means DefaultCapacity.
-	// A full Cache evicts to make room: what has expired first, then what
-	// went unused for longest (by comparing all below 512, and a sample above).
+	// A full Cache evicts to make room: expired bindings first, then the least
+	// recently used, exactly below 512 and by sampling above.
 	Capacity int
 }
 
@@ -102,11 +102,11 @@ type Binding struct {
 	Target  string    // the ID of the session's home
 	Session Digest    // stands for the session where people read it
 	Scope   Digest    // stands for its tenant and scope: see Selector.Scope
-	Expires time.Time // when the binding ends unless it is used before
+	Expires time.Time // when the binding ends unless it is used before; past if only Active keeps it
 
 	// Active is the number of requests under way that keep the binding alive
-	// until their outcome is reported, whatever the TTL. It stays at 31 once it
-	// was that: from there on nobody counts.
+	// until their outcome is reported, whatever the TTL. It saturates: at 31 it
+	// stays.
 	Active int
 
 	// Aside says that Target is not the home of the session but its second
@@ -214,7 +214,8 @@ const leaseLimit = time.Hour
 func (c *Cache) now() int64 { return c.clock.Exact() }
 
 // Key returns the key of the session that is named by parts, in order. Parts
-// are kept apart: ("a", "bc") and ("ab", "c") are two sessions.
+// are kept apart: ("a", "bc") and ("ab", "c") are two sessions. No session of a Selector
+// has such a key: [Selector.Peek] and [Cache.All] find those.
 func (c *Cache) Key(parts ...string) Key {
 	var sum digest.Sum
 	for _, p := range parts {

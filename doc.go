@@ -43,8 +43,9 @@
 // known, and nothing is stored.
 //
 // Session with a binding: its home, if that is among the candidates, and the
-// binding lives for another TTL. The order of the candidates and the fallback
-// have no say.
+// binding lives for another TTL. The order of the candidates has no say, nor has the
+// fallback, unless it is a [Balancer] and calls the home overloaded of a session that
+// is known by its messages alone ([ReasonOverload]).
 //
 // Home not among the candidates: failover. The session goes where it was before,
 // if that is there and likely to have its prompt still; else the fallback
@@ -119,7 +120,7 @@
 // # Memory and time
 //
 // Bindings live in a [Cache]: keyed digests only, never an id; at most so many,
-// the least valuable making room; no goroutine, no lock on a hit, no operation
+// the least valuable making room; no lasting goroutine, no lock on a hit, no operation
 // that stops the whole table.
 //
 // A TTL ends at the very instant. Where requests come in microseconds apart, some

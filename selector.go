@@ -35,7 +35,7 @@ type Config[T any] struct {
 	// Extractor finds the session of a request. nil means extract.Default().
 	Extractor extract.Extractor
 
-	// Tenant says whose request it is, beside Request.Scope: sessions of
+	// Tenant says whose request it is, in addition to Request.Scope: sessions of
 	// different tenants never meet, whatever ids they send. It may return a
 	// secret, since only a keyed hash is kept. extract.Credential is a good
 	// one. nil leaves all to Request.Scope.
@@ -51,9 +51,9 @@ type Config[T any] struct {
 	// SideCalls lets calls beside the conversation (extract.Class.Beside:
 	// probes, titles, compaction and the like) make, move and refresh
 	// bindings, as its turns do. By default they follow the binding that is
-	// there and leave no trace, whatever becomes of them. (One that nothing but
-	// its body tells apart refreshes a binding that is there: the body is not read
-	// for that. Nor is one of more than 16 kB where a session has to move.)
+	// there and leave no trace, whatever becomes of them. (One that only its body
+	// tells apart counts as a turn where its session is at home, and anywhere if the
+	// body has more than 16 kB: it is not read for that.)
 	SideCalls bool
 
 	// FailPinned makes Select fail with a *PinnedError where it would send a
@@ -61,10 +61,12 @@ type Config[T any] struct {
 	// (extract.Request.Pins). By default such a request goes where others
 	// would, and the upstream answers for itself. With it, state that is known
 	// (Selection.Learn) also goes before the binding of a session; for that, bodies
-	// are read.
+	// are read. State that nobody has told of is taken to be at the session's home;
+	// of a session without one, such a request goes anywhere.
 	FailPinned bool
 
-	// TTL is how long a binding lives after its last use. 0 means DefaultTTL.
+	// TTL is how long a binding lives after its last use. 0 means DefaultTTL;
+	// more than four years are four years.
 	//
 	// It is an upper bound: where outcomes tell how much of the prompts was
 	// cached, the Selector learns for how long each target keeps a prompt. A
@@ -73,7 +75,7 @@ type Config[T any] struct {
 
 	// Lifetime says how long the bindings of a session live after their last
 	// use where that is not TTL: less, say, for a session that is Derived. 0
-	// or less means TTL. nil means TTL for all. How long a session was away is
+	// or less means TTL, more than four years four. nil means TTL for all. How long a session was away is
 	// reckoned from when its binding ends, so it should be the same for all
 	// turns and threads of a session.
 	Lifetime func(s extract.Session) time.Duration
@@ -169,6 +171,8 @@ func New[T any](cfg Config[T]) (*Selector[T], error) {
 		return nil, errors.New("affinity: Config.TTL is negative")
 	case cfg.Capacity < 0:
 		return nil, errors.New("affinity: Config.Capacity is negative")
+	case cfg.Cache != nil && cfg.Cache.table == nil:
+		return nil, errors.New("affinity: Config.Cache is the zero Cache: use NewCache")
 	case cfg.Cache != nil && (cfg.TTL != 0 || cfg.Capacity != 0):
 		return nil, errors.New("affinity: Config.Cache is set, and so is Config.TTL or Config.Capacity: set them in the CacheConfig")
 	}
@@ -178,6 +182,9 @@ func New[T any](cfg Config[T]) (*Selector[T], error) {
 	case nil:
 		s.chain = extract.Default()
 	case extract.Chain:
+		if slices.Contains(e, nil) {
+			return nil, errors.New("affinity: Config.Extractor is a Chain that has a nil in it")
+		}
 		s.chain = e
 	default:
 		s.chain = extract.Chain{e}
@@ -228,7 +235,7 @@ type Selection[T any] struct {
 // Until then the binding does not expire, so that a session is where it was
 // however long an answer takes to stream; for an hour beyond the TTL at most,
 // in case that Done is never called. (Of more than thirty requests of one session
-// at one instant, or under load within a millisecond, some stand for all.)
+// at one instant, or under load within a millisecond, some share a lease.)
 func (s *Selection[T]) Done(o Outcome) {
 	if s.selector == nil || !atomic.CompareAndSwapUint32(&s.done, 0, 1) {
 		return
@@ -307,7 +314,7 @@ func (s *Selection[T]) endLearned(served bool) {
 // cannot be sent to. See [Config.FailPinned].
 type PinnedError struct {
 	// Target is the ID of the target that holds the state, which is not among
-	// the candidates.
+	// the candidates: as it was told (Selection.Learn), or else the session's home.
 	Target string
 }
 
@@ -316,8 +323,10 @@ func (e *PinnedError) Error() string {
 	return "affinity: the request refers to state on target " + e.Target + ", which is not among the candidates"
 }
 
-// Pick is Select for callers that want nothing but the target. It makes a
-// Selector a [Picker], so that one can be the fallback of another.
+// Pick is Select for callers that want nothing but the target. It takes no lease on
+// the binding, and nobody can report an outcome. It makes a Selector a [Picker], so that
+// one can be the fallback of another: a [Balancer] below the inner one then goes by its
+// estimates, since it is told of no outcome.
 func (s *Selector[T]) Pick(ctx context.Context, req *extract.Request, candidates []T) (T, error) {
 	var sel Selection[T]
 	err := s.decide(ctx, req, candidates, false, &sel)
@@ -543,7 +552,8 @@ func (s *Selector[T]) Cache() *Cache { return s.cache }
 // Close retires the Selector: it answers every later request from the
 // fallback, as one without a session, and binds nothing, so that requests
 // under way while a configuration is replaced are not lost. The Cache is left
-// as it is, since another Selector may have taken it over. Close returns nil
+// as it is, since another Selector may have taken it over; outcomes that are reported
+// and state that is learned from now on still go there. Close returns nil
 // and may be called again. A Selector that is dropped without it leaks nothing.
 func (s *Selector[T]) Close() error {
 	s.closed.Store(true)

@@ -68,6 +68,8 @@ func TestNewRefusesBadConfig(t *testing.T) {
 		"Config.Capacity is nega": func(c *affinity.Config[string]) { c.Capacity = -1 },
 		"Config.Cache is set":     func(c *affinity.Config[string]) { c.Cache, c.TTL = cache, 1 },
 		"so is Config.TTL or Con": func(c *affinity.Config[string]) { c.Cache, c.Capacity = cache, 1 },
+		"use NewCache":            func(c *affinity.Config[string]) { c.Cache = new(affinity.Cache) },
+		"a Chain that has a nil":  func(c *affinity.Config[string]) { c.Extractor = extract.Chain{extract.Headers(), nil} },
 	} {
 		cfg := good
 		spoil(&cfg)
@@ -666,11 +668,13 @@ func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // fails if a goroutine stays behind
 		for range 100 {
 			s := newSelector(t, affinity.Config[string]{})
-			mustSelect(t, s, session("s"), "a", "b")
+			under := mustSelect(t, s, session("s"), "a", "b")
 			require.NoError(t, s.Close())
 			require.NoError(t, s.Close())
 			require.Equal(t, affinity.ReasonNoSession, mustSelect(t, s, session("s"), "a", "b").Reason)
 			require.Equal(t, 1, s.Cache().Len(), "the Cache is left alone")
+			under.Learn("resp_1")
+			require.Equal(t, 2, s.Cache().Len(), "but for what is learned of requests under way")
 		}
 		newSelector(t, affinity.Config[string]{}) // never closed
 	})

@@ -11,7 +11,9 @@ package extract
 type Session struct {
 	// Source says where the ID comes from, such as "x-session-id" or "trail".
 	// It is part of the session's identity, so equal IDs of different
-	// sources never meet, and it is safe to log.
+	// sources never meet, and it is safe to log. There are so many of them, but
+	// for headers of the form X-...-Session-Id: these give their name, up to 64
+	// letters, digits and hyphens of the client's choice.
 	Source string
 
 	// ID names the conversation.
@@ -107,9 +109,9 @@ func (f ExtractorFunc) Extract(r *Request) (Session, bool) { return f(r) }
 // cut and rearranged with package slices before it is in use. The empty Chain
 // finds nothing.
 //
-// There are two exceptions to the order. Where [BodyIDs] comes right behind
-// [ClaudeUserID], the place of what names a conversation in a large body decides: see
-// [Default]. And where [Headers] comes right behind
+// Built-in neighbours share work, which makes two exceptions to the order. Where
+// [BodyIDs] comes right behind [ClaudeUserID], the place of what names a conversation in
+// a large body decides: see [Default]. And where [Headers] comes right behind
 // [ClaudeCode], it is Headers that looks for Claude Code's header in other
 // spellings, after all that are in canonical form.
 type Chain []Extractor

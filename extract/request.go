@@ -24,8 +24,8 @@ const DefaultBodyLimit = 32 << 20
 type Request struct {
 	// Header holds the HTTP headers. Names of sessions, of what describes them
 	// and of credentials are matched without regard to case, so a map that was
-	// not filled in by net/http will do. One in canonical form goes first, and
-	// where the session's or Content-Type is in it, so must the others be.
+	// not filled in by net/http will do. One in canonical form goes first; if
+	// the session's or Content-Type is in it, all must be.
 	Header http.Header
 
 	// Body is the JSON text of the request, decompressed. A Body that is not

@@ -48,7 +48,9 @@ import (
 // 4,096 members of a block. Where a message has two roles, or a block two types,
 // either may count.
 //
-// Two conversations that begin alike, to the letter, are one until they part.
+// Two conversations that begin alike, to the letter, are one until they part. A client
+// that sends the last few messages only, or writes early ones anew for every turn, has a
+// new conversation each time; nor has any upstream more of it cached than its system prompt.
 func Trail() Extractor { return trailExtractor{} }
 
 type trailExtractor struct{}
