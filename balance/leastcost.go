@@ -186,19 +186,16 @@ type choice struct {
 	ties  int
 }
 
-// offer takes candidate i if its score is lower, and reports whether it did.
-func (c *choice) offer(i int, score float64) bool {
+// offer takes candidate i if its score is lower.
+func (c *choice) offer(i int, score float64) {
 	switch {
 	case c.ties == 0 || score < c.score:
 		*c = choice{i, score, 1}
-		return true
 	case score == c.score:
 		// The k-th of the tied ones replaces the choice with probability
 		// 1/k, which leaves each with the same.
 		if c.ties++; rand.IntN(c.ties) == 0 {
 			c.i = i
-			return true
 		}
 	}
-	return false
 }

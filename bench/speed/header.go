@@ -103,7 +103,7 @@ func header(s *session) (result.Group, error) {
 	g := result.Group{
 		Title: "a request of a bound session, by an id in a header",
 		Notes: []string{
-			"Requests of 64 sessions by turns, with 14 headers each; each extract.Request is a new one, whose making is counted. The plain one asks for the header first and so reads no body either;",
+			"Requests of 64 sessions by turns, with 14 headers each; each extract.Request is made anew where the last one was, which is counted. The plain one asks for the header first and so reads no body either;",
 			"otter, phuslu/lru, ttlcache and golang-lru stand in for its map, all else being the same.",
 			"xsync.Map.Load is the yardstick: 1,000 sessions, one thread, by strings that are there already.",
 		},

@@ -28,6 +28,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -123,6 +124,8 @@ func (p *progress) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
+const usualRounds = 21
+
 func run(ctx context.Context, args []string, stdout, log io.Writer) error {
 	f := flag.NewFlagSet("speed", flag.ContinueOnError)
 	f.SetOutput(os.Stderr)
@@ -130,7 +133,7 @@ func run(ctx context.Context, args []string, stdout, log io.Writer) error {
 	file := f.String("json", "", "write the result to this `file`, for ./speed/report")
 	only := f.String("run", "", "measure only the groups that match this `regexp`: "+names())
 	profile := f.String("cpuprofile", "", "write a CPU profile of this process to this `file`")
-	rounds := f.Int("rounds", 0, "how often to measure each (default 21, or 5 if quick)")
+	rounds := f.Int("rounds", 0, "how often to measure what takes turns (default 21, or 5 if quick); with fewer, not to be quoted")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -141,10 +144,16 @@ func run(ctx context.Context, args []string, stdout, log io.Writer) error {
 	if f.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
+	if *rounds < 0 {
+		return errors.New("-rounds: a number of rounds is positive")
+	}
+	if !slices.ContainsFunc(groups, func(g group) bool { return match.MatchString(g.name) }) {
+		return fmt.Errorf("-run: no group matches %q: there are %s", *only, names())
+	}
 	s := &session{
 		Context: ctx,
 		quick:   *quick,
-		track:   lap.Track{Slice: 10 * time.Millisecond, Rounds: 21, Log: log},
+		track:   lap.Track{Slice: 10 * time.Millisecond, Rounds: usualRounds, Log: log},
 		log:     log,
 	}
 	if s.quick {
@@ -177,7 +186,7 @@ func run(ctx context.Context, args []string, stdout, log io.Writer) error {
 		CPU:      cpu(),
 		Procs:    runtime.GOMAXPROCS(0),
 		Revision: revision(),
-		Quick:    s.quick,
+		Quick:    s.quick || *rounds > 0 && *rounds < usualRounds,
 	}
 	fmt.Fprintf(stdout, "%s, %s, %d processors (%s), revision %s\n", out.Go, out.Platform, out.Procs, out.CPU, out.Revision)
 	var failed []error

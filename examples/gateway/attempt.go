@@ -74,7 +74,7 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		kind = streamed
 	}
 	if f != nil && g.hold > 0 && resp.ContentLength != 0 {
-		if err := g.await(ctx, resp, f, x.holdable(resp, f)); err != nil {
+		if err := g.await(ctx, f, x.holdable(resp, f)); err != nil {
 			return nil, body == nil && ctx.Err() == nil, err
 		}
 		if f.plain && f.failed() { // nobody has seen it yet

@@ -56,7 +56,7 @@ func parse(args []string, stdout io.Writer) (options, error) {
 	f.DurationVar(&o.patience, "patience", 15*time.Second, "how long a request waits for an upstream if none takes it")
 	f.Float64Var(&o.slow, "slow", 4, "an upstream that begins its answers so many `times` later than others is left alone until it no longer does; 0: never")
 	f.BoolVar(&o.prefix, "prefix", false, "place conversations where most of the prompt is cached, not by work alone")
-	f.Func("failover", "what becomes of a conversation whose upstream is out: `rebind` it to the one that serves, or return to its own when that is back (default return)", func(s string) error {
+	f.Func("failover", "the `policy` for a conversation whose upstream is out: rebind it to the one that serves, or return to its own when that is back (default return)", func(s string) error {
 		switch s {
 		case "rebind":
 			o.failover = affinity.FailoverRebind

@@ -115,7 +115,7 @@ func (a *ahead) stop() {
 // and while the client has nothing of the response, another upstream can still
 // give a better one. It does not wait for ever, since there are clients that
 // want to see a status soon. The error is that of a response that never began.
-func (g *gateway) await(ctx context.Context, resp *http.Response, f *followed, until beginning) error {
+func (g *gateway) await(ctx context.Context, f *followed, until beginning) error {
 	a := &ahead{ReadCloser: f.ReadCloser, ready: make(chan struct{}), buf: buffers.Get()}
 	a.got = a.buf[:0]
 	f.ReadCloser = a

@@ -14,9 +14,9 @@ func tables(r *result.Run, link string, drawn map[string]bool) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "\nMeasured on %s by `go run -C bench ./speed` at revision %s, with %s on %s, %d processors (%s) that others used too: read ratios, not times.\n",
 		r.When.Format("2006-01-02"), r.Revision, r.Go, r.Platform, r.Procs, r.CPU)
-	fmt.Fprint(&b, "All that is compared took turns in one run; these are the medians of the rounds. \"plain\" is what one would write in an afternoon:\na map behind an RWMutex, paths of gjson, `time.Now` twice (`bench/internal/plain`).\n")
+	fmt.Fprint(&b, "All that is compared took turns in one run; these are the medians of the rounds (memory, and peers while much changes: one to three readings, one after the\nother). \"plain\" is what one would write in an afternoon: a map behind an RWMutex, paths of gjson, `time.Now` twice (`bench/internal/plain`).\n")
 	if r.Quick {
-		fmt.Fprint(&b, "\n**This was a quick run, which is not to be quoted.**\n")
+		fmt.Fprint(&b, "\n**This was a short run, which is not to be quoted.**\n")
 	}
 	for _, s := range sections {
 		g, ok := r.Group(s.group)
@@ -147,7 +147,11 @@ func targets(b *bytes.Buffer, r *result.Run) {
 			if v.AtMost {
 				sense = "≤"
 			}
-			fmt.Fprintf(b, "| %s | %s | %s %s | %s %s %s | %s |\n", g.Name, v.Target, v.Value, v.Unit, sense, result.Format(v.Limit), v.Unit, v.Word())
+			target := v.Target
+			if v.Note != "" {
+				target += " (" + v.Note + ")"
+			}
+			fmt.Fprintf(b, "| %s | %s | %s %s | %s %s %s | %s |\n", g.Name, target, v.Value, v.Unit, sense, result.Format(v.Limit), v.Unit, v.Word())
 		}
 	}
 	fmt.Fprint(b, "\n</details>\n\n")
