@@ -36,8 +36,10 @@ import (
 // leads nowhere therefore also continues a request with the same texts in the
 // same place (the directories that the system prompt or the injected blocks
 // name), or under the same system prompt, and starts at the target of one with
-// the same texts alone, as side calls of an agent have. All that only where an
-// answer in the messages shows that there was an earlier request.
+// the same texts alone, as side calls of an agent have, or of one with the same texts up
+// to the answer before its last words: applications add to these what they have looked
+// up for them, and leave that out later. All that only where an answer in the messages
+// shows that there was an earlier request.
 //
 // It reads OpenAI chat, Responses and legacy completions, Anthropic Messages,
 // Gemini and its Code Assist envelope, Bedrock Converse, Ollama and Cohere v2,
@@ -167,6 +169,7 @@ const (
 	injectedSalt
 	placeSalt
 	systemSalt
+	answeredSalt
 	keySalt
 )
 
@@ -376,11 +379,20 @@ func (t *trail) session() (Session, bool) {
 	}
 	aliases = append(aliases, sum{})
 
+	// What was answered last, before these words, is where the conversation was even
+	// if the client shows them otherwise from now on.
+	past := t.past(here)
+	answered := system.join(answeredSalt, sum{})
+
 	var keys keyBuffer
 	keys.add(whole, here)
 	for _, a := range aliases {
 		keys.add(a, here)
 	}
+	if len(past) > 0 {
+		keys.add(answered, past[0])
+	}
+	continues := keys.n
 	for i := range maxTexts {
 		if part := t.parts.back(i); part != nil && *part != here {
 			keys.add(whole, *part)
@@ -391,7 +403,8 @@ func (t *trail) session() (Session, bool) {
 			keys.add(whole, st.sum)
 		}
 	}
-	// Last come the texts alone, which make a neighbour only.
+	// Last come the texts alone, and what was answered before, which make a neighbour
+	// only.
 	near := 0
 	for _, c := range append(common, sum{}) {
 		near = keys.n
@@ -401,8 +414,10 @@ func (t *trail) session() (Session, bool) {
 			}
 		}
 	}
+	for i := 1; i < len(past); i++ {
+		keys.add(answered, past[i])
+	}
 	ids := keys.ids()
-	continues := 1 + len(aliases)
 	return Session{
 		Source:     "trail",
 		ID:         ids[0],
@@ -413,6 +428,17 @@ func (t *trail) session() (Session, bool) {
 	}, true
 }
 
+// past returns the last few steps before here that were answered, the last one first.
+func (t *trail) past(here sum) []sum {
+	past := make([]sum, 0, 1+maxNear) // on the stack
+	for i := 0; i < maxSteps && len(past) < cap(past); i++ {
+		if st := t.steps.back(i); st != nil && st.answered && st.sum != here {
+			past = append(past, st.sum)
+		}
+	}
+	return past
+}
+
 // keyBuffer holds keys one behind the other: as many as a session can have.
 type keyBuffer struct {
 	text [maxKeys * keySize]byte
@@ -421,7 +447,7 @@ type keyBuffer struct {
 
 const (
 	keySize = 16
-	maxKeys = 1 + 3 + maxSteps + maxTexts + 4*maxNear
+	maxKeys = 1 + 3 + maxSteps + maxTexts + 4*maxNear + 1 + maxNear
 )
 
 // add appends the key of the texts here in a context.

@@ -444,6 +444,13 @@ func traps() []trap {
 			chat(sys("s"), u("hi"), a("x"), u("where?"), a("y"), u(lookedUp+"\nwhy?")), continues},
 		{"Open WebUI has looked up the same for two questions", chat(sys("s"), u(lookedUp+"\nwhere?")), chat(sys("s"), u(lookedUp+"\nwhy?")), apart},
 		{"somebody writes a task of another kind", chat(u("### Task:\nSum up <context>a</context> one")), chat(u("### Task:\nSum up <context>a</context> two")), apart},
+		{"an application adds what it has found to the last words only", chat(sys("s"), u("hi"), a("x"), u("where?\n\nFound: Oslo")),
+			chat(sys("s"), u("hi"), a("x"), u("where?"), a("y"), u("why?\n\nFound: Bergen")), near},
+		{"and a tool's result comes between", chat(sys("s"), u("hi"), a("x"), u("where?\n\nFound: Oslo"), a("call"), `{"role":"tool","content":"x"}`),
+			chat(sys("s"), u("hi"), a("x"), u("where?"), a("y"), u("why?\n\nFound: Bergen")), near},
+		{"two applications do", chat(sys("s"), u("hi"), a("x"), u("where?\n\nFound: Oslo")),
+			chat(sys("t"), u("hi"), a("x"), u("where?"), a("y"), u("why?\n\nFound: Bergen")), apart},
+		{"what is answered is only what came before", chat(sys("s"), u("example"), a("x"), u("where?")), chat(sys("s"), u("example"), a("x"), u("why?")), apart},
 		{"a tag of another client counts", claude(`"s"`, u("<b>a</b>")), claude(`"s"`, u("<b>c</b>")), apart},
 
 		// 6, row 20 of failures.md
@@ -714,8 +721,8 @@ func TestTrailIsBounded(t *testing.T) {
 	turns := slices.Repeat([]string{a("x"), u("1")}, 1000)
 	s := trailOf(t, claude(`"/home/anna/proj"`, append([]string{u(reminder("/a/b") + "0")}, turns...)...))
 	require.LessOrEqual(t, len(s.Continues), 32)
-	require.LessOrEqual(t, len(s.Near), 4)
-	require.LessOrEqual(t, len(s.Aliases), 3)
+	require.LessOrEqual(t, len(s.Near), 8)
+	require.LessOrEqual(t, len(s.Aliases), 4)
 
 	blocks := slices.Repeat([]string{text_("1")}, 1000)
 	s = trailOf(t, chat(ub(blocks...)))
