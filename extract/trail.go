@@ -16,8 +16,8 @@ import (
 //
 // The trail of a request is the chain of digests k1, k2, ..., kn over its
 // system prompt and then the texts that people wrote, each digest over all
-// that came before. The session's ID is kn. It continues the longest of the fifteen
-// before it that an earlier request ended at: so a turn leads back to the turn
+// that came before. The session's ID is kn. It continues the longest that an earlier
+// request ended at of the fifteen before it, and k1: so a turn leads back to the turn
 // before it, a fork or a rollback to the trunk, and two conversations part at
 // the first word that differs. Nothing that models, tools and clients add has
 // a part in it:
@@ -236,6 +236,7 @@ type trail struct {
 
 	texts int // that people wrote
 	here  sum // the chain so far
+	first sum // the first of the steps
 	steps ring[step]
 	parts ring[sum] // the chain within the message at hand
 
@@ -403,6 +404,9 @@ func (t *trail) session() (Session, bool) {
 			keys.add(whole, st.sum)
 		}
 	}
+	if t.steps.n > maxSteps && t.first != (sum{}) {
+		keys.add(whole, t.first)
+	}
 	// Last come the texts alone, and what was answered before, which make a neighbour
 	// only.
 	near := 0
@@ -447,7 +451,7 @@ type keyBuffer struct {
 
 const (
 	keySize = 16
-	maxKeys = 1 + 3 + maxSteps + maxTexts + 4*maxNear + 1 + maxNear
+	maxKeys = 1 + 3 + maxSteps + 1 + maxTexts + 4*maxNear + 1 + maxNear
 )
 
 // add appends the key of the texts here in a context.
@@ -673,6 +677,9 @@ func (t *trail) images(raw []byte) {
 // end closes a message that a person wrote.
 func (t *trail) end() {
 	if last := t.steps.back(0); t.texts > 0 && (last == nil || last.sum != t.here) {
+		if t.steps.n == 0 {
+			t.first = t.here
+		}
 		t.steps.put(step{sum: t.here})
 	}
 }

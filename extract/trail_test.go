@@ -518,6 +518,8 @@ func traps() []trap {
 		{"a cancelled turn, merged into blocks", chat(u("1")), chat(ub(text_("1"), text_("2"))), continues},
 		{"a later cancelled turn, merged into blocks", chat(u("0"), a("x"), u("1")), chat(u("0"), a("x"), ub(text_("1"), text_("2"), text_("3"))), continues},
 		{"blocks become messages", chat(ub(text_("1"), text_("2"))), chat(u("1"), u("2"), a("x"), u("3")), continues},
+		{"an agent that shortens all but its last observations", chat(u("task")),
+			chat(append([]string{u("task"), a("x"), u("left out")}, slices.Repeat([]string{a("x"), u("1")}, 40)...)...), continues},
 		{"fourteen turns at once", chat(u("0")), chat(append([]string{u("0")}, slices.Repeat([]string{a("x"), u("1")}, 14)...)...), continues},
 
 		// Row 25 of failures.md: no text can imitate a border.
