@@ -247,6 +247,9 @@ func (k Key) aside() Key { return Key{table.Key{Hi: k.k.Hi, Lo: ^k.k.Lo}} }
 // 64th of the TTL, or a minute, or the time in which a thirtieth of the
 // capacity was last filled, whichever is least.
 func (c *Cache) Get(k Key) (target string, ok bool) {
+	if k == (Key{}) {
+		return "", false
+	}
 	now := c.clock.Now()
 	f, t := c.find(k, now)
 	if t == nil {
@@ -261,6 +264,9 @@ func (c *Cache) Get(k Key) (target string, ok bool) {
 
 // Peek returns what is known of the binding of k, and leaves everything as it is.
 func (c *Cache) Peek(k Key) (Binding, bool) {
+	if k == (Key{}) {
+		return Binding{}, false
+	}
 	l, ok := c.lookup(k, c.now())
 	if !ok {
 		return Binding{}, false

@@ -156,7 +156,7 @@ func (r *Request) codexClass() Class {
 	case "review", "collab_spawn":
 		return Subagent
 	}
-	if v := r.values("X-Codex-Turn-Metadata"); len(v) > 0 && len(v[0]) < maxRaw {
+	if v := r.values("X-Codex-Turn-Metadata"); len(v) > 0 && len(v[0]) < maxRaw && alike(v) {
 		switch kind, _ := text(lastMember([]byte(v[0]), "request_kind")); kind {
 		case "prewarm":
 			return Probe

@@ -50,6 +50,7 @@ func TestClass(t *testing.T) {
 		"Codex remembers":                  {header("X-Openai-Subagent", "memory_consolidation"), extract.Auxiliary},
 		"Codex prewarms":                   {header("X-Codex-Turn-Metadata", `{"turn_id":"x","request_kind":"prewarm"}`), extract.Probe},
 		"Codex takes a turn":               {header("X-Codex-Turn-Metadata", `{"request_kind":"turn"}`), extract.Turn},
+		"Codex's metadata is there twice":  {&extract.Request{Header: http.Header{"X-Codex-Turn-Metadata": {`{"request_kind":"prewarm"}`, `{"request_kind":"compaction"}`}}}, extract.Turn},
 		"Codex's metadata is broken":       {header("X-Codex-Turn-Metadata", `{"request_kind":`), extract.Turn},
 		"Copilot's sub-agent":              {header("X-Interaction-Type", "conversation-subagent"), extract.Subagent},
 		"Copilot's background":             {header("X-Interaction-Type", "conversation-background"), extract.Auxiliary},
@@ -115,10 +116,10 @@ func TestSessionsCarryTheirClass(t *testing.T) {
 		require.Equal(t, tt.want, s.Class, name)
 	}
 	// What is known by its body, or from elsewhere, comes with what any client says.
-	chain := append(extract.Default(), extract.Body("thread_id"), extract.Metadata("session"))
+	chain := append(extract.Default(), extract.Body("ticket"), extract.Metadata("session"))
 	for _, body := range []string{
 		`,"conversation_id":"c"}`, `,"prompt_cache_key":"c"}`, `,"metadata":{"user_id":"u"}}`, `,"metadata":{"user_id":"{\"session_id\":\"s\"}"}}`,
-		`,"previous_response_id":"resp_1"}`, `,"messages":[{"role":"user","content":"hi"}]}`, `,"thread_id":"t"}`, `}`,
+		`,"previous_response_id":"resp_1"}`, `,"messages":[{"role":"user","content":"hi"}]}`, `,"ticket":"t"}`, `}`,
 	} {
 		for _, size := range []int{0, 20 << 10} {
 			for _, side := range []*extract.Request{
@@ -134,5 +135,16 @@ func TestSessionsCarryTheirClass(t *testing.T) {
 				require.Equal(t, req.Class(), s.Class, body)
 			}
 		}
+	}
+	// None of these headers is overlooked.
+	for name, value := range map[string]string{
+		"X-Claude-Code-Request-Class": "workflow", "X-Claude-Code-Compaction": "auto", "X-Claude-Code-Agent-Id": "a1",
+		"X-Openai-Subagent": "review", "X-Codex-Turn-Metadata": `{"request_kind":"memory"}`, "X-Interaction-Type": "conversation-subagent",
+	} {
+		req := &extract.Request{Header: http.Header{name: {value}, "Content-Type": {"application/json"}}, Body: []byte(`{"conversation_id":"c"}`)}
+		s, ok := extract.Default().Extract(req)
+		require.True(t, ok)
+		require.NotEqual(t, extract.Turn, s.Class, name)
+		require.Equal(t, (&extract.Request{Header: req.Header}).Class(), s.Class, name)
 	}
 }

@@ -235,8 +235,8 @@ var (
 
 // conversation returns the session that a large body names in a way that tells
 // conversations apart, as ClaudeUserID knows it or as BodyIDs does: at its ends, or
-// else where such a member is first met. Of a well-formed body the answer is the same
-// before it is read and after.
+// else where such a member is first met. Of a well-formed body whose members all have
+// names of their own, the answer is the same before it is read and after.
 func (r *Request) conversation() (s Session, ok bool) {
 	var e ends
 	if len(r.Body) <= wholly || r.index.progress.Load() == bad || !e.read(r.Body) {

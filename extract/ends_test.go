@@ -503,6 +503,16 @@ func TestTheIDBeforeMessagesIsTakenBack(t *testing.T) {
 	require.NotEqual(t, find(extract.Default(), "alice asks"), find(extract.Default(), "bob asks"))
 }
 
+// Blanks in front of a body are none of it, however many.
+func TestBlanksBeforeALargeBody(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{10, 1023, 1024, 3000} {
+		body := strings.Repeat(" ", n) + `{"messages":` + big(wholly) + `,"session_id":"s"}`
+		requireSession(t, extract.Default(), &extract.Request{Body: []byte(body)}, "session_id", "s")
+		requireSession(t, extract.Default(), &extract.Request{Body: []byte("x" + body)}, "", "")
+	}
+}
+
 // A large body that is no object names no session, whatever stands at its ends.
 func TestLargeBodiesThatAreNoObjects(t *testing.T) {
 	t.Parallel()

@@ -11,9 +11,9 @@ import (
 // given names, asked in that order. The Source of a session is the name of the
 // header in lower case, with hyphens for underscores.
 //
-// Names are matched without regard to case, also in a map that was not filled
-// in by net/http; a name in canonical form goes before all others. A header that
-// comes with several different values names nothing, and neither does one whose
+// Names, which are ASCII, are matched without regard to case, also in a map that was
+// not filled in by net/http; one in canonical form goes before all others. A header
+// that comes with several different values names nothing, and neither does one whose
 // value is not an [ID].
 func Header(names ...string) Extractor {
 	return newHeaders(names, false)
@@ -26,7 +26,7 @@ func Header(names ...string) Extractor {
 func Headers() Extractor { return knownHeaders }
 
 var knownHeaders = newHeaders([]string{
-	"X-Claude-Code-Session-Id", // for those in another spelling: see claude.go
+	claudeHeader, // the first, as find relies on; for those in another spelling: see claude.go
 	"X-Session-Id",
 
 	"X-Opencode-Session",
@@ -157,6 +157,7 @@ func (hs *headers) find(r *Request, s *Session, claudeAsked bool) bool {
 	if claudeAsked && hs == knownHeaders {
 		first = 1
 	}
+	// Those that rank leaves out.
 	for i := first; i < min(maxLookups, len(hs.names)); i++ {
 		if id := single(r.Header[hs.names[i].canonical]); id != "" {
 			r.nameByHeader(s, hs.names[i].source, id, Explicit)
@@ -306,14 +307,21 @@ func single(values []string) string {
 
 // agreed is single where there are values.
 func agreed(values []string) string {
-	first := values[0]
+	if !alike(values) {
+		return ""
+	}
+	id, _ := ID(values[0])
+	return id
+}
+
+// alike reports whether all values are the same.
+func alike(values []string) bool {
 	for _, v := range values[1:] {
-		if v != first {
-			return ""
+		if v != values[0] {
+			return false
 		}
 	}
-	id, _ := ID(first)
-	return id
+	return true
 }
 
 // Metadata returns an Extractor of the session id under the given key of

@@ -129,6 +129,8 @@ func TestHeadersOfOtherVendors(t *testing.T) {
 		{"as it is written", header("X-Acme-Session-ID", "a"), "x-acme-session-id", "a"},
 		{"of several words", header("X-Acme-Two-Session-Id", "a"), "x-acme-two-session-id", "a"},
 		{"one letter", header("X-A-Session-Id", "a"), "x-a-session-id", "a"},
+		{"as long as may be", header("X-"+strings.Repeat("a", 51)+"-Session-Id", "a"), "x-" + strings.Repeat("a", 51) + "-session-id", "a"},
+		{"longer", header("X-"+strings.Repeat("a", 52)+"-Session-Id", "a"), "", ""},
 		{"two vendors: by the alphabet", header("X-B-Session-Id", "b", "X-A-Session-Id", "a", "X-C-Session-Id", "c"), "x-a-session-id", "a"},
 		{"two vendors: the first is no id", header("X-B-Session-Id", "b", "X-A-Session-Id", "null"), "x-b-session-id", "b"},
 		{"two vendors, one in lower case", header("x-a-session-id", "a", "X-B-Session-Id", "b"), "x-a-session-id", "a"},
@@ -210,6 +212,43 @@ func TestNeverASession(t *testing.T) {
 	}
 }
 
+// One Request may be asked by several lists, in any order: none keeps the others from
+// what they know.
+func TestListsOfHeadersDoNotMind(t *testing.T) {
+	t.Parallel()
+	lists := map[string]extract.Extractor{
+		"x-session-id": extract.Headers(),
+		"x-mine":       extract.Header("A", "B", "X-Mine"),
+		"x-third":      extract.Header("X-Third"),
+	}
+	h := header("x-session-id", "s", "x-mine", "m", "x-third", "t")
+	for _, missing := range []string{"", "x-session-id", "x-mine", "x-third"} {
+		for range 20 { // in different orders
+			r := &extract.Request{Header: h.Clone()}
+			delete(r.Header, missing)
+			for source, e := range lists {
+				s, ok := e.Extract(r)
+				require.Equal(t, source != missing, ok, "%s without %q", source, missing)
+				if ok {
+					require.Equal(t, source, s.Source)
+				}
+				again, ok2 := e.Extract(r)
+				require.Equal(t, ok, ok2)
+				require.Equal(t, s, again)
+			}
+		}
+	}
+}
+
+// The values of headers are the caller's.
+func TestHeadersAreLeftAlone(t *testing.T) {
+	t.Parallel()
+	one, two := append(make([]string, 0, 4), "a"), append(make([]string, 0, 4), "a")
+	requireSession(t, extract.Headers(), &extract.Request{Header: http.Header{"x-session-id": one, "X-SESSION-ID": two}}, "x-session-id", "a")
+	require.Empty(t, one[:2][1])
+	require.Empty(t, two[:2][1])
+}
+
 // X-Client-Request-Id names the thread for some and the request for others.
 func TestXClientRequestID(t *testing.T) {
 	t.Parallel()
@@ -220,6 +259,7 @@ func TestXClientRequestID(t *testing.T) {
 	}{
 		{"Codex", header("Originator", "codex_cli_rs", "X-Client-Request-Id", uuid), "thread-id", uuid},
 		{"Codex with its own headers", header("Originator", "codex_cli_rs", "X-Client-Request-Id", uuid, "Session-Id", uuid2), "session-id", uuid2},
+		{"Codex in lower case", header("originator", "codex_cli_rs", "x-client-request-id", uuid), "thread-id", uuid},
 		{"an SDK", header("User-Agent", "OpenAI/Python 1.0", "X-Client-Request-Id", uuid), "", ""},
 		{"nobody known", header("X-Client-Request-Id", uuid), "", ""},
 	} {

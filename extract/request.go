@@ -51,13 +51,16 @@ type Request struct {
 	// function [Metadata].
 	Metadata map[string]string
 
-	spelled   atomic.Bool // it is known whether
-	odd       atomic.Bool // some names of headers are not in canonical form
-	classless atomic.Bool // no header tells the class
-	headless  atomic.Bool // no header names the session, as Headers knows
-	index     index
-	trailed   atomic.Pointer[trail]
-	cuts      atomic.Pointer[[]Boundary]
+	// What was found out about Header: by spelling, whether all names are in canonical
+	// form; by the walk of any list of headers, that none is of classHeaders; by Headers,
+	// that none names a session.
+	spelled, odd atomic.Bool
+	classless    atomic.Bool
+	headless     atomic.Bool
+
+	index   index
+	trailed atomic.Pointer[trail]
+	cuts    atomic.Pointer[[]Boundary]
 }
 
 // FromHTTP returns the Request for r with its headers and, of a body of up to

@@ -1,10 +1,26 @@
 package extract_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity/extract"
 )
+
+// An odd escape is found wherever it is in a text.
+func TestOddEscapesAnywhere(t *testing.T) {
+	t.Parallel()
+	for i := range 100 {
+		escaped := `\n` + strings.Repeat("x", i) + `\/` + strings.Repeat("y", 70)
+		one, ok := extract.Trail().Extract(&extract.Request{Body: []byte(`{"messages":[{"role":"user","content":"` + escaped + `"}]}`)})
+		require.True(t, ok)
+		two, ok := extract.Trail().Extract(&extract.Request{Body: []byte(`{"messages":[{"role":"user","content":"` + strings.Replace(escaped, `\/`, "/", 1) + `"}]}`)})
+		require.True(t, ok)
+		require.Equal(t, one, two, i)
+	}
+}
 
 // When the system prompt changes, a turn is known by the directories that it
 // names.

@@ -53,6 +53,19 @@ func TestPastEscapedGoesOn(t *testing.T) {
 	}
 }
 
+// TestBackslash looks for one in every place of texts of every length.
+func TestBackslash(t *testing.T) {
+	for n := range 70 {
+		b := bytes.Repeat([]byte{'['}, n) // one bit from it
+		require.Equal(t, -1, backslash(b))
+		for i := range n {
+			b[i] = '\\'
+			require.Equal(t, i, backslash(b))
+			b[i] = ']'
+		}
+	}
+}
+
 // TestStructure holds structure to its word, for bytes of every kind in every place.
 func TestStructure(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))

@@ -179,8 +179,8 @@ func (c *Cursor) Skip() []byte {
 // Skim is Skip, many times faster, for where a value need not be read to the
 // letter. Of well-formed text it skips the same. In an object or an array it
 // checks that brackets match, that strings end, that nesting is no deeper than
-// MaxDepth, and that outside of strings there is nothing but white space,
-// letters, digits and the signs from '!' to '@'; what these are it does not
+// MaxDepth, and that outside of strings there is nothing that is not ASCII and no
+// sign from '[' on but letters and the backquote; what else is there it does not
 // check. Other values it checks like Skip.
 func (c *Cursor) Skim() []byte {
 	if c.bad {

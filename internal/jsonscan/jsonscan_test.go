@@ -46,6 +46,9 @@ func TestSkip(t *testing.T) {
 		{"names with escapes", `{"\u0061\"":1}`, `{"\u0061\"":1}`, ``},
 		{"an empty name", `{"":1}`, `{"":1}`, ``},
 
+		{"a colon among digits", `[12345678:89012345]`, "", ""},
+		{"a sign among blanks", "[\n!       ]", "", ""},
+
 		// Only the value itself is read.
 		{"a second value behind it", `1 2`, `1`, ` 2`},
 		{"a comma behind it", `"a",`, `"a"`, `,`},
@@ -263,6 +266,12 @@ func TestPast(t *testing.T) {
 	require.False(t, c.Element())
 	require.True(t, c.End())
 	require.False(t, c.Past(`x`))
+
+	// What is behind it is not the first.
+	c = jsonscan.New([]byte(`[{} 1]`))
+	require.True(t, c.Array() && c.Element() && c.Past(`{}`))
+	require.False(t, c.Element())
+	require.False(t, c.End())
 
 	// Not once reading has failed.
 	c = jsonscan.New([]byte(`x{"a":1}`))

@@ -13,7 +13,8 @@
 // with linear probing and backward-shift deletion, so there are no tombstones.
 // Writers of a shard exclude each other with a mutex and make the shard's
 // sequence number odd while records move; readers look without a lock. A reader who
-// finds nothing looks again if the number has changed; one who finds a record looks
+// finds nothing looks again if the number has changed: the record may have moved back
+// past him, as closing a gap does. One who finds a record looks
 // again if that is being written, which its life tells, or has left its place
 // meanwhile, which its stamp tells. The life of a record, its expiry and its leases,
 // is the exception: a reader may lengthen it with a compare-and-swap at any time, so
@@ -249,7 +250,7 @@ func (t *Table) live(sl *slot, l life, now int64) bool {
 // a caller makes that is hardly ever so, but a Set that keeps the expiry makes one
 // of the kind; a lease that is taken in that moment has nobody to end it.
 func (t *Table) Touch(k Key, f Found, expires, gap int64, lease bool) (expiry int64, leased bool) {
-	swapped := false
+	swapped, took := false, false
 	for !swapped {
 		l := f.sl.load()
 		if !f.Holds() {
@@ -259,20 +260,22 @@ func (t *Table) Touch(k Key, f Found, expires, gap int64, lease bool) (expiry in
 		if next == l {
 			return l.expires(), false
 		}
-		swapped = f.sl.swap(l, next)
-		if swapped && f.Holds() {
-			return next.expires(), next.leases() > l.leases()
+		if swapped = f.sl.swap(l, next); swapped {
+			took = next.leases() > l.leases()
+			if f.Holds() {
+				return next.expires(), took
+			}
 		}
 	}
-	// The record has moved or gone. If a swap was in time, it took its new life
-	// along.
+	// The record has moved or gone. If the swap was in time, it took its new life
+	// along, with the lease.
 	l, next := t.alter(k, f.Stamp(), func(l life) life {
 		if swapped && l.expires() >= expires {
 			return l
 		}
 		return l.touched(expires, gap, lease)
 	})
-	return next.expires(), next.leases() > l.leases() || swapped && lease && l == next && l != 0
+	return next.expires(), next.leases() > l.leases() || took && l == next && l != 0
 }
 
 // End tells that a use of the record of k that was found has ended: it gives
@@ -347,7 +350,8 @@ const (
 // Set stores r under k, with its leases, if the live record there has the given
 // stamp; stamp 0 means that there is none, and Any that it does not matter. It
 // returns the record that is there afterwards, if any, and what it has done. If
-// r.Expires is 0, r keeps the expiry of the record that it replaces. The table
+// r.Expires is 0, r keeps the expiry of the record that it replaces, and is not stored
+// where there is none. The table
 // calls Release for what r replaces, not for r when it is not stored.
 func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Found, Change) {
 	s := t.shard(k)
@@ -373,7 +377,7 @@ func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Found, Change) {
 			}
 			continue // refreshed just now: look again
 		}
-		if stamp != 0 && stamp != Any {
+		if stamp != 0 && stamp != Any || r.Expires == 0 {
 			return Found{}, Left
 		}
 		switch {
@@ -400,8 +404,8 @@ func (t *Table) added(s *shard, now int64) {
 	if s.batch++; s.batch*batches*len(t.shards) < int(t.capacity) {
 		return
 	}
-	if s.began > t.recent.Load() {
-		t.recent.Store(s.began)
+	for was := t.recent.Load(); was < s.began && !t.recent.CompareAndSwap(was, s.began); {
+		was = t.recent.Load()
 	}
 	s.began, s.batch = now, 0
 }
@@ -556,7 +560,8 @@ func (t *Table) compare(s *shard, now int64) {
 	}
 }
 
-// Evict removes some record that is among the least valuable, if there is any.
+// Evict removes some record that is among the least valuable. It may remove none if
+// there is none, or if the one that it found is used just now.
 func (t *Table) Evict(now int64) {
 	start := t.turn.Add(1)
 	for i := range t.shards {

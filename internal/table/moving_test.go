@@ -1,0 +1,79 @@
+package table_test
+
+import (
+	"math/rand/v2"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity/internal/table"
+)
+
+// whileItMoves runs a reader beside a writer who takes away, one by one, the records
+// between a key and its home, so that its own moves back step by step.
+func whileItMoves(limit int64, read func(tab *table.Table, k table.Key)) *table.Table {
+	const others = 120
+	tab := table.New(400, limit, immortal{})
+	for i := range others {
+		tab.Put(awkward(4*i), 0, table.Record{Expires: 1000}, 1)
+	}
+	k := awkward(4 * others)
+	tab.Put(k, 0, table.Record{Expires: 1000}, 1)
+	var done atomic.Bool
+	together(func(*rand.Rand) {
+		defer done.Store(true)
+		for i := range others {
+			tab.Delete(awkward(4*(others-1-i)), 0, 1)
+		}
+	}, func(*rand.Rand) {
+		for !done.Load() {
+			read(tab, k)
+		}
+	})
+	return tab
+}
+
+// A record that moves is found all the time.
+func TestReadersFindWhatMoves(t *testing.T) {
+	for range steps(4000) {
+		whileItMoves(limit, func(tab *table.Table, k table.Key) {
+			if _, _, ok := tab.Look(k, 1); !ok {
+				t.Error("it was not found")
+			}
+		})
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// A lease that is taken while the record moves is had once, and known to be had.
+func TestLeasesOfWhatMoves(t *testing.T) {
+	for range steps(4000) {
+		var at table.Key
+		leases, expires := 0, int64(2000)
+		tab := whileItMoves(1<<40, func(tab *table.Table, k table.Key) {
+			at = k
+			_, f, ok := tab.Look(k, 1)
+			if !ok {
+				t.Error("it was not found")
+				return
+			}
+			expires++
+			if _, leased := tab.Touch(k, f, expires, 0, true); leased {
+				leases++
+			}
+			if leases == 20 {
+				tab.End(k, f, true, 0, 0, 1)
+				leases--
+			}
+		})
+		if at == (table.Key{}) { // nobody came to read
+			continue
+		}
+		f, ok := tab.Get(at, 1)
+		require.True(t, ok)
+		require.Equal(t, leases, f.Leases())
+	}
+}
