@@ -310,6 +310,9 @@ func (f field) known(name []byte) field {
 // members of one name the last counts, as it does for the parsers of most
 // upstreams.
 //
+// Whoever holds reading may read and change it. Others may read it once progress is
+// good, for then nobody changes it. Its methods leave that to their callers.
+//
 // It is part of every Request, also of those whose headers decide, so it is
 // small: offsets, and room for as many as real bodies have.
 type index struct {
@@ -507,6 +510,13 @@ func (x *index) readOn(body []byte, until *stop, p *prompt) (inPassing bool) {
 }
 
 // A walk reads members into an index.
+//
+// In passing it reads the messages as well, so that nobody has to come back for them:
+// into a prompt, if Boundaries has begun the walk, or into a trail, if a chain has one
+// that may come to be asked (talkative), the walk begins with the body, and what it has
+// met so far does not look like an id (named). That was for nothing, and is thrown
+// away, unless the body was read to its end and what was read are the only messages that
+// it has (sole): of several lists, an extractor may want another one.
 type walk struct {
 	*index
 	body    []byte

@@ -574,6 +574,11 @@ func (t *trail) members(c *jsonscan.Cursor) {
 
 // rest reads what is left of a message: all that is behind the bracket, or, if a
 // person's role and content have been read, what is behind these.
+//
+// Where the role comes before the content, as it mostly does, the content is taken in as
+// it is met (done), and what is taken in cannot be taken back: if a later member would
+// have that, unsure says so. Where it comes behind, and if it is careful, the content
+// is kept until the message has ended.
 func (t *trail) rest(c *jsonscan.Cursor, whole jsonscan.Cursor, done bool) {
 	// The values of members, the first two between their quotes.
 	var role, kind, content, parts, images []byte
