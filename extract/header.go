@@ -229,9 +229,9 @@ func (hs *headers) walk(r *Request) (source, id string) {
 	for i := 0; i < len(found); {
 		// One name in several spellings is one header.
 		first := found[i]
-		values := first.values
+		values := slices.Clip(first.values) // which are the caller's: to append makes a copy
 		for i++; i < len(found) && found[i].rank == first.rank && found[i].source == first.source; i++ {
-			values = slices.Concat(values, found[i].values)
+			values = append(values, found[i].values...)
 		}
 		if id := single(values); id != "" {
 			if first.rank >= len(hs.names) { // others may be in another spelling, too
