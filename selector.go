@@ -82,7 +82,7 @@ type Config[T any] struct {
 
 	// Capacity is the largest number of bindings. 0 means DefaultCapacity. A
 	// session named by an id has one binding, and one more for each thread; a
-	// session that is recognised by its messages has up to five for every
+	// session that is recognised by its messages has up to four for every
 	// text that a person wrote, of which the older ones expire while the
 	// conversation goes on. Those of sessions that have moved count twice,
 	// while it is remembered where they were before.

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -665,39 +663,6 @@ func TestCacheOutlivesItsSelector(t *testing.T) {
 }
 
 // failures.md row 33: nothing to leak, and Close may come twice.
-// An application shows its model what it has looked up beside the last words only: from
-// the third turn on, when there is an answer that both of two turns show as it was, the
-// conversation stays where it is.
-func TestWordsThatAreShownOtherwiseLater(t *testing.T) {
-	t.Parallel()
-	s := newSelector(t, affinity.Config[string]{})
-	targets := []string{"a", "b", "c", "d", "e"}
-	body := func(conversation, turns int) *extract.Request {
-		var b strings.Builder
-		fmt.Fprintf(&b, `{"messages":[{"role":"system","content":"You answer."}`)
-		for i := range turns {
-			found := ""
-			if i == turns-1 {
-				found = fmt.Sprint(" (found: ", i, ")")
-			}
-			fmt.Fprintf(&b, `,{"role":"user","content":"question %d of %d%s"},{"role":"assistant","content":"answer"}`, i, conversation, found)
-		}
-		return &extract.Request{Body: []byte(b.String()[:strings.LastIndex(b.String(), `,{"role":"assistant"`)] + `]}`)}
-	}
-	homes := map[int]string{}
-	for turn := 1; turn <= 12; turn++ {
-		for conversation := range 7 {
-			sel := mustSelect(t, s, body(conversation, turn), targets...)
-			if turn > 3 {
-				require.Equal(t, homes[conversation], sel.Target, "turn %d", turn)
-				require.Equal(t, affinity.ReasonInherited, sel.Reason)
-			}
-			homes[conversation] = sel.Target
-		}
-	}
-	require.Len(t, slices.Compact(slices.Sorted(maps.Values(homes))), len(targets), "they do not gather")
-}
-
 func TestClose(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) { // fails if a goroutine stays behind

@@ -16,8 +16,8 @@ import (
 //
 // The trail of a request is the chain of digests k1, k2, ..., kn over its
 // system prompt and then the texts that people wrote, each digest over all
-// that came before. The session's ID is kn. It continues the longest that an earlier
-// request ended at of the fifteen before it, and k1: so a turn leads back to the turn
+// that came before. The session's ID is kn. It continues the longest of the fifteen
+// before it that an earlier request ended at: so a turn leads back to the turn
 // before it, a fork or a rollback to the trunk, and two conversations part at
 // the first word that differs. Nothing that models, tools and clients add has
 // a part in it:
@@ -36,10 +36,8 @@ import (
 // leads nowhere therefore also continues a request with the same texts in the
 // same place (the directories that the system prompt or the injected blocks
 // name), or under the same system prompt, and starts at the target of one with
-// the same texts alone, as side calls of an agent have, or of one with the same texts up
-// to the answer before its last words: applications add to these what they have looked
-// up for them, and leave that out later. All that only where an answer in the messages
-// shows that there was an earlier request.
+// the same texts alone, as side calls of an agent have. All that only where an
+// answer in the messages shows that there was an earlier request.
 //
 // It reads OpenAI chat, Responses and legacy completions, Anthropic Messages,
 // Gemini and its Code Assist envelope, Bedrock Converse, Ollama and Cohere v2,
@@ -169,7 +167,6 @@ const (
 	injectedSalt
 	placeSalt
 	systemSalt
-	answeredSalt
 	keySalt
 )
 
@@ -236,7 +233,6 @@ type trail struct {
 
 	texts int // that people wrote
 	here  sum // the chain so far
-	first sum // the first of the steps
 	steps ring[step]
 	parts ring[sum] // the chain within the message at hand
 
@@ -380,20 +376,11 @@ func (t *trail) session() (Session, bool) {
 	}
 	aliases = append(aliases, sum{})
 
-	// What was answered last, before these words, is where the conversation was even
-	// if the client shows them otherwise from now on.
-	past := t.past(here)
-	answered := system.join(answeredSalt, sum{})
-
 	var keys keyBuffer
 	keys.add(whole, here)
 	for _, a := range aliases {
 		keys.add(a, here)
 	}
-	if len(past) > 0 {
-		keys.add(answered, past[0])
-	}
-	continues := keys.n
 	for i := range maxTexts {
 		if part := t.parts.back(i); part != nil && *part != here {
 			keys.add(whole, *part)
@@ -404,11 +391,7 @@ func (t *trail) session() (Session, bool) {
 			keys.add(whole, st.sum)
 		}
 	}
-	if t.steps.n > maxSteps && t.first != (sum{}) {
-		keys.add(whole, t.first)
-	}
-	// Last come the texts alone, and what was answered before, which make a neighbour
-	// only.
+	// Last come the texts alone, which make a neighbour only.
 	near := 0
 	for _, c := range append(common, sum{}) {
 		near = keys.n
@@ -418,10 +401,8 @@ func (t *trail) session() (Session, bool) {
 			}
 		}
 	}
-	for i := 1; i < len(past); i++ {
-		keys.add(answered, past[i])
-	}
 	ids := keys.ids()
+	continues := 1 + len(aliases)
 	return Session{
 		Source:     "trail",
 		ID:         ids[0],
@@ -432,17 +413,6 @@ func (t *trail) session() (Session, bool) {
 	}, true
 }
 
-// past returns the last few steps before here that were answered, the last one first.
-func (t *trail) past(here sum) []sum {
-	past := make([]sum, 0, 1+maxNear) // on the stack
-	for i := 0; i < maxSteps && len(past) < cap(past); i++ {
-		if st := t.steps.back(i); st != nil && st.answered && st.sum != here {
-			past = append(past, st.sum)
-		}
-	}
-	return past
-}
-
 // keyBuffer holds keys one behind the other: as many as a session can have.
 type keyBuffer struct {
 	text [maxKeys * keySize]byte
@@ -451,7 +421,7 @@ type keyBuffer struct {
 
 const (
 	keySize = 16
-	maxKeys = 1 + 3 + maxSteps + 1 + maxTexts + 4*maxNear + 1 + maxNear
+	maxKeys = 1 + 3 + maxSteps + maxTexts + 4*maxNear
 )
 
 // add appends the key of the texts here in a context.
@@ -682,9 +652,6 @@ func (t *trail) images(raw []byte) {
 // end closes a message that a person wrote.
 func (t *trail) end() {
 	if last := t.steps.back(0); t.texts > 0 && (last == nil || last.sum != t.here) {
-		if t.steps.n == 0 {
-			t.first = t.here
-		}
 		t.steps.put(step{sum: t.here})
 	}
 }

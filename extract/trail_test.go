@@ -444,13 +444,6 @@ func traps() []trap {
 			chat(sys("s"), u("hi"), a("x"), u("where?"), a("y"), u(lookedUp+"\nwhy?")), continues},
 		{"Open WebUI has looked up the same for two questions", chat(sys("s"), u(lookedUp+"\nwhere?")), chat(sys("s"), u(lookedUp+"\nwhy?")), apart},
 		{"somebody writes a task of another kind", chat(u("### Task:\nSum up <context>a</context> one")), chat(u("### Task:\nSum up <context>a</context> two")), apart},
-		{"an application adds what it has found to the last words only", chat(sys("s"), u("hi"), a("x"), u("where?\n\nFound: Oslo")),
-			chat(sys("s"), u("hi"), a("x"), u("where?"), a("y"), u("why?\n\nFound: Bergen")), near},
-		{"and a tool's result comes between", chat(sys("s"), u("hi"), a("x"), u("where?\n\nFound: Oslo"), a("call"), `{"role":"tool","content":"x"}`),
-			chat(sys("s"), u("hi"), a("x"), u("where?"), a("y"), u("why?\n\nFound: Bergen")), near},
-		{"two applications do", chat(sys("s"), u("hi"), a("x"), u("where?\n\nFound: Oslo")),
-			chat(sys("t"), u("hi"), a("x"), u("where?"), a("y"), u("why?\n\nFound: Bergen")), apart},
-		{"what is answered is only what came before", chat(sys("s"), u("example"), a("x"), u("where?")), chat(sys("s"), u("example"), a("x"), u("why?")), apart},
 		{"a tag of another client counts", claude(`"s"`, u("<b>a</b>")), claude(`"s"`, u("<b>c</b>")), apart},
 
 		// 6, row 20 of failures.md
@@ -518,8 +511,6 @@ func traps() []trap {
 		{"a cancelled turn, merged into blocks", chat(u("1")), chat(ub(text_("1"), text_("2"))), continues},
 		{"a later cancelled turn, merged into blocks", chat(u("0"), a("x"), u("1")), chat(u("0"), a("x"), ub(text_("1"), text_("2"), text_("3"))), continues},
 		{"blocks become messages", chat(ub(text_("1"), text_("2"))), chat(u("1"), u("2"), a("x"), u("3")), continues},
-		{"an agent that shortens all but its last observations", chat(u("task")),
-			chat(append([]string{u("task"), a("x"), u("left out")}, slices.Repeat([]string{a("x"), u("1")}, 40)...)...), continues},
 		{"fourteen turns at once", chat(u("0")), chat(append([]string{u("0")}, slices.Repeat([]string{a("x"), u("1")}, 14)...)...), continues},
 
 		// Row 25 of failures.md: no text can imitate a border.
@@ -723,8 +714,8 @@ func TestTrailIsBounded(t *testing.T) {
 	turns := slices.Repeat([]string{a("x"), u("1")}, 1000)
 	s := trailOf(t, claude(`"/home/anna/proj"`, append([]string{u(reminder("/a/b") + "0")}, turns...)...))
 	require.LessOrEqual(t, len(s.Continues), 32)
-	require.LessOrEqual(t, len(s.Near), 8)
-	require.LessOrEqual(t, len(s.Aliases), 4)
+	require.LessOrEqual(t, len(s.Near), 4)
+	require.LessOrEqual(t, len(s.Aliases), 3)
 
 	blocks := slices.Repeat([]string{text_("1")}, 1000)
 	s = trailOf(t, chat(ub(blocks...)))
