@@ -90,11 +90,21 @@ func (r *Request) boundaries() []Boundary {
 // messages returns the text of the messages, or nil.
 func (r *Request) messages() []byte {
 	for _, f := range messageFields {
-		if raw := r.get(f); hasMessages(raw) {
+		if raw := r.list(f); hasMessages(raw) {
 			return raw
 		}
 	}
 	return nil
+}
+
+// list returns the text of one of the messageFields, or nil. An input that has the
+// messages inside is not one itself.
+func (r *Request) list(f field) []byte {
+	raw := r.get(f)
+	if f == inputField && raw != nil && r.index.present.has(inputMessagesField) {
+		return nil
+	}
+	return raw
 }
 
 // front returns what stands before the messages: the tools and the system prompt.

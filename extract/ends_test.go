@@ -1,6 +1,7 @@
 package extract_test
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -501,6 +502,42 @@ func TestTheIDBeforeMessagesIsTakenBack(t *testing.T) {
 	}
 	require.Equal(t, find(extract.Trail(), "alice asks"), find(extract.Default(), "alice asks"))
 	require.NotEqual(t, find(extract.Default(), "alice asks"), find(extract.Default(), "bob asks"))
+}
+
+// Where messages stand, or seem to, they are the same to everybody, whatever the size of
+// the body and whoever asked before.
+func TestPlacesOfMessages(t *testing.T) {
+	t.Parallel()
+	inside := `"input":{"messages":[` + u("a") + `]}`
+	for _, members := range []string{
+		inside, inside + `,"input":` + u("b"), inside + `,"input":"b"`, inside + `,"input":{}`, `"input":` + u("b") + `,` + inside,
+		inside + `,"messages":[` + sys("s") + `]`, `"messages":[` + sys("s") + `],` + inside,
+		`"input":{"messages":[` + u("a") + `],"messages":[` + u("b") + `]}`, `"input":{"messages":[` + u("a") + `],"messages":1}`,
+		`"input":{"messages":[` + u("a") + `],"session_id":"s"}`, `"input":{"messages":[` + sys("s") + `]}`, `"input":{"messages":[` + a("x") + `]}`,
+		`"input":{"messages":[],"prompt":"p"}`, `"input":{"messages":null}`,
+		`"input":` + u("b"), `"input":"b"`, `"input":[` + u("b") + `]`, `"messages":[],"input":` + u("b"), `"input":` + u("b") + `,"messages":[]`,
+		`"request":{"contents":[` + u("a") + `]},"request":{}`,
+	} {
+		want := ""
+		for _, size := range []int{0, 8 << 10, 20 << 10, 70 << 10} {
+			pad := `"pad":"` + strings.Repeat("x", size) + `"`
+			for _, body := range []string{`{` + members + `,` + pad + `}`, `{` + pad + `,` + members + `}`} {
+				for who, asks := range map[string]func(r *extract.Request){
+					"nobody": func(*extract.Request) {}, "class": func(r *extract.Request) { r.Class() }, "pins": func(r *extract.Request) { r.Pins() },
+					"opening": func(r *extract.Request) { r.Opening() }, "boundaries": func(r *extract.Request) { r.Boundaries() },
+					"ids": func(r *extract.Request) { extract.BodyIDs().Extract(r) },
+				} {
+					r := &extract.Request{Body: []byte(body)}
+					asks(r)
+					s, ok := extract.Default().Extract(r)
+					opening, opens := r.Opening()
+					got := fmt.Sprint(ok, s, opening, opens, r.Boundaries(), r.Class())
+					want = cmp.Or(want, got)
+					require.Equal(t, want, got, "%s of %d bytes, after %s", members, len(body), who)
+				}
+			}
+		}
+	}
 }
 
 // Blanks in front of a body are none of it, however many.

@@ -527,6 +527,7 @@ type walk struct {
 
 	prompt *prompt // reads messages, if it is not nil
 	talks  int     // how many lists of messages were read, or would have been
+	list   field   // the last of them
 	passed bool    // over messages that were not read
 }
 
@@ -543,7 +544,7 @@ func (w *walk) talkingMembers(until *stop) {
 
 // sole reports whether the messages that were read are those that count.
 func (w *walk) sole() bool {
-	return !w.stopped && !w.passed && w.talks == 1 && w.present&messageSet != 0
+	return !w.stopped && !w.passed && w.talks == 1 && w.present.has(w.list)
 }
 
 // named reports whether the body has what looks like an id.
@@ -601,7 +602,9 @@ func (w *walk) known(f field, t *trail) bool {
 	switch {
 	case inside != 0 && w.c.Object():
 		w.members(f, nil, t)
+		w.passed = w.passed || f == inputField && w.present&inside&messageSet == 0 // a message itself
 	case messageSet.has(f) && (w.prompt != nil || t != nil && !w.named(w.body)):
+		w.list = f
 		w.messages(t)
 	default:
 		w.passed = w.passed || messageSet.has(f)

@@ -49,8 +49,9 @@ import (
 // either may count.
 //
 // Two conversations that begin alike, to the letter, are one until they part. A client
-// that sends the last few messages only, or writes early ones anew for every turn, has a
-// new conversation each time; nor has any upstream more of it cached than its system prompt.
+// that sends the last few messages only, writes early ones anew for every turn, or adds
+// to the last one what it leaves out later (but for what is known to be injected) has a
+// new conversation each time: whatever led it back would put strangers together.
 func Trail() Extractor { return trailExtractor{} }
 
 type trailExtractor struct{}
@@ -321,7 +322,7 @@ func (t *trail) readSystem(r *Request) {
 // has what a person wrote.
 func (t *trail) readMessages(r *Request) {
 	for _, f := range messageFields {
-		if raw := r.get(f); raw != nil {
+		if raw := r.list(f); raw != nil {
 			c := jsonscan.New(raw)
 			t.messages(&c)
 			if !c.OK() {

@@ -275,9 +275,8 @@ func skipSpaceBack(raw []byte) []byte {
 }
 
 // injectedTags are the elements in which clients wrap what they put into a
-// person's message, as they open and close them. What Open WebUI puts in front of the
-// last question, when it has looked something up, is not quite one.
-var injectedTags = append(tags(
+// person's message, as they open and close them.
+var injectedTags = tags(
 	"system-reminder",      // Claude Code, Qwen Code
 	"system_reminder",      // Crush
 	"environment_context",  // Codex
@@ -286,12 +285,11 @@ var injectedTags = append(tags(
 	"environment_details",  // Cline, Roo Code
 	"environment_info",     // Copilot Chat
 	"workspace_info",       // Copilot Chat
-	"context",              // Copilot Chat, in the last message only
-	"editorContext",        // Copilot Chat, so
+	"editorContext",        // Copilot Chat, in the last message only
 	"reminderInstructions", // Copilot Chat, so
 	"info-msg",             // Goose, in the last message only
 	"SYSTEM_MESSAGE",       // Void, where the model takes no system prompt
-), tag{[]byte(`### Task:\nRespond to the user query using the provided context`), []byte("</context>")})
+)
 
 type tag struct{ open, close []byte }
 
@@ -310,7 +308,14 @@ func split(raw []byte, inject func([]byte)) (words []byte) {
 	if bytes.IndexByte(words, '<') < 0 {
 		return words
 	}
-	for len(words) > 0 && (words[0] == '<' || words[0] == '#') {
+	if n := lookedUp(words); n > 0 {
+		inject(words[:n])
+		words = skipSpace(words[n:])
+		if query, ok := bytes.CutPrefix(words, []byte("<user_query>")); ok {
+			words = trim(bytes.TrimSuffix(query, []byte("</user_query>")))
+		}
+	}
+	for len(words) > 0 && words[0] == '<' {
 		i := slices.IndexFunc(injectedTags, func(t tag) bool { return bytes.HasPrefix(words, t.open) })
 		if i < 0 {
 			break
@@ -336,6 +341,24 @@ func split(raw []byte, inject func([]byte)) (words []byte) {
 		words = skipSpaceBack(words[:start])
 	}
 	return words
+}
+
+// lookedUp returns the length of what a client has looked up for a question, in front of
+// it, and shows with the last one only; 0 if there is nothing of the kind. Many
+// applications do so in words of their own, and keep them: these are a person's.
+func lookedUp(words []byte) int {
+	end := []byte("</context>")
+	n := 0
+	switch {
+	case bytes.HasPrefix(words, []byte(`### Task:\nRespond to the user query using the provided context`)): // Open WebUI
+		n = bytes.LastIndex(words, end)
+	case bytes.HasPrefix(words, []byte("<context>")) && bytes.Contains(words, []byte("<reminderInstructions>")): // Copilot Chat
+		n = bytes.Index(words, end)
+	}
+	if n <= 0 || len(skipSpace(words[n+len(end):])) == 0 {
+		return 0
+	}
+	return n + len(end)
 }
 
 // maxPlaces is how many of the paths in a text count, and maxSlashes how many
