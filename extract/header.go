@@ -86,7 +86,7 @@ type headers struct {
 	names  []headerName
 	vendor bool // take any X-...-Session-Id
 
-	may      nameFilter           // what may be one of them
+	may      nameFilter           // one of the names, in whatever case
 	byLength [maxLength + 1][]int // places in names
 }
 

@@ -3,9 +3,12 @@ package main
 import (
 	"errors"
 	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -57,16 +60,28 @@ func TestUpload(t *testing.T) {
 	require.False(t, u.untouched())
 }
 
-// What is left of a response that nobody wants is read, but not for ever, and
-// nobody waits for it.
-func TestDiscard(t *testing.T) {
+// An answer that is kept is read at once, but not for ever.
+func TestKept(t *testing.T) {
 	t.Parallel()
-	for _, size := range []int64{10, 1 << 40} {
+	for _, size := range []int64{0, 10, 64 << 10, 64<<10 + 1, 1 << 40} {
 		b := &countedBody{left: size, closed: make(chan struct{})}
-		discard(b)
+		k := keep(&http.Response{Body: b}, nil)
 		<-b.closed
-		require.Equal(t, min(size, 64<<10), b.read)
+		require.Equal(t, size <= 64<<10, k.whole())
+		require.Equal(t, min(size, 64<<10+1), b.read)
+		body, err := io.ReadAll(k.resp.Body)
+		require.NoError(t, err)
+		require.EqualValues(t, b.read, len(body))
 	}
+	require.False(t, (*kept)(nil).whole())
+
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe()
+		defer w.Close()
+		start := time.Now()
+		require.False(t, keep(&http.Response{Body: r}, nil).whole(), "it does not come")
+		require.Equal(t, time.Second, time.Since(start))
+	})
 }
 
 type countedBody struct {

@@ -131,8 +131,27 @@ func TestRetryIsNotAnswered(t *testing.T) {
 		require.Equal(t, "7", resp.Header.Get("Retry-After"))
 		require.Equal(t, "status of "+home, resp.text, "whole")
 		require.Equal(t, home, resp.Header.Get(targetHeader))
-		require.Contains(t, r.log.String(), "attempts=2")
+		require.Contains(t, r.log.String(), fmt.Sprint("status=", status, " took="))
+		require.Contains(t, r.log.String(), "attempts=2 target="+home)
 	}
+
+	// Unless it is not whole: then it is none.
+	r := newRig(t, 2)
+	home := r.chat("s").Header.Get(targetHeader)
+	for _, b := range r.backends {
+		if b.name != home {
+			b.dies()
+			continue
+		}
+		b.does(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "200")
+			w.WriteHeader(503)
+			w.Write(make([]byte, 100))
+			http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		})
+	}
+	require.Equal(t, 502, r.chat("s").StatusCode)
 }
 
 // There is no second one: the answer of the first is better than none.

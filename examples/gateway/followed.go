@@ -120,15 +120,6 @@ type upgraded struct {
 	io.Writer
 }
 
-// discard lets the connection be used again if what is left is not much. It
-// does not make the next attempt wait for it; the end of the request ends it.
-func discard(body io.ReadCloser) {
-	go func() {
-		io.CopyN(io.Discard, body, 64<<10)
-		body.Close()
-	}()
-}
-
 // gunzip is written what is compressed, and writes what is not.
 type gunzip struct {
 	*io.PipeWriter

@@ -180,35 +180,34 @@ func (g *gateway) RoundTrip(out *http.Request) (*http.Response, error) {
 	ctx := out.Context()
 	x := ctx.Value(exchangeKey{}).(*exchange)
 	prepare(out)
-	var answer *http.Response
-	var failure error // of the last attempt, if it got no answer
+	var resp *http.Response // of the last attempt
+	var err error
+	var before *kept // the last one before that
 	for {
+		last := x.choice
 		if none := g.choose(ctx, x); none != nil {
 			if x.attempts == 0 {
 				return nil, none
 			}
 			break
 		}
-		resp, again, err := g.try(out, x)
-		if answer != nil && (resp != nil || !again) {
-			discard(answer.Body)
-			answer = nil
+		if resp != nil {
+			before = keep(resp, last)
 		}
-		if failure = err; resp != nil {
-			answer = resp
-		}
+		var again bool
+		resp, again, err = g.try(out, x)
 		if !again || ctx.Err() != nil {
-			break
+			return resp, err
 		}
 		if x.tried = append(x.tried, x.choice.Target); x.futile() {
 			break
 		}
 	}
-	if answer != nil {
-		x.status = answer.StatusCode
-		return answer, nil
+	if resp == nil && before.whole() {
+		resp, err = before.resp, nil
+		x.choice, x.status = before.choice, resp.StatusCode
 	}
-	return nil, failure
+	return resp, err
 }
 
 // futile reports whether there is no use in going on: what is answered with an error

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"time"
+)
+
+// kept is an answer that tells of a failure, while another upstream is asked for a better
+// one.
+type kept struct {
+	resp   *http.Response
+	choice *selection // that it is of
+	ready  chan bool  // gets whether the body was read
+}
+
+const (
+	maxKept  = 64 << 10    // how long a body is that is kept,
+	keptSoon = time.Second // and how long it is waited for at the end
+)
+
+// keep reads the body of an answer at once, so that its connection can be used again and
+// nothing breaks off later. It does not make the next attempt wait for it; the end of
+// the request ends it.
+func keep(resp *http.Response, choice *selection) *kept {
+	k := &kept{resp, choice, make(chan bool, 1)}
+	go func() {
+		body, err := io.ReadAll(io.LimitReader(resp.Body, maxKept+1))
+		resp.Body.Close()
+		resp.Body = io.NopCloser(bytes.NewReader(body))
+		k.ready <- err == nil && len(body) <= maxKept
+	}()
+	return k
+}
+
+// whole reports whether there is an answer, of which all can be read. It may be
+// asked once.
+func (k *kept) whole() bool {
+	if k == nil {
+		return false
+	}
+	timer := time.NewTimer(keptSoon)
+	defer timer.Stop()
+	select {
+	case ok := <-k.ready:
+		return ok
+	case <-timer.C:
+		return false
+	}
+}
