@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -9,12 +10,14 @@ import (
 	"github.com/go-affinity/affinity/bench/internal/plain"
 	"github.com/go-affinity/affinity/bench/speed/internal/bodies"
 	"github.com/go-affinity/affinity/bench/speed/internal/lap"
+	"github.com/go-affinity/affinity/bench/speed/internal/peers"
 	"github.com/go-affinity/affinity/bench/speed/internal/result"
 	"github.com/go-affinity/affinity/extract"
 )
 
 const (
 	rowDefault = "affinity, all of Default"
+	rowHeaders = "affinity, all of Default, beside 14 headers"
 	rowGjson   = "gjson.GetBytes"
 	rowSonic   = "sonic.Get"
 	rowChecked = "gjson.ValidBytes, GetBytes"
@@ -26,6 +29,7 @@ func bodyID(s *session) (result.Group, error) {
 		Title: "the id in a body",
 		Notes: []string{
 			"affinity asks for all the ids that clients are known to put into bodies (extract.BodyIDs, and the chain of extract.Default), minds duplicates and takes none from a body that is not well-formed;",
+			"The headers of a client, none of which names the session, are looked at first; the other rows have none.",
 			"gjson and sonic look for the one member and stop where they find it, well-formed or not. plain is five paths of gjson, one after the other.",
 			"GB/s is the size of the whole body by the time, however much of it is read.",
 		},
@@ -74,19 +78,20 @@ func bodyID(s *session) (result.Group, error) {
 
 // readers are those who find an id in a body.
 func readers(body []byte) []lap.Contender {
-	ours := func(name string, e extract.Extractor) lap.Contender {
+	ours := func(name string, e extract.Extractor, h http.Header) lap.Contender {
 		req := new(extract.Request)
 		return lap.Contender{Name: name, Size: len(body), Do: func(n int) {
 			for range n {
-				*req = extract.Request{Body: body}
+				*req = extract.Request{Header: h, Body: body}
 				sess, ok := e.Extract(req)
 				check(ok, sess.ID)
 			}
 		}}
 	}
 	return []lap.Contender{
-		ours(rowOurs, extract.BodyIDs()),
-		ours(rowDefault, extract.Default()),
+		ours(rowOurs, extract.BodyIDs(), nil),
+		ours(rowDefault, extract.Default(), nil),
+		ours(rowHeaders, extract.Default(), headersOf("X-Request-Id", peers.Key(0))),
 		{Name: rowGjson, Size: len(body), Do: func(n int) {
 			for range n {
 				r := gjson.GetBytes(body, "conversation_id")
