@@ -16,8 +16,8 @@ type kept struct {
 }
 
 const (
-	maxKept  = 64 << 10    // how long a body is that is kept,
-	keptSoon = time.Second // and how long it is waited for at the end
+	maxKept  = 64 << 10        // how long a body is that is kept,
+	keptSoon = 5 * time.Second // and how long it is waited for at the end
 )
 
 // keep reads the body of an answer at once, so that its connection can be used again and
