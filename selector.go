@@ -75,9 +75,9 @@ type Config[T any] struct {
 
 	// Lifetime says how long the bindings of a session live after their last
 	// use where that is not TTL: less, say, for a session that is Derived. 0
-	// or less means TTL, more than four years four. nil means TTL for all. How long a session was away is
-	// reckoned from when its binding ends, so it should be the same for all
-	// turns and threads of a session.
+	// or less means TTL, and more than four years four years. nil means TTL for
+	// all. How long a session was away is reckoned from when its binding ends, so
+	// it should be the same for all turns and threads of a session.
 	Lifetime func(s extract.Session) time.Duration
 
 	// Capacity is the largest number of bindings. 0 means DefaultCapacity. A

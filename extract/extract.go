@@ -11,9 +11,9 @@ package extract
 type Session struct {
 	// Source says where the ID comes from, such as "x-session-id" or "trail".
 	// It is part of the session's identity, so equal IDs of different
-	// sources never meet, and it is safe to log. There are so many of them, but
-	// for headers of the form X-...-Session-Id: these give their name, up to 64
-	// letters, digits and hyphens of the client's choice.
+	// sources never meet, and it is safe to log. The built-in ones are a fixed
+	// number, but for headers of the form X-...-Session-Id: these give their name,
+	// up to 64 letters, digits and hyphens of the client's choice.
 	Source string
 
 	// ID names the conversation.

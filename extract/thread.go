@@ -59,14 +59,9 @@ func (r *Request) describe(s *Session) {
 		}
 	case "x-session-id", "x-session-affinity", "x-opencode-session":
 		// OpenCode, Kilo Code: a sub-agent is a session of its own.
-		if s.Parent = r.header("X-Parent-Session-Id"); s.Parent == s.ID {
-			s.Parent = ""
-		}
-	case "x-conversation-id":
-		// CodeBuddy: so here.
-		if s.Parent = r.header("X-Parent-Conversation-Id"); s.Parent == s.ID {
-			s.Parent = ""
-		}
+		s.Parent = r.header("X-Parent-Session-Id")
+	case "x-conversation-id": // CodeBuddy
+		s.Parent = r.header("X-Parent-Conversation-Id")
 	case "x-dynamo-session-id":
 		s.Parent = r.header("X-Dynamo-Parent-Session-Id")
 	case "x-grok-conv-id", "x-grok-session-id":
@@ -81,6 +76,9 @@ func (r *Request) describe(s *Session) {
 		}
 	case "x-openclaw-session-key":
 		s.Thread = r.header("X-Openclaw-Agent-Id")
+	}
+	if s.Parent == s.ID {
+		s.Parent = ""
 	}
 }
 

@@ -53,6 +53,8 @@ func TestThreadsAndParents(t *testing.T) {
 			want{"x-conversation-id", "c1", "", "", ""}},
 		"Dynamo": {http.Header{"X-Dynamo-Session-Id": {"d2"}, "X-Dynamo-Parent-Session-Id": {"d1"}}, "",
 			want{"x-dynamo-session-id", "d2", "", "", "d1"}},
+		"Dynamo, its own parent": {http.Header{"X-Dynamo-Session-Id": {"d1"}, "X-Dynamo-Parent-Session-Id": {"d1"}}, "",
+			want{"x-dynamo-session-id", "d1", "", "", ""}},
 		"Copilot CLI, sub-agent": {http.Header{"X-Client-Session-Id": {"c"}, "X-Interaction-Type": {"conversation-subagent"}}, "",
 			want{"x-client-session-id", "c", "subagent", "", ""}},
 		"a thread that is no id": {http.Header{"X-Claude-Code-Session-Id": {root}, "X-Claude-Code-Agent-Id": {"a\nb"}}, "",

@@ -351,8 +351,8 @@ const (
 // stamp; stamp 0 means that there is none, and Any that it does not matter. It
 // returns the record that is there afterwards, if any, and what it has done. If
 // r.Expires is 0, r keeps the expiry of the record that it replaces, and is not stored
-// where there is none. The table
-// calls Release for what r replaces, not for r when it is not stored.
+// where there is none. The table calls Release for what r replaces, not for r when it
+// is not stored.
 func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Found, Change) {
 	s := t.shard(k)
 	s.mu.Lock()
