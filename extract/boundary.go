@@ -2,6 +2,7 @@ package extract
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 
 	"github.com/cespare/xxhash/v2"
@@ -292,7 +293,9 @@ func mentionsMarker(raw []byte) bool {
 // markerStarts returns zero if none of the first eight bytes of b is followed by
 // what the name of a marker starts with.
 func markerStarts(b []byte) uint64 {
-	x := word8(b) ^ '"'*ones | word8(b[1:]) ^ 'c'*ones | word8(b[2:]) ^ 'a'*ones | word8(b[3:]) ^ 'c'*ones
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	word := binary.LittleEndian.Uint64
+	x := word(b) ^ '"'*ones | word(b[1:]) ^ 'c'*ones | word(b[2:]) ^ 'a'*ones | word(b[3:]) ^ 'c'*ones
 	return (x - ones) &^ x & highs
 }
 

@@ -2,7 +2,6 @@ package extract
 
 import (
 	"bytes"
-	"encoding/binary"
 	"slices"
 	"sync"
 
@@ -47,7 +46,7 @@ func withPlain(raw []byte, f func(text []byte, lent bool)) {
 // oddEscape returns the offset of the first escape that keeps a text from being
 // plain, or -1.
 func oddEscape(raw []byte) int {
-	if !oddlyEscaped(raw) {
+	if !jsonscan.OddPairs(raw) {
 		return -1
 	}
 	for i := 0; ; i += 2 {
@@ -64,61 +63,6 @@ func oddEscape(raw []byte) int {
 			return i
 		}
 	}
-}
-
-// oddlyEscaped reports whether raw has escapes like \/ or \u0041, or seems to:
-// behind a backslash that is escaped itself, the same letters are none. Where
-// escapes are many, as in source code, it takes 32 bytes at once.
-func oddlyEscaped(raw []byte) bool {
-	for len(raw) > 32 {
-		n := bytes.IndexByte(raw, '\\')
-		if n < 0 {
-			return false
-		}
-		raw = raw[n:]
-		for range 32 { // before it looks for the next backslash again
-			if len(raw) <= 32 {
-				break
-			}
-			p := (*[33]byte)(raw)
-			found := oddPairs(binary.LittleEndian.Uint64(p[0:]), binary.LittleEndian.Uint64(p[1:]))
-			found |= oddPairs(binary.LittleEndian.Uint64(p[8:]), binary.LittleEndian.Uint64(p[9:]))
-			found |= oddPairs(binary.LittleEndian.Uint64(p[16:]), binary.LittleEndian.Uint64(p[17:]))
-			found |= oddPairs(binary.LittleEndian.Uint64(p[24:]), binary.LittleEndian.Uint64(p[25:]))
-			if found&highs != 0 && hasOddPair(p[:]) {
-				return true
-			}
-			raw = raw[32:]
-		}
-	}
-	return hasOddPair(raw)
-}
-
-// hasOddPair reports whether raw has a backslash and then a letter that makes an
-// odd escape of it.
-func hasOddPair(raw []byte) bool {
-	for i := 1; i < len(raw); i++ {
-		if raw[i-1] == '\\' && (raw[i] == 'u' || raw[i] == '/') {
-			return true
-		}
-	}
-	return false
-}
-
-// What follows does something to all eight bytes in a word at once.
-const (
-	ones  = 0x0101010101010101
-	highs = 0x8080808080808080
-)
-
-func word8(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
-
-// oddPairs returns a number that has a high bit set for each backslash in one
-// word that has an odd byte beside it in the other, which is none of those of
-// plain escapes. It may have more behind the first.
-func oddPairs(backslashes, letters uint64) uint64 {
-	backslashes ^= '\\' * ones // a zero byte for each
-	return (backslashes - ones) &^ backslashes & (letters << 7)
 }
 
 func appendPlain(dst, raw []byte) []byte {

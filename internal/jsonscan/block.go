@@ -122,3 +122,60 @@ func backslash(b []byte) int {
 	}
 	return 16 + n
 }
+
+// OddPairs reports whether raw, the inside of a JSON string, has a backslash with a u
+// or a slash behind it. If it has none, all its escapes are written in the shortest
+// way. If it has one, that may also be no escape, since the backslash is escaped itself.
+func OddPairs(raw []byte) bool {
+	for len(raw) > blockSize {
+		raw = raw[oddLetters(raw):]
+		if len(raw) <= blockSize {
+			break
+		}
+		if oddPairs(raw[:blockSize+1]) {
+			return true
+		}
+		raw = raw[blockSize:]
+	}
+	for ; len(raw) > 8; raw = raw[8:] {
+		if oddLetter(word(raw), word(raw[1:])) != 0 && oddPairs(raw[:9]) {
+			return true
+		}
+	}
+	return oddPairs(raw)
+}
+
+// oddPairs is OddPairs, byte by byte.
+func oddPairs(raw []byte) bool {
+	for i := 1; i < len(raw); i++ {
+		if raw[i-1] == '\\' && (raw[i] == 'u' || raw[i] == '/') {
+			return true
+		}
+	}
+	return false
+}
+
+// oddLetter returns a number that has a high bit set for each backslash in one word
+// that has an odd byte beside it in the other, as those of the shortest escapes are
+// not. It may have more behind the first.
+func oddLetter(slashes, letters uint64) uint64 {
+	slashes ^= backslashes // a zero byte for each
+	return (slashes - ones) &^ slashes & (letters << 7) & highs
+}
+
+// oddLettersByWords is oddLetters where there is nothing quicker.
+func oddLettersByWords(b []byte) int {
+	i := 0
+	for len(b)-i > blockSize {
+		p := (*[blockSize + 1]byte)(b[i:])
+		found := oddLetter(word(p[0:]), word(p[1:])) | oddLetter(word(p[8:]), word(p[9:]))
+		found |= oddLetter(word(p[16:]), word(p[17:])) | oddLetter(word(p[24:]), word(p[25:]))
+		found |= oddLetter(word(p[32:]), word(p[33:])) | oddLetter(word(p[40:]), word(p[41:]))
+		found |= oddLetter(word(p[48:]), word(p[49:])) | oddLetter(word(p[56:]), word(p[57:]))
+		if found != 0 {
+			break
+		}
+		i += blockSize
+	}
+	return i
+}

@@ -24,3 +24,16 @@ func structure(p *[blockSize]byte) (quotes, marks uint64)
 //
 //go:noescape
 func pastEscaped(b []byte, i int) int
+
+// oddLetters returns the offset of the first block of b in which a backslash has an odd
+// byte behind it, or seems to, or where no more than a block is left. Blocks are counted
+// from the start.
+func oddLetters(b []byte) int {
+	if avx2 {
+		return oddLettersAVX2(b)
+	}
+	return oddLettersByWords(b)
+}
+
+//go:noescape
+func oddLettersAVX2(b []byte) int

@@ -19,6 +19,9 @@ DATA letter<>+0(SB)/8, $0x5a5a5a5a5a5a5a5a // 'Z', which is before '['
 DATA letter<>+8(SB)/8, $0x5a5a5a5a5a5a5a5a
 GLOBL letter<>(SB), RODATA|NOPTR, $16
 
+DATA odd<>+0(SB)/8, $0x0101010101010101
+GLOBL odd<>(SB), RODATA|NOPTR, $8
+
 // BITS gathers the high bits of the 64 bytes in a, b, c and d: one bit for each, the
 // lowest for the first, in AX. It takes BX, R8 and R9.
 #define BITS(a, b, c, d) \
@@ -189,6 +192,33 @@ wideFound:
 wideDone:
 	VZEROUPPER
 	MOVQ CX, ret+32(FP)
+	RET
+
+// func oddLettersAVX2(b []byte) int
+TEXT ·oddLettersAVX2(SB), NOSPLIT, $0-32
+	MOVQ         b_base+0(FP), SI
+	MOVQ         b_len+8(FP), DX
+	SUBQ         $65, DX // where the last block begins that has a byte behind it
+	XORL         CX, CX
+	VPBROADCASTQ slash<>(SB), Y8
+	VPBROADCASTQ odd<>(SB), Y9
+
+pairs:
+	CMPQ     CX, DX
+	JGT      pairsDone
+	VPCMPEQB (SI)(CX*1), Y8, Y0
+	VPCMPEQB 32(SI)(CX*1), Y8, Y1
+	VPAND    1(SI)(CX*1), Y0, Y0 // the letters behind backslashes
+	VPAND    33(SI)(CX*1), Y1, Y1
+	VPOR     Y0, Y1, Y1
+	VPTEST   Y9, Y1
+	JNZ      pairsDone
+	ADDQ     $64, CX
+	JMP      pairs
+
+pairsDone:
+	VZEROUPPER
+	MOVQ CX, ret+24(FP)
 	RET
 
 // func hasAVX2() bool

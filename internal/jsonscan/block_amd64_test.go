@@ -20,6 +20,8 @@ func TestWithoutAVX2(t *testing.T) {
 	t.Run("PastEscaped", TestPastEscaped)
 	t.Run("PastEscapedGoesOn", TestPastEscapedGoesOn)
 	t.Run("Structure", TestStructure)
+	t.Run("OddPairs", TestOddPairs)
+	t.Run("OddLetters", TestOddLetters)
 }
 
 // TestHasAVX2 asks Linux as well.

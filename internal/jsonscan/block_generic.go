@@ -104,6 +104,9 @@ func anyEscapes(p *[blockSize]byte) (quotes, slashes uint64) {
 // before the block is one of them. All is by columns.
 func after(x, before uint64) uint64 { return x<<8 | x>>55&0xfe | before }
 
+// oddLetters is what block_amd64.go says of it.
+func oddLetters(b []byte) int { return oddLettersByWords(b) }
+
 // transpose puts what is by columns in the order of the text.
 func transpose(x uint64) uint64 {
 	// An 8 by 8 matrix: single bits change places across the diagonal of every

@@ -99,3 +99,40 @@ func TestStructure(t *testing.T) {
 		check(b)
 	}
 }
+
+// TestOddPairs looks for each pair in every place of texts of every length, beside
+// what seems to be one.
+func TestOddPairs(t *testing.T) {
+	for _, beside := range []string{"a", `\n`, `\\a`, `\"`, "u/", `\\`, "\xdc\xf5"} {
+		for n := range 4 * blockSize {
+			b := bytes.Repeat([]byte(beside), n)[:n]
+			require.False(t, OddPairs(b), "%q", b)
+			for i := range n - 1 {
+				for _, letter := range "u/" {
+					b := bytes.Clone(b)
+					b[i], b[i+1] = '\\', byte(letter)
+					require.True(t, OddPairs(b), "%q", b)
+				}
+			}
+		}
+	}
+}
+
+// TestOddLetters checks that all that is not looked at has no odd letter, and that
+// it goes on as far as it can.
+func TestOddLetters(t *testing.T) {
+	for c := range 256 {
+		for at := range 3*blockSize - 1 {
+			b := bytes.Repeat([]byte{'\\'}, 3*blockSize)
+			b[at+1] = byte(c)
+			want := 2 * blockSize
+			if c%2 != 0 && at < want {
+				want = at &^ (blockSize - 1)
+			}
+			require.Equal(t, want, oddLetters(b), "%q at %d", c, at)
+		}
+	}
+	for n := range 4 * blockSize {
+		require.Equal(t, max(0, n-1)&^(blockSize-1), oddLetters(bytes.Repeat([]byte(`\t`), n)[:n]))
+	}
+}
