@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -65,56 +66,52 @@ func oddEscape(raw []byte) int {
 	}
 }
 
+// appendPlain appends a text, made plain.
 func appendPlain(dst, raw []byte) []byte {
-	for buf := (jsonscan.Rune{}); len(raw) > 0; {
-		escaped := raw[0] == '\\'
-		if escaped && len(raw) > 1 {
-			switch raw[1] {
-			case '"', '\\', 'b', 'f', 'n', 'r', 't': // plain as it is
-				dst, raw = append(dst, raw[0], raw[1]), raw[2:]
-				continue
-			case '/':
-				dst, raw = append(dst, '/'), raw[2:]
-				continue
-			case 'u':
-				if len(raw) > 2 && raw[2] != '\\' {
-					break // it may be one
-				}
-				fallthrough
-			default: // none
-				dst, raw = append(dst, raw[0], raw[1]), raw[2:]
-				continue
+	for len(raw) > 0 {
+		if raw[0] != '\\' {
+			n := bytes.IndexByte(raw, '\\')
+			if n < 0 {
+				n = len(raw)
 			}
-		}
-		var piece []byte
-		piece, raw = jsonscan.NextPiece(raw, &buf)
-		if !escaped || len(piece) > 1 {
-			dst = append(dst, piece...)
+			dst, raw = append(dst, raw[:n]...), raw[n:]
 			continue
 		}
-		switch c := piece[0]; c {
-		case '"', '\\':
-			dst = append(dst, '\\', c)
-		case '\b':
-			dst = append(dst, '\\', 'b')
-		case '\f':
-			dst = append(dst, '\\', 'f')
-		case '\n':
-			dst = append(dst, '\\', 'n')
-		case '\r':
-			dst = append(dst, '\\', 'r')
-		case '\t':
-			dst = append(dst, '\\', 't')
+		r, n := jsonscan.Escape(raw)
+		switch {
+		case n == 0: // none, and stays as it is
+			n = min(2, len(raw))
+			dst = append(dst, raw[:n]...)
+		case n == 2 && r != '/':
+			dst = append(dst, raw[0], raw[1])
+		case r < ' ':
+			dst = appendControl(dst, byte(r))
+		case r == '"', r == '\\':
+			dst = append(dst, '\\', byte(r))
 		default:
-			if c < ' ' {
-				const hex = "0123456789abcdef"
-				dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-			} else {
-				dst = append(dst, c)
-			}
+			dst = utf8.AppendRune(dst, r)
 		}
+		raw = raw[n:]
 	}
 	return dst
+}
+
+// appendControl appends the shortest escape of a control character.
+func appendControl(dst []byte, c byte) []byte {
+	switch c {
+	case '\b':
+		return append(dst, '\\', 'b')
+	case '\f':
+		return append(dst, '\\', 'f')
+	case '\n':
+		return append(dst, '\\', 'n')
+	case '\r':
+		return append(dst, '\\', 'r')
+	case '\t':
+		return append(dst, '\\', 't')
+	}
+	const hex = "0123456789abcdef"
+	return append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
 }
 
 // textSum returns the digest of a text, given as it stands between its quotes:

@@ -300,17 +300,6 @@ func FuzzText(f *testing.F) {
 			require.Equal(t, want, runes(got))
 		}
 
-		// Piece by piece it is the same, and comes to an end.
-		var pieces []byte
-		var buf jsonscan.Rune
-		for rest := raw; len(rest) > 0; {
-			piece, left := jsonscan.NextPiece(rest, &buf)
-			require.NotEmpty(t, piece)
-			require.Less(t, len(left), len(rest))
-			pieces = append(pieces, piece...)
-			rest = left
-		}
-		require.Equal(t, got, string(pieces))
 		require.Equal(t, was, raw, "the text is only read")
 	})
 }

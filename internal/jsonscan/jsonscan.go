@@ -398,17 +398,16 @@ func Text(raw, room []byte) []byte {
 // becomes U+FFFD. The text is never longer than raw.
 func AppendText(dst, raw []byte) []byte {
 	dst = slices.Grow(dst, len(raw))
-	var buf Rune
 	for len(raw) > 0 {
 		if raw[0] == '\\' {
-			if len(raw) > 1 && shortEscapes[raw[1]] != 0 {
-				dst = append(dst, shortEscapes[raw[1]])
-				raw = raw[2:]
-				continue
+			r, n := Escape(raw)
+			if n == 0 {
+				n = min(2, len(raw))
+				dst = append(dst, raw[:n]...)
+			} else {
+				dst = utf8.AppendRune(dst, r)
 			}
-			text, used := unescape(raw, &buf)
-			dst = append(dst, text...)
-			raw = raw[used:]
+			raw = raw[n:]
 			continue
 		}
 		n := backslash(raw)
@@ -425,50 +424,32 @@ func AppendText(dst, raw []byte) []byte {
 	return dst
 }
 
-// shortEscapes are what a byte stands for behind a backslash, or 0.
-var shortEscapes = [256]byte{
-	'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t',
-}
-
-// Rune has room for the text of an escape.
-type Rune [utf8.UTFMax]byte
-
-// NextPiece returns the text that the start of raw stands for, and what is left
-// of raw: either all up to the next escape, or one escape. The piece is part of
-// raw or of buf, and good until the next call.
-func NextPiece(raw []byte, buf *Rune) (piece, rest []byte) {
-	if len(raw) > 0 && raw[0] == '\\' {
-		piece, n := unescape(raw, buf)
-		return piece, raw[n:]
-	}
-	if n := backslash(raw); n >= 0 {
-		return raw[:n], raw[n:]
-	}
-	return raw, nil
-}
-
-// unescape returns what the escape at the start of raw stands for, in buf if
-// it must, and its length.
-func unescape(raw []byte, buf *Rune) (text []byte, used int) {
-	if len(raw) < 2 {
-		return raw, len(raw)
+// Escape returns the character that the escape at the start of raw stands for, and the
+// length of the escape, which is 0 if there is no valid one. Half a surrogate pair is
+// one that stands for U+FFFD.
+func Escape(raw []byte) (r rune, n int) {
+	if len(raw) < 2 || raw[0] != '\\' {
+		return 0, 0
 	}
 	if c := shortEscapes[raw[1]]; c != 0 {
-		buf[0] = c
-		return buf[:1], 2
+		return rune(c), 2
 	}
 	r, ok := hex4(raw)
 	if !ok {
-		return raw[:2], 2
+		return 0, 0
 	}
-	used = 6
 	if utf16.IsSurrogate(r) {
 		low, _ := hex4(raw[6:])
 		if r = utf16.DecodeRune(r, low); r != utf8.RuneError {
-			used = 12
+			return r, 12
 		}
 	}
-	return buf[:utf8.EncodeRune(buf[:], r)], used
+	return r, 6
+}
+
+// shortEscapes are what a byte stands for behind a backslash, or 0.
+var shortEscapes = [256]byte{
+	'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t',
 }
 
 // hex4 reads \uXXXX at the start of raw.
@@ -476,19 +457,16 @@ func hex4(raw []byte) (rune, bool) {
 	if len(raw) < 6 || raw[0] != '\\' || raw[1] != 'u' {
 		return 0, false
 	}
-	var r rune
-	for _, c := range raw[2:6] {
-		switch {
-		case '0' <= c && c <= '9':
-			c -= '0'
-		case 'a' <= c && c <= 'f':
-			c -= 'a' - 10
-		case 'A' <= c && c <= 'F':
-			c -= 'A' - 10
-		default:
-			return 0, false
-		}
-		r = r<<4 | rune(c)
-	}
-	return r, true
+	a, b, c, d := hexDigits[raw[2]], hexDigits[raw[3]], hexDigits[raw[4]], hexDigits[raw[5]]
+	return rune(a&15)<<12 | rune(b&15)<<8 | rune(c&15)<<4 | rune(d&15), a&b&c&d&hexDigit != 0
+}
+
+const hexDigit = 16
+
+// hexDigits are the values of the hexadecimal digits, with hexDigit added. Those of all
+// other bytes are 0.
+var hexDigits = [256]byte{
+	'0': 16, '1': 17, '2': 18, '3': 19, '4': 20, '5': 21, '6': 22, '7': 23, '8': 24, '9': 25,
+	'a': 26, 'b': 27, 'c': 28, 'd': 29, 'e': 30, 'f': 31,
+	'A': 26, 'B': 27, 'C': 28, 'D': 29, 'E': 30, 'F': 31,
 }

@@ -426,20 +426,49 @@ func TestAppendText(t *testing.T) {
 	}
 }
 
-func TestNextPieceIsAllUpToAnEscapeOrOneEscape(t *testing.T) {
-	var buf jsonscan.Rune
-	var pieces []string
-	raw := []byte(`plain\n\u00e9\qtext\\`)
-	for len(raw) > 0 {
-		var piece []byte
-		piece, raw = jsonscan.NextPiece(raw, &buf)
-		pieces = append(pieces, string(piece))
+func TestEscape(t *testing.T) {
+	for _, tt := range []struct {
+		raw string
+		r   rune
+		n   int
+	}{
+		{`\n and more`, '\n', 2},
+		{`\/`, '/', 2},
+		{`\u00e9\u00e9`, 'é', 6},
+		{`\u0000`, 0, 6},
+		{`\ud83d\ude00\u0041`, '😀', 12},
+		{`\ud83d\u0041`, '\ufffd', 6},
+		{`\ude00\ud83d`, '\ufffd', 6},
+		{`\ud83d\ude0`, '\ufffd', 6},
+		{`\u00e`, 0, 0},
+		{`\u00eg`, 0, 0},
+		{`\U00e9`, 0, 0},
+		{`\q`, 0, 0},
+		{`\`, 0, 0},
+		{`n`, 0, 0},
+		{`u00e9xx`, 0, 0},
+		{``, 0, 0},
+	} {
+		r, n := jsonscan.Escape([]byte(tt.raw))
+		require.Equal(t, tt.n, n, tt.raw)
+		if n > 0 {
+			require.Equal(t, tt.r, r, tt.raw)
+		}
 	}
-	require.Equal(t, []string{"plain", "\n", "é", `\q`, "text", `\`}, pieces)
-
-	piece, rest := jsonscan.NextPiece(nil, &buf)
-	require.Empty(t, piece)
-	require.Empty(t, rest)
+	for c := range 256 { // in each of the four places
+		digit := strings.IndexByte("0123456789abcdef", byte(c)|0x20)
+		for place := range 4 {
+			raw := []byte(`\u1111`)
+			raw[2+place] = byte(c)
+			r, n := jsonscan.Escape(raw)
+			if digit < 0 || c < '0' {
+				require.Zero(t, n, "%q", raw)
+				continue
+			}
+			require.Equal(t, 6, n, "%q", raw)
+			require.Equal(t, rune(0x1111+(digit-1)<<(12-4*place)), r, "%q", raw)
+		}
+	}
 }
 
 // AppendText leaves raw as it is, also where dst has room.
