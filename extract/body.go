@@ -162,7 +162,7 @@ func (fs fieldIDs) Extract(r *Request) (Session, bool) {
 	}
 	for _, f := range fs[1:] {
 		if raw := r.get(f.field); raw != nil {
-			if id, ok := jsonID(raw); ok && (f.field != promptCacheKeyField || !sharedKey(id)) {
+			if id, ok := jsonID(raw); ok && (f.field != promptCacheKeyField || !otherKey(id)) {
 				return r.named(f.source, id, f.confidence), true
 			}
 		}
@@ -170,9 +170,12 @@ func (fs fieldIDs) Extract(r *Request) (Session, bool) {
 	return Session{}, false
 }
 
-// sharedKey reports whether a prompt_cache_key is known to be the same in all
-// conversations over one prompt: LibreChat makes it of that.
-func sharedKey(id string) bool { return strings.HasPrefix(id, "librechat:") }
+// otherKey reports whether a prompt_cache_key is known to be that of something else
+// than a conversation: LibreChat's of a prompt, that of the OpenAI Agents SDK without a
+// Session of a single turn.
+func otherKey(id string) bool {
+	return strings.HasPrefix(id, "librechat:") || strings.HasPrefix(id, "agents-sdk:run:")
+}
 
 // UserID returns an Extractor of the body's metadata.user_id, as it is. Its
 // Source is "metadata.user_id".

@@ -424,3 +424,20 @@ func requireValid(t *testing.T, s extract.Session, ok bool) {
 	require.LessOrEqual(t, len(s.Continues)+len(s.Near), 64)
 	require.NotContains(t, s.Continues, s.ID)
 }
+
+// TestKeysOfNoConversation has prompt_cache_keys that are known to be of something else.
+func TestKeysOfNoConversation(t *testing.T) {
+	t.Parallel()
+	for key, ok := range map[string]bool{
+		"librechat:v1:0a1b2c":                                 false, // of a prompt
+		"agents-sdk:run:0f3cdc324238464e98df6ba3e9377c6e":     false, // of a single turn
+		"agents-sdk:session:0f3cdc324238464e98df6ba3e9377c6e": true,
+		"0f3cdc32-4238-464e-98df-6ba3e9377c6e":                true,
+	} {
+		s, found := extract.BodyIDs().Extract(&extract.Request{Body: []byte(`{"prompt_cache_key":"` + key + `"}`)})
+		require.Equal(t, ok, found, key)
+		if ok {
+			require.Equal(t, key, s.ID)
+		}
+	}
+}

@@ -57,10 +57,10 @@ func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compa
 // form. When in doubt it is a Turn.
 //
 // Known are the headers of Claude Code (X-Claude-Code-Request-Class and others),
-// Codex (X-Openai-Subagent, the request_kind of X-Codex-Turn-Metadata) and
-// Copilot (X-Interaction-Type), token counts by their paths, and the fixed
-// openings of the title, suggestion, compaction, warm-up and quota calls of
-// Claude Code, Crush, OpenCode and Open WebUI.
+// Codex (X-Openai-Subagent, the request_kind of X-Codex-Turn-Metadata), Copilot
+// (X-Interaction-Type) and OpenCode (X-Parent-Session-Id, which its sub-agents send),
+// token counts by their paths, the warm-up and quota calls of Claude Code, and the
+// fixed openings of the title, suggestion and compaction calls of some 25 clients.
 func (r *Request) Class() Class {
 	r.spelling()
 	c := r.pathClass()
@@ -75,7 +75,7 @@ func (r *Request) Class() Class {
 
 // classHeaders are those that headerClass asks for.
 var classHeaders = newNameFilter("X-Claude-Code-Request-Class", "X-Claude-Code-Compaction", "X-Claude-Code-Agent-Id",
-	"X-Openai-Subagent", "X-Codex-Turn-Metadata", "X-Interaction-Type")
+	"X-Openai-Subagent", "X-Codex-Turn-Metadata", "X-Interaction-Type", parentHeader)
 
 // headerClass returns what any client says in its headers.
 func (r *Request) headerClass() Class {
@@ -88,6 +88,9 @@ func (r *Request) headerClass() Class {
 	}
 	if c == Turn {
 		c = r.copilotClass()
+	}
+	if c == Turn && r.header(parentHeader) != "" {
+		c = Subagent
 	}
 	return c
 }
@@ -149,11 +152,12 @@ func (r *Request) claudeClass(agent string) Class {
 
 func (r *Request) codexClass() Class {
 	switch r.header("X-Openai-Subagent") {
+	case "":
 	case "compact":
 		return Compaction
 	case "memory_consolidation":
 		return Auxiliary
-	case "review", "collab_spawn":
+	default: // review, collab_spawn and whatever a fork calls its own
 		return Subagent
 	}
 	if v := r.values("X-Codex-Turn-Metadata"); len(v) > 0 && len(v[0]) < maxRaw && alike(v) {
@@ -184,27 +188,60 @@ func (r *Request) copilotClass() Class {
 // Openings of side calls. Each is long enough not to be met with by chance.
 var (
 	systemOpenings = []opening{
-		{"You are naming a coding session", Auxiliary},                                       // Claude Code
-		{"Generate a concise, sentence-case title", Auxiliary},                               // Claude Code
-		{"Analyze if this message indicates a new conversation topic", Auxiliary},            // Claude Code
-		{"You will generate a short title", Auxiliary},                                       // Crush
-		{"You are a title generator", Auxiliary},                                             // OpenCode
-		{"You are a helpful AI assistant tasked with summarizing conversations", Compaction}, // Claude Code
+		{"You are naming a coding session", Auxiliary},                                         // Claude Code
+		{"Generate a concise, sentence-case title", Auxiliary},                                 // Claude Code
+		{"Analyze if this message indicates a new conversation topic", Auxiliary},              // Claude Code
+		{"You will generate a short title", Auxiliary},                                         // Crush
+		{"You are a title generator", Auxiliary},                                               // OpenCode
+		{"Generate a short title (four words or less)", Auxiliary},                             // Goose
+		{"Generate a concise session title", Auxiliary},                                        // kimi-cli
+		{"Generate a very short title (3-6 words) for a coding session", Auxiliary},            // Oh-my-pi
+		{"Generate concise conversation titles.", Auxiliary},                                   // gptme
+		{"You are an expert in crafting pithy titles", Auxiliary},                              // Copilot Chat, CodeCompanion
+		{"You are Title Generator, an expert assistant", Auxiliary},                            // Forge
+		{"You are a chat thread titling assistant", Auxiliary},                                 // HuggingChat
+		{"You are a conversation title generator", Auxiliary},                                  // Letta Code
+		{"You are an AI conversation titles assistant", Auxiliary},                             // big-AGI
+		{"You are a helpful assistant that generates concise, descriptive titles", Auxiliary},  // OpenHands
+		{"You are a specialized Task Routing AI", Auxiliary},                                   // Gemini CLI
+		{"You are a diagnostic agent that determines whether", Auxiliary},                      // Gemini CLI
+		{"You are a helpful AI assistant tasked with summarizing conversations", Compaction},   // Claude Code, Roo Code
+		{"You are a specialized system component responsible for distilling", Compaction},      // Gemini CLI
+		{"You are an anchored context summarization assistant", Compaction},                    // OpenCode
+		{"You are a context summarization assistant", Compaction},                              // pi, Oh-my-pi
+		{"You are a helpful assistant that compacts conversation context", Compaction},         // kimi-cli
+		{"You are summarizing a conversation to preserve context", Compaction},                 // Crush
+		{"## Task Context\n- An llm context limit was reached", Compaction},                    // Goose
+		{"Your task is to create a comprehensive, detailed summary of the entire", Compaction}, // Copilot Chat
+		{"You are an expert coding assistant. Your goal is to generate a concise", Compaction}, // Avante
 	}
 	personOpenings = []opening{
-		{"Please write a 5-10 word title", Auxiliary},                                        // Claude Code
-		{"Generate a concise title for the following content", Auxiliary},                    // Crush
-		{"Generate a title for this conversation", Auxiliary},                                // OpenCode
-		{"### Task:\nGenerate a concise", Auxiliary},                                         // Open WebUI: titles
-		{"### Task:\nGenerate 1-3 broad tags", Auxiliary},                                    // Open WebUI
-		{"### Task:\nGenerate a detailed prompt for am image", Auxiliary},                    // Open WebUI, to the letter
-		{"### Task:\nSuggest 3-5 relevant follow-up", Auxiliary},                             // Open WebUI
-		{"### Task:\nAnalyze the chat history to determine", Auxiliary},                      // Open WebUI: queries for a search
-		{"### Task:\nYou are an autocompletion system", Auxiliary},                           // Open WebUI
-		{"[SUGGESTION MODE:", Auxiliary},                                                     // Claude Code
-		{"Web page content:", Auxiliary},                                                     // Claude Code
-		{"CRITICAL: Respond with TEXT ONLY", Compaction},                                     // Claude Code
-		{"Your task is to create a detailed summary of the conversation so far", Compaction}, // Claude Code
+		{"Please write a 5-10 word title", Auxiliary},                                          // Claude Code
+		{"Generate a concise title for the following content", Auxiliary},                      // Crush
+		{"Generate a title for this conversation", Auxiliary},                                  // OpenCode
+		{"Generate a concise 3-7 word title for this conversation", Auxiliary},                 // Zed
+		{"Provide a concise, 5-word-or-less title for the conversation", Auxiliary},            // LibreChat
+		{"Create a concise, 3-6 word title.", Auxiliary},                                       // aichat
+		{"### Task:\nGenerate a concise", Auxiliary},                                           // Open WebUI: titles
+		{"### Task:\nGenerate 1-3 broad tags", Auxiliary},                                      // Open WebUI
+		{"### Task:\nGenerate a detailed prompt for am image", Auxiliary},                      // Open WebUI, to the letter
+		{"### Task:\nSuggest 3-5 relevant follow-up", Auxiliary},                               // Open WebUI
+		{"### Task:\nAnalyze the chat history to determine", Auxiliary},                        // Open WebUI: queries for a search
+		{"### Task:\nYou are an autocompletion system", Auxiliary},                             // Open WebUI
+		{"[SUGGESTION MODE:", Auxiliary},                                                       // Claude Code
+		{"Web page content:", Auxiliary},                                                       // Claude Code
+		{"Analyze *only* the content and structure of your immediately preceding", Auxiliary},  // Gemini CLI: who speaks next
+		{"Summarize the user's primary intent or goal in this conversation", Auxiliary},        // Gemini CLI
+		{"CRITICAL: Respond with TEXT ONLY", Compaction},                                       // Claude Code
+		{"Your task is to create a detailed summary of the conversation so far", Compaction},   // Claude Code
+		{"You are performing a CONTEXT CHECKPOINT COMPACTION", Compaction},                     // Codex, Mistral Vibe
+		{"Provide a detailed prompt for continuing our conversation above", Compaction},        // OpenCode before
+		{"Provide a detailed summary of our conversation above", Compaction},                   // Crush
+		{"Create a comprehensive summary of this conversation that captures", Compaction},      // Continue
+		{"Please provide a concise summary of our conversation so far, capturing", Compaction}, // Continue CLI
+		{"You are maintaining a context-aware state summary", Compaction},                      // OpenHands
+		{"Summarize this conversation for a new Assistant", Compaction},                        // Mux
+		{"Summarize the discussion briefly in 200 words", Compaction},                          // aichat
 	}
 )
 

@@ -20,9 +20,6 @@ func TestClass(t *testing.T) {
 		return &extract.Request{Header: h}
 	}
 	body := func(s string) *extract.Request { return &extract.Request{Body: []byte(s)} }
-	says := func(system, person string) *extract.Request {
-		return body(`{"system":"` + system + `","messages":[{"role":"user","content":"` + person + `"}]}`)
-	}
 	for name, tt := range map[string]struct {
 		req  *extract.Request
 		want extract.Class
@@ -47,6 +44,8 @@ func TestClass(t *testing.T) {
 		"Claude Code's sub-agent":          {header("X-Claude-Code-Agent-Id", "a1e37403a36fc420c"), extract.Subagent},
 		"Codex reviews":                    {header("X-Openai-Subagent", "review"), extract.Subagent},
 		"Codex compacts":                   {header("X-Openai-Subagent", "compact"), extract.Compaction},
+		"a sub-agent of a fork of Codex":   {header("X-Openai-Subagent", "explorer"), extract.Subagent},
+		"OpenCode's sub-agent":             {header("X-Parent-Session-Id", "ses_parent"), extract.Subagent},
 		"Codex remembers":                  {header("X-Openai-Subagent", "memory_consolidation"), extract.Auxiliary},
 		"Codex prewarms":                   {header("X-Codex-Turn-Metadata", `{"turn_id":"x","request_kind":"prewarm"}`), extract.Probe},
 		"Codex takes a turn":               {header("X-Codex-Turn-Metadata", `{"request_kind":"turn"}`), extract.Turn},
@@ -82,6 +81,60 @@ func TestClass(t *testing.T) {
 	}
 }
 
+// says returns a request with texts that are JSON between quotes.
+func says(system, person string) *extract.Request {
+	return &extract.Request{Body: []byte(`{"system":"` + system + `","messages":[{"role":"user","content":"` + person + `"}]}`)}
+}
+
+// TestSideCallsOfClients has what clients open their side calls with, as it is in their
+// sources.
+func TestSideCallsOfClients(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		system, person string
+		want           extract.Class
+	}{
+		{"You are an anchored context summarization assistant for coding sessions.", "x", extract.Compaction},                                // OpenCode
+		{"main", "Provide a detailed prompt for continuing our conversation above.", extract.Compaction},                                     // OpenCode before
+		{"You are a context summarization assistant. Your task is to read a conversation", "<conversation>", extract.Compaction},             // pi
+		{"main", "You are performing a CONTEXT CHECKPOINT COMPACTION. Create a handoff summary", extract.Compaction},                         // Codex
+		{"You are a helpful assistant that compacts conversation context.", "## Message 1", extract.Compaction},                              // kimi-cli
+		{"You are summarizing a conversation to preserve context for continuing work later.", "x", extract.Compaction},                       // Crush
+		{"main", "Provide a detailed summary of our conversation above.", extract.Compaction},                                                // Crush
+		{`\nYou are a specialized system component responsible for distilling chat history`, "x", extract.Compaction},                        // Gemini CLI
+		{"main", "Analyze *only* the content and structure of your immediately preceding response", extract.Auxiliary},                       // Gemini CLI
+		{"You are a diagnostic agent that determines whether a conversational AI assistant is stuck", "x", extract.Auxiliary},                // Gemini CLI
+		{`\nYou are a specialized Task Routing AI. Your sole function`, "x", extract.Auxiliary},                                              // Gemini CLI
+		{"", "Summarize the user's primary intent or goal in this conversation in ONE sentence", extract.Auxiliary},                          // Gemini CLI
+		{`## Task Context\n- An llm context limit was reached when a user was`, "x", extract.Compaction},                                     // Goose
+		{"Generate a short title (four words or less) for this conversation.", "x", extract.Auxiliary},                                       // Goose
+		{"main", "Generate a concise 3-7 word title for this conversation, omitting punctuation.", extract.Auxiliary},                        // Zed
+		{"", "Provide a concise, 5-word-or-less title for the conversation, using title case", extract.Auxiliary},                            // LibreChat
+		{"You are an expert in crafting pithy titles for chatbot conversations.", "x", extract.Auxiliary},                                    // Copilot Chat
+		{"Your task is to create a comprehensive, detailed summary of the entire conversation", "x", extract.Compaction},                     // Copilot Chat
+		{"You are Title Generator, an expert assistant that analyzes user tasks", "x", extract.Auxiliary},                                    // Forge
+		{"Generate a very short title (3-6 words) for a coding session based on", "x", extract.Auxiliary},                                    // Oh-my-pi
+		{`You are a chat thread titling assistant.\nGoal:`, "x", extract.Auxiliary},                                                          // HuggingChat
+		{"You are an AI conversation titles assistant who specializes in", "x", extract.Auxiliary},                                           // big-AGI
+		{"You are a conversation title generator. Summarize", "x", extract.Auxiliary},                                                        // Letta Code
+		{"You are a helpful assistant that generates concise, descriptive titles for conversations with OpenHands.", "x", extract.Auxiliary}, // OpenHands
+		{"", "You are maintaining a context-aware state summary for an interactive agent.", extract.Compaction},                              // OpenHands
+		{"Generate a concise session title (max 50 characters) based on", "x", extract.Auxiliary},                                            // kimi-cli
+		{"Generate concise conversation titles.", "x", extract.Auxiliary},                                                                    // gptme
+		{"", `Create a concise, 3-6 word title.\n\n**Notes**:`, extract.Auxiliary},                                                           // aichat
+		{"", "Summarize the discussion briefly in 200 words or less to use as a prompt", extract.Compaction},                                 // aichat
+		{"main", "Summarize this conversation for a new Assistant", extract.Compaction},                                                      // Mux
+		{"main", "Create a comprehensive summary of this conversation that captures all essential", extract.Compaction},                      // Continue
+		{"main", "Please provide a concise summary of our conversation so far, capturing the key context", extract.Compaction},               // Continue CLI
+		{"You are an expert coding assistant. Your goal is to generate a concise, structured summary", "x", extract.Compaction},              // Avante
+		{"You are a helpful AI assistant tasked with summarizing conversations.", "Summarize the conversation so far", extract.Compaction},   // Roo Code
+		{"You are an expert coding assistant. Answer briefly.", "Generate a title for my talk", extract.Turn},                                // nobody
+		{"You are a helpful assistant that generates SQL.", "Summarize the discussion below", extract.Turn},                                  // nobody
+	} {
+		require.Equal(t, tt.want, says(tt.system, tt.person).Class(), "%s / %s", tt.system, tt.person)
+	}
+}
+
 func TestClassNames(t *testing.T) {
 	t.Parallel()
 	beside := map[extract.Class]bool{extract.Probe: true, extract.Auxiliary: true, extract.Compaction: true}
@@ -107,6 +160,9 @@ func TestSessionsCarryTheirClass(t *testing.T) {
 		"Claude Code":         {http.Header{"X-Claude-Code-Session-Id": {"s"}, "X-Claude-Code-Request-Class": {"auxiliary"}}, "", extract.Auxiliary},
 		"Codex":               {http.Header{"Session-Id": {"s"}, "X-Openai-Subagent": {"compact"}}, "", extract.Compaction},
 		"Copilot CLI":         {http.Header{"X-Client-Session-Id": {"s"}, "X-Interaction-Type": {"conversation-background"}}, "", extract.Auxiliary},
+		"OpenCode":            {http.Header{"X-Session-Id": {"s"}, "X-Parent-Session-Id": {"p"}}, "", extract.Subagent},
+		"nobody's child":      {http.Header{"X-Session-Id": {"s"}, "X-Parent-Session-Id": {"s"}}, "", extract.Turn},
+		"OpenCode counts":     {http.Header{"X-Session-Id": {"s"}, "X-Parent-Session-Id": {"p"}}, "/v1/messages/count_tokens", extract.Probe},
 		"by the path":         {http.Header{"X-Session-Id": {"s"}}, "/v1/messages/count_tokens", extract.Probe},
 		"another's header":    {http.Header{"X-Session-Id": {"s"}, "X-Openai-Subagent": {"compact"}}, "", extract.Turn},
 		"a turn like another": {http.Header{"X-Session-Id": {"s"}}, "/v1/messages", extract.Turn},
@@ -140,6 +196,7 @@ func TestSessionsCarryTheirClass(t *testing.T) {
 	for name, value := range map[string]string{
 		"X-Claude-Code-Request-Class": "workflow", "X-Claude-Code-Compaction": "auto", "X-Claude-Code-Agent-Id": "a1",
 		"X-Openai-Subagent": "review", "X-Codex-Turn-Metadata": `{"request_kind":"memory"}`, "X-Interaction-Type": "conversation-subagent",
+		"X-Parent-Session-Id": "p",
 	} {
 		req := &extract.Request{Header: http.Header{name: {value}, "Content-Type": {"application/json"}}, Body: []byte(`{"conversation_id":"c"}`)}
 		s, ok := extract.Default().Extract(req)

@@ -35,6 +35,8 @@
 //	  X-Zcode-Session-Id          ZCode
 //	  X-Acp-Session               ACP
 //	  X-Coder-Chat-Id             Coder
+//	  X-Mux-Workspace-Id          Mux
+//	  Chatui-Conversation-Id      HuggingChat
 //	  Chatbox-Session-Id          Chatbox, to its own gateway
 //	  X-Http-Session-Id           Antigravity
 //	  X-Openclaw-Session-Key      OpenClaw, to its own gateway

@@ -42,6 +42,8 @@ var knownHeaders = newHeaders([]string{
 	"X-Zcode-Session-Id",
 	"X-Acp-Session",
 	"X-Coder-Chat-Id",
+	"X-Mux-Workspace-Id",
+	"Chatui-Conversation-Id",
 	"Chatbox-Session-Id",
 	"X-Http-Session-Id",
 	"X-Openclaw-Session-Key",

@@ -183,7 +183,7 @@ func TestNeverASession(t *testing.T) {
 		"X-Claude-Code-Prompt-Id", "X-Claude-Code-Agent-Id", "X-Claude-Code-Parent-Agent-Id", "X-Claude-Remote-Session-Id", "X-Claude-Remote-Container-Id",
 		"X-Parent-Session-Id", "X-Dynamo-Parent-Session-Id", "Mcp-Session-Id",
 		"X-Gemini-Api-Privileged-User-Id", "X-Msh-Device-Id", "X-Continue-Unique-Id", "X-Kilocode-Machineid", "X-Kilocode-Projectid",
-		"Chatgpt-Account-Id", "X-Portkey-Trace-Id", "X-Litellm-Trace-Id", "Cf-Aig-Metadata", "X-Mux-Workspace-Id",
+		"Chatgpt-Account-Id", "X-Portkey-Trace-Id", "X-Litellm-Trace-Id", "Cf-Aig-Metadata",
 		"Authorization", "X-Api-Key", "Cookie", "User-Agent", "X-Forwarded-For", "X-Real-Ip", "Forwarded",
 	}
 	bodies := []string{

@@ -2,6 +2,10 @@ package extract
 
 import "strings"
 
+// parentHeader names the session that started this one, in requests of OpenCode and
+// Kilo Code.
+const parentHeader = "X-Parent-Session-Id"
+
 // named returns the session of that id, which is in the body or comes from
 // elsewhere, with all that method, path and headers say of it.
 func (r *Request) named(source, id string, c Confidence) (s Session) {
@@ -59,7 +63,10 @@ func (r *Request) describe(s *Session) {
 		}
 	case "x-session-id", "x-session-affinity", "x-opencode-session":
 		// OpenCode, Kilo Code: a sub-agent is a session of its own.
-		s.Parent = r.header("X-Parent-Session-Id")
+		s.Parent = r.header(parentHeader)
+		if s.Class == Turn && s.Parent != "" && s.Parent != s.ID {
+			s.Class = Subagent
+		}
 	case "x-conversation-id": // CodeBuddy
 		s.Parent = r.header("X-Parent-Conversation-Id")
 	case "x-dynamo-session-id":
