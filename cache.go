@@ -52,30 +52,32 @@ type Key struct{ k table.Key }
 // A Digest is a short keyed digest that stands for a session in headers, logs
 // and metrics. It is the same for every request of a conversation, also where
 // each turn has a [Key] of its own, and differs from one process to the next.
-// Its first six digits stand for the session's tenant and scope. The zero
+// Its first six hexadecimal digits stand for the session's tenant and scope; the others
+// are evenly spread, so that d%10 == 0 is true of a tenth of all sessions. The zero
 // Digest stands for no session.
 type Digest uint64
 
 const (
 	scopeBits   = 24
-	sessionBits = 64 - scopeBits
+	flagBits    = 2
+	sessionBits = 64 - scopeBits - flagBits
 
 	// asideBit marks the records of second places ([Binding.Aside]), and stateBit
 	// those of state ([Binding.State]). No digest has them.
-	asideBit = 1
-	stateBit = 2
+	asideBit = 1 << sessionBits
+	stateBit = 2 << sessionBits
 )
 
 // digest stands for the session of that scope whose first key is k. A part of
 // the key will do, since the key itself is a keyed digest.
 func (k Key) digest(scope Digest) Digest {
-	return scope | Digest(max(k.k.Lo&(1<<sessionBits-1)&^(asideBit|stateBit), stateBit<<1))
+	return scope | Digest(max(k.k.Lo&(1<<sessionBits-1), 1))
 }
 
-func (d Digest) scope() Digest { return d &^ (1<<sessionBits - 1) }
+func (d Digest) scope() Digest { return d &^ (1<<(sessionBits+flagBits) - 1) }
 
 // fraction places the session somewhere from 0 up to 1, evenly.
-func (d Digest) fraction() float64 { return float64(d<<scopeBits>>11) / (1 << 53) }
+func (d Digest) fraction() float64 { return float64(d&(1<<sessionBits-1)) / (1 << sessionBits) }
 
 // String returns 16 hexadecimal digits, or "" for the zero Digest.
 func (d Digest) String() string {

@@ -4,12 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
+	"testing/iotest"
 	"time"
 
 	"github.com/go-affinity/affinity"
@@ -149,6 +154,22 @@ func ExampleCache_MoveFunc() {
 	fmt.Println(moved, sel.Counts())
 	// Output:
 	// 3 map[ben:3 cleo:3]
+}
+
+// A tenth of the sessions of a target is released, to be placed anew when they come back.
+func ExampleCache_DeleteFunc() {
+	sel := selector()
+	for i := range 20_000 {
+		if _, err := sel.Pick(context.Background(), request(fmt.Sprint("chat-", i)), []string{"anna", "ben"}); err != nil {
+			panic(err)
+		}
+	}
+	released := sel.Cache().DeleteFunc(func(_ affinity.Key, b affinity.Binding) bool {
+		return b.Target == "anna" && b.Session%10 == 0
+	})
+	fmt.Println("about 1000:", released > 800 && released < 1200)
+	// Output:
+	// about 1000: true
 }
 
 func selector() *affinity.Selector[string] {
@@ -317,24 +338,102 @@ func ExampleSelector_Counts() {
 	// Output: map[a:1]
 }
 
-// A new configuration takes over the bindings of the old one.
+// A new configuration takes over the bindings of the old one, and the fallback, which
+// may remember what targets have done. Requests that still have the old Selector go on.
 func ExampleSelector_Cache() {
-	old, ctx := selector(), context.Background()
-	if _, err := old.Pick(ctx, request("chat-1"), []string{"a", "b"}); err != nil {
-		panic(err)
-	}
-	sel, err := affinity.New(affinity.Config[string]{
+	ctx := context.Background()
+	cfg := affinity.Config[string]{
 		ID:       func(target string) string { return target },
-		Fallback: balance.Random[string](),
-		Cache:    old.Cache(),
-	})
+		Fallback: balance.RoundRobin[string](),
+	}
+	old, err := affinity.New(cfg)
 	if err != nil {
 		panic(err)
 	}
-	old.Close()
+	if _, err := old.Pick(ctx, request("chat-1"), []string{"a", "b"}); err != nil {
+		panic(err)
+	}
+	cfg.Cache = old.Cache()
+	cfg.Failover = affinity.FailoverReturn
+	sel, err := affinity.New(cfg)
+	if err != nil {
+		panic(err)
+	}
 	choice, err := sel.Select(ctx, request("chat-1"), []string{"a", "b", "c"})
 	fmt.Println(choice.Target, choice.Reason, err)
 	// Output: a bound <nil>
+}
+
+// A request that fails is tried on the other candidates. Each attempt is a selection of
+// its own, with an outcome of its own.
+func ExampleSelector_Select_retry() {
+	sel, ctx := selector(), context.Background()
+	status := map[string]int{"a": 429, "b": 200, "c": 200}
+	req, candidates := request("chat-1"), []string{"a", "b", "c"}
+	for len(candidates) > 0 {
+		choice, err := sel.Select(ctx, req, candidates)
+		if err != nil {
+			panic(err)
+		}
+		outcome := affinity.OutcomeOf(status[choice.Target], nil)
+		choice.Done(outcome)
+		fmt.Println(choice.Target, choice.Reason, outcome.Result)
+		if outcome.Result == affinity.Served {
+			break
+		}
+		candidates = slices.DeleteFunc(slices.Clone(candidates), func(t string) bool { return t == choice.Target })
+	}
+	// Output:
+	// a new transient-failure
+	// b failover served
+}
+
+// A proxy reports in a deferred call: httputil.ReverseProxy panics if the upstream breaks
+// off in the middle of its answer.
+func ExampleSelection_Done_proxy() {
+	sel := selector()
+	proxy := func(w http.ResponseWriter, r *http.Request) {
+		req, err := extract.FromHTTP(r, 0)
+		if err != nil {
+			return // the client is gone
+		}
+		choice, err := sel.Select(r.Context(), req, []string{"anna", "ben"})
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		outcome := affinity.Outcome{Result: affinity.TransientFailure} // unless it comes to more
+		defer func() { choice.Done(outcome) }()
+		var status int
+		proxy := httputil.ReverseProxy{
+			Transport: breaksOff{},
+			Rewrite:   func(p *httputil.ProxyRequest) { p.Out.URL = &url.URL{Scheme: "http", Host: choice.Target} },
+			ModifyResponse: func(resp *http.Response) error {
+				status = resp.StatusCode
+				return nil
+			},
+			ErrorLog: log.New(io.Discard, "", 0),
+		}
+		proxy.ServeHTTP(w, r)
+		outcome = affinity.OutcomeOf(status, nil)
+	}
+	r := incoming("chat-1")
+	r = r.WithContext(context.WithValue(r.Context(), http.ServerContextKey, new(http.Server)))
+	func() {
+		defer func() { fmt.Println("panic:", recover()) }()
+		proxy(httptest.NewRecorder(), r)
+	}()
+	fmt.Println(sel.Stats().Outcomes[affinity.TransientFailure])
+	// Output:
+	// panic: net/http: abort Handler
+	// 1
+}
+
+// breaksOff is an upstream that does so.
+type breaksOff struct{}
+
+func (breaksOff) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: 200, Body: io.NopCloser(iotest.ErrReader(io.ErrUnexpectedEOF))}, nil
 }
 
 func ExampleSelector_Close() {

@@ -299,7 +299,7 @@ func play(t *testing.T, policy affinity.FailoverPolicy, seed uint64, steps int) 
 }
 
 // newFraction returns where among all sessions session n comes back: its
-// Digest without the scope, as a fraction.
+// Digest without its first 26 bits, as a fraction.
 func newFraction(t *testing.T, s *affinity.Selector[string], n int) float64 {
 	b, ok := s.Peek(session(fmt.Sprint(n)))
 	if !ok {
@@ -307,5 +307,5 @@ func newFraction(t *testing.T, s *affinity.Selector[string], n int) float64 {
 		b = mustPeek(t, s, session(fmt.Sprint(n)))
 		require.True(t, s.Invalidate(session(fmt.Sprint(n))))
 	}
-	return float64(uint64(b.Session)<<24>>11) / (1 << 53)
+	return float64(b.Session&(1<<38-1)) / (1 << 38)
 }
