@@ -288,12 +288,12 @@ func TestLeasesUnderLoad(t *testing.T) {
 		_, err = s.Pick(t.Context(), req, []string{"a"})
 		require.NoError(t, err)
 		busy(t, s.cache)
-		var all []Selection[string]
+		var all []*Selection[string]
 		for range 10 {
 			elapse(50 * time.Microsecond)
 			sel, err := s.Select(t.Context(), req, []string{"a"})
 			require.NoError(t, err)
-			all = append(all, sel)
+			all = append(all, &sel)
 		}
 		for i := range all[1:] {
 			all[i].Done(Outcome{Result: Served})

@@ -506,13 +506,13 @@ func ExampleNewCache() {
 // where that response is.
 func ExampleSelection_Learn() {
 	sel, ctx := selector(), context.Background()
-	ask := func(body string) affinity.Selection[string] {
+	ask := func(body string) *affinity.Selection[string] {
 		choice, err := sel.Select(ctx, &extract.Request{Body: []byte(body)}, []string{"a", "b", "c"})
 		if err != nil {
 			panic(err)
 		}
 		fmt.Println(choice.Target, choice.Reason)
-		return choice
+		return &choice
 	}
 	first := ask(`{"input":"Where is Oslo?","store":true}`)
 	first.Learn("resp_1") // as extract.StateReader found it in the response

@@ -199,20 +199,6 @@ func TestConcurrentDoneCountsOnce(t *testing.T) {
 	require.Zero(t, b.Active)
 }
 
-// A copy is a Selection of its own: that is why it should not be made.
-func TestOutcomeOfACopy(t *testing.T) {
-	t.Parallel()
-	s := newSelector(t, affinity.Config[string]{})
-	sel := mustSelect(t, s, session("s"), "a")
-	twin := *sel
-	sel.Done(served)
-	twin.Done(served)
-	require.EqualValues(t, 2, s.Stats().Outcomes[affinity.Served])
-	b, ok := s.Peek(session("s"))
-	require.True(t, ok)
-	require.Zero(t, b.Active)
-}
-
 func TestMissingDoneIsBounded(t *testing.T) {
 	t.Parallel()
 	for _, streams := range []int{1, 2, 100} { // 100 are more than are counted

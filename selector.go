@@ -204,8 +204,8 @@ func New[T any](cfg Config[T]) (*Selector[T], error) {
 
 // A Selection is the answer of [Selector.Select]: the chosen candidate, and the
 // [Decision] that led to it. The zero Selection is what comes with an error;
-// its Done and Learn do nothing. Do not copy a Selection whose Done is to be
-// called: its outcome counts once for every copy.
+// its Done and Learn do nothing. Do not copy a Selection (go vet tells): its outcome
+// would count once for every copy.
 type Selection[T any] struct {
 	// Target is the chosen candidate.
 	Target T
@@ -217,8 +217,8 @@ type Selection[T any] struct {
 	at       located // the binding, after this request; without a target if there is none
 	before   int64   // its expiry before that, if the conversation stayed; else 0
 	ttl      int64   // of the binding
-	done     uint32  // 1 once Done was called
-	learning uint32  // how far first has come: see learned
+	done     atomic.Bool
+	learning atomic.Uint32 // how far first has come: see learned
 	first    *learned
 	leased   bool   // the binding waits for Done
 	beside   bool   // the request leaves no trace
@@ -237,7 +237,7 @@ type Selection[T any] struct {
 // in case that Done is never called. (Of more than thirty requests of one session
 // at one instant, or under load within a millisecond, some share a lease.)
 func (s *Selection[T]) Done(o Outcome) {
-	if s.selector == nil || !atomic.CompareAndSwapUint32(&s.done, 0, 1) {
+	if s.selector == nil || !s.done.CompareAndSwap(false, true) {
 		return
 	}
 	if o.Result > TerminalFailure {
@@ -269,7 +269,7 @@ func (s *Selection[T]) Learn(id string) {
 		session = key.digest(scopeOf(s.within))
 	}
 	life := s.selector.lifetime(&extract.Session{Source: "state", ID: id})
-	first := atomic.LoadUint32(&s.done) == 0 && atomic.CompareAndSwapUint32(&s.learning, nothing, learning)
+	first := !s.done.Load() && s.learning.CompareAndSwap(nothing, learning)
 	now := c.now()
 	l, _ := c.bind(key, table.Any, s.ID, uint64(session|stateBit), now, now+life, first)
 	c.learned.Store(true)
@@ -277,8 +277,8 @@ func (s *Selection[T]) Learn(id string) {
 		return
 	}
 	s.first = &learned{l.Found, key, life}
-	atomic.StoreUint32(&s.learning, leased)
-	if atomic.LoadUint32(&s.done) == 1 { // meanwhile
+	s.learning.Store(leased)
+	if s.done.Load() { // meanwhile
 		s.endLearned(false)
 	}
 }
@@ -300,7 +300,7 @@ const (
 
 // endLearned gives back the lease of what was learned first, if it has one.
 func (s *Selection[T]) endLearned(served bool) {
-	if !atomic.CompareAndSwapUint32(&s.learning, leased, ended) {
+	if !s.learning.CompareAndSwap(leased, ended) {
 		return
 	}
 	ttl := int64(0)
@@ -349,7 +349,7 @@ func (s *Selector[T]) Pick(ctx context.Context, req *extract.Request, candidates
 // Select does not keep req or candidates.
 func (s *Selector[T]) Select(ctx context.Context, req *extract.Request, candidates []T) (sel Selection[T], err error) {
 	err = s.decide(ctx, req, candidates, true, &sel)
-	return sel, err
+	return // by name, which makes no copy
 }
 
 // decide is Select, with a lease on the binding or without.

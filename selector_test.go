@@ -189,7 +189,7 @@ func TestErrorsBindNothing(t *testing.T) {
 			s := newSelector(t, affinity.Config[string]{Fallback: tt.fallback})
 			sel, err := s.Select(t.Context(), session("s"), tt.candidates)
 			require.ErrorIs(t, err, tt.want)
-			require.Zero(t, sel)
+			require.Equal(t, &affinity.Selection[string]{}, &sel)
 			sel.Done(affinity.Outcome{Result: affinity.Served})
 			require.Zero(t, s.Cache().Len())
 			_, err = s.Pick(t.Context(), session("s"), tt.candidates)
@@ -251,9 +251,9 @@ func TestConcurrentFirstRequests(t *testing.T) {
 				}
 				wg.Wait()
 				reasons := map[affinity.Reason]int{}
-				for _, sel := range got {
-					require.Equal(t, got[0].Target, sel.Target)
-					reasons[sel.Reason]++
+				for i := range got {
+					require.Equal(t, got[0].Target, got[i].Target)
+					reasons[got[i].Reason]++
 				}
 				want := affinity.ReasonNew
 				if part == "failover" {
