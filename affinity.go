@@ -125,6 +125,9 @@ func (r Reason) String() string {
 	return reasons[r]
 }
 
+// MarshalText implements [encoding.TextMarshaler] by String, also for keys of maps in JSON.
+func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
 // A Decision is all that there is to say about where a request went, and why.
 // It holds no id that a client sent, nothing of a prompt and no credential, so
 // it is fit to be logged: slog.Any("affinity", decision) makes a group of it.
@@ -314,6 +317,9 @@ func (r Result) String() string {
 	}
 	return "<unknown affinity.Result>"
 }
+
+// MarshalText implements [encoding.TextMarshaler] by String, also for keys of maps in JSON.
+func (r Result) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 // OutcomeOf classifies the answer of an HTTP upstream: its status code, or the
 // error that came in its place. The first row that fits counts.

@@ -87,6 +87,16 @@ func (d Digest) String() string {
 	return hex.EncodeToString(binary.BigEndian.AppendUint64(nil, uint64(d)))
 }
 
+// MarshalText implements [encoding.TextMarshaler] by String: as a number in JSON it would
+// be too large for some readers.
+func (d Digest) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler] by ParseDigest.
+func (d *Digest) UnmarshalText(text []byte) (err error) {
+	*d, err = ParseDigest(string(text))
+	return err
+}
+
 // ParseDigest reads what [Digest.String] has written.
 func ParseDigest(s string) (Digest, error) {
 	if s == "" {
@@ -528,10 +538,13 @@ func (c *Cache) unuse(k Key, stamp uint32, expires, used int64) {
 	}
 }
 
+// never is when a drain without a deadline ends.
+const never = math.MaxInt64
+
 // drain lets target have no new sessions until it is resumed, and none at all
 // from that instant on, if it is not zero.
 func (c *Cache) drain(target string, until time.Time) {
-	end := int64(math.MaxInt64)
+	end := int64(never)
 	if !until.IsZero() {
 		end = max(1, c.clock.At(until))
 	}
@@ -539,3 +552,13 @@ func (c *Cache) drain(target string, until time.Time) {
 }
 
 func (c *Cache) resume(target string) { c.targets.Drain(target, 0) }
+
+func (c *Cache) drained() map[string]time.Time {
+	until := make(map[string]time.Time)
+	for target, end := range c.targets.Drained() {
+		if until[target] = (time.Time{}); end != never {
+			until[target] = c.clock.Time(end)
+		}
+	}
+	return until
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -471,5 +472,58 @@ func TestMoveAndReleaseUnderFire(t *testing.T) {
 	s.Cache().DeleteFunc(everything)
 	for range s.Cache().All() {
 		require.Fail(t, "nothing is left")
+	}
+}
+
+// What is counted and decided can be shown as JSON, in words.
+func TestJSON(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{})
+	sel := mustSelect(t, s, session("s"), "a")
+	sel.Done(affinity.Outcome{Result: affinity.TransientFailure})
+	text, err := json.Marshal(sel.Decision)
+	require.NoError(t, err)
+	for _, part := range []string{`"Reason":"new"`, `"Confidence":"explicit"`, `"Session":"` + sel.Session.String() + `"`, `"Result":"transient-failure"`} {
+		require.Contains(t, string(text), part)
+	}
+	text, err = json.Marshal(s.Stats())
+	require.NoError(t, err)
+	require.Contains(t, string(text), `"new":1`)
+	require.Contains(t, string(text), `"transient-failure":1`)
+
+	b, ok := s.Peek(session("s"))
+	require.True(t, ok)
+	text, err = json.Marshal(b)
+	require.NoError(t, err)
+	var again affinity.Binding
+	require.NoError(t, json.Unmarshal(text, &again))
+	require.True(t, b.Expires.Equal(again.Expires))
+	again.Expires = b.Expires
+	require.Equal(t, b, again)
+	require.Error(t, json.Unmarshal([]byte(`"some"`), &again.Session))
+
+	text, err = json.Marshal(extract.Compaction)
+	require.NoError(t, err)
+	require.Equal(t, `"compaction"`, string(text))
+}
+
+// A share of the sessions can be told by a remainder of their digests.
+func TestDigestsAreSpreadEvenly(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{Tenant: func(*extract.Request) string { return "t" }})
+	const sessions = 10_000
+	digests := make([]affinity.Digest, sessions)
+	for i := range digests {
+		digests[i] = mustSelect(t, s, session(fmt.Sprint(i)), "a").Session
+	}
+	for _, n := range []affinity.Digest{2, 3, 4, 8, 10, 16, 100} {
+		found := 0
+		for _, d := range digests {
+			if d%n == 0 {
+				found++
+			}
+		}
+		want := sessions / float64(n)
+		require.InDelta(t, want, found, 6*math.Sqrt(want), "one of %d", n)
 	}
 }

@@ -287,6 +287,30 @@ func TestDrainOutlivesItsSelector(t *testing.T) {
 	})
 }
 
+func TestDrained(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{})
+		require.Empty(t, s.Drained())
+		until := time.Now().Add(time.Minute)
+		s.Drain("a", until)
+		s.Drain("b", time.Time{})
+		s.Drain("c", time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC))
+		s.Resume("d")
+		other := newSelector(t, affinity.Config[string]{Cache: s.Cache()})
+		require.Equal(t, map[string]time.Time{"a": until.Round(0), "b": {}, "c": {}}, map[string]time.Time{
+			"a": other.Drained()["a"].Round(0), "b": other.Drained()["b"], "c": other.Drained()["c"],
+		})
+		require.Len(t, other.Drained(), 3)
+		elapse(time.Hour)
+		require.Len(t, s.Drained(), 3, "they end when somebody says so")
+		s.Resume("a")
+		s.Resume("b")
+		s.Resume("c")
+		require.Empty(t, s.Drained())
+	})
+}
+
 // State stays where it is, drained or not.
 func TestStateOnDrained(t *testing.T) {
 	t.Parallel()

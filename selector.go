@@ -529,6 +529,10 @@ func (s *Selector[T]) Drain(id string, until time.Time) { s.cache.drain(id, unti
 // Resume ends the drain of the target of that ID.
 func (s *Selector[T]) Resume(id string) { s.cache.resume(id) }
 
+// Drained returns the targets that are being drained, each with the deadline of its
+// drain: the zero Time if it has none.
+func (s *Selector[T]) Drained() map[string]time.Time { return s.cache.drained() }
+
 // Stats returns what was counted since New. Each number is right, but they are
 // not read at one instant while requests go on.
 func (s *Selector[T]) Stats() Stats {

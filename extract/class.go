@@ -47,6 +47,9 @@ func (c Class) String() string {
 	return "<unknown extract.Class>"
 }
 
+// MarshalText implements [encoding.TextMarshaler] by String.
+func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
 // Beside reports whether calls of the class stand beside the conversation: they
 // have another prompt, so that where they go says nothing about where the
 // conversation is cached.

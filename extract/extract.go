@@ -84,6 +84,9 @@ func (c Confidence) String() string {
 	return "<unknown extract.Confidence>"
 }
 
+// MarshalText implements [encoding.TextMarshaler] by String.
+func (c Confidence) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
 // An Extractor finds out which session a request belongs to.
 //
 // Rules for implementers:

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -17,34 +16,6 @@ var reasons = []affinity.Reason{
 	affinity.ReasonBound, affinity.ReasonNew, affinity.ReasonInherited, affinity.ReasonPinned,
 	affinity.ReasonFailover, affinity.ReasonDetour, affinity.ReasonReturned, affinity.ReasonExpired,
 	affinity.ReasonOverload, affinity.ReasonSideCall, affinity.ReasonNoSession,
-}
-
-// drains keeps in mind, for the page, what the selector was told.
-type drains struct {
-	mu    sync.Mutex
-	until map[string]time.Time
-}
-
-func (d *drains) of(name string) (until time.Time, ok bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	until, ok = d.until[name]
-	return until, ok
-}
-
-func (d *drains) set(name string, until time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.until == nil {
-		d.until = make(map[string]time.Time)
-	}
-	d.until[name] = until
-}
-
-func (d *drains) end(name string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.until, name)
 }
 
 // admin returns the handler of the admin page. It shows no id, key or prompt.
@@ -75,12 +46,10 @@ func (g *gateway) admin() http.Handler {
 			until = time.Now().Add(d)
 		}
 		s.sel.Drain(name, until)
-		g.drains.set(name, until)
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	mux.HandleFunc("DELETE /targets/{name}/drain", g.target(func(w http.ResponseWriter, r *http.Request, s *setup, name string) {
 		s.sel.Resume(name)
-		g.drains.end(name)
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	mux.HandleFunc("DELETE /targets/{name}", g.target(func(w http.ResponseWriter, r *http.Request, s *setup, name string) {

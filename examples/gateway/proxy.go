@@ -27,7 +27,6 @@ type gateway struct {
 	setup     atomic.Pointer[setup]
 	reloading sync.Mutex
 	counters  *counters
-	drains    drains
 	transport *http.Transport
 	send      http.RoundTripper // the transport, but for tests
 	fresh     *http.Transport   // the same with a new connection for every request

@@ -95,6 +95,7 @@ type upstreamStatus struct {
 func (g *gateway) status() status {
 	set := g.setup.Load()
 	bindings, sessions := population(set.sel.Cache())
+	drained := set.sel.Drained()
 	now := time.Now()
 	c := g.counters
 	c.mu.Lock()
@@ -141,7 +142,7 @@ func (g *gateway) status() status {
 		if us.Available = us.State != "out"; !us.Available {
 			us.OutUntil = &until
 		}
-		if end, ok := g.drains.of(u.name); ok {
+		if end, ok := drained[u.name]; ok {
 			if us.Draining = true; !end.IsZero() {
 				us.DrainEnds = &end
 			}

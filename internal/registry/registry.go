@@ -127,6 +127,19 @@ func (g *Registry) Drain(name string, end int64) {
 // Drains reports whether any target is being drained.
 func (g *Registry) Drains() bool { return g.drains.Load() != 0 }
 
+// Drained returns the targets that take no new sessions, with what Drain was told.
+func (g *Registry) Drained() map[string]int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	drained := make(map[string]int64)
+	for name, t := range g.traits {
+		if end := t.drain.Load(); end != 0 {
+			drained[name] = end
+		}
+	}
+	return drained
+}
+
 // Draining reports whether the target of that name takes no new sessions.
 func (g *Registry) Draining(name string) bool {
 	if !g.Drains() {
