@@ -4,7 +4,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
+	"net/url"
 	"text/tabwriter"
 	"time"
 
@@ -67,7 +69,21 @@ func (g *gateway) admin() http.Handler {
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	mux.HandleFunc("POST /{kind}/{digest}/move", g.digest(g.move))
-	return http.NewCrossOriginProtection().Handler(mux) // nobody else's page has a say
+	return local(http.NewCrossOriginProtection().Handler(mux)) // nobody else's page has a say
+}
+
+// local refuses, on an address of this machine alone, whoever comes by another name:
+// somebody else's page can let its own name lead here (DNS rebinding).
+func local(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		at, _ := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+		name := (&url.URL{Host: r.Host}).Hostname()
+		if at != nil && at.IP.IsLoopback() && name != "localhost" && name != "" && net.ParseIP(name) == nil {
+			reply(w, http.StatusForbidden, "wrong_host", "want localhost or an IP address as the host")
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // target is a handler of what concerns the upstream in the path.

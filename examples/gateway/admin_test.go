@@ -137,3 +137,21 @@ func TestAdminIsForItsOwnPage(t *testing.T) {
 		require.Equal(t, want, rec.Code, site)
 	}
 }
+
+// Nor if its name was made to lead here.
+func TestAdminIsForItsOwnHost(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2)
+	admin := httptest.NewServer(r.g.admin())
+	defer admin.Close()
+	for host, want := range map[string]int{"evil.example:9090": 403, "127.0.0.1.evil.example": 403, "localhost:9090": 200, "127.0.0.1": 200, "[::1]:9090": 200} {
+		req, err := http.NewRequest("POST", admin.URL+"/targets/a/move?to=b", nil)
+		require.NoError(t, err)
+		req.Host = host
+		req.Header.Set("Sec-Fetch-Site", "same-origin")
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		resp.Body.Close()
+		require.Equal(t, want, resp.StatusCode, host)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
 	"strings"
 	"time"
@@ -25,13 +26,18 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 	v := g.watch(ctx, x, !buffered(out))
 	defer v.end()
 	start := v.start
-	req, body := u.request(v.ctx, out)
-	resp, err := g.send.RoundTrip(req)
-	if err != nil && body == nil && ctx.Err() == nil && cutOff(err) {
+	reused := false
+	traced := httptrace.WithClientTrace(v.ctx, &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { reused = c.Reused }})
+	req, body := u.request(traced, out)
+	send := g.send
+	if body != nil {
+		send = g.fresh // it cannot be sent again if the connection turns out to be closed
+	}
+	resp, err := send.RoundTrip(req)
+	if err != nil && reused && v.ctx.Err() == nil && !timedOut(err) {
 		// The upstream may have closed a kept-alive connection just as it was used
-		// again. http.Transport sees to that unless some of the request is sent,
-		// as it is of large ones. The upstream is well, and its sessions must not
-		// move for that.
+		// again. Then it is well, and its sessions must not move for that. Once, and
+		// on a new connection: it may be the request that makes it hang up.
 		req, _ = u.request(v.ctx, out)
 		resp, err = g.fresh.RoundTrip(req)
 	}
@@ -43,11 +49,11 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		g.neutral(x, affinity.Usage{})
 		return nil, false, errRequestBody
 	case err != nil:
-		g.failed(x, affinity.OutcomeOf(0, err), trouble{pause: g.cooldown, why: cause(err)})
+		g.failed(x, affinity.OutcomeOf(0, err), trouble{pause: g.cooldown, why: cause(err), mine: reached(err) && x.hungUp()})
 		return nil, body.untouched(), errUpstream
 	}
 	if u.key != "" {
-		withhold(resp.Header, out.Header, u.key)
+		withhold(resp.Header, out, u.key)
 	}
 	label(resp.Header, x.choice)
 	x.status = resp.StatusCode
@@ -61,7 +67,7 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 	}
 	if t, ok := g.refused(resp, x); ok {
 		g.failed(x, affinity.OutcomeOf(resp.StatusCode, nil), t)
-		return resp, body == nil, nil
+		return resp, body.untouched(), nil
 	}
 	f := g.follow(ctx, resp, x)
 	x.body = resp.Body
@@ -136,6 +142,20 @@ func (g *gateway) refused(resp *http.Response, x *exchange) (t trouble, ok bool)
 	return t, true
 }
 
+// hungUp tells that an upstream has broken off. If the one before has done so, it may
+// well be the request that makes them crash.
+func (x *exchange) hungUp() (again bool) {
+	again, x.crashes = x.crashes, true
+	return again
+}
+
+// reached reports whether the upstream, which gave no answer, had the request.
+func reached(err error) bool {
+	var network *net.OpError
+	var certificate *tls.CertificateVerificationError
+	return !errors.Is(err, errSilent) && !errors.As(err, &certificate) && !(errors.As(err, &network) && network.Op == "dial")
+}
+
 // buffered reports whether the body of a request, if it has one, is in memory.
 func buffered(out *http.Request) bool {
 	return out.Body == nil || out.Body == http.NoBody || out.GetBody != nil
@@ -146,11 +166,10 @@ func denies(code int) bool {
 	return code == http.StatusUnauthorized || code == http.StatusPaymentRequired || code == http.StatusForbidden
 }
 
-// cutOff reports whether a request got no answer because it could not be sent
-// to its end.
-func cutOff(err error) bool {
-	var network *net.OpError
-	return errors.As(err, &network) && (network.Op == "write" || network.Op == "readfrom")
+// timedOut reports whether a request got no answer within the time for that.
+func timedOut(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) && network.Timeout()
 }
 
 // label writes what was decided into the headers of a response.
@@ -177,7 +196,7 @@ func (g *gateway) follow(ctx context.Context, resp *http.Response, x *exchange) 
 			g.neutral(x, o.Usage)
 		case err != nil:
 			o.Result = affinity.TransientFailure
-			g.failed(x, o, trouble{pause: g.cooldown, why: "broke off"})
+			g.failed(x, o, trouble{pause: g.cooldown, why: "broke off", mine: x.hungUp()})
 		case o.Result == affinity.Served && body.failed():
 			kind := body.reading.kind
 			if o.Result = severity(kind); o.Result == affinity.Neutral {

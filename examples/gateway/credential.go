@@ -57,14 +57,27 @@ func authorize(r *http.Request, key string) {
 }
 
 // withhold takes the key out of an answer that repeats what the request offered to
-// speak, and puts in what the client had offered in that place.
-func withhold(answer, client http.Header, key string) {
+// speak, or its query in a redirect, and puts in what the client had in that place.
+func withhold(answer http.Header, client *http.Request, key string) {
+	for i, location := range answer["Location"] {
+		address, query, _ := strings.Cut(location, "?")
+		withheld := mapKeys(query, func(v string) string {
+			if plain, err := url.QueryUnescape(v); err != nil || plain != key {
+				return v
+			}
+			mapKeys(client.URL.RawQuery, func(mine string) string { v = mine; return mine })
+			return v
+		})
+		if withheld != query {
+			answer["Location"][i] = address + "?" + withheld
+		}
+	}
 	values := answer[protocolHeader]
 	for i, v := range values {
 		if strings.TrimSpace(v) != protocolPrefix+key {
 			continue
 		}
-		for protocol := range strings.SplitSeq(strings.Join(client[protocolHeader], ","), ",") {
+		for protocol := range strings.SplitSeq(strings.Join(client.Header[protocolHeader], ","), ",") {
 			if protocol = strings.TrimSpace(protocol); strings.HasPrefix(protocol, protocolPrefix) {
 				values[i] = protocol
 				break

@@ -102,4 +102,22 @@ func TestKeysAreWithheld(t *testing.T) {
 	answer = r.raw(t, "TRACE / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 	require.Contains(t, answer, "405")
 	require.NotContains(t, answer, "theirs")
+	require.Contains(t, r.raw(t, "CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\nConnection: close\r\n\r\n"), "405")
+}
+
+// An upstream that sends a client elsewhere repeats the query, not with its own key.
+func TestKeysInRedirects(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, func(o *options) { o.upstreams[0].key = "their/s" })
+	r.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	r.backends[0].does(func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Location", req.URL.Path+"/?"+req.URL.RawQuery)
+		w.WriteHeader(http.StatusTemporaryRedirect)
+	})
+	for _, query := range []string{"?", "?a;b=%20", "?key=mine", "?a&key=mine%2F&b", "?access_token=mine", "?url=https://h/?key=x"} {
+		require.Equal(t, "/v1beta/models/"+query, r.do("GET", "/v1beta/models"+query, "").Header.Get("Location"))
+	}
+	// A key of something else is not ours to change.
+	r.backends[0].answers(302, "Location", "https://files.example/f?key=f-1")
+	require.Equal(t, "https://files.example/f?key=f-1", r.do("GET", "/v1/files/f?key=mine", "").Header.Get("Location"))
 }

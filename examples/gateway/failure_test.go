@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -223,13 +224,19 @@ func TestRetryOfLargeBodies(t *testing.T) {
 	body := strings.Repeat("large", 100_000)
 	home := r.do("POST", "/x", body, "X-Session-ID", "s").Header.Get(targetHeader)
 	r.backend(home).dies()
-	r.g.transport.CloseIdleConnections() // or some of the body may go into one of them
 	resp := r.do("POST", "/x", body, "X-Session-ID", "s")
 	require.Equal(t, 200, resp.StatusCode)
 	require.True(t, body == resp.text)
 
 	second := resp.Header.Get(targetHeader)
 	require.NotEqual(t, home, second)
+
+	// Who has not asked for it has not got any of it.
+	r.backend(second).answers(429)
+	resp = r.do("POST", "/x", body, "X-Session-ID", "s", "Expect", "100-continue")
+	require.Equal(t, 200, resp.StatusCode)
+	require.True(t, body == resp.text)
+	second = resp.Header.Get(targetHeader)
 	hits := r.hits()
 	r.backend(second).does(func(w http.ResponseWriter, req *http.Request) {
 		io.Copy(io.Discard, req.Body)
@@ -268,10 +275,79 @@ func TestClientBreaksOffItsBody(t *testing.T) {
 // no failure of the upstream: the session stays.
 func TestStaleConnection(t *testing.T) {
 	t.Parallel()
+	address := listen(t, func(c net.Conn) { // answers the first request of every connection and hangs up at the second
+		b := bufio.NewReader(c)
+		for i := range 2 {
+			req, err := http.ReadRequest(b)
+			if err != nil || i == 1 {
+				return // with its body not read, if that is long
+			}
+			io.Copy(io.Discard, req.Body)
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+		}
+	})
+	for _, limit := range []int64{2 << 20, 1000} { // what is longer cannot be sent again
+		r := newRig(t, 2, func(o *options) {
+			o.bodyLimit = limit
+			for _, u := range o.upstreams {
+				u.url = address
+			}
+		})
+		home := r.chat("s").Header.Get(targetHeader)
+		for _, size := range []int{10, 100, 1_000_000} {
+			body := `{"model":"` + strings.Repeat("m", size) + `"}`
+			for range 5 {
+				resp := r.do("POST", "/v1/chat/completions", body, "X-Session-ID", "s")
+				require.Equal(t, 200, resp.StatusCode)
+				require.Equal(t, "bound", resp.Header.Get(reasonHeader))
+				require.Equal(t, home, resp.Header.Get(targetHeader))
+			}
+		}
+		require.Zero(t, r.failures())
+	}
+}
+
+// A request that makes the upstream hang up is not sent to it once for every
+// kept-alive connection that there is.
+func TestHangsUpOnEveryConnection(t *testing.T) {
+	t.Parallel()
+	const connections = 20
+	var arrived sync.WaitGroup
+	arrived.Add(connections)
+	var sent atomic.Int64
+	address := listen(t, func(c net.Conn) {
+		for b := bufio.NewReader(c); ; {
+			req, err := http.ReadRequest(b)
+			if err != nil {
+				return
+			}
+			io.Copy(io.Discard, req.Body)
+			if req.URL.Path == "/bad" {
+				sent.Add(1)
+				return
+			}
+			arrived.Done()
+			arrived.Wait() // so that there is a connection for each
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+		}
+	})
+	r := newRig(t, 1, func(o *options) { o.upstreams[0].url = address })
+	var wg sync.WaitGroup
+	for range connections {
+		wg.Go(func() { r.try("POST", "/good", strings.NewReader(`{}`)) })
+	}
+	wg.Wait()
+	require.Equal(t, 502, r.do("POST", "/bad", `{}`).StatusCode)
+	require.LessOrEqual(t, sent.Load(), int64(2))
+	require.EqualValues(t, 1, r.failures())
+}
+
+// listen lets serve have every connection to the address that it returns.
+func listen(t *testing.T, serve func(net.Conn)) *url.URL {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer l.Close()
-	go func() { // answers the first request of every connection and hangs up at the second
+	t.Cleanup(func() { l.Close() })
+	go func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
@@ -279,37 +355,11 @@ func TestStaleConnection(t *testing.T) {
 			}
 			go func() {
 				defer c.Close()
-				b := bufio.NewReader(c)
-				for i := range 2 {
-					req, err := http.ReadRequest(b)
-					if err != nil {
-						return
-					}
-					if i == 1 {
-						return // with its body not read, if that is long
-					}
-					io.Copy(io.Discard, req.Body)
-					io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
-				}
+				serve(c)
 			}()
 		}
 	}()
-	r := newRig(t, 2, func(o *options) {
-		for _, u := range o.upstreams {
-			u.url = &url.URL{Scheme: "http", Host: l.Addr().String()}
-		}
-	})
-	home := r.chat("s").Header.Get(targetHeader)
-	for _, size := range []int{10, 100, 1_000_000} {
-		body := `{"model":"` + strings.Repeat("m", size) + `"}`
-		for range 5 {
-			resp := r.do("POST", "/v1/chat/completions", body, "X-Session-ID", "s")
-			require.Equal(t, 200, resp.StatusCode)
-			require.Equal(t, "bound", resp.Header.Get(reasonHeader))
-			require.Equal(t, home, resp.Header.Get(targetHeader))
-		}
-	}
-	require.Zero(t, r.failures())
+	return &url.URL{Scheme: "http", Host: l.Addr().String()}
 }
 
 func TestNothingLeft(t *testing.T) {
@@ -683,6 +733,57 @@ func TestUpstreamDiesInMidStream(t *testing.T) {
 	require.EqualValues(t, 2, r.hits(), "not sent again: the client has had some of it")
 	require.NotEqual(t, home, r.chat("s").Header.Get(targetHeader))
 }
+
+// All requests to an upstream share a connection of HTTP/2. When that is dead, without a
+// word, another one is made.
+func TestDeadConnection(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1)
+	u := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { io.WriteString(w, req.Proto) }))
+	u.EnableHTTP2 = true
+	u.StartTLS()
+	defer u.Close()
+	var dead atomic.Bool // what there was before: what is sent there arrives nowhere
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	go func() {
+		for n := 0; ; n++ {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			d, err := net.Dial("tcp", u.Listener.Addr().String())
+			if err != nil {
+				return
+			}
+			var to io.Writer = d
+			if n == 0 {
+				to = writerFunc(func(p []byte) (int, error) {
+					if dead.Load() {
+						return len(p), nil
+					}
+					return d.Write(p)
+				})
+			}
+			go func() { defer d.Close(); io.Copy(to, c) }()
+			go func() { defer c.Close(); io.Copy(c, d) }()
+		}
+	}()
+	r.g.setup.Load().upstreams[0].url = &url.URL{Scheme: "https", Host: l.Addr().String()}
+	r.g.transport.TLSClientConfig.RootCAs = u.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	require.NotNil(t, r.g.transport.HTTP2)
+	require.NotZero(t, r.g.transport.HTTP2.SendPingTimeout)
+	r.g.transport.HTTP2.SendPingTimeout, r.g.transport.HTTP2.PingTimeout = 100*time.Millisecond, 100*time.Millisecond
+	require.Equal(t, "HTTP/2.0", r.chat("s").text)
+	dead.Store(true)
+	r.chat("s")
+	require.Equal(t, "HTTP/2.0", r.chat("s").text)
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 // A request that the upstreams' own keys do not open is tried once with each.
 func TestOwnKeysAreDenied(t *testing.T) {

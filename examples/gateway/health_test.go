@@ -1,7 +1,10 @@
 package main
 
 import (
+	"io"
+	"net"
 	"net/http"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -111,24 +114,40 @@ func TestPatience(t *testing.T) {
 	})
 }
 
-// A request that is answered with 500 wherever it goes leaves out one upstream.
+// A request that is answered with 500 wherever it goes, or makes everyone hang up,
+// leaves out one upstream. Where nobody is, it is not the request.
 func TestPoison(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 4, func(o *options) { o.patience = 0 })
-		defer w.g.close()
-		for _, u := range w.g.upstreams {
-			w.let(u.name, refuses(500))
-		}
-		w.do("s")
-		out := 0
-		for _, u := range w.g.status().Upstreams {
-			if !u.Available {
-				out++
-			}
-		}
-		require.Equal(t, 1, out)
-	})
+	for name, tt := range map[string]struct {
+		does func() (*http.Response, error)
+		out  int
+	}{
+		"500":          {refuses(500), 1},
+		"hangs up":     {func() (*http.Response, error) { return nil, io.EOF }, 1},
+		"resets":       {func() (*http.Response, error) { return nil, &net.OpError{Op: "read", Err: syscall.ECONNRESET} }, 1},
+		"breaks off":   {func() (*http.Response, error) { return stream(io.ErrUnexpectedEOF), nil }, 1},
+		"nobody there": {func() (*http.Response, error) { return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED} }, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, 4, func(o *options) { o.patience = 0 })
+				defer w.g.close()
+				for _, u := range w.g.upstreams {
+					w.let(u.name, tt.does)
+				}
+				w.do("s")
+				require.Len(t, w.hits, 4)
+				out := 0
+				for _, u := range w.g.status().Upstreams {
+					if !u.Available {
+						out++
+					}
+				}
+				require.Equal(t, tt.out, out)
+			})
+		})
+	}
 }
 
 // A request that gets no answer is sent elsewhere, though it waits alone; but

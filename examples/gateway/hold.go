@@ -67,7 +67,7 @@ func (a *ahead) begun(until beginning) bool {
 	case allOfIt:
 		return len(a.got) >= maxWhole
 	case anEvent:
-		return len(a.got) >= firstEvent || bytes.Contains(a.got, []byte("\n\n")) || bytes.Contains(a.got, []byte("\n\r\n"))
+		return len(a.got) >= firstEvent || bytes.Contains(a.got, []byte("\n\n")) || bytes.Contains(a.got, []byte("\n\r\n")) || bytes.Contains(a.got, []byte("\r\r"))
 	}
 	return len(a.got) > 0
 }

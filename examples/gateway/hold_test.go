@@ -64,6 +64,8 @@ func TestHold(t *testing.T) {
 			[]string{"1s status", "1s data: 1\n\n", "1m1s data: 2\n\n"}},
 		"an event with long ends of lines": {"text/event-stream", "", -1, []any{"data: 1\r\n\r", time.Second, "\n", time.Minute, "data: 2\r\n\r\n"},
 			[]string{"1s status", "1s data: 1\r\n\r\n", "1m1s data: 2\r\n\r\n"}},
+		"an event with short ends of lines": {"text/event-stream", "", -1, []any{"data: 1\r\r", time.Minute, "data: 2\r\r"},
+			[]string{"0s status", "0s data: 1\r\r", "1m0s data: 2\r\r"}},
 		"an event and a half": {"text/event-stream", "", -1, []any{"data: 1\n\ndata:", time.Minute, " 2\n\n"},
 			[]string{"0s status", "0s data: 1\n\ndata:", "1m0s  2\n\n"}},
 		"half an event": {"text/event-stream", "", -1, []any{"data:", time.Minute, " 1\n\n"},

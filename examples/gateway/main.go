@@ -75,6 +75,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"sync"
 	"syscall"
 	"time"
 
@@ -133,7 +134,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if o.admin != "" {
 		servers = append(servers, newServer(o.admin, g.admin(), log))
 	}
-	return serve(ctx, log, servers)
+	return serve(ctx, log, servers, &g.busy)
 }
 
 // newServer sets no limit to how long a request may take: prompts are long, and
@@ -152,8 +153,8 @@ func newServer(addr string, h http.Handler, log *slog.Logger) *http.Server {
 const grace = 30 * time.Second
 
 // serve runs the servers, that for clients and perhaps that of the admin page,
-// until ctx ends or one of them fails.
-func serve(ctx context.Context, log *slog.Logger, servers []*http.Server) error {
+// until ctx ends or one of them fails. Then it waits for those who are busy.
+func serve(ctx context.Context, log *slog.Logger, servers []*http.Server, busy *sync.WaitGroup) error {
 	listeners := make([]net.Listener, len(servers))
 	for i, s := range servers {
 		l, err := net.Listen("tcp", s.Addr)
@@ -183,6 +184,13 @@ func serve(ctx context.Context, log *slog.Logger, servers []*http.Server) error 
 		if s.Shutdown(ctx) != nil {
 			s.Close()
 		}
+	}
+	// Shutdown does not know of connections that have switched protocols.
+	idle := make(chan struct{})
+	go func() { busy.Wait(); close(idle) }()
+	select {
+	case <-idle:
+	case <-ctx.Done():
 	}
 	return err
 }

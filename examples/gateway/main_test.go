@@ -85,6 +85,10 @@ func TestRun(t *testing.T) {
 	t.Parallel()
 	streaming, stopped := make(chan struct{}), make(chan struct{})
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/upgrade" {
+			echo(w, r)
+			return
+		}
 		io.WriteString(w, "begin ")
 		if r.URL.Path == "/stream" {
 			w.(http.Flusher).Flush()
@@ -123,6 +127,13 @@ func TestRun(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, string(text), "upstream")
 
+	socket, err := net.Dial("tcp", addr[0])
+	require.NoError(t, err)
+	defer socket.Close()
+	io.WriteString(socket, "GET /upgrade HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+	talk := bufio.NewReader(socket)
+	_, err = http.ReadResponse(talk, nil)
+	require.NoError(t, err)
 	stream := get("http://" + addr[0] + "/stream")
 	<-streaming
 	cancel()
@@ -138,6 +149,16 @@ func TestRun(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "begin end", string(text))
 	client.CloseIdleConnections()
+	select {
+	case <-done:
+		t.Fatal("there is still somebody who has switched protocols")
+	case <-time.After(100 * time.Millisecond):
+	}
+	io.WriteString(socket, "still there\n")
+	text, err = talk.ReadBytes('\n')
+	require.NoError(t, err)
+	require.Equal(t, "still there\n", string(text))
+	socket.Close()
 	require.NoError(t, <-done)
 }
 

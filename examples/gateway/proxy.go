@@ -29,8 +29,9 @@ type gateway struct {
 	counters  *counters
 	transport *http.Transport
 	send      http.RoundTripper // the transport, but for tests
-	fresh     *http.Transport   // the same with a new connection for every request
+	fresh     http.RoundTripper // the same with a new connection for every request
 	proxy     *httputil.ReverseProxy
+	busy      sync.WaitGroup // requests under way
 }
 
 // selection is what the selector answers.
@@ -61,17 +62,19 @@ func newGateway(o options, extractor extract.Extractor, log *slog.Logger, fallba
 		WriteBufferSize:       80 << 10, // most requests in one piece
 		IdleConnTimeout:       90 * time.Second,
 		ForceAttemptHTTP2:     true,
-		DisableCompression:    true, // what the client did not ask for it does not get
+		HTTP2:                 &http.HTTP2Config{SendPingTimeout: 15 * time.Second}, // or all would go into one dead connection
+		DisableCompression:    true,                                                 // what the client did not ask for it does not get
 	}
-	g.send = g.transport
-	g.fresh = g.transport.Clone()
-	g.fresh.DisableKeepAlives = true
+	fresh := g.transport.Clone()
+	fresh.DisableKeepAlives = true
+	g.send, g.fresh = g.transport, fresh
 	g.proxy = &httputil.ReverseProxy{
-		Rewrite:      rewrite,
-		Transport:    g,
-		BufferPool:   &buffers,
-		ErrorHandler: g.fail,
-		ErrorLog:     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		Rewrite:       rewrite,
+		Transport:     g,
+		FlushInterval: -1, // at once, also what is of known length
+		BufferPool:    &buffers,
+		ErrorHandler:  g.fail,
+		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	return g, nil
 }
@@ -102,6 +105,7 @@ type exchange struct {
 	slot      bool        // the upstream that was chosen takes few requests, and this is one
 	attempts  int         // so far
 	blamed    bool        // an upstream was left out for a status that may be the request's own fault
+	crashes   bool        // an upstream was left out for breaking off, which may be the request's own fault
 	denied    *upstream   // did not take the client's credential, which others may
 	tried     []*upstream // those that it is no use to try again for now
 	rounds    int         // how often all had been tried
@@ -116,11 +120,14 @@ type exchangeKey struct{}
 
 // ServeHTTP implements http.Handler.
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodTrace {
-		// Whoever answers shows all that was sent, the upstream's key as well.
-		reply(w, http.StatusMethodNotAllowed, "method_not_allowed", "TRACE is not passed on")
+	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
+		// Whoever answers the one shows all that was sent, the upstream's key as well;
+		// the other asks for a tunnel to somewhere else.
+		reply(w, http.StatusMethodNotAllowed, "method_not_allowed", r.Method+" is not passed on")
 		return
 	}
+	g.busy.Add(1)
+	defer g.busy.Done()
 	start := time.Now()
 	req, err := extract.FromHTTP(r, g.bodyLimit)
 	if err != nil {
@@ -222,12 +229,6 @@ func (x *exchange) futile() bool {
 
 // prepare makes out fit to be sent, whatever the upstream.
 func prepare(out *http.Request) {
-	// To http.Transport this means: if a kept-alive connection turns out to be
-	// closed before it gave an answer, open another one. The upstream is well,
-	// and its sessions must not move for that.
-	if len(out.Header["Idempotency-Key"]) == 0 {
-		out.Header["Idempotency-Key"] = []string{} // none on the wire
-	}
 	if out.GetBody != nil {
 		delete(out.Header, "Expect") // the body is here: nobody has to wait for leave to send it
 	}

@@ -195,37 +195,50 @@ func TestConcurrentSessionsSpread(t *testing.T) {
 // Events reach the client one by one: the upstream sends the next one only when
 // the client has told that it has the last.
 func TestStreamsAreNotHeldBack(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, 1)
-	got := make(chan int)
-	r.backends[0].does(func(w http.ResponseWriter, req *http.Request) {
-		w.Header().Set("Content-Type", "text/event-stream")
-		for i := range 5 {
-			fmt.Fprintf(w, "data: %d\n\n", i)
-			w.(http.Flusher).Flush()
-			select {
-			case n := <-got:
-				if n != i {
-					t.Errorf("client has %d, not %d", n, i)
+	for name, header := range map[string][]string{
+		"events":          {"Content-Type", "text/event-stream"},
+		"lines":           {"Content-Type", "application/x-ndjson"},
+		"of known length": {"Content-Type", "application/x-ndjson", "Content-Length", "45"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, 1)
+			got := make(chan int)
+			r.backends[0].does(func(w http.ResponseWriter, req *http.Request) {
+				io.Copy(io.Discard, req.Body)
+				for i := 0; i < len(header); i += 2 {
+					w.Header().Set(header[i], header[i+1])
 				}
-			case <-req.Context().Done():
-				return
+				for i := range 5 {
+					fmt.Fprintf(w, "data: %d\n\n", i)
+					w.(http.Flusher).Flush()
+					select {
+					case n := <-got:
+						if n != i {
+							t.Errorf("client has %d, not %d", n, i)
+						}
+					case <-req.Context().Done():
+						return
+					}
+				}
+			})
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			resp, err := r.client.Do(r.request("s").WithContext(ctx))
+			require.NoError(t, err)
+			defer resp.Body.Close()
+			n := 0
+			for events := bufio.NewScanner(resp.Body); events.Scan(); {
+				if events.Text() == "" {
+					continue
+				}
+				require.Equal(t, fmt.Sprint("data: ", n), events.Text())
+				got <- n
+				n++
 			}
-		}
-	})
-	resp, err := r.client.Post(r.front.URL+"/v1/responses", "application/json", strings.NewReader(`{"stream":true}`))
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	n := 0
-	for events := bufio.NewScanner(resp.Body); events.Scan(); {
-		if events.Text() == "" {
-			continue
-		}
-		require.Equal(t, fmt.Sprint("data: ", n), events.Text())
-		got <- n
-		n++
+			require.Equal(t, 5, n)
+		})
 	}
-	require.Equal(t, 5, n)
 }
 
 // A body that is too large to keep is sent on whole, of known length or not.

@@ -53,7 +53,7 @@ func newWorld(t *testing.T, n int, adjust ...func(*options)) *world {
 	var err error
 	w.g, err = newGateway(o, extract.Default(), slog.New(slog.DiscardHandler), nil)
 	require.NoError(t, err)
-	w.g.send = w
+	w.g.send, w.g.fresh = w, w
 	return w
 }
 

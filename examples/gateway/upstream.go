@@ -112,8 +112,8 @@ func (u *upload) broken() bool { return u != nil && u.broke.Load() }
 // untouched reports whether all of the body is there for another attempt. If
 // so, this one will not touch it any more.
 func (u *upload) untouched() bool {
-	if u == nil {
-		return true
+	if u == nil || u.read.Load() {
+		return u == nil
 	}
 	u.closed.Store(true)
 	return !u.read.Load()
