@@ -258,7 +258,7 @@ type Balancer[T any] interface {
 	Charge(req *extract.Request, id string, warm bool) Ticket
 
 	// Settle ends what Place or Charge began, at most once for each ticket.
-	// It may never come: nobody may have asked what became of the request.
+	// It may never come: whoever sent the request need not tell what became of it.
 	Settle(id string, ticket Ticket, o Outcome)
 
 	// Cancel takes back what Place or Charge began, in place of Settle: the

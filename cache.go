@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"iter"
-	"math"
 	"sync/atomic"
 	"time"
 
@@ -200,8 +199,8 @@ const (
 	// long a session has paused.
 	finer = 16
 
-	// crowded is how close to each other requests are of which some leases stand
-	// for all.
+	// crowded is how close together requests come when the leases of some stand for
+	// all.
 	crowded = int64(10 * time.Microsecond)
 )
 
@@ -220,9 +219,9 @@ func (c *Cache) lag(ttl, now int64) int64 {
 const leaseLimit = time.Hour
 
 // now is the age of the Cache in nanoseconds, plus 1: expiries are positive. Those
-// who find a binding and use it may take clock.Now instead, which may be late by
-// milliseconds, though never behind a binding that was added: what a full table has to
-// drop must not depend on what was used within milliseconds.
+// who find a binding and use it may take clock.Now instead. It may be late by
+// milliseconds, but is never behind a binding that was added: one that was used since
+// must not look older to a full table.
 func (c *Cache) now() int64 { return c.clock.Exact() }
 
 // Key returns the key of the session that is named by parts, in order. Parts
@@ -536,29 +535,4 @@ func (c *Cache) unuse(k Key, stamp uint32, expires, used int64) {
 	if c.now() < expires {
 		c.table.Untouch(k.k, stamp, used, expires)
 	}
-}
-
-// never is when a drain without a deadline ends.
-const never = math.MaxInt64
-
-// drain lets target have no new sessions until it is resumed, and none at all
-// from that instant on, if it is not zero.
-func (c *Cache) drain(target string, until time.Time) {
-	end := int64(never)
-	if !until.IsZero() {
-		end = max(1, c.clock.At(until))
-	}
-	c.targets.Drain(target, end)
-}
-
-func (c *Cache) resume(target string) { c.targets.Drain(target, 0) }
-
-func (c *Cache) drained() map[string]time.Time {
-	until := make(map[string]time.Time)
-	for target, end := range c.targets.Drained() {
-		if until[target] = (time.Time{}); end != never {
-			until[target] = c.clock.Time(end)
-		}
-	}
-	return until
 }

@@ -1,6 +1,7 @@
 package affinity_test
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -607,5 +608,45 @@ func TestLifetimesAtRandom(t *testing.T) {
 		require.NotZero(t, visits(t, s, 64, 6*time.Minute, "a", "x", "a")[affinity.ReasonExpired])
 		require.Zero(t, visits(t, s, 64, 19*time.Minute, "b", "x", "b")[affinity.ReasonExpired])
 		require.NotZero(t, visits(t, s, 64, 50*time.Minute, "b", "x", "b")[affinity.ReasonExpired])
+	})
+}
+
+// What a target does not have of a prompt that was elsewhere teaches nothing of how
+// long it keeps prompts.
+func TestFailoverTeachesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
+		for range 5 { // b has a cache
+			mustSelect(t, s, session("of b"), "b").Done(tokens(80_000, 10_000))
+			elapse(time.Second)
+		}
+		for i := range 10 {
+			mustSelect(t, s, session(fmt.Sprint(i)), "a").Done(served)
+		}
+		elapse(6 * time.Minute)
+		for i := range 10 {
+			sel := mustSelect(t, s, session(fmt.Sprint(i)), "b")
+			require.Equal(t, affinity.ReasonFailover, sel.Reason)
+			sel.Done(tokens(0, 90_000))
+		}
+		require.Equal(t, map[affinity.Reason]int{affinity.ReasonBound: 50}, visits(t, s, 50, 6*time.Minute, "b", "c", "b"))
+	})
+}
+
+// A binding lives from when its session was placed, however long that took.
+func TestLifeBeginsWhenThePlaceIsKnown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		slow := affinity.PickerFunc[string](func(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
+			elapse(10 * time.Minute)
+			return candidates[0], nil
+		})
+		s := newSelector(t, affinity.Config[string]{Fallback: slow, TTL: time.Hour})
+		_, err := s.Pick(t.Context(), session("1"), []string{"a"})
+		require.NoError(t, err)
+		b, ok := s.Peek(session("1"))
+		require.True(t, ok)
+		require.Equal(t, time.Hour, time.Until(b.Expires))
 	})
 }

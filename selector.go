@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -138,7 +139,8 @@ const (
 // candidates. In all other cases the fallback decides, and what it chose
 // becomes the session's home. See the package documentation for the rules.
 //
-// Use [New]. All methods are safe for concurrent use. A hit takes no lock.
+// Use [New]. All methods are safe for concurrent use. A hit takes no lock of its own,
+// unless the session is Conventional or has been away from its home.
 type Selector[T any] struct {
 	cfg      Config[T]
 	chain    extract.Chain // the extractor, or one of it
@@ -524,14 +526,30 @@ func (s *Selector[T]) Scope(tenant, scope string) Digest {
 // placed anew as it comes along, as after a failure. A request for which there
 // is no other candidate still goes there. The drain belongs to the Cache: it
 // lasts, also for Selectors that take that over, until Resume.
-func (s *Selector[T]) Drain(id string, until time.Time) { s.cache.drain(id, until) }
+func (s *Selector[T]) Drain(id string, until time.Time) {
+	end := int64(never)
+	if !until.IsZero() {
+		end = max(1, s.cache.clock.At(until))
+	}
+	s.cache.targets.Drain(id, end)
+}
+
+const never = math.MaxInt64 // when a drain without a deadline ends
 
 // Resume ends the drain of the target of that ID.
-func (s *Selector[T]) Resume(id string) { s.cache.resume(id) }
+func (s *Selector[T]) Resume(id string) { s.cache.targets.Drain(id, 0) }
 
 // Drained returns the targets that are being drained, each with the deadline of its
 // drain: the zero Time if it has none.
-func (s *Selector[T]) Drained() map[string]time.Time { return s.cache.drained() }
+func (s *Selector[T]) Drained() map[string]time.Time {
+	drained := make(map[string]time.Time)
+	for id, end := range s.cache.targets.Drained() {
+		if drained[id] = (time.Time{}); end != never {
+			drained[id] = s.cache.clock.Time(end)
+		}
+	}
+	return drained
+}
 
 // Stats returns what was counted since New. Each number is right, but they are
 // not read at one instant while requests go on.
@@ -575,7 +593,7 @@ type query struct {
 	ttl    int64      // of the binding
 	now    int64      // when the request came
 	beside bool       // it follows the binding and leaves no trace
-	starts bool       // a thread takes over the binding of what started it
+	starts bool       // it is a thread, and takes over the binding of what started it
 	known  bool       // there is a binding
 	lease  bool       // the binding is to be kept alive until Done
 }
@@ -583,7 +601,7 @@ type query struct {
 // inherits reports whether there are other bindings that the session could take
 // over, or that were stored beside its own.
 func (q *query) inherits() bool {
-	return q.starts && q.key != q.root || len(q.sess.Continues)+len(q.sess.Near)+len(q.sess.Aliases) > 0
+	return q.starts || len(q.sess.Continues)+len(q.sess.Near)+len(q.sess.Aliases) > 0
 }
 
 // pinned reports whether the request refers to state, which is likely to be where
@@ -640,7 +658,7 @@ func (s *Selector[T]) query(q *query, req *extract.Request) bool {
 	if s.cfg.Lifetime != nil {
 		q.ttl = s.lifetime(&q.sess)
 	}
-	q.starts = s.cfg.Threads == ThreadsStart
+	q.starts = s.cfg.Threads == ThreadsStart && q.key != q.root
 	q.beside = !s.cfg.SideCalls && q.sess.Class.Beside()
 	if q.now = s.cache.clock.Now(); q.ttl < int64(exactTTL) {
 		q.now = s.cache.now()
@@ -761,8 +779,8 @@ func (s *Selector[T]) believed(l *located, ttl int64) bool {
 const exploration = 16
 
 // idle returns how long the binding had not been used when it was looked up, if a
-// use gives it that ttl, and whether it does: bindings that were taken over from
-// another configuration may have had another lifetime, and learned state has its own.
+// use gives it that ttl. That is not known of bindings that were taken over from
+// another configuration, which may have had another lifetime, nor of learned state.
 func (s *Selector[T]) idle(l *located, ttl int64) (idle time.Duration, known bool) {
 	idle = time.Duration(l.now - (l.Expires - ttl))
 	return max(0, idle), idle >= 0 && (int64(idle) <= l.now-s.start || !s.cache.varied.Load())
@@ -846,7 +864,6 @@ func (s *Selector[T]) unbound(q *query, candidates []T, p *pick, reason Reason, 
 	sel.Confidence = q.sess.Confidence
 	sel.selector = s
 	sel.within = q.within
-	sel.ttl = q.ttl
 	s.charge(q, p, false, sel)
 }
 
@@ -950,24 +967,22 @@ func (s *Selector[T]) standing(q *query) standing {
 			return standing{l, l.session(), false, true}
 		}
 	}
-	if s.cfg.Threads == ThreadsStart {
-		if q.key != q.root && q.sess.ParentThread != "" {
+	if q.starts {
+		if q.sess.ParentThread != "" {
 			if l, ok := s.cache.lookup(s.cache.threadKey(q, q.sess.ParentThread), q.now); ok {
 				st.located = l
 				return st
 			}
 		}
-		if q.key != q.root {
-			if l, ok := s.cache.lookup(q.root, q.now); ok {
-				st.located, st.session = l, l.session()
-				return st
-			}
+		if l, ok := s.cache.lookup(q.root, q.now); ok {
+			st.located, st.session = l, l.session()
+			return st
 		}
-		if q.sess.Parent != "" {
-			if l, ok := s.cache.lookup(s.cache.key(q, q.sess.Parent), q.now); ok {
-				st.located = l
-				return st
-			}
+	}
+	if s.cfg.Threads == ThreadsStart && q.sess.Parent != "" {
+		if l, ok := s.cache.lookup(s.cache.key(q, q.sess.Parent), q.now); ok {
+			st.located = l
+			return st
 		}
 	}
 	for _, id := range q.sess.Near {
@@ -988,10 +1003,9 @@ func (s *Selector[T]) left(key Key, now int64) (located, bool) {
 	return s.cache.lookup(key.aside(), now)
 }
 
-// pinned finds the target that holds state which the request refers to. It
-// returns its place among the candidates, -1 if it has none; and the ID of a target
-// that holds some and is absent, which is not looked for, unless that is an error,
-// once there is a place.
+// pinned finds the target that holds state which the request refers to. It returns
+// the place of the first among the candidates, or -1; and the ID of one that is not
+// among them, or "". With a place it looks no further, unless FailPinned is set.
 func (s *Selector[T]) pinned(q *query, candidates []T) (i int, absent string) {
 	i = -1
 	if !s.cache.learned.Load() {
@@ -1047,8 +1061,7 @@ func (s *Selector[T]) place(ctx context.Context, q *query, candidates []T, sel *
 func (s *Selector[T]) follow(ctx context.Context, q *query, candidates []T, sel *Selection[T]) error {
 	q.beside = true
 	st := s.standing(q)
-	reason, p := ReasonInherited, pick{i: -1}
-	from := ""
+	reason, p, from := ReasonSideCall, pick{i: -1}, ""
 	switch i, absent := s.pinned(q, candidates); {
 	case s.cfg.FailPinned && absent != "":
 		return &PinnedError{absent}
@@ -1094,7 +1107,7 @@ type verdict struct {
 	except string // what the fallback had better not choose
 	from   string // for the Decision
 	detour bool   // the home stays what it is
-	warm   bool   // the candidate is likely to have the prompt
+	cold   bool   // the candidate is not likely to have the prompt
 	second which  // what becomes the second place
 }
 
@@ -1119,42 +1132,47 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T, i int, o *lo
 	if j >= 0 && !away && (!elsewhere || s.cache.targets.Draining(o.target.Name)) {
 		j = -1 // it takes nobody in
 	}
-	stay := verdict{reason: ReasonInherited, i: i, warm: st.stays}
-	switch {
-	case st.own || st.aside():
-		stay.reason = ReasonBound
-	case st.stays && o.target != nil:
-		stay.second = theAside
-	}
 	switch {
 	case st.target.Dead(), // invalidated since we looked
 		!st.stays && j < 0 && (i < 0 || leaving || stale): // that of a neighbour or of what started it
 		return verdict{reason: ReasonNew, i: -1}
 	case i < 0 && returning && !stale && !leaving, // keep the home, go aside
 		away && !stale && !leaving && !s.mayReturn(q, st):
-		v := verdict{reason: ReasonFailover, i: j, from: home, detour: true, warm: j >= 0}
+		v := verdict{reason: ReasonFailover, i: j, from: home, detour: true}
 		if away {
 			v.reason = ReasonDetour
 		}
 		return v
 	case away && (i < 0 || stale || leaving): // give up the home for the detour
-		return verdict{reason: ReasonDetour, i: j, from: home, warm: true}
+		return verdict{reason: ReasonDetour, i: j, from: home}
 	case away:
-		return verdict{reason: ReasonReturned, i: i, from: o.target.Name, warm: true, second: theAside}
+		return verdict{reason: ReasonReturned, i: i, from: o.target.Name, second: theAside}
 	case i < 0, traits.Drained(q.now) && (j >= 0 || len(s.open(candidates, home)) > 0):
-		v := verdict{reason: ReasonFailover, i: j, from: home, except: home, warm: j >= 0}
+		v := verdict{reason: ReasonFailover, i: j, from: home, except: home}
 		if st.stays && !stale && !leaving {
 			v.second = theHome
 		}
 		return v
 	case traits.Drained(q.now):
-		return stay // nobody else takes it
+		return st.stay(i, o) // nobody else takes it
 	case stale && !(st.stays && q.pinned()):
 		return verdict{reason: ReasonExpired, i: -1, from: home}
 	case s.crowded(q, st.target) && !q.pinned() && (j >= 0 || !elsewhere && len(s.open(candidates, home)) > 0) && traits.Leave(q.now):
-		return verdict{reason: ReasonOverload, i: j, from: home, except: home, warm: j >= 0, second: theHome}
+		return verdict{reason: ReasonOverload, i: j, from: home, except: home, second: theHome}
 	}
-	return stay
+	return st.stay(i, o)
+}
+
+// stay has the session go on at st, which has place i among the candidates.
+func (st *standing) stay(i int, o *located) verdict {
+	v := verdict{reason: ReasonInherited, i: i, cold: !st.stays}
+	switch {
+	case st.own || st.aside():
+		v.reason = ReasonBound
+	case st.stays && o.target != nil:
+		v.second = theAside
+	}
+	return v
 }
 
 // mayReturn reports whether a session that is away from its home goes back to
@@ -1197,13 +1215,8 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 	if v.reason == ReasonOverload && s.balancer.Overloaded(s.cfg.ID(candidates[p.i])) {
 		// Nobody is better off, so nobody moves.
 		s.refund(candidates, &p)
-		v = verdict{reason: ReasonInherited, warm: st.stays}
-		if st.own {
-			v.reason = ReasonBound
-		} else if st.stays && o.target != nil {
-			v.second = theAside
-		}
-		p.i = s.index(st.target, candidates)
+		v = st.stay(s.index(st.target, candidates), &o)
+		p.i = v.i
 	}
 	if s.cfg.ID(candidates[p.i]) == "" {
 		s.refund(candidates, &p)
@@ -1245,7 +1258,7 @@ func (s *Selector[T]) pin(q *query, candidates []T, st *standing, o *located, v 
 			was, second = o, theAside
 		}
 		moved := v.from != "" || v.reason == ReasonBound
-		v = verdict{reason: ReasonPinned, i: i, warm: true}
+		v = verdict{reason: ReasonPinned, i: i}
 		if moved && was.target != nil && was.target.Name != s.cfg.ID(candidates[i]) {
 			v.from, v.second = was.target.Name, second
 		}
@@ -1331,7 +1344,7 @@ func (s *Selector[T]) write(q *query, key Key, stamp uint32, mark Digest, candid
 		if ok {
 			s.bound(q, candidates[p.i], v.reason, sel)
 			sel.leased = q.lease
-			s.charge(q, p, v.warm, sel)
+			s.charge(q, p, !v.cold, sel)
 			return true
 		}
 		if sel.at.target != nil {

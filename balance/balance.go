@@ -3,6 +3,7 @@ package balance
 import (
 	"context"
 	"math"
+	"math/rand/v2"
 
 	"github.com/go-affinity/affinity"
 	"github.com/go-affinity/affinity/extract"
@@ -27,4 +28,25 @@ func known(load float64) float64 {
 		return math.Inf(1)
 	}
 	return load
+}
+
+// A choice is the candidate with the least score so far, any of several.
+type choice struct {
+	i     int
+	score float64
+	ties  int
+}
+
+// offer takes candidate i if its score is lower.
+func (c *choice) offer(i int, score float64) {
+	switch {
+	case c.ties == 0 || score < c.score:
+		*c = choice{i, score, 1}
+	case score == c.score:
+		// The k-th of the tied ones replaces the choice with probability
+		// 1/k, which leaves each with the same.
+		if c.ties++; rand.IntN(c.ties) == 0 {
+			c.i = i
+		}
+	}
 }

@@ -902,3 +902,25 @@ func turn(conversation, common, boundaries int) *extract.Request {
 	turns.Store(req, cuts)
 	return req
 }
+
+// The unit of costs does not matter.
+func TestUnitOfCosts(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		var went [2][]string
+		for i, unit := range []float64{1, 1.0 / (1 << 20)} {
+			b := create(balance.CostConfig[*target]{Cost: func(u affinity.Usage) float64 { return unit * u.Cost() }})
+			ts := targets(4)
+			for k := range ts { // no two are alike
+				b.Charge(sized(10_000*(k+1)), ts[k].name, false)
+			}
+			for n := range 300 {
+				pass(time.Second)
+				got, ticket := place(t, b, prompt(n%40, 20_000, 40_000+4096*(n%7)), ts)
+				b.Settle(got.name, ticket, served(2000+100*n, 5000, 400))
+				b.Settle(got.name, b.Charge(prompt(n%40, 20_000, 80_000), got.name, true), served(1000, 19_000, 600))
+				went[i] = append(went[i], got.name)
+			}
+		}
+		require.Equal(t, went[0], went[1])
+	})
+}

@@ -33,7 +33,7 @@ type record struct {
 	hash   uint64 // of the boundary
 	target uint64
 	at     int64 // when it was sent last; 0 if what was sent is not there
-	served int64 // when it was sent last and served; less than 0 if it was not: since when it is known, then
+	served int64 // when what was served last was sent; if nothing was, less than 0: when the entry was made
 	parent int32 // the boundary before, at the same target; 0 is none
 
 	// Neighbours in the same bucket of holdings.hashes, and the next one in

@@ -1,8 +1,6 @@
 package balance
 
 import (
-	"math/rand/v2"
-
 	"github.com/go-affinity/affinity"
 	"github.com/go-affinity/affinity/extract"
 )
@@ -20,19 +18,10 @@ func Least[T any](load func(target T) float64) affinity.Picker[T] {
 		panic("balance: Least needs a load function")
 	}
 	return policy[T](func(_ *extract.Request, candidates []T) int {
-		pick, least, ties := 0, known(load(candidates[0])), 1
-		for i, c := range candidates[1:] {
-			switch l := known(load(c)); {
-			case l < least:
-				pick, least, ties = i+1, l, 1
-			case l == least:
-				// The k-th of the tied ones replaces the pick with
-				// probability 1/k, which leaves each with the same.
-				if ties++; rand.IntN(ties) == 0 {
-					pick = i + 1
-				}
-			}
+		var least choice
+		for i, c := range candidates {
+			least.offer(i, known(load(c)))
 		}
-		return pick
+		return least.i
 	})
 }

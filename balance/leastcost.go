@@ -3,7 +3,6 @@ package balance
 import (
 	"context"
 	"math"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -116,7 +115,7 @@ func (b *leastCost[T]) Settle(id string, t affinity.Ticket, o affinity.Outcome) 
 	b.ledger.settle(id, t, o)
 }
 
-// costs is what balancers have in common that know what requests cost.
+// costs is what the balancers that know what requests cost have in common.
 type costs[T any] struct {
 	cfg    CostConfig[T]
 	ledger *ledger
@@ -177,25 +176,4 @@ func (cfg *CostConfig[T]) weight(target T) float64 {
 		}
 	}
 	return 1
-}
-
-// A choice is the candidate with the least score so far, any of several.
-type choice struct {
-	i     int
-	score float64
-	ties  int
-}
-
-// offer takes candidate i if its score is lower.
-func (c *choice) offer(i int, score float64) {
-	switch {
-	case c.ties == 0 || score < c.score:
-		*c = choice{i, score, 1}
-	case score == c.score:
-		// The k-th of the tied ones replaces the choice with probability
-		// 1/k, which leaves each with the same.
-		if c.ties++; rand.IntN(c.ties) == 0 {
-			c.i = i
-		}
-	}
 }

@@ -138,13 +138,13 @@ type fieldIDs []struct {
 	confidence Confidence
 }
 
-// set returns the fields.
-func (fs fieldIDs) set() (s fieldSet) {
-	for _, f := range fs {
+// bodyIDSet are the fields of BodyIDs.
+var bodyIDSet = func() (s fieldSet) {
+	for _, f := range bodyIDs {
 		s |= 1 << f.field
 	}
 	return s
-}
+}()
 
 // Extract implements Extractor.
 func (fs fieldIDs) Extract(r *Request) (Session, bool) {
@@ -157,7 +157,7 @@ func (fs fieldIDs) Extract(r *Request) (Session, bool) {
 			return r.named(first.source, id, first.confidence), true
 		}
 	}
-	if !r.hasAny(fs.set()) { // as in most bodies that are read whole
+	if !r.hasAny(bodyIDSet) { // as in most bodies that are read whole
 		return Session{}, false
 	}
 	for _, f := range fs[1:] {

@@ -93,7 +93,8 @@ func (r *Request) plainUserID() []byte {
 	b := r.Body
 	if len(b) > strictly {
 		if mentionsUserID(b[:window]) || mentionsUserID(b[len(b)-window:]) {
-			return r.atEnds("metadata", "user_id")
+			metadata, _ := atEnds(b, "metadata") // whether the body has been read or not
+			return lastMember(metadata, "user_id")
 		}
 	} else if mentionsUserID(b) {
 		return r.get(metadataUserIDField)

@@ -125,8 +125,8 @@
 // objects and arrays that nobody asks for are passed over: their brackets must
 // match and their strings end. Of one of more than 16 kB, the members within 1 kB
 // of either end may be all that is read: if what an extractor asks for first is
-// among them, it is believed, and neither a mistake elsewhere is seen, unless the
-// body is no object at all, nor another member of the same name. If it is not, the
+// among them, it is believed: a mistake elsewhere goes unseen, unless the body is no
+// object at all, and so does another member of the same name. If it is not, the
 // body is read up to where it stands. So an id that goes before all others costs the
 // same whatever the size, where clients put it. For well-formed bodies with one
 // member of a name, all this makes no difference to the answer, with two exceptions.

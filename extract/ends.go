@@ -45,14 +45,6 @@ func (r *Request) first(f field, outer, inner string) []byte {
 	return lastMember(value, inner)
 }
 
-// atEnds returns the text of the member inner of the member outer of the body, if
-// that stands at an end. It neither reads the body nor depends on whether it has
-// been read.
-func (r *Request) atEnds(outer, inner string) []byte {
-	value, _ := atEnds(r.Body, outer)
-	return lastMember(value, inner)
-}
-
 // firstMember returns the text of the member of that name, which is asked for
 // before all others.
 func (r *Request) firstMember(name string) []byte {
@@ -215,8 +207,8 @@ func (e *ends) set(f field, text []byte) {
 	}
 }
 
-// named reports whether there is what looks like an id, as index.named does.
-func (e *ends) named() bool {
+// hasID reports whether there is what looks like an id, as index.hasID does.
+func (e *ends) hasID() bool {
 	for ids := e.present & idSet; ids != 0; ids &= ids - 1 {
 		if text := e.texts[bits.TrailingZeros64(uint64(ids))]; text[0] == '"' && len(text) > 2 {
 			return true
@@ -229,7 +221,7 @@ func (e *ends) named() bool {
 // not among them: the same one may stand in all. conversationFields are those that
 // Default looks for with ClaudeUserID and BodyIDs, and those that have some inside.
 var (
-	explicitSet        = bodyIDs.set() &^ (1 << promptCacheKeyField)
+	explicitSet        = bodyIDSet &^ (1 << promptCacheKeyField)
 	conversationFields = (explicitSet | 1<<metadataUserIDField).andOuter()
 )
 
@@ -245,7 +237,7 @@ func (r *Request) conversation() (s Session, ok bool) {
 	if r.conversationIn(e.present, func(f field) []byte { return e.texts[f] }, &s) {
 		return s, true
 	}
-	if e.named() {
+	if e.hasID() {
 		r.index.talkative.Store(false) // it is not likely to come to the trail
 	}
 	return r.conversationInBetween()

@@ -286,6 +286,42 @@ func vendorSession(key string) bool {
 	return strings.Trim(vendor, alphanumeric+"-") == "" && !strings.Contains(strings.ToLower(key), "parent-session")
 }
 
+// header returns the id in a header, or "". The name is in canonical form.
+func (r *Request) header(name string) string { return single(r.values(name)) }
+
+// spelling finds out whether the names of headers are in canonical form, unless that
+// is known. Content-Type, which most requests have, stands for all; and so does the
+// header of the session, where spelling is not called.
+func (r *Request) spelling() {
+	if r.spelled.Load() {
+		return
+	}
+	if len(r.Header["Content-Type"]) == 0 {
+		for key := range r.Header {
+			if !canonical(key) {
+				r.odd.Store(true)
+				break
+			}
+		}
+	}
+	r.spelled.Store(true)
+}
+
+// values returns the values of a header. The name is in canonical form; the names in
+// the map need not be, once spelling has looked at them.
+func (r *Request) values(name string) []string {
+	if values := r.Header[name]; len(values) > 0 || !r.odd.Load() {
+		return values
+	}
+	var values []string // of their own: what is in the map is the caller's
+	for key, v := range r.Header {
+		if len(key) == len(name) && strings.EqualFold(key, name) {
+			values = append(values, v...)
+		}
+	}
+	return values
+}
+
 // canonical reports whether key is as net/http would have it.
 func canonical(key string) bool {
 	upper := true

@@ -8,303 +8,6 @@ import (
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
-// A field is a member of the body that the built-in extractors ask for, or one of
-// an object in it.
-type field uint8
-
-const (
-	noField field = iota // also the body itself
-
-	conversationIDField
-	conversationIDCamelField
-	conversationField
-	sessionIDField
-	sessionIDCamelField
-	clientMetadataField
-	requestField
-	metadataField
-	requestMetadataField
-	unboundMetadataField
-	litellmSessionIDField
-	threadIDField
-	chatIDField
-	conversationStateField
-	promptCacheKeyField
-	previousResponseIDField
-	previousInteractionIDField
-	threadField
-	messagesField
-	contentsField
-	inputField
-	promptField
-	imagesField
-	systemField
-	systemInstructionField
-	systemInstructionSnakeField
-	instructionsField
-	contextField
-	cachedContentField
-	cachedContentSnakeField
-	containerField
-	toolsField
-	toolConfigField
-
-	metadataUserIDField
-	metadataSessionIDField
-	metadataSessionIDCamelField
-	metadataConversationIDField
-	metadataCursorConversationIDField
-	metadataThreadIDField
-	metadataChatIDField
-
-	clientMetadataSessionIDField
-
-	unboundMetadataTaskIDField
-
-	conversationInnerIDField
-
-	conversationStateInnerIDField
-
-	inputMessagesField
-	inputSessionIDField
-
-	threadTypeField
-	threadPreviousMessageIDField
-
-	containerInnerIDField
-
-	requestMetadataSessionIDField
-	requestMetadataSessionIDCamelField
-
-	requestSessionIDField
-	requestSessionIDCamelField
-	requestContentsField
-	requestSystemInstructionField
-	requestSystemInstructionSnakeField
-	requestCachedContentField
-	requestToolsField
-
-	numFields
-)
-
-// A fieldSet has one bit for each of some fields.
-type fieldSet uint64
-
-const _ = field(64) - numFields // they fit in
-
-// setOf returns the set of the fields from one to another.
-func setOf(from, to field) fieldSet { return 1<<(to+1) - 1<<from }
-
-// has reports whether f is in the set.
-func (s fieldSet) has(f field) bool { return s>>f&1 != 0 }
-
-// insides are the fields that are members of each, if that is an object.
-var insides = [numFields]fieldSet{
-	metadataField:          setOf(metadataUserIDField, metadataChatIDField),
-	clientMetadataField:    setOf(clientMetadataSessionIDField, clientMetadataSessionIDField),
-	unboundMetadataField:   setOf(unboundMetadataTaskIDField, unboundMetadataTaskIDField),
-	conversationField:      setOf(conversationInnerIDField, conversationInnerIDField),
-	conversationStateField: setOf(conversationStateInnerIDField, conversationStateInnerIDField),
-	inputField:             setOf(inputMessagesField, inputSessionIDField),
-	threadField:            setOf(threadTypeField, threadPreviousMessageIDField),
-	containerField:         setOf(containerInnerIDField, containerInnerIDField),
-	requestMetadataField:   setOf(requestMetadataSessionIDField, requestMetadataSessionIDCamelField),
-	requestField:           setOf(requestSessionIDField, requestToolsField),
-}
-
-// inside returns the fields that are members of f.
-func (f field) inside() fieldSet { return insides[f] }
-
-// Some sets of fields.
-var (
-	messageSet = setOfList(messageFields)
-	idSet      = setOfList(pointerFields) | bodyIDs.set() | 1<<metadataUserIDField
-	idOrOuter  = idSet.andOuter()
-)
-
-func setOfList(fields []field) (s fieldSet) {
-	for _, f := range fields {
-		s |= 1 << f
-	}
-	return s
-}
-
-// andOuter returns the set with the fields that have some of it inside.
-func (s fieldSet) andOuter() fieldSet {
-	all := s
-	for f := range numFields {
-		if f.inside()&s != 0 {
-			all |= 1 << f
-		}
-	}
-	return all
-}
-
-// written is known for a name as it is written.
-func (f field) written(name []byte) field {
-	shortest := len("id")
-	if f == noField {
-		shortest = len("input")
-	}
-	if len(name) < shortest { // no name is longer than it is written
-		return noField
-	}
-	var room nameRoom
-	return f.known(jsonscan.Text(name, room[:]))
-}
-
-// known returns the field that the member of that name is, in the body or, if f
-// is one, in that object.
-func (f field) known(name []byte) field {
-	switch f {
-	case noField:
-		switch string(name) {
-		case "conversation_id":
-			return conversationIDField
-		case "conversationId":
-			return conversationIDCamelField
-		case "conversation":
-			return conversationField
-		case "session_id":
-			return sessionIDField
-		case "sessionId":
-			return sessionIDCamelField
-		case "client_metadata":
-			return clientMetadataField
-		case "request":
-			return requestField
-		case "metadata":
-			return metadataField
-		case "requestMetadata":
-			return requestMetadataField
-		case "unbound_metadata":
-			return unboundMetadataField
-		case "litellm_session_id":
-			return litellmSessionIDField
-		case "thread_id":
-			return threadIDField
-		case "chat_id":
-			return chatIDField
-		case "conversationState":
-			return conversationStateField
-		case "prompt_cache_key":
-			return promptCacheKeyField
-		case "previous_response_id":
-			return previousResponseIDField
-		case "previous_interaction_id":
-			return previousInteractionIDField
-		case "thread":
-			return threadField
-		case "messages":
-			return messagesField
-		case "contents":
-			return contentsField
-		case "input":
-			return inputField
-		case "prompt":
-			return promptField
-		case "images":
-			return imagesField
-		case "system":
-			return systemField
-		case "systemInstruction":
-			return systemInstructionField
-		case "system_instruction":
-			return systemInstructionSnakeField
-		case "instructions":
-			return instructionsField
-		case "context":
-			return contextField
-		case "cachedContent":
-			return cachedContentField
-		case "cached_content":
-			return cachedContentSnakeField
-		case "container":
-			return containerField
-		case "tools":
-			return toolsField
-		case "toolConfig":
-			return toolConfigField
-		}
-	case metadataField:
-		switch string(name) {
-		case "user_id":
-			return metadataUserIDField
-		case "session_id":
-			return metadataSessionIDField
-		case "sessionId":
-			return metadataSessionIDCamelField
-		case "conversation_id":
-			return metadataConversationIDField
-		case "cursorConversationId":
-			return metadataCursorConversationIDField
-		case "thread_id":
-			return metadataThreadIDField
-		case "chat_id":
-			return metadataChatIDField
-		}
-	case clientMetadataField:
-		if string(name) == "session_id" {
-			return clientMetadataSessionIDField
-		}
-	case unboundMetadataField:
-		if string(name) == "taskId" {
-			return unboundMetadataTaskIDField
-		}
-	case conversationField:
-		if string(name) == "id" {
-			return conversationInnerIDField
-		}
-	case conversationStateField:
-		if string(name) == "conversationId" {
-			return conversationStateInnerIDField
-		}
-	case inputField:
-		switch string(name) {
-		case "messages":
-			return inputMessagesField
-		case "session_id":
-			return inputSessionIDField
-		}
-	case threadField:
-		switch string(name) {
-		case "type":
-			return threadTypeField
-		case "previous_message_id":
-			return threadPreviousMessageIDField
-		}
-	case containerField:
-		if string(name) == "id" {
-			return containerInnerIDField
-		}
-	case requestMetadataField:
-		switch string(name) {
-		case "session_id":
-			return requestMetadataSessionIDField
-		case "sessionId":
-			return requestMetadataSessionIDCamelField
-		}
-	case requestField:
-		switch string(name) {
-		case "session_id":
-			return requestSessionIDField
-		case "sessionId":
-			return requestSessionIDCamelField
-		case "contents":
-			return requestContentsField
-		case "systemInstruction":
-			return requestSystemInstructionField
-		case "system_instruction":
-			return requestSystemInstructionSnakeField
-		case "cachedContent", "cached_content":
-			return requestCachedContentField
-		case "tools":
-			return requestToolsField
-		}
-	}
-	return noField
-}
-
 // An index says where in a body the members are that extractors ask for. It is
 // made in one walk, which stops where it may and goes on from there. Of several
 // members of one name the last counts, as it does for the parsers of most
@@ -514,7 +217,7 @@ func (x *index) readOn(body []byte, until *stop, p *prompt) (inPassing bool) {
 // In passing it reads the messages as well, so that nobody has to come back for them:
 // into a prompt, if Boundaries has begun the walk, or into a trail, if a chain has one
 // that may come to be asked (talkative), the walk begins with the body, and what it has
-// met so far does not look like an id (named). That was for nothing, and is thrown
+// met so far does not look like an id (hasID). That was for nothing, and is thrown
 // away, unless the body was read to its end and what was read are the only messages that
 // it has (sole): of several lists, an extractor may want another one.
 type walk struct {
@@ -536,7 +239,7 @@ type walk struct {
 func (w *walk) talkingMembers(until *stop) {
 	var t trail
 	w.members(noField, until, &t)
-	if w.sole() && !w.named(w.body) {
+	if w.sole() && !w.hasID(w.body) {
 		kept := t
 		w.talk = &kept
 	}
@@ -547,8 +250,8 @@ func (w *walk) sole() bool {
 	return !w.stopped && !w.passed && w.talks == 1 && w.present.has(w.list)
 }
 
-// named reports whether the body has what looks like an id.
-func (x *index) named(body []byte) bool {
+// hasID reports whether the body has what looks like an id.
+func (x *index) hasID(body []byte) bool {
 	for _, k := range x.known {
 		if idSet.has(k.field) && x.present.has(k.field) && body[k.from] == '"' && k.to-k.from > 2 {
 			return true
@@ -573,7 +276,7 @@ func (w *walk) members(in field, until *stop, t *trail) {
 		}
 		from := w.pos()
 		f := in.written(written)
-		if f == noField || !w.known(f, t) {
+		if f == noField || !w.enter(f, t) {
 			if w.careful {
 				c.Skip()
 			} else {
@@ -595,15 +298,15 @@ func (w *walk) members(in field, until *stop, t *trail) {
 	}
 }
 
-// known reads the value of a field if there is more to it than its end.
-func (w *walk) known(f field, t *trail) bool {
+// enter reads the value of a field if there is more to it than its end.
+func (w *walk) enter(f field, t *trail) bool {
 	inside := f.inside()
 	w.present &^= inside
 	switch {
 	case inside != 0 && w.c.Object():
 		w.members(f, nil, t)
 		w.passed = w.passed || f == inputField && w.present&inside&messageSet == 0 // a message itself
-	case messageSet.has(f) && (w.prompt != nil || t != nil && !w.named(w.body)):
+	case messageSet.has(f) && (w.prompt != nil || t != nil && !w.hasID(w.body)):
 		w.list = f
 		w.messages(t)
 	default:

@@ -104,7 +104,7 @@ func FromHTTP(r *http.Request, limit int64) (*Request, error) {
 }
 
 // readUpTo reads r to its end, or one byte beyond limit. It does not trust the
-// announced size with more than a first guess, nor grows beyond the limit.
+// announced size with more than a first guess, nor does it grow beyond the limit.
 func readUpTo(r io.Reader, limit, size int64) ([]byte, error) {
 	data := make([]byte, 0, min(max(size, 511), limit, 1<<20)+1)
 	for int64(len(data)) <= limit {

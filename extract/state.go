@@ -179,11 +179,7 @@ func pathState(path string) (string, bool) {
 	for _, resource := range []string{"/responses/", "/conversations/", "/interactions/"} {
 		if _, rest, ok := strings.Cut(path, resource); ok {
 			id, _, _ := strings.Cut(rest, "/")
-			if strings.Contains(id, "_") { // not compact, input_tokens
-				switch id {
-				case "input_tokens":
-					return "", false
-				}
+			if strings.Contains(id, "_") && id != "input_tokens" { // nor compact
 				return ID(id)
 			}
 		}

@@ -22,16 +22,10 @@ func (r *Request) name(s *Session, source, id string, c Confidence) {
 	}
 }
 
-// nameByHeader is name for an id that is in a header. Of the other headers only those
-// are looked at that the client has which sends that.
+// nameByHeader is name for an id that is in a header: of the other headers, only those
+// of the client that sends it are looked at.
 func (r *Request) nameByHeader(s *Session, source, id string, c Confidence) {
 	s.Source, s.ID, s.Confidence = source, id, c
-	r.describe(s)
-}
-
-// describe adds to a session what method, path and the headers of the client say of
-// its thread, its parent and the class of the request.
-func (r *Request) describe(s *Session) {
 	s.Class = r.pathClass()
 	switch s.Source {
 	case claudeSource:
@@ -97,40 +91,4 @@ func keyOfFork(id string) string {
 		return id[i+1:]
 	}
 	return ""
-}
-
-// header returns the id in a header, or "". The name is in canonical form.
-func (r *Request) header(name string) string { return single(r.values(name)) }
-
-// spelling finds out whether the names of headers are in canonical form, unless that
-// is known. Where the session's is, nobody asks; and one that most requests have saves
-// a look at all.
-func (r *Request) spelling() {
-	if r.spelled.Load() {
-		return
-	}
-	if len(r.Header["Content-Type"]) == 0 {
-		for key := range r.Header {
-			if !canonical(key) {
-				r.odd.Store(true)
-				break
-			}
-		}
-	}
-	r.spelled.Store(true)
-}
-
-// values returns the values of a header. The name is in canonical form; those of the
-// map need not be, if that is known.
-func (r *Request) values(name string) []string {
-	if values := r.Header[name]; len(values) > 0 || !r.odd.Load() {
-		return values
-	}
-	var values []string // of their own: what is in the map is the caller's
-	for key, v := range r.Header {
-		if len(key) == len(name) && strings.EqualFold(key, name) {
-			values = append(values, v...)
-		}
-	}
-	return values
 }

@@ -217,15 +217,14 @@ const (
 // conversation has so many; a body that has is not one, and no work is wasted
 // on the rest of it.
 const (
-	maxParts   = 1 // in each other: each is gone over anew
 	maxItems   = 1 << 15
 	maxMembers = 1 << 12 // of one block
 )
 
 // trail works out the chain of digests of a request.
 type trail struct {
-	items int // looked at
-	depth int // of parts in parts
+	items   int  // looked at
+	inParts bool // parts in these count no more: each is gone over anew
 
 	system   context // system prompt
 	opening  context // system messages before the first answer
@@ -263,23 +262,6 @@ type context struct {
 // maxOpening is how much of a text is kept, as it stands between its quotes, to
 // tell what it is.
 const maxOpening = 256
-
-// places are the directories that some texts name.
-type places struct {
-	sum sum
-	n   int
-}
-
-// and returns the places of two contexts.
-func (p places) and(o places) places {
-	switch {
-	case p.n == 0:
-		return o
-	case o.n == 0:
-		return p
-	}
-	return places{p.sum.join(pathSalt, o.sum), p.n + o.n}
-}
 
 // ring keeps the last few values that were put in.
 type ring[E any] struct {
@@ -752,11 +734,11 @@ func (t *trail) block(c *jsonscan.Cursor, system *context) {
 	case empty:
 	case len(words) > 0 && words[0] == '"':
 		t.words(words[1:len(words)-1], system)
-	case parts != nil && t.depth < maxParts:
-		t.depth++
+	case parts != nil && !t.inParts:
+		t.inParts = true
 		c := jsonscan.New(parts)
 		t.content(&c, system)
-		t.depth--
+		t.inParts = false
 	case system != nil:
 		system.sum = system.sum.add(binarySalt, t.value(&whole))
 	default:
@@ -833,85 +815,4 @@ func (t *trail) person(salt, h uint64) {
 	t.here = t.here.add(salt, h)
 	t.texts++
 	t.parts.put(t.here)
-}
-
-// prompt reads the prompt of a legacy completion: a string, or an array of
-// strings or tokens. The string holds the whole conversation, and the next one
-// begins with it. Where in it a request ended can only be guessed: behind the
-// same word as this one ("Assistant:", "[/INST]"), or at the end of a line.
-func (t *trail) prompt(raw []byte) {
-	c := jsonscan.New(raw)
-	array := c.Array() && c.Element()
-	s, ok := c.String()
-	if array && (!ok || c.Element()) {
-		c = jsonscan.New(raw)
-		t.person(binarySalt, t.value(&c))
-		return
-	}
-	room := borrow(len(s))
-	*room = jsonscan.AppendText(*room, s)
-	t.legacy(trimRight(bytes.TrimLeft(*room, space)))
-	scratch.Put(room)
-}
-
-// legacy reads the text of a prompt, without white space around it.
-func (t *trail) legacy(text []byte) {
-	if len(text) == 0 {
-		return
-	}
-	ends := append(wordEnds(text), lineEnds(text)...)
-	slices.Sort(ends)
-	ends = slices.Compact(ends)
-	var d xxhash.Digest
-	d.Reset()
-	before, done := t.here, 0
-	for i, end := range ends {
-		d.Write(text[done:end])
-		done = end
-		t.here = before.add(textSalt, d.Sum64())
-		if i < len(ends)-maxTexts {
-			t.steps.put(step{sum: t.here})
-		} else {
-			t.parts.put(t.here)
-		}
-	}
-	t.texts++
-}
-
-// wordEnds returns the offsets behind the last word of text and its last few
-// occurrences before.
-func wordEnds(text []byte) []int {
-	const longest = 40
-	end := text[max(0, len(text)-longest):]
-	word := end[bytes.LastIndexAny(end, space)+1:]
-	ends := make([]int, 0, maxSteps+maxTexts)
-	for i := len(text); len(ends) < maxSteps; {
-		if i = bytes.LastIndex(text[:i], word); i < 0 {
-			break
-		}
-		ends = append(ends, i+len(word))
-	}
-	return ends
-}
-
-// lineEnds returns the offsets at which the last few lines of text end that are
-// not blank.
-func lineEnds(text []byte) []int {
-	ends := make([]int, 0, maxTexts)
-	for i := len(text); i > 0 && len(ends) < maxTexts; {
-		ends = append(ends, i)
-		i = len(trimRight(text[:bytes.LastIndexByte(text[:i], '\n')+1]))
-	}
-	return ends
-}
-
-const space = " \t\r\n"
-
-// trimRight cuts off trailing white space.
-func trimRight(text []byte) []byte {
-	n := len(text)
-	for n > 0 && text[n-1] <= ' ' && (text[n-1] == ' ' || text[n-1] == '\n' || text[n-1] == '\r' || text[n-1] == '\t') {
-		n--
-	}
-	return text[:n]
 }

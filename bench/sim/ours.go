@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/go-affinity/affinity"
-	"github.com/go-affinity/affinity/balance"
 	"github.com/go-affinity/affinity/extract"
 )
 
@@ -32,9 +31,9 @@ type library struct {
 // bytesPerToken is how long a token is in a body.
 const bytesPerToken = 4
 
-// names are the IDs of the upstreams.
 const maxUpstreams = 256
 
+// names are the IDs of the upstreams.
 var names = func() (names [maxUpstreams]string) {
 	for u := range names {
 		names[u] = "upstream-" + strconv.Itoa(u)
@@ -44,14 +43,14 @@ var names = func() (names [maxUpstreams]string) {
 
 func nameOf(u int) string { return names[u] }
 
-// ours returns a router that is made of a Selector with the given settings.
-func ours(configure func(l *library, cfg *affinity.Config[int])) func(*driver) (router, error) {
+// ours returns a router that is made of a Selector.
+func ours(extractor extract.Extractor, fallback func(l *library) affinity.Picker[int]) func(*driver) (router, error) {
 	return func(d *driver) (router, error) {
 		l := newLibrary(d)
-		cfg := affinity.Config[int]{ID: nameOf, Fallback: balance.RoundRobin[int](), Failover: d.cond.failover}
-		configure(l, &cfg)
 		var err error
-		l.selector, err = affinity.New(cfg)
+		l.selector, err = affinity.New(affinity.Config[int]{
+			ID: nameOf, Extractor: extractor, Fallback: fallback(l), Failover: d.cond.failover,
+		})
 		return l, err
 	}
 }
@@ -91,15 +90,12 @@ func sessionID(s int) string { return "session-" + strconv.Itoa(s) }
 
 // sessions keeps sessions at their home and places new ones by the fallback.
 func sessions(fallback func(l *library) affinity.Picker[int]) func(*driver) (router, error) {
-	return ours(func(l *library, cfg *affinity.Config[int]) { cfg.Fallback = fallback(l) })
+	return ours(nil, fallback)
 }
 
 // stateless has the fallback decide every request.
 func stateless(fallback func(l *library) affinity.Picker[int]) func(*driver) (router, error) {
-	return ours(func(l *library, cfg *affinity.Config[int]) {
-		cfg.Extractor = extract.Chain{}
-		cfg.Fallback = fallback(l)
-	})
+	return ours(extract.Chain{}, fallback)
 }
 
 func (l *library) route(ctx context.Context, i int, now time.Duration, usable []int) (int, func(ended), error) {

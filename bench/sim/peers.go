@@ -15,7 +15,7 @@ import (
 )
 
 // The policies of others, each by its published algorithm and with its own
-// default settings. What they know is what a gateway before remote accounts
+// default settings. What they know is what a gateway in front of remote accounts
 // knows: the requests, where it sent them, and which are under way.
 
 // chooser is a policy that hears nothing of how requests end.

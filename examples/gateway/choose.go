@@ -73,20 +73,20 @@ const (
 // there are none, the least unfit. If there is nobody to ask it returns how long
 // to wait for one. Of the candidates, those in slots are to be released if they
 // are not chosen.
-func (s *exchange) candidates(now time.Time) (candidates, slots []*upstream, wait time.Duration) {
-	if len(s.tried) == 0 && !slices.ContainsFunc(s.upstreams, func(u *upstream) bool { return u.health.troubled.Load() }) {
-		return s.upstreams, nil, 0
+func (x *exchange) candidates(now time.Time) (candidates, slots []*upstream, wait time.Duration) {
+	if len(x.tried) == 0 && !slices.ContainsFunc(x.upstreams, func(u *upstream) bool { return u.health.troubled.Load() }) {
+		return x.upstreams, nil, 0
 	}
 	wait = math.MaxInt64
 	best := refusing
-	for _, u := range s.upstreams {
-		standing, slot, until := u.health.admit(now, s.tenantOf())
-		if slices.Contains(s.tried, u) {
+	for _, u := range x.upstreams {
+		standing, slot, until := u.health.admit(now, x.tenantOf())
+		if slices.Contains(x.tried, u) {
 			if slot {
 				u.health.release()
 			}
 			if standing != refusing {
-				until = now.Add(min(again<<min(s.rounds, 8), longAgain))
+				until = now.Add(min(again<<min(x.rounds, 8), longAgain))
 			}
 			wait = min(wait, until.Sub(now))
 			continue
@@ -103,7 +103,7 @@ func (s *exchange) candidates(now time.Time) (candidates, slots []*upstream, wai
 		}
 		if standing == best {
 			if candidates == nil {
-				candidates = make([]*upstream, 0, len(s.upstreams))
+				candidates = make([]*upstream, 0, len(x.upstreams))
 			}
 			candidates = append(candidates, u)
 		}

@@ -46,7 +46,7 @@ const (
 	probeGap    = time.Second // between single requests to what is slow
 	quickEnough = 3           // of these in a row make it no longer slow
 	maxLimits   = 1024        // tenants that are kept in mind
-	patient     = 4           // failures in a row, for the whole time; before it is half as long each
+	patient     = 4           // failures in a row until it is out for the whole time; half of that for each one less
 )
 
 // admit returns how fit the upstream is for a request of a tenant, and from

@@ -20,7 +20,7 @@ func (g *gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {
 		panic(http.ErrAbortHandler) // nobody is listening
 	}
-	x, _ := r.Context().Value(exchangeKey{}).(*exchange)
+	x := r.Context().Value(exchangeKey{}).(*exchange)
 	status, kind, message := http.StatusBadGateway, "upstream_failed", errUpstream
 	switch {
 	case errors.Is(err, errNoUpstream):
@@ -29,9 +29,7 @@ func (g *gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, errRequestBody):
 		status, kind, message = http.StatusBadRequest, "bad_request", errRequestBody
 	}
-	if x != nil {
-		x.status = status
-	}
+	x.status = status
 	reply(w, status, kind, message.Error())
 }
 

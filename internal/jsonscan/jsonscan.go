@@ -1,6 +1,6 @@
 // Package jsonscan reads JSON text forward, once, without recursion and without
-// allocating: what it returns is part of the text. Only the name of a
-// member is copied if there are escapes in it.
+// allocating: what it returns is part of the text, as it stands there. [Text] and
+// [AppendText] undo the escapes.
 //
 // It checks the structure: brackets, commas, colons, literals, numbers and
 // nesting are those of RFC 8259, or reading stops and [Cursor.OK] is false.
@@ -50,8 +50,8 @@ func (c *Cursor) ahead() int {
 }
 
 // Kind returns the first byte of the next value: one of {["tfn, a digit or a
-// minus. It returns 0 at the end of the text, and where there is no well-formed
-// value whatever byte stands there.
+// minus. It returns 0 at the end of the text; where no well-formed value comes
+// next, it may be any byte.
 func (c *Cursor) Kind() byte {
 	if c.bad || c.ahead() == len(c.data) {
 		return 0

@@ -93,12 +93,12 @@ func longStr(b []byte, i int) int {
 	return -1
 }
 
-// oddBackslashes reports whether b[i], which is in a string, is behind an odd
-// number of backslashes. What ends a run of them, the quote before at the
-// latest, is none, so each is counted once in all.
+// oddBackslashes reports whether b[i] is behind an odd number of backslashes. What
+// ends a run of them, in a string the quote before at the latest, is none, so each
+// is counted once in all.
 func oddBackslashes(b []byte, i int) bool {
 	n := i
-	for b[n-1] == '\\' {
+	for n > 0 && b[n-1] == '\\' {
 		n--
 	}
 	return (i-n)%2 == 1

@@ -62,8 +62,8 @@ func (t *Tail) Member() (name, value []byte, ok bool) {
 	return b[start+1 : nameEnd-1], b[from:end], true
 }
 
-// What follows returns an offset before t.low if it would have to go there,
-// and takes one for another.
+// What follows returns an offset before t.low if it would have to go there, and
+// again if it is given one.
 
 // spaceBack returns the offset behind what comes before white space.
 func (t *Tail) spaceBack(i int) int {
@@ -85,7 +85,7 @@ func (t *Tail) stringBack(i int) int {
 			i -= 8
 			continue
 		}
-		if i -= 1 + bits.LeadingZeros64(found)/8; !escapedBack(b, i) {
+		if i -= 1 + bits.LeadingZeros64(found)/8; !oddBackslashes(b, i) {
 			return t.low + i
 		}
 	}
@@ -93,27 +93,18 @@ func (t *Tail) stringBack(i int) int {
 		from := i - blockSize
 		for quotes, _ := structure((*[blockSize]byte)(b[from:])); quotes != 0; {
 			at := bits.Len64(quotes) - 1
-			if !escapedBack(b, from+at) {
+			if !oddBackslashes(b, from+at) {
 				return t.low + from + at
 			}
 			quotes &^= 1 << at
 		}
 	}
 	for i > 0 {
-		if i--; b[i] == '"' && !escapedBack(b, i) {
+		if i--; b[i] == '"' && !oddBackslashes(b, i) {
 			return t.low + i
 		}
 	}
 	return -1
-}
-
-// escapedBack is oddBackslashes for a text that may begin with backslashes.
-func escapedBack(b []byte, i int) bool {
-	n := i
-	for n > 0 && b[n-1] == '\\' {
-		n--
-	}
-	return (i-n)%2 == 1
 }
 
 // valueBack returns the offset of a value that ends at i, if one does.
@@ -156,7 +147,7 @@ func (t *Tail) nestedBack(i int) int {
 		}
 		quotes, marks := structure(block)
 		for q := quotes & (marks<<1 | 1); q != 0; q &= q - 1 { // there may be backslashes before these
-			if at := bits.TrailingZeros64(q); escapedBack(b, from+at) {
+			if at := bits.TrailingZeros64(q); oddBackslashes(b, from+at) {
 				quotes &^= 1 << at
 			}
 		}

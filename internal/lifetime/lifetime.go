@@ -27,7 +27,7 @@ const (
 	// there because others use it: a system prompt.
 	found = 0.5
 
-	// enough is how many prompts must have been missed in vain before less is
+	// enough is how many prompts must have been gone before a shorter life is
 	// believed: a conversation that was cut short looks like a cache that was.
 	enough = 3
 

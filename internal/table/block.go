@@ -36,7 +36,7 @@ func (sl *slot) write(k Key, r *Record) {
 	sl.lo.Store(k.Lo)
 	sl.about.Store(aboutOf(k, r.Ref, r.Stamp))
 	sl.mark.Store(r.Mark)
-	sl.life.Store(uint64(r.life()))
+	sl.life.Store(uint64(lifeOf(r.Expires, r.Leases)))
 }
 
 // replace writes another record over the one in place, whose life the caller has

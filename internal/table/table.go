@@ -73,8 +73,6 @@ type Owner interface {
 	Release(ref uint32)
 }
 
-func (r *Record) life() life { return lifeOf(r.Expires, r.Leases) }
-
 type shard struct {
 	seq    atomic.Uint64 // odd while records move
 	block  atomic.Pointer[block]
@@ -178,10 +176,10 @@ func (f Found) Holds() bool {
 	return f.sl.life.Load() != 0 && f.sl.about.Load() == f.about
 }
 
-// Get returns the record of k unless that has expired. The caller must then ask
-// whether it Holds, after it has asked whether its ref is alive: if not, what was
-// found may be of several records, and the caller has to Get again. Get takes no
-// lock unless writers of the shard keep getting in its way.
+// Get returns the record of k unless that has expired. The caller must ask whether
+// its ref is alive, and then whether the record Holds: if it does not, what was found
+// may be of several records, and the caller has to Get again. Get takes no lock
+// unless writers of the shard keep getting in its way.
 func (t *Table) Get(k Key, now int64) (Found, bool) {
 	s := t.shard(k)
 	b := s.block.Load()
@@ -497,10 +495,10 @@ type victim struct {
 	end  int64 // of the life
 }
 
-// evict removes the least valuable record of s, which must not be empty, as remove
-// does: one of the window that is dead, else the one that was unused for longest.
-// The next ones to go are found by the same comparison. It may fail, if the window
-// is empty or those that it found are used just now: then try again.
+// evict removes the least valuable record of s, which must not be empty: one of the
+// window that is dead, else the one that was unused for longest. The next ones to go
+// are found by the same comparison. It may fail, if the window is empty or those that
+// it found are used just now: then try again. What it was counted for: see remove.
 func (t *Table) evict(s *shard, now int64) bool {
 	if len(s.spares) == 0 {
 		t.compare(s, now)

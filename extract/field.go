@@ -1,0 +1,300 @@
+package extract
+
+import "github.com/go-affinity/affinity/internal/jsonscan"
+
+// A field is a member of the body that the built-in extractors ask for, or one of
+// an object in it.
+type field uint8
+
+const (
+	noField field = iota // also the body itself
+
+	conversationIDField
+	conversationIDCamelField
+	conversationField
+	sessionIDField
+	sessionIDCamelField
+	clientMetadataField
+	requestField
+	metadataField
+	requestMetadataField
+	unboundMetadataField
+	litellmSessionIDField
+	threadIDField
+	chatIDField
+	conversationStateField
+	promptCacheKeyField
+	previousResponseIDField
+	previousInteractionIDField
+	threadField
+	messagesField
+	contentsField
+	inputField
+	promptField
+	imagesField
+	systemField
+	systemInstructionField
+	systemInstructionSnakeField
+	instructionsField
+	contextField
+	cachedContentField
+	cachedContentSnakeField
+	containerField
+	toolsField
+	toolConfigField
+
+	metadataUserIDField
+	metadataSessionIDField
+	metadataSessionIDCamelField
+	metadataConversationIDField
+	metadataCursorConversationIDField
+	metadataThreadIDField
+	metadataChatIDField
+
+	clientMetadataSessionIDField
+
+	unboundMetadataTaskIDField
+
+	conversationInnerIDField
+
+	conversationStateInnerIDField
+
+	inputMessagesField
+	inputSessionIDField
+
+	threadTypeField
+	threadPreviousMessageIDField
+
+	containerInnerIDField
+
+	requestMetadataSessionIDField
+	requestMetadataSessionIDCamelField
+
+	requestSessionIDField
+	requestSessionIDCamelField
+	requestContentsField
+	requestSystemInstructionField
+	requestSystemInstructionSnakeField
+	requestCachedContentField
+	requestToolsField
+
+	numFields
+)
+
+// A fieldSet has one bit for each of some fields.
+type fieldSet uint64
+
+const _ = field(64) - numFields // they fit in
+
+// setOf returns the set of the fields from one to another.
+func setOf(from, to field) fieldSet { return 1<<(to+1) - 1<<from }
+
+// has reports whether f is in the set.
+func (s fieldSet) has(f field) bool { return s>>f&1 != 0 }
+
+// insides are the fields that are members of each, if that is an object.
+var insides = [numFields]fieldSet{
+	metadataField:          setOf(metadataUserIDField, metadataChatIDField),
+	clientMetadataField:    setOf(clientMetadataSessionIDField, clientMetadataSessionIDField),
+	unboundMetadataField:   setOf(unboundMetadataTaskIDField, unboundMetadataTaskIDField),
+	conversationField:      setOf(conversationInnerIDField, conversationInnerIDField),
+	conversationStateField: setOf(conversationStateInnerIDField, conversationStateInnerIDField),
+	inputField:             setOf(inputMessagesField, inputSessionIDField),
+	threadField:            setOf(threadTypeField, threadPreviousMessageIDField),
+	containerField:         setOf(containerInnerIDField, containerInnerIDField),
+	requestMetadataField:   setOf(requestMetadataSessionIDField, requestMetadataSessionIDCamelField),
+	requestField:           setOf(requestSessionIDField, requestToolsField),
+}
+
+// inside returns the fields that are members of f.
+func (f field) inside() fieldSet { return insides[f] }
+
+// Some sets of fields.
+var (
+	messageSet = setOfList(messageFields)
+	idSet      = setOfList(pointerFields) | bodyIDSet | 1<<metadataUserIDField
+	idOrOuter  = idSet.andOuter()
+)
+
+func setOfList(fields []field) (s fieldSet) {
+	for _, f := range fields {
+		s |= 1 << f
+	}
+	return s
+}
+
+// andOuter returns the set with the fields that have some of it inside.
+func (s fieldSet) andOuter() fieldSet {
+	all := s
+	for f := range numFields {
+		if f.inside()&s != 0 {
+			all |= 1 << f
+		}
+	}
+	return all
+}
+
+// written is known for a name as it is written.
+func (f field) written(name []byte) field {
+	shortest := len("id")
+	if f == noField {
+		shortest = len("input")
+	}
+	if len(name) < shortest { // no name is longer than it is written
+		return noField
+	}
+	var room nameRoom
+	return f.known(jsonscan.Text(name, room[:]))
+}
+
+// known returns the field that the member of that name is, in the body or, if f
+// is one, in that object.
+func (f field) known(name []byte) field {
+	switch f {
+	case noField:
+		switch string(name) {
+		case "conversation_id":
+			return conversationIDField
+		case "conversationId":
+			return conversationIDCamelField
+		case "conversation":
+			return conversationField
+		case "session_id":
+			return sessionIDField
+		case "sessionId":
+			return sessionIDCamelField
+		case "client_metadata":
+			return clientMetadataField
+		case "request":
+			return requestField
+		case "metadata":
+			return metadataField
+		case "requestMetadata":
+			return requestMetadataField
+		case "unbound_metadata":
+			return unboundMetadataField
+		case "litellm_session_id":
+			return litellmSessionIDField
+		case "thread_id":
+			return threadIDField
+		case "chat_id":
+			return chatIDField
+		case "conversationState":
+			return conversationStateField
+		case "prompt_cache_key":
+			return promptCacheKeyField
+		case "previous_response_id":
+			return previousResponseIDField
+		case "previous_interaction_id":
+			return previousInteractionIDField
+		case "thread":
+			return threadField
+		case "messages":
+			return messagesField
+		case "contents":
+			return contentsField
+		case "input":
+			return inputField
+		case "prompt":
+			return promptField
+		case "images":
+			return imagesField
+		case "system":
+			return systemField
+		case "systemInstruction":
+			return systemInstructionField
+		case "system_instruction":
+			return systemInstructionSnakeField
+		case "instructions":
+			return instructionsField
+		case "context":
+			return contextField
+		case "cachedContent":
+			return cachedContentField
+		case "cached_content":
+			return cachedContentSnakeField
+		case "container":
+			return containerField
+		case "tools":
+			return toolsField
+		case "toolConfig":
+			return toolConfigField
+		}
+	case metadataField:
+		switch string(name) {
+		case "user_id":
+			return metadataUserIDField
+		case "session_id":
+			return metadataSessionIDField
+		case "sessionId":
+			return metadataSessionIDCamelField
+		case "conversation_id":
+			return metadataConversationIDField
+		case "cursorConversationId":
+			return metadataCursorConversationIDField
+		case "thread_id":
+			return metadataThreadIDField
+		case "chat_id":
+			return metadataChatIDField
+		}
+	case clientMetadataField:
+		if string(name) == "session_id" {
+			return clientMetadataSessionIDField
+		}
+	case unboundMetadataField:
+		if string(name) == "taskId" {
+			return unboundMetadataTaskIDField
+		}
+	case conversationField:
+		if string(name) == "id" {
+			return conversationInnerIDField
+		}
+	case conversationStateField:
+		if string(name) == "conversationId" {
+			return conversationStateInnerIDField
+		}
+	case inputField:
+		switch string(name) {
+		case "messages":
+			return inputMessagesField
+		case "session_id":
+			return inputSessionIDField
+		}
+	case threadField:
+		switch string(name) {
+		case "type":
+			return threadTypeField
+		case "previous_message_id":
+			return threadPreviousMessageIDField
+		}
+	case containerField:
+		if string(name) == "id" {
+			return containerInnerIDField
+		}
+	case requestMetadataField:
+		switch string(name) {
+		case "session_id":
+			return requestMetadataSessionIDField
+		case "sessionId":
+			return requestMetadataSessionIDCamelField
+		}
+	case requestField:
+		switch string(name) {
+		case "session_id":
+			return requestSessionIDField
+		case "sessionId":
+			return requestSessionIDCamelField
+		case "contents":
+			return requestContentsField
+		case "systemInstruction":
+			return requestSystemInstructionField
+		case "system_instruction":
+			return requestSystemInstructionSnakeField
+		case "cachedContent", "cached_content":
+			return requestCachedContentField
+		case "tools":
+			return requestToolsField
+		}
+	}
+	return noField
+}
