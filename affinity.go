@@ -247,9 +247,9 @@ func (u Usage) Cost() float64 {
 type Balancer[T any] interface {
 	Picker[T]
 
-	// Place is Pick for a request whose end will be told. It charges the
-	// chosen target at once with what the request is likely to cost, so that
-	// placements at the same time see each other.
+	// Place is Pick, and Settle or Cancel may follow. It charges the chosen target at
+	// once with what the request is likely to cost, so that placements at the same
+	// time see each other.
 	Place(ctx context.Context, req *extract.Request, candidates []T) (T, Ticket, error)
 
 	// Charge tells that req goes to the target of that ID without having been
@@ -292,8 +292,8 @@ const (
 	Served
 
 	// TransientFailure: the target failed or refused for now (429, 5xx, a
-	// broken connection). The binding stays, and this use does not extend it,
-	// unless another request shares it or it would have ended by now. Leave the
+	// broken connection). The binding stays. It ends when it would have without this
+	// request, unless another one has used it or that time has passed. Leave the
 	// target out of the candidates, and the session fails over.
 	TransientFailure
 

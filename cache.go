@@ -199,9 +199,9 @@ const (
 	// long a session has paused.
 	finer = 16
 
-	// crowded is how close together requests come when the leases of some stand for
+	// closely is how close together requests come when the leases of some stand for
 	// all.
-	crowded = int64(10 * time.Microsecond)
+	closely = int64(10 * time.Microsecond)
 )
 
 // lag is by how much the expiry of a binding that has that ttl may lag behind.
@@ -254,9 +254,9 @@ func (k Key) aside() Key { return Key{table.Key{Hi: k.k.Hi, Lo: ^k.k.Lo}} }
 //
 // Where the Cache is called a thousand times within 20 us of each other, and its
 // TTL is a second or more, one reading of the clock serves for a millisecond, and
-// a binding is written to only now and then: its expiry may lag behind by a
-// 64th of the TTL, or a minute, or the time in which a thirtieth of the
-// capacity was last filled, whichever is least.
+// a binding is written to only now and then: its expiry may lag behind by a 64th of
+// the TTL, but by no more than a minute, nor than it last took to fill a thirtieth of
+// the capacity.
 func (c *Cache) Get(k Key) (target string, ok bool) {
 	if k == (Key{}) {
 		return "", false
@@ -365,8 +365,10 @@ func (c *Cache) Clear() { c.table.Clear() }
 // and were not reclaimed yet. It never exceeds the capacity.
 func (c *Cache) Len() int { return c.table.Len() }
 
-// Counts returns the number of live bindings of every target that has any,
-// without second places. It visits the whole table, shard by shard.
+// Counts returns the number of live bindings of every target that has any, without
+// second places. A session may have several, for its threads, its last turns and the
+// state that was learned; to count sessions, gather Binding.Session over [Cache.All]. It
+// visits the whole table, shard by shard, without stopping anybody.
 func (c *Cache) Counts() map[string]int {
 	counts := make(map[string]int)
 	for l := range c.live() {
@@ -469,7 +471,7 @@ func (c *Cache) lookup(k Key, now int64) (l located, ok bool) {
 func (c *Cache) touch(l *located, ttl, gap int64, lease bool) bool {
 	to := l.now + ttl
 	if lease {
-		gap = min(gap, crowded)
+		gap = min(gap, closely)
 	} else if to-l.Expires <= gap {
 		return false
 	}

@@ -44,8 +44,8 @@
 //
 // Session with a binding: its home, if that is among the candidates, and the
 // binding lives for another TTL. The order of the candidates has no say, nor has the
-// fallback, unless it is a [Balancer] and calls the home overloaded of a session that
-// is known by its messages alone ([ReasonOverload]).
+// fallback, with one exception: a session that is known by its messages alone leaves a
+// home that a [Balancer] calls overloaded ([ReasonOverload]).
 //
 // Home not among the candidates: failover. The session goes where it was before,
 // if that is there and likely to have its prompt still; else the fallback
@@ -61,7 +61,8 @@
 // afterwards the two move separately. Otherwise the fallback chooses.
 //
 // First requests of one session that come in at once get one target, however
-// long the fallback takes: one of them asks, the others wait.
+// long the fallback takes: one of them asks, the others wait. If that one fails, each
+// asks for itself.
 //
 // No candidates, a fallback that fails, or one that answers with a target that
 // is not among the candidates: an error, and all bindings stay as they were.
@@ -107,8 +108,7 @@
 // goes on from. Tell what an upstream's responses are called
 // ([Selection.Learn]), and the request is sent there if it has no session, or one that
 // has no home among the candidates; [Config.FailPinned] has it sent there in any case,
-// and makes Select fail where that is not possible. State stays where it is, whoever
-// has been asked for it meanwhile.
+// and makes Select fail where that is not possible.
 //
 // # Scope
 //
@@ -120,17 +120,16 @@
 // # Memory and time
 //
 // Bindings live in a [Cache]: keyed digests only, never an id; at most so many,
-// the least valuable making room; no lasting goroutine, no lock on a hit, no operation
-// that stops the whole table.
+// the least valuable making room; no lasting goroutine, no operation that stops the
+// whole table. A hit takes no lock, but for the exceptions at [Selector].
 //
-// A TTL ends at the very instant. Where requests come in microseconds apart, some
-// hundreds of them share one reading of the clock, a millisecond old at most or
-// as late as timers are, and not every use of a busy binding is written down: see
-// [Cache.Get]. Below a TTL of a second that is never so.
+// A TTL ends at the very instant, with one exception: where requests come in microseconds
+// apart, and the TTL is a second or more, an expiry may be a little late or early: see
+// [Cache.Get].
 //
 // # What it does not do
 //
-// It sends no requests, checks no health, retries nothing and shares nothing
-// between processes. examples/gateway is a program that does the first three
-// around it.
+// It sends no requests, checks no health and retries nothing: examples/gateway is a
+// program that does so around it. It shares nothing between processes, and what it knows
+// ends with the process.
 package affinity

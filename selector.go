@@ -52,9 +52,9 @@ type Config[T any] struct {
 	// SideCalls lets calls beside the conversation (extract.Class.Beside:
 	// probes, titles, compaction and the like) make, move and refresh
 	// bindings, as its turns do. By default they follow the binding that is
-	// there and leave no trace, whatever becomes of them. (One that only its body
-	// tells apart counts as a turn where its session is at home, and anywhere if the
-	// body has more than 16 kB: it is not read for that.)
+	// there and leave no trace, whatever becomes of them. (A body is not read for
+	// this where the session is at home, nor one of more than 16 kB where it moves:
+	// a side call that only its body tells apart counts as a turn there.)
 	SideCalls bool
 
 	// FailPinned makes Select fail with a *PinnedError where it would send a
@@ -63,7 +63,7 @@ type Config[T any] struct {
 	// would, and the upstream answers for itself. With it, state that is known
 	// (Selection.Learn) also goes before the binding of a session; for that, bodies
 	// are read. State that nobody has told of is taken to be at the session's home;
-	// of a session without one, such a request goes anywhere.
+	// if the session has none, the request goes anywhere.
 	FailPinned bool
 
 	// TTL is how long a binding lives after its last use. 0 means DefaultTTL;
@@ -72,13 +72,15 @@ type Config[T any] struct {
 	// It is an upper bound: where outcomes tell how much of the prompts was
 	// cached, the Selector learns for how long each target keeps a prompt. A
 	// session that was away for longer has nothing to lose and is placed anew.
+	// (Of prompts of 2,048 tokens and more, a few that came back within a minute must
+	// have been found in the cache, and then three that came back later must not.)
 	TTL time.Duration
 
 	// Lifetime says how long the bindings of a session live after their last
 	// use where that is not TTL: less, say, for a session that is Derived. 0
 	// or less means TTL, and more than four years four years. nil means TTL for
-	// all. How long a session was away is reckoned from when its binding ends, so
-	// it should be the same for all turns and threads of a session.
+	// all. It must be the same for all turns and threads of a session: how long
+	// that was away is reckoned from when its binding ends.
 	Lifetime func(s extract.Session) time.Duration
 
 	// Capacity is the largest number of bindings. 0 means DefaultCapacity. A
@@ -90,9 +92,11 @@ type Config[T any] struct {
 	Capacity int
 
 	// Cache holds the bindings. nil means a new one, of the given TTL and
-	// Capacity; if it is set, both of them must be 0. Selectors may share a
-	// Cache, or hand it on when a configuration is replaced: then sessions
-	// stay where they are as long as targets keep their IDs.
+	// Capacity; if it is set, both of them must be 0 (Lifetime may still say how long
+	// bindings live). Selectors may share a Cache, or hand it on when a configuration
+	// is replaced: then sessions stay where they are as long as targets keep their
+	// IDs. With it go drains and what was learned of targets; hand on a Balancer as
+	// well, which has a memory of its own.
 	Cache *Cache
 }
 
@@ -139,8 +143,8 @@ const (
 // candidates. In all other cases the fallback decides, and what it chose
 // becomes the session's home. See the package documentation for the rules.
 //
-// Use [New]. All methods are safe for concurrent use. A hit takes no lock of its own,
-// unless the session is Conventional or has been away from its home.
+// Use [New]. All methods are safe for concurrent use. A hit takes no lock, but for that of
+// a fallback that is a Balancer, and where the session is Conventional or on a detour.
 type Selector[T any] struct {
 	cfg      Config[T]
 	chain    extract.Chain // the extractor, or one of it
@@ -176,7 +180,7 @@ func New[T any](cfg Config[T]) (*Selector[T], error) {
 	case cfg.Cache != nil && cfg.Cache.table == nil:
 		return nil, errors.New("affinity: Config.Cache is the zero Cache: use NewCache")
 	case cfg.Cache != nil && (cfg.TTL != 0 || cfg.Capacity != 0):
-		return nil, errors.New("affinity: Config.Cache is set, and so is Config.TTL or Config.Capacity: set them in the CacheConfig")
+		return nil, errors.New("affinity: Config.Cache is set, and so is Config.TTL or Config.Capacity: the Cache has its own (for another TTL set Config.Lifetime)")
 	}
 	s := &Selector[T]{cfg: cfg, cache: cfg.Cache}
 	s.balancer, _ = cfg.Fallback.(Balancer[T])
@@ -232,7 +236,9 @@ type Selection[T any] struct {
 // Done reports what became of the request. It may be called from any
 // goroutine, late or never; only the first call counts. It acts only on the
 // binding that the selection came from: if the session has moved on since, or
-// was invalidated, the binding it has now stays as it is.
+// was invalidated, the binding it has now stays as it is. Defer it where what is between
+// may panic, as httputil.ReverseProxy does. It writes Decision.Outcome and Reported,
+// which others must not read meanwhile.
 //
 // Until then the binding does not expire, so that a session is where it was
 // however long an answer takes to stream; for an hour beyond the TTL at most,
@@ -344,7 +350,7 @@ func (s *Selector[T]) Pick(ctx context.Context, req *extract.Request, candidates
 //
 // When several first requests of one session come in at once, one of them asks
 // the fallback and the others wait for its answer, or for ctx. Their error is
-// then that of ctx. Other errors: [ErrNoCandidates], [ErrNotCandidate],
+// then that of ctx. If the one fails, each of the others asks for itself. Other errors: [ErrNoCandidates], [ErrNotCandidate],
 // [ErrNoID], a [*PinnedError], and whatever the fallback returns, wrapped. An
 // error leaves bindings as they were.
 //
@@ -516,15 +522,16 @@ func (s *Selector[T]) InvalidateTarget(id string) { s.cache.DeleteTarget(id) }
 
 // Scope returns what stands for a tenant and a scope in [Binding.Scope]: for
 // what Config.Tenant returns ("" without it), and a Request.Scope. It is 0 if
-// both are empty. Two of them share a number once in sixteen million.
+// both are empty. Two of them share a number once in sixteen million; among five
+// thousand there are likely to be two that do.
 func (s *Selector[T]) Scope(tenant, scope string) Digest {
 	return scopeOf(s.within(tenant, scope))
 }
 
 // Drain lets the target of that ID keep the sessions it has and gives it no
-// new ones. Unless until is the zero Time, what it has left at that instant is
-// placed anew as it comes along, as after a failure. A request for which there
-// is no other candidate still goes there. The drain belongs to the Cache: it
+// new ones. From until on, unless that is the zero Time, those that it still has are
+// placed anew when their next request comes, as after a failure. A request for which
+// there is no other candidate still goes there. The drain belongs to the Cache: it
 // lasts, also for Selectors that take that over, until Resume.
 func (s *Selector[T]) Drain(id string, until time.Time) {
 	end := int64(never)
@@ -564,8 +571,7 @@ func (s *Selector[T]) Stats() Stats {
 	return st
 }
 
-// Counts returns the number of live bindings of every target that has any. It
-// visits the whole table, without stopping anybody.
+// Counts is [Cache.Counts].
 func (s *Selector[T]) Counts() map[string]int { return s.cache.Counts() }
 
 // Cache returns the Cache with the bindings.
@@ -954,14 +960,14 @@ func (s *Selector[T]) standing(q *query) standing {
 	if l, ok := s.cache.lookup(q.key, q.now); ok {
 		return standing{l, l.session(), true, true}
 	}
-	if l, ok := s.left(q.key, q.now); ok {
+	if l, ok := s.asideOf(q.key, q.now); ok {
 		return standing{l, l.session(), false, true}
 	}
 	for _, id := range q.sess.Continues {
 		key := s.cache.key(q, id)
 		l, ok := s.cache.lookup(key, q.now)
 		if !ok {
-			l, ok = s.left(key, q.now)
+			l, ok = s.asideOf(key, q.now)
 		}
 		if ok {
 			return standing{l, l.session(), false, true}
@@ -994,9 +1000,9 @@ func (s *Selector[T]) standing(q *query) standing {
 	return st
 }
 
-// left returns the second place of a session whose home is gone: it was away for
+// asideOf returns the second place of a session whose home is gone: it was away for
 // too long, or has failed for good. That is its home, then.
-func (s *Selector[T]) left(key Key, now int64) (located, bool) {
+func (s *Selector[T]) asideOf(key Key, now int64) (located, bool) {
 	if !s.cache.asides.Load() {
 		return located{}, false
 	}

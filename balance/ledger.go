@@ -253,11 +253,11 @@ func (a *account) add(l *ledger, cost, coming float64, now int64) bool {
 // forgotten: nobody says when a session has ended.
 const patience = 8
 
-// follow begins a placement: it returns what a session is likely to cost later,
+// placement begins one: it returns what a session is likely to cost later,
 // where it was placed. It is nothing if every request is placed. That is to come
 // from then on: were it left out of account, all sessions that start at the same
 // time would go to the same few targets.
-func (l *ledger) follow() float64 {
+func (l *ledger) placement() float64 {
 	if !l.placing.Load() {
 		l.placing.Store(true)
 		return 0

@@ -7,12 +7,14 @@ import (
 )
 
 // Body returns an Extractor of the session ids at the given paths of the JSON
-// body, asked in that order. The Source of a session is "body:" and the path.
+// body, asked in that order. The Source of a session is "body:" and the path, its
+// Confidence Explicit.
 //
 // A path is one of package gjson: member names with dots between them, such as
-// "metadata.thread_id", and more (https://github.com/tidwall/gjson/blob/master/SYNTAX.md).
-// Only a string that is an [ID] counts; of several members of one name the last or,
-// where more than names lead there, the first. However many of them a chain has, the
+// "metadata.thread_id", and more (https://github.com/tidwall/gjson/blob/master/SYNTAX.md):
+// "a\.b" is one name, "meta.blob.@fromstr.sid" looks into a string that holds JSON. Only
+// a string that is an [ID] counts. Of several members of one name the last counts; where
+// more than names lead there, the first. However many of them a chain has, the
 // body is walked once at most for all built-in extractors and all top-level
 // members (up to 64 that the former do not know: among more, each path is looked up
 // by itself, and so it is below the top level).

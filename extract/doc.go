@@ -120,19 +120,22 @@
 // it does for the parsers of most upstreams. Anything else names no session. Time
 // is linear in the size of the body, and what is kept of it is bounded.
 //
-// How much of that is checked depends on the size. A body of up to 4 kB is read
-// to the letter, but for what is inside strings. In a larger one,
-// objects and arrays that nobody asks for are passed over: their brackets must
-// match and their strings end. Of one of more than 16 kB, the members within 1 kB
-// of either end may be all that is read: if what an extractor asks for first is
-// among them, it is believed: a mistake elsewhere goes unseen, unless the body is no
-// object at all, and so does another member of the same name. If it is not, the
-// body is read up to where it stands. So an id that goes before all others costs the
-// same whatever the size, where clients put it. For well-formed bodies with one
-// member of a name, all this makes no difference to the answer, with two exceptions.
-// Where a header names the session, [ClaudeCode] looks for a user_id at the ends only.
-// And [Default] asks a body of more than 16 kB for all ids of conversations at once:
-// if there are two of them, one at an end and one in between, the former counts, and
-// of two in between the first, wherever they are in the table. A conversation whose
-// requests have both may be known by the other one from that size on.
+// How much of that is checked depends on the size:
+//
+//   - Up to 4 kB, a body is read to the letter, but for what is inside strings.
+//   - Above that, objects and arrays that nobody asks for are passed over: their
+//     brackets must match and their strings end.
+//   - Above 16 kB, the members within 1 kB of either end may be all that is read. If
+//     what an extractor asks for first is among them, it is believed, and a mistake
+//     elsewhere goes unseen (unless the body is no object at all), as does another
+//     member of the same name. If it is not, the body is read up to where it stands.
+//     So an id that goes before all others costs the same whatever the size, where
+//     clients put it.
+//
+// For well-formed bodies with one member of a name, all this makes no difference to the
+// answer, with two exceptions. Where a header names the session, [ClaudeCode] looks for a
+// user_id at the ends only. And [Default] asks a body of more than 16 kB for all ids of
+// conversations at once: one at an end goes before one in between, and of two in between
+// the first counts, wherever they are in the table. A conversation whose requests have
+// two ids may be known by the other one from that size on.
 package extract

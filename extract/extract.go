@@ -90,11 +90,12 @@ func (c Confidence) MarshalText() ([]byte, error) { return []byte(c.String()), n
 // An Extractor finds out which session a request belongs to.
 //
 // Rules for implementers:
-//   - Extract is called by many goroutines at once.
+//   - Extract is called by many goroutines at once. r is never nil.
 //   - The second result is false if the request does not name a session in
 //     the way that this Extractor knows. A broken or unusable name counts as
 //     none: the next Extractor of the chain is asked.
-//   - Session.ID and Session.Source may be substrings of the request.
+//   - Hold the ID to the function ID, and choose a Source that no other extractor
+//     has. Both may be substrings of the request.
 //   - Do not change the request, nor keep it.
 type Extractor interface {
 	Extract(r *Request) (Session, bool)
@@ -115,8 +116,8 @@ func (f ExtractorFunc) Extract(r *Request) (Session, bool) { return f(r) }
 // Built-in neighbours share work, which makes two exceptions to the order. Where
 // [BodyIDs] comes right behind [ClaudeUserID], the place of what names a conversation in
 // a large body decides: see [Default]. And where [Headers] comes right behind
-// [ClaudeCode], it is Headers that looks for Claude Code's header in other
-// spellings, after all that are in canonical form.
+// [ClaudeCode], that leaves its header in other spellings than the canonical one to
+// Headers, which takes it after all that are in canonical form.
 type Chain []Extractor
 
 // Extract returns the first session that an extractor of c finds.

@@ -9,7 +9,7 @@ import (
 
 // Header returns an Extractor of the session ids in the HTTP headers of the
 // given names, asked in that order. The Source of a session is the name of the
-// header in lower case, with hyphens for underscores.
+// header in lower case, with hyphens for underscores, its Confidence Explicit.
 //
 // Names, which are ASCII, are matched without regard to case, also in a map that was
 // not filled in by net/http; one in canonical form goes before all others. A header
@@ -363,7 +363,8 @@ func alike(values []string) bool {
 }
 
 // Metadata returns an Extractor of the session id under the given key of
-// Request.Metadata. Its Source is "metadata:" and the key.
+// Request.Metadata, to the letter. Its Source is "metadata:" and the key, its Confidence
+// Explicit. What is no [ID], such as "0", names no session.
 func Metadata(key string) Extractor {
 	source := "metadata:" + key
 	return ExtractorFunc(func(r *Request) (Session, bool) {

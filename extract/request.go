@@ -24,8 +24,8 @@ const DefaultBodyLimit = 32 << 20
 type Request struct {
 	// Header holds the HTTP headers. Names of sessions, of what describes them
 	// and of credentials are matched without regard to case, so a map that was
-	// not filled in by net/http will do. One in canonical form goes first; if
-	// the session's or Content-Type is in it, all must be.
+	// not filled in by net/http will do. One in canonical form goes first. If
+	// Content-Type or the name of the session is in canonical form, all must be.
 	Header http.Header
 
 	// Body is the JSON text of the request, decompressed. A Body that is not
@@ -46,9 +46,10 @@ type Request struct {
 	// and name state on the server (GET /v1/responses/{id}).
 	Method, Path string
 
-	// Metadata is what the caller knows from elsewhere, such as gRPC
-	// metadata, the handshake of a WebSocket, or a message queue. See the
-	// function [Metadata].
+	// Metadata is what the caller knows from elsewhere, such as the handshake of a
+	// WebSocket or a message queue. Only the function Metadata looks at it, which is
+	// not part of Default: copy what is meant as HTTP headers, such as gRPC
+	// metadata, to Header.
 	Metadata map[string]string
 
 	// What was found out about Header: by spelling, whether all names are in canonical

@@ -14,7 +14,7 @@ const stateSource = "state"
 // State returns an Extractor for requests that say which conversation they
 // continue by nothing but state on their upstream: previous_response_id and
 // the others of [Request.Pins]. The ID is that of the state, and another at
-// every turn: a Selector has to be told ([affinity.Selection.Learn]) which
+// every turn: a Selector has to be told (Selection.Learn of package affinity) which
 // target has it. The Source is "state".
 func State() Extractor {
 	return ExtractorFunc(func(r *Request) (Session, bool) {

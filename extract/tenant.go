@@ -8,9 +8,9 @@ import (
 // Credential returns the credential that a request came with: what the headers
 // Authorization (less its scheme), X-Api-Key, Api-Key and X-Goog-Api-Key hold and,
 // where browsers open a WebSocket to OpenAI, the openai-insecure-api-key in
-// Sec-WebSocket-Protocol. It is "" if there is none. It is a good
-// [affinity.Config.Tenant]: who has not another tenant's credential cannot name
-// that tenant's sessions. One in the query of the URL is for the caller to look for.
+// Sec-WebSocket-Protocol. It is "" if there is none. It is a good Config.Tenant of package
+// affinity: without a tenant's credential nobody can name its sessions. One in the query
+// of the URL is for the caller to look for.
 //
 // If there are several, the result is made of all, whatever their order: SDKs
 // that insist on a key send a placeholder beside the one that counts, and the
