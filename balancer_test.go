@@ -501,7 +501,9 @@ func TestOverloadWithASecondPlace(t *testing.T) {
 				require.Equal(t, "b", ask().Target)
 				a.overload("b")
 				a.prefer = "c"
+				a.heard()
 				back := ask()
+				require.Contains(t, a.heard(), "charge a warm", "its prompt is there")
 				require.Equal(t, affinity.ReasonOverload, back.Reason)
 				require.Equal(t, "a", back.Target)
 				require.Equal(t, "b", back.From)

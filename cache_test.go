@@ -299,6 +299,28 @@ func TestSetIfAbsentHasOneWinner(t *testing.T) {
 	}
 }
 
+// What is bound if it is absent expires as what is set does.
+func TestSetIfAbsentExpires(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, affinity.CacheConfig{TTL: time.Minute})
+		k := c.Key("s")
+		for range 2 {
+			elapse(time.Hour)
+			b, ok := c.SetIfAbsent(k, "a")
+			require.True(t, ok)
+			require.Equal(t, time.Now().Add(time.Minute), b.Expires)
+			elapse(time.Minute - 1)
+			b, ok = c.SetIfAbsent(k, "b")
+			require.False(t, ok)
+			require.Equal(t, "a", b.Target)
+			elapse(1)
+			_, ok = c.Peek(k)
+			require.False(t, ok)
+		}
+	})
+}
+
 // failures.md row 25: parts of a key never run into each other.
 func TestKeyKeepsPartsApart(t *testing.T) {
 	t.Parallel()

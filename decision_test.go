@@ -414,6 +414,9 @@ func TestMoveOnADetour(t *testing.T) {
 		require.Equal(t, 1, aside)
 		require.Equal(t, map[string]int{"a": 1}, s.Counts(), "second places do not count")
 		require.Equal(t, 1, s.Cache().MoveFunc("c", everything))
+		for _, b := range s.Cache().All() {
+			require.False(t, b.Aside, "it is forgotten")
+		}
 		for range 3 {
 			require.Equal(t, "c", mustSelect(t, s, session("s"), "a", "b", "c").Target)
 			elapse(time.Second)

@@ -483,6 +483,18 @@ func TestPlacesOfAnAlias(t *testing.T) {
 	}
 }
 
+// A thread has not been where its session was before.
+func TestThreadsHaveNoSecondPlaceAtFirst(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
+	for _, target := range []string{"a", "b"} {
+		mustSelect(t, s, claudeAgent("s1", "", ""), target)
+	}
+	require.Equal(t, affinity.ReasonInherited, mustSelect(t, s, claudeAgent("s1", "a1", ""), "a", "b").Reason)
+	require.Equal(t, "c", mustSelect(t, s, claudeAgent("s1", "a1", ""), "c", "a").Target)
+	require.Equal(t, "a", mustSelect(t, s, claudeAgent("s1", "", ""), "c", "a").Target)
+}
+
 // A thread that starts while its session is away starts at the detour, and a
 // session that is home takes nobody along.
 func TestThreadsStartAtTheDetour(t *testing.T) {

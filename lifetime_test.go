@@ -189,6 +189,10 @@ func TestMovesTeachNothing(t *testing.T) {
 					}
 					elapse(6 * time.Minute)
 					mustSelect(t, s, req, "b").Done(tokens(0, 90_000)) // the detour, or the new home
+					for range 4 {
+						elapse(time.Second)
+						mustSelect(t, s, req, "b").Done(tokens(80_000, 10_000))
+					}
 				}
 				for _, target := range []string{"a", "b"} {
 					require.Equal(t, map[affinity.Reason]int{affinity.ReasonBound: 50}, visits(t, s, 50, 50*time.Minute, target, "x", target))

@@ -64,8 +64,10 @@ func TestNewRefusesBadConfig(t *testing.T) {
 	for want, spoil := range map[string]func(*affinity.Config[string]){
 		"Config.ID is nil":        func(c *affinity.Config[string]) { c.ID = nil },
 		"Config.Fallback is nil":  func(c *affinity.Config[string]) { c.Fallback = nil },
-		"Config.TTL is negative":  func(c *affinity.Config[string]) { c.TTL = -1 },
-		"Config.Capacity is nega": func(c *affinity.Config[string]) { c.Capacity = -1 },
+		"Config.Threads is not a": func(c *affinity.Config[string]) { c.Threads = affinity.ThreadsSpread + 1 },
+		"Config.Failover is not ": func(c *affinity.Config[string]) { c.Failover = affinity.FailoverReturn + 1 },
+		"affinity: Config.TTL is": func(c *affinity.Config[string]) { c.TTL = -1 },
+		"affinity: Config.Capaci": func(c *affinity.Config[string]) { c.Capacity = -1 },
 		"Config.Cache is set":     func(c *affinity.Config[string]) { c.Cache, c.TTL = cache, 1 },
 		"so is Config.TTL or Con": func(c *affinity.Config[string]) { c.Cache, c.Capacity = cache, 1 },
 		"use NewCache":            func(c *affinity.Config[string]) { c.Cache = new(affinity.Cache) },
@@ -499,6 +501,27 @@ func TestOutcomes(t *testing.T) {
 		require.NotEqual(t, thread.Target, mustSelect(t, s, claudeAgent("s1", "a1", ""), all...).Target)
 		require.Equal(t, affinity.ReasonBound, mustSelect(t, s, claudeAgent("s2", "", ""), all...).Reason)
 
+		// Of a nested thread, what started it is left as well, and not the root.
+		s = newSelector(t, affinity.Config[string]{})
+		mustSelect(t, s, claudeAgent("s1", "", ""), "b")
+		mustSelect(t, s, claudeAgent("s1", "a1", ""), "a")
+		thread = mustSelect(t, s, claudeAgent("s1", "a2", "a1"), all...)
+		require.Equal(t, "a", thread.Target)
+		thread.Done(outcome(affinity.TerminalFailure))
+		require.Equal(t, "b", mustSelect(t, s, claudeAgent("s1", "a2", "a1"), all...).Target)
+
+		// A neighbour is another session, which has not failed.
+		var now extract.Session
+		s = newSelector(t, affinity.Config[string]{Extractor: extract.ExtractorFunc(func(*extract.Request) (extract.Session, bool) { return now, true })})
+		now = extract.Session{Source: "x", ID: "1"}
+		mustSelect(t, s, new(extract.Request), "a")
+		now = extract.Session{Source: "x", ID: "2", Near: []string{"1"}}
+		near := mustSelect(t, s, new(extract.Request), all...)
+		require.Equal(t, "a", near.Target)
+		near.Done(outcome(affinity.TerminalFailure))
+		now = extract.Session{Source: "x", ID: "1"}
+		require.Equal(t, affinity.ReasonBound, mustSelect(t, s, new(extract.Request), all...).Reason)
+
 		// A session whose root has moved on keeps it.
 		s = newSelector(t, affinity.Config[string]{})
 		mustSelect(t, s, claudeAgent("s1", "", ""), "a")
@@ -611,6 +634,7 @@ func TestNames(t *testing.T) {
 	}
 	require.Len(t, seen, 15)
 	require.Equal(t, "<unknown affinity.Reason>", affinity.Reason(0).String())
+	require.Equal(t, "<unknown affinity.Reason>", (affinity.ReasonSideCall + 1).String())
 	require.Equal(t, "<unknown affinity.Reason>", affinity.Reason(99).String())
 	require.Equal(t, "<unknown affinity.Result>", affinity.Result(99).String())
 }
@@ -721,6 +745,24 @@ func TestExpiredSessionIsPlacedAnew(t *testing.T) {
 
 // Placing a session is free of garbage, in a table that is full too, and when its
 // home is gone.
+// However long the fallback takes, a binding lives for a TTL from its answer on.
+func TestBindingOfASlowFallback(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{TTL: time.Minute, Fallback: affinity.PickerFunc[string](func(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
+			elapse(2 * time.Minute)
+			return candidates[0], nil
+		})})
+		_, err := s.Pick(t.Context(), session("s"), []string{"a"})
+		require.NoError(t, err)
+		elapse(time.Minute - 1)
+		require.Equal(t, "a", mustPeek(t, s, session("s")).Target)
+		elapse(1)
+		_, ok := s.Peek(session("s"))
+		require.False(t, ok)
+	})
+}
+
 func TestPlacingDoesNotAllocate(t *testing.T) {
 	s := newSelector(t, affinity.Config[string]{Capacity: 1000})
 	ctx := t.Context()

@@ -121,6 +121,21 @@ func TestUnknownStateIsNoReasonToFail(t *testing.T) {
 	require.Equal(t, first.Target, mustSelect(t, s, body(`{"previous_response_id":"resp_x"}`), "a", "b").Target, "a retry goes there as well")
 }
 
+// State that nobody has told of is taken to be at the session's home.
+func TestUnknownStateIsAtTheHome(t *testing.T) {
+	t.Parallel()
+	for _, policy := range []affinity.FailoverPolicy{affinity.FailoverRebind, affinity.FailoverReturn} {
+		s := newSelector(t, affinity.Config[string]{FailPinned: true, Failover: policy})
+		mustSelect(t, s, session("x"), "a")
+		_, err := s.Select(t.Context(), withFile("x"), []string{"b"})
+		var pinned *affinity.PinnedError
+		require.ErrorAs(t, err, &pinned)
+		require.Equal(t, "a", pinned.Target)
+		require.Equal(t, "a", mustSelect(t, s, withFile("x"), "a", "b").Target, "and it goes on when a is back")
+		require.Equal(t, "b", mustSelect(t, s, session("x"), "b").Target, "what refers to nothing moves")
+	}
+}
+
 // failures.md row 16: what was learned expires too.
 func TestLearnedStateExpires(t *testing.T) {
 	t.Parallel()

@@ -1,8 +1,11 @@
 package affinity_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -116,6 +119,19 @@ func TestChildSessionStartsAtItsParent(t *testing.T) {
 	require.Equal(t, affinity.ReasonNew, mustSelect(t, s, openCode("ses_3", "unknown"), all...).Reason)
 }
 
+// A thread of a fork starts where its own session is, not where that came from.
+func TestThreadOfAChildSession(t *testing.T) {
+	t.Parallel()
+	var now extract.Session
+	s := newSelector(t, affinity.Config[string]{Extractor: extract.ExtractorFunc(func(*extract.Request) (extract.Session, bool) { return now, true })})
+	now = extract.Session{Source: "x", ID: "parent"}
+	mustSelect(t, s, new(extract.Request), "a")
+	now = extract.Session{Source: "x", ID: "fork", Parent: "parent"}
+	mustSelect(t, s, new(extract.Request), "b")
+	now.Thread = "t"
+	require.Equal(t, "b", mustSelect(t, s, new(extract.Request), "a", "b").Target)
+}
+
 // The threads of Codex: the main one has the id of the session.
 func TestCodexThreads(t *testing.T) {
 	t.Parallel()
@@ -179,6 +195,47 @@ func TestSideCallsLeaveNoTrace(t *testing.T) {
 			require.Equal(t, affinity.ReasonBound, mustSelect(t, all, session("s"), "a", "b").Reason)
 		})
 	}
+}
+
+// Whatever becomes of a side call that goes elsewhere, its session stays at home.
+func TestSideCallThatFailsElsewhere(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{})
+	mustSelect(t, s, session("s"), "a").Done(affinity.Outcome{Result: affinity.Served})
+	before := mustPeek(t, s, session("s"))
+	count := session("s")
+	count.Path = "/v1/messages/count_tokens"
+	for _, r := range []affinity.Result{affinity.Served, affinity.TransientFailure, affinity.TerminalFailure} {
+		mustSelect(t, s, count, "b").Done(affinity.Outcome{Result: r})
+		require.Equal(t, before, mustPeek(t, s, session("s")), r)
+	}
+}
+
+// A large body is read to tell whether it makes a binding, not whether it moves one.
+func TestLargeSideCallByItsBody(t *testing.T) {
+	t.Parallel()
+	title := session("s")
+	title.Body = []byte(`{"messages":[{"role":"system","content":"You will generate a short title for this"},{"role":"user","content":"` + strings.Repeat("x", 20<<10) + `"}]}`)
+	s := newSelector(t, affinity.Config[string]{})
+	require.Equal(t, affinity.ReasonSideCall, mustSelect(t, s, title, "a", "b").Reason)
+	require.Zero(t, s.Cache().Len())
+	mustSelect(t, s, session("s"), "a")
+	require.Equal(t, affinity.ReasonFailover, mustSelect(t, s, title, "b").Reason)
+}
+
+// Where nobody can be chosen, a side call fails as any other request does.
+func TestSideCallOfAFallbackThatFails(t *testing.T) {
+	t.Parallel()
+	boom := errors.New("boom")
+	s := newSelector(t, affinity.Config[string]{Fallback: affinity.PickerFunc[string](func(context.Context, *extract.Request, []string) (string, error) {
+		return "", boom
+	})})
+	req := session("s")
+	req.Path = "/v1/messages/count_tokens"
+	sel, err := s.Select(t.Context(), req, []string{"a", "b"})
+	require.ErrorIs(t, err, boom)
+	require.Empty(t, sel.ID)
+	require.EqualValues(t, 1, s.Stats().Failed)
 }
 
 // A side call without an id of its own goes where its conversation is.

@@ -270,6 +270,16 @@ func TestOutcomeTakesThePlaceOfTheEstimate(t *testing.T) {
 	}
 }
 
+// What costs nothing is known to cost nothing.
+func TestOutcomeWithoutCost(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{Cost: func(u affinity.Usage) float64 { return float64(u.Uncached) }}), targets(2)
+		b.Settle("t0", b.Charge(sized(400_000), "t0", false), served(0, 100_000, 10))
+		spend(b, "t1", 1000)
+		require.Same(t, ts[0], pick[*target](t, b, nil, ts))
+	})
+}
+
 func TestCancelTakesTheChargeBack(t *testing.T) {
 	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
 		b, ts := create(balance.CostConfig[*target]{HalfLife: time.Minute}), targets(2)
@@ -414,6 +424,22 @@ func TestCostInAnotherUnit(t *testing.T) {
 	})
 }
 
+// Prompts may cost nothing, where the quota is one of output, say.
+func TestCostOfOutputOnly(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{Cost: func(u affinity.Usage) float64 { return float64(u.Output) }}), targets(4)
+		counts := map[*target]int{}
+		for i := range 400 {
+			got, ticket := place(t, b, prompt(i, 0, 40_000), ts)
+			b.Settle(got.name, ticket, served(10_000, 0, 400))
+			counts[got]++
+		}
+		for _, x := range ts {
+			assert.InDelta(t, 100, counts[x], 10)
+		}
+	})
+}
+
 func TestCostThatMakesNoSenseKeepsTheEstimate(t *testing.T) {
 	for _, bad := range []float64{math.NaN(), math.Inf(1), -1, 1e16} {
 		eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
@@ -463,6 +489,19 @@ func TestTwiceTheWeightTakesTwiceTheCost(t *testing.T) {
 		for i, w := range []float64{1, 2, 4, 1, 1} {
 			assert.InEpsilon(t, w, spent[i]*9/(spent[0]+spent[1]+spent[2]+spent[3]+spent[4]), 0.03, "%v", spent)
 		}
+	})
+}
+
+// Targets that were never candidates have no share: those whose sessions come from an
+// earlier configuration, say.
+func TestOverloadedOfWhoWasNoCandidate(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{MaxShare: 1.25}), targets(2)
+		assert.False(t, b.Overloaded("unknown"))
+		spend(b, "old", 1_000_000)
+		assert.False(t, b.Overloaded("old"))
+		place(t, b, nil, ts)
+		assert.False(t, b.Overloaded("old"))
 	})
 }
 
@@ -517,6 +556,24 @@ func TestOverloadedTakesNoSession(t *testing.T) {
 			require.Equal(t, ts[1], got)
 		}
 	})
+}
+
+// A bound below the mean leaves those who have the least, each of them.
+func TestLowBound(t *testing.T) {
+	for _, share := range []float64{0.5, 1} {
+		eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+			b, ts := create(balance.CostConfig[*target]{MaxShare: share}), targets(4)
+			counts := map[*target]int{}
+			for range 400 {
+				got, ticket := place(t, b, nil, ts)
+				b.Settle(got.name, ticket, served(10_000, 0, 400))
+				counts[got]++
+			}
+			for _, x := range ts {
+				assert.InDelta(t, 100, counts[x], 1)
+			}
+		})
+	}
 }
 
 // A placement that was cancelled leaves nothing to be expected.
@@ -682,6 +739,20 @@ func TestRecoveryIsNoStampede(t *testing.T) {
 	}
 }
 
+// What sessions are likely to bring yet counts where they were placed.
+func TestWhatIsToComeCounts(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{}), targets(2)
+		bring(t, b, ts, 100, served(100, 0, 20_000)) // a request costs 100,000 then, and ten are to come
+		pass(100 * time.Hour)
+		spend(b, ts[1].name, 300_000)
+		for _, want := range ts { // the second one goes where more was done, and less is expected
+			got, _ := place(t, b, nil, ts)
+			require.Same(t, want, got)
+		}
+	})
+}
+
 // Sessions that start together must not go together, even if some targets hold
 // what they begin with: what they cost comes later.
 func TestSessionsThatStartTogetherSpread(t *testing.T) {
@@ -719,6 +790,21 @@ func TestNewTargetIsGivenItsShare(t *testing.T) {
 }
 
 // A target that had no work for a while, but could have had, makes up for it.
+// Who was away with more than the others has done it all the same.
+func TestAbsenceForgivesNothing(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{}), targets(3)
+		place(t, b, nil, ts)
+		spend(b, ts[0].name, 1_000_000)
+		pass(time.Minute)
+		place(t, b, nil, ts[1:])
+		for range 20 {
+			got, _ := place(t, b, nil, ts)
+			require.NotSame(t, ts[0], got)
+		}
+	})
+}
+
 func TestIdleTargetIsTaken(t *testing.T) {
 	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
 		b, ts := create(balance.CostConfig[*target]{HalfLife: time.Minute}), targets(3)

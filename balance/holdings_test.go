@@ -231,6 +231,18 @@ func TestAccountsAreBounded(t *testing.T) {
 	}
 }
 
+// An account is found again, also the one that had the table of them made anew.
+func TestAccountsAreFound(t *testing.T) {
+	l := newLedger(0, nil)
+	var all []*account
+	for i := range 1000 {
+		all = append(all, l.account("pod-"+strconv.Itoa(i)))
+		for _, a := range all {
+			require.Same(t, a, l.known(a.id), "%s of %d", a.id, len(all))
+		}
+	}
+}
+
 // An account that is closed while it is charged is opened again.
 func TestChargeOfAClosedAccount(t *testing.T) {
 	l := newLedger(0, nil)

@@ -279,6 +279,39 @@ func TestShortPromptsAreNotCached(t *testing.T) {
 	}
 }
 
+// Whatever is the least that is cached, of a prompt that was nowhere nothing is learned.
+func TestNewPromptsTeachNothing(t *testing.T) {
+	for _, least := range []int{-1, 0} {
+		synctest.Test(t, func(t *testing.T) {
+			b := balance.Prefix(balance.PrefixConfig[*target]{
+				CostConfig: balance.CostConfig[*target]{ID: nameOf}, MinTokens: least, Boundaries: turnCuts,
+			})
+			for i := range 10 {
+				first := b.Charge(prompt(i, 0, 400_000), "t0", false)
+				b.Settle("t0", first, served(100_000, 0, 400))
+				assert.Less(t, b.Charge(prompt(i, 0, 400_000), "t0", true).Cost, first.Cost/5)
+			}
+		})
+	}
+}
+
+// Of a prompt that a target was sent in part just now and in whole some time ago, what
+// it has beyond the former tells of the latter.
+func TestBeliefInWhatIsOlder(t *testing.T) {
+	bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
+		for i := range 30 {
+			b.Charge(prompt(i, 0, 409_600), "t0", false)
+			pass(8 * time.Minute)
+			b.Charge(prompt(i, 0, 204_800), "t0", true)
+			b.Settle("t0", b.Charge(prompt(i, 0, 409_600), "t0", true), served(51_200, 51_200, 400))
+		}
+		req := prompt(100, 0, 400_000)
+		b.Charge(req, "t0", false)
+		pass(8 * time.Minute)
+		assert.Greater(t, b.Charge(req, "t0", true).Cost, 80_000.0, "nothing was there after eight minutes")
+	})
+}
+
 func TestCapacityIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := balance.Prefix(balance.PrefixConfig[*target]{
@@ -357,6 +390,34 @@ func TestBound(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A prompt of one boundary is found like any other.
+func TestPromptOfOneBoundary(t *testing.T) {
+	bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
+		ts := targets(4)
+		req := prompt(1, 0, 4096)
+		require.Len(t, turnCuts(req), 1)
+		turns.Store(req, []extract.Boundary{{Hash: 1, Bytes: 400_000}})
+		b.Settle("t2", b.Charge(req, "t2", true), served(100_000, 0, 1))
+		for _, x := range ts {
+			spend(b, x.name, 1_000_000)
+		}
+		require.Same(t, ts[2], pick[*target](t, b, req, ts))
+	})
+}
+
+// Up to the bound, what it holds counts.
+func TestWithinTheBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, ts := newPrefix(balance.CostConfig[*target]{MaxShare: 1.25}), targets(4)
+		req := prompt(1, 0, 4_000_000)
+		b.Settle("t0", b.Charge(req, "t0", false), served(1_000_000, 0, 1))
+		for _, x := range ts[1:] {
+			spend(b, x.name, 900_000)
+		}
+		require.Same(t, ts[0], pick[*target](t, b, req, ts))
+	})
 }
 
 // Hits of sessions count as well: a Selector does not ask where to send them.

@@ -287,6 +287,7 @@ func TestBoundariesLeaveOutWhatIsNoPrompt(t *testing.T) {
 		{"the block of the billing line, and another", claude(`"s"`, u("a")), claude(`[`+text_("x-anthropic-billing-header: cch=1;\n")+`,`+text_("s")+`]`, u("a"))},
 		{"the billing line of a text", claude(quote("s"), u("a")), claude(quote("x-anthropic-billing-header: cch=1;\n\ns"), u("a"))},
 		{"the billing line of a lone block", claude(quote("s"), u("a")), claude(`[`+text_("x-anthropic-billing-header: cch=1;\ns")+`]`, u("a"))},
+		{"the billing line of one of two blocks", claude(`[`+text_("s")+`,`+text_("t")+`]`, u("a")), claude(`[`+text_("x-anthropic-billing-header: cch=1;\ns")+`,`+text_("t")+`]`, u("a"))},
 		{"the billing line of the first message", chat(sys("s"), u("a")), chat(sys("x-anthropic-billing-header: cch=1;\ns"), u("a"))},
 		{"the order of members of the body", claude(`"s"`, u("a")), `{"messages":[` + u("a") + `],"system":"s"}`},
 		{"other members of the body", chat(u("a")), `{"model":"m","stream":true,"metadata":{"user_id":"x"},"temperature":1,` + chat(u("a"))[1:]},
@@ -353,6 +354,33 @@ func TestNoBoundaries(t *testing.T) {
 	} {
 		require.NotNil(t, boundariesOf(body), "%.100s", body)
 	}
+}
+
+// A body that breaks off, wherever, or goes on as it should not has no boundaries, and
+// is no reason to panic.
+func TestBoundariesOfBrokenBodies(t *testing.T) {
+	t.Parallel()
+	const marker = `"cache_control":{"type":"ephemeral"}`
+	body := `{"system":[` + text_(`x-anthropic-billing-header: cch=1;\ns`) + `,{"type":"text","text":"t",` + marker + `}],"tools":[{"name":"a",` + marker + `}],` +
+		chat(ub(`{"type":"text","text":"a","y":{`+marker+`}}`, `{"cachePoint":{}}`, `"b"`), u("x-anthropic-billing-header: cch=1;"))[1:]
+	require.NotEmpty(t, boundariesOf(body))
+	for i := range len(body) {
+		for _, rest := range []string{"", ",", ":", `"`, "}", "]", "]}", "}]}"} {
+			for _, blank := range []string{"", strings.Repeat(" ", 20<<10)} { // which makes it a large one
+				if broken := body[:i] + rest + blank; !json.Valid([]byte(broken)) {
+					require.Nil(t, boundariesOf(broken), "%.400q", broken)
+				}
+			}
+		}
+	}
+}
+
+// Too many messages are no reason to overlook what stands behind them.
+func TestIDBehindTooManyMessages(t *testing.T) {
+	t.Parallel()
+	r := &extract.Request{Body: []byte(`{"messages":[1` + strings.Repeat(",1", 1<<16+1000) + `],"conversation_id":"c"}`)}
+	require.Nil(t, r.Boundaries())
+	requireSession(t, extract.BodyIDs(), r, "conversation_id", "c")
 }
 
 // But for the last messages, boundaries are at least 4 kB apart, so many

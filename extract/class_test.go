@@ -48,6 +48,8 @@ func TestClass(t *testing.T) {
 		"OpenCode's sub-agent":             {header("X-Parent-Session-Id", "ses_parent"), extract.Subagent},
 		"Codex remembers":                  {header("X-Openai-Subagent", "memory_consolidation"), extract.Auxiliary},
 		"Codex prewarms":                   {header("X-Codex-Turn-Metadata", `{"turn_id":"x","request_kind":"prewarm"}`), extract.Probe},
+		"Codex compacts, it says itself":   {header("X-Codex-Turn-Metadata", `{"request_kind":"compaction"}`), extract.Compaction},
+		"Codex remembers, it says itself":  {header("X-Codex-Turn-Metadata", `{"request_kind":"memory"}`), extract.Auxiliary},
 		"Codex takes a turn":               {header("X-Codex-Turn-Metadata", `{"request_kind":"turn"}`), extract.Turn},
 		"Codex's metadata is there twice":  {&extract.Request{Header: http.Header{"X-Codex-Turn-Metadata": {`{"request_kind":"prewarm"}`, `{"request_kind":"compaction"}`}}}, extract.Turn},
 		"Codex's metadata is broken":       {header("X-Codex-Turn-Metadata", `{"request_kind":`), extract.Turn},

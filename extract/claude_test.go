@@ -56,6 +56,8 @@ func TestClaudeUserID(t *testing.T) {
 		{"something behind the session", "user_" + device + "_account__session_" + uuid + "x", "", true},
 		{"two sessions", "user_" + device + "_account__session_" + uuid2 + "_session_" + uuid, "", true},
 		{"an underscore in the hash", "user_a_b_account__session_" + uuid, "", true},
+		{"a hash with a sign next to the letters", "user_a`b_account__session_" + uuid, "", true},
+		{"a hash with another", "user_a@b_account__session_" + uuid, "", true},
 		{"upper-case words", "USER_" + device + "_ACCOUNT__SESSION_" + uuid, "", true},
 		{"something in front", "x user_" + device + "_account__session_" + uuid, "", true},
 		{"a bare hash, of very old clients", device, "", true},

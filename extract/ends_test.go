@@ -259,6 +259,7 @@ func TestBrokenLargeBodies(t *testing.T) {
 	for _, body := range []string{
 		`{` + id + `,` + middle, `{` + middle + `,` + id, `{` + middle + `,` + id + `}}`, `{` + middle + `,` + id + `,}`, `{` + middle + `,` + id + `} x`, `{` + middle + ` ` + id + `}`,
 		`[{` + middle + `,` + id + `}]`, `{` + id + `,` + middle + `}]`, `{` + id + ` ` + middle + `}`, `{,` + id + `,` + middle + `}`, `{` + id + `,` + middle + `,"n":01}`, `{` + id + `,` + middle + `,"n":tru}`,
+		`{` + id + `,"a":1 "b":2,` + middle + `}`, `{` + id + `,"a":1;` + middle + `}`,
 		`{` + middle + `,"conversation_id":"c}`, `{` + middle + `,conversation_id":"c"}`, `{` + middle[:len(middle)-1] + `,` + id + `}`, `{"messages":` + big(wholly)[1:] + `,` + middle + `,` + id + `,"a":[}`,
 	} {
 		for _, e := range []extract.Extractor{extract.BodyIDs(), extract.Default(), extract.Body("conversation_id")} {

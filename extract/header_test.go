@@ -78,6 +78,9 @@ func TestHeader(t *testing.T) {
 		{"first of two names in lower case", two, header("x_second", "b", "x-first", "a"), "x-first", "a"},
 		{"first in lower case is no id", two, header("x_second", "b", "x-first", ""), "x-second", "b"},
 
+		{"canonical one before another", extract.Header("X-A", "X-B", "X-C", "X-D"), header("x-c", "c", "X-D", "d"), "x-d", "d"},
+		{"canonical one and another of its name", extract.Header("X-A", "X-B", "X-C"), header("x-c", "a", "X-C", "c"), "x-c", "c"},
+
 		{"vendors' headers are for Headers only", one, header("X-Acme-Session-Id", "a"), "", ""},
 		{"no names", extract.Header(), header("X-Session-Id", "a"), "", ""},
 		{"empty name", extract.Header(""), header("X-Session-Id", "a"), "", ""},

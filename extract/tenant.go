@@ -35,10 +35,7 @@ func Credential(r *Request) string {
 			}
 		}
 	}
-	switch len(found) {
-	case 0:
-		return ""
-	case 1:
+	if len(found) == 1 {
 		return found[0]
 	}
 	slices.Sort(found)

@@ -626,6 +626,8 @@ func TestNoTrail(t *testing.T) {
 		{"conversation as an object", `{"input":"hi","conversation":{"id":"conv_1"}}`},
 		{"a thread that continues", `{"thread":{"type":"continue","previous_message_id":"msg_1"},"messages":[{"role":"user","content":"hi"}]}`},
 		{"context of Ollama", `{"prompt":"hi","context":[1,2,3]}`},
+		{"context of Ollama, a low token", `{"prompt":"hi","context":[0]}`},
+		{"context of Ollama, a high token", `{"prompt":"hi","context":[9906,0]}`},
 
 		{"nothing", `{}`},
 		{"no messages", `{"messages":[]}`},
@@ -664,6 +666,15 @@ func TestNoTrail(t *testing.T) {
 		`{"thread":{"type":"create"},"messages":[{"role":"user","content":"hi"}]}`,
 	} {
 		trailOf(t, body)
+	}
+}
+
+// Pieces of content may stand without a message around them.
+func TestTrailOfContentAlone(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"text", "image", "audio", "document", "video", "input_text", "input_image", "input_audio", "input_file"} {
+		one := trailOf(t, `{"input":[{"type":"`+kind+`","data":"a"}]}`)
+		require.NotEqual(t, one.ID, trailOf(t, `{"input":[{"type":"`+kind+`","data":"b"}]}`).ID, kind)
 	}
 }
 

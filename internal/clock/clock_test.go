@@ -41,6 +41,17 @@ func TestNowIsExact(t *testing.T) {
 	})
 }
 
+func TestExactClockUsesNoReadingAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clock.New(true)
+		for range 5000 {
+			require.Equal(t, c.Exact(), c.Now())
+			require.False(t, c.Busy())
+			elapse(time.Nanosecond)
+		}
+	})
+}
+
 // At one instant of virtual time, tests may do as much as they like.
 func TestVirtualTimeMakesNoCrowd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -50,6 +61,20 @@ func TestVirtualTimeMakesNoCrowd(t *testing.T) {
 		}
 		elapse(time.Nanosecond)
 		require.EqualValues(t, 2, c.Now())
+	})
+}
+
+// A few readings at a time are no crowd, however many they are in all.
+func TestAFewAtATimeMakeNoCrowd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clock.New(false)
+		for range 3000 {
+			for range 3 {
+				require.Equal(t, c.Exact(), c.Now())
+				elapse(time.Nanosecond)
+			}
+			elapse(time.Millisecond)
+		}
 	})
 }
 

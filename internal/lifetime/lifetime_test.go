@@ -45,6 +45,42 @@ func TestLifeInBetween(t *testing.T) {
 	assert.Contains(t, []time.Duration{5 * time.Minute, 10 * time.Minute}, e.Life())
 }
 
+// A pause that is just as long as the life is one after which nothing is left.
+func TestEveryBound(t *testing.T) {
+	for _, life := range []time.Duration{
+		time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 20 * time.Minute,
+		40 * time.Minute, 80 * time.Minute, 4 * time.Hour, 12 * time.Hour,
+	} {
+		for _, pause := range []time.Duration{life, life + life/2} {
+			var e lifetime.Estimate
+			for range 3 {
+				e.Observe(time.Second, 80_000, 10_000)
+			}
+			for range 3 {
+				e.Observe(pause, 0, 90_000)
+			}
+			assert.Equal(t, life, e.Life(), "%v", pause)
+		}
+	}
+}
+
+// What is found without a pause is more one time and less another: half of the mean
+// is what must be found after one.
+func TestWhatIsFoundVaries(t *testing.T) {
+	var e lifetime.Estimate
+	for i := range 50 {
+		e.Observe(time.Second, 60_000+i%2*20_000, 40_000-i%2*20_000)
+	}
+	for range 20 {
+		e.Observe(6*time.Minute, 40_000, 60_000)
+	}
+	assert.Equal(t, lifetime.Unlimited, e.Life(), "more than half of 70 percent was there")
+	for range 200 {
+		e.Observe(6*time.Minute, 30_000, 70_000)
+	}
+	assert.Equal(t, 5*time.Minute, e.Life(), "less than half")
+}
+
 // Too short a belief costs whole prompts, so little evidence does not make one.
 func TestUnlimitedUntilKnown(t *testing.T) {
 	var e lifetime.Estimate

@@ -185,9 +185,7 @@ func (g *Registry) Kill(name string) {
 		g.dying.Add(1)
 		t.dead.Store(true)
 		delete(g.byName, name)
-		if t.slots.Load() == 0 {
-			g.retire(t)
-		}
+		// If it has no bindings, whoever gave up the last one is about to retire it.
 	}
 }
 

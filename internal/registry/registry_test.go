@@ -105,13 +105,20 @@ func TestDrain(t *testing.T) {
 func TestTraitsAreBounded(t *testing.T) {
 	g := registry.New(1 << 20)
 	g.Drain("drained", 1)
-	kept := g.Acquire("kept")
+	var kept []*registry.Target
+	for i := range 20 {
+		kept = append(kept, g.Acquire(fmt.Sprint("kept", i)))
+	}
 	for i := range 40_000 {
 		g.Release(g.Acquire(fmt.Sprint(i)).Ref)
 	}
 	require.Less(t, g.Remembered(), 17_000)
 	require.True(t, g.Draining("drained"))
-	require.Same(t, kept.Traits, g.Acquire("kept").Traits)
+	for _, k := range kept {
+		require.Same(t, k, g.Acquire(k.Name))
+		g.Drain(k.Name, 1)
+		require.True(t, k.Traits.Drained(1), "it is drained like any other")
+	}
 }
 
 func TestLeave(t *testing.T) {
