@@ -439,10 +439,11 @@ func Escape(raw []byte) (r rune, n int) {
 		return 0, 0
 	}
 	if utf16.IsSurrogate(r) {
-		low, _ := hex4(raw[6:])
-		if r = utf16.DecodeRune(r, low); r != utf8.RuneError {
+		low, ok := hex4(raw[6:])
+		if r = utf16.DecodeRune(r, low); ok && r != utf8.RuneError {
 			return r, 12
 		}
+		r = utf8.RuneError
 	}
 	return r, 6
 }
@@ -452,8 +453,8 @@ var shortEscapes = [256]byte{
 	'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t',
 }
 
-// hex4 reads \uXXXX at the start of raw.
-func hex4(raw []byte) (rune, bool) {
+// hex4 reads \uXXXX at the start of raw, and reports whether that is there.
+func hex4(raw []byte) (r rune, ok bool) {
 	if len(raw) < 6 || raw[0] != '\\' || raw[1] != 'u' {
 		return 0, false
 	}

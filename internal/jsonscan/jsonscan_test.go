@@ -440,6 +440,8 @@ func TestEscape(t *testing.T) {
 		{`\ud83d\u0041`, '\ufffd', 6},
 		{`\ude00\ud83d`, '\ufffd', 6},
 		{`\ud83d\ude0`, '\ufffd', 6},
+		{`\ud83d\ude!!`, '\ufffd', 6},
+		{`\ud83d\ude0g`, '\ufffd', 6},
 		{`\u00e`, 0, 0},
 		{`\u00eg`, 0, 0},
 		{`\U00e9`, 0, 0},
