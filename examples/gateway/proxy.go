@@ -71,7 +71,7 @@ func newGateway(o options, extractor extract.Extractor, log *slog.Logger, fallba
 	g.proxy = &httputil.ReverseProxy{
 		Rewrite:       rewrite,
 		Transport:     g,
-		FlushInterval: -1, // at once, also what is of known length
+		FlushInterval: 100 * time.Millisecond, // what is of known length; all else at once
 		BufferPool:    &buffers,
 		ErrorHandler:  g.fail,
 		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelDebug),
