@@ -191,32 +191,32 @@ func (r *Request) copilotClass() Class {
 // Openings of side calls. Each is long enough not to be met with by chance.
 var (
 	systemOpenings = []opening{
-		{"You are naming a coding session", Auxiliary},                                         // Claude Code
-		{"Generate a concise, sentence-case title", Auxiliary},                                 // Claude Code
-		{"Analyze if this message indicates a new conversation topic", Auxiliary},              // Claude Code
-		{"You will generate a short title", Auxiliary},                                         // Crush
-		{"You are a title generator", Auxiliary},                                               // OpenCode
-		{"Generate a short title (four words or less)", Auxiliary},                             // Goose
-		{"Generate a concise session title", Auxiliary},                                        // kimi-cli
-		{"Generate a very short title (3-6 words) for a coding session", Auxiliary},            // Oh-my-pi
-		{"Generate concise conversation titles.", Auxiliary},                                   // gptme
-		{"You are an expert in crafting pithy titles", Auxiliary},                              // Copilot Chat, CodeCompanion
-		{"You are Title Generator, an expert assistant", Auxiliary},                            // Forge
-		{"You are a chat thread titling assistant", Auxiliary},                                 // HuggingChat
-		{"You are a conversation title generator", Auxiliary},                                  // Letta Code
-		{"You are an AI conversation titles assistant", Auxiliary},                             // big-AGI
-		{"You are a helpful assistant that generates concise, descriptive titles", Auxiliary},  // OpenHands
-		{"You are a specialized Task Routing AI", Auxiliary},                                   // Gemini CLI
-		{"You are a diagnostic agent that determines whether", Auxiliary},                      // Gemini CLI
-		{"You are a helpful AI assistant tasked with summarizing conversations", Compaction},   // Claude Code, Roo Code
-		{"You are a specialized system component responsible for distilling", Compaction},      // Gemini CLI
-		{"You are an anchored context summarization assistant", Compaction},                    // OpenCode
-		{"You are a context summarization assistant", Compaction},                              // pi, Oh-my-pi
-		{"You are a helpful assistant that compacts conversation context", Compaction},         // kimi-cli
-		{"You are summarizing a conversation to preserve context", Compaction},                 // Crush
-		{"## Task Context\n- An llm context limit was reached", Compaction},                    // Goose
-		{"Your task is to create a comprehensive, detailed summary of the entire", Compaction}, // Copilot Chat
-		{"You are an expert coding assistant. Your goal is to generate a concise", Compaction}, // Avante
+		{"You are naming a coding session", Auxiliary},                                                             // Claude Code
+		{"Generate a concise, sentence-case title", Auxiliary},                                                     // Claude Code
+		{"Analyze if this message indicates a new conversation topic", Auxiliary},                                  // Claude Code
+		{"You will generate a short title", Auxiliary},                                                             // Crush
+		{"You are a title generator", Auxiliary},                                                                   // OpenCode
+		{"Generate a short title (four words or less)", Auxiliary},                                                 // Goose
+		{"Generate a concise session title", Auxiliary},                                                            // kimi-cli
+		{"Generate a very short title (3-6 words) for a coding session", Auxiliary},                                // Oh-my-pi
+		{"Generate concise conversation titles.", Auxiliary},                                                       // gptme
+		{"You are an expert in crafting pithy titles", Auxiliary},                                                  // Copilot Chat, CodeCompanion
+		{"You are Title Generator, an expert assistant", Auxiliary},                                                // Forge
+		{"You are a chat thread titling assistant", Auxiliary},                                                     // HuggingChat
+		{"You are a conversation title generator", Auxiliary},                                                      // Letta Code
+		{"You are an AI conversation titles assistant", Auxiliary},                                                 // big-AGI
+		{"You are a helpful assistant that generates concise, descriptive titles", Auxiliary},                      // OpenHands
+		{"You are a specialized Task Routing AI", Auxiliary},                                                       // Gemini CLI
+		{"You are a diagnostic agent that determines whether a conversational AI", Auxiliary},                      // Gemini CLI
+		{"You are a helpful AI assistant tasked with summarizing conversations", Compaction},                       // Claude Code, Roo Code
+		{"You are a specialized system component responsible for distilling", Compaction},                          // Gemini CLI
+		{"You are an anchored context summarization assistant", Compaction},                                        // OpenCode
+		{"You are a context summarization assistant", Compaction},                                                  // pi, Oh-my-pi
+		{"You are a helpful assistant that compacts conversation context", Compaction},                             // kimi-cli
+		{"You are summarizing a conversation to preserve context", Compaction},                                     // Crush
+		{"## Task Context\n- An llm context limit was reached", Compaction},                                        // Goose
+		{"Your task is to create a comprehensive, detailed summary of the entire conversation", Compaction},        // Copilot Chat
+		{"You are an expert coding assistant. Your goal is to generate a concise, structured summary", Compaction}, // Avante
 	}
 	personOpenings = []opening{
 		{"Please write a 5-10 word title", Auxiliary},                                          // Claude Code

@@ -130,8 +130,10 @@ func TestSideCallsOfClients(t *testing.T) {
 		{"main", "Please provide a concise summary of our conversation so far, capturing the key context", extract.Compaction},               // Continue CLI
 		{"You are an expert coding assistant. Your goal is to generate a concise, structured summary", "x", extract.Compaction},              // Avante
 		{"You are a helpful AI assistant tasked with summarizing conversations.", "Summarize the conversation so far", extract.Compaction},   // Roo Code
-		{"You are an expert coding assistant. Answer briefly.", "Generate a title for my talk", extract.Turn},                                // nobody
-		{"You are a helpful assistant that generates SQL.", "Summarize the discussion below", extract.Turn},                                  // nobody
+		{"You are a diagnostic agent that determines whether a patient needs urgent care.", "x", extract.Turn},
+		{"Your task is to create a comprehensive, detailed summary of the entire document.", "x", extract.Turn},
+		{"You are an expert coding assistant. Answer briefly.", "Generate a title for my talk", extract.Turn}, // nobody
+		{"You are a helpful assistant that generates SQL.", "Summarize the discussion below", extract.Turn},   // nobody
 	} {
 		require.Equal(t, tt.want, says(tt.system, tt.person).Class(), "%s / %s", tt.system, tt.person)
 	}
@@ -163,7 +165,6 @@ func TestSessionsCarryTheirClass(t *testing.T) {
 		"Codex":               {http.Header{"Session-Id": {"s"}, "X-Openai-Subagent": {"compact"}}, "", extract.Compaction},
 		"Copilot CLI":         {http.Header{"X-Client-Session-Id": {"s"}, "X-Interaction-Type": {"conversation-background"}}, "", extract.Auxiliary},
 		"OpenCode":            {http.Header{"X-Session-Id": {"s"}, "X-Parent-Session-Id": {"p"}}, "", extract.Subagent},
-		"nobody's child":      {http.Header{"X-Session-Id": {"s"}, "X-Parent-Session-Id": {"s"}}, "", extract.Turn},
 		"OpenCode counts":     {http.Header{"X-Session-Id": {"s"}, "X-Parent-Session-Id": {"p"}}, "/v1/messages/count_tokens", extract.Probe},
 		"by the path":         {http.Header{"X-Session-Id": {"s"}}, "/v1/messages/count_tokens", extract.Probe},
 		"another's header":    {http.Header{"X-Session-Id": {"s"}, "X-Openai-Subagent": {"compact"}}, "", extract.Turn},

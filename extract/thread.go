@@ -58,7 +58,7 @@ func (r *Request) nameByHeader(s *Session, source, id string, c Confidence) {
 	case "x-session-id", "x-session-affinity", "x-opencode-session":
 		// OpenCode, Kilo Code: a sub-agent is a session of its own.
 		s.Parent = r.header(parentHeader)
-		if s.Class == Turn && s.Parent != "" && s.Parent != s.ID {
+		if s.Class == Turn && s.Parent != "" {
 			s.Class = Subagent
 		}
 	case "x-conversation-id": // CodeBuddy

@@ -57,19 +57,25 @@ func authorize(r *http.Request, key string) {
 }
 
 // withhold takes the key out of an answer that repeats what the request offered to
-// speak, or its query in a redirect, and puts in what the client had in that place.
+// speak, or its query in an address, and puts in what the client had in that place.
 func withhold(answer http.Header, client *http.Request, key string) {
-	for i, location := range answer["Location"] {
-		address, query, _ := strings.Cut(location, "?")
-		withheld := mapKeys(query, func(v string) string {
-			if plain, err := url.QueryUnescape(v); err != nil || plain != key {
+	for _, name := range []string{"Location", "Content-Location", "X-Goog-Upload-Url"} { // the last is Gemini's, of resumable uploads
+		for i, location := range answer[name] {
+			location, fragment, fragmented := strings.Cut(location, "#")
+			address, query, _ := strings.Cut(location, "?")
+			withheld := mapKeys(query, func(v string) string {
+				if plain, err := url.QueryUnescape(v); err != nil || plain != key {
+					return v
+				}
+				mapKeys(client.URL.RawQuery, func(mine string) string { v = mine; return mine })
 				return v
+			})
+			if withheld == query {
+				continue
 			}
-			mapKeys(client.URL.RawQuery, func(mine string) string { v = mine; return mine })
-			return v
-		})
-		if withheld != query {
-			answer["Location"][i] = address + "?" + withheld
+			if answer[name][i] = address + "?" + withheld; fragmented {
+				answer[name][i] += "#" + fragment
+			}
 		}
 	}
 	values := answer[protocolHeader]

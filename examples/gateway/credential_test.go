@@ -117,6 +117,15 @@ func TestKeysInRedirects(t *testing.T) {
 	for _, query := range []string{"?", "?a;b=%20", "?key=mine", "?a&key=mine%2F&b", "?access_token=mine", "?url=https://h/?key=x"} {
 		require.Equal(t, "/v1beta/models/"+query, r.do("GET", "/v1beta/models"+query, "").Header.Get("Location"))
 	}
+	r.backends[0].does(func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Location", "/x?"+req.URL.RawQuery+"#top")
+		w.Header().Set("Content-Location", "/y?"+req.URL.RawQuery)
+		w.Header().Set("X-Goog-Upload-Url", "https://h/upload?"+req.URL.RawQuery+"&upload_id=1")
+	})
+	h := r.do("POST", "/upload/v1beta/files?key=mine", "{}").Header
+	require.Equal(t, "/x?key=mine#top", h.Get("Location"))
+	require.Equal(t, "/y?key=mine", h.Get("Content-Location"))
+	require.Equal(t, "https://h/upload?key=mine&upload_id=1", h.Get("X-Goog-Upload-Url"))
 	// A key of something else is not ours to change.
 	r.backends[0].answers(302, "Location", "https://files.example/f?key=f-1")
 	require.Equal(t, "https://files.example/f?key=f-1", r.do("GET", "/v1/files/f?key=mine", "").Header.Get("Location"))

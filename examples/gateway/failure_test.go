@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -779,6 +780,43 @@ func TestDeadConnection(t *testing.T) {
 	dead.Store(true)
 	r.chat("s")
 	require.Equal(t, "HTTP/2.0", r.chat("s").text)
+}
+
+// Uploads that are too large to keep do not get into each other's connections.
+func TestUploadsAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	u := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		io.Copy(io.Discard, req.Body)
+		io.WriteString(w, "ok")
+	}))
+	u.EnableHTTP2 = true
+	u.StartTLS()
+	defer u.Close()
+	address, err := url.Parse(u.URL)
+	require.NoError(t, err)
+	r := newRig(t, 1, func(o *options) {
+		o.bodyLimit = 1000
+		o.upstreams[0].url = address
+	})
+	trusted := u.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	r.g.fresh.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: trusted}
+	var failed atomic.Int64
+	for range 10 {
+		var wg sync.WaitGroup
+		for range 40 {
+			wg.Go(func() {
+				resp, err := r.client.Post(r.front.URL+"/v1/files", "application/json", io.MultiReader(strings.NewReader(strings.Repeat("x", 3000))))
+				if err == nil {
+					resp.Body.Close()
+				}
+				if err != nil || resp.StatusCode != 200 {
+					failed.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	require.Zero(t, failed.Load())
 }
 
 type writerFunc func([]byte) (int, error)

@@ -67,6 +67,8 @@ func newGateway(o options, extractor extract.Extractor, log *slog.Logger, fallba
 	}
 	fresh := g.transport.Clone()
 	fresh.DisableKeepAlives = true
+	fresh.Protocols = new(http.Protocols)
+	fresh.Protocols.SetHTTP1(true) // over HTTP/2 requests at the same time would get into each other's connections, and fail
 	g.send, g.fresh = g.transport, fresh
 	g.proxy = &httputil.ReverseProxy{
 		Rewrite:       rewrite,
