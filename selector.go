@@ -72,8 +72,9 @@ type Config[T any] struct {
 	// It is an upper bound: where outcomes tell how much of the prompts was
 	// cached, the Selector learns for how long each target keeps a prompt. A
 	// session that was away for longer has nothing to lose and is placed anew.
-	// (Of prompts of 2,048 tokens and more, a few that came back within a minute must
-	// have been found in the cache, and then three that came back later must not.)
+	// (That takes three turns of 2,048 tokens or more that come within a minute of the
+	// one before, to see how much is cached then, and three after a longer pause of
+	// which less than half as much is.)
 	TTL time.Duration
 
 	// Lifetime says how long the bindings of a session live after their last
@@ -350,9 +351,10 @@ func (s *Selector[T]) Pick(ctx context.Context, req *extract.Request, candidates
 //
 // When several first requests of one session come in at once, one of them asks
 // the fallback and the others wait for its answer, or for ctx. Their error is
-// then that of ctx. If the one fails, each of the others asks for itself. Other errors: [ErrNoCandidates], [ErrNotCandidate],
-// [ErrNoID], a [*PinnedError], and whatever the fallback returns, wrapped. An
-// error leaves bindings as they were.
+// then that of ctx. If the one fails, each of the others asks for itself.
+//
+// Other errors: [ErrNoCandidates], [ErrNotCandidate], [ErrNoID], a [*PinnedError],
+// and whatever the fallback returns, wrapped. An error leaves bindings as they were.
 //
 // Select does not keep req or candidates.
 func (s *Selector[T]) Select(ctx context.Context, req *extract.Request, candidates []T) (sel Selection[T], err error) {

@@ -173,8 +173,8 @@ func (fs fieldIDs) Extract(r *Request) (Session, bool) {
 }
 
 // otherKey reports whether a prompt_cache_key is known to be that of something else
-// than a conversation: LibreChat's of a prompt, that of the OpenAI Agents SDK without a
-// Session of a single turn.
+// than a conversation: LibreChat has one for each system prompt, and the OpenAI Agents
+// SDK, where it has no Session, one for each turn.
 func otherKey(id string) bool {
 	return strings.HasPrefix(id, "librechat:") || strings.HasPrefix(id, "agents-sdk:run:")
 }
