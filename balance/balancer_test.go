@@ -1010,3 +1010,74 @@ func TestUnitOfCosts(t *testing.T) {
 		require.Equal(t, went[0], went[1])
 	})
 }
+
+// While a target of small weight does all the work, its load by weight is beyond all
+// others. Those that come back then, one after the other, are given no debt that lasts.
+func TestRecoveryBesideABackup(t *testing.T) {
+	for _, weight := range []float64{0.1, 0.01, 1e-3, 1e-6, 1e-9} {
+		eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+			b, ts := create(balance.CostConfig[*target]{Weight: weightOf}), targets(3)
+			ts[0].weight, ts[1].weight, ts[2].weight = 1, 1, weight
+			run := func(d time.Duration, ts []*target) map[string]int {
+				counts := map[string]int{}
+				for end := time.Now().Add(d); time.Now().Before(end); pass(5 * time.Second) {
+					got, ticket := place(t, b, sized(4000), ts)
+					counts[got.name]++
+					b.Settle(got.name, ticket, served(7000, 0, 200))
+				}
+				return counts
+			}
+			run(3*time.Hour, ts)
+			run(10*time.Minute, ts[2:])
+			run(5*time.Minute, []*target{ts[0], ts[2]})
+			counts := run(time.Hour, ts)
+			assert.InDelta(t, counts["t0"], counts["t1"], 80, "weight %g: %v", weight, counts)
+		})
+	}
+}
+
+// A target's load is not what it was as soon as weights change; none is out of the
+// race for long, whatever they were.
+func TestWeightsBeyondReason(t *testing.T) {
+	most, least := math.MaxFloat64, math.SmallestNonzeroFloat64
+	for _, weights := range [][]float64{{1, 1e-9}, {1, 1e-150}, {1, least}, {most, 1}, {most, most}, {least, least}, {most, least}} {
+		for _, bound := range []float64{0, 1.25} {
+			eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+				b, ts := create(balance.CostConfig[*target]{Weight: weightOf, MaxShare: bound}), targets(2)
+				run := func(n int) map[string]int {
+					counts := map[string]int{}
+					for i := range n {
+						in := ts
+						if ts[0].weight != 1 || ts[1].weight != 1 {
+							in = ts[i%2:] // the first one is away every other time
+						}
+						got, ticket := place(t, b, sized(4000), in)
+						counts[got.name]++
+						b.Settle(got.name, ticket, served(7000, 0, 200))
+						pass(10 * time.Second)
+					}
+					return counts
+				}
+				ts[0].weight, ts[1].weight = weights[0], weights[1]
+				run(300)
+				ts[0].weight, ts[1].weight = 1, 1
+				pass(5 * time.Hour)
+				counts := run(300)
+				assert.InDelta(t, 150, counts["t0"], 50, "%v, %g: %v", weights, bound, counts)
+			})
+		}
+	}
+}
+
+// What is fair goes by weight, and so does what is more than that.
+func TestOverloadedByWeight(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{Weight: weightOf, MaxShare: 1.5}), targets(2)
+		ts[0].weight, ts[1].weight = 9, 1
+		place(t, b, nil, ts)
+		spend(b, ts[0].name, 800_000)
+		spend(b, ts[1].name, 200_000) // twice its share
+		assert.True(t, b.Overloaded(ts[1].name))
+		assert.False(t, b.Overloaded(ts[0].name))
+	})
+}

@@ -21,8 +21,8 @@ type CostConfig[T any] struct {
 	ID func(target T) string
 
 	// Weight is how much work a target is to be given relative to others: its
-	// quota, say. Anything but a positive number counts as 1. nil means that
-	// all are alike.
+	// quota, say. Anything but a positive number counts as 1; those beyond 1e100
+	// and 1e-100 count as these. nil means that all are alike.
 	Weight func(target T) float64
 
 	// HalfLife is how long it takes until work counts half. 0 or less means
@@ -168,11 +168,12 @@ func (c *costs[T]) Overloaded(id string) bool {
 	return c.cfg.MaxShare > 0 && c.ledger.share(id) > c.cfg.MaxShare
 }
 
-// weight is that of a target, made a positive number.
+// weight is that of a target, made a positive number of which loads and sums stay
+// finite.
 func (cfg *CostConfig[T]) weight(target T) float64 {
 	if cfg.Weight != nil {
 		if w := cfg.Weight(target); w > 0 && !math.IsInf(w, 1) {
-			return w
+			return min(max(w, 1e-100), 1e100)
 		}
 	}
 	return 1

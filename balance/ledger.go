@@ -198,8 +198,8 @@ type account struct {
 	placed int64   // when the target last was a candidate; 0 is never
 	weight float64 // as last seen
 	pool   *pool   // the candidates of that placement, itself among them,
-	fair   float64 // and their mean load by weight
-	others float64 // the mean load by weight of the others at that placement
+	fair   float64 // and the work of all by the weight of all
+	others float64 // the same of the others at that placement
 	coming float64 // what the sessions placed there are likely to bring yet
 	closed bool
 }
@@ -313,38 +313,39 @@ func (p *pool) is(runners []runner) bool {
 	return p != nil && slices.EqualFunc(p.accounts, runners, func(a *account, r runner) bool { return a == r.account })
 }
 
-// load returns the load of a by its weight, its pool and what was fair there.
-func (a *account) load(l *ledger, now int64) (load float64, p *pool, fair float64) {
+// work returns what a has had to do, its weight, its pool and what was fair there.
+func (a *account) work(l *ledger, now int64) (work, weight float64, p *pool, fair float64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.sum * l.decay(now-a.at) / a.weight, a.pool, a.fair
+	return a.sum * l.decay(now-a.at), a.weight, a.pool, a.fair
 }
 
-// share is the load of a target relative to what is fair: the mean of those that
-// were candidates when it last was, as it was then or, if there is more to do, as it
-// is now. It is 0 if it never was.
+// share is the load of a target relative to what is fair: that of those that were
+// candidates when it last was, taken together, as it was then or, if there is more to
+// do, as it is now. It is 0 if it never was.
 func (l *ledger) share(id string) float64 {
 	a := l.known(id)
 	if a == nil {
 		return 0
 	}
 	now := l.now()
-	own, pool, fair := a.load(l, now)
+	own, weight, pool, fair := a.work(l, now)
 	if pool == nil || own == 0 {
 		return 0
 	}
-	sum := 0.0
+	var all, weights float64
 	for _, a := range pool.accounts {
-		load, _, _ := a.load(l, now)
-		sum += load
+		work, weight, _, _ := a.work(l, now)
+		all += work
+		weights += weight
 	}
-	return own / max(fair, sum/float64(len(pool.accounts)))
+	return own / weight / max(fair, all/weights)
 }
 
 // A field is the candidates of one placement.
 type field struct {
 	runners []runner
-	mean    float64 // load by weight
+	mean    float64 // load: the work of all by the weight of all
 	least   float64
 
 	index []int32 // runners by the hash of the target, from 1; half full at most
@@ -355,7 +356,7 @@ type runner struct {
 	weight  float64
 	load    float64 // by its weight
 	missed  int64   // for how long there were placements without it
-	others  float64 // the mean load of the others at the last one with it
+	others  float64 // the load of the others at the last one with it
 	coming  float64 // by its weight
 	held    part    // of the prompt
 }
@@ -418,6 +419,10 @@ func (s *spares) put(f *field) {
 // away.
 const pause = 1.0 / 1024
 
+// muchMore is how many times as much as others have had to do together a target may
+// be given for the time that it was away.
+const muchMore = 16
+
 // weigh finds out the loads of the candidates.
 //
 // A target that could not be chosen for a while, since it was out of order, say,
@@ -438,7 +443,7 @@ func (l *ledger) weigh(f *field, now int64) {
 		placed = max(placed, a.placed)
 		a.mu.Unlock()
 	}
-	var sum, n float64
+	var work, weight float64
 	least := math.Inf(1)
 	for i := range f.runners {
 		r := &f.runners[i]
@@ -447,34 +452,38 @@ func (l *ledger) weigh(f *field, now int64) {
 		} else if r.missed = placed - r.missed; float64(r.missed) < pause*l.halfLife {
 			r.missed = 0
 			least = min(least, r.load)
-			sum += r.load
-			n++
+			work += r.load * r.weight
+			weight += r.weight
 		}
 	}
-	mean := sum / max(n, 1)
-	f.least, sum = math.Inf(1), 0
+	mean, most := work/weight, work // if there are any
+	f.least, work, weight = math.Inf(1), 0, 0
 	for i := range f.runners {
 		r := &f.runners[i]
-		if n > 0 && r.missed > 0 && r.load < least {
+		if most > 0 && r.missed > 0 && r.load < least {
 			debt := mean * (1 - l.decay(r.missed))
 			if r.load > 0 && r.others > 0 { // either may be next to nothing, and mean/others infinite
 				debt += r.load * (mean/r.others - 1) // the others had more to do without it
 			}
-			debt = min(max(debt, 0), least-r.load)
+			debt = max(0, min(debt, least-r.load, muchMore*most/r.weight-r.load))
 			r.load += debt
 			l.add(r.account, debt*r.weight, 0, now)
 		}
 		f.least = min(f.least, r.load)
-		sum += r.load
+		work += r.load * r.weight
+		weight += r.weight
 	}
-	f.mean = sum / float64(len(f.runners))
+	f.mean = work / weight
 	p := l.poolOf(f)
 	for i := range f.runners {
 		r := &f.runners[i]
 		a := r.account
 		a.mu.Lock()
 		a.placed, a.pool, a.fair = now, p, f.mean
-		a.others = (sum - r.load) / max(float64(len(f.runners)-1), 1)
+		a.others = 0
+		if len(f.runners) > 1 {
+			a.others = (work - r.load*r.weight) / (weight - r.weight)
+		}
 		a.mu.Unlock()
 	}
 }
@@ -484,7 +493,7 @@ func (l *ledger) poolOf(f *field) *pool {
 	if !l.shares {
 		return nil
 	}
-	_, p, _ := f.runners[0].account.load(l, 0)
+	_, _, p, _ := f.runners[0].account.work(l, 0)
 	if !p.is(f.runners) {
 		p = &pool{make([]*account, len(f.runners))}
 		for i, r := range f.runners {
