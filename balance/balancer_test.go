@@ -1081,3 +1081,23 @@ func TestOverloadedByWeight(t *testing.T) {
 		assert.False(t, b.Overloaded(ts[0].name))
 	})
 }
+
+// Work that goes on while nobody is placed is not what the next session will bring:
+// after a night of it, placements go by what there was to do.
+func TestAfterANightWithoutPlacements(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{}), targets(2)
+		bring(t, b, ts, 100, served(1000, 10_000, 400))
+		for end := time.Now().Add(8 * time.Hour); time.Now().Before(end); pass(10 * time.Second) {
+			for i, to := range []*target{ts[0], ts[0], ts[0], ts[1]} {
+				b.Settle(to.name, b.Charge(sized(44_000), to.name, true), served(1000, 10_000, 400+i))
+			}
+		}
+		for range 20 {
+			got, ticket := place(t, b, sized(44_000), ts)
+			b.Settle(got.name, ticket, served(11_000, 0, 400))
+			assert.Same(t, ts[1], got)
+			pass(10 * time.Second)
+		}
+	})
+}

@@ -104,7 +104,7 @@ func (b *leastCost[T]) Place(_ context.Context, req *extract.Request, candidates
 		}
 		least.offer(i, r.load+r.coming+cost/r.weight)
 	}
-	return candidates[least.i], b.charge(f.runners[least.i].account, req, cost, b.ledger.placement(), false, now), nil
+	return candidates[least.i], b.charge(f.runners[least.i].account, req, cost, b.ledger.placement(now), false, now), nil
 }
 
 func (b *leastCost[T]) Charge(req *extract.Request, id string, warm bool) affinity.Ticket {

@@ -42,6 +42,7 @@ type ledger struct {
 	rest    mean
 	brought tally
 	placing atomic.Bool // there was a placement
+	placed  int64       // when the last one was
 }
 
 func newLedger(halfLife time.Duration, cost func(affinity.Usage) float64) *ledger {
@@ -256,13 +257,18 @@ const patience = 8
 // placement begins one: it returns what a session is likely to cost later,
 // where it was placed. It is nothing if every request is placed. That is to come
 // from then on: were it left out of account, all sessions that start at the same
-// time would go to the same few targets.
-func (l *ledger) placement() float64 {
+// time would go to the same few targets. Placements take turns.
+func (l *ledger) placement(now int64) float64 {
+	since := now - l.placed
+	l.placed = now
 	if !l.placing.Load() {
 		l.placing.Store(true)
 		return 0
 	}
-	l.rest.observe(l.brought.take())
+	// Of a long time only as much counts as what was expected lives: the work of a
+	// night in which nobody was placed is not that of one session.
+	brought := l.brought.take() * min(1, l.halfLife/patience/math.Ln2/float64(since))
+	l.rest.observe(brought)
 	return l.rest.get()
 }
 

@@ -187,7 +187,7 @@ func (b *prefix[T]) Place(_ context.Context, req *extract.Request, candidates []
 	b.survey(&p, f, now)
 	bound := b.bound(f)
 	cost := b.expect(req, false)
-	rest := b.ledger.placement()
+	rest := b.ledger.placement(now)
 	later := rest * stay / b.ledger.unit
 	var best choice
 	for i := range f.runners {
