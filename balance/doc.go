@@ -62,4 +62,9 @@
 //		ID:       func(a *Account) string { return a.Name },
 //		Fallback: affinity.PickerFunc[*Account](nearby),
 //	})
+//
+// A function hides what it calls: LeastCost in place of RoundRobin would be told of no
+// request but those that it places, and of no outcome. To restrict a balancer, embed it
+// in a type of your own that has Place, and Pick by way of that: a Selector asks Place.
+// The second example of the package does so.
 package balance

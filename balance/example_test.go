@@ -3,6 +3,7 @@ package balance_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/go-affinity/affinity"
@@ -170,4 +171,62 @@ func Example() {
 	// eu-1
 	// eu-2
 	// us-1
+}
+
+// preferred is a balancer that takes rented accounts only if there are no others. What
+// it does not say itself, the one that it is made of does: it is told of all requests,
+// and of what became of them.
+type preferred struct{ affinity.Balancer[string] }
+
+func (p preferred) Place(ctx context.Context, req *extract.Request, candidates []string) (string, affinity.Ticket, error) {
+	var own []string
+	for _, c := range candidates {
+		if strings.HasPrefix(c, "own-") {
+			own = append(own, c)
+		}
+	}
+	if len(own) == 0 {
+		own = candidates
+	}
+	return p.Balancer.Place(ctx, req, own)
+}
+
+func (p preferred) Pick(ctx context.Context, req *extract.Request, candidates []string) (string, error) {
+	target, _, err := p.Place(ctx, req, candidates)
+	return target, err
+}
+
+// A balancer of one's own, made of LeastCost.
+func Example_balancer() {
+	id := func(account string) string { return account }
+	sel, err := affinity.New(affinity.Config[string]{
+		ID:       id,
+		Fallback: preferred{balance.LeastCost(balance.CostConfig[string]{ID: id})},
+	})
+	if err != nil {
+		panic(err)
+	}
+	accounts := []string{"rented", "own-1", "own-2"}
+	ask := func(session string, tokens int) {
+		req := &extract.Request{Header: http.Header{"X-Session-Id": {session}}}
+		choice, err := sel.Select(context.Background(), req, accounts)
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(session, choice.Target == "rented")
+		choice.Done(affinity.Outcome{Result: affinity.Served, Usage: affinity.Usage{Uncached: tokens}})
+	}
+	ask("a", 100_000)
+	ask("b", 1000)
+	ask("b", 1000)
+	ask("c", 1000) // goes where b is: a was told to have cost more
+	first, _ := sel.Peek(&extract.Request{Header: http.Header{"X-Session-Id": {"b"}}})
+	last, _ := sel.Peek(&extract.Request{Header: http.Header{"X-Session-Id": {"c"}}})
+	fmt.Println(first.Target == last.Target)
+	// Output:
+	// a false
+	// b false
+	// b false
+	// c false
+	// true
 }
