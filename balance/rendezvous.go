@@ -29,6 +29,10 @@ import (
 // several fields needs something between them that none of them can contain,
 // or "a"+"bc" and "ab"+"c" are one.
 //
+// As the fallback of a Selector it places sessions alike in all processes. One that had
+// to move stays where it went, in the processes that saw why, until its binding ends;
+// affinity.FailoverReturn has it back within minutes.
+//
 // IDs must be unique and stable. Each is hashed at every pick: the cost grows
 // with the number of candidates and the length of their IDs.
 //

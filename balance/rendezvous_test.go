@@ -2,8 +2,11 @@ package balance_test
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/stretchr/testify/require"
@@ -194,4 +197,47 @@ func TestRendezvousWithoutKeyIsUniform(t *testing.T) {
 		t.Parallel()
 		requireShares(t, equal(len(candidates)), tally(t, byScope(), candidates, 8000))
 	})
+}
+
+// Two gateways, of which one has seen an outage, place all sessions alike again: with
+// FailoverReturn soon after it, else when their bindings have ended.
+func TestRendezvousAgreesAfterAnOutage(t *testing.T) {
+	for policy, want := range map[affinity.FailoverPolicy]time.Duration{
+		affinity.FailoverReturn: 2 * time.Minute,
+		affinity.FailoverRebind: affinity.DefaultTTL,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			gateway := func() *affinity.Selector[*target] {
+				s, err := affinity.New(affinity.Config[*target]{ID: nameOf, Fallback: balance.Rendezvous(nameOf, scopeOf), Failover: policy})
+				require.NoError(t, err)
+				return s
+			}
+			a, b, ts := gateway(), gateway(), targets(5)
+			ask := func(s *affinity.Selector[*target], i int, ts []*target) string {
+				id := fmt.Sprint("session-", i)
+				sel, err := s.Select(t.Context(), &extract.Request{Scope: id, Header: http.Header{"X-Session-Id": {id}}}, ts)
+				require.NoError(t, err)
+				sel.Done(affinity.Outcome{Result: affinity.Served})
+				return sel.ID
+			}
+			differ := func() (n int) {
+				for i := range 200 {
+					if ask(a, i, ts) != ask(b, i, ts) {
+						n++
+					}
+				}
+				return n
+			}
+			require.Zero(t, differ())
+			for range 30 {
+				for i := range 200 {
+					ask(a, i, ts[1:])
+				}
+				pass(time.Second)
+			}
+			require.InDelta(t, 40, differ(), 20)
+			pass(want)
+			require.Zero(t, differ(), "%v", policy)
+		})
+	}
 }
