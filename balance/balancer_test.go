@@ -1101,3 +1101,18 @@ func TestAfterANightWithoutPlacements(t *testing.T) {
 		}
 	})
 }
+
+// A body with images, or whatever else is no text, counts no more than the longest
+// prompt: nobody may ever tell what it has cost.
+func TestEstimateIsBounded(t *testing.T) {
+	bodies := map[string]*extract.Request{"32 MB": sized(1 << 25), "beyond reason": turn(1, 0, 1)}
+	turns.Store(bodies["beyond reason"], []extract.Boundary{{Hash: 1, Bytes: math.MaxInt}})
+	for name, req := range bodies {
+		eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+			b, ts := create(balance.CostConfig[*target]{}), targets(2)
+			_, placed := place(t, b, req, ts)
+			assert.LessOrEqual(t, placed.Cost, 1<<20+5*400.0, name)
+			assert.LessOrEqual(t, b.Charge(req, ts[0].name, false).Cost, 1<<20+5*400.0, name)
+		})
+	}
+}

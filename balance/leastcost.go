@@ -149,7 +149,7 @@ func (c *costs[T]) field(candidates []T) *field {
 // expect is what a request is likely to cost of which nothing is known but its
 // length.
 func (c *costs[T]) expect(req *extract.Request, warm bool) float64 {
-	tokens := float64(size(req)) * c.ledger.perByte.get()
+	tokens := c.ledger.tokens(size(req))
 	return c.ledger.estimate(tokens, c.ledger.miss(tokens, warm))
 }
 

@@ -517,6 +517,13 @@ func size(req *extract.Request) int {
 	return len(req.Body)
 }
 
+// tokens estimates how long a prompt of that many bytes is. What is longer than models
+// read is not text: were it, a request with a film whose client leaves would weigh as
+// much as all others of a day.
+func (l *ledger) tokens(bytes int) float64 {
+	return min(float64(bytes)*l.perByte.get(), maxPrompt)
+}
+
 // miss estimates how many tokens of a prompt of that many have to be read anew.
 func (l *ledger) miss(tokens float64, warm bool) float64 {
 	if warm {
@@ -541,6 +548,7 @@ func (l *ledger) price(u affinity.Usage) float64 {
 
 // Usage and cost beyond all reason are not taken in.
 const (
+	maxPrompt = 1 << 20 // tokens, where they are an estimate
 	maxTokens = 1 << 22
 	maxCost   = 1e15
 )

@@ -110,8 +110,8 @@ func (b *prefix[T]) prompt(req *extract.Request) (p prompt) {
 	}
 	if p.cuts = b.cfg.Boundaries(req); len(p.cuts) > 0 {
 		p.bytes = max(p.cuts[len(p.cuts)-1].Bytes, 0)
-		p.perByte = b.ledger.perByte.get()
-		p.tokens = float64(p.bytes) * p.perByte
+		p.tokens = b.ledger.tokens(p.bytes)
+		p.perByte = p.tokens / float64(max(p.bytes, 1))
 	}
 	return p
 }
