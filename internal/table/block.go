@@ -15,11 +15,11 @@ type slot struct {
 
 // aboutOf returns what is the same for a record as long as it is in the table.
 func aboutOf(k Key, ref, stamp uint32) uint64 {
-	return uint64(ref)<<(stampBits+16) | uint64(stamp)<<16 | uint64(k.Hi)
+	return uint64(ref)<<(stampBits+hiBits) | uint64(stamp)<<hiBits | uint64(k.Hi)
 }
 
-func refOf(about uint64) uint32   { return uint32(about >> (stampBits + 16)) }
-func stampOf(about uint64) uint32 { return uint32(about >> 16 & (1<<stampBits - 1)) }
+func refOf(about uint64) uint32   { return uint32(about >> (stampBits + hiBits)) }
+func stampOf(about uint64) uint32 { return uint32(about >> hiBits & (1<<stampBits - 1)) }
 
 func (sl *slot) found() Found { return Found{sl, sl.about.Load(), sl.load(), sl.mark.Load()} }
 

@@ -46,13 +46,15 @@ type Record struct {
 	Mark    uint64 // carried for the Owner
 }
 
-// A slot has 24 bits for the stamp, and as many for the ref. A stamp comes again
-// after sixteen million writes to a shard.
+// A word of a slot has room for a stamp, a ref and Key.Hi. A stamp comes again after
+// sixteen million writes to a shard.
 const (
+	hiBits    = 16
 	stampBits = 24
+	refBits   = 64 - hiBits - stampBits
 
 	// MaxRef is the largest ref.
-	MaxRef = 1<<24 - 1
+	MaxRef = 1<<refBits - 1
 
 	// Any is no record's stamp, and stands for whichever there is.
 	Any = 1 << stampBits
@@ -139,7 +141,7 @@ func New(capacity int, limit int64, owner Owner) *Table {
 	for n < maxShards && capacity/(2*n) >= shardCapacity {
 		n *= 2
 	}
-	t := &Table{owner: owner, limit: min(limit, never), capacity: int64(capacity), shards: make([]shard, n), shift: 16}
+	t := &Table{owner: owner, limit: min(limit, never), capacity: int64(capacity), shards: make([]shard, n), shift: hiBits}
 	for ; n > 1; n /= 2 {
 		t.shift--
 	}
@@ -408,9 +410,9 @@ func (t *Table) added(s *shard, now int64) {
 	s.began, s.batch = now, 0
 }
 
-// Recent returns since when the latest new records have come in: about a 64th, and
-// at most two, of all that there is room for. What is recorded as used since then
-// may in truth have been used later: it is among the last to be evicted either way.
+// Recent returns since when the latest new records have come in: some one or two
+// 64ths of all that there is room for. What is recorded as used since then may in
+// truth have been used later: it is among the last to be evicted either way.
 func (t *Table) Recent() int64 { return t.recent.Load() }
 
 // reserve counts one more record unless the table is full.
@@ -432,8 +434,8 @@ func (s *shard) nextStamp() uint32 {
 }
 
 // grow makes room for one more record, keeping three tenths of the slots free so
-// that searches stay short. It adds a quarter, so that a shard of some size is
-// never much more than half empty on its way up: a record takes 46 to 57 bytes.
+// that searches stay short. It adds a quarter, so that a shard of some size is never
+// more than 45 % empty on its way up: a record takes 46 to 57 bytes.
 func (s *shard) grow() {
 	old := s.block.Load()
 	n := old.len()
@@ -445,7 +447,7 @@ func (s *shard) grow() {
 	b.take(old)
 	s.block.Store(b)
 	s.end()
-	s.hand += s.hand / 4 // about where it was among the records
+	s.hand += s.hand / 4 // about where it was among the records, and within the block
 }
 
 // remove frees slot i, whose life the caller has seen to be l. It gives up if
@@ -504,12 +506,13 @@ func (t *Table) evict(s *shard, now int64) bool {
 		t.compare(s, now)
 	}
 	// Records may have been moved or used since: then their places have others
-	// or their lives are other ones, and nothing happens.
+	// or their lives are other ones, and nothing happens. The places there still are,
+	// since blocks only grow.
 	b := s.block.Load()
 	for len(s.spares) > 0 {
 		v := s.spares[0]
 		s.spares = slices.Delete(s.spares, 0, 1)
-		if v.at < uint(b.len()) && b.slots[v.at].load() == v.life && t.remove(s, v.at, v.life) {
+		if b.slots[v.at].load() == v.life && t.remove(s, v.at, v.life) {
 			return true
 		}
 	}

@@ -556,6 +556,23 @@ func TestBigTableEvictsFromAmongTheOldest(t *testing.T) {
 	require.Less(t, young, n/50)
 }
 
+// What was to be evicted next is forgotten by Clear: its places are no more.
+func TestEvictionAfterClear(t *testing.T) {
+	const capacity = 1 << 10
+	tab := table.New(capacity, limit, &owner{})
+	fill := func(n int) {
+		for i := range n {
+			tab.Put(keyOf(uint64(i)), 0, table.Record{Expires: int64(1000 + i)}, 1)
+		}
+	}
+	fill(capacity)
+	tab.Evict(1) // one of some that were found
+	tab.Clear()
+	for fill(32); tab.Len() > 0; {
+		tab.Evict(1)
+	}
+}
+
 // New records reclaim expired ones faster than they come, also while the table
 // grows: when half as many have come as there were slots, none is left.
 func TestSweepKeepsAheadOfInserts(t *testing.T) {
