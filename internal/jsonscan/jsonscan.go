@@ -75,9 +75,9 @@ func (c *Cursor) enter(bracket byte) bool {
 }
 
 // Past goes past text if that is what comes next, to the letter, and reports
-// whether it does. It may be called before a value, where text is an object or an
-// array or the start of one, up to before a value in it or right behind one; and
-// between two members or elements, where text is the closing bracket.
+// whether it does. Before a value, text may be an object or an array, or the start
+// of one that ends before a value in it or right behind one. Where Key or Element may
+// be called, it may be the closing bracket.
 func (c *Cursor) Past(text string) bool {
 	if c.bad || len(c.data)-c.pos < len(text) || string(c.data[c.pos:c.pos+len(text)]) != text {
 		return false
@@ -151,8 +151,7 @@ func (c *Cursor) next(closing byte) bool {
 }
 
 // Leave goes past what is left of an object or an array, given its closing
-// bracket, as [Cursor.Skim] would. Between two members or elements is where it
-// may be called, and before any.
+// bracket, as [Cursor.Skim] would. It may be called where Key or Element may.
 func (c *Cursor) Leave(closing byte) {
 	if c.bad {
 		return
@@ -209,7 +208,8 @@ func (c *Cursor) String() ([]byte, bool) {
 	return nil, false
 }
 
-// space returns the offset of what comes after white space.
+// space returns the offset of what comes after white space. Offsets beyond the text
+// stay what they are, also the -1 that stands for a mistake.
 func space(b []byte, i int) int {
 	if uint(i) < uint(len(b)) && b[i] <= ' ' {
 		return someSpace(b, i)
@@ -249,7 +249,7 @@ func skip(b []byte, i int) int {
 // skipNested is skip for an object or an array.
 func skipNested(b []byte, i int) int {
 	var open nesting
-	kinds, ok := 2|brace(b[i]), false // open.kinds, and more handy
+	kinds, ok := 2|brace(b[i]), false // in place of open.kinds, which is not used: this stays in a register
 	i = space(b, i+1)
 	if uint(i) < uint(len(b)) && b[i] == ']'+byte(kinds&1<<5) {
 		return i + 1

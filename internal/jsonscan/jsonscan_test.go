@@ -273,6 +273,17 @@ func TestPast(t *testing.T) {
 	require.False(t, c.Element())
 	require.False(t, c.End())
 
+	// Nor is what is behind an object or an array of which nothing was read.
+	for _, leave := range []func(c *jsonscan.Cursor) bool{
+		func(c *jsonscan.Cursor) bool { return c.Past(`}`) },
+		func(c *jsonscan.Cursor) bool { c.Leave('}'); return c.OK() },
+	} {
+		c = jsonscan.New([]byte(`[{} 1]`))
+		require.True(t, c.Array() && c.Element() && c.Object() && leave(&c))
+		require.False(t, c.Element())
+		require.False(t, c.OK())
+	}
+
 	// Not once reading has failed.
 	c = jsonscan.New([]byte(`x{"a":1}`))
 	require.Nil(t, c.Skip())

@@ -32,7 +32,8 @@ func str(b []byte, i int) int {
 }
 
 // shortStr is str for strings of up to seven bytes without escapes, as most names
-// are, and -1 for others.
+// are, and -1 for others. It is small enough to be inlined: those who meet many such
+// strings ask it first.
 func shortStr(b []byte, i int) int {
 	if len(b)-i < 8 {
 		return -1
