@@ -140,12 +140,15 @@ type fieldIDs []struct {
 	confidence Confidence
 }
 
-// bodyIDSet are the fields of BodyIDs.
-var bodyIDSet = func() (s fieldSet) {
+// bodyIDSet are the fields of BodyIDs, and explicitSet those of them that are Explicit.
+var bodyIDSet, explicitSet = func() (all, explicit fieldSet) {
 	for _, f := range bodyIDs {
-		s |= 1 << f.field
+		all |= 1 << f.field
+		if f.confidence == Explicit {
+			explicit |= 1 << f.field
+		}
 	}
-	return s
+	return all, explicit
 }()
 
 // Extract implements Extractor.

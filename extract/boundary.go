@@ -62,12 +62,6 @@ func (r *Request) Boundaries() []Boundary {
 	return *r.cuts.Load()
 }
 
-// toolFields are what stands in a prompt before the system prompt.
-var toolFields = []field{toolsField, toolConfigField, requestToolsField}
-
-// messageFields are where the messages stand.
-var messageFields = []field{messagesField, contentsField, requestContentsField, inputMessagesField, inputField}
-
 func (r *Request) boundaries() []Boundary {
 	p := r.readPrompt()
 	if !r.read() || r.delta() {

@@ -217,13 +217,9 @@ func (e *ends) hasID() bool {
 	return false
 }
 
-// explicitSet are the fields of BodyIDs that name a conversation. prompt_cache_key is
-// not among them: the same one may stand in all. conversationFields are those that
-// Default looks for with ClaudeUserID and BodyIDs, and those that have some inside.
-var (
-	explicitSet        = bodyIDSet &^ (1 << promptCacheKeyField)
-	conversationFields = (explicitSet | 1<<metadataUserIDField).andOuter()
-)
+// conversationFields are those that Default looks for with ClaudeUserID and BodyIDs, and
+// those that have some inside. What is not Explicit may be the same in all conversations.
+var conversationFields = (explicitSet | 1<<metadataUserIDField).andOuter()
 
 // conversation returns the session that a large body names in a way that tells
 // conversations apart, as ClaudeUserID knows it or as BodyIDs does: at its ends, or

@@ -92,7 +92,8 @@ func setOf(from, to field) fieldSet { return 1<<(to+1) - 1<<from }
 // has reports whether f is in the set.
 func (s fieldSet) has(f field) bool { return s>>f&1 != 0 }
 
-// insides are the fields that are members of each, if that is an object.
+// insides are the fields that are members of each, if that is an object: those that known
+// knows of it.
 var insides = [numFields]fieldSet{
 	metadataField:          setOf(metadataUserIDField, metadataChatIDField),
 	clientMetadataField:    setOf(clientMetadataSessionIDField, clientMetadataSessionIDField),
@@ -108,6 +109,19 @@ var insides = [numFields]fieldSet{
 
 // inside returns the fields that are members of f.
 func (f field) inside() fieldSet { return insides[f] }
+
+// Where the parts of a prompt stand in a body, in the order in which they are looked for.
+// Of the messages there is one list: see [Request.list].
+var (
+	toolFields   = []field{toolsField, toolConfigField, requestToolsField}
+	systemFields = []field{
+		systemField,
+		systemInstructionField, systemInstructionSnakeField,
+		instructionsField,
+		requestSystemInstructionField, requestSystemInstructionSnakeField,
+	}
+	messageFields = []field{messagesField, contentsField, requestContentsField, inputMessagesField, inputField}
+)
 
 // Some sets of fields.
 var (

@@ -102,8 +102,8 @@ func (r *Request) Pins() []string {
 	}
 	add(pathState(r.Path))
 	if len(r.Body) > 0 {
-		for _, f := range []field{inputField, messagesField, contentsField, requestContentsField} {
-			if raw := r.get(f); mentionsState(raw) {
+		for _, f := range messageFields {
+			if raw := r.list(f); mentionsState(raw) {
 				c := jsonscan.New(raw)
 				references(&c, add)
 			}

@@ -282,14 +282,6 @@ func (r *ring[E]) back(i int) *E {
 	return &r.items[(r.n-1-i)%len(r.items)]
 }
 
-// systemFields are where the system prompt stands, beside the messages.
-var systemFields = []field{
-	systemField,
-	systemInstructionField, systemInstructionSnakeField,
-	instructionsField,
-	requestSystemInstructionField, requestSystemInstructionSnakeField,
-}
-
 // readSystem reads the system prompt that stands beside the messages.
 func (t *trail) readSystem(r *Request) {
 	for _, f := range systemFields {

@@ -1,0 +1,34 @@
+package extract
+
+import (
+	"os"
+	"regexp"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Every field has a name, and what insides says of it is what its names say.
+func TestFieldsAreWhereTheirNamesAre(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile("field.go")
+	require.NoError(t, err)
+	names := regexp.MustCompile(`"(\w+)"`).FindAllSubmatch(source, -1)
+	var all fieldSet
+	for outer := range numFields {
+		var inside fieldSet
+		for _, name := range names {
+			f := outer.known(name[1])
+			require.Equal(t, f, outer.written(name[1]), "%s", name[1])
+			if f != noField {
+				inside |= 1 << f
+			}
+		}
+		if outer != noField {
+			require.Equal(t, outer.inside(), inside, "%d", outer)
+		}
+		require.Zero(t, all&inside, "%d", outer)
+		all |= inside
+	}
+	require.Equal(t, setOf(1, numFields-1), all)
+}
