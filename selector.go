@@ -160,6 +160,8 @@ type Selector[T any] struct {
 	outcomes tally.Counter // by Result
 }
 
+const _ = uint(tally.Kinds - len(reasons)) // each is counted by itself
+
 var _ Picker[int] = (*Selector[int])(nil)
 
 // New returns a Selector. The error, if any, names the field of the
@@ -1077,8 +1079,8 @@ func (s *Selector[T]) follow(ctx context.Context, q *query, candidates []T, sel 
 		reason, p.i = ReasonPinned, i
 	case st.target != nil:
 		home := s.index(st.target, candidates)
-		o, j := s.second(q, &st, candidates)
-		v := s.judge(q, &st, candidates, home, &o, j)
+		other, j := s.second(q, &st, candidates)
+		v := s.judge(q, &st, candidates, home, &other, j)
 		if reason, p.i, from = v.reason, v.i, v.from; reason == ReasonExpired { // that does not matter to it
 			reason, p.i, from = ReasonInherited, home, ""
 		}
@@ -1129,15 +1131,15 @@ const (
 )
 
 // judge decides about a session that has, or inherits, the binding st. Its home
-// has place i among the candidates; its second place is o and has place j.
-func (s *Selector[T]) judge(q *query, st *standing, candidates []T, i int, o *located, j int) verdict {
+// has place i among the candidates; its second place is other and has place j.
+func (s *Selector[T]) judge(q *query, st *standing, candidates []T, i int, other *located, j int) verdict {
 	home, traits := st.target.Name, st.target.Traits
 	returning := s.cfg.Failover == FailoverReturn && st.stays
-	away := returning && j >= 0 && o.Expires > st.Expires // the second place served last
+	away := returning && j >= 0 && other.Expires > st.Expires // the second place served last
 	leaving := s.cache.targets.Draining(home)
 	stale := !s.believed(&st.located, q.ttl)
-	elsewhere := o.target != nil && o.target != st.target
-	if j >= 0 && !away && (!elsewhere || s.cache.targets.Draining(o.target.Name)) {
+	elsewhere := other.target != nil && other.target != st.target
+	if j >= 0 && !away && (!elsewhere || s.cache.targets.Draining(other.target.Name)) {
 		j = -1 // it takes nobody in
 	}
 	switch {
@@ -1154,7 +1156,7 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T, i int, o *lo
 	case away && (i < 0 || stale || leaving): // give up the home for the detour
 		return verdict{reason: ReasonDetour, i: j, from: home}
 	case away:
-		return verdict{reason: ReasonReturned, i: i, from: o.target.Name, second: theAside}
+		return verdict{reason: ReasonReturned, i: i, from: other.target.Name, second: theAside}
 	case i < 0, traits.Drained(q.now) && (j >= 0 || len(s.open(candidates, home)) > 0):
 		v := verdict{reason: ReasonFailover, i: j, from: home, except: home}
 		if st.stays && !stale && !leaving {
@@ -1162,22 +1164,22 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T, i int, o *lo
 		}
 		return v
 	case traits.Drained(q.now):
-		return st.stay(i, o) // nobody else takes it
+		return st.stay(i, other) // nobody else takes it
 	case stale && !(st.stays && q.pinned()):
 		return verdict{reason: ReasonExpired, i: -1, from: home}
 	case s.crowded(q, st.target) && !q.pinned() && (j >= 0 || !elsewhere && len(s.open(candidates, home)) > 0) && traits.Leave(q.now):
 		return verdict{reason: ReasonOverload, i: j, from: home, except: home, second: theHome}
 	}
-	return st.stay(i, o)
+	return st.stay(i, other)
 }
 
 // stay has the session go on at st, which has place i among the candidates.
-func (st *standing) stay(i int, o *located) verdict {
+func (st *standing) stay(i int, other *located) verdict {
 	v := verdict{reason: ReasonInherited, i: i, cold: !st.stays}
 	switch {
 	case st.own || st.aside():
 		v.reason = ReasonBound
-	case st.stays && o.target != nil:
+	case st.stays && other.target != nil:
 		v.second = theAside
 	}
 	return v
@@ -1196,19 +1198,19 @@ func (s *Selector[T]) mayReturn(q *query, st *standing) bool {
 func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel *Selection[T]) error {
 	st := s.standing(q)
 	v := verdict{reason: ReasonNew, i: -1}
-	var o located
+	var other located
 	if st.target != nil {
 		i := s.index(st.target, candidates)
 		if st.stays {
 			s.watch(st.target, i, q.now)
 		}
 		var j int
-		o, j = s.second(q, &st, candidates)
-		v = s.judge(q, &st, candidates, i, &o, j)
+		other, j = s.second(q, &st, candidates)
+		v = s.judge(q, &st, candidates, i, &other, j)
 	}
 	if !st.own || v.reason != ReasonBound || s.strict() {
 		var err error
-		if v, err = s.pin(q, candidates, &st, &o, v); err != nil {
+		if v, err = s.pin(q, candidates, &st, &other, v); err != nil {
 			return err
 		}
 	}
@@ -1223,7 +1225,7 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 	if v.reason == ReasonOverload && s.balancer.Overloaded(s.cfg.ID(candidates[p.i])) {
 		// Nobody is better off, so nobody moves.
 		s.refund(candidates, &p)
-		v = st.stay(s.index(st.target, candidates), &o)
+		v = st.stay(s.index(st.target, candidates), &other)
 		p.i = v.i
 	}
 	if s.cfg.ID(candidates[p.i]) == "" {
@@ -1240,9 +1242,9 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 		sel.at = st.located
 		s.hit(q, candidates[p.i], v.reason, sel)
 	case v.detour:
-		s.aside(q, &st, &o, candidates, &p, &v, sel)
+		s.bindAside(q, &st, &other, candidates, &p, &v, sel)
 	default:
-		s.bind(q, &st, &o, candidates, &p, &v, sel)
+		s.bind(q, &st, &other, candidates, &p, &v, sel)
 	}
 	sel.From = v.from
 	if st.stays && sel.Reason != ReasonDetour {
@@ -1254,7 +1256,7 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 
 // pin returns the verdict v, or another one if the request refers to state that
 // some candidate holds. The error is a *PinnedError.
-func (s *Selector[T]) pin(q *query, candidates []T, st *standing, o *located, v verdict) (verdict, error) {
+func (s *Selector[T]) pin(q *query, candidates []T, st *standing, other *located, v verdict) (verdict, error) {
 	i, absent := s.pinned(q, candidates)
 	switch {
 	case s.cfg.FailPinned && absent != "":
@@ -1263,7 +1265,7 @@ func (s *Selector[T]) pin(q *query, candidates []T, st *standing, o *located, v 
 	case i >= 0:
 		was, second := &st.located, theHome
 		if v.reason == ReasonDetour {
-			was, second = o, theAside
+			was, second = other, theAside
 		}
 		moved := v.from != "" || v.reason == ReasonBound
 		v = verdict{reason: ReasonPinned, i: i}
@@ -1279,7 +1281,7 @@ func (s *Selector[T]) pin(q *query, candidates []T, st *standing, o *located, v 
 // bind makes candidate p the session's home, unless the session has got one
 // among the candidates since it was looked up: then that is the answer. A rival
 // home that is not among the candidates gives way.
-func (s *Selector[T]) bind(q *query, st *standing, o *located, candidates []T, p *pick, v *verdict, sel *Selection[T]) {
+func (s *Selector[T]) bind(q *query, st *standing, other *located, candidates []T, p *pick, v *verdict, sel *Selection[T]) {
 	var stamp uint32
 	if st.own {
 		stamp = st.Stamp()
@@ -1292,7 +1294,7 @@ func (s *Selector[T]) bind(q *query, st *standing, o *located, candidates []T, p
 	case theHome:
 		second = &st.located
 	case theAside:
-		second = o
+		second = other
 	}
 	if second != nil && second.target.Name == sel.ID {
 		second = nil
@@ -1317,8 +1319,8 @@ func (s *Selector[T]) remember(q *query, key Key, l *located, session Digest) {
 	s.cache.set(key.aside(), l.target.Name, uint64(session|asideBit), q.now, l.Expires)
 }
 
-// aside makes candidate p the detour of the session.
-func (s *Selector[T]) aside(q *query, st *standing, o *located, candidates []T, p *pick, v *verdict, sel *Selection[T]) {
+// bindAside is bind for a detour: the home stays what it is.
+func (s *Selector[T]) bindAside(q *query, st *standing, other *located, candidates []T, p *pick, v *verdict, sel *Selection[T]) {
 	s.cache.asides.Store(true)
 	id := s.cfg.ID(candidates[p.i])
 	if !st.own {
@@ -1330,10 +1332,10 @@ func (s *Selector[T]) aside(q *query, st *standing, o *located, candidates []T, 
 		}
 	}
 	var stamp uint32
-	if o.key == q.key.aside() {
-		if stamp = o.Stamp(); id == o.target.Name {
+	if other.key == q.key.aside() {
+		if stamp = other.Stamp(); id == other.target.Name {
 			s.refund(candidates, p)
-			sel.at = *o
+			sel.at = *other
 			s.hit(q, candidates[p.i], v.reason, sel)
 			return
 		}
@@ -1343,7 +1345,7 @@ func (s *Selector[T]) aside(q *query, st *standing, o *located, candidates []T, 
 
 // write binds key to candidate p and makes the Selection, unless key has got
 // another candidate since it had the given stamp: then it makes a Selection of
-// that and reports false.
+// that, which v says from then on, and reports false.
 func (s *Selector[T]) write(q *query, key Key, stamp uint32, mark Digest, candidates []T, p *pick, v *verdict, sel *Selection[T]) bool {
 	id := s.cfg.ID(candidates[p.i])
 	for {
