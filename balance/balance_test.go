@@ -2,6 +2,9 @@ package balance_test
 
 import (
 	"math"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"sync"
@@ -45,6 +48,31 @@ var policies = []struct {
 	{"Prefix", func() affinity.Picker[*target] {
 		return balance.Prefix(balance.PrefixConfig[*target]{CostConfig: balance.CostConfig[*target]{ID: nameOf, Weight: weightOf}})
 	}},
+}
+
+// What is tested of all pickers is tested of all that the package documentation lists,
+// and that lists them all.
+func TestPoliciesAreAll(t *testing.T) {
+	var tested, listed, exported []string
+	for _, p := range policies {
+		tested = append(tested, p.name)
+	}
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	for _, file := range files {
+		source, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, m := range regexp.MustCompile(`(?m)^func ([A-Z]\w+)\[T any\]\(.*\) affinity\.(Picker|Balancer)\[T\] \{$`).FindAllSubmatch(source, -1) {
+			exported = append(exported, string(m[1]))
+		}
+		if file == "doc.go" {
+			for _, m := range regexp.MustCompile(`(?m)^//\t(\w+)  +\w`).FindAllSubmatch(source, -1) {
+				listed = append(listed, string(m[1]))
+			}
+		}
+	}
+	require.Equal(t, tested, listed)
+	require.ElementsMatch(t, tested, exported)
 }
 
 // targets returns n targets t0, t1, ... of weight 1 and load 0.
