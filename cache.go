@@ -155,9 +155,9 @@ type Cache struct {
 	varied  atomic.Bool // whether lifetimes of bindings may differ
 }
 
-// NewCache returns an empty Cache. For one that is used in a bubble of
-// [testing/synctest], call it there: time outside is another. The error, if any,
-// names the field of the configuration that is at fault.
+// NewCache returns an empty Cache. One that is used in a bubble of [testing/synctest]
+// must be made there, since time is another outside. The error, if any, names the field
+// of the configuration that is at fault.
 func NewCache(cfg CacheConfig) (*Cache, error) {
 	if cfg.TTL < 0 {
 		return nil, errors.New("affinity: CacheConfig.TTL is negative")
@@ -252,11 +252,11 @@ func (k Key) aside() Key { return Key{table.Key{Hi: k.k.Hi, Lo: ^k.k.Lo}} }
 // the binding slide: it lives for another TTL from now. For all that is known of
 // the binding, see [Cache.Peek].
 //
-// Where the Cache is called a thousand times within 20 us of each other, and its
-// TTL is a second or more, one reading of the clock serves for a millisecond, and
+// Where more than a thousand calls in a row come within 20 us of the one before, and
+// the TTL is a second or more, one reading of the clock serves for a millisecond, and
 // a binding is written to only now and then: its expiry may lag behind by a 64th of
-// the TTL, but by no more than a minute, nor than it last took to fill a thirtieth of
-// the capacity.
+// the TTL, but by no more than a minute, nor by more than the time in which the last
+// thirtieth of the capacity or so was filled.
 func (c *Cache) Get(k Key) (target string, ok bool) {
 	if k == (Key{}) {
 		return "", false

@@ -67,7 +67,7 @@ const (
 // It believes that a target holds what it was sent, and learns from the cached
 // tokens in outcomes how much of that is true after a pause. What LeastCost
 // says of costs holds here too. A request costs a pass over its body, even one
-// of a session that stays where it is, and one lock, twice.
+// of a session that stays where it is, and takes one lock, twice.
 func Prefix[T any](cfg PrefixConfig[T]) affinity.Balancer[T] {
 	if cfg.ID == nil {
 		panic("balance: Prefix needs an id function")

@@ -14,10 +14,10 @@ import (
 // "metadata.thread_id", and more (https://github.com/tidwall/gjson/blob/master/SYNTAX.md):
 // "a\.b" is one name, "meta.blob.@fromstr.sid" looks into a string that holds JSON. Only
 // a string that is an [ID] counts. Of several members of one name the last counts; where
-// more than names lead there, the first. However many of them a chain has, the
-// body is walked once at most for all built-in extractors and all top-level
-// members (up to 64 that the former do not know: among more, each path is looked up
-// by itself, and so it is below the top level).
+// more than names lead there, the first. The body is walked once at most for all
+// built-in extractors and all paths, however many a chain has; but below the top level,
+// and among more than 64 members that no built-in extractor knows, each path is looked
+// up by itself.
 func Body(paths ...string) Extractor {
 	ps := make([]bodyPath, len(paths))
 	for i, p := range paths {

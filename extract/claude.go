@@ -19,14 +19,14 @@ const claudeHeader = "X-Claude-Code-Session-Id"
 // metadata.user_id as [ClaudeUserID] reads it. The Source is "claude-code".
 // Sub-agents, title calls and other side calls carry the id of their session.
 //
-// The body is looked at only in requests that speak Anthropic's protocol, as a
-// path tells that ends in /messages or, unless it ends in /completions or
-// /responses, the header Anthropic-Version, in canonical form: standing first in a
-// chain, it must not make requests that another header names pay for a look at the
-// body. In those that do and have a header that [Headers] knows, the user_id
-// counts only if its name is written without escapes and, in a body of more than
-// 4 kB, stands within the first or the last kilobyte, where clients put it. So what
-// such a request pays is little, and does not grow with its body.
+// The body is looked at only in requests that speak Anthropic's protocol: their path
+// ends in /messages or, if it ends in neither /completions nor /responses, they have the
+// header Anthropic-Version, in canonical form. For, first in a chain, it must not make
+// requests that another header names pay for a look at the body. Where a request of
+// that protocol has a header that [Headers] knows, the user_id counts only if its name is
+// written without escapes and, in a body of more than 4 kB, stands within the first or the
+// last kilobyte, where clients put it: so what the request pays does not grow with its
+// body.
 //
 // See https://code.claude.com/docs/en/llm-gateway-protocol.
 func ClaudeCode() Extractor { return claudeCode{} }

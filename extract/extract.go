@@ -23,8 +23,8 @@ type Session struct {
 	Confidence Confidence
 
 	// Class is the class of the request as far as method, path and headers
-	// tell: if it is a header that names the session, those of the client that
-	// sends it. [Request.Class] looks at the body as well.
+	// tell; where a header names the session, only the headers of the client
+	// that sends it. [Request.Class] looks at all headers, and at the body.
 	Class Class
 
 	// Thread names a line of work of its own within the session, such as a

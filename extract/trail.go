@@ -43,10 +43,10 @@ import (
 // Gemini and its Code Assist envelope, Bedrock Converse, Ollama and Cohere v2,
 // by the members that a body has, whatever its path. A body that is the
 // continuation of something on the server (previous_response_id and the like)
-// does not show its conversation: it has no trail, nor does one in which
-// nobody wrote anything, or one of more than 32,768 messages, blocks and values or
-// 4,096 members of a block. Where a message has two roles, or a block two types,
-// either may count.
+// does not show its conversation, and has no trail. Nor has one in which nobody
+// wrote anything, one of more than 32,768 messages, blocks and values, or one with
+// a block of more than 4,096 members. Where a message has two roles, or a block two
+// types, either may count.
 //
 // Two conversations that begin alike, to the letter, are one until they part. A client
 // that sends the last few messages only, writes early ones anew for every turn, or adds
