@@ -509,6 +509,7 @@ func TestOverloadWithASecondPlace(t *testing.T) {
 				require.Equal(t, "b", back.From)
 				a.overload("a", "b")
 				require.Equal(t, "a", ask().Target, "and not to c")
+				require.Equal(t, "a", mustSelect(t, s, chatTurn(1, turn+1), "a", "c").Target, "nor while b is away")
 			})
 		})
 	}

@@ -370,6 +370,22 @@ func TestWaiterWithOtherCandidates(t *testing.T) {
 }
 
 // failures.md row 28: an id means something within its scope only.
+// A session that was moved while the fallback took its time goes where it was moved to,
+// and has left nobody.
+func TestMovedWhileItIsPlaced(t *testing.T) {
+	t.Parallel()
+	var s *affinity.Selector[string]
+	s = newSelector(t, affinity.Config[string]{Fallback: affinity.PickerFunc[string](func(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
+		s.Cache().MoveFunc("b", func(affinity.Key, affinity.Binding) bool { return true })
+		return candidates[0], nil
+	})})
+	mustSelect(t, s, session("1"), "a")
+	sel := mustSelect(t, s, session("1"), "c", "b")
+	require.Equal(t, "b", sel.Target)
+	require.Equal(t, affinity.ReasonBound, sel.Reason)
+	require.Empty(t, sel.From)
+}
+
 func TestScopesAreApart(t *testing.T) {
 	t.Parallel()
 	s := newSelector(t, affinity.Config[string]{})
