@@ -249,7 +249,7 @@ func skip(b []byte, i int) int {
 // skipNested is skip for an object or an array.
 func skipNested(b []byte, i int) int {
 	var open nesting
-	kinds, ok := 2|brace(b[i]), false // in place of open.kinds, which is not used: this stays in a register
+	kinds, ok := 2|brace(b[i]), false // kinds in place of open.kinds, which stays unused
 	i = space(b, i+1)
 	if uint(i) < uint(len(b)) && b[i] == ']'+byte(kinds&1<<5) {
 		return i + 1
