@@ -17,10 +17,9 @@ func hasAVX2() bool
 //go:noescape
 func structure(p *[blockSize]byte) (quotes, marks uint64)
 
-// pastEscaped goes on through the string that b[i] is in, right behind a quote, past
-// quotes that are plainly escaped: by one backslash. It returns the offset of
-// the first other one, or where less than a block is left. Whether that one is
-// escaped is for the caller to tell. There must be two bytes in front of b[i].
+// pastEscaped goes on through the string that b[i] is in, right behind a quote that is
+// escaped. It returns the offset of the quote that ends the string, or where less than a
+// block is left, which may be behind a backslash.
 //
 //go:noescape
 func pastEscaped(b []byte, i int) int

@@ -109,6 +109,37 @@ wide:
 	PANDN   X4, to;                   \
 	PANDN   quotes, to
 
+// ESCAPED leaves in AX, which has the quotes of a block, those that are not escaped: what
+// escaped in block_generic.go does, given the backslashes in R10 and in R11 whether the first
+// byte is escaped. It takes BX, R12 and R13.
+#define ESCAPED \
+	MOVQ R10, R12;         \
+	ORQ  R11, R12;         \
+	NOTQ R11;              \
+	ANDQ R10, R11;         \
+	LEAQ (R11)(R11*1), BX; \
+	MOVQ $0xaaaaaaaaaaaaaaaa, R13; \
+	ORQ  R13, BX;          \
+	SUBQ R11, BX;          \
+	XORQ R13, BX;          \
+	XORQ R12, BX;          \
+	NOTQ BX;               \
+	ANDQ BX, AX
+
+// BEHIND leaves in R11 whether the byte that CX leads to is escaped, by the number of
+// backslashes before it. It takes BX. The two labels are its own.
+#define BEHIND(back, counted) \
+	MOVQ CX, BX;                \
+back: \
+	CMPB -1(SI)(BX*1), $0x5c;   \
+	JNE  counted;               \
+	DECQ BX;                    \
+	JMP  back;                  \
+counted: \
+	MOVQ CX, R11;               \
+	SUBQ BX, R11;               \
+	ANDQ $1, R11
+
 // func pastEscaped(b []byte, i int) int
 TEXT ·pastEscaped(SB), NOSPLIT, $0-40
 	MOVQ  b_base+0(FP), SI
@@ -146,15 +177,41 @@ block:
 	UNESCAPED(16, X1, X6)
 	UNESCAPED(32, X2, X7)
 	UNESCAPED(48, X3, X0)
-	BITS(X5, X6, X7, X0)
-	TESTQ AX, AX
-	JNZ   found
+	POR      X5, X6
+	POR      X7, X0
+	POR      X6, X0
+	PMOVMSKB X0, AX
+	TESTL    AX, AX
+	JNZ      runs
 
 next:
 	ADDQ $64, CX
 	JMP  block
 
-found:
+	// There is one that ends the string, or is behind three backslashes or more.
+runs:
+	MOVOU   (SI)(CX*1), X0
+	MOVOU   16(SI)(CX*1), X1
+	MOVOU   32(SI)(CX*1), X2
+	MOVOU   48(SI)(CX*1), X3
+	MOVOA   X0, X4
+	MOVOA   X1, X5
+	MOVOA   X2, X6
+	MOVOA   X3, X7
+	PCMPEQB X9, X4
+	PCMPEQB X9, X5
+	PCMPEQB X9, X6
+	PCMPEQB X9, X7
+	BITS(X4, X5, X6, X7)
+	MOVQ    AX, R10
+	PCMPEQB X8, X0
+	PCMPEQB X8, X1
+	PCMPEQB X8, X2
+	PCMPEQB X8, X3
+	BITS(X0, X1, X2, X3)
+	BEHIND(back, counted)
+	ESCAPED
+	JZ      next
 	BSFQ AX, AX
 	ADDQ AX, CX
 
@@ -180,12 +237,23 @@ wideBlock:
 	VPANDN   Y3, Y5, Y5
 	VPANDN   Y0, Y4, Y4
 	VPANDN   Y1, Y5, Y5
-	BITS2(Y4, Y5)
-	JNZ      wideFound
-	ADDQ     $64, CX
-	JMP      wideBlock
+	VPOR     Y4, Y5, Y5
+	VPTEST   Y5, Y5
+	JNZ      wideRuns
 
-wideFound:
+wideNext:
+	ADDQ $64, CX
+	JMP  wideBlock
+
+wideRuns:
+	VPCMPEQB (SI)(CX*1), Y9, Y2
+	VPCMPEQB 32(SI)(CX*1), Y9, Y3
+	BITS2(Y2, Y3)
+	MOVQ     AX, R10
+	BITS2(Y0, Y1)
+	BEHIND(wideBack, wideCounted)
+	ESCAPED
+	JZ       wideNext
 	BSFQ AX, AX
 	ADDQ AX, CX
 

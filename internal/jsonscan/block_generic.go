@@ -77,8 +77,11 @@ func pastEscaped(b []byte, i int) int {
 		}
 		behind1 := after(slashes, before1)
 		twice := slashes & behind1
-		if q := quotes & (^behind1 | after(twice, before2)); q != 0 {
-			return i + bits.TrailingZeros64(transpose(q))
+		if quotes&(^behind1|after(twice, before2)) != 0 {
+			// There is one that ends the string, or is behind three backslashes or more.
+			if q := transpose(quotes) &^ escaped(transpose(slashes), oddBackslashes(b, i)); q != 0 {
+				return i + bits.TrailingZeros64(q)
+			}
 		}
 		before1, before2 = slashes>>63, twice>>63
 		if seen--; quotes != 0 {
@@ -86,6 +89,23 @@ func pastEscaped(b []byte, i int) int {
 		}
 	}
 	return i
+}
+
+// escaped returns which bytes of a block are escaped, given its backslashes and whether
+// its first byte is.
+//
+// A run of backslashes escapes every second byte, from its own second one up to the byte
+// behind it. To take the backslashes from the bits behind them, with a one in every odd
+// place, turns over what is every second byte from where a run begins, to behind its end:
+// as simdjson does it.
+func escaped(slashes uint64, first bool) uint64 {
+	const odd = 0xaaaaaaaaaaaaaaaa
+	carry := uint64(0)
+	if first {
+		carry = 1
+	}
+	begin := slashes &^ carry
+	return (begin<<1 | odd) - begin ^ odd ^ (slashes | carry)
 }
 
 // anyEscapes returns, by columns, which bytes of a block are quotes and which are

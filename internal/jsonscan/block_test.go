@@ -34,7 +34,7 @@ func TestPastEscaped(t *testing.T) {
 // TestPastEscapedGoesOn checks that it comes as far as whole blocks go, or to the
 // quote that ends the string.
 func TestPastEscapedGoesOn(t *testing.T) {
-	for _, piece := range []string{`\"`, `\"a`, `\"\n12345`, `é\"é`} {
+	for _, piece := range []string{`\"`, `\"a`, `\"\n12345`, `é\"é`, `\\\"`, `\\\\\\\"a`, `\\\\\n\"`} {
 		for n := range 300 {
 			b := []byte(`"\"`)
 			i := len(b)
