@@ -1,8 +1,6 @@
 package extract
 
 import (
-	"bytes"
-	"encoding/binary"
 	"slices"
 
 	"github.com/cespare/xxhash/v2"
@@ -269,28 +267,27 @@ func (s *strip) value() {
 	s.depth--
 }
 
-// mentionsMarker saves most values a look for markers in them: for the first four
-// bytes of their names, in 32 places at once.
+// mentionsMarker saves most values a look for markers in them.
 func mentionsMarker(raw []byte) bool {
-	if len(raw) == 0 || raw[0] == '"' {
-		return false
-	}
-	for ; len(raw) >= 35; raw = raw[32:] {
-		p := (*[35]byte)(raw)
-		if markerStarts(p[0:])|markerStarts(p[8:])|markerStarts(p[16:])|markerStarts(p[24:]) != 0 {
-			return true
-		}
-	}
-	return bytes.Contains(raw, []byte(`"cac`))
+	return len(raw) > 0 && raw[0] != '"' && mentions(raw, 3, `"cac`)
 }
 
-// markerStarts returns zero if none of the first eight bytes of b is followed by
-// what the name of a marker starts with.
-func markerStarts(b []byte) uint64 {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
-	word := binary.LittleEndian.Uint64
-	x := word(b) ^ '"'*ones | word(b[1:]) ^ 'c'*ones | word(b[2:]) ^ 'a'*ones | word(b[3:]) ^ 'c'*ones
-	return (x - ones) &^ x & highs
+// mentions reports whether one of the words is in raw. They begin with a quote, and all have
+// the same byte at a place, one that other names seldom have there.
+func mentions(raw []byte, place int, words ...string) bool {
+	for {
+		i := jsonscan.QuoteBefore(raw, place, words[0][place])
+		if i < 0 {
+			return false
+		}
+		raw = raw[i:]
+		for _, w := range words {
+			if len(raw) >= len(w) && string(raw[:len(w)]) == w {
+				return true
+			}
+		}
+		raw = raw[1:]
+	}
 }
 
 // A place is what a list is.

@@ -83,10 +83,11 @@ const maxPins = 16
 // It reads the body.
 func (r *Request) Pins() []string {
 	var pins []string
-	add := func(id string, ok bool) {
+	add := func(id string, ok bool) (more bool) {
 		if ok && len(pins) < maxPins && !slices.Contains(pins, id) {
 			pins = append(pins, id)
 		}
+		return len(pins) < maxPins
 	}
 	if len(r.Body) > 0 {
 		for _, f := range pointerFields {
@@ -97,7 +98,7 @@ func (r *Request) Pins() []string {
 		}
 		c := jsonscan.New(r.get(toolsField))
 		for ok := c.Array(); ok && c.Element(); {
-			add(jsonID(lastMember(c.Skim(), "container")))
+			ok = add(jsonID(lastMember(c.Skim(), "container")))
 		}
 	}
 	add(pathState(r.Path))
@@ -114,36 +115,33 @@ func (r *Request) Pins() []string {
 
 // mentionsState saves most requests the walk through their messages.
 func mentionsState(raw []byte) bool {
-	for _, name := range []string{"file_id", "fileUri", "file_uri", "item_reference"} {
-		if bytes.Contains(raw, []byte(name)) {
-			return true
-		}
-	}
-	return false
+	return mentions(raw, 3, `"file_id`, `"fileUri`, `"file_uri`) || mentions(raw, 4, `"item_reference`)
 }
 
-// references calls add for what the next value refers to on the upstream. What
-// tools were called with, and what they have answered, is theirs.
-func references(c *jsonscan.Cursor, add func(string, bool)) {
+// references calls add for what the next value refers to on the upstream, until add
+// returns false, and then does so itself. What tools were called with, and what they have
+// answered, is theirs.
+func references(c *jsonscan.Cursor, add func(string, bool) bool) (more bool) {
+	more = true
 	switch c.Kind() {
 	case '[':
-		for ok := c.Array(); ok && c.Element(); {
-			references(c, add)
+		for ok := c.Array(); ok && more && c.Element(); {
+			more = references(c, add)
 		}
 	case '{':
 		var kind, id []byte
 		var room nameRoom
 		c.Object()
-		for {
+		for more {
 			name, ok := c.Key()
 			if !ok {
 				break
 			}
 			switch string(jsonscan.Text(name, room[:])) {
 			case "file_id":
-				add(jsonID(c.Skim()))
+				more = add(jsonID(c.Skim()))
 			case "fileUri", "file_uri":
-				add(fileName(c.Skim()))
+				more = add(fileName(c.Skim()))
 			case "input", "args", "arguments", "response", "json":
 				c.Skim()
 			case "type":
@@ -151,15 +149,16 @@ func references(c *jsonscan.Cursor, add func(string, bool)) {
 			case "id":
 				id = c.Skim()
 			default:
-				references(c, add)
+				more = references(c, add)
 			}
 		}
-		if string(kind) == `"item_reference"` {
-			add(jsonID(id))
+		if more && string(kind) == `"item_reference"` {
+			more = add(jsonID(id))
 		}
 	default:
 		c.Skim()
 	}
+	return more
 }
 
 // fileName returns the name of the file that the URI in raw leads to, if it is one

@@ -61,6 +61,25 @@ func TestPins(t *testing.T) {
 	}
 }
 
+// What is behind the last pin costs nothing: neither memory nor time.
+func TestPinsOfManyFiles(t *testing.T) {
+	allocs := func(head, one, tail string, n int) float64 {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, one, i)
+		}
+		body := []byte(head + b.String() + tail)
+		return testing.AllocsPerRun(5, func() { require.Len(t, (&extract.Request{Body: body}).Pins(), 16) })
+	}
+	for _, in := range [][3]string{
+		{`{"messages":[`, `{"role":"user","content":[{"type":"file","file_id":"file_%d"}]},`, `{}]}`},
+		{`{"input":[`, `{"type":"item_reference","id":"rs_%d"},`, `{}]}`},
+		{`{"tools":[`, `{"container":"cntr_%d"},`, `{}]}`},
+	} {
+		require.Equal(t, allocs(in[0], in[1], in[2], 20), allocs(in[0], in[1], in[2], 2000), in[0])
+	}
+}
+
 // What a StateReader finds does not depend on how the response is cut up.
 func TestStateReader(t *testing.T) {
 	t.Parallel()

@@ -123,6 +123,36 @@ func backslash(b []byte) int {
 	return 16 + n
 }
 
+// QuoteBefore returns the offset of the first quote in b that has c far bytes behind it, or
+// -1. So the name of a member is looked for: with that distance and byte of it that least
+// other text has in common, and not one byte after the other.
+func QuoteBefore(b []byte, far int, c byte) int {
+	i, pattern := 0, uint64(c)*ones
+	for ; len(b)-far-i >= blockSize; i += blockSize {
+		p, q := (*[blockSize]byte)(b[i:]), (*[blockSize]byte)(b[i+far:])
+		found := both(word(p[0:]), word(q[0:]), pattern) | both(word(p[8:]), word(q[8:]), pattern)
+		found |= both(word(p[16:]), word(q[16:]), pattern) | both(word(p[24:]), word(q[24:]), pattern)
+		found |= both(word(p[32:]), word(q[32:]), pattern) | both(word(p[40:]), word(q[40:]), pattern)
+		found |= both(word(p[48:]), word(q[48:]), pattern) | both(word(p[56:]), word(q[56:]), pattern)
+		if found&highs != 0 {
+			break
+		}
+	}
+	for ; i < len(b)-far; i++ {
+		if b[i] == '"' && b[i+far] == c {
+			return i
+		}
+	}
+	return -1
+}
+
+// both returns a number that has a high bit set if there is a quote in the first word where
+// the second has the byte of pattern.
+func both(first, second, pattern uint64) uint64 {
+	x := (first ^ quotes) | (second ^ pattern)
+	return (x - ones) &^ x
+}
+
 // OddPairs reports whether raw, the inside of a JSON string, has a backslash with a u
 // or a slash behind it. If it has none, all its escapes are written in the shortest
 // way. If it has one, that may also be no escape, since the backslash is escaped itself.

@@ -118,6 +118,32 @@ func TestOddPairs(t *testing.T) {
 	}
 }
 
+// TestQuoteBefore looks for one in every place of texts of every length, beside what has
+// only the quote, only the byte, or both at another distance.
+func TestQuoteBefore(t *testing.T) {
+	for _, beside := range []string{"a", `"`, "c", `"c`, `"a"ac`, `"""ccc`, "\xa2\xe3"} {
+		for far := range 6 {
+			for n := range 3*blockSize {
+				b := bytes.Repeat([]byte(beside), n)[:n]
+				want := -1
+				for i := n - far - 1; i >= 0; i-- {
+					if b[i] == '"' && b[i+far] == 'c' {
+						want = i
+					}
+				}
+				require.Equal(t, want, QuoteBefore(b, far, 'c'), "%d in %q", far, b)
+				for i := 0; far > 0 && i < n-far; i++ {
+					b := bytes.Clone(b)
+					b[i], b[i+far] = '"', 'c'
+					if got := QuoteBefore(b, far, 'c'); got != i {
+						require.True(t, 0 <= got && got < i && b[got] == '"' && b[got+far] == 'c', "%d at %d in %q", far, i, b)
+					}
+				}
+			}
+		}
+	}
+}
+
 // TestOddLetters checks that all that is not looked at has no odd letter, and that
 // it goes on as far as it can.
 func TestOddLetters(t *testing.T) {
