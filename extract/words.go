@@ -90,6 +90,8 @@ func appendPlain(dst, raw []byte) []byte {
 			dst = append(dst, '\\', byte(r))
 		default:
 			dst = utf8.AppendRune(dst, r)
+			dst, raw = jsonscan.AppendWide(dst, raw[n:]) // more of the kind
+			continue
 		}
 		raw = raw[n:]
 	}

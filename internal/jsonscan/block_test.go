@@ -123,7 +123,7 @@ func TestOddPairs(t *testing.T) {
 func TestQuoteBefore(t *testing.T) {
 	for _, beside := range []string{"a", `"`, "c", `"c`, `"a"ac`, `"""ccc`, "\xa2\xe3"} {
 		for far := range 6 {
-			for n := range 3*blockSize {
+			for n := range 3 * blockSize {
 				b := bytes.Repeat([]byte(beside), n)[:n]
 				want := -1
 				for i := n - far - 1; i >= 0; i-- {

@@ -407,7 +407,9 @@ func AppendText(dst, raw []byte) []byte {
 			} else {
 				dst = utf8.AppendRune(dst, r)
 			}
-			raw = raw[n:]
+			if raw = raw[n:]; r >= utf8.RuneSelf {
+				dst, raw = AppendWide(dst, raw)
+			}
 			continue
 		}
 		n := backslash(raw)
@@ -422,6 +424,25 @@ func AppendText(dst, raw []byte) []byte {
 		raw = raw[n:]
 	}
 	return dst
+}
+
+// AppendWide appends the characters at the start of raw that are written \uXXXX, one behind
+// the other, up to one that is ASCII or takes a pair of these. It returns what is left of raw.
+// Texts in other letters than Latin ones often have nothing else.
+func AppendWide(dst, raw []byte) (text, rest []byte) {
+	for len(raw) >= 6 && raw[0] == '\\' && raw[1] == 'u' {
+		r, ok := hex(raw[2], raw[3], raw[4], raw[5])
+		switch {
+		case !ok || r < utf8.RuneSelf || utf16.IsSurrogate(r):
+			return dst, raw
+		case r < 0x800: // the last of two bytes in UTF-8
+			dst = append(dst, 0xc0|byte(r>>6), 0x80|byte(r&0x3f))
+		default:
+			dst = append(dst, 0xe0|byte(r>>12), 0x80|byte(r>>6&0x3f), 0x80|byte(r&0x3f))
+		}
+		raw = raw[6:]
+	}
+	return dst, raw
 }
 
 // Escape returns the character that the escape at the start of raw stands for, and the
@@ -458,7 +479,13 @@ func hex4(raw []byte) (r rune, ok bool) {
 	if len(raw) < 6 || raw[0] != '\\' || raw[1] != 'u' {
 		return 0, false
 	}
-	a, b, c, d := hexDigits[raw[2]], hexDigits[raw[3]], hexDigits[raw[4]], hexDigits[raw[5]]
+	return hex(raw[2], raw[3], raw[4], raw[5])
+}
+
+// hex returns the number that four hexadecimal digits stand for, and whether that is what
+// they are.
+func hex(w, x, y, z byte) (r rune, ok bool) {
+	a, b, c, d := hexDigits[w], hexDigits[x], hexDigits[y], hexDigits[z]
 	return rune(a&15)<<12 | rune(b&15)<<8 | rune(c&15)<<4 | rune(d&15), a&b&c&d&hexDigit != 0
 }
 

@@ -1,8 +1,11 @@
 package jsonscan_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"github.com/stretchr/testify/require"
 
@@ -491,4 +494,23 @@ func TestAppendTextLeavesItsInputAlone(t *testing.T) {
 	dst := make([]byte, 0, 100)
 	jsonscan.AppendText(dst, raw)
 	require.Equal(t, was, string(raw))
+}
+
+// TestAppendWide reads each character behind another one, where a text is often nothing
+// but such escapes, and checks which of them are read so.
+func TestAppendWide(t *testing.T) {
+	for r := range rune(0x10000) {
+		raw := fmt.Appendf(nil, `\u4e2d\u%04x!`, r)
+		var want string
+		require.NoError(t, json.Unmarshal(fmt.Appendf(nil, `"%s"`, raw), &want))
+		require.Equal(t, want, string(jsonscan.AppendText(nil, raw)), "%s", raw)
+		text, rest := jsonscan.AppendWide(nil, raw)
+		if r < 0x80 || utf16.IsSurrogate(r) {
+			require.Equal(t, "中", string(text))
+			require.Equal(t, raw[6:], rest)
+		} else {
+			require.Equal(t, want, string(text)+string(rest))
+			require.Equal(t, "!", string(rest))
+		}
+	}
 }
