@@ -350,7 +350,7 @@ func (s *strip) list(in place) {
 			if name, ok = c.Key(); !ok {
 				break
 			}
-			name = jsonscan.Text(name, room[:])
+			name = room.read(name)
 			dropped = in.drops(name)
 		} else {
 			if !c.Element() {
@@ -425,7 +425,7 @@ func onlyMarkers(c jsonscan.Cursor) bool {
 		if !ok {
 			return n > 0
 		}
-		if !ephemeral(jsonscan.Text(name, room[:])) {
+		if !ephemeral(room.read(name)) {
 			return false
 		}
 		c.Skim()
@@ -506,7 +506,7 @@ func blockText(c *jsonscan.Cursor) (text []byte, end int) {
 			break
 		}
 		raw := c.Skim()
-		switch name = jsonscan.Text(name, room[:]); string(name) {
+		switch name = room.read(name); string(name) {
 		case "text":
 			text, end = raw, c.Pos()
 		case "type":

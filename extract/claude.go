@@ -237,7 +237,7 @@ func jsonSession(user []byte, room *textRoom) ([]byte, bool) {
 			break
 		}
 		value := c.Skip()
-		if string(jsonscan.Text(key, name[:])) == "session_id" {
+		if name.is(key, "session_id") {
 			session = value
 		}
 	}

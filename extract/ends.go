@@ -87,7 +87,7 @@ func atEnds(body []byte, name string) (value []byte, ok bool) {
 		if !ok {
 			break
 		}
-		if string(jsonscan.Text(key, room[:])) == name {
+		if room.is(key, name) {
 			return value, true
 		}
 	}
@@ -99,7 +99,7 @@ func atEnds(body []byte, name string) (value []byte, ok bool) {
 		if !ok {
 			break
 		}
-		asked := string(jsonscan.Text(key, room[:])) == name
+		asked := room.is(key, name)
 		if found, ok := head.value(asked); ok && asked {
 			value = found
 		}

@@ -452,6 +452,58 @@ func TestAllocationsOfIDs(t *testing.T) {
 	}
 }
 
+// Names that are longer than any that is known are not written without their escapes; of
+// others, all are, however many there are of these.
+func TestMemoryOfLongNames(t *testing.T) {
+	for _, name := range []string{
+		`"` + strings.Repeat(`\u0061`, 100_000) + `":1`,
+		strings.Repeat(`"`+strings.Repeat(`\u0061`, 30)+`":1,`, 3000) + `"a":1`,
+	} {
+		for _, body := range []string{
+			`{` + name + `,"messages":["hi"]}`,
+			`{"messages":["hi"],"x":` + big(20<<10) + `,` + name + `}`,
+			`{"metadata":{` + name + `},"messages":["hi"]}`,
+			`{"messages":[{"role":"user",` + name + `,"content":"hi"}]}`,
+			`{"messages":[{"role":"user","content":[{` + name + `,"text":"hi"}]}]}`,
+			`{"messages":[{"role":"user","content":[{` + name + `}]}]}`,
+			`{"tools":[{"cache_control":1,` + name + `}],"input":[{` + name + `,"file_id":"x"}]}`,
+		} {
+			data, least := []byte(body), uint64(1<<60)
+			for range 10 { // the garbage collector, and the race detector, may take room away
+				least = min(least, allocated(func() {
+					r := &extract.Request{Body: data}
+					extract.Default().Extract(r)
+					extract.Body("a.name").Extract(r)
+					r.Class()
+					r.Pins()
+					r.Boundaries()
+				}))
+			}
+			require.Less(t, least, uint64(32<<10), "%.90s", body)
+		}
+	}
+}
+
+// However they are written, names that are known are found.
+func TestNamesOfEscapes(t *testing.T) {
+	written := func(name string) (all string) {
+		for _, c := range name {
+			all += fmt.Sprintf(`\u%04x`, c)
+		}
+		return `"` + all + `":`
+	}
+	for _, body := range []string{
+		`{` + written("metadata") + `{` + written("cursorConversationId") + `"id-1"}}`,
+		`{` + written("conversationState") + `{` + written("conversationId") + `"id-1"}}`,
+		`{` + written("previous_interaction_id") + `"id-1"}`,
+		`{` + written("a name of the caller's, longer than any of ours") + `"id-1"}`,
+	} {
+		s, ok := append(extract.Default(), extract.Body("a name of the caller's, longer than any of ours")).Extract(&extract.Request{Body: []byte(body)})
+		require.True(t, ok, body)
+		require.Equal(t, "id-1", s.ID)
+	}
+}
+
 // Texts that have to be written anew are written where others were before.
 func TestMemoryOfEscapedTexts(t *testing.T) {
 	for _, body := range []string{

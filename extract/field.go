@@ -1,7 +1,5 @@
 package extract
 
-import "github.com/go-affinity/affinity/internal/jsonscan"
-
 // A field is a member of the body that the built-in extractors ask for, or one of
 // an object in it.
 type field uint8
@@ -158,7 +156,7 @@ func (f field) written(name []byte) field {
 		return noField
 	}
 	var room nameRoom
-	return f.known(jsonscan.Text(name, room[:]))
+	return f.known(room.read(name))
 }
 
 // known returns the field that the member of that name is, in the body or, if f

@@ -145,7 +145,7 @@ func (x *index) member(body []byte, name string) []byte {
 		if !c.Object() { // it is not the first, a comma is what comes next
 			c = jsonscan.New(body[at:])
 		}
-		if key, _ := c.Key(); string(jsonscan.Text(key, room[:])) == name {
+		if key, _ := c.Key(); room.is(key, name) {
 			return c.Skim()
 		}
 	}
@@ -178,7 +178,7 @@ func (s *stop) at(f field, written []byte) bool {
 		return s.takes(f)
 	}
 	var room nameRoom
-	return string(jsonscan.Text(written, room[:])) == s.name
+	return room.is(written, s.name)
 }
 
 // readOn goes on with the walk: to the end, or past the next member at which it is to
@@ -355,8 +355,26 @@ func (x *index) other(at int) {
 	}
 }
 
-// nameRoom is room for the name of a member that is written with escapes.
-type nameRoom [64]byte
+// nameRoom is room for the name of a member that is written with escapes: for any that is
+// known, however it is written.
+type nameRoom [escapeLen * len("previous_interaction_id")]byte
+
+// escapeLen is how many bytes it takes at most to write one.
+const escapeLen = len(`\u0061`)
+
+// read returns a name as it is meant. One that is too long for the room stays as it is
+// written, backslashes and all, if it has any: it is none that is known.
+func (room *nameRoom) read(written []byte) []byte {
+	if len(written) > len(room) {
+		return written
+	}
+	return jsonscan.Text(written, room[:])
+}
+
+// is reports whether a name, as it is written, is that name.
+func (room *nameRoom) is(written []byte, name string) bool {
+	return len(written) <= escapeLen*len(name) && string(jsonscan.Text(written, room[:])) == name
+}
 
 // lastMember returns the text of the last member of that name in object, which
 // is well-formed, or nil.
@@ -372,7 +390,7 @@ func lastMember(object []byte, name string) (value []byte) {
 			return value
 		}
 		raw := c.Skim()
-		if string(jsonscan.Text(key, room[:])) == name {
+		if room.is(key, name) {
 			value = raw
 		}
 	}

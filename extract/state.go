@@ -137,7 +137,7 @@ func references(c *jsonscan.Cursor, add func(string, bool) bool) (more bool) {
 			if !ok {
 				break
 			}
-			switch string(jsonscan.Text(name, room[:])) {
+			switch string(room.read(name)) {
 			case "file_id":
 				more = add(jsonID(c.Skim()))
 			case "fileUri", "file_uri":

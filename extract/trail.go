@@ -537,7 +537,7 @@ func (t *trail) rest(c *jsonscan.Cursor, whole jsonscan.Cursor, done bool) {
 		if !ok {
 			break
 		}
-		switch string(jsonscan.Text(name, room[:])) {
+		switch string(room.read(name)) {
 		case "role":
 			t.unsure = t.unsure || role != nil
 			role = word(c)
@@ -699,7 +699,7 @@ func (t *trail) block(c *jsonscan.Cursor, system *context) {
 			c.Leave('}')
 			return
 		}
-		switch string(jsonscan.Text(name, room[:])) {
+		switch string(room.read(name)) {
 		case "text":
 			words = c.Skim()
 		case "parts":

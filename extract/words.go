@@ -146,13 +146,12 @@ func (t *trail) value(c *jsonscan.Cursor) uint64 {
 			if !ok {
 				break
 			}
-			name := jsonscan.Text(raw, room[:])
-			if ephemeral(name) {
+			if ephemeral(room.read(raw)) {
 				c.Skim()
 				continue
 			}
 			// The sum does not depend on the order of the members.
-			members += sum{xxhash.Sum64(name)}.add(objectSalt, t.value(c))[0]
+			members += sum{textSum(raw)}.add(objectSalt, t.value(c))[0]
 		}
 		return sum{members}.add(endSalt, 1)[0]
 	}
