@@ -28,7 +28,8 @@ const (
 	wholly   = 16 << 10
 	window   = 1 << 10
 
-	maxTries = 64 // in between; no real body has so many ids that are none
+	maxTries = 64         // in between; no real body has so many ids that are none
+	maxTried = 2 * maxRaw // bytes of them
 )
 
 // first returns the text of a field that is asked for before all others: of the
@@ -245,11 +246,17 @@ func (r *Request) conversationInBetween() (s Session, ok bool) {
 	x := &r.index
 	x.reading.Lock()
 	defer x.reading.Unlock()
-	tries := 0
+	tries, tried := 0, 0
 	names := func(f field) bool {
-		if present := x.present & (1<<f | f.inside()); present&idSet != 0 && tries < maxTries {
+		if present := x.present & (1<<f | f.inside()); present&idSet != 0 && tries < maxTries && tried < maxTried {
 			tries++
-			ok = r.conversationIn(present, func(f field) []byte { return x.value(r.Body, f) }, &s)
+			ok = r.conversationIn(present, func(f field) []byte {
+				text := x.value(r.Body, f)
+				if len(text) <= maxRaw { // nobody reads a longer one
+					tried += len(text)
+				}
+				return text
+			}, &s)
 		}
 		return ok
 	}

@@ -540,6 +540,17 @@ func TestIDsThatAreNoneInBetween(t *testing.T) {
 	}
 }
 
+// Nor do they cost more than a few of the longest do: each that is looked at is written anew.
+func TestLongIDsThatAreNone(t *testing.T) {
+	none := strings.Repeat(`"conversation_id":"`+strings.Repeat(`\u0061`, 2600)+`",`, 60)
+	body := []byte(`{"a":"` + strings.Repeat("x", 2<<10) + `",` + none + `"conversation_id":"c-1","b":"` + strings.Repeat("x", 2<<10) + `"}`)
+	require.Less(t, allocated(func() {
+		s, ok := extract.Default().Extract(&extract.Request{Body: body})
+		require.True(t, ok)
+		require.Equal(t, "c-1", s.ID)
+	}), uint64(128<<10))
+}
+
 // Messages that are passed over, since something before them looks like an id, are read
 // if a later member takes that back; and what was read of others is not taken for them.
 func TestTheIDBeforeMessagesIsTakenBack(t *testing.T) {
