@@ -24,7 +24,8 @@ import (
 //   - An error means that none of the candidates can be chosen. The Selector
 //     hands it to its caller, wrapped, and binds nothing.
 //   - Pick should be quick. The first requests of one session wait for a
-//     single call of it; requests of other sessions do not.
+//     single call of it; requests of other sessions do not. So it must not ask
+//     the Selector that calls it for the same session: that waits for itself.
 type Picker[T any] interface {
 	Pick(ctx context.Context, req *extract.Request, candidates []T) (T, error)
 }

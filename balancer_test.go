@@ -353,7 +353,7 @@ func TestLostRaceIsRefunded(t *testing.T) {
 }
 
 // A conversation that is known by its messages leaves a target that has more
-// than its share, one in thirty seconds.
+// than its share, one in thirty seconds (failures.md row 12).
 func TestOverload(t *testing.T) {
 	t.Parallel()
 	for policy, p := range policies {

@@ -226,6 +226,7 @@ func TestDeleteTarget(t *testing.T) {
 	c.DeleteTarget("a")
 	c.DeleteTarget("a")
 	c.DeleteTarget("never heard of")
+	require.Equal(t, 1000, c.Len(), "no binding was visited")
 	require.Equal(t, map[string]int{"b": 500}, c.Counts())
 	_, ok := c.Get(c.Key("0"))
 	require.False(t, ok)

@@ -168,6 +168,7 @@ func TestSecondPlaceExpires(t *testing.T) {
 	}
 }
 
+// failures.md row 7: what went aside comes back.
 func TestReturn(t *testing.T) {
 	t.Parallel()
 	for kind, turn := range conversations {
@@ -209,7 +210,7 @@ func TestReturn(t *testing.T) {
 	}
 }
 
-// failures.md rows 4 and 5: what was tried already, is full or too small for a
+// failures.md rows 4, 5 and 18: what was tried already, is full, slow or too small for a
 // request is not among its candidates, and still its session's home.
 func TestAbsenceInOneCall(t *testing.T) {
 	t.Parallel()
@@ -481,6 +482,64 @@ func TestPlacesOfAnAlias(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What is invalidated while the fallback looks for another target is no place to come
+// back to (failures.md row 9).
+func TestInvalidatedDuringAFailover(t *testing.T) {
+	t.Parallel()
+	for policy, p := range policies {
+		for what, invalidate := range map[string]func(*affinity.Selector[string], affinity.Digest){
+			"target":  func(s *affinity.Selector[string], _ affinity.Digest) { s.InvalidateTarget("a") },
+			"session": func(s *affinity.Selector[string], d affinity.Digest) { s.InvalidateSession(d) },
+			"request": func(s *affinity.Selector[string], _ affinity.Digest) { s.Invalidate(new(extract.Request)) },
+		} {
+			for turn := range 2 {
+				t.Run(fmt.Sprint(policy, " ", what, " ", turn), func(t *testing.T) {
+					t.Parallel()
+					synctest.Test(t, func(t *testing.T) {
+						x := &scripted{now: extract.Session{Source: "x", ID: "0", Aliases: []string{"alias 0"}}}
+						s := newSelector(t, affinity.Config[string]{Failover: p, Extractor: x, Fallback: &slow{next: balance.FillFirst[string]()}})
+						first := mustSelect(t, s, new(extract.Request), "a")
+						first.Done(served)
+						x.now = extract.Session{Source: "x", ID: fmt.Sprint(turn), Aliases: []string{fmt.Sprint("alias ", turn)}, Continues: []string{"0", "alias 0"}}
+						go func() {
+							elapse(time.Millisecond / 2)
+							invalidate(s, first.Session)
+						}()
+						sel := mustSelect(t, s, new(extract.Request), "b", "c")
+						require.Equal(t, "b", sel.Target)
+						require.Equal(t, affinity.ReasonFailover, sel.Reason)
+						for _, b := range s.Cache().All() {
+							require.Equal(t, "b", b.Target)
+							require.False(t, b.Aside)
+						}
+						sel.Done(served)
+						elapse(time.Second)
+						require.Equal(t, "c", mustSelect(t, s, new(extract.Request), "c", "a").Target)
+					})
+				})
+			}
+		}
+	}
+}
+
+// Nor does a session that would leave its home for others' sake stay there then.
+func TestInvalidatedDuringAnOverload(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newAuditor(t)
+		x := &scripted{now: extract.Session{Source: "x", ID: "1", Confidence: extract.Derived}}
+		s := newSelector(t, affinity.Config[string]{Extractor: x, Fallback: b})
+		mustSelect(t, s, new(extract.Request), "a").Done(served)
+		b.overloaded["a"], b.overloaded["b"], b.wait = true, true, time.Second
+		go func() {
+			elapse(time.Second / 2)
+			s.InvalidateTarget("a")
+		}()
+		require.Equal(t, "b", mustSelect(t, s, new(extract.Request), "a", "b").Target)
+		require.Equal(t, map[string]int{"b": 1}, s.Counts())
+	})
 }
 
 // A thread has not been where its session was before.

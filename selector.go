@@ -376,7 +376,8 @@ func (s *Selector[T]) decide(ctx context.Context, req *extract.Request, candidat
 
 func (s *Selector[T]) choose(ctx context.Context, req *extract.Request, candidates []T, lease bool, sel *Selection[T]) error {
 	var q query
-	if !s.query(&q, req) {
+	if !s.query(&q, req) || s.closed.Load() {
+		q.sess = extract.Session{}
 		return s.sessionless(ctx, &q, candidates, sel)
 	}
 	q.lease = lease && !q.beside
@@ -453,10 +454,20 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 			}
 		}
 		c.end(sel.at.key, sel.at.Found, sel.leased, ttl)
+		for _, alias := range sel.kin.aliases() {
+			if a, ok := c.copyOf(sel.kin, &sel.at, alias, c.now()); ok {
+				c.end(a.key, a.Found, false, ttl)
+			}
+		}
 	default:
 		c.end(sel.at.key, sel.at.Found, sel.leased, 0)
 		if o.Result == TransientFailure && sel.before > 0 {
 			c.unuse(sel.at.key, sel.at.Stamp(), sel.before, sel.at.Expires)
+			for _, alias := range sel.kin.aliases() {
+				if a, ok := c.copyOf(sel.kin, &sel.at, alias, c.now()); ok {
+					c.unuse(a.key, a.Stamp(), sel.before, sel.at.Expires)
+				}
+			}
 		}
 	}
 }
@@ -473,7 +484,7 @@ func (s *Selector[T]) later(home *located, sel *Selection[T]) bool {
 // asks no fallback. The target need not be among anybody's candidates.
 func (s *Selector[T]) Peek(req *extract.Request) (Binding, bool) {
 	var q query
-	if !s.query(&q, req) {
+	if !s.query(&q, req) || s.closed.Load() {
 		return Binding{}, false
 	}
 	st := s.standing(&q)
@@ -584,8 +595,8 @@ func (s *Selector[T]) Cache() *Cache { return s.cache }
 // Close retires the Selector: it answers every later request from the
 // fallback, as one without a session, and binds nothing, so that requests
 // under way while a configuration is replaced are not lost. The Cache is left
-// as it is, since another Selector may have taken it over; outcomes that are reported
-// and state that is learned from now on still go there. Close returns nil
+// as it is, since another Selector may have taken it over; outcomes that are reported,
+// state that is learned and what is invalidated from now on still go there. Close returns nil
 // and may be called again. A Selector that is dropped without it leaks nothing.
 func (s *Selector[T]) Close() error {
 	s.closed.Store(true)
@@ -618,6 +629,15 @@ func (q *query) inherits() bool {
 // the session was last.
 func (q *query) pinned() bool { return len(q.req.Pins()) > 0 }
 
+// aliases returns the IDs that the binding is stored under beside its own. A nil query
+// has none.
+func (q *query) aliases() []string {
+	if q == nil {
+		return nil
+	}
+	return q.sess.Aliases
+}
+
 // keys returns the keys of these bindings. A nil query has none.
 func (q *query) keys(c *Cache) []Key {
 	if q == nil || !q.inherits() {
@@ -638,6 +658,17 @@ func (q *query) keys(c *Cache) []Key {
 	return keys
 }
 
+// copyOf finds what was stored with the binding at under an alias, unless it has moved
+// on since.
+func (c *Cache) copyOf(q *query, at *located, alias string, now int64) (located, bool) {
+	key := c.key(q, alias)
+	if at.aside() {
+		key = key.aside()
+	}
+	l, ok := c.lookup(key, now)
+	return l, ok && l.target == at.target && l.Mark() == at.Mark()
+}
+
 // query asks the extractor, and reports whether there is a session.
 func (s *Selector[T]) query(q *query, req *extract.Request) bool {
 	q.req, q.ttl = req, s.cache.ttl
@@ -649,15 +680,14 @@ func (s *Selector[T]) query(q *query, req *extract.Request) bool {
 		tenant = s.cfg.Tenant(req)
 	}
 	q.within = s.within(tenant, req.Scope)
-	if s.closed.Load() {
-		return false
-	}
 	if !s.chain.Find(req, &q.sess) || q.sess.ID == "" {
-		q.sess = extract.Session{} // nothing of what it says
 		return false
 	}
 	if s.cfg.Threads == ThreadsShare && q.sess.Parent != "" {
 		q.sess.ID = q.sess.Parent
+	}
+	if slices.Contains(q.sess.Aliases, q.sess.ID) { // it would take the place of the binding
+		q.sess.Aliases = slices.DeleteFunc(slices.Clone(q.sess.Aliases), func(id string) bool { return id == q.sess.ID })
 	}
 	q.source = s.cache.kinds.Add(q.within, q.sess.Source)
 	q.root = s.cache.key(q, q.sess.ID)
@@ -823,6 +853,11 @@ func (s *Selector[T]) hit(q *query, target T, reason Reason, sel *Selection[T]) 
 			gap = s.cache.lag(q.ttl, q.now) / finer
 		}
 		sel.leased = s.cache.touch(l, q.ttl, gap, q.lease)
+		for _, alias := range q.sess.Aliases {
+			if a, ok := s.cache.copyOf(q, l, alias, l.now); ok {
+				s.cache.table.Touch(a.key.k, a.Found, l.Expires, 0, false)
+			}
+		}
 	}
 	s.bound(q, target, reason, sel)
 	if s.balancer != nil {
@@ -1222,7 +1257,13 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 		}
 	}
 	q.now = s.cache.now() // as it is after the fallback, to the instant
-	if v.reason == ReasonOverload && s.balancer.Overloaded(s.cfg.ID(candidates[p.i])) {
+	gone := false
+	if st.target != nil && v.i < 0 {
+		if _, ok := s.cache.lookup(st.key, q.now); !ok { // invalidated while the fallback was asked
+			gone, v.detour, v.second = true, false, neither
+		}
+	}
+	if v.reason == ReasonOverload && !gone && s.balancer.Overloaded(s.cfg.ID(candidates[p.i])) {
 		// Nobody is better off, so nobody moves.
 		s.refund(candidates, &p)
 		v = st.stay(s.index(st.target, candidates), &other)
@@ -1325,11 +1366,15 @@ func (s *Selector[T]) bindAside(q *query, st *standing, other *located, candidat
 	id := s.cfg.ID(candidates[p.i])
 	if !st.own {
 		s.cache.bind(q.key, 0, st.target.Name, uint64(st.session), q.now, st.Expires, false)
-		for _, alias := range q.sess.Aliases {
-			key := s.cache.key(q, alias)
+	}
+	for _, alias := range q.sess.Aliases {
+		key := s.cache.key(q, alias)
+		if !st.own {
 			s.cache.set(key, st.target.Name, uint64(st.session), q.now, st.Expires)
-			s.cache.set(key.aside(), id, uint64(st.session|asideBit), q.now, q.now+q.ttl)
+		} else if _, ok := s.cache.copyOf(q, &st.located, alias, q.now); !ok {
+			continue
 		}
+		s.cache.set(key.aside(), id, uint64(st.session|asideBit), q.now, q.now+q.ttl)
 	}
 	var stamp uint32
 	if other.key == q.key.aside() {

@@ -470,6 +470,109 @@ func TestAliases(t *testing.T) {
 	require.Equal(t, affinity.ReasonNew, mustSelect(t, s, &extract.Request{}, "a", "b").Reason)
 }
 
+// What is stored for later turns to find lives as long as the turn does, however often
+// that asks (failures.md row 11).
+func TestAliasesSlide(t *testing.T) {
+	t.Parallel()
+	const ttl = 5 * time.Minute
+	turn := func(i int) extract.Session {
+		return extract.Session{Source: "x", ID: fmt.Sprint(i), Confidence: extract.Derived,
+			Aliases: []string{fmt.Sprint("alias ", i)}, Continues: []string{fmt.Sprint("alias ", i-1)}}
+	}
+	for name, c := range map[string]struct {
+		policy affinity.FailoverPolicy
+		work   func(x *scripted, ask func(candidates ...string) *affinity.Selection[string])
+		want   affinity.Reason
+		target string
+	}{
+		"on use": {work: func(_ *scripted, ask func(...string) *affinity.Selection[string]) {
+			for range 20 {
+				ask("a").Done(affinity.Outcome{})
+				elapse(time.Minute)
+			}
+		}, want: affinity.ReasonInherited, target: "a"},
+		"at the end of an answer": {work: func(_ *scripted, ask func(...string) *affinity.Selection[string]) {
+			sel := ask("a")
+			elapse(ttl - 1)
+			sel.Done(served)
+			elapse(ttl - 1)
+		}, want: affinity.ReasonInherited, target: "a"},
+		"not by a failure": {work: func(_ *scripted, ask func(...string) *affinity.Selection[string]) {
+			ask("a").Done(served)
+			elapse(ttl - 1)
+			ask("a").Done(affinity.Outcome{Result: affinity.TransientFailure})
+			elapse(1)
+		}, want: affinity.ReasonNew, target: "0"},
+		"on a detour": {policy: affinity.FailoverReturn, work: func(_ *scripted, ask func(...string) *affinity.Selection[string]) {
+			ask("a").Done(served)
+			for range 4 {
+				elapse(time.Minute)
+				ask("b").Done(served)
+			}
+		}, want: affinity.ReasonDetour, target: "b"},
+		"on a detour for long": {policy: affinity.FailoverReturn, work: func(_ *scripted, ask func(...string) *affinity.Selection[string]) {
+			ask("a").Done(served)
+			for range 20 {
+				elapse(time.Minute)
+				ask("b").Done(served)
+			}
+		}, want: affinity.ReasonInherited, target: "b"},
+		"no detour for another session": {policy: affinity.FailoverReturn, work: func(x *scripted, ask func(...string) *affinity.Selection[string]) {
+			ask("x").Done(served)
+			was := x.now
+			x.now = extract.Session{Source: "x", ID: "other", Aliases: was.Aliases}
+			ask("a").Done(served)
+			x.now = was
+			elapse(time.Minute)
+			ask("b").Done(served)
+		}, want: affinity.ReasonInherited, target: "a"},
+		"not what another session has taken over": {work: func(x *scripted, ask func(...string) *affinity.Selection[string]) {
+			ask("a").Done(served)
+			was := x.now
+			x.now = extract.Session{Source: "x", ID: "other", Aliases: was.Aliases}
+			ask("a").Done(served)
+			x.now = was
+			for range 5 {
+				elapse(time.Minute)
+				ask("a").Done(served)
+			}
+		}, want: affinity.ReasonNew, target: "0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				x := &scripted{now: turn(1)}
+				s := newSelector(t, affinity.Config[string]{TTL: ttl, Failover: c.policy, Extractor: x, Fallback: balance.FillFirst[string]()})
+				c.work(x, func(candidates ...string) *affinity.Selection[string] {
+					return mustSelect(t, s, new(extract.Request), candidates...)
+				})
+				x.now = turn(2)
+				sel := mustSelect(t, s, new(extract.Request), "0", "b", "a")
+				if c.want == affinity.ReasonDetour { // unless it is its turn to return
+					sel = mustSelect(t, s, new(extract.Request), "0", "b")
+				}
+				require.Equal(t, c.want, sel.Reason)
+				require.Equal(t, c.target, sel.Target)
+			})
+		})
+	}
+}
+
+// An alias that is the session's own ID is none: the outcome finds its binding.
+func TestAliasOfItsOwn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		x := &scripted{now: extract.Session{Source: "x", ID: "1", Aliases: []string{"1", "2"}}}
+		s := newSelector(t, affinity.Config[string]{TTL: time.Minute, Extractor: x})
+		sel := mustSelect(t, s, new(extract.Request), "a", "b")
+		elapse(time.Hour)
+		require.Equal(t, 1, mustPeek(t, s, new(extract.Request)).Active)
+		sel.Done(affinity.Outcome{Result: affinity.TerminalFailure})
+		require.Empty(t, s.Counts())
+		require.Equal(t, []string{"1", "2"}, x.now.Aliases, "the extractor's own")
+	})
+}
+
 func TestOutcomes(t *testing.T) {
 	t.Parallel()
 	outcome := func(r affinity.Result) affinity.Outcome { return affinity.Outcome{Result: r} }
@@ -715,6 +818,10 @@ func TestClose(t *testing.T) {
 			require.Equal(t, 1, s.Cache().Len(), "the Cache is left alone")
 			under.Learn("resp_1")
 			require.Equal(t, 2, s.Cache().Len(), "but for what is learned of requests under way")
+			_, ok := s.Peek(session("s"))
+			require.False(t, ok, "Select would not start from it")
+			require.True(t, s.Invalidate(session("s")), "and for what is of no use to anybody")
+			require.Equal(t, 1, s.Cache().Len())
 		}
 		newSelector(t, affinity.Config[string]{}) // never closed
 	})
@@ -759,8 +866,6 @@ func TestExpiredSessionIsPlacedAnew(t *testing.T) {
 	})
 }
 
-// Placing a session is free of garbage, in a table that is full too, and when its
-// home is gone.
 // However long the fallback takes, a binding lives for a TTL from its answer on.
 func TestBindingOfASlowFallback(t *testing.T) {
 	t.Parallel()
@@ -779,6 +884,8 @@ func TestBindingOfASlowFallback(t *testing.T) {
 	})
 }
 
+// Placing a session is free of garbage, in a table that is full too, and when its
+// home is gone.
 func TestPlacingDoesNotAllocate(t *testing.T) {
 	s := newSelector(t, affinity.Config[string]{Capacity: 1000})
 	ctx := t.Context()
