@@ -454,7 +454,7 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 			}
 		}
 		c.end(sel.at.key, sel.at.Found, sel.leased, ttl)
-		for _, alias := range sel.kin.aliases() {
+		for _, alias := range sel.aliases() {
 			if a, ok := c.copyOf(sel.kin, &sel.at, alias, c.now()); ok {
 				c.end(a.key, a.Found, false, ttl)
 			}
@@ -463,13 +463,26 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 		c.end(sel.at.key, sel.at.Found, sel.leased, 0)
 		if o.Result == TransientFailure && sel.before > 0 {
 			c.unuse(sel.at.key, sel.at.Stamp(), sel.before, sel.at.Expires)
-			for _, alias := range sel.kin.aliases() {
+			for _, alias := range sel.aliases() {
 				if a, ok := c.copyOf(sel.kin, &sel.at, alias, c.now()); ok {
 					c.unuse(a.key, a.Stamp(), sel.before, sel.at.Expires)
 				}
 			}
 		}
 	}
+}
+
+// aliases returns the IDs that the binding is stored under beside its own, unless it has
+// moved on.
+func (s *Selection[T]) aliases() []string {
+	if s.kin == nil || len(s.kin.sess.Aliases) == 0 {
+		return nil
+	}
+	c := s.selector.cache
+	if l, ok := c.lookup(s.at.key, c.now()); !ok || l.Stamp() != s.at.Stamp() {
+		return nil
+	}
+	return s.kin.sess.Aliases
 }
 
 // later reports whether the session was at home after it was aside, where sel
@@ -628,15 +641,6 @@ func (q *query) inherits() bool {
 // pinned reports whether the request refers to state, which is likely to be where
 // the session was last.
 func (q *query) pinned() bool { return len(q.req.Pins()) > 0 }
-
-// aliases returns the IDs that the binding is stored under beside its own. A nil query
-// has none.
-func (q *query) aliases() []string {
-	if q == nil {
-		return nil
-	}
-	return q.sess.Aliases
-}
 
 // keys returns the keys of these bindings. A nil query has none.
 func (q *query) keys(c *Cache) []Key {

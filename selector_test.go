@@ -497,6 +497,14 @@ func TestAliasesSlide(t *testing.T) {
 			sel.Done(served)
 			elapse(ttl - 1)
 		}, want: affinity.ReasonInherited, target: "a"},
+		"not by an outcome that comes late": {work: func(_ *scripted, ask func(...string) *affinity.Selection[string]) {
+			late := ask("a")
+			ask("b").Done(served)
+			ask("a").Done(served)
+			elapse(ttl - 1)
+			late.Done(served)
+			elapse(1)
+		}, want: affinity.ReasonNew, target: "0"},
 		"not by a failure": {work: func(_ *scripted, ask func(...string) *affinity.Selection[string]) {
 			ask("a").Done(served)
 			elapse(ttl - 1)
