@@ -41,41 +41,39 @@ func (e claudeCode) Extract(r *Request) (s Session, ok bool) {
 	return s, ok
 }
 
-// find is Extract for a Chain in which other extractors stand behind this one: s is
-// the zero Session, and stays it if there is none.
+// find is Extract for a Chain in which others stand behind this one: s is the zero
+// Session, and stays it if there is none.
 func (claudeCode) find(r *Request, s *Session, behind Chain) (ok bool) {
-	if id := single(r.Header[claudeHeader]); id != "" {
-		r.nameByHeader(s, claudeSource, id, Explicit)
+	if claudeHeaders.find(r, s) {
 		return true
-	}
-	headersNext := false
-	if len(behind) > 0 {
-		hs, _ := behind[0].(*headers)
-		headersNext = hs == knownHeaders // they find it in other spellings
-	}
-	if !headersNext {
-		if _, id := claudeHeaders.walk(r); id != "" {
-			r.nameByHeader(s, claudeSource, id, Explicit)
-			return true
-		}
 	}
 	if len(r.Body) == 0 || !r.anthropic() {
 		return false
 	}
 	r.expect(behind)
-	if knownHeaders.find(r, s, true) {
-		if s.Source != claudeSource {
-			if claude, ok := claudeNames(r, r.plainUserID()); ok {
-				*s = claude
-				return true
-			}
-		}
-		if !headersNext {
-			*s = Session{}
-		}
-		return headersNext // where they would find it again
+	if knownHeaders.find(r, s) {
+		*s, ok = claudeNames(r, r.plainUserID())
+		return ok
 	}
-	if headersNext && len(behind) > 2 && behind[1] == ClaudeUserID() && behind[2] == BodyIDs() {
+	*s, ok = ClaudeUserID().Extract(r)
+	return ok
+}
+
+// findWithHeaders is find for a Chain in which Headers comes next, and does the work
+// of that as well: Claude Code's header is the first of its own.
+func (claudeCode) findWithHeaders(r *Request, s *Session, behind Chain) (ok bool) {
+	named := knownHeaders.find(r, s)
+	if named && s.Source == claudeSource || len(r.Body) == 0 || !r.anthropic() {
+		return named
+	}
+	r.expect(behind)
+	if named {
+		if claude, ok := claudeNames(r, r.plainUserID()); ok {
+			*s = claude
+		}
+		return true
+	}
+	if len(behind) > 1 && behind[0] == ClaudeUserID() && behind[1] == BodyIDs() {
 		if other, ok := r.conversation(); ok {
 			if other.Source == claudeSource {
 				*s = other
@@ -105,15 +103,16 @@ func (r *Request) plainUserID() []byte {
 // mentionsUserID reports whether b has a user_id somewhere. The underscore is the
 // byte of it that other texts have least of.
 func mentionsUserID(b []byte) bool {
-	for {
-		i := bytes.IndexByte(b, '_')
+	const before, behind = len("user"), len("_id")
+	for at := 0; ; at++ {
+		i := bytes.IndexByte(b[at:], '_')
 		if i < 0 {
 			return false
 		}
-		if bytes.HasSuffix(b[:i], []byte("user")) && bytes.HasPrefix(b[i:], []byte("_id")) {
+		at += i
+		if at >= before && len(b)-at >= behind && string(b[at-before:at+behind]) == "user_id" {
 			return true
 		}
-		b = b[i+1:]
 	}
 }
 
@@ -163,6 +162,9 @@ func (e claudeUserID) find(r *Request, behind Chain) (Session, bool) {
 
 // claudeNames returns the session that the text of a metadata.user_id names.
 func claudeNames(r *Request, raw []byte) (s Session, ok bool) {
+	if len(raw) == 0 {
+		return s, false // without room for a text
+	}
 	var room textRoom
 	user, ok := textIn(raw, &room)
 	if !ok {

@@ -131,18 +131,19 @@ func (c Chain) Extract(r *Request) (s Session, ok bool) {
 // to look up a header.)
 func (c Chain) Find(r *Request, s *Session) (ok bool) {
 	*s = Session{}
-	for i, e := range c {
-		// The two that most requests end at fill in s where it is. What stands next
-		// to an extractor may save it work.
-		switch e := e.(type) {
+	for i := 0; i < len(c); i++ {
+		// The two that most requests end at fill in s where it is. What stands behind
+		// an extractor may save it work.
+		switch e := c[i].(type) {
 		case claudeCode:
-			ok = e.find(r, s, c[i+1:])
-		case *headers:
-			asked := false
-			if i > 0 {
-				_, asked = c[i-1].(claudeCode)
+			if i+1 < len(c) && isHeaders(c[i+1]) {
+				i++
+				ok = e.findWithHeaders(r, s, c[i+1:])
+			} else {
+				ok = e.find(r, s, c[i+1:])
 			}
-			ok = e.find(r, s, asked)
+		case *headers:
+			ok = e.find(r, s)
 		case claudeUserID:
 			r.expect(c)
 			*s, ok = e.find(r, c[i+1:])

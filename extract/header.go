@@ -25,6 +25,12 @@ func Header(names ...string) Extractor {
 // X-...-Session-Id that is not known to be something else.
 func Headers() Extractor { return knownHeaders }
 
+// isHeaders reports whether e is Headers.
+func isHeaders(e Extractor) bool {
+	hs, _ := e.(*headers)
+	return hs == knownHeaders
+}
+
 var knownHeaders = newHeaders([]string{
 	claudeHeader, // the first, as find relies on; for those in another spelling: see claude.go
 	"X-Session-Id",
@@ -145,24 +151,21 @@ func lastLetter(name string) byte { return name[len(name)-1] & 31 }
 
 // Extract implements Extractor.
 func (hs *headers) Extract(r *Request) (s Session, ok bool) {
-	ok = hs.find(r, &s, false)
+	ok = hs.find(r, &s)
 	return s, ok
 }
 
-// find is Extract for Chain, where Claude Code's header may have been looked up
-// before: s is the zero Session, and stays it if there is none.
-func (hs *headers) find(r *Request, s *Session, claudeAsked bool) bool {
+// find is Extract for those who have room for the answer: s is the zero Session, and
+// stays it if there is none.
+func (hs *headers) find(r *Request, s *Session) bool {
 	if len(r.Header) == 0 {
 		return false
 	}
-	first := 0
-	if claudeAsked && hs == knownHeaders {
-		first = 1
-	}
 	// Those that rank leaves out.
-	for i := first; i < min(maxLookups, len(hs.names)); i++ {
-		if id := single(r.Header[hs.names[i].canonical]); id != "" {
-			r.nameByHeader(s, hs.names[i].source, id, Explicit)
+	for i := range min(maxLookups, len(hs.names)) {
+		n := &hs.names[i]
+		if id := single(r.Header[n.canonical]); id != "" {
+			r.nameByHeader(s, n.source, id, Explicit)
 			return true
 		}
 	}
@@ -287,7 +290,15 @@ func vendorSession(key string) bool {
 }
 
 // header returns the id in a header, or "". The name is in canonical form.
-func (r *Request) header(name string) string { return single(r.values(name)) }
+func (r *Request) header(name string) string {
+	if values := r.Header[name]; len(values) > 0 {
+		return agreed(values)
+	}
+	if !r.odd.Load() {
+		return "" // most headers that are looked for are not there
+	}
+	return single(r.values(name))
+}
 
 // spelling finds out whether the names of headers are in canonical form, unless that
 // is known. Content-Type, which most requests have, stands for all; and so does the
@@ -337,7 +348,7 @@ func canonical(key string) bool {
 
 // single returns the one id that all values agree on, or "".
 func single(values []string) string {
-	if len(values) == 0 { // most headers that are looked for are not there
+	if len(values) == 0 {
 		return ""
 	}
 	return agreed(values)
@@ -354,8 +365,8 @@ func agreed(values []string) string {
 
 // alike reports whether all values are the same.
 func alike(values []string) bool {
-	for _, v := range values[1:] {
-		if v != values[0] {
+	for i := 1; i < len(values); i++ { // most have one
+		if values[i] != values[0] {
 			return false
 		}
 	}

@@ -37,7 +37,7 @@ func plainID(s string) bool {
 		ones    = 0x0101010101010101
 		highs   = 0x80 * ones
 		letters = 0x40 * ones // the bit that letters have, and neither digits nor hyphens
-		small   = 1           // how far it is from the bit that small letters have
+		small   = 0x20 * ones // the bit that all of these have but capital letters
 	)
 	id, n := s, len(s)
 	var w uint64 // the last eight bytes, or all that there are, some of them twice
@@ -50,18 +50,18 @@ func plainID(s string) bool {
 		w = uint64(s[0])*(ones>>16<<16) | uint64(s[n/2])<<8 | uint64(s[n-1])
 	}
 	// Of each byte the high bit tells. No byte carries into the next as long
-	// as they are ASCII.
-	visible, beyond, all, capital := w+(0x80-'!')*ones, w+(0x7f-'z')*ones, w, w&^(w<<small)
+	// as they are ASCII; the first that is not is not visible, or beyond.
+	visible, beyond, some, all := w+(0x80-'!')*ones, w+(0x7f-'z')*ones, w, w
 	for ; len(s) > 8; s = s[8:] {
 		w = eightBytes(s)
 		visible &= w + (0x80-'!')*ones
 		beyond |= w + (0x7f-'z')*ones
-		all |= w
-		capital |= w &^ (w << small)
+		some |= w
+		all &= w
 	}
-	return visible&^(beyond|all)&highs == highs &&
-		(all&letters != 0 || !zeros(id)) &&
-		(n != uuidLen || capital&letters == 0)
+	return visible&^beyond&highs == highs &&
+		(some&letters != 0 || !zeros(id)) &&
+		(n != uuidLen || all&small == small)
 }
 
 func fourBytes(s string) uint64 {
