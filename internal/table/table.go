@@ -250,25 +250,29 @@ func (t *Table) live(sl *slot, l life, now int64) bool {
 // a caller makes that is hardly ever so, but a Set that keeps the expiry makes one
 // of the kind; a lease that is taken in that moment has nobody to end it.
 func (t *Table) Touch(k Key, f Found, expires, gap int64, lease bool) (expiry int64, leased bool) {
-	swapped, took := false, false
-	for !swapped {
+	for {
 		l := f.sl.load()
 		if !f.Holds() {
-			break
+			return t.touchAway(k, f, expires, gap, lease, false, false)
 		}
 		next := l.touched(expires, gap, lease)
 		if next == l {
 			return l.expires(), false
 		}
-		if swapped = f.sl.swap(l, next); swapped {
-			took = next.leases() > l.leases()
-			if f.Holds() {
-				return next.expires(), took
+		if f.sl.swap(l, next) {
+			took := next.leases() > l.leases()
+			if !f.Holds() {
+				return t.touchAway(k, f, expires, gap, lease, true, took)
 			}
+			return next.expires(), took
 		}
 	}
-	// The record has moved or gone. If the swap was in time, it took its new life
-	// along, with the lease.
+}
+
+// touchAway is Touch for a record that has moved or gone: perhaps just as its life was
+// swapped for a new one, which took a lease or not. If the swap was in time, it took its
+// new life along, with the lease.
+func (t *Table) touchAway(k Key, f Found, expires, gap int64, lease, swapped, took bool) (expiry int64, leased bool) {
 	l, next := t.alter(k, f.Stamp(), func(l life) life {
 		if swapped && l.expires() >= expires {
 			return l
