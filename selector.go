@@ -13,6 +13,7 @@ import (
 	"github.com/go-affinity/affinity/internal/census"
 	"github.com/go-affinity/affinity/internal/digest"
 	"github.com/go-affinity/affinity/internal/flight"
+	"github.com/go-affinity/affinity/internal/lifetime"
 	"github.com/go-affinity/affinity/internal/registry"
 	"github.com/go-affinity/affinity/internal/table"
 	"github.com/go-affinity/affinity/internal/tally"
@@ -365,34 +366,28 @@ func (s *Selector[T]) Select(ctx context.Context, req *extract.Request, candidat
 }
 
 // decide is Select, with a lease on the binding or without.
-func (s *Selector[T]) decide(ctx context.Context, req *extract.Request, candidates []T, lease bool, sel *Selection[T]) error {
-	err := ErrNoCandidates
-	if len(candidates) > 0 {
-		err = s.choose(ctx, req, candidates, lease, sel)
+func (s *Selector[T]) decide(ctx context.Context, req *extract.Request, candidates []T, lease bool, sel *Selection[T]) (err error) {
+	var q query
+	switch {
+	case len(candidates) == 0:
+		err = ErrNoCandidates
+	case !s.query(&q, req) || s.closed.Load():
+		q.sess = extract.Session{}
+		err = s.sessionless(ctx, &q, candidates, sel)
+	default:
+		q.lease = lease && !q.beside
+		if !s.home(&q, candidates, sel) {
+			sel.at = located{}
+			err = s.place(ctx, &q, candidates, sel)
+		}
+		if q.sess.Confidence == extract.Conventional && err == nil {
+			if opening, ok := req.Opening(); ok {
+				sel.Conversations = s.openings.See(q.root.k, opening)
+			}
+		}
 	}
 	s.selected.Add(uint8(sel.Reason)) // 0 with an error
 	return err
-}
-
-func (s *Selector[T]) choose(ctx context.Context, req *extract.Request, candidates []T, lease bool, sel *Selection[T]) error {
-	var q query
-	if !s.query(&q, req) || s.closed.Load() {
-		q.sess = extract.Session{}
-		return s.sessionless(ctx, &q, candidates, sel)
-	}
-	q.lease = lease && !q.beside
-	if !s.home(&q, candidates, sel) {
-		sel.at = located{}
-		if err := s.place(ctx, &q, candidates, sel); err != nil {
-			return err
-		}
-	}
-	if q.sess.Confidence == extract.Conventional {
-		if opening, ok := req.Opening(); ok {
-			sel.Conversations = s.openings.See(q.root.k, opening)
-		}
-	}
-	return nil
 }
 
 // sessionless answers a request without a session: it goes where state is that it
@@ -553,7 +548,7 @@ func (s *Selector[T]) InvalidateTarget(id string) { s.cache.DeleteTarget(id) }
 // both are empty. Two of them share a number once in sixteen million; among five
 // thousand there are likely to be two that do.
 func (s *Selector[T]) Scope(tenant, scope string) Digest {
-	return scopeOf(s.within(tenant, scope))
+	return scopeOf(s.cache.within(tenant, scope))
 }
 
 // Drain lets the target of that ID keep the sessions it has and gives it no
@@ -683,7 +678,7 @@ func (s *Selector[T]) query(q *query, req *extract.Request) bool {
 	if s.cfg.Tenant != nil {
 		tenant = s.cfg.Tenant(req)
 	}
-	q.within = s.within(tenant, req.Scope)
+	q.within = s.cache.within(tenant, req.Scope)
 	if !s.chain.Find(req, &q.sess) || q.sess.ID == "" {
 		return false
 	}
@@ -694,15 +689,15 @@ func (s *Selector[T]) query(q *query, req *extract.Request) bool {
 		q.sess.Aliases = slices.DeleteFunc(slices.Clone(q.sess.Aliases), func(id string) bool { return id == q.sess.ID })
 	}
 	q.source = s.cache.kinds.Add(q.within, q.sess.Source)
-	q.root = s.cache.key(q, q.sess.ID)
+	q.root = keyOf(s.cache.secret.Add(q.source, q.sess.ID))
 	q.key = q.root
 	if q.sess.Thread != "" && s.cfg.Threads != ThreadsShare {
 		q.key = s.cache.threadKey(q, q.sess.Thread)
+		q.starts = s.cfg.Threads == ThreadsStart
 	}
 	if s.cfg.Lifetime != nil {
 		q.ttl = s.lifetime(&q.sess)
 	}
-	q.starts = s.cfg.Threads == ThreadsStart && q.key != q.root
 	q.beside = !s.cfg.SideCalls && q.sess.Class.Beside()
 	if q.now = s.cache.clock.Now(); q.ttl < int64(exactTTL) {
 		q.now = s.cache.now()
@@ -721,11 +716,15 @@ func (s *Selector[T]) lifetime(sess *extract.Session) int64 {
 }
 
 // within returns the key that all sessions of a tenant and scope are under.
-func (s *Selector[T]) within(tenant, scope string) (sum digest.Sum) {
-	if tenant != "" || scope != "" {
-		sum = s.cache.secret.Add(s.cache.secret.Add(sum, tenant), scope)
+func (c *Cache) within(tenant, scope string) (sum digest.Sum) {
+	if tenant != "" || scope != "" { // most have neither, and make no call
+		sum = c.tenancy(tenant, scope)
 	}
 	return sum
+}
+
+func (c *Cache) tenancy(tenant, scope string) digest.Sum {
+	return c.secret.Add(c.secret.Add(digest.Sum{}, tenant), scope)
 }
 
 // scopeOf is what the digests of all sessions of a tenant and scope have in
@@ -813,11 +812,18 @@ func (s *Selector[T]) watch(t *registry.Target, i int, now int64) {
 // are kept for longer now.
 func (s *Selector[T]) believed(l *located, ttl int64) bool {
 	t := l.target.Traits
+	life := t.Life.Life()
+	switch {
+	case t.Drained(l.now):
+		return false
+	case life == lifetime.Unlimited, l.Leases() > 0:
+		return true
+	}
 	idle, known := s.idle(l, ttl)
 	if !known {
 		idle = min(idle, time.Duration(l.now-s.start))
 	}
-	return !t.Drained(l.now) && (idle <= t.Life.Life() || l.Leases() > 0 || (uint64(l.Stamp())+l.key.k.Lo)%exploration == 0)
+	return idle <= life || (uint64(l.Stamp())+l.key.k.Lo)%exploration == 0
 }
 
 const exploration = 16
