@@ -682,6 +682,9 @@ func (s *Selector[T]) query(q *query, req *extract.Request) bool {
 	if !s.chain.Find(req, &q.sess) || q.sess.ID == "" {
 		return false
 	}
+	if s.cfg.Threads == ThreadsShare || s.cfg.Lifetime != nil { // else only without a binding: see standing
+		req.Complete(&q.sess)
+	}
 	if s.cfg.Threads == ThreadsShare && q.sess.Parent != "" {
 		q.sess.ID = q.sess.Parent
 	}
@@ -1034,6 +1037,7 @@ func (s *Selector[T]) standing(q *query) standing {
 			return st
 		}
 	}
+	q.req.Complete(&q.sess)
 	if s.cfg.Threads == ThreadsStart && q.sess.Parent != "" {
 		if l, ok := s.cache.lookup(s.cache.key(q, q.sess.Parent), q.now); ok {
 			st.located = l

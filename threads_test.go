@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -249,4 +250,23 @@ func TestSideCallOfATrail(t *testing.T) {
 		`,{"role":"user","content":"Please write a 5-10 word title for this"}]}`)}, "a", "b", "c")
 	require.Equal(t, main.Target, title.Target)
 	require.Equal(t, n, s.Cache().Len())
+}
+
+// A Lifetime is told of the parent, which is not looked up for a session at home.
+func TestLifetimeKnowsTheParent(t *testing.T) {
+	t.Parallel()
+	var told []extract.Session
+	s := newSelector(t, affinity.Config[string]{Lifetime: func(s extract.Session) time.Duration {
+		told = append(told, s)
+		return time.Hour
+	}})
+	req := &extract.Request{Header: http.Header{"X-Session-Id": {"child"}, "X-Parent-Session-Id": {"parent"}}}
+	for range 2 {
+		mustSelect(t, s, req, "a")
+	}
+	require.Len(t, told, 2)
+	for _, s := range told {
+		require.Equal(t, "parent", s.Parent)
+		require.Equal(t, extract.Subagent, s.Class)
+	}
 }

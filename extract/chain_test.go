@@ -27,16 +27,16 @@ func TestChainForgetsWhatWasNotFound(t *testing.T) {
 	}
 }
 
-// Find finds what Extract does, whatever is in the Session before, and leaves it zero if
-// there is none, whatever an extractor says of it.
+// Find and Complete find what Extract does, whatever is in the Session before, and leave
+// it zero if there is none, whatever an extractor says of it.
 func TestChainFind(t *testing.T) {
 	t.Parallel()
 	refusal := extract.ExtractorFunc(func(*extract.Request) (extract.Session, bool) {
 		return extract.Session{Source: "refused", ID: "refused"}, false
 	})
-	for _, c := range []extract.Chain{nil, {refusal}, {extract.ClaudeCode(), extract.Header("X-Other")}, append(extract.Default(), refusal), {refusal, extract.Default(), refusal}} {
+	for _, c := range []extract.Chain{nil, {extract.Headers()}, {refusal}, {extract.ClaudeCode(), extract.Header("X-Other")}, append(extract.Default(), refusal), {refusal, extract.Default(), refusal}} {
 		for _, r := range []*extract.Request{
-			{}, {Header: header("X-Session-Id", "a")}, {Header: header("X-Claude-Code-Session-Id", uuid, "X-Claude-Code-Agent-Id", "b")},
+			{}, {Header: header("X-Session-Id", "a")}, {Header: header("X-Session-Id", "a", "X-Parent-Session-Id", "p")}, {Header: header("X-Claude-Code-Session-Id", uuid, "X-Claude-Code-Agent-Id", "b")},
 			{Body: []byte(`{"metadata":{"user_id":"u"}}`)}, {Body: []byte(`{"metadata":{"user_id":""},"session_id":"null"}`)}, {Body: []byte(chat(u("hi")))},
 			{Path: "/v1/messages", Header: header("X-Session-Id", "a"), Body: []byte(`{"a":1}`)},
 			{Path: "/v1/messages", Header: header("X-Session-Id", "a"), Body: []byte(`{"metadata":{"user_id":"user_ab_account__session_` + uuid + `"}}`)},
@@ -44,10 +44,25 @@ func TestChainFind(t *testing.T) {
 			want, ok := c.Extract(r)
 			s := extract.Session{Source: "before", ID: "before", Thread: "t", Parent: "p", Near: []string{"n"}, Class: extract.Probe}
 			require.Equal(t, ok, c.Find(r, &s))
+			r.Complete(&s)
 			require.Equal(t, want, s)
 			if !ok {
 				require.Zero(t, s)
 			}
 		}
 	}
+}
+
+// What an extractor says of the parent is not looked up again in the headers.
+func TestCompleteLeavesOthers(t *testing.T) {
+	t.Parallel()
+	orphan := extract.ExtractorFunc(func(r *extract.Request) (extract.Session, bool) {
+		s, ok := extract.Headers().Extract(r)
+		s.Parent = ""
+		return s, ok
+	})
+	s, ok := extract.Chain{orphan}.Extract(&extract.Request{Header: header("X-Session-Id", "a", "X-Parent-Session-Id", "p")})
+	require.True(t, ok)
+	require.Equal(t, "a", s.ID)
+	require.Empty(t, s.Parent)
 }

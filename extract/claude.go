@@ -38,6 +38,7 @@ var claudeHeaders = newHeaders([]string{claudeHeader}, false)
 // Extract implements Extractor.
 func (e claudeCode) Extract(r *Request) (s Session, ok bool) {
 	ok = e.find(r, &s, nil)
+	r.Complete(&s)
 	return s, ok
 }
 

@@ -209,6 +209,7 @@ func TestOneLargeBodyForManyGoroutines(t *testing.T) {
 					r.Class()
 				}
 				chain.Find(r, &got[i])
+				r.Complete(&got[i])
 			})
 		}
 		wg.Wait()

@@ -27,6 +27,8 @@ type Session struct {
 	// that sends it. [Request.Class] looks at all headers, and at the body.
 	Class Class
 
+	incomplete bool // see Chain.Find
+
 	// Thread names a line of work of its own within the session, such as a
 	// sub-agent: it has the session's identity, but another prompt. Empty
 	// for the main one.
@@ -123,12 +125,15 @@ type Chain []Extractor
 // Extract returns the first session that an extractor of c finds.
 func (c Chain) Extract(r *Request) (s Session, ok bool) {
 	ok = c.Find(r, &s)
+	r.Complete(&s)
 	return s, ok
 }
 
-// Find is Extract for callers that have room for the answer, which saves copies of it.
-// It puts the zero Session into s if there is none. (To copy a Session takes as long as
-// to look up a header.)
+// Find is Extract for callers that have room for the answer, which saves copies of it,
+// and seldom ask who started the session: where a header names that, Parent and a Class
+// of Subagent that comes with it are left to [Request.Complete]. It puts the zero
+// Session into s if there is none. (To copy a Session takes as long as to look up a
+// header.)
 func (c Chain) Find(r *Request, s *Session) (ok bool) {
 	*s = Session{}
 	for i := 0; i < len(c); i++ {

@@ -152,11 +152,11 @@ func lastLetter(name string) byte { return name[len(name)-1] & 31 }
 // Extract implements Extractor.
 func (hs *headers) Extract(r *Request) (s Session, ok bool) {
 	ok = hs.find(r, &s)
+	r.Complete(&s)
 	return s, ok
 }
 
-// find is Extract for those who have room for the answer: s is the zero Session, and
-// stays it if there is none.
+// find is Extract for Chain.Find: s is the zero Session, and stays it if there is none.
 func (hs *headers) find(r *Request, s *Session) bool {
 	if len(r.Header) == 0 {
 		return false

@@ -17,15 +17,16 @@ func (r *Request) named(source, id string, c Confidence) (s Session) {
 func (r *Request) name(s *Session, source, id string, c Confidence) {
 	r.spelling()
 	r.nameByHeader(s, source, id, c)
+	r.Complete(s)
 	if s.Class == Turn {
 		s.Class = r.headerClass()
 	}
 }
 
 // nameByHeader is name for an id that is in a header: of the other headers, only those
-// of the client that sends it are looked at.
+// of the client that sends it are looked at, and those of Complete are not.
 func (r *Request) nameByHeader(s *Session, source, id string, c Confidence) {
-	s.Source, s.ID, s.Confidence = source, id, c
+	s.Source, s.ID, s.Confidence, s.incomplete = source, id, c, true
 	s.Class = r.pathClass()
 	switch s.Source {
 	case claudeSource:
@@ -55,16 +56,6 @@ func (r *Request) nameByHeader(s *Session, source, id string, c Confidence) {
 		if s.Class == Turn {
 			s.Class = r.codexClass()
 		}
-	case "x-session-id", "x-session-affinity", "x-opencode-session":
-		// OpenCode, Kilo Code: a sub-agent is a session of its own.
-		s.Parent = r.header(parentHeader)
-		if s.Class == Turn && s.Parent != "" {
-			s.Class = Subagent
-		}
-	case "x-conversation-id": // CodeBuddy
-		s.Parent = r.header("X-Parent-Conversation-Id")
-	case "x-dynamo-session-id":
-		s.Parent = r.header("X-Dynamo-Parent-Session-Id")
 	case "x-grok-conv-id", "x-grok-session-id":
 		s.Thread = r.header("X-Grok-Agent-Id")
 	case "x-client-session-id":
@@ -77,6 +68,29 @@ func (r *Request) nameByHeader(s *Session, source, id string, c Confidence) {
 		}
 	case "x-openclaw-session-key":
 		s.Thread = r.header("X-Openclaw-Agent-Id")
+	}
+	if s.Parent == s.ID {
+		s.Parent = ""
+	}
+}
+
+// Complete looks up in the headers of r what [Chain.Find] has left out of s, if it has.
+func (r *Request) Complete(s *Session) {
+	if !s.incomplete {
+		return
+	}
+	s.incomplete = false
+	switch s.Source {
+	case "x-session-id", "x-session-affinity", "x-opencode-session":
+		// OpenCode, Kilo Code: a sub-agent is a session of its own.
+		s.Parent = r.header(parentHeader)
+		if s.Class == Turn && s.Parent != "" {
+			s.Class = Subagent
+		}
+	case "x-conversation-id": // CodeBuddy
+		s.Parent = r.header("X-Parent-Conversation-Id")
+	case "x-dynamo-session-id":
+		s.Parent = r.header("X-Dynamo-Parent-Session-Id")
 	}
 	if s.Parent == s.ID {
 		s.Parent = ""
