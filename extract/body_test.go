@@ -34,8 +34,11 @@ var bodyIDs = []struct{ outer, inner, source string }{
 	{"requestMetadata", "sessionId", "requestMetadata.session_id"},
 	{"unbound_metadata", "taskId", "unbound_metadata.taskId"},
 	{"litellm_session_id", "", "litellm_session_id"},
+	{"litellm_metadata", "session_id", "litellm_metadata.session_id"},
 	{"thread_id", "", "thread_id"},
+	{"threadId", "", "thread_id"},
 	{"chat_id", "", "chat_id"},
+	{"chatId", "", "chat_id"},
 	{"conversationState", "conversationId", "conversationState.conversationId"},
 	{"input", "session_id", "input.session_id"},
 	{"prompt_cache_key", "", "prompt_cache_key"},
@@ -75,6 +78,22 @@ func withIDs(rows []int, value func(row int) string) string {
 		}
 	}
 	return object(append([]string{"model", `"m"`}, append(outer, "stream", "true")...)...)
+}
+
+// Metadata has names of an application's own choice, in either spelling.
+func TestSpellingsOfMetadata(t *testing.T) {
+	t.Parallel()
+	for name, source := range map[string]string{
+		"conversationId": "metadata.conversation_id", "threadId": "metadata.thread_id", "chatId": "metadata.chat_id",
+	} {
+		for _, pad := range []int{0, 8 << 10, 24 << 10} {
+			body := `{"metadata":{"` + name + `":"a"},"pad":"` + strings.Repeat("x", pad) + `"}`
+			requireSession(t, extract.Default(), &extract.Request{Body: []byte(body)}, source, "a")
+		}
+		body := []byte(`{"metadata":{"` + strings.TrimPrefix(source, "metadata.") + `":"a"}}`)
+		_, ok := extract.Body("metadata." + name).Extract(&extract.Request{Body: body})
+		require.False(t, ok, "a path is one spelling")
+	}
 }
 
 func TestBodyIDs(t *testing.T) {

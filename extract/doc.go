@@ -44,6 +44,7 @@
 //	  X-Bf-Session-Id             Bifrost
 //	  X-Merge-Thread-Id           Merge Gateway
 //	  X-Smg-Routing-Key           SMG, vLLM
+//	  X-Model-Affinity            Plano
 //	  X-Dynamo-Session-Id         NVIDIA Dynamo
 //	  Helicone-Session-Id         Helicone
 //	  Langfuse_session_id         Langfuse
@@ -54,9 +55,13 @@
 //	  Conversation-Id
 //	  Conversation_id             Codex CLI before
 //	  X-Chat-Id
+//	  X-Thread-Id                 LangDB
 //	  X-Affinity                  pi and Mistral Vibe, to Mistral
 //	  Thread-Id                   Codex CLI, where its header of the session is lost
 //	  X-...-Session-Id            any other vendor's
+//	  X-...-Conversation-Id       the same
+//	  X-...-Chat-Id               the same
+//	  X-...-Thread-Id             the same
 //	  X-Client-Request-Id         Codex CLI only, where its other headers are lost
 //	BodyIDs()
 //	  conversation_id             Dify, Cohere v1, many applications
@@ -70,16 +75,19 @@
 //	  request.sessionId           Antigravity
 //	  metadata.session_id         LiteLLM, Langfuse
 //	  metadata.sessionId          Qwen Code, to DashScope
-//	  metadata.conversation_id
+//	  metadata.conversation_id    as conversationId too
 //	  metadata.cursorConversationId  Cursor
-//	  metadata.thread_id          LangSmith
-//	  metadata.chat_id            Hermes
+//	  metadata.thread_id          LangSmith, as threadId too
+//	  metadata.chat_id            Hermes, as chatId too
 //	  requestMetadata.session_id  Bedrock Converse, by custom
 //	  requestMetadata.sessionId
 //	  unbound_metadata.taskId     Roo Code
 //	  litellm_session_id          LiteLLM
+//	  litellm_metadata.session_id  LiteLLM, where metadata is the provider's
 //	  thread_id
+//	  threadId
 //	  chat_id
+//	  chatId                      FastGPT
 //	  conversationState.conversationId  Kiro, Amazon Q
 //	  input.session_id            Alibaba Cloud's applications
 //	  prompt_cache_key            Codex CLI, pi, Zed, kimi-cli, OpenHands, OpenAI

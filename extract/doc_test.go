@@ -29,7 +29,7 @@ func TestTableOfSignalsIsTrue(t *testing.T) {
 	for _, n := range knownHeaders.names[1:] { // the first is ClaudeCode's
 		names = append(names, n.canonical)
 	}
-	require.Equal(t, append(names, "X-...-Session-Id", "X-Client-Request-Id"), table["Headers"])
+	require.Equal(t, append(names, "X-...-Session-Id", "X-...-Conversation-Id", "X-...-Chat-Id", "X-...-Thread-Id", "X-Client-Request-Id"), table["Headers"])
 	require.Equal(t, []string{claudeHeader, "metadata.user_id"}, table["ClaudeCode"])
 
 	// A body with nothing but the member of a path is known by it, and of two

@@ -12,7 +12,7 @@ type Session struct {
 	// Source says where the ID comes from, such as "x-session-id" or "trail".
 	// It is part of the session's identity, so equal IDs of different
 	// sources never meet, and it is safe to log. The built-in ones are a fixed
-	// number, but for headers of the form X-...-Session-Id: these give their name,
+	// number, but for headers of the form X-...-Session-Id and its like: these give their name,
 	// up to 64 letters, digits and hyphens of the client's choice.
 	Source string
 

@@ -18,8 +18,11 @@ const (
 	requestMetadataField
 	unboundMetadataField
 	litellmSessionIDField
+	litellmMetadataField
 	threadIDField
+	threadIDCamelField
 	chatIDField
+	chatIDCamelField
 	conversationStateField
 	promptCacheKeyField
 	previousResponseIDField
@@ -52,6 +55,8 @@ const (
 	clientMetadataSessionIDField
 
 	unboundMetadataTaskIDField
+
+	litellmMetadataSessionIDField
 
 	conversationInnerIDField
 
@@ -96,6 +101,7 @@ var insides = [numFields]fieldSet{
 	metadataField:          setOf(metadataUserIDField, metadataChatIDField),
 	clientMetadataField:    setOf(clientMetadataSessionIDField, clientMetadataSessionIDField),
 	unboundMetadataField:   setOf(unboundMetadataTaskIDField, unboundMetadataTaskIDField),
+	litellmMetadataField:   setOf(litellmMetadataSessionIDField, litellmMetadataSessionIDField),
 	conversationField:      setOf(conversationInnerIDField, conversationInnerIDField),
 	conversationStateField: setOf(conversationStateInnerIDField, conversationStateInnerIDField),
 	inputField:             setOf(inputMessagesField, inputSessionIDField),
@@ -187,10 +193,16 @@ func (f field) known(name []byte) field {
 			return unboundMetadataField
 		case "litellm_session_id":
 			return litellmSessionIDField
+		case "litellm_metadata":
+			return litellmMetadataField
 		case "thread_id":
 			return threadIDField
+		case "threadId":
+			return threadIDCamelField
 		case "chat_id":
 			return chatIDField
+		case "chatId":
+			return chatIDCamelField
 		case "conversationState":
 			return conversationStateField
 		case "prompt_cache_key":
@@ -240,18 +252,22 @@ func (f field) known(name []byte) field {
 			return metadataSessionIDField
 		case "sessionId":
 			return metadataSessionIDCamelField
-		case "conversation_id":
+		case "conversation_id", "conversationId":
 			return metadataConversationIDField
 		case "cursorConversationId":
 			return metadataCursorConversationIDField
-		case "thread_id":
+		case "thread_id", "threadId":
 			return metadataThreadIDField
-		case "chat_id":
+		case "chat_id", "chatId":
 			return metadataChatIDField
 		}
 	case clientMetadataField:
 		if string(name) == "session_id" {
 			return clientMetadataSessionIDField
+		}
+	case litellmMetadataField:
+		if string(name) == "session_id" {
+			return litellmMetadataSessionIDField
 		}
 	case unboundMetadataField:
 		if string(name) == "taskId" {

@@ -22,7 +22,8 @@ func Header(names ...string) Extractor {
 // Headers returns an Extractor of the session headers of known clients and
 // gateways: X-Claude-Code-Session-Id and those of the table in the package
 // documentation, in its order, and after them any other header of the form
-// X-...-Session-Id that is not known to be something else.
+// X-...-Session-Id that is not known to be something else, and of the same form with
+// Conversation, Chat or Thread.
 func Headers() Extractor { return knownHeaders }
 
 // isHeaders reports whether e is Headers.
@@ -57,6 +58,7 @@ var knownHeaders = newHeaders([]string{
 	"X-Bf-Session-Id",
 	"X-Merge-Thread-Id",
 	"X-Smg-Routing-Key",
+	"X-Model-Affinity",
 	"X-Dynamo-Session-Id",
 	"Helicone-Session-Id",
 	"Langfuse_session_id",
@@ -68,15 +70,14 @@ var knownHeaders = newHeaders([]string{
 	"Conversation-Id",
 	"Conversation_id",
 	"X-Chat-Id",
+	"X-Thread-Id",
 	"X-Affinity",
 	"Thread-Id",
 }, true)
 
 // notSessions are headers of the form X-...-Session-Id that name something
-// else: another session, a machine, a login.
+// else: a machine, a login.
 var notSessions = map[string]bool{
-	"x-parent-session-id":        true,
-	"x-dynamo-parent-session-id": true,
 	"x-claude-remote-session-id": true,
 	"x-mcp-session-id":           true,
 	"x-vscode-session-id":        true,
@@ -92,7 +93,7 @@ var notSessions = map[string]bool{
 // headers is the Extractor behind Header and Headers.
 type headers struct {
 	names  []headerName
-	vendor bool // take any X-...-Session-Id
+	vendor bool // take any of the vendorSuffixes
 
 	may      nameFilter           // one of the names, in whatever case
 	byLength [maxLength + 1][]int // places in names
@@ -120,7 +121,7 @@ func newHeaders(names []string, vendor bool) *headers {
 	}
 	if vendor {
 		for length := range hs.may {
-			hs.may[length] |= 1 << lastLetter(vendorSuffix)
+			hs.may[length] |= 1 << lastLetter(vendorSuffixes[0]) // which is that of all
 		}
 	}
 	return hs
@@ -265,28 +266,39 @@ func (hs *headers) rank(key string) (int, string) {
 			return len(hs.names) + i, n.source
 		}
 	}
-	if hs.vendor && vendorSession(key) {
-		if source := strings.ToLower(key); !notSessions[source] {
-			return 2 * len(hs.names), source
+	if hs.vendor {
+		if i := vendorSession(key); i >= 0 {
+			if source := strings.ToLower(key); !notSessions[source] {
+				return 2*len(hs.names) + i, source
+			}
 		}
 	}
 	return 0, ""
 }
 
-// vendorSuffix is the end of the headers of the form X-...-Session-Id.
-const vendorSuffix = "-session-id"
+// vendorSuffixes are the ends of the headers of the form X-...-Session-Id and its like:
+// the wider a word mostly is, the sooner its header counts.
+var vendorSuffixes = [...]string{"-session-id", "-conversation-id", "-chat-id", "-thread-id"}
 
-// vendorSession reports whether a header has the form X-...-Session-Id, with
-// letters, digits and hyphens, and a length that is fit for a log.
-func vendorSession(key string) bool {
+// vendorSession returns which of the vendorSuffixes a header has, or -1. In front of it
+// stand X- and letters, digits and hyphens; the length is fit for a log.
+func vendorSession(key string) int {
 	const prefix, longest = "x-", 64
-	if len(key) <= len(prefix)+len(vendorSuffix) || len(key) > longest ||
-		!strings.EqualFold(key[:len(prefix)], prefix) ||
-		!strings.EqualFold(key[len(key)-len(vendorSuffix):], vendorSuffix) {
-		return false
+	if len(key) > longest || len(key) < len(prefix) || !strings.EqualFold(key[:len(prefix)], prefix) {
+		return -1
 	}
-	vendor := key[len(prefix) : len(key)-len(vendorSuffix)]
-	return strings.Trim(vendor, alphanumeric+"-") == "" && !strings.Contains(strings.ToLower(key), "parent-session")
+	for i, suffix := range vendorSuffixes {
+		end := len(key) - len(suffix)
+		if end <= len(prefix) || !strings.EqualFold(key[end:], suffix) {
+			continue
+		}
+		vendor := strings.ToLower(key[len(prefix):end])
+		if strings.Trim(vendor, alphanumeric+"-") == "" && vendor != "parent" && !strings.HasSuffix(vendor, "-parent") {
+			return i
+		}
+		break
+	}
+	return -1
 }
 
 // header returns the id in a header, or "". The name is in canonical form.

@@ -98,8 +98,8 @@ var known = []string{
 	"X-Session-Id", "X-Opencode-Session", "X-Grok-Conv-Id", "X-Grok-Session-Id", "X-Amp-Thread-Id", "X-Litellm-Session-Id",
 	"X-Openwebui-Chat-Id", "X-Roo-Task-Id", "X-Task-Id", "X-Kilocode-Taskid", "X-Client-Session-Id", "X-Zcode-Session-Id",
 	"X-Acp-Session", "X-Coder-Chat-Id", "Chatbox-Session-Id", "X-Http-Session-Id", "X-Openclaw-Session-Key", "Agent-Session-Id", "X-Bf-Session-Id",
-	"X-Merge-Thread-Id", "X-Smg-Routing-Key", "X-Dynamo-Session-Id", "Helicone-Session-Id", "Langfuse_session_id",
-	"X-Session-Affinity", "Session-Id", "Session_id", "X-Conversation-Id", "Conversation-Id", "Conversation_id", "X-Chat-Id", "X-Affinity", "Thread-Id",
+	"X-Merge-Thread-Id", "X-Smg-Routing-Key", "X-Model-Affinity", "X-Dynamo-Session-Id", "Helicone-Session-Id", "Langfuse_session_id",
+	"X-Session-Affinity", "Session-Id", "Session_id", "X-Conversation-Id", "Conversation-Id", "Conversation_id", "X-Chat-Id", "X-Thread-Id", "X-Affinity", "Thread-Id",
 }
 
 func TestHeadersOfTheTable(t *testing.T) {
@@ -140,6 +140,15 @@ func TestHeadersOfOtherVendors(t *testing.T) {
 		{"two spellings with two values", header("x-acme-session-id", "a", "X-Acme-Session-Id", "b"), "", ""},
 		{"two values", header("X-Acme-Session-Id", "a", "X-Acme-Session-Id", "b"), "", ""},
 		{"a listed one goes first", header("X-A-Session-Id", "a", "Thread-Id", "t"), "thread-id", "t"},
+
+		{"a conversation", header("X-Acme-Conversation-Id", "a"), "x-acme-conversation-id", "a"},
+		{"a chat in lower case", header("x-acme-chat-id", "a"), "x-acme-chat-id", "a"},
+		{"a thread", header("X-Acme-Thread-Id", "a"), "x-acme-thread-id", "a"},
+		{"a session goes before a thread", header("X-B-Session-Id", "b", "X-A-Thread-Id", "a", "X-A-Chat-Id", "c"), "x-b-session-id", "b"},
+		{"a conversation goes before a chat", header("X-A-Chat-Id", "a", "X-B-Conversation-Id", "b"), "x-b-conversation-id", "b"},
+		{"a parent conversation", header("X-Parent-Conversation-Id", "a"), "", ""},
+		{"a vendor's parent thread", header("x-acme-parent-thread-id", "a"), "", ""},
+		{"a message", header("X-Acme-Message-Id", "a"), "", ""},
 
 		{"no vendor", header("X--Session-Id", "a"), "", ""},
 		{"nothing before", header("Acme-Session-Id", "a"), "", ""},
@@ -285,6 +294,7 @@ func TestMetadata(t *testing.T) {
 func FuzzHeader(f *testing.F) {
 	f.Add("X-Session-Id", "a", "x-session-id", "b")
 	f.Add("x-acme-session-id", "a", "X-ACME-Session-Id", "b")
+	f.Add("x-acme-thread-id", "a", "X-ACME-Chat-Id", "b")
 	f.Add("Session-Id", "a", "Session_id", "b")
 	f.Add("X-Parent-Session-Id", "a", "X-Request-Id", "b")
 	f.Add("x-\n-session-id", "a", "x-claude-code-session-id", uuid)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -32,7 +33,7 @@ func (n node) at(path ...string) (node, bool) {
 	for _, name := range path {
 		found := false
 		for _, m := range n.members {
-			if m.name == name {
+			if slices.Contains(strings.Split(name, "|"), m.name) {
 				n, found = m.value, true // of the members of the n before: range has them
 			}
 		}
@@ -186,6 +187,12 @@ func referencePaths() (known, free []pathTo) {
 		p := pathTo{f.source, []string{f.outer}}
 		if f.inner != "" {
 			p.path = append(p.path, f.inner)
+			if f.outer == "metadata" {
+				switch f.inner {
+				case "conversation_id", "thread_id", "chat_id": // and the other spelling
+					p.path[1] += "|" + strings.TrimSuffix(f.inner, "_id") + "Id"
+				}
+			}
 		}
 		known = append(known, p)
 		if f.outer == "conversation" { // an id, or an object that has it
@@ -207,7 +214,7 @@ func FuzzBodyIDs(f *testing.F) {
 		`{"chat":"a","chat":"b"}`, `{"n":-1.5e+3,"t":true,"f":false,"z":null,"chat":"\x"}`, `{"n":01,"chat":"c"}`, `{"n":1.,"chat":"c"}`, `{"n":1e,"chat":"c"}`, `{"n":-,"chat":"c"}`,
 		`{"request":{"session_id":"s","contents":[],"tools":[{}]}}`, `{"chat":"c","x":[1,]}`, `{"chat":"c","x":{"y":}}`, `{,"chat":"c"}`, `,"chat":"c"}`, `{"chat":"c"`, `{"x":"\"}`,
 		`{"a":"` + strings.Repeat("x", 300) + `","prompt_cache_key":"k"}`, "{\"chat\":\"\xff\x00\"}", `{"":{"":""},"chat":"\\"}`,
-		`{"conversation":{"id":"x"},"":""}`,
+		`{"conversation":{"id":"x"},"":""}`, `{"metadata":{"thread_id":"a","threadId":"b"}}`,
 	} {
 		f.Add([]byte(s))
 	}
