@@ -2,6 +2,7 @@ package extract
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/go-affinity/affinity/internal/jsonscan"
@@ -23,7 +24,7 @@ const (
 	Probe
 
 	// Auxiliary is a call beside the conversation: a title, a suggestion, a
-	// classifier, memory, an embedding.
+	// classifier, memory, an embedding, an image, speech.
 	Auxiliary
 
 	// Compaction is the call that replaces a conversation by its summary.
@@ -62,8 +63,10 @@ func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compa
 // Known are the headers of Claude Code (X-Claude-Code-Request-Class and others),
 // Codex (X-Openai-Subagent, the request_kind of X-Codex-Turn-Metadata), Copilot
 // (X-Interaction-Type) and OpenCode (X-Parent-Session-Id, which its sub-agents send),
-// token counts by their paths, the warm-up and quota calls of Claude Code, and the
-// fixed openings of the title, suggestion and compaction calls of some 25 clients.
+// token counts, embeddings and the like by their paths, the warm-up and quota calls of Claude Code, the
+// fixed openings of the title, suggestion and compaction calls of some 30 clients, and
+// system prompts that want a title for a conversation, where there is nothing but a
+// first question.
 func (r *Request) Class() Class {
 	r.spelling()
 	c := r.pathClass()
@@ -108,7 +111,7 @@ func (r *Request) pathClass() Class {
 		return Turn
 	}
 	switch r.Path[len(r.Path)-tail:] { // the ends of all that are in the list
-	case "tokens", "Tokens", "ompact", "ddings", "ations", "ontent", "ntents":
+	case "tokens", "Tokens", "kenize", "ompact", "ddings", "/embed", "ations", "ptions", "/edits", "speech", "rerank", "ontent", "ntents":
 		for _, p := range pathClasses {
 			if strings.HasSuffix(r.Path, p.suffix) {
 				return p.class
@@ -122,15 +125,24 @@ var pathClasses = []struct {
 	suffix string
 	class  Class
 }{
-	{"/count_tokens", Probe},           // Anthropic
-	{":countTokens", Probe},            // Gemini
-	{"/count-tokens", Probe},           // Bedrock
-	{"/responses/input_tokens", Probe}, // OpenAI
-	{"/responses/compact", Compaction}, // OpenAI
-	{"/embeddings", Auxiliary},         // OpenAI and others
-	{"/moderations", Auxiliary},        // OpenAI
-	{":embedContent", Auxiliary},       // Gemini
-	{":batchEmbedContents", Auxiliary}, // Gemini
+	{"/count_tokens", Probe},             // Anthropic
+	{":countTokens", Probe},              // Gemini
+	{"/count-tokens", Probe},             // Bedrock
+	{"/responses/input_tokens", Probe},   // OpenAI
+	{"/responses/compact", Compaction},   // OpenAI
+	{":computeTokens", Probe},            // Vertex AI
+	{"/tokenize", Probe},                 // vLLM, llama.cpp
+	{"/embeddings", Auxiliary},           // OpenAI and others
+	{"/embed", Auxiliary},                // Ollama, Cohere
+	{"/rerank", Auxiliary},               // Cohere, vLLM
+	{"/moderations", Auxiliary},          // OpenAI
+	{"/images/generations", Auxiliary},   // OpenAI
+	{"/images/edits", Auxiliary},         // OpenAI
+	{"/audio/speech", Auxiliary},         // OpenAI
+	{"/audio/transcriptions", Auxiliary}, // OpenAI
+	{"/audio/translations", Auxiliary},   // OpenAI
+	{":embedContent", Auxiliary},         // Gemini
+	{":batchEmbedContents", Auxiliary},   // Gemini
 }
 
 // claudeClass returns what Claude Code says of a request of that agent, "" if it is of
@@ -188,9 +200,10 @@ func (r *Request) copilotClass() Class {
 	return Turn
 }
 
-// Openings of side calls. Each is long enough not to be met with by chance.
+// Openings of side calls. Each is long enough not to be met with by chance, and none
+// begins with another.
 var (
-	systemOpenings = []opening{
+	systemOpenings = sorted([]opening{
 		{"You are naming a coding session", Auxiliary},                                                             // Claude Code
 		{"Generate a concise, sentence-case title", Auxiliary},                                                     // Claude Code
 		{"Analyze if this message indicates a new conversation topic", Auxiliary},                                  // Claude Code
@@ -208,8 +221,18 @@ var (
 		{"You are a helpful assistant that generates concise, descriptive titles", Auxiliary},                      // OpenHands
 		{"You are a specialized Task Routing AI", Auxiliary},                                                       // Gemini CLI
 		{"You are a diagnostic agent that determines whether a conversational AI", Auxiliary},                      // Gemini CLI
+		{"You are a context routing agent for a coding AI session", Auxiliary},                                     // Gemini CLI
+		{"You are an expert Context Memory Manager", Auxiliary},                                                    // Gemini CLI
+		{"You are an expert code-editing assistant specializing in debugging and correcting failed", Auxiliary},    // Gemini CLI
+		{"You are an expert code-editing assistant. Your task is to analyze a failed edit attempt", Auxiliary},     // Gemini CLI
+		{"You name chat sessions.", Auxiliary},                                                                     // Hermes
+		{"You are a workspace naming assistant", Auxiliary},                                                        // Mux
 		{"You are a helpful AI assistant tasked with summarizing conversations", Compaction},                       // Claude Code, Roo Code
 		{"You are a specialized system component responsible for distilling", Compaction},                          // Gemini CLI
+		{"You are the component that summarizes internal chat history", Compaction},                                // Gemini CLI before, Qwen Code
+		{"You are an expert context compressor", Compaction},                                                       // Gemini CLI
+		{"You are running a compaction/summarization pass", Compaction},                                            // Mux
+		{"You are a conversation summarizer. Produce", Compaction},                                                 // Microsoft Agent Framework
 		{"You are an anchored context summarization assistant", Compaction},                                        // OpenCode
 		{"You are a context summarization assistant", Compaction},                                                  // pi, Oh-my-pi
 		{"You are a helpful assistant that compacts conversation context", Compaction},                             // kimi-cli
@@ -217,14 +240,18 @@ var (
 		{"## Task Context\n- An llm context limit was reached", Compaction},                                        // Goose
 		{"Your task is to create a comprehensive, detailed summary of the entire conversation", Compaction},        // Copilot Chat
 		{"You are an expert coding assistant. Your goal is to generate a concise, structured summary", Compaction}, // Avante
-	}
-	personOpenings = []opening{
+	})
+	personOpenings = sorted([]opening{
 		{"Please write a 5-10 word title", Auxiliary},                                          // Claude Code
 		{"Generate a concise title for the following content", Auxiliary},                      // Crush
 		{"Generate a title for this conversation", Auxiliary},                                  // OpenCode
 		{"Generate a concise 3-7 word title for this conversation", Auxiliary},                 // Zed
 		{"Provide a concise, 5-word-or-less title for the conversation", Auxiliary},            // LibreChat
 		{"Create a concise, 3-6 word title.", Auxiliary},                                       // aichat
+		{"Please generate a four to five word title summarizing our conversation", Auxiliary},  // NextChat
+		{"Generate a concise title (max 5 words) for this conversation", Auxiliary},            // Copilot for Obsidian
+		{"Given the following conversation and a follow up question, rephrase", Auxiliary},     // LangChain
+		{"Summarize this file in 2-3 sentences. Be technical and specific", Auxiliary},         // Gemini CLI
 		{"### Task:\nGenerate a concise", Auxiliary},                                           // Open WebUI: titles
 		{"### Task:\nGenerate 1-3 broad tags", Auxiliary},                                      // Open WebUI
 		{"### Task:\nGenerate a detailed prompt for am image", Auxiliary},                      // Open WebUI, to the letter
@@ -243,14 +270,24 @@ var (
 		{"Create a comprehensive summary of this conversation that captures", Compaction},      // Continue
 		{"Please provide a concise summary of our conversation so far, capturing", Compaction}, // Continue CLI
 		{"You are maintaining a context-aware state summary", Compaction},                      // OpenHands
+		{"You are a summarization agent creating a context checkpoint", Compaction},            // Hermes
+		{"### State Update: Agent Continuity", Compaction},                                     // Gemini CLI
+		{"<role>\nContext Extraction Assistant", Compaction},                                   // LangChain, Deep Agents
+		{"Progressively summarize the lines of conversation provided", Compaction},             // LangChain before
+		{"Based on our full conversation history, produce a concise summary", Compaction},      // AstrBot
 		{"Summarize this conversation for a new Assistant", Compaction},                        // Mux
 		{"Summarize the discussion briefly in 200 words", Compaction},                          // aichat
-	}
+	})
 )
 
 type opening struct {
 	text  string
 	class Class
+}
+
+func sorted(openings []opening) []opening {
+	slices.SortFunc(openings, func(a, b opening) int { return strings.Compare(a.text, b.text) })
+	return openings
 }
 
 // probes are the whole text of probing calls that want a single token.
@@ -264,17 +301,21 @@ func (r *Request) bodyClass() Class {
 		return Turn
 	}
 	t := r.trail()
+	alone := t.texts == 1 && !t.answered
 	for _, system := range []*context{&t.system, &t.opening} {
 		for _, text := range system.texts[:system.n] {
 			if c, ok := match(systemOpenings, text); ok {
 				return c
+			}
+			if alone && titles(text) && !r.hasTools() {
+				return Auxiliary
 			}
 		}
 	}
 	if c, ok := match(personOpenings, t.lastWords); ok {
 		return c
 	}
-	if t.texts == 1 && !t.answered {
+	if alone {
 		words := strings.ToLower(string(t.lastWords))
 		if words == "warmup" || probes[words] && r.wantsOneToken() {
 			return Probe
@@ -284,14 +325,56 @@ func (r *Request) bodyClass() Class {
 }
 
 func match(openings []opening, raw []byte) (Class, bool) {
-	var buf [256]byte
-	words := jsonscan.AppendText(buf[:0], skipSpace(raw[:min(len(raw), 200)]))
-	for _, o := range openings {
-		if bytes.HasPrefix(words, []byte(o.text)) {
-			return o.class, true
+	var buf [maxOpening]byte
+	words := opened(raw, buf[:0])
+	// What words begin with is the last opening that is not behind them.
+	i, n := 0, len(openings)
+	for i < n { // slices.BinarySearchFunc would have the buffer on the heap
+		if m := (i + n) / 2; openings[m].text <= string(words) {
+			i = m + 1
+		} else {
+			n = m
 		}
 	}
+	if i > 0 && bytes.HasPrefix(words, []byte(openings[i-1].text)) {
+		return openings[i-1].class, true
+	}
 	return Turn, false
+}
+
+// hasTools reports whether a model may call anything.
+func (r *Request) hasTools() bool {
+	return slices.ContainsFunc(toolFields, func(f field) bool {
+		c := jsonscan.New(r.get(f))
+		return c.Kind() == '{' || c.Array() && c.Element()
+	})
+}
+
+// titles reports whether a system prompt, given as it opens, wants a title for a
+// conversation, as many applications do in words of their own. One that has a title
+// written for something else, and speaks of a conversation, loses little: no call after
+// the first is without an answer.
+func titles(raw []byte) bool {
+	if !bytes.Contains(raw, []byte("itle")) { // as most
+		return false
+	}
+	var buf [maxOpening]byte
+	words := bytes.ToLower(opened(raw, buf[:0]))
+	for _, wanted := range [][]string{
+		{" title", "-title"},
+		{"generat", "creat", "writ", "summar"},
+		{"conversation", "session", "thread", "chat ", "chats"},
+	} {
+		if !slices.ContainsFunc(wanted, func(w string) bool { return bytes.Contains(words, []byte(w)) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// opened appends to buf how a text opens, given as it stands between its quotes.
+func opened(raw, buf []byte) []byte {
+	return jsonscan.AppendText(buf, skipSpace(raw[:min(len(raw), 200)]))
 }
 
 func (r *Request) wantsOneToken() bool {

@@ -33,6 +33,16 @@ func TestClass(t *testing.T) {
 		"Gemini counts tokens":             {&extract.Request{Path: "/v1beta/models/m:countTokens"}, extract.Probe},
 		"OpenAI counts tokens":             {&extract.Request{Path: "/v1/responses/input_tokens"}, extract.Probe},
 		"an embedding":                     {&extract.Request{Path: "/v1/embeddings"}, extract.Auxiliary},
+		"Vertex AI computes tokens":        {&extract.Request{Path: "/v1/projects/p/locations/l/publishers/google/models/m:computeTokens"}, extract.Probe},
+		"vLLM tokenizes":                   {&extract.Request{Path: "/tokenize"}, extract.Probe},
+		"Ollama embeds":                    {&extract.Request{Path: "/api/embed"}, extract.Auxiliary},
+		"documents are ranked":             {&extract.Request{Path: "/v2/rerank"}, extract.Auxiliary},
+		"an image":                         {&extract.Request{Path: "/v1/images/generations"}, extract.Auxiliary},
+		"an image is changed":              {&extract.Request{Path: "/v1/images/edits"}, extract.Auxiliary},
+		"text to speech":                   {&extract.Request{Path: "/v1/audio/speech"}, extract.Auxiliary},
+		"speech to text":                   {&extract.Request{Path: "/v1/audio/transcriptions"}, extract.Auxiliary},
+		"speech to English":                {&extract.Request{Path: "/v1/audio/translations"}, extract.Auxiliary},
+		"a conversation is listed":         {&extract.Request{Path: "/v1/conversations"}, extract.Turn},
 		"OpenAI compacts":                  {&extract.Request{Path: "/v1/responses/compact"}, extract.Compaction},
 		"Claude Code says main":            {header("X-Claude-Code-Request-Class", "main"), extract.Turn},
 		"Claude Code says subagent":        {header("X-Claude-Code-Request-Class", "subagent"), extract.Subagent},
@@ -96,40 +106,60 @@ func TestSideCallsOfClients(t *testing.T) {
 		system, person string
 		want           extract.Class
 	}{
-		{"You are an anchored context summarization assistant for coding sessions.", "x", extract.Compaction},                                // OpenCode
-		{"main", "Provide a detailed prompt for continuing our conversation above.", extract.Compaction},                                     // OpenCode before
-		{"You are a context summarization assistant. Your task is to read a conversation", "<conversation>", extract.Compaction},             // pi
-		{"main", "You are performing a CONTEXT CHECKPOINT COMPACTION. Create a handoff summary", extract.Compaction},                         // Codex
-		{"You are a helpful assistant that compacts conversation context.", "## Message 1", extract.Compaction},                              // kimi-cli
-		{"You are summarizing a conversation to preserve context for continuing work later.", "x", extract.Compaction},                       // Crush
-		{"main", "Provide a detailed summary of our conversation above.", extract.Compaction},                                                // Crush
-		{`\nYou are a specialized system component responsible for distilling chat history`, "x", extract.Compaction},                        // Gemini CLI
-		{"main", "Analyze *only* the content and structure of your immediately preceding response", extract.Auxiliary},                       // Gemini CLI
-		{"You are a diagnostic agent that determines whether a conversational AI assistant is stuck", "x", extract.Auxiliary},                // Gemini CLI
-		{`\nYou are a specialized Task Routing AI. Your sole function`, "x", extract.Auxiliary},                                              // Gemini CLI
-		{"", "Summarize the user's primary intent or goal in this conversation in ONE sentence", extract.Auxiliary},                          // Gemini CLI
-		{`## Task Context\n- An llm context limit was reached when a user was`, "x", extract.Compaction},                                     // Goose
-		{"Generate a short title (four words or less) for this conversation.", "x", extract.Auxiliary},                                       // Goose
-		{"main", "Generate a concise 3-7 word title for this conversation, omitting punctuation.", extract.Auxiliary},                        // Zed
-		{"", "Provide a concise, 5-word-or-less title for the conversation, using title case", extract.Auxiliary},                            // LibreChat
-		{"You are an expert in crafting pithy titles for chatbot conversations.", "x", extract.Auxiliary},                                    // Copilot Chat
-		{"Your task is to create a comprehensive, detailed summary of the entire conversation", "x", extract.Compaction},                     // Copilot Chat
-		{"You are Title Generator, an expert assistant that analyzes user tasks", "x", extract.Auxiliary},                                    // Forge
-		{"Generate a very short title (3-6 words) for a coding session based on", "x", extract.Auxiliary},                                    // Oh-my-pi
-		{`You are a chat thread titling assistant.\nGoal:`, "x", extract.Auxiliary},                                                          // HuggingChat
-		{"You are an AI conversation titles assistant who specializes in", "x", extract.Auxiliary},                                           // big-AGI
-		{"You are a conversation title generator. Summarize", "x", extract.Auxiliary},                                                        // Letta Code
-		{"You are a helpful assistant that generates concise, descriptive titles for conversations with OpenHands.", "x", extract.Auxiliary}, // OpenHands
-		{"", "You are maintaining a context-aware state summary for an interactive agent.", extract.Compaction},                              // OpenHands
-		{"Generate a concise session title (max 50 characters) based on", "x", extract.Auxiliary},                                            // kimi-cli
-		{"Generate concise conversation titles.", "x", extract.Auxiliary},                                                                    // gptme
-		{"", `Create a concise, 3-6 word title.\n\n**Notes**:`, extract.Auxiliary},                                                           // aichat
-		{"", "Summarize the discussion briefly in 200 words or less to use as a prompt", extract.Compaction},                                 // aichat
-		{"main", "Summarize this conversation for a new Assistant", extract.Compaction},                                                      // Mux
-		{"main", "Create a comprehensive summary of this conversation that captures all essential", extract.Compaction},                      // Continue
-		{"main", "Please provide a concise summary of our conversation so far, capturing the key context", extract.Compaction},               // Continue CLI
-		{"You are an expert coding assistant. Your goal is to generate a concise, structured summary", "x", extract.Compaction},              // Avante
-		{"You are a helpful AI assistant tasked with summarizing conversations.", "Summarize the conversation so far", extract.Compaction},   // Roo Code
+		{"You are an anchored context summarization assistant for coding sessions.", "x", extract.Compaction},                                     // OpenCode
+		{"main", "Provide a detailed prompt for continuing our conversation above.", extract.Compaction},                                          // OpenCode before
+		{"You are a context summarization assistant. Your task is to read a conversation", "<conversation>", extract.Compaction},                  // pi
+		{"main", "You are performing a CONTEXT CHECKPOINT COMPACTION. Create a handoff summary", extract.Compaction},                              // Codex
+		{"You are a helpful assistant that compacts conversation context.", "## Message 1", extract.Compaction},                                   // kimi-cli
+		{"You are summarizing a conversation to preserve context for continuing work later.", "x", extract.Compaction},                            // Crush
+		{"main", "Provide a detailed summary of our conversation above.", extract.Compaction},                                                     // Crush
+		{`\nYou are a specialized system component responsible for distilling chat history`, "x", extract.Compaction},                             // Gemini CLI
+		{"main", "Analyze *only* the content and structure of your immediately preceding response", extract.Auxiliary},                            // Gemini CLI
+		{"You are a diagnostic agent that determines whether a conversational AI assistant is stuck", "x", extract.Auxiliary},                     // Gemini CLI
+		{`\nYou are a specialized Task Routing AI. Your sole function`, "x", extract.Auxiliary},                                                   // Gemini CLI
+		{"", "Summarize the user's primary intent or goal in this conversation in ONE sentence", extract.Auxiliary},                               // Gemini CLI
+		{`## Task Context\n- An llm context limit was reached when a user was`, "x", extract.Compaction},                                          // Goose
+		{"Generate a short title (four words or less) for this conversation.", "x", extract.Auxiliary},                                            // Goose
+		{"main", "Generate a concise 3-7 word title for this conversation, omitting punctuation.", extract.Auxiliary},                             // Zed
+		{"", "Provide a concise, 5-word-or-less title for the conversation, using title case", extract.Auxiliary},                                 // LibreChat
+		{"You are an expert in crafting pithy titles for chatbot conversations.", "x", extract.Auxiliary},                                         // Copilot Chat
+		{"Your task is to create a comprehensive, detailed summary of the entire conversation", "x", extract.Compaction},                          // Copilot Chat
+		{"You are Title Generator, an expert assistant that analyzes user tasks", "x", extract.Auxiliary},                                         // Forge
+		{"Generate a very short title (3-6 words) for a coding session based on", "x", extract.Auxiliary},                                         // Oh-my-pi
+		{`You are a chat thread titling assistant.\nGoal:`, "x", extract.Auxiliary},                                                               // HuggingChat
+		{"You are an AI conversation titles assistant who specializes in", "x", extract.Auxiliary},                                                // big-AGI
+		{"You are a conversation title generator. Summarize", "x", extract.Auxiliary},                                                             // Letta Code
+		{"You are a helpful assistant that generates concise, descriptive titles for conversations with OpenHands.", "x", extract.Auxiliary},      // OpenHands
+		{"", "You are maintaining a context-aware state summary for an interactive agent.", extract.Compaction},                                   // OpenHands
+		{"Generate a concise session title (max 50 characters) based on", "x", extract.Auxiliary},                                                 // kimi-cli
+		{"Generate concise conversation titles.", "x", extract.Auxiliary},                                                                         // gptme
+		{"", `Create a concise, 3-6 word title.\n\n**Notes**:`, extract.Auxiliary},                                                                // aichat
+		{"", "Summarize the discussion briefly in 200 words or less to use as a prompt", extract.Compaction},                                      // aichat
+		{"main", "Summarize this conversation for a new Assistant", extract.Compaction},                                                           // Mux
+		{"main", "Create a comprehensive summary of this conversation that captures all essential", extract.Compaction},                           // Continue
+		{"main", "Please provide a concise summary of our conversation so far, capturing the key context", extract.Compaction},                    // Continue CLI
+		{"You are an expert coding assistant. Your goal is to generate a concise, structured summary", "x", extract.Compaction},                   // Avante
+		{"You are a helpful AI assistant tasked with summarizing conversations.", "Summarize the conversation so far", extract.Compaction},        // Roo Code
+		{"You are a context routing agent for a coding AI session.", "Query", extract.Auxiliary},                                                  // Gemini CLI
+		{"You are an expert Context Memory Manager. You maintain", "x", extract.Auxiliary},                                                        // Gemini CLI
+		{`\nYou are an expert code-editing assistant specializing in debugging and correcting failed search-and-replace`, "x", extract.Auxiliary}, // Gemini CLI
+		{`\nYou are an expert code-editing assistant. Your task is to analyze a failed edit attempt and`, "x", extract.Auxiliary},                 // Gemini CLI
+		{"", "Summarize this file in 2-3 sentences. Be technical and specific about", extract.Auxiliary},                                          // Gemini CLI
+		{"You are an expert context compressor. Your job", "x", extract.Compaction},                                                               // Gemini CLI
+		{"", `### State Update: Agent Continuity\n\nThe`, extract.Compaction},                                                                     // Gemini CLI
+		{`\nYou are the component that summarizes internal chat history into a given structure.`, "x", extract.Compaction},                        // Qwen Code
+		{"You name chat sessions. Given the", "x", extract.Auxiliary},                                                                             // Hermes
+		{"", "You are a summarization agent creating a context checkpoint. Treat", extract.Compaction},                                            // Hermes
+		{"You are a workspace naming assistant. Your", "x", extract.Auxiliary},                                                                    // Mux
+		{"You are running a compaction/summarization pass. Your", "x", extract.Compaction},                                                        // Mux
+		{"You are a conversation summarizer. Produce a concise", "x", extract.Compaction},                                                         // Microsoft Agent Framework
+		{"", "Please generate a four to five word title summarizing our conversation without", extract.Auxiliary},                                 // NextChat
+		{"", "Generate a concise title (max 5 words) for this conversation based", extract.Auxiliary},                                             // Copilot for Obsidian
+		{"", "Given the following conversation and a follow up question, rephrase the", extract.Auxiliary},                                        // LangChain
+		{"", `<role>\nContext Extraction Assistant\n</role>`, extract.Compaction},                                                                 // LangChain
+		{"", "Progressively summarize the lines of conversation provided, adding", extract.Compaction},                                            // LangChain before
+		{"main", "Based on our full conversation history, produce a concise summary of", extract.Compaction},                                      // AstrBot
+		{"Summarize the discussion briefly in 200 words", "x", extract.Turn},                                                                      // nobody: it is a person's opening
 		{"You are a diagnostic agent that determines whether a patient needs urgent care.", "x", extract.Turn},
 		{"Your task is to create a comprehensive, detailed summary of the entire document.", "x", extract.Turn},
 		{"You are an expert coding assistant. Answer briefly.", "Generate a title for my talk", extract.Turn}, // nobody
@@ -137,6 +167,37 @@ func TestSideCallsOfClients(t *testing.T) {
 	} {
 		require.Equal(t, tt.want, says(tt.system, tt.person).Class(), "%s / %s", tt.system, tt.person)
 	}
+}
+
+// Titles are asked for in words without number: in a system prompt alone, for a
+// conversation, of a model that has nothing else to do.
+func TestTitlesInAnyWords(t *testing.T) {
+	t.Parallel()
+	const titler = "You are a professional conversation summarizer. Generate a concise title that captures" // LobeChat
+	for system, want := range map[string]extract.Class{
+		titler: extract.Auxiliary,
+		"Generate a very short chat title (2-5 words max) based on the user's message.":                   extract.Auxiliary,
+		"You generate concise, human-readable titles for coding sessions.":                                extract.Auxiliary,
+		"You will create a sentence-case title for the thread below.":                                     extract.Auxiliary,
+		"You are a conversation-savvy assistant. Summarize the conversation into a title within 5 words.": extract.Auxiliary, // LobeChat before
+		"You are a chatbot that generates titles for articles.":                                           extract.Turn,
+		"You create subtitles for a recorded session.":                                                    extract.Turn,
+		"You are a helpful assistant in a long conversation.":                                             extract.Turn,
+		"You generate headlines. " + strings.Repeat("x", 200) + " Give the chat a title.":                 extract.Turn,
+	} {
+		require.Equal(t, want, says(system, "x").Class(), system)
+	}
+	for _, body := range []string{
+		`{"system":"` + titler + `","tools":[{"name":"a"}],"messages":[{"role":"user","content":"x"}]}`,
+		`{"system":"` + titler + `","messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y"},{"role":"user","content":"z"}]}`,
+		`{"messages":[{"role":"user","content":"` + titler + `"}]}`,
+		`{"systemInstruction":"` + titler + `","toolConfig":{"tools":[]},"contents":[{"role":"user","parts":[{"text":"x"}]}]}`,
+	} {
+		require.Equal(t, extract.Turn, (&extract.Request{Body: []byte(body)}).Class(), body)
+	}
+	require.Equal(t, extract.Auxiliary, (&extract.Request{
+		Body: []byte(`{"system":"` + titler + `","tools":[],"messages":[{"role":"user","content":"x"}]}`),
+	}).Class())
 }
 
 func TestClassNames(t *testing.T) {
