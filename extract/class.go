@@ -63,10 +63,10 @@ func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compa
 // Known are the headers of Claude Code (X-Claude-Code-Request-Class and others),
 // Codex (X-Openai-Subagent, the request_kind of X-Codex-Turn-Metadata), Copilot
 // (X-Interaction-Type) and OpenCode (X-Parent-Session-Id, which its sub-agents send),
-// token counts, embeddings and the like by their paths, the warm-up and quota calls of Claude Code, the
-// fixed openings of the title, suggestion and compaction calls of some 30 clients, and
-// system prompts that want a title for a conversation, where there is nothing but a
-// first question.
+// token counts, embeddings and the like by their paths, the warm-up and quota calls of
+// Claude Code, the fixed openings of the title, suggestion and compaction calls of some
+// 30 clients, and system prompts that want a title for a conversation, where there is
+// nothing but a first question.
 func (r *Request) Class() Class {
 	r.spelling()
 	c := r.pathClass()

@@ -74,7 +74,8 @@ const maxPins = 16
 //   - previous_response_id, previous_interaction_id and, where thread continues,
 //     thread.previous_message_id;
 //   - conversation, cachedContent and container, also those of tools;
-//   - the response in the path of GET /v1/responses/{id} and its like;
+//   - the response in the path of GET /v1/responses/{id} and its like, such as the
+//     threads of the Assistants API and the sessions of Claude's managed agents;
 //   - file_id, fileUri and items of type item_reference in the messages, but for
 //     what tools were called with and have answered. A fileUri that leads to a
 //     file of the Gemini API becomes the name of that file, files/...; others can
@@ -173,12 +174,21 @@ func fileName(raw []byte) (string, bool) {
 	return ID(name)
 }
 
+// pathResources are what a path may name state of, and how the ids of some begin.
+var pathResources = []struct{ in, prefix string }{
+	{"/responses/", ""},
+	{"/conversations/", ""},
+	{"/interactions/", ""},
+	{"/threads/", "thread_"}, // OpenAI's assistants
+	{"/sessions/", "sesn_"},  // Claude's managed agents
+}
+
 // pathState returns the id in a path such as /v1/responses/resp_1/cancel.
 func pathState(path string) (string, bool) {
-	for _, resource := range []string{"/responses/", "/conversations/", "/interactions/"} {
-		if _, rest, ok := strings.Cut(path, resource); ok {
+	for _, resource := range pathResources {
+		if _, rest, ok := strings.Cut(path, resource.in); ok {
 			id, _, _ := strings.Cut(rest, "/")
-			if strings.Contains(id, "_") && id != "input_tokens" { // nor compact
+			if strings.Contains(id, "_") && strings.HasPrefix(id, resource.prefix) && id != "input_tokens" { // nor compact
 				return ID(id)
 			}
 		}
@@ -191,11 +201,11 @@ func pathState(path string) (string, bool) {
 // client is sent, in pieces of any size; it delays nothing and keeps no more
 // than one id.
 //
-// It knows, as the values of members named id or container_id: resp_... and
-// conv_... (OpenAI), container_..., the ids of items that OpenAI's
-// item_reference takes, and of files; and, as those of members named name,
-// cachedContents/... and files/... (Gemini). It does not decompress. A StateReader
-// is for one response; it is not safe for concurrent use.
+// It knows, as the values of members named id, container_id or thread_id: resp_...,
+// conv_... and thread_... (OpenAI), sesn_... (Claude's managed agents), container_...,
+// the ids of items that OpenAI's item_reference takes, and of files; and, as those of
+// members named name, cachedContents/... and files/... (Gemini). It does not
+// decompress. A StateReader is for one response; it is not safe for concurrent use.
 type StateReader struct {
 	found func(id string)
 
@@ -285,7 +295,7 @@ func (s *StateReader) end() {
 	}
 	prefixes := statePrefixes
 	switch string(s.key[:s.keyLen]) {
-	case "id", "container_id":
+	case "id", "container_id", "thread_id":
 	case "name":
 		prefixes = stateNames
 	default:
@@ -305,7 +315,7 @@ func (s *StateReader) end() {
 // Other names are those of tools.
 var (
 	statePrefixes = []string{
-		"resp_", "conv_", "container_", "cntr_", "file-", "file_",
+		"resp_", "conv_", "thread_", "sesn_", "container_", "cntr_", "file-", "file_",
 		"msg_", "rs_", "fc_", "ctc_", "ws_", "fs_", "ci_", "ig_", "cu_", "mcp_", "mcpl_", "mcpr_", "cmp_",
 	}
 	stateNames = []string{"cachedContents/", "files/"}

@@ -50,12 +50,18 @@ func TestPins(t *testing.T) {
 	require.Len(t, pins, 16)
 	require.Equal(t, []string{"rs_1", "rs_0", "rs_2"}, pins[:3])
 	for path, want := range map[string][]string{
-		"/v1/responses/resp_1":             {"resp_1"},
-		"/v1/responses/resp_1/input_items": {"resp_1"},
-		"/v1/responses":                    nil,
-		"/v1/responses/compact":            nil,
-		"/v1/responses/input_tokens":       nil,
-		"/v1/conversations/conv_1/items":   {"conv_1"},
+		"/v1/responses/resp_1":                                {"resp_1"},
+		"/v1/responses/resp_1/input_items":                    {"resp_1"},
+		"/v1/responses":                                       nil,
+		"/v1/responses/compact":                               nil,
+		"/v1/responses/input_tokens":                          nil,
+		"/v1/conversations/conv_1/items":                      {"conv_1"},
+		"/v1/sessions/sesn_1/events":                          {"sesn_1"},
+		"/v1/sessions":                                        nil,
+		"/v1/threads":                                         nil,
+		"/sessions/my_team/v1/messages":                       nil,
+		"/v1/threads/runs":                                    nil,
+		"/v1/threads/thread_1/runs/run_1/submit_tool_outputs": {"thread_1"},
 	} {
 		require.Equal(t, want, (&extract.Request{Path: path}).Pins(), path)
 	}
@@ -91,6 +97,9 @@ func TestStateReader(t *testing.T) {
 		"with spaces":     {"{\n  \"id\" :\t\"resp_1\"\n}", []string{"resp_1"}},
 		"SSE":             {"event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\"}}\n\ndata: {\"response\":{\"id\":\"resp_1\"}}\n\n", []string{"resp_1"}},
 		"conversation":    {`{"id":"resp_1","conversation":{"id":"conv_1"}}`, []string{"resp_1", "conv_1"}},
+		"a thread":        {`{"id":"thread_1","object":"thread"}`, []string{"thread_1"}},
+		"a run":           {`{"id":"run_1","thread_id":"thread_1","assistant_id":"asst_1"}`, []string{"thread_1"}},
+		"managed agents":  {`{"id":"sesn_1","type":"session"}`, []string{"sesn_1"}},
 		"container":       {`{"container":{"id":"container_1"}}`, []string{"container_1"}},
 		"cached":          {`{"name":"cachedContents/abc","model":"m"}`, []string{"cachedContents/abc"}},
 		"inside a text":   {`{"text":"{\"id\":\"resp_1\"}"}`, nil},
