@@ -73,9 +73,11 @@ const maxPins = 16
 //
 //   - previous_response_id, previous_interaction_id and, where thread continues,
 //     thread.previous_message_id;
-//   - conversation, cachedContent and container, also those of tools;
-//   - the response in the path of GET /v1/responses/{id} and its like, such as the
-//     threads of the Assistants API and the sessions of Claude's managed agents;
+//   - conversation, cachedContent and container, also those of tools, the
+//     vector_store_ids of tools, and the input_file_id of a batch;
+//   - the response in the path of GET /v1/responses/{id} and its like: conversations,
+//     threads and sessions of agents, batches, containers, vector stores, files and
+//     cached contents;
 //   - file_id, fileUri and items of type item_reference in the messages, but for
 //     what tools were called with and have answered. A fileUri that leads to a
 //     file of the Gemini API becomes the name of that file, files/...; others can
@@ -99,8 +101,14 @@ func (r *Request) Pins() []string {
 		}
 		c := jsonscan.New(r.get(toolsField))
 		for ok := c.Array(); ok && c.Element(); {
-			ok = add(jsonID(lastMember(c.Skim(), "container")))
+			tool := c.Skim()
+			ok = add(jsonID(lastMember(tool, "container")))
+			stores := jsonscan.New(lastMember(tool, "vector_store_ids"))
+			for more := ok && stores.Array(); more && stores.Element(); {
+				more = add(jsonID(stores.Skim()))
+			}
 		}
+		add(jsonID(r.member("input_file_id")))
 	}
 	add(pathState(r.Path))
 	if len(r.Body) > 0 {
@@ -174,26 +182,41 @@ func fileName(raw []byte) (string, bool) {
 	return ID(name)
 }
 
-// pathResources are what a path may name state of, and how the ids of some begin.
-var pathResources = []struct{ in, prefix string }{
-	{"/responses/", ""},
-	{"/conversations/", ""},
-	{"/interactions/", ""},
-	{"/threads/", "thread_"}, // OpenAI's assistants
-	{"/sessions/", "sesn_"},  // Claude's managed agents
-}
-
 // pathState returns the id in a path such as /v1/responses/resp_1/cancel.
 func pathState(path string) (string, bool) {
-	for _, resource := range pathResources {
-		if _, rest, ok := strings.Cut(path, resource.in); ok {
-			id, _, _ := strings.Cut(rest, "/")
-			if strings.Contains(id, "_") && strings.HasPrefix(id, resource.prefix) && id != "input_tokens" { // nor compact
-				return ID(id)
-			}
+	for version := ""; ; {
+		kind, rest, ok := strings.Cut(path, "/")
+		if !ok {
+			return "", false
 		}
+		id, _, _ := strings.Cut(rest, "/")
+		switch kind {
+		case "responses", "conversations", "interactions":
+			ok = strings.Contains(id, "_") && id != "input_tokens" // nor compact
+		case "threads": // OpenAI's assistants
+			ok = strings.HasPrefix(id, "thread_")
+		case "sessions": // Claude's managed agents
+			ok = strings.HasPrefix(id, "sesn_")
+		case "batches":
+			ok = strings.HasPrefix(id, "batch_") || strings.HasPrefix(id, "msgbatch_")
+		case "containers":
+			ok = strings.HasPrefix(id, "cntr_") || strings.HasPrefix(id, "container_")
+		case "vector_stores":
+			ok = strings.HasPrefix(id, "vs_")
+		case "files", "cachedContents":
+			if ok = id != "" && version == "v1beta"; ok { // Gemini, with a verb behind a colon
+				id, _, _ = strings.Cut(kind+"/"+id, ":")
+			} else {
+				ok = strings.HasPrefix(id, "file-") || strings.HasPrefix(id, "file_")
+			}
+		default:
+			ok = false
+		}
+		if ok {
+			return ID(id)
+		}
+		version, path = kind, rest
 	}
-	return "", false
 }
 
 // A StateReader finds the ids of state in a response while it passes by: the
@@ -202,10 +225,11 @@ func pathState(path string) (string, bool) {
 // than one id.
 //
 // It knows, as the values of members named id, container_id or thread_id: resp_...,
-// conv_... and thread_... (OpenAI), sesn_... (Claude's managed agents), container_...,
-// the ids of items that OpenAI's item_reference takes, and of files; and, as those of
-// members named name, cachedContents/... and files/... (Gemini). It does not
-// decompress. A StateReader is for one response; it is not safe for concurrent use.
+// conv_... and thread_... (OpenAI), sesn_... (Claude's managed agents), the ids of
+// containers, files, batches and vector stores, and of items that OpenAI's
+// item_reference takes; and, as those of members named name, cachedContents/... and
+// files/... (Gemini). It does not decompress. A StateReader is for one response; it is
+// not safe for concurrent use.
 type StateReader struct {
 	found func(id string)
 
@@ -315,7 +339,7 @@ func (s *StateReader) end() {
 // Other names are those of tools.
 var (
 	statePrefixes = []string{
-		"resp_", "conv_", "thread_", "sesn_", "container_", "cntr_", "file-", "file_",
+		"resp_", "conv_", "thread_", "sesn_", "container_", "cntr_", "file-", "file_", "batch_", "msgbatch_", "vs_",
 		"msg_", "rs_", "fc_", "ctc_", "ws_", "fs_", "ci_", "ig_", "cu_", "mcp_", "mcpl_", "mcpr_", "cmp_",
 	}
 	stateNames = []string{"cachedContents/", "files/"}
