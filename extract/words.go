@@ -230,6 +230,7 @@ var injectedTags = tags(
 	"editorContext",        // Copilot Chat, in the last message only
 	"reminderInstructions", // Copilot Chat, so
 	"info-msg",             // Goose, in the last message only
+	"memory-context",       // Hermes, in the last message only
 	"SYSTEM_MESSAGE",       // Void, where the model takes no system prompt
 )
 
