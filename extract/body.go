@@ -171,7 +171,11 @@ func (fs fieldIDs) Extract(r *Request) (Session, bool) {
 	for _, f := range fs[1:] {
 		if raw := r.get(f.field); raw != nil {
 			if id, ok := jsonID(raw); ok && (f.field != promptCacheKeyField || !otherKey(id)) {
-				return r.named(f.source, id, f.confidence), true
+				s := r.named(f.source, id, f.confidence)
+				if f.field == clientMetadataSessionIDField {
+					s.nameByMetadata(r.get(clientMetadataField))
+				}
+				return s, true
 			}
 		}
 	}

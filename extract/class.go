@@ -166,7 +166,17 @@ func (r *Request) claudeClass(agent string) Class {
 }
 
 func (r *Request) codexClass() Class {
-	switch r.header("X-Openai-Subagent") {
+	var metadata string
+	if v := r.values("X-Codex-Turn-Metadata"); len(v) > 0 && alike(v) {
+		metadata = v[0]
+	}
+	return codexClass(r.header("X-Openai-Subagent"), metadata)
+}
+
+// codexClass returns the class of a request of that kind of sub-agent and with that
+// metadata of a turn, which is JSON.
+func codexClass(subagent, metadata string) Class {
+	switch subagent {
 	case "":
 	case "compact":
 		return Compaction
@@ -175,8 +185,8 @@ func (r *Request) codexClass() Class {
 	default: // review, collab_spawn and whatever a fork calls its own
 		return Subagent
 	}
-	if v := r.values("X-Codex-Turn-Metadata"); len(v) > 0 && len(v[0]) < maxRaw && alike(v) {
-		switch kind, _ := text(lastMember([]byte(v[0]), "request_kind")); kind {
+	if metadata != "" && len(metadata) < maxRaw {
+		switch kind, _ := text(lastMember([]byte(metadata), "request_kind")); kind {
 		case "prewarm":
 			return Probe
 		case "compaction":
@@ -186,6 +196,13 @@ func (r *Request) codexClass() Class {
 		}
 	}
 	return Turn
+}
+
+// bodyCodexClass is codexClass for the body's client_metadata.
+func bodyCodexClass(metadata []byte) Class {
+	subagent, _ := text(lastMember(metadata, "x-openai-subagent"))
+	turn, _ := text(lastMember(metadata, "x-codex-turn-metadata"))
+	return codexClass(subagent, turn)
 }
 
 func (r *Request) copilotClass() Class {
@@ -299,6 +316,11 @@ func (r *Request) bodyClass() Class {
 	r.index.talkative.Store(true)
 	if !r.read() {
 		return Turn
+	}
+	if raw := r.get(clientMetadataField); raw != nil {
+		if c := bodyCodexClass(raw); c != Turn {
+			return c
+		}
 	}
 	t := r.trail()
 	alone := t.texts == 1 && !t.answered

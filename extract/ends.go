@@ -290,6 +290,9 @@ func (r *Request) conversationIn(present fieldSet, text func(field) []byte, s *S
 		}
 		if id, ok := jsonID(text(f.field)); ok {
 			r.name(s, f.source, id, f.confidence)
+			if f.field == clientMetadataSessionIDField {
+				s.nameByMetadata(text(clientMetadataField))
+			}
 			return true
 		}
 		present &^= 1 << f.field

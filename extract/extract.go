@@ -24,7 +24,8 @@ type Session struct {
 
 	// Class is the class of the request as far as method, path and headers
 	// tell; where a header names the session, only the headers of the client
-	// that sends it. [Request.Class] looks at all headers, and at the body.
+	// that sends it, and where client_metadata does, also what Codex says there.
+	// [Request.Class] looks at all headers, and at the body.
 	Class Class
 
 	incomplete bool // see Chain.Find

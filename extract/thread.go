@@ -42,19 +42,13 @@ func (r *Request) nameByHeader(s *Session, source, id string, c Confidence) {
 		if s.Thread = r.header("Thread-Id"); s.Thread == "" {
 			s.Thread = r.header("X-Openai-Subagent")
 		}
-		if s.Thread == s.ID {
-			s.Thread = ""
-		}
-		if s.Thread != "" {
-			if s.ParentThread = r.header("X-Codex-Parent-Thread-Id"); s.ParentThread == s.ID {
-				s.ParentThread = ""
-			}
+		s.ParentThread = r.header("X-Codex-Parent-Thread-Id")
+		s.mainIsNone()
+		if s.Class == Turn {
+			s.Class = r.codexClass()
 		}
 		if s.Source == "prompt_cache_key" {
 			s.Parent = keyOfFork(s.ID)
-		}
-		if s.Class == Turn {
-			s.Class = r.codexClass()
 		}
 	case "x-grok-conv-id", "x-grok-session-id":
 		s.Thread = r.header("X-Grok-Agent-Id")
@@ -94,6 +88,32 @@ func (r *Request) Complete(s *Session) {
 	}
 	if s.Parent == s.ID {
 		s.Parent = ""
+	}
+}
+
+// nameByMetadata adds what Codex says in the body's client_metadata as well as in
+// headers, which proxies drop. See its responses_metadata.rs.
+func (s *Session) nameByMetadata(metadata []byte) {
+	if s.Thread == "" {
+		var ok bool
+		if s.Thread, ok = jsonID(lastMember(metadata, "thread_id")); !ok {
+			s.Thread, _ = jsonID(lastMember(metadata, "x-openai-subagent"))
+		}
+		s.ParentThread, _ = jsonID(lastMember(metadata, "x-codex-parent-thread-id"))
+		s.mainIsNone()
+	}
+	if s.Class == Turn {
+		s.Class = bodyCodexClass(metadata)
+	}
+}
+
+// mainIsNone takes the thread that has the id of the session for the main one.
+func (s *Session) mainIsNone() {
+	if s.Thread == s.ID {
+		s.Thread = ""
+	}
+	if s.Thread == "" || s.ParentThread == s.ID {
+		s.ParentThread = ""
 	}
 }
 
