@@ -135,11 +135,16 @@ func ExampleSelector_Drain() {
 	fmt.Println(ask("chat-1"))
 	fmt.Println(ask("chat-2"))
 	fmt.Println(ask("chat-3"))
+	fmt.Println(sel.Drained()["anna"].IsZero()) // no deadline
+	sel.Resume("anna")
+	fmt.Println(len(sel.Drained()))
 	// Output:
 	// anna new
 	// anna bound
 	// ben new
 	// ben new
+	// true
+	// 0
 }
 
 // All sessions of a target move to another, without losing a binding.
@@ -310,7 +315,12 @@ func ExampleSelector_InvalidateSession() {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(sel.InvalidateSession(choice.Session))
+	logged := choice.Session.String()
+	session, err := affinity.ParseDigest(logged)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(sel.InvalidateSession(session))
 	// Output: 1
 }
 

@@ -183,6 +183,18 @@ func ExampleRequest_Pins() {
 	// Output: [resp_1 rs_2]
 }
 
+// Conversations that begin alike have their first boundaries in common.
+func ExampleRequest_Boundaries() {
+	ask := func(question string) []extract.Boundary {
+		r := &extract.Request{Body: []byte(`{"messages":[{"role":"system","content":"` +
+			strings.Repeat("Be brief. ", 1000) + `"},{"role":"user","content":"` + question + `"}]}`)}
+		return r.Boundaries()
+	}
+	a, b := ask("What is Go?"), ask("What is Rust?")
+	fmt.Println(a[0] == b[0], a[len(a)-1].Hash == b[len(b)-1].Hash)
+	// Output: true false
+}
+
 func ExampleRequest_Opening() {
 	turn := extract.Request{Body: []byte(`{"messages":[{"role":"user","content":"hi"}]}`)}
 	next := extract.Request{Body: []byte(`{"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"hello"},{"role":"user","content":"bye"}]}`)}
