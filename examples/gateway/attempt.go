@@ -241,6 +241,11 @@ func keepsState(path string, h http.Header) bool {
 			return true
 		}
 	}
+	for _, created := range []string{"/threads", "/threads/runs", "/sessions", "/batches", "/vector_stores"} { // and not what is in them
+		if strings.HasSuffix(path, created) {
+			return true
+		}
+	}
 	return strings.Contains(h.Get("Anthropic-Beta"), "message-threads")
 }
 

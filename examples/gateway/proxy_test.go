@@ -329,6 +329,28 @@ func TestPreviousResponseIsFollowed(t *testing.T) {
 	}
 }
 
+// What was created at an upstream is asked for there, by whatever API.
+func TestWhatWasCreatedIsFoundAgain(t *testing.T) {
+	t.Parallel()
+	for path, id := range map[string]string{
+		"/v1/responses": "resp", "/v1/conversations": "conv", "/v1/files": "file", "/v1/containers": "cntr", "/v1/threads": "thread",
+		"/v1/sessions": "sesn", "/v1/batches": "batch", "/v1/messages/batches": "msgbatch", "/v1/vector_stores": "vs",
+	} {
+		r := newRig(t, 4)
+		var n atomic.Int64
+		for _, b := range r.backends {
+			b.does(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, `{"id":"%s_%d"}`, id, n.Add(1)) })
+		}
+		for i := 1; i <= 12; i++ {
+			n.Store(int64(1000 * i))
+			created := r.do("POST", path, `{}`)
+			found := r.do("GET", fmt.Sprintf("%s/%s_%d", path, id, 1000*i+1), "")
+			require.Equal(t, created.Header.Get(targetHeader), found.Header.Get(targetHeader), path)
+			require.Equal(t, "bound", found.Header.Get(reasonHeader), path)
+		}
+	}
+}
+
 // State is learned from compressed responses as well: the gateway sees to it that
 // they are in a form that it can read, and passes them on as they are.
 func TestStateInCompressedResponses(t *testing.T) {
