@@ -654,6 +654,22 @@ func TestMemory(t *testing.T) {
 	require.Less(t, tab.Bytes(), 64<<10)
 }
 
+// What has expired takes little beside what lives, where records come and expire at a
+// steady rate.
+func TestMemoryWhereRecordsExpire(t *testing.T) {
+	live := 50_000
+	if raceEnabled || testing.Short() {
+		live = 5_000
+	}
+	tab := table.New(8*live, limit, immortal{})
+	most := 0
+	for i := range 5 * live {
+		tab.Put(keyOf(uint64(i)), 0, table.Record{Expires: int64(i + live)}, int64(i)+1)
+		most = max(most, tab.Len())
+	}
+	require.LessOrEqual(t, float64(most)/float64(live), 1.2)
+}
+
 // The tests below put an event into the middle of a call, by way of its
 // questions to the Owner, or by what a call would have seen before.
 
