@@ -11,9 +11,9 @@ import (
 
 // A Registry gives out small numbers for target IDs. A number dies when the
 // target is invalidated, and all bindings with it; the same ID then gets a new
-// one. Numbers without bindings are used again, and while there are new ones only
-// after quarantine others have been given up: a reader may hold one for a moment
-// longer.
+// one. Numbers without bindings are used again. A reader that takes no lock may hold
+// one for a moment longer, and so has to make sure of the binding after Get: see
+// [table.Found.Holds].
 //
 // Use New. All methods are safe for concurrent use, and Get takes no lock.
 type Registry struct {
@@ -32,17 +32,16 @@ type Registry struct {
 	traits map[string]*Traits
 	n      uint32 // numbers given out so far
 	maxRef uint32
-	idle   []uint32
+	idle   []uint32 // those without bindings
 }
-
-const quarantine = 1024
 
 // New returns an empty Registry, of numbers from 0 to maxRef.
 func New(maxRef uint32) *Registry {
 	return &Registry{maxRef: maxRef, seed: maphash.MakeSeed(), byName: make(map[string]*Target), traits: make(map[string]*Traits)}
 }
 
-// Get returns the target of ref, or nil if it is gone.
+// Get returns the target of ref, or nil if it is gone. Whoever does not keep a
+// binding to it in its place may be told of the next one of that number.
 func (g *Registry) Get(ref uint32) *Target {
 	refs := g.byRef.Load()
 	if refs == nil || uint64(ref) >= uint64(len(*refs)) {
@@ -153,9 +152,9 @@ func (g *Registry) Draining(name string) bool {
 
 // number returns a number to use, unless all are in use. Called with g locked.
 func (g *Registry) number() (uint32, bool) {
-	if len(g.idle) > quarantine || len(g.idle) > 0 && g.n > g.maxRef {
-		ref := g.idle[0]
-		g.idle = g.idle[1:]
+	if n := len(g.idle); n > 0 {
+		ref := g.idle[n-1]
+		g.idle = g.idle[:n-1]
 		return ref, true
 	}
 	if g.n > g.maxRef {
