@@ -37,8 +37,10 @@ type CacheConfig struct {
 	TTL time.Duration
 
 	// Capacity is the largest number of bindings. 0 means DefaultCapacity.
-	// A full Cache evicts to make room: expired bindings first, then the least
-	// recently used, exactly below 512 and by sampling above.
+	// A full Cache evicts to make room: expired bindings first, then those that end
+	// first, exactly below 512 and by sampling above (nearly always from among the first
+	// fifth). These are the least recently used, except that Config.Lifetime may make
+	// others end before, and that those of requests under way go last.
 	Capacity int
 }
 

@@ -82,7 +82,8 @@ type Config[T any] struct {
 	// use where that is not TTL: less, say, for a session that is Derived. 0
 	// or less means TTL, and more than four years four years. nil means TTL for
 	// all. It must be the same for all turns and threads of a session: how long
-	// that was away is reckoned from when its binding ends.
+	// that was away is reckoned from when its binding ends. When the Cache is full,
+	// the bindings that end first make room, however lately they were used.
 	Lifetime func(s extract.Session) time.Duration
 
 	// Capacity is the largest number of bindings. 0 means DefaultCapacity. A

@@ -646,6 +646,8 @@ func (t *Table) Clear() {
 		s.begin()
 		s.block.Store(nil)
 		s.end()
+		// Nobody finds a record from here on. Who has found one may touch it until it
+		// is gone, as if that had been before.
 		for i := range old.len() {
 			if sl := &old.slots[i]; sl.life.Swap(0) != 0 {
 				t.owner.Release(sl.ref())

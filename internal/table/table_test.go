@@ -1,8 +1,10 @@
 package table_test
 
 import (
+	"container/list"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"sync/atomic"
 	"testing"
 
@@ -554,6 +556,61 @@ func TestBigTableEvictsFromAmongTheOldest(t *testing.T) {
 		}
 	}
 	require.Less(t, young, n/50)
+}
+
+// lru is what a Table comes close to: it holds the most recently used, exactly.
+type lru struct {
+	capacity int
+	order    *list.List
+	at       map[int]*list.Element
+}
+
+func (l *lru) use(id int) (hit bool) {
+	if e, ok := l.at[id]; ok {
+		l.order.MoveToFront(e)
+		return true
+	}
+	if len(l.at) == l.capacity {
+		delete(l.at, l.order.Remove(l.order.Back()).(int))
+	}
+	l.at[id] = l.order.PushFront(id)
+	return false
+}
+
+// Whichever sessions come how often, a full table keeps nearly as many of those that
+// come again as one that knows exactly which were used last.
+func TestEvictionKeepsWhatIsUsed(t *testing.T) {
+	const capacity, steps = 2000, 60_000
+	r := rand.New(rand.NewPCG(1, 2))
+	zipf := rand.NewZipf(r, 1.01, 1, 10*capacity)
+	for _, tt := range []struct {
+		name string
+		next func(i int) int
+	}{
+		{"all alike", func(int) int { return r.IntN(capacity * 13 / 10) }},
+		{"Zipf", func(int) int { return int(zipf.Uint64()) }},
+		{"no more than there is room for", func(i int) int { return i % capacity }},
+		{"half of them never come again", func(i int) int { return i%2*r.IntN(capacity/10) + (1-i%2)*(capacity+i) }},
+		{"a fifth of them, others by turns", func(i int) int { return max(i*4/5%(capacity*6/10), (i%5-3)*(capacity+i)) }},
+	} {
+		tab := table.New(capacity, limit, immortal{})
+		exact := lru{capacity, list.New(), map[int]*list.Element{}}
+		hits, want := 0, 0
+		for i := range steps {
+			id, now := tt.next(i), int64(i+1)
+			if exact.use(id) {
+				want++
+			}
+			if f, ok := tab.Get(keyOf(uint64(id)), now); ok {
+				hits++
+				tab.Touch(keyOf(uint64(id)), f, now+hour, 0, false)
+			} else {
+				tab.Put(keyOf(uint64(id)), 0, table.Record{Expires: now + hour}, now)
+			}
+		}
+		require.Greater(t, want, steps/3, tt.name)
+		require.InDelta(t, want, hits, steps/200, tt.name)
+	}
 }
 
 // What was to be evicted next is forgotten by Clear: its places are no more.
