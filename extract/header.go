@@ -75,20 +75,29 @@ var knownHeaders = newHeaders([]string{
 	"Thread-Id",
 }, true)
 
-// notSessions are headers of the form X-...-Session-Id that name something
-// else: a machine, a login.
-var notSessions = map[string]bool{
-	"x-claude-remote-session-id": true,
-	"x-mcp-session-id":           true,
-	"x-vscode-session-id":        true,
-	"x-machine-session-id":       true,
-	"x-device-session-id":        true,
-	"x-browser-session-id":       true,
-	"x-posthog-session-id":       true, // of a browser
-	"x-user-session-id":          true, // a login
-	"x-auth-session-id":          true,
-	"x-request-session-id":       true,
-}
+// notSessions are what stands in front of -Session-Id and its like in headers that name
+// something else: a machine, a login, what a browser counts. otherSessions are words, wherever
+// they stand, of headers that name another session than the one at hand.
+var (
+	notSessions = map[string]bool{
+		"remote":    true, // X-Claude-Remote-Session-Id
+		"mcp":       true,
+		"vscode":    true,
+		"window":    true,
+		"machine":   true,
+		"device":    true,
+		"browser":   true,
+		"analytics": true,
+		"posthog":   true,
+		"telemetry": true,
+		"user":      true,
+		"auth":      true,
+		"login":     true,
+		"sso":       true,
+		"request":   true,
+	}
+	otherSessions = map[string]bool{"parent": true, "previous": true, "forked": true}
+)
 
 // headers is the Extractor behind Header and Headers.
 type headers struct {
@@ -268,9 +277,7 @@ func (hs *headers) rank(key string) (int, string) {
 	}
 	if hs.vendor {
 		if i := vendorSession(key); i >= 0 {
-			if source := strings.ToLower(key); !notSessions[source] {
-				return 2*len(hs.names) + i, source
-			}
+			return 2*len(hs.names) + i, strings.ToLower(key)
 		}
 	}
 	return 0, ""
@@ -281,7 +288,8 @@ func (hs *headers) rank(key string) (int, string) {
 var vendorSuffixes = [...]string{"-session-id", "-conversation-id", "-chat-id", "-thread-id"}
 
 // vendorSession returns which of the vendorSuffixes a header has, or -1. In front of it
-// stand X- and letters, digits and hyphens; the length is fit for a log.
+// stand X- and letters, digits and hyphens, which do not say that it is something else; the
+// length is fit for a log.
 func vendorSession(key string) int {
 	const prefix, longest = "x-", 64
 	if len(key) > longest || len(key) < len(prefix) || !strings.EqualFold(key[:len(prefix)], prefix) {
@@ -293,10 +301,20 @@ func vendorSession(key string) int {
 			continue
 		}
 		vendor := strings.ToLower(key[len(prefix):end])
-		if strings.Trim(vendor, alphanumeric+"-") == "" && vendor != "parent" && !strings.HasSuffix(vendor, "-parent") {
-			return i
+		if strings.Trim(vendor, alphanumeric+"-") != "" {
+			break
 		}
-		break
+		last := ""
+		for word := range strings.SplitSeq(vendor, "-") {
+			if otherSessions[word] {
+				return -1
+			}
+			last = word
+		}
+		if notSessions[last] {
+			break
+		}
+		return i
 	}
 	return -1
 }

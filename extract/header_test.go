@@ -169,6 +169,13 @@ func TestHeadersOfOtherVendors(t *testing.T) {
 		{"a browser's", header("X-Posthog-Session-Id", "a"), "", ""},
 		{"a login", header("X-User-Session-Id", "a"), "", ""},
 		{"a login in lower case", header("x-auth-session-id", "a"), "", ""},
+		{"a parent in front", header("X-Parent-Slot-Session-Id", "a", "X-Slot-Session-Id", "b"), "x-slot-session-id", "b"},
+		{"a parent in between", header("X-Acme-Parent-Chat-Session-Id", "a"), "", ""},
+		{"what it was forked from", header("X-Forked-From-Session-Id", "a"), "", ""},
+		{"the one before", header("X-Acme-Previous-Conversation-Id", "a"), "", ""},
+		{"a vendor's login", header("X-Acme-User-Session-Id", "a"), "", ""},
+		{"an agent with a browser", header("X-Browser-Use-Session-Id", "a"), "x-browser-use-session-id", "a"},
+		{"a part of a word", header("X-Grandparents-Session-Id", "a"), "x-grandparents-session-id", "a"},
 		{"a request", header("X-Request-Session-Id", "a"), "", ""},
 		{"a machine", header("X-Machine-Session-Id", "a"), "", ""},
 	} {
