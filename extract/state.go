@@ -224,8 +224,9 @@ func pathState(path string) (string, bool) {
 // client is sent, in pieces of any size; it delays nothing and keeps no more
 // than one id.
 //
-// It knows, as the values of members named id, container_id or thread_id: resp_...,
-// conv_... and thread_... (OpenAI), sesn_... (Claude's managed agents), the ids of
+// It knows, as the values of members named id, container_id, thread_id or conversation_id:
+// resp_..., conv_... and thread_... (OpenAI), conv_... of Mistral, v1_... (Google's
+// interactions), sesn_... (Claude's managed agents), the ids of
 // containers, files, batches and vector stores, and of items that OpenAI's
 // item_reference takes; and, as those of members named name, cachedContents/... and
 // files/... (Gemini). It does not decompress. A StateReader is for one response; it is
@@ -319,7 +320,7 @@ func (s *StateReader) end() {
 	}
 	prefixes := statePrefixes
 	switch string(s.key[:s.keyLen]) {
-	case "id", "container_id", "thread_id":
+	case "id", "container_id", "thread_id", "conversation_id":
 	case "name":
 		prefixes = stateNames
 	default:
@@ -339,7 +340,7 @@ func (s *StateReader) end() {
 // Other names are those of tools.
 var (
 	statePrefixes = []string{
-		"resp_", "conv_", "thread_", "sesn_", "container_", "cntr_", "file-", "file_", "batch_", "msgbatch_", "vs_",
+		"resp_", "conv_", "thread_", "v1_", "sesn_", "container_", "cntr_", "file-", "file_", "batch_", "msgbatch_", "vs_",
 		"msg_", "rs_", "fc_", "ctc_", "ws_", "fs_", "ci_", "ig_", "cu_", "mcp_", "mcpl_", "mcpr_", "cmp_",
 	}
 	stateNames = []string{"cachedContents/", "files/"}
