@@ -81,6 +81,10 @@ func (r *Request) Complete(s *Session) {
 		if s.Class == Turn && s.Parent != "" {
 			s.Class = Subagent
 		}
+	case "session-id", "thread-id": // Codex
+		if v := r.values("X-Codex-Turn-Metadata"); len(v) > 0 && alike(v) {
+			s.forkOf(v[0])
+		}
 	case "x-conversation-id": // CodeBuddy
 		s.Parent = r.header("X-Parent-Conversation-Id")
 	case "x-dynamo-session-id":
@@ -104,6 +108,19 @@ func (s *Session) nameByMetadata(metadata []byte) {
 	}
 	if s.Class == Turn {
 		s.Class = bodyCodexClass(metadata)
+	}
+	turn, _ := text(lastMember(metadata, "x-codex-turn-metadata"))
+	s.forkOf(turn)
+}
+
+// forkOf takes what a session of Codex was forked from, by that metadata of a turn, for its
+// parent: the two begin alike. Sub-agents are in the session of theirs.
+func (s *Session) forkOf(metadata string) {
+	if s.Thread != "" || len(metadata) >= maxRaw || !strings.Contains(metadata, "forked_from") {
+		return
+	}
+	if from, ok := jsonID(lastMember([]byte(metadata), "forked_from_thread_id")); ok && from != s.ID {
+		s.Parent = from
 	}
 }
 
