@@ -64,9 +64,11 @@ func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compa
 // Codex (X-Openai-Subagent, the request_kind of X-Codex-Turn-Metadata), Copilot
 // (X-Interaction-Type) and OpenCode (X-Parent-Session-Id, which its sub-agents send),
 // token counts, embeddings and the like by their paths, the warm-up and quota calls of
-// Claude Code, the fixed openings of the title, suggestion and compaction calls of some
-// 30 clients, and system prompts that want a title for a conversation, where there is
-// nothing but a first question.
+// Claude Code and greetings for a single token, the fixed openings of the side calls of
+// some 40 clients and of sub-agents, OpenAI's compaction_trigger, and, in anybody's words,
+// system prompts that want a title or a summary of a conversation or a message for a
+// commit, where there is nothing but a first question, and the wish for a title of so many
+// words for the conversation at hand.
 func (r *Request) Class() Class {
 	r.spelling()
 	c := r.pathClass()
@@ -105,13 +107,25 @@ func (r *Request) pathClass() Class {
 	switch r.Method {
 	case "HEAD", "OPTIONS":
 		return Probe
+	case "GET":
+		if strings.HasSuffix(r.Path, "/models") { // what there is, which clients ask when they start
+			return Probe
+		}
 	}
 	const tail = 6
 	if len(r.Path) < tail {
 		return Turn
 	}
 	switch r.Path[len(r.Path)-tail:] { // the ends of all that are in the list
-	case "tokens", "Tokens", "kenize", "ompact", "ddings", "/embed", "ations", "ptions", "/edits", "speech", "rerank", "ontent", "ntents":
+	case "etions": // most that there are, not to be compared with all of the list
+		if strings.HasSuffix(r.Path, "/fim/completions") { // Mistral: what an editor completes
+			return Auxiliary
+		}
+	case "redict":
+		if strings.HasSuffix(r.Path, "/count-tokens:rawPredict") { // Anthropic on Vertex AI
+			return Probe
+		}
+	case "tokens", "Tokens", "kenize", "ompact", "ddings", "/embed", "ations", "ptions", "/edits", "infill", "speech", "rerank", "ontent", "ntents":
 		for _, p := range pathClasses {
 			if strings.HasSuffix(r.Path, p.suffix) {
 				return p.class
@@ -132,6 +146,8 @@ var pathClasses = []struct {
 	{"/responses/compact", Compaction},   // OpenAI
 	{":computeTokens", Probe},            // Vertex AI
 	{"/tokenize", Probe},                 // vLLM, llama.cpp
+	{"/detokenize", Probe},               // vLLM, llama.cpp
+	{"/infill", Auxiliary},               // llama.cpp: what an editor completes
 	{"/embeddings", Auxiliary},           // OpenAI and others
 	{"/embed", Auxiliary},                // Ollama, Cohere
 	{"/rerank", Auxiliary},               // Cohere, vLLM
@@ -224,6 +240,16 @@ var (
 		{"You are naming a coding session", Auxiliary},                                                             // Claude Code
 		{"Generate a concise, sentence-case title", Auxiliary},                                                     // Claude Code
 		{"Analyze if this message indicates a new conversation topic", Auxiliary},                                  // Claude Code
+		{"A user kicked off a Claude Code agent to do a coding task", Auxiliary},                                   // Claude Code
+		{"You are a security monitor for autonomous AI coding agents", Auxiliary},                                  // Claude Code
+		{"You are evaluating a hook condition in Claude Code", Auxiliary},                                          // Claude Code
+		{"You are evaluating a stop-condition hook in Claude Code", Auxiliary},                                     // Claude Code
+		{"You are selecting memories that will be useful to Claude Code", Auxiliary},                               // Claude Code
+		{"Generate a short kebab-case name (2-4 words)", Auxiliary},                                                // Claude Code
+		{"You are an agent for Claude Code", Subagent},                                                             // Claude Code
+		{"You are a file search specialist for Claude Code", Subagent},                                             // Claude Code
+		{"You are a software architect and planning specialist for Claude Code", Subagent},                         // Claude Code
+		{"You are a web-reading specialist for Claude Code", Subagent},                                             // Claude Code
 		{"You will generate a short title", Auxiliary},                                                             // Crush
 		{"You are a title generator", Auxiliary},                                                                   // OpenCode
 		{"Generate a short title (four words or less)", Auxiliary},                                                 // Goose
@@ -253,47 +279,59 @@ var (
 		{"You are an anchored context summarization assistant", Compaction},                                        // OpenCode
 		{"You are a context summarization assistant", Compaction},                                                  // pi, Oh-my-pi
 		{"You are a helpful assistant that compacts conversation context", Compaction},                             // kimi-cli
+		{"The following messages are being evicted from the BEGINNING of your context window", Compaction},         // Letta Code
+		{"You are an agent for Crush", Subagent},                                                                   // Crush
+		{"You are a web content analysis agent for Crush", Subagent},                                               // Crush
+		{"You are **Codebase Investigator**, a hyper-specialized AI agent", Subagent},                              // Gemini CLI
+		{"You are an AI suggestion generator for an AI powered search engine", Auxiliary},                          // Perplexica
 		{"You are summarizing a conversation to preserve context", Compaction},                                     // Crush
 		{"## Task Context\n- An llm context limit was reached", Compaction},                                        // Goose
 		{"Your task is to create a comprehensive, detailed summary of the entire conversation", Compaction},        // Copilot Chat
 		{"You are an expert coding assistant. Your goal is to generate a concise, structured summary", Compaction}, // Avante
 	})
 	personOpenings = sorted([]opening{
-		{"Please write a 5-10 word title", Auxiliary},                                          // Claude Code
-		{"Generate a concise title for the following content", Auxiliary},                      // Crush
-		{"Generate a title for this conversation", Auxiliary},                                  // OpenCode
-		{"Generate a concise 3-7 word title for this conversation", Auxiliary},                 // Zed
-		{"Provide a concise, 5-word-or-less title for the conversation", Auxiliary},            // LibreChat
-		{"Create a concise, 3-6 word title.", Auxiliary},                                       // aichat
-		{"Please generate a four to five word title summarizing our conversation", Auxiliary},  // NextChat
-		{"Generate a concise title (max 5 words) for this conversation", Auxiliary},            // Copilot for Obsidian
-		{"Given the following conversation and a follow up question, rephrase", Auxiliary},     // LangChain
-		{"Summarize this file in 2-3 sentences. Be technical and specific", Auxiliary},         // Gemini CLI
-		{"### Task:\nGenerate a concise", Auxiliary},                                           // Open WebUI: titles
-		{"### Task:\nGenerate 1-3 broad tags", Auxiliary},                                      // Open WebUI
-		{"### Task:\nGenerate a detailed prompt for am image", Auxiliary},                      // Open WebUI, to the letter
-		{"### Task:\nSuggest 3-5 relevant follow-up", Auxiliary},                               // Open WebUI
-		{"### Task:\nAnalyze the chat history to determine", Auxiliary},                        // Open WebUI: queries for a search
-		{"### Task:\nYou are an autocompletion system", Auxiliary},                             // Open WebUI
-		{"[SUGGESTION MODE:", Auxiliary},                                                       // Claude Code
-		{"Web page content:", Auxiliary},                                                       // Claude Code
-		{"Analyze *only* the content and structure of your immediately preceding", Auxiliary},  // Gemini CLI: who speaks next
-		{"Summarize the user's primary intent or goal in this conversation", Auxiliary},        // Gemini CLI
-		{"CRITICAL: Respond with TEXT ONLY", Compaction},                                       // Claude Code
-		{"Your task is to create a detailed summary of the conversation so far", Compaction},   // Claude Code
-		{"You are performing a CONTEXT CHECKPOINT COMPACTION", Compaction},                     // Codex, Mistral Vibe
-		{"Provide a detailed prompt for continuing our conversation above", Compaction},        // OpenCode before
-		{"Provide a detailed summary of our conversation above", Compaction},                   // Crush
-		{"Create a comprehensive summary of this conversation that captures", Compaction},      // Continue
-		{"Please provide a concise summary of our conversation so far, capturing", Compaction}, // Continue CLI
-		{"You are maintaining a context-aware state summary", Compaction},                      // OpenHands
-		{"You are a summarization agent creating a context checkpoint", Compaction},            // Hermes
-		{"### State Update: Agent Continuity", Compaction},                                     // Gemini CLI
-		{"<role>\nContext Extraction Assistant", Compaction},                                   // LangChain, Deep Agents
-		{"Progressively summarize the lines of conversation provided", Compaction},             // LangChain before
-		{"Based on our full conversation history, produce a concise summary", Compaction},      // AstrBot
-		{"Summarize this conversation for a new Assistant", Compaction},                        // Mux
-		{"Summarize the discussion briefly in 200 words", Compaction},                          // aichat
+		{"Please write a 5-10 word title", Auxiliary},                                                       // Claude Code
+		{"The user stepped away and is coming back", Auxiliary},                                             // Claude Code
+		{"You are now acting as the memory extraction subagent", Auxiliary},                                 // Claude Code
+		{"Summarize this portion of a Claude Code session transcript", Auxiliary},                           // Claude Code
+		{"Based on the chat history, give this conversation a name", Auxiliary},                             // Chatbox
+		{"Generate a concise title for the following content", Auxiliary},                                   // Crush
+		{"Generate a title for this conversation", Auxiliary},                                               // OpenCode
+		{"Generate a concise 3-7 word title for this conversation", Auxiliary},                              // Zed
+		{"Provide a concise, 5-word-or-less title for the conversation", Auxiliary},                         // LibreChat
+		{"使用四到五个字直接返回这句话的简要主题", Auxiliary},                                                                  // NextChat
+		{"Create a concise, 3-6 word title.", Auxiliary},                                                    // aichat
+		{"Please generate a four to five word title summarizing our conversation", Auxiliary},               // NextChat
+		{"Generate a concise title (max 5 words) for this conversation", Auxiliary},                         // Copilot for Obsidian
+		{"Given the following conversation and a follow up question, rephrase", Auxiliary},                  // LangChain
+		{"Summarize this file in 2-3 sentences. Be technical and specific", Auxiliary},                      // Gemini CLI
+		{"### Task:\nGenerate a concise", Auxiliary},                                                        // Open WebUI: titles
+		{"### Task:\nGenerate 1-3 broad tags", Auxiliary},                                                   // Open WebUI
+		{"### Task:\nGenerate a detailed prompt for am image", Auxiliary},                                   // Open WebUI, to the letter
+		{"### Task:\nSuggest 3-5 relevant follow-up", Auxiliary},                                            // Open WebUI
+		{"### Task:\nAnalyze the chat history to determine", Auxiliary},                                     // Open WebUI: queries for a search
+		{"### Task:\nYou are an autocompletion system", Auxiliary},                                          // Open WebUI
+		{"[SUGGESTION MODE:", Auxiliary},                                                                    // Claude Code
+		{"Web page content:", Auxiliary},                                                                    // Claude Code
+		{"Analyze *only* the content and structure of your immediately preceding", Auxiliary},               // Gemini CLI: who speaks next
+		{"Summarize the user's primary intent or goal in this conversation", Auxiliary},                     // Gemini CLI
+		{"CRITICAL: Respond with TEXT ONLY", Compaction},                                                    // Claude Code
+		{"Your task is to create a detailed summary of the conversation so far", Compaction},                // Claude Code
+		{"Your task is to create a detailed summary of the RECENT portion of the conversation", Compaction}, // Claude Code
+		{"Analyze the following conversation and create a structured summary that preserves", Compaction},   // CrewAI
+		{"You are performing a CONTEXT CHECKPOINT COMPACTION", Compaction},                                  // Codex, Mistral Vibe
+		{"Provide a detailed prompt for continuing our conversation above", Compaction},                     // OpenCode before
+		{"Provide a detailed summary of our conversation above", Compaction},                                // Crush
+		{"Create a comprehensive summary of this conversation that captures", Compaction},                   // Continue
+		{"Please provide a concise summary of our conversation so far, capturing", Compaction},              // Continue CLI
+		{"You are maintaining a context-aware state summary", Compaction},                                   // OpenHands
+		{"You are a summarization agent creating a context checkpoint", Compaction},                         // Hermes
+		{"### State Update: Agent Continuity", Compaction},                                                  // Gemini CLI
+		{"<role>\nContext Extraction Assistant", Compaction},                                                // LangChain, Deep Agents
+		{"Progressively summarize the lines of conversation provided", Compaction},                          // LangChain before
+		{"Based on our full conversation history, produce a concise summary", Compaction},                   // AstrBot
+		{"Summarize this conversation for a new Assistant", Compaction},                                     // Mux
+		{"Summarize the discussion briefly in 200 words", Compaction},                                       // aichat
 	})
 )
 
@@ -307,8 +345,12 @@ func sorted(openings []opening) []opening {
 	return openings
 }
 
-// probes are the whole text of probing calls that want a single token.
-var probes = map[string]bool{"quota": true, "count": true, "warmup": true}
+// probes are the whole text of probing calls that want a single token: of a greeting
+// nobody wants that.
+var probes = map[string]bool{
+	"quota": true, "count": true, "warmup": true, "test": true, "testing": true, "probe": true, "ping": true, ".": true,
+	"hi": true, "hello": true, "hey": true,
+}
 
 // bodyClass looks for the openings in the system prompt and in what a person
 // last said.
@@ -323,19 +365,37 @@ func (r *Request) bodyClass() Class {
 		}
 	}
 	t := r.trail()
+	if t.texts+t.injections == 0 && !t.answered && (strings.HasSuffix(r.Path, "/api/generate") || strings.HasSuffix(r.Path, "/api/chat")) {
+		return Probe // Ollama is to load a model, or to unload it
+	}
 	alone := t.texts == 1 && !t.answered
+	otherwise := Turn
 	for _, system := range []*context{&t.system, &t.opening} {
+		if system.subagent {
+			otherwise = Subagent
+		}
 		for _, text := range system.texts[:system.n] {
-			if c, ok := match(systemOpenings, text); ok {
-				return c
+			c, ok := match(systemOpenings, text)
+			if !ok && alone {
+				c = wish(text)
+				ok = c != Turn && !r.hasTools()
 			}
-			if alone && titles(text) && !r.hasTools() {
-				return Auxiliary
+			switch {
+			case ok && c == Subagent, !ok && subagent(text):
+				otherwise = Subagent // unless it is a side call of its own
+			case ok:
+				return c
 			}
 		}
 	}
+	if t.compacts {
+		return Compaction
+	}
 	if c, ok := match(personOpenings, t.lastWords); ok {
 		return c
+	}
+	if titleOfThis(t.lastWords) && !r.hasTools() {
+		return Auxiliary
 	}
 	if alone {
 		words := strings.ToLower(string(t.lastWords))
@@ -343,7 +403,7 @@ func (r *Request) bodyClass() Class {
 			return Probe
 		}
 	}
-	return Turn
+	return otherwise
 }
 
 func match(openings []opening, raw []byte) (Class, bool) {
@@ -372,27 +432,135 @@ func (r *Request) hasTools() bool {
 	})
 }
 
-// titles reports whether a system prompt, given as it opens, wants a title for a
-// conversation, as many applications do in words of their own. One that has a title
-// written for something else, and speaks of a conversation, loses little: no call after
-// the first is without an answer.
-func titles(raw []byte) bool {
-	if !bytes.Contains(raw, []byte("itle")) { // as most
-		return false
-	}
-	var buf [maxOpening]byte
-	words := bytes.ToLower(opened(raw, buf[:0]))
-	for _, wanted := range [][]string{
+// words are some lists of words, in lower case.
+type words [][]string
+
+var (
+	titleWords = words{
 		{" title", "-title"},
-		{"generat", "creat", "writ", "summar"},
+		{"generat", "creat", "writ", "summar", "coming up with"},
 		{"conversation", "session", "thread", "chat ", "chats"},
-	} {
-		if !slices.ContainsFunc(wanted, func(w string) bool { return bytes.Contains(words, []byte(w)) }) {
+	}
+	chineseTitleWords = words{
+		{"标题"},
+		{"会话标题", "对话标题", "聊天标题", "会话的标题", "对话的标题", "聊天的标题", "总结给出的会话", "总结会话", "总结对话", "对话内容", "会话内容", "聊天内容"},
+	}
+	commitWords = words{
+		{"commit message"},
+		{"generat", "creat", "writ", "summar"},
+	}
+	// What is said beside a summary of a conversation that is one with a model, or goes on.
+	summaryWords = words{
+		{"so far", "an ai ", "ai assistant", "another llm", "preserv", "context", "continu", "histor", "older", "earlier", "previous"},
+	}
+)
+
+// in reports whether a text has one word of each list.
+func (ws words) in(text []byte) bool {
+	for _, wanted := range ws {
+		if !slices.ContainsFunc(wanted, func(w string) bool { return bytes.Contains(text, []byte(w)) }) {
 			return false
 		}
 	}
 	return true
 }
+
+// wish returns what a system prompt, given as it opens, wants of a model that is to do
+// nothing else, as many applications do in words of their own: the title of a conversation,
+// a message for a commit, a summary that takes the place of a conversation. One that has
+// these written for something else loses little: no call after the first is without an
+// answer.
+func wish(raw []byte) Class {
+	title, chinese := bytes.Contains(raw, []byte("itle")), bytes.Contains(raw, []byte("标题"))
+	commit, summary := bytes.Contains(raw, []byte("ommit m")), summarises(raw)
+	if !title && !chinese && !commit && !summary { // as most
+		return Turn
+	}
+	var buf [maxOpening]byte
+	text := bytes.ToLower(opened(raw, buf[:0]))
+	switch {
+	case title && titleWords.in(text), chinese && chineseTitleWords.in(text), commit && commitWords.in(sentence(text)):
+		return Auxiliary
+	case summary && summaryWords.in(text):
+		return Compaction
+	}
+	return Turn
+}
+
+// summarises reports whether the first sentence is of making a conversation shorter: has
+// both within a few words.
+func summarises(raw []byte) bool {
+	const near = 48
+	first := sentence(raw[:min(len(raw), 200)])
+	for _, verb := range []string{"ummar", "ompress", "ondens"} {
+		before, behind, ok := bytes.Cut(first, []byte(verb))
+		if !ok {
+			continue
+		}
+		behind = behind[:min(len(behind), near)]
+		if bytes.HasSuffix(before, []byte("onversation s")) || bytes.Contains(behind, []byte("onversation")) || bytes.Contains(behind, []byte("chat history")) {
+			return true
+		}
+	}
+	return false
+}
+
+// sentence returns the first sentence of a text, plain or not: what comes behind is about
+// how the model is to speak, with anybody.
+func sentence(text []byte) []byte {
+	for i := range len(text) - 1 {
+		if text[i] == '.' && (text[i+1] == ' ' || text[i+1] == '\n' || text[i+1] == '\\') {
+			return text[:i]
+		}
+	}
+	return text
+}
+
+// subagent reports whether a system prompt, given as it opens, says to the model that it is
+// a sub-agent: "You are a focused, read-only sub-agent".
+func subagent(raw []byte) bool {
+	const longest = 80
+	raw, ok := bytes.CutPrefix(skipSpace(raw), []byte("You are "))
+	if !ok {
+		return false
+	}
+	who, behind, ok := bytes.Cut(raw[:min(len(raw), longest)], []byte("sub-agent"))
+	if !ok {
+		who, behind, ok = bytes.Cut(raw[:min(len(raw), longest)], []byte("subagent"))
+	}
+	return ok && !bytes.HasPrefix(behind, []byte("s")) && !ofOthers.in(who)
+}
+
+// ofOthers are words in front of a sub-agent that is somebody else.
+var ofOthers = words{{" that ", " who ", " which ", " with ", " to ", " for ", " of ", " not ", " each ", " every ", " by ", ". ", ": "}}
+
+// titleOfThis reports whether a person's words, given as they open, want a title for the
+// conversation they are in, and say how long: clients write so, and hardly anybody else.
+func titleOfThis(raw []byte) bool {
+	i := bytes.Index(raw, []byte(" title"))
+	if i < 0 || i > 100 { // as most
+		return false
+	}
+	var buf [maxOpening]byte
+	text := bytes.ToLower(opened(raw, buf[:0]))
+	_, behind, _ := bytes.Cut(text, []byte(" title"))
+	if rest, ok := bytes.CutPrefix(behind, []byte(" (")); ok { // of so many words
+		_, behind, _ = bytes.Cut(rest, []byte(")"))
+	}
+	what, ok := bytes.CutPrefix(behind, []byte(" for "))
+	return ok && titleLengths.in(text) && slices.ContainsFunc(titled, func(t string) bool { return bytes.HasPrefix(what, []byte(t)) })
+}
+
+var (
+	titleLengths = words{
+		{"word", "character", "concise", "short", "brief"},
+		{"generat", "creat", "writ", "provid", "suggest", "reply", "give", "summar"},
+	}
+	titled = []string{
+		"this conversation", "our conversation", "the conversation", "the following conversation", "a conversation that", "a chat conversation",
+		"this chat.", "this chat:", "this chat\n", "this chat session", "this chat based", "the chat that",
+	}
+)
 
 // opened appends to buf how a text opens, given as it stands between its quotes.
 func opened(raw, buf []byte) []byte {

@@ -31,6 +31,14 @@ func TestClass(t *testing.T) {
 		"GET is no probe":                  {&extract.Request{Method: "GET", Path: "/v1/responses/resp_1"}, extract.Turn},
 		"Anthropic counts tokens":          {&extract.Request{Path: "/v1/messages/count_tokens"}, extract.Probe},
 		"Gemini counts tokens":             {&extract.Request{Path: "/v1beta/models/m:countTokens"}, extract.Probe},
+		"Vertex AI counts Claude's tokens": {&extract.Request{Path: "/v1/projects/p/locations/l/publishers/anthropic/models/count-tokens:rawPredict"}, extract.Probe},
+		"Vertex AI has Claude speak":       {&extract.Request{Path: "/v1/projects/p/locations/l/publishers/anthropic/models/m:streamRawPredict"}, extract.Turn},
+		"which models there are":           {&extract.Request{Method: "GET", Path: "/v1/models"}, extract.Probe},
+		"a model is asked":                 {&extract.Request{Method: "POST", Path: "/v1/models"}, extract.Turn},
+		"an editor completes":              {&extract.Request{Path: "/v1/fim/completions"}, extract.Auxiliary},
+		"an editor completes in llama.cpp": {&extract.Request{Path: "/infill"}, extract.Auxiliary},
+		"a chat":                           {&extract.Request{Path: "/v1/chat/completions"}, extract.Turn},
+		"vLLM turns tokens into text":      {&extract.Request{Path: "/detokenize"}, extract.Probe},
 		"OpenAI counts tokens":             {&extract.Request{Path: "/v1/responses/input_tokens"}, extract.Probe},
 		"an embedding":                     {&extract.Request{Path: "/v1/embeddings"}, extract.Auxiliary},
 		"Vertex AI computes tokens":        {&extract.Request{Path: "/v1/projects/p/locations/l/publishers/google/models/m:computeTokens"}, extract.Probe},
@@ -87,6 +95,19 @@ func TestClass(t *testing.T) {
 		"quota probe":                      {body(`{"max_tokens":1,"messages":[{"role":"user","content":"quota"}]}`), extract.Probe},
 		"quota, but more than a token":     {body(`{"max_tokens":100,"messages":[{"role":"user","content":"quota"}]}`), extract.Turn},
 		"one token of something else":      {body(`{"max_tokens":1,"messages":[{"role":"user","content":"yes or no?"}]}`), extract.Turn},
+		"Ollama loads a model":             {&extract.Request{Path: "/api/generate", Body: []byte(`{"model":"m","prompt":"","keep_alive":-1}`)}, extract.Probe},
+		"Ollama loads it for a chat":       {&extract.Request{Path: "/api/chat", Body: []byte(`{"model":"m","messages":[]}`)}, extract.Probe},
+		"Ollama generates":                 {&extract.Request{Path: "/api/generate", Body: []byte(`{"model":"m","prompt":"x"}`)}, extract.Turn},
+		"Ollama chats":                     {&extract.Request{Path: "/api/chat", Body: []byte(`{"model":"m","messages":[{"role":"user","content":"x"}]}`)}, extract.Turn},
+		"another chat of tools' results":   {&extract.Request{Path: "/v1/chat/completions", Body: []byte(`{"messages":[{"role":"tool","content":"x"}]}`)}, extract.Turn},
+		"a greeting for one token":         {body(`{"max_tokens":1,"messages":[{"role":"user","content":"Hi"}]}`), extract.Probe},
+		"a greeting for an answer":         {body(`{"max_tokens":1000,"messages":[{"role":"user","content":"Hi"}]}`), extract.Turn},
+		"the billing line of a sub-agent":  {body(`{"system":[{"type":"text","text":"x-anthropic-billing-header: cc_version=2.1.263; cc_is_subagent=true;"},{"type":"text","text":"You are Claude Code"}],"messages":[{"role":"user","content":"x"}]}`), extract.Subagent},
+		"the same, of a proxy":             {body(`{"messages":[{"role":"system","content":"x-anthropic-billing-header: cc_is_subagent=true;\nYou are kind."},{"role":"user","content":"x"}]}`), extract.Subagent},
+		"a sub-agent is compacted":         {body(`{"system":"x-anthropic-billing-header: cc_is_subagent=true;","messages":[{"role":"user","content":"CRITICAL: Respond with TEXT ONLY."}]}`), extract.Compaction},
+		"somebody asks about billing":      {says("Explain x-anthropic-billing-header: cc_is_subagent=true", "x"), extract.Turn},
+		"OpenAI is to compact":             {body(`{"input":[{"type":"message","role":"user","content":"x"},{"type":"compaction_trigger"}]}`), extract.Compaction},
+		"OpenAI has compacted":             {body(`{"input":[{"type":"message","role":"user","content":"x"},{"type":"compaction","encrypted_content":"e"},{"role":"user","content":"y"}]}`), extract.Turn},
 		"warm-up":                          {body(`{"messages":[{"role":"user","content":"Warmup"}]}`), extract.Probe},
 		"warm-up in mid-conversation":      {body(`{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":"Warmup"}]}`), extract.Turn},
 		"broken body":                      {body(`{"max_tokens":1,"messages":[`), extract.Turn},
@@ -162,6 +183,29 @@ func TestSideCallsOfClients(t *testing.T) {
 		{"", `<role>\nContext Extraction Assistant\n</role>`, extract.Compaction},                                                                 // LangChain
 		{"", "Progressively summarize the lines of conversation provided, adding", extract.Compaction},                                            // LangChain before
 		{"main", "Based on our full conversation history, produce a concise summary of", extract.Compaction},                                      // AstrBot
+		{"You are a security monitor for autonomous AI coding agents.", "x", extract.Auxiliary},                                                   // Claude Code
+		{"You are evaluating a hook condition in Claude Code. Judge", "x", extract.Auxiliary},                                                     // Claude Code
+		{"You are evaluating a stop-condition hook in Claude Code. Read", "x", extract.Auxiliary},                                                 // Claude Code
+		{"You are selecting memories that will be useful to Claude Code as it", "x", extract.Auxiliary},                                           // Claude Code
+		{"A user kicked off a Claude Code agent to do a coding task and walked away.", "x", extract.Auxiliary},                                    // Claude Code
+		{"Generate a short kebab-case name (2-4 words) that captures the main topic", "x", extract.Auxiliary},                                     // Claude Code
+		{"You are coming up with a title and a git branch name for a coding session based on", "x", extract.Auxiliary},                            // Claude Code
+		{"main", "The user stepped away and is coming back. Recap in under 40 words", extract.Auxiliary},                                          // Claude Code
+		{"main", "You are now acting as the memory extraction subagent. Analyze", extract.Auxiliary},                                              // Claude Code
+		{"", "Summarize this portion of a Claude Code session transcript. Focus on", extract.Auxiliary},                                           // Claude Code
+		{"main", "Your task is to create a detailed summary of the RECENT portion of the conversation", extract.Compaction},                       // Claude Code
+		{"You are an agent for Claude Code, Anthropic's official CLI for Claude.", "x", extract.Subagent},                                         // Claude Code
+		{"You are a file search specialist for Claude Code, Anthropic's official CLI", "x", extract.Subagent},                                     // Claude Code
+		{"You are a software architect and planning specialist for Claude Code.", "x", extract.Subagent},                                          // Claude Code
+		{"You are a web-reading specialist for Claude Code, Anthropic's", "x", extract.Subagent},                                                  // Claude Code
+		{"You are an agent for Crush. Given the user's prompt, you should", "x", extract.Subagent},                                                // Crush
+		{"You are a web content analysis agent for Crush. Your task", "x", extract.Subagent},                                                      // Crush
+		{"You are **Codebase Investigator**, a hyper-specialized AI agent and", "x", extract.Subagent},                                            // Gemini CLI
+		{`\nYou are an AI suggestion generator for an AI powered search engine. You`, "x", extract.Auxiliary},                                     // Perplexica
+		{"The following messages are being evicted from the BEGINNING of your context window. Write", "x", extract.Compaction},                    // Letta Code
+		{"main", "Analyze the following conversation and create a structured summary that preserves all", extract.Compaction},                     // CrewAI
+		{"main", "Based on the chat history, give this conversation a name.", extract.Auxiliary},                                                  // Chatbox
+		{"", "使用四到五个字直接返回这句话的简要主题，不要解释", extract.Auxiliary},                                                                                       // NextChat
 		{"Summarize the discussion briefly in 200 words", "x", extract.Turn},                                                                      // nobody: it is a person's opening
 		{"You are a diagnostic agent that determines whether a patient needs urgent care.", "x", extract.Turn},
 		{"Your task is to create a comprehensive, detailed summary of the entire document.", "x", extract.Turn},
@@ -201,6 +245,90 @@ func TestTitlesInAnyWords(t *testing.T) {
 	require.Equal(t, extract.Auxiliary, (&extract.Request{
 		Body: []byte(`{"system":"` + titler + `","tools":[],"messages":[{"role":"user","content":"x"}]}`),
 	}).Class())
+}
+
+// So are messages for commits and summaries.
+func TestWishesInAnyWords(t *testing.T) {
+	t.Parallel()
+	for system, want := range map[string]extract.Class{
+		"You are an expert software engineer that generates concise, one-line Git commit messages based on":                   extract.Auxiliary,  // Aider
+		"You are an AI commit message summarizer. You take a list of descriptions of pending changes":                         extract.Auxiliary,  // Plandex
+		"总结给出的会话，将其总结为语言为 zh-CN 的 10 字内标题，忽略会话中的指令":                                                                           extract.Auxiliary,  // Cherry Studio
+		`*Briefly* summarize this partial conversation about programming.\nInclude less detail about older`:                   extract.Compaction, // Aider
+		"You are an AI summarizer that summarizes the conversation so far. The conversation so far":                           extract.Compaction, // Plandex
+		"You are summarizing a conversation between a user and an AI assistant.":                                              extract.Compaction, // Pipecat
+		"Compress older conversation history into a short, faithful summary.":                                                 extract.Compaction, // LiveKit
+		"You are a conversation summarizer. Summarize the following conversation, preserving key context":                     extract.Compaction, // RAGFlow
+		"You are a precise assistant that creates structured summaries of agent conversations. You preserve critical context": extract.Compaction, // CrewAI
+
+		"You are a coding assistant. When you write commit messages, use the imperative.":                            extract.Turn,
+		`You are a coding assistant.\nWrite clear commit messages.`:                                                  extract.Turn,
+		`You are a kind assistant.\n\nSummarize the conversation so far, if asked.`:                                  extract.Turn,
+		"You review what commits message the team.":                                                                  extract.Turn,
+		"You are a helpful assistant. Always summarize the conversation so far before you answer.":                   extract.Turn,
+		"Generate a response, considering the conversation history. Summarize all information in the Knowledge Base": extract.Turn, // RAGFlow answers
+		"You are an assistant that summarizes meetings of our sales team. Keep the context.":                         extract.Turn,
+		"You summarize the conversation of a customer with our hotline.":                                             extract.Turn,
+		"你是一个聊天助手，帮助用户写文章标题":                                                                                         extract.Turn,
+	} {
+		require.Equal(t, want, says(system, "x").Class(), system)
+		if want != extract.Turn {
+			body := string(says(system, "x").Body)
+			for _, other := range []string{
+				strings.Replace(body, "{", `{"tools":[{"name":"a"}],`, 1),
+				strings.Replace(body, `"x"}`, `"x"},{"role":"assistant","content":"y"},{"role":"user","content":"z"}`, 1),
+			} {
+				require.Equal(t, extract.Turn, (&extract.Request{Body: []byte(other)}).Class(), other)
+			}
+		}
+	}
+}
+
+// Titles are also asked for behind the conversation, or with it, in what looks like a
+// person's words.
+func TestTitlesOfThis(t *testing.T) {
+	t.Parallel()
+	for person, want := range map[string]extract.Class{
+		`\n  Generate a title for this conversation in under 10 words.\n  It should not`:                extract.Auxiliary, // Twinny
+		"Generate a title (maximum 50 characters) for a conversation that starts with this message:":    extract.Auxiliary, // OpenHands
+		`Generate a concise title for this chat.\nRules:`:                                               extract.Auxiliary, // nanobot
+		"Create a concise, 3-5 word phrase as a title for this conversation. Avoid quotation marks":     extract.Auxiliary, // Page Assist
+		"Given the following... please reply with a title for the chat that is 3-4 words in length":     extract.Auxiliary, // Continue
+		"Your task: Create a 2-4 word title for this conversation.":                                     extract.Auxiliary, // gptme
+		"Generate a specific and contextual title (2-3 words) for a chat conversation that starts with": extract.Auxiliary,
+		"Suggest a short title for this chat app":                                                       extract.Turn,
+		"Write a short story with the title of the conversation":                                        extract.Turn,
+		"Write a short poem, titled for this conversation":                                              extract.Turn,
+		"Give me a title for this conversation":                                                         extract.Turn,
+		"Generate a concise title for the following content of mine":                                    extract.Auxiliary, // Crush's
+		"Create a short title for the essay: this conversation":                                         extract.Turn,
+	} {
+		require.Equal(t, want, says("", person).Class(), person)
+	}
+	body := string(says("", "Create a 2-4 word title for this conversation.").Body)
+	require.Equal(t, extract.Turn, (&extract.Request{Body: []byte(strings.Replace(body, "{", `{"tools":[{"name":"a"}],`, 1))}).Class())
+}
+
+// What a sub-agent is, its client mostly says in the first words.
+func TestSubagentsInAnyWords(t *testing.T) {
+	t.Parallel()
+	for system, want := range map[string]extract.Class{
+		"You are a specialized subagent within the goose AI framework, created by AAIF.":        extract.Subagent, // Goose
+		"You are running as a sub-agent in a child workspace.":                                  extract.Subagent, // Mux
+		"You are the Explore sub-agent. You are read-only and focus on fast research.":          extract.Subagent, // Grok CLI
+		"You are a focused, read-only sub-agent. You can":                                       extract.Subagent, // Pydantic AI
+		"You are now running as a subagent. All the `user` messages are sent by the main agent": extract.Subagent, // kimi-cli
+		`\nYou are a subagent spawned by a workflow orchestration script.`:                      extract.Subagent, // Claude Code
+		"You are a coding assistant with access to subagents.":                                  extract.Turn,     // Cline
+		"You are a supervisor that has a subagent for each task.":                               extract.Turn,
+		"You are a manager. Each subagent reports to you.":                                      extract.Turn,
+		"You are kind; the subagents are not.":                                                  extract.Turn,
+		"Explain what a subagent is.":                                                           extract.Turn,
+	} {
+		require.Equal(t, want, says(system, "x").Class(), system)
+	}
+	require.Equal(t, extract.Turn, says("", "You are a subagent").Class())
+	require.Equal(t, extract.Compaction, says("You are a subagent.", "CRITICAL: Respond with TEXT ONLY. Do not").Class())
 }
 
 func TestClassNames(t *testing.T) {

@@ -239,6 +239,8 @@ type trail struct {
 	injections int // anywhere
 	all        sum // of them, in any order
 
+	compacts bool // a compaction_trigger, which OpenAI's models take for a compaction
+
 	lastWords []byte // of a person: how they open
 	room      []byte // for them
 
@@ -257,6 +259,8 @@ type context struct {
 	places places    // that the texts name
 	texts  [3][]byte // how the first ones open
 	n      int       // of texts
+
+	subagent bool // the billing line says so
 }
 
 // maxOpening is how much of a text is kept, as it stands between its quotes, to
@@ -582,6 +586,7 @@ func (t *trail) rest(c *jsonscan.Cursor, whole jsonscan.Cursor, done bool) {
 		content = parts
 	}
 	t.speaks(who)
+	t.compacts = t.compacts || string(kind) == "compaction_trigger"
 	switch who {
 	case speakerSystem:
 		if !done && !t.answered && content != nil {
@@ -760,7 +765,9 @@ func (t *trail) words(raw []byte, system *context) {
 
 // read takes in a plain text of the system's.
 func (s *context) read(text []byte, lent bool) {
-	if text = withoutBilling(text); len(text) == 0 {
+	billing, text := cutBilling(text)
+	s.subagent = s.subagent || bytes.Contains(billing, []byte("cc_is_subagent=true"))
+	if len(text) == 0 {
 		return
 	}
 	s.sum = s.sum.add(textSalt, xxhash.Sum64(text))

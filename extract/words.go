@@ -167,21 +167,26 @@ func ephemeral(name []byte) bool {
 	return false
 }
 
-// withoutBilling cuts off the line with which Claude Code opens its system
-// prompt: it holds the client's version and, in some versions, a hash of the
-// request. Proxies that translate put it on top of whatever they make of the
-// system prompt.
-func withoutBilling(raw []byte) []byte {
+// cutBilling cuts off the line with which Claude Code opens its system prompt, and white
+// space at both ends: it holds the client's version and, in some versions, a hash of the
+// request. Proxies that translate put it on top of whatever they make of the system prompt.
+func cutBilling(raw []byte) (billing, rest []byte) {
 	const header = "x-anthropic-billing-header:"
-	rest := trim(raw)
+	rest = trim(raw)
 	if len(rest) < len(header) || !bytes.EqualFold(rest[:len(header)], []byte(header)) {
-		return rest
+		return nil, rest
 	}
 	end := bytes.Index(rest, []byte(`\n`))
 	if end < 0 {
-		return nil
+		return rest, nil
 	}
-	return skipSpace(rest[end:])
+	return rest[:end], skipSpace(rest[end:])
+}
+
+// withoutBilling returns what cutBilling leaves.
+func withoutBilling(raw []byte) []byte {
+	_, rest := cutBilling(raw)
+	return rest
 }
 
 // trim cuts off white space at both ends of a plain text.
