@@ -19,8 +19,8 @@ import (
 type options struct {
 	listen, admin string
 	upstreams     []*upstream
-	fixed         []*upstream // those of them that flags name
-	file          string      // names the others
+	fixed         []string // what flags say of some of them
+	file          string   // says the others
 	ttl           time.Duration
 	capacity      int
 	bodyLimit     int64
@@ -33,19 +33,22 @@ type options struct {
 	verbose, demo bool
 }
 
+// maxSlow is the largest -slow. What it makes of the longest answers must still be a
+// time.Duration.
+const maxSlow = 1000
+
 // parse reads the flags. Asked for help, it writes it to stdout and returns
 // flag.ErrHelp.
 func parse(args []string, stdout io.Writer) (options, error) {
 	o := options{hold: 10 * time.Second, failover: affinity.FailoverReturn}
-	var upstreams []string
 	f := flag.NewFlagSet("gateway", flag.ContinueOnError)
 	f.SetOutput(io.Discard) // an error is one line, without the whole usage
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`address` to serve clients on")
 	f.StringVar(&o.admin, "admin", "", "`address` of the admin page (default none)")
 	// Looked at below: package flag would show what is in a faulty one, and
 	// that may be a password.
-	f.Func("upstream", "an upstream as `name=url[,key-env=VARIABLE]`; one flag for each", func(s string) error {
-		upstreams = append(upstreams, s)
+	f.Func("upstream", "an upstream as `name=url[,key-env=VARIABLE|,key-file=FILE]`; one flag for each", func(s string) error {
+		o.fixed = append(o.fixed, s)
 		return nil
 	})
 	f.StringVar(&o.file, "upstreams", "", "`file` with more upstreams, one to a line; read again at SIGHUP and POST /reload")
@@ -78,13 +81,6 @@ func parse(args []string, stdout io.Writer) (options, error) {
 	case err != nil:
 		return o, fmt.Errorf("%w (see -help)", err)
 	}
-	for _, s := range upstreams {
-		u, err := parseUpstream(s, os.LookupEnv)
-		if err != nil {
-			return o, err
-		}
-		o.fixed = append(o.fixed, u)
-	}
 	var err error
 	if o.upstreams, err = readUpstreams(o.file, o.fixed); err != nil {
 		return o, err
@@ -107,16 +103,23 @@ func parse(args []string, stdout io.Writer) (options, error) {
 		return o, errors.New("-cooldown must be positive, such as 10s")
 	case o.patience < 0:
 		return o, errors.New("-patience must not be negative")
-	case o.slow != 0 && !(o.slow > 1):
-		return o, errors.New("-slow must be more than 1, or 0 for never")
+	case o.slow != 0 && !(o.slow > 1 && o.slow <= maxSlow):
+		return o, fmt.Errorf("-slow must be more than 1 and at most %d, or 0 for never", maxSlow)
 	}
 	return o, nil
 }
 
 // readUpstreams returns the fixed upstreams and those that the file names, if
-// there is one.
-func readUpstreams(file string, fixed []*upstream) ([]*upstream, error) {
-	all := slices.Clone(fixed)
+// there is one. Keys that are in files are read anew.
+func readUpstreams(file string, fixed []string) ([]*upstream, error) {
+	var all []*upstream
+	for _, s := range fixed {
+		u, err := parseUpstream(s, os.LookupEnv)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, u)
+	}
 	if file != "" {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -144,7 +147,7 @@ func readUpstreams(file string, fixed []*upstream) ([]*upstream, error) {
 	return all, nil
 }
 
-// parseUpstream reads name=url[,key-env=VARIABLE]. Its errors do not quote what
+// parseUpstream reads name=url[,key-env=VARIABLE|,key-file=FILE]. Its errors do not quote what
 // may be secret.
 func parseUpstream(s string, lookup func(string) (string, bool)) (*upstream, error) {
 	name, rest, ok := strings.Cut(s, "=")
@@ -161,23 +164,34 @@ func parseUpstream(s string, lookup func(string) (string, bool)) (*upstream, err
 		return nil, fmt.Errorf("-upstream %s: want an http or https URL, as in %[1]s=https://host-a", name)
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return nil, fmt.Errorf("-upstream %s: the URL must end with its path and hold no password: "+
-			"put the credential into an environment variable and add ,key-env=VARIABLE", name)
+			"put the credential into an environment variable and add ,key-env=VARIABLE, or into a file and add ,key-file=FILE", name)
 	}
 	up := &upstream{name: name, url: u}
 	if !hasOption {
 		return up, nil
 	}
-	variable, ok := strings.CutPrefix(option, "key-env=")
-	if !ok || variable == "" {
-		return nil, fmt.Errorf("-upstream %s: all that may follow the URL is ,key-env=VARIABLE", name)
-	}
-	key, _ := lookup(variable)
-	up.key = strings.TrimSpace(key)
+	kind, place, _ := strings.Cut(option, "=")
+	where := "the environment variable " + place
 	switch {
-	case up.key == "":
-		return nil, fmt.Errorf("-upstream %s: the environment variable %s is not set: export it, or leave out key-env", name, variable)
-	case strings.ContainsFunc(up.key, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return nil, fmt.Errorf("-upstream %s: the environment variable %s holds more than a credential: no spaces or control characters", name, variable)
+	case kind == "key-env" && place != "":
+		key, _ := lookup(place)
+		if up.key = strings.TrimSpace(key); up.key == "" {
+			return nil, fmt.Errorf("-upstream %s: %s is not set: export it, or leave out key-env", name, where)
+		}
+	case kind == "key-file" && place != "":
+		where = "the file " + place
+		key, err := os.ReadFile(place)
+		if err != nil {
+			return nil, fmt.Errorf("-upstream %s: key-file: %w", name, err)
+		}
+		if up.key = strings.TrimSpace(string(key)); up.key == "" {
+			return nil, fmt.Errorf("-upstream %s: %s is empty: put the credential into it, or leave out key-file", name, where)
+		}
+	default:
+		return nil, fmt.Errorf("-upstream %s: all that may follow the URL is ,key-env=VARIABLE or ,key-file=FILE", name)
+	}
+	if strings.ContainsFunc(up.key, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, fmt.Errorf("-upstream %s: %s holds more than a credential: no spaces or control characters", name, where)
 	}
 	return up, nil
 }

@@ -38,9 +38,9 @@
 // -patience. Clients with different credentials share no sessions.
 //
 // With key-env=NAME the upstream gets the credential in that environment
-// variable, wherever the client put its own, which goes no further. The file that
-// -upstreams names has more upstreams, a line each; SIGHUP reads it again, and
-// conversations stay where they are.
+// variable, and with key-file=FILE that in the file, wherever the client put its own,
+// which goes no further. The file that -upstreams names has more upstreams, a line
+// each; SIGHUP reads it and the keys' files again, and conversations stay where they are.
 //
 // With -admin ADDR there is a page of what goes on, as text and as JSON under
 // /status, and:

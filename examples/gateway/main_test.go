@@ -34,8 +34,11 @@ func TestFlagErrors(t *testing.T) {
 		"-upstream a/b=http://h":                           "without spaces and slashes",
 		"-upstream a=http://user:hunter@h":                 "add ,key-env=VARIABLE",
 		"-upstream a=http://h?key=hunter":                  "add ,key-env=VARIABLE",
-		"-upstream a=http://h,key=hunter":                  "all that may follow the URL is ,key-env=VARIABLE",
-		"-upstream a=http://h,key-env=":                    "all that may follow the URL is ,key-env=VARIABLE",
+		"-upstream a=http://h,key=hunter":                  "all that may follow the URL is ,key-env=VARIABLE or ,key-file=FILE",
+		"-upstream a=http://h,key-env=":                    "all that may follow the URL is ,key-env=VARIABLE or ,key-file=FILE",
+		"-upstream a=http://h,key-file=":                   "all that may follow the URL is ,key-env=VARIABLE or ,key-file=FILE",
+		"-upstream a=http://h,key-file=/nowhere/at/all":    "-upstream a: key-file: open /nowhere/at/all: no such file",
+		"-upstream a=http://h,key-file=/dev/null":          "the file /dev/null is empty: put the credential into it",
 		"-upstream a=http://h,key-env=GATEWAY_TEST_ABSENT": "GATEWAY_TEST_ABSENT is not set: export it",
 		"-upstream a=http://h,key-env=GATEWAY_TEST_EMPTY":  "GATEWAY_TEST_EMPTY is not set: export it",
 		"-upstream a=http://h,key-env=GATEWAY_TEST_LINES":  "GATEWAY_TEST_LINES holds more than a credential",
@@ -48,6 +51,8 @@ func TestFlagErrors(t *testing.T) {
 		"-upstream a=http://h -cooldown -1s":               "-cooldown must be positive",
 		"-upstream a=http://h -patience -1s":               "-patience must not be negative",
 		"-upstream a=http://h -slow 1":                     "-slow must be more than 1",
+		"-upstream a=http://h -slow NaN":                   "-slow must be more than 1",
+		"-upstream a=http://h -slow 1e300":                 "at most 1000",
 		"-upstream a=http://h -failover stay":              "want rebind or return",
 		"-upstreams /nowhere/at/all":                       "no such file",
 		"-demo -ttl 5m":                                    "give it alone",
@@ -77,7 +82,7 @@ func TestFlags(t *testing.T) {
 	var help bytes.Buffer
 	_, err = parse([]string{"-help"}, &help)
 	require.ErrorIs(t, err, flag.ErrHelp)
-	require.Contains(t, help.String(), "-upstream name=url[,key-env=VARIABLE]\n")
+	require.Contains(t, help.String(), "-upstream name=url[,key-env=VARIABLE|,key-file=FILE]\n")
 }
 
 // The gateway serves until it is told to stop, and then lets streams end.

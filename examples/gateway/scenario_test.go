@@ -399,6 +399,33 @@ func TestReload(t *testing.T) {
 	})
 }
 
+// A key that is in a file can be changed while the gateway runs.
+func TestReloadOfKeys(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "key")
+	write := func(key string) { require.NoError(t, os.WriteFile(file, []byte(key), 0o600)) }
+	r := newRig(t, 1, func(o *options) {
+		write("old\n")
+		o.fixed = []string{"a=" + o.upstreams[0].url.String() + ",key-file=" + file}
+		var err error
+		o.upstreams, err = readUpstreams("", o.fixed)
+		require.NoError(t, err)
+	})
+	r.backends[0].does(func(w http.ResponseWriter, req *http.Request) {
+		if req.Header.Get("Authorization") != "Bearer new" {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	})
+	require.Equal(t, 401, r.chat("s").StatusCode)
+	write("")
+	require.ErrorContains(t, r.g.reload(), "is empty")
+	write("new")
+	require.NoError(t, r.g.reload())
+	require.Equal(t, 200, r.chat("s").StatusCode, "nor is it out for what the old one was")
+
+	require.ErrorContains(t, newRig(t, 1).g.reload(), "there is no file to read")
+}
+
 // Requests that take long anywhere are not sent from one upstream to the next for
 // that, whether they come alone or together, and however large they are.
 func TestLongAnswers(t *testing.T) {

@@ -1,8 +1,10 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 	"hash/maphash"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-affinity/affinity"
@@ -67,11 +69,11 @@ func (s *setup) comeBack(u *upstream, now time.Time) {
 	}
 }
 
-// reload reads the file with the upstreams again. No session loses its home,
-// unless that is gone.
+// reload reads the file with the upstreams again, and those with their keys. No session
+// loses its home, unless that is gone.
 func (g *gateway) reload() error {
-	if g.file == "" {
-		return fmt.Errorf("there is no file to read: start with -upstreams FILE")
+	if g.file == "" && !slices.ContainsFunc(g.fixed, func(s string) bool { return strings.Contains(s, ",key-file=") }) {
+		return errors.New("there is no file to read: start with -upstreams FILE, or give an upstream a key-file")
 	}
 	g.reloading.Lock() // two at once would both go on from the same set-up
 	defer g.reloading.Unlock()
