@@ -41,6 +41,10 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		req, _ = u.request(v.ctx, out)
 		resp, err = g.fresh.RoundTrip(req)
 	}
+	if err == nil && (resp.StatusCode < 100 || resp.StatusCode > 999) {
+		resp.Body.Close()
+		resp, err = nil, errStatus
+	}
 	switch {
 	case err != nil && ctx.Err() != nil: // the client left
 		g.neutral(x, affinity.Usage{})
@@ -102,6 +106,10 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 	}
 	return resp, false, nil
 }
+
+// errStatus is for answers like "HTTP/1.1 099 X": package http reads them, but panics where
+// they are to be written.
+var errStatus = errors.New("its answer has a status that is none")
 
 // A trouble is what is wrong with an upstream.
 type trouble struct {
@@ -327,7 +335,7 @@ func cause(err error) string {
 	var network net.Error
 	var certificate *tls.CertificateVerificationError
 	switch {
-	case errors.Is(err, errSilent):
+	case errors.Is(err, errSilent), errors.Is(err, errStatus):
 		return err.Error()
 	case errors.As(err, &network), errors.As(err, &certificate):
 		return err.Error()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"time"
 )
@@ -134,16 +135,30 @@ func (x *exchange) stateIn(now time.Time, candidates []*upstream) time.Duration 
 }
 
 // back returns how long it takes until an upstream is there for the request
-// again.
-func (x *exchange) back() time.Duration {
-	now := time.Now()
-	soonest := time.Duration(math.MaxInt64)
+// again. One that has failed is not counted on.
+func (x *exchange) back(now time.Time) time.Duration {
+	soonest := maxPause
 	for _, u := range x.upstreams {
-		_, slot, until := u.health.admit(now, x.tenantOf())
+		standing, slot, until := u.health.admit(now, x.tenantOf())
 		if slot {
 			u.health.release()
 		}
-		soonest = min(soonest, max(0, until.Sub(now)))
+		if standing != failing {
+			soonest = min(soonest, max(0, until.Sub(now)))
+		}
 	}
 	return soonest
+}
+
+// hasten lets an answer that asks the client to come back later, if it is one, ask for
+// no more than the upstream that is there first: the client does not know of the others.
+func (x *exchange) hasten(resp *http.Response) {
+	if resp == nil || resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode < 500 {
+		return
+	}
+	now := time.Now()
+	if back := x.back(now); back+time.Second <= pause(resp, now) {
+		resp.Header["Retry-After"] = []string{retryAfter(back)}
+		delete(resp.Header, "Retry-After-Ms")
+	}
 }

@@ -384,6 +384,54 @@ func TestNothingLeft(t *testing.T) {
 	require.JSONEq(t, `{"error":{"type":"upstream_failed","message":"the upstream could not be reached, or closed the connection without an answer"}}`, resp.text)
 }
 
+// The client is told to come back when the first upstream does, whichever answered last.
+func TestSoonestRetryAfter(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, tt := range []struct {
+			status int
+			a, b   []string      // headers of their refusals
+			want   time.Duration // up to half a second more
+		}{
+			{429, []string{"Retry-After", "40"}, []string{"Retry-After", "200"}, 40 * time.Second},
+			{529, []string{"Retry-After", "200"}, []string{"Retry-After", "40"}, 40 * time.Second},
+			{503, []string{"Retry-After-Ms", "30500"}, []string{"Retry-After-Ms", "200000", "Retry-After", "200"}, 30500 * time.Millisecond},
+		} {
+			w := newWorld(t, 2)
+			w.let("a", refuses(tt.status, tt.a...))
+			w.let("b", refuses(tt.status, tt.b...))
+			rec := httptest.NewRecorder()
+			w.g.ServeHTTP(rec, httptest.NewRequest("POST", "/v1/messages", strings.NewReader("{}")))
+			require.Equal(t, tt.status, rec.Code)
+			got := pause(rec.Result(), time.Now())
+			require.True(t, got >= tt.want && got <= tt.want+time.Second/2, "%v: %v", tt, got)
+			w.g.close()
+		}
+	})
+}
+
+// What has no status that can be passed on is no answer.
+func TestStatusThatIsNone(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2)
+	for _, b := range r.backends {
+		b.answers(200)
+	}
+	home := r.chat("s").Header.Get(targetHeader)
+	r.backend(home).does(func(w http.ResponseWriter, _ *http.Request) {
+		c, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		defer c.Close()
+		io.WriteString(c, "HTTP/1.1 099 X\r\nContent-Length: 0\r\n\r\n")
+	})
+	resp := r.chat("s")
+	require.Equal(t, 200, resp.StatusCode)
+	require.NotEqual(t, home, resp.Header.Get(targetHeader))
+	require.Contains(t, r.log.String(), "a status that is none")
+}
+
 func TestUpstreamComesBack(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 1)

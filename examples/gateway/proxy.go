@@ -205,6 +205,7 @@ func (g *gateway) RoundTrip(out *http.Request) (*http.Response, error) {
 		var again bool
 		resp, again, err = g.try(out, x)
 		if !again || ctx.Err() != nil {
+			x.hasten(resp)
 			return resp, err
 		}
 		if x.tried = append(x.tried, x.choice.Target); x.futile() {
@@ -215,6 +216,7 @@ func (g *gateway) RoundTrip(out *http.Request) (*http.Response, error) {
 		resp, err = before.resp, nil
 		x.choice, x.status = before.choice, resp.StatusCode
 	}
+	x.hasten(resp)
 	return resp, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // Headers that tell the client what was decided.
@@ -25,12 +26,17 @@ func (g *gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, errNoUpstream):
 		status, kind, message = http.StatusServiceUnavailable, "no_upstream_available", errNoUpstream
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(max(x.back().Seconds(), 1)))))
+		w.Header().Set("Retry-After", retryAfter(x.back(time.Now())))
 	case errors.Is(err, errRequestBody):
 		status, kind, message = http.StatusBadRequest, "bad_request", errRequestBody
 	}
 	x.status = status
 	reply(w, status, kind, message.Error())
+}
+
+// retryAfter is d as a header has it, in whole seconds.
+func retryAfter(d time.Duration) string {
+	return strconv.Itoa(int(math.Ceil(max(d.Seconds(), 1))))
 }
 
 func reply(w http.ResponseWriter, status int, kind, message string) {
