@@ -70,8 +70,8 @@
 // # Candidates
 //
 // Who is healthy is for the caller to know. The candidates are the targets that
-// it holds usable for one request; leave out what is down, out of quota, or was
-// tried already.
+// it holds usable for one request; leave out what is down, out of quota, without
+// the model that it asks for, or was tried already.
 //
 // # Outcomes
 //

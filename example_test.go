@@ -378,7 +378,7 @@ func ExampleSelector_Cache() {
 // its own, with an outcome of its own.
 func ExampleSelector_Select_retry() {
 	sel, ctx := selector(), context.Background()
-	status := map[string]int{"a": 429, "b": 200, "c": 200}
+	status := map[string]int{"a": 429, "b": 400, "c": 200}
 	req, candidates := request("chat-1"), []string{"a", "b", "c"}
 	for len(candidates) > 0 {
 		choice, err := sel.Select(ctx, req, candidates)
@@ -388,14 +388,51 @@ func ExampleSelector_Select_retry() {
 		outcome := affinity.OutcomeOf(status[choice.Target], nil)
 		choice.Done(outcome)
 		fmt.Println(choice.Target, choice.Reason, outcome.Result)
-		if outcome.Result == affinity.Served {
-			break
+		if outcome.Result == affinity.Served || outcome.Result == affinity.Neutral {
+			break // nobody else could do better
 		}
 		candidates = slices.DeleteFunc(slices.Clone(candidates), func(t string) bool { return t == choice.Target })
 	}
 	// Output:
 	// a new transient-failure
-	// b failover served
+	// b failover neutral
+}
+
+// Tiers: what costs extra is a candidate only while nothing else has room. Sessions leave
+// it as soon as something has, and with FailoverReturn for where they were before. To let
+// them stay, offer all, with a fallback that prefers a tier, such as that in the examples
+// of package balance, and Drain what has no room for new sessions.
+func Example_tiers() {
+	sel, err := affinity.New(affinity.Config[string]{
+		ID:       func(target string) string { return target },
+		Fallback: balance.RoundRobin[string](),
+		Failover: affinity.FailoverReturn,
+	})
+	if err != nil {
+		panic(err)
+	}
+	ask := func(session string, reserved ...string) { // those that have room
+		candidates := reserved
+		if len(candidates) == 0 {
+			candidates = []string{"pay-as-you-go"}
+		}
+		choice, err := sel.Select(context.Background(), request(session), candidates)
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(session, choice.Target, choice.Reason)
+	}
+	ask("chat-1", "reserved-1", "reserved-2")
+	ask("chat-1") // all are full
+	ask("chat-2")
+	ask("chat-1", "reserved-1", "reserved-2")
+	ask("chat-2", "reserved-1", "reserved-2")
+	// Output:
+	// chat-1 reserved-1 new
+	// chat-1 pay-as-you-go failover
+	// chat-2 pay-as-you-go new
+	// chat-1 reserved-1 bound
+	// chat-2 reserved-2 failover
 }
 
 // A proxy reports in a deferred call: httputil.ReverseProxy panics if the upstream breaks

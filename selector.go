@@ -582,8 +582,9 @@ func (s *Selector[T]) Drained() map[string]time.Time {
 	return drained
 }
 
-// Stats returns what was counted since New. Each number is right, but they are
-// not read at one instant while requests go on.
+// Stats returns what was counted since New, which is this Selector's own, whatever
+// its Cache. Each number is right, but they are not read at one instant while
+// requests go on.
 func (s *Selector[T]) Stats() Stats {
 	st := Stats{Selected: make(map[Reason]uint64), Outcomes: make(map[Result]uint64), Failed: s.selected.Sum(0)}
 	for r := ReasonNoSession; int(r) < len(reasons); r++ {

@@ -38,7 +38,9 @@ type Request struct {
 	// It is the caller's to choose, from what it has authenticated, and to
 	// keep in one form: "gpt-5" and "openai/gpt-5" are two scopes. The more
 	// goes into the scope, the more a conversation is split: think twice
-	// before adding the model, since agents use several in one session.
+	// before adding the model, since agents use several in one session. But where
+	// models have upstreams of their own, a session has no home that serves them all,
+	// and would move at every change: then add the name of the pool.
 	Scope string
 
 	// Method and Path are those of the HTTP request, Path without the query.
@@ -49,7 +51,8 @@ type Request struct {
 	// Metadata is what the caller knows from elsewhere, such as the handshake of a
 	// WebSocket or a message queue. Only the function Metadata looks at it, which is
 	// not part of Default: copy what is meant as HTTP headers, such as gRPC
-	// metadata, to Header.
+	// metadata, to Header (by its Add, or an extractor of yours that uses its Get
+	// finds nothing).
 	Metadata map[string]string
 
 	// What was found out about Header: by spelling, whether all names are in canonical
