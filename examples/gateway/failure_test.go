@@ -824,10 +824,14 @@ func TestDeadConnection(t *testing.T) {
 	require.NotNil(t, r.g.transport.HTTP2)
 	require.NotZero(t, r.g.transport.HTTP2.SendPingTimeout)
 	r.g.transport.HTTP2.SendPingTimeout, r.g.transport.HTTP2.PingTimeout = 100*time.Millisecond, 100*time.Millisecond
-	require.Equal(t, "HTTP/2.0", r.chat("s").text)
+	works := func() { // by and by: a busy machine may take longer than that for what is alive, too
+		for n := 0; r.chat("s").text != "HTTP/2.0"; n++ {
+			require.Less(t, n, 100)
+		}
+	}
+	works()
 	dead.Store(true)
-	r.chat("s")
-	require.Equal(t, "HTTP/2.0", r.chat("s").text)
+	works()
 }
 
 // Uploads that are too large to keep do not get into each other's connections.

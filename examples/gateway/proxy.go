@@ -71,12 +71,13 @@ func newGateway(o options, extractor extract.Extractor, log *slog.Logger, fallba
 	fresh.Protocols.SetHTTP1(true) // over HTTP/2 requests at the same time would get into each other's connections, and fail
 	g.send, g.fresh = g.transport, fresh
 	g.proxy = &httputil.ReverseProxy{
-		Rewrite:       rewrite,
-		Transport:     g,
-		FlushInterval: 100 * time.Millisecond, // what is of known length; all else at once
-		BufferPool:    &buffers,
-		ErrorHandler:  g.fail,
-		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		Rewrite:        rewrite,
+		Transport:      g,
+		ModifyResponse: asUntyped,
+		FlushInterval:  100 * time.Millisecond, // what is of known length; all else at once
+		BufferPool:     &buffers,
+		ErrorHandler:   g.fail,
+		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	return g, nil
 }
@@ -113,8 +114,9 @@ type exchange struct {
 	rounds    int         // how often all had been tried
 	forbidden bool        // an upstream does not take its own credential for it
 	patience  time.Duration
-	status    int       // of the response
-	body      io.Closer // of the response, if its end is awaited
+	status    int         // of the response
+	header    http.Header // of the response to the client
+	body      io.Closer   // of the response, if its end is awaited
 }
 
 // exchangeKey leads to the *exchange in the context of a request.
@@ -137,7 +139,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	req.Scope = queryTenant(r.URL.RawQuery)
-	x := &exchange{setup: g.setup.Load(), req: req, patience: g.patience}
+	x := &exchange{setup: g.setup.Load(), req: req, patience: g.patience, header: w.Header()}
 	defer func() {
 		if x.body != nil {
 			x.body.Close() // ReverseProxy does not on every way out
@@ -147,8 +149,13 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				slog.Duration("took", time.Since(start)), slog.Int("attempts", x.attempts), decision(x))
 		}
 	}()
-	w.Header()["Content-Type"] = nil // or the server makes one up if the upstream sends none
 	g.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
+}
+
+// asUntyped keeps the server from making up a Content-Type if the upstream sends none.
+func asUntyped(resp *http.Response) error {
+	resp.Request.Context().Value(exchangeKey{}).(*exchange).header["Content-Type"] = nil // not before: answers like 103 take all away
+	return nil
 }
 
 // decision is how the last selection is logged: as attributes, if there is one.

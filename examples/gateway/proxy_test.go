@@ -78,6 +78,22 @@ func TestPassesThroughAsItIs(t *testing.T) {
 	require.NotContains(t, resp.Header, "Affinity-Session")
 }
 
+// Where the upstream says nothing of the type, neither does the gateway, whatever came first.
+func TestNoTypeIsMadeUp(t *testing.T) {
+	t.Parallel()
+	for _, hints := range []bool{false, true} {
+		r := newRig(t, 1)
+		r.backends[0].does(func(w http.ResponseWriter, _ *http.Request) {
+			if hints {
+				w.WriteHeader(http.StatusEarlyHints)
+			}
+			w.Header()["Content-Type"] = nil
+			io.WriteString(w, "<html>")
+		})
+		require.NotContains(t, r.chat("s").Header, "Content-Type", hints)
+	}
+}
+
 func TestBasePathIsJoined(t *testing.T) {
 	t.Parallel()
 	for _, base := range []string{"/base", "/base/"} {
