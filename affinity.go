@@ -145,7 +145,7 @@ type Decision struct {
 	From string
 
 	// Source says which signal named the session and Confidence how far that
-	// goes, as [extract.Session] does; Source is "" if there is none.
+	// goes, as extract.Session does; Source is "" if there is none.
 	Source     string
 	Confidence extract.Confidence
 

@@ -25,7 +25,7 @@ type Session struct {
 	// Class is the class of the request as far as method, path and headers
 	// tell; where a header names the session, only the headers of the client
 	// that sends it, and where client_metadata does, also what Codex says there.
-	// [Request.Class] looks at all headers, and at the body.
+	// Request.Class looks at all headers, and at the body.
 	Class Class
 
 	incomplete bool // see Chain.Find

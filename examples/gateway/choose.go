@@ -135,7 +135,7 @@ func (x *exchange) stateIn(now time.Time, candidates []*upstream) time.Duration 
 }
 
 // back returns how long it takes until an upstream is there for the request
-// again. One that has failed is not counted on.
+// again. One that has failed is not counted on, nor one that was of no use to it.
 func (x *exchange) back(now time.Time) time.Duration {
 	soonest := maxPause
 	for _, u := range x.upstreams {
@@ -143,7 +143,7 @@ func (x *exchange) back(now time.Time) time.Duration {
 		if slot {
 			u.health.release()
 		}
-		if standing != failing {
+		if standing == refusing || standing != failing && !slices.Contains(x.tried, u) {
 			soonest = min(soonest, max(0, until.Sub(now)))
 		}
 	}

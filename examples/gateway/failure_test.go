@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-affinity/affinity"
+	"github.com/go-affinity/affinity/extract"
 )
 
 func TestFailoverTriesOnceMore(t *testing.T) {
@@ -407,6 +408,53 @@ func TestSoonestRetryAfter(t *testing.T) {
 			require.True(t, got >= tt.want && got <= tt.want+time.Second/2, "%v: %v", tt, got)
 			w.g.close()
 		}
+	})
+}
+
+// What cannot be sent again is for the client to send, at once if another upstream is there.
+func TestRetryAfterOfLargeBodies(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2, func(o *options) { o.bodyLimit = 1 })
+		defer w.g.close()
+		w.let("a", refuses(429, "Retry-After", "200"))
+		w.let("b", refuses(429, "Retry-After", "200"))
+		rec := httptest.NewRecorder()
+		w.g.ServeHTTP(rec, httptest.NewRequest("POST", "/v1/messages", strings.NewReader("{}")))
+		require.Equal(t, 429, rec.Code)
+		require.Len(t, w.hits, 1)
+		require.Equal(t, "1", rec.Header().Get("Retry-After"))
+	})
+}
+
+func TestHasten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a, b := &upstream{name: "a"}, &upstream{name: "b"}
+		b.health.failed(time.Now(), 200*time.Second, true, false)
+		x := &exchange{setup: &setup{upstreams: []*upstream{a, b}}, req: &extract.Request{}}
+		hastened := func(status int, after string) string {
+			resp := &http.Response{StatusCode: status, Header: http.Header{"Retry-After": {after}, "Retry-After-Ms": {after + "000"}}}
+			x.hasten(resp)
+			require.Equal(t, resp.Header.Get("Retry-After") == after, len(resp.Header["Retry-After-Ms"]) > 0)
+			return resp.Header.Get("Retry-After")
+		}
+		x.hasten(nil)
+		require.Equal(t, "1", hastened(429, "200"), "a takes it at once")
+		require.Equal(t, "200", hastened(202, "200"), "that is for something else")
+		x.tried = []*upstream{a, b}
+		require.Equal(t, "200", hastened(429, "200"), "a was of no use")
+		x.tried = nil
+		a.health.failed(time.Now(), 10*time.Second, false, false)
+		require.Equal(t, "200", hastened(503, "200"), "a may be gone for good")
+		a.health.failed(time.Now(), 40*time.Second, true, false)
+		<-time.After(500 * time.Millisecond)
+		require.Equal(t, "40", hastened(503, "200"))
+		require.Equal(t, "40", hastened(503, "40"), "as the upstream says, with its fractions")
+		<-time.After(time.Minute)
+		require.Equal(t, "1", hastened(503, "200"))
+		_, slot, _ := a.health.admit(time.Now(), 0)
+		require.True(t, slot, "the only one is still free")
 	})
 }
 
