@@ -461,23 +461,23 @@ func TestHasten(t *testing.T) {
 // What has no status that can be passed on is no answer.
 func TestStatusThatIsNone(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, 2)
-	for _, b := range r.backends {
-		b.answers(200)
-	}
-	home := r.chat("s").Header.Get(targetHeader)
-	r.backend(home).does(func(w http.ResponseWriter, _ *http.Request) {
-		c, _, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			panic(err)
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2)
+		defer w.g.close()
+		for _, status := range []int{99, 1000} { // over HTTP/1.1, and over HTTP/2
+			home, _ := w.do(fmt.Sprint(status))
+			w.let(home, refuses(status))
+			_, got := w.do(fmt.Sprint(status))
+			require.Equal(t, 200, got, status)
+			w.let("a", refuses(status))
+			w.let("b", refuses(status))
+			_, got = w.do(fmt.Sprint(status))
+			require.Equal(t, 502, got, status)
+			w.let("a", nil)
+			w.let("b", nil)
+			<-time.After(time.Minute)
 		}
-		defer c.Close()
-		io.WriteString(c, "HTTP/1.1 099 X\r\nContent-Length: 0\r\n\r\n")
 	})
-	resp := r.chat("s")
-	require.Equal(t, 200, resp.StatusCode)
-	require.NotEqual(t, home, resp.Header.Get(targetHeader))
-	require.Contains(t, r.log.String(), "a status that is none")
 }
 
 func TestUpstreamComesBack(t *testing.T) {

@@ -55,7 +55,7 @@ func TestPassesThroughAsItIs(t *testing.T) {
 	const path = "/v1beta/models/gemini%2Fpro:streamGenerateContent?alt=sse&a;b=c%20d&&x"
 	const text = "  {\"contents\": []}\n"
 	resp := r.do("POST", path, text, "X-Custom", "1", "X-Custom", "2", "Forwarded", "for=1.2.3.4",
-		"X-Forwarded-For", "1.2.3.4", "Authorization", "Bearer mine", "User-Agent", "")
+		"X-Forwarded-For", "1.2.3.4", "Authorization", "Bearer mine", "User-Agent", "", "Expect", "100-continue")
 	require.Equal(t, path, got.URL.RequestURI())
 	require.Equal(t, text, string(body))
 	require.EqualValues(t, len(text), got.ContentLength)
@@ -66,7 +66,7 @@ func TestPassesThroughAsItIs(t *testing.T) {
 		"Forwarded":       {"for=1.2.3.4"},
 		"Authorization":   {"Bearer mine"},
 		"Content-Length":  {fmt.Sprint(len(text))},
-	}, got.Header, "nothing added, nothing taken away")
+	}, got.Header, "nothing added, nothing taken away, but that nobody has to wait for the body")
 
 	require.Equal(t, http.StatusTeapot, resp.StatusCode)
 	require.Equal(t, "<html>", resp.text)
