@@ -25,6 +25,8 @@ const (
 	lastMessages  = 16      // behind which there is a boundary in any case
 	maxBoundaries = 1024
 	maxMessages   = 1 << 16 // no conversation has so many
+	maxLooks      = 1 << 16 // at members and blocks: the rest counts as it is written
+	maxPlain      = 8       // members of a marker or a plain text
 )
 
 // Boundaries returns where the prompt may be cut: behind the tools and the
@@ -42,7 +44,8 @@ const (
 // and the billing line of Claude Code are no part of it, and a content of one
 // plain text block is that text; everything else counts as it is written,
 // white space and escapes included, since clients write what they repeat as they
-// wrote it before. Neither the model nor [Request.Scope] is in the hash.
+// wrote it before. So does all that is behind the first 65,536 members and blocks, which
+// no conversation has. Neither the model nor [Request.Scope] is in the hash.
 //
 // It is nil for a body that has no messages, more than 65,536 of them, or only
 // those that go on from state on the server; a legacy prompt has none either.
@@ -143,6 +146,7 @@ type prompt struct {
 	bytes      int
 	boundaries []Boundary // those that later requests have as well
 	messages   int
+	looks      int                    // at members and blocks
 	recent     [lastMessages]Boundary // behind the last messages, a ring
 }
 
@@ -254,6 +258,12 @@ func (s *strip) message() {
 	s.to.boundary()
 }
 
+// more counts a look, and reports whether there may be one more.
+func (s *strip) more() bool {
+	s.to.looks++
+	return s.to.looks <= maxLooks
+}
+
 // value goes past the next value and cuts the markers of caches out of it.
 func (s *strip) value() {
 	ahead := s.c
@@ -338,11 +348,16 @@ func (s *strip) list(in place) {
 		c.Skim()
 		return
 	}
-	kept := false     // something in front
-	behind := c.Pos() // what is in front
+	kept := false                  // something in front
+	behind := c.Pos()              // what is in front
+	closing := s.raw[behind-1] + 2 // in ASCII
 	var room nameRoom
 	gap := [2]int{-1, -1} // what is to be cut out
 	for {
+		if !s.more() {
+			c.Leave(closing)
+			break
+		}
 		var name []byte
 		var dropped, ok bool
 		start := s.next()
@@ -356,7 +371,7 @@ func (s *strip) list(in place) {
 			if !c.Element() {
 				break
 			}
-			dropped = s.dropsBlock(in, *c)
+			dropped = c.Kind() == '{' && s.dropsBlock(in, *c)
 		}
 		if dropped {
 			c.Skim()
@@ -420,16 +435,17 @@ func onlyMarkers(c jsonscan.Cursor) bool {
 		return false
 	}
 	var room nameRoom
-	for n := 0; ; n++ {
+	for n := range maxPlain {
 		name, ok := c.Key()
 		if !ok {
 			return n > 0
 		}
 		if !ephemeral(room.read(name)) {
-			return false
+			break
 		}
 		c.Skim()
 	}
+	return false
 }
 
 // content goes past the next value: the content of a message or a system
@@ -462,7 +478,8 @@ func (s *strip) text(raw []byte, end int) {
 		return
 	}
 	raw = raw[1 : len(raw)-1]
-	if words := withoutBilling(raw); len(words) < len(trim(raw)) {
+	trimmed := trim(raw)
+	if words := withoutBilling(trimmed); len(words) < len(trimmed) {
 		behind := end - len(`"`) - (len(raw) - len(skipSpaceBack(raw)))
 		s.cut(end-len(`"`)-len(raw), behind-len(words))
 	}
@@ -476,6 +493,9 @@ func (s *strip) onlyText(c *jsonscan.Cursor) (text []byte, end int) {
 		return nil, 0
 	}
 	for c.Element() {
+		if !s.more() {
+			return nil, 0
+		}
 		if s.dropsBlock(inContent, *c) {
 			c.Skim()
 			continue
@@ -500,10 +520,13 @@ func blockText(c *jsonscan.Cursor) (text []byte, end int) {
 		return nil, 0
 	}
 	var room nameRoom
-	for {
+	for n := 0; ; n++ {
 		name, ok := c.Key()
 		if !ok {
 			break
+		}
+		if n == maxPlain {
+			return nil, 0
 		}
 		raw := c.Skim()
 		switch name = room.read(name); string(name) {

@@ -124,7 +124,8 @@
 // A body is read when somebody first asks for it, and then in one walk for all;
 // for a session that a header names and that has a home, nobody does, but for a
 // quick look where [ClaudeCode] says so. A body must be one JSON object with values
-// nested no deeper than 1,024; of several members of one name the last counts, as
+// nested no deeper than 1,024, and with no more than 32,768 members, those of metadata
+// and the like included; of several members of one name the last counts, as
 // it does for the parsers of most upstreams. Anything else names no session. Time
 // is linear in the size of the body, and what is kept of it is bounded.
 //

@@ -33,6 +33,8 @@ type index struct {
 	others []uint32
 	many   bool
 
+	counted uint32 // members, of the body and of the objects in it that have fields
+
 	// talk is what the walk has read in passing, if it was talkative: the trail
 	// of the messages, without the system prompt beside them.
 	talk      *trail
@@ -50,6 +52,10 @@ type knownMember struct {
 }
 
 const maxOthers = 64
+
+// maxRead bounds the members that are read. No request has so many; a body that has is
+// taken for none, and no work is wasted on the rest of it.
+const maxRead = maxItems
 
 // Progress of an index.
 const (
@@ -202,6 +208,8 @@ func (x *index) readOn(body []byte, until *stop, p *prompt) (inPassing bool) {
 		w.members(noField, until, nil)
 	}
 	switch {
+	case x.counted > maxRead:
+		x.progress.Store(bad)
 	case w.stopped:
 		x.pos = uint32(w.pos())
 	case w.c.End():
@@ -268,7 +276,7 @@ func (w *walk) pos() int { return w.base + w.c.Pos() }
 // trail, messages are read into it. (These are no fields of w, to stay off the heap.)
 func (w *walk) members(in field, until *stop, t *trail) {
 	c := &w.c
-	for !w.stopped {
+	for !w.stopped && w.more() {
 		behind := w.pos()
 		written, ok := c.Key()
 		if !ok {
@@ -296,6 +304,12 @@ func (w *walk) members(in field, until *stop, t *trail) {
 			w.stopped = f != noField || !w.many // not behind what it has not kept
 		}
 	}
+}
+
+// more counts a member, and reports whether there may be one more.
+func (w *walk) more() bool {
+	w.counted++
+	return w.counted <= maxRead
 }
 
 // enter reads the value of a field if there is more to it than its end.
@@ -363,9 +377,10 @@ type nameRoom [escapeLen * len("previous_interaction_id")]byte
 const escapeLen = len(`\u0061`)
 
 // read returns a name as it is meant. One that is too long for the room stays as it is
-// written, backslashes and all, if it has any: it is none that is known.
+// written, backslashes and all, if it has any, and so does one that is too short for \uXXXX
+// and one more letter: it is none that is known.
 func (room *nameRoom) read(written []byte) []byte {
-	if len(written) > len(room) {
+	if len(written) <= escapeLen || len(written) > len(room) {
 		return written
 	}
 	return jsonscan.Text(written, room[:])

@@ -33,6 +33,81 @@ func TestTrailStopsCounting(t *testing.T) {
 	}
 }
 
+// A message that has to be read again, since it has two roles, takes half of what may be
+// looked at.
+func TestTrailReadsHalfAsManyMessagesAgain(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]bool{maxItems/2 - 1: true, maxItems / 2: false} {
+		body := `{"messages":[{"role":"user","role":"user","content":"a"}` + strings.Repeat(`,{"role":"user","content":"a"}`, n) + `]}`
+		_, ok := Trail().Extract(&Request{Body: []byte(body)})
+		require.Equal(t, want, ok)
+	}
+}
+
+// A body of more members than any request has is none, and is not read on.
+func TestBodyOfTooManyMembers(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ head, member, tail string }{
+		{`{"model":"m",`, `"a":1`, `,"session_id":"s","messages":["a"]}`},
+		{`{"model":"m",`, `"messages":["a"]`, `,"session_id":"s"}`},
+		{`{"session_id":"s","messages":["a"],"metadata":{`, `"user_id":""`, `}}`},
+		{`{"model":"m","session_id":"","metadata":{`, `"user_id":"u"`, `},"thread_id":"s","messages":["a"]}`},
+	} {
+		body := func(n int) string {
+			return c.head + strings.TrimSuffix(strings.Repeat(c.member+",", n), ",") + c.tail
+		}
+		for n, want := range map[int]bool{maxRead - 10: true, maxRead: false, 2 * maxRead: false} {
+			whole := &Request{Body: []byte(body(n))}
+			require.Equal(t, want, whole.read())
+			require.LessOrEqual(t, int(whole.index.counted), maxRead+2)
+			require.Equal(t, want, whole.Boundaries() != nil)
+			_, ok := Trail().Extract(&Request{Body: []byte(body(n))})
+			require.Equal(t, want, ok)
+		}
+	}
+	// Wherever it breaks off, it is not taken for one that is whole.
+	for n := maxRead - 3; n < maxRead+3; n++ {
+		for _, head := range []string{`{"a":1`, `{"metadata":{"a":1`} {
+			body := head + strings.Repeat(`,"a":1`, n)
+			require.False(t, (&Request{Body: []byte(body)}).read())
+			closed := &Request{Body: []byte(body + strings.Repeat("}", strings.Count(head, "{")))}
+			require.Equal(t, n+2*strings.Count(head, "{") <= maxRead, closed.read(), "%d %s", n, head)
+		}
+	}
+}
+
+// Nor does it cost Boundaries more than so many looks. What they have not looked at
+// counts as it is written, and their end is that of the messages.
+func TestBoundariesStopLooking(t *testing.T) {
+	t.Parallel()
+	many := func(s string) string { return strings.TrimSuffix(strings.Repeat(s+",", 2*maxLooks), ",") }
+	for _, body := range []string{
+		`{"messages":[{"role":"user","content":["b",` + many(`"a"`) + `]}]}`,
+		`{"messages":[{"role":"user","content":["b",` + many(`{"a":[]}`) + `]}]}`,
+		`{"messages":[{"role":"user","content":[` + many(`{"cachePoint":1}`) + `]}]}`,
+		`{"messages":[{"role":"user","content":"b",` + many(`"a":1`) + `}]}`,
+		`{"messages":[{"role":"user","content":[{"x":[` + many(`{"cache_control":1,"a":1}`) + `]}]}]}`,
+		`{"messages":[` + strings.TrimSuffix(strings.Repeat(`{"role":"user","content":[{"type":"x","x":1}]},`, maxMessages), ",") + `]}`,
+	} {
+		r := &Request{Body: []byte(body)}
+		require.True(t, r.read())
+		s := newStrip(newPrompt(), r.messages())
+		s.messages()
+		require.True(t, s.c.OK())
+		require.Greater(t, s.to.looks, maxLooks)
+		require.Less(t, s.to.looks, maxLooks+2*maxMessages)
+		if s.to.messages == 1 {
+			require.Less(t, s.to.looks, maxLooks+100)
+		}
+		all := r.Boundaries()
+		require.NotEmpty(t, all)
+
+		if !strings.Contains(body, `"cache`) {
+			require.Equal(t, len(r.messages())-len("[]")-max(0, s.to.messages-1), all[len(all)-1].Bytes)
+		}
+	}
+}
+
 // There is room for as many keys as a trail can have: those of the texts in the last
 // message are there only while nobody has answered it.
 func TestTrailWithTheMostKeys(t *testing.T) {

@@ -214,7 +214,7 @@ func FuzzBodyIDs(f *testing.F) {
 		`{"chat":"a","chat":"b"}`, `{"n":-1.5e+3,"t":true,"f":false,"z":null,"chat":"\x"}`, `{"n":01,"chat":"c"}`, `{"n":1.,"chat":"c"}`, `{"n":1e,"chat":"c"}`, `{"n":-,"chat":"c"}`,
 		`{"request":{"session_id":"s","contents":[],"tools":[{}]}}`, `{"chat":"c","x":[1,]}`, `{"chat":"c","x":{"y":}}`, `{,"chat":"c"}`, `,"chat":"c"}`, `{"chat":"c"`, `{"x":"\"}`,
 		`{"a":"` + strings.Repeat("x", 300) + `","prompt_cache_key":"k"}`, "{\"chat\":\"\xff\x00\"}", `{"":{"":""},"chat":"\\"}`,
-		`{"conversation":{"id":"x"},"":""}`, `{"metadata":{"thread_id":"a","threadId":"b"}}`,
+		`{"conversation":{"\u0069d":"x"},"":""}`, `{"metadata":{"thread_id":"a","threadId":"b"}}`,
 	} {
 		f.Add([]byte(s))
 	}

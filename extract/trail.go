@@ -46,7 +46,7 @@ import (
 // does not show its conversation, and has no trail. Nor has one in which nobody
 // wrote anything, one of more than 32,768 messages, blocks and values, or one with
 // a block of more than 4,096 members. Where a message has two roles, or a block two
-// types, either may count.
+// types, either may count, and half as many messages are read.
 //
 // Two conversations that begin alike, to the letter, are one until they part. A client
 // that sends the last few messages only, writes early ones anew for every turn, or adds
@@ -101,7 +101,7 @@ func (r *Request) newTrail() *trail {
 		t.readMessages(r)
 	}
 	if t.unsure {
-		*t = trail{careful: true}
+		*t = trail{careful: true, items: maxItems / 2} // the other half went into the first reading
 		t.readMessages(r)
 	}
 	t.readSystem(r)
@@ -669,14 +669,17 @@ func (t *trail) content(c *jsonscan.Cursor, system *context) {
 // nobody has a reason to escape, but anybody may.
 func word(c *jsonscan.Cursor) []byte {
 	raw, _ := c.String()
-	if len(raw) > maxWord {
+	if len(raw) < minEscaped || len(raw) > maxEscaped {
 		return raw
 	}
 	return jsonscan.Text(raw, nil)
 }
 
-// maxWord is more than any such word takes, however it is escaped.
-const maxWord = 256
+// With escapes, any such word is written in so many bytes.
+const (
+	minEscaped = len(`\u0075ser`)
+	maxEscaped = 256
+)
 
 // block reads the next value, a block of content.
 func (t *trail) block(c *jsonscan.Cursor, system *context) {

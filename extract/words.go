@@ -77,13 +77,18 @@ func appendPlain(dst, raw []byte) []byte {
 			dst, raw = append(dst, raw[:n]...), raw[n:]
 			continue
 		}
+		if len(raw) > 1 && raw[1] != 'u' { // short, or none: it stays, but for a slash
+			if raw[1] != '/' {
+				dst = append(dst, '\\')
+			}
+			dst, raw = append(dst, raw[1]), raw[2:]
+			continue
+		}
 		r, n := jsonscan.Escape(raw)
 		switch {
 		case n == 0: // none, and stays as it is
 			n = min(2, len(raw))
 			dst = append(dst, raw[:n]...)
-		case n == 2 && r != '/':
-			dst = append(dst, raw[0], raw[1])
 		case r < ' ':
 			dst = appendControl(dst, byte(r))
 		case r == '"', r == '\\':

@@ -53,10 +53,15 @@ func (c *Cursor) ahead() int {
 // minus. It returns 0 at the end of the text; where no well-formed value comes
 // next, it may be any byte.
 func (c *Cursor) Kind() byte {
-	if c.bad || c.ahead() == len(c.data) {
+	if c.bad {
 		return 0
 	}
-	return c.data[c.pos]
+	b, i := c.data, space(c.data, c.pos)
+	c.pos = i
+	if i == len(b) {
+		return 0
+	}
+	return b[i]
 }
 
 // Object enters the next value if it is an object, and else stays before it.
@@ -202,10 +207,16 @@ func (c *Cursor) past(start, end int) []byte {
 // String goes past the next value like Skim and returns what is between its
 // quotes, escapes and all, if it is a string.
 func (c *Cursor) String() ([]byte, bool) {
-	if raw := c.Skim(); len(raw) > 0 && raw[0] == '"' {
-		return raw[1 : len(raw)-1], true
+	b, start := c.data, space(c.data, c.pos)
+	if c.bad || start >= len(b) || b[start] != '"' {
+		c.Skim()
+		return nil, false
 	}
-	return nil, false
+	raw := c.past(start+1, str(b, start+1))
+	if raw == nil {
+		return nil, false
+	}
+	return raw[:len(raw)-1], true
 }
 
 // space returns the offset of what comes after white space. Offsets beyond the text
