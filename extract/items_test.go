@@ -108,6 +108,21 @@ func TestBoundariesStopLooking(t *testing.T) {
 	}
 }
 
+// What is longer than any marker or plain text is neither, and counts as it is written.
+func TestBoundariesOfOddBlocks(t *testing.T) {
+	t.Parallel()
+	size := func(content string) int {
+		all := (&Request{Body: []byte(`{"messages":[{"role":"user","content":` + content + `}]}`)}).Boundaries()
+		return all[len(all)-1].Bytes - len(`{"role":"user","content":}`)
+	}
+	markers := func(n int) string { return strings.Repeat(`,"cache_control":1`, n) }
+	require.Equal(t, len(`"a"`), size(`[{"type":"text","text":"a"`+markers(maxPlain-2)+`}]`))
+	require.Equal(t, len(`[{"type":"text","text":"a"}]`), size(`[{"type":"text","text":"a"`+markers(maxPlain-1)+`}]`))
+	require.Equal(t, len(`["a"]`), size(`["a",{"cache_control":1`+markers(maxPlain-2)+`}]`))
+	require.Equal(t, len(`["a",{}]`), size(`["a",{"cache_control":1`+markers(maxPlain-1)+`}]`))
+	require.Greater(t, size(`[{"type":"text","text":"a"}`+strings.Repeat(`,{"cachePoint":1}`, 2*maxLooks)+`]`), maxLooks)
+}
+
 // There is room for as many keys as a trail can have: those of the texts in the last
 // message are there only while nobody has answered it.
 func TestTrailWithTheMostKeys(t *testing.T) {
