@@ -1116,3 +1116,25 @@ func TestEstimateIsBounded(t *testing.T) {
 		})
 	}
 }
+
+// A small target is given its share where one session is about as much as that, neither
+// one too many nor none.
+func TestSmallTargetIsGivenItsShare(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{Weight: weightOf}), targets(3)
+		ts[0].weight, ts[1].weight, ts[2].weight = 1, 60, 60
+		counts := map[string]int{}
+		for i := range 13 * 121 {
+			got, ticket := place(t, b, prompt(i+1, 0, 80_000), ts)
+			b.Settle(got.name, ticket, served(20_000, 0, 400))
+			for range 20 {
+				b.Settle(got.name, b.Charge(prompt(i+1, 0, 80_000), got.name, true), served(2000, 18_000, 1000))
+			}
+			if pass(time.Minute); i >= 3*121 {
+				counts[got.name]++
+			}
+		}
+		assert.InDelta(t, 10, counts["t0"], 2, "%v", counts)
+		assert.InDelta(t, 600, counts["t1"], 10, "%v", counts)
+	})
+}

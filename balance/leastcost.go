@@ -96,15 +96,17 @@ func (b *leastCost[T]) Place(_ context.Context, req *extract.Request, candidates
 	now := b.ledger.now()
 	b.ledger.weigh(f, now)
 	bound := b.bound(f)
+	rest := b.ledger.placement(now)
+	half := (cost + rest) / 2 // of the session: see field.most
 	var least choice
 	for i := range f.runners {
 		r := &f.runners[i]
 		if r.load > bound {
 			continue
 		}
-		least.offer(i, r.load+r.coming+cost/r.weight)
+		least.offer(i, r.load+r.coming+half/r.weight)
 	}
-	return candidates[least.i], b.charge(f.runners[least.i].account, req, cost, b.ledger.placement(now), false, now), nil
+	return candidates[least.i], b.charge(f.runners[least.i].account, req, cost, rest, false, now), nil
 }
 
 func (b *leastCost[T]) Charge(req *extract.Request, id string, warm bool) affinity.Ticket {

@@ -354,6 +354,11 @@ type field struct {
 	mean    float64 // load: the work of all by the weight of all
 	least   float64
 
+	// The largest weight. A session fills smaller targets for longer. Were they
+	// compared as they are before it, they would be given more than their share, and
+	// as they are after it, less, if anything: so half of that counts.
+	most float64
+
 	index []int32 // runners by the hash of the target, from 1; half full at most
 }
 
@@ -463,7 +468,7 @@ func (l *ledger) weigh(f *field, now int64) {
 		}
 	}
 	mean, most := work/weight, work // if there are any
-	f.least, work, weight = math.Inf(1), 0, 0
+	f.least, f.most, work, weight = math.Inf(1), 0, 0, 0
 	for i := range f.runners {
 		r := &f.runners[i]
 		if most > 0 && r.missed > 0 && r.load < least {
@@ -475,7 +480,7 @@ func (l *ledger) weigh(f *field, now int64) {
 			r.load += debt
 			l.add(r.account, debt*r.weight, 0, now)
 		}
-		f.least = min(f.least, r.load)
+		f.least, f.most = min(f.least, r.load), max(f.most, r.weight)
 		work += r.load * r.weight
 		weight += r.weight
 	}

@@ -196,11 +196,12 @@ func (b *prefix[T]) Place(_ context.Context, req *extract.Request, candidates []
 			continue
 		}
 		if len(p.cuts) == 0 {
-			best.offer(i, r.load+r.coming+cost/r.weight)
+			best.offer(i, r.load+r.coming+(cost+rest)/2/r.weight)
 			continue
 		}
 		m := b.miss(&p, r.held, r.account)
-		best.offer(i, (m+leastMiss+later)*(r.load+r.coming+(m+leastLoad)*b.ledger.unit/r.weight))
+		small := rest / 2 * (1/r.weight - 1/f.most) // see field.most; 0 where all are alike
+		best.offer(i, (m+leastMiss+later)*(r.load+r.coming+small+(m+leastLoad)*b.ledger.unit/r.weight))
 	}
 	return candidates[best.i], b.send(f.runners[best.i].account, &p, req, rest, false, now), nil
 }
