@@ -471,7 +471,7 @@ func TestCostThatMakesNoSenseKeepsTheEstimate(t *testing.T) {
 func TestTwiceTheWeightTakesTwiceTheCost(t *testing.T) {
 	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
 		b, ts := create(balance.CostConfig[*target]{Weight: weightOf}), targets(5)
-		for i, w := range []float64{1, 2, 4, math.NaN(), -3} {
+		for i, w := range []float64{1, 2, 4, 1, 1} {
 			ts[i].weight = w
 		}
 		spent := make([]float64, len(ts))
@@ -1137,4 +1137,38 @@ func TestSmallTargetIsGivenItsShare(t *testing.T) {
 		assert.InDelta(t, 10, counts["t0"], 2, "%v", counts)
 		assert.InDelta(t, 600, counts["t1"], 10, "%v", counts)
 	})
+}
+
+// A target without weight, whose quota is used up, say, is given nothing while there are
+// others, and takes its share when it has some again.
+func TestTargetWithoutWeight(t *testing.T) {
+	for _, none := range []float64{0, -3, math.NaN(), math.Inf(-1)} {
+		eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+			b, ts := create(balance.CostConfig[*target]{Weight: weightOf}), targets(3)
+			sessions := 0
+			run := func(weights ...float64) map[string]int {
+				for i, w := range weights {
+					ts[i].weight = w
+				}
+				counts := map[string]int{}
+				for range 300 {
+					sessions++
+					got, ticket := place(t, b, prompt(sessions, 0, 4096), ts)
+					b.Settle(got.name, ticket, served(1000, 0, 400))
+					counts[got.name]++
+					pass(10 * time.Second)
+				}
+				return counts
+			}
+			counts := run(none, 1, 1)
+			assert.Zero(t, counts["t0"])
+			assert.InDelta(t, 150, counts["t1"], 5)
+			for name, n := range run(1, 1, 1) {
+				assert.InDelta(t, 100, n, 15, name)
+			}
+			for name, n := range run(none, none, none) {
+				assert.InDelta(t, 100, n, 15, name)
+			}
+		})
+	}
 }

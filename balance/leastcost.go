@@ -21,8 +21,10 @@ type CostConfig[T any] struct {
 	ID func(target T) string
 
 	// Weight is how much work a target is to be given relative to others: its
-	// quota, say. Anything but a positive number counts as 1; those beyond 1e100
-	// and 1e-100 count as these. nil means that all are alike.
+	// quota, say, or what is left of it. One of which it is 0, or no positive number,
+	// is given no new session while there are others; as with [Weighted], if there
+	// are none, all are alike. Those beyond 1e100 and 1e-100 count as these. nil means
+	// that all are alike.
 	Weight func(target T) float64
 
 	// HalfLife is how long it takes until work counts half. 0 or less means
@@ -106,7 +108,8 @@ func (b *leastCost[T]) Place(_ context.Context, req *extract.Request, candidates
 		}
 		least.offer(i, r.load+r.coming+half/r.weight)
 	}
-	return candidates[least.i], b.charge(f.runners[least.i].account, req, cost, rest, false, now), nil
+	r := &f.runners[least.i]
+	return candidates[r.at], b.charge(r.account, req, cost, rest, false, now), nil
 }
 
 func (b *leastCost[T]) Charge(req *extract.Request, id string, warm bool) affinity.Ticket {
@@ -138,12 +141,20 @@ func (c *costs[T]) bound(f *field) float64 {
 	return math.Inf(1)
 }
 
-// field looks up the candidates. It calls functions of the user, so it is not
+// field looks up the candidates, but for those without weight: they are as if they
+// were none, while others are there. It calls functions of the user, so it is not
 // called with a lock.
 func (c *costs[T]) field(candidates []T) *field {
 	f := c.fields.get()
-	for _, t := range candidates {
-		f.runners = append(f.runners, runner{account: c.ledger.account(c.cfg.ID(t)), weight: c.cfg.weight(t)})
+	for i, t := range candidates {
+		if w := c.cfg.weight(t); w > 0 {
+			f.runners = append(f.runners, runner{at: i, account: c.ledger.account(c.cfg.ID(t)), weight: w})
+		}
+	}
+	if len(f.runners) == 0 {
+		for i, t := range candidates {
+			f.runners = append(f.runners, runner{at: i, account: c.ledger.account(c.cfg.ID(t)), weight: 1})
+		}
 	}
 	return f
 }
@@ -170,13 +181,13 @@ func (c *costs[T]) Overloaded(id string) bool {
 	return c.cfg.MaxShare > 0 && c.ledger.share(id) > c.cfg.MaxShare
 }
 
-// weight is that of a target, made a positive number of which loads and sums stay
-// finite.
+// weight is that of a target, of which loads and sums stay finite, or 0.
 func (cfg *CostConfig[T]) weight(target T) float64 {
-	if cfg.Weight != nil {
-		if w := cfg.Weight(target); w > 0 && !math.IsInf(w, 1) {
-			return min(max(w, 1e-100), 1e100)
-		}
+	if cfg.Weight == nil {
+		return 1
 	}
-	return 1
+	if w := cfg.Weight(target); w > 0 {
+		return min(max(w, 1e-100), 1e100)
+	}
+	return 0
 }

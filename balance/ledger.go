@@ -363,6 +363,7 @@ type field struct {
 }
 
 type runner struct {
+	at      int // among the candidates
 	account *account
 	weight  float64
 	load    float64 // by its weight

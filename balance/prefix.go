@@ -203,7 +203,8 @@ func (b *prefix[T]) Place(_ context.Context, req *extract.Request, candidates []
 		small := rest / 2 * (1/r.weight - 1/f.most) // see field.most; 0 where all are alike
 		best.offer(i, (m+leastMiss+later)*(r.load+r.coming+small+(m+leastLoad)*b.ledger.unit/r.weight))
 	}
-	return candidates[best.i], b.send(f.runners[best.i].account, &p, req, rest, false, now), nil
+	r := &f.runners[best.i]
+	return candidates[r.at], b.send(r.account, &p, req, rest, false, now), nil
 }
 
 // send charges a target for a request, and enters that it was sent the prompt.
