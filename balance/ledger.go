@@ -326,18 +326,18 @@ func (a *account) work(l *ledger, now int64) (work, weight float64, p *pool, fai
 	return a.sum * l.decay(now-a.at), a.weight, a.pool, a.fair
 }
 
-// share is the load of a target relative to what is fair: that of those that were
-// candidates when it last was, taken together, as it was then or, if there is more to
-// do, as it is now. It is 0 if it never was.
-func (l *ledger) share(id string) float64 {
+// overloaded reports whether a target has more than so many times what is fair: the
+// load of those that were candidates when it last was, taken together, as it was then
+// or, if there is more to do, as it is now. It has not if it never was a candidate.
+func (l *ledger) overloaded(id string, times float64) bool {
 	a := l.known(id)
 	if a == nil {
-		return 0
+		return false
 	}
 	now := l.now()
 	own, weight, pool, fair := a.work(l, now)
-	if pool == nil || own == 0 {
-		return 0
+	if pool == nil || own == 0 || own/weight <= times*fair {
+		return false // mostly so, without a look at all the others
 	}
 	var all, weights float64
 	for _, a := range pool.accounts {
@@ -345,7 +345,7 @@ func (l *ledger) share(id string) float64 {
 		all += work
 		weights += weight
 	}
-	return own / weight / max(fair, all/weights)
+	return own/weight > times*max(fair, all/weights)
 }
 
 // A field is the candidates of one placement.
