@@ -289,7 +289,8 @@ const (
 	Neutral Result = iota
 
 	// Served: the target answered. The binding's expiry slides once more, from
-	// the end of the answer on.
+	// the end of the answer on; so does that of the turn before, where turns have
+	// bindings of their own, since its prompt is part of this one.
 	Served
 
 	// TransientFailure: the target failed or refused for now (429, 5xx, a

@@ -231,10 +231,10 @@ type Selection[T any] struct {
 	done     atomic.Bool
 	learning atomic.Uint32 // how far first has come: see learned
 	first    *learned
-	leased   bool   // the binding waits for Done
-	beside   bool   // the request leaves no trace
-	stayed   bool   // the conversation was at this very target the last time, Idle ago
-	kin      *query // nil if the session inherits from nobody
+	leased   bool // the binding waits for Done
+	beside   bool // the request leaves no trace
+	stayed   bool // the conversation was at this very target the last time, Idle ago
+	kin      *kin // nil if the session inherits from nobody
 	ticket   Ticket
 }
 
@@ -432,12 +432,15 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 			if l, ok := c.lookup(sel.at.key.aside(), c.now()); ok && l.aside() && l.target.Name == sel.ID {
 				c.table.Delete(l.key.k, l.Stamp(), c.now()) // what became the home
 			}
-			for _, k := range sel.kin.keys(c) {
-				if l, ok := c.lookup(k, c.now()); ok && l.session() == sel.Session && l.target.Name == sel.ID {
-					c.table.Delete(k.k, l.Stamp(), c.now())
+			if sel.kin != nil {
+				for _, k := range sel.kin.keys(c) {
+					if l, ok := c.lookup(k, c.now()); ok && l.session() == sel.Session && l.target.Name == sel.ID {
+						c.table.Delete(k.k, l.Stamp(), c.now())
+					}
 				}
 			}
 		}
+		sel.endCopies(0)
 	case o.Result == Served:
 		if sel.stayed {
 			sel.at.target.Traits.Life.Observe(sel.Idle, o.Usage.Cached, o.Usage.Uncached)
@@ -450,17 +453,14 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 			}
 		}
 		c.end(sel.at.key, sel.at.Found, sel.leased, ttl)
-		for _, alias := range sel.aliases() {
-			if a, ok := c.copyOf(sel.kin, &sel.at, alias, c.now()); ok {
-				c.end(a.key, a.Found, false, ttl)
-			}
-		}
+		sel.endCopies(ttl)
 	default:
 		c.end(sel.at.key, sel.at.Found, sel.leased, 0)
+		sel.endCopies(0)
 		if o.Result == TransientFailure && sel.before > 0 {
 			c.unuse(sel.at.key, sel.at.Stamp(), sel.before, sel.at.Expires)
-			for _, alias := range sel.aliases() {
-				if a, ok := c.copyOf(sel.kin, &sel.at, alias, c.now()); ok {
+			if sel.kin != nil {
+				for _, a := range sel.kin.copies {
 					c.unuse(a.key, a.Stamp(), sel.before, sel.at.Expires)
 				}
 			}
@@ -468,17 +468,47 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 	}
 }
 
-// aliases returns the IDs that the binding is stored under beside its own, unless it has
-// moved on.
-func (s *Selection[T]) aliases() []string {
-	if s.kin == nil || len(s.kin.sess.Aliases) == 0 {
-		return nil
+// kin is what Done has to know of a session that inherits from others, or others from it.
+type kin struct {
+	query
+	copies []copied // in room, if they are not many
+	room   [3]copied
+}
+
+// copied is the binding as it is stored under an alias: it waits for Done as well.
+type copied struct {
+	table.Found
+	key    Key
+	leased bool
+}
+
+func (k *kin) add(key Key, f table.Found, leased bool) {
+	if k.copies == nil {
+		k.copies = k.room[:0]
+	}
+	k.copies = append(k.copies, copied{f, key, leased})
+}
+
+// endCopies does to the copies of the binding what [Cache.end] does to itself, unless it
+// has moved on. With a ttl, the prompt of what the session continues was used too.
+func (s *Selection[T]) endCopies(ttl int64) {
+	if s.kin == nil {
+		return
 	}
 	c := s.selector.cache
-	if l, ok := c.lookup(s.at.key, c.now()); !ok || l.Stamp() != s.at.Stamp() {
-		return nil
+	if ttl > 0 {
+		if l, ok := c.lookup(s.at.key, c.now()); !ok || l.Stamp() != s.at.Stamp() {
+			ttl = 0
+		}
 	}
-	return s.kin.sess.Aliases
+	for _, a := range s.kin.copies {
+		c.end(a.key, a.Found, a.leased, ttl)
+	}
+	if ttl > 0 && len(s.kin.sess.Continues) > 0 {
+		if a, ok := c.copyOf(&s.kin.query, &s.at, s.kin.sess.Continues[0], c.now()); ok {
+			c.end(a.key, a.Found, false, ttl)
+		}
+	}
 }
 
 // later reports whether the session was at home after it was aside, where sel
@@ -639,9 +669,9 @@ func (q *query) inherits() bool {
 // the session was last.
 func (q *query) pinned() bool { return len(q.req.Pins()) > 0 }
 
-// keys returns the keys of these bindings. A nil query has none.
+// keys returns the keys of these bindings.
 func (q *query) keys(c *Cache) []Key {
-	if q == nil || !q.inherits() {
+	if !q.inherits() {
 		return nil
 	}
 	var keys []Key
@@ -868,15 +898,23 @@ func (s *Selector[T]) hit(q *query, target T, reason Reason, sel *Selection[T]) 
 			gap = s.cache.lag(q.ttl, q.now) / finer
 		}
 		sel.leased = s.cache.touch(l, q.ttl, gap, q.lease)
-		for _, alias := range q.sess.Aliases {
-			if a, ok := s.cache.copyOf(q, l, alias, l.now); ok {
-				s.cache.table.Touch(a.key.k, a.Found, l.Expires, 0, false)
-			}
-		}
 	}
 	s.bound(q, target, reason, sel)
+	if !q.beside {
+		s.useCopies(q, sel)
+	}
 	if s.balancer != nil {
 		sel.ticket = s.balancer.Charge(q.req, sel.ID, true)
+	}
+}
+
+// useCopies has the copies of the binding sel.at live as long as itself.
+func (s *Selector[T]) useCopies(q *query, sel *Selection[T]) {
+	for _, alias := range q.sess.Aliases {
+		if a, ok := s.cache.copyOf(q, &sel.at, alias, sel.at.now); ok {
+			_, leased := s.cache.table.Touch(a.key.k, a.Found, sel.at.Expires, 0, q.lease)
+			sel.kin.add(a.key, a.Found, leased)
+		}
 	}
 }
 
@@ -910,7 +948,7 @@ func (s *Selector[T]) bound(q *query, target T, reason Reason, sel *Selection[T]
 	sel.ttl = q.ttl
 	sel.beside = q.beside
 	if q.inherits() {
-		sel.kin = new(*q) // q itself stays on the stack
+		sel.kin = &kin{query: *q} // q itself stays on the stack
 		sel.kin.req = nil
 	}
 }
@@ -1364,7 +1402,8 @@ func (s *Selector[T]) bind(q *query, st *standing, other *located, candidates []
 	}
 	for _, alias := range q.sess.Aliases {
 		key := s.cache.key(q, alias)
-		s.cache.set(key, sel.ID, uint64(sel.Session), q.now, q.now+q.ttl)
+		l, _ := s.cache.bind(key, table.Any, sel.ID, uint64(sel.Session), q.now, q.now+q.ttl, q.lease)
+		sel.kin.add(key, l.Found, q.lease)
 		if second != nil {
 			s.remember(q, key, second, sel.Session)
 		}
@@ -1401,7 +1440,9 @@ func (s *Selector[T]) bindAside(q *query, st *standing, other *located, candidat
 			return
 		}
 	}
-	s.write(q, q.key.aside(), stamp, st.session|asideBit, candidates, p, v, sel)
+	if s.write(q, q.key.aside(), stamp, st.session|asideBit, candidates, p, v, sel) {
+		s.useCopies(q, sel)
+	}
 }
 
 // write binds key to candidate p and makes the Selection, unless key has got

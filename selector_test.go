@@ -497,6 +497,37 @@ func TestAliasesSlide(t *testing.T) {
 			sel.Done(served)
 			elapse(ttl - 1)
 		}, want: affinity.ReasonInherited, target: "a"},
+		"while an answer streams": {work: func(_ *scripted, ask func(...string) *affinity.Selection[string]) {
+			ask("a")
+			elapse(time.Hour)
+		}, want: affinity.ReasonInherited, target: "a"},
+		"at the end of a long answer": {work: func(_ *scripted, ask func(...string) *affinity.Selection[string]) {
+			sel := ask("a")
+			elapse(20 * time.Minute)
+			sel.Done(served)
+			elapse(ttl - 1)
+		}, want: affinity.ReasonInherited, target: "a"},
+		"at the end of a long answer of a session that is known": {work: func(_ *scripted, ask func(...string) *affinity.Selection[string]) {
+			ask("a").Done(served)
+			sel := ask("a")
+			elapse(20 * time.Minute)
+			sel.Done(served)
+			elapse(ttl - 1)
+		}, want: affinity.ReasonInherited, target: "a"},
+		"no longer than the answer": {work: func(_ *scripted, ask func(...string) *affinity.Selection[string]) {
+			for _, r := range []affinity.Result{affinity.Neutral, affinity.TransientFailure} {
+				sel := ask("a")
+				elapse(20 * time.Minute)
+				sel.Done(affinity.Outcome{Result: r})
+			}
+		}, want: affinity.ReasonNew, target: "0"},
+		"on a detour that streams": {policy: affinity.FailoverReturn, work: func(_ *scripted, ask func(...string) *affinity.Selection[string]) {
+			ask("a").Done(served)
+			elapse(time.Second)
+			sel := ask("b")
+			elapse(20 * time.Minute)
+			sel.Done(served)
+		}, want: affinity.ReasonBound, target: "b"},
 		"not by an outcome that comes late": {work: func(_ *scripted, ask func(...string) *affinity.Selection[string]) {
 			late := ask("a")
 			ask("b").Done(served)
@@ -564,6 +595,39 @@ func TestAliasesSlide(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a session goes on from is as warm as itself: whoever goes back a turn after a long
+// while of tools is where the prompt is, in the same session.
+func TestWhatIsContinuedSlides(t *testing.T) {
+	t.Parallel()
+	for r := affinity.Neutral; r <= affinity.TransientFailure; r++ {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSelector(t, affinity.Config[string]{TTL: 5 * time.Minute, Fallback: balance.FillFirst[string]()})
+			first := mustSelect(t, s, chatTurn(1, 1), "a")
+			first.Done(served)
+			mustSelect(t, s, chatTurn(1, 2), "a").Done(served)
+			for range 20 {
+				elapse(time.Minute)
+				mustSelect(t, s, chatTurn(1, 3), "a").Done(affinity.Outcome{Result: r})
+			}
+			again := mustSelect(t, s, chatTurn(1, 2), "0", "a")
+			require.Equal(t, r == affinity.Served, again.Target == "a", "%v", r)
+			require.Equal(t, r == affinity.Served, again.Session == first.Session, "%v", r)
+		})
+	}
+
+	// But not where the earlier turn is another's by now, or elsewhere.
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{TTL: 5 * time.Minute, Fallback: balance.FillFirst[string]()})
+		mustSelect(t, s, chatTurn(1, 1), "a").Done(served)
+		mustSelect(t, s, chatTurn(1, 2), "a").Done(served)
+		mustSelect(t, s, chatTurn(1, 1), "b").Done(served)
+		elapse(4 * time.Minute)
+		mustSelect(t, s, chatTurn(1, 2), "a").Done(served)
+		elapse(time.Minute)
+		require.Equal(t, "0", mustSelect(t, s, chatTurn(1, 1), "0", "a", "b").Target)
+	})
 }
 
 // An alias that is the session's own ID is none: the outcome finds its binding.
