@@ -484,6 +484,23 @@ func TestPlacesOfAnAlias(t *testing.T) {
 	}
 }
 
+// Nor does its next turn go back to a detour that has failed for good.
+func TestTerminalFailureOfADetour(t *testing.T) {
+	t.Parallel()
+	for _, continues := range []string{"alias 1", "1"} {
+		synctest.Test(t, func(t *testing.T) {
+			x := &scripted{now: extract.Session{Source: "x", ID: "1", Aliases: []string{"alias 1"}}}
+			s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Extractor: x, Fallback: balance.FillFirst[string]()})
+			mustSelect(t, s, new(extract.Request), "a").Done(served)
+			elapse(time.Second)
+			mustSelect(t, s, new(extract.Request), "b").Done(affinity.Outcome{Result: affinity.TerminalFailure})
+			require.Equal(t, map[string]int{"a": 2}, s.Counts())
+			x.now = extract.Session{Source: "x", ID: "2", Continues: []string{continues}}
+			require.Equal(t, "c", mustSelect(t, s, new(extract.Request), "c", "b").Target)
+		})
+	}
+}
+
 // What is invalidated while the fallback looks for another target is no place to come
 // back to (failures.md row 9).
 func TestInvalidatedDuringAFailover(t *testing.T) {

@@ -429,14 +429,13 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 	switch ttl := sel.ttl; {
 	case o.Result == TerminalFailure:
 		if c.table.Delete(sel.at.key.k, sel.at.Stamp(), c.now()) {
-			if l, ok := c.lookup(sel.at.key.aside(), c.now()); ok && l.aside() && l.target.Name == sel.ID {
-				c.table.Delete(l.key.k, l.Stamp(), c.now()) // what became the home
+			if !sel.at.aside() { // what became the home
+				sel.drop(sel.at.key.aside())
 			}
 			if sel.kin != nil {
 				for _, k := range sel.kin.keys(c) {
-					if l, ok := c.lookup(k, c.now()); ok && l.session() == sel.Session && l.target.Name == sel.ID {
-						c.table.Delete(k.k, l.Stamp(), c.now())
-					}
+					sel.drop(k)
+					sel.drop(k.aside())
 				}
 			}
 		}
@@ -465,6 +464,14 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 				}
 			}
 		}
+	}
+}
+
+// drop removes the binding of k if that is one of the session to the same target.
+func (s *Selection[T]) drop(k Key) {
+	c := s.selector.cache
+	if l, ok := c.lookup(k, c.now()); ok && l.session() == s.Session && l.target.Name == s.ID {
+		c.table.Delete(k.k, l.Stamp(), c.now())
 	}
 }
 
