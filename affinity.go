@@ -18,7 +18,9 @@ import (
 //
 // Rules for implementers:
 //   - Pick is called by many goroutines at once.
-//   - The result must be one of the candidates; a Selector refuses any other.
+//   - The result must be one of the candidates. A Selector refuses what is not among those
+//     of its caller; it offers fewer where targets are drained, and a picker that does not
+//     mind the list undoes that.
 //   - Candidates belong to the caller: do not change or keep the slice.
 //   - req may be nil, and so may every field of it.
 //   - An error means that none of the candidates can be chosen. The Selector

@@ -131,5 +131,6 @@
 //
 // It sends no requests, checks no health and retries nothing: examples/gateway is a
 // program that does so around it. It shares nothing between processes, and what it knows
-// ends with the process.
+// ends with the process. balance.Rendezvous needs to know nothing: as the fallback, it
+// places sessions alike in every process and after every restart.
 package affinity

@@ -18,8 +18,6 @@ import (
 
 func body(s string) *extract.Request { return &extract.Request{Body: []byte(s)} }
 
-// failures.md row 17: a conversation that says no more than which response it
-// goes on from stays where that response is.
 // State does not move with the sessions of its target.
 func TestStateDoesNotMove(t *testing.T) {
 	t.Parallel()
@@ -48,6 +46,8 @@ func TestStateDoesNotMove(t *testing.T) {
 	require.Equal(t, "a", mustSelect(t, s, next(), "a", "b").Target)
 }
 
+// failures.md row 17: a conversation that says no more than which response it
+// goes on from stays where that response is.
 func TestLearnedStateKeepsAConversation(t *testing.T) {
 	t.Parallel()
 	s := newSelector(t, affinity.Config[string]{})

@@ -103,6 +103,43 @@ func ExampleRendezvous() {
 	// vllm-1
 }
 
+// After a restart no binding is left. Where sessions are placed by what they are called, or
+// by how they begin, each goes on where it was all the same, unless its target is gone.
+func ExampleRendezvous_restart() {
+	named := extract.Default()
+	name := func(req *extract.Request) string {
+		s, ok := named.Extract(req)
+		if opening, opens := req.Opening(); ok && s.Confidence == extract.Derived && opens {
+			return fmt.Sprintf("%q opening %x", req.Scope, opening) // each turn has an ID of its own
+		}
+		if !ok {
+			return ""
+		}
+		return fmt.Sprintf("%q %q %q", req.Scope, s.Source, s.ID)
+	}
+	start := func() *affinity.Selector[string] {
+		id := func(replica string) string { return replica }
+		sel, err := affinity.New(affinity.Config[string]{ID: id, Fallback: balance.Rendezvous(id, name)})
+		if err != nil {
+			panic(err)
+		}
+		return sel
+	}
+	first := func() *extract.Request {
+		return &extract.Request{Body: []byte(`{"messages":[{"role":"user","content":"Name a river."}]}`)}
+	}
+	second := func() *extract.Request {
+		return &extract.Request{Body: []byte(`{"messages":[{"role":"user","content":"Name a river."},` +
+			`{"role":"assistant","content":"The Elbe."},{"role":"user","content":"Another one."}]}`)}
+	}
+	replicas := []string{"vllm-0", "vllm-1", "vllm-2", "vllm-3"}
+
+	before, _ := start().Select(context.Background(), first(), replicas)
+	after, _ := start().Select(context.Background(), second(), replicas)
+	fmt.Println(after.Reason, after.Target == before.Target)
+	// Output: new true
+}
+
 func ExampleLeastCost() {
 	// As the fallback of a Selector, it is told of all this by itself.
 	b := balance.LeastCost(balance.CostConfig[string]{

@@ -29,7 +29,8 @@ import (
 // several fields needs something between them that none of them can contain,
 // or "a"+"bc" and "ab"+"c" are one.
 //
-// As the fallback of a Selector it places sessions alike in all processes. One that had
+// As the fallback of a Selector it places sessions alike in all processes, and again after
+// a restart, which no binding outlives. One that had
 // to move stays where it went, in the processes that saw why, until its binding ends;
 // affinity.FailoverReturn has it back within minutes.
 //

@@ -199,6 +199,33 @@ func TestRendezvousWithoutKeyIsUniform(t *testing.T) {
 	})
 }
 
+// failures.md row 36: a restart, which ends all bindings, moves no session, nor does a
+// change of the list at the same time move those whose targets remain.
+func TestRendezvousOutlivesARestart(t *testing.T) {
+	place := func(ts []*target) map[string]string {
+		s, err := affinity.New(affinity.Config[*target]{ID: nameOf, Fallback: balance.Rendezvous(nameOf, scopeOf)})
+		require.NoError(t, err)
+		at := map[string]string{}
+		for i := range 200 {
+			id := fmt.Sprint("session-", i)
+			sel, err := s.Select(t.Context(), &extract.Request{Scope: id, Header: http.Header{"X-Session-Id": {id}}}, ts)
+			require.NoError(t, err)
+			require.Equal(t, affinity.ReasonNew, sel.Reason)
+			at[id] = sel.ID
+		}
+		return at
+	}
+	ts := targets(5)
+	before := place(ts)
+	require.Equal(t, before, place(ts))
+	gone := ts[2].name
+	for id, at := range place(slices.Delete(slices.Clone(ts), 2, 3)) {
+		if before[id] != gone {
+			require.Equal(t, before[id], at)
+		}
+	}
+}
+
 // Two gateways, of which one has seen an outage, place all sessions alike again: with
 // FailoverReturn soon after it, else when their bindings have ended.
 func TestRendezvousAgreesAfterAnOutage(t *testing.T) {
