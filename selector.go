@@ -643,8 +643,9 @@ func (s *Selector[T]) Cache() *Cache { return s.cache }
 // fallback, as one without a session, and binds nothing, so that requests
 // under way while a configuration is replaced are not lost. The Cache is left
 // as it is, since another Selector may have taken it over; outcomes that are reported,
-// state that is learned and what is invalidated from now on still go there. Close returns nil
-// and may be called again. A Selector that is dropped without it leaks nothing.
+// state that is learned and what is invalidated from now on still go there, while Peek finds
+// nothing. Close returns nil and may be called again. A Selector that is dropped without it
+// leaks nothing.
 func (s *Selector[T]) Close() error {
 	s.closed.Store(true)
 	return nil
