@@ -431,7 +431,7 @@ func Example_tiers() {
 	// chat-1 reserved-1 new
 	// chat-1 pay-as-you-go failover
 	// chat-2 pay-as-you-go new
-	// chat-1 reserved-1 bound
+	// chat-1 reserved-1 returned
 	// chat-2 reserved-2 failover
 }
 

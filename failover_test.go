@@ -204,6 +204,7 @@ func TestReturn(t *testing.T) {
 				expect("c", affinity.ReasonFailover, "a", "c", "d")
 				expect("c", affinity.ReasonDetour, "a", "b", "c", "d")
 				// The home is back, the detour gone: nobody waits.
+				expect("a", affinity.ReasonReturned, "c", "a", "b", "d")
 				expect("a", affinity.ReasonBound, "", "a", "b", "d")
 			})
 		})

@@ -140,6 +140,9 @@ func (m *model) expect(n int, candidates []string) expectation {
 		}
 	}
 	if there && !(m.over(home) && (could || len(m.open(candidates, home)) > 0)) {
+		if m.policy == affinity.FailoverReturn && second != "" && second != home && s.second.used.After(s.home.used) {
+			return expectation{reason: affinity.ReasonReturned, target: home, from: second}
+		}
 		return expectation{reason: affinity.ReasonBound, target: home}
 	}
 	e := expectation{reason: affinity.ReasonFailover, from: home, swap: !m.leaving(home)}

@@ -1232,7 +1232,8 @@ const (
 func (s *Selector[T]) judge(q *query, st *standing, candidates []T, i int, other *located, j int) verdict {
 	home, traits := st.target.Name, st.target.Traits
 	returning := s.cfg.Failover == FailoverReturn && st.stays
-	away := returning && j >= 0 && other.Expires > st.Expires // the second place served last
+	aside := returning && other.target != nil && other.Expires > st.Expires // the second place served last
+	away := aside && j >= 0                                                 // and could again
 	leaving := s.cache.targets.Draining(home)
 	stale := !s.believed(&st.located, q.ttl)
 	elsewhere := other.target != nil && other.target != st.target
@@ -1260,6 +1261,8 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T, i int, other
 			v.second = theHome
 		}
 		return v
+	case aside && !stale && elsewhere: // home, since the second place has gone
+		return verdict{reason: ReasonReturned, i: i, from: other.target.Name, second: theAside}
 	case traits.Drained(q.now):
 		return st.stay(i, other) // nobody else takes it
 	case stale && !(st.stays && q.pinned()):
