@@ -12,6 +12,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -28,7 +29,11 @@ import (
 
 func main() {
 	log.SetFlags(0)
-	requests, err := load(os.Args[1:])
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: identity [file.jsonl[.gz] ...], of labelled requests as internal/corpus/README.md describes them")
+	}
+	flag.Parse()
+	requests, err := load(flag.Args())
 	if err != nil {
 		log.Fatalf("identity: %v", err)
 	}
