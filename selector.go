@@ -511,9 +511,14 @@ func (s *Selection[T]) endCopies(ttl int64) {
 	for _, a := range s.kin.copies {
 		c.end(a.key, a.Found, a.leased, ttl)
 	}
-	if ttl > 0 && len(s.kin.sess.Continues) > 0 {
-		if a, ok := c.copyOf(&s.kin.query, &s.at, s.kin.sess.Continues[0], c.now()); ok {
+	if ttl == 0 {
+		return
+	}
+	now := c.now()
+	for _, id := range s.kin.sess.Continues { // the first may be parts of what was said last, which nobody has asked
+		if a, ok := c.copyOf(&s.kin.query, &s.at, id, now); ok {
 			c.end(a.key, a.Found, false, ttl)
+			return
 		}
 	}
 }

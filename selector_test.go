@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -616,6 +617,21 @@ func TestWhatIsContinuedSlides(t *testing.T) {
 			require.Equal(t, r == affinity.Served, again.Session == first.Session, "%v", r)
 		})
 	}
+
+	// However many parts the words have.
+	synctest.Test(t, func(t *testing.T) {
+		const words = `{"role":"user","content":[{"type":"text","text":"one"},{"type":"text","text":"two"}]}`
+		parts := func(turn int) *extract.Request {
+			return body(`{"messages":[` + words + strings.Repeat(`,{"role":"assistant","content":"ok"},`+words, turn-1) + `]}`)
+		}
+		s := newSelector(t, affinity.Config[string]{TTL: 5 * time.Minute, Fallback: balance.FillFirst[string]()})
+		mustSelect(t, s, parts(1), "a").Done(served)
+		for range 20 {
+			elapse(time.Minute)
+			mustSelect(t, s, parts(2), "a").Done(served)
+		}
+		require.Equal(t, "a", mustSelect(t, s, parts(1), "0", "a").Target)
+	})
 
 	// But not where the earlier turn is another's by now, or elsewhere.
 	synctest.Test(t, func(t *testing.T) {
