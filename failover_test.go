@@ -502,6 +502,28 @@ func TestTerminalFailureOfADetour(t *testing.T) {
 	}
 }
 
+// Of two Selectors over one Cache that look for a detour at the same time one has its way,
+// with what later turns find, too.
+func TestOneDetourOfAnAlias(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		x := &scripted{now: extract.Session{Source: "x", ID: "1", Aliases: []string{"alias 1"}}}
+		cfg := affinity.Config[string]{Failover: affinity.FailoverReturn, Extractor: x, Fallback: balance.FillFirst[string]()}
+		rival := newSelector(t, cfg)
+		mustSelect(t, rival, new(extract.Request), "a").Done(served)
+		elapse(time.Second)
+		cfg.Cache = rival.Cache()
+		cfg.Fallback = affinity.PickerFunc[string](func(context.Context, *extract.Request, []string) (string, error) {
+			mustSelect(t, rival, new(extract.Request), "b")
+			return "c", nil
+		})
+		s := newSelector(t, cfg)
+		require.Equal(t, "b", mustSelect(t, s, new(extract.Request), "b", "c").Target)
+		x.now = extract.Session{Source: "x", ID: "2", Continues: []string{"alias 1"}}
+		require.Equal(t, "b", mustSelect(t, s, new(extract.Request), "b", "c").Target)
+	})
+}
+
 // What is invalidated while the fallback looks for another target is no place to come
 // back to (failures.md row 9).
 func TestInvalidatedDuringAFailover(t *testing.T) {

@@ -1438,6 +1438,24 @@ func (s *Selector[T]) bindAside(q *query, st *standing, other *located, candidat
 	if !st.own {
 		s.cache.bind(q.key, 0, st.target.Name, uint64(st.session), q.now, st.Expires, false)
 	}
+	var stamp uint32
+	if other.key == q.key.aside() {
+		if stamp = other.Stamp(); id == other.target.Name {
+			s.refund(candidates, p)
+			sel.at = *other
+			s.copyAside(q, st, id)
+			s.hit(q, candidates[p.i], v.reason, sel)
+			return
+		}
+	}
+	if s.write(q, q.key.aside(), stamp, st.session|asideBit, candidates, p, v, sel) {
+		s.copyAside(q, st, id)
+		s.useCopies(q, sel)
+	}
+}
+
+// copyAside makes id the second place of the session under its aliases as well.
+func (s *Selector[T]) copyAside(q *query, st *standing, id string) {
 	for _, alias := range q.sess.Aliases {
 		key := s.cache.key(q, alias)
 		if !st.own {
@@ -1446,18 +1464,6 @@ func (s *Selector[T]) bindAside(q *query, st *standing, other *located, candidat
 			continue
 		}
 		s.cache.set(key.aside(), id, uint64(st.session|asideBit), q.now, q.now+q.ttl)
-	}
-	var stamp uint32
-	if other.key == q.key.aside() {
-		if stamp = other.Stamp(); id == other.target.Name {
-			s.refund(candidates, p)
-			sel.at = *other
-			s.hit(q, candidates[p.i], v.reason, sel)
-			return
-		}
-	}
-	if s.write(q, q.key.aside(), stamp, st.session|asideBit, candidates, p, v, sel) {
-		s.useCopies(q, sel)
 	}
 }
 
