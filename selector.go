@@ -460,7 +460,7 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 			c.unuse(sel.at.key, sel.at.Stamp(), sel.before, sel.at.Expires)
 			if sel.kin != nil {
 				for _, a := range sel.kin.copies {
-					c.unuse(a.key, a.Stamp(), sel.before, sel.at.Expires)
+					c.unuse(a.key, a.Stamp(), a.Expires(), sel.at.Expires)
 				}
 			}
 		}
@@ -482,7 +482,8 @@ type kin struct {
 	room   [3]copied
 }
 
-// copied is the binding as it is stored under an alias: it waits for Done as well.
+// copied is the binding as it is stored under an alias, as it was before: it waits for Done
+// as well.
 type copied struct {
 	table.Found
 	key    Key
@@ -1443,19 +1444,19 @@ func (s *Selector[T]) bindAside(q *query, st *standing, other *located, candidat
 		if stamp = other.Stamp(); id == other.target.Name {
 			s.refund(candidates, p)
 			sel.at = *other
-			s.copyAside(q, st, id)
+			s.copyAside(q, st, &sel.at)
 			s.hit(q, candidates[p.i], v.reason, sel)
 			return
 		}
 	}
 	if s.write(q, q.key.aside(), stamp, st.session|asideBit, candidates, p, v, sel) {
-		s.copyAside(q, st, id)
+		s.copyAside(q, st, &sel.at)
 		s.useCopies(q, sel)
 	}
 }
 
-// copyAside makes id the second place of the session under its aliases as well.
-func (s *Selector[T]) copyAside(q *query, st *standing, id string) {
+// copyAside makes the second place of the session, at, that of its aliases as well.
+func (s *Selector[T]) copyAside(q *query, st *standing, at *located) {
 	for _, alias := range q.sess.Aliases {
 		key := s.cache.key(q, alias)
 		if !st.own {
@@ -1463,7 +1464,9 @@ func (s *Selector[T]) copyAside(q *query, st *standing, id string) {
 		} else if _, ok := s.cache.copyOf(q, &st.located, alias, q.now); !ok {
 			continue
 		}
-		s.cache.set(key.aside(), id, uint64(st.session|asideBit), q.now, q.now+q.ttl)
+		if _, ok := s.cache.copyOf(q, at, alias, q.now); !ok {
+			s.cache.set(key.aside(), at.target.Name, at.Mark(), q.now, q.now+q.ttl)
+		}
 	}
 }
 

@@ -646,6 +646,28 @@ func TestWhatIsContinuedSlides(t *testing.T) {
 	})
 }
 
+// A failure takes back what it did to an alias, and not what another turn did before.
+func TestAliasOfTwoTurns(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		x := &scripted{}
+		s := newSelector(t, affinity.Config[string]{TTL: time.Hour, Extractor: x, Fallback: balance.FillFirst[string]()})
+		ask := func(id string, result affinity.Result, candidates ...string) string {
+			x.now = extract.Session{Source: "x", ID: id, Aliases: []string{"alias"}, Continues: []string{"alias"}}
+			sel := mustSelect(t, s, new(extract.Request), candidates...)
+			sel.Done(affinity.Outcome{Result: result})
+			return sel.Target
+		}
+		ask("0", affinity.Served, "a")
+		elapse(50 * time.Minute)
+		ask("1", affinity.Served, "a")
+		elapse(5 * time.Minute)
+		ask("0", affinity.TransientFailure, "a")
+		elapse(50 * time.Minute)
+		require.Equal(t, "a", ask("2", affinity.Served, "b", "a"))
+	})
+}
+
 // An alias that is the session's own ID is none: the outcome finds its binding.
 func TestAliasOfItsOwn(t *testing.T) {
 	t.Parallel()
