@@ -75,9 +75,9 @@ var knownHeaders = newHeaders([]string{
 	"Thread-Id",
 }, true)
 
-// notSessions are what stands in front of -Session-Id and its like in headers that name
-// something else: a machine, a login, what a browser counts. otherSessions are words, wherever
-// they stand, of headers that name another session than the one at hand.
+// notSessions are what stands in front of -Session-Id in headers that name something else: a
+// machine, a login, what a browser counts. (A user's conversation is one.) otherSessions are
+// words, wherever they stand, of headers that name another session than the one at hand.
 var (
 	notSessions = map[string]bool{
 		"remote":    true, // X-Claude-Remote-Session-Id
@@ -311,7 +311,7 @@ func vendorSession(key string) int {
 			}
 			last = word
 		}
-		if notSessions[last] {
+		if i == 0 && notSessions[last] {
 			break
 		}
 		return i

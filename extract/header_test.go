@@ -174,6 +174,8 @@ func TestHeadersOfOtherVendors(t *testing.T) {
 		{"what it was forked from", header("X-Forked-From-Session-Id", "a"), "", ""},
 		{"the one before", header("X-Acme-Previous-Conversation-Id", "a"), "", ""},
 		{"a vendor's login", header("X-Acme-User-Session-Id", "a"), "", ""},
+		{"a user's conversation", header("X-User-Conversation-Id", "a"), "x-user-conversation-id", "a"},
+		{"a window's chat", header("X-Acme-Window-Chat-Id", "a"), "x-acme-window-chat-id", "a"},
 		{"an agent with a browser", header("X-Browser-Use-Session-Id", "a"), "x-browser-use-session-id", "a"},
 		{"a part of a word", header("X-Grandparents-Session-Id", "a"), "x-grandparents-session-id", "a"},
 		{"a request", header("X-Request-Session-Id", "a"), "", ""},
