@@ -25,7 +25,8 @@ const (
 	lastMessages  = 16      // behind which there is a boundary in any case
 	maxBoundaries = 1024
 	maxMessages   = 1 << 16 // no conversation has so many
-	maxLooks      = 1 << 16 // at members and blocks: the rest counts as it is written
+	maxLooks      = 1 << 16 // at members and blocks, and one more for
+	bytesPerLook  = 32      // so many: the rest counts as it is written
 	maxPlain      = 8       // members of a marker or a plain text
 )
 
@@ -44,8 +45,9 @@ const (
 // and the billing line of Claude Code are no part of it, and a content of one
 // plain text block is that text; everything else counts as it is written,
 // white space and escapes included, since clients write what they repeat as they
-// wrote it before. So does all that is behind the first 65,536 members and blocks, which
-// no conversation has. Neither the model nor [Request.Scope] is in the hash.
+// wrote it before. So does all that is behind the first 65,536 members and blocks
+// and one more for each 32 bytes, which hardly a conversation has. Neither the
+// model nor [Request.Scope] is in the hash.
 //
 // It is nil for a body that has no messages, more than 65,536 of them, or only
 // those that go on from state on the server; a legacy prompt has none either.
@@ -258,10 +260,11 @@ func (s *strip) message() {
 	s.to.boundary()
 }
 
-// more counts a look, and reports whether there may be one more.
+// more counts a look, and reports whether there may be one more. That hangs on what stands
+// before only, for a later turn of the conversation to look as far.
 func (s *strip) more() bool {
 	s.to.looks++
-	return s.to.looks <= maxLooks
+	return s.to.looks <= maxLooks+s.c.Pos()/bytesPerLook
 }
 
 // value goes past the next value and cuts the markers of caches out of it.
