@@ -64,11 +64,11 @@ func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compa
 // Codex (X-Openai-Subagent, the request_kind of X-Codex-Turn-Metadata), Copilot
 // (X-Interaction-Type) and OpenCode (X-Parent-Session-Id, which its sub-agents send),
 // token counts, embeddings and the like by their paths, the warm-up and quota calls of
-// Claude Code and greetings for a single token, the fixed openings of the side calls of
-// some 40 clients and of sub-agents, OpenAI's compaction_trigger, and, in anybody's words,
-// system prompts that want a title or a summary of a conversation or a message for a
-// commit, where there is nothing but a first question, and the wish for a title of so many
-// words for the conversation at hand.
+// Claude Code, greetings for a single token and the loading of models by Ollama, the fixed
+// openings of the side calls of some 40 clients and of sub-agents, OpenAI's
+// compaction_trigger, and, in anybody's words, system prompts that want a title or a summary
+// of a conversation or a message for a commit, where there is nothing but a first question,
+// and the wish for a title of so many words for the conversation at hand.
 func (r *Request) Class() Class {
 	r.spelling()
 	c := r.pathClass()
@@ -365,10 +365,10 @@ func (r *Request) bodyClass() Class {
 		}
 	}
 	t := r.trail()
-	if t.texts+t.injections == 0 && !t.answered && (strings.HasSuffix(r.Path, "/api/generate") || strings.HasSuffix(r.Path, "/api/chat")) {
-		return Probe // Ollama is to load a model, or to unload it
+	if t.texts+t.injections == 0 && (strings.HasSuffix(r.Path, "/api/generate") || strings.HasSuffix(r.Path, "/api/chat")) && r.loads() {
+		return Probe
 	}
-	alone := t.texts == 1 && !t.answered
+	alone := t.texts == 1 && !t.answered && !r.delta()
 	otherwise := Turn
 	for _, system := range []*context{&t.system, &t.opening} {
 		if system.subagent {
@@ -404,6 +404,26 @@ func (r *Request) bodyClass() Class {
 		}
 	}
 	return otherwise
+}
+
+// loads reports whether a body without words wants nothing of Ollama but to load a model, or
+// to unload it. Others have their own requests, with words of their own, at such paths.
+func (r *Request) loads() bool {
+	model := false
+	c := jsonscan.New(r.Body)
+	for c.Object(); ; c.Skim() {
+		name, ok := c.Key()
+		if !ok {
+			return model && r.messages() == nil
+		}
+		switch string(name) {
+		case "model":
+			model = true
+		case "messages", "prompt", "keep_alive", "stream", "options":
+		default:
+			return false
+		}
+	}
 }
 
 func match(openings []opening, raw []byte) (Class, bool) {
@@ -469,7 +489,7 @@ func (ws words) in(text []byte) bool {
 // nothing else, as many applications do in words of their own: the title of a conversation,
 // a message for a commit, a summary that takes the place of a conversation. One that has
 // these written for something else loses little: no call after the first is without an
-// answer.
+// answer, unless it goes on from state on the server.
 func wish(raw []byte) Class {
 	title, chinese := bytes.Contains(raw, []byte("itle")), bytes.Contains(raw, []byte("标题"))
 	commit, summary := bytes.Contains(raw, []byte("ommit m")), summarises(raw)
@@ -488,13 +508,13 @@ func wish(raw []byte) Class {
 }
 
 // summarises reports whether the first sentence is of making a conversation shorter: has
-// both within a few words.
+// both within a few words. A summary that was made before is a part of many prompts.
 func summarises(raw []byte) bool {
-	const near = 48
+	const near = 46
 	first := sentence(raw[:min(len(raw), 200)])
-	for _, verb := range []string{"ummar", "ompress", "ondens"} {
+	for _, verb := range []string{"ummariz", "ummaris", "ummaries of", "ompress", "ondens"} {
 		before, behind, ok := bytes.Cut(first, []byte(verb))
-		if !ok {
+		if !ok || bytes.HasPrefix(behind, []byte("ed")) {
 			continue
 		}
 		behind = behind[:min(len(behind), near)]
@@ -528,11 +548,16 @@ func subagent(raw []byte) bool {
 	if !ok {
 		who, behind, ok = bytes.Cut(raw[:min(len(raw), longest)], []byte("subagent"))
 	}
-	return ok && !bytes.HasPrefix(behind, []byte("s")) && !ofOthers.in(who)
+	return ok && !ofOthers.in(who) && !slices.ContainsFunc(aboutOthers, func(w string) bool { return bytes.HasPrefix(behind, []byte(w)) })
 }
 
-// ofOthers are words in front of a sub-agent that is somebody else.
-var ofOthers = words{{" that ", " who ", " which ", " with ", " to ", " for ", " of ", " not ", " each ", " every ", " by ", ". ", ": "}}
+// ofOthers are words, and ends of sentences, in front of a sub-agent that is somebody else,
+// and aboutOthers are what comes behind where one has to do with such.
+var (
+	ofOthers = words{{" that ", " who ", " whose ", " which ", " with ", " to ", " for ", " of ", "not a ", " not ", " each ", " every ",
+		" by ", " using ", ". ", ": ", `\n`}}
+	aboutOthers = []string{"s", "-", " orchestr", " coordin", " manage", " delegat"}
+)
 
 // titleOfThis reports whether a person's words, given as they open, want a title for the
 // conversation they are in, and say how long: clients write so, and hardly anybody else.
