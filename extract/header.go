@@ -23,7 +23,7 @@ func Header(names ...string) Extractor {
 // gateways: X-Claude-Code-Session-Id and those of the table in the package
 // documentation, in its order, and after them any other header of the form
 // X-...-Session-Id that is not known to be something else, and of the same form with
-// Conversation, Chat or Thread.
+// Conversation, Chat or Thread, of which none counts where there are more than 32.
 func Headers() Extractor { return knownHeaders }
 
 // isHeaders reports whether e is Headers.
@@ -220,20 +220,29 @@ type namedHeader struct {
 // then those in other spellings, then the others.
 func (hs *headers) walk(r *Request) (source, id string) {
 	var room [4]namedHeader
-	found, classy := room[:0], false
+	found, classy, vendors := room[:0], false, 0
 	for key, values := range r.Header {
 		if key == "" {
 			continue
 		}
 		classy = classy || classHeaders.has(key)
 		if hs.may.has(key) { // few are left
-			if rank, source := hs.rank(key); source != "" {
+			rank, source := hs.rank(key)
+			if rank >= hs.unlisted() {
+				if vendors++; vendors > maxVendors {
+					continue
+				}
+			}
+			if source != "" {
 				found = append(found, namedHeader{rank, source, values})
 			}
 		}
 	}
 	if !classy {
 		r.classless.Store(true)
+	}
+	if vendors > maxVendors { // which of them are here is up to the map
+		found = slices.DeleteFunc(found, func(h namedHeader) bool { return h.rank >= hs.unlisted() })
 	}
 	if len(found) == 0 {
 		return "", ""
@@ -277,11 +286,18 @@ func (hs *headers) rank(key string) (int, string) {
 	}
 	if hs.vendor {
 		if i := vendorSession(key); i >= 0 {
-			return 2*len(hs.names) + i, strings.ToLower(key)
+			return hs.unlisted() + i, strings.ToLower(key)
 		}
 	}
 	return 0, ""
 }
+
+// unlisted is the least rank of a header whose name is on no list.
+func (hs *headers) unlisted() int { return 2 * len(hs.names) }
+
+// maxVendors is how many of those a request may have: with more, none of them counts. No
+// client sends so many, and to put a megabyte of them in order takes long.
+const maxVendors = 32
 
 // vendorSuffixes are the ends of the headers of the form X-...-Session-Id and its like:
 // the wider a word mostly is, the sooner its header counts.

@@ -349,3 +349,22 @@ func TestManyAndLongHeaders(t *testing.T) {
 	requireSession(t, extract.Header("A", "B", long, "C"), &extract.Request{Header: http.Header{long: {"the-id"}, "C": {"another-id"}}}, strings.ToLower(long), "the-id")
 	requireSession(t, extract.Header("A", "B", "C", long), &extract.Request{Header: http.Header{long: {"another-id"}, "C": {"the-id"}}}, "c", "the-id")
 }
+
+// Of headers on no list, a request that has very many has none; those on the list count.
+func TestVeryManyVendors(t *testing.T) {
+	t.Parallel()
+	h := http.Header{}
+	for i := range 32 {
+		h[fmt.Sprintf("X-Vendor-%02d-Session-Id", i)] = []string{"the-id"}
+	}
+	requireSession(t, extract.Headers(), &extract.Request{Header: h}, "x-vendor-00-session-id", "the-id")
+	for i := range 1000 {
+		h[fmt.Sprintf("X-Other-%d-Chat-Id", i)] = []string{"another-id"}
+	}
+	for range 20 { // a map has another order each time
+		_, ok := extract.Headers().Extract(&extract.Request{Header: h})
+		require.False(t, ok)
+	}
+	h["X-Affinity"] = []string{"one-of-the-list"}
+	requireSession(t, extract.Headers(), &extract.Request{Header: h}, "x-affinity", "one-of-the-list")
+}
