@@ -11,6 +11,19 @@ import (
 // for the first.
 const blockSize = 64
 
+// Three functions have two bodies: block_amd64.s in assembly, and block_generic.go in Go
+// for other processors and for the tag purego. Tests hold either to this:
+//
+//   - structure(p) returns which bytes of a block are quotes and which are marks: brackets,
+//     and others that never stand outside a string, backslashes among them.
+//   - pastEscaped(b, i) goes on through the string that b[i] is in, right behind a quote
+//     that is escaped. It returns the offset of the quote that ends the string, or one
+//     before it, which may be behind a backslash: where less than a block is left, and,
+//     in Go, where a few blocks in a row have no quotes, which others are quicker to find.
+//   - oddLetters(b) returns the offset of the first block of b in which a backslash has an
+//     odd byte behind it, or seems to, or where no more than a block is left. Blocks are
+//     counted from the start.
+
 // What is done to the eight bytes of a word at once.
 const (
 	ones  = 0x0101010101010101

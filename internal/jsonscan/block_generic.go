@@ -7,11 +7,10 @@ import (
 	"math/bits"
 )
 
-// What block_amd64.go has in assembly. The words of a block are gone through one by
-// one, and what is found is gathered by columns first: the bit of byte k of word j
-// is bit j of byte k, which takes the least to do. transpose puts it in order.
+// What these do is said in block.go. The words of a block are gone through one by one,
+// and what is found is gathered by columns first: the bit of byte k of word j is bit j of
+// byte k, which takes the least to do. transpose puts it in order.
 
-// structure is what block_amd64.go says of it.
 func structure(p *[blockSize]byte) (quotes, marks uint64) {
 	quote, upper, bracket, one, high := patterns.quote, patterns.upper, patterns.bracket, patterns.one, patterns.high
 	w := binary.LittleEndian.Uint64(p[0:])
@@ -47,8 +46,6 @@ func anyStructure(p *[blockSize]byte) (quotes, marks uint64) {
 	return quotes, marks
 }
 
-// pastEscaped is what block_amd64.go says of it. It stops earlier where a few
-// blocks in a row have no quotes, which others are quicker to find.
 func pastEscaped(b []byte, i int) int {
 	const few = 4
 	quote, slash, one, high := patterns.quote, patterns.slash, patterns.one, patterns.high
@@ -124,7 +121,6 @@ func anyEscapes(p *[blockSize]byte) (quotes, slashes uint64) {
 // before the block is one of them. All is by columns.
 func after(x, before uint64) uint64 { return x<<8 | x>>55&0xfe | before }
 
-// oddLetters is what block_amd64.go says of it.
 func oddLetters(b []byte) int { return oddLettersByWords(b) }
 
 // transpose puts what is by columns in the order of the text.
