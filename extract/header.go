@@ -318,17 +318,16 @@ func vendorSession(key string) int {
 		}
 		vendor := strings.ToLower(key[len(prefix):end])
 		if strings.Trim(vendor, alphanumeric+"-") != "" {
-			break
+			return -1
 		}
 		last := ""
-		for word := range strings.SplitSeq(vendor, "-") {
-			if otherSessions[word] {
+		for last = range strings.SplitSeq(vendor, "-") {
+			if otherSessions[last] {
 				return -1
 			}
-			last = word
 		}
-		if i == 0 && notSessions[last] {
-			break
+		if suffix == "-session-id" && notSessions[last] {
+			return -1
 		}
 		return i
 	}
