@@ -158,7 +158,8 @@ type Decision struct {
 	// Conversations is about how many different conversations were seen under
 	// the id of the session, if its Confidence is Conventional; else 0. More
 	// than a few say that the id does not name a conversation: the client
-	// sends the same one in all of them, and all go to one target.
+	// sends the same one in all of them, and all go to one target. Side calls
+	// do not count, and have 0 here: they begin like no conversation.
 	Conversations int
 
 	// Idle is how long the conversation had been away from the target that it

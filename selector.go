@@ -381,7 +381,7 @@ func (s *Selector[T]) decide(ctx context.Context, req *extract.Request, candidat
 			sel.at = located{}
 			err = s.place(ctx, &q, candidates, sel)
 		}
-		if q.sess.Confidence == extract.Conventional && err == nil {
+		if q.sess.Confidence == extract.Conventional && !q.beside && err == nil {
 			if opening, ok := req.Opening(); ok {
 				sel.Conversations = s.openings.See(q.root.k, opening)
 			}

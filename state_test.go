@@ -458,6 +458,22 @@ func TestManyConversationsBehindOneID(t *testing.T) {
 	require.Zero(t, mustSelect(t, s, session("explicit"), "a", "b").Conversations)
 }
 
+// A token count holds some part of a conversation, or none of it.
+func TestSideCallsAreNoConversations(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{})
+	ask := func(path, text string) int {
+		req := body(`{"prompt_cache_key":"key-of-one","messages":[{"role":"user","content":"` + text + `"}]}`)
+		req.Path = path
+		return mustSelect(t, s, req, "a", "b").Conversations
+	}
+	require.Equal(t, 1, ask("/v1/messages", "question"))
+	for i := range 30 {
+		require.Zero(t, ask("/v1/messages/count_tokens", fmt.Sprint("part ", i)))
+	}
+	require.Equal(t, 1, ask("/v1/messages", "question"))
+}
+
 const fileID = "file-0123456789abcdef"
 
 // withFile is a request of the session that refers to a file.
