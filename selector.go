@@ -264,7 +264,7 @@ func (s *Selection[T]) Done(o Outcome) {
 // the response that it has just made ([extract.StateReader] finds them). A
 // later request that says no more than that it goes on from there is sent to
 // the target, and is part of the same session. An id that is not fit to be one
-// ([extract.ID]) is ignored.
+// ([extract.ID]) is ignored, and so is state of a target whose own ID is empty.
 //
 // Ids mean something within the scope and tenant of the request only. What was
 // learned takes the place of a binding in the Cache and lives as long: the id that
@@ -272,7 +272,7 @@ func (s *Selection[T]) Done(o Outcome) {
 // Done either.
 func (s *Selection[T]) Learn(id string) {
 	id, ok := extract.ID(id)
-	if s.selector == nil || !ok {
+	if s.selector == nil || s.ID == "" || !ok {
 		return
 	}
 	c := s.selector.cache

@@ -458,6 +458,16 @@ func TestManyConversationsBehindOneID(t *testing.T) {
 	require.Zero(t, mustSelect(t, s, session("explicit"), "a", "b").Conversations)
 }
 
+// Nothing is bound to a target without an ID: another such target would be taken for it.
+func TestLearnOfATargetWithoutAnID(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{ID: func(string) string { return "" }})
+	sel, err := s.Select(t.Context(), nil, []string{"a"})
+	require.NoError(t, err)
+	sel.Learn("resp_1")
+	require.Zero(t, s.Cache().Len())
+}
+
 // A token count holds some part of a conversation, or none of it.
 func TestSideCallsAreNoConversations(t *testing.T) {
 	t.Parallel()
