@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -172,8 +173,10 @@ func New[T any](cfg Config[T]) (*Selector[T], error) {
 	switch {
 	case cfg.ID == nil:
 		return nil, errors.New("affinity: Config.ID is nil: say how a target is called")
-	case cfg.Fallback == nil:
+	case isNil(cfg.Fallback):
 		return nil, errors.New("affinity: Config.Fallback is nil: give a Picker, for example balance.RoundRobin")
+	case cfg.Extractor != nil && isNil(cfg.Extractor):
+		return nil, errors.New("affinity: Config.Extractor is a nil function: leave it out to have extract.Default")
 	case cfg.Threads > ThreadsSpread:
 		return nil, errors.New("affinity: Config.Threads is not a ThreadPolicy")
 	case cfg.Failover > FailoverReturn:
@@ -193,7 +196,7 @@ func New[T any](cfg Config[T]) (*Selector[T], error) {
 	case nil:
 		s.chain = extract.Default()
 	case extract.Chain:
-		if slices.Contains(e, nil) {
+		if slices.ContainsFunc(e, func(e extract.Extractor) bool { return isNil(e) }) {
 			return nil, errors.New("affinity: Config.Extractor is a Chain that has a nil in it")
 		}
 		s.chain = e
@@ -211,6 +214,13 @@ func New[T any](cfg Config[T]) (*Selector[T], error) {
 		s.cache.varied.Store(true)
 	}
 	return s, nil
+}
+
+// isNil reports whether v is nil, or a nil function such as PickerFunc[T](nil), which
+// would panic with the first request. Nil pointers may have methods that work.
+func isNil(v any) bool {
+	f := reflect.ValueOf(v)
+	return v == nil || f.Kind() == reflect.Func && f.IsNil()
 }
 
 // A Selection is the answer of [Selector.Select]: the chosen candidate, and the

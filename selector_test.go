@@ -65,6 +65,9 @@ func TestNewRefusesBadConfig(t *testing.T) {
 	for want, spoil := range map[string]func(*affinity.Config[string]){
 		"Config.ID is nil":        func(c *affinity.Config[string]) { c.ID = nil },
 		"Config.Fallback is nil":  func(c *affinity.Config[string]) { c.Fallback = nil },
+		"Config.Fallback is nil:": func(c *affinity.Config[string]) { c.Fallback = affinity.PickerFunc[string](nil) },
+		"Extractor is a nil func": func(c *affinity.Config[string]) { c.Extractor = extract.ExtractorFunc(nil) },
+		"is a Chain that has a n": func(c *affinity.Config[string]) { c.Extractor = extract.Chain{extract.ExtractorFunc(nil)} },
 		"Config.Threads is not a": func(c *affinity.Config[string]) { c.Threads = affinity.ThreadsSpread + 1 },
 		"Config.Failover is not ": func(c *affinity.Config[string]) { c.Failover = affinity.FailoverReturn + 1 },
 		"affinity: Config.TTL is": func(c *affinity.Config[string]) { c.TTL = -1 },
