@@ -152,9 +152,20 @@ type Cache struct {
 	kinds   digest.Key // of what names a session: no Key that a caller makes is that of a Selector's session
 	targets *registry.Registry
 	table   *table.Table
-	asides  atomic.Bool // whether there may be second places
-	learned atomic.Bool // whether there may be states on targets
-	varied  atomic.Bool // whether lifetimes of bindings may differ
+
+	// These save look-ups of what was never stored. Each is raised before the first
+	// such record is written, and stays.
+	asides  atomic.Bool // there may be second places
+	learned atomic.Bool // there may be state on targets
+	varied  atomic.Bool // lifetimes of bindings may differ
+}
+
+// raise sets flag. It writes only the first time, since every request reads from the
+// cache line that the flag is in.
+func raise(flag *atomic.Bool) {
+	if !flag.Load() {
+		flag.Store(true)
+	}
 }
 
 // NewCache returns an empty Cache. One that is used in a bubble of [testing/synctest]

@@ -211,7 +211,7 @@ func New[T any](cfg Config[T]) (*Selector[T], error) {
 	}
 	s.start = s.cache.now()
 	if cfg.Lifetime != nil {
-		s.cache.varied.Store(true)
+		raise(&s.cache.varied)
 	}
 	return s, nil
 }
@@ -294,8 +294,8 @@ func (s *Selection[T]) Learn(id string) {
 	life := s.selector.lifetime(&extract.Session{Source: "state", ID: id})
 	first := !s.done.Load() && s.learning.CompareAndSwap(nothing, learning)
 	now := c.now()
+	raise(&c.learned)
 	l, _ := c.bind(key, table.Any, s.ID, uint64(session|stateBit), now, now+life, first)
-	c.learned.Store(true)
 	if !first {
 		return
 	}
@@ -1422,7 +1422,7 @@ func (s *Selector[T]) bind(q *query, st *standing, other *located, candidates []
 		second = nil
 	}
 	if second != nil {
-		s.cache.asides.Store(true)
+		raise(&s.cache.asides)
 		s.remember(q, q.key, second, sel.Session)
 	} else if v.reason == ReasonDetour { // it is the home now
 		s.cache.Delete(q.key.aside())
@@ -1444,7 +1444,7 @@ func (s *Selector[T]) remember(q *query, key Key, l *located, session Digest) {
 
 // bindAside is bind for a detour: the home stays what it is.
 func (s *Selector[T]) bindAside(q *query, st *standing, other *located, candidates []T, p *pick, v *verdict, sel *Selection[T]) {
-	s.cache.asides.Store(true)
+	raise(&s.cache.asides)
 	id := s.cfg.ID(candidates[p.i])
 	if !st.own {
 		s.cache.bind(q.key, 0, st.target.Name, uint64(st.session), q.now, st.Expires, false)
