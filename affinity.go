@@ -12,22 +12,24 @@ import (
 
 // A Picker chooses one target among candidates.
 //
-// It is what a [Selector] falls back on for requests that have no binding, and
-// what a Selector is itself, so selectors nest. Package balance has ready-made
-// ones; anything with this method will do.
+// A [Selector] has one as its fallback, which it asks when a request has no
+// binding. A Selector is a Picker itself, so selectors nest. Package balance has
+// ready-made ones; any type with this method will do.
 //
 // Rules for implementers:
 //   - Pick is called by many goroutines at once.
-//   - The result must be one of the candidates. A Selector refuses what is not among those
-//     of its caller; it offers fewer where targets are drained, and a picker that does not
-//     mind the list undoes that.
-//   - Candidates belong to the caller: do not change or keep the slice.
+//   - The result must be one of the candidates that were passed. A Selector passes
+//     the candidates of its own caller, without those that are being drained. It
+//     refuses a result that its caller did not offer ([ErrNotCandidate]), but it does
+//     not refuse one that is being drained.
+//   - The slice belongs to the caller: do not modify or keep it.
 //   - req may be nil, and so may every field of it.
 //   - An error means that none of the candidates can be chosen. The Selector
-//     hands it to its caller, wrapped, and binds nothing.
-//   - Pick should be quick. The first requests of one session wait for a
-//     single call of it; requests of other sessions do not. So it must not ask
-//     the Selector that calls it for the same session: that waits for itself.
+//     returns it to its caller, wrapped, and binds nothing.
+//   - Pick should be quick. While it chooses for the first request of a session, other
+//     requests of that session wait; those of other sessions do not.
+//   - Pick must not ask the Selector that is calling it about the same session: it would
+//     wait for itself.
 type Picker[T any] interface {
 	Pick(ctx context.Context, req *extract.Request, candidates []T) (T, error)
 }
@@ -40,23 +42,23 @@ func (f PickerFunc[T]) Pick(ctx context.Context, req *extract.Request, candidate
 	return f(ctx, req, candidates)
 }
 
-// Errors of [Selector.Select] and [Selector.Pick]. An error of the fallback is
-// wrapped, so that [errors.Is] finds it. None of them leaves a binding behind.
+// Errors of [Selector.Select] and [Selector.Pick], to be compared by [errors.Is].
+// None of them leaves a binding behind.
 var (
 	// ErrNoCandidates reports that the list of candidates was empty.
 	ErrNoCandidates = errors.New("affinity: no candidates to select from")
 
-	// ErrNotCandidate reports that the fallback answered with a target that
-	// is not among the candidates.
+	// ErrNotCandidate reports that the fallback chose a target that is not
+	// among the candidates.
 	ErrNotCandidate = errors.New("affinity: the fallback picked a target that is not among the candidates")
 
-	// ErrNoID reports that Config.ID gave the empty string for the target
-	// that was to be bound.
+	// ErrNoID reports that Config.ID returned the empty string for the target
+	// that a session was to be bound to.
 	ErrNoID = errors.New("affinity: the target to bind has an empty ID")
 )
 
-// A Reason says why a request got its target. The list is closed: every
-// successful selection has exactly one of them.
+// A Reason says why a request got its target. Every successful selection has
+// exactly one of those below; the zero Reason is none.
 type Reason uint8
 
 const (
@@ -67,41 +69,43 @@ const (
 	// ReasonBound: the session's home was among the candidates.
 	ReasonBound
 
-	// ReasonNew: the session had no binding; the fallback chose its home.
+	// ReasonNew: the session had no binding. The fallback chose its home.
 	ReasonNew
 
-	// ReasonInherited: the session had no binding of its own and took over
-	// that of its predecessor or neighbour.
+	// ReasonInherited: the session had no binding of its own and took over the
+	// target of its predecessor, its parent or a neighbour.
 	ReasonInherited
 
 	// ReasonFailover: the session's home was not among the candidates, or was
-	// drained. Another one serves: the fallback's choice, or where the session
-	// was before if that is likely to have its prompt still. It is the home
-	// now, or a detour, as Config.Failover says.
+	// being drained past its deadline. Another target serves: the one where the
+	// session was before, if that is likely to have its prompt still, or else the
+	// fallback's choice. Config.Failover says whether that is the home from now on
+	// or a detour.
 	ReasonFailover
 
-	// ReasonDetour: the session's home is not among the candidates, or has
-	// only just come back; the detour that served before serves again.
+	// ReasonDetour: the session's home was not among the candidates, or has only
+	// just come back. The detour that served before served again.
 	ReasonDetour
 
-	// ReasonReturned: the session's home is back, and the detour has ended.
+	// ReasonReturned: the session was on a detour and has gone back to its home, which
+	// is among the candidates again.
 	ReasonReturned
 
 	// ReasonExpired: the session was away for longer than its home keeps
 	// prompts. The fallback chose its home anew, perhaps the same.
 	ReasonExpired
 
-	// ReasonOverload: the session was recognised by its messages alone, and
-	// its home has more than its share. The fallback chose another.
+	// ReasonOverload: the session was recognised by its messages alone, and its
+	// home had more than its share of the load. The session has moved to where it was
+	// before or to the fallback's choice.
 	ReasonOverload
 
-	// ReasonPinned: the request refers to state that the target holds. It is
-	// the home of the session now, unless the session is known by that state
-	// alone.
+	// ReasonPinned: the request refers to state that the target holds. The target
+	// is the session's home now, unless the state is all that names the session.
 	ReasonPinned
 
-	// ReasonSideCall: a call beside a conversation that has no home among the
-	// candidates. The fallback chose, and nothing was stored.
+	// ReasonSideCall: the request stands beside a conversation, which has no home
+	// among the candidates. The fallback chose, and nothing was stored.
 	ReasonSideCall
 )
 
@@ -119,8 +123,8 @@ var reasons = [...]string{
 	ReasonSideCall:  "side-call",
 }
 
-// String returns the reason in lower case with hyphens, fit for a header, a
-// log field or a metric label.
+// String returns the reason in lower case with hyphens, such as "no-session": fit for
+// a header, a log field or a metric label.
 func (r Reason) String() string {
 	if r == 0 || int(r) >= len(reasons) {
 		return "<unknown affinity.Reason>"
@@ -128,46 +132,47 @@ func (r Reason) String() string {
 	return reasons[r]
 }
 
-// MarshalText implements [encoding.TextMarshaler] by String, also for keys of maps in JSON.
+// MarshalText implements [encoding.TextMarshaler] by String. It makes JSON show names,
+// also as the keys of a map.
 func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
-// A Decision is all that there is to say about where a request went, and why.
-// It holds no id that a client sent, nothing of a prompt and no credential, so
-// it is fit to be logged: slog.Any("affinity", decision) makes a group of it.
+// A Decision tells where a request went, and why. It holds no id that a client
+// sent, nothing of a prompt and no credential, so it is fit to be logged:
+// slog.Any("affinity", decision) makes a group of it.
 type Decision struct {
-	// ID is the ID of the chosen target.
+	// ID is the ID of the chosen target, as Config.ID returned it.
 	ID string
 
-	// Reason says why it was chosen.
+	// Reason says why the target was chosen.
 	Reason Reason
 
-	// From is the ID of the target that the session left, or is away from: for
-	// ReasonFailover, ReasonDetour, ReasonReturned, ReasonExpired and
-	// ReasonOverload, and for ReasonPinned if it moved. Else it is "".
+	// From is the ID of the target that the session has left, or is away from. It is
+	// set for ReasonFailover, ReasonDetour, ReasonReturned, ReasonExpired and
+	// ReasonOverload, and for ReasonPinned if the session moved; else it is "".
 	From string
 
-	// Source says which signal named the session and Confidence how far that
-	// goes, as extract.Session does; Source is "" if there is none.
+	// Source says which signal named the session, and Confidence how far that
+	// signal can be trusted: they are those of the extract.Session. Source is "" if
+	// there is no session.
 	Source     string
 	Confidence extract.Confidence
 
-	// Session stands for the session where people read it, all its turns and
-	// threads alike; zero if there is none.
+	// Session stands for the session in logs, the same for all its turns and
+	// threads. It is zero if there is no session.
 	Session Digest
 
-	// Conversations is about how many different conversations were seen under
-	// the id of the session, if its Confidence is Conventional; else 0. More
-	// than a few say that the id does not name a conversation: the client
-	// sends the same one in all of them, and all go to one target. Side calls
-	// do not count, and have 0 here: they begin like no conversation.
+	// Conversations estimates how many different conversations were seen under the
+	// id of the session, if its Confidence is Conventional; else it is 0. More than a
+	// few mean that the id names no conversation: the client sends the same one in all of
+	// them, and all go to one target. Side calls do not count, and have 0 here:
+	// they begin like no conversation.
 	Conversations int
 
-	// Idle is how long the conversation had been away from the target that it
-	// was at; 0 if that is not known, or if it is new, or a thread or a branch of
-	// another.
+	// Idle is how long the conversation had not used the target that it was at. It is
+	// 0 if that is not known, and for what is new or a thread or branch of another.
 	Idle time.Duration
 
-	// Outcome is what became of the request, if that was Reported.
+	// Outcome is what Selection.Done was told, and Reported whether it was called.
 	Outcome  Outcome
 	Reported bool
 }
@@ -207,16 +212,15 @@ func (d Decision) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// Stats counts what a [Selector] has done since it was made. All possible keys
-// are in the maps.
+// Stats counts what a [Selector] has done since it was made. The maps have all
+// possible keys, also those that count 0.
 type Stats struct {
-	// Selected counts the selections by reason, and Failed those that ended
-	// in an error. Together they are the calls of Select and Pick that have
-	// returned.
+	// Selected counts the calls of Select and Pick that chose a target, by the
+	// reason, and Failed those that returned an error.
 	Selected map[Reason]uint64
 	Failed   uint64
 
-	// Outcomes counts what was reported of them, each at most once.
+	// Outcomes counts the outcomes that were reported to Selection.Done.
 	Outcomes map[Result]uint64
 }
 
@@ -225,48 +229,50 @@ type Stats struct {
 type Outcome struct {
 	Result Result
 
-	// Usage is what the request cost, where that is known.
+	// Usage is what the request cost, if that is known.
 	Usage Usage
 }
 
 // Usage is what a request cost its target, in tokens, as the target's response
-// tells. The zero Usage says that it is not known.
+// says. The zero Usage means that it is not known.
 type Usage struct {
-	Uncached int // of the prompt, not read from the target's cache; those written to it included
-	Cached   int // of the prompt, read from the target's cache
-	Output   int // of the answer
+	Uncached int // tokens of the prompt that were not read from the target's cache, also if they were written to it
+	Cached   int // tokens of the prompt that were read from the target's cache
+	Output   int // tokens of the answer
 }
 
-// Cost weighs the tokens as the providers' prices do: a cached one is a tenth,
-// one of the answer five times one that is read anew.
+// Cost weighs the tokens as the providers' prices do, in units of one uncached token:
+// a cached token costs 0.1 and a token of the answer 5.
 func (u Usage) Cost() float64 {
 	return float64(u.Uncached) + 0.1*float64(u.Cached) + 5*float64(u.Output)
 }
 
-// A Balancer is a [Picker] that places by load, and so wants to know of every
-// request: also of those that a [Selector] sends to their session's home
-// without asking. A Selector whose fallback is one keeps it informed by itself.
+// A Balancer is a [Picker] that places by load, and so has to know of every
+// request, also of those that a [Selector] sends to their session's home without
+// asking it. A Selector whose fallback is a Balancer tells it of them.
 //
-// The rules for pickers hold. All methods are called by many goroutines at once.
+// For each request, the Selector calls Place or Charge, and later at most one of Settle
+// and Cancel. The rules for pickers hold. All methods are called by many goroutines at
+// once.
 type Balancer[T any] interface {
 	Picker[T]
 
-	// Place is Pick, and Settle or Cancel may follow. It charges the chosen target at
-	// once with what the request is likely to cost, so that placements at the same
-	// time see each other.
+	// Place is Pick for a request that Settle or Cancel may follow. It charges the
+	// chosen target at once with what the request is likely to cost, so that concurrent
+	// placements see each other.
 	Place(ctx context.Context, req *extract.Request, candidates []T) (T, Ticket, error)
 
-	// Charge tells that req goes to the target of that ID without having been
-	// placed. If warm, the target is expected to have all of the prompt but
-	// its last turn in its cache. req may be nil.
+	// Charge notes that req goes to the target with that ID, which Place did not
+	// choose. warm says that the target is expected to have all of the prompt but its
+	// last turn in its cache. req may be nil.
 	Charge(req *extract.Request, id string, warm bool) Ticket
 
-	// Settle ends what Place or Charge began, at most once for each ticket.
-	// It may never come: whoever sent the request need not tell what became of it.
+	// Settle reports what became of a request that Place or Charge gave the ticket
+	// for. It may never come: the Selector's caller need not report outcomes.
 	Settle(id string, ticket Ticket, o Outcome)
 
-	// Cancel takes back what Place or Charge began, in place of Settle: the
-	// request does not go there after all.
+	// Cancel takes back a Place or Charge: the request does not go to that target
+	// after all.
 	Cancel(id string, ticket Ticket)
 
 	// Overloaded reports whether the target has so much more than its share
@@ -274,9 +280,9 @@ type Balancer[T any] interface {
 	Overloaded(id string) bool
 }
 
-// A Ticket is what a [Balancer] notes of a request under way, to be handed
-// back when it ends. The fields mean what the Balancer wants them to mean; a
-// Selector only carries them.
+// A Ticket is what a [Balancer] notes about a request under way, and gets back when
+// the request ends. A Selector only carries it; the fields mean what the Balancer
+// wants them to mean.
 type Ticket struct {
 	Time int64
 	Cost float64
@@ -291,20 +297,20 @@ const (
 	// request was at fault. Bindings stay as they are.
 	Neutral Result = iota
 
-	// Served: the target answered. The binding's expiry slides once more, from
-	// the end of the answer on; so does that of the turn before, where turns have
-	// bindings of their own, since its prompt is part of this one.
+	// Served: the target answered. The binding lives for another TTL from now. Where
+	// turns have bindings of their own, so does that of the turn before, whose prompt
+	// is part of this one.
 	Served
 
-	// TransientFailure: the target failed or refused for now (429, 5xx, a
-	// broken connection). The binding stays. It ends when it would have without this
-	// request, unless another one has used it or that time has passed. Leave the
-	// target out of the candidates, and the session fails over.
+	// TransientFailure: the target failed or refused for now (429, 5xx, a broken
+	// connection). The binding stays, but ends when it would have ended without this
+	// request, unless another request has used it since or that time has passed. To
+	// have the session fail over, leave the target out of the candidates.
 	TransientFailure
 
-	// TerminalFailure: the target is of no use to this session any more (a
-	// revoked credential, an empty account). The binding is dropped, and so
-	// are those of the same session to that target that it would inherit.
+	// TerminalFailure: the target is of no use to this session any more (a revoked
+	// credential, an empty account). The binding is removed, and so are bindings of
+	// the same session to that target which it would otherwise take over again.
 	TerminalFailure
 )
 
@@ -323,11 +329,12 @@ func (r Result) String() string {
 	return "<unknown affinity.Result>"
 }
 
-// MarshalText implements [encoding.TextMarshaler] by String, also for keys of maps in JSON.
+// MarshalText implements [encoding.TextMarshaler] by String. It makes JSON show names,
+// also as the keys of a map.
 func (r Result) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
-// OutcomeOf classifies the answer of an HTTP upstream: its status code, or the
-// error that came in its place. The first row that fits counts.
+// OutcomeOf classifies the answer of an HTTP upstream by its status code, or by the
+// error that came in its place. The first row that fits counts. Usage is left zero.
 //
 //	error: context.Canceled                 Neutral (the client left)
 //	error: any other                        TransientFailure

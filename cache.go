@@ -15,10 +15,10 @@ import (
 )
 
 const (
-	// DefaultTTL is how long a binding lives after its last use unless
-	// configured: the longest lifetime of a provider's prompt cache. To
-	// believe in a dead cache costs some balance; to forget a live one costs
-	// the whole prompt.
+	// DefaultTTL is how long a binding lives after its last use unless configured. It is
+	// the longest time for which providers commonly keep a prompt: to follow a binding whose
+	// prompt has gone costs some balance, but to forget one whose prompt is there
+	// costs the whole prompt.
 	DefaultTTL = time.Hour
 
 	// DefaultCapacity is how many bindings a Cache holds at most unless
@@ -26,58 +26,61 @@ const (
 	DefaultCapacity = 1 << 20
 )
 
-// maxTTL is as good as for ever, and leaves room for the time to which it is added,
-// and to tell when a binding that has it was used last.
+// maxTTL bounds every TTL. It is as good as for ever, and an expiry that is so far ahead
+// still fits into the 58 bits that a record has for it (nine years of nanoseconds).
 const maxTTL = 4 * 365 * 24 * time.Hour
 
 // CacheConfig configures a [Cache]. The zero value is good.
 type CacheConfig struct {
-	// TTL is how long a binding lives after its last use. 0 means DefaultTTL;
-	// any positive duration will do. More than four years are four years.
+	// TTL is how long a binding lives after its last use. 0 means DefaultTTL.
+	// More than four years are taken as four years.
 	TTL time.Duration
 
 	// Capacity is the largest number of bindings. 0 means DefaultCapacity.
-	// A full Cache evicts to make room: expired bindings first, then those that end
-	// first, exactly below 512 and by sampling above (nearly always from among the first
-	// fifth). These are the least recently used, except that Config.Lifetime may make
-	// others end before, and that those of requests under way go last.
+	//
+	// A full Cache evicts to make room: expired bindings first, then those that would
+	// expire first. Below 512 that is exact; above, the victim comes from a sample, and is
+	// nearly always among the first fifth. What expires first is what was used
+	// least recently, unless Config.Lifetime gives sessions different lifetimes.
+	// Bindings of requests under way go last.
 	Capacity int
 }
 
-// A Key names a session in a [Cache]: an 80-bit digest, keyed with a secret of
-// the Cache that made it ([Cache.Key]), so that it tells nothing about the id. Of
-// a million sessions, two have the same once in a million million Caches. The zero
-// Key names no session: it is never bound.
+// A Key names a session in a [Cache]. It is an 80-bit digest, keyed with a secret
+// of the Cache that made it ([Cache.Key]): it tells nothing about the id, and means
+// nothing to other Caches. That any two of a million sessions have the same Key happens
+// in one of a million million Caches. The zero Key names no session and is never bound.
 type Key struct{ k table.Key }
 
 // A Digest is a short keyed digest that stands for a session in headers, logs
 // and metrics. It is the same for every request of a conversation, also where
-// each turn has a [Key] of its own, and differs from one process to the next.
-// Its first six hexadecimal digits stand for the session's tenant and scope; the others
-// are evenly spread, so that d%10 == 0 is true of a tenth of all sessions. The zero
-// Digest stands for no session.
+// each turn has a [Key] of its own, and differs from one Cache to the next.
+// Its first six hexadecimal digits stand for the session's tenant and scope
+// ([Selector.Scope]). The others are evenly spread, so d%10 == 0 samples a tenth of all
+// sessions. The zero Digest stands for no session.
 type Digest uint64
 
+// A Digest has the bits of the scope on top, then flags that are always 0, then those of
+// the session. The mark of a record is a Digest in which the flags say what the record is.
 const (
 	scopeBits   = 24
 	flagBits    = 2
 	sessionBits = 64 - scopeBits - flagBits
 
-	// asideBit marks the records of second places ([Binding.Aside]), and stateBit
-	// those of state ([Binding.State]). No digest has them.
-	asideBit = 1 << sessionBits
-	stateBit = 2 << sessionBits
+	asideBit = 1 << sessionBits // a second place: see Binding.Aside
+	stateBit = 2 << sessionBits // state on a target: see Binding.State
 )
 
-// digest stands for the session of that scope whose first key is k. A part of
-// the key will do, since the key itself is a keyed digest.
+// digest returns the Digest of the session of the given scope whose first key is k.
+// It is a part of the key, which is a keyed digest already.
 func (k Key) digest(scope Digest) Digest {
 	return scope | Digest(max(k.k.Lo&(1<<sessionBits-1), 1))
 }
 
+// scope returns the bits of d that stand for the tenant and scope.
 func (d Digest) scope() Digest { return d &^ (1<<(sessionBits+flagBits) - 1) }
 
-// fraction places the session somewhere from 0 up to 1, evenly.
+// fraction maps the session to a number in [0, 1), evenly.
 func (d Digest) fraction() float64 { return float64(d&(1<<sessionBits-1)) / (1 << sessionBits) }
 
 // String returns 16 hexadecimal digits, or "" for the zero Digest.
@@ -88,17 +91,18 @@ func (d Digest) String() string {
 	return hex.EncodeToString(binary.BigEndian.AppendUint64(nil, uint64(d)))
 }
 
-// MarshalText implements [encoding.TextMarshaler] by String: as a number in JSON it would
-// be too large for some readers.
+// MarshalText implements [encoding.TextMarshaler] by String: some readers of JSON
+// lose the last digits of so large a number.
 func (d Digest) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// UnmarshalText implements [encoding.TextUnmarshaler] by ParseDigest.
+// UnmarshalText implements [encoding.TextUnmarshaler] by [ParseDigest].
 func (d *Digest) UnmarshalText(text []byte) (err error) {
 	*d, err = ParseDigest(string(text))
 	return err
 }
 
-// ParseDigest reads what [Digest.String] has written.
+// ParseDigest reads what [Digest.String] has written: 16 hexadecimal digits, in either
+// case, or "" for the zero Digest. The error says so of anything else.
 func ParseDigest(s string) (Digest, error) {
 	if s == "" {
 		return 0, nil
@@ -110,48 +114,50 @@ func ParseDigest(s string) (Digest, error) {
 	return Digest(binary.BigEndian.Uint64(b)), nil
 }
 
-// A Binding is what a [Cache] knows of a session.
+// A Binding is an entry of a [Cache]: a copy, as it was when it was read.
 type Binding struct {
-	Target  string    // the ID of the session's home
-	Session Digest    // stands for the session where people read it
+	Target  string    // the ID of the target
+	Session Digest    // stands for the session, as in Decision.Session
 	Scope   Digest    // stands for its tenant and scope: see Selector.Scope
-	Expires time.Time // when the binding ends unless it is used before; past if only Active keeps it
+	Expires time.Time // when the binding ends unless it is used before; in the past if only Active keeps it
 
-	// Active is the number of requests under way that keep the binding alive
-	// until their outcome is reported, whatever the TTL. It saturates: at 31 it
-	// stays.
+	// Active is the number of requests under way that keep the binding alive until
+	// their outcome is reported, though not for more than an hour after Expires. A
+	// count of 31 means many, and does not go down again.
 	Active int
 
-	// Aside says that Target is not the home of the session but its second
-	// place: where it was before, or the detour while its home is away. That
-	// is a binding of its own, beside the one of the home.
+	// Aside says that Target is not the session's home but its second place: where
+	// it was before it moved, or the detour while its home is away. The home
+	// has a binding of its own.
 	Aside bool
 
 	// State says that Target holds state which requests of the session may refer
-	// to: see Selection.Learn. That is a binding of its own, too.
+	// to, as Selection.Learn was told. The session has a binding of its own.
 	State bool
 }
 
 // A Cache is a sharded table of bindings: which session has its home at which
-// target. Bindings expire when unused, and the least valuable make room when
-// it is full.
+// target. A binding expires when it is not used for a TTL, and the least valuable
+// make room when the table is full.
 //
-// It holds keyed digests in place of ids, and target IDs once each rather than
-// once a binding; the garbage collector does not look into it. Reads take no
-// lock. Expired bindings are reclaimed by later writes, a few at a time; there
-// is no goroutine (under heavy load a timer of a millisecond, see [Cache.Get]).
-// No operation locks the whole table, and none but those that say so visits it.
+// It holds keyed digests instead of ids, and each target's ID once instead of once
+// a binding; the garbage collector does not scan it. Reads take no lock. No operation
+// locks the whole table, and only those that say so visit all of it. Expired bindings are
+// reclaimed by later writes, a few at a time; no goroutine runs for that. (Under
+// heavy load there is a timer of a millisecond: see [Cache.Get].)
 //
-// A [Selector] has one of its own; give it yours ([Config.Cache]) to look
-// after it by hand, or to hand it on to the Selector of a new configuration.
-// Use [NewCache]. All methods are safe for concurrent use.
+// A [Selector] has a Cache of its own. Give it yours ([Config.Cache]) to look
+// after the bindings by hand, or to hand them on to the Selector of a new configuration.
+//
+// Use [NewCache]; the zero Cache does not work. All methods are safe for concurrent use.
 type Cache struct {
-	ttl     int64
+	ttl     int64 // of bindings whose Selector has no Config.Lifetime
 	clock   *clock.Clock
-	secret  digest.Key
-	kinds   digest.Key // of what names a session: no Key that a caller makes is that of a Selector's session
 	targets *registry.Registry
 	table   *table.Table
+
+	secret digest.Key // makes the keys
+	kinds  digest.Key // makes what the keys of Selectors begin with: see Key
 
 	// These save look-ups of what was never stored. Each is raised before the first
 	// such record is written, and stays.
@@ -168,9 +174,9 @@ func raise(flag *atomic.Bool) {
 	}
 }
 
-// NewCache returns an empty Cache. One that is used in a bubble of [testing/synctest]
-// must be made there, since time is another outside. The error, if any, names the field
-// of the configuration that is at fault.
+// NewCache returns an empty Cache. The error, if any, names the field of the
+// configuration that is at fault. A Cache that is used in a bubble of
+// [testing/synctest] must be made in it, since the bubble has a time of its own.
 func NewCache(cfg CacheConfig) (*Cache, error) {
 	if cfg.TTL < 0 {
 		return nil, errors.New("affinity: CacheConfig.TTL is negative")
@@ -196,29 +202,40 @@ func NewCache(cfg CacheConfig) (*Cache, error) {
 	return c, nil
 }
 
-// exactTTL is the shortest TTL for which it does not matter if the time that
-// goes by is told late by a few milliseconds.
+// leaseLimit is how long a binding may outlive its expiry because requests are under
+// way: a caller that never reports an outcome must not hold it for ever.
+const leaseLimit = time.Hour
+
+// exactTTL is the shortest TTL for which it does not matter that clock.Now may be
+// a few milliseconds late.
 const exactTTL = 1000 * clock.Precision
 
-// Where the Cache is used all the time, a binding is written to now and then
-// only, so that threads do not wait for each other, nor for memory: its expiry
-// may lag behind its last use.
+// now is the time in nanoseconds since the Cache was made, plus 1, so that every
+// expiry is positive. It reads the system's clock. The hit path takes clock.Now instead,
+// which may be late by milliseconds, but is never earlier than the addition of a
+// binding (see bind): what is used after that must not look older to a full table.
+func (c *Cache) now() int64 { return c.clock.Exact() }
+
+// While the Cache is busy, not every use of a binding is written to it, so that
+// threads need not wait for each other's cache lines. The expiry of a binding may then
+// lag behind its last use.
 const (
-	// maxLag is by how much, and lagShare what part of the TTL is the most.
+	// maxLag bounds the lag, and so does the TTL divided by lagShare.
 	maxLag   = int64(time.Minute)
 	lagShare = 64
 
-	// finer is how many times less that is for a Selector, which decides by how
-	// long a session has paused.
+	// finer divides the lag for a Selector, whose decisions depend on how long a
+	// session has paused.
 	finer = 16
 
-	// closely is how close together requests come when the leases of some stand for
-	// all.
+	// closely bounds the lag of a use that takes a lease: a lease is skipped only where
+	// there are plenty already, from requests that came so close together.
 	closely = int64(10 * time.Microsecond)
 )
 
-// lag is by how much the expiry of a binding that has that ttl may lag behind.
-// Where new ones come in, it must not be taken for older than those before it.
+// lag returns by how much the expiry of a binding with that ttl may lag behind its
+// last use. Where new bindings come in, a binding in use must not be taken for older than
+// them and evicted before.
 func (c *Cache) lag(ttl, now int64) int64 {
 	if !c.clock.Busy() {
 		return 0
@@ -226,20 +243,10 @@ func (c *Cache) lag(ttl, now int64) int64 {
 	return max(0, min(maxLag, int64(uint64(ttl)/lagShare), now-c.table.Recent()))
 }
 
-// leaseLimit is how long a binding outlives its expiry because of requests
-// that are under way: a caller that never reports the outcome of one must not
-// hold it for ever.
-const leaseLimit = time.Hour
-
-// now is the age of the Cache in nanoseconds, plus 1: expiries are positive. Those
-// who find a binding and use it may take clock.Now instead. It may be late by
-// milliseconds, but is never behind a binding that was added: one that was used since
-// must not look older to a full table.
-func (c *Cache) now() int64 { return c.clock.Exact() }
-
-// Key returns the key of the session that is named by parts, in order. Parts
-// are kept apart: ("a", "bc") and ("ab", "c") are two sessions. No session of a Selector
-// has such a key: [Selector.Peek] and [Cache.All] find those.
+// Key returns the Key of the session that parts name, in order. Parts are kept
+// apart: ("a", "bc") and ("ab", "c") are two sessions. These are sessions of the caller:
+// whatever the parts, the Key is not that of a session of a Selector. To find those,
+// use [Selector.Peek] or [Cache.All].
 func (c *Cache) Key(parts ...string) Key {
 	var sum digest.Sum
 	for _, p := range parts {
@@ -248,8 +255,9 @@ func (c *Cache) Key(parts ...string) Key {
 	return keyOf(sum)
 }
 
-// keyOf makes a Key of a digest. Either half of that is enough to tell two keys
-// apart. Neither Lo nor that of the second place may be 0.
+// keyOf makes a Key of a digest. Its halves are independent, so that any 80 bits
+// made of them tell two keys apart. Lo must not be 0, nor must ^Lo, that of the
+// second place: see table.Key and aside.
 func keyOf(sum digest.Sum) Key {
 	lo := sum.Lo ^ sum.Hi
 	if lo+1 <= 1 {
@@ -258,18 +266,43 @@ func keyOf(sum digest.Sum) Key {
 	return Key{table.Key{Hi: uint16(sum.Hi), Lo: lo}}
 }
 
-// aside is the key of the second place of the session k.
+// within returns the digest that the keys of all sessions of a tenant and scope begin
+// with.
+func (c *Cache) within(tenant, scope string) (sum digest.Sum) {
+	if tenant != "" || scope != "" { // most have neither, and make no call
+		sum = c.tenancy(tenant, scope)
+	}
+	return sum
+}
+
+func (c *Cache) tenancy(tenant, scope string) digest.Sum {
+	return c.secret.Add(c.secret.Add(digest.Sum{}, tenant), scope)
+}
+
+// scopeOf returns the part that the Digests of all sessions of a tenant and scope have
+// in common.
+func scopeOf(within digest.Sum) Digest { return Digest(within.Hi).scope() }
+
+// stateKey returns the key of state on a target. It is that of a session whose ID is id
+// and whose Source is "state".
+func (c *Cache) stateKey(within digest.Sum, id string) Key {
+	return keyOf(c.secret.Add(c.kinds.Add(within, "state"), id))
+}
+
+// aside returns the key of the second place of the session that has key k. It is its own
+// inverse: the aside of that key is k.
 func (k Key) aside() Key { return Key{table.Key{Hi: k.k.Hi, Lo: ^k.k.Lo}} }
 
-// Get returns the ID of the target that k is bound to, and makes the expiry of
-// the binding slide: it lives for another TTL from now. For all that is known of
-// the binding, see [Cache.Peek].
+// Get returns the ID of the target that k is bound to. That is a use of the binding:
+// it lives for another TTL from now. To look without using it, and for all that is known
+// of the binding, see [Cache.Peek].
 //
-// Where more than a thousand calls in a row come within 20 us of the one before, and
-// the TTL is a second or more, one reading of the clock serves for a millisecond, and
-// a binding is written to only now and then: its expiry may lag behind by a 64th of
-// the TTL, but by no more than a minute, nor by more than the time in which the last
-// thirtieth of the capacity or so was filled.
+// Under heavy load, and if the TTL is a second or more, Get trades precision for speed.
+// After a thousand calls in a row of which each came within 20 microseconds of the one before,
+// one reading of the clock serves for a millisecond, and not every use is written
+// down. The expiry of a binding may then lag behind its last use: by at most a 64th of the
+// TTL, a minute, and the time in which the last thirtieth or so of the capacity was
+// filled, whichever is least.
 func (c *Cache) Get(k Key) (target string, ok bool) {
 	if k == (Key{}) {
 		return "", false
@@ -286,7 +319,7 @@ func (c *Cache) Get(k Key) (target string, ok bool) {
 	return t.Name, true
 }
 
-// Peek returns what is known of the binding of k, and leaves everything as it is.
+// Peek returns the binding of k. It does not count as a use and changes nothing.
 func (c *Cache) Peek(k Key) (Binding, bool) {
 	if k == (Key{}) {
 		return Binding{}, false
@@ -298,7 +331,9 @@ func (c *Cache) Peek(k Key) (Binding, bool) {
 	return c.binding(&l), true
 }
 
-// Set binds k to target, in place of any other binding.
+// Set binds k to target for a TTL, in place of any other binding, and returns the new
+// one. Outcomes of requests that the former binding served do not act on it. For the zero
+// Key it does nothing and returns the zero Binding.
 func (c *Cache) Set(k Key, target string) Binding {
 	if k == (Key{}) {
 		return Binding{}
@@ -308,9 +343,9 @@ func (c *Cache) Set(k Key, target string) Binding {
 	return c.binding(&l)
 }
 
-// SetIfAbsent binds k to target unless it is bound, and returns the binding
-// that holds. Of any number of concurrent calls for one key, exactly one
-// returns true.
+// SetIfAbsent binds k to target for a TTL unless k is bound. It returns the binding
+// that holds, and whether it is the new one. Of any number of concurrent calls for an
+// unbound key, exactly one returns true. For the zero Key it does nothing.
 func (c *Cache) SetIfAbsent(k Key, target string) (Binding, bool) {
 	if k == (Key{}) {
 		return Binding{}, false
@@ -327,14 +362,14 @@ func (c *Cache) SetIfAbsent(k Key, target string) (Binding, bool) {
 // Delete removes the binding of k and reports whether there was one.
 func (c *Cache) Delete(k Key) bool { return k != (Key{}) && c.table.Delete(k.k, 0, c.now()) }
 
-// DeleteTarget removes every binding to target, at once and at a cost that
-// does not depend on their number. A request that is being bound to target at
-// the time may come out unbound.
+// DeleteTarget removes every binding to target, at once and at a cost that does not
+// depend on their number. A session that is being bound to target at that moment may lose
+// its binding, too. Later ones are bound to target as before.
 func (c *Cache) DeleteTarget(target string) { c.targets.Kill(target) }
 
-// DeleteFunc removes every binding for which match is true and returns their
-// number, second places included. It visits the whole table, shard by shard,
-// without stopping anybody.
+// DeleteFunc removes every binding for which match returns true, among them second places
+// and state, and returns their number. It visits the whole table, shard by shard,
+// without holding up other calls; match may use the Cache.
 func (c *Cache) DeleteFunc(match func(Key, Binding) bool) int {
 	n := 0
 	for l := range c.live() {
@@ -345,12 +380,14 @@ func (c *Cache) DeleteFunc(match func(Key, Binding) bool) int {
 	return n
 }
 
-// MoveFunc gives every session for whose binding match is true to target, and
-// returns the number of bindings. They expire when they would have (those that live
-// by requests under way, a TTL from now); outcomes of requests that began before do
-// not act on them. Second places elsewhere for which match is true are forgotten.
-// State stays where it is ([Binding.State]). It visits the whole table, shard by
-// shard, without stopping anybody.
+// MoveFunc binds every session for whose binding match returns true to target, and
+// returns the number of bindings moved. They expire when they would have, or a TTL from
+// now if only requests under way kept them alive. Outcomes of requests that began
+// before do not act on them.
+//
+// Second places elsewhere for which match returns true are removed; state stays where it
+// is, and match is not asked about it. MoveFunc visits the whole table, shard by shard,
+// without holding up other calls; match may use the Cache.
 func (c *Cache) MoveFunc(target string, match func(Key, Binding) bool) int {
 	n := 0
 	for l := range c.live() {
@@ -359,7 +396,7 @@ func (c *Cache) MoveFunc(target string, match func(Key, Binding) bool) int {
 		case l.aside():
 			c.table.Delete(l.key.k, l.Stamp(), c.now())
 		default:
-			var expires int64 // as it is
+			var expires int64 // leaves it as it is
 			if now := c.now(); l.Expires <= now {
 				expires = now + c.ttl // it lived by the leases of requests under way
 			}
@@ -374,14 +411,15 @@ func (c *Cache) MoveFunc(target string, match func(Key, Binding) bool) int {
 // Clear removes every binding.
 func (c *Cache) Clear() { c.table.Clear() }
 
-// Len returns the number of bindings held, those among them that have ended
-// and were not reclaimed yet. It never exceeds the capacity.
+// Len returns the number of bindings held, which never exceeds the capacity. Those that
+// have ended count until they are reclaimed; [Cache.Counts] leaves them out.
 func (c *Cache) Len() int { return c.table.Len() }
 
-// Counts returns the number of live bindings of every target that has any, without
-// second places. A session may have several, for its threads, its last turns and the
-// state that was learned; to count sessions, gather Binding.Session over [Cache.All]. It
-// visits the whole table, shard by shard, without stopping anybody.
+// Counts returns the number of live bindings of every target that has any, by its ID.
+// Second places do not count. A session may have several bindings, for its threads, its
+// last turns and the state that was learned; to count sessions, gather Binding.Session
+// over [Cache.All]. Counts visits the whole table, shard by shard, without holding up
+// other calls.
 func (c *Cache) Counts() map[string]int {
 	counts := make(map[string]int)
 	for l := range c.live() {
@@ -392,9 +430,9 @@ func (c *Cache) Counts() map[string]int {
 	return counts
 }
 
-// All returns an iterator over the live bindings, in no order. Bindings that
-// are made or changed meanwhile may be missing or not; the loop may use the
-// Cache.
+// All returns an iterator over the live bindings, second places and state among them,
+// in no order. It may or may not yield bindings that are made or changed meanwhile.
+// The loop may use the Cache.
 func (c *Cache) All() iter.Seq2[Key, Binding] {
 	return func(yield func(Key, Binding) bool) {
 		for l := range c.live() {
@@ -405,12 +443,13 @@ func (c *Cache) All() iter.Seq2[Key, Binding] {
 	}
 }
 
+// live is All for those who need the records.
 func (c *Cache) live() iter.Seq[located] {
 	return func(yield func(located) bool) {
 		now := c.now()
 		c.table.All(now, func(k table.Key, f table.Found) bool {
 			t := c.targets.Get(f.Ref())
-			if !f.Holds() { // it is elsewhere, or the number may be that of another target by now
+			if !f.Holds() { // it has moved, or t may be the next target of that number: see find
 				l, ok := c.lookup(Key{k}, now)
 				return !ok || yield(l)
 			}
@@ -419,10 +458,11 @@ func (c *Cache) live() iter.Seq[located] {
 	}
 }
 
-// located is a binding as the table has it, with its key and its target.
+// A located is a record as it was found, with its key and its target. The zero located
+// is no record; its target is nil and its stamp 0.
 type located struct {
 	table.Found
-	Expires int64 // as it is now
+	Expires int64 // as it is now, which the Found does not know if it has been touched since
 	key     Key
 	target  *registry.Target
 	now     int64 // when it was looked up
@@ -432,6 +472,7 @@ func (l *located) session() Digest { return Digest(l.Mark() &^ (asideBit | state
 func (l *located) aside() bool     { return l.Mark()&asideBit != 0 }
 func (l *located) state() bool     { return l.Mark()&stateBit != 0 }
 
+// binding returns what callers may know of l, which must have a target.
 func (c *Cache) binding(l *located) Binding {
 	return Binding{
 		Target:  l.target.Name,
@@ -444,7 +485,11 @@ func (c *Cache) binding(l *located) Binding {
 	}
 }
 
-// find finds the live binding of k and its target, which is nil if there is none.
+// find finds the live record of k and its target, which is nil if there is none.
+//
+// It takes no lock, so the record may be replaced while its target is looked up. If
+// the record still holds after that, the target was the right one; if it does not,
+// its number may be that of another target by now.
 func (c *Cache) find(k Key, now int64) (table.Found, *registry.Target) {
 	for {
 		f, ok := c.table.Get(k.k, now)
@@ -455,32 +500,33 @@ func (c *Cache) find(k Key, now int64) (table.Found, *registry.Target) {
 		if t != nil && t.Dead() {
 			t = nil
 		}
-		if f.Holds() { // or the number may be that of another target by now
+		if f.Holds() {
 			return f, t
 		}
 	}
 }
 
-// locate is lookup for those who have room for the answer.
+// locate is lookup into a located that the caller has, which saves a copy on the hit
+// path. If it reports false, it has left l alone.
 func (c *Cache) locate(k Key, now int64, l *located) bool {
 	f, t := c.find(k, now)
 	if t == nil {
 		return false
 	}
-	// One by one, since the compiler makes a copy of a whole one.
+	// One by one: for a composite literal, the compiler makes a copy.
 	l.Found, l.Expires, l.key, l.target, l.now = f, f.Expires(), k, t, now
 	return true
 }
 
-// lookup finds the live binding of k.
+// lookup finds the live record of k, without using it.
 func (c *Cache) lookup(k Key, now int64) (l located, ok bool) {
 	ok = c.locate(k, now, &l)
 	return l, ok
 }
 
-// touch makes the expiry of a binding slide that was found by lookup, unless it
-// is within gap of what it would be, and takes a lease on it if asked to. It
-// reports whether it has taken one.
+// touch makes the expiry of l slide to ttl after it was looked up, unless it is within
+// gap of that already, and takes a lease on it if asked to. It updates l.Expires, and
+// reports whether it has taken a lease. If the record has gone it does nothing.
 func (c *Cache) touch(l *located, ttl, gap int64, lease bool) bool {
 	to := l.now + ttl
 	if lease {
@@ -495,17 +541,20 @@ func (c *Cache) touch(l *located, ttl, gap int64, lease bool) bool {
 	return leased
 }
 
-// bind binds k to target if the live binding of k has the given stamp: see
-// [table.Table.Set]. An expiry of 0 leaves it as it is, if there is a binding. It
-// returns the binding that holds afterwards, which is zero if there is none, and
-// whether it is the new one.
+// bind binds k to target, with a lease if asked to, provided that the live record of k
+// has the given stamp: 0 stands for no live record, and table.Any for whatever there is.
+// An expiry of 0 keeps that of the record which is replaced, and binds nothing if there
+// is none.
+//
+// It returns the record that k has afterwards and whether that is the new one. If it is
+// not, the record is zero if k has none.
 func (c *Cache) bind(k Key, stamp uint32, target string, mark uint64, now, expires int64, lease bool) (located, bool) {
 	r := table.Record{Expires: expires, Mark: mark}
 	if lease {
 		r.Leases = 1
 	}
 	t := c.targets.Acquire(target)
-	for t == nil { // millions of targets: the one with the fewest bindings goes soon
+	for t == nil { // all numbers of targets are taken: evict until one has no bindings
 		c.table.Evict(now)
 		t = c.targets.Acquire(target)
 	}
@@ -517,7 +566,7 @@ func (c *Cache) bind(k Key, stamp uint32, target string, mark uint64, now, expir
 		l, _ := c.lookup(k, now)
 		return l, false
 	case table.Added:
-		c.clock.Pass(now) // what is used after this was used later
+		c.clock.Pass(now) // what is used after this was used later: see now
 	}
 	return located{f, f.Expires(), k, t, now}, true
 }
@@ -528,9 +577,9 @@ func (c *Cache) set(k Key, target string, mark uint64, now, expires int64) locat
 	return l
 }
 
-// end tells that a request has ended that used the binding of k that was found:
-// it gives back its lease, if it has one, and lets the expiry slide, for a
-// Selector, if ttl is not 0.
+// end ends the use of a record by a request of a Selector: it gives back the request's
+// lease, if it has one, and if ttl is not 0 makes the expiry slide to ttl from now. If f
+// has been replaced or removed it does nothing.
 func (c *Cache) end(k Key, f table.Found, leased bool, ttl int64) {
 	now, to := c.clock.Now(), int64(0)
 	if ttl > 0 {
@@ -542,11 +591,14 @@ func (c *Cache) end(k Key, f table.Found, leased bool, ttl int64) {
 	c.table.End(k.k, f, leased, to, c.lag(ttl, now)/finer, now)
 }
 
-// unuse takes back that the binding of k was used by a request that failed:
-// nothing came into its target's cache. It lets be what another one uses, or has
-// used at the same instant and was served; but not a use that leaves no lease, such
-// as that of a Pick, where it led to the same expiry.
-func (c *Cache) unuse(k Key, stamp uint32, expires, used int64) {
+// takeBack undoes a use of the record of k that has made its expiry slide to used: it is
+// expires again, if that is yet to come. The request has failed, so nothing came into its
+// target's cache.
+//
+// A use by another request stands, also one at the same instant that was served. What it
+// cannot tell apart is another use that led to the same expiry and left no lease, such
+// as that of a Pick.
+func (c *Cache) takeBack(k Key, stamp uint32, expires, used int64) {
 	if c.now() < expires {
 		c.table.Untouch(k.k, stamp, used, expires)
 	}

@@ -467,10 +467,10 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 		c.end(sel.at.key, sel.at.Found, sel.leased, 0)
 		sel.endCopies(0)
 		if o.Result == TransientFailure && sel.before > 0 {
-			c.unuse(sel.at.key, sel.at.Stamp(), sel.before, sel.at.Expires)
+			c.takeBack(sel.at.key, sel.at.Stamp(), sel.before, sel.at.Expires)
 			if sel.kin != nil {
 				for _, a := range sel.kin.copies {
-					c.unuse(a.key, a.Stamp(), a.Expires(), sel.at.Expires)
+					c.takeBack(a.key, a.Stamp(), a.Expires(), sel.at.Expires)
 				}
 			}
 		}
@@ -774,33 +774,12 @@ func (s *Selector[T]) lifetime(sess *extract.Session) int64 {
 	return s.cache.ttl
 }
 
-// within returns the key that all sessions of a tenant and scope are under.
-func (c *Cache) within(tenant, scope string) (sum digest.Sum) {
-	if tenant != "" || scope != "" { // most have neither, and make no call
-		sum = c.tenancy(tenant, scope)
-	}
-	return sum
-}
-
-func (c *Cache) tenancy(tenant, scope string) digest.Sum {
-	return c.secret.Add(c.secret.Add(digest.Sum{}, tenant), scope)
-}
-
-// scopeOf is what the digests of all sessions of a tenant and scope have in
-// common.
-func scopeOf(within digest.Sum) Digest { return Digest(within.Hi).scope() }
-
 // key returns the key of an id of the session's kind.
 func (c *Cache) key(q *query, id string) Key { return keyOf(c.secret.Add(q.source, id)) }
 
 // threadKey returns the key of a thread of the session.
 func (c *Cache) threadKey(q *query, thread string) Key {
 	return keyOf(c.secret.Add(c.secret.Add(q.source, q.sess.ID), thread))
-}
-
-// stateKey returns the key of state on a target.
-func (c *Cache) stateKey(within digest.Sum, id string) Key {
-	return keyOf(c.secret.Add(c.kinds.Add(within, "state"), id))
 }
 
 // home answers with the home of the binding if that is among the candidates,
