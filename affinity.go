@@ -5,9 +5,11 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-affinity/affinity/extract"
+	"github.com/go-affinity/affinity/internal/digest"
 )
 
 // A Picker chooses one target among candidates.
@@ -56,6 +58,82 @@ var (
 	// that a session was to be bound to.
 	ErrNoID = errors.New("affinity: the target to bind has an empty ID")
 )
+
+// A PinnedError reports that a request refers to state on an upstream that it
+// cannot be sent to. See [Config.FailPinned].
+type PinnedError struct {
+	// Target is the ID of the target that holds the state, which is not among the
+	// candidates: the one that Selection.Learn was told, or else the session's home.
+	Target string
+}
+
+// Error implements error.
+func (e *PinnedError) Error() string {
+	return "affinity: the request refers to state on target " + e.Target + ", which is not among the candidates"
+}
+
+// A Selection is the answer of [Selector.Select]: the chosen candidate, and the
+// [Decision] that led to it. The zero Selection comes with an error; its Done and Learn
+// do nothing. Do not copy a Selection (go vet tells): its outcome would count once for
+// every copy.
+type Selection[T any] struct {
+	// Target is the chosen candidate.
+	Target T
+
+	Decision
+
+	selector *Selector[T] // nil in the zero Selection
+	within   digest.Sum   // of the request: see query
+	at       located      // the record that was followed or made, as this request left it; no target if none
+	before   int64        // when that expired before this request used it; 0 if this request made it
+	ttl      int64        // of the binding
+	done     atomic.Bool
+	learning atomic.Uint32 // what the state of learned is
+	learned  *learned      // the state that was learned first; see learning
+	leased   bool          // the binding is kept alive until Done
+	beside   bool          // the request leaves no trace
+	stayed   bool          // the conversation was at this very target the last time, Idle ago
+	kin      *kin          // nil if the session has no related records
+	ticket   Ticket        // of the Balancer, if there is one
+}
+
+// Done reports what became of the request. Only the first call counts, from whichever
+// goroutine; it may come late or never. It acts only on the binding that the selection
+// came from: if the session has moved on or was invalidated since, the binding that it has
+// now stays as it is.
+//
+// Until Done, the binding does not expire, so that a session stays where it is however
+// long an answer takes to stream. If Done is never called, that ends an hour after the
+// TTL. (Of more than thirty requests of one session at the same instant, or in the same
+// millisecond under heavy load, some rely on the others for this.) Defer Done where a panic
+// may come in between, as with httputil.ReverseProxy.
+//
+// Done writes Decision.Outcome and Reported. Do not read these meanwhile.
+func (s *Selection[T]) Done(o Outcome) {
+	if s.selector == nil || !s.done.CompareAndSwap(false, true) {
+		return
+	}
+	if o.Result > TerminalFailure {
+		o.Result = Neutral
+	}
+	s.Outcome, s.Reported = o, true
+	s.selector.finish(s)
+}
+
+// Learn notes that the target holds state under the given id, such as that of the
+// response that it has just made; [extract.StateReader] finds such ids. A later request
+// that only says that it goes on from there is sent to the target, and belongs to the
+// same session. An id that is not fit to be one ([extract.ID]) is ignored, and so is state
+// of a target whose own ID is empty. Learn may be called from any goroutine.
+//
+// Ids mean something within the scope and tenant of the request only. What was learned
+// takes a place in the Cache like a binding, and lives as long. The id that is learned
+// first, which is that of the response itself, does not expire until Done either.
+func (s *Selection[T]) Learn(id string) {
+	if id, ok := extract.ID(id); ok && s.selector != nil && s.ID != "" {
+		s.selector.learn(s, id)
+	}
+}
 
 // A Reason says why a request got its target. Every successful selection has
 // exactly one of those below; the zero Reason is none.

@@ -23,147 +23,159 @@ import (
 // Config configures a [Selector] over targets of type T. ID and Fallback are
 // required; the zero value of every other field is a good default.
 type Config[T any] struct {
-	// ID returns what a target is called: a non-empty string that is unique
-	// among the candidates and stays the same over restarts, such as the name
-	// of an account. It is called often, for candidates and for what Fallback
-	// answers, and must be quick and safe for concurrent use.
+	// ID returns what a target is called: a non-empty string that is unique among
+	// the candidates and stays the same over restarts, such as the name of an
+	// account. It is called several times for each request, with candidates and with
+	// what Fallback chose, so it must be quick and safe for concurrent use.
 	ID func(target T) string
 
-	// Fallback chooses the target of a request that has no session, of a
-	// session that has no binding, and of one whose home is not among the
-	// candidates. If it is a Balancer, such as balance.LeastCost, it is told
-	// of every request and of its outcome.
+	// Fallback chooses the target of a request that has no session, of a session
+	// that has no binding, and of a session whose home is not among the candidates.
+	// If it is a Balancer, such as balance.LeastCost, it is told of every
+	// request and of its outcome.
 	Fallback Picker[T]
 
 	// Extractor finds the session of a request. nil means extract.Default().
 	Extractor extract.Extractor
 
-	// Tenant says whose request it is, in addition to Request.Scope: sessions of
-	// different tenants never meet, whatever ids they send. It may return a
-	// secret, since only a keyed hash is kept. extract.Credential is a good
-	// one. nil leaves all to Request.Scope.
+	// Tenant returns whose request it is. Sessions of different tenants never meet,
+	// whatever ids they send; nor do those of different scopes (Request.Scope) of one
+	// tenant. It may return a secret, since only a keyed hash is kept, and must be
+	// safe for concurrent use. extract.Credential is a good choice. nil leaves it to
+	// Request.Scope alone.
 	Tenant func(req *extract.Request) string
 
-	// Threads says where the threads of a session go, such as sub-agents.
+	// Threads says where the threads of a session go, such as sub-agents. The zero
+	// value is ThreadsStart.
 	Threads ThreadPolicy
 
 	// Failover says what becomes of a session whose home is not among the
-	// candidates.
+	// candidates. The zero value is FailoverRebind.
 	Failover FailoverPolicy
 
-	// SideCalls lets calls beside the conversation (extract.Class.Beside:
-	// probes, titles, compaction and the like) make, move and refresh
-	// bindings, as its turns do. By default they follow the binding that is
-	// there and leave no trace, whatever becomes of them. (A body is not read for
-	// this where the session is at home, nor one of more than 16 kB where it moves:
-	// a side call that only its body tells apart counts as a turn there.)
+	// SideCalls has calls beside a conversation (extract.Class.Beside: probes, titles,
+	// compaction and the like) make, move and refresh bindings as its turns do. By
+	// default they go where the session's binding says and leave no trace,
+	// whatever becomes of them.
+	//
+	// To tell such calls by their bodies, a body is read only where the request would
+	// make a binding, or move one and is no larger than 16 kB. Elsewhere, a side call
+	// that only its body tells apart counts as a turn.
 	SideCalls bool
 
-	// FailPinned makes Select fail with a *PinnedError where it would send a
-	// request away from the upstream that holds state it refers to
-	// (extract.Request.Pins). By default such a request goes where others
-	// would, and the upstream answers for itself. With it, state that is known
-	// (Selection.Learn) also goes before the binding of a session; for that, bodies
-	// are read. State that nobody has told of is taken to be at the session's home;
-	// if the session has none, the request goes anywhere.
+	// FailPinned makes Select fail with a *PinnedError where it would send a request
+	// away from the upstream that holds state which the request refers to
+	// (extract.Request.Pins). By default such a request goes where others would, and
+	// the upstream answers for itself.
+	//
+	// With FailPinned, state whose place is known (Selection.Learn) takes precedence over
+	// the session's binding; bodies are read to find it. State of which nothing was
+	// learned is taken to be at the session's home. If the session has no home either,
+	// the request may go anywhere.
 	FailPinned bool
 
-	// TTL is how long a binding lives after its last use. 0 means DefaultTTL;
-	// more than four years are four years.
+	// TTL is how long a binding lives after its last use. 0 means DefaultTTL. More
+	// than four years are taken as four years.
 	//
-	// It is an upper bound: where outcomes tell how much of the prompts was
-	// cached, the Selector learns for how long each target keeps a prompt. A
-	// session that was away for longer has nothing to lose and is placed anew.
-	// (That takes three turns of 2,048 tokens or more that come within a minute of the
-	// one before, to see how much is cached then, and three after a longer pause of
-	// which less than half as much is.)
+	// It is an upper bound. Where outcomes tell how much of each prompt was cached, the
+	// Selector learns for how long each target keeps prompts; a session that was
+	// away for longer has nothing to lose, and is placed anew (ReasonExpired). To learn,
+	// it takes at least three turns within a minute of the one before, and three
+	// after a longer pause of which less than half as much was cached, all
+	// of 2,048 tokens or more.
 	TTL time.Duration
 
-	// Lifetime says how long the bindings of a session live after their last
-	// use where that is not TTL: less, say, for a session that is Derived. 0
-	// or less means TTL, and more than four years four years. nil means TTL for
-	// all. It must be the same for all turns and threads of a session: how long
-	// that was away is reckoned from when its binding ends. When the Cache is full,
+	// Lifetime returns how long the bindings of a session live after their last use,
+	// in place of TTL: less, say, for a session that is Derived. 0 or less means TTL;
+	// more than four years are taken as four years. nil means TTL for all. It must be
+	// safe for concurrent use.
+	//
+	// It must return the same for all turns and threads of a session, since the time
+	// of the last use is worked out from when a binding ends. When the Cache is full,
 	// the bindings that end first make room, however lately they were used.
 	Lifetime func(s extract.Session) time.Duration
 
-	// Capacity is the largest number of bindings. 0 means DefaultCapacity. A
-	// session named by an id has one binding, and one more for each thread; a
-	// session that is recognised by its messages has up to four for every
-	// text that a person wrote, of which the older ones expire while the
-	// conversation goes on. Those of sessions that have moved count twice,
-	// while it is remembered where they were before.
+	// Capacity is the largest number of bindings. 0 means DefaultCapacity.
+	//
+	// A session that is named by an id takes one binding, and one more for each thread.
+	// A session that is recognised by its messages takes up to four for every text
+	// that a person wrote; the older ones expire while the conversation goes on. A
+	// session that has moved takes twice as many while it is remembered where it was.
 	Capacity int
 
-	// Cache holds the bindings. nil means a new one, of the given TTL and
-	// Capacity; if it is set, both of them must be 0 (Lifetime may still say how long
-	// bindings live). Selectors may share a Cache, or hand it on when a configuration
-	// is replaced: then sessions stay where they are as long as targets keep their
-	// IDs. With it go drains and what was learned of targets; hand on a Balancer as
-	// well, which has a memory of its own.
+	// Cache holds the bindings. nil means a new one, of the given TTL and Capacity.
+	// If it is set, TTL and Capacity must be 0, since the Cache has its own; Lifetime
+	// may still be set.
+	//
+	// Selectors may share a Cache, or hand it on when a configuration is replaced:
+	// sessions then stay where they are, as long as targets keep their IDs, and drains
+	// and what was learned of targets stay, too. Hand on a Balancer as well: what it
+	// knows is not in the Cache.
 	Cache *Cache
 }
 
-// A ThreadPolicy says where the threads of a session go, such as sub-agents:
-// they have its identity, but prompts of their own.
+// A ThreadPolicy says where the threads of a session go, such as sub-agents: they
+// have the session's identity, but prompts of their own.
 type ThreadPolicy uint8
 
 const (
-	// ThreadsStart: a thread starts at the home of what started it, and then
-	// has a binding of its own. The state on that upstream is within reach,
-	// and a thread that has to move leaves the others where they are.
+	// ThreadsStart: a thread starts at the home of what started it, where the
+	// session's state is within reach. From then on it has a binding of its own,
+	// so that it moves without the others.
 	ThreadsStart ThreadPolicy = iota
 
 	// ThreadsShare: a thread has no binding but its session's.
 	ThreadsShare
 
-	// ThreadsSpread: the fallback places each thread like a session. Where an
+	// ThreadsSpread: the fallback places each thread as if it were a session. Where an
 	// agent starts dozens at once, they do not all land on one target.
 	ThreadsSpread
 )
 
 // A FailoverPolicy says what becomes of a session whose home is not among the
-// candidates. Either way, a session that has to move again goes where it was
-// before, if it can, rather than to a third target.
+// candidates. With either policy, a session that has to move again goes back to where
+// it was before, if it can, rather than to a third target.
 type FailoverPolicy uint8
 
 const (
-	// FailoverRebind: the target that serves in its place is the home from
+	// FailoverRebind: the target that serves in the home's place is the home from
 	// then on.
 	FailoverRebind FailoverPolicy = iota
 
-	// FailoverReturn: the home stays the home. Another target serves, always
-	// the same, until the home is among the candidates again. After an outage
-	// its sessions come back one by one, over as long as it took but at most
-	// five minutes. A home that is away for longer than it keeps prompts, or
-	// than the TTL, is given up.
+	// FailoverReturn: the home stays the home. Another target serves, always the
+	// same one, until the home is among the candidates again. After an outage, sessions
+	// come back one by one, over as long as the outage took but at most five
+	// minutes. A home that is away for longer than it keeps prompts, or than the TTL,
+	// is given up.
 	FailoverReturn
 )
 
 // A Selector keeps sessions at their targets.
 //
-// For every request, its extractor names the session; the Selector looks for
-// the session's binding and answers with its home if that is among the
-// candidates. In all other cases the fallback decides, and what it chose
-// becomes the session's home. See the package documentation for the rules.
+// For every request, its extractor names the session; the Selector looks for the
+// session's binding and answers with its home if that is among the candidates. In
+// all other cases the fallback decides, and what it chose becomes the session's
+// home. See the package documentation for the rules.
 //
-// Use [New]. All methods are safe for concurrent use. A hit takes no lock, but for that of
-// a fallback that is a Balancer, and where the session is Conventional or on a detour.
+// Use [New]. All methods are safe for concurrent use. A request whose session is at home
+// takes no lock, unless the fallback is a Balancer that takes one or the session is
+// Conventional; a request whose session is on a detour takes one.
 type Selector[T any] struct {
 	cfg      Config[T]
-	chain    extract.Chain // the extractor, or one of it
-	balancer Balancer[T]   // the fallback, if it is one
+	chain    extract.Chain // cfg.Extractor, or a chain of it alone
+	balancer Balancer[T]   // cfg.Fallback, if it is one; else nil
 	cache    *Cache
-	start    int64 // when it was made
+	start    int64 // when the Selector was made, by the cache's clock
 	closed   atomic.Bool
-	_        [64]byte      // keeps what all requests read off the cache lines of what is written
-	flights  flight.Group  // the sessions that are being placed
+
+	_        [64]byte      // what follows is written to; keep it off the cache lines of what all requests read
+	flights  flight.Group  // the bindings that are being placed
 	openings census.Census // of conversations, by session
-	selected tally.Counter // by Reason; 0 are the failures
+	selected tally.Counter // by Reason; 0 counts the errors
 	outcomes tally.Counter // by Result
 }
 
-const _ = uint(tally.Kinds - len(reasons)) // each is counted by itself
+const _ = uint(tally.Kinds - len(reasons)) // does not compile if a Counter has too few kinds
 
 var _ Picker[int] = (*Selector[int])(nil)
 
@@ -223,171 +235,79 @@ func isNil(v any) bool {
 	return v == nil || f.Kind() == reflect.Func && f.IsNil()
 }
 
-// A Selection is the answer of [Selector.Select]: the chosen candidate, and the
-// [Decision] that led to it. The zero Selection is what comes with an error;
-// its Done and Learn do nothing. Do not copy a Selection (go vet tells): its outcome
-// would count once for every copy.
-type Selection[T any] struct {
-	// Target is the chosen candidate.
-	Target T
-
-	Decision
-
-	selector *Selector[T]
-	within   digest.Sum
-	at       located // the binding, after this request; without a target if there is none
-	before   int64   // its expiry before that, if the conversation stayed; else 0
-	ttl      int64   // of the binding
-	done     atomic.Bool
-	learning atomic.Uint32 // how far first has come: see learned
-	first    *learned
-	leased   bool // the binding waits for Done
-	beside   bool // the request leaves no trace
-	stayed   bool // the conversation was at this very target the last time, Idle ago
-	kin      *kin // nil if the session inherits from nobody
-	ticket   Ticket
-}
-
-// Done reports what became of the request. It may be called from any
-// goroutine, late or never; only the first call counts. It acts only on the
-// binding that the selection came from: if the session has moved on since, or
-// was invalidated, the binding it has now stays as it is. Defer it where what is between
-// may panic, as httputil.ReverseProxy does. It writes Decision.Outcome and Reported,
-// which others must not read meanwhile.
+// How this file works.
 //
-// Until then the binding does not expire, so that a session is where it was
-// however long an answer takes to stream; for an hour beyond the TTL at most,
-// in case that Done is never called. (Of more than thirty requests of one session
-// at one instant, or under load within a millisecond, some share a lease.)
-func (s *Selection[T]) Done(o Outcome) {
-	if s.selector == nil || !s.done.CompareAndSwap(false, true) {
-		return
-	}
-	if o.Result > TerminalFailure {
-		o.Result = Neutral
-	}
-	s.Outcome, s.Reported = o, true
-	s.selector.finish(s)
-}
-
-// Learn tells that the target holds state under the given id, such as that of
-// the response that it has just made ([extract.StateReader] finds them). A
-// later request that says no more than that it goes on from there is sent to
-// the target, and is part of the same session. An id that is not fit to be one
-// ([extract.ID]) is ignored, and so is state of a target whose own ID is empty.
+// A request passes through
 //
-// Ids mean something within the scope and tenant of the request only. What was
-// learned takes the place of a binding in the Cache and lives as long: the id that
-// is learned first, which is that of the response itself, does not expire until
-// Done either.
-func (s *Selection[T]) Learn(id string) {
-	id, ok := extract.ID(id)
-	if s.selector == nil || s.ID == "" || !ok {
-		return
-	}
-	c := s.selector.cache
-	key := c.stateKey(s.within, id)
-	session := s.Session
-	if session == 0 {
-		session = key.digest(scopeOf(s.within))
-	}
-	life := s.selector.lifetime(&extract.Session{Source: "state", ID: id})
-	first := !s.done.Load() && s.learning.CompareAndSwap(nothing, learning)
-	now := c.now()
-	raise(&c.learned)
-	l, _ := c.bind(key, table.Any, s.ID, uint64(session|stateBit), now, now+life, first)
-	if !first {
-		return
-	}
-	s.first = &learned{l.Found, key, life}
-	s.learning.Store(leased)
-	if s.done.Load() { // meanwhile
-		s.endLearned(false)
-	}
-}
+//	decide
+//	    identify             which session is it, and by what keys is it stored?
+//	    serveHome            the hit path: the home is among the candidates
+//	        serveDetour      the same for a session that is away from its home
+//	    place                any other session; its requests wait for the first of them
+//	        placeSideCall    go where the session goes, store nothing
+//	        settle           survey what is stored, judge, ask the fallback, bind
+//	    sessionless          there is no session
+//
+// and its outcome through Selection.Done and finish.
+//
+// What is stored of a session are records in the Cache:
+//
+//   - Its binding, by the key of the session or of its thread. The target is the home.
+//   - Its second place, by the aside of that key, with asideBit in its mark: the detour
+//     while the home is away, or where the session was before it moved.
+//   - Copies of both by the keys of its aliases, for later turns to find by their
+//     Continues and Near. A copy has the target and the mark of the original. If one of
+//     them differs, another turn has put its own binding there.
+//   - State on a target that was learned, by its stateKey, with stateBit in its mark.
+//
+// Of the home and the second place, the one that expires later is where the session was
+// last. So whatever moves a session has to make its new place expire later than the other
+// one, if only by a nanosecond; only a use that moves nothing may lag (see Cache.lag).
+//
+// No lock is held between a look-up and what is done about it, and the record may be
+// replaced meanwhile. Each record has a stamp of its own, so whoever must not
+// undo what another has done names the stamp that he goes by (see Cache.bind).
 
-// learned is the id that was learned first: as a binding does, it waits for Done.
-type learned struct {
-	table.Found
-	key  Key
-	life int64
-}
-
-// How far that has come.
-const (
-	nothing uint32 = iota
-	learning
-	leased
-	ended
-)
-
-// endLearned gives back the lease of what was learned first, if it has one.
-func (s *Selection[T]) endLearned(served bool) {
-	if !s.learning.CompareAndSwap(leased, ended) {
-		return
-	}
-	ttl := int64(0)
-	if served {
-		ttl = s.first.life
-	}
-	s.selector.cache.end(s.first.key, s.first.Found, true, ttl)
-}
-
-// A PinnedError reports that a request refers to state on an upstream that it
-// cannot be sent to. See [Config.FailPinned].
-type PinnedError struct {
-	// Target is the ID of the target that holds the state, which is not among
-	// the candidates: as it was told (Selection.Learn), or else the session's home.
-	Target string
-}
-
-// Error implements error.
-func (e *PinnedError) Error() string {
-	return "affinity: the request refers to state on target " + e.Target + ", which is not among the candidates"
-}
-
-// Pick is Select for callers that want nothing but the target. It takes no lease on
-// the binding, and nobody can report an outcome. It makes a Selector a [Picker], so that
-// one can be the fallback of another: a [Balancer] below the inner one then goes by its
-// estimates, since it is told of no outcome.
+// Pick is Select for callers that want nothing but the target. Nobody can report the
+// outcome, so the binding lives for a TTL from now, however long the answer takes. It
+// makes a Selector a [Picker], which can be the fallback of another; a [Balancer] below
+// the inner one then goes by its estimates, since it is told of no outcome.
 func (s *Selector[T]) Pick(ctx context.Context, req *extract.Request, candidates []T) (T, error) {
 	var sel Selection[T]
 	err := s.decide(ctx, req, candidates, false, &sel)
 	return sel.Target, err
 }
 
-// Select chooses one of the candidates for req: the home of its session where
-// that is possible.
+// Select chooses one of the candidates for req: the home of its session where that is
+// possible. The candidates are the targets that the caller holds usable for this very
+// request. Their order does not matter to a session that has a binding. A nil req is a
+// request without a session. Select keeps neither req nor candidates.
 //
-// The candidates are the targets that the caller holds usable for this very
-// request; the order does not matter to a binding. req may be nil: a request
-// without a session.
+// When several first requests of a session come in at once, one of them asks the
+// fallback, and the others wait for its answer. If it fails, each of the others asks for
+// itself. One whose ctx ends while it waits gets the error of ctx, wrapped.
 //
-// When several first requests of one session come in at once, one of them asks
-// the fallback and the others wait for its answer, or for ctx. Their error is
-// then that of ctx. If the one fails, each of the others asks for itself.
-//
-// Other errors: [ErrNoCandidates], [ErrNotCandidate], [ErrNoID], a [*PinnedError],
-// and whatever the fallback returns, wrapped. An error leaves bindings as they were.
-//
-// Select does not keep req or candidates.
+// The other errors are [ErrNoCandidates], [ErrNotCandidate], [ErrNoID], a
+// [*PinnedError], and whatever the fallback returns, wrapped. An error leaves all
+// bindings as they were, and comes with the zero Selection.
 func (s *Selector[T]) Select(ctx context.Context, req *extract.Request, candidates []T) (sel Selection[T], err error) {
 	err = s.decide(ctx, req, candidates, true, &sel)
-	return // by name, which makes no copy
+	return // a named result, so that no Selection is copied
 }
 
-// decide is Select, with a lease on the binding or without.
+// decide is Select, with a lease on the binding or without. It fills in sel, which must
+// be zero, and leaves its Reason 0 if there is an error.
 func (s *Selector[T]) decide(ctx context.Context, req *extract.Request, candidates []T, lease bool, sel *Selection[T]) (err error) {
 	var q query
 	switch {
 	case len(candidates) == 0:
 		err = ErrNoCandidates
-	case !s.query(&q, req) || s.closed.Load():
+	case !s.identify(&q, req) || s.closed.Load():
 		q.sess = extract.Session{}
 		err = s.sessionless(ctx, &q, candidates, sel)
 	default:
 		q.lease = lease && !q.beside
-		if !s.home(&q, candidates, sel) {
+		if !s.serveHome(&q, candidates, sel) {
 			sel.at = located{}
 			err = s.place(ctx, &q, candidates, sel)
 		}
@@ -397,18 +317,18 @@ func (s *Selector[T]) decide(ctx context.Context, req *extract.Request, candidat
 			}
 		}
 	}
-	s.selected.Add(uint8(sel.Reason)) // 0 with an error
+	s.selected.Add(uint8(sel.Reason))
 	return err
 }
 
-// sessionless answers a request without a session: it goes where state is that it
-// refers to, or else where the fallback says.
+// sessionless answers a request without a session. It goes to the target of the state
+// that it refers to, if that is known and a candidate, and else where the fallback says.
 func (s *Selector[T]) sessionless(ctx context.Context, q *query, candidates []T, sel *Selection[T]) error {
-	reason, p := ReasonNoSession, pick{i: -1}
+	reason, p := ReasonNoSession, at(-1)
 	if q.req != nil && s.cache.learned.Load() && !s.closed.Load() {
 		q.now = s.cache.now()
 		var absent string
-		if p.i, absent = s.pinned(q, candidates); s.cfg.FailPinned && absent != "" {
+		if p.i, absent = s.stateHolder(q, candidates); s.cfg.FailPinned && absent != "" {
 			return &PinnedError{absent}
 		}
 	}
@@ -416,316 +336,36 @@ func (s *Selector[T]) sessionless(ctx context.Context, q *query, candidates []T,
 		reason = ReasonPinned
 	} else {
 		var err error
-		if p, err = s.fall(ctx, q.req, candidates, ""); err != nil {
+		if p, err = s.askFallback(ctx, q.req, candidates, ""); err != nil {
 			return err
 		}
 	}
-	s.unbound(q, candidates, &p, reason, sel)
+	s.fillUnbound(q, candidates, &p, reason, sel)
 	return nil
 }
 
-// finish acts on the outcome of a selection.
-func (s *Selector[T]) finish(sel *Selection[T]) {
-	o := sel.Outcome
-	s.outcomes.Add(uint8(o.Result))
-	if s.balancer != nil {
-		s.balancer.Settle(sel.ID, sel.ticket, o)
-	}
-	sel.endLearned(o.Result == Served)
-	if sel.at.target == nil || sel.beside {
-		return
-	}
-	c := s.cache
-	switch ttl := sel.ttl; {
-	case o.Result == TerminalFailure:
-		if c.table.Delete(sel.at.key.k, sel.at.Stamp(), c.now()) {
-			if !sel.at.aside() { // what became the home
-				sel.drop(sel.at.key.aside())
-			}
-			if sel.kin != nil {
-				for _, k := range sel.kin.keys(c) {
-					sel.drop(k)
-					sel.drop(k.aside())
-				}
-			}
-		}
-		sel.endCopies(0)
-	case o.Result == Served:
-		if sel.stayed {
-			sel.at.target.Traits.Life.Observe(sel.Idle, o.Usage.Cached, o.Usage.Uncached)
-		}
-		if sel.Reason == ReasonDetour || sel.Reason == ReasonFailover {
-			// A detour that has ended since must not look like the place where
-			// the session was last.
-			if home, ok := c.lookup(sel.at.key.aside(), c.now()); ok && !home.aside() && home.Stamp() != sel.at.Stamp() && s.later(&home, sel) {
-				ttl = 0
-			}
-		}
-		c.end(sel.at.key, sel.at.Found, sel.leased, ttl)
-		sel.endCopies(ttl)
-	default:
-		c.end(sel.at.key, sel.at.Found, sel.leased, 0)
-		sel.endCopies(0)
-		if o.Result == TransientFailure && sel.before > 0 {
-			c.takeBack(sel.at.key, sel.at.Stamp(), sel.before, sel.at.Expires)
-			if sel.kin != nil {
-				for _, a := range sel.kin.copies {
-					c.takeBack(a.key, a.Stamp(), a.Expires(), sel.at.Expires)
-				}
-			}
-		}
-	}
-}
+// -- What a request asks for --
 
-// drop removes the binding of k if that is one of the session to the same target.
-func (s *Selection[T]) drop(k Key) {
-	c := s.selector.cache
-	if l, ok := c.lookup(k, c.now()); ok && l.session() == s.Session && l.target.Name == s.ID {
-		c.table.Delete(k.k, l.Stamp(), c.now())
-	}
-}
-
-// kin is what Done has to know of a session that inherits from others, or others from it.
-type kin struct {
-	query
-	copies []copied // in room, if they are not many
-	room   [3]copied
-}
-
-// copied is the binding as it is stored under an alias, as it was before: it waits for Done
-// as well.
-type copied struct {
-	table.Found
-	key    Key
-	leased bool
-}
-
-func (k *kin) add(key Key, f table.Found, leased bool) {
-	if k.copies == nil {
-		k.copies = k.room[:0]
-	}
-	k.copies = append(k.copies, copied{f, key, leased})
-}
-
-// endCopies does to the copies of the binding what [Cache.end] does to itself, unless it
-// has moved on. With a ttl, the prompt of what the session continues was used too.
-func (s *Selection[T]) endCopies(ttl int64) {
-	if s.kin == nil {
-		return
-	}
-	c := s.selector.cache
-	if ttl > 0 {
-		if l, ok := c.lookup(s.at.key, c.now()); !ok || l.Stamp() != s.at.Stamp() {
-			ttl = 0
-		}
-	}
-	for _, a := range s.kin.copies {
-		c.end(a.key, a.Found, a.leased, ttl)
-	}
-	if ttl == 0 {
-		return
-	}
-	now := c.now()
-	for _, id := range s.kin.sess.Continues { // the first may be parts of what was said last, which nobody has asked
-		if a, ok := c.copyOf(&s.kin.query, &s.at, id, now); ok {
-			c.end(a.key, a.Found, false, ttl)
-			return
-		}
-	}
-}
-
-// later reports whether the session was at home after it was aside, where sel
-// comes from.
-func (s *Selector[T]) later(home *located, sel *Selection[T]) bool {
-	aside, ok := s.cache.lookup(sel.at.key, home.now)
-	return ok && aside.aside() && home.Expires > aside.Expires
-}
-
-// Peek returns the binding that Select would start from for req: that of its
-// session, or the one that the session would take over. It changes nothing and
-// asks no fallback. The target need not be among anybody's candidates.
-func (s *Selector[T]) Peek(req *extract.Request) (Binding, bool) {
-	var q query
-	if !s.query(&q, req) || s.closed.Load() {
-		return Binding{}, false
-	}
-	st := s.standing(&q)
-	if st.target == nil {
-		return Binding{}, false
-	}
-	b := s.cache.binding(&st.located)
-	b.Session, b.Scope = st.session, st.session.scope()
-	return b, true
-}
-
-// Invalidate removes the binding of the session of req, and those of the same
-// session that it could take over, and reports whether there was any. The
-// session's next request is placed anew. Threads that have a binding of their
-// own keep it, unless req is theirs: InvalidateSession finds them all.
-func (s *Selector[T]) Invalidate(req *extract.Request) bool {
-	var q query
-	if !s.query(&q, req) {
-		return false
-	}
-	session := s.standing(&q).session
-	found := s.cache.Delete(q.key)
-	found = s.cache.Delete(q.key.aside()) || found
-	for _, key := range q.keys(s.cache) {
-		for _, key := range []Key{key, key.aside()} {
-			if l, ok := s.cache.lookup(key, q.now); ok && l.session() == session && s.cache.Delete(key) {
-				found = true
-			}
-		}
-	}
-	return found
-}
-
-// InvalidateSession removes the bindings of the session that d stands for, and
-// returns their number. It visits the whole table: it is for operators, who
-// know a session by what they read in a log.
-func (s *Selector[T]) InvalidateSession(d Digest) int {
-	return s.cache.DeleteFunc(func(_ Key, b Binding) bool { return b.Session == d })
-}
-
-// InvalidateTarget removes all bindings to the target of that ID, at a cost
-// that does not depend on their number. When their sessions come back, those
-// that have a second place ([Binding.Aside]) go on there, and the others are placed
-// anew, over all candidates.
-//
-// This and more can be done with the Cache: [Cache.DeleteFunc] releases, and
-// [Cache.MoveFunc] moves, all sessions of a target, a scope or whatever else a
-// [Binding] tells.
-func (s *Selector[T]) InvalidateTarget(id string) { s.cache.DeleteTarget(id) }
-
-// Scope returns what stands for a tenant and a scope in [Binding.Scope]: for
-// what Config.Tenant returns ("" without it), and a Request.Scope. It is 0 if
-// both are empty. Two of them share a number once in sixteen million; among five
-// thousand there are likely to be two that do.
-func (s *Selector[T]) Scope(tenant, scope string) Digest {
-	return scopeOf(s.cache.within(tenant, scope))
-}
-
-// Drain lets the target of that ID keep the sessions it has and gives it no
-// new ones. From until on, unless that is the zero Time, those that it still has are
-// placed anew when their next request comes, as after a failure. A request for which
-// there is no other candidate still goes there. The drain belongs to the Cache: it
-// lasts, also for Selectors that take that over, until Resume.
-func (s *Selector[T]) Drain(id string, until time.Time) {
-	end := int64(never)
-	if !until.IsZero() {
-		end = max(1, s.cache.clock.At(until))
-	}
-	s.cache.targets.Drain(id, end)
-}
-
-const never = math.MaxInt64 // when a drain without a deadline ends
-
-// Resume ends the drain of the target of that ID.
-func (s *Selector[T]) Resume(id string) { s.cache.targets.Drain(id, 0) }
-
-// Drained returns the targets that are being drained, each with the deadline of its
-// drain: the zero Time if it has none.
-func (s *Selector[T]) Drained() map[string]time.Time {
-	drained := make(map[string]time.Time)
-	for id, end := range s.cache.targets.Drained() {
-		if drained[id] = (time.Time{}); end != never {
-			drained[id] = s.cache.clock.Time(end)
-		}
-	}
-	return drained
-}
-
-// Stats returns what was counted since New, which is this Selector's own, whatever
-// its Cache. Each number is right, but they are not read at one instant while
-// requests go on.
-func (s *Selector[T]) Stats() Stats {
-	st := Stats{Selected: make(map[Reason]uint64), Outcomes: make(map[Result]uint64), Failed: s.selected.Sum(0)}
-	for r := ReasonNoSession; int(r) < len(reasons); r++ {
-		st.Selected[r] = s.selected.Sum(uint8(r))
-	}
-	for r := Neutral; r <= TerminalFailure; r++ {
-		st.Outcomes[r] = s.outcomes.Sum(uint8(r))
-	}
-	return st
-}
-
-// Counts is [Cache.Counts].
-func (s *Selector[T]) Counts() map[string]int { return s.cache.Counts() }
-
-// Cache returns the Cache with the bindings.
-func (s *Selector[T]) Cache() *Cache { return s.cache }
-
-// Close retires the Selector: it answers every later request from the
-// fallback, as one without a session, and binds nothing, so that requests
-// under way while a configuration is replaced are not lost. The Cache is left
-// as it is, since another Selector may have taken it over; outcomes that are reported,
-// state that is learned and what is invalidated from now on still go there, while Peek finds
-// nothing. Close returns nil and may be called again. A Selector that is dropped without it
-// leaks nothing.
-func (s *Selector[T]) Close() error {
-	s.closed.Store(true)
-	return nil
-}
-
-// query is what is asked for one request.
+// A query is what a request asks for. It is set by identify, but for some fields.
 type query struct {
-	req    *extract.Request
+	req    *extract.Request // may be nil
 	sess   extract.Session
-	within digest.Sum // tenant and scope
-	source digest.Sum // and what named the session
-	root   Key        // the session
-	key    Key        // the binding: that of the session, or of its thread
+	within digest.Sum // tenant and scope: see Cache.within
+	source digest.Sum // within, and sess.Source: what the keys of the session's ids begin with
+	root   Key        // of the session
+	key    Key        // of the binding: root, or that of the session's thread
 	ttl    int64      // of the binding
-	now    int64      // when the request came
-	beside bool       // it follows the binding and leaves no trace
-	starts bool       // it is a thread, and takes over the binding of what started it
-	known  bool       // there is a binding
-	lease  bool       // the binding is to be kept alive until Done
+	now    int64      // when the request came; set again by whatever waits
+	beside bool       // it is a side call: it follows the binding and leaves no trace
+	starts bool       // it is a thread that takes over the binding of what started it
+	known  bool       // there is a binding by key; set by serveHome
+	lease  bool       // the binding is to be kept alive until Done; set by decide
 }
 
-// inherits reports whether there are other bindings that the session could take
-// over, or that were stored beside its own.
-func (q *query) inherits() bool {
-	return q.starts || len(q.sess.Continues)+len(q.sess.Near)+len(q.sess.Aliases) > 0
-}
-
-// pinned reports whether the request refers to state, which is likely to be where
-// the session was last.
-func (q *query) pinned() bool { return len(q.req.Pins()) > 0 }
-
-// keys returns the keys of these bindings.
-func (q *query) keys(c *Cache) []Key {
-	if !q.inherits() {
-		return nil
-	}
-	var keys []Key
-	if q.starts {
-		keys = append(keys, q.root)
-		if q.sess.ParentThread != "" {
-			keys = append(keys, c.threadKey(q, q.sess.ParentThread))
-		}
-	}
-	for _, ids := range [][]string{q.sess.Aliases, q.sess.Continues, q.sess.Near} {
-		for _, id := range ids {
-			keys = append(keys, c.key(q, id))
-		}
-	}
-	return keys
-}
-
-// copyOf finds what was stored with the binding at under an alias, unless it has moved
-// on since.
-func (c *Cache) copyOf(q *query, at *located, alias string, now int64) (located, bool) {
-	key := c.key(q, alias)
-	if at.aside() {
-		key = key.aside()
-	}
-	l, ok := c.lookup(key, now)
-	return l, ok && l.target == at.target && l.Mark() == at.Mark()
-}
-
-// query asks the extractor, and reports whether there is a session.
-func (s *Selector[T]) query(q *query, req *extract.Request) bool {
+// identify asks the extractor whose request req is, and reports whether it has a
+// session. If it has none, only req, ttl and within are set, the last of these unless
+// req is nil.
+func (s *Selector[T]) identify(q *query, req *extract.Request) bool {
 	q.req, q.ttl = req, s.cache.ttl
 	if req == nil {
 		return false
@@ -738,13 +378,15 @@ func (s *Selector[T]) query(q *query, req *extract.Request) bool {
 	if !s.chain.Find(req, &q.sess) || q.sess.ID == "" {
 		return false
 	}
-	if s.cfg.Threads == ThreadsShare || s.cfg.Lifetime != nil { // else only without a binding: see standing
+	// Who started the session is looked up here only if its key or its lifetime may
+	// depend on that; else only if it has no binding: see findStanding.
+	if s.cfg.Threads == ThreadsShare || s.cfg.Lifetime != nil {
 		req.Complete(&q.sess)
 	}
 	if s.cfg.Threads == ThreadsShare && q.sess.Parent != "" {
 		q.sess.ID = q.sess.Parent
 	}
-	if slices.Contains(q.sess.Aliases, q.sess.ID) { // it would take the place of the binding
+	if slices.Contains(q.sess.Aliases, q.sess.ID) { // the copy would replace the binding
 		q.sess.Aliases = slices.DeleteFunc(slices.Clone(q.sess.Aliases), func(id string) bool { return id == q.sess.ID })
 	}
 	q.source = s.cache.kinds.Add(q.within, q.sess.Source)
@@ -774,66 +416,158 @@ func (s *Selector[T]) lifetime(sess *extract.Session) int64 {
 	return s.cache.ttl
 }
 
-// key returns the key of an id of the session's kind.
+// key returns the key of an id from the Source of the session of q.
 func (c *Cache) key(q *query, id string) Key { return keyOf(c.secret.Add(q.source, id)) }
 
-// threadKey returns the key of a thread of the session.
+// threadKey returns the key of a thread of the session of q.
 func (c *Cache) threadKey(q *query, thread string) Key {
 	return keyOf(c.secret.Add(c.secret.Add(q.source, q.sess.ID), thread))
 }
 
-// home answers with the home of the binding if that is among the candidates,
-// and nothing speaks against it.
-func (s *Selector[T]) home(q *query, candidates []T, sel *Selection[T]) bool {
+// related reports whether there may be records that the session could take over, or
+// that are copies of its own: those by relatedKeys.
+func (q *query) related() bool {
+	return q.starts || len(q.sess.Continues)+len(q.sess.Near)+len(q.sess.Aliases) > 0
+}
+
+// relatedKeys returns the keys of such records.
+func (q *query) relatedKeys(c *Cache) []Key {
+	if !q.related() {
+		return nil
+	}
+	var keys []Key
+	if q.starts {
+		keys = append(keys, q.root)
+		if q.sess.ParentThread != "" {
+			keys = append(keys, c.threadKey(q, q.sess.ParentThread))
+		}
+	}
+	for _, ids := range [][]string{q.sess.Aliases, q.sess.Continues, q.sess.Near} {
+		for _, id := range ids {
+			keys = append(keys, c.key(q, id))
+		}
+	}
+	return keys
+}
+
+// refersToState reports whether the request refers to state on its upstream. It reads
+// the body. What was not learned is likely to be where the session was last.
+func (q *query) refersToState() bool { return len(q.req.Pins()) > 0 }
+
+// copyOf finds the copy of the record l, which is a home or a second place, that
+// was stored by an alias. It reports false if that has been replaced or has gone.
+func (c *Cache) copyOf(q *query, l *located, alias string, now int64) (located, bool) {
+	key := c.key(q, alias)
+	if l.aside() {
+		key = key.aside()
+	}
+	found, ok := c.lookup(key, now)
+	return found, ok && found.target == l.target && found.Mark() == l.Mark()
+}
+
+// stateHolder looks for the state that the request refers to. It returns the place of the
+// first target among the candidates that holds some of it, or -1; and the ID of a target
+// that holds some and is not among them, or "". Once it has a candidate it looks
+// no further, unless FailPinned is set. While nothing was learned it does not read the body.
+func (s *Selector[T]) stateHolder(q *query, candidates []T) (i int, absent string) {
+	i = -1
+	if !s.cache.learned.Load() {
+		return i, ""
+	}
+	for _, id := range q.req.Pins() {
+		l, ok := s.cache.lookup(s.cache.stateKey(q.within, id), q.now)
+		if !ok {
+			continue
+		}
+		switch j := s.index(l.target, candidates); {
+		case j < 0 && absent == "":
+			absent = l.target.Name
+		case j >= 0 && i < 0:
+			i = j
+		}
+		if i >= 0 && !s.cfg.FailPinned {
+			break
+		}
+	}
+	return i, absent
+}
+
+// stateFirst reports whether known state takes precedence over a session's binding,
+// and there may be some.
+func (s *Selector[T]) stateFirst() bool { return s.cfg.FailPinned && s.cache.learned.Load() }
+
+// index returns the place of t among the candidates, or -1. It looks first where t stood
+// the last time, since lists of candidates seldom change.
+func (s *Selector[T]) index(t *registry.Target, candidates []T) int {
+	hint := int(t.Hint.Load())
+	if hint < len(candidates) && s.cfg.ID(candidates[hint]) == t.Name {
+		return hint
+	}
+	for i, c := range candidates {
+		if s.cfg.ID(c) == t.Name {
+			t.Hint.Store(uint32(i))
+			return i
+		}
+	}
+	return -1
+}
+
+// -- Hits: the session goes on where it is --
+
+// serveHome answers with the home of the session's binding, or with its detour, if that
+// is among the candidates and nothing speaks against it. If it reports false, place has
+// to decide; sel.at may be set then, and nothing else.
+func (s *Selector[T]) serveHome(q *query, candidates []T, sel *Selection[T]) bool {
 	l := &sel.at
 	if q.known = s.cache.locate(q.key, q.now, l); !q.known {
 		return false
 	}
 	i := s.index(l.target, candidates)
 	if s.cfg.Failover == FailoverReturn {
-		if stay, ok := s.detour(q, l, i, candidates, sel); ok {
-			return stay
+		if served, away := s.serveDetour(q, l, i, candidates, sel); away {
+			return served
 		}
 	}
-	if i < 0 || !s.believed(l, q.ttl) || s.crowded(q, l.target) || s.strict() && q.pinned() {
+	if i < 0 || !s.worthFollowing(l, q.ttl) || s.shouldYield(q, l.target) || s.stateFirst() && q.refersToState() {
 		return false
 	}
 	s.hit(q, candidates[i], ReasonBound, sel)
 	return true
 }
 
-// strict reports whether a request must not be kept from state that it refers to,
-// by its own binding either, and there is some that is known.
-func (s *Selector[T]) strict() bool { return s.cfg.FailPinned && s.cache.learned.Load() }
-
-// detour is home for sessions that may be away from theirs, which is l and has
-// place i. It reports false if the session is at home.
-func (s *Selector[T]) detour(q *query, l *located, i int, candidates []T, sel *Selection[T]) (served, away bool) {
+// serveDetour answers with the detour of a session that is away from its home. The
+// binding l is that of the home, whose target has place i among the candidates. It
+// reports whether it has answered, and whether the session is away at all: it is not if it was at home last.
+func (s *Selector[T]) serveDetour(q *query, l *located, i int, candidates []T, sel *Selection[T]) (served, away bool) {
 	if i >= 0 && !q.beside {
-		s.watch(l.target, i, q.now)
+		s.notePresence(l.target, i, q.now)
 	}
 	p := &l.target.Traits.Presence
 	if last := p.Last(); last == 0 || q.now-last > q.ttl+int64(leaseLimit) {
-		return false, false // no detour can have outlived that
+		return false, false // no detour from this home can have lived for so long
 	}
 	d, ok := s.cache.lookup(q.key.aside(), q.now)
 	if !ok || d.Expires <= l.Expires {
-		return false, false // it was at home last
+		return false, false
 	}
 	j := s.index(d.target, candidates)
-	if j < 0 || !s.believed(&d, q.ttl) || i >= 0 && p.Awaits(q.now, l.session().fraction()) || s.cache.learned.Load() && q.pinned() {
+	switch {
+	case j < 0, !s.worthFollowing(&d, q.ttl),
+		i >= 0 && p.Awaits(q.now, l.session().fraction()),
+		s.cache.learned.Load() && q.refersToState():
 		return false, true
 	}
 	if i < 0 && !q.beside {
-		s.watch(l.target, i, q.now)
+		s.notePresence(l.target, i, q.now)
 	}
 	sel.From, sel.at = l.target.Name, d
 	s.hit(q, candidates[j], ReasonDetour, sel)
 	return true, true
 }
 
-// watch notes whether t, which has place i, is among the candidates.
-func (s *Selector[T]) watch(t *registry.Target, i int, now int64) {
+// notePresence notes whether t, which has place i, is among the candidates of one of
+// its sessions. Only FailoverReturn needs to know.
+func (s *Selector[T]) notePresence(t *registry.Target, i int, now int64) {
 	switch p := &t.Traits.Presence; {
 	case s.cfg.Failover != FailoverReturn:
 	case i < 0:
@@ -843,12 +577,13 @@ func (s *Selector[T]) watch(t *registry.Target, i int, now int64) {
 	}
 }
 
-// believed reports whether the session had better go on where the binding says:
-// the target keeps its sessions, and the prompt is likely to be in its cache,
-// or a request under way is about to put it there. One stale binding in
-// exploration is believed all the same, or it would never be noticed that prompts
-// are kept for longer now.
-func (s *Selector[T]) believed(l *located, ttl int64) bool {
+// worthFollowing reports whether the session had better go on at the target of l: that
+// is not drained past its deadline, and the prompt is likely to be in its cache, or a
+// request under way is about to put it there.
+//
+// One in exploration of the bindings that seem too old is followed all the same: else it
+// would never be noticed that the target keeps prompts for longer now.
+func (s *Selector[T]) worthFollowing(l *located, ttl int64) bool {
 	t := l.target.Traits
 	life := t.Life.Life()
 	switch {
@@ -866,43 +601,46 @@ func (s *Selector[T]) believed(l *located, ttl int64) bool {
 
 const exploration = 16
 
-// idle returns how long the binding had not been used when it was looked up, if a
-// use gives it that ttl. That is not known of bindings that were taken over from
-// another configuration, which may have had another lifetime, nor of learned state.
+// idle returns how long the record l had not been used when it was looked up. It
+// works that out from the expiry, which each use sets to ttl later.
+//
+// It is not known if another lifetime may have set the expiry: that of a configuration
+// from which the Cache was taken over, before this Selector began, or that of
+// learned state. What is returned is the best guess then.
 func (s *Selector[T]) idle(l *located, ttl int64) (idle time.Duration, known bool) {
 	idle = time.Duration(l.now - (l.Expires - ttl))
 	return max(0, idle), idle >= 0 && (int64(idle) <= l.now-s.start || !s.cache.varied.Load())
 }
 
-// away is idle for people: 0 if it is not known.
-func (s *Selector[T]) away(l *located, ttl int64) (idle time.Duration, known bool) {
+// knownIdle is idle for Decision.Idle: 0 if it is not known.
+func (s *Selector[T]) knownIdle(l *located, ttl int64) (idle time.Duration, known bool) {
 	if idle, known = s.idle(l, ttl); !known {
 		idle = 0
 	}
 	return idle, known
 }
 
-// crowded reports whether a session should leave t for others' sake: its
-// messages alone say that it is one, so it may be many, and t has more than its
-// share.
-func (s *Selector[T]) crowded(q *query, t *registry.Target) bool {
+// shouldYield reports whether a session should leave t because t has more than its
+// share. That is asked of sessions only that their messages alone make known: they
+// may be many that began alike. It asks Overloaded, which may be slow, last.
+func (s *Selector[T]) shouldYield(q *query, t *registry.Target) bool {
 	return s.balancer != nil && q.sess.Confidence == extract.Derived && !q.beside &&
 		t.Traits.MayLeave(q.now) && s.balancer.Overloaded(t.Name)
 }
 
-// hit makes the Selection of a session that goes on where it is: at sel.at.
+// hit makes the Selection of a session that goes on at the record sel.at, and uses that.
 func (s *Selector[T]) hit(q *query, target T, reason Reason, sel *Selection[T]) {
 	l := &sel.at
 	sel.before = l.Expires
-	sel.Idle, sel.stayed = s.away(l, q.ttl)
+	sel.Idle, sel.stayed = s.knownIdle(l, q.ttl)
 	if !q.beside {
-		var gap int64 // a session that has moved must look like it
+		var gap int64 // none where the session has moved: its new place must expire last
 		if reason == ReasonBound {
 			gap = s.cache.lag(q.ttl, q.now) / finer
 		}
 		sel.leased = s.cache.touch(l, q.ttl, gap, q.lease)
 	}
-	s.bound(q, target, reason, sel)
+	s.fillBound(q, target, reason, sel)
 	if !q.beside {
 		s.useCopies(q, sel)
 	}
@@ -911,7 +649,8 @@ func (s *Selector[T]) hit(q *query, target T, reason Reason, sel *Selection[T]) 
 	}
 }
 
-// useCopies has the copies of the binding sel.at live as long as itself.
+// useCopies makes the copies of the record sel.at live as long as that. If there are
+// any, fillBound has set sel.kin.
 func (s *Selector[T]) useCopies(q *query, sel *Selection[T]) {
 	for _, alias := range q.sess.Aliases {
 		if a, ok := s.cache.copyOf(q, &sel.at, alias, sel.at.now); ok {
@@ -921,25 +660,9 @@ func (s *Selector[T]) useCopies(q *query, sel *Selection[T]) {
 	}
 }
 
-// index returns the place of t among the candidates, or -1. It looks first
-// where t stood the last time, since lists of candidates seldom change.
-func (s *Selector[T]) index(t *registry.Target, candidates []T) int {
-	hint := int(t.Hint.Load())
-	if hint < len(candidates) && s.cfg.ID(candidates[hint]) == t.Name {
-		return hint
-	}
-	for i, c := range candidates {
-		if s.cfg.ID(c) == t.Name {
-			t.Hint.Store(uint32(i))
-			return i
-		}
-	}
-	return -1
-}
-
-// bound makes the Selection that comes from the binding sel.at, but for its
-// ticket.
-func (s *Selector[T]) bound(q *query, target T, reason Reason, sel *Selection[T]) {
+// fillBound fills in the Selection that comes from the record sel.at, but for its ticket
+// and its lease.
+func (s *Selector[T]) fillBound(q *query, target T, reason Reason, sel *Selection[T]) {
 	sel.Target = target
 	sel.ID = sel.at.target.Name
 	sel.Reason = reason
@@ -950,14 +673,14 @@ func (s *Selector[T]) bound(q *query, target T, reason Reason, sel *Selection[T]
 	sel.within = q.within
 	sel.ttl = q.ttl
 	sel.beside = q.beside
-	if q.inherits() {
-		sel.kin = &kin{query: *q} // q itself stays on the stack
+	if q.related() {
+		sel.kin = &kin{query: *q} // a copy, so that q stays on the stack
 		sel.kin.req = nil
 	}
 }
 
-// unbound makes a Selection that leaves no binding.
-func (s *Selector[T]) unbound(q *query, candidates []T, p *pick, reason Reason, sel *Selection[T]) {
+// fillUnbound fills in a Selection that has no binding, for candidate p, and charges it.
+func (s *Selector[T]) fillUnbound(q *query, candidates []T, p *pick, reason Reason, sel *Selection[T]) {
 	sel.Target = candidates[p.i]
 	sel.ID = s.cfg.ID(candidates[p.i])
 	sel.Reason = reason
@@ -968,11 +691,503 @@ func (s *Selector[T]) unbound(q *query, candidates []T, p *pick, reason Reason, 
 	s.charge(q, p, false, sel)
 }
 
-// pick is a candidate, and the ticket that a Balancer gave with it.
+// -- Placement: the session has no binding, or does not go on there --
+
+// smallBody is the largest body in bytes that is read only to see whether a request that
+// moves a session is a side call.
+const smallBody = 16 << 10
+
+// place finds a target for a session that serveHome has not served. Of several
+// requests at once, one does so and the others wait for it.
+func (s *Selector[T]) place(ctx context.Context, q *query, candidates []T, sel *Selection[T]) error {
+	// What the body says of the class is asked for only here, where a binding is made
+	// or moved. A large one need not be read to move: a side call that carries the
+	// conversation leaves its prompt where it goes.
+	if q.beside || !s.cfg.SideCalls && (!q.known || len(q.req.Body) <= smallBody) && q.req.Class().Beside() {
+		return s.placeSideCall(ctx, q, candidates, sel)
+	}
+	done, first := s.flights.Join(q.key.k)
+	if first {
+		defer s.flights.Leave(q.key.k) // also when the fallback panics
+		return s.settle(ctx, q, candidates, sel)
+	}
+	select {
+	case <-done:
+	case <-ctx.Done():
+		return fmt.Errorf("affinity: waiting for another request to place the session: %w", ctx.Err())
+	}
+	// If the first one failed, or its target is not among our candidates, we do not
+	// queue up again: a fallback that fails slowly would be asked by one after another.
+	q.now = s.cache.now()
+	return s.settle(ctx, q, candidates, sel)
+}
+
+// placeSideCall sends a side call where its session would go, and stores nothing.
+func (s *Selector[T]) placeSideCall(ctx context.Context, q *query, candidates []T, sel *Selection[T]) error {
+	q.beside = true
+	var st standing
+	s.survey(q, candidates, &st)
+	v := verdict{reason: ReasonSideCall, pick: at(-1)}
+	switch i, absent := s.stateHolder(q, candidates); {
+	case s.cfg.FailPinned && absent != "":
+		return &PinnedError{absent}
+	case i >= 0:
+		v = verdict{reason: ReasonPinned, pick: at(i)}
+	case st.target != nil:
+		if v = s.judge(q, &st, candidates); v.reason == ReasonExpired {
+			v = verdict{reason: ReasonInherited, pick: at(st.home)} // it needs no warm prompt
+		}
+	}
+	if v.i < 0 {
+		p, err := s.askFallback(ctx, q.req, candidates, "")
+		if err != nil {
+			return err
+		}
+		v = verdict{reason: ReasonSideCall, pick: p}
+	}
+	s.fillUnbound(q, candidates, &v.pick, v.reason, sel)
+	sel.Session, sel.From = st.session, v.from
+	return nil
+}
+
+// settle decides where the session goes, has it bound there and makes the Selection.
+// Requests that waited for another one find the binding which that has made.
+func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel *Selection[T]) error {
+	var st standing
+	s.survey(q, candidates, &st)
+	v := verdict{reason: ReasonNew, pick: at(-1)}
+	if st.target != nil {
+		if st.stays {
+			s.notePresence(st.target, st.home, q.now)
+		}
+		v = s.judge(q, &st, candidates)
+	}
+	if !st.own || v.reason != ReasonBound || s.stateFirst() {
+		if err := s.heedState(q, &st, candidates, &v); err != nil {
+			return err
+		}
+	}
+	asked := v.i < 0
+	if asked {
+		var err error
+		if v.pick, err = s.askFallback(ctx, q.req, candidates, v.except); err != nil {
+			return err
+		}
+	}
+	q.now = s.cache.now() // the fallback may have taken long; and what is bound is to be exact
+	gone := false
+	if asked && st.target != nil {
+		if _, ok := s.cache.lookup(st.key, q.now); !ok { // invalidated while the fallback was asked
+			gone, v.detour, v.second = true, false, neither
+		}
+	}
+	if v.reason == ReasonOverload && !gone && s.balancer.Overloaded(s.cfg.ID(candidates[v.i])) {
+		// The session would be no better off there, so it stays.
+		s.refund(candidates, &v.pick)
+		v = st.stay()
+	}
+	if s.cfg.ID(candidates[v.i]) == "" {
+		s.refund(candidates, &v.pick)
+		return ErrNoID
+	}
+	switch {
+	case st.own && st.state() && v.reason != ReasonBound:
+		// The session is named by state, which does not move with the request.
+		s.fillUnbound(q, candidates, &v.pick, v.reason, sel)
+		sel.Session, sel.From = st.session, v.from
+		return nil
+	case st.own && (v.reason == ReasonBound || v.reason == ReasonReturned):
+		sel.at = st.located
+		s.hit(q, candidates[v.i], v.reason, sel)
+	case v.detour:
+		s.bindDetour(q, &st, candidates, &v, sel)
+	default:
+		s.bindHome(q, &st, candidates, &v, sel)
+	}
+	sel.From = v.from
+	if st.stays && sel.Reason != ReasonDetour {
+		sel.Idle, sel.stayed = s.knownIdle(&st.located, q.ttl)
+		sel.stayed = sel.stayed && sel.ID == st.target.Name
+	}
+	return nil
+}
+
+// A standing is what is known of a session that is to be placed.
+type standing struct {
+	located        // the binding that it goes by: its own, or one that it could take over; no target if none
+	session Digest // of the session, whether it has a binding or not
+	own     bool   // the binding is its own: that of query.key
+	stays   bool   // the binding is of the same conversation, and not of a neighbour or of what started it
+
+	// Set by survey.
+	home   int     // the place of the binding's target among the candidates, or -1
+	second located // the second place that goes with the binding; no target if none
+	refuge int     // the place of that among the candidates; -1 if it is not there, or not worth following
+}
+
+// survey finds what the session of q has to go by, and what of that is among the
+// candidates. st must be zero.
+func (s *Selector[T]) survey(q *query, candidates []T, st *standing) {
+	st.home, st.refuge = -1, -1
+	if s.findStanding(q, st); st.target == nil {
+		return
+	}
+	st.home = s.index(st.target, candidates)
+	if st.aside() || !s.locateAside(st.key, q.now, &st.second) {
+		return
+	}
+	if s.worthFollowing(&st.second, q.ttl) {
+		st.refuge = s.index(st.second.target, candidates)
+	}
+}
+
+// findStanding finds the binding that the session of q goes by, but does not look for
+// candidates. The first of these that there is counts: its own; that of an earlier turn;
+// that of the thread or session that started it; that of a neighbour.
+func (s *Selector[T]) findStanding(q *query, st *standing) {
+	c, l := s.cache, &st.located
+	st.session = q.root.digest(scopeOf(q.within))
+
+	if c.locate(q.key, q.now, l) {
+		st.session, st.own, st.stays = l.session(), true, true
+		return
+	}
+	// Where a home is gone, because it was away for too long or has failed for good, the
+	// second place is as good as a home.
+	if s.locateAside(q.key, q.now, l) {
+		st.session, st.stays = l.session(), true
+		return
+	}
+	for _, id := range q.sess.Continues {
+		if key := c.key(q, id); c.locate(key, q.now, l) || s.locateAside(key, q.now, l) {
+			st.session, st.stays = l.session(), true
+			return
+		}
+	}
+
+	if q.starts {
+		if q.sess.ParentThread != "" && c.locate(c.threadKey(q, q.sess.ParentThread), q.now, l) {
+			return
+		}
+		if c.locate(q.root, q.now, l) {
+			st.session = l.session()
+			return
+		}
+	}
+	q.req.Complete(&q.sess)
+	if s.cfg.Threads == ThreadsStart && q.sess.Parent != "" && c.locate(c.key(q, q.sess.Parent), q.now, l) {
+		return
+	}
+	for _, id := range q.sess.Near {
+		if c.locate(c.key(q, id), q.now, l) {
+			return
+		}
+	}
+}
+
+// locateAside finds the second place of the session that has the key.
+func (s *Selector[T]) locateAside(key Key, now int64, l *located) bool {
+	return s.cache.asides.Load() && s.cache.locate(key.aside(), now, l)
+}
+
+// A verdict says where a session goes, and what is remembered of where it was.
+type verdict struct {
+	reason Reason
+	pick          // if it is no candidate, the fallback has to choose
+	except string // the ID of a target that the fallback had better not choose
+	from   string // for Decision.From
+	detour bool   // the pick is a detour, and the home stays the home
+	cold   bool   // the pick is not likely to have the prompt
+	second which  // what becomes the second place
+}
+
+// which names one of the two places that a standing knows.
+type which uint8
+
+const (
+	neither   which = iota
+	theHome         // standing.located
+	theSecond       // standing.second
+)
+
+// judge decides about a session that has a binding of its own or could take one over:
+// st, which survey has returned.
+//
+// The order of the cases matters: a session that is away from its home comes before one
+// whose home is missing, that before one whose home is drained, stale or overloaded,
+// and what is left stays.
+func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
+	home, traits, second := st.target.Name, st.target.Traits, &st.second
+	i, j := st.home, st.refuge
+
+	stale := !s.worthFollowing(&st.located, q.ttl)
+	leaving := s.cache.targets.Draining(home)
+	elsewhere := second.target != nil && second.target != st.target
+	returning := s.cfg.Failover == FailoverReturn && st.stays
+	aside := returning && second.target != nil && second.Expires > st.Expires // it was at the second place last
+	away := aside && j >= 0                                                   // and can go on there
+	if j >= 0 && !away && (!elsewhere || s.cache.targets.Draining(second.target.Name)) {
+		j = -1 // the second place takes in no session that is not there already
+	}
+
+	switch {
+	case st.target.Dead(), // invalidated since survey
+		!st.stays && j < 0 && (i < 0 || leaving || stale): // a neighbour's or parent's, of no use here
+		return verdict{reason: ReasonNew, pick: at(-1)}
+
+	case i < 0 && returning && !stale && !leaving, // keep the home, go aside
+		away && !stale && !leaving && !s.mayReturn(q, st):
+		v := verdict{reason: ReasonFailover, pick: at(j), from: home, detour: true}
+		if away {
+			v.reason = ReasonDetour
+		}
+		return v
+	case away && (i < 0 || stale || leaving): // give up the home for the detour
+		return verdict{reason: ReasonDetour, pick: at(j), from: home}
+	case away:
+		return verdict{reason: ReasonReturned, pick: at(i), from: second.target.Name, second: theSecond}
+
+	case i < 0, traits.Drained(q.now) && (j >= 0 || len(s.open(candidates, home)) > 0):
+		v := verdict{reason: ReasonFailover, pick: at(j), from: home, except: home}
+		if st.stays && !stale && !leaving {
+			v.second = theHome
+		}
+		return v
+
+	case aside && !stale && elsewhere: // the detour has gone
+		return verdict{reason: ReasonReturned, pick: at(i), from: second.target.Name, second: theSecond}
+	case traits.Drained(q.now): // but there is no other candidate
+		return st.stay()
+	case stale && !(st.stays && q.refersToState()):
+		return verdict{reason: ReasonExpired, pick: at(-1), from: home}
+	case s.shouldYield(q, st.target) && !q.refersToState() &&
+		(j >= 0 || !elsewhere && len(s.open(candidates, home)) > 0) && // it is not sent to a third target
+		traits.Leave(q.now):
+		return verdict{reason: ReasonOverload, pick: at(j), from: home, except: home, second: theHome}
+	}
+	return st.stay()
+}
+
+// stay has the session go on at the target of st, which must be among the candidates.
+func (st *standing) stay() verdict {
+	v := verdict{reason: ReasonInherited, pick: at(st.home), cold: !st.stays}
+	switch {
+	case st.own || st.aside():
+		v.reason = ReasonBound
+	case st.stays && st.second.target != nil:
+		v.second = theSecond
+	}
+	return v
+}
+
+// mayReturn reports whether a session that is away from its home goes back to it now:
+// it is its turn, and the request does not go on from state, which is more likely to be
+// where the session was last.
+func (s *Selector[T]) mayReturn(q *query, st *standing) bool {
+	return st.target.Traits.Presence.Awaits(q.now, st.session.fraction()) && !q.refersToState()
+}
+
+// heedState changes the verdict v if the request refers to state that some candidate
+// holds. The error is a *PinnedError.
+func (s *Selector[T]) heedState(q *query, st *standing, candidates []T, v *verdict) error {
+	i, absent := s.stateHolder(q, candidates)
+	switch {
+	case s.cfg.FailPinned && absent != "":
+		return &PinnedError{absent}
+	case i >= 0 && i == v.i && v.reason != ReasonInherited: // it goes there anyway
+	case i >= 0:
+		last, name := &st.located, theHome // where the session was last
+		if v.reason == ReasonDetour {
+			last, name = &st.second, theSecond
+		}
+		moved := v.from != "" || v.reason == ReasonBound
+		*v = verdict{reason: ReasonPinned, pick: at(i)}
+		if moved && last.target != nil && last.target.Name != s.cfg.ID(candidates[i]) {
+			v.from, v.second = last.target.Name, name
+		}
+	case s.cfg.FailPinned && v.reason == ReasonFailover && st.stays && q.refersToState():
+		return &PinnedError{v.from} // of unknown state, taken to be at the home
+	}
+	return nil
+}
+
+// bindHome makes v.pick the session's home, and v.second the second place. If the session
+// has got another home among the candidates since st was looked up, that is the answer.
+func (s *Selector[T]) bindHome(q *query, st *standing, candidates []T, v *verdict, sel *Selection[T]) {
+	var stamp uint32
+	if st.own {
+		stamp = st.Stamp()
+	}
+	if !s.write(q, q.key, stamp, st.session, candidates, v, sel) {
+		return
+	}
+	var second *located
+	switch v.second {
+	case theHome:
+		second = &st.located
+	case theSecond:
+		second = &st.second
+	}
+	if second != nil && second.target.Name == sel.ID {
+		second = nil
+	}
+	if second != nil {
+		raise(&s.cache.asides)
+		s.setAside(q, q.key, second, sel.Session)
+	} else if v.reason == ReasonDetour { // the second place is the home now
+		s.cache.Delete(q.key.aside())
+	}
+	for _, alias := range q.sess.Aliases {
+		key := s.cache.key(q, alias)
+		l, _ := s.cache.bind(key, table.Any, sel.ID, uint64(sel.Session), q.now, q.now+q.ttl, q.lease)
+		sel.kin.add(key, l.Found, q.lease)
+		if second != nil {
+			s.setAside(q, key, second, sel.Session)
+		}
+	}
+}
+
+// setAside makes the target of l the second place of the session that has the key, for
+// as long as l would have lived.
+func (s *Selector[T]) setAside(q *query, key Key, l *located, session Digest) {
+	s.cache.set(key.aside(), l.target.Name, uint64(session|asideBit), q.now, l.Expires)
+}
+
+// bindDetour makes v.pick the second place of the session, and gives it a binding to its
+// home if it has none of its own. If the session has got another detour among the
+// candidates since st was looked up, that is the answer.
+func (s *Selector[T]) bindDetour(q *query, st *standing, candidates []T, v *verdict, sel *Selection[T]) {
+	raise(&s.cache.asides)
+	id := s.cfg.ID(candidates[v.i])
+	if !st.own {
+		s.cache.bind(q.key, 0, st.target.Name, uint64(st.session), q.now, st.Expires, false)
+	}
+	var stamp uint32
+	if st.second.key == q.key.aside() { // it is the session's own
+		if stamp = st.second.Stamp(); id == st.second.target.Name {
+			s.refund(candidates, &v.pick)
+			sel.at = st.second
+			s.copyDetour(q, st, &sel.at)
+			s.hit(q, candidates[v.i], v.reason, sel)
+			return
+		}
+	}
+	if s.write(q, q.key.aside(), stamp, st.session|asideBit, candidates, v, sel) {
+		s.copyDetour(q, st, &sel.at)
+		s.useCopies(q, sel)
+	}
+}
+
+// copyDetour makes the detour of the session the second place of its aliases as well, except
+// those that are another turn's by now. Aliases of a session that has just got its
+// binding get a copy of that, too.
+func (s *Selector[T]) copyDetour(q *query, st *standing, detour *located) {
+	for _, alias := range q.sess.Aliases {
+		key := s.cache.key(q, alias)
+		if !st.own {
+			s.cache.set(key, st.target.Name, uint64(st.session), q.now, st.Expires)
+		} else if _, ok := s.cache.copyOf(q, &st.located, alias, q.now); !ok {
+			continue
+		}
+		if _, ok := s.cache.copyOf(q, detour, alias, q.now); !ok {
+			s.cache.set(key.aside(), detour.target.Name, detour.Mark(), q.now, q.now+q.ttl)
+		}
+	}
+}
+
+// write binds key to v.pick if the live record of key has the given stamp, 0 if there is
+// to be none, makes the Selection of that and returns true.
+//
+// If key has got another record by then, that is the answer if its target is among the
+// candidates: write makes a Selection of it, changes the reason of v to say so, and
+// returns false. Otherwise that record gives way.
+func (s *Selector[T]) write(q *query, key Key, stamp uint32, mark Digest, candidates []T, v *verdict, sel *Selection[T]) bool {
+	id := s.cfg.ID(candidates[v.i])
+	for {
+		var ok bool
+		sel.at, ok = s.cache.bind(key, stamp, id, uint64(mark), q.now, q.now+q.ttl, q.lease)
+		if ok {
+			s.fillBound(q, candidates[v.i], v.reason, sel)
+			sel.leased = q.lease
+			s.charge(q, &v.pick, !v.cold, sel)
+			return true
+		}
+		if sel.at.target != nil {
+			if i := s.index(sel.at.target, candidates); i >= 0 {
+				s.refund(candidates, &v.pick)
+				if sel.at.aside() {
+					v.reason = ReasonDetour
+				} else {
+					v.reason, v.from = ReasonBound, ""
+				}
+				s.hit(q, candidates[i], v.reason, sel)
+				return false
+			}
+		}
+		stamp = sel.at.Stamp()
+	}
+}
+
+// -- The fallback --
+
+// A pick is a candidate, and the ticket that the Balancer gave for it if it chose it.
 type pick struct {
-	i      int // -1 is no candidate
+	i      int // the place among the candidates; -1 is no candidate
 	ticket Ticket
-	placed bool // whether there is a ticket
+	placed bool // there is a ticket, which must be handed on or canceled
+}
+
+// at picks the candidate at i without asking anybody.
+func at(i int) pick { return pick{i: i} }
+
+// askFallback asks the fallback, and checks that it answers with a candidate. The targets
+// that are being drained, and the one whose ID is except, are offered only if there is
+// no other.
+func (s *Selector[T]) askFallback(ctx context.Context, req *extract.Request, candidates []T, except string) (pick, error) {
+	offered := s.open(candidates, except)
+	if len(offered) == 0 {
+		offered = candidates
+	}
+	p := at(-1)
+	var target T
+	var err error
+	if s.balancer != nil {
+		target, p.ticket, err = s.balancer.Place(ctx, req, offered)
+		p.placed = true
+	} else {
+		target, err = s.cfg.Fallback.Pick(ctx, req, offered)
+	}
+	if err != nil {
+		return at(-1), fmt.Errorf("affinity: fallback: %w", err)
+	}
+	id := s.cfg.ID(target)
+	for i, c := range candidates {
+		if s.cfg.ID(c) == id {
+			p.i = i
+			return p, nil
+		}
+	}
+	if p.placed {
+		s.balancer.Cancel(id, p.ticket)
+	}
+	return at(-1), ErrNotCandidate
+}
+
+// open returns the candidates that are open to sessions which are not theirs yet: those
+// that are not being drained, without the one whose ID is except. They may be none. The
+// result may be the slice candidates, which belongs to the caller.
+func (s *Selector[T]) open(candidates []T, except string) []T {
+	if except == "" && !s.cache.targets.Drains() {
+		return candidates
+	}
+	closed := func(c T) bool {
+		id := s.cfg.ID(c)
+		return id == except || s.cache.targets.Draining(id)
+	}
+	if !slices.ContainsFunc(candidates, closed) {
+		return candidates // the usual case: except is a home that is gone
+	}
+	return slices.DeleteFunc(slices.Clone(candidates), closed)
 }
 
 // charge gives the Selection its ticket: that of p, or a new one.
@@ -985,56 +1200,7 @@ func (s *Selector[T]) charge(q *query, p *pick, warm bool, sel *Selection[T]) {
 	}
 }
 
-// open returns the candidates that take sessions which are not theirs yet: those
-// that are not drained, and not the one called except. It may return candidates
-// itself, or none.
-func (s *Selector[T]) open(candidates []T, except string) []T {
-	if except == "" && !s.cache.targets.Drains() {
-		return candidates
-	}
-	closed := func(c T) bool {
-		id := s.cfg.ID(c)
-		return id == except || s.cache.targets.Draining(id)
-	}
-	if !slices.ContainsFunc(candidates, closed) {
-		return candidates // so it is where the home is gone
-	}
-	return slices.DeleteFunc(slices.Clone(candidates), closed)
-}
-
-// fall asks the fallback, and holds it to its contract. Targets that are
-// drained, and the one called except, are chosen only if there is no other.
-func (s *Selector[T]) fall(ctx context.Context, req *extract.Request, candidates []T, except string) (pick, error) {
-	offered := s.open(candidates, except)
-	if len(offered) == 0 {
-		offered = candidates
-	}
-	p := pick{i: -1}
-	var target T
-	var err error
-	if s.balancer != nil {
-		target, p.ticket, err = s.balancer.Place(ctx, req, offered)
-		p.placed = true
-	} else {
-		target, err = s.cfg.Fallback.Pick(ctx, req, offered)
-	}
-	if err != nil {
-		return pick{i: -1}, fmt.Errorf("affinity: fallback: %w", err)
-	}
-	id := s.cfg.ID(target)
-	for i, c := range candidates {
-		if s.cfg.ID(c) == id {
-			p.i = i
-			return p, nil
-		}
-	}
-	if p.placed {
-		s.balancer.Cancel(id, p.ticket)
-	}
-	return pick{i: -1}, ErrNotCandidate
-}
-
-// refund tells the Balancer that the request does not go where it was placed.
+// refund cancels the ticket of p, if it has one: the request does not go there.
 func (s *Selector[T]) refund(candidates []T, p *pick) {
 	if p.placed {
 		s.balancer.Cancel(s.cfg.ID(candidates[p.i]), p.ticket)
@@ -1042,449 +1208,325 @@ func (s *Selector[T]) refund(candidates []T, p *pick) {
 	}
 }
 
-// standing is what a request has to go by.
-type standing struct {
-	located        // the binding: its own, or the one that it takes over; no target if none
-	session Digest // of the session, whether it has a binding or not
-	own     bool   // it is its own
-	stays   bool   // it belongs to the same conversation
+// -- Outcomes --
+
+// finish acts on the outcome of a selection, once.
+func (s *Selector[T]) finish(sel *Selection[T]) {
+	o := sel.Outcome
+	s.outcomes.Add(uint8(o.Result))
+	if s.balancer != nil {
+		s.balancer.Settle(sel.ID, sel.ticket, o)
+	}
+	sel.endLearned(o.Result == Served)
+	if sel.at.target == nil || sel.beside {
+		return
+	}
+	switch o.Result {
+	case TerminalFailure:
+		s.forget(sel)
+	case Served:
+		if sel.stayed {
+			sel.at.target.Traits.Life.Observe(sel.Idle, o.Usage.Cached, o.Usage.Uncached)
+		}
+		ttl := sel.ttl
+		if sel.at.aside() && s.cameHome(sel) {
+			ttl = 0 // the detour must not look like the place where the session was last
+		}
+		s.cache.end(sel.at.key, sel.at.Found, sel.leased, ttl)
+		sel.endCopies(ttl)
+	default:
+		s.cache.end(sel.at.key, sel.at.Found, sel.leased, 0)
+		sel.endCopies(0)
+		if o.Result == TransientFailure {
+			s.takeBack(sel)
+		}
+	}
 }
 
-func (s *Selector[T]) standing(q *query) standing {
-	st := standing{session: q.root.digest(scopeOf(q.within))}
-	if l, ok := s.cache.lookup(q.key, q.now); ok {
-		return standing{l, l.session(), true, true}
-	}
-	if l, ok := s.asideOf(q.key, q.now); ok {
-		return standing{l, l.session(), false, true}
-	}
-	for _, id := range q.sess.Continues {
-		key := s.cache.key(q, id)
-		l, ok := s.cache.lookup(key, q.now)
-		if !ok {
-			l, ok = s.asideOf(key, q.now)
+// forget removes the binding of sel, and those of the same session to the same target
+// that it would take over in its place.
+func (s *Selector[T]) forget(sel *Selection[T]) {
+	if s.cache.table.Delete(sel.at.key.k, sel.at.Stamp(), s.cache.now()) {
+		if !sel.at.aside() { // else its aside is the home, which has not failed
+			sel.drop(sel.at.key.aside())
 		}
-		if ok {
-			return standing{l, l.session(), false, true}
-		}
-	}
-	if q.starts {
-		if q.sess.ParentThread != "" {
-			if l, ok := s.cache.lookup(s.cache.threadKey(q, q.sess.ParentThread), q.now); ok {
-				st.located = l
-				return st
+		if sel.kin != nil {
+			for _, k := range sel.kin.relatedKeys(s.cache) {
+				sel.drop(k)
+				sel.drop(k.aside())
 			}
 		}
-		if l, ok := s.cache.lookup(q.root, q.now); ok {
-			st.located, st.session = l, l.session()
-			return st
+	}
+	sel.endCopies(0)
+}
+
+// drop removes the record of k if it is one of the session of sel to the same target.
+func (sel *Selection[T]) drop(k Key) {
+	c := sel.selector.cache
+	if l, ok := c.lookup(k, c.now()); ok && l.session() == sel.Session && l.target.Name == sel.ID {
+		c.table.Delete(k.k, l.Stamp(), c.now())
+	}
+}
+
+// cameHome reports whether the session of sel, which was on a detour, has been at home
+// since.
+func (s *Selector[T]) cameHome(sel *Selection[T]) bool {
+	now := s.cache.now()
+	home, ok := s.cache.lookup(sel.at.key.aside(), now)
+	if !ok {
+		return false
+	}
+	detour, ok := s.cache.lookup(sel.at.key, now)
+	return ok && home.Expires > detour.Expires
+}
+
+// takeBack undoes the use of the binding by a request that failed, and of its copies.
+// A binding that the request has made stays as it is.
+func (s *Selector[T]) takeBack(sel *Selection[T]) {
+	if sel.before == 0 {
+		return
+	}
+	s.cache.takeBack(sel.at.key, sel.at.Stamp(), sel.before, sel.at.Expires)
+	if sel.kin != nil {
+		for _, a := range sel.kin.copies {
+			s.cache.takeBack(a.key, a.Stamp(), a.Expires(), sel.at.Expires)
 		}
 	}
-	q.req.Complete(&q.sess)
-	if s.cfg.Threads == ThreadsStart && q.sess.Parent != "" {
-		if l, ok := s.cache.lookup(s.cache.key(q, q.sess.Parent), q.now); ok {
-			st.located = l
-			return st
+}
+
+// A kin is what Done has to know of a session with related records: what they are called,
+// and the copies of its binding, which wait for Done as the binding does.
+type kin struct {
+	query
+	copies []copied
+	room   [3]copied // of copies, if they are few
+}
+
+// A copied is a copy of a binding, as it was before the request used it.
+type copied struct {
+	table.Found
+	key    Key
+	leased bool
+}
+
+func (k *kin) add(key Key, f table.Found, leased bool) {
+	if k.copies == nil {
+		k.copies = k.room[:0]
+	}
+	k.copies = append(k.copies, copied{f, key, leased})
+}
+
+// endCopies ends the use of the copies of the binding, as [Cache.end] does that of
+// the binding. If that has moved on, they do not live longer for it.
+//
+// With a ttl, the prompt of what the session continues was used, too.
+func (sel *Selection[T]) endCopies(ttl int64) {
+	if sel.kin == nil {
+		return
+	}
+	c := sel.selector.cache
+	if ttl > 0 {
+		if l, ok := c.lookup(sel.at.key, c.now()); !ok || l.Stamp() != sel.at.Stamp() {
+			ttl = 0
 		}
 	}
-	for _, id := range q.sess.Near {
-		if l, ok := s.cache.lookup(s.cache.key(q, id), q.now); ok {
-			st.located = l
-			return st
+	for _, a := range sel.kin.copies {
+		c.end(a.key, a.Found, a.leased, ttl)
+	}
+	if ttl == 0 {
+		return
+	}
+	now := c.now()
+	for _, id := range sel.kin.sess.Continues { // the first may name what no request has asked for
+		if a, ok := c.copyOf(&sel.kin.query, &sel.at, id, now); ok {
+			c.end(a.key, a.Found, false, ttl)
+			return
 		}
+	}
+}
+
+// learn is Selection.Learn for an id that is fit to be one.
+func (s *Selector[T]) learn(sel *Selection[T], id string) {
+	c := s.cache
+	key := c.stateKey(sel.within, id)
+	session := sel.Session
+	if session == 0 {
+		session = key.digest(scopeOf(sel.within))
+	}
+	life := s.lifetime(&extract.Session{Source: "state", ID: id})
+	first := !sel.done.Load() && sel.learning.CompareAndSwap(notLearned, learning)
+	now := c.now()
+	raise(&c.learned)
+	l, _ := c.bind(key, table.Any, sel.ID, uint64(session|stateBit), now, now+life, first)
+	if !first {
+		return
+	}
+	sel.learned = &learned{l.Found, key, life}
+	sel.learning.Store(learnedLeased)
+	if sel.done.Load() { // perhaps too early for endLearned to find it
+		sel.endLearned(false)
+	}
+}
+
+// learned is the record of the id that a Selection has learned first. It has a lease until
+// Done, as the binding does.
+type learned struct {
+	table.Found
+	key  Key
+	life int64
+}
+
+// The states of Selection.learning, in order. Selection.learned may be read by whoever
+// has gone from learnedLeased to learnedEnded.
+const (
+	notLearned    uint32 = iota
+	learning             // a call of Learn is about to set Selection.learned
+	learnedLeased        // it has; the lease is to be ended
+	learnedEnded
+)
+
+// endLearned ends the lease on what was learned first, if it has one. If the request was
+// served, that lives for another lifetime.
+func (sel *Selection[T]) endLearned(served bool) {
+	if !sel.learning.CompareAndSwap(learnedLeased, learnedEnded) {
+		return
+	}
+	ttl := int64(0)
+	if served {
+		ttl = sel.learned.life
+	}
+	sel.selector.cache.end(sel.learned.key, sel.learned.Found, true, ttl)
+}
+
+// -- For operators --
+
+// Peek returns the binding that Select would start from for req: that of its session, or
+// one that the session would take over. It changes nothing and asks no fallback. The
+// target may be one that nobody has among their candidates.
+func (s *Selector[T]) Peek(req *extract.Request) (Binding, bool) {
+	var q query
+	if !s.identify(&q, req) || s.closed.Load() {
+		return Binding{}, false
+	}
+	var st standing
+	if s.findStanding(&q, &st); st.target == nil {
+		return Binding{}, false
+	}
+	b := s.cache.binding(&st.located)
+	b.Session, b.Scope = st.session, st.session.scope() // the binding may be a neighbour's
+	return b, true
+}
+
+// Invalidate removes the binding of the session of req, and those of the same
+// session that it could take over, and reports whether there was any. The session's next
+// request is placed anew. Threads that have a binding of their own keep it, unless req is
+// theirs; [Selector.InvalidateSession] removes theirs, too.
+func (s *Selector[T]) Invalidate(req *extract.Request) bool {
+	var q query
+	if !s.identify(&q, req) {
+		return false
+	}
+	var st standing
+	s.findStanding(&q, &st)
+	found := s.cache.Delete(q.key)
+	found = s.cache.Delete(q.key.aside()) || found
+	for _, key := range q.relatedKeys(s.cache) {
+		for _, key := range []Key{key, key.aside()} {
+			if l, ok := s.cache.lookup(key, q.now); ok && l.session() == st.session && s.cache.Delete(key) {
+				found = true
+			}
+		}
+	}
+	return found
+}
+
+// InvalidateSession removes all bindings of the session that d stands for, and returns
+// their number. It visits the whole table: it is for operators, who know a session by
+// what they read in a log.
+func (s *Selector[T]) InvalidateSession(d Digest) int {
+	return s.cache.DeleteFunc(func(_ Key, b Binding) bool { return b.Session == d })
+}
+
+// InvalidateTarget removes all bindings to the target of that ID, at a cost that does
+// not depend on their number. When their sessions come back, those that have a second
+// place elsewhere ([Binding.Aside]) go on there, and the others are placed anew. The target
+// may be chosen again, unless it is not among the candidates.
+//
+// To remove or to move bindings by target, scope or whatever else a [Binding] tells, see
+// [Cache.DeleteFunc] and [Cache.MoveFunc].
+func (s *Selector[T]) InvalidateTarget(id string) { s.cache.DeleteTarget(id) }
+
+// Scope returns what [Binding.Scope] is for the sessions of a tenant and a scope: what
+// Config.Tenant returns for them, or "" if there is none, and their Request.Scope. It is 0
+// if both are empty.
+//
+// It has 24 bits. Any two of these share a number with a chance of one in sixteen
+// million; among five thousand, some two are likely to.
+func (s *Selector[T]) Scope(tenant, scope string) Digest {
+	return scopeOf(s.cache.within(tenant, scope))
+}
+
+// Drain lets the target of that ID keep the sessions that it has and gives it no new
+// ones. From until on, the sessions that it still has are placed anew with their next
+// request, as after a failure; the zero Time means that they may stay for good. A request
+// that has no other candidate still goes there.
+//
+// The drain belongs to the Cache. It lasts until Resume, also for other Selectors
+// that have the Cache or take it over.
+func (s *Selector[T]) Drain(id string, until time.Time) {
+	end := int64(never)
+	if !until.IsZero() {
+		end = max(1, s.cache.clock.At(until)) // 0 would be no drain
+	}
+	s.cache.targets.Drain(id, end)
+}
+
+const never = math.MaxInt64 // when a drain without a deadline ends
+
+// Resume ends the drain of the target of that ID.
+func (s *Selector[T]) Resume(id string) { s.cache.targets.Drain(id, 0) }
+
+// Drained returns the targets that are being drained, by ID, each with the deadline that
+// its drain was given: the zero Time if it has none.
+func (s *Selector[T]) Drained() map[string]time.Time {
+	drained := make(map[string]time.Time)
+	for id, end := range s.cache.targets.Drained() {
+		if drained[id] = (time.Time{}); end != never {
+			drained[id] = s.cache.clock.Time(end)
+		}
+	}
+	return drained
+}
+
+// Stats returns what this Selector has counted since New. Counts do not belong to the
+// Cache. While requests go on, the numbers are not all of the same instant.
+func (s *Selector[T]) Stats() Stats {
+	st := Stats{Selected: make(map[Reason]uint64), Outcomes: make(map[Result]uint64), Failed: s.selected.Sum(0)}
+	for r := ReasonNoSession; int(r) < len(reasons); r++ {
+		st.Selected[r] = s.selected.Sum(uint8(r))
+	}
+	for r := Neutral; r <= TerminalFailure; r++ {
+		st.Outcomes[r] = s.outcomes.Sum(uint8(r))
 	}
 	return st
 }
 
-// asideOf returns the second place of a session whose home is gone: it was away for
-// too long, or has failed for good. That is its home, then.
-func (s *Selector[T]) asideOf(key Key, now int64) (located, bool) {
-	if !s.cache.asides.Load() {
-		return located{}, false
-	}
-	return s.cache.lookup(key.aside(), now)
-}
+// Counts returns the number of live bindings of every target: see [Cache.Counts].
+func (s *Selector[T]) Counts() map[string]int { return s.cache.Counts() }
 
-// pinned finds the target that holds state which the request refers to. It returns
-// the place of the first among the candidates, or -1; and the ID of one that is not
-// among them, or "". With a place it looks no further, unless FailPinned is set.
-func (s *Selector[T]) pinned(q *query, candidates []T) (i int, absent string) {
-	i = -1
-	if !s.cache.learned.Load() {
-		return i, "" // and no look at the body
-	}
-	for _, id := range q.req.Pins() {
-		l, ok := s.cache.lookup(s.cache.stateKey(q.within, id), q.now)
-		if !ok {
-			continue
-		}
-		at := s.index(l.target, candidates)
-		switch {
-		case at < 0 && absent == "":
-			absent = l.target.Name
-		case at >= 0 && i < 0:
-			i = at
-		}
-		if i >= 0 && !s.cfg.FailPinned {
-			break
-		}
-	}
-	return i, absent
-}
+// Cache returns the Cache that holds the bindings: that of the Config, or the Selector's
+// own.
+func (s *Selector[T]) Cache() *Cache { return s.cache }
 
-const smallBody = 16 << 10
-
-// place finds a home for a session that has none among the candidates. Of
-// several requests at once, one does so and the others wait for it.
-func (s *Selector[T]) place(ctx context.Context, q *query, candidates []T, sel *Selection[T]) error {
-	// What the body says of the class is asked for only here, where a binding
-	// is made or moved. A large one need not be read to move: a side call that
-	// carries the conversation leaves its prompt where it goes.
-	if q.beside || !s.cfg.SideCalls && (!q.known || len(q.req.Body) <= smallBody) && q.req.Class().Beside() {
-		return s.follow(ctx, q, candidates, sel)
-	}
-	done, first := s.flights.Join(q.key.k)
-	if first {
-		defer s.flights.Leave(q.key.k) // also when the fallback panics
-		return s.settle(ctx, q, candidates, sel)
-	}
-	select {
-	case <-done:
-	case <-ctx.Done():
-		return fmt.Errorf("affinity: waiting for another request to place the session: %w", ctx.Err())
-	}
-	// If the other one failed, or its target is not for us, do not queue up
-	// again: a fallback that fails slowly would be asked by one after another.
-	q.now = s.cache.now()
-	return s.settle(ctx, q, candidates, sel)
-}
-
-// follow sends a side call where its session would go, and stores nothing.
-func (s *Selector[T]) follow(ctx context.Context, q *query, candidates []T, sel *Selection[T]) error {
-	q.beside = true
-	st := s.standing(q)
-	reason, p, from := ReasonSideCall, pick{i: -1}, ""
-	switch i, absent := s.pinned(q, candidates); {
-	case s.cfg.FailPinned && absent != "":
-		return &PinnedError{absent}
-	case i >= 0:
-		reason, p.i = ReasonPinned, i
-	case st.target != nil:
-		home := s.index(st.target, candidates)
-		other, j := s.second(q, &st, candidates)
-		v := s.judge(q, &st, candidates, home, &other, j)
-		if reason, p.i, from = v.reason, v.i, v.from; reason == ReasonExpired { // that does not matter to it
-			reason, p.i, from = ReasonInherited, home, ""
-		}
-	}
-	if p.i < 0 {
-		var err error
-		if p, err = s.fall(ctx, q.req, candidates, ""); err != nil {
-			return err
-		}
-		reason, from = ReasonSideCall, ""
-	}
-	s.unbound(q, candidates, &p, reason, sel)
-	sel.Session, sel.From = st.session, from
+// Close retires the Selector, say because a configuration was replaced. Requests that
+// still come are not lost: they go where the fallback says, as requests without a
+// session, and bind nothing. Peek finds nothing any more.
+//
+// The Cache is left as it is, since another Selector may have taken it over. Outcomes that
+// are reported, state that is learned and bindings that are invalidated after Close
+// still act on it. Close returns nil and may be called again. A Selector that is dropped
+// without Close leaks nothing.
+func (s *Selector[T]) Close() error {
+	s.closed.Store(true)
 	return nil
-}
-
-// second finds the second place of a session, and its place among the
-// candidates, -1 if it is not among them or of no use.
-func (s *Selector[T]) second(q *query, st *standing, candidates []T) (located, int) {
-	if !s.cache.asides.Load() || st.aside() {
-		return located{}, -1
-	}
-	l, ok := s.cache.lookup(st.key.aside(), q.now)
-	if !ok || !s.believed(&l, q.ttl) {
-		return l, -1
-	}
-	return l, s.index(l.target, candidates)
-}
-
-// verdict is where a session goes that has a binding, and what it keeps.
-type verdict struct {
-	reason Reason
-	i      int    // a candidate; -1 leaves the choice to the fallback
-	except string // what the fallback had better not choose
-	from   string // for the Decision
-	detour bool   // the home stays what it is
-	cold   bool   // the candidate is not likely to have the prompt
-	second which  // what becomes the second place
-}
-
-// which names one of the places of a session.
-type which uint8
-
-const (
-	neither which = iota
-	theHome
-	theAside
-)
-
-// judge decides about a session that has, or inherits, the binding st. Its home
-// has place i among the candidates; its second place is other and has place j.
-func (s *Selector[T]) judge(q *query, st *standing, candidates []T, i int, other *located, j int) verdict {
-	home, traits := st.target.Name, st.target.Traits
-	returning := s.cfg.Failover == FailoverReturn && st.stays
-	aside := returning && other.target != nil && other.Expires > st.Expires // the second place served last
-	away := aside && j >= 0                                                 // and could again
-	leaving := s.cache.targets.Draining(home)
-	stale := !s.believed(&st.located, q.ttl)
-	elsewhere := other.target != nil && other.target != st.target
-	if j >= 0 && !away && (!elsewhere || s.cache.targets.Draining(other.target.Name)) {
-		j = -1 // it takes nobody in
-	}
-	switch {
-	case st.target.Dead(), // invalidated since we looked
-		!st.stays && j < 0 && (i < 0 || leaving || stale): // that of a neighbour or of what started it
-		return verdict{reason: ReasonNew, i: -1}
-	case i < 0 && returning && !stale && !leaving, // keep the home, go aside
-		away && !stale && !leaving && !s.mayReturn(q, st):
-		v := verdict{reason: ReasonFailover, i: j, from: home, detour: true}
-		if away {
-			v.reason = ReasonDetour
-		}
-		return v
-	case away && (i < 0 || stale || leaving): // give up the home for the detour
-		return verdict{reason: ReasonDetour, i: j, from: home}
-	case away:
-		return verdict{reason: ReasonReturned, i: i, from: other.target.Name, second: theAside}
-	case i < 0, traits.Drained(q.now) && (j >= 0 || len(s.open(candidates, home)) > 0):
-		v := verdict{reason: ReasonFailover, i: j, from: home, except: home}
-		if st.stays && !stale && !leaving {
-			v.second = theHome
-		}
-		return v
-	case aside && !stale && elsewhere: // home, since the second place has gone
-		return verdict{reason: ReasonReturned, i: i, from: other.target.Name, second: theAside}
-	case traits.Drained(q.now):
-		return st.stay(i, other) // nobody else takes it
-	case stale && !(st.stays && q.pinned()):
-		return verdict{reason: ReasonExpired, i: -1, from: home}
-	case s.crowded(q, st.target) && !q.pinned() && (j >= 0 || !elsewhere && len(s.open(candidates, home)) > 0) && traits.Leave(q.now):
-		return verdict{reason: ReasonOverload, i: j, from: home, except: home, second: theHome}
-	}
-	return st.stay(i, other)
-}
-
-// stay has the session go on at st, which has place i among the candidates.
-func (st *standing) stay(i int, other *located) verdict {
-	v := verdict{reason: ReasonInherited, i: i, cold: !st.stays}
-	switch {
-	case st.own || st.aside():
-		v.reason = ReasonBound
-	case st.stays && other.target != nil:
-		v.second = theAside
-	}
-	return v
-}
-
-// mayReturn reports whether a session that is away from its home goes back to
-// it: it is its turn, and the request does not go on from state that is more
-// likely to be where it was last.
-func (s *Selector[T]) mayReturn(q *query, st *standing) bool {
-	return st.target.Traits.Presence.Awaits(q.now, st.session.fraction()) && !q.pinned()
-}
-
-// settle answers with the home that the session has got meanwhile, or binds it
-// to the one that holds its state, that it inherits or that the fallback
-// chooses.
-func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel *Selection[T]) error {
-	st := s.standing(q)
-	v := verdict{reason: ReasonNew, i: -1}
-	var other located
-	if st.target != nil {
-		i := s.index(st.target, candidates)
-		if st.stays {
-			s.watch(st.target, i, q.now)
-		}
-		var j int
-		other, j = s.second(q, &st, candidates)
-		v = s.judge(q, &st, candidates, i, &other, j)
-	}
-	if !st.own || v.reason != ReasonBound || s.strict() {
-		var err error
-		if v, err = s.pin(q, candidates, &st, &other, v); err != nil {
-			return err
-		}
-	}
-	p := pick{i: v.i}
-	if p.i < 0 {
-		var err error
-		if p, err = s.fall(ctx, q.req, candidates, v.except); err != nil {
-			return err
-		}
-	}
-	q.now = s.cache.now() // as it is after the fallback, to the instant
-	gone := false
-	if st.target != nil && v.i < 0 {
-		if _, ok := s.cache.lookup(st.key, q.now); !ok { // invalidated while the fallback was asked
-			gone, v.detour, v.second = true, false, neither
-		}
-	}
-	if v.reason == ReasonOverload && !gone && s.balancer.Overloaded(s.cfg.ID(candidates[p.i])) {
-		// Nobody is better off, so nobody moves.
-		s.refund(candidates, &p)
-		v = st.stay(s.index(st.target, candidates), &other)
-		p.i = v.i
-	}
-	if s.cfg.ID(candidates[p.i]) == "" {
-		s.refund(candidates, &p)
-		return ErrNoID
-	}
-	switch {
-	case st.own && st.state() && v.reason != ReasonBound:
-		// State does not move with the request.
-		s.unbound(q, candidates, &p, v.reason, sel)
-		sel.Session, sel.From = st.session, v.from
-		return nil
-	case st.own && (v.reason == ReasonBound || v.reason == ReasonReturned):
-		sel.at = st.located
-		s.hit(q, candidates[p.i], v.reason, sel)
-	case v.detour:
-		s.bindAside(q, &st, &other, candidates, &p, &v, sel)
-	default:
-		s.bind(q, &st, &other, candidates, &p, &v, sel)
-	}
-	sel.From = v.from
-	if st.stays && sel.Reason != ReasonDetour {
-		sel.Idle, sel.stayed = s.away(&st.located, q.ttl)
-		sel.stayed = sel.stayed && sel.ID == st.target.Name
-	}
-	return nil
-}
-
-// pin returns the verdict v, or another one if the request refers to state that
-// some candidate holds. The error is a *PinnedError.
-func (s *Selector[T]) pin(q *query, candidates []T, st *standing, other *located, v verdict) (verdict, error) {
-	i, absent := s.pinned(q, candidates)
-	switch {
-	case s.cfg.FailPinned && absent != "":
-		return v, &PinnedError{absent}
-	case i >= 0 && i == v.i && v.reason != ReasonInherited: // it goes there anyway
-	case i >= 0:
-		was, second := &st.located, theHome
-		if v.reason == ReasonDetour {
-			was, second = other, theAside
-		}
-		moved := v.from != "" || v.reason == ReasonBound
-		v = verdict{reason: ReasonPinned, i: i}
-		if moved && was.target != nil && was.target.Name != s.cfg.ID(candidates[i]) {
-			v.from, v.second = was.target.Name, second
-		}
-	case s.cfg.FailPinned && v.reason == ReasonFailover && st.stays && q.pinned():
-		return v, &PinnedError{v.from}
-	}
-	return v, nil
-}
-
-// bind makes candidate p the session's home, unless the session has got one
-// among the candidates since it was looked up: then that is the answer. A rival
-// home that is not among the candidates gives way.
-func (s *Selector[T]) bind(q *query, st *standing, other *located, candidates []T, p *pick, v *verdict, sel *Selection[T]) {
-	var stamp uint32
-	if st.own {
-		stamp = st.Stamp()
-	}
-	if !s.write(q, q.key, stamp, st.session, candidates, p, v, sel) {
-		return
-	}
-	var second *located
-	switch v.second {
-	case theHome:
-		second = &st.located
-	case theAside:
-		second = other
-	}
-	if second != nil && second.target.Name == sel.ID {
-		second = nil
-	}
-	if second != nil {
-		raise(&s.cache.asides)
-		s.remember(q, q.key, second, sel.Session)
-	} else if v.reason == ReasonDetour { // it is the home now
-		s.cache.Delete(q.key.aside())
-	}
-	for _, alias := range q.sess.Aliases {
-		key := s.cache.key(q, alias)
-		l, _ := s.cache.bind(key, table.Any, sel.ID, uint64(sel.Session), q.now, q.now+q.ttl, q.lease)
-		sel.kin.add(key, l.Found, q.lease)
-		if second != nil {
-			s.remember(q, key, second, sel.Session)
-		}
-	}
-}
-
-// remember makes l the second place of the session that has key.
-func (s *Selector[T]) remember(q *query, key Key, l *located, session Digest) {
-	s.cache.set(key.aside(), l.target.Name, uint64(session|asideBit), q.now, l.Expires)
-}
-
-// bindAside is bind for a detour: the home stays what it is.
-func (s *Selector[T]) bindAside(q *query, st *standing, other *located, candidates []T, p *pick, v *verdict, sel *Selection[T]) {
-	raise(&s.cache.asides)
-	id := s.cfg.ID(candidates[p.i])
-	if !st.own {
-		s.cache.bind(q.key, 0, st.target.Name, uint64(st.session), q.now, st.Expires, false)
-	}
-	var stamp uint32
-	if other.key == q.key.aside() {
-		if stamp = other.Stamp(); id == other.target.Name {
-			s.refund(candidates, p)
-			sel.at = *other
-			s.copyAside(q, st, &sel.at)
-			s.hit(q, candidates[p.i], v.reason, sel)
-			return
-		}
-	}
-	if s.write(q, q.key.aside(), stamp, st.session|asideBit, candidates, p, v, sel) {
-		s.copyAside(q, st, &sel.at)
-		s.useCopies(q, sel)
-	}
-}
-
-// copyAside makes the second place of the session, at, that of its aliases as well.
-func (s *Selector[T]) copyAside(q *query, st *standing, at *located) {
-	for _, alias := range q.sess.Aliases {
-		key := s.cache.key(q, alias)
-		if !st.own {
-			s.cache.set(key, st.target.Name, uint64(st.session), q.now, st.Expires)
-		} else if _, ok := s.cache.copyOf(q, &st.located, alias, q.now); !ok {
-			continue
-		}
-		if _, ok := s.cache.copyOf(q, at, alias, q.now); !ok {
-			s.cache.set(key.aside(), at.target.Name, at.Mark(), q.now, q.now+q.ttl)
-		}
-	}
-}
-
-// write binds key to candidate p and makes the Selection, unless key has got
-// another candidate since it had the given stamp: then it makes a Selection of
-// that, which v says from then on, and reports false.
-func (s *Selector[T]) write(q *query, key Key, stamp uint32, mark Digest, candidates []T, p *pick, v *verdict, sel *Selection[T]) bool {
-	id := s.cfg.ID(candidates[p.i])
-	for {
-		var ok bool
-		sel.at, ok = s.cache.bind(key, stamp, id, uint64(mark), q.now, q.now+q.ttl, q.lease)
-		if ok {
-			s.bound(q, candidates[p.i], v.reason, sel)
-			sel.leased = q.lease
-			s.charge(q, p, !v.cold, sel)
-			return true
-		}
-		if sel.at.target != nil {
-			if i := s.index(sel.at.target, candidates); i >= 0 {
-				s.refund(candidates, p)
-				if sel.at.aside() {
-					v.reason = ReasonDetour
-				} else {
-					v.reason, v.from = ReasonBound, ""
-				}
-				s.hit(q, candidates[i], v.reason, sel)
-				return false
-			}
-		}
-		stamp = sel.at.Stamp()
-	}
 }
