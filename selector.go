@@ -543,7 +543,7 @@ func (s *Selector[T]) serveDetour(q *query, l *located, i int, candidates []T, s
 		s.notePresence(l.target, i, q.now)
 	}
 	p := &l.target.Traits.Presence
-	if last := p.Last(); last == 0 || q.now-last > q.ttl+int64(leaseLimit) {
+	if last := p.LastMissed(); last == 0 || q.now-last > q.ttl+int64(leaseLimit) {
 		return false, false // no detour from this home can have lived for so long
 	}
 	d, ok := s.cache.lookup(q.key.aside(), q.now)
@@ -553,7 +553,7 @@ func (s *Selector[T]) serveDetour(q *query, l *located, i int, candidates []T, s
 	j := s.index(d.target, candidates)
 	switch {
 	case j < 0, !s.worthFollowing(&d, q.ttl),
-		i >= 0 && p.Awaits(q.now, l.session().fraction()),
+		i >= 0 && p.MayReturn(q.now, l.session().fraction()),
 		s.cache.learned.Load() && q.refersToState():
 		return false, true
 	}
@@ -587,7 +587,7 @@ func (s *Selector[T]) worthFollowing(l *located, ttl int64) bool {
 	t := l.target.Traits
 	life := t.Life.Life()
 	switch {
-	case t.Drained(l.now):
+	case t.DrainDue(l.now):
 		return false
 	case life == lifetime.Unlimited, l.Leases() > 0:
 		return true
@@ -625,7 +625,7 @@ func (s *Selector[T]) knownIdle(l *located, ttl int64) (idle time.Duration, know
 // may be many that began alike. It asks Overloaded, which may be slow, last.
 func (s *Selector[T]) shouldYield(q *query, t *registry.Target) bool {
 	return s.balancer != nil && q.sess.Confidence == extract.Derived && !q.beside &&
-		t.Traits.MayLeave(q.now) && s.balancer.Overloaded(t.Name)
+		t.Traits.MayYield(q.now) && s.balancer.Overloaded(t.Name)
 }
 
 // hit makes the Selection of a session that goes on at the record sel.at, and uses that.
@@ -947,7 +947,7 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 	case away:
 		return verdict{reason: ReasonReturned, pick: at(i), from: second.target.Name, second: theSecond}
 
-	case i < 0, traits.Drained(q.now) && (j >= 0 || len(s.open(candidates, home)) > 0):
+	case i < 0, traits.DrainDue(q.now) && (j >= 0 || len(s.open(candidates, home)) > 0):
 		v := verdict{reason: ReasonFailover, pick: at(j), from: home, except: home}
 		if st.stays && !stale && !leaving {
 			v.second = theHome
@@ -956,13 +956,13 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 
 	case aside && !stale && elsewhere: // the detour has gone
 		return verdict{reason: ReasonReturned, pick: at(i), from: second.target.Name, second: theSecond}
-	case traits.Drained(q.now): // but there is no other candidate
+	case traits.DrainDue(q.now): // but there is no other candidate
 		return st.stay()
 	case stale && !(st.stays && q.refersToState()):
 		return verdict{reason: ReasonExpired, pick: at(-1), from: home}
 	case s.shouldYield(q, st.target) && !q.refersToState() &&
 		(j >= 0 || !elsewhere && len(s.open(candidates, home)) > 0) && // it is not sent to a third target
-		traits.Leave(q.now):
+		traits.Yield(q.now):
 		return verdict{reason: ReasonOverload, pick: at(j), from: home, except: home, second: theHome}
 	}
 	return st.stay()
@@ -984,7 +984,7 @@ func (st *standing) stay() verdict {
 // it is its turn, and the request does not go on from state, which is more likely to be
 // where the session was last.
 func (s *Selector[T]) mayReturn(q *query, st *standing) bool {
-	return st.target.Traits.Presence.Awaits(q.now, st.session.fraction()) && !q.refersToState()
+	return st.target.Traits.Presence.MayReturn(q.now, st.session.fraction()) && !q.refersToState()
 }
 
 // heedState changes the verdict v if the request refers to state that some candidate
@@ -1177,7 +1177,7 @@ func (s *Selector[T]) askFallback(ctx context.Context, req *extract.Request, can
 // that are not being drained, without the one whose ID is except. They may be none. The
 // result may be the slice candidates, which belongs to the caller.
 func (s *Selector[T]) open(candidates []T, except string) []T {
-	if except == "" && !s.cache.targets.Drains() {
+	if except == "" && !s.cache.targets.AnyDraining() {
 		return candidates
 	}
 	closed := func(c T) bool {

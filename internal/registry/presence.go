@@ -6,45 +6,49 @@ import (
 	"time"
 )
 
-// Presence follows whether a target is among the candidates of its sessions,
-// and lets them come back one by one when it was away.
+// Presence follows whether a target is among the candidates of the requests of its
+// sessions. After an outage, it lets the sessions come back one by one. The zero Presence
+// is that of a target that was never missed. All methods are safe for concurrent use; times
+// are nanoseconds of the caller's clock, and positive.
 type Presence struct {
-	away atomic.Bool
-	last atomic.Int64
+	away atomic.Bool  // written with mu held
+	last atomic.Int64 // see LastMissed; written with mu held
 
 	mu     sync.Mutex
-	calls  int   // that missed it since it was seen
+	missed int   // how many requests have missed it since it went away
 	from   int64 // when the first of them did
-	back   int64 // when it was seen again
-	spread int64 // over what time its sessions come back from then on
+	back   int64 // when the last outage ended
+	spread int64 // over what time from then on its sessions come back
 }
 
-// maxSpread is the longest that the sessions of a target take to come back.
+// maxSpread bounds the time that the sessions of a target take to come back.
 const maxSpread = int64(5 * time.Minute)
 
-// Away reports whether the target was missed, and not seen since.
+// Away reports whether the target was missing from the last request that told.
 func (p *Presence) Away() bool { return p.away.Load() }
 
-// Last returns when it was missed last; 0 if never.
-func (p *Presence) Last() int64 { return p.last.Load() }
+// LastMissed returns when a request missed the target last, or 0 if none ever did.
+func (p *Presence) LastMissed() int64 { return p.last.Load() }
 
-// Missing notes that a session did not find the target among its candidates.
+// Missing notes that the target was not among the candidates of a request.
 func (p *Presence) Missing(now int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.away.Swap(true) {
-		p.from, p.calls = now, 0
+		p.from, p.missed = now, 0
 	}
-	p.calls++
+	p.missed++
 	p.last.Store(now)
 }
 
-// Present notes that a session did. A single call that missed the target says
-// something about the call, not about the target.
+// Present notes that the target was among the candidates of a request. If it was away,
+// its sessions come back from now on, over as long as it was away. If only one request
+// missed it, that says something about the request and not about the target, so there is
+// nothing to spread. An outage during the return of an earlier one never shortens that.
 func (p *Presence) Present(now int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.away.Swap(false) || p.calls < 2 {
+	if !p.away.Swap(false) || p.missed < 2 {
 		return
 	}
 	if spread := min(now-p.from, maxSpread); now+spread > p.back+p.spread {
@@ -52,9 +56,9 @@ func (p *Presence) Present(now int64) {
 	}
 }
 
-// Awaits reports whether it is the turn of the session at that fraction of all
-// to come back.
-func (p *Presence) Awaits(now int64, fraction float64) bool {
+// MayReturn reports whether it is the turn of a session to come back. fraction is the
+// session's place among all sessions of the target, from 0 for the first to 1.
+func (p *Presence) MayReturn(now int64, fraction float64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return float64(now-p.back) >= fraction*float64(p.spread)

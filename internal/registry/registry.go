@@ -1,6 +1,5 @@
-// Package registry knows the targets that a Cache's bindings are about: it gives
-// them numbers, so that a binding need not hold a name, and keeps what is known
-// of them beyond their bindings.
+// Package registry gives numbers to targets, so that a binding need not hold a name, and
+// keeps what is known of them beyond their bindings.
 package registry
 
 import (
@@ -9,39 +8,47 @@ import (
 	"sync/atomic"
 )
 
-// A Registry gives out small numbers for target IDs. A number dies when the
-// target is invalidated, and all bindings with it; the same ID then gets a new
-// one. Numbers without bindings are used again. A reader that takes no lock may hold
-// one for a moment longer, and so has to make sure of the binding after Get: see
-// [table.Found.Holds].
+// A Registry gives out small numbers for target IDs. It counts the bindings of each
+// number: Acquire adds one, Release takes one away. A number without bindings is used
+// again for another target. When a target is invalidated (Kill), its number dies with all
+// bindings that have it, and the same ID gets another one.
 //
-// Use New. All methods are safe for concurrent use, and Get takes no lock.
+// A reader that finds a number in a binding without a lock may ask for its target just
+// when the number has passed to another. So after Get, it has to make sure that the
+// binding is still there: see [table.Found.Holds].
+//
+// Use New. All methods are safe for concurrent use, and Get takes no lock. A Registry is
+// the [table.Owner] of the bindings.
 type Registry struct {
-	byRef  atomic.Pointer[[]atomic.Pointer[Target]]
+	byRef  atomic.Pointer[[]atomic.Pointer[Target]] // written with mu held
 	seed   maphash.Seed
-	drains atomic.Int32 // targets being drained
-	dying  atomic.Int32 // targets that are dead and have bindings
+	drains atomic.Int32 // targets that are being drained
+	dying  atomic.Int32 // targets that are dead and still have a number
 	_      apart
 
-	// known has one target, as long as it lives, for each hash of a name.
-	known [64]atomic.Pointer[Target]
-	_     apart
+	// recent lets most calls of Acquire do without mu. It has one target for each hash of
+	// a name, which may be dead.
+	recent [64]atomic.Pointer[Target]
+	_      apart
 
 	mu     sync.Mutex
-	byName map[string]*Target
-	traits map[string]*Traits
-	n      uint32 // numbers given out so far
+	byName map[string]*Target // those that have a number and are not dead
+	traits map[string]*Traits // of these, and of others that are remembered
+	n      uint32             // numbers given out so far: those below n
 	maxRef uint32
-	idle   []uint32 // those without bindings
+	idle   []uint32 // numbers below n that no target has
 }
 
-// New returns an empty Registry, of numbers from 0 to maxRef.
+// apart keeps what all requests read off the cache line of what some of them write.
+type apart [64]byte
+
+// New returns an empty Registry that has the numbers from 0 to maxRef.
 func New(maxRef uint32) *Registry {
 	return &Registry{maxRef: maxRef, seed: maphash.MakeSeed(), byName: make(map[string]*Target), traits: make(map[string]*Traits)}
 }
 
-// Get returns the target of ref, or nil if it is gone. Whoever does not keep a
-// binding to it in its place may be told of the next one of that number.
+// Get returns the target that has the number ref, or nil if none has. Callers that do not
+// hold a binding of the number may be told of its next target: see Registry.
 func (g *Registry) Get(ref uint32) *Target {
 	refs := g.byRef.Load()
 	if refs == nil || uint64(ref) >= uint64(len(*refs)) {
@@ -50,12 +57,12 @@ func (g *Registry) Get(ref uint32) *Target {
 	return (*refs)[ref].Load()
 }
 
-// Acquire returns the target of that name, counted once more, or nil if there
-// are too many targets for another one to get a number.
+// Acquire returns the target of that name, which is not dead, and counts one more
+// binding: the caller must Release it, or store the binding and Release it when that goes.
+// It returns nil if all numbers are taken.
 func (g *Registry) Acquire(name string) *Target {
-	// Most are found without the lock, for which all would wait in turn.
-	known := &g.known[maphash.String(g.seed, name)%uint64(len(g.known))]
-	if t := known.Load(); t != nil && t.Name == name && t.retain() {
+	recent := &g.recent[maphash.String(g.seed, name)%uint64(len(g.recent))]
+	if t := recent.Load(); t != nil && t.Name == name && t.retain() {
 		if !t.Dead() {
 			return t
 		}
@@ -74,13 +81,13 @@ func (g *Registry) Acquire(name string) *Target {
 		g.byName[name] = t
 	}
 	t.slots.Add(1)
-	if k := known.Load(); k == nil || k.Dead() {
-		known.Store(t)
+	if r := recent.Load(); r == nil || r.Dead() {
+		recent.Store(t)
 	}
 	return t
 }
 
-// maxTraits bounds the targets that are remembered when they have no bindings.
+// maxTraits is how many targets are known before some without bindings are forgotten.
 const maxTraits = 1 << 14
 
 // traitsOf returns the traits of the target of that name. Called with g locked.
@@ -96,8 +103,9 @@ func (g *Registry) traitsOf(name string) *Traits {
 	return t
 }
 
-// forget drops the traits of some targets that nothing is bound to. It looks at
-// a few only: where more than maxTraits have bindings, there are none to be found.
+// forget drops the traits of some targets that have no bindings and are not being
+// drained. It looks at a few targets only, since there may be none to be found where
+// more than maxTraits have bindings. Called with g locked.
 func (g *Registry) forget() {
 	looks := 16
 	for name, t := range g.traits {
@@ -110,7 +118,8 @@ func (g *Registry) forget() {
 	}
 }
 
-// Drain sets when the target of that name has to give up its sessions.
+// Drain begins to drain the target of that name, or sets another deadline: end is when it
+// has to give up the sessions that it has. An end of 0 ends the drain.
 func (g *Registry) Drain(name string, end int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -123,10 +132,10 @@ func (g *Registry) Drain(name string, end int64) {
 	}
 }
 
-// Drains reports whether any target is being drained.
-func (g *Registry) Drains() bool { return g.drains.Load() != 0 }
+// AnyDraining reports whether any target is being drained. It takes no lock.
+func (g *Registry) AnyDraining() bool { return g.drains.Load() != 0 }
 
-// Drained returns the targets that take no new sessions, with what Drain was told.
+// Drained returns the names of the targets that are being drained, with their deadlines.
 func (g *Registry) Drained() map[string]int64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -139,9 +148,10 @@ func (g *Registry) Drained() map[string]int64 {
 	return drained
 }
 
-// Draining reports whether the target of that name takes no new sessions.
+// Draining reports whether the target of that name is being drained, before or after its
+// deadline, and so takes no new sessions. It takes a lock only if any is.
 func (g *Registry) Draining(name string) bool {
-	if !g.Drains() {
+	if !g.AnyDraining() {
 		return false
 	}
 	g.mu.Lock()
@@ -150,7 +160,8 @@ func (g *Registry) Draining(name string) bool {
 	return t != nil && t.drain.Load() != 0
 }
 
-// number returns a number to use, unless all are in use. Called with g locked.
+// number returns a number that no target has, or false if all are taken. Called with g
+// locked.
 func (g *Registry) number() (uint32, bool) {
 	if n := len(g.idle); n > 0 {
 		ref := g.idle[n-1]
@@ -176,7 +187,8 @@ func (g *Registry) number() (uint32, bool) {
 	return g.n - 1, true
 }
 
-// Kill makes all present bindings of the target void.
+// Kill makes all present bindings of the target of that name void. Their number dies: it
+// is used again once the last of them was released.
 func (g *Registry) Kill(name string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -184,11 +196,13 @@ func (g *Registry) Kill(name string) {
 		g.dying.Add(1)
 		t.dead.Store(true)
 		delete(g.byName, name)
-		// If it has no bindings, whoever gave up the last one is about to retire it.
+		// If it has no bindings, the call of Release that took the last one is about to
+		// retire it.
 	}
 }
 
-// Dying implements [table.Owner].
+// Dying implements [table.Owner]. It reports true until the last binding of each dead
+// target was released.
 func (g *Registry) Dying() bool { return g.dying.Load() != 0 }
 
 // Alive implements [table.Owner].
@@ -197,14 +211,17 @@ func (g *Registry) Alive(ref uint32) bool {
 	return t != nil && !t.dead.Load()
 }
 
-// Release implements [table.Owner].
+// Release implements [table.Owner]: it takes back what Acquire has counted for a binding
+// of the number ref.
 func (g *Registry) Release(ref uint32) {
-	t := g.Get(ref)
+	t := g.Get(ref) // the right one, since the caller's count keeps its number
 	if t.slots.Add(-1) > 0 {
 		return
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	// Before we had the lock, Acquire may have counted another binding, and another call
+	// of Release may have retired the target.
 	if t.slots.Load() > 0 || g.Get(ref) != t {
 		return
 	}
@@ -216,14 +233,10 @@ func (g *Registry) Release(ref uint32) {
 	g.retire(t)
 }
 
-// retire gives up the number of a target that has no bindings. Called with g
+// retire gives up the number of a target that is dead and has no bindings. Called with g
 // locked.
 func (g *Registry) retire(t *Target) {
 	(*g.byRef.Load())[t.Ref].Store(nil)
 	g.idle = append(g.idle, t.Ref)
 	g.dying.Add(-1)
 }
-
-// apart keeps what all requests read off the cache line of what some of them
-// write.
-type apart [64]byte

@@ -72,22 +72,22 @@ func TestNumbersAreUsedAgain(t *testing.T) {
 
 func TestDrain(t *testing.T) {
 	g := registry.New(100)
-	require.False(t, g.Drains())
+	require.False(t, g.AnyDraining())
 	g.Drain("a", 50)
-	require.True(t, g.Drains())
+	require.True(t, g.AnyDraining())
 	require.True(t, g.Draining("a"))
 	require.False(t, g.Draining("b"))
 	a := g.Acquire("a")
-	require.False(t, a.Traits.Drained(49))
-	require.True(t, a.Traits.Drained(50))
+	require.False(t, a.Traits.DrainDue(49))
+	require.True(t, a.Traits.DrainDue(50))
 	g.Drain("a", 70)
-	require.False(t, a.Traits.Drained(50))
+	require.False(t, a.Traits.DrainDue(50))
 	g.Drain("a", 0)
-	require.False(t, g.Drains())
+	require.False(t, g.AnyDraining())
 	require.False(t, g.Draining("a"))
-	require.False(t, a.Traits.Drained(100))
+	require.False(t, a.Traits.DrainDue(100))
 	g.Drain("a", 0)
-	require.False(t, g.Drains())
+	require.False(t, g.AnyDraining())
 }
 
 // What is known of targets that come and go is bounded. What is drained is kept,
@@ -107,45 +107,45 @@ func TestTraitsAreBounded(t *testing.T) {
 	for _, k := range kept {
 		require.Same(t, k, g.Acquire(k.Name))
 		g.Drain(k.Name, 1)
-		require.True(t, k.Traits.Drained(1), "it is drained like any other")
+		require.True(t, k.Traits.DrainDue(1), "it is drained like any other")
 	}
 }
 
-func TestLeave(t *testing.T) {
+func TestYield(t *testing.T) {
 	var x registry.Traits
 	const second = 1_000_000_000
-	require.True(t, x.MayLeave(5))
-	require.True(t, x.Leave(5))
-	require.False(t, x.MayLeave(5+29*second))
-	require.False(t, x.Leave(5+29*second))
-	require.True(t, x.MayLeave(5+30*second))
-	require.True(t, x.Leave(5+30*second))
+	require.True(t, x.MayYield(5))
+	require.True(t, x.Yield(5))
+	require.False(t, x.MayYield(5+29*second))
+	require.False(t, x.Yield(5+29*second))
+	require.True(t, x.MayYield(5+30*second))
+	require.True(t, x.Yield(5+30*second))
 }
 
 // Sessions come back over as long as the target was away, one by one.
 func TestPresence(t *testing.T) {
 	const second = int64(1_000_000_000)
 	var p registry.Presence
-	require.True(t, p.Awaits(0, 0.99), "it was never away")
+	require.True(t, p.MayReturn(0, 0.99), "it was never away")
 	p.Missing(100 * second)
 	require.True(t, p.Away())
 	p.Present(101 * second)
 	require.False(t, p.Away())
-	require.True(t, p.Awaits(101*second, 0.99), "one call says nothing of the target")
+	require.True(t, p.MayReturn(101*second, 0.99), "one call says nothing of the target")
 
 	p.Missing(200 * second)
 	p.Missing(210 * second)
-	require.EqualValues(t, 210*second, p.Last())
+	require.EqualValues(t, 210*second, p.LastMissed())
 	p.Present(300 * second)
-	require.True(t, p.Awaits(300*second, 0))
-	require.False(t, p.Awaits(349*second, 0.5))
-	require.True(t, p.Awaits(350*second, 0.5))
+	require.True(t, p.MayReturn(300*second, 0))
+	require.False(t, p.MayReturn(349*second, 0.5))
+	require.True(t, p.MayReturn(350*second, 0.5))
 
 	p.Missing(1000 * second)
 	p.Missing(1001 * second)
 	p.Present(9000 * second)
-	require.False(t, p.Awaits(9299*second, 1))
-	require.True(t, p.Awaits(9300*second, 1), "five minutes at most")
+	require.False(t, p.MayReturn(9299*second, 1))
+	require.True(t, p.MayReturn(9300*second, 1), "five minutes at most")
 }
 
 // Whatever happens at once, a number is of one target as long as it is held.

@@ -7,23 +7,25 @@ import (
 	"github.com/go-affinity/affinity/internal/lifetime"
 )
 
-// A Target is the one copy of a target's ID, and what its bindings share.
+// A Target is the one copy of a target's ID, and what all its bindings share. It lives
+// as long as there are bindings to it; if the target is bound to again after that, it
+// gets another Target, with the same Traits.
 type Target struct {
-	Name   string
-	Ref    uint32        // the number that it has for now
-	Hint   atomic.Uint32 // where it stood among the candidates last
+	Name   string        // the target's ID
+	Ref    uint32        // its number, as long as it lives
+	Hint   atomic.Uint32 // where it stood last in a list of candidates; may be wrong
 	Traits *Traits
 
-	dead  atomic.Bool
+	dead  atomic.Bool // never again false; set with the registry locked
 	_     apart
-	slots atomic.Int64 // bindings that refer to it, and calls about to make one
+	slots atomic.Int64 // bindings that refer to it, and calls that are about to make one
 }
 
 // Dead reports whether the target was invalidated, and all its bindings with it.
 func (t *Target) Dead() bool { return t.dead.Load() }
 
-// retain counts one more, if there are any: only then does the target surely have
-// its number still.
+// retain counts one more slot, unless there are none: whoever gave up the last one may
+// have given the number to another target already.
 func (t *Target) retain() bool {
 	for n := t.slots.Load(); n > 0; n = t.slots.Load() {
 		if t.slots.CompareAndSwap(n, n+1) {
@@ -33,34 +35,37 @@ func (t *Target) retain() bool {
 	return false
 }
 
-// Traits is what is known of a target apart from its bindings. It outlives
-// them: a target that is invalidated is the same afterwards.
+// Traits is what is known of a target apart from its bindings. It outlives them: a
+// target that is invalidated is the same afterwards. All methods are safe for concurrent
+// use; times are nanoseconds of the caller's clock, and positive.
 type Traits struct {
 	Life     lifetime.Estimate // of its prompt cache
 	Presence Presence
 
-	drain atomic.Int64 // when its sessions must be gone; 0 if it is not drained
-	left  atomic.Int64 // when a session left it for others' sake
+	drain   atomic.Int64 // the deadline of its drain: see Registry.Drain; 0 if it is not being drained
+	yielded atomic.Int64 // when a session left it last because it was overloaded; 0 if none did
 }
 
-// Drained reports whether the target has to give up the sessions it has.
-func (t *Traits) Drained(now int64) bool {
+// DrainDue reports whether the target is being drained and the deadline has come, so that
+// it has to give up the sessions that it has.
+func (t *Traits) DrainDue(now int64) bool {
 	end := t.drain.Load()
 	return end != 0 && now >= end
 }
 
-// leaveGap is how long a target that has more than its share keeps the rest of
-// its sessions after one has left: what it did for that one is still counted.
-const leaveGap = int64(30 * time.Second)
+// yieldGap is how long an overloaded target keeps the rest of its sessions after one has
+// left: what it did for that one is still counted as its load.
+const yieldGap = int64(30 * time.Second)
 
-// MayLeave reports whether it is time for another session to leave.
-func (t *Traits) MayLeave(now int64) bool {
-	left := t.left.Load()
-	return left == 0 || now-left >= leaveGap
+// MayYield reports whether an overloaded target may let go of another session.
+func (t *Traits) MayYield(now int64) bool {
+	last := t.yielded.Load()
+	return last == 0 || now-last >= yieldGap
 }
 
-// Leave is MayLeave for the one that does.
-func (t *Traits) Leave(now int64) bool {
-	left := t.left.Load()
-	return (left == 0 || now-left >= leaveGap) && t.left.CompareAndSwap(left, now)
+// Yield lets a session leave an overloaded target, and reports whether it may. Of
+// concurrent calls, one returns true.
+func (t *Traits) Yield(now int64) bool {
+	last := t.yielded.Load()
+	return (last == 0 || now-last >= yieldGap) && t.yielded.CompareAndSwap(last, now)
 }
