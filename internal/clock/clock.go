@@ -1,8 +1,8 @@
-// Package clock tells the time to those who ask for it all the time.
+// Package clock tells the time to callers who ask for it all the time.
 //
-// To read the clock of the system takes as long as all the rest of a look-up in
-// a table. Where it is read many times within microseconds, a reading is
-// therefore used again, until a timer takes it away.
+// To read the system's clock takes as long as all the rest of a look-up in a table. So
+// where it is read many times within microseconds, a Clock keeps a reading and uses it
+// again, until a timer takes it away.
 package clock
 
 import (
@@ -12,13 +12,12 @@ import (
 )
 
 const (
-	// Precision is how old a reading may be that is used again. It may be older
-	// by as much as the timer is late, which it is while all processors are busy.
+	// Precision is for how long a kept reading is used again; longer by as much as the
+	// timer is late, which it is while all processors are busy.
 	Precision = time.Millisecond
 
-	// busy is how close to each other readings must be, and crowd how many in a
-	// row, for one to be used again. Where virtual time stands still between two
-	// readings, or takes a longer step, they are no crowd.
+	// A reading is kept once crowd readings in a row each came within busy nanoseconds
+	// of the one before. In virtual time, which stands still and then leaps, they do not.
 	busy  = int64(20 * time.Microsecond)
 	crowd = 1000
 )
@@ -27,18 +26,21 @@ const (
 type Clock struct {
 	epoch time.Time
 	exact bool
-	kept  atomic.Int64 // the reading that is used again; 0 if there is none, negative if it is about to be
-	last  atomic.Int64 // when the clock was read last
-	row   atomic.Int32 // how many readings in a row were close to the one before
+
+	// kept is the reading that is used again, or 0 if there is none. It is -x while a
+	// call of watch that has read x is about to keep a reading.
+	kept atomic.Int64
+
+	last atomic.Int64 // the last reading by watch
+	row  atomic.Int32 // how many readings in a row were close to the one before
 }
 
-// New returns a Clock that has just begun to count. If it is to be exact, it
-// never uses a reading again.
+// New returns a Clock that begins to count now. An exact Clock never uses a reading again.
 func New(exact bool) *Clock { return &Clock{epoch: time.Now(), exact: exact} }
 
-// Now returns how many nanoseconds have passed since New, plus 1. It is late by
-// Precision at most, or a little more, where it is called all the time; else it
-// is exact.
+// Now returns how many nanoseconds have passed since New, plus 1: it is always positive.
+// Where it is called all the time, what it returns may be old by Precision, or a little
+// more; else it is exact.
 func (c *Clock) Now() int64 {
 	if now := c.kept.Load(); now > 0 {
 		return now
@@ -46,15 +48,15 @@ func (c *Clock) Now() int64 {
 	return c.watch()
 }
 
-// Busy reports whether readings are used again at present.
+// Busy reports whether a reading is being used again at present.
 func (c *Clock) Busy() bool { return c.kept.Load() > 0 }
 
-// Exact is Now without any delay. Who calls Now soon after it may be told of an
-// earlier time: see Pass.
+// Exact is Now, but reads the system's clock. A call of Now that comes after it may
+// return an earlier time: see Pass.
 func (c *Clock) Exact() int64 { return int64(time.Since(c.epoch)) + 1 }
 
-// Pass sees to it that Now returns nothing that is before now from here on. Each
-// time that it has to do so, all who call Now wait for memory once.
+// Pass makes sure that Now returns nothing earlier than now from here on. If that takes a
+// change of the kept reading, all callers of Now miss their caches once.
 func (c *Clock) Pass(now int64) {
 	for {
 		kept := c.kept.Load()
@@ -63,7 +65,7 @@ func (c *Clock) Pass(now int64) {
 		}
 		next := now
 		if kept < 0 {
-			next = 0 // whatever is about to be kept may be earlier: it will not be
+			next = 0 // what is about to be kept may be earlier: it will not be kept
 		}
 		if c.kept.CompareAndSwap(kept, next) {
 			return
@@ -74,16 +76,17 @@ func (c *Clock) Pass(now int64) {
 // Time returns the instant at which Exact returns now.
 func (c *Clock) Time(now int64) time.Time { return c.epoch.Add(time.Duration(now - 1)) }
 
-// At returns what Exact returns at t, as far as an int64 goes.
+// At returns what Exact returns at t. If that is too far ahead for an int64, it
+// returns the largest.
 func (c *Clock) At(t time.Time) int64 { return int64(min(t.Sub(c.epoch), math.MaxInt64-1)) + 1 }
 
-// watch is Exact, and keeps what it has read if it is called all the time.
+// watch is Exact, and keeps a reading if it is called all the time.
 func (c *Clock) watch() int64 {
 	now := c.Exact()
 	if c.exact {
 		return now
 	}
-	c.Pass(now) // somebody may have begun to use a reading again
+	c.Pass(now) // another call may have kept a reading meanwhile
 	switch since := now - c.last.Swap(now); {
 	case since <= 0:
 	case since > busy:
@@ -91,15 +94,16 @@ func (c *Clock) watch() int64 {
 	case c.row.Load() < crowd:
 		c.row.Add(1)
 	case c.kept.CompareAndSwap(0, -now):
-		// Announced first: a reading from before could be behind what has passed.
+		// now may be behind a time that was passed before the announcement. So keep a
+		// reading from after it, unless another time was passed since.
 		time.AfterFunc(Precision, c.forget)
 		c.kept.CompareAndSwap(-now, c.Exact())
 	}
 	return now
 }
 
-// forget ends the use of a reading. Whoever asks for the time right after it
-// begins the use of another.
+// forget ends the use of the kept reading. It leaves row alone and counts as a
+// reading, so that the next call of watch keeps another if it comes soon.
 func (c *Clock) forget() {
 	c.last.Store(c.Exact())
 	c.kept.Store(0)

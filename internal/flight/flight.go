@@ -1,4 +1,5 @@
-// Package flight lets one do what several want done, while the others wait.
+// Package flight lets one goroutine do what several want done at once, while the others
+// wait for it. They do not share its result: they look for themselves afterwards.
 package flight
 
 import (
@@ -8,22 +9,25 @@ import (
 	"github.com/go-affinity/affinity/internal/table"
 )
 
-// A Group keeps track of the keys for which something is being done. They are few
-// at a time, so that it is quicker to look through a list than to hash. The zero
-// Group is ready for use. All methods are safe for concurrent use.
+// A Group keeps track of the keys for which something is being done. The zero Group is
+// ready for use. All methods are safe for concurrent use.
+//
+// It has a lock for every 64th of the keys. There are few keys at a time, so looking
+// through a list is quicker than hashing.
 type Group [64]struct {
 	mu   sync.Mutex
-	list []flight
+	list []flight // in no order
 }
 
+// A flight is a key for which something is being done.
 type flight struct {
 	key  table.Key
-	done chan struct{} // nil if nobody waits
+	done chan struct{} // closed when that is done; nil while nobody waits
 }
 
-// Join reports whether the caller is the first one at k: then it must Leave.
-// Otherwise the channel is closed when the first one leaves.
-func (g *Group) Join(k table.Key) (done chan struct{}, first bool) {
+// Join reports whether the caller is the first at k. The first has to do what there is to
+// do, and call Leave in any case. The others get a channel that is closed when it does.
+func (g *Group) Join(k table.Key) (done <-chan struct{}, first bool) {
 	some := &g[k.Lo%uint64(len(g))]
 	some.mu.Lock()
 	defer some.mu.Unlock()
@@ -41,7 +45,7 @@ func (g *Group) Join(k table.Key) (done chan struct{}, first bool) {
 	return nil, true
 }
 
-// Leave lets those go on who wait for k.
+// Leave lets those go on who wait for k. Only the first at k calls it, and once.
 func (g *Group) Leave(k table.Key) {
 	some := &g[k.Lo%uint64(len(g))]
 	some.mu.Lock()

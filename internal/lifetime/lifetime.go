@@ -1,10 +1,10 @@
-// Package lifetime learns how long the prompt cache of an upstream keeps what
-// is not used, from what its responses say was read from there.
+// Package lifetime learns for how long the prompt cache of an upstream keeps a prompt that
+// is not used, from how much of later prompts its responses say was cached.
 //
-// Providers state five minutes, an hour or a day, or "usually"; and what they
-// do depends on the account, the model, the markers in the request and the
-// pressure on their machines. So nothing is configured: a conversation that
-// comes back after a pause either finds its prompt in the cache or does not.
+// Providers state five minutes, an hour or a day, or say "usually". What they really do
+// depends on the account, the model, the markers in the request and the load of their
+// machines. So nothing is configured: a conversation that comes back after a pause
+// either finds its prompt in the cache or does not.
 package lifetime
 
 import (
@@ -14,53 +14,56 @@ import (
 	"time"
 )
 
-// Unlimited is the life of a cache that nothing is known of.
+// Unlimited is the life of prompts in a cache of which nothing is known.
 const Unlimited time.Duration = math.MaxInt64
 
 const (
-	// minPrompt is the least prompt in tokens that tells anything: providers
-	// cache from 1,024 on, and less than twice that may be mostly new.
+	// minPrompt is the smallest prompt, in tokens, that tells anything. Providers cache
+	// prompts from 1,024 tokens on, and one of less than twice that may be mostly new.
 	minPrompt = 2048
 
-	// found is the share of what is found in the cache without a pause that
-	// must be found after one, for the prompt to have outlasted it. Less may be
-	// there because others use it: a system prompt.
+	// found tells a prompt that was still there from one that was gone: at least this
+	// share of what is usually cached without a pause must be cached after one. Less may
+	// be cached because other conversations use it, as they do a system prompt.
 	found = 0.5
 
-	// enough is how many prompts must have been gone before a shorter life is
-	// believed: a conversation that was cut short looks like a cache that was.
+	// enough is how many observations it takes to compare with or to believe in: a
+	// conversation that was cut short, say, looks like a prompt that was gone.
 	enough = 3
 
-	// caution is how much worse it is to give up a prompt that is there, which
-	// costs all of it, than to look for one that is not, which costs a chance
-	// to place the session better.
+	// caution weighs a prompt that was found against one that was gone. To give up a
+	// prompt that is there costs all of it; to follow one that is gone only costs a
+	// chance to place the session better.
 	caution = 4
 
-	// memory is how many of the last observations of a kind count, about.
+	// memory is about how many of the latest observations of each kind count.
 	memory = 32
 )
 
-// bounds divide pauses into kinds. The first kind is no pause at all.
+// bounds divide pauses into kinds: kind i is from bounds[i] up to bounds[i+1]. What is
+// below bounds[0] is no pause, and kind 0 begins there.
 var bounds = [...]time.Duration{
 	time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 20 * time.Minute,
 	40 * time.Minute, 80 * time.Minute, 4 * time.Hour, 12 * time.Hour,
 }
 
-// An Estimate is what is known of one upstream. The zero Estimate knows
-// nothing. All methods are safe for concurrent use.
+// An Estimate is what is known of one upstream. The zero Estimate knows nothing. All
+// methods are safe for concurrent use.
 type Estimate struct {
-	life  atomic.Int64 // 0 means Unlimited
+	life atomic.Int64 // what judge said last; 0 means Unlimited
+
 	mu    sync.Mutex
-	fresh float64 // mean share of a prompt that is found without a pause
-	n     float64 // observations in fresh
+	fresh float64 // the mean share of a prompt that is cached without a pause
+	n     float64 // how many observations fresh is the mean of
 	kinds [len(bounds)]kind
 }
 
-// A kind counts what became of the prompts after pauses of some length.
+// A kind counts the prompts that were found and those that were gone after pauses of
+// some length. Older ones count for less.
 type kind struct{ found, gone float64 }
 
-// Life returns for how long the cache keeps what is not used: Unlimited until
-// there is evidence.
+// Life returns for how long the cache keeps what is not used: Unlimited until there is
+// evidence that it does not. It takes no lock.
 func (e *Estimate) Life() time.Duration {
 	if life := e.life.Load(); life != 0 {
 		return time.Duration(life)
@@ -68,8 +71,9 @@ func (e *Estimate) Life() time.Duration {
 	return Unlimited
 }
 
-// Observe takes in that a conversation came back after a pause, and how many
-// tokens of its prompt were in the cache and how many were not.
+// Observe notes that a conversation came back after a pause, and how many tokens of its
+// prompt were in the cache and how many were not. Prompts that are too small to tell
+// anything are ignored, and so are impossible numbers.
 func (e *Estimate) Observe(pause time.Duration, cached, uncached int) {
 	if cached < 0 || uncached < 0 || cached > math.MaxInt/2 || uncached > math.MaxInt/2 || cached+uncached < minPrompt {
 		return
@@ -83,7 +87,7 @@ func (e *Estimate) Observe(pause time.Duration, cached, uncached int) {
 		return
 	}
 	if e.n < enough {
-		return // nothing to compare with
+		return // too little is known of what is cached without a pause
 	}
 	i := len(bounds) - 1
 	for pause < bounds[i] {
@@ -102,10 +106,11 @@ func (e *Estimate) Observe(pause time.Duration, cached, uncached int) {
 	e.life.Store(int64(e.judge()))
 }
 
-// judge returns the bound that divides best between pauses after which prompts
-// were found and such after which they were gone, 0 if there is none. The kind
-// right behind it must say so by itself: once pauses of a kind are no longer
-// waited for, little is heard of them.
+// judge returns the bound that best divides the pauses after which prompts were found
+// from those after which they were gone, or 0 if none divides them: the one with the
+// largest gain over all kinds of longer pauses. The kind right after the bound must speak
+// for it by itself, not just longer ones: little is heard of those, since sessions are
+// not brought back any more after such pauses. Called with e locked.
 func (e *Estimate) judge() time.Duration {
 	life, best, gain := time.Duration(0), float64(enough), 0.0
 	for i := len(bounds) - 1; i >= 0; i-- {
