@@ -5,43 +5,47 @@ import (
 	"sync/atomic"
 )
 
-// slot is a record in place, in half a cache line.
+// A slot has room for a record, in half a cache line. Its words are written with the shard
+// locked, except that anybody may lengthen a life that is not 0.
 type slot struct {
-	lo    atomic.Uint64 // of the key; 0 where the slot is free
-	life  atomic.Uint64 // 0 as well where a record is coming or leaving
-	about atomic.Uint64 // the ref, the stamp and the rest of the key: see aboutOf
+	lo    atomic.Uint64 // Key.Lo; 0 if the slot is free
+	life  atomic.Uint64 // a life; 0 if the slot is free or being written
+	ident atomic.Uint64 // see identOf; of the last record, if the slot is free
 	mark  atomic.Uint64
 }
 
-// aboutOf returns what is the same for a record as long as it is in the table.
-func aboutOf(k Key, ref, stamp uint32) uint64 {
+// identOf packs what stays the same for a record as long as it is in the table. By its stamp,
+// it is different for every record of a shard.
+func identOf(k Key, ref, stamp uint32) uint64 {
 	return uint64(ref)<<(stampBits+hiBits) | uint64(stamp)<<hiBits | uint64(k.Hi)
 }
 
-func refOf(about uint64) uint32   { return uint32(about >> (stampBits + hiBits)) }
-func stampOf(about uint64) uint32 { return uint32(about >> hiBits & (1<<stampBits - 1)) }
+// refOf and stampOf unpack what identOf has packed.
+func refOf(ident uint64) uint32   { return uint32(ident >> (stampBits + hiBits)) }
+func stampOf(ident uint64) uint32 { return uint32(ident >> hiBits & (1<<stampBits - 1)) }
 
-func (sl *slot) found() Found { return Found{sl, sl.about.Load(), sl.load(), sl.mark.Load()} }
+func (sl *slot) found() Found { return Found{sl, sl.ident.Load(), sl.load(), sl.mark.Load()} }
 
 func (sl *slot) load() life { return life(sl.life.Load()) }
 
 func (sl *slot) swap(was, l life) bool { return sl.life.CompareAndSwap(uint64(was), uint64(l)) }
 
-func (sl *slot) key() Key { return Key{uint16(sl.about.Load()), sl.lo.Load()} }
+func (sl *slot) key() Key { return Key{uint16(sl.ident.Load()), sl.lo.Load()} }
 
-func (sl *slot) ref() uint32 { return refOf(sl.about.Load()) }
+func (sl *slot) ref() uint32 { return refOf(sl.ident.Load()) }
 
-// write puts a record where there is none, its life last: that makes it one.
+// write puts a record into a slot whose life is 0. The life comes last: until then, readers
+// find no record here.
 func (sl *slot) write(k Key, r *Record) {
 	sl.lo.Store(k.Lo)
-	sl.about.Store(aboutOf(k, r.Ref, r.Stamp))
+	sl.ident.Store(identOf(k, r.Ref, r.Stamp))
 	sl.mark.Store(r.Mark)
 	sl.life.Store(uint64(lifeOf(r.Expires, r.Leases)))
 }
 
-// replace writes another record over the one in place, whose life the caller has
-// seen to be l. It gives up if that was lengthened in the meantime: what has expired
-// then has not. Readers need not look elsewhere: what has no life is being written.
+// replace writes another record of the same key over the one in place, unless the life of
+// that is no longer l: then it was touched since the caller looked, and replace reports
+// false. Nothing moves, so it needs no begin and end: readers look again while the life is 0.
 func (sl *slot) replace(l life, k Key, r *Record) bool {
 	if !sl.swap(l, 0) {
 		return false
@@ -50,28 +54,28 @@ func (sl *slot) replace(l life, k Key, r *Record) bool {
 	return true
 }
 
-// move takes the record out of from, its life first: whoever is about to
-// lengthen that there fails and looks again.
+// move moves the record of from into sl, whose life must be 0. It takes the life first:
+// whoever is about to lengthen that fails, and looks for the record again.
 func (sl *slot) move(from *slot) {
 	l := from.life.Swap(0)
 	sl.lo.Store(from.lo.Load())
-	sl.about.Store(from.about.Load())
+	sl.ident.Store(from.ident.Load())
 	sl.mark.Store(from.mark.Load())
 	sl.life.Store(l)
 }
 
-// A block is a hash table: a circle of slots, in which a record stands at the
-// home of its key or behind it, with no free slot between. Some slots are always
-// free. There is an even number of slots, and homes are even: most records stand in the
-// cache line where their search begins.
+// A block is a hash table: a circle of slots, in which each record stands at the home of its
+// key or behind it, with no free slot between. Some slots are always free. The number of
+// slots is even, and so are homes: most records stand in the cache line where the search for
+// them begins.
 //
-// Readers need no lock; writers must have one. Where records move, readers must be
-// told: see [shard].
+// Readers need no lock. Writers must hold that of the shard, and bracket what moves records by
+// its begin and end. A nil block has no slots.
 type block struct{ slots []slot }
 
 func newBlock(n int) *block { return &block{make([]slot, n)} }
 
-// len returns the number of slots. A nil block has none.
+// len returns the number of slots.
 func (b *block) len() int {
 	if b == nil {
 		return 0
@@ -79,9 +83,9 @@ func (b *block) len() int {
 	return len(b.slots)
 }
 
-// home returns where the search for k begins: Lo as a fraction of 2^64, times the
-// number of slots. So that need not be a power of two, and homes keep their
-// order when it changes.
+// home returns the slot where the search for k begins: Lo as a fraction of 2^64, times the
+// number of slots. So the number need not be a power of two, and homes keep their order
+// when it changes.
 func (b *block) home(k Key) uint {
 	i, _ := bits.Mul64(k.Lo, uint64(len(b.slots)))
 	return uint(i) &^ 1
@@ -95,18 +99,20 @@ func (b *block) next(i uint) uint {
 	return 0
 }
 
-// soon looks at n slots from i on for a record that ends no later than until. It
-// returns the place of the first and how many slots are left from there on, itself
-// among them; or where it has come to and 0. Nothing else than that is a branch:
-// which slots are free, and which records have leases, nobody can foresee.
-func (b *block) soon(i uint, n int, limit, until int64) (at uint, left int) {
+// ending looks at n slots from i on for a record that ends no later than until. It returns
+// the slot of the first, and how many of the n are left from there on, itself included;
+// or the slot behind the n, and 0. limit is by how much leases lengthen a life.
+//
+// The result is its only branch in a slot: which slots are free and which records have leases
+// would be hard to predict.
+func (b *block) ending(i uint, n int, limit, until int64) (at uint, left int) {
 	for n > 0 {
 		some := b.slots[i:min(i+uint(n), uint(len(b.slots)))]
 		for j := range some {
 			l := some[j].load()
-			leased := int64(l&MaxLeases+MaxLeases) >> leaseBits // one or zero
+			leased := int64(l&MaxLeases+MaxLeases) >> leaseBits // 1 if there are leases, else 0
 			end := int64(l>>shift) + limit&-leased
-			if uint64(end)-1 < uint64(until) { // not if the slot is free
+			if uint64(end)-1 < uint64(until) { // false if the slot is free: its end is 0
 				return i + uint(j), n - j
 			}
 		}
@@ -116,18 +122,19 @@ func (b *block) soon(i uint, n int, limit, until int64) (at uint, left int) {
 	return i, 0
 }
 
-// find returns the place of the record of k, and the record as it is, which may
-// have ended. It is the zero Found if there is none.
+// find returns the slot of the record of k, and the record, which may have ended. If there
+// is none, the Found is zero. Without the shard's lock it may miss a record that moves, and
+// what it finds must Hold.
 func (b *block) find(k Key) (uint, Found) {
 	if b == nil {
 		return 0, Found{}
 	}
 	for i := b.start(k); ; i = b.next(i) {
 		sl := &b.slots[i]
-		about := sl.about.Load() // before the rest, which Holds then vouches for
+		ident := sl.ident.Load() // before the rest, so that Holds vouches for that
 		lo := sl.lo.Load()
-		if lo == k.Lo && uint16(about) == k.Hi {
-			return i, Found{sl, about, sl.load(), sl.mark.Load()}
+		if lo == k.Lo && uint16(ident) == k.Hi {
+			return i, Found{sl, ident, sl.load(), sl.mark.Load()}
 		}
 		if lo == 0 {
 			return 0, Found{}
@@ -135,9 +142,9 @@ func (b *block) find(k Key) (uint, Found) {
 	}
 }
 
-// start returns where the search for k begins in a block that has slots: at its home,
-// or at the next slot if it is not there. Most records are at one of these, and
-// nobody can foresee at which.
+// start returns where to begin the search for k, in a block that has slots: at its home, or
+// at the slot behind that if another record is at home. Most records are at one of these, and
+// at which would be hard to predict for a branch.
 func (b *block) start(k Key) uint {
 	i := b.home(k)
 	return i + differ(b.slots[i].lo.Load(), k.Lo)
@@ -149,8 +156,8 @@ func differ(a, b uint64) uint {
 	return uint((d | -d) >> 63)
 }
 
-// insert writes r into a free slot and returns that. For readers there is nothing
-// until the last step, so they need not look again.
+// insert writes r into a free slot, and returns that. Nothing moves, so it needs no begin
+// and end: readers find nothing until the last step.
 func (b *block) insert(k Key, r *Record) *slot {
 	sl := b.vacant(k)
 	sl.write(k, r)
@@ -166,8 +173,9 @@ func (b *block) vacant(k Key) *slot {
 	return &b.slots[i]
 }
 
-// take moves all records from old, which is of no use after that.
-func (b *block) take(old *block) {
+// moveAll moves all records of old to b, where there is room. old is of no use after that:
+// readers that are still in it find no life, and look again.
+func (b *block) moveAll(old *block) {
 	for i := range old.len() {
 		if from := &old.slots[i]; from.load() != 0 {
 			b.vacant(from.key()).move(from)
@@ -175,11 +183,11 @@ func (b *block) take(old *block) {
 	}
 }
 
-// fill closes the gap at i, whose record has gone.
-func (b *block) fill(i uint) {
+// close closes the gap that a record has left at i: it moves records from behind into the
+// gap, and frees the slot that is left over.
+func (b *block) close(i uint) {
 	for j := b.next(i); b.slots[j].lo.Load() != 0; j = b.next(j) {
-		// The record at j may fill the gap at i unless its home lies behind the
-		// gap.
+		// The record at j may fill the gap at i unless its home lies behind the gap.
 		if b.distance(b.home(b.slots[j].key()), j) >= b.distance(i, j) {
 			b.slots[i].move(&b.slots[j])
 			i = j
@@ -188,7 +196,7 @@ func (b *block) fill(i uint) {
 	b.slots[i].lo.Store(0)
 }
 
-// distance returns how many slots to is behind from.
+// distance returns how many slots there are from the slot from to the slot to.
 func (b *block) distance(from, to uint) uint {
 	if to < from {
 		to += uint(len(b.slots))

@@ -50,7 +50,7 @@ func (t *Table) Each(now int64, yield func(Key, Record) bool) {
 
 // EndLease is End for who has a lease on a record that may have moved.
 func (t *Table) EndLease(k Key, stamp uint32, expires, now int64) {
-	t.End(k, Found{sl: new(slot), about: aboutOf(k, 0, stamp)}, true, expires, 0, now)
+	t.End(k, Found{sl: new(slot), ident: identOf(k, 0, stamp)}, true, expires, 0, now)
 }
 
 // Shards returns the number of shards.

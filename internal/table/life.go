@@ -2,31 +2,33 @@ package table
 
 import "math"
 
-// A life says how long a record lives: its expiry, the number of its leases, and
-// whether a use that led to the expiry is over and stands, in one word, so that
-// one compare-and-swap changes all. The expiry has 58 bits, which is nine years of
-// nanoseconds; what expires later than that never does. No record has the life 0.
+// A life says how long a record lives. It packs the record's expiry, the number of its leases
+// and a flag (see stands) into one word, so that one compare-and-swap changes all. The
+// expiry has 58 bits, which is nine years of nanoseconds; a later one means never. No record
+// has the life 0.
 type life uint64
 
-// MaxLeases is the largest number of leases that are counted. What has so many
-// keeps them all: nobody knows how many there are.
+// MaxLeases is the largest number of leases that are counted. A record that has so many
+// keeps them: there may be more uses than leases, and nobody knows when the last one ends.
 const MaxLeases = 1<<leaseBits - 1
 
-// crowd is how many leases are enough where a record is used all the time: with
-// one more, nobody would know how many there are.
-const crowd = MaxLeases - 1
+// plenty is how many leases are enough for a record that is used all the time: one more
+// would make it MaxLeases.
+const plenty = MaxLeases - 1
 
 const (
 	leaseBits = 5
-	stands    = 1 << leaseBits
+	stands    = 1 << leaseBits // the use that led to this expiry has ended well: no Untouch takes it back
 	shift     = leaseBits + 1
-	never     = 1<<(64-shift) - 1
+	never     = 1<<(64-shift) - 1 // the largest expiry that there is room for
 )
 
+// lifeOf packs a life.
 func lifeOf(expires int64, leases int) life {
 	return life(min(expires, never)<<shift) | life(min(leases, MaxLeases))
 }
 
+// expires returns the expiry.
 func (l life) expires() int64 {
 	if e := int64(l >> shift); e < never {
 		return e
@@ -46,12 +48,12 @@ func (l life) end(limit int64) int64 {
 	return e
 }
 
-// touched returns what becomes of the life by [Table.Touch].
+// touched returns what [Table.Touch] makes of the life.
 func (l life) touched(expires, gap int64, lease bool) life {
 	ahead := expires - l.expires()
 	near := -gap <= ahead && ahead <= gap
 	n := l.leases()
-	lease = lease && n < MaxLeases && !(near && n >= crowd)
+	lease = lease && n < MaxLeases && !(near && n >= plenty)
 	if near && !lease {
 		return l
 	}
@@ -64,8 +66,8 @@ func (l life) touched(expires, gap int64, lease bool) life {
 	return l
 }
 
-// ended returns the life with one lease less, of which it must have one, after a
-// use that makes the expiry slide to expires.
+// ended returns what [Table.End] makes of the life for a user who has a lease: it has one
+// less, unless it has MaxLeases, and an expiry of expires or later.
 func (l life) ended(expires int64) life {
 	if l = l.touched(expires, 0, false); l.expires() == expires {
 		l |= stands

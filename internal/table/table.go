@@ -1,25 +1,32 @@
-// Package table stores fixed-size records under 80-bit keys, in memory that
-// the garbage collector does not look into, for readers that take no lock.
+// Package table stores fixed-size records under 80-bit keys, in memory that the garbage
+// collector does not scan, for readers that take no lock.
 //
-// It knows nothing of sessions or targets: a record says when it expires,
-// carries a reference that only its Owner understands, and a mark that it
-// keeps for its Owner. Time is a number of nanoseconds that the caller names.
+// It knows nothing of sessions or targets. A record has an expiry, a reference that only
+// the table's Owner understands, and a mark that the table only carries. Time is a number of
+// nanoseconds that the caller names.
 //
-// A user of a record who will be back may take a lease on it. While there are
-// leases, the record outlives its expiry; but not for ever, since a lease may
-// be forgotten.
+// A user of a record who will be back may take a lease on it. While there are leases, a
+// record outlives its expiry, but only up to a limit, since a lease may be forgotten.
 //
-// The table is an array of shards. A shard is an open-addressing hash table
-// with linear probing and backward-shift deletion, so there are no tombstones.
-// Writers of a shard exclude each other with a mutex and make the shard's
-// sequence number odd while records move; readers look without a lock. A reader who
-// finds nothing looks again if the number has changed: the record may have moved back
-// past him, as closing a gap does. One who finds a record looks
-// again if that is being written, which its life tells, or has left its place
-// meanwhile, which its stamp tells. The life of a record, its expiry and its leases,
-// is the exception: a reader may lengthen it with a compare-and-swap at any time, so
-// a writer that removes, replaces or moves a record takes its life out with an atomic
-// operation first and never loses a refresh.
+// # How it works
+//
+// The table is an array of shards. A shard is an open-addressing hash table with linear
+// probing and backward-shift deletion, so there are no tombstones. Writers of a shard
+// exclude each other by its mutex. Readers take no lock, and have to notice when a writer
+// is in their way:
+//
+//   - Writers make the shard's sequence number odd while records move from slot to slot.
+//     A reader that finds nothing looks again if the number was odd or has changed: the
+//     record may have moved past it.
+//   - A reader that finds a record whose life is 0 looks again: the record is being
+//     written or moved.
+//   - A reader that finds a record makes sure afterwards that it is still there: see
+//     [Found.Holds].
+//
+// The life of a record (its expiry and its leases, in one word) is the exception. Anybody
+// may lengthen it at any time by a compare-and-swap, without the lock. So a writer that
+// removes, replaces or moves a record first swaps its life for 0, and never loses what
+// another thread has done to it.
 package table
 
 import (
@@ -30,8 +37,8 @@ import (
 	"sync/atomic"
 )
 
-// A Key is a well-mixed hash of 80 bits: of a million keys, two are the same once
-// in a million million. Lo must not be 0.
+// A Key is a well-mixed hash of 80 bits. That any two of a million are the same happens
+// once in a million million times. Lo must not be 0.
 type Key struct {
 	Hi uint16
 	Lo uint64
@@ -39,15 +46,15 @@ type Key struct {
 
 // A Record is what is stored under a key.
 type Record struct {
-	Expires int64  // live while now < Expires, and longer while there are leases; positive
+	Expires int64  // positive; the record is live while now < Expires, and longer while there are leases
 	Leases  int    // at most MaxLeases
-	Ref     uint32 // what the record is about, in its Owner's words; at most MaxRef
-	Stamp   uint32 // differs for every write of the key; set by the table, never 0
+	Ref     uint32 // the Owner's reference, at most MaxRef
+	Stamp   uint32 // set by the table: never 0, and different for each write to a shard
 	Mark    uint64 // carried for the Owner
 }
 
-// A word of a slot has room for a stamp, a ref and Key.Hi. A stamp comes again after
-// sixteen million writes to a shard.
+// A stamp, a ref and Key.Hi share a word of a slot. So stamps are as good as unique: one
+// comes again after sixteen million writes to a shard.
 const (
 	hiBits    = 16
 	stampBits = 24
@@ -56,37 +63,40 @@ const (
 	// MaxRef is the largest ref.
 	MaxRef = 1<<refBits - 1
 
-	// Any is no record's stamp, and stands for whichever there is.
+	// Any is the stamp of no record. In a call of Set, it stands for any stamp or none.
 	Any = 1 << stampBits
 )
 
-// An Owner gives meaning to references. Its methods may be called with a shard
-// locked: they must be quick and must not call the table.
+// An Owner gives meaning to references. Its methods may be called with a shard locked:
+// they must be quick and must not call the table.
 type Owner interface {
-	// Alive reports whether records with ref are still good. A record whose
-	// ref is dead is as if absent to those who write, and a ref that has died
-	// stays dead as long as there are records with it.
+	// Alive reports whether records with ref are still good. Writers take those whose
+	// ref is dead for absent. A ref that has died stays dead as long as there are records
+	// with it.
 	Alive(ref uint32) bool
 
-	// Dying reports whether there may be records whose ref is dead.
+	// Dying reports whether there may be records whose ref is dead. If not, Alive is
+	// not asked.
 	Dying() bool
 
 	// Release tells that one record with ref has left the table.
 	Release(ref uint32)
 }
 
+// A shard has its records in a block. seq and block are written with mu held and read by
+// anybody; the other fields are guarded by mu.
 type shard struct {
-	seq    atomic.Uint64 // odd while records move
-	block  atomic.Pointer[block]
-	_      apart
-	mu     sync.Mutex
-	began  int64    // when the last batch of new records did
-	batch  int      // how many are in it so far
-	used   int      // slots taken, the expired ones among them
-	hand   uint     // the slot that the next sweep or eviction looks at first
-	spares []victim // the next to be evicted
-	stamp  uint32
-	_      apart
+	seq   atomic.Uint64         // odd while records move: see begin
+	block atomic.Pointer[block] // nil if there was no record since New or Clear
+	_     apart
+	mu    sync.Mutex
+	began int64    // when the present batch of new records began: see added
+	batch int      // how many are in it so far
+	used  int      // slots that are taken, also by records that are not live
+	hand  uint     // the slot that the next sweep or eviction looks at first
+	next  []victim // the next to be evicted
+	stamp uint32   // the last one that was given to a record
+	_     apart
 }
 
 // apart keeps what readers need off the cache line that each writer dirties.
@@ -95,45 +105,46 @@ type apart [64]byte
 // Table is the store. Use New. All methods are safe for concurrent use.
 type Table struct {
 	owner    Owner
-	limit    int64 // of what leases add to a life
+	limit    int64 // by how much leases lengthen a life, at most
 	capacity int64
 	shards   []shard
-	shift    uint
-	recent   atomic.Int64 // the latest instant at which the last but one batch of new records of a shard began
+	shift    uint         // of Key.Hi, to get the number of its shard
+	recent   atomic.Int64 // see Recent
 	_        apart
-	count    atomic.Int64  // records held, and places reserved for one; never above capacity
-	turn     atomic.Uint32 // the shard that Evict begins at
+	count    atomic.Int64  // records held, and places that calls of Set have reserved; never above capacity
+	turn     atomic.Uint32 // goes on by one with each call of Evict: the shard that it begins with
 }
 
 const (
+	// minSlots is the number of slots of a shard's first block. It is even: see block.
 	minSlots = 8
 
-	// shardCapacity is the number of records that a further shard is worth.
+	// A table has one shard for every shardCapacity records of its capacity, rounded down
+	// to a power of two, but at least one and at most maxShards.
 	shardCapacity = 256
 	maxShards     = 256
 
-	// sweepStep is how many slots each insert looks at for dead records to
-	// reclaim. Any number above 1 keeps ahead of the inserts; with this one, where
-	// records come and expire at a steady rate, a fifth more are held than live.
+	// sweepStep is how many slots are looked at for each new record, to reclaim what has
+	// ended. Any number above 1 keeps ahead of the new records. With this one, where
+	// records come and expire at a steady rate, a fifth more are held than are live.
 	sweepStep = 8
 
-	// evictWindow is how many slots are compared for the next victims of
-	// evictions, and victims how many those are: half of them are among the oldest
-	// 4 % of all, 99 of a hundred among the oldest 21 %, whatever is used how often. A
-	// table that is too small for two shards is compared whole, so that it evicts
-	// exactly the record that expires first.
+	// An eviction looks at evictWindow slots and chooses the victims that end first. Half
+	// of all that is evicted is then among the oldest 4 % of the table, and 99 of a
+	// hundred are among the oldest 21 %. A table with one shard is looked at whole, for one
+	// victim at a time, so that it evicts exactly the record that ends first.
 	evictWindow = 128
 	victims     = 4
 
-	// batches is how many batches of new records fill the table.
+	// batches is how many batches of new records fill the table: see Recent.
 	batches = 64
 
-	// spins is how often a reader looks again before it waits for the writer.
+	// spins is how often a reader looks again before it takes the lock.
 	spins = 64
 )
 
-// New returns a table of at most capacity records, which must be positive. A
-// record with leases lives for up to limit after its expiry.
+// New returns a table of at most capacity records, which must be positive. A record with
+// leases lives until limit after its expiry, at most.
 func New(capacity int, limit int64, owner Owner) *Table {
 	if capacity <= 0 {
 		panic("table: capacity must be positive")
@@ -149,40 +160,45 @@ func New(capacity int, limit int64, owner Owner) *Table {
 	return t
 }
 
-// shard picks by the top bits of Hi; the home in a block is by the top bits of Lo.
+// shard returns the shard of k. It goes by the top bits of Hi, since the place within a
+// block goes by those of Lo.
 func (t *Table) shard(k Key) *shard { return &t.shards[uint64(k.Hi)>>(t.shift&63)] }
 
-// begin and end bracket every move of records. Called with s locked.
+// begin and end bracket whatever moves a record to another slot or block, or takes one out.
+// Called with s locked.
 func (s *shard) begin() { s.seq.Add(1) }
 func (s *shard) end()   { s.seq.Add(1) }
 
-// A Found is a record in its place, as it was when it was found. (It has four
-// fields because the compiler keeps so many in registers, and five in memory.)
+// A Found is a record as it was when it was found, and where it was. The zero Found is no
+// record. (It has four fields because the compiler keeps so many in registers, and more
+// in memory.)
 type Found struct {
 	sl    *slot
-	about uint64 // no other record of the shard has it
+	ident uint64 // see identOf
 	life  life
 	mark  uint64
 }
 
-// Expires, Leases, Ref, Stamp and Mark are those of the Record.
+// Expires, Leases, Ref, Stamp and Mark are those of the Record, when it was found.
 func (f Found) Expires() int64 { return f.life.expires() }
 func (f Found) Leases() int    { return f.life.leases() }
-func (f Found) Ref() uint32    { return refOf(f.about) }
-func (f Found) Stamp() uint32  { return stampOf(f.about) }
+func (f Found) Ref() uint32    { return refOf(f.ident) }
+func (f Found) Stamp() uint32  { return stampOf(f.ident) }
 func (f Found) Mark() uint64   { return f.mark }
 
-// Holds reports whether the record has been in its place all the time since it
-// was found. Then so has its ref: what the Owner said of it meanwhile is about
-// this record. It may report false for a record that has only been moved.
+// Holds reports whether the record has been in its slot ever since it was found. If so,
+// all that was read of it belongs together, and what the Owner has said of its ref since
+// is about this record. It may report false for a record that was only moved.
 func (f Found) Holds() bool {
-	return f.sl.life.Load() != 0 && f.sl.about.Load() == f.about
+	return f.sl.life.Load() != 0 && f.sl.ident.Load() == f.ident
 }
 
-// Get returns the record of k unless that has expired. The caller must ask whether
-// its ref is alive, and then whether the record Holds: if it does not, what was found
-// may be of several records, and the caller has to Get again. Get takes no lock
-// unless writers of the shard keep getting in its way.
+// Get returns the record of k unless that has ended. It does not ask the Owner. The
+// caller has to look at what the ref stands for, and then ask whether the record Holds. If
+// it does not, the fields of the Found may be those of different records, and the caller
+// has to Get again.
+//
+// Get takes no lock, unless writers of the shard keep getting in its way.
 func (t *Table) Get(k Key, now int64) (Found, bool) {
 	s := t.shard(k)
 	b := s.block.Load()
@@ -191,11 +207,11 @@ func (t *Table) Get(k Key, now int64) (Found, bool) {
 	}
 	for i := b.start(k); ; i = b.next(i) {
 		sl := &b.slots[i]
-		about := sl.about.Load() // before the rest, which Holds then vouches for
+		ident := sl.ident.Load() // before the rest, so that Holds vouches for that
 		lo := sl.lo.Load()
-		if lo == k.Lo && uint16(about) == k.Hi {
+		if lo == k.Lo && uint16(ident) == k.Hi {
 			if l := sl.load(); now < l.expires() {
-				return Found{sl, about, l, sl.mark.Load()}, true
+				return Found{sl, ident, l, sl.mark.Load()}, true
 			}
 			break
 		}
@@ -206,7 +222,8 @@ func (t *Table) Get(k Key, now int64) (Found, bool) {
 	return t.search(s, k, now)
 }
 
-// search is Get where that is not all there is to it.
+// search is Get where its first look has found no record, one that is being written, or one
+// that lives by its leases if at all.
 func (t *Table) search(s *shard, k Key, now int64) (Found, bool) {
 	for try := range spins {
 		if try > 8 {
@@ -217,8 +234,7 @@ func (t *Table) search(s *shard, k Key, now int64) (Found, bool) {
 		if now < f.life.end(t.limit) {
 			return f, true
 		}
-		// If it is not being written and nothing has moved, it is not there; else it
-		// may be, or be somewhere else.
+		// There is none, unless this one is being written or records have moved.
 		written := f.sl != nil && f.life == 0
 		if !written && seq&1 == 0 && s.seq.Load() == seq {
 			return Found{}, false
@@ -231,25 +247,26 @@ func (t *Table) search(s *shard, k Key, now int64) (Found, bool) {
 	return f, now < f.life.end(t.limit)
 }
 
-// live reports whether the record in sl, whose life is l, is good.
+// live reports whether the record in sl, whose life is l, has not ended and has a ref that
+// is alive. Called with the shard locked.
 func (t *Table) live(sl *slot, l life, now int64) bool {
 	return now < l.end(t.limit) && (!t.owner.Dying() || t.owner.Alive(sl.ref()))
 }
 
-// Touch makes the expiry of the record slide to expires, never back, and takes
-// a lease on it if lease is set. If the record has gone it does nothing. If its
-// expiry is within gap of expires, so that somebody has touched it just now, it
-// lets that be, and takes no lease if there are plenty: a record that is used
-// by many threads all the time would otherwise bounce between their caches. Nor
-// does it take a lease beyond MaxLeases.
+// Touch makes the expiry of the record of k that was found slide to expires, never back,
+// and takes a lease on it if lease is set. It returns the expiry that the record has then,
+// and whether the caller has a lease to End. If the record was replaced or removed, Touch
+// does nothing and returns 0.
 //
-// k is the key of the record that was found. Touch returns the expiry that it
-// now has, or 0 if it has gone, and whether the caller has a lease to end.
+// An expiry within gap of expires is left as it is: somebody has touched the record just
+// now, and one that many threads use all the time would otherwise bounce between their
+// caches. For the same reason, Touch takes no lease then if there are plenty. Nor does it
+// take one beyond MaxLeases.
 //
-// There is one imprecision: a record that takes this one's place just as Touch
-// acts, and has the same life to the nanosecond, is touched as well. Of two that
-// a caller makes that is hardly ever so, but a Set that keeps the expiry makes one
-// of the kind; a lease that is taken in that moment has nobody to end it.
+// There is one imprecision. If another record takes the place of this one just as Touch
+// acts, and has the same life to the nanosecond, that is touched instead. That is hardly
+// ever so, unless it was a Set that kept the expiry. A lease that is taken in that moment has
+// nobody to end it.
 func (t *Table) Touch(k Key, f Found, expires, gap int64, lease bool) (expiry int64, leased bool) {
 	for {
 		l := f.sl.load()
@@ -270,11 +287,12 @@ func (t *Table) Touch(k Key, f Found, expires, gap int64, lease bool) (expiry in
 	}
 }
 
-// touchAway is Touch for a record that has moved or gone: perhaps just as its life was
-// swapped for a new one, which took a lease or not. If the swap was in time, it took its
-// new life along, with the lease.
+// touchAway is Touch for a record that no longer holds. If swapped is set, Touch has swapped
+// its life before it noticed, and taken a lease if took is set. If the record was moved
+// after that, it has taken its new life along, lease included, which its expiry tells; if
+// before, there was nothing to swap but the life of another record.
 func (t *Table) touchAway(k Key, f Found, expires, gap int64, lease, swapped, took bool) (expiry int64, leased bool) {
-	l, next := t.alter(k, f.Stamp(), func(l life) life {
+	l, next := t.update(k, f.Stamp(), func(l life) life {
 		if swapped && l.expires() >= expires {
 			return l
 		}
@@ -283,10 +301,10 @@ func (t *Table) touchAway(k Key, f Found, expires, gap int64, lease, swapped, to
 	return next.expires(), next.leases() > l.leases() || took && l == next && l != 0
 }
 
-// End tells that a use of the record of k that was found has ended: it gives
-// back the lease, if the user has one, and makes the expiry slide to expires as
-// Touch does. If the record has gone or died meanwhile, nothing happens. The
-// imprecision of Touch is one of End, too.
+// End ends a use of the record of k that was found. It gives back the lease, if leased says
+// that the user has one, and makes the expiry slide to expires as Touch does; 0 leaves
+// it as it is. If the record was replaced or removed, or has ended, End does nothing. It
+// has the imprecision of Touch.
 func (t *Table) End(k Key, f Found, leased bool, expires, gap, now int64) {
 	ended := func(l life) life {
 		switch {
@@ -302,7 +320,7 @@ func (t *Table) End(k Key, f Found, leased bool, expires, gap, now int64) {
 	for {
 		l := f.sl.load()
 		if !f.Holds() {
-			t.alter(k, f.Stamp(), ended)
+			t.update(k, f.Stamp(), ended)
 			return
 		}
 		if next := ended(l); next == l || f.sl.swap(l, next) {
@@ -311,12 +329,11 @@ func (t *Table) End(k Key, f Found, leased bool, expires, gap, now int64) {
 	}
 }
 
-// Untouch takes back a Touch that has made the expiry of the record of k slide
-// to used: it is expires again. If the record has another stamp, was touched
-// since or has a lease, or a lease has ended that led to the same expiry, nothing
-// happens.
+// Untouch takes back a Touch that has made the expiry of the record of k slide to used: it
+// is expires again. It does nothing if the record has another stamp or any lease, if it
+// was touched since, or if an End has led to the same expiry.
 func (t *Table) Untouch(k Key, stamp uint32, used, expires int64) {
-	t.alter(k, stamp, func(l life) life {
+	t.update(k, stamp, func(l life) life {
 		if l.leases() > 0 || l&stands != 0 || l.expires() != used {
 			return l
 		}
@@ -324,9 +341,10 @@ func (t *Table) Untouch(k Key, stamp uint32, used, expires int64) {
 	})
 }
 
-// alter makes the life of the record of k that has the given stamp what f
-// returns for it. It returns both, 0 if there is no such record.
-func (t *Table) alter(k Key, stamp uint32, f func(life) life) (l, next life) {
+// update makes the life of the record of k with the given stamp what f returns for it. It
+// returns the life before and after, or 0 for both if there is no such record. f may be
+// called several times.
+func (t *Table) update(k Key, stamp uint32, f func(life) life) (l, next life) {
 	s := t.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -347,17 +365,18 @@ func (t *Table) alter(k Key, stamp uint32, f func(life) life) (l, next life) {
 type Change uint8
 
 const (
-	Left     Change = iota // all is as it was
-	Replaced               // another record of the key, dead or alive
-	Added                  // to the records of the table
+	Left     Change = iota // nothing was stored
+	Replaced               // stored in place of another record of the key, live or not
+	Added                  // stored where the key had no record
 )
 
-// Set stores r under k, with its leases, if the live record there has the given
-// stamp; stamp 0 means that there is none, and Any that it does not matter. It
-// returns the record that is there afterwards, if any, and what it has done. If
-// r.Expires is 0, r keeps the expiry of the record that it replaces, and is not stored
-// where there is none. The table calls Release for what r replaces, not for r when it
-// is not stored.
+// Set stores r under k, with its leases, if the live record of k has the given stamp: 0
+// means that there must be none, and Any that it does not matter. The stamp of r itself
+// is ignored. If r.Expires is 0, r gets the expiry of the record that it replaces, and is
+// not stored where there is none.
+//
+// Set returns the record that k has afterwards, zero if it has none, and what it has done.
+// It calls Release for a record that r has replaced, but not for r if that is not stored.
 func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Found, Change) {
 	s := t.shard(k)
 	s.mu.Lock()
@@ -380,19 +399,19 @@ func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Found, Change) {
 				t.owner.Release(f.Ref())
 				return f.sl.found(), Replaced
 			}
-			continue // refreshed just now: look again
+			continue // it was touched just now: look again
 		}
 		if stamp != 0 && stamp != Any || r.Expires == 0 {
 			return Found{}, Left
 		}
 		switch {
 		case t.reserve():
-		case s.used == 0:
+		case s.used == 0: // the table is full of records of other shards
 			s.mu.Unlock()
 			t.Evict(now)
 			s.mu.Lock()
 			continue
-		case !t.evict(s, now):
+		case !t.evict(s, now): // if it succeeds, r counts in place of what has gone
 			continue
 		}
 		t.sweep(s, now)
@@ -404,7 +423,8 @@ func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Found, Change) {
 	}
 }
 
-// added notes that a new record is in s.
+// added notes that a new record is in s, and moves on Table.recent if that fills a batch: to
+// the beginning of the batch, unless that of another shard began later. Called with s locked.
 func (t *Table) added(s *shard, now int64) {
 	if s.batch++; s.batch*batches*len(t.shards) < int(t.capacity) {
 		return
@@ -415,9 +435,9 @@ func (t *Table) added(s *shard, now int64) {
 	s.began, s.batch = now, 0
 }
 
-// Recent returns since when the latest new records have come in: some one or two
-// 64ths of all that there is room for. What is recorded as used since then may in
-// truth have been used later: it is among the last to be evicted either way.
+// Recent returns since when the latest new records have come in: between one and two 64ths
+// of all that there is room for. A record that was used since then is among the last to be
+// evicted, so that its expiry may as well say that it was used then, and lag behind.
 func (t *Table) Recent() int64 { return t.recent.Load() }
 
 // reserve counts one more record unless the table is full.
@@ -433,14 +453,15 @@ func (t *Table) reserve() bool {
 	}
 }
 
+// nextStamp returns the stamp of the next record. Called with s locked.
 func (s *shard) nextStamp() uint32 {
 	s.stamp = max(1, (s.stamp+1)&(1<<stampBits-1))
 	return s.stamp
 }
 
-// grow makes room for one more record, keeping three tenths of the slots free so
-// that searches stay short. It adds a quarter, so that a shard of some size is never
-// more than 45 % empty on its way up: a record takes 46 to 57 bytes.
+// grow makes room for one more record. It keeps three tenths of the slots free, so that
+// searches stay short. It adds a quarter at a time, so that a shard of some size is never
+// more than 45 % empty on its way up: a record takes 46 to 57 bytes. Called with s locked.
 func (s *shard) grow() {
 	old := s.block.Load()
 	n := old.len()
@@ -449,15 +470,16 @@ func (s *shard) grow() {
 	}
 	b := newBlock(max(minSlots, (n+n/4+1)&^1))
 	s.begin()
-	b.take(old)
+	b.moveAll(old)
 	s.block.Store(b)
 	s.end()
 	s.hand += s.hand / 4 // about where it was among the records, and within the block
 }
 
-// remove frees slot i, whose life the caller has seen to be l. It gives up if
-// that was lengthened in the meantime. What it was counted for is the caller's to
-// give back, or to use for another record.
+// remove takes the record out of slot i, unless its life is no longer l: then it was touched
+// since the caller looked, and remove reports false. The record still counts in t.count:
+// the caller has to count it out, or to store another one in its place. Called with s
+// locked.
 func (t *Table) remove(s *shard, i uint, l life) bool {
 	b := s.block.Load()
 	s.begin()
@@ -466,22 +488,22 @@ func (t *Table) remove(s *shard, i uint, l life) bool {
 		return false
 	}
 	ref := b.slots[i].ref()
-	b.fill(i)
+	b.close(i)
 	s.end()
 	s.used--
 	t.owner.Release(ref)
 	return true
 }
 
-// sweep reclaims what is dead among the next few slots.
+// sweep removes what is not live from the next few slots. Called with s locked.
 func (t *Table) sweep(s *shard, now int64) {
 	b := s.block.Load()
 	until, dying := now, t.owner.Dying()
 	if dying {
-		until = math.MaxInt64 // of the dead the ends do not matter
+		until = math.MaxInt64 // look at all: a dead ref may have any expiry
 	}
 	for left := min(sweepStep, b.len()); ; left-- {
-		if s.hand, left = b.soon(s.hand, left, t.limit, until); left == 0 {
+		if s.hand, left = b.ending(s.hand, left, t.limit, until); left == 0 {
 			return
 		}
 		sl := &b.slots[s.hand]
@@ -489,34 +511,33 @@ func (t *Table) sweep(s *shard, now int64) {
 		dead := now >= l.end(t.limit) || dying && !t.owner.Alive(sl.ref())
 		if dead && t.remove(s, s.hand, l) {
 			t.count.Add(-1)
-			continue // the gap was closed: the same slot may hold another
+			continue // the gap was closed, so this slot may hold another record
 		}
 		s.hand = b.next(s.hand)
 	}
 }
 
-// A victim is a record that is to make room, and its life when it was chosen.
+// A victim is a record that was chosen to make room.
 type victim struct {
-	at   uint
-	life life
-	end  int64 // of the life
+	at   uint  // its slot
+	life life  // as it was then
+	end  int64 // of that life
 }
 
-// evict removes the least valuable record of s, which must not be empty: one of the
-// window that is dead, else the one that was unused for longest. The next ones to go
-// are found by the same comparison. It may fail, if the window is empty or those that
-// it found are used just now: then try again. What it was counted for: see remove.
+// evict removes the least valuable of some records of s: one that is not live, or else the
+// one that ends first. It reports false if all slots that it looked at were free, or if all
+// that it has chosen were touched since: then try again. What it removes still counts, as with
+// remove. Called with s locked and not empty.
 func (t *Table) evict(s *shard, now int64) bool {
-	if len(s.spares) == 0 {
-		t.compare(s, now)
+	if len(s.next) == 0 {
+		t.choose(s, now)
 	}
-	// Records may have been moved or used since: then their places have others
-	// or their lives are other ones, and nothing happens. The places there still are,
-	// since blocks only grow.
+	// A victim that was moved or touched since it was chosen is spared: its slot has
+	// another life. There still is such a slot, since blocks only grow.
 	b := s.block.Load()
-	for len(s.spares) > 0 {
-		v := s.spares[0]
-		s.spares = slices.Delete(s.spares, 0, 1)
+	for len(s.next) > 0 {
+		v := s.next[0]
+		s.next = slices.Delete(s.next, 0, 1)
 		if b.slots[v.at].load() == v.life && t.remove(s, v.at, v.life) {
 			return true
 		}
@@ -524,22 +545,22 @@ func (t *Table) evict(s *shard, now int64) bool {
 	return false
 }
 
-// compare finds the next victims of s, the first of them first.
-func (t *Table) compare(s *shard, now int64) {
+// choose sets s.next to the next victims, the first to go first. Called with s locked.
+func (t *Table) choose(s *shard, now int64) {
 	b := s.block.Load()
 	window, most := min(evictWindow, b.len()), victims
 	if len(t.shards) == 1 {
 		window, most = b.len(), 1
 	}
-	s.spares = s.spares[:0]
+	s.next = s.next[:0]
 	dying := t.owner.Dying()
-	latest := int64(math.MaxInt64) // that a victim may end
+	latest := int64(math.MaxInt64) // what ends later is not chosen
 	for left := window; ; left-- {
 		until := latest
 		if dying {
 			until = math.MaxInt64
 		}
-		if s.hand, left = b.soon(s.hand, left, t.limit, until); left == 0 {
+		if s.hand, left = b.ending(s.hand, left, t.limit, until); left == 0 {
 			return
 		}
 		i := s.hand
@@ -547,27 +568,27 @@ func (t *Table) compare(s *shard, now int64) {
 		l := b.slots[i].load()
 		v := victim{i, l, l.end(t.limit)}
 		if now >= v.end || dying && !t.owner.Alive(b.slots[i].ref()) {
-			s.spares = append(s.spares[:0], v)
+			s.next = append(s.next[:0], v)
 			return
 		}
 		if v.end > latest {
 			continue
 		}
-		if len(s.spares) == most {
-			s.spares = s.spares[:most-1]
+		if len(s.next) == most {
+			s.next = s.next[:most-1]
 		}
-		s.spares = append(s.spares, v)
-		for j := len(s.spares) - 1; j > 0 && s.spares[j-1].end > v.end; j-- {
-			s.spares[j-1], s.spares[j] = v, s.spares[j-1]
+		s.next = append(s.next, v)
+		for j := len(s.next) - 1; j > 0 && s.next[j-1].end > v.end; j-- {
+			s.next[j-1], s.next[j] = v, s.next[j-1]
 		}
-		if len(s.spares) == most {
-			latest = s.spares[most-1].end
+		if len(s.next) == most {
+			latest = s.next[most-1].end
 		}
 	}
 }
 
-// Evict removes some record that is among the least valuable. It may remove none if
-// there is none, or if the one that it found is used just now.
+// Evict removes a record that is among the least valuable. It may remove none, if there is
+// none or if the ones that it has chosen are being used.
 func (t *Table) Evict(now int64) {
 	start := t.turn.Add(1)
 	for i := range t.shards {
@@ -584,8 +605,8 @@ func (t *Table) Evict(now int64) {
 	}
 }
 
-// Delete removes the record of k if it has the given stamp, or any if stamp
-// is 0, and reports whether there was a live one to remove.
+// Delete removes the record of k if it has the given stamp, or whatever its stamp if stamp is
+// 0, and reports whether the record was live.
 func (t *Table) Delete(k Key, stamp uint32, now int64) bool {
 	s := t.shard(k)
 	s.mu.Lock()
@@ -595,18 +616,19 @@ func (t *Table) Delete(k Key, stamp uint32, now int64) bool {
 		if f.sl == nil || stamp != 0 && f.Stamp() != stamp {
 			return false
 		}
-		live := t.live(f.sl, f.life, now) // asked before its Owner may forget the ref
+		live := t.live(f.sl, f.life, now) // before remove has the Owner forget the ref
 		if t.remove(s, i, f.life) {
 			t.count.Add(-1)
 			return live
 		}
-		// Refreshed just now: look again.
+		// It was touched just now: look again.
 	}
 }
 
-// All calls yield for every live record until it returns false. It locks one
-// shard at a time, and copies it, so yield may call the table; it sees records
-// that are written meanwhile or not.
+// All calls yield for every live record until it returns false. It copies one shard at a
+// time with that locked, and calls yield without a lock, so yield may call the table. What is
+// written meanwhile may or may not be seen. As with Get, the caller has to ask
+// whether a record Holds.
 func (t *Table) All(now int64, yield func(Key, Found) bool) {
 	type entry struct {
 		key Key
@@ -633,8 +655,8 @@ func (t *Table) All(now int64, yield func(Key, Found) bool) {
 	}
 }
 
-// Len returns the number of records held, those among them that have expired
-// or died and were not reclaimed yet.
+// Len returns the number of records held. Those that have ended or whose ref is dead count
+// until they are reclaimed.
 func (t *Table) Len() int { return int(t.count.Load()) }
 
 // Clear removes every record, one shard after the other.
@@ -646,15 +668,15 @@ func (t *Table) Clear() {
 		s.begin()
 		s.block.Store(nil)
 		s.end()
-		// Nobody finds a record from here on. Who has found one may touch it until it
-		// is gone, as if that had been before.
+		// Nobody finds a record from here on. Those who have found one may still touch it,
+		// as if they had done so before.
 		for i := range old.len() {
 			if sl := &old.slots[i]; sl.life.Swap(0) != 0 {
 				t.owner.Release(sl.ref())
 			}
 		}
 		t.count.Add(int64(-s.used))
-		s.used, s.hand, s.spares = 0, 0, nil
+		s.used, s.hand, s.next = 0, 0, nil
 		s.mu.Unlock()
 	}
 }
