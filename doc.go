@@ -1,11 +1,10 @@
 // Package affinity keeps each LLM conversation on one upstream.
 //
-// Providers keep a prompt cache per account or replica. A gateway that spreads
-// the turns of a conversation over several of them pays for the whole prompt
-// again and again. A [Selector] finds out which conversation a request belongs
-// to, remembers which target served it, and sends it there again, for as long
-// as that target is usable; everything else it leaves to a picker of your
-// choice.
+// Providers keep a prompt cache per account or replica. A gateway that spreads the
+// turns of a conversation over several of them pays for the whole prompt again and
+// again. A [Selector] finds out which conversation a request belongs to, remembers
+// which target served it, and sends it there again for as long as that target is
+// usable. Everything else it leaves to a picker of your choice.
 //
 //	            request                      candidates
 //	               |                              |
@@ -19,8 +18,8 @@
 //
 // # Use
 //
-// A target is of any type. Say what it is called, say who chooses when there is
-// nothing to go by, and ask for every request:
+// A target is of any type. Say what it is called, say who chooses when there is nothing
+// to go by, and ask for every request:
 //
 //	sel, err := affinity.New(affinity.Config[*Account]{
 //		ID:       func(a *Account) string { return a.Name },
@@ -37,100 +36,105 @@
 // those that send none, the messages themselves. Package balance has ready-made
 // fallbacks. A Selector is a [Picker] too, so selectors nest.
 //
+// # Words
+//
+// A target is one upstream, known by its ID. The candidates are the targets that may serve
+// one request. A session is a conversation, as an extractor names it. Its binding says which
+// target is its home, and expires when it is not used for a TTL. While the home is not
+// among the candidates, another target may serve as a detour.
+//
 // # Rules
 //
-// No session: the fallback chooses, unless the request refers to state whose place is
-// known, and nothing is stored.
+// No session: the fallback chooses, and nothing is stored. (If the request refers to
+// state whose place is known, it goes there: see below.)
 //
-// Session with a binding: its home, if that is among the candidates, and the
-// binding lives for another TTL. The order of the candidates has no say, nor has the
-// fallback, with one exception: a session that is known by its messages alone leaves a
-// home that a [Balancer] calls overloaded ([ReasonOverload]).
+// Session with a binding: its home, if that is among the candidates, and the binding lives
+// for another TTL. Neither the order of the candidates nor the fallback has a say, with
+// one exception: a session that is known by its messages alone leaves a home that a
+// [Balancer] calls overloaded ([ReasonOverload]).
 //
-// Home not among the candidates: failover. The session goes where it was before,
-// if that is there and likely to have its prompt still; else the fallback
-// chooses, so that sessions of a target that went away spread the way new ones
-// do. What serves is the new home, or a detour until the home is back, as
-// [Config.Failover] says.
+// Home not among the candidates: failover. The session goes where it was before, if that
+// target is a candidate and likely to have its prompt still. Otherwise the fallback
+// chooses, so that the sessions of a target that went away spread as new ones do.
+// [Config.Failover] says whether the target that serves is the new home, or a detour
+// until the home is back.
 //
-// Session that was away for longer than its home keeps prompts: the fallback
-// chooses its home anew. There is nothing to lose, and a load to even out.
+// Session that was away for longer than its home keeps prompts: the fallback chooses its
+// home anew. There is no prompt to lose, and a load to even out.
 //
 // Session without a binding: if the extractor names an earlier form of the same
-// conversation, or a neighbour, that has a binding, its target is copied, and
-// afterwards the two move separately. Otherwise the fallback chooses.
+// conversation, or a neighbour, that has a binding, the session gets a binding to the same
+// target. From then on the two move separately. Otherwise the fallback chooses.
 //
-// First requests of one session that come in at once get one target, however
-// long the fallback takes: one of them asks, the others wait. If that one fails, each
+// First requests of one session that come in at once get one target, however long the
+// fallback takes: one of them asks, the others wait. If that one fails, each of the others
 // asks for itself.
 //
-// No candidates, a fallback that fails, or one that answers with a target that
-// is not among the candidates: an error, and all bindings stay as they were.
+// No candidates, a fallback that fails, or one that chooses a target that is not among
+// the candidates: an error, and all bindings stay as they were.
 //
 // # Candidates
 //
-// Who is healthy is for the caller to know. The candidates are the targets that
-// it holds usable for one request; leave out what is down, out of quota, without
-// the model that it asks for, or was tried already.
+// The caller knows who is healthy. The candidates are the targets that it holds usable for
+// one request: leave out those that are down, out of quota, without the model that the
+// request asks for, or that were tried already.
 //
 // # Outcomes
 //
-// [Selection.Done] tells what became of a request. Until then the binding does
-// not expire, however long an answer streams. An outcome acts on the binding
-// that the selection came from and on no other: one that comes late, twice or
-// never does no harm.
+// [Selection.Done] tells what became of a request. Until then the binding does not expire,
+// however long an answer streams. An outcome acts on the binding that the selection came
+// from and on no other: one that comes late, twice or never does no harm.
 //
-// Tell the tokens as well ([Outcome].Usage), and two things are learned: for how
-// long each target keeps prompts, which is for how long a binding is worth
-// something, and what its work costs, if the fallback is a [Balancer] such as
-// balance.LeastCost. Sessions differ in work by orders of magnitude; to place
-// them by what targets had to do lately is what evens it out.
+// Tell the tokens as well ([Outcome].Usage), and the Selector learns two things. One is for
+// how long each target keeps prompts, and so for how long a binding is worth anything. The
+// other is what the work of each target costs, if the fallback is a [Balancer] such as
+// balance.LeastCost: sessions differ in work by orders of magnitude, and placing them by what
+// targets had to do lately evens that out.
 //
 // # Operations
 //
-// [Selector.Drain] lets a target run dry. [Cache.MoveFunc] and
-// [Cache.DeleteFunc] move and release sessions by target, by scope or one by
-// one. A new configuration takes over the bindings by way of [Config.Cache].
-// Every Selection holds a [Decision], which is fit to be logged, and
-// [Selector.Stats] counts them by [Reason].
+// [Selector.Drain] lets a target run dry. [Cache.MoveFunc] and [Cache.DeleteFunc] move and
+// release sessions by target, by scope or one by one. A new configuration takes over the
+// bindings by way of [Config.Cache]. Every Selection holds a [Decision], which is fit to be
+// logged, and [Selector.Stats] counts them by [Reason].
 //
 // # Threads, side calls, state
 //
-// A session may have threads, such as the sub-agents of Claude Code and Codex:
-// each has a binding of its own and starts at the home of what started it,
-// unless [Config.Threads] says otherwise.
+// A session may have threads, such as the sub-agents of Claude Code and Codex. Each has a
+// binding of its own and starts at the home of what started it, unless [Config.Threads] says
+// otherwise.
 //
-// Calls that stand beside a conversation, such as token counts, titles and
-// compactions, go where it is, but make, move and refresh no binding
-// ([Config.SideCalls]).
+// Calls that stand beside a conversation, such as token counts, titles and compactions,
+// go where the conversation is, but make, move and refresh no binding, unless
+// [Config.SideCalls] says otherwise.
 //
-// A request may refer to state on its upstream, such as the response that it
-// goes on from. Tell what an upstream's responses are called
-// ([Selection.Learn]), and the request is sent there if it has no session, or one that
-// has no home among the candidates; [Config.FailPinned] has it sent there in any case,
-// and makes Select fail where that is not possible.
+// A request may refer to state on its upstream, such as the response that it goes on from.
+// Tell the Selector what the upstream calls its responses ([Selection.Learn]). It then sends
+// requests that refer to them there, if they have no session or one without a home among
+// the candidates. With [Config.FailPinned], it sends them there in any case, and fails where
+// that is not possible.
 //
 // # Scope
 //
 // A client chooses its session ids, so it could choose somebody else's.
-// [extract.Request.Scope] keeps tenants apart: put in whom you have
-// authenticated, and an id means something within that scope only. Or let
-// [Config.Tenant] do so: extract.Credential tells clients apart by their keys.
+// [extract.Request.Scope] keeps tenants apart: put in whom you have authenticated, and an id
+// means something within that scope only. Or let [Config.Tenant] do so: extract.Credential
+// tells clients apart by their keys.
 //
 // # Memory and time
 //
-// Bindings live in a [Cache]: keyed digests only, never an id; at most so many,
-// the least valuable making room; no lasting goroutine, no operation that stops the
-// whole table. A hit takes no lock, but for the exceptions at [Selector].
+// Bindings live in a [Cache]. It keeps keyed digests only, never an id. It holds a fixed
+// number of bindings at most, of which the least valuable make room. It has no lasting
+// goroutine, and no operation stops the whole table. A hit takes no lock, but for the
+// exceptions at [Selector].
 //
-// A TTL ends at the very instant, with one exception: where requests come in microseconds
-// apart, and the TTL is a second or more, an expiry may be a little late or early: see
-// [Cache.Get].
+// A TTL is exact, with one exception: under heavy load, a TTL of a second or more may
+// end a little early or late. See [Cache.Get].
 //
 // # What it does not do
 //
-// It sends no requests, checks no health and retries nothing: examples/gateway is a
-// program that does so around it. It shares nothing between processes, and what it knows
-// ends with the process. balance.Rendezvous needs to know nothing: as the fallback, it
-// places sessions alike in every process and after every restart.
+// It sends no requests, checks no health and retries nothing; examples/gateway is a program
+// that does so around it. It shares nothing between processes, and what it knows ends with
+// the process. balance.Rendezvous needs to know nothing: as the fallback, it places sessions
+// alike in every process and after every restart.
 package affinity
