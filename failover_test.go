@@ -106,6 +106,7 @@ func TestOneDetourWhileTheHomeCools(t *testing.T) {
 	})
 }
 
+// failures.md row 2: a home that is gone is not waited for.
 func TestRebind(t *testing.T) {
 	t.Parallel()
 	for kind, turn := range conversations {
