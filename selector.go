@@ -91,8 +91,10 @@ type Config[T any] struct {
 	// safe for concurrent use.
 	//
 	// It must return the same for all turns and threads of a session, since the time
-	// of the last use is worked out from when a binding ends. When the Cache is full,
-	// the bindings that end first make room, however lately they were used.
+	// of the last use is worked out from when a binding ends. It is also asked about
+	// state that is learned (Selection.Learn), as a session with the Source "state".
+	// When the Cache is full, the bindings that end first make room, however lately
+	// they were used.
 	Lifetime func(s extract.Session) time.Duration
 
 	// Capacity is the largest number of bindings. 0 means DefaultCapacity.
@@ -535,9 +537,10 @@ func (s *Selector[T]) serveHome(q *query, candidates []T, sel *Selection[T]) boo
 	return true
 }
 
-// serveDetour answers with the detour of a session that is away from its home. The
-// binding l is that of the home, whose target has place i among the candidates. It
-// reports whether it has answered, and whether the session is away at all: it is not if it was at home last.
+// serveDetour answers with the detour of a session that is away from its home: one that
+// was at its second place last. The binding l is that of the home, whose target has place i
+// among the candidates. It reports whether it has answered, and whether the session
+// is away at all. If the session is away and serveDetour has not answered, place has to.
 func (s *Selector[T]) serveDetour(q *query, l *located, i int, candidates []T, sel *Selection[T]) (served, away bool) {
 	if i >= 0 && !q.beside {
 		s.notePresence(l.target, i, q.now)
