@@ -246,8 +246,9 @@ type Decision struct {
 	// they begin like no conversation.
 	Conversations int
 
-	// Idle is how long the conversation had not used the target that it was at. It is
-	// 0 if that is not known, and for what is new or a thread or branch of another.
+	// Idle is how long the conversation had not used the binding that this request
+	// found. It is 0 if that is not known, if there was none, and if it was that of
+	// another conversation or thread.
 	Idle time.Duration
 
 	// Outcome is what Selection.Done was told, and Reported whether it was called.

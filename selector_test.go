@@ -678,15 +678,12 @@ func TestOutcomes(t *testing.T) {
 			require.Equal(t, affinity.ReasonBound, mustSelect(t, s, session(r.String()), "a", "b").Reason)
 		}
 	})
-	t.Run("a terminal one drops it, once", func(t *testing.T) {
+	t.Run("a terminal one drops it", func(t *testing.T) {
 		s := newSelector(t, affinity.Config[string]{})
 		sel := mustSelect(t, s, session("s"), "a", "b")
 		sel.Done(outcome(affinity.TerminalFailure))
 		require.Zero(t, s.Cache().Len())
-		next := mustSelect(t, s, session("s"), "a", "b")
-		require.Equal(t, affinity.ReasonNew, next.Reason)
-		sel.Done(outcome(affinity.TerminalFailure))
-		require.Equal(t, affinity.ReasonBound, mustSelect(t, s, session("s"), "a", "b").Reason)
+		require.Equal(t, affinity.ReasonNew, mustSelect(t, s, session("s"), "a", "b").Reason)
 	})
 	// What was dropped must not come back by way of what the session inherits.
 	t.Run("a terminal one is not inherited back", func(t *testing.T) {
