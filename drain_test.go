@@ -334,3 +334,36 @@ func TestDrainIsNotForgotten(t *testing.T) {
 	require.Equal(t, "b", mustSelect(t, s, session("s"), "a", "b").Target)
 	require.Equal(t, "b", mustSelect(t, s, session("t"), "a", "b").Target)
 }
+
+// A request that goes where its session is, for the sake of state, uses the binding that
+// is there: a stream that has it still does, and a failure takes back its own use only.
+func TestStateAtADrainedHomeMovesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{FailPinned: true, Fallback: balance.FillFirst[string]()})
+		next := func() *extract.Request {
+			r := session("x")
+			r.Body = []byte(`{"input":"go on","previous_response_id":"resp_0123456789abcdef"}`)
+			return r
+		}
+		first := mustSelect(t, s, session("x"), "b")
+		first.Learn("resp_0123456789abcdef")
+		first.Done(served)
+		s.Drain("b", time.Now())
+		before := mustPeek(t, s, session("x"))
+		elapse(time.Minute)
+		failed := mustSelect(t, s, next(), "a", "b")
+		require.Equal(t, "b", failed.Target)
+		require.Equal(t, affinity.ReasonPinned, failed.Reason)
+		require.Equal(t, time.Minute, failed.Idle)
+		failed.Done(affinity.Outcome{Result: affinity.TransientFailure})
+		require.Equal(t, before, mustPeek(t, s, session("x")))
+
+		stream := mustSelect(t, s, next(), "a", "b")
+		mustSelect(t, s, next(), "a", "b").Done(served)
+		require.Equal(t, 1, mustPeek(t, s, session("x")).Active, "the stream goes on")
+		elapse(time.Minute)
+		stream.Done(served)
+		require.Equal(t, time.Now().Add(affinity.DefaultTTL), mustPeek(t, s, session("x")).Expires)
+	})
+}

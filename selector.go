@@ -799,7 +799,8 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 		s.fillUnbound(q, candidates, &v.pick, v.reason, sel)
 		sel.Session, sel.From = st.session, v.from
 		return nil
-	case st.own && (v.reason == ReasonBound || v.reason == ReasonReturned):
+	case st.own && (v.reason == ReasonBound || v.reason == ReasonReturned ||
+		v.reason == ReasonPinned && s.cfg.ID(candidates[v.i]) == st.target.Name): // it does not move
 		sel.at = st.located
 		s.hit(q, candidates[v.i], v.reason, sel)
 	case v.detour:
