@@ -335,6 +335,28 @@ func TestDrainIsNotForgotten(t *testing.T) {
 	require.Equal(t, "b", mustSelect(t, s, session("t"), "a", "b").Target)
 }
 
+// A request that goes on from state does not leave a drained target that is there, though
+// nobody has said where that state is: the error would be that it is not.
+func TestUnknownStateOnDrained(t *testing.T) {
+	t.Parallel()
+	for name, policy := range policies {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSelector(t, affinity.Config[string]{FailPinned: true, Failover: policy, Fallback: balance.FillFirst[string]()})
+			mustSelect(t, s, session("x"), "b").Done(served)
+			s.Drain("b", time.Now().Add(-time.Second))
+			sel := mustSelect(t, s, withFile("x"), "a", "b")
+			require.Equal(t, "b", sel.Target)
+			require.Equal(t, affinity.ReasonPinned, sel.Reason)
+			require.Empty(t, sel.From)
+			_, err := s.Select(t.Context(), withFile("x"), []string{"a"})
+			var pinned *affinity.PinnedError
+			require.ErrorAs(t, err, &pinned)
+			require.Equal(t, "a", mustSelect(t, s, session("x"), "a", "b").Target, "what refers to nothing moves")
+		})
+	}
+}
+
 // A request that goes where its session is, for the sake of state, uses the binding that
 // is there: a stream that has it still does, and a failure takes back its own use only.
 func TestStateAtADrainedHomeMovesNothing(t *testing.T) {

@@ -740,6 +740,9 @@ func (s *Selector[T]) placeSideCall(ctx context.Context, q *query, candidates []
 		if v = s.judge(q, &st, candidates); v.reason == ReasonExpired {
 			v = verdict{reason: ReasonInherited, pick: at(st.home)} // it needs no warm prompt
 		}
+		if err := s.heedUnknownState(q, &st, &v); err != nil {
+			return err
+		}
 	}
 	if v.i < 0 {
 		p, err := s.askFallback(ctx, q.req, candidates, "")
@@ -1009,9 +1012,22 @@ func (s *Selector[T]) heedState(q *query, st *standing, candidates []T, v *verdi
 		if moved && last.target != nil && last.target.Name != s.cfg.ID(candidates[i]) {
 			v.from, v.second = last.target.Name, name
 		}
-	case s.cfg.FailPinned && v.reason == ReasonFailover && st.stays && q.refersToState():
-		return &PinnedError{v.from} // of unknown state, taken to be at the home
+	default:
+		return s.heedUnknownState(q, st, v)
 	}
+	return nil
+}
+
+// heedUnknownState is heedState for state that was not learned. With FailPinned it is
+// taken to be at the home that the session would leave.
+func (s *Selector[T]) heedUnknownState(q *query, st *standing, v *verdict) error {
+	switch {
+	case !s.cfg.FailPinned || v.reason != ReasonFailover || !st.stays || !q.refersToState():
+		return nil
+	case st.home < 0:
+		return &PinnedError{v.from}
+	}
+	*v = verdict{reason: ReasonPinned, pick: at(st.home)} // the home is drained, but there
 	return nil
 }
 
@@ -1473,7 +1489,8 @@ func (s *Selector[T]) Scope(tenant, scope string) Digest {
 // Drain lets the target of that ID keep the sessions that it has and gives it no new
 // ones. From until on, the sessions that it still has are placed anew with their next
 // request, as after a failure; the zero Time means that they may stay for good. A request
-// that has no other candidate still goes there.
+// still goes there if it has no other candidate, or if it refers to state that is there
+// (with Config.FailPinned also if that is only likely).
 //
 // The drain belongs to the Cache. It lasts until Resume, also for other Selectors
 // that have the Cache or take it over.
