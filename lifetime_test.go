@@ -480,6 +480,59 @@ func TestLongerLifetimesOfANewConfiguration(t *testing.T) {
 	})
 }
 
+// A detour that ends later than the home does, since the lifetimes of a new configuration
+// are shorter, is not where the session was last for ever.
+func TestShorterLifetimesOfANewConfiguration(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"by an id", "a thread"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				cfg := affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()}
+				s := newSelector(t, cfg)
+				ask := func(candidates ...string) *affinity.Selection[string] {
+					sel := mustSelect(t, s, conversations[kind](1, 1), candidates...)
+					sel.Done(served)
+					elapse(time.Second)
+					return sel
+				}
+				ask("a", "b")
+				ask("b")
+				ask("b")
+				cfg.Cache, cfg.Lifetime = s.Cache(), func(extract.Session) time.Duration { return time.Minute }
+				s = newSelector(t, cfg)
+				ask("a", "b") // a is back from now on
+				elapse(10 * time.Second)
+				require.Equal(t, affinity.ReasonReturned, ask("a", "b").Reason)
+				for range 3 {
+					require.Equal(t, affinity.ReasonBound, ask("a", "b").Reason)
+				}
+			})
+		})
+	}
+	t.Run("a detour that is the home", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			cfg := affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()}
+			s := newSelector(t, cfg)
+			mustSelect(t, s, session("s"), "a", "b").Done(served)
+			mustSelect(t, s, session("s"), "b").Done(served)
+			s.InvalidateTarget("a")
+			mustSelect(t, s, session("other"), "b").Done(served)
+			mustSelect(t, s, session("other"), "a").Done(served) // b is away now
+			cfg.Cache, cfg.Lifetime = s.Cache(), func(extract.Session) time.Duration { return time.Minute }
+			s = newSelector(t, cfg)
+			for range 3 {
+				sel := mustSelect(t, s, session("s"), "a", "b")
+				require.Equal(t, "b", sel.Target)
+				require.Equal(t, affinity.ReasonBound, sel.Reason)
+				require.Empty(t, sel.From)
+				elapse(time.Second)
+			}
+		})
+	})
+}
+
 // Learned state lives as long as a session that is known by it, whose idle time is
 // reckoned from that.
 func TestIdleOfLearnedState(t *testing.T) {

@@ -550,7 +550,7 @@ func (s *Selector[T]) serveDetour(q *query, l *located, i int, candidates []T, s
 		return false, false // no detour from this home can have lived for so long
 	}
 	d, ok := s.cache.lookup(q.key.aside(), q.now)
-	if !ok || d.Expires <= l.Expires {
+	if !ok || d.Expires <= l.Expires || d.target == l.target {
 		return false, false
 	}
 	j := s.index(d.target, candidates)
@@ -806,6 +806,10 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 		v.reason == ReasonPinned && s.cfg.ID(candidates[v.i]) == st.target.Name): // it does not move
 		sel.at = st.located
 		s.hit(q, candidates[v.i], v.reason, sel)
+		if second := st.second; second.Expires > sel.at.Expires { // set when lifetimes were longer
+			second.Expires = sel.at.Expires // so that the home is where the session was last
+			s.setAside(q, q.key, &second, sel.Session)
+		}
 	case v.detour:
 		s.bindDetour(q, &st, candidates, &v, sel)
 	default:
@@ -843,7 +847,7 @@ func (s *Selector[T]) survey(q *query, candidates []T, st *standing) {
 	if st.aside() || !s.locateAside(st.key, q.now, &st.second) {
 		return
 	}
-	if s.worthFollowing(&st.second, q.ttl) {
+	if st.second.target != st.target && s.worthFollowing(&st.second, q.ttl) {
 		st.refuge = s.index(st.second.target, candidates)
 	}
 }
