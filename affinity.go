@@ -118,6 +118,9 @@ func (s *Selection[T]) Done(o Outcome) {
 	}
 	s.Outcome, s.Reported = o, true
 	s.selector.finish(s)
+	if b := s.selector.balancer; b != nil { // last, since it may panic
+		b.Settle(s.ID, s.ticket, o)
+	}
 }
 
 // Learn notes that the target holds state under the given id, such as that of the

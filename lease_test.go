@@ -553,6 +553,103 @@ func TestMoveOfAStream(t *testing.T) {
 	})
 }
 
+// faulty is a balancer that calls a function before it does anything.
+type faulty struct {
+	affinity.Balancer[string]
+	call func()
+}
+
+func (b faulty) Place(ctx context.Context, req *extract.Request, candidates []string) (string, affinity.Ticket, error) {
+	b.call()
+	return b.Balancer.Place(ctx, req, candidates)
+}
+
+func (b faulty) Charge(req *extract.Request, id string, warm bool) affinity.Ticket {
+	b.call()
+	return b.Balancer.Charge(req, id, warm)
+}
+
+func (b faulty) Settle(id string, ticket affinity.Ticket, o affinity.Outcome) {
+	b.call()
+	b.Balancer.Settle(id, ticket, o)
+}
+
+func (b faulty) Overloaded(id string) bool {
+	b.call()
+	return b.Balancer.Overloaded(id)
+}
+
+// Whichever call of whichever function of the caller's panics, no binding waits for an
+// outcome that nobody can report, and nobody waits for the one whose call it was.
+func TestPanicsLeaveNoLease(t *testing.T) {
+	t.Parallel()
+	for policy, p := range policies {
+		for kind, turn := range conversations {
+			t.Run(policy+" "+kind, func(t *testing.T) {
+				t.Parallel()
+				for n := 1; ; n++ { // the call that panics
+					calls := 0
+					synctest.Test(t, func(t *testing.T) { playWithPanics(t, p, turn, n, &calls) })
+					if calls < n {
+						require.Greater(t, n, 50)
+						return
+					}
+				}
+			})
+		}
+	}
+}
+
+func playWithPanics(t *testing.T, policy affinity.FailoverPolicy, turn func(n, i int) *extract.Request, n int, calls *int) {
+	fault := func() {
+		if *calls++; *calls == n {
+			panic("of the caller")
+		}
+	}
+	s := newSelector(t, affinity.Config[string]{
+		Failover: policy,
+		ID:       func(target string) string { fault(); return target },
+		Fallback: faulty{balance.LeastCost(balance.CostConfig[string]{ID: self, MaxShare: 1.1}), fault},
+		Tenant:   func(*extract.Request) string { fault(); return "t" },
+		Lifetime: func(extract.Session) time.Duration { fault(); return 0 },
+	})
+	survive := func(f func()) {
+		defer func() { _ = recover() }()
+		f()
+	}
+	var streams []*affinity.Selection[string]
+	for i, candidates := range [][]string{{"a", "b"}, {"a", "b"}, {"b", "c"}, {"b", "c"}, {"a", "b", "c"}, {"a", "b", "c"}, {"a", "c"}} {
+		if i == 5 {
+			s.Drain("b", time.Now())
+		}
+		survive(func() {
+			sel, err := s.Select(t.Context(), turn(1, i+1), candidates)
+			require.NoError(t, err)
+			streams = append(streams, &sel)
+		})
+		elapse(time.Second)
+		if len(streams) > 0 {
+			last := streams[len(streams)-1]
+			survive(func() { last.Learn(fmt.Sprint("response-", i)) })
+			if i%2 == 0 {
+				survive(func() { last.Done(served) })
+			}
+		}
+	}
+	for _, sel := range streams {
+		survive(func() { sel.Done(served) })
+	}
+	for _, b := range s.Cache().All() {
+		require.Zero(t, b.Active, "call %d: %+v", n, b)
+	}
+	if *calls < n {
+		return
+	}
+	for i := range 8 { // in a bubble, waiting for nobody is a deadlock that the test reports
+		mustSelect(t, s, turn(1, i+1), "a", "b", "c").Done(served)
+	}
+}
+
 // Done may come from any goroutine while the session is used, moved and
 // released. Run with -race.
 func TestOutcomesUnderFire(t *testing.T) {

@@ -70,8 +70,8 @@ type Config[T any] struct {
 	//
 	// With FailPinned, state whose place is known (Selection.Learn) takes precedence over
 	// the session's binding; bodies are read to find it. State of which nothing was
-	// learned is taken to be at the session's home. If the session has no home either,
-	// the request may go anywhere.
+	// learned is taken to be at the session's home, or at the detour that serves in its
+	// place. If the session has neither, the request may go anywhere.
 	FailPinned bool
 
 	// TTL is how long a binding lives after its last use. 0 means DefaultTTL. More
@@ -634,6 +634,9 @@ func (s *Selector[T]) shouldYield(q *query, t *registry.Target) bool {
 // hit makes the Selection of a session that goes on at the record sel.at, and uses that.
 func (s *Selector[T]) hit(q *query, target T, reason Reason, sel *Selection[T]) {
 	l := &sel.at
+	if s.balancer != nil { // before there is a lease, which would stay if it panics
+		sel.ticket = s.balancer.Charge(q.req, l.target.Name, true)
+	}
 	sel.before = l.Expires
 	sel.Idle, sel.stayed = s.knownIdle(l, q.ttl)
 	if !q.beside {
@@ -646,9 +649,6 @@ func (s *Selector[T]) hit(q *query, target T, reason Reason, sel *Selection[T]) 
 	s.fillBound(q, target, reason, sel)
 	if !q.beside {
 		s.useCopies(q, sel)
-	}
-	if s.balancer != nil {
-		sel.ticket = s.balancer.Charge(q.req, sel.ID, true)
 	}
 }
 
@@ -691,7 +691,8 @@ func (s *Selector[T]) fillUnbound(q *query, candidates []T, p *pick, reason Reas
 	sel.Confidence = q.sess.Confidence
 	sel.selector = s
 	sel.within = q.within
-	s.charge(q, p, false, sel)
+	s.charge(q, p, sel.ID, false)
+	sel.ticket = p.ticket
 }
 
 // -- Placement: the session has no binding, or does not go on there --
@@ -1127,13 +1128,13 @@ func (s *Selector[T]) copyDetour(q *query, st *standing, detour *located) {
 // returns false. Otherwise that record gives way.
 func (s *Selector[T]) write(q *query, key Key, stamp uint32, mark Digest, candidates []T, v *verdict, sel *Selection[T]) bool {
 	id := s.cfg.ID(candidates[v.i])
+	s.charge(q, &v.pick, id, !v.cold) // before there is a lease, which would stay if it panics
 	for {
 		var ok bool
 		sel.at, ok = s.cache.bind(key, stamp, id, uint64(mark), q.now, q.now+q.ttl, q.lease)
 		if ok {
 			s.fillBound(q, candidates[v.i], v.reason, sel)
-			sel.leased = q.lease
-			s.charge(q, &v.pick, !v.cold, sel)
+			sel.leased, sel.ticket = q.lease, v.ticket
 			return true
 		}
 		if sel.at.target != nil {
@@ -1214,13 +1215,10 @@ func (s *Selector[T]) open(candidates []T, except string) []T {
 	return slices.DeleteFunc(slices.Clone(candidates), closed)
 }
 
-// charge gives the Selection its ticket: that of p, or a new one.
-func (s *Selector[T]) charge(q *query, p *pick, warm bool, sel *Selection[T]) {
-	switch {
-	case p.placed:
-		sel.ticket = p.ticket
-	case s.balancer != nil:
-		sel.ticket = s.balancer.Charge(q.req, sel.ID, warm)
+// charge sees to it that p, the candidate with that ID, has a ticket if there is a Balancer.
+func (s *Selector[T]) charge(q *query, p *pick, id string, warm bool) {
+	if s.balancer != nil && !p.placed {
+		p.ticket, p.placed = s.balancer.Charge(q.req, id, warm), true
 	}
 }
 
@@ -1238,9 +1236,6 @@ func (s *Selector[T]) refund(candidates []T, p *pick) {
 func (s *Selector[T]) finish(sel *Selection[T]) {
 	o := sel.Outcome
 	s.outcomes.Add(uint8(o.Result))
-	if s.balancer != nil {
-		s.balancer.Settle(sel.ID, sel.ticket, o)
-	}
 	sel.endLearned(o.Result == Served)
 	if sel.at.target == nil || sel.beside {
 		return
