@@ -424,6 +424,30 @@ func TestMoveOnADetour(t *testing.T) {
 	})
 }
 
+// What is moved to where it is on a detour is at home there, though the detour ends later
+// than the home does.
+func TestMoveToTheDetour(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn})
+		for _, target := range []string{"b", "c"} { // b has been away before
+			mustSelect(t, s, session("other"), target).Done(served)
+		}
+		for _, target := range []string{"a", "b", "b"} {
+			mustSelect(t, s, session("s"), target).Done(served)
+			elapse(time.Second)
+		}
+		s.Cache().MoveFunc("b", everything)
+		for range 3 {
+			sel := mustSelect(t, s, session("s"), "a", "b")
+			require.Equal(t, "b", sel.Target)
+			require.Equal(t, affinity.ReasonBound, sel.Reason)
+			require.Empty(t, sel.From)
+			elapse(time.Second)
+		}
+	})
+}
+
 func TestMoveAndReleaseUnderFire(t *testing.T) {
 	t.Parallel()
 	s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.Random[string]()})

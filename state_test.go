@@ -136,6 +136,32 @@ func TestUnknownStateIsAtTheHome(t *testing.T) {
 	}
 }
 
+// Or at its detour, once there is one: the last answer came from there.
+func TestUnknownStateIsAtTheDetour(t *testing.T) {
+	t.Parallel()
+	for _, learned := range []bool{false, true} { // something else
+		synctest.Test(t, func(t *testing.T) {
+			s := newSelector(t, affinity.Config[string]{FailPinned: true, Failover: affinity.FailoverReturn})
+			first := mustSelect(t, s, session("x"), "a")
+			first.Done(served)
+			if learned {
+				first.Learn("resp_0123456789abcdef")
+			}
+			elapse(time.Second)
+			mustSelect(t, s, session("x"), "b").Done(served)
+			for _, candidates := range [][]string{{"c", "b"}, {"a", "b", "c"}} {
+				elapse(time.Second)
+				sel := mustSelect(t, s, withFile("x"), candidates...)
+				require.Equal(t, "b", sel.Target)
+				require.Equal(t, affinity.ReasonDetour, sel.Reason)
+			}
+			_, err := s.Select(t.Context(), withFile("x"), []string{"c"})
+			var pinned *affinity.PinnedError
+			require.ErrorAs(t, err, &pinned)
+		})
+	}
+}
+
 // failures.md row 16: what was learned expires too.
 func TestLearnedStateExpires(t *testing.T) {
 	t.Parallel()
