@@ -120,8 +120,10 @@ type head struct {
 
 func newHead(body []byte) head {
 	h := head{c: jsonscan.New(body[:window])}
-	h.open = h.c.Object()
-	h.bad = !h.open && h.c.Kind() != 0 // no object
+	if h.open = h.c.Object(); !h.open {
+		whole := jsonscan.New(body) // whose first kilobyte may be white space
+		h.bad = !whole.Object()
+	}
 	return h
 }
 
@@ -141,9 +143,9 @@ func (h *head) value(asked bool) (value []byte, ok bool) {
 	} else {
 		value = h.c.Skim()
 	}
-	behind := h.c.Kind()
-	h.open = behind == ','
-	h.bad = behind != 0 && behind != ',' // at 0, the value may go on behind the window
+	h.open = h.c.Kind() == ','
+	// Where the window ends, in the value or right behind it, there may be no mistake.
+	h.bad = !h.open && h.c.OK() && !h.c.End()
 	return value, h.open
 }
 

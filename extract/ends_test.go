@@ -281,7 +281,7 @@ func TestLargeBodiesThatAreBrokenAtTheOtherEnd(t *testing.T) {
 	const id = `"conversation_id":"c"`
 	middle := `"messages":` + big(wholly)
 	for _, body := range []string{
-		`{"a":1 "b":2,` + middle + `,` + id + `}`, `{"a":01,` + middle + `,` + id + `}`,
+		`{"a":1 "b":2,` + middle + `,` + id + `}`, "{\"a\":1\x00," + middle + `,` + id + `}`, `{"a":01,` + middle + `,` + id + `}`,
 		`{` + id + `,` + middle + `,"a":1 "b":2}`, `{` + id + `,` + middle + `,"a":01}`, `{` + id + `,` + middle + `,"a"}`,
 	} {
 		_, ok := extract.Default().Extract(&extract.Request{Body: []byte(body)})
@@ -619,7 +619,7 @@ func TestBlanksBeforeALargeBody(t *testing.T) {
 func TestLargeBodiesThatAreNoObjects(t *testing.T) {
 	t.Parallel()
 	filler := `"a":"` + strings.Repeat("x", 20<<10) + `"`
-	for _, before := range []string{"\ufeff", "garbage", `"`, "[", "0", "}", " x"} {
+	for _, before := range []string{"\ufeff", "garbage", `"`, "[", "0", "}", " x", "\x00", strings.Repeat(" ", 2000) + "x"} {
 		for _, members := range []string{`"session_id":"s-1",` + filler, filler + `,"session_id":"s-1"`, filler + `,"conversation_id":"s-1"`} {
 			for _, e := range []extract.Extractor{extract.Default(), extract.BodyIDs(), extract.Body("session_id")} {
 				r := &extract.Request{Body: []byte(before + `{` + members + `}`)}
