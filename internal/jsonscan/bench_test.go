@@ -12,9 +12,9 @@ import (
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
-// source is that of the package, by lines, as they stand in a JSON string.
+// source is the source code of the package, by lines, as they stand in a JSON string.
 var source = func() (lines []string) {
-	for _, name := range []string{"jsonscan.go", "skim.go", "block.go", "tail.go", "bench_test.go"} {
+	for _, name := range []string{"jsonscan.go", "skip.go", "skim.go", "text.go", "search.go", "block.go", "tail.go", "bench_test.go"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			panic(err)

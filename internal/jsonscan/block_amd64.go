@@ -2,12 +2,14 @@
 
 package jsonscan
 
-// What these do is said in block.go.
+// The contracts of structure, pastEscaped and oddLetters are in block.go.
 
-// avx2 says whether there is AVX2, half as many instructions for twice as many bytes.
+// avx2 says whether the processor has AVX2, whose registers hold 32 bytes rather than 16.
+// The assembly reads it as well, and TestWithoutAVX2 clears it.
 var avx2 = hasAVX2()
 
-// hasAVX2 asks the processor, and whether the system saves the registers.
+// hasAVX2 reports whether the processor has AVX2 and the operating system saves its
+// registers.
 func hasAVX2() bool
 
 //go:noescape

@@ -2,10 +2,10 @@
 
 #include "textflag.h"
 
-// SSE2 is what every amd64 has, and AVX2 most: what takes the most time is done with
-// either.
+// The contracts of these functions are in block.go. Each has a variant for SSE2, which
+// every amd64 has, and one for AVX2 at the label wide; oddLetters has only the latter.
 
-// A block is compared with these, sixteen bytes at a time.
+// Constants to compare a block with, sixteen bytes at a time.
 DATA quote<>+0(SB)/8, $0x2222222222222222
 DATA quote<>+8(SB)/8, $0x2222222222222222
 GLOBL quote<>(SB), RODATA|NOPTR, $16
@@ -22,8 +22,8 @@ GLOBL letter<>(SB), RODATA|NOPTR, $16
 DATA odd<>+0(SB)/8, $0x0101010101010101
 GLOBL odd<>(SB), RODATA|NOPTR, $8
 
-// BITS gathers the high bits of the 64 bytes in a, b, c and d: one bit for each, the
-// lowest for the first, in AX. It takes BX, R8 and R9.
+// BITS gathers the high bits of the 64 bytes in a, b, c and d in AX, the lowest for the
+// first byte. It overwrites BX, R8 and R9.
 #define BITS(a, b, c, d) \
 	PMOVMSKB a, AX;  \
 	PMOVMSKB b, BX;  \
@@ -36,15 +36,15 @@ GLOBL odd<>(SB), RODATA|NOPTR, $8
 	SHLQ     $32, R8; \
 	ORQ      R8, AX
 
-// BITS2 is BITS for 32 bytes in each of a and b. It takes BX.
+// BITS2 is BITS for 32 bytes in each of a and b. It overwrites BX.
 #define BITS2(a, b) \
 	VPMOVMSKB a, AX;  \
 	VPMOVMSKB b, BX;  \
 	SHLQ      $32, BX; \
 	ORQ       BX, AX
 
-// MARKED sets the high bit of each byte in to where that in from is a mark: one that,
-// without the bit that tells '{' from '[', is '[' or more, or is not ASCII.
+// MARKED sets the high bit of each byte of to where the byte of from is a mark: '[' or
+// more once the bit that tells '{' from '[' is cleared, or not ASCII.
 #define MARKED(from, to) \
 	MOVOA   from, to; \
 	PAND    X9, to;   \
@@ -98,9 +98,10 @@ wide:
 	VZEROUPPER
 	RET
 
-// UNESCAPED leaves in quotes, which has all ones for each byte at an offset from the
-// block that is a quote, those not behind a backslash that is behind none. It
-// takes X4. PANDN turns over what it writes to.
+// UNESCAPED takes the 16 bytes at an offset in the block and in quotes all ones for each of
+// them that is a quote. It leaves in to those quotes that have not exactly one backslash
+// before them, and so may end the string. It overwrites X4. (PANDN inverts its second
+// operand, the destination, before the and.)
 #define UNESCAPED(offset, quotes, to) \
 	MOVOU   (offset-1)(SI)(CX*1), X4; \
 	MOVOU   (offset-2)(SI)(CX*1), to; \
@@ -109,9 +110,9 @@ wide:
 	PANDN   X4, to;                   \
 	PANDN   quotes, to
 
-// ESCAPED leaves in AX, which has the quotes of a block, those that are not escaped: what
-// escaped in block_generic.go does, given the backslashes in R10 and in R11 whether the first
-// byte is escaped. It takes BX, R12 and R13.
+// ESCAPED removes from AX, the quotes of a block, those that are escaped. R10 holds the
+// backslashes, and R11 is 1 if the first byte is escaped. block_generic.go explains how,
+// at the function escaped. It overwrites BX, R11, R12 and R13.
 #define ESCAPED \
 	MOVQ R10, R12;         \
 	ORQ  R11, R12;         \
@@ -126,8 +127,9 @@ wide:
 	NOTQ BX;               \
 	ANDQ BX, AX
 
-// BEHIND leaves in R11 whether the byte that CX leads to is escaped, by the number of
-// backslashes before it. It takes BX. The two labels are its own.
+// BEHIND leaves 1 in R11 if the first byte of the block, at CX, is escaped, and else 0: it
+// counts the backslashes before it. It overwrites BX. Its arguments are two labels, which
+// have to be new for each use.
 #define BEHIND(back, counted) \
 	MOVQ CX, BX;                \
 back: \
@@ -151,7 +153,7 @@ TEXT ·pastEscaped(SB), NOSPLIT, $0-40
 	MOVOU quote<>(SB), X8
 	MOVOU slash<>(SB), X9
 
-	// It looks at quotes only until there are some in a block.
+	// Most blocks have no quotes: look for these first, and at backslashes only then.
 block:
 	CMPQ    CX, DX
 	JGT     done
@@ -188,7 +190,7 @@ next:
 	ADDQ $64, CX
 	JMP  block
 
-	// There is one that ends the string, or is behind three backslashes or more.
+	// Some quote has no backslash before it, or two or more: count them exactly.
 runs:
 	MOVOU   (SI)(CX*1), X0
 	MOVOU   16(SI)(CX*1), X1
@@ -219,7 +221,8 @@ done:
 	MOVQ CX, ret+32(FP)
 	RET
 
-	// It takes less to look at all than to foresee which blocks have quotes.
+	// With AVX2, looking at the backslashes of every block costs less than a branch on
+	// whether it has quotes, which is hard to predict.
 wide:
 	VPBROADCASTQ quote<>(SB), Y8
 	VPBROADCASTQ slash<>(SB), Y9

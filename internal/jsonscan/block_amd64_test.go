@@ -10,10 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestWithoutAVX2 tests what older processors do.
+// TestWithoutAVX2 tests the assembly for processors that have no AVX2.
 func TestWithoutAVX2(t *testing.T) {
 	if !avx2 {
-		t.Skip("that is what all other tests do here")
+		t.Skip("this processor has no AVX2, so all other tests have tested that")
 	}
 	avx2 = false
 	defer func() { avx2 = true }()
@@ -24,7 +24,7 @@ func TestWithoutAVX2(t *testing.T) {
 	t.Run("OddLetters", TestOddLetters)
 }
 
-// TestHasAVX2 asks Linux as well.
+// TestHasAVX2 compares hasAVX2 with what Linux says.
 func TestHasAVX2(t *testing.T) {
 	info, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {

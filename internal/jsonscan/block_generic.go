@@ -7,9 +7,12 @@ import (
 	"math/bits"
 )
 
-// What these do is said in block.go. The words of a block are gone through one by one,
-// and what is found is gathered by columns first: the bit of byte k of word j is bit j of
-// byte k, which takes the least to do. transpose puts it in order.
+// The contracts of structure, pastEscaped and oddLetters are in block.go.
+//
+// The eight words of a block are gone through one by one, and what is found is gathered
+// by columns at first, since that takes the fewest instructions: byte k of word j of the
+// block is bit j of byte k of the result. transpose brings the bits into the order of the
+// text. The loops are unrolled by hand.
 
 func structure(p *[blockSize]byte) (quotes, marks uint64) {
 	quote, upper, bracket, one, high := patterns.quote, patterns.upper, patterns.bracket, patterns.one, patterns.high
@@ -36,7 +39,7 @@ func structure(p *[blockSize]byte) (quotes, marks uint64) {
 	return transpose(quotes), transpose(marks)
 }
 
-// anyStructure is structure, by columns, for blocks that need not be ASCII.
+// anyStructure is structure for blocks that are not all ASCII, without transpose.
 func anyStructure(p *[blockSize]byte) (quotes, marks uint64) {
 	quote, upper, bracket, one, high, low := patterns.quote, patterns.upper, patterns.bracket, patterns.one, patterns.high, patterns.low
 	for i := 0; i < blockSize; i += 8 {
@@ -47,10 +50,10 @@ func anyStructure(p *[blockSize]byte) (quotes, marks uint64) {
 }
 
 func pastEscaped(b []byte, i int) int {
-	const few = 4
+	const few = 4 // blocks without a quote that are gone through
 	quote, slash, one, high := patterns.quote, patterns.slash, patterns.one, patterns.high
-	before1, before2 := uint64(0), uint64(0) // whether the block begins behind a backslash, and behind two
-	for seen := few; i <= len(b)-blockSize && seen > 0; i += blockSize {
+	before1, before2 := uint64(0), uint64(0) // 1 if one backslash stands before the block, and if two do
+	for left := few; i <= len(b)-blockSize && left > 0; i += blockSize {
 		p := (*[blockSize]byte)(b[i:])
 		w := binary.LittleEndian.Uint64(p[0:])
 		all := w
@@ -75,14 +78,15 @@ func pastEscaped(b []byte, i int) int {
 		behind1 := after(slashes, before1)
 		twice := slashes & behind1
 		if quotes&(^behind1|after(twice, before2)) != 0 {
-			// There is one that ends the string, or is behind three backslashes or more.
+			// Some quote has no backslash before it, or two or more. (All others have
+			// just one, and are escaped.) So count the backslashes exactly.
 			if q := transpose(quotes) &^ escaped(transpose(slashes), oddBackslashes(b, i)); q != 0 {
 				return i + bits.TrailingZeros64(q)
 			}
 		}
 		before1, before2 = slashes>>63, twice>>63
-		if seen--; quotes != 0 {
-			seen = few
+		if left--; quotes != 0 {
+			left = few
 		}
 	}
 	return i
@@ -92,9 +96,9 @@ func pastEscaped(b []byte, i int) int {
 // its first byte is.
 //
 // A run of backslashes escapes every second byte, from its own second one up to the byte
-// behind it. To take the backslashes from the bits behind them, with a one in every odd
-// place, turns over what is every second byte from where a run begins, to behind its end:
-// as simdjson does it.
+// behind it. Subtracting the backslashes from themselves moved up by one, with a one in
+// every odd place, inverts every second bit from where a run begins to behind its end.
+// simdjson does it that way.
 func escaped(slashes uint64, first bool) uint64 {
 	const odd = 0xaaaaaaaaaaaaaaaa
 	carry := uint64(0)
@@ -106,7 +110,7 @@ func escaped(slashes uint64, first bool) uint64 {
 }
 
 // anyEscapes returns, by columns, which bytes of a block are quotes and which are
-// backslashes. It need not be ASCII.
+// backslashes. The block need not be ASCII.
 func anyEscapes(p *[blockSize]byte) (quotes, slashes uint64) {
 	quote, slash, one, high, low := patterns.quote, patterns.slash, patterns.one, patterns.high, patterns.low
 	for i := 0; i < blockSize; i += 8 {
@@ -117,16 +121,16 @@ func anyEscapes(p *[blockSize]byte) (quotes, slashes uint64) {
 	return quotes, slashes
 }
 
-// after returns which bytes are right behind those in x, given whether the one
-// before the block is one of them. All is by columns.
+// after returns which bytes stand right behind those in x, given whether the last byte
+// before the block is one of them. Argument and result are by columns.
 func after(x, before uint64) uint64 { return x<<8 | x>>55&0xfe | before }
 
 func oddLetters(b []byte) int { return oddLettersByWords(b) }
 
-// transpose puts what is by columns in the order of the text.
+// transpose brings a word that is by columns into the order of the text.
 func transpose(x uint64) uint64 {
-	// An 8 by 8 matrix: single bits change places across the diagonal of every
-	// 2 by 2, then pairs of every 4 by 4, then fours.
+	// An 8 by 8 bit matrix is transposed: single bits change places across the
+	// diagonal of each 2 by 2 square, then 2 by 2 squares in each 4 by 4, then 4 by 4.
 	t := (x ^ x>>7) & 0x00aa00aa00aa00aa
 	x ^= t ^ t<<7
 	t = (x ^ x>>14) & 0x0000cccc0000cccc

@@ -8,9 +8,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What is in assembly for some processors is tested in Go with -tags purego.
+// These tests hold the assembly to the contracts in block.go and, with -tags purego, the
+// functions in Go. TestWithoutAVX2 runs them for the assembly that does without AVX2.
 
-// TestPastEscaped holds pastEscaped to its word.
+// TestPastEscaped checks that pastEscaped goes past no quote that ends the string.
 func TestPastEscaped(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	pieces := []string{`\"`, `\"`, `\"`, `\\`, `\n`, "a", "\xc3\xa9", "\xa2\xdc", "0123456789abcdef", `"`, `\\\"`}
@@ -31,7 +32,7 @@ func TestPastEscaped(t *testing.T) {
 	}
 }
 
-// TestPastEscapedGoesOn checks that it comes as far as whole blocks go, or to the
+// TestPastEscapedGoesOn checks that pastEscaped comes as far as whole blocks go, or to the
 // quote that ends the string.
 func TestPastEscapedGoesOn(t *testing.T) {
 	for _, piece := range []string{`\"`, `\"a`, `\"\n12345`, `é\"é`, `\\\"`, `\\\\\\\"a`, `\\\\\n\"`} {
@@ -53,7 +54,7 @@ func TestPastEscapedGoesOn(t *testing.T) {
 	}
 }
 
-// TestBackslash looks for one in every place of texts of every length.
+// TestBackslash looks for a backslash in every place of texts of every length.
 func TestBackslash(t *testing.T) {
 	for n := range 70 {
 		b := bytes.Repeat([]byte{'['}, n) // one bit from it
@@ -66,7 +67,7 @@ func TestBackslash(t *testing.T) {
 	}
 }
 
-// TestStructure holds structure to its word, for bytes of every kind in every place.
+// TestStructure checks structure for every byte in every place of a block.
 func TestStructure(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	check := func(b [blockSize]byte) {
@@ -100,8 +101,8 @@ func TestStructure(t *testing.T) {
 	}
 }
 
-// TestOddPairs looks for each pair in every place of texts of every length, beside
-// what seems to be one.
+// TestOddPairs looks for each pair in every place of texts of every length, among bytes
+// that are nearly such a pair.
 func TestOddPairs(t *testing.T) {
 	for _, beside := range []string{"a", `\n`, `\\a`, `\"`, "u/", `\\`, "\xdc\xf5"} {
 		for n := range 4 * blockSize {
@@ -118,8 +119,8 @@ func TestOddPairs(t *testing.T) {
 	}
 }
 
-// TestQuoteBefore looks for one in every place of texts of every length, beside what has
-// only the quote, only the byte, or both at another distance.
+// TestQuoteBefore looks for a pair in every place of texts of every length, among bytes
+// that have only the quote, only the other byte, or both at another distance.
 func TestQuoteBefore(t *testing.T) {
 	for _, beside := range []string{"a", `"`, "c", `"c`, `"a"ac`, `"""ccc`, "\xa2\xe3"} {
 		for far := range 6 {
@@ -144,8 +145,8 @@ func TestQuoteBefore(t *testing.T) {
 	}
 }
 
-// TestOddLetters checks that all that is not looked at has no odd letter, and that
-// it goes on as far as it can.
+// TestOddLetters checks that oddLetters goes past no backslash with an odd byte behind it,
+// and stops at no block without one.
 func TestOddLetters(t *testing.T) {
 	for c := range 256 {
 		for at := range 3*blockSize - 1 {

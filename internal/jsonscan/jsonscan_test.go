@@ -487,15 +487,6 @@ func TestEscape(t *testing.T) {
 	}
 }
 
-// AppendText leaves raw as it is, also where dst has room.
-func TestAppendTextLeavesItsInputAlone(t *testing.T) {
-	raw := []byte(`\u00e9 \"quoted\" \ud83d\ude00`)
-	was := string(raw)
-	dst := make([]byte, 0, 100)
-	jsonscan.AppendText(dst, raw)
-	require.Equal(t, was, string(raw))
-}
-
 // TestAppendWide reads each character behind another one, where a text is often nothing
 // but such escapes, and checks which of them are read so.
 func TestAppendWide(t *testing.T) {

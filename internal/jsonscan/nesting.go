@@ -2,21 +2,24 @@ package jsonscan
 
 import "math/bits"
 
-// A nesting knows which objects and arrays are open.
+// A nesting is a stack of open brackets with one bit for each: 1 for an object, 0 for
+// an array.
 type nesting struct {
-	// kinds has a bit for each of the innermost, the lowest for the last: whether
-	// it is an object; and one more, which is set, above these. There are 1 to 32.
+	// kinds holds the innermost 1 to 32 brackets, the last in the lowest bit, and above
+	// them a bit that is always set and marks their number.
 	kinds uint64
-	// outer has those before, 32 each, as kinds has them. So MaxDepth fit in.
+
+	// outer[:level] holds those further out, 32 in each, as kinds holds them.
+	// Together there is room for MaxDepth.
 	outer [MaxDepth/32 - 1]uint64
-	level int // how many of outer are in use
+	level int
 }
 
-// full is what kinds is from when there are 33 in it.
+// full is the least value of kinds with 33 brackets in it: one too many.
 const full = 1 << 33
 
-// spill makes room in kinds, which is full, and returns what it is then; or false
-// if more than MaxDepth are open.
+// spill is called when a 33rd bracket has been pushed to kinds. It moves the 32 before it
+// to outer and returns what kinds is then, or false if more than MaxDepth are open.
 func (n *nesting) spill(kinds uint64) (rest uint64, ok bool) {
 	if n.level == len(n.outer) {
 		return 0, false
@@ -26,7 +29,8 @@ func (n *nesting) spill(kinds uint64) (rest uint64, ok bool) {
 	return 2 | kinds&1, true
 }
 
-// fill returns what kinds is when none are left in it, or false if none are open.
+// fill is called when the last bracket in kinds has been closed. It returns what kinds is
+// then, taken from outer, or false if no bracket is open any more.
 func (n *nesting) fill() (kinds uint64, ok bool) {
 	if n.level == 0 {
 		return 0, false
@@ -35,17 +39,18 @@ func (n *nesting) fill() (kinds uint64, ok bool) {
 	return n.outer[n.level], true
 }
 
-// take opens and closes by the brackets of a block, which are where marks has
-// bits. It returns the marks that are left when the first of these closes all;
-// and false if one is of the wrong kind, one too deep or no bracket at all.
+// take opens and closes the brackets of a block that are outside of strings, which are at
+// the set bits of marks. At the bracket that closes the outermost one it stops and returns
+// the marks from that one on, and else 0. It returns false at a bracket of the wrong kind,
+// one that is too deep, and a mark that is no bracket.
 func (n *nesting) take(block *[blockSize]byte, marks uint64) (left uint64, ok bool) {
-	if marks == ^uint64(0) && n.repeated(block) {
+	if marks == ^uint64(0) && n.takeRepeated(block) {
 		return 0, true
 	}
 	kinds := n.kinds
 	for ; marks != 0; marks &= marks - 1 {
 		c := block[bits.TrailingZeros64(marks)%blockSize]
-		switch c | ('{' - '[') { // braces and other brackets alike
+		switch c | ('{' - '[') { // the bit that tells braces from brackets
 		case '{':
 			kinds = kinds<<1 | brace(c)
 			if kinds >= full {
@@ -70,9 +75,10 @@ func (n *nesting) take(block *[blockSize]byte, marks uint64) (left uint64, ok bo
 	return 0, true
 }
 
-// repeated takes a block that is the same bracket over and over, as is common
-// only where somebody means harm. It leaves to take what does not go well.
-func (n *nesting) repeated(block *[blockSize]byte) bool {
+// takeRepeated is take for a block that is 64 times the same bracket, 32 at once. Only
+// hostile texts have such blocks. It returns false, and has done nothing, if the block is
+// no such block or if some bracket in it is not all right: then take finds out which.
+func (n *nesting) takeRepeated(block *[blockSize]byte) bool {
 	c := block[0]
 	for i := 0; i < blockSize; i += 8 {
 		if word(block[i:]) != uint64(c)*ones {
@@ -80,7 +86,7 @@ func (n *nesting) repeated(block *[blockSize]byte) bool {
 		}
 	}
 	kinds, level, all := n.kinds, n.level, -brace(c)&(1<<32-1)
-	inner := bits.Len64(kinds) - 1
+	inner := bits.Len64(kinds) - 1 // how many are in kinds, before and after
 	for range blockSize / 32 {
 		switch {
 		case c == '[' || c == '{':
@@ -108,5 +114,5 @@ func (n *nesting) repeated(block *[blockSize]byte) bool {
 	return true
 }
 
-// brace returns one for a brace, and zero for another bracket.
+// brace returns 1 for a brace and 0 for a square bracket, opening or closing.
 func brace(c byte) uint64 { return uint64(c >> 5 & 1) }

@@ -2,56 +2,40 @@ package jsonscan
 
 import "math/bits"
 
-// skim returns the offset behind the value that starts at b[i], or -1: what
-// [Cursor.Skim] promises.
+// skim returns where the value ends that starts at b[i], or -1: what [Cursor.Skim]
+// promises. The offset must not be beyond the end of b.
 func skim(b []byte, i int) int {
 	if i == len(b) {
 		return -1
 	}
 	switch b[i] {
 	case '"':
-		return str(b, i+1)
+		return endOfString(b, i+1)
 	case '{', '[':
-		return closes(b, i+1, b[i])
+		return endOfNested(b, i+1, b[i])
 	default:
 		return scalar(b, i)
 	}
 }
 
-// scalar returns the offset behind the number or literal that starts at b[i], or
-// -1.
-func scalar(b []byte, i int) int {
-	if b[i] <= '9' {
-		return number(b, i)
-	}
-	switch b[i] {
-	case 't':
-		return literal(b, i, "true")
-	case 'f':
-		return literal(b, i, "false")
-	case 'n':
-		return literal(b, i, "null")
-	}
-	return -1
-}
-
-// closes returns the offset behind the bracket that closes one that is open, from
-// b[i] on, which is outside of all strings; or -1. The open one is a brace if
-// kind is, of whichever side.
-func closes(b []byte, i int, kind byte) int {
-	switch i = pastStrings(b, i); {
+// endOfNested returns where an object or array ends, or -1, given an offset inside it
+// that is outside of all strings and of what is nested in it. The bracket is the
+// opening or the closing one; it only tells an object from an array.
+func endOfNested(b []byte, i int, bracket byte) int {
+	switch i = pastFewStrings(b, i); {
 	case i < 0:
 		return -1
-	case i < len(b) && b[i] == ']'+byte(brace(kind)<<5):
+	case i < len(b) && b[i] == ']'+byte(brace(bracket)<<5):
 		return i + 1
 	}
-	return closesByBlocks(b, i, kind)
+	return endOfNestedByBlocks(b, i, bracket)
 }
 
-// pastStrings returns the offset behind a few strings from b[i] on, commas and
-// colons included, or -1 if one does not end: many objects have nothing else, and
-// are quicker gone through one by one.
-func pastStrings(b []byte, i int) int {
+// pastFewStrings goes past the first few strings from b[i] on, and past commas and
+// colons between them, as long as nothing else comes. It returns -1 if a string
+// does not end. Many objects hold nothing but a few strings, and going through
+// these one by one is quicker than beginning with blocks.
+func pastFewStrings(b []byte, i int) int {
 	const few = 6
 	for range few {
 		if i < len(b) && (b[i] == ',' || b[i] == ':') {
@@ -60,23 +44,28 @@ func pastStrings(b []byte, i int) int {
 		if i >= len(b) || b[i] != '"' {
 			break
 		}
-		if i = str(b, i+1); i < 0 {
+		if i = endOfString(b, i+1); i < 0 {
 			break
 		}
 	}
 	return i
 }
 
-// closesByBlocks is closes for what is not known to be small.
+// endOfNestedByBlocks is endOfNested for what is not known to be small.
 //
-// It goes through the text by blocks. Where a block has quotes is a word with
-// one bit for each byte, and so is what is inside a string, which is between an
-// odd quote and an even one. The brackets that are left outside are all that is
-// looked at one by one. Where there is nothing to be found for long, inside a
-// string or in a list of numbers, it goes on in bigger steps.
-func closesByBlocks(b []byte, i int, kind byte) int {
-	open := nesting{kinds: 2 | brace(kind)}
-	inside := uint64(0) // one if the block begins inside a string
+// It goes through the text by blocks of 64 bytes. For each block it has words with a
+// bit for each byte: which bytes are quotes, which are brackets or other marks, and
+// which are in a string, that is, behind an odd number of quotes. Only the marks
+// outside of strings are looked at one by one.
+//
+// An escaped quote would upset the count. Where a quote inside a string has a
+// backslash before it, the block is evaluated up to that quote only, and the rest
+// of the string is left to endOfLongStrings. So are strings that fill a whole
+// block, since bytes.IndexByte is quicker there. The next block begins where that
+// string ends.
+func endOfNestedByBlocks(b []byte, i int, bracket byte) int {
+	open := nesting{kinds: 2 | brace(bracket)}
+	inside := uint64(0) // 1 if the block begins inside a string
 	for ; i < len(b); i += blockSize {
 		var block *[blockSize]byte
 		if len(b)-i >= blockSize {
@@ -88,10 +77,11 @@ func closesByBlocks(b []byte, i int, kind byte) int {
 		}
 		quotes, marks := structure(block)
 		strings := insides(quotes, inside)
-		escaped := blockSize // the offset of a quote that is
+		escaped := blockSize // the offset in the block of the first escaped quote
 		if q := quotes & ((marks&strings)<<1 | inside); q != 0 {
-			// There may be backslashes before these. Up to the first that is
-			// escaped, strings is right.
+			// Inside a string, a mark before these quotes (or what was before the
+			// block) may be a backslash. Up to the first quote that is escaped,
+			// strings is right.
 			escaped = firstEscaped(b, i, q)
 		}
 		if m := marks &^ strings; m != 0 {
@@ -106,9 +96,9 @@ func closesByBlocks(b []byte, i int, kind byte) int {
 		inside = strings >> 63
 		switch {
 		case escaped < blockSize:
-			i = longStrs(b, i+escaped+1, true)
+			i = endOfLongStrings(b, i+escaped+1, true)
 		case inside != 0 && quotes == 0:
-			i = longStrs(b, i+blockSize, false)
+			i = endOfLongStrings(b, i+blockSize, false)
 		case inside|quotes|marks == 0:
 			i = plainUntil(b, i+blockSize) - blockSize
 			continue
@@ -123,8 +113,9 @@ func closesByBlocks(b []byte, i int, kind byte) int {
 	return -1
 }
 
-// firstEscaped returns the offset from b[i] of the first of some quotes in a block,
-// all of them in strings, that is escaped, or blockSize.
+// firstEscaped returns the offset in the block at b[i] of the first of the given quotes
+// that is escaped, or blockSize if none is. The byte before each of them must be in a
+// string: only there do backslashes escape.
 func firstEscaped(b []byte, i int, quotes uint64) int {
 	for ; quotes != 0; quotes &= quotes - 1 {
 		if at := bits.TrailingZeros64(quotes); oddBackslashes(b, i+at) {

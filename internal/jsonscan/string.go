@@ -5,14 +5,14 @@ import (
 	"math/bits"
 )
 
-// str returns the offset behind the string that b[i] is in, right behind its
-// first quote, or -1.
-func str(b []byte, i int) int {
-	if len(b)-i >= 16 { // a short way is quicker by words than with IndexByte
+// endOfString returns where a string ends, given the offset right behind its first
+// quote, or -1.
+func endOfString(b []byte, i int) int {
+	if len(b)-i >= 16 { // words are quicker than IndexByte for a short string
 		p := (*[16]byte)(b[i:])
-		m := equal(word(p[:]), quotes)
+		m := equal(word(p[:]), eightQuotes)
 		if m == 0 {
-			m = equal(word(p[8:]), quotes)
+			m = equal(word(p[8:]), eightQuotes)
 			i += 8
 		}
 		if m != 0 {
@@ -20,7 +20,7 @@ func str(b []byte, i int) int {
 			if b[i-1] != '\\' {
 				return i + 1
 			}
-			return behindQuote(b, i)
+			return endFromQuote(b, i)
 		}
 		i += 8
 	}
@@ -28,17 +28,18 @@ func str(b []byte, i int) int {
 	if n < 0 {
 		return -1
 	}
-	return behindQuote(b, i+n)
+	return endFromQuote(b, i+n)
 }
 
-// shortStr is str for strings of up to seven bytes without escapes, as most names
-// are, and -1 for others. It is small enough to be inlined: those who meet many such
-// strings ask it first.
-func shortStr(b []byte, i int) int {
+// endOfShortString is endOfString for strings of up to seven bytes with no backslash
+// before their first quote, as most names are. For all others it returns -1, which here
+// does not mean a mistake. It is small enough to be inlined; callers that meet many
+// short strings try it before endOfString.
+func endOfShortString(b []byte, i int) int {
 	if len(b)-i < 8 {
 		return -1
 	}
-	m := equal(word(b[i:i+8:i+8]), quotes)
+	m := equal(word(b[i:i+8:i+8]), eightQuotes)
 	i += bits.TrailingZeros64(m) / 8
 	if m == 0 || b[i-1] == '\\' {
 		return -1
@@ -46,38 +47,42 @@ func shortStr(b []byte, i int) int {
 	return i + 1
 }
 
-// behindQuote is str given the offset of the string's first quote, escaped or not.
-func behindQuote(b []byte, i int) int {
+// endFromQuote is endOfString given the offset of the first quote behind the opening
+// one, which may be escaped.
+func endFromQuote(b []byte, i int) int {
 	if !oddBackslashes(b, i) {
 		return i + 1
 	}
-	return longStr(b, pastEscaped(b, i+1))
+	return endOfLongString(b, pastEscaped(b, i+1))
 }
 
-// longStrs is longStr for a string that has been long so far. It goes past those
-// behind it, too, while there is only a comma between and they are not short:
-// lists are often of one kind. Dense says that b[i] is right behind an escaped
-// quote, so more are to be expected.
-func longStrs(b []byte, i int, dense bool) int {
+// endOfLongStrings is endOfLongString for a string that has been long so far. Lists
+// are often of one kind, so it goes on past the strings behind it as well, as long as
+// the last one was long and only a comma stands before the next. It returns where the
+// last of them ends, or -1.
+//
+// escaped says that b[i] is right behind an escaped quote, so that more of these are
+// to be expected in this string and the next.
+func endOfLongStrings(b []byte, i int, escaped bool) int {
 	for {
 		start := i
-		if dense {
+		if escaped {
 			i = pastEscaped(b, i)
 		}
-		i = longStr(b, i)
-		if i-start < shortString || len(b)-i < 2 || b[i] != ',' || b[i+1] != '"' {
+		i = endOfLongString(b, i)
+		if i-start < longString || len(b)-i < 2 || b[i] != ',' || b[i+1] != '"' {
 			return i
 		}
 		i += 2
 	}
 }
 
-// shortString is how many bytes it takes for a string not to be short.
-const shortString = 32
+// longString is the length from which a string counts as long.
+const longString = 32
 
-// longStr returns the offset behind the string that b[i] is in, anywhere behind
-// its first quote, or -1.
-func longStr(b []byte, i int) int {
+// endOfLongString returns where a string ends, given an offset anywhere behind its
+// first quote, or -1.
+func endOfLongString(b []byte, i int) int {
 	for i < len(b) {
 		if b[i] != '"' {
 			n := bytes.IndexByte(b[i:], '"')
@@ -94,9 +99,9 @@ func longStr(b []byte, i int) int {
 	return -1
 }
 
-// oddBackslashes reports whether b[i] is behind an odd number of backslashes. What
-// ends a run of them, in a string the quote before at the latest, is none, so each
-// is counted once in all.
+// oddBackslashes reports whether an odd number of backslashes stands right before
+// b[i], so that in a string b[i] is escaped. It stays linear over a whole text, since
+// callers ask it of quotes only, and between two quotes each backslash is counted once.
 func oddBackslashes(b []byte, i int) bool {
 	n := i
 	for n > 0 && b[n-1] == '\\' {

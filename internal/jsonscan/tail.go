@@ -2,24 +2,25 @@ package jsonscan
 
 import "math/bits"
 
-// A Tail reads the members of an object from the last one back, without a look
-// at those before. What it returns it has read to the letter: from there on, the
-// text is the end of a well-formed object. Whether what is before makes it one
-// takes reading it; if it does, the members are the ones that a Cursor finds.
+// A Tail reads the members of an object from the last one back, and looks at nothing
+// before them. It guesses where a member begins by going back, and then checks the
+// member by going forward as Skip does. So from the last member that it has returned,
+// the text is the end of a well-formed object. Whether the text before makes it a whole
+// one only reading that can tell; if so, the members are those that a Cursor finds.
 type Tail struct {
 	data []byte
-	pos  int // the comma or brace behind the member to be read next
-	low  int // how far back it may go
-	bad  bool
+	pos  int  // offset of the comma or brace behind the member to be read next
+	low  int  // where the window begins: nothing before it is looked at
+	bad  bool // a mistake has been met
 }
 
-// NewTail returns a Tail behind the last member of the object in data. It looks
-// at no more than the last window bytes, so each member costs no more than that.
+// NewTail returns a Tail behind the last member of the object in data. It looks at no
+// more than the last window bytes.
 func NewTail(data []byte, window int) Tail {
 	t := Tail{data: data, low: max(0, len(data)-window)}
 	if t.low > 0 && t.low < len(data) && data[t.low] == '\\' {
 		// Whether the byte behind these backslashes is escaped depends on how many
-		// there are in front of the window.
+		// there are before the window. So the window begins behind that byte.
 		for t.low < len(data) && data[t.low] == '\\' {
 			t.low++
 		}
@@ -30,13 +31,14 @@ func NewTail(data []byte, window int) Tail {
 	return t
 }
 
-// OK reports whether nothing malformed was met. It is true where a member has
-// not been read because it reaches beyond the window.
+// OK reports whether no mistake has been met. That a member reaches beyond the window is
+// no mistake.
 func (t *Tail) OK() bool { return !t.bad }
 
 // Member goes back by one member and returns its name, as it stands between its
-// quotes, and the text of its value. It returns false at the start of the object,
-// where something is malformed and where the member reaches beyond the window.
+// quotes, and the text of its value. It returns false at the start of the object, at
+// a mistake, and if the member or the comma or brace before it is not all within the
+// window.
 func (t *Tail) Member() (name, value []byte, ok bool) {
 	if t.bad || t.pos <= t.low {
 		return nil, nil, false
@@ -49,11 +51,10 @@ func (t *Tail) Member() (name, value []byte, ok bool) {
 	start := t.stringBack(nameEnd)
 	comma := t.spaceBack(start) - 1
 	if comma < t.low {
-		return nil, nil, false // too far, or nothing but an empty object
+		return nil, nil, false // beyond the window, or the object is empty
 	}
-	// Going back has been a guess at where things begin. Going forward over
-	// them is the proof.
-	t.bad = b[colon] != ':' || str(b[:nameEnd], start+1) != nameEnd || skip(b[:end], from) != end ||
+	// Going back was a guess at where things begin. Now check it going forward.
+	t.bad = b[colon] != ':' || endOfString(b[:nameEnd], start+1) != nameEnd || skip(b[:end], from) != end ||
 		b[comma] != ',' && (b[comma] != '{' || space(b, 0) != comma)
 	if t.bad {
 		return nil, nil, false
@@ -62,10 +63,11 @@ func (t *Tail) Member() (name, value []byte, ok bool) {
 	return b[start+1 : nameEnd-1], b[from:end], true
 }
 
-// What follows returns an offset before t.low if it would have to go there, and
-// again if it is given one.
+// The methods below return an offset before t.low if they would have to go beyond it,
+// and if they are given such an offset. So Member checks only the last one.
 
-// spaceBack returns the offset behind what comes before white space.
+// spaceBack returns where the white space begins that ends at i, which is i if there is
+// none.
 func (t *Tail) spaceBack(i int) int {
 	for i > t.low && space(t.data[:i], i-1) == i {
 		i--
@@ -73,14 +75,16 @@ func (t *Tail) spaceBack(i int) int {
 	return i
 }
 
-// stringBack returns the offset of the string that ends at i, if one does.
+// stringBack returns where the string begins that ends at i: the offset of its first
+// quote. What it returns if no string ends there means nothing.
 func (t *Tail) stringBack(i int) int {
 	b := t.data[t.low:]
 	i -= t.low + 1
-	// Most strings are short, or do not begin in the window.
+	// Most strings are short, so the last 40 bytes or so are searched by words. A long
+	// string mostly begins before the window, which takes going through all of it.
 	for short := i - 40; i >= 8 && i > short; {
-		w := word(b[i-8:i:i]) ^ quotes
-		found := ^(w&^highs + ^uint64(highs) | w) & highs // where w has a zero byte, and nowhere else
+		w := word(b[i-8:i:i]) ^ eightQuotes
+		found := ^(w&^highs + ^uint64(highs) | w) & highs // exactly where w has a zero byte
 		if found == 0 {
 			i -= 8
 			continue
@@ -107,7 +111,8 @@ func (t *Tail) stringBack(i int) int {
 	return -1
 }
 
-// valueBack returns the offset of a value that ends at i, if one does.
+// valueBack returns where the value begins that ends at i. What it returns if no value
+// ends there means nothing.
 func (t *Tail) valueBack(i int) int {
 	if i <= t.low {
 		return -1
@@ -125,16 +130,17 @@ func (t *Tail) valueBack(i int) int {
 	}
 }
 
-// backInto is by how much the nesting is deeper in front of a byte than behind it. (Which
-// bracket comes next cannot be foreseen, so there is no branch for it.)
+// backInto has by how much the nesting is deeper before a bracket than behind it. It is a
+// table since a processor could not predict a branch on which bracket comes next.
 var backInto = [256]int8{'{': -1, '[': -1, '}': 1, ']': 1}
 
-// nestedBack returns the offset of the object or array that ends at i, if one does.
-// It goes by blocks, as closesByBlocks does.
+// nestedBack returns where the object or array begins that ends at i. It goes back by
+// blocks as endOfNestedByBlocks goes forward, and counts brackets without telling
+// their kinds apart, which is left to the check going forward.
 func (t *Tail) nestedBack(i int) int {
 	b := t.data[t.low:i]
 	depth := 0
-	inside := uint64(0) // one if the block ends inside a string
+	inside := uint64(0) // 1 if the text behind the block begins inside a string
 	for from := len(b); from > 0; {
 		var block *[blockSize]byte
 		if from >= blockSize {
@@ -146,12 +152,12 @@ func (t *Tail) nestedBack(i int) int {
 			from, block = 0, &rest
 		}
 		quotes, marks := structure(block)
-		for q := quotes & (marks<<1 | 1); q != 0; q &= q - 1 { // there may be backslashes before these
+		for q := quotes & (marks<<1 | 1); q != 0; q &= q - 1 { // those that may have a backslash before them
 			if at := bits.TrailingZeros64(q); oddBackslashes(b, from+at) {
 				quotes &^= 1 << at
 			}
 		}
-		inside ^= uint64(bits.OnesCount64(quotes)) & 1 // now whether it begins inside one
+		inside ^= uint64(bits.OnesCount64(quotes)) & 1 // now 1 if the block begins inside one
 		for m := marks &^ insides(quotes, inside); m != 0; {
 			at := bits.Len64(m) - 1
 			step := backInto[block[at]]

@@ -1,0 +1,136 @@
+package jsonscan
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+)
+
+// backslash returns the offset of the first backslash in b, or -1. Over the first 16
+// bytes words are quicker than IndexByte, which is at its best over long distances.
+func backslash(b []byte) int {
+	if len(b) < 8 {
+		if len(b) >= 4 {
+			first, last := binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[len(b)-4:])
+			if equal(uint64(first)|uint64(last)<<32, eightBackslashes) == 0 {
+				return -1
+			}
+		}
+		for i, c := range b {
+			if c == '\\' {
+				return i
+			}
+		}
+		return -1
+	}
+	if m := equal(word(b), eightBackslashes); m != 0 {
+		return bits.TrailingZeros64(m) / 8
+	}
+	if len(b) < 16 {
+		last := len(b) - 8
+		if m := equal(word(b[last:]), eightBackslashes); m != 0 {
+			return last + bits.TrailingZeros64(m)/8
+		}
+		return -1
+	}
+	if m := equal(word(b[8:]), eightBackslashes); m != 0 {
+		return 8 + bits.TrailingZeros64(m)/8
+	}
+	n := bytes.IndexByte(b[16:], '\\')
+	if n < 0 {
+		return -1
+	}
+	return 16 + n
+}
+
+// QuoteBefore returns the offset of the first quote in b that has the byte c exactly far
+// bytes behind it, or -1. This finds a candidate for a member's name quickly: the caller
+// picks the byte of the name that other texts have least of, and its distance from the
+// quote, and compares the rest itself.
+func QuoteBefore(b []byte, far int, c byte) int {
+	i, pattern := 0, uint64(c)*ones
+	for ; len(b)-far-i >= blockSize; i += blockSize {
+		p, q := (*[blockSize]byte)(b[i:]), (*[blockSize]byte)(b[i+far:])
+		found := both(word(p[0:]), word(q[0:]), pattern) | both(word(p[8:]), word(q[8:]), pattern)
+		found |= both(word(p[16:]), word(q[16:]), pattern) | both(word(p[24:]), word(q[24:]), pattern)
+		found |= both(word(p[32:]), word(q[32:]), pattern) | both(word(p[40:]), word(q[40:]), pattern)
+		found |= both(word(p[48:]), word(q[48:]), pattern) | both(word(p[56:]), word(q[56:]), pattern)
+		if found&highs != 0 {
+			break
+		}
+	}
+	for ; i < len(b)-far; i++ {
+		if b[i] == '"' && b[i+far] == c {
+			return i
+		}
+	}
+	return -1
+}
+
+// both returns a number with some high bit set if there is a byte position at which first
+// has a quote and second the byte of pattern, and without any if there is none.
+func both(first, second, pattern uint64) uint64 {
+	x := (first ^ eightQuotes) | (second ^ pattern)
+	return (x - ones) &^ x
+}
+
+// OddPairs reports whether raw, the inside of a JSON string, has a backslash with a 'u'
+// or a '/' right behind it. If not, all of its escapes are written in the shortest way.
+// If so, one may be written in a longer way, or the backslash may be escaped itself.
+//
+// It is named for how it looks: of the bytes that may stand behind a backslash, 'u' and
+// '/' are odd numbers in ASCII, and all others, "\bfnrt, are even. So a bit tells which
+// places need a second look.
+func OddPairs(raw []byte) bool {
+	for len(raw) > blockSize {
+		raw = raw[oddLetters(raw):]
+		if len(raw) <= blockSize {
+			break
+		}
+		if oddPairs(raw[:blockSize+1]) {
+			return true
+		}
+		raw = raw[blockSize:]
+	}
+	for ; len(raw) > 8; raw = raw[8:] {
+		if oddLetter(word(raw), word(raw[1:])) != 0 && oddPairs(raw[:9]) {
+			return true
+		}
+	}
+	return oddPairs(raw)
+}
+
+// oddPairs is OddPairs, byte by byte.
+func oddPairs(raw []byte) bool {
+	for i := 1; i < len(raw); i++ {
+		if raw[i-1] == '\\' && (raw[i] == 'u' || raw[i] == '/') {
+			return true
+		}
+	}
+	return false
+}
+
+// oddLetter returns a number with the high bit set of the first byte that is a backslash
+// in slashes and has an odd byte at the same place in letters, or 0 if there is none.
+// Bits of later bytes may be set without cause.
+func oddLetter(slashes, letters uint64) uint64 {
+	slashes ^= eightBackslashes // a zero byte for each
+	return (slashes - ones) &^ slashes & (letters << 7) & highs
+}
+
+// oddLettersByWords is oddLetters (see block.go) in Go.
+func oddLettersByWords(b []byte) int {
+	i := 0
+	for len(b)-i > blockSize {
+		p := (*[blockSize + 1]byte)(b[i:])
+		found := oddLetter(word(p[0:]), word(p[1:])) | oddLetter(word(p[8:]), word(p[9:]))
+		found |= oddLetter(word(p[16:]), word(p[17:])) | oddLetter(word(p[24:]), word(p[25:]))
+		found |= oddLetter(word(p[32:]), word(p[33:])) | oddLetter(word(p[40:]), word(p[41:]))
+		found |= oddLetter(word(p[48:]), word(p[49:])) | oddLetter(word(p[56:]), word(p[57:]))
+		if found != 0 {
+			break
+		}
+		i += blockSize
+	}
+	return i
+}
