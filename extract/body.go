@@ -36,15 +36,18 @@ func Body(paths ...string) Extractor {
 	})
 }
 
-// bodyPath is a path, cut into the names that it begins with and what only
-// gjson understands.
+// A bodyPath is a path, cut into the plain names that it begins with, which are looked up
+// in the index, and the rest, which only gjson understands.
 type bodyPath struct {
 	source string
 	names  []pathName
-	query  string
+	query  string // the rest; "" if there is none
 }
 
-type pathName struct{ name, from string } // from is the path from the name on
+type pathName struct {
+	name string
+	from string // the path from this name on, for gjson
+}
 
 func newBodyPath(path string) bodyPath {
 	p := bodyPath{source: "body:" + path, query: path}
@@ -58,17 +61,17 @@ func newBodyPath(path string) bodyPath {
 	return p
 }
 
-// in returns the text of the value that p leads to, or nil. first says that it is
+// in returns the text of the value that p leads to, or nil. early says that the path is
 // asked for before all others.
-func (p bodyPath) in(r *Request, first bool) (value []byte) {
+func (p bodyPath) in(r *Request, early bool) (value []byte) {
 	if len(p.names) == 0 {
 		if p.query == "" || !r.read() {
 			return nil
 		}
 		return query(r.Body, p.query)
 	}
-	if first {
-		value = r.firstMember(p.names[0].name)
+	if early {
+		value = r.memberEarly(p.names[0].name)
 	} else {
 		value = r.member(p.names[0].name)
 	}
@@ -76,7 +79,7 @@ func (p bodyPath) in(r *Request, first bool) (value []byte) {
 		if value == nil {
 			return nil
 		}
-		if value[0] != '{' { // the name may be an index
+		if value[0] != '{' { // it may be an array, and the name an index
 			return query(value, n.from)
 		}
 		value = lastMember(value, n.name)
@@ -87,14 +90,13 @@ func (p bodyPath) in(r *Request, first bool) (value []byte) {
 	return query(value, p.query)
 }
 
-// query returns the text of the string that gjson finds, or nil.
-func query(object []byte, path string) []byte {
-	// gjson takes well-formed text only, and the index has not read to the
-	// letter what it has passed over.
-	if !gjson.ValidBytes(object) {
+// query returns the text of the string that gjson finds in a JSON value, or nil.
+func query(json []byte, path string) []byte {
+	// gjson works on well-formed text only, and the index has only skimmed this.
+	if !gjson.ValidBytes(json) {
 		return nil
 	}
-	if v := gjson.GetBytes(object, path); v.Type == gjson.String {
+	if v := gjson.GetBytes(json, path); v.Type == gjson.String {
 		return []byte(v.Raw)
 	}
 	return nil
@@ -136,14 +138,15 @@ var bodyIDs = fieldIDs{
 	{"prompt_cache_key", promptCacheKeyField, Conventional},
 }
 
-// fieldIDs is an Extractor of ids in fields of the index.
+// fieldIDs is the Extractor of the ids in some fields, asked in that order. The first field
+// must be a member of the body whose name is its source.
 type fieldIDs []struct {
 	source     string
 	field      field
 	confidence Confidence
 }
 
-// bodyIDSet are the fields of BodyIDs, and explicitSet those of them that are Explicit.
+// bodyIDSet has the fields of BodyIDs, and explicitSet those of them that are Explicit.
 var bodyIDSet, explicitSet = func() (all, explicit fieldSet) {
 	for _, f := range bodyIDs {
 		all |= 1 << f.field
@@ -159,13 +162,13 @@ func (fs fieldIDs) Extract(r *Request) (Session, bool) {
 	if len(r.Body) == 0 {
 		return Session{}, false
 	}
-	first := fs[0] // whose source is its name
-	if raw := r.first(first.field, first.source, ""); raw != nil {
+	first := fs[0]
+	if raw := r.getEarly(first.field, first.source, ""); raw != nil {
 		if id, ok := jsonID(raw); ok {
 			return r.named(first.source, id, first.confidence), true
 		}
 	}
-	if !r.hasAny(bodyIDSet) { // as in most bodies that are read whole
+	if !r.hasAny(bodyIDSet) { // most bodies have none
 		return Session{}, false
 	}
 	for _, f := range fs[1:] {
@@ -182,9 +185,9 @@ func (fs fieldIDs) Extract(r *Request) (Session, bool) {
 	return Session{}, false
 }
 
-// otherKey reports whether a prompt_cache_key is known to be that of something else
-// than a conversation: LibreChat has one for each system prompt, and the OpenAI Agents
-// SDK, where it has no Session, one for each turn.
+// otherKey reports whether a prompt_cache_key is known to stand for something else than a
+// conversation: those of LibreChat stand for a system prompt, and those of the OpenAI
+// Agents SDK, if it is used without a Session, for a single turn.
 func otherKey(id string) bool {
 	return strings.HasPrefix(id, "librechat:") || strings.HasPrefix(id, "agents-sdk:run:")
 }
@@ -203,7 +206,7 @@ func UserID() Extractor {
 		if !ok {
 			return Session{}, false
 		}
-		if _, claude := claudeSession([]byte(raw)); claude {
+		if _, claude := claudeID([]byte(raw)); claude {
 			return Session{}, false
 		}
 		id, ok := ID(raw)

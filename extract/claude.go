@@ -12,6 +12,7 @@ import (
 // stays where it is when a proxy on the way drops one of them.
 const claudeSource = "claude-code"
 
+// claudeHeader is the header in which Claude Code names the session.
 const claudeHeader = "X-Claude-Code-Session-Id"
 
 // ClaudeCode returns an Extractor of the session ids of Claude Code and the
@@ -20,19 +21,20 @@ const claudeHeader = "X-Claude-Code-Session-Id"
 // Sub-agents, title calls and other side calls carry the id of their session.
 //
 // The body is looked at only in requests that speak Anthropic's protocol: their path
-// ends in /messages or, if it ends in neither /completions nor /responses, they have the
-// header Anthropic-Version, in canonical form. For, first in a chain, it must not make
-// requests that another header names pay for a look at the body. Where a request of
-// that protocol has a header that [Headers] knows, the user_id counts only if its name is
-// written without escapes and, in a body of more than 4 kB, stands within the first or the
-// last kilobyte, where clients put it: so what the request pays does not grow with its
-// body.
+// ends in /messages, or it ends in neither /completions nor /responses and they have the
+// header Anthropic-Version, in canonical form. (The extractor mostly stands first in a
+// chain, and must not make requests that another header names pay for a look at the
+// body.) If a request of that protocol has a header that [Headers] knows, its user_id counts
+// only where a quick look finds it, whose cost does not grow with the body: the name must
+// be written without escapes and, in a body of more than 4 kB, stand within the first or the
+// last kilobyte, where clients put it.
 //
 // See https://code.claude.com/docs/en/llm-gateway-protocol.
 func ClaudeCode() Extractor { return claudeCode{} }
 
 type claudeCode struct{}
 
+// claudeHeaders finds claudeHeader, in any spelling.
 var claudeHeaders = newHeaders([]string{claudeHeader}, false)
 
 // Extract implements Extractor.
@@ -42,8 +44,9 @@ func (e claudeCode) Extract(r *Request) (s Session, ok bool) {
 	return s, ok
 }
 
-// find is Extract for a Chain in which others stand behind this one: s is the zero
-// Session, and stays it if there is none.
+// find is Extract for Chain.Find, and leaves to Complete what that leaves to it: s is the
+// zero Session, and stays so if find returns false. behind has the extractors that
+// come after this one.
 func (claudeCode) find(r *Request, s *Session, behind Chain) (ok bool) {
 	if claudeHeaders.find(r, s) {
 		return true
@@ -53,15 +56,20 @@ func (claudeCode) find(r *Request, s *Session, behind Chain) (ok bool) {
 	}
 	r.expect(behind)
 	if knownHeaders.find(r, s) {
-		*s, ok = claudeNames(r, r.plainUserID())
+		*s, ok = claudeFrom(r, r.plainUserID())
 		return ok
 	}
 	*s, ok = ClaudeUserID().Extract(r)
 	return ok
 }
 
-// findWithHeaders is find for a Chain in which Headers comes next, and does the work
-// of that as well: Claude Code's header is the first of its own.
+// findWithHeaders is find for a Chain in which Headers comes right behind this one, and
+// does the work of both, so that the headers are searched once: claudeHeader is the
+// first in the list of Headers. behind has the extractors that come after Headers.
+//
+// If ClaudeUserID and BodyIDs come next, a large body is asked for all their fields at
+// once. If some other id than Claude Code's is found, that is left to ClaudeUserID, which
+// finds it again: the index has noted how far the walk has come.
 func (claudeCode) findWithHeaders(r *Request, s *Session, behind Chain) (ok bool) {
 	named := knownHeaders.find(r, s)
 	if named && s.Source == claudeSource || len(r.Body) == 0 || !r.anthropic() {
@@ -69,7 +77,7 @@ func (claudeCode) findWithHeaders(r *Request, s *Session, behind Chain) (ok bool
 	}
 	r.expect(behind)
 	if named {
-		if claude, ok := claudeNames(r, r.plainUserID()); ok {
+		if claude, ok := claudeFrom(r, r.plainUserID()); ok {
 			*s = claude
 		}
 		return true
@@ -86,13 +94,15 @@ func (claudeCode) findWithHeaders(r *Request, s *Session, behind Chain) (ok bool
 	return ok
 }
 
-// plainUserID returns the text of metadata.user_id if a quick look finds it: in a
-// small body, or at the ends of a large one.
+// plainUserID returns the text of metadata.user_id if a quick look finds it, and else nil.
+// Its name must be written without escapes and, in a body of more than strictly bytes,
+// metadata must stand at an end. What it costs does not grow with the body.
 func (r *Request) plainUserID() []byte {
 	b := r.Body
 	if len(b) > strictly {
 		if mentionsUserID(b[:window]) || mentionsUserID(b[len(b)-window:]) {
-			metadata, _ := atEnds(b, "metadata") // whether the body has been read or not
+			// The same place whether the body has been read or not.
+			metadata, _ := atEnds(b, "metadata")
 			return lastMember(metadata, "user_id")
 		}
 	} else if mentionsUserID(b) {
@@ -101,8 +111,8 @@ func (r *Request) plainUserID() []byte {
 	return nil
 }
 
-// mentionsUserID reports whether b has a user_id somewhere. The underscore is the
-// byte of it that other texts have least of.
+// mentionsUserID reports whether user_id occurs in b. It looks for underscores, since other
+// texts have less of them than of the letters.
 func mentionsUserID(b []byte) bool {
 	const before, behind = len("user"), len("_id")
 	for at := 0; ; at++ {
@@ -117,8 +127,8 @@ func mentionsUserID(b []byte) bool {
 	}
 }
 
-// anthropic reports whether the request speaks Anthropic's protocol. The paths
-// that tell, one way or the other, save a look at the headers.
+// anthropic reports whether the request speaks Anthropic's protocol: by the end of its path
+// or, if that does not tell, by a header.
 func (r *Request) anthropic() bool {
 	switch {
 	case strings.HasSuffix(r.Path, "/messages"):
@@ -146,11 +156,12 @@ func (claudeUserID) Extract(r *Request) (Session, bool) {
 	if len(r.Body) == 0 {
 		return Session{}, false
 	}
-	return claudeNames(r, r.first(metadataUserIDField, "metadata", "user_id"))
+	return claudeFrom(r, r.getEarly(metadataUserIDField, "metadata", "user_id"))
 }
 
-// find is Extract for a Chain in which other extractors stand behind this one. If
-// BodyIDs does, it asks a large body for their ids as well.
+// find is Extract for a Chain in which the extractors of behind come after this one. If
+// BodyIDs is the next, find asks a large body for the fields of both at once, and may
+// return a session of BodyIDs.
 func (e claudeUserID) find(r *Request, behind Chain) (Session, bool) {
 	if len(behind) == 0 || behind[0] != BodyIDs() {
 		return e.Extract(r)
@@ -158,36 +169,37 @@ func (e claudeUserID) find(r *Request, behind Chain) (Session, bool) {
 	if s, ok := r.conversation(); ok {
 		return s, true
 	}
-	return claudeNames(r, r.get(metadataUserIDField))
+	return claudeFrom(r, r.get(metadataUserIDField))
 }
 
-// claudeNames returns the session that the text of a metadata.user_id names.
-func claudeNames(r *Request, raw []byte) (s Session, ok bool) {
+// claudeFrom returns the session that a metadata.user_id names, given the text of that
+// value, or false if Claude Code has not put a usable id there.
+func claudeFrom(r *Request, raw []byte) (s Session, ok bool) {
 	if len(raw) == 0 {
-		return s, false // without room for a text
+		return s, false // before there is need to clear the room
 	}
 	var room textRoom
 	user, ok := textIn(raw, &room)
 	if !ok {
 		return s, false
 	}
-	id, _ := claudeSession(user)
+	id, _ := claudeID(user)
 	if id == "" {
 		return s, false
 	}
 	return r.named(claudeSource, id, Explicit), true
 }
 
-// claudeSession returns the session id in a metadata.user_id of Claude Code, if
-// it has a usable one, and whether the form is Claude Code's at all.
-func claudeSession(user []byte) (id string, claude bool) {
+// claudeID returns the session id in a metadata.user_id, and whether it has one of Claude
+// Code's forms. A user_id of such a form may have no usable id: then id is "".
+func claudeID(user []byte) (id string, claude bool) {
 	user = bytes.TrimSpace(user)
 	var session []byte
 	if bytes.HasPrefix(user, []byte("{")) {
 		var room textRoom
-		session, claude = jsonSession(user, &room)
+		session, claude = claudeIDInJSON(user, &room)
 	} else {
-		session, claude = legacySession(user)
+		session, claude = claudeIDInText(user)
 	}
 	if len(session) == 0 {
 		return "", claude
@@ -196,8 +208,9 @@ func claudeSession(user []byte) (id string, claude bool) {
 	return id, claude
 }
 
-// legacySession reads user_{hash}_account_{uuid}_session_{uuid}.
-func legacySession(user []byte) ([]byte, bool) {
+// claudeIDInText is claudeID for user_{hash}_account_{uuid}_session_{uuid}. The id is not
+// yet checked.
+func claudeIDInText(user []byte) ([]byte, bool) {
 	rest, ok := bytes.CutPrefix(user, []byte("user_"))
 	if !ok {
 		return nil, false
@@ -210,7 +223,7 @@ func legacySession(user []byte) ([]byte, bool) {
 	if !ok || len(account) > 0 && !isUUID(account) {
 		return nil, false
 	}
-	if !isUUID(session) { // a client that has none may say so
+	if !isUUID(session) { // without a session, it is empty or says so
 		return nil, len(session) == 0 || isPlaceholder(string(session))
 	}
 	return session, true
@@ -227,10 +240,10 @@ func isAlphanumeric(s []byte) bool {
 	return true
 }
 
-// jsonSession reads the session_id of the JSON object in user. Every JSON object
-// counts as Claude Code's form: without a session_id it has nothing but the
-// names of a device and an account.
-func jsonSession(user []byte, room *textRoom) ([]byte, bool) {
+// claudeIDInJSON is claudeID for a JSON object, whose session_id it returns, not yet
+// checked. Every JSON object counts as Claude Code's form: without a session_id it names
+// only a device and an account.
+func claudeIDInJSON(user []byte, room *textRoom) ([]byte, bool) {
 	c := jsonscan.New(user)
 	var session []byte
 	var name nameRoom

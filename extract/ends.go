@@ -6,49 +6,46 @@ import (
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
-// A body of up to strictly bytes is read to the letter before anything in it is
-// believed. In a larger one the values that nobody asks for are passed over by
-// their brackets and strings. In one of more than wholly bytes a member that is
-// asked for before all others is believed where it is met: among the members at
-// an end, within window bytes on either side, or on the way through the rest,
-// which is not gone on with until something else is asked for. Its messages, which
-// are most of it, are read in passing if they may be asked for and nothing that was
-// met before looks like an id.
+// How much of a body is read before something in it is believed depends on its size.
 //
-// That is never a guess about a well-formed body whose members all have names of
-// their own: the answer is that of reading it all, since only the member that is
-// asked for first is looked for here. Of several members of one name the last is
-// taken, but for those in the middle.
+//   - Up to strictly bytes, all of it, to the letter.
+//   - Up to wholly bytes, all of it, but values that nobody asks for are skimmed.
+//   - Of a larger one, as little as it takes to find what is asked for before anything
+//     else (getEarly, memberEarly): the ends, that is, the members that stand within
+//     window bytes of the tail or the head; and if it is not there, the way from the
+//     start to where it is met. The rest is read when something else is asked for.
 //
-// Default goes further: of such a body it takes any id of a conversation, from the
-// ends before it looks for others in between, and there the first. Where clients send
-// two, they mostly put both at an end.
+// If the body is well-formed and its members all have names of their own, that gives the
+// answer that reading all of it gives. Of several members of one name, one at the tail
+// counts before one at the head, and the last at either; in between, the first.
+//
+// Default goes further (conversation, below): of a large body it takes any member that
+// names a conversation, first from the ends and then the first in between, rather
+// than the one that is highest in its order. Where clients send two, they mostly put both
+// at an end.
 const (
 	strictly = 4 << 10
 	wholly   = 16 << 10
 	window   = 1 << 10
-
-	maxTries = 64         // in between; no real body has so many ids that are none
-	maxTried = 2 * maxRaw // bytes of them
 )
 
-// first returns the text of a field that is asked for before all others: of the
-// member outer of the body and, if there is an inner one, the member inner of
-// that. It reads no more of the body than it must.
-func (r *Request) first(f field, outer, inner string) []byte {
+// getEarly is get for a field that is asked for before anything else: the member outer of
+// the body or, if inner is not empty, the member inner of that. It reads no more of a
+// large body than it must.
+func (r *Request) getEarly(f field, outer, inner string) []byte {
 	if len(r.Body) <= wholly || r.index.progress.Load() != unfinished {
 		return r.get(f)
 	}
-	value := r.firstMember(outer)
+	value := r.memberEarly(outer)
 	if inner == "" {
 		return value
 	}
 	return lastMember(value, inner)
 }
 
-// firstMember returns the text of the member of that name, which is asked for
-// before all others.
-func (r *Request) firstMember(name string) []byte {
+// memberEarly is member for a name that is asked for before anything else. It reads no
+// more of a large body than it must.
+func (r *Request) memberEarly(name string) []byte {
 	x := &r.index
 	if len(r.Body) <= wholly || x.progress.Load() != unfinished {
 		return r.member(name)
@@ -73,9 +70,10 @@ func (r *Request) firstMember(name string) []byte {
 	return value
 }
 
-// atEnds returns the text of the member of that name, if it stands at an end of
-// the body and that is enough to know that it counts. It reports false if it has seen
-// a mistake: at the tail, behind a value at the head, or that the body is no object.
+// atEnds returns the text of the body's member of that name if it stands at an end, the
+// tail before the head, and else nil. It returns false if it has met a mistake: at the
+// tail, behind a value at the head, or that the body is no object. The body must be longer
+// than the window.
 func atEnds(body []byte, name string) (value []byte, ok bool) {
 	var room nameRoom
 	head := newHead(body)
@@ -111,13 +109,14 @@ func atEnds(body []byte, name string) (value []byte, ok bool) {
 	return value, true
 }
 
-// A head reads the members at the head of a body that is larger than the window.
+// A head reads the members at the head of a body.
 type head struct {
 	c    jsonscan.Cursor
-	open bool // there may be another one
-	bad  bool // it is no object, or there was a mistake behind a value
+	open bool // there may be another member
+	bad  bool // the body is no object, or there was a mistake behind a value
 }
 
+// newHead returns a head of a body, which must be longer than the window.
 func newHead(body []byte) head {
 	h := head{c: jsonscan.New(body[:window])}
 	if h.open = h.c.Object(); !h.open {
@@ -127,7 +126,8 @@ func newHead(body []byte) head {
 	return h
 }
 
-// key returns the name of the next member. Its value must be read then.
+// key goes on to the next member and returns its name, or false if there is none within
+// the window. The member's value must be read by value before the next call.
 func (h *head) key() (key []byte, ok bool) {
 	if h.open {
 		key, h.open = h.c.Key()
@@ -135,8 +135,9 @@ func (h *head) key() (key []byte, ok bool) {
 	return key, h.open
 }
 
-// value returns the value of the member, if that ends within the window. It is
-// read to the letter if it is asked for.
+// value reads the value of the member and returns its text, and whether it ends within
+// the window for sure: with a comma behind it. It is read to the letter if it is asked
+// for, and else skimmed.
 func (h *head) value(asked bool) (value []byte, ok bool) {
 	if asked {
 		value = h.c.Skip()
@@ -149,16 +150,17 @@ func (h *head) value(asked bool) (value []byte, ok bool) {
 	return value, h.open
 }
 
-// ends are the fields that stand at the ends of a large body.
+// ends are the fields of ids (and those around them) that stand at the ends of a large
+// body.
 type ends struct {
 	present fieldSet
 	texts   [numFields][]byte
 }
 
-// read reads both ends. It reports false if it has seen a mistake, as atEnds does: then
-// no field is to be believed.
+// read reads both ends. It returns false if it has met a mistake, as atEnds does: then
+// none of the fields is to be believed.
 func (e *ends) read(body []byte) bool {
-	var last fieldSet // those at the tail, which count
+	var last fieldSet // the fields at the tail: those at the head do not count beside them
 	for tail := jsonscan.NewTail(body, window); ; {
 		key, value, ok := tail.Member()
 		if !ok {
@@ -185,7 +187,7 @@ func (e *ends) read(body []byte) bool {
 	}
 }
 
-// set notes the text of a field, and those inside it, in place of others.
+// set notes the text of a field and of those inside it, in place of earlier ones.
 func (e *ends) set(f field, text []byte) {
 	inside := f.inside()
 	e.present = e.present&^inside | 1<<f
@@ -210,7 +212,7 @@ func (e *ends) set(f field, text []byte) {
 	}
 }
 
-// hasID reports whether there is what looks like an id, as index.hasID does.
+// hasID is index.hasID for the ends.
 func (e *ends) hasID() bool {
 	for ids := e.present & idSet; ids != 0; ids &= ids - 1 {
 		if text := e.texts[bits.TrailingZeros64(uint64(ids))]; text[0] == '"' && len(text) > 2 {
@@ -220,14 +222,23 @@ func (e *ends) hasID() bool {
 	return false
 }
 
-// conversationFields are those that Default looks for with ClaudeUserID and BodyIDs, and
-// those that have some inside. What is not Explicit may be the same in all conversations.
+// conversationFields are the fields that Default looks for by ClaudeUserID and BodyIDs,
+// and those around them. Only fields that are Explicit are among them: others, such as
+// prompt_cache_key, may be the same in all conversations of an application.
 var conversationFields = (explicitSet | 1<<metadataUserIDField).andOuter()
 
-// conversation returns the session that a large body names in a way that tells
-// conversations apart, as ClaudeUserID knows it or as BodyIDs does: at its ends, or
-// else where such a member is first met. Of a well-formed body whose members all have
-// names of their own, the answer is the same before it is read and after.
+// Bounds on the members that name no conversation after all, of those that are met in
+// between. No real body has so many.
+const (
+	maxTries = 64
+	maxTried = 2 * maxRaw // bytes of them
+)
+
+// conversation returns the session that a large body names as ClaudeUserID knows it or
+// as BodyIDs does, by a field that is Explicit: from the ends or, if none is there, from the
+// first such member in between. It returns false for a body that is not large. If the
+// body is well-formed and its members all have names of their own, it makes no
+// difference how much of it has been read before.
 func (r *Request) conversation() (s Session, ok bool) {
 	var e ends
 	if len(r.Body) <= wholly || r.index.progress.Load() == bad || !e.read(r.Body) {
@@ -242,19 +253,20 @@ func (r *Request) conversation() (s Session, ok bool) {
 	return r.conversationInBetween()
 }
 
-// conversationInBetween goes through the members of the body in order, those first
-// that the walk has come past already.
+// conversationInBetween goes through the members of the body in order: first those that
+// the index has come past already, and then on with its walk. It gives up after maxTries
+// members, or maxTried bytes, that name nothing.
 func (r *Request) conversationInBetween() (s Session, ok bool) {
 	x := &r.index
 	x.reading.Lock()
 	defer x.reading.Unlock()
 	tries, tried := 0, 0
-	names := func(f field) bool {
+	named := func(f field) bool {
 		if present := x.present & (1<<f | f.inside()); present&idSet != 0 && tries < maxTries && tried < maxTried {
 			tries++
 			ok = r.conversationIn(present, func(f field) []byte {
 				text := x.value(r.Body, f)
-				if len(text) <= maxRaw { // nobody reads a longer one
+				if len(text) <= maxRaw { // longer ones are not read, and cost nothing
 					tried += len(text)
 				}
 				return text
@@ -263,24 +275,24 @@ func (r *Request) conversationInBetween() (s Session, ok bool) {
 		return ok
 	}
 	for at := uint32(0); ; {
-		next := x.behind(at, conversationFields)
+		next := x.next(conversationFields, at)
 		if next == nil {
 			break
 		}
-		if names(next.field) {
+		if named(next.field) {
 			return s, ok && x.progress.Load() != bad
 		}
 		at = next.to
 	}
-	x.readOn(r.Body, &stop{fields: conversationFields, takes: names}, nil)
+	x.readOn(r.Body, &stop{fields: conversationFields, takes: named}, nil)
 	return s, ok && x.progress.Load() != bad
 }
 
-// conversationIn puts into s the session that one of the fields names that are present,
-// given their texts.
+// conversationIn puts into s the session that the best of the given fields names, and
+// reports whether one does. text returns the text of a field.
 func (r *Request) conversationIn(present fieldSet, text func(field) []byte, s *Session) (ok bool) {
 	if present.has(metadataUserIDField) {
-		if *s, ok = claudeNames(r, text(metadataUserIDField)); ok {
+		if *s, ok = claudeFrom(r, text(metadataUserIDField)); ok {
 			return true
 		}
 	}

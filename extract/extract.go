@@ -11,9 +11,9 @@ package extract
 type Session struct {
 	// Source says where the ID comes from, such as "x-session-id" or "trail".
 	// It is part of the session's identity, so equal IDs of different
-	// sources never meet, and it is safe to log. The built-in ones are a fixed
-	// number, but for headers of the form X-...-Session-Id and its like: these give their name,
-	// up to 64 letters, digits and hyphens of the client's choice.
+	// sources never meet, and it is safe to log. The number of built-in sources is
+	// fixed, except that a header of the form X-...-Session-Id or the like gives its own
+	// name: up to 64 letters, digits and hyphens of the client's choice.
 	Source string
 
 	// ID names the conversation.
@@ -22,13 +22,13 @@ type Session struct {
 	// Confidence says how far ID can be trusted to name one conversation.
 	Confidence Confidence
 
-	// Class is the class of the request as far as method, path and headers
-	// tell; where a header names the session, only the headers of the client
-	// that sends it, and where client_metadata does, also what Codex says there.
+	// Class is the class of the request as far as method, path and headers tell. If
+	// a header names the session, only the headers of the client that sends it are
+	// looked at; if client_metadata does, what Codex says there counts as well.
 	// Request.Class looks at all headers, and at the body.
 	Class Class
 
-	incomplete bool // see Chain.Find
+	incomplete bool // Parent, and a Class that comes with it, are left to Request.Complete
 
 	// Thread names a line of work of its own within the session, such as a
 	// sub-agent: it has the session's identity, but another prompt. Empty
@@ -116,11 +116,11 @@ func (f ExtractorFunc) Extract(r *Request) (Session, bool) { return f(r) }
 // cut and rearranged with package slices before it is in use. The empty Chain
 // finds nothing.
 //
-// Built-in neighbours share work, which makes two exceptions to the order. Where
-// [BodyIDs] comes right behind [ClaudeUserID], the place of what names a conversation in
-// a large body decides: see [Default]. And where [Headers] comes right behind
-// [ClaudeCode], that leaves its header in other spellings than the canonical one to
-// Headers, which takes it after all that are in canonical form.
+// Built-in neighbours share work, which makes two exceptions to the order. If
+// [BodyIDs] comes right behind [ClaudeUserID], what decides in a large body is where the
+// members stand that name a conversation: see [Default]. And if [Headers] comes right
+// behind [ClaudeCode], Claude Code's header goes before all others only in its canonical
+// form; in other spellings it comes after all listed headers in canonical form.
 type Chain []Extractor
 
 // Extract returns the first session that an extractor of c finds.
@@ -130,16 +130,16 @@ func (c Chain) Extract(r *Request) (s Session, ok bool) {
 	return s, ok
 }
 
-// Find is Extract for callers that have room for the answer, which saves copies of it,
-// and seldom ask who started the session: where a header names that, Parent and a Class
-// of Subagent that comes with it are left to [Request.Complete]. It puts the zero
-// Session into s if there is none. (To copy a Session takes as long as to look up a
-// header.)
+// Find is Extract for callers in a hurry. It fills in s rather than returning a copy, since
+// copying a Session takes as long as looking up a header. And if a header says who started
+// the session, which few callers ask for, it leaves that to [Request.Complete]: Parent and
+// the Class of Subagent that comes with it. If no extractor finds a session, s is the zero
+// Session.
 func (c Chain) Find(r *Request, s *Session) (ok bool) {
 	*s = Session{}
 	for i := 0; i < len(c); i++ {
-		// The two that most requests end at fill in s where it is. What stands behind
-		// an extractor may save it work.
+		// The built-in extractors that most requests end at fill in s itself, and some
+		// do the work of those behind them as well: see the comment on Chain.
 		switch e := c[i].(type) {
 		case claudeCode:
 			if i+1 < len(c) && isHeaders(c[i+1]) {

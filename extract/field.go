@@ -1,11 +1,11 @@
 package extract
 
-// A field is a member of the body that the built-in extractors ask for, or one of
-// an object in it.
+// A field is a member of the body, or of one of the objects in it, that the built-in
+// extractors ask for.
 type field uint8
 
 const (
-	noField field = iota // also the body itself
+	noField field = iota // no member that is asked for; as the outer one, the body itself
 
 	conversationIDField
 	conversationIDCamelField
@@ -87,16 +87,16 @@ const (
 // A fieldSet has one bit for each of some fields.
 type fieldSet uint64
 
-const _ = field(64) - numFields // they fit in
+const _ = field(64) - numFields // does not compile if they do not fit in
 
-// setOf returns the set of the fields from one to another.
+// setOf returns the set of the fields from from to to, both included.
 func setOf(from, to field) fieldSet { return 1<<(to+1) - 1<<from }
 
 // has reports whether f is in the set.
 func (s fieldSet) has(f field) bool { return s>>f&1 != 0 }
 
-// insides are the fields that are members of each, if that is an object: those that known
-// knows of it.
+// insides has for each field those that are members of it if it is an object. It says the
+// same as known, below, and TestFieldsAreWhereTheirNamesAre checks that it does.
 var insides = [numFields]fieldSet{
 	metadataField:          setOf(metadataUserIDField, metadataChatIDField),
 	clientMetadataField:    setOf(clientMetadataSessionIDField, clientMetadataSessionIDField),
@@ -114,8 +114,9 @@ var insides = [numFields]fieldSet{
 // inside returns the fields that are members of f.
 func (f field) inside() fieldSet { return insides[f] }
 
-// Where the parts of a prompt stand in a body, in the order in which they are looked for.
-// Of the messages there is one list: see [Request.list].
+// Where the parts of a prompt may stand in a body. All tools and system prompts that are
+// there belong to it, in this order. Of the messages only one list counts:
+// the first in which those who ask find what they look for (see Request.list).
 var (
 	toolFields   = []field{toolsField, toolConfigField, requestToolsField}
 	systemFields = []field{
@@ -127,11 +128,12 @@ var (
 	messageFields = []field{messagesField, contentsField, requestContentsField, inputMessagesField, inputField}
 )
 
-// Some sets of fields.
 var (
 	messageSet = setOfList(messageFields)
-	idSet      = setOfList(pointerFields) | bodyIDSet | 1<<metadataUserIDField
-	idOrOuter  = idSet.andOuter()
+
+	// idSet are the fields of all ids: of conversations, of state on the server and of users.
+	idSet     = setOfList(pointerFields) | bodyIDSet | 1<<metadataUserIDField
+	idOrOuter = idSet.andOuter()
 )
 
 func setOfList(fields []field) (s fieldSet) {
@@ -141,7 +143,7 @@ func setOfList(fields []field) (s fieldSet) {
 	return s
 }
 
-// andOuter returns the set with the fields that have some of it inside.
+// andOuter returns the set and the fields that have any of it inside.
 func (s fieldSet) andOuter() fieldSet {
 	all := s
 	for f := range numFields {
@@ -152,21 +154,21 @@ func (s fieldSet) andOuter() fieldSet {
 	return all
 }
 
-// written is known for a name as it is written.
+// written is known for a name as it is written, with or without escapes.
 func (f field) written(name []byte) field {
 	shortest := len("id")
 	if f == noField {
 		shortest = len("input")
 	}
-	if len(name) < shortest { // no name is longer than it is written
+	if len(name) < shortest { // a name is no shorter as it is written
 		return noField
 	}
 	var room nameRoom
 	return f.known(room.read(name))
 }
 
-// known returns the field that the member of that name is, in the body or, if f
-// is one, in that object.
+// known returns the field that a member of that name is, in the body if f is noField, and
+// else in the object f; or noField if it is none.
 func (f field) known(name []byte) field {
 	switch f {
 	case noField:

@@ -21,9 +21,10 @@ func Header(names ...string) Extractor {
 
 // Headers returns an Extractor of the session headers of known clients and
 // gateways: X-Claude-Code-Session-Id and those of the table in the package
-// documentation, in its order, and after them any other header of the form
-// X-...-Session-Id that is not known to be something else, and of the same form with
-// Conversation, Chat or Thread, of which none counts where there are more than 32.
+// documentation, in its order. After them come headers of other vendors, of the forms
+// X-...-Session-Id, X-...-Conversation-Id, X-...-Chat-Id and X-...-Thread-Id, unless the
+// name says that they hold something else. Of more than 32 such headers in a request, none
+// counts.
 func Headers() Extractor { return knownHeaders }
 
 // isHeaders reports whether e is Headers.
@@ -33,7 +34,7 @@ func isHeaders(e Extractor) bool {
 }
 
 var knownHeaders = newHeaders([]string{
-	claudeHeader, // the first, as find relies on; for those in another spelling: see claude.go
+	claudeHeader, // first, so that find looks it up; see findWithHeaders in claude.go
 	"X-Session-Id",
 
 	"X-Opencode-Session",
@@ -75,10 +76,10 @@ var knownHeaders = newHeaders([]string{
 	"Thread-Id",
 }, true)
 
-// notSessions are what stands in front of -Session-Id in headers that name something else: a
-// machine, a login, what a browser counts. (A user's conversation is one.) otherSessions are
-// words, wherever they stand, of headers that name another session than the one at hand.
 var (
+	// notSessions are words that, right before -Session-Id, make it the name of something
+	// else: a machine, a login, a browser's visit. (X-User-Conversation-Id, by contrast,
+	// names a conversation.)
 	notSessions = map[string]bool{
 		"remote":    true, // X-Claude-Remote-Session-Id
 		"mcp":       true,
@@ -96,26 +97,30 @@ var (
 		"sso":       true,
 		"request":   true,
 	}
+
+	// otherSessions are words that, anywhere in its name, make a header name another session
+	// than the one at hand.
 	otherSessions = map[string]bool{"parent": true, "previous": true, "forked": true}
 )
 
 // headers is the Extractor behind Header and Headers.
 type headers struct {
 	names  []headerName
-	vendor bool // take any of the vendorSuffixes
+	vendor bool // headers of other vendors count as well: see vendorSession
 
-	may      nameFilter           // one of the names, in whatever case
-	byLength [maxLength + 1][]int // places in names
+	filter   nameFilter           // of all names that may count
+	byLength [maxLength + 1][]int // indexes into names, by the length of the name
 }
 
 type headerName struct{ canonical, source string }
 
-// maxLookups is how many names are looked up one by one before all headers are walked
-// through: to look up a name costs as much as a step of the walk or two.
+// maxLookups is how many of the names are looked up in the map, before search goes through
+// all headers of the request for the others: a lookup costs as much as one or two steps
+// of that.
 const maxLookups = 2
 
 func newHeaders(names []string, vendor bool) *headers {
-	hs := &headers{vendor: vendor, may: newNameFilter(names...)}
+	hs := &headers{vendor: vendor, filter: newNameFilter(names...)}
 	for i, n := range names {
 		name := headerName{
 			canonical: textproto.CanonicalMIMEHeaderKey(n),
@@ -129,16 +134,16 @@ func newHeaders(names []string, vendor bool) *headers {
 		hs.byLength[length] = append(hs.byLength[length], i)
 	}
 	if vendor {
-		for length := range hs.may {
-			hs.may[length] |= 1 << lastLetter(vendorSuffixes[0]) // which is that of all
+		for length := range hs.filter {
+			hs.filter[length] |= 1 << lastLetter(vendorSuffixes[0]) // all suffixes end alike
 		}
 	}
 	return hs
 }
 
-// A nameFilter tells quickly that a header is none of some: it knows them, in any case, by
-// their lengths and their last letters, of which it has a bit each. Those that are longer
-// than maxLength count as that long.
+// A nameFilter tells quickly of most headers that they are none of a list of names. For
+// each length it has one bit for each letter in which a name of that length ends,
+// whatever its case. Names longer than maxLength count as that long.
 type nameFilter [maxLength + 1]uint32
 
 const maxLength = 63
@@ -152,11 +157,12 @@ func newNameFilter(names ...string) (f nameFilter) {
 	return f
 }
 
-// has reports whether the name, which is not empty, may be one of them.
+// has reports whether a name, which must not be empty, may be one of the list.
 func (f *nameFilter) has(name string) bool {
 	return f[min(len(name), maxLength)]>>lastLetter(name)&1 != 0
 }
 
+// lastLetter returns a number below 32 that is the same for both cases of the last letter.
 func lastLetter(name string) byte { return name[len(name)-1] & 31 }
 
 // Extract implements Extractor.
@@ -166,15 +172,16 @@ func (hs *headers) Extract(r *Request) (s Session, ok bool) {
 	return s, ok
 }
 
-// find is Extract for Chain.Find: s is the zero Session, and stays it if there is none.
+// find is Extract for Chain.Find, and leaves to Complete what that leaves to it: s is the
+// zero Session, and stays so if find returns false.
 func (hs *headers) find(r *Request, s *Session) bool {
 	if len(r.Header) == 0 {
 		return false
 	}
-	// Those that rank leaves out.
+	// The first few names, which search leaves out.
 	for i := range min(maxLookups, len(hs.names)) {
 		n := &hs.names[i]
-		if id := single(r.Header[n.canonical]); id != "" {
+		if id := commonID(r.Header[n.canonical]); id != "" {
 			r.nameByHeader(s, n.source, id, Explicit)
 			return true
 		}
@@ -182,7 +189,7 @@ func (hs *headers) find(r *Request, s *Session) bool {
 	if hs == knownHeaders && r.headless.Load() {
 		return false
 	}
-	source, id := hs.walk(r)
+	source, id := hs.search(r)
 	if id == "" && hs == knownHeaders {
 		if source, id = "thread-id", r.codexThread(); id == "" {
 			r.headless.Store(true)
@@ -207,58 +214,61 @@ func (r *Request) codexThread() string {
 	return id
 }
 
-// A namedHeader is a header that may name the session. Of several, the one of the
-// least rank goes first, and then by the alphabet.
-type namedHeader struct {
+// A candidate is a header that may name the session. Of several, the one of the least rank
+// goes first and, among equals, the one whose source comes first in the alphabet.
+type candidate struct {
 	rank   int
 	source string
 	values []string
 }
 
-// walk looks at all headers but those that were looked up. A map has no order, so
-// what it finds is sorted: first the listed names in canonical form, in their order,
-// then those in other spellings, then the others.
-func (hs *headers) walk(r *Request) (source, id string) {
-	var room [4]namedHeader
+// search goes through all headers of the request and returns the source and the id of the
+// first that names a session, or "". The first maxLookups names, in canonical form, are
+// left out: find has looked them up.
+//
+// Since a map has no order, candidates are sorted: first the listed names in canonical
+// form, in the order of the list, then those in other spellings, then other vendors'.
+func (hs *headers) search(r *Request) (source, id string) {
+	var room [4]candidate
 	found, classy, vendors := room[:0], false, 0
 	for key, values := range r.Header {
 		if key == "" {
 			continue
 		}
 		classy = classy || classHeaders.has(key)
-		if hs.may.has(key) { // few are left
+		if hs.filter.has(key) { // most headers end here
 			rank, source := hs.rank(key)
-			if rank >= hs.unlisted() {
+			if rank >= hs.vendorRank() {
 				if vendors++; vendors > maxVendors {
 					continue
 				}
 			}
 			if source != "" {
-				found = append(found, namedHeader{rank, source, values})
+				found = append(found, candidate{rank, source, values})
 			}
 		}
 	}
 	if !classy {
 		r.classless.Store(true)
 	}
-	if vendors > maxVendors { // which of them are here is up to the map
-		found = slices.DeleteFunc(found, func(h namedHeader) bool { return h.rank >= hs.unlisted() })
+	if vendors > maxVendors { // those that were found depend on the map's order
+		found = slices.DeleteFunc(found, func(h candidate) bool { return h.rank >= hs.vendorRank() })
 	}
 	if len(found) == 0 {
 		return "", ""
 	}
-	slices.SortFunc(found, func(a, b namedHeader) int {
+	slices.SortFunc(found, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(a.rank, b.rank), strings.Compare(a.source, b.source))
 	})
 	for i := 0; i < len(found); {
 		// One name in several spellings is one header.
 		first := found[i]
-		values := slices.Clip(first.values) // which are the caller's: to append makes a copy
+		values := slices.Clip(first.values) // they are the caller's, so append must copy them
 		for i++; i < len(found) && found[i].rank == first.rank && found[i].source == first.source; i++ {
 			values = append(values, found[i].values...)
 		}
-		if id := single(values); id != "" {
-			if first.rank >= len(hs.names) { // others may be in another spelling, too
+		if id := commonID(values); id != "" {
+			if first.rank >= len(hs.names) { // not canonical, so other headers may not be either
 				r.spelling()
 			}
 			return first.source, id
@@ -267,8 +277,8 @@ func (hs *headers) walk(r *Request) (source, id string) {
 	return "", ""
 }
 
-// rank returns the rank of a header and its source, which is empty if it is none of
-// a session or was looked up.
+// rank returns the rank of a header and the source of its sessions. The source is empty if
+// the header names no session or was looked up by find.
 func (hs *headers) rank(key string) (int, string) {
 	alike := hs.byLength[min(len(key), maxLength)]
 	for _, i := range alike {
@@ -286,26 +296,29 @@ func (hs *headers) rank(key string) (int, string) {
 	}
 	if hs.vendor {
 		if i := vendorSession(key); i >= 0 {
-			return hs.unlisted() + i, strings.ToLower(key)
+			return hs.vendorRank() + i, strings.ToLower(key)
 		}
 	}
 	return 0, ""
 }
 
-// unlisted is the least rank of a header whose name is on no list.
-func (hs *headers) unlisted() int { return 2 * len(hs.names) }
+// vendorRank is the least rank of headers that are not on the list: listed names have two
+// ranks each, one in canonical form and one in any other.
+func (hs *headers) vendorRank() int { return 2 * len(hs.names) }
 
-// maxVendors is how many of those a request may have: with more, none of them counts. No
-// client sends so many, and to put a megabyte of them in order takes long.
+// maxVendors is how many headers that are not on the list may count. Of more, none does: no
+// client sends so many, and sorting a megabyte of them takes long.
 const maxVendors = 32
 
-// vendorSuffixes are the ends of the headers of the form X-...-Session-Id and its like:
-// the wider a word mostly is, the sooner its header counts.
+// vendorSuffixes are the ends of session headers of vendors that are not on the list, in the
+// order in which they count: words that mostly mean something wider come first.
+// newHeaders relies on all of them ending in the same letter.
 var vendorSuffixes = [...]string{"-session-id", "-conversation-id", "-chat-id", "-thread-id"}
 
-// vendorSession returns which of the vendorSuffixes a header has, or -1. In front of it
-// stand X- and letters, digits and hyphens, which do not say that it is something else; the
-// length is fit for a log.
+// vendorSession returns the index of the vendorSuffix that a header ends in, or -1 if its
+// name is not that of a session. It is if X- and some letters, digits and hyphens stand
+// before the suffix, none of which are words that say otherwise (notSessions,
+// otherSessions), and if it is no longer than fits into a log.
 func vendorSession(key string) int {
 	const prefix, longest = "x-", 64
 	if len(key) > longest || len(key) < len(prefix) || !strings.EqualFold(key[:len(prefix)], prefix) {
@@ -334,20 +347,23 @@ func vendorSession(key string) int {
 	return -1
 }
 
-// header returns the id in a header, or "". The name is in canonical form.
+// header returns the id that a header holds, or "" if it is missing, is no id or has several
+// different values. The name must be in canonical form. Other spellings in the map are
+// found only after spelling has been called.
 func (r *Request) header(name string) string {
 	if values := r.Header[name]; len(values) > 0 {
-		return agreed(values)
+		return commonIDOfSome(values)
 	}
 	if !r.odd.Load() {
-		return "" // most headers that are looked for are not there
+		return ""
 	}
-	return single(r.values(name))
+	return commonID(r.values(name))
 }
 
-// spelling finds out whether the names of headers are in canonical form, unless that
-// is known. Content-Type, which most requests have, stands for all; and so does the
-// header of the session, where spelling is not called.
+// spelling finds out, once, whether all names of headers are in canonical form, and sets
+// r.odd if not. Content-Type, which most requests have, stands for all: if it is in
+// canonical form, so are the others. Where a session is named by a header in canonical
+// form, that header stands for all, and spelling is not called.
 func (r *Request) spelling() {
 	if r.spelled.Load() {
 		return
@@ -363,13 +379,13 @@ func (r *Request) spelling() {
 	r.spelled.Store(true)
 }
 
-// values returns the values of a header. The name is in canonical form; the names in
-// the map need not be, once spelling has looked at them.
+// values returns the values of a header, whose name must be in canonical form. As for
+// header, other spellings are found only after spelling has been called.
 func (r *Request) values(name string) []string {
 	if values := r.Header[name]; len(values) > 0 || !r.odd.Load() {
 		return values
 	}
-	var values []string // of their own: what is in the map is the caller's
+	var values []string // a new slice, since those in the map are the caller's
 	for key, v := range r.Header {
 		if len(key) == len(name) && strings.EqualFold(key, name) {
 			values = append(values, v...)
@@ -378,7 +394,7 @@ func (r *Request) values(name string) []string {
 	return values
 }
 
-// canonical reports whether key is as net/http would have it.
+// canonical reports whether the letters of key have the case that net/http gives them.
 func canonical(key string) bool {
 	upper := true
 	for i := range len(key) {
@@ -391,16 +407,18 @@ func canonical(key string) bool {
 	return true
 }
 
-// single returns the one id that all values agree on, or "".
-func single(values []string) string {
+// commonID returns the id that a header with these values holds, or "" if there are none,
+// if they differ or if they are no id. It is small enough to be inlined, since most
+// headers that are looked for are missing.
+func commonID(values []string) string {
 	if len(values) == 0 {
 		return ""
 	}
-	return agreed(values)
+	return commonIDOfSome(values)
 }
 
-// agreed is single where there are values.
-func agreed(values []string) string {
+// commonIDOfSome is commonID if there are values.
+func commonIDOfSome(values []string) string {
 	if !alike(values) {
 		return ""
 	}
@@ -410,7 +428,7 @@ func agreed(values []string) string {
 
 // alike reports whether all values are the same.
 func alike(values []string) bool {
-	for i := 1; i < len(values); i++ { // most have one
+	for i := 1; i < len(values); i++ {
 		if values[i] != values[0] {
 			return false
 		}

@@ -11,8 +11,8 @@ import (
 // MaxID is the length in bytes of the longest session id.
 const MaxID = 256
 
-// maxRaw bounds the strings that are unescaped to look for an id in them. A
-// legacy metadata.user_id may be longer than the id that is cut out of it.
+// maxRaw is the length of the longest string, as it is written, that is looked at for an
+// id. It is larger than MaxID since an old metadata.user_id has more in it than the id.
 const maxRaw = 16 << 10
 
 // ID returns s as a session id, and whether it is fit to be one. Surrounding
@@ -24,23 +24,24 @@ const maxRaw = 16 << 10
 // The built-in extractors hold all ids to it; so should yours.
 func ID(s string) (string, bool) {
 	if len(s) > 0 && len(s) <= MaxID && plainID(s) && (len(s) > maxPlaceholder || !isPlaceholder(s)) {
-		return s, true // as most are
+		return s, true
 	}
-	return oddID(s)
+	return anyID(s)
 }
 
-// plainID reports whether it is plain that s, which is not empty, is an id as it
-// stands unless it is a placeholder: ASCII without spaces or braces, no capital letters
-// where it may be a uuid, and not only zeros.
+// plainID is a quick test that most ids pass: if it is true, s is an id as it stands unless
+// isPlaceholder says otherwise. s must not be empty. It is true if s is visible ASCII
+// without braces, '|' and '~', is not all zeros and hyphens and, if it is as long as a
+// uuid, has no capital letters. FuzzIDTheShortWay compares it with anyID.
 func plainID(s string) bool {
 	const (
 		ones    = 0x0101010101010101
 		highs   = 0x80 * ones
-		letters = 0x40 * ones // the bit that letters have, and neither digits nor hyphens
-		small   = 0x20 * ones // the bit that all of these have but capital letters
+		letters = 0x40 * ones // the bit that letters have, but digits and hyphens have not
+		small   = 0x20 * ones // the bit that small letters, digits and hyphens have, but capital letters have not
 	)
 	id, n := s, len(s)
-	var w uint64 // the last eight bytes, or all that there are, some of them twice
+	var w uint64 // the last eight bytes or, of a shorter s, all of them, some twice
 	switch {
 	case n >= 8:
 		w = eightBytes(s[n-8:])
@@ -49,8 +50,9 @@ func plainID(s string) bool {
 	default:
 		w = uint64(s[0])*(ones>>16<<16) | uint64(s[n/2])<<8 | uint64(s[n-1])
 	}
-	// Of each byte the high bit tells. No byte carries into the next as long
-	// as they are ASCII; the first that is not is not visible, or beyond.
+	// The high bit of each byte of visible is set if the byte is above the space, and
+	// that of beyond if it is above 'z'. As long as all are ASCII, no sum carries into the
+	// next byte; the first that is not ASCII shows in one or the other.
 	visible, beyond, some, all := w+(0x80-'!')*ones, w+(0x7f-'z')*ones, w, w
 	for ; len(s) > 8; s = s[8:] {
 		w = eightBytes(s)
@@ -64,20 +66,21 @@ func plainID(s string) bool {
 		(n != uuidLen || all&small == small)
 }
 
+// fourBytes returns the first four bytes of s as a number.
 func fourBytes(s string) uint64 {
 	_ = s[3]
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24
 }
 
-// eightBytes returns the first eight of s as a word.
+// eightBytes returns the first eight bytes of s as a number.
 func eightBytes(s string) uint64 {
 	_ = s[7]
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
 		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
-// oddID is ID, step by step.
-func oddID(s string) (string, bool) {
+// anyID is ID for any s, step by step. It says what an id is.
+func anyID(s string) (string, bool) {
 	s = strings.TrimSpace(s)
 	if len(s) == 0 || len(s) > MaxID || !printable(s) || placeholder(s) {
 		return "", false
@@ -88,6 +91,7 @@ func oddID(s string) (string, bool) {
 	return s, true
 }
 
+// printable reports whether s is valid UTF-8 with nothing in it but printable characters.
 func printable(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c < ' ' || c > '~' {
@@ -97,6 +101,7 @@ func printable(s string) bool {
 	return true
 }
 
+// printableRunes is printable, character by character.
 func printableRunes(s string) bool {
 	for _, r := range s {
 		if !unicode.IsPrint(r) {
@@ -106,11 +111,12 @@ func printableRunes(s string) bool {
 	return utf8.ValidString(s)
 }
 
-// maxPlaceholder is the length of the longest of the words below.
+// maxPlaceholder is the length of the longest of the placeholders.
 const maxPlaceholder = len("[object Object]")
 
 var placeholders = []string{"null", "undefined", "none", "nil", "new", "default", "[object Object]"}
 
+// placeholder reports whether s is what clients send that have no id.
 func placeholder(s string) bool {
 	return zeros(s) || isPlaceholder(s) || strings.Contains(s, "{{") || strings.Contains(s, "${")
 }
@@ -125,10 +131,10 @@ func zeros(s string) bool {
 	return true
 }
 
-// isPlaceholder reports whether s is one of the placeholders.
+// isPlaceholder reports whether s is one of the placeholders, in any case.
 func isPlaceholder(s string) bool {
 	for _, p := range placeholders {
-		if len(p) == len(s) && strings.EqualFold(p, s) { // no letter of theirs has a longer form
+		if len(p) == len(s) && strings.EqualFold(p, s) { // their letters fold to no longer ones
 			return true
 		}
 	}
@@ -156,19 +162,20 @@ func isUUID[S string | []byte](s S) bool {
 	return true
 }
 
-// text returns the string that raw, the text of a JSON value, stands for. It
-// reports false for values of other types and for strings beyond maxRaw.
+// text returns the string that raw, the text of a JSON value, stands for. It returns false
+// if the value is no string, or longer than maxRaw.
 func text(raw []byte) (string, bool) {
 	var room textRoom
 	s, ok := textIn(raw, &room)
 	return string(s), ok
 }
 
-// textRoom is room for a text that is written with escapes. Most that are looked
-// at for ids fit in.
+// textRoom is room to undo the escapes in a text. It is large enough for most texts that are
+// looked at for ids.
 type textRoom [512]byte
 
-// textIn is text, with room for the result if it must have some.
+// textIn is text without allocating: the result is in raw or, if it has escapes and they
+// fit, in room.
 func textIn(raw []byte, room *textRoom) ([]byte, bool) {
 	if len(raw) < 2 || raw[0] != '"' || len(raw) > maxRaw {
 		return nil, false
@@ -181,7 +188,7 @@ func textIn(raw []byte, room *textRoom) ([]byte, bool) {
 func jsonID(raw []byte) (string, bool) {
 	var room textRoom
 	s, ok := textIn(raw, &room)
-	if !ok || len(s) <= maxPlaceholder && placeholder(string(s)) { // which need not be kept
+	if !ok || len(s) <= maxPlaceholder && placeholder(string(s)) { // without allocating a string for it
 		return "", false
 	}
 	return ID(string(s))

@@ -8,60 +8,83 @@ import (
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
-// An index says where in a body the members are that extractors ask for. It is
-// made in one walk, which stops where it may and goes on from there. Of several
-// members of one name the last counts, as it does for the parsers of most
-// upstreams.
+// How a body is read
 //
-// Whoever holds reading may read and change it. Others may read it once progress is
-// good, for then nobody changes it. Its methods leave that to their callers.
+// Extractors ask a Request for members of its body: for fields, which are the members
+// that this package knows (field.go), or for members by their names. Two readers answer.
 //
-// It is part of every Request, also of those whose headers decide, so it is
-// small: offsets, and room for as many as real bodies have.
+//   - The index (this file) walks through the body once, forward, and notes where its
+//     members are. Its answer is the right one.
+//   - The ends (ends.go) spare the walk in large bodies: what is asked for before
+//     anything else is looked for within the first and the last kilobyte and, if it is not
+//     there, on a walk that stops where it is met.
+//
+// The walk may also read the messages in passing, so that nobody has to cross them
+// again: into a trail (trail.go) or a prompt (boundary.go).
+//
+// What holds them to it: FuzzBodyIDs and TestBodyIDsLikeTheReference compare the index
+// with the plain reader in reference_test.go; FuzzEnds, TestIDsAtTheEndsOfLargeBodies and
+// TestConversationsInLargeBodies compare the ends with the index; TestPlacesOfMessages
+// compares messages that were read in passing with those that were not; and
+// TestFieldsAreWhereTheirNamesAre checks the tables of field.go.
+
+// An index says where the members of a body are that extractors ask for. It is made in
+// one walk, which may stop on the way and go on from there later. Of several members of
+// one name the last counts, as it does for the parsers of most upstreams.
+//
+// Whoever holds reading may read and change an index. Others may read it once progress
+// is good or bad, for then nobody changes it any more. Its methods leave both to their
+// callers.
+//
+// It is part of every Request, also of those whose headers decide, so it is small:
+// offsets, and room for as many as real bodies have.
 type index struct {
-	progress atomic.Uint32 // what follows does not change once it is good or bad
-	reading  sync.Mutex    // held by who changes it
+	progress atomic.Uint32 // unfinished, good or bad
+	reading  sync.Mutex    // guards all that follows until progress is good or bad
 
-	pos     uint32 // how far the walk has come
-	present fieldSet
-	known   []knownMember // those that are, or were, present
+	pos     uint32        // the offset that the walk has come to, 0 if it has not begun
+	present fieldSet      // the fields that the body has, as far as the walk has come
+	known   []knownMember // one for each field that is present, or was until its outer one came again
 
-	// others are the offsets behind what is before the other members of the
-	// body, for extractors with paths of their own. If there are more than maxOthers,
-	// which no real body has, there are none: then it is walked again for
-	// each such path.
-	others []uint32
-	many   bool
+	// others has one offset for each member of the body that is no field: behind what
+	// stands before the member, which is the opening brace or another member. It is for
+	// extractors with paths of their own. With more than maxOthers of them, which
+	// no real body has, it is nil and tooManyOthers is true; the body is then walked
+	// again for each such path.
+	others        []uint32
+	tooManyOthers bool
 
-	counted uint32 // members, of the body and of the objects in it that have fields
+	counted uint32 // members read: those of the body and of the objects in it that have fields
 
-	// talk is what the walk has read in passing, if it was talkative: the trail
-	// of the messages, without the system prompt beside them.
+	// talk is the trail of the messages, without the system prompt beside them, if the
+	// walk has read it in passing. It does so only if talkative is true: if
+	// somebody may come to ask for the trail.
 	talk      *trail
-	talkative atomic.Bool // somebody may ask for the trail
+	talkative atomic.Bool
 
-	room struct {
+	room struct { // for known and others, to begin with
 		known  [8]knownMember
 		others [12]uint32
 	}
 }
 
+// A knownMember says where in the body the value of a field is.
 type knownMember struct {
-	from, to uint32 // of its value in the body
+	from, to uint32
 	field    field
 }
 
 const maxOthers = 64
 
-// maxRead bounds the members that are read. No request has so many; a body that has is
-// taken for none, and no work is wasted on the rest of it.
+// maxRead bounds the members that a walk reads. No request has so many; a body that has
+// counts as malformed, so that no work is wasted on the rest of it.
 const maxRead = maxItems
 
 // Progress of an index.
 const (
 	unfinished = iota
-	good       // the body is one JSON object
-	bad
+	good       // the body was read to its end and is one JSON object
+	bad        // it is not, or was given up
 )
 
 // read reads the body to its end, if nobody has, and reports whether it is one
@@ -79,9 +102,9 @@ func (r *Request) read() bool {
 	return x.progress.Load() == good
 }
 
-// readPrompt reads the body and, in passing, its messages into a prompt. It
-// returns nil if the body was read before, or if that is not what reading the
-// messages by themselves would give.
+// readPrompt reads the body and, in passing, its messages into a prompt. It returns nil
+// if somebody has begun to read the body before, or if the prompt is not the one that
+// reading the messages by themselves would give.
 func (r *Request) readPrompt() *prompt {
 	x := &r.index
 	x.reading.Lock()
@@ -94,7 +117,7 @@ func (r *Request) readPrompt() *prompt {
 	return nil
 }
 
-// get returns the text of a field, or nil if there is none.
+// get returns the text of a field, or nil if the body does not have it.
 func (r *Request) get(f field) []byte {
 	if !r.read() {
 		return nil
@@ -102,10 +125,10 @@ func (r *Request) get(f field) []byte {
 	return r.index.value(r.Body, f)
 }
 
-// hasAny reports whether the body has any of some fields.
+// hasAny reports whether the body has any of the fields.
 func (r *Request) hasAny(s fieldSet) bool { return r.read() && r.index.present&s != 0 }
 
-// member returns the text of the member of that name, or nil.
+// member returns the text of the body's member of that name, or nil.
 func (r *Request) member(name string) []byte {
 	if !r.read() {
 		return nil
@@ -113,7 +136,7 @@ func (r *Request) member(name string) []byte {
 	return r.index.member(r.Body, name)
 }
 
-// value returns the text of a field, as far as the walk has come.
+// value returns the text of a field, as far as the walk has come, or nil.
 func (x *index) value(body []byte, f field) []byte {
 	if x.present.has(f) {
 		for i := range x.known {
@@ -125,8 +148,9 @@ func (x *index) value(body []byte, f field) []byte {
 	return nil
 }
 
-// behind returns the first member behind an offset that is one of some fields, or nil.
-func (x *index) behind(at uint32, fields fieldSet) (first *knownMember) {
+// next returns the first of the fields, in the order of the text, that begins at or
+// behind the offset at, as far as the walk has come, or nil.
+func (x *index) next(fields fieldSet, at uint32) (first *knownMember) {
 	for i := range x.known {
 		k := &x.known[i]
 		if k.from >= at && x.present&fields&(1<<k.field) != 0 && (first == nil || k.from < first.from) {
@@ -136,19 +160,20 @@ func (x *index) behind(at uint32, fields fieldSet) (first *knownMember) {
 	return first
 }
 
-// member returns the text of the member of that name, as far as the walk has come.
+// member returns the text of the body's member of that name, as far as the walk has
+// come, or nil.
 func (x *index) member(body []byte, name string) []byte {
 	if f := noField.known([]byte(name)); f != noField {
 		return x.value(body, f)
 	}
-	if x.many && x.progress.Load() == good {
+	if x.tooManyOthers && x.progress.Load() == good {
 		return lastMember(body, name)
 	}
 	var room nameRoom
 	for i := len(x.others) - 1; i >= 0; i-- {
 		at := x.others[i]
 		c := jsonscan.New(body[at-1:])
-		if !c.Object() { // it is not the first, a comma is what comes next
+		if !c.Object() { // it is not the first member: a comma comes next
 			c = jsonscan.New(body[at:])
 		}
 		if key, _ := c.Key(); room.is(key, name) {
@@ -158,12 +183,12 @@ func (x *index) member(body []byte, name string) []byte {
 	return nil
 }
 
-// A stop says at which member of the body a walk is to stop: at one of that name, or
-// at one of the fields that it takes.
+// A stop says at which member of the body a walk is to stop.
 type stop struct {
-	name   string // of none of the fields
-	fields fieldSet
-	takes  func(field) bool
+	name string // at the member of that name, if fields is empty
+
+	fields fieldSet         // at one of these fields
+	takes  func(field) bool // if this, which is asked at each, says so
 }
 
 // stopAt returns the stop at the members of that name.
@@ -174,12 +199,13 @@ func stopAt(name string) stop {
 	return stop{name: name}
 }
 
-// asks reports whether a member of that field may be one to stop at.
-func (s *stop) asks(f field) bool { return s.fields == 0 || s.fields.has(f) }
+// mayBe reports whether the walk may have to stop at a member, given its field or
+// noField. It is the cheap part of the question, and comes before is.
+func (s *stop) mayBe(f field) bool { return s.fields == 0 || s.fields.has(f) }
 
-// at reports whether a member of the body is one to stop at, given its field, which
-// the stop asks for, and its name as it is written.
-func (s *stop) at(f field, written []byte) bool {
+// is reports whether the walk is to stop at a member for which mayBe is true, given its
+// field and its name as it is written.
+func (s *stop) is(f field, written []byte) bool {
 	if s.fields != 0 {
 		return s.takes(f)
 	}
@@ -187,9 +213,11 @@ func (s *stop) at(f field, written []byte) bool {
 	return room.is(written, s.name)
 }
 
-// readOn goes on with the walk: to the end, or past the next member at which it is to
-// stop. If there is a prompt, messages are read into it in passing; it reports whether
-// that is what reading them by themselves would give.
+// readOn goes on with the walk, if it is unfinished: to the end of the body or, if until
+// is not nil, past the next member at which it is to stop. The caller holds x.reading.
+//
+// With a prompt, the messages are read into it in passing, and readOn reports whether
+// the prompt is then the one that reading the messages by themselves would give.
 func (x *index) readOn(body []byte, until *stop, p *prompt) (inPassing bool) {
 	if x.progress.Load() != unfinished {
 		return false
@@ -203,7 +231,7 @@ func (x *index) readOn(body []byte, until *stop, p *prompt) (inPassing bool) {
 		}
 	}
 	if p == nil && x.pos == 0 && len(body) > wholly && x.talkative.Load() {
-		w.talkingMembers(until)
+		w.membersAndTrail(until)
 	} else {
 		w.members(noField, until, nil)
 	}
@@ -217,48 +245,55 @@ func (x *index) readOn(body []byte, until *stop, p *prompt) (inPassing bool) {
 	default:
 		x.progress.Store(bad)
 	}
-	return w.sole()
+	return w.hasReadTheMessages()
 }
 
-// A walk reads members into an index.
+// A walk reads members into an index, from where the last walk has stopped.
 //
-// In passing it reads the messages as well, so that nobody has to come back for them:
-// into a prompt, if Boundaries has begun the walk, or into a trail, if a chain has one
-// that may come to be asked (talkative), the walk begins with the body, and what it has
-// met so far does not look like an id (hasID). That was for nothing, and is thrown
-// away, unless the body was read to its end and what was read are the only messages that
-// it has (sole): of several lists, an extractor may want another one.
+// It may read the messages in passing, before it knows whether they are those that
+// count or whether anybody will ask for them. It does so
+//
+//   - into a prompt, if Boundaries has begun the walk;
+//   - into a trail, if the chain has a Trail (index.talkative), the body is large, the walk
+//     begins at its start, and nothing before the messages looks like an id (hasID),
+//     which would make the trail needless.
+//
+// What was read is kept only if hasReadTheMessages is true at the end. Of several
+// lists of messages only the first is read, as it is only kept if it is the only one.
 type walk struct {
 	*index
 	body    []byte
 	c       jsonscan.Cursor
-	base    int  // where its text begins in the body
-	careful bool // read to the letter
-	stopped bool // behind the member that it was to go to
+	base    int  // the offset in the body at which the text of c begins
+	careful bool // read to the letter: skip rather than skim
+	stopped bool // past the member at which it was to stop
 
-	prompt *prompt // reads messages, if it is not nil
-	talks  int     // how many lists of messages were read, or would have been
-	list   field   // the last of them
-	passed bool    // over messages that were not read
+	prompt   *prompt // reads the messages if it is not nil
+	lists    int     // how many lists of messages there were, whether they were read or not
+	lastList field   // where the last of them was
+	unread   bool    // there were messages that neither a prompt nor a trail was to read
 }
 
-// talkingMembers is members of the body, and reads the messages in passing. Of
-// what it has read it keeps what somebody may ask for, who finds no id.
-func (w *walk) talkingMembers(until *stop) {
+// membersAndTrail is members for the members of the body, and reads the messages into a
+// trail in passing. It keeps the trail if somebody may ask for it.
+func (w *walk) membersAndTrail(until *stop) {
 	var t trail
 	w.members(noField, until, &t)
-	if w.sole() && !w.hasID(w.body) {
+	if w.hasReadTheMessages() && !w.hasID(w.body) {
 		kept := t
 		w.talk = &kept
 	}
 }
 
-// sole reports whether the messages that were read are those that count.
-func (w *walk) sole() bool {
-	return !w.stopped && !w.passed && w.talks == 1 && w.present.has(w.list)
+// hasReadTheMessages reports whether the messages that the walk has read are all that the
+// body has. It is false if the walk has not come to the end, or if another list of
+// messages may be the one that an extractor wants.
+func (w *walk) hasReadTheMessages() bool {
+	return !w.stopped && !w.unread && w.lists == 1 && w.present.has(w.lastList)
 }
 
-// hasID reports whether the body has what looks like an id.
+// hasID reports whether the walk has met what looks like an id: a string that is not
+// empty in one of the fields of ids.
 func (x *index) hasID(body []byte) bool {
 	for _, k := range x.known {
 		if idSet.has(k.field) && x.present.has(k.field) && body[k.from] == '"' && k.to-k.from > 2 {
@@ -271,20 +306,21 @@ func (x *index) hasID(body []byte) bool {
 // pos returns the offset in the body that the walk has come to.
 func (w *walk) pos() int { return w.base + w.c.Pos() }
 
-// members reads the members of the body or of one of its objects that the walk
-// has entered: to the end, or past the next one at which it is to stop. If there is a
-// trail, messages are read into it. (These are no fields of w, to stay off the heap.)
+// members reads the members of the body, if in is noField, or of the object in that field:
+// to its end or, of the body, past the next member at which the walk is to stop.
+// The Cursor must be inside the object. If t is not nil, messages are read into it.
+// (until and t are no fields of w since they would then be allocated on the heap.)
 func (w *walk) members(in field, until *stop, t *trail) {
 	c := &w.c
-	for !w.stopped && w.more() {
-		behind := w.pos()
+	for !w.stopped && w.count() {
+		before := w.pos() // behind what stands before the member
 		written, ok := c.Key()
 		if !ok {
 			return
 		}
 		from := w.pos()
 		f := in.written(written)
-		if f == noField || !w.enter(f, t) {
+		if f == noField || !w.readInside(f, t) {
 			if w.careful {
 				c.Skip()
 			} else {
@@ -296,45 +332,47 @@ func (w *walk) members(in field, until *stop, t *trail) {
 		}
 		switch {
 		case f != noField:
-			w.keep(f, from, w.pos())
+			w.note(f, from, w.pos())
 		case in == noField:
-			w.other(behind)
+			w.noteOther(before)
 		}
-		if until != nil && until.asks(f) && until.at(f, written) && c.Kind() == ',' {
-			w.stopped = f != noField || !w.many // not behind what it has not kept
+		if until != nil && until.mayBe(f) && until.is(f, written) && c.Kind() == ',' {
+			w.stopped = f != noField || !w.tooManyOthers // the member must have been noted
 		}
 	}
 }
 
-// more counts a member, and reports whether there may be one more.
-func (w *walk) more() bool {
+// count counts a member that is about to be read, and reports whether it may be.
+func (w *walk) count() bool {
 	w.counted++
 	return w.counted <= maxRead
 }
 
-// enter reads the value of a field if there is more to it than its end.
-func (w *walk) enter(f field, t *trail) bool {
+// readInside reads the value of a field if there is more to do than to pass over it: if other
+// fields are inside, or messages that are to be read. It reports whether it has.
+func (w *walk) readInside(f field, t *trail) bool {
 	inside := f.inside()
 	w.present &^= inside
 	switch {
 	case inside != 0 && w.c.Object():
 		w.members(f, nil, t)
-		w.passed = w.passed || f == inputField && w.present&inside&messageSet == 0 // a message itself
+		w.unread = w.unread || f == inputField && w.present&inside&messageSet == 0 // then the object is itself a message
 	case messageSet.has(f) && (w.prompt != nil || t != nil && !w.hasID(w.body)):
-		w.list = f
+		w.lastList = f
 		w.messages(t)
 	default:
-		w.passed = w.passed || messageSet.has(f)
+		w.unread = w.unread || messageSet.has(f)
 		return false
 	}
 	return true
 }
 
-// messages reads the next value, which are messages.
+// messages reads the value of a field that holds messages, the first of its kind, into
+// the prompt or into t, and passes over any other.
 func (w *walk) messages(t *trail) {
-	w.talks++
+	w.lists++
 	switch {
-	case w.talks > 1:
+	case w.lists > 1:
 		w.c.Skim()
 	case w.prompt != nil:
 		s := strip{to: w.prompt, raw: w.body, c: w.c}
@@ -345,8 +383,8 @@ func (w *walk) messages(t *trail) {
 	}
 }
 
-// keep notes where the value of a field is.
-func (x *index) keep(f field, from, to int) {
+// note notes where the value of a field is, in place of an earlier one.
+func (x *index) note(f field, from, to int) {
 	x.present |= 1 << f
 	m := knownMember{uint32(from), uint32(to), f}
 	for i := range x.known {
@@ -358,27 +396,28 @@ func (x *index) keep(f field, from, to int) {
 	x.known = append(x.known, m)
 }
 
-// other notes the member of the body behind an offset.
-func (x *index) other(at int) {
+// noteOther notes a member of the body that is no field, by the offset behind what stands
+// before it.
+func (x *index) noteOther(at int) {
 	switch {
-	case x.many:
+	case x.tooManyOthers:
 	case len(x.others) == maxOthers:
-		x.others, x.many = nil, true
+		x.others, x.tooManyOthers = nil, true
 	default:
 		x.others = append(x.others, uint32(at))
 	}
 }
 
-// nameRoom is room for the name of a member that is written with escapes: for any that is
-// known, however it is written.
+// nameRoom is room to undo the escapes in the name of a member. It is large enough for
+// all names that are known, even if each letter is written as an escape.
 type nameRoom [escapeLen * len("previous_interaction_id")]byte
 
-// escapeLen is how many bytes it takes at most to write one.
+// escapeLen is the length of the longest escape of one letter.
 const escapeLen = len(`\u0061`)
 
-// read returns a name as it is meant. One that is too long for the room stays as it is
-// written, backslashes and all, if it has any, and so does one that is too short for \uXXXX
-// and one more letter: it is none that is known.
+// read returns a name without its escapes. To save time and memory, two kinds of names
+// are returned as they are written, since none that is known is among them: those too
+// long for the room, and those too short to be an escape and one more letter.
 func (room *nameRoom) read(written []byte) []byte {
 	if len(written) <= escapeLen || len(written) > len(room) {
 		return written
@@ -386,13 +425,14 @@ func (room *nameRoom) read(written []byte) []byte {
 	return jsonscan.Text(written, room[:])
 }
 
-// is reports whether a name, as it is written, is that name.
+// is reports whether a name, given as it is written, is name.
 func (room *nameRoom) is(written []byte, name string) bool {
 	return len(written) <= escapeLen*len(name) && string(jsonscan.Text(written, room[:])) == name
 }
 
-// lastMember returns the text of the last member of that name in object, which
-// is well-formed, or nil.
+// lastMember returns the text of the last member of that name in a JSON object, or nil if
+// there is none. Values are skimmed. A malformed object is read up to the mistake, and
+// what is no object has no members.
 func lastMember(object []byte, name string) (value []byte) {
 	c := jsonscan.New(object)
 	if !c.Object() {

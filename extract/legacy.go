@@ -9,10 +9,10 @@ import (
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
-// prompt reads the prompt of a legacy completion: a string, or an array of
-// strings or tokens. The string holds the whole conversation, and the next one
-// begins with it. Where in it a request ended can only be guessed: behind the
-// same word as this one ("Assistant:", "[/INST]"), or at the end of a line.
+// prompt reads the prompt of a legacy completion, given its text in the body. A string, or
+// an array of one string, holds a whole conversation, and the prompt of the next request
+// begins with it. Where in it an earlier request ended can only be guessed: see
+// legacyText. Any other array, of several strings or of tokens, is one text, read as it is.
 func (t *trail) prompt(raw []byte) {
 	c := jsonscan.New(raw)
 	array := c.Array() && c.Element()
@@ -24,12 +24,15 @@ func (t *trail) prompt(raw []byte) {
 	}
 	room := borrow(len(s))
 	*room = jsonscan.AppendText(*room, s)
-	t.legacy(trimRight(bytes.TrimLeft(*room, space)))
+	t.legacyText(trimRight(bytes.TrimLeft(*room, space)))
 	scratch.Put(room)
 }
 
-// legacy reads the text of a prompt, without white space around it.
-func (t *trail) legacy(text []byte) {
+// legacyText reads the text of a prompt, without white space around it. It takes for places
+// at which an earlier request may have ended: behind each occurrence of the word that
+// this one ends in ("Assistant:", "[/INST]"), and the ends of lines. The last maxTexts of
+// them are put into t.parts, and those before into t.steps.
+func (t *trail) legacyText(text []byte) {
 	if len(text) == 0 {
 		return
 	}
@@ -52,8 +55,9 @@ func (t *trail) legacy(text []byte) {
 	t.texts++
 }
 
-// wordEnds returns the offsets behind the last word of text and its last few
-// occurrences before.
+// wordEnds returns the offsets behind the last word of text and behind its last few
+// occurrences before that, the last one first. Of a word longer than 40 bytes it looks for
+// the last 40. The text must not be empty or end in white space.
 func wordEnds(text []byte) []int {
 	const longest = 40
 	end := text[max(0, len(text)-longest):]
@@ -68,8 +72,8 @@ func wordEnds(text []byte) []int {
 	return ends
 }
 
-// lineEnds returns the offsets at which the last few lines of text end that are
-// not blank.
+// lineEnds returns the offsets at which the last few lines of text end that are not blank,
+// less their trailing white space, the last one first.
 func lineEnds(text []byte) []int {
 	ends := make([]int, 0, maxTexts)
 	for i := len(text); i > 0 && len(ends) < maxTexts; {
@@ -79,9 +83,11 @@ func lineEnds(text []byte) []int {
 	return ends
 }
 
+// space is the white space of JSON.
 const space = " \t\r\n"
 
-// trimRight cuts off trailing white space.
+// trimRight returns text without the white space at its end. It is bytes.TrimRight for space,
+// but quicker.
 func trimRight(text []byte) []byte {
 	n := len(text)
 	for n > 0 && text[n-1] <= ' ' && (text[n-1] == ' ' || text[n-1] == '\n' || text[n-1] == '\r' || text[n-1] == '\t') {

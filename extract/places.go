@@ -6,13 +6,16 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// places are the directories that some texts name.
+// places is a digest of the file paths that some texts name, in their order. The directory
+// that a client works in is among them, so they tell one project from the next when all
+// else is the same, and stay the same when the client changes the date or the name of the
+// model in its prompt.
 type places struct {
-	sum sum
-	n   int
+	sum sum // over the paths
+	n   int // how many
 }
 
-// and returns the places of two contexts.
+// and returns the places of two texts, p first.
 func (p places) and(o places) places {
 	switch {
 	case p.n == 0:
@@ -23,26 +26,24 @@ func (p places) and(o places) places {
 	return places{p.sum.join(pathSalt, o.sum), p.n + o.n}
 }
 
-// maxPlaces is how many of the paths in a text count, and maxSlashes how many
-// slashes are looked at for them. The working directory is among the first.
+// maxPlaces is how many paths count, and maxSlashes how many slashes in a text are looked at
+// to find them. The working directory is among the first.
 const (
 	maxPlaces  = 16
 	maxSlashes = 1 << 14
 )
 
-// read takes in the absolute paths that a text names, as it stands between its
-// quotes: those of two parts and more, since "/help" is a command. They are what
-// tells one project from the next when all else is the same, and what stays when
-// a client changes the date or the name of the model.
+// read adds the absolute paths that a text names, given as it stands between its quotes in
+// the body. A path has at least two parts: "/help" is a command.
 func (p *places) read(raw []byte) {
-	for i, n := 0, 0; i < len(raw) && p.n < maxPlaces && n < maxSlashes; n++ {
-		n := bytes.IndexByte(raw[i:], '/')
-		if n < 0 {
+	for i, slashes := 0, 0; i < len(raw) && p.n < maxPlaces && slashes < maxSlashes; slashes++ {
+		next := bytes.IndexByte(raw[i:], '/')
+		if next < 0 {
 			return
 		}
-		start := i + n
+		start := i + next
 		i = start + 1
-		if !breaks(raw, start) {
+		if !mayBegin(raw, start) {
 			continue
 		}
 		for i < len(raw) && inPath(raw[i]) {
@@ -56,9 +57,9 @@ func (p *places) read(raw []byte) {
 	}
 }
 
-// breaks reports whether a path may begin at raw[i]: behind white space or an
+// mayBegin reports whether a path may begin at raw[i]: behind white space or an
 // opening mark, but not inside a word, a URL or a tag.
-func breaks(raw []byte, i int) bool {
+func mayBegin(raw []byte, i int) bool {
 	if i == 0 {
 		return true
 	}
@@ -71,6 +72,7 @@ func breaks(raw []byte, i int) bool {
 	return false
 }
 
+// inPath reports whether c may be part of a path. All that is not ASCII may.
 func inPath(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
 		c == '/' || c == '.' || c == '-' || c == '_' || c == '~' || c == '@' || c == '+' || c >= 0x80

@@ -4,14 +4,14 @@ package extract
 //
 //	Chain{ClaudeCode(), Headers(), ClaudeUserID(), BodyIDs(), State(), UserID(), Trail()}
 //
-// Whoever says which conversation it is goes before what says which user, and
-// both before what has to be worked out from the messages. A request that a
-// header names costs no look at its body, or a quick one in Anthropic's protocol
-// (see [ClaudeCode]). In a body of more than 16 kB, what names a conversation within
-// the first or the last kilobyte goes before what does so in between, and there the
-// first before the others (not prompt_cache_key, which some applications send in all
-// of them): so what a request costs that has its id where clients put it does not
-// grow with its body either. The slice is the caller's, to change before use.
+// What names a conversation goes before what names a user, and both before what has to
+// be worked out from the messages. If a header names the session, the body costs
+// nothing, or a quick look in Anthropic's protocol (see [ClaudeCode]). In a body of more
+// than 16 kB, a member that names a conversation goes before others if it stands within
+// the first or the last kilobyte, and in between the first goes before the others. (That
+// holds for all but prompt_cache_key, which some applications send in all conversations.)
+// So a request that has its id where clients put it costs the same whatever the size of
+// its body. The slice is the caller's, to change before use.
 func Default() Chain {
 	return Chain{ClaudeCode(), Headers(), ClaudeUserID(), BodyIDs(), State(), UserID(), Trail()}
 }

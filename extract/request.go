@@ -24,8 +24,9 @@ const DefaultBodyLimit = 32 << 20
 type Request struct {
 	// Header holds the HTTP headers. Names of sessions, of what describes them
 	// and of credentials are matched without regard to case, so a map that was
-	// not filled in by net/http will do. One in canonical form goes first. If
-	// Content-Type or the name of the session is in canonical form, all must be.
+	// not filled in by net/http will do. A name in canonical form goes before
+	// other spellings of it. If Content-Type or the header of the session is in canonical
+	// form, all names must be.
 	Header http.Header
 
 	// Body is the JSON text of the request, decompressed. A Body that is not
@@ -55,16 +56,16 @@ type Request struct {
 	// finds nothing).
 	Metadata map[string]string
 
-	// What was found out about Header: by spelling, whether all names are in canonical
-	// form; by the walk of any list of headers, that none is of classHeaders; by Headers,
-	// that none names a session.
-	spelled, odd atomic.Bool
-	classless    atomic.Bool
-	headless     atomic.Bool
+	// What was found out about Header.
+	spelled   atomic.Bool // spelling has set odd
+	odd       atomic.Bool // some name is not in canonical form
+	classless atomic.Bool // no header is one of classHeaders
+	headless  atomic.Bool // no header names a session, as far as Headers knows
 
+	// What was found out about Body.
 	index   index
-	trailed atomic.Pointer[trail]
-	cuts    atomic.Pointer[[]Boundary]
+	trailed atomic.Pointer[trail]      // see Request.trail
+	cuts    atomic.Pointer[[]Boundary] // see Request.Boundaries
 }
 
 // FromHTTP returns the Request for r with its headers and, of a body of up to
@@ -83,7 +84,7 @@ func FromHTTP(r *http.Request, limit int64) (*Request, error) {
 	if limit <= 0 {
 		limit = DefaultBodyLimit
 	}
-	limit = min(limit, math.MaxInt64-1) // room for the byte that is too much
+	limit = min(limit, math.MaxInt64-1) // so that limit+1 does not overflow
 	req := &Request{Header: r.Header, Method: r.Method}
 	if r.URL != nil {
 		req.Path = r.URL.Path
@@ -107,8 +108,9 @@ func FromHTTP(r *http.Request, limit int64) (*Request, error) {
 	return req, nil
 }
 
-// readUpTo reads r to its end, or one byte beyond limit. It does not trust the
-// announced size with more than a first guess, nor does it grow beyond the limit.
+// readUpTo reads r to its end, but no more than limit+1 bytes: with so many, r is too
+// long. The announced size is only a first guess of up to 1 MB at how much room it
+// takes, and there is never room for more than limit+1 bytes.
 func readUpTo(r io.Reader, limit, size int64) ([]byte, error) {
 	data := make([]byte, 0, min(max(size, 511), limit, 1<<20)+1)
 	for int64(len(data)) <= limit {
@@ -127,7 +129,8 @@ func readUpTo(r io.Reader, limit, size int64) ([]byte, error) {
 	return data, nil
 }
 
-// decode undoes the content encoding of a body, or returns nil if it cannot.
+// decode undoes the content encoding of a body. It returns nil if it cannot, or if the
+// text is longer than limit.
 func decode(h http.Header, data []byte, limit int64) []byte {
 	switch strings.ToLower(strings.TrimSpace(strings.Join(h["Content-Encoding"], ","))) {
 	case "", "identity":
@@ -146,7 +149,8 @@ func decode(h http.Header, data []byte, limit int64) []byte {
 	return nil
 }
 
-// replay reads what was read before, and closes where it came from.
+// A replay is the body that FromHTTP leaves behind: it reads what was read and what is
+// left, and closes the original.
 type replay struct {
 	io.Reader
 	from io.Closer
@@ -154,6 +158,7 @@ type replay struct {
 
 func (r replay) Close() error { return r.from.Close() }
 
+// failing is a reader that always fails.
 type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }

@@ -26,7 +26,7 @@ func Credential(r *Request) string {
 		found = credentials[i].in(r.Header[credentials[i].header], found)
 	}
 	if len(found) == 0 {
-		// In a map that net/http has not filled in, names may be spelled otherwise.
+		// In a map that net/http has not filled in, names may have another case.
 		for key, values := range r.Header {
 			for i := range credentials {
 				if c := &credentials[i]; len(key) == len(c.header) && strings.EqualFold(key, c.header) {
@@ -42,7 +42,7 @@ func Credential(r *Request) string {
 	return strings.Join(slices.Compact(found), "\n")
 }
 
-// credentials are where APIs take one.
+// credentials has the headers in which APIs take a credential, in canonical form.
 var credentials = []credential{
 	{"Authorization", withoutScheme, false},
 	{"X-Api-Key", strings.TrimSpace, false},
@@ -53,16 +53,16 @@ var credentials = []credential{
 
 type credential struct {
 	header string
-	secret func(value string) string // "" if the value has none
-	list   bool                      // of values, with commas between
+	secret func(value string) string // cuts the secret out of a value: "" if it has none
+	list   bool                      // the header is a list with commas, each item a value
 }
 
-// in appends the secrets in the values of the header to found.
+// in appends to found the secrets in the values of the header.
 func (c *credential) in(values, found []string) []string {
-	for _, v := range values {
-		rest, more := v, true
-		for more {
-			if v, more = rest, false; c.list {
+	for _, rest := range values {
+		for more := true; more; {
+			v := rest
+			if more = false; c.list {
 				v, rest, more = strings.Cut(rest, ",")
 			}
 			if s := c.secret(v); s != "" {
@@ -73,7 +73,8 @@ func (c *credential) in(values, found []string) []string {
 	return found
 }
 
-// withoutScheme returns what a value has behind the scheme, if it has one.
+// withoutScheme returns the value of an Authorization header without its scheme, if it has
+// one.
 func withoutScheme(value string) string {
 	value = strings.TrimSpace(value)
 	scheme, secret, ok := strings.Cut(value, " ")
@@ -81,13 +82,13 @@ func withoutScheme(value string) string {
 	case ok:
 		return strings.TrimSpace(secret)
 	case strings.EqualFold(scheme, "Bearer"), strings.EqualFold(scheme, "Basic"):
-		return "" // and nothing behind it
+		return "" // a scheme without a credential
 	}
 	return value
 }
 
-// protocolSecret returns the key that is in place of a protocol which a WebSocket may
-// speak, since a browser can put one nowhere else.
+// protocolSecret returns the key in an item of Sec-WebSocket-Protocol, or "" if it has none.
+// Browsers put it among the protocols since they can set no other header.
 func protocolSecret(value string) string {
 	const prefix = "openai-insecure-api-key." // https://platform.openai.com/docs/guides/realtime-websocket
 	if secret, ok := strings.CutPrefix(strings.TrimSpace(value), prefix); ok {

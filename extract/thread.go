@@ -2,18 +2,19 @@ package extract
 
 import "strings"
 
-// parentHeader names the session that started this one, in requests of OpenCode and
-// Kilo Code.
+// parentHeader holds the id of the session that started this one, in requests of OpenCode
+// and Kilo Code.
 const parentHeader = "X-Parent-Session-Id"
 
-// named returns the session of that id, which is in the body or comes from
-// elsewhere, with all that method, path and headers say of it.
+// named returns the session of that source and id, which come from the body or from
+// elsewhere than a header, with all that method, path and headers say about it.
 func (r *Request) named(source, id string, c Confidence) (s Session) {
 	r.name(&s, source, id, c)
 	return s
 }
 
-// name is named for a Session with room for that: what else is in it stays.
+// name is named, but fills in a Session that there is. Fields that it has nothing to say
+// about stay as they are.
 func (r *Request) name(s *Session, source, id string, c Confidence) {
 	r.spelling()
 	r.nameByHeader(s, source, id, c)
@@ -23,14 +24,15 @@ func (r *Request) name(s *Session, source, id string, c Confidence) {
 	}
 }
 
-// nameByHeader is name for an id that is in a header: of the other headers, only those
-// of the client that sends it are looked at, and those of Complete are not.
+// nameByHeader is name for an id that comes from a header. To save time it looks at no other
+// headers than those of the client that sends this one, does not call spelling, and leaves
+// to Complete what that looks up.
 func (r *Request) nameByHeader(s *Session, source, id string, c Confidence) {
 	s.Source, s.ID, s.Confidence, s.incomplete = source, id, c, true
 	s.Class = r.pathClass()
 	switch s.Source {
 	case claudeSource:
-		// Only sub-agents send the first, only nested ones the second.
+		// Sub-agents send the first header, and nested ones the second as well.
 		if s.Thread = r.header("X-Claude-Code-Agent-Id"); s.Thread != "" {
 			s.ParentThread = r.header("X-Claude-Code-Parent-Agent-Id")
 		}
@@ -38,22 +40,22 @@ func (r *Request) nameByHeader(s *Session, source, id string, c Confidence) {
 			s.Class = r.claudeClass(s.Thread)
 		}
 	case "session-id", "thread-id", "prompt_cache_key", "client_metadata.session_id":
-		// Codex. The main thread has the id of the session.
+		// Codex. (The thread whose id is that of the session is the main one.)
 		if s.Thread = r.header("Thread-Id"); s.Thread == "" {
 			s.Thread = r.header("X-Openai-Subagent")
 		}
 		s.ParentThread = r.header("X-Codex-Parent-Thread-Id")
-		s.mainIsNone()
+		s.clearMainThread()
 		if s.Class == Turn {
 			s.Class = r.codexClass()
 		}
 		if s.Source == "prompt_cache_key" {
-			s.Parent = keyOfFork(s.ID)
+			s.Parent = forkedThread(s.ID)
 		}
 	case "x-grok-conv-id", "x-grok-session-id":
 		s.Thread = r.header("X-Grok-Agent-Id")
 	case "x-client-session-id":
-		// Copilot CLI tells sub-agents from the main one, not from each other.
+		// Copilot CLI says whether a sub-agent sends the request, but not which one.
 		if s.Class == Turn {
 			s.Class = r.copilotClass()
 		}
@@ -68,7 +70,8 @@ func (r *Request) nameByHeader(s *Session, source, id string, c Confidence) {
 	}
 }
 
-// Complete looks up in the headers of r what [Chain.Find] has left out of s, if it has.
+// Complete looks up in the headers of r what [Chain.Find] has left out of s. If s lacks
+// nothing, it does nothing.
 func (r *Request) Complete(s *Session) {
 	if !s.incomplete {
 		return
@@ -76,14 +79,14 @@ func (r *Request) Complete(s *Session) {
 	s.incomplete = false
 	switch s.Source {
 	case "x-session-id", "x-session-affinity", "x-opencode-session":
-		// OpenCode, Kilo Code: a sub-agent is a session of its own.
+		// OpenCode, Kilo Code: a sub-agent has a session of its own.
 		s.Parent = r.header(parentHeader)
 		if s.Class == Turn && s.Parent != "" {
 			s.Class = Subagent
 		}
 	case "session-id", "thread-id": // Codex
 		if v := r.values("X-Codex-Turn-Metadata"); len(v) > 0 && alike(v) {
-			s.forkOf(v[0])
+			s.setForkParent(v[0])
 		}
 	case "x-conversation-id": // CodeBuddy
 		s.Parent = r.header("X-Parent-Conversation-Id")
@@ -95,8 +98,9 @@ func (r *Request) Complete(s *Session) {
 	}
 }
 
-// nameByMetadata adds what Codex says in the body's client_metadata as well as in
-// headers, which proxies drop. See its responses_metadata.rs.
+// nameByMetadata adds to a session of Codex what the body's client_metadata says about
+// it, given the text of that. Codex sends the same in headers, but proxies drop these. See
+// its responses_metadata.rs.
 func (s *Session) nameByMetadata(metadata []byte) {
 	if s.Thread == "" {
 		var ok bool
@@ -104,18 +108,19 @@ func (s *Session) nameByMetadata(metadata []byte) {
 			s.Thread, _ = jsonID(lastMember(metadata, "x-openai-subagent"))
 		}
 		s.ParentThread, _ = jsonID(lastMember(metadata, "x-codex-parent-thread-id"))
-		s.mainIsNone()
+		s.clearMainThread()
 	}
 	if s.Class == Turn {
 		s.Class = bodyCodexClass(metadata)
 	}
 	turn, _ := text(lastMember(metadata, "x-codex-turn-metadata"))
-	s.forkOf(turn)
+	s.setForkParent(turn)
 }
 
-// forkOf takes what a session of Codex was forked from, by that metadata of a turn, for its
-// parent: the two begin alike. Sub-agents are in the session of theirs.
-func (s *Session) forkOf(metadata string) {
+// setForkParent sets Parent to the session that a session of Codex was forked from, which
+// begins alike, if the metadata of the turn (a JSON object) names one. A sub-agent
+// (Thread) has no parent: it is in the session that it was started in.
+func (s *Session) setForkParent(metadata string) {
 	if s.Thread != "" || len(metadata) >= maxRaw || !strings.Contains(metadata, "forked_from") {
 		return
 	}
@@ -124,8 +129,9 @@ func (s *Session) forkOf(metadata string) {
 	}
 }
 
-// mainIsNone takes the thread that has the id of the session for the main one.
-func (s *Session) mainIsNone() {
+// clearMainThread clears Thread and ParentThread where they are the session's own id: Codex
+// gives the main thread that id, and in a Session it is the empty one.
+func (s *Session) clearMainThread() {
 	if s.Thread == s.ID {
 		s.Thread = ""
 	}
@@ -134,12 +140,12 @@ func (s *Session) mainIsNone() {
 	}
 }
 
-// keyOfFork returns the thread that a Codex fork or reviewer puts into its
-// prompt_cache_key behind a prefix, "<source>:<thread>" or "guardian:<thread>".
-// See openai/codex#44862.
-func keyOfFork(id string) string {
-	if i := strings.LastIndexByte(id, ':'); i >= 0 && isUUID(id[i+1:]) {
-		return id[i+1:]
+// forkedThread returns the thread that a prompt_cache_key of a fork or reviewer of Codex
+// names behind a prefix, "<source>:<thread>" or "guardian:<thread>", or "". See
+// openai/codex#44862.
+func forkedThread(key string) string {
+	if i := strings.LastIndexByte(key, ':'); i >= 0 && isUUID(key[i+1:]) {
+		return key[i+1:]
 	}
 	return ""
 }
