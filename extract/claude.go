@@ -229,8 +229,7 @@ func claudeIDInText(user []byte) ([]byte, bool) {
 	return session, true
 }
 
-const alphanumeric = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
+// isAlphanumeric reports whether s has only ASCII letters and digits.
 func isAlphanumeric(s []byte) bool {
 	for _, c := range s {
 		if c|0x20 < 'a' && (c < '0' || c > '9') || c|0x20 > 'z' {

@@ -15,7 +15,7 @@ import (
 	"github.com/go-affinity/affinity/extract"
 )
 
-// wholly is a little more than the size of a body that is always read whole.
+// wholly is a little more than the size up to which bodies are read whole (see ends.go).
 const wholly = 17 << 10
 
 // big is a value that takes a large body from one end to the other.
@@ -33,7 +33,7 @@ func readWhole(body string) *extract.Request {
 // idExtractors are all that ask for something first.
 func idExtractors() map[string]extract.Extractor {
 	return map[string]extract.Extractor{
-		"default": strictly(), "classic": extract.Classic(), "ids": extract.BodyIDs(), "claude": extract.ClaudeUserID(),
+		"default": unshared(), "classic": extract.Classic(), "ids": extract.BodyIDs(), "claude": extract.ClaudeUserID(),
 		"body": extract.Body("chat"), "two": extract.Body("chat", "session_id"), "inner": extract.Body("metadata.user_id", "chat"),
 		"escaped": extract.Body(`chat\.id`, "chat"), "query": extract.Body("metadata.*"),
 	}
@@ -73,8 +73,8 @@ func TestIDsAtTheEndsOfLargeBodies(t *testing.T) {
 	}
 }
 
-// strictly is Default, of parts that know nothing of each other.
-func strictly() (c extract.Chain) {
+// unshared is Default, but of parts that do not know their neighbours, and so share no work.
+func unshared() (c extract.Chain) {
 	for _, e := range extract.Default() {
 		c = append(c, extract.Chain{e})
 	}
@@ -152,7 +152,7 @@ func TestConversationsInLargeBodies(t *testing.T) {
 		join := func(parts ...string) string { return "{" + strings.Join(parts, ",\n") + "}" }
 		ends := slices.Concat(parts[0], parts[2])
 		body := join(slices.Concat(parts[0], []string{`"messages":` + big(wholly)}, parts[1], []string{`"tools":` + big(3000)}, parts[2])...)
-		whole, _ := strictly().Extract(readWhole(body))
+		whole, _ := unshared().Extract(readWhole(body))
 		want := whole
 		ids := extract.Chain{extract.ClaudeUserID(), extract.BodyIDs()}
 		for _, part := range append([]string{join(ends...)}, wrapped(parts[1], join)...) {
@@ -170,7 +170,7 @@ func TestConversationsInLargeBodies(t *testing.T) {
 		}
 		for _, filler := range []int{10, 7000} {
 			small := join(slices.Concat(parts[0], []string{`"messages":` + big(filler)}, parts[1], []string{`"tools":` + big(filler)}, parts[2])...)
-			want, _ = strictly().Extract(&extract.Request{Body: []byte(small)})
+			want, _ = unshared().Extract(&extract.Request{Body: []byte(small)})
 			got, _ := extract.Default().Extract(&extract.Request{Body: []byte(small)})
 			require.Equal(t, want, got, small)
 		}
@@ -396,7 +396,7 @@ func FuzzEnds(f *testing.F) {
 			}
 			got, ok := extract.Default().Extract(&extract.Request{Body: []byte(body)})
 			requireValid(t, got, ok)
-			if want, _ := strictly().Extract(readWhole(body)); unambiguousNames && got.ID != want.ID {
+			if want, _ := unshared().Extract(readWhole(body)); unambiguousNames && got.ID != want.ID {
 				require.Equal(t, extract.Explicit, got.Confidence, "%s instead of %s", got.Source, want.Source)
 				again, _ := extract.Default().Extract(readWhole(body))
 				require.Equal(t, got, again)

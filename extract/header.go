@@ -33,6 +33,7 @@ func isHeaders(e Extractor) bool {
 	return hs == knownHeaders
 }
 
+// knownHeaders is Headers. TestTableOfSignalsIsTrue compares the list with doc.go.
 var knownHeaders = newHeaders([]string{
 	claudeHeader, // first, so that find looks it up; see findWithHeaders in claude.go
 	"X-Session-Id",
@@ -112,6 +113,7 @@ type headers struct {
 	byLength [maxLength + 1][]int // indexes into names, by the length of the name
 }
 
+// A headerName is a name in canonical form and the Source of sessions that it names.
 type headerName struct{ canonical, source string }
 
 // maxLookups is how many of the names are looked up in the map, before search goes through
@@ -119,6 +121,8 @@ type headerName struct{ canonical, source string }
 // of that.
 const maxLookups = 2
 
+// newHeaders returns the Extractor of some headers and, if vendor is true, after them of those
+// of other vendors.
 func newHeaders(names []string, vendor bool) *headers {
 	hs := &headers{vendor: vendor, filter: newNameFilter(names...)}
 	for i, n := range names {
@@ -330,7 +334,7 @@ func vendorSession(key string) int {
 			continue
 		}
 		vendor := strings.ToLower(key[len(prefix):end])
-		if strings.Trim(vendor, alphanumeric+"-") != "" {
+		if strings.Trim(vendor, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" { // some other character
 			return -1
 		}
 		last := ""

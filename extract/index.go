@@ -269,9 +269,9 @@ type walk struct {
 	stopped bool // past the member at which it was to stop
 
 	prompt   *prompt // reads the messages if it is not nil
-	lists    int     // how many lists of messages there were, whether they were read or not
+	lists    int     // how many lists of messages were to be read (the first was)
 	lastList field   // where the last of them was
-	unread   bool    // there were messages that neither a prompt nor a trail was to read
+	unread   bool    // there were other messages, which were not to be read
 }
 
 // membersAndTrail is members for the members of the body, and reads the messages into a
@@ -367,8 +367,8 @@ func (w *walk) readInside(f field, t *trail) bool {
 	return true
 }
 
-// messages reads the value of a field that holds messages, the first of its kind, into
-// the prompt or into t, and passes over any other.
+// messages reads the value of a field that holds messages into the prompt or into t. Only
+// the first is read: others are passed over.
 func (w *walk) messages(t *trail) {
 	w.lists++
 	switch {
