@@ -46,8 +46,8 @@ const MaxDepth = 1024
 // Copy it to come back to a place. Once it has met a mistake, OK is false and
 // every other method reports that there is nothing more.
 //
-// It does not remember which brackets it has entered: that the caller closes an
-// object by Key and an array by Element, innermost first, is the caller's part.
+// It does not remember which brackets it has entered: the caller must go on by Key in
+// an object and by Element in an array, and finish the innermost one first.
 type Cursor struct {
 	data  []byte
 	pos   int

@@ -112,7 +112,9 @@ func oddPairs(raw []byte) bool {
 
 // oddLetter returns a number with the high bit set of the first byte that is a backslash
 // in slashes and has an odd byte at the same place in letters, or 0 if there is none.
-// Bits of later bytes may be set without cause.
+// Bits of later bytes may be set without cause. letters must have the bytes that follow
+// those of slashes in the text: what slashes - ones then finds by mistake, a ']' behind a
+// backslash, is always behind a pair.
 func oddLetter(slashes, letters uint64) uint64 {
 	slashes ^= eightBackslashes // a zero byte for each
 	return (slashes - ones) &^ slashes & (letters << 7) & highs

@@ -15,7 +15,7 @@ type Tail struct {
 }
 
 // NewTail returns a Tail behind the last member of the object in data. It looks at no
-// more than the last window bytes.
+// more than the last window bytes, and at white space at the start of data.
 func NewTail(data []byte, window int) Tail {
 	t := Tail{data: data, low: max(0, len(data)-window)}
 	if t.low > 0 && t.low < len(data) && data[t.low] == '\\' {
