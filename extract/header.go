@@ -104,7 +104,8 @@ var (
 	otherSessions = map[string]bool{"parent": true, "previous": true, "forked": true}
 )
 
-// headers is the Extractor behind Header and Headers.
+// headers is the Extractor behind Header and Headers. TestHeadersLikeTheReference compares
+// it with one that asks for one name after the other.
 type headers struct {
 	names  []headerName
 	vendor bool // headers of other vendors count as well: see vendorSession
