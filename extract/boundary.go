@@ -199,6 +199,7 @@ type strip struct {
 	to    *prompt
 	raw   []byte
 	c     jsonscan.Cursor // in raw
+	start int             // where the text that is handed on begins in raw
 	done  int             // what is before was handed on or cut out
 	first bool            // of its kind: the billing line may be in its texts
 	depth int             // of the value at hand
@@ -233,7 +234,9 @@ func (s *strip) cut(from, to int) {
 // messages goes past the next value, the messages.
 func (s *strip) messages() {
 	c := &s.c
-	switch c.Kind() {
+	kind := c.Kind()
+	s.start = c.Pos()
+	switch kind {
 	case '[':
 		for c.Array(); c.Element(); {
 			if s.to.messages > maxMessages {
@@ -260,11 +263,12 @@ func (s *strip) message() {
 	s.to.boundary()
 }
 
-// more counts a look, and reports whether there may be one more. That hangs on what stands
-// before only, for a later turn of the conversation to look as far.
+// more counts a look, and reports whether there may be one more. That depends only on what
+// stands before in the messages, so that a later turn of the conversation looks as far, and
+// so does a reader who finds the messages in a body and not by themselves.
 func (s *strip) more() bool {
 	s.to.looks++
-	return s.to.looks <= maxLooks+s.c.Pos()/bytesPerLook
+	return s.to.looks <= maxLooks+(s.c.Pos()-s.start)/bytesPerLook
 }
 
 // value goes past the next value and cuts the markers of caches out of it.

@@ -414,6 +414,20 @@ func TestBoundariesAreFew(t *testing.T) {
 	require.Len(t, boundariesOf(messages(50_000)), 1024)
 }
 
+// Boundaries reads the messages of a large body in passing, unless somebody has read the
+// body before. How far it looks for what to cut out is the same either way, whatever
+// stands in front of the messages.
+func TestBoundariesLookAsFarInABodyThatWasRead(t *testing.T) {
+	t.Parallel()
+	const blocks = 40_000 // at which it looks thrice: more than it may
+	body := []byte(`{"padding":"` + strings.Repeat("x", 4<<20) + `","messages":[{"role":"user","content":["a"` +
+		strings.Repeat(`,{"cachePoint":{}},{"a":1}`, blocks) + `]}]}`)
+	unread, read := &extract.Request{Body: body}, &extract.Request{Body: body}
+	read.Class()
+	require.Equal(t, read.Boundaries(), unread.Boundaries())
+	require.Equal(t, boundariesOf(string(bytes.Replace(body, []byte("xx"), nil, 1<<20))), unread.Boundaries())
+}
+
 func TestBoundariesAreWorkedOutOnce(t *testing.T) {
 	r := &extract.Request{Body: agentBody(32<<10, "")}
 	first := r.Boundaries()
