@@ -288,6 +288,7 @@ func TestBoundariesLeaveOutWhatIsNoPrompt(t *testing.T) {
 		{"the billing line of a text", claude(quote("s"), u("a")), claude(quote("x-anthropic-billing-header: cch=1;\n\ns"), u("a"))},
 		{"the billing line of a lone block", claude(quote("s"), u("a")), claude(`[`+text_("x-anthropic-billing-header: cch=1;\ns")+`]`, u("a"))},
 		{"the billing line of one of two blocks", claude(`[`+text_("s")+`,`+text_("t")+`]`, u("a")), claude(`[`+text_("x-anthropic-billing-header: cch=1;\ns")+`,`+text_("t")+`]`, u("a"))},
+		{"the billing line with a backslash in it", claude(quote("s"), u("a")), claude(quote(`x-anthropic-billing-header: cwd=C:\new;`+"\ns"), u("a"))},
 		{"the billing line of the first message", chat(sys("s"), u("a")), chat(sys("x-anthropic-billing-header: cch=1;\ns"), u("a"))},
 		{"the order of members of the body", claude(`"s"`, u("a")), `{"messages":[` + u("a") + `],"system":"s"}`},
 		{"other members of the body", chat(u("a")), `{"model":"m","stream":true,"metadata":{"user_id":"x"},"temperature":1,` + chat(u("a"))[1:]},
@@ -328,6 +329,7 @@ func TestBoundariesTakeInThePrompt(t *testing.T) {
 		{"a text with more", chat(ub(text_("a"))), chat(ub(`{"type":"text","text":"a","citations":[]}`))},
 		{"a text that says cache_control", chat(u(`{"cache_control":1}`)), chat(u(`{}`))},
 		{"the billing line in a later message", chat(u("a"), u("x-anthropic-billing-header: 1\nb")), chat(u("a"), u("x-anthropic-billing-header: 2\nb"))},
+		{"what stands behind a billing line whose end is written in another way", claude(`"x-anthropic-billing-header: cch=1;\u000aYou are A."`, u("a")), claude(`"x-anthropic-billing-header: cch=1;\u000AYou are B."`, u("a"))},
 		{"an image without a block", chat(ub(`{"type":"image","data":"a"}`)), chat(ub(`{"type":"image","data":"b"}`))},
 	} {
 		t.Run(test.name, func(t *testing.T) {

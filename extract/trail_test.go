@@ -381,6 +381,8 @@ func traps() []trap {
 			chat(sys("x-anthropic-billing-header: cch=1;"), sys("s"), u("hi")), chat(sys(" x-anthropic-billing-header: cch=2; cc_prompt_id=4;"), sys("s"), u("hi")), same},
 		{"the billing block is all there is",
 			claude(`"x-anthropic-billing-header: cch=1;"`, u("hi")), `{"messages":[` + u("hi") + `]}`, same},
+		{"a backslash in the billing block changes",
+			claude(`"x-anthropic-billing-header: cwd=C:\\new;\nYou are A."`, u("hi")), claude(`"x-anthropic-billing-header: cwd=C:\\next;\nYou are A."`, u("hi")), same},
 		{"behind the billing block the system prompt counts",
 			claude(`"x-anthropic-billing-header: cch=1;\nYou are A."`, u("hi")), claude(`"x-anthropic-billing-header: cch=1;\nYou are B."`, u("hi")), apart},
 

@@ -181,11 +181,28 @@ func cutBilling(raw []byte) (billing, rest []byte) {
 	if len(rest) < len(header) || !bytes.EqualFold(rest[:len(header)], []byte(header)) {
 		return nil, rest
 	}
-	end := bytes.Index(rest, []byte(`\n`))
+	end := lineEnd(rest)
 	if end < 0 {
 		return rest, nil
 	}
 	return rest[:end], skipSpace(rest[end:])
+}
+
+// lineEnd returns the offset of the first line break in a text, plain or not, or -1.
+func lineEnd(raw []byte) int {
+	for i := 0; ; i += 2 { // from one escape to the next
+		n := bytes.IndexByte(raw[i:], '\\')
+		if n < 0 {
+			return -1
+		}
+		i += n
+		switch escape := raw[i:]; {
+		case len(escape) < 2:
+			return -1
+		case escape[1] == 'n', bytes.HasPrefix(escape, []byte(`\u000a`)), bytes.HasPrefix(escape, []byte(`\u000A`)):
+			return i
+		}
+	}
 }
 
 // withoutBilling returns what cutBilling leaves.
