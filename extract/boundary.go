@@ -325,7 +325,7 @@ func (p place) drops(name []byte) bool {
 			return true
 		}
 	}
-	return ephemeral(name)
+	return cacheMarker(name)
 }
 
 // keep goes past what is part of the prompt: the value of a member of that name,
@@ -447,7 +447,7 @@ func onlyMarkers(c jsonscan.Cursor) bool {
 		if !ok {
 			return n > 0
 		}
-		if !ephemeral(room.read(name)) {
+		if !cacheMarker(room.read(name)) {
 			break
 		}
 		c.Skim()
@@ -487,7 +487,7 @@ func (s *strip) text(raw []byte, end int) {
 	raw = raw[1 : len(raw)-1]
 	trimmed := trim(raw)
 	if words := withoutBilling(trimmed); len(words) < len(trimmed) {
-		behind := end - len(`"`) - (len(raw) - len(skipSpaceBack(raw)))
+		behind := end - len(`"`) - (len(raw) - len(trimEnd(raw)))
 		s.cut(end-len(`"`)-len(raw), behind-len(words))
 	}
 }
@@ -546,7 +546,7 @@ func blockText(c *jsonscan.Cursor) (text []byte, end int) {
 				return nil, 0
 			}
 		default:
-			if !ephemeral(name) {
+			if !cacheMarker(name) {
 				return nil, 0
 			}
 		}

@@ -365,12 +365,12 @@ func (r *Request) bodyClass() Class {
 		}
 	}
 	t := r.trail()
-	if t.texts+t.injections == 0 && (strings.HasSuffix(r.Path, "/api/generate") || strings.HasSuffix(r.Path, "/api/chat")) && r.loads() {
+	if t.silent() && (strings.HasSuffix(r.Path, "/api/generate") || strings.HasSuffix(r.Path, "/api/chat")) && r.loads() {
 		return Probe
 	}
 	alone := t.texts == 1 && !t.answered && !r.delta()
 	otherwise := Turn
-	for _, system := range []*context{&t.system, &t.opening} {
+	for _, system := range []*setting{&t.system, &t.opening} {
 		if system.subagent {
 			otherwise = Subagent
 		}
@@ -540,7 +540,7 @@ func sentence(text []byte) []byte {
 // a sub-agent: "You are a focused, read-only sub-agent".
 func subagent(raw []byte) bool {
 	const longest = 80
-	raw, ok := bytes.CutPrefix(skipSpace(raw), []byte("You are "))
+	raw, ok := bytes.CutPrefix(trimStart(raw), []byte("You are "))
 	if !ok {
 		return false
 	}
@@ -589,7 +589,7 @@ var (
 
 // opened appends to buf how a text opens, given as it stands between its quotes.
 func opened(raw, buf []byte) []byte {
-	return jsonscan.AppendText(buf, skipSpace(raw[:min(len(raw), 200)]))
+	return jsonscan.AppendText(buf, trimStart(raw[:min(len(raw), 200)]))
 }
 
 func (r *Request) wantsOneToken() bool {

@@ -1,15 +1,45 @@
 package extract
 
 import (
-	"bytes"
 	"encoding/binary"
 	"slices"
 	"strings"
 
-	"github.com/cespare/xxhash/v2"
-
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
+
+// How a trail works, for who has to change it.
+//
+// Every request of a conversation repeats all that was said before. The trail turns that into
+// keys. A key is a digest of a person's words, up to where some message ends, and of a
+// setting: what surrounds the words, such as the system prompt. The same words in the same
+// setting give the same key in every later request. A request comes with these:
+//
+//   - its own key, the Session's ID: of all words and the whole setting;
+//   - Aliases, under which it is stored as well: of all words, in a weaker setting, which says
+//     less. They are there for a later request whose whole setting is another one, since the
+//     date in it has changed, to find this one by;
+//   - Continues, by which it looks for the requests before it, if its own key is not known:
+//     of fewer and fewer words in the whole setting, then of the same in weaker settings. Who
+//     is found there is the same conversation. The latter are used only for words that a
+//     model has answered: without an answer there need not have been a request;
+//   - Near, by which it looks for a good place to start at: of the words alone, in no setting.
+//     Two strangers may say the same, so only the target is taken over, as a side call does
+//     that has the conversation and another system prompt.
+//
+// What is what:
+//
+//	trail.go     the settings and the keys that are made of what was read
+//	messages.go  the walk through messages and blocks, which finds out who wrote what
+//	words.go     what clients inject into the words of a person, and how it is taken off
+//	places.go    the directories that a setting names
+//	legacy.go    prompts without messages, the conversation in one text
+//	plain.go     the form in which texts are compared, however they were escaped
+//	sum.go       the digests
+//
+// The walk is hot: it may go through megabytes, for requests without any id. It takes
+// everything in where it stands, in one pass, and keeps no more than the fields of a trail.
+// index.go does it in passing, while it looks for the members of a large body.
 
 // Trail returns an Extractor that recognises a conversation by its messages,
 // for clients that send no id. Its Source is "trail".
@@ -17,10 +47,9 @@ import (
 // The trail of a request is the chain of digests k1, k2, ..., kn over its
 // system prompt and then the texts that people wrote, each digest over all
 // that came before. The session's ID is kn. It continues the longest of the fifteen
-// before it that an earlier request ended at: so a turn leads back to the turn
+// before it at which an earlier request ended: so a turn leads back to the turn
 // before it, a fork or a rollback to the trunk, and two conversations part at
-// the first word that differs. Nothing that models, tools and clients add has
-// a part in it:
+// the first word that differs. Nothing that models, tools and clients add counts:
 //
 //   - answers, thinking, tool calls and their results are left out, and so are
 //     ids, cache_control and the list of tools;
@@ -69,15 +98,41 @@ func (trailExtractor) Extract(r *Request) (Session, bool) {
 	return s, ok
 }
 
-// expect makes the first to read a large body read its messages in passing, if
-// the chain has a Trail that may ask for them.
+// expect has a large body read with its messages, by whoever reads it first, if the chain
+// has a Trail that may ask for them later.
 func (r *Request) expect(c Chain) {
 	if len(r.Body) > wholly && !r.index.talkative.Load() && slices.Contains(c, Trail()) {
 		r.index.talkative.Store(true)
 	}
 }
 
-// trail returns the trail of a body that has been read and found good.
+// delta reports whether the body holds only what is new in a conversation that
+// the server keeps.
+func (r *Request) delta() bool {
+	if r.continuesThread() {
+		return true
+	}
+	for _, f := range [...]field{previousResponseIDField, previousInteractionIDField, conversationField, conversationInnerIDField} {
+		if says(r.get(f)) {
+			return true
+		}
+	}
+	c := jsonscan.New(r.get(contextField)) // Ollama's: the tokens of what was said before
+	return c.Array() && c.Element() && '0' <= c.Kind() && c.Kind() <= '9'
+}
+
+// says reports whether a value is a text that says something, fit to be an id or not.
+func says(raw []byte) bool {
+	if len(raw) > maxRaw {
+		return raw[0] == '"'
+	}
+	s, _ := text(raw)
+	s = strings.TrimSpace(s)
+	return s != "" && !placeholder(s)
+}
+
+// trail returns the trail of a body that has been read and found good. It is made once per
+// request, and not changed from then on.
 func (r *Request) trail() *trail {
 	if t := r.trailed.Load(); t != nil {
 		return t
@@ -92,7 +147,7 @@ func (r *Request) trail() *trail {
 	return t
 }
 
-// newTrail returns the trail of a body. If its messages were read in passing,
+// newTrail makes the trail of a body. If its messages were read in passing,
 // they are not read again, unless that was not enough.
 func (r *Request) newTrail() *trail {
 	t := r.index.talk
@@ -105,7 +160,7 @@ func (r *Request) newTrail() *trail {
 		t.readMessages(r)
 	}
 	t.readSystem(r)
-	if t.texts+t.injections == 0 {
+	if t.silent() {
 		if prompt := r.get(promptField); prompt != nil {
 			t.images(r.get(imagesField))
 			t.prompt(prompt)
@@ -130,148 +185,68 @@ func (r *Request) Opening() (uint64, bool) {
 	return s[0], t.texts > 0 && t.items <= maxItems
 }
 
-// delta reports whether the body holds only what is new in a conversation that
-// the server keeps.
-func (r *Request) delta() bool {
-	if r.continuesThread() {
-		return true
-	}
-	for _, f := range [...]field{previousResponseIDField, previousInteractionIDField, conversationField, conversationInnerIDField} {
-		if says(r.get(f)) {
-			return true
-		}
-	}
-	c := jsonscan.New(r.get(contextField)) // Ollama, tokens
-	return c.Array() && c.Element() && '0' <= c.Kind() && c.Kind() <= '9'
+// A trail is what is kept of a request to make its keys, and its class, of.
+type trail struct {
+	items   int  // looked at so far; beyond maxItems, the request has no trail
+	inParts bool // within the parts of a block; parts in these are no parts, to go over each text but once
+
+	// What surrounds the words.
+	system   setting // the system prompt beside the messages
+	opening  setting // the messages of the system before the first answer
+	injected setting // what clients injected before the first answer, in any order
+	answered bool    // a model has spoken
+
+	// The words, and what people attached to them.
+	texts int        // how many there were
+	here  sum        // the chain over all of them so far
+	steps ring[step] // the chain where each of the last messages ended
+	parts ring[sum]  // the chain behind each of the last texts within the message at hand
+
+	// What was injected anywhere, for requests in which there is nothing else.
+	injections  int
+	allInjected sum // in any order
+
+	// For Request.Class.
+	compacts  bool   // there is a compaction_trigger, which has OpenAI's models make a compaction
+	lastWords []byte // how the last text of a person opens
+	room      []byte // for lastWords, where they are lent
+
+	openingOnly bool // the walk stops at the first answer
+
+	// A message is taken in where it is read, if its role comes first, as it mostly does.
+	// Where a later member may change what an earlier one means, unsure says so. All is read
+	// once more then, and carefully: each message to its end before anything in it counts.
+	careful, unsure bool
 }
 
-// says reports whether a value is a text that says something, fit to be an id or not.
-func says(raw []byte) bool {
-	if len(raw) > maxRaw {
-		return raw[0] == '"'
-	}
-	s, _ := text(raw)
-	s = strings.TrimSpace(s)
-	return s != "" && !placeholder(s)
+// silent reports whether there are no messages in which anybody says anything.
+func (t *trail) silent() bool { return t.texts+t.injections == 0 }
+
+// A setting is some of what surrounds the words of people.
+type setting struct {
+	sum    sum
+	places places // the directories that the texts name
+
+	// For Request.Class.
+	texts    [3][]byte // how the first texts open
+	n        int       // how many of these there are
+	subagent bool      // the billing line says so
 }
 
-// A sum is a running digest over a sequence of digests.
-type sum [2]uint64
+// maxOpening is how many bytes of a text are kept, in its plain form, to tell what kind of
+// call the request is.
+const maxOpening = 256
 
-// Each kind of digest has a salt, so that one is never taken for another.
-const (
-	textSalt = iota + 1
-	binarySalt
-	pathSalt
-	arraySalt
-	objectSalt
-	endSalt
-	injectedSalt
-	placeSalt
-	systemSalt
-	keySalt
-)
-
-// add returns the digest over s and then h.
-func (s sum) add(salt, h uint64) sum {
-	var b [24]byte
-	binary.LittleEndian.PutUint64(b[0:], s[0])
-	binary.LittleEndian.PutUint64(b[8:], salt)
-	binary.LittleEndian.PutUint64(b[16:], h)
-	lo := xxhash.Sum64(b[:])
-	binary.LittleEndian.PutUint64(b[0:], s[1])
-	binary.LittleEndian.PutUint64(b[8:], lo)
-	return sum{lo, xxhash.Sum64(b[:])}
-}
-
-// plus returns a digest over two digests, whichever comes first.
-func (s sum) plus(o sum) sum { return sum{s[0] + o[0], s[1] + o[1]} }
-
-// join returns the digest over two digests.
-func (s sum) join(salt uint64, o sum) sum {
-	var b [32]byte
-	binary.LittleEndian.PutUint64(b[0:], s[0])
-	binary.LittleEndian.PutUint64(b[8:], salt)
-	binary.LittleEndian.PutUint64(b[16:], o[0])
-	binary.LittleEndian.PutUint64(b[24:], o[1])
-	lo := xxhash.Sum64(b[:])
-	binary.LittleEndian.PutUint64(b[0:], s[1])
-	binary.LittleEndian.PutUint64(b[8:], lo)
-	return sum{lo, xxhash.Sum64(b[:])}
-}
-
-// A step is the trail as it was when a message ended.
+// A step is the trail as it was when a message of a person ended.
 type step struct {
 	sum      sum
 	answered bool // a model spoke next
 }
 
-// How many steps back a session looks for what it continues. Its predecessor
-// is one step back, unless the client has cut away many messages at once.
-const (
-	maxSteps = 16 // messages
-	maxTexts = 16 // texts of the last message, for those who merge messages
-	maxNear  = 4
-)
-
-// maxItems bounds the messages, blocks and values that a trail is made from. No
-// conversation has so many; a body that has is not one, and no work is wasted
-// on the rest of it.
-const (
-	maxItems   = 1 << 15
-	maxMembers = 1 << 12 // of one block
-)
-
-// trail works out the chain of digests of a request.
-type trail struct {
-	items   int  // looked at
-	inParts bool // parts in these count no more: each is gone over anew
-
-	system   context // system prompt
-	opening  context // system messages before the first answer
-	injected context // what clients injected before the first answer, in any order
-	answered bool    // a model has spoken
-
-	texts int // that people wrote
-	here  sum // the chain so far
-	steps ring[step]
-	parts ring[sum] // the chain within the message at hand
-
-	injections int // anywhere
-	all        sum // of them, in any order
-
-	compacts bool // a compaction_trigger, which OpenAI's models take for a compaction
-
-	lastWords []byte // of a person: how they open
-	room      []byte // for them
-
-	openingOnly bool // stop at the first answer
-
-	// A message is read in passing, if its role comes first. Where a later
-	// member may change what an earlier one means, unsure says so, and all is
-	// read once more and carefully: each message to its end before anything in
-	// it counts.
-	careful, unsure bool
-}
-
-// A context is what surrounds the words of people.
-type context struct {
-	sum    sum
-	places places    // that the texts name
-	texts  [3][]byte // how the first ones open
-	n      int       // of texts
-
-	subagent bool // the billing line says so
-}
-
-// maxOpening is how much of a text is kept, as it stands between its quotes, to
-// tell what it is.
-const maxOpening = 256
-
-// ring keeps the last few values that were put in.
+// A ring keeps the last few values that were put in.
 type ring[E any] struct {
 	items [maxSteps]E
-	n     int
+	n     int // how many were put in
 }
 
 func (r *ring[E]) put(e E) {
@@ -279,7 +254,7 @@ func (r *ring[E]) put(e E) {
 	r.n++
 }
 
-// back returns the i-th value from the end, which counts from 0, or nil.
+// back returns the value that i others were put in behind, or nil.
 func (r *ring[E]) back(i int) *E {
 	if i >= r.n || i >= len(r.items) {
 		return nil
@@ -287,39 +262,17 @@ func (r *ring[E]) back(i int) *E {
 	return &r.items[(r.n-1-i)%len(r.items)]
 }
 
-// readSystem reads the system prompt that stands beside the messages.
-func (t *trail) readSystem(r *Request) {
-	for _, f := range systemFields {
-		if raw := r.get(f); raw != nil {
-			c := jsonscan.New(raw)
-			t.content(&c, &t.system)
-		}
-	}
-}
+// These bound how far back a session looks for what it continues. Its predecessor
+// is one step back, unless the client has cut away many messages at once.
+const (
+	maxSteps = 16 // messages, the last one included
+	maxTexts = 16 // texts of the last message, for clients that merge messages into one
+	maxNear  = 4  // messages, in each of the weaker settings
+)
 
-// readMessages reads the messages, wherever they stand: in the first place that
-// has what a person wrote.
-func (t *trail) readMessages(r *Request) {
-	for _, f := range messageFields {
-		if raw := r.list(f); raw != nil {
-			c := jsonscan.New(raw)
-			t.messages(&c)
-			if !c.OK() {
-				t.items = maxItems + 1
-				return
-			}
-			if t.texts+t.injections > 0 {
-				return
-			}
-		}
-	}
-}
-
-// more counts an item, and reports whether there may be one more.
-func (t *trail) more() bool {
-	t.items++
-	return t.items <= maxItems
-}
+// maxKeys is how many keys a session has at most: its own, aliases, what it continues in its
+// whole setting, and what in the four weaker ones, the last of which are near.
+const maxKeys = 1 + 3 + maxSteps + maxTexts + 4*maxNear
 
 // session returns the session that the trail leads to.
 func (t *trail) session() (Session, bool) {
@@ -331,36 +284,35 @@ func (t *trail) session() (Session, bool) {
 		if t.injections == 0 {
 			return Session{}, false
 		}
-		here = t.all
+		here = t.allInjected
 	}
 	system := t.system.sum.join(endSalt, t.opening.sum)
 	whole := system.join(endSalt, t.injected.sum)
 
-	// What the request has in common with others of its conversation, beside
-	// the texts: everything, the place, or the system prompt with something
-	// injected or with nothing.
-	place := t.injected.places
-	if place.n == 0 {
-		place = t.system.places.and(t.opening.places)
+	// Weaker settings: those that this request is stored in, and those in which it looks for
+	// earlier ones, the best first. They say where the conversation takes place, or what its
+	// system prompt is. The system prompt alone is the whole setting of a request with nothing
+	// injected.
+	var room [2][3]sum
+	stored, sought := room[0][:0], room[1][:0]
+	if place := t.place(); place.n > 0 {
+		samePlace := place.sum.join(placeSalt, sum{})
+		stored, sought = append(stored, samePlace), append(sought, samePlace)
 	}
-	var room [2][4]sum
-	aliases, common := room[0][:0], room[1][:0]
-	if place.n > 0 {
-		key := place.sum.join(placeSalt, sum{})
-		aliases, common = append(aliases, key), append(common, key)
-	}
-	injected := system.join(systemSalt, sum{})
-	common = append(common, injected)
+	systemAndMore, systemAlone := system.join(systemSalt, sum{}), system.join(endSalt, sum{})
+	sought = append(sought, systemAndMore)
 	if t.injected.sum != (sum{}) {
-		aliases, common = append(aliases, injected), append(common, system.join(endSalt, sum{}))
+		stored, sought = append(stored, systemAndMore), append(sought, systemAlone)
 	}
-	aliases = append(aliases, sum{})
+	var none sum // the words alone
+	stored = append(stored, none)
 
 	var keys keyBuffer
 	keys.add(whole, here)
-	for _, a := range aliases {
-		keys.add(a, here)
+	for _, in := range stored {
+		keys.add(in, here)
 	}
+	aliases := keys.n
 	for i := range maxTexts {
 		if part := t.parts.back(i); part != nil && *part != here {
 			keys.add(whole, *part)
@@ -371,42 +323,52 @@ func (t *trail) session() (Session, bool) {
 			keys.add(whole, st.sum)
 		}
 	}
-	// Last come the texts alone, which make a neighbour only.
-	near := 0
-	for _, c := range append(common, sum{}) {
-		near = keys.n
-		for i := range maxNear {
-			if st := t.steps.back(i); st != nil && st.answered {
-				keys.add(c, st.sum)
-			}
-		}
+	for _, in := range sought {
+		t.addAnswered(&keys, in)
 	}
+	continues := keys.n
+	t.addAnswered(&keys, none)
+
 	ids := keys.ids()
-	continues := 1 + len(aliases)
 	return Session{
 		Source:     "trail",
 		ID:         ids[0],
 		Confidence: Derived,
-		Aliases:    ids[1:continues:continues],
-		Continues:  ids[continues:near:near],
-		Near:       ids[near:],
+		Aliases:    ids[1:aliases:aliases],
+		Continues:  ids[aliases:continues:continues],
+		Near:       ids[continues:],
 	}, true
 }
 
-// keyBuffer holds keys one behind the other: as many as a session can have.
-type keyBuffer struct {
-	text [maxKeys * keySize]byte
-	n    int
+// place returns the directories that the conversation takes place in: those that clients
+// inject, or else those of the system prompt.
+func (t *trail) place() places {
+	if t.injected.places.n > 0 {
+		return t.injected.places
+	}
+	return t.system.places.and(t.opening.places)
 }
 
-const (
-	keySize = 16
-	maxKeys = 1 + 3 + maxSteps + maxTexts + 4*maxNear
-)
+// addAnswered adds the keys, in a weaker setting, of the last words that a model has answered.
+func (t *trail) addAnswered(keys *keyBuffer, in sum) {
+	for i := range maxNear {
+		if st := t.steps.back(i); st != nil && st.answered {
+			keys.add(in, st.sum)
+		}
+	}
+}
 
-// add appends the key of the texts here in a context.
-func (k *keyBuffer) add(context, here sum) {
-	s := context.join(keySalt, here)
+// A keyBuffer holds keys one behind the other: as many as a session can have.
+type keyBuffer struct {
+	text [maxKeys * keySize]byte
+	n    int // keys
+}
+
+const keySize = 16 // bytes
+
+// add appends the key of the words up to here in a setting.
+func (k *keyBuffer) add(in, here sum) {
+	s := in.join(keySalt, here)
 	b := k.text[k.n*keySize:][:keySize]
 	binary.LittleEndian.PutUint64(b, s[0])
 	binary.LittleEndian.PutUint64(b[8:], s[1])
@@ -421,401 +383,4 @@ func (k *keyBuffer) ids() []string {
 		ids[i] = all[i*keySize : (i+1)*keySize]
 	}
 	return ids
-}
-
-// A speaker is whose words a message holds.
-type speaker uint8
-
-const (
-	speakerTool speaker = iota // results, calls, reasoning: nobody's words
-	speakerSystem
-	speakerPerson
-	speakerModel
-)
-
-// speakerOf returns whose words a message holds, by its role and, if it has
-// none, its type. Gemini leaves out the role of a person; an item of the
-// Responses API without one is a call or a result unless it has no type either.
-func speakerOf(role, kind []byte) speaker {
-	switch string(role) {
-	case "user", "USER":
-		return speakerPerson
-	case "system", "developer", "SYSTEM":
-		return speakerSystem
-	case "assistant", "model", "CHATBOT":
-		return speakerModel
-	case "":
-		switch string(kind) {
-		case "", "message", "user_input",
-			"text", "image", "audio", "document", "video", // content without a message around it
-			"input_text", "input_image", "input_audio", "input_file":
-			return speakerPerson
-		case "function_call", "reasoning", "custom_tool_call", "local_shell_call", "model_output",
-			"item_reference": // to what a model said: what a person says is sent
-			return speakerModel
-		}
-	}
-	return speakerTool
-}
-
-// messages reads the next value: an array of messages, a single one, or a
-// string. However many messages there are, only so many are looked at: the rest
-// costs no more than it takes to find the end.
-func (t *trail) messages(c *jsonscan.Cursor) {
-	if !c.Array() {
-		t.message(c)
-		return
-	}
-	for c.Element() {
-		if !t.more() {
-			c.Skim()
-			c.Leave(']')
-			return
-		}
-		switch t.message(c); {
-		case t.answered && t.openingOnly:
-			return
-		case t.unsure && !t.careful: // all is read once more
-			c.Leave(']')
-			return
-		}
-	}
-}
-
-// message reads the next message.
-func (t *trail) message(c *jsonscan.Cursor) {
-	t.parts.n = 0
-	switch c.Kind() {
-	case '"':
-		t.content(c, nil)
-		t.end()
-	case '{':
-		t.members(c)
-	default:
-		c.Skim()
-	}
-}
-
-// members reads the next message, which is an object. Most are of one of two kinds
-// to the letter, which takes no look at one member after the other.
-func (t *trail) members(c *jsonscan.Cursor) {
-	whole := *c
-	switch {
-	case t.careful:
-	case c.Past(`{"role":"assistant"`):
-		c.Leave('}')
-		t.speaks(speakerModel)
-		return
-	case c.Past(`{"role":"user","content":`):
-		if c.Kind() == 'n' { // what counts may come yet
-			*c = whole
-			break
-		}
-		if t.content(c, nil); c.Past(`}`) {
-			t.end()
-			return
-		}
-		t.rest(c, whole, true)
-		return
-	}
-	c.Object()
-	t.rest(c, whole, false)
-}
-
-// rest reads what is left of a message: all that is behind the bracket, or, if a
-// person's role and content have been read, what is behind these.
-//
-// Where the role comes before the content, as it mostly does, the content is taken in as
-// it is met (done), and what is taken in cannot be taken back: if a later member would
-// have that, unsure says so. Where it comes behind, and if it is careful, the content
-// is kept until the message has ended.
-func (t *trail) rest(c *jsonscan.Cursor, whole jsonscan.Cursor, done bool) {
-	// The values of members, the first two between their quotes.
-	var role, kind, content, parts, images []byte
-	if done {
-		role = []byte("user")
-	}
-	who := speakerOf(role, kind)
-	var room nameRoom
-	for {
-		name, ok := c.Key()
-		if !ok {
-			break
-		}
-		switch string(room.read(name)) {
-		case "role":
-			t.unsure = t.unsure || role != nil
-			role = word(c)
-			who = speakerOf(role, kind)
-			if !t.careful && len(role) > 0 && (who == speakerTool || who == speakerModel) {
-				c.Leave('}')
-				t.speaks(who)
-				return
-			}
-		case "type":
-			kind = word(c)
-			who = speakerOf(role, kind)
-		case "content":
-			switch {
-			case done:
-				t.unsure = true
-				c.Skim()
-			case t.careful || len(role) == 0 || c.Kind() == 'n':
-				content = c.Skim()
-			case parts != nil:
-				t.unsure = true
-				c.Skim()
-			case who == speakerPerson:
-				t.content(c, nil)
-				done = true
-			case who == speakerSystem && !t.answered:
-				t.content(c, &t.opening)
-				done = true
-			default:
-				c.Skim()
-				done = true
-			}
-		case "parts":
-			parts = c.Skim()
-		case "images":
-			images = c.Skim()
-		default:
-			c.Skim()
-		}
-	}
-	if parts != nil && (content == nil || string(content) == "null") {
-		content = parts
-	}
-	t.speaks(who)
-	t.compacts = t.compacts || string(kind) == "compaction_trigger"
-	switch who {
-	case speakerSystem:
-		if !done && !t.answered && content != nil {
-			c := jsonscan.New(content)
-			t.content(&c, &t.opening)
-		}
-	case speakerPerson:
-		switch {
-		case done:
-		case content == nil:
-			// An item that is a piece of content itself.
-			t.block(&whole, nil)
-		default:
-			c := jsonscan.New(content)
-			t.content(&c, nil)
-		}
-		if images != nil {
-			t.images(images)
-		}
-		t.end()
-	}
-}
-
-// speaks notes who speaks next.
-func (t *trail) speaks(who speaker) {
-	if who != speakerModel {
-		return
-	}
-	if last := t.steps.back(0); last != nil {
-		last.answered = true
-	}
-	t.answered = true
-}
-
-// images reads the images that Ollama has beside a text.
-func (t *trail) images(raw []byte) {
-	c := jsonscan.New(raw)
-	for ok := c.Array(); ok && c.Element() && t.more(); {
-		t.person(binarySalt, t.value(&c))
-	}
-}
-
-// end closes a message that a person wrote.
-func (t *trail) end() {
-	if last := t.steps.back(0); t.texts > 0 && (last == nil || last.sum != t.here) {
-		t.steps.put(step{sum: t.here})
-	}
-}
-
-// content reads the next value, the content of a message: a string, a block, an
-// array of both, or a Gemini Content with its parts. system is where its words
-// go; nil stands for a person.
-func (t *trail) content(c *jsonscan.Cursor, system *context) {
-	switch c.Kind() {
-	case '"':
-		raw, _ := c.String()
-		t.words(raw, system)
-	case '[':
-		for c.Array(); c.Element(); {
-			switch {
-			case !t.more():
-				c.Skim()
-				c.Leave(']')
-				return
-			case c.Kind() == '"':
-				raw, _ := c.String()
-				t.words(raw, system)
-			default:
-				t.block(c, system)
-			}
-		}
-	case '{':
-		t.block(c, system)
-	default:
-		c.Skim()
-	}
-}
-
-// word returns the next value, if it is a string: one of a few words, which
-// nobody has a reason to escape, but anybody may.
-func word(c *jsonscan.Cursor) []byte {
-	raw, _ := c.String()
-	if len(raw) < minEscaped || len(raw) > maxEscaped {
-		return raw
-	}
-	return jsonscan.Text(raw, nil)
-}
-
-// With escapes, any such word is written in so many bytes.
-const (
-	minEscaped = len(`\u0075ser`)
-	maxEscaped = 256
-)
-
-// block reads the next value, a block of content.
-func (t *trail) block(c *jsonscan.Cursor, system *context) {
-	// Most results of tools begin like this.
-	if c.Past(`{"type":"tool_result"`) {
-		c.Leave('}')
-		return
-	}
-	whole := *c
-	if !c.Object() {
-		c.Skim()
-		return
-	}
-	var words, parts []byte
-	empty := true
-	var room nameRoom
-	for n := 0; ; n++ {
-		name, ok := c.Key()
-		if !ok {
-			break
-		}
-		if n == maxMembers {
-			t.items = maxItems + 1
-			c.Skim()
-			c.Leave('}')
-			return
-		}
-		switch string(room.read(name)) {
-		case "text":
-			words = c.Skim()
-		case "parts":
-			parts = c.Skim()
-		case "type":
-			if ofTool(word(c)) {
-				c.Leave('}')
-				return
-			}
-			continue
-		case "toolResult", "functionResponse", "function_response", "functionCall", "function_call":
-			c.Skim()
-			c.Leave('}')
-			return
-		case "cache_control", "cachePoint", "cache_point", "thoughtSignature", "thought_signature", "role":
-			c.Skim()
-			continue
-		default:
-			c.Skim()
-		}
-		empty = false
-	}
-	switch {
-	case empty:
-	case len(words) > 0 && words[0] == '"':
-		t.words(words[1:len(words)-1], system)
-	case parts != nil && !t.inParts:
-		t.inParts = true
-		c := jsonscan.New(parts)
-		t.content(&c, system)
-		t.inParts = false
-	case system != nil:
-		system.sum = system.sum.add(binarySalt, t.value(&whole))
-	default:
-		t.person(binarySalt, t.value(&whole))
-	}
-}
-
-// ofTool reports whether a block of that type is of a tool or of a model.
-func ofTool(kind []byte) bool {
-	switch string(kind) {
-	case "function_call_output", "function_result", "thinking", "redacted_thinking":
-		return true
-	}
-	return bytes.HasSuffix(kind, []byte("tool_result")) || bytes.HasSuffix(kind, []byte("tool_use"))
-}
-
-// words takes in a text, given as it stands between its quotes.
-func (t *trail) words(raw []byte, system *context) {
-	withPlain(raw, func(text []byte, lent bool) {
-		if system != nil {
-			system.read(text, lent)
-		} else {
-			t.read(text, lent)
-		}
-	})
-}
-
-// read takes in a plain text of the system's.
-func (s *context) read(text []byte, lent bool) {
-	billing, text := cutBilling(text)
-	s.subagent = s.subagent || bytes.Contains(billing, []byte("cc_is_subagent=true"))
-	if len(text) == 0 {
-		return
-	}
-	s.sum = s.sum.add(textSalt, xxhash.Sum64(text))
-	s.places.read(text)
-	if s.n == len(s.texts) {
-		return
-	}
-	text = text[:min(len(text), maxOpening)]
-	if lent {
-		text = bytes.Clone(text)
-	}
-	s.texts[s.n] = text
-	s.n++
-}
-
-// read takes in a plain text of a person's.
-func (t *trail) read(text []byte, lent bool) {
-	words := split(text, t.inject)
-	if len(words) == 0 {
-		return
-	}
-	t.person(textSalt, xxhash.Sum64(words))
-	t.lastWords = words[:min(len(words), maxOpening)]
-	if lent {
-		t.room = append(t.room[:0], t.lastWords...)
-		t.lastWords = t.room
-	}
-}
-
-// inject takes in what a client injected. Clients move it about, so its place
-// does not matter.
-func (t *trail) inject(raw []byte) {
-	h := sum{}.add(injectedSalt, xxhash.Sum64(raw))
-	t.injections++
-	t.all = t.all.plus(h)
-	if !t.answered {
-		t.injected.sum = t.injected.sum.plus(h)
-		t.injected.places.read(raw)
-	}
-}
-
-// person takes in the digest of something that a person wrote or attached.
-func (t *trail) person(salt, h uint64) {
-	t.here = t.here.add(salt, h)
-	t.texts++
-	t.parts.put(t.here)
 }

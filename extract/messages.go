@@ -1,0 +1,450 @@
+package extract
+
+import (
+	"bytes"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/go-affinity/affinity/internal/jsonscan"
+)
+
+// maxItems bounds the messages, blocks and values that a trail is made from. No
+// conversation has so many; a body that has more is not one, and no work is wasted
+// on the rest of it.
+const (
+	maxItems   = 1 << 15
+	maxMembers = 1 << 12 // of one block
+)
+
+// more counts an item, and reports whether there may be one more.
+func (t *trail) more() bool {
+	t.items++
+	return t.items <= maxItems
+}
+
+// readSystem reads the system prompt that stands beside the messages.
+func (t *trail) readSystem(r *Request) {
+	for _, f := range systemFields {
+		if raw := r.get(f); raw != nil {
+			c := jsonscan.New(raw)
+			t.content(&c, &t.system)
+		}
+	}
+}
+
+// readMessages reads the messages: of several lists in the body, the first
+// that has what a person wrote.
+func (t *trail) readMessages(r *Request) {
+	for _, f := range messageFields {
+		if raw := r.list(f); raw != nil {
+			c := jsonscan.New(raw)
+			t.messages(&c)
+			if !c.OK() {
+				t.items = maxItems + 1 // no trail
+				return
+			}
+			if !t.silent() {
+				return
+			}
+		}
+	}
+}
+
+// messages reads the next value: an array of messages, a single one, or a
+// string. However many messages there are, only so many are looked at: the rest
+// costs no more than it takes to find the end.
+func (t *trail) messages(c *jsonscan.Cursor) {
+	if !c.Array() {
+		t.message(c)
+		return
+	}
+	for c.Element() {
+		if !t.more() {
+			c.Skim()
+			c.Leave(']')
+			return
+		}
+		switch t.message(c); {
+		case t.answered && t.openingOnly:
+			return
+		case t.unsure && !t.careful: // all is read once more
+			c.Leave(']')
+			return
+		}
+	}
+}
+
+// message reads the next message.
+func (t *trail) message(c *jsonscan.Cursor) {
+	t.parts.n = 0
+	switch c.Kind() {
+	case '"':
+		t.content(c, nil)
+		t.endMessage()
+	case '{':
+		t.object(c)
+	default:
+		c.Skim()
+	}
+}
+
+// object reads the next message, which is an object. Most begin in one of two ways, to the
+// letter. These are read without a look at one member after the other.
+func (t *trail) object(c *jsonscan.Cursor) {
+	whole := *c
+	switch {
+	case t.careful:
+	case c.Past(`{"role":"assistant"`):
+		c.Leave('}')
+		t.speaks(speakerModel)
+		return
+	case c.Past(`{"role":"user","content":`):
+		if c.Kind() == 'n' { // null, so the content may be another member
+			*c = whole
+			break
+		}
+		if t.content(c, nil); c.Past(`}`) {
+			t.endMessage()
+			return
+		}
+		t.members(c, whole, true)
+		return
+	}
+	c.Object()
+	t.members(c, whole, false)
+}
+
+// members reads the members of a message that are left, and its end: all of them or, if the
+// role and the content of a person have been taken in (done), what stands behind these.
+// Whole stands before the message.
+//
+// Where the role comes before the content, as it mostly does, the content is taken in where
+// it is met. That cannot be taken back: if a later member would have it, unsure says so.
+// Where the role comes behind, and in a careful reading, the content is kept until the
+// message has ended.
+func (t *trail) members(c *jsonscan.Cursor, whole jsonscan.Cursor, done bool) {
+	// The values of members: of the first two what is between their quotes.
+	var role, kind, content, parts, images []byte
+	if done {
+		role = []byte("user")
+	}
+	who := speakerOf(role, kind)
+	var room nameRoom
+	for {
+		name, ok := c.Key()
+		if !ok {
+			break
+		}
+		switch string(room.read(name)) {
+		case "role":
+			t.unsure = t.unsure || role != nil
+			role = keyword(c)
+			who = speakerOf(role, kind)
+			if !t.careful && len(role) > 0 && (who == speakerTool || who == speakerModel) {
+				c.Leave('}')
+				t.speaks(who)
+				return
+			}
+		case "type":
+			kind = keyword(c)
+			who = speakerOf(role, kind)
+		case "content":
+			switch {
+			case done: // a second content
+				t.unsure = true
+				c.Skim()
+			case t.careful || len(role) == 0 || c.Kind() == 'n': // kept; null may give way to parts
+				content = c.Skim()
+			case parts != nil: // which do not count beside a content
+				t.unsure = true
+				c.Skim()
+			case who == speakerPerson:
+				t.content(c, nil)
+				done = true
+			case who == speakerSystem && !t.answered:
+				t.content(c, &t.opening)
+				done = true
+			default:
+				c.Skim()
+				done = true
+			}
+		case "parts":
+			parts = c.Skim()
+		case "images":
+			images = c.Skim()
+		default:
+			c.Skim()
+		}
+	}
+	if parts != nil && (content == nil || string(content) == "null") {
+		content = parts
+	}
+	t.speaks(who)
+	t.compacts = t.compacts || string(kind) == "compaction_trigger"
+	switch who {
+	case speakerSystem:
+		if !done && !t.answered && content != nil {
+			c := jsonscan.New(content)
+			t.content(&c, &t.opening)
+		}
+	case speakerPerson:
+		switch {
+		case done:
+		case content == nil: // an item that is a piece of content itself
+			t.block(&whole, nil)
+		default:
+			c := jsonscan.New(content)
+			t.content(&c, nil)
+		}
+		if images != nil {
+			t.images(images)
+		}
+		t.endMessage()
+	}
+}
+
+// A speaker is whose words a message holds.
+type speaker uint8
+
+const (
+	speakerTool speaker = iota // results, calls, reasoning: nobody's words
+	speakerSystem
+	speakerPerson
+	speakerModel
+)
+
+// speakerOf returns whose words a message holds, by its role and, if it has
+// none, its type. Gemini leaves out the role of a person; an item of the
+// Responses API without one is a call or a result unless it has no type either.
+func speakerOf(role, kind []byte) speaker {
+	switch string(role) {
+	case "user", "USER":
+		return speakerPerson
+	case "system", "developer", "SYSTEM":
+		return speakerSystem
+	case "assistant", "model", "CHATBOT":
+		return speakerModel
+	case "":
+		switch string(kind) {
+		case "", "message", "user_input",
+			"text", "image", "audio", "document", "video", // content without a message around it
+			"input_text", "input_image", "input_audio", "input_file":
+			return speakerPerson
+		case "function_call", "reasoning", "custom_tool_call", "local_shell_call", "model_output",
+			"item_reference": // to what a model said: what a person says is sent
+			return speakerModel
+		}
+	}
+	return speakerTool
+}
+
+// speaks notes who speaks in the next message.
+func (t *trail) speaks(who speaker) {
+	if who != speakerModel {
+		return
+	}
+	if last := t.steps.back(0); last != nil {
+		last.answered = true
+	}
+	t.answered = true
+}
+
+// endMessage notes that a message of a person ends here, unless it added nothing.
+func (t *trail) endMessage() {
+	if last := t.steps.back(0); t.texts > 0 && (last == nil || last.sum != t.here) {
+		t.steps.put(step{sum: t.here})
+	}
+}
+
+// images reads the images that Ollama has beside a text.
+func (t *trail) images(raw []byte) {
+	c := jsonscan.New(raw)
+	for ok := c.Array(); ok && c.Element() && t.more(); {
+		t.person(binarySalt, t.value(&c))
+	}
+}
+
+// content reads the next value, the content of a message: a string, a block, an
+// array of both, or a Gemini Content with its parts. The words in it belong to the
+// setting in, or to a person if that is nil.
+func (t *trail) content(c *jsonscan.Cursor, in *setting) {
+	switch c.Kind() {
+	case '"':
+		raw, _ := c.String()
+		t.text(raw, in)
+	case '[':
+		for c.Array(); c.Element(); {
+			switch {
+			case !t.more():
+				c.Skim()
+				c.Leave(']')
+				return
+			case c.Kind() == '"':
+				raw, _ := c.String()
+				t.text(raw, in)
+			default:
+				t.block(c, in)
+			}
+		}
+	case '{':
+		t.block(c, in)
+	default:
+		c.Skim()
+	}
+}
+
+// block reads the next value, a block of content. What is of a tool or of a model counts for
+// nothing; a text counts as such; parts count one by one; all else counts as what a person
+// attached, such as an image.
+func (t *trail) block(c *jsonscan.Cursor, in *setting) {
+	if c.Past(`{"type":"tool_result"`) { // as most results of tools begin
+		c.Leave('}')
+		return
+	}
+	whole := *c
+	if !c.Object() {
+		c.Skim()
+		return
+	}
+	var words, parts []byte
+	empty := true // nothing but a type and what comes and goes
+	var room nameRoom
+	for n := 0; ; n++ {
+		name, ok := c.Key()
+		if !ok {
+			break
+		}
+		if n == maxMembers {
+			t.items = maxItems + 1 // no trail
+			c.Skim()
+			c.Leave('}')
+			return
+		}
+		switch string(room.read(name)) {
+		case "text":
+			words = c.Skim()
+		case "parts":
+			parts = c.Skim()
+		case "type":
+			if ofTool(keyword(c)) {
+				c.Leave('}')
+				return
+			}
+			continue
+		case "toolResult", "functionResponse", "function_response", "functionCall", "function_call":
+			c.Skim()
+			c.Leave('}')
+			return
+		case "cache_control", "cachePoint", "cache_point", "thoughtSignature", "thought_signature", "role":
+			c.Skim()
+			continue
+		default:
+			c.Skim()
+		}
+		empty = false
+	}
+	switch {
+	case empty:
+	case len(words) > 0 && words[0] == '"':
+		t.text(words[1:len(words)-1], in)
+	case parts != nil && !t.inParts:
+		t.inParts = true
+		c := jsonscan.New(parts)
+		t.content(&c, in)
+		t.inParts = false
+	case in != nil:
+		in.sum = in.sum.add(binarySalt, t.value(&whole))
+	default:
+		t.person(binarySalt, t.value(&whole))
+	}
+}
+
+// ofTool reports whether a block of that type is of a tool or of a model.
+func ofTool(kind []byte) bool {
+	switch string(kind) {
+	case "function_call_output", "function_result", "thinking", "redacted_thinking":
+		return true
+	}
+	return bytes.HasSuffix(kind, []byte("tool_result")) || bytes.HasSuffix(kind, []byte("tool_use"))
+}
+
+// keyword reads the next value and returns it, if it is a string: one of a few fixed words,
+// which nobody has a reason to escape, but anybody may.
+func keyword(c *jsonscan.Cursor) []byte {
+	raw, _ := c.String()
+	if len(raw) < minEscaped || len(raw) > maxEscaped {
+		return raw
+	}
+	return jsonscan.Text(raw, nil)
+}
+
+// A keyword with an escape in it has at least, and at most, so many bytes.
+const (
+	minEscaped = len(`\u0075ser`)
+	maxEscaped = 256
+)
+
+// text takes in a text, given as it stands between its quotes: in a setting, or of a person
+// if that is nil.
+func (t *trail) text(raw []byte, in *setting) {
+	withPlain(raw, func(text []byte, lent bool) {
+		if in != nil {
+			in.read(text, lent)
+		} else {
+			t.read(text, lent)
+		}
+	})
+}
+
+// read takes in a plain text of the setting. If it is lent, it must not be kept.
+func (s *setting) read(text []byte, lent bool) {
+	billing, text := cutBilling(text)
+	s.subagent = s.subagent || bytes.Contains(billing, []byte("cc_is_subagent=true"))
+	if len(text) == 0 {
+		return
+	}
+	s.sum = s.sum.add(textSalt, xxhash.Sum64(text))
+	s.places.read(text)
+	if s.n == len(s.texts) {
+		return
+	}
+	text = text[:min(len(text), maxOpening)]
+	if lent {
+		text = bytes.Clone(text)
+	}
+	s.texts[s.n] = text
+	s.n++
+}
+
+// read takes in a plain text of a person. If it is lent, it must not be kept.
+func (t *trail) read(text []byte, lent bool) {
+	words := split(text, t.inject)
+	if len(words) == 0 {
+		return
+	}
+	t.person(textSalt, xxhash.Sum64(words))
+	t.lastWords = words[:min(len(words), maxOpening)]
+	if lent {
+		t.room = append(t.room[:0], t.lastWords...)
+		t.lastWords = t.room
+	}
+}
+
+// person takes in the digest of something that a person wrote or attached.
+func (t *trail) person(salt, h uint64) {
+	t.here = t.here.add(salt, h)
+	t.texts++
+	t.parts.put(t.here)
+}
+
+// inject takes in what a client injected. Clients move it about, so where it stands makes no
+// difference; what comes behind the first answer is no part of any setting.
+func (t *trail) inject(text []byte) {
+	h := sum{}.add(injectedSalt, xxhash.Sum64(text))
+	t.injections++
+	t.allInjected = t.allInjected.plus(h)
+	if !t.answered {
+		t.injected.sum = t.injected.sum.plus(h)
+		t.injected.places.read(text)
+	}
+}

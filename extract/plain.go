@@ -1,0 +1,181 @@
+package extract
+
+import (
+	"bytes"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/go-affinity/affinity/internal/jsonscan"
+)
+
+// A text is plain if it stands as it does between its quotes in JSON, and everything in it
+// is written in the shortest way: quotes, backslashes and control characters are escaped,
+// and nothing else is. There is one plain form of each text, so plain texts can be compared
+// and hashed byte by byte. Most texts come plain, and are then used where they stand in the
+// body, without a copy. The others come from JSON writers that escape slashes, angle
+// brackets or all that is not ASCII, and from proxies that write anew what they pass on.
+
+// withPlain makes a text plain, given as it stands between its quotes, and calls f with it.
+// If lent is true, the text is good only until f returns; else it is raw itself.
+func withPlain(raw []byte, f func(text []byte, lent bool)) {
+	odd := oddEscape(raw)
+	if odd < 0 {
+		f(raw, false)
+		return
+	}
+	room := borrow(len(raw))
+	*room = appendPlain(append(*room, raw[:odd]...), raw[odd:])
+	f(*room, true)
+	scratch.Put(room)
+}
+
+// scratch lends room for texts that have to be written anew.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
+// borrow returns an empty slice from scratch with room for n bytes. The borrower puts it
+// back.
+func borrow(n int) *[]byte {
+	room := scratch.Get().(*[]byte)
+	if cap(*room) < n {
+		*room = make([]byte, 0, n)
+	}
+	*room = (*room)[:0]
+	return room
+}
+
+// oddEscape returns the offset of the first escape that keeps a text from being
+// plain, or -1.
+func oddEscape(raw []byte) int {
+	if !jsonscan.OddPairs(raw) {
+		return -1
+	}
+	for i := 0; ; i += 2 {
+		n := 0
+		if i < len(raw) && raw[i] != '\\' {
+			n = bytes.IndexByte(raw[i:], '\\')
+		}
+		if i += n; n < 0 || i+1 >= len(raw) {
+			return -1
+		}
+		switch raw[i+1] {
+		case '"', '\\', 'b', 'f', 'n', 'r', 't':
+		default:
+			return i
+		}
+	}
+}
+
+// appendPlain appends the plain form of a text to dst. What looks like an escape and is none
+// stays as it is written.
+func appendPlain(dst, raw []byte) []byte {
+	for len(raw) > 0 {
+		if raw[0] != '\\' {
+			n := bytes.IndexByte(raw, '\\')
+			if n < 0 {
+				n = len(raw)
+			}
+			dst, raw = append(dst, raw[:n]...), raw[n:]
+			continue
+		}
+		if len(raw) > 1 && raw[1] != 'u' { // an escape of one letter stays, but for that of a slash
+			if raw[1] != '/' {
+				dst = append(dst, '\\')
+			}
+			dst, raw = append(dst, raw[1]), raw[2:]
+			continue
+		}
+		r, n := jsonscan.Escape(raw)
+		switch {
+		case n == 0: // no escape
+			n = min(2, len(raw))
+			dst = append(dst, raw[:n]...)
+		case r < ' ':
+			dst = appendControl(dst, byte(r))
+		case r == '"', r == '\\':
+			dst = append(dst, '\\', byte(r))
+		default:
+			dst = utf8.AppendRune(dst, r)
+			dst, raw = jsonscan.AppendWide(dst, raw[n:]) // texts in other scripts have nothing else
+			continue
+		}
+		raw = raw[n:]
+	}
+	return dst
+}
+
+// appendControl appends the shortest escape of a control character.
+func appendControl(dst []byte, c byte) []byte {
+	switch c {
+	case '\b':
+		return append(dst, '\\', 'b')
+	case '\f':
+		return append(dst, '\\', 'f')
+	case '\n':
+		return append(dst, '\\', 'n')
+	case '\r':
+		return append(dst, '\\', 'r')
+	case '\t':
+		return append(dst, '\\', 't')
+	}
+	const hex = "0123456789abcdef"
+	return append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+}
+
+// trim cuts white space off both ends of a plain text.
+func trim(text []byte) []byte { return trimEnd(trimStart(text)) }
+
+// trimStart cuts off leading white space.
+func trimStart(text []byte) []byte {
+	for {
+		switch {
+		case len(text) > 0 && text[0] == ' ':
+			text = text[1:]
+		case len(text) > 1 && text[0] == '\\' && (text[1] == 'n' || text[1] == 'r' || text[1] == 't'):
+			text = text[2:]
+		default:
+			return text
+		}
+	}
+}
+
+// trimEnd cuts off trailing white space. An n behind an even number of backslashes is the
+// letter, as in the path C:\new, which is written C:\\new.
+func trimEnd(text []byte) []byte {
+	for {
+		n := len(text)
+		switch {
+		case n > 0 && text[n-1] == ' ':
+			text = text[:n-1]
+		case n > 1 && text[n-2] == '\\' && (text[n-1] == 'n' || text[n-1] == 'r' || text[n-1] == 't') && backslashesBefore(text[:n-1])%2 == 1:
+			text = text[:n-2]
+		default:
+			return text
+		}
+	}
+}
+
+// backslashesBefore returns how many backslashes text ends in.
+func backslashesBefore(text []byte) int {
+	n := len(text)
+	for n > 0 && text[n-1] == '\\' {
+		n--
+	}
+	return len(text) - n
+}
+
+// lineEnd returns the offset of the first line break in a text, plain or not, or -1.
+func lineEnd(raw []byte) int {
+	for i := 0; ; i += 2 { // from one escape to the next
+		n := bytes.IndexByte(raw[i:], '\\')
+		if n < 0 {
+			return -1
+		}
+		i += n
+		switch escape := raw[i:]; {
+		case len(escape) < 2:
+			return -1
+		case escape[1] == 'n', bytes.HasPrefix(escape, []byte(`\u000a`)), bytes.HasPrefix(escape, []byte(`\u000A`)):
+			return i
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package extract
+
+import (
+	"encoding/binary"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/go-affinity/affinity/internal/jsonscan"
+)
+
+// A sum is a running digest over a sequence of digests; the zero sum is that of none. It has
+// 128 bits, so that two conversations do not meet by chance. It is not keyed: a Selector keys
+// what it stores.
+type sum [2]uint64
+
+// Each kind of digest has a salt, so that one is never taken for another: a text cannot
+// imitate an image, nor the end of a list an element of it. Another order of the salts makes
+// other digests, and so makes a release forget the conversations of the one before.
+const (
+	textSalt     = iota + 1 // a text
+	binarySalt              // content that is no text, such as an image
+	pathSalt                // a directory
+	arraySalt               // an element of an array
+	objectSalt              // a member of an object
+	endSalt                 // the end of a value, and the join of parts of a setting
+	injectedSalt            // what a client injected
+	placeSalt               // a setting that is known by its directories
+	systemSalt              // a setting that is known by its system prompt, with anything injected
+	keySalt                 // a key: a setting, and words
+)
+
+// add returns the digest over s and then h.
+func (s sum) add(salt, h uint64) sum {
+	var b [24]byte
+	binary.LittleEndian.PutUint64(b[0:], s[0])
+	binary.LittleEndian.PutUint64(b[8:], salt)
+	binary.LittleEndian.PutUint64(b[16:], h)
+	lo := xxhash.Sum64(b[:])
+	binary.LittleEndian.PutUint64(b[0:], s[1])
+	binary.LittleEndian.PutUint64(b[8:], lo)
+	return sum{lo, xxhash.Sum64(b[:])}
+}
+
+// plus returns the digest over s and o in either order.
+func (s sum) plus(o sum) sum { return sum{s[0] + o[0], s[1] + o[1]} }
+
+// join returns the digest over s and then o.
+func (s sum) join(salt uint64, o sum) sum {
+	var b [32]byte
+	binary.LittleEndian.PutUint64(b[0:], s[0])
+	binary.LittleEndian.PutUint64(b[8:], salt)
+	binary.LittleEndian.PutUint64(b[16:], o[0])
+	binary.LittleEndian.PutUint64(b[24:], o[1])
+	lo := xxhash.Sum64(b[:])
+	binary.LittleEndian.PutUint64(b[0:], s[1])
+	binary.LittleEndian.PutUint64(b[8:], lo)
+	return sum{lo, xxhash.Sum64(b[:])}
+}
+
+// textSum returns the digest of a text, given as it stands between its quotes. However the
+// text is escaped, the digest is the same.
+func textSum(raw []byte) (h uint64) {
+	withPlain(raw, func(text []byte, _ bool) { h = xxhash.Sum64(text) })
+	return h
+}
+
+// value reads the next value and returns its digest. Neither the order of members, nor white
+// space, nor the way to escape makes a difference, nor do the markers of caches. Every
+// element and member counts as an item; if there are too many, the digest is of no use, and
+// the trail leads nowhere.
+func (t *trail) value(c *jsonscan.Cursor) uint64 {
+	switch c.Kind() {
+	case '"':
+		raw, _ := c.String()
+		return textSum(raw)
+	case '[':
+		var s sum
+		for ok := c.Array(); ok && c.Element() && t.more(); {
+			s = s.add(arraySalt, t.value(c))
+		}
+		return s.add(endSalt, 0)[0]
+	case '{':
+		var members uint64
+		var room nameRoom
+		c.Object()
+		for t.more() {
+			raw, ok := c.Key()
+			if !ok {
+				break
+			}
+			if cacheMarker(room.read(raw)) {
+				c.Skim()
+				continue
+			}
+			members += sum{textSum(raw)}.add(objectSalt, t.value(c))[0] // in any order
+		}
+		return sum{members}.add(endSalt, 1)[0]
+	}
+	return sum{}.add(endSalt, xxhash.Sum64(c.Skim()))[0]
+}
+
+// cacheMarker reports whether a member of that name marks where an upstream is to cache the
+// prompt. Clients move these markers from turn to turn.
+func cacheMarker(name []byte) bool {
+	switch string(name) {
+	case "cache_control", "cachePoint", "cache_point":
+		return true
+	}
+	return false
+}
