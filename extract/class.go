@@ -1,7 +1,6 @@
 package extract
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 
@@ -56,19 +55,21 @@ func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 // conversation is cached.
 func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compaction }
 
-// Class returns the class of the request: what the client says in its headers,
-// what the method and the path say, or what the body has in an unmistakable
-// form. When in doubt it is a Turn.
+// Class returns the class of the request. It takes the first of these that says one:
 //
-// Known are the headers of Claude Code (X-Claude-Code-Request-Class and others),
-// Codex (X-Openai-Subagent, the request_kind of X-Codex-Turn-Metadata), Copilot
-// (X-Interaction-Type) and OpenCode (X-Parent-Session-Id, which its sub-agents send),
-// token counts, embeddings and the like by their paths, the warm-up and quota calls of
-// Claude Code, greetings for a single token and the loading of models by Ollama, the fixed
-// openings of the side calls of some 40 clients and of sub-agents, OpenAI's
-// compaction_trigger, and, in anybody's words, system prompts that want a title or a summary
-// of a conversation or a message for a commit, where there is nothing but a first question,
-// and the wish for a title of so many words for the conversation at hand.
+//   - the method and the path: HEAD, token counts, embeddings and the like;
+//   - the headers of Claude Code (X-Claude-Code-Request-Class and others), Codex
+//     (X-Openai-Subagent, the request_kind of X-Codex-Turn-Metadata), Copilot
+//     (X-Interaction-Type) and OpenCode (X-Parent-Session-Id, which its sub-agents send);
+//   - the body, where it is unmistakable: what Codex says in client_metadata, the loading of
+//     models by Ollama, the fixed openings of side calls and sub-agents of some 40 clients,
+//     OpenAI's compaction_trigger, the warm-up and quota calls of Claude Code, and greetings
+//     for a single token. In anybody's words it knows system prompts that say "You are a
+//     sub-agent"; those that want a title or a summary of a conversation or a message for a
+//     commit, where there is nothing but a first question; and the wish for a title of so
+//     many words for the conversation at hand.
+//
+// When in doubt it is a Turn.
 func (r *Request) Class() Class {
 	r.spelling()
 	c := r.pathClass()
@@ -81,28 +82,7 @@ func (r *Request) Class() Class {
 	return c
 }
 
-// classHeaders are those that headerClass asks for.
-var classHeaders = newNameFilter("X-Claude-Code-Request-Class", "X-Claude-Code-Compaction", "X-Claude-Code-Agent-Id",
-	"X-Openai-Subagent", "X-Codex-Turn-Metadata", "X-Interaction-Type", parentHeader)
-
-// headerClass returns what any client says in its headers.
-func (r *Request) headerClass() Class {
-	if r.classless.Load() {
-		return Turn
-	}
-	c := r.claudeClass(r.header("X-Claude-Code-Agent-Id"))
-	if c == Turn {
-		c = r.codexClass()
-	}
-	if c == Turn {
-		c = r.copilotClass()
-	}
-	if c == Turn && r.header(parentHeader) != "" {
-		c = Subagent
-	}
-	return c
-}
-
+// pathClass returns what the method and the path say.
 func (r *Request) pathClass() Class {
 	switch r.Method {
 	case "HEAD", "OPTIONS":
@@ -116,8 +96,10 @@ func (r *Request) pathClass() Class {
 	if len(r.Path) < tail {
 		return Turn
 	}
-	switch r.Path[len(r.Path)-tail:] { // the ends of all that are in the list
-	case "etions": // most that there are, not to be compared with all of the list
+	// Every request has its path looked at, so the list is gone through only where the path
+	// ends like one that is in it: who adds a path adds its last letters here.
+	switch r.Path[len(r.Path)-tail:] {
+	case "etions": // as most that there are, which are not in the list
 		if strings.HasSuffix(r.Path, "/fim/completions") { // Mistral: what an editor completes
 			return Auxiliary
 		}
@@ -135,6 +117,7 @@ func (r *Request) pathClass() Class {
 	return Turn
 }
 
+// pathClasses are the paths of calls that are no turns, by how they end.
 var pathClasses = []struct {
 	suffix string
 	class  Class
@@ -161,8 +144,31 @@ var pathClasses = []struct {
 	{":batchEmbedContents", Auxiliary},   // Gemini
 }
 
-// claudeClass returns what Claude Code says of a request of that agent, "" if it is of
-// the main one.
+// classHeaders are the headers that headerClass asks for. The walk of Headers looks for them
+// in passing, and notes in classless that there is none.
+var classHeaders = newNameFilter("X-Claude-Code-Request-Class", "X-Claude-Code-Compaction", "X-Claude-Code-Agent-Id",
+	"X-Openai-Subagent", "X-Codex-Turn-Metadata", "X-Interaction-Type", parentHeader)
+
+// headerClass returns what any client says in its headers.
+func (r *Request) headerClass() Class {
+	if r.classless.Load() {
+		return Turn
+	}
+	c := r.claudeClass(r.header("X-Claude-Code-Agent-Id"))
+	if c == Turn {
+		c = r.codexClass()
+	}
+	if c == Turn {
+		c = r.copilotClass()
+	}
+	if c == Turn && r.header(parentHeader) != "" {
+		c = Subagent
+	}
+	return c
+}
+
+// claudeClass returns what the headers of Claude Code say, given the agent that they name,
+// "" for the main one.
 func (r *Request) claudeClass(agent string) Class {
 	switch r.header("X-Claude-Code-Request-Class") { // 2.1.273 and later, if asked for
 	case "subagent", "workflow":
@@ -181,6 +187,7 @@ func (r *Request) claudeClass(agent string) Class {
 	return Turn
 }
 
+// codexClass returns what the headers of Codex say.
 func (r *Request) codexClass() Class {
 	var metadata string
 	if v := r.values("X-Codex-Turn-Metadata"); len(v) > 0 && alike(v) {
@@ -189,8 +196,16 @@ func (r *Request) codexClass() Class {
 	return codexClass(r.header("X-Openai-Subagent"), metadata)
 }
 
-// codexClass returns the class of a request of that kind of sub-agent and with that
-// metadata of a turn, which is JSON.
+// bodyCodexClass returns what the body's client_metadata says, in which Codex repeats its
+// headers.
+func bodyCodexClass(metadata []byte) Class {
+	subagent, _ := text(lastMember(metadata, "x-openai-subagent"))
+	turn, _ := text(lastMember(metadata, "x-codex-turn-metadata"))
+	return codexClass(subagent, turn)
+}
+
+// codexClass returns the class of a request of that kind of sub-agent, "" for none, and with
+// that metadata of a turn, which is JSON.
 func codexClass(subagent, metadata string) Class {
 	switch subagent {
 	case "":
@@ -214,13 +229,7 @@ func codexClass(subagent, metadata string) Class {
 	return Turn
 }
 
-// bodyCodexClass is codexClass for the body's client_metadata.
-func bodyCodexClass(metadata []byte) Class {
-	subagent, _ := text(lastMember(metadata, "x-openai-subagent"))
-	turn, _ := text(lastMember(metadata, "x-codex-turn-metadata"))
-	return codexClass(subagent, turn)
-}
-
+// copilotClass returns what the header of GitHub Copilot says.
 func (r *Request) copilotClass() Class {
 	switch r.header("X-Interaction-Type") {
 	case "conversation-subagent":
@@ -233,127 +242,17 @@ func (r *Request) copilotClass() Class {
 	return Turn
 }
 
-// Openings of side calls. Each is long enough not to be met with by chance, and none
-// begins with another.
-var (
-	systemOpenings = sorted([]opening{
-		{"You are naming a coding session", Auxiliary},                                                             // Claude Code
-		{"Generate a concise, sentence-case title", Auxiliary},                                                     // Claude Code
-		{"Analyze if this message indicates a new conversation topic", Auxiliary},                                  // Claude Code
-		{"A user kicked off a Claude Code agent to do a coding task", Auxiliary},                                   // Claude Code
-		{"You are a security monitor for autonomous AI coding agents", Auxiliary},                                  // Claude Code
-		{"You are evaluating a hook condition in Claude Code", Auxiliary},                                          // Claude Code
-		{"You are evaluating a stop-condition hook in Claude Code", Auxiliary},                                     // Claude Code
-		{"You are selecting memories that will be useful to Claude Code", Auxiliary},                               // Claude Code
-		{"Generate a short kebab-case name (2-4 words)", Auxiliary},                                                // Claude Code
-		{"You are an agent for Claude Code", Subagent},                                                             // Claude Code
-		{"You are a file search specialist for Claude Code", Subagent},                                             // Claude Code
-		{"You are a software architect and planning specialist for Claude Code", Subagent},                         // Claude Code
-		{"You are a web-reading specialist for Claude Code", Subagent},                                             // Claude Code
-		{"You will generate a short title", Auxiliary},                                                             // Crush
-		{"You are a title generator", Auxiliary},                                                                   // OpenCode
-		{"Generate a short title (four words or less)", Auxiliary},                                                 // Goose
-		{"Generate a concise session title", Auxiliary},                                                            // kimi-cli
-		{"Generate a very short title (3-6 words) for a coding session", Auxiliary},                                // Oh-my-pi
-		{"Generate concise conversation titles.", Auxiliary},                                                       // gptme
-		{"You are an expert in crafting pithy titles", Auxiliary},                                                  // Copilot Chat, CodeCompanion
-		{"You are Title Generator, an expert assistant", Auxiliary},                                                // Forge
-		{"You are a chat thread titling assistant", Auxiliary},                                                     // HuggingChat
-		{"You are a conversation title generator", Auxiliary},                                                      // Letta Code
-		{"You are an AI conversation titles assistant", Auxiliary},                                                 // big-AGI
-		{"You are a helpful assistant that generates concise, descriptive titles", Auxiliary},                      // OpenHands
-		{"You are a specialized Task Routing AI", Auxiliary},                                                       // Gemini CLI
-		{"You are a diagnostic agent that determines whether a conversational AI", Auxiliary},                      // Gemini CLI
-		{"You are a context routing agent for a coding AI session", Auxiliary},                                     // Gemini CLI
-		{"You are an expert Context Memory Manager", Auxiliary},                                                    // Gemini CLI
-		{"You are an expert code-editing assistant specializing in debugging and correcting failed", Auxiliary},    // Gemini CLI
-		{"You are an expert code-editing assistant. Your task is to analyze a failed edit attempt", Auxiliary},     // Gemini CLI
-		{"You name chat sessions.", Auxiliary},                                                                     // Hermes
-		{"You are a workspace naming assistant", Auxiliary},                                                        // Mux
-		{"You are a helpful AI assistant tasked with summarizing conversations", Compaction},                       // Claude Code, Roo Code
-		{"You are a specialized system component responsible for distilling", Compaction},                          // Gemini CLI
-		{"You are the component that summarizes internal chat history", Compaction},                                // Gemini CLI before, Qwen Code
-		{"You are an expert context compressor", Compaction},                                                       // Gemini CLI
-		{"You are running a compaction/summarization pass", Compaction},                                            // Mux
-		{"You are a conversation summarizer. Produce", Compaction},                                                 // Microsoft Agent Framework
-		{"You are an anchored context summarization assistant", Compaction},                                        // OpenCode
-		{"You are a context summarization assistant", Compaction},                                                  // pi, Oh-my-pi
-		{"You are a helpful assistant that compacts conversation context", Compaction},                             // kimi-cli
-		{"The following messages are being evicted from the BEGINNING of your context window", Compaction},         // Letta Code
-		{"You are an agent for Crush", Subagent},                                                                   // Crush
-		{"You are a web content analysis agent for Crush", Subagent},                                               // Crush
-		{"You are **Codebase Investigator**, a hyper-specialized AI agent", Subagent},                              // Gemini CLI
-		{"You are an AI suggestion generator for an AI powered search engine", Auxiliary},                          // Perplexica
-		{"You are summarizing a conversation to preserve context", Compaction},                                     // Crush
-		{"## Task Context\n- An llm context limit was reached", Compaction},                                        // Goose
-		{"Your task is to create a comprehensive, detailed summary of the entire conversation", Compaction},        // Copilot Chat
-		{"You are an expert coding assistant. Your goal is to generate a concise, structured summary", Compaction}, // Avante
-	})
-	personOpenings = sorted([]opening{
-		{"Please write a 5-10 word title", Auxiliary},                                                       // Claude Code
-		{"The user stepped away and is coming back", Auxiliary},                                             // Claude Code
-		{"You are now acting as the memory extraction subagent", Auxiliary},                                 // Claude Code
-		{"Summarize this portion of a Claude Code session transcript", Auxiliary},                           // Claude Code
-		{"Based on the chat history, give this conversation a name", Auxiliary},                             // Chatbox
-		{"Generate a concise title for the following content", Auxiliary},                                   // Crush
-		{"Generate a title for this conversation", Auxiliary},                                               // OpenCode
-		{"Generate a concise 3-7 word title for this conversation", Auxiliary},                              // Zed
-		{"Provide a concise, 5-word-or-less title for the conversation", Auxiliary},                         // LibreChat
-		{"使用四到五个字直接返回这句话的简要主题", Auxiliary},                                                                  // NextChat
-		{"Create a concise, 3-6 word title.", Auxiliary},                                                    // aichat
-		{"Please generate a four to five word title summarizing our conversation", Auxiliary},               // NextChat
-		{"Generate a concise title (max 5 words) for this conversation", Auxiliary},                         // Copilot for Obsidian
-		{"Given the following conversation and a follow up question, rephrase", Auxiliary},                  // LangChain
-		{"Summarize this file in 2-3 sentences. Be technical and specific", Auxiliary},                      // Gemini CLI
-		{"### Task:\nGenerate a concise", Auxiliary},                                                        // Open WebUI: titles
-		{"### Task:\nGenerate 1-3 broad tags", Auxiliary},                                                   // Open WebUI
-		{"### Task:\nGenerate a detailed prompt for am image", Auxiliary},                                   // Open WebUI, to the letter
-		{"### Task:\nSuggest 3-5 relevant follow-up", Auxiliary},                                            // Open WebUI
-		{"### Task:\nAnalyze the chat history to determine", Auxiliary},                                     // Open WebUI: queries for a search
-		{"### Task:\nYou are an autocompletion system", Auxiliary},                                          // Open WebUI
-		{"[SUGGESTION MODE:", Auxiliary},                                                                    // Claude Code
-		{"Web page content:", Auxiliary},                                                                    // Claude Code
-		{"Analyze *only* the content and structure of your immediately preceding", Auxiliary},               // Gemini CLI: who speaks next
-		{"Summarize the user's primary intent or goal in this conversation", Auxiliary},                     // Gemini CLI
-		{"CRITICAL: Respond with TEXT ONLY", Compaction},                                                    // Claude Code
-		{"Your task is to create a detailed summary of the conversation so far", Compaction},                // Claude Code
-		{"Your task is to create a detailed summary of the RECENT portion of the conversation", Compaction}, // Claude Code
-		{"Analyze the following conversation and create a structured summary that preserves", Compaction},   // CrewAI
-		{"You are performing a CONTEXT CHECKPOINT COMPACTION", Compaction},                                  // Codex, Mistral Vibe
-		{"Provide a detailed prompt for continuing our conversation above", Compaction},                     // OpenCode before
-		{"Provide a detailed summary of our conversation above", Compaction},                                // Crush
-		{"Create a comprehensive summary of this conversation that captures", Compaction},                   // Continue
-		{"Please provide a concise summary of our conversation so far, capturing", Compaction},              // Continue CLI
-		{"You are maintaining a context-aware state summary", Compaction},                                   // OpenHands
-		{"You are a summarization agent creating a context checkpoint", Compaction},                         // Hermes
-		{"### State Update: Agent Continuity", Compaction},                                                  // Gemini CLI
-		{"<role>\nContext Extraction Assistant", Compaction},                                                // LangChain, Deep Agents
-		{"Progressively summarize the lines of conversation provided", Compaction},                          // LangChain before
-		{"Based on our full conversation history, produce a concise summary", Compaction},                   // AstrBot
-		{"Summarize this conversation for a new Assistant", Compaction},                                     // Mux
-		{"Summarize the discussion briefly in 200 words", Compaction},                                       // aichat
-	})
-)
-
-type opening struct {
-	text  string
-	class Class
-}
-
-func sorted(openings []opening) []opening {
-	slices.SortFunc(openings, func(a, b opening) int { return strings.Compare(a.text, b.text) })
-	return openings
-}
-
-// probes are the whole text of probing calls that want a single token: of a greeting
-// nobody wants that.
-var probes = map[string]bool{
-	"quota": true, "count": true, "warmup": true, "test": true, "testing": true, "probe": true, "ping": true, ".": true,
-	"hi": true, "hello": true, "hey": true,
-}
-
-// bodyClass looks for the openings in the system prompt and in what a person
-// last said.
+// bodyClass returns what the body says. The first of these decides:
+//
+//   - what Codex says of itself in client_metadata;
+//   - that a request to Ollama has no words, and only loads a model;
+//   - the system prompt: see systemClass;
+//   - OpenAI's compaction_trigger;
+//   - the last words of a person: the openings of clients, the wish for a title, and what
+//     clients probe with.
+//
+// A system prompt for a sub-agent decides only if nothing else does, since a sub-agent may
+// have side calls of its own.
 func (r *Request) bodyClass() Class {
 	r.index.talkative.Store(true)
 	if !r.read() {
@@ -365,50 +264,69 @@ func (r *Request) bodyClass() Class {
 		}
 	}
 	t := r.trail()
-	if t.silent() && (strings.HasSuffix(r.Path, "/api/generate") || strings.HasSuffix(r.Path, "/api/chat")) && r.loads() {
+	if t.silent() && (strings.HasSuffix(r.Path, "/api/generate") || strings.HasSuffix(r.Path, "/api/chat")) && r.loadsModel() {
 		return Probe
 	}
-	alone := t.texts == 1 && !t.answered && !r.delta()
-	otherwise := Turn
-	for _, system := range []*setting{&t.system, &t.opening} {
-		if system.subagent {
-			otherwise = Subagent
-		}
-		for _, text := range system.texts[:system.n] {
-			c, ok := match(systemOpenings, text)
-			if !ok && alone {
-				c = wish(text)
-				ok = c != Turn && !r.hasTools()
-			}
-			switch {
-			case ok && c == Subagent, !ok && subagent(text):
-				otherwise = Subagent // unless it is a side call of its own
-			case ok:
-				return c
-			}
-		}
-	}
-	if t.compacts {
+	first := t.texts == 1 && !t.answered && !r.delta() // a first question, and nothing else
+	system := r.systemClass(t, first)
+	switch {
+	case system.Beside():
+		return system
+	case t.compacts:
 		return Compaction
 	}
-	if c, ok := match(personOpenings, t.lastWords); ok {
+	if c := match(personOpenings, t.lastWords); c != Turn {
 		return c
 	}
-	if titleOfThis(t.lastWords) && !r.hasTools() {
+	if wantsTitleOfThis(t.lastWords) && !r.hasTools() {
 		return Auxiliary
 	}
-	if alone {
-		words := strings.ToLower(string(t.lastWords))
-		if words == "warmup" || probes[words] && r.wantsOneToken() {
-			return Probe
-		}
+	if first && r.probes(strings.ToLower(string(t.lastWords))) {
+		return Probe
 	}
-	return otherwise
+	return system
 }
 
-// loads reports whether a body without words wants nothing of Ollama but to load a model, or
-// to unload it. Others have their own requests, with words of their own, at such paths.
-func (r *Request) loads() bool {
+// systemClass returns what the first texts of the system prompt say: each is compared with
+// the openings of clients and, beside a first question, looked at for what it wants. The
+// first text that is of a side call decides. If there is none, one that is for a sub-agent
+// does, and so does the billing line of Claude Code.
+func (r *Request) systemClass(t *trail, first bool) Class {
+	class := Turn
+	for _, in := range []*setting{&t.system, &t.opening} {
+		if in.subagent {
+			class = Subagent
+		}
+		for _, text := range in.texts[:in.n] {
+			c := match(systemOpenings, text)
+			if c == Turn && first {
+				if c = soleWish(text); c != Turn && r.hasTools() {
+					c = Turn
+				}
+			}
+			switch {
+			case c.Beside():
+				return c
+			case c == Subagent, addressesSubagent(text):
+				class = Subagent
+			}
+		}
+	}
+	return class
+}
+
+// hasTools reports whether a model may call anything.
+func (r *Request) hasTools() bool {
+	return slices.ContainsFunc(toolFields, func(f field) bool {
+		c := jsonscan.New(r.get(f))
+		return c.Kind() == '{' || c.Array() && c.Element()
+	})
+}
+
+// loadsModel reports whether a body without words wants nothing of Ollama but to load a
+// model, or to unload it. Others have paths of the same end, and bodies with words of their
+// own in them.
+func (r *Request) loadsModel() bool {
 	model := false
 	c := jsonscan.New(r.Body)
 	for c.Object(); ; c.Skim() {
@@ -426,172 +344,19 @@ func (r *Request) loads() bool {
 	}
 }
 
-func match(openings []opening, raw []byte) (Class, bool) {
-	var buf [maxOpening]byte
-	words := opened(raw, buf[:0])
-	// What words begin with is the last opening that is not behind them.
-	i, n := 0, len(openings)
-	for i < n { // slices.BinarySearchFunc would have the buffer on the heap
-		if m := (i + n) / 2; openings[m].text <= string(words) {
-			i = m + 1
-		} else {
-			n = m
-		}
-	}
-	if i > 0 && bytes.HasPrefix(words, []byte(openings[i-1].text)) {
-		return openings[i-1].class, true
-	}
-	return Turn, false
+// probingWords are the whole text of calls that want a single token. Who greets a model wants
+// more than that.
+var probingWords = map[string]bool{
+	"quota": true, "count": true, "test": true, "testing": true, "probe": true, "ping": true, ".": true,
+	"hi": true, "hello": true, "hey": true,
 }
 
-// hasTools reports whether a model may call anything.
-func (r *Request) hasTools() bool {
-	return slices.ContainsFunc(toolFields, func(f field) bool {
-		c := jsonscan.New(r.get(f))
-		return c.Kind() == '{' || c.Array() && c.Element()
-	})
+// probes reports whether a request with these words, in lower case, and no others is a probe.
+func (r *Request) probes(words string) bool {
+	return words == "warmup" || probingWords[words] && r.wantsOneToken()
 }
 
-// words are some lists of words, in lower case.
-type words [][]string
-
-var (
-	titleWords = words{
-		{" title", "-title"},
-		{"generat", "creat", "writ", "summar", "coming up with"},
-		{"conversation", "session", "thread", "chat ", "chats"},
-	}
-	chineseTitleWords = words{
-		{"标题"},
-		{"会话标题", "对话标题", "聊天标题", "会话的标题", "对话的标题", "聊天的标题", "总结给出的会话", "总结会话", "总结对话", "对话内容", "会话内容", "聊天内容"},
-	}
-	commitWords = words{
-		{"commit message"},
-		{"generat", "creat", "writ", "summar"},
-	}
-	// What is said beside a summary of a conversation that is one with a model, or goes on.
-	summaryWords = words{
-		{"so far", "an ai ", "ai assistant", "another llm", "preserv", "context", "continu", "histor", "older", "earlier", "previous"},
-	}
-)
-
-// in reports whether a text has one word of each list.
-func (ws words) in(text []byte) bool {
-	for _, wanted := range ws {
-		if !slices.ContainsFunc(wanted, func(w string) bool { return bytes.Contains(text, []byte(w)) }) {
-			return false
-		}
-	}
-	return true
-}
-
-// wish returns what a system prompt, given as it opens, wants of a model that is to do
-// nothing else, as many applications do in words of their own: the title of a conversation,
-// a message for a commit, a summary that takes the place of a conversation. One that has
-// these written for something else loses little: no call after the first is without an
-// answer, unless it goes on from state on the server.
-func wish(raw []byte) Class {
-	title, chinese := bytes.Contains(raw, []byte("itle")), bytes.Contains(raw, []byte("标题"))
-	commit, summary := bytes.Contains(raw, []byte("ommit m")), summarises(raw)
-	if !title && !chinese && !commit && !summary { // as most
-		return Turn
-	}
-	var buf [maxOpening]byte
-	text := bytes.ToLower(opened(raw, buf[:0]))
-	switch {
-	case title && titleWords.in(text), chinese && chineseTitleWords.in(text), commit && commitWords.in(sentence(text)):
-		return Auxiliary
-	case summary && summaryWords.in(text):
-		return Compaction
-	}
-	return Turn
-}
-
-// summarises reports whether the first sentence is of making a conversation shorter: has
-// both within a few words. A summary that was made before is a part of many prompts.
-func summarises(raw []byte) bool {
-	const near = 46
-	first := sentence(raw[:min(len(raw), 200)])
-	for _, verb := range []string{"ummariz", "ummaris", "ummaries of", "ompress", "ondens"} {
-		before, behind, ok := bytes.Cut(first, []byte(verb))
-		if !ok || bytes.HasPrefix(behind, []byte("ed")) {
-			continue
-		}
-		behind = behind[:min(len(behind), near)]
-		if bytes.HasSuffix(before, []byte("onversation s")) || bytes.Contains(behind, []byte("onversation")) || bytes.Contains(behind, []byte("chat history")) {
-			return true
-		}
-	}
-	return false
-}
-
-// sentence returns the first sentence of a text, plain or not: what comes behind is about
-// how the model is to speak, with anybody.
-func sentence(text []byte) []byte {
-	for i := range len(text) - 1 {
-		if text[i] == '.' && (text[i+1] == ' ' || text[i+1] == '\n' || text[i+1] == '\\') {
-			return text[:i]
-		}
-	}
-	return text
-}
-
-// subagent reports whether a system prompt, given as it opens, says to the model that it is
-// a sub-agent: "You are a focused, read-only sub-agent".
-func subagent(raw []byte) bool {
-	const longest = 80
-	raw, ok := bytes.CutPrefix(trimStart(raw), []byte("You are "))
-	if !ok {
-		return false
-	}
-	who, behind, ok := bytes.Cut(raw[:min(len(raw), longest)], []byte("sub-agent"))
-	if !ok {
-		who, behind, ok = bytes.Cut(raw[:min(len(raw), longest)], []byte("subagent"))
-	}
-	return ok && !ofOthers.in(who) && !slices.ContainsFunc(aboutOthers, func(w string) bool { return bytes.HasPrefix(behind, []byte(w)) })
-}
-
-// ofOthers are words, and ends of sentences, in front of a sub-agent that is somebody else,
-// and aboutOthers are what comes behind where one has to do with such.
-var (
-	ofOthers = words{{" that ", " who ", " whose ", " which ", " with ", " to ", " for ", " of ", "not a ", " not ", " each ", " every ",
-		" by ", " using ", ". ", ": ", `\n`}}
-	aboutOthers = []string{"s", "-", " orchestr", " coordin", " manage", " delegat"}
-)
-
-// titleOfThis reports whether a person's words, given as they open, want a title for the
-// conversation they are in, and say how long: clients write so, and hardly anybody else.
-func titleOfThis(raw []byte) bool {
-	i := bytes.Index(raw, []byte(" title"))
-	if i < 0 || i > 100 { // as most
-		return false
-	}
-	var buf [maxOpening]byte
-	text := bytes.ToLower(opened(raw, buf[:0]))
-	_, behind, _ := bytes.Cut(text, []byte(" title"))
-	if rest, ok := bytes.CutPrefix(behind, []byte(" (")); ok { // of so many words
-		_, behind, _ = bytes.Cut(rest, []byte(")"))
-	}
-	what, ok := bytes.CutPrefix(behind, []byte(" for "))
-	return ok && titleLengths.in(text) && slices.ContainsFunc(titled, func(t string) bool { return bytes.HasPrefix(what, []byte(t)) })
-}
-
-var (
-	titleLengths = words{
-		{"word", "character", "concise", "short", "brief"},
-		{"generat", "creat", "writ", "provid", "suggest", "reply", "give", "summar"},
-	}
-	titled = []string{
-		"this conversation", "our conversation", "the conversation", "the following conversation", "a conversation that", "a chat conversation",
-		"this chat.", "this chat:", "this chat\n", "this chat session", "this chat based", "the chat that",
-	}
-)
-
-// opened appends to buf how a text opens, given as it stands between its quotes.
-func opened(raw, buf []byte) []byte {
-	return jsonscan.AppendText(buf, trimStart(raw[:min(len(raw), 200)]))
-}
-
+// wantsOneToken reports whether an answer may have no more than one token.
 func (r *Request) wantsOneToken() bool {
 	for _, name := range []string{"max_tokens", "max_completion_tokens", "max_output_tokens"} {
 		if string(r.member(name)) == "1" {

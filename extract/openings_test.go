@@ -1,6 +1,8 @@
 package extract
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -14,17 +16,51 @@ func TestOpeningsAreSortedAndApart(t *testing.T) {
 	for _, openings := range [][]opening{systemOpenings, personOpenings} {
 		require.True(t, slices.IsSortedFunc(openings, func(a, b opening) int { return strings.Compare(a.text, b.text) }))
 		for i, o := range openings {
-			require.LessOrEqual(t, len(o.text), 200, o.text)
+			require.LessOrEqual(t, len(o.text), maxOpened, o.text)
 			if i > 0 {
 				require.False(t, strings.HasPrefix(o.text, openings[i-1].text), o.text)
 			}
 			for _, behind := range []string{"", " and", "\U0010ffff"} {
-				c, ok := match(openings, []byte(strings.ReplaceAll(o.text+behind, "\n", `\n`)))
-				require.True(t, ok, o.text)
-				require.Equal(t, o.class, c, o.text)
+				require.Equal(t, o.class, match(openings, []byte(strings.ReplaceAll(o.text+behind, "\n", `\n`))), o.text)
 			}
-			_, ok := match(openings, []byte(strings.ReplaceAll(o.text[:len(o.text)-1], "\n", `\n`)))
-			require.False(t, ok, o.text)
+			require.Equal(t, Turn, match(openings, []byte(strings.ReplaceAll(o.text[:len(o.text)-1], "\n", `\n`))), o.text)
 		}
+	}
+}
+
+// Each opening is known where its client has it, in the middle of a conversation with tools,
+// to which no other rule applies, and with white space in front; and not in the other place.
+func TestSideCallsOfClients(t *testing.T) {
+	t.Parallel()
+	class := func(system, person string) Class {
+		text := func(s string) string {
+			b, err := json.Marshal(s)
+			require.NoError(t, err)
+			return string(b)
+		}
+		return (&Request{Body: fmt.Appendf(nil, `{"system":%s,"tools":[{"name":"a"}],"messages":[
+			{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":%s}]}`, text(system), text(person))}).Class()
+	}
+	for _, o := range systemOpenings {
+		require.Equal(t, o.class, class("\n  "+o.text+" and so on", "x"), o.text)
+		require.NotEqual(t, o.class, class("be kind", o.text+" and so on"), o.text)
+	}
+	for _, o := range personOpenings {
+		require.Equal(t, o.class, class("be kind", "\n  "+o.text+" and so on"), o.text)
+		require.NotEqual(t, o.class, class(o.text+" and so on", "x"), o.text)
+	}
+}
+
+// Words that are like an opening, but not to its end, are those of anybody.
+func TestTurnsLikeSideCalls(t *testing.T) {
+	t.Parallel()
+	for system, person := range map[string]string{
+		"You are a diagnostic agent that determines whether a patient needs urgent care.":  "x",
+		"Your task is to create a comprehensive, detailed summary of the entire document.": "x",
+		"You are an expert coding assistant. Answer briefly.":                              "Generate a title for my talk",
+		"You are a helpful assistant that generates SQL.":                                  "Summarize the discussion below",
+	} {
+		body := fmt.Sprintf(`{"system":%q,"messages":[{"role":"user","content":%q}]}`, system, person)
+		require.Equal(t, Turn, (&Request{Body: []byte(body)}).Class(), body)
 	}
 }

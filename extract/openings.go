@@ -1,0 +1,157 @@
+package extract
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	"github.com/go-affinity/affinity/internal/jsonscan"
+)
+
+// An opening is how the side calls of a client begin, and what they are.
+type opening struct {
+	text  string
+	class Class
+}
+
+// The openings of system prompts, and those of the last words of a person, as which clients
+// send what they want of a model behind a conversation. They are ordered by client.
+//
+// To add one, take the first words that are the same in all calls of the kind from the
+// client's source, without white space in front, and add a row for them. They must be long
+// enough not to be met with by chance, and at most maxOpened bytes; and no opening of a list
+// may begin with another one of it, which a test checks. A call that is known by the rules in
+// wishes.go needs no row.
+var (
+	systemOpenings = sorted([]opening{
+		{"You are an expert coding assistant. Your goal is to generate a concise, structured summary", Compaction}, // Avante
+		{"You are an AI conversation titles assistant", Auxiliary},                                                 // big-AGI
+		{"You are naming a coding session", Auxiliary},                                                             // Claude Code
+		{"Generate a concise, sentence-case title", Auxiliary},                                                     // Claude Code
+		{"Analyze if this message indicates a new conversation topic", Auxiliary},                                  // Claude Code
+		{"A user kicked off a Claude Code agent to do a coding task", Auxiliary},                                   // Claude Code
+		{"You are a security monitor for autonomous AI coding agents", Auxiliary},                                  // Claude Code
+		{"You are evaluating a hook condition in Claude Code", Auxiliary},                                          // Claude Code
+		{"You are evaluating a stop-condition hook in Claude Code", Auxiliary},                                     // Claude Code
+		{"You are selecting memories that will be useful to Claude Code", Auxiliary},                               // Claude Code
+		{"Generate a short kebab-case name (2-4 words)", Auxiliary},                                                // Claude Code
+		{"You are a helpful AI assistant tasked with summarizing conversations", Compaction},                       // Claude Code, Roo Code
+		{"You are an agent for Claude Code", Subagent},                                                             // Claude Code
+		{"You are a file search specialist for Claude Code", Subagent},                                             // Claude Code
+		{"You are a software architect and planning specialist for Claude Code", Subagent},                         // Claude Code
+		{"You are a web-reading specialist for Claude Code", Subagent},                                             // Claude Code
+		{"You are an expert in crafting pithy titles", Auxiliary},                                                  // Copilot Chat, CodeCompanion
+		{"Your task is to create a comprehensive, detailed summary of the entire conversation", Compaction},        // Copilot Chat
+		{"You will generate a short title", Auxiliary},                                                             // Crush
+		{"You are summarizing a conversation to preserve context", Compaction},                                     // Crush
+		{"You are an agent for Crush", Subagent},                                                                   // Crush
+		{"You are a web content analysis agent for Crush", Subagent},                                               // Crush
+		{"You are Title Generator, an expert assistant", Auxiliary},                                                // Forge
+		{"You are a specialized Task Routing AI", Auxiliary},                                                       // Gemini CLI
+		{"You are a diagnostic agent that determines whether a conversational AI", Auxiliary},                      // Gemini CLI
+		{"You are a context routing agent for a coding AI session", Auxiliary},                                     // Gemini CLI
+		{"You are an expert Context Memory Manager", Auxiliary},                                                    // Gemini CLI
+		{"You are an expert code-editing assistant specializing in debugging and correcting failed", Auxiliary},    // Gemini CLI
+		{"You are an expert code-editing assistant. Your task is to analyze a failed edit attempt", Auxiliary},     // Gemini CLI
+		{"You are a specialized system component responsible for distilling", Compaction},                          // Gemini CLI
+		{"You are the component that summarizes internal chat history", Compaction},                                // Gemini CLI before, Qwen Code
+		{"You are an expert context compressor", Compaction},                                                       // Gemini CLI
+		{"You are **Codebase Investigator**, a hyper-specialized AI agent", Subagent},                              // Gemini CLI
+		{"Generate a short title (four words or less)", Auxiliary},                                                 // Goose
+		{"## Task Context\n- An llm context limit was reached", Compaction},                                        // Goose
+		{"Generate concise conversation titles.", Auxiliary},                                                       // gptme
+		{"You name chat sessions.", Auxiliary},                                                                     // Hermes
+		{"You are a chat thread titling assistant", Auxiliary},                                                     // HuggingChat
+		{"Generate a concise session title", Auxiliary},                                                            // kimi-cli
+		{"You are a helpful assistant that compacts conversation context", Compaction},                             // kimi-cli
+		{"You are a conversation title generator", Auxiliary},                                                      // Letta Code
+		{"The following messages are being evicted from the BEGINNING of your context window", Compaction},         // Letta Code
+		{"You are a conversation summarizer. Produce", Compaction},                                                 // Microsoft Agent Framework
+		{"You are a workspace naming assistant", Auxiliary},                                                        // Mux
+		{"You are running a compaction/summarization pass", Compaction},                                            // Mux
+		{"Generate a very short title (3-6 words) for a coding session", Auxiliary},                                // Oh-my-pi
+		{"You are a title generator", Auxiliary},                                                                   // OpenCode
+		{"You are an anchored context summarization assistant", Compaction},                                        // OpenCode
+		{"You are a helpful assistant that generates concise, descriptive titles", Auxiliary},                      // OpenHands
+		{"You are an AI suggestion generator for an AI powered search engine", Auxiliary},                          // Perplexica
+		{"You are a context summarization assistant", Compaction},                                                  // pi, Oh-my-pi
+	})
+	personOpenings = sorted([]opening{
+		{"Create a concise, 3-6 word title.", Auxiliary},                                                    // aichat
+		{"Summarize the discussion briefly in 200 words", Compaction},                                       // aichat
+		{"Based on our full conversation history, produce a concise summary", Compaction},                   // AstrBot
+		{"Based on the chat history, give this conversation a name", Auxiliary},                             // Chatbox
+		{"Please write a 5-10 word title", Auxiliary},                                                       // Claude Code
+		{"The user stepped away and is coming back", Auxiliary},                                             // Claude Code
+		{"You are now acting as the memory extraction subagent", Auxiliary},                                 // Claude Code
+		{"Summarize this portion of a Claude Code session transcript", Auxiliary},                           // Claude Code
+		{"[SUGGESTION MODE:", Auxiliary},                                                                    // Claude Code
+		{"Web page content:", Auxiliary},                                                                    // Claude Code
+		{"CRITICAL: Respond with TEXT ONLY", Compaction},                                                    // Claude Code
+		{"Your task is to create a detailed summary of the conversation so far", Compaction},                // Claude Code
+		{"Your task is to create a detailed summary of the RECENT portion of the conversation", Compaction}, // Claude Code
+		{"You are performing a CONTEXT CHECKPOINT COMPACTION", Compaction},                                  // Codex, Mistral Vibe
+		{"Create a comprehensive summary of this conversation that captures", Compaction},                   // Continue
+		{"Please provide a concise summary of our conversation so far, capturing", Compaction},              // Continue CLI
+		{"Generate a concise title (max 5 words) for this conversation", Auxiliary},                         // Copilot for Obsidian
+		{"Analyze the following conversation and create a structured summary that preserves", Compaction},   // CrewAI
+		{"Generate a concise title for the following content", Auxiliary},                                   // Crush
+		{"Provide a detailed summary of our conversation above", Compaction},                                // Crush
+		{"Summarize this file in 2-3 sentences. Be technical and specific", Auxiliary},                      // Gemini CLI
+		{"Analyze *only* the content and structure of your immediately preceding", Auxiliary},               // Gemini CLI: who speaks next
+		{"Summarize the user's primary intent or goal in this conversation", Auxiliary},                     // Gemini CLI
+		{"### State Update: Agent Continuity", Compaction},                                                  // Gemini CLI
+		{"You are a summarization agent creating a context checkpoint", Compaction},                         // Hermes
+		{"Given the following conversation and a follow up question, rephrase", Auxiliary},                  // LangChain
+		{"<role>\nContext Extraction Assistant", Compaction},                                                // LangChain, Deep Agents
+		{"Progressively summarize the lines of conversation provided", Compaction},                          // LangChain before
+		{"Provide a concise, 5-word-or-less title for the conversation", Auxiliary},                         // LibreChat
+		{"Summarize this conversation for a new Assistant", Compaction},                                     // Mux
+		{"使用四到五个字直接返回这句话的简要主题", Auxiliary},                                                                  // NextChat
+		{"Please generate a four to five word title summarizing our conversation", Auxiliary},               // NextChat
+		{"### Task:\nGenerate a concise", Auxiliary},                                                        // Open WebUI: titles
+		{"### Task:\nGenerate 1-3 broad tags", Auxiliary},                                                   // Open WebUI
+		{"### Task:\nGenerate a detailed prompt for am image", Auxiliary},                                   // Open WebUI, to the letter
+		{"### Task:\nSuggest 3-5 relevant follow-up", Auxiliary},                                            // Open WebUI
+		{"### Task:\nAnalyze the chat history to determine", Auxiliary},                                     // Open WebUI: queries for a search
+		{"### Task:\nYou are an autocompletion system", Auxiliary},                                          // Open WebUI
+		{"Generate a title for this conversation", Auxiliary},                                               // OpenCode
+		{"Provide a detailed prompt for continuing our conversation above", Compaction},                     // OpenCode before
+		{"You are maintaining a context-aware state summary", Compaction},                                   // OpenHands
+		{"Generate a concise 3-7 word title for this conversation", Auxiliary},                              // Zed
+	})
+)
+
+func sorted(openings []opening) []opening {
+	slices.SortFunc(openings, func(a, b opening) int { return strings.Compare(a.text, b.text) })
+	return openings
+}
+
+// match returns the class of the opening that a plain text begins with, or Turn.
+func match(openings []opening, text []byte) Class {
+	var buf [maxOpened]byte
+	words := opened(text, buf[:0])
+	// What words begin with is the last opening that does not come after them, since none
+	// begins with another.
+	i, n := 0, len(openings)
+	for i < n { // slices.BinarySearchFunc would have the buffer on the heap
+		if m := (i + n) / 2; openings[m].text <= string(words) {
+			i = m + 1
+		} else {
+			n = m
+		}
+	}
+	if i > 0 && bytes.HasPrefix(words, []byte(openings[i-1].text)) {
+		return openings[i-1].class
+	}
+	return Turn
+}
+
+// maxOpened is how many bytes of a text are looked at to tell what it wants.
+const maxOpened = 200
+
+// opened appends to buf, which has room for maxOpened bytes, how a plain text opens: without
+// escapes, and without white space in front.
+func opened(text, buf []byte) []byte {
+	return jsonscan.AppendText(buf, trimStart(text[:min(len(text), maxOpened)]))
+}

@@ -1,0 +1,157 @@
+package extract
+
+import (
+	"bytes"
+	"slices"
+)
+
+// Many applications have side calls that no list can have the openings of, since they word
+// what they want of a model in their own way. The rules in this file know such calls by what
+// they ask for. A side call that is taken for a turn does little harm; a turn that is taken
+// for a side call finds no home for its conversation. So each rule wants several signs at
+// once, and looks only where side calls have them: among the first maxOpened bytes of a text.
+//
+// Words are looked for without the letters that may be capital ones, or that differ between
+// two forms of a word.
+
+// words are some lists of words, in lower case.
+type words [][]string
+
+// in reports whether a text has a word of each list.
+func (ws words) in(text []byte) bool {
+	for _, wanted := range ws {
+		if !slices.ContainsFunc(wanted, func(w string) bool { return bytes.Contains(text, []byte(w)) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// soleWish returns the class of what a system prompt, given as it opens, wants of a model
+// that has nothing else to do: the title of a conversation or a message for a commit, which
+// are Auxiliary, or a summary that takes the place of a conversation, which is a Compaction.
+// It returns Turn for all others.
+//
+// The caller asks it of first questions only, without tools. An application that has such
+// things written for something else loses little by that: each of its later calls has an
+// answer in it, or goes on from state on the server.
+func soleWish(text []byte) Class {
+	title, chinese := bytes.Contains(text, []byte("itle")), bytes.Contains(text, []byte("标题"))
+	commit, summary := bytes.Contains(text, []byte("ommit m")), summarises(text)
+	if !title && !chinese && !commit && !summary { // as most
+		return Turn
+	}
+	var buf [maxOpened]byte
+	lower := bytes.ToLower(opened(text, buf[:0]))
+	switch {
+	case title && titleWords.in(lower), chinese && chineseTitleWords.in(lower), commit && commitWords.in(sentence(lower)):
+		return Auxiliary
+	case summary && summaryWords.in(lower):
+		return Compaction
+	}
+	return Turn
+}
+
+var (
+	titleWords = words{
+		{" title", "-title"},
+		{"generat", "creat", "writ", "summar", "coming up with"},
+		{"conversation", "session", "thread", "chat ", "chats"},
+	}
+	chineseTitleWords = words{
+		{"标题"},
+		{"会话标题", "对话标题", "聊天标题", "会话的标题", "对话的标题", "聊天的标题", "总结给出的会话", "总结会话", "总结对话", "对话内容", "会话内容", "聊天内容"},
+	}
+	commitWords = words{
+		{"commit message"},
+		{"generat", "creat", "writ", "summar"},
+	}
+	// What is said beside a summary of a conversation that is one with a model, or goes on.
+	summaryWords = words{
+		{"so far", "an ai ", "ai assistant", "another llm", "preserv", "context", "continu", "histor", "older", "earlier", "previous"},
+	}
+)
+
+// summarises reports whether the first sentence of a text is of making a conversation
+// shorter: it has a word for that, and the conversation within a few words behind. A summary
+// that has been made is a part of many prompts, so the past tense is not meant.
+func summarises(text []byte) bool {
+	const near = 46 // bytes
+	first := sentence(text[:min(len(text), maxOpened)])
+	for _, verb := range []string{"ummariz", "ummaris", "ummaries of", "ompress", "ondens"} {
+		before, behind, ok := bytes.Cut(first, []byte(verb))
+		if !ok || bytes.HasPrefix(behind, []byte("ed")) {
+			continue
+		}
+		behind = behind[:min(len(behind), near)]
+		if bytes.HasSuffix(before, []byte("onversation s")) || // a conversation summarizer
+			bytes.Contains(behind, []byte("onversation")) || bytes.Contains(behind, []byte("chat history")) {
+			return true
+		}
+	}
+	return false
+}
+
+// sentence returns the first sentence of a text, plain or not. What comes behind it in a
+// system prompt is mostly about how the model is to speak, whatever it is asked.
+func sentence(text []byte) []byte {
+	for i := range len(text) - 1 {
+		if text[i] == '.' && (text[i+1] == ' ' || text[i+1] == '\n' || text[i+1] == '\\') {
+			return text[:i]
+		}
+	}
+	return text
+}
+
+// addressesSubagent reports whether a system prompt, given as it opens, says to the model
+// that it is a sub-agent: "You are a focused, read-only sub-agent".
+func addressesSubagent(text []byte) bool {
+	const longest = 80 // bytes from the start to the end of the word
+	text, ok := bytes.CutPrefix(trimStart(text), []byte("You are "))
+	if !ok {
+		return false
+	}
+	who, behind, ok := bytes.Cut(text[:min(len(text), longest)], []byte("sub-agent"))
+	if !ok {
+		who, behind, ok = bytes.Cut(text[:min(len(text), longest)], []byte("subagent"))
+	}
+	return ok && !beforeOthers.in(who) && !slices.ContainsFunc(behindOthers, func(w string) bool { return bytes.HasPrefix(behind, []byte(w)) })
+}
+
+// What stands before and behind the word where a sub-agent is somebody else: words between
+// the model and it, or the end of a sentence; and what makes of it the name of one who has to
+// do with sub-agents.
+var (
+	beforeOthers = words{{" that ", " who ", " whose ", " which ", " with ", " to ", " for ", " of ", "not a ", " not ", " each ", " every ",
+		" by ", " using ", ". ", ": ", `\n`}}
+	behindOthers = []string{"s", "-", " orchestr", " coordin", " manage", " delegat"}
+)
+
+// wantsTitleOfThis reports whether a person's words, given as they open, want a title for the
+// conversation that they are in, and say how long it is to be: "Create a 2-4 word title for
+// this conversation". Clients write so, and hardly anybody else.
+func wantsTitleOfThis(text []byte) bool {
+	const farthest = 100                                                 // bytes from the start
+	if i := bytes.Index(text, []byte(" title")); i < 0 || i > farthest { // as most
+		return false
+	}
+	var buf [maxOpened]byte
+	lower := bytes.ToLower(opened(text, buf[:0]))
+	_, behind, _ := bytes.Cut(lower, []byte(" title"))
+	if rest, ok := bytes.CutPrefix(behind, []byte(" (")); ok { // of so many words
+		_, behind, _ = bytes.Cut(rest, []byte(")"))
+	}
+	what, ok := bytes.CutPrefix(behind, []byte(" for "))
+	return ok && titleLengths.in(lower) && slices.ContainsFunc(titled, func(t string) bool { return bytes.HasPrefix(what, []byte(t)) })
+}
+
+var (
+	titleLengths = words{
+		{"word", "character", "concise", "short", "brief"},
+		{"generat", "creat", "writ", "provid", "suggest", "reply", "give", "summar"},
+	}
+	titled = []string{
+		"this conversation", "our conversation", "the conversation", "the following conversation", "a conversation that", "a chat conversation",
+		"this chat.", "this chat:", "this chat\n", "this chat session", "this chat based", "the chat that",
+	}
+)
