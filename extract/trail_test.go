@@ -684,6 +684,28 @@ func TestTrailOfContentAlone(t *testing.T) {
 	}
 }
 
+// An opening is the system prompt and what a person wrote before the first answer.
+func TestOpening(t *testing.T) {
+	t.Parallel()
+	opening := func(body string) uint64 {
+		o, ok := (&extract.Request{Body: []byte(body)}).Opening()
+		require.True(t, ok, body)
+		return o
+	}
+	const one = `{"system":"s","messages":[{"role":"user","content":"a"}]}`
+	const two = `{"system":"s","messages":[{"role":"user","content":[{"type":"text","text":"a","cache_control":{}}]},{"role":"assistant","content":"b"},{"role":"user","content":"c"}]}`
+	require.Equal(t, opening(one), opening(two))
+	require.NotEqual(t, opening(one), opening(`{"system":"t","messages":[{"role":"user","content":"a"}]}`))
+	require.NotEqual(t, opening(one), opening(`{"system":"s","messages":[{"role":"user","content":"x"}]}`))
+	for _, prompt := range []string{`null`, `""`, `{"id":"pmpt_1","version":"2"}`} {
+		require.Equal(t, opening(one), opening(`{"prompt":`+prompt+`,`+one[1:]))
+	}
+	for _, body := range []string{``, `{}`, `{"messages":[]}`, `{"messages":`, `{"previous_response_id":"resp_1","input":"x"}`, `{"prompt":"User: hi\nAssistant:"}`} {
+		_, ok := (&extract.Request{Body: []byte(body)}).Opening()
+		require.False(t, ok, body)
+	}
+}
+
 func TestLegacyPrompts(t *testing.T) {
 	t.Parallel()
 	body := func(prompt string) string { return `{"model":"m","prompt":` + quote(prompt) + `}` }
@@ -869,33 +891,6 @@ func TestMessagesOfTheUsualFormAreNoOthers(t *testing.T) {
 	require.Greater(t, found, 2000)
 }
 
-// What texts are to the trail does not depend on how long they are.
-func TestLongTextsWithEscapes(t *testing.T) {
-	t.Parallel()
-	random := rand.New(rand.NewPCG(3, 3))
-	pieces := []string{"word ", "a", "\n", `\\`, `\"`, `\\u`, `\\/`, "/", "u", "é", strings.Repeat("x", 100)}
-	odd := [][2]string{{`\/`, `/`}, {`\u0041`, "A"}, {`\u005c`, `\\`}, {`\u000a`, `\n`}}
-	for range 300 {
-		var text, other strings.Builder
-		for range random.IntN(400) {
-			p := pieces[random.IntN(len(pieces))]
-			text.WriteString(p)
-			other.WriteString(p)
-		}
-		o := odd[random.IntN(len(odd))]
-		text.WriteString(o[0])
-		other.WriteString(o[1])
-		for range random.IntN(40) {
-			p := pieces[random.IntN(len(pieces))]
-			text.WriteString(p)
-			other.WriteString(p)
-		}
-		body := func(s string) string { return `{"system":"` + s + `","messages":["hi"]}` }
-		require.Equal(t, same, relation(trailOf(t, body(text.String())), trailOf(t, body(other.String()))), "%s", text.String())
-		require.Equal(t, apart, relation(trailOf(t, body(text.String())), trailOf(t, body(other.String()+"."))))
-	}
-}
-
 // reencode writes a JSON object anew through encoding/json. It reports false if
 // readers might differ about what it says: duplicate names, half surrogates,
 // invalid UTF-8 and too deep nesting.
@@ -944,19 +939,6 @@ func distinct(d *json.Decoder) bool {
 	}
 	_, err = d.Token()
 	return err == nil
-}
-
-// White space behind a text is not part of it, also where the text ends in
-// backslashes.
-func TestTextsThatEndInBackslashes(t *testing.T) {
-	t.Parallel()
-	for _, dir := range []string{`C:\dir`, `C:\dir\`, `C:\dir\\`, `\\\`} {
-		for _, space := range []string{"\n", "\t", "\r\n", " ", " \n \n"} {
-			first := trailOf(t, chat(u("list "+dir+space+reminder("x"))))
-			later := trailOf(t, chat(u("list "+dir), a("ok"), u("next")))
-			require.Equal(t, continues, relation(later, first), "%q", dir+space)
-		}
-	}
 }
 
 // Of several contents the last one counts, also where it says nothing.

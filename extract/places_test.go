@@ -1,0 +1,85 @@
+package extract_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// When the system prompt changes, a turn is known by the directories that it
+// names.
+func TestPlaces(t *testing.T) {
+	t.Parallel()
+	trunk := func(system, message string) string { return chat(sys(system), message) }
+	turn2 := func(system, message string) string { return chat(sys(system), message, a("x"), u("on")) }
+	for _, test := range []struct {
+		name, text string
+		place      bool
+	}{
+		{"a directory", "/home/anna/proj", true},
+		{"behind a colon", "cwd: /home/anna/proj", true},
+		{"behind a colon without a space", "cwd:/home/anna/proj", true},
+		{"in an element", "<cwd>/home/anna/proj</cwd>", true},
+		{"in backquotes", "`/home/anna/proj`", true},
+		{"in quotes", `"/home/anna/proj"`, true},
+		{"in single quotes", "'/home/anna/proj'", true},
+		{"in parentheses", "(/home/anna/proj)", true},
+		{"in brackets", "[/home/anna/proj]", true},
+		{"behind an equals sign", "PWD=/home/anna/proj", true},
+		{"on a line of its own", "Directory:\n/home/anna/proj\n", true},
+		{"behind a tab", "cwd\t/home/anna/proj", true},
+		{"in a table", "|/home/anna/proj|", true},
+		{"with a slash at the end", "/home/anna/proj/", true},
+		{"with other letters", "/home/josé/日本", true},
+		{"with odd characters", "/home/anna/a.b-c_d~e@f+g", true},
+		{"of two parts", "/srv/app", true},
+		{"far behind", "and/or 1/2 https://x.org/a/b </b> /help " + "/srv/app", true},
+
+		{"none", "nowhere", false},
+		{"a command", "/help", false},
+		{"a root", "/", false},
+		{"slashes", "//////", false},
+		{"a URL", "https://example.com/docs/help", false},
+		{"a URL without a scheme", "//example.com/docs/help", false},
+		{"alternatives", "and/or/but", false},
+		{"a date", "2026/11/23", false},
+		{"the end of an element", "</a></b/c>", false},
+		{"a relative path", "src/main/go", false},
+		{"a home directory", "~/src/main", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			want := near
+			if test.place {
+				want = continues
+			}
+			require.Equal(t, want, relation(trailOf(t, turn2("Tuesday. "+test.text, u("hi"))), trailOf(t, trunk("Monday. "+test.text, u("hi")))), "in the system prompt")
+			require.Equal(t, want, relation(
+				trailOf(t, turn2("Tuesday.", u(reminder("Tuesday. "+test.text)+"hi"))),
+				trailOf(t, trunk("Monday.", u(reminder("Monday. "+test.text)+"hi")))), "in a reminder")
+			if test.place {
+				require.Equal(t, near, relation(
+					trailOf(t, turn2("Tuesday. "+test.text, u("hi"))), trailOf(t, trunk("Monday. "+test.text+" /srv/other", u("hi")))), "another place")
+			}
+		})
+	}
+}
+
+// A place is all that is named, beside the messages and at their start.
+func TestPlacesOfTwoSystemPrompts(t *testing.T) {
+	t.Parallel()
+	body := func(beside, inside string, messages ...string) string {
+		return claude(quote(beside), append([]string{sys(inside)}, messages...)...)
+	}
+	first := trailOf(t, body("Monday /srv/a", "/srv/b", u("hi")))
+	for _, test := range []struct{ beside, inside, want string }{
+		{"Tuesday /srv/a", "/srv/b", continues},
+		{"Tuesday /srv/a", "/srv/c", near},
+		{"Tuesday /srv/c", "/srv/b", near},
+		{"Tuesday /srv/a", "none", near},
+		{"Tuesday", "/srv/b", near},
+	} {
+		later := trailOf(t, body(test.beside, test.inside, u("hi"), a("x"), u("on")))
+		require.Equal(t, test.want, relation(later, first), "%s, %s", test.beside, test.inside)
+	}
+}

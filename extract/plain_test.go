@@ -1,0 +1,64 @@
+package extract_test
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity/extract"
+)
+
+// An odd escape is found wherever it is in a text.
+func TestOddEscapesAnywhere(t *testing.T) {
+	t.Parallel()
+	for i := range 100 {
+		escaped := `\n` + strings.Repeat("x", i) + `\/` + strings.Repeat("y", 70)
+		one, ok := extract.Trail().Extract(&extract.Request{Body: []byte(`{"messages":[{"role":"user","content":"` + escaped + `"}]}`)})
+		require.True(t, ok)
+		two, ok := extract.Trail().Extract(&extract.Request{Body: []byte(`{"messages":[{"role":"user","content":"` + strings.Replace(escaped, `\/`, "/", 1) + `"}]}`)})
+		require.True(t, ok)
+		require.Equal(t, one, two, i)
+	}
+}
+
+// What texts are to the trail does not depend on how long they are.
+func TestLongTextsWithEscapes(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(3, 3))
+	pieces := []string{"word ", "a", "\n", `\\`, `\"`, `\\u`, `\\/`, "/", "u", "é", strings.Repeat("x", 100)}
+	odd := [][2]string{{`\/`, `/`}, {`\u0041`, "A"}, {`\u005c`, `\\`}, {`\u000a`, `\n`}}
+	for range 300 {
+		var text, other strings.Builder
+		for range random.IntN(400) {
+			p := pieces[random.IntN(len(pieces))]
+			text.WriteString(p)
+			other.WriteString(p)
+		}
+		o := odd[random.IntN(len(odd))]
+		text.WriteString(o[0])
+		other.WriteString(o[1])
+		for range random.IntN(40) {
+			p := pieces[random.IntN(len(pieces))]
+			text.WriteString(p)
+			other.WriteString(p)
+		}
+		body := func(s string) string { return `{"system":"` + s + `","messages":["hi"]}` }
+		require.Equal(t, same, relation(trailOf(t, body(text.String())), trailOf(t, body(other.String()))), "%s", text.String())
+		require.Equal(t, apart, relation(trailOf(t, body(text.String())), trailOf(t, body(other.String()+"."))))
+	}
+}
+
+// White space behind a text is not part of it, also where the text ends in
+// backslashes.
+func TestTextsThatEndInBackslashes(t *testing.T) {
+	t.Parallel()
+	for _, dir := range []string{`C:\dir`, `C:\dir\`, `C:\dir\\`, `\\\`} {
+		for _, space := range []string{"\n", "\t", "\r\n", " ", " \n \n"} {
+			first := trailOf(t, chat(u("list "+dir+space+reminder("x"))))
+			later := trailOf(t, chat(u("list "+dir), a("ok"), u("next")))
+			require.Equal(t, continues, relation(later, first), "%q", dir+space)
+		}
+	}
+}

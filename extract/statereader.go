@@ -1,0 +1,152 @@
+package extract
+
+import "bytes"
+
+// A StateReader finds the ids of state in a response while it passes by: the
+// answer of an upstream as JSON or as a stream of events. Write it what the
+// client is sent, in pieces of any size; it delays nothing and keeps no more
+// than one id.
+//
+// It knows, as the values of members named id, container_id, thread_id or conversation_id:
+// resp_..., conv_... and thread_... (OpenAI), conv_... of Mistral, v1_... (Google's
+// interactions), sesn_... (Claude's managed agents), the ids of
+// containers, files, batches and vector stores, and of items that OpenAI's
+// item_reference takes; and, as those of members named name, cachedContents/... and
+// files/... (Gemini). It does not decompress. A StateReader is for one response; it is
+// not safe for concurrent use.
+type StateReader struct {
+	found func(id string)
+	n     int    // how many were found
+	last  string // of them
+
+	// It reads nothing of JSON but where strings begin and end, and whether a colon stands
+	// in front: such a string is a value, and the string before that one is its name.
+	inString bool
+	escaped  bool     // within a string, behind a backslash
+	colon    bool     // outside of strings, a colon came last
+	value    bool     // the string is one
+	buf      []byte   // the string so far
+	unfit    bool     // the string is too long, or has an escape that no id has; buf is not all of it
+	name     [16]byte // the last string that was no value; of no use if that is longer
+	nameLen  int
+}
+
+// NewStateReader returns a StateReader that calls found for every id, once in a
+// row, and for at most 64 of them.
+func NewStateReader(found func(id string)) *StateReader {
+	return &StateReader{found: found, buf: make([]byte, 0, MaxID)}
+}
+
+const maxStates = 64
+
+// Write takes the next piece of the response. It always returns len(p), nil.
+func (s *StateReader) Write(p []byte) (int, error) {
+	n := len(p)
+	for len(p) > 0 && s.n < maxStates {
+		if s.inString {
+			p = s.string(p)
+			continue
+		}
+		// What stands in front of the next string, and the quote at which that begins.
+		i := bytes.IndexByte(p, '"')
+		between := p
+		if i >= 0 {
+			between = p[:i]
+		}
+		if t := bytes.TrimRight(between, " \t\r\n"); len(t) > 0 {
+			s.colon = t[len(t)-1] == ':'
+		}
+		if i < 0 {
+			break
+		}
+		s.inString, s.value, s.colon = true, s.colon, false
+		s.buf, s.unfit = s.buf[:0], false
+		p = p[i+1:]
+	}
+	return n, nil
+}
+
+// string takes what belongs to the string, up to the next escape or to its end, and returns
+// the rest of p.
+func (s *StateReader) string(p []byte) []byte {
+	if s.escaped {
+		s.escaped = false
+		if p[0] != '/' || len(s.buf) == MaxID {
+			s.unfit = true
+		} else {
+			s.buf = append(s.buf, '/')
+		}
+		return p[1:]
+	}
+	i := bytes.IndexAny(p, `"\`)
+	part := p
+	if i >= 0 {
+		part = p[:i]
+	}
+	if s.unfit = s.unfit || len(s.buf)+len(part) > MaxID; !s.unfit {
+		s.buf = append(s.buf, part...)
+	}
+	switch {
+	case i < 0:
+		return nil
+	case p[i] == '\\':
+		s.escaped = true
+	default:
+		s.inString = false
+		if s.value {
+			s.endValue()
+		} else {
+			s.endName()
+		}
+	}
+	return p[i+1:]
+}
+
+// endName has read a string to its end that is no value, so it may be the name of one.
+func (s *StateReader) endName() {
+	s.nameLen = 0
+	if !s.unfit && len(s.buf) <= len(s.name) {
+		s.nameLen = copy(s.name[:], s.buf)
+	}
+}
+
+// endValue has read a value to its end.
+func (s *StateReader) endValue() {
+	var prefixes []string
+	switch string(s.name[:s.nameLen]) {
+	case "id", "container_id", "thread_id", "conversation_id":
+		prefixes = idPrefixes
+	case "name":
+		prefixes = namePrefixes
+	default:
+		return
+	}
+	if s.unfit || !begins(s.buf, prefixes) || string(s.buf) == s.last {
+		return
+	}
+	if id, ok := ID(string(s.buf)); ok {
+		s.last = id
+		s.n++
+		s.found(id)
+	}
+}
+
+// How ids of state begin, and how names do that are ids of state. Other names are
+// those of tools.
+var (
+	idPrefixes = []string{
+		"resp_", "conv_", "thread_", "v1_", "sesn_", "container_", "cntr_", "file-", "file_", "batch_", "msgbatch_", "vs_",
+		"msg_", "rs_", "fc_", "ctc_", "ws_", "fs_", "ci_", "ig_", "cu_", "mcp_", "mcpl_", "mcpr_", "cmp_", // items
+	}
+	namePrefixes = []string{"cachedContents/", "files/"}
+)
+
+// begins reports whether b begins with one of the prefixes and goes on.
+func begins(b []byte, prefixes []string) bool {
+	for _, p := range prefixes {
+		if len(b) > len(p) && string(b[:len(p)]) == p {
+			return true
+		}
+	}
+	return false
+}

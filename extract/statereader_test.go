@@ -1,0 +1,109 @@
+package extract_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity/extract"
+)
+
+// What a StateReader finds does not depend on how the response is cut up.
+func TestStateReader(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		response string
+		want     []string
+	}{
+		"JSON":            {`{"id":"resp_1","object":"response","output":[{"id":"msg_1","content":[]}]}`, []string{"resp_1", "msg_1"}},
+		"with spaces":     {"{\n  \"id\" :\t\"resp_1\"\n}", []string{"resp_1"}},
+		"SSE":             {"event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\"}}\n\ndata: {\"response\":{\"id\":\"resp_1\"}}\n\n", []string{"resp_1"}},
+		"conversation":    {`{"id":"resp_1","conversation":{"id":"conv_1"}}`, []string{"resp_1", "conv_1"}},
+		"a thread":        {`{"id":"thread_1","object":"thread"}`, []string{"thread_1"}},
+		"a batch":         {`{"id":"batch_1","input_file_id":"file-1"}`, []string{"batch_1"}},
+		"Claude's batch":  {`{"id":"msgbatch_1","type":"message_batch"}`, []string{"msgbatch_1"}},
+		"a vector store":  {`{"id":"vs_1","object":"vector_store"}`, []string{"vs_1"}},
+		"an interaction":  {"event: interaction.start\ndata: {\"interaction\":{\"id\":\"v1_ChdG\",\"status\":\"in_progress\"}}\n\n", []string{"v1_ChdG"}},
+		"Mistral's":       {`{"object":"conversation.response","conversation_id":"conv_1","outputs":[]}`, []string{"conv_1"}},
+		"Dify's":          {`{"conversation_id":"7f1c","message_id":"m"}`, nil},
+		"a run":           {`{"id":"run_1","thread_id":"thread_1","assistant_id":"asst_1"}`, []string{"thread_1"}},
+		"managed agents":  {`{"id":"sesn_1","type":"session"}`, []string{"sesn_1"}},
+		"container":       {`{"container":{"id":"container_1"}}`, []string{"container_1"}},
+		"cached":          {`{"name":"cachedContents/abc","model":"m"}`, []string{"cachedContents/abc"}},
+		"inside a text":   {`{"text":"{\"id\":\"resp_1\"}"}`, nil},
+		"a text like one": {`{"text":"resp_1","output":["id","resp_2"]}`, nil},
+		"another id":      {`{"id":"chatcmpl-1","name":"get_weather"}`, nil},
+		"names of tools":  {`{"tools":[{"name":"file_read"},{"name":"msg_send"}],"id":"files/x"}`, nil},
+		"calls of tools":  {`{"output":[{"type":"image_generation_call","id":"ig_1"},{"id":"ci_2"},{"id":"fs_3"},{"id":"mcp_4"}]}`, []string{"ig_1", "ci_2", "fs_3", "mcp_4"}},
+		"a file":          {`{"file":{"name":"files/abc","uri":"https://generativelanguage.googleapis.com/v1beta/files/abc"}}`, []string{"files/abc"}},
+		"a slash escaped": {`{"name":"cachedContents\/x"}`, []string{"cachedContents/x"}},
+		"a long one":      {`{"name":"cachedContents/` + strings.Repeat("x", 240) + `\/"}`, []string{"cachedContents/" + strings.Repeat("x", 240) + "/"}},
+		"one too long":    {`{"name":"cachedContents/` + strings.Repeat("x", 241) + `\/"}`, nil},
+		"too long":        {`{"id":"resp_` + strings.Repeat("x", 300) + `","response":{"id":"resp_2"}}`, []string{"resp_2"}},
+		"with an escape":  {`{"id":"resp_\u0031"}`, nil},
+		"broken":          {`{"id":"resp_1","id":"resp_`, []string{"resp_1"}},
+		"no JSON":         {`<html>"id":`, nil},
+		"nothing":         {``, nil},
+	} {
+		for size := 1; size <= len(tt.response)+1; size++ {
+			var got []string
+			r := extract.NewStateReader(func(id string) { got = append(got, id) })
+			for rest := tt.response; len(rest) > 0; {
+				n := min(size, len(rest))
+				wrote, err := r.Write([]byte(rest[:n]))
+				require.NoError(t, err)
+				require.Equal(t, n, wrote)
+				rest = rest[n:]
+			}
+			require.Equal(t, tt.want, got, "%s in pieces of %d", name, size)
+		}
+	}
+	n := 0
+	r := extract.NewStateReader(func(string) { n++ })
+	for i := range 1000 {
+		fmt.Fprintf(r, `{"id":"resp_%d"}`, i)
+	}
+	require.Equal(t, 64, n, "a response cannot fill the table")
+}
+
+// It keeps no more than one id, however long a string is and however it is written.
+func TestStateReaderKeepsLittle(t *testing.T) {
+	for _, letter := range []string{"a", `\/`, `a\/`, `\n`, "\u00e9"} {
+		response := []byte(`{"id":"resp_` + strings.Repeat(letter, 100_000) + `"}`)
+		for _, size := range []int{7, len(response)} {
+			require.LessOrEqual(t, testing.AllocsPerRun(1, func() {
+				r := extract.NewStateReader(func(string) { t.Error("an id of", letter) })
+				for rest := response; len(rest) > 0; {
+					n := min(size, len(rest))
+					r.Write(rest[:n])
+					rest = rest[n:]
+				}
+			}), 3.0, "%s in pieces of %d", letter, size) // the reader, its buffer, and the func
+		}
+	}
+}
+
+func FuzzStateReader(f *testing.F) {
+	f.Add([]byte(`{"id":"resp_1","x":"\"\\"}`), 3)
+	f.Add([]byte("data: {\"response\":{\"id\":\"resp_1\"}}\n\n"), 7)
+	f.Fuzz(func(t *testing.T, data []byte, size int) {
+		read := func(size int) (ids []string) {
+			r := extract.NewStateReader(func(id string) { ids = append(ids, id) })
+			for rest := data; len(rest) > 0; {
+				n := min(size, len(rest))
+				r.Write(rest[:n])
+				rest = rest[n:]
+			}
+			return ids
+		}
+		whole := read(len(data) + 1)
+		require.Equal(t, whole, read(1+max(size, -size)%64&63))
+		for _, id := range whole {
+			clean, ok := extract.ID(id)
+			require.True(t, ok)
+			require.Equal(t, clean, id)
+		}
+	})
+}
