@@ -8,6 +8,40 @@ import (
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
+// messages returns the text of the messages: of several lists, the first that has something
+// in it. It returns nil if there is none.
+func (r *Request) messages() []byte {
+	for _, f := range messageFields {
+		if raw := r.list(f); hasMessages(raw) {
+			return raw
+		}
+	}
+	return nil
+}
+
+// list returns the text of one of the messageFields, or nil. An input that has the
+// messages inside, as DashScope's does, is no list itself.
+func (r *Request) list(f field) []byte {
+	raw := r.get(f)
+	if f == inputField && raw != nil && r.index.present.has(inputMessagesField) {
+		return nil
+	}
+	return raw
+}
+
+// hasMessages reports whether a value is a message or a list with something in
+// it, whoever wrote that.
+func hasMessages(raw []byte) bool {
+	c := jsonscan.New(raw)
+	switch c.Kind() {
+	case '"', '{':
+		return true
+	case '[':
+		return c.Array() && c.Element()
+	}
+	return false
+}
+
 // maxItems bounds the messages, blocks and values that a trail is made from. No
 // conversation has so many; a body that has more is not one, and no work is wasted
 // on the rest of it.
