@@ -100,51 +100,54 @@
 //	Trail()
 //	  the messages                Gemini CLI, Qwen Code, Continue, pi, SDKs
 //
-// Names that clients use for something else, a request, a turn or a machine,
-// are in none of these lists: X-Request-Id, Idempotency-Key, Traceparent,
+// Some names are in none of these lists, since clients use them for something else,
+// such as a request, a turn or a machine: X-Request-Id, Idempotency-Key, Traceparent,
 // X-Interaction-Id, X-Parent-Session-Id, Mcp-Session-Id, user, safety_identifier
-// and others; nor is Coze's conversation_id, which stands in the query.
+// and others. Nor is Coze's conversation_id, which stands in the query.
 //
 // # What else a request says
 //
-// A [Session] may name a thread, such as a sub-agent, and what started it.
-// [Request.Class] tells side calls from turns, [Request.Pins] what state on its
-// upstream a request refers to, and a [StateReader] what state a response makes.
-// [Request.Opening] tells conversations apart that one id is used for, and
-// [Credential] tenants.
+//   - A [Session] may name a thread, such as a sub-agent, and what started it.
+//   - [Request.Class] tells side calls, such as one for a title, from turns.
+//   - [Request.Pins] returns the state on its upstream that a request refers to,
+//     and a [StateReader] finds the state that a response makes.
+//   - [Request.Opening] tells apart the conversations that share one id.
+//   - [Request.Boundaries] says where the prompt may be cut, for those who keep
+//     account of what upstreams have cached.
+//   - [Credential] tells tenants apart.
 //
 // # Trust
 //
-// All of this is the client's word. An id is checked ([ID]) but anybody can send
-// any: the scope ([Request.Scope]) or a tenant ([Credential]) is what keeps one
-// client from naming another's session.
+// All of this is the client's word. An id is checked ([ID]), but anybody can send
+// any id. What keeps one client from naming another's session is the scope
+// ([Request.Scope]) or a tenant ([Credential]).
 //
 // # Bodies
 //
-// A body is read when somebody first asks for it, and then in one walk for all;
-// for a session that a header names and that has a home, nobody does, but for a
-// quick look where [ClaudeCode] says so. A body must be one JSON object with values
-// nested no deeper than 1,024, and with no more than 32,768 members, those of metadata
-// and the like included; of several members of one name the last counts, as
-// it does for the parsers of most upstreams. Anything else names no session. Time
-// is linear in the size of the body, and what is kept of it is bounded.
+// A body is read when an extractor first asks for something in it, and then in one
+// walk for all of them. Where a header names the session and the session has a home,
+// none asks, but for the quick look that [ClaudeCode] describes. A body must be one
+// JSON object with values nested no deeper than 1,024, and with no more than 32,768
+// members, those of metadata and the like included. Anything else names no session.
+// Of several members of one name the last counts, as it does for the parsers of most
+// upstreams. Time is linear in the size of the body, and what is kept of it is bounded.
 //
-// How much of that is checked depends on the size:
+// How much of a body is checked depends on its size:
 //
-//   - Up to 4 kB, a body is read to the letter, but for what is inside strings.
+//   - Up to 4 kB, it is read to the letter, but for what is inside strings.
 //   - Above that, objects and arrays that nobody asks for are passed over: their
 //     brackets must match and their strings end.
 //   - Above 16 kB, the members within 1 kB of either end may be all that is read. If
-//     what an extractor asks for first is among them, it is believed, and a mistake
-//     elsewhere goes unseen (unless the body is no object at all), as does another
-//     member of the same name. If it is not, the body is read up to where it stands.
-//     So an id that goes before all others costs the same whatever the size, where
-//     clients put it.
+//     what an extractor asks for first is among them, it is believed. A mistake
+//     elsewhere goes unseen then (unless the body is no object at all), and so does
+//     another member of the same name. If it is not among them, the body is read up to
+//     where it stands. So an id that goes before all others, and that stands where
+//     clients put it, costs the same whatever the size.
 //
 // For well-formed bodies with one member of a name, all this makes no difference to the
 // answer, with two exceptions. Where a header names the session, [ClaudeCode] looks for a
 // user_id at the ends only. And [Default] asks a body of more than 16 kB for all ids of
 // conversations at once: one at an end goes before one in between, and of two in between
-// the first counts, wherever they are in the table. A conversation whose requests have
+// the first counts, wherever they are in the table. So a conversation whose requests have
 // two ids may be known by the other one from that size on.
 package extract
