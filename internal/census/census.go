@@ -10,38 +10,41 @@ import (
 )
 
 // A Census estimates how many different things go by one key: each sets one of 64
-// bits, and the bits that are still clear tell how many there were. The zero
-// Census is ready for use. All methods are safe for concurrent use.
+// bits, and from how many are set follows how many things there were, most likely.
+// (This is known as linear counting.) The zero Census is ready for use. All methods are
+// safe for concurrent use.
 type Census struct {
-	mu sync.Mutex
-	m  map[table.Key]uint64
+	mu   sync.Mutex
+	seen map[table.Key]uint64 // the bits that are set
 }
 
-// Most bounds the keys that are watched. When there are more, some that were
-// seen are forgotten.
-const Most = 1 << 14
+// most bounds the keys that are watched, and so the memory: to less than a megabyte.
+// When there are more, one of those before, any, is forgotten for each new one.
+const most = 1 << 14
 
-// See takes in a thing with the given hash that goes by k, and returns the
-// estimate, which is close up to a hundred and says "hundreds" beyond.
+// See takes in a thing that goes by k, given a hash of it whose last bits are even, and
+// returns the estimate of how many have been seen. It is close up to a hundred; beyond that,
+// it says no more than that there are hundreds.
 func (c *Census) See(k table.Key, hash uint64) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.m == nil {
-		c.m = make(map[table.Key]uint64)
+	if c.seen == nil {
+		c.seen = make(map[table.Key]uint64)
 	}
-	seen, ok := c.m[k]
-	if !ok && len(c.m) >= Most {
-		for old := range c.m {
-			delete(c.m, old)
+	set, ok := c.seen[k]
+	if !ok && len(c.seen) >= most {
+		for other := range c.seen {
+			delete(c.seen, other)
 			break
 		}
 	}
-	seen |= 1 << (hash % 64)
-	c.m[k] = seen
-	return estimates[bits.OnesCount64(seen)]
+	set |= 1 << (hash % 64)
+	c.seen[k] = set
+	return estimates[bits.OnesCount64(set)]
 }
 
-// estimates[n] is the likeliest number of things to have set n bits of 64.
+// estimates[n] is the likeliest number of things to have set n bits of 64. All bits are
+// set by any number from some hundreds on, so the last is a guess.
 var estimates = func() (e [65]int) {
 	for n := range 64 {
 		e[n] = int(math.Round(64 * math.Log(64/float64(64-n))))

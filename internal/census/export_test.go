@@ -1,4 +1,7 @@
 package census
 
+// Most is how many keys are watched at most.
+const Most = most
+
 // Watched returns the number of keys that are watched.
-func (c *Census) Watched() int { return len(c.m) }
+func (c *Census) Watched() int { return len(c.seen) }

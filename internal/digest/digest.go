@@ -1,11 +1,11 @@
-// Package digest makes 128-bit keyed digests of lists of strings, at the cost of
-// one pass and without a copy of the strings.
+// Package digest makes 128-bit keyed digests of lists of strings, in one pass and
+// without a copy of the strings.
 //
-// The two halves of a digest are made alike, by products that nobody can foresee
-// without the key, and each by a part of the key that the other knows nothing
-// of. So digests differ unless both halves fail, and tell nothing of the strings
-// to those who have no key. They are not meant to withstand somebody who can ask
-// for digests without end.
+// The two halves of a digest are made in the same way, each with a part of the key of
+// its own, so that two lists have one digest only if both halves fail. Each mixes the
+// strings with the key by multiplication to 128 bits, as wyhash does. So nobody can
+// foresee digests without the key, nor learn anything of the strings from them. They are
+// not meant to withstand somebody who can ask for digests without end.
 package digest
 
 import (
@@ -19,8 +19,9 @@ type Sum struct{ Hi, Lo uint64 }
 // A Key makes the digests of one owner differ from those of all others.
 type Key struct{ hi, lo secret }
 
-// A secret is the part of a Key for one half.
-type secret struct{ start, word, end uint64 }
+// A secret is the part of a Key for one half: what the mixing of a string starts from, what
+// is mixed with its bytes, and what with its length at the end.
+type secret struct{ start, text, end uint64 }
 
 // NewKey returns a random Key.
 func NewKey() Key { return Key{newSecret(), newSecret()} }
@@ -30,9 +31,11 @@ func newSecret() secret { return secret{rand.Uint64(), rand.Uint64(), rand.Uint6
 // Add returns the digest of the strings that s is the digest of, and then part.
 // Strings are kept apart: "a", "bc" and "ab", "c" have two digests.
 //
-// It takes 16 bytes at a time, the last of which may be some that it has taken
-// already.
+// It does not allocate.
 func (k *Key) Add(s Sum, part string) Sum {
+	// The last 16 bytes are a and b, and overlap with those before if the length is no
+	// multiple of 16. Of shorter strings, a and b are the first and the last bytes, or all
+	// that there are.
 	n := len(part)
 	hi, lo := k.hi.start, k.lo.start
 	var a, b uint64
@@ -42,9 +45,8 @@ func (k *Key) Add(s Sum, part string) Sum {
 		a, b = word(last), word(last[8:])
 		for ; len(part) > 16; part = part[16:] {
 			c, d := word(part), word(part[8:])
-			hi, lo = mix(c^k.hi.word, d^hi), mix(c^k.lo.word, d^lo)
+			hi, lo = mix(c^k.hi.text, d^hi), mix(c^k.lo.text, d^lo)
 		}
-	// Of shorter ones, the first and the last bytes, or all that there are.
 	case n >= 8:
 		a, b = word(part), word(part[n-8:])
 	case n >= 4:
@@ -52,12 +54,13 @@ func (k *Key) Add(s Sum, part string) Sum {
 	case n > 0:
 		a = uint64(part[0])<<16 | uint64(part[n/2])<<8 | uint64(part[n-1])
 	}
-	hi, lo = mix(a^k.hi.word, b^hi), mix(a^k.lo.word, b^lo)
-	// The length counts here, where no byte of the string can make up for it.
+	hi, lo = mix(a^k.hi.text, b^hi), mix(a^k.lo.text, b^lo)
+	// The length tells strings apart that have the same a and b. It is mixed in here, where no
+	// byte of the string can make up for it, as one in a or b could.
 	return Sum{Hi: mix(s.Hi^hi, k.hi.end^uint64(n)), Lo: mix(s.Lo^lo, k.lo.end^uint64(n))}
 }
 
-// mix multiplies to 128 bits and folds these into one word.
+// mix multiplies to 128 bits and folds these into 64.
 func mix(a, b uint64) uint64 {
 	hi, lo := bits.Mul64(a, b)
 	return hi ^ lo
