@@ -263,6 +263,8 @@ func TestBoundariesLeaveOutWhatIsNoPrompt(t *testing.T) {
 		{"a marker on a result", chat(ub(`{"type":"tool_result","tool_use_id":"t","content":"x"}`)), chat(ub(`{"type":"tool_result","tool_use_id":"t","content":"x",` + marker + `}`))},
 		{"a marker inside a result", chat(ub(`{"type":"tool_result","content":[{"type":"text","text":"x"}]}`)),
 			chat(ub(`{"type":"tool_result","content":[{"type":"text","text":"x",` + marker + `}]}`))},
+		{"a marker inside a text that is a list, first", chat(ub(`{"text":["a"]}`, text_("b"))), chat(ub(`{"text":["a",{`+marker+`}]}`, text_("b")))},
+		{"a marker inside a text that is a list, later", chat(u("a"), ub(`{"text":["a"]}`, text_("b"))), chat(u("a"), ub(`{"text":["a",{`+marker+`}]}`, text_("b")))},
 		{"a marker on a tool", `{"tools":[{"name":"a"},{"name":"b"}],` + claude(`"s"`, u("a"))[1:], `{"tools":[{"name":"a"},{"name":"b",` + marker + `}],` + claude(`"s"`, u("a"))[1:]},
 		{"a marker on the system prompt", claude(`[{"type":"text","text":"s"},{"type":"text","text":"t"}]`, u("a")), claude(`[{"type":"text","text":"s"},{"type":"text","text":"t",`+marker+`}]`, u("a"))},
 		{"a cachePoint behind", chat(ub(`{"text":"a"}`, `{"text":"b"}`)), chat(ub(`{"text":"a"}`, `{"text":"b"}`, `{"cachePoint":{"type":"default"}}`))},

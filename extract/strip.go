@@ -287,7 +287,7 @@ func (s *strip) keep(in compound, name []byte) {
 		s.content()
 	case in == aContent:
 		s.inside(aBlock)
-	case in == aBlock && s.first && string(name) == "text":
+	case in == aBlock && s.first && string(name) == "text" && s.c.Kind() == '"':
 		raw := s.c.Skim()
 		s.text(raw, s.c.Pos())
 	default:
