@@ -8,26 +8,29 @@ import (
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
-// How a trail works, for who has to change it.
+// How trails work, for those who have to change them.
 //
 // Every request of a conversation repeats all that was said before. The trail turns that into
 // keys. A key is a digest of a person's words, up to where some message ends, and of a
 // setting: what surrounds the words, such as the system prompt. The same words in the same
-// setting give the same key in every later request. A request comes with these:
+// setting have the same key in every later request. A weaker setting is one that says less:
+// the directories that the whole one names, the system prompt without what was injected, or
+// nothing at all. A request has these keys:
 //
-//   - its own key, the Session's ID: of all words and the whole setting;
-//   - Aliases, under which it is stored as well: of all words, in a weaker setting, which says
-//     less. They are there for a later request whose whole setting is another one, since the
-//     date in it has changed, to find this one by;
-//   - Continues, by which it looks for the requests before it, if its own key is not known:
-//     of fewer and fewer words in the whole setting, then of the same in weaker settings. Who
-//     is found there is the same conversation. The latter are used only for words that a
-//     model has answered: without an answer there need not have been a request;
-//   - Near, by which it looks for a good place to start at: of the words alone, in no setting.
-//     Two strangers may say the same, so only the target is taken over, as a side call does
-//     that has the conversation and another system prompt.
+//   - The Session's ID, its own key, is of all words in the whole setting.
+//   - Aliases, under which the session is stored as well, are of all words in weaker
+//     settings. A later request finds the session by them if the whole setting has changed
+//     in between, such as a date in it.
+//   - Continues, by which the request looks for those before it if its ID is not known, are of
+//     fewer and fewer words in the whole setting, and then of the same in weaker ones. What
+//     is found by them is the same conversation. So weaker settings do only for words that
+//     a model has answered: without an answer, there need not have been a request, and the
+//     one that is found may be a stranger's.
+//   - Near, by which the request looks for a good place to start at, are of such words in no
+//     setting at all. Strangers may say the same, so only the target is taken over. Side
+//     calls are placed by them, which have the conversation and another system prompt.
 //
-// What is what:
+// The files:
 //
 //	trail.go     the settings and the keys that are made of what was read
 //	messages.go  the walk through messages and blocks, which finds out who wrote what
@@ -37,9 +40,10 @@ import (
 //	plain.go     the form in which texts are compared, however they were escaped
 //	sum.go       the digests
 //
-// The walk is hot: it may go through megabytes, for requests without any id. It takes
-// everything in where it stands, in one pass, and keeps no more than the fields of a trail.
-// index.go does it in passing, while it looks for the members of a large body.
+// The walk is hot: for every request without an id, it may go through megabytes. It goes once
+// through each message, takes things in where they stand, and keeps no more of them than the
+// fields of a trail. Of a large body, index.go has it walk in passing, while it looks for the
+// members of the body.
 
 // Trail returns an Extractor that recognises a conversation by its messages,
 // for clients that send no id. Its Source is "trail".
@@ -185,7 +189,7 @@ func (r *Request) Opening() (uint64, bool) {
 	return s[0], t.texts > 0 && t.items <= maxItems
 }
 
-// A trail is what is kept of a request to make its keys, and its class, of.
+// A trail collects what the keys of a request are made of, and by what its class is told.
 type trail struct {
 	items   int  // looked at so far; beyond maxItems, the request has no trail
 	inParts bool // within the parts of a block; parts in these are no parts, to go over each text but once
@@ -209,7 +213,7 @@ type trail struct {
 	// For Request.Class.
 	compacts  bool   // there is a compaction_trigger, which has OpenAI's models make a compaction
 	lastWords []byte // how the last text of a person opens
-	room      []byte // for lastWords, where they are lent
+	room      []byte // holds lastWords if the text is not plain where it stands
 
 	openingOnly bool // the walk stops at the first answer
 
@@ -243,9 +247,9 @@ type step struct {
 	answered bool // a model spoke next
 }
 
-// A ring keeps the last few values that were put in.
+// A ring keeps the last few values that were put in: enough for steps and for parts.
 type ring[E any] struct {
-	items [maxSteps]E
+	items [max(maxSteps, maxTexts)]E
 	n     int // how many were put in
 }
 
