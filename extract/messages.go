@@ -8,6 +8,10 @@ import (
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
+// This file knows where the messages stand in a body, and has the walk of a trail through them:
+// messages, message, object and members find out who speaks; content, block and text take in
+// what is said; read, person and inject add it to the trail.
+
 // messages returns the text of the messages: of several lists, the first that has something
 // in it. It returns nil if there is none.
 func (r *Request) messages() []byte {
