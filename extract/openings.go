@@ -14,8 +14,9 @@ type opening struct {
 	class Class
 }
 
-// The openings of system prompts, and those of the last words of a person, as which clients
-// send what they want of a model behind a conversation. They are ordered by client.
+// The openings of system prompts, and those of the last words of a person: where a side call
+// goes on from the conversation, its client says what it wants in a message of the user. Both
+// lists are ordered by client.
 //
 // To add one, take the first words that are the same in all calls of the kind from the
 // client's source, without white space in front, and add a row for them. They must be long

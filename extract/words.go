@@ -13,9 +13,10 @@ import (
 //   - split takes what was injected off the words of a person: first what was looked up for
 //     the question, then elements in front, one after the other, then elements behind.
 //
-// To teach it another client's elements, add their name to injectedTags, if the client
-// always closes them. An element that an application keeps in the message on later turns is
-// better left in, as a person's words: taken off, it tells two conversations apart no more.
+// What is taken off a person's words is part of the setting, if it stands before the first
+// answer, and counts for nothing behind that. So it should be what comes and goes from turn to
+// turn, and never what tells two conversations apart. To add another client's element, which
+// the client must always close, add its name to injectedTags.
 
 // injectedTags are the elements in which clients wrap what they put into a
 // person's message, as they open and close them.
