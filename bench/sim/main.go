@@ -2,19 +2,25 @@
 // upstreams with prompt caches, and tells what each costs in cache misses and
 // in imbalance.
 //
-//	go run -C bench ./sim
+//	go run -C bench ./sim                                # all policies, about half a minute
+//	go run -C bench ./sim -trace cc6 -policies ours      # some of it
+//	go run -C bench ./sim -outage 10m/2h -failover return
 //
 // The policies of this library are the library itself: Selectors that are
 // driven in virtual time. Those of others are written after their published
-// algorithms. The traces are real ones if they are there ($AFFINITY_TRACES,
-// ../shared/traces, ../../shared/traces, or -traces), else made by a seeded
-// generator that was fitted to them.
+// algorithms. A trace is read from the directory that -traces names, or else
+// from $AFFINITY_TRACES, ../shared/traces or ../../shared/traces. Where none of
+// the latter has it, a seeded generator that was fitted to the real trace makes
+// it up, and the output says so.
 //
 // Progress goes to the standard error, tables to the standard output, and
-// charts to -charts. See -help for what can be changed.
+// charts to -charts. If no flag changes what is simulated and all traces are
+// real, the figures are also compared with the targets in targets.go, and the
+// exit status is 1 if one is missed. See -help for all flags.
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -31,8 +37,9 @@ import (
 )
 
 func main() {
-	// Virtual time (testing/synctest) is to be had in a test only, so all of
-	// this is one. Its arguments are not those of a test, though.
+	// Virtual time (testing/synctest) is to be had in a test only, so the whole
+	// command runs as one. The flags are its own and not those of package
+	// testing, which only has to be kept from stopping it after ten minutes.
 	testing.Init()
 	if err := flag.CommandLine.Parse([]string{"-test.timeout=0"}); err != nil {
 		panic(err)
@@ -45,7 +52,7 @@ func main() {
 				fmt.Fprintln(os.Stderr, "sim:", err)
 				os.Exit(1)
 			}
-			os.Exit(0) // before it prints that the test has passed
+			os.Exit(0) // before package testing prints PASS
 		}}}, nil, nil)
 }
 
@@ -88,14 +95,42 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 		}
 		return err
 	}
-	usual := true // nothing is changed that charts and targets are for
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q: see -help", flags.Arg(0))
+	}
+	// usual is whether the run is the one that the charts of the README show
+	// and that the targets were set for.
+	usual := true
+	var withOthers []string // flags that say nothing about what -others prints
 	flags.Visit(func(f *flag.Flag) {
 		switch f.Name {
 		case "traces", "parallel", "json", "targets", "charts":
 		default:
 			usual = false
 		}
+		switch f.Name {
+		case "trace", "spread", "json", "targets", "charts":
+			withOthers = append(withOthers, "-"+f.Name)
+		}
 	})
+	switch {
+	case *n < 1 || *n > maxUpstreams:
+		return fmt.Errorf("-n %d: the number of upstreams is 1 to %d", *n, maxUpstreams)
+	case *count < 1:
+		return fmt.Errorf("-seeds %d: at least one is needed", *count)
+	case *parallel < 1:
+		return fmt.Errorf("-parallel %d: at least one run has to go on at a time", *parallel)
+	case *ttl <= 0:
+		return fmt.Errorf("-ttl %v: a cache lives for more than no time", *ttl)
+	case *cooldown <= 0:
+		return fmt.Errorf("-cooldown %v: an upstream that failed is left out for more than no time", *cooldown)
+	case *grain < 1:
+		return fmt.Errorf("-grain %d: there is at least one token between two boundaries", *grain)
+	case min(*minHit, *capacity, *tail) < 0 || *rate < 0 || *spread < 0 || *halfLife < 0:
+		return errors.New("-minhit, -capacity, -tail, -rate, -spread and -halflife are 0 or more")
+	case *other && len(withOthers) > 0:
+		return fmt.Errorf("-others prints one table about workloads of its own: leave out %s", strings.Join(withOthers, ", "))
+	}
 	if *charts == "" && usual {
 		*charts = "charts"
 	}
@@ -126,9 +161,6 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 	}
 	if cond.flap, err = parseSchedule(*flap); err != nil {
 		return err
-	}
-	if *n < 1 || *n > maxUpstreams || *count < 1 {
-		return fmt.Errorf("-n is 1 to %d, -seeds is at least 1", maxUpstreams)
 	}
 	seeds := seeds{*first, *count}
 	began := time.Now()
@@ -189,12 +221,14 @@ func parseSchedule(s string) (schedule, error) {
 	o, err1 := time.ParseDuration(out)
 	e, err2 := time.ParseDuration(every)
 	if !ok || err1 != nil || err2 != nil || o <= 0 || o >= e {
-		return schedule{}, fmt.Errorf("%q is not two durations such as 10m/2h", s)
+		return schedule{}, fmt.Errorf("%q is not two durations such as 10m/2h, the first one shorter than the second", s)
 	}
 	return schedule{o, e}, nil
 }
 
-// spreads are the times over which the starts of a trace's sessions are spread.
+// spreads are the traces that are simulated unless -trace says otherwise, and
+// the times over which the starts of their sessions are spread; 0 for a trace
+// that says itself when they start.
 var spreads = []struct {
 	name   string
 	spread time.Duration
@@ -212,7 +246,9 @@ func traceNames() []string {
 	return all
 }
 
-// open reads a trace, or makes it up if there is no file.
+// open reads the trace of that name from dir, or from the usual places if dir is
+// "". It has the generator make the trace up, and reports that it did, if dir is
+// "none" or no usual place has it; a directory that was asked for must have it.
 func open(name, dir string) (t *trace.Trace, made bool, err error) {
 	dirs := []string{dir}
 	if dir == "" {
@@ -232,11 +268,15 @@ func open(name, dir string) (t *trace.Trace, made bool, err error) {
 		t.Name = name
 		return t, false, nil
 	}
+	if dir != "" && dir != "none" {
+		return nil, false, fmt.Errorf("-traces: there is no %s.tsv.gz in %s; \"-traces none\" makes traces up", name, dir)
+	}
 	t, err = trace.Generate(name, 1)
 	return t, true, err
 }
 
-// find makes a workload of a trace.
+// find makes a workload of the trace of that name. A spread of 0 means the usual
+// one of that trace.
 func find(name, dir string, spread time.Duration) (*workload, error) {
 	w := &workload{spread: spread}
 	var err error

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -377,18 +378,39 @@ func TestRun(t *testing.T) {
 	require.InDelta(t, 1, rep.Traces[0].Policies[1].Mean.Uncached, 1e-9, "one for all: as good as the oracle")
 }
 
+// What cannot be simulated is refused before anything is, by an error that names
+// the flag.
 func TestRunRefuses(t *testing.T) {
-	for _, args := range [][]string{
-		{"-policies", "nobody"},
-		{"-traces", "none", "-trace", "nobody"},
-		{"-n", "0"},
-		{"-n", "1000"},
-		{"-seeds", "0"},
-		{"-outage", "always"},
-		{"-flap", "often"},
-		{"-nothing"},
+	for _, test := range []struct {
+		args string
+		want string
+	}{
+		{"-policies nobody", `no policy "nobody"`},
+		{"-traces none -trace nobody", `no generator for "nobody"`},
+		{"-traces " + t.TempDir() + " -trace cc6", "-traces none"},
+		{"-n 0", "-n 0"},
+		{"-n 1000", "-n 1000"},
+		{"-seeds 0", "-seeds 0"},
+		{"-parallel 0", "-parallel 0"},
+		{"-ttl 0s", "-ttl 0s"},
+		{"-cooldown 0s", "-cooldown 0s"},
+		{"-grain 0", "-grain 0"},
+		{"-minhit -1", "-minhit"},
+		{"-capacity -1", "-capacity"},
+		{"-tail -1", "-tail"},
+		{"-rate -1", "-rate"},
+		{"-spread -1", "-spread"},
+		{"-halflife -1s", "-halflife"},
+		{"-failover never", `no failover policy "never"`},
+		{"-outage always", "10m/2h"},
+		{"-flap often", "10m/2h"},
+		{"-others -json x -trace cc6", "leave out -json, -trace"},
+		{"-nothing", "-nothing"},
+		{"-n 4 more", `unexpected argument "more"`},
 	} {
-		require.Error(t, run(t, append(args, "-charts", ""), io.Discard, io.Discard), "%v", args)
+		var out bytes.Buffer
+		require.ErrorContains(t, run(t, strings.Fields(test.args), &out, io.Discard), test.want, test.args)
+		require.Empty(t, out.String(), test.args)
 	}
 }
 
