@@ -51,7 +51,8 @@ func cold(s *session) (result.Group, error) {
 		must(err)
 	}
 	expect := func(sel *affinity.Selection[*plain.Target], err error, reason affinity.Reason) {
-		if err != nil || sel.Reason != reason {
+		must(err)
+		if sel.Reason != reason {
 			panic("want " + reason.String() + ", have " + sel.Reason.String())
 		}
 	}

@@ -66,7 +66,7 @@ func (s *session) roads() (list []road, stop func(), err error) {
 	if err != nil {
 		return nil, stop, err
 	}
-	s.say("gateway: building it")
+	s.say("building the gateway")
 	binary, err := s.buildGateway()
 	if err != nil {
 		return nil, stop, err
@@ -344,8 +344,9 @@ func gateway(s *session) (result.Group, error) {
 				return g, fmt.Errorf("%s: %w", r.name, err)
 			}
 		}
-		for round := range pick(s, 24, 4) {
-			s.say("gateway: %s: round %d", race.Name, round+1)
+		rounds := pick(s, 24, 4)
+		for round := range rounds {
+			s.say("%s: round %d of %d", race.Name, round+1, rounds)
 			for j := range pools {
 				i := (round + j) % len(pools)
 				took, err := pools[i].burst(s, rate/4, time.Second/rate)
@@ -391,8 +392,9 @@ func streaming(s *session) (result.Group, error) {
 		race.Rows = append(race.Rows, result.Row{Name: r.name})
 	}
 	body := bodies.Valid(bodies.Agent(8<<10, 1, `"stream_options":{}`, "", ""))
-	for round := range pick(s, 40, 4) {
-		s.say("streaming: round %d", round+1)
+	rounds := pick(s, 40, 4)
+	for round := range rounds {
+		s.say("round %d of %d", round+1, rounds)
 		for j := range roads {
 			i := (round + j) % len(roads)
 			delays, err := stream(roads[i].addr, request(round, body, "text/event-stream"))

@@ -6,12 +6,14 @@
 //	go run -C bench ./speed -run 'header|table'     # some groups only
 //	go run -C bench ./speed -json /tmp/result.json  # for ./speed/report
 //
-// Everything that is compared is measured by turns, in slices of some
-// milliseconds, round after round, so that what else the machine does hits all
-// alike. What is printed is the median over the rounds and, in brackets, the
-// quartiles; a ratio is that of two samples of the same round. Below each group
-// stand its targets, and whether they are met. That does not change the exit
-// status: a target may be missed because of the machine.
+// Everything that is compared takes turns, in slices of some milliseconds, round
+// after round, so that what else the machine does hits all alike. What is printed
+// is the median over the rounds and, in brackets, the quartiles; a ratio is that
+// of two samples of the same round. Below each group stand its targets, and
+// whether they are met. A missed target does not change the exit status, since
+// the machine may be why; a group that cannot be measured does.
+//
+// Results go to the standard output, progress to the standard error.
 package main
 
 import (
@@ -39,7 +41,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	if len(os.Args) > 2 && os.Args[1] == "child" {
 		if err := child(ctx, os.Args[2:], os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, "speed: child:", err)
@@ -54,16 +56,18 @@ func main() {
 	}
 }
 
-// group measures figures that belong together.
+// A group measures figures that belong together. Its run leaves the name of the
+// result to its caller.
 type group struct {
 	name string
 	run  func(*session) (result.Group, error)
 }
 
-// groups are all there are.
+// groups are all there are, in the order in which they are measured.
 //
-// Tables of millions come late: what is measured after them, in a heap that was of
-// gigabytes, takes up to four times as long, whoever's it is.
+// Tables of millions of sessions come late: whatever is measured in the process
+// after them, in a heap that has been gigabytes large, takes up to four times as
+// long. (What comes behind them here is measured in processes of its own.)
 var groups = []group{
 	{"header", header},
 	{"scaling", scaling},
@@ -78,16 +82,17 @@ var groups = []group{
 	{"streaming", streaming},
 }
 
-// session is one run of the command.
+// A session is one run of the command, as its groups see it. The context ends
+// when the command is interrupted.
 type session struct {
 	context.Context
 	quick bool
-	track lap.Track
-	log   io.Writer
-	tmp   string // a directory of its own
+	track lap.Track // how to measure what takes turns
+	log   io.Writer // for progress, a line at a time
+	tmp   string    // a directory that is removed at the end
 }
 
-// pick returns full, or quick if it has to be quick.
+// pick returns full, or quick if the run is to be a quick one.
 func pick[T any](s *session, full, quick T) T {
 	if s.quick {
 		return quick
@@ -95,45 +100,69 @@ func pick[T any](s *session, full, quick T) T {
 	return full
 }
 
-// say shows what is going on.
+// say reports progress: one line.
 func (s *session) say(format string, args ...any) { fmt.Fprintf(s.log, format+"\n", args...) }
 
-// progress writes what it is told: on a terminal all of it, each line over the
-// one before; elsewhere a line in ten seconds.
+// progress shows lines of progress to the user: on a terminal each of them, over
+// the one before; elsewhere, such as in a file, at most one in sometimes.
 type progress struct {
 	w        io.Writer
 	terminal bool
-	last     time.Time
+	last     time.Time // when a line was last written, unless to a terminal
 }
+
+// sometimes is how long progress keeps silent where every line stays.
+const sometimes = 5 * time.Second
 
 func newProgress(f *os.File) *progress {
 	info, err := f.Stat()
 	return &progress{w: f, terminal: err == nil && info.Mode()&os.ModeCharDevice != 0}
 }
 
-// Write implements io.Writer. It is called with one line at a time.
+// Write implements io.Writer. It takes one line at a time; an empty one clears
+// the line of a terminal.
 func (p *progress) Write(line []byte) (int, error) {
 	now := time.Now()
 	switch {
 	case p.terminal:
 		fmt.Fprintf(p.w, "\r\x1b[K%s", bytes.TrimSpace(line))
-	case now.Sub(p.last) > 10*time.Second && len(line) > 1:
+	case now.Sub(p.last) > sometimes && len(line) > 1:
 		p.last = now
 		fmt.Fprintf(p.w, "%s", line)
 	}
 	return len(line), nil
 }
 
+// prefixed puts a prefix before every line that is not empty.
+type prefixed struct {
+	w      io.Writer
+	prefix string
+}
+
+// Write implements io.Writer. It takes one line at a time.
+func (p prefixed) Write(line []byte) (int, error) {
+	out := line
+	if len(line) > 1 {
+		out = append([]byte(p.prefix), line...)
+	}
+	if _, err := p.w.Write(out); err != nil {
+		return 0, err
+	}
+	return len(line), nil
+}
+
+// usualRounds is how often what takes turns has its turn. With fewer rounds, a
+// result is marked as quick.
 const usualRounds = 21
 
 func run(ctx context.Context, args []string, stdout, log io.Writer) error {
 	f := flag.NewFlagSet("speed", flag.ContinueOnError)
 	f.SetOutput(os.Stderr)
-	quick := f.Bool("quick", false, "take half a minute: few rounds, small tables; not to be quoted")
+	quick := f.Bool("quick", false, "take half a minute in place of several: few rounds, small tables; not to be quoted")
 	file := f.String("json", "", "write the result to this `file`, for ./speed/report")
 	only := f.String("run", "", "measure only the groups that match this `regexp`: "+names())
 	profile := f.String("cpuprofile", "", "write a CPU profile of this process to this `file`")
-	rounds := f.Int("rounds", 0, "how often to measure what takes turns (default 21, or 5 if quick); with fewer, not to be quoted")
+	rounds := f.Int("rounds", 0, "rounds of what takes turns (default 21, or 5 with -quick); with fewer than 21, not to be quoted. Groups that measure in processes of their own have rounds of their own")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -141,20 +170,19 @@ func run(ctx context.Context, args []string, stdout, log io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("-run: %w", err)
 	}
-	if f.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q", f.Arg(0))
-	}
-	if *rounds < 0 {
-		return errors.New("-rounds: a number of rounds is positive")
-	}
-	if !slices.ContainsFunc(groups, func(g group) bool { return match.MatchString(g.name) }) {
+	chosen := slices.DeleteFunc(slices.Clone(groups), func(g group) bool { return !match.MatchString(g.name) })
+	switch {
+	case f.NArg() > 0:
+		return fmt.Errorf("unexpected argument %q: see -help", f.Arg(0))
+	case *rounds < 0:
+		return fmt.Errorf("-rounds %d: the number of rounds is 1 or more", *rounds)
+	case len(chosen) == 0:
 		return fmt.Errorf("-run: no group matches %q: there are %s", *only, names())
 	}
 	s := &session{
 		Context: ctx,
 		quick:   *quick,
-		track:   lap.Track{Slice: 10 * time.Millisecond, Rounds: usualRounds, Log: log},
-		log:     log,
+		track:   lap.Track{Slice: 10 * time.Millisecond, Rounds: usualRounds},
 	}
 	if s.quick {
 		s.track.Slice, s.track.Rounds = 2*time.Millisecond, 5
@@ -167,10 +195,19 @@ func run(ctx context.Context, args []string, stdout, log io.Writer) error {
 	}
 	defer os.RemoveAll(s.tmp)
 
+	if *file != "" {
+		// To find out after some minutes that it cannot be written is too late.
+		// What is in it stays until there is something to write.
+		w, err := os.OpenFile(*file, os.O_CREATE|os.O_WRONLY, 0o666)
+		if err != nil {
+			return fmt.Errorf("-json: %w", err)
+		}
+		w.Close()
+	}
 	if *profile != "" {
 		w, err := os.Create(*profile)
 		if err != nil {
-			return err
+			return fmt.Errorf("-cpuprofile: %w", err)
 		}
 		defer w.Close()
 		if err := pprof.StartCPUProfile(w); err != nil {
@@ -188,23 +225,21 @@ func run(ctx context.Context, args []string, stdout, log io.Writer) error {
 		Revision: revision(),
 		Quick:    s.quick || *rounds > 0 && *rounds < usualRounds,
 	}
-	fmt.Fprintf(stdout, "%s, %s, %d processors (%s), revision %s\n", out.Go, out.Platform, out.Procs, out.CPU, out.Revision)
+	explain(stdout, out)
 	var failed []error
-	for _, g := range groups {
-		if !match.MatchString(g.name) {
-			continue
-		}
+	for i, g := range chosen {
 		began := time.Now()
-		done, err := g.run(s)
+		s.log = prefixed{log, fmt.Sprintf("%s (%d of %d): ", g.name, i+1, len(chosen))}
+		s.track.Log = s.log
+		done, err := s.measure(g)
 		s.say("")
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return errors.New("interrupted: nothing is written")
 		}
 		if err != nil { // which should not cost us the others
 			failed = append(failed, fmt.Errorf("%s: %w", g.name, err))
 			continue
 		}
-		done.Name = g.name
 		out.Groups = append(out.Groups, done)
 		show(stdout, done)
 		fmt.Fprintf(stdout, "(%.1f s)\n", time.Since(began).Seconds())
@@ -214,23 +249,47 @@ func run(ctx context.Context, args []string, stdout, log io.Writer) error {
 	out.Took = time.Since(start).Seconds()
 	summary(stdout, out)
 	if *file != "" {
-		failed = append(failed, save(*file, out))
+		if err := save(*file, out); err != nil {
+			failed = append(failed, fmt.Errorf("-json: %w", err))
+		}
 	}
 	return errors.Join(failed...)
 }
 
-func save(file string, r *result.Run) error {
-	w, err := os.Create(file)
-	if err != nil {
-		return err
+// measure has a group measure. If the session ends first, measure gives the
+// group a moment to stop its processes and then leaves it behind: a group that
+// takes turns does not look at the context, and may take minutes.
+func (s *session) measure(g group) (result.Group, error) {
+	var out result.Group
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		out, err = g.run(s)
+		out.Name = g.name
+	}()
+	select {
+	case <-done:
+		return out, err
+	case <-s.Done():
 	}
-	if err := r.Write(w); err != nil {
-		w.Close()
-		return err
+	select {
+	case <-done:
+	case <-time.After(2 * time.Second):
 	}
-	return w.Close()
+	return result.Group{}, s.Err()
 }
 
+// save writes r to a file, whole or not at all.
+func save(file string, r *result.Run) error {
+	var b bytes.Buffer
+	if err := r.Write(&b); err != nil {
+		return err
+	}
+	return os.WriteFile(file, b.Bytes(), 0o666)
+}
+
+// names lists the groups.
 func names() string {
 	var list []string
 	for _, g := range groups {
@@ -250,8 +309,8 @@ func cpu() string {
 	return "unknown"
 }
 
-// revision returns the commit that is measured, with a plus sign if it is not
-// all that is.
+// revision returns the commit of the library that is measured, with a plus sign
+// if files outside of bench have been changed since.
 func revision() string {
 	hash, err := exec.Command("git", "rev-parse", "--short", "HEAD").Output()
 	if err != nil {

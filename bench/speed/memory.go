@@ -36,7 +36,7 @@ func memory(s *session) (result.Group, error) {
 		if k.Name == peers.Yardstick {
 			continue
 		}
-		s.say("memory: filling %s", k.Name)
+		s.say("filling %s", k.Name)
 		p, err := s.start("table", k.Name, fmt.Sprint(n))
 		if err != nil {
 			return g, err
@@ -58,7 +58,7 @@ func memory(s *session) (result.Group, error) {
 				if skip(i) {
 					continue
 				}
-				s.say("memory: %s: round %d of %d: %s", race.Name, round+1, rounds, race.Rows[i].Name)
+				s.say("%s: round %d of %d: %s", race.Name, round+1, rounds, race.Rows[i].Name)
 				var x float64
 				if err := p.ask(question, &x); err != nil {
 					return err
@@ -234,12 +234,13 @@ func stall(s *session) (result.Group, error) {
 		}
 		g.Races = append(g.Races, race)
 	}
-	for round := range pick(s, 5, 1) {
+	rounds := pick(s, 5, 1)
+	for round := range rounds {
 		for i, k := range kinds {
 			if i > 0 && round > 0 {
 				continue // the others are for comparison
 			}
-			s.say("stall: round %d: %s", round+1, k)
+			s.say("round %d of %d: %s, which takes some %v", round+1, rounds, k, (3 * ttl).Round(time.Second))
 			p, err := s.start("table", k, fmt.Sprint(n))
 			if err != nil {
 				return g, err

@@ -8,8 +8,25 @@ import (
 	"github.com/go-affinity/affinity/bench/speed/internal/result"
 )
 
-// show prints a group: the medians, and for times how they stand to those of
-// the first row, which is ours.
+// explain prints what is measured, where, and how to read what follows.
+func explain(w io.Writer, r *result.Run) {
+	fmt.Fprintf(w, "%s, %s, %d processors (%s), revision %s\n", r.Go, r.Platform, r.Procs, r.CPU, r.Revision)
+	if r.Quick {
+		fmt.Fprint(w, "A QUICK RUN, NOT TO BE QUOTED.\n")
+	}
+	fmt.Fprint(w, `
+The rows of a table took turns, round after round. A figure is the median over the rounds and, in
+brackets, the quartiles. "x first" is how many times the figure of the first row (ours) a row has:
+more is slower, or larger. Both samples of a ratio are of the same round, so it holds on a busy
+machine, too; times are the machine's as much as ours. "allocs" and "bytes" are what one operation
+allocates. "GB/s" is the size of the body by the time.
+
+Targets: "met" and "missed" go by the median; "(close)" says that the quartiles do not agree. What
+stands behind a target says how its figure came about, if it is not one of the table.
+`)
+}
+
+// show prints the tables of a group and how it stands to its targets.
 func show(w io.Writer, g result.Group) {
 	fmt.Fprintf(w, "\n== %s: %s\n", g.Name, g.Title)
 	for _, note := range g.Notes {
@@ -59,6 +76,7 @@ func show(w io.Writer, g result.Group) {
 	}
 }
 
+// verdicts prints how the figures of a group stand to their targets.
 func verdicts(w io.Writer, g result.Group) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, v := range g.Verdicts {

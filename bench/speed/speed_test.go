@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -43,14 +44,48 @@ func TestRun(t *testing.T) {
 			}
 		}
 	}
+	require.Contains(t, out.String(), "QUICK RUN")
 	require.Contains(t, out.String(), "message hash, 2 MB")
-	require.Contains(t, log.String(), "round 2 of 2")
+	require.Contains(t, log.String(), "messages (1 of 1): 2 MB: round 2 of 2")
 }
 
+// What is wrong with the flags is said before anything is measured.
 func TestFlags(t *testing.T) {
-	for _, args := range [][]string{{"-run", "("}, {"header"}, {"-nonsense"}, {"-rounds", "x"}, {"-rounds", "-1"}, {"-run", "nosuch"}} {
-		require.Error(t, run(t.Context(), args, io.Discard, io.Discard), "%v", args)
+	nowhere := filepath.Join(t.TempDir(), "none", "file")
+	for _, args := range [][]string{
+		{"-run", "("}, {"header"}, {"-nonsense"}, {"-rounds", "x"}, {"-rounds", "-1"}, {"-run", "nosuch"},
+		{"-quick", "-run", "messages", "-json", nowhere}, {"-quick", "-run", "messages", "-cpuprofile", nowhere},
+	} {
+		var out bytes.Buffer
+		require.Error(t, run(t.Context(), args, &out, io.Discard), "%v", args)
+		require.Empty(t, out.String(), "%v", args)
 	}
+}
+
+// An interrupted run ends although its group goes on, and leaves the file of an
+// earlier one alone.
+func TestInterrupt(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "result.json")
+	require.NoError(t, os.WriteFile(file, []byte("earlier"), 0o666))
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	require.ErrorContains(t, run(ctx, []string{"-quick", "-run", "messages", "-json", file}, io.Discard, io.Discard), "interrupted")
+	kept, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, "earlier", string(kept))
+
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		s := &session{Context: ctx}
+		end := make(chan struct{})
+		defer close(end)
+		time.AfterFunc(time.Minute, stop)
+		_, err := s.measure(group{"endless", func(*session) (result.Group, error) {
+			<-end
+			return result.Group{}, nil
+		}})
+		require.ErrorIs(t, err, context.Canceled)
+	})
 }
 
 // What is compared in the first group does what it says; and so in the others.
@@ -279,11 +314,15 @@ func TestProgress(t *testing.T) {
 		_, err := io.WriteString(p, line)
 		require.NoError(t, err)
 	}
-	require.Equal(t, "one\n", b.String(), "one line in ten seconds")
+	require.Equal(t, "one\n", b.String(), "one line in some seconds")
 	b.Reset()
 	p.terminal = true
 	io.WriteString(p, "three\n")
 	require.Equal(t, "\r\x1b[Kthree", b.String())
+	b.Reset()
+	io.WriteString(prefixed{&b, "group: "}, "four\n")
+	io.WriteString(prefixed{&b, "group: "}, "\n")
+	require.Equal(t, "group: four\n\n", b.String())
 }
 
 func TestNames(t *testing.T) {

@@ -66,6 +66,7 @@ func table(s *session) (result.Group, error) {
 // raceTables measures tables of n sessions, with keys of two distributions.
 func raceTables(s *session, track lap.Track, n int, kinds []peers.Kind) (races []result.Race, notes []string) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(10 << 30)) // collects early, when there is more than that
+	s.say("%s sessions: making their ids", thousands(n))
 	uniform, zipf := peers.Uniform(n), peers.Zipf(n)
 	stored := peers.Keys(n)
 	var tables []peers.Table
