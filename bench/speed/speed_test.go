@@ -157,6 +157,22 @@ func TestAnswer(t *testing.T) {
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 }
 
+func TestWorst(t *testing.T) {
+	races := []result.Race{
+		{Name: "a", Rows: []result.Row{{Name: "x", Samples: []float64{1, 2, 3}}, {Name: "y", Samples: []float64{99}}}},
+		{Name: "b", Rows: []result.Row{{Name: "x", Samples: []float64{11, 12, 13}}}},
+		{Name: "c", Rows: []result.Row{{Name: "x", Samples: []float64{11}}}},
+	}
+	v := worst(races, "x", "the worst", 10)
+	require.Equal(t, "missed", v.Word())
+	require.Equal(t, 12.0, v.Value.Median)
+	require.Equal(t, "2 MB of b; 2 of 3 bodies take more than 10.0: b, c", v.Note)
+	v = worst(races[:1], "x", "the worst", 10)
+	require.Equal(t, "met", v.Word())
+	require.Equal(t, "2 MB of a", v.Note)
+	require.Equal(t, "missed", worst(nil, "x", "the worst", 10).Word(), "nothing was measured")
+}
+
 // Two threads on a machine that is busy half of the time.
 func TestGain(t *testing.T) {
 	rows := map[string][2][]float64{
