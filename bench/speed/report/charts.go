@@ -8,7 +8,7 @@ import (
 	"github.com/go-affinity/affinity/bench/speed/internal/result"
 )
 
-// drawing is a chart and the file that it goes to.
+// A drawing is a chart and the name of the file that it goes to.
 type drawing struct {
 	file string
 	chart.BarChart
@@ -22,6 +22,9 @@ func chartsOf(r *result.Run) []drawing {
 		note = "A QUICK RUN, NOT TO BE QUOTED. " + note
 	}
 	var out []drawing
+	// draw adds a chart of one group: a group of bars for each race to which races
+	// gives a name, and in it a bar for each row that row accepts and that has a
+	// value.
 	draw := func(group, file string, c chart.BarChart, races func(result.Race) string, row func(string) bool, value func(result.Row) result.Spread) {
 		g, ok := r.Group(group)
 		if !ok {
@@ -51,6 +54,7 @@ func chartsOf(r *result.Run) []drawing {
 		out = append(out, drawing{file, c})
 	}
 	all := func(string) bool { return true }
+	// but accepts rows whose names contain none of these.
 	but := func(names ...string) func(string) bool {
 		return func(row string) bool {
 			for _, name := range names {
@@ -61,6 +65,7 @@ func chartsOf(r *result.Run) []drawing {
 			return true
 		}
 	}
+	// containing names races by their own names, if these contain one of the parts.
 	containing := func(parts ...string) func(result.Race) string {
 		return func(race result.Race) string {
 			for _, part := range parts {

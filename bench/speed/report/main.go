@@ -4,14 +4,15 @@
 //	go run -C bench ./speed -json /tmp/result.json
 //	go run -C bench ./speed/report -readme ../README.md < /tmp/result.json
 //
-// It writes SVG files into charts, and puts the tables between two lines of the
-// file that -readme names:
+// It reads the result from the standard input, writes SVG files into the directory
+// charts, and puts the tables between two lines of the file that -readme names:
 //
 //	<!-- bench:begin -->
 //	<!-- bench:end -->
 //
-// Without -readme, the tables go to standard output. What it writes depends on
-// its input alone.
+// Without -readme, the tables go to the standard output. What it writes depends on
+// its input alone. If that is damaged, or the file has no such lines, it writes
+// nothing.
 package main
 
 import (
@@ -37,44 +38,60 @@ func main() {
 
 func run(args []string, stdin io.Reader, stdout io.Writer) error {
 	f := flag.NewFlagSet("report", flag.ContinueOnError)
-	readme := f.String("readme", "", "put the tables into this `file`")
+	readme := f.String("readme", "", "put the tables into this `file`, in place of those that are there")
 	charts := f.String("charts", "charts", "write the charts into this `directory`")
-	link := f.String("link", "bench/charts", "how the tables refer to that directory")
+	link := f.String("link", "bench/charts", "the `path` by which the tables refer to that directory")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
+	if f.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q: the result is read from the standard input, as in \"./speed/report < result.json\"", f.Arg(0))
+	}
 	measured, err := result.Read(stdin)
 	if err != nil {
-		return err
+		return fmt.Errorf("standard input: %w (\"go run -C bench ./speed -json file\" writes one)", err)
 	}
-	if err := os.MkdirAll(*charts, 0o755); err != nil {
-		return err
+
+	// Nothing is written before all is known that is to be.
+	type file struct {
+		name string
+		data []byte
 	}
+	var files []file
 	drawn := map[string]bool{}
 	for _, c := range chartsOf(measured) {
 		var b bytes.Buffer
 		if err := chart.Bars(&b, c.BarChart); err != nil {
 			return fmt.Errorf("%s: %w", c.file, err)
 		}
-		if err := os.WriteFile(filepath.Join(*charts, c.file), b.Bytes(), 0o644); err != nil {
-			return err
-		}
+		files = append(files, file{filepath.Join(*charts, c.file), b.Bytes()})
 		drawn[c.file] = true
 	}
 	text := tables(measured, *link, drawn)
+	if *readme != "" {
+		old, err := os.ReadFile(*readme)
+		if err != nil {
+			return err
+		}
+		page, err := between(old, text)
+		if err != nil {
+			return fmt.Errorf("%s: %w", *readme, err)
+		}
+		files = append(files, file{*readme, page})
+	}
+
+	if err := os.MkdirAll(*charts, 0o755); err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := os.WriteFile(f.name, f.data, 0o644); err != nil {
+			return err
+		}
+	}
 	if *readme == "" {
-		_, err := stdout.Write(text)
-		return err
+		_, err = stdout.Write(text)
 	}
-	old, err := os.ReadFile(*readme)
-	if err != nil {
-		return err
-	}
-	out, err := between(old, text)
-	if err != nil {
-		return fmt.Errorf("%s: %w", *readme, err)
-	}
-	return os.WriteFile(*readme, out, 0o644)
+	return err
 }
 
 // Lines between which the tables go.
@@ -83,7 +100,7 @@ const (
 	end   = "<!-- bench:end -->\n"
 )
 
-// between puts new between the two lines of page.
+// between returns page with text in place of what is between its two lines.
 func between(page, text []byte) ([]byte, error) {
 	head, rest, ok := bytes.Cut(page, []byte(begin))
 	if !ok {

@@ -38,7 +38,11 @@ func measured() *result.Run {
 				{Name: "heap", Unit: "B a session", Rows: []result.Row{row("affinity", 50), row("plain", 180)}},
 				{Name: "CPU of a garbage collection", Unit: "ms", Rows: []result.Row{row("affinity", 0.5), row("plain", 66)}},
 			}},
-			{Name: "somebody else's", Races: []result.Race{{Name: "x"}}},
+			{Name: "hostile", Races: []result.Race{
+				{Name: "quotes", Unit: "ms", Rows: []result.Row{row("affinity", 7), row("gjson.ValidBytes", 4)}},
+				{Name: "braces", Unit: "ms", Rows: []result.Row{row("affinity", 8)}},
+			}},
+			{Name: "somebody else's", Races: []result.Race{{Name: "x", Unit: "ns", Rows: []result.Row{row("y", 1)}}}},
 		},
 	}
 }
@@ -53,6 +57,9 @@ func TestTables(t *testing.T) {
 		"| us | agent, 2 MB, head |\n|---|---:|\n| **affinity** | 3.00 |\n",
 		"| GB/s | 2 MB |\n|---|---:|\n| **affinity** | 2.00 |\n",
 		"|  | heap, B a session | CPU of a garbage collection, ms |\n|---|---:|---:|\n| **affinity** | 50.0 | 0.50 |\n| plain | 180 | 66.0 |\n",
+		"<details><summary>Each of them, beside gjson.ValidBytes, which finds no session</summary>\n\n" +
+			"| 2 MB of, ms | **affinity** | gjson.ValidBytes |\n|---|---:|---:|\n| quotes | 7.00 | 4.00 |\n| braces | 8.00 |  |\n\n</details>\n",
+		"Not measured in this run: table, stall, scaling, cold, gateway, streaming.",
 		"Targets: 1 of 2 met",
 		"| header | a hit | 110 [105, 115] ns | ≤ 150 ns | met |\n| header | more | 1.00 x | ≥ 2.00 x | missed |\n",
 	} {
@@ -126,8 +133,22 @@ func TestRun(t *testing.T) {
 	require.NoError(t, run([]string{"-charts", charts}, bytes.NewReader(in.Bytes()), &out))
 	require.Contains(t, string(page), out.String(), "the same on standard output")
 
-	require.Error(t, run([]string{"-charts", charts}, strings.NewReader("nonsense"), &out))
-	require.Error(t, run([]string{"-charts", charts, "-readme", filepath.Join(dir, "none")}, bytes.NewReader(in.Bytes()), &out))
+	// Whatever is wrong, nothing is written.
+	charts = filepath.Join(dir, "more")
+	refused := func(want string, stdin string, args ...string) {
+		t.Helper()
+		out.Reset()
+		require.ErrorContains(t, run(append([]string{"-charts", charts}, args...), strings.NewReader(stdin), &out), want)
+		require.Empty(t, out.String())
+		require.NoDirExists(t, charts)
+	}
+	refused("speed -json", "nonsense", "-readme", readme)
+	refused("speed -json", "{}", "-readme", readme)
+	refused("none", in.String(), "-readme", filepath.Join(dir, "none"))
+	refused("< result.json", in.String(), "result.json")
+	again, err := os.ReadFile(readme)
+	require.NoError(t, err)
+	require.Equal(t, page, again)
 	require.NoError(t, os.WriteFile(readme, []byte("no lines\n"), 0o644))
-	require.ErrorContains(t, run(args, bytes.NewReader(in.Bytes()), &out), "bench:begin")
+	refused("bench:begin", in.String(), "-readme", readme)
 }

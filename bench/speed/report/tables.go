@@ -9,14 +9,26 @@ import (
 	"github.com/go-affinity/affinity/bench/speed/internal/result"
 )
 
-// tables writes all that goes into the README.
+// tables returns all that goes into the README, as Markdown. link is the path of
+// the charts, of which those are shown that were drawn.
 func tables(r *result.Run, link string, drawn map[string]bool) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "\nMeasured on %s by `go run -C bench ./speed` at revision %s, with %s on %s, %d processors (%s) that others used too: read ratios, not times.\n",
-		r.When.Format("2006-01-02"), r.Revision, r.Go, r.Platform, r.Procs, r.CPU)
-	fmt.Fprint(&b, "All that is compared took turns in one run; these are the medians of the rounds (memory, and peers while much changes: one to three readings, one after the\nother). \"plain\" is what one would write in an afternoon: a map behind an RWMutex, paths of gjson, `time.Now` twice (`bench/internal/plain`).\n")
+	fmt.Fprintf(&b, `
+Measured on %s by `+"`go run -C bench ./speed`"+` at revision %s, with %s on %s, %d processors (%s) that others used too: read ratios, not times.
+All that is compared took turns in one run; these are the medians of the rounds (memory, and peers while much changes: one to three readings, one after the other).
+"plain" is what one would write in an afternoon: a map behind an RWMutex, paths of gjson, `+"`time.Now` twice (`bench/internal/plain`)"+`.
+`, r.When.Format("2006-01-02"), r.Revision, r.Go, r.Platform, r.Procs, r.CPU)
 	if r.Quick {
 		fmt.Fprint(&b, "\n**This was a short run, which is not to be quoted.**\n")
+	}
+	var missing []string
+	for _, s := range sections {
+		if _, ok := r.Group(s.group); !ok {
+			missing = append(missing, s.group)
+		}
+	}
+	if missing != nil {
+		fmt.Fprintf(&b, "\n**Not measured in this run: %s.**\n", strings.Join(missing, ", "))
 	}
 	for _, s := range sections {
 		g, ok := r.Group(s.group)
@@ -29,106 +41,141 @@ func tables(r *result.Run, link string, drawn map[string]bool) []byte {
 				fmt.Fprintf(&b, "![%s](%s/%s)\n\n", s.title, link, file)
 			}
 		}
-		if s.pivot != nil {
-			pivot(&b, *s.pivot, g)
+		if s.fold != "" {
+			fmt.Fprintf(&b, "<details><summary>%s</summary>\n\n", s.fold)
+		}
+		s.write(&b, g)
+		if s.fold != "" {
+			fmt.Fprint(&b, "\n</details>\n")
 		}
 	}
 	targets(&b, r)
 	return b.Bytes()
 }
 
-// section is a part of the README.
+// A section is a part of the README: the charts and a table of one group.
 type section struct {
 	group, title string
 	charts       []string
-	pivot        *pivotTable // nil for none
+	table        table
+	upright      bool   // a line for each race and a column for each row, since there are many races
+	fold         string // what is shown in place of the table until a reader asks for it; "" shows the table
 }
 
-// pivotTable is a table with a line for each row and a column for each race.
-type pivotTable struct {
-	rows  []string // in this order; nil for all
-	races []string // whose names contain one of these; nil for all
+// A table says what of a group is shown: a line for each row and a column for
+// each race.
+type table struct {
+	races []string // those whose names contain one of these; nil for all
 	speed bool     // GB/s and not time
-	first string   // what the first column is
+	first string   // the head of the first column: the unit; "" puts the unit of each race behind its name
 }
 
 var sections = []section{
-	{"header", "A request of a bound session, by a header", []string{"header.svg"}, &pivotTable{
+	{group: "header", title: "A request of a bound session, by a header", charts: []string{"header.svg"}, table: table{
 		races: []string{"of body, 8 ", "of body, 512 "}, first: "ns",
 	}},
-	{"bodyid", "By an id in the body", []string{"bodyid.svg"}, &pivotTable{
+	{group: "bodyid", title: "By an id in the body", charts: []string{"bodyid.svg"}, table: table{
 		races: []string{"agent"}, first: "us",
 	}},
-	{"messages", "By its messages", []string{"messages.svg"}, &pivotTable{speed: true, first: "GB/s"}},
-	{"table", "The table of bindings", []string{"table.svg"}, &pivotTable{first: "ns, two goroutines"}},
-	{"memory", "What it costs the process", []string{"heap.svg", "gc.svg"}, &pivotTable{}},
-	{"stall", "Its readers, while much changes at once", []string{"stall.svg"}, &pivotTable{
+	{group: "messages", title: "By its messages", charts: []string{"messages.svg"}, table: table{speed: true, first: "GB/s"}},
+	{group: "hostile", title: "Bodies built to hurt", table: table{first: "2 MB of, ms"}, upright: true, fold: "Each of them, beside gjson.ValidBytes, which finds no session"},
+	{group: "table", title: "The table of bindings", charts: []string{"table.svg"}, table: table{first: "ns, two goroutines"}},
+	{group: "memory", title: "What it costs the process", charts: []string{"heap.svg", "gc.svg"}},
+	{group: "stall", title: "Its readers, while much changes at once", charts: []string{"stall.svg"}, table: table{
 		races: []string{"longest", "p99.9 of", "p99.9 while"},
 	}},
-	{"scaling", "Two goroutines", nil, &pivotTable{first: "ns"}},
-	{"cold", "New sessions and failovers", nil, &pivotTable{first: "ns"}},
-	{"gateway", "The gateway", []string{"gateway.svg"}, &pivotTable{first: "median latency, us"}},
-	{"streaming", "Its streams", nil, &pivotTable{first: "us"}},
+	{group: "scaling", title: "Two goroutines", table: table{first: "ns"}},
+	{group: "cold", title: "New sessions and failovers", table: table{first: "ns"}},
+	{group: "gateway", title: "The gateway", charts: []string{"gateway.svg"}, table: table{first: "median latency, us"}},
+	{group: "streaming", title: "Its streams", table: table{first: "us"}},
 }
 
-// pivot writes the table of a group.
-func pivot(b *bytes.Buffer, p pivotTable, g result.Group) {
-	var races []result.Race
-	for _, race := range g.Races {
-		if p.races == nil || slices.ContainsFunc(p.races, func(part string) bool { return strings.Contains(race.Name, part) }) {
-			races = append(races, race)
-		}
-	}
-	rows := p.rows
-	if rows == nil {
-		for _, race := range races {
-			for _, row := range race.Rows {
-				if !slices.Contains(rows, row.Name) {
-					rows = append(rows, row.Name)
-				}
+// rowNames returns the names of the rows of some races, each once, in the order
+// in which they come.
+func rowNames(races []result.Race) (names []string) {
+	for _, race := range races {
+		for _, row := range race.Rows {
+			if !slices.Contains(names, row.Name) {
+				names = append(names, row.Name)
 			}
 		}
 	}
-	fmt.Fprintf(b, "| %s |", p.first)
-	for _, race := range races {
-		name := race.Name
-		if p.first == "" {
-			name += ", " + race.Unit
-		}
-		fmt.Fprintf(b, " %s |", name)
+	return names
+}
+
+// shown returns the name of a row as tables have it: our own are bold.
+func shown(name string) string {
+	if ours(name) {
+		return "**" + name + "**"
 	}
-	fmt.Fprintf(b, "\n|---|%s\n", strings.Repeat("---:|", len(races)))
-	for _, name := range rows {
-		shown := name
-		if ours(name) {
-			shown = "**" + name + "**"
+	return name
+}
+
+// write writes the table of a group.
+func (s section) write(b *bytes.Buffer, g result.Group) {
+	var races []result.Race
+	for _, race := range g.Races {
+		if s.table.races == nil || slices.ContainsFunc(s.table.races, func(part string) bool { return strings.Contains(race.Name, part) }) {
+			races = append(races, race)
 		}
-		fmt.Fprintf(b, "| %s |", shown)
-		for _, race := range races {
-			fmt.Fprintf(b, " %s |", cell(race.Row(name), p))
+	}
+	names := rowNames(races)
+	var raceHeads, rowHeads []string
+	for _, race := range races {
+		head := race.Name
+		if s.table.first == "" {
+			head += ", " + race.Unit
+		}
+		raceHeads = append(raceHeads, head)
+	}
+	for _, name := range names {
+		rowHeads = append(rowHeads, shown(name))
+	}
+	at := func(race, row int) string { return cell(races[race].Row(names[row]), s.table) }
+	if s.upright {
+		grid(b, s.table.first, raceHeads, rowHeads, at)
+	} else {
+		grid(b, s.table.first, rowHeads, raceHeads, func(row, race int) string { return at(race, row) })
+	}
+}
+
+// grid writes a table: corner, the heads of its lines and columns, and its cells.
+func grid(b *bytes.Buffer, corner string, lines, columns []string, cell func(line, column int) string) {
+	fmt.Fprintf(b, "| %s |", corner)
+	for _, head := range columns {
+		fmt.Fprintf(b, " %s |", head)
+	}
+	fmt.Fprintf(b, "\n|---|%s\n", strings.Repeat("---:|", len(columns)))
+	for i, head := range lines {
+		fmt.Fprintf(b, "| %s |", head)
+		for j := range columns {
+			fmt.Fprintf(b, " %s |", cell(i, j))
 		}
 		fmt.Fprintln(b)
 	}
 }
 
-func cell(row result.Row, p pivotTable) string {
+// cell returns the median of a row as a table shows it, or "" if there is none.
+func cell(row result.Row, t table) string {
 	switch {
 	case len(row.Samples) == 0:
 		return ""
-	case p.speed:
+	case t.speed:
 		return result.Format(row.Speed().Median)
-	case p.first == "us" && row.Size > 0: // of nanoseconds
+	case t.first == "us" && row.Size > 0: // a race of package lap, in nanoseconds
 		return result.Format(row.Spread().Median / 1e3)
 	}
 	return result.Format(row.Spread().Median)
 }
 
-// ours reports whether a row is of package affinity.
+// ours reports whether a row of that name measures package affinity, and so is
+// set off from what it is compared with.
 func ours(name string) bool {
 	return strings.HasPrefix(name, "affinity") || name == "gateway" || strings.HasPrefix(name, "first bind") || name == "failover"
 }
 
-// targets writes what was measured beside what it should be.
+// targets writes a table of all targets: what was measured beside what it should
+// be.
 func targets(b *bytes.Buffer, r *result.Run) {
 	all, met := 0, 0
 	for _, g := range r.Groups {
@@ -140,7 +187,7 @@ func targets(b *bytes.Buffer, r *result.Run) {
 		}
 	}
 	fmt.Fprintf(b, "\n<details><summary>Targets: %d of %d met</summary>\n\n", met, all)
-	fmt.Fprint(b, "Medians and, in brackets, quartiles over the rounds; \"close\" where these do not agree.\n\n| | target | measured | should be | |\n|---|---|---:|---:|---|\n")
+	fmt.Fprint(b, "Medians and, in brackets, quartiles over the rounds; \"close\" where the quartiles do not agree whether the target is met.\n\n| | target | measured | should be | |\n|---|---|---:|---:|---|\n")
 	for _, g := range r.Groups {
 		for _, v := range g.Verdicts {
 			sense := "≥"

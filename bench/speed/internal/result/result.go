@@ -4,6 +4,7 @@ package result
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -25,7 +26,8 @@ type Run struct {
 	Groups   []Group   `json:"groups"`
 }
 
-// A Group is what belongs to one item of the list of targets.
+// A Group holds figures that belong together, such as all about headers, and how
+// they stand to their targets.
 type Group struct {
 	Name     string    `json:"name"`
 	Title    string    `json:"title"`
@@ -34,14 +36,15 @@ type Group struct {
 	Verdicts []Verdict `json:"verdicts"`
 }
 
-// A Race is several ways to do one thing, measured in turns.
+// A Race compares several ways to do one thing. As a rule they were measured by
+// turns, so that the samples of one round belong together.
 type Race struct {
 	Name string `json:"name"` // unique in its group
 	Unit string `json:"unit"` // of all samples
 	Rows []Row  `json:"rows"`
 }
 
-// A Row is one way to do it.
+// A Row is one way to do the thing of its race. It has samples, or says why not.
 type Row struct {
 	Name    string    `json:"name"`              // unique in its race
 	Samples []float64 `json:"samples"`           // one for each round
@@ -66,10 +69,10 @@ type Verdict struct {
 	Note   string  `json:"note,omitempty"`
 }
 
-// Met reports whether the median meets the target.
+// Met reports whether the median meets the target. That of no samples does not.
 func (v Verdict) Met() bool { return v.meets(v.Value.Median) }
 
-// Close reports whether the quartiles do not agree on it.
+// Close reports whether the quartiles disagree on whether the target is met.
 func (v Verdict) Close() bool { return v.meets(v.Value.Q1) != v.meets(v.Value.Q3) }
 
 func (v Verdict) meets(x float64) bool {
@@ -82,7 +85,8 @@ func (v Verdict) meets(x float64) bool {
 	return x >= v.Limit
 }
 
-// Word says how the figure stands to its target.
+// Word says how the figure stands to its target: "met" or "missed", and
+// "(close)" behind that where Close is true.
 func (v Verdict) Word() string {
 	word := "missed"
 	if v.Met() {
@@ -133,12 +137,12 @@ func Pairwise(a, b []float64, f func(a, b float64) float64) []float64 {
 	return out
 }
 
-// Ratio is how many times b's sample is in a's, round by round.
+// Ratio returns the spread of a's samples divided by b's, round by round.
 func Ratio(a, b Row) Spread {
 	return SpreadOf(Pairwise(a.Samples, b.Samples, func(a, b float64) float64 { return a / b }))
 }
 
-// Difference is a's samples less b's, round by round.
+// Difference returns the spread of a's samples less b's, round by round.
 func Difference(a, b Row) Spread {
 	return SpreadOf(Pairwise(a.Samples, b.Samples, func(a, b float64) float64 { return a - b }))
 }
@@ -152,7 +156,7 @@ func (r Row) Speed() Spread {
 	return SpreadOf(Pairwise(r.Samples, r.Samples, func(ns, _ float64) float64 { return float64(r.Size) / ns }))
 }
 
-// Row returns the row of that name.
+// Row returns the row of that name. If there is none, it is a row without samples.
 func (r Race) Row(name string) Row {
 	for _, row := range r.Rows {
 		if row.Name == name {
@@ -182,7 +186,8 @@ func (r *Run) Group(name string) (Group, bool) {
 	return Group{}, false
 }
 
-// Write writes r as JSON.
+// Write writes r as JSON, with samples rounded. Verdicts without a figure are
+// left out. r stays as it is.
 func (r *Run) Write(w io.Writer) error {
 	out := *r
 	out.Groups = slices.Clone(r.Groups)
@@ -214,15 +219,56 @@ func round(x float64) float64 {
 	return short
 }
 
-// Read reads what Write wrote.
+// Read reads what Write wrote, and nothing else: a file that is damaged, is of
+// another version of the speed command or holds no figures is an error.
 func Read(r io.Reader) (*Run, error) {
 	var run Run
 	d := json.NewDecoder(r)
 	d.DisallowUnknownFields()
-	if err := d.Decode(&run); err != nil {
-		return nil, fmt.Errorf("the result of a run: %w", err)
+	err := d.Decode(&run)
+	if err == nil {
+		if _, more := d.Token(); more != io.EOF {
+			err = errors.New("there is something behind its end")
+		}
+	}
+	if err == nil {
+		err = run.check()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("this is no result of the speed command, or of another version of it: %w", err)
 	}
 	return &run, nil
+}
+
+// check reports what is missing that every run has.
+func (r *Run) check() error {
+	if r.When.IsZero() || r.Go == "" {
+		return errors.New("it does not say when and with which Go it was measured")
+	}
+	if len(r.Groups) == 0 {
+		return errors.New("it has no groups")
+	}
+	for _, g := range r.Groups {
+		if g.Name == "" || len(g.Races) == 0 {
+			return fmt.Errorf("group %q has no name or no races", g.Name)
+		}
+		for _, race := range g.Races {
+			if race.Name == "" || race.Unit == "" || len(race.Rows) == 0 {
+				return fmt.Errorf("group %q: race %q has no name, no unit or no rows", g.Name, race.Name)
+			}
+			for _, row := range race.Rows {
+				if row.Name == "" || (len(row.Samples) == 0) != (row.Missing != "") {
+					return fmt.Errorf("group %q, race %q: row %q has no name, or neither samples nor a reason why", g.Name, race.Name, row.Name)
+				}
+			}
+		}
+		for _, v := range g.Verdicts {
+			if v.Target == "" || v.Unit == "" || v.Value.N == 0 {
+				return fmt.Errorf("group %q: target %q has no name, no unit or no figure", g.Name, v.Target)
+			}
+		}
+	}
+	return nil
 }
 
 // Format writes x with three digits, and large numbers with thousands set

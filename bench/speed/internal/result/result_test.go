@@ -97,19 +97,36 @@ func TestJSON(t *testing.T) {
 	_, ok = g.Race("s")
 	require.False(t, ok)
 
-	_, err = Read(strings.NewReader(`{"somebody":"else's"}`))
-	require.Error(t, err)
-	_, err = Read(strings.NewReader(``))
-	require.Error(t, err)
+}
+
+// A file that is damaged or of another version is an error, wherever it lacks
+// something.
+func TestReadRefuses(t *testing.T) {
+	t.Parallel()
+	const whole = `{"when":"2026-11-23T08:00:00Z","go":"go1","groups":[{"name":"g","races":[{"name":"r","unit":"ns","rows":[` +
+		`{"name":"a","samples":[1]},{"name":"b","missing":"why"}]}],"verdicts":[{"target":"t","unit":"ns","value":{"median":1,"n":1}}]}]}`
+	_, err := Read(strings.NewReader(whole + "\n"))
+	require.NoError(t, err)
+	for _, damage := range [][2]string{
+		{whole, ""}, {whole, "null"}, {whole, "{}"}, {whole, "[]"}, {whole, whole[:100]}, {whole, whole + "x"}, {whole, whole + whole},
+		{`"go":"go1"`, `"somebody":"else's"`}, {`"go":"go1"`, `"go":""`}, {`"when":"2026-11-23T08:00:00Z",`, ``},
+		{`"name":"g"`, `"name":""`}, {`"name":"r"`, `"name":""`}, {`"unit":"ns","rows"`, `"rows"`}, {`"name":"a"`, `"name":""`},
+		{`"samples":[1]`, `"samples":[]`}, {`"samples":[1]`, `"samples":["1"]`}, {`"missing":"why"`, `"size":1`},
+		{`"target":"t"`, `"target":""`}, {`"n":1`, `"n":0`},
+	} {
+		_, err := Read(strings.NewReader(strings.Replace(whole, damage[0], damage[1], 1)))
+		require.ErrorContains(t, err, "no result of the speed command", "%s", damage[1])
+	}
 }
 
 // JSON knows no NaN, and nobody wants sixteen digits. What was measured stays
 // as it is.
 func TestWriteLeavesOut(t *testing.T) {
 	t.Parallel()
-	run := &Run{Groups: []Group{{
-		Races:    []Race{{Rows: []Row{{Samples: []float64{123456.789, 0.000123456789, 0, -2}}}}},
-		Verdicts: []Verdict{{Target: "none", Value: SpreadOf(nil)}, {Target: "one", Value: SpreadOf([]float64{1})}},
+	run := &Run{When: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC), Go: "go1", Groups: []Group{{
+		Name:     "g",
+		Races:    []Race{{Name: "r", Unit: "ns", Rows: []Row{{Name: "a", Samples: []float64{123456.789, 0.000123456789, 0, -2}}}}},
+		Verdicts: []Verdict{{Target: "none", Value: SpreadOf(nil)}, {Target: "one", Unit: "ns", Value: SpreadOf([]float64{1})}},
 	}}}
 	var b bytes.Buffer
 	require.NoError(t, run.Write(&b))
