@@ -23,7 +23,7 @@ const (
 	rowChecked = "gjson.ValidBytes, GetBytes"
 )
 
-// bodyID: an id that is a member of the body.
+// bodyID measures how an id is found that is a member of the body.
 func bodyID(s *session) (result.Group, error) {
 	g := result.Group{
 		Title: "the id in a body",
@@ -34,7 +34,7 @@ func bodyID(s *session) (result.Group, error) {
 			"GB/s is the size of the whole body by the time, however much of it is read.",
 		},
 	}
-	// Of our two rows each is held to the targets.
+	// beside holds each of our two rows to at least limit times gjson's speed.
 	beside := func(race result.Race, limit float64) {
 		for _, row := range []string{rowOurs, rowDefault} {
 			g.Verdicts = append(g.Verdicts, result.Verdict{
@@ -76,7 +76,7 @@ func bodyID(s *session) (result.Group, error) {
 	return g, nil
 }
 
-// readers are those who find an id in a body.
+// readers are those who find the id bodies.ID in a body.
 func readers(body []byte) []lap.Contender {
 	ours := func(name string, e extract.Extractor, h http.Header) lap.Contender {
 		req := new(extract.Request)

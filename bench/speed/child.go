@@ -13,11 +13,13 @@ import (
 	"strings"
 )
 
-// Some figures are of a whole process: what its heap holds, what its garbage
-// collector does. This program starts itself for them, once for each table, and
-// asks by lines of text. The first word of a child's arguments says what it is.
+// Some figures are those of a whole process: what its heap holds, what its garbage
+// collector does. For these the program starts itself anew, with the arguments
+// "child", what the child is to be, and what that needs. A table then answers
+// questions on its standard input; a server writes its address to its standard
+// output.
 
-// child is such a process.
+// child is the main function of such a process.
 func child(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
 	switch args[0] {
 	case "table":
@@ -38,7 +40,8 @@ func child(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer
 	return fmt.Errorf("no such child: %s", args[0])
 }
 
-// answer reads questions, one a line, and writes the answers as JSON.
+// answer reads questions, one a line, and writes the answers as JSON, one a line.
+// It ends with its input, or with the first question that f has no answer to.
 func answer(r io.Reader, w io.Writer, f func(question string) (any, error)) error {
 	e := json.NewEncoder(w)
 	for lines := bufio.NewScanner(r); lines.Scan(); {
@@ -53,7 +56,7 @@ func answer(r io.Reader, w io.Writer, f func(question string) (any, error)) erro
 	return nil
 }
 
-// process is a child, seen from its parent.
+// A process is a child, or a gateway, seen from its parent.
 type process struct {
 	name string
 	cmd  *exec.Cmd
@@ -61,7 +64,8 @@ type process struct {
 	out  *bufio.Reader
 }
 
-// start starts a child. Its standard error is ours.
+// start starts a child, which shares our standard error and ends with the session
+// at the latest.
 func (s *session) start(args ...string) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -70,6 +74,8 @@ func (s *session) start(args ...string) (*process, error) {
 	return s.startProgram(os.Stderr, self, append([]string{"child"}, args...)...)
 }
 
+// startProgram starts the program at path, which ends with the session at the
+// latest.
 func (s *session) startProgram(stderr io.Writer, path string, args ...string) (*process, error) {
 	p := &process{name: strings.Join(args, " "), cmd: exec.CommandContext(s, path, args...)}
 	p.cmd.Stderr = stderr
@@ -100,14 +106,14 @@ func (p *process) ask(question string, answer any) error {
 	return nil
 }
 
-// stop ends the child.
+// stop ends the process and waits for it. How it exits is no error.
 func (p *process) stop() error {
 	p.in.Close()
 	p.cmd.Process.Signal(os.Interrupt)
 	err := p.cmd.Wait()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		return nil // it was told to
+		return nil
 	}
 	return err
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/go-affinity/affinity/extract"
 )
 
-// cold: requests that the fallback is asked for.
+// cold measures requests that the fallback has to place: the first one of a
+// session, and one whose home is gone.
 func cold(s *session) (result.Group, error) {
 	const (
 		rowFallback = "the fallback alone"
@@ -28,13 +29,14 @@ func cold(s *session) (result.Group, error) {
 			"The fallback is round robin. The full table holds 65,536 sessions, each bind putting another one out; plain never puts any out.",
 		},
 	}
-	// The headers of one request, in which the ids of many come in: what has just
-	// come in is at hand.
+	// All requests share their headers and the Request, in which only the id
+	// changes: a request that has just come in is in the processor's cache, too.
 	ids := peers.Uniform(pick(s, 1<<19, 1<<17))
 	headers := headersOf("X-Session-Id", "")
 	id := headers["X-Session-Id"]
 	req := new(extract.Request)
-	anew := func(i int, body []byte) *extract.Request { // what a Request has read is kept
+	// anew returns a Request of session i that has read nothing yet.
+	anew := func(i int, body []byte) *extract.Request {
 		id[0] = ids[i]
 		*req = extract.Request{Header: headers, Method: "POST", Path: openAI, Body: body}
 		return req
@@ -57,6 +59,9 @@ func cold(s *session) (result.Group, error) {
 		}
 	}
 	body := bodies.Valid(bodies.Agent(256<<10, 1, "", "", ""))
+	// failover returns what selects for a thousand bound sessions by turns, among
+	// the eight candidates to which none of them is bound, and then among the
+	// others: every request is a failover.
 	failover := func(body []byte) func(n int) {
 		failing := newSelector(affinity.Config[*plain.Target]{})
 		for i := range 1000 {

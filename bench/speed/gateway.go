@@ -33,11 +33,12 @@ const (
 	wayDirect  = "no proxy"
 )
 
-// road is a way to the upstream: an address.
+// A road is a way to the upstream: its name, and the address to connect to.
 type road struct{ name, addr string }
 
-// roads starts an upstream, and the proxies before it, each in a process of its
-// own. They end with stop.
+// roads starts an upstream and the proxies before it, each in a process of its
+// own, and returns the ways through them. stop ends the processes; roads has done
+// so already if it returns an error.
 func (s *session) roads() (list []road, stop func(), err error) {
 	var running []*process
 	stop = func() {
@@ -50,6 +51,7 @@ func (s *session) roads() (list []road, stop func(), err error) {
 			stop()
 		}
 	}()
+	// listening returns the address that a child tells.
 	listening := func(p *process, err error) (string, error) {
 		if err != nil {
 			return "", err
@@ -115,7 +117,7 @@ func freeAddr() (string, error) {
 	return l.Addr().String(), nil
 }
 
-// await waits until somebody listens.
+// await waits until somebody listens at addr, for ten seconds at most.
 func (s *session) await(addr string) error {
 	for start := time.Now(); ; {
 		c, err := net.Dial("tcp", addr)
@@ -144,7 +146,7 @@ func serve(ctx context.Context, w io.Writer, h http.Handler) error {
 	return nil
 }
 
-// serveProxy is the bare proxy.
+// serveProxy serves the bare proxy that the gateway is compared with.
 func serveProxy(ctx context.Context, w io.Writer, upstream string) error {
 	proxy := &httputil.ReverseProxy{
 		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: upstream}) },
@@ -191,7 +193,7 @@ func serveUpstream(ctx context.Context, w io.Writer) error {
 	}))
 }
 
-// request returns the bytes of a request of a session.
+// request returns a request of a session as it goes over the wire.
 func request(session int, body []byte, accept string) []byte {
 	var b bytes.Buffer
 	h := headersOf("X-Session-Id", peers.Key(session))
@@ -236,7 +238,7 @@ func (c *client) do(req []byte) (http.Header, error) {
 	return resp.Header, err
 }
 
-// pool is connections to one address, with requests to send.
+// A pool holds connections to one address, and requests to send by turns.
 type pool struct {
 	addr string
 	idle chan *client
@@ -309,7 +311,7 @@ func (p *pool) burst(ctx context.Context, n int, gap time.Duration) ([]time.Dura
 	return took, ctx.Err()
 }
 
-// gateway: what examples/gateway adds to the latency of a bare proxy.
+// gateway measures what examples/gateway adds to the latency of a bare proxy.
 func gateway(s *session) (result.Group, error) {
 	const rate = 1000 // requests a second
 	g := result.Group{
@@ -364,7 +366,7 @@ func gateway(s *session) (result.Group, error) {
 	return g, nil
 }
 
-// micros returns the median, in microseconds.
+// micros returns the median of some durations, in microseconds.
 func micros(took []time.Duration) float64 {
 	var all []float64
 	for _, d := range took {
@@ -373,7 +375,7 @@ func micros(took []time.Duration) float64 {
 	return result.SpreadOf(all).Median
 }
 
-// streaming: what the gateway adds to the way of each event.
+// streaming measures what the gateway adds to the delay of each event of a stream.
 func streaming(s *session) (result.Group, error) {
 	g := result.Group{
 		Title: "events of a stream, from the upstream's write to the client's read",
@@ -411,7 +413,8 @@ func streaming(s *session) (result.Group, error) {
 	return g, nil
 }
 
-// stream reads a stream and returns the delays of its events.
+// stream sends a request, reads the stream that answers it, and returns the delay
+// of each event. A stream that lacks events is an error.
 func stream(addr string, req []byte) ([]time.Duration, error) {
 	c, err := dial(addr)
 	if err != nil {
@@ -445,7 +448,8 @@ func stream(addr string, req []byte) ([]time.Duration, error) {
 	return delays, nil
 }
 
-// sentAt reads when an event was sent, in nanoseconds since 1970.
+// sentAt reads from a line of a stream when the event was sent, in nanoseconds
+// since 1970. It reports false for a line that has no data.
 func sentAt(line string) (int64, bool, error) {
 	data, ok := strings.CutPrefix(line, "data: ")
 	if !ok {

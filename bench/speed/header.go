@@ -31,6 +31,7 @@ const (
 	rowLoad  = "xsync.Map.Load"
 )
 
+// targetsOf returns n candidates.
 func targetsOf(n int) []*plain.Target {
 	list := make([]*plain.Target, n)
 	for i := range list {
@@ -39,7 +40,8 @@ func targetsOf(n int) []*plain.Target {
 	return list
 }
 
-// headersOf returns the headers of a client that names its session.
+// headersOf returns the headers of a request, 14 in all, one of which is name with
+// the value id.
 func headersOf(name, id string) http.Header {
 	return http.Header{
 		"Accept":                      {"application/json"},
@@ -65,10 +67,11 @@ const (
 	anthropic = "/v1/messages"
 )
 
-// sessionsAtOnce is how many sessions the requests of the header group are of.
+// sessionsAtOnce is how many sessions take turns where hits are measured.
 const sessionsAtOnce = 64
 
-// requestsOf returns a request for each of the sessions.
+// requestsOf returns a request for each of sessionsAtOnce sessions, whose id is in
+// the header of that name. All have the same body.
 func requestsOf(header, path string, body []byte) []extract.Request {
 	reqs := make([]extract.Request, sessionsAtOnce)
 	for i := range reqs {
@@ -81,6 +84,8 @@ func requestsOf(header, path string, body []byte) []extract.Request {
 	return reqs
 }
 
+// newSelector returns a Selector of plain.Targets. Unless cfg says otherwise, it
+// falls back on round robin.
 func newSelector(cfg affinity.Config[*plain.Target]) *affinity.Selector[*plain.Target] {
 	cfg.ID = func(t *plain.Target) string { return t.Name }
 	if cfg.Fallback == nil {
@@ -91,14 +96,24 @@ func newSelector(cfg affinity.Config[*plain.Target]) *affinity.Selector[*plain.T
 	return sel
 }
 
-// must is for what cannot fail unless this program is wrong.
+// must panics if err is not nil: it is for what fails only if this program or the
+// library is wrong.
 func must(err error) {
 	if err != nil {
 		panic(err)
 	}
 }
 
-// header: a request of a bound session whose id is in a header.
+// The target of a header hit, hitLimit nanoseconds, is for a machine where
+// xsync.Map.Load, the yardstick, takes yardstickTime. What is measured is scaled
+// to that machine: divided by the yardstick's time in the same round, and
+// multiplied by yardstickTime.
+const (
+	hitLimit      = 150
+	yardstickTime = 25
+)
+
+// header measures requests of bound sessions whose id is in a header.
 func header(s *session) (result.Group, error) {
 	g := result.Group{
 		Title: "a request of a bound session, by an id in a header",
@@ -106,6 +121,7 @@ func header(s *session) (result.Group, error) {
 			"Requests of 64 sessions by turns, with 14 headers each; each extract.Request is made anew where the last one was, which is counted. The plain one asks for the header first and so reads no body either;",
 			"otter, phuslu/lru, ttlcache and golang-lru stand in for its map, all else being the same.",
 			"xsync.Map.Load is the yardstick: 1,000 sessions, one thread, by strings that are there already.",
+			fmt.Sprintf("The target of %d ns is for a machine where the yardstick takes %d ns. So what is held against it is our time as a multiple of the yardstick's in the same round, times %d ns.", hitLimit, yardstickTime, yardstickTime),
 		},
 	}
 	for _, size := range []int{2 << 10, 2 << 20} {
@@ -117,7 +133,8 @@ func header(s *session) (result.Group, error) {
 			end()
 		}
 	}
-	// What ought to be the same, side by side.
+	// The size of the body and the number of candidates ought not to matter, so
+	// these are compared with each other.
 	small, large := bodies.Agent(2<<10, 1, "", "", ""), bodies.Agent(2<<20, 1, "", "", "")
 	same := s.track.Race("affinity alone",
 		hits("2 kB, 8 candidates", "X-Session-Id", openAI, small, targetsOf(8), false, false),
@@ -125,12 +142,12 @@ func header(s *session) (result.Group, error) {
 		hits("2 MB, 8 candidates", "X-Session-Id", openAI, large, targetsOf(8), false, false),
 	)
 	scaled := func(race result.Race, row string) result.Spread {
-		return result.SpreadOf(result.Pairwise(race.Row(row).Samples, race.Row(rowLoad).Samples, func(a, b float64) float64 { return 25 * a / b }))
+		return result.SpreadOf(result.Pairwise(race.Row(row).Samples, race.Row(rowLoad).Samples, func(a, b float64) float64 { return yardstickTime * a / b }))
 	}
 	hit := func(race result.Race, row, target string) {
 		g.Verdicts = append(g.Verdicts, result.Verdict{
-			Target: target + ", " + race.Name, Value: scaled(race, row), Unit: "ns", Limit: 150, AtMost: true,
-			Note: "scaled to a machine where xsync.Map.Load takes 25",
+			Target: target + ", " + race.Name, Value: scaled(race, row), Unit: "ns", Limit: hitLimit, AtMost: true,
+			Note: fmt.Sprintf("scaled to a machine where xsync.Map.Load takes %d ns", yardstickTime),
 		})
 	}
 	beside := func(target, row string, limit float64) {
@@ -141,20 +158,22 @@ func header(s *session) (result.Group, error) {
 	for _, race := range g.Races {
 		hit(race, rowOurs, "header hit")
 	}
-	hit(g.Races[3], rowDone, "with Done")
-	hit(g.Races[3], rowClaude, "Claude Code's header")
-	hit(g.Races[3], rowAnthropic, "X-Session-Id to /v1/messages")
+	large8, large512 := g.Races[3], g.Races[5] // 2 MB of body, 8 and 512 candidates
+	hit(large8, rowDone, "with Done")
+	hit(large8, rowClaude, "Claude Code's header")
+	hit(large8, rowAnthropic, "X-Session-Id to /v1/messages")
 	beside("512 candidates beside 8", "2 kB, 512 candidates", 4.0/3)
 	beside("2 MB of body beside 2 kB (the same, within 15 %)", "2 MB, 8 candidates", 1.15)
 	for _, row := range []string{rowOurs, rowDone, rowClaude, rowAnthropic} {
-		g.Verdicts = append(g.Verdicts, allocVerdict("allocations, "+row, g.Races[5].Row(row), 0))
+		g.Verdicts = append(g.Verdicts, allocVerdict("allocations, "+row, large512.Row(row), 0))
 	}
 	g.Races = append(g.Races, same)
 	return g, nil
 }
 
-// allocVerdict holds the objects that a row allocates against a limit. What
-// others allocate at the same time makes a few in ten thousand.
+// allocVerdict holds the number of objects that an operation of a row allocates
+// against a limit. Less than a hundredth counts as none: the runtime and other
+// goroutines allocate now and then, too.
 func allocVerdict(target string, row result.Row, limit float64) result.Verdict {
 	n := 0.0
 	if row.Allocs != nil {
@@ -166,7 +185,8 @@ func allocVerdict(target string, row result.Row, limit float64) result.Verdict {
 	return result.Verdict{Target: target, Value: result.SpreadOf([]float64{n}), Unit: "objects", Limit: limit, AtMost: true}
 }
 
-// headerContenders returns who is compared, and what ends what they have running.
+// headerContenders returns who is compared in a race of the header group. end
+// stops the goroutines that they have running.
 func headerContenders(body []byte, targets []*plain.Target) (list []lap.Contender, end func()) {
 	ours := func(name, header, path string, again, done bool) lap.Contender {
 		return hits(name, header, path, body, targets, again, done)
@@ -229,13 +249,16 @@ func headerContenders(body []byte, targets []*plain.Target) (list []lap.Contende
 	}
 }
 
-// hits selects for requests of bound sessions, in turns: with the same Request
-// again, or a new one, and with Done or without.
+// hits is a contender that selects for requests of bound sessions, by turns. If
+// again, it hands the same Request over each time, which remembers what it has
+// read; else each is made anew. If done, it reports the outcome as well.
 func hits(name, header, path string, body []byte, targets []*plain.Target, again, done bool) lap.Contender {
 	ctx := newContext()
 	sel := newSelector(affinity.Config[*plain.Target]{})
 	reqs := requestsOf(header, path, body)
-	for i := range reqs { // without a body, which a first request has to be read for
+	// These bind the sessions. They have no body, which would be read once for each
+	// new session.
+	for i := range reqs {
 		_, err := sel.Select(ctx, &extract.Request{Header: reqs[i].Header, Path: reqs[i].Path}, targets)
 		must(err)
 	}
@@ -243,7 +266,7 @@ func hits(name, header, path string, body []byte, targets []*plain.Target, again
 	return lap.Contender{Name: name, Do: func(n int) {
 		for i := range n {
 			req := &reqs[i%sessionsAtOnce]
-			if !again { // what a Request has read is kept
+			if !again {
 				*req = extract.Request{Header: req.Header, Body: req.Body, Method: req.Method, Path: req.Path}
 			}
 			choice, err := sel.Select(ctx, req, targets)
@@ -257,7 +280,7 @@ func hits(name, header, path string, body []byte, targets []*plain.Target, again
 	}}
 }
 
-// bytesOf writes a size.
+// bytesOf writes a number of bytes, which is whole kilobytes or megabytes.
 func bytesOf(n int) string {
 	if n < 1<<20 {
 		return fmt.Sprintf("%d kB", n>>10)

@@ -6,14 +6,15 @@ import (
 	"time"
 )
 
-// histogram counts durations by size, to within three percent.
+// A histogram counts durations by size, to within three percent.
 type histogram struct {
 	counts [64 * 32]int64
 	n      int64
 	max    time.Duration
 }
 
-// bucket returns where d is counted: by its highest six bits.
+// bucket returns the index of the count for d. Durations below 32 ns have one
+// each; larger ones are told apart by their six highest bits.
 func bucket(d time.Duration) int {
 	x := uint64(max(d, 0))
 	if x < 32 {
@@ -23,7 +24,7 @@ func bucket(d time.Duration) int {
 	return shift*32 + int(x>>shift)
 }
 
-// floor is the least duration of a bucket, as a number.
+// floor returns the least duration that is counted in bucket b, in nanoseconds.
 func floor(b int) float64 {
 	if b < 64 {
 		return float64(b)
@@ -40,7 +41,8 @@ func (h *histogram) addMany(d time.Duration, n int64) {
 	h.max = max(h.max, d)
 }
 
-// quantile returns the duration, in nanoseconds, that a part q is not above.
+// quantile returns the duration, in nanoseconds, that a share q of all are not
+// above; 0 if there are none.
 func (h *histogram) quantile(q float64) float64 {
 	if h.n == 0 {
 		return 0
@@ -55,13 +57,14 @@ func (h *histogram) quantile(q float64) float64 {
 	return float64(h.max)
 }
 
-// onTime returns the histogram of readers that come in every so often, whether
-// or not the one before them is done, and wait for it: a read that takes long
-// counts once for each of them. The reads that were added took all the time.
+// onTime returns what readers would have seen that come in one every so often,
+// whether or not the one before is done, and wait their turn. h has the reads of a
+// single reader that went on without a break: a read that takes long delays only
+// itself there, and would have delayed all who came in meanwhile.
 func (h *histogram) onTime(every time.Duration) *histogram {
 	var out histogram
 	var total float64
-	var short int64 // reads in which nobody else comes in
+	var short int64 // reads so short that nobody comes in meanwhile
 	for b, n := range h.counts {
 		d := time.Duration(floor(b))
 		total += float64(n) * floor(b)

@@ -14,10 +14,11 @@ import (
 	"github.com/go-affinity/affinity/bench/speed/internal/result"
 )
 
-// rowNone is a process without a table.
+// rowNone is a process without a table, which shows what a collection costs anyway.
 const rowNone = "no table"
 
-// memory: what a table costs the process that it is in.
+// memory measures what a table costs the process that it is in: heap, garbage
+// collection, and the time to invalidate the sessions of a target.
 func memory(s *session) (result.Group, error) {
 	n := pick(s, 1_000_000, 100_000)
 	g := result.Group{
@@ -52,6 +53,8 @@ func memory(s *session) (result.Group, error) {
 		some.Rows = append(some.Rows, result.Row{Name: k.Name})
 		all.Rows = append(all.Rows, result.Row{Name: k.Name})
 	}
+	// ask asks all children but those to be skipped, by turns, and adds their
+	// answers to the race.
 	ask := func(race *result.Race, question string, rounds int, skip func(i int) bool) error {
 		for round := range rounds {
 			for i, p := range children {
@@ -68,32 +71,32 @@ func memory(s *session) (result.Group, error) {
 		}
 		return nil
 	}
-	slow := func(i int) bool { return some.Rows[i].Name == rowNone }
+	empty := func(i int) bool { return some.Rows[i].Name == rowNone }
 	if err := ask(&cpu, "gc", pick(s, 9, 3), func(int) bool { return false }); err != nil {
 		return g, err
 	}
-	if err := ask(&some, "invalidate", pick(s, 3, 1), slow); err != nil {
+	if err := ask(&some, "invalidate", pick(s, 3, 1), empty); err != nil {
 		return g, err
 	}
-	few := func(i int) bool {
+	// The others look for the sessions one by one, and would take minutes.
+	slow := func(i int) bool {
 		switch all.Rows[i].Name {
 		case peers.Ours, peers.Plain, peers.Load, "phuslu/lru":
 			return false
 		}
 		return true
 	}
-	if err := ask(&all, "invalidate all", pick(s, 3, 1), few); err != nil {
+	if err := ask(&all, "invalidate all", pick(s, 3, 1), slow); err != nil {
 		return g, err
 	}
 	for _, race := range []*result.Race{&bytes, &cpu, &some, &all} {
-		ours := *race
-		ours.Rows = nil
-		for _, row := range append([]result.Row{race.Row(peers.Ours)}, race.Rows...) {
-			if len(row.Samples) > 0 && (row.Name != peers.Ours || len(ours.Rows) == 0) && (row.Name != rowNone || race == &cpu) {
-				ours.Rows = append(ours.Rows, row)
+		shown := result.Race{Name: race.Name, Unit: race.Unit, Rows: []result.Row{race.Row(peers.Ours)}}
+		for _, row := range race.Rows {
+			if len(row.Samples) > 0 && row.Name != peers.Ours && (row.Name != rowNone || race == &cpu) {
+				shown.Rows = append(shown.Rows, row)
 			}
 		}
-		g.Races = append(g.Races, ours)
+		g.Races = append(g.Races, shown)
 	}
 	at := ", at " + thousands(n) + " sessions"
 	g.Verdicts = []result.Verdict{
@@ -105,7 +108,7 @@ func memory(s *session) (result.Group, error) {
 	return g, nil
 }
 
-// tableChild is a process with one table.
+// A tableChild answers questions in a process with one table, which "fill" makes.
 type tableChild struct {
 	kind  peers.Kind
 	n     int
@@ -124,6 +127,15 @@ func newTableChild(kind string, n int) (*tableChild, error) {
 	return &tableChild{kind: k, n: n}, nil
 }
 
+// answer answers one of these questions, with a number unless it says otherwise:
+//
+//	fill            makes the table and fills it; bytes on the heap a session
+//	gc              milliseconds of CPU time that a forced collection takes
+//	invalidate      microseconds to invalidate a target of a tenth of the sessions
+//	invalidate all  the same of a target of all sessions, which are bound to it first
+//	stall <ttl>     stalls, of a table of its own whose sessions live for ttl
+//
+// A process without a table answers 0, but for gc.
 func (c *tableChild) answer(question string) (any, error) {
 	if c.kind.Name == rowNone && question != "gc" {
 		return 0, nil
@@ -161,20 +173,21 @@ func (c *tableChild) answer(question string) (any, error) {
 	return nil, fmt.Errorf("what is %q?", question)
 }
 
+// fill binds all sessions, to all targets by turns.
 func (c *tableChild) fill() {
 	for i := range c.n {
 		c.table.Set(peers.Key(i), manyTargets[i%len(manyTargets)])
 	}
 }
 
-// invalidate returns how many microseconds it takes.
+// invalidate invalidates a target and returns how many microseconds that took.
 func (c *tableChild) invalidate(target string) float64 {
 	start := time.Now()
 	c.table.Invalidate(target)
 	return float64(time.Since(start).Nanoseconds()) / 1e3
 }
 
-// heap returns what is alive on it.
+// heap returns how many bytes are alive on the heap.
 func heap() float64 {
 	var m runtime.MemStats
 	runtime.GC()
@@ -191,14 +204,14 @@ func collect() float64 {
 	return float64((cpuTime() - before).Nanoseconds()) / 1e6
 }
 
-// cpuTime is what this process has used.
+// cpuTime returns the CPU time that this process has used.
 func cpuTime() time.Duration {
 	var u syscall.Rusage
 	must(syscall.Getrusage(syscall.RUSAGE_SELF, &u))
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// stall: what readers see while much changes at once.
+// stall measures how long readers wait while much changes at once.
 func stall(s *session) (result.Group, error) {
 	n := pick(s, 1_000_000, 100_000)
 	ttl := pick(s, 3*time.Second, time.Second)
@@ -277,8 +290,12 @@ type stalls struct {
 	Expired, Lost            float64
 }
 
-// seen sums up reads, in nanoseconds.
-type seen struct{ P999, OnTime, Max float64 }
+// seen sums up how long reads took, in nanoseconds.
+type seen struct {
+	P999   float64 // the 99.9th percentile
+	OnTime float64 // the same of readers who come in on time: see histogram.onTime
+	Max    float64
+}
 
 // measureStalls makes a table of n sessions that live for ttl, and reads half
 // of them all the time.
@@ -360,6 +377,7 @@ type reader struct {
 	next  int
 }
 
+// read reads for d. If keep, it returns what it saw; else that is zero.
 func (r *reader) read(d time.Duration, keep bool) seen {
 	var h histogram
 	start := time.Now()

@@ -15,9 +15,10 @@ import (
 	"github.com/go-affinity/affinity/extract"
 )
 
+// newContext returns the context of selections: they wait for nothing.
 func newContext() context.Context { return context.Background() }
 
-// scaling: the work of two goroutines beside that of one.
+// scaling measures how much more two goroutines do than one.
 func scaling(s *session) (result.Group, error) {
 	g := result.Group{
 		Title: "two goroutines beside one, on hits",
@@ -64,9 +65,13 @@ func scaling(s *session) (result.Group, error) {
 	return g, nil
 }
 
-// gainOf returns how many times the work of one goroutine two have done, over
-// those rounds in which nothing else kept the processors busy: in which the
-// control shows that there were two.
+// freeGain is the least gain of the control by which a round counts: with less,
+// something else kept one of the processors busy.
+const freeGain = 1.85
+
+// gainOf returns how many times the work of one goroutine two goroutines have
+// done, over the rounds in which the control had two processors, or over all if
+// there were fewer than three such rounds. The note says which.
 func gainOf(race result.Race, what string) (result.Spread, string) {
 	gains := func(what string) []float64 {
 		return result.Pairwise(race.Row(scaleRow(what, 1)).Samples, race.Row(scaleRow(what, 2)).Samples, func(one, two float64) float64 { return one / two })
@@ -74,16 +79,17 @@ func gainOf(race result.Race, what string) (result.Spread, string) {
 	all, control := gains(what), gains("control")
 	var free []float64
 	for i, gain := range control {
-		if gain > 1.85 {
+		if gain > freeGain {
 			free = append(free, all[i])
 		}
 	}
 	if len(free) < 3 {
-		return result.SpreadOf(all), "others used the processors, so this says nothing: the control gained " + result.SpreadOf(control).String()
+		return result.SpreadOf(all), "others used the processors, so this says nothing: the control, which shares nothing, gained " + result.SpreadOf(control).String() + " x"
 	}
 	return result.SpreadOf(free), fmt.Sprintf("in the %d rounds of %d that had both processors, by the control", len(free), len(all))
 }
 
+// scaleRow names the row of so many goroutines that do the same.
 func scaleRow(what string, threads int) string { return fmt.Sprintf("%s, %d at once", what, threads) }
 
 // selectHits selects for requests of bound sessions: 64 for each goroutine, or
@@ -136,16 +142,20 @@ func tableHits(t peers.Table, hot bool) func(thread, n int) {
 	}
 }
 
+// cacheHits looks up keys in affinity.Cache.
 func cacheHits(hot bool) func(thread, n int) {
 	kind, _ := peers.KindOf(peers.Ours)
 	return tableHits(kind.New(10_000, time.Hour), hot)
 }
 
+// plainHits looks up keys in the plain map.
 func plainHits(hot bool) func(thread, n int) {
 	kind, _ := peers.KindOf(peers.Plain)
 	return tableHits(kind.New(10_000, time.Hour), hot)
 }
 
+// control hashes a string of its own: work that shares nothing with other
+// goroutines.
 func control(thread, n int) {
 	key := peers.Key(thread)
 	var sum uint64

@@ -16,15 +16,16 @@ import (
 // manyTargets are what sessions are bound to, by turns.
 var manyTargets = []string{"t0", "t1", "t2", "t3", "t4", "t5", "t6", "t7", "t8", "t9"}
 
-// room is the capacity of a table for n sessions: a little more, since some of
-// them deal it out to shards beforehand.
+// room is the capacity of a table for n sessions: a little more, since some
+// tables divide their capacity among shards, which fill unevenly.
 func room(n int) int { return n + n/16 + 1000 }
 
 // slowToFill are left out where there are millions of sessions: they would take
 // longer to fill, and their garbage to collect, than all else to measure.
 var slowToFill = []string{"ttlcache", "golang-lru expirable", "sync.Map + expiry", "xsync.Map + expiry"}
 
-// table: hits that refresh, among some writes.
+// table measures tables of bindings by what a gateway does with them all day: hits
+// that make an expiry slide, and some writes.
 func table(s *session) (result.Group, error) {
 	g := result.Group{
 		Title: "the table of bindings: 99 % hits that refresh, 1 % writes, two goroutines",
@@ -63,7 +64,9 @@ func table(s *session) (result.Group, error) {
 	return g, nil
 }
 
-// raceTables measures tables of n sessions, with keys of two distributions.
+// raceTables measures tables of n sessions, in a race for each of two
+// distributions of keys: uniform, which comes first, and zipf. The notes name
+// tables that have forgotten some of the sessions.
 func raceTables(s *session, track lap.Track, n int, kinds []peers.Kind) (races []result.Race, notes []string) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(10 << 30)) // collects early, when there is more than that
 	s.say("%s sessions: making their ids", thousands(n))
@@ -109,7 +112,8 @@ func raceTables(s *session, track lap.Track, n int, kinds []peers.Kind) (races [
 	return races, notes
 }
 
-// mixed does so many operations, of which 99 of a hundred are hits.
+// mixed does ops operations with the keys of w, of which 99 of a hundred are
+// lookups and one is a write, with a copy of the key as from a new request.
 func mixed(t peers.Table, w *peers.Walk, ops int) {
 	for ops > 0 {
 		some := w.Next(min(ops, 100))
@@ -120,7 +124,7 @@ func mixed(t peers.Table, w *peers.Walk, ops int) {
 	}
 }
 
-// thousands writes a number of sessions.
+// thousands writes a number of sessions, which is whole thousands: 100k, 5M.
 func thousands(n int) string {
 	if n%1_000_000 == 0 {
 		return fmt.Sprintf("%dM", n/1_000_000)

@@ -12,11 +12,11 @@ import (
 	"github.com/go-affinity/affinity/bench/speed/internal/result"
 )
 
-// A Contender is one way to do it.
+// A Contender is one way to do the thing that is measured.
 type Contender struct {
 	Name string
 
-	// Do does it n times.
+	// Do does it n times, and panics if it does something else.
 	Do func(n int)
 
 	// Before, if not nil, is called before each slice, off the clock.
@@ -43,10 +43,11 @@ type Track struct {
 	Log    io.Writer // progress, a line at a time; nil for none
 }
 
-// Race measures the contenders. The samples are nanoseconds an operation.
+// Race measures the contenders and what they allocate. The samples are nanoseconds
+// an operation, one for each round. A contender that is Missing has none.
 //
-// The first one of a round is another one every time, so that none is always
-// behind the one that spoils the caches most.
+// Each round begins with the next contender, so that none always comes behind the
+// one that spoils the processor's caches most.
 func (t Track) Race(name string, contenders ...Contender) result.Race {
 	race := result.Race{Name: name, Unit: "ns", Rows: make([]result.Row, len(contenders))}
 	counts := make([]int, len(contenders))
@@ -72,8 +73,9 @@ func (t Track) Race(name string, contenders ...Contender) result.Race {
 	return race
 }
 
-// calibrate returns how often the contender does it in one slice. It does not
-// believe a slow run that the next one is not like.
+// calibrate returns how often the contender does it in one slice. A run that
+// seems long enough is repeated and the faster one counts, since the first one
+// may have been disturbed.
 func (t Track) calibrate(c Contender) int {
 	n := 1
 	for {
@@ -97,6 +99,7 @@ func (t Track) calibrate(c Contender) int {
 	return n
 }
 
+// timed returns how long the contender takes to do it n times.
 func timed(c Contender, n int) time.Duration {
 	if c.Before != nil {
 		c.Before()
@@ -109,8 +112,8 @@ func timed(c Contender, n int) time.Duration {
 	return time.Since(start)
 }
 
-// count tells what one operation allocates: the least of three times, since
-// others may allocate too.
+// count returns what one operation allocates on average over n, in the best of
+// three runs: other goroutines may allocate meanwhile.
 func count(c Contender, n int) *result.Allocs {
 	var least *result.Allocs
 	for range 3 {
@@ -132,8 +135,8 @@ func count(c Contender, n int) *result.Allocs {
 	return least
 }
 
-// Threads returns a Do that shares its work among so many goroutines. do is
-// told which one it is.
+// Threads returns a Do that shares its work among so many goroutines, and is done
+// when all are. do gets the number of its goroutine, from 0, and its share.
 func Threads(threads int, do func(thread, n int)) func(n int) {
 	return func(n int) {
 		var wg sync.WaitGroup
