@@ -9,10 +9,12 @@ import (
 	"github.com/go-affinity/affinity/extract"
 )
 
-// A policy gives the index of its choice. It is never asked about an empty
-// list. Being a Picker, it is all that a constructor has to return.
+// A policy returns the index of the candidate that it chooses. It is never called
+// with an empty list. A policy is an affinity.Picker, so a constructor has nothing
+// else to write.
 type policy[T any] func(req *extract.Request, candidates []T) int
 
+// Pick implements affinity.Picker.
 func (p policy[T]) Pick(_ context.Context, req *extract.Request, candidates []T) (T, error) {
 	if len(candidates) == 0 {
 		var none T
@@ -21,30 +23,31 @@ func (p policy[T]) Pick(_ context.Context, req *extract.Request, candidates []T)
 	return candidates[p(req, candidates)], nil
 }
 
-// known returns load, or the highest there is in place of NaN, which has no
-// order and would make the choice depend on that of the candidates.
-func known(load float64) float64 {
+// orInf returns load, or +Inf for NaN. NaN has no order, so what is chosen
+// would depend on the order of the candidates.
+func orInf(load float64) float64 {
 	if math.IsNaN(load) {
 		return math.Inf(1)
 	}
 	return load
 }
 
-// A choice is the candidate with the least score so far, any of several.
+// A choice is the candidate with the lowest score among those that it was offered.
+// Among several with the same score, it is each with the same probability.
 type choice struct {
-	i     int
+	i     int // index of the candidate
 	score float64
-	ties  int
+	ties  int // how many candidates have this score; 0 if none was offered
 }
 
-// offer takes candidate i if its score is lower.
+// offer offers candidate i, whose score that is.
 func (c *choice) offer(i int, score float64) {
 	switch {
 	case c.ties == 0 || score < c.score:
 		*c = choice{i, score, 1}
 	case score == c.score:
-		// The k-th of the tied ones replaces the choice with probability
-		// 1/k, which leaves each with the same.
+		// The k-th candidate with this score takes the place of the one before
+		// with probability 1/k. That gives each of the k the same probability.
 		if c.ties++; rand.IntN(c.ties) == 0 {
 			c.i = i
 		}

@@ -89,14 +89,12 @@ func bring(t testing.TB, b affinity.Balancer[*target], ts []*target, sessions in
 // fee is what a request costs beside its tokens.
 const fee = 2000
 
-// loads returns by how much the targets are more loaded than the least loaded
-// of them, to a hundred: as much more another one must have to be chosen less.
-// It leaves b changed.
+// loads returns by how much more each target is loaded than the least loaded of
+// them, within the cost of one request. It finds out by placing requests, which
+// fill the other targets up, until every target was chosen. b is left as it was,
+// but for what it expects of sessions.
 func loads(t testing.TB, b affinity.Balancer[*target], ts []*target) []float64 {
 	t.Helper()
-	c := b.(interface {
-		Cancel(id string, t affinity.Ticket)
-	})
 	var chosen []affinity.Ticket
 	var who []*target
 	// What is chosen is charged until another one is: the charges tell.
@@ -110,7 +108,7 @@ func loads(t testing.TB, b affinity.Balancer[*target], ts []*target) []float64 {
 		}
 	}
 	for i := range who {
-		c.Cancel(who[i].name, chosen[i])
+		b.Cancel(who[i].name, chosen[i])
 	}
 	last := who[len(who)-1].name
 	top := have[last]
@@ -288,9 +286,7 @@ func TestCancelTakesTheChargeBack(t *testing.T) {
 		require.Same(t, ts[0], got)
 		require.Same(t, ts[1], pick[*target](t, b, nil, ts))
 		pass(time.Minute)
-		b.(interface {
-			Cancel(string, affinity.Ticket)
-		}).Cancel("t0", ticket)
+		b.Cancel("t0", ticket)
 		require.Same(t, ts[0], pick[*target](t, b, nil, ts))
 	})
 }
@@ -776,7 +772,8 @@ func TestSessionsThatStartTogetherSpread(t *testing.T) {
 	})
 }
 
-// So is one that is new.
+// A target that is new is given its share of new sessions, and no more, since it
+// has missed nothing for want of work.
 func TestNewTargetIsGivenItsShare(t *testing.T) {
 	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
 		ts := targets(8)
@@ -789,8 +786,8 @@ func TestNewTargetIsGivenItsShare(t *testing.T) {
 	})
 }
 
-// A target that had no work for a while, but could have had, makes up for it.
-// Who was away with more than the others has done it all the same.
+// A target that was away with more work than the others still has more when it is
+// back.
 func TestAbsenceForgivesNothing(t *testing.T) {
 	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
 		b, ts := create(balance.CostConfig[*target]{}), targets(3)
@@ -805,6 +802,7 @@ func TestAbsenceForgivesNothing(t *testing.T) {
 	})
 }
 
+// A target that had no work for a while, but could have had, makes up for it.
 func TestIdleTargetIsTaken(t *testing.T) {
 	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
 		b, ts := create(balance.CostConfig[*target]{HalfLife: time.Minute}), targets(3)

@@ -11,33 +11,48 @@
 //	LeastCost    the least work lately: even work and quota, and nothing to measure
 //	Prefix       the same, weighed against what each target has in its cache
 //
-// Sessions differ in work by orders of magnitude, so equal numbers of them
-// are not equal work, and the number of requests in flight is 0 or 1 most of
-// the time and says little. LeastCost and Prefix are balancers
-// ([affinity.Balancer]): as the fallback of a Selector they learn from it what
-// every request was and what it cost, and remember that for some hours.
+// Take LeastCost unless there is a reason not to. Sessions differ in work by orders
+// of magnitude, so equal numbers of them are not equal work; and the number of
+// requests in flight is 0 or 1 most of the time, so it says little.
 //
-// Take LeastCost unless there is a reason not to. Take Prefix if sessions have
-// the beginnings of their prompts in common (agents of one make, branches,
-// sub-agents), if clients do not say which session they belong to, or if
-// targets come and go; it reads the body of every request. Take PowerOfTwo or
-// Least if you have a better measure of load, such as the rest of a quota.
+// Take Prefix if many sessions begin with the same long prompt (agents of one
+// make, branches, sub-agents), if clients do not say which session they belong to,
+// or if targets come and go. It reads the body of every request.
+//
+// Take PowerOfTwo or Least if you have a better measure of load than work, such as
+// what is left of a quota. Take Rendezvous if several processes, or one process
+// after a restart, are to place sessions alike.
+//
+// # Balancers
+//
+// LeastCost and Prefix are balancers ([affinity.Balancer]). A Selector whose
+// fallback is a balancer tells it of every request and of every outcome that is
+// reported to it, also of those of sessions that stay where they are. So it is
+// enough to report what requests have used:
+//
+//	choice.Done(affinity.Outcome{Result: affinity.Served, Usage: usage})
+//
+// A balancer is worth what it remembers. Hand the same one to the Selector that
+// takes the place of another, when the configuration changes.
 //
 // # What they have in common
 //
 // Every picker here answers with one of the candidates, or with
-// [affinity.ErrNoCandidates] if there are none; that is its only error. All
-// are safe for concurrent use and do not allocate (but for the boundaries of
-// Prefix, and for LeastCost and Prefix with MaxShare where the list of candidates
-// changes). They look at the candidates of this one call, so targets may come and
-// go. LeastCost and Prefix remember targets by their IDs, a bounded number of them,
-// and take locks that are held for microseconds; the others remember nothing and
-// take no lock. The request
-// may be nil.
+// [affinity.ErrNoCandidates] if there are none; that is its only error. It looks
+// at the candidates of this one call, so targets may come and go, and lists may
+// differ from call to call. The request may be nil.
+//
+// All are safe for concurrent use. LeastCost and Prefix take locks that are held
+// for microseconds, and remember a bounded number of targets by their IDs. The
+// others take no lock and remember nothing about targets.
+//
+// Picking allocates nothing, except for the boundaries that Prefix finds in a body,
+// and for a note of the candidates that LeastCost and Prefix make where MaxShare is
+// set and the list has changed.
 //
 // The functions that you hand to a constructor are called by Pick, on its
-// goroutine, by many goroutines at once. They should be quick. A nil function
-// is a programming error: the constructor panics.
+// goroutine, by many goroutines at once. They should be quick. If a function is
+// nil that is not optional, the constructor panics.
 //
 // # Writing your own
 //
@@ -63,8 +78,9 @@
 //		Fallback: affinity.PickerFunc[*Account](nearby),
 //	})
 //
-// A function hides what it calls: LeastCost in place of RoundRobin would be told of no
-// request but those that it places, and of no outcome. To restrict a balancer, embed it
-// in a type of your own that has Place, and Pick by way of that: a Selector asks Place.
+// A function hides the balancer that it calls: if next were LeastCost, it would be
+// told of the requests that it places, but not of the others, nor of any outcome.
+// To restrict a balancer, embed it in a type of your own whose Place method calls
+// that of the balancer with fewer candidates, and whose Pick method calls Place.
 // The second example of the package does so.
 package balance

@@ -8,79 +8,89 @@ import (
 	"github.com/go-affinity/affinity/extract"
 )
 
-// holdings is the index of prompts by who holds them: for each boundary of a
-// prompt, the targets that were sent a prompt with that beginning, and when.
-// Both are known by their hashes. What went unused for longest is forgotten
-// when there are more than the capacity.
+// holdings is an index of which targets hold which prompts. A prompt is a path of
+// boundaries, and an entry says that a target was sent a prompt up to one of them,
+// and when. Boundaries and targets are known by their hashes alone. When there are
+// more entries than the capacity, those that went unused for longest are
+// forgotten.
 //
-// An entry takes 56 bytes, and its share of the buckets 8 to 16.
+// Entries have numbers, from 1 on; 0 is none. An entry takes 56 bytes, and its
+// share of the tables of buckets 8 to 16.
+//
+// The holder of mu may do everything; nobody else may do anything. The methods
+// leave locking to their callers, who do more under the same lock.
 type holdings struct {
-	mu       sync.Mutex // for all that follows
+	mu       sync.Mutex
 	capacity int
-	clock    int64 // of the last sending
+	clock    int64 // the last tick
 	seed     maphash.Seed
-	hashes   []int32    // the first entry of each boundary, by hash
-	pairs    []int32    // the same by hash and target
-	chunks   [][]record // entries by number, from 1; 0 is none
-	used     int        // how many there are
+	hashes   []int32    // hash table of entries by boundary; the first entry of each bucket
+	pairs    []int32    // the same by boundary and target
+	chunks   [][]record // the entries
+	used     int        // the number of entries
 
-	// The entry that was used last and the one that was not for longest.
+	// The ends of the list of entries in the order of their last use.
 	newest, oldest int32
 }
 
-// A record is an entry: a target holds the prompt up to a boundary.
+// A record is an entry: a target was sent a prompt up to a boundary.
 type record struct {
 	hash   uint64 // of the boundary
-	target uint64
-	at     int64 // when it was sent last; 0 if what was sent is not there
-	served int64 // when what was served last was sent; if nothing was, less than 0: when the entry was made
-	parent int32 // the boundary before, at the same target; 0 is none
+	target uint64 // hash of the target's ID
+	at     int64  // tick of the last sending that may still be there; 0 if none is
+	served int64  // tick of the last sending that was served; if none was, minus the tick at which the entry was made
+	parent int32  // the entry of the boundary before this one, of the same target
 
-	// Neighbours in the same bucket of holdings.hashes, and the next one in
-	// that of holdings.pairs: a boundary may be held by all targets.
+	// Neighbours in the bucket of holdings.hashes, and the next one in the bucket of
+	// holdings.pairs. The former is a doubly linked list, since it may be long: all
+	// targets may hold the same boundary.
 	next, prev, pair int32
 
-	// Neighbours in the order of use. A parent is never older than those
-	// below it, so it outlives them.
+	// Neighbours in the order of use. A parent is never older than the entries
+	// below it, so it is never forgotten before them.
 	newer, older int32
 }
 
+// chunk is how many entries are allocated at a time.
 const chunk = 1 << 10
 
-func newHoldings(capacity int) holdings {
-	return holdings{capacity: min(max(capacity, minCapacity), maxCapacity), seed: maphash.MakeSeed()}
-}
-
-// minCapacity is room for the longest prompt that Request.Boundaries cuts, and
-// one more.
+// Bounds of the capacity. The least one has room for the longest prompt that
+// Request.Boundaries cuts, twice: see enter.
 const (
 	minCapacity = 1 << 11
 	maxCapacity = 1 << 28
 )
 
+// newHoldings returns an empty index. The tables are made by the first entry.
+func newHoldings(capacity int) holdings {
+	return holdings{capacity: min(max(capacity, minCapacity), maxCapacity), seed: maphash.MakeSeed()}
+}
+
+// record returns the entry with that number.
 func (h *holdings) record(i int32) *record {
 	i--
 	return &h.chunks[i/chunk][i%chunk]
 }
 
-// byHash is where the entries of a boundary begin.
+// byHash returns the head of the bucket with all entries of a boundary.
 func (h *holdings) byHash(hash uint64) *int32 {
 	return &h.hashes[maphash.Comparable(h.seed, hash)&uint64(len(h.hashes)-1)]
 }
 
-// byPair is where that of a boundary at a target is.
+// byPair returns the head of the bucket with the entry of a boundary of a target.
 func (h *holdings) byPair(hash, target uint64) *int32 {
 	return &h.pairs[maphash.Comparable(h.seed, [2]uint64{hash, target})&uint64(len(h.pairs)-1)]
 }
 
-// tick returns the time of a sending. No two have the same.
+// tick returns a time for a sending: now or, since no two sendings have the same,
+// a little later.
 func (h *holdings) tick(now int64) int64 {
 	h.clock = max(h.clock+1, now)
 	return h.clock
 }
 
-// visit calls f for every target that holds the prompt up to hash, with the
-// instant when it was sent there last, and reports whether there was any.
+// visit calls f for every target that holds the prompt up to a boundary, with the
+// tick at which it was last sent there, and reports whether there was any.
 func (h *holdings) visit(hash uint64, f func(target uint64, at int64)) bool {
 	found := false
 	if h.used == 0 {
@@ -97,9 +107,12 @@ func (h *holdings) visit(hash uint64, f func(target uint64, at int64)) bool {
 	return found
 }
 
-// enter notes that a prompt was sent to a target at that tick, and calls f for
-// every boundary, with the instant when it was sent there before; 0 if it was
-// not. It returns the entry of the last one.
+// enter notes that a prompt was sent to a target at that tick. It calls f for every
+// boundary, with the tick at which the target was sent it before; 0 if it does not
+// hold it. It returns the entry of the last boundary.
+//
+// Of a prompt with more boundaries than half the capacity, only the first ones are
+// entered: making room for the last must not cost the first.
 func (h *holdings) enter(cuts []extract.Boundary, target uint64, tick int64, f func(cut extract.Boundary, at int64)) int32 {
 	if h.hashes == nil {
 		size := 1 << bits.Len(uint(h.capacity-1))
@@ -113,7 +126,7 @@ func (h *holdings) enter(cuts []extract.Boundary, target uint64, tick int64, f f
 			i = h.add(cut.Hash, target)
 			h.record(i).served = -tick
 		case h.record(i).at == tick:
-			continue // one hash twice
+			continue // the prompt has this boundary twice
 		default:
 			h.unlink(i)
 		}
@@ -126,19 +139,24 @@ func (h *holdings) enter(cuts []extract.Boundary, target uint64, tick int64, f f
 	return last
 }
 
-// end tells what became of a prompt that was sent, whose last entry that is: whether
-// it was served, or is not there. What was sent again since stays.
+// end notes what became of a prompt that was sent to a target at that tick: it was
+// served, or it is not there. last is what enter has returned. Entries that were
+// sent again since stay as they are.
+//
+// Some of the entries may have been forgotten, and their numbers be those of other
+// entries by now. A parent outlives those below it, so where that has happened,
+// entries further up may still be the right ones, but the way to them is lost.
 func (h *holdings) end(last int32, target uint64, tick int64, served bool) {
 	for i, n := last, 0; i > 0 && int(i) <= h.used && n < h.capacity; n++ {
 		r := h.record(i)
 		switch {
-		case r.target != target: // it was forgotten, and is another entry now
-			return
-		case tick < -r.served: // likewise, at the same target
-			return
+		case r.target != target:
+			return // another entry by now
+		case tick < -r.served:
+			return // likewise, of the same target: it was made later
 		case served:
 			r.served = max(r.served, tick)
-			r.at = max(r.at, tick) // a later one may have failed already
+			r.at = max(r.at, tick) // which is 0 if a later sending has failed already
 		case r.at == tick:
 			r.at = max(r.served, 0)
 		}
@@ -146,7 +164,7 @@ func (h *holdings) end(last int32, target uint64, tick int64, served bool) {
 	}
 }
 
-// find returns the entry of a boundary at a target, 0 if there is none.
+// find returns the entry of a boundary of a target, 0 if there is none.
 func (h *holdings) find(hash, target uint64) int32 {
 	i := *h.byPair(hash, target)
 	for i != 0 {
@@ -159,8 +177,8 @@ func (h *holdings) find(hash, target uint64) int32 {
 	return i
 }
 
-// add makes an entry that is in no order of use yet. If there are enough it
-// takes the place of the oldest.
+// add makes an entry and puts it into its buckets, but not yet into the order of
+// use. If there are as many as the capacity, it takes the place of the oldest.
 func (h *holdings) add(hash, target uint64) int32 {
 	var i int32
 	if h.used < h.capacity {
@@ -201,7 +219,8 @@ func (h *holdings) drop(i int32) {
 	*at = r.pair
 }
 
-// link makes an entry the newest one but for those up to another; 0 is none.
+// link puts an entry into the order of use: right behind another one or, if that is
+// 0, as the newest.
 func (h *holdings) link(i, behind int32) {
 	r := h.record(i)
 	older := h.newest
@@ -219,6 +238,7 @@ func (h *holdings) link(i, behind int32) {
 	}
 }
 
+// unlink takes an entry out of the order of use.
 func (h *holdings) unlink(i int32) {
 	r := h.record(i)
 	if r.newer != 0 {

@@ -247,25 +247,25 @@ func TestAccountsAreFound(t *testing.T) {
 func TestChargeOfAClosedAccount(t *testing.T) {
 	l := newLedger(0, nil)
 	a := l.account("x")
-	l.start = l.start.Add(-(closing + 1) * DefaultHalfLife)
+	l.start = l.start.Add(-(idleHalfLives + 1) * DefaultHalfLife)
 	l.tidy()
 	require.Nil(t, l.known("x"))
 	l.add(a, 5, 0, 10)
 	require.NotSame(t, a, l.known("x"))
-	require.EqualValues(t, 5, l.known("x").sum)
-	require.Zero(t, a.sum)
+	require.EqualValues(t, 5, l.known("x").work)
+	require.Zero(t, a.work)
 }
 
 // What is closed does not keep what was closed before it.
 func TestClosedAccountsAreLetGo(t *testing.T) {
 	l := newLedger(time.Minute, nil)
-	l.shares = true
+	l.pools = true
 	weigh := func(now int64, ids ...string) {
-		var f field
+		var r roster
 		for _, id := range ids {
-			f.runners = append(f.runners, runner{account: l.account(id), weight: 1})
+			r.candidates = append(r.candidates, candidate{account: l.account(id), weight: 1})
 		}
-		l.weigh(&f, now)
+		l.weigh(&r, now)
 	}
 	weigh(1, "old", "pod-0")
 	for i := range 1000 {
@@ -295,7 +295,7 @@ func TestLoadIsNeverNegative(t *testing.T) {
 	l := newLedger(0, nil)
 	l.add(l.account("x"), 100, 0, 1)
 	l.amend("x", -1e6, 1) // of a ticket that is not ours
-	require.Zero(t, l.known("x").sum)
+	require.Zero(t, l.known("x").work)
 	require.Zero(t, l.known("y"))
 }
 

@@ -10,68 +10,88 @@ import (
 	"github.com/go-affinity/affinity/extract"
 )
 
-// DefaultHalfLife is how long it takes until work counts half, unless
-// configured.
+// DefaultHalfLife is the HalfLife of a [CostConfig] that has none.
 const DefaultHalfLife = time.Hour
 
-// CostConfig configures [LeastCost]. ID is required; the zero value of every
-// other field is a good default.
+// CostConfig configures [LeastCost], and the part of [Prefix] that deals with
+// cost. ID is required; the zero value of every other field is a good default.
+//
+// The functions are called by many goroutines at once.
 type CostConfig[T any] struct {
-	// ID returns what a target is called, as affinity.Config.ID does.
+	// ID returns what a target is called. It must return the same string for the
+	// same target at all times, a different one for every other target, and what
+	// affinity.Config.ID returns.
 	ID func(target T) string
 
-	// Weight is how much work a target is to be given relative to others: its
-	// quota, say, or what is left of it. One of which it is 0, or no positive number,
-	// is given no new session while there are others; as with [Weighted], if there
-	// are none, all are alike. Those beyond 1e100 and 1e-100 count as these. nil means
-	// that all are alike.
+	// Weight returns how much work a target is to be given relative to the others:
+	// its quota, say, or what is left of that. A target of weight 2 is given twice
+	// the work of one of weight 1. The weight may change from call to call.
+	//
+	// A target whose weight is 0, negative or NaN is given no new session as long
+	// as there are other candidates; if none of them has a weight, all have the
+	// same. Weights are taken to be at least 1e-100 and at most 1e100.
+	//
+	// nil gives all targets the same weight.
 	Weight func(target T) float64
 
-	// HalfLife is how long it takes until work counts half. 0 or less means
-	// DefaultHalfLife. A short one evens out minutes, a long one hours.
+	// HalfLife is the time after which work counts for half as much. With a short
+	// one work is even over minutes, with a long one over hours. 0 or less means
+	// DefaultHalfLife.
 	HalfLife time.Duration
 
-	// Cost is what a request costs that used so many tokens, in any unit:
-	// that of the quota of the targets, say. nil means affinity.Usage.Cost.
+	// Cost returns what a request costs that has used u. Any unit will do, such as
+	// that in which the quota of the targets is measured. A cost that is negative,
+	// NaN or above 1e15 is not believed. nil means affinity.Usage.Cost.
 	Cost func(u affinity.Usage) float64
 
-	// MaxShare is how much of its fair share a target may have, at 1.25 a
-	// quarter more, before it is Overloaded: it is given no new sessions while
-	// others can take them, and a Selector lets sessions leave it that were
-	// recognised by their messages alone, one in half a minute, for a target that
-	// has no more than that with their whole prompt to read. That is work in itself:
-	// at 1.25 mostly a few percent of all, at 1.05 several times that. 0 or less
-	// means no bound.
+	// MaxShare bounds the work of a target to so many times its fair share: with
+	// 1.25, to a quarter more. The fair share of a target is the work of all
+	// candidates, divided among them by weight. 0 or less means no bound.
+	//
+	// Above its bound, a target is given no new session as long as another
+	// candidate is below. And it is Overloaded, so that a Selector has sessions
+	// leave it: only those that were recognised by their messages alone, no more
+	// than one in half a minute, and each for a target that stays below its own
+	// bound with the whole prompt to read anew. Leaving is work in itself: it
+	// mostly adds a few percent to all work at 1.25, and several times as much at
+	// 1.05.
 	MaxShare float64
 }
 
-// LeastCost returns a balancer that takes the candidate that had the least work
-// lately: the least sum of costs, which decays. Among several with the same
-// sum, each has the same probability.
+// LeastCost returns a balancer that takes the candidate with the least work
+// lately. The work of a target is what its requests have cost, where older costs
+// count for less: half as much after every HalfLife. Of several candidates with
+// the same work, each is as likely to be taken.
 //
 // Sessions differ in work by orders of magnitude, and the number of requests in
 // flight is 0 or 1 most of the time, so neither counting sessions nor counting
-// requests evens out work. As the fallback of a Selector, LeastCost knows of
-// all requests and what became of them. A request is charged when it is sent,
-// with an estimate from the length of its body and from what requests cost
-// before, so placements at the same time do not all see the same minimum. When
-// its outcome tells what it has used, that takes the place of the estimate. What
-// sessions bring to where they were placed is expected of a new one as well, so
-// those that start together do not go together.
+// requests evens out work. As the fallback of a Selector, LeastCost is told of
+// every request and of its outcome:
 //
-// Where the usage is not known the estimate stays, whatever the outcome; and a
-// failure never costs less. So a target that fails at once, that answers 404 or
-// that is so slow that clients leave has no less to do than others, and does
-// not attract them all.
+//   - When a request is sent, its target is charged with an estimate of its cost,
+//     made from the length of its body and from what earlier requests have cost.
+//     So placements that happen at the same time do not all see the same minimum.
+//   - When the outcome reports the tokens that were used, their cost takes the
+//     place of the estimate.
+//   - A new session is expected to bring as much work, after its first request,
+//     as others did before it. Its target counts as having that much more, so
+//     sessions that start together do not go together.
 //
-// A target that is new, or was not among the candidates for a while, is taken
-// to have had the mean load meanwhile: it takes its share of new sessions, and
-// no more to make up for those that it missed.
+// An estimate stays if the outcome reports no tokens, and a failure never lowers
+// it. So a target that fails at once, that answers 404 or that is so slow that
+// clients give up does not look idle, and does not attract all new sessions.
 //
-// Used without a Selector, it knows of its own picks only. All its methods may
-// be called by many goroutines at once; placements take turns, other requests
-// to different targets do not. A target that goes unused for twenty half-lives
-// may be forgotten, and of more than 65,536 some are sooner.
+// A target that is new, or that was not among the candidates for a while, is taken
+// to have had the mean load in the meantime. It is given its share of new
+// sessions, and no more than that to make up for those that it has missed.
+//
+// Used without a Selector, LeastCost knows of its own picks only. All its methods
+// may be called by many goroutines at once. Placements wait for each other; what
+// concerns other requests waits only for what concerns the same target. Targets
+// are forgotten after twenty half-lives without use, or earlier if there are more
+// than 65,536 of them.
+//
+// LeastCost panics if cfg.ID is nil.
 func LeastCost[T any](cfg CostConfig[T]) affinity.Balancer[T] {
 	if cfg.ID == nil {
 		panic("balance: LeastCost needs an id function")
@@ -81,116 +101,124 @@ func LeastCost[T any](cfg CostConfig[T]) affinity.Balancer[T] {
 
 type leastCost[T any] struct {
 	costs[T]
-	mu sync.Mutex // one placement sees the charge of the one before
+	mu sync.Mutex // held by a placement, so that the next one sees its charge
 }
 
+// Pick implements affinity.Picker.
 func (b *leastCost[T]) Pick(ctx context.Context, req *extract.Request, candidates []T) (T, error) {
 	target, _, err := b.Place(ctx, req, candidates)
 	return target, err
 }
 
+// Place implements affinity.Balancer.
 func (b *leastCost[T]) Place(_ context.Context, req *extract.Request, candidates []T) (target T, t affinity.Ticket, err error) {
 	if len(candidates) == 0 {
 		return target, t, affinity.ErrNoCandidates
 	}
-	f := b.field(candidates)
-	defer b.fields.put(f)
+	r := b.roster(candidates)
+	defer b.rosters.put(r)
 	cost := b.expect(req, false)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.ledger.now()
-	b.ledger.weigh(f, now)
-	bound := b.bound(f)
-	rest := b.ledger.placement(now)
-	half := (cost + rest) / 2 // of the session: see field.most
+	b.ledger.weigh(r, now)
+	bound := b.bound(r)
+	followUp := b.ledger.placement(now)
+	session := half(cost + followUp)
 	var least choice
-	for i := range f.runners {
-		r := &f.runners[i]
-		if r.load > bound {
+	for i := range r.candidates {
+		c := &r.candidates[i]
+		if c.load > bound {
 			continue
 		}
-		least.offer(i, r.load+r.coming+half/r.weight)
+		least.offer(i, c.load+c.expected+session/c.weight)
 	}
-	r := &f.runners[least.i]
-	return candidates[r.at], b.charge(r.account, req, cost, rest, false, now), nil
+	c := &r.candidates[least.i]
+	return candidates[c.at], b.charge(c.account, req, cost, followUp, false, now), nil
 }
 
+// Charge implements affinity.Balancer.
 func (b *leastCost[T]) Charge(req *extract.Request, id string, warm bool) affinity.Ticket {
-	return b.charge(b.ledger.account(id), req, b.expect(req, warm), unplaced, warm, b.ledger.now())
+	return b.charge(b.ledger.account(id), req, b.expect(req, warm), notPlaced, warm, b.ledger.now())
 }
 
+// Settle implements affinity.Balancer.
 func (b *leastCost[T]) Settle(id string, t affinity.Ticket, o affinity.Outcome) {
 	b.ledger.settle(id, t, o)
 }
 
-// costs is what the balancers that know what requests cost have in common.
+// costs is what the balancers have in common that know what requests cost: the
+// ledger, and the rosters for their placements.
 type costs[T any] struct {
-	cfg    CostConfig[T]
-	ledger *ledger
-	fields *spares
+	cfg     CostConfig[T]
+	ledger  *ledger
+	rosters *rosters
 }
 
 func newCosts[T any](cfg CostConfig[T]) costs[T] {
-	c := costs[T]{cfg, newLedger(cfg.HalfLife, cfg.Cost), new(spares)}
-	c.ledger.shares = cfg.MaxShare > 0
-	return c
+	l := newLedger(cfg.HalfLife, cfg.Cost)
+	l.pools = cfg.MaxShare > 0
+	return costs[T]{cfg, l, new(rosters)}
 }
 
-// bound is the load from which on a candidate is given no new session.
-func (c *costs[T]) bound(f *field) float64 {
-	if c.cfg.MaxShare > 0 {
-		return max(f.least, c.cfg.MaxShare*f.mean)
+// roster returns a roster of the candidates, of which there is at least one. Those
+// without a weight are left out, unless none has one. It calls the user's
+// functions, so no lock may be held. The caller gives it back to b.rosters.
+func (b *costs[T]) roster(candidates []T) *roster {
+	r := b.rosters.get()
+	for i, t := range candidates {
+		if w := b.weight(t); w > 0 {
+			r.candidates = append(r.candidates, candidate{at: i, account: b.ledger.account(b.cfg.ID(t)), weight: w})
+		}
+	}
+	if len(r.candidates) == 0 {
+		for i, t := range candidates {
+			r.candidates = append(r.candidates, candidate{at: i, account: b.ledger.account(b.cfg.ID(t)), weight: 1})
+		}
+	}
+	return r
+}
+
+// weight returns the weight of a target, within bounds that keep loads and sums
+// finite, or 0 if it has none.
+func (b *costs[T]) weight(target T) float64 {
+	if b.cfg.Weight == nil {
+		return 1
+	}
+	if w := b.cfg.Weight(target); w > 0 {
+		return min(max(w, 1e-100), 1e100)
+	}
+	return 0
+}
+
+// bound returns the load above which a candidate is given no new session. At least
+// one candidate is not above it.
+func (b *costs[T]) bound(r *roster) float64 {
+	if b.cfg.MaxShare > 0 {
+		return max(r.leastLoad, b.cfg.MaxShare*r.meanLoad)
 	}
 	return math.Inf(1)
 }
 
-// field looks up the candidates, but for those without weight: they are as if they
-// were none, while others are there. It calls functions of the user, so it is not
-// called with a lock.
-func (c *costs[T]) field(candidates []T) *field {
-	f := c.fields.get()
-	for i, t := range candidates {
-		if w := c.cfg.weight(t); w > 0 {
-			f.runners = append(f.runners, runner{at: i, account: c.ledger.account(c.cfg.ID(t)), weight: w})
-		}
-	}
-	if len(f.runners) == 0 {
-		for i, t := range candidates {
-			f.runners = append(f.runners, runner{at: i, account: c.ledger.account(c.cfg.ID(t)), weight: 1})
-		}
-	}
-	return f
+// expect estimates what a request costs of which nothing is known but its length,
+// and whether its session stays where it is, which is warm.
+func (b *costs[T]) expect(req *extract.Request, warm bool) float64 {
+	tokens := b.ledger.tokens(size(req))
+	return b.ledger.estimate(tokens, b.ledger.miss(tokens, warm))
 }
 
-// expect is what a request is likely to cost of which nothing is known but its
-// length.
-func (c *costs[T]) expect(req *extract.Request, warm bool) float64 {
-	tokens := c.ledger.tokens(size(req))
-	return c.ledger.estimate(tokens, c.ledger.miss(tokens, warm))
+// charge charges a target for such a request. For followUp see ledger.charge.
+func (b *costs[T]) charge(a *account, req *extract.Request, cost, followUp float64, warm bool, now int64) affinity.Ticket {
+	b.ledger.charge(a, cost, followUp, now)
+	return affinity.Ticket{Time: now, Cost: cost, Memo: [2]uint64{uint64(newMemo(size(req), warm, followUp))}}
 }
 
-// charge charges a target for such a request.
-func (c *costs[T]) charge(a *account, req *extract.Request, cost, rest float64, warm bool, now int64) affinity.Ticket {
-	c.ledger.charge(a, cost, rest, now)
-	return affinity.Ticket{Time: now, Cost: cost, Memo: [2]uint64{memo(size(req), warm, rest)}}
+// Cancel implements affinity.Balancer.
+func (b *costs[T]) Cancel(id string, t affinity.Ticket) {
+	b.ledger.cancel(id, t)
 }
 
-// Cancel takes back what Place or Charge began: the request is not sent.
-func (c *costs[T]) Cancel(id string, t affinity.Ticket) {
-	c.ledger.cancel(id, t)
-}
-
-func (c *costs[T]) Overloaded(id string) bool {
-	return c.cfg.MaxShare > 0 && c.ledger.overloaded(id, c.cfg.MaxShare)
-}
-
-// weight is that of a target, of which loads and sums stay finite, or 0.
-func (cfg *CostConfig[T]) weight(target T) float64 {
-	if cfg.Weight == nil {
-		return 1
-	}
-	if w := cfg.Weight(target); w > 0 {
-		return min(max(w, 1e-100), 1e100)
-	}
-	return 0
+// Overloaded implements affinity.Balancer.
+func (b *costs[T]) Overloaded(id string) bool {
+	return b.cfg.MaxShare > 0 && b.ledger.overloaded(id, b.cfg.MaxShare)
 }

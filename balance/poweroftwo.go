@@ -7,15 +7,16 @@ import (
 	"github.com/go-affinity/affinity/extract"
 )
 
-// PowerOfTwo returns a picker that draws two different candidates at random
-// and takes the one with the lower load, either of them if the loads are
-// equal. A single candidate is taken as it is.
+// PowerOfTwo returns a picker that draws two different candidates at random and
+// takes the one with the lower load, or either of them if the loads are equal. If
+// there is only one candidate, it is taken, and load is not called.
 //
-// It comes close to [Least] in evenness, asks for two loads only, and unlike
-// Least it does not send everybody to the same target while a load that was
-// low is about to be reported as high.
+// It comes close to [Least] in evenness and asks for two loads only. And unlike
+// Least, it does not send everybody to the same target in the time between a load
+// being low and being reported as high.
 //
-// Load may be measured in anything, and may be negative; NaN counts as +Inf.
+// Load may be in any unit, and may be negative; NaN counts as +Inf. PowerOfTwo
+// panics if load is nil.
 //
 // See Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing".
 func PowerOfTwo[T any](load func(target T) float64) affinity.Picker[T] {
@@ -31,7 +32,7 @@ func PowerOfTwo[T any](load func(target T) float64) affinity.Picker[T] {
 		if j >= i {
 			j++ // any index but i
 		}
-		if known(load(candidates[j])) < known(load(candidates[i])) {
+		if orInf(load(candidates[j])) < orInf(load(candidates[i])) {
 			return j
 		}
 		return i

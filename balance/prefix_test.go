@@ -149,9 +149,7 @@ func TestFailedPromptIsNotBelieved(t *testing.T) {
 			b.Settle("t0", b.Charge(req, "t0", false), outcome(affinity.TerminalFailure))
 		}, false},
 		{"not sent", func(b affinity.Balancer[*target]) {
-			b.(interface {
-				Cancel(string, affinity.Ticket)
-			}).Cancel("t0", b.Charge(req, "t0", false))
+			b.Cancel("t0", b.Charge(req, "t0", false))
 		}, false},
 		{"served before", func(b affinity.Balancer[*target]) {
 			b.Settle("t0", b.Charge(req, "t0", false), served(50_000, 0, 1))

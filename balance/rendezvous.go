@@ -11,37 +11,39 @@ import (
 )
 
 // Rendezvous returns a picker that takes the same target for the same key, in
-// every process and after every restart, without storing anything. Use it
-// where several gateways should place a session alike and share no bindings.
+// every process and after every restart, without storing anything. Use it where
+// several gateways should place a session alike and share no bindings.
 //
-// Every pair of key and target ID has a score, and the candidate with the
-// highest one is taken. It follows that
+// Every pair of key and target ID has a score, and the candidate with the highest
+// one is taken. It follows that
 //   - the order of the candidates does not matter;
-//   - if a target leaves the candidates, its keys spread evenly over the
-//     others, and no other key moves; when it is back, so are they;
-//   - if a target joins n others, it takes over one key in n+1, and no other
-//     key moves;
-//   - keys spread evenly over targets, as numbers go; see the package
-//     documentation for why that is not even work.
+//   - if a target leaves the candidates, its keys spread evenly over the others,
+//     and no other key moves; when it is back, so are its keys;
+//   - if a target joins n others, it takes over one key in n+1, and no other key
+//     moves;
+//   - every target has about as many keys as any other, which is not to say that
+//     it has as much work: see [LeastCost].
 //
-// An empty key has no place: any candidate is taken, at random. So it is with
-// a nil request, for which the function key is not called. A key made of
-// several fields needs something between them that none of them can contain,
-// or "a"+"bc" and "ab"+"c" are one.
+// If the key is empty, or the request is nil, any candidate is taken, at random. A
+// key that is made of several fields needs something between them that none of
+// them can contain, or "a"+"bc" and "ab"+"c" are the same key.
 //
-// As the fallback of a Selector it places sessions alike in all processes, and again after
-// a restart, which no binding outlives. One that had
-// to move stays where it went, in the processes that saw why, until its binding ends;
-// affinity.FailoverReturn has it back within minutes.
+// As the fallback of a Selector, Rendezvous places a session alike in all
+// processes, and also after a restart, which no binding outlives. But a session
+// whose target has failed stays where it went, in the processes that saw the
+// failure, until its binding ends; with affinity.FailoverReturn it is back within
+// minutes.
 //
-// IDs must be unique and stable. Each is hashed at every pick: the cost grows
-// with the number of candidates and the length of their IDs.
+// IDs must be unique and stable. The cost of a pick grows with the number of
+// candidates and the length of their IDs, each of which is hashed.
 //
-// The score is fixed and will not change between releases: with XXH64, seed
-// 0, it is the hash of the 16 bytes that are the hash of the key followed by
-// the hash of the ID, both little endian; the lower ID wins a tie. It is not
-// secret: whoever can choose the key can choose the target. If that is a
-// concern, let key return a keyed digest, such as an HMAC.
+// The score is fixed and will not change between releases: with XXH64, seed 0, it
+// is the hash of the 16 bytes that are the hash of the key followed by the hash of
+// the ID, both little endian; the lower ID wins a tie. It is not secret: whoever
+// can choose the key can choose the target. If that is a concern, let key return a
+// keyed digest, such as an HMAC.
+//
+// Rendezvous panics if id or key is nil.
 //
 // See Thaler and Ravishankar, "Using Name-Based Mappings to Increase Hit Rates".
 func Rendezvous[T any](id func(target T) string, key func(req *extract.Request) string) affinity.Picker[T] {
@@ -60,8 +62,8 @@ func Rendezvous[T any](id func(target T) string, key func(req *extract.Request) 
 			return rand.IntN(len(candidates))
 		}
 
-		// Hashes of fixed width in place of the texts themselves: no text
-		// can reach over into its neighbour.
+		// Hashes of fixed width stand for the texts themselves, so that none can
+		// reach over into its neighbour.
 		var pair [16]byte
 		binary.LittleEndian.PutUint64(pair[:8], xxhash.Sum64String(k))
 

@@ -11,17 +11,17 @@ import (
 // with the first. Of n candidates, n picks in a row take each exactly once,
 // whichever goroutines they come from.
 //
-// Lists of different length have turns of their own. So a retry with one
-// candidate fewer, however regularly it happens, takes nobody's turn in the
-// full list, and the candidates that remain share the retries evenly.
+// Lists of different length have turns of their own. So a retry among one candidate
+// fewer, however regularly it happens, does not skip anybody's turn in the full
+// list, and the candidates that remain share the retries evenly.
 //
-// Lists of equal length share a turn, even if they hold different targets. If
-// such lists arrive in a fixed rhythm, say those of two models alternately,
-// each of them may see every other turn only: give each pool a picker of its
-// own.
+// Lists of equal length share a turn, even if they hold different targets. If such
+// lists arrive in a fixed rhythm, say those of two models alternately, each of them
+// may see only every other turn. Give each pool of targets a picker of its own.
 func RoundRobin[T any]() affinity.Picker[T] {
-	// By the length of the list. Long ones meet in one turn if their lengths are
-	// equal modulo 64: a few skipped targets among so many do not matter.
+	// The turns are indexed by the length of the list. Long lists whose lengths are
+	// equal modulo 64 share a turn: a few skipped targets among so many do not
+	// matter.
 	const short = 64
 	var turns [2 * short]atomic.Uint64
 	return policy[T](func(_ *extract.Request, candidates []T) int {

@@ -17,10 +17,11 @@ import (
 // change, the next pick goes by the new ones. The picker keeps a single count
 // and no state about any target.
 //
-// A weight that is not a number above 0 and up to 1e300 counts as none: such
-// a candidate is picked only if there is no other kind, and then all are
-// picked equally often. The function weight is called up to twice for each
-// candidate.
+// A weight that is 0, negative, NaN or above 1e300 counts as none. A candidate
+// without a weight is picked only if no candidate has one, and then all are picked
+// equally often. The function weight is called up to twice for each candidate.
+//
+// Weighted panics if weight is nil.
 func Weighted[T any](weight func(target T) float64) affinity.Picker[T] {
 	if weight == nil {
 		panic("balance: Weighted needs a weight function")
@@ -34,10 +35,11 @@ func Weighted[T any](weight func(target T) float64) affinity.Picker[T] {
 	}
 	var count atomic.Uint64
 	return policy[T](func(_ *extract.Request, candidates []T) int {
-		// The multiples of the golden ratio, modulo 1, fill the interval
-		// [0, 1) about as evenly as a sequence can, however many there are,
-		// and do so even if only every k-th is looked at. So each candidate
-		// gets its share, wherever on the interval that lies.
+		// Each candidate has a part of the interval [0, 1) that is as long as its
+		// share, and the one is picked in whose part the point lies. The multiples
+		// of the golden ratio, modulo 1, fill the interval about as evenly as a
+		// sequence can, however many there are, and do so even if only every k-th
+		// is looked at.
 		const golden = 0x9e3779b97f4a7c15 // (sqrt(5)-1)/2 as a fraction of 1<<64
 		point := float64(count.Add(1)*golden>>11) / (1 << 53)
 
@@ -51,7 +53,7 @@ func Weighted[T any](weight func(target T) float64) affinity.Picker[T] {
 			if w == 0 {
 				continue
 			}
-			pick = i // if rounding or a changed weight leaves some over, the last one has it
+			pick = i // what rounding or a changed weight leaves over goes to the last one
 			if left < w {
 				break
 			}

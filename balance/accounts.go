@@ -1,0 +1,201 @@
+package balance
+
+import (
+	"iter"
+	"math/bits"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// An account is what a ledger knows of one target.
+type account struct {
+	id     string
+	target uint64 // the hash of id
+	held   belief // for Prefix
+
+	mu       sync.Mutex // guards all that follows
+	work     float64    // as it was at the instant at
+	expected float64    // what sessions placed here are likely to cost yet, at the same instant
+	at       int64
+	closed   bool // the account is no longer in the table: others may have taken its place
+
+	// The last placement for which the target was a candidate, whether or not it
+	// was chosen.
+	candidateAt int64   // when that was; 0 is never
+	weight      float64 // the target's weight then
+	fairLoad    float64 // the work of all candidates by the weight of all
+	othersLoad  float64 // the same without this one; 0 if there were no others
+	pool        *pool   // the candidates, this one among them; nil without ledger.pools
+}
+
+// A pool is the accounts of the candidates of a placement, in their order. It does
+// not change, so that many accounts can share it.
+type pool struct{ accounts []*account }
+
+// advance lets the sums decay until now. a is locked by the caller.
+func (a *account) advance(l *ledger, now int64) {
+	if now > a.at {
+		a.work *= l.decay(now - a.at)
+		a.expected *= l.decay(expectedDecay * (now - a.at))
+		a.at = now
+	}
+}
+
+// add adds to the sums, of which what is expected does not fall below 0. It reports
+// false, and does nothing, if the account is closed.
+func (a *account) add(l *ledger, cost, expected float64, now int64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return false
+	}
+	a.advance(l, now)
+	a.work += cost
+	a.expected = max(0, a.expected+expected)
+	return true
+}
+
+// amend adds cost, which may be negative, as if it had been charged at an earlier
+// time: as much of it has decayed as of the rest.
+func (a *account) amend(l *ledger, cost float64, charged int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.work = max(0, a.work+cost*l.decay(a.at-charged))
+}
+
+// standing returns the work of a as it is now, and its weight, pool and fair load
+// of the last placement.
+func (a *account) standing(l *ledger, now int64) (work, weight float64, p *pool, fairLoad float64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.work * l.decay(now-a.at), a.weight, a.pool, a.fairLoad
+}
+
+// lastUse returns when the target was last charged or a candidate. a is locked by
+// the caller.
+func (a *account) lastUse() int64 { return max(a.at, a.candidateAt) }
+
+// closeIfUnused closes the account if it was last used at that instant or before,
+// and reports whether it did.
+func (a *account) closeIfUnused(since float64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = float64(a.lastUse()) <= since
+	if a.closed {
+		// A pool keeps accounts in memory, their pools others, and so on.
+		a.pool = nil
+	}
+	return a.closed
+}
+
+// accounts is a hash table with linear probing, at most half full, whose length is
+// a power of two. It is read without a lock. The holder of ledger.mu adds entries
+// in place, and removes some by making a new table.
+type accounts []atomic.Pointer[account]
+
+const (
+	// maxAccounts is the largest number of accounts.
+	maxAccounts = 1 << 16
+
+	// idleHalfLives is for how many half-lives an account has to go unused before
+	// it is closed. A millionth of its work is left by then.
+	idleHalfLives = 20
+)
+
+// hashOf returns the hash of a target's ID, which stands for it in tables.
+func hashOf(id string) uint64 { return xxhash.Sum64String(id) }
+
+// find returns the account of id, whose hash is target, and where it is in the
+// table. If there is none, it returns nil and where it belongs.
+func (t accounts) find(id string, target uint64) (a *account, at uint64) {
+	mask := uint64(len(t) - 1)
+	for at = target & mask; ; at = (at + 1) & mask {
+		a = t[at].Load()
+		if a == nil || a.target == target && a.id == id {
+			return a, at
+		}
+	}
+}
+
+// known returns the account of id, or nil if there is none.
+func (l *ledger) known(id string) *account {
+	a, _ := (*l.accounts.Load()).find(id, hashOf(id))
+	return a
+}
+
+// account returns the account of id, and opens one if there is none.
+func (l *ledger) account(id string) *account {
+	if a := l.known(id); a != nil {
+		return a
+	}
+	return l.openAccount(id)
+}
+
+// openAccount is account for an id that has none, or had none a moment ago.
+func (l *ledger) openAccount(id string) *account {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	target := hashOf(id)
+	a, at := (*l.accounts.Load()).find(id, target)
+	if a != nil {
+		return a
+	}
+	if l.open >= maxAccounts || 2*(l.open+1) > len(*l.accounts.Load()) {
+		l.tidy()
+		_, at = (*l.accounts.Load()).find(id, target)
+	}
+	a = &account{id: strings.Clone(id), target: target, weight: 1}
+	(*l.accounts.Load())[at].Store(a)
+	l.open++
+	return a
+}
+
+// tidy closes accounts that went unused for long, and makes a new table with room
+// for as many accounts again as are left. If there are too many in use, it closes
+// those that went unused for longer than the mean. l.mu is held by the caller.
+func (l *ledger) tidy() {
+	since := float64(l.now()) - idleHalfLives*l.halfLife
+	if l.open >= maxAccounts {
+		sum, n := 0.0, 0.0
+		for a := range l.all() {
+			a.mu.Lock()
+			last := float64(a.lastUse())
+			a.mu.Unlock()
+			if last > since {
+				sum += last
+				n++
+			}
+		}
+		if n >= maxAccounts/2 {
+			since = sum / n
+		}
+	}
+	var kept []*account
+	for a := range l.all() {
+		if !a.closeIfUnused(since) {
+			kept = append(kept, a)
+		}
+	}
+	t := make(accounts, 16<<bits.Len(uint(len(kept)/4)))
+	for _, a := range kept {
+		_, at := t.find(a.id, a.target)
+		t[at].Store(a)
+	}
+	l.open = len(kept)
+	l.accounts.Store(&t)
+}
+
+// all yields the accounts, in no particular order.
+func (l *ledger) all() iter.Seq[*account] {
+	return func(yield func(*account) bool) {
+		t := *l.accounts.Load()
+		for i := range t {
+			if a := t[i].Load(); a != nil && !yield(a) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,231 @@
+package balance
+
+import (
+	"math"
+	"math/bits"
+	"slices"
+	"sync"
+)
+
+// A roster is the candidates of one placement, with what the ledger knows of them.
+type roster struct {
+	candidates []candidate
+
+	// What weigh has found out. Loads are work by weight.
+	meanLoad   float64 // the work of all by the weight of all
+	leastLoad  float64
+	mostWeight float64
+
+	// A hash table of the candidates by the hash of their targets, with linear
+	// probing: numbers from 1, 0 where there is none. Its length is a power of
+	// two, and it is half full at most. Only Prefix makes and needs it.
+	index []int32
+}
+
+// A candidate is one target on a roster.
+type candidate struct {
+	at         int // its index in the caller's list
+	account    *account
+	weight     float64
+	load       float64
+	expected   float64 // what its sessions are likely to cost yet, by its weight
+	absence    int64   // for how long there were placements without it, in nanoseconds
+	othersLoad float64 // of the last placement that it was a candidate for
+	held       part    // how much of the prompt it holds; only Prefix knows
+}
+
+// half returns the part of the cost of a session that counts as load of a target
+// before the session is placed there. A session fills small targets for longer. If
+// targets were compared as they are before it comes, small ones would be given
+// more than their share; as they are once it is there, rather less. So half of it
+// counts.
+func half(cost float64) float64 { return cost / 2 }
+
+// indexTargets makes the index that find needs.
+func (r *roster) indexTargets() {
+	size := 2 << bits.Len(uint(len(r.candidates)))
+	r.index = slices.Grow(r.index[:0], size)[:size]
+	clear(r.index)
+	for i := range r.candidates {
+		at := r.candidates[i].account.target
+		for ; r.index[at&uint64(size-1)] != 0; at++ {
+		}
+		r.index[at&uint64(size-1)] = int32(i + 1)
+	}
+}
+
+// find returns the candidate whose target has that hash, or nil.
+func (r *roster) find(target uint64) *candidate {
+	mask := uint64(len(r.index) - 1)
+	for at := target; ; at++ {
+		i := r.index[at&mask]
+		if i == 0 {
+			return nil
+		}
+		if c := &r.candidates[i-1]; c.account.target == target {
+			return c
+		}
+	}
+}
+
+// rosters are those that are not in use, so that placements need not allocate: as
+// many as there were placements at the same time.
+type rosters struct {
+	mu    sync.Mutex
+	spare []*roster
+}
+
+// get returns an empty roster.
+func (s *rosters) get() *roster {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(s.spare)
+	if n == 0 {
+		return new(roster)
+	}
+	r := s.spare[n-1]
+	s.spare = s.spare[:n-1]
+	return r
+}
+
+// put takes a roster back.
+func (s *rosters) put(r *roster) {
+	clear(r.candidates) // so that it keeps no account in memory that is closed
+	r.candidates = r.candidates[:0]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.spare = append(s.spare, r)
+}
+
+const (
+	// shortAbsence is the part of a half-life for which a target does not count
+	// as away.
+	shortAbsence = 1.0 / 1024
+
+	// mostDebt is how many times as much work as all others have together a
+	// target may be charged with for the time that it was away.
+	mostDebt = 16
+)
+
+// weigh finds out the loads of the candidates, and notes in their accounts that
+// they were candidates. It is called at the start of every placement, which take
+// turns.
+//
+// A target that could not be chosen for a while, because it was out of order or is
+// new, has not been idle for want of work. weigh charges it with the mean load of
+// the time that it missed. If it did not, all new sessions would go there until it
+// had made up for what it missed, and with the work that they bring later it would
+// have too much. But it is charged with no more than the least loaded of the
+// others has, so that its turn comes however seldom it is a candidate.
+func (l *ledger) weigh(r *roster, now int64) {
+	var last int64 // the last placement that any of them was a candidate for
+	for i := range r.candidates {
+		c := &r.candidates[i]
+		a := c.account
+		a.mu.Lock()
+		a.advance(l, now)
+		a.weight = c.weight
+		c.load, c.expected = a.work/c.weight, a.expected/c.weight
+		c.absence, c.othersLoad = a.candidateAt, a.othersLoad // until below, when last is known
+		last = max(last, a.candidateAt)
+		a.mu.Unlock()
+	}
+
+	// Those that were not away say what others have missed.
+	var work, weight float64
+	least := math.Inf(1)
+	for i := range r.candidates {
+		c := &r.candidates[i]
+		if c.absence == 0 {
+			c.absence = math.MaxInt64 // it was never a candidate
+		} else if c.absence = last - c.absence; float64(c.absence) < shortAbsence*l.halfLife {
+			c.absence = 0
+			least = min(least, c.load)
+			work += c.load * c.weight
+			weight += c.weight
+		}
+	}
+	if work > 0 {
+		for i := range r.candidates {
+			if c := &r.candidates[i]; c.absence > 0 && c.load < least {
+				l.chargeAbsence(c, work, work/weight, least, now)
+			}
+		}
+	}
+
+	work, weight = 0, 0
+	r.leastLoad, r.mostWeight = math.Inf(1), 0
+	for i := range r.candidates {
+		c := &r.candidates[i]
+		r.leastLoad, r.mostWeight = min(r.leastLoad, c.load), max(r.mostWeight, c.weight)
+		work += c.load * c.weight
+		weight += c.weight
+	}
+	r.meanLoad = work / weight
+	p := l.poolOf(r)
+	for i := range r.candidates {
+		c := &r.candidates[i]
+		a := c.account
+		a.mu.Lock()
+		a.candidateAt, a.pool, a.fairLoad = now, p, r.meanLoad
+		a.othersLoad = 0
+		if len(r.candidates) > 1 {
+			a.othersLoad = (work - c.load*c.weight) / (weight - c.weight)
+		}
+		a.mu.Unlock()
+	}
+}
+
+// chargeAbsence charges a candidate that was away, beside others that were not:
+// these have so much work, and loads of mean on average and least at least.
+func (l *ledger) chargeAbsence(c *candidate, work, mean, least float64, now int64) {
+	debt := mean * (1 - l.decay(c.absence))
+	// What the others had when it was last a candidate has decayed as its own load
+	// has. If they have more than that now, they had more to do without it. (Either
+	// number may be next to nothing, and their ratio infinite.)
+	if c.load > 0 && c.othersLoad > 0 {
+		debt += c.load * (mean/c.othersLoad - 1)
+	}
+	debt = max(0, min(debt, least-c.load, mostDebt*work/c.weight-c.load))
+	c.load += debt
+	l.add(c.account, debt*c.weight, 0, now)
+}
+
+// poolOf returns the pool of the candidates: mostly the one that they had before.
+func (l *ledger) poolOf(r *roster) *pool {
+	if !l.pools {
+		return nil
+	}
+	_, _, p, _ := r.candidates[0].account.standing(l, 0)
+	if p != nil && slices.EqualFunc(p.accounts, r.candidates, func(a *account, c candidate) bool { return a == c.account }) {
+		return p
+	}
+	p = &pool{make([]*account, len(r.candidates))}
+	for i, c := range r.candidates {
+		p.accounts[i] = c.account
+	}
+	return p
+}
+
+// overloaded reports whether the load of a target is more than so many times what
+// is fair. That is the load of its pool, taken together, as it was when the target
+// was last a candidate or as it is now, whichever is more. A target that never was
+// a candidate is not overloaded.
+func (l *ledger) overloaded(id string, times float64) bool {
+	a := l.known(id)
+	if a == nil {
+		return false
+	}
+	now := l.now()
+	work, weight, pool, fairLoad := a.standing(l, now)
+	if pool == nil || work == 0 || work/weight <= times*fairLoad {
+		return false // so it mostly is, and no other account had to be locked
+	}
+	var works, weights float64
+	for _, a := range pool.accounts {
+		work, weight, _, _ := a.standing(l, now)
+		works += work
+		weights += weight
+	}
+	return work/weight > times*max(fairLoad, works/weights)
+}
