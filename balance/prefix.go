@@ -258,7 +258,7 @@ func (b *prefix[T]) survey(p *prompt, r *roster, now int64) {
 				c.held.include(cut, now-at)
 			}
 		}) {
-			break // nobody holds the prompt up to here, so nobody holds more
+			break // nobody was sent the prompt up to here, so nobody holds more
 		}
 	}
 }

@@ -208,6 +208,24 @@ func TestFailedPromptIsNotBelieved(t *testing.T) {
 	}
 }
 
+// A prompt under way is believed to be there, also while another one that begins
+// like it has failed, and after its client has left.
+func TestFailureOfAPromptThatBeginsAlike(t *testing.T) {
+	for _, left := range []bool{false, true} {
+		bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
+			ts := targets(2)
+			first := b.Charge(prompt(1, 40_960, 200_000), "t0", false)
+			second := b.Charge(prompt(2, 40_960, 200_000), "t0", false)
+			b.Settle("t0", second, affinity.Outcome{Result: affinity.TransientFailure})
+			if left {
+				b.Settle("t0", first, affinity.Outcome{})
+			}
+			spend(b, "t1", 90_000) // as much as t0 has
+			require.Same(t, ts[0], pick[*target](t, b, prompt(1, 40_960, 204_000), ts))
+		})
+	}
+}
+
 // pauses teaches b what becomes of a prompt after a pause: conversations come
 // back after it, to where they were.
 func pauses(b affinity.Balancer[*target], id string, pause time.Duration, n int, cached int) {
