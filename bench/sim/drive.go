@@ -12,12 +12,12 @@ import (
 	"github.com/go-affinity/affinity/bench/internal/upstream"
 )
 
-// A workload is a trace with what all runs of it share. Nobody writes to it.
+// A workload is a trace, with what all runs over it share. It is read only.
 type workload struct {
 	trace  *trace.Trace
 	trie   *trace.Trie
-	spread time.Duration // of session starts, and the end; of the last arrival if times are absolute
-	made   bool          // by the generator
+	spread time.Duration // time over which sessions start; with absolute times, that of the trace
+	made   bool          // the generator has made the trace up
 }
 
 // conditions are what the policies have to cope with.
@@ -48,6 +48,7 @@ type conditions struct {
 // the other. The zero schedule takes out none.
 type schedule struct{ out, every time.Duration }
 
+// down reports whether upstream u of n is out.
 func (s schedule) down(u, n int, now time.Duration) bool {
 	if s.every <= 0 {
 		return false
@@ -71,20 +72,25 @@ type ended struct {
 	uncached, cached, output int
 }
 
-// A clock takes the driver through time. It is the bubble's for policies that
-// look at the time themselves.
+// A clock sleeps until an instant, counted from the start of the run. For policies
+// that are told the time it does nothing; the library, which looks at the time
+// itself, sleeps in a bubble of virtual time.
 type clock func(until time.Duration)
 
-// event is what happens next: a request comes in, or one ends.
+// An event is that a request comes in or, if ends is set, that one ends.
 type event struct {
 	at       time.Duration
+	sequence int // by which events at the same time come in the order in which they were pushed
 	ends     bool
-	sequence int
-	request  int
-	since    time.Duration // when it was found that nobody is usable, if so
-	target   int
-	done     func(ended)
-	result   ended
+
+	// Of a request that comes in.
+	request int
+	since   time.Duration // since when it has waited for an upstream; 0 if it does not
+
+	// Of one that ends.
+	target int
+	done   func(ended) // nil if nobody wants to know
+	result ended
 }
 
 // events is a heap by time; at the same time ends come before arrivals.
@@ -110,7 +116,7 @@ func (e *events) Pop() any {
 	return last
 }
 
-// driver runs one policy over one trace.
+// A driver runs one policy over one trace.
 type driver struct {
 	*workload
 	cond    conditions
@@ -119,18 +125,20 @@ type driver struct {
 	fleet   *upstream.Fleet
 	meter   *meter
 	pending events
-	number  int
+	pushed  int // events so far
 
+	// By upstream.
 	inflight []int
-	excluded []time.Duration // until when
-	budget   []float64       // tokens that may still be read without a 429
-	refilled []time.Duration
-	usable   []int
+	excluded []time.Duration // until when the gateway leaves it out
+	budget   []float64       // uncached tokens that it still reads without a 429
+	refilled []time.Duration // when budget was last brought up to date
 
-	last  []int // by session: its last request so far, or -1
-	prior []int // by request: the one of its session before it, or -1
-	when  []time.Duration
-	home  []int // by session: where its last request went, or -1
+	usable []int // of arrive, kept for its memory
+
+	last  []int           // by session: its last request so far, or -1
+	prior []int           // by request: the one of its session before it, or -1
+	when  []time.Duration // by request: when it was served
+	home  []int           // by session: where its last request went, or -1
 }
 
 // oracle returns how many tokens of every request one infinite cache would
@@ -145,6 +153,7 @@ func (w *workload) oracle(arrivals []trace.Arrival, cfg upstream.Config) []int {
 	return cached
 }
 
+// filled returns n times v.
 func filled(n, v int) []int {
 	s := make([]int, n)
 	for i := range s {
@@ -179,9 +188,10 @@ func newDriver(w *workload, arrivals []trace.Arrival, cond conditions) *driver {
 	return d
 }
 
+// push adds an event to those to come.
 func (d *driver) push(e event) {
-	d.number++
-	e.sequence = d.number
+	d.pushed++
+	e.sequence = d.pushed
 	heap.Push(&d.pending, e)
 }
 
@@ -204,13 +214,15 @@ func (d *driver) run(ctx context.Context, sleep clock) error {
 	return nil
 }
 
-// patience is how long a request waits for an upstream that is usable.
+// patience is how long a request waits for a usable upstream before it is lost.
 const patience = 2 * time.Minute
 
+// errChoice is the error of a policy that is wrong.
 var errChoice = errors.New("the policy chose an upstream that is not usable")
 
-// arrive brings a request to an upstream as a gateway does: one that fails or
-// refuses is left out for a while, and the request is sent elsewhere at once.
+// arrive brings a request to an upstream as a gateway does: an upstream that fails
+// or refuses is left out for a while, and the request is sent elsewhere at once. If
+// nobody is left, it arrives again when the first one is back.
 func (d *driver) arrive(ctx context.Context, e event) error {
 	i, now := e.request, e.at
 	for {
@@ -298,13 +310,14 @@ func (d *driver) serve(i, u int, now time.Duration, done func(ended)) {
 }
 
 // blame finds out why request i got less from the cache of upstream u than the
-// oracle would have had.
+// oracle would have had: token by token, because its session had it alive
+// elsewhere, because it had expired here, or because it never was here.
 func (d *driver) blame(i, u, cached int, now time.Duration) {
 	r, end := &d.trace.Requests[i], d.trie.Path[i]
 	ttl := d.cond.upstreams.TTL
 
-	// How much of the prompt the session itself has used lately: that is alive,
-	// if not here.
+	// own is how much of the prompt the session itself has used lately: so much is
+	// alive somewhere, if not here.
 	own := 0
 	for j := d.last[r.Session]; j >= 0 && d.when[j]+ttl > now && own < d.oracle[i]; j = d.prior[j] {
 		own = max(own, d.trie.Tokens(d.trie.Meet(d.trie.Path[j], end)))

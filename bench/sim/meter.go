@@ -31,6 +31,8 @@ func cost(uncached, cached, output int) float64 {
 	return float64(uncached) + 0.1*float64(cached) + 5*float64(output)
 }
 
+// count counts a request that upstream u has served, with so many tokens of its
+// prompt from the cache, where the oracle would have had so many.
 func (m *meter) count(u int, now time.Duration, prompt, cached, output, oracle int) {
 	m.requests++
 	m.prompt += int64(prompt)
@@ -46,7 +48,7 @@ func (m *meter) count(u int, now time.Duration, prompt, cached, output, oracle i
 	}
 }
 
-// figures are what is told of a run.
+// figures are what is told of a run, or of several: their means, say.
 type figures struct {
 	Hit       float64 `json:"hit"`        // share of prompt tokens from the cache
 	OracleHit float64 `json:"oracle_hit"` // the same of the oracle
@@ -100,6 +102,7 @@ func imbalance(loads []load, of func(load) float64) float64 {
 	return most * float64(len(loads)) / sum
 }
 
+// figures sums a run up.
 func (m *meter) figures() figures {
 	share := func(n, of int64) float64 { return float64(n) / float64(max(of, 1)) }
 	per := func(n, of int) float64 { return share(int64(n), int64(of)) }

@@ -11,24 +11,26 @@ import (
 	"github.com/go-affinity/affinity/bench/internal/trace"
 )
 
-// An other is traffic or conditions that no policy was made for.
-type other struct {
+// A variation is a workload or conditions that no policy was tuned for.
+type variation struct {
 	name   string
-	of     string // a trace, or one of trace.Shapes
+	of     string // a trace, one of trace.Shapes, or "mix"
 	spread time.Duration
-	derive func(t *trace.Trace) *trace.Trace
-	change func(c *conditions)
+	derive func(t *trace.Trace) *trace.Trace // nil leaves the trace as it is
+	change func(c *conditions)               // nil leaves the conditions as they are
 }
 
+// upstreams changes how many there are.
 func upstreams(n int) func(*conditions) {
 	return func(c *conditions) { c.upstreams.N = n }
 }
 
+// ttl changes how long caches live.
 func ttl(d time.Duration) func(*conditions) {
 	return func(c *conditions) { c.upstreams.TTL = d }
 }
 
-// part returns the sessions of every so many users.
+// part derives the sessions of one in so many users, beginning with user from.
 func part(of, from int) func(t *trace.Trace) *trace.Trace {
 	return func(t *trace.Trace) *trace.Trace {
 		users := t.Users()
@@ -42,10 +44,12 @@ func part(of, from int) func(t *trace.Trace) *trace.Trace {
 	}
 }
 
+// stretch derives sessions whose pauses are so many times as long.
 func stretch(by float64) func(t *trace.Trace) *trace.Trace {
 	return func(t *trace.Trace) *trace.Trace { return t.Stretch(by) }
 }
 
+// together derives sessions that start many at a time, once in every.
 func together(every time.Duration) func(t *trace.Trace) *trace.Trace {
 	return func(t *trace.Trace) *trace.Trace {
 		b := *t
@@ -54,7 +58,8 @@ func together(every time.Duration) func(t *trace.Trace) *trace.Trace {
 	}
 }
 
-var others = []other{
+// others are all variations, in the order of the table.
+var others = []variation{
 	{name: "cc6 4 upstreams", of: "cc6", spread: 8 * time.Hour, change: upstreams(4)},
 	{name: "cc6 8 upstreams", of: "cc6", spread: 8 * time.Hour, change: upstreams(8)},
 	{name: "cc6 32 upstreams", of: "cc6", spread: 8 * time.Hour, change: upstreams(32)},
@@ -89,8 +94,8 @@ var others = []other{
 	{name: "swarms together", of: "swarms", spread: 4 * time.Hour, derive: together(15 * time.Minute)},
 }
 
-// workload makes what an other is about.
-func (o *other) workload(dir string) (*workload, error) {
+// workload makes the workload of a variation.
+func (o *variation) workload(dir string) (*workload, error) {
 	w := &workload{spread: o.spread}
 	var err error
 	switch {
@@ -121,7 +126,8 @@ func (o *other) workload(dir string) (*workload, error) {
 	return w, nil
 }
 
-// mixed is some of everything: agents, chat and customer service.
+// mixed makes a trace of some of the sessions of each: agents, chat and customer
+// service.
 func mixed(dir string) (t *trace.Trace, made bool, err error) {
 	var all []*trace.Trace
 	for i, name := range trace.Names() {
@@ -138,9 +144,13 @@ func mixed(dir string) (t *trace.Trace, made bool, err error) {
 	return trace.Mix("mixed", all...), made, nil
 }
 
-// simulateOthers runs policies over all others, and prints two figures of each:
-// tokens read anew against the oracle, and cost imbalance.
+// simulateOthers runs policies over all variations and prints two figures of each:
+// tokens read anew against the oracle's, and cost imbalance. It marks those of ours
+// to which a policy of others was better in both, and returns an error if there are
+// any.
 func simulateOthers(t *testing.T, dir string, policies []policy, cond conditions, seeds seeds, parallel int, out, progress io.Writer) error {
+	fmt.Fprintln(out, "For each policy: tokens read anew against the oracle's, and cost of the busiest upstream against the mean.")
+	fmt.Fprintln(out, "1.000 1.000 is perfect; \"!\" marks one of ours to which a policy of others was better in both.")
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, p := range policies {
 		fmt.Fprint(table, "\t", p.key)
@@ -181,8 +191,8 @@ func simulateOthers(t *testing.T, dir string, policies []policy, cond conditions
 	return nil
 }
 
-// better returns a policy of others that was clearly better than s in misses
-// and in imbalance, nil if there is none.
+// better returns a policy of others that was better than s in misses and in
+// imbalance, in each by more than its own standard deviation; nil if there is none.
 func (s *summary) better(all []summary) *summary {
 	for i := range all {
 		o := &all[i]

@@ -11,26 +11,33 @@ import (
 	"github.com/go-affinity/affinity/extract"
 )
 
-// The policies of this library: the library itself, driven as a gateway drives
+// The policies of this library are the library itself, driven as a gateway drives
 // it. Time is that of the bubble that the driver runs in.
 
-// library drives a Selector.
+// A library is the router of such a policy: a Selector, and what requests are made
+// of for it.
 type library struct {
 	driver   *driver
 	selector *affinity.Selector[int]
 	headers  []http.Header // by session
 	zeros    []byte        // what all bodies are slices of
-	ends     []bool        // by segment: whether a prompt ends with it
-	head     []bool        // and whether none on its path ends before
-	request  *extract.Request
-	current  int // the request of the trace that request is
-	bounds   []extract.Boundary
-	bounded  bool
+
+	// By segment of the trie: whether a prompt ends with it, and whether it does
+	// and none ends with a segment above it.
+	ends, head []bool
+
+	// The request that is being routed, its number in the trace, and its
+	// boundaries if bounded.
+	request *extract.Request
+	current int
+	bounds  []extract.Boundary
+	bounded bool
 }
 
 // bytesPerToken is how long a token is in a body.
 const bytesPerToken = 4
 
+// maxUpstreams is the largest number of upstreams: so many have names.
 const maxUpstreams = 256
 
 // names are the IDs of the upstreams.
@@ -43,7 +50,8 @@ var names = func() (names [maxUpstreams]string) {
 
 func nameOf(u int) string { return names[u] }
 
-// ours returns a router that is made of a Selector.
+// ours returns what makes a router of a Selector with that extractor and fallback.
+// A nil extractor is the default of Selectors.
 func ours(extractor extract.Extractor, fallback func(l *library) affinity.Picker[int]) func(*driver) (router, error) {
 	return func(d *driver) (router, error) {
 		l := newLibrary(d)
@@ -98,6 +106,7 @@ func stateless(fallback func(l *library) affinity.Picker[int]) func(*driver) (ro
 	return ours(extract.Chain{}, fallback)
 }
 
+// route implements router.
 func (l *library) route(ctx context.Context, i int, now time.Duration, usable []int) (int, func(ended), error) {
 	r := &l.driver.trace.Requests[i]
 	l.request = &extract.Request{

@@ -14,13 +14,14 @@ import (
 	"github.com/go-affinity/affinity/bench/internal/upstream"
 )
 
-// The policies of others, each by its published algorithm and with its own
-// default settings. What they know is what a gateway in front of remote accounts
-// knows: the requests, where it sent them, and which are under way.
+// The policies of others are written after their published algorithms, with their
+// own default settings. They know what a gateway in front of remote accounts knows:
+// the requests, where it sent them, and which are under way.
 
 // chooser is a policy that hears nothing of how requests end.
 type chooser func(i int, now time.Duration, usable []int) int
 
+// route implements router.
 func (c chooser) route(_ context.Context, i int, now time.Duration, usable []int) (int, func(ended), error) {
 	return c(i, now, usable), nil, nil
 }
@@ -34,7 +35,7 @@ func roundRobin(d *driver, _ *rand.Rand) router {
 	})
 }
 
-// random takes any.
+// random takes any, each with the same probability.
 func random(_ *driver, r *rand.Rand) router {
 	return chooser(func(_ int, _ time.Duration, usable []int) int { return usable[r.IntN(len(usable))] })
 }

@@ -8,7 +8,8 @@ import (
 	"github.com/go-affinity/affinity/balance"
 )
 
-// A policy is what runs are made of.
+// A policy is a way to choose upstreams. Either ours or peer makes its router, for
+// one run: ours in a bubble of virtual time.
 type policy struct {
 	key  string // for -policies and files
 	name string // for people
@@ -35,6 +36,7 @@ var policies = []policy{
 	{key: "prefix", name: "Prefix, no sessions", ours: stateless(prefix)},
 }
 
+// leastCost, prefix and boundedPrefix make the fallbacks of our policies.
 func leastCost(l *library) affinity.Picker[int] { return balance.LeastCost(l.cost()) }
 
 func prefix(l *library) affinity.Picker[int] {
@@ -47,12 +49,13 @@ func boundedPrefix(l *library) affinity.Picker[int] {
 	return balance.Prefix(balance.PrefixConfig[int]{CostConfig: cost, Boundaries: l.boundaries})
 }
 
+// cost is the configuration that the balancers have in common.
 func (l *library) cost() balance.CostConfig[int] {
 	return balance.CostConfig[int]{ID: nameOf, HalfLife: l.driver.cond.halfLife}
 }
 
-// chosen returns the policies of a comma-separated list of keys; "ours" and
-// "peers" stand for all of them.
+// chosen returns the policies of a comma-separated list of keys, where "all", "ours"
+// and "peers" stand for all of that kind.
 func chosen(list string) ([]policy, error) {
 	var all []policy
 	for key := range strings.SplitSeq(list, ",") {
@@ -69,6 +72,7 @@ func chosen(list string) ([]policy, error) {
 	return all, nil
 }
 
+// keys returns what may be in such a list.
 func keys() []string {
 	keys := []string{"all", "ours", "peers"}
 	for _, p := range policies {

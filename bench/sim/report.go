@@ -48,7 +48,7 @@ type summary struct {
 	Reasons map[string]int `json:"reasons,omitempty"` // of all runs
 }
 
-// newReport puts results together.
+// newReport sums up the results of all workloads, each over so many seeds.
 func newReport(results []result, workloads []*workload, cond conditions, seeds int) report {
 	rep := report{
 		Upstreams: cond.upstreams.N, TTL: short(cond.upstreams.TTL),
@@ -65,7 +65,7 @@ func newReport(results []result, workloads []*workload, cond conditions, seeds i
 	return rep
 }
 
-// summarize groups the results of a trace by policy, in their order.
+// summarize sums up the results of a trace by policy, in the order of the results.
 func summarize(results []result, trace string) []summary {
 	var all []summary
 	at := map[string]int{}
@@ -120,13 +120,17 @@ func short(d time.Duration) string {
 	return s
 }
 
-// column is a column of the table.
+// A column is a column of the table: its head, and the text of a cell by the mean
+// and the standard deviation of all figures. If of is not nil, the column is shown
+// only if of is not 0 for some policy.
 type column struct {
 	head string
 	text func(m, sd *figures) string
-	of   func(m *figures) float64 // nil if it is always shown; else, where it is not zero
+	of   func(m *figures) float64
 }
 
+// percent, times and spread make the texts of columns: a share, a multiple, and a
+// figure with its deviation.
 func percent(digits int, of func(*figures) float64) func(m, sd *figures) string {
 	return func(m, _ *figures) string { return strconv.FormatFloat(100*of(m), 'f', digits, 64) + "%" }
 }
@@ -167,6 +171,7 @@ var columns = []column{
 	{"lost", percent(2, lost), lost},
 }
 
+// legend explains the columns.
 const legend = `
 hit: prompt tokens from the cache; of oracle: against one infinite cache; uncached: tokens read anew against the oracle's (± deviation over arrival seeds).
 requests, uncached, cost: the busiest upstream against the mean, over the run; then in the median 5 minutes and in the worst. Cost = uncached + 0.1 cached + 5 output.

@@ -24,14 +24,15 @@ type result struct {
 	reasons map[string]int
 }
 
-// seeds are those of arrivals: so many from the first one on.
+// seeds are those of the times at which sessions start, one for each run.
 type seeds struct {
 	first uint64
 	count int
 }
 
-// simulate runs all policies over all workloads with so many seeds, as
-// sub-tests of t: virtual time is to be had in tests only.
+// simulate runs all policies over all workloads, once for each seed and so many at
+// the same time, as sub-tests of t: virtual time is to be had in tests only. The
+// results are in the order of workloads, seeds and policies.
 func simulate(t *testing.T, workloads []*workload, policies []policy, cond conditions, seeds seeds, parallel int, progress io.Writer) ([]result, error) {
 	type job struct {
 		w    *workload
@@ -94,9 +95,9 @@ func (w *workload) run(p policy, seed uint64, arrivals []trace.Arrival, cond con
 	return d.meter, err
 }
 
-// inBubbles calls f for 0 to n-1, so many at the same time. With the function
-// that it is given, f runs what needs virtual time: there, time.Now and
-// time.Sleep are those of a testing/synctest bubble.
+// inBubbles calls f with 0 to n-1, so many at the same time, and returns when all
+// have returned. f is also given a function that runs another one in virtual time:
+// there, time.Now and time.Sleep are those of a testing/synctest bubble.
 func inBubbles(t *testing.T, parallel, n int, f func(i int, bubble func(func()))) {
 	var next atomic.Int64
 	var wg sync.WaitGroup

@@ -8,12 +8,13 @@ import (
 	"text/tabwriter"
 )
 
-// A target is what a policy of ours has to reach.
+// A target is what a policy of ours has to reach on a trace: the mean of a figure
+// over the runs, at most.
 type target struct {
 	trace  string
 	policy string // "" for every policy of ours
 	outage bool   // with every upstream out for 10 minutes every 2 hours
-	what   string
+	what   string // the figure, in words
 	of     func(f *figures) float64
 	most   float64
 }
@@ -25,8 +26,8 @@ func tokenImbalance(f *figures) float64 { return f.Tokens }
 // missed is the share of the oracle's hits that a policy did not have.
 func missed(f *figures) float64 { return 1 - f.Hit/f.OracleHit }
 
-// herding is a cost imbalance of at least this: the work of an upstream goes to
-// another one.
+// herding is the cost imbalance from which on a policy herds: the busiest upstream
+// has the work of another one as well.
 const herding = 2
 
 var targets = []target{
@@ -63,8 +64,9 @@ func failing(policies []policy) []policy {
 	})
 }
 
-// check prints how far the policies are from the targets, and returns an error if
-// one is missed. Targets for traces or policies that were not run are left out.
+// check prints how the policies stand to the targets, by the report of a run
+// without outages and that of one with them. It returns an error if a target is
+// missed. Targets for traces or policies that were not run are left out.
 func check(out io.Writer, calm, outages report) error {
 	missing := 0
 	fmt.Fprintln(out, "\ntargets")
