@@ -37,8 +37,7 @@ type Bar struct {
 	Name   string
 	Value  float64
 	Lo, Hi float64
-	Ours   bool   // drawn in the strong colour
-	Label  string // in place of the formatted value, if not empty
+	Ours   bool // drawn in the strong colour
 }
 
 // Bars writes c as an SVG to w.
@@ -49,12 +48,6 @@ func Bars(w io.Writer, c BarChart) error {
 	}
 	lo, hi, names, labels, n := math.Inf(1), 0.0, 0.0, 0.0, 0
 	nameFont, labelFont := font{size: 12.5, color: colorInk, anchor: "end"}, font{size: 12, color: colorMuted}
-	label := func(b Bar) string {
-		if b.Label != "" {
-			return b.Label
-		}
-		return format(b.Value)
-	}
 	for _, g := range c.Groups {
 		for _, b := range g.Bars {
 			if b.Hi <= b.Lo {
@@ -66,7 +59,7 @@ func Bars(w io.Writer, c BarChart) error {
 			n++
 			lo, hi = min(lo, b.Value, b.Lo), max(hi, b.Value, b.Hi)
 			names = max(names, width(b.Name, font{size: 12.5, bold: b.Ours}))
-			labels = max(labels, width(label(b), labelFont))
+			labels = max(labels, width(format(b.Value), labelFont))
 		}
 	}
 	if n == 0 {
@@ -127,7 +120,7 @@ func Bars(w io.Writer, c BarChart) error {
 				cv.line(to, mid-4, to, mid+4, colorInk, 1.2)
 				x = max(x, to)
 			}
-			cv.text(x+6, y+barHigh-4, labelFont, label(b))
+			cv.text(x+6, y+barHigh-4, labelFont, format(b.Value))
 			y += barHigh + gap
 		}
 	}

@@ -25,8 +25,6 @@ const (
 	colorMuted = "#5f6c7b"
 	colorGrid  = "#e6e9ee"
 	colorFrame = "#c5ccd6"
-	colorGoal  = "#e8f4ea"
-	colorEdge  = "#4d9a5b"
 )
 
 const fonts = `-apple-system,BlinkMacSystemFont,'Segoe UI',Helvetica,Arial,sans-serif`

@@ -16,7 +16,7 @@ func TestArrange(t *testing.T) {
 		})
 	}
 	frame := box{0, 0, 800, 600}
-	labels := arrange(marks, nil, frame)
+	labels := arrange(marks, frame)
 	for i, a := range labels {
 		require.InDelta(t, 0, a.outside(frame), 1e-9)
 		for j, b := range labels {

@@ -17,9 +17,6 @@ type ScatterChart struct {
 	X, Y     Axis
 	Points   []Point
 
-	// Goal, if set, shades everything up to its X and Y.
-	Goal *Goal
-
 	// Note is small print below the axis. It may be empty.
 	Note string
 }
@@ -45,12 +42,6 @@ type Point struct {
 	Ours       bool // drawn large, in the strong colour
 }
 
-// A Goal is a corner of a [ScatterChart] to get into.
-type Goal struct {
-	Name string
-	X, Y float64
-}
-
 // Scatter writes c as an SVG to w. Labels are moved until none hides another
 // or a point, as far as there is room; a thin line leads to those that had to
 // go further.
@@ -72,11 +63,6 @@ func Scatter(w io.Writer, c ScatterChart) error {
 		return err
 	}
 
-	if g := c.Goal; g != nil {
-		cv.rect(x.from, y.at(g.Y), x.at(g.X)-x.from, y.from-y.at(g.Y), colorGoal, "")
-		cv.line(x.from, y.at(g.Y), x.at(g.X), y.at(g.Y), colorEdge, 1)
-		cv.line(x.at(g.X), y.at(g.Y), x.at(g.X), y.from, colorEdge, 1)
-	}
 	small := font{size: 11.5, color: colorMuted}
 	last := math.Inf(-1) // where the text of the tick before ends
 	for _, v := range x.ticks(9) {
@@ -104,14 +90,7 @@ func Scatter(w io.Writer, c ScatterChart) error {
 		}
 		marks[i] = m
 	}
-	var taken []box
-	if c.Goal != nil && c.Goal.Name != "" {
-		f := font{size: 11, color: colorEdge}
-		b := box{x.from + 6, y.from - 17, width(c.Goal.Name, f), 13}
-		cv.text(b.x, b.y+10, f, c.Goal.Name)
-		taken = append(taken, b)
-	}
-	labels := arrange(marks, taken, box{x.from + 2, y.to + 2, x.to - x.from - 4, y.from - y.to - 4})
+	labels := arrange(marks, box{x.from + 2, y.to + 2, x.to - x.from - 4, y.from - y.to - 4})
 
 	for _, m := range marks {
 		color := colorOther
@@ -156,6 +135,7 @@ func Scatter(w io.Writer, c ScatterChart) error {
 	return cv.writeTo(w, c.Title, wide, bottom+margin-6)
 }
 
+// weight returns the attribute of a bold font, with a space before it.
 func weight(f font) string {
 	if f.bold {
 		return ` font-weight="600"`
@@ -163,6 +143,7 @@ func weight(f font) string {
 	return ""
 }
 
+// format writes the value of a tick.
 func (a Axis) format(v float64) string {
 	if a.Format != nil {
 		return a.Format(v)
@@ -170,7 +151,8 @@ func (a Axis) format(v float64) string {
 	return plain(v)
 }
 
-// scale fits the axis to the points.
+// scale returns the scale of the axis between two coordinates. If the axis has no
+// ends, they are chosen to fit the points.
 func (a Axis) scale(points []Point, value func(Point) float64, from, to float64) (scale, error) {
 	s := scale{lo: a.Lo, hi: a.Hi, from: from, to: to, log: a.Log}
 	if a.Lo >= a.Hi {
@@ -229,8 +211,9 @@ func (a box) nearest(m mark) (x, y float64, far bool) {
 	return x, y, math.Hypot(x-m.cx, y-m.cy) > m.r+7
 }
 
-// arrange finds a place for the label of every mark within the frame.
-func arrange(marks []mark, taken []box, frame box) []box {
+// arrange finds a place for the label of every mark, within the frame and as close
+// to the mark as it gets without hiding another label or a mark.
+func arrange(marks []mark, frame box) []box {
 	options := make([][]box, len(marks))
 	for i, m := range marks {
 		w, h := width(m.Name, m.font), m.font.size+4
@@ -248,13 +231,12 @@ func arrange(marks []mark, taken []box, frame box) []box {
 			}
 		}
 	}
+	// cost is how bad option o is for label i, with the others where at says; -1 is
+	// nowhere yet.
 	cost := func(i, o int, at []int) float64 {
 		b := options[i][o]
 		// Near places cost little, so they are taken when free.
 		sum := 30*b.outside(frame) + 6*float64(o/16*o/16) + 0.4*float64(o%16)
-		for _, t := range taken {
-			sum += 10 * b.overlap(t)
-		}
 		for j, m := range marks {
 			sum += 10 * b.overlap(box{m.cx - m.r, m.cy - m.r, 2 * m.r, 2 * m.r})
 			if j != i && at[j] >= 0 {
