@@ -39,7 +39,8 @@ type Selector struct {
 // ErrNoTarget reports that there was nothing to choose from.
 var ErrNoTarget = errors.New("plain: no target")
 
-// Select chooses a target for the request.
+// Select chooses a target for the request: the one that its session has, if that
+// is among the targets, and else the next one, which the session keeps.
 func (s *Selector) Select(h http.Header, body []byte, targets []*Target) (*Target, error) {
 	if len(targets) == 0 {
 		return nil, ErrNoTarget
@@ -112,6 +113,8 @@ func Messages(body []byte) string {
 	return "messages:" + hex.EncodeToString(sum[:])
 }
 
+// text returns the text of a message's content, which is a string or a list of
+// blocks.
 func text(content gjson.Result) string {
 	if !content.IsArray() {
 		return content.String()
@@ -124,7 +127,8 @@ func text(content gjson.Result) string {
 	return all
 }
 
-// A Map is a Store: one map behind one lock.
+// A Map is a Store: one map behind one lock, without a limit to its size. What has
+// expired stays until Sweep.
 type Map struct {
 	ttl time.Duration
 	mu  sync.RWMutex

@@ -15,12 +15,14 @@ const ID = "3f1c9a52-7f0e-4d3b-9a67-0c2be41d8e55"
 // Member is the member that carries it.
 const Member = `"conversation_id":"` + ID + `"`
 
-// agent writes the bodies of coding agents.
+// An agent writes the body of a coding agent's request, with random words.
 type agent struct {
 	strings.Builder
 	r *rand.Rand
 }
 
+// word writes a word, prose a text of so many words, and code so many lines of
+// source code, the last two as the inside of a JSON string.
 func (a *agent) word() {
 	for range 2 + a.r.IntN(8) {
 		a.WriteByte('a' + byte(a.r.IntN(26)))
@@ -114,6 +116,7 @@ type Style struct {
 	values func(r *rand.Rand, size int) string
 }
 
+// some returns what makes values of random ones of a list.
 func some(list ...string) func(*rand.Rand, int) string {
 	return func(r *rand.Rand, size int) string {
 		var b strings.Builder

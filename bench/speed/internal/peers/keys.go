@@ -43,7 +43,8 @@ func Mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// Uniform returns ids of n sessions in random order, all as often as others.
+// Uniform returns the ids of n sessions in random order, each as often as any other,
+// give or take one.
 //
 // They lie in memory one behind the other, so that one who walks along them
 // waits for none: an id that has just come in with a request is at hand too.
@@ -69,6 +70,7 @@ func Zipf(n int) []string {
 	return inOrder(order)
 }
 
+// inOrder returns the ids of sessions, as slices of one string.
 func inOrder(order []uint32) []string {
 	var all strings.Builder
 	all.Grow(36 * len(order))

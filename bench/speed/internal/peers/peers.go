@@ -27,7 +27,10 @@ type Table interface {
 	// that no time goes into the calls.)
 	Lookup(keys []string) int
 
+	// Get returns the target of key and makes its expiry slide.
 	Get(key string) (target string, ok bool)
+
+	// Set binds key to target. The table may keep the string.
 	Set(key, target string)
 
 	// Invalidate removes the sessions of a target.
@@ -53,7 +56,8 @@ type Kind struct {
 	New func(capacity int, ttl time.Duration) Table
 }
 
-// Names of the kinds that others are compared with.
+// Names of the kinds that others are compared with. Load is the yardstick for
+// tables that do not expire, Yardstick for what no table can do without.
 const (
 	Ours      = "affinity"
 	Plain     = "plain"
@@ -154,13 +158,13 @@ func (t xsyncLoad) Invalidate(target string) {
 	t.m.DeleteMatching(func(_, v string) (bool, bool) { return v == target, false })
 }
 
-// record is what a map without expiry needs to have one.
+// A record is the value of a map that has no expiry of its own.
 type record struct {
 	target  string
 	expires atomic.Int64
 }
 
-// clock tells the time of tables that have none.
+// A clock expires the records of such a map. Its times count from start.
 type clock struct {
 	start time.Time
 	ttl   time.Duration
@@ -168,13 +172,14 @@ type clock struct {
 
 func (c clock) now() int64 { return int64(time.Since(c.start)) }
 
+// record returns a new record, which expires after ttl.
 func (c clock) record(target string) *record {
 	r := &record{target: target}
 	r.expires.Store(c.now() + int64(c.ttl))
 	return r
 }
 
-// use makes the expiry of r slide, unless it is over.
+// use makes the expiry of r slide, and reports whether r had not expired yet.
 func (c clock) use(r *record) bool {
 	now := c.now()
 	if now > r.expires.Load() {
