@@ -60,7 +60,6 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		withhold(resp.Header, out, u.key)
 	}
 	label(resp.Header, x.choice)
-	x.status = resp.StatusCode
 	if u.key == "" && denies(resp.StatusCode) {
 		// Is it the client's credential that is no good, or this upstream? One
 		// other is asked, and if it serves, it was the upstream.

@@ -480,6 +480,36 @@ func TestStatusThatIsNone(t *testing.T) {
 	})
 }
 
+// socket is the body of an answer that may switch protocols.
+type socket struct {
+	io.Reader
+	io.Writer
+	closed bool
+}
+
+func (s *socket) Close() error { s.closed = true; return nil }
+
+// An answer that is not passed on holds no connection.
+func TestAnswersThatAreNotPassedOnAreClosed(t *testing.T) {
+	t.Parallel()
+	for status, header := range map[int]http.Header{
+		99:  {},
+		101: {"Connection": {"Upgrade"}, "Upgrade": {"other"}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, 1, func(o *options) { o.patience = 0 })
+			defer w.g.close()
+			body := &socket{strings.NewReader(""), io.Discard, false}
+			w.let("a", func() (*http.Response, error) {
+				return &http.Response{StatusCode: status, Header: header.Clone(), Body: body}, nil
+			})
+			_, got := w.do("s", "Connection", "Upgrade", "Upgrade", "echo")
+			require.Equal(t, 502, got)
+			require.True(t, body.closed, status)
+		})
+	}
+}
+
 func TestUpstreamComesBack(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 1)

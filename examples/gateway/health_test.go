@@ -123,6 +123,10 @@ func TestPoison(t *testing.T) {
 		out  int
 	}{
 		"500":          {refuses(500), 1},
+		"501":          {refuses(501), 1},
+		"504":          {refuses(504), 1},
+		"502":          {refuses(502), 4}, // what stands before it says that nobody is there
+		"503":          {refuses(503), 4},
 		"hangs up":     {func() (*http.Response, error) { return nil, io.EOF }, 1},
 		"resets":       {func() (*http.Response, error) { return nil, &net.OpError{Op: "read", Err: syscall.ECONNRESET} }, 1},
 		"breaks off":   {func() (*http.Response, error) { return stream(io.ErrUnexpectedEOF), nil }, 1},

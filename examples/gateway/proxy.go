@@ -73,7 +73,7 @@ func newGateway(o options, extractor extract.Extractor, log *slog.Logger, fallba
 	g.proxy = &httputil.ReverseProxy{
 		Rewrite:        rewrite,
 		Transport:      g,
-		ModifyResponse: asUntyped,
+		ModifyResponse: answered,
 		FlushInterval:  100 * time.Millisecond, // what is of known length; all else at once
 		BufferPool:     &buffers,
 		ErrorHandler:   g.fail,
@@ -152,9 +152,12 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
 }
 
-// asUntyped keeps the server from making up a Content-Type if the upstream sends none.
-func asUntyped(resp *http.Response) error {
-	resp.Request.Context().Value(exchangeKey{}).(*exchange).header["Content-Type"] = nil // not before: answers like 103 take all away
+// answered notes what the client gets, and keeps the server from making up a Content-Type
+// if the upstream sends none.
+func answered(resp *http.Response) error {
+	x := resp.Request.Context().Value(exchangeKey{}).(*exchange)
+	x.status = resp.StatusCode
+	x.header["Content-Type"] = nil // not before: answers like 103 take all away
 	return nil
 }
 
@@ -221,7 +224,7 @@ func (g *gateway) RoundTrip(out *http.Request) (*http.Response, error) {
 	}
 	if resp == nil && before.whole() {
 		resp, err = before.resp, nil
-		x.choice, x.status = before.choice, resp.StatusCode
+		x.choice = before.choice
 	}
 	x.hasten(resp)
 	return resp, err

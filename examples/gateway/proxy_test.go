@@ -539,6 +539,7 @@ func TestLogsNoSecrets(t *testing.T) {
 	log := r.log.String()
 	require.Equal(t, 2, strings.Count(log, "msg=request"), log)
 	require.Contains(t, log, "no valid answer")
+	require.Equal(t, 2, strings.Count(log, " status=200 "), log)
 	require.Contains(t, log, " session="+moved.Header.Get(sessionHeader))
 	require.NotContains(t, log, "secret")
 }
