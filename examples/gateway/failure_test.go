@@ -776,6 +776,72 @@ func TestStateIsWaitedFor(t *testing.T) {
 	}
 }
 
+// Where the state that a request refers to is at an upstream that fails, what the others
+// say of it is not the last word: the client is told to come back, and finds it.
+func TestStateIsNotGivenUp(t *testing.T) {
+	t.Parallel()
+	const pinned = `{"model":"m","previous_response_id":"resp_0123456789abcdef","input":"x"}`
+	broken := func() (*http.Response, error) { return nil, io.EOF }
+	for name, tt := range map[string]struct {
+		body  string
+		home  func() (*http.Response, error)
+		other int
+		want  [2]int // of the request that meets the failure, and of one after it
+	}{
+		"it fails":                  {pinned, refuses(500), 404, [2]int{500, 503}},
+		"it is gone":                {pinned, broken, 400, [2]int{503, 503}},
+		"others have it, too":       {pinned, broken, 200, [2]int{200, 200}},
+		"others say something else": {pinned, broken, 413, [2]int{413, 413}},
+		"no state":                  {`{"model":"m","input":"x"}`, broken, 404, [2]int{404, 404}},
+		"its own word":              {pinned, refuses(404), 404, [2]int{404, 404}},
+	} {
+		for _, failover := range []affinity.FailoverPolicy{affinity.FailoverReturn, affinity.FailoverRebind} {
+			t.Run(fmt.Sprint(name, " ", failover), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t, 3, func(o *options) { o.failover = failover })
+					defer w.g.close()
+					ask := func(session, body string) *httptest.ResponseRecorder {
+						r := httptest.NewRequest("POST", "/v1/responses", strings.NewReader(body))
+						r.Header.Set("X-Session-ID", session)
+						r = r.WithContext(context.WithValue(t.Context(), http.ServerContextKey, new(http.Server)))
+						answer := httptest.NewRecorder()
+						w.g.ServeHTTP(answer, r)
+						return answer
+					}
+					created := func() (*http.Response, error) {
+						h := http.Header{"Content-Type": {"application/json"}}
+						body := io.NopCloser(strings.NewReader(`{"object":"response","id":"resp_0123456789abcdef"}`))
+						return &http.Response{StatusCode: 200, Header: h, Body: body, ContentLength: -1}, nil
+					}
+					for _, u := range w.g.upstreams {
+						w.let(u.name, created)
+					}
+					home := ask("s", `{"model":"m","input":"x"}`).Header().Get(targetHeader)
+					for _, u := range w.g.upstreams {
+						switch {
+						case u.name == home:
+							w.let(u.name, tt.home)
+						case tt.other != 200: // and is so for all time
+							w.let(u.name, refuses(tt.other))
+						}
+					}
+					require.Equal(t, tt.want[0], ask("s", tt.body).Code)
+					if failover == affinity.FailoverReturn { // else where it went may be home now
+						require.Equal(t, tt.want[1], ask("s", tt.body).Code)
+					}
+					if tt.want[0] < 500 {
+						return
+					}
+					w.let(home, created)
+					<-time.After(time.Minute)
+					require.Equal(t, 200, ask("s", tt.body).Code, "it goes on")
+				})
+			})
+		}
+	}
+}
+
 // What is left of a response that failed is read for nobody, and not for the
 // attempt after it. Run with -race.
 func TestLearnFromFailures(t *testing.T) {

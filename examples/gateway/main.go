@@ -33,14 +33,19 @@
 // that it may be its own fault), as long as the client has nothing of an answer.
 // (What breaks off later is the client's to send again. One whose credential is
 // denied is tried on one other; where the upstreams' own are, on each once.)
+// One that refers to state at an upstream that is out is tried elsewhere, too, and if the
+// others know nothing of it (400 or 404), the client is told to come back: 503.
 // When all are out, those that did not say for how long are asked all the same, and
 // if there are none, the request waits for the first that comes back, up to
 // -patience. Clients with different credentials share no sessions.
 //
 // With key-env=NAME the upstream gets the credential in that environment
 // variable, and with key-file=FILE that in the file, wherever the client put its own,
-// which goes no further. The file that -upstreams names has more upstreams, a line
-// each; SIGHUP reads it and the keys' files again, and conversations stay where they are.
+// which goes no further. The gateway does not authenticate clients: whoever can reach -listen
+// spends what such keys pay for.
+//
+// The file that -upstreams names has more upstreams, a line each; SIGHUP reads it and the
+// keys' files again, and conversations stay where they are.
 //
 // With -admin ADDR there is a page of what goes on, as text and as JSON under
 // /status, and:

@@ -24,8 +24,8 @@ func (g *gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 	x := r.Context().Value(exchangeKey{}).(*exchange)
 	status, kind, message := http.StatusBadGateway, "upstream_failed", errUpstream
 	switch {
-	case errors.Is(err, errNoUpstream):
-		status, kind, message = http.StatusServiceUnavailable, "no_upstream_available", errNoUpstream
+	case errors.Is(err, errNoUpstream), errors.Is(err, errStateAway):
+		status, kind, message = http.StatusServiceUnavailable, "no_upstream_available", err
 		w.Header().Set("Retry-After", retryAfter(x.back(time.Now())))
 	case errors.Is(err, errRequestBody):
 		status, kind, message = http.StatusBadRequest, "bad_request", errRequestBody
