@@ -435,52 +435,89 @@ func Example_tiers() {
 	// chat-2 reserved-2 failover
 }
 
-// A proxy reports in a deferred call: httputil.ReverseProxy panics if the upstream breaks
-// off in the middle of its answer.
+// With httputil.ReverseProxy: one proxy for all requests, and the target in their context.
+// It reports in a deferred call, since ReverseProxy panics if the upstream breaks off in the
+// middle of its answer.
 func ExampleSelection_Done_proxy() {
 	sel := selector()
-	proxy := func(w http.ResponseWriter, r *http.Request) {
+	type exchange struct {
+		host   string
+		status int   // of the answer,
+		err    error // or why there is none
+	}
+	type exchangeKey struct{}
+	of := func(ctx context.Context) *exchange { return ctx.Value(exchangeKey{}).(*exchange) }
+	proxy := &httputil.ReverseProxy{
+		Transport: breaksOff{},
+		Rewrite: func(p *httputil.ProxyRequest) {
+			p.SetURL(&url.URL{Scheme: "http", Host: of(p.In.Context()).host})
+		},
+		ModifyResponse: func(resp *http.Response) error {
+			of(resp.Request.Context()).status = resp.StatusCode
+			return nil
+		},
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			of(r.Context()).err = err
+			w.WriteHeader(http.StatusBadGateway)
+		},
+		ErrorLog: log.New(io.Discard, "", 0),
+	}
+	handle := func(w http.ResponseWriter, r *http.Request) {
 		req, err := extract.FromHTTP(r, 0)
 		if err != nil {
 			return // the client is gone
 		}
-		choice, err := sel.Select(r.Context(), req, []string{"anna", "ben"})
+		choice, err := sel.Select(r.Context(), req, []string{"anna", "ben", "gone"})
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
-		outcome := affinity.Outcome{Result: affinity.TransientFailure} // unless it comes to more
-		defer func() { choice.Done(outcome) }()
-		var status int
-		proxy := httputil.ReverseProxy{
-			Transport: breaksOff{},
-			Rewrite:   func(p *httputil.ProxyRequest) { p.Out.URL = &url.URL{Scheme: "http", Host: choice.Target} },
-			ModifyResponse: func(resp *http.Response) error {
-				status = resp.StatusCode
-				return nil
-			},
-			ErrorLog: log.New(io.Discard, "", 0),
-		}
-		proxy.ServeHTTP(w, r)
-		outcome = affinity.OutcomeOf(status, nil)
+		x := &exchange{host: choice.Target}
+		whole := false
+		defer func() {
+			switch {
+			case r.Context().Err() != nil:
+				x.err = r.Context().Err() // the client left: that says nothing about the upstream
+			case !whole:
+				x.err = io.ErrUnexpectedEOF
+			}
+			choice.Done(affinity.OutcomeOf(x.status, x.err))
+			fmt.Println(choice.Target, choice.Outcome.Result)
+		}()
+		proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
+		whole = true
 	}
-	r := incoming("chat-1")
-	r = r.WithContext(context.WithValue(r.Context(), http.ServerContextKey, new(http.Server)))
-	func() {
-		defer func() { fmt.Println("panic:", recover()) }()
-		proxy(httptest.NewRecorder(), r)
-	}()
-	fmt.Println(sel.Stats().Outcomes[affinity.TransientFailure])
+	for i := range 3 {
+		r := incoming(fmt.Sprint("chat-", i))
+		r = r.WithContext(context.WithValue(r.Context(), http.ServerContextKey, new(http.Server)))
+		func() {
+			defer func() {
+				if v := recover(); v != nil {
+					fmt.Println("panic:", v)
+				}
+			}()
+			handle(httptest.NewRecorder(), r)
+		}()
+	}
 	// Output:
+	// anna served
+	// ben transient-failure
 	// panic: net/http: abort Handler
-	// 1
+	// gone transient-failure
 }
 
-// breaksOff is an upstream that does so.
+// breaksOff is an upstream that does so if it is ben, and that is not there if it is gone.
 type breaksOff struct{}
 
-func (breaksOff) RoundTrip(*http.Request) (*http.Response, error) {
-	return &http.Response{StatusCode: 200, Body: io.NopCloser(iotest.ErrReader(io.ErrUnexpectedEOF))}, nil
+func (breaksOff) RoundTrip(r *http.Request) (*http.Response, error) {
+	body := io.Reader(strings.NewReader("{}"))
+	switch r.URL.Host {
+	case "gone":
+		return nil, io.EOF
+	case "ben":
+		body = iotest.ErrReader(io.ErrUnexpectedEOF)
+	}
+	return &http.Response{StatusCode: 200, Body: io.NopCloser(body), Request: r}, nil
 }
 
 func ExampleSelector_Close() {
