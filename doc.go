@@ -30,7 +30,8 @@
 //	req.Scope = tenant
 //	choice, err := sel.Select(ctx, req, usableAccounts)
 //	...
-//	choice.Done(affinity.OutcomeOf(resp.StatusCode, err))
+//	status, err := send(r, choice.Target)
+//	choice.Done(affinity.OutcomeOf(status, err))
 //
 // Package extract knows what clients send: ids in headers and bodies, and for
 // those that send none, the messages themselves. Package balance has ready-made
