@@ -42,7 +42,7 @@
 // With key-env=NAME the upstream gets the credential in that environment
 // variable, and with key-file=FILE that in the file, wherever the client put its own,
 // which goes no further. The gateway does not authenticate clients: whoever can reach -listen
-// spends what such keys pay for.
+// (on 127.0.0.1, any web page in a browser of that machine) spends what such keys pay for.
 //
 // The file that -upstreams names has more upstreams, a line each; SIGHUP reads it and the
 // keys' files again, and conversations stay where they are.

@@ -9,6 +9,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -437,11 +439,11 @@ func TestBrokenCompression(t *testing.T) {
 }
 
 // upgrade switches a connection to the gateway to another protocol.
-func (r *rig) upgrade() (net.Conn, *bufio.Reader) {
+func (r *rig) upgrade(protocol string) (net.Conn, *bufio.Reader) {
 	c, err := net.Dial("tcp", r.front.Listener.Addr().String())
 	require.NoError(r.t, err)
 	r.t.Cleanup(func() { c.Close() })
-	io.WriteString(c, "GET /v1/responses HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\nX-Session-ID: s\r\n\r\n")
+	io.WriteString(c, "GET /v1/responses HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: "+protocol+"\r\nX-Session-ID: s\r\n\r\n")
 	b := bufio.NewReader(c)
 	resp, err := http.ReadResponse(b, nil)
 	require.NoError(r.t, err)
@@ -465,7 +467,7 @@ func TestUpgrades(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 1)
 	r.backends[0].does(echo)
-	c, b := r.upgrade()
+	c, b := r.upgrade("echo")
 	for _, line := range []string{"ping\n", "pong\n"} {
 		io.WriteString(c, line)
 		got, err := b.ReadString('\n')
@@ -475,6 +477,46 @@ func TestUpgrades(t *testing.T) {
 	c.Close()
 	r.settle()
 	require.Zero(t, r.failures(), "the client left")
+}
+
+// An upstream that speaks HTTP/2 is sent requests over that, and WebSockets over HTTP/1.1,
+// without which there are none.
+func TestWebSocketsBesideHTTP2(t *testing.T) {
+	t.Parallel()
+	protocols := make(chan string, 2)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		protocols <- req.Proto
+		if req.Header.Get("Upgrade") == "" {
+			return
+		}
+		c, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		defer c.Close()
+		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		io.Copy(c, rw)
+	}))
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	r := newRig(t, 1, func(o *options) {
+		u, err := url.Parse(s.URL)
+		require.NoError(t, err)
+		o.upstreams[0].url = u
+	})
+	r.g.transport.TLSClientConfig.RootCAs = s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	require.Equal(t, 200, r.chat("s").StatusCode)
+	require.Equal(t, "HTTP/2.0", <-protocols)
+	c, b := r.upgrade("websocket")
+	require.Equal(t, "HTTP/1.1", <-protocols)
+	io.WriteString(c, "ping\n")
+	got, err := b.ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "ping\n", got)
+	c.Close()
+	r.settle()
+	require.Zero(t, r.failures())
 }
 
 // An upstream that switches to what nobody asked for is let go.
