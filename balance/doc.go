@@ -1,14 +1,14 @@
 // Package balance has ready-made pickers for what a Selector has to place: a
 // request without a session, a new session, and one whose home is gone.
 //
-//	RoundRobin   each in turn: the same number of picks for every target
+//	RoundRobin   each in turn: all targets get the same number of picks
 //	FillFirst    the first: your order is the priority
-//	Random       any: even in the long run, and nothing to share between goroutines
+//	Random       any: even in the long run, and no state that goroutines share
 //	Weighted     in proportion to a weight: targets of different size or quota
-//	PowerOfTwo   the less loaded of two: when the load you see lags behind
-//	Least        the least loaded of all: when the load you see is up to date
-//	Rendezvous   by hash: processes that share nothing place a key alike
-//	LeastCost    the least work lately: even work and quota, and nothing to measure
+//	PowerOfTwo   the less loaded of two: for a measure of load that lags behind
+//	Least        the least loaded of all: for a measure of load that is up to date
+//	Rendezvous   by hash: gateways that share nothing place a key alike
+//	LeastCost    where the least work went lately: evens out work, with nothing to measure
 //	Prefix       the same, weighed against what each target has in its cache
 //
 // Take LeastCost unless there is a reason not to. Sessions differ in work by orders
@@ -78,9 +78,9 @@
 //		Fallback: affinity.PickerFunc[*Account](nearby),
 //	})
 //
-// A function hides the balancer that it calls: if next were LeastCost, it would be
-// told of the requests that it places, but not of the others, nor of any outcome.
-// To restrict a balancer, embed it in a type of your own whose Place method calls
-// that of the balancer with fewer candidates, and whose Pick method calls Place.
-// The second example of the package does so.
+// A function hides the methods of what it calls. With LeastCost in place of RoundRobin
+// here, the Selector would not see a Balancer, and LeastCost would be told of no requests
+// but those that it places, and of no outcome. To restrict a balancer, embed it in a type
+// of your own and give that a Place, which is what a Selector calls, and a Pick that calls
+// Place: the example Balancer does so.
 package balance
