@@ -375,7 +375,9 @@ func ExampleSelector_Cache() {
 }
 
 // A request that fails is tried on the other candidates. Each attempt is a selection of
-// its own, with an outcome of its own.
+// its own, with an outcome of its own. In a proxy, the body of each is that of r.GetBody,
+// which extract.FromHTTP has set; it is nil if there is no body, or one that is larger than
+// the limit and cannot be sent twice.
 func ExampleSelector_Select_retry() {
 	sel, ctx := selector(), context.Background()
 	status := map[string]int{"a": 429, "b": 400, "c": 200}
