@@ -300,22 +300,27 @@ func (g *gateway) failed(x *exchange, o affinity.Outcome, t trouble) {
 	g.counters.done(x.choice.ID, o.Usage, true)
 	slot := x.slot
 	x.slot = false
+	now, out := time.Now(), t.pause
 	var news bool
-	switch now := time.Now(); {
+	switch {
 	case t.mine:
 		if slot {
 			u.health.release()
 		}
+		g.log.Debug("request failed", "target", u.name, "why", t.why)
+		return
 	case t.tenant != 0:
 		news = u.health.limited(now, t.pause, t.tenant, slot)
 	default:
 		news = u.health.failed(now, t.pause, t.asked, slot)
+		_, until := u.health.state(now)
+		out = until.Sub(now)
 	}
 	level := slog.LevelDebug
 	if news {
 		level = slog.LevelWarn // the first of what may be many
 	}
-	g.log.Log(context.Background(), level, "upstream out", "target", u.name, "for", t.pause.Round(time.Millisecond),
+	g.log.Log(context.Background(), level, "upstream out", "target", u.name, "for", out.Round(time.Millisecond),
 		"why", t.why, "tenants", map[bool]string{true: "one", false: "all"}[t.tenant != 0])
 }
 

@@ -2,8 +2,10 @@ package main
 
 import (
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -137,11 +139,16 @@ func TestPoison(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, 4, func(o *options) { o.patience = 0 })
 				defer w.g.close()
+				log := new(safeBuffer)
+				w.g.log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 				for _, u := range w.g.upstreams {
 					w.let(u.name, tt.does)
 				}
 				w.do("s")
 				require.Len(t, w.hits, 4)
+				require.Equal(t, tt.out, strings.Count(log.String(), "upstream out"), log)
+				require.Equal(t, tt.out, strings.Count(log.String(), " for=1.25s "), "an eighth of -cooldown")
+				require.Equal(t, 4-tt.out, strings.Count(log.String(), "request failed"))
 				out := 0
 				for _, u := range w.g.status().Upstreams {
 					if !u.Available {
