@@ -822,13 +822,23 @@ func TestStateIsNotGivenUp(t *testing.T) {
 						switch {
 						case u.name == home:
 							w.let(u.name, tt.home)
-						case tt.other != 200: // and is so for all time
+						case tt.other == 200:
+							w.let(u.name, serves(0))
+						default:
 							w.let(u.name, refuses(tt.other))
 						}
 					}
 					require.Equal(t, tt.want[0], ask("s", tt.body).Code)
 					if failover == affinity.FailoverReturn { // else where it went may be home now
 						require.Equal(t, tt.want[1], ask("s", tt.body).Code)
+					}
+					if tt.other == 200 && failover == affinity.FailoverReturn {
+						for _, u := range w.g.upstreams {
+							if u.name != home {
+								w.let(u.name, refuses(404))
+							}
+						}
+						require.Equal(t, 503, ask("s", tt.body).Code, "nor where it has made a detour")
 					}
 					if tt.want[0] < 500 {
 						return

@@ -216,7 +216,6 @@ func (g *gateway) RoundTrip(out *http.Request) (*http.Response, error) {
 		resp, again, err = g.try(out, x)
 		if x.misses(resp) {
 			x.choice.Done(affinity.Outcome{Result: affinity.TerminalFailure}) // it is no place for this conversation
-			resp.Body.Close()
 			resp, err = nil, errStateAway
 			break
 		}
