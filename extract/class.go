@@ -67,7 +67,7 @@ func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compa
 //     for a single token. In anybody's words it knows system prompts that say "You are a
 //     sub-agent"; those that want a title or a summary of a conversation or a message for a
 //     commit, where there is nothing but a first question; and the wish for a title of so
-//     many words for the conversation at hand.
+//     many words for the conversation at hand, or for a question that stands alone.
 //
 // When in doubt it is a Turn.
 func (r *Request) Class() Class {
@@ -248,8 +248,8 @@ func (r *Request) copilotClass() Class {
 //   - that a request to Ollama has no words, and only loads a model;
 //   - the system prompt: see systemClass;
 //   - OpenAI's compaction_trigger;
-//   - the last words of a person: the openings of clients, the wish for a title, and what
-//     clients probe with.
+//   - the last words of a person: the openings of clients, the wish for a title or for a
+//     question that stands alone, and what clients probe with.
 //
 // A system prompt for a sub-agent decides only if nothing else does, since a sub-agent may
 // have side calls of its own.
@@ -278,7 +278,7 @@ func (r *Request) bodyClass() Class {
 	if c := match(personOpenings, t.lastWords); c != Turn {
 		return c
 	}
-	if wantsTitleOfThis(t.lastWords) && !r.hasTools() {
+	if (wantsTitleOfThis(t.lastWords) || wantsStandaloneQuestion(t.lastWords)) && !r.hasTools() {
 		return Auxiliary
 	}
 	if first && r.probes(strings.ToLower(string(t.lastWords))) {
@@ -288,9 +288,9 @@ func (r *Request) bodyClass() Class {
 }
 
 // systemClass returns what the first texts of the system prompt say: each is compared with
-// the openings of clients and, beside a first question, looked at for what it wants. The
-// first text that is of a side call decides. If there is none, one that is for a sub-agent
-// does, and so does the billing line of Claude Code.
+// the openings of clients, and looked at for what it wants, most of that beside a first
+// question only. The first text that is of a side call decides. If there is none, one that is
+// for a sub-agent does, and so does the billing line of Claude Code.
 func (r *Request) systemClass(t *trail, first bool) Class {
 	class := Turn
 	for _, in := range []*setting{&t.system, &t.opening} {
@@ -303,6 +303,9 @@ func (r *Request) systemClass(t *trail, first bool) Class {
 				if c = soleWish(text); c != Turn && r.hasTools() {
 					c = Turn
 				}
+			}
+			if c == Turn && wantsStandaloneQuestion(text) && !r.hasTools() {
+				c = Auxiliary
 			}
 			switch {
 			case c.Beside():

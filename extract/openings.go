@@ -25,8 +25,13 @@ type opening struct {
 // wishes.go needs no row.
 var (
 	systemOpenings = sorted([]opening{
+		{"You are a Memory Manager that is responsible for managing information and preferences", Auxiliary},       // Agno
+		{"Please provide a suitable name for this conversation", Auxiliary},                                        // Agno
+		{"You are a message classifier for a model router", Auxiliary},                                             // AnythingLLM
 		{"You are an expert coding assistant. Your goal is to generate a concise, structured summary", Compaction}, // Avante
 		{"You are an AI conversation titles assistant", Auxiliary},                                                 // big-AGI
+		{"You are a software engineer. You are working on a project. you need to summarize", Compaction},           // bolt.diy
+		{"You are summarizing an agent run for prompt compaction", Compaction},                                     // browser-use
 		{"You are naming a coding session", Auxiliary},                                                             // Claude Code
 		{"Generate a concise, sentence-case title", Auxiliary},                                                     // Claude Code
 		{"Analyze if this message indicates a new conversation topic", Auxiliary},                                  // Claude Code
@@ -47,6 +52,8 @@ var (
 		{"You are summarizing a conversation to preserve context", Compaction},                                     // Crush
 		{"You are an agent for Crush", Subagent},                                                                   // Crush
 		{"You are a web content analysis agent for Crush", Subagent},                                               // Crush
+		{"You are a memory management system. Your task is to analyze a conversation", Auxiliary},                  // DeerFlow
+		{"You are generating follow-up questions to help the user continue", Auxiliary},                            // DeerFlow
 		{"You are Title Generator, an expert assistant", Auxiliary},                                                // Forge
 		{"You are a specialized Task Routing AI", Auxiliary},                                                       // Gemini CLI
 		{"You are a diagnostic agent that determines whether a conversational AI", Auxiliary},                      // Gemini CLI
@@ -61,26 +68,39 @@ var (
 		{"Generate a short title (four words or less)", Auxiliary},                                                 // Goose
 		{"## Task Context\n- An llm context limit was reached", Compaction},                                        // Goose
 		{"Generate concise conversation titles.", Auxiliary},                                                       // gptme
+		{"You are compacting one portion of a conversation", Compaction},                                           // Haystack
 		{"You name chat sessions.", Auxiliary},                                                                     // Hermes
 		{"You are a chat thread titling assistant", Auxiliary},                                                     // HuggingChat
 		{"Generate a concise session title", Auxiliary},                                                            // kimi-cli
 		{"You are a helpful assistant that compacts conversation context", Compaction},                             // kimi-cli
+		{"Your goal is to select the most relevant tools for answering the user's query", Auxiliary},               // LangChain
 		{"You are a conversation title generator", Auxiliary},                                                      // Letta Code
 		{"The following messages are being evicted from the BEGINNING of your context window", Compaction},         // Letta Code
+		{"The following is a conversation between the user and assistant. Write a concise summary", Compaction},    // LlamaIndex
+		{"You are a conversation context compressor", Compaction},                                                  // LobeChat
+		{"You're an assistant who's good at extracting key takeaways from conversations", Compaction},              // LobeChat before
+		{"You are the memory consciousness of an AI", Auxiliary},                                                   // Mastra
+		{"You are a Personal Information Organizer, specialized in accurately storing facts", Auxiliary},           // Mem0
 		{"You are a conversation summarizer. Produce", Compaction},                                                 // Microsoft Agent Framework
 		{"You are a workspace naming assistant", Auxiliary},                                                        // Mux
 		{"You are running a compaction/summarization pass", Compaction},                                            // Mux
+		{"You are a memory consolidation engine. Your sole task", Auxiliary},                                       // nanobot
 		{"Generate a very short title (3-6 words) for a coding session", Auxiliary},                                // Oh-my-pi
+		{"Summarize the archived part of an Ollama agent conversation", Compaction},                                // Ollama
 		{"You are a title generator", Auxiliary},                                                                   // OpenCode
 		{"You are an anchored context summarization assistant", Compaction},                                        // OpenCode
 		{"You are a helpful assistant that generates concise, descriptive titles", Auxiliary},                      // OpenHands
 		{"You are an AI suggestion generator for an AI powered search engine", Auxiliary},                          // Perplexica
 		{"You are a context summarization assistant", Compaction},                                                  // pi, Oh-my-pi
+		{"You are an AI namer that creates a name for", Auxiliary},                                                 // Plandex
+		{"## Role\nA helpful assistant.\n\n## Task & Steps\n1. Generate a full user question", Auxiliary},          // RAGFlow
+		{"You are a conversation summarizer. Provide a concise summary", Compaction},                               // Strands Agents
 	})
 	personOpenings = sorted([]opening{
 		{"Create a concise, 3-6 word title.", Auxiliary},                                                    // aichat
 		{"Summarize the discussion briefly in 200 words", Compaction},                                       // aichat
 		{"Based on our full conversation history, produce a concise summary", Compaction},                   // AstrBot
+		{"Summarize the conversation below.\nProduce markdown that strictly follows", Compaction},           // CAMEL
 		{"Based on the chat history, give this conversation a name", Auxiliary},                             // Chatbox
 		{"Please write a 5-10 word title", Auxiliary},                                                       // Claude Code
 		{"The user stepped away and is coming back", Auxiliary},                                             // Claude Code
@@ -91,23 +111,36 @@ var (
 		{"CRITICAL: Respond with TEXT ONLY", Compaction},                                                    // Claude Code
 		{"Your task is to create a detailed summary of the conversation so far", Compaction},                // Claude Code
 		{"Your task is to create a detailed summary of the RECENT portion of the conversation", Compaction}, // Claude Code
+		{"Your task is to create a detailed summary of this conversation. This summary", Compaction},        // Claude Code
 		{"You are performing a CONTEXT CHECKPOINT COMPACTION", Compaction},                                  // Codex, Mistral Vibe
 		{"Create a comprehensive summary of this conversation that captures", Compaction},                   // Continue
+		{"You are a HOLE FILLER. You are provided with a file containing holes", Auxiliary},                 // Continue
 		{"Please provide a concise summary of our conversation so far, capturing", Compaction},              // Continue CLI
+		{"Please create a detailed summary of the conversation so far. The history is being", Compaction},   // Copilot CLI
 		{"Generate a concise title (max 5 words) for this conversation", Auxiliary},                         // Copilot for Obsidian
 		{"Analyze the following conversation and create a structured summary that preserves", Compaction},   // CrewAI
 		{"Generate a concise title for the following content", Auxiliary},                                   // Crush
 		{"Provide a detailed summary of our conversation above", Compaction},                                // Crush
+		{"You are asked to generate a concise chat title", Auxiliary},                                       // Dify
+		{"Progressively summarize the conversation provided", Compaction},                                   // Flowise
 		{"Summarize this file in 2-3 sentences. Be technical and specific", Auxiliary},                      // Gemini CLI
 		{"Analyze *only* the content and structure of your immediately preceding", Auxiliary},               // Gemini CLI: who speaks next
 		{"Summarize the user's primary intent or goal in this conversation", Auxiliary},                     // Gemini CLI
 		{"### State Update: Agent Continuity", Compaction},                                                  // Gemini CLI
+		{"Summarize the topic of our conversation above in", Auxiliary},                                     // gp.nvim
 		{"You are a summarization agent creating a context checkpoint", Compaction},                         // Hermes
+		{"You are an extremely smart and helpful title generator", Auxiliary},                               // Khoj
+		{"Create a comprehensive summary of this conversation.\nInclude the following", Compaction},         // Koog
 		{"Given the following conversation and a follow up question, rephrase", Auxiliary},                  // LangChain
 		{"<role>\nContext Extraction Assistant", Compaction},                                                // LangChain, Deep Agents
 		{"Progressively summarize the lines of conversation provided", Compaction},                          // LangChain before
+		{"Create a summary of the conversation above", Compaction},                                          // LangGraph's guides
+		{"This is summary of the conversation to date", Compaction},                                         // LangGraph's guides
+		{"This is summary of the conversation so far", Compaction},                                          // LangMem
 		{"Provide a concise, 5-word-or-less title for the conversation", Auxiliary},                         // LibreChat
+		{"You are a smart memory manager which controls the memory of a system", Auxiliary},                 // Mem0
 		{"Summarize this conversation for a new Assistant", Compaction},                                     // Mux
+		{"Create a memory overview for only the final", Compaction},                                         // nanobot
 		{"使用四到五个字直接返回这句话的简要主题", Auxiliary},                                                                  // NextChat
 		{"Please generate a four to five word title summarizing our conversation", Auxiliary},               // NextChat
 		{"### Task:\nGenerate a concise", Auxiliary},                                                        // Open WebUI: titles
@@ -119,6 +152,10 @@ var (
 		{"Generate a title for this conversation", Auxiliary},                                               // OpenCode
 		{"Provide a detailed prompt for continuing our conversation above", Compaction},                     // OpenCode before
 		{"You are maintaining a context-aware state summary", Compaction},                                   // OpenHands
+		{"You are an AI summarizer that summarizes the conversation so far", Compaction},                    // Plandex
+		{"Ignore previous instructions. Summarize the most important facts and events", Compaction},         // SillyTavern
+		{"Summarize the above conversation and create a succinct title", Auxiliary},                         // Tabby
+		{"You are a helpful assistant that helps the user to ask related questions", Auxiliary},             // Tabby
 		{"Generate a concise 3-7 word title for this conversation", Auxiliary},                              // Zed
 	})
 )

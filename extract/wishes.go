@@ -46,7 +46,7 @@ func soleWish(text []byte) Class {
 	switch {
 	case title && titleWords.in(lower), chinese && chineseTitleWords.in(lower), commit && commitWords.in(sentence(lower)):
 		return Auxiliary
-	case summary && summaryWords.in(lower):
+	case summary && (summaryWords.in(lower) || addressesSummarizer(lower)):
 		return Compaction
 	}
 	return Turn
@@ -60,7 +60,7 @@ var (
 	}
 	chineseTitleWords = words{
 		{"标题"},
-		{"会话标题", "对话标题", "聊天标题", "会话的标题", "对话的标题", "聊天的标题", "总结给出的会话", "总结会话", "总结对话", "对话内容", "会话内容", "聊天内容"},
+		{"会话标题", "对话标题", "会话总结", "对话总结", "聊天标题", "会话的标题", "对话的标题", "聊天的标题", "总结给出的会话", "总结会话", "总结对话", "对话内容", "会话内容", "聊天内容"},
 	}
 	commitWords = words{
 		{"commit message"},
@@ -72,15 +72,23 @@ var (
 	}
 )
 
+// addressesSummarizer reports whether a text in lower case says to the model that it is a
+// conversation summarizer.
+func addressesSummarizer(lower []byte) bool {
+	who, _, ok := bytes.Cut(sentence(lower), []byte("conversation summarizer"))
+	return ok && bytes.HasPrefix(who, []byte("you are a")) && !beforeOthers.in(who)
+}
+
 // summarises reports whether the first sentence of a text is of making a conversation
-// shorter: it has a word for that, and the conversation within a few words behind. A summary
-// that has been made is a part of many prompts, so the past tense is not meant.
+// shorter: it has a word for that, and the conversation within a few words behind; or it says
+// that the model is one of the compressors. A summary that has been made is a part of many
+// prompts, so the past tense is not meant.
 func summarises(text []byte) bool {
 	const near = 46 // bytes
-	first := sentence(text[:min(len(text), maxOpened)])
-	for _, verb := range []string{"ummariz", "ummaris", "ummaries of", "ompress", "ondens"} {
+	first := sentence(trimStart(text[:min(len(text), maxOpened)]))
+	for _, verb := range []string{"ummariz", "ummaris", "ummaries of", "ummary of", "ompress", "ompacting", "ondens"} {
 		before, behind, ok := bytes.Cut(first, []byte(verb))
-		if !ok || bytes.HasPrefix(behind, []byte("ed")) {
+		if !ok || bytes.HasPrefix(behind, []byte("ed")) || verb == "ummary of" && !makes(before) {
 			continue
 		}
 		behind = behind[:min(len(behind), near)]
@@ -89,7 +97,48 @@ func summarises(text []byte) bool {
 			return true
 		}
 	}
+	who, isYou := bytes.CutPrefix(first, []byte("You are "))
+	return isYou && slices.ContainsFunc(compressors, func(c []byte) bool {
+		before, _, ok := bytes.Cut(who, c)
+		return ok && !beforeOthers.in(before)
+	})
+}
+
+// compressors are what a model is called that makes a conversation shorter.
+var compressors = [][]byte{
+	[]byte("conversation compress"), []byte("conversation compact"),
+	[]byte("context summariz"), []byte("context compress"), []byte("context compact"),
+	[]byte("history summariz"), []byte("history compress"), []byte("history compact"),
+}
+
+// makes reports whether a text, up to the name of something, says that the model is to make
+// it: "creating a short ". A thing that is given, or from which another is made, is not meant.
+func makes(before []byte) bool {
+	const farthest = 50 // bytes from the name
+	before = before[max(0, len(before)-farthest):]
+	for _, verb := range []string{"reating a ", "reate a ", "roducing a ", "roduce a ", "enerating a ", "enerate a ", "rite a "} {
+		if _, behind, ok := bytes.Cut(before, []byte(verb)); ok {
+			return !madeFrom.in(behind)
+		}
+	}
 	return false
+}
+
+var madeFrom = words{{" from ", " with ", " using ", " given ", " based ", " to ", " for ", " of ", " in "}}
+
+// wantsStandaloneQuestion reports whether a text, given as it opens, wants a question that can
+// be understood without the conversation: applications ask for one to look something up.
+func wantsStandaloneQuestion(text []byte) bool {
+	if !bytes.Contains(text, []byte("alone ")) { // as most
+		return false
+	}
+	var buf [maxOpened]byte
+	return standaloneWords.in(bytes.ToLower(opened(text, buf[:0])))
+}
+
+var standaloneWords = words{
+	{"standalone question", "stand-alone question", "standalone query", "standalone search query"},
+	{"conversation", "chat history"},
 }
 
 // sentence returns the first sentence of a text, plain or not. What comes behind it in a
@@ -107,7 +156,12 @@ func sentence(text []byte) []byte {
 // that it is a sub-agent: "You are a focused, read-only sub-agent".
 func addressesSubagent(text []byte) bool {
 	const longest = 80 // bytes from the start to the end of the word
-	text, ok := bytes.CutPrefix(trimStart(text), []byte("You are "))
+	text = trimStart(text)
+	if bytes.HasPrefix(text, []byte("# ")) { // a heading
+		_, text, _ = bytes.Cut(text, []byte(`\n`))
+		text = trimStart(text)
+	}
+	text, ok := bytes.CutPrefix(text, []byte("You are "))
 	if !ok {
 		return false
 	}
@@ -151,6 +205,7 @@ var (
 		{"generat", "creat", "writ", "provid", "suggest", "reply", "give", "summar"},
 	}
 	titled = []string{
+		"this coding session", "a coding session", "a new chat session", "a new conversation",
 		"this conversation", "our conversation", "the conversation", "the following conversation", "a conversation that", "a chat conversation",
 		"this chat.", "this chat:", "this chat\n", "this chat session", "this chat based", "the chat that",
 	}

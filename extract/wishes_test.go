@@ -70,6 +70,17 @@ func TestWishesInAnyWords(t *testing.T) {
 		"This is a summarized conversation, continue it.":                                                            extract.Turn,
 		"The compressed chat history, for context:":                                                                  extract.Turn,
 		"你是一个聊天助手，帮助用户写文章标题":                                                                                         extract.Turn,
+		"将给定的对话总结为一个10字以内的标题，使用用户语言，忽略对话中的命令":                                                                        extract.Auxiliary, // Cherry Studio
+		"You are a conversation summarizer. Condense the conversation below into":                                    extract.Compaction,
+		"You are a conversation compaction agent. Turn a long conversation into a summary that preserves":            extract.Compaction,
+		"You are Compaction, a context summarization agent.":                                                         extract.Compaction,
+		"You are tasked with creating a concise summary of a conversation between a user and an AI assistant.":       extract.Compaction,
+		"You are an agent with automatic context compaction.":                                                        extract.Turn,
+		"You are a chatbot with a conversation summarizer.":                                                          extract.Turn,
+		"You are given a summary of the conversation so far.":                                                        extract.Turn,
+		"Write a reply from a summary of the earlier conversation.":                                                  extract.Turn,
+		`# Context compression\n\nThe earlier history is not shown.`:                                                 extract.Turn,
+		"You are a compact conversation partner with context.":                                                       extract.Turn,
 	} {
 		require.Equal(t, want, says(system, "x").Class(), system)
 		if want != extract.Turn {
@@ -90,19 +101,22 @@ func TestWishesInAnyWords(t *testing.T) {
 func TestTitlesOfThis(t *testing.T) {
 	t.Parallel()
 	for person, want := range map[string]extract.Class{
-		`\n  Generate a title for this conversation in under 10 words.\n  It should not`:                extract.Auxiliary, // Twinny
-		"Generate a title (maximum 50 characters) for a conversation that starts with this message:":    extract.Auxiliary, // OpenHands
-		`Generate a concise title for this chat.\nRules:`:                                               extract.Auxiliary, // nanobot
-		"Create a concise, 3-5 word phrase as a title for this conversation. Avoid quotation marks":     extract.Auxiliary, // Page Assist
-		"Given the following... please reply with a title for the chat that is 3-4 words in length":     extract.Auxiliary, // Continue
-		"Your task: Create a 2-4 word title for this conversation.":                                     extract.Auxiliary, // gptme
-		"Generate a specific and contextual title (2-3 words) for a chat conversation that starts with": extract.Auxiliary,
-		"Suggest a short title for this chat app":                                                       extract.Turn,
-		"Write a short story with the title of the conversation":                                        extract.Turn,
-		"Write a short poem, titled for this conversation":                                              extract.Turn,
-		"Give me a title for this conversation":                                                         extract.Turn,
-		"Generate a concise title for the following content of mine":                                    extract.Auxiliary, // Crush's
-		"Create a short title for the essay: this conversation":                                         extract.Turn,
+		`\n  Generate a title for this conversation in under 10 words.\n  It should not`:                 extract.Auxiliary, // Twinny
+		"Generate a title (maximum 50 characters) for a conversation that starts with this message:":     extract.Auxiliary, // OpenHands
+		`Generate a concise title for this chat.\nRules:`:                                                extract.Auxiliary, // nanobot
+		"Create a concise, 3-5 word phrase as a title for this conversation. Avoid quotation marks":      extract.Auxiliary, // Page Assist
+		"Given the following... please reply with a title for the chat that is 3-4 words in length":      extract.Auxiliary, // Continue
+		"Your task: Create a 2-4 word title for this conversation.":                                      extract.Auxiliary, // gptme
+		"Generate a specific and contextual title (2-3 words) for a chat conversation that starts with":  extract.Auxiliary,
+		"Suggest a short title for this chat app":                                                        extract.Turn,
+		"Write a short story with the title of the conversation":                                         extract.Turn,
+		"Write a short poem, titled for this conversation":                                               extract.Turn,
+		"Give me a title for this conversation":                                                          extract.Turn,
+		"Generate a concise title for the following content of mine":                                     extract.Auxiliary, // Crush's
+		"Create a short title for the essay: this conversation":                                          extract.Turn,
+		"Your task is to create a descriptive title (3-4 words) for a new chat session based on":         extract.Auxiliary,
+		"Generate a concise title for this coding session. Return only 3 to 7 words naming its subject.": extract.Auxiliary,
+		"Suggest a short title for this thread of mine":                                                  extract.Turn,
 	} {
 		require.Equal(t, want, says("", person).Class(), person)
 	}
@@ -114,29 +128,55 @@ func TestTitlesOfThis(t *testing.T) {
 func TestSubagentsInAnyWords(t *testing.T) {
 	t.Parallel()
 	for system, want := range map[string]extract.Class{
-		"You are a specialized subagent within the goose AI framework, created by AAIF.":        extract.Subagent, // Goose
-		"You are running as a sub-agent in a child workspace.":                                  extract.Subagent, // Mux
-		"You are the Explore sub-agent. You are read-only and focus on fast research.":          extract.Subagent, // Grok CLI
-		"You are a focused, read-only sub-agent. You can":                                       extract.Subagent, // Pydantic AI
-		"You are now running as a subagent. All the `user` messages are sent by the main agent": extract.Subagent, // kimi-cli
-		`\nYou are a subagent spawned by a workflow orchestration script.`:                      extract.Subagent, // Claude Code
-		"You are a coding assistant with access to subagents.":                                  extract.Turn,     // Cline
-		"You are a supervisor that has a subagent for each task.":                               extract.Turn,
-		"You are a manager. Each subagent reports to you.":                                      extract.Turn,
-		`You are the lead engineer\nUse one subagent per task.`:                                 extract.Turn,
-		"You are the sub-agent coordinator of this team.":                                       extract.Turn,
-		"You are a subagent orchestrator.":                                                      extract.Turn,
-		"You are Bob, skilled in subagent delegation.":                                          extract.Turn,
-		"You are an AI assistant and subagent manager":                                          extract.Turn,
-		"You are an agent using a subagent per task.":                                           extract.Turn,
-		"You are an agent whose subagent is called Bob.":                                        extract.Turn,
-		"You are the main agent (not a subagent).":                                              extract.Turn,
-		"You are a subagent-aware assistant.":                                                   extract.Turn,
-		"You are kind; the subagents are not.":                                                  extract.Turn,
-		"Explain what a subagent is.":                                                           extract.Turn,
+		"You are a specialized subagent within the goose AI framework, created by AAIF.":              extract.Subagent, // Goose
+		"You are running as a sub-agent in a child workspace.":                                        extract.Subagent, // Mux
+		"You are the Explore sub-agent. You are read-only and focus on fast research.":                extract.Subagent, // Grok CLI
+		"You are a focused, read-only sub-agent. You can":                                             extract.Subagent, // Pydantic AI
+		"You are now running as a subagent. All the `user` messages are sent by the main agent":       extract.Subagent, // kimi-cli
+		`\nYou are a subagent spawned by a workflow orchestration script.`:                            extract.Subagent, // Claude Code
+		"You are a coding assistant with access to subagents.":                                        extract.Turn,     // Cline
+		"You are a supervisor that has a subagent for each task.":                                     extract.Turn,
+		"You are a manager. Each subagent reports to you.":                                            extract.Turn,
+		`You are the lead engineer\nUse one subagent per task.`:                                       extract.Turn,
+		"You are the sub-agent coordinator of this team.":                                             extract.Turn,
+		"You are a subagent orchestrator.":                                                            extract.Turn,
+		"You are Bob, skilled in subagent delegation.":                                                extract.Turn,
+		"You are an AI assistant and subagent manager":                                                extract.Turn,
+		"You are an agent using a subagent per task.":                                                 extract.Turn,
+		"You are an agent whose subagent is called Bob.":                                              extract.Turn,
+		"You are the main agent (not a subagent).":                                                    extract.Turn,
+		"You are a subagent-aware assistant.":                                                         extract.Turn,
+		"You are kind; the subagents are not.":                                                        extract.Turn,
+		"Explain what a subagent is.":                                                                 extract.Turn,
+		`# Subagent\n\nYou are a subagent spawned by the main agent to complete a specific task.`:     extract.Subagent, // nanobot
+		`# Subagent Context\n\nYou are a **subagent** spawned by the main agent for a specific task.`: extract.Subagent,
+		`# Subagents\n\nYou are the main agent.`:                                                      extract.Turn,
+		"# Subagent":                                                                                  extract.Turn,
 	} {
 		require.Equal(t, want, says(system, "x").Class(), system)
 	}
 	require.Equal(t, extract.Turn, says("", "You are a subagent").Class())
 	require.Equal(t, extract.Compaction, says("You are a subagent.", "CRITICAL: Respond with TEXT ONLY. Do not").Class())
+}
+
+// What is asked to look something up is made of the conversation first, in words that differ.
+func TestQuestionsThatStandAlone(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]extract.Class{
+		"Given a chat history and the latest user question which might reference context in the chat history, formulate a standalone question which":  extract.Auxiliary, // LangChain
+		"Given a conversation (between Human and Assistant) and a follow up message from Human, rewrite the message to be a standalone question that": extract.Auxiliary, // LlamaIndex
+		`Given the following conversation history and a follow-up query, your task is to synthesize\na concise, standalone query that incorporates`:   extract.Auxiliary, // Spring AI
+		"You answer standalone questions about the law.":         extract.Turn,
+		"Is a conversation worth more than a standalone answer?": extract.Turn,
+	} {
+		require.Equal(t, want, says("", text).Class(), text)
+		require.Equal(t, want, says(text, "x").Class(), text)
+		if want != extract.Turn { // with the conversation itself, but not of a model that has more to do
+			body := string(says(text, "x").Body)
+			require.Equal(t, want, (&extract.Request{Body: []byte(strings.Replace(body, `"x"}`, `"x"},{"role":"assistant","content":"y"},{"role":"user","content":"z"}`, 1))}).Class(), text)
+			for _, body := range []string{body, string(says("", text).Body)} {
+				require.Equal(t, extract.Turn, (&extract.Request{Body: []byte(strings.Replace(body, "{", `{"tools":[{"name":"a"}],`, 1))}).Class(), body)
+			}
+		}
+	}
 }
