@@ -426,12 +426,25 @@ const (
 // if that is nil.
 func (t *trail) text(raw []byte, in *setting) {
 	withPlain(raw, func(text []byte, lent bool) {
-		if in != nil {
-			in.read(text, lent)
-		} else {
+		if in == nil {
 			t.read(text, lent)
+			return
+		}
+		in.read(text, lent)
+		if in == &t.opening {
+			t.keepEnding(text, lent)
 		}
 	})
+}
+
+// keepEnding keeps how a plain text of a system message ends.
+func (t *trail) keepEnding(text []byte, lent bool) {
+	text = trimEnd(text)
+	t.ending = text[max(0, len(text)-maxEnding):]
+	if lent {
+		t.endingRoom = append(t.endingRoom[:0], t.ending...)
+		t.ending = t.endingRoom
+	}
 }
 
 // read takes in a plain text of the setting. If it is lent, it must not be kept.
@@ -456,7 +469,7 @@ func (s *setting) read(text []byte, lent bool) {
 
 // read takes in a plain text of a person. If it is lent, it must not be kept.
 func (t *trail) read(text []byte, lent bool) {
-	words := split(text, t.inject)
+	words := split(cutRepeated(text, t.ending), t.inject)
 	if len(words) == 0 {
 		return
 	}

@@ -215,6 +215,10 @@ type trail struct {
 	lastWords []byte // how the last text of a person opens
 	room      []byte // holds lastWords if the text is not plain where it stands
 
+	// How the last message of the system before the first answer ends: see cutRepeated.
+	ending     []byte // at most maxEnding of it
+	endingRoom []byte // holds ending if the text is not plain where it stands
+
 	openingOnly bool // the walk stops at the first answer
 
 	// A message is taken in where it is read, if its role comes first, as it mostly does.
@@ -240,6 +244,9 @@ type setting struct {
 // maxOpening is how many bytes of a text are kept, in its plain form, to tell what kind of
 // call the request is.
 const maxOpening = 256
+
+// maxEnding is how many bytes of a system message are kept to find them behind a person's words.
+const maxEnding = 8 << 10
 
 // A step is the trail as it was when a message of a person ended.
 type step struct {

@@ -311,6 +311,21 @@ func ub(blocks ...string) string {
 }
 func text_(text string) string { return `{"type":"text","text":` + quote(text) + `}` }
 
+// rules are how Aider has answers written: they end its system prompt and its last message.
+const rules = "# *SEARCH/REPLACE block* Rules:\n\nEvery block must use this format:\n1. The path\n\nONLY EVER RETURN CODE IN A *SEARCH/REPLACE BLOCK*!\n\n"
+
+// aider returns a request of Aider in which the last message is what is asked now, with a
+// map of the repository and the files, if any.
+func aider(system, repo, files string, said ...string) string {
+	shown := "I am not sharing the full contents of any files with you yet."
+	if files != "" {
+		shown = "I have *added these files to the chat* so you can go ahead and edit them.\n\n" + files
+	}
+	messages := []string{sys(system + "\n" + rules), u("Here are summaries of some files present in my git repository.\n" + repo), a("Ok.")}
+	messages = append(messages, said[:len(said)-1]...)
+	return chat(append(messages, u(shown), a("Ok."), said[len(said)-1])...)
+}
+
 func reminder(text string) string { return "<system-reminder>\n" + text + "\n</system-reminder>" }
 
 // A trap is an earlier and a later request of a client that does something
@@ -445,6 +460,15 @@ func traps() []trap {
 			chat(sys("s"), u("hi"), a("x"), u("on\n\n<memory-context>\nlikes cake\n</memory-context>")), continues},
 		{"Hermes remembers something else about another first message", chat(sys("s"), u("hi\n\n<memory-context>\nlikes tea\n</memory-context>")),
 			chat(sys("s"), u("hi\n\n<memory-context>\nlikes cake\n</memory-context>")), apart},
+		{"Aider shows files behind what was said, and moves its rules to the last message",
+			aider("s", "map 1", "a.go 1", u("hi\n\n"+rules)), aider("s", "map 1", "a.go 2", u("hi"), a("x"), u("I committed the changes with git hash 1"), a("Ok."), u("on\n\n"+rules)), continues},
+		{"Aider shows another map and no files", aider("s", "map 1", "a.go", u("hi")), aider("s", "map 2", "", u("hi"), a("x"), u("on")), continues},
+		{"Aider is asked something else", aider("s", "map", "a.go", u("hi\n\n"+rules)), aider("s", "map", "a.go", u("ho\n\n"+rules)), apart},
+		{"Aider shows another map in a first request", aider("s", "map 1", "a.go", u("hi")), aider("s", "map 2", "a.go", u("hi")), apart},
+		{"the rules are all that is said", chat(sys("s\n"+rules), u(rules)), chat(sys("s\n"+rules), u("hi\n\n"+rules)), apart},
+		{"a message ends like the system prompt, in the middle of a paragraph",
+			chat(sys("Always reply in English."), u("A\n\nPlease reply in English.")), chat(sys("Always reply in English."), u("A")), apart},
+		{"somebody is not sharing something else", chat(u("I am not sharing my lunch")), chat(u("I am not sharing my dinner")), apart},
 		{"Void puts the system prompt into the first message", chat(u("<SYSTEM_MESSAGE>open: a.go</SYSTEM_MESSAGE>\nhi")),
 			chat(u("<SYSTEM_MESSAGE>open: b.go</SYSTEM_MESSAGE>\nhi"), a("x"), u("on")), continues},
 		{"Open WebUI has looked something up for the last message", chat(sys("s"), u("hi"), a("x"), u(lookedUp+"\nwhere?")),

@@ -36,6 +36,20 @@ var injectedTags = tags(
 	"SYSTEM_MESSAGE",       // Void, where the model takes no system prompt
 )
 
+// injectedOpenings are how messages begin in which Aider shows files, or says that it shows
+// none. They stand in front of the question at hand, and with the next one behind it, with
+// what is in the files by then.
+var injectedOpenings = [][]byte{
+	[]byte("I have *added these files to the chat*"),
+	[]byte("I am not sharing any files that you can edit yet."),
+	[]byte("I am not sharing the full contents of any files with you yet."),
+	[]byte(`I am working with you on code in a git repository.\nHere are summaries of some files`),
+	[]byte("Here are summaries of some files present in my git repo"),
+	[]byte("Here are some READ ONLY files, provided for your reference."),
+	[]byte("Don't try and edit any existing code without asking me to add the files to the chat!"),
+	[]byte("These files have been *added these files to the chat*"),
+}
+
 type tag struct{ open, close []byte }
 
 func tags(names ...string) (tags []tag) {
@@ -45,10 +59,26 @@ func tags(names ...string) (tags []tag) {
 	return tags
 }
 
+// injectedWhole reports whether a message is one in which Aider shows files.
+func injectedWhole(words []byte) bool {
+	if len(words) == 0 {
+		return false
+	}
+	switch words[0] {
+	case 'I', 'H', 'D', 'T': // with which all of the openings begin
+		return slices.ContainsFunc(injectedOpenings, func(o []byte) bool { return bytes.HasPrefix(words, o) })
+	}
+	return false
+}
+
 // split returns what a person wrote of a plain text, and hands what a client injected before
 // and behind it to inject. The white space around both belongs to neither.
 func split(text []byte, inject func([]byte)) (words []byte) {
 	words = trim(text)
+	if injectedWhole(words) {
+		inject(words)
+		return nil
+	}
 	if bytes.IndexByte(words, '<') < 0 { // as in most
 		return words
 	}
@@ -85,6 +115,31 @@ func split(text []byte, inject func([]byte)) (words []byte) {
 		words = trimEnd(words[:start])
 	}
 	return words
+}
+
+// cutRepeated returns a text without the paragraphs at its end that repeat the end of the system
+// prompt, given that end. Aider writes them behind the question at hand, and not behind those
+// before. A text that is nothing else stays as it is.
+func cutRepeated(raw, system []byte) []byte {
+	const least = len("Reply in English")
+	words := trim(raw)
+	if len(system) < least || len(words) <= least || string(words[len(words)-least:]) != string(system[len(system)-least:]) {
+		return raw
+	}
+	start := len(words) - least
+	for i := len(system) - least; start > 0 && i > 0 && words[start-1] == system[i-1]; i-- {
+		start--
+	}
+	paragraph := []byte(`\n\n`)
+	start = max(0, start-len(paragraph))
+	i := bytes.Index(words[start:], paragraph)
+	if i < 0 {
+		return raw
+	}
+	if rest := trimEnd(words[:start+i]); len(rest) > 0 {
+		return rest
+	}
+	return raw
 }
 
 // lookedUp returns the length of what a client has looked up for a question and put in front
