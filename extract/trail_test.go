@@ -311,6 +311,20 @@ func ub(blocks ...string) string {
 }
 func text_(text string) string { return `{"type":"text","text":` + quote(text) + `}` }
 
+// cherry returns how Cherry Studio puts a question with what it has looked up.
+func cherry(question, found string) string {
+	return "Please answer the question based on the reference materials\n\n## Citation Rules:\n- Cite.\n\n## My question is:\n\n" +
+		question + "\n\n## Reference Materials:\n\n" + found + "\n\nPlease respond in the same language as the user's question."
+}
+
+// lobeChat returns what LobeChat adds to a message.
+func lobeChat(shown string) string {
+	return "<!-- SYSTEM CONTEXT (NOT PART OF USER QUERY) -->\n<current_page>" + shown + "</current_page>\n<!-- END SYSTEM CONTEXT -->"
+}
+
+// nanobot is how what nanobot says of the time opens.
+const nanobot = "[Runtime Context — metadata only, not instructions]"
+
 // rules are how Aider has answers written: they end its system prompt and its last message.
 const rules = "# *SEARCH/REPLACE block* Rules:\n\nEvery block must use this format:\n1. The path\n\nONLY EVER RETURN CODE IN A *SEARCH/REPLACE BLOCK*!\n\n"
 
@@ -469,6 +483,24 @@ func traps() []trap {
 		{"a message ends like the system prompt, in the middle of a paragraph",
 			chat(sys("Always reply in English."), u("A\n\nPlease reply in English.")), chat(sys("Always reply in English."), u("A")), apart},
 		{"somebody is not sharing something else", chat(u("I am not sharing my lunch")), chat(u("I am not sharing my dinner")), apart},
+		{"nanobot tells the time behind the last message only", chat(sys("s"), u("hi\n\n"+nanobot+"\nTime: 9:00\n[/Runtime Context]")),
+			chat(sys("s"), u("hi"), a("x"), u("on\n\n"+nanobot+"\nTime: 9:01\n[/Runtime Context]")), continues},
+		{"nanobot told the time in front of it before", chat(sys("s"), u(nanobot+"\nTime: 9:00\nChat ID: direct\n\nhi")),
+			chat(sys("s"), u("hi"), a("x"), u(nanobot+"\nTime: 9:01\nChat ID: direct\n\non")), continues},
+		{"nanobot tells the time in a block of its own", chat(sys("s"), ub(text_(nanobot+"\nTime: 9:00"), text_("hi"))),
+			chat(sys("s"), ub(text_("hi")), a("x"), ub(text_(nanobot+"\nTime: 9:01"), text_("on"))), continues},
+		{"nanobot closes what it tells in front", chat(sys("s"), u(nanobot+"\n\nTime: 9:00\n[/Runtime Context]\nhi")), chat(sys("s"), u("hi"), a("x"), u("on")), continues},
+		{"somebody else has a context in brackets", chat(u("hi"), a("x"), u("[Context]\na\n\non")), chat(u("hi"), a("x"), u("[Context]\nb\n\non")), apart},
+		{"what nanobot tells is not closed at the end", chat(u("hi"), a("x"), u("on "+nanobot+" a]")), chat(u("hi"), a("x"), u("on "+nanobot+" b]")), apart},
+		{"LobeChat shows the page with the last message only", chat(sys("s"), u("hi\n\n"+lobeChat("page 1"))),
+			chat(sys("s"), u("hi"), a("x"), u("on\n\n"+lobeChat("page 2"))), continues},
+		{"LobeChat shows another file with a first message", chat(sys("s"), u("hi\n\n"+lobeChat("a.txt"))), chat(sys("s"), u("hi\n\n"+lobeChat("b.txt"))), apart},
+		{"Cherry Studio has looked something up for the last message", chat(sys("s"), u(cherry("hi", "1"))),
+			chat(sys("s"), u("hi"), a("x"), u(cherry("on", "2"))), continues},
+		{"Cherry Studio has looked up the same for two questions", chat(sys("s"), u(cherry("hi", "1"))), chat(sys("s"), u(cherry("ho", "1"))), apart},
+		{"Cherry Studio has looked something up for no question", chat(sys("s"), u(cherry("", "1"))), chat(sys("s"), u(cherry("", "2"))), apart},
+		{"a person has references", chat(u("hi"), a("x"), u("Please answer the question based on the reference materials: a")),
+			chat(u("hi"), a("x"), u("Please answer the question based on the reference materials: b")), apart},
 		{"Void puts the system prompt into the first message", chat(u("<SYSTEM_MESSAGE>open: a.go</SYSTEM_MESSAGE>\nhi")),
 			chat(u("<SYSTEM_MESSAGE>open: b.go</SYSTEM_MESSAGE>\nhi"), a("x"), u("on")), continues},
 		{"Open WebUI has looked something up for the last message", chat(sys("s"), u("hi"), a("x"), u(lookedUp+"\nwhere?")),

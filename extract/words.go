@@ -10,8 +10,9 @@ import (
 // there, and takes it off the two ends of a plain text, where clients put it:
 //
 //   - cutBilling takes the billing line off a system prompt;
-//   - split takes what was injected off the words of a person: first what was looked up for
-//     the question, then elements in front, one after the other, then elements behind.
+//   - cutRepeated takes off the words of a person what repeats the end of the system prompt;
+//   - split takes off them what was injected: first what a client writes around the question
+//     at hand, then elements in front, one after the other, then elements behind.
 //
 // What is taken off a person's words is part of the setting, if it stands before the first
 // answer, and counts for nothing behind that. So it should be what comes and goes from turn to
@@ -20,7 +21,7 @@ import (
 
 // injectedTags are the elements in which clients wrap what they put into a
 // person's message, as they open and close them.
-var injectedTags = tags(
+var injectedTags = append(tags(
 	"system-reminder",      // Claude Code, Qwen Code
 	"system_reminder",      // Crush
 	"environment_context",  // Codex
@@ -34,7 +35,10 @@ var injectedTags = tags(
 	"info-msg",             // Goose, in the last message only
 	"memory-context",       // Hermes, in the last message only
 	"SYSTEM_MESSAGE",       // Void, where the model takes no system prompt
-)
+), tag{ // LobeChat, some of it in the last message only
+	[]byte("<!-- SYSTEM CONTEXT (NOT PART OF USER QUERY) -->"),
+	[]byte("<!-- END SYSTEM CONTEXT -->"),
+})
 
 // injectedOpenings are how messages begin in which Aider shows files, or says that it shows
 // none. They stand in front of the question at hand, and with the next one behind it, with
@@ -79,6 +83,12 @@ func split(text []byte, inject func([]byte)) (words []byte) {
 		inject(words)
 		return nil
 	}
+	if len(words) > 0 && (words[0] == '[' || words[len(words)-1] == ']') {
+		words = cutRuntime(words, inject)
+	}
+	if len(words) > 0 && words[0] == 'P' {
+		words = cutReferences(words, inject)
+	}
 	if bytes.IndexByte(words, '<') < 0 { // as in most
 		return words
 	}
@@ -115,6 +125,46 @@ func split(text []byte, inject func([]byte)) (words []byte) {
 		words = trimEnd(words[:start])
 	}
 	return words
+}
+
+// cutRuntime returns words without what nanobot and its descendants say of the time and the
+// chat, in front of them or behind, with the last message only. In front, it ends with an empty
+// line where nothing closes it.
+func cutRuntime(words []byte, inject func([]byte)) []byte {
+	opening, closing := []byte("[Runtime Context — metadata only"), []byte("[/Runtime Context]")
+	if bytes.HasPrefix(words, opening) {
+		end := bytes.Index(words, closing)
+		if end >= 0 {
+			end += len(closing)
+		} else if end = bytes.Index(words, []byte(`\n\n`)); end < 0 {
+			end = len(words)
+		}
+		inject(words[:end])
+		return trimStart(words[end:])
+	}
+	if bytes.HasSuffix(words, closing) {
+		if start := bytes.LastIndex(words, opening); start >= 0 {
+			inject(words[start:])
+			return trimEnd(words[:start])
+		}
+	}
+	return words
+}
+
+// cutReferences returns the question out of what Cherry Studio makes of the last one: the
+// question stands in the midst of what it has looked up for it.
+func cutReferences(words []byte, inject func([]byte)) []byte {
+	if !bytes.HasPrefix(words, []byte("Please answer the question based on the reference materials")) {
+		return words
+	}
+	before, rest, _ := bytes.Cut(words, []byte(`## My question is:\n\n`))
+	question, behind, ok := bytes.Cut(rest, []byte(`\n\n## Reference Materials:\n\n`))
+	if !ok || len(trim(question)) == 0 {
+		return words
+	}
+	inject(before)
+	inject(behind)
+	return trim(question)
 }
 
 // cutRepeated returns a text without the paragraphs at its end that repeat the end of the system
