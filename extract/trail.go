@@ -62,7 +62,9 @@ import (
 //   - the x-anthropic-billing-header line is not part of the system prompt;
 //   - <system-reminder> blocks, <environment_context> and the like are nobody's
 //     words where a person's remain: those before the first answer go with the
-//     system prompt, later ones are left out.
+//     system prompt, later ones are left out;
+//   - what a person's text repeats of the end of the last system message, in paragraphs
+//     of its own at its end, is left out as well.
 //
 // Some clients change what surrounds the words between two turns: the system
 // prompt names another model or date, a reminder moves. A turn whose own trail
