@@ -333,8 +333,9 @@ func (u Usage) Cost() float64 {
 // request, also of those that a [Selector] sends to their session's home without
 // asking it. A Selector whose fallback is a Balancer tells it of them.
 //
-// For each request, the Selector calls Place or Charge, and later at most one of Settle
-// and Cancel. The rules for pickers hold. All methods are called by many goroutines at
+// For each request, the Selector calls Place or Charge, and for each Ticket that it gets at
+// most one of Settle and Cancel. A request may have several tickets, if it loses a race to
+// another one of its session; all but the last are canceled. The rules for pickers hold. All methods are called by many goroutines at
 // once.
 type Balancer[T any] interface {
 	Picker[T]
