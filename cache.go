@@ -381,9 +381,10 @@ func (c *Cache) DeleteFunc(match func(Key, Binding) bool) int {
 }
 
 // MoveFunc binds every session for whose binding match returns true to target, and
-// returns the number of bindings moved. They expire when they would have, or a TTL from
-// now if only requests under way kept them alive. Outcomes of requests that began
-// before do not act on them.
+// returns the number of bindings moved. They expire when they would have, or when the
+// session's second place at target would have if that is later, or a TTL from now if only
+// requests under way kept them alive. Outcomes of requests that began before do not act on
+// them.
 //
 // Second places elsewhere for which match returns true are removed; state stays where it
 // is, and match is not asked about it. MoveFunc visits the whole table, shard by shard,
@@ -396,11 +397,15 @@ func (c *Cache) MoveFunc(target string, match func(Key, Binding) bool) int {
 		case l.aside():
 			c.table.Delete(l.key.k, l.Stamp(), c.now())
 		default:
+			now := c.now()
 			var expires int64 // leaves it as it is
-			if now := c.now(); l.Expires <= now {
+			if l.Expires <= now {
 				expires = now + c.ttl // it lived by the leases of requests under way
 			}
-			if _, ok := c.bind(l.key, l.Stamp(), target, l.Mark(), c.now(), expires, false); ok {
+			if d, ok := c.lookup(l.key.aside(), now); ok && d.target.Name == target && d.Expires > max(l.Expires, expires) {
+				expires = d.Expires // it is there already
+			}
+			if _, ok := c.bind(l.key, l.Stamp(), target, l.Mark(), now, expires, false); ok {
 				n++
 			}
 		}

@@ -424,6 +424,32 @@ func TestMoveOnADetour(t *testing.T) {
 	})
 }
 
+// What is moved to where it is on a detour has been used there as lately as the detour was.
+func TestMoveToAWarmDetour(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn})
+		teach(t, s, "b")
+		for _, target := range []string{"a", "b"} {
+			for n := range 40 {
+				mustSelect(t, s, session(fmt.Sprint(n)), target).Done(served)
+			}
+			elapse(10 * time.Minute)
+		}
+		for n := range 40 {
+			mustSelect(t, s, session(fmt.Sprint(n)), "b").Done(served)
+		}
+		elapse(time.Minute)
+		s.Cache().MoveFunc("b", everything)
+		for n := range 40 {
+			sel := mustSelect(t, s, session(fmt.Sprint(n)), "a", "b")
+			require.Equal(t, "b", sel.Target)
+			require.Equal(t, affinity.ReasonBound, sel.Reason)
+			require.Equal(t, time.Minute, sel.Idle)
+		}
+	})
+}
+
 // What is moved to where it is on a detour is at home there, though the detour ends later
 // than the home does.
 func TestMoveToTheDetour(t *testing.T) {
