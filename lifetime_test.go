@@ -3,9 +3,11 @@ package affinity_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -480,56 +482,148 @@ func TestLongerLifetimesOfANewConfiguration(t *testing.T) {
 	})
 }
 
-// A detour that ends later than the home does, since the lifetimes of a new configuration
-// are shorter, is not where the session was last for ever.
-func TestShorterLifetimesOfANewConfiguration(t *testing.T) {
-	t.Parallel()
-	for _, kind := range []string{"by an id", "a thread"} {
+// shorter are two configurations over one Cache, of which the second has shorter lifetimes.
+// For each kind of conversation, f asks as the first does, and after a call of reload as
+// the second does.
+func shorter(t *testing.T, f func(t *testing.T, ask func(candidates ...string) *affinity.Selection[string], reload func())) {
+	kinds := maps.Clone(conversations)
+	kinds["by its aliases"] = nil
+	kinds["by its aliases, and each turn twice"] = nil
+	for kind, turn := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				cfg := affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()}
+				x := new(scripted)
+				if turn == nil {
+					cfg.Extractor = x
+				}
 				s := newSelector(t, cfg)
+				i := 0
 				ask := func(candidates ...string) *affinity.Selection[string] {
-					sel := mustSelect(t, s, conversations[kind](1, 1), candidates...)
+					req := new(extract.Request)
+					if i++; turn != nil {
+						req = turn(1, i)
+					}
+					n := i
+					if strings.HasSuffix(kind, "twice") {
+						n = i / 2
+					}
+					x.now = extract.Session{Source: "x", ID: fmt.Sprint(n), Confidence: extract.Derived,
+						Aliases: []string{fmt.Sprint("alias ", n)}, Continues: []string{fmt.Sprint("alias ", n-1)}}
+					sel := mustSelect(t, s, req, candidates...)
 					sel.Done(served)
 					elapse(time.Second)
 					return sel
 				}
-				ask("a", "b")
-				ask("b")
-				ask("b")
-				cfg.Cache, cfg.Lifetime = s.Cache(), func(extract.Session) time.Duration { return time.Minute }
-				s = newSelector(t, cfg)
-				ask("a", "b") // a is back from now on
-				elapse(10 * time.Second)
-				require.Equal(t, affinity.ReasonReturned, ask("a", "b").Reason)
-				for range 3 {
-					require.Equal(t, affinity.ReasonBound, ask("a", "b").Reason)
-				}
+				f(t, ask, func() {
+					cfg.Cache, cfg.Lifetime = s.Cache(), func(extract.Session) time.Duration { return time.Minute }
+					s = newSelector(t, cfg)
+				})
 			})
 		})
 	}
-	t.Run("a detour that is the home", func(t *testing.T) {
-		t.Parallel()
+}
+
+// A detour that ends later than the home does, since the lifetimes of a new configuration
+// are shorter, is not where the session was last for ever.
+func TestShorterLifetimesOfANewConfiguration(t *testing.T) {
+	t.Parallel()
+	shorter(t, func(t *testing.T, ask func(...string) *affinity.Selection[string], reload func()) {
+		for range 3 {
+			ask("a", "b")
+		}
+		for range 3 {
+			require.Equal(t, "b", ask("b").Target)
+		}
+		reload()
+		ask("a", "b") // a is back from now on
+		elapse(10 * time.Second)
+		require.Equal(t, affinity.ReasonReturned, ask("a", "b").Reason)
+		for range 5 {
+			sel := ask("a", "b")
+			require.Contains(t, []affinity.Reason{affinity.ReasonBound, affinity.ReasonInherited}, sel.Reason)
+			require.Equal(t, "a", sel.Target)
+			require.Empty(t, sel.From)
+		}
+		require.Equal(t, "b", ask("b", "0").Target, "it is known where it was")
+	})
+}
+
+// Nor is a home that would live longer than the detour.
+func TestDetourAfterShorterLifetimes(t *testing.T) {
+	t.Parallel()
+	shorter(t, func(t *testing.T, ask func(...string) *affinity.Selection[string], reload func()) {
+		for range 4 {
+			ask("a")
+		}
+		reload()
+		sel := ask("b")
+		require.Equal(t, affinity.ReasonFailover, sel.Reason)
+		require.Equal(t, "a", sel.From)
+		for range 5 {
+			sel = ask("0", "b")
+			require.Equal(t, affinity.ReasonDetour, sel.Reason)
+			require.Equal(t, "b", sel.Target)
+		}
+		elapse(time.Second)
+		require.Equal(t, affinity.ReasonDetour, ask("a", "b").Reason, "a is back from now on")
+		elapse(10 * time.Second)
+		require.Equal(t, affinity.ReasonReturned, ask("a", "b").Reason)
+		require.Equal(t, "a", ask("a", "b").Target)
+		require.Equal(t, "b", ask("b", "0").Target, "it is known where it was")
+	})
+}
+
+// What is bound to a home for long, and served there while the session is on a detour, ends as
+// it would have.
+func TestOutcomeOfAHomeThatIsShortened(t *testing.T) {
+	t.Parallel()
+	for result, home := range map[affinity.Result]bool{affinity.Served: true, affinity.TerminalFailure: false} {
 		synctest.Test(t, func(t *testing.T) {
 			cfg := affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()}
 			s := newSelector(t, cfg)
-			mustSelect(t, s, session("s"), "a", "b").Done(served)
-			mustSelect(t, s, session("s"), "b").Done(served)
-			s.InvalidateTarget("a")
-			mustSelect(t, s, session("other"), "b").Done(served)
-			mustSelect(t, s, session("other"), "a").Done(served) // b is away now
+			long := mustSelect(t, s, session("s"), "a")
+			elapse(time.Second)
 			cfg.Cache, cfg.Lifetime = s.Cache(), func(extract.Session) time.Duration { return time.Minute }
 			s = newSelector(t, cfg)
 			for range 3 {
-				sel := mustSelect(t, s, session("s"), "a", "b")
-				require.Equal(t, "b", sel.Target)
-				require.Equal(t, affinity.ReasonBound, sel.Reason)
-				require.Empty(t, sel.From)
+				mustSelect(t, s, session("s"), "b").Done(served)
 				elapse(time.Second)
 			}
+			b, ok := s.Peek(session("s"))
+			require.True(t, ok)
+			require.Equal(t, "a", b.Target)
+			require.Equal(t, 1, b.Active)
+			require.Less(t, time.Until(b.Expires), time.Minute)
+			long.Done(affinity.Outcome{Result: result})
+			b, _ = s.Peek(session("s"))
+			require.Equal(t, home, b.Target == "a")
+			require.Zero(t, b.Active)
 		})
+	}
+}
+
+// A detour that has become the home is one place and not two.
+func TestDetourThatIsTheHome(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cfg := affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()}
+		s := newSelector(t, cfg)
+		mustSelect(t, s, session("s"), "a", "b").Done(served)
+		mustSelect(t, s, session("s"), "b").Done(served)
+		s.InvalidateTarget("a")
+		mustSelect(t, s, session("other"), "b").Done(served)
+		mustSelect(t, s, session("other"), "a").Done(served) // b is away now
+		cfg.Cache, cfg.Lifetime = s.Cache(), func(extract.Session) time.Duration { return time.Minute }
+		s = newSelector(t, cfg)
+		for range 3 {
+			sel := mustSelect(t, s, session("s"), "a", "b")
+			require.Equal(t, "b", sel.Target)
+			require.Equal(t, affinity.ReasonBound, sel.Reason)
+			require.Empty(t, sel.From)
+			elapse(time.Second)
+		}
 	})
 }
 

@@ -264,7 +264,8 @@ func isNil(v any) bool {
 //
 // Of the home and the second place, the one that expires later is where the session was
 // last. So whatever moves a session has to make its new place expire later than the other
-// one, if only by a nanosecond; only a use that moves nothing may lag (see Cache.lag).
+// one, if only by a nanosecond (see endBefore); only a use that moves nothing may lag (see
+// Cache.lag).
 //
 // No lock is held between a look-up and what is done about it, and the record may be
 // replaced meanwhile. Each record has a stamp of its own, so whoever must not
@@ -807,10 +808,7 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 		v.reason == ReasonPinned && s.cfg.ID(candidates[v.i]) == st.target.Name): // it does not move
 		sel.at = st.located
 		s.hit(q, candidates[v.i], v.reason, sel)
-		if second := st.second; second.Expires > sel.at.Expires { // set when lifetimes were longer
-			second.Expires = sel.at.Expires // so that the home is where the session was last
-			s.setAside(q, q.key, &second, sel.Session)
-		}
+		s.endBefore(q, &st.second, sel.at.Expires)
 	case v.detour:
 		s.bindDetour(q, &st, candidates, &v, sel)
 	default:
@@ -1058,7 +1056,7 @@ func (s *Selector[T]) bindHome(q *query, st *standing, candidates []T, v *verdic
 	}
 	if second != nil {
 		raise(&s.cache.asides)
-		s.setAside(q, q.key, second, sel.Session)
+		s.setAside(q, q.key, second, sel)
 	} else if v.reason == ReasonDetour { // the second place is the home now
 		s.cache.Delete(q.key.aside())
 	}
@@ -1067,15 +1065,30 @@ func (s *Selector[T]) bindHome(q *query, st *standing, candidates []T, v *verdic
 		l, _ := s.cache.bind(key, table.Any, sel.ID, uint64(sel.Session), q.now, q.now+q.ttl, q.lease)
 		sel.kin.add(key, l.Found, q.lease)
 		if second != nil {
-			s.setAside(q, key, second, sel.Session)
+			s.setAside(q, key, second, sel)
 		}
 	}
 }
 
-// setAside makes the target of l the second place of the session that has the key, for
-// as long as l would have lived.
-func (s *Selector[T]) setAside(q *query, key Key, l *located, session Digest) {
-	s.cache.set(key.aside(), l.target.Name, uint64(session|asideBit), q.now, l.Expires)
+// setAside makes the target of l the second place of the session that has the key and
+// the home sel.at. It lives for as long as l would have lived, but not longer than the home.
+func (s *Selector[T]) setAside(q *query, key Key, l *located, sel *Selection[T]) {
+	s.cache.set(key.aside(), l.target.Name, uint64(sel.Session|asideBit), q.now, min(l.Expires, sel.at.Expires-1))
+}
+
+// endBefore makes the record l, a home or a second place, and the copies of it end before
+// expires, when the place ends where the session is now. They do so anyway, unless they
+// were last used when lifetimes were longer.
+func (s *Selector[T]) endBefore(q *query, l *located, expires int64) {
+	if l.Expires <= expires {
+		return
+	}
+	s.cache.table.Shorten(l.key.k, l.Stamp(), expires-1)
+	for _, alias := range q.sess.Aliases {
+		if a, ok := s.cache.copyOf(q, l, alias, q.now); ok {
+			s.cache.table.Shorten(a.key.k, a.Stamp(), expires-1)
+		}
+	}
 }
 
 // bindDetour makes v.pick the second place of the session, and gives it a binding to its
@@ -1084,33 +1097,36 @@ func (s *Selector[T]) setAside(q *query, key Key, l *located, session Digest) {
 func (s *Selector[T]) bindDetour(q *query, st *standing, candidates []T, v *verdict, sel *Selection[T]) {
 	raise(&s.cache.asides)
 	id := s.cfg.ID(candidates[v.i])
+	home := min(st.Expires, st.now+q.ttl-1) // when the home ends: before the detour
 	if !st.own {
-		s.cache.bind(q.key, 0, st.target.Name, uint64(st.session), q.now, st.Expires, false)
+		s.cache.bind(q.key, 0, st.target.Name, uint64(st.session), q.now, home, false)
 	}
 	var stamp uint32
 	if st.second.key == q.key.aside() { // it is the session's own
-		if stamp = st.second.Stamp(); id == st.second.target.Name {
-			s.refund(candidates, &v.pick)
-			sel.at = st.second
-			s.copyDetour(q, st, &sel.at)
-			s.hit(q, candidates[v.i], v.reason, sel)
-			return
-		}
+		stamp = st.second.Stamp()
 	}
-	if s.write(q, q.key.aside(), stamp, st.session|asideBit, candidates, v, sel) {
-		s.copyDetour(q, st, &sel.at)
+	if stamp != 0 && id == st.second.target.Name {
+		s.refund(candidates, &v.pick)
+		sel.at = st.second
+		s.copyDetour(q, st, &sel.at, home)
+		s.hit(q, candidates[v.i], v.reason, sel)
+	} else if s.write(q, q.key.aside(), stamp, st.session|asideBit, candidates, v, sel) {
+		s.copyDetour(q, st, &sel.at, home)
 		s.useCopies(q, sel)
+	}
+	if st.own {
+		s.endBefore(q, &st.located, sel.at.Expires)
 	}
 }
 
 // copyDetour makes the detour of the session the second place of its aliases as well, except
 // those that are another turn's by now. Aliases of a session that has just got its
-// binding get a copy of that, too.
-func (s *Selector[T]) copyDetour(q *query, st *standing, detour *located) {
+// binding get a copy of that, too, which ends when the home does.
+func (s *Selector[T]) copyDetour(q *query, st *standing, detour *located, home int64) {
 	for _, alias := range q.sess.Aliases {
 		key := s.cache.key(q, alias)
 		if !st.own {
-			s.cache.set(key, st.target.Name, uint64(st.session), q.now, st.Expires)
+			s.cache.set(key, st.target.Name, uint64(st.session), q.now, home)
 		} else if _, ok := s.cache.copyOf(q, &st.located, alias, q.now); !ok {
 			continue
 		}

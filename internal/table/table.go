@@ -341,6 +341,17 @@ func (t *Table) Untouch(k Key, stamp uint32, used, expires int64) {
 	})
 }
 
+// Shorten makes the expiry of the record of k no later than expires. Its leases stay. It does
+// nothing if the record has another stamp.
+func (t *Table) Shorten(k Key, stamp uint32, expires int64) {
+	t.update(k, stamp, func(l life) life {
+		if l.expires() <= expires {
+			return l
+		}
+		return lifeOf(expires, l.leases())
+	})
+}
+
 // update makes the life of the record of k with the given stamp what f returns for it. It
 // returns the life before and after, or 0 for both if there is no such record. f may be
 // called several times.

@@ -148,6 +148,29 @@ func TestUntouch(t *testing.T) {
 	}
 }
 
+func TestShorten(t *testing.T) {
+	k := keyOf(1)
+	tab := table.New(100, limit, &owner{})
+	tab.Put(k, 0, table.Record{Expires: 200}, 1)
+	r, h, _ := tab.Look(k, 100)
+	tab.Touch(k, h, 300, 0, true)
+	expires := func() int64 {
+		got, _, _ := tab.Look(k, 100)
+		require.Equal(t, 1, got.Leases)
+		return got.Expires
+	}
+	tab.Shorten(k, r.Stamp, 301)
+	require.EqualValues(t, 300, expires(), "it ends before that anyway")
+	tab.Shorten(k, r.Stamp+1, 150)
+	require.EqualValues(t, 300, expires(), "another record's stamp")
+	tab.Shorten(k, r.Stamp, 150)
+	require.EqualValues(t, 150, expires())
+	tab.End(k, h, true, 400, 0, 100)
+	got, _, _ := tab.Look(k, 100)
+	require.EqualValues(t, 400, got.Expires, "the lease was good")
+	require.Zero(t, got.Leases)
+}
+
 // A record that is used all the time is not written all the time.
 func TestTouchOfACrowd(t *testing.T) {
 	k := keyOf(1)
