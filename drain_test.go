@@ -322,6 +322,26 @@ func TestStateOnDrained(t *testing.T) {
 	})
 }
 
+// A session whose detour has gone returns home, also if the home is drained and there
+// is no other.
+func TestReturnToDrained(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn})
+		for _, target := range []string{"a", "b"} {
+			mustSelect(t, s, session("s"), target).Done(served)
+			elapse(time.Second)
+		}
+		s.Drain("a", time.Now())
+		elapse(time.Second)
+		sel := mustSelect(t, s, session("s"), "a")
+		require.Equal(t, affinity.ReasonReturned, sel.Reason)
+		require.Equal(t, "b", sel.From)
+		elapse(time.Second)
+		require.Equal(t, affinity.ReasonBound, mustSelect(t, s, session("s"), "a").Reason)
+	})
+}
+
 // Names of targets that were drained and have come and gone do not pile up, nor
 // is a drain forgotten among them.
 func TestDrainIsNotForgotten(t *testing.T) {

@@ -210,10 +210,10 @@ func New[T any](cfg Config[T]) (*Selector[T], error) {
 	case nil:
 		s.chain = extract.Default()
 	case extract.Chain:
-		if slices.ContainsFunc(e, func(e extract.Extractor) bool { return isNil(e) }) {
+		if hasNil(e) {
 			return nil, errors.New("affinity: Config.Extractor is a Chain that has a nil in it")
 		}
-		s.chain = e
+		s.chain = slices.Clone(e)
 	default:
 		s.chain = extract.Chain{e}
 	}
@@ -235,6 +235,14 @@ func New[T any](cfg Config[T]) (*Selector[T], error) {
 func isNil(v any) bool {
 	f := reflect.ValueOf(v)
 	return v == nil || f.Kind() == reflect.Func && f.IsNil()
+}
+
+// hasNil reports whether there is a nil in chain, or in a Chain that is in it.
+func hasNil(chain extract.Chain) bool {
+	return slices.ContainsFunc(chain, func(e extract.Extractor) bool {
+		inner, _ := e.(extract.Chain)
+		return isNil(e) || hasNil(inner)
+	})
 }
 
 // How this file works.
@@ -742,7 +750,7 @@ func (s *Selector[T]) placeSideCall(ctx context.Context, q *query, candidates []
 		if v = s.judge(q, &st, candidates); v.reason == ReasonExpired {
 			v = verdict{reason: ReasonInherited, pick: at(st.home)} // it needs no warm prompt
 		}
-		if err := s.heedUnknownState(q, &st, &v); err != nil {
+		if err := s.heedUnknownState(q, &st, candidates, &v); err != nil {
 			return err
 		}
 	}
@@ -799,16 +807,16 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 		return ErrNoID
 	}
 	switch {
-	case st.own && st.state() && v.reason != ReasonBound:
-		// The session is named by state, which does not move with the request.
-		s.fillUnbound(q, candidates, &v.pick, v.reason, sel)
-		sel.Session, sel.From = st.session, v.from
-		return nil
 	case st.own && (v.reason == ReasonBound || v.reason == ReasonReturned ||
 		v.reason == ReasonPinned && s.cfg.ID(candidates[v.i]) == st.target.Name): // it does not move
 		sel.at = st.located
 		s.hit(q, candidates[v.i], v.reason, sel)
 		s.endBefore(q, &st.second, sel.at.Expires)
+	case st.own && st.state():
+		// The session is named by state, which does not move with the request.
+		s.fillUnbound(q, candidates, &v.pick, v.reason, sel)
+		sel.Session, sel.From = st.session, v.from
+		return nil
 	case v.detour:
 		s.bindDetour(q, &st, candidates, &v, sel)
 	default:
@@ -964,7 +972,7 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 		}
 		return v
 
-	case aside && !stale && elsewhere: // the detour has gone
+	case aside && elsewhere && (!stale || traits.DrainDue(q.now)): // the detour has gone
 		return verdict{reason: ReasonReturned, pick: at(i), from: second.target.Name, second: theSecond}
 	case traits.DrainDue(q.now): // but there is no other candidate
 		return st.stay()
@@ -1016,21 +1024,31 @@ func (s *Selector[T]) heedState(q *query, st *standing, candidates []T, v *verdi
 			v.from, v.second = last.target.Name, name
 		}
 	default:
-		return s.heedUnknownState(q, st, v)
+		return s.heedUnknownState(q, st, candidates, v)
 	}
 	return nil
 }
 
 // heedUnknownState is heedState for state that was not learned. With FailPinned it is
-// taken to be at the home that the session would leave.
-func (s *Selector[T]) heedUnknownState(q *query, st *standing, v *verdict) error {
-	switch {
-	case !s.cfg.FailPinned || v.reason != ReasonFailover || !st.stays || !q.refersToState():
+// taken to be where the session was last, if the session would leave that.
+func (s *Selector[T]) heedUnknownState(q *query, st *standing, candidates []T, v *verdict) error {
+	leaves := v.reason == ReasonFailover || v.reason == ReasonReturned
+	if !s.cfg.FailPinned || !leaves || !st.stays || !q.refersToState() {
 		return nil
-	case st.home < 0:
-		return &PinnedError{v.from}
 	}
-	*v = verdict{reason: ReasonPinned, pick: at(st.home)} // the home is drained, but there
+	last := &st.located
+	if st.second.Expires > st.Expires {
+		last = &st.second
+	}
+	i := s.index(last.target, candidates)
+	switch {
+	case i < 0:
+		return &PinnedError{last.target.Name}
+	case last == &st.second: // a detour that is drained, or cold
+		*v = verdict{reason: ReasonDetour, pick: at(i), from: st.target.Name, detour: true}
+	default: // the home is drained, but there
+		*v = verdict{reason: ReasonPinned, pick: at(i)}
+	}
 	return nil
 }
 

@@ -75,6 +75,7 @@ func TestNewRefusesBadConfig(t *testing.T) {
 		"Config.Cache is set":     func(c *affinity.Config[string]) { c.Cache, c.TTL = cache, 1 },
 		"so is Config.TTL or Con": func(c *affinity.Config[string]) { c.Cache, c.Capacity = cache, 1 },
 		"use NewCache":            func(c *affinity.Config[string]) { c.Cache = new(affinity.Cache) },
+		"Chain that has a nil in": func(c *affinity.Config[string]) { c.Extractor = extract.Chain{extract.Headers(), extract.Chain{nil}} },
 		"a Chain that has a nil":  func(c *affinity.Config[string]) { c.Extractor = extract.Chain{extract.Headers(), nil} },
 	} {
 		cfg := good
@@ -83,6 +84,15 @@ func TestNewRefusesBadConfig(t *testing.T) {
 		require.ErrorContains(t, err, want)
 		require.ErrorContains(t, err, "affinity: ")
 	}
+}
+
+// What becomes of a Chain after New is the caller's business.
+func TestNewCopiesTheChain(t *testing.T) {
+	t.Parallel()
+	chain := extract.Default()
+	s := newSelector(t, affinity.Config[string]{Extractor: chain})
+	clear(chain)
+	require.Equal(t, affinity.ReasonNew, mustSelect(t, s, session("s"), "a").Reason)
 }
 
 // failures.md rows 1 and 6: one conversation, one target, whatever the fallback or

@@ -155,11 +155,46 @@ func TestUnknownStateIsAtTheDetour(t *testing.T) {
 				require.Equal(t, "b", sel.Target)
 				require.Equal(t, affinity.ReasonDetour, sel.Reason)
 			}
-			_, err := s.Select(t.Context(), withFile("x"), []string{"c"})
-			var pinned *affinity.PinnedError
-			require.ErrorAs(t, err, &pinned)
+			for _, candidates := range [][]string{{"c"}, {"a"}, {"a", "c"}} { // the home may be back
+				_, err := s.Select(t.Context(), withFile("x"), candidates)
+				var pinned *affinity.PinnedError
+				require.ErrorAs(t, err, &pinned, candidates)
+				require.Equal(t, "b", pinned.Target)
+			}
+			s.Drain("b", time.Now())
+			elapse(time.Second)
+			for range 2 {
+				sel := mustSelect(t, s, withFile("x"), "a", "b", "c")
+				require.Equal(t, "b", sel.Target, "drained, but there")
+				require.Equal(t, affinity.ReasonDetour, sel.Reason)
+				require.Equal(t, "a", sel.From)
+				sel.Done(served)
+				elapse(time.Second)
+			}
+			sel := mustSelect(t, s, session("x"), "a", "b")
+			require.Equal(t, "a", sel.Target, "what refers to nothing goes home")
+			require.Equal(t, affinity.ReasonReturned, sel.Reason)
 		})
 	}
+}
+
+// State that names the session lives on with each use, also on a target that is drained.
+func TestStateOfASessionThatIsDrained(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
+		first := mustSelect(t, s, nil, "a")
+		first.Learn("resp_0123456789abcdef")
+		first.Done(served)
+		s.Drain("a", time.Now())
+		for range 5 {
+			elapse(50 * time.Minute)
+			sel := mustSelect(t, s, body(`{"previous_response_id":"resp_0123456789abcdef"}`), "b", "a")
+			require.Equal(t, "a", sel.Target)
+			require.Equal(t, affinity.ReasonPinned, sel.Reason)
+			sel.Done(served)
+		}
+	})
 }
 
 // failures.md row 16: what was learned expires too.
