@@ -27,6 +27,11 @@ func (ws words) in(text []byte) bool {
 	return true
 }
 
+// startsWith reports whether a text begins with one of the words.
+func startsWith(text []byte, words []string) bool {
+	return slices.ContainsFunc(words, func(w string) bool { return bytes.HasPrefix(text, []byte(w)) })
+}
+
 // soleWish returns the class of what a system prompt, given as it opens, wants of a model
 // that has nothing else to do: the title of a conversation or a message for a commit, which
 // are Auxiliary, or a summary that takes the place of a conversation, which is a Compaction.
@@ -127,19 +132,41 @@ func makes(before []byte) bool {
 var madeFrom = words{{" from ", " with ", " using ", " given ", " based ", " to ", " for ", " of ", " in "}}
 
 // wantsStandaloneQuestion reports whether a text, given as it opens, wants a question that can
-// be understood without the conversation: applications ask for one to look something up.
+// be understood without the conversation: applications ask for one to look something up. They
+// do so in the first sentence, which says what is given and what to make of it. Others write
+// about such questions, or want them answered.
 func wantsStandaloneQuestion(text []byte) bool {
 	if !bytes.Contains(text, []byte("alone ")) { // as most
 		return false
 	}
 	var buf [maxOpened]byte
-	return standaloneWords.in(bytes.ToLower(opened(text, buf[:0])))
+	order := sentence(bytes.ToLower(opened(text, buf[:0])))
+	if !startsWith(order, standaloneOrders) || !conversationWords.in(order) {
+		return false
+	}
+	for _, what := range standalone {
+		if before, behind, ok := bytes.Cut(order, []byte(what)); ok {
+			return standaloneWords.in(before) && !askingWords.in(before) && !answeredWords.in(behind)
+		}
+	}
+	return false
 }
 
-var standaloneWords = words{
-	{"standalone question", "stand-alone question", "standalone query", "standalone search query"},
-	{"conversation", "chat history"},
-}
+var (
+	standaloneOrders = []string{
+		"given ", "based on ", "your task is to ",
+		"rewrite the ", "rephrase the ", "reformulate the ", "convert the ", "condense the ", "combine the ",
+	}
+	standalone        = []string{"standalone question", "stand-alone question", "standalone query", "standalone search query"}
+	conversationWords = words{{"conversation", "chat history", "chat_history"}}
+	// What is made into such a question stands in front of it, and how.
+	standaloneWords = words{
+		{"rewrit", "rephras", "formulat", "convert", "condens", "combin", "generat", "creat", "synthes"},
+		{"question", "query", "message", "follow", "input"},
+	}
+	askingWords   = words{{" i ", " how ", "?"}}
+	answeredWords = words{{"and answer", "then answer", "before answer"}}
+)
 
 // sentence returns the first sentence of a text, plain or not. What comes behind it in a
 // system prompt is mostly about how the model is to speak, whatever it is asked.
@@ -169,7 +196,7 @@ func addressesSubagent(text []byte) bool {
 	if !ok {
 		who, behind, ok = bytes.Cut(text[:min(len(text), longest)], []byte("subagent"))
 	}
-	return ok && !beforeOthers.in(who) && !slices.ContainsFunc(behindOthers, func(w string) bool { return bytes.HasPrefix(behind, []byte(w)) })
+	return ok && !beforeOthers.in(who) && !startsWith(behind, behindOthers)
 }
 
 // What stands before and behind the word where a sub-agent is somebody else: words between
@@ -196,7 +223,7 @@ func wantsTitleOfThis(text []byte) bool {
 		_, behind, _ = bytes.Cut(rest, []byte(")"))
 	}
 	what, ok := bytes.CutPrefix(behind, []byte(" for "))
-	return ok && titleLengths.in(lower) && slices.ContainsFunc(titled, func(t string) bool { return bytes.HasPrefix(what, []byte(t)) })
+	return ok && titleLengths.in(lower) && startsWith(what, titled)
 }
 
 var (

@@ -166,8 +166,21 @@ func TestQuestionsThatStandAlone(t *testing.T) {
 		"Given a chat history and the latest user question which might reference context in the chat history, formulate a standalone question which":  extract.Auxiliary, // LangChain
 		"Given a conversation (between Human and Assistant) and a follow up message from Human, rewrite the message to be a standalone question that": extract.Auxiliary, // LlamaIndex
 		`Given the following conversation history and a follow-up query, your task is to synthesize\na concise, standalone query that incorporates`:   extract.Auxiliary, // Spring AI
-		"You answer standalone questions about the law.":         extract.Turn,
-		"Is a conversation worth more than a standalone answer?": extract.Turn,
+		"Reformulate the user question based on chat history to be a standalone question. Do not answer it.":                                          extract.Auxiliary,
+		"Rewrite the user's latest question into a standalone search query using the chat history for the context.":                                   extract.Auxiliary,
+		"You answer standalone questions about the law.":                                                                      extract.Turn,
+		"Is a conversation worth more than a standalone answer?":                                                              extract.Turn,
+		"How do I rewrite the last question and the conversation into a standalone question?":                                 extract.Turn,
+		"Given a conversation and a follow-up, how do I create a standalone question":                                         extract.Turn,
+		"What does LangChain call a standalone question, and why does it take the conversation to rewrite a message into one": extract.Turn,
+		"Is my prompt good: given a chat history and the latest user question, formulate a standalone question":               extract.Turn,
+		"Fix the bug: the chain rewrites the standalone question twice and forgets the conversation":                          extract.Turn,
+		"Rewrite the function so that the chat history becomes a standalone question":                                         extract.Turn,
+		"Answer the standalone question based on the conversation and the documents.":                                         extract.Turn,
+		"Given the conversation and the documents, answer the standalone question.":                                           extract.Turn,
+		"Given the conversation, rewrite the last message to a standalone question, then answer it.":                          extract.Turn,
+		"Treat each message as a standalone question; do not rely on the conversation.":                                       extract.Turn,
+		"You are a support bot. If the conversation is unclear, have the user rewrite the message as a standalone question.":  extract.Turn,
 	} {
 		require.Equal(t, want, says("", text).Class(), text)
 		require.Equal(t, want, says(text, "x").Class(), text)
