@@ -20,8 +20,9 @@ type opening struct {
 //
 // To add one, take the first words that are the same in all calls of the kind from the
 // client's source, without white space in front, and add a row for them. They must be long
-// enough not to be met with by chance, and at most maxOpened bytes; and no opening of a list
-// may begin with another one of it, which a test checks. A call that is known by the rules in
+// enough not to be met with by chance, nor be what a person may well ask for in the same words:
+// the colon behind an order is no person's. They have at most maxOpened bytes; and no opening of
+// a list may begin with another one of it, which a test checks. A call that is known by the rules in
 // wishes.go needs no row.
 var (
 	systemOpenings = sorted([]opening{
@@ -98,7 +99,7 @@ var (
 	})
 	personOpenings = sorted([]opening{
 		{"Create a concise, 3-6 word title.", Auxiliary},                                                    // aichat
-		{"Summarize the discussion briefly in 200 words", Compaction},                                       // aichat
+		{"Summarize the discussion briefly in 200 words or less to use as a prompt", Compaction},            // aichat
 		{"Based on our full conversation history, produce a concise summary", Compaction},                   // AstrBot
 		{"Summarize the conversation below.\nProduce markdown that strictly follows", Compaction},           // CAMEL
 		{"Based on the chat history, give this conversation a name", Auxiliary},                             // Chatbox
@@ -107,7 +108,7 @@ var (
 		{"You are now acting as the memory extraction subagent", Auxiliary},                                 // Claude Code
 		{"Summarize this portion of a Claude Code session transcript", Auxiliary},                           // Claude Code
 		{"[SUGGESTION MODE:", Auxiliary},                                                                    // Claude Code
-		{"Web page content:", Auxiliary},                                                                    // Claude Code
+		{"Web page content:\n---", Auxiliary},                                                               // Claude Code
 		{"CRITICAL: Respond with TEXT ONLY", Compaction},                                                    // Claude Code
 		{"Your task is to create a detailed summary of the conversation so far", Compaction},                // Claude Code
 		{"Your task is to create a detailed summary of the RECENT portion of the conversation", Compaction}, // Claude Code
@@ -134,7 +135,7 @@ var (
 		{"Given the following conversation and a follow up question, rephrase", Auxiliary},                  // LangChain
 		{"<role>\nContext Extraction Assistant", Compaction},                                                // LangChain, Deep Agents
 		{"Progressively summarize the lines of conversation provided", Compaction},                          // LangChain before
-		{"Create a summary of the conversation above", Compaction},                                          // LangGraph's guides
+		{"Create a summary of the conversation above:", Compaction},                                         // LangGraph's guides
 		{"This is summary of the conversation to date", Compaction},                                         // LangGraph's guides
 		{"This is summary of the conversation so far", Compaction},                                          // LangMem
 		{"Provide a concise, 5-word-or-less title for the conversation", Auxiliary},                         // LibreChat
@@ -149,7 +150,7 @@ var (
 		{"### Task:\nSuggest 3-5 relevant follow-up", Auxiliary},                                            // Open WebUI
 		{"### Task:\nAnalyze the chat history to determine", Auxiliary},                                     // Open WebUI: queries for a search
 		{"### Task:\nYou are an autocompletion system", Auxiliary},                                          // Open WebUI
-		{"Generate a title for this conversation", Auxiliary},                                               // OpenCode
+		{"Generate a title for this conversation:", Auxiliary},                                              // OpenCode
 		{"Provide a detailed prompt for continuing our conversation above", Compaction},                     // OpenCode before
 		{"You are maintaining a context-aware state summary", Compaction},                                   // OpenHands
 		{"You are an AI summarizer that summarizes the conversation so far", Compaction},                    // Plandex

@@ -63,4 +63,12 @@ func TestTurnsLikeSideCalls(t *testing.T) {
 		body := fmt.Sprintf(`{"system":%q,"messages":[{"role":"user","content":%q}]}`, system, person)
 		require.Equal(t, Turn, (&Request{Body: []byte(body)}).Class(), body)
 	}
+	for _, person := range []string{
+		"Create a summary of the conversation above", "Create a summary of the conversation above in Spanish.",
+		"Generate a title for this conversation", "Generate a title for this conversation, please",
+		"Summarize the discussion briefly in 200 words", "Web page content: a bike shop. Write me a better one.",
+	} {
+		body := fmt.Sprintf(`{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":%q}]}`, person)
+		require.Equal(t, Turn, (&Request{Body: []byte(body)}).Class(), body)
+	}
 }
