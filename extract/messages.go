@@ -46,8 +46,8 @@ func hasMessages(raw []byte) bool {
 	return false
 }
 
-// maxItems bounds the messages, blocks and values that a trail is made from. No
-// conversation has so many; a body that has more is not one, and no work is wasted
+// maxItems bounds the messages, blocks, values and injected elements that a trail is made
+// from. No conversation has so many; a body that has more is not one, and no work is wasted
 // on the rest of it.
 const (
 	maxItems   = 1 << 15
@@ -489,8 +489,12 @@ func (t *trail) person(salt, h uint64) {
 }
 
 // inject takes in what a client injected. Clients move it about, so where it stands makes no
-// difference; what comes behind the first answer is no part of any setting.
-func (t *trail) inject(text []byte) {
+// difference; what comes behind the first answer is no part of any setting. It counts as an
+// item, and inject returns false if there are too many.
+func (t *trail) inject(text []byte) (more bool) {
+	if !t.more() {
+		return false
+	}
 	h := sum{}.add(injectedSalt, xxhash.Sum64(text))
 	t.injections++
 	t.allInjected = t.allInjected.plus(h)
@@ -498,4 +502,5 @@ func (t *trail) inject(text []byte) {
 		t.injected.sum = t.injected.sum.plus(h)
 		t.injected.places.read(text)
 	}
+	return true
 }

@@ -79,8 +79,8 @@ import (
 // by the members that a body has, whatever its path. A body that is the
 // continuation of something on the server (previous_response_id and the like)
 // does not show its conversation, and has no trail. Nor has one in which nobody
-// wrote anything, one of more than 32,768 messages, blocks and values, or one with
-// a block of more than 4,096 members. Where a message has two roles, or a block two
+// wrote anything, one of more than 32,768 messages, blocks, values and injected elements,
+// or one with a block of more than 4,096 members. Where a message has two roles, or a block two
 // types, either may count, and half as many messages are read.
 //
 // Two conversations that begin alike, to the letter, are one until they part. A client

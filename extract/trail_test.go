@@ -835,6 +835,8 @@ func TestTrailIsBounded(t *testing.T) {
 		{"texts of the system", func(n int) string {
 			return claude("["+strings.TrimSuffix(strings.Repeat(`"1",`, n-1), ",")+"]", u("1"))
 		}},
+		{"injected elements in front", func(n int) string { return chat(u(strings.Repeat("<info-msg>a</info-msg>", n-1) + "1")) }},
+		{"injected elements behind", func(n int) string { return chat(u("1" + strings.Repeat("<info-msg>a</info-msg>", n-1))) }},
 		{"tokens", func(n int) string { return `{"prompt":[` + strings.TrimSuffix(strings.Repeat("1,", n), ",") + `]}` }},
 		{"images", func(n int) string {
 			return `{"prompt":"a","images":[` + strings.TrimSuffix(strings.Repeat("1,", n), ",") + `]}`

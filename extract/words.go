@@ -76,8 +76,9 @@ func injectedWhole(words []byte) bool {
 }
 
 // split returns what a person wrote of a plain text, and hands what a client injected before
-// and behind it to inject. The white space around both belongs to neither.
-func split(text []byte, inject func([]byte)) (words []byte) {
+// and behind it to inject. The white space around both belongs to neither. Once inject returns
+// false, it gives up.
+func split(text []byte, inject func([]byte) (more bool)) (words []byte) {
 	words = trim(text)
 	if injectedWhole(words) {
 		inject(words)
@@ -109,7 +110,9 @@ func split(text []byte, inject func([]byte)) (words []byte) {
 			break // clients close what they open: somebody writes about the tag
 		}
 		end += len(injectedTags[i].close)
-		inject(words[:end])
+		if !inject(words[:end]) {
+			return nil
+		}
 		words = trimStart(words[end:])
 	}
 	for len(words) > 0 && words[len(words)-1] == '>' {
@@ -121,7 +124,9 @@ func split(text []byte, inject func([]byte)) (words []byte) {
 		if start < 0 {
 			break
 		}
-		inject(words[start:])
+		if !inject(words[start:]) {
+			return nil
+		}
 		words = trimEnd(words[:start])
 	}
 	return words
@@ -130,7 +135,7 @@ func split(text []byte, inject func([]byte)) (words []byte) {
 // cutRuntime returns words without what nanobot and its descendants say of the time and the
 // chat, in front of them or behind, with the last message only. In front, it ends with an empty
 // line where nothing closes it.
-func cutRuntime(words []byte, inject func([]byte)) []byte {
+func cutRuntime(words []byte, inject func([]byte) bool) []byte {
 	opening, closing := []byte("[Runtime Context — metadata only"), []byte("[/Runtime Context]")
 	if bytes.HasPrefix(words, opening) {
 		end := bytes.Index(words, closing)
@@ -153,7 +158,7 @@ func cutRuntime(words []byte, inject func([]byte)) []byte {
 
 // cutReferences returns the question out of what Cherry Studio makes of the last one: the
 // question stands in the midst of what it has looked up for it.
-func cutReferences(words []byte, inject func([]byte)) []byte {
+func cutReferences(words []byte, inject func([]byte) bool) []byte {
 	if !bytes.HasPrefix(words, []byte("Please answer the question based on the reference materials")) {
 		return words
 	}
