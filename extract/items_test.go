@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -108,6 +109,28 @@ func TestBoundariesStopLooking(t *testing.T) {
 			require.Equal(t, len(r.messages())-len("[]")-max(0, s.to.messages-1), all[len(all)-1].Bytes)
 		}
 	}
+}
+
+// A text is searched for markers once, however many values it is in: what is written over a
+// part that has been searched is not found.
+func TestBoundariesSearchForMarkersOnce(t *testing.T) {
+	t.Parallel()
+	raw := []byte(`[["aaaaaa",["b","bbb"]],{"cache_control":1},["ccc"],{"cachePoint":1}]`)
+	s := newStrip(newPrompt(), raw)
+	asks := func(part string) bool {
+		start := bytes.Index(raw, []byte(part))
+		return s.mentionsMarker(start, raw[start:][:len(part)])
+	}
+	overwrite := func(part string) { copy(raw[bytes.Index(raw, []byte(part)):], `"cac`) }
+
+	require.True(t, asks(string(raw)))
+	overwrite(`"aaaaaa"`)
+	require.False(t, asks(`["cacaaa",["b","bbb"]]`))
+	overwrite(`"bbb"`)
+	require.False(t, asks(`["b","cac"]`))
+	require.True(t, asks(`{"cache_control":1}`))
+	require.False(t, asks(`["ccc"]`))
+	require.True(t, asks(`{"cachePoint":1}`))
 }
 
 // Agents that work for days stay below that, with as little in each message as they have:

@@ -17,6 +17,10 @@ type strip struct {
 	done  int             // what of raw stands before was handed on or cut out
 	first bool            // this is the first message, or the system prompt: the billing line may be in it
 	depth int             // how many values we are in, as value counts them
+
+	// What is known of where raw mentions markers: see mentionsMarker.
+	searched int // up to here
+	mention  int // the first mention behind what was asked of last; searched if there is none
 }
 
 func newStrip(to *prompt, raw []byte) strip {
@@ -134,7 +138,7 @@ func (s *strip) text(raw []byte, end int) {
 func (s *strip) value() {
 	ahead := s.c
 	raw := ahead.Skim()
-	if s.depth == maxMarkerDepth || !mentionsMarker(raw) {
+	if s.depth == maxMarkerDepth || !s.mentionsMarker(ahead.Pos()-len(raw), raw) {
 		s.c = ahead
 		return
 	}
@@ -143,27 +147,42 @@ func (s *strip) value() {
 	s.depth--
 }
 
-// mentionsMarker reports whether there may be a marker in a value, which saves most values a
-// look at their members.
-func mentionsMarker(raw []byte) bool {
-	return len(raw) > 0 && raw[0] != '"' && mentions(raw, 3, `"cac`)
+// mentionsMarker reports whether there may be a marker in the value that begins at an offset,
+// which saves most values a look at their members. It must be asked of values in the order in
+// which they begin. The values inside another one are asked of after that one, and it has been
+// searched up to its first mention: so the text is gone over once, however deep it is nested.
+func (s *strip) mentionsMarker(start int, raw []byte) bool {
+	if len(raw) == 0 || raw[0] == '"' {
+		return false
+	}
+	end := start + len(raw)
+	if s.mention < start || s.mention < end && s.mention == s.searched {
+		s.searched = max(s.searched, end)
+		s.mention = s.searched
+		if i := mention(s.raw[start:s.searched], 3, `"cac`); i >= 0 {
+			s.mention = start + i
+		}
+	}
+	return s.mention < end
 }
 
-// mentions reports whether one of the words is in raw. They begin with a quote, and all have
-// the same byte at a place, one that other names seldom have there.
-func mentions(raw []byte, place int, words ...string) bool {
-	for {
-		i := jsonscan.QuoteBefore(raw, place, words[0][place])
+// mentions reports whether one of the words is in raw, as mention looks for them.
+func mentions(raw []byte, place int, words ...string) bool { return mention(raw, place, words...) >= 0 }
+
+// mention returns the offset of the first of the words in raw, or -1. They begin with a quote,
+// and all have the same byte at a place, one that other names seldom have there.
+func mention(raw []byte, place int, words ...string) int {
+	for at := 0; ; at++ {
+		i := jsonscan.QuoteBefore(raw[at:], place, words[0][place])
 		if i < 0 {
-			return false
+			return -1
 		}
-		raw = raw[i:]
+		at += i
 		for _, w := range words {
-			if len(raw) >= len(w) && string(raw[:len(w)]) == w {
-				return true
+			if rest := raw[at:]; len(rest) >= len(w) && string(rest[:len(w)]) == w {
+				return at
 			}
 		}
-		raw = raw[1:]
 	}
 }
 
