@@ -276,10 +276,14 @@ func speakerOf(role, kind []byte) speaker {
 	return speakerTool
 }
 
-// speaks notes who speaks in the next message.
+// speaks notes who speaks in the next message. An answer to what was injected alone, such as a
+// file, ends a turn as one to words does.
 func (t *trail) speaks(who speaker) {
 	if who != speakerModel {
 		return
+	}
+	if t.texts == 0 && t.injections > 0 {
+		t.putStep()
 	}
 	if last := t.steps.back(0); last != nil {
 		last.answered = true
@@ -289,9 +293,26 @@ func (t *trail) speaks(who speaker) {
 
 // endMessage notes that a message of a person ends here, unless it added nothing.
 func (t *trail) endMessage() {
-	if last := t.steps.back(0); t.texts > 0 && (last == nil || last.sum != t.here) {
-		t.steps.put(step{sum: t.here})
+	if t.texts > 0 {
+		t.putStep()
 	}
+}
+
+// putStep notes that a turn ends here, unless the one before ended at the same.
+func (t *trail) putStep() {
+	said := t.said()
+	if last := t.steps.back(0); last == nil || last.sum != said {
+		t.steps.put(step{sum: said})
+	}
+}
+
+// said returns the chain over what people wrote so far or, if that is nothing, the digest of
+// what was injected.
+func (t *trail) said() sum {
+	if t.texts == 0 {
+		return t.allInjected
+	}
+	return t.here
 }
 
 // images reads the images that Ollama has beside a text.

@@ -250,7 +250,8 @@ const maxOpening = 256
 // maxEnding is how many bytes of a system message are kept to find them behind a person's words.
 const maxEnding = 8 << 10
 
-// A step is the trail as it was when a message of a person ended.
+// A step is the trail as it was when a message of a person ended, or one without words was
+// answered.
 type step struct {
 	sum      sum
 	answered bool // a model spoke next
@@ -292,13 +293,10 @@ func (t *trail) session() (Session, bool) {
 	if t.items > maxItems {
 		return Session{}, false
 	}
-	here := t.here
-	if t.texts == 0 {
-		if t.injections == 0 {
-			return Session{}, false
-		}
-		here = t.allInjected
+	if t.silent() {
+		return Session{}, false
 	}
+	here := t.said()
 	system := t.system.sum.join(endSalt, t.opening.sum)
 	whole := system.join(endSalt, t.injected.sum)
 
