@@ -208,7 +208,7 @@ type trail struct {
 	steps ring[step] // the chain where each of the last messages ended
 	parts ring[sum]  // the chain behind each of the last texts within the message at hand
 
-	// What was injected anywhere, for requests in which there is nothing else.
+	// What was injected anywhere, which stands for the words as long as there are none.
 	injections  int
 	allInjected sum // in any order
 
