@@ -44,26 +44,29 @@ func (a *account) advance(l *ledger, now int64) {
 	}
 }
 
-// add adds to the sums, of which what is expected does not fall below 0. It reports
-// false, and does nothing, if the account is closed.
-func (a *account) add(l *ledger, cost, expected float64, now int64) bool {
+// add adds to the sums, of which what is expected does not fall below 0. It returns
+// what that has become more by. It reports false, and does nothing, if the account is
+// closed.
+func (a *account) add(l *ledger, cost, expected float64, now int64) (more float64, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.closed {
-		return false
+		return 0, false
 	}
 	a.advance(l, now)
 	a.work += cost
-	a.expected = max(0, a.expected+expected)
-	return true
+	more = max(expected, -a.expected)
+	a.expected += more
+	return more, true
 }
 
-// amend adds cost, which may be negative, as if it had been charged at an earlier
-// time: as much of it has decayed as of the rest.
-func (a *account) amend(l *ledger, cost float64, charged int64) {
+// amend adds to the sums, which do not fall below 0, as if it had been at an earlier
+// time: as much has decayed as of the rest.
+func (a *account) amend(l *ledger, cost, expected float64, charged int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.work = max(0, a.work+cost*l.decay(a.at-charged))
+	a.expected = max(0, a.expected+expected*l.decay(expectedDecay*(a.at-charged)))
 }
 
 // standing returns the work of a as it is now, and its weight, pool and fair load

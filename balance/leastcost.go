@@ -209,8 +209,8 @@ func (b *costs[T]) expect(req *extract.Request, warm bool) float64 {
 
 // charge charges a target for such a request. For followUp see ledger.charge.
 func (b *costs[T]) charge(a *account, req *extract.Request, cost, followUp float64, warm bool, now int64) affinity.Ticket {
-	b.ledger.charge(a, cost, followUp, now)
-	return affinity.Ticket{Time: now, Cost: cost, Memo: [2]uint64{uint64(newMemo(size(req), warm, followUp))}}
+	expected := b.ledger.charge(a, cost, followUp, now)
+	return affinity.Ticket{Time: now, Cost: cost, Memo: [2]uint64{uint64(newMemo(size(req), warm)), expectedMemo(expected)}}
 }
 
 // Cancel implements affinity.Balancer.

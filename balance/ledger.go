@@ -132,8 +132,8 @@ const notPlaced = -1
 // followUp is what placement returned, and is expected of a from now on. If it is
 // notPlaced, the request is a follow-up: its cost is no longer to be expected. A
 // follow-up before the first placement is one of a session that others placed,
-// and so tells nothing.
-func (l *ledger) charge(a *account, cost, followUp float64, now int64) {
+// and so tells nothing. It returns how much more is expected of a.
+func (l *ledger) charge(a *account, cost, followUp float64, now int64) (expected float64) {
 	if followUp == notPlaced {
 		followUp = 0
 		if l.placedBefore.Load() {
@@ -141,13 +141,16 @@ func (l *ledger) charge(a *account, cost, followUp float64, now int64) {
 			followUp = -cost
 		}
 	}
-	l.add(a, cost+l.fee, followUp, now)
+	return l.add(a, cost+l.fee, followUp, now)
 }
 
-// add adds to the work of a, and to what is expected of it. If a was closed
-// meanwhile, it adds to the account that takes its place.
-func (l *ledger) add(a *account, cost, expected float64, now int64) {
-	for !a.add(l, cost, expected, now) {
+// add adds to the work of a, and to what is expected of it, and returns how much more
+// that is. If a was closed meanwhile, it adds to the account that takes its place.
+func (l *ledger) add(a *account, cost, expected float64, now int64) float64 {
+	for {
+		if more, ok := a.add(l, cost, expected, now); ok {
+			return more
+		}
 		a = l.openAccount(a.id)
 	}
 }
@@ -161,7 +164,7 @@ func (l *ledger) settle(id string, t affinity.Ticket, o affinity.Outcome) bool {
 	}
 	failed := o.Result == affinity.TransientFailure || o.Result == affinity.TerminalFailure
 	if cost := l.cost(o.Usage); cost >= 0 && cost <= maxCost && !(failed && cost < t.Cost) {
-		l.amend(id, cost-t.Cost, t.Time)
+		l.amend(id, cost-t.Cost, 0, t.Time)
 	}
 	if o.Result != affinity.Served {
 		return false
@@ -171,40 +174,45 @@ func (l *ledger) settle(id string, t affinity.Ticket, o affinity.Outcome) bool {
 	return true
 }
 
-// amend corrects, by cost, what a target was charged with at an earlier time. One
-// whose account was closed since has nothing left that could be corrected.
-func (l *ledger) amend(id string, cost float64, charged int64) {
-	if !(math.Abs(cost) <= 2*maxCost) {
+// amend corrects what a target was charged with at an earlier time, and what is
+// expected of it since. One whose account was closed has nothing left that could be
+// corrected.
+func (l *ledger) amend(id string, cost, expected float64, charged int64) {
+	if !(math.Abs(cost) <= 2*maxCost && math.Abs(expected) <= 2*maxCost) {
 		return // the ticket is not ours
 	}
 	if a := l.known(id); a != nil {
-		a.amend(l, cost, charged)
+		a.amend(l, cost, expected, charged)
 	}
 }
 
-// cancel takes back what a request was charged with, and what was expected of its
-// session if it was placed.
+// cancel takes back what a request was charged with, and how much more was expected
+// because of it. What it has told of follow-ups stays, since so few are cancelled.
 func (l *ledger) cancel(id string, t affinity.Ticket) {
-	l.amend(id, -t.Cost-l.fee, t.Time)
-	if a := l.known(id); a != nil && memo(t.Memo[0]).placed() {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		a.expected = max(0, a.expected-l.followUp.get())
-	}
+	l.amend(id, -t.Cost-l.fee, -expectedOf(t), t.Time)
+}
+
+// expectedShift is where in Ticket.Memo[1] it says how much more was expected of the
+// target: the upper half of a float32, which is exact to half a percent.
+const expectedShift = 48
+
+func expectedMemo(expected float64) uint64 {
+	return uint64((math.Float32bits(float32(expected))+1<<15)>>16) << expectedShift
+}
+
+func expectedOf(t affinity.Ticket) float64 {
+	return float64(math.Float32frombits(uint32(t.Memo[1]>>expectedShift) << 16))
 }
 
 // A memo is what a ticket says of its request, in the low half of Ticket.Memo[0].
 type memo uint64
 
-// newMemo says how many bytes the request has, whether most of it should be in the
-// target's cache, and whether it was placed, as opposed to notPlaced.
-func newMemo(bytes int, warm bool, followUp float64) memo {
+// newMemo says how many bytes the request has, and whether most of it should be in the
+// target's cache.
+func newMemo(bytes int, warm bool) memo {
 	m := memo(min(max(bytes, 0), mostBytes)) << 1
 	if warm {
 		m |= warmBit
-	}
-	if followUp != notPlaced {
-		m |= placedBit
 	}
 	return m
 }
@@ -212,11 +220,7 @@ func newMemo(bytes int, warm bool, followUp float64) memo {
 // mostBytes is the largest number of bytes that fits into a ticket.
 const mostBytes = 1<<30 - 1
 
-const (
-	warmBit   memo = 1
-	placedBit memo = 1 << 31
-)
+const warmBit memo = 1
 
-func (m memo) bytes() int   { return int(m >> 1 & mostBytes) }
-func (m memo) warm() bool   { return m&warmBit != 0 }
-func (m memo) placed() bool { return m&placedBit != 0 }
+func (m memo) bytes() int { return int(m >> 1 & mostBytes) }
+func (m memo) warm() bool { return m&warmBit != 0 }

@@ -172,7 +172,7 @@ func (b *prefix[T]) Charge(req *extract.Request, id string, warm bool) affinity.
 
 // send charges a target for a request, and enters that it was sent the prompt. The
 // ticket has in Memo[0] a memo and, above that, the number of the last entry; in
-// Memo[1] what the target was believed to hold. For followUp see ledger.charge.
+// Memo[1] what the target was believed to hold, below what LeastCost has there. For followUp see ledger.charge.
 // The index is locked by the caller.
 func (b *prefix[T]) send(a *account, p *prompt, req *extract.Request, followUp float64, warm bool, now int64) affinity.Ticket {
 	if len(p.cuts) == 0 {
@@ -186,10 +186,10 @@ func (b *prefix[T]) send(a *account, p *prompt, req *extract.Request, followUp f
 		}
 	})
 	cost := b.ledger.estimate(p.tokens, b.miss(p, held, a))
-	b.ledger.charge(a, cost, followUp, now)
+	expected := b.ledger.charge(a, cost, followUp, now)
 	return affinity.Ticket{Time: tick, Cost: cost, Memo: [2]uint64{
-		uint64(newMemo(p.bytes, warm, followUp)) | uint64(last)<<32,
-		held.pack(),
+		uint64(newMemo(p.bytes, warm)) | uint64(last)<<32,
+		held.pack() | expectedMemo(expected),
 	}}
 }
 
@@ -341,16 +341,25 @@ func (h *part) include(cut extract.Boundary, ago int64) {
 	}
 }
 
-// pack returns a part as a word that unpack turns back. The numbers of bytes are
-// taken to be at most mostBytes.
+// partBits and partUnit are how many bits each of the numbers of bytes has in a packed
+// part, and how many bytes they count as one: exact enough, and it leaves room for
+// expectedMemo.
+const (
+	partBits = 23
+	partUnit = (mostBytes + 1) >> partBits
+)
+
+// pack returns a part as a word of 48 bits that unpack turns back, if only to the
+// partUnit. The numbers of bytes are taken to be at most mostBytes.
 func (h part) pack() uint64 {
-	return uint64(h.kind)<<60 | uint64(min(h.likely, mostBytes))<<30 | uint64(min(h.sure, mostBytes))
+	return uint64(h.kind)<<(2*partBits) | uint64(min(h.likely, mostBytes)/partUnit)<<partBits | uint64(min(h.sure, mostBytes)/partUnit)
 }
 
-// unpack returns the part that was packed into a word. Whatever the word is, the
-// part's kind is that of a pause.
+// unpack returns the part that was packed into the low 48 bits of a word. Whatever the
+// word is, the part's kind is that of a pause.
 func unpack(word uint64) part {
-	return part{sure: int(word & mostBytes), likely: int(word >> 30 & mostBytes), kind: min(int(word>>60), pauseKinds-1)}
+	bytes := func(word uint64) int { return int(word%(1<<partBits)) * partUnit }
+	return part{sure: bytes(word), likely: bytes(word >> partBits), kind: min(int(word>>(2*partBits)&3), pauseKinds-1)}
 }
 
 // A belief is, for each kind of pause, which share of the prompts that a target
