@@ -181,6 +181,9 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 		workloads = append(workloads, w)
 		usual = usual && !w.made // the targets were set on the real ones
 	}
+	if err := writable(*asJSON, *charts); err != nil {
+		return err
+	}
 	results, err := simulate(t, workloads, chosenPolicies, cond, seeds, *parallel, progress)
 	if err != nil {
 		return err
@@ -189,12 +192,12 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 	rep.print(out)
 	if *asJSON != "" {
 		if err := rep.writeJSON(*asJSON); err != nil {
-			return err
+			return fmt.Errorf("-json: %w", err)
 		}
 	}
 	if *charts != "" {
 		if err := rep.draw(*charts); err != nil {
-			return err
+			return fmt.Errorf("-charts: %w", err)
 		}
 	}
 	if *targets || usual {

@@ -224,6 +224,24 @@ func (rep *report) print(out io.Writer) {
 	fmt.Fprint(out, legend)
 }
 
+// writable finds out whether there can be such a file and such a directory, neither of
+// which there need be: after the simulation is too late. What is in them stays.
+func writable(file, dir string) error {
+	if file != "" {
+		f, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY, 0o666)
+		if err != nil {
+			return fmt.Errorf("-json: %w", err)
+		}
+		f.Close()
+	}
+	if dir != "" {
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			return fmt.Errorf("-charts: %w", err)
+		}
+	}
+	return nil
+}
+
 // writeJSON writes the report to a file.
 func (rep *report) writeJSON(name string) error {
 	b, err := json.MarshalIndent(rep, "", "\t")

@@ -381,6 +381,9 @@ func TestRun(t *testing.T) {
 // What cannot be simulated is refused before anything is, by an error that names
 // the flag.
 func TestRunRefuses(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file") // where nothing else can be
+	require.NoError(t, os.WriteFile(file, nil, 0o666))
+	const nothing = "-traces none -trace tau_airline -policies rr -seeds 1"
 	for _, test := range []struct {
 		args string
 		want string
@@ -405,6 +408,8 @@ func TestRunRefuses(t *testing.T) {
 		{"-outage always", "10m/2h"},
 		{"-flap often", "10m/2h"},
 		{"-others -json x -trace cc6", "leave out -json, -trace"},
+		{nothing + " -json " + filepath.Join(file, "out.json"), "-json"},
+		{nothing + " -charts " + filepath.Join(file, "charts"), "-charts"},
 		{"-nothing", "-nothing"},
 		{"-n 4 more", `unexpected argument "more"`},
 	} {
