@@ -70,7 +70,16 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 	}
 	if t, ok := g.refused(resp, x); ok {
 		g.failed(x, affinity.OutcomeOf(resp.StatusCode, nil), t)
+		if denies(resp.StatusCode) { // the client's credential would look bad, and some answers quote the key
+			resp.Body.Close()
+			return nil, body.untouched(), errDenied
+		}
 		return resp, body.untouched(), nil
+	}
+	if x.misses(resp) {
+		g.served(x, start, time.Now(), true)
+		g.done(x, affinity.Outcome{Result: affinity.TerminalFailure}) // it is no place for this conversation
+		return nil, false, errStateAway
 	}
 	f := g.follow(ctx, resp, x)
 	x.body = resp.Body
@@ -117,6 +126,7 @@ type trouble struct {
 	asked  bool          // it wants it so
 	tenant uint64        // it concerns nobody else, if not 0
 	mine   bool          // it concerns nothing but this request
+	denied bool          // the upstream does not take its own credential
 }
 
 // refused reports whether the response is one that another upstream could do
@@ -134,10 +144,9 @@ func (g *gateway) refused(resp *http.Response, x *exchange) (t trouble, ok bool)
 		t.mine = x.blamed
 		x.blamed = true
 	case code >= 500: // such as 502, 503 and 529: it says of itself that it is unavailable
-	case code == http.StatusForbidden: // perhaps it may not do just this
-		t.mine, x.forbidden = true, true
 	case denies(code):
-		x.forbidden = true
+		t.denied, x.forbidden = true, true
+		t.mine = code == http.StatusForbidden // perhaps it may not do just this
 	default:
 		return t, false
 	}
@@ -307,7 +316,11 @@ func (g *gateway) failed(x *exchange, o affinity.Outcome, t trouble) {
 		if slot {
 			u.health.release()
 		}
-		g.log.Debug("request failed", "target", u.name, "why", t.why)
+		level := slog.LevelDebug
+		if t.denied {
+			level = slog.LevelWarn // the client cannot tell why
+		}
+		g.log.Log(context.Background(), level, "request failed", "target", u.name, "why", t.why)
 		return
 	case t.tenant != 0:
 		news = u.health.limited(now, t.pause, t.tenant, slot)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -776,6 +777,14 @@ func TestStateIsWaitedFor(t *testing.T) {
 	}
 }
 
+func zip(s string) string {
+	var b strings.Builder
+	z := gzip.NewWriter(&b)
+	io.WriteString(z, s)
+	z.Close()
+	return b.String()
+}
+
 // Where the state that a request refers to is at an upstream that fails, what the others
 // say of it is not the last word: the client is told to come back, and finds it.
 func TestStateIsNotGivenUp(t *testing.T) {
@@ -786,14 +795,21 @@ func TestStateIsNotGivenUp(t *testing.T) {
 		body  string
 		home  func() (*http.Response, error)
 		other int
+		says  string
 		want  [2]int // of the request that meets the failure, and of one after it
 	}{
-		"it fails":                  {pinned, refuses(500), 404, [2]int{500, 503}},
-		"it is gone":                {pinned, broken, 400, [2]int{503, 503}},
-		"others have it, too":       {pinned, broken, 200, [2]int{200, 200}},
-		"others say something else": {pinned, broken, 413, [2]int{413, 413}},
-		"no state":                  {`{"model":"m","input":"x"}`, broken, 404, [2]int{404, 404}},
-		"its own word":              {pinned, refuses(404), 404, [2]int{404, 404}},
+		"it fails":                  {pinned, refuses(500), 404, "{}", [2]int{500, 503}},
+		"it is gone":                {pinned, broken, 400, `{"error":{"message":"Previous response with id 'resp_0123456789abcdef' not found."}}`, [2]int{503, 503}},
+		"a zipped answer":           {pinned, broken, 400, zip(`{"error":{"code":"previous_response_not_found"}}`), [2]int{503, 503}},
+		"only its id":               {pinned, broken, 400, "bad: resp_0123456789abcdef", [2]int{503, 503}},
+		"they say nothing":          {pinned, broken, 400, "", [2]int{503, 503}},
+		"they say too much":         {pinned, broken, 400, strings.Repeat(" no", maxKept), [2]int{503, 503}},
+		"others have it, too":       {pinned, broken, 200, "", [2]int{200, 200}},
+		"others say something else": {pinned, broken, 413, "{}", [2]int{413, 413}},
+		"it is the client's fault":  {pinned, broken, 400, `{"error":{"message":"Unsupported parameter: 'temperature'.","type":"invalid_request_error"}}`, [2]int{400, 400}},
+		"its fault, zipped":         {pinned, broken, 400, zip(`{"error":{"code":"context_length_exceeded"}}`), [2]int{400, 400}},
+		"no state":                  {`{"model":"m","input":"x"}`, broken, 404, "{}", [2]int{404, 404}},
+		"its own word":              {pinned, refuses(404), 404, "{}", [2]int{404, 404}},
 	} {
 		for _, failover := range []affinity.FailoverPolicy{affinity.FailoverReturn, affinity.FailoverRebind} {
 			t.Run(fmt.Sprint(name, " ", failover), func(t *testing.T) {
@@ -825,10 +841,21 @@ func TestStateIsNotGivenUp(t *testing.T) {
 						case tt.other == 200:
 							w.let(u.name, serves(0))
 						default:
-							w.let(u.name, refuses(tt.other))
+							w.let(u.name, func() (*http.Response, error) {
+								resp, err := refuses(tt.other)()
+								resp.Body = io.NopCloser(strings.NewReader(tt.says))
+								if strings.HasPrefix(tt.says, "\x1f\x8b") {
+									resp.Header.Set("Content-Encoding", "gzip")
+								}
+								return resp, err
+							})
 						}
 					}
-					require.Equal(t, tt.want[0], ask("s", tt.body).Code)
+					answer := ask("s", tt.body)
+					require.Equal(t, tt.want[0], answer.Code)
+					if tt.want[0] == tt.other && tt.other != 200 && name != "its own word" {
+						require.Equal(t, tt.says, answer.Body.String(), "all of it")
+					}
 					if failover == affinity.FailoverReturn { // else where it went may be home now
 						require.Equal(t, tt.want[1], ask("s", tt.body).Code)
 					}
@@ -1029,22 +1056,54 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// A request that the upstreams' own keys do not open is tried once with each.
+// A request that the upstreams' own keys do not open is tried once with each. That they are
+// denied is not the client's to hear, who would take its own for a bad one. Nor is what the
+// upstream says then, which may quote the key.
 func TestOwnKeysAreDenied(t *testing.T) {
 	for _, status := range []int{401, 402, 403} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, 3, func(o *options) {
-				o.patience = time.Minute
+			own := func(o *options) {
 				for _, u := range o.upstreams {
-					u.key = "k"
+					u.key = "secret"
 				}
-			})
-			for _, b := range r.backends {
-				b.answers(status)
 			}
-			require.Equal(t, status, r.chat("s").StatusCode)
+			denies := func(w http.ResponseWriter, req *http.Request) {
+				w.Header().Set("Www-Authenticate", "Bearer")
+				w.WriteHeader(status)
+				io.WriteString(w, req.Header.Get("Authorization"))
+			}
+			r := newRig(t, 3, own, func(o *options) { o.patience = time.Minute })
+			for _, b := range r.backends {
+				b.does(denies)
+			}
+			resp := r.chat("s")
+			require.Equal(t, 502, resp.StatusCode)
+			require.Contains(t, resp.text, "upstream_denied")
+			require.NotContains(t, resp.text, "secret")
+			require.Empty(t, resp.Header["Www-Authenticate"])
 			require.EqualValues(t, 3, r.hits())
+			require.Contains(t, r.log.String(), fmt.Sprintf("level=WARN msg=\"%s\"", map[bool]string{true: "request failed", false: "upstream out"}[status == 403]))
+
+			// What another one says is told rather than that, whoever is asked first.
+			for _, busy := range []string{"a", "b"} {
+				r = newRig(t, 2, own)
+				for _, b := range r.backends {
+					b.does(denies)
+				}
+				r.backend(busy).answers(429, "Retry-After", "60")
+				resp = r.chat("s")
+				require.Equal(t, 429, resp.StatusCode)
+				require.Equal(t, busy, resp.Header.Get(targetHeader))
+				require.Equal(t, "status of "+busy, resp.text)
+			}
+
+			// So it is where the body cannot be sent again.
+			r = newRig(t, 2, own, func(o *options) { o.bodyLimit = 10 })
+			for _, b := range r.backends {
+				b.does(denies)
+			}
+			require.Equal(t, 502, r.do("POST", "/x", strings.Repeat("large", 10_000)).StatusCode)
 		})
 	}
 }

@@ -32,9 +32,11 @@
 // then again as far as the patience goes (see below; twice, if errors like 500 say
 // that it may be its own fault), as long as the client has nothing of an answer.
 // (What breaks off later is the client's to send again. One whose credential is
-// denied is tried on one other; where the upstreams' own are, on each once.)
+// denied is tried on one other; where the upstreams' own are, on each once, and the
+// client is told 502, since its own credential is not at fault.)
 // One that refers to state at an upstream that is out is tried elsewhere, too, and if the
-// others know nothing of it (400 or 404), the client is told to come back: 503.
+// others know nothing of it (404, or a 400 that may say so), the client is told to come
+// back: 503.
 // When all are out, those that did not say for how long are asked all the same, and
 // if there are none, the request waits for the first that comes back, up to
 // -patience. Clients with different credentials share no sessions.

@@ -214,9 +214,7 @@ func (g *gateway) RoundTrip(out *http.Request) (*http.Response, error) {
 		}
 		var again bool
 		resp, again, err = g.try(out, x)
-		if x.misses(resp) {
-			x.choice.Done(affinity.Outcome{Result: affinity.TerminalFailure}) // it is no place for this conversation
-			resp, err = nil, errStateAway
+		if errors.Is(err, errStateAway) {
 			break
 		}
 		if !again || ctx.Err() != nil {
@@ -246,15 +244,6 @@ func (x *exchange) futile() bool {
 	return x.forbidden && rounds > 0 || x.blamed && rounds > 1
 }
 
-// misses reports whether the answer may say no more than that the state which the request
-// refers to is elsewhere: at the upstream that it is away from. Were the client to believe
-// it, it would give up a conversation that can go on in a moment.
-func (x *exchange) misses(resp *http.Response) bool {
-	away := x.choice.Reason == affinity.ReasonFailover || x.choice.Reason == affinity.ReasonDetour
-	return away && resp != nil && (resp.StatusCode == http.StatusBadRequest || resp.StatusCode == http.StatusNotFound) &&
-		len(x.req.Pins()) > 0
-}
-
 // prepare makes out fit to be sent, whatever the upstream.
 func prepare(out *http.Request) {
 	if out.GetBody != nil {
@@ -270,5 +259,6 @@ var (
 	errNoUpstream  = errors.New("all upstreams are out for now: try again later")
 	errUpstream    = errors.New("the upstream could not be reached, or closed the connection without an answer")
 	errStateAway   = errors.New("the upstream that has what the request refers to is out for now: try again later")
+	errDenied      = errors.New("the upstream does not accept the gateway's own credential, or not for this request: whoever runs the gateway has to see to that")
 	errRequestBody = errors.New("the request's body could not be read")
 )

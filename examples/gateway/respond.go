@@ -27,6 +27,8 @@ func (g *gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, errNoUpstream), errors.Is(err, errStateAway):
 		status, kind, message = http.StatusServiceUnavailable, "no_upstream_available", err
 		w.Header().Set("Retry-After", retryAfter(x.back(time.Now())))
+	case errors.Is(err, errDenied):
+		kind, message = "upstream_denied", errDenied
 	case errors.Is(err, errRequestBody):
 		status, kind, message = http.StatusBadRequest, "bad_request", errRequestBody
 	}

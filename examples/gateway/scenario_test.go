@@ -416,7 +416,7 @@ func TestReloadOfKeys(t *testing.T) {
 			w.WriteHeader(http.StatusUnauthorized)
 		}
 	})
-	require.Equal(t, 401, r.chat("s").StatusCode)
+	require.Equal(t, 502, r.chat("s").StatusCode)
 	write("")
 	require.ErrorContains(t, r.g.reload(), "is empty")
 	write("new")
@@ -486,7 +486,7 @@ func TestTheLastKeyIsDenied(t *testing.T) {
 		w.let("a", refuses(403))
 		before := w.hits["a"]
 		_, status := w.do("s")
-		require.Equal(t, 403, status)
+		require.Equal(t, 502, status)
 		require.Equal(t, before+2, w.hits["a"])
 	})
 }

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/go-affinity/affinity"
+)
+
+// misses reports whether the answer may say no more than that the state which the request
+// refers to is elsewhere: at the upstream that it is away from. Were the client to believe
+// it, it would give up a conversation that can go on in a moment. If it says something
+// else, the answer can still be read; else it is closed.
+func (x *exchange) misses(resp *http.Response) bool {
+	if x.choice.Reason != affinity.ReasonFailover && x.choice.Reason != affinity.ReasonDetour ||
+		resp.StatusCode != http.StatusBadRequest && resp.StatusCode != http.StatusNotFound {
+		return false
+	}
+	pins := x.req.Pins()
+	if len(pins) == 0 {
+		return false
+	}
+	if resp.StatusCode == http.StatusNotFound {
+		resp.Body.Close()
+		return true
+	}
+	said, ok := keep(resp, x.choice).text()
+	return !ok || speaksOfState(said, pins)
+}
+
+// missing are words of answers that say that there is no such state, or what is meant by
+// it.
+var missing = [...]string{
+	"not found", "not_found", "notfound", "not exist", "no such", "expired", "deleted",
+	"previous_", "previous response", "conversation", "interaction", "cached", "container", "vector", "file", "item", "thread", "session",
+}
+
+// speaksOfState reports whether an error may be about state by one of these ids. That it
+// is about something else is believed only if nothing in it looks like that.
+func speaksOfState(said []byte, ids []string) bool {
+	if len(bytes.TrimSpace(said)) == 0 || slices.ContainsFunc(ids, func(id string) bool { return bytes.Contains(said, []byte(id)) }) {
+		return true
+	}
+	said = bytes.ToLower(said)
+	return slices.ContainsFunc(missing[:], func(word string) bool { return bytes.Contains(said, []byte(word)) })
+}
+
+// text returns what an answer says that was kept, if all of it is there and can be read. It
+// may be asked once.
+func (k *kept) text() ([]byte, bool) {
+	if !k.whole() {
+		return nil, false
+	}
+	said, _ := io.ReadAll(k.resp.Body) // from memory
+	k.resp.Body = io.NopCloser(bytes.NewReader(said))
+	switch strings.ToLower(k.resp.Header.Get("Content-Encoding")) {
+	case "", "identity":
+		return said, true
+	case "gzip", "x-gzip":
+		z, err := gzip.NewReader(bytes.NewReader(said))
+		if err != nil {
+			return nil, false
+		}
+		said, err := io.ReadAll(io.LimitReader(z, maxPlain))
+		return said, err == nil
+	}
+	return nil, false
+}
