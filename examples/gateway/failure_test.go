@@ -249,6 +249,67 @@ func TestRetryOfLargeBodies(t *testing.T) {
 	require.Equal(t, hits+1, r.hits())
 }
 
+// An upstream that answers before it has all of a large body gets the rest as well, and the
+// client the answer before it has sent all.
+func TestAnswerToHalfABody(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, func(o *options) { o.bodyLimit = 10 })
+	r.backends[0].does(func(w http.ResponseWriter, req *http.Request) {
+		c := http.NewResponseController(w)
+		c.EnableFullDuplex()
+		for buf := make([]byte, 100); ; {
+			n, err := req.Body.Read(buf)
+			w.Write(buf[:n])
+			c.Flush()
+			if err != nil {
+				return
+			}
+		}
+	})
+	from, to := io.Pipe()
+	answered, late := make(chan struct{}), false
+	go func() {
+		defer to.Close()
+		io.WriteString(to, "more than ten bytes, ")
+		select {
+		case <-answered:
+		case <-time.After(time.Minute):
+			late = true
+		}
+		io.WriteString(to, "and the rest")
+	}()
+	req, err := http.NewRequestWithContext(t.Context(), "POST", r.front.URL, from)
+	require.NoError(t, err)
+	resp, err := r.client.Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	close(answered)
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Equal(t, "more than ten bytes, and the rest", string(text))
+	require.False(t, late)
+}
+
+// A large body that cannot be sent again gets a connection of its own, but does not ask for
+// its end: servers that end it at once make their answer unreadable if they have not read
+// the body.
+func TestConnectionsOfLargeBodies(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, func(o *options) { o.bodyLimit = 10 })
+	seen := map[string]bool{}
+	r.backends[0].does(func(w http.ResponseWriter, req *http.Request) {
+		io.Copy(io.Discard, req.Body)
+		seen[req.RemoteAddr] = true
+		if req.Close || len(req.Header["Connection"]) > 0 {
+			w.WriteHeader(400)
+		}
+	})
+	for i := range 5 {
+		require.Equal(t, 200, r.do("POST", "/x", "more than ten bytes").StatusCode)
+		require.Len(t, seen, i+1)
+	}
+}
+
 // A client that does not deliver the rest of a body says nothing about the
 // upstream.
 func TestClientBreaksOffItsBody(t *testing.T) {

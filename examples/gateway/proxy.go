@@ -66,7 +66,9 @@ func newGateway(o options, extractor extract.Extractor, log *slog.Logger, fallba
 		DisableCompression:    true,                                                 // what the client did not ask for it does not get
 	}
 	fresh := g.transport.Clone()
-	fresh.DisableKeepAlives = true
+	// Not DisableKeepAlives: that sends Connection: close, for which some servers reset a
+	// connection as soon as they have answered, and an answer to half a body is lost.
+	fresh.MaxIdleConnsPerHost = -1
 	fresh.Protocols = new(http.Protocols)
 	fresh.Protocols.SetHTTP1(true) // over HTTP/2 requests at the same time would get into each other's connections, and fail
 	g.send, g.fresh = g.transport, fresh
@@ -137,6 +139,11 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		reply(w, http.StatusBadRequest, "bad_request", errRequestBody.Error())
 		return
+	}
+	if r.GetBody == nil {
+		// What is still to be read of the body is the upstream's, also when its answer has
+		// begun: the server would read it away then.
+		http.NewResponseController(w).EnableFullDuplex()
 	}
 	req.Scope = queryTenant(r.URL.RawQuery)
 	x := &exchange{setup: g.setup.Load(), req: req, patience: g.patience, header: w.Header()}
