@@ -76,6 +76,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	stdlog "log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -116,6 +117,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if o.verbose {
 		level = slog.LevelDebug
 	}
+	stdlog.SetOutput(io.Discard) // package http tells there, and quotes, what an upstream sends beyond its answer
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level}))
 	g, err := newGateway(o, extract.Default(), log, nil)
 	if err != nil {

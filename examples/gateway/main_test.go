@@ -6,6 +6,7 @@ import (
 	"context"
 	"flag"
 	"io"
+	stdlog "log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -165,6 +166,7 @@ func TestRun(t *testing.T) {
 	require.Equal(t, "still there\n", string(text))
 	socket.Close()
 	require.NoError(t, <-done)
+	require.Equal(t, io.Discard, stdlog.Writer(), "package http quotes there what it has read")
 }
 
 func TestAddressErrors(t *testing.T) {
