@@ -44,6 +44,11 @@ func (a *account) advance(l *ledger, now int64) {
 	}
 }
 
+// maxWork bounds the work of a target. What targets are charged with for an absence is a
+// multiple of the work of others, so with weights that jump it could grow without end, and
+// what is infinite never decays.
+const maxWork = 1e30
+
 // add adds to the sums, of which what is expected does not fall below 0. It returns
 // what that has become more by. It reports false, and does nothing, if the account is
 // closed.
@@ -54,7 +59,7 @@ func (a *account) add(l *ledger, cost, expected float64, now int64) (more float6
 		return 0, false
 	}
 	a.advance(l, now)
-	a.work += cost
+	a.work = min(a.work+cost, maxWork)
 	more = max(expected, -a.expected)
 	a.expected += more
 	return more, true

@@ -587,6 +587,30 @@ func TestCancelledPlacements(t *testing.T) {
 	})
 }
 
+// Targets that take turns, each with all of the weight when it comes back and next to none
+// while it stays, are charged with ever more for their absence. It must be forgotten in time.
+func TestAbsencesOfWeightsThatJump(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{Weight: weightOf}), targets(2)
+		spend(b, ts[0].name, 10_000)
+		for i := range 400 {
+			stays, back := ts[i%2], ts[(i+1)%2]
+			stays.weight, back.weight = 1e-100, 1e100
+			place(t, b, nil, []*target{stays})
+			place(t, b, nil, []*target{stays, back})
+			pass(time.Hour)
+		}
+		pass(200 * time.Hour)
+		counts := map[*target]int{}
+		ts[0].weight, ts[1].weight = 1, 1
+		for range 10_000 {
+			got, _ := place(t, b, nil, ts)
+			counts[got]++
+		}
+		require.InDelta(t, counts[ts[0]], counts[ts[1]], 2)
+	})
+}
+
 func TestOverloaded(t *testing.T) {
 	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
 		b, ts := create(balance.CostConfig[*target]{MaxShare: 1.5, Weight: weightOf}), targets(4)
