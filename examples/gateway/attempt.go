@@ -30,8 +30,10 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 	traced := httptrace.WithClientTrace(v.ctx, &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { reused = c.Reused }})
 	req, body := u.request(traced, out)
 	send := g.send
-	if body != nil {
-		send = g.fresh // it cannot be sent again if the connection turns out to be closed
+	if body != nil || len(out.Header["Upgrade"]) > 0 {
+		// The one cannot be sent again if the connection turns out to be closed, the other
+		// cannot be sent over HTTP/2, which package http knows of WebSockets alone.
+		send = g.fresh
 	}
 	resp, err := send.RoundTrip(req)
 	if err != nil && reused && v.ctx.Err() == nil && !timedOut(err) {

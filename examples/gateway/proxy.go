@@ -177,8 +177,13 @@ func decision(x *exchange) slog.Attr {
 	return slog.Any("", x.choice.Decision)
 }
 
-// rewrite undoes what ReverseProxy takes away from a request before it asks.
+// rewrite undoes what ReverseProxy takes away from a request before it asks, and takes away
+// what is between us and the client alone: some clients (Java's) offer to change to HTTP/2.
 func rewrite(p *httputil.ProxyRequest) {
+	if lists(p.Out.Header.Get("Upgrade"), "h2c") {
+		delete(p.Out.Header, "Upgrade")
+		delete(p.Out.Header, "Connection")
+	}
 	p.Out.URL.RawQuery = p.In.URL.RawQuery
 	hop := strings.Join(p.In.Header["Connection"], ",") // names what is for us alone
 	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -479,9 +480,9 @@ func TestUpgrades(t *testing.T) {
 	require.Zero(t, r.failures(), "the client left")
 }
 
-// An upstream that speaks HTTP/2 is sent requests over that, and WebSockets over HTTP/1.1,
-// without which there are none.
-func TestWebSocketsBesideHTTP2(t *testing.T) {
+// An upstream that speaks HTTP/2 is sent requests over that, and WebSockets and their like
+// over HTTP/1.1, without which there are none.
+func TestUpgradesBesideHTTP2(t *testing.T) {
 	t.Parallel()
 	protocols := make(chan string, 2)
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -494,7 +495,7 @@ func TestWebSocketsBesideHTTP2(t *testing.T) {
 			panic(err)
 		}
 		defer c.Close()
-		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+req.Header.Get("Upgrade")+"\r\n\r\n")
 		io.Copy(c, rw)
 	}))
 	s.EnableHTTP2 = true
@@ -505,16 +506,25 @@ func TestWebSocketsBesideHTTP2(t *testing.T) {
 		require.NoError(t, err)
 		o.upstreams[0].url = u
 	})
-	r.g.transport.TLSClientConfig.RootCAs = s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	trusted := s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	r.g.transport.TLSClientConfig.RootCAs = trusted
+	r.g.fresh.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: trusted}
+	// It is no upgrade that a client offers which speaks HTTP/2 itself.
+	offers := []string{"Connection", "Upgrade, HTTP2-Settings", "Upgrade", "h2c", "Http2-Settings", "AAMAAABkAARAAAAAAAIAAAAA"}
+	require.Equal(t, 200, r.do("POST", "/", "{}", offers...).StatusCode)
+	require.Equal(t, "HTTP/2.0", <-protocols)
 	require.Equal(t, 200, r.chat("s").StatusCode)
 	require.Equal(t, "HTTP/2.0", <-protocols)
-	c, b := r.upgrade("websocket")
-	require.Equal(t, "HTTP/1.1", <-protocols)
-	io.WriteString(c, "ping\n")
-	got, err := b.ReadString('\n')
-	require.NoError(t, err)
-	require.Equal(t, "ping\n", got)
-	c.Close()
+	for _, protocol := range []string{"websocket", "other"} {
+		r.g.transport.CloseIdleConnections()
+		c, b := r.upgrade(protocol)
+		require.Equal(t, "HTTP/1.1", <-protocols)
+		io.WriteString(c, "ping\n")
+		got, err := b.ReadString('\n')
+		require.NoError(t, err)
+		require.Equal(t, "ping\n", got)
+		c.Close()
+	}
 	r.settle()
 	require.Zero(t, r.failures())
 }
