@@ -184,6 +184,7 @@ func rewrite(p *httputil.ProxyRequest) {
 		delete(p.Out.Header, "Upgrade")
 		delete(p.Out.Header, "Connection")
 	}
+	p.Out.Trailer = nil // no API has any, and of the names that clients announce package http refuses to send some
 	p.Out.URL.RawQuery = p.In.URL.RawQuery
 	hop := strings.Join(p.In.Header["Connection"], ",") // names what is for us alone
 	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {

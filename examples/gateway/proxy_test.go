@@ -620,6 +620,17 @@ func TestHeadersNamedByConnection(t *testing.T) {
 	require.Equal(t, []string{"https"}, h["X-Forwarded-Proto"])
 }
 
+// What package http takes from a client and does not send is not held against an upstream.
+func TestTrailersOfARequest(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"X-T", "X T", "Host"} {
+		r := newRig(t, 2)
+		answer := r.raw(t, "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nTrailer: "+name+"\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
+		require.Contains(t, answer, "answer of ")
+		require.Zero(t, r.failures())
+	}
+}
+
 // RFC 9110, 8.4.1: codings are named in any case, and x-gzip is gzip.
 func TestNamesOfCodings(t *testing.T) {
 	for _, coding := range []string{"gzip", "GZIP", "x-gzip"} {
