@@ -2,6 +2,7 @@ package balance
 
 import (
 	"iter"
+	"math"
 	"math/bits"
 	"strings"
 	"sync"
@@ -163,10 +164,13 @@ func (l *ledger) openAccount(id string) *account {
 
 // tidy closes accounts that went unused for long, and makes a new table with room
 // for as many accounts again as are left. If there are too many in use, it closes
-// those that went unused for longer than the mean. l.mu is held by the caller.
+// those that went unused for longer than the mean, and a quarter of them at least: they
+// may all have been used at the same time. l.mu is held by the caller.
 func (l *ledger) tidy() {
 	since := float64(l.now()) - idleHalfLives*l.halfLife
+	most := maxAccounts
 	if l.open >= maxAccounts {
+		most = maxAccounts / 4 * 3
 		sum, n := 0.0, 0.0
 		for a := range l.all() {
 			a.mu.Lock()
@@ -183,6 +187,9 @@ func (l *ledger) tidy() {
 	}
 	var kept []*account
 	for a := range l.all() {
+		if len(kept) == most {
+			since = math.Inf(1)
+		}
 		if !a.closeIfUnused(since) {
 			kept = append(kept, a)
 		}

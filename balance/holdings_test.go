@@ -237,6 +237,24 @@ func TestAccountsAreBounded(t *testing.T) {
 	}
 }
 
+// Where all accounts are in use, making room for one more makes room for others.
+func TestTooManyAccountsInUse(t *testing.T) {
+	l := newLedger(0, nil)
+	for i := range maxAccounts - 1 {
+		l.add(l.account("pod-"+strconv.Itoa(i)), 1, 0, 5)
+	}
+	table, tidied := l.accounts.Load(), 0
+	for i := range 100 {
+		l.account("new-" + strconv.Itoa(i))
+		if now := l.accounts.Load(); now != table {
+			table = now
+			tidied++
+		}
+	}
+	require.Equal(t, 1, tidied)
+	require.LessOrEqual(t, l.open, maxAccounts)
+}
+
 // An account is found again, also the one that had the table of them made anew.
 func TestAccountsAreFound(t *testing.T) {
 	l := newLedger(0, nil)
