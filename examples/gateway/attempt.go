@@ -147,8 +147,10 @@ func (g *gateway) refused(resp *http.Response, x *exchange) (t trouble, ok bool)
 		x.blamed = true
 	case code >= 500: // such as 502, 503 and 529: it says of itself that it is unavailable
 	case denies(code):
+		// Perhaps it may not do just this: 403 says so, and so does it if another one does
+		// not let it in either.
+		t.mine = code == http.StatusForbidden || x.forbidden
 		t.denied, x.forbidden = true, true
-		t.mine = code == http.StatusForbidden // perhaps it may not do just this
 	default:
 		return t, false
 	}
