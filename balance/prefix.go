@@ -172,8 +172,8 @@ func (b *prefix[T]) Charge(req *extract.Request, id string, warm bool) affinity.
 
 // send charges a target for a request, and enters that it was sent the prompt. The
 // ticket has in Memo[0] a memo and, above that, the number of the last entry; in
-// Memo[1] what the target was believed to hold, below what LeastCost has there. For followUp see ledger.charge.
-// The index is locked by the caller.
+// Memo[1] what the target was believed to hold, below what LeastCost has there. For followUp
+// see ledger.charge. The index is locked by the caller.
 func (b *prefix[T]) send(a *account, p *prompt, req *extract.Request, followUp float64, warm bool, now int64) affinity.Ticket {
 	if len(p.cuts) == 0 {
 		return b.charge(a, req, b.expect(req, warm), followUp, warm, now)
