@@ -38,7 +38,7 @@ func cold(s *session) (result.Group, error) {
 	// anew returns a Request of session i that has read nothing yet.
 	anew := func(i int, body []byte) *extract.Request {
 		id[0] = ids[i]
-		*req = extract.Request{Header: headers, Method: "POST", Path: openAI, Body: body}
+		remake(req, headers, body, openAI)
 		return req
 	}
 	ctx := newContext()

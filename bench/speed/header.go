@@ -84,6 +84,14 @@ func requestsOf(header, path string, body []byte) []extract.Request {
 	return reqs
 }
 
+// remake makes a Request where another one was. It sets the fields one by one: a literal would
+// be made elsewhere and copied here as a whole. That takes as long as looking up a header, and
+// nobody who makes a new Request pays for it.
+func remake(req *extract.Request, h http.Header, body []byte, path string) {
+	*req = extract.Request{}
+	req.Header, req.Body, req.Method, req.Path = h, body, "POST", path
+}
+
 // newSelector returns a Selector of plain.Targets. Unless cfg says otherwise, it
 // falls back on round robin.
 func newSelector(cfg affinity.Config[*plain.Target]) *affinity.Selector[*plain.Target] {
@@ -267,7 +275,7 @@ func hits(name, header, path string, body []byte, targets []*plain.Target, again
 		for i := range n {
 			req := &reqs[i%sessionsAtOnce]
 			if !again {
-				*req = extract.Request{Header: req.Header, Body: req.Body, Method: req.Method, Path: req.Path}
+				remake(req, req.Header, req.Body, req.Path)
 			}
 			choice, err := sel.Select(ctx, req, targets)
 			if err != nil || choice.Reason != affinity.ReasonBound {
