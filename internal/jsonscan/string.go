@@ -9,7 +9,7 @@ import (
 // quote, or -1.
 func endOfString(b []byte, i int) int {
 	if len(b)-i >= 16 { // words are quicker than IndexByte for a short string
-		p := (*[16]byte)(b[i:])
+		p := (*[16]byte)(b[i : i+16 : i+16])
 		m := equal(word(p[:]), eightQuotes)
 		if m == 0 {
 			m = equal(word(p[8:]), eightQuotes)
@@ -40,8 +40,10 @@ func endOfShortString(b []byte, i int) int {
 		return -1
 	}
 	m := equal(word(b[i:i+8:i+8]), eightQuotes)
-	i += bits.TrailingZeros64(m) / 8
-	if m == 0 || b[i-1] == '\\' {
+	if m == 0 {
+		return -1
+	}
+	if i += bits.TrailingZeros64(m) / 8; b[i-1] == '\\' {
 		return -1
 	}
 	return i + 1
