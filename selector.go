@@ -1441,7 +1441,7 @@ const (
 // endLearned ends the lease on what was learned first, if it has one. If the request was
 // served, that lives for another lifetime.
 func (sel *Selection[T]) endLearned(served bool) {
-	if !sel.learning.CompareAndSwap(learnedLeased, learnedEnded) {
+	if sel.learning.Load() != learnedLeased || !sel.learning.CompareAndSwap(learnedLeased, learnedEnded) {
 		return
 	}
 	ttl := int64(0)
