@@ -75,12 +75,15 @@ const maxPins = 16
 //
 //   - previous_response_id, previous_interaction_id and, where thread continues,
 //     thread.previous_message_id;
-//   - conversation, cachedContent and container, also those of tools, the
-//     vector_store_ids of tools, and the input_file_id of a batch;
+//   - conversation, cachedContent, container and the prompt template of OpenAI;
+//   - of tools, the container or the environment and the files and skills in it, vector
+//     stores, file search stores and the mask of an image; and the input_file_id of a batch;
 //   - the response in the path of GET /v1/responses/{id} and its like: conversations,
 //     threads and sessions of agents, batches, containers, vector stores, files and
 //     cached contents;
-//   - file_id, fileUri and items of type item_reference in the messages. What a
+//   - in the messages, file_id, fileUri, the container_id of a call, the audio of an earlier
+//     answer, items of type item_reference, and reasoning that is sent without its
+//     text and without encrypted_content, which OpenAI then looks up. What a
 //     tool was called with is the tool's own, and so is an answer of it that is
 //     JSON. A fileUri that leads to a file of the Gemini API becomes the name of
 //     that file, files/...; others can be read from anywhere.
@@ -101,13 +104,16 @@ func (r *Request) Pins() []string {
 		for _, f := range resourceFields {
 			add(jsonID(r.get(f)))
 		}
+		add(idWith("pmpt_", lastMember(r.get(promptField), "id")))
+		skills(r.get(containerField), add)
 		toolState(r.get(toolsField), add)
 		add(jsonID(r.member("input_file_id"))) // of a batch
 	}
 	add(pathState(r.Path))
 	if len(r.Body) > 0 {
 		for _, f := range messageFields {
-			if raw := r.list(f); mentionsState(raw) {
+			raw := r.list(f)
+			if mentionsState(raw) || f == inputField && mentions(raw, 4, `"uri"`) { // of a file in Google Interactions
 				c := jsonscan.New(raw)
 				references(&c, add)
 			}
@@ -121,19 +127,65 @@ func toolState(tools []byte, add func(string, bool) bool) {
 	c := jsonscan.New(tools)
 	more := true
 	for ok := c.Array(); ok && more && c.Element(); {
-		tool := c.Skim()
-		more = add(jsonID(lastMember(tool, "container")))
-		stores := jsonscan.New(lastMember(tool, "vector_store_ids"))
-		for ok := stores.Array(); ok && more && stores.Element(); {
-			more = add(jsonID(stores.Skim()))
+		if !c.Object() {
+			c.Skim()
+			continue
+		}
+		var room nameRoom
+		for more {
+			name, ok := c.Key()
+			if !ok {
+				break
+			}
+			value := c.Skim()
+			switch string(room.read(name)) {
+			case "container": // of a code interpreter
+				more = add(jsonID(value)) && allIDs(lastMember(value, "file_ids"), add)
+			case "environment": // of a shell
+				more = add(jsonID(lastMember(value, "container_id"))) && allIDs(lastMember(value, "file_ids"), add) && skills(value, add)
+			case "input_image_mask":
+				more = add(jsonID(lastMember(value, "file_id")))
+			case "vector_store_ids", "file_search_store_names": // OpenAI, Google Interactions
+				more = allIDs(value, add)
+			case "fileSearch": // Gemini
+				more = allIDs(lastMember(value, "fileSearchStoreNames"), add)
+			}
 		}
 	}
+}
+
+// allIDs calls add for the ids in a list until add returns false; then it does so, too.
+func allIDs(list []byte, add func(string, bool) bool) (more bool) {
+	c := jsonscan.New(list)
+	more = true
+	for ok := c.Array(); ok && more && c.Element(); {
+		more = add(jsonID(c.Skim()))
+	}
+	return more
+}
+
+// skills is allIDs for the skills in a container that somebody has uploaded. The others have
+// names, such as pptx, and are everywhere.
+func skills(container []byte, add func(string, bool) bool) (more bool) {
+	c := jsonscan.New(lastMember(container, "skills"))
+	more = true
+	for ok := c.Array(); ok && more && c.Element(); {
+		more = add(idWith("skill_", lastMember(c.Skim(), "skill_id")))
+	}
+	return more
+}
+
+// idWith is jsonID for ids that begin so.
+func idWith(prefix string, raw []byte) (string, bool) {
+	id, ok := jsonID(raw)
+	return id, ok && strings.HasPrefix(id, prefix)
 }
 
 // mentionsState reports whether messages may refer to state, which saves most requests the
 // walk of references. Names with escapes in them are overlooked: no client writes such.
 func mentionsState(raw []byte) bool {
-	return mentions(raw, 3, `"file_id`, `"fileUri`, `"file_uri`) || mentions(raw, 4, `"item_reference`)
+	return mentions(raw, 5, `"file_id`, `"file_uri`, `"item_reference`, `"cntr_`) || mentions(raw, 5, `"fileUri`) ||
+		mentions(raw, 3, `"rs_`) || mentions(raw, 6, `"audio_`)
 }
 
 // references reads the next value and calls add for the state that it refers to, until add
@@ -148,6 +200,7 @@ func references(c *jsonscan.Cursor, add func(string, bool) bool) (more bool) {
 		}
 	case '{':
 		var kind, id []byte
+		whole := false // reasoning is, with its text or with what stands for it
 		var room nameRoom
 		c.Object()
 		for more {
@@ -158,8 +211,17 @@ func references(c *jsonscan.Cursor, add func(string, bool) bool) (more bool) {
 			switch string(room.read(name)) {
 			case "file_id":
 				more = add(jsonID(c.Skim()))
-			case "fileUri", "file_uri":
+			case "fileUri", "file_uri", "uri":
 				more = add(fileName(c.Skim()))
+			case "container_id":
+				more = add(idWith("cntr_", c.Skim()))
+			case "encrypted_content":
+				value := c.Skim()
+				whole = whole || len(value) > len(`""`) && value[0] == '"'
+			case "content":
+				ahead := *c
+				whole = ahead.Array() && ahead.Element() || whole
+				more = references(c, add)
 			case "input", "args", "arguments", // of a call
 				"response", "json": // of Gemini's and Converse's results
 				c.Skim()
@@ -171,8 +233,12 @@ func references(c *jsonscan.Cursor, add func(string, bool) bool) (more bool) {
 				more = references(c, add)
 			}
 		}
-		if more && string(kind) == `"item_reference"` {
+		switch {
+		case !more:
+		case string(kind) == `"item_reference"`, string(kind) == `"reasoning"` && !whole:
 			more = add(jsonID(id))
+		default:
+			more = add(idWith("audio_", id))
 		}
 	default:
 		c.Skim()

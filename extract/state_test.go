@@ -40,6 +40,20 @@ func TestPins(t *testing.T) {
 		`{"messages":[{"content":[{"type":"tool_result","content":[{"type":"image","source":{"type":"file","file_id":"file_1"}}]}]}]}`:                                                                              {"file_1"},
 		`{"input":[{"type":"function_call","arguments":{"file_id":"1"}},{"role":"user","content":[{"type":"input_file","file_id":"file-3"}]}]}`:                                                                     {"file-3"},
 		`{"messages":[{"role":"user","content":"what is a file_id?"}]}`:                                                                                                                                             nil,
+		`{"tools":[{"type":"code_interpreter","container":{"type":"auto","file_ids":["file-1","file-2",3]}},{"type":"image_generation","input_image_mask":{"file_id":"file-3"}}]}`:                                  {"file-1", "file-2", "file-3"},
+		`{"tools":[{"type":"shell","environment":{"type":"container_reference","container_id":"cntr_1"}}]}`:                                                                                                         {"cntr_1"},
+		`{"tools":[{"type":"shell","environment":{"type":"container_auto","file_ids":["file-1"],"skills":[{"type":"skill_reference","skill_id":"skill_1"},{"type":"inline"}]}}]}`:                                   {"file-1", "skill_1"},
+		`{"tools":[{"fileSearch":{"fileSearchStoreNames":["fileSearchStores/a"]}}]}`:                                                                                                                                {"fileSearchStores/a"},
+		`{"tools":[{"type":"file_search","file_search_store_names":["fileSearchStores/a"]}],"input":"x"}`:                                                                                                           {"fileSearchStores/a"},
+		`{"tools":[{"type":"function","name":"f","parameters":{"properties":{"file_ids":{"default":["file-1"]},"container":{"type":"string"}}}}]}`:                                                                  nil,
+		`{"container":{"skills":[{"type":"anthropic","skill_id":"pptx"},{"type":"custom","skill_id":"skill_1"}]}}`:                                                                                                  {"skill_1"},
+		`{"prompt":{"id":"pmpt_1","version":"2"},"input":"x"}`:                                                                                                                                                      {"pmpt_1"},
+		`{"prompt":{"id":"p"}}`: nil,
+		`{"messages":[{"role":"assistant","audio":{"id":"audio_1"}},{"role":"user","content":[{"type":"input_audio","input_audio":{"data":"audio_2"}}]}]}`:                                           {"audio_1"},
+		`{"input":[{"type":"code_interpreter_call","id":"ci_1","code":"x","container_id":"cntr_1"},{"type":"x","container_id":"3f2a"}]}`:                                                             {"cntr_1"},
+		`{"input":[{"id":"rs_1","summary":[],"type":"reasoning"},{"type":"reasoning","id":"rs_2","encrypted_content":null,"content":[]},{"type":"reasoning","encrypted_content":null,"id":"rs_3"}]}`: {"rs_1", "rs_2", "rs_3"},
+		`{"input":[{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"e"},{"id":"rs_2","type":"reasoning","content":[{"type":"reasoning_text","text":"x"}]}]}`:                        nil,
+		`{"input":[{"type":"document","uri":"https://generativelanguage.googleapis.com/v1beta/files/5"},{"type":"image","uri":"https://x.org/files/6"}]}`:                                            {"files/5"},
 		`{"previous_response_id":"resp_1"`: nil,
 	} {
 		require.Equal(t, want, (&extract.Request{Body: []byte(body)}).Pins(), body)
@@ -97,6 +111,8 @@ func TestPinsOfManyFiles(t *testing.T) {
 		{`{"messages":[`, `{"role":"user","content":[{"type":"file","file_id":"file_%d"}]},`, `{}]}`},
 		{`{"input":[`, `{"type":"item_reference","id":"rs_%d"},`, `{}]}`},
 		{`{"tools":[`, `{"container":"cntr_%d"},`, `{}]}`},
+		{`{"tools":[{"container":{"file_ids":[`, `"file-%d",`, `""]}}]}`},
+		{`{"container":{"skills":[`, `{"skill_id":"skill_%d"},`, `{}]}}`},
 	} {
 		require.Equal(t, allocs(in[0], in[1], in[2], 20), allocs(in[0], in[1], in[2], 2000), in[0])
 	}

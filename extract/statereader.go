@@ -10,10 +10,10 @@ import "bytes"
 // It knows, as the values of members named id, container_id, thread_id or conversation_id:
 // resp_..., conv_... and thread_... (OpenAI), conv_... of Mistral, v1_... (Google's
 // interactions), sesn_... (Claude's managed agents), the ids of
-// containers, files, batches and vector stores, and of items that OpenAI's
-// item_reference takes; and, as those of members named name, cachedContents/... and
-// files/... (Gemini). It does not decompress. A StateReader is for one response; it is
-// not safe for concurrent use.
+// containers, files, batches, vector stores, skills and spoken answers, and of items that
+// OpenAI's item_reference takes; and, as those of members named name, cachedContents/...,
+// fileSearchStores/... and files/... (Gemini). It does not decompress. A StateReader is for
+// one response; it is not safe for concurrent use.
 type StateReader struct {
 	found func(id string)
 	n     int    // how many were found
@@ -135,10 +135,10 @@ func (s *StateReader) endValue() {
 // those of tools.
 var (
 	idPrefixes = []string{
-		"resp_", "conv_", "thread_", "v1_", "sesn_", "container_", "cntr_", "file-", "file_", "batch_", "msgbatch_", "vs_",
+		"resp_", "conv_", "thread_", "v1_", "sesn_", "container_", "cntr_", "file-", "file_", "batch_", "msgbatch_", "vs_", "skill_", "audio_",
 		"msg_", "rs_", "fc_", "ctc_", "ws_", "fs_", "ci_", "ig_", "cu_", "mcp_", "mcpl_", "mcpr_", "cmp_", // items
 	}
-	namePrefixes = []string{"cachedContents/", "files/"}
+	namePrefixes = []string{"cachedContents/", "fileSearchStores/", "files/"}
 )
 
 // begins reports whether b begins with one of the prefixes and goes on.
