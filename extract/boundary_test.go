@@ -314,6 +314,7 @@ func TestBoundariesTakeInThePrompt(t *testing.T) {
 		{"the system prompt", claude(`"s"`, u("a")), claude(`"t"`, u("a"))},
 		{"no system prompt", claude(`"s"`, u("a")), chat(u("a"))},
 		{"tools", `{"tools":[{"name":"a"}],` + chat(u("a"))[1:], `{"tools":[{"name":"b"}],` + chat(u("a"))[1:]},
+		{"functions, as tools were before", `{"functions":[{"name":"a"}],` + chat(u("a"))[1:], `{"functions":[{"name":"b"}],` + chat(u("a"))[1:]},
 		{"tools of Code Assist", `{"request":{"tools":[1],"contents":[1]}}`, `{"request":{"tools":[2],"contents":[1]}}`},
 		{"no tools", `{"tools":[{"name":"a"}],` + chat(u("a"))[1:], chat(u("a"))},
 		{"a tool and a system prompt", `{"tools":"a","messages":["b"]}`, `{"system":"a","messages":["b"]}`},

@@ -43,6 +43,7 @@ const (
 	containerField
 	toolsField
 	toolConfigField
+	functionsField
 
 	metadataUserIDField
 	metadataSessionIDField
@@ -118,7 +119,7 @@ func (f field) inside() fieldSet { return insides[f] }
 // there belong to it, in this order. Of the messages only one list counts:
 // the first in which those who ask find what they look for (see Request.list).
 var (
-	toolFields   = []field{toolsField, toolConfigField, requestToolsField}
+	toolFields   = []field{toolsField, toolConfigField, functionsField, requestToolsField}
 	systemFields = []field{
 		systemField,
 		systemInstructionField, systemInstructionSnakeField,
@@ -245,6 +246,8 @@ func (f field) known(name []byte) field {
 			return toolsField
 		case "toolConfig":
 			return toolConfigField
+		case "functions":
+			return functionsField
 		}
 	case metadataField:
 		switch string(name) {

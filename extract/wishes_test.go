@@ -32,6 +32,7 @@ func TestTitlesInAnyWords(t *testing.T) {
 		`{"system":"` + titler + `","tools":[{"name":"a"}],"messages":[{"role":"user","content":"x"}]}`,
 		`{"system":"` + titler + `","messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y"},{"role":"user","content":"z"}]}`,
 		`{"messages":[{"role":"user","content":"` + titler + `"}]}`,
+		`{"functions":[{"name":"a"}],"messages":[{"role":"system","content":"` + titler + `"},{"role":"user","content":"x"}]}`,
 		`{"systemInstruction":"` + titler + `","toolConfig":{"tools":[]},"contents":[{"role":"user","parts":[{"text":"x"}]}]}`,
 	} {
 		require.Equal(t, extract.Turn, (&extract.Request{Body: []byte(body)}).Class(), body)
