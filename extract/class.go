@@ -69,15 +69,18 @@ func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compa
 //     commit, where there is nothing but a first question; and the wish for a title of so
 //     many words for the conversation at hand, or for a question that stands alone.
 //
-// When in doubt it is a Turn.
+// Where the headers say Subagent, the body is looked at as well, since a sub-agent may have
+// side calls of its own. When in doubt it is a Turn.
 func (r *Request) Class() Class {
 	r.spelling()
 	c := r.pathClass()
 	if c == Turn {
 		c = r.headerClass()
 	}
-	if c == Turn {
-		c = r.bodyClass()
+	if c == Turn || c == Subagent {
+		if b := r.bodyClass(); c == Turn || b.Beside() {
+			c = b
+		}
 	}
 	return c
 }

@@ -1,6 +1,7 @@
 package extract_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -158,6 +159,17 @@ func TestSubagentsInAnyWords(t *testing.T) {
 	}
 	require.Equal(t, extract.Turn, says("", "You are a subagent").Class())
 	require.Equal(t, extract.Compaction, says("You are a subagent.", "CRITICAL: Respond with TEXT ONLY. Do not").Class())
+	for _, h := range []http.Header{header("X-Parent-Session-Id", "ses_1"), header("X-Claude-Code-Agent-Id", "a1"), header("X-Openai-Subagent", "review")} {
+		for person, want := range map[string]extract.Class{
+			"CRITICAL: Respond with TEXT ONLY. Do not": extract.Compaction,
+			"Please write a 5-10 word title for":       extract.Auxiliary,
+			"Find the tests.":                          extract.Subagent,
+		} {
+			r := says("be kind", person)
+			r.Header = h
+			require.Equal(t, want, r.Class(), "%s %v", person, h)
+		}
+	}
 }
 
 // What is asked to look something up is made of the conversation first, in words that differ.
