@@ -60,7 +60,8 @@ func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compa
 //   - the method and the path: HEAD, token counts, embeddings and the like;
 //   - the headers of Claude Code (X-Claude-Code-Request-Class and others), Codex
 //     (X-Openai-Subagent, the request_kind of X-Codex-Turn-Metadata), Copilot
-//     (X-Interaction-Type) and OpenCode (X-Parent-Session-Id, which its sub-agents send);
+//     (X-Interaction-Type), Grok CLI (X-Grok-Req-Id, an X-Grok-Conv-Id that is not that of
+//     the session) and OpenCode (X-Parent-Session-Id, which its sub-agents send);
 //   - the body, where it is unmistakable: what Codex says in client_metadata, the loading of
 //     models by Ollama, the fixed openings of side calls and sub-agents of some 60 clients,
 //     OpenAI's compaction_trigger, the warm-up and quota calls of Claude Code, and greetings
@@ -150,7 +151,7 @@ var pathClasses = []struct {
 // classHeaders are the headers that headerClass asks for. The walk of Headers looks for them
 // in passing, and notes in classless that there is none.
 var classHeaders = newNameFilter("X-Claude-Code-Request-Class", "X-Claude-Code-Compaction", "X-Claude-Code-Agent-Id",
-	"X-Openai-Subagent", "X-Codex-Turn-Metadata", "X-Interaction-Type", parentHeader)
+	"X-Openai-Subagent", "X-Codex-Turn-Metadata", "X-Interaction-Type", "X-Grok-Session-Id", "X-Grok-Req-Id", parentHeader)
 
 // headerClass returns what any client says in its headers.
 func (r *Request) headerClass() Class {
@@ -163,6 +164,9 @@ func (r *Request) headerClass() Class {
 	}
 	if c == Turn {
 		c = r.copilotClass()
+	}
+	if c == Turn {
+		c = r.grokClass()
 	}
 	if c == Turn && r.header(parentHeader) != "" {
 		c = Subagent
@@ -240,6 +244,19 @@ func (r *Request) copilotClass() Class {
 	case "conversation-compaction":
 		return Compaction
 	case "conversation-background":
+		return Auxiliary
+	}
+	return Turn
+}
+
+// grokClass returns what the headers of Grok CLI say. Its side calls have a conversation of their
+// own, beside that of the session, where prompt_cache_key says whose prompt they share.
+func (r *Request) grokClass() Class {
+	if strings.HasPrefix(r.header("X-Grok-Req-Id"), "xai-compact-") {
+		return Compaction
+	}
+	session := r.header("X-Grok-Session-Id")
+	if conversation := r.header("X-Grok-Conv-Id"); session != "" && conversation != "" && conversation != session {
 		return Auxiliary
 	}
 	return Turn

@@ -151,6 +151,10 @@ func TestSessionsCarryTheirClass(t *testing.T) {
 		"Claude Code":         {http.Header{"X-Claude-Code-Session-Id": {"s"}, "X-Claude-Code-Request-Class": {"auxiliary"}}, "", extract.Auxiliary},
 		"Codex":               {http.Header{"Session-Id": {"s"}, "X-Openai-Subagent": {"compact"}}, "", extract.Compaction},
 		"Copilot CLI":         {http.Header{"X-Client-Session-Id": {"s"}, "X-Interaction-Type": {"conversation-background"}}, "", extract.Auxiliary},
+		"Grok CLI":            {http.Header{"X-Grok-Session-Id": {"s"}, "X-Grok-Conv-Id": {"s"}, "X-Grok-Req-Id": {"r"}}, "", extract.Turn},
+		"Grok CLI recaps":     {http.Header{"X-Grok-Session-Id": {"s"}, "X-Grok-Conv-Id": {"recap-1"}, "X-Grok-Req-Id": {"xai-recap-1"}}, "", extract.Auxiliary},
+		"Grok CLI compacts":   {http.Header{"X-Grok-Session-Id": {"s"}, "X-Grok-Conv-Id": {"s"}, "X-Grok-Req-Id": {"xai-compact-1"}}, "", extract.Compaction},
+		"Hermes":              {http.Header{"X-Grok-Conv-Id": {"s"}}, "", extract.Turn},
 		"OpenCode":            {http.Header{"X-Session-Id": {"s"}, "X-Parent-Session-Id": {"p"}}, "", extract.Subagent},
 		"OpenCode counts":     {http.Header{"X-Session-Id": {"s"}, "X-Parent-Session-Id": {"p"}}, "/v1/messages/count_tokens", extract.Probe},
 		"by the path":         {http.Header{"X-Session-Id": {"s"}}, "/v1/messages/count_tokens", extract.Probe},
@@ -186,7 +190,7 @@ func TestSessionsCarryTheirClass(t *testing.T) {
 	for name, value := range map[string]string{
 		"X-Claude-Code-Request-Class": "workflow", "X-Claude-Code-Compaction": "auto", "X-Claude-Code-Agent-Id": "a1",
 		"X-Openai-Subagent": "review", "X-Codex-Turn-Metadata": `{"request_kind":"memory"}`, "X-Interaction-Type": "conversation-subagent",
-		"X-Parent-Session-Id": "p",
+		"X-Parent-Session-Id": "p", "X-Grok-Req-Id": "xai-compact-1",
 	} {
 		req := &extract.Request{Header: http.Header{name: {value}, "Content-Type": {"application/json"}}, Body: []byte(`{"conversation_id":"c"}`)}
 		s, ok := extract.Default().Extract(req)

@@ -23,8 +23,8 @@
 //	Headers()
 //	  X-Session-Id                OpenCode, Crush, Kilo Code, Factory Droid, Z.ai, operators
 //	  X-Opencode-Session          OpenCode and pi, to hosts of OpenCode
-//	  X-Grok-Conv-Id              Grok CLI, Hermes, xAI
 //	  X-Grok-Session-Id           Grok CLI
+//	  X-Grok-Conv-Id              Hermes, xAI; Grok CLI, with a new one for each side call
 //	  X-Amp-Thread-Id             Amp
 //	  X-Litellm-Session-Id        LiteLLM, OpenHands
 //	  X-Openwebui-Chat-Id         Open WebUI

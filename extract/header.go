@@ -39,8 +39,8 @@ var knownHeaders = newHeaders([]string{
 	"X-Session-Id",
 
 	"X-Opencode-Session",
-	"X-Grok-Conv-Id",
 	"X-Grok-Session-Id",
+	"X-Grok-Conv-Id",
 	"X-Amp-Thread-Id",
 	"X-Litellm-Session-Id",
 	"X-Openwebui-Chat-Id",

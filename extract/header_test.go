@@ -95,7 +95,7 @@ func TestHeader(t *testing.T) {
 
 // known are the headers of the table, in its order.
 var known = []string{
-	"X-Session-Id", "X-Opencode-Session", "X-Grok-Conv-Id", "X-Grok-Session-Id", "X-Amp-Thread-Id", "X-Litellm-Session-Id",
+	"X-Session-Id", "X-Opencode-Session", "X-Grok-Session-Id", "X-Grok-Conv-Id", "X-Amp-Thread-Id", "X-Litellm-Session-Id",
 	"X-Openwebui-Chat-Id", "X-Roo-Task-Id", "X-Task-Id", "X-Kilocode-Taskid", "X-Client-Session-Id", "X-Zcode-Session-Id",
 	"X-Acp-Session", "X-Coder-Chat-Id", "X-Mux-Workspace-Id", "Chatui-Conversation-Id", "Chatbox-Session-Id", "X-Http-Session-Id", "X-Openclaw-Session-Key", "Agent-Session-Id", "X-Bf-Session-Id",
 	"X-Merge-Thread-Id", "X-Smg-Routing-Key", "X-Model-Affinity", "X-Dynamo-Session-Id", "Helicone-Session-Id", "Langfuse_session_id",

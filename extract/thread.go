@@ -52,8 +52,10 @@ func (r *Request) nameByHeader(s *Session, source, id string, c Confidence) {
 		if s.Source == "prompt_cache_key" {
 			s.Parent = forkedThread(s.ID)
 		}
-	case "x-grok-conv-id", "x-grok-session-id":
-		s.Thread = r.header("X-Grok-Agent-Id")
+	case "x-grok-session-id", "x-grok-conv-id":
+		if s.Class == Turn {
+			s.Class = r.grokClass()
+		}
 	case "x-client-session-id":
 		// Copilot CLI says whether a sub-agent sends the request, but not which one.
 		if s.Class == Turn {
