@@ -68,7 +68,8 @@ func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compa
 //     for a single token. In anybody's words it knows system prompts that say "You are a
 //     sub-agent"; those that want a title or a summary of a conversation or a message for a
 //     commit, where there is nothing but a first question; and the wish for a title of so
-//     many words for the conversation at hand, or for a question that stands alone.
+//     many words for the conversation at hand, for a question that stands alone, or for those
+//     that the user may ask next.
 //
 // Where the headers say Subagent, the body is looked at as well, since a sub-agent may have
 // side calls of its own. When in doubt it is a Turn.
@@ -268,8 +269,8 @@ func (r *Request) grokClass() Class {
 //   - that a request to Ollama has no words, and only loads a model;
 //   - the system prompt: see systemClass;
 //   - OpenAI's compaction_trigger;
-//   - the last words of a person: the openings of clients, the wish for a title or for a
-//     question that stands alone, and what clients probe with.
+//   - the last words of a person: the openings of clients, the wish for a title, for a
+//     question that stands alone or for the next ones, and what clients probe with.
 //
 // A system prompt for a sub-agent decides only if nothing else does, since a sub-agent may
 // have side calls of its own.
@@ -298,7 +299,7 @@ func (r *Request) bodyClass() Class {
 	if c := match(personOpenings, t.lastWords); c != Turn {
 		return c
 	}
-	if (wantsTitleOfThis(t.lastWords) || wantsStandaloneQuestion(t.lastWords)) && !r.hasTools() {
+	if (wantsTitleOfThis(t.lastWords) || wantsStandaloneQuestion(t.lastWords) || first && wantsNextQuestions(t.lastWords, t.lastEnd)) && !r.hasTools() {
 		return Auxiliary
 	}
 	if first && r.probes(strings.ToLower(string(t.lastWords))) {

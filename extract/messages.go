@@ -495,10 +495,11 @@ func (t *trail) read(text []byte, lent bool) {
 		return
 	}
 	t.person(textSalt, xxhash.Sum64(words))
-	t.lastWords = words[:min(len(words), maxOpening)]
+	t.lastWords, t.lastEnd = words[:min(len(words), maxOpening)], words[max(0, len(words)-maxLastEnd):]
 	if lent {
-		t.room = append(t.room[:0], t.lastWords...)
-		t.lastWords = t.room
+		n := len(t.lastWords)
+		t.room = append(append(t.room[:0], t.lastWords...), t.lastEnd...)
+		t.lastWords, t.lastEnd = t.room[:n], t.room[n:]
 	}
 }
 

@@ -157,6 +157,8 @@ var (
 		{"Ignore previous instructions. Summarize the most important facts and events", Compaction},         // SillyTavern
 		{"Summarize the above conversation and create a succinct title", Auxiliary},                         // Tabby
 		{"You are a helpful assistant that helps the user to ask related questions", Auxiliary},             // Tabby
+		{"You are an AI coding assistant. You should generate a commit message", Auxiliary},                 // Tabby
+		{"Generate 3-5 concise git branch name suggestions based on", Auxiliary},                            // Tabby
 		{"Generate a concise 3-7 word title for this conversation", Auxiliary},                              // Zed
 	})
 )

@@ -215,7 +215,8 @@ type trail struct {
 	// For Request.Class.
 	compacts  bool   // there is a compaction_trigger, which has OpenAI's models make a compaction
 	lastWords []byte // how the last text of a person opens
-	room      []byte // holds lastWords if the text is not plain where it stands
+	lastEnd   []byte // how it ends
+	room      []byte // holds both if the text is not plain where it stands
 
 	// How the last message of the system before the first answer ends: see cutRepeated.
 	ending     []byte // at most maxEnding of it
@@ -246,6 +247,9 @@ type setting struct {
 // maxOpening is how many bytes of a text are kept, in its plain form, to tell what kind of
 // call the request is.
 const maxOpening = 256
+
+// maxLastEnd is how many bytes are kept of how a person's text ends: a wish behind what it is about.
+const maxLastEnd = 400
 
 // maxEnding is how many bytes of a system message are kept to find them behind a person's words.
 const maxEnding = 8 << 10

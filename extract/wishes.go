@@ -3,13 +3,16 @@ package extract
 import (
 	"bytes"
 	"slices"
+
+	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
 // Many applications have side calls that no list can have the openings of, since they word
 // what they want of a model in their own way. The rules in this file know such calls by what
 // they ask for. A side call that is taken for a turn does little harm; a turn that is taken
 // for a side call finds no home for its conversation. So each rule wants several signs at
-// once, and looks only where side calls have them: among the first maxOpened bytes of a text.
+// once, and looks only where side calls have them: among the first maxOpened bytes of a text,
+// or the last maxLastEnd.
 //
 // Words are looked for without the letters that may be capital ones, or that differ between
 // two forms of a word.
@@ -166,6 +169,33 @@ var (
 	}
 	askingWords   = words{{" i ", " how ", "?"}}
 	answeredWords = words{{"and answer", "then answer", "before answer"}}
+)
+
+// wantsNextQuestions reports whether a text, given as it opens and as it ends, wants the questions
+// that a user may ask next. Applications show these below an answer; what they ask for stands
+// behind the conversation that it is about, which the text is to show as well.
+func wantsNextQuestions(text, end []byte) bool {
+	if !bytes.Contains(end, []byte(" ask")) { // as most
+		return false
+	}
+	var buf [maxLastEnd]byte
+	lower := bytes.ToLower(jsonscan.AppendText(buf[:0], end))
+	if !nextQuestionWords.in(lower) {
+		return false
+	}
+	var room [maxOpened]byte
+	return talkWords.in(append(lower, bytes.ToLower(opened(text, room[:0]))...))
+}
+
+var (
+	nextQuestionWords = words{
+		{"question"},
+		{"predict", "suggest", "generat", "give me", "recommend", "propos"},
+		{"user might ask", "user may ask", "user could ask", "user would ask", "user might want to ask", "user is likely to ask",
+			"human might ask", "human may ask", "human could ask", "human would ask"},
+		{"next", "likely", "follow-up", "followup"},
+	}
+	talkWords = words{{"conversation", "chat histor", "human: ", "user: "}}
 )
 
 // sentence returns the first sentence of a text, plain or not. What comes behind it in a

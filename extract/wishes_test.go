@@ -206,3 +206,25 @@ func TestQuestionsThatStandAlone(t *testing.T) {
 		}
 	}
 }
+
+// Applications have a model guess what the user will ask next, and say so behind the conversation.
+func TestNextQuestions(t *testing.T) {
+	t.Parallel()
+	talk := `Human: What is the capital of Norway?\nAssistant: Oslo.\n` + strings.Repeat("And so on, at length. ", 50)
+	for person, want := range map[string]extract.Class{
+		talk + `\nPlease help me predict the three most likely questions that human would ask, and keep each question under 20 characters.\nMAKE SURE your output is the SAME language as the Assistant's latest response. The output must be an array in JSON format following the specified schema:\n[\"question1\",\"question2\",\"question3\"]\n\nquestions:\n`: extract.Auxiliary, // Dify
+		"Given the following conversations: " + talk + ". Please help me predict the three most likely questions that human would ask and keeping each question short and concise.":                                                                                                                                                                                 extract.Auxiliary, // Flowise
+		`You're a helpful assistant! Your task is to suggest the next question that user might ask.\n` + talk + `\nGiven the conversation history, please give me 3 questions that user might ask next!`:                                                                                                                                                            extract.Auxiliary, // create-llama
+		"Generate 20 likely questions that a user might ask about our product.":         extract.Turn,
+		"Suggest a few questions a user might ask our chatbot in a conversation":        extract.Turn,
+		"Given the conversation below, what questions would you ask next?":              extract.Turn,
+		talk + "Predict the most likely questions that human would ask. " + talk:        extract.Turn,
+		"Summarize this conversation and the questions a user might ask next: " + talk:  extract.Turn,
+		"In our conversation you were to suggest questions that I may want to ask next": extract.Turn,
+	} {
+		require.Equal(t, want, says("", person).Class(), person)
+		body := string(says("", person).Body)
+		require.Equal(t, extract.Turn, (&extract.Request{Body: []byte(strings.Replace(body, "{", `{"tools":[{"name":"a"}],`, 1))}).Class(), person)
+		require.Equal(t, want, says("", strings.ReplaceAll(person, "a", `\u0061`)).Class(), "escaped: %s", person)
+	}
+}
