@@ -70,6 +70,17 @@ func (t *trail) readSystem(r *Request) {
 	}
 }
 
+// readRest reads what stands beside the messages, which have been read. They are read once more
+// if the last words repeat the end of a system prompt that was not known then.
+func (t *trail) readRest(r *Request) {
+	known := len(t.ending) > 0
+	t.readSystem(r)
+	if !known && endsAlike(t.lastEnd, t.ending) {
+		*t = trail{openingOnly: t.openingOnly, careful: t.careful, system: t.system, ending: t.ending, endingRoom: t.endingRoom}
+		t.readMessages(r)
+	}
+}
+
 // readMessages reads the messages: of several lists in the body, the first
 // that has what a person wrote.
 func (t *trail) readMessages(r *Request) {
@@ -452,7 +463,7 @@ func (t *trail) text(raw []byte, in *setting) {
 			return
 		}
 		in.read(text, lent)
-		if in == &t.opening {
+		if in == &t.opening || in == &t.system && t.opening.n == 0 {
 			t.keepEnding(text, lent)
 		}
 	})

@@ -63,8 +63,8 @@ import (
 //   - <system-reminder> blocks, <environment_context> and the like are nobody's
 //     words where a person's remain: those before the first answer go with the
 //     system prompt, later ones are left out;
-//   - what a person's text repeats of the end of the last system message, in paragraphs
-//     of its own at its end, is left out as well.
+//   - what a person's text repeats of the end of the system prompt, in paragraphs of its
+//     own at its end, is left out as well.
 //
 // Some clients change what surrounds the words between two turns: the system
 // prompt names another model or date, a reminder moves. A turn whose own trail
@@ -165,7 +165,7 @@ func (r *Request) newTrail() *trail {
 		*t = trail{careful: true, items: maxItems / 2} // the other half went into the first reading
 		t.readMessages(r)
 	}
-	t.readSystem(r)
+	t.readRest(r)
 	if t.silent() {
 		if prompt := r.get(promptField); prompt != nil {
 			t.images(r.get(imagesField))
@@ -186,7 +186,7 @@ func (r *Request) Opening() (uint64, bool) {
 	}
 	t := trail{openingOnly: true, careful: true}
 	t.readMessages(r)
-	t.readSystem(r)
+	t.readRest(r)
 	s := t.system.sum.join(endSalt, t.opening.sum).join(endSalt, t.here)
 	return s[0], t.texts > 0 && t.items <= maxItems
 }
@@ -218,7 +218,8 @@ type trail struct {
 	lastEnd   []byte // how it ends
 	room      []byte // holds both if the text is not plain where it stands
 
-	// How the last message of the system before the first answer ends: see cutRepeated.
+	// How the last message of the system before the first answer ends or, without such, the
+	// system prompt beside the messages: see cutRepeated.
 	ending     []byte // at most maxEnding of it
 	endingRoom []byte // holds ending if the text is not plain where it stands
 

@@ -477,6 +477,12 @@ func traps() []trap {
 		{"Aider shows files behind what was said, and moves its rules to the last message",
 			aider("s", "map 1", "a.go 1", u("hi\n\n"+rules)), aider("s", "map 1", "a.go 2", u("hi"), a("x"), u("I committed the changes with git hash 1"), a("Ok."), u("on\n\n"+rules)), continues},
 		{"Aider shows another map and no files", aider("s", "map 1", "a.go", u("hi")), aider("s", "map 2", "", u("hi"), a("x"), u("on")), continues},
+		{"Aider's rules end a system prompt beside the messages", claude(quote("s\n"+rules), u("hi\n\n"+rules)), claude(quote("s\n"+rules), u("hi"), a("x"), u("on\n\n"+rules)), continues},
+		{"they do so in Gemini", gemini("s\n"+rules, u("hi\n\n"+rules)), gemini("s\n"+rules, u("hi"), a("x"), u("on\n\n"+rules)), continues},
+		{"what ends a system prompt beside the messages is part of the question", claude(quote("s\n"+rules), u("hi\n\n"+rules)), claude(quote("s\n"+rules), u("ho\n\n"+rules)), apart},
+		{"a system message among the messages goes before one beside them",
+			`{"system":"Always reply in English."` + `,"messages":[` + sys("Be brief, please, and kind.") + `,` + u("A\n\nBe brief, please, and kind.") + `]}`,
+			`{"system":"Always reply in English."` + `,"messages":[` + sys("Be brief, please, and kind.") + `,` + u("A") + `]}`, same},
 		{"Aider is asked something else", aider("s", "map", "a.go", u("hi\n\n"+rules)), aider("s", "map", "a.go", u("ho\n\n"+rules)), apart},
 		{"Aider shows another map in a first request", aider("s", "map 1", "a.go", u("hi")), aider("s", "map 2", "a.go", u("hi")), apart},
 		{"the rules are all that is said", chat(sys("s\n"+rules), u(rules)), chat(sys("s\n"+rules), u("hi\n\n"+rules)), apart},
@@ -761,6 +767,7 @@ func TestOpening(t *testing.T) {
 	require.Equal(t, opening(one), opening(two))
 	require.NotEqual(t, opening(one), opening(`{"system":"t","messages":[{"role":"user","content":"a"}]}`))
 	require.NotEqual(t, opening(one), opening(`{"system":"s","messages":[{"role":"user","content":"x"}]}`))
+	require.Equal(t, opening(claude(quote("s\n"+rules), u("hi\n\n"+rules))), opening(claude(quote("s\n"+rules), u("hi"), a("x"), u("on\n\n"+rules))), "Aider's")
 	for _, prompt := range []string{`null`, `""`, `{"id":"pmpt_1","version":"2"}`} {
 		require.Equal(t, opening(one), opening(`{"prompt":`+prompt+`,`+one[1:]))
 	}

@@ -176,13 +176,12 @@ func cutReferences(words []byte, inject func([]byte) bool) []byte {
 // prompt, given that end. Aider writes them behind the question at hand, and not behind those
 // before. A text that is nothing else stays as it is.
 func cutRepeated(raw, system []byte) []byte {
-	const least = len("Reply in English")
 	words := trim(raw)
-	if len(system) < least || len(words) <= least || string(words[len(words)-least:]) != string(system[len(system)-least:]) {
+	if !endsAlike(words, system) {
 		return raw
 	}
-	start := len(words) - least
-	for i := len(system) - least; start > 0 && i > 0 && words[start-1] == system[i-1]; i-- {
+	start := len(words) - leastRepeated
+	for i := len(system) - leastRepeated; start > 0 && i > 0 && words[start-1] == system[i-1]; i-- {
 		start--
 	}
 	paragraph := []byte(`\n\n`)
@@ -195,6 +194,15 @@ func cutRepeated(raw, system []byte) []byte {
 		return rest
 	}
 	return raw
+}
+
+// leastRepeated is how many bytes of a system prompt a person's words must repeat.
+const leastRepeated = len("Reply in English")
+
+// endsAlike reports whether words, which say more than that, end like a system prompt.
+func endsAlike(words, system []byte) bool {
+	const n = leastRepeated
+	return len(system) >= n && len(words) > n && string(words[len(words)-n:]) == string(system[len(system)-n:])
 }
 
 // lookedUp returns the length of what a client has looked up for a question and put in front
