@@ -74,17 +74,22 @@ func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compa
 // Where the headers say Subagent, the body is looked at as well, since a sub-agent may have
 // side calls of its own. When in doubt it is a Turn.
 func (r *Request) Class() Class {
-	r.spelling()
-	c := r.pathClass()
-	if c == Turn {
-		c = r.headerClass()
-	}
+	c := r.outerClass()
 	if c == Turn || c == Subagent {
 		if b := r.bodyClass(); c == Turn || b.Beside() {
 			c = b
 		}
 	}
 	return c
+}
+
+// outerClass returns what the method, the path and all headers say.
+func (r *Request) outerClass() Class {
+	if c := r.pathClass(); c != Turn {
+		return c
+	}
+	r.spelling()
+	return r.headerClass()
 }
 
 // pathClass returns what the method and the path say.
@@ -154,7 +159,8 @@ var pathClasses = []struct {
 var classHeaders = newNameFilter("X-Claude-Code-Request-Class", "X-Claude-Code-Compaction", "X-Claude-Code-Agent-Id",
 	"X-Openai-Subagent", "X-Codex-Turn-Metadata", "X-Interaction-Type", "X-Grok-Session-Id", "X-Grok-Req-Id", parentHeader)
 
-// headerClass returns what any client says in its headers.
+// headerClass returns what any client says in its headers. It notes that they say nothing.
+// The caller has called spelling.
 func (r *Request) headerClass() Class {
 	if r.classless.Load() {
 		return Turn
@@ -171,6 +177,9 @@ func (r *Request) headerClass() Class {
 	}
 	if c == Turn && r.header(parentHeader) != "" {
 		c = Subagent
+	}
+	if c == Turn {
+		r.classless.Store(true)
 	}
 	return c
 }

@@ -199,3 +199,48 @@ func TestSessionsCarryTheirClass(t *testing.T) {
 		require.Equal(t, (&extract.Request{Header: req.Header}).Class(), s.Class, name)
 	}
 }
+
+// An extractor of somebody else need not know of classes.
+func TestChainsFillInTheClass(t *testing.T) {
+	t.Parallel()
+	of := func(c extract.Class) extract.Extractor {
+		return extract.ExtractorFunc(func(r *extract.Request) (extract.Session, bool) {
+			return extract.Session{Source: "mine", ID: "s", Class: c}, true
+		})
+	}
+	for name, tt := range map[string]struct {
+		r    *extract.Request
+		says extract.Class
+		want extract.Class
+	}{
+		"a turn":                        {&extract.Request{Path: "/v1/messages"}, extract.Turn, extract.Turn},
+		"a token count":                 {&extract.Request{Path: "/v1/messages/count_tokens"}, extract.Turn, extract.Probe},
+		"a HEAD request":                {&extract.Request{Method: "HEAD"}, extract.Turn, extract.Probe},
+		"a header":                      {&extract.Request{Header: http.Header{"X-Interaction-Type": {"conversation-background"}}}, extract.Turn, extract.Auxiliary},
+		"a header in lower case":        {&extract.Request{Header: http.Header{"x-interaction-type": {"conversation-background"}}}, extract.Turn, extract.Auxiliary},
+		"what it says itself":           {&extract.Request{Path: "/v1/messages/count_tokens"}, extract.Compaction, extract.Compaction},
+		"what the body says, it is not": {&extract.Request{Body: says("", "[SUGGESTION MODE:").Body}, extract.Turn, extract.Turn},
+	} {
+		for _, chain := range []extract.Chain{{of(tt.says)}, {extract.Headers(), extract.Chain{of(tt.says)}}} {
+			s, ok := chain.Extract(tt.r)
+			require.True(t, ok)
+			require.Equal(t, tt.want, s.Class, name)
+		}
+	}
+	// A chain in a chain changes nothing.
+	s, ok := extract.Chain{extract.Chain{extract.Headers()}}.Extract(&extract.Request{Header: header("X-Session-Id", "s", "X-Openai-Subagent", "compact")})
+	require.True(t, ok)
+	require.Equal(t, extract.Turn, s.Class)
+}
+
+// It costs no memory.
+func TestChainsFillInTheClassForNothing(t *testing.T) {
+	r := &extract.Request{Path: "/v1/messages", Header: header("Accept", "*/*", "X-Ours", "s")}
+	chain := extract.Chain{extract.ExtractorFunc(func(r *extract.Request) (extract.Session, bool) {
+		return extract.Session{Source: "mine", ID: r.Header.Get("X-Ours")}, true
+	})}
+	require.Zero(t, testing.AllocsPerRun(10, func() {
+		var s extract.Session
+		require.True(t, chain.Find(r, &s))
+	}))
+}

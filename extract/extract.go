@@ -25,7 +25,8 @@ type Session struct {
 	// Class is the class of the request as far as method, path and headers tell. If
 	// a header names the session, only the headers of the client that sends it are
 	// looked at; if client_metadata does, what Codex says there counts as well.
-	// Request.Class looks at all headers, and at the body.
+	// A Chain fills it in where an Extractor of yours leaves it at Turn. Request.Class
+	// looks at all headers, and at the body.
 	Class Class
 
 	incomplete bool // Parent, and a Class that comes with it, are left to Request.Complete
@@ -153,11 +154,17 @@ func (c Chain) Find(r *Request, s *Session) (ok bool) {
 		case claudeUserID:
 			r.expect(c)
 			*s, ok = e.find(r, c[i+1:])
+		case Chain:
+			r.expect(c)
+			ok = e.Find(r, s)
 		default:
 			r.expect(c)
 			var found Session
 			if found, ok = e.Extract(r); ok {
 				*s = found
+				if s.Class == Turn { // or not known to the extractor
+					s.Class = r.outerClass()
+				}
 			}
 		}
 		if ok {

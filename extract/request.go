@@ -59,7 +59,7 @@ type Request struct {
 	// What was found out about Header.
 	spelled   atomic.Bool // spelling has set odd
 	odd       atomic.Bool // some name is not in canonical form
-	classless atomic.Bool // no header is one of classHeaders
+	classless atomic.Bool // no header is one of classHeaders, or none says a class
 	headless  atomic.Bool // no header names a session, as far as Headers knows
 
 	// What was found out about Body.
