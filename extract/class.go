@@ -308,13 +308,20 @@ func (r *Request) bodyClass() Class {
 	if c := match(personOpenings, t.lastWords); c != Turn {
 		return c
 	}
-	if (wantsTitleOfThis(t.lastWords) || wantsStandaloneQuestion(t.lastWords) || first && wantsNextQuestions(t.lastWords, t.lastEnd)) && !r.hasTools() {
+	if wantsAside(t, first) && !r.hasTools() {
 		return Auxiliary
 	}
 	if first && r.probes(strings.ToLower(string(t.lastWords))) {
 		return Probe
 	}
 	return system
+}
+
+// wantsAside reports whether the last words of a person want something of the conversation that
+// is no turn of it.
+func wantsAside(t *trail, first bool) bool {
+	return wantsTitleOfThis(t.lastWords) || wantsStandaloneQuestion(t.lastWords) || addressesGuesser(t.lastWords) ||
+		first && wantsNextQuestions(t.lastWords, t.lastEnd)
 }
 
 // systemClass returns what the first texts of the system prompt say: each is compared with

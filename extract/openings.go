@@ -42,6 +42,8 @@ var (
 		{"You are evaluating a stop-condition hook in Claude Code", Auxiliary},                                     // Claude Code
 		{"You are selecting memories that will be useful to Claude Code", Auxiliary},                               // Claude Code
 		{"Generate a short kebab-case name (2-4 words)", Auxiliary},                                                // Claude Code
+		{"You are a recommendation system, please complete the following recommendation task", Auxiliary},          // Coze Studio
+		{"# Role\nYou are an AI assistant that quickly generates 3 relevant follow-up questions", Auxiliary},       // Coze Studio
 		{"You are a helpful AI assistant tasked with summarizing conversations", Compaction},                       // Claude Code, Roo Code
 		{"You are an agent for Claude Code", Subagent},                                                             // Claude Code
 		{"You are a file search specialist for Claude Code", Subagent},                                             // Claude Code
@@ -69,6 +71,7 @@ var (
 		{"Generate a short title (four words or less)", Auxiliary},                                                 // Goose
 		{"## Task Context\n- An llm context limit was reached", Compaction},                                        // Goose
 		{"Generate concise conversation titles.", Auxiliary},                                                       // gptme
+		{"You are an AI assistant that extracts entity nodes from conversational messages", Auxiliary},             // Graphiti
 		{"You are compacting one portion of a conversation", Compaction},                                           // Haystack
 		{"You name chat sessions.", Auxiliary},                                                                     // Hermes
 		{"You are a chat thread titling assistant", Auxiliary},                                                     // HuggingChat
@@ -88,6 +91,8 @@ var (
 		{"You are a memory consolidation engine. Your sole task", Auxiliary},                                       // nanobot
 		{"Generate a very short title (3-6 words) for a coding session", Auxiliary},                                // Oh-my-pi
 		{"Summarize the archived part of an Ollama agent conversation", Compaction},                                // Ollama
+		{"Given the conversation history, provide a SHORT name for the conversation", Auxiliary},                   // Onyx
+		{"You are a memory update agent that helps the user add or update memories", Auxiliary},                    // Onyx
 		{"You are a title generator", Auxiliary},                                                                   // OpenCode
 		{"You are an anchored context summarization assistant", Compaction},                                        // OpenCode
 		{"You are a helpful assistant that generates concise, descriptive titles", Auxiliary},                      // OpenHands
@@ -95,6 +100,7 @@ var (
 		{"You are a context summarization assistant", Compaction},                                                  // pi, Oh-my-pi
 		{"You are an AI namer that creates a name for", Auxiliary},                                                 // Plandex
 		{"## Role\nA helpful assistant.\n\n## Task & Steps\n1. Generate a full user question", Auxiliary},          // RAGFlow
+		{"You are a search engine follow up query/questions generator", Auxiliary},                                 // Scira
 		{"You are a conversation summarizer. Provide a concise summary", Compaction},                               // Strands Agents
 	})
 	personOpenings = sorted([]opening{
@@ -131,6 +137,7 @@ var (
 		{"Summarize the topic of our conversation above in", Auxiliary},                                     // gp.nvim
 		{"You are a summarization agent creating a context checkpoint", Compaction},                         // Hermes
 		{"You are an extremely smart and helpful title generator", Auxiliary},                               // Khoj
+		{"You are an expert at suggesting good and memorable conversation name", Auxiliary},                 // Kotaemon
 		{"Create a comprehensive summary of this conversation.\nInclude the following", Compaction},         // Koog
 		{"Given the following conversation and a follow up question, rephrase", Auxiliary},                  // LangChain
 		{"<role>\nContext Extraction Assistant", Compaction},                                                // LangChain, Deep Agents
@@ -139,6 +146,7 @@ var (
 		{"This is summary of the conversation to date", Compaction},                                         // LangGraph's guides
 		{"This is summary of the conversation so far", Compaction},                                          // LangMem
 		{"Provide a concise, 5-word-or-less title for the conversation", Auxiliary},                         // LibreChat
+		{"Write a short title for the following request. Include only the title", Auxiliary},                // Mattermost
 		{"You are a smart memory manager which controls the memory of a system", Auxiliary},                 // Mem0
 		{"Summarize this conversation for a new Assistant", Compaction},                                     // Mux
 		{"Create a memory overview for only the final", Compaction},                                         // nanobot
@@ -150,6 +158,8 @@ var (
 		{"### Task:\nSuggest 3-5 relevant follow-up", Auxiliary},                                            // Open WebUI
 		{"### Task:\nAnalyze the chat history to determine", Auxiliary},                                     // Open WebUI: queries for a search
 		{"### Task:\nYou are an autocompletion system", Auxiliary},                                          // Open WebUI
+		{"Help summarize the conversation up to the cutoff point", Compaction},                              // Onyx
+		{"Update the existing summary by incorporating the new messages", Compaction},                       // Onyx
 		{"Generate a title for this conversation:", Auxiliary},                                              // OpenCode
 		{"Provide a detailed prompt for continuing our conversation above", Compaction},                     // OpenCode before
 		{"You are maintaining a context-aware state summary", Compaction},                                   // OpenHands

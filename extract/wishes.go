@@ -171,9 +171,9 @@ var (
 	answeredWords = words{{"and answer", "then answer", "before answer"}}
 )
 
-// wantsNextQuestions reports whether a text, given as it opens and as it ends, wants the questions
-// that a user may ask next. Applications show these below an answer; what they ask for stands
-// behind the conversation that it is about, which the text is to show as well.
+// wantsNextQuestions reports whether a text, given as it ends, wants the questions that a user may
+// ask next. Applications show these below an answer; what they ask for stands behind the
+// conversation that it is about, which the text is to show as well.
 func wantsNextQuestions(text, end []byte) bool {
 	if !bytes.Contains(end, []byte(" ask")) { // as most
 		return false
@@ -187,6 +187,16 @@ func wantsNextQuestions(text, end []byte) bool {
 	return talkWords.in(append(lower, bytes.ToLower(opened(text, room[:0]))...))
 }
 
+// addressesGuesser reports whether a person's words, given as they open, say to the model that it
+// is one who makes up the next questions in a conversation.
+func addressesGuesser(text []byte) bool {
+	if !bytes.HasPrefix(trimStart(text), []byte("You are ")) { // as most
+		return false
+	}
+	var buf [maxOpened]byte
+	return guesserWords.in(bytes.ToLower(opened(text, buf[:0])))
+}
+
 var (
 	nextQuestionWords = words{
 		{"question"},
@@ -195,7 +205,12 @@ var (
 			"human might ask", "human may ask", "human could ask", "human would ask"},
 		{"next", "likely", "follow-up", "followup"},
 	}
-	talkWords = words{{"conversation", "chat histor", "human: ", "user: "}}
+	talkWords    = words{{"conversation", "chat histor", "human: ", "user: "}}
+	guesserWords = words{
+		{"next question", "follow-up question", "followup question", "follow up question"},
+		{"predict", "suggest", "generat"},
+		{"conversation", "chat histor"},
+	}
 )
 
 // sentence returns the first sentence of a text, plain or not. What comes behind it in a
@@ -240,23 +255,48 @@ var (
 
 // wantsTitleOfThis reports whether a person's words, given as they open, want a title for the
 // conversation that they are in, and say how long it is to be: "Create a 2-4 word title for
-// this conversation". Clients write so, and hardly anybody else.
+// this conversation"; or want the conversation summarized into one. Clients write so, and hardly
+// anybody else.
 func wantsTitleOfThis(text []byte) bool {
-	const farthest = 100                                                 // bytes from the start
-	if i := bytes.Index(text, []byte(" title")); i < 0 || i > farthest { // as most
+	if !bytes.Contains(text, []byte(" title")) { // as most
 		return false
 	}
+	const farthest = 100 // bytes from the start
 	var buf [maxOpened]byte
 	lower := bytes.ToLower(opened(text, buf[:0]))
-	_, behind, _ := bytes.Cut(lower, []byte(" title"))
-	if rest, ok := bytes.CutPrefix(behind, []byte(" (")); ok { // of so many words
-		_, behind, _ = bytes.Cut(rest, []byte(")"))
+	before, behind, ok := bytes.Cut(lower, []byte(" title"))
+	if !ok {
+		return false
 	}
-	what, ok := bytes.CutPrefix(behind, []byte(" for "))
-	return ok && titleLengths.in(lower) && startsWith(what, titled)
+	if slices.ContainsFunc(intoTitle, func(w string) bool { return bytes.HasSuffix(before, []byte(w)) }) && condensedWords.in(before) {
+		return true
+	}
+	what, ok := bytes.CutPrefix(withoutLength(behind), []byte(" for "))
+	return ok && len(before) <= farthest && titleLengths.in(lower) &&
+		(startsWith(what, titled) || bytes.HasPrefix(what, []byte("the following message")) && bytes.Contains(what, []byte("\nuser: ")))
+}
+
+// withoutLength returns what stands behind the word title without how long that is to be: " (max
+// 5 words)", " in less than 6 words".
+func withoutLength(behind []byte) []byte {
+	if rest, ok := bytes.CutPrefix(behind, []byte(" (")); ok {
+		_, behind, _ = bytes.Cut(rest, []byte(")"))
+		return behind
+	}
+	length, _, ok := bytes.Cut(behind, []byte(" for "))
+	if ok && startsWith(length, limits) && limitWords.in(length) {
+		return behind[len(length):]
+	}
+	return behind
 }
 
 var (
+	intoTitle      = []string{" into a", " into a short", " into a concise", " into a brief"}
+	condensedWords = words{{"summar", "condens"}, {"conversation", "dialog", "chat"}}
+
+	limits     = []string{" in ", " within ", " under ", " of "}
+	limitWords = words{{"word", "character"}}
+
 	titleLengths = words{
 		{"word", "character", "concise", "short", "brief"},
 		{"generat", "creat", "writ", "provid", "suggest", "reply", "give", "summar"},

@@ -103,22 +103,31 @@ func TestWishesInAnyWords(t *testing.T) {
 func TestTitlesOfThis(t *testing.T) {
 	t.Parallel()
 	for person, want := range map[string]extract.Class{
-		`\n  Generate a title for this conversation in under 10 words.\n  It should not`:                 extract.Auxiliary, // Twinny
-		"Generate a title (maximum 50 characters) for a conversation that starts with this message:":     extract.Auxiliary, // OpenHands
-		`Generate a concise title for this chat.\nRules:`:                                                extract.Auxiliary, // nanobot
-		"Create a concise, 3-5 word phrase as a title for this conversation. Avoid quotation marks":      extract.Auxiliary, // Page Assist
-		"Given the following... please reply with a title for the chat that is 3-4 words in length":      extract.Auxiliary, // Continue
-		"Your task: Create a 2-4 word title for this conversation.":                                      extract.Auxiliary, // gptme
-		"Generate a specific and contextual title (2-3 words) for a chat conversation that starts with":  extract.Auxiliary,
-		"Suggest a short title for this chat app":                                                        extract.Turn,
-		"Write a short story with the title of the conversation":                                         extract.Turn,
-		"Write a short poem, titled for this conversation":                                               extract.Turn,
-		"Give me a title for this conversation":                                                          extract.Turn,
-		"Generate a concise title for the following content of mine":                                     extract.Auxiliary, // Crush's
-		"Create a short title for the essay: this conversation":                                          extract.Turn,
-		"Your task is to create a descriptive title (3-4 words) for a new chat session based on":         extract.Auxiliary,
-		"Generate a concise title for this coding session. Return only 3 to 7 words naming its subject.": extract.Auxiliary,
-		"Suggest a short title for this thread of mine":                                                  extract.Turn,
+		`\n  Generate a title for this conversation in under 10 words.\n  It should not`:                                                             extract.Auxiliary, // Twinny
+		"Generate a title (maximum 50 characters) for a conversation that starts with this message:":                                                 extract.Auxiliary, // OpenHands
+		`Generate a concise title for this chat.\nRules:`:                                                                                            extract.Auxiliary, // nanobot
+		"Create a concise, 3-5 word phrase as a title for this conversation. Avoid quotation marks":                                                  extract.Auxiliary, // Page Assist
+		"Given the following... please reply with a title for the chat that is 3-4 words in length":                                                  extract.Auxiliary, // Continue
+		"Your task: Create a 2-4 word title for this conversation.":                                                                                  extract.Auxiliary, // gptme
+		"Generate a specific and contextual title (2-3 words) for a chat conversation that starts with":                                              extract.Auxiliary,
+		"Suggest a short title for this chat app":                                                                                                    extract.Turn,
+		"Write a short story with the title of the conversation":                                                                                     extract.Turn,
+		"Write a short poem, titled for this conversation":                                                                                           extract.Turn,
+		"Give me a title for this conversation":                                                                                                      extract.Turn,
+		"Generate a concise title for the following content of mine":                                                                                 extract.Auxiliary, // Crush's
+		"Create a short title for the essay: this conversation":                                                                                      extract.Turn,
+		"Your task is to create a descriptive title (3-4 words) for a new chat session based on":                                                     extract.Auxiliary,
+		"Generate a concise title for this coding session. Return only 3 to 7 words naming its subject.":                                             extract.Auxiliary,
+		"Suggest a short title for this thread of mine":                                                                                              extract.Turn,
+		`Generate a title in less than 6 words for the following message (language: en):\n\"\"\"\nUser: hi`:                                          extract.Auxiliary, // Better ChatGPT
+		"Generate a title in less than 6 words for the conversation so far (language: en)":                                                           extract.Auxiliary, // Better ChatGPT
+		`I will give you some dialogue content in the block.\nYou need to summarize the conversation between user and assistant into a short title.`: extract.Auxiliary, // RikkaHub
+		"You need to summarize the user's conversation into a title of no more than 10 words, with":                                                  extract.Auxiliary, // DeepChat
+		"Summarize this conversation into a short title (max 5 words).":                                                                              extract.Auxiliary,
+		"Generate a title in less than 6 words for the following message: we moved to a new office":                                                  extract.Turn,
+		"Summarize this article into a short title":                                                                                                  extract.Turn,
+		"Turn the chat into a title page":                                                                                                            extract.Turn,
+		"Write a short story with a title of one word for my dog":                                                                                    extract.Turn,
 	} {
 		require.Equal(t, want, says("", person).Class(), person)
 	}
@@ -215,6 +224,9 @@ func TestNextQuestions(t *testing.T) {
 		talk + `\nPlease help me predict the three most likely questions that human would ask, and keep each question under 20 characters.\nMAKE SURE your output is the SAME language as the Assistant's latest response. The output must be an array in JSON format following the specified schema:\n[\"question1\",\"question2\",\"question3\"]\n\nquestions:\n`: extract.Auxiliary, // Dify
 		"Given the following conversations: " + talk + ". Please help me predict the three most likely questions that human would ask and keeping each question short and concise.":                                                                                                                                                                                 extract.Auxiliary, // Flowise
 		`You're a helpful assistant! Your task is to suggest the next question that user might ask.\n` + talk + `\nGiven the conversation history, please give me 3 questions that user might ask next!`:                                                                                                                                                            extract.Auxiliary, // create-llama
+		"You are an AI assistant tasked with predicting the user's next question based on the conversation history. Your goal is":                                                                                                                                                                                                                                   extract.Auxiliary, // FastGPT
+		"You are a teacher. Generate questions for a quiz on conversation.":             extract.Turn,
+		"Generate a follow-up question for our conversation.":                           extract.Turn,
 		"Generate 20 likely questions that a user might ask about our product.":         extract.Turn,
 		"Suggest a few questions a user might ask our chatbot in a conversation":        extract.Turn,
 		"Given the conversation below, what questions would you ask next?":              extract.Turn,
