@@ -26,6 +26,13 @@ type opening struct {
 // wishes.go needs no row.
 var (
 	systemOpenings = sorted([]opening{
+		{"# AI role\n- You are a chat naming assistant", Auxiliary},                                                // Agent Zero
+		{"# AI role\nYou are AI summarization assistant\nYou are provided with a conversation", Compaction},        // Agent Zero
+		{"# AI's job\n1. The AI receives a MESSAGE from USER and short conversation HISTORY", Auxiliary},           // Agent Zero
+		{"# AI's job\n1. The AI receives enumerated list of MEMORIES", Auxiliary},                                  // Agent Zero
+		{"# Assistant's job\n1. The assistant receives a HISTORY of conversation", Auxiliary},                      // Agent Zero
+		{"# Assistant's job\n1. The assistant receives a history of conversation", Auxiliary},                      // Agent Zero
+		{"# Memory Consolidation Analysis System", Auxiliary},                                                      // Agent Zero
 		{"You are a Memory Manager that is responsible for managing information and preferences", Auxiliary},       // Agno
 		{"Please provide a suitable name for this conversation", Auxiliary},                                        // Agno
 		{"You are a message classifier for a model router", Auxiliary},                                             // AnythingLLM

@@ -87,6 +87,9 @@ func split(text []byte, inject func([]byte) (more bool)) (words []byte) {
 	if len(words) > 0 && (words[0] == '[' || words[len(words)-1] == ']') {
 		words = cutRuntime(words, inject)
 	}
+	if len(words) > 0 && words[len(words)-1] == '}' {
+		words = cutExtras(words, inject)
+	}
 	if len(words) > 0 && words[0] == 'P' {
 		words = cutReferences(words, inject)
 	}
@@ -152,6 +155,22 @@ func cutRuntime(words []byte, inject func([]byte) bool) []byte {
 			inject(words[start:])
 			return trimEnd(words[:start])
 		}
+	}
+	return words
+}
+
+// cutExtras returns words without what Agent Zero says of the time and the like, as JSON, behind
+// the last message only.
+func cutExtras(words []byte, inject func([]byte) bool) []byte {
+	const line = len(`\n`)
+	opening := []byte(`[EXTRAS]\n{`)
+	switch i := bytes.Index(words, opening); {
+	case i == 0:
+		inject(words)
+		return nil
+	case i >= line && string(words[i-line:i]) == `\n`:
+		inject(words[i:])
+		return trimEnd(words[:i])
 	}
 	return words
 }
