@@ -148,6 +148,7 @@ var (
 		{"Create a comprehensive summary of this conversation.\nInclude the following", Compaction},         // Koog
 		{"Given the following conversation and a follow up question, rephrase", Auxiliary},                  // LangChain
 		{"<role>\nContext Extraction Assistant", Compaction},                                                // LangChain, Deep Agents
+		{"Read and understand the conversation between the User and the AI. Then, analyze", Auxiliary},      // LangChain4j
 		{"Progressively summarize the lines of conversation provided", Compaction},                          // LangChain before
 		{"Create a summary of the conversation above:", Compaction},                                         // LangGraph's guides
 		{"This is summary of the conversation to date", Compaction},                                         // LangGraph's guides

@@ -340,6 +340,16 @@ func aider(system, repo, files string, said ...string) string {
 	return chat(append(messages, u(shown), a("Ok."), said[len(said)-1])...)
 }
 
+// springAI is what Spring AI makes of a question, and springAIFront what its other advisor makes.
+func springAI(question, found string) string {
+	return question + "\n\nContext information is below, surrounded by ---------------------\n\n---------------------\n" + found +
+		"\n---------------------\n\nGiven the context, reply.\n"
+}
+
+func springAIFront(question, found string) string {
+	return "Context information is below.\n\n---------------------\n" + found + "\n---------------------\n\nFollow these rules.\n\nQuery: " + question + "\n\nAnswer:\n"
+}
+
 func reminder(text string) string { return "<system-reminder>\n" + text + "\n</system-reminder>" }
 
 // A trap is an earlier and a later request of a client that does something
@@ -504,6 +514,13 @@ func traps() []trap {
 			chat(sys("s"), ub(text_("hi")), a("x"), ub(text_("on"), text_("[EXTRAS]\n{\"current_datetime\": \"9:01\"}"))), continues},
 		{"somebody writes of extras", chat(u("hi"), a("x"), u("[EXTRAS] {a}")), chat(u("hi"), a("x"), u("[EXTRAS] {b}")), apart},
 		{"somebody writes of extras in a line", chat(u("hi"), a("x"), u("my [EXTRAS]\n{a}")), chat(u("hi"), a("x"), u("my [EXTRAS]\n{b}")), apart},
+		{"Spring AI has looked something up for the last question", chat(sys("s"), u(springAI("hi", "1"))), chat(sys("s"), u("hi"), a("x"), u(springAI("on", "2"))), continues},
+		{"Spring AI puts it in front", chat(sys("s"), u(springAIFront("hi", "1"))), chat(sys("s"), u("hi"), a("x"), u(springAIFront("on", "2"))), continues},
+		{"Spring AI has looked up the same for two questions", chat(sys("s"), u(springAI("hi", "1"))), chat(sys("s"), u(springAI("ho", "1"))), apart},
+		{"Spring AI has put the same in front of two questions", chat(sys("s"), u(springAIFront("hi", "1"))), chat(sys("s"), u(springAIFront("ho", "1"))), apart},
+		{"Spring AI has looked up something else for a first question", chat(sys("s"), u(springAI("hi", "1"))), chat(sys("s"), u(springAI("hi", "2"))), apart},
+		{"Spring AI has no question", chat(u("hi"), a("x"), u(springAIFront("", "1"))), chat(u("hi"), a("x"), u(springAIFront("", "2"))), apart},
+		{"somebody has a context below", chat(u("hi"), a("x"), u("Context information is below.\n1")), chat(u("hi"), a("x"), u("Context information is below.\n2")), apart},
 		{"LobeChat shows the page with the last message only", chat(sys("s"), u("hi\n\n"+lobeChat("page 1"))),
 			chat(sys("s"), u("hi"), a("x"), u("on\n\n"+lobeChat("page 2"))), continues},
 		{"LobeChat shows another file with a first message", chat(sys("s"), u("hi\n\n"+lobeChat("a.txt"))), chat(sys("s"), u("hi\n\n"+lobeChat("b.txt"))), apart},

@@ -93,6 +93,7 @@ func split(text []byte, inject func([]byte) (more bool)) (words []byte) {
 	if len(words) > 0 && words[0] == 'P' {
 		words = cutReferences(words, inject)
 	}
+	words = cutContext(words, inject)
 	if bytes.IndexByte(words, '<') < 0 { // as in most
 		return words
 	}
@@ -189,6 +190,29 @@ func cutReferences(words []byte, inject func([]byte) bool) []byte {
 	inject(before)
 	inject(behind)
 	return trim(question)
+}
+
+// cutContext returns the question out of what Spring AI makes of the last one: it puts what it has
+// looked up behind the question or, with another advisor, in front of it.
+func cutContext(words []byte, inject func([]byte) bool) []byte {
+	if i := bytes.Index(words, []byte(`\n\nContext information is below, surrounded by ----`)); i >= 0 {
+		if question := trimEnd(words[:i]); len(question) > 0 {
+			inject(words[i:])
+			return question
+		}
+		return words
+	}
+	rest, ok := bytes.CutSuffix(words, []byte("Answer:"))
+	if !ok || !bytes.HasPrefix(words, []byte(`Context information is below.\n`)) {
+		return words
+	}
+	opening := []byte(`\nQuery: `)
+	i := bytes.LastIndex(rest, opening)
+	if i < 0 || len(trim(rest[i+len(opening):])) == 0 {
+		return words
+	}
+	inject(words[:i])
+	return trim(rest[i+len(opening):])
 }
 
 // cutRepeated returns a text without the paragraphs at its end that repeat the end of the system
