@@ -98,7 +98,7 @@
 //	UserID()
 //	  metadata.user_id            in any other form: an end user; kimi-cli's session
 //	Trail()
-//	  the messages                Aider, Gemini CLI, Qwen Code, Continue, pi, SDKs
+//	  the messages                Aider, Gemini CLI, Qwen Code, Continue, pi, browser-use, SDKs
 //
 // Some names are in none of these lists, since clients use them for something else,
 // such as a request, a turn or a machine: X-Request-Id, Idempotency-Key, Traceparent,

@@ -125,7 +125,7 @@ func (t *trail) messages(c *jsonscan.Cursor) {
 
 // message reads the next message.
 func (t *trail) message(c *jsonscan.Cursor) {
-	t.parts.n = 0
+	t.parts.n, t.passed = 0, false
 	switch c.Kind() {
 	case '"':
 		t.content(c, nil)
@@ -501,6 +501,9 @@ func (s *setting) read(text []byte, lent bool) {
 
 // read takes in a plain text of a person. If it is lent, it must not be kept.
 func (t *trail) read(text []byte, lent bool) {
+	if t.passed || t.readSteps(text) {
+		return
+	}
 	words := split(cutRepeated(text, t.ending), t.inject)
 	if len(words) == 0 {
 		return
@@ -516,6 +519,9 @@ func (t *trail) read(text []byte, lent bool) {
 
 // person takes in the digest of something that a person wrote or attached.
 func (t *trail) person(salt, h uint64) {
+	if t.passed {
+		return
+	}
 	t.here = t.here.add(salt, h)
 	t.texts++
 	t.parts.put(t.here)

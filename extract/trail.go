@@ -36,6 +36,7 @@ import (
 //	messages.go  the walk through messages and blocks, which finds out who wrote what
 //	words.go     what clients inject into the words of a person, and how it is taken off
 //	places.go    the directories that a setting names
+//	steps.go     a message that tells of a task and of all its steps
 //	legacy.go    prompts without messages, the conversation in one text
 //	plain.go     the form in which texts are compared, however they were escaped
 //	sum.go       the digests
@@ -203,10 +204,11 @@ type trail struct {
 	answered bool    // a model has spoken
 
 	// The words, and what people attached to them.
-	texts int        // how many there were
-	here  sum        // the chain over all of them so far
-	steps ring[step] // the chain where each of the last messages ended
-	parts ring[sum]  // the chain behind each of the last texts within the message at hand
+	texts  int        // how many there were
+	here   sum        // the chain over all of them so far
+	steps  ring[step] // the chain where each of the last messages ended
+	parts  ring[sum]  // the chain behind each of the last texts within the message at hand
+	passed bool       // what is left of the message at hand counts for nothing: see readSteps
 
 	// What was injected anywhere, which stands for the words as long as there are none.
 	injections  int

@@ -340,6 +340,16 @@ func aider(system, repo, files string, said ...string) string {
 	return chat(append(messages, u(shown), a("Ok."), said[len(said)-1])...)
 }
 
+// browserUse is what browser-use says of a task.
+func browserUse(task, page string, steps ...string) string {
+	history := "Agent initialized"
+	for _, step := range steps {
+		history += "\n<step>\n" + step
+	}
+	return "<user_request>\n" + task + "\n</user_request>\n\n<agent_history>\n" + history + "\n</agent_history>\n\n<agent_state>\n[empty]\n</agent_state>\n" +
+		"<browser_state>\n" + page + "\n</browser_state>\n<step_info>Today:2026-11-28</step_info>\n"
+}
+
 // springAI is what Spring AI makes of a question, and springAIFront what its other advisor makes.
 func springAI(question, found string) string {
 	return question + "\n\nContext information is below, surrounded by ---------------------\n\n---------------------\n" + found +
@@ -521,6 +531,14 @@ func traps() []trap {
 		{"Spring AI has looked up something else for a first question", chat(sys("s"), u(springAI("hi", "1"))), chat(sys("s"), u(springAI("hi", "2"))), apart},
 		{"Spring AI has no question", chat(u("hi"), a("x"), u(springAIFront("", "1"))), chat(u("hi"), a("x"), u(springAIFront("", "2"))), apart},
 		{"somebody has a context below", chat(u("hi"), a("x"), u("Context information is below.\n1")), chat(u("hi"), a("x"), u("Context information is below.\n2")), apart},
+		{"browser-use takes a step", chat(sys("s"), ub(text_(browserUse("buy milk", "page 1")))),
+			chat(sys("s"), ub(text_(browserUse("buy milk", "page 2", "Looked for milk.")), text_("Current screenshot:"), `{"type":"image_url","image_url":{"url":"data:1"}}`)), continues},
+		{"browser-use takes another, with another picture", chat(sys("s"), ub(text_(browserUse("buy milk", "page 1", "a")), text_("Current screenshot:"), `{"type":"image_url","image_url":{"url":"data:1"}}`)),
+			chat(sys("s"), ub(text_(browserUse("buy milk", "page 2", "a", "b")), text_("Current screenshot:"), `{"type":"image_url","image_url":{"url":"data:2"}}`)), continues},
+		{"browser-use has another task", chat(sys("s"), u(browserUse("buy milk", "page"))), chat(sys("s"), u(browserUse("buy tea", "page"))), apart},
+		{"browser-use has taken another step", chat(sys("s"), u(browserUse("buy milk", "page", "a"))), chat(sys("s"), u(browserUse("buy milk", "page", "b"))), apart},
+		{"a message of browser-use and another", chat(sys("s"), u(browserUse("buy milk", "page", "a")), u("1")), chat(sys("s"), u(browserUse("buy milk", "page", "a")), u("2")), apart},
+		{"somebody has a request", chat(u("hi"), a("x"), u("<user_request>\n1\n</user_request>")), chat(u("hi"), a("x"), u("<user_request>\n2\n</user_request>")), apart},
 		{"LobeChat shows the page with the last message only", chat(sys("s"), u("hi\n\n"+lobeChat("page 1"))),
 			chat(sys("s"), u("hi"), a("x"), u("on\n\n"+lobeChat("page 2"))), continues},
 		{"LobeChat shows another file with a first message", chat(sys("s"), u("hi\n\n"+lobeChat("a.txt"))), chat(sys("s"), u("hi\n\n"+lobeChat("b.txt"))), apart},
@@ -791,6 +809,7 @@ func TestOpening(t *testing.T) {
 	require.NotEqual(t, opening(one), opening(`{"system":"t","messages":[{"role":"user","content":"a"}]}`))
 	require.NotEqual(t, opening(one), opening(`{"system":"s","messages":[{"role":"user","content":"x"}]}`))
 	require.Equal(t, opening(claude(quote("s\n"+rules), u("hi\n\n"+rules))), opening(claude(quote("s\n"+rules), u("hi"), a("x"), u("on\n\n"+rules))), "Aider's")
+	require.Equal(t, opening(chat(u(browserUse("buy milk", "page 1")))), opening(chat(u(browserUse("buy milk", "page 2", "a", "b")))), "of browser-use")
 	for _, prompt := range []string{`null`, `""`, `{"id":"pmpt_1","version":"2"}`} {
 		require.Equal(t, opening(one), opening(`{"prompt":`+prompt+`,`+one[1:]))
 	}
@@ -875,6 +894,7 @@ func TestTrailIsBounded(t *testing.T) {
 		}},
 		{"injected elements in front", func(n int) string { return chat(u(strings.Repeat("<info-msg>a</info-msg>", n-1) + "1")) }},
 		{"injected elements behind", func(n int) string { return chat(u("1" + strings.Repeat("<info-msg>a</info-msg>", n-1))) }},
+		{"steps of browser-use", func(n int) string { return chat(u(browserUse("1", "2", slices.Repeat([]string{"a"}, n-2)...))) }},
 		{"tokens", func(n int) string { return `{"prompt":[` + strings.TrimSuffix(strings.Repeat("1,", n), ",") + `]}` }},
 		{"images", func(n int) string {
 			return `{"prompt":"a","images":[` + strings.TrimSuffix(strings.Repeat("1,", n), ",") + `]}`
