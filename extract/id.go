@@ -18,8 +18,9 @@ const maxRaw = 16 << 10
 // ID returns s as a session id, and whether it is fit to be one. Surrounding
 // white space is trimmed and a uuid brought to lower case. An id has 1 to
 // MaxID bytes of printable UTF-8 and is not a placeholder: null, undefined,
-// none, nil, new, default, [object Object], nothing but zeros (as in the zero
-// uuid), or a template that was never filled in ({{...}} or ${...}).
+// none, nil, new, default, unknown, NEW_SESSION (by which a client asks SageMaker
+// for one), [object Object], nothing but zeros (as in the zero uuid), or a
+// template that was never filled in ({{...}} or ${...}).
 //
 // The built-in extractors hold all ids to it; so should yours.
 func ID(s string) (string, bool) {
@@ -114,7 +115,7 @@ func printableRunes(s string) bool {
 // maxPlaceholder is the length of the longest of the placeholders.
 const maxPlaceholder = len("[object Object]")
 
-var placeholders = []string{"null", "undefined", "none", "nil", "new", "default", "[object Object]"}
+var placeholders = []string{"null", "undefined", "none", "nil", "new", "default", "unknown", "NEW_SESSION", "[object Object]"}
 
 // placeholder reports whether s is what clients send that have no id.
 func placeholder(s string) bool {
