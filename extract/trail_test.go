@@ -340,6 +340,9 @@ func aider(system, repo, files string, said ...string) string {
 	return chat(append(messages, u(shown), a("Ok."), said[len(said)-1])...)
 }
 
+// memories is how what Agent Framework remembers opens.
+const memories = "## Memories\nConsider the following memories when answering user questions:\n"
+
 // browserUse is what browser-use says of a task.
 func browserUse(task, page string, steps ...string) string {
 	history := "Agent initialized"
@@ -539,6 +542,10 @@ func traps() []trap {
 		{"browser-use has taken another step", chat(sys("s"), u(browserUse("buy milk", "page", "a"))), chat(sys("s"), u(browserUse("buy milk", "page", "b"))), apart},
 		{"a message of browser-use and another", chat(sys("s"), u(browserUse("buy milk", "page", "a")), u("1")), chat(sys("s"), u(browserUse("buy milk", "page", "a")), u("2")), apart},
 		{"somebody has a request", chat(u("hi"), a("x"), u("<user_request>\n1\n</user_request>")), chat(u("hi"), a("x"), u("<user_request>\n2\n</user_request>")), apart},
+		{"Agent Framework remembers with the last message only", chat(sys("s"), u(memories+"tea"), u("hi")), chat(sys("s"), u("hi"), a("x"), u(memories+"cake"), u("on")), continues},
+		{"Agent Framework remembers in front of all", chat(sys("s"), u(memories+"tea"), u("hi")), chat(sys("s"), u(memories+"cake"), u("hi"), a("x"), u("on")), continues},
+		{"Agent Framework remembers something else in a first request", chat(sys("s"), u(memories+"tea"), u("hi")), chat(sys("s"), u(memories+"cake"), u("hi")), apart},
+		{"somebody remembers", chat(u("hi"), a("x"), u("## Memories\nof 1"), u("on")), chat(u("hi"), a("x"), u("## Memories\nof 2"), u("on")), apart},
 		{"LobeChat shows the page with the last message only", chat(sys("s"), u("hi\n\n"+lobeChat("page 1"))),
 			chat(sys("s"), u("hi"), a("x"), u("on\n\n"+lobeChat("page 2"))), continues},
 		{"LobeChat shows another file with a first message", chat(sys("s"), u("hi\n\n"+lobeChat("a.txt"))), chat(sys("s"), u("hi\n\n"+lobeChat("b.txt"))), apart},

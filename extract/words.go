@@ -40,9 +40,10 @@ var injectedTags = append(tags(
 	[]byte("<!-- END SYSTEM CONTEXT -->"),
 })
 
-// injectedOpenings are how messages begin in which Aider shows files, or says that it shows
-// none. They stand in front of the question at hand, and with the next one behind it, with
-// what is in the files by then.
+// injectedOpenings are how messages begin that clients put in front of the question at hand, and
+// with the next one somewhere else, or not at all. In some, Aider shows files, with what is in
+// them by then, or says that it shows none; in others, Microsoft's Agent Framework shows what it
+// remembers, or has found.
 var injectedOpenings = [][]byte{
 	[]byte("I have *added these files to the chat*"),
 	[]byte("I am not sharing any files that you can edit yet."),
@@ -52,6 +53,11 @@ var injectedOpenings = [][]byte{
 	[]byte("Here are some READ ONLY files, provided for your reference."),
 	[]byte("Don't try and edit any existing code without asking me to add the files to the chat!"),
 	[]byte("These files have been *added these files to the chat*"),
+
+	[]byte(`## Memories\nConsider the following memories when answering user questions:`),
+	[]byte(`## Relevant Memories\nConsider these memories when responding:`),
+	[]byte(`## Memory\nUse MEMORY.md and the loaded topic files when they are relevant.`),
+	[]byte(`## Additional Context\nConsider the following information from source documents when responding to the user:`),
 }
 
 type tag struct{ open, close []byte }
@@ -63,13 +69,13 @@ func tags(names ...string) (tags []tag) {
 	return tags
 }
 
-// injectedWhole reports whether a message is one in which Aider shows files.
+// injectedWhole reports whether a message begins with one of the injectedOpenings.
 func injectedWhole(words []byte) bool {
 	if len(words) == 0 {
 		return false
 	}
 	switch words[0] {
-	case 'I', 'H', 'D', 'T': // with which all of the openings begin
+	case 'I', 'H', 'D', 'T', '#': // with which all of the openings begin
 		return slices.ContainsFunc(injectedOpenings, func(o []byte) bool { return bytes.HasPrefix(words, o) })
 	}
 	return false
