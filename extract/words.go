@@ -38,6 +38,9 @@ var injectedTags = append(tags(
 ), tag{ // LobeChat, some of it in the last message only
 	[]byte("<!-- SYSTEM CONTEXT (NOT PART OF USER QUERY) -->"),
 	[]byte("<!-- END SYSTEM CONTEXT -->"),
+}, tag{ // Rig, what it has looked up, in front of all messages
+	[]byte("<file id: "),
+	[]byte(`\n</file>`),
 })
 
 // injectedOpenings are how messages begin that clients put in front of the question at hand, and
