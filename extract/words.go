@@ -35,7 +35,13 @@ var injectedTags = append(tags(
 	"info-msg",             // Goose, in the last message only
 	"memory-context",       // Hermes, in the last message only
 	"SYSTEM_MESSAGE",       // Void, where the model takes no system prompt
-), tag{ // LobeChat, some of it in the last message only
+
+	// Avante, in front of all messages, as things are now
+	"project_context", "selected_files", "recently_viewed_files", "diagnostic_field_description", "diagnostics", "memory",
+), tag{ // Avante
+	[]byte("<selected_code path="),
+	[]byte("</selected_code>"),
+}, tag{ // LobeChat, some of it in the last message only
 	[]byte("<!-- SYSTEM CONTEXT (NOT PART OF USER QUERY) -->"),
 	[]byte("<!-- END SYSTEM CONTEXT -->"),
 }, tag{ // Rig, what it has looked up, in front of all messages
