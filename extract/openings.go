@@ -79,6 +79,12 @@ var (
 		{"## Task Context\n- An llm context limit was reached", Compaction},                                        // Goose
 		{"Generate concise conversation titles.", Auxiliary},                                                       // gptme
 		{"You are an AI assistant that extracts entity nodes from conversational messages", Auxiliary},             // Graphiti
+		{"You are an expert knowledge graph extraction specialist for an AI agent memory system", Auxiliary},       // Graphiti
+		{"You are an entity extraction specialist for conversational messages", Auxiliary},                         // Graphiti
+		{"You are an entity deduplication assistant", Auxiliary},                                                   // Graphiti
+		{"You are a fact deduplication assistant", Auxiliary},                                                      // Graphiti
+		{"You are an expert fact extractor that extracts fact triples from text", Auxiliary},                       // Graphiti
+		{"You extract temporal bounds from facts", Auxiliary},                                                      // Graphiti
 		{"You are compacting one portion of a conversation", Compaction},                                           // Haystack
 		{"You name chat sessions.", Auxiliary},                                                                     // Hermes
 		{"You are a chat thread titling assistant", Auxiliary},                                                     // HuggingChat
@@ -91,6 +97,9 @@ var (
 		{"You are a conversation context compressor", Compaction},                                                  // LobeChat
 		{"You're an assistant who's good at extracting key takeaways from conversations", Compaction},              // LobeChat before
 		{"You are the memory consciousness of an AI", Auxiliary},                                                   // Mastra
+		{"# ROLE\n\nYou are a Memory Extractor", Auxiliary},                                                        // Mem0
+		{"You are an Assistant Information Organizer, specialized in accurately storing facts", Auxiliary},         // Mem0
+		{"You are a memory summarization system that records and preserves", Compaction},                           // Mem0
 		{"You are a Personal Information Organizer, specialized in accurately storing facts", Auxiliary},           // Mem0
 		{"You are a conversation summarizer. Produce", Compaction},                                                 // Microsoft Agent Framework
 		{"You are a workspace naming assistant", Auxiliary},                                                        // Mux
