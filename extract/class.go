@@ -63,7 +63,7 @@ func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compa
 //     (X-Interaction-Type), Grok CLI (X-Grok-Req-Id, an X-Grok-Conv-Id that is not that of
 //     the session) and OpenCode (X-Parent-Session-Id, which its sub-agents send);
 //   - the body, where it is unmistakable: what Codex says in client_metadata, the loading of
-//     models by Ollama, the fixed openings of side calls and sub-agents of some 60 clients,
+//     models by Ollama, the fixed openings of side calls and sub-agents of some 70 clients,
 //     OpenAI's compaction_trigger, the warm-up and quota calls of Claude Code, and greetings
 //     for a single token. In anybody's words it knows system prompts that say "You are a
 //     sub-agent"; those that want a title or a summary of a conversation or a message for a

@@ -79,8 +79,8 @@ const maxPins = 16
 //   - of tools, the container or the environment and the files and skills in it, vector
 //     stores, file search stores and the mask of an image; and the input_file_id of a batch;
 //   - the response in the path of GET /v1/responses/{id} and its like: conversations,
-//     threads and sessions of agents, batches, containers, vector stores, files and
-//     cached contents;
+//     threads and sessions of agents, batches, containers, skills, vector and file
+//     search stores, files and cached contents;
 //   - in the messages, file_id, fileUri, the container_id of a call, the audio of an earlier
 //     answer, items of type item_reference, and reasoning that is sent without its
 //     text and without encrypted_content, which OpenAI then looks up. What a
@@ -281,7 +281,9 @@ func pathState(path string) (string, bool) {
 			ok = strings.HasPrefix(id, "cntr_") || strings.HasPrefix(id, "container_")
 		case "vector_stores":
 			ok = strings.HasPrefix(id, "vs_")
-		case "files", "cachedContents":
+		case "skills":
+			ok = strings.HasPrefix(id, "skill_")
+		case "files", "cachedContents", "fileSearchStores":
 			if ok = id != "" && version == "v1beta"; ok { // Gemini, with a verb behind a colon
 				id, _, _ = strings.Cut(kind+"/"+id, ":")
 			} else {
