@@ -210,7 +210,8 @@ func cutReferences(words []byte, inject func([]byte) bool) []byte {
 // cutContext returns the question out of what Spring AI makes of the last one: it puts what it has
 // looked up behind the question or, with another advisor, in front of it.
 func cutContext(words []byte, inject func([]byte) bool) []byte {
-	if i := bytes.Index(words, []byte(`\n\nContext information is below, surrounded by ----`)); i >= 0 {
+	const longest = 4 << 10 // of a question that is answered so
+	if i := bytes.Index(words[:min(len(words), longest)], []byte(`\n\nContext information is below, surrounded by ----`)); i >= 0 {
 		if question := trimEnd(words[:i]); len(question) > 0 {
 			inject(words[i:])
 			return question
