@@ -972,7 +972,7 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 		}
 		return v
 
-	case aside && elsewhere && (!stale || traits.DrainDue(q.now)): // the detour has gone
+	case aside && elsewhere && (!stale || traits.DrainDue(q.now) || q.refersToState()): // the detour has gone
 		return verdict{reason: ReasonReturned, pick: at(i), from: second.target.Name, second: theSecond}
 	case traits.DrainDue(q.now): // but there is no other candidate
 		return st.stay()
@@ -1044,8 +1044,9 @@ func (s *Selector[T]) heedUnknownState(q *query, st *standing, candidates []T, v
 	switch {
 	case i < 0:
 		return &PinnedError{last.target.Name}
+	case i == v.i: // it goes there anyway
 	case last == &st.second: // a detour that is drained, or cold
-		*v = verdict{reason: ReasonDetour, pick: at(i), from: st.target.Name, detour: true}
+		*v = verdict{reason: ReasonDetour, pick: at(i), from: st.target.Name, detour: s.cfg.Failover == FailoverReturn}
 	default: // the home is drained, but there
 		*v = verdict{reason: ReasonPinned, pick: at(i)}
 	}

@@ -178,6 +178,54 @@ func TestUnknownStateIsAtTheDetour(t *testing.T) {
 	}
 }
 
+// So it is if the home would be too cold to go back to for anything else.
+func TestUnknownStateAndAColdHome(t *testing.T) {
+	t.Parallel()
+	for _, strict := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSelector(t, affinity.Config[string]{FailPinned: strict, Failover: affinity.FailoverReturn})
+			teach(t, s, "a")
+			for n := range 20 {
+				mustSelect(t, s, session(fmt.Sprint(n)), "a").Done(served)
+				elapse(time.Second)
+				mustSelect(t, s, session(fmt.Sprint(n)), "b").Done(served)
+			}
+			elapse(10 * time.Minute)
+			for n := range 20 {
+				sel, err := s.Select(t.Context(), withFile(fmt.Sprint(n)), []string{"a", "c"})
+				if strict {
+					var pinned *affinity.PinnedError
+					require.ErrorAs(t, err, &pinned)
+					require.Equal(t, "b", pinned.Target)
+					continue
+				}
+				require.Equal(t, "a", sel.Target)
+				require.Equal(t, affinity.ReasonReturned, sel.Reason)
+				require.Equal(t, "b", sel.From)
+			}
+		})
+	}
+}
+
+// A detour that a former configuration has made is the home of a new one that makes none,
+// also for a request that refers to state.
+func TestUnknownStateAtTheDetourOfAFormerConfiguration(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cfg := affinity.Config[string]{Failover: affinity.FailoverReturn}
+		s := newSelector(t, cfg)
+		for _, target := range []string{"a", "b"} {
+			mustSelect(t, s, session("x"), target).Done(served)
+			elapse(time.Second)
+		}
+		cfg.Cache, cfg.Failover, cfg.FailPinned = s.Cache(), affinity.FailoverRebind, true
+		s = newSelector(t, cfg)
+		sel := mustSelect(t, s, withFile("x"), "b", "c")
+		require.Equal(t, []any{"b", affinity.ReasonFailover, "a"}, []any{sel.Target, sel.Reason, sel.From})
+		require.Equal(t, "b", mustPeek(t, s, session("x")).Target)
+	})
+}
+
 // State that names the session lives on with each use, also on a target that is drained.
 func TestStateOfASessionThatIsDrained(t *testing.T) {
 	t.Parallel()
