@@ -212,6 +212,23 @@ func TestDrainOfADetour(t *testing.T) {
 	}
 }
 
+// A session whose home is away stays at its detour where there is nothing but what is drained.
+func TestDetourAmongDrained(t *testing.T) {
+	t.Parallel()
+	forAll(t, func(t *testing.T, s *affinity.Selector[string], ask func(...string) *affinity.Selection[string]) {
+		ask("a")
+		for _, target := range []string{"b", "c", "d"} {
+			s.Drain(target, time.Now())
+		}
+		for range 3 {
+			require.Equal(t, "b", ask("b", "c", "d").Target)
+			require.Equal(t, "b", ask("d", "c", "b").Target)
+		}
+		s.Resume("d")
+		require.Equal(t, "d", ask("b", "c", "d").Target)
+	})
+}
+
 // Who is away from a target that is drained does not come back to it.
 func TestNoReturnToDrained(t *testing.T) {
 	t.Parallel()

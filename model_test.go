@@ -102,7 +102,8 @@ func (m *model) expect(n int, candidates []string) expectation {
 	}
 	home, second := s.home.target, s.second.target
 	there := slices.Contains(candidates, home)
-	could := second != "" && second != home && slices.Contains(candidates, second) && !m.over(second)
+	could := second != "" && second != home && slices.Contains(candidates, second) &&
+		(!m.over(second) || !there && len(m.open(candidates, "")) == 0)
 	away := could && s.second.used.After(s.home.used)
 	if could && !away && m.leaving(second) {
 		could = false
@@ -127,7 +128,7 @@ func (m *model) expect(n int, candidates []string) expectation {
 		}
 		mayReturn := float64(time.Since(o.back)) >= s.fraction*float64(o.spread)
 		switch {
-		case away && (!there || !mayReturn):
+		case away && (!there || !mayReturn) && !(m.over(second) && m.leaving(home)):
 			return expectation{reason: affinity.ReasonDetour, target: second, from: home, aside: true, promote: false}
 		case away && m.leaving(home):
 			return expectation{reason: affinity.ReasonDetour, target: second, from: home, promote: true}

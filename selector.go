@@ -854,7 +854,12 @@ func (s *Selector[T]) survey(q *query, candidates []T, st *standing) {
 	if st.aside() || !s.locateAside(st.key, q.now, &st.second) {
 		return
 	}
-	if st.second.target != st.target && s.worthFollowing(&st.second, q.ttl) {
+	if st.second.target == st.target {
+		return
+	}
+	// Where there is nothing but what is drained, it is as good as any of that.
+	if s.worthFollowing(&st.second, q.ttl) ||
+		st.home < 0 && st.second.target.Traits.DrainDue(q.now) && len(s.open(candidates, "")) == 0 {
 		st.refuge = s.index(st.second.target, candidates)
 	}
 }
