@@ -721,3 +721,20 @@ func TestFailureBesideSuccessAtTheSameInstant(t *testing.T) {
 		})
 	}
 }
+
+// A turn that takes over a home which lives by a stream alone has that home, too, when it
+// is on a detour.
+func TestDetourFromAStream(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{TTL: time.Minute, Failover: affinity.FailoverReturn})
+		stream := mustSelect(t, s, chatTurn(1, 1), "a")
+		elapse(2 * time.Minute)
+		require.Equal(t, affinity.ReasonFailover, mustSelect(t, s, chatTurn(1, 2), "b").Reason)
+		elapse(time.Second)
+		sel := mustSelect(t, s, chatTurn(1, 2), "a", "b")
+		require.Equal(t, "a", sel.Target)
+		require.Equal(t, affinity.ReasonReturned, sel.Reason)
+		stream.Done(served)
+	})
+}

@@ -164,6 +164,9 @@ func (m *model) settle(n int, e expectation, sel *affinity.Selection[string]) {
 		place = &s.second
 		if s.home.streams == nil { // a second place that expect has made the home: it is bound as one
 			s.home.streams = map[*affinity.Selection[string]]time.Time{}
+			if !m.live(&s.home) { // it lived by its streams
+				s.home.used = time.Now().Add(-1)
+			}
 		}
 	case e.promote:
 		s.home, s.second = modelPlace{}, modelPlace{}

@@ -1121,7 +1121,10 @@ func (s *Selector[T]) endBefore(q *query, l *located, expires int64) {
 func (s *Selector[T]) bindDetour(q *query, st *standing, candidates []T, v *verdict, sel *Selection[T]) {
 	raise(&s.cache.asides)
 	id := s.cfg.ID(candidates[v.i])
-	home := min(st.Expires, st.now+q.ttl-1) // when the home ends: before the detour
+	home := st.now + q.ttl - 1 // when the home ends: before the detour
+	if st.Expires > q.now {    // else it lives by requests under way, which leave no lease to a copy
+		home = min(home, st.Expires)
+	}
 	if !st.own {
 		s.cache.bind(q.key, 0, st.target.Name, uint64(st.session), q.now, home, false)
 	}
