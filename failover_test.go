@@ -232,6 +232,7 @@ func TestAbsenceInOneCall(t *testing.T) {
 						require.Equal(t, home[n], sel.Target, "at home at once, however often another call went elsewhere")
 						sel.Done(affinity.Outcome{Result: affinity.TransientFailure})
 						if (i+n)%7 == 0 { // failed: tried again elsewhere
+							elapse(time.Millisecond)
 							others := slices.DeleteFunc(slices.Clone(all), func(x string) bool { return x == home[n] })
 							retry := mustSelect(t, s, turn(n, i/20+1), others...)
 							if detours[n] != "" {

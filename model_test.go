@@ -119,12 +119,8 @@ func (m *model) expect(n int, candidates []string) expectation {
 				o.away, o.calls, o.from = true, 0, time.Now()
 			}
 			o.calls++
-		} else if o.away {
-			o.away = false
-			spread := min(time.Since(o.from), 5*time.Minute)
-			if o.calls >= 2 && time.Now().Add(spread).After(o.back.Add(o.spread)) {
-				o.back, o.spread = time.Now(), spread
-			}
+		} else {
+			o.present()
 		}
 		mayReturn := float64(time.Since(o.back)) >= s.fraction*float64(o.spread)
 		switch {
@@ -155,6 +151,18 @@ func (m *model) expect(n int, candidates []string) expectation {
 	return e
 }
 
+// present notes that the target was among the candidates.
+func (o *modelOutage) present() {
+	if o == nil || !o.away {
+		return
+	}
+	o.away = false
+	spread := min(time.Since(o.from), 5*time.Minute)
+	if o.calls >= 2 && time.Now().Add(spread).After(o.back.Add(o.spread)) {
+		o.back, o.spread = time.Now(), spread
+	}
+}
+
 // settle takes in what came of it.
 func (m *model) settle(n int, e expectation, sel *affinity.Selection[string]) {
 	s := m.sessions[n]
@@ -175,6 +183,7 @@ func (m *model) settle(n int, e expectation, sel *affinity.Selection[string]) {
 	}
 	before := place.used
 	if e.offered != nil && !e.aside || e.swap || e.promote || place.target != sel.ID || place.streams == nil {
+		m.outages[sel.ID].present()
 		*place, before = modelPlace{target: sel.ID, streams: map[*affinity.Selection[string]]time.Time{}}, time.Time{}
 	}
 	place.used = time.Now()

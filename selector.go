@@ -1178,6 +1178,7 @@ func (s *Selector[T]) write(q *query, key Key, stamp uint32, mark Digest, candid
 		if ok {
 			s.fillBound(q, candidates[v.i], v.reason, sel)
 			sel.leased, sel.ticket = q.lease, v.ticket
+			s.notePresence(sel.at.target, v.i, q.now)
 			return true
 		}
 		if sel.at.target != nil {
