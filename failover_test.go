@@ -106,6 +106,21 @@ func TestOneDetourWhileTheHomeCools(t *testing.T) {
 	})
 }
 
+// A session that goes on a detour at the very instant of its last use at home, as far as the
+// clock can tell, is on a detour.
+func TestDetourAtTheSameInstant(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn})
+		mustSelect(t, s, session("s"), "a").Done(served)
+		require.Equal(t, affinity.ReasonFailover, mustSelect(t, s, session("s"), "b").Reason)
+		require.Equal(t, affinity.ReasonDetour, mustSelect(t, s, session("s"), "b").Reason)
+		sel := mustSelect(t, s, session("s"), "a", "b")
+		require.Equal(t, affinity.ReasonReturned, sel.Reason)
+		require.Equal(t, "b", sel.From)
+	})
+}
+
 // failures.md row 2: a home that is gone is not waited for.
 func TestRebind(t *testing.T) {
 	t.Parallel()

@@ -604,6 +604,60 @@ func TestOutcomeOfAHomeThatIsShortened(t *testing.T) {
 	}
 }
 
+// Nor is the second place of a session that moves for good.
+func TestMoveAfterShorterLifetimes(t *testing.T) {
+	t.Parallel()
+	for kind, turn := range conversations {
+		synctest.Test(t, func(t *testing.T) {
+			cfg := affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()}
+			s := newSelector(t, cfg)
+			i := 0
+			ask := func(candidates ...string) *affinity.Selection[string] {
+				i++
+				sel := mustSelect(t, s, turn(1, min(i, 2)), candidates...)
+				sel.Done(served)
+				elapse(time.Second)
+				return sel
+			}
+			ask("a")
+			ask("b")
+			cfg.Cache, cfg.Lifetime = s.Cache(), func(extract.Session) time.Duration { return time.Minute }
+			s = newSelector(t, cfg)
+			s.Drain("a", time.Time{})
+			require.Equal(t, affinity.ReasonFailover, ask("c").Reason, kind)
+			mustSelect(t, s, session("other"), "c")
+			mustSelect(t, s, session("other"), "d") // c is away now
+			for range 3 {
+				sel := ask("b", "c")
+				require.Equal(t, "c", sel.Target, kind)
+				require.Equal(t, affinity.ReasonBound, sel.Reason, kind)
+			}
+		})
+	}
+}
+
+// A detour whose record goes while the request is charged does not take from the home's
+// life.
+func TestDetourThatGoesMeanwhile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		call := func() {}
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn,
+			Fallback: faulty{newAuditor(t), func() { call() }}})
+		for _, target := range []string{"a", "b"} {
+			mustSelect(t, s, session("s"), target).Done(served)
+			elapse(time.Second)
+		}
+		elapse(50 * time.Minute)
+		mustSelect(t, s, session("s"), "a").Done(served)
+		call = func() {
+			s.Cache().DeleteFunc(func(_ affinity.Key, b affinity.Binding) bool { return b.Aside })
+		}
+		require.Equal(t, "b", mustSelect(t, s, session("s"), "b").Target)
+		require.Equal(t, affinity.DefaultTTL, time.Until(mustPeek(t, s, session("s")).Expires))
+	})
+}
+
 // A detour that has become the home is one place and not two.
 func TestDetourThatIsTheHome(t *testing.T) {
 	t.Parallel()

@@ -811,7 +811,7 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 		v.reason == ReasonPinned && s.cfg.ID(candidates[v.i]) == st.target.Name): // it does not move
 		sel.at = st.located
 		s.hit(q, candidates[v.i], v.reason, sel)
-		s.endBefore(q, &st.second, sel.at.Expires)
+		s.endBefore(q, &st.second, sel)
 	case st.own && st.state():
 		// The session is named by state, which does not move with the request.
 		s.fillUnbound(q, candidates, &v.pick, v.reason, sel)
@@ -1078,11 +1078,15 @@ func (s *Selector[T]) bindHome(q *query, st *standing, candidates []T, v *verdic
 	if second != nil && second.target.Name == sel.ID {
 		second = nil
 	}
-	if second != nil {
+	var old located
+	switch {
+	case second != nil:
 		raise(&s.cache.asides)
 		s.setAside(q, q.key, second, sel)
-	} else if v.reason == ReasonDetour { // the second place is the home now
+	case v.reason == ReasonDetour: // the second place is the home now
 		s.cache.Delete(q.key.aside())
+	case s.locateAside(q.key, q.now, &old):
+		s.endBefore(q, &old, sel)
 	}
 	for _, alias := range q.sess.Aliases {
 		key := s.cache.key(q, alias)
@@ -1101,16 +1105,20 @@ func (s *Selector[T]) setAside(q *query, key Key, l *located, sel *Selection[T])
 }
 
 // endBefore makes the record l, a home or a second place, and the copies of it end before
-// expires, when the place ends where the session is now. They do so anyway, unless they
-// were last used when lifetimes were longer.
-func (s *Selector[T]) endBefore(q *query, l *located, expires int64) {
-	if l.Expires <= expires {
+// sel.at does, the place where the session is now. They do so anyway, unless they were last
+// used when lifetimes were longer. If sel.at has gone meanwhile, l is what is left.
+func (s *Selector[T]) endBefore(q *query, l *located, sel *Selection[T]) {
+	if l.Expires < sel.at.Expires {
 		return
 	}
-	s.cache.table.Shorten(l.key.k, l.Stamp(), expires-1)
+	at, ok := s.cache.lookup(sel.at.key, q.now)
+	if !ok || at.Stamp() != sel.at.Stamp() {
+		return
+	}
+	s.cache.table.Shorten(l.key.k, l.Stamp(), at.Expires-1)
 	for _, alias := range q.sess.Aliases {
 		if a, ok := s.cache.copyOf(q, l, alias, q.now); ok {
-			s.cache.table.Shorten(a.key.k, a.Stamp(), expires-1)
+			s.cache.table.Shorten(a.key.k, a.Stamp(), at.Expires-1)
 		}
 	}
 }
@@ -1142,7 +1150,7 @@ func (s *Selector[T]) bindDetour(q *query, st *standing, candidates []T, v *verd
 		s.useCopies(q, sel)
 	}
 	if st.own {
-		s.endBefore(q, &st.located, sel.at.Expires)
+		s.endBefore(q, &st.located, sel)
 	}
 }
 
