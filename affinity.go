@@ -335,8 +335,8 @@ func (u Usage) Cost() float64 {
 //
 // For each request, the Selector calls Place or Charge, and for each Ticket that it gets at
 // most one of Settle and Cancel. A request may have several tickets, if it loses a race to
-// another one of its session; all but the last are canceled. The rules for pickers hold. All methods are called by many goroutines at
-// once.
+// another one of its session; all but the last are canceled. The rules for pickers hold. All
+// methods are called by many goroutines at once.
 type Balancer[T any] interface {
 	Picker[T]
 

@@ -266,7 +266,8 @@ func (t *Table) live(sl *slot, l life, now int64) bool {
 // There is one imprecision. If another record takes the place of this one just as Touch
 // acts, and has the same life to the nanosecond, that is touched instead. That is hardly
 // ever so, unless it was a Set that kept the expiry. A lease that is taken in that moment has
-// nobody to end it.
+// nobody to end it. Nor has the first of two that are taken if the record is moved and then
+// shortened (Shorten) just as Touch acts.
 func (t *Table) Touch(k Key, f Found, expires, gap int64, lease bool) (expiry int64, leased bool) {
 	for {
 		l := f.sl.load()
