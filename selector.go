@@ -1094,6 +1094,8 @@ func (s *Selector[T]) bindHome(q *query, st *standing, candidates []T, v *verdic
 		sel.kin.add(key, l.Found, q.lease)
 		if second != nil {
 			s.setAside(q, key, second, sel)
+		} else if s.locateAside(key, q.now, &old) && old.session() != sel.Session { // another turn's
+			s.cache.Delete(key.aside())
 		}
 	}
 }

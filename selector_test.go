@@ -662,6 +662,24 @@ func TestAliasOfTwoTurns(t *testing.T) {
 	})
 }
 
+// Whoever takes over an alias from another conversation does not take over where that was
+// before it moved.
+func TestAliasOfAConversationThatHasMoved(t *testing.T) {
+	t.Parallel()
+	x := new(scripted)
+	s := newSelector(t, affinity.Config[string]{Extractor: x, Fallback: balance.FillFirst[string]()})
+	ask := func(sess extract.Session, candidates ...string) *affinity.Selection[string] {
+		sess.Source = "x"
+		x.now = sess
+		return mustSelect(t, s, new(extract.Request), candidates...)
+	}
+	ask(extract.Session{ID: "1", Aliases: []string{"alias"}}, "a")
+	ask(extract.Session{ID: "1", Aliases: []string{"alias"}}, "b")
+	ask(extract.Session{ID: "2", Aliases: []string{"alias"}}, "c")
+	sel := ask(extract.Session{ID: "3", Continues: []string{"alias"}}, "d", "a")
+	require.Equal(t, []any{"d", affinity.ReasonFailover, "c"}, []any{sel.Target, sel.Reason, sel.From})
+}
+
 // An alias that is the session's own ID is none: the outcome finds its binding.
 func TestAliasOfItsOwn(t *testing.T) {
 	t.Parallel()
