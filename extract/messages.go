@@ -71,11 +71,11 @@ func (t *trail) readSystem(r *Request) {
 }
 
 // readRest reads what stands beside the messages, which have been read. They are read once more
-// if the last words repeat the end of a system prompt that was not known then.
+// if any words in them may repeat the end of a system prompt that was not known then.
 func (t *trail) readRest(r *Request) {
 	known := len(t.ending) > 0
 	t.readSystem(r)
-	if !known && endsAlike(t.lastEnd, t.ending) {
+	if !known && t.ends.mayHave(t.ending) && t.items <= maxItems {
 		*t = trail{openingOnly: t.openingOnly, careful: t.careful, system: t.system, ending: t.ending, endingRoom: t.endingRoom}
 		t.readMessages(r)
 	}
@@ -469,16 +469,6 @@ func (t *trail) text(raw []byte, in *setting) {
 	})
 }
 
-// keepEnding keeps how a plain text of a system message ends.
-func (t *trail) keepEnding(text []byte, lent bool) {
-	text = trimEnd(text)
-	t.ending = text[max(0, len(text)-maxEnding):]
-	if lent {
-		t.endingRoom = append(t.endingRoom[:0], t.ending...)
-		t.ending = t.endingRoom
-	}
-}
-
 // read takes in a plain text of the setting. If it is lent, it must not be kept.
 func (s *setting) read(text []byte, lent bool) {
 	billing, text := cutBilling(text)
@@ -504,6 +494,7 @@ func (t *trail) read(text []byte, lent bool) {
 	if t.passed || t.readSteps(text) {
 		return
 	}
+	t.ends.add(text)
 	words := split(cutRepeated(text, t.ending), t.inject)
 	if len(words) == 0 {
 		return

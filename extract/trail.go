@@ -35,6 +35,7 @@ import (
 //	trail.go     the settings and the keys that are made of what was read
 //	messages.go  the walk through messages and blocks, which finds out who wrote what
 //	words.go     what clients inject into the words of a person, and how it is taken off
+//	repeated.go  what they repeat of a system prompt
 //	places.go    the directories that a setting names
 //	steps.go     a message that tells of a task and of all its steps
 //	legacy.go    prompts without messages, the conversation in one text
@@ -224,6 +225,7 @@ type trail struct {
 	// system prompt beside the messages: see cutRepeated.
 	ending     []byte // at most maxEnding of it
 	endingRoom []byte // holds ending if the text is not plain where it stands
+	ends       endSet // how the texts of people end
 
 	openingOnly bool // the walk stops at the first answer
 

@@ -503,6 +503,7 @@ func traps() []trap {
 		{"Aider's rules end a system prompt beside the messages", claude(quote("s\n"+rules), u("hi\n\n"+rules)), claude(quote("s\n"+rules), u("hi"), a("x"), u("on\n\n"+rules)), continues},
 		{"they do so in Gemini", gemini("s\n"+rules, u("hi\n\n"+rules)), gemini("s\n"+rules, u("hi"), a("x"), u("on\n\n"+rules)), continues},
 		{"what ends a system prompt beside the messages is part of the question", claude(quote("s\n"+rules), u("hi\n\n"+rules)), claude(quote("s\n"+rules), u("ho\n\n"+rules)), apart},
+		{"who writes like the end of a system prompt beside the messages goes on", claude(quote("s\n"+rules), u("hi\n\n"+rules)), claude(quote("s\n"+rules), u("hi\n\n"+rules), a("x"), u("on")), continues},
 		{"a system message among the messages goes before one beside them",
 			`{"system":"Always reply in English."` + `,"messages":[` + sys("Be brief, please, and kind.") + `,` + u("A\n\nBe brief, please, and kind.") + `]}`,
 			`{"system":"Always reply in English."` + `,"messages":[` + sys("Be brief, please, and kind.") + `,` + u("A") + `]}`, same},

@@ -10,7 +10,8 @@ import (
 // there, and takes it off the two ends of a plain text, where clients put it:
 //
 //   - cutBilling takes the billing line off a system prompt;
-//   - cutRepeated takes off the words of a person what repeats the end of the system prompt;
+//   - cutRepeated (repeated.go) takes off the words of a person what repeats the end of the
+//     system prompt;
 //   - split takes off them what was injected: first what a client writes around the question
 //     at hand, then elements in front, one after the other, then elements behind.
 //
@@ -229,39 +230,6 @@ func cutContext(words []byte, inject func([]byte) bool) []byte {
 	}
 	inject(words[:i])
 	return trim(rest[i+len(opening):])
-}
-
-// cutRepeated returns a text without the paragraphs at its end that repeat the end of the system
-// prompt, given that end. Aider writes them behind the question at hand, and not behind those
-// before. A text that is nothing else stays as it is.
-func cutRepeated(raw, system []byte) []byte {
-	words := trim(raw)
-	if !endsAlike(words, system) {
-		return raw
-	}
-	start := len(words) - leastRepeated
-	for i := len(system) - leastRepeated; start > 0 && i > 0 && words[start-1] == system[i-1]; i-- {
-		start--
-	}
-	paragraph := []byte(`\n\n`)
-	start = max(0, start-len(paragraph))
-	i := bytes.Index(words[start:], paragraph)
-	if i < 0 {
-		return raw
-	}
-	if rest := trimEnd(words[:start+i]); len(rest) > 0 {
-		return rest
-	}
-	return raw
-}
-
-// leastRepeated is how many bytes of a system prompt a person's words must repeat.
-const leastRepeated = len("Reply in English")
-
-// endsAlike reports whether words, which say more than that, end like a system prompt.
-func endsAlike(words, system []byte) bool {
-	const n = leastRepeated
-	return len(system) >= n && len(words) > n && string(words[len(words)-n:]) == string(system[len(system)-n:])
 }
 
 // lookedUp returns the length of what a client has looked up for a question and put in front

@@ -1,0 +1,74 @@
+package extract
+
+import (
+	"bytes"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// cutRepeated returns a text without the paragraphs at its end that repeat the end of the system
+// prompt, given that end. Aider writes them behind the question at hand, and not behind those
+// before. A text that is nothing else stays as it is.
+func cutRepeated(raw, system []byte) []byte {
+	words := trim(raw)
+	if !endsAlike(words, system) {
+		return raw
+	}
+	start := len(words) - leastRepeated
+	for i := len(system) - leastRepeated; start > 0 && i > 0 && words[start-1] == system[i-1]; i-- {
+		start--
+	}
+	paragraph := []byte(`\n\n`)
+	start = max(0, start-len(paragraph))
+	i := bytes.Index(words[start:], paragraph)
+	if i < 0 {
+		return raw
+	}
+	if rest := trimEnd(words[:start+i]); len(rest) > 0 {
+		return rest
+	}
+	return raw
+}
+
+// leastRepeated is how many bytes of a system prompt a person's words must repeat.
+const leastRepeated = len("Reply in English")
+
+// endsAlike reports whether words, which say more than that, end like a system prompt.
+func endsAlike(words, system []byte) bool {
+	const n = leastRepeated
+	return len(system) >= n && len(words) > n && string(words[len(words)-n:]) == string(system[len(system)-n:])
+}
+
+// keepEnding keeps how a plain text of a system message ends.
+func (t *trail) keepEnding(text []byte, lent bool) {
+	text = trimEnd(text)
+	t.ending = text[max(0, len(text)-maxEnding):]
+	if lent {
+		t.endingRoom = append(t.endingRoom[:0], t.ending...)
+		t.ending = t.endingRoom
+	}
+}
+
+// An endSet has how texts end: all that were added and, with some luck, not many others. What
+// repeats a system prompt that is read behind the messages is found by it.
+type endSet [16]uint64
+
+func (s *endSet) add(text []byte) {
+	if i, bit, ok := s.place(trimEnd(text)); ok {
+		s[i] |= bit
+	}
+}
+
+// mayHave reports whether a text that was added may end like the given one.
+func (s *endSet) mayHave(text []byte) bool {
+	i, bit, ok := s.place(text)
+	return ok && s[i]&bit != 0
+}
+
+func (s *endSet) place(text []byte) (i, bit uint64, ok bool) {
+	if len(text) < leastRepeated {
+		return 0, 0, false
+	}
+	h := xxhash.Sum64(text[len(text)-leastRepeated:])
+	return (h >> 6) % uint64(len(s)), 1 << (h & 63), true
+}
