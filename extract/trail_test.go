@@ -526,6 +526,7 @@ func traps() []trap {
 			chat(sys("s"), a("Hello!"), u(`{"user_message": "hi"}`), a("x"), u(`{"tool_result": "x"}`+"\n[EXTRAS]\n{\"current_datetime\": \"9:01\"}")), continues},
 		{"Agent Zero tells it in a block of its own", chat(sys("s"), ub(text_("hi"), text_("[EXTRAS]\n{\"current_datetime\": \"9:00\"}"))),
 			chat(sys("s"), ub(text_("hi")), a("x"), ub(text_("on"), text_("[EXTRAS]\n{\"current_datetime\": \"9:01\"}"))), continues},
+		{"somebody asks Agent Zero about extras", chat(u("hi"), a("x"), u("Why\n[EXTRAS]\n{1}?\n[EXTRAS]\n{\"a\":1}")), chat(u("hi"), a("x"), u("Why\n[EXTRAS]\n{2}?\n[EXTRAS]\n{\"a\":1}")), apart},
 		{"somebody writes of extras", chat(u("hi"), a("x"), u("[EXTRAS] {a}")), chat(u("hi"), a("x"), u("[EXTRAS] {b}")), apart},
 		{"somebody writes of extras in a line", chat(u("hi"), a("x"), u("my [EXTRAS]\n{a}")), chat(u("hi"), a("x"), u("my [EXTRAS]\n{b}")), apart},
 		{"Spring AI has looked something up for the last question", chat(sys("s"), u(springAI("hi", "1"))), chat(sys("s"), u("hi"), a("x"), u(springAI("on", "2"))), continues},

@@ -181,7 +181,7 @@ func cutRuntime(words []byte, inject func([]byte) bool) []byte {
 func cutExtras(words []byte, inject func([]byte) bool) []byte {
 	const line = len(`\n`)
 	opening := []byte(`[EXTRAS]\n{`)
-	switch i := bytes.Index(words, opening); {
+	switch i := bytes.LastIndex(words, opening); { // the JSON has it nowhere: there, a line break is an escape
 	case i == 0:
 		inject(words)
 		return nil
