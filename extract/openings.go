@@ -49,8 +49,6 @@ var (
 		{"You are evaluating a stop-condition hook in Claude Code", Auxiliary},                                     // Claude Code
 		{"You are selecting memories that will be useful to Claude Code", Auxiliary},                               // Claude Code
 		{"Generate a short kebab-case name (2-4 words)", Auxiliary},                                                // Claude Code
-		{"You are a recommendation system, please complete the following recommendation task", Auxiliary},          // Coze Studio
-		{"# Role\nYou are an AI assistant that quickly generates 3 relevant follow-up questions", Auxiliary},       // Coze Studio
 		{"You are a helpful AI assistant tasked with summarizing conversations", Compaction},                       // Claude Code, Roo Code
 		{"You are an agent for Claude Code", Subagent},                                                             // Claude Code
 		{"You are a file search specialist for Claude Code", Subagent},                                             // Claude Code
@@ -58,6 +56,8 @@ var (
 		{"You are a web-reading specialist for Claude Code", Subagent},                                             // Claude Code
 		{"You are an expert in crafting pithy titles", Auxiliary},                                                  // Copilot Chat, CodeCompanion
 		{"Your task is to create a comprehensive, detailed summary of the entire conversation", Compaction},        // Copilot Chat
+		{"You are a recommendation system, please complete the following recommendation task", Auxiliary},          // Coze Studio
+		{"# Role\nYou are an AI assistant that quickly generates 3 relevant follow-up questions", Auxiliary},       // Coze Studio
 		{"You will generate a short title", Auxiliary},                                                             // Crush
 		{"You are summarizing a conversation to preserve context", Compaction},                                     // Crush
 		{"You are an agent for Crush", Subagent},                                                                   // Crush
@@ -120,73 +120,73 @@ var (
 		{"You are a conversation summarizer. Provide a concise summary", Compaction},                               // Strands Agents
 	})
 	personOpenings = sorted([]opening{
-		{"Create a concise, 3-6 word title.", Auxiliary},                                                    // aichat
-		{"Summarize the discussion briefly in 200 words or less to use as a prompt", Compaction},            // aichat
-		{"Based on our full conversation history, produce a concise summary", Compaction},                   // AstrBot
-		{"Summarize the conversation below.\nProduce markdown that strictly follows", Compaction},           // CAMEL
-		{"Based on the chat history, give this conversation a name", Auxiliary},                             // Chatbox
-		{"Please write a 5-10 word title", Auxiliary},                                                       // Claude Code
-		{"The user stepped away and is coming back", Auxiliary},                                             // Claude Code
-		{"You are now acting as the memory extraction subagent", Auxiliary},                                 // Claude Code
-		{"Summarize this portion of a Claude Code session transcript", Auxiliary},                           // Claude Code
-		{"[SUGGESTION MODE:", Auxiliary},                                                                    // Claude Code
-		{"Web page content:\n---", Auxiliary},                                                               // Claude Code
-		{"CRITICAL: Respond with TEXT ONLY", Compaction},                                                    // Claude Code
-		{"Your task is to create a detailed summary of the conversation so far", Compaction},                // Claude Code
-		{"Your task is to create a detailed summary of the RECENT portion of the conversation", Compaction}, // Claude Code
-		{"Your task is to create a detailed summary of this conversation. This summary", Compaction},        // Claude Code
-		{"You are performing a CONTEXT CHECKPOINT COMPACTION", Compaction},                                  // Codex, Mistral Vibe
-		{"Create a comprehensive summary of this conversation that captures", Compaction},                   // Continue
-		{"You are a HOLE FILLER. You are provided with a file containing holes", Auxiliary},                 // Continue
-		{"Please provide a concise summary of our conversation so far, capturing", Compaction},              // Continue CLI
-		{"Please create a detailed summary of the conversation so far. The history is being", Compaction},   // Copilot CLI
-		{"Generate a concise title (max 5 words) for this conversation", Auxiliary},                         // Copilot for Obsidian
-		{"Analyze the following conversation and create a structured summary that preserves", Compaction},   // CrewAI
-		{"Generate a concise title for the following content", Auxiliary},                                   // Crush
-		{"Provide a detailed summary of our conversation above", Compaction},                                // Crush
-		{"You are asked to generate a concise chat title", Auxiliary},                                       // Dify
-		{"Progressively summarize the conversation provided", Compaction},                                   // Flowise
-		{"Summarize this file in 2-3 sentences. Be technical and specific", Auxiliary},                      // Gemini CLI
-		{"Analyze *only* the content and structure of your immediately preceding", Auxiliary},               // Gemini CLI: who speaks next
-		{"Summarize the user's primary intent or goal in this conversation", Auxiliary},                     // Gemini CLI
-		{"### State Update: Agent Continuity", Compaction},                                                  // Gemini CLI
-		{"Summarize the topic of our conversation above in", Auxiliary},                                     // gp.nvim
-		{"You are a summarization agent creating a context checkpoint", Compaction},                         // Hermes
-		{"You are an extremely smart and helpful title generator", Auxiliary},                               // Khoj
-		{"You are an expert at suggesting good and memorable conversation name", Auxiliary},                 // Kotaemon
-		{"Create a comprehensive summary of this conversation.\nInclude the following", Compaction},         // Koog
-		{"Given the following conversation and a follow up question, rephrase", Auxiliary},                  // LangChain
-		{"<role>\nContext Extraction Assistant", Compaction},                                                // LangChain, Deep Agents
-		{"Read and understand the conversation between the User and the AI. Then, analyze", Auxiliary},      // LangChain4j
-		{"Progressively summarize the lines of conversation provided", Compaction},                          // LangChain before
-		{"Create a summary of the conversation above:", Compaction},                                         // LangGraph's guides
-		{"This is summary of the conversation to date", Compaction},                                         // LangGraph's guides
-		{"This is summary of the conversation so far", Compaction},                                          // LangMem
-		{"Provide a concise, 5-word-or-less title for the conversation", Auxiliary},                         // LibreChat
-		{"Write a short title for the following request. Include only the title", Auxiliary},                // Mattermost
-		{"You are a smart memory manager which controls the memory of a system", Auxiliary},                 // Mem0
-		{"Summarize this conversation for a new Assistant", Compaction},                                     // Mux
-		{"Create a memory overview for only the final", Compaction},                                         // nanobot
-		{"使用四到五个字直接返回这句话的简要主题", Auxiliary},                                                                  // NextChat
-		{"Please generate a four to five word title summarizing our conversation", Auxiliary},               // NextChat
-		{"### Task:\nGenerate a concise", Auxiliary},                                                        // Open WebUI: titles
-		{"### Task:\nGenerate 1-3 broad tags", Auxiliary},                                                   // Open WebUI
-		{"### Task:\nGenerate a detailed prompt for am image", Auxiliary},                                   // Open WebUI, to the letter
-		{"### Task:\nSuggest 3-5 relevant follow-up", Auxiliary},                                            // Open WebUI
-		{"### Task:\nAnalyze the chat history to determine", Auxiliary},                                     // Open WebUI: queries for a search
-		{"### Task:\nYou are an autocompletion system", Auxiliary},                                          // Open WebUI
-		{"Help summarize the conversation up to the cutoff point", Compaction},                              // Onyx
-		{"Update the existing summary by incorporating the new messages", Compaction},                       // Onyx
-		{"Generate a title for this conversation:", Auxiliary},                                              // OpenCode
-		{"Provide a detailed prompt for continuing our conversation above", Compaction},                     // OpenCode before
-		{"You are maintaining a context-aware state summary", Compaction},                                   // OpenHands
-		{"You are an AI summarizer that summarizes the conversation so far", Compaction},                    // Plandex
-		{"Ignore previous instructions. Summarize the most important facts and events", Compaction},         // SillyTavern
-		{"Summarize the above conversation and create a succinct title", Auxiliary},                         // Tabby
-		{"You are a helpful assistant that helps the user to ask related questions", Auxiliary},             // Tabby
-		{"You are an AI coding assistant. You should generate a commit message", Auxiliary},                 // Tabby
-		{"Generate 3-5 concise git branch name suggestions based on", Auxiliary},                            // Tabby
-		{"Generate a concise 3-7 word title for this conversation", Auxiliary},                              // Zed
+		{"Create a concise, 3-6 word title.", Auxiliary},                                                            // aichat
+		{"Summarize the discussion briefly in 200 words or less to use as a prompt", Compaction},                    // aichat
+		{"Based on our full conversation history, produce a concise summary", Compaction},                           // AstrBot
+		{"Summarize the conversation below.\nProduce markdown that strictly follows", Compaction},                   // CAMEL
+		{"Based on the chat history, give this conversation a name", Auxiliary},                                     // Chatbox
+		{"Please write a 5-10 word title", Auxiliary},                                                               // Claude Code
+		{"The user stepped away and is coming back", Auxiliary},                                                     // Claude Code
+		{"You are now acting as the memory extraction subagent", Auxiliary},                                         // Claude Code
+		{"Summarize this portion of a Claude Code session transcript", Auxiliary},                                   // Claude Code
+		{"[SUGGESTION MODE:", Auxiliary},                                                                            // Claude Code
+		{"Web page content:\n---", Auxiliary},                                                                       // Claude Code
+		{"CRITICAL: Respond with TEXT ONLY", Compaction},                                                            // Claude Code
+		{"Your task is to create a detailed summary of the conversation so far", Compaction},                        // Claude Code
+		{"Your task is to create a detailed summary of the RECENT portion of the conversation", Compaction},         // Claude Code
+		{"Your task is to create a detailed summary of this conversation. This summary", Compaction},                // Claude Code
+		{"You are performing a CONTEXT CHECKPOINT COMPACTION", Compaction},                                          // Codex, Mistral Vibe
+		{"Create a comprehensive summary of this conversation that captures", Compaction},                           // Continue
+		{"You are a HOLE FILLER. You are provided with a file containing holes", Auxiliary},                         // Continue
+		{"Please provide a concise summary of our conversation so far, capturing", Compaction},                      // Continue CLI
+		{"Please create a detailed summary of the conversation so far. The history is being", Compaction},           // Copilot CLI
+		{"Generate a concise title (max 5 words) for this conversation", Auxiliary},                                 // Copilot for Obsidian
+		{"Analyze the following conversation and create a structured summary that preserves", Compaction},           // CrewAI
+		{"Generate a concise title for the following content", Auxiliary},                                           // Crush
+		{"Provide a detailed summary of our conversation above", Compaction},                                        // Crush
+		{"You are asked to generate a concise chat title", Auxiliary},                                               // Dify
+		{"Progressively summarize the conversation provided", Compaction},                                           // Flowise
+		{"Summarize this file in 2-3 sentences. Be technical and specific", Auxiliary},                              // Gemini CLI
+		{"Analyze *only* the content and structure of your immediately preceding", Auxiliary},                       // Gemini CLI: who speaks next
+		{"Summarize the user's primary intent or goal in this conversation", Auxiliary},                             // Gemini CLI
+		{"### State Update: Agent Continuity", Compaction},                                                          // Gemini CLI
+		{"Summarize the topic of our conversation above in", Auxiliary},                                             // gp.nvim
+		{"You are a summarization agent creating a context checkpoint", Compaction},                                 // Hermes
+		{"You are an extremely smart and helpful title generator", Auxiliary},                                       // Khoj
+		{"Create a comprehensive summary of this conversation.\nInclude the following", Compaction},                 // Koog
+		{"You are an expert at suggesting good and memorable conversation name", Auxiliary},                         // Kotaemon
+		{"Given the following conversation and a follow up question, rephrase", Auxiliary},                          // LangChain
+		{"<role>\nContext Extraction Assistant", Compaction},                                                        // LangChain, Deep Agents
+		{"Read and understand the conversation between the User and the AI. Then, analyze", Auxiliary},              // LangChain4j
+		{"Progressively summarize the lines of conversation provided", Compaction},                                  // LangChain before
+		{"Create a summary of the conversation above:", Compaction},                                                 // LangGraph's guides
+		{"This is summary of the conversation to date", Compaction},                                                 // LangGraph's guides
+		{"This is summary of the conversation so far", Compaction},                                                  // LangMem
+		{"Provide a concise, 5-word-or-less title for the conversation", Auxiliary},                                 // LibreChat
+		{"Write a short title for the following request. Include only the title", Auxiliary},                        // Mattermost
+		{"You are a smart memory manager which controls the memory of a system", Auxiliary},                         // Mem0
+		{"Summarize this conversation for a new Assistant", Compaction},                                             // Mux
+		{"Create a memory overview for only the final", Compaction},                                                 // nanobot
+		{"使用四到五个字直接返回这句话的简要主题", Auxiliary},                                                                          // NextChat
+		{"Please generate a four to five word title summarizing our conversation", Auxiliary},                       // NextChat
+		{"Help summarize the conversation up to the cutoff point (do not", Compaction},                              // Onyx
+		{"Update the existing summary by incorporating the new messages up to the cutoff point", Compaction},        // Onyx
+		{"### Task:\nGenerate a concise", Auxiliary},                                                                // Open WebUI: titles
+		{"### Task:\nGenerate 1-3 broad tags", Auxiliary},                                                           // Open WebUI
+		{"### Task:\nGenerate a detailed prompt for am image", Auxiliary},                                           // Open WebUI, to the letter
+		{"### Task:\nSuggest 3-5 relevant follow-up", Auxiliary},                                                    // Open WebUI
+		{"### Task:\nAnalyze the chat history to determine", Auxiliary},                                             // Open WebUI: queries for a search
+		{"### Task:\nYou are an autocompletion system", Auxiliary},                                                  // Open WebUI
+		{"Generate a title for this conversation:", Auxiliary},                                                      // OpenCode
+		{"Provide a detailed prompt for continuing our conversation above", Compaction},                             // OpenCode before
+		{"You are maintaining a context-aware state summary", Compaction},                                           // OpenHands
+		{"You are an AI summarizer that summarizes the conversation so far", Compaction},                            // Plandex
+		{"Ignore previous instructions. Summarize the most important facts and events", Compaction},                 // SillyTavern
+		{"Summarize the above conversation and create a succinct title", Auxiliary},                                 // Tabby
+		{"You are a helpful assistant that helps the user to ask related questions", Auxiliary},                     // Tabby
+		{"You are an AI coding assistant. You should generate a commit message based on the given diff", Auxiliary}, // Tabby
+		{"Generate 3-5 concise git branch name suggestions based on these changes. Include", Auxiliary},             // Tabby
+		{"Generate a concise 3-7 word title for this conversation", Auxiliary},                                      // Zed
 	})
 )
 

@@ -171,43 +171,45 @@ var (
 	answeredWords = words{{"and answer", "then answer", "before answer"}}
 )
 
-// wantsNextQuestions reports whether a text, given as it ends, wants the questions that a user may
-// ask next. Applications show these below an answer; what they ask for stands behind the
-// conversation that it is about, which the text is to show as well.
+// wantsNextQuestions reports whether a text, given as it opens and as it ends, wants the questions
+// that the user may ask next. Applications show these below an answer; what they ask for stands
+// behind the conversation that it is about, which the text is to show as well. Persons ask for
+// questions of theirs, or of any user.
 func wantsNextQuestions(text, end []byte) bool {
 	if !bytes.Contains(end, []byte(" ask")) { // as most
 		return false
 	}
-	var buf [maxLastEnd]byte
-	lower := bytes.ToLower(jsonscan.AppendText(buf[:0], end))
-	if !nextQuestionWords.in(lower) {
+	var buf [maxLastEnd + len("\n") + maxOpened]byte
+	ends := jsonscan.AppendText(buf[:0], end)
+	if !nextQuestionWords.in(bytes.ToLower(ends)) {
 		return false
 	}
 	var room [maxOpened]byte
-	return talkWords.in(append(lower, bytes.ToLower(opened(text, room[:0]))...))
+	return talkWords.in(bytes.ToLower(append(append(ends, '\n'), opened(text, room[:0])...)))
 }
 
 // addressesGuesser reports whether a person's words, given as they open, say to the model that it
-// is one who makes up the next questions in a conversation.
+// is one who makes up what the user will ask next in a conversation. One who asks questions
+// itself, such as an interviewer, is not meant.
 func addressesGuesser(text []byte) bool {
 	if !bytes.HasPrefix(trimStart(text), []byte("You are ")) { // as most
 		return false
 	}
 	var buf [maxOpened]byte
-	return guesserWords.in(bytes.ToLower(opened(text, buf[:0])))
+	return guesserWords.in(sentence(bytes.ToLower(opened(text, buf[:0]))))
 }
 
 var (
 	nextQuestionWords = words{
 		{"question"},
 		{"predict", "suggest", "generat", "give me", "recommend", "propos"},
-		{"user might ask", "user may ask", "user could ask", "user would ask", "user might want to ask", "user is likely to ask",
-			"human might ask", "human may ask", "human could ask", "human would ask"},
+		{"that user ", "the user ", "that human ", "the human "},
+		{"might ask", "may ask", "could ask", "would ask", "might want to ask", "is likely to ask"},
 		{"next", "likely", "follow-up", "followup"},
 	}
-	talkWords    = words{{"conversation", "chat histor", "human: ", "user: "}}
+	talkWords    = words{{"conversation histor", "chat histor", "following conversation", "previous conversation", "\nhuman: ", "\nuser: "}}
 	guesserWords = words{
-		{"next question", "follow-up question", "followup question", "follow up question"},
+		{"user's next question", "user's follow-up question", "questions the user", "questions that the user", "question the user", "question that the user"},
 		{"predict", "suggest", "generat"},
 		{"conversation", "chat histor"},
 	}
@@ -268,12 +270,34 @@ func wantsTitleOfThis(text []byte) bool {
 	if !ok {
 		return false
 	}
-	if slices.ContainsFunc(intoTitle, func(w string) bool { return bytes.HasSuffix(before, []byte(w)) }) && condensedWords.in(before) {
+	if condensesTalk(before, behind) {
 		return true
 	}
 	what, ok := bytes.CutPrefix(withoutLength(behind), []byte(" for "))
 	return ok && len(before) <= farthest && titleLengths.in(lower) &&
 		(startsWith(what, titled) || bytes.HasPrefix(what, []byte("the following message")) && bytes.Contains(what, []byte("\nuser: ")))
+}
+
+// condensesTalk reports whether words, given up to a title and from there, want the conversation
+// summarized into it, and nothing else: "summarize the conversation into a short title."
+func condensesTalk(before, behind []byte) bool {
+	const longest = 50 // bytes of the name of the conversation
+	if len(behind) > 0 && !startsWith(behind, titleEnds) && !(startsWith(behind, limits) && limitWords.in(sentence(behind))) {
+		return false
+	}
+	for _, into := range intoTitle {
+		order, ok := bytes.CutSuffix(before, []byte(into))
+		if !ok {
+			continue
+		}
+		i := max(bytes.LastIndex(order, []byte("summar")), bytes.LastIndex(order, []byte("condens")))
+		if i < 0 {
+			return false
+		}
+		_, what, _ := bytes.Cut(order[i:], []byte(" "))
+		return len(what) <= longest && startsWith(what, talks)
+	}
+	return false
 }
 
 // withoutLength returns what stands behind the word title without how long that is to be: " (max
@@ -291,8 +315,12 @@ func withoutLength(behind []byte) []byte {
 }
 
 var (
-	intoTitle      = []string{" into a", " into a short", " into a concise", " into a brief"}
-	condensedWords = words{{"summar", "condens"}, {"conversation", "dialog", "chat"}}
+	intoTitle = []string{" into a", " into a short", " into a concise", " into a brief"}
+	titleEnds = []string{".", "\n", " ("}
+	talks     = []string{
+		"the conversation", "this conversation", "our conversation", "the user's conversation", "the following conversation", "the above conversation",
+		"the dialog", "this dialog",
+	}
 
 	limits     = []string{" in ", " within ", " under ", " of "}
 	limitWords = words{{"word", "character"}}

@@ -126,6 +126,12 @@ func TestTitlesOfThis(t *testing.T) {
 		"Summarize this conversation into a short title (max 5 words).":                                                                              extract.Auxiliary,
 		"Generate a title in less than 6 words for the following message: we moved to a new office":                                                  extract.Turn,
 		"Summarize this article into a short title":                                                                                                  extract.Turn,
+		"Summarize the chat messages in this CSV into a title column":                                                                                extract.Turn,
+		"Please summarise each conversation in the table into a title and five lines":                                                                extract.Turn,
+		"How do I summarize a conversation into a title with the API?":                                                                               extract.Turn,
+		"Write a function that summarizes a chat into a title":                                                                                       extract.Turn,
+		"Summarize our conversation into a short title and a paragraph":                                                                              extract.Turn,
+		"Summarize the conversation between the two philosophers that I have attached into a title.":                                                 extract.Turn,
 		"Turn the chat into a title page":                                                                                                            extract.Turn,
 		"Write a short story with a title of one word for my dog":                                                                                    extract.Turn,
 	} {
@@ -225,14 +231,23 @@ func TestNextQuestions(t *testing.T) {
 		"Given the following conversations: " + talk + ". Please help me predict the three most likely questions that human would ask and keeping each question short and concise.":                                                                                                                                                                                 extract.Auxiliary, // Flowise
 		`You're a helpful assistant! Your task is to suggest the next question that user might ask.\n` + talk + `\nGiven the conversation history, please give me 3 questions that user might ask next!`:                                                                                                                                                            extract.Auxiliary, // create-llama
 		"You are an AI assistant tasked with predicting the user's next question based on the conversation history. Your goal is":                                                                                                                                                                                                                                   extract.Auxiliary, // FastGPT
-		"You are a teacher. Generate questions for a quiz on conversation.":             extract.Turn,
-		"Generate a follow-up question for our conversation.":                           extract.Turn,
-		"Generate 20 likely questions that a user might ask about our product.":         extract.Turn,
-		"Suggest a few questions a user might ask our chatbot in a conversation":        extract.Turn,
-		"Given the conversation below, what questions would you ask next?":              extract.Turn,
-		talk + "Predict the most likely questions that human would ask. " + talk:        extract.Turn,
-		"Summarize this conversation and the questions a user might ask next: " + talk:  extract.Turn,
-		"In our conversation you were to suggest questions that I may want to ask next": extract.Turn,
+		"You are a teacher. Generate questions for a quiz on conversation.":                                                                              extract.Turn,
+		"You are a job interviewer. Ask one question and, after each answer, a follow-up question. Suggest improvements at the end of the conversation.": extract.Turn,
+		"You are my tutor. We have a conversation in French; after each answer, correct me and generate the next question.":                              extract.Turn,
+		"You are an interviewer. Generate one follow-up question at a time based on the conversation.":                                                   extract.Turn,
+		"You are a UX researcher. Given this chat history with a customer, suggest follow-up questions that I should ask him.":                           extract.Turn,
+		"You are right about the next question; can you generate the one after it? Our conversation stopped there":                                       extract.Turn,
+		"Generate 20 follow-up questions that a user might ask about our product in a conversation with our chatbot.":                                    extract.Turn,
+		"What are the most likely questions that a user would ask in a conversation with a bank? Generate ten.":                                          extract.Turn,
+		"We build a chatbot. Suggest what question the user might ask next, after he asked about prices in the conversation.":                            extract.Turn,
+		`Predict the next questions that a user could ask.\nUser: how do I log in?`:                                                                      extract.Turn,
+		"Generate a follow-up question for our conversation.":                                                                                            extract.Turn,
+		"Generate 20 likely questions that a user might ask about our product.":                                                                          extract.Turn,
+		"Suggest a few questions a user might ask our chatbot in a conversation":                                                                         extract.Turn,
+		"Given the conversation below, what questions would you ask next?":                                                                               extract.Turn,
+		talk + "Predict the most likely questions that human would ask. " + talk:                                                                         extract.Turn,
+		"Summarize this conversation and the questions a user might ask next: " + talk:                                                                   extract.Turn,
+		"In our conversation you were to suggest questions that I may want to ask next":                                                                  extract.Turn,
 	} {
 		require.Equal(t, want, says("", person).Class(), person)
 		body := string(says("", person).Body)
