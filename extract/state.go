@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 
@@ -83,8 +84,8 @@ const maxPins = 16
 //     search stores, files and cached contents;
 //   - in the messages, file_id, fileUri, the container_id of a call, the audio of an earlier
 //     answer, items of type item_reference, and reasoning that is sent without its
-//     text and without encrypted_content, which OpenAI then looks up. What a
-//     tool was called with is the tool's own, and so is an answer of it that is
+//     text and without encrypted_content, which OpenAI then looks up unless store is
+//     false. What a tool was called with is the tool's own, and so is an answer of it that is
 //     JSON. A fileUri that leads to a file of the Gemini API becomes the name of
 //     that file, files/...; others can be read from anywhere.
 //
@@ -111,11 +112,12 @@ func (r *Request) Pins() []string {
 	}
 	add(pathState(r.Path))
 	if len(r.Body) > 0 {
+		stored := string(r.member("store")) != "false"
 		for _, f := range messageFields {
 			raw := r.list(f)
 			if mentionsState(raw) || f == inputField && mentions(raw, 4, `"uri"`) { // of a file in Google Interactions
 				c := jsonscan.New(raw)
-				references(&c, add)
+				references(&c, stored, add)
 			}
 		}
 	}
@@ -190,13 +192,13 @@ func mentionsState(raw []byte) bool {
 
 // references reads the next value and calls add for the state that it refers to, until add
 // returns false; then it does so, too. It does not look into what tools were called with and
-// what they answered in JSON.
-func references(c *jsonscan.Cursor, add func(string, bool) bool) (more bool) {
+// what they answered in JSON. Reasoning is looked up only where answers are stored.
+func references(c *jsonscan.Cursor, stored bool, add func(string, bool) bool) (more bool) {
 	more = true
 	switch c.Kind() {
 	case '[':
 		for ok := c.Array(); ok && more && c.Element(); {
-			more = references(c, add)
+			more = references(c, stored, add)
 		}
 	case '{':
 		var kind, id []byte
@@ -211,8 +213,12 @@ func references(c *jsonscan.Cursor, add func(string, bool) bool) (more bool) {
 			switch string(room.read(name)) {
 			case "file_id":
 				more = add(jsonID(c.Skim()))
-			case "fileUri", "file_uri", "uri":
+			case "fileUri", "file_uri":
 				more = add(fileName(c.Skim()))
+			case "uri": // of anything: only a whole URI says of what
+				if uri := c.Skim(); bytes.HasPrefix(uri, []byte(`"https:`)) {
+					more = add(fileName(uri))
+				}
 			case "container_id":
 				more = add(idWith("cntr_", c.Skim()))
 			case "encrypted_content":
@@ -221,7 +227,7 @@ func references(c *jsonscan.Cursor, add func(string, bool) bool) (more bool) {
 			case "content":
 				ahead := *c
 				whole = ahead.Array() && ahead.Element() || whole
-				more = references(c, add)
+				more = references(c, stored, add)
 			case "input", "args", "arguments", // of a call
 				"response", "json": // of Gemini's and Converse's results
 				c.Skim()
@@ -230,14 +236,18 @@ func references(c *jsonscan.Cursor, add func(string, bool) bool) (more bool) {
 			case "id":
 				id = c.Skim()
 			default:
-				more = references(c, add)
+				more = references(c, stored, add)
 			}
 		}
 		switch {
 		case !more:
-		case string(kind) == `"item_reference"`, string(kind) == `"reasoning"` && !whole:
+		case string(kind) == `"item_reference"`:
 			more = add(jsonID(id))
-		default:
+		case string(kind) == `"reasoning"`:
+			if !whole && stored {
+				more = add(idWith("rs_", id)) // others are of translators, which look nothing up
+			}
+		case kind == nil: // attachments with an id have a type
 			more = add(idWith("audio_", id))
 		}
 	default:

@@ -54,6 +54,11 @@ func TestPins(t *testing.T) {
 		`{"input":[{"id":"rs_1","summary":[],"type":"reasoning"},{"type":"reasoning","id":"rs_2","encrypted_content":null,"content":[]},{"type":"reasoning","encrypted_content":null,"id":"rs_3"}]}`: {"rs_1", "rs_2", "rs_3"},
 		`{"input":[{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"e"},{"id":"rs_2","type":"reasoning","content":[{"type":"reasoning_text","text":"x"}]}]}`:                        nil,
 		`{"input":[{"type":"document","uri":"https://generativelanguage.googleapis.com/v1beta/files/5"},{"type":"image","uri":"https://x.org/files/6"}]}`:                                            {"files/5"},
+		`{"input":[{"type":"reasoning","id":"rs_1","summary":[]},{"type":"reasoning","id":"reasoning_15","summary":[{"type":"summary_text","text":"x"}]}]}`:                                          {"rs_1"},
+		`{"store":false,"input":[{"type":"reasoning","id":"rs_1","summary":[{"type":"summary_text","text":"x"}]},{"type":"item_reference","id":"rs_2"}]}`:                                            {"rs_2"},
+		`{"input":[{"role":"user","content":[{"type":"input_file","file_id":"file-1"}],"attachments":[{"type":"audio","id":"audio_7","url":"a.mp3"}]}]}`:                                             {"file-1"},
+		`{"messages":[{"role":"user","content":[{"type":"audio","audio":{"type":"mp3","id":"audio_1"}},{"type":"audio","audio":{"file_id":"file-1"}}]}]}`:                                            {"file-1"},
+		`{"input":[{"type":"resource","uri":"files/readme.md"},{"type":"document","uri":"https://generativelanguage.googleapis.com/v1beta/files/5"}]}`:                                               {"files/5"},
 		`{"previous_response_id":"resp_1"`: nil,
 	} {
 		require.Equal(t, want, (&extract.Request{Body: []byte(body)}).Pins(), body)
