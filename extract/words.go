@@ -18,7 +18,8 @@ import (
 // What is taken off a person's words is part of the setting, if it stands before the first
 // answer, and counts for nothing behind that. So it should be what comes and goes from turn to
 // turn, and never what tells two conversations apart. To add another client's element, which
-// the client must always close, add its name to injectedTags.
+// the client must always close, add its name to injectedTags or, if it is in a message of its
+// own and named as anybody may name it, to contextTags.
 
 // injectedTags are the elements in which clients wrap what they put into a
 // person's message, as they open and close them.
@@ -36,16 +37,20 @@ var injectedTags = append(tags(
 	"info-msg",             // Goose, in the last message only
 	"memory-context",       // Hermes, in the last message only
 	"SYSTEM_MESSAGE",       // Void, where the model takes no system prompt
+), tag{ // LobeChat, some of it in the last message only
+	[]byte("<!-- SYSTEM CONTEXT (NOT PART OF USER QUERY) -->"),
+	[]byte("<!-- END SYSTEM CONTEXT -->"),
+})
 
-	// Avante, in front of all messages, as things are now
-	"project_context", "selected_files", "recently_viewed_files", "diagnostic_field_description", "diagnostics", "memory",
+// contextTags are the elements of which clients make messages in front of all others, with how
+// things are now. Their names are anybody's: a text with words beside them is all words, or what
+// an application remembers of one user and of another would count for nothing.
+var contextTags = append(tags(
+	"project_context", "selected_files", "recently_viewed_files", "diagnostic_field_description", "diagnostics", "memory", // Avante
 ), tag{ // Avante
 	[]byte("<selected_code path="),
 	[]byte("</selected_code>"),
-}, tag{ // LobeChat, some of it in the last message only
-	[]byte("<!-- SYSTEM CONTEXT (NOT PART OF USER QUERY) -->"),
-	[]byte("<!-- END SYSTEM CONTEXT -->"),
-}, tag{ // Rig, what it has looked up, in front of all messages
+}, tag{ // Rig, what it has looked up
 	[]byte("<file id: "),
 	[]byte(`\n</file>`),
 })
@@ -79,16 +84,35 @@ func tags(names ...string) (tags []tag) {
 	return tags
 }
 
-// injectedWhole reports whether a message begins with one of the injectedOpenings.
+// injectedWhole reports whether a text is nothing but what a client injected: it begins with one
+// of the injectedOpenings, or has contextTags from end to end.
 func injectedWhole(words []byte) bool {
 	if len(words) == 0 {
 		return false
 	}
 	switch words[0] {
+	case '<':
+		return onlyContext(words)
 	case 'I', 'H', 'D', 'T', '#': // with which all of the openings begin
 		return slices.ContainsFunc(injectedOpenings, func(o []byte) bool { return bytes.HasPrefix(words, o) })
 	}
 	return false
+}
+
+// onlyContext reports whether a text is nothing but elements of contextTags.
+func onlyContext(words []byte) bool {
+	for len(words) > 0 {
+		i := slices.IndexFunc(contextTags, func(t tag) bool { return bytes.HasPrefix(words, t.open) })
+		if i < 0 {
+			return false
+		}
+		_, rest, closed := bytes.Cut(words, contextTags[i].close)
+		if !closed {
+			return false
+		}
+		words = trimStart(rest)
+	}
+	return true
 }
 
 // split returns what a person wrote of a plain text, and hands what a client injected before
