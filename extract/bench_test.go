@@ -163,6 +163,18 @@ var hostile = []struct {
 	{"white-space-between", repeated(`{"messages":["a"`, " , \"\"\n", `]}`)},
 	{"floats", repeated(`{"messages":[1`, `,-1.5e+3`, `]}`)},
 	{"items-with-references", repeated(`{"input":["a"`, `,{"type":"item_reference","id":"x"}`, `]}`)},
+	{"reasoning", repeated(`{"input":["a"`, `,{"type":"reasoning","id":"rs_"}`, `]}`)},
+	{"environments", repeated(`{"tools":[{"a":1`, `,"environment":{"skills":[{}]}`, `}]}`)},
+	{"steps", repeated(`{"messages":["<user_request>\n1\n</user_request>\n\n<agent_history>\n`, `\n<step>\n`, `\n</agent_history>\n\n<agent_state>\n"]}`)},
+	{"steps-without-end", repeated(`{"messages":["a"`, `,"<user_request>\n1\n</user_request>\n\n<agent_history>\n\n<step>\n"`, `]}`)},
+	{"queries", repeated(`{"messages":["Context information is below.\n`, `\nQuery: `, `Answer:"]}`)},
+	{"extras", repeated(`{"messages":["`, `[EXTRAS]\n{`, `}"]}`)},
+	{"almost-extras", repeated(`{"messages":["`, `EXTRAS]\n{`, `}"]}`)},
+	{"context", repeated(`{"messages":["`, `<memory></memory>`, `"]}`)},
+	{"context-and-words", repeated(`{"messages":["`, `<memory></memory>`, `a"]}`)},
+	{"system-prompt-again", repeated(`{"messages":["a"`, `,"a\n\nReply in English please"`, `],"system":"Reply in English please"}`)},
+	{"system-prompt-again-and-two-roles", repeated(`{"messages":[{"role":"user","content":"a"},{"content":"b","role":"user","role":"user"}`,
+		`,{"role":"user","content":"\u0041\n\nReply in English please"}`, `],"system":"Reply in English please"}`)},
 	{"a-header-line-of-everything", repeated(`{"messages":["`, `\u003c\/\\\"/ \n<`, `a"]}`)},
 }
 

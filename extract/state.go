@@ -106,7 +106,7 @@ func (r *Request) Pins() []string {
 			add(jsonID(r.get(f)))
 		}
 		add(idWith("pmpt_", lastMember(r.get(promptField), "id")))
-		skills(r.get(containerField), add)
+		containerState(r.get(containerField), add)
 		toolState(r.get(toolsField), add)
 		add(jsonID(r.member("input_file_id"))) // of a batch
 	}
@@ -142,9 +142,9 @@ func toolState(tools []byte, add func(string, bool) bool) {
 			value := c.Skim()
 			switch string(room.read(name)) {
 			case "container": // of a code interpreter
-				more = add(jsonID(value)) && allIDs(lastMember(value, "file_ids"), add)
+				more = add(jsonID(value)) && containerState(value, add)
 			case "environment": // of a shell
-				more = add(jsonID(lastMember(value, "container_id"))) && allIDs(lastMember(value, "file_ids"), add) && skills(value, add)
+				more = containerState(value, add)
 			case "input_image_mask":
 				more = add(jsonID(lastMember(value, "file_id")))
 			case "vector_store_ids", "file_search_store_names": // OpenAI, Google Interactions
@@ -166,13 +166,33 @@ func allIDs(list []byte, add func(string, bool) bool) (more bool) {
 	return more
 }
 
-// skills is allIDs for the skills in a container that somebody has uploaded. The others have
-// names, such as pptx, and are everywhere.
-func skills(container []byte, add func(string, bool) bool) (more bool) {
-	c := jsonscan.New(lastMember(container, "skills"))
+// containerState is allIDs for what a container says of itself, if it is an object: the one that
+// it is, unless it is new, the files in it, and the skills that somebody has uploaded. Other
+// skills have names, such as pptx, and are everywhere.
+func containerState(container []byte, add func(string, bool) bool) (more bool) {
+	c := jsonscan.New(container)
+	if !c.Object() {
+		return true
+	}
 	more = true
-	for ok := c.Array(); ok && more && c.Element(); {
-		more = add(idWith("skill_", lastMember(c.Skim(), "skill_id")))
+	var room nameRoom
+	for more {
+		name, ok := c.Key()
+		if !ok {
+			break
+		}
+		value := c.Skim()
+		switch string(room.read(name)) {
+		case "container_id":
+			more = add(jsonID(value))
+		case "file_ids":
+			more = allIDs(value, add)
+		case "skills":
+			list := jsonscan.New(value)
+			for ok := list.Array(); ok && more && list.Element(); {
+				more = add(idWith("skill_", lastMember(list.Skim(), "skill_id")))
+			}
+		}
 	}
 	return more
 }
