@@ -73,10 +73,11 @@ type Request struct {
 //
 // It reads the body and puts a reader in its place that starts over, so a
 // proxy can send r on as it came; r.GetBody is set as well if the body was
-// read whole, and stays nil if there is none. A gzip Content-Encoding is undone
-// for the Request, not for the proxy. A body that is larger than limit, before or after that, in another
-// encoding or damaged is left out of the Request: sessions are then known by
-// their headers alone. So is memory bounded, to three times the limit.
+// read whole, and stays nil if there is none. A gzip Content-Encoding is
+// undone for the Request, not for the proxy. A body that is larger than limit,
+// before or after that, in another encoding or damaged is left out of the
+// Request: sessions are then known by their headers alone. So is memory
+// bounded, to three times the limit.
 //
 // The error is that of reading the body from the client. The Request is good
 // even then, without a body.
