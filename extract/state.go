@@ -117,7 +117,7 @@ func (r *Request) Pins() []string {
 			raw := r.list(f)
 			if mentionsState(raw) || f == inputField && mentions(raw, 4, `"uri"`) { // of a file in Google Interactions
 				c := jsonscan.New(raw)
-				references(&c, stored, add)
+				references(&c, stored && f == inputField, add)
 			}
 		}
 	}
@@ -212,7 +212,8 @@ func mentionsState(raw []byte) bool {
 
 // references reads the next value and calls add for the state that it refers to, until add
 // returns false; then it does so, too. It does not look into what tools were called with and
-// what they answered in JSON. Reasoning is looked up only where answers are stored.
+// what they answered in JSON. Reasoning is looked up only by OpenAI's Responses, and only if
+// these are stored.
 func references(c *jsonscan.Cursor, stored bool, add func(string, bool) bool) (more bool) {
 	more = true
 	switch c.Kind() {

@@ -55,6 +55,7 @@ func TestPins(t *testing.T) {
 		`{"input":[{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"e"},{"id":"rs_2","type":"reasoning","content":[{"type":"reasoning_text","text":"x"}]}]}`:                        nil,
 		`{"input":[{"type":"document","uri":"https://generativelanguage.googleapis.com/v1beta/files/5"},{"type":"image","uri":"https://x.org/files/6"}]}`:                                            {"files/5"},
 		`{"input":[{"type":"reasoning","id":"rs_1","summary":[]},{"type":"reasoning","id":"reasoning_15","summary":[{"type":"summary_text","text":"x"}]}]}`:                                          {"rs_1"},
+		`{"messages":[{"role":"assistant","content":[{"type":"reasoning","id":"rs_1","text":"x"},{"type":"text","text":"y"}]}]}`:                                                                     nil,
 		`{"store":false,"input":[{"type":"reasoning","id":"rs_1","summary":[{"type":"summary_text","text":"x"}]},{"type":"item_reference","id":"rs_2"}]}`:                                            {"rs_2"},
 		`{"input":[{"role":"user","content":[{"type":"input_file","file_id":"file-1"}],"attachments":[{"type":"audio","id":"audio_7","url":"a.mp3"}]}]}`:                                             {"file-1"},
 		`{"messages":[{"role":"user","content":[{"type":"audio","audio":{"type":"mp3","id":"audio_1"}},{"type":"audio","audio":{"file_id":"file-1"}}]}]}`:                                            {"file-1"},
