@@ -345,10 +345,7 @@ const memories = "## Memories\nConsider the following memories when answering us
 
 // browserUse is what browser-use says of a task.
 func browserUse(task, page string, steps ...string) string {
-	history := "Agent initialized"
-	for _, step := range steps {
-		history += "\n<step>\n" + step
-	}
+	history := strings.Join(append([]string{"Agent initialized"}, steps...), "\n<step>\n")
 	return "<user_request>\n" + task + "\n</user_request>\n\n<agent_history>\n" + history + "\n</agent_history>\n\n<agent_state>\n[empty]\n</agent_state>\n" +
 		"<browser_state>\n" + page + "\n</browser_state>\n<step_info>Today:2026-11-28</step_info>\n"
 }
@@ -913,6 +910,12 @@ func TestTrailIsBounded(t *testing.T) {
 		{"blocks", func(n int) string { return chat(ub(slices.Repeat([]string{text_("1")}, n-1)...)) }},
 		{"texts of the system", func(n int) string {
 			return claude("["+strings.TrimSuffix(strings.Repeat(`"1",`, n-1), ",")+"]", u("1"))
+		}},
+		{"messages that end like the system prompt", func(n int) string {
+			return claude(quote(rules), slices.Repeat([]string{u("1\n\n" + rules)}, n)...)
+		}},
+		{"messages, one with two roles, that end like the system prompt", func(n int) string {
+			return claude(quote(rules), append(slices.Repeat([]string{u("1\n\n" + rules)}, (n-1)/2), `{"role":"user","content":"1","role":"user"}`)...)
 		}},
 		{"injected elements in front", func(n int) string { return chat(u(strings.Repeat("<info-msg>a</info-msg>", n-1) + "1")) }},
 		{"injected elements behind", func(n int) string { return chat(u("1" + strings.Repeat("<info-msg>a</info-msg>", n-1))) }},
