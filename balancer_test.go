@@ -113,6 +113,12 @@ func (a *auditor) overload(ids ...string) {
 	}
 }
 
+func (a *auditor) failWith(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.err = err
+}
+
 // heard returns what it was told since the last time.
 func (a *auditor) heard() []string {
 	a.mu.Lock()
