@@ -129,30 +129,21 @@ func toolState(tools []byte, add func(string, bool) bool) {
 	c := jsonscan.New(tools)
 	more := true
 	for ok := c.Array(); ok && more && c.Element(); {
-		if !c.Object() {
-			c.Skim()
-			continue
-		}
-		var room nameRoom
-		for more {
-			name, ok := c.Key()
-			if !ok {
-				break
-			}
-			value := c.Skim()
-			switch string(room.read(name)) {
+		more = eachMember(&c, func(name, value []byte) bool {
+			switch string(name) {
 			case "container": // of a code interpreter
-				more = add(jsonID(value)) && containerState(value, add)
+				return add(jsonID(value)) && containerState(value, add)
 			case "environment": // of a shell
-				more = containerState(value, add)
+				return containerState(value, add)
 			case "input_image_mask":
-				more = add(jsonID(lastMember(value, "file_id")))
+				return add(jsonID(lastMember(value, "file_id")))
 			case "vector_store_ids", "file_search_store_names": // OpenAI, Google Interactions
-				more = allIDs(value, add)
+				return allIDs(value, add)
 			case "fileSearch": // Gemini
-				more = allIDs(lastMember(value, "fileSearchStoreNames"), add)
+				return allIDs(lastMember(value, "fileSearchStoreNames"), add)
 			}
-		}
+			return true
+		})
 	}
 }
 
@@ -171,18 +162,9 @@ func allIDs(list []byte, add func(string, bool) bool) (more bool) {
 // skills have names, such as pptx, and are everywhere.
 func containerState(container []byte, add func(string, bool) bool) (more bool) {
 	c := jsonscan.New(container)
-	if !c.Object() {
-		return true
-	}
-	more = true
-	var room nameRoom
-	for more {
-		name, ok := c.Key()
-		if !ok {
-			break
-		}
-		value := c.Skim()
-		switch string(room.read(name)) {
+	return eachMember(&c, func(name, value []byte) (more bool) {
+		more = true
+		switch string(name) {
 		case "container_id":
 			more = add(jsonID(value))
 		case "file_ids":
@@ -193,8 +175,28 @@ func containerState(container []byte, add func(string, bool) bool) (more bool) {
 				more = add(idWith("skill_", lastMember(list.Skim(), "skill_id")))
 			}
 		}
+		return more
+	})
+}
+
+// eachMember reads the next value and calls f for its members, if it is an object, until f
+// returns false; then it does so, too, and has not read the rest. The name is good until f
+// returns.
+func eachMember(c *jsonscan.Cursor, f func(name, value []byte) (more bool)) (more bool) {
+	if !c.Object() {
+		c.Skim()
+		return true
 	}
-	return more
+	var room nameRoom
+	for {
+		name, ok := c.Key()
+		if !ok {
+			return true
+		}
+		if !f(room.read(name), c.Skim()) {
+			return false
+		}
+	}
 }
 
 // idWith is jsonID for ids that begin so.
