@@ -65,33 +65,27 @@ func (claudeCode) find(r *Request, s *Session, behind Chain) (ok bool) {
 
 // findWithHeaders is find for a Chain in which Headers comes right behind this one, and
 // does the work of both, so that the headers are searched once: claudeHeader is the
-// first in the list of Headers. behind has the extractors that come after Headers.
-//
-// If ClaudeUserID and BodyIDs come next, a large body is asked for all their fields at
-// once. If some other id than Claude Code's is found, that is left to ClaudeUserID, which
-// finds it again: the index has noted how far the walk has come.
-func (claudeCode) findWithHeaders(r *Request, s *Session, behind Chain) (ok bool) {
+// first in the list of Headers. behind has the extractors that come after Headers. If
+// ClaudeUserID is the first of these, the body is looked at as that would do it, which need
+// not be asked any more if looked is true.
+func (claudeCode) findWithHeaders(r *Request, s *Session, behind Chain) (ok, looked bool) {
 	named := knownHeaders.find(r, s)
 	if named && s.Source == claudeSource || len(r.Body) == 0 || !r.anthropic() {
-		return named
+		return named, false
 	}
 	r.expect(behind)
 	if named {
 		if claude, ok := claudeFrom(r, r.plainUserID()); ok {
 			*s = claude
 		}
-		return true
+		return true, false
 	}
-	if len(behind) > 1 && behind[0] == ClaudeUserID() && behind[1] == BodyIDs() {
-		if other, ok := r.conversation(); ok {
-			if other.Source == claudeSource {
-				*s = other
-			}
-			return other.Source == claudeSource
-		}
+	if len(behind) > 0 && behind[0] == ClaudeUserID() {
+		*s, ok = claudeUserID{}.find(r, behind[1:])
+		return ok, true
 	}
 	*s, ok = ClaudeUserID().Extract(r)
-	return ok
+	return ok, false
 }
 
 // plainUserID returns the text of metadata.user_id if a quick look finds it, and else nil.

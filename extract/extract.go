@@ -145,7 +145,10 @@ func (c Chain) Find(r *Request, s *Session) (ok bool) {
 		case claudeCode:
 			if i+1 < len(c) && isHeaders(c[i+1]) {
 				i++
-				ok = e.findWithHeaders(r, s, c[i+1:])
+				var looked bool
+				if ok, looked = e.findWithHeaders(r, s, c[i+1:]); looked {
+					i++
+				}
 			} else {
 				ok = e.find(r, s, c[i+1:])
 			}
