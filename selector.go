@@ -59,8 +59,8 @@ type Config[T any] struct {
 	// whatever becomes of them.
 	//
 	// To tell such calls by their bodies, a body is read only where the request would
-	// make a binding, or move one and is no larger than 16 kB. Elsewhere, a side call
-	// that only its body tells apart counts as a turn.
+	// make or move a binding, and only if it is no larger than 16 kB or the session is not
+	// Explicit. Elsewhere, a side call that only its body tells apart counts as a turn.
 	SideCalls bool
 
 	// FailPinned makes Select fail with a *PinnedError where it would send a request
@@ -369,7 +369,6 @@ type query struct {
 	now    int64      // when the request came; set again by whatever waits
 	beside bool       // it is a side call: it follows the binding and leaves no trace
 	starts bool       // it is a thread that takes over the binding of what started it
-	known  bool       // there is a binding by key; set by serveHome
 	lease  bool       // the binding is to be kept alive until Done; set by decide
 }
 
@@ -530,7 +529,7 @@ func (s *Selector[T]) index(t *registry.Target, candidates []T) int {
 // to decide; sel.at may be set then, and nothing else.
 func (s *Selector[T]) serveHome(q *query, candidates []T, sel *Selection[T]) bool {
 	l := &sel.at
-	if q.known = s.cache.locate(q.key, q.now, l); !q.known {
+	if !s.cache.locate(q.key, q.now, l) {
 		return false
 	}
 	i := s.index(l.target, candidates)
@@ -706,17 +705,18 @@ func (s *Selector[T]) fillUnbound(q *query, candidates []T, p *pick, reason Reas
 
 // -- Placement: the session has no binding, or does not go on there --
 
-// smallBody is the largest body in bytes that is read only to see whether a request that
-// moves a session is a side call.
+// smallBody is the largest body in bytes that is read only to see whether a request is a
+// side call.
 const smallBody = 16 << 10
 
 // place finds a target for a session that serveHome has not served. Of several
 // requests at once, one does so and the others wait for it.
 func (s *Selector[T]) place(ctx context.Context, q *query, candidates []T, sel *Selection[T]) error {
 	// What the body says of the class is asked for only here, where a binding is made
-	// or moved. A large one need not be read to move: a side call that carries the
-	// conversation leaves its prompt where it goes.
-	if q.beside || !s.cfg.SideCalls && (!q.known || len(q.req.Body) <= smallBody) && q.req.Class().Beside() {
+	// or moved. A large one need not be read for that: a side call that carries the
+	// conversation leaves its prompt where it goes. Where the session is not Explicit,
+	// the body has been read anyway.
+	if q.beside || !s.cfg.SideCalls && (q.sess.Confidence != extract.Explicit || len(q.req.Body) <= smallBody) && q.req.Class().Beside() {
 		return s.placeSideCall(ctx, q, candidates, sel)
 	}
 	done, first := s.flights.Join(q.key.k)

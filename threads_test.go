@@ -212,15 +212,17 @@ func TestSideCallThatFailsElsewhere(t *testing.T) {
 	}
 }
 
-// A large body is read to tell whether it makes a binding, not whether it moves one.
+// A large body is not read to tell whether the request makes or moves the binding of a
+// session that has an id.
 func TestLargeSideCallByItsBody(t *testing.T) {
 	t.Parallel()
 	title := session("s")
 	title.Body = []byte(`{"messages":[{"role":"system","content":"You will generate a short title for this"},{"role":"user","content":"` + strings.Repeat("x", 20<<10) + `"}]}`)
+	unnamed := &extract.Request{Body: title.Body}
 	s := newSelector(t, affinity.Config[string]{})
-	require.Equal(t, affinity.ReasonSideCall, mustSelect(t, s, title, "a", "b").Reason)
+	require.Equal(t, affinity.ReasonSideCall, mustSelect(t, s, unnamed, "a", "b").Reason)
 	require.Zero(t, s.Cache().Len())
-	mustSelect(t, s, session("s"), "a")
+	require.Equal(t, affinity.ReasonNew, mustSelect(t, s, title, "a").Reason)
 	require.Equal(t, affinity.ReasonFailover, mustSelect(t, s, title, "b").Reason)
 }
 

@@ -22,11 +22,14 @@ func cold(s *session) (result.Group, error) {
 		rowFull     = "first bind, in a full table"
 		rowFailover = "failover"
 		rowBody     = "failover, 256 kB of body"
+		rowNewSmall = "first bind, 2 kB of body"
+		rowNewLarge = "first bind, 256 kB of body"
 	)
 	g := result.Group{
 		Title: "first bind and failover, by an id in a header, 8 candidates",
 		Notes: []string{
 			"The fallback is round robin. The full table holds 65,536 sessions, each bind putting another one out; plain never puts any out.",
+			"A body of up to 16 kB is read before it binds, to see whether the request is a side call; plain does not ask.",
 		},
 	}
 	// All requests share their headers and the Request, in which only the id
@@ -81,7 +84,17 @@ func cold(s *session) (result.Group, error) {
 			}
 		}
 	}
+	// first returns what selects for sessions that the full table has put out again.
 	next := 0
+	first := func(body []byte) func(n int) {
+		return func(n int) {
+			for range n {
+				sel, err := full.Select(ctx, anew(next%len(ids), body), homes)
+				expect(&sel, err, affinity.ReasonNew)
+				next++
+			}
+		}
+	}
 	var plainly *plain.Selector
 	g.Races = []result.Race{s.track.Race("one request",
 		lap.Contender{
@@ -94,13 +107,7 @@ func cold(s *session) (result.Group, error) {
 				}
 			},
 		},
-		lap.Contender{Name: rowFull, Do: func(n int) {
-			for range n {
-				sel, err := full.Select(ctx, anew(next%len(ids), nil), homes)
-				expect(&sel, err, affinity.ReasonNew)
-				next++
-			}
-		}},
+		lap.Contender{Name: rowFull, Do: first(nil)},
 		lap.Contender{Name: rowFailover, Do: failover(nil)},
 		lap.Contender{Name: rowFallback, Do: func(n int) {
 			for range n {
@@ -109,6 +116,8 @@ func cold(s *session) (result.Group, error) {
 			}
 		}},
 		lap.Contender{Name: rowBody, Do: failover(body)},
+		lap.Contender{Name: rowNewSmall, Do: first(bodies.Valid(bodies.Agent(2<<10, 1, "", "", "")))},
+		lap.Contender{Name: rowNewLarge, Do: first(body)},
 		lap.Contender{
 			Name: "plain, first bind", Max: len(ids),
 			Before: func() { plainly = &plain.Selector{Store: plain.NewMap(time.Hour)} },
@@ -121,7 +130,7 @@ func cold(s *session) (result.Group, error) {
 		},
 	)}
 	race := g.Races[0]
-	for _, row := range []string{rowGrowing, rowFull, rowFailover, rowBody} {
+	for _, row := range []string{rowGrowing, rowFull, rowFailover, rowBody, rowNewSmall, rowNewLarge} {
 		g.Verdicts = append(g.Verdicts, result.Verdict{
 			Target: row + ", beside the fallback", Value: result.Difference(race.Row(row), race.Row(rowFallback)), Unit: "ns", Limit: 1000, AtMost: true,
 		})
