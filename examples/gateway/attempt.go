@@ -29,6 +29,7 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 	reused := false
 	traced := httptrace.WithClientTrace(v.ctx, &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { reused = c.Reused }})
 	req, body := u.request(traced, out)
+	x.upload = body
 	send := g.send
 	if body != nil || len(out.Header["Upgrade"]) > 0 {
 		// The one cannot be sent again if the connection turns out to be closed, the other

@@ -310,6 +310,42 @@ func TestConnectionsOfLargeBodies(t *testing.T) {
 	}
 }
 
+// A client is told if its connection ends with an answer that came before the request was
+// read. Otherwise it sends the next one there, which is lost.
+func TestEndOfAConnectionIsAnnounced(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, func(o *options) { o.bodyLimit = 10 })
+	connect := func(body string) (net.Conn, *bufio.Reader) {
+		c, err := net.Dial("tcp", r.front.Listener.Addr().String())
+		require.NoError(t, err)
+		t.Cleanup(func() { c.Close() })
+		fmt.Fprintf(c, "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n%s", body)
+		return c, bufio.NewReader(c)
+	}
+	read := func(answers *bufio.Reader) (closes bool) {
+		resp, err := http.ReadResponse(answers, nil)
+		require.NoError(t, err)
+		_, err = io.Copy(io.Discard, resp.Body)
+		require.NoError(t, err)
+		return resp.Close
+	}
+	r.backends[0].does(func(w http.ResponseWriter, req *http.Request) { io.Copy(io.Discard, req.Body) })
+	c, answers := connect(strings.Repeat("x", 50))
+	require.False(t, read(answers))
+	fmt.Fprint(c, "GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
+	require.False(t, read(answers), "the next request")
+
+	r.backends[0].does(func(w http.ResponseWriter, req *http.Request) {
+		http.NewResponseController(w).EnableFullDuplex() // answers without waiting for the rest
+		w.WriteHeader(413)
+	})
+	_, answers = connect("the first half")
+	require.True(t, read(answers))
+	r.g.setup.Load().upstreams[0].health.failed(time.Now(), time.Hour, true, false)
+	_, answers = connect("the first half")
+	require.True(t, read(answers), "nobody was asked")
+}
+
 // A client that does not deliver the rest of a body says nothing about the
 // upstream.
 func TestClientBreaksOffItsBody(t *testing.T) {

@@ -118,6 +118,8 @@ type exchange struct {
 	patience  time.Duration
 	status    int         // of the response
 	header    http.Header // of the response to the client
+	large     bool        // the request's body is not in memory
+	upload    *upload     // that body as the last attempt sends it; nil before the first
 	body      io.Closer   // of the response, if its end is awaited
 }
 
@@ -135,18 +137,21 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.busy.Add(1)
 	defer g.busy.Done()
 	start := time.Now()
-	req, err := extract.FromHTTP(r, g.bodyLimit)
-	if err != nil {
+	x := &exchange{setup: g.setup.Load(), patience: g.patience, header: w.Header()}
+	// A copy, since FromHTTP changes the body: the server has to know its own again, or it
+	// does not see that some was not read, and resets the connection before the answer is.
+	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+	var err error
+	if x.req, err = extract.FromHTTP(r, g.bodyLimit); err != nil {
 		reply(w, http.StatusBadRequest, "bad_request", errRequestBody.Error())
 		return
 	}
-	if r.GetBody == nil {
+	if x.large = !buffered(r); x.large {
 		// What is still to be read of the body is the upstream's, also when its answer has
 		// begun: the server would read it away then.
 		http.NewResponseController(w).EnableFullDuplex()
 	}
-	req.Scope = queryTenant(r.URL.RawQuery)
-	x := &exchange{setup: g.setup.Load(), req: req, patience: g.patience, header: w.Header()}
+	x.req.Scope = queryTenant(r.URL.RawQuery)
 	defer func() {
 		if x.body != nil {
 			x.body.Close() // ReverseProxy does not on every way out
@@ -156,7 +161,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				slog.Duration("took", time.Since(start)), slog.Int("attempts", x.attempts), decision(x))
 		}
 	}()
-	g.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
+	g.proxy.ServeHTTP(w, r)
 }
 
 // answered notes what the client gets, and keeps the server from making up a Content-Type
@@ -165,7 +170,17 @@ func answered(resp *http.Response) error {
 	x := resp.Request.Context().Value(exchangeKey{}).(*exchange)
 	x.status = resp.StatusCode
 	x.header["Content-Type"] = nil // not before: answers like 103 take all away
+	x.announceEnd()
 	return nil
+}
+
+// announceEnd has the client's connection end with the answer if that begins before the
+// request has been read. With full duplex, the server does not see to that itself: it breaks
+// off without a word, or takes what is left of the body for the next request.
+func (x *exchange) announceEnd() {
+	if x.large && (x.upload == nil || !x.upload.ended.Load()) {
+		x.header["Connection"] = []string{"close"}
+	}
 }
 
 // decision is how the last selection is logged: as attributes, if there is one.

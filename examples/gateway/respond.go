@@ -33,6 +33,7 @@ func (g *gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 		status, kind, message = http.StatusBadRequest, "bad_request", errRequestBody
 	}
 	x.status = status
+	x.announceEnd()
 	reply(w, status, kind, message.Error())
 }
 

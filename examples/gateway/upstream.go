@@ -84,8 +84,8 @@ func seconds(s float64) time.Duration {
 // the client as it goes to the upstream. It knows whose fault it is if that
 // ends early. A nil upload stands for a body that is not read from the client.
 type upload struct {
-	from                io.Reader
-	read, broke, closed atomic.Bool
+	from                       io.Reader
+	read, ended, broke, closed atomic.Bool
 }
 
 func (u *upload) Read(p []byte) (int, error) {
@@ -94,7 +94,11 @@ func (u *upload) Read(p []byte) (int, error) {
 		return 0, errors.New("read after close")
 	}
 	n, err := u.from.Read(p)
-	if err != nil && err != io.EOF {
+	switch err {
+	case nil:
+	case io.EOF:
+		u.ended.Store(true)
+	default:
 		u.broke.Store(true)
 	}
 	return n, err
