@@ -218,7 +218,7 @@ func (g *gateway) follow(ctx context.Context, resp *http.Response, x *exchange) 
 		case err != nil:
 			o.Result = affinity.TransientFailure
 			g.failed(x, o, trouble{pause: g.cooldown, why: "broke off", mine: x.hungUp()})
-		case o.Result == affinity.Served && body.failed():
+		case body.reading != nil && body.reading.failed:
 			kind := body.reading.kind
 			if o.Result = severity(kind); o.Result == affinity.Neutral {
 				g.done(x, o)
