@@ -839,7 +839,7 @@ type standing struct {
 
 	// Set by survey.
 	home   int     // the place of the binding's target among the candidates, or -1
-	second located // the second place that goes with the binding; no target if none
+	second located // the second place that goes with the binding, if that is another target; no target if none
 	refuge int     // the place of that among the candidates; -1 if it is not there, or not worth following
 }
 
@@ -854,7 +854,8 @@ func (s *Selector[T]) survey(q *query, candidates []T, st *standing) {
 	if st.aside() || !s.locateAside(st.key, q.now, &st.second) {
 		return
 	}
-	if st.second.target == st.target {
+	if st.second.target == st.target { // it is no other place
+		st.second = located{}
 		return
 	}
 	// Where there is nothing but what is drained, it is as good as any of that.
@@ -945,11 +946,10 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 
 	stale := !s.worthFollowing(&st.located, q.ttl)
 	leaving := s.cache.targets.Draining(home)
-	elsewhere := second.target != nil && second.target != st.target
 	returning := s.cfg.Failover == FailoverReturn && st.stays
-	aside := returning && second.target != nil && second.Expires > st.Expires // it was at the second place last
-	away := aside && j >= 0                                                   // and can go on there
-	if j >= 0 && !away && (!elsewhere || s.cache.targets.Draining(second.target.Name)) {
+	aside := returning && second.Expires > st.Expires // it was at the second place last
+	away := aside && j >= 0                           // and can go on there
+	if j >= 0 && !away && s.cache.targets.Draining(second.target.Name) {
 		j = -1 // the second place takes in no session that is not there already
 	}
 
@@ -977,14 +977,14 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 		}
 		return v
 
-	case aside && elsewhere && (!stale || traits.DrainDue(q.now) || q.refersToState()): // the detour has gone
+	case aside && (!stale || traits.DrainDue(q.now) || q.refersToState()): // the detour has gone
 		return verdict{reason: ReasonReturned, pick: at(i), from: second.target.Name, second: theSecond}
 	case traits.DrainDue(q.now): // but there is no other candidate
 		return st.stay()
 	case stale && !(st.stays && q.refersToState()):
 		return verdict{reason: ReasonExpired, pick: at(-1), from: home}
 	case s.shouldYield(q, st.target) && !q.refersToState() &&
-		(j >= 0 || !elsewhere && len(s.open(candidates, home)) > 0) && // it is not sent to a third target
+		(j >= 0 || second.target == nil && len(s.open(candidates, home)) > 0) && // it is not sent to a third target
 		traits.Yield(q.now):
 		return verdict{reason: ReasonOverload, pick: at(j), from: home, except: home, second: theHome}
 	}
