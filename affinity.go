@@ -334,9 +334,10 @@ func (u Usage) Cost() float64 {
 // asking it. A Selector whose fallback is a Balancer tells it of them.
 //
 // For each request, the Selector calls Place or Charge, and for each Ticket that it gets at
-// most one of Settle and Cancel. A request may have several tickets, if it loses a race to
-// another one of its session; all but the last are canceled. The rules for pickers hold. All
-// methods are called by many goroutines at once.
+// most one of Settle and Cancel. A request may have several tickets, if it does not go where
+// Place has sent it: it has lost a race to another one of its session, say, or stays at home.
+// All but the last are canceled. The rules for pickers hold. All methods are called by many
+// goroutines at once.
 type Balancer[T any] interface {
 	Picker[T]
 
