@@ -17,10 +17,11 @@ const maxRaw = 16 << 10
 
 // ID returns s as a session id, and whether it is fit to be one. Surrounding
 // white space is trimmed and a uuid brought to lower case. An id has 1 to
-// MaxID bytes of printable UTF-8 and is not a placeholder: null, undefined,
-// none, nil, new, default, unknown, NEW_SESSION (by which a client asks SageMaker
-// for one), [object Object], nothing but zeros (as in the zero uuid), or a
-// template that was never filled in ({{...}} or ${...}).
+// MaxID bytes of printable UTF-8, without U+FFFD, which stands for a broken
+// character, and is not a placeholder: null, undefined, none, nil, new, default,
+// unknown, NEW_SESSION (by which a client asks SageMaker for one), [object Object],
+// nothing but zeros (as in the zero uuid), or a template that was never filled in
+// ({{...}} or ${...}).
 //
 // The built-in extractors hold all ids to it; so should yours.
 func ID(s string) (string, bool) {
@@ -92,7 +93,8 @@ func anyID(s string) (string, bool) {
 	return s, true
 }
 
-// printable reports whether s is valid UTF-8 with nothing in it but printable characters.
+// printable reports whether s is valid UTF-8 with nothing in it but printable characters, of
+// which none is broken: ids that differ in nothing else would be one.
 func printable(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c < ' ' || c > '~' {
@@ -105,11 +107,11 @@ func printable(s string) bool {
 // printableRunes is printable, character by character.
 func printableRunes(s string) bool {
 	for _, r := range s {
-		if !unicode.IsPrint(r) {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
 			return false
 		}
 	}
-	return utf8.ValidString(s)
+	return true
 }
 
 // maxPlaceholder is the length of the longest of the placeholders.

@@ -66,6 +66,7 @@ func TestID(t *testing.T) {
 		{"private use", "a\ue000b", ""},
 		{"invalid UTF-8", "a\xffb", ""},
 		{"half a rune at the end", "abc\xc3", ""},
+		{"what stands for a broken character", "abc\ufffd", ""},
 		{"surrogate in UTF-8", "a\xed\xa0\x80", ""},
 
 		{"placeholder null", "null", ""},
@@ -134,4 +135,13 @@ func requireID(t *testing.T, id string) {
 	again, ok := extract.ID(id)
 	require.True(t, ok, id)
 	require.Equal(t, id, again, "an id is its own id")
+}
+
+// Two ids of which JSON holds broken characters only are not the same one.
+func TestBrokenIDsDoNotMeet(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{`chat-\ud83d`, `chat-\ud83e`, "chat-\xff", "chat-\xfe"} {
+		s, ok := extract.Default().Extract(&extract.Request{Body: []byte(`{"session_id":"` + id + `"}`)})
+		require.False(t, ok, "%q", s.ID)
+	}
 }
