@@ -388,8 +388,9 @@ const (
 
 	// TransientFailure: the target failed or refused for now (429, 5xx, a broken
 	// connection). The binding stays, but ends when it would have ended without this
-	// request, unless another request has used it since or that time has passed. To
-	// have the session fail over, leave the target out of the candidates.
+	// request, unless another request has used it since or that time has passed. One
+	// that the request itself has made ends a TTL after it was made. To have the
+	// session fail over, leave the target out of the candidates.
 	TransientFailure
 
 	// TerminalFailure: the target is of no use to this session any more (a revoked
@@ -427,6 +428,9 @@ func (r Result) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 //	5xx (with 529, Anthropic's overloaded)  TransientFailure
 //	1xx, 2xx, 3xx                           Served
 //	any other                               Neutral (the request's own fault)
+//
+// Where clients bring credentials of their own, 401 to 403 say nothing about the target:
+// report Neutral then.
 func OutcomeOf(status int, err error) Outcome {
 	switch {
 	case errors.Is(err, context.Canceled):

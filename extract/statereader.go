@@ -14,6 +14,10 @@ import "bytes"
 // OpenAI's item_reference takes; and, as those of members named name, cachedContents/...,
 // fileSearchStores/... and files/... (Gemini). It does not decompress. A StateReader is for
 // one response; it is not safe for concurrent use.
+//
+// It does not know whether an API keeps what it names: Anthropic's calls every answer
+// msg_..., as OpenAI's calls items. Each id that is learned takes a place in the Cache, so
+// write it the responses of APIs that keep state, and no others.
 type StateReader struct {
 	found func(id string)
 	n     int    // how many were found
