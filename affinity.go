@@ -56,7 +56,7 @@ var (
 
 	// ErrNoID reports that Config.ID returned the empty string for the target
 	// that a session was to be bound to.
-	ErrNoID = errors.New("affinity: the target to bind has an empty ID")
+	ErrNoID = errors.New("affinity: Config.ID returned an empty string for the target to bind")
 )
 
 // A PinnedError reports that a request refers to state on an upstream that it

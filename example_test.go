@@ -349,7 +349,8 @@ func ExampleSelector_Counts() {
 }
 
 // A new configuration takes over the bindings of the old one, and the fallback, which
-// may remember what targets have done. Requests that still have the old Selector go on.
+// may remember what targets have done. Requests that still have the old Selector go on, so
+// it is not closed.
 func ExampleSelector_Cache() {
 	ctx := context.Background()
 	cfg := affinity.Config[string]{
@@ -391,7 +392,7 @@ func ExampleSelector_Select_retry() {
 		choice.Done(outcome)
 		fmt.Println(choice.Target, choice.Reason, outcome.Result)
 		if outcome.Result == affinity.Served || outcome.Result == affinity.Neutral {
-			break // nobody else could do better
+			break // nobody else could do better, or the client has left
 		}
 		candidates = slices.DeleteFunc(slices.Clone(candidates), func(t string) bool { return t == choice.Target })
 	}

@@ -1540,12 +1540,13 @@ func (s *Selector[T]) Scope(tenant, scope string) Digest {
 }
 
 // Drain lets the target of that ID keep the sessions that it has and gives it no new
-// ones. From until on, the sessions that it still has are placed anew with their next
-// request, as after a failure; the zero Time means that they may stay for good. A request
-// still goes there if it has no other candidate, or if it refers to state that is there
-// (with Config.FailPinned also if that is only likely).
+// ones. After the deadline, until, the sessions that it still has are placed anew with
+// their next request, as after a failure; the zero Time means that they may stay for good.
+// A request still goes there if it has no other candidate, or if it refers to state that is
+// there (with Config.FailPinned also if that is only likely).
 //
-// The drain belongs to the Cache. It lasts until Resume, also for other Selectors
+// Counts tells how many bindings are left there; the requests under way are the caller's to
+// count. The drain belongs to the Cache. It lasts until Resume, also for other Selectors
 // that have the Cache or take it over.
 func (s *Selector[T]) Drain(id string, until time.Time) {
 	end := int64(never)
