@@ -71,6 +71,10 @@ type Request struct {
 // FromHTTP returns the Request for r with its headers and, of a body of up to
 // limit bytes, its body. A limit of 0 or less means DefaultBodyLimit.
 //
+// Header is that of r, not a copy. So set what is for an upstream on a clone of r, as
+// httputil.ReverseProxy makes one: else a retry has the upstream's credential, and with
+// [Credential] another tenant.
+//
 // It reads the body and puts a reader in its place that starts over, so a
 // proxy can send r on as it came; r.GetBody is set as well if the body was
 // read whole, and stays nil if there is none. A gzip Content-Encoding is
