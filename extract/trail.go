@@ -51,8 +51,8 @@ import (
 // for clients that send no id. Its Source is "trail".
 //
 // The trail of a request is the chain of digests k1, k2, ..., kn over its
-// system prompt and then the texts that people wrote, each digest over all
-// that came before. The session's ID is kn. It continues the longest of the fifteen
+// system prompt and then what people wrote and attached, such as images, each digest over
+// all that came before. The session's ID is kn. It continues the longest of the fifteen
 // before it at which an earlier request ended: so a turn leads back to the turn
 // before it, a fork or a rollback to the trunk, and two conversations part at
 // the first word that differs. Nothing that models, tools and clients add counts:
