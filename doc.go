@@ -78,7 +78,8 @@
 //
 // The caller knows who is healthy. The candidates are the targets that it holds usable for
 // one request: leave out those that are down, out of quota, without the model that the
-// request asks for, or that were tried already.
+// request asks for, or that were tried already. For a hedge, which is sent while the first
+// attempt is still under way, ask the fallback itself: Select would move the session.
 //
 // # Outcomes
 //
