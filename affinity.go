@@ -234,7 +234,8 @@ type Decision struct {
 
 	// Source says which signal named the session, and Confidence how far that
 	// signal can be trusted: they are those of the extract.Session. Source is "" if
-	// there is no session.
+	// there is no session. Clients can make up headers that are sources, so their
+	// number has no bound that a metric's label needs.
 	Source     string
 	Confidence extract.Confidence
 
