@@ -91,6 +91,12 @@ var (
 		"browser":   true,
 		"analytics": true,
 		"posthog":   true,
+		"amplitude": true,
+		"rum":       true, // real user monitoring
+		"replay":    true,
+		"tracking":  true,
+		"visit":     true,
+		"visitor":   true,
 		"telemetry": true,
 		"user":      true,
 		"auth":      true,

@@ -167,6 +167,7 @@ func TestHeadersOfOtherVendors(t *testing.T) {
 		{"a remote session of Claude Code", header("X-Claude-Remote-Session-Id", "a"), "", ""},
 		{"a window", header("X-Vscode-Session-Id", "a"), "", ""},
 		{"a browser's", header("X-Posthog-Session-Id", "a"), "", ""},
+		{"a visit", header("X-Visitor-Session-Id", "a", "X-Acme-Rum-Session-Id", "b", "X-Replay-Session-Id", "c"), "", ""},
 		{"a login", header("X-User-Session-Id", "a"), "", ""},
 		{"a login in lower case", header("x-auth-session-id", "a"), "", ""},
 		{"a parent in front", header("X-Parent-Slot-Session-Id", "a", "X-Slot-Session-Id", "b"), "x-slot-session-id", "b"},
