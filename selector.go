@@ -110,9 +110,9 @@ type Config[T any] struct {
 	// may still be set.
 	//
 	// Selectors may share a Cache, or hand it on when a configuration is replaced:
-	// sessions then stay where they are, as long as targets keep their IDs, and drains
-	// and what was learned of targets stay, too. Hand on a Balancer as well: what it
-	// knows is not in the Cache.
+	// sessions then stay where they are, as long as targets keep their IDs, and Tenant
+	// and Extractor call sessions what they did. Drains and what was learned of targets
+	// stay, too. Hand on a Balancer as well: what it knows is not in the Cache.
 	Cache *Cache
 }
 
