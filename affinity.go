@@ -143,8 +143,8 @@ func (s *Selection[T]) Learn(id string) {
 type Reason uint8
 
 const (
-	// ReasonNoSession: no extractor named a session. The fallback chose, and
-	// nothing was stored.
+	// ReasonNoSession: no extractor named a session, or what did is no id, such as "0":
+	// see extract.ID. The fallback chose, and nothing was stored.
 	ReasonNoSession Reason = iota + 1
 
 	// ReasonBound: the session's home was among the candidates.
