@@ -465,6 +465,30 @@ func TestAliases(t *testing.T) {
 	require.Equal(t, affinity.ReasonNew, mustSelect(t, s, &extract.Request{}, "a", "b").Reason)
 }
 
+// Conversations of which the client sends the last few messages only stay at their targets,
+// though each turn is a session of its own.
+func TestWindows(t *testing.T) {
+	t.Parallel()
+	targets, n := strings.Split("abcdefghijklmnopqrstuvwxyz", ""), 0
+	s := newSelector(t, affinity.Config[string]{Fallback: affinity.PickerFunc[string](func(context.Context, *extract.Request, []string) (string, error) {
+		n++
+		return targets[n-1], nil
+	})})
+	const conversations, turns, window = 5, 12, 6
+	for turn := range turns {
+		for i := range conversations {
+			var said []string
+			for k := range turn + 1 {
+				said = append(said, fmt.Sprintf(`{"role":"user","content":"question %d of conversation %d"},{"role":"assistant","content":"yes"}`, k, i))
+			}
+			messages := strings.TrimSuffix(strings.Join(said[max(0, len(said)-window):], ","), `,{"role":"assistant","content":"yes"}`)
+			sel := mustSelect(t, s, &extract.Request{Body: []byte(`{"messages":[` + messages + `]}`)}, targets...)
+			sel.Done(served)
+			require.Equal(t, targets[i], sel.Target)
+		}
+	}
+}
+
 // What is stored for later turns to find lives as long as the turn does, however often
 // that asks (failures.md row 11).
 func TestAliasesSlide(t *testing.T) {

@@ -174,16 +174,16 @@ func TestBoundariesOfOddBlocks(t *testing.T) {
 // message are there only while nobody has answered it.
 func TestTrailWithTheMostKeys(t *testing.T) {
 	t.Parallel()
-	turns := strings.Repeat(`{"role":"user","content":"a"},{"role":"assistant","content":"b"},`, maxSteps)
+	turns := strings.Repeat(`{"role":"user","content":"`+strings.Repeat("a", minTail)+`"},{"role":"assistant","content":"b"},`, maxSteps)
 	last := strings.Repeat(`{"type":"text","text":"c"},`, maxTexts) + `{"type":"text","text":"d"}`
 	r := &Request{Body: []byte(`{"system":"s","messages":[
 		{"role":"user","content":"<system-reminder>in /home/anna</system-reminder>"},` + turns + `
 		{"role":"user","content":[` + last + `]}]}`)}
 	s, ok := Trail().Extract(r)
 	require.True(t, ok)
-	require.Len(t, s.Aliases, 3)
+	require.Len(t, s.Aliases, 4)
 	require.Len(t, s.Continues, maxTexts-1+maxSteps-1+3*(maxNear-1))
-	require.Len(t, s.Near, maxNear-1)
+	require.Len(t, s.Near, 2*(maxNear-1))
 	require.LessOrEqual(t, 1+len(s.Aliases)+len(s.Continues)+len(s.Near), maxKeys)
 }
 

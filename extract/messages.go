@@ -299,7 +299,7 @@ func (t *trail) speaks(who speaker) {
 	if last := t.steps.back(0); last != nil {
 		last.answered = true
 	}
-	t.answered = true
+	t.answered, t.own = true, own{}
 }
 
 // endMessage notes that a message of a person ends here, unless it added nothing.
@@ -313,7 +313,7 @@ func (t *trail) endMessage() {
 func (t *trail) putStep() {
 	said := t.said()
 	if last := t.steps.back(0); last == nil || last.sum != said {
-		t.steps.put(step{sum: said})
+		t.steps.put(step{sum: said, own: t.own})
 	}
 }
 
@@ -500,6 +500,7 @@ func (t *trail) read(text []byte, lent bool) {
 		return
 	}
 	t.person(textSalt, xxhash.Sum64(words))
+	t.own.bytes += len(words)
 	t.lastWords, t.lastEnd = words[:min(len(words), maxOpening)], words[max(0, len(words)-maxLastEnd):]
 	if lent {
 		n := len(t.lastWords)
@@ -514,6 +515,7 @@ func (t *trail) person(salt, h uint64) {
 		return
 	}
 	t.here = t.here.add(salt, h)
+	t.own.sum = t.own.sum*31 + h
 	t.texts++
 	t.parts.put(t.here)
 }

@@ -27,8 +27,9 @@ import (
 //     a model has answered: without an answer, there need not have been a request, and the
 //     one that is found may be a stranger's.
 //   - Near, by which the request looks for a good place to start at, are of such words in no
-//     setting at all. Strangers may say the same, so only the target is taken over. Side
-//     calls are placed by them, which have the conversation and another system prompt.
+//     setting at all, and of the last few of them alone. Strangers may say the same, so only
+//     the target is taken over. Side calls are placed by them, which have the conversation
+//     and another system prompt; and so is a conversation that has lost its beginning.
 //
 // The files:
 //
@@ -73,8 +74,11 @@ import (
 // leads nowhere therefore also continues a request with the same texts in the
 // same place (the directories that the system prompt or the injected blocks
 // name), or under the same system prompt, and starts at the target of one with
-// the same texts alone, as side calls of an agent have. All that only where an
-// answer in the messages shows that there was an earlier request.
+// the same texts alone, as side calls of an agent have, or of one that ended in
+// the same last texts: at least those on both sides of an answer, and so many that
+// they have 32 bytes together. So a conversation of which a client sends only the
+// last part, whether it leaves out the rest or sums it up, stays where it is. All
+// that only where an answer in the messages shows that there was an earlier request.
 //
 // It reads OpenAI chat, Responses and legacy completions, Anthropic Messages,
 // Gemini and its Code Assist envelope, Bedrock Converse, Ollama and Cohere v2,
@@ -86,9 +90,10 @@ import (
 // types, either may count, and half as many messages are read.
 //
 // Two conversations that begin alike, to the letter, are one until they part. A client
-// that sends the last few messages only, writes early ones anew for every turn, or adds
-// to the last one what it leaves out later (but for what is known to be injected) has a
-// new conversation each time: whatever led it back would put strangers together.
+// that sends the last few messages only, or writes early ones anew for every turn, has a
+// new session each time, though mostly at the same target. One that adds to the last
+// message what it leaves out later (but for what is known to be injected) starts anywhere.
+// Whatever led them back would put strangers together.
 func Trail() Extractor { return trailExtractor{} }
 
 type trailExtractor struct{}
@@ -210,6 +215,7 @@ type trail struct {
 	steps  ring[step] // the chain where each of the last messages ended
 	parts  ring[sum]  // the chain behind each of the last texts within the message at hand
 	passed bool       // what is left of the message at hand counts for nothing: see readSteps
+	own    own        // what was written since the last answer
 
 	// What was injected anywhere, which stands for the words as long as there are none.
 	injections  int
@@ -263,7 +269,14 @@ const maxEnding = 8 << 10
 // answered.
 type step struct {
 	sum      sum
+	own      own
 	answered bool // a model spoke next
+}
+
+// The own words of a step are those since the last answer, whatever stands before that.
+type own struct {
+	sum   uint64
+	bytes int // of texts
 }
 
 // A ring keeps the last few values that were put in: enough for steps and for parts.
@@ -291,11 +304,13 @@ const (
 	maxSteps = 16 // messages, the last one included
 	maxTexts = 16 // texts of the last message, for clients that merge messages into one
 	maxNear  = 4  // messages, in each of the weaker settings
+	minTail  = 32 // bytes of the last messages, for a conversation to be known by these alone
 )
 
 // maxKeys is how many keys a session has at most: its own, aliases, what it continues in its
-// whole setting, and what in the four weaker ones, the last of which are near.
-const maxKeys = 1 + 3 + maxSteps + maxTexts + 4*maxNear
+// whole setting, and what in the four weaker ones, the last of which are near, as those of
+// tails are.
+const maxKeys = 1 + 4 + maxSteps + maxTexts + 5*maxNear
 
 // session returns the session that the trail leads to.
 func (t *trail) session() (Session, bool) {
@@ -332,6 +347,9 @@ func (t *trail) session() (Session, bool) {
 	for _, in := range stored {
 		keys.add(in, here)
 	}
+	if tail, ok := t.tail(0); ok {
+		keys.add(none, tail)
+	}
 	aliases := keys.n
 	for i := range maxTexts {
 		if part := t.parts.back(i); part != nil && *part != here {
@@ -347,7 +365,14 @@ func (t *trail) session() (Session, bool) {
 		t.addAnswered(&keys, in)
 	}
 	continues := keys.n
-	t.addAnswered(&keys, none)
+	for i := range maxNear {
+		if st := t.steps.back(i); st != nil && st.answered {
+			keys.add(none, st.sum)
+			if tail, ok := t.tail(i); ok {
+				keys.add(none, tail)
+			}
+		}
+	}
 
 	ids := keys.ids()
 	return Session{
@@ -376,6 +401,24 @@ func (t *trail) addAnswered(keys *keyBuffer, in sum) {
 			keys.add(in, st.sum)
 		}
 	}
+}
+
+// tail returns the digest of what people wrote last, as it was i of their messages before the
+// end: of the last few parts between answers. It takes as few as have minTail bytes, but two at
+// least, since many people say the same one thing. It reports false if there are not so many.
+func (t *trail) tail(i int) (s sum, ok bool) {
+	bytes, parts := 0, 0
+	for st := t.steps.back(i); st != nil; st = t.steps.back(i) {
+		if i++; parts > 0 && !st.answered || st.own == (own{}) {
+			continue // the step behind has the same words and more, or there are none
+		}
+		s = s.add(tailSalt, st.own.sum)
+		bytes += st.own.bytes
+		if parts++; parts > 1 && bytes >= minTail {
+			return s, true
+		}
+	}
+	return s, false
 }
 
 // A keyBuffer holds keys one behind the other: as many as a session can have.

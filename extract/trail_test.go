@@ -655,6 +655,30 @@ func traps() []trap {
 		{"blocks become messages", chat(ub(text_("1"), text_("2"))), chat(u("1"), u("2"), a("x"), u("3")), continues},
 		{"fourteen turns at once", chat(u("0")), chat(append([]string{u("0")}, slices.Repeat([]string{a("x"), u("1")}, 14)...)...), continues},
 
+		// The beginning is cut off, by a client that sends the last few messages or sums up what
+		// was before: known by what was said on both sides of an answer.
+		{"a window of three messages", chat(sys("s"), u("My name is Anna."), a("x"), u("I live in Oslo."), a("y"), u("Is it raining there?")),
+			chat(sys("s"), u("I live in Oslo."), a("y"), u("Is it raining there?"), a("z"), u("And in Bergen?")), near},
+		{"a window in which little is said", chat(u("Tell me a joke!"), a("x"), u("more"), a("y"), u("one about cats"), a("z"), u("lol")),
+			chat(u("one about cats"), a("z"), u("lol"), a("x"), u("now dogs")), apart},
+		{"a larger one in which little is said", chat(u("Tell me a joke!"), a("x"), u("now one about dogs"), a("y"), u("one about cats"), a("z"), u("lol")),
+			chat(u("now one about dogs"), a("y"), u("one about cats"), a("z"), u("lol"), a("x"), u("more")), near},
+		{"a window of one message", chat(u("a"), a("x"), u("I would like to know what the weather is.")), chat(u("I would like to know what the weather is."), a("x"), u("b")), apart},
+		{"a window that begins with a message of a model", chat(u("a"), a("x"), u("I live in Oslo."), a("y"), u("Is it raining there?")),
+			chat(a("x"), u("I live in Oslo."), a("y"), u("Is it raining there?"), a("z"), u("And in Bergen?")), near},
+		{"a summary of the beginning", chat(u("a"), a("x"), u("I live in Oslo."), a("y"), u("Is it raining there?")),
+			chat(u("The user lives somewhere."), a("Got it."), u("I live in Oslo."), a("y"), u("Is it raining there?"), a("z"), u("And in Bergen?")), near},
+		{"a summary of the beginning, in the midst of a turn", chat(u("a"), a("x"), u("I live in Oslo."), a("y"), u("Is it raining there?")),
+			chat(u("The user lives somewhere."), a("Got it."), u("I live in Oslo."), a("y"), u("Is it raining there?"), `{"role":"assistant","tool_calls":[]}`, `{"role":"tool","content":"x"}`), near},
+		{"a window behind a cancelled turn", chat(u("a"), a("x"), u("I live in Oslo."), a("y"), u("Is it"), u("Is it raining there?")),
+			chat(u("I live in Oslo."), a("y"), u("Is it"), u("Is it raining there?"), a("z"), u("And in Bergen?")), near},
+		{"strangers who say the same in the end", chat(u("I live in Oslo."), a("y"), u("I would like to know what the weather is.")),
+			chat(u("I live in Rome."), a("y"), u("I would like to know what the weather is."), a("z"), u("And?")), apart},
+		{"strangers who say the same, and another thing in between", chat(u("I live in Oslo."), a("x"), u("Is it raining there?")),
+			chat(u("a"), a("x"), u("I live in Oslo."), a("x"), u("Where is it?"), a("x"), u("Is it raining there?"), a("x"), u("b")), apart},
+		{"strangers with the same examples in their prompts", chat(u("Translate: one two three"), a("un deux trois"), u("Translate: four five six"), a("quatre cinq six"), u("seven")),
+			chat(u("Translate: one two three"), a("un deux trois"), u("Translate: four five six"), a("quatre cinq six"), u("eight")), apart},
+
 		// Row 25 of failures.md: no text can imitate a border.
 		{"delimiters in the system prompt", chat(sys("a\nusr:b")), chat(sys("a"), u("b")), ""},
 		{"delimiters between system prompt and words", chat(sys("a\nusr:b"), u("c")), chat(sys("a"), u("b"), u("c")), apart},
@@ -888,11 +912,11 @@ func TestLegacyPrompts(t *testing.T) {
 // Selector looks up for one request is bounded.
 func TestTrailIsBounded(t *testing.T) {
 	t.Parallel()
-	turns := slices.Repeat([]string{a("x"), u("1")}, 1000)
+	turns := slices.Repeat([]string{a("x"), u(strings.Repeat("1", 32))}, 1000)
 	s := trailOf(t, claude(`"/home/anna/proj"`, append([]string{u(reminder("/a/b") + "0")}, turns...)...))
 	require.LessOrEqual(t, len(s.Continues), 32)
-	require.LessOrEqual(t, len(s.Near), 4)
-	require.LessOrEqual(t, len(s.Aliases), 3)
+	require.LessOrEqual(t, len(s.Near), 8)
+	require.LessOrEqual(t, len(s.Aliases), 4)
 
 	blocks := slices.Repeat([]string{text_("1")}, 1000)
 	s = trailOf(t, chat(ub(blocks...)))
