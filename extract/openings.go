@@ -115,6 +115,7 @@ var (
 		{"You are an AI suggestion generator for an AI powered search engine", Auxiliary},                          // Perplexica
 		{"You are a context summarization assistant", Compaction},                                                  // pi, Oh-my-pi
 		{"You are an AI namer that creates a name for", Auxiliary},                                                 // Plandex
+		{"You are now acting as the managed memory extraction subagent", Auxiliary},                                // Qwen Code
 		{"## Role\nA helpful assistant.\n\n## Task & Steps\n1. Generate a full user question", Auxiliary},          // RAGFlow
 		{"You are a search engine follow up query/questions generator", Auxiliary},                                 // Scira
 		{"You are a conversation summarizer. Provide a concise summary", Compaction},                               // Strands Agents

@@ -88,9 +88,9 @@ func addressesSummarizer(lower []byte) bool {
 }
 
 // summarises reports whether the first sentence of a text is of making a conversation
-// shorter: it has a word for that, and the conversation within a few words behind; or it says
-// that the model is one of the compressors. A summary that has been made is a part of many
-// prompts, so the past tense is not meant.
+// shorter: it has a word for that, and the conversation (or coding session) within a few words
+// behind; or it says that the model is one of the compressors. A summary that has been made is
+// a part of many prompts, so the past tense is not meant.
 func summarises(text []byte) bool {
 	const near = 46 // bytes
 	first := sentence(trimStart(text[:min(len(text), maxOpened)]))
@@ -101,7 +101,7 @@ func summarises(text []byte) bool {
 		}
 		behind = behind[:min(len(behind), near)]
 		if bytes.HasSuffix(before, []byte("onversation s")) || // a conversation summarizer
-			bytes.Contains(behind, []byte("onversation")) || bytes.Contains(behind, []byte("chat history")) {
+			bytes.Contains(behind, []byte("onversation")) || bytes.Contains(behind, []byte("chat history")) || bytes.Contains(behind, []byte("coding session ")) {
 			return true
 		}
 	}

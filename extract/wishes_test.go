@@ -58,6 +58,8 @@ func TestWishesInAnyWords(t *testing.T) {
 		"You are a conversation summarizer. Summarize the following conversation, preserving key context":                     extract.Compaction, // RAGFlow
 		"You are a precise assistant that creates structured summaries of agent conversations. You preserve critical context": extract.Compaction, // CrewAI
 
+		"Summarize the provided coding session into a concise continuation note with detailed next steps.": extract.Compaction, // Cline
+
 		"You are a coding assistant. When you write commit messages, use the imperative.":                            extract.Turn,
 		`You are a coding assistant.\nWrite clear commit messages.`:                                                  extract.Turn,
 		`You are a kind assistant.\n\nSummarize the conversation so far, if asked.`:                                  extract.Turn,
@@ -65,6 +67,8 @@ func TestWishesInAnyWords(t *testing.T) {
 		"You are a helpful assistant. Always summarize the conversation so far before you answer.":                   extract.Turn,
 		"Generate a response, considering the conversation history. Summarize all information in the Knowledge Base": extract.Turn, // RAGFlow answers
 		"You are an assistant that summarizes meetings of our sales team. Keep the context.":                         extract.Turn,
+		"You summarize coding sessions of our bootcamp. Keep the context.":                                           extract.Turn,
+		"Summarize the training session of today, to be continued tomorrow.":                                         extract.Turn,
 		"You summarize the conversation of a customer with our hotline.":                                             extract.Turn,
 		"You are a helpful assistant that can summarize documents, translate, and hold a conversation in context":    extract.Turn,
 		"Summary of the conversation so far: the user wants a bike.":                                                 extract.Turn,
