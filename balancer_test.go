@@ -549,7 +549,7 @@ func TestSideCallsByTheirBodyDoNotLeave(t *testing.T) {
 		elapse(time.Second)
 		a.overload("a")
 		title := body(`{"messages":[{"role":"user","content":"hello"},{"role":"assistant","content":"hi"},` +
-			`{"role":"user","content":"Please write a 5-10 word title for this"}]}`)
+			`{"role":"user","content":"Please write a 5-10 word title for the following conversation:"}]}`)
 		require.Equal(t, "a", mustSelect(t, s, title, "b", "a").Target)
 		require.Equal(t, affinity.ReasonOverload, mustSelect(t, s, body(`{"messages":[{"role":"user","content":"hello"}]}`), "b", "a").Reason,
 			"and it has not used up anybody's turn")

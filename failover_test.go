@@ -1100,7 +1100,7 @@ func TestSideCallsAreNoAbsence(t *testing.T) {
 			mustSelect(t, s, session(id), "a").Done(served)
 			mustSelect(t, s, &extract.Request{Header: session(id).Header, Path: "/v1/messages/count_tokens"}, "b").Done(served)
 			mustSelect(t, s, &extract.Request{Header: session(id).Header,
-				Body: []byte(`{"system":"You are a title generator","messages":[{"role":"user","content":"hi"}]}`)}, "b").Done(served)
+				Body: []byte(`{"system":"You are a title generator. You output ONLY a thread title. Nothing else.","messages":[{"role":"user","content":"hi"}]}`)}, "b").Done(served)
 			elapse(4 * time.Minute)
 			mustSelect(t, s, session(id), "b").Done(served)
 			elapse(time.Second)

@@ -164,7 +164,7 @@ func TestSideCallsLeaveNoTrace(t *testing.T) {
 	}
 	title := func() *extract.Request {
 		req := session("s")
-		req.Body = []byte(`{"messages":[{"role":"system","content":"You will generate a short title for this"},{"role":"user","content":"x"}]}`)
+		req.Body = []byte(`{"messages":[{"role":"system","content":"You will generate a short title based on the first message a user begins a conversation with"},{"role":"user","content":"x"}]}`)
 		return req
 	}
 	for name, call := range map[string]func() *extract.Request{"by its path": count, "by its body": title} {
@@ -217,7 +217,7 @@ func TestSideCallThatFailsElsewhere(t *testing.T) {
 func TestLargeSideCallByItsBody(t *testing.T) {
 	t.Parallel()
 	title := session("s")
-	title.Body = []byte(`{"messages":[{"role":"system","content":"You will generate a short title for this"},{"role":"user","content":"` + strings.Repeat("x", 20<<10) + `"}]}`)
+	title.Body = []byte(`{"messages":[{"role":"system","content":"You will generate a short title based on the first message a user begins a conversation with"},{"role":"user","content":"` + strings.Repeat("x", 20<<10) + `"}]}`)
 	unnamed := &extract.Request{Body: title.Body}
 	s := newSelector(t, affinity.Config[string]{})
 	require.Equal(t, affinity.ReasonSideCall, mustSelect(t, s, unnamed, "a", "b").Reason)
@@ -249,7 +249,7 @@ func TestSideCallOfATrail(t *testing.T) {
 	main := mustSelect(t, s, &extract.Request{Body: []byte(`{"messages":[{"role":"user","content":"hello"}]}`)}, "a", "b", "c")
 	n := s.Cache().Len()
 	title := mustSelect(t, s, &extract.Request{Body: []byte(`{"messages":[` + chat +
-		`,{"role":"user","content":"Please write a 5-10 word title for this"}]}`)}, "a", "b", "c")
+		`,{"role":"user","content":"Please write a 5-10 word title for the following conversation:"}]}`)}, "a", "b", "c")
 	require.Equal(t, main.Target, title.Target)
 	require.Equal(t, n, s.Cache().Len())
 }

@@ -41,7 +41,7 @@ var (
 		{"You are a software engineer. You are working on a project. you need to summarize", Compaction},           // bolt.diy
 		{"You are summarizing an agent run for prompt compaction", Compaction},                                     // browser-use
 		{"You are naming a coding session", Auxiliary},                                                             // Claude Code
-		{"Generate a concise, sentence-case title", Auxiliary},                                                     // Claude Code
+		{"Generate a concise, sentence-case title (3-7 words)", Auxiliary},                                         // Claude Code
 		{"Analyze if this message indicates a new conversation topic", Auxiliary},                                  // Claude Code
 		{"A user kicked off a Claude Code agent to do a coding task", Auxiliary},                                   // Claude Code
 		{"You are a security monitor for autonomous AI coding agents", Auxiliary},                                  // Claude Code
@@ -49,23 +49,23 @@ var (
 		{"You are evaluating a stop-condition hook in Claude Code", Auxiliary},                                     // Claude Code
 		{"You are selecting memories that will be useful to Claude Code", Auxiliary},                               // Claude Code
 		{"Generate a short kebab-case name (2-4 words)", Auxiliary},                                                // Claude Code
-		{"You are a helpful AI assistant tasked with summarizing conversations", Compaction},                       // Claude Code, Roo Code
+		{"You are a helpful AI assistant tasked with summarizing conversations.", Compaction},                      // Claude Code, Roo Code
 		{"You are an agent for Claude Code", Subagent},                                                             // Claude Code
 		{"You are a file search specialist for Claude Code", Subagent},                                             // Claude Code
 		{"You are a software architect and planning specialist for Claude Code", Subagent},                         // Claude Code
 		{"You are a web-reading specialist for Claude Code", Subagent},                                             // Claude Code
-		{"You are an expert in crafting pithy titles", Auxiliary},                                                  // Copilot Chat, CodeCompanion
+		{"You are an expert in crafting pithy titles for chatbot conversations", Auxiliary},                        // Copilot Chat, CodeCompanion
 		{"Your task is to create a comprehensive, detailed summary of the entire conversation", Compaction},        // Copilot Chat
-		{"You are a recommendation system, please complete the following recommendation task", Auxiliary},          // Coze Studio
+		{"You are a recommendation system, please complete the following recommendation task.\n###", Auxiliary},    // Coze Studio
 		{"# Role\nYou are an AI assistant that quickly generates 3 relevant follow-up questions", Auxiliary},       // Coze Studio
-		{"You will generate a short title", Auxiliary},                                                             // Crush
+		{"You will generate a short title based on the first message a user begins", Auxiliary},                    // Crush
 		{"You are summarizing a conversation to preserve context", Compaction},                                     // Crush
 		{"You are an agent for Crush", Subagent},                                                                   // Crush
 		{"You are a web content analysis agent for Crush", Subagent},                                               // Crush
 		{"You are a memory management system. Your task is to analyze a conversation", Auxiliary},                  // DeerFlow
 		{"You are generating follow-up questions to help the user continue", Auxiliary},                            // DeerFlow
 		{"You are Title Generator, an expert assistant", Auxiliary},                                                // Forge
-		{"You are a specialized Task Routing AI", Auxiliary},                                                       // Gemini CLI
+		{"You are a specialized Task Routing AI. Your sole function is to analyze", Auxiliary},                     // Gemini CLI
 		{"You are a diagnostic agent that determines whether a conversational AI", Auxiliary},                      // Gemini CLI
 		{"You are a context routing agent for a coding AI session", Auxiliary},                                     // Gemini CLI
 		{"You are an expert Context Memory Manager", Auxiliary},                                                    // Gemini CLI
@@ -109,25 +109,28 @@ var (
 		{"Summarize the archived part of an Ollama agent conversation", Compaction},                                // Ollama
 		{"Given the conversation history, provide a SHORT name for the conversation", Auxiliary},                   // Onyx
 		{"You are a memory update agent that helps the user add or update memories", Auxiliary},                    // Onyx
-		{"You are a title generator", Auxiliary},                                                                   // OpenCode
+		{"You are a title generator. You output ONLY a thread title", Auxiliary},                                   // OpenCode
 		{"You are an anchored context summarization assistant", Compaction},                                        // OpenCode
-		{"You are a helpful assistant that generates concise, descriptive titles", Auxiliary},                      // OpenHands
+		{"You are a helpful assistant that generates concise, descriptive titles for conversations", Auxiliary},    // OpenHands
 		{"You are an AI suggestion generator for an AI powered search engine", Auxiliary},                          // Perplexica
-		{"You are a context summarization assistant", Compaction},                                                  // pi, Oh-my-pi
-		{"You are an AI namer that creates a name for", Auxiliary},                                                 // Plandex
+		{"You are a context summarization assistant. Your task is to read a conversation", Compaction},             // pi, Oh-my-pi
+		{"You are an AI namer that creates a name for the plan.", Auxiliary},                                       // Plandex
+		{"You are an AI namer that creates a name for output that has been piped", Auxiliary},                      // Plandex
+		{"You are an AI namer that creates a name for an arbitrary text note", Auxiliary},                          // Plandex
 		{"You are now acting as the managed memory extraction subagent", Auxiliary},                                // Qwen Code
 		{"## Role\nA helpful assistant.\n\n## Task & Steps\n1. Generate a full user question", Auxiliary},          // RAGFlow
 		{"You are a search engine follow up query/questions generator", Auxiliary},                                 // Scira
-		{"You are a conversation summarizer. Provide a concise summary", Compaction},                               // Strands Agents
+		{"You are a conversation summarizer. Provide a concise summary of the conversation", Compaction},           // Strands Agents
 	})
 	personOpenings = sorted([]opening{
-		{"Create a concise, 3-6 word title.", Auxiliary},                                                            // aichat
+		{"Create a concise, 3-6 word title.\n\n**Notes**:", Auxiliary},                                              // aichat
 		{"Summarize the discussion briefly in 200 words or less to use as a prompt", Compaction},                    // aichat
 		{"Based on our full conversation history, produce a concise summary", Compaction},                           // AstrBot
 		{"Summarize the conversation below.\nProduce markdown that strictly follows", Compaction},                   // CAMEL
 		{"Based on the chat history, give this conversation a name", Auxiliary},                                     // Chatbox
-		{"Please write a 5-10 word title", Auxiliary},                                                               // Claude Code
-		{"The user stepped away and is coming back", Auxiliary},                                                     // Claude Code
+		{"Please write a 5-10 word title for the following conversation", Auxiliary},                                // Claude Code
+		{"Please write a 5-10 word title the following conversation", Auxiliary},                                    // Claude Code
+		{"The user stepped away and is coming back.", Auxiliary},                                                    // Claude Code
 		{"You are now acting as the memory extraction subagent", Auxiliary},                                         // Claude Code
 		{"Summarize this portion of a Claude Code session transcript", Auxiliary},                                   // Claude Code
 		{"[SUGGESTION MODE:", Auxiliary},                                                                            // Claude Code
@@ -143,20 +146,18 @@ var (
 		{"Please create a detailed summary of the conversation so far. The history is being", Compaction},           // Copilot CLI
 		{"Generate a concise title (max 5 words) for this conversation", Auxiliary},                                 // Copilot for Obsidian
 		{"Analyze the following conversation and create a structured summary that preserves", Compaction},           // CrewAI
-		{"Generate a concise title for the following content", Auxiliary},                                           // Crush
-		{"Provide a detailed summary of our conversation above", Compaction},                                        // Crush
+		{"Provide a detailed summary of our conversation above.", Compaction},                                       // Crush
 		{"You are asked to generate a concise chat title", Auxiliary},                                               // Dify
 		{"Progressively summarize the conversation provided", Compaction},                                           // Flowise
 		{"Summarize this file in 2-3 sentences. Be technical and specific", Auxiliary},                              // Gemini CLI
 		{"Analyze *only* the content and structure of your immediately preceding", Auxiliary},                       // Gemini CLI: who speaks next
 		{"Summarize the user's primary intent or goal in this conversation", Auxiliary},                             // Gemini CLI
 		{"### State Update: Agent Continuity", Compaction},                                                          // Gemini CLI
-		{"Summarize the topic of our conversation above in", Auxiliary},                                             // gp.nvim
+		{"Summarize the topic of our conversation above in two or three words", Auxiliary},                          // gp.nvim
 		{"You are a summarization agent creating a context checkpoint", Compaction},                                 // Hermes
 		{"You are an extremely smart and helpful title generator", Auxiliary},                                       // Khoj
 		{"Create a comprehensive summary of this conversation.\nInclude the following", Compaction},                 // Koog
 		{"You are an expert at suggesting good and memorable conversation name", Auxiliary},                         // Kotaemon
-		{"Given the following conversation and a follow up question, rephrase", Auxiliary},                          // LangChain
 		{"<role>\nContext Extraction Assistant", Compaction},                                                        // LangChain, Deep Agents
 		{"Read and understand the conversation between the User and the AI. Then, analyze", Auxiliary},              // LangChain4j
 		{"Progressively summarize the lines of conversation provided", Compaction},                                  // LangChain before
@@ -172,12 +173,12 @@ var (
 		{"Please generate a four to five word title summarizing our conversation", Auxiliary},                       // NextChat
 		{"Help summarize the conversation up to the cutoff point (do not", Compaction},                              // Onyx
 		{"Update the existing summary by incorporating the new messages up to the cutoff point", Compaction},        // Onyx
-		{"### Task:\nGenerate a concise", Auxiliary},                                                                // Open WebUI: titles
-		{"### Task:\nGenerate 1-3 broad tags", Auxiliary},                                                           // Open WebUI
+		{"### Task:\nGenerate a concise, 3-5 word title", Auxiliary},                                                // Open WebUI: titles
+		{"### Task:\nGenerate 1-3 broad tags categorizing the main themes of the chat history", Auxiliary},          // Open WebUI
 		{"### Task:\nGenerate a detailed prompt for am image", Auxiliary},                                           // Open WebUI, to the letter
-		{"### Task:\nSuggest 3-5 relevant follow-up", Auxiliary},                                                    // Open WebUI
-		{"### Task:\nAnalyze the chat history to determine", Auxiliary},                                             // Open WebUI: queries for a search
-		{"### Task:\nYou are an autocompletion system", Auxiliary},                                                  // Open WebUI
+		{"### Task:\nSuggest 3-5 relevant follow-up questions or prompts that the user might", Auxiliary},           // Open WebUI
+		{"### Task:\nAnalyze the chat history to determine the necessity of generating", Auxiliary},                 // Open WebUI: queries for a search
+		{"### Task:\nYou are an autocompletion system. Continue the text in `<text>`", Auxiliary},                   // Open WebUI
 		{"Generate a title for this conversation:", Auxiliary},                                                      // OpenCode
 		{"Provide a detailed prompt for continuing our conversation above", Compaction},                             // OpenCode before
 		{"You are maintaining a context-aware state summary", Compaction},                                           // OpenHands

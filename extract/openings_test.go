@@ -59,6 +59,11 @@ func TestTurnsLikeSideCalls(t *testing.T) {
 		"Your task is to create a comprehensive, detailed summary of the entire document.": "x",
 		"You are an expert coding assistant. Answer briefly.":                              "Generate a title for my talk",
 		"You are a helpful assistant that generates SQL.":                                  "Summarize the discussion below",
+		"You are a title generator for videos.":                                            "### Task:\nSuggest 3-5 relevant follow-up appointments",
+		"You are an AI namer that creates a name for a startup.":                           "### Task:\nGenerate 1-3 broad tags for this post",
+		"You are an expert in crafting pithy titles for newspapers.":                       "Generate a title for this conversation that two farmers have in my novel",
+		"You will generate a short title for each poem.":                                   "Create a summary of the conversation above in Spanish",
+		"You are a helpful assistant that generates concise, descriptive titles for shops": "Provide a detailed summary of our conversation above, to print it",
 	} {
 		body := fmt.Sprintf(`{"system":%q,"messages":[{"role":"user","content":%q}]}`, system, person)
 		require.Equal(t, Turn, (&Request{Body: []byte(body)}).Class(), body)

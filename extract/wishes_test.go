@@ -118,7 +118,7 @@ func TestTitlesOfThis(t *testing.T) {
 		"Write a short story with the title of the conversation":                                                                                     extract.Turn,
 		"Write a short poem, titled for this conversation":                                                                                           extract.Turn,
 		"Give me a title for this conversation":                                                                                                      extract.Turn,
-		"Generate a concise title for the following content of mine":                                                                                 extract.Auxiliary, // Crush's
+		"Generate a concise title for the following content: we have moved to a new office":                                                          extract.Turn, // Crush asks so under a system prompt for titles
 		"Create a short title for the essay: this conversation":                                                                                      extract.Turn,
 		"Your task is to create a descriptive title (3-4 words) for a new chat session based on":                                                     extract.Auxiliary,
 		"Generate a concise title for this coding session. Return only 3 to 7 words naming its subject.":                                             extract.Auxiliary,
@@ -180,9 +180,9 @@ func TestSubagentsInAnyWords(t *testing.T) {
 	require.Equal(t, extract.Compaction, says("You are a subagent.", "CRITICAL: Respond with TEXT ONLY. Do not").Class())
 	for _, h := range []http.Header{header("X-Parent-Session-Id", "ses_1"), header("X-Claude-Code-Agent-Id", "a1"), header("X-Openai-Subagent", "review")} {
 		for person, want := range map[string]extract.Class{
-			"CRITICAL: Respond with TEXT ONLY. Do not": extract.Compaction,
-			"Please write a 5-10 word title for":       extract.Auxiliary,
-			"Find the tests.":                          extract.Subagent,
+			"CRITICAL: Respond with TEXT ONLY. Do not":                       extract.Compaction,
+			"Please write a 5-10 word title for the following conversation:": extract.Auxiliary,
+			"Find the tests.": extract.Subagent,
 		} {
 			r := says("be kind", person)
 			r.Header = h
@@ -213,6 +213,7 @@ func TestQuestionsThatStandAlone(t *testing.T) {
 		"Given the conversation, rewrite the last message to a standalone question, then answer it.":                          extract.Turn,
 		"Treat each message as a standalone question; do not rely on the conversation.":                                       extract.Turn,
 		"You are a support bot. If the conversation is unclear, have the user rewrite the message as a standalone question.":  extract.Turn,
+		"Given the following conversation and a follow up question, rephrase it in French":                                    extract.Turn,
 	} {
 		require.Equal(t, want, says("", text).Class(), text)
 		require.Equal(t, want, says(text, "x").Class(), text)
