@@ -320,8 +320,7 @@ func (r *Request) bodyClass() Class {
 // wantsAside reports whether the last words of a person want something of the conversation that
 // is no turn of it.
 func wantsAside(t *trail, first bool) bool {
-	return wantsTitleOfThis(t.lastWords) || wantsStandaloneQuestion(t.lastWords) || addressesGuesser(t.lastWords) ||
-		first && wantsNextQuestions(t.lastWords, t.lastEnd)
+	return wantsTitleOfThis(t.lastWords) || wantsStandaloneQuestion(t.lastWords) || first && wantsNextQuestions(t.lastWords, t.lastEnd)
 }
 
 // systemClass returns what the first texts of the system prompt say: each is compared with

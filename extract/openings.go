@@ -149,6 +149,7 @@ var (
 		{"Provide a detailed summary of our conversation above.", Compaction},                                       // Crush
 		{"You are asked to generate a concise chat title", Auxiliary},                                               // Dify
 		{"Progressively summarize the conversation provided", Compaction},                                           // Flowise
+		{"You are an AI assistant tasked with predicting the user's next question", Auxiliary},                      // FastGPT
 		{"Summarize this file in 2-3 sentences. Be technical and specific", Auxiliary},                              // Gemini CLI
 		{"Analyze *only* the content and structure of your immediately preceding", Auxiliary},                       // Gemini CLI: who speaks next
 		{"Summarize the user's primary intent or goal in this conversation", Auxiliary},                             // Gemini CLI

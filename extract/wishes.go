@@ -188,17 +188,6 @@ func wantsNextQuestions(text, end []byte) bool {
 	return talkWords.in(bytes.ToLower(append(append(ends, '\n'), opened(text, room[:0])...)))
 }
 
-// addressesGuesser reports whether a person's words, given as they open, say to the model that it
-// is one who makes up what the user will ask next in a conversation. One who asks questions
-// itself, such as an interviewer, is not meant.
-func addressesGuesser(text []byte) bool {
-	if !bytes.HasPrefix(trimStart(text), []byte("You are ")) { // as most
-		return false
-	}
-	var buf [maxOpened]byte
-	return guesserWords.in(sentence(bytes.ToLower(opened(text, buf[:0]))))
-}
-
 var (
 	nextQuestionWords = words{
 		{"question"},
@@ -207,12 +196,7 @@ var (
 		{"might ask", "may ask", "could ask", "would ask", "might want to ask", "is likely to ask"},
 		{"next", "likely", "follow-up", "followup"},
 	}
-	talkWords    = words{{"conversation histor", "chat histor", "following conversation", "previous conversation", "\nhuman: ", "\nuser: "}}
-	guesserWords = words{
-		{"user's next question", "user's follow-up question", "questions the user", "questions that the user", "question the user", "question that the user"},
-		{"predict", "suggest", "generat"},
-		{"conversation", "chat histor"},
-	}
+	talkWords = words{{"conversation histor", "chat histor", "following conversation", "previous conversation", "\nhuman: ", "\nuser: "}}
 )
 
 // sentence returns the first sentence of a text, plain or not. What comes behind it in a

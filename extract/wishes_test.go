@@ -235,7 +235,6 @@ func TestNextQuestions(t *testing.T) {
 		talk + `\nPlease help me predict the three most likely questions that human would ask, and keep each question under 20 characters.\nMAKE SURE your output is the SAME language as the Assistant's latest response. The output must be an array in JSON format following the specified schema:\n[\"question1\",\"question2\",\"question3\"]\n\nquestions:\n`: extract.Auxiliary, // Dify
 		"Given the following conversations: " + talk + ". Please help me predict the three most likely questions that human would ask and keeping each question short and concise.":                                                                                                                                                                                 extract.Auxiliary, // Flowise
 		`You're a helpful assistant! Your task is to suggest the next question that user might ask.\n` + talk + `\nGiven the conversation history, please give me 3 questions that user might ask next!`:                                                                                                                                                            extract.Auxiliary, // create-llama
-		"You are an AI assistant tasked with predicting the user's next question based on the conversation history. Your goal is":                                                                                                                                                                                                                                   extract.Auxiliary, // FastGPT
 		"You are a teacher. Generate questions for a quiz on conversation.":                                                                              extract.Turn,
 		"You are a job interviewer. Ask one question and, after each answer, a follow-up question. Suggest improvements at the end of the conversation.": extract.Turn,
 		"You are my tutor. We have a conversation in French; after each answer, correct me and generate the next question.":                              extract.Turn,
@@ -253,6 +252,7 @@ func TestNextQuestions(t *testing.T) {
 		talk + "Predict the most likely questions that human would ask. " + talk:                                                                         extract.Turn,
 		"Summarize this conversation and the questions a user might ask next: " + talk:                                                                   extract.Turn,
 		"In our conversation you were to suggest questions that I may want to ask next":                                                                  extract.Turn,
+		"You are a coach who suggests questions that the user could put to clients in conversation.":                                                     extract.Turn,
 	} {
 		require.Equal(t, want, says("", person).Class(), person)
 		body := string(says("", person).Body)
