@@ -44,20 +44,23 @@ func startsWith(text []byte, words []string) bool {
 // things written for something else loses little by that: each of its later calls has an
 // answer in it, or goes on from state on the server.
 func soleWish(text []byte) Class {
-	title, chinese := bytes.Contains(text, []byte("itle")), bytes.Contains(text, []byte("标题"))
-	commit, summary := bytes.Contains(text, []byte("ommit m")), summarises(text)
-	if !title && !chinese && !commit && !summary { // as most
+	if !slices.ContainsFunc(wishWords, func(w []byte) bool { return bytes.Contains(text, w) }) { // as most
 		return Turn
 	}
 	var buf [maxOpened]byte
 	lower := bytes.ToLower(opened(text, buf[:0]))
 	switch {
-	case title && titleWords.in(lower), chinese && chineseTitleWords.in(lower), commit && commitWords.in(sentence(lower)):
+	case titleWords.in(lower) && makesTitle(lower), chineseTitleWords.in(lower), wantsCommit(sentence(lower)):
 		return Auxiliary
-	case summary && (summaryWords.in(lower) || addressesSummarizer(lower)):
+	case wantsSummary(lower):
 		return Compaction
 	}
 	return Turn
+}
+
+// wishWords has a word of each wish that soleWish knows.
+var wishWords = [][]byte{
+	[]byte("itle"), []byte("标题"), []byte("ommit m"), []byte("ummar"), []byte("ompress"), []byte("ompact"), []byte("ondens"),
 }
 
 var (
@@ -74,10 +77,46 @@ var (
 		{"commit message"},
 		{"generat", "creat", "writ", "summar"},
 	}
-	// What is said beside a summary of a conversation that is one with a model, or goes on.
+	// What is said behind a summary of a conversation that is one with a model, or goes on.
 	summaryWords = words{
 		{"so far", "an ai ", "ai assistant", "another llm", "preserv", "context", "continu", "histor", "older", "earlier", "previous"},
 	}
+)
+
+// wantsCommit reports whether a sentence in lower case has a message for a commit that the model
+// is to make, and not one that it can make.
+func wantsCommit(sentence []byte) bool { return commitWords.in(sentence) && !commitOthers.in(sentence) }
+
+var commitOthers = words{{" can ", " how to "}}
+
+// makesTitle reports whether a text in lower case has a title that the model is to make. What
+// is to be made with a title is something else, such as a post.
+func makesTitle(lower []byte) bool {
+	const farthest = 60 // bytes from a verb to the title
+	for rest := lower; ; {
+		i := bytes.Index(rest, []byte("title"))
+		if i < 0 {
+			return false
+		}
+		rest = rest[i+len("title"):]
+		before := lower[:len(lower)-len(rest)-len("title")]
+		if slices.ContainsFunc(titledTalks, func(t string) bool { return bytes.HasSuffix(before, []byte(t)) }) {
+			return true
+		}
+		before = before[max(0, len(before)-farthest):]
+		for _, verb := range titleWords[1] {
+			if i := bytes.LastIndex(before, []byte(verb)); i >= 0 && !titledOthers.in(before[i+len(verb):]) {
+				return true
+			}
+		}
+	}
+}
+
+var (
+	// titledTalks stand in front of the title of a conversation.
+	titledTalks = []string{"conversation ", "conversation-", "session ", "thread ", "chat "}
+	// titledOthers stand between a verb and the title of something else.
+	titledOthers = words{{" with ", " has ", " each ", ": ", ". "}}
 )
 
 // addressesSummarizer reports whether a text in lower case says to the model that it is a
@@ -87,26 +126,28 @@ func addressesSummarizer(lower []byte) bool {
 	return ok && bytes.HasPrefix(who, []byte("you are a")) && !beforeOthers.in(who)
 }
 
-// summarises reports whether the first sentence of a text is of making a conversation
-// shorter: it has a word for that, and the conversation (or coding session) within a few words
-// behind; or it says that the model is one of the compressors. A summary that has been made is
-// a part of many prompts, so the past tense is not meant.
-func summarises(text []byte) bool {
+// wantsSummary reports whether the first sentence of a text in lower case is of making a
+// conversation shorter, and the rest says that it is one with a model: there is a word for the
+// former, and the conversation (or coding session) within a few words behind; or the model is
+// called one of the compressors. A summary that has been made is a part of many prompts, so the
+// past tense is not meant.
+func wantsSummary(lower []byte) bool {
 	const near = 46 // bytes
-	first := sentence(trimStart(text[:min(len(text), maxOpened)]))
-	for _, verb := range []string{"ummariz", "ummaris", "ummaries of", "ummary of", "ompress", "ompacting", "ondens"} {
+	first := sentence(lower)
+	for _, verb := range []string{"summariz", "summaris", "summaries of", "summary of", "compress", "compacting", "condens"} {
 		before, behind, ok := bytes.Cut(first, []byte(verb))
-		if !ok || bytes.HasPrefix(behind, []byte("ed")) || verb == "ummary of" && !makes(before) {
+		if !ok || bytes.HasPrefix(behind, []byte("ed")) || verb == "summary of" && !makes(before) {
 			continue
 		}
+		rest := lower[len(first)-len(behind):]
 		behind = behind[:min(len(behind), near)]
-		if bytes.HasSuffix(before, []byte("onversation s")) || // a conversation summarizer
-			bytes.Contains(behind, []byte("onversation")) || bytes.Contains(behind, []byte("chat history")) || bytes.Contains(behind, []byte("coding session ")) {
-			return true
+		if bytes.HasSuffix(before, []byte("conversation ")) || // a conversation summarizer
+			bytes.Contains(behind, []byte("conversation")) || bytes.Contains(behind, []byte("chat history")) || bytes.Contains(behind, []byte("coding session ")) {
+			return summaryWords.in(rest) || addressesSummarizer(lower)
 		}
 	}
-	who, isYou := bytes.CutPrefix(first, []byte("You are "))
-	return isYou && slices.ContainsFunc(compressors, func(c []byte) bool {
+	who, isYou := bytes.CutPrefix(first, []byte("you are "))
+	return isYou && summaryWords.in(lower) && slices.ContainsFunc(compressors, func(c []byte) bool {
 		before, _, ok := bytes.Cut(who, c)
 		return ok && !beforeOthers.in(before)
 	})
@@ -116,7 +157,7 @@ func summarises(text []byte) bool {
 var compressors = [][]byte{
 	[]byte("conversation compress"), []byte("conversation compact"),
 	[]byte("context summariz"), []byte("context compress"), []byte("context compact"),
-	[]byte("history summariz"), []byte("history compress"), []byte("history compact"),
+	[]byte("chat history summariz"), []byte("conversation history summariz"), []byte("conversation history compress"), []byte("conversation history compact"),
 }
 
 // makes reports whether a text, up to the name of something, says that the model is to make
@@ -124,7 +165,7 @@ var compressors = [][]byte{
 func makes(before []byte) bool {
 	const farthest = 50 // bytes from the name
 	before = before[max(0, len(before)-farthest):]
-	for _, verb := range []string{"reating a ", "reate a ", "roducing a ", "roduce a ", "enerating a ", "enerate a ", "rite a "} {
+	for _, verb := range []string{"creating a ", "create a ", "producing a ", "produce a ", "generating a ", "generate a ", "write a "} {
 		if _, behind, ok := bytes.Cut(before, []byte(verb)); ok {
 			return !madeFrom.in(behind)
 		}
@@ -235,7 +276,7 @@ func addressesSubagent(text []byte) bool {
 // do with sub-agents.
 var (
 	beforeOthers = words{{" that ", " who ", " whose ", " which ", " with ", " to ", " for ", " of ", "not a ", " not ", " each ", " every ",
-		" by ", " using ", ". ", ": ", `\n`}}
+		" by ", " using ", ". ", ": ", "\n", `\n`}}
 	behindOthers = []string{"s", "-", " orchestr", " coordin", " manage", " delegat"}
 )
 

@@ -17,15 +17,21 @@ func TestTitlesInAnyWords(t *testing.T) {
 	const titler = "You are a professional conversation summarizer. Generate a concise title that captures" // LobeChat
 	for system, want := range map[string]extract.Class{
 		titler: extract.Auxiliary,
-		"Generate a very short chat title (2-5 words max) based on the user's message.":                   extract.Auxiliary,
-		"You are coming up with a title and a git branch name for a coding session based on":              extract.Auxiliary, // Claude Code
-		"You generate concise, human-readable titles for coding sessions.":                                extract.Auxiliary,
-		"You will create a sentence-case title for the thread below.":                                     extract.Auxiliary,
-		"You are a conversation-savvy assistant. Summarize the conversation into a title within 5 words.": extract.Auxiliary, // LobeChat before
-		"You are a chatbot that generates titles for articles.":                                           extract.Turn,
-		"You create subtitles for a recorded session.":                                                    extract.Turn,
-		"You are a helpful assistant in a long conversation.":                                             extract.Turn,
-		"You generate headlines. " + strings.Repeat("x", 200) + " Give the chat a title.":                 extract.Turn,
+		"Generate a very short chat title (2-5 words max) based on the user's message.":                     extract.Auxiliary,
+		"You are coming up with a title and a git branch name for a coding session based on":                extract.Auxiliary, // Claude Code
+		"You generate concise, human-readable titles for coding sessions.":                                  extract.Auxiliary,
+		"You will create a sentence-case title for the thread below.":                                       extract.Auxiliary,
+		"You are a conversation-savvy assistant. Summarize the conversation into a title within 5 words.":   extract.Auxiliary, // LobeChat before
+		"You are a chatbot that generates titles for articles.":                                             extract.Turn,
+		"You create subtitles for a recorded session.":                                                      extract.Turn,
+		"You are a conversation title generator.":                                                           extract.Auxiliary,
+		"You are a creative writer. Write stories with a title, and keep the conversation going.":           extract.Turn,
+		"You are a tutor. Write each lesson with a title. Each session is 30 minutes.":                      extract.Turn,
+		"You generate posts for a forum: each has a title and starts a thread.":                             extract.Turn,
+		"You help title insurance companies create documents and chat with customers.":                      extract.Turn,
+		"You translate. Keep the title of the chat in the original language, and create natural sentences.": extract.Turn,
+		"You are a helpful assistant in a long conversation.":                                               extract.Turn,
+		"You generate headlines. " + strings.Repeat("x", 200) + " Give the chat a title.":                   extract.Turn,
 	} {
 		require.Equal(t, want, says(system, "x").Class(), system)
 	}
@@ -63,6 +69,12 @@ func TestWishesInAnyWords(t *testing.T) {
 		"You are a coding assistant. When you write commit messages, use the imperative.":                            extract.Turn,
 		`You are a coding assistant.\nWrite clear commit messages.`:                                                  extract.Turn,
 		`You are a kind assistant.\n\nSummarize the conversation so far, if asked.`:                                  extract.Turn,
+		"You are a tutor who explains how to create a commit message.":                                               extract.Turn,
+		"You are a chatbot that can write a commit message, review code, and deploy.":                                extract.Turn,
+		"You are a history summarizer for schools. Explain wars in short.":                                           extract.Turn,
+		"You are a helpful history summarizer.":                                                                      extract.Turn,
+		"You are a conversation history summarizer.":                                                                 extract.Compaction,
+		"You are an AI assistant that summarizes conversations for a dating app.":                                    extract.Turn,
 		"You review what commits message the team.":                                                                  extract.Turn,
 		"You are a helpful assistant. Always summarize the conversation so far before you answer.":                   extract.Turn,
 		"Generate a response, considering the conversation history. Summarize all information in the Knowledge Base": extract.Turn, // RAGFlow answers
