@@ -67,8 +67,12 @@ var resourceFields = []field{
 	containerInnerIDField,
 }
 
-// maxPins bounds what Pins returns.
-const maxPins = 16
+// These bound what Pins returns, and how much it looks at. No request comes near the last two.
+const (
+	maxPins    = 16
+	maxRepeats = 1 << 12 // mentions of what was found before
+	maxTools   = 1 << 12 // or skills in a container
+)
 
 // Pins returns the ids of state on the upstream that the request refers to, at
 // most 16 of them. Such a request fails on any other upstream. They are, in
@@ -92,11 +96,16 @@ const maxPins = 16
 // It reads the body.
 func (r *Request) Pins() []string {
 	var pins []string
+	repeats := 0
 	add := func(id string, ok bool) (more bool) {
-		if ok && len(pins) < maxPins && !slices.Contains(pins, id) {
+		switch {
+		case !ok || len(pins) == maxPins:
+		case slices.Contains(pins, id):
+			repeats++
+		default:
 			pins = append(pins, id)
 		}
-		return len(pins) < maxPins
+		return len(pins) < maxPins && repeats < maxRepeats
 	}
 	if len(r.Body) > 0 {
 		for _, f := range pointerFields {
@@ -127,8 +136,11 @@ func (r *Request) Pins() []string {
 // toolState calls add for the state that tools make use of, until add returns false.
 func toolState(tools []byte, add func(string, bool) bool) {
 	c := jsonscan.New(tools)
+	if !c.Array() {
+		return
+	}
 	more := true
-	for ok := c.Array(); ok && more && c.Element(); {
+	for n := 0; n < maxTools && more && c.Element(); n++ {
 		more = eachMember(&c, func(name, value []byte) bool {
 			switch string(name) {
 			case "container": // of a code interpreter
@@ -171,7 +183,7 @@ func containerState(container []byte, add func(string, bool) bool) (more bool) {
 			more = allIDs(value, add)
 		case "skills":
 			list := jsonscan.New(value)
-			for ok := list.Array(); ok && more && list.Element(); {
+			for n, ok := 0, list.Array(); ok && n < maxTools && more && list.Element(); n++ {
 				more = add(idWith("skill_", lastMember(list.Skim(), "skill_id")))
 			}
 		}

@@ -129,6 +129,21 @@ func TestPinsOfManyFiles(t *testing.T) {
 	}
 }
 
+// Nor does a body cost much that mentions one pin, or tools without any, over and over.
+func TestPinsStopLooking(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]int{2: 2, 4096: 2, 4097: 1} {
+		body := `{"messages":[` + strings.Repeat(`{"file_id":"file-1"},`, n) + `{"file_id":"file-2"}]}`
+		require.Len(t, (&extract.Request{Body: []byte(body)}).Pins(), want, n)
+	}
+	for n, want := range map[int]int{1: 1, 4095: 1, 4096: 0} {
+		body := `{"tools":[` + strings.Repeat(`{"environment":{}},`, n) + `{"container":"cntr_1"}]}`
+		require.Len(t, (&extract.Request{Body: []byte(body)}).Pins(), want, n)
+		body = `{"container":{"skills":[` + strings.Repeat(`{"skill_id":1},`, n) + `{"skill_id":"skill_1"}]}}`
+		require.Len(t, (&extract.Request{Body: []byte(body)}).Pins(), want, n)
+	}
+}
+
 // State names a session only where nothing better does.
 func TestStateExtractor(t *testing.T) {
 	t.Parallel()
