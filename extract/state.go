@@ -87,9 +87,9 @@ const (
 //     threads and sessions of agents, batches, containers, skills, vector and file
 //     search stores, files and cached contents;
 //   - in the messages, file_id, fileUri, the container_id of a call, the audio of an earlier
-//     answer, items of type item_reference, and reasoning that is sent without its
-//     text and without encrypted_content, which OpenAI then looks up unless store is
-//     false. What a tool was called with is the tool's own, and so is an answer of it that is
+//     answer, items of type item_reference, and, unless store is false, reasoning that is
+//     sent without its text and without encrypted_content, and image_generation_calls
+//     without their result, which OpenAI then looks up. What a tool was called with is the tool's own, and so is an answer of it that is
 //     JSON. A fileUri that leads to a file of the Gemini API becomes the name of
 //     that file, files/...; others can be read from anywhere.
 //
@@ -221,13 +221,13 @@ func idWith(prefix string, raw []byte) (string, bool) {
 // walk of references. Names with escapes in them are overlooked: no client writes such.
 func mentionsState(raw []byte) bool {
 	return mentions(raw, 5, `"file_id`, `"file_uri`, `"item_reference`, `"cntr_`) || mentions(raw, 5, `"fileUri`) ||
-		mentions(raw, 3, `"rs_`) || mentions(raw, 6, `"audio_`)
+		mentions(raw, 3, `"rs_`, `"ig_`) || mentions(raw, 6, `"audio_`)
 }
 
 // references reads the next value and calls add for the state that it refers to, until add
 // returns false; then it does so, too. It does not look into what tools were called with and
-// what they answered in JSON. Reasoning is looked up only by OpenAI's Responses, and only if
-// these are stored.
+// what they answered in JSON. Reasoning and images are looked up only by OpenAI's Responses, and
+// only if these are stored.
 func references(c *jsonscan.Cursor, stored bool, add func(string, bool) bool) (more bool) {
 	more = true
 	switch c.Kind() {
@@ -237,7 +237,7 @@ func references(c *jsonscan.Cursor, stored bool, add func(string, bool) bool) (m
 		}
 	case '{':
 		var kind, id []byte
-		whole := false // reasoning is, with its text or with what stands for it
+		whole := false // reasoning is, with its text or with what stands for it, and so is an image with its data
 		var room nameRoom
 		c.Object()
 		for more {
@@ -256,9 +256,12 @@ func references(c *jsonscan.Cursor, stored bool, add func(string, bool) bool) (m
 				}
 			case "container_id":
 				more = add(idWith("cntr_", c.Skim()))
-			case "encrypted_content":
-				value := c.Skim()
-				whole = whole || len(value) > len(`""`) && value[0] == '"'
+			case "encrypted_content", "result": // of reasoning, and of an image that was made
+				if c.Kind() != '"' {
+					more = references(c, stored, add)
+					break
+				}
+				whole = len(c.Skim()) > len(`""`) || whole
 			case "content":
 				ahead := *c
 				whole = ahead.Array() && ahead.Element() || whole
@@ -281,6 +284,10 @@ func references(c *jsonscan.Cursor, stored bool, add func(string, bool) bool) (m
 		case string(kind) == `"reasoning"`:
 			if !whole && stored {
 				more = add(idWith("rs_", id)) // others are of translators, which look nothing up
+			}
+		case string(kind) == `"image_generation_call"`:
+			if !whole && stored {
+				more = add(idWith("ig_", id))
 			}
 		case kind == nil: // attachments with an id have a type
 			more = add(idWith("audio_", id))
@@ -320,19 +327,17 @@ func pathState(path string) (string, bool) {
 			ok = strings.HasPrefix(id, "thread_")
 		case "sessions": // Claude's managed agents
 			ok = strings.HasPrefix(id, "sesn_")
-		case "batches":
-			ok = strings.HasPrefix(id, "batch_") || strings.HasPrefix(id, "msgbatch_")
 		case "containers":
 			ok = strings.HasPrefix(id, "cntr_") || strings.HasPrefix(id, "container_")
 		case "vector_stores":
 			ok = strings.HasPrefix(id, "vs_")
 		case "skills":
 			ok = strings.HasPrefix(id, "skill_")
-		case "files", "cachedContents", "fileSearchStores":
+		case "files", "batches", "cachedContents", "fileSearchStores":
 			if ok = id != "" && version == "v1beta"; ok { // Gemini, with a verb behind a colon
 				id, _, _ = strings.Cut(kind+"/"+id, ":")
 			} else {
-				ok = strings.HasPrefix(id, "file-") || strings.HasPrefix(id, "file_")
+				ok = strings.HasPrefix(id, "file-") || strings.HasPrefix(id, "file_") || strings.HasPrefix(id, "batch_") || strings.HasPrefix(id, "msgbatch_")
 			}
 		default:
 			ok = false

@@ -60,6 +60,11 @@ func TestPins(t *testing.T) {
 		`{"input":[{"role":"user","content":[{"type":"input_file","file_id":"file-1"}],"attachments":[{"type":"audio","id":"audio_7","url":"a.mp3"}]}]}`:                                             {"file-1"},
 		`{"messages":[{"role":"user","content":[{"type":"audio","audio":{"type":"mp3","id":"audio_1"}},{"type":"audio","audio":{"file_id":"file-1"}}]}]}`:                                            {"file-1"},
 		`{"input":[{"type":"resource","uri":"files/readme.md"},{"type":"document","uri":"https://generativelanguage.googleapis.com/v1beta/files/5"}]}`:                                               {"files/5"},
+		`{"input":[{"type":"image_generation_call","id":"ig_1"},{"role":"user","content":"brighter"}]}`:                                                                                              {"ig_1"},
+		`{"input":[{"type":"image_generation_call","id":"ig_1","result":null}]}`:                                                                                                                     {"ig_1"},
+		`{"input":[{"type":"image_generation_call","id":"ig_1","result":"iVBOR"}]}`:                                                                                                                  nil,
+		`{"store":false,"input":[{"type":"image_generation_call","id":"ig_1"}]}`:                                                                                                                     nil,
+		`{"messages":[{"content":[{"type":"image_generation_call","id":"ig_1"}]}]}`:                                                                                                                  nil,
 		`{"previous_response_id":"resp_1"`: nil,
 	} {
 		require.Equal(t, want, (&extract.Request{Body: []byte(body)}).Pins(), body)
@@ -97,6 +102,9 @@ func TestPins(t *testing.T) {
 		"/docs/skills/readme":                                 nil,
 		"/v1beta/fileSearchStores/x:importFile":               {"fileSearchStores/x"},
 		"/v1beta/fileSearchStores":                            nil,
+		"/v1beta/batches/1:cancel":                            {"batches/1"},
+		"/v1/batches":                                         nil,
+		"/v1/batches/1":                                       nil,
 		"/v1beta/cachedContents":                              nil,
 		"/v1beta/cachedContents/":                             nil,
 		"/docs/files/readme-first":                            nil,
