@@ -7,12 +7,14 @@ import "bytes"
 // client is sent, in pieces of any size; it delays nothing and keeps no more
 // than one id.
 //
-// It knows, as the values of members named id, container_id, thread_id or conversation_id:
+// It knows, as the values of members named id, file_id, output_file_id, error_file_id,
+// container_id, thread_id or conversation_id:
 // resp_..., conv_... and thread_... (OpenAI), conv_... of Mistral, v1_... (Google's
 // interactions), sesn_... (Claude's managed agents), the ids of
 // containers, files, batches, vector stores, skills and spoken answers, and of items that
-// OpenAI's item_reference takes; and, as those of members named name, cachedContents/...,
-// fileSearchStores/... and files/... (Gemini). It does not decompress. A StateReader is for
+// OpenAI's item_reference takes; and, as those of members named name or responsesFile,
+// cachedContents/..., fileSearchStores/..., batches/... and files/... (Gemini), and
+// projects/.../cachedContents/... (Vertex AI). It does not decompress. A StateReader is for
 // one response; it is not safe for concurrent use.
 //
 // It does not know whether an API keeps what it names: Anthropic's calls every answer
@@ -116,16 +118,14 @@ func (s *StateReader) endName() {
 
 // endValue has read a value to its end.
 func (s *StateReader) endValue() {
-	var prefixes []string
+	isState := false
 	switch string(s.name[:s.nameLen]) {
-	case "id", "container_id", "thread_id", "conversation_id":
-		prefixes = idPrefixes
-	case "name":
-		prefixes = namePrefixes
-	default:
-		return
+	case "id", "file_id", "output_file_id", "error_file_id", "container_id", "thread_id", "conversation_id":
+		isState = begins(s.buf, idPrefixes)
+	case "name", "responsesFile":
+		isState = begins(s.buf, namePrefixes) || bytes.HasPrefix(s.buf, []byte("projects/")) && bytes.Contains(s.buf, []byte("/cachedContents/"))
 	}
-	if s.unfit || !begins(s.buf, prefixes) || string(s.buf) == s.last {
+	if !isState || s.unfit || string(s.buf) == s.last {
 		return
 	}
 	if id, ok := ID(string(s.buf)); ok {
@@ -142,7 +142,7 @@ var (
 		"resp_", "conv_", "thread_", "v1_", "sesn_", "container_", "cntr_", "file-", "file_", "batch_", "msgbatch_", "vs_", "skill_", "audio_",
 		"msg_", "rs_", "fc_", "ctc_", "ws_", "fs_", "ci_", "ig_", "cu_", "mcp_", "mcpl_", "mcpr_", "cmp_", // items
 	}
-	namePrefixes = []string{"cachedContents/", "fileSearchStores/", "files/"}
+	namePrefixes = []string{"cachedContents/", "fileSearchStores/", "batches/", "files/"}
 )
 
 // begins reports whether b begins with one of the prefixes and goes on.
