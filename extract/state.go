@@ -58,8 +58,6 @@ func (r *Request) continuesThread() bool {
 
 // resourceFields name other state that a request makes use of.
 var resourceFields = []field{
-	conversationField,
-	conversationInnerIDField,
 	cachedContentField,
 	cachedContentSnakeField,
 	requestCachedContentField,
@@ -80,7 +78,8 @@ const (
 //
 //   - previous_response_id, previous_interaction_id and, where thread continues,
 //     thread.previous_message_id;
-//   - conversation, cachedContent, container and the prompt template of OpenAI;
+//   - conversation, if it is one of OpenAI's, cachedContent, container and the prompt
+//     template of OpenAI;
 //   - of tools, the container or the environment and the files and skills in it, vector
 //     stores, file search stores and the mask of an image; and the input_file_id of a batch;
 //   - the response in the path of GET /v1/responses/{id} and its like: conversations,
@@ -111,6 +110,8 @@ func (r *Request) Pins() []string {
 		for _, f := range pointerFields {
 			add(jsonID(r.pointer(f)))
 		}
+		add(idWith("conv_", r.get(conversationField))) // others are those of applications
+		add(idWith("conv_", r.get(conversationInnerIDField)))
 		for _, f := range resourceFields {
 			add(jsonID(r.get(f)))
 		}

@@ -20,6 +20,8 @@ func TestPins(t *testing.T) {
 		`{"previous_interaction_id":"i1","previous_response_id":"resp_1"}`:                                       {"resp_1", "i1"},
 		`{"conversation":"conv_1"}`:                                                                              {"conv_1"},
 		`{"conversation":{"id":"conv_1"}}`:                                                                       {"conv_1"},
+		`{"conversation":"chat-1","messages":[{"role":"user","content":"x"}]}`:                                   nil,
+		`{"conversation":{"id":"c1"}}`:                                                                           nil,
 		`{"cachedContent":"cachedContents/x"}`:                                                                   {"cachedContents/x"},
 		`{"input_file_id":"file-1","endpoint":"/v1/responses"}`:                                                  {"file-1"},
 		`{"tools":[{"type":"file_search","vector_store_ids":["vs_1","vs_2",3]},{"type":"function","name":"f"}]}`: {"vs_1", "vs_2"},
