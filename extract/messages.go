@@ -79,6 +79,11 @@ func (t *trail) readRest(r *Request) {
 		*t = trail{openingOnly: t.openingOnly, careful: t.careful, system: t.system, ending: t.ending, endingRoom: t.endingRoom}
 		t.readMessages(r)
 	}
+	// OpenAI's template of a prompt, in which it puts variables: what these say may be all that tells
+	// two conversations apart, and may change from turn to turn.
+	if c := jsonscan.New(r.get(promptField)); c.Kind() == '{' {
+		t.injected.sum = t.injected.sum.plus(sum{}.add(injectedSalt, t.value(&c)))
+	}
 }
 
 // readMessages reads the messages: of several lists in the body, the first

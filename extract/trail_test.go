@@ -509,6 +509,8 @@ func traps() []trap {
 		{"the rules are all that is said", chat(sys("s\n"+rules), u(rules)), chat(sys("s\n"+rules), u("hi\n\n"+rules)), apart},
 		{"a message ends like the system prompt, in the middle of a paragraph",
 			chat(sys("Always reply in English."), u("A\n\nPlease reply in English.")), chat(sys("Always reply in English."), u("A")), apart},
+		{"a template of OpenAI's says something else", template("Oslo", u("hi")), template("Bergen", u("hi")), apart},
+		{"a template of OpenAI's says something else by now", template("Monday", u("hi")), template("Tuesday", u("hi"), a("x"), u("on")), continues},
 		{"somebody is not sharing something else", chat(u("I am not sharing my lunch")), chat(u("I am not sharing my dinner")), apart},
 		{"nanobot tells the time behind the last message only", chat(sys("s"), u("hi\n\n"+nanobot+"\nTime: 9:00\n[/Runtime Context]")),
 			chat(sys("s"), u("hi"), a("x"), u("on\n\n"+nanobot+"\nTime: 9:01\n[/Runtime Context]")), continues},
@@ -746,6 +748,11 @@ func traps() []trap {
 		{"Ollama generate with the same image", `{"prompt":"what?","images":["x"]}`, `{"images":["x"],"prompt":"what?","stream":false}`, same},
 		{"roles in another way to write them", chat(u("hi")), chat(`{"r\u006fle":"us\u0065r","c\u006fntent":"h\u0069"}`), same},
 	}
+}
+
+// template returns a request for a prompt that OpenAI keeps, with a variable in it.
+func template(variable string, items ...string) string {
+	return `{"prompt":{"id":"pmpt_1","variables":{"x":` + quote(variable) + `}},` + responses(items...)[1:]
 }
 
 func TestTraps(t *testing.T) {
