@@ -12,10 +12,19 @@ import (
 // prompt reads the prompt of a legacy completion, given its text in the body. A string, or
 // an array of one string, holds a whole conversation, and the prompt of the next request
 // begins with it. Where in it an earlier request ended can only be guessed: see
-// legacyText. Any other array, of several strings or of tokens, is one text, read as it is.
+// legacyText. An array of objects holds messages: Vercel's AI SDK sends these to gateways. Any
+// other, of several strings or of tokens, is one text, read as it is.
 func (t *trail) prompt(raw []byte) {
 	c := jsonscan.New(raw)
 	array := c.Array() && c.Element()
+	if array && c.Kind() == '{' {
+		c = jsonscan.New(raw)
+		t.careful = true // they are not read once more
+		if t.messages(&c); !c.OK() {
+			t.items = maxItems + 1 // no trail
+		}
+		return
+	}
 	s, ok := c.String()
 	if array && (!ok || c.Element()) {
 		c = jsonscan.New(raw)

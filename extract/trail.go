@@ -81,8 +81,8 @@ import (
 // that only where an answer in the messages shows that there was an earlier request.
 //
 // It reads OpenAI chat, Responses and legacy completions, Anthropic Messages,
-// Gemini and its Code Assist envelope, Bedrock Converse, Ollama and Cohere v2,
-// by the members that a body has, whatever its path. A body that is the
+// Gemini and its Code Assist envelope, Bedrock Converse, Ollama, Cohere v2 and
+// Vercel's AI SDK, by the members that a body has, whatever its path. A body that is the
 // continuation of something on the server (previous_response_id and the like)
 // does not show its conversation, and has no trail. Nor has one in which nobody
 // wrote anything, one of more than 32,768 messages, blocks, values and injected elements,

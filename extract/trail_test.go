@@ -893,6 +893,11 @@ func TestLegacyPrompts(t *testing.T) {
 		{"an array of one, as of LangChain", `{"prompt":["Human: hi\nAI:"]}`, body("Human: hi\nAI: hello\nHuman: on\nAI:"), continues},
 		{"escapes", `{"prompt":"a\/b\u0041\nAI:"}`, body("a/bA\nAI: é\nHuman: on\nAI:"), continues},
 
+		{"messages, as of the AI SDK", `{"prompt":[{"role":"system","content":"s"},` + u("hi") + `]}`,
+			`{"prompt":[{"role":"system","content":"s"},{"role":"user","content":[{"type":"text","text":"hi"}]},` + a("x") + `,` + u("on") + `]}`, continues},
+		{"other messages", `{"prompt":[` + u("hi") + `]}`, `{"prompt":[` + u("ho") + `]}`, apart},
+		{"messages in another order of members", `{"prompt":[` + u("hi") + `]}`, `{"prompt":[{"content":"hi","role":"user"}]}`, same},
+
 		{"another question", body("Human: hi\nAI:"), body("Human: ho\nAI:"), apart},
 		{"another question to the same introduction", body("You are an AI.\nHuman: hi\nAI:"), body("You are an AI.\nHuman: ho\nAI:"), apart},
 		{"the end differs", body("Human: hi\nAI:"), body("Human: hi\nBob:"), apart},
