@@ -128,7 +128,6 @@ var (
 		{"Based on our full conversation history, produce a concise summary", Compaction},                           // AstrBot
 		{"Summarize the conversation below.\nProduce markdown that strictly follows", Compaction},                   // CAMEL
 		{"Based on the chat history, give this conversation a name", Auxiliary},                                     // Chatbox
-		{"Please write a 5-10 word title for the following conversation", Auxiliary},                                // Claude Code
 		{"Please write a 5-10 word title the following conversation", Auxiliary},                                    // Claude Code
 		{"The user stepped away and is coming back.", Auxiliary},                                                    // Claude Code
 		{"You are now acting as the memory extraction subagent", Auxiliary},                                         // Claude Code
@@ -144,7 +143,6 @@ var (
 		{"You are a HOLE FILLER. You are provided with a file containing holes", Auxiliary},                         // Continue
 		{"Please provide a concise summary of our conversation so far, capturing", Compaction},                      // Continue CLI
 		{"Please create a detailed summary of the conversation so far. The history is being", Compaction},           // Copilot CLI
-		{"Generate a concise title (max 5 words) for this conversation", Auxiliary},                                 // Copilot for Obsidian
 		{"Analyze the following conversation and create a structured summary that preserves", Compaction},           // CrewAI
 		{"Provide a detailed summary of our conversation above.", Compaction},                                       // Crush
 		{"You are asked to generate a concise chat title", Auxiliary},                                               // Dify
@@ -165,7 +163,6 @@ var (
 		{"Create a summary of the conversation above:", Compaction},                                                 // LangGraph's guides
 		{"This is summary of the conversation to date", Compaction},                                                 // LangGraph's guides
 		{"This is summary of the conversation so far", Compaction},                                                  // LangMem
-		{"Provide a concise, 5-word-or-less title for the conversation", Auxiliary},                                 // LibreChat
 		{"Write a short title for the following request. Include only the title", Auxiliary},                        // Mattermost
 		{"You are a smart memory manager which controls the memory of a system", Auxiliary},                         // Mem0
 		{"Summarize this conversation for a new Assistant", Compaction},                                             // Mux
@@ -189,7 +186,6 @@ var (
 		{"You are a helpful assistant that helps the user to ask related questions", Auxiliary},                     // Tabby
 		{"You are an AI coding assistant. You should generate a commit message based on the given diff", Auxiliary}, // Tabby
 		{"Generate 3-5 concise git branch name suggestions based on these changes. Include", Auxiliary},             // Tabby
-		{"Generate a concise 3-7 word title for this conversation", Auxiliary},                                      // Zed
 	})
 )
 

@@ -133,6 +133,10 @@ func TestTitlesOfThis(t *testing.T) {
 		"Generate a concise title for the following content: we have moved to a new office":                                                          extract.Turn, // Crush asks so under a system prompt for titles
 		"Create a short title for the essay: this conversation":                                                                                      extract.Turn,
 		"Your task is to create a descriptive title (3-4 words) for a new chat session based on":                                                     extract.Auxiliary,
+		"Generate a concise 3-7 word title for this conversation, omitting punctuation.":                                                             extract.Auxiliary, // Zed
+		"Generate a concise title (max 5 words) for this conversation based on":                                                                      extract.Auxiliary, // Copilot for Obsidian
+		"Please write a 5-10 word title for the following conversation:":                                                                             extract.Auxiliary, // Claude Code
+		"Provide a concise, 5-word-or-less title for the conversation, using":                                                                        extract.Auxiliary, // LibreChat
 		"Generate a concise title for this coding session. Return only 3 to 7 words naming its subject.":                                             extract.Auxiliary,
 		"Suggest a short title for this thread of mine":                                                                                              extract.Turn,
 		`Generate a title in less than 6 words for the following message (language: en):\n\"\"\"\nUser: hi`:                                          extract.Auxiliary, // Better ChatGPT
