@@ -300,7 +300,16 @@ func wantsTitleOfThis(text []byte) bool {
 	}
 	what, ok := bytes.CutPrefix(withoutLength(behind), []byte(" for "))
 	return ok && len(before) <= farthest && titleLengths.in(lower) &&
-		(startsWith(what, titled) || bytes.HasPrefix(what, []byte("the following message")) && bytes.Contains(what, []byte("\nuser: ")))
+		(isTalk(what) || bytes.HasPrefix(what, []byte("the following message")) && bytes.Contains(what, []byte("\nuser: ")))
+}
+
+// isTalk reports whether what is to have a title is the conversation at hand, and not one in a
+// novel or with a landlord, about which more is said.
+func isTalk(what []byte) bool {
+	return slices.ContainsFunc(titled, func(t string) bool {
+		rest, ok := bytes.CutPrefix(what, []byte(t))
+		return ok && (len(rest) == 0 || startsWith(rest, titledEnds) || startsWith(rest, limits) && limitWords.in(sentence(rest)))
+	})
 }
 
 // condensesTalk reports whether words, given up to a title and from there, want the conversation
@@ -356,7 +365,9 @@ var (
 	}
 	titled = []string{
 		"this coding session", "a coding session", "a new chat session", "a new conversation",
-		"this conversation", "our conversation", "the conversation", "the following conversation", "a conversation that", "a chat conversation",
-		"this chat.", "this chat:", "this chat\n", "this chat session", "this chat based", "the chat that",
+		"this conversation", "our conversation", "the conversation", "the following conversation", "a conversation", "a chat conversation",
+		"this chat", "this chat session", "the chat",
 	}
+	titledEnds = []string{".", ",", ":", "\n", " (", " so far", " based on", " from", " using", " that start", " that is", " histor", " below", " above",
+		" between a user", " between the user"}
 )

@@ -152,6 +152,13 @@ func TestTitlesOfThis(t *testing.T) {
 		"Write a function that summarizes a chat into a title":                                                                                       extract.Turn,
 		"Summarize our conversation into a short title and a paragraph":                                                                              extract.Turn,
 		"Summarize the conversation between the two philosophers that I have attached into a title.":                                                 extract.Turn,
+		"Generate a concise title for the following conversation between a user and an AI assistant":                                                 extract.Auxiliary,
+		"Give me a short title for the chat that I had with my landlord":                                                                             extract.Turn,
+		"Write a short title for this conversation between Romeo and Juliet":                                                                         extract.Turn,
+		"Create a brief title for the following conversation in my play":                                                                             extract.Turn,
+		"Provide a short title for a conversation that I will lead at a conference":                                                                  extract.Turn,
+		"Write a brief title for our conversation group poster":                                                                                      extract.Turn,
+		"Create a title of 5 words for a chat conversation app":                                                                                      extract.Turn,
 		"Turn the chat into a title page":                                                                                                            extract.Turn,
 		"Write a short story with a title of one word for my dog":                                                                                    extract.Turn,
 	} {
