@@ -282,7 +282,8 @@ func speakerOf(role, kind []byte) speaker {
 		switch string(kind) {
 		case "", "message", "user_input",
 			"text", "image", "audio", "document", "video", // content without a message around it
-			"input_text", "input_image", "input_audio", "input_file":
+			"input_text", "input_image", "input_audio", "input_file",
+			"compaction", "context_compaction", "compaction_summary": // stands for what was said before
 			return speakerPerson
 		case "function_call", "reasoning", "custom_tool_call", "local_shell_call", "model_output",
 			"item_reference": // to what a model said: what a person says is sent

@@ -511,6 +511,9 @@ func traps() []trap {
 			chat(sys("Always reply in English."), u("A\n\nPlease reply in English.")), chat(sys("Always reply in English."), u("A")), apart},
 		{"a template of OpenAI's says something else", template("Oslo", u("hi")), template("Bergen", u("hi")), apart},
 		{"a template of OpenAI's says something else by now", template("Monday", u("hi")), template("Tuesday", u("hi"), a("x"), u("on")), continues},
+		{"another conversation that OpenAI has compacted", responses(compaction("1"), u("on")), responses(compaction("2"), u("on")), apart},
+		{"a conversation that OpenAI has compacted goes on", responses(compaction("1"), u("on")), responses(compaction("1"), u("on"), a("x"), u("more")), continues},
+		{"OpenAI has compacted what was said before", responses(u("hi")), responses(u("hi"), compaction("1"), u("on")), continues},
 		{"somebody is not sharing something else", chat(u("I am not sharing my lunch")), chat(u("I am not sharing my dinner")), apart},
 		{"nanobot tells the time behind the last message only", chat(sys("s"), u("hi\n\n"+nanobot+"\nTime: 9:00\n[/Runtime Context]")),
 			chat(sys("s"), u("hi"), a("x"), u("on\n\n"+nanobot+"\nTime: 9:01\n[/Runtime Context]")), continues},
@@ -748,6 +751,11 @@ func traps() []trap {
 		{"Ollama generate with the same image", `{"prompt":"what?","images":["x"]}`, `{"images":["x"],"prompt":"what?","stream":false}`, same},
 		{"roles in another way to write them", chat(u("hi")), chat(`{"r\u006fle":"us\u0065r","c\u006fntent":"h\u0069"}`), same},
 	}
+}
+
+// compaction returns what OpenAI makes of a conversation.
+func compaction(encrypted string) string {
+	return `{"type":"compaction","id":"cmp_1","encrypted_content":"` + encrypted + `"}`
 }
 
 // template returns a request for a prompt that OpenAI keeps, with a variable in it.
