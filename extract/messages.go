@@ -60,12 +60,22 @@ func (t *trail) more() bool {
 	return t.items <= maxItems
 }
 
+// keptFields name what an upstream keeps of a prompt.
+var keptFields = []field{cachedContentField, cachedContentSnakeField, requestCachedContentField, promptField}
+
 // readSystem reads the system prompt that stands beside the messages.
 func (t *trail) readSystem(r *Request) {
 	for _, f := range systemFields {
 		if raw := r.get(f); raw != nil {
 			c := jsonscan.New(raw)
 			t.content(&c, &t.system)
+		}
+	}
+	// What the upstream keeps of a prompt may be all that tells two conversations apart: Gemini's
+	// cached contents, and OpenAI's template with what it is to be filled in with.
+	for _, f := range keptFields {
+		if c := jsonscan.New(r.get(f)); c.Kind() == '{' && f == promptField || c.Kind() == '"' && f != promptField {
+			t.system.sum = t.system.sum.add(binarySalt, t.value(&c))
 		}
 	}
 }
@@ -78,11 +88,6 @@ func (t *trail) readRest(r *Request) {
 	if !known && t.ends.mayHave(t.ending) && t.items <= maxItems {
 		*t = trail{openingOnly: t.openingOnly, careful: t.careful, system: t.system, ending: t.ending, endingRoom: t.endingRoom}
 		t.readMessages(r)
-	}
-	// OpenAI's template of a prompt, in which it puts variables: what these say may be all that tells
-	// two conversations apart, and may change from turn to turn.
-	if c := jsonscan.New(r.get(promptField)); c.Kind() == '{' {
-		t.injected.sum = t.injected.sum.plus(sum{}.add(injectedSalt, t.value(&c)))
 	}
 }
 

@@ -510,7 +510,10 @@ func traps() []trap {
 		{"a message ends like the system prompt, in the middle of a paragraph",
 			chat(sys("Always reply in English."), u("A\n\nPlease reply in English.")), chat(sys("Always reply in English."), u("A")), apart},
 		{"a template of OpenAI's says something else", template("Oslo", u("hi")), template("Bergen", u("hi")), apart},
-		{"a template of OpenAI's says something else by now", template("Monday", u("hi")), template("Tuesday", u("hi"), a("x"), u("on")), continues},
+		{"a template of OpenAI's goes on", template("Oslo", u("hi")), template("Oslo", u("hi"), a("x"), u("on")), continues},
+		{"Gemini has cached something else", cached("1", "hi"), cached("2", "hi"), apart},
+		{"Gemini has cached something else, and answered", cached("1", "hi"), cached("2", "hi", "x", "on"), near},
+		{"what Gemini has cached goes on", cached("1", "hi"), cached("1", "hi", "x", "on"), continues},
 		{"another conversation that OpenAI has compacted", responses(compaction("1"), u("on")), responses(compaction("2"), u("on")), apart},
 		{"a conversation that OpenAI has compacted goes on", responses(compaction("1"), u("on")), responses(compaction("1"), u("on"), a("x"), u("more")), continues},
 		{"OpenAI has compacted what was said before", responses(u("hi")), responses(u("hi"), compaction("1"), u("on")), continues},
@@ -753,6 +756,15 @@ func traps() []trap {
 	}
 }
 
+// cached returns a request to Gemini about what it has cached, and what was said in turns.
+func cached(name string, said ...string) string {
+	contents := make([]string, len(said))
+	for i, text := range said {
+		contents[i] = `{"role":"` + []string{"user", "model"}[i%2] + `","parts":[{"text":` + quote(text) + `}]}`
+	}
+	return `{"cachedContent":"cachedContents/` + name + `","contents":[` + strings.Join(contents, ",") + `]}`
+}
+
 // compaction returns what OpenAI makes of a conversation.
 func compaction(encrypted string) string {
 	return `{"type":"compaction","id":"cmp_1","encrypted_content":"` + encrypted + `"}`
@@ -868,9 +880,10 @@ func TestOpening(t *testing.T) {
 	require.NotEqual(t, opening(one), opening(`{"system":"s","messages":[{"role":"user","content":"x"}]}`))
 	require.Equal(t, opening(claude(quote("s\n"+rules), u("hi\n\n"+rules))), opening(claude(quote("s\n"+rules), u("hi"), a("x"), u("on\n\n"+rules))), "Aider's")
 	require.Equal(t, opening(chat(u(browserUse("buy milk", "page 1")))), opening(chat(u(browserUse("buy milk", "page 2", "a", "b")))), "of browser-use")
-	for _, prompt := range []string{`null`, `""`, `{"id":"pmpt_1","version":"2"}`} {
+	for _, prompt := range []string{`null`, `""`} {
 		require.Equal(t, opening(one), opening(`{"prompt":`+prompt+`,`+one[1:]))
 	}
+	require.NotEqual(t, opening(template("Oslo", u("hi"))), opening(template("Bergen", u("hi"))))
 	for _, body := range []string{``, `{}`, `{"messages":[]}`, `{"messages":`, `{"previous_response_id":"resp_1","input":"x"}`, `{"prompt":"User: hi\nAssistant:"}`} {
 		_, ok := (&extract.Request{Body: []byte(body)}).Opening()
 		require.False(t, ok, body)
