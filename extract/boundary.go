@@ -36,7 +36,8 @@ const (
 // 16 messages have come in between.
 //
 // The prompt is all that an upstream computes and keeps for the next request:
-// tools, system, roles, texts, calls of tools and their results. Of these
+// what it has cached or keeps as a template, tools, system, roles, texts, calls of
+// tools and their results. Of these
 //
 //   - the markers of caches (cache_control, cachePoint), ids and states of the
 //     items of the Responses API and the billing line of Claude Code do not count;
@@ -85,10 +86,19 @@ func (r *Request) boundaries() []Boundary {
 	return p.boundariesBehind(r.front())
 }
 
-// front reads what stands before the messages into a prompt of its own: the tools and the
-// system prompt. Upstreams put these first, wherever they stand in the body.
+// front reads what stands before the messages into a prompt of its own: what the upstream
+// keeps of it, the tools and the system prompt. Upstreams put these first, wherever they stand in
+// the body.
 func (r *Request) front() *prompt {
 	p := newPrompt()
+	for _, f := range keptFields {
+		if raw := r.kept(f); raw != nil {
+			s := newStrip(p, raw)
+			s.begin('k', 0)
+			s.value()
+			s.end()
+		}
+	}
 	for _, f := range toolFields {
 		if raw := r.get(f); raw != nil {
 			s := newStrip(p, raw)

@@ -319,6 +319,8 @@ func TestBoundariesTakeInThePrompt(t *testing.T) {
 		{"no tools", `{"tools":[{"name":"a"}],` + chat(u("a"))[1:], chat(u("a"))},
 		{"a tool and a system prompt", `{"tools":"a","messages":["b"]}`, `{"system":"a","messages":["b"]}`},
 		{"a system prompt and a message", `{"system":"a","messages":["b"]}`, `{"messages":["a","b"]}`},
+		{"what Gemini has cached", cached("1", "a"), cached("2", "a")},
+		{"what a template is filled in with", template("Oslo", u("a")), template("Bergen", u("a"))},
 		{"a role", chat(u("a")), chat(a("a"))},
 		{"an answer", chat(u("a"), a("b"), u("c")), chat(u("a"), a("d"), u("c"))},
 		{"a call", chat(u("a"), `{"role":"assistant","tool_calls":[1]}`), chat(u("a"), `{"role":"assistant","tool_calls":[2]}`)},

@@ -63,6 +63,16 @@ func (t *trail) more() bool {
 // keptFields name what an upstream keeps of a prompt.
 var keptFields = []field{cachedContentField, cachedContentSnakeField, requestCachedContentField, promptField}
 
+// kept returns the text of one of the keptFields, or nil. A prompt that is a text is all there is,
+// and kept by nobody.
+func (r *Request) kept(f field) []byte {
+	raw := r.get(f)
+	if c := jsonscan.New(raw); c.Kind() == '{' && f == promptField || c.Kind() == '"' && f != promptField {
+		return raw
+	}
+	return nil
+}
+
 // readSystem reads the system prompt that stands beside the messages.
 func (t *trail) readSystem(r *Request) {
 	for _, f := range systemFields {
@@ -74,7 +84,8 @@ func (t *trail) readSystem(r *Request) {
 	// What the upstream keeps of a prompt may be all that tells two conversations apart: Gemini's
 	// cached contents, and OpenAI's template with what it is to be filled in with.
 	for _, f := range keptFields {
-		if c := jsonscan.New(r.get(f)); c.Kind() == '{' && f == promptField || c.Kind() == '"' && f != promptField {
+		if raw := r.kept(f); raw != nil {
+			c := jsonscan.New(raw)
 			t.system.sum = t.system.sum.add(binarySalt, t.value(&c))
 		}
 	}
