@@ -55,6 +55,9 @@ var (
 		{"You are a software architect and planning specialist for Claude Code", Subagent},                         // Claude Code
 		{"You are a web-reading specialist for Claude Code", Subagent},                                             // Claude Code
 		{"You are an expert in crafting pithy titles for chatbot conversations", Auxiliary},                        // Copilot Chat, CodeCompanion
+		{"You are an expert in crafting ultra-compact titles for chatbot conversations", Auxiliary},                // Copilot Chat
+		{"You are an expert in crafting pithy branch names", Auxiliary},                                            // Copilot Chat
+		{"You are an expert in writing short, catchy, and encouraging progress messages", Auxiliary},               // Copilot Chat
 		{"Your task is to create a comprehensive, detailed summary of the entire conversation", Compaction},        // Copilot Chat
 		{"You are a recommendation system, please complete the following recommendation task.\n###", Auxiliary},    // Coze Studio
 		{"# Role\nYou are an AI assistant that quickly generates 3 relevant follow-up questions", Auxiliary},       // Coze Studio
