@@ -121,9 +121,9 @@ func (s *strip) content() {
 }
 
 // text cuts the billing line, if that may be there, out of a text that has been gone past and
-// ends at an offset. The text is that of any JSON value, which need not be a string.
+// ends at an offset.
 func (s *strip) text(raw []byte, end int) {
-	if !s.first || len(raw) == 0 || raw[0] != '"' {
+	if !s.first || len(raw) == 0 {
 		return
 	}
 	raw = raw[1 : len(raw)-1]
@@ -209,8 +209,7 @@ func (s *strip) inside(in compound) {
 	kept := false                  // something was, so far
 	behind := c.Pos()              // that, or the opening bracket
 	closing := s.raw[behind-1] + 2 // the bracket that closes is two further on in ASCII
-	var room nameRoom
-	gap := [2]int{-1, -1} // what is to be cut out before the next thing that is kept
+	gap := [2]int{-1, -1}          // what is to be cut out before the next thing that is kept
 	for {
 		if !s.more() {
 			c.Leave(closing)
@@ -223,13 +222,12 @@ func (s *strip) inside(in compound) {
 			if name, ok = c.Key(); !ok {
 				break
 			}
-			name = room.read(name)
 			dropped = in.drops(name)
 		} else {
 			if !c.Element() {
 				break
 			}
-			dropped = c.Kind() == '{' && s.dropsBlock(in, *c)
+			dropped = s.dropsBlock(in, *c)
 		}
 		if dropped {
 			c.Skim()
@@ -260,14 +258,10 @@ func (s *strip) inside(in compound) {
 
 // next returns where the next member or element begins.
 func (s *strip) next() int {
-	if s.c.Kind() != ',' {
-		return s.c.Pos()
-	}
-	i := s.c.Pos() + 1
-	for i < len(s.raw) && (s.raw[i] == ' ' || s.raw[i] == '\n' || s.raw[i] == '\r' || s.raw[i] == '\t') {
-		i++
-	}
-	return i
+	ahead := s.c
+	ahead.Element() // goes past the comma, if there is one, in an object as well
+	ahead.Kind()
+	return ahead.Pos()
 }
 
 // drops reports whether a member of that name is no part of the prompt.
@@ -306,7 +300,7 @@ func (s *strip) keep(in compound, name []byte) {
 		s.content()
 	case in == aContent:
 		s.inside(aBlock)
-	case in == aBlock && s.first && string(name) == "text" && s.c.Kind() == '"':
+	case in == aBlock && string(name) == "text" && s.c.Kind() == '"':
 		raw := s.c.Skim()
 		s.text(raw, s.c.Pos())
 	default:
@@ -320,13 +314,12 @@ func onlyMarkers(c jsonscan.Cursor) bool {
 	if !c.Object() {
 		return false
 	}
-	var room nameRoom
 	for n := range maxPlain {
 		name, ok := c.Key()
 		if !ok {
 			return n > 0
 		}
-		if !cacheMarker(room.read(name)) {
+		if !cacheMarker(name) {
 			break
 		}
 		c.Skim()
@@ -356,9 +349,6 @@ func (s *strip) onlyText(c *jsonscan.Cursor) (text []byte, end int) {
 			return nil, 0
 		}
 	}
-	if !c.OK() {
-		return nil, 0
-	}
 	return text, end
 }
 
@@ -368,7 +358,6 @@ func blockText(c *jsonscan.Cursor) (text []byte, end int) {
 	if !c.Object() {
 		return nil, 0
 	}
-	var room nameRoom
 	for n := 0; ; n++ {
 		name, ok := c.Key()
 		if !ok {
@@ -378,7 +367,7 @@ func blockText(c *jsonscan.Cursor) (text []byte, end int) {
 			return nil, 0
 		}
 		raw := c.Skim()
-		switch name = room.read(name); string(name) {
+		switch string(name) {
 		case "text":
 			text, end = raw, c.Pos()
 		case "type":
@@ -393,7 +382,7 @@ func blockText(c *jsonscan.Cursor) (text []byte, end int) {
 			}
 		}
 	}
-	if len(text) == 0 || text[0] != '"' || !c.OK() {
+	if len(text) == 0 || text[0] != '"' {
 		return nil, 0
 	}
 	return text, end
