@@ -33,6 +33,10 @@ func TestClass(t *testing.T) {
 		"Gemini counts tokens":             {&extract.Request{Path: "/v1beta/models/m:countTokens"}, extract.Probe},
 		"Vertex AI counts Claude's tokens": {&extract.Request{Path: "/v1/projects/p/locations/l/publishers/anthropic/models/count-tokens:rawPredict"}, extract.Probe},
 		"Vertex AI has Claude speak":       {&extract.Request{Path: "/v1/projects/p/locations/l/publishers/anthropic/models/m:streamRawPredict"}, extract.Turn},
+		"Bedrock counts tokens":            {&extract.Request{Path: "/model/m/count-tokens"}, extract.Probe},
+		"what may be said":                 {&extract.Request{Path: "/v1/moderations"}, extract.Auxiliary},
+		"Gemini embeds":                    {&extract.Request{Path: "/v1beta/models/m:embedContent"}, extract.Auxiliary},
+		"Gemini embeds many":               {&extract.Request{Path: "/v1beta/models/m:batchEmbedContents"}, extract.Auxiliary},
 		"which models there are":           {&extract.Request{Method: "GET", Path: "/v1/models"}, extract.Probe},
 		"a model is asked":                 {&extract.Request{Method: "POST", Path: "/v1/models"}, extract.Turn},
 		"an editor completes":              {&extract.Request{Path: "/v1/fim/completions"}, extract.Auxiliary},
@@ -60,6 +64,7 @@ func TestClass(t *testing.T) {
 		"Claude Code says something new":   {header("X-Claude-Code-Request-Class", "dream"), extract.Turn},
 		"Claude Code compacts":             {header("X-Claude-Code-Compaction", "auto"), extract.Compaction},
 		"Claude Code's sub-agent":          {header("X-Claude-Code-Agent-Id", "a1e37403a36fc420c"), extract.Subagent},
+		"Claude Code's sub-agent compacts": {header("X-Claude-Code-Compaction", "auto", "X-Parent-Session-Id", "ses_parent"), extract.Compaction},
 		"Codex reviews":                    {header("X-Openai-Subagent", "review"), extract.Subagent},
 		"Codex compacts":                   {header("X-Openai-Subagent", "compact"), extract.Compaction},
 		"a sub-agent of a fork of Codex":   {header("X-Openai-Subagent", "explorer"), extract.Subagent},
@@ -93,6 +98,7 @@ func TestClass(t *testing.T) {
 		"a title of somebody's":            {says("", `Please write a 5-10 word title for my essay`), extract.Turn},
 		"somebody wants a suggestion":      {says("", `### Task:\nSuggest a name`), extract.Turn},
 		"Claude Code suggests":             {says("main", "[SUGGESTION MODE: what would"), extract.Auxiliary},
+		"titles of a summary":              {says("You are a title generator. You output ONLY a thread title", "CRITICAL: Respond with TEXT ONLY."), extract.Auxiliary},
 		"Claude Code summarises":           {says("main", "CRITICAL: Respond with TEXT ONLY. Do not"), extract.Compaction},
 		"a person writes about titles":     {says("", "How would I write: Please write a 5-10 word title"), extract.Turn},
 		"quota probe":                      {body(`{"max_tokens":1,"messages":[{"role":"user","content":"quota"}]}`), extract.Probe},
@@ -105,6 +111,8 @@ func TestClass(t *testing.T) {
 		"Ollama unloads it":                {&extract.Request{Path: "/api/generate", Body: []byte(`{"model":"m","keep_alive":0}`)}, extract.Probe},
 		"another chat's own words":         {&extract.Request{Path: "/api/chat", Body: []byte(`{"model":"m","message":"x","session_id":"s"}`)}, extract.Turn},
 		"another chat, without a model":    {&extract.Request{Path: "/api/chat", Body: []byte(`{"messages":[]}`)}, extract.Turn},
+		"Ollama loads it with options":     {&extract.Request{Path: "/api/chat", Body: []byte(`{"model":"m","stream":false,"options":{}}`)}, extract.Probe},
+		"another that loads a model":       {&extract.Request{Path: "/v1/load", Body: []byte(`{"model":"m"}`)}, extract.Turn},
 		"Ollama goes on by itself":         {&extract.Request{Path: "/api/chat", Body: []byte(`{"model":"m","messages":[{"role":"system","content":"x"}]}`)}, extract.Turn},
 		"another chat of tools' results":   {&extract.Request{Path: "/v1/chat/completions", Body: []byte(`{"messages":[{"role":"tool","content":"x"}]}`)}, extract.Turn},
 		"a greeting for one token":         {body(`{"max_tokens":1,"messages":[{"role":"user","content":"Hi"}]}`), extract.Probe},
@@ -124,6 +132,18 @@ func TestClass(t *testing.T) {
 	}
 }
 
+// So few words want no answer of one token, whoever writes them.
+func TestProbingWords(t *testing.T) {
+	t.Parallel()
+	for _, words := range []string{"quota", "Count", "test", "testing", "probe", "ping", ".", "hi", "hello", "hey"} {
+		body := string(says("", words).Body)
+		require.Equal(t, extract.Turn, (&extract.Request{Body: []byte(body)}).Class(), words)
+		for _, limit := range []string{"max_tokens", "max_completion_tokens", "max_output_tokens"} {
+			require.Equal(t, extract.Probe, (&extract.Request{Body: []byte(`{"` + limit + `":1,` + body[1:])}).Class(), words)
+		}
+	}
+}
+
 // says returns a request with texts that are JSON between quotes.
 func says(system, person string) *extract.Request {
 	return &extract.Request{Body: []byte(`{"system":"` + system + `","messages":[{"role":"user","content":"` + person + `"}]}`)}
@@ -137,6 +157,9 @@ func TestClassNames(t *testing.T) {
 		require.Equal(t, beside[c], c.Beside(), c)
 	}
 	require.Equal(t, "<unknown extract.Class>", extract.Class(99).String())
+	name, err := extract.Compaction.MarshalText()
+	require.Equal(t, "compaction", string(name))
+	require.NoError(t, err)
 	for c := extract.Explicit; c <= extract.Derived; c++ {
 		require.Regexp(t, "^[a-z]+$", c.String())
 	}

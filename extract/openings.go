@@ -220,8 +220,8 @@ func match(openings []opening, text []byte) Class {
 // maxOpened is how many bytes of a text are looked at to tell what it wants.
 const maxOpened = 200
 
-// opened appends to buf, which has room for maxOpened bytes, how a plain text opens: without
-// escapes, and without white space in front.
+// opened appends to buf, which has room for maxOpened bytes, how a plain text opens, without
+// escapes. The text is one that a trail keeps, which has no white space in front.
 func opened(text, buf []byte) []byte {
-	return jsonscan.AppendText(buf, trimStart(text[:min(len(text), maxOpened)]))
+	return jsonscan.AppendText(buf, text[:min(len(text), maxOpened)])
 }

@@ -2,6 +2,7 @@ package extract
 
 import (
 	"bytes"
+	"slices"
 	"sync"
 	"unicode/utf8"
 
@@ -36,10 +37,7 @@ var scratch = sync.Pool{New: func() any { return new([]byte) }}
 // back.
 func borrow(n int) *[]byte {
 	room := scratch.Get().(*[]byte)
-	if cap(*room) < n {
-		*room = make([]byte, 0, n)
-	}
-	*room = (*room)[:0]
+	*room = slices.Grow((*room)[:0], n)
 	return room
 }
 

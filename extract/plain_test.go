@@ -21,6 +21,9 @@ func TestOddEscapesAnywhere(t *testing.T) {
 		require.True(t, ok)
 		require.Equal(t, one, two, i)
 	}
+	// What looks like an escape and is none counts as it is written.
+	body := func(text string) string { return `{"messages":["` + text + `"]}` }
+	require.Equal(t, apart, relation(trailOf(t, body(`\/\u12 x`)), trailOf(t, body(`\/12 x`))))
 }
 
 // What texts are to the trail does not depend on how long they are.

@@ -255,7 +255,7 @@ func sentence(text []byte) []byte {
 // that it is a sub-agent: "You are a focused, read-only sub-agent".
 func addressesSubagent(text []byte) bool {
 	const longest = 80 // bytes from the start to the end of the word
-	text = trimStart(text)
+
 	if bytes.HasPrefix(text, []byte("# ")) { // a heading
 		_, text, _ = bytes.Cut(text, []byte(`\n`))
 		text = trimStart(text)

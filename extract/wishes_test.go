@@ -40,6 +40,9 @@ func TestTitlesInAnyWords(t *testing.T) {
 		`{"system":"` + titler + `","messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y"},{"role":"user","content":"z"}]}`,
 		`{"messages":[{"role":"user","content":"` + titler + `"}]}`,
 		`{"functions":[{"name":"a"}],"messages":[{"role":"system","content":"` + titler + `"},{"role":"user","content":"x"}]}`,
+		`{"system":"` + titler + `","messages":[{"role":"user","content":"x"},{"role":"user","content":"y"}]}`,
+		`{"system":"` + titler + `","messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y"}]}`,
+		`{"system":"` + titler + `","messages":[{"role":"user","content":"x"}]`,
 		`{"systemInstruction":"` + titler + `","toolConfig":{"tools":[]},"contents":[{"role":"user","parts":[{"text":"x"}]}]}`,
 	} {
 		require.Equal(t, extract.Turn, (&extract.Request{Body: []byte(body)}).Class(), body)
@@ -98,6 +101,15 @@ func TestWishesInAnyWords(t *testing.T) {
 		"You are given a summary of the conversation so far.":                                                        extract.Turn,
 		"Write a reply from a summary of the earlier conversation.":                                                  extract.Turn,
 		`# Context compression\n\nThe earlier history is not shown.`:                                                 extract.Turn,
+		"You are Claude 4.5. You write titles. Keep the context in mind.":                                            extract.Turn,
+		"You are a summarizing conversation bot.":                                                                    extract.Turn,
+		"Ask the conversation summarizer if you are not sure.":                                                       extract.Turn,
+		"Our context compression is new.":                                                                            extract.Turn,
+		"Create a very long and very winding answer, then, once done, add the summary of the conversation so far":    extract.Turn,
+		"Condense the conversation so far":                                                                           extract.Compaction,
+		"You are compacting a conversation, to preserve its context":                                                 extract.Compaction,
+		"Summarize the chat history so far":                                                                          extract.Compaction,
+		"You are Claude 4.5 and summarize the conversation so far":                                                   extract.Compaction,
 		"You are a compact conversation partner with context.":                                                       extract.Turn,
 	} {
 		require.Equal(t, want, says(system, "x").Class(), system)
@@ -111,6 +123,20 @@ func TestWishesInAnyWords(t *testing.T) {
 				require.Equal(t, extract.Turn, (&extract.Request{Body: []byte(other)}).Class(), other)
 			}
 		}
+	}
+}
+
+// A model that makes conversations shorter has many names, and so has what it does.
+func TestSummariesInAnyWords(t *testing.T) {
+	t.Parallel()
+	for _, what := range []string{"conversation", "context", "conversation history"} {
+		for _, who := range []string{"summarizer", "compressor", "compactor"} {
+			require.Equal(t, extract.Compaction, says("You are a "+what+" "+who+". Keep to the context.", "x").Class(), what+who)
+		}
+	}
+	for _, verb := range []string{"Creating", "Create", "Producing", "Produce", "Generating", "Generate", "Write"} {
+		require.Equal(t, extract.Compaction, says(verb+" a summary of the conversation so far", "x").Class(), verb)
+		require.Equal(t, extract.Turn, says(verb+" a haiku from the summary of the conversation so far", "x").Class(), verb)
 	}
 }
 
@@ -161,8 +187,15 @@ func TestTitlesOfThis(t *testing.T) {
 		"Create a title of 5 words for a chat conversation app":                                                                                      extract.Turn,
 		"Turn the chat into a title page":                                                                                                            extract.Turn,
 		"Write a short story with a title of one word for my dog":                                                                                    extract.Turn,
+		strings.Repeat("x", 100) + " Create a short title for this conversation.":                                                                    extract.Turn,
 	} {
 		require.Equal(t, want, says("", person).Class(), person)
+	}
+	for _, what := range []string{
+		"a coding session", "a new conversation", "our conversation", "the conversation", "the following conversation",
+		"this chat: ", `this chat\nand`, "this chat session", "this chat based on",
+	} {
+		require.Equal(t, extract.Auxiliary, says("", "Create a short title for "+what).Class(), what)
 	}
 	body := string(says("", "Create a 2-4 word title for this conversation.").Body)
 	require.Equal(t, extract.Turn, (&extract.Request{Body: []byte(strings.Replace(body, "{", `{"tools":[{"name":"a"}],`, 1))}).Class())

@@ -28,10 +28,28 @@ func TestInjectedElements(t *testing.T) {
 			open := "<" + tag + "> what is that? "
 			asked := trailOf(t, chat(u("hi"), a("x"), u(open+"one")))
 			require.Equal(t, apart, relation(trailOf(t, chat(u("hi"), a("x"), u(open+"two"))), asked), "not closed")
+			require.Equal(t, apart, relation(trailOf(t, chat(u("hi"), a("x"), u("what is that? one"))), asked), "not there")
 			require.Equal(t, continues, relation(asked, trailOf(t, chat(u("hi")))))
 		})
 	}
 	for _, text := range []string{"<b>x</b>", "<system-reminders>x</system-reminders>", "< system-reminder>x</system-reminder >", "<SYSTEM-REMINDER>x</SYSTEM-REMINDER>", "&lt;system-reminder>x"} {
 		require.Equal(t, apart, relation(trailOf(t, chat(u("hi"), a("x"), u(text+"on"))), trailOf(t, chat(u("hi"), a("x"), u("on")))), text)
+	}
+}
+
+// Nor is what Aider writes of files, in a message of its own.
+func TestInjectedMessages(t *testing.T) {
+	t.Parallel()
+	for _, opening := range []string{
+		"I have *added these files to the chat*", "I am not sharing any files that you can edit yet.",
+		"I am not sharing the full contents of any files with you yet.",
+		"I am working with you on code in a git repository.\nHere are summaries of some files",
+		"Here are summaries of some files present in my git repo", "Here are some READ ONLY files, provided for your reference.",
+		"Don't try and edit any existing code without asking me to add the files to the chat!",
+		"These files have been *added these files to the chat*",
+	} {
+		later := trailOf(t, chat(u("hi"), a("x"), u("on")))
+		require.Equal(t, same, relation(trailOf(t, chat(u("hi"), a("x"), u(opening+" and so on"), a("Ok."), u("on"))), later), opening)
+		require.Equal(t, apart, relation(trailOf(t, chat(u("hi"), a("x"), u("? "+opening), a("Ok."), u("on"))), later), opening)
 	}
 }
