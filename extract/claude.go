@@ -70,7 +70,7 @@ func (claudeCode) find(r *Request, s *Session, behind Chain) (ok bool) {
 // not be asked any more if looked is true.
 func (claudeCode) findWithHeaders(r *Request, s *Session, behind Chain) (ok, looked bool) {
 	named := knownHeaders.find(r, s)
-	if named && s.Source == claudeSource || len(r.Body) == 0 || !r.anthropic() {
+	if s.Source == claudeSource || len(r.Body) == 0 || !r.anthropic() {
 		return named, false
 	}
 	r.expect(behind)
@@ -173,10 +173,7 @@ func claudeFrom(r *Request, raw []byte) (s Session, ok bool) {
 		return s, false // before there is need to clear the room
 	}
 	var room textRoom
-	user, ok := textIn(raw, &room)
-	if !ok {
-		return s, false
-	}
+	user, _ := textIn(raw, &room)
 	id, _ := claudeID(user)
 	if id == "" {
 		return s, false
@@ -194,9 +191,6 @@ func claudeID(user []byte) (id string, claude bool) {
 		session, claude = claudeIDInJSON(user, &room)
 	} else {
 		session, claude = claudeIDInText(user)
-	}
-	if len(session) == 0 {
-		return "", claude
 	}
 	id, _ = ID(string(session))
 	return id, claude

@@ -42,6 +42,7 @@ func TestClaudeUserID(t *testing.T) {
 		{"old form beyond 256 bytes", "user_" + strings.Repeat("ab", 4000) + "_account_" + uuid2 + "_session_" + uuid, uuid, false},
 		{"old form with the zero uuid", "user_" + device + "_account__session_00000000-0000-0000-0000-000000000000", "", false},
 
+		{"old form with all letters", "user_09azAZ_account__session_" + uuid, uuid, false},
 		{"old form without a session", "user_" + device + "_account__session_", "", false},
 		{"old form with a placeholder", "user_" + device + "_account__session_undefined", "", false},
 
@@ -55,6 +56,8 @@ func TestClaudeUserID(t *testing.T) {
 		{"a session that is cut off", "user_" + device + "_account__session_" + uuid[:35], "", true},
 		{"something behind the session", "user_" + device + "_account__session_" + uuid + "x", "", true},
 		{"two sessions", "user_" + device + "_account__session_" + uuid2 + "_session_" + uuid, "", true},
+		{"an account alone", "user_" + device + "_account_" + uuid2, "", true},
+		{"a hyphen in the hash", "user_a-b_account__session_" + uuid, "", true},
 		{"an underscore in the hash", "user_a_b_account__session_" + uuid, "", true},
 		{"a hash with a sign next to the letters", "user_a`b_account__session_" + uuid, "", true},
 		{"a hash with another", "user_a@b_account__session_" + uuid, "", true},
@@ -114,7 +117,9 @@ func TestClaudeUserID(t *testing.T) {
 				source = "claude-code"
 			}
 			requireSession(t, extract.ClaudeUserID(), &extract.Request{Body: body}, source, test.want)
-			requireSession(t, extract.ClaudeCode(), &extract.Request{Body: body, Header: header("Anthropic-Version", "2023-06-01")}, source, test.want)
+			for _, e := range []extract.Extractor{extract.ClaudeCode(), extract.Chain{extract.ClaudeCode(), extract.Headers()}} {
+				requireSession(t, e, &extract.Request{Body: body, Header: header("Anthropic-Version", "2023-06-01")}, source, test.want)
+			}
 			if test.plain {
 				requireSession(t, extract.UserID(), &extract.Request{Body: body}, "metadata.user_id", strings.TrimSpace(test.userID))
 			} else {
@@ -159,6 +164,7 @@ func TestClaudeCode(t *testing.T) {
 		{"body of another protocol", header(), newForm, ""},
 		{"header and a body of garbage", header(name, uuid), `{"metadata":`, uuid},
 		{"agent id alone", header("X-Claude-Code-Agent-Id", "a1e37403a36fc420c"), ``, ""},
+		{"another header, and the body only where no quick look finds it", anthropic("X-Session-Id", uuid), `{"messages":` + big(wholly) + `,` + newForm[1:len(newForm)-1] + `,"tools":` + big(wholly) + `}`, ""},
 		{"neither", anthropic(), `{}`, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -171,6 +177,9 @@ func TestClaudeCode(t *testing.T) {
 		})
 	}
 
+	for _, path := range []string{"/v1/chat/completions", "/v1/responses"} {
+		requireSession(t, extract.ClaudeCode(), &extract.Request{Path: path, Header: anthropic(), Body: []byte(newForm)}, "", "")
+	}
 	t.Run("a session stays one when a proxy drops the header or the body's metadata", func(t *testing.T) {
 		t.Parallel()
 		for _, r := range []*extract.Request{

@@ -67,9 +67,6 @@ func (r *Request) nameByHeader(s *Session, source, id string, c Confidence) {
 	case "x-openclaw-session-key":
 		s.Thread = r.header("X-Openclaw-Agent-Id")
 	}
-	if s.Parent == s.ID {
-		s.Parent = ""
-	}
 }
 
 // Complete looks up in the headers of r what [Chain.Find] has left out of s. If s lacks

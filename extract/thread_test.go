@@ -51,6 +51,14 @@ func TestThreadsAndParents(t *testing.T) {
 			want{"prompt_cache_key", "guardian:" + root, "", "", root}},
 		"Codex, a fork": {http.Header{"Session-Id": {root}, "Thread-Id": {root}, "X-Codex-Turn-Metadata": {`{"forked_from_thread_id":"` + thread + `","request_kind":"turn"}`}}, "",
 			want{"session-id", root, "", "", thread}},
+		"Codex, a fork that names only its thread": {http.Header{"Thread-Id": {root}, "X-Codex-Turn-Metadata": {`{"forked_from_thread_id":"` + thread + `"}`}}, "",
+			want{"thread-id", root, "", "", thread}},
+		"Codex, main, with a parent": {http.Header{"Session-Id": {root}, "Thread-Id": {root}, "X-Codex-Parent-Thread-Id": {thread}}, "",
+			want{"session-id", root, "", "", ""}},
+		"Codex, sub-agent by its body and a header": {http.Header{"X-Openai-Subagent": {"review"}}, `{"client_metadata":{"session_id":"` + root + `"}}`,
+			want{"client_metadata.session_id", root, "review", "", ""}},
+		"Codex, main by its key": {nil, `{"prompt_cache_key":"` + root + `"}`,
+			want{"prompt_cache_key", root, "", "", ""}},
 		"Codex, forked from itself": {http.Header{"Session-Id": {root}, "X-Codex-Turn-Metadata": {`{"forked_from_thread_id":"` + root + `"}`}}, "",
 			want{"session-id", root, "", "", ""}},
 		"Codex, a sub-agent forked off": {http.Header{"Session-Id": {root}, "Thread-Id": {thread}, "X-Codex-Turn-Metadata": {`{"forked_from_thread_id":"01a2"}`}}, "",
@@ -83,6 +91,12 @@ func TestThreadsAndParents(t *testing.T) {
 			want{"x-grok-session-id", "c", "", "", ""}},
 		"Grok CLI's side call": {http.Header{"X-Grok-Conv-Id": {"recap-1"}, "X-Grok-Session-Id": {"c"}}, "",
 			want{"x-grok-session-id", "c", "", "", ""}},
+		"OpenCode, child, by its affinity": {http.Header{"X-Session-Affinity": {"ses_2"}, "X-Parent-Session-Id": {"ses_1"}}, "",
+			want{"x-session-affinity", "ses_2", "", "", "ses_1"}},
+		"OpenCode, child, by a name of its own": {http.Header{"X-Opencode-Session": {"ses_2"}, "X-Parent-Session-Id": {"ses_1"}}, "",
+			want{"x-opencode-session", "ses_2", "", "", "ses_1"}},
+		"OpenClaw, an agent": {http.Header{"X-Openclaw-Session-Key": {"o"}, "X-Openclaw-Agent-Id": {"a1"}}, "",
+			want{"x-openclaw-session-key", "o", "a1", "", ""}},
 		"Copilot CLI, sub-agent": {http.Header{"X-Client-Session-Id": {"c"}, "X-Interaction-Type": {"conversation-subagent"}}, "",
 			want{"x-client-session-id", "c", "subagent", "", ""}},
 		"a thread that is no id": {http.Header{"X-Claude-Code-Session-Id": {root}, "X-Claude-Code-Agent-Id": {"a\nb"}}, "",
@@ -99,6 +113,10 @@ func TestThreadsAndParents(t *testing.T) {
 	})
 	require.True(t, ok)
 	require.Equal(t, want{"thread-id", root, "review", "", ""}, want{s.Source, s.ID, s.Thread, s.ParentThread, s.Parent}, "all else is lost")
+	require.Equal(t, extract.Compaction, s.Class)
+
+	s, ok = extract.Default().Extract(&extract.Request{Body: []byte(`{"client_metadata":{"session_id":"` + root + `","x-openai-subagent":"compact"}}`)})
+	require.True(t, ok)
 	require.Equal(t, extract.Compaction, s.Class)
 
 	// In the requests of all others that header names the request.
