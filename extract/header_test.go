@@ -204,6 +204,8 @@ func TestNeverASession(t *testing.T) {
 		"X-Agent-Task-Id", "X-Interaction-Id", "X-Interaction-Type", "X-Client-Machine-Id", "Vscode-Machineid", "Vscode-Sessionid",
 		"X-Claude-Code-Prompt-Id", "X-Claude-Code-Agent-Id", "X-Claude-Code-Parent-Agent-Id", "X-Claude-Remote-Session-Id", "X-Claude-Remote-Container-Id",
 		"X-Parent-Session-Id", "X-Dynamo-Parent-Session-Id", "Mcp-Session-Id",
+		"X-Acme-Window-Session-Id", "X-Acme-Device-Session-Id", "X-Acme-Browser-Session-Id", "X-Acme-Analytics-Session-Id",
+		"X-Acme-Telemetry-Session-Id", "X-Acme-Login-Session-Id", "X-Sso-Session-Id",
 		"X-Gemini-Api-Privileged-User-Id", "X-Msh-Device-Id", "X-Continue-Unique-Id", "X-Kilocode-Machineid", "X-Kilocode-Projectid",
 		"Chatgpt-Account-Id", "X-Portkey-Trace-Id", "X-Litellm-Trace-Id", "Cf-Aig-Metadata",
 		"Authorization", "X-Api-Key", "Cookie", "User-Agent", "X-Forwarded-For", "X-Real-Ip", "Forwarded",

@@ -144,7 +144,7 @@ func trimEnd(text []byte) []byte {
 		switch {
 		case n > 0 && text[n-1] == ' ':
 			text = text[:n-1]
-		case n > 1 && text[n-2] == '\\' && (text[n-1] == 'n' || text[n-1] == 'r' || text[n-1] == 't') && backslashesBefore(text[:n-1])%2 == 1:
+		case n > 1 && (text[n-1] == 'n' || text[n-1] == 'r' || text[n-1] == 't') && backslashesBefore(text[:n-1])%2 == 1:
 			text = text[:n-2]
 		default:
 			return text

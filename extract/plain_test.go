@@ -31,7 +31,8 @@ func TestLongTextsWithEscapes(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(3, 3))
 	pieces := []string{"word ", "a", "\n", `\\`, `\"`, `\\u`, `\\/`, "/", "u", "é", strings.Repeat("x", 100)}
-	odd := [][2]string{{`\/`, `/`}, {`\u0041`, "A"}, {`\u005c`, `\\`}, {`\u000a`, `\n`}}
+	odd := [][2]string{{`\/`, `/`}, {`\u0041`, "A"}, {`\u005c`, `\\`}, {`\u000a`, `\n`},
+		{`\u0008`, `\b`}, {`\u000C`, `\f`}, {`\u000d`, `\r`}, {`\u0009`, `\t`}, {`\u0022`, `\"`}}
 	for range 300 {
 		var text, other strings.Builder
 		for range random.IntN(400) {

@@ -414,7 +414,10 @@ func traps() []trap {
 		{"the system prompt becomes blocks", claude(`"s"`, u("hi")), claude(`[{"type":"text","text":"s"}]`, u("hi")), same},
 		{"text becomes input_text", responses(ub(text_("hi"))), responses(ub(`{"type":"input_text","text":"hi"}`)), same},
 		{"an empty text comes along", chat(u("hi")), chat(ub(text_(""), text_("hi"), text_(" \n"))), same},
-		{"a proxy trims texts", chat(sys("s\n"), u("hi \n")), chat(sys("s"), u("hi")), same},
+		{"a proxy trims texts", chat(sys("\r\t\ns\n"), u("\t\r\nhi \n")), chat(sys("s"), u("hi")), same},
+		{"a quote in front", chat(u(`"hi`)), chat(u("hi")), apart},
+		{"a quote behind", chat(u(`hi"`)), chat(u("hi")), apart},
+		{"paths that end like white space", chat(u(`C:\n`)), chat(u(`C:\t`)), apart},
 
 		// 3
 		{"the billing block changes",
