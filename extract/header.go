@@ -301,7 +301,7 @@ func (hs *headers) rank(key string) (int, string) {
 		}
 	}
 	for _, i := range alike {
-		if n := hs.names[i]; len(n.canonical) == len(key) && strings.EqualFold(n.canonical, key) {
+		if n := hs.names[i]; strings.EqualFold(n.canonical, key) {
 			return len(hs.names) + i, n.source
 		}
 	}
@@ -381,7 +381,7 @@ func (r *Request) spelling() {
 	}
 	if len(r.Header["Content-Type"]) == 0 {
 		for key := range r.Header {
-			if !canonical(key) {
+			if textproto.CanonicalMIMEHeaderKey(key) != key {
 				r.odd.Store(true)
 				break
 			}
@@ -403,19 +403,6 @@ func (r *Request) values(name string) []string {
 		}
 	}
 	return values
-}
-
-// canonical reports whether the letters of key have the case that net/http gives them.
-func canonical(key string) bool {
-	upper := true
-	for i := range len(key) {
-		c := key[i]
-		if upper && 'a' <= c && c <= 'z' || !upper && 'A' <= c && c <= 'Z' {
-			return false
-		}
-		upper = c == '-'
-	}
-	return true
 }
 
 // commonID returns the id that a header with these values holds, or "" if there are none,

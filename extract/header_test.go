@@ -83,6 +83,7 @@ func TestHeader(t *testing.T) {
 
 		{"vendors' headers are for Headers only", one, header("X-Acme-Session-Id", "a"), "", ""},
 		{"no names", extract.Header(), header("X-Session-Id", "a"), "", ""},
+		{"no name in the request", one, header("", "a", "x-session-id", "b"), "x-session-id", "b"},
 		{"empty name", extract.Header(""), header("X-Session-Id", "a"), "", ""},
 		{"name with a space", extract.Header("My Session"), header("my session", "a"), "my session", "a"},
 	} {
@@ -151,6 +152,7 @@ func TestHeadersOfOtherVendors(t *testing.T) {
 		{"a message", header("X-Acme-Message-Id", "a"), "", ""},
 
 		{"no vendor", header("X--Session-Id", "a"), "", ""},
+		{"a letter", header("D", "a"), "", ""},
 		{"nothing before", header("Acme-Session-Id", "a"), "", ""},
 		{"something behind", header("X-Acme-Session-Id-2", "a"), "", ""},
 		{"another word", header("X-Acme-Session", "a"), "", ""},

@@ -156,18 +156,20 @@ func TestHeadersInLowerCase(t *testing.T) {
 		{"X-Session-Id": {"sess-1"}, "X-Parent-Session-Id": {"sess-0"}},
 		{"X-Client-Session-Id": {"sess-1"}, "X-Interaction-Type": {"conversation-background"}},
 	} {
-		lower := http.Header{}
+		lower, capitals := http.Header{}, http.Header{}
 		for k, v := range upper {
-			lower[strings.ToLower(k)] = v
+			lower[strings.ToLower(k)], capitals[strings.ToUpper(k)] = v, v
 		}
 		want, ok := extract.Default().Extract(&extract.Request{Header: upper})
 		require.True(t, ok)
 		for _, e := range []extract.Extractor{extract.Default(), extract.Chain{extract.ClaudeCode(), extract.Chain{extract.Headers()}}} {
-			r := &extract.Request{Header: lower}
-			got, _ := e.Extract(r)
-			require.Equal(t, want, got)
-			require.Equal(t, (&extract.Request{Header: upper}).Class(), r.Class())
-			require.Equal(t, extract.Credential(&extract.Request{Header: upper}), extract.Credential(r))
+			for _, h := range []http.Header{lower, capitals} {
+				r := &extract.Request{Header: h}
+				got, _ := e.Extract(r)
+				require.Equal(t, want, got)
+				require.Equal(t, (&extract.Request{Header: upper}).Class(), r.Class())
+				require.Equal(t, extract.Credential(&extract.Request{Header: upper}), extract.Credential(r))
+			}
 		}
 	}
 }
