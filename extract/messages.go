@@ -27,7 +27,7 @@ func (r *Request) messages() []byte {
 // messages inside, as DashScope's does, is no list itself.
 func (r *Request) list(f field) []byte {
 	raw := r.get(f)
-	if f == inputField && raw != nil && r.index.present.has(inputMessagesField) {
+	if f == inputField && r.index.present.has(inputMessagesField) {
 		return nil
 	}
 	return raw
@@ -210,7 +210,7 @@ func (t *trail) members(c *jsonscan.Cursor, whole jsonscan.Cursor, done bool) {
 			t.unsure = t.unsure || role != nil
 			role = keyword(c)
 			who = speakerOf(role, kind)
-			if !t.careful && len(role) > 0 && (who == speakerTool || who == speakerModel) {
+			if !t.careful && (who == speakerTool || who == speakerModel) {
 				c.Leave('}')
 				t.speaks(who)
 				return
@@ -225,9 +225,6 @@ func (t *trail) members(c *jsonscan.Cursor, whole jsonscan.Cursor, done bool) {
 				c.Skim()
 			case t.careful || len(role) == 0 || c.Kind() == 'n': // kept; null may give way to parts
 				content = c.Skim()
-			case parts != nil: // which do not count beside a content
-				t.unsure = true
-				c.Skim()
 			case who == speakerPerson:
 				t.content(c, nil)
 				done = true

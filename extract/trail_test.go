@@ -756,6 +756,8 @@ func traps() []trap {
 		{"content and parts, in two orders", chat(`{"role":"user","content":"hi","parts":[{"text":"ho"}]}`), chat(`{"parts":[{"text":"ho"}],"content":"hi","role":"user"}`), same},
 		{"content goes before parts", chat(`{"parts":[{"text":"ho"}],"content":"hi","role":"user"}`), chat(u("hi")), same},
 		{"content is null and parts are not", chat(`{"role":"user","content":null,"parts":[{"text":"hi"}]}`), chat(u("hi")), same},
+		{"messages go before input", chat(u("a")), `{"messages":[` + u("a") + `],"input":"b"}`, same},
+		{"messages as strings", chat(`"hi"`), chat(`"hi"`, a("x"), `"on"`), continues},
 		{"messages and input, in two orders", `{"messages":[` + u("a") + `],"input":"b"}`, `{"input":"b","messages":[` + u("a") + `]}`, same},
 		{"items that only refer to answers", responses(sys("It is 9:00 in /home/anna/proj."), u("hi")),
 			responses(sys("It is 9:01 in /home/anna/proj."), u("hi"), `{"type":"item_reference","id":"msg_1"}`, u("on")), continues},
@@ -895,6 +897,9 @@ func TestOpening(t *testing.T) {
 	require.NotEqual(t, opening(one), opening(`{"system":"s","messages":[{"role":"user","content":"x"}]}`))
 	require.Equal(t, opening(claude(quote("s\n"+rules), u("hi\n\n"+rules))), opening(claude(quote("s\n"+rules), u("hi"), a("x"), u("on\n\n"+rules))), "Aider's")
 	require.Equal(t, opening(chat(u(browserUse("buy milk", "page 1")))), opening(chat(u(browserUse("buy milk", "page 2", "a", "b")))), "of browser-use")
+	const more = `{"system":"s","messages":["a","b"]}`
+	require.Equal(t, opening(more), opening(`{"system":"s","messages":["a","b",{"role":"assistant","content":"c"},"d"]}`))
+	require.NotEqual(t, opening(more), opening(`{"system":"s","messages":["a","c"]}`))
 	for _, prompt := range []string{`null`, `""`} {
 		require.Equal(t, opening(one), opening(`{"prompt":`+prompt+`,`+one[1:]))
 	}
