@@ -250,7 +250,7 @@ func (t *trail) members(c *jsonscan.Cursor, whole jsonscan.Cursor, done bool) {
 	t.compacts = t.compacts || string(kind) == "compaction_trigger"
 	switch who {
 	case speakerSystem:
-		if !done && !t.answered && content != nil {
+		if !done && !t.answered {
 			c := jsonscan.New(content)
 			t.content(&c, &t.opening)
 		}
@@ -285,11 +285,11 @@ const (
 // Responses API without one is a call or a result unless it has no type either.
 func speakerOf(role, kind []byte) speaker {
 	switch string(role) {
-	case "user", "USER":
+	case "user":
 		return speakerPerson
-	case "system", "developer", "SYSTEM":
+	case "system", "developer":
 		return speakerSystem
-	case "assistant", "model", "CHATBOT":
+	case "assistant", "model":
 		return speakerModel
 	case "":
 		switch string(kind) {

@@ -713,6 +713,8 @@ func traps() []trap {
 		{"a system prompt in two", claude(`[{"text":"a"},{"text":"b"}]`, u("c")), claude(`"ab"`, u("c")), apart},
 		{"a text and the same as an image", chat(ub(text_("x"))), chat(ub(`{"type":"image","data":"x"}`)), apart},
 		{"an image in two", chat(ub(`{"type":"image","a":"x","b":"y"}`)), chat(ub(`{"type":"image","a":"xy","b":""}`)), apart},
+		{"an image in the system prompt", claude(`[{"type":"image","data":"x"}]`, u("hi")), claude(`[{"type":"image","data":"y"}]`, u("hi")), apart},
+		{"a text that is a number", chat(ub(`{"text":1}`)), chat(ub(`{"text":2}`)), apart},
 		{"a nested image", chat(ub(`{"type":"image","a":["x",["y"]]}`)), chat(ub(`{"type":"image","a":[["x"],"y"]}`)), apart},
 		{"a number and a string", chat(ub(`{"type":"image","a":1}`)), chat(ub(`{"type":"image","a":"1"}`)), apart},
 
@@ -751,6 +753,11 @@ func traps() []trap {
 		{"contents as a string become an object", `{"contents":"hi"}`, `{"contents":{"parts":{"text":"hi"}}}`, same},
 		{"contents as strings", `{"contents":["hi"]}`, `{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}`, same},
 		{"contents as parts", `{"contents":[{"text":"hi"}]}`, `{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}`, same},
+		{"parts in two blocks", chat(ub(`{"parts":[{"text":"a"}]}`, `{"parts":[{"text":"b"}]}`)), chat(ub(text_("a"), text_("b"))), same},
+		{"parts in parts are no parts", chat(ub(`{"parts":[{"parts":[{"text":"a"}]}]}`)), chat(ub(text_("a"))), apart},
+		{"content goes before parts for the system", chat(`{"role":"system","content":"s","parts":[{"text":"t"}]}`, u("hi")), chat(sys("s"), u("hi")), same},
+		{"a number among the blocks", chat(ub(`1`, text_("hi"))), chat(u("hi")), same},
+		{"an item without a role", responses(`{"type":"message","content":"hi"}`), responses(u("hi")), same},
 		{"camel and snake", `{"systemInstruction":{"parts":[{"text":"s"}]},"contents":"hi"}`, `{"system_instruction":"s","contents":"hi"}`, same},
 		{"both, in two orders", `{"systemInstruction":"a","system_instruction":"b","contents":"hi"}`, `{"system_instruction":"b","systemInstruction":"a","contents":"hi"}`, same},
 		{"content and parts, in two orders", chat(`{"role":"user","content":"hi","parts":[{"text":"ho"}]}`), chat(`{"parts":[{"text":"ho"}],"content":"hi","role":"user"}`), same},
@@ -847,6 +854,11 @@ func TestNoTrail(t *testing.T) {
 		{"empty texts", `{"messages":[{"role":"user","content":""},{"role":"user","content":[{"type":"text","text":" \n"}]},{"role":"user"}]}`},
 		{"only markers, in snake case", `{"messages":[{"role":"user","content":[{"cache_point":{"type":"default"}}]}]}`},
 		{"only markers", `{"messages":[{"role":"user","content":[{"cachePoint":{"type":"default"}}]}]}`},
+		{"only calls of Gemini, in all spellings", `{"contents":[{"role":"user","parts":[{"functionCall":{"name":"n"}},{"function_call":{"name":"n"}},{"function_response":{"name":"n"}}]}]}`},
+		{"only blocks of tools and models", `{"messages":[{"role":"user","content":[{"type":"function_call_output","output":"x"},{"type":"function_result","result":"x"},
+			{"type":"thinking","thinking":"x"},{"type":"redacted_thinking","data":"x"},{"type":"server_tool_use","id":"x"}]}]}`},
+		{"only what comes and goes", `{"messages":[{"role":"user","content":[{"type":"x"},{"cache_control":{}},{"thoughtSignature":"x"},{"thought_signature":"x"},{"role":"x"}]}]}`},
+		{"only an image for the system", `{"system":[{"type":"image","data":"x"}],"messages":[]}`},
 		{"an empty prompt", `{"prompt":""}`},
 		{"a blank prompt", `{"prompt":" \n\t"}`},
 		{"a prompt of nothing", `{"prompt":[]}`},
@@ -879,6 +891,18 @@ func TestTrailOfContentAlone(t *testing.T) {
 	for _, kind := range []string{"text", "image", "audio", "document", "video", "input_text", "input_image", "input_audio", "input_file"} {
 		one := trailOf(t, `{"input":[{"type":"`+kind+`","data":"a"}]}`)
 		require.NotEqual(t, one.ID, trailOf(t, `{"input":[{"type":"`+kind+`","data":"b"}]}`).ID, kind)
+	}
+}
+
+// What models have said, and what they want, shows that they have answered.
+func TestItemsOfModels(t *testing.T) {
+	t.Parallel()
+	for kind, want := range map[string]string{
+		"function_call": continues, "reasoning": continues, "custom_tool_call": continues, "local_shell_call": continues,
+		"model_output": continues, "item_reference": continues, "function_call_output": apart, "program": apart,
+	} {
+		later := trailOf(t, responses(sys("It is 9:01 in /home/anna/proj."), u("hi"), `{"type":"`+kind+`","id":"x"}`, u("on")))
+		require.Equal(t, want, relation(later, trailOf(t, responses(sys("It is 9:00 in /home/anna/proj."), u("hi")))), kind)
 	}
 }
 
