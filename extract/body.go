@@ -202,10 +202,7 @@ func otherKey(id string) bool {
 // has no usable session id: it would name an installation.
 func UserID() Extractor {
 	return ExtractorFunc(func(r *Request) (Session, bool) {
-		raw, ok := text(r.get(metadataUserIDField))
-		if !ok {
-			return Session{}, false
-		}
+		raw, _ := text(r.get(metadataUserIDField))
 		if _, claude := claudeID([]byte(raw)); claude {
 			return Session{}, false
 		}

@@ -458,5 +458,6 @@ func TestKeysOfNoConversation(t *testing.T) {
 		if ok {
 			require.Equal(t, key, s.ID)
 		}
+		requireSession(t, extract.BodyIDs(), &extract.Request{Body: []byte(`{"session_id":"` + key + `"}`)}, "session_id", key)
 	}
 }

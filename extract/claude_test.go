@@ -56,6 +56,7 @@ func TestClaudeUserID(t *testing.T) {
 		{"a session that is cut off", "user_" + device + "_account__session_" + uuid[:35], "", true},
 		{"something behind the session", "user_" + device + "_account__session_" + uuid + "x", "", true},
 		{"two sessions", "user_" + device + "_account__session_" + uuid2 + "_session_" + uuid, "", true},
+		{"an account of hexadecimal digits", "user_" + device + "_account_ab_session_" + uuid, "", true},
 		{"an account alone", "user_" + device + "_account_" + uuid2, "", true},
 		{"a hyphen in the hash", "user_a-b_account__session_" + uuid, "", true},
 		{"an underscore in the hash", "user_a_b_account__session_" + uuid, "", true},

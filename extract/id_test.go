@@ -42,6 +42,11 @@ func TestID(t *testing.T) {
 		{"a uuid in mixed case", "CA40aa6d-4238-464E-98df-6ba3e9377C6E", uuid},
 		{"not quite a uuid keeps its case", "CA40AA6D-4238-464E-98DF-6BA3E9377C6", "CA40AA6D-4238-464E-98DF-6BA3E9377C6"},
 		{"hyphens in other places keep the case", "CA40AA6D4-238-464E-98DF-6BA3E9377C6E", "CA40AA6D4-238-464E-98DF-6BA3E9377C6E"},
+		{"hexadecimal digits are no uuid", " ABCD ", "ABCD"},
+		{"hexadecimal digits as long as a uuid", strings.Repeat("A", 36), strings.Repeat("A", 36)},
+		{"a dot keeps the case", "CA40AA6D-4238-464E-98DF-6BA3E9377C6.", "CA40AA6D-4238-464E-98DF-6BA3E9377C6."},
+		{"a letter behind F keeps the case", "CA40AA6D-4238-464E-98DF-6BA3E9377C6g", "CA40AA6D-4238-464E-98DF-6BA3E9377C6g"},
+		{"a sign before A keeps the case", "CA40AA6D-4238-464E-98DF-6BA3E9377C6@", "CA40AA6D-4238-464E-98DF-6BA3E9377C6@"},
 		{"no hexadecimal digits keep the case", "GA40AA6D-4238-464E-98DF-6BA3E9377C6E", "GA40AA6D-4238-464E-98DF-6BA3E9377C6E"},
 		{"a uuid behind a prefix keeps its case", "T-CA40AA6D-4238-464E-98DF-6BA3E9377C6E", "T-CA40AA6D-4238-464E-98DF-6BA3E9377C6E"},
 

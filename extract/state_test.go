@@ -25,6 +25,8 @@ func TestPins(t *testing.T) {
 		`{"cachedContent":"cachedContents/x"}`:                                                                   {"cachedContents/x"},
 		`{"input_file_id":"file-1","endpoint":"/v1/responses"}`:                                                  {"file-1"},
 		`{"tools":[{"type":"file_search","vector_store_ids":["vs_1","vs_2",3]},{"type":"function","name":"f"}]}`: {"vs_1", "vs_2"},
+		`{"container":"container_1"}`:                                                                            {"container_1"},
+		`{"request":{"cachedContent":"cachedContents/x"}}`:                                                       {"cachedContents/x"},
 		`{"cached_content":"cachedContents/x"}`:                                                                  {"cachedContents/x"},
 		`{"container":{"id":"container_1","skills":[]}}`:                                                         {"container_1"},
 		`{"thread":{"type":"continue","previous_message_id":"msg_1"}}`:                                           {"msg_1"},
@@ -78,6 +80,11 @@ func TestPins(t *testing.T) {
 	pins := (&extract.Request{Body: []byte(many + `{}]}`)}).Pins()
 	require.Len(t, pins, 16)
 	require.Equal(t, []string{"rs_1", "rs_0", "rs_2"}, pins[:3])
+	many = `{"input_file_id":"file-1","tools":[`
+	for i := range 16 {
+		many += fmt.Sprintf(`{"container":"cntr_%d"},`, i)
+	}
+	require.Len(t, (&extract.Request{Path: "/v1/responses/resp_1", Body: []byte(many + `{}],"input":[{"file_id":"file-2"}]}`)}).Pins(), 16)
 	for path, want := range map[string][]string{
 		"/v1/responses/resp_1":                                {"resp_1"},
 		"/v1/responses/resp_1/input_items":                    {"resp_1"},
@@ -173,4 +180,6 @@ func TestStateExtractor(t *testing.T) {
 			require.Equal(t, "trail", s.Source)
 		}
 	}
+	requireSession(t, extract.State(), &extract.Request{Path: "/v1/responses/resp_1"}, "state", "resp_1")
+	requireSession(t, extract.State(), &extract.Request{Path: "/v1/responses", Body: []byte(`{"input":"x"}`)}, "", "")
 }

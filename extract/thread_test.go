@@ -69,6 +69,8 @@ func TestThreadsAndParents(t *testing.T) {
 			want{"client_metadata.session_id", root, "", "", thread}},
 		"Codex, forked from itself, by its body": {nil, `{"client_metadata":{"session_id":"` + root + `","x-codex-turn-metadata":"{\"forked_from_thread_id\":\"` + root + `\"}"}}`,
 			want{"client_metadata.session_id", root, "", "", ""}},
+		"a key with hexadecimal digits behind a colon": {nil, `{"prompt_cache_key":"app:fe"}`,
+			want{"prompt_cache_key", "app:fe", "", "", ""}},
 		"a key with a colon": {nil, `{"prompt_cache_key":"app:v2"}`,
 			want{"prompt_cache_key", "app:v2", "", "", ""}},
 		"Codex, only the request id is left": {http.Header{"Originator": {"codex_exec"}, "X-Client-Request-Id": {root}}, "",
@@ -139,7 +141,9 @@ func TestConfidence(t *testing.T) {
 		"user id":          {nil, `{"metadata":{"user_id":"u"}}`, extract.Conventional},
 		"kimi's user id is its session": {http.Header{"User-Agent": {"KimiCLI/1.0"}},
 			`{"metadata":{"user_id":"ca40aa6d-4238-464e-98df-6ba3e9377c6e"}}`, extract.Explicit},
-		"messages": {nil, `{"messages":[{"role":"user","content":"x"}]}`, extract.Derived},
+		"kimi's user id is none":   {http.Header{"User-Agent": {"KimiCLI/1.0"}}, `{"metadata":{"user_id":"anna"}}`, extract.Conventional},
+		"another client's user id": {http.Header{"User-Agent": {"Other/1.0"}}, `{"metadata":{"user_id":"ca40aa6d-4238-464e-98df-6ba3e9377c6e"}}`, extract.Conventional},
+		"messages":                 {nil, `{"messages":[{"role":"user","content":"x"}]}`, extract.Derived},
 	} {
 		s, ok := extract.Default().Extract(&extract.Request{Header: tt.header, Body: []byte(tt.body)})
 		require.True(t, ok, name)
