@@ -187,6 +187,20 @@ func TestTrailWithTheMostKeys(t *testing.T) {
 	require.LessOrEqual(t, 1+len(s.Aliases)+len(s.Continues)+len(s.Near), maxKeys)
 }
 
+// The second half of a sum is of all that goes in.
+func TestSumsDependOnAll(t *testing.T) {
+	t.Parallel()
+	seen := map[uint64]bool{}
+	for _, s := range []sum{
+		sum{1, 2}.add(3, 4), sum{5, 2}.add(3, 4), sum{1, 5}.add(3, 4), sum{1, 2}.add(5, 4), sum{1, 2}.add(3, 5),
+		sum{1, 2}.join(3, sum{4, 6}), sum{5, 2}.join(3, sum{4, 6}), sum{1, 5}.join(3, sum{4, 6}), sum{1, 2}.join(5, sum{4, 6}),
+		sum{1, 2}.join(3, sum{5, 6}), sum{1, 2}.join(3, sum{4, 5}),
+	} {
+		require.False(t, seen[s[1]])
+		seen[s[1]] = true
+	}
+}
+
 // pathClass looks at the last letters of a path before it looks at the list.
 func TestPathClassesAreAllLookedAt(t *testing.T) {
 	t.Parallel()

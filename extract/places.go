@@ -36,7 +36,7 @@ const (
 // read adds the absolute paths that a text names, given as it stands between its quotes in
 // the body. A path has at least two parts: "/help" is a command.
 func (p *places) read(raw []byte) {
-	for i, slashes := 0, 0; i < len(raw) && p.n < maxPlaces && slashes < maxSlashes; slashes++ {
+	for i, slashes := 0, 0; p.n < maxPlaces && slashes < maxSlashes; slashes++ {
 		next := bytes.IndexByte(raw[i:], '/')
 		if next < 0 {
 			return

@@ -1,6 +1,7 @@
 package extract_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -29,6 +30,9 @@ func TestPlaces(t *testing.T) {
 		{"on a line of its own", "Directory:\n/home/anna/proj\n", true},
 		{"behind a tab", "cwd\t/home/anna/proj", true},
 		{"in a table", "|/home/anna/proj|", true},
+		{"behind a carriage return", "cwd\r/home/anna/proj", true},
+		{"in braces", "{/home/anna/proj}", true},
+		{"behind a comma", "a,/home/anna/proj", true},
 		{"with a slash at the end", "/home/anna/proj/", true},
 		{"with other letters", "/home/josé/日本", true},
 		{"with odd characters", "/home/anna/a.b-c_d~e@f+g", true},
@@ -36,6 +40,7 @@ func TestPlaces(t *testing.T) {
 		{"far behind", "and/or 1/2 https://x.org/a/b </b> /help " + "/srv/app", true},
 
 		{"none", "nowhere", false},
+		{"behind an n", "in/home/anna/proj", false},
 		{"a command", "/help", false},
 		{"a root", "/", false},
 		{"slashes", "//////", false},
@@ -58,10 +63,37 @@ func TestPlaces(t *testing.T) {
 				trailOf(t, turn2("Tuesday.", u(reminder("Tuesday. "+test.text)+"hi"))),
 				trailOf(t, trunk("Monday.", u(reminder("Monday. "+test.text)+"hi")))), "in a reminder")
 			if test.place {
+				require.Equal(t, want, relation(trailOf(t, turn2("Tuesday. "+test.text, u("hi"))), trailOf(t, claude(quote("Monday. "+test.text), u("hi")))), "beside the messages")
 				require.Equal(t, near, relation(
 					trailOf(t, turn2("Tuesday. "+test.text, u("hi"))), trailOf(t, trunk("Monday. "+test.text+" /srv/other", u("hi")))), "another place")
 			}
 		})
+	}
+}
+
+// Sixteen paths count, and a text with more slashes than anybody writes is not read on.
+func TestPlacesThatCount(t *testing.T) {
+	t.Parallel()
+	paths := func(n int, rest string) string { return strings.Repeat("/srv/app ", n) + rest }
+	for _, test := range []struct{ first, later, want string }{
+		{paths(16, "/srv/a"), paths(16, "/srv/b"), continues},
+		{paths(15, "/srv/a"), paths(15, "/srv/b"), near},
+		{"/srv/app " + strings.Repeat("a/", 1<<14) + " /srv/a", "/srv/app " + strings.Repeat("a/", 1<<14) + " /srv/b", continues},
+	} {
+		later := trailOf(t, chat(sys("Tuesday "+test.later), u("hi"), a("x"), u("on")))
+		require.Equal(t, test.want, relation(later, trailOf(t, chat(sys("Monday "+test.first), u("hi")))), "%.50s", test.first)
+	}
+}
+
+// A path goes on over these, and ends before those.
+func TestPathsGoOn(t *testing.T) {
+	t.Parallel()
+	for want, letters := range map[string]string{near: "aAzZ09/.-_~@+é", continues: " \n\t\"\\'`,;:)(<>|[]{}="} {
+		for _, c := range letters {
+			place := "/srv/app" + string(c)
+			later := trailOf(t, chat(sys("Tuesday "+place+"x"), u("hi"), a("x"), u("on")))
+			require.Equal(t, want, relation(later, trailOf(t, chat(sys("Monday "+place+"y"), u("hi")))), "%q", c)
+		}
 	}
 }
 

@@ -302,9 +302,9 @@ func references(c *jsonscan.Cursor, stored bool, add func(string, bool) bool) (m
 // fileName returns the name of the file to which the URI in raw leads, if it is one
 // of the Gemini API: https://ai.google.dev/api/files.
 func fileName(raw []byte) (string, bool) {
-	uri, ok := text(raw)
+	uri, _ := text(raw)
 	i := strings.LastIndex(uri, "files/")
-	if !ok || i < 0 || i > 0 && !strings.HasPrefix(uri, "https://generativelanguage.googleapis.com/") {
+	if i < 0 || i > 0 && !strings.HasPrefix(uri, "https://generativelanguage.googleapis.com/") {
 		return "", false
 	}
 	name, _, _ := strings.Cut(uri[i:], "?")

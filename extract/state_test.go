@@ -118,6 +118,11 @@ func TestPins(t *testing.T) {
 		"/v1beta/cachedContents/":                             nil,
 		"/docs/files/readme-first":                            nil,
 		"/sessions/my_team/v1/messages":                       nil,
+		"/v1beta/interactions/v1_a":                           {"v1_a"},
+		"/v1/containers/container_1":                          {"container_1"},
+		"/v1/batches/cancel":                                  nil,
+		"/v1/containers/list":                                 nil,
+		"/v1/vector_stores/search":                            nil,
 		"/v1/threads/runs":                                    nil,
 		"/v1/threads/thread_1/runs/run_1/submit_tool_outputs": {"thread_1"},
 	} {

@@ -33,7 +33,7 @@ type StateReader struct {
 	value    bool     // the string is one
 	buf      []byte   // the string so far
 	unfit    bool     // the string is too long, or has an escape that no id has; buf is not all of it
-	name     [16]byte // the last string that was no value; of no use if that is longer
+	name     [16]byte // how the last string that was no value begins; names that count are shorter than that
 	nameLen  int
 }
 
@@ -111,7 +111,7 @@ func (s *StateReader) string(p []byte) []byte {
 // endName has read a string to its end that is no value, so it may be the name of one.
 func (s *StateReader) endName() {
 	s.nameLen = 0
-	if !s.unfit && len(s.buf) <= len(s.name) {
+	if !s.unfit {
 		s.nameLen = copy(s.name[:], s.buf)
 	}
 }

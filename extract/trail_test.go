@@ -970,6 +970,7 @@ func TestLegacyPrompts(t *testing.T) {
 		{"a batch and the same as one", `{"prompt":["a","b"]}`, `{"prompt":"a\nb"}`, apart},
 		{"a batch again", `{"prompt":["a","b"]}`, `{"prompt":[ "a" , "\u0062" ]}`, same},
 		{"tokens", `{"prompt":[1,2,3]}`, `{"prompt":[1,23]}`, apart},
+		{"one token", `{"prompt":[1]}`, `{"prompt":[2]}`, apart},
 		{"tokens again", `{"prompt":[1,2,3]}`, `{"prompt":[ 1, 2, 3 ]}`, same},
 		{"batches of tokens", `{"prompt":[[1],[2,3]]}`, `{"prompt":[[1,2],[3]]}`, apart},
 		{"a prompt and a message", body("hi"), `{"messages":[{"role":"user","content":"hi"}]}`, ""},
