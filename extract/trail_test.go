@@ -945,6 +945,8 @@ func TestLegacyPrompts(t *testing.T) {
 	}{
 		{"a retry", body("Human: hi\nAI:"), body("Human: hi\nAI:"), same},
 		{"white space at the ends", body("Human: hi\nAI:"), body("\nHuman: hi\nAI: \n"), same},
+		{"white space of other kinds", body("Human: hi\nAI:"), body("\r\tHuman: hi\nAI:\t\r"), same},
+		{"a control character at the end", body("Human: hi\nAI:"), body("Human: hi\nAI:\x01"), apart},
 		{"one line each", body("Human: hi\nAI:"), body("Human: hi\nAI: hello\nHuman: on\nAI:"), continues},
 		{"an answer of 300 lines", body("Human: hi\nAI:"), body("Human: hi\nAI: " + answer + "\nHuman: on\nAI:"), continues},
 		{"the third turn", body("Human: hi\nAI: " + answer + "\nHuman: on\nAI:"), body("Human: hi\nAI: " + answer + "\nHuman: on\nAI:" + answer + "\nHuman: more\nAI:"), continues},
