@@ -442,9 +442,6 @@ func (q *query) related() bool {
 
 // relatedKeys returns the keys of such records.
 func (q *query) relatedKeys(c *Cache) []Key {
-	if !q.related() {
-		return nil
-	}
 	var keys []Key
 	if q.starts {
 		keys = append(keys, q.root)

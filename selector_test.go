@@ -95,6 +95,22 @@ func TestNewCopiesTheChain(t *testing.T) {
 	require.Equal(t, affinity.ReasonNew, mustSelect(t, s, session("s"), "a").Reason)
 }
 
+// An Extractor of the user's own may be a Chain, and what it says without an id is no session.
+func TestOwnExtractor(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{Extractor: extract.Chain{extract.Header("X-Mine")}})
+	require.Equal(t, "x-mine", mustSelect(t, s, &extract.Request{Header: http.Header{"X-Mine": {"m"}}}, "a").Source)
+	require.Equal(t, affinity.ReasonNoSession, mustSelect(t, s, session("s"), "a").Reason)
+
+	s = newSelector(t, affinity.Config[string]{Extractor: extract.ExtractorFunc(func(*extract.Request) (extract.Session, bool) {
+		return extract.Session{Source: "mine", Thread: "t", Confidence: extract.Derived}, true
+	})})
+	sel := mustSelect(t, s, session("s"), "a")
+	require.Equal(t, affinity.ReasonNoSession, sel.Reason)
+	require.Zero(t, sel.Session)
+	require.Empty(t, sel.Source)
+}
+
 // failures.md rows 1 and 6: one conversation, one target, whatever the fallback or
 // the order of the candidates would say.
 func TestSessionStays(t *testing.T) {

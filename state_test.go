@@ -396,6 +396,7 @@ func TestStateWithoutASession(t *testing.T) {
 			require.Equal(t, "z", sel.Target, name)
 			require.Equal(t, affinity.ReasonPinned, sel.Reason, name)
 			require.Zero(t, sel.Session)
+			require.Equal(t, affinity.ReasonPinned, mustSelect(t, s, body(tt.body), "z", "a").Reason, name)
 			sel.Done(affinity.Outcome{Result: affinity.TerminalFailure})
 			require.Equal(t, n, s.Cache().Len(), name)
 
@@ -565,6 +566,7 @@ func TestManyConversationsBehindOneID(t *testing.T) {
 		require.InDelta(t, i+1, n, 3+float64(i)/3)
 	}
 	require.Zero(t, mustSelect(t, s, session("explicit"), "a", "b").Conversations)
+	require.Zero(t, mustSelect(t, s, body(`{"conversation_id":"explicit","messages":[`+messages+`]}`), "a", "b").Conversations)
 }
 
 // Nothing is bound to a target without an ID: another such target would be taken for it.
