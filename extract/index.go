@@ -109,7 +109,7 @@ func (r *Request) readPrompt() *prompt {
 	x := &r.index
 	x.reading.Lock()
 	defer x.reading.Unlock()
-	if len(r.Body) > wholly && x.pos == 0 && x.progress.Load() == unfinished {
+	if len(r.Body) > wholly && x.pos == 0 {
 		if p := newPrompt(); x.readOn(r.Body, nil, p) {
 			return p
 		}
