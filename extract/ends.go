@@ -60,8 +60,7 @@ func (r *Request) memberEarly(name string) []byte {
 	x.reading.Lock()
 	defer x.reading.Unlock()
 	if value = x.member(r.Body, name); value == nil {
-		until := stopAt(name)
-		x.readOn(r.Body, &until, nil)
+		x.readOn(r.Body, &stop{name: name}, nil)
 		value = x.member(r.Body, name)
 	}
 	if x.progress.Load() == bad {

@@ -631,3 +631,19 @@ func TestLargeBodiesThatAreNoObjects(t *testing.T) {
 		}
 	}
 }
+
+// A walk that has stopped behind messages does not know whether they are those that count.
+func TestMessagesBehindWhereAWalkStopped(t *testing.T) {
+	t.Parallel()
+	for _, named := range []extract.Extractor{extract.Body("ticket"), extract.Body("session_id")} {
+		body := `{"a":` + big(wholly) + `,"messages":[` + u("a") + `],"ticket":1,"session_id":1,"messages":[` + u("b") + `],"b":` + big(wholly) + `}`
+		s, ok := extract.Chain{named, extract.Trail()}.Extract(&extract.Request{Body: []byte(body)})
+		require.True(t, ok)
+		require.Equal(t, trailOf(t, chat(u("b"))).ID, s.ID)
+	}
+	// Nor does one that has read messages in which nobody says anything, beside a message.
+	body := `{"a":` + big(wholly) + `,"input":` + u("b") + `,"messages":[],"metadata":{}}`
+	s, ok := extract.Chain{extract.ClaudeUserID(), extract.Trail()}.Extract(&extract.Request{Body: []byte(body)})
+	require.True(t, ok)
+	require.Equal(t, trailOf(t, responses(u("b"))).ID, s.ID)
+}

@@ -191,14 +191,6 @@ type stop struct {
 	takes  func(field) bool // if this, which is asked at each, says so
 }
 
-// stopAt returns the stop at the members of that name.
-func stopAt(name string) stop {
-	if f := noField.known([]byte(name)); f != noField {
-		return stop{fields: 1 << f, takes: func(field) bool { return true }}
-	}
-	return stop{name: name}
-}
-
 // mayBe reports whether the walk may have to stop at a member, given its field or
 // noField. It is the cheap part of the question, and comes before is.
 func (s *stop) mayBe(f field) bool { return s.fields == 0 || s.fields.has(f) }
