@@ -211,19 +211,24 @@ func TestUnknownStateAndAColdHome(t *testing.T) {
 // also for a request that refers to state.
 func TestUnknownStateAtTheDetourOfAFormerConfiguration(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		cfg := affinity.Config[string]{Failover: affinity.FailoverReturn}
-		s := newSelector(t, cfg)
-		for _, target := range []string{"a", "b"} {
-			mustSelect(t, s, session("x"), target).Done(served)
-			elapse(time.Second)
-		}
-		cfg.Cache, cfg.Failover, cfg.FailPinned = s.Cache(), affinity.FailoverRebind, true
-		s = newSelector(t, cfg)
-		sel := mustSelect(t, s, withFile("x"), "b", "c")
-		require.Equal(t, []any{"b", affinity.ReasonFailover, "a"}, []any{sel.Target, sel.Reason, sel.From})
-		require.Equal(t, "b", mustPeek(t, s, session("x")).Target)
-	})
+	for drained, reason := range map[bool]affinity.Reason{false: affinity.ReasonFailover, true: affinity.ReasonDetour} {
+		synctest.Test(t, func(t *testing.T) {
+			cfg := affinity.Config[string]{Failover: affinity.FailoverReturn}
+			s := newSelector(t, cfg)
+			for _, target := range []string{"a", "b"} {
+				mustSelect(t, s, session("x"), target).Done(served)
+				elapse(time.Second)
+			}
+			cfg.Cache, cfg.Failover, cfg.FailPinned = s.Cache(), affinity.FailoverRebind, true
+			s = newSelector(t, cfg)
+			if drained {
+				s.Drain("b", time.Time{})
+			}
+			sel := mustSelect(t, s, withFile("x"), "b", "c")
+			require.Equal(t, []any{"b", reason, "a"}, []any{sel.Target, sel.Reason, sel.From})
+			require.Equal(t, "b", mustPeek(t, s, session("x")).Target)
+		})
+	}
 }
 
 // State that names the session lives on with each use, also on a target that is drained.
