@@ -456,20 +456,25 @@ func TestMoveToTheDetour(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn})
-		for _, target := range []string{"b", "c"} { // b has been away before
+		for _, target := range []string{"b", "c", "c"} { // b has been away, and its sessions take their time to come back
+			elapse(5 * time.Minute)
 			mustSelect(t, s, session("other"), target).Done(served)
 		}
-		for _, target := range []string{"a", "b", "b"} {
+		for _, target := range []string{"a", "b"} {
 			mustSelect(t, s, session("s"), target).Done(served)
 			elapse(time.Second)
 		}
+		stream := mustSelect(t, s, session("s"), "b")
 		s.Cache().MoveFunc("b", everything)
-		for range 3 {
-			sel := mustSelect(t, s, session("s"), "a", "b")
+		elapse(time.Second)
+		stream.Done(served)
+		for _, candidates := range [][]string{{"b", "a"}, {"b"}} {
+			sel := mustSelect(t, s, session("s"), candidates...)
 			require.Equal(t, "b", sel.Target)
 			require.Equal(t, affinity.ReasonBound, sel.Reason)
 			require.Empty(t, sel.From)
-			elapse(time.Second)
+			sel.Done(affinity.Outcome{Result: affinity.TransientFailure}) // the detour ends later still
+			s.Drain("b", time.Now())                                      // which is all that there is, in the end
 		}
 	})
 }
