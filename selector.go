@@ -1072,9 +1072,6 @@ func (s *Selector[T]) bindHome(q *query, st *standing, candidates []T, v *verdic
 	case theSecond:
 		second = &st.second
 	}
-	if second != nil && second.target.Name == sel.ID {
-		second = nil
-	}
 	var old located
 	switch {
 	case second != nil:
