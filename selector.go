@@ -1014,7 +1014,8 @@ func (s *Selector[T]) heedState(q *query, st *standing, candidates []T, v *verdi
 	switch {
 	case s.cfg.FailPinned && absent != "":
 		return &PinnedError{absent}
-	case i >= 0 && i == v.i && v.reason != ReasonInherited: // it goes there anyway
+	case i >= 0 && i == v.i: // it goes there anyway
+		v.cold = false
 	case i >= 0:
 		last, name := &st.located, theHome // where the session was last
 		if v.reason == ReasonDetour {

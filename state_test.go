@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -205,6 +206,30 @@ func TestUnknownStateAndAColdHome(t *testing.T) {
 			}
 		})
 	}
+}
+
+// State at the home that each turn refers to does not make a conversation forget where it
+// was before.
+func TestStateAtTheHomeKeepsTheSecondPlace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
+		const file = "file-0123456789abcdef"
+		ask := func(turn int, candidates ...string) *affinity.Selection[string] {
+			text := `"chat 1 question 0"`
+			with := `[{"type":"text","text":` + text + `},{"type":"file","file":{"file_id":"` + file + `"}}]`
+			sel := mustSelect(t, s, body(strings.Replace(string(chatTurn(1, turn).Body), text, with, 1)), candidates...)
+			sel.Learn(file)
+			sel.Done(served)
+			elapse(time.Second)
+			return sel
+		}
+		ask(1, "a")
+		ask(2, "b")
+		sel := ask(3, "c", "b", "a")
+		require.Equal(t, "b", sel.Target)
+		require.Equal(t, "a", ask(4, "c", "a").Target)
+	})
 }
 
 // A detour that a former configuration has made is the home of a new one that makes none,
