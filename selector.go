@@ -968,7 +968,7 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 		return verdict{reason: ReasonReturned, pick: at(i), from: second.target.Name, second: theSecond}
 
 	case i < 0, traits.DrainDue(q.now) && (j >= 0 || len(s.open(candidates, home)) > 0):
-		v := verdict{reason: ReasonFailover, pick: at(j), from: home, except: home}
+		v := verdict{reason: ReasonFailover, pick: at(j), from: home}
 		if st.stays && !stale && !leaving {
 			v.second = theHome
 		}
