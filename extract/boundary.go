@@ -36,8 +36,8 @@ const (
 // 16 messages have come in between.
 //
 // The prompt is all that an upstream computes and keeps for the next request:
-// what it has cached or keeps as a template, tools, system, roles, texts, calls of
-// tools and their results. Of these
+// what it has cached or keeps as a template, tools, system, roles, texts, calls of tools
+// and their results. Of these
 //
 //   - the markers of caches (cache_control, cachePoint), ids and states of the
 //     items of the Responses API and the billing line of Claude Code do not count;

@@ -96,7 +96,6 @@ func TestClass(t *testing.T) {
 		"somebody has a task":              {says("", `### Task:\nGenerate function 0 for oslo`), extract.Turn},
 		"somebody has a concise task":      {says("", `### Task:\nGenerate a concise description of this grinder`), extract.Turn},
 		"somebody has read a page":         {says("", `Web page content:\nBest pizza in town. When do they open?`), extract.Turn},
-		"a title of somebody's":            {says("", `Please write a 5-10 word title for my essay`), extract.Turn},
 		"somebody wants a suggestion":      {says("", `### Task:\nSuggest a name`), extract.Turn},
 		"Claude Code suggests":             {says("main", "[SUGGESTION MODE: what would"), extract.Auxiliary},
 		"titles of a summary":              {says("You are a title generator. You output ONLY a thread title", "CRITICAL: Respond with TEXT ONLY."), extract.Auxiliary},

@@ -41,7 +41,7 @@ var (
 		{"You are a software engineer. You are working on a project. you need to summarize", Compaction},           // bolt.diy
 		{"You are summarizing an agent run for prompt compaction", Compaction},                                     // browser-use
 		{"You are naming a coding session", Auxiliary},                                                             // Claude Code
-		{"Generate a concise, sentence-case title (3-7 words)", Auxiliary},                                         // Claude Code
+		{"Generate a concise, sentence-case title", Auxiliary},                                                     // Claude Code
 		{"Analyze if this message indicates a new conversation topic", Auxiliary},                                  // Claude Code
 		{"A user kicked off a Claude Code agent to do a coding task", Auxiliary},                                   // Claude Code
 		{"You are a security monitor for autonomous AI coding agents", Auxiliary},                                  // Claude Code
@@ -59,7 +59,7 @@ var (
 		{"You are an expert in crafting pithy branch names", Auxiliary},                                            // Copilot Chat
 		{"You are an expert in writing short, catchy, and encouraging progress messages", Auxiliary},               // Copilot Chat
 		{"Your task is to create a comprehensive, detailed summary of the entire conversation", Compaction},        // Copilot Chat
-		{"You are a recommendation system, please complete the following recommendation task.\n###", Auxiliary},    // Coze Studio
+		{"You are a recommendation system, please complete the following recommendation task", Auxiliary},          // Coze Studio
 		{"# Role\nYou are an AI assistant that quickly generates 3 relevant follow-up questions", Auxiliary},       // Coze Studio
 		{"You will generate a short title based on the first message a user begins", Auxiliary},                    // Crush
 		{"You are summarizing a conversation to preserve context", Compaction},                                     // Crush
@@ -68,7 +68,7 @@ var (
 		{"You are a memory management system. Your task is to analyze a conversation", Auxiliary},                  // DeerFlow
 		{"You are generating follow-up questions to help the user continue", Auxiliary},                            // DeerFlow
 		{"You are Title Generator, an expert assistant", Auxiliary},                                                // Forge
-		{"You are a specialized Task Routing AI. Your sole function is to analyze", Auxiliary},                     // Gemini CLI
+		{"You are a specialized Task Routing AI", Auxiliary},                                                       // Gemini CLI
 		{"You are a diagnostic agent that determines whether a conversational AI", Auxiliary},                      // Gemini CLI
 		{"You are a context routing agent for a coding AI session", Auxiliary},                                     // Gemini CLI
 		{"You are an expert Context Memory Manager", Auxiliary},                                                    // Gemini CLI
@@ -112,7 +112,7 @@ var (
 		{"Summarize the archived part of an Ollama agent conversation", Compaction},                                // Ollama
 		{"Given the conversation history, provide a SHORT name for the conversation", Auxiliary},                   // Onyx
 		{"You are a memory update agent that helps the user add or update memories", Auxiliary},                    // Onyx
-		{"You are a title generator. You output ONLY a thread title", Auxiliary},                                   // OpenCode
+		{"You are a title generator. You output ONLY", Auxiliary},                                                  // OpenCode
 		{"You are an anchored context summarization assistant", Compaction},                                        // OpenCode
 		{"You are a helpful assistant that generates concise, descriptive titles for conversations", Auxiliary},    // OpenHands
 		{"You are an AI suggestion generator for an AI powered search engine", Auxiliary},                          // Perplexica
@@ -131,8 +131,8 @@ var (
 		{"Based on our full conversation history, produce a concise summary", Compaction},                           // AstrBot
 		{"Summarize the conversation below.\nProduce markdown that strictly follows", Compaction},                   // CAMEL
 		{"Based on the chat history, give this conversation a name", Auxiliary},                                     // Chatbox
-		{"Please write a 5-10 word title the following conversation", Auxiliary},                                    // Claude Code
-		{"The user stepped away and is coming back.", Auxiliary},                                                    // Claude Code
+		{"Please write a 5-10 word title", Auxiliary},                                                               // Claude Code
+		{"The user stepped away and is coming back", Auxiliary},                                                     // Claude Code
 		{"You are now acting as the memory extraction subagent", Auxiliary},                                         // Claude Code
 		{"Summarize this portion of a Claude Code session transcript", Auxiliary},                                   // Claude Code
 		{"[SUGGESTION MODE:", Auxiliary},                                                                            // Claude Code
@@ -148,6 +148,7 @@ var (
 		{"Please create a detailed summary of the conversation so far. The history is being", Compaction},           // Copilot CLI
 		{"Analyze the following conversation and create a structured summary that preserves", Compaction},           // CrewAI
 		{"Provide a detailed summary of our conversation above.", Compaction},                                       // Crush
+		{"Generate a concise title for the following content", Auxiliary},                                           // Crush
 		{"You are asked to generate a concise chat title", Auxiliary},                                               // Dify
 		{"Progressively summarize the conversation provided", Compaction},                                           // Flowise
 		{"You are an AI assistant tasked with predicting the user's next question", Auxiliary},                      // FastGPT

@@ -88,9 +88,10 @@ const (
 //   - in the messages, file_id, fileUri, the container_id of a call, the audio of an earlier
 //     answer, items of type item_reference, and, unless store is false, reasoning that is
 //     sent without its text and without encrypted_content, and image_generation_calls
-//     without their result, which OpenAI then looks up. What a tool was called with is the tool's own, and so is an answer of it that is
-//     JSON. A fileUri that leads to a file of the Gemini API becomes the name of
-//     that file, files/...; others can be read from anywhere.
+//     without their result, which OpenAI then looks up. What a tool was called with is
+//     the tool's own, and so is an answer of it that is JSON. A fileUri that leads to a
+//     file of the Gemini API becomes the name of that file, files/...; others can be read
+//     from anywhere.
 //
 // It reads the body.
 func (r *Request) Pins() []string {

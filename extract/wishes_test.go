@@ -156,7 +156,7 @@ func TestTitlesOfThis(t *testing.T) {
 		"Write a short story with the title of the conversation":                                                                                     extract.Turn,
 		"Write a short poem, titled for this conversation":                                                                                           extract.Turn,
 		"Give me a title for this conversation":                                                                                                      extract.Turn,
-		"Generate a concise title for the following content: we have moved to a new office":                                                          extract.Turn, // Crush asks so under a system prompt for titles
+		"Generate a concise title for the following content: we have moved to a new office":                                                          extract.Auxiliary, // Crush
 		"Create a short title for the essay: this conversation":                                                                                      extract.Turn,
 		"Your task is to create a descriptive title (3-4 words) for a new chat session based on":                                                     extract.Auxiliary,
 		"Generate a concise 3-7 word title for this conversation, omitting punctuation.":                                                             extract.Auxiliary, // Zed
