@@ -183,7 +183,7 @@ func TestTrailWithTheMostKeys(t *testing.T) {
 	require.True(t, ok)
 	require.Len(t, s.Aliases, 4)
 	require.Len(t, s.Continues, maxTexts-1+maxSteps-1+3*(maxNear-1))
-	require.Len(t, s.Near, 2*(maxNear-1))
+	require.Len(t, s.Near, maxNear-1+maxTails-1)
 	require.LessOrEqual(t, 1+len(s.Aliases)+len(s.Continues)+len(s.Near), maxKeys)
 }
 

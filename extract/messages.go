@@ -318,7 +318,7 @@ func (t *trail) speaks(who speaker) {
 	if last := t.steps.back(0); last != nil {
 		last.answered = true
 	}
-	t.answered, t.own = true, own{}
+	t.answered, t.since = true, since{}
 }
 
 // endMessage notes that a message of a person ends here, unless it added nothing.
@@ -332,7 +332,7 @@ func (t *trail) endMessage() {
 func (t *trail) putStep() {
 	said := t.said()
 	if last := t.steps.back(0); last == nil || last.sum != said {
-		t.steps.put(step{sum: said, own: t.own})
+		t.steps.put(step{sum: said, since: t.since.sum, bytes: t.since.bytes})
 	}
 }
 
@@ -519,7 +519,7 @@ func (t *trail) read(text []byte, lent bool) {
 		return
 	}
 	t.person(textSalt, xxhash.Sum64(words))
-	t.own.bytes += len(words)
+	t.since.bytes = uint8(min(minTail, int(t.since.bytes)+len(words)))
 	t.lastWords, t.lastEnd = words[:min(len(words), maxOpening)], words[max(0, len(words)-maxLastEnd):]
 	if lent {
 		n := len(t.lastWords)
@@ -534,7 +534,7 @@ func (t *trail) person(salt, h uint64) {
 		return
 	}
 	t.here = t.here.add(salt, h)
-	t.own.sum = t.own.sum*31 + h
+	t.since.sum = t.since.sum*31 + h
 	t.texts++
 	t.parts.put(t.here)
 }

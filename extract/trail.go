@@ -215,7 +215,7 @@ type trail struct {
 	steps  ring[step] // the chain where each of the last messages ended
 	parts  ring[sum]  // the chain behind each of the last texts within the message at hand
 	passed bool       // what is left of the message at hand counts for nothing: see readSteps
-	own    own        // what was written since the last answer
+	since  since      // what was written since the last answer
 
 	// What was injected anywhere, which stands for the words as long as there are none.
 	injections  int
@@ -269,14 +269,15 @@ const maxEnding = 8 << 10
 // answered.
 type step struct {
 	sum      sum
-	own      own
+	since    uint64 // as since has it
+	bytes    uint8
 	answered bool // a model spoke next
 }
 
-// The own words of a step are those since the last answer, whatever stands before that.
-type own struct {
-	sum   uint64
-	bytes int // of texts
+// A since is what people wrote since the last answer, whatever stands before that.
+type since struct {
+	sum   uint64 // 0 if there is nothing
+	bytes uint8  // of texts, or minTail if there are more
 }
 
 // A ring keeps the last few values that were put in: enough for steps and for parts.
@@ -304,13 +305,14 @@ const (
 	maxSteps = 16 // messages, the last one included
 	maxTexts = 16 // texts of the last message, for clients that merge messages into one
 	maxNear  = 4  // messages, in each of the weaker settings
+	maxTails = 2  // messages, by the last words alone
 	minTail  = 32 // bytes of the last messages, for a conversation to be known by these alone
 )
 
 // maxKeys is how many keys a session has at most: its own, aliases, what it continues in its
 // whole setting, and what in the four weaker ones, the last of which are near, as those of
 // tails are.
-const maxKeys = 1 + 4 + maxSteps + maxTexts + 5*maxNear
+const maxKeys = 1 + 4 + maxSteps + maxTexts + 4*maxNear + maxTails
 
 // session returns the session that the trail leads to.
 func (t *trail) session() (Session, bool) {
@@ -368,8 +370,10 @@ func (t *trail) session() (Session, bool) {
 	for i := range maxNear {
 		if st := t.steps.back(i); st != nil && st.answered {
 			keys.add(none, st.sum)
-			if tail, ok := t.tail(i); ok {
-				keys.add(none, tail)
+			if i < maxTails {
+				if tail, ok := t.tail(i); ok {
+					keys.add(none, tail)
+				}
 			}
 		}
 	}
@@ -407,15 +411,16 @@ func (t *trail) addAnswered(keys *keyBuffer, in sum) {
 // end: of the last few parts between answers. It takes as few as have minTail bytes, but two at
 // least, since many people say the same one thing. It reports false if there are not so many.
 func (t *trail) tail(i int) (s sum, ok bool) {
+	var h uint64
 	bytes, parts := 0, 0
 	for st := t.steps.back(i); st != nil; st = t.steps.back(i) {
-		if i++; parts > 0 && !st.answered || st.own == (own{}) {
+		if i++; parts > 0 && !st.answered || st.since == 0 {
 			continue // the step behind has the same words and more, or there are none
 		}
-		s = s.add(tailSalt, st.own.sum)
-		bytes += st.own.bytes
+		h = h*37 + st.since
+		bytes += int(st.bytes)
 		if parts++; parts > 1 && bytes >= minTail {
-			return s, true
+			return sum{h, tailSalt}, true // 64 bits are enough for a place to start at
 		}
 	}
 	return s, false
