@@ -2,7 +2,6 @@ package extract
 
 import (
 	"bytes"
-	"slices"
 	"sync"
 	"unicode/utf8"
 
@@ -37,7 +36,10 @@ var scratch = sync.Pool{New: func() any { return new([]byte) }}
 // back.
 func borrow(n int) *[]byte {
 	room := scratch.Get().(*[]byte)
-	*room = slices.Grow((*room)[:0], n)
+	if cap(*room) < n { // slices.Grow would copy what is there
+		*room = make([]byte, 0, n)
+	}
+	*room = (*room)[:0]
 	return room
 }
 
