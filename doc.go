@@ -107,8 +107,8 @@
 // otherwise.
 //
 // Calls that stand beside a conversation, such as token counts, titles and compactions,
-// go where the conversation is, but make, move and refresh no binding, unless
-// [Config.SideCalls] says otherwise.
+// go where the conversation is, but make, move and refresh no binding. [Config.SideCalls]
+// changes that, and says how far bodies are read to tell such calls apart.
 //
 // A request may refer to state on its upstream, such as the response that it goes on from.
 // Tell the Selector what the upstream calls its responses ([Selection.Learn]). It then sends

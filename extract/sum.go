@@ -27,7 +27,7 @@ const (
 	placeSalt               // a setting that is known by its directories
 	systemSalt              // a setting that is known by its system prompt, with anything injected
 	keySalt                 // a key: a setting, and words
-	tailSalt                // a message among the last ones
+	tailSalt                // the last words alone
 )
 
 // add returns the digest over s and then h.

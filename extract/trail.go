@@ -269,7 +269,7 @@ const maxEnding = 8 << 10
 // answered.
 type step struct {
 	sum      sum
-	since    uint64 // as since has it
+	since    uint64 // the sum of a since, and its bytes, apart to save room
 	bytes    uint8
 	answered bool // a model spoke next
 }
@@ -310,8 +310,8 @@ const (
 )
 
 // maxKeys is how many keys a session has at most: its own, aliases, what it continues in its
-// whole setting, and what in the four weaker ones, the last of which are near, as those of
-// tails are.
+// whole setting, and what in the four weaker ones, the last of which are near, as are those
+// of tails.
 const maxKeys = 1 + 4 + maxSteps + maxTexts + 4*maxNear + maxTails
 
 // session returns the session that the trail leads to.
