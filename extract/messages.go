@@ -496,7 +496,7 @@ func (s *setting) read(text []byte, lent bool) {
 		return
 	}
 	s.sum = s.sum.add(textSalt, xxhash.Sum64(text))
-	s.places.read(text)
+	s.places.read(text, maxPlaces)
 	if s.n == len(s.texts) {
 		return
 	}
@@ -540,18 +540,25 @@ func (t *trail) person(salt, h uint64) {
 }
 
 // inject takes in what a client injected. Clients move it about, so where it stands makes no
-// difference; what comes behind the first answer is no part of any setting. It counts as an
-// item, and inject returns false if there are too many.
-func (t *trail) inject(text []byte) (more bool) {
+// difference; what comes behind the first answer is no part of any setting, except that what moves
+// may be all that names a place. It counts as an item, and inject returns false if there are too
+// many.
+func (t *trail) inject(text []byte, s stay) (more bool) {
 	if !t.more() {
 		return false
 	}
 	h := sum{}.add(injectedSalt, xxhash.Sum64(text))
 	t.injections++
 	t.allInjected = t.allInjected.plus(h)
-	if !t.answered {
-		t.injected.sum = t.injected.sum.plus(h)
-		t.injected.places.read(text)
+	in := &t.injected
+	switch {
+	case !t.answered:
+		in.sum = in.sum.plus(h)
+		in.places.read(text, s.places())
+	case s == moves && in.places.n == 0:
+		if in.places.read(text, s.places()); in.places.n > 0 {
+			in.sum = in.sum.plus(sum{}.join(placeSalt, in.places.sum))
+		}
 	}
 	return true
 }

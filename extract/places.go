@@ -34,9 +34,10 @@ const (
 )
 
 // read adds the absolute paths that a text names, given as it stands between its quotes in
-// the body. A path has at least two parts: "/help" is a command.
-func (p *places) read(raw []byte) {
-	for i, slashes := 0, 0; p.n < maxPlaces && slashes < maxSlashes; slashes++ {
+// the body, until there are as many as most. A path has at least two parts: "/help" is a
+// command.
+func (p *places) read(raw []byte, most int) {
+	for i, slashes := 0, 0; p.n < most && slashes < maxSlashes; slashes++ {
 		next := bytes.IndexByte(raw[i:], '/')
 		if next < 0 {
 			return

@@ -206,7 +206,7 @@ type trail struct {
 	// What surrounds the words.
 	system   setting // the system prompt beside the messages
 	opening  setting // the messages of the system before the first answer
-	injected setting // what clients injected before the first answer, in any order
+	injected setting // what clients injected before the first answer, in any order: see inject
 	answered bool    // a model has spoken
 
 	// The words, and what people attached to them.

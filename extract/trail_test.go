@@ -494,6 +494,8 @@ func traps() []trap {
 		{"an application has a context of its own", chat(sys("s"), u("hi"), a("x"), u("<context>Oslo</context>\nSum up.")), chat(sys("s"), u("hi"), a("x"), u("<context>Bergen</context>\nSum up.")), apart},
 		{"Goose tells the time in the last message", chat(sys("s"), u("hi\n<info-msg>\nIt is 9:00\n</info-msg>")),
 			chat(sys("s"), u("hi"), a("x"), u("on\n<info-msg>\nIt is 9:01\n</info-msg>")), continues},
+		{"Goose begins anew in the same directory", chat(sys("s"), u("<info-msg>\nIt is 9:00\nWorking directory: /home/anna\n</info-msg>\nhi")),
+			chat(sys("s"), u("<info-msg>\nIt is 9:01\nWorking directory: /home/anna\n</info-msg>\nhi")), apart},
 		{"Hermes remembers with the last message only", chat(sys("s"), u("hi\n\n<memory-context>\nlikes tea\n</memory-context>")),
 			chat(sys("s"), u("hi"), a("x"), u("on\n\n<memory-context>\nlikes cake\n</memory-context>")), continues},
 		{"Hermes remembers something else about another first message", chat(sys("s"), u("hi\n\n<memory-context>\nlikes tea\n</memory-context>")),
@@ -822,6 +824,70 @@ func TestTraps(t *testing.T) {
 				require.Equal(t, trailOf(t, test.later), trailOf(t, rewritten(t, test.later, random)))
 			}
 		})
+	}
+}
+
+// Two conversations that run at once, in two directories and otherwise alike, stay apart, also
+// where a client names the directory beside what changes with every request.
+func TestDirectoriesTellApart(t *testing.T) {
+	t.Parallel()
+	info := func(dir, time, more string) string {
+		return "<info-msg>\nIt is currently " + time + "\nWorking directory: " + dir + more + "\n</info-msg>\n"
+	}
+	workspace := func(dir string) string {
+		return u("<workspace_info>\nI am working in " + dir + "\n</workspace_info>")
+	}
+	asked := func(file, question string) string {
+		return u("<context>\nTerminal: /bin/zsh\n</context>\n<editorContext>\nThe current file is " + file + "\n</editorContext>\n<reminderInstructions>\n</reminderInstructions>\n" + question)
+	}
+	const called, result = `{"role":"assistant","content":"","tool_calls":[]}`, `{"role":"tool","content":"x"}`
+	for name, conversation := range map[string]func(dir string) []string{
+		"Goose tells it in front of the last answer, which may be the first one or not": func(dir string) []string {
+			return []string{
+				chat(sys("s"), u(info(dir, "9:00", "")+"hi")),
+				chat(sys("s"), u("hi\n"+info(dir, "9:01", "\nTasks: /etc/hosts")), called, result),
+				chat(sys("s"), u("hi"), called, result, u(info(dir, "9:02", "")), called, result),
+				chat(sys("s"), u("hi"), called, result, called, result, u(info(dir, "9:03", "")), a("x"), u("on")),
+				chat(sys("t"), u("hi"), called, result, called, result, a("x"), u("on\n"+info(dir, "10:00", "")), a("y"), u("more")),
+			}
+		},
+		"Copilot Chat, with the file at hand in the last message": func(dir string) []string {
+			return []string{
+				chat(sys("s"), workspace(dir), asked("/tmp/1.go", "hi")),
+				chat(sys("s"), workspace(dir), u("hi"), a("x"), asked("/tmp/2.go", "on")),
+				chat(sys("s"), workspace(dir), u("hi"), a("x"), u("on"), a("y"), asked("/tmp/3.go", "more")),
+			}
+		},
+		"Open WebUI, with what was looked up for the last question": func(dir string) []string {
+			found := "### Task:\nRespond to the user query using the provided context\n<context>see /etc/hosts</context>\n"
+			return []string{
+				chat(sys("In "+dir+"."), u(found+"hi")),
+				chat(sys("Now in "+dir+"."), u("hi"), a("x"), u("on")),
+			}
+		},
+	} {
+		for _, directories := range [][]string{{"/home/anna/a", "/home/anna/b"}, {"/home/anna/a"}} {
+			known := map[string]string{} // the directory by the ids that its conversation has
+			for turn := range conversation("") {
+				for _, dir := range directories {
+					s := trailOf(t, conversation(dir)[turn])
+					is := dir
+					if turn > 0 {
+						is = ""
+					}
+					for _, id := range append([]string{s.ID}, s.Continues...) {
+						if of, ok := known[id]; ok {
+							is = of
+							break
+						}
+					}
+					require.Equal(t, dir, is, "%s: request %d", name, turn+1)
+					for _, id := range append([]string{s.ID}, s.Aliases...) {
+						known[id] = dir
+					}
+				}
+			}
+		}
 	}
 }
 

@@ -16,43 +16,49 @@ import (
 //     at hand, then elements in front, one after the other, then elements behind.
 //
 // What is taken off a person's words is part of the setting, if it stands before the first
-// answer, and counts for nothing behind that. So it should be what comes and goes from turn to
-// turn, and never what tells two conversations apart. To add another client's element, which
-// the client must always close, add its name to injectedTags or, if it is in a message of its
-// own and named as anybody may name it, to contextTags.
+// answer, and counts for nothing behind that, but for the place that Goose names. So it should be
+// what comes and goes from turn to turn, and never what tells two conversations apart. To add
+// another client's element, which the client must always close, add its name to injectedTags,
+// where it says how long it stays, or, if it is in a message of its own and named as anybody may
+// name it, to contextTags.
 
 // injectedTags are the elements in which clients wrap what they put into a
 // person's message, as they open and close them.
-var injectedTags = append(tags(
-	"system-reminder",      // Claude Code, Qwen Code
-	"system_reminder",      // Crush
-	"environment_context",  // Codex
-	"user_instructions",    // Codex
-	"session_context",      // Gemini CLI
-	"environment_details",  // Cline, Roo Code
-	"environment_info",     // Copilot Chat
-	"workspace_info",       // Copilot Chat
-	"editorContext",        // Copilot Chat, in the last message only
-	"reminderInstructions", // Copilot Chat, in the last message only
-	"info-msg",             // Goose, in the last message only
-	"memory-context",       // Hermes, in the last message only
-	"SYSTEM_MESSAGE",       // Void, where the model takes no system prompt
-), tag{ // LobeChat, some of it in the last message only
+var injectedTags = slices.Concat(tags(stays,
+	"system-reminder",     // Claude Code, Qwen Code
+	"system_reminder",     // Crush
+	"environment_context", // Codex
+	"user_instructions",   // Codex
+	"session_context",     // Gemini CLI
+	"environment_details", // Cline, Roo Code
+	"environment_info",    // Copilot Chat
+	"workspace_info",      // Copilot Chat
+	"SYSTEM_MESSAGE",      // Void, where the model takes no system prompt
+), tags(passes,
+	"editorContext",        // Copilot Chat
+	"reminderInstructions", // Copilot Chat
+	"memory-context",       // Hermes
+), tags(moves,
+	"info-msg", // Goose
+), []tag{{ // LobeChat, some of it in the last message only
 	[]byte("<!-- SYSTEM CONTEXT (NOT PART OF USER QUERY) -->"),
 	[]byte("<!-- END SYSTEM CONTEXT -->"),
-})
+	stays,
+}})
 
 // contextTags are the elements of which clients make messages in front of all others, with how
 // things are now. Their names are anybody's: a text with words beside them is all words, or what
 // an application remembers of one user and of another would count for nothing.
-var contextTags = append(tags(
+var contextTags = append(tags(passes,
 	"project_context", "selected_files", "recently_viewed_files", "diagnostic_field_description", "diagnostics", "memory", // Avante
 ), tag{ // Avante
 	[]byte("<selected_code path="),
 	[]byte("</selected_code>"),
+	passes,
 }, tag{ // Rig, what it has looked up
 	[]byte("<file id: "),
 	[]byte(`\n</file>`),
+	passes,
 })
 
 // injectedOpenings are how messages begin that clients put in front of the question at hand, and
@@ -75,11 +81,35 @@ var injectedOpenings = [][]byte{
 	[]byte(`## Additional Context\nConsider the following information from source documents when responding to the user:`),
 }
 
-type tag struct{ open, close []byte }
+// A stay is for how long what a client injected stands where it does.
+type stay uint8
 
-func tags(names ...string) (tags []tag) {
+const (
+	passes stay = iota // with the last message only
+	stays              // as long as the message that it is in
+	moves              // with the last message or so only, but the next one has the like
+)
+
+// places returns how many paths in such a text say where the conversation is: the file that is
+// open now does not, and in front of what else moves along is the working directory.
+func (s stay) places() int {
+	switch s {
+	case stays:
+		return maxPlaces
+	case moves:
+		return 1
+	}
+	return 0
+}
+
+type tag struct {
+	open, close []byte
+	stay        stay
+}
+
+func tags(s stay, names ...string) (tags []tag) {
 	for _, name := range names {
-		tags = append(tags, tag{[]byte("<" + name + ">"), []byte("</" + name + ">")})
+		tags = append(tags, tag{[]byte("<" + name + ">"), []byte("</" + name + ">"), s})
 	}
 	return tags
 }
@@ -115,13 +145,16 @@ func onlyContext(words []byte) bool {
 	return true
 }
 
+// An injector is told what a client injected. Once it returns false, no more is wanted.
+type injector func(text []byte, s stay) (more bool)
+
 // split returns what a person wrote of a plain text, and hands what a client injected before
 // and behind it to inject. The white space around both belongs to neither. Once inject returns
 // false, it gives up.
-func split(text []byte, inject func([]byte) (more bool)) (words []byte) {
+func split(text []byte, inject injector) (words []byte) {
 	words = trim(text)
 	if injectedWhole(words) {
-		inject(words)
+		inject(words, passes)
 		return nil
 	}
 	if len(words) > 0 && (words[0] == '[' || words[len(words)-1] == ']') {
@@ -138,7 +171,7 @@ func split(text []byte, inject func([]byte) (more bool)) (words []byte) {
 		return words
 	}
 	if n := lookedUp(words); n > 0 {
-		inject(words[:n])
+		inject(words[:n], passes)
 		words = trimStart(words[n:])
 		if query, ok := bytes.CutPrefix(words, []byte("<user_query>")); ok { // Open WebUI
 			words = trim(bytes.TrimSuffix(query, []byte("</user_query>")))
@@ -154,7 +187,7 @@ func split(text []byte, inject func([]byte) (more bool)) (words []byte) {
 			break // clients close what they open: somebody writes about the tag
 		}
 		end += len(injectedTags[i].close)
-		if !inject(words[:end]) {
+		if !inject(words[:end], injectedTags[i].stay) {
 			return nil
 		}
 		words = trimStart(words[end:])
@@ -168,7 +201,7 @@ func split(text []byte, inject func([]byte) (more bool)) (words []byte) {
 		if start < 0 {
 			break
 		}
-		if !inject(words[start:]) {
+		if !inject(words[start:], injectedTags[i].stay) {
 			return nil
 		}
 		words = trimEnd(words[:start])
@@ -179,7 +212,7 @@ func split(text []byte, inject func([]byte) (more bool)) (words []byte) {
 // cutRuntime returns words without what nanobot and its descendants say of the time and the
 // chat, in front of them or behind, with the last message only. In front, it ends with an empty
 // line where nothing closes it.
-func cutRuntime(words []byte, inject func([]byte) bool) []byte {
+func cutRuntime(words []byte, inject injector) []byte {
 	opening, closing := []byte("[Runtime Context — metadata only"), []byte("[/Runtime Context]")
 	if bytes.HasPrefix(words, opening) {
 		end := bytes.Index(words, closing)
@@ -188,12 +221,12 @@ func cutRuntime(words []byte, inject func([]byte) bool) []byte {
 		} else if end = bytes.Index(words, []byte(`\n\n`)); end < 0 {
 			end = len(words)
 		}
-		inject(words[:end])
+		inject(words[:end], passes)
 		return trimStart(words[end:])
 	}
 	if bytes.HasSuffix(words, closing) {
 		if start := bytes.LastIndex(words, opening); start >= 0 {
-			inject(words[start:])
+			inject(words[start:], passes)
 			return trimEnd(words[:start])
 		}
 	}
@@ -202,15 +235,15 @@ func cutRuntime(words []byte, inject func([]byte) bool) []byte {
 
 // cutExtras returns words without what Agent Zero says of the time and the like, as JSON, behind
 // the last message only.
-func cutExtras(words []byte, inject func([]byte) bool) []byte {
+func cutExtras(words []byte, inject injector) []byte {
 	const line = len(`\n`)
 	opening := []byte(`[EXTRAS]\n{`)
 	switch i := bytes.LastIndex(words, opening); { // the JSON has it nowhere: there, a line break is an escape
 	case i == 0:
-		inject(words)
+		inject(words, passes)
 		return nil
 	case i >= line && string(words[i-line:i]) == `\n`:
-		inject(words[i:])
+		inject(words[i:], passes)
 		return trimEnd(words[:i])
 	}
 	return words
@@ -218,7 +251,7 @@ func cutExtras(words []byte, inject func([]byte) bool) []byte {
 
 // cutReferences returns the question out of what Cherry Studio makes of the last one: the
 // question stands in the midst of what it has looked up for it.
-func cutReferences(words []byte, inject func([]byte) bool) []byte {
+func cutReferences(words []byte, inject injector) []byte {
 	if !bytes.HasPrefix(words, []byte("Please answer the question based on the reference materials")) {
 		return words
 	}
@@ -227,18 +260,18 @@ func cutReferences(words []byte, inject func([]byte) bool) []byte {
 	if !ok || len(trim(question)) == 0 {
 		return words
 	}
-	inject(before)
-	inject(behind)
+	inject(before, passes)
+	inject(behind, passes)
 	return trim(question)
 }
 
 // cutContext returns the question out of what Spring AI makes of the last one: it puts what it has
 // looked up behind the question or, with another advisor, in front of it.
-func cutContext(words []byte, inject func([]byte) bool) []byte {
+func cutContext(words []byte, inject injector) []byte {
 	const longest = 4 << 10 // of a question that is answered so
 	if i := bytes.Index(words[:min(len(words), longest)], []byte(`\n\nContext information is below, surrounded by ----`)); i >= 0 {
 		if question := trimEnd(words[:i]); len(question) > 0 {
-			inject(words[i:])
+			inject(words[i:], passes)
 			return question
 		}
 		return words
@@ -252,7 +285,7 @@ func cutContext(words []byte, inject func([]byte) bool) []byte {
 	if i < 0 || len(trim(rest[i+len(opening):])) == 0 {
 		return words
 	}
-	inject(words[:i])
+	inject(words[:i], passes)
 	return trim(rest[i+len(opening):])
 }
 
