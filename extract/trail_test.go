@@ -360,6 +360,16 @@ func springAIFront(question, found string) string {
 	return "Context information is below.\n\n---------------------\n" + found + "\n---------------------\n\nFollow these rules.\n\nQuery: " + question + "\n\nAnswer:\n"
 }
 
+// dspy is the last question that DSPy asks: what else it has to say stands behind it.
+func dspy(question string) string {
+	return "[[ ## question ## ]]\n" + question + "\n\n" + fields + "`[[ ## answer ## ]]`, " + completed
+}
+
+const (
+	fields    = "Respond with the corresponding output fields, starting with the field "
+	completed = "and then ending with the marker for `[[ ## completed ## ]]`."
+)
+
 func reminder(text string) string { return "<system-reminder>\n" + text + "\n</system-reminder>" }
 
 // A trap is an earlier and a later request of a client that does something
@@ -496,6 +506,11 @@ func traps() []trap {
 			chat(sys("s"), u("hi"), a("x"), u("on\n<info-msg>\nIt is 9:01\n</info-msg>")), continues},
 		{"Goose begins anew in the same directory", chat(sys("s"), u("<info-msg>\nIt is 9:00\nWorking directory: /home/anna\n</info-msg>\nhi")),
 			chat(sys("s"), u("<info-msg>\nIt is 9:01\nWorking directory: /home/anna\n</info-msg>\nhi")), apart},
+		{"DSPy asks for the fields of an answer to the last question only", chat(sys("s"), u(dspy("hi"))), chat(sys("s"), u("[[ ## question ## ]]\nhi"), a("x"), u(dspy("on"))), continues},
+		{"what DSPy asks for is no question", chat(sys("s"), u(dspy("hi"))), chat(sys("s"), u(dspy("ho"))), apart},
+		{"who asks for such fields in other words goes on", chat(sys("s"), u("hi"), a("x"), u("1 and then ending with the marker for `[[ ## completed ## ]]`.")),
+			chat(sys("s"), u("hi"), a("x"), u("2 and then ending with the marker for `[[ ## completed ## ]]`.")), apart},
+		{"who asks for nothing but fields", chat(u(fields + "1" + completed)), chat(u(fields + "2" + completed)), apart},
 		{"Hermes remembers with the last message only", chat(sys("s"), u("hi\n\n<memory-context>\nlikes tea\n</memory-context>")),
 			chat(sys("s"), u("hi"), a("x"), u("on\n\n<memory-context>\nlikes cake\n</memory-context>")), continues},
 		{"Hermes remembers something else about another first message", chat(sys("s"), u("hi\n\n<memory-context>\nlikes tea\n</memory-context>")),

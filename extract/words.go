@@ -167,6 +167,7 @@ func split(text []byte, inject injector) (words []byte) {
 		words = cutReferences(words, inject)
 	}
 	words = cutContext(words, inject)
+	words = cutFields(words, inject)
 	if bytes.IndexByte(words, '<') < 0 { // as in most
 		return words
 	}
@@ -287,6 +288,21 @@ func cutContext(words []byte, inject injector) []byte {
 	}
 	inject(words[:i], passes)
 	return trim(rest[i+len(opening):])
+}
+
+// cutFields returns words without what DSPy says of the form of an answer, behind the last question
+// only.
+func cutFields(words []byte, inject injector) []byte {
+	rest, ok := bytes.CutSuffix(words, []byte("and then ending with the marker for `[[ ## completed ## ]]`."))
+	if !ok {
+		return words
+	}
+	i := bytes.LastIndex(rest, []byte(`\n\nRespond with the corresponding output fields, starting with the field `))
+	if i < 0 {
+		return words
+	}
+	inject(words[i:], passes)
+	return trimEnd(words[:i])
 }
 
 // lookedUp returns the length of what a client has looked up for a question and put in front
