@@ -167,6 +167,7 @@ var (
 		{"Create a summary of the conversation above:", Compaction},                                                 // LangGraph's guides
 		{"This is summary of the conversation to date", Compaction},                                                 // LangGraph's guides
 		{"This is summary of the conversation so far", Compaction},                                                  // LangMem
+		{"Analyze this conversation and provide:\n1. The detected language of the conversation", Auxiliary},         // LibreChat
 		{"Write a short title for the following request. Include only the title", Auxiliary},                        // Mattermost
 		{"You are a smart memory manager which controls the memory of a system", Auxiliary},                         // Mem0
 		{"Summarize this conversation for a new Assistant", Compaction},                                             // Mux
@@ -190,6 +191,7 @@ var (
 		{"You are a helpful assistant that helps the user to ask related questions", Auxiliary},                     // Tabby
 		{"You are an AI coding assistant. You should generate a commit message based on the given diff", Auxiliary}, // Tabby
 		{"Generate 3-5 concise git branch name suggestions based on these changes. Include", Auxiliary},             // Tabby
+		{"Generate a detailed summary of this conversation. Include:\n1. A brief overview", Compaction},             // Zed
 	})
 )
 
