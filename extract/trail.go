@@ -61,7 +61,8 @@ import (
 //   - answers, thinking, tool calls and their results are left out, and so are
 //     ids, cache_control and the list of tools;
 //   - "x" and [{"type":"text","text":"x"}] are the same, and so is every way to
-//     escape, indent and order JSON;
+//     escape, indent and order JSON, and a system prompt beside the messages and
+//     in front of them;
 //   - the x-anthropic-billing-header line is not part of the system prompt;
 //   - <system-reminder> blocks, <environment_context> and the like are nobody's
 //     words where a person's remain: those before the first answer go with the
@@ -194,7 +195,7 @@ func (r *Request) Opening() (uint64, bool) {
 	t := trail{openingOnly: true, careful: true}
 	t.readMessages(r)
 	t.readRest(r)
-	s := t.system.sum.join(endSalt, t.opening.sum).join(endSalt, t.here)
+	s := t.instructions().join(endSalt, t.here)
 	return s[0], t.texts > 0 && t.items <= maxItems
 }
 
@@ -323,7 +324,7 @@ func (t *trail) session() (Session, bool) {
 		return Session{}, false
 	}
 	here := t.said()
-	system := t.system.sum.join(endSalt, t.opening.sum)
+	system := t.instructions()
 	whole := system.join(endSalt, t.injected.sum)
 
 	// Weaker settings: those that this request is stored in, and those in which it looks for
@@ -387,6 +388,20 @@ func (t *trail) session() (Session, bool) {
 		Continues:  ids[aliases:continues:continues],
 		Near:       ids[continues:],
 	}, true
+}
+
+// instructions returns the digest of the system prompt. A conversation may change to a model to which
+// its client speaks in another protocol, so it makes no difference whether the prompt stands
+// beside the messages or among them.
+func (t *trail) instructions() sum {
+	beside, among := t.system.sum, t.opening.sum
+	switch (sum{}) {
+	case beside:
+		return among
+	case among:
+		return beside
+	}
+	return beside.join(endSalt, among)
 }
 
 // place returns the directories that the conversation takes place in: those that clients

@@ -126,6 +126,25 @@ func TestTrailOverWireFormats(t *testing.T) {
 	}
 }
 
+// A conversation goes on in another protocol, as it does where a person changes to a model of
+// another provider, and it opens like before.
+func TestTrailOverProtocols(t *testing.T) {
+	t.Parallel()
+	first := talk{"Be brief.", []said{user("Where is Oslo?")}}
+	next := first.with(call("a.txt"), result("A"), model("In Norway."), user("And Bergen?"))
+	for _, f := range wireFormats {
+		for _, g := range wireFormats {
+			before, after := string(style{}.json(f.render(first, style{}))), string(style{}.json(g.render(next, style{})))
+			require.Equal(t, continues, relation(trailOf(t, after), trailOf(t, before)), "%s, then %s", f.name, g.name)
+			one, _ := (&extract.Request{Body: []byte(before)}).Opening()
+			other, _ := (&extract.Request{Body: []byte(after)}).Opening()
+			require.Equal(t, one, other, "%s, then %s", f.name, g.name)
+			other, _ = (&extract.Request{Body: style{}.json(g.render(talk{"Be kind.", next.said}, style{}))}).Opening()
+			require.NotEqual(t, one, other, "%s, then %s", f.name, g.name)
+		}
+	}
+}
+
 // The way in which a request is written changes nothing: the order of members,
 // white space, escapes, strings or blocks, markers of caches, ids, thinking,
 // arguments, tools, and all that models say.
