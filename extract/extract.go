@@ -143,7 +143,7 @@ func (c Chain) Find(r *Request, s *Session) (ok bool) {
 		// do the work of those behind them as well: see the comment on Chain.
 		switch e := c[i].(type) {
 		case claudeCode:
-			if i+1 < len(c) && isHeaders(c[i+1]) {
+			if i+1 < len(c) && c[i+1] == Extractor(knownHeaders) { // Headers(), but compared without a call
 				i++
 				var looked bool
 				if ok, looked = e.findWithHeaders(r, s, c[i+1:]); looked {

@@ -27,13 +27,8 @@ func Header(names ...string) Extractor {
 // counts.
 func Headers() Extractor { return knownHeaders }
 
-// isHeaders reports whether e is Headers.
-func isHeaders(e Extractor) bool {
-	hs, _ := e.(*headers)
-	return hs == knownHeaders
-}
-
-// knownHeaders is Headers. TestTableOfSignalsIsTrue compares the list with doc.go.
+// knownHeaders is Headers. A name that is added here has a row in doc.go as well, which
+// TestTableOfSignalsIsTrue checks; one that is only never to count goes into notSessions.
 var knownHeaders = newHeaders([]string{
 	claudeHeader, // first, so that find looks it up; see findWithHeaders in claude.go
 	"X-Session-Id",
@@ -113,8 +108,8 @@ var (
 // headers is the Extractor behind Header and Headers. TestHeadersLikeTheReference compares
 // it with one that asks for one name after the other.
 type headers struct {
-	names  []headerName
-	vendor bool // headers of other vendors count as well: see vendorSession
+	names []headerName
+	known bool // it is Headers: those of other vendors count as well, and codexThread
 
 	filter   nameFilter           // of all names that may count
 	byLength [maxLength + 1][]int // indexes into names, by the length of the name
@@ -128,10 +123,9 @@ type headerName struct{ canonical, source string }
 // of that.
 const maxLookups = 2
 
-// newHeaders returns the Extractor of some headers and, if vendor is true, after them of those
-// of other vendors.
-func newHeaders(names []string, vendor bool) *headers {
-	hs := &headers{vendor: vendor, filter: newNameFilter(names...)}
+// newHeaders returns the Extractor of some headers; known says that it is that of Headers.
+func newHeaders(names []string, known bool) *headers {
+	hs := &headers{known: known, filter: newNameFilter(names...)}
 	for i, n := range names {
 		name := headerName{
 			canonical: textproto.CanonicalMIMEHeaderKey(n),
@@ -144,7 +138,7 @@ func newHeaders(names []string, vendor bool) *headers {
 		length := min(len(n), maxLength)
 		hs.byLength[length] = append(hs.byLength[length], i)
 	}
-	if vendor {
+	if known {
 		for length := range hs.filter {
 			hs.filter[length] |= 1 << lastLetter(vendorSuffixes[0]) // all suffixes end alike
 		}
@@ -197,11 +191,11 @@ func (hs *headers) find(r *Request, s *Session) bool {
 			return true
 		}
 	}
-	if hs == knownHeaders && r.headless.Load() {
+	if hs.known && r.headless.Load() {
 		return false
 	}
 	source, id := hs.search(r)
-	if id == "" && hs == knownHeaders {
+	if id == "" && hs.known {
 		if source, id = "thread-id", r.codexThread(); id == "" {
 			r.headless.Store(true)
 		}
@@ -305,7 +299,7 @@ func (hs *headers) rank(key string) (int, string) {
 			return len(hs.names) + i, n.source
 		}
 	}
-	if hs.vendor {
+	if hs.known {
 		if i := vendorSession(key); i >= 0 {
 			return hs.vendorRank() + i, strings.ToLower(key)
 		}
