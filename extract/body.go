@@ -108,6 +108,8 @@ func query(json []byte, path string) []byte {
 // one in all conversations.
 func BodyIDs() Extractor { return &bodyIDs }
 
+// Each line has a row in doc.go, which TestTableOfSignalsIsTrue checks, and one in the list
+// that body_test.go goes by.
 var bodyIDs = fieldIDs{
 	{"conversation_id", conversationIDField, Explicit},
 	{"conversation_id", conversationIDCamelField, Explicit},

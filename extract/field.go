@@ -1,7 +1,8 @@
 package extract
 
 // A field is a member of the body, or of one of the objects in it, that the built-in
-// extractors ask for.
+// extractors ask for. A new one needs a name (known), a place beside the others of its object
+// (insides), and a list that says what it is for, such as bodyIDs or messageFields.
 type field uint8
 
 const (
@@ -88,7 +89,10 @@ const (
 // A fieldSet has one bit for each of some fields.
 type fieldSet uint64
 
-const _ = field(64) - numFields // does not compile if they do not fit in
+// This does not compile if they do not fit in, as no more will. Names whose order of
+// precedence does not matter may share a field, as some of metadata do: then the last of
+// them counts. Beyond that, a fieldSet has to become larger.
+const _ = field(64) - numFields
 
 // setOf returns the set of the fields from from to to, both included.
 func setOf(from, to field) fieldSet { return 1<<(to+1) - 1<<from }
