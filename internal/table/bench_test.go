@@ -2,8 +2,6 @@ package table_test
 
 import (
 	"fmt"
-	"runtime"
-	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -119,43 +117,6 @@ func BenchmarkMixed(b *testing.B) {
 	}
 }
 
-// BenchmarkSyncMap is what the standard library takes for the same as
-// BenchmarkGet.
-func BenchmarkSyncMap(b *testing.B) {
-	type record struct {
-		expires atomic.Int64
-		_       uint32 // as large as a Record
-	}
-	for _, n := range sizes {
-		b.Run(fmt.Sprintf("keys=%d", n), func(b *testing.B) {
-			var m sync.Map
-			for i := range n {
-				r := new(record)
-				r.expires.Store(hour + int64(i))
-				m.Store(keyOf(uint64(i)), r)
-			}
-			var seed atomic.Uint64
-			b.ReportAllocs()
-			b.ResetTimer()
-			b.RunParallel(func(pb *testing.PB) {
-				r := seed.Add(1) << 40
-				for now := int64(1); pb.Next(); now++ {
-					r++
-					v, ok := m.Load(keyOf(mix(r) % uint64(n)))
-					if !ok {
-						b.Error("not found")
-						return
-					}
-					e := &v.(*record).expires
-					if was := e.Load(); now < was && now+hour-was > 16*int64(n) {
-						e.CompareAndSwap(was, now+hour)
-					}
-				}
-			})
-		})
-	}
-}
-
 // BenchmarkSet stores new keys.
 func BenchmarkSet(b *testing.B) {
 	for _, n := range sizes {
@@ -187,27 +148,4 @@ func BenchmarkSet(b *testing.B) {
 			r, _ = tab.Put(keyOf(1), r.Stamp, table.Record{Expires: hour}, 1)
 		}
 	})
-}
-
-// BenchmarkMemory reports the bytes that a record takes. It is about memory:
-// its time says nothing.
-func BenchmarkMemory(b *testing.B) {
-	for _, n := range []int{10_000, 12_500, 16_000, 20_000, 30_000, 50_000, 100_000, 200_000, 500_000, 700_000, 850_000, 1_000_000} {
-		b.Run(fmt.Sprintf("keys=%d", n), func(b *testing.B) {
-			for b.Loop() {
-				b.ReportMetric(float64(memory(func() *table.Table { return filled(1<<20, n) }))/float64(n), "B/record")
-			}
-		})
-	}
-}
-
-func memory(make func() *table.Table) int64 {
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	tab := make()
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	runtime.KeepAlive(tab)
-	return int64(after.HeapAlloc) - int64(before.HeapAlloc)
 }

@@ -5,8 +5,9 @@ import (
 	"sync/atomic"
 )
 
-// A slot has room for a record, in half a cache line. Its words are written with the shard
-// locked, except that anybody may lengthen a life that is not 0.
+// A slot has room for a record, in half a cache line: whatever else a record is to hold has to
+// fit into these words. They are written, by write and move, with the shard locked, except
+// that anybody may lengthen a life that is not 0.
 type slot struct {
 	lo    atomic.Uint64 // Key.Lo; 0 if the slot is free
 	life  atomic.Uint64 // a life; 0 if the slot is free or being written

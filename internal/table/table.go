@@ -205,7 +205,7 @@ func (t *Table) Get(k Key, now int64) (Found, bool) {
 	if b == nil {
 		return Found{}, false
 	}
-	for i := b.start(k); ; i = b.next(i) {
+	for i := b.start(k); ; i = b.next(i) { // as in find, to which a call would take too long
 		sl := &b.slots[i]
 		ident := sl.ident.Load() // before the rest, so that Holds vouches for that
 		lo := sl.lo.Load()

@@ -718,7 +718,7 @@ func TestGetAndTouchDoNotAllocate(t *testing.T) {
 
 // A record takes at most 64 bytes, at every size from 10,000 on.
 func TestMemory(t *testing.T) {
-	require.EqualValues(t, 32, table.SlotSize)
+	require.EqualValues(t, 32, table.SlotSize, "half a cache line")
 	most := 1_000_000
 	if raceEnabled || testing.Short() {
 		most = 30_000
