@@ -671,14 +671,8 @@ func (s *Selector[T]) useCopies(q *query, sel *Selection[T]) {
 // fillBound fills in the Selection that comes from the record sel.at, but for its ticket
 // and its lease.
 func (s *Selector[T]) fillBound(q *query, target T, reason Reason, sel *Selection[T]) {
-	sel.Target = target
-	sel.ID = sel.at.target.Name
-	sel.Reason = reason
-	sel.Source = q.sess.Source
-	sel.Confidence = q.sess.Confidence
+	s.fill(q, target, sel.at.target.Name, reason, sel)
 	sel.Session = sel.at.session()
-	sel.selector = s
-	sel.within = q.within
 	sel.ttl = q.ttl
 	sel.beside = q.beside
 	if q.related() {
@@ -689,15 +683,16 @@ func (s *Selector[T]) fillBound(q *query, target T, reason Reason, sel *Selectio
 
 // fillUnbound fills in a Selection that has no binding, for candidate p, and charges it.
 func (s *Selector[T]) fillUnbound(q *query, candidates []T, p *pick, reason Reason, sel *Selection[T]) {
-	sel.Target = candidates[p.i]
-	sel.ID = s.cfg.ID(candidates[p.i])
-	sel.Reason = reason
-	sel.Source = q.sess.Source
-	sel.Confidence = q.sess.Confidence
-	sel.selector = s
-	sel.within = q.within
+	s.fill(q, candidates[p.i], s.cfg.ID(candidates[p.i]), reason, sel)
 	s.charge(q, p, sel.ID, false)
 	sel.ticket = p.ticket
+}
+
+// fill fills in what every Selection has.
+func (s *Selector[T]) fill(q *query, target T, id string, reason Reason, sel *Selection[T]) {
+	sel.selector, sel.within = s, q.within
+	sel.Target, sel.ID, sel.Reason = target, id, reason
+	sel.Source, sel.Confidence = q.sess.Source, q.sess.Confidence
 }
 
 // -- Placement: the session has no binding, or does not go on there --

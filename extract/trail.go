@@ -317,10 +317,7 @@ const maxKeys = 1 + 4 + maxSteps + maxTexts + 4*maxNear + maxTails
 
 // session returns the session that the trail leads to.
 func (t *trail) session() (Session, bool) {
-	if t.items > maxItems {
-		return Session{}, false
-	}
-	if t.silent() {
+	if t.items > maxItems || t.silent() {
 		return Session{}, false
 	}
 	here := t.said()
