@@ -65,7 +65,8 @@ func referenceHeaders(h http.Header) (source, id string) {
 	return "", ""
 }
 
-// Headers is quick, and finds what the plain way finds.
+// Headers is quick, and finds what the plain way finds. (That its list is that of the
+// documentation is for TestTableOfSignalsIsTrue to say.)
 func TestHeadersLikeTheReference(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(7, 7))

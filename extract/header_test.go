@@ -94,33 +94,6 @@ func TestHeader(t *testing.T) {
 	}
 }
 
-// known are the headers of the table, in its order.
-var known = []string{
-	"X-Session-Id", "X-Opencode-Session", "X-Grok-Session-Id", "X-Grok-Conv-Id", "X-Amp-Thread-Id", "X-Litellm-Session-Id",
-	"X-Openwebui-Chat-Id", "X-Roo-Task-Id", "X-Task-Id", "X-Kilocode-Taskid", "X-Client-Session-Id", "X-Zcode-Session-Id",
-	"X-Acp-Session", "X-Coder-Chat-Id", "X-Mux-Workspace-Id", "Chatui-Conversation-Id", "Chatbox-Session-Id", "X-Http-Session-Id", "X-Openclaw-Session-Key", "Agent-Session-Id", "X-Bf-Session-Id",
-	"X-Merge-Thread-Id", "X-Smg-Routing-Key", "X-Model-Affinity", "X-Dynamo-Session-Id", "Helicone-Session-Id", "Langfuse_session_id",
-	"X-Session-Affinity", "Session-Id", "Session_id", "X-Conversation-Id", "Conversation-Id", "Conversation_id", "X-Chat-Id", "X-Thread-Id", "X-Affinity", "Thread-Id",
-}
-
-func TestHeadersOfTheTable(t *testing.T) {
-	t.Parallel()
-	e := extract.Headers()
-	for i, name := range known {
-		source := strings.ReplaceAll(strings.ToLower(name), "_", "-")
-		for _, spelling := range []string{name, strings.ToLower(name), strings.ToUpper(name)} {
-			requireSession(t, e, &extract.Request{Header: header(spelling, "a")}, source, "a")
-		}
-		for _, lower := range known[i+1:] {
-			requireSession(t, e, &extract.Request{Header: header(name, "a", lower, "b")}, source, "a")
-			requireSession(t, e, &extract.Request{Header: header(strings.ToLower(name), "a", strings.ToLower(lower), "b")}, source, "a")
-			requireSession(t, e, &extract.Request{Header: header(name, "null", lower, "b")},
-				strings.ReplaceAll(strings.ToLower(lower), "_", "-"), "b")
-		}
-		requireSession(t, e, &extract.Request{Header: header(name, "a", "X-Acme-Session-Id", "b")}, source, "a")
-	}
-}
-
 func TestHeadersOfOtherVendors(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
