@@ -3,7 +3,6 @@ package extract_test
 import (
 	"bytes"
 	"fmt"
-	"math/rand/v2"
 	"runtime"
 	"strings"
 	"testing"
@@ -115,22 +114,6 @@ func TestBodyIDs(t *testing.T) {
 				requireSession(t, e, &extract.Request{Body: []byte(withIDs([]int{i, j}, id))}, bodyIDs[j].source, first)
 				requireSession(t, e, &extract.Request{Body: []byte(withIDs([]int{j, i}, id))}, bodyIDs[j].source, first)
 			}
-		}
-	})
-	t.Run("many, in any order", func(t *testing.T) {
-		t.Parallel()
-		random := rand.New(rand.NewPCG(1, 2))
-		for range 500 {
-			rows := random.Perm(len(bodyIDs))[:1+random.IntN(len(bodyIDs))]
-			best := len(bodyIDs)
-			for _, row := range rows {
-				best = min(best, row)
-			}
-			body := withIDs(rows, id)
-			s, ok := e.Extract(&extract.Request{Body: []byte(body)})
-			require.True(t, ok)
-			require.Equal(t, fmt.Sprintf("id-%d", best), s.ID, body)
-			require.Equal(t, bodyIDs[best].source, s.Source, body)
 		}
 	})
 	t.Run("what is no id is as if absent", func(t *testing.T) {
