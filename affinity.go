@@ -25,7 +25,7 @@ import (
 //     refuses a result that its caller did not offer ([ErrNotCandidate]), but it does
 //     not refuse one that is being drained.
 //   - The slice belongs to the caller: do not modify or keep it.
-//   - req may be nil, and so may every field of it.
+//   - req may be nil, and any of its fields empty.
 //   - An error means that none of the candidates can be chosen. The Selector
 //     returns it to its caller, wrapped, and binds nothing.
 //   - Pick should be quick. While it chooses for the first request of a session, other

@@ -102,7 +102,7 @@ func (d *Digest) UnmarshalText(text []byte) (err error) {
 }
 
 // ParseDigest reads what [Digest.String] has written: 16 hexadecimal digits, in either
-// case, or "" for the zero Digest. The error says so of anything else.
+// case, or "" for the zero Digest. Anything else is an error.
 func ParseDigest(s string) (Digest, error) {
 	if s == "" {
 		return 0, nil

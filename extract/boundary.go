@@ -45,7 +45,7 @@ const (
 //   - everything else counts as it is written, white space and escapes included,
 //     since clients write what they repeat as they wrote it before. So does all
 //     that is behind the first 65,536 members and blocks and one more for each
-//     32 bytes, which hardly a conversation has.
+//     32 bytes, which hardly any conversation has.
 //
 // Neither the model nor [Request.Scope] is in the hash.
 //

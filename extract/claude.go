@@ -106,7 +106,7 @@ func (r *Request) plainUserID() []byte {
 }
 
 // mentionsUserID reports whether user_id occurs in b. It looks for underscores, since other
-// texts have less of them than of the letters.
+// texts have fewer of them than of the letters.
 func mentionsUserID(b []byte) bool {
 	const before, behind = len("user"), len("_id")
 	for at := 0; ; at++ {

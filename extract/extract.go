@@ -66,8 +66,8 @@ const (
 	Explicit Confidence = iota
 
 	// Conventional: the client sends something that is the conversation by
-	// custom only. Some applications send one prompt_cache_key in all of
-	// them, and a metadata.user_id is a user more often than not.
+	// custom only. Some applications send one prompt_cache_key in all their
+	// conversations, and a metadata.user_id is a user more often than not.
 	Conventional
 
 	// Derived: worked out from the messages. Two conversations that begin

@@ -267,7 +267,8 @@ type walk struct {
 }
 
 // membersAndTrail is members for the members of the body, and reads the messages into a
-// trail in passing. It keeps the trail if somebody may ask for it.
+// trail in passing. If somebody may ask for the trail it keeps a copy, so that one which
+// is of no use is not allocated.
 func (w *walk) membersAndTrail(until *stop) {
 	var t trail
 	w.members(noField, until, &t)

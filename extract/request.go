@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 )
 
-// DefaultBodyLimit is how much of a body [FromHTTP] reads unless it is told.
+// DefaultBodyLimit is how many bytes of a body [FromHTTP] reads unless it is told.
 const DefaultBodyLimit = 32 << 20
 
 // A Request is what extractors look at. Fill in what there is, or use

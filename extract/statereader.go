@@ -15,7 +15,7 @@ import "bytes"
 // OpenAI's item_reference takes; and, as those of members named name or responsesFile,
 // cachedContents/..., fileSearchStores/..., batches/... and files/... (Gemini), and
 // projects/.../cachedContents/... (Vertex AI). It does not decompress. A StateReader is for
-// one response; it is not safe for concurrent use.
+// one response; it is not safe for concurrent use. Use [NewStateReader].
 //
 // It does not know whether an API keeps what it names: Anthropic's calls every answer
 // msg_..., as OpenAI's calls items. Each id that is learned takes a place in the Cache, so

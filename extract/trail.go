@@ -43,6 +43,13 @@ import (
 //	plain.go     the form in which texts are compared, however they were escaped
 //	sum.go       the digests
 //
+// What holds them to it: TestTrailOverWireFormats has each wire format (wire_test.go) say the same,
+// to which a new one is added; TestTrailDoesNotDependOnStyle, TestTrailOfAnything and FuzzTrail
+// write one body in many ways; TestTrailDependsOnEveryCharacter, TestTraps and
+// TestCorpusSessionsAreApart keep conversations apart; TestWhatIsSentAgainGoesOn goes on with
+// whatever is taken off the words; and TestMessagesOfTheUsualFormAreNoOthers compares the quick way
+// through a message with the careful one.
+//
 // The walk is hot: for every request without an id, it may go through megabytes. It goes once
 // through each message, takes things in where they stand, and keeps no more of them than the
 // fields of a trail. Of a large body, index.go has it walk in passing, while it looks for the
@@ -429,7 +436,7 @@ func (t *trail) tail(i int) (s sum, ok bool) {
 		if i++; parts > 0 && !st.answered || st.since == 0 {
 			continue // the step behind has the same words and more, or there are none
 		}
-		h = h*37 + st.since
+		h = h*37 + st.since // not by 31, as person does, or two parts would be one of two texts
 		bytes += int(st.bytes)
 		if parts++; parts > 1 && bytes >= minTail {
 			return sum{h, tailSalt}, true // 64 bits are enough for a place to start at

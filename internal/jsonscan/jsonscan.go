@@ -26,7 +26,8 @@ package jsonscan
 //	nesting.go   the open brackets, one bit for each; tested through Skim
 //	text.go      undoes escapes; FuzzText compares it with encoding/json and
 //	             with a plain implementation (fuzz_test.go)
-//	search.go    finds bytes and pairs of bytes for other packages
+//	search.go    finds bytes and pairs of bytes, mostly for other packages; tested in
+//	             block_test.go
 //	block.go     what is done to 8 or 64 bytes at once, and the contracts of the
 //	             functions that are in assembly for amd64 (block_amd64.s) and in
 //	             Go for the rest (block_generic.go); block_test.go tests either:

@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// Text returns the text that raw, the inside of a JSON string, stands for: raw itself
-// if it has no escapes, and else what AppendText makes of it, in room if that is as large as raw.
+// Text returns the text that raw, the inside of a JSON string, stands for: raw itself if it
+// has no escapes, and else what AppendText makes of it, in room if that is as large as raw.
 func Text(raw, room []byte) []byte {
 	if backslash(raw) < 0 {
 		return raw

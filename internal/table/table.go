@@ -27,6 +27,9 @@
 // may lengthen it at any time by a compare-and-swap, without the lock. So a writer that
 // removes, replaces or moves a record first swaps its life for 0, and never loses what
 // another thread has done to it.
+//
+// The tests hold all this to a plain map (model_test.go), and let threads meet at each of these
+// points (parallel_test.go, moving_test.go).
 package table
 
 import (
@@ -549,7 +552,7 @@ func (t *Table) evict(s *shard, now int64) bool {
 	b := s.block.Load()
 	for len(s.next) > 0 {
 		v := s.next[0]
-		s.next = slices.Delete(s.next, 0, 1)
+		s.next = slices.Delete(s.next, 0, 1) // and not s.next[1:], which would lose room
 		if b.slots[v.at].load() == v.life && t.remove(s, v.at, v.life) {
 			return true
 		}
