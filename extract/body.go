@@ -160,9 +160,9 @@ var bodyIDSet, explicitSet = func() (all, explicit fieldSet) {
 }()
 
 // Extract implements Extractor.
-func (fs fieldIDs) Extract(r *Request) (Session, bool) {
+func (fs fieldIDs) Extract(r *Request) (s Session, ok bool) {
 	if len(r.Body) == 0 {
-		return Session{}, false
+		return s, false
 	}
 	first := fs[0]
 	if raw := r.getEarly(first.field, first.source, ""); raw != nil {
@@ -170,21 +170,30 @@ func (fs fieldIDs) Extract(r *Request) (Session, bool) {
 			return r.named(first.source, id, first.confidence), true
 		}
 	}
-	if !r.hasAny(bodyIDSet) { // most bodies have none
-		return Session{}, false
-	}
-	for _, f := range fs[1:] {
-		if raw := r.get(f.field); raw != nil {
-			if id, ok := jsonID(raw); ok && (f.field != promptCacheKeyField || !otherKey(id)) {
-				s := r.named(f.source, id, f.confidence)
-				if f.field == clientMetadataSessionIDField {
-					s.nameByMetadata(r.get(clientMetadataField))
-				}
-				return s, true
-			}
+	ok = r.read() && fs.find(r, r.index.present&bodyIDSet, r.get, &s)
+	return s, ok
+}
+
+// find puts into s the session that the first of the present fields names, which must be some
+// of fs, and reports whether one does. text returns the text of a field.
+func (fs fieldIDs) find(r *Request, present fieldSet, text func(field) []byte, s *Session) bool {
+	for i := 0; present != 0; i++ {
+		f := &fs[i]
+		if !present.has(f.field) {
+			continue
 		}
+		present &^= 1 << f.field
+		id, ok := jsonID(text(f.field))
+		if !ok || f.field == promptCacheKeyField && otherKey(id) {
+			continue
+		}
+		r.name(s, f.source, id, f.confidence)
+		if f.field == clientMetadataSessionIDField {
+			s.nameByMetadata(text(clientMetadataField))
+		}
+		return true
 	}
-	return Session{}, false
+	return false
 }
 
 // otherKey reports whether a prompt_cache_key is known to stand for something else than a

@@ -295,20 +295,5 @@ func (r *Request) conversationIn(present fieldSet, text func(field) []byte, s *S
 			return true
 		}
 	}
-	present &= explicitSet
-	for i := 0; present != 0; i++ {
-		f := &bodyIDs[i]
-		if !present.has(f.field) {
-			continue
-		}
-		if id, ok := jsonID(text(f.field)); ok {
-			r.name(s, f.source, id, f.confidence)
-			if f.field == clientMetadataSessionIDField {
-				s.nameByMetadata(text(clientMetadataField))
-			}
-			return true
-		}
-		present &^= 1 << f.field
-	}
-	return false
+	return bodyIDs.find(r, present&explicitSet, text, s)
 }

@@ -125,9 +125,6 @@ func (r *Request) get(f field) []byte {
 	return r.index.value(r.Body, f)
 }
 
-// hasAny reports whether the body has any of the fields.
-func (r *Request) hasAny(s fieldSet) bool { return r.read() && r.index.present&s != 0 }
-
 // member returns the text of the body's member of that name, or nil.
 func (r *Request) member(name string) []byte {
 	if !r.read() {
