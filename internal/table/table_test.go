@@ -171,26 +171,6 @@ func TestShorten(t *testing.T) {
 	require.Zero(t, got.Leases)
 }
 
-// A record that is used all the time is not written all the time.
-func TestTouchOfACrowd(t *testing.T) {
-	k := keyOf(1)
-	tab := table.New(100, limit, &owner{})
-	tab.Put(k, 0, table.Record{Expires: 200}, 1)
-	taken := 0
-	for range 100 {
-		_, h, _ := tab.Look(k, 100)
-		if _, leased := tab.Touch(k, h, 205, 10, true); leased {
-			taken++
-		}
-	}
-	require.Greater(t, taken, 1, "a few at the same time each have their own")
-	require.Less(t, taken, table.MaxLeases)
-	_, h, _ := tab.Look(k, 100)
-	expires, leased := tab.Touch(k, h, 300, 10, true)
-	require.EqualValues(t, 300, expires)
-	require.True(t, leased, "with the slide")
-}
-
 func TestTouch(t *testing.T) {
 	k := keyOf(1)
 	for _, tt := range []struct {
