@@ -917,7 +917,8 @@ type verdict struct {
 	second which  // what becomes the second place
 }
 
-// which names one of the two places that a standing knows.
+// which names one of the two places that a standing knows. A pointer to it would have the
+// standing allocated on the heap.
 type which uint8
 
 const (

@@ -60,7 +60,10 @@ func (r *Request) memberEarly(name string) []byte {
 	x.reading.Lock()
 	defer x.reading.Unlock()
 	if value = x.member(r.Body, name); value == nil {
-		x.readOn(r.Body, &stop{name: name}, nil)
+		x.readOn(r.Body, func(_ field, written []byte) bool {
+			var room nameRoom
+			return room.is(written, name)
+		}, nil)
 		value = x.member(r.Body, name)
 	}
 	if x.progress.Load() == bad {
@@ -283,7 +286,7 @@ func (r *Request) conversationInBetween() (s Session, ok bool) {
 		}
 		at = next.to
 	}
-	x.readOn(r.Body, &stop{fields: conversationFields, takes: named}, nil)
+	x.readOn(r.Body, func(f field, _ []byte) bool { return conversationFields.has(f) && named(f) }, nil)
 	return s, ok && x.progress.Load() != bad
 }
 

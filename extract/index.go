@@ -180,34 +180,16 @@ func (x *index) member(body []byte, name string) []byte {
 	return nil
 }
 
-// A stop says at which member of the body a walk is to stop.
-type stop struct {
-	name string // at the member of that name, if fields is empty
-
-	fields fieldSet         // at one of these fields
-	takes  func(field) bool // if this, which is asked at each, says so
-}
-
-// mayBe reports whether the walk may have to stop at a member, given its field or
-// noField. It is the cheap part of the question, and comes before is.
-func (s *stop) mayBe(f field) bool { return s.fields == 0 || s.fields.has(f) }
-
-// is reports whether the walk is to stop at a member for which mayBe is true, given its
-// field and its name as it is written.
-func (s *stop) is(f field, written []byte) bool {
-	if s.fields != 0 {
-		return s.takes(f)
-	}
-	var room nameRoom
-	return room.is(written, s.name)
-}
+// A stop reports whether a walk is to stop at a member of the body, given its field or
+// noField, and its name as it is written.
+type stop func(f field, written []byte) bool
 
 // readOn goes on with the walk, if it is unfinished: to the end of the body or, if until
 // is not nil, past the next member at which it is to stop. The caller holds x.reading.
 //
 // With a prompt, the messages are read into it in passing, and readOn reports whether
 // the prompt is then the one that reading the messages by themselves would give.
-func (x *index) readOn(body []byte, until *stop, p *prompt) (inPassing bool) {
+func (x *index) readOn(body []byte, until stop, p *prompt) (inPassing bool) {
 	if x.progress.Load() != unfinished {
 		return false
 	}
@@ -266,7 +248,7 @@ type walk struct {
 // membersAndTrail is members for the members of the body, and reads the messages into a
 // trail in passing. If somebody may ask for the trail it keeps a copy, so that one which
 // is of no use is not allocated.
-func (w *walk) membersAndTrail(until *stop) {
+func (w *walk) membersAndTrail(until stop) {
 	var t trail
 	w.members(noField, until, &t)
 	if w.hasReadTheMessages() && !w.hasID(w.body) {
@@ -300,7 +282,7 @@ func (w *walk) pos() int { return w.base + w.c.Pos() }
 // to its end or, of the body, past the next member at which the walk is to stop.
 // The Cursor must be inside the object. If t is not nil, messages are read into it.
 // (until and t are no fields of w since they would then be allocated on the heap.)
-func (w *walk) members(in field, until *stop, t *trail) {
+func (w *walk) members(in field, until stop, t *trail) {
 	c := &w.c
 	for !w.stopped && w.count() {
 		before := w.pos() // behind what stands before the member
@@ -326,7 +308,7 @@ func (w *walk) members(in field, until *stop, t *trail) {
 		case in == noField:
 			w.noteOther(before)
 		}
-		if until != nil && until.mayBe(f) && until.is(f, written) && c.Kind() == ',' {
+		if until != nil && until(f, written) && c.Kind() == ',' {
 			w.stopped = f != noField || !w.tooManyOthers // the member must have been noted
 		}
 	}
