@@ -409,7 +409,8 @@ func (t *trail) block(c *jsonscan.Cursor, in *setting) {
 			c.Leave('}')
 			return
 		}
-		switch string(room.read(name)) {
+		name = room.read(name)
+		switch string(name) {
 		case "text":
 			words = c.Skim()
 		case "parts":
@@ -424,11 +425,14 @@ func (t *trail) block(c *jsonscan.Cursor, in *setting) {
 			c.Skim()
 			c.Leave('}')
 			return
-		case "cache_control", "cachePoint", "cache_point", "thoughtSignature", "thought_signature", "role":
+		case "thoughtSignature", "thought_signature", "role":
 			c.Skim()
 			continue
 		default:
 			c.Skim()
+			if cacheMarker(name) {
+				continue
+			}
 		}
 		empty = false
 	}

@@ -101,7 +101,8 @@ func (t *trail) value(c *jsonscan.Cursor) uint64 {
 }
 
 // cacheMarker reports whether a member of that name marks where an upstream is to cache the
-// prompt. Clients move these markers from turn to turn.
+// prompt. Clients move these markers from turn to turn. All begin alike, as mentionsMarker
+// takes them to.
 func cacheMarker(name []byte) bool {
 	switch string(name) {
 	case "cache_control", "cachePoint", "cache_point":
