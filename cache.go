@@ -413,7 +413,8 @@ func (c *Cache) MoveFunc(target string, match func(Key, Binding) bool) int {
 	return n
 }
 
-// Clear removes every binding.
+// Clear removes every binding, shard by shard: those that are made meanwhile may stay.
+// Drains and what was learned of targets stay, too.
 func (c *Cache) Clear() { c.table.Clear() }
 
 // Len returns the number of bindings held, which never exceeds the capacity. Those that

@@ -22,7 +22,7 @@ type Census struct {
 // When there are more, one of those before, any, is forgotten for each new one.
 const most = 1 << 14
 
-// See takes in a thing that goes by k, given a hash of it whose last bits are even, and
+// See takes in a thing that goes by k, given a hash of it whose last bits are well mixed, and
 // returns the estimate of how many have been seen. It is close up to a hundred; beyond that,
 // it says no more than that there are hundreds.
 func (c *Census) See(k table.Key, hash uint64) int {

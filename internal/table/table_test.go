@@ -447,7 +447,7 @@ func TestDeleteOfTheLastRecordOfARef(t *testing.T) {
 func TestStampsAreNeverZero(t *testing.T) {
 	tab := table.New(10, limit, &owner{})
 	k := keyOf(1)
-	const last = 1<<24 - 1
+	const last = table.Any - 1
 	tab.SetStamp(k, last-2)
 	var stamp uint32
 	for _, want := range []uint32{last - 1, last, 1, 2} {
