@@ -114,5 +114,9 @@ func (n *nesting) takeRepeated(block *[blockSize]byte) bool {
 	return true
 }
 
-// brace returns 1 for a brace and 0 for a square bracket, opening or closing.
+// brace returns 1 for a brace and 0 for a square bracket, opening or closing: a brace has
+// bit 0x20 set, and is the same otherwise.
 func brace(c byte) uint64 { return uint64(c >> 5 & 1) }
+
+// closer returns the bracket that closes the innermost of kinds.
+func closer(kinds uint64) byte { return ']' + byte(kinds&1<<5) }

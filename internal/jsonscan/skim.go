@@ -25,7 +25,7 @@ func endOfNested(b []byte, i int, bracket byte) int {
 	switch i = pastFewStrings(b, i); {
 	case i < 0:
 		return -1
-	case i < len(b) && b[i] == ']'+byte(brace(bracket)<<5):
+	case i < len(b) && b[i] == closer(brace(bracket)):
 		return i + 1
 	}
 	return endOfNestedByBlocks(b, i, bracket)

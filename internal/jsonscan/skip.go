@@ -50,7 +50,7 @@ func skipNested(b []byte, i int) int {
 	var open nesting
 	kinds, ok := 2|brace(b[i]), false
 	i = space(b, i+1)
-	if uint(i) < uint(len(b)) && b[i] == ']'+byte(kinds&1<<5) {
+	if uint(i) < uint(len(b)) && b[i] == closer(kinds) {
 		return i + 1
 	}
 	for {
@@ -102,7 +102,7 @@ func skipNested(b []byte, i int) int {
 			if b[i] == ',' {
 				break
 			}
-			if b[i] != ']'+byte(kinds&1<<5) {
+			if b[i] != closer(kinds) {
 				return -1
 			}
 			i++
