@@ -127,7 +127,7 @@ type trouble struct {
 	why    string
 	pause  time.Duration // how long to leave it out
 	asked  bool          // it wants it so
-	tenant uint64        // it concerns nobody else, if not 0
+	limit  uint64        // it concerns only what counts against that, if not 0
 	mine   bool          // it concerns nothing but this request
 	denied bool          // the upstream does not take its own credential
 }
@@ -135,13 +135,10 @@ type trouble struct {
 // refused reports whether the response is one that another upstream could do
 // better, and what is wrong with this one.
 func (g *gateway) refused(resp *http.Response, x *exchange) (t trouble, ok bool) {
-	own := x.choice.Target.key != "" // the credential is the upstream's own
+	u := x.choice.Target
 	t.why = "status " + strconv.Itoa(resp.StatusCode)
 	switch code := resp.StatusCode; {
 	case code == http.StatusTooManyRequests:
-		if !own {
-			t.tenant = x.tenantOf()
-		}
 	case code == http.StatusInternalServerError, code == http.StatusNotImplemented, code == http.StatusGatewayTimeout:
 		// If the one before has failed like that, it may well be the request.
 		t.mine = x.blamed
@@ -159,6 +156,9 @@ func (g *gateway) refused(resp *http.Response, x *exchange) (t trouble, ok bool)
 		t.asked, t.mine = true, false
 	} else {
 		t.pause = g.cooldown
+	}
+	if resp.StatusCode == http.StatusTooManyRequests && (t.asked || x.pays(u)) {
+		t.limit = x.limitAt(u) // one that does not say for how long may be a quota of all that there is
 	}
 	return t, true
 }
@@ -229,8 +229,8 @@ func (g *gateway) follow(ctx context.Context, resp *http.Response, x *exchange) 
 				t.mine = x.blamed // see refused: this is like a status of 500, that like 529
 				x.blamed = true
 			}
-			if u := x.choice.Target; u.key == "" && (limits(kind) || o.Result == affinity.TerminalFailure) {
-				t.tenant = x.tenantOf()
+			if u := x.choice.Target; x.pays(u) && (limits(kind) || o.Result == affinity.TerminalFailure) {
+				t.limit = x.limitAt(u)
 			}
 			g.failed(x, o, t)
 		default:
@@ -290,8 +290,8 @@ func (g *gateway) neutral(x *exchange, u affinity.Usage) {
 func (g *gateway) served(x *exchange, start, now time.Time, quick bool) (noLongerSlow bool) {
 	u := x.choice.Target
 	u.heard.Store(now.UnixNano())
-	if d := x.denied; d != nil && d != u && d.health.limited(now, g.cooldown, x.tenantOf(), false) {
-		g.log.Warn("upstream out", "target", d.name, "for", g.cooldown, "why", "denies a credential that others take", "tenants", "one")
+	if d := x.denied; d != nil && d != u && d.health.limited(now, g.cooldown, x.limitAt(d), false) {
+		g.log.Warn("upstream out", "target", d.name, "for", g.cooldown, "why", "denies a credential that others take", "limits", "one")
 	}
 	back, noLongerSlow := u.health.served(start, now, x.slot, quick)
 	x.slot = false
@@ -327,8 +327,8 @@ func (g *gateway) failed(x *exchange, o affinity.Outcome, t trouble) {
 		}
 		g.log.Log(context.Background(), level, "request failed", "target", u.name, "why", t.why)
 		return
-	case t.tenant != 0:
-		news = u.health.limited(now, t.pause, t.tenant, slot)
+	case t.limit != 0:
+		news = u.health.limited(now, t.pause, t.limit, slot)
 	default:
 		news = u.health.failed(now, t.pause, t.asked, slot)
 		_, until := u.health.state(now)
@@ -339,7 +339,7 @@ func (g *gateway) failed(x *exchange, o affinity.Outcome, t trouble) {
 		level = slog.LevelWarn // the first of what may be many
 	}
 	g.log.Log(context.Background(), level, "upstream out", "target", u.name, "for", out.Round(time.Millisecond),
-		"why", t.why, "tenants", map[bool]string{true: "one", false: "all"}[t.tenant != 0])
+		"why", t.why, "limits", map[bool]string{true: "one", false: "all"}[t.limit != 0])
 }
 
 // placed reports whether the balancer was asked for the upstream.

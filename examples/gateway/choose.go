@@ -81,7 +81,7 @@ func (x *exchange) candidates(now time.Time) (candidates, slots []*upstream, wai
 	wait = math.MaxInt64
 	best := refusing
 	for _, u := range x.upstreams {
-		standing, slot, until := u.health.admit(now, x.tenantOf())
+		standing, slot, until := u.health.admit(now, x.limitAt(u))
 		if slices.Contains(x.tried, u) {
 			if slot {
 				u.health.release()
@@ -124,7 +124,7 @@ func (x *exchange) stateIn(now time.Time, candidates []*upstream) time.Duration 
 	if u == nil || slices.Contains(candidates, u) {
 		return 0
 	}
-	standing, slot, until := u.health.admit(now, x.tenantOf())
+	standing, slot, until := u.health.admit(now, x.limitAt(u))
 	if slot {
 		u.health.release()
 	}
@@ -139,7 +139,7 @@ func (x *exchange) stateIn(now time.Time, candidates []*upstream) time.Duration 
 func (x *exchange) back(now time.Time) time.Duration {
 	soonest := maxPause
 	for _, u := range x.upstreams {
-		standing, slot, until := u.health.admit(now, x.tenantOf())
+		standing, slot, until := u.health.admit(now, x.limitAt(u))
 		if slot {
 			u.health.release()
 		}

@@ -9,8 +9,8 @@ import (
 // health says whether an upstream is fit for a request. One that failed is left
 // out for a while, then tried by one request at a time, and as long as these are
 // served, by ever more of them. One that is slow is left to single requests until
-// it no longer is. One that has refused a client's own credential for now is
-// left out for that client alone.
+// it no longer is. Where it has refused no more than what counts against one limit,
+// it is left out for that alone.
 type health struct {
 	troubled atomic.Bool // whether any of this is going on
 
@@ -27,7 +27,7 @@ type health struct {
 	quick int       // single requests in a row that were answered soon
 	next  time.Time // when the next one may go
 
-	limits map[uint64]time.Time // by tenant, until when it is refused
+	limits map[uint64]time.Time // until when each is reached; see limitAt
 	last   time.Time            // the latest of these
 }
 
@@ -45,22 +45,22 @@ const (
 	fullWindow  = 32          // a window that is as wide is none
 	probeGap    = time.Second // between single requests to what is slow
 	quickEnough = 3           // of these in a row make it no longer slow
-	maxLimits   = 1024        // tenants that are kept in mind
+	maxLimits   = 1024        // how many are kept in mind
 	patient     = 4           // failures in a row until it is out for the whole time; half of that for each one less
 )
 
-// admit returns how fit the upstream is for a request of a tenant, and from
-// when on it is fitter. If slot is true, the request takes up one of the few
+// admit returns how fit the upstream is for a request that counts against a limit,
+// and from when on it is fitter. If slot is true, the request takes up one of the few
 // that may go there, and must be followed by exactly one of served, failed and
 // release.
-func (h *health) admit(now time.Time, tenant uint64) (s standing, slot bool, until time.Time) {
+func (h *health) admit(now time.Time, limit uint64) (s standing, slot bool, until time.Time) {
 	if !h.troubled.Load() {
 		return fit, false, time.Time{}
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.settle(now)
-	if t, ok := h.limits[tenant]; ok && now.Before(t) {
+	if t, ok := h.limits[limit]; ok && now.Before(t) {
 		return refusing, false, t
 	}
 	switch {
@@ -155,28 +155,28 @@ func (h *health) failed(now time.Time, d time.Duration, asked, slot bool) (news 
 	return news
 }
 
-// limited leaves the upstream out for one tenant.
-func (h *health) limited(now time.Time, d time.Duration, tenant uint64, slot bool) (news bool) {
+// limited leaves the upstream out for what counts against a limit.
+func (h *health) limited(now time.Time, d time.Duration, limit uint64, slot bool) (news bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if slot {
 		h.used--
 	}
 	until := now.Add(d)
-	old, ok := h.limits[tenant]
+	old, ok := h.limits[limit]
 	if h.limits == nil {
 		h.limits = make(map[uint64]time.Time)
 	}
-	for t, end := range h.limits {
+	for l, end := range h.limits {
 		if len(h.limits) < maxLimits {
 			break
 		}
 		if !now.Before(end) || !ok {
-			delete(h.limits, t) // if need be, one whose time is not over
+			delete(h.limits, l) // if need be, one whose time is not over
 		}
 	}
 	if until.After(old) {
-		h.limits[tenant] = until
+		h.limits[limit] = until
 	}
 	if until.After(h.last) {
 		h.last = until
@@ -232,6 +232,8 @@ func (h *health) state(now time.Time) (word string, until time.Time) {
 		return "slow", time.Time{}
 	case h.window > 0 && h.window < fullWindow:
 		return "coming back", time.Time{}
+	case now.Before(h.last):
+		return "limited", time.Time{}
 	}
 	return "in", time.Time{}
 }

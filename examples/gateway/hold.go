@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"iter"
 	"net/http"
 	"slices"
 	"strings"
@@ -159,16 +160,28 @@ func (x *exchange) asks() int {
 	if strings.Contains(x.req.Path, ":stream") {
 		return streamed
 	}
-	for rest := x.req.Body; ; {
-		_, after, ok := bytes.Cut(rest, []byte(`"stream"`))
-		if !ok {
-			return whole
-		}
-		value, isName := bytes.CutPrefix(bytes.TrimLeft(after, " \t\r\n"), []byte(":"))
-		if isName && bytes.HasPrefix(bytes.TrimLeft(value, " \t\r\n"), []byte("true")) {
+	for value := range members(x.req.Body, `"stream"`) {
+		if bytes.HasPrefix(value, []byte("true")) {
 			return streamed
 		}
-		rest = after
+	}
+	return whole
+}
+
+// members yields what follows upon each member of that name, which is with its quotes, however
+// deep it is.
+func members(body []byte, name string) iter.Seq[[]byte] {
+	const white = " \t\r\n"
+	return func(yield func([]byte) bool) {
+		for rest, ok := body, true; ok; {
+			if _, rest, ok = bytes.Cut(rest, []byte(name)); !ok {
+				return
+			}
+			value, isName := bytes.CutPrefix(bytes.TrimLeft(rest, white), []byte(":"))
+			if isName && !yield(bytes.TrimLeft(value, white)) {
+				return
+			}
+		}
 	}
 }
 

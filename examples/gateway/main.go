@@ -20,9 +20,10 @@
 // An upstream that cannot be reached, breaks off, reports an error in a response
 // or answers 429 or 5xx is left out for a while: for as long as its Retry-After
 // says, up to five minutes, or else for an eighth of -cooldown, and each time that
-// it fails again for twice as long, up to all of it; for one client alone, if it is
-// that client's credential that it refuses. Then single requests try it, and as long as it serves
-// them, more and more. One that begins its answers far later than the others is
+// it fails again for twice as long, up to all of it. Then single requests try it, and as
+// long as it serves them, more and more. A 429 that says for how long is taken to be about
+// no more than the model that was asked for, and what refuses a client's own credential,
+// about no other client. One that begins its answers far later than the others is
 // left to single requests until it no longer does, and one that begins none at all
 // is given up (so an answer that takes many times as long as is usual, and eight
 // seconds at least, may be asked for twice). Meanwhile its conversations are served

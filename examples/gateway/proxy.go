@@ -105,7 +105,7 @@ func (g *gateway) close() {
 type exchange struct {
 	*setup
 	req       *extract.Request
-	tenant    uint64      // see tenantOf; 0 until it is needed
+	limits    [2]uint64   // see limitAt; 0 until they are needed
 	choice    *selection  // of the last attempt; nil before the first
 	slot      bool        // the upstream that was chosen takes few requests, and this is one
 	attempts  int         // so far

@@ -147,7 +147,8 @@ func (r *rig) in() (n int) {
 func (r *rig) timePasses() {
 	for _, u := range r.g.setup.Load().upstreams {
 		u.health.mu.Lock()
-		u.health.until = time.Now()
+		u.health.until, u.health.last = time.Now(), time.Now()
+		clear(u.health.limits)
 		u.health.mu.Unlock()
 	}
 }

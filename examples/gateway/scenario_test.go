@@ -31,6 +31,8 @@ type world struct {
 	t *testing.T
 	g *gateway
 
+	model string // that requests are for
+
 	mu     sync.Mutex
 	does   map[string]func() (*http.Response, error) // by upstream; nil serves
 	hits   map[string]int
@@ -40,7 +42,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T, n int, adjust ...func(*options)) *world {
-	w := &world{t: t, does: map[string]func() (*http.Response, error){}, hits: map[string]int{}, seen: map[string]map[string]bool{}}
+	w := &world{t: t, model: "m", does: map[string]func() (*http.Response, error){}, hits: map[string]int{}, seen: map[string]map[string]bool{}}
 	o := options{ttl: time.Hour, capacity: 10_000, bodyLimit: 1 << 20, cooldown: 10 * time.Second, patience: 15 * time.Second,
 		hold: 10 * time.Second, slow: 4, failover: affinity.FailoverReturn}
 	for i := range n {
@@ -141,7 +143,7 @@ func refuses(code int, header ...string) func() (*http.Response, error) {
 
 // do sends a request of a session, and returns who answered it and with what.
 func (w *world) do(session string, header ...string) (target string, status int) {
-	r := httptest.NewRequest("POST", "/v1/chat/completions", strings.NewReader(`{"model":"m","stream":true}`))
+	r := httptest.NewRequest("POST", "/v1/chat/completions", strings.NewReader(`{"model":"`+w.model+`","stream":true}`))
 	r = r.WithContext(context.WithValue(w.t.Context(), http.ServerContextKey, new(http.Server))) // as in a server, what breaks off panics
 	r.Header.Set("X-Session-ID", session)
 	for i := 0; i < len(header); i += 2 {
@@ -334,33 +336,89 @@ func TestWaitsForTheSoonest(t *testing.T) {
 	})
 }
 
-// What refuses one client's credential for now is there for all others.
-func TestLimitsOfOneTenant(t *testing.T) {
+// What refuses a model for now is there for all others, and where the credential is the
+// client's, for all other clients.
+func TestLimits(t *testing.T) {
 	t.Parallel()
 	for _, own := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, 2, func(o *options) {
-				if own {
-					o.upstreams[0].key, o.upstreams[1].key = "k", "k"
+		for _, after := range []string{"30", ""} {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, 2, func(o *options) {
+					if own {
+						o.upstreams[0].key, o.upstreams[1].key = "k", "k"
+					}
+				})
+				defer w.g.close()
+				ask := func(client, model string) (target string) {
+					w.model = model
+					target, status := w.do(model, "Authorization", "Bearer "+client)
+					require.Equal(t, 200, status)
+					return target
 				}
+				home := ask("one", "m")
+				ask("one", "other")
+				ask("two", "m")
+				w.g.setup.Load().sel.Cache().MoveFunc(home, func(affinity.Key, affinity.Binding) bool { return true })
+				if after != "" {
+					w.let(home, refuses(429, "Retry-After", after))
+				} else {
+					w.let(home, refuses(429))
+				}
+				require.NotEqual(t, home, ask("one", "m"))
+				w.let(home, nil)
+				require.NotEqual(t, home, ask("one", "m"))
+				require.Equal(t, own, ask("two", "m") != home, "the limit is that of all clients, or of one: %q", after)
+				require.Equal(t, own && after == "", ask("one", "other") != home, "it may be a quota of everything: %v %q", own, after)
 			})
-			defer w.g.close()
-			home, _ := w.do("s", "Authorization", "Bearer one")
-			w.let(home, refuses(429, "Retry-After", "30"))
-			other, _ := w.do("s", "Authorization", "Bearer one")
-			require.NotEqual(t, home, other)
-			w.let(home, nil)
-			hits := w.hits[home]
-			for i := range 20 {
-				target, _ := w.do(fmt.Sprint("new-", i), "Authorization", "Bearer one")
-				require.Equal(t, other, target)
-			}
-			require.Equal(t, hits, w.hits[home])
-			for i := range 20 {
-				w.do(fmt.Sprint("new-", i), "Authorization", "Bearer two")
-			}
-			require.Equal(t, own, w.hits[home] == hits, "the limit is the upstream's own, or that of one client")
-		})
+		}
+	}
+}
+
+// Where two upstreams each refuse the model that the other serves, there is one for both.
+func TestLimitsOfTwoModels(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2, func(o *options) { o.patience = 0 })
+		defer w.g.close()
+		serves := map[string]string{"a": "m0", "b": "m1"}
+		refused := 0
+		for _, u := range w.g.upstreams {
+			w.let(u.name, func() (*http.Response, error) {
+				if w.model == serves[u.name] {
+					return stream(first, final), nil
+				}
+				refused++
+				return refuses(429, "Retry-After", "60")()
+			})
+		}
+		for i := range 20 {
+			w.model = fmt.Sprint("m", i%2)
+			target, status := w.do(fmt.Sprint("s", i))
+			require.Equal(t, 200, status)
+			require.Equal(t, w.model, serves[target])
+		}
+		require.LessOrEqual(t, refused, 2, "once each")
+	})
+}
+
+// A model is found at the ends of a body, and else stands in the path or for it.
+func TestModel(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat(`"x",`, nearEnd)
+	for body, want := range map[string]string{
+		`{"model":"m"}`: "m",
+		`{"model" : ` + "\n" + `"m","messages":[` + long + `"model"]}`:                                       "m",
+		`{"messages":[` + long + `""],"model":"m"}`:                                                          "m",
+		`{"messages":[{"role":"model"},{"properties":{"model":{}}}],"text":"{\"model\":\"x\"}","model":"m"}`: "m",
+		`{"x":[` + long + `""],"model":"m","y":[` + long + `""]}`:                                            "/p",
+		`{"model":7}`:     "/p",
+		`{"model":"m`:     "m",
+		`{"model"`:        "/p",
+		`{"role":"model"`: "/p",
+		``:                "/p",
+	} {
+		x := &exchange{req: &extract.Request{Path: "/p", Body: []byte(body)}}
+		require.Equal(t, want, x.model(), "%.50s", body)
 	}
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"hash/maphash"
 	"slices"
 	"strings"
 	"time"
@@ -86,16 +85,4 @@ func (g *gateway) reload() error {
 	}
 	g.log.Info("reloaded", "upstreams", len(upstreams))
 	return nil
-}
-
-var seed = maphash.MakeSeed()
-
-// tenantOf returns a number for whose request it is, or 0 if it is anybody's.
-func (x *exchange) tenantOf() uint64 {
-	if x.tenant == 0 {
-		if who := extract.Credential(x.req); who != "" || x.req.Scope != "" {
-			x.tenant = max(1, maphash.String(seed, who+" "+x.req.Scope))
-		}
-	}
-	return x.tenant
 }

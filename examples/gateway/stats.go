@@ -69,7 +69,7 @@ type upstreamStatus struct {
 	Name      string     `json:"name"`
 	URL       string     `json:"url"`
 	Available bool       `json:"available"`
-	State     string     `json:"state"` // in, out, slow, coming back
+	State     string     `json:"state"` // in, out, slow, coming back, limited
 	OutUntil  *time.Time `json:"out_until,omitempty"`
 	Draining  bool       `json:"draining,omitempty"`
 	DrainEnds *time.Time `json:"drain_ends,omitempty"`
