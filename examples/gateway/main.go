@@ -147,13 +147,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return serve(ctx, log, servers, &g.busy)
 }
 
-// newServer sets no limit to how long a request may take: prompts are long, and
-// streams longer.
+// newServer sets no limit to how long a request may take, since prompts are long, and
+// streams longer. But a client that stops in the middle of a request is given up.
 func newServer(addr string, h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Addr:              addr,
-		Handler:           h,
-		ReadHeaderTimeout: time.Minute,
+		Handler:           requireArrival(h),
+		ReadHeaderTimeout: stalled,
 		IdleTimeout:       5 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
