@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"compress/gzip"
 	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -1114,7 +1113,7 @@ func TestDeadConnection(t *testing.T) {
 		}
 	}()
 	r.g.setup.Load().upstreams[0].url = &url.URL{Scheme: "https", Host: l.Addr().String()}
-	r.g.transport.TLSClientConfig.RootCAs = u.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	r.trusts(u)
 	require.NotNil(t, r.g.transport.HTTP2)
 	require.NotZero(t, r.g.transport.HTTP2.SendPingTimeout)
 	r.g.transport.HTTP2.SendPingTimeout, r.g.transport.HTTP2.PingTimeout = 100*time.Millisecond, 100*time.Millisecond
@@ -1144,8 +1143,7 @@ func TestUploadsAtTheSameTime(t *testing.T) {
 		o.bodyLimit = 1000
 		o.upstreams[0].url = address
 	})
-	trusted := u.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
-	r.g.fresh.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: trusted}
+	r.trusts(u)
 	var failed atomic.Int64
 	for range 10 {
 		var wg sync.WaitGroup

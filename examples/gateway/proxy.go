@@ -71,6 +71,7 @@ func newGateway(o options, extractor extract.Extractor, log *slog.Logger, fallba
 	fresh.MaxIdleConnsPerHost = -1
 	fresh.Protocols = new(http.Protocols)
 	fresh.Protocols.SetHTTP1(true) // over HTTP/2 requests at the same time would get into each other's connections, and fail
+	fresh.TLSClientConfig = nil    // or it would still offer HTTP/2, as the one that it is a copy of
 	g.send, g.fresh = g.transport, fresh
 	g.proxy = &httputil.ReverseProxy{
 		Rewrite:        rewrite,

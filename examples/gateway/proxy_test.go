@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -506,9 +505,7 @@ func TestUpgradesBesideHTTP2(t *testing.T) {
 		require.NoError(t, err)
 		o.upstreams[0].url = u
 	})
-	trusted := s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
-	r.g.transport.TLSClientConfig.RootCAs = trusted
-	r.g.fresh.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: trusted}
+	r.trusts(s)
 	// It is no upgrade that a client offers which speaks HTTP/2 itself.
 	offers := []string{"Connection", "Upgrade, HTTP2-Settings", "Upgrade", "h2c", "Http2-Settings", "AAMAAABkAARAAAAAAAIAAAAA"}
 	require.Equal(t, 200, r.do("POST", "/", "{}", offers...).StatusCode)

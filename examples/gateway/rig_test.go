@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -114,6 +115,16 @@ func (r *rig) echoes() {
 			body, _ := io.ReadAll(req.Body)
 			w.Write(body)
 		})
+	}
+}
+
+// trusts lets the gateway believe the certificate of a server, and changes nothing else.
+func (r *rig) trusts(s *httptest.Server) {
+	for _, t := range []*http.Transport{r.g.transport, r.g.fresh.(*http.Transport)} {
+		if t.TLSClientConfig == nil {
+			t.TLSClientConfig = new(tls.Config)
+		}
+		t.TLSClientConfig.RootCAs = s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
 	}
 }
 
