@@ -80,14 +80,14 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		return resp, body.untouched(), nil
 	}
 	if x.misses(resp) {
-		g.served(x, start, time.Now(), true)
+		g.served(x, start, time.Now(), unknown)
 		g.done(x, affinity.Outcome{Result: affinity.TerminalFailure}) // it is no place for this conversation
 		return nil, false, errStateAway
 	}
 	f := g.follow(ctx, resp, x)
 	x.body = resp.Body
 	if resp.StatusCode/100 != 2 || out.Method != http.MethodPost {
-		g.served(x, start, time.Now(), true)
+		g.served(x, start, time.Now(), unknown)
 		return resp, false, nil
 	}
 	kind := whole
@@ -105,14 +105,14 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 	}
 	now := time.Now()
 	if body != nil { // how long that took is the client's doing
-		g.served(x, start, now, true)
+		g.served(x, start, now, unknown)
 		return resp, false, nil
 	}
-	quick, slow := g.begun(x.setup, u, kind, now.Sub(start))
+	how, slow := g.begun(x, u, kind, now.Sub(start))
 	if slow && u.health.slows(now) {
 		g.log.Warn("upstream slow", "target", u.name, "kind", [2]string{"streams", "answers"}[kind], "took", now.Sub(start).Round(time.Millisecond))
 	}
-	if g.served(x, start, now, quick) {
+	if g.served(x, start, now, how) {
 		u.paces[kind].set(now.Sub(start))
 	}
 	return resp, false, nil
@@ -287,13 +287,13 @@ func (g *gateway) neutral(x *exchange, u affinity.Usage) {
 
 // served tells that an upstream has begun to answer. It reports whether it was
 // slow and is no longer.
-func (g *gateway) served(x *exchange, start, now time.Time, quick bool) (noLongerSlow bool) {
+func (g *gateway) served(x *exchange, start, now time.Time, how speed) (noLongerSlow bool) {
 	u := x.choice.Target
 	u.heard.Store(now.UnixNano())
 	if d := x.denied; d != nil && d != u && d.health.limited(now, g.cooldown, x.limitAt(d), false) {
 		g.log.Warn("upstream out", "target", d.name, "for", g.cooldown, "why", "denies a credential that others take", "limits", "one")
 	}
-	back, noLongerSlow := u.health.served(start, now, x.slot, quick)
+	back, noLongerSlow := u.health.served(start, now, x.slot, how)
 	x.slot = false
 	if back {
 		x.comeBack(u, now)

@@ -95,9 +95,9 @@ func (h *health) release() {
 }
 
 // served tells that a request that was sent at start has begun to be answered,
-// and whether that was quick. It reports whether it is news that the upstream
-// is back, or no longer slow.
-func (h *health) served(start, now time.Time, slot, quick bool) (back, noLongerSlow bool) {
+// and how soon it has. It reports whether it is news that the upstream is back, or no
+// longer slow.
+func (h *health) served(start, now time.Time, slot bool, how speed) (back, noLongerSlow bool) {
 	if !slot && !h.troubled.Load() {
 		return false, false
 	}
@@ -112,7 +112,8 @@ func (h *health) served(start, now time.Time, slot, quick bool) (back, noLongerS
 	switch {
 	case now.Before(h.until) || !start.After(h.since): // it failed after it took this one
 	case !slot && (h.window == 0 || h.slow):
-	case h.slow && !quick:
+	case h.slow && how == unknown:
+	case h.slow && how == late:
 		h.quick, h.next = 0, now.Add(probeGap)
 	case h.slow:
 		h.next = now.Add(probeGap)

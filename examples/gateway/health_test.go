@@ -5,7 +5,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -50,11 +53,11 @@ func TestHealthComesBackByAndBy(t *testing.T) {
 	require.Equal(t, 1, admitted())
 	h.release()
 	require.Equal(t, 1, admitted(), "what was given back")
-	back, _ := h.served(now, now, true, true)
+	back, _ := h.served(now, now, true, unknown)
 	require.True(t, back)
 	require.Equal(t, 2, admitted())
 	for i := range 2 {
-		back, _ = h.served(now, now, true, true)
+		back, _ = h.served(now, now, true, unknown)
 		require.False(t, back, "told once")
 		_ = i
 	}
@@ -64,12 +67,12 @@ func TestHealthComesBackByAndBy(t *testing.T) {
 	s, _, _ := h.admit(now, 0)
 	require.Equal(t, refusing, s)
 	for range 3 { // those that it took before it failed do not count
-		h.served(now.Add(-1), now, true, true)
+		h.served(now.Add(-1), now, true, unknown)
 	}
 	now = now.Add(time.Minute)
 	require.Equal(t, 1, admitted())
 	for n := 1; n < fullWindow; n++ {
-		h.served(now, now, n == 1, true)
+		h.served(now, now, n == 1, unknown)
 	}
 	require.Equal(t, -1, admitted())
 	require.False(t, h.troubled.Load())
@@ -87,11 +90,15 @@ func TestHealthWhileSlow(t *testing.T) {
 	require.True(t, h.slows(now))
 	require.False(t, h.slows(now), "told once")
 	require.False(t, probe(), "not at once")
-	for i, quick := range []bool{true, false, true, true, true} {
+	for i, how := range []speed{quick, late, quick, quick, quick} {
 		now = now.Add(probeGap)
 		require.True(t, probe())
 		require.False(t, probe(), "one at a time")
-		_, better := h.served(now, now, true, quick)
+		for range quickEnough {
+			h.served(now, now, true, unknown)
+			require.True(t, probe(), "that was no answer to judge by")
+		}
+		_, better := h.served(now, now, true, how)
 		require.Equal(t, i == 4, better)
 	}
 	require.True(t, probe())
@@ -208,4 +215,64 @@ func TestSlowUpstream(t *testing.T) {
 		require.NotEqual(t, "slow", w.g.status().Upstreams[0].State)
 		require.InDelta(t, 0.25, w.run("s", 100, 20*time.Second)["a"], 0.05)
 	})
+}
+
+// What needs nothing to be generated is answered soon by one that is slow, too, and does not
+// make it no longer slow.
+func TestSlowBesideQuickAnswers(t *testing.T) {
+	t.Parallel()
+	for name, path := range map[string]string{
+		"a list":                "GET /v1/models/all",
+		"a count":               "POST /v1/messages/count_tokens",
+		"what is not there":     "POST /v1/nothing",
+		"too large to be timed": "POST /v1/large",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, 4, func(o *options) { o.bodyLimit = 1000 })
+				defer w.g.close()
+				method, path, _ := strings.Cut(path, " ")
+				var late atomic.Int32
+				quick := rtFunc(func(r *http.Request) (*http.Response, error) {
+					if r.URL.Path != path {
+						if r.URL.Host == "a" {
+							late.Add(1)
+						}
+						return w.RoundTrip(r)
+					}
+					<-time.After(20 * time.Millisecond)
+					resp := stream("{}")
+					resp.Request = r
+					if path == "/v1/nothing" {
+						resp.StatusCode = 404
+					}
+					return resp, nil
+				})
+				w.g.send, w.g.fresh = quick, quick
+				w.run("s", 100, 20*time.Second)
+				w.let("a", serves(8*time.Second))
+				w.run("s", 100, 20*time.Second)
+				var over atomic.Bool
+				var wg sync.WaitGroup
+				for range 8 {
+					wg.Go(func() {
+						for !over.Load() {
+							<-time.After(500 * time.Millisecond)
+							body := `{"model":"m","messages":[]}`
+							if path == "/v1/large" {
+								body = strings.Repeat(body, 100)
+							}
+							w.g.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, path, strings.NewReader(body)))
+						}
+					})
+				}
+				late.Store(0)
+				w.run("s", 100, time.Minute)
+				over.Store(true)
+				wg.Wait()
+				require.LessOrEqual(t, late.Load(), int32(9), "one at a time")
+			})
+		})
+	}
 }

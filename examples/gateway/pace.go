@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/go-affinity/affinity/extract"
 )
 
 // A pace is how long an upstream takes to begin its answers: a decaying
@@ -69,16 +71,30 @@ func allowed(upstreams []*upstream, u *upstream, kind int, factor float64) (time
 	return max(floors[kind], time.Duration(factor*float64(median))), true
 }
 
+// A speed is how soon an answer has begun.
+type speed uint8
+
+const (
+	unknown speed = iota // it says nothing of what takes long, such as a count of tokens
+	quick
+	late
+)
+
 // begun takes in that u took d to begin an answer, or has taken that long and
-// has not begun. It reports whether that was quick, and whether u is slow by
-// now.
-func (g *gateway) begun(s *setup, u *upstream, kind int, d time.Duration) (quick, slow bool) {
+// has not begun. It reports how soon that was, and whether u is slow by now.
+func (g *gateway) begun(x *exchange, u *upstream, kind int, d time.Duration) (how speed, slow bool) {
+	if call := (extract.Request{Method: x.req.Method, Path: x.req.Path}); call.Class().Beside() {
+		return unknown, false
+	}
 	p := &u.paces[kind]
 	p.observe(d)
 	mean, firm := p.get()
 	if g.slow <= 0 || d <= floors[kind] && mean <= floors[kind] {
-		return true, false
+		return quick, false
 	}
-	limit, ok := allowed(s.upstreams, u, kind, g.slow)
-	return !ok || d <= limit, ok && firm && mean > limit
+	limit, ok := allowed(x.upstreams, u, kind, g.slow)
+	if how = quick; ok && d > limit {
+		how = late
+	}
+	return how, ok && firm && mean > limit
 }

@@ -72,7 +72,7 @@ func (v *vigil) look() {
 	waited := now.Sub(v.start)
 	if waited < silence {
 		// It will take longer than it has so far.
-		if _, slow := v.g.begun(v.x.setup, v.u, kind, 2*waited); slow && v.u.health.slows(now) {
+		if _, slow := v.g.begun(v.x, v.u, kind, 2*waited); slow && v.u.health.slows(now) {
 			v.g.log.Warn("upstream slow", "target", v.u.name, "waiting", waited.Round(time.Second))
 		}
 		v.timer.Reset(silence - waited)
