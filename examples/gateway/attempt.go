@@ -98,7 +98,7 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		if err := g.await(ctx, f, x.holdable(resp, f)); err != nil {
 			return nil, body == nil && ctx.Err() == nil, err
 		}
-		if f.plain && f.failed() { // nobody has seen it yet
+		if f.failed() { // nobody has seen it yet
 			f.finish(nil)
 			return resp, body == nil, nil
 		}

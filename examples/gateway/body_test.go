@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"compress/gzip"
 	"errors"
 	"io"
 	"net/http"
@@ -60,27 +58,6 @@ func TestUpload(t *testing.T) {
 	io.Copy(io.Discard, u)
 	require.True(t, u.broken())
 	require.False(t, u.untouched())
-}
-
-// Of what unfolds to more than any answer has, no more than that is read, and all is passed
-// on as it is.
-func TestZipBomb(t *testing.T) {
-	t.Parallel()
-	var bomb bytes.Buffer
-	z, err := gzip.NewWriterLevel(&bomb, gzip.BestSpeed)
-	require.NoError(t, err)
-	zeros := make([]byte, 1<<20)
-	for range maxPlain>>20 + 1 {
-		z.Write(zeros)
-	}
-	require.NoError(t, z.Close())
-	read := 0
-	f := &followed{ReadCloser: io.NopCloser(bytes.NewReader(bomb.Bytes())), end: func(error) {}}
-	f.tap = newGunzip(writerFunc(func(p []byte) (int, error) { read += len(p); return len(p), nil }))
-	passed, err := io.ReadAll(f)
-	require.NoError(t, err)
-	require.Equal(t, bomb.Bytes(), passed)
-	require.Equal(t, maxPlain, read)
 }
 
 // An answer that is kept is read at once, but not for ever.

@@ -912,14 +912,13 @@ func TestStateIsNotGivenUp(t *testing.T) {
 	}{
 		"it fails":                  {pinned, refuses(500), 404, "{}", [2]int{500, 503}},
 		"it is gone":                {pinned, broken, 400, `{"error":{"message":"Previous response with id 'resp_0123456789abcdef' not found."}}`, [2]int{503, 503}},
-		"a zipped answer":           {pinned, broken, 400, zip(`{"error":{"code":"previous_response_not_found"}}`), [2]int{503, 503}},
+		"it cannot be read":         {pinned, broken, 400, zip(`{"error":{"code":"context_length_exceeded"}}`), [2]int{503, 503}},
 		"only its id":               {pinned, broken, 400, "bad: resp_0123456789abcdef", [2]int{503, 503}},
 		"they say nothing":          {pinned, broken, 400, "", [2]int{503, 503}},
 		"they say too much":         {pinned, broken, 400, strings.Repeat(" no", maxKept), [2]int{503, 503}},
 		"others have it, too":       {pinned, broken, 200, "", [2]int{200, 200}},
 		"others say something else": {pinned, broken, 413, "{}", [2]int{413, 413}},
 		"it is the client's fault":  {pinned, broken, 400, `{"error":{"message":"Unsupported parameter: 'temperature'.","type":"invalid_request_error"}}`, [2]int{400, 400}},
-		"its fault, zipped":         {pinned, broken, 400, zip(`{"error":{"code":"context_length_exceeded"}}`), [2]int{400, 400}},
 		"no state":                  {`{"model":"m","input":"x"}`, broken, 404, "{}", [2]int{404, 404}},
 		"its own word":              {pinned, refuses(404), 404, "{}", [2]int{404, 404}},
 	} {

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"compress/gzip"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -16,10 +14,9 @@ import (
 // ended, once.
 type followed struct {
 	io.ReadCloser
-	events  bool     // it is a stream of events
-	reading *reading // nil if there is nothing to read
-	tap     io.WriteCloser
-	plain   bool        // what was written to tap was read
+	events  bool        // it is a stream of events
+	reading *reading    // nil if there is nothing to read
+	tap     io.Writer   // what reads it
 	seen    int         // how much was written to it and not been asked for yet
 	passed  []byte      // what was asked for and not been written to it yet
 	end     func(error) // nil at its end, or closed before
@@ -29,32 +26,27 @@ type followed struct {
 // listen lets f read the response: for its usage, if there is a reading, and
 // for the state that it names, which learn is told, if its API keeps any.
 func (f *followed) listen(resp *http.Response, learn func(id string)) {
-	var to io.Writer
+	if encoded(resp.Header) {
+		return
+	}
 	if f.reading != nil {
-		to = f.reading
+		f.tap = f.reading
 	}
 	if keepsState(resp.Request.URL.Path, resp.Request.Header) {
 		states := extract.NewStateReader(learn)
-		if to != nil {
-			to = io.MultiWriter(to, states)
+		if f.tap != nil {
+			f.tap = io.MultiWriter(f.tap, states)
 		} else {
-			to = states
+			f.tap = states
 		}
-	}
-	if to == nil {
-		return
-	}
-	switch strings.ToLower(resp.Header.Get("Content-Encoding")) {
-	case "", "identity":
-		f.tap, f.plain = asIs{to}, true
-	case "gzip", "x-gzip":
-		f.tap = newGunzip(to)
 	}
 }
 
-type asIs struct{ io.Writer }
-
-func (asIs) Close() error { return nil }
+// encoded reports whether an answer cannot be read on the way, though that was asked for.
+func encoded(h http.Header) bool {
+	coding := h.Get("Content-Encoding")
+	return coding != "" && !strings.EqualFold(coding, "identity")
+}
 
 // failed reports whether the response says that the upstream has failed, as far
 // as it was read.
@@ -106,7 +98,6 @@ func (f *followed) finish(err error) {
 	f.once.Do(func() {
 		if f.tap != nil {
 			f.catchUp()
-			f.tap.Close()
 			f.tap = nil // what is left is read for nobody
 		}
 		f.end(err)
@@ -118,62 +109,4 @@ func (f *followed) finish(err error) {
 type upgraded struct {
 	*followed
 	io.Writer
-}
-
-// gunzip is written what is compressed, and writes what is not.
-type gunzip struct {
-	*io.PipeWriter
-	done chan struct{}
-}
-
-// maxPlain bounds how much of a compressed response is read: what is larger is
-// a trap.
-const maxPlain = 64 << 20
-
-var unzippers sync.Pool // of *gzip.Reader
-
-func newGunzip(to io.Writer) *gunzip {
-	r, w := io.Pipe()
-	g := &gunzip{PipeWriter: w, done: make(chan struct{})}
-	go func() {
-		defer close(g.done)
-		z, _ := unzippers.Get().(*gzip.Reader)
-		if z == nil {
-			z = new(gzip.Reader)
-		}
-		if z.Reset(r) == nil {
-			io.CopyN(to, z, maxPlain)
-		}
-		r.Close() // what else comes is of no interest
-		unzippers.Put(z)
-	}()
-	return g
-}
-
-// Close waits until all is read.
-func (g *gunzip) Close() error {
-	g.PipeWriter.Close()
-	<-g.done
-	return nil
-}
-
-// acceptReadable asks for a response that can be read on the way: if the client
-// takes gzip, in that, and else as it is.
-func acceptReadable(h http.Header) {
-	encoding := "identity"
-	for item := range strings.SplitSeq(strings.Join(h["Accept-Encoding"], ","), ",") {
-		name, quality, _ := strings.Cut(item, ";")
-		if strings.EqualFold(strings.TrimSpace(name), "gzip") && !unwanted(quality) {
-			encoding = "gzip"
-		}
-	}
-	h.Set("Accept-Encoding", encoding)
-}
-
-// unwanted reports whether what is behind the name of an encoding says that it is
-// not wanted: a quality of 0.
-func unwanted(parameter string) bool {
-	value, ok := strings.CutPrefix(strings.ReplaceAll(parameter, " ", ""), "q=")
-	quality, err := strconv.ParseFloat(value, 64)
-	return ok && err == nil && quality == 0
 }

@@ -145,7 +145,7 @@ func (g *gateway) await(ctx context.Context, f *followed, until beginning) error
 func (x *exchange) holdable(resp *http.Response, f *followed) beginning {
 	kind := resp.Header.Get("Content-Type")
 	switch {
-	case strings.HasPrefix(kind, "text/event-stream") && !f.plain:
+	case strings.HasPrefix(kind, "text/event-stream") && f.tap == nil:
 		return anything // where an event ends does not show
 	case strings.HasPrefix(kind, "text/event-stream"):
 		return anEvent

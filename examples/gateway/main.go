@@ -11,8 +11,8 @@
 // decided: Affinity-Target names the upstream that answered, Affinity-Reason
 // says why, and Affinity-Session stands for the conversation (a keyed digest,
 // never its id). Where an API keeps state that later requests refer to, its ids
-// are learned from the responses, and Accept-Encoding asks for those in a form
-// that can be read: gzip, or none.
+// are learned from the responses. Since these are read on their way, Accept-Encoding
+// asks for none that is compressed.
 //
 // New conversations go where the least cost was lately, as the responses tell it,
 // or with -prefix, where most of the prompt is cached.

@@ -2,11 +2,9 @@ package main
 
 import (
 	"bytes"
-	"compress/gzip"
 	"io"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/go-affinity/affinity"
 )
@@ -57,16 +55,5 @@ func (k *kept) text() ([]byte, bool) {
 	}
 	said, _ := io.ReadAll(k.resp.Body) // from memory
 	k.resp.Body = io.NopCloser(bytes.NewReader(said))
-	switch strings.ToLower(k.resp.Header.Get("Content-Encoding")) {
-	case "", "identity":
-		return said, true
-	case "gzip", "x-gzip":
-		z, err := gzip.NewReader(bytes.NewReader(said))
-		if err != nil {
-			return nil, false
-		}
-		said, err := io.ReadAll(io.LimitReader(z, maxPlain))
-		return said, err == nil
-	}
-	return nil, false
+	return said, !encoded(k.resp.Header)
 }
