@@ -366,6 +366,9 @@ func TestLimits(t *testing.T) {
 				}
 				require.NotEqual(t, home, ask("one", "m"))
 				w.let(home, nil)
+				state := w.g.status().Upstreams[home[0]-'a']
+				require.Equal(t, map[bool]string{true: "out", false: "limited"}[own && after == ""], state.State)
+				require.Equal(t, state.State == "limited", state.Available)
 				require.NotEqual(t, home, ask("one", "m"))
 				require.Equal(t, own, ask("two", "m") != home, "the limit is that of all clients, or of one: %q", after)
 				require.Equal(t, own && after == "", ask("one", "other") != home, "it may be a quota of everything: %v %q", own, after)
