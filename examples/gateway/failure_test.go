@@ -696,17 +696,19 @@ func TestFaultyRequestInAStream(t *testing.T) {
 }
 
 // A response that breaks off before the client has any of it is given by
-// another upstream.
+// another upstream, and so is a stream that ends without an event.
 func TestResponseThatNeverBegins(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []string{"text/event-stream", "application/json"} {
+	for _, kind := range []string{"text/event-stream", "application/json", "text/event-stream; ends"} {
 		r := newRig(t, 2)
 		home := r.chat("s").Header.Get(targetHeader)
 		r.backend(home).does(func(w http.ResponseWriter, req *http.Request) {
 			io.Copy(io.Discard, req.Body)
 			w.Header().Set("Content-Type", kind)
 			w.(http.Flusher).Flush()
-			panic(http.ErrAbortHandler)
+			if !strings.HasSuffix(kind, "ends") {
+				panic(http.ErrAbortHandler)
+			}
 		})
 		resp := r.chat("s")
 		require.Equal(t, 200, resp.StatusCode)

@@ -132,6 +132,9 @@ func (g *gateway) await(ctx context.Context, f *followed, until beginning) error
 		f.finish(ctx.Err())
 		return ctx.Err()
 	}
+	if a.err == io.EOF && f.events && len(a.got) == 0 {
+		a.err = io.ErrUnexpectedEOF // a stream of nothing is none
+	}
 	if a.err != nil && a.err != io.EOF {
 		f.finish(a.err)
 		return errUpstream
