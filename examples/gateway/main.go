@@ -17,17 +17,17 @@
 // New conversations go where the least cost was lately, as the responses tell it,
 // or with -prefix, where most of the prompt is cached.
 //
-// An upstream that cannot be reached, breaks off, reports an error in a response
-// or answers 429 or 5xx is left out for a while: for as long as its Retry-After
-// says, up to five minutes, or else for an eighth of -cooldown, and each time that
-// it fails again for twice as long, up to all of it. Then single requests try it, and as
-// long as it serves them, more and more. A 429 that says for how long is taken to be about
-// no more than the model that was asked for, and what refuses a client's own credential,
-// about no other client. One that begins its answers far later than the others is
-// left to single requests until it no longer does, and one that begins none at all
-// is given up (so an answer that takes many times as long as is usual, and eight
-// seconds at least, may be asked for twice). Meanwhile its conversations are served
-// elsewhere and come back later (-failover return) or stay away (rebind).
+// An upstream that cannot be reached, breaks off, reports an error in a response or
+// answers 429 or 5xx is left out for a while: for as long as its Retry-After says, up to
+// five minutes, or else for an eighth of -cooldown, and each time that it fails again for
+// twice as long, up to all of it. Then single requests try it, and as long as it serves
+// them, more and more. A 429 that says for how long is taken to be about no more than the
+// model that was asked for, and what refuses a client's own credential, about no other
+// client (and for all of -cooldown, if it does not say). One that begins its answers far
+// later than the others is left to single requests until it no longer does, and one that
+// begins none at all is given up (so an answer that takes many times as long as is usual,
+// and eight seconds at least, may be asked for twice). Meanwhile its conversations are
+// served elsewhere and come back later (-failover return) or stay away (rebind).
 //
 // A request that fails is tried on the other upstreams, one after the other, and
 // then again as far as the patience goes (see below; twice, if errors like 500 say
@@ -38,8 +38,8 @@
 // One that refers to state at an upstream that is out is tried elsewhere, too, and if the
 // others know nothing of it (404, or a 400 that may say so), the client is told to come
 // back: 503.
-// When all are out, those that did not say for how long are asked all the same, and
-// if there are none, the request waits for the first that comes back, up to
+// When all are out, those that have failed and did not say for how long are asked all the
+// same, and if there are none, the request waits for the first that comes back, up to
 // -patience. Clients with different credentials share no sessions.
 //
 // With key-env=NAME the upstream gets the credential in that environment
