@@ -139,6 +139,10 @@ func (g *gateway) refused(resp *http.Response, x *exchange) (t trouble, ok bool)
 	t.why = "status " + strconv.Itoa(resp.StatusCode)
 	switch code := resp.StatusCode; {
 	case code == http.StatusTooManyRequests:
+	case code == http.StatusRequestTimeout, code == http.StatusTooEarly:
+		// All of the request is here, so it is not the client that was late or early, but
+		// neither does it tell that the upstream is unwell.
+		t.mine, x.blamed = true, true
 	case code == http.StatusInternalServerError, code == http.StatusNotImplemented, code == http.StatusGatewayTimeout:
 		// If the one before has failed like that, it may well be the request.
 		t.mine = x.blamed

@@ -172,7 +172,7 @@ func TestNoOtherToRetry(t *testing.T) {
 func TestNoRetryOfWhatTheClientDidWrong(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 2)
-	for i, status := range []int{400, 404, 408, 413, 422} {
+	for i, status := range []int{400, 404, 409, 413, 422} {
 		for _, b := range r.backends {
 			b.answers(status)
 		}

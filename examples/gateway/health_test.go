@@ -134,6 +134,8 @@ func TestPoison(t *testing.T) {
 		"500":          {refuses(500), 1},
 		"501":          {refuses(501), 1},
 		"504":          {refuses(504), 1},
+		"408":          {refuses(408), 0},
+		"425":          {refuses(425), 0},
 		"502":          {refuses(502), 4}, // what stands before it says that nobody is there
 		"503":          {refuses(503), 4},
 		"hangs up":     {func() (*http.Response, error) { return nil, io.EOF }, 1},
