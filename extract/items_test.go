@@ -174,7 +174,10 @@ func TestBoundariesOfOddBlocks(t *testing.T) {
 // message are there only while nobody has answered it.
 func TestTrailWithTheMostKeys(t *testing.T) {
 	t.Parallel()
-	turns := strings.Repeat(`{"role":"user","content":"`+strings.Repeat("a", minTail)+`"},{"role":"assistant","content":"b"},`, maxSteps)
+	turns := ""
+	for i := range maxSteps {
+		turns += `{"role":"user","content":"` + strings.Repeat("a", minTail+i) + `"},{"role":"assistant","content":"b"},`
+	}
 	last := strings.Repeat(`{"type":"text","text":"c"},`, maxTexts) + `{"type":"text","text":"d"}`
 	r := &Request{Body: []byte(`{"system":"s","messages":[
 		{"role":"user","content":"<system-reminder>in /home/anna</system-reminder>"},` + turns + `
@@ -183,7 +186,7 @@ func TestTrailWithTheMostKeys(t *testing.T) {
 	require.True(t, ok)
 	require.Len(t, s.Aliases, 4)
 	require.Len(t, s.Continues, maxTexts-1+maxSteps-1+3*(maxNear-1))
-	require.Len(t, s.Near, maxNear-1+maxTails-1)
+	require.Len(t, s.Near, maxNear-1+1)
 	require.LessOrEqual(t, 1+len(s.Aliases)+len(s.Continues)+len(s.Near), maxKeys)
 }
 

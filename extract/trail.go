@@ -83,8 +83,8 @@ import (
 // same place (the directories that the system prompt or the injected blocks
 // name), or under the same system prompt, and starts at the target of one with
 // the same texts alone, as side calls of an agent have, or of one that ended in
-// the same last texts: at least those on both sides of an answer, and so many that
-// they have 32 bytes together. So a conversation of which a client sends only the
+// the same last texts: at least those on both sides of an answer, and so many different
+// ones that they have 32 bytes together. So a conversation of which a client sends only the
 // last part, whether it leaves out the rest or sums it up, stays where it is. All
 // that only where an answer in the messages shows that there was an earlier request.
 //
@@ -313,14 +313,12 @@ const (
 	maxSteps = 16 // messages, the last one included
 	maxTexts = 16 // texts of the last message, for clients that merge messages into one
 	maxNear  = 4  // messages, in each of the weaker settings
-	maxTails = 2  // messages, by the last words alone
 	minTail  = 32 // bytes of the last messages, for a conversation to be known by these alone
 )
 
 // maxKeys is how many keys a session has at most: its own, aliases, what it continues in its
-// whole setting, and what in the four weaker ones, the last of which are near, as are those
-// of tails.
-const maxKeys = 1 + 4 + maxSteps + maxTexts + 4*maxNear + maxTails
+// whole setting, and what in the four weaker ones, the last of which are near, as is a tail.
+const maxKeys = 1 + 4 + maxSteps + maxTexts + 4*maxNear + 1
 
 // session returns the session that the trail leads to.
 func (t *trail) session() (Session, bool) {
@@ -372,14 +370,14 @@ func (t *trail) session() (Session, bool) {
 		t.addAnswered(&keys, in)
 	}
 	continues := keys.n
+	newest := true
 	for i := range maxNear {
 		if st := t.steps.back(i); st != nil && st.answered {
 			keys.add(none, st.sum)
-			if i < maxTails {
-				if tail, ok := t.tail(i); ok {
-					keys.add(none, tail)
-				}
+			if tail, ok := t.tail(i); ok && newest {
+				keys.add(none, tail)
 			}
+			newest = false
 		}
 	}
 
@@ -427,10 +425,11 @@ func (t *trail) addAnswered(keys *keyBuffer, in sum) {
 }
 
 // tail returns the digest of what people wrote last, as it was i of their messages before the
-// end: of the last few parts between answers. It takes as few as have minTail bytes, but two at
-// least, since many people say the same one thing. It reports false if there are not so many.
+// end: of the last few parts between answers. It takes as few as have minTail bytes, but two
+// different ones at least, since many people say the same one thing, and agents that nobody watches
+// are told to go on again and again. It reports false if there are not so many.
 func (t *trail) tail(i int) (s sum, ok bool) {
-	var h uint64
+	var h, last uint64
 	bytes, parts := 0, 0
 	for st := t.steps.back(i); st != nil; st = t.steps.back(i) {
 		if i++; parts > 0 && !st.answered || st.since == 0 {
@@ -438,7 +437,10 @@ func (t *trail) tail(i int) (s sum, ok bool) {
 		}
 		h = h*37 + st.since // not by 31, as person does, or two parts would be one of two texts
 		bytes += int(st.bytes)
-		if parts++; parts > 1 && bytes >= minTail {
+		if st.since != last {
+			parts++
+		}
+		if last = st.since; parts > 1 && bytes >= minTail {
 			return sum{h, tailSalt}, true // 64 bits are enough for a place to start at
 		}
 	}
