@@ -164,7 +164,7 @@ func (t *trail) object(c *jsonscan.Cursor) {
 	whole := *c
 	switch {
 	case t.careful:
-	case c.Past(`{"role":"assistant"`):
+	case !t.mayBeCompacted() && c.Past(`{"role":"assistant"`):
 		c.Leave('}')
 		t.speaks(speakerModel)
 		return
@@ -210,7 +210,7 @@ func (t *trail) members(c *jsonscan.Cursor, whole jsonscan.Cursor, done bool) {
 			t.unsure = t.unsure || role != nil
 			role = keyword(c)
 			who = speakerOf(role, kind)
-			if !t.careful && (who == speakerTool || who == speakerModel) {
+			if !t.careful && (who == speakerTool || who == speakerModel && !t.mayBeCompacted()) {
 				c.Leave('}')
 				t.speaks(who)
 				return
@@ -223,7 +223,7 @@ func (t *trail) members(c *jsonscan.Cursor, whole jsonscan.Cursor, done bool) {
 			case done: // a second content
 				t.unsure = true
 				c.Skim()
-			case t.careful || len(role) == 0 || c.Kind() == 'n': // kept; null may give way to parts
+			case t.careful || len(role) == 0 || c.Kind() == 'n' || who == speakerModel: // kept; null may give way to parts
 				content = c.Skim()
 			case who == speakerPerson:
 				t.content(c, nil)
@@ -245,6 +245,9 @@ func (t *trail) members(c *jsonscan.Cursor, whole jsonscan.Cursor, done bool) {
 	}
 	if parts != nil && (content == nil || string(content) == "null") {
 		content = parts
+	}
+	if who == speakerModel && t.mayBeCompacted() {
+		t.compacted(content)
 	}
 	t.speaks(who)
 	t.compacts = t.compacts || string(kind) == "compaction_trigger"
@@ -319,6 +322,22 @@ func (t *trail) speaks(who speaker) {
 		last.answered = true
 	}
 	t.answered, t.since = true, since{}
+}
+
+// mayBeCompacted reports whether the next message of a model may hold what stands for all that was
+// said before: Anthropic has models write a block of the type compaction, and clients leave out what
+// is in front of it. Behind words it need not count, and comes into the conversation too late to.
+func (t *trail) mayBeCompacted() bool { return t.texts == 0 && !t.answered && !t.openingOnly }
+
+// compacted takes in such blocks.
+func (t *trail) compacted(content []byte) {
+	c := jsonscan.New(content)
+	for ok := c.Array(); ok && c.Element() && t.more(); {
+		block := c
+		if kind, _ := text(lastMember(c.Skim(), "type")); kind == "compaction" {
+			t.person(binarySalt, t.value(&block))
+		}
+	}
 }
 
 // endMessage notes that a message of a person ends here, unless it added nothing.

@@ -66,7 +66,8 @@ import (
 // the first word that differs. Nothing that models, tools and clients add counts:
 //
 //   - answers, thinking, tool calls and their results are left out, and so are
-//     ids, cache_control and the list of tools;
+//     ids, cache_control and the list of tools, but not what stands for a conversation that
+//     was compacted: OpenAI's items, and Anthropic's blocks where nobody's words come first;
 //   - "x" and [{"type":"text","text":"x"}] are the same, and so is every way to
 //     escape, indent and order JSON, and a system prompt beside the messages and
 //     in front of them;

@@ -560,6 +560,10 @@ func traps() []trap {
 		{"another conversation that OpenAI has compacted", responses(compaction("1"), u("on")), responses(compaction("2"), u("on")), apart},
 		{"a conversation that OpenAI has compacted goes on", responses(compaction("1"), u("on")), responses(compaction("1"), u("on"), a("x"), u("more")), continues},
 		{"OpenAI has compacted what was said before", responses(u("hi")), responses(u("hi"), compaction("1"), u("on")), continues},
+		{"another conversation that Anthropic has compacted", claude(`"s"`, compacted("1"), u("on")), claude(`"s"`, compacted("2"), u("on")), apart},
+		{"a conversation that Anthropic has compacted goes on", claude(`"s"`, compacted("1"), u("on")), claude(`"s"`, compacted("1"), u("on"), a("x"), u("more")), continues},
+		{"Anthropic has compacted what a client still sends", claude(`"s"`, u("hi")), claude(`"s"`, u("hi"), compacted("1"), u("on")), continues},
+		{"an answer comes first, and is no compaction", claude(`"s"`, `{"role":"assistant","content":[{"type":"text","text":"a"}]}`, u("hi")), claude(`"s"`, `{"role":"assistant","content":[{"type":"text","text":"b"}]}`, u("hi")), same},
 		{"a message ends in a short paragraph, and unlike the system prompt", chat(sys("Always reply in English."), u("A\n\nand so say I")), chat(sys("Always reply in English."), u("A")), apart},
 		{"the system prompt is as short as what is looked for", chat(sys("Reply in English"), u("hi\n\nReply in English")), chat(sys("Reply in English"), u("hi")), same},
 		{"somebody is not sharing something else", chat(u("I am not sharing my lunch")), chat(u("I am not sharing my dinner")), apart},
@@ -837,6 +841,11 @@ func cached(name string, said ...string) string {
 // compaction returns what OpenAI makes of a conversation.
 func compaction(encrypted string) string {
 	return `{"type":"compaction","id":"cmp_1","encrypted_content":"` + encrypted + `"}`
+}
+
+// compacted returns an answer with what Anthropic makes of a conversation.
+func compacted(summary string) string {
+	return `{"role":"assistant","content":[{"type":"compaction","content":"` + summary + `"},{"type":"text","text":"So be it."}]}`
 }
 
 // template returns a request for a prompt that OpenAI keeps, with a variable in it.
