@@ -91,14 +91,12 @@ func (r *Request) boundaries() []Boundary {
 // the body.
 func (r *Request) front() *prompt {
 	p := newPrompt()
-	for _, f := range keptFields {
-		if raw := r.kept(f); raw != nil {
-			s := newStrip(p, raw)
-			s.begin('k', 0)
-			s.value()
-			s.end()
-		}
-	}
+	r.eachKept(func(raw []byte) {
+		s := newStrip(p, raw)
+		s.begin('k', 0)
+		s.value()
+		s.end()
+	})
 	for _, f := range toolFields {
 		if raw := r.get(f); raw != nil {
 			s := newStrip(p, raw)

@@ -2,6 +2,7 @@ package extract
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -63,14 +64,20 @@ func (t *trail) more() bool {
 // keptFields name what an upstream keeps of a prompt.
 var keptFields = []field{cachedContentField, cachedContentSnakeField, requestCachedContentField, promptField}
 
-// kept returns the text of one of the keptFields, or nil. A prompt that is a text is all there is,
-// and kept by nobody.
-func (r *Request) kept(f field) []byte {
-	raw := r.get(f)
-	if c := jsonscan.New(raw); c.Kind() == '{' && f == promptField || c.Kind() == '"' && f != promptField {
-		return raw
+// eachKept calls f for the texts of the keptFields and of what Bedrock fills a prompt in with, which
+// the path names. A prompt that is a text is all there is, and kept by nobody.
+func (r *Request) eachKept(f func(raw []byte)) {
+	for _, field := range keptFields {
+		raw := r.get(field)
+		if c := jsonscan.New(raw); c.Kind() == '{' && field == promptField || c.Kind() == '"' && field != promptField {
+			f(raw)
+		}
 	}
-	return nil
+	if strings.Contains(r.Path, "/converse") {
+		if raw := r.member("promptVariables"); raw != nil {
+			f(raw)
+		}
+	}
 }
 
 // readSystem reads the system prompt that stands beside the messages.
@@ -82,13 +89,11 @@ func (t *trail) readSystem(r *Request) {
 		}
 	}
 	// What the upstream keeps of a prompt may be all that tells two conversations apart: Gemini's
-	// cached contents, and OpenAI's template with what it is to be filled in with.
-	for _, f := range keptFields {
-		if raw := r.kept(f); raw != nil {
-			c := jsonscan.New(raw)
-			t.system.sum = t.system.sum.add(binarySalt, t.value(&c))
-		}
-	}
+	// cached contents, and what OpenAI's and Bedrock's templates are to be filled in with.
+	r.eachKept(func(raw []byte) {
+		c := jsonscan.New(raw)
+		t.system.sum = t.system.sum.add(binarySalt, t.value(&c))
+	})
 }
 
 // readRest reads what stands beside the messages, which have been read. They are read once more

@@ -943,6 +943,26 @@ func TestDirectoriesTellApart(t *testing.T) {
 	}
 }
 
+// Of a prompt that Bedrock keeps, a request has what it is to be filled in with. Elsewhere, a member
+// of that name is anybody's.
+func TestPromptVariables(t *testing.T) {
+	t.Parallel()
+	request := func(path, city string, messages ...string) *extract.Request {
+		return &extract.Request{Path: path, Body: []byte(`{"promptVariables":{"city":{"text":"` + city + `"}},` + claude(`"s"`, messages...)[1:])}
+	}
+	trail := func(r *extract.Request) extract.Session {
+		s, ok := extract.Trail().Extract(r)
+		require.True(t, ok)
+		return s
+	}
+	const path = "/model/arn%3Aaws%3Abedrock%3A%3A%3Aprompt%2FA/converse-stream"
+	oslo := request(path, "Oslo", u("hi"))
+	require.Equal(t, apart, relation(trail(request(path, "Rome", u("hi"))), trail(oslo)))
+	require.Equal(t, continues, relation(trail(request(path, "Oslo", u("hi"), a("x"), u("on"))), trail(oslo)))
+	require.NotEqual(t, oslo.Boundaries()[0], request(path, "Rome", u("hi")).Boundaries()[0])
+	require.Equal(t, trail(request("/v1/messages", "Oslo", u("hi"))), trail(request("/v1/messages", "Rome", u("hi"))))
+}
+
 // Trap 14 of signals.md, and other bodies that do not show a conversation.
 func TestNoTrail(t *testing.T) {
 	t.Parallel()
