@@ -35,6 +35,11 @@ func startsWith(text []byte, words []string) bool {
 	return slices.ContainsFunc(words, func(w string) bool { return bytes.HasPrefix(text, []byte(w)) })
 }
 
+// endsWith reports whether a text ends with one of the words.
+func endsWith(text []byte, words []string) bool {
+	return slices.ContainsFunc(words, func(w string) bool { return bytes.HasSuffix(text, []byte(w)) })
+}
+
 // soleWish returns the class of what a system prompt, given as it opens, wants of a model
 // that has nothing else to do: the title of a conversation or a message for a commit, which
 // are Auxiliary, or a summary that takes the place of a conversation, which is a Compaction.
@@ -50,7 +55,7 @@ func soleWish(text []byte) Class {
 	var buf [maxOpened]byte
 	lower := bytes.ToLower(opened(text, buf[:0]))
 	switch {
-	case titleWords.in(lower) && makesTitle(lower), chineseTitleWords.in(lower), wantsCommit(sentence(lower)):
+	case makesTitle(lower), chineseTitles.in(lower), chineseTitleWords.in(lower), wantsCommit(sentence(lower)):
 		return Auxiliary
 	case wantsSummary(lower):
 		return Compaction
@@ -64,14 +69,15 @@ var wishWords = [][]byte{
 }
 
 var (
-	titleWords = words{
-		{" title", "-title"},
-		{"generat", "creat", "writ", "summar", "coming up with"},
-		{"conversation", "session", "thread", "chat ", "chats"},
+	chineseTitles = words{
+		{"会话标题", "对话标题", "聊天标题", "会话的标题", "对话的标题", "聊天的标题"},
+		{"生成", "总结", "概括", "提炼", "命名"},
 	}
 	chineseTitleWords = words{
 		{"标题"},
-		{"会话标题", "对话标题", "会话总结", "对话总结", "聊天标题", "会话的标题", "对话的标题", "聊天的标题", "总结给出的会话", "总结会话", "总结对话", "对话内容", "会话内容", "聊天内容"},
+		{"会话总结", "对话总结", "总结给出的会话", "给定的对话", "总结会话", "总结对话", "对话内容", "会话内容", "聊天内容", "以下对话", "以下会话", "这段对话", "这段聊天"},
+		{"总结", "生成", "概括", "提炼"},
+		{"字内", "字以内", "字左右", "字的", "个字", "不超过", "简短", "简洁"}, // how long it is to be
 	}
 	commitWords = words{
 		{"commit message"},
@@ -89,8 +95,10 @@ func wantsCommit(sentence []byte) bool { return commitWords.in(sentence) && !com
 
 var commitOthers = words{{" can ", " how to "}}
 
-// makesTitle reports whether a text in lower case has a title that the model is to make. What
-// is to be made with a title is something else, such as a post.
+// makesTitle reports whether a text in lower case has a title that the model is to make, of a
+// conversation: "a chat title", "a title for the conversation" or "the session as a title". What is
+// to be made with a title is something else, such as a post. And the title of an article is that,
+// whatever is said of the conversation elsewhere.
 func makesTitle(lower []byte) bool {
 	const farthest = 60 // bytes from a verb to the title
 	for rest := lower; ; {
@@ -100,30 +108,64 @@ func makesTitle(lower []byte) bool {
 		}
 		rest = rest[i+len("title"):]
 		before := lower[:len(lower)-len(rest)-len("title")]
-		if slices.ContainsFunc(titledTalks, func(t string) bool { return bytes.HasSuffix(before, []byte(t)) }) {
-			return true
+		if !bytes.HasSuffix(before, []byte(" ")) && !bytes.HasSuffix(before, []byte("-")) {
+			continue // a subtitle
 		}
 		before = before[max(0, len(before)-farthest):]
-		for _, verb := range titleWords[1] {
+		behind := bytes.TrimPrefix(rest, []byte("s"))
+		who, made := bytes.CutPrefix(behind, []byte(" generator"))
+		for _, verb := range titleVerbs {
 			if i := bytes.LastIndex(before, []byte(verb)); i >= 0 && !titledOthers.in(before[i+len(verb):]) {
-				return true
+				made = true
+				if condensedWords.in(before[i:]) {
+					return true
+				}
 			}
+		}
+		if made && (endsWith(before, titledTalks) && endsName(who) || titlesTalk(sentence(behind))) {
+			return true
 		}
 	}
 }
 
 var (
+	titleVerbs = []string{"generat", "creat", "writ", "summar", "output", "coming up with"}
+	talkNames  = []string{"conversation", "session", "thread", "chat"}
 	// titledTalks stand in front of the title of a conversation.
 	titledTalks = []string{"conversation ", "conversation-", "session ", "thread ", "chat "}
 	// titledOthers stand between a verb and the title of something else.
 	titledOthers = words{{" with ", " has ", " each ", ": ", ". "}}
+	// condensedWords are in front of the title that a conversation is made into.
+	condensedWords = words{talkNames, {" into a", " as a"}}
+	// titleOf are between a title and the conversation that it is of, and titleElsewhere where it is
+	// of something else.
+	titleOf        = words{{" for ", " of ", " from the ", " from a ", " based on ", "captur", "summar", "describ", "reflect"}}
+	titleElsewhere = words{{" in this ", " in our ", " with ", " at ", " when ", " and class", " and reply", " and answer"}}
 )
+
+// titlesTalk reports whether words, from behind the word title to the end of the sentence, say
+// that it is of a conversation: " that captures the essence of the conversation". Of one of which
+// more is said, an application makes something else.
+func titlesTalk(behind []byte) bool {
+	return slices.ContainsFunc(talkNames, func(talk string) bool {
+		between, rest, ok := bytes.Cut(behind, []byte(talk))
+		rest = bytes.TrimPrefix(bytes.TrimPrefix(rest, []byte("s")), []byte("'s"))
+		return ok && titleOf.in(between) && !titleElsewhere.in(between) &&
+			(endsName(rest) || bytes.HasSuffix(between, []byte(" begins a "))) // "the message a user begins a conversation with"
+	})
+}
+
+// endsName reports whether no more is said of a conversation, behind its name, than what any
+// has.
+func endsName(behind []byte) bool {
+	return len(behind) == 0 || startsWith(behind, titledEnds) || startsWith(behind, limits) && limitWords.in(sentence(behind))
+}
 
 // addressesSummarizer reports whether a text in lower case says to the model that it is a
 // conversation summarizer.
 func addressesSummarizer(lower []byte) bool {
-	who, _, ok := bytes.Cut(sentence(lower), []byte("conversation summarizer"))
-	return ok && bytes.HasPrefix(who, []byte("you are a")) && !beforeOthers.in(who)
+	who, behind, ok := bytes.Cut(sentence(lower), []byte("conversation summarizer"))
+	return ok && bytes.HasPrefix(who, []byte("you are a")) && !beforeOthers.in(who) && endsName(behind)
 }
 
 // wantsSummary reports whether the first sentence of a text in lower case is of making a
@@ -134,24 +176,46 @@ func addressesSummarizer(lower []byte) bool {
 func wantsSummary(lower []byte) bool {
 	const near = 46 // bytes
 	first := sentence(lower)
+	if habitWords.in(first) {
+		return false
+	}
 	for _, verb := range []string{"summariz", "summaris", "summaries of", "summary of", "compress", "compacting", "condens"} {
 		before, behind, ok := bytes.Cut(first, []byte(verb))
 		if !ok || bytes.HasPrefix(behind, []byte("ed")) || verb == "summary of" && !makes(before) {
 			continue
 		}
 		rest := lower[len(first)-len(behind):]
-		behind = behind[:min(len(behind), near)]
-		if bytes.HasSuffix(before, []byte("conversation ")) || // a conversation summarizer
-			bytes.Contains(behind, []byte("conversation")) || bytes.Contains(behind, []byte("chat history")) || bytes.Contains(behind, []byte("coding session ")) {
-			return summaryWords.in(rest) || addressesSummarizer(lower)
+		switch {
+		case bytes.HasSuffix(before, []byte("conversation ")):
+			if addressesSummarizer(lower) {
+				return true
+			}
+		case namesTalk(behind[:min(len(behind), near)]):
+			return summaryWords.in(rest)
 		}
 	}
 	who, isYou := bytes.CutPrefix(first, []byte("you are "))
 	return isYou && summaryWords.in(lower) && slices.ContainsFunc(compressors, func(c []byte) bool {
-		before, _, ok := bytes.Cut(who, c)
-		return ok && !beforeOthers.in(before)
+		before, behind, ok := bytes.Cut(who, c)
+		return ok && !beforeOthers.in(before) && !compressorOthers.in(behind)
 	})
 }
+
+// namesTalk reports whether what is to be made shorter, given in lower case, is one conversation,
+// or those of agents. Applications have many of them summarized, for people.
+func namesTalk(what []byte) bool {
+	_, behind, ok := bytes.Cut(what, []byte("conversation"))
+	return ok && !bytes.HasPrefix(behind, []byte("s")) ||
+		slices.ContainsFunc(modelTalks, func(t string) bool { return bytes.Contains(what, []byte(t)) })
+}
+
+var (
+	modelTalks = []string{"chat history", "coding session ", "agent conversations"}
+	// habitWords are in the first sentence of a prompt that says when to summarize, and what else to do.
+	habitWords = words{{"first ", "before ", "each ", "every ", "always ", "whenever ", "at the end ", "then "}}
+	// compressorOthers are behind the name of one who makes other conversations shorter, or tells of it.
+	compressorOthers = words{{" for ", "researcher"}}
+)
 
 // compressors are what a model is called that makes a conversation shorter.
 var compressors = [][]byte{
@@ -299,7 +363,7 @@ func wantsTitleOfThis(text []byte) bool {
 		return true
 	}
 	what, ok := bytes.CutPrefix(withoutLength(behind), []byte(" for "))
-	return ok && len(before) <= farthest && titleLengths.in(lower) &&
+	return ok && len(before) <= farthest && titleLengths.in(lower) && !titleTellers.in(before) &&
 		(isTalk(what) || bytes.HasPrefix(what, []byte("the following message")) && bytes.Contains(what, []byte("\nuser: ")))
 }
 
@@ -308,7 +372,7 @@ func wantsTitleOfThis(text []byte) bool {
 func isTalk(what []byte) bool {
 	return slices.ContainsFunc(titled, func(t string) bool {
 		rest, ok := bytes.CutPrefix(what, []byte(t))
-		return ok && (len(rest) == 0 || startsWith(rest, titledEnds) || startsWith(rest, limits) && limitWords.in(sentence(rest)))
+		return ok && endsName(rest)
 	})
 }
 
@@ -363,11 +427,13 @@ var (
 		{"word", "character", "concise", "short", "brief"},
 		{"generat", "creat", "writ", "provid", "suggest", "reply", "give", "summar"},
 	}
-	titled = []string{
+	// titleTellers are in front of a title that somebody else is to make, or that is only talked about.
+	titleTellers = words{{" that ", " which ", "function", " script", "translate", "how ", "prompt"}}
+	titled       = []string{
 		"this coding session", "a coding session", "a new chat session", "a new conversation",
 		"this conversation", "our conversation", "the conversation", "the following conversation", "a conversation", "a chat conversation",
 		"this chat", "this chat session", "the chat",
 	}
-	titledEnds = []string{".", ",", ":", "\n", " (", " so far", " based on", " from", " using", " that start", " that is", " histor", " below", " above",
+	titledEnds = []string{".", ",", ":", "\n", " (", " so far", " based on", " from", " using", " that start", " that is", " that summar", " that captur", " and nothing", " histor", " below", " above",
 		" between a user", " between the user"}
 )

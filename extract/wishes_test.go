@@ -14,7 +14,7 @@ import (
 // conversation, of a model that has nothing else to do.
 func TestTitlesInAnyWords(t *testing.T) {
 	t.Parallel()
-	const titler = "You are a professional conversation summarizer. Generate a concise title that captures" // LobeChat
+	const titler = "You are a professional conversation summarizer. Generate a concise title that captures the essence of the conversation." // LobeChat
 	for system, want := range map[string]extract.Class{
 		titler: extract.Auxiliary,
 		"Generate a very short chat title (2-5 words max) based on the user's message.":                     extract.Auxiliary,
@@ -31,7 +31,35 @@ func TestTitlesInAnyWords(t *testing.T) {
 		"You help title insurance companies create documents and chat with customers.":                      extract.Turn,
 		"You translate. Keep the title of the chat in the original language, and create natural sentences.": extract.Turn,
 		"You are a helpful assistant in a long conversation.":                                               extract.Turn,
-		"You generate headlines. " + strings.Repeat("x", 200) + " Give the chat a title.":                   extract.Turn,
+
+		`- you will generate a short title based on the first message a user begins a conversation with\n- ensure it`:                           extract.Auxiliary, // Vercel's chatbot
+		"User will provide you with the first message of the chat, and you will generate a short title for the chat that summarizes":            extract.Auxiliary,
+		"You are a title generator for a chat application. Your task is to create a concise title based on the user's first message in a chat.": extract.Auxiliary,
+		"You are a title generator. Output ONLY a short conversation title and nothing else.":                                                   extract.Auxiliary,
+		"You are a title generator for conversations.":                                                                                          extract.Auxiliary,
+		"You need to summarize the user's conversation into a title within 10 words.":                                                           extract.Auxiliary, // Cherry Studio
+		"Summarize the given session as a 10-word title":                                                                                        extract.Auxiliary, // Cherry Studio
+		"你是一个标题生成助手，请根据以下对话内容生成一个简短的标题，不超过10个字":                                                                                                 extract.Auxiliary,
+		"你是一个对话标题生成器，根据用户的第一条消息生成标题":                                                                                                            extract.Auxiliary,
+		"You are a podcast producer. You generate titles and show notes for conversations with guests.":                                         extract.Turn,
+		"You are a YouTube title generator. You write catchy titles. Chat with the user to find the best one.":                                  extract.Turn,
+		"You generate SEO titles for product pages. Keep the conversation friendly.":                                                            extract.Turn,
+		"You are a headline writer. Create titles for news articles in this session.":                                                           extract.Turn,
+		"You write titles for research sessions at our conference.":                                                                             extract.Turn,
+		"Generate a title for each session proposal that the user gives you.":                                                                   extract.Turn,
+		"You are a copywriter who creates titles for chat apps.":                                                                                extract.Turn,
+		"You generate job titles from CVs. In conversation with the recruiter you refine them.":                                                 extract.Turn,
+		"You are a Reddit assistant: write a thread title and body that fits the subreddit.":                                                    extract.Turn,
+		"You are a bug triage bot. Generate an issue title and classify severity from the conversation.":                                        extract.Turn,
+		"You are a support assistant. When the chat ends, write a ticket title and a description.":                                              extract.Turn,
+		"You write email replies. Summarize the thread, then propose a title and an answer.":                                                    extract.Turn,
+		"You create session titles for a physiotherapy clinic.":                                                                                 extract.Turn,
+		"You generate titles for customer conversations which the user pastes, then discuss them.":                                              extract.Turn,
+		"You write Jira tickets from chat messages. Write the title in imperative mood.":                                                        extract.Turn,
+		"你是一个智能助手，回答时请用Markdown标题组织内容，并结合对话内容":                                                                                                  extract.Turn,
+		"你是一个客服助手，根据会话内容创建工单，包括标题和描述":                                                                                                           extract.Turn,
+		"你是聊天助手。请根据对话内容生成回复，必要时给出标题":                                                                                                            extract.Turn,
+		"You generate headlines. " + strings.Repeat("x", 200) + " Give the chat a title.":                                                       extract.Turn,
 	} {
 		require.Equal(t, want, says(system, "x").Class(), system)
 	}
@@ -78,6 +106,15 @@ func TestWishesInAnyWords(t *testing.T) {
 		"You are a helpful history summarizer.":                                                                      extract.Turn,
 		"You are a conversation history summarizer.":                                                                 extract.Compaction,
 		"You are an AI assistant that summarizes conversations for a dating app.":                                    extract.Turn,
+		"You are an assistant that summarizes customer conversations for a CRM. Keep earlier purchases in mind.":     extract.Turn,
+		"You summarize Slack conversations. The user pastes a thread; you write a digest with context.":              extract.Turn,
+		"Summarize conversations between students and tutors that the user pastes. Preserve names.":                  extract.Turn,
+		"First summarize the conversation so far in one line, then answer.":                                          extract.Turn,
+		"Before each answer, write a summary of the conversation so far. Then answer in context.":                    extract.Turn,
+		"Always create a summary of our conversation and its context when the user says goodbye.":                    extract.Turn,
+		"You are a context compression researcher. Answer questions about LLM context.":                              extract.Turn,
+		"You are a chat history summarizer for couples. They paste their WhatsApp history.":                          extract.Turn,
+		"You are a conversation summarizer for the hotline of a bank. Callers' earlier complaints matter.":           extract.Turn,
 		"You review what commits message the team.":                                                                  extract.Turn,
 		"You are a helpful assistant. Always summarize the conversation so far before you answer.":                   extract.Turn,
 		"Generate a response, considering the conversation history. Summarize all information in the Knowledge Base": extract.Turn, // RAGFlow answers
@@ -153,6 +190,8 @@ func TestTitlesOfThis(t *testing.T) {
 		"Your task: Create a 2-4 word title for this conversation.":                                                                                  extract.Auxiliary, // gptme
 		"Generate a specific and contextual title (2-3 words) for a chat conversation that starts with":                                              extract.Auxiliary,
 		"Suggest a short title for this chat app":                                                                                                    extract.Turn,
+		"Write a function that generates a title for this conversation in under 10 words":                                                            extract.Turn,
+		"Translate to German: Generate a concise title for this chat.":                                                                               extract.Turn,
 		"Write a short story with the title of the conversation":                                                                                     extract.Turn,
 		"Write a short poem, titled for this conversation":                                                                                           extract.Turn,
 		"Give me a title for this conversation":                                                                                                      extract.Turn,
