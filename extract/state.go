@@ -67,9 +67,9 @@ var resourceFields = []field{
 
 // These bound what Pins returns, and how much it looks at. No request comes near the last two.
 const (
-	maxPins    = 16
-	maxRepeats = 1 << 12 // mentions of what was found before
-	maxTools   = 1 << 12 // or skills in a container
+	maxPins  = 16
+	maxVain  = 1 << 12 // mentions of what was found before, or is no id
+	maxTools = 1 << 12
 )
 
 // Pins returns the ids of state on the upstream that the request refers to, at
@@ -96,16 +96,16 @@ const (
 // It reads the body.
 func (r *Request) Pins() []string {
 	var pins []string
-	repeats := 0
+	vain := 0
 	add := func(id string, ok bool) (more bool) {
 		switch {
-		case !ok || len(pins) == maxPins:
-		case slices.Contains(pins, id):
-			repeats++
+		case len(pins) == maxPins:
+		case !ok || slices.Contains(pins, id):
+			vain++
 		default:
 			pins = append(pins, id)
 		}
-		return len(pins) < maxPins && repeats < maxRepeats
+		return len(pins) < maxPins && vain < maxVain
 	}
 	if len(r.Body) > 0 {
 		for _, f := range pointerFields {
@@ -185,7 +185,7 @@ func containerState(container []byte, add func(string, bool) bool) (more bool) {
 			more = allIDs(value, add)
 		case "skills":
 			list := jsonscan.New(value)
-			for n, ok := 0, list.Array(); ok && n < maxTools && more && list.Element(); n++ {
+			for ok := list.Array(); ok && more && list.Element(); {
 				more = add(idWith("skill_", lastMember(list.Skim(), "skill_id")))
 			}
 		}
@@ -291,7 +291,7 @@ func references(c *jsonscan.Cursor, stored bool, add func(string, bool) bool) (m
 			if !whole && stored {
 				more = add(idWith("ig_", id))
 			}
-		case kind == nil: // attachments with an id have a type
+		case kind == nil && id != nil: // attachments with an id have a type
 			more = add(idWith("audio_", id))
 		}
 	default:

@@ -151,18 +151,24 @@ func TestPinsOfManyFiles(t *testing.T) {
 	}
 }
 
-// Nor does a body cost much that mentions one pin, or tools without any, over and over.
+// Nor does a body cost much that mentions one pin over and over, or what is none, or has tools without any.
 func TestPinsStopLooking(t *testing.T) {
 	t.Parallel()
-	for n, want := range map[int]int{2: 2, 4096: 2, 4097: 1} {
+	for n, want := range map[int]int{2: 2, 4000: 2, 4097: 1} {
 		body := `{"messages":[` + strings.Repeat(`{"file_id":"file-1"},`, n) + `{"file_id":"file-2"}]}`
 		require.Len(t, (&extract.Request{Body: []byte(body)}).Pins(), want, n)
 	}
-	for n, want := range map[int]int{1: 1, 4095: 1, 4096: 0} {
+	for n, want := range map[int]int{1: 1, 4000: 1, 4096: 0} {
 		body := `{"tools":[` + strings.Repeat(`{"environment":{}},`, n) + `{"container":"cntr_1"}]}`
 		require.Len(t, (&extract.Request{Body: []byte(body)}).Pins(), want, n)
-		body = `{"container":{"skills":[` + strings.Repeat(`{"skill_id":1},`, n) + `{"skill_id":"skill_1"}]}}`
-		require.Len(t, (&extract.Request{Body: []byte(body)}).Pins(), want, n)
+		for _, body := range []string{
+			`{"container":{"skills":[` + strings.Repeat(`{"skill_id":1},`, n) + `{"skill_id":"skill_1"}]}}`,
+			`{"tools":[{"vector_store_ids":[` + strings.Repeat(`"",`, n) + `"vs_1"]}]}`,
+			`{"tools":[{` + strings.Repeat(`"container":{},`, n) + `"container":"cntr_1"}]}`,
+			`{"input":[` + strings.Repeat(`{"file_id":""},`, n) + `{"file_id":"file-1"}]}`,
+		} {
+			require.Len(t, (&extract.Request{Body: []byte(body)}).Pins(), want, n)
+		}
 	}
 }
 
