@@ -337,9 +337,17 @@ func (t *trail) mayBeCompacted() bool { return t.texts == 0 && !t.answered && !t
 // compacted takes in such blocks.
 func (t *trail) compacted(content []byte) {
 	c := jsonscan.New(content)
-	for ok := c.Array(); ok && c.Element() && t.more(); {
+	for ok := c.Array(); ok && t.more() && c.Element(); {
 		block := c
-		if kind, _ := text(lastMember(c.Skim(), "type")); kind == "compaction" {
+		var kind []byte
+		eachMember(&c, func(name, value []byte) bool {
+			if string(name) == "type" {
+				v := jsonscan.New(value)
+				kind = keyword(&v)
+			}
+			return t.more()
+		})
+		if string(kind) == "compaction" {
 			t.person(binarySalt, t.value(&block))
 		}
 	}

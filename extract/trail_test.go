@@ -1159,6 +1159,9 @@ func TestTrailIsBounded(t *testing.T) {
 		{"messages, one with two roles, that end like the system prompt", func(n int) string {
 			return claude(quote(rules), append(slices.Repeat([]string{u("1\n\n" + rules)}, (n-1)/2), `{"role":"user","content":"1","role":"user"}`)...)
 		}},
+		{"members of a block in an answer that comes first", func(n int) string {
+			return chat(`{"role":"assistant","content":[{`+strings.TrimSuffix(strings.Repeat(`"a":1,`, n-4), ",")+`}]}`, u("1"))
+		}},
 		{"injected elements in front", func(n int) string { return chat(u(strings.Repeat("<info-msg>a</info-msg>", n-1) + "1")) }},
 		{"injected elements behind", func(n int) string { return chat(u("1" + strings.Repeat("<info-msg>a</info-msg>", n-1))) }},
 		{"steps of browser-use", func(n int) string { return chat(u(browserUse("1", "2", slices.Repeat([]string{"a"}, n-2)...))) }},
