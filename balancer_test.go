@@ -521,6 +521,41 @@ func TestOverloadWithASecondPlace(t *testing.T) {
 	}
 }
 
+// A session that starts where a neighbour is does not do so where there is too much already: many may
+// have found the same neighbour. It does if it refers to state, which is likely to be there, and a
+// session with an id, which a stranger does not have, starts where its parent is.
+func TestOverloadedNeighbours(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, target string
+		sess         extract.Session
+		req          *extract.Request
+	}{
+		{"a neighbour", "b", extract.Session{Confidence: extract.Derived, Near: []string{"1"}}, new(extract.Request)},
+		{"with state", "a", extract.Session{Confidence: extract.Derived, Near: []string{"1"}}, body(`{"previous_response_id":"resp_1"}`)},
+		{"an earlier turn", "a", extract.Session{Confidence: extract.Derived, Continues: []string{"1"}}, new(extract.Request)},
+		{"a parent", "a", extract.Session{Parent: "1"}, new(extract.Request)},
+		{"a side call", "a", extract.Session{Confidence: extract.Derived, Near: []string{"1"}, Class: extract.Auxiliary}, new(extract.Request)},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			a := newAuditor(t)
+			a.prefer = "b"
+			x := new(scripted)
+			s := newSelector(t, affinity.Config[string]{Fallback: a, Extractor: x})
+			x.now = extract.Session{Source: "x", ID: "1", Confidence: extract.Derived}
+			mustSelect(t, s, new(extract.Request), "a").Done(served)
+			a.overload("a")
+			mustSelect(t, s, new(extract.Request), "a", "b").Done(served) // nobody else leaves for a while
+			x.now = extract.Session{Source: "x", ID: "1", Confidence: extract.Explicit}
+			s.Invalidate(new(extract.Request))
+			mustSelect(t, s, new(extract.Request), "a").Done(served)
+			x.now = test.sess
+			x.now.Source, x.now.ID = "x", "2"
+			require.Equal(t, test.target, mustSelect(t, s, test.req, "a", "b").Target, test.name)
+		})
+	}
+}
+
 // Side calls do not make a session leave.
 func TestSideCallsDoNotLeave(t *testing.T) {
 	t.Parallel()

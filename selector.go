@@ -629,11 +629,15 @@ func (s *Selector[T]) knownIdle(l *located, ttl int64) (idle time.Duration, know
 }
 
 // shouldYield reports whether a session should leave t because t has more than its
-// share. That is asked of sessions only that their messages alone make known: they
-// may be many that began alike. It asks Overloaded, which may be slow, last.
+// share. It asks Overloaded, which may be slow, last.
 func (s *Selector[T]) shouldYield(q *query, t *registry.Target) bool {
-	return s.balancer != nil && q.sess.Confidence == extract.Derived && !q.beside &&
-		t.Traits.MayYield(q.now) && s.balancer.Overloaded(t.Name)
+	return s.mayYield(q) && t.Traits.MayYield(q.now) && s.balancer.Overloaded(t.Name)
+}
+
+// mayYield reports whether a session makes way where a target has more than its share. That is asked
+// of sessions only that their messages alone make known: they may be many that began alike.
+func (s *Selector[T]) mayYield(q *query) bool {
+	return s.balancer != nil && q.sess.Confidence == extract.Derived && !q.beside
 }
 
 // hit makes the Selection of a session that goes on at the record sel.at, and uses that.
@@ -949,6 +953,8 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 	switch {
 	case st.target.Dead(), // invalidated since survey
 		!st.stays && j < 0 && (i < 0 || leaving || stale): // a neighbour's or parent's, of no use here
+		return verdict{reason: ReasonNew, pick: at(-1)}
+	case !st.stays && i >= 0 && s.mayYield(q) && s.balancer.Overloaded(home) && !q.refersToState(): // many may have found the neighbour
 		return verdict{reason: ReasonNew, pick: at(-1)}
 
 	case i < 0 && returning && !stale && !leaving, // keep the home, go aside
