@@ -84,8 +84,8 @@ import (
 // same place (the directories that the system prompt or the injected blocks
 // name), or under the same system prompt, and starts at the target of one with
 // the same texts alone, as side calls of an agent have, or of one that ended in
-// the same last texts: at least those on both sides of an answer, and so many different
-// ones that they have 32 bytes together. So a conversation of which a client sends only the
+// the same last texts: at least two different ones on both sides of an answer, and so many
+// that they have 32 bytes together. So a conversation of which a client sends only the
 // last part, whether it leaves out the rest or sums it up, stays where it is. All
 // that only where an answer in the messages shows that there was an earlier request.
 //
