@@ -67,8 +67,8 @@ var (
 		{"You are a web content analysis agent for Crush", Subagent},                                               // Crush
 		{"You are a memory management system. Your task is to analyze a conversation", Auxiliary},                  // DeerFlow
 		{"You are generating follow-up questions to help the user continue", Auxiliary},                            // DeerFlow
-		{"You are Title Generator, an expert assistant", Auxiliary},                                                // Forge
-		{"You are a specialized Task Routing AI", Auxiliary},                                                       // Gemini CLI
+		{"You are Title Generator, an expert assistant that analyzes user tasks", Auxiliary},                       // Forge
+		{"You are a specialized Task Routing AI.", Auxiliary},                                                      // Gemini CLI
 		{"You are a diagnostic agent that determines whether a conversational AI", Auxiliary},                      // Gemini CLI
 		{"You are a context routing agent for a coding AI session", Auxiliary},                                     // Gemini CLI
 		{"You are an expert Context Memory Manager", Auxiliary},                                                    // Gemini CLI
@@ -84,10 +84,10 @@ var (
 		{"You are an AI assistant that extracts entity nodes from conversational messages", Auxiliary},             // Graphiti
 		{"You are an expert knowledge graph extraction specialist for an AI agent memory system", Auxiliary},       // Graphiti
 		{"You are an entity extraction specialist for conversational messages", Auxiliary},                         // Graphiti
-		{"You are an entity deduplication assistant", Auxiliary},                                                   // Graphiti
-		{"You are a fact deduplication assistant", Auxiliary},                                                      // Graphiti
+		{"You are an entity deduplication assistant.", Auxiliary},                                                  // Graphiti
+		{"You are a fact deduplication assistant.", Auxiliary},                                                     // Graphiti
 		{"You are an expert fact extractor that extracts fact triples from text", Auxiliary},                       // Graphiti
-		{"You extract temporal bounds from facts", Auxiliary},                                                      // Graphiti
+		{"You extract temporal bounds from facts.", Auxiliary},                                                     // Graphiti
 		{"You are compacting one portion of a conversation", Compaction},                                           // Haystack
 		{"You name chat sessions.", Auxiliary},                                                                     // Hermes
 		{"You are a chat thread titling assistant", Auxiliary},                                                     // HuggingChat
@@ -158,6 +158,7 @@ var (
 		{"### State Update: Agent Continuity", Compaction},                                                          // Gemini CLI
 		{"Summarize the topic of our conversation above in two or three words", Auxiliary},                          // gp.nvim
 		{"You are a summarization agent creating a context checkpoint", Compaction},                                 // Hermes
+		{"Summarize in a 10-word Title. Give the title only.", Auxiliary},                                           // Jan
 		{"You are an extremely smart and helpful title generator", Auxiliary},                                       // Khoj
 		{"Create a comprehensive summary of this conversation.\nInclude the following", Compaction},                 // Koog
 		{"You are an expert at suggesting good and memorable conversation name", Auxiliary},                         // Kotaemon
@@ -182,6 +183,7 @@ var (
 		{"### Task:\nSuggest 3-5 relevant follow-up questions or prompts that the user might", Auxiliary},           // Open WebUI
 		{"### Task:\nAnalyze the chat history to determine the necessity of generating", Auxiliary},                 // Open WebUI: queries for a search
 		{"### Task:\nYou are an autocompletion system. Continue the text in `<text>`", Auxiliary},                   // Open WebUI
+		{"Your task is to reflect the speaker's likely facial expression through a fitting emoji", Auxiliary},       // Open WebUI
 		{"Generate a title for this conversation:", Auxiliary},                                                      // OpenCode
 		{"Provide a detailed prompt for continuing our conversation above", Compaction},                             // OpenCode before
 		{"You are maintaining a context-aware state summary", Compaction},                                           // OpenHands

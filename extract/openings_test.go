@@ -62,6 +62,11 @@ func TestTurnsLikeSideCalls(t *testing.T) {
 		"You are a title generator for videos.":                                            "### Task:\nSuggest 3-5 relevant follow-up appointments",
 		"You are an AI namer that creates a name for a startup.":                           "### Task:\nGenerate 1-3 broad tags for this post",
 		"You are an expert in crafting pithy titles for newspapers.":                       "Generate a title for this conversation that two farmers have in my novel",
+		"You are Title Generator, an expert assistant for novels.":                         "Generate a detailed summary of this conversation. Include: prices",
+		"You are a specialized Task Routing AI for our warehouse.":                         "Summarize in a 10-word title what follows",
+		"You are a fact deduplication assistant for newsrooms":                             "x",
+		"You are an entity deduplication assistant for our CRM":                            "x",
+		"You extract temporal bounds from facts in contracts":                              "x",
 		"You will generate a short title for each poem.":                                   "Create a summary of the conversation above in Spanish",
 		"You are a helpful assistant that generates concise, descriptive titles for shops": "Provide a detailed summary of our conversation above, to print it",
 	} {
