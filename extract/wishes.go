@@ -272,8 +272,8 @@ var (
 		{"rewrit", "rephras", "formulat", "convert", "condens", "combin", "generat", "creat", "synthes"},
 		{"question", "query", "message", "follow", "input"},
 	}
-	askingWords   = words{{" i ", " how ", "?"}}
-	answeredWords = words{{"and answer", "then answer", "before answer"}}
+	askingWords   = words{{" i ", " my ", " how ", "?", " answer the "}}
+	answeredWords = words{{"and answer", "then answer", "before answer", "and explain", " that i ", " for my "}}
 )
 
 // wantsNextQuestions reports whether a text, given as it opens and as it ends, wants the questions

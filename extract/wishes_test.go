@@ -308,6 +308,10 @@ func TestQuestionsThatStandAlone(t *testing.T) {
 		"Given the conversation, rewrite the last message to a standalone question, then answer it.":                          extract.Turn,
 		"Treat each message as a standalone question; do not rely on the conversation.":                                       extract.Turn,
 		"You are a support bot. If the conversation is unclear, have the user rewrite the message as a standalone question.":  extract.Turn,
+		"Given the chat history, answer the follow-up question; if needed rewrite it as a standalone question first.":         extract.Turn,
+		"Combine the questions from the conversation with my landlord into a standalone question":                             extract.Turn,
+		"Given the conversation below, rewrite the last question of the user as a standalone question and explain why":        extract.Turn,
+		"Rephrase the follow-up question in this chat history as a standalone question that I can post":                       extract.Turn,
 		"Given the following conversation and a follow up question, rephrase it in French":                                    extract.Turn,
 	} {
 		require.Equal(t, want, says("", text).Class(), text)
