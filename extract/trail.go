@@ -91,7 +91,8 @@ import (
 //
 // It reads OpenAI chat, Responses and legacy completions, Anthropic Messages,
 // Gemini and its Code Assist envelope, Bedrock Converse, Ollama, Cohere v2 and
-// Vercel's AI SDK, by the members that a body has, whatever its path. A body that is the
+// Vercel's AI SDK, by the members that a body has, whatever its path (but for promptVariables,
+// which are Converse's). A body that is the
 // continuation of something on the server (previous_response_id and the like)
 // does not show its conversation, and has no trail. Nor has one in which nobody
 // wrote anything, one of more than 32,768 messages, blocks, values and injected elements,

@@ -212,7 +212,7 @@ func namesTalk(what []byte) bool {
 var (
 	modelTalks = []string{"chat history", "coding session ", "agent conversations"}
 	// habitWords are in the first sentence of a prompt that says when to summarize, and what else to do.
-	habitWords = words{{"first ", "before ", "each ", "every ", "always ", "whenever ", "at the end ", "then "}}
+	habitWords = words{{"first ", "before ", " each ", " every ", "always ", "whenever ", "at the end ", " then "}}
 	// compressorOthers are behind the name of one who makes other conversations shorter, or tells of it.
 	compressorOthers = words{{" for ", "researcher"}}
 )

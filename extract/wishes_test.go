@@ -145,6 +145,7 @@ func TestWishesInAnyWords(t *testing.T) {
 		"Create a very long and very winding answer, then, once done, add the summary of the conversation so far":    extract.Turn,
 		"Condense the conversation so far":                                                                           extract.Compaction,
 		"You are compacting a conversation, to preserve its context":                                                 extract.Compaction,
+		"Summarize the conversation, which is about to reach the limit of its context":                               extract.Compaction,
 		"Summarize the chat history so far":                                                                          extract.Compaction,
 		"You are Claude 4.5 and summarize the conversation so far":                                                   extract.Compaction,
 		"You are a compact conversation partner with context.":                                                       extract.Turn,
