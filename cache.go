@@ -41,8 +41,8 @@ type CacheConfig struct {
 	// A full Cache evicts to make room: expired bindings first, then those that would
 	// expire first. Below 512 that is exact; above, the victim comes from a sample, and is
 	// nearly always among the first fifth. What expires first is what was used
-	// least recently, unless Config.Lifetime gives sessions different lifetimes.
-	// Bindings of requests under way go last.
+	// least recently, and bindings of requests under way go last, unless
+	// Config.Lifetime gives sessions different lifetimes.
 	Capacity int
 }
 

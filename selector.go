@@ -94,7 +94,7 @@ type Config[T any] struct {
 	// of the last use is worked out from when a binding ends. It is also asked about
 	// state that is learned (Selection.Learn), as a session with the Source "state".
 	// When the Cache is full, the bindings that end first make room, however lately
-	// they were used.
+	// they were used. Those of requests under way count as ending an hour later.
 	Lifetime func(s extract.Session) time.Duration
 
 	// Capacity is the largest number of bindings. 0 means DefaultCapacity.
