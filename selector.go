@@ -554,8 +554,8 @@ func (s *Selector[T]) serveDetour(q *query, l *located, i int, candidates []T, s
 	if last := p.LastMissed(); last == 0 || q.now-last > q.ttl+int64(leaseLimit) {
 		return false, false // no detour from this home can have lived for so long
 	}
-	d, ok := s.cache.lookup(q.key.aside(), q.now)
-	if !ok || d.Expires <= l.Expires || d.target == l.target {
+	d, _ := s.cache.lookup(q.key.aside(), q.now)
+	if d.Expires <= l.Expires || d.target == l.target { // or there is none
 		return false, false
 	}
 	j := s.index(d.target, candidates)
@@ -649,11 +649,7 @@ func (s *Selector[T]) hit(q *query, target T, reason Reason, sel *Selection[T]) 
 	sel.before = l.Expires
 	sel.Idle, sel.stayed = s.knownIdle(l, q.ttl)
 	if !q.beside {
-		var gap int64 // none where the session has moved: its new place must expire last
-		if reason == ReasonBound {
-			gap = s.cache.lag(q.ttl, q.now) / finer
-		}
-		sel.leased = s.cache.touch(l, q.ttl, gap, q.lease)
+		sel.leased = s.cache.touch(l, q.ttl, s.cache.lag(q.ttl, q.now)/finer, q.lease)
 	}
 	s.fillBound(q, target, reason, sel)
 	if !q.beside {
@@ -736,7 +732,7 @@ func (s *Selector[T]) placeSideCall(ctx context.Context, q *query, candidates []
 	q.beside = true
 	var st standing
 	s.survey(q, candidates, &st)
-	v := verdict{reason: ReasonSideCall, pick: at(-1)}
+	v := verdict{pick: at(-1)}
 	switch i, absent := s.stateHolder(q, candidates); {
 	case s.cfg.FailPinned && absent != "":
 		return &PinnedError{absent}
@@ -808,7 +804,7 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 		sel.at = st.located
 		s.hit(q, candidates[v.i], v.reason, sel)
 		s.endBefore(q, &st.second, sel)
-	case st.own && st.state():
+	case st.state():
 		// The session is named by state, which does not move with the request.
 		s.fillUnbound(q, candidates, &v.pick, v.reason, sel)
 		sel.Session, sel.From = st.session, v.from
@@ -855,8 +851,7 @@ func (s *Selector[T]) survey(q *query, candidates []T, st *standing) {
 		return
 	}
 	// Where there is nothing but what is drained, it is as good as any of that.
-	if s.worthFollowing(&st.second, q.ttl) ||
-		st.home < 0 && st.second.target.Traits.DrainDue(q.now) && len(s.open(candidates, "")) == 0 {
+	if s.worthFollowing(&st.second, q.ttl) || st.home < 0 && len(s.open(candidates, "")) == 0 {
 		st.refuge = s.index(st.second.target, candidates)
 	}
 }
@@ -964,19 +959,17 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 			v.reason = ReasonDetour
 		}
 		return v
-	case away && (i < 0 || stale || leaving): // give up the home for the detour
+	case away && (stale || leaving): // give up the home for the detour
 		return verdict{reason: ReasonDetour, pick: at(j), from: home}
-	case away:
-		return verdict{reason: ReasonReturned, pick: at(i), from: second.target.Name, second: theSecond}
 
-	case i < 0, traits.DrainDue(q.now) && (j >= 0 || len(s.open(candidates, home)) > 0):
+	case i < 0, traits.DrainDue(q.now) && len(s.open(candidates, home)) > 0:
 		v := verdict{reason: ReasonFailover, pick: at(j), from: home}
 		if st.stays && !stale && !leaving {
 			v.second = theHome
 		}
 		return v
 
-	case aside && (!stale || traits.DrainDue(q.now) || q.refersToState()): // the detour has gone
+	case aside && (!stale || traits.DrainDue(q.now) || q.refersToState()): // it is time, or the detour has gone
 		return verdict{reason: ReasonReturned, pick: at(i), from: second.target.Name, second: theSecond}
 	case traits.DrainDue(q.now): // but there is no other candidate
 		return st.stay()
@@ -1025,7 +1018,7 @@ func (s *Selector[T]) heedState(q *query, st *standing, candidates []T, v *verdi
 		}
 		moved := v.from != "" || v.reason == ReasonBound
 		*v = verdict{reason: ReasonPinned, pick: at(i)}
-		if moved && last.target != nil && last.target.Name != s.cfg.ID(candidates[i]) {
+		if moved && last.target.Name != s.cfg.ID(candidates[i]) {
 			v.from, v.second = last.target.Name, name
 		}
 	default:
@@ -1037,8 +1030,7 @@ func (s *Selector[T]) heedState(q *query, st *standing, candidates []T, v *verdi
 // heedUnknownState is heedState for state that was not learned. With FailPinned it is
 // taken to be where the session was last, if the session would leave that.
 func (s *Selector[T]) heedUnknownState(q *query, st *standing, candidates []T, v *verdict) error {
-	leaves := v.reason == ReasonFailover || v.reason == ReasonReturned
-	if !s.cfg.FailPinned || !leaves || !st.stays || !q.refersToState() {
+	if !s.cfg.FailPinned || !st.stays || !q.refersToState() {
 		return nil
 	}
 	last := &st.located
@@ -1076,13 +1068,10 @@ func (s *Selector[T]) bindHome(q *query, st *standing, candidates []T, v *verdic
 		second = &st.second
 	}
 	var old located
-	switch {
-	case second != nil:
+	if second != nil {
 		raise(&s.cache.asides)
 		s.setAside(q, q.key, second, sel)
-	case v.reason == ReasonDetour: // the second place is the home now
-		s.cache.Delete(q.key.aside())
-	case s.locateAside(q.key, q.now, &old):
+	} else if s.locateAside(q.key, q.now, &old) {
 		s.endBefore(q, &old, sel)
 	}
 	for _, alias := range q.sess.Aliases {
@@ -1111,7 +1100,7 @@ func (s *Selector[T]) endBefore(q *query, l *located, sel *Selection[T]) {
 		return
 	}
 	at, ok := s.cache.lookup(sel.at.key, q.now)
-	if !ok || at.Stamp() != sel.at.Stamp() {
+	if !ok {
 		return
 	}
 	s.cache.table.Shorten(l.key.k, l.Stamp(), at.Expires-1)
@@ -1142,7 +1131,6 @@ func (s *Selector[T]) bindDetour(q *query, st *standing, candidates []T, v *verd
 	if stamp != 0 && id == st.second.target.Name {
 		s.refund(candidates, &v.pick)
 		sel.at = st.second
-		s.copyDetour(q, st, &sel.at, home)
 		s.hit(q, candidates[v.i], v.reason, sel)
 	} else if s.write(q, q.key.aside(), stamp, st.session|asideBit, candidates, v, sel) {
 		s.copyDetour(q, st, &sel.at, home)
@@ -1164,9 +1152,7 @@ func (s *Selector[T]) copyDetour(q *query, st *standing, detour *located, home i
 		} else if _, ok := s.cache.copyOf(q, &st.located, alias, q.now); !ok {
 			continue
 		}
-		if _, ok := s.cache.copyOf(q, detour, alias, q.now); !ok {
-			s.cache.set(key.aside(), detour.target.Name, detour.Mark(), q.now, q.now+q.ttl)
-		}
+		s.cache.set(key.aside(), detour.target.Name, detour.Mark(), q.now, q.now+q.ttl)
 	}
 }
 
@@ -1277,7 +1263,6 @@ func (s *Selector[T]) charge(q *query, p *pick, id string, warm bool) {
 func (s *Selector[T]) refund(candidates []T, p *pick) {
 	if p.placed {
 		s.balancer.Cancel(s.cfg.ID(candidates[p.i]), p.ticket)
-		p.placed = false
 	}
 }
 
@@ -1342,20 +1327,14 @@ func (sel *Selection[T]) drop(k Key) {
 // since.
 func (s *Selector[T]) cameHome(sel *Selection[T]) bool {
 	now := s.cache.now()
-	home, ok := s.cache.lookup(sel.at.key.aside(), now)
-	if !ok {
-		return false
-	}
-	detour, ok := s.cache.lookup(sel.at.key, now)
-	return ok && home.Expires > detour.Expires
+	home, _ := s.cache.lookup(sel.at.key.aside(), now)
+	detour, _ := s.cache.lookup(sel.at.key, now)
+	return home.Expires > detour.Expires
 }
 
 // takeBack undoes the use of the binding by a request that failed, and of its copies.
 // A binding that the request has made stays as it is.
 func (s *Selector[T]) takeBack(sel *Selection[T]) {
-	if sel.before == 0 {
-		return
-	}
 	s.cache.takeBack(sel.at.key, sel.at.Stamp(), sel.before, sel.at.Expires)
 	if sel.kin != nil {
 		for _, a := range sel.kin.copies {
@@ -1387,19 +1366,12 @@ func (k *kin) add(key Key, f table.Found, leased bool) {
 }
 
 // endCopies ends the use of the copies of the binding, as [Cache.end] does that of
-// the binding. If that has moved on, they do not live longer for it.
-//
-// With a ttl, the prompt of what the session continues was used, too.
+// the binding. With a ttl, the prompt of what the session continues was used, too.
 func (sel *Selection[T]) endCopies(ttl int64) {
 	if sel.kin == nil {
 		return
 	}
 	c := sel.selector.cache
-	if ttl > 0 {
-		if l, ok := c.lookup(sel.at.key, c.now()); !ok || l.Stamp() != sel.at.Stamp() {
-			ttl = 0
-		}
-	}
 	for _, a := range sel.kin.copies {
 		c.end(a.key, a.Found, a.leased, ttl)
 	}
@@ -1424,7 +1396,7 @@ func (s *Selector[T]) learn(sel *Selection[T], id string) {
 		session = key.digest(scopeOf(sel.within))
 	}
 	life := s.lifetime(&extract.Session{Source: "state", ID: id})
-	first := !sel.done.Load() && sel.learning.CompareAndSwap(notLearned, learning)
+	first := sel.learning.CompareAndSwap(notLearned, learning)
 	now := c.now()
 	raise(&c.learned)
 	l, _ := c.bind(key, table.Any, sel.ID, uint64(session|stateBit), now, now+life, first)
@@ -1433,7 +1405,7 @@ func (s *Selector[T]) learn(sel *Selection[T], id string) {
 	}
 	sel.learned = &learned{l.Found, key, life}
 	sel.learning.Store(learnedLeased)
-	if sel.done.Load() { // perhaps too early for endLearned to find it
+	if sel.done.Load() { // too early for endLearned to find it, or on the way here
 		sel.endLearned(false)
 	}
 }
