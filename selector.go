@@ -881,10 +881,7 @@ func (s *Selector[T]) findStanding(q *query, st *standing) {
 	}
 
 	if q.starts {
-		if q.sess.ParentThread != "" && c.locate(c.threadKey(q, q.sess.ParentThread), q.now, l) {
-			return
-		}
-		if c.locate(q.root, q.now, l) {
+		if q.sess.ParentThread != "" && c.locate(c.threadKey(q, q.sess.ParentThread), q.now, l) || c.locate(q.root, q.now, l) {
 			st.session = l.session()
 			return
 		}

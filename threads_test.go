@@ -82,6 +82,31 @@ func TestThreadsSpread(t *testing.T) {
 	require.Equal(t, map[string]int{"a": 2, "b": 2, "c": 2, "d": 2}, s.Counts())
 }
 
+// All threads of a session are in one, also of a session that has its identity from an
+// earlier turn.
+func TestThreadsOfALaterTurn(t *testing.T) {
+	t.Parallel()
+	x := new(scripted)
+	s := newSelector(t, affinity.Config[string]{Extractor: x})
+	var first affinity.Digest
+	for _, sess := range []extract.Session{
+		{ID: "1"},
+		{ID: "2", Continues: []string{"1"}},
+		{ID: "2", Continues: []string{"1"}, Thread: "t"},
+		{ID: "2", Continues: []string{"1"}, Thread: "u", ParentThread: "t"},
+		{ID: "2", Thread: "v"},
+		{ID: "2", Thread: "w", ParentThread: "v"},
+	} {
+		sess.Source = "x"
+		x.now = sess
+		sel := mustSelect(t, s, new(extract.Request), "a", "b")
+		if first == 0 {
+			first = sel.Session
+		}
+		require.Equal(t, first, sel.Session, "%+v", sess)
+	}
+}
+
 // What a thread that was placed by itself has, it has by itself.
 func TestSpreadThreadsEndAlone(t *testing.T) {
 	t.Parallel()
