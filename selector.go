@@ -1013,9 +1013,8 @@ func (s *Selector[T]) heedState(q *query, st *standing, candidates []T, v *verdi
 		if v.reason == ReasonDetour {
 			last, name = &st.second, theSecond
 		}
-		moved := v.from != "" || v.reason == ReasonBound
 		*v = verdict{reason: ReasonPinned, pick: at(i)}
-		if moved && last.target.Name != s.cfg.ID(candidates[i]) {
+		if st.stays && last.target.Name != s.cfg.ID(candidates[i]) {
 			v.from, v.second = last.target.Name, name
 		}
 	default:

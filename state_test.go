@@ -208,6 +208,40 @@ func TestUnknownStateAndAColdHome(t *testing.T) {
 	}
 }
 
+// A conversation that moves to its state is known to have been elsewhere, whether its turns
+// have one binding or one each. A thread that starts there was nowhere.
+func TestMoveToTheState(t *testing.T) {
+	t.Parallel()
+	for _, each := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			x := new(scripted)
+			s := newSelector(t, affinity.Config[string]{Extractor: x, FailPinned: true, Fallback: balance.FillFirst[string]()})
+			turn := func(n int, body string, candidates ...string) *affinity.Selection[string] {
+				elapse(time.Second)
+				x.now = extract.Session{Source: "x", ID: "s"}
+				if each {
+					x.now = extract.Session{Source: "x", ID: fmt.Sprint(n), Continues: []string{fmt.Sprint(n - 1)}}
+				}
+				return mustSelect(t, s, &extract.Request{Body: []byte(body)}, candidates...)
+			}
+			const state = `{"previous_response_id":"resp_0123456789abcdef"}`
+			x.now = extract.Session{Source: "x", ID: "maker"}
+			mustSelect(t, s, new(extract.Request), "c").Learn("resp_0123456789abcdef")
+			turn(1, "{}", "b")
+			sel := turn(2, state, "0", "b", "c")
+			require.Equal(t, []any{"c", affinity.ReasonPinned, "b"}, []any{sel.Target, sel.Reason, sel.From})
+			require.Equal(t, "b", turn(3, "{}", "0", "b").Target, "where it was before")
+			x.now = extract.Session{Source: "x", ID: "p"}
+			mustSelect(t, s, new(extract.Request), "a")
+			elapse(time.Second)
+			mustSelect(t, s, new(extract.Request), "b")
+			x.now.Thread = "t"
+			thread := mustSelect(t, s, &extract.Request{Body: []byte(state)}, "a", "c")
+			require.Equal(t, []any{"c", affinity.ReasonPinned, ""}, []any{thread.Target, thread.Reason, thread.From})
+		})
+	}
+}
+
 // State at the home that each turn refers to does not make a conversation forget where it
 // was before.
 func TestStateAtTheHomeKeepsTheSecondPlace(t *testing.T) {
