@@ -806,6 +806,21 @@ func TestTerminalFailureAfterAPromotion(t *testing.T) {
 			})
 		})
 	}
+
+	// Nor is it where a stream that began on the detour says so.
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
+		mustSelect(t, s, session("s"), "a").Done(served)
+		elapse(time.Second)
+		stream := mustSelect(t, s, session("s"), "b")
+		s.Drain("a", time.Time{})
+		elapse(time.Second)
+		sel := mustSelect(t, s, session("s"), "a", "b")
+		require.Equal(t, []any{"b", affinity.ReasonDetour}, []any{sel.Target, sel.Reason})
+		require.Equal(t, "b", mustPeek(t, s, session("s")).Target, "it is the home now")
+		stream.Done(terminal)
+		require.Equal(t, affinity.ReasonNew, mustSelect(t, s, session("s"), "c", "b").Reason)
+	})
 }
 
 // A stream on the detour that ends after the session has returned changes

@@ -193,7 +193,7 @@ func (m *model) settle(n int, e expectation, sel *affinity.Selection[string]) {
 
 func (m *model) done(n int, sel *affinity.Selection[string], r affinity.Result) {
 	s := m.sessions[n]
-	for _, p := range []*modelPlace{&s.home, &s.second} {
+	for p, other := range map[*modelPlace]*modelPlace{&s.home: &s.second, &s.second: &s.home} {
 		before, ok := p.streams[sel]
 		if !ok {
 			continue
@@ -202,7 +202,7 @@ func (m *model) done(n int, sel *affinity.Selection[string], r affinity.Result) 
 		delete(p.streams, sel)
 		switch {
 		case r == affinity.TerminalFailure:
-			if other := &s.second; p == &s.home && other.target == p.target {
+			if other.target == p.target {
 				*other = modelPlace{}
 			}
 			*p = modelPlace{}

@@ -1298,9 +1298,7 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 // that it would take over in its place.
 func (s *Selector[T]) forget(sel *Selection[T]) {
 	if s.cache.table.Delete(sel.at.key.k, sel.at.Stamp(), s.cache.now()) {
-		if !sel.at.aside() { // else its aside is the home, which has not failed
-			sel.drop(sel.at.key.aside())
-		}
+		sel.drop(sel.at.key.aside())
 		if sel.kin != nil {
 			for _, k := range sel.kin.relatedKeys(s.cache) {
 				sel.drop(k)
