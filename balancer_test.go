@@ -177,6 +177,14 @@ func TestBalancerIsTold(t *testing.T) {
 				pinned := session("p")
 				pinned.Body = []byte(`{"input":"x","previous_response_id":"resp_1"}`)
 				expect(pinned, []string{"a", "b"}, "charge b warm")
+				expect(body(string(pinned.Body)), []string{"a", "b"}, "charge b warm") // the state is all that names it
+				mustSelect(t, s, session("u"), "b").Done(served)
+				a.heard()
+				pinned.Header = session("u").Header
+				expect(pinned, []string{"a", "b"}, "charge b warm")
+				side = claudeAgent("s1", "agent-2", "")
+				side.Path = "/v1/messages/count_tokens"
+				expect(side, []string{"b", "a"}, "charge a cold") // where the thread would start
 			})
 		})
 	}

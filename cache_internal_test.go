@@ -312,3 +312,17 @@ type first struct{}
 func (first) Pick(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
 	return candidates[0], nil
 }
+
+// A binding that is not made leaves nothing of its target.
+func TestTargetOfNoBinding(t *testing.T) {
+	c, err := NewCache(CacheConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Set(c.Key("k"), "a")
+	c.SetIfAbsent(c.Key("k"), "b")
+	c.DeleteTarget("b")
+	if c.targets.Dying() {
+		t.Error("there is a binding to b")
+	}
+}

@@ -278,7 +278,7 @@ func TestDigestRoundTrip(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, back)
 	require.Empty(t, affinity.Digest(0).String())
-	for _, bad := range []string{"0", "xyz", "0123456789abcde", "0123456789abcdef0", "0123456789abcdeg", " 123456789abcdef", "0x23456789abcdef", "résumérésumé1234"} {
+	for _, bad := range []string{"0", "01", "xyz", "0123456789abcdef01", "0123456789abcde", "0123456789abcdef0", "0123456789abcdeg", " 123456789abcdef", "0x23456789abcdef", "résumérésumé1234"} {
 		_, err := affinity.ParseDigest(bad)
 		require.ErrorContains(t, err, "affinity: ", bad)
 	}
@@ -448,6 +448,35 @@ func TestMoveToAWarmDetour(t *testing.T) {
 			require.Equal(t, time.Minute, sel.Idle)
 		}
 	})
+}
+
+// What is moved lives as long as it would have, whatever its second place does: unless that
+// is where it is moved to, and ends later.
+func TestMoveKeepsTheExpiry(t *testing.T) {
+	t.Parallel()
+	for policy, p := range policies {
+		for _, target := range []string{"a", "c"} {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSelector(t, affinity.Config[string]{Failover: p})
+				for _, target := range []string{"a", "b"} {
+					for n := range 40 {
+						mustSelect(t, s, session(fmt.Sprint(n)), target).Done(served)
+					}
+					elapse(10 * time.Minute)
+				}
+				want := 50 * time.Minute
+				if p == affinity.FailoverReturn {
+					want = 40 * time.Minute // a is the home, and b a detour
+				}
+				s.Cache().MoveFunc(target, everything)
+				for n := range 40 {
+					b := mustPeek(t, s, session(fmt.Sprint(n)))
+					require.Equal(t, target, b.Target, policy)
+					require.Equal(t, want, time.Until(b.Expires), policy)
+				}
+			})
+		}
+	}
 }
 
 // What is moved to where it is on a detour is at home there, though the detour ends later

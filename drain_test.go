@@ -359,6 +359,23 @@ func TestReturnToDrained(t *testing.T) {
 	})
 }
 
+// It does so while its home is drained, but not the detour that is past its deadline.
+func TestReturnFromADetourThatIsOver(t *testing.T) {
+	t.Parallel()
+	for kind, turn := range conversations {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
+			for i, target := range []string{"a", "b"} {
+				mustSelect(t, s, turn(1, i+1), target).Done(served)
+				elapse(time.Second)
+			}
+			s.Drain("a", time.Now().Add(time.Hour))
+			s.Drain("b", time.Now())
+			require.Equal(t, "a", mustSelect(t, s, turn(1, 3), "b", "a").Target, kind)
+		})
+	}
+}
+
 // Names of targets that were drained and have come and gone do not pile up, nor
 // is a drain forgotten among them.
 func TestDrainIsNotForgotten(t *testing.T) {

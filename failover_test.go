@@ -1119,8 +1119,22 @@ func TestSideCallsAreNoAbsence(t *testing.T) {
 			elapse(4 * time.Minute)
 			mustSelect(t, s, session(id), "b").Done(served)
 			elapse(time.Second)
+			mustSelect(t, s, &extract.Request{Header: session(id).Header, Path: "/v1/messages/count_tokens"}, "b").Done(served)
+			elapse(time.Second)
 			require.Equal(t, "a", mustSelect(t, s, session(id), "a", "b").Target, "the home was away for a moment")
 			elapse(time.Second)
+		}
+		// Nor do they say that a home is back.
+		for _, target := range []string{"a", "b", "b"} {
+			for k := range 40 {
+				mustSelect(t, s, session(strconv.Itoa(k)), target).Done(served)
+			}
+			elapse(4 * time.Minute)
+		}
+		mustSelect(t, s, &extract.Request{Header: session("0").Header, Path: "/v1/messages/count_tokens"}, "a", "b").Done(served)
+		elapse(5 * time.Minute)
+		for k := range 40 {
+			require.Equal(t, affinity.ReasonDetour, mustSelect(t, s, session(strconv.Itoa(k)), "a", "b").Reason, "it is not its turn")
 		}
 	})
 }

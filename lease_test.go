@@ -738,3 +738,23 @@ func TestDetourFromAStream(t *testing.T) {
 		stream.Done(served)
 	})
 }
+
+// A request that ends without being served lengthens nothing, also where the binding lives
+// by another that is under way.
+func TestNeutralBesideAStream(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{TTL: time.Minute})
+		mustSelect(t, s, session("s"), "a") // which never ends
+		sel := mustSelect(t, s, session("s"), "a")
+		before := mustPeek(t, s, session("s")).Expires
+		elapse(30 * time.Minute)
+		sel.Done(affinity.Outcome{})
+		require.Equal(t, before, mustPeek(t, s, session("s")).Expires)
+		elapse(31*time.Minute - 1)
+		require.Equal(t, "a", mustPeek(t, s, session("s")).Target)
+		elapse(1)
+		_, ok := s.Peek(session("s"))
+		require.False(t, ok)
+	})
+}

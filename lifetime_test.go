@@ -450,7 +450,7 @@ func TestSideCallsOfTheExpired(t *testing.T) {
 		for k := range 40 {
 			side := mustSelect(t, s, &extract.Request{Header: session(strconv.Itoa(k)).Header, Path: "/v1/messages/count_tokens"}, "b", "a")
 			require.Equal(t, "a", side.Target)
-			require.NotEqual(t, affinity.ReasonSideCall, side.Reason)
+			require.Contains(t, []affinity.Reason{affinity.ReasonInherited, affinity.ReasonBound}, side.Reason)
 			require.Empty(t, side.From)
 		}
 		require.Greater(t, expired(t, s, 40), 20)
@@ -769,6 +769,81 @@ func TestIdleAfterALongerLifetime(t *testing.T) {
 		s := newSelector(t, affinity.Config[string]{Cache: c, Lifetime: func(extract.Session) time.Duration { return 4 * time.Hour }})
 		require.Zero(t, mustSelect(t, s, session("x"), "a").Idle)
 	})
+}
+
+// Nor is it where its lifetime has become shorter, so that it teaches nothing.
+func TestShorterLifetimesTeachNothing(t *testing.T) {
+	t.Parallel()
+	for kind, turn := range conversations {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newSelector(t, affinity.Config[string]{})
+				for n := range 40 {
+					mustSelect(t, s, turn(n, 1), "a").Done(tokens(0, 90_000))
+				}
+				s = newSelector(t, affinity.Config[string]{Cache: s.Cache(), Fallback: balance.FillFirst[string](),
+					Lifetime: func(extract.Session) time.Duration { return 30 * time.Minute }})
+				elapse(10 * time.Minute)
+				for n := range 40 { // which would look like turns without a pause, of which little is cached
+					sel := mustSelect(t, s, turn(n, 2), "a")
+					require.Zero(t, sel.Idle)
+					sel.Done(tokens(0, 90_000))
+				}
+				for n := range 12 {
+					id := session(fmt.Sprint("teacher ", n))
+					for _, cached := range []int{20_000, 90_000} {
+						mustSelect(t, s, id, "a").Done(tokens(cached, 100_000-cached))
+						elapse(time.Second)
+					}
+					elapse(6 * time.Minute)
+					mustSelect(t, s, id, "a").Done(tokens(20_000, 80_000))
+				}
+				require.NotZero(t, visits(t, s, 50, 7*time.Minute, "a", "b", "a")[affinity.ReasonExpired])
+			})
+		})
+	}
+}
+
+// A session whose detour has gone does not return to a home that has lost its prompt, but
+// is placed anew. So is one that was nowhere else, when its home has gone as well.
+func TestColdHomeOfADetourThatHasGone(t *testing.T) {
+	t.Parallel()
+	for kind, turn := range conversations {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: always("c")})
+				others := newSelector(t, affinity.Config[string]{Cache: s.Cache(), Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
+				teach(t, others, "a")
+				round := func(i, from int, candidates ...string) map[affinity.Reason]int {
+					reasons := map[affinity.Reason]int{}
+					for n := from; n < from+64; n++ {
+						by := others
+						if len(candidates) > 1 {
+							by = s
+						}
+						sel := mustSelect(t, by, turn(n, i), candidates...)
+						sel.Done(served)
+						reasons[sel.Reason]++
+						if sel.Reason == affinity.ReasonExpired {
+							require.Equal(t, []string{"c", "a"}, []string{sel.Target, sel.From})
+						}
+					}
+					elapse(time.Minute)
+					return reasons
+				}
+				round(1, 0, "a")
+				round(1, 100, "a")
+				round(2, 0, "b")
+				elapse(8 * time.Minute)
+				require.Greater(t, round(3, 0, "a", "b2", "c")[affinity.ReasonExpired], 50)
+				require.Equal(t, 64, round(2, 100, "b", "c")[affinity.ReasonFailover])
+				at := round(3, 100, "a", "b", "c")
+				require.Greater(t, at[affinity.ReasonBound]+at[affinity.ReasonInherited], 50, "c is the home")
+			})
+		})
+	}
 }
 
 // A new thread of a session whose prompts are lost is new, and was nowhere.

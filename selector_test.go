@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/exp/stats"
@@ -556,6 +558,14 @@ func TestAliasesSlide(t *testing.T) {
 				sel.Done(affinity.Outcome{Result: r})
 			}
 		}, want: affinity.ReasonNew, target: "0"},
+		"at the end of a detour that streams": {policy: affinity.FailoverReturn, work: func(_ *scripted, ask func(...string) *affinity.Selection[string]) {
+			ask("a").Done(served)
+			elapse(time.Second)
+			sel := ask("b")
+			elapse(ttl - 2*time.Second)
+			sel.Done(served)
+			elapse(time.Minute)
+		}, want: affinity.ReasonBound, target: "b"},
 		"on a detour that streams": {policy: affinity.FailoverReturn, work: func(_ *scripted, ask func(...string) *affinity.Selection[string]) {
 			ask("a").Done(served)
 			elapse(time.Second)
@@ -718,6 +728,40 @@ func TestAliasOfAConversationThatHasMoved(t *testing.T) {
 	ask(extract.Session{ID: "2", Aliases: []string{"alias"}}, "c")
 	sel := ask(extract.Session{ID: "3", Continues: []string{"alias"}}, "d", "a")
 	require.Equal(t, []any{"d", affinity.ReasonFailover, "c"}, []any{sel.Target, sel.Reason, sel.From})
+}
+
+// It is remembered where a conversation was before it moved, also by its next turn, though the
+// home after that had nothing of it left when it came back.
+func TestAliasKeepsTheSecondPlace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		x := new(scripted)
+		s := newSelector(t, affinity.Config[string]{Extractor: x, Fallback: balance.FillFirst[string]()})
+		ids := newSelector(t, affinity.Config[string]{Cache: s.Cache()})
+		teach(t, ids, "b")
+		ask := func(n, turn int, candidates ...string) *affinity.Selection[string] {
+			alias := func(turn int) []string { return []string{fmt.Sprint(n, " alias ", turn)} }
+			x.now = extract.Session{Source: "x", ID: fmt.Sprint(n, " ", turn), Aliases: alias(turn), Continues: alias(turn - 1)}
+			sel := mustSelect(t, s, new(extract.Request), candidates...)
+			sel.Done(served)
+			return sel
+		}
+		for _, target := range []string{"a", "b"} {
+			for n := range 40 {
+				ask(n, 1, target)
+			}
+			elapse(time.Second)
+		}
+		elapse(10 * time.Minute)
+		expired := 0
+		for n := range 40 {
+			if ask(n, 1, "c", "b").Reason == affinity.ReasonExpired {
+				expired++
+				require.Equal(t, "a", ask(n, 2, "0", "a").Target)
+			}
+		}
+		require.Greater(t, expired, 20)
+	})
 }
 
 // An alias that is the session's own ID is none: the outcome finds its binding.
@@ -1121,4 +1165,37 @@ func TestTTLBeyondTheClock(t *testing.T) {
 	s := newSelector(t, affinity.Config[string]{TTL: math.MaxInt64})
 	mustSelect(t, s, session("s"), "a", "b")
 	require.Equal(t, affinity.ReasonBound, mustSelect(t, s, session("s"), "a", "b").Reason)
+}
+
+// A Selection that is waiting for its outcome keeps no request, and so no body, in memory.
+func TestSelectionKeepsNoRequest(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{})
+	req := chatTurn(1, 3)
+	there := weak.Make(req)
+	sel := mustSelect(t, s, req, "a")
+	require.NotNil(t, there.Value())
+	req = nil
+	runtime.GC()
+	require.Nil(t, there.Value())
+	sel.Done(served)
+}
+
+// Invalidate takes what the session goes on from, and leaves what is a neighbour's.
+func TestInvalidateATurn(t *testing.T) {
+	t.Parallel()
+	x := new(scripted)
+	s := newSelector(t, affinity.Config[string]{Extractor: x})
+	for id, session := range map[string]extract.Session{
+		"earlier":   {Source: "x", ID: "2", Continues: []string{"1"}},
+		"neighbour": {Source: "x", ID: "2", Near: []string{"1"}},
+	} {
+		x.now = extract.Session{Source: "x", ID: "1"}
+		mustSelect(t, s, new(extract.Request), "a")
+		x.now = session
+		require.Equal(t, id == "earlier", s.Invalidate(new(extract.Request)))
+		x.now = extract.Session{Source: "x", ID: "1"}
+		_, ok := s.Peek(new(extract.Request))
+		require.Equal(t, id == "neighbour", ok)
+	}
 }

@@ -1,6 +1,7 @@
 package affinity_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -240,6 +241,57 @@ func TestMoveToTheState(t *testing.T) {
 			require.Equal(t, []any{"c", affinity.ReasonPinned, ""}, []any{thread.Target, thread.Reason, thread.From})
 		})
 	}
+}
+
+// A request that waits for the first of its session goes where that went, wherever the state
+// is that it refers to: so it would have if it had come later.
+func TestStateOfARequestThatWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Fallback: affinity.PickerFunc[string](func(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
+			elapse(time.Second)
+			return candidates[0], nil
+		})})
+		mustSelect(t, s, session("maker"), "c").Learn(fileID)
+		go s.Select(t.Context(), session("x"), []string{"a", "c"})
+		synctest.Wait()
+		sel := mustSelect(t, s, withFile("x"), "a", "c")
+		require.Equal(t, []any{"a", affinity.ReasonBound}, []any{sel.Target, sel.Reason})
+		require.Equal(t, 2, mustPeek(t, s, session("x")).Active, "it has the same binding")
+	})
+}
+
+// A session that has lost its home goes to the state before it goes where it was before.
+func TestStateOfASessionWithoutItsHome(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{})
+		mustSelect(t, s, session("maker"), "c").Learn(fileID)
+		mustSelect(t, s, session("x"), "a")
+		elapse(time.Second)
+		mustSelect(t, s, session("x"), "b")
+		s.InvalidateTarget("b")
+		sel := mustSelect(t, s, withFile("x"), "a", "c")
+		require.Equal(t, []any{"c", affinity.ReasonPinned}, []any{sel.Target, sel.Reason})
+	})
+}
+
+// A session does not go home while a request refers to what is likely to be at its detour.
+func TestUnknownStateDelaysTheReturn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn})
+		mustSelect(t, s, session("x"), "a").Done(served)
+		elapse(time.Second)
+		mustSelect(t, s, session("x"), "b").Done(served)
+		elapse(time.Minute)
+		sel := mustSelect(t, s, withFile("x"), "a", "b")
+		require.Equal(t, []any{"b", affinity.ReasonDetour, "a"}, []any{sel.Target, sel.Reason, sel.From})
+		require.Equal(t, time.Minute, sel.Idle)
+		sel.Done(served)
+		elapse(time.Second)
+		require.Equal(t, affinity.ReasonReturned, mustSelect(t, s, session("x"), "a", "b").Reason)
+	})
 }
 
 // State at the home that each turn refers to does not make a conversation forget where it
@@ -706,7 +758,9 @@ func TestStateOfASideCall(t *testing.T) {
 				r.Body = []byte(`{"model":"m","previous_response_id":"resp_0123456789abcdef","input":"x"}`)
 				return r
 			}
-			require.Equal(t, "c", mustSelect(t, s, compaction(), "a", "b", "c").Target)
+			sel := mustSelect(t, s, compaction(), "a", "b", "c")
+			require.Equal(t, "c", sel.Target)
+			require.Equal(t, named || strict, sel.Reason == affinity.ReasonPinned, "else that is its home")
 			_, err := s.Select(t.Context(), compaction(), []string{"a", "b"})
 			require.Equal(t, strict, err != nil, "%v", err)
 		}
@@ -766,7 +820,8 @@ func TestStateKeepsASessionAtHome(t *testing.T) {
 				other := mustSelect(t, s, session(fmt.Sprint("other", k)), "a", "b")
 				other.Done(tokens(0, 5000))
 				elapse(10 * time.Minute)
-				require.Equal(t, home.Target, mustSelect(t, s, withFile(fmt.Sprint("s", k)), "a", "b").Target)
+				kept := mustSelect(t, s, withFile(fmt.Sprint("s", k)), "a", "b")
+				require.Equal(t, []any{home.Target, affinity.ReasonBound}, []any{kept.Target, kept.Reason})
 				if mustSelect(t, s, session(fmt.Sprint("other", k)), "a", "b").Reason == affinity.ReasonExpired {
 					expired++
 				}

@@ -80,6 +80,8 @@ func TestThreadsSpread(t *testing.T) {
 		require.Equal(t, affinity.ReasonNew, sel.Reason)
 	}
 	require.Equal(t, map[string]int{"a": 2, "b": 2, "c": 2, "d": 2}, s.Counts())
+	mustSelect(t, s, openCode("ses_1", ""), all...)
+	require.Equal(t, affinity.ReasonNew, mustSelect(t, s, openCode("ses_2", "ses_1"), all...).Reason, "it is a thread in all but name")
 }
 
 // All threads of a session are in one, also of a session that has its identity from an
@@ -141,6 +143,7 @@ func TestChildSessionStartsAtItsParent(t *testing.T) {
 	child := mustSelect(t, s, openCode("ses_2", "ses_1"), all...)
 	require.Equal(t, parent.Target, child.Target)
 	require.Equal(t, affinity.ReasonInherited, child.Reason)
+	require.Equal(t, mustPeek(t, s, openCode("ses_4", "ses_1")).Session, mustSelect(t, s, openCode("ses_4", "ses_1"), all...).Session, "as Peek says")
 	require.NotEqual(t, parent.Session, child.Session)
 	require.Equal(t, affinity.ReasonNew, mustSelect(t, s, openCode("ses_3", "unknown"), all...).Reason)
 }
@@ -242,13 +245,26 @@ func TestSideCallThatFailsElsewhere(t *testing.T) {
 func TestLargeSideCallByItsBody(t *testing.T) {
 	t.Parallel()
 	title := session("s")
-	title.Body = []byte(`{"messages":[{"role":"system","content":"You will generate a short title based on the first message a user begins a conversation with"},{"role":"user","content":"` + strings.Repeat("x", 20<<10) + `"}]}`)
+	sized := func(size int) []byte {
+		const head, tail = `{"messages":[{"role":"system","content":"You will generate a short title based on the first message a user begins a conversation with"},{"role":"user","content":"`, `"}]}`
+		return []byte(head + strings.Repeat("x", size-len(head+tail)) + tail)
+	}
+	title.Body = sized(20 << 10)
 	unnamed := &extract.Request{Body: title.Body}
 	s := newSelector(t, affinity.Config[string]{})
 	require.Equal(t, affinity.ReasonSideCall, mustSelect(t, s, unnamed, "a", "b").Reason)
 	require.Zero(t, s.Cache().Len())
 	require.Equal(t, affinity.ReasonNew, mustSelect(t, s, title, "a").Reason)
 	require.Equal(t, affinity.ReasonFailover, mustSelect(t, s, title, "b").Reason)
+
+	// One of 16 kB is, and one that its path tells apart need not be.
+	for size, want := range map[int]affinity.Reason{16 << 10: affinity.ReasonSideCall, 16<<10 + 1: affinity.ReasonNew} {
+		req := session(fmt.Sprint(size))
+		req.Body = sized(size)
+		require.Equal(t, want, mustSelect(t, s, req, "a").Reason, size)
+	}
+	title = &extract.Request{Header: session("new").Header, Body: title.Body, Path: "/v1/messages/count_tokens"}
+	require.Equal(t, affinity.ReasonSideCall, mustSelect(t, s, title, "a").Reason)
 }
 
 // Where nobody can be chosen, a side call fails as any other request does.
