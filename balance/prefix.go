@@ -280,7 +280,7 @@ func (b *prefix[T]) miss(p *prompt, held part, a *account) float64 {
 // learn compares what a target was believed to hold of a prompt of so many bytes
 // with what it had in its cache, by what it reports.
 func (b *prefix[T]) learn(id string, held part, bytes int, u affinity.Usage) {
-	if bytes <= 0 || u.Uncached+u.Cached <= 0 {
+	if bytes <= 0 {
 		return
 	}
 	perByte := float64(u.Uncached+u.Cached) / float64(bytes)

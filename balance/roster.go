@@ -147,7 +147,7 @@ func (l *ledger) weigh(r *roster, now int64) {
 	}
 	if work > 0 {
 		for i := range r.candidates {
-			if c := &r.candidates[i]; c.absence > 0 && c.load < least {
+			if c := &r.candidates[i]; c.load < least { // so it was away
 				l.chargeAbsence(c, work, work/weight, least, now)
 			}
 		}
