@@ -328,6 +328,18 @@ func TestEstimatesAreLearned(t *testing.T) {
 		assert.InDelta(t, 10_000+4000+10_000, b.Charge(req, "t1", true).Cost, 300, "half a token to a byte, a fifth of them anew, and 2,000 of an answer")
 		assert.InDelta(t, 25_000+2500+10_000, b.Charge(req, "t1", false).Cost, 300)
 	})
+
+	// A request that was placed tells of those that are cold.
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{}), targets(2)
+		req := sized(100_000)
+		for range 500 {
+			got, ticket := place(t, b, req, ts)
+			b.Settle(got.name, ticket, served(25_000, 25_000, 2000))
+		}
+		assert.InDelta(t, 25_000+2500+10_000, b.Charge(req, "t1", false).Cost, 300)
+		assert.InDelta(t, 5000+4500+10_000, b.Charge(req, "t1", true).Cost, 300, "as it was")
+	})
 }
 
 // Images make bodies large, and state on the server makes them small: neither
@@ -454,10 +466,11 @@ func TestCostThatMakesNoSenseKeepsTheEstimate(t *testing.T) {
 		})
 	}
 	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
-		for _, bad := range []float64{math.NaN(), math.Inf(1), -1, 0} {
+		for _, bad := range []float64{math.NaN(), math.Inf(1), -1, 0, 1e16} {
 			b, ts := create(balance.CostConfig[*target]{Cost: func(affinity.Usage) float64 { return bad }}), targets(4)
 			for range 100 {
 				got, ticket := place(t, b, nil, ts)
+				require.Zero(t, ticket.Cost)
 				b.Settle(got.name, ticket, served(100, 0, 0))
 			}
 		}
@@ -640,6 +653,14 @@ func TestOverloaded(t *testing.T) {
 		assert.False(t, b.Overloaded("t0"), "it has nothing to do any more")
 	})
 	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{MaxShare: 1.5}), targets(3)
+		place(t, b, nil, ts[:2])
+		spend(b, ts[1].name, 1_000_000)
+		place(t, b, nil, []*target{ts[0], ts[2]})
+		spend(b, ts[0].name, 200_000)
+		assert.True(t, b.Overloaded("t0"), "the candidates of the last placement count")
+	})
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
 		b, ts := create(balance.CostConfig[*target]{}), targets(4)
 		place(t, b, nil, ts)
 		spend(b, "t0", 1_000_000)
@@ -773,6 +794,43 @@ func TestWhatIsToComeCounts(t *testing.T) {
 	})
 }
 
+// What a session has brought is not to come any more.
+func TestWhatHasComeIsNotToCome(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{}), targets(2)
+		bring(t, b, ts, 200, served(100, 0, 20_000)) // a request costs 100,000 then, and ten are to come
+		pass(100 * time.Hour)
+		got, ticket := place(t, b, nil, ts)
+		b.Settle(got.name, ticket, served(100, 0, 20_000))
+		for range 5 {
+			b.Settle(got.name, b.Charge(nil, got.name, true), served(100, 0, 20_000))
+		}
+		other := ts[0]
+		if got == other {
+			other = ts[1]
+		}
+		spend(b, other.name, 1_300_000) // more than all of the session, and less than if the five counted twice
+		next, _ := place(t, b, nil, ts)
+		require.Same(t, got, next)
+	})
+}
+
+// It counts by weight, as what has come does.
+func TestWhatIsToComeCountsByWeight(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{Weight: weightOf}), targets(2)
+		ts[0].weight, ts[1].weight = 4, 1
+		bring(t, b, ts, 200, served(100, 0, 20_000))
+		pass(100 * time.Hour)
+		counts := map[string]int{}
+		for range 50 {
+			got, _ := place(t, b, nil, ts)
+			counts[got.name]++
+		}
+		assert.InDelta(t, 40, counts["t0"], 2)
+	})
+}
+
 // Sessions that start together must not go together, even if some targets hold
 // what they begin with: what they cost comes later.
 func TestSessionsThatStartTogetherSpread(t *testing.T) {
@@ -823,6 +881,22 @@ func TestAbsenceForgivesNothing(t *testing.T) {
 			got, _ := place(t, b, nil, ts)
 			require.NotSame(t, ts[0], got)
 		}
+	})
+}
+
+// A target that was away for a half-life has missed half of what there is to do.
+func TestAbsenceOfAHalfLife(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{HalfLife: time.Hour}), targets(2)
+		got, ticket := place(t, b, nil, ts)
+		b.Cancel(got.name, ticket)
+		spend(b, ts[1].name, 1_000_000)
+		pass(time.Hour)
+		spend(b, ts[1].name, 500_000)
+		_, ticket = place(t, b, nil, ts[1:])
+		b.Cancel(ts[1].name, ticket)
+		l := loads(t, b, ts)
+		assert.InDelta(t, 500_000, l[1]-l[0], 20_000)
 	})
 }
 

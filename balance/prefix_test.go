@@ -263,8 +263,13 @@ func TestBeliefIsLearned(t *testing.T) {
 		assert.Greater(t, cost(b, "t22", minutes), float64(cold), "others are like it, as far as is known")
 		pauses(b, "t22", minutes, 40, 100_000)
 		assert.Less(t, cost(b, "t22", minutes), 35_000.0, "it has shown that it keeps more")
+		assert.Greater(t, cost(b, "t0", minutes), 70_000.0, "which is not to say that the first does")
 		pauses(b, "t0", minutes, 40, 100_000)
 		assert.Less(t, cost(b, "t0", minutes), 20_000.0, "what is learned can be unlearned")
+	})
+	bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
+		pauses(b, "t0", minutes, 40, 60_000)
+		assert.InDelta(t, 50_000, cost(b, "t0", minutes), 10_000, "it keeps a part")
 	})
 	bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
 		pauses(b, "t0", young, 40, 0)
