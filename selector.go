@@ -950,7 +950,7 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 		return verdict{reason: ReasonNew, pick: at(-1)}
 
 	case i < 0 && returning && !stale && !leaving, // keep the home, go aside
-		away && !stale && !leaving && !s.mayReturn(q, st):
+		away && !s.mayReturn(q, st):
 		v := verdict{reason: ReasonFailover, pick: at(j), from: home, detour: true}
 		if away {
 			v.reason = ReasonDetour
@@ -961,7 +961,7 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 
 	case i < 0, traits.DrainDue(q.now) && len(s.open(candidates, home)) > 0:
 		v := verdict{reason: ReasonFailover, pick: at(j), from: home}
-		if st.stays && !stale && !leaving {
+		if !stale && !leaving {
 			v.second = theHome
 		}
 		return v
@@ -970,7 +970,7 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 		return verdict{reason: ReasonReturned, pick: at(i), from: second.target.Name, second: theSecond}
 	case traits.DrainDue(q.now): // but there is no other candidate
 		return st.stay()
-	case stale && !(st.stays && q.refersToState()):
+	case stale && !q.refersToState():
 		return verdict{reason: ReasonExpired, pick: at(-1), from: home}
 	case s.shouldYield(q, st.target) && !q.refersToState() &&
 		(j >= 0 || second.target == nil && len(s.open(candidates, home)) > 0) && // it is not sent to a third target
