@@ -185,9 +185,40 @@ func TestBalancerIsTold(t *testing.T) {
 				side = claudeAgent("s1", "agent-2", "")
 				side.Path = "/v1/messages/count_tokens"
 				expect(side, []string{"b", "a"}, "charge a cold") // where the thread would start
+				mustSelect(t, s, session("maker"), "a").Learn("resp_2")
+				a.heard()
+				clear(a.open)
+				thread := claudeAgent("s1", "agent-3", "")
+				thread.Body = []byte(`{"previous_response_id":"resp_2"}`)
+				expect(thread, []string{"b", "a"}, "charge a warm") // and so is its state
 			})
 		})
 	}
+}
+
+// A session that is placed anew where it was has the ticket of that, and no other.
+func TestPlacedWhereItWas(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := newAuditor(t)
+		s := newSelector(t, affinity.Config[string]{Fallback: a})
+		teach(t, s, "a")
+		a.prefer = "a"
+		expired := 0
+		for n := range 40 {
+			mustSelect(t, s, session(fmt.Sprint(n)), "a").Done(served)
+			elapse(10 * time.Minute)
+			a.heard()
+			sel := mustSelect(t, s, session(fmt.Sprint(n)), "b", "a")
+			if sel.Reason == affinity.ReasonExpired {
+				expired++
+				require.Equal(t, []string{"place a of [b a]"}, a.heard())
+			}
+			sel.Done(served)
+			require.Empty(t, a.open)
+		}
+		require.Greater(t, expired, 20)
+	})
 }
 
 // A conversation that returns finds its prompt, whatever key its turn has.

@@ -213,10 +213,15 @@ func TestUnknownStateAndAColdHome(t *testing.T) {
 // have one binding or one each. A thread that starts there was nowhere.
 func TestMoveToTheState(t *testing.T) {
 	t.Parallel()
-	for _, each := range []bool{false, true} {
+	for i := range 4 {
+		each, away := i%2 > 0, i/2 > 0
 		synctest.Test(t, func(t *testing.T) {
 			x := new(scripted)
-			s := newSelector(t, affinity.Config[string]{Extractor: x, FailPinned: true, Fallback: balance.FillFirst[string]()})
+			policy := affinity.FailoverRebind
+			if away { // b is a detour
+				policy = affinity.FailoverReturn
+			}
+			s := newSelector(t, affinity.Config[string]{Extractor: x, Failover: policy, FailPinned: true, Fallback: balance.FillFirst[string]()})
 			turn := func(n int, body string, candidates ...string) *affinity.Selection[string] {
 				elapse(time.Second)
 				x.now = extract.Session{Source: "x", ID: "s"}
@@ -228,6 +233,9 @@ func TestMoveToTheState(t *testing.T) {
 			const state = `{"previous_response_id":"resp_0123456789abcdef"}`
 			x.now = extract.Session{Source: "x", ID: "maker"}
 			mustSelect(t, s, new(extract.Request), "c").Learn("resp_0123456789abcdef")
+			if away {
+				turn(0, "{}", "a")
+			}
 			turn(1, "{}", "b")
 			sel := turn(2, state, "0", "b", "c")
 			require.Equal(t, []any{"c", affinity.ReasonPinned, "b"}, []any{sel.Target, sel.Reason, sel.From})

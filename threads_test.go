@@ -252,7 +252,9 @@ func TestLargeSideCallByItsBody(t *testing.T) {
 	title.Body = sized(20 << 10)
 	unnamed := &extract.Request{Body: title.Body}
 	s := newSelector(t, affinity.Config[string]{})
-	require.Equal(t, affinity.ReasonSideCall, mustSelect(t, s, unnamed, "a", "b").Reason)
+	sel := mustSelect(t, s, unnamed, "a", "b")
+	require.Equal(t, affinity.ReasonSideCall, sel.Reason)
+	require.Equal(t, extract.Derived, sel.Confidence)
 	require.Zero(t, s.Cache().Len())
 	require.Equal(t, affinity.ReasonNew, mustSelect(t, s, title, "a").Reason)
 	require.Equal(t, affinity.ReasonFailover, mustSelect(t, s, title, "b").Reason)
