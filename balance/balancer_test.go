@@ -868,6 +868,22 @@ func TestNewTargetIsGivenItsShare(t *testing.T) {
 	})
 }
 
+// Nor is it sure to be given the first one that comes.
+func TestNewTargetIsNotFirst(t *testing.T) {
+	first := 0
+	for range 50 {
+		eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+			b, ts := create(balance.CostConfig[*target]{}), targets(2)
+			place(t, b, nil, ts[1:])
+			spend(b, ts[1].name, 100_000)
+			if got, _ := place(t, b, nil, ts); got == ts[0] {
+				first++
+			}
+		})
+	}
+	assert.InDelta(t, 50, first, 40)
+}
+
 // A target that was away with more work than the others still has more when it is
 // back.
 func TestAbsenceForgivesNothing(t *testing.T) {

@@ -162,9 +162,6 @@ func (b *prefix[T]) Place(_ context.Context, req *extract.Request, candidates []
 func (b *prefix[T]) Charge(req *extract.Request, id string, warm bool) affinity.Ticket {
 	p := b.prompt(req)
 	a := b.ledger.account(id)
-	if len(p.cuts) == 0 {
-		return b.charge(a, req, b.expect(req, warm), notPlaced, warm, b.ledger.now())
-	}
 	b.index.mu.Lock()
 	defer b.index.mu.Unlock()
 	return b.send(a, &p, req, notPlaced, warm, b.ledger.now())
@@ -203,7 +200,7 @@ func (b *prefix[T]) Settle(id string, t affinity.Ticket, o affinity.Outcome) {
 	if o.Result != affinity.Neutral {
 		b.ended(id, t, o.Result == affinity.Served)
 	}
-	if learned && lastEntry(t) != 0 {
+	if learned {
 		b.learn(id, unpack(t.Memo[1]), memo(t.Memo[0]).bytes(), o.Usage)
 	}
 }
@@ -216,11 +213,9 @@ func (b *prefix[T]) Cancel(id string, t affinity.Ticket) {
 
 // ended enters whether a target has served the prompt that it was sent.
 func (b *prefix[T]) ended(id string, t affinity.Ticket, served bool) {
-	if last := lastEntry(t); last != 0 {
-		b.index.mu.Lock()
-		defer b.index.mu.Unlock()
-		b.index.end(last, hashOf(id), t.Time, served)
-	}
+	b.index.mu.Lock()
+	defer b.index.mu.Unlock()
+	b.index.end(lastEntry(t), hashOf(id), t.Time, served)
 }
 
 // A prompt is what is known of the prompt of a request. One without cuts says

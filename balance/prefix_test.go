@@ -377,6 +377,9 @@ func TestRequestsWithoutBoundaries(t *testing.T) {
 			require.Same(t, ts[1], pick[*target](t, b, req, ts), "the least cost")
 			spend(b, "t1", 1)
 		}
+		_, placed := place(t, b, sized(400_000), ts)
+		assert.InDelta(t, 90_000+1000+2000, placed.Cost, 1000, "it goes by the length of the body")
+		assert.InDelta(t, 10_000+9000+2000, b.Charge(sized(400_000), "t0", true).Cost, 1000)
 	})
 	// Those of the request are the default.
 	b := balance.Prefix(balance.PrefixConfig[*target]{CostConfig: balance.CostConfig[*target]{ID: nameOf}})

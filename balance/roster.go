@@ -139,7 +139,6 @@ func (l *ledger) weigh(r *roster, now int64) {
 		if c.absence == 0 {
 			c.absence = math.MaxInt64 // it was never a candidate
 		} else if c.absence = last - c.absence; float64(c.absence) < shortAbsence*l.halfLife {
-			c.absence = 0
 			least = min(least, c.load)
 			work += c.load * c.weight
 			weight += c.weight
@@ -218,7 +217,7 @@ func (l *ledger) overloaded(id string, times float64) bool {
 	}
 	now := l.now()
 	work, weight, pool, fairLoad := a.standing(l, now)
-	if pool == nil || work == 0 || work/weight <= times*fairLoad {
+	if pool == nil || work/weight <= times*fairLoad {
 		return false // so it mostly is, and no other account had to be locked
 	}
 	var works, weights float64
