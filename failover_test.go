@@ -823,6 +823,24 @@ func TestTerminalFailureAfterAPromotion(t *testing.T) {
 	})
 }
 
+// A stream that began on a detour keeps the session there, also once that is the home.
+func TestStreamOfADetourThatIsTheHome(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, TTL: 10 * time.Minute, Fallback: balance.FillFirst[string]()})
+		mustSelect(t, s, session("s"), "a").Done(served)
+		elapse(time.Second)
+		stream := mustSelect(t, s, session("s"), "b")
+		s.Drain("a", time.Time{})
+		elapse(time.Second)
+		mustSelect(t, s, session("s"), "a", "b").Done(served)
+		require.Equal(t, "b", mustPeek(t, s, session("s")).Target, "it is the home now")
+		elapse(30 * time.Minute)
+		require.Equal(t, "b", mustSelect(t, s, session("s"), "0", "b").Target)
+		stream.Done(served)
+	})
+}
+
 // A stream on the detour that ends after the session has returned changes
 // nothing any more.
 func TestDetourEndsLate(t *testing.T) {

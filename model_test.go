@@ -177,7 +177,7 @@ func (m *model) settle(n int, e expectation, sel *affinity.Selection[string]) {
 			}
 		}
 	case e.promote:
-		s.home, s.second = modelPlace{}, modelPlace{}
+		s.home = modelPlace{}
 	case e.swap:
 		s.second = modelPlace{target: s.home.target, used: s.home.used}
 	}
