@@ -270,8 +270,10 @@ func cutReferences(words []byte, inject injector) []byte {
 // looked up behind the question or, with another advisor, in front of it.
 func cutContext(words []byte, inject injector) []byte {
 	const longest = 4 << 10 // of a question that is answered so
-	if i := bytes.Index(words[:min(len(words), longest)], []byte(`\n\nContext information is below, surrounded by ----`)); i >= 0 {
-		if question := trimEnd(words[:i]); len(question) > 0 {
+	// A capital letter to look for is soon found to be missing, as in most; line breaks are everywhere.
+	if i := bytes.Index(words[:min(len(words), longest)], []byte("Context information is below, surrounded by ----")); i >= 0 {
+		question, ok := bytes.CutSuffix(words[:i], []byte(`\n\n`))
+		if question = trimEnd(question); ok && len(question) > 0 {
 			inject(words[i:], passes)
 			return question
 		}
