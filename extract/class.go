@@ -284,8 +284,7 @@ func (r *Request) grokClass() Class {
 // A system prompt for a sub-agent decides only if nothing else does, since a sub-agent may
 // have side calls of its own.
 func (r *Request) bodyClass() Class {
-	r.index.talkative.Store(true)
-	if !r.read() {
+	if !r.readWithTrail() {
 		return Turn
 	}
 	if raw := r.get(clientMetadataField); raw != nil {

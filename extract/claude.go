@@ -39,22 +39,20 @@ var claudeHeaders = newHeaders([]string{claudeHeader}, false)
 
 // Extract implements Extractor.
 func (e claudeCode) Extract(r *Request) (s Session, ok bool) {
-	ok = e.find(r, &s, nil)
+	ok = e.find(r, &s)
 	r.Complete(&s)
 	return s, ok
 }
 
 // find is Extract for Chain.Find, and leaves to Complete what that leaves to it: s is the
-// zero Session, and stays so if find returns false. behind has the extractors that
-// come after this one.
-func (claudeCode) find(r *Request, s *Session, behind Chain) (ok bool) {
+// zero Session, and stays so if find returns false.
+func (claudeCode) find(r *Request, s *Session) (ok bool) {
 	if claudeHeaders.find(r, s) {
 		return true
 	}
 	if len(r.Body) == 0 || !r.anthropic() {
 		return false
 	}
-	r.expect(behind)
 	if knownHeaders.find(r, s) {
 		*s, ok = claudeFrom(r, r.plainUserID())
 		return ok
@@ -73,7 +71,6 @@ func (claudeCode) findWithHeaders(r *Request, s *Session, behind Chain) (ok, loo
 	if s.Source == claudeSource || len(r.Body) == 0 || !r.anthropic() {
 		return named, false
 	}
-	r.expect(behind)
 	if named {
 		if claude, ok := claudeFrom(r, r.plainUserID()); ok {
 			*s = claude

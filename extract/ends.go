@@ -1,10 +1,6 @@
 package extract
 
-import (
-	"math/bits"
-
-	"github.com/go-affinity/affinity/internal/jsonscan"
-)
+import "github.com/go-affinity/affinity/internal/jsonscan"
 
 // How much of a body is read before something in it is believed depends on its size.
 //
@@ -63,7 +59,7 @@ func (r *Request) memberEarly(name string) []byte {
 		x.readOn(r.Body, func(_ field, written []byte) bool {
 			var room nameRoom
 			return room.is(written, name)
-		}, nil)
+		}, nil, nil)
 		value = x.member(r.Body, name)
 	}
 	if x.progress.Load() == bad {
@@ -214,16 +210,6 @@ func (e *ends) set(f field, text []byte) {
 	}
 }
 
-// hasID is index.hasID for the ends.
-func (e *ends) hasID() bool {
-	for ids := e.present & idSet; ids != 0; ids &= ids - 1 {
-		if text := e.texts[bits.TrailingZeros64(uint64(ids))]; text[0] == '"' && len(text) > 2 {
-			return true
-		}
-	}
-	return false
-}
-
 // conversationFields are the fields that Default looks for by ClaudeUserID and BodyIDs,
 // and those around them. Only fields that are Explicit are among them: others, such as
 // prompt_cache_key, may be the same in all conversations of an application.
@@ -248,9 +234,6 @@ func (r *Request) conversation() (s Session, ok bool) {
 	}
 	if r.conversationIn(e.present, func(f field) []byte { return e.texts[f] }, &s) {
 		return s, true
-	}
-	if e.hasID() {
-		r.index.talkative.Store(false) // it is not likely to come to the trail
 	}
 	return r.conversationInBetween()
 }
@@ -286,7 +269,7 @@ func (r *Request) conversationInBetween() (s Session, ok bool) {
 		}
 		at = next.to
 	}
-	x.readOn(r.Body, func(f field, _ []byte) bool { return conversationFields.has(f) && named(f) }, nil)
+	x.readOn(r.Body, func(f field, _ []byte) bool { return conversationFields.has(f) && named(f) }, nil, nil)
 	return s, ok && x.progress.Load() != bad
 }
 

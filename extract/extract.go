@@ -150,18 +150,15 @@ func (c Chain) Find(r *Request, s *Session) (ok bool) {
 					i++
 				}
 			} else {
-				ok = e.find(r, s, c[i+1:])
+				ok = e.find(r, s)
 			}
 		case *headers:
 			ok = e.find(r, s)
 		case claudeUserID:
-			r.expect(c)
 			*s, ok = e.find(r, c[i+1:])
 		case Chain:
-			r.expect(c)
 			ok = e.Find(r, s)
 		default:
-			r.expect(c)
 			var found Session
 			if found, ok = e.Extract(r); ok {
 				*s = found

@@ -19,8 +19,9 @@ import (
 //     anything else is looked for within the first and the last kilobyte and, if it is not
 //     there, on a walk that stops where it is met.
 //
-// The walk may also read the messages in passing, so that nobody has to cross them
-// again: into a trail (trail.go) or a prompt (boundary.go).
+// Who needs the messages of a large body that nobody has read yet has the walk read them in
+// passing, so that they are not crossed twice: into a trail (trail.go) or a prompt (boundary.go).
+// For who looks for an id, it passes over them.
 //
 // What holds them to it: FuzzBodyIDs and TestBodyIDsLikeTheReference compare the index
 // with the plain reader in reference_test.go; FuzzEnds, TestIDsAtTheEndsOfLargeBodies and
@@ -56,11 +57,9 @@ type index struct {
 
 	counted uint32 // members read: those of the body and of the objects in it that have fields
 
-	// talk is the trail of the messages, without the system prompt beside them, if the
-	// walk has read it in passing. It does so only if talkative is true: if
-	// somebody may come to ask for the trail.
-	talk      *trail
-	talkative atomic.Bool
+	// talk is the trail of the messages, without the system prompt beside them, if it was read
+	// in passing.
+	talk *trail
 
 	room struct { // for known and others, to begin with
 		known  [8]knownMember
@@ -96,10 +95,23 @@ func (r *Request) read() bool {
 	x := &r.index
 	if x.progress.Load() == unfinished {
 		x.reading.Lock()
-		x.readOn(r.Body, nil, nil)
+		x.readOn(r.Body, nil, nil, nil)
 		x.reading.Unlock()
 	}
 	return x.progress.Load() == good
+}
+
+// readWithTrail is read for who will ask for the trail.
+func (r *Request) readWithTrail() bool {
+	x := &r.index
+	if len(r.Body) > wholly && x.progress.Load() == unfinished {
+		x.reading.Lock()
+		if t := new(trail); x.pos == 0 && x.readOn(r.Body, nil, nil, t) {
+			x.talk = t
+		}
+		x.reading.Unlock()
+	}
+	return r.read()
 }
 
 // readPrompt reads the body and, in passing, its messages into a prompt. It returns nil
@@ -110,7 +122,7 @@ func (r *Request) readPrompt() *prompt {
 	x.reading.Lock()
 	defer x.reading.Unlock()
 	if len(r.Body) > wholly && x.pos == 0 {
-		if p := newPrompt(); x.readOn(r.Body, nil, p) {
+		if p := newPrompt(); x.readOn(r.Body, nil, p, nil) {
 			return p
 		}
 	}
@@ -187,13 +199,13 @@ type stop func(f field, written []byte) bool
 // readOn goes on with the walk, if it is unfinished: to the end of the body or, if until
 // is not nil, past the next member at which it is to stop. The caller holds x.reading.
 //
-// With a prompt, the messages are read into it in passing, and readOn reports whether
-// the prompt is then the one that reading the messages by themselves would give.
-func (x *index) readOn(body []byte, until stop, p *prompt) (inPassing bool) {
+// With a prompt or a trail, the messages are read into that in passing, and readOn reports
+// whether it is then the one that reading the messages by themselves would give.
+func (x *index) readOn(body []byte, until stop, p *prompt, t *trail) (inPassing bool) {
 	if x.progress.Load() != unfinished {
 		return false
 	}
-	w := walk{index: x, c: jsonscan.New(body[x.pos:]), base: int(x.pos), careful: len(body) <= strictly, prompt: p, body: body}
+	w := walk{index: x, c: jsonscan.New(body[x.pos:]), base: int(x.pos), careful: len(body) <= strictly, prompt: p, trail: t, body: body}
 	if x.pos == 0 {
 		x.known, x.others = x.room.known[:0], x.room.others[:0]
 		if uint64(len(body)) > math.MaxUint32 || !w.c.Object() {
@@ -201,11 +213,7 @@ func (x *index) readOn(body []byte, until stop, p *prompt) (inPassing bool) {
 			return false
 		}
 	}
-	if p == nil && x.pos == 0 && len(body) > wholly && x.talkative.Load() {
-		w.membersAndTrail(until)
-	} else {
-		w.members(noField, until, nil)
-	}
+	w.members(noField, until)
 	switch {
 	case x.counted > maxRead:
 		x.progress.Store(bad)
@@ -221,16 +229,9 @@ func (x *index) readOn(body []byte, until stop, p *prompt) (inPassing bool) {
 
 // A walk reads members into an index, from where the last walk has stopped.
 //
-// It may read the messages in passing, before it knows whether they are those that
-// count or whether anybody will ask for them. It does so
-//
-//   - into a prompt, if Boundaries has begun the walk;
-//   - into a trail, if the chain has a Trail (index.talkative), the body is large, the walk
-//     begins at its start, and nothing before the messages looks like an id (hasID),
-//     which would make the trail needless.
-//
-// What was read is kept only if hasReadTheMessages is true at the end. Of several
-// lists of messages only the first is read, as it is only kept if it is the only one.
+// It may read the messages in passing, before it knows whether they are those that count. What
+// was read is of use only if hasReadTheMessages is true at the end. Of several lists of messages
+// only the first is read, as it is only of use if it is the only one.
 type walk struct {
 	*index
 	body    []byte
@@ -240,39 +241,16 @@ type walk struct {
 	stopped bool // past the member at which it was to stop
 
 	prompt   *prompt // reads the messages if it is not nil
+	trail    *trail  // so does this
 	lists    int     // how many lists of messages were to be read (the first was)
 	lastList field   // where the last of them was
 	unread   bool    // there were other messages, which were not to be read
 }
 
-// membersAndTrail is members for the members of the body, and reads the messages into a
-// trail in passing. If somebody may ask for the trail it keeps a copy, so that one which
-// is of no use is not allocated.
-func (w *walk) membersAndTrail(until stop) {
-	var t trail
-	w.members(noField, until, &t)
-	if w.hasReadTheMessages() && !w.hasID(w.body) {
-		kept := t
-		w.talk = &kept
-	}
-}
-
 // hasReadTheMessages reports whether the messages that the walk has read are all that the
-// body has. It is false if the walk has not come to the end, or if another list of
-// messages may be the one that an extractor wants.
+// body has. It is false if another list of messages may be the one that an extractor wants.
 func (w *walk) hasReadTheMessages() bool {
-	return !w.stopped && !w.unread && w.lists == 1 && w.present.has(w.lastList)
-}
-
-// hasID reports whether the walk has met what looks like an id: a string that is not
-// empty in one of the fields of ids.
-func (x *index) hasID(body []byte) bool {
-	for _, k := range x.known {
-		if idSet.has(k.field) && x.present.has(k.field) && body[k.from] == '"' && k.to-k.from > 2 {
-			return true
-		}
-	}
-	return false
+	return !w.unread && w.lists == 1 && w.present.has(w.lastList)
 }
 
 // pos returns the offset in the body that the walk has come to.
@@ -280,9 +258,9 @@ func (w *walk) pos() int { return w.base + w.c.Pos() }
 
 // members reads the members of the body, if in is noField, or of the object in that field:
 // to its end or, of the body, past the next member at which the walk is to stop.
-// The Cursor must be inside the object. If t is not nil, messages are read into it.
-// (until and t are no fields of w since they would then be allocated on the heap.)
-func (w *walk) members(in field, until stop, t *trail) {
+// The Cursor must be inside the object. (until is no field of w since it would then be allocated
+// on the heap.)
+func (w *walk) members(in field, until stop) {
 	c := &w.c
 	for !w.stopped && w.count() {
 		before := w.pos() // behind what stands before the member
@@ -292,7 +270,7 @@ func (w *walk) members(in field, until stop, t *trail) {
 		}
 		from := w.pos()
 		f := in.written(written)
-		if f == noField || !w.readInside(f, t) {
+		if f == noField || !w.readInside(f) {
 			if w.careful {
 				c.Skip()
 			} else {
@@ -322,16 +300,16 @@ func (w *walk) count() bool {
 
 // readInside reads the value of a field if there is more to do than to pass over it: if other
 // fields are inside, or messages that are to be read. It reports whether it has.
-func (w *walk) readInside(f field, t *trail) bool {
+func (w *walk) readInside(f field) bool {
 	inside := f.inside()
 	w.present &^= inside
 	switch {
 	case inside != 0 && w.c.Object():
-		w.members(f, nil, t)
+		w.members(f, nil)
 		w.unread = w.unread || f == inputField && w.present&inside&messageSet == 0 // then the object is itself a message
-	case messageSet.has(f) && (w.prompt != nil || t != nil && !w.hasID(w.body)):
+	case messageSet.has(f) && (w.prompt != nil || w.trail != nil):
 		w.lastList = f
-		w.messages(t)
+		w.messages()
 	default:
 		w.unread = w.unread || messageSet.has(f)
 		return false
@@ -339,9 +317,9 @@ func (w *walk) readInside(f field, t *trail) bool {
 	return true
 }
 
-// messages reads the value of a field that holds messages into the prompt or into t. Only
+// messages reads the value of a field that holds messages into the prompt or the trail. Only
 // the first is read: others are passed over.
-func (w *walk) messages(t *trail) {
+func (w *walk) messages() {
 	w.lists++
 	switch {
 	case w.lists > 1:
@@ -351,7 +329,7 @@ func (w *walk) messages(t *trail) {
 		s.messages()
 		w.c = s.c
 	default:
-		t.messages(&w.c)
+		w.trail.messages(&w.c)
 	}
 }
 

@@ -2,7 +2,6 @@ package extract
 
 import (
 	"encoding/binary"
-	"slices"
 	"strings"
 
 	"github.com/go-affinity/affinity/internal/jsonscan"
@@ -52,8 +51,8 @@ import (
 //
 // The walk is hot: for every request without an id, it may go through megabytes. It goes once
 // through each message, takes things in where they stand, and keeps no more of them than the
-// fields of a trail. Of a large body, index.go has it walk in passing, while it looks for the
-// members of the body.
+// fields of a trail. Where it is the first to read a large body, index.go has it walk in passing,
+// while it looks for the members of the body.
 
 // Trail returns an Extractor that recognises a conversation by its messages,
 // for clients that send no id. Its Source is "trail".
@@ -110,8 +109,7 @@ type trailExtractor struct{}
 
 // Extract implements Extractor.
 func (trailExtractor) Extract(r *Request) (Session, bool) {
-	r.index.talkative.Store(true)
-	if !r.read() || r.delta() {
+	if !r.readWithTrail() || r.delta() {
 		return Session{}, false
 	}
 	s, ok := r.trail().session()
@@ -119,14 +117,6 @@ func (trailExtractor) Extract(r *Request) (Session, bool) {
 		r.name(&s, s.Source, s.ID, s.Confidence)
 	}
 	return s, ok
-}
-
-// expect has a large body read with its messages, by whoever reads it first, if the chain
-// has a Trail that may ask for them later.
-func (r *Request) expect(c Chain) {
-	if len(r.Body) > wholly && !r.index.talkative.Load() && slices.Contains(c, Trail()) {
-		r.index.talkative.Store(true)
-	}
 }
 
 // delta reports whether the body holds only what is new in a conversation that
