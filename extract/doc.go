@@ -125,7 +125,8 @@
 // # Bodies
 //
 // A body is read when an extractor first asks for something in it, and then in one
-// walk for all of them. Where a header names the session and the session has a home,
+// walk for all ids, which passes over the messages: only [Trail] goes into these, and
+// [Request.Class]. Where a header names the session and the session has a home,
 // none asks, but for the quick look that [ClaudeCode] describes. A body must be one
 // JSON object with values nested no deeper than 1,024, and with no more than 32,768
 // members, those of metadata and the like included. Anything else names no session.
