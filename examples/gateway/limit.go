@@ -10,14 +10,13 @@ import (
 var seed = maphash.MakeSeed()
 
 // limitAt returns a number for the limit that the request counts against at u, as far as
-// anybody can tell: providers count each model by itself, and each client where it is the
-// client's credential that is sent.
+// anybody can tell: providers count each model by itself, some of them what is done with it
+// (Anthropic counts of tokens), and each client where it is the client's credential that is sent.
 func (x *exchange) limitAt(u *upstream) uint64 {
 	if x.limits[0] == 0 {
-		all := max(1, maphash.String(seed, x.model()))
-		x.limits = [2]uint64{all, all}
-		if who := extract.Credential(x.req) + x.req.Scope; who != "" {
-			x.limits[1] ^= maphash.String(seed, who)
+		model := x.model()
+		for i, who := range [2]string{1: extract.Credential(x.req) + x.req.Scope} {
+			x.limits[i] = max(1, maphash.Comparable(seed, [3]string{x.req.Path, model, who}))
 		}
 	}
 	if u.key == "" {
@@ -32,8 +31,9 @@ func (x *exchange) pays(u *upstream) bool { return x.limitAt(u) != x.limits[0] }
 // nearEnd is how much of a body is searched for the model at each of its ends.
 const nearEnd = 1 << 10
 
-// model returns what names the model: a member near one of the ends of the body, where most
-// clients have it, or else the path.
+// model returns the model that is named near one of the ends of the body, where most clients
+// have it, or "": then there is none, or the path names it, or it counts as one with all that
+// are not found.
 func (x *exchange) model() string {
 	body := x.req.Body
 	ends := [][]byte{body}
@@ -48,5 +48,5 @@ func (x *exchange) model() string {
 			}
 		}
 	}
-	return x.req.Path
+	return ""
 }

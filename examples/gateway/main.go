@@ -17,17 +17,18 @@
 // New conversations go where the least cost was lately, as the responses tell it,
 // or with -prefix, where most of the prompt is cached.
 //
-// An upstream that cannot be reached, breaks off, reports an error in a response or
-// answers 429 or 5xx is left out for a while: for as long as its Retry-After says, up to
-// five minutes, or else for an eighth of -cooldown, and each time that it fails again for
-// twice as long, up to all of it. Then single requests try it, and as long as it serves
-// them, more and more. A 429 that says for how long is taken to be about no more than the
-// model that was asked for, and what refuses a client's own credential, about no other
-// client (and for all of -cooldown, if it does not say). One that begins its answers far
-// later than the others is left to single requests until it no longer does, and one that
-// begins none at all is given up (so an answer that takes many times as long as is usual,
-// and eight seconds at least, may be asked for twice). Meanwhile its conversations are
-// served elsewhere and come back later (-failover return) or stay away (rebind).
+// An upstream that cannot be reached, breaks off, reports an error in a response or answers
+// 429 or 5xx is left out for a while: for as long as its Retry-After says, up to five
+// minutes, or else for an eighth of -cooldown, and each time that it fails again for twice
+// as long, up to all of it. Then single requests try it, and as long as it serves them,
+// more and more. What a client's own credential gets (a 429, or a denial where others take
+// it) is taken to be about no more than that client, model and path (and for all of
+// -cooldown, if it does not say), and any other 429, if it says for how long, about that
+// model and path. One that begins its answers far later than the others is left to single
+// requests until it no longer does, and one that begins none at all is given up (so an
+// answer that takes many times as long as is usual, and eight seconds at least, may be
+// asked for twice). Meanwhile its conversations are served elsewhere and come back later
+// (-failover return) or stay away (rebind).
 //
 // A request that fails is tried on the other upstreams, one after the other, and
 // then again as far as the patience goes (see below; twice, if errors like 500 say

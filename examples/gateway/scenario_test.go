@@ -404,7 +404,7 @@ func TestLimitsOfTwoModels(t *testing.T) {
 	})
 }
 
-// A model is found at the ends of a body, and else stands in the path or for it.
+// A model is found at the ends of a body.
 func TestModel(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat(`"x",`, nearEnd)
@@ -413,16 +413,43 @@ func TestModel(t *testing.T) {
 		`{"model" : ` + "\n" + `"m","messages":[` + long + `"model"]}`:                                       "m",
 		`{"messages":[` + long + `""],"model":"m"}`:                                                          "m",
 		`{"messages":[{"role":"model"},{"properties":{"model":{}}}],"text":"{\"model\":\"x\"}","model":"m"}`: "m",
-		`{"x":[` + long + `""],"model":"m","y":[` + long + `""]}`:                                            "/p",
-		`{"model":7}`:     "/p",
+		`{"x":[` + long + `""],"model":"m","y":[` + long + `""]}`:                                            "",
+		`{"model":7}`:     "",
 		`{"model":"m`:     "m",
-		`{"model"`:        "/p",
-		`{"role":"model"`: "/p",
-		``:                "/p",
+		`{"model"`:        "",
+		`{"role":"model"`: "",
+		``:                "",
 	} {
-		x := &exchange{req: &extract.Request{Path: "/p", Body: []byte(body)}}
+		x := &exchange{req: &extract.Request{Body: []byte(body)}}
 		require.Equal(t, want, x.model(), "%.50s", body)
 	}
+}
+
+// No request counts against the limit of another path, model or client, or of all.
+func TestLimitAt(t *testing.T) {
+	t.Parallel()
+	seen := map[uint64]bool{0: true}
+	for _, path := range []string{"/v1/messages", "/v1/messages/count_tokens"} {
+		for _, model := range []string{"x", "y", ""} {
+			keyed := map[uint64]bool{}
+			for _, who := range []string{"x", "y"} {
+				req := &extract.Request{Path: path, Body: []byte(`{"model":"` + model + `"}`), Header: http.Header{"X-Api-Key": {who}}}
+				x := &exchange{req: req}
+				require.True(t, x.pays(&upstream{}))
+				require.False(t, x.pays(&upstream{key: "k"}))
+				limit := x.limitAt(&upstream{})
+				require.False(t, seen[limit], "%s %q %s", path, model, who)
+				seen[limit] = true
+				keyed[x.limitAt(&upstream{key: "k"})] = true
+			}
+			require.Len(t, keyed, 1)
+			for limit := range keyed {
+				require.False(t, seen[limit])
+				seen[limit] = true
+			}
+		}
+	}
+	require.False(t, (&exchange{req: &extract.Request{}}).pays(&upstream{}), "who shows no credential has no account")
 }
 
 // A new configuration takes over the sessions, and what is known of the upstreams
