@@ -10,14 +10,16 @@ import (
 // what time its headers have to be there.
 const stalled = time.Minute
 
-// requireArrival lets reading a body fail once the client has stopped to send it. What it
-// reads of the answer may take any time.
+// requireArrival lets reading a body fail once the client has stopped to send it, and also
+// where h reads none and the server does, to be rid of it. What it reads of the answer may take
+// any time.
 func requireArrival(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Body != http.NoBody {
 			body := &arriving{ReadCloser: r.Body, conn: http.NewResponseController(w)}
 			r = r.WithContext(r.Context()) // the server has to know its own body again
 			r.Body = body
+			body.renew()
 		}
 		h.ServeHTTP(w, r)
 	})
@@ -34,8 +36,11 @@ func (a *arriving) Read(p []byte) (int, error) {
 	if a.err != nil { // the connection may have another request by now
 		return 0, a.err
 	}
-	a.conn.SetReadDeadline(time.Now().Add(stalled)) // the server takes it away at the end of the body
+	a.renew()
 	var n int
 	n, a.err = a.ReadCloser.Read(p)
 	return n, a.err
 }
+
+// renew gives the next piece its time. At the end of the body the server takes that away.
+func (a *arriving) renew() { a.conn.SetReadDeadline(time.Now().Add(stalled)) }

@@ -28,6 +28,20 @@ func (p pipes) Close() error { return nil }
 
 func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
+// connect returns a connection to a server of h.
+func connect(t *testing.T, h http.Handler) net.Conn {
+	s := newServer("", h, slog.New(slog.DiscardHandler))
+	l := make(pipes)
+	go s.Serve(l)
+	client, server := net.Pipe()
+	l <- server
+	t.Cleanup(func() {
+		close(l)
+		s.Close()
+	})
+	return client
+}
+
 // Who stops to send a request is given up after a minute, but not who is slow, nor who
 // waits for a long answer, on the same connection.
 func TestStalledBody(t *testing.T) {
@@ -44,13 +58,7 @@ func TestStalledBody(t *testing.T) {
 					}
 					return w.RoundTrip(r)
 				})
-				s := newServer("", w.g, slog.New(slog.DiscardHandler))
-				l := make(pipes)
-				go s.Serve(l)
-				defer s.Close()
-				defer close(l)
-				client, server := net.Pipe()
-				l <- server
+				client := connect(t, w.g)
 				answers := bufio.NewReader(client)
 
 				w.let("a", func() (*http.Response, error) { return stream(time.Hour, first, time.Hour, final), nil })
@@ -78,4 +86,18 @@ func TestStalledBody(t *testing.T) {
 			})
 		})
 	}
+}
+
+// So is who stops to send what nobody is going to read.
+func TestStalledBodyUnread(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client := connect(t, http.NotFoundHandler())
+		fmt.Fprint(client, "POST /reload HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nthe first half ")
+		start := time.Now()
+		text, err := io.ReadAll(client)
+		require.NoError(t, err)
+		require.Contains(t, string(text), " 404 ")
+		require.Less(t, time.Since(start), 2*stalled)
+	})
 }
