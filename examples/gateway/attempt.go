@@ -94,7 +94,7 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 	if f != nil && f.events {
 		kind = streamed
 	}
-	if f != nil && g.hold > 0 && resp.ContentLength != 0 {
+	if f != nil && g.hold > 0 && (resp.ContentLength != 0 || f.events && resp.StatusCode == http.StatusOK) {
 		if err := g.await(ctx, f, x.holdable(resp, f)); err != nil {
 			return nil, body == nil && ctx.Err() == nil, err
 		}

@@ -699,12 +699,15 @@ func TestFaultyRequestInAStream(t *testing.T) {
 // another upstream, and so is a stream that ends without an event.
 func TestResponseThatNeverBegins(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []string{"text/event-stream", "application/json", "text/event-stream; ends"} {
+	for _, kind := range []string{"text/event-stream", "application/json", "text/event-stream; ends", "text/event-stream; of length 0"} {
 		r := newRig(t, 2)
 		home := r.chat("s").Header.Get(targetHeader)
 		r.backend(home).does(func(w http.ResponseWriter, req *http.Request) {
 			io.Copy(io.Discard, req.Body)
 			w.Header().Set("Content-Type", kind)
+			if strings.HasSuffix(kind, "of length 0") {
+				return
+			}
 			w.(http.Flusher).Flush()
 			if !strings.HasSuffix(kind, "ends") {
 				panic(http.ErrAbortHandler)
