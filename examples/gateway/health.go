@@ -111,7 +111,8 @@ func (h *health) served(start, now time.Time, slot bool, how speed) (back, noLon
 	}
 	switch {
 	case now.Before(h.until) || !start.After(h.since): // it failed after it took this one
-	case !slot && (h.window == 0 || h.slow):
+	case h.window == 0: // it is well
+	case h.slow && !slot:
 	case h.slow && how == unknown:
 	case h.slow && how == late:
 		h.quick, h.next = 0, now.Add(probeGap)

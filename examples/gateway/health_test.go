@@ -71,11 +71,18 @@ func TestHealthComesBackByAndBy(t *testing.T) {
 	}
 	now = now.Add(time.Minute)
 	require.Equal(t, 1, admitted())
-	for n := 1; n < fullWindow; n++ {
-		h.served(now, now, n == 1, unknown)
+	h.served(now, now, true, unknown)
+	require.Equal(t, 2, admitted())
+	for n := 2; n < fullWindow; n++ {
+		h.served(now, now, n == 2, unknown)
 	}
 	require.Equal(t, -1, admitted())
 	require.False(t, h.troubled.Load())
+	h.served(now, now, true, unknown)
+	word, _ := h.state(now)
+	require.Equal(t, "in", word, "the last of those that it was tried with changes nothing")
+	h.limited(now, time.Minute, 1, false)
+	require.Equal(t, -1, admitted())
 }
 
 // One that is slow gets a single request a second, until three in a row are quick.
