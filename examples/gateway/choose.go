@@ -135,8 +135,12 @@ func (x *exchange) stateIn(now time.Time, candidates []*upstream) time.Duration 
 }
 
 // back returns how long it takes until an upstream is there for the request
-// again. One that has failed is not counted on, nor one that was of no use to it.
+// again. One that has failed is not counted on, nor one that was of no use to it; and where
+// one has the state that it refers to and says when, no other.
 func (x *exchange) back(now time.Time) time.Duration {
+	if wait := x.stateIn(now, nil); wait > 0 {
+		return wait
+	}
 	soonest := maxPause
 	for _, u := range x.upstreams {
 		standing, slot, until := u.health.admit(now, x.limitAt(u))

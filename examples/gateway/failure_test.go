@@ -916,6 +916,7 @@ func TestStateIsNotGivenUp(t *testing.T) {
 		want  [2]int // of the request that meets the failure, and of one after it
 	}{
 		"it fails":                  {pinned, refuses(500), 404, "{}", [2]int{500, 503}},
+		"it says for how long":      {pinned, refuses(503, "Retry-After", "40"), 404, "{}", [2]int{503, 503}},
 		"it is gone":                {pinned, broken, 400, `{"error":{"message":"Previous response with id 'resp_0123456789abcdef' not found."}}`, [2]int{503, 503}},
 		"it cannot be read":         {pinned, broken, 400, zip(`{"error":{"code":"context_length_exceeded"}}`), [2]int{503, 503}},
 		"only its id":               {pinned, broken, 400, "bad: resp_0123456789abcdef", [2]int{503, 503}},
@@ -972,8 +973,16 @@ func TestStateIsNotGivenUp(t *testing.T) {
 					if tt.want[0] == tt.other && tt.other != 200 && name != "its own word" {
 						require.Equal(t, tt.says, answer.Body.String(), "all of it")
 					}
+					after := map[bool]string{true: "40", false: "1"}[name == "it says for how long"]
+					if answer.Code == 503 {
+						require.Equal(t, after, answer.Header().Get("Retry-After"))
+					}
 					if failover == affinity.FailoverReturn { // else where it went may be home now
-						require.Equal(t, tt.want[1], ask("s", tt.body).Code)
+						answer := ask("s", tt.body)
+						require.Equal(t, tt.want[1], answer.Code)
+						if answer.Code == 503 {
+							require.Equal(t, after, answer.Header().Get("Retry-After"))
+						}
 					}
 					if tt.other == 200 && failover == affinity.FailoverReturn {
 						for _, u := range w.g.upstreams {
