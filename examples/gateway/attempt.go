@@ -114,6 +114,7 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 	}
 	if g.served(x, start, now, how) {
 		u.paces[kind].set(now.Sub(start))
+		u.paces[1-kind].forget() // that is of when it was slow
 	}
 	return resp, false, nil
 }

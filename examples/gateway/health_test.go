@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -223,6 +224,36 @@ func TestSlowUpstream(t *testing.T) {
 		w.run("s", 100, 45*time.Second)
 		require.NotEqual(t, "slow", w.g.status().Upstreams[0].State)
 		require.InDelta(t, 0.25, w.run("s", 100, 20*time.Second)["a"], 0.05)
+	})
+}
+
+// One that is no longer slow to begin its answers whole is not so again for how slow its
+// streams were.
+func TestSlowInBothKinds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2)
+		defer w.g.close()
+		for kind := range 2 {
+			w.g.upstreams[0].paces[kind].set(time.Minute)
+			w.g.upstreams[1].paces[kind].set(100 * time.Millisecond)
+		}
+		w.g.upstreams[0].health.slows(time.Now())
+		w.let("a", func() (*http.Response, error) {
+			resp := stream("{}")
+			resp.Header.Set("Content-Type", "application/json")
+			return resp, nil
+		})
+		for i := range 30 {
+			<-time.After(time.Second)
+			w.do(fmt.Sprint("whole-", i))
+		}
+		require.NotEqual(t, "slow", w.g.status().Upstreams[0].State)
+		w.let("a", nil)
+		for i := range 10 {
+			w.do(fmt.Sprint("streamed-", i))
+			require.NotEqual(t, "slow", w.g.status().Upstreams[0].State)
+		}
 	})
 }
 

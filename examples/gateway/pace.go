@@ -53,6 +53,9 @@ func (p *pace) set(d time.Duration) {
 	p.n.Store(paceFirm)
 }
 
+// forget makes the pace one that is not known.
+func (p *pace) forget() { p.n.Store(0) }
+
 // allowed returns how long upstreams may take to begin an answer without being
 // slow, as one among others: so many times as long as the median of the others.
 // It is not known unless two have a pace.
