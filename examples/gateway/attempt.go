@@ -44,6 +44,9 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		req, _ = u.request(v.ctx, out)
 		resp, err = g.fresh.RoundTrip(req)
 	}
+	if err != nil && context.Cause(v.ctx) == errSilent {
+		err = errSilent // over HTTP/2, it does not say so itself
+	}
 	if err == nil && (resp.StatusCode < 100 || resp.StatusCode > 999) {
 		resp.Body.Close()
 		resp, err = nil, errStatus

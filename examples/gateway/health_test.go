@@ -185,6 +185,8 @@ func TestHangsAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 3)
 		defer w.g.close()
+		log := new(safeBuffer)
+		w.g.log = slog.New(slog.NewTextHandler(log, nil))
 		w.run("s", 30, 30*time.Second)
 		home, _ := w.do("s1")
 		w.let(home, func() (*http.Response, error) { return nil, errHangs })
@@ -193,6 +195,7 @@ func TestHangsAlone(t *testing.T) {
 		require.Equal(t, 200, status)
 		require.NotEqual(t, home, target)
 		require.Less(t, time.Since(start), 20*time.Second)
+		require.Equal(t, 1, strings.Count(log.String(), errSilent.Error()), "of "+home)
 
 		w.let(home, nil)
 		w.run("s", 30, time.Minute)

@@ -75,7 +75,7 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 		<-r.Context().Done()
 	}
 	if r.Context().Err() != nil { // given up
-		return nil, context.Cause(r.Context())
+		return nil, r.Context().Err() // as package http has it for HTTP/2
 	}
 	if resp != nil {
 		resp.Request = r
@@ -530,7 +530,7 @@ func TestLongAnswers(t *testing.T) {
 				select {
 				case <-time.After(takes):
 				case <-r.Context().Done():
-					return nil, context.Cause(r.Context())
+					return nil, r.Context().Err() // as package http has it for HTTP/2
 				}
 				resp := stream(first, final)
 				resp.Request = r
