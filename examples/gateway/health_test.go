@@ -86,6 +86,27 @@ func TestHealthComesBackByAndBy(t *testing.T) {
 	require.Equal(t, -1, admitted())
 }
 
+// However many limits there are, such as of models that are made up, few are kept in mind.
+func TestHealthOfManyLimits(t *testing.T) {
+	t.Parallel()
+	var h health
+	now := time.Unix(1000, 0)
+	for limit := range uint64(3 * maxLimits) {
+		require.True(t, h.limited(now, time.Minute, 1+limit, false))
+		require.False(t, h.limited(now, time.Second, 1+limit, false), "told once")
+		s, _, until := h.admit(now, 1+limit)
+		require.Equal(t, refusing, s)
+		require.Equal(t, now.Add(time.Minute), until)
+		require.LessOrEqual(t, len(h.limits), maxLimits)
+	}
+	require.Len(t, h.limits, maxLimits)
+	s, slot, _ := h.admit(now, 0)
+	require.Equal(t, fit, s)
+	require.False(t, slot)
+	h.admit(now.Add(time.Minute), 1)
+	require.False(t, h.troubled.Load())
+}
+
 // One that is slow gets a single request a second, until three in a row are quick.
 func TestHealthWhileSlow(t *testing.T) {
 	t.Parallel()
