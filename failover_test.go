@@ -599,6 +599,44 @@ func TestInvalidatedDuringAnOverload(t *testing.T) {
 	})
 }
 
+// What is invalidated while it is decided where a session goes does not come back as its second
+// place, nor is it what holds the session's state.
+func TestInvalidatedMeanwhile(t *testing.T) {
+	t.Parallel()
+	const lookingUp, deciding = 6, 9 // calls of Config.ID
+	for calls := range deciding {
+		for id, want := range map[string]string{"resp_b": "b", "resp_unknown": "c"} {
+			synctest.Test(t, func(t *testing.T) {
+				left := -1
+				var s *affinity.Selector[string]
+				s = newSelector(t, affinity.Config[string]{FailPinned: id == "resp_unknown", Fallback: balance.FillFirst[string](), ID: func(target string) string {
+					if left--; left == 0 {
+						s.InvalidateTarget("a")
+					}
+					return target
+				}})
+				holder := mustSelect(t, s, session("other"), "b")
+				holder.Learn("resp_b")
+				holder.Done(served)
+				mustSelect(t, s, session("s"), "a").Done(served)
+				elapse(time.Second)
+				req := session("s")
+				req.Body = []byte(`{"previous_response_id":"` + id + `"}`)
+				left = 1 + calls
+				sel, err := s.Select(t.Context(), req, []string{"c", "b"})
+				if calls < lookingUp {
+					require.NoError(t, err, calls)
+					require.Empty(t, sel.From, calls)
+				}
+				require.True(t, err != nil || sel.Target == want, calls)
+				for _, b := range s.Cache().All() {
+					require.NotEqual(t, "a", b.Target, calls)
+				}
+			})
+		}
+	}
+}
+
 // A thread has not been where its session was before.
 func TestThreadsHaveNoSecondPlaceAtFirst(t *testing.T) {
 	t.Parallel()

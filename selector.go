@@ -775,8 +775,7 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 			return err
 		}
 	}
-	asked := v.i < 0
-	if asked {
+	if v.i < 0 {
 		var err error
 		if v.pick, err = s.askFallback(ctx, q.req, candidates, v.except); err != nil {
 			return err
@@ -784,8 +783,8 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 	}
 	q.now = s.cache.now() // the fallback may have taken long; and what is bound is to be exact
 	gone := false
-	if asked && st.target != nil {
-		if _, ok := s.cache.lookup(st.key, q.now); !ok { // invalidated while the fallback was asked
+	if st.target != nil {
+		if _, ok := s.cache.lookup(st.key, q.now); !ok { // invalidated meanwhile
 			gone, v.detour, v.second = true, false, neither
 		}
 	}
@@ -843,16 +842,16 @@ func (s *Selector[T]) survey(q *query, candidates []T, st *standing) {
 		return
 	}
 	st.home = s.index(st.target, candidates)
-	if st.aside() || !s.locateAside(st.key, q.now, &st.second) {
-		return
-	}
-	if st.second.target == st.target { // it is no other place
+	switch {
+	case st.aside() || !s.locateAside(st.key, q.now, &st.second):
+	case st.second.target == st.target: // it is no other place
 		st.second = located{}
-		return
-	}
 	// Where there is nothing but what is drained, it is as good as any of that.
-	if s.worthFollowing(&st.second, q.ttl) || st.home < 0 && len(s.open(candidates, "")) == 0 {
+	case s.worthFollowing(&st.second, q.ttl) || st.home < 0 && len(s.open(candidates, "")) == 0:
 		st.refuge = s.index(st.second.target, candidates)
+	}
+	if st.target.Dead() { // invalidated meanwhile
+		*st = standing{session: st.session, home: -1, refuge: -1}
 	}
 }
 
@@ -943,8 +942,7 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 	}
 
 	switch {
-	case st.target.Dead(), // invalidated since survey
-		!st.stays && j < 0 && (i < 0 || leaving || stale): // a neighbour's or parent's, of no use here
+	case !st.stays && j < 0 && (i < 0 || leaving || stale): // a neighbour's or parent's, of no use here
 		return verdict{reason: ReasonNew, pick: at(-1)}
 	case !st.stays && i >= 0 && s.mayYield(q) && s.balancer.Overloaded(home) && !q.refersToState(): // many may have found the neighbour
 		return verdict{reason: ReasonNew, pick: at(-1)}
