@@ -280,6 +280,27 @@ func TestDrainAndInheritance(t *testing.T) {
 			require.Equal(t, "b", sel.Target)
 			require.Equal(t, affinity.ReasonNew, sel.Reason)
 		}
+
+		// They start where the session was before it came to what is drained now.
+		for i, target := range []string{"c", "d"} {
+			x.now = extract.Session{Source: "x", ID: "five"}
+			mustSelect(t, s, new(extract.Request), target).Done(served)
+			elapse(time.Second)
+			if i == 0 {
+				s.Drain("d", time.Time{})
+			}
+		}
+		for i, sess := range []extract.Session{{Near: []string{"five"}}, {Parent: "five"}, {Thread: "t"}} {
+			if sess.Source, sess.ID = "x", "five"; sess.Thread == "" {
+				sess.ID = fmt.Sprint("new ", i)
+			}
+			x.now = sess
+			sel := mustSelect(t, s, new(extract.Request), "b", "c", "d")
+			sel.Done(served)
+			require.Equal(t, "c", sel.Target)
+			require.Equal(t, affinity.ReasonFailover, sel.Reason)
+			require.Equal(t, "d", sel.From)
+		}
 	})
 }
 

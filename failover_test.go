@@ -647,6 +647,12 @@ func TestThreadsHaveNoSecondPlaceAtFirst(t *testing.T) {
 	require.Equal(t, affinity.ReasonInherited, mustSelect(t, s, claudeAgent("s1", "a1", ""), "a", "b").Reason)
 	require.Equal(t, "c", mustSelect(t, s, claudeAgent("s1", "a1", ""), "c", "a").Target)
 	require.Equal(t, "a", mustSelect(t, s, claudeAgent("s1", "", ""), "c", "a").Target)
+
+	// Nor where its session is, if that was out of its reach.
+	mustSelect(t, s, claudeAgent("s2", "", ""), "a")
+	mustSelect(t, s, claudeAgent("s2", "", ""), "b")
+	require.Equal(t, "a", mustSelect(t, s, claudeAgent("s2", "a1", ""), "0", "a").Target, "its session was there before")
+	require.Equal(t, "0", mustSelect(t, s, claudeAgent("s2", "a1", ""), "0", "b").Target)
 }
 
 // A thread that starts while its session is away starts at the detour, and a

@@ -934,19 +934,26 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 
 	stale := !s.worthFollowing(&st.located, q.ttl)
 	leaving := s.cache.targets.Draining(home)
-	returning := s.cfg.Failover == FailoverReturn && st.stays
+	returning := s.cfg.Failover == FailoverReturn
 	aside := returning && second.Expires > st.Expires // it was at the second place last
-	away := aside && j >= 0                           // and can go on there
+	away := st.stays && aside && j >= 0               // and can go on there
 	if j >= 0 && !away && s.cache.targets.Draining(second.target.Name) {
 		j = -1 // the second place takes in no session that is not there already
 	}
 
-	switch {
-	case !st.stays && j < 0 && (i < 0 || leaving || stale): // a neighbour's or parent's, of no use here
+	if !st.stays { // it starts where a neighbour is, or what has started it
+		switch {
+		case i < 0 || leaving || stale:
+			if j >= 0 {
+				return verdict{reason: ReasonFailover, pick: at(j), from: home, cold: true}
+			}
+		case !s.mayYield(q) || !s.balancer.Overloaded(home) || q.refersToState(): // many may have found the neighbour
+			return st.stay()
+		}
 		return verdict{reason: ReasonNew, pick: at(-1)}
-	case !st.stays && i >= 0 && s.mayYield(q) && s.balancer.Overloaded(home) && !q.refersToState(): // many may have found the neighbour
-		return verdict{reason: ReasonNew, pick: at(-1)}
+	}
 
+	switch {
 	case i < 0 && returning && !stale && !leaving, // keep the home, go aside
 		away && !s.mayReturn(q, st):
 		v := verdict{reason: ReasonFailover, pick: at(j), from: home, detour: true}
