@@ -73,7 +73,7 @@ import (
 //   - the x-anthropic-billing-header line is not part of the system prompt;
 //   - <system-reminder> blocks, <environment_context> and the like are nobody's
 //     words where a person's remain: those before the first answer go with the
-//     system prompt, later ones are left out;
+//     system prompt, later ones are left out, but for the directory that Goose names;
 //   - what a person's text repeats of the end of the system prompt, in paragraphs of its
 //     own at its end, is left out as well.
 //
@@ -83,20 +83,21 @@ import (
 // same place (the directories that the system prompt or the injected blocks
 // name), or under the same system prompt, and starts at the target of one with
 // the same texts alone, as side calls of an agent have, or of one that ended in
-// the same last texts: at least two different ones on both sides of an answer, and so many
-// that they have 32 bytes together. So a conversation of which a client sends only the
-// last part, whether it leaves out the rest or sums it up, stays where it is. All
-// that only where an answer in the messages shows that there was an earlier request.
+// the same last texts: those on both sides of an answer, and so many different
+// ones, two at least, that they have 32 bytes together. So a conversation of which
+// a client sends only the last part, whether it leaves out the rest or sums it up, stays
+// where it is. All that only where an answer in the messages shows that there was an
+// earlier request.
 //
 // It reads OpenAI chat, Responses and legacy completions, Anthropic Messages,
 // Gemini and its Code Assist envelope, Bedrock Converse, Ollama, Cohere v2 and
-// Vercel's AI SDK, by the members that a body has, whatever its path (but for promptVariables,
-// which are Converse's). A body that is the
-// continuation of something on the server (previous_response_id and the like)
-// does not show its conversation, and has no trail. Nor has one in which nobody
-// wrote anything, one of more than 32,768 messages, blocks, values and injected elements,
-// or one with a block of more than 4,096 members. Where a message has two roles, or a block two
-// types, either may count, and half as many messages are read.
+// Vercel's AI SDK, by the members that a body has, whatever its path, but for
+// the promptVariables of Converse. A body that is the continuation of something on
+// the server (previous_response_id and the like) does not show its
+// conversation, and has no trail. Nor has one in which nobody wrote anything, one of
+// more than 32,768 messages, blocks, values and injected elements, or one with a block of
+// more than 4,096 members. Where a message has two roles, or a block two types, either may
+// count, and half as many messages are read.
 //
 // Two conversations that begin alike, to the letter, are one until they part. A client
 // that sends the last few messages only, or writes early ones anew for every turn, has a
@@ -419,7 +420,8 @@ func (t *trail) addAnswered(keys *keyBuffer, in sum) {
 // tail returns the digest of what people wrote last, as it was i of their messages before the
 // end: of the last few parts between answers. It takes as few as have minTail bytes, but two
 // different ones at least, since many people say the same one thing, and agents that nobody watches
-// are told to go on again and again. It reports false if there are not so many.
+// are told to go on again and again: the bytes of what is repeated count once. It reports false if
+// there are not so many.
 func (t *trail) tail(i int) (s sum, ok bool) {
 	var h, last uint64
 	bytes, parts := 0, 0
@@ -428,9 +430,9 @@ func (t *trail) tail(i int) (s sum, ok bool) {
 			continue // the step behind has the same words and more, or there are none
 		}
 		h = h*37 + st.since // not by 31, as person does, or two parts would be one of two texts
-		bytes += int(st.bytes)
 		if st.since != last {
 			parts++
+			bytes += int(st.bytes)
 		}
 		if last = st.since; parts > 1 && bytes >= minTail {
 			return sum{h, tailSalt}, true // 64 bits are enough for a place to start at

@@ -744,6 +744,8 @@ func traps() []trap {
 			chat(sys("s"), u("Write the tests."), a("x"), u("Go on until you are done."), a("y"), u("Go on until you are done."), a("z"), u("Now commit.")), near},
 		{"strangers who tell a model to go on", chat(u("Write the tests."), a("x"), u("Go on until you are done."), a("y"), u("Go on until you are done.")),
 			chat(u("Read the logs."), a("x"), u("Go on until you are done."), a("y"), u("Go on until you are done."), a("z"), u("Go on until you are done.")), apart},
+		{"strangers who tell a model to go on, behind few words", chat(u("Write the tests."), a("w"), u("OK"), a("x"), u("Go on until you are done."), a("y"), u("Go on until you are done.")),
+			chat(u("Read the logs."), a("w"), u("OK"), a("x"), u("Go on until you are done."), a("y"), u("Go on until you are done."), a("z"), u("Go on until you are done.")), apart},
 		{"strangers who say the same in the end", chat(u("I live in Oslo."), a("y"), u("I would like to know what the weather is.")),
 			chat(u("I live in Rome."), a("y"), u("I would like to know what the weather is."), a("z"), u("And?")), apart},
 		{"strangers who say the same, and another thing in between", chat(u("I live in Oslo."), a("x"), u("Is it raining there?")),
