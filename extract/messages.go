@@ -339,16 +339,31 @@ func (t *trail) compacted(content []byte) {
 	c := jsonscan.New(content)
 	for ok := c.Array(); ok && t.more() && c.Element(); {
 		block := c
-		var kind []byte
-		eachMember(&c, func(name, value []byte) bool {
-			if string(name) == "type" {
-				v := jsonscan.New(value)
-				kind = keyword(&v)
-			}
-			return t.more()
-		})
-		if string(kind) == "compaction" {
+		if t.isCompaction(&c) {
 			t.person(binarySalt, t.value(&block))
+		}
+	}
+}
+
+// isCompaction reports whether the next value is such a block. Its members count as items.
+func (t *trail) isCompaction(c *jsonscan.Cursor) (is bool) {
+	if !c.Object() {
+		c.Skim()
+		return false
+	}
+	var room nameRoom
+	for {
+		name, ok := c.Key()
+		if !ok {
+			return is
+		}
+		if room.is(name, "type") {
+			is = string(keyword(c)) == "compaction"
+		} else {
+			c.Skim()
+		}
+		if !t.more() {
+			return false
 		}
 	}
 }

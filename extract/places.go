@@ -11,8 +11,9 @@ import (
 // else is the same, and stay the same when the client changes the date or the name of the
 // model in its prompt.
 type places struct {
-	sum sum // over the paths
-	n   int // how many
+	sum     sum   // over the paths
+	n       int32 // how many
+	slashes int32 // how many were looked at to find them
 }
 
 // and returns the places of two texts, p first.
@@ -23,11 +24,11 @@ func (p places) and(o places) places {
 	case o.n == 0:
 		return p
 	}
-	return places{p.sum.join(pathSalt, o.sum), p.n + o.n}
+	return places{sum: p.sum.join(pathSalt, o.sum), n: p.n + o.n}
 }
 
-// maxPlaces is how many paths count, and maxSlashes how many slashes in a text are looked at
-// to find them. The working directory is among the first.
+// maxPlaces is how many paths count, and maxSlashes how many slashes are looked at to find
+// them, in all texts together. The working directory is among the first.
 const (
 	maxPlaces  = 16
 	maxSlashes = 1 << 14
@@ -36,8 +37,8 @@ const (
 // read adds the absolute paths that a text names, given as it stands between its quotes in
 // the body, until there are as many as most. A path has at least two parts: "/help" is a
 // command.
-func (p *places) read(raw []byte, most int) {
-	for i, slashes := 0, 0; p.n < most && slashes < maxSlashes; slashes++ {
+func (p *places) read(raw []byte, most int32) {
+	for i := 0; p.n < most && p.slashes < maxSlashes; p.slashes++ {
 		next := bytes.IndexByte(raw[i:], '/')
 		if next < 0 {
 			return

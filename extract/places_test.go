@@ -1,6 +1,7 @@
 package extract_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,7 +72,7 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
-// Sixteen paths count, and a text with more slashes than anybody writes is not read on.
+// Sixteen paths count, and texts with more slashes than anybody writes are not read on.
 func TestPlacesThatCount(t *testing.T) {
 	t.Parallel()
 	paths := func(n int, rest string) string { return strings.Repeat("/srv/app ", n) + rest }
@@ -82,6 +83,12 @@ func TestPlacesThatCount(t *testing.T) {
 	} {
 		later := trailOf(t, chat(sys("Tuesday "+test.later), u("hi"), a("x"), u("on")))
 		require.Equal(t, test.want, relation(later, trailOf(t, chat(sys("Monday "+test.first), u("hi")))), "%.50s", test.first)
+	}
+	slashes := sys(strings.Repeat("a/", 1<<13))
+	for _, texts := range [][]string{{slashes}, {slashes, slashes}} {
+		later := trailOf(t, chat(slices.Concat([]string{sys("Tuesday /srv/app")}, texts, []string{sys("/srv/a"), u("hi"), a("x"), u("on")})...))
+		first := trailOf(t, chat(slices.Concat([]string{sys("Monday /srv/app")}, texts, []string{sys("/srv/b"), u("hi")})...))
+		require.Equal(t, []string{near, continues}[len(texts)-1], relation(later, first), len(texts))
 	}
 }
 

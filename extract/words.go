@@ -92,7 +92,7 @@ const (
 
 // places returns how many paths in such a text say where the conversation is: the file that is
 // open now does not, and in front of what else moves along is the working directory.
-func (s stay) places() int {
+func (s stay) places() int32 {
 	switch s {
 	case stays:
 		return maxPlaces
