@@ -55,7 +55,7 @@ func soleWish(text []byte) Class {
 	var buf [maxOpened]byte
 	lower := bytes.ToLower(opened(text, buf[:0]))
 	switch {
-	case makesTitle(lower), chineseTitles.in(lower), chineseTitleWords.in(lower), wantsCommit(sentence(lower)):
+	case makesTitle(lower), chineseTitles.in(lower), chineseTitleWords.in(lower) && !chineseOthers.in(lower), wantsCommit(sentence(lower)):
 		return Auxiliary
 	case wantsSummary(lower):
 		return Compaction
@@ -79,7 +79,9 @@ var (
 		{"总结", "生成", "概括", "提炼"},
 		{"字内", "字以内", "字左右", "字的", "个字", "不超过", "简短", "简洁"}, // how long it is to be
 	}
-	commitWords = words{
+	// What is to have a title there, if it is not the conversation.
+	chineseOthers = words{{"文章", "工单", "视频", "帖子", "邮件"}}
+	commitWords   = words{
 		{"commit message"},
 		{"generat", "creat", "writ", "summar"},
 	}
@@ -111,6 +113,9 @@ func makesTitle(lower []byte) bool {
 		if !bytes.HasSuffix(before, []byte(" ")) && !bytes.HasSuffix(before, []byte("-")) {
 			continue // a subtitle
 		}
+		if endsWith(before, otherTitles) {
+			continue
+		}
 		before = before[max(0, len(before)-farthest):]
 		behind := bytes.TrimPrefix(rest, []byte("s"))
 		who, made := bytes.CutPrefix(behind, []byte(" generator"))
@@ -133,6 +138,8 @@ var (
 	talkNames  = []string{"conversation", "session", "thread", "chat"}
 	// titledTalks stand in front of the title of a conversation.
 	titledTalks = []string{"conversation ", "conversation-", "session ", "thread ", "chat "}
+	// otherTitles stand in front of the title of something else, which may be made from a conversation.
+	otherTitles = []string{"song ", "ticket ", "issue ", "episode ", "scene ", "video ", "book ", "story ", "post ", "article ", "job ", "page "}
 	// titledOthers stand between a verb and the title of something else.
 	titledOthers = words{{" with ", " has ", " each ", ": ", ". "}}
 	// condensedWords are in front of the title that a conversation is made into.
@@ -140,7 +147,7 @@ var (
 	// titleOf are between a title and the conversation that it is of, and titleElsewhere where it is
 	// of something else.
 	titleOf        = words{{" for ", " of ", " from the ", " from a ", " based on ", "captur", "summar", "describ", "reflect"}}
-	titleElsewhere = words{{" in this ", " in our ", " with ", " at ", " when ", " and class", " and reply", " and answer"}}
+	titleElsewhere = words{{" in this ", " in our ", " with ", " at ", " when ", " each ", " every ", " and class", " and reply", " and answer"}}
 )
 
 // titlesTalk reports whether words, from behind the word title to the end of the sentence, say
@@ -156,9 +163,9 @@ func titlesTalk(behind []byte) bool {
 }
 
 // endsName reports whether no more is said of a conversation, behind its name, than what any
-// has.
+// has, and no more is to be done.
 func endsName(behind []byte) bool {
-	return len(behind) == 0 || startsWith(behind, titledEnds) || startsWith(behind, limits) && limitWords.in(sentence(behind))
+	return len(behind) == 0 || startsWith(behind, titledEnds) && !startsWith(behind, goesOn) || startsWith(behind, limits) && limitWords.in(sentence(behind))
 }
 
 // addressesSummarizer reports whether a text in lower case says to the model that it is a
@@ -272,7 +279,7 @@ var (
 		{"rewrit", "rephras", "formulat", "convert", "condens", "combin", "generat", "creat", "synthes"},
 		{"question", "query", "message", "follow", "input"},
 	}
-	askingWords   = words{{" i ", " my ", " how ", "?", " answer the "}}
+	askingWords   = words{{" i ", " my ", " how ", "?", " answer the ", " code "}}
 	answeredWords = words{{"and answer", "then answer", "before answer", "and explain", " that i ", " for my "}}
 )
 
@@ -434,6 +441,7 @@ var (
 		"this conversation", "our conversation", "the conversation", "the following conversation", "a conversation", "a chat conversation",
 		"this chat", "this chat session", "the chat",
 	}
+	goesOn     = []string{", then", ", and then"}
 	titledEnds = []string{".", ",", ":", "\n", " (", " so far", " based on", " from", " using", " that start", " that is", " that summar", " that captur", " and nothing", " histor", " below", " above",
 		" between a user", " between the user"}
 )

@@ -58,6 +58,11 @@ func TestTitlesInAnyWords(t *testing.T) {
 		"You write Jira tickets from chat messages. Write the title in imperative mood.":                                                        extract.Turn,
 		"你是一个智能助手，回答时请用Markdown标题组织内容，并结合对话内容":                                                                                                  extract.Turn,
 		"你是一个客服助手，根据会话内容创建工单，包括标题和描述":                                                                                                           extract.Turn,
+		"You are a playwright. Write a title for the conversation, then the dialogue.":                                                          extract.Turn,
+		"You are a Twitch bot. Create song titles based on the chat.":                                                                           extract.Turn,
+		"You are a support agent. Generate a ticket title summarizing the conversation.":                                                        extract.Turn,
+		"You help moderators: write a title for each thread, and a digest of it.":                                                               extract.Turn,
+		"你是客服。请总结对话内容，并为工单生成简短的标题，然后继续回答用户的问题。":                                                                                                 extract.Turn,
 		"你是聊天助手。请根据对话内容生成回复，必要时给出标题":                                                                                                            extract.Turn,
 		"You generate headlines. " + strings.Repeat("x", 200) + " Give the chat a title.":                                                       extract.Turn,
 	} {
@@ -190,6 +195,7 @@ func TestTitlesOfThis(t *testing.T) {
 		"Given the following... please reply with a title for the chat that is 3-4 words in length":                                                  extract.Auxiliary, // Continue
 		"Your task: Create a 2-4 word title for this conversation.":                                                                                  extract.Auxiliary, // gptme
 		"Generate a specific and contextual title (2-3 words) for a chat conversation that starts with":                                              extract.Auxiliary,
+		"Suggest a brief title for our conversation, and then summarize what I should do next.":                                                      extract.Turn,
 		"Suggest a short title for this chat app":                                                                                                    extract.Turn,
 		"Write a function that generates a title for this conversation in under 10 words":                                                            extract.Turn,
 		"Translate to German: Generate a concise title for this chat.":                                                                               extract.Turn,
@@ -309,6 +315,7 @@ func TestQuestionsThatStandAlone(t *testing.T) {
 		"Given the conversation, rewrite the last message to a standalone question, then answer it.":                          extract.Turn,
 		"Treat each message as a standalone question; do not rely on the conversation.":                                       extract.Turn,
 		"You are a support bot. If the conversation is unclear, have the user rewrite the message as a standalone question.":  extract.Turn,
+		"Given the chat history dataset, write code to rephrase the follow-up question to be a standalone question":           extract.Turn,
 		"Given the chat history, answer the follow-up question; if needed rewrite it as a standalone question first.":         extract.Turn,
 		"Combine the questions from the conversation with my landlord into a standalone question":                             extract.Turn,
 		"Given the conversation below, rewrite the last question of the user as a standalone question and explain why":        extract.Turn,
