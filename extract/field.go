@@ -89,7 +89,7 @@ const (
 // A fieldSet has one bit for each of some fields.
 type fieldSet uint64
 
-// This does not compile if they do not fit in, as no more will. Names whose order of
+// There is no room for another: this does not compile if they do not fit in. Names whose order of
 // precedence does not matter may share a field, as some of metadata do: then the last of
 // them counts. Beyond that, a fieldSet has to become larger.
 const _ = field(64) - numFields

@@ -28,7 +28,7 @@ func Header(names ...string) Extractor {
 func Headers() Extractor { return knownHeaders }
 
 // knownHeaders is Headers. A name that is added here has a row in doc.go as well, which
-// TestTableOfSignalsIsTrue checks; one that is only never to count goes into notSessions.
+// TestTableOfSignalsIsTrue checks; one that must never count goes into notSessions.
 var knownHeaders = newHeaders([]string{
 	claudeHeader, // first, so that find looks it up; see findWithHeaders in claude.go
 	"X-Session-Id",
