@@ -241,6 +241,19 @@ func TestReturnIsWarm(t *testing.T) {
 	}
 }
 
+// A thread has a prompt of its own, also where it starts at the second place of its session.
+func TestThreadAtTheSecondPlaceIsCold(t *testing.T) {
+	t.Parallel()
+	a := newAuditor(t)
+	s := newSelector(t, affinity.Config[string]{Fallback: a})
+	for _, target := range []string{"b", "a"} {
+		mustSelect(t, s, claudeAgent("s1", "", ""), target)
+	}
+	a.heard()
+	require.Equal(t, "b", mustSelect(t, s, claudeAgent("s1", "agent-1", ""), "0", "b").Target)
+	require.Equal(t, []string{"charge b cold"}, a.heard())
+}
+
 // Errors are handed on, and leave no ticket open.
 func TestBalancerFails(t *testing.T) {
 	t.Parallel()
