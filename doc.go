@@ -65,7 +65,8 @@
 //
 // Session without a binding: if the extractor names an earlier form of the same
 // conversation, or a neighbour, that has a binding, the session gets a binding to the same
-// target. From then on the two move separately. Otherwise the fallback chooses.
+// target; a neighbour's only if that is not being drained, and has no more than its share of
+// the load. From then on the two move separately. Otherwise the fallback chooses.
 //
 // First requests of one session that come in at once get one target, however long the
 // fallback takes: one of them asks, the others wait. If that one fails, each of the others
