@@ -110,10 +110,8 @@ func makesTitle(lower []byte) bool {
 		}
 		rest = rest[i+len("title"):]
 		before := lower[:len(lower)-len(rest)-len("title")]
-		if !bytes.HasSuffix(before, []byte(" ")) && !bytes.HasSuffix(before, []byte("-")) {
-			continue // a subtitle
-		}
-		if endsWith(before, otherTitles) {
+		of := bytes.TrimRight(before, " -")
+		if len(of) == len(before) || endsWith(of, otherTitles) { // a subtitle, or a song title
 			continue
 		}
 		before = before[max(0, len(before)-farthest):]
@@ -127,7 +125,7 @@ func makesTitle(lower []byte) bool {
 				}
 			}
 		}
-		if made && (endsWith(before, titledTalks) && endsName(who) || titlesTalk(sentence(behind))) {
+		if made && (endsWith(of, talkNames) && endsName(who) || titlesTalk(sentence(behind))) {
 			return true
 		}
 	}
@@ -136,10 +134,8 @@ func makesTitle(lower []byte) bool {
 var (
 	titleVerbs = []string{"generat", "creat", "writ", "summar", "output", "coming up with"}
 	talkNames  = []string{"conversation", "session", "thread", "chat"}
-	// titledTalks stand in front of the title of a conversation.
-	titledTalks = []string{"conversation ", "conversation-", "session ", "thread ", "chat "}
-	// otherTitles stand in front of the title of something else, which may be made from a conversation.
-	otherTitles = []string{"song ", "ticket ", "issue ", "episode ", "scene ", "video ", "book ", "story ", "post ", "article ", "job ", "page "}
+	// otherTitles are in front of the title of something else, which may be made from a conversation.
+	otherTitles = []string{"song", "ticket", "issue", "episode", "scene", "video", "book", "story", "post", "article", "job", "page"}
 	// titledOthers stand between a verb and the title of something else.
 	titledOthers = words{{" with ", " has ", " each ", ": ", ". "}}
 	// condensedWords are in front of the title that a conversation is made into.
