@@ -137,7 +137,7 @@ var (
 	// otherTitles are in front of the title of something else, which may be made from a conversation.
 	otherTitles = []string{"song", "ticket", "issue", "episode", "scene", "video", "book", "story", "post", "article", "job", "page"}
 	// titledOthers stand between a verb and the title of something else.
-	titledOthers = words{{" with ", " has ", " each ", ": ", ". "}}
+	titledOthers = words{{" with ", " has ", " each ", " it a ", ": ", ". "}}
 	// condensedWords are in front of the title that a conversation is made into.
 	condensedWords = words{talkNames, {" into a", " as a"}}
 	// titleOf are between a title and the conversation that it is of, and titleElsewhere where it is
@@ -208,7 +208,7 @@ func wantsSummary(lower []byte) bool {
 // or those of agents. Applications have many of them summarized, for people.
 func namesTalk(what []byte) bool {
 	_, behind, ok := bytes.Cut(what, []byte("conversation"))
-	return ok && !bytes.HasPrefix(behind, []byte("s")) ||
+	return ok && !startsWith(behind, []string{"s", " threads"}) ||
 		slices.ContainsFunc(modelTalks, func(t string) bool { return bytes.Contains(what, []byte(t)) })
 }
 
