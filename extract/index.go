@@ -58,7 +58,7 @@ type index struct {
 	counted uint32 // members read: those of the body and of the objects in it that have fields
 
 	// talk is the trail of the messages, without the system prompt beside them, if it was read
-	// in passing.
+	// in passing. It may be set after progress, so who asks for it holds reading.
 	talk *trail
 
 	room struct { // for known and others, to begin with
