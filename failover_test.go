@@ -867,6 +867,26 @@ func TestTerminalFailureAfterAPromotion(t *testing.T) {
 	})
 }
 
+// A late success of a request whose session has moved since makes no binding live longer, that of
+// the turn before included.
+func TestLateSuccessAfterAMove(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{TTL: time.Hour})
+		mustSelect(t, s, chatTurn(1, 1), "a").Done(served)
+		elapse(10 * time.Minute)
+		late := mustSelect(t, s, chatTurn(1, 2), "a")
+		elapse(time.Minute)
+		mustSelect(t, s, chatTurn(1, 2), "b").Done(served)
+		elapse(39 * time.Minute)
+		require.Equal(t, "a", mustPeek(t, s, chatTurn(1, 1)).Target)
+		late.Done(served)
+		elapse(11 * time.Minute)
+		_, ok := s.Peek(chatTurn(1, 1))
+		require.False(t, ok, "the first turn's was used an hour ago")
+	})
+}
+
 // A stream that began on a detour keeps the session there, also once that is the home.
 func TestStreamOfADetourThatIsTheHome(t *testing.T) {
 	t.Parallel()

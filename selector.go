@@ -1153,7 +1153,9 @@ func (s *Selector[T]) copyDetour(q *query, st *standing, detour *located, home i
 		} else if _, ok := s.cache.copyOf(q, &st.located, alias, q.now); !ok {
 			continue
 		}
-		s.cache.set(key.aside(), detour.target.Name, detour.Mark(), q.now, q.now+q.ttl)
+		if _, ok := s.cache.copyOf(q, detour, alias, q.now); !ok { // else others may have leases on it
+			s.cache.set(key.aside(), detour.target.Name, detour.Mark(), q.now, q.now+q.ttl)
+		}
 	}
 }
 
@@ -1365,12 +1367,19 @@ func (k *kin) add(key Key, f table.Found, leased bool) {
 }
 
 // endCopies ends the use of the copies of the binding, as [Cache.end] does that of
-// the binding. With a ttl, the prompt of what the session continues was used, too.
+// the binding. If that has moved on, they do not live longer for it.
+//
+// With a ttl, the prompt of what the session continues was used, too.
 func (sel *Selection[T]) endCopies(ttl int64) {
 	if sel.kin == nil {
 		return
 	}
 	c := sel.selector.cache
+	if ttl > 0 {
+		if l, ok := c.lookup(sel.at.key, c.now()); !ok || l.Stamp() != sel.at.Stamp() {
+			ttl = 0
+		}
+	}
 	for _, a := range sel.kin.copies {
 		c.end(a.key, a.Found, a.leased, ttl)
 	}
