@@ -44,7 +44,7 @@ func (f PickerFunc[T]) Pick(ctx context.Context, req *extract.Request, candidate
 	return f(ctx, req, candidates)
 }
 
-// Errors of [Selector.Select] and [Selector.Pick], to be compared by [errors.Is].
+// Errors of [Selector.Select] and [Selector.Pick]; test for them with [errors.Is].
 // None of them leaves a binding behind.
 var (
 	// ErrNoCandidates reports that the list of candidates was empty.
@@ -88,11 +88,11 @@ type Selection[T any] struct {
 	before   int64        // when that expired before this request used it; 0 if this request made it
 	ttl      int64        // of the binding
 	done     atomic.Bool
-	learning atomic.Uint32 // what the state of learned is
-	learned  *learned      // the state that was learned first; see learning
+	learning atomic.Uint32 // how far learned is: notLearned and so on
+	learned  *learned      // the id that was learned first; see learning
 	leased   bool          // the binding is kept alive until Done
 	beside   bool          // the request leaves no trace
-	stayed   bool          // the conversation was at this very target the last time, Idle ago
+	stayed   bool          // the conversation's last request, Idle ago, went to this target too
 	kin      *kin          // nil if the session has no related records
 	ticket   Ticket        // of the Balancer, if there is one
 }
@@ -103,12 +103,12 @@ type Selection[T any] struct {
 // now stays as it is.
 //
 // Until Done, the binding does not expire, so that a session stays where it is however
-// long an answer takes to stream. If Done is never called, that ends an hour after the
-// TTL. (Of more than thirty requests of one session at the same instant, or in the same
-// millisecond under heavy load, some rely on the others for this.) Defer Done where a panic
-// may come in between, as with httputil.ReverseProxy.
+// long an answer takes to stream. If Done is never called, the binding ends an hour after
+// the TTL. (If more than thirty requests of one session come at the same instant, or in the
+// same millisecond under heavy load, some rely on the others for this.) Defer Done where a
+// panic may come in between, as with httputil.ReverseProxy.
 //
-// Done writes Decision.Outcome and Reported. Do not read these meanwhile.
+// Done writes Decision.Outcome and Decision.Reported: do not read them concurrently.
 func (s *Selection[T]) Done(o Outcome) {
 	if s.selector == nil || !s.done.CompareAndSwap(false, true) {
 		return
@@ -125,13 +125,13 @@ func (s *Selection[T]) Done(o Outcome) {
 
 // Learn notes that the target holds state under the given id, such as that of the
 // response that it has just made; [extract.StateReader] finds such ids. A later request
-// that only says that it goes on from there is sent to the target, and belongs to the
-// same session. An id that is not fit to be one ([extract.ID]) is ignored, and so is state
-// of a target whose own ID is empty. Learn may be called from any goroutine.
+// that is known only by this state is sent to the target, and belongs to the same session.
+// An id that [extract.ID] does not accept is ignored, and so is state of a target whose
+// own ID is empty. Learn may be called from any goroutine.
 //
-// Ids mean something within the scope and tenant of the request only. What was learned
-// takes a place in the Cache like a binding, and lives as long. The id that is learned
-// first, which is that of the response itself, does not expire until Done either.
+// An id means something within the scope and tenant of the request only. It takes a
+// place in the Cache like a binding, and lives as long. The id that is learned first,
+// which should be that of the response itself, does not expire until Done either.
 func (s *Selection[T]) Learn(id string) {
 	if id, ok := extract.ID(id); ok && s.selector != nil && s.ID != "" {
 		s.selector.learn(s, id)
@@ -143,8 +143,8 @@ func (s *Selection[T]) Learn(id string) {
 type Reason uint8
 
 const (
-	// ReasonNoSession: no extractor named a session, or what did is no id, such as "0":
-	// see extract.ID. The fallback chose, and nothing was stored.
+	// ReasonNoSession: no extractor named a session. A value that extract.ID does not
+	// accept, such as "0", names none. The fallback chose, and nothing was stored.
 	ReasonNoSession Reason = iota + 1
 
 	// ReasonBound: the session's home was among the candidates.
@@ -172,8 +172,8 @@ const (
 	// is among the candidates again.
 	ReasonReturned
 
-	// ReasonExpired: the session was away for longer than its home keeps
-	// prompts. The fallback chose its home anew, perhaps the same.
+	// ReasonExpired: the session was idle for longer than its home keeps prompts.
+	// The fallback chose its home again, perhaps the same one.
 	ReasonExpired
 
 	// ReasonOverload: the session was recognised by its messages alone, and its
@@ -234,8 +234,8 @@ type Decision struct {
 
 	// Source says which signal named the session, and Confidence how far that
 	// signal can be trusted: they are those of the extract.Session. Source is "" if
-	// there is no session. Clients can make up headers that are sources, so their
-	// number has no bound that a metric's label needs.
+	// there is no session. Do not use Source as the label of a metric: clients can
+	// make up headers that become sources, so their number is not bounded.
 	Source     string
 	Confidence extract.Confidence
 
@@ -246,8 +246,8 @@ type Decision struct {
 	// Conversations estimates how many different conversations were seen under the
 	// id of the session, if its Confidence is Conventional; else it is 0. More than a
 	// few mean that the id names no conversation: the client sends the same one in all of
-	// them, and all go to one target. Side calls do not count, and have 0 here:
-	// they begin like no conversation.
+	// them, and all go to one target. Side calls are not counted, and have 0 here: they
+	// do not begin as the conversation does.
 	Conversations int
 
 	// Idle is how long the conversation had not used the binding that this request
@@ -260,7 +260,7 @@ type Decision struct {
 	Reported bool
 }
 
-// LogValue implements [slog.LogValuer]. Fields that say nothing are left out.
+// LogValue implements [slog.LogValuer]. Empty fields are left out.
 func (d Decision) LogValue() slog.Value {
 	attrs := make([]slog.Attr, 0, 12)
 	add := func(key, value string) {
@@ -296,7 +296,7 @@ func (d Decision) LogValue() slog.Value {
 }
 
 // Stats counts what a [Selector] has done since it was made. The maps have all
-// possible keys, also those that count 0.
+// possible keys, also those whose count is 0.
 type Stats struct {
 	// Selected counts the calls of Select and Pick that chose a target, by the
 	// reason, and Failed those that returned an error.
@@ -319,7 +319,7 @@ type Outcome struct {
 // Usage is what a request cost its target, in tokens, as the target's response
 // says. The zero Usage means that it is not known.
 type Usage struct {
-	Uncached int // tokens of the prompt that were not read from the target's cache, also if they were written to it
+	Uncached int // tokens of the prompt that were not read from the target's cache, including those that were written to it
 	Cached   int // tokens of the prompt that were read from the target's cache
 	Output   int // tokens of the answer
 }
@@ -331,14 +331,14 @@ func (u Usage) Cost() float64 {
 }
 
 // A Balancer is a [Picker] that places by load, and so has to know of every
-// request, also of those that a [Selector] sends to their session's home without
-// asking it. A Selector whose fallback is a Balancer tells it of them.
+// request, including those that a [Selector] sends to their session's home without
+// asking it. A Selector whose fallback is a Balancer tells it of all of them.
 //
 // For each request, the Selector calls Place or Charge, and for each Ticket that it gets at
 // most one of Settle and Cancel. A request may have several tickets, if it does not go where
 // Place has sent it: it has lost a race to another one of its session, say, or stays at home.
-// All but the last are canceled. The rules for pickers hold. All methods are called by many
-// goroutines at once.
+// All but the last are canceled. The rules for pickers apply. All methods are called by
+// many goroutines at once.
 type Balancer[T any] interface {
 	Picker[T]
 
@@ -348,8 +348,8 @@ type Balancer[T any] interface {
 	Place(ctx context.Context, req *extract.Request, candidates []T) (T, Ticket, error)
 
 	// Charge notes that req goes to the target with that ID, which Place did not
-	// choose. warm says that the target is expected to have all of the prompt but its
-	// last turn in its cache. req may be nil.
+	// choose. warm says that the target is expected to have all but the last turn of
+	// the prompt in its cache. req may be nil.
 	Charge(req *extract.Request, id string, warm bool) Ticket
 
 	// Settle reports what became of a request that Place or Charge gave the ticket
@@ -389,9 +389,9 @@ const (
 
 	// TransientFailure: the target failed or refused for now (429, 5xx, a broken
 	// connection). The binding stays, but ends when it would have ended without this
-	// request, unless another request has used it since or that time has passed. One
-	// that the request itself has made ends a TTL after it was made. To have the
-	// session fail over, leave the target out of the candidates.
+	// request, unless another request has used it since or that time has passed. A
+	// binding that the request itself has made ends a TTL after it was made. To have
+	// the session fail over, leave the target out of the candidates.
 	TransientFailure
 
 	// TerminalFailure: the target is of no use to this session any more (a revoked

@@ -16,9 +16,9 @@ import (
 
 const (
 	// DefaultTTL is how long a binding lives after its last use unless configured. It is
-	// the longest time for which providers commonly keep a prompt: to follow a binding whose
-	// prompt has gone costs some balance, but to forget one whose prompt is there
-	// costs the whole prompt.
+	// the longest time for which providers commonly keep a prompt: following a binding
+	// whose prompt is gone costs some balance, but forgetting one whose prompt is still
+	// there costs the whole prompt.
 	DefaultTTL = time.Hour
 
 	// DefaultCapacity is how many bindings a Cache holds at most unless
@@ -30,7 +30,7 @@ const (
 // still fits into the 58 bits that a record has for it (nine years of nanoseconds).
 const maxTTL = 4 * 365 * 24 * time.Hour
 
-// CacheConfig configures a [Cache]. The zero value is good.
+// CacheConfig configures a [Cache]. The zero value is a good default.
 type CacheConfig struct {
 	// TTL is how long a binding lives after its last use. 0 means DefaultTTL.
 	// More than four years are taken as four years.
@@ -40,8 +40,8 @@ type CacheConfig struct {
 	//
 	// A full Cache evicts to make room: expired bindings first, then those that would
 	// expire first. Below 512 that is exact; above, the victim comes from a sample, and is
-	// nearly always among the first fifth. What expires first is what was used
-	// least recently, and bindings of requests under way go last, unless
+	// nearly always among the fifth that would expire first. What expires first is what
+	// was used least recently, and bindings of requests under way go last, unless
 	// Config.Lifetime gives sessions different lifetimes.
 	Capacity int
 }
@@ -140,14 +140,14 @@ type Binding struct {
 // target. A binding expires when it is not used for a TTL, and the least valuable
 // make room when the table is full.
 //
-// It holds keyed digests instead of ids, and each target's ID once instead of once
-// a binding; the garbage collector does not scan it. Reads take no lock. No operation
-// locks the whole table, and only those that say so visit all of it. Expired bindings are
-// reclaimed by later writes, a few at a time; no goroutine runs for that. (Under
-// heavy load there is a timer of a millisecond: see [Cache.Get].)
+// It holds keyed digests instead of ids, and each target's ID only once; the garbage
+// collector does not scan it. Reads take no lock. No operation locks the whole table, and
+// only those that say so visit all of it. Expired bindings are reclaimed by later writes,
+// a few at a time; no goroutine runs for that. (Under heavy load there is a timer of a
+// millisecond: see [Cache.Get].)
 //
-// A [Selector] has a Cache of its own. Give it yours ([Config.Cache]) to look
-// after the bindings by hand, or to hand them on to the Selector of a new configuration.
+// A [Selector] has a Cache of its own. Give it yours ([Config.Cache]) to manage the
+// bindings by hand, or to hand them on to the Selector of a new configuration.
 //
 // Use [NewCache]; the zero Cache does not work. All methods are safe for concurrent use.
 type Cache struct {
@@ -160,7 +160,7 @@ type Cache struct {
 	kinds  digest.Key // makes what the keys of Selectors begin with: see Key
 
 	// These save look-ups of what was never stored. Each is raised before the first
-	// such record is written, and stays.
+	// such record is written, and stays raised.
 	asides  atomic.Bool // there may be second places
 	learned atomic.Bool // there may be state on targets
 	varied  atomic.Bool // lifetimes of bindings may differ
@@ -212,8 +212,9 @@ const exactTTL = 1000 * clock.Precision
 
 // now is the time in nanoseconds since the Cache was made, plus 1, so that every
 // expiry is positive. It reads the system's clock. The hit path takes clock.Now instead,
-// which may be late by milliseconds, but is never earlier than the addition of a
-// binding (see bind): what is used after that must not look older to a full table.
+// which may lag by milliseconds, but never behind the addition of a binding (see bind):
+// a binding that is used after that must not look older than the new one to a full
+// table.
 func (c *Cache) now() int64 { return c.clock.Exact() }
 
 // While the Cache is busy, not every use of a binding is written to it, so that
@@ -228,14 +229,14 @@ const (
 	// session has paused.
 	finer = 16
 
-	// closely bounds the lag of a use that takes a lease: a lease is skipped only where
+	// leaseLag bounds the lag of a use that takes a lease: a lease is skipped only where
 	// there are plenty already, from requests that came so close together.
-	closely = int64(10 * time.Microsecond)
+	leaseLag = int64(10 * time.Microsecond)
 )
 
 // lag returns by how much the expiry of a binding with that ttl may lag behind its
-// last use. Where new bindings come in, a binding in use must not be taken for older than
-// them and evicted before.
+// last use. While new bindings come in, one that is in use must not look older than they
+// are, and be evicted before them.
 func (c *Cache) lag(ttl, now int64) int64 {
 	if !c.clock.Busy() {
 		return 0
@@ -245,8 +246,8 @@ func (c *Cache) lag(ttl, now int64) int64 {
 
 // Key returns the Key of the session that parts name, in order. Parts are kept
 // apart: ("a", "bc") and ("ab", "c") are two sessions. These are sessions of the caller:
-// whatever the parts, the Key is not that of a session of a Selector. To find those,
-// use [Selector.Peek] or [Cache.All].
+// whatever the parts, the Key is never that of a Selector's session. To find those, use
+// [Selector.Peek] or [Cache.All].
 func (c *Cache) Key(parts ...string) Key {
 	var sum digest.Sum
 	for _, p := range parts {
@@ -298,11 +299,11 @@ func (k Key) aside() Key { return Key{table.Key{Hi: k.k.Hi, Lo: ^k.k.Lo}} }
 // of the binding, see [Cache.Peek].
 //
 // Under heavy load, and if the TTL is a second or more, Get trades precision for speed.
-// After a thousand calls in a row of which each came within 20 microseconds of the one before,
-// one reading of the clock serves for a millisecond, and not every use is written
-// down. The expiry of a binding may then lag behind its last use: by at most a 64th of the
-// TTL, a minute, and the time in which the last thirtieth or so of the capacity was
-// filled, whichever is least.
+// After a thousand calls in a row, each within 20 microseconds of the one before, one
+// reading of the clock serves for a millisecond, and not every use is written down. The
+// expiry of a binding may then lag behind its last use: by at most a 64th of the TTL, a
+// minute, and the time in which the last thirtieth or so of the capacity was filled,
+// whichever is least.
 func (c *Cache) Get(k Key) (target string, ok bool) {
 	if k == (Key{}) {
 		return "", false
@@ -367,9 +368,9 @@ func (c *Cache) Delete(k Key) bool { return k != (Key{}) && c.table.Delete(k.k, 
 // its binding, too. Later ones are bound to target as before.
 func (c *Cache) DeleteTarget(target string) { c.targets.Kill(target) }
 
-// DeleteFunc removes every binding for which match returns true, among them second places
-// and state, and returns their number. It visits the whole table, shard by shard,
-// without holding up other calls; match may use the Cache.
+// DeleteFunc removes every binding for which match returns true, including second places
+// and state, and returns their number. It visits the whole table, shard by shard, without
+// holding up other calls; match may use the Cache.
 func (c *Cache) DeleteFunc(match func(Key, Binding) bool) int {
 	n := 0
 	for l := range c.live() {
@@ -380,10 +381,10 @@ func (c *Cache) DeleteFunc(match func(Key, Binding) bool) int {
 	return n
 }
 
-// MoveFunc binds every session for whose binding match returns true to target, and
-// returns the number of bindings moved. They expire when they would have, or when the
-// session's second place at target would have if that is later, or a TTL from now if only
-// requests under way kept them alive. Outcomes of requests that began before do not act on
+// MoveFunc binds to target every session for whose binding match returns true, and returns
+// the number of bindings moved. Each expires when it would have, or when the session's
+// second place at target would have if that is later; one that only requests under way
+// kept alive expires a TTL from now. Outcomes of requests that began before do not act on
 // them.
 //
 // Second places elsewhere for which match returns true are removed; state stays where it
@@ -414,7 +415,7 @@ func (c *Cache) MoveFunc(target string, match func(Key, Binding) bool) int {
 }
 
 // Clear removes every binding, shard by shard: those that are made meanwhile may stay.
-// Drains and what was learned of targets stay, too.
+// Drains and what was learned about targets stay, too.
 func (c *Cache) Clear() { c.table.Clear() }
 
 // Len returns the number of bindings held, which never exceeds the capacity. Those that
@@ -530,13 +531,14 @@ func (c *Cache) lookup(k Key, now int64) (l located, ok bool) {
 	return l, ok
 }
 
-// touch makes the expiry of l slide to ttl after it was looked up, unless it is within
-// gap of that already, and takes a lease on it if asked to. It updates l.Expires, and
-// reports whether it has taken a lease. If the record has gone it does nothing.
+// touch makes the expiry of l slide to ttl after l was looked up, unless it is within
+// gap of that already, and takes a lease on the record if asked to. It updates
+// l.Expires, and reports whether it has taken a lease. If the record has gone, it does
+// nothing.
 func (c *Cache) touch(l *located, ttl, gap int64, lease bool) bool {
 	to := l.now + ttl
 	if lease {
-		gap = min(gap, closely)
+		gap = min(gap, leaseLag)
 	} else if to-l.Expires <= gap {
 		return false
 	}
@@ -601,9 +603,9 @@ func (c *Cache) end(k Key, f table.Found, leased bool, ttl int64) {
 // expires again, if that is yet to come. The request has failed, so nothing came into its
 // target's cache.
 //
-// A use by another request stands, also one at the same instant that was served. What it
-// cannot tell apart is another use that led to the same expiry and left no lease, such
-// as that of a Pick.
+// A use by another request stands, even one at the same instant that was served. Only a
+// use that led to the same expiry and left no lease, such as that of a Pick, is taken
+// back as well, since nothing tells it apart.
 func (c *Cache) takeBack(k Key, stamp uint32, expires, used int64) {
 	if c.now() < expires {
 		c.table.Untouch(k.k, stamp, used, expires)

@@ -60,17 +60,18 @@
 // [Config.Failover] says whether the target that serves is the new home, or a detour
 // until the home is back.
 //
-// Session that was away for longer than its home keeps prompts: the fallback chooses its
-// home anew. There is no prompt to lose, and a load to even out.
+// Session that was idle for longer than its home keeps prompts: the fallback chooses its
+// home again. There is no prompt left to lose, and it is a chance to even out the load.
 //
-// Session without a binding: if the extractor names an earlier form of the same
-// conversation, or a neighbour, that has a binding, the session gets a binding to the same
-// target; a neighbour's only if that is not being drained, and has no more than its share of
-// the load. From then on the two move separately. Otherwise the fallback chooses.
+// Session without a binding: the extractor may name an earlier form of the same
+// conversation, or a neighbour. If one of them has a binding, the session gets a binding to
+// the same target; to a neighbour's only if it is not being drained and has no more than
+// its share of the load. From then on the two move separately. Otherwise the fallback
+// chooses.
 //
-// First requests of one session that come in at once get one target, however long the
-// fallback takes: one of them asks, the others wait. If that one fails, each of the others
-// asks for itself.
+// Concurrent first requests of one session get one target, however long the fallback
+// takes: one of them asks it, the others wait. If it fails, each of the others asks for
+// itself.
 //
 // No candidates, a fallback that fails, or one that chooses a target that is not among
 // the candidates: an error, and all bindings stay as they were.
@@ -78,8 +79,8 @@
 // # Candidates
 //
 // The caller knows who is healthy. The candidates are the targets that it holds usable for
-// one request: leave out those that are down, out of quota, without the model that the
-// request asks for, or that were tried already. For a hedge, which is sent while the first
+// one request: leave out those that are down, are out of quota, lack the model that the
+// request asks for, or were tried already. For a hedge, which is sent while the first
 // attempt is still under way, ask the fallback itself: Select would move the session.
 //
 // # Outcomes
@@ -88,11 +89,10 @@
 // however long an answer streams. An outcome acts on the binding that the selection came
 // from and on no other: one that comes late, twice or never does no harm.
 //
-// Tell the tokens as well ([Outcome].Usage), and the Selector learns two things. One is for
-// how long each target keeps prompts, and so for how long a binding is worth anything. The
-// other is what the work of each target costs, if the fallback is a [Balancer] such as
-// balance.LeastCost: sessions differ in work by orders of magnitude, and placing them by what
-// targets had to do lately evens that out.
+// Report the tokens as well ([Outcome].Usage). The Selector learns from them how long each
+// target keeps prompts, and so how long a binding is worth following. If the fallback is a
+// [Balancer], such as balance.LeastCost, it learns how much work each target had lately,
+// and places new sessions by that: sessions differ in work by orders of magnitude.
 //
 // # Operations
 //
@@ -127,9 +127,9 @@
 // # Memory and time
 //
 // Bindings live in a [Cache]. It keeps keyed digests only, never an id. It holds a fixed
-// number of bindings at most, of which the least valuable make room. It has no lasting
-// goroutine, and no operation stops the whole table. A hit takes no lock, but for the
-// exceptions at [Selector].
+// number of bindings at most; when it is full, the least valuable make room. It has no
+// lasting goroutine, and no operation stops the whole table. A hit takes no lock, except
+// as [Selector] says.
 //
 // A TTL is exact, with one exception: under heavy load, a TTL of a second or more may
 // end a little early or late. See [Cache.Get].
@@ -138,6 +138,6 @@
 //
 // It sends no requests, checks no health and retries nothing; examples/gateway is a program
 // that does so around it. It shares nothing between processes, and what it knows ends with
-// the process. balance.Rendezvous needs to know nothing: as the fallback, it places sessions
-// alike in every process and after every restart.
+// the process. balance.Rendezvous needs to know nothing: as the fallback, it places a
+// session on the same target in every process and after every restart.
 package affinity

@@ -39,10 +39,10 @@ type Config[T any] struct {
 	Extractor extract.Extractor
 
 	// Tenant returns whose request it is. Sessions of different tenants never meet,
-	// whatever ids they send; nor do those of different scopes (Request.Scope) of one
-	// tenant. It may return a secret, since only a keyed hash is kept, and must be
-	// safe for concurrent use. extract.Credential is a good choice. nil leaves it to
-	// Request.Scope alone.
+	// whatever ids they send; nor do those of one tenant in different scopes
+	// (Request.Scope). It may return a secret, since only a keyed hash is kept, and
+	// must be safe for concurrent use. extract.Credential is a good choice. nil
+	// leaves it to Request.Scope alone.
 	Tenant func(req *extract.Request) string
 
 	// Threads says where the threads of a session go, such as sub-agents. The zero
@@ -53,18 +53,18 @@ type Config[T any] struct {
 	// candidates. The zero value is FailoverRebind.
 	Failover FailoverPolicy
 
-	// SideCalls has calls beside a conversation (extract.Class.Beside: probes, titles,
-	// compaction and the like) make, move and refresh bindings as its turns do. By
-	// default they go where the session's binding says and leave no trace,
-	// whatever becomes of them.
+	// SideCalls treats calls beside a conversation (extract.Class.Beside: probes,
+	// titles, compaction and the like) as its turns, which make, move and refresh
+	// bindings. By default such calls go where the session's binding says and leave no
+	// trace, whatever becomes of them.
 	//
-	// To tell such calls by their bodies, a body is read only where the request would
-	// make or move a binding, and only if it is no larger than 16 kB or the session is not
-	// Explicit. Elsewhere, a side call that only its body tells apart counts as a turn.
+	// A body is read to tell such a call from a turn only if the request would make or
+	// move a binding, and if it is no larger than 16 kB or the session is not Explicit.
+	// Otherwise, a side call that only its body tells apart counts as a turn.
 	SideCalls bool
 
-	// FailPinned makes Select fail with a *PinnedError where it would send a request
-	// away from the upstream that holds state which the request refers to
+	// FailPinned makes Select fail with a *PinnedError rather than send a request to
+	// another upstream than the one that holds the state which it refers to
 	// (extract.Request.Pins). By default such a request goes where others would, and
 	// the upstream answers for itself.
 	//
@@ -78,11 +78,11 @@ type Config[T any] struct {
 	// than four years are taken as four years.
 	//
 	// It is an upper bound. Where outcomes tell how much of each prompt was cached, the
-	// Selector learns for how long each target keeps prompts; a session that was
-	// away for longer has nothing to lose, and is placed anew (ReasonExpired). To learn,
-	// it takes at least three turns within a minute of the one before, and three
-	// after a longer pause of which less than half as much was cached, all
-	// of 2,048 tokens or more.
+	// Selector learns how long each target keeps prompts; a session that was idle for
+	// longer has nothing to lose, and is placed anew (ReasonExpired). To learn that, it
+	// takes at least three turns that came within a minute of the one before, and three
+	// that came later and had less than half as much cached, all with prompts of 2,048
+	// tokens or more.
 	TTL time.Duration
 
 	// Lifetime returns how long the bindings of a session live after their last use,
@@ -93,8 +93,9 @@ type Config[T any] struct {
 	// It must return the same for all turns and threads of a session, since the time
 	// of the last use is worked out from when a binding ends. It is also asked about
 	// state that is learned (Selection.Learn), as a session with the Source "state".
-	// When the Cache is full, the bindings that end first make room, however lately
-	// they were used. Those of requests under way count as ending an hour later.
+	// When the Cache is full, the bindings that end first make room, however
+	// recently they were used. Those of requests under way count as ending an hour
+	// later.
 	Lifetime func(s extract.Session) time.Duration
 
 	// Capacity is the largest number of bindings. 0 means DefaultCapacity.
@@ -102,7 +103,8 @@ type Config[T any] struct {
 	// A session that is named by an id takes one binding, and one more for each thread.
 	// A session that is recognised by its messages takes up to five for every text
 	// that a person wrote; the older ones expire while the conversation goes on. A
-	// session that has moved takes twice as many while it is remembered where it was.
+	// session that has moved takes twice as many for as long as its former place is
+	// remembered.
 	Capacity int
 
 	// Cache holds the bindings. nil means a new one, of the given TTL and Capacity.
@@ -111,7 +113,7 @@ type Config[T any] struct {
 	//
 	// Selectors may share a Cache, or hand it on when a configuration is replaced:
 	// sessions then stay where they are, as long as targets keep their IDs, and Tenant
-	// and Extractor call sessions what they did. Drains and what was learned of targets
+	// and Extractor name sessions as before. Drains and what was learned about targets
 	// stay, too. Hand on a Balancer as well: what it knows is not in the Cache.
 	Cache *Cache
 }
@@ -170,7 +172,7 @@ type Selector[T any] struct {
 	start    int64 // when the Selector was made, by the cache's clock
 	closed   atomic.Bool
 
-	_        [64]byte      // what follows is written to; keep it off the cache lines of what all requests read
+	_        [64]byte      // what follows is written to; keep it off the cache lines that all requests read
 	flights  flight.Group  // the bindings that are being placed
 	openings census.Census // of conversations, by session
 	selected tally.Counter // by Reason; 0 counts the errors
@@ -186,11 +188,11 @@ var _ Picker[int] = (*Selector[int])(nil)
 func New[T any](cfg Config[T]) (*Selector[T], error) {
 	switch {
 	case cfg.ID == nil:
-		return nil, errors.New("affinity: Config.ID is nil: say how a target is called")
+		return nil, errors.New("affinity: Config.ID is nil: say what a target is called")
 	case isNil(cfg.Fallback):
 		return nil, errors.New("affinity: Config.Fallback is nil: give a Picker, for example balance.RoundRobin")
 	case cfg.Extractor != nil && isNil(cfg.Extractor):
-		return nil, errors.New("affinity: Config.Extractor is a nil function: leave it out to have extract.Default")
+		return nil, errors.New("affinity: Config.Extractor is a nil function: leave it unset to have extract.Default")
 	case cfg.Threads > ThreadsSpread:
 		return nil, errors.New("affinity: Config.Threads is not a ThreadPolicy")
 	case cfg.Failover > FailoverReturn:
@@ -276,13 +278,14 @@ func hasNil(chain extract.Chain) bool {
 // Cache.lag).
 //
 // No lock is held between a look-up and what is done about it, and the record may be
-// replaced meanwhile. Each record has a stamp of its own, so whoever must not
-// undo what another has done names the stamp that he goes by (see Cache.bind).
+// replaced meanwhile. Each record has a stamp of its own, so code that must not undo
+// what another request has done names the stamp that it goes by (see Cache.bind).
 
 // Pick is Select for callers that want nothing but the target. Nobody can report the
-// outcome, so the binding lives for a TTL from now, however long the answer takes. It
-// makes a Selector a [Picker], which can be the fallback of another; a [Balancer] below
-// the inner one then goes by its estimates, since it is told of no outcome.
+// outcome, so the binding lives for a TTL from now, however long the answer takes. Pick
+// makes a Selector a [Picker], which can be the fallback of another Selector; a
+// [Balancer] that is the fallback of the inner one then goes by its estimates, since it
+// is told of no outcome.
 func (s *Selector[T]) Pick(ctx context.Context, req *extract.Request, candidates []T) (T, error) {
 	var sel Selection[T]
 	err := s.decide(ctx, req, candidates, false, &sel)
@@ -295,8 +298,9 @@ func (s *Selector[T]) Pick(ctx context.Context, req *extract.Request, candidates
 // request without a session. Select keeps neither req nor candidates.
 //
 // When several first requests of a session come in at once, one of them asks the
-// fallback, and the others wait for its answer. If it fails, each of the others asks for
-// itself. One whose ctx ends while it waits gets the error of ctx, wrapped.
+// fallback, and the others wait for its answer. If the fallback fails, each of the
+// others asks for itself. A request whose ctx ends while it waits gets the error of ctx,
+// wrapped.
 //
 // The other errors are [ErrNoCandidates], [ErrNotCandidate], [ErrNoID], a
 // [*PinnedError], and whatever the fallback returns, wrapped. An error leaves all
@@ -333,7 +337,8 @@ func (s *Selector[T]) decide(ctx context.Context, req *extract.Request, candidat
 }
 
 // sessionless answers a request without a session. It goes to the target of the state
-// that it refers to, if that is known and a candidate, and else where the fallback says.
+// that it refers to, if that is known and a candidate, and otherwise where the fallback
+// says.
 func (s *Selector[T]) sessionless(ctx context.Context, q *query, candidates []T, sel *Selection[T]) error {
 	reason, p := ReasonNoSession, at(-1)
 	if q.req != nil && s.cache.learned.Load() && !s.closed.Load() {
@@ -472,10 +477,10 @@ func (c *Cache) copyOf(q *query, l *located, alias string, now int64) (located, 
 	return found, ok && found.target == l.target && found.Mark() == l.Mark()
 }
 
-// stateHolder looks for the state that the request refers to. It returns the place of the
-// first target among the candidates that holds some of it, or -1; and the ID of a target
-// that holds some and is not among them, or "". Once it has a candidate it looks
-// no further, unless FailPinned is set. While nothing was learned it does not read the body.
+// stateHolder looks for the state that the request refers to. It returns the index of a
+// candidate that holds some of it, or -1; and the ID of a target that holds some and is not
+// a candidate, or "". Once it has a candidate it looks no further, unless FailPinned is
+// set. While nothing was learned it does not read the body.
 func (s *Selector[T]) stateHolder(q *query, candidates []T) (i int, absent string) {
 	i = -1
 	if !s.cache.learned.Load() {
@@ -503,7 +508,7 @@ func (s *Selector[T]) stateHolder(q *query, candidates []T) (i int, absent strin
 // and there may be some.
 func (s *Selector[T]) stateFirst() bool { return s.cfg.FailPinned && s.cache.learned.Load() }
 
-// index returns the place of t among the candidates, or -1. It looks first where t stood
+// index returns the index of t among the candidates, or -1. It looks first where t stood
 // the last time, since lists of candidates seldom change.
 func (s *Selector[T]) index(t *registry.Target, candidates []T) int {
 	hint := int(t.Hint.Load())
@@ -543,9 +548,9 @@ func (s *Selector[T]) serveHome(q *query, candidates []T, sel *Selection[T]) boo
 }
 
 // serveDetour answers with the detour of a session that is away from its home: one that
-// was at its second place last. The binding l is that of the home, whose target has place i
-// among the candidates. It reports whether it has answered, and whether the session
-// is away at all. If the session is away and serveDetour has not answered, place has to.
+// was at its second place last. The binding l is that of the home, whose target has index i
+// among the candidates. It reports whether it has answered, and whether the session is away
+// at all. If the session is away and serveDetour has not answered, place has to.
 func (s *Selector[T]) serveDetour(q *query, l *located, i int, candidates []T, sel *Selection[T]) (served, away bool) {
 	if i >= 0 && !q.beside {
 		s.notePresence(l.target, i, q.now)
@@ -573,7 +578,7 @@ func (s *Selector[T]) serveDetour(q *query, l *located, i int, candidates []T, s
 	return true, true
 }
 
-// notePresence notes whether t, which has place i, is among the candidates of one of
+// notePresence notes whether t, whose index is i, is among the candidates of one of
 // its sessions. Only FailoverReturn needs to know.
 func (s *Selector[T]) notePresence(t *registry.Target, i int, now int64) {
 	switch p := &t.Traits.Presence; {
@@ -585,12 +590,12 @@ func (s *Selector[T]) notePresence(t *registry.Target, i int, now int64) {
 	}
 }
 
-// worthFollowing reports whether the session had better go on at the target of l: that
-// is not drained past its deadline, and the prompt is likely to be in its cache, or a
+// worthFollowing reports whether the session should go on at the target of l: it is
+// not drained past its deadline, and its cache is likely to have the prompt, or a
 // request under way is about to put it there.
 //
-// One in exploration of the bindings that seem too old is followed all the same: else it
-// would never be noticed that the target keeps prompts for longer now.
+// One in exploration of the bindings that seem too old is followed nevertheless.
+// Otherwise nobody would notice that the target keeps prompts for longer now.
 func (s *Selector[T]) worthFollowing(l *located, ttl int64) bool {
 	t := l.target.Traits
 	life := t.Life.Life()
@@ -612,9 +617,9 @@ const exploration = 16
 // idle returns how long the record l had not been used when it was looked up. It
 // works that out from the expiry, which each use sets to ttl later.
 //
-// It is not known if another lifetime may have set the expiry: that of a configuration
-// from which the Cache was taken over, before this Selector began, or that of
-// learned state. What is returned is the best guess then.
+// It is not known if another lifetime may have set the expiry: that of an earlier
+// configuration, from which this Selector has taken over the Cache, or that of learned
+// state. The result is the best guess then.
 func (s *Selector[T]) idle(l *located, ttl int64) (idle time.Duration, known bool) {
 	idle = time.Duration(l.now - (l.Expires - ttl))
 	return max(0, idle), idle >= 0 && (int64(idle) <= l.now-s.start || !s.cache.varied.Load())
@@ -634,8 +639,9 @@ func (s *Selector[T]) shouldYield(q *query, t *registry.Target) bool {
 	return s.mayYield(q) && t.Traits.MayYield(q.now) && s.balancer.Overloaded(t.Name)
 }
 
-// mayYield reports whether a session makes way where a target has more than its share. That is asked
-// of sessions only that their messages alone make known: they may be many that began alike.
+// mayYield reports whether a session may have to leave a target that has more than its
+// share. Only a session that is known by its messages alone may: it may be many that began
+// alike.
 func (s *Selector[T]) mayYield(q *query) bool {
 	return s.balancer != nil && q.sess.Confidence == extract.Derived && !q.beside
 }
@@ -701,13 +707,13 @@ func (s *Selector[T]) fill(q *query, target T, id string, reason Reason, sel *Se
 // side call.
 const smallBody = 16 << 10
 
-// place finds a target for a session that serveHome has not served. Of several
-// requests at once, one does so and the others wait for it.
+// place finds a target for a session that serveHome has not served. Of concurrent
+// requests of the session, one does so and the others wait for it.
 func (s *Selector[T]) place(ctx context.Context, q *query, candidates []T, sel *Selection[T]) error {
-	// What the body says of the class is asked for only here, where a binding is made
-	// or moved. A large one need not be read for that: a side call that carries the
-	// conversation leaves its prompt where it goes. Where the session is not Explicit,
-	// the body has been read anyway.
+	// The body is asked for the class only here, where a binding is made or moved. A
+	// large one need not be read for that: a side call that carries the conversation
+	// leaves its prompt where it goes. Where the session is not Explicit, the body has
+	// been read anyway.
 	if q.beside || !s.cfg.SideCalls && (q.sess.Confidence != extract.Explicit || len(q.req.Body) <= smallBody) && q.req.Class().Beside() {
 		return s.placeSideCall(ctx, q, candidates, sel)
 	}
@@ -759,7 +765,7 @@ func (s *Selector[T]) placeSideCall(ctx context.Context, q *query, candidates []
 }
 
 // settle decides where the session goes, has it bound there and makes the Selection.
-// Requests that waited for another one find the binding which that has made.
+// Requests that waited for another one find the binding that it has made.
 func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel *Selection[T]) error {
 	var st standing
 	s.survey(q, candidates, &st)
@@ -829,13 +835,13 @@ type standing struct {
 	stays   bool   // the binding is of the same conversation, and not of a neighbour or of what started it
 
 	// Set by survey.
-	home   int     // the place of the binding's target among the candidates, or -1
+	home   int     // the index of the binding's target among the candidates, or -1
 	second located // the second place that goes with the binding, if that is another target; no target if none
-	refuge int     // the place of that among the candidates; -1 if it is not there, or not worth following
+	refuge int     // the index of its target among the candidates; -1 if it is not there, or not worth following
 }
 
-// survey finds what the session of q has to go by, and what of that is among the
-// candidates. st must be zero.
+// survey finds the places that the session of q has to go by, and which of them are
+// among the candidates. st must be zero.
 func (s *Selector[T]) survey(q *query, candidates []T, st *standing) {
 	st.home, st.refuge = -1, -1
 	if s.findStanding(q, st); st.target == nil {
@@ -846,7 +852,7 @@ func (s *Selector[T]) survey(q *query, candidates []T, st *standing) {
 	case st.aside() || !s.locateAside(st.key, q.now, &st.second):
 	case st.second.target == st.target: // it is no other place
 		st.second = located{}
-	// Where there is nothing but what is drained, it is as good as any of that.
+	// If all candidates are being drained, it is as good as any of them.
 	case s.worthFollowing(&st.second, q.ttl) || st.home < 0 && len(s.open(candidates, "")) == 0:
 		st.refuge = s.index(st.second.target, candidates)
 	}
@@ -905,7 +911,7 @@ func (s *Selector[T]) locateAside(key Key, now int64, l *located) bool {
 type verdict struct {
 	reason Reason
 	pick          // if it is no candidate, the fallback has to choose
-	except string // the ID of a target that the fallback had better not choose
+	except string // the ID of a target that the fallback should not choose
 	from   string // for Decision.From
 	detour bool   // the pick is a detour, and the home stays the home
 	cold   bool   // the pick is not likely to have the prompt
@@ -1197,7 +1203,7 @@ func (s *Selector[T]) write(q *query, key Key, stamp uint32, mark Digest, candid
 
 // A pick is a candidate, and the ticket that the Balancer gave for it if it chose it.
 type pick struct {
-	i      int // the place among the candidates; -1 is no candidate
+	i      int // the index among the candidates; -1 is no candidate
 	ticket Ticket
 	placed bool // there is a ticket, which must be handed on or canceled
 }
@@ -1344,8 +1350,8 @@ func (s *Selector[T]) takeBack(sel *Selection[T]) {
 	}
 }
 
-// A kin is what Done has to know of a session with related records: what they are called,
-// and the copies of its binding, which wait for Done as the binding does.
+// A kin is what Done has to know of a session with related records: their keys, and the
+// copies of its binding, which wait for Done as the binding does.
 type kin struct {
 	query
 	copies []copied
@@ -1452,7 +1458,7 @@ func (sel *Selection[T]) endLearned(served bool) {
 
 // Peek returns the binding that Select would start from for req: that of its session, or
 // one that the session would take over. It changes nothing and asks no fallback. The
-// target may be one that nobody has among their candidates.
+// target need not be a candidate of anybody's.
 func (s *Selector[T]) Peek(req *extract.Request) (Binding, bool) {
 	var q query
 	if !s.identify(&q, req) || s.closed.Load() {
@@ -1502,15 +1508,15 @@ func (s *Selector[T]) InvalidateSession(d Digest) int {
 // place elsewhere ([Binding.Aside]) go on there, and the others are placed anew. The target
 // may be chosen again, unless it is not among the candidates.
 //
-// To remove or to move bindings by target, scope or whatever else a [Binding] tells, see
-// [Cache.DeleteFunc] and [Cache.MoveFunc].
+// To remove or move bindings by target, scope or anything else that a [Binding] tells,
+// see [Cache.DeleteFunc] and [Cache.MoveFunc].
 func (s *Selector[T]) InvalidateTarget(id string) { s.cache.DeleteTarget(id) }
 
 // Scope returns what [Binding.Scope] is for the sessions of a tenant and a scope: what
 // Config.Tenant returns for them, or "" if there is none, and their Request.Scope. It is 0
 // if both are empty.
 //
-// It has 24 bits. Any two of these share a number with a chance of one in sixteen
+// It has 24 bits. Two scopes have the same number with a chance of one in sixteen
 // million; among five thousand, some two are likely to.
 func (s *Selector[T]) Scope(tenant, scope string) Digest {
 	return scopeOf(s.cache.within(tenant, scope))
@@ -1550,8 +1556,9 @@ func (s *Selector[T]) Drained() map[string]time.Time {
 	return drained
 }
 
-// Stats returns what this Selector has counted since New. Counts do not belong to the
-// Cache. While requests go on, the numbers are not all of the same instant.
+// Stats returns what this Selector has counted since New. What is counted does not
+// belong to the Cache. While requests go on, the numbers are not all of the same
+// instant.
 func (s *Selector[T]) Stats() Stats {
 	st := Stats{Selected: make(map[Reason]uint64), Outcomes: make(map[Result]uint64), Failed: s.selected.Sum(0)}
 	for r := ReasonNoSession; int(r) < len(reasons); r++ {
