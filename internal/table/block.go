@@ -5,9 +5,9 @@ import (
 	"sync/atomic"
 )
 
-// A slot has room for a record, in half a cache line: whatever else a record is to hold has to
-// fit into these words. They are written, by write and move, with the shard locked, except
-// that anybody may lengthen a life that is not 0.
+// A slot has room for a record, in half a cache line: anything that is added to a record
+// has to fit into these words. They are written, by write and move, with the shard locked,
+// except that anybody may lengthen a life that is not 0.
 type slot struct {
 	lo    atomic.Uint64 // Key.Lo; 0 if the slot is free
 	life  atomic.Uint64 // a life; 0 if the slot is free or being written
@@ -15,8 +15,9 @@ type slot struct {
 	mark  atomic.Uint64
 }
 
-// identOf packs what stays the same for a record as long as it is in the table. By its stamp,
-// it is different for every record of a shard.
+// identOf packs what stays the same for a record as long as it is in the table: from the
+// top, 24 bits of ref, 24 of stamp and 16 of Key.Hi. By its stamp, it is different for
+// every record of a shard.
 func identOf(k Key, ref, stamp uint32) uint64 {
 	return uint64(ref)<<(stampBits+hiBits) | uint64(stamp)<<hiBits | uint64(k.Hi)
 }
@@ -101,11 +102,11 @@ func (b *block) next(i uint) uint {
 }
 
 // ending looks at n slots from i on for a record that ends no later than until. It returns
-// the slot of the first, and how many of the n are left from there on, itself included;
-// or the slot behind the n, and 0. limit is by how much leases lengthen a life.
+// the slot of the first such record, and how many of the n are left from there on, itself
+// included; or the slot behind the n, and 0. limit is how much leases lengthen a life.
 //
-// The result is its only branch in a slot: which slots are free and which records have leases
-// would be hard to predict.
+// Per slot it branches on nothing but the result: which slots are free and which records
+// have leases would be hard to predict.
 func (b *block) ending(i uint, n int, limit, until int64) (at uint, left int) {
 	for n > 0 {
 		some := b.slots[i:min(i+uint(n), uint(len(b.slots)))]
@@ -174,8 +175,8 @@ func (b *block) vacant(k Key) *slot {
 	return &b.slots[i]
 }
 
-// moveAll moves all records of old to b, where there is room. old is of no use after that:
-// readers that are still in it find no life, and look again.
+// moveAll moves all records of old to b, where there is room. old must not be used after
+// that: readers that are still in it find no life, and look again.
 func (b *block) moveAll(old *block) {
 	for i := range old.len() {
 		if from := &old.slots[i]; from.load() != 0 {

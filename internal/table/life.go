@@ -2,10 +2,10 @@ package table
 
 import "math"
 
-// A life says how long a record lives. It packs the record's expiry, the number of its leases
-// and a flag (see stands) into one word, so that one compare-and-swap changes all. The
-// expiry has 58 bits, which is nine years of nanoseconds; a later one means never. No record
-// has the life 0.
+// A life says how long a record lives. It packs the record's expiry (58 bits), a flag (see
+// stands) and the number of its leases (5 bits) into one word, from the top, so that one
+// compare-and-swap changes all. 58 bits are nine years of nanoseconds; a later expiry means
+// never. No record has the life 0.
 type life uint64
 
 // MaxLeases is the largest number of leases that are counted. A record that has so many

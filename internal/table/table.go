@@ -28,8 +28,12 @@
 // removes, replaces or moves a record first swaps its life for 0, and never loses what
 // another thread has done to it.
 //
-// The tests hold all this to a plain map (model_test.go), and let threads meet at each of these
-// points (parallel_test.go, moving_test.go).
+// table.go has the operations, block.go the slots and how they are searched, and life.go
+// the word with the expiry and the leases. A hit is fast because it mostly reads one cache
+// line of slots, writes nothing unless it is to be noted (see [Table.Touch]), and avoids
+// branches that are hard to predict. model_test.go holds the table against a plain map,
+// also by fuzzing (FuzzTable); parallel_test.go and moving_test.go let threads meet at
+// each of the points above.
 package table
 
 import (
@@ -40,8 +44,8 @@ import (
 	"sync/atomic"
 )
 
-// A Key is a well-mixed hash of 80 bits. That any two of a million are the same happens
-// once in a million million times. Lo must not be 0.
+// A Key is a well-mixed hash of 80 bits. Any two of a million are the same with a
+// chance of one in a million million. Lo must not be 0.
 type Key struct {
 	Hi uint16
 	Lo uint64
@@ -73,16 +77,15 @@ const (
 // An Owner gives meaning to references. Its methods may be called with a shard locked:
 // they must be quick and must not call the table.
 type Owner interface {
-	// Alive reports whether records with ref are still good. Writers take those whose
-	// ref is dead for absent. A ref that has died stays dead as long as there are records
-	// with it.
+	// Alive reports whether records with ref are still good. Writers treat the others as
+	// absent. A ref that has died stays dead as long as there are records with it.
 	Alive(ref uint32) bool
 
 	// Dying reports whether there may be records whose ref is dead. If not, Alive is
 	// not asked.
 	Dying() bool
 
-	// Release tells that one record with ref has left the table.
+	// Release is called for each record with ref that has left the table.
 	Release(ref uint32)
 }
 
@@ -98,7 +101,7 @@ type shard struct {
 	used  int      // slots that are taken, also by records that are not live
 	hand  uint     // the slot that the next sweep or eviction looks at first
 	next  []victim // the next to be evicted
-	stamp uint32   // the last one that was given to a record
+	stamp uint32   // the last that was given to a record
 	_     apart
 }
 
@@ -108,7 +111,7 @@ type apart [64]byte
 // Table is the store. Use New. All methods are safe for concurrent use.
 type Table struct {
 	owner    Owner
-	limit    int64 // by how much leases lengthen a life, at most
+	limit    int64 // how much leases lengthen a life, at most
 	capacity int64
 	shards   []shard
 	shift    uint         // of Key.Hi, to get the number of its shard
@@ -173,8 +176,7 @@ func (s *shard) begin() { s.seq.Add(1) }
 func (s *shard) end()   { s.seq.Add(1) }
 
 // A Found is a record as it was when it was found, and where it was. The zero Found is no
-// record. (It has four fields because the compiler keeps so many in registers, and more
-// in memory.)
+// record. (It has no more than four fields so that the compiler keeps it in registers.)
 type Found struct {
 	sl    *slot
 	ident uint64 // see identOf
@@ -267,10 +269,10 @@ func (t *Table) live(sl *slot, l life, now int64) bool {
 // take one beyond MaxLeases.
 //
 // There is one imprecision. If another record takes the place of this one just as Touch
-// acts, and has the same life to the nanosecond, that is touched instead. That is hardly
-// ever so, unless it was a Set that kept the expiry. A lease that is taken in that moment has
-// nobody to end it. Nor has the first of two that are taken if the record is moved and then
-// shortened (Shorten) just as Touch acts.
+// acts, and has the same life to the nanosecond, the other record is touched instead. This
+// hardly ever happens, except after a Set that kept the expiry. A lease taken in that
+// moment is never ended. And if the record is moved and then shortened (Shorten) just as
+// Touch acts, Touch takes two leases, of which the first is never ended.
 func (t *Table) Touch(k Key, f Found, expires, gap int64, lease bool) (expiry int64, leased bool) {
 	for {
 		l := f.sl.load()
@@ -293,8 +295,8 @@ func (t *Table) Touch(k Key, f Found, expires, gap int64, lease bool) (expiry in
 
 // touchAway is Touch for a record that no longer holds. If swapped is set, Touch has swapped
 // its life before it noticed, and taken a lease if took is set. If the record was moved
-// after that, it has taken its new life along, lease included, which its expiry tells; if
-// before, there was nothing to swap but the life of another record.
+// after that, it has its new life and the lease with it, which its expiry shows; if before,
+// what was swapped is the life of another record.
 func (t *Table) touchAway(k Key, f Found, expires, gap int64, lease, swapped, took bool) (expiry int64, leased bool) {
 	l, next := t.update(k, f.Stamp(), func(l life) life {
 		if swapped && l.expires() >= expires {
@@ -333,9 +335,9 @@ func (t *Table) End(k Key, f Found, leased bool, expires, gap, now int64) {
 	}
 }
 
-// Untouch takes back a Touch that has made the expiry of the record of k slide to used: it
-// is expires again. It does nothing if the record has another stamp or any lease, if it
-// was touched since, or if an End has led to the same expiry.
+// Untouch takes back a Touch that has made the expiry of the record of k slide to used:
+// the expiry is expires again. It does nothing if the record has another stamp or any
+// lease, if it was touched since, or if an End has led to the same expiry.
 func (t *Table) Untouch(k Key, stamp uint32, used, expires int64) {
 	t.update(k, stamp, func(l life) life {
 		if l.leases() > 0 || l&stands != 0 || l.expires() != used {
@@ -450,9 +452,9 @@ func (t *Table) added(s *shard, now int64) {
 	s.began, s.batch = now, 0
 }
 
-// Recent returns since when the latest new records have come in: between one and two 64ths
-// of all that there is room for. A record that was used since then is among the last to be
-// evicted, so that its expiry may as well say that it was used then, and lag behind.
+// Recent returns the time since which the latest new records have come in: between one and
+// two 64ths of the capacity. A record that was used since then is among the last to be
+// evicted in any case, so its expiry may lag behind as if that time had been its last use.
 func (t *Table) Recent() int64 { return t.recent.Load() }
 
 // reserve counts one more record unless the table is full.
@@ -475,8 +477,8 @@ func (s *shard) nextStamp() uint32 {
 }
 
 // grow makes room for one more record. It keeps three tenths of the slots free, so that
-// searches stay short. It adds a quarter at a time, so that a shard of some size is never
-// more than 45 % empty on its way up: a record takes 46 to 57 bytes. Called with s locked.
+// searches stay short. It adds a quarter at a time, so that a growing shard of some size
+// is never more than 45 % empty: a record takes 46 to 57 bytes. Called with s locked.
 func (s *shard) grow() {
 	old := s.block.Load()
 	n := old.len()
