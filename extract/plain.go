@@ -46,7 +46,7 @@ func borrow(n int) *[]byte {
 // oddEscape returns the offset of the first escape that keeps a text from being
 // plain, or -1.
 func oddEscape(raw []byte) int {
-	if !jsonscan.OddPairs(raw) {
+	if !jsonscan.LongEscapes(raw) {
 		return -1
 	}
 	for i := 0; ; i += 2 {

@@ -20,7 +20,7 @@ func TestWithoutAVX2(t *testing.T) {
 	t.Run("PastEscaped", TestPastEscaped)
 	t.Run("PastEscapedGoesOn", TestPastEscapedGoesOn)
 	t.Run("Structure", TestStructure)
-	t.Run("OddPairs", TestOddPairs)
+	t.Run("LongEscapes", TestLongEscapes)
 	t.Run("OddLetters", TestOddLetters)
 }
 

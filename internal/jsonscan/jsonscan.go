@@ -7,9 +7,9 @@
 //
 // The structure is checked: brackets, commas, colons, literals, numbers and
 // nesting are those of RFC 8259, or reading stops and [Cursor.OK] is false
-// ([Cursor.Skim] and [Cursor.Leave] check less). Strings are not: only their ends
-// are looked for, so raw control characters, bad escapes and bad UTF-8 go
-// unnoticed. Whoever uses a string decides what it may hold.
+// ([Cursor.Skim] and [Cursor.Leave] check less). The insides of strings are not
+// checked: raw control characters, bad escapes and bad UTF-8 go unnoticed. Whoever
+// uses a string decides what it may hold.
 package jsonscan
 
 // How the files divide the work, and what holds each of them to its promise:
@@ -163,9 +163,9 @@ func (c *Cursor) Key() ([]byte, bool) {
 // end of the array Element returns false and leaves the array.
 func (c *Cursor) Element() bool { return c.next(']') }
 
-// next reads what separates two members or elements. It returns true before the
-// next one, which need not be there, and false if the closing bracket was read or
-// nothing that may stand here.
+// next reads what separates two members or elements. It returns true if a next one
+// has to follow, which it does not check, and false if it has read the closing
+// bracket or met a mistake.
 func (c *Cursor) next(closing byte) bool {
 	first := c.first
 	c.first = false
@@ -215,11 +215,12 @@ func (c *Cursor) Skip() []byte {
 	return c.advance(start, skip(c.data, start))
 }
 
-// Skim is like Skip but checks less and is many times faster. A well-formed value is
-// skipped alike. Strings, numbers and literals are checked as by Skip. Inside an
-// object or an array only this is checked: brackets match, strings end, nesting is
+// Skim is like Skip but checks less and is many times faster. Both go past a
+// well-formed value alike. A string, number or literal is checked as by Skip. Inside
+// an object or an array only this is checked: brackets match, strings end, nesting is
 // no deeper than MaxDepth, and outside of strings there is no byte beyond ASCII and
-// none of \ ^ _ | ~ and DEL. (These last are what looking for brackets finds as well.)
+// none of \ ^ _ | ~ and DEL. (The latter are what the search for brackets finds as
+// well.)
 func (c *Cursor) Skim() []byte {
 	if c.bad {
 		return nil

@@ -45,8 +45,8 @@ func backslash(b []byte) int {
 
 // QuoteBefore returns the offset of the first quote in b that has the byte c exactly far
 // bytes behind it, or -1. This finds a candidate for a member's name quickly: the caller
-// picks the byte of the name that other texts have least of, and its distance from the
-// quote, and compares the rest itself.
+// picks the byte of the name that is rarest in other texts, passes that and its distance
+// from the quote, and compares the rest itself.
 func QuoteBefore(b []byte, far int, c byte) int {
 	i, pattern := 0, uint64(c)*ones
 	for ; len(b)-far-i >= blockSize; i += blockSize {
@@ -74,34 +74,34 @@ func both(first, second, pattern uint64) uint64 {
 	return (x - ones) &^ x
 }
 
-// OddPairs reports whether raw, the inside of a JSON string, has a backslash with a 'u'
-// or a '/' right behind it. If not, all of its escapes are written in the shortest way.
-// If so, one may be written in a longer way, or the backslash may be escaped itself.
+// LongEscapes reports whether raw, the inside of a JSON string, may have an escape that is
+// not written in the shortest way: whether it has a backslash with a 'u' or a '/' right
+// behind it. (That may be the shortest way, or the backslash may be escaped itself.)
 //
-// It is named for how it looks: of the bytes that may stand behind a backslash, 'u' and
-// '/' are odd numbers in ASCII, and all others, "\bfnrt, are even. So a bit tells which
-// places need a second look.
-func OddPairs(raw []byte) bool {
+// Of the bytes that may stand behind a backslash, 'u' and '/' are odd numbers in ASCII,
+// and all others, "\bfnrt, are even. So the lowest bit tells which places need a second
+// look: see oddLetters in block.go.
+func LongEscapes(raw []byte) bool {
 	for len(raw) > blockSize {
 		raw = raw[oddLetters(raw):]
 		if len(raw) <= blockSize {
 			break
 		}
-		if oddPairs(raw[:blockSize+1]) {
+		if longEscapes(raw[:blockSize+1]) {
 			return true
 		}
 		raw = raw[blockSize:]
 	}
 	for ; len(raw) > 8; raw = raw[8:] {
-		if oddLetter(word(raw), word(raw[1:])) != 0 && oddPairs(raw[:9]) {
+		if oddLetter(word(raw), word(raw[1:])) != 0 && longEscapes(raw[:9]) {
 			return true
 		}
 	}
-	return oddPairs(raw)
+	return longEscapes(raw)
 }
 
-// oddPairs is OddPairs, byte by byte.
-func oddPairs(raw []byte) bool {
+// longEscapes is LongEscapes, byte by byte.
+func longEscapes(raw []byte) bool {
 	for i := 1; i < len(raw); i++ {
 		if raw[i-1] == '\\' && (raw[i] == 'u' || raw[i] == '/') {
 			return true
@@ -114,7 +114,7 @@ func oddPairs(raw []byte) bool {
 // in slashes and has an odd byte at the same place in letters, or 0 if there is none.
 // Bits of later bytes may be set without cause. letters must have the bytes that follow
 // those of slashes in the text: what slashes - ones then finds by mistake, a ']' behind a
-// backslash, is always behind a pair.
+// backslash, is always behind such a pair.
 func oddLetter(slashes, letters uint64) uint64 {
 	slashes ^= eightBackslashes // a zero byte for each
 	return (slashes - ones) &^ slashes & (letters << 7) & highs

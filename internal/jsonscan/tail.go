@@ -4,9 +4,9 @@ import "math/bits"
 
 // A Tail reads the members of an object from the last one back, and looks at nothing
 // before them. It guesses where a member begins by going back, and then checks the
-// member by going forward as Skip does. So from the last member that it has returned,
-// the text is the end of a well-formed object. Whether the text before makes it a whole
-// one only reading that can tell; if so, the members are those that a Cursor finds.
+// member by going forward as Skip does. So the text from the last member that it has
+// returned is the end of a well-formed object. Only reading the text before that can
+// tell whether the whole is one; if it is, the members are those that a Cursor finds.
 type Tail struct {
 	data []byte
 	pos  int  // offset of the comma or brace behind the member to be read next
@@ -64,7 +64,7 @@ func (t *Tail) Member() (name, value []byte, ok bool) {
 }
 
 // The methods below return an offset before t.low if they would have to go beyond it,
-// and if they are given such an offset. So Member checks only the last one.
+// and also if they are given such an offset. So Member checks only the last one.
 
 // spaceBack returns where the white space begins that ends at i, which is i if there is
 // none.
@@ -81,7 +81,7 @@ func (t *Tail) stringBack(i int) int {
 	b := t.data[t.low:]
 	i -= t.low + 1
 	// Most strings are short, so the last 40 bytes or so are searched by words. A long
-	// string mostly begins before the window, which takes going through all of it.
+	// string mostly begins before the window, so all of the window has to be searched.
 	for short := i - 40; i >= 8 && i > short; {
 		w := word(b[i-8:i:i]) ^ eightQuotes
 		found := ^(w&^highs + ^uint64(highs) | w) & highs // exactly where w has a zero byte
@@ -130,7 +130,7 @@ func (t *Tail) valueBack(i int) int {
 	}
 }
 
-// backInto has by how much the nesting is deeper before a bracket than behind it. It is a
+// backInto tells how much deeper the nesting is before a bracket than behind it. It is a
 // table since a processor could not predict a branch on which bracket comes next.
 var backInto = [256]int8{'{': -1, '[': -1, '}': 1, ']': 1}
 
