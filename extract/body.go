@@ -13,11 +13,11 @@ import (
 // A path is one of package gjson: member names with dots between them, such as
 // "metadata.thread_id", and more (https://github.com/tidwall/gjson/blob/master/SYNTAX.md):
 // "a\.b" is one name, "meta.blob.@fromstr.sid" looks into a string that holds JSON. Only
-// a string that is an [ID] counts. Of several members of one name the last counts; where
-// more than names lead there, the first. The body is walked once at most for all
+// a string that is an [ID] counts. Of several members of one name the last counts or, if
+// the path is more than plain names, the first. The body is walked at most once for all
 // built-in extractors and all paths, however many a chain has; but below the top level,
-// and among more than 64 members that no built-in extractor knows, each path is looked
-// up by itself.
+// and if there are more than 64 members that no built-in extractor knows, each path is
+// looked up by itself.
 func Body(paths ...string) Extractor {
 	ps := make([]bodyPath, len(paths))
 	for i, p := range paths {
@@ -209,8 +209,8 @@ func otherKey(id string) bool {
 // Anthropic's documentation has it name an end user, so all conversations of a
 // user go to one target: ask it after whatever names a conversation. kimi-cli
 // puts the id of the conversation there, which is then Explicit; all others are
-// Conventional. What Claude Code sends is left to [ClaudeUserID], also where it
-// has no usable session id: it would name an installation.
+// Conventional. What Claude Code sends is left to [ClaudeUserID], even if it has no
+// usable session id: it would name an installation.
 func UserID() Extractor {
 	return ExtractorFunc(func(r *Request) (Session, bool) {
 		raw, _ := text(r.get(metadataUserIDField))

@@ -9,9 +9,9 @@ import (
 // A Boundary is a place at which the prompt of a request may be cut, so that
 // another request shares all that is before it.
 type Boundary struct {
-	// Hash is over all that is before. It is not keyed: whoever wants to can
-	// make two prompts with one Hash, so let no more depend on it than where a
-	// request goes.
+	// Hash is over all that is before. It is not keyed: anybody can make two
+	// prompts with the same Hash on purpose, so let nothing depend on it but where
+	// a request goes.
 	Hash uint64
 
 	// Bytes is the size of what is before, as JSON.
@@ -27,25 +27,25 @@ const (
 
 // Boundaries returns where the prompt may be cut: behind the tools and the
 // system prompt that stand beside the messages, behind each of the last 16
-// messages, and behind each other one where 4 kB have passed since the boundary
-// before. There are at most 1,024, in order.
+// messages, and behind each other message that ends 4 kB or more after the boundary
+// before it. There are at most 1,024, in order.
 //
-// Two requests whose prompts begin alike have equal boundaries as far as that
-// goes, but for those that only the last messages have. A turn of a
-// conversation has the end of the turn before among its own, unless more than
-// 16 messages have come in between.
+// Two requests whose prompts begin alike have the same boundaries up to where they
+// part, except for those that are there only because a message is among the last
+// 16. A turn of a conversation has the end of the turn before among its own, unless
+// more than 16 messages have come in between.
 //
 // The prompt is all that an upstream computes and keeps for the next request:
-// what it has cached or keeps as a template, tools, system, roles, texts, calls of tools
-// and their results. Of these
+// what it has cached or keeps as a template, tools, system prompt, roles, texts, tool
+// calls and their results. Of these
 //
 //   - the markers of caches (cache_control, cachePoint), ids and states of the
 //     items of the Responses API and the billing line of Claude Code do not count;
 //   - a content that is one plain text block counts as that text;
 //   - everything else counts as it is written, white space and escapes included,
-//     since clients write what they repeat as they wrote it before. So does all
-//     that is behind the first 65,536 members and blocks and one more for each
-//     32 bytes, which hardly any conversation has.
+//     since clients write what they repeat as they wrote it before. So does
+//     everything behind the first 65,536 members and blocks, plus one for each 32
+//     bytes, which hardly any conversation reaches.
 //
 // Neither the model nor [Request.Scope] is in the hash.
 //

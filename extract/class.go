@@ -65,11 +65,11 @@ func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compa
 //   - the body, where it is unmistakable: what Codex says in client_metadata, the loading of
 //     models by Ollama, the fixed openings of side calls and sub-agents of some 70 clients,
 //     OpenAI's compaction_trigger, the warm-up and quota calls of Claude Code, and greetings
-//     for a single token. In anybody's words it knows system prompts that say "You are a
-//     sub-agent"; those that want a title or a summary of a conversation or a message for a
-//     commit, where there is nothing but a first question; and the wish for a title of so
-//     many words for the conversation at hand, for a question that stands alone, or for those
-//     that the user may ask next.
+//     for a single token. However they are worded, it recognises system prompts that say
+//     "You are a sub-agent"; system prompts that want a title or summary of a conversation,
+//     or a commit message, where there is nothing but a first question; and the wish for a
+//     title of a given length for the conversation at hand, for a standalone question, or
+//     for the questions that the user may ask next.
 //
 // Where the headers say Subagent, the body is looked at as well, since a sub-agent may have
 // side calls of its own. When in doubt it is a Turn.

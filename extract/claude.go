@@ -23,11 +23,11 @@ const claudeHeader = "X-Claude-Code-Session-Id"
 // The body is looked at only in requests that speak Anthropic's protocol: their path
 // ends in /messages, or it ends in neither /completions nor /responses and they have the
 // header Anthropic-Version, in canonical form. (The extractor mostly stands first in a
-// chain, and must not make requests that another header names pay for a look at the
-// body.) If a request of that protocol has a header that [Headers] knows, its user_id counts
-// only where a quick look finds it, whose cost does not grow with the body: the name must
-// be written without escapes and, in a body of more than 4 kB, stand within the first or the
-// last kilobyte, where clients put it.
+// chain, and requests that another header names should not pay for a look at the body.) If
+// a request of that protocol has a header that [Headers] knows, its user_id counts only if
+// a quick look finds it, whose cost does not grow with the body: the name must be written
+// without escapes and, in a body of more than 4 kB, stand within the first or the last
+// kilobyte, where clients put it.
 //
 // See https://code.claude.com/docs/en/llm-gateway-protocol.
 func ClaudeCode() Extractor { return claudeCode{} }
@@ -132,12 +132,12 @@ func (r *Request) anthropic() bool {
 
 // ClaudeUserID returns an Extractor of the session id that Claude Code hides in
 // the body's metadata.user_id. The Source is "claude-code". Two forms are
-// known, and nothing else is taken for one:
+// known, and nothing else counts as one:
 //
-//   - user_{hash}_account_{uuid}_session_{uuid}, before 2.1.78; the account is
-//     empty without one. The hash may be of any length.
-//   - the text of a JSON object with a string session_id, since then. It is
-//     sent by other clients as well, and by those the id need not be a uuid.
+//   - user_{hash}_account_{uuid}_session_{uuid}, before 2.1.78; the account may be
+//     empty. The hash may be of any length.
+//   - the text of a JSON object with a string session_id, since then. Other clients
+//     send it as well; their ids need not be uuids.
 func ClaudeUserID() Extractor { return claudeUserID{} }
 
 type claudeUserID struct{}

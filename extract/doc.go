@@ -2,7 +2,7 @@
 //
 // An [Extractor] looks at a [Request] and names a [Session], or passes. A
 // [Chain] asks several in order. [Default] is the chain for all kinds of
-// clients; build your own from the same parts, or from parts of yours:
+// clients; build your own from the same parts, or from extractors of yours:
 //
 //	chain := extract.Chain{
 //		extract.Header("X-Our-Thread"), // ours goes first
@@ -14,8 +14,8 @@
 //
 // # What names a session
 //
-// In order of precedence, with the headers and members of JSON bodies that are
-// known and the clients that send them:
+// In order of precedence, the headers and the members of JSON bodies that are
+// known, and the clients that send them:
 //
 //	ClaudeCode()
 //	  X-Claude-Code-Session-Id    Claude Code since 2.1.86, Claude Agent SDK
@@ -103,7 +103,7 @@
 // Some names are in none of these lists, since clients use them for something else,
 // such as a request, a turn or a machine: X-Request-Id, Idempotency-Key, Traceparent,
 // X-Interaction-Id, X-Parent-Session-Id, Mcp-Session-Id, user, safety_identifier
-// and others. Nor is Coze's conversation_id, which stands in the query.
+// and others. Nor is Coze's conversation_id, which is in the query.
 //
 // # What else a request says
 //
@@ -113,7 +113,7 @@
 //     and a [StateReader] finds the state that a response makes.
 //   - [Request.Opening] tells apart the conversations that share one id.
 //   - [Request.Boundaries] says where the prompt may be cut, for those who keep
-//     account of what upstreams have cached.
+//     track of what upstreams have cached.
 //   - [Credential] tells tenants apart.
 //
 // # Trust
@@ -124,31 +124,32 @@
 //
 // # Bodies
 //
-// A body is read when an extractor first asks for something in it, and then in one
-// walk for all ids, which passes over the messages: only [Trail] goes into these, and
-// [Request.Class]. Where a header names the session and the session has a home,
-// none asks, but for the quick look that [ClaudeCode] describes. A body must be one
-// JSON object with values nested no deeper than 1,024, and with no more than 32,768
-// members, those of metadata and the like included. Anything else names no session.
-// Of several members of one name the last counts, as it does for the parsers of most
-// upstreams. Time is linear in the size of the body, and what is kept of it is bounded.
+// A body is read when an extractor first asks for something in it. One walk finds all
+// ids, and passes over the messages: of the extractors, only [Trail] goes into these.
+// Where a header names the session and the session has a home, nothing of the body is
+// read, except for the quick look that [ClaudeCode] describes. A body must be one JSON
+// object with values nested no deeper than 1,024, and with no more than 32,768 members,
+// including those of metadata and the like. Anything else names no session. Of several
+// members of one name the last counts, as it does for the parsers of most upstreams.
+// Time is linear in the size of the body, and what is kept of it is bounded.
 //
 // How much of a body is checked depends on its size:
 //
-//   - Up to 4 kB, it is read to the letter, but for what is inside strings.
-//   - Above that, objects and arrays that nobody asks for are passed over: their
-//     brackets must match and their strings end.
+//   - Up to 4 kB, everything but the insides of strings is checked.
+//   - Above that, objects and arrays that nobody asks for are skimmed: their
+//     brackets must match and their strings must end.
 //   - Above 16 kB, the members within 1 kB of either end may be all that is read. If
-//     what an extractor asks for first is among them, it is believed. A mistake
-//     elsewhere goes unseen then (unless the body is no object at all), and so does
-//     another member of the same name. If it is not among them, the body is read up to
-//     where it stands. So an id that goes before all others, and that stands where
-//     clients put it, costs the same whatever the size.
+//     what is asked for first is among them, the answer is taken from there; a mistake
+//     elsewhere goes unnoticed then (unless the body is no object at all), and so does
+//     another member of the same name. Otherwise the body is read up to the member. So
+//     the id that takes precedence over all others costs the same whatever the size,
+//     if it stands where clients put it.
 //
-// For well-formed bodies with one member of a name, all this makes no difference to the
-// answer, with two exceptions. Where a header names the session, [ClaudeCode] looks for a
-// user_id at the ends only. And [Default] asks a body of more than 16 kB for all ids of
-// conversations at once: one at an end goes before one in between, and of two in between
-// the first counts, wherever they are in the table. So a conversation whose requests have
-// two ids may be known by the other one from that size on.
+// For well-formed bodies without two members of one name, all this makes no difference to
+// the answer, with two exceptions. Where a header names the session, [ClaudeCode] looks
+// for a user_id at the ends only. And [Default] asks a body of more than 16 kB for all
+// ids of conversations at once: one at an end takes precedence over one in between, and
+// of two in between the first counts, whatever their order in the table. So a
+// conversation whose requests have two ids may be known by one below that size, and by
+// the other above it.
 package extract

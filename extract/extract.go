@@ -65,7 +65,7 @@ const (
 	// Explicit: the client says which conversation it is.
 	Explicit Confidence = iota
 
-	// Conventional: the client sends something that is the conversation by
+	// Conventional: the client sends something that names the conversation by
 	// custom only. Some applications send one prompt_cache_key in all their
 	// conversations, and a metadata.user_id is a user more often than not.
 	Conventional
@@ -98,8 +98,8 @@ func (c Confidence) MarshalText() ([]byte, error) { return []byte(c.String()), n
 //   - The second result is false if the request does not name a session in
 //     the way that this Extractor knows. A broken or unusable name counts as
 //     none: the next Extractor of the chain is asked.
-//   - Hold the ID to the function ID, and choose a Source that no other extractor
-//     has. Both may be substrings of the request.
+//   - Pass the ID through the function ID, and choose a Source that no other
+//     extractor has. Both may be substrings of the request.
 //   - Do not change the request, nor keep it.
 type Extractor interface {
 	Extract(r *Request) (Session, bool)
@@ -118,10 +118,11 @@ func (f ExtractorFunc) Extract(r *Request) (Session, bool) { return f(r) }
 // finds nothing.
 //
 // Built-in neighbours share work, which makes two exceptions to the order. If
-// [BodyIDs] comes right behind [ClaudeUserID], what decides in a large body is where the
-// members stand that name a conversation: see [Default]. And if [Headers] comes right
-// behind [ClaudeCode], Claude Code's header goes before all others only in its canonical
-// form; in other spellings it comes after all listed headers in canonical form.
+// [BodyIDs] comes right behind [ClaudeUserID], the members of a large body that name a
+// conversation count by where they stand: see [Default]. And if [Headers] comes right
+// behind [ClaudeCode], Claude Code's header takes precedence over all others only in its
+// canonical form; in other spellings it comes after all listed headers in canonical
+// form.
 type Chain []Extractor
 
 // Extract returns the first session that an extractor of c finds.
@@ -132,10 +133,10 @@ func (c Chain) Extract(r *Request) (s Session, ok bool) {
 }
 
 // Find is Extract for callers in a hurry. It fills in s rather than returning a copy, since
-// copying a Session takes as long as looking up a header. And if a header says who started
-// the session, which few callers ask for, it leaves that to [Request.Complete]: Parent and
-// the Class of Subagent that comes with it. If no extractor finds a session, s is the zero
-// Session.
+// copying a Session takes as long as looking up a header. And it leaves to
+// [Request.Complete] what few callers ask for: if a header says who started the session,
+// Parent and the Class of Subagent that comes with it. If no extractor finds a session, s
+// is the zero Session.
 func (c Chain) Find(r *Request, s *Session) (ok bool) {
 	*s = Session{}
 	for i := 0; i < len(c); i++ {

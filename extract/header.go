@@ -12,9 +12,9 @@ import (
 // header in lower case, with hyphens for underscores, its Confidence Explicit.
 //
 // Names, which are ASCII, are matched without regard to case, also in a map that was
-// not filled in by net/http; one in canonical form goes before all others. A header
-// that comes with several different values names nothing, and neither does one whose
-// value is not an [ID].
+// not filled in by net/http; one in canonical form takes precedence over all others.
+// A header that comes with several different values names nothing, and neither does
+// one whose value is not an [ID].
 func Header(names ...string) Extractor {
 	return newHeaders(names, false)
 }
@@ -23,8 +23,8 @@ func Header(names ...string) Extractor {
 // gateways: X-Claude-Code-Session-Id and those of the table in the package
 // documentation, in its order. After them come headers of other vendors, of the forms
 // X-...-Session-Id, X-...-Conversation-Id, X-...-Chat-Id and X-...-Thread-Id, unless the
-// name says that they hold something else. Of more than 32 such headers in a request, none
-// counts.
+// name says that they hold something else. If a request has more than 32 such headers,
+// none of them counts.
 func Headers() Extractor { return knownHeaders }
 
 // knownHeaders is Headers. A name that is added here has a row in doc.go as well, which
@@ -430,7 +430,7 @@ func alike(values []string) bool {
 
 // Metadata returns an Extractor of the session id under the given key of
 // Request.Metadata, to the letter. Its Source is "metadata:" and the key, its Confidence
-// Explicit. What is no [ID], such as "0", names no session.
+// Explicit. A value that is no [ID], such as "0", names no session.
 func Metadata(key string) Extractor {
 	source := "metadata:" + key
 	return ExtractorFunc(func(r *Request) (Session, bool) {

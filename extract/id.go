@@ -23,7 +23,7 @@ const maxRaw = 16 << 10
 // nothing but zeros (as in the zero uuid), or a template that was never filled in
 // ({{...}} or ${...}).
 //
-// The built-in extractors hold all ids to it; so should yours.
+// The built-in extractors pass all ids through it; so should yours.
 func ID(s string) (string, bool) {
 	if len(s) > 0 && len(s) <= MaxID && plainID(s) && (len(s) > maxPlaceholder || !isPlaceholder(s)) {
 		return s, true

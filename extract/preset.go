@@ -4,14 +4,14 @@ package extract
 //
 //	Chain{ClaudeCode(), Headers(), ClaudeUserID(), BodyIDs(), State(), UserID(), Trail()}
 //
-// What names a conversation goes before what names a user, and both before what has to
-// be worked out from the messages. If a header names the session, the body costs
+// What names a conversation takes precedence over what names a user, and both over what
+// has to be worked out from the messages. If a header names the session, the body costs
 // nothing, or a quick look in Anthropic's protocol (see [ClaudeCode]). In a body of more
-// than 16 kB, a member that names a conversation goes before others if it stands within
-// the first or the last kilobyte, and in between the first goes before the others. (That
-// holds for all but prompt_cache_key, which some applications send in all conversations.)
-// So a request that has its id where clients put it costs the same whatever the size of
-// its body. The slice is the caller's, to change before use.
+// than 16 kB, of several members that name a conversation, those within the first or the
+// last kilobyte take precedence, and of those in between the first. (This does not apply
+// to prompt_cache_key, which some applications send in all conversations.) So a request
+// that has its id where clients put it costs the same whatever the size of its body. The
+// slice is the caller's, to change before use.
 func Default() Chain {
 	return Chain{ClaudeCode(), Headers(), ClaudeUserID(), BodyIDs(), State(), UserID(), Trail()}
 }

@@ -22,26 +22,26 @@ const DefaultBodyLimit = 32 << 20
 // read when an extractor first asks for it, and what was found is kept for all
 // others. Do not copy a Request; pass its address.
 type Request struct {
-	// Header holds the HTTP headers. Names of sessions, of what describes them
-	// and of credentials are matched without regard to case, so a map that was
-	// not filled in by net/http will do. A name in canonical form goes before
-	// other spellings of it. If Content-Type or the header of the session is in canonical
-	// form, all names must be.
+	// Header holds the HTTP headers. The names of headers that name a session, describe
+	// it or hold a credential are matched without regard to case, so a map that was not
+	// filled in by net/http will do. A name in canonical form takes precedence over other
+	// spellings of it. If Content-Type or the header of the session is in canonical form,
+	// all names must be.
 	Header http.Header
 
 	// Body is the JSON text of the request, decompressed. A Body that is not
-	// one JSON object is as if there were none; see the package documentation
-	// for how that is checked.
+	// one JSON object counts as none; see the package documentation for how that is
+	// checked.
 	Body []byte
 
 	// Scope is what session ids are unique within: a tenant, or a tenant and
-	// a provider. Requests of different scopes never belong to one session.
-	// It is the caller's to choose, from what it has authenticated, and to
-	// keep in one form: "gpt-5" and "openai/gpt-5" are two scopes. The more
-	// goes into the scope, the more a conversation is split: think twice
-	// before adding the model, since agents use several in one session. But where
-	// models have upstreams of their own, a session has no home that serves them all,
-	// and would move at every change: then add the name of the pool.
+	// a provider. Requests of different scopes never belong to one session. The
+	// caller chooses it, from what it has authenticated, and always spells it the
+	// same: "gpt-5" and "openai/gpt-5" are two scopes. Whatever goes into the scope
+	// may split a conversation: think twice before adding the model, since agents use
+	// several in one session. But where models have upstreams of their own, no home
+	// serves all models of a session, and it would move at every change of model:
+	// then add the name of the pool.
 	Scope string
 
 	// Method and Path are those of the HTTP request, Path without the query.
@@ -50,10 +50,10 @@ type Request struct {
 	Method, Path string
 
 	// Metadata is what the caller knows from elsewhere, such as the handshake of a
-	// WebSocket or a message queue. Only the function Metadata looks at it, which is
-	// not part of Default: copy what is meant as HTTP headers, such as gRPC
-	// metadata, to Header (by its Add, or an extractor of yours that uses its Get
-	// finds nothing).
+	// WebSocket or a message queue. Only the extractors of the function Metadata
+	// look at it, and Default has none of them: copy what is meant as HTTP headers,
+	// such as gRPC metadata, to Header (by its Add, or an extractor of yours that
+	// uses its Get finds nothing).
 	Metadata map[string]string
 
 	// What was found out about Header.
@@ -71,17 +71,16 @@ type Request struct {
 // FromHTTP returns the Request for r with its headers and, of a body of up to
 // limit bytes, its body. A limit of 0 or less means DefaultBodyLimit.
 //
-// Header is that of r, not a copy. So set what is for an upstream on a clone of r, as
-// httputil.ReverseProxy makes one: else a retry has the upstream's credential, and with
-// [Credential] another tenant.
+// Header is that of r, not a copy. So set headers for an upstream on a clone of r, such
+// as httputil.ReverseProxy makes: otherwise a retry comes with the upstream's
+// credential and so, with [Credential], from another tenant.
 //
 // It reads the body and puts a reader in its place that starts over, so a
-// proxy can send r on as it came; r.GetBody is set as well if the body was
-// read whole, and stays nil if there is none. A gzip Content-Encoding is
-// undone for the Request, not for the proxy. A body that is larger than limit,
-// before or after that, in another encoding or damaged is left out of the
-// Request: sessions are then known by their headers alone. So is memory
-// bounded, to three times the limit.
+// proxy can send r on as it came. If there is a body and it was read whole,
+// r.GetBody is set as well. A gzip Content-Encoding is undone for the Request, but
+// not for the proxy. A body that is larger than limit (compressed or not), has
+// another encoding or is damaged is left out of the Request: sessions are then
+// known by their headers alone. So memory is bounded, by three times the limit.
 //
 // The error is that of reading the body from the client. The Request is good
 // even then, without a body.

@@ -14,8 +14,8 @@ const stateSource = "state"
 // State returns an Extractor for requests that say which conversation they
 // continue by nothing but state on their upstream: previous_response_id,
 // previous_interaction_id, thread.previous_message_id, or the path, as
-// [Request.Pins] reads it. The ID is that of the state, and so another one at
-// every turn: a Selector has to be told (Selection.Learn of package affinity) which
+// [Request.Pins] reads it. The ID is that of the state, and so differs at every
+// turn: a Selector has to be told (Selection.Learn of package affinity) which
 // target has it. The Source is "state".
 func State() Extractor {
 	return ExtractorFunc(func(r *Request) (Session, bool) {
@@ -88,10 +88,10 @@ const (
 //   - in the messages, file_id, fileUri, the container_id of a call, the audio of an earlier
 //     answer, items of type item_reference, and, unless store is false, reasoning that is
 //     sent without its text and without encrypted_content, and image_generation_calls
-//     without their result, which OpenAI then looks up. What a tool was called with is
-//     the tool's own, and so is an answer of it that is JSON. A fileUri that leads to a
-//     file of the Gemini API becomes the name of that file, files/...; others can be read
-//     from anywhere.
+//     without their result, which OpenAI then looks up. The arguments of a tool call and
+//     results that are JSON are not looked into: ids in them are the tool's own. A fileUri
+//     that leads to a file of the Gemini API becomes the name of that file, files/...;
+//     others can be read from anywhere.
 //
 // It reads the body.
 func (r *Request) Pins() []string {

@@ -17,9 +17,9 @@ import "bytes"
 // projects/.../cachedContents/... (Vertex AI). It does not decompress. A StateReader is for
 // one response; it is not safe for concurrent use. Use [NewStateReader].
 //
-// It does not know whether an API keeps what it names: Anthropic's calls every answer
-// msg_..., as OpenAI's calls items. Each id that is learned takes a place in the Cache, so
-// write it the responses of APIs that keep state, and no others.
+// It does not know whether an API keeps what it names: every answer of Anthropic's has an
+// id msg_..., as items of OpenAI's have, but is not kept. Each id that is learned takes a
+// place in the Cache, so write it the responses of APIs that keep state, and no others.
 type StateReader struct {
 	found func(id string)
 	n     int    // how many were found
@@ -37,8 +37,8 @@ type StateReader struct {
 	nameLen  int
 }
 
-// NewStateReader returns a StateReader that calls found for every id, once in a
-// row, and for at most 64 of them.
+// NewStateReader returns a StateReader that calls found for every id, once if it
+// comes several times in a row, and at most 64 times.
 func NewStateReader(found func(id string)) *StateReader {
 	return &StateReader{found: found, buf: make([]byte, 0, MaxID)}
 }

@@ -9,14 +9,14 @@ import (
 // Authorization (less its scheme), X-Api-Key, Api-Key and X-Goog-Api-Key hold and,
 // where browsers open a WebSocket to OpenAI, the openai-insecure-api-key in
 // Sec-WebSocket-Protocol. It is "" if there is none. It is a good Config.Tenant of package
-// affinity: without a tenant's credential nobody can name its sessions. One in the query
-// of the URL is for the caller to look for.
+// affinity: without a tenant's credential nobody can name its sessions. It does not look
+// for one in the query of the URL.
 //
-// If there are several, the result is made of all, whatever their order: SDKs
-// that insist on a key send a placeholder beside the one that counts, and the
-// same for everybody. Where what is sent changes, as a token that is renewed or a
-// signature over the request, so does the result, and with it the session: then
-// let Config.Tenant say whom you have authenticated.
+// If there are several, the result is made of all of them, whatever their order:
+// SDKs that insist on a key send a placeholder, the same for everybody, beside the
+// one that counts. Where a client's credential changes, such as a token that is
+// renewed or a signature over the request, so does the result, and its sessions
+// begin anew: then let Config.Tenant say whom you have authenticated.
 //
 // The result is a secret. Selectors keep a keyed hash of it only.
 func Credential(r *Request) string {

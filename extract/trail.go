@@ -10,11 +10,11 @@ import (
 // How trails work, for those who have to change them.
 //
 // Every request of a conversation repeats all that was said before. The trail turns that into
-// keys. A key is a digest of a person's words, up to where some message ends, and of a
-// setting: what surrounds the words, such as the system prompt. The same words in the same
-// setting have the same key in every later request. A weaker setting is one that says less:
-// the directories that the whole one names, the system prompt without what was injected, or
-// nothing at all. A request has these keys:
+// keys. A key is a digest of a person's words, up to the end of some message, and of a
+// setting, which is what surrounds the words, such as the system prompt. The same words in
+// the same setting have the same key in every later request. A weaker setting is one that
+// says less than the whole one: only the directories that it names, the system prompt
+// without what was injected, or nothing at all. A request has these keys:
 //
 //   - The Session's ID, its own key, is of all words in the whole setting.
 //   - Aliases, under which the session is stored as well, are of all words in weaker
@@ -22,9 +22,9 @@ import (
 //     in between, such as a date in it.
 //   - Continues, by which the request looks for those before it if its ID is not known, are of
 //     fewer and fewer words in the whole setting, and then of the same in weaker ones. What
-//     is found by them is the same conversation. So weaker settings do only for words that
-//     a model has answered: without an answer, there need not have been a request, and the
-//     one that is found may be a stranger's.
+//     is found by them is taken for the same conversation. So weaker settings are used only
+//     with words that a model has answered: without an answer, there may have been no
+//     request, and the one that is found may be a stranger's.
 //   - Near, by which the request looks for a good place to start at, are of such words in no
 //     setting at all, and of the last few of them alone. Strangers may say the same, so only
 //     the target is taken over. Side calls are placed by them, which have the conversation
@@ -37,22 +37,24 @@ import (
 //	words.go     what clients inject into the words of a person, and how it is taken off
 //	repeated.go  what they repeat of a system prompt
 //	places.go    the directories that a setting names
-//	steps.go     a message that tells of a task and of all its steps
+//	steps.go     a message of browser-use, which tells of a task and of all its steps
 //	legacy.go    prompts without messages, the conversation in one text
 //	plain.go     the form in which texts are compared, however they were escaped
 //	sum.go       the digests
 //
-// What holds them to it: TestTrailOverWireFormats has each wire format (wire_test.go) say the same,
-// to which a new one is added; TestTrailDoesNotDependOnStyle, TestTrailOfAnything and FuzzTrail
-// write one body in many ways; TestTrailDependsOnEveryCharacter, TestTraps and
-// TestCorpusSessionsAreApart keep conversations apart; TestWhatIsSentAgainGoesOn goes on with
-// whatever is taken off the words; and TestMessagesOfTheUsualFormAreNoOthers compares the quick way
-// through a message with the careful one.
+// What holds them to it: TestTrailOverWireFormats says the same in each wire format (add a
+// new one to wire_test.go); TestTrailDoesNotDependOnStyle, TestTrailOfAnything and
+// FuzzTrail write one body in many ways; TestTrailDependsOnEveryCharacter, TestTraps and
+// TestCorpusSessionsAreApart keep conversations apart; TestWhatIsSentAgainGoesOn goes on
+// with whatever is taken off the words; and TestMessagesOfTheUsualFormAreNoOthers compares
+// the quick way through a message with the careful one.
 //
-// The walk is hot: for every request without an id, it may go through megabytes. It goes once
-// through each message, takes things in where they stand, and keeps no more of them than the
-// fields of a trail. Where it is the first to read a large body, index.go has it walk in passing,
-// while it looks for the members of the body.
+// The walk is hot: for a request without an id, it may go through megabytes. It goes
+// through each message once, hashes texts where they stand, mostly without a copy, and
+// keeps no more of them than the fields of a trail. Answers and results of tools, most of
+// the text, are passed over 64 bytes at a time (jsonscan's Leave and Skim). Where it is the
+// first to read a large body, index.go has it walk in passing, while it looks for the
+// members of the body.
 
 // Trail returns an Extractor that recognises a conversation by its messages,
 // for clients that send no id. Its Source is "trail".
@@ -60,50 +62,50 @@ import (
 // The trail of a request is the chain of digests k1, k2, ..., kn over its
 // system prompt and then what people wrote and attached, such as images, each digest over
 // all that came before. The session's ID is kn. It continues the longest of the fifteen
-// before it at which an earlier request ended: so a turn leads back to the turn
-// before it, a fork or a rollback to the trunk, and two conversations part at
-// the first word that differs. Nothing that models, tools and clients add counts:
+// keys before it at which an earlier request ended: so a turn leads back to the turn
+// before it, a fork or a rollback to the trunk, and two conversations part at the first
+// word that differs. Nothing that models, tools and clients add counts:
 //
 //   - answers, thinking, tool calls and their results are left out, and so are
-//     ids, cache_control and the list of tools, but not what stands for a conversation that
-//     was compacted: OpenAI's items, and Anthropic's blocks where nobody's words come first;
+//     ids, cache_control and the list of tools; but what stands for a compacted
+//     conversation counts: OpenAI's items, and Anthropic's blocks if no words come before
+//     them;
 //   - "x" and [{"type":"text","text":"x"}] are the same, and so is every way to
-//     escape, indent and order JSON, and a system prompt beside the messages and
-//     in front of them;
+//     escape, indent and order JSON; a system prompt is the same beside the
+//     messages and in front of them;
 //   - the x-anthropic-billing-header line is not part of the system prompt;
-//   - <system-reminder> blocks, <environment_context> and the like are nobody's
-//     words where a person's remain: those before the first answer go with the
-//     system prompt, later ones are left out, but for the directory that Goose names;
-//   - what a person's text repeats of the end of the system prompt, in paragraphs of its
-//     own at its end, is left out as well.
+//   - <system-reminder> blocks, <environment_context> and the like are nobody's words
+//     if words remain without them: those before the first answer go with the system
+//     prompt, later ones are left out, except for the directory that Goose names;
+//   - paragraphs at the end of a person's text that repeat the end of the system prompt
+//     are left out as well.
 //
 // Some clients change what surrounds the words between two turns: the system
-// prompt names another model or date, a reminder moves. A turn whose own trail
-// leads nowhere therefore also continues a request with the same texts in the
-// same place (the directories that the system prompt or the injected blocks
-// name), or under the same system prompt, and starts at the target of one with
-// the same texts alone, as side calls of an agent have, or of one that ended in
-// the same last texts: those on both sides of an answer, and so many different
-// ones, two at least, that they have 32 bytes together. So a conversation of which
-// a client sends only the last part, whether it leaves out the rest or sums it up, stays
-// where it is. All that only where an answer in the messages shows that there was an
-// earlier request.
+// prompt names another model or date, a reminder moves. So a turn whose own trail leads
+// nowhere continues a request with the same texts in the same place (the directories
+// that the system prompt or the injected blocks name) or under the same system prompt.
+// If there is none, it starts at the target of one with the same texts in any setting,
+// as side calls of an agent have, or of one that ended in the same last texts: the texts
+// on both sides of an answer, at least two different ones with at least 32 bytes
+// together. So a conversation of which a client sends only the last part, whether it
+// leaves out the rest or sums it up, stays where it is. All this requires an answer in
+// the messages, which shows that there was an earlier request.
 //
 // It reads OpenAI chat, Responses and legacy completions, Anthropic Messages,
 // Gemini and its Code Assist envelope, Bedrock Converse, Ollama, Cohere v2 and
-// Vercel's AI SDK, by the members that a body has, whatever its path, but for
-// the promptVariables of Converse. A body that is the continuation of something on
-// the server (previous_response_id and the like) does not show its
-// conversation, and has no trail. Nor has one in which nobody wrote anything, one of
-// more than 32,768 messages, blocks, values and injected elements, or one with a block of
-// more than 4,096 members. Where a message has two roles, or a block two types, either may
-// count, and half as many messages are read.
+// Vercel's AI SDK, by the members that a body has, whatever its path (only Converse's
+// promptVariables go by the path). A body that is the continuation of something on the
+// server (previous_response_id and the like) does not show its conversation, and has no
+// trail. Nor has one in which nobody wrote anything, one of more than 32,768 messages,
+// blocks, values and injected elements, or one with a block of more than 4,096 members. If
+// a message has two roles, or a block two types, either may count, and the limit is half
+// as high.
 //
 // Two conversations that begin alike, to the letter, are one until they part. A client
 // that sends the last few messages only, or writes early ones anew for every turn, has a
-// new session each time, though mostly at the same target. One that adds to the last
-// message what it leaves out later (but for what is known to be injected) starts anywhere.
-// Whatever led them back would put strangers together.
+// new session each time, though mostly at the same target. One that adds text to the last
+// message and leaves it out later starts anywhere, unless the text is known to be
+// injected. Any rule that led such clients back would put strangers together.
 func Trail() Extractor { return trailExtractor{} }
 
 type trailExtractor struct{}
@@ -199,7 +201,7 @@ func (r *Request) Opening() (uint64, bool) {
 	return s[0], t.texts > 0 && t.items <= maxItems
 }
 
-// A trail collects what the keys of a request are made of, and by what its class is told.
+// A trail collects what the keys of a request are made of, and what tells its class.
 type trail struct {
 	items   int  // looked at so far; beyond maxItems, the request has no trail
 	inParts bool // within the parts of a block; parts in these are no parts, to go over each text but once
@@ -214,7 +216,7 @@ type trail struct {
 	texts  int        // how many there were
 	here   sum        // the chain over all of them so far
 	steps  ring[step] // the chain where each of the last messages ended
-	parts  ring[sum]  // the chain behind each of the last texts within the message at hand
+	parts  ring[sum]  // the chain behind each of the last texts of the message at hand
 	passed bool       // what is left of the message at hand counts for nothing: see readSteps
 	since  since      // what was written since the last answer
 
@@ -281,7 +283,8 @@ type since struct {
 	bytes uint8  // of texts, or minTail if there are more
 }
 
-// A ring keeps the last few values that were put in: enough for steps and for parts.
+// A ring keeps the last few values that were put in; it has room enough for steps
+// and for parts.
 type ring[E any] struct {
 	items [max(maxSteps, maxTexts)]E
 	n     int // how many were put in
@@ -292,7 +295,7 @@ func (r *ring[E]) put(e E) {
 	r.n++
 }
 
-// back returns the value that i others were put in behind, or nil.
+// back returns the value that was put in before the last i, or nil.
 func (r *ring[E]) back(i int) *E {
 	if i >= r.n || i >= len(r.items) {
 		return nil
@@ -417,11 +420,11 @@ func (t *trail) addAnswered(keys *keyBuffer, in sum) {
 	}
 }
 
-// tail returns the digest of what people wrote last, as it was i of their messages before the
-// end: of the last few parts between answers. It takes as few as have minTail bytes, but two
-// different ones at least, since many people say the same one thing, and agents that nobody watches
-// are told to go on again and again: the bytes of what is repeated count once. It reports false if
-// there are not so many.
+// tail returns the digest of what people wrote last, without the last i of their messages:
+// of the last few parts between answers. It takes as few parts as have minTail bytes, but
+// at least two different ones, since many people say the same one thing. The bytes of a
+// part that repeats the one behind it do not count: agents that nobody watches are told to
+// go on again and again. It reports false if there are not so many.
 func (t *trail) tail(i int) (s sum, ok bool) {
 	var h, last uint64
 	bytes, parts := 0, 0
