@@ -106,8 +106,8 @@ func (r *Request) pathClass() Class {
 	if len(r.Path) < tail {
 		return Turn
 	}
-	// Every request has its path looked at, so the list is gone through only where the path
-	// ends like one that is in it: who adds a path adds its last letters here.
+	// Every request has its path looked at, so the list is gone through only if the path
+	// ends like one that is in it: to add a path, add its last letters here.
 	switch r.Path[len(r.Path)-tail:] {
 	case "etions": // as most that there are, which are not in the list
 		if strings.HasSuffix(r.Path, "/fim/completions") { // Mistral: what an editor completes

@@ -44,8 +44,8 @@ func (e claudeCode) Extract(r *Request) (s Session, ok bool) {
 	return s, ok
 }
 
-// find is Extract for Chain.Find, and leaves to Complete what that leaves to it: s is the
-// zero Session, and stays so if find returns false.
+// find is Extract for Chain.Find, and leaves to Complete what Chain.Find leaves to it. s
+// must be the zero Session, and stays so if find returns false.
 func (claudeCode) find(r *Request, s *Session) (ok bool) {
 	if claudeHeaders.find(r, s) {
 		return true
@@ -64,8 +64,8 @@ func (claudeCode) find(r *Request, s *Session) (ok bool) {
 // findWithHeaders is find for a Chain in which Headers comes right behind this one, and
 // does the work of both, so that the headers are searched once: claudeHeader is the
 // first in the list of Headers. behind has the extractors that come after Headers. If
-// ClaudeUserID is the first of these, the body is looked at as that would do it, which need
-// not be asked any more if looked is true.
+// ClaudeUserID is the first of these, findWithHeaders does its work as well; if looked is
+// true, it need not be asked any more.
 func (claudeCode) findWithHeaders(r *Request, s *Session, behind Chain) (ok, looked bool) {
 	named := knownHeaders.find(r, s)
 	if s.Source == claudeSource || len(r.Body) == 0 || !r.anthropic() {

@@ -2,18 +2,23 @@ package extract
 
 import "github.com/go-affinity/affinity/internal/jsonscan"
 
-// How much of a body is read before something in it is believed depends on its size.
+// This file answers for an id without reading all of a large body: its cost is then
+// that of two kilobytes. That is only for what is asked for before anything else;
+// otherwise an id of lower precedence could win by where it stands. How much of a
+// body is read before something in it is believed:
 //
-//   - Up to strictly bytes, all of it, to the letter.
-//   - Up to wholly bytes, all of it, but values that nobody asks for are skimmed.
-//   - Of a larger one, as little as it takes to find what is asked for before anything
-//     else (getEarly, memberEarly): the ends, that is, the members that stand within
-//     window bytes of the tail or the head; and if it is not there, the way from the
-//     start to where it is met. The rest is read when something else is asked for.
+//   - Up to strictly bytes, all of it, every value checked (Cursor.Skip).
+//   - Up to wholly bytes, all of it, but values that nobody asks for are skimmed
+//     (Cursor.Skim).
+//   - Of a larger one, as little as it takes to find what is asked for first
+//     (getEarly, memberEarly): the ends, which are the members within window bytes of
+//     the tail or the head; and if it is not there, the members from the start up to
+//     the one that is met. The rest is read when something else is asked for.
 //
-// If the body is well-formed and its members all have names of their own, that gives the
-// answer that reading all of it gives. Of several members of one name, one at the tail
-// counts before one at the head, and the last at either; in between, the first.
+// If the body is well-formed and no two members have the same name, that gives the
+// answer that reading all of it gives (FuzzEnds compares the two). Of several members of
+// one name, one at the tail counts before one at the head, and the last at either; in
+// between, the first.
 //
 // Default goes further (conversation, below): of a large body it takes any member that
 // names a conversation, first from the ends and then the first in between, rather
@@ -70,8 +75,8 @@ func (r *Request) memberEarly(name string) []byte {
 
 // atEnds returns the text of the body's member of that name if it stands at an end, the
 // tail before the head, and else nil. It returns false if it has met a mistake: at the
-// tail, behind a value at the head, or that the body is no object. The body must be longer
-// than the window.
+// tail, or behind a value at the head, or a body that is no object. The body must be
+// longer than the window.
 func atEnds(body []byte, name string) (value []byte, ok bool) {
 	var room nameRoom
 	head := newHead(body)
@@ -133,9 +138,9 @@ func (h *head) key() (key []byte, ok bool) {
 	return key, h.open
 }
 
-// value reads the value of the member and returns its text, and whether it ends within
-// the window for sure: with a comma behind it. It is read to the letter if it is asked
-// for, and else skimmed.
+// value reads the value of the member and returns its text, and whether it certainly
+// ends within the window: there is a comma behind it. A value that is asked for is
+// checked, any other is skimmed.
 func (h *head) value(asked bool) (value []byte, ok bool) {
 	if asked {
 		value = h.c.Skip()
@@ -143,7 +148,7 @@ func (h *head) value(asked bool) (value []byte, ok bool) {
 		value = h.c.Skim()
 	}
 	h.open = h.c.Kind() == ','
-	// Where the window ends, in the value or right behind it, there may be no mistake.
+	// If the window ends in the value or right behind it, that is no mistake.
 	h.bad = !h.open && h.c.OK() && !h.c.End()
 	return value, h.open
 }
@@ -167,7 +172,7 @@ func (e *ends) read(body []byte) bool {
 			}
 			break
 		}
-		if f := noField.written(key); idOrOuter.has(f) && !last.has(f) {
+		if f := noField.memberAsWritten(key); idOrOuter.has(f) && !last.has(f) {
 			e.set(f, value)
 			last |= 1 << f
 		}
@@ -177,7 +182,7 @@ func (e *ends) read(body []byte) bool {
 		if !ok {
 			return !head.bad
 		}
-		f := noField.written(key)
+		f := noField.memberAsWritten(key)
 		asked := idOrOuter.has(f) && !last.has(f)
 		if value, ok := head.value(asked); ok && asked {
 			e.set(f, value)
@@ -203,7 +208,7 @@ func (e *ends) set(f field, text []byte) {
 			return
 		}
 		value := c.Skim()
-		if g := f.written(key); g != noField {
+		if g := f.memberAsWritten(key); g != noField {
 			e.present |= 1 << g
 			e.texts[g] = value
 		}
@@ -211,22 +216,22 @@ func (e *ends) set(f field, text []byte) {
 }
 
 // conversationFields are the fields that Default looks for by ClaudeUserID and BodyIDs,
-// and those around them. Only fields that are Explicit are among them: others, such as
+// and those that these are in. Only Explicit ones are among them: others, such as
 // prompt_cache_key, may be the same in all conversations of an application.
 var conversationFields = (explicitSet | 1<<metadataUserIDField).andOuter()
 
-// Bounds on the members that name no conversation after all, of those that are met in
-// between. No real body has so many.
+// Bounds on the members in between that are looked at and name no conversation after
+// all. No real body has so many.
 const (
 	maxTries = 64
 	maxTried = 2 * maxRaw // bytes of them
 )
 
-// conversation returns the session that a large body names as ClaudeUserID knows it or
-// as BodyIDs does, by a field that is Explicit: from the ends or, if none is there, from the
-// first such member in between. It returns false for a body that is not large. If the
-// body is well-formed and its members all have names of their own, it makes no
-// difference how much of it has been read before.
+// conversation returns the session that ClaudeUserID or BodyIDs finds in a large body by a
+// field that is Explicit: at the ends or, if there is none, by the first such member in
+// between. It returns false for a body that is not large. If the body is well-formed and no
+// two members have the same name, it makes no difference how much of it has been read
+// before.
 func (r *Request) conversation() (s Session, ok bool) {
 	var e ends
 	if len(r.Body) <= wholly || r.index.progress.Load() == bad || !e.read(r.Body) {
@@ -239,7 +244,7 @@ func (r *Request) conversation() (s Session, ok bool) {
 }
 
 // conversationInBetween goes through the members of the body in order: first those that
-// the index has come past already, and then on with its walk. It gives up after maxTries
+// the index has noted already, and then on with its walk. It gives up after maxTries
 // members, or maxTried bytes, that name nothing.
 func (r *Request) conversationInBetween() (s Session, ok bool) {
 	x := &r.index

@@ -1,7 +1,7 @@
 package extract
 
 // A field is a member of the body, or of one of the objects in it, that the built-in
-// extractors ask for. A new one needs a name (known), a place beside the others of its object
+// extractors ask for. A new one needs a name (in member), a place beside the others of its object
 // (insides), and a list that says what it is for, such as bodyIDs or messageFields.
 type field uint8
 
@@ -89,9 +89,9 @@ const (
 // A fieldSet has one bit for each of some fields.
 type fieldSet uint64
 
-// There is no room for another: this does not compile if they do not fit in. Names whose order of
-// precedence does not matter may share a field, as some of metadata do: then the last of
-// them counts. Beyond that, a fieldSet has to become larger.
+// This does not compile if the fields do not fit in, and there is no room for another.
+// Names whose order of precedence does not matter may share a field, as some of metadata
+// do: then the last of them in a body counts. Otherwise a fieldSet has to become larger.
 const _ = field(64) - numFields
 
 // setOf returns the set of the fields from from to to, both included.
@@ -101,7 +101,7 @@ func setOf(from, to field) fieldSet { return 1<<(to+1) - 1<<from }
 func (s fieldSet) has(f field) bool { return s>>f&1 != 0 }
 
 // insides has for each field those that are members of it if it is an object. It says the
-// same as known, below, and TestFieldsAreWhereTheirNamesAre checks that it does.
+// same as member, below, and TestFieldsAreWhereTheirNamesAre checks that it does.
 var insides = [numFields]fieldSet{
 	metadataField:          setOf(metadataUserIDField, metadataChatIDField),
 	clientMetadataField:    setOf(clientMetadataSessionIDField, clientMetadataSessionIDField),
@@ -159,8 +159,8 @@ func (s fieldSet) andOuter() fieldSet {
 	return all
 }
 
-// written is known for a name as it is written, with or without escapes.
-func (f field) written(name []byte) field {
+// memberAsWritten is member for a name as it is written, with or without escapes.
+func (f field) memberAsWritten(name []byte) field {
 	shortest := len("id")
 	if f == noField {
 		shortest = len("input")
@@ -169,12 +169,12 @@ func (f field) written(name []byte) field {
 		return noField
 	}
 	var room nameRoom
-	return f.known(room.read(name))
+	return f.member(room.read(name))
 }
 
-// known returns the field that a member of that name is, in the body if f is noField, and
-// else in the object f; or noField if it is none.
-func (f field) known(name []byte) field {
+// member returns the field that a member of that name is, in the body if f is noField,
+// and else in the object f; or noField if it is none.
+func (f field) member(name []byte) field {
 	switch f {
 	case noField:
 		switch string(name) {

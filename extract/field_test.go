@@ -18,8 +18,8 @@ func TestFieldsAreWhereTheirNamesAre(t *testing.T) {
 	for outer := range numFields {
 		var inside fieldSet
 		for _, name := range names {
-			f := outer.known(name[1])
-			require.Equal(t, f, outer.written(name[1]), "%s", name[1])
+			f := outer.member(name[1])
+			require.Equal(t, f, outer.memberAsWritten(name[1]), "%s", name[1])
 			if f != noField {
 				inside |= 1 << f
 			}

@@ -146,9 +146,9 @@ func newHeaders(names []string, known bool) *headers {
 	return hs
 }
 
-// A nameFilter tells quickly of most headers that they are none of a list of names. For
-// each length it has one bit for each letter in which a name of that length ends,
-// whatever its case. Names longer than maxLength count as that long.
+// A nameFilter tells quickly that most headers are not on a list of names. For each
+// length it has one bit for each letter in which a name of that length ends, whatever
+// its case. Names longer than maxLength count as that long.
 type nameFilter [maxLength + 1]uint32
 
 const maxLength = 63
@@ -177,8 +177,8 @@ func (hs *headers) Extract(r *Request) (s Session, ok bool) {
 	return s, ok
 }
 
-// find is Extract for Chain.Find, and leaves to Complete what that leaves to it: s is the
-// zero Session, and stays so if find returns false.
+// find is Extract for Chain.Find, and leaves to Complete what Chain.Find leaves to it. s
+// must be the zero Session, and stays so if find returns false.
 func (hs *headers) find(r *Request, s *Session) bool {
 	if len(r.Header) == 0 {
 		return false

@@ -14,14 +14,15 @@ import (
 // that this package knows (field.go), or for members by their names. Two readers answer.
 //
 //   - The index (this file) walks through the body once, forward, and notes where its
-//     members are. Its answer is the right one.
-//   - The ends (ends.go) spare the walk in large bodies: what is asked for before
+//     members are. Its answer is the right one. It is fast because values that nobody
+//     asks for are skimmed, 64 bytes at a time, and hardly anything is copied or allocated.
+//   - The ends (ends.go) save most of the walk in large bodies: what is asked for before
 //     anything else is looked for within the first and the last kilobyte and, if it is not
-//     there, on a walk that stops where it is met.
+//     there, by a walk that stops where it is met.
 //
-// Who needs the messages of a large body that nobody has read yet has the walk read them in
-// passing, so that they are not crossed twice: into a trail (trail.go) or a prompt (boundary.go).
-// For who looks for an id, it passes over them.
+// If the messages of a large body are needed before anybody has read it, the walk reads
+// them in passing, into a trail (trail.go) or a prompt (boundary.go), so that they are not
+// gone over twice. If only an id is needed, it skims them.
 //
 // What holds them to it: FuzzBodyIDs and TestBodyIDsLikeTheReference compare the index
 // with the plain reader in reference_test.go; FuzzEnds, TestIDsAtTheEndsOfLargeBodies and
@@ -34,10 +35,10 @@ import (
 // one name the last counts, as it does for the parsers of most upstreams.
 //
 // Whoever holds reading may read and change an index. Others may read it once progress
-// is good or bad, for then nobody changes it any more. Its methods leave both to their
-// callers.
+// is good or bad, for then nobody changes it any more (except talk). The methods of
+// index check neither: that is up to their callers.
 //
-// It is part of every Request, also of those whose headers decide, so it is small:
+// It is part of every Request, even of those whose headers decide, so it is small:
 // offsets, and room for as many as real bodies have.
 type index struct {
 	progress atomic.Uint32 // unfinished, good or bad
@@ -47,10 +48,10 @@ type index struct {
 	present fieldSet      // the fields that the body has, as far as the walk has come
 	known   []knownMember // one for each field that is present, or was until its outer one came again
 
-	// others has one offset for each member of the body that is no field: behind what
-	// stands before the member, which is the opening brace or another member. It is for
-	// extractors with paths of their own. With more than maxOthers of them, which
-	// no real body has, it is nil and tooManyOthers is true; the body is then walked
+	// others has one offset for each member of the body that is no field: the end of
+	// what stands before the member, which is the opening brace or another member. It
+	// serves Body, whose paths may name any member. If there are more than maxOthers,
+	// as in no real body, it is nil and tooManyOthers is true; the body is then walked
 	// again for each such path.
 	others        []uint32
 	tooManyOthers bool
@@ -75,8 +76,8 @@ type knownMember struct {
 
 const maxOthers = 64
 
-// maxRead bounds the members that a walk reads. No request has so many; a body that has
-// counts as malformed, so that no work is wasted on the rest of it.
+// maxRead bounds the members that a walk reads. No request has so many; a body with
+// more counts as malformed, so that no work is wasted on the rest of it.
 const maxRead = maxItems
 
 // Progress of an index.
@@ -101,7 +102,7 @@ func (r *Request) read() bool {
 	return x.progress.Load() == good
 }
 
-// readWithTrail is read for who will ask for the trail.
+// readWithTrail is read for callers that ask for the trail next.
 func (r *Request) readWithTrail() bool {
 	x := &r.index
 	if len(r.Body) > wholly && x.progress.Load() == unfinished {
@@ -172,7 +173,7 @@ func (x *index) next(fields fieldSet, at uint32) (first *knownMember) {
 // member returns the text of the body's member of that name, as far as the walk has
 // come, or nil.
 func (x *index) member(body []byte, name string) []byte {
-	if f := noField.known([]byte(name)); f != noField {
+	if f := noField.member([]byte(name)); f != noField {
 		return x.value(body, f)
 	}
 	if x.tooManyOthers && x.progress.Load() == good {
@@ -192,15 +193,15 @@ func (x *index) member(body []byte, name string) []byte {
 	return nil
 }
 
-// A stop reports whether a walk is to stop at a member of the body, given its field or
-// noField, and its name as it is written.
+// A stop reports whether a walk is to stop behind a member of the body, given its
+// field or noField, and its name as it is written.
 type stop func(f field, written []byte) bool
 
 // readOn goes on with the walk, if it is unfinished: to the end of the body or, if until
 // is not nil, past the next member at which it is to stop. The caller holds x.reading.
 //
 // With a prompt or a trail, the messages are read into that in passing, and readOn reports
-// whether it is then the one that reading the messages by themselves would give.
+// whether the result is what reading the messages by themselves would give.
 func (x *index) readOn(body []byte, until stop, p *prompt, t *trail) (inPassing bool) {
 	if x.progress.Load() != unfinished {
 		return false
@@ -231,7 +232,7 @@ func (x *index) readOn(body []byte, until stop, p *prompt, t *trail) (inPassing 
 //
 // It may read the messages in passing, before it knows whether they are those that count. What
 // was read is of use only if hasReadTheMessages is true at the end. Of several lists of messages
-// only the first is read, as it is only of use if it is the only one.
+// only the first is read, since it is of use only if there is no other.
 type walk struct {
 	*index
 	body    []byte
@@ -258,8 +259,8 @@ func (w *walk) pos() int { return w.base + w.c.Pos() }
 
 // members reads the members of the body, if in is noField, or of the object in that field:
 // to its end or, of the body, past the next member at which the walk is to stop.
-// The Cursor must be inside the object. (until is no field of w since it would then be allocated
-// on the heap.)
+// The Cursor must be inside the object. (until is a parameter since as a field of w it
+// would be allocated on the heap.)
 func (w *walk) members(in field, until stop) {
 	c := &w.c
 	for !w.stopped && w.count() {
@@ -269,7 +270,7 @@ func (w *walk) members(in field, until stop) {
 			return
 		}
 		from := w.pos()
-		f := in.written(written)
+		f := in.memberAsWritten(written)
 		if f == noField || !w.readInside(f) {
 			if w.careful {
 				c.Skip()
@@ -298,8 +299,8 @@ func (w *walk) count() bool {
 	return w.counted <= maxRead
 }
 
-// readInside reads the value of a field if there is more to do than to pass over it: if other
-// fields are inside, or messages that are to be read. It reports whether it has.
+// readInside reads the value of a field if there is more to do than to pass over it: other
+// fields are inside, or messages that are to be read. It reports whether it has read it.
 func (w *walk) readInside(f field) bool {
 	inside := f.inside()
 	w.present &^= inside
@@ -346,8 +347,8 @@ func (x *index) note(f field, from, to int) {
 	x.known = append(x.known, m)
 }
 
-// noteOther notes a member of the body that is no field, by the offset behind what stands
-// before it.
+// noteOther notes a member of the body that is no field, by the end of what stands before
+// it.
 func (x *index) noteOther(at int) {
 	switch {
 	case x.tooManyOthers:
@@ -366,8 +367,8 @@ type nameRoom [escapeLen * len("previous_interaction_id")]byte
 const escapeLen = len(`\u0061`)
 
 // read returns a name without its escapes. To save time and memory, two kinds of names
-// are returned as they are written, since none that is known is among them: those too
-// long for the room, and those too short to be an escape and one more letter.
+// are returned as they are written, since no known name is among them: those too long
+// for the room, and those too short to be an escape and one more letter.
 func (room *nameRoom) read(written []byte) []byte {
 	if len(written) <= escapeLen || len(written) > len(room) {
 		return written

@@ -37,10 +37,10 @@ func (t *trail) prompt(raw []byte) {
 	scratch.Put(room)
 }
 
-// legacyText reads the text of a prompt, without white space around it. It takes for places
-// at which an earlier request may have ended: behind each occurrence of the word that
-// this one ends in ("Assistant:", "[/INST]"), and the ends of lines. The last maxTexts of
-// them are put into t.parts, and those before into t.steps.
+// legacyText reads the text of a prompt, without white space around it. An earlier request
+// is taken to have ended, perhaps, behind each occurrence of the word that this one ends in
+// ("Assistant:", "[/INST]") and at the ends of lines. The last maxTexts of them are put
+// into t.parts, and those before into t.steps.
 func (t *trail) legacyText(text []byte) {
 	if len(text) == 0 {
 		return

@@ -11,7 +11,8 @@ import (
 
 // This file knows where the messages stand in a body, and has the walk of a trail through them:
 // messages, message, object and members find out who speaks; content, block and text take in
-// what is said; read, person and inject add it to the trail.
+// what is said; read, person and inject add it to the trail. The walk is hot: trail.go says
+// how, and which tests hold it.
 
 // messages returns the text of the messages: of several lists, the first that has something
 // in it. It returns nil if there is none.
@@ -48,7 +49,7 @@ func hasMessages(raw []byte) bool {
 }
 
 // maxItems bounds the messages, blocks, values and injected elements that a trail is made
-// from. No conversation has so many; a body that has more is not one, and no work is wasted
+// from. No conversation has so many; a body with more has no trail, and no work is wasted
 // on the rest of it.
 const (
 	maxItems   = 1 << 15
@@ -64,8 +65,9 @@ func (t *trail) more() bool {
 // keptFields name what an upstream keeps of a prompt.
 var keptFields = []field{cachedContentField, cachedContentSnakeField, requestCachedContentField, promptField}
 
-// eachKept calls f for the texts of the keptFields and of what Bedrock fills a prompt in with, which
-// the path names. A prompt that is a text is all there is, and kept by nobody.
+// eachKept calls f for the texts of the keptFields and, for Bedrock, of the variables that
+// fill in the prompt which the path names. A prompt that is a string is not kept: it is the
+// whole prompt.
 func (r *Request) eachKept(f func(raw []byte)) {
 	for _, field := range keptFields {
 		raw := r.get(field)
@@ -125,9 +127,9 @@ func (t *trail) readMessages(r *Request) {
 	}
 }
 
-// messages reads the next value: an array of messages, a single one, or a
-// string. However many messages there are, only so many are looked at: the rest
-// costs no more than it takes to find the end.
+// messages reads the next value: an array of messages, a single one, or a string.
+// At most maxItems messages are looked at: the rest costs no more than it takes to
+// find the end.
 func (t *trail) messages(c *jsonscan.Cursor) {
 	if !c.Array() {
 		t.message(c)
@@ -164,7 +166,7 @@ func (t *trail) message(c *jsonscan.Cursor) {
 }
 
 // object reads the next message, which is an object. Most begin in one of two ways, to the
-// letter. These are read without a look at one member after the other.
+// letter; these are read without looking at each member.
 func (t *trail) object(c *jsonscan.Cursor) {
 	whole := *c
 	switch {
@@ -189,14 +191,14 @@ func (t *trail) object(c *jsonscan.Cursor) {
 	t.members(c, whole, false)
 }
 
-// members reads the members of a message that are left, and its end: all of them or, if the
-// role and the content of a person have been taken in (done), what stands behind these.
-// Whole stands before the message.
+// members reads the members of a message that are left, and its end: all of them or, if
+// done is set, those behind a person's role and content, which have been taken in. The
+// Cursor whole stands before the message.
 //
-// Where the role comes before the content, as it mostly does, the content is taken in where
-// it is met. That cannot be taken back: if a later member would have it, unsure says so.
-// Where the role comes behind, and in a careful reading, the content is kept until the
-// message has ended.
+// If the role comes before the content, as it mostly does, the content is taken in where it
+// is met. That cannot be undone: if a later member contradicts it, t.unsure is set. If the
+// role comes later, and in a careful reading, the content is kept until the message has
+// ended.
 func (t *trail) members(c *jsonscan.Cursor, whole jsonscan.Cursor, done bool) {
 	// The values of members: of the first two what is between their quotes.
 	var role, kind, content, parts, images []byte
@@ -331,10 +333,11 @@ func (t *trail) speaks(who speaker) {
 
 // mayBeCompacted reports whether the next message of a model may hold what stands for all that was
 // said before: Anthropic has models write a block of the type compaction, and clients leave out what
-// is in front of it. Behind words it need not count, and comes into the conversation too late to.
+// is in front of it. Behind a person's words such a block need not count, and could not:
+// the requests before it had the same words without it.
 func (t *trail) mayBeCompacted() bool { return t.texts == 0 && !t.answered && !t.openingOnly }
 
-// compacted takes in such blocks.
+// compacted takes in the blocks of the type compaction in the content of a message.
 func (t *trail) compacted(content []byte) {
 	c := jsonscan.New(content)
 	for ok := c.Array(); ok && t.more() && c.Element(); {
@@ -345,7 +348,8 @@ func (t *trail) compacted(content []byte) {
 	}
 }
 
-// isCompaction reports whether the next value is such a block. Its members count as items.
+// isCompaction reports whether the next value is a block of the type compaction. Its
+// members count as items.
 func (t *trail) isCompaction(c *jsonscan.Cursor) (is bool) {
 	if !c.Object() {
 		c.Skim()
@@ -429,9 +433,9 @@ func (t *trail) content(c *jsonscan.Cursor, in *setting) {
 	}
 }
 
-// block reads the next value, a block of content. What is of a tool or of a model counts for
-// nothing; a text counts as such; parts count one by one; all else counts as what a person
-// attached, such as an image.
+// block reads the next value, a block of content. A block of a tool or a model counts for
+// nothing; a text counts as such; parts count one by one; anything else counts as what a
+// person attached, such as an image.
 func (t *trail) block(c *jsonscan.Cursor, in *setting) {
 	if c.Past(`{"type":"tool_result"`) { // as most results of tools begin
 		c.Leave('}')
@@ -590,10 +594,10 @@ func (t *trail) person(salt, h uint64) {
 	t.parts.put(t.here)
 }
 
-// inject takes in what a client injected. Clients move it about, so where it stands makes no
-// difference; what comes behind the first answer is no part of any setting, except that what moves
-// may be all that names a place. It counts as an item, and inject returns false if there are too
-// many.
+// inject takes in what a client injected. Clients move such texts about, so where one
+// stands makes no difference. Behind the first answer it is no part of the setting, except
+// that a text that moves may be the only one that names a place. It counts as an item, and
+// inject returns false if there are too many.
 func (t *trail) inject(text []byte, s stay) (more bool) {
 	if !t.more() {
 		return false

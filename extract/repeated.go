@@ -49,8 +49,9 @@ func (t *trail) keepEnding(text []byte, lent bool) {
 	}
 }
 
-// An endSet has how texts end: all that were added and, with some luck, not many others. What
-// repeats a system prompt that is read behind the messages is found by it.
+// An endSet is a small Bloom filter of how texts end: mayHave is true for all that were
+// added, and for few others. It tells whether any text may repeat a system prompt that is
+// read after the messages.
 type endSet [16]uint64
 
 func (s *endSet) add(text []byte) {

@@ -161,7 +161,8 @@ func toolState(tools []byte, add func(string, bool) bool) {
 	}
 }
 
-// allIDs calls add for the ids in a list until add returns false; then it does so, too.
+// allIDs calls add for the ids in a list until add returns false; then it returns
+// false, too.
 func allIDs(list []byte, add func(string, bool) bool) (more bool) {
 	c := jsonscan.New(list)
 	more = true
@@ -171,9 +172,9 @@ func allIDs(list []byte, add func(string, bool) bool) (more bool) {
 	return more
 }
 
-// containerState is allIDs for what a container says of itself, if it is an object: the one that
-// it is, unless it is new, the files in it, and the skills that somebody has uploaded. Other
-// skills have names, such as pptx, and are everywhere.
+// containerState is allIDs for a container, if that is an object: for its own id, unless it
+// is new, the files in it, and the skills that somebody has uploaded. Other skills have
+// names, such as pptx, and are everywhere.
 func containerState(container []byte, add func(string, bool) bool) (more bool) {
 	c := jsonscan.New(container)
 	return eachMember(&c, func(name, value []byte) (more bool) {
@@ -194,8 +195,8 @@ func containerState(container []byte, add func(string, bool) bool) (more bool) {
 }
 
 // eachMember reads the next value and calls f for its members, if it is an object, until f
-// returns false; then it does so, too, and has not read the rest. The name is good until f
-// returns.
+// returns false; then it returns false, too, and has not read the rest. The name is good
+// until f returns.
 func eachMember(c *jsonscan.Cursor, f func(name, value []byte) (more bool)) (more bool) {
 	if !c.Object() {
 		c.Skim()
@@ -227,9 +228,9 @@ func mentionsState(raw []byte) bool {
 }
 
 // references reads the next value and calls add for the state that it refers to, until add
-// returns false; then it does so, too. It does not look into what tools were called with and
-// what they answered in JSON. Reasoning and images are looked up only by OpenAI's Responses, and
-// only if these are stored.
+// returns false; then it returns false, too. It does not look into what tools were called
+// with and what they answered in JSON. Reasoning and images are looked up only by OpenAI's
+// Responses, and only if these are stored.
 func references(c *jsonscan.Cursor, stored bool, add func(string, bool) bool) (more bool) {
 	more = true
 	switch c.Kind() {

@@ -6,12 +6,14 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// readSteps takes in the plain text in which browser-use tells a model of a task, and reports
-// whether it is one. Each request has one such message: with the task, all steps that were taken
-// so far, which are those of the request before and one more, and then the page as it is now.
-// What the task is and the steps count as texts of their own, so that the request before ended
-// at the step before the last. The page counts for nothing, and neither does what else the
-// message holds, such as a picture of the page. How the task begins does not change with the steps.
+// readSteps takes in a plain text if it is the one in which browser-use tells a model of
+// its task, and reports whether it is. Each request of browser-use has one such message:
+// the task, then all steps taken so far (those of the request before, and one more), then
+// the page as it is now. The task and each step count as texts of their own, so the request
+// before ended at the step before the last, and a session leads back to it
+// (TestWhatIsSentAgainGoesOn). The page counts for nothing, nor does anything else in the
+// message, such as a picture of the page. These steps of an agent are not the steps of a
+// trail (see step).
 func (t *trail) readSteps(text []byte) bool {
 	rest, ok := bytes.CutPrefix(text, []byte(`<user_request>\n`))
 	if !ok {

@@ -3,18 +3,18 @@ package extract
 import "github.com/go-affinity/affinity/internal/jsonscan"
 
 // A strip goes past values of a body and hands them on to a prompt, less what is no part of a
-// prompt: markers of caches, ids and states of items, the billing line. Nothing is written
-// anew. What is handed on is the text of the body, piece by piece, between one cut and the
-// next; so a value that has nothing to cut costs no more than it takes to find its end.
+// prompt: markers of caches, ids and states of items, the billing line. Nothing is
+// rewritten: what is handed on are the pieces of the body's text between the cuts, so a
+// value that has nothing to cut costs no more than it takes to find its end.
 //
-// What is cut out leaves the text as a client would have written it that never had it: with
-// each member or element goes one comma, and the white space beside that.
+// The text that is left is what a client would have written that never had what was cut
+// out: each member or element goes with one comma, and with the white space beside that.
 type strip struct {
 	to    *prompt
 	raw   []byte
 	c     jsonscan.Cursor // in raw
 	start int             // where in raw the messages begin
-	done  int             // what of raw stands before was handed on or cut out
+	done  int             // what stands before this in raw was handed on or cut out
 	first bool            // this is the first message, or the system prompt: the billing line may be in it
 	depth int             // how many values we are in, as value counts them
 
@@ -148,9 +148,10 @@ func (s *strip) value() {
 }
 
 // mentionsMarker reports whether there may be a marker in the value that begins at an offset,
-// which saves most values a look at their members. It must be asked of values in the order in
-// which they begin. The values inside another one are asked of after that one, and it has been
-// searched up to its first mention: so the text is gone over once, however deep it is nested.
+// which saves most values a look at their members. It must be called for values in the
+// order in which they begin. When it is called for the values inside another one, that one
+// has been searched up to its first mention: so the text is gone over once, however deep it
+// is nested.
 func (s *strip) mentionsMarker(start int, raw []byte) bool {
 	if len(raw) == 0 || raw[0] == '"' {
 		return false
@@ -170,7 +171,7 @@ func (s *strip) mentionsMarker(start int, raw []byte) bool {
 func mentions(raw []byte, place int, words ...string) bool { return mention(raw, place, words...) >= 0 }
 
 // mention returns the offset of the first of the words in raw, or -1. They begin with a quote,
-// and all have the same byte at a place, one that other names seldom have there.
+// and all have the same byte at that place, one that other names seldom have there.
 func mention(raw []byte, place int, words ...string) int {
 	for at := 0; ; at++ {
 		i := jsonscan.QuoteBefore(raw[at:], place, words[0][place])
@@ -196,8 +197,8 @@ const (
 	aBlock // of content
 )
 
-// inside goes past the next value, and cuts out of it what is no part of the prompt: of an
-// object, members; of an array, the objects in it that have nothing but markers or the
+// inside goes past the next value, and cuts out of it what is no part of the prompt: from
+// an object, members; from an array, the objects that hold nothing but markers or the
 // billing line.
 func (s *strip) inside(in compound) {
 	c := &s.c

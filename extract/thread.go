@@ -13,8 +13,8 @@ func (r *Request) named(source, id string, c Confidence) (s Session) {
 	return s
 }
 
-// name is named, but fills in a Session that there is. Fields that it has nothing to say
-// about stay as they are.
+// name is like named, but fills in a Session that the caller has. Fields that it has
+// nothing to say about stay as they are.
 func (r *Request) name(s *Session, source, id string, c Confidence) {
 	r.spelling()
 	r.nameByHeader(s, source, id, c)
@@ -24,9 +24,9 @@ func (r *Request) name(s *Session, source, id string, c Confidence) {
 	}
 }
 
-// nameByHeader is name for an id that comes from a header. To save time it looks at no other
-// headers than those of the client that sends this one, does not call spelling, and leaves
-// to Complete what that looks up.
+// nameByHeader is name for an id that comes from a header. To save time it looks only at
+// headers of the client that sends this one, does not call spelling, and leaves to Complete
+// what Complete looks up.
 func (r *Request) nameByHeader(s *Session, source, id string, c Confidence) {
 	s.Source, s.ID, s.Confidence, s.incomplete = source, id, c, true
 	s.Class = r.pathClass()

@@ -147,8 +147,8 @@ var (
 )
 
 // titlesTalk reports whether words, from behind the word title to the end of the sentence, say
-// that it is of a conversation: " that captures the essence of the conversation". Of one of which
-// more is said, an application makes something else.
+// that it is of a conversation: " that captures the essence of the conversation". If more
+// is said of the conversation, the application wants something else made of it.
 func titlesTalk(behind []byte) bool {
 	return slices.ContainsFunc(talkNames, func(talk string) bool {
 		between, rest, ok := bytes.Cut(behind, []byte(talk))

@@ -15,12 +15,12 @@ import (
 //   - split takes off them what was injected: first what a client writes around the question
 //     at hand, then elements in front, one after the other, then elements behind.
 //
-// What is taken off a person's words is part of the setting, if it stands before the first
-// answer, and counts for nothing behind that, but for the place that Goose names. So it should be
-// what comes and goes from turn to turn, and never what tells two conversations apart. To add
-// another client's element, which the client must always close, add its name to injectedTags,
-// where it says how long it stays, or, if it is in a message of its own and named as anybody may
-// name it, to contextTags.
+// What is taken off a person's words is part of the setting if it stands before the first
+// answer, and counts for nothing behind that, except for the place that Goose names. So it
+// should be what comes and goes from turn to turn, and never what tells two conversations
+// apart. To add the element of another client, which the client must always close, add its
+// name to injectedTags, among those that stay as long; or, if it is in a message of its own
+// and anybody may use the name, to contextTags.
 
 // injectedTags are the elements in which clients wrap what they put into a
 // person's message, as they open and close them.
@@ -46,9 +46,10 @@ var injectedTags = slices.Concat(tags(stays,
 	stays,
 }})
 
-// contextTags are the elements of which clients make messages in front of all others, with how
-// things are now. Their names are anybody's: a text with words beside them is all words, or what
-// an application remembers of one user and of another would count for nothing.
+// contextTags are elements of which clients make whole messages, in front of all others, to
+// say how things are now. Anybody may use such names, so a text that has words beside such
+// elements is all words: otherwise what an application remembers of each user would count
+// for nothing.
 var contextTags = append(tags(passes,
 	"project_context", "selected_files", "recently_viewed_files", "diagnostic_field_description", "diagnostics", "memory", // Avante
 ), tag{ // Avante
@@ -61,10 +62,10 @@ var contextTags = append(tags(passes,
 	passes,
 })
 
-// injectedOpenings are how messages begin that clients put in front of the question at hand, and
-// with the next one somewhere else, or not at all. In some, Aider shows files, with what is in
-// them by then, or says that it shows none; in others, Microsoft's Agent Framework shows what it
-// remembers, or has found.
+// injectedOpenings are how messages begin that clients put in front of the question at
+// hand; at the next question they stand somewhere else, or are gone. In some, Aider shows
+// files as they are by then, or says that it shows none; in others, Microsoft's Agent
+// Framework shows what it remembers or has found.
 var injectedOpenings = [][]byte{
 	[]byte("I have *added these files to the chat*"),
 	[]byte("I am not sharing any files that you can edit yet."),
@@ -81,7 +82,7 @@ var injectedOpenings = [][]byte{
 	[]byte(`## Additional Context\nConsider the following information from source documents when responding to the user:`),
 }
 
-// A stay is for how long what a client injected stands where it does.
+// A stay says how long what a client injected stays where it is.
 type stay uint8
 
 const (
@@ -90,8 +91,9 @@ const (
 	moves              // with the last message or so only, but the next one has the like
 )
 
-// places returns how many paths in such a text say where the conversation is: the file that is
-// open now does not, and in front of what else moves along is the working directory.
+// places returns how many of the paths in such a text say where the conversation takes
+// place: of one that passes, none, since they are files such as the one that is open now;
+// of one that moves, the first, which is the working directory.
 func (s stay) places() int32 {
 	switch s {
 	case stays:
@@ -145,7 +147,8 @@ func onlyContext(words []byte) bool {
 	return true
 }
 
-// An injector is told what a client injected. Once it returns false, no more is wanted.
+// An injector is called with what a client injected. Once it returns false, no more is
+// wanted.
 type injector func(text []byte, s stay) (more bool)
 
 // split returns what a person wrote of a plain text, and hands what a client injected before
