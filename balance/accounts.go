@@ -50,9 +50,8 @@ func (a *account) advance(l *ledger, now int64) {
 // what is infinite never decays.
 const maxWork = 1e30
 
-// add adds to the sums, of which what is expected does not fall below 0. It returns
-// what that has become more by. It reports false, and does nothing, if the account is
-// closed.
+// add adds to the sums; expected does not fall below 0. It returns by how much
+// expected has grown. It reports false, and does nothing, if the account is closed.
 func (a *account) add(l *ledger, cost, expected float64, now int64) (more float64, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -66,8 +65,8 @@ func (a *account) add(l *ledger, cost, expected float64, now int64) (more float6
 	return more, true
 }
 
-// amend adds to the sums, which do not fall below 0, as if it had been at an earlier
-// time: as much has decayed as of the rest.
+// amend adds to the sums, which do not fall below 0, as if at an earlier time: what
+// is added has decayed as the rest has.
 func (a *account) amend(l *ledger, cost, expected float64, charged int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -109,8 +108,8 @@ const (
 	// maxAccounts is the largest number of accounts.
 	maxAccounts = 1 << 16
 
-	// idleHalfLives is for how many half-lives an account has to go unused before
-	// it is closed. A millionth of its work is left by then.
+	// idleHalfLives is how many half-lives an account has to go unused before it is
+	// closed. A millionth of its work is left by then.
 	idleHalfLives = 20
 )
 

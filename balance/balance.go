@@ -33,7 +33,7 @@ func orInf(load float64) float64 {
 }
 
 // A choice is the candidate with the lowest score among those that it was offered.
-// Among several with the same score, it is each with the same probability.
+// Among several with the same score, each is equally likely.
 type choice struct {
 	i     int // index of the candidate
 	score float64

@@ -7,7 +7,7 @@
 //	Weighted     in proportion to a weight: targets of different size or quota
 //	PowerOfTwo   the less loaded of two: for a measure of load that lags behind
 //	Least        the least loaded of all: for a measure of load that is up to date
-//	Rendezvous   by hash: gateways that share nothing place a key alike
+//	Rendezvous   by hash: gateways that share nothing agree on the target of a key
 //	LeastCost    where the least work went lately: evens out work, with nothing to measure
 //	Prefix       the same, weighed against what each target has in its cache
 //
@@ -15,25 +15,25 @@
 // of magnitude, so equal numbers of them are not equal work; and the number of
 // requests in flight is 0 or 1 most of the time, so it says little.
 //
-// Take Prefix if many sessions begin with the same long prompt (agents of one
-// make, branches, sub-agents), if clients do not say which session they belong to,
-// or if targets come and go. It reads the body of every request.
+// Take Prefix if many sessions begin with the same long prompt (the same agent,
+// branches, sub-agents), if clients do not say which session they belong to, or if
+// targets come and go. It reads the body of every request.
 //
 // Take PowerOfTwo or Least if you have a better measure of load than work, such as
 // what is left of a quota. Take Rendezvous if several processes, or one process
-// after a restart, are to place sessions alike.
+// after a restart, are to place a session on the same target.
 //
 // # Balancers
 //
 // LeastCost and Prefix are balancers ([affinity.Balancer]). A Selector whose
 // fallback is a balancer tells it of every request and of every outcome that is
-// reported to it, also of those of sessions that stay where they are. So it is
-// enough to report what requests have used:
+// reported, including those of sessions that stay where they are. So it is enough
+// to report what requests have used:
 //
 //	choice.Done(affinity.Outcome{Result: affinity.Served, Usage: usage})
 //
-// A balancer is worth what it remembers. Hand the same one to the Selector that
-// takes the place of another, when the configuration changes.
+// A balancer is worth what it remembers. When the configuration changes, hand the
+// same one to the new Selector.
 //
 // # What they have in common
 //
@@ -46,13 +46,13 @@
 // for microseconds, and remember a bounded number of targets by their IDs. The
 // others take no lock and remember nothing about targets.
 //
-// Picking allocates nothing, except for the boundaries that Prefix finds in a body,
-// and for a note of the candidates that LeastCost and Prefix make where MaxShare is
-// set and the list has changed.
+// Picking allocates nothing, except for the boundaries that Prefix finds in a body
+// and, where MaxShare is set, for a copy of the list of candidates when it has
+// changed.
 //
 // The functions that you hand to a constructor are called by Pick, on its
-// goroutine, by many goroutines at once. They should be quick. If a function is
-// nil that is not optional, the constructor panics.
+// goroutine, by many goroutines at once. They should be quick. If a function that
+// is not optional is nil, the constructor panics.
 //
 // # Writing your own
 //

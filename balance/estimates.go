@@ -8,11 +8,11 @@ import (
 	"github.com/go-affinity/affinity/extract"
 )
 
-// estimates are what requests are like of which nothing is known yet but their
-// length: decaying means over those that were served.
+// estimates tell what to expect of requests of which only the length is known yet:
+// decaying means over those that were served.
 type estimates struct {
 	perByte  mean // tokens of a prompt to a byte of its request
-	coldMiss mean // share of a prompt that is read anew, of a session that is new to its target,
+	coldMiss mean // share of a prompt that is uncached, of a session that is new to its target,
 	warmMiss mean // and of one that stays
 	output   mean // tokens of an answer
 }
@@ -47,7 +47,7 @@ func (e *estimates) tokens(bytes int) float64 {
 	return min(float64(bytes)*e.perByte.get(), maxPrompt)
 }
 
-// miss estimates how many of the tokens of a prompt have to be read anew, warm if
+// miss estimates how many of the tokens of a prompt are uncached; warm says that
 // its session stays where it is.
 func (e *estimates) miss(tokens float64, warm bool) float64 {
 	if warm {
@@ -61,7 +61,7 @@ func valid(u affinity.Usage) bool {
 	return u != affinity.Usage{} && min(u.Uncached, u.Cached, u.Output) >= 0 && max(u.Uncached, u.Cached, u.Output) <= maxTokens
 }
 
-// observe learns from what a request of so many bytes has used that was served. u
+// observe learns from what a request of so many bytes that was served has used. u
 // is valid.
 func (e *estimates) observe(bytes int, warm bool, u affinity.Usage) {
 	if prompt := float64(u.Uncached + u.Cached); prompt > 0 {

@@ -39,29 +39,28 @@ type CostConfig[T any] struct {
 	// DefaultHalfLife.
 	HalfLife time.Duration
 
-	// Cost returns what a request costs that has used u. Any unit will do, such as
+	// Cost returns what a request that has used u costs. Any unit will do, such as
 	// that in which the quota of the targets is measured. A cost that is negative,
 	// NaN or above 1e15 is not believed. nil means affinity.Usage.Cost.
 	Cost func(u affinity.Usage) float64
 
-	// MaxShare bounds the work of a target to so many times its fair share: with
+	// MaxShare bounds the work of a target to a multiple of its fair share: with
 	// 1.25, to a quarter more. The fair share of a target is the work of all
 	// candidates, divided among them by weight. 0 or less means no bound.
 	//
 	// Above its bound, a target is given no new session as long as another
-	// candidate is below. And it is Overloaded, so that a Selector has sessions
-	// leave it: only those that were recognised by their messages alone, no more
-	// than one in half a minute, and each for a target that stays below its own
-	// bound with the whole prompt to read anew. Leaving is work in itself: it
-	// mostly adds a few percent to all work at 1.25, and several times as much at
-	// 1.05.
+	// candidate is below. And it is Overloaded, so that a Selector makes sessions
+	// leave it: only those that are known by their messages alone, at most one in
+	// half a minute, and each only for a target that stays below its own bound with
+	// the whole prompt uncached. Leaving causes work itself: mostly a few percent
+	// of all work at 1.25, and several times as much at 1.05.
 	MaxShare float64
 }
 
 // LeastCost returns a balancer that takes the candidate with the least work
 // lately. The work of a target is what its requests have cost, where older costs
 // count for less: half as much after every HalfLife. Of several candidates with
-// the same work, each is as likely to be taken.
+// the same work, each is equally likely to be taken.
 //
 // Sessions differ in work by orders of magnitude, and the number of requests in
 // flight is 0 or 1 most of the time, so neither counting sessions nor counting
@@ -83,13 +82,12 @@ type CostConfig[T any] struct {
 //
 // A target that is new, or that was not among the candidates for a while, is taken
 // to have had the mean load in the meantime. It is given its share of new
-// sessions, and no more than that to make up for those that it has missed.
+// sessions, and none to make up for those that it has missed.
 //
 // Used without a Selector, LeastCost knows of its own picks only. All its methods
-// may be called by many goroutines at once. Placements wait for each other; what
-// concerns other requests waits only for what concerns the same target. Targets
-// are forgotten after twenty half-lives without use, or earlier if there are more
-// than 65,536 of them.
+// may be called by many goroutines at once. Placements wait for each other; all
+// else waits only for what concerns the same target. Targets are forgotten after
+// twenty half-lives without use, or earlier if there are more than 65,536 of them.
 //
 // LeastCost panics if cfg.ID is nil.
 func LeastCost[T any](cfg CostConfig[T]) affinity.Balancer[T] {
@@ -147,8 +145,8 @@ func (b *leastCost[T]) Settle(id string, t affinity.Ticket, o affinity.Outcome) 
 	b.ledger.settle(id, t, o)
 }
 
-// costs is what the balancers have in common that know what requests cost: the
-// ledger, and the rosters for their placements.
+// costs is what LeastCost and Prefix have in common: the ledger, and the rosters
+// for their placements.
 type costs[T any] struct {
 	cfg     CostConfig[T]
 	ledger  *ledger
@@ -200,14 +198,15 @@ func (b *costs[T]) bound(r *roster) float64 {
 	return math.Inf(1)
 }
 
-// expect estimates what a request costs of which nothing is known but its length,
-// and whether its session stays where it is, which is warm.
+// expect estimates what a request costs by its length alone; warm says that its
+// session stays where it is.
 func (b *costs[T]) expect(req *extract.Request, warm bool) float64 {
 	tokens := b.ledger.tokens(size(req))
 	return b.ledger.estimate(tokens, b.ledger.miss(tokens, warm))
 }
 
-// charge charges a target for such a request. For followUp see ledger.charge.
+// charge charges a target for a request with that cost. For followUp see
+// ledger.charge.
 func (b *costs[T]) charge(a *account, req *extract.Request, cost, followUp float64, warm bool, now int64) affinity.Ticket {
 	expected := b.ledger.charge(a, cost, followUp, now)
 	return affinity.Ticket{Time: now, Cost: cost, Memo: [2]uint64{uint64(newMemo(size(req), warm)), expectedMemo(expected)}}

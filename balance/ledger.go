@@ -18,15 +18,15 @@ import (
 // by the weight of the target, which is what targets are compared by.
 //
 // A request is either placed, which means that the balancer chose its target for
-// a session that stays there, or it follows a session to where that is. The costs
-// of the latter are follow-ups of earlier placements: see placement.
+// a session that stays there, or it follows its session to where that is. The
+// latter's costs are follow-ups of earlier placements: see placement.
 //
 // All methods may be called by many goroutines at once, except where they say
 // otherwise. Times are nanoseconds of now.
 type ledger struct {
 	halfLife float64 // in nanoseconds
 	cost     func(affinity.Usage) float64
-	unit     float64 // what a token of a prompt costs that is read anew
+	unit     float64 // the cost of an uncached token of a prompt
 	fee      float64 // what every request costs beside its tokens
 	start    time.Time
 	pools    bool // whether accounts have pools: overloaded needs them
@@ -94,20 +94,20 @@ func (l *ledger) price(u affinity.Usage) float64 {
 	return 0
 }
 
-// estimate returns what a prompt of so many tokens is likely to cost, of which
-// miss have to be read anew.
+// estimate returns what a prompt of so many tokens is likely to cost if miss of
+// them are uncached.
 func (l *ledger) estimate(tokens, miss float64) float64 {
 	return l.price(affinity.Usage{Uncached: int(miss), Cached: int(tokens - miss), Output: int(l.output.get())})
 }
 
-// expectedDecay is how many times as fast as work the cost that is still expected
-// of sessions decays: nobody says when a session has ended.
+// expectedDecay is how many times as fast as work the expected cost of sessions
+// decays: nobody says when a session has ended.
 const expectedDecay = 8
 
 // placement begins a placement. It returns what the session is likely to cost
-// after this request, which will be expected of the target from now on: were that
-// left out of account, all sessions that start at the same time would go to the
-// same few targets. It is nothing where every request is placed.
+// after this request, which will be expected of the target from now on: otherwise
+// all sessions that start at the same time would go to the same few targets. It is
+// 0 where every request is placed.
 //
 // Placements take turns: the caller holds a lock.
 func (l *ledger) placement(now int64) (followUp float64) {

@@ -37,10 +37,9 @@ type PrefixConfig[T any] struct {
 
 // Prefix returns a balancer that weighs what a target has in its cache against
 // the work that it had lately. It takes the candidate for which the product of two
-// numbers is least: the tokens of the prompt that would have to be read anew
-// there, and the load of the target with them. For a session that will stay, the
-// tokens that it is likely to cost later are added to the first number, so that
-// load counts for more.
+// numbers is least: the tokens of the prompt that would be uncached there, and the
+// load of the target with them. For a session that will stay, the tokens that it is
+// likely to cost later are added to the first number, so that load counts for more.
 //
 // It keeps an index of the beginnings of prompts that targets were sent. So
 // branches of a conversation, sub-agents and sessions of the same project find
@@ -48,19 +47,19 @@ type PrefixConfig[T any] struct {
 // sessions their way home after an outage. But no target attracts more because it
 // holds more: a system prompt that all sessions have in common is soon everywhere.
 //
-// As the fallback of a Selector, it places sessions that are new, that were away
-// for long or whose home is gone; the others stay where they are. With an
-// extractor that names no session, such as an empty extract.Chain, it decides for
-// every request. That finds a little more in caches, and moves some sessions.
+// As the fallback of a Selector, it places sessions that are new, that were idle
+// for long or whose home is gone; the others stay where they are. With an extractor
+// that names no session, such as an empty extract.Chain, it decides for every
+// request. That finds a little more in caches, and moves some sessions.
 //
 // Prefix believes that a target holds what it was sent. From the cached tokens in
-// outcomes it learns how much of that is still true after a pause, for each target.
-// A target that has failed a request does not hold its prompt, unless it has served
+// outcomes it learns, for each target, how much of that is left after a pause. A
+// target that has failed a request does not hold its prompt, unless it has served
 // it before.
 //
 // All that [LeastCost] says about cost, absence and concurrency holds here too,
 // except that every request takes the lock of the index, once when it is sent and
-// once when it ends, and that its body is read, also if its session stays where it
+// once when it ends, and that its body is read, even if its session stays where it
 // is.
 //
 // Prefix panics if cfg.ID is nil.
@@ -94,11 +93,11 @@ const (
 	leastMiss = 1000
 	leastLoad = 1000
 
-	// stay is the part of what a session is likely to cost later that counts when
-	// it is placed. The session stays, so what it saves once is weighed against
-	// what it will cost there: otherwise targets that hold what most sessions
-	// begin with would get most of them. It is a part only, since others can still
-	// be placed elsewhere later.
+	// stay is the part of a session's likely later cost that counts when it is
+	// placed. The session stays, so what it saves once is weighed against what it
+	// will cost there: otherwise targets that hold what most sessions begin with
+	// would get most of them. Only a part counts, since others can still be placed
+	// elsewhere later.
 	stay = 0.4
 )
 
@@ -118,7 +117,7 @@ func (b *prefix[T]) Pick(ctx context.Context, req *extract.Request, candidates [
 // Place implements affinity.Balancer. The score of a candidate, of which the least
 // wins, is
 //
-//	(tokens to read anew + tokens to read later) x (load + cost of the former by weight)
+//	(uncached tokens + likely later tokens) x (load + cost of the former by weight)
 //
 // or, for a request without boundaries, the load with the request, as LeastCost
 // has it.
@@ -258,8 +257,8 @@ func (b *prefix[T]) survey(p *prompt, r *roster, now int64) {
 	}
 }
 
-// miss estimates how many tokens of the prompt a target has to read anew that
-// holds so much of it.
+// miss estimates how many tokens of the prompt are uncached at a target that holds
+// so much of it.
 func (b *prefix[T]) miss(p *prompt, held part, a *account) float64 {
 	hit := 0.0
 	for _, h := range [...]part{{sure: held.sure}, {sure: held.likely, kind: held.kind}} {
@@ -357,8 +356,8 @@ func unpack(word uint64) part {
 	return part{sure: bytes(word), likely: bytes(word >> partBits), kind: min(int(word>>(2*partBits)&3), pauseKinds-1)}
 }
 
-// A belief is, for each kind of pause, which share of the prompts that a target
-// was sent before the pause it had still in its cache.
+// A belief says for each kind of pause what share of the prompts that a target was
+// sent before the pause was still in its cache after it.
 type belief [pauseKinds]struct {
 	mean mean
 	n    atomic.Uint64 // observations
@@ -379,9 +378,9 @@ func (b *belief) observe(kind int, share float64) {
 	m.set(m.get() + (share-m.get())*max(leastTrust, 1/float64(n)))
 }
 
-// share returns what share of a prompt to count on after a pause of that kind. What
-// little is known of a target is complemented by what is known of all; and that, if
-// all is nil, by the belief that everything is kept.
+// share returns what share of a prompt to count on after a pause of that kind. The
+// less is known of a target, the more what is known of all counts; or, if all is
+// nil, the belief that everything is kept.
 //
 // After a pause of kind 0 it is 1 if it is half or more: a target that has most
 // prompts of a moment ago has all of them, and what it lacked was not finished yet.

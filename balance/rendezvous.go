@@ -12,7 +12,8 @@ import (
 
 // Rendezvous returns a picker that takes the same target for the same key, in
 // every process and after every restart, without storing anything. Use it where
-// several gateways should place a session alike and share no bindings.
+// several gateways that share no bindings should place a session on the same
+// target.
 //
 // Every pair of key and target ID has a score, and the candidate with the highest
 // one is taken. It follows that
@@ -21,15 +22,15 @@ import (
 //     and no other key moves; when it is back, so are its keys;
 //   - if a target joins n others, it takes over one key in n+1, and no other key
 //     moves;
-//   - every target has about as many keys as any other, which is not to say that
-//     it has as much work: see [LeastCost].
+//   - every target has about as many keys as any other, but not necessarily as much
+//     work: see [LeastCost].
 //
 // If the key is empty, or the request is nil, any candidate is taken, at random. A
 // key that is made of several fields needs something between them that none of
 // them can contain, or "a"+"bc" and "ab"+"c" are the same key.
 //
-// As the fallback of a Selector, Rendezvous places a session alike in all
-// processes, and also after a restart, which no binding outlives. But a session
+// As the fallback of a Selector, Rendezvous places a session on the same target in
+// all processes, and after a restart, which no binding outlives. But a session
 // whose target has failed stays where it went, in the processes that saw the
 // failure, until its binding ends; with affinity.FailoverReturn it is back within
 // minutes.

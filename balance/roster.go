@@ -102,8 +102,8 @@ const (
 	// as away.
 	shortAbsence = 1.0 / 1024
 
-	// mostDebt is how many times as much work as all others have together a
-	// target may be charged with for the time that it was away.
+	// mostDebt bounds the work that a target may be charged with for the time that
+	// it was away: it is a multiple of the work of all others together.
 	mostDebt = 16
 )
 
@@ -175,8 +175,8 @@ func (l *ledger) weigh(r *roster, now int64) {
 	}
 }
 
-// chargeAbsence charges a candidate that was away, beside others that were not:
-// these have so much work, and loads of mean on average and least at least.
+// chargeAbsence charges a candidate that was away. Those that were not have that
+// much work together, mean is their mean load and least their least.
 func (l *ledger) chargeAbsence(c *candidate, work, mean, least float64, now int64) {
 	debt := mean * (1 - l.decay(c.absence))
 	// What the others had when it was last a candidate has decayed as its own load
