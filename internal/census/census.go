@@ -1,4 +1,4 @@
-// Package census counts what goes by one name, roughly and in little room.
+// Package census estimates how many different things share a key, in little memory.
 package census
 
 import (
@@ -9,8 +9,8 @@ import (
 	"github.com/go-affinity/affinity/internal/table"
 )
 
-// A Census estimates how many different things go by one key: each sets one of 64
-// bits, and from how many are set follows how many things there were, most likely.
+// A Census estimates how many different things share one key: each sets one of 64 bits,
+// and the number of bits that are set tells how many things there were, most likely.
 // (This is known as linear counting.) The zero Census is ready for use. All methods are
 // safe for concurrent use.
 type Census struct {
@@ -19,12 +19,12 @@ type Census struct {
 }
 
 // most bounds the keys that are watched, and so the memory: to less than a megabyte.
-// When there are more, one of those before, any, is forgotten for each new one.
+// When there are more, some older key is forgotten for each new one.
 const most = 1 << 14
 
-// See takes in a thing that goes by k, given a hash of it whose last bits are well mixed, and
-// returns the estimate of how many have been seen. It is close up to a hundred; beyond that,
-// it says no more than that there are hundreds.
+// See takes in a thing with the key k, given a hash of it whose last bits are well mixed,
+// and returns the estimate of how many have been seen. It is close up to a hundred; beyond
+// that, it says no more than that there are hundreds.
 func (c *Census) See(k table.Key, hash uint64) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,6 +1,6 @@
 // Package clock tells the time to callers who ask for it all the time.
 //
-// To read the system's clock takes as long as all the rest of a look-up in a table. So
+// Reading the system's clock takes as long as all the rest of a look-up in a table. So
 // where it is read many times within microseconds, a Clock keeps a reading and uses it
 // again, until a timer takes it away.
 package clock
@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// Precision is for how long a kept reading is used again; longer by as much as the
+	// Precision is how long a kept reading is used again, or longer by as much as the
 	// timer is late, which it is while all processors are busy.
 	Precision = time.Millisecond
 
@@ -39,8 +39,8 @@ type Clock struct {
 func New(exact bool) *Clock { return &Clock{epoch: time.Now(), exact: exact} }
 
 // Now returns how many nanoseconds have passed since New, plus 1: it is always positive.
-// Where it is called all the time, what it returns may be old by Precision, or a little
-// more; else it is exact.
+// If it is called all the time, the result may be old by Precision, or a little more;
+// otherwise it is exact.
 func (c *Clock) Now() int64 {
 	if now := c.kept.Load(); now > 0 {
 		return now

@@ -37,7 +37,7 @@ func Clients() []Request {
 	return requests
 }
 
-// Read reads requests, one JSON object a line, compressed by gzip or not.
+// Read reads requests, one JSON object per line, compressed by gzip or not.
 func Read(r io.Reader) ([]Request, error) {
 	b := bufio.NewReader(r)
 	if magic, _ := b.Peek(2); string(magic) == "\x1f\x8b" {

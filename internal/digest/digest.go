@@ -2,10 +2,10 @@
 // without a copy of the strings.
 //
 // The two halves of a digest are made in the same way, each with a part of the key of
-// its own, so that two lists have one digest only if both halves fail. Each mixes the
-// strings with the key by multiplication to 128 bits, as wyhash does. So nobody can
-// foresee digests without the key, nor learn anything of the strings from them. They are
-// not meant to withstand somebody who can ask for digests without end.
+// its own, so that two lists have the same digest only if both halves collide. Each
+// mixes the strings with the key by multiplication to 128 bits, as wyhash does. So
+// without the key, nobody can foresee digests, or learn anything about the strings from
+// them. They are not meant to withstand somebody who can ask for digests without end.
 package digest
 
 import (

@@ -1,5 +1,5 @@
-// Package lifetime learns for how long the prompt cache of an upstream keeps a prompt that
-// is not used, from how much of later prompts its responses say was cached.
+// Package lifetime learns how long the prompt cache of an upstream keeps a prompt that is
+// not used, from how much of later prompts was cached, as its responses say.
 //
 // Providers state five minutes, an hour or a day, or say "usually". What they really do
 // depends on the account, the model, the markers in the request and the load of their
@@ -62,8 +62,8 @@ type Estimate struct {
 // some length. Older ones count for less.
 type kind struct{ found, gone float64 }
 
-// Life returns for how long the cache keeps what is not used: Unlimited until there is
-// evidence that it does not. It takes no lock.
+// Life returns how long the cache keeps a prompt that is not used: Unlimited until
+// there is evidence that it does not keep it for ever. It takes no lock.
 func (e *Estimate) Life() time.Duration {
 	if life := e.life.Load(); life != 0 {
 		return time.Duration(life)

@@ -24,10 +24,10 @@ type Presence struct {
 // maxSpread bounds the time that the sessions of a target take to come back.
 const maxSpread = int64(5 * time.Minute)
 
-// Away reports whether the target was missing from the last request that told.
+// Away reports whether the target was missing from the last request that was noted.
 func (p *Presence) Away() bool { return p.away.Load() }
 
-// LastMissed returns when a request missed the target last, or 0 if none ever did.
+// LastMissed returns when a request last missed the target, or 0 if none ever did.
 func (p *Presence) LastMissed() int64 { return p.last.Load() }
 
 // Missing notes that the target was not among the candidates of a request.
