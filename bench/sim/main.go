@@ -7,11 +7,11 @@
 //	go run -C bench ./sim -outage 10m/2h -failover return
 //
 // The policies of this library are the library itself: Selectors that are
-// driven in virtual time. Those of others are written after their published
-// algorithms. A trace is read from the directory that -traces names, or else
-// from $AFFINITY_TRACES, ../shared/traces or ../../shared/traces. Where none of
-// the latter has it, a seeded generator that was fitted to the real trace makes
-// it up, and the output says so.
+// driven in virtual time. Those of others are written from their published
+// algorithms. A trace is read from the directory that -traces names, or else from
+// $AFFINITY_TRACES, ../shared/traces or ../../shared/traces. If none of the latter
+// has it, a seeded generator that was fitted to the real trace makes one up, and
+// the output says so.
 //
 // Progress goes to the standard error, tables to the standard output, and
 // charts to -charts. If no flag changes what is simulated and all traces are
@@ -37,9 +37,9 @@ import (
 )
 
 func main() {
-	// Virtual time (testing/synctest) is to be had in a test only, so the whole
-	// command runs as one. The flags are its own and not those of package
-	// testing, which only has to be kept from stopping it after ten minutes.
+	// Virtual time (testing/synctest) exists only in tests, so the whole command
+	// runs as one. The flags are its own and not those of package testing, which
+	// only has to be kept from stopping it after ten minutes.
 	testing.Init()
 	if err := flag.CommandLine.Parse([]string{"-test.timeout=0"}); err != nil {
 		panic(err)

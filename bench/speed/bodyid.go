@@ -38,7 +38,7 @@ func bodyID(s *session) (result.Group, error) {
 	beside := func(race result.Race, limit float64) {
 		for _, row := range []string{rowOurs, rowDefault} {
 			g.Verdicts = append(g.Verdicts, result.Verdict{
-				Target: "gjson's time by ours, " + race.Name + strings.TrimPrefix(row, rowOurs), Value: result.Ratio(race.Row(rowGjson), race.Row(row)), Unit: "x", Limit: limit,
+				Target: "gjson's time over ours, " + race.Name + strings.TrimPrefix(row, rowOurs), Value: result.Ratio(race.Row(rowGjson), race.Row(row)), Unit: "x", Limit: limit,
 			})
 		}
 	}

@@ -7,13 +7,13 @@
 //	go run -C bench ./speed -json /tmp/result.json  # for ./speed/report
 //
 // Everything that is compared takes turns, in slices of some milliseconds, round
-// after round, so that what else the machine does hits all alike. What is printed
-// is the median over the rounds and, in brackets, the quartiles; a ratio is that
-// of two samples of the same round. Below each group stand its targets, and
-// whether they are met. A missed target does not change the exit status, since
-// the machine may be why; a group that cannot be measured does.
+// after round, so that whatever else the machine does affects all of it alike. What
+// is printed is the median over the rounds and, in brackets, the quartiles; a ratio
+// is that of two samples of the same round. Below each group stand its targets, and
+// whether they are met. A missed target does not change the exit status, since the
+// machine may be the reason; a group that cannot be measured does.
 //
-// Results go to the standard output, progress to the standard error.
+// Results go to standard output, progress to standard error.
 package main
 
 import (

@@ -18,11 +18,11 @@ func explain(w io.Writer, r *result.Run) {
 The rows of a table took turns, round after round. A figure is the median over the rounds and, in
 brackets, the quartiles. "x first" is how many times the figure of the first row (ours) a row has:
 more is slower, or larger. Both samples of a ratio are of the same round, so it holds on a busy
-machine, too; times are the machine's as much as ours. "allocs" and "bytes" are what one operation
-allocates. "GB/s" is the size of the body by the time.
+machine, too; times say as much about the machine as about us. "allocs" and "bytes" are what one
+operation allocates. "GB/s" is the size of the body divided by the time.
 
-Targets: "met" and "missed" go by the median; "(close)" says that the quartiles do not agree. What
-stands behind a target says how its figure came about, if it is not one of the table.
+Targets: "met" and "missed" go by the median; "(close)" says that the quartiles do not agree. Where
+the figure of a target is not in the table, a note behind the target says how it was worked out.
 `)
 }
 

@@ -57,8 +57,8 @@ func table(s *session) (result.Group, error) {
 		}
 		ours := uniform.Row(peers.Ours)
 		g.Verdicts = append(g.Verdicts,
-			result.Verdict{Target: "xsync.Map.Load's time in ours, " + uniform.Name, Value: result.Ratio(ours, uniform.Row(peers.Load)), Unit: "x", Limit: limit, AtMost: true},
-			result.Verdict{Target: "the bare yardstick's time in ours, " + uniform.Name, Value: result.Ratio(ours, uniform.Row(peers.Yardstick)), Unit: "x", Limit: 3, AtMost: true},
+			result.Verdict{Target: "our time over xsync.Map.Load's, " + uniform.Name, Value: result.Ratio(ours, uniform.Row(peers.Load)), Unit: "x", Limit: limit, AtMost: true},
+			result.Verdict{Target: "our time over the bare yardstick's, " + uniform.Name, Value: result.Ratio(ours, uniform.Row(peers.Yardstick)), Unit: "x", Limit: 3, AtMost: true},
 		)
 	}
 	return g, nil

@@ -14,8 +14,8 @@ import (
 func tables(r *result.Run, link string, drawn map[string]bool) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `
-Measured on %s by `+"`go run -C bench ./speed`"+` at revision %s, with %s on %s, %d processors (%s) that others used too: read ratios, not times.
-All that is compared took turns in one run; these are the medians of the rounds (memory, and peers while much changes: one to three readings, one after the other).
+Measured on %s by `+"`go run -C bench ./speed`"+` at revision %s, with %s on %s, %d processors (%s), shared with others: read ratios, not times.
+Everything that is compared took turns in one run; the figures are medians of the rounds (memory, and peers while much changes: one to three readings, one after the other).
 "plain" is what one would write in an afternoon: a map behind an RWMutex, paths of gjson, `+"`time.Now` twice (`bench/internal/plain`)"+`.
 `, r.When.Format("2006-01-02"), r.Revision, r.Go, r.Platform, r.Procs, r.CPU)
 	if r.Quick {
