@@ -1,9 +1,9 @@
 // Plugin teaches the library a client that it has never heard of: a help desk whose
 // requests carry a ticket, in a header of its own or in the body. An extractor takes ten
-// lines and nothing that is not exported.
+// lines, and only what the packages export.
 //
-// Where the id is all that stands in a header or in a member of the body, none is needed:
-// extract.Header("X-Ticket") and extract.Body("desk.ticket") are extractors.
+// Where a header or a member of the body holds the id and nothing else, you need not
+// write one: extract.Header("X-Ticket") and extract.Body("desk.ticket") are extractors.
 package main
 
 import (
