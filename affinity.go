@@ -21,9 +21,9 @@ import (
 // Rules for implementers:
 //   - Pick is called by many goroutines at once.
 //   - The result must be one of the candidates that were passed. A Selector passes
-//     the candidates of its own caller, without those that are being drained. It
-//     refuses a result that its caller did not offer ([ErrNotCandidate]), but it does
-//     not refuse one that is being drained.
+//     the candidates of its own caller, without those that are being drained if there
+//     are others. It refuses a result that its caller did not offer
+//     ([ErrNotCandidate]), but not one that is being drained.
 //   - The slice belongs to the caller: do not modify or keep it.
 //   - req may be nil, and any of its fields empty.
 //   - An error means that none of the candidates can be chosen. The Selector
@@ -218,7 +218,7 @@ func (r Reason) String() string {
 func (r Reason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 // A Decision tells where a request went, and why. It holds no id that a client
-// sent, nothing of a prompt and no credential, so it is fit to be logged:
+// sent, nothing of a prompt and no credential, so it is safe to log:
 // slog.Any("affinity", decision) makes a group of it.
 type Decision struct {
 	// ID is the ID of the chosen target, as Config.ID returned it.

@@ -98,8 +98,8 @@
 //
 // [Selector.Drain] lets a target run dry. [Cache.MoveFunc] and [Cache.DeleteFunc] move and
 // release sessions by target, by scope or one by one. A new configuration takes over the
-// bindings by way of [Config.Cache]. Every Selection holds a [Decision], which is fit to be
-// logged, and [Selector.Stats] counts them by [Reason].
+// bindings by way of [Config.Cache]. Every Selection holds a [Decision], which is safe to
+// log, and [Selector.Stats] counts them by [Reason].
 //
 // # Threads, side calls, state
 //

@@ -646,7 +646,8 @@ func (s *Selector[T]) mayYield(q *query) bool {
 	return s.balancer != nil && q.sess.Confidence == extract.Derived && !q.beside
 }
 
-// hit makes the Selection of a session that goes on at the record sel.at, and uses that.
+// hit makes the Selection of a session that goes on at the record sel.at, and notes the
+// use of the record.
 func (s *Selector[T]) hit(q *query, target T, reason Reason, sel *Selection[T]) {
 	l := &sel.at
 	if s.balancer != nil { // before there is a lease, which would stay if it panics
@@ -663,8 +664,8 @@ func (s *Selector[T]) hit(q *query, target T, reason Reason, sel *Selection[T]) 
 	}
 }
 
-// useCopies makes the copies of the record sel.at live as long as that. If there are
-// any, fillBound has set sel.kin.
+// useCopies makes the copies of the record sel.at live as long as it does. If there
+// are any, fillBound has set sel.kin.
 func (s *Selector[T]) useCopies(q *query, sel *Selection[T]) {
 	for _, alias := range q.sess.Aliases {
 		if a, ok := s.cache.copyOf(q, &sel.at, alias, sel.at.now); ok {
@@ -862,7 +863,7 @@ func (s *Selector[T]) survey(q *query, candidates []T, st *standing) {
 }
 
 // findStanding finds the binding that the session of q goes by, but does not look for
-// candidates. The first of these that there is counts: its own; that of an earlier turn;
+// candidates. The first of these that exists counts: its own; that of an earlier turn;
 // that of the thread or session that started it; that of a neighbour.
 func (s *Selector[T]) findStanding(q *query, st *standing) {
 	c, l := s.cache, &st.located
@@ -1058,7 +1059,8 @@ func (s *Selector[T]) heedUnknownState(q *query, st *standing, candidates []T, v
 }
 
 // bindHome makes v.pick the session's home, and v.second the second place. If the session
-// has got another home among the candidates since st was looked up, that is the answer.
+// has got another home among the candidates since st was looked up, it goes there
+// instead.
 func (s *Selector[T]) bindHome(q *query, st *standing, candidates []T, v *verdict, sel *Selection[T]) {
 	var stamp uint32
 	if st.own {
@@ -1120,7 +1122,7 @@ func (s *Selector[T]) endBefore(q *query, l *located, sel *Selection[T]) {
 
 // bindDetour makes v.pick the second place of the session, and gives it a binding to its
 // home if it has none of its own. If the session has got another detour among the
-// candidates since st was looked up, that is the answer.
+// candidates since st was looked up, it goes there instead.
 func (s *Selector[T]) bindDetour(q *query, st *standing, candidates []T, v *verdict, sel *Selection[T]) {
 	raise(&s.cache.asides)
 	id := s.cfg.ID(candidates[v.i])
@@ -1165,12 +1167,12 @@ func (s *Selector[T]) copyDetour(q *query, st *standing, detour *located, home i
 	}
 }
 
-// write binds key to v.pick if the live record of key has the given stamp, 0 if there is
-// to be none, makes the Selection of that and returns true.
+// write binds key to v.pick if the live record of key has the given stamp (0: there is
+// none), makes the Selection of the new record and returns true.
 //
-// If key has got another record by then, that is the answer if its target is among the
-// candidates: write makes a Selection of it, changes the reason of v to say so, and
-// returns false. Otherwise that record gives way.
+// If key has got another record by then whose target is among the candidates, write
+// makes a Selection of that record, changes the reason of v to say so, and returns
+// false. Otherwise that record gives way.
 func (s *Selector[T]) write(q *query, key Key, stamp uint32, mark Digest, candidates []T, v *verdict, sel *Selection[T]) bool {
 	id := s.cfg.ID(candidates[v.i])
 	s.charge(q, &v.pick, id, !v.cold) // before there is a lease, which would stay if it panics
@@ -1244,9 +1246,9 @@ func (s *Selector[T]) askFallback(ctx context.Context, req *extract.Request, can
 	return at(-1), ErrNotCandidate
 }
 
-// open returns the candidates that are open to sessions which are not theirs yet: those
-// that are not being drained, without the one whose ID is except. They may be none. The
-// result may be the slice candidates, which belongs to the caller.
+// open returns the candidates that may take in other sessions than their own: those
+// that are not being drained, without the one whose ID is except. There may be none.
+// The result may be the slice candidates, which belongs to the caller.
 func (s *Selector[T]) open(candidates []T, except string) []T {
 	if except == "" && !s.cache.targets.AnyDraining() {
 		return candidates
@@ -1308,7 +1310,7 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 }
 
 // forget removes the binding of sel, and those of the same session to the same target
-// that it would take over in its place.
+// that the session would take over instead.
 func (s *Selector[T]) forget(sel *Selection[T]) {
 	if s.cache.table.Delete(sel.at.key.k, sel.at.Stamp(), s.cache.now()) {
 		sel.drop(sel.at.key.aside())
@@ -1372,10 +1374,11 @@ func (k *kin) add(key Key, f table.Found, leased bool) {
 	k.copies = append(k.copies, copied{f, key, leased})
 }
 
-// endCopies ends the use of the copies of the binding, as [Cache.end] does that of
-// the binding. If that has moved on, they do not live longer for it.
+// endCopies ends the use of the binding's copies, as [Cache.end] does for the
+// binding. If the binding has moved on, the copies do not live longer.
 //
-// With a ttl, the prompt of what the session continues was used, too.
+// With a ttl, what the session continues lives longer as well: its prompt was used,
+// too.
 func (sel *Selection[T]) endCopies(ttl int64) {
 	if sel.kin == nil {
 		return

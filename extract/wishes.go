@@ -40,10 +40,10 @@ func endsWith(text []byte, words []string) bool {
 	return slices.ContainsFunc(words, func(w string) bool { return bytes.HasSuffix(text, []byte(w)) })
 }
 
-// soleWish returns the class of what a system prompt, given as it opens, wants of a model
-// that has nothing else to do: the title of a conversation or a message for a commit, which
-// are Auxiliary, or a summary that takes the place of a conversation, which is a Compaction.
-// It returns Turn for all others.
+// soleWish returns the class of a system prompt, given as it opens, that wants one thing of
+// the model and nothing else: the title of a conversation or a message for a commit, which
+// are Auxiliary, or a summary that takes the place of a conversation, which is a
+// Compaction. It returns Turn for all others.
 //
 // The caller asks it of first questions only, without tools. An application that has such
 // things written for something else loses little by that: each of its later calls has an
@@ -91,16 +91,16 @@ var (
 	}
 )
 
-// wantsCommit reports whether a sentence in lower case has a message for a commit that the model
-// is to make, and not one that it can make.
+// wantsCommit reports whether a sentence in lower case wants the model to write a commit
+// message, rather than saying that it can.
 func wantsCommit(sentence []byte) bool { return commitWords.in(sentence) && !commitOthers.in(sentence) }
 
 var commitOthers = words{{" can ", " how to "}}
 
-// makesTitle reports whether a text in lower case has a title that the model is to make, of a
-// conversation: "a chat title", "a title for the conversation" or "the session as a title". What is
-// to be made with a title is something else, such as a post. And the title of an article is that,
-// whatever is said of the conversation elsewhere.
+// makesTitle reports whether a text in lower case wants the model to make a title of a
+// conversation: "a chat title", "a title for the conversation" or "the session as a title".
+// Something that is to be made with a title, such as a post, is not meant; nor is the title
+// of an article, whatever is said of the conversation elsewhere.
 func makesTitle(lower []byte) bool {
 	const farthest = 60 // bytes from a verb to the title
 	for rest := lower; ; {
@@ -146,9 +146,10 @@ var (
 	titleElsewhere = words{{" in this ", " in our ", " with ", " at ", " when ", " each ", " every ", " and class", " and reply", " and answer"}}
 )
 
-// titlesTalk reports whether words, from behind the word title to the end of the sentence, say
-// that it is of a conversation: " that captures the essence of the conversation". If more
-// is said of the conversation, the application wants something else made of it.
+// titlesTalk reports whether words, from behind the word title to the end of the sentence,
+// say that the title is that of a conversation: " that captures the essence of the
+// conversation". If more is said of the conversation, the application wants something else
+// made of it.
 func titlesTalk(behind []byte) bool {
 	return slices.ContainsFunc(talkNames, func(talk string) bool {
 		between, rest, ok := bytes.Cut(behind, []byte(talk))
@@ -158,8 +159,8 @@ func titlesTalk(behind []byte) bool {
 	})
 }
 
-// endsName reports whether no more is said of a conversation, behind its name, than what any
-// has, and no more is to be done.
+// endsName reports whether what follows the name of a conversation says no more than holds
+// for any conversation, and wants nothing else done.
 func endsName(behind []byte) bool {
 	return len(behind) == 0 || startsWith(behind, titledEnds) && !startsWith(behind, goesOn) || startsWith(behind, limits) && limitWords.in(sentence(behind))
 }
@@ -205,7 +206,7 @@ func wantsSummary(lower []byte) bool {
 }
 
 // namesTalk reports whether what is to be made shorter, given in lower case, is one conversation,
-// or those of agents. Applications have many of them summarized, for people.
+// or those of agents. (Applications have many conversations summarized, for people.)
 func namesTalk(what []byte) bool {
 	_, behind, ok := bytes.Cut(what, []byte("conversation"))
 	return ok && !startsWith(behind, []string{"s", " threads"}) ||
@@ -227,8 +228,9 @@ var compressors = [][]byte{
 	[]byte("chat history summariz"), []byte("conversation history summariz"), []byte("conversation history compress"), []byte("conversation history compact"),
 }
 
-// makes reports whether a text, up to the name of something, says that the model is to make
-// it: "creating a short ". A thing that is given, or from which another is made, is not meant.
+// makes reports whether a text, given up to the name of a thing, says that the model is to
+// make the thing: "creating a short ". A thing that is given, or from which another is
+// made, is not meant.
 func makes(before []byte) bool {
 	const farthest = 50 // bytes from the name
 	before = before[max(0, len(before)-farthest):]
