@@ -35,7 +35,7 @@ import (
 // one name the last counts, as it does for the parsers of most upstreams.
 //
 // Whoever holds reading may read and change an index. Others may read it once progress
-// is good or bad, for then nobody changes it any more (except talk). The methods of
+// is good or bad, for then nobody changes it any more (except trailInPassing). The methods of
 // index check neither: that is up to their callers.
 //
 // It is part of every Request, even of those whose headers decide, so it is small:
@@ -58,9 +58,9 @@ type index struct {
 
 	counted uint32 // members read: those of the body and of the objects in it that have fields
 
-	// talk is the trail of the messages, without the system prompt beside them, if it was read
-	// in passing. It may be set after progress, so who asks for it holds reading.
-	talk *trail
+	// trailInPassing is the trail of the messages, without the system prompt beside them, if it was read
+	// in passing. It may be set after progress, so whoever asks for it holds reading.
+	trailInPassing *trail
 
 	room struct { // for known and others, to begin with
 		known  [8]knownMember
@@ -108,7 +108,7 @@ func (r *Request) readWithTrail() bool {
 	if len(r.Body) > wholly && x.progress.Load() == unfinished {
 		x.reading.Lock()
 		if t := new(trail); x.pos == 0 && x.readOn(r.Body, nil, nil, t) {
-			x.talk = t
+			x.trailInPassing = t
 		}
 		x.reading.Unlock()
 	}

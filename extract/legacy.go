@@ -9,12 +9,12 @@ import (
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
-// prompt reads the prompt of a legacy completion, given its text in the body. A string, or
+// legacyPrompt reads the prompt of a legacy completion, given its text in the body. A string, or
 // an array of one string, holds a whole conversation, and the prompt of the next request
 // begins with it. Where in it an earlier request ended can only be guessed: see
-// legacyText. An array of objects holds messages: Vercel's AI SDK sends these to gateways. Any
-// other, of several strings or of tokens, is one text, read as it is.
-func (t *trail) prompt(raw []byte) {
+// legacyText. An array of objects holds messages: Vercel's AI SDK sends these to gateways.
+// Any other array, of several strings or of tokens, counts as one text.
+func (t *trail) legacyPrompt(raw []byte) {
 	c := jsonscan.New(raw)
 	array := c.Array() && c.Element()
 	if array && c.Kind() == '{' {

@@ -166,7 +166,7 @@ func (r *Request) trail() *trail {
 // newTrail makes the trail of a body. If its messages were read in passing,
 // they are not read again, unless that was not enough.
 func (r *Request) newTrail() *trail {
-	t := r.index.talk
+	t := r.index.trailInPassing
 	if t == nil {
 		t = new(trail)
 		t.readMessages(r)
@@ -179,7 +179,7 @@ func (r *Request) newTrail() *trail {
 	if t.silent() {
 		if prompt := r.get(promptField); prompt != nil {
 			t.images(r.get(imagesField))
-			t.prompt(prompt)
+			t.legacyPrompt(prompt)
 		}
 	}
 	return t
