@@ -28,7 +28,8 @@ func someSpace(b []byte, i int) int {
 }
 
 // skip returns where the value ends that starts at b[i], or -1: what [Cursor.Skip]
-// promises. The offset must not be beyond the end of b.
+// promises. The offset must not be beyond the end of b. It is fast because it is one loop,
+// with the open brackets as bits in a register. FuzzSkip holds it against encoding/json.
 func skip(b []byte, i int) int {
 	if i == len(b) {
 		return -1
