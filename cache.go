@@ -26,8 +26,8 @@ const (
 	DefaultCapacity = 1 << 20
 )
 
-// maxTTL bounds every TTL. It is as good as for ever, and an expiry that is so far ahead
-// still fits into the 58 bits that a record has for it (nine years of nanoseconds).
+// maxTTL bounds every TTL. It is as good as for ever, and such an expiry still fits into
+// the 58 bits that a record has for it (nine years of nanoseconds).
 const maxTTL = 4 * 365 * 24 * time.Hour
 
 // CacheConfig configures a [Cache]. The zero value is a good default.

@@ -27,7 +27,7 @@ type ledger struct {
 	halfLife float64 // in nanoseconds
 	cost     func(affinity.Usage) float64
 	unit     float64 // the cost of an uncached token of a prompt
-	fee      float64 // what every request costs beside its tokens
+	fee      float64 // what every request costs in addition to its tokens
 	start    time.Time
 	pools    bool // whether accounts have pools: overloaded needs them
 
@@ -45,8 +45,8 @@ type ledger struct {
 	lastPlacement int64 // guarded by the lock of placements
 }
 
-// perRequest is what a request is charged with beside its tokens, in tokens. It
-// keeps bursts of short prompts from going to one target.
+// perRequest is what a request is charged with in addition to its tokens, in
+// tokens. It keeps bursts of short prompts from going to one target.
 const perRequest = 2000
 
 func newLedger(halfLife time.Duration, cost func(affinity.Usage) float64) *ledger {

@@ -85,8 +85,8 @@ const (
 	defaultCapacity  = 1 << 18
 )
 
-// What scores are made of, beside what is known of a prompt and a target: see
-// Place.
+// What scores are made of, in addition to what is known of a prompt and a target:
+// see Place.
 const (
 	// leastMiss and leastLoad, in tokens, keep either factor of a score from being
 	// nothing, whatever the other one is.

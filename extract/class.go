@@ -259,8 +259,8 @@ func (r *Request) copilotClass() Class {
 	return Turn
 }
 
-// grokClass returns what the headers of Grok CLI say. Its side calls have a conversation of their
-// own, beside that of the session, where prompt_cache_key says whose prompt they share.
+// grokClass returns what the headers of Grok CLI say. Its side calls have a conversation of
+// their own, other than the session's; prompt_cache_key says whose prompt they share.
 func (r *Request) grokClass() Class {
 	if strings.HasPrefix(r.header("X-Grok-Req-Id"), "xai-compact-") {
 		return Compaction
@@ -323,9 +323,9 @@ func wantsAside(t *trail, first bool) bool {
 }
 
 // systemClass returns what the first texts of the system prompt say: each is compared with
-// the openings of clients, and looked at for what it wants, most of that beside a first
-// question only. The first text that is of a side call decides. If there is none, one that is
-// for a sub-agent does, and so does the billing line of Claude Code.
+// the openings of clients, and looked at for what it wants, mostly only if there is nothing
+// but a first question. The first text that is of a side call decides. If there is none,
+// one that is for a sub-agent does, and so does the billing line of Claude Code.
 func (r *Request) systemClass(t *trail, first bool) Class {
 	class := Turn
 	for _, in := range []*setting{&t.system, &t.opening} {

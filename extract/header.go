@@ -208,8 +208,8 @@ func (hs *headers) find(r *Request, s *Session) bool {
 }
 
 // codexThread returns the thread of Codex in X-Client-Request-Id, for when a
-// proxy has dropped the headers that it sends beside. In requests of others,
-// such as the SDKs of OpenAI and Anthropic, that header names the request.
+// proxy has dropped its other headers. In requests of others, such as the SDKs of
+// OpenAI and Anthropic, that header names the request.
 func (r *Request) codexThread() string {
 	r.spelling()
 	id := r.header("X-Client-Request-Id")

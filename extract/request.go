@@ -22,9 +22,9 @@ const DefaultBodyLimit = 32 << 20
 // read when an extractor first asks for it, and what was found is kept for all
 // others. Do not copy a Request; pass its address.
 type Request struct {
-	// Header holds the HTTP headers. The names of headers that name a session, describe
-	// it or hold a credential are matched without regard to case, so a map that was not
-	// filled in by net/http will do. A name in canonical form takes precedence over other
+	// Header holds the HTTP headers. Those that name a session, describe it or hold a
+	// credential are found whatever the case of their names, so a map that was not filled
+	// in by net/http will do. A name in canonical form takes precedence over other
 	// spellings of it. If Content-Type or the header of the session is in canonical form,
 	// all names must be.
 	Header http.Header

@@ -329,8 +329,9 @@ func onlyMarkers(c jsonscan.Cursor) bool {
 }
 
 // onlyText goes past the next value if that is a list of one block that is
-// nothing but a text, beside what is no part of the prompt, and returns the text,
-// quotes and all, and where it ends. Else it returns nil, and the Cursor may be anywhere.
+// nothing but a text, apart from what is no part of the prompt, and returns the text,
+// quotes and all, and where it ends. Otherwise it returns nil, and the Cursor may be
+// anywhere.
 func (s *strip) onlyText(c *jsonscan.Cursor) (text []byte, end int) {
 	if !c.Array() {
 		return nil, 0

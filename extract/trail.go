@@ -312,8 +312,9 @@ const (
 	minTail  = 32 // bytes of the last messages, for a conversation to be known by these alone
 )
 
-// maxKeys is how many keys a session has at most: its own, aliases, what it continues in its
-// whole setting, and what in the four weaker ones, the last of which are near, as is a tail.
+// maxKeys is how many keys a session has at most: its own; aliases; what it continues in
+// its whole setting and in three weaker ones; and what is near: the same words in no
+// setting, and a tail.
 const maxKeys = 1 + 4 + maxSteps + maxTexts + 4*maxNear + 1
 
 // session returns the session that the trail leads to.

@@ -24,8 +24,8 @@ type Target struct {
 // Dead reports whether the target was invalidated, and all its bindings with it.
 func (t *Target) Dead() bool { return t.dead.Load() }
 
-// retain counts one more slot, unless there are none: whoever gave up the last one may
-// have given the number to another target already.
+// retain counts one more slot, unless there are none: when the last one was given up,
+// the number may have gone to another target already.
 func (t *Target) retain() bool {
 	for n := t.slots.Load(); n > 0; n = t.slots.Load() {
 		if t.slots.CompareAndSwap(n, n+1) {
@@ -36,8 +36,8 @@ func (t *Target) retain() bool {
 }
 
 // Traits is what is known of a target apart from its bindings. It outlives them: a
-// target that is invalidated is the same afterwards. All methods are safe for concurrent
-// use; times are nanoseconds of the caller's clock, and positive.
+// target that is invalidated keeps its Traits. All methods are safe for concurrent use;
+// times are nanoseconds of the caller's clock, and positive.
 type Traits struct {
 	Life     lifetime.Estimate // of its prompt cache
 	Presence Presence
