@@ -125,9 +125,9 @@ func (s *Selection[T]) Done(o Outcome) {
 
 // Learn notes that the target holds state under the given id, such as that of the
 // response that it has just made; [extract.StateReader] finds such ids. A later request
-// that is known only by this state is sent to the target, and belongs to the same session.
-// An id that [extract.ID] does not accept is ignored, and so is state of a target whose
-// own ID is empty. Learn may be called from any goroutine.
+// that says no more than that it goes on from this state is sent to the target, and
+// belongs to the same session. An id that [extract.ID] does not accept is ignored, and so
+// is state of a target whose own ID is empty. Learn may be called from any goroutine.
 //
 // An id means something within the scope and tenant of the request only. It takes a
 // place in the Cache like a binding, and lives as long. The id that is learned first,

@@ -81,8 +81,8 @@ type Config[T any] struct {
 	// Selector learns how long each target keeps prompts; a session that was idle for
 	// longer has nothing to lose, and is placed anew (ReasonExpired). To learn that, it
 	// takes at least three turns that came within a minute of the one before, and three
-	// that came later and had less than half as much cached, all with prompts of 2,048
-	// tokens or more.
+	// that came after a longer pause and had less than half as much cached, all with
+	// prompts of 2,048 tokens or more.
 	TTL time.Duration
 
 	// Lifetime returns how long the bindings of a session live after their last use,

@@ -58,8 +58,9 @@ type index struct {
 
 	counted uint32 // members read: those of the body and of the objects in it that have fields
 
-	// trailInPassing is the trail of the messages, without the system prompt beside them, if it was read
-	// in passing. It may be set after progress, so whoever asks for it holds reading.
+	// trailInPassing is the trail of the messages, without the system prompt beside them,
+	// if it was read in passing. It may be set after progress, so whoever asks for it holds
+	// reading.
 	trailInPassing *trail
 
 	room struct { // for known and others, to begin with
