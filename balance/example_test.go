@@ -1,6 +1,7 @@
 package balance_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -115,7 +116,7 @@ func ExampleRendezvous_restart() {
 		if !ok {
 			return ""
 		}
-		return fmt.Sprintf("%q %q %q", req.Scope, s.Source, s.ID)
+		return fmt.Sprintf("%q %q %q", req.Scope, s.Source, cmp.Or(s.Parent, s.ID)) // a sub-agent starts where its parent is
 	}
 	start := func() *affinity.Selector[string] {
 		id := func(replica string) string { return replica }
@@ -137,7 +138,15 @@ func ExampleRendezvous_restart() {
 	before, _ := start().Select(context.Background(), first(), replicas)
 	after, _ := start().Select(context.Background(), second(), replicas)
 	fmt.Println(after.Reason, after.Target == before.Target)
-	// Output: new true
+
+	main := http.Header{"X-Session-Id": {"chat-1"}}
+	agent := http.Header{"X-Session-Id": {"chat-2"}, "X-Parent-Session-Id": {"chat-1"}}
+	before, _ = start().Select(context.Background(), &extract.Request{Header: main}, replicas)
+	after, _ = start().Select(context.Background(), &extract.Request{Header: agent}, replicas)
+	fmt.Println(after.Reason, after.Target == before.Target)
+	// Output:
+	// new true
+	// new true
 }
 
 func ExampleLeastCost() {
