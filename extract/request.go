@@ -81,6 +81,8 @@ type Request struct {
 // not for the proxy. A body that is larger than limit (compressed or not), has
 // another encoding or is damaged is left out of the Request: sessions are then
 // known by their headers alone. So memory is bounded, by three times the limit.
+// The body of a CONNECT, such as that of a WebSocket over HTTP/2, is a tunnel, and
+// is not read.
 //
 // The error is that of reading the body from the client. The Request is good
 // even then, without a body.
@@ -93,7 +95,7 @@ func FromHTTP(r *http.Request, limit int64) (*Request, error) {
 	if r.URL != nil {
 		req.Path = r.URL.Path
 	}
-	if r.Body == nil || r.Body == http.NoBody || r.ContentLength > limit {
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength > limit || r.Method == http.MethodConnect {
 		return req, nil
 	}
 	from := r.Body

@@ -201,6 +201,22 @@ func TestFromHTTPWithoutBody(t *testing.T) {
 }
 
 // A body that is said to be too large is left to the proxy, unread.
+// A tunnel ends when its two ends have said all, so whoever reads it to the end before
+// passing it on waits for ever.
+func TestFromHTTPLeavesTunnels(t *testing.T) {
+	t.Parallel()
+	client, tunnel := io.Pipe()
+	defer tunnel.Close()
+	r := &http.Request{Method: http.MethodConnect, URL: &url.URL{Path: "/v1/realtime"}, Header: header("X-Session-Id", "s-1"), Body: client, ContentLength: -1}
+	req, err := extract.FromHTTP(r, 0)
+	require.NoError(t, err)
+	require.Nil(t, r.GetBody)
+	s, ok := extract.Default().Extract(req)
+	require.True(t, ok)
+	require.Equal(t, "s-1", s.ID)
+	require.Same(t, client, r.Body)
+}
+
 func TestFromHTTPLeavesLargeBodies(t *testing.T) {
 	t.Parallel()
 	from := &body{Reader: strings.NewReader(someBody)}
