@@ -269,7 +269,9 @@ func (d Decision) LogValue() slog.Value {
 		}
 	}
 	add("target", d.ID)
-	add("reason", d.Reason.String())
+	if d.Reason != 0 { // as it is beside an error
+		add("reason", d.Reason.String())
+	}
 	add("from", d.From)
 	add("source", d.Source)
 	if d.Source != "" {

@@ -265,6 +265,14 @@ func TestLogOfANeutralOutcome(t *testing.T) {
 	require.Contains(t, sel.LogValue().String(), "target=a")
 }
 
+// What comes with an error says nothing.
+func TestLogOfAnError(t *testing.T) {
+	t.Parallel()
+	sel, err := newSelector(t, affinity.Config[string]{}).Select(t.Context(), session("s"), nil)
+	require.ErrorIs(t, err, affinity.ErrNoCandidates)
+	require.Empty(t, sel.LogValue().Group())
+}
+
 func TestDigestRoundTrip(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 1))
