@@ -20,7 +20,8 @@ const DefaultBodyLimit = 32 << 20
 // Extractors may be run on one Request by several goroutines at once. Header,
 // Body and Metadata must not change from the first such run on: the Body is
 // read when an extractor first asks for it, and what was found is kept for all
-// others. Do not copy a Request; pass its address.
+// others. A Body that arrives after the headers may be set once it is complete:
+// nothing is kept of an empty one. Do not copy a Request; pass its address.
 type Request struct {
 	// Header holds the HTTP headers. Those that name a session, describe it or hold a
 	// credential are found whatever the case of their names, so a map that was not filled
@@ -49,8 +50,8 @@ type Request struct {
 	// and name state on the server (GET /v1/responses/{id}).
 	Method, Path string
 
-	// Metadata is what the caller knows from elsewhere, such as the handshake of a
-	// WebSocket or a message queue. Only the extractors of the function Metadata
+	// Metadata is what the caller knows from elsewhere, such as the query, the handshake
+	// of a WebSocket or a message queue. Only the extractors of the function Metadata
 	// look at it, and Default has none of them: copy what is meant as HTTP headers,
 	// such as gRPC metadata, to Header (by its Add, or an extractor of yours that
 	// uses its Get finds nothing).

@@ -184,6 +184,42 @@ func b2i(b bool) int {
 	return 0
 }
 
+// A filter sees the headers first, and the body when that has come.
+func TestBodyBehindTheHeaders(t *testing.T) {
+	t.Parallel()
+	type answers struct {
+		s          extract.Session
+		ok         bool
+		class      extract.Class
+		pins       []string
+		opening    uint64
+		boundaries []extract.Boundary
+	}
+	ask := func(r *extract.Request) (a answers) {
+		a.s, a.ok = extract.Default().Extract(r)
+		extract.Body("x.y").Extract(r)
+		a.class, a.pins, a.boundaries = r.Class(), r.Pins(), r.Boundaries()
+		a.opening, _ = r.Opening()
+		return a
+	}
+	for _, body := range []string{
+		`{"messages":[{"role":"user","content":"Where is Oslo?"}]}`,
+		`{"session_id":"s-1","messages":[{"role":"user","content":"` + strings.Repeat("long ", 4000) + `"}]}`,
+		`{"previous_response_id":"resp_1","input":"And Bergen?"}`,
+		`{"metadata":{"user_id":"user-1"},"messages":[{"role":"user","content":"quota"}],"max_tokens":1}`,
+	} {
+		at := func(body string) *extract.Request {
+			return &extract.Request{Header: header("Anthropic-Version", "1"), Method: "POST", Path: "/v1/messages", Body: []byte(body)}
+		}
+		r := at("")
+		require.False(t, ask(r).ok)
+		r.Body = []byte(body)
+		want := ask(at(body))
+		require.True(t, want.ok)
+		require.Equal(t, want, ask(r))
+	}
+}
+
 func TestFromHTTPWithoutBody(t *testing.T) {
 	t.Parallel()
 	for _, b := range []io.ReadCloser{nil, http.NoBody} {
