@@ -102,11 +102,12 @@ type Selection[T any] struct {
 // came from: if the session has moved on or was invalidated since, the binding that it has
 // now stays as it is.
 //
-// Until Done, the binding does not expire, so that a session stays where it is however
-// long an answer takes to stream. If Done is never called, the binding ends an hour after
-// the TTL. (If more than thirty requests of one session come at the same instant, or in the
-// same millisecond under heavy load, some rely on the others for this.) Defer Done where a
-// panic may come in between, as with httputil.ReverseProxy.
+// Until Done, but for no more than an hour beyond the TTL, the binding does not expire, so
+// that a session stays where it is while an answer streams. (If more than thirty requests of
+// one session come at the same instant, or in the same millisecond under heavy load, some
+// rely on the others for this.) A connection that may last longer, such as a WebSocket, has
+// a selection for each of its turns, among its target alone. Defer Done where a panic may
+// come in between, as with httputil.ReverseProxy.
 //
 // Done writes Decision.Outcome and Decision.Reported: do not read them concurrently.
 func (s *Selection[T]) Done(o Outcome) {

@@ -81,12 +81,14 @@
 // The caller knows who is healthy. The candidates are the targets that it holds usable for
 // one request: leave out those that are down, are out of quota, lack the model that the
 // request asks for, or were tried already. For a hedge, which is sent while the first
-// attempt is still under way, ask the fallback itself: Select would move the session.
+// attempt is still under way, ask the fallback itself: Select would move the session. Where
+// something else has chosen, such as a scheduler, a hedge that won or the connection that a
+// turn came in by, Select among that target alone: the session goes on there.
 //
 // # Outcomes
 //
-// [Selection.Done] tells what became of a request. Until then the binding does not expire,
-// however long an answer streams. An outcome acts on the binding that the selection came
+// [Selection.Done] tells what became of a request. Until then the binding does not expire, for
+// up to an hour beyond the TTL. An outcome acts on the binding that the selection came
 // from and on no other: one that comes late, twice or never does no harm.
 //
 // Report the tokens as well ([Outcome].Usage). The Selector learns from them how long each

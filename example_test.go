@@ -1,6 +1,7 @@
 package affinity_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -291,6 +292,55 @@ func ExampleSelector_Peek() {
 	// Output:
 	// false
 	// a true
+}
+
+// A filter that gets the headers before the body, as Envoy's ext_proc does, need not wait for
+// the body where the headers name a session that has a home. (With FailPinned it has to.)
+func ExampleSelector_Peek_headers() {
+	sel := selector()
+	for range 2 {
+		req := request("chat-1")
+		_, found := sel.Peek(req)
+		if !found {
+			req.Body = []byte(`{"messages":[]}`) // when all of it has come
+		}
+		choice, err := sel.Select(context.Background(), req, []string{"a", "b"})
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(choice.Target, choice.Reason, len(req.Body))
+	}
+	// Output:
+	// a new 15
+	// a bound 0
+}
+
+// A scheduler that weighs a session's home against other things asks for it by Peek. Then it
+// selects among what it has chosen alone: so the session goes on there.
+func ExampleSelector_Peek_scheduler() {
+	sel := selector()
+	queued := map[string]float64{"a": 2, "b": 3}
+	for range 3 {
+		req := request("chat-1")
+		home, _ := sel.Peek(req)
+		cost := func(target string) float64 {
+			if target == home.Target {
+				return queued[target] // has the prompt
+			}
+			return queued[target] + 5
+		}
+		best := slices.MinFunc([]string{"a", "b"}, func(x, y string) int { return cmp.Compare(cost(x), cost(y)) })
+		choice, err := sel.Select(context.Background(), req, []string{best})
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(choice.Target, choice.Reason)
+		queued[best] += 4
+	}
+	// Output:
+	// a new
+	// a bound
+	// b failover
 }
 
 func ExampleSelector_Invalidate() {

@@ -25,7 +25,7 @@ import (
 type Config[T any] struct {
 	// ID returns what a target is called: a non-empty string that is unique among
 	// the candidates and stays the same over restarts, such as the name of an
-	// account. It is called several times for each request, with candidates and with
+	// account. (Of two with one ID, one may never be chosen.) It is called several times for each request, with candidates and with
 	// what Fallback chose, so it must be quick and safe for concurrent use.
 	ID func(target T) string
 
@@ -114,7 +114,9 @@ type Config[T any] struct {
 	// Selectors may share a Cache, or hand it on when a configuration is replaced:
 	// sessions then stay where they are, as long as targets keep their IDs, and Tenant
 	// and Extractor name sessions as before. Drains and what was learned about targets
-	// stay, too. Hand on a Balancer as well: what it knows is not in the Cache.
+	// stay, too. Hand on a Balancer as well: what it knows is not in the Cache. Selectors
+	// that place the same sessions among other targets, such as providers and then keys,
+	// need a Cache each, or they take the sessions from each other.
 	Cache *Cache
 }
 
@@ -1533,7 +1535,8 @@ func (s *Selector[T]) Scope(tenant, scope string) Digest {
 //
 // Counts tells how many bindings are left there; the requests under way are the caller's to
 // count. The drain belongs to the Cache. It lasts until Resume, also for other Selectors
-// that have the Cache or take it over.
+// that have the Cache or take it over, and for a target that never comes back: Resume that
+// when it is gone.
 func (s *Selector[T]) Drain(id string, until time.Time) {
 	end := int64(never)
 	if !until.IsZero() {
