@@ -392,7 +392,7 @@ func (s *Selector[T]) identify(q *query, req *extract.Request) bool {
 		tenant = s.cfg.Tenant(req)
 	}
 	q.within = s.cache.within(tenant, req.Scope)
-	if !s.chain.Find(req, &q.sess) || q.sess.ID == "" {
+	if !s.chain.Find(req, &q.sess) {
 		return false
 	}
 	// Who started the session is looked up here only if its key or its lifetime may

@@ -10,20 +10,27 @@ import (
 )
 
 // What an extractor says of a request that it does not know is not the next
-// one's: the second result false is all that counts.
+// one's: without an ID, or with a second result of false, nothing else counts.
 func TestChainForgetsWhatWasNotFound(t *testing.T) {
-	half := extract.ExtractorFunc(func(*extract.Request) (extract.Session, bool) {
-		return extract.Session{Thread: "t", ParentThread: "p", Parent: "other", Aliases: []string{"a"}, Near: []string{"n"}}, false
-	})
+	half := func(found bool) extract.Extractor {
+		return extract.ExtractorFunc(func(*extract.Request) (extract.Session, bool) {
+			return extract.Session{Source: "s", Thread: "t", ParentThread: "p", Parent: "other", Aliases: []string{"a"}, Near: []string{"n"}}, found
+		})
+	}
 	r := func() *extract.Request {
 		return &extract.Request{Header: http.Header{"X-Session-Id": {"an-id-of-a-session"}}}
 	}
 	want, ok := extract.Headers().Extract(r())
 	require.True(t, ok)
 	for _, last := range []extract.Extractor{extract.Headers(), extract.Header("X-Session-Id")} {
-		got, ok := extract.Chain{half, last}.Extract(r())
-		require.True(t, ok)
-		require.Equal(t, want, got)
+		for _, found := range []bool{false, true} { // true by mistake, since there is no ID
+			got, ok := extract.Chain{half(found), last}.Extract(r())
+			require.True(t, ok)
+			require.Equal(t, want, got)
+			got, ok = extract.Chain{half(found)}.Extract(r())
+			require.False(t, ok)
+			require.Zero(t, got)
+		}
 	}
 }
 

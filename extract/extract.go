@@ -98,8 +98,9 @@ func (c Confidence) MarshalText() ([]byte, error) { return []byte(c.String()), n
 //   - The second result is false if the request does not name a session in
 //     the way that this Extractor knows. A broken or unusable name counts as
 //     none: the next Extractor of the chain is asked.
-//   - Pass the ID through the function ID, and choose a Source that no other
-//     extractor has. Both may be substrings of the request.
+//   - Pass the ID through the function ID. It may be a substring of the request. An
+//     empty one counts as none.
+//   - Choose a Source that no other extractor has, in words of your own: it is logged.
 //   - Do not change the request, nor keep it.
 type Extractor interface {
 	Extract(r *Request) (Session, bool)
@@ -161,7 +162,10 @@ func (c Chain) Find(r *Request, s *Session) (ok bool) {
 			ok = e.Find(r, s)
 		default:
 			var found Session
-			if found, ok = e.Extract(r); ok {
+			if found, ok = e.Extract(r); ok && found.ID == "" {
+				ok = false // an extractor that forgot to look
+			}
+			if ok {
 				*s = found
 				if s.Class == Turn { // or not known to the extractor
 					s.Class = r.outerClass()
