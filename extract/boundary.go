@@ -39,8 +39,9 @@ const (
 // what it has cached or keeps as a template, tools, system prompt, roles, texts, tool
 // calls and their results. Of these
 //
-//   - the markers of caches (cache_control, cachePoint), ids and states of the
-//     items of the Responses API and the billing line of Claude Code do not count;
+//   - the markers of caches (cache_control, cachePoint, prompt_cache_breakpoint), ids and
+//     states of the items of the Responses API and the billing line of Claude Code do not
+//     count;
 //   - a content that is one plain text block counts as that text;
 //   - everything else counts as it is written, white space and escapes included,
 //     since clients write what they repeat as they wrote it before. So does

@@ -97,8 +97,8 @@ func (s *strip) message() {
 	s.to.endMessage()
 }
 
-// content goes past the next value: the content of a message or a system
-// prompt. If it is a list of one plain text, as it becomes when a client moves
+// content goes past the next value: the content of a message, the output of an item of the Responses
+// API or a system prompt. If it is a list of one plain text, as it becomes when a client moves
 // its marker there, all but the text is cut out. In the first content of a
 // prompt, so is the billing line.
 func (s *strip) content() {
@@ -297,7 +297,7 @@ func (s *strip) dropsBlock(in compound, c jsonscan.Cursor) bool {
 // element.
 func (s *strip) keep(in compound, name []byte) {
 	switch {
-	case in == aMessage && string(name) == "content":
+	case in == aMessage && (string(name) == "content" || string(name) == "output"):
 		s.content()
 	case in == aContent:
 		s.inside(aBlock)

@@ -102,10 +102,10 @@ func (t *trail) value(c *jsonscan.Cursor) uint64 {
 
 // cacheMarker reports whether a member of that name marks where an upstream is to cache the
 // prompt. Clients move these markers from turn to turn. All begin alike, as mentionsMarker
-// takes them to.
+// takes them to, but OpenAI's, which stands on blocks of content only.
 func cacheMarker(name []byte) bool {
 	switch string(name) {
-	case "cache_control", "cachePoint", "cache_point":
+	case "cache_control", "cachePoint", "cache_point", "prompt_cache_breakpoint":
 		return true
 	}
 	return false
