@@ -28,7 +28,8 @@ import (
 //   - Near, by which the request looks for a good place to start at, are of such words in no
 //     setting at all, and of the last few of them alone. Strangers may say the same, so only
 //     the target is taken over. Side calls are placed by them, which have the conversation
-//     and another system prompt; and so is a conversation that has lost its beginning.
+//     and another system prompt; and so is a conversation that has lost its beginning, or what
+//     its client had added to the last message.
 //
 // The files:
 //
@@ -315,7 +316,7 @@ const (
 // maxKeys is how many keys a session has at most: its own; aliases; what it continues in
 // its whole setting and in three weaker ones; and what is near: the same words in no
 // setting, and a tail.
-const maxKeys = 1 + 4 + maxSteps + maxTexts + 4*maxNear + 1
+const maxKeys = 1 + 5 + maxSteps + maxTexts + 4*maxNear + 1
 
 // session returns the session that the trail leads to.
 func (t *trail) session() (Session, bool) {
@@ -351,6 +352,9 @@ func (t *trail) session() (Session, bool) {
 	}
 	if tail, ok := t.tail(0); ok {
 		keys.add(none, tail)
+	}
+	if trunk, ok := t.trunk(); ok {
+		keys.add(none, trunk)
 	}
 	aliases := keys.n
 	for i := range maxTexts {
@@ -443,6 +447,21 @@ func (t *trail) tail(i int) (s sum, ok bool) {
 		}
 	}
 	return s, false
+}
+
+// trunk returns the chain over all words but the last, be that a message of its own, a text or an
+// image, if others stand between the last answer and it. Many clients add to what a person asks,
+// such as what they have looked up or a picture of the page, and leave it out of the next turn.
+func (t *trail) trunk() (sum, bool) {
+	last, before := t.steps.back(0), t.steps.back(1)
+	switch {
+	case last == nil || last.answered || last.sum != t.here: // or a prompt without messages
+	case t.parts.back(1) != nil:
+		return *t.parts.back(1), true
+	case before != nil && !before.answered:
+		return before.sum, true
+	}
+	return sum{}, false
 }
 
 // A keyBuffer holds keys one behind the other: as many as a session can have.

@@ -756,6 +756,17 @@ func traps() []trap {
 		{"strangers with the same examples in their prompts", chat(u("Translate: one two three"), a("un deux trois"), u("Translate: four five six"), a("quatre cinq six"), u("seven")),
 			chat(u("Translate: one two three"), a("un deux trois"), u("Translate: four five six"), a("quatre cinq six"), u("eight")), apart},
 
+		// What a client adds to the last message and leaves out of the next turn.
+		{"a picture that is shown once", chat(sys("s"), ub(text_("1"), `{"type":"image_url","image_url":{"url":"x"}}`)), chat(sys("s"), u("1"), a("x"), u("2")), near},
+		{"the newest picture only", chat(u("0"), a("x"), ub(text_("1"), `{"type":"image_url","image_url":{"url":"x"}}`)),
+			chat(u("0"), a("x"), u("1"), a("y"), ub(text_("2"), `{"type":"image_url","image_url":{"url":"y"}}`)), near},
+		{"what was looked up, in a text of its own", chat(u("0"), a("x"), ub(text_("1"), text_("some documents"))), chat(u("0"), a("x"), u("1"), a("y"), ub(text_("2"), text_("others"))), near},
+		{"an order behind all others", chat(u("0"), a("x"), u("1"), u("Answer in JSON.")), chat(u("0"), a("x"), u("1"), a("y"), u("2"), u("Answer in JSON.")), near},
+		{"an order behind a question that was not answered", chat(u("1"), u("Answer in JSON.")), chat(u("1"), u("2")), apart},
+		{"strangers who are told the same first", chat(u("Be brief."), u("1")), chat(u("Be brief."), u("2"), a("x"), u("3")), apart},
+		{"strangers who are told the same first, in blocks", chat(ub(text_("Be brief."), text_("1"))), chat(ub(text_("Be brief."), text_("2")), a("x"), u("3")), apart},
+		{"strangers with the same examples, told the same first", chat(u("Translate:"), u("one"), a("un"), u("two")), chat(u("Translate:"), u("one"), a("un"), u("three"), a("trois"), u("four")), apart},
+
 		// Row 25 of failures.md: no text can imitate a border.
 		{"delimiters in the system prompt", chat(sys("a\nusr:b")), chat(sys("a"), u("b")), ""},
 		{"delimiters between system prompt and words", chat(sys("a\nusr:b"), u("c")), chat(sys("a"), u("b"), u("c")), apart},
