@@ -337,37 +337,58 @@ func (t *trail) speaks(who speaker) {
 // the requests before it had the same words without it.
 func (t *trail) mayBeCompacted() bool { return t.texts == 0 && !t.answered && !t.openingOnly }
 
-// compacted takes in the blocks of the type compaction in the content of a message.
+// compacted takes in the blocks of the type compaction in the content of a message. Other
+// texts that stand in front of all words are part of the setting: frameworks have the model
+// say what it remembers of a conversation whose beginning they leave out, and all else may
+// be alike in two of them.
 func (t *trail) compacted(content []byte) {
 	c := jsonscan.New(content)
+	if c.Kind() == '"' {
+		raw, _ := c.String()
+		t.remembered(raw)
+		return
+	}
 	for ok := c.Array(); ok && t.more() && c.Element(); {
 		block := c
-		if t.isCompaction(&c) {
+		switch is, words := t.isCompaction(&c); {
+		case is:
 			t.person(binarySalt, t.value(&block))
+		case len(words) > 0 && words[0] == '"':
+			t.remembered(words[1 : len(words)-1])
 		}
 	}
 }
 
-// isCompaction reports whether the next value is a block of the type compaction. Its
-// members count as items.
-func (t *trail) isCompaction(c *jsonscan.Cursor) (is bool) {
+// remembered takes in what a model said before anybody else, given as it stands between its quotes.
+func (t *trail) remembered(raw []byte) {
+	if len(raw) > 0 { // a call of a tool has no text, or an empty one
+		t.injected.sum = t.injected.sum.add(injectedSalt, textSum(raw))
+	}
+}
+
+// isCompaction reports whether the next value is a block of the type compaction, and returns
+// the text of any other. Its members count as items.
+func (t *trail) isCompaction(c *jsonscan.Cursor) (is bool, words []byte) {
 	if !c.Object() {
 		c.Skim()
-		return false
+		return false, nil
 	}
 	var room nameRoom
 	for {
 		name, ok := c.Key()
 		if !ok {
-			return is
+			return is, words
 		}
-		if room.is(name, "type") {
+		switch string(room.read(name)) {
+		case "type":
 			is = string(keyword(c)) == "compaction"
-		} else {
+		case "text":
+			words = c.Skim()
+		default:
 			c.Skim()
 		}
 		if !t.more() {
-			return false
+			return false, nil
 		}
 	}
 }

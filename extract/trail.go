@@ -70,7 +70,8 @@ import (
 //   - answers, thinking, tool calls and their results are left out, and so are
 //     ids, cache_control and the list of tools; but what stands for a compacted
 //     conversation counts: OpenAI's items, and Anthropic's blocks if no words come before
-//     them;
+//     them. An answer that comes first, such as a summary or a greeting, goes with the
+//     system prompt;
 //   - "x" and [{"type":"text","text":"x"}] are the same, and so is every way to
 //     escape, indent and order JSON; a system prompt is the same beside the
 //     messages and in front of them;
@@ -210,7 +211,7 @@ type trail struct {
 	// What surrounds the words.
 	system   setting // the system prompt beside the messages
 	opening  setting // the messages of the system before the first answer
-	injected setting // what clients injected before the first answer, in any order: see inject
+	injected setting // what clients injected before the first answer, in any order, and an answer in front of all words
 	answered bool    // a model has spoken
 
 	// The words, and what people attached to them.
