@@ -278,8 +278,9 @@ func (r *Request) grokClass() Class {
 //   - that a request to Ollama has no words, and only loads a model;
 //   - the system prompt: see systemClass;
 //   - OpenAI's compaction_trigger;
-//   - the last words of a person: the openings of clients, the wish for a title, for a
-//     question that stands alone or for the next ones, and what clients probe with.
+//   - the last words of a person, or of the system behind an answer: the openings of
+//     clients, the wish for a title, for a question that stands alone or for the next ones,
+//     and what clients probe with.
 //
 // A system prompt for a sub-agent decides only if nothing else does, since a sub-agent may
 // have side calls of its own.

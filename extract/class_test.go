@@ -132,6 +132,36 @@ func TestClass(t *testing.T) {
 	}
 }
 
+// Some clients have the system ask for a summary, behind all that was said. What it says elsewhere is
+// no wish of that kind.
+func TestTheSystemWantsASideCall(t *testing.T) {
+	t.Parallel()
+	const wish = "Provide a concise and complete summarization of the entire dialog that does not exceed 5 sentences"
+	long := sys("  \n" + wish + strings.Repeat(" é\n", 200))
+	for name, tt := range map[string]struct {
+		body string
+		want extract.Class
+	}{
+		"behind an answer":                  {chat(sys("s"), u("x"), a("y"), sys(wish)), extract.Compaction},
+		"in a long text":                    {chat(u("x"), a("y"), long), extract.Compaction},
+		"before its role":                   {chat(u("x"), a("y"), `{"content":`+quote(wish)+`,"role":"system"}`), extract.Compaction},
+		"to OpenAI's Responses":             {responses(u("x"), a("y"), `{"type":"message","role":"developer","content":`+quote(wish)+`}`), extract.Compaction},
+		"and is answered":                   {chat(u("x"), a("y"), sys(wish), a("z"), u("and now?")), extract.Turn},
+		"and something else is asked":       {chat(u("x"), a("y"), sys(wish), u("and now?")), extract.Turn},
+		"beside a question":                 {chat(u("x"), a("y"), u("and now?"), sys(wish)), extract.Turn},
+		"in front of all":                   {chat(sys(wish), u("x"), a("y"), u("and now?")), extract.Turn},
+		"beside a first question":           {chat(u("x"), sys(wish)), extract.Turn},
+		"with another text behind it":       {chat(u("x"), a("y"), sys(wish), sys("Be brief.")), extract.Turn},
+		"and what it is about stands there": {chat(u("x"), a("y"), sys("Here is a text: "+wish)), extract.Turn},
+	} {
+		require.Equal(t, tt.want, (&extract.Request{Body: []byte(tt.body)}).Class(), name)
+		padding := `{"padding":"` + strings.Repeat("x", wholly) + `",`
+		require.Equal(t, tt.want, (&extract.Request{Body: []byte(padding + tt.body[1:])}).Class(), name)
+	}
+	with, without := trailOf(t, chat(u("x"), a("y"), sys(wish))), trailOf(t, chat(u("x"), a("y")))
+	require.Equal(t, without, with)
+}
+
 // So few words want no answer of one token, whoever writes them.
 func TestProbingWords(t *testing.T) {
 	t.Parallel()

@@ -235,8 +235,8 @@ func (t *trail) members(c *jsonscan.Cursor, whole jsonscan.Cursor, done bool) {
 			case who == speakerPerson:
 				t.content(c, nil)
 				done = true
-			case who == speakerSystem && !t.answered:
-				t.content(c, &t.opening)
+			case who == speakerSystem:
+				t.systemSays(c)
 				done = true
 			default:
 				c.Skim()
@@ -260,9 +260,9 @@ func (t *trail) members(c *jsonscan.Cursor, whole jsonscan.Cursor, done bool) {
 	t.compacts = t.compacts || string(kind) == "compaction_trigger"
 	switch who {
 	case speakerSystem:
-		if !done && !t.answered {
+		if !done {
 			c := jsonscan.New(content)
-			t.content(&c, &t.opening)
+			t.systemSays(&c)
 		}
 	case speakerPerson:
 		switch {
@@ -390,6 +390,21 @@ func (t *trail) isCompaction(c *jsonscan.Cursor) (is bool, words []byte) {
 		if !t.more() {
 			return false, nil
 		}
+	}
+}
+
+// systemSays reads the next value, the content of a message of the system. Behind an answer it is no
+// part of any setting, but some clients say there what to make of the conversation, such as a
+// summary: for the class of the request, that is the last that was said.
+func (t *trail) systemSays(c *jsonscan.Cursor) {
+	switch {
+	case !t.answered:
+		t.content(c, &t.opening)
+	case t.since.sum == 0 && c.Kind() == '"':
+		raw, _ := c.String()
+		withPlain(raw[:min(len(raw), maxOpening)], func(text []byte, lent bool) { t.keepLast(trim(text), lent) })
+	default:
+		c.Skim()
 	}
 }
 
@@ -596,6 +611,11 @@ func (t *trail) read(text []byte, lent bool) {
 	}
 	t.person(textSalt, xxhash.Sum64(words))
 	t.since.bytes = uint8(min(minTail, int(t.since.bytes)+len(words)))
+	t.keepLast(words, lent)
+}
+
+// keepLast keeps how the last words open and end.
+func (t *trail) keepLast(words []byte, lent bool) {
 	t.lastWords, t.lastEnd = words[:min(len(words), maxOpening)], words[max(0, len(words)-maxLastEnd):]
 	if lent {
 		n := len(t.lastWords)

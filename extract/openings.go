@@ -35,6 +35,7 @@ var (
 		{"# Memory Consolidation Analysis System", Auxiliary},                                                      // Agent Zero
 		{"You are a Memory Manager that is responsible for managing information and preferences", Auxiliary},       // Agno
 		{"Please provide a suitable name for this conversation", Auxiliary},                                        // Agno
+		{"You title chat sessions. Given the user's opening message", Auxiliary},                                   // aisuite
 		{"You are a message classifier for a model router", Auxiliary},                                             // AnythingLLM
 		{"You are an expert coding assistant. Your goal is to generate a concise, structured summary", Compaction}, // Avante
 		{"You are an AI conversation titles assistant", Auxiliary},                                                 // big-AGI
@@ -150,6 +151,7 @@ var (
 		{"Provide a detailed summary of our conversation above.", Compaction},                                       // Crush
 		{"Generate a concise title for the following content", Auxiliary},                                           // Crush
 		{"You are asked to generate a concise chat title", Auxiliary},                                               // Dify
+		{"关键：仅以文本响应。不要调用任何工具。", Compaction},                                                                         // Eino
 		{"Progressively summarize the conversation provided", Compaction},                                           // Flowise
 		{"You are an AI assistant tasked with predicting the user's next question", Auxiliary},                      // FastGPT
 		{"Summarize this file in 2-3 sentences. Be technical and specific", Auxiliary},                              // Gemini CLI
@@ -160,7 +162,7 @@ var (
 		{"You are a summarization agent creating a context checkpoint", Compaction},                                 // Hermes
 		{"Summarize in a 10-word Title. Give the title only.", Auxiliary},                                           // Jan
 		{"You are an extremely smart and helpful title generator", Auxiliary},                                       // Khoj
-		{"Create a comprehensive summary of this conversation.\nInclude the following", Compaction},                 // Koog
+		{"Create a comprehensive summary of this conversation.\n\nInclude the following", Compaction},               // Koog
 		{"You are an expert at suggesting good and memorable conversation name", Auxiliary},                         // Kotaemon
 		{"<role>\nContext Extraction Assistant", Compaction},                                                        // LangChain, Deep Agents
 		{"Read and understand the conversation between the User and the AI. Then, analyze", Auxiliary},              // LangChain4j
@@ -171,6 +173,8 @@ var (
 		{"Analyze this conversation and provide:\n1. The detected language of the conversation", Auxiliary},         // LibreChat
 		{"Write a short title for the following request. Include only the title", Auxiliary},                        // Mattermost
 		{"You are a smart memory manager which controls the memory of a system", Auxiliary},                         // Mem0
+		{"**Generate a clear and complete summary of the entire conversation in no more than five", Compaction},     // Microsoft.Extensions.AI
+		{"Suggest up to 3 follow-up questions that I could ask you to help me complete my task.", Auxiliary},        // Microsoft's template of a chat
 		{"Summarize this conversation for a new Assistant", Compaction},                                             // Mux
 		{"Create a memory overview for only the final", Compaction},                                                 // nanobot
 		{"使用四到五个字直接返回这句话的简要主题", Auxiliary},                                                                          // NextChat
@@ -188,11 +192,15 @@ var (
 		{"Provide a detailed prompt for continuing our conversation above", Compaction},                             // OpenCode before
 		{"You are maintaining a context-aware state summary", Compaction},                                           // OpenHands
 		{"You are an AI summarizer that summarizes the conversation so far", Compaction},                            // Plandex
+		{"Summarize the following conversation in a concise way that preserves key information,", Compaction},       // PraisonAI
+		{"Provide a concise and complete summarization of the entire dialog that does not exceed", Compaction},      // Semantic Kernel
+		{"BEGIN CONTENT TO SUMMARIZE:\n", Compaction},                                                               // Semantic Kernel
 		{"Ignore previous instructions. Summarize the most important facts and events", Compaction},                 // SillyTavern
 		{"Summarize the above conversation and create a succinct title", Auxiliary},                                 // Tabby
 		{"You are a helpful assistant that helps the user to ask related questions", Auxiliary},                     // Tabby
 		{"You are an AI coding assistant. You should generate a commit message based on the given diff", Auxiliary}, // Tabby
 		{"Generate 3-5 concise git branch name suggestions based on these changes. Include", Auxiliary},             // Tabby
+		{"Given the preceding excerpt, your job is to determine \"what task is the agent performing", Auxiliary},    // Trae Agent
 		{"Generate a detailed summary of this conversation. Include:\n1. A brief overview", Compaction},             // Zed
 	})
 )

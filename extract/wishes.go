@@ -142,7 +142,7 @@ var (
 	condensedWords = words{talkNames, {" into a", " as a"}}
 	// titleOf are between a title and the conversation that it is of, and titleElsewhere where it is
 	// of something else.
-	titleOf        = words{{" for ", " of ", " from the ", " from a ", " based on ", "captur", "summar", "describ", "reflect"}}
+	titleOf        = words{{" for ", " of ", " from the ", " from a ", " based on ", "captur", "summar", "describ", "reflect", "represent"}}
 	titleElsewhere = words{{" in this ", " in our ", " with ", " at ", " when ", " each ", " every ", " and class", " and reply", " and answer"}}
 )
 

@@ -18,6 +18,7 @@ func TestTitlesInAnyWords(t *testing.T) {
 	for system, want := range map[string]extract.Class{
 		titler: extract.Auxiliary,
 		"Generate a very short chat title (2-5 words max) based on the user's message.":                     extract.Auxiliary,
+		"You expertly summarize the User Text into a short title or phrase to represent a conversation.":    extract.Auxiliary, // LangChain in Elixir
 		"You are coming up with a title and a git branch name for a coding session based on":                extract.Auxiliary, // Claude Code
 		"You generate concise, human-readable titles for coding sessions.":                                  extract.Auxiliary,
 		"You will create a sentence-case title for the thread below.":                                       extract.Auxiliary,
