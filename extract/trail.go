@@ -90,8 +90,10 @@ import (
 // as side calls of an agent have, or of one that ended in the same last texts: the texts
 // on both sides of an answer, at least two different ones with at least 32 bytes
 // together. So a conversation of which a client sends only the last part, whether it
-// leaves out the rest or sums it up, stays where it is. All this requires an answer in
-// the messages, which shows that there was an earlier request.
+// leaves out the rest or sums it up, stays where it is. So does one whose client adds
+// something to the last message, such as a picture of the page, and leaves it out of the
+// next turn. All this requires an answer in the messages, which shows that there was an
+// earlier request.
 //
 // It reads OpenAI chat, Responses and legacy completions, Anthropic Messages,
 // Gemini and its Code Assist envelope, Bedrock Converse, Ollama, Cohere v2 and
