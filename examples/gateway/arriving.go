@@ -11,7 +11,7 @@ import (
 const stalled = time.Minute
 
 // requireArrival lets reading a body fail once the client has stopped to send it, and also
-// where h reads none and the server does, to be rid of it. What it reads of the answer may take
+// where h reads none and the server does, to be rid of it. The answer may take
 // any time.
 func requireArrival(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

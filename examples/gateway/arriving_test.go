@@ -32,7 +32,7 @@ func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
 func connect(t *testing.T, h http.Handler) net.Conn {
 	s := newServer("", h, slog.New(slog.DiscardHandler))
 	l := make(pipes)
-	go s.Serve(l)
+	go accept(s, l)
 	client, server := net.Pipe()
 	l <- server
 	t.Cleanup(func() {

@@ -43,6 +43,9 @@
 // same, and if there are none, the request waits for the first that comes back, up to
 // -patience. Clients with different credentials share no sessions.
 //
+// There is no limit to how long a request may take. But a client that stops to send it is given
+// up after a minute, and so is whoever stops to read what it is sent, client or upstream.
+//
 // With key-env=NAME the upstream gets the credential in that environment
 // variable, and with key-file=FILE that in the file, wherever the client put its own,
 // which goes no further. The gateway does not authenticate clients: whoever can reach -listen
@@ -149,7 +152,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 }
 
 // newServer sets no limit to how long a request may take, since prompts are long, and
-// streams longer. But a client that stops in the middle of a request is given up.
+// streams longer. But a client that stops in the middle of a request is given up, and
+// by accept one that stops in the middle of its answer.
 func newServer(addr string, h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Addr:              addr,
@@ -180,7 +184,7 @@ func serve(ctx context.Context, log *slog.Logger, servers []*http.Server, busy *
 	}
 	failed := make(chan error, len(servers))
 	for i, s := range servers {
-		go func() { failed <- s.Serve(listeners[i]) }()
+		go func() { failed <- accept(s, listeners[i]) }()
 		log.Info("listening", "for", []string{"clients", "admin"}[i], "addr", listeners[i].Addr().String())
 	}
 	var err error

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Who does not read on is given up after a minute, but not who is slow.
+func TestDeparting(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		defer there.Close()
+		const pieces = 5
+		go func() {
+			for range pieces {
+				<-time.After(stalled - time.Second)
+				io.ReadFull(there, make([]byte, piece))
+			}
+		}()
+		c := departing{here}
+		n, err := c.Write(make([]byte, pieces*piece))
+		require.NoError(t, err)
+		require.Equal(t, pieces*piece, n)
+		<-time.After(time.Hour) // which is nobody's fault
+
+		start := time.Now()
+		n, err = c.Write([]byte("more"))
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		require.Zero(t, n)
+		require.Equal(t, stalled, time.Since(start))
+	})
+}
+
+// So it is with clients, whatever the upstream has yet to say.
+func TestClientStopsReading(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		defer w.g.close()
+		w.let("a", func() (*http.Response, error) {
+			return stream(first, time.Hour, strings.Repeat(first, 1000), time.Hour, final), nil
+		})
+		for _, reads := range []bool{true, false} {
+			client := connect(t, w.g)
+			answer := bufio.NewReader(client)
+			fmt.Fprint(client, "POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+			resp, err := http.ReadResponse(answer, nil)
+			require.NoError(t, err)
+			if !reads {
+				<-time.After(time.Hour + 2*stalled)
+				w.g.busy.Wait() // or it would hang here
+			}
+			text, err := io.ReadAll(resp.Body)
+			if reads {
+				require.NoError(t, err)
+				require.True(t, strings.HasSuffix(string(text), final))
+			} else {
+				require.Error(t, err)
+			}
+		}
+		require.Equal(t, "in", w.g.status().Upstreams[0].State)
+	})
+}
+
+// And so it is with upstreams, however they are reached.
+func TestUpstreamStopsReading(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1)
+	for _, transport := range []*http.Transport{r.g.transport, r.g.fresh.(*http.Transport)} {
+		c, err := transport.DialContext(t.Context(), "tcp", r.backends[0].Listener.Addr().String())
+		require.NoError(t, err)
+		defer c.Close()
+		require.IsType(t, departing{}, c)
+	}
+}
