@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"iter"
 	"net/http"
 	"slices"
 	"strings"
@@ -163,27 +162,14 @@ func (x *exchange) asks() int {
 	if strings.Contains(x.req.Path, ":stream") {
 		return streamed
 	}
-	for value := range members(x.req.Body, `"stream"`) {
-		if bytes.HasPrefix(value, []byte("true")) {
-			return streamed
-		}
-	}
-	return whole
-}
-
-// members yields what follows upon each member of that name, which is with its quotes, however
-// deep it is.
-func members(body []byte, name string) iter.Seq[[]byte] {
 	const white = " \t\r\n"
-	return func(yield func([]byte) bool) {
-		for rest, ok := body, true; ok; {
-			if _, rest, ok = bytes.Cut(rest, []byte(name)); !ok {
-				return
-			}
-			value, isName := bytes.CutPrefix(bytes.TrimLeft(rest, white), []byte(":"))
-			if isName && !yield(bytes.TrimLeft(value, white)) {
-				return
-			}
+	for rest, found := x.req.Body, true; ; {
+		if _, rest, found = bytes.Cut(rest, []byte(`"stream"`)); !found {
+			return whole
+		}
+		value, isName := bytes.CutPrefix(bytes.TrimLeft(rest, white), []byte(":"))
+		if isName && bytes.HasPrefix(bytes.TrimLeft(value, white), []byte("true")) {
+			return streamed
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"hash/maphash"
 
 	"github.com/go-affinity/affinity/extract"
@@ -28,25 +27,12 @@ func (x *exchange) limitAt(u *upstream) uint64 {
 // pays reports whether what the request costs at u is on an account of its client.
 func (x *exchange) pays(u *upstream) bool { return x.limitAt(u) != x.limits[0] }
 
-// nearEnd is how much of a body is searched for the model at each of its ends.
-const nearEnd = 1 << 10
+// inBody finds the model in a body.
+var inBody = extract.Body("model")
 
-// model returns the model that is named near one of the ends of the body, where most clients
-// have it, or "": then there is none, or the path names it, or it counts as one with all that
-// are not found.
+// model returns the model that the body names, or "": then there is none, or the path names it,
+// or it counts as one with all that cannot be found, as in what is not JSON.
 func (x *exchange) model() string {
-	body := x.req.Body
-	ends := [][]byte{body}
-	if len(body) > 2*nearEnd {
-		ends = [][]byte{body[:nearEnd], body[len(body)-nearEnd:]}
-	}
-	for _, end := range ends {
-		for value := range members(end, `"model"`) {
-			if text, ok := bytes.CutPrefix(value, []byte(`"`)); ok {
-				name, _, _ := bytes.Cut(text, []byte(`"`))
-				return string(name)
-			}
-		}
-	}
-	return ""
+	s, _ := inBody.Extract(x.req)
+	return s.ID
 }

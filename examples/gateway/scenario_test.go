@@ -404,19 +404,16 @@ func TestLimitsOfTwoModels(t *testing.T) {
 	})
 }
 
-// A model is found at the ends of a body.
+// The model is what a body says that it is for, and nothing else that is in it.
 func TestModel(t *testing.T) {
 	t.Parallel()
-	long := strings.Repeat(`"x",`, nearEnd)
+	long := strings.Repeat(`"x",`, 10_000)
 	for body, want := range map[string]string{
-		`{"model":"m"}`: "m",
-		`{"model" : ` + "\n" + `"m","messages":[` + long + `"model"]}`:                                       "m",
-		`{"messages":[` + long + `""],"model":"m"}`:                                                          "m",
+		`{"model" : ` + "\n" + `"org/m:free","messages":[` + long + `"model"]}`:                              "org/m:free",
+		`{"metadata":{"model":"x"},"model":"m"}`:                                                             "m",
 		`{"messages":[{"role":"model"},{"properties":{"model":{}}}],"text":"{\"model\":\"x\"}","model":"m"}`: "m",
-		`{"x":[` + long + `""],"model":"m","y":[` + long + `""]}`:                                            "",
+		`{"x":[` + long + `""],"model":"m","y":[` + long + `{"model":"x"}]}`:                                 "m",
 		`{"model":7}`:     "",
-		`{"model":"m`:     "m",
-		`{"model"`:        "",
 		`{"role":"model"`: "",
 		``:                "",
 	} {
