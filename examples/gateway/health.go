@@ -157,7 +157,8 @@ func (h *health) failed(now time.Time, d time.Duration, asked, slot bool) (news 
 	return news
 }
 
-// limited leaves the upstream out for what counts against a limit.
+// limited leaves the upstream out for what counts against a limit. It is news if there was
+// none before: where each client has some of its own, the log is not to tell of every one.
 func (h *health) limited(now time.Time, d time.Duration, limit uint64, slot bool) (news bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -165,6 +166,7 @@ func (h *health) limited(now time.Time, d time.Duration, limit uint64, slot bool
 		h.used--
 	}
 	until := now.Add(d)
+	news = !now.Before(h.last)
 	old, ok := h.limits[limit]
 	if h.limits == nil {
 		h.limits = make(map[uint64]time.Time)
@@ -184,7 +186,7 @@ func (h *health) limited(now time.Time, d time.Duration, limit uint64, slot bool
 		h.last = until
 	}
 	h.troubled.Store(true)
-	return !ok || !now.Before(old)
+	return news
 }
 
 // slows leaves the upstream to single requests until it is quick again, and

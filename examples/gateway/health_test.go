@@ -92,8 +92,8 @@ func TestHealthOfManyLimits(t *testing.T) {
 	var h health
 	now := time.Unix(1000, 0)
 	for limit := range uint64(3 * maxLimits) {
-		require.True(t, h.limited(now, time.Minute, 1+limit, false))
-		require.False(t, h.limited(now, time.Second, 1+limit, false), "told once")
+		require.Equal(t, limit == 0, h.limited(now, time.Minute, 1+limit, false), "told once")
+		require.False(t, h.limited(now, time.Second, 1+limit, false))
 		s, _, until := h.admit(now, 1+limit)
 		require.Equal(t, refusing, s)
 		require.Equal(t, now.Add(time.Minute), until)
@@ -103,8 +103,10 @@ func TestHealthOfManyLimits(t *testing.T) {
 	s, slot, _ := h.admit(now, 0)
 	require.Equal(t, fit, s)
 	require.False(t, slot)
-	h.admit(now.Add(time.Minute), 1)
+	now = now.Add(time.Minute)
+	h.admit(now, 1)
 	require.False(t, h.troubled.Load())
+	require.True(t, h.limited(now, time.Minute, 1, false), "another time")
 }
 
 // One that is slow gets a single request a second, until three in a row are quick.
