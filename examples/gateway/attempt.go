@@ -89,7 +89,7 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 	}
 	f := g.follow(ctx, resp, x)
 	x.body = resp.Body
-	if resp.StatusCode/100 != 2 || out.Method != http.MethodPost {
+	if resp.StatusCode/100 != 2 {
 		g.served(x, start, time.Now(), unknown)
 		return resp, false, nil
 	}
@@ -107,7 +107,7 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		}
 	}
 	now := time.Now()
-	if body != nil { // how long that took is the client's doing
+	if body != nil || out.Method != http.MethodPost { // how long that took is the client's doing, or nothing to go by
 		g.served(x, start, now, unknown)
 		return resp, false, nil
 	}

@@ -103,6 +103,7 @@ func TestKeysAreWithheld(t *testing.T) {
 	require.Contains(t, answer, "405")
 	require.NotContains(t, answer, "theirs")
 	require.Contains(t, r.raw(t, "CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\nConnection: close\r\n\r\n"), "405")
+	require.Contains(t, r.raw(t, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), "405")
 }
 
 // An upstream that sends a client elsewhere repeats the query, not with its own key.

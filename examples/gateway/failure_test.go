@@ -718,6 +718,19 @@ func TestResponseThatNeverBegins(t *testing.T) {
 		require.NotEqual(t, home, resp.Header.Get(targetHeader))
 		require.EqualValues(t, 1, r.failures())
 	}
+
+	// What is only looked at is no different.
+	r := newRig(t, 2)
+	home := r.chat("s").Header.Get(targetHeader)
+	r.backend(home).does(func(w http.ResponseWriter, req *http.Request) {
+		w.(http.Flusher).Flush()
+		<-time.After(200 * time.Millisecond) // time enough for the client to get that
+		panic(http.ErrAbortHandler)
+	})
+	resp := r.do("GET", "/v1/models", "", "X-Session-ID", "s")
+	require.Equal(t, 200, resp.StatusCode)
+	require.NotEqual(t, home, resp.Header.Get(targetHeader))
+	require.EqualValues(t, 1, r.failures())
 }
 
 // Hundreds of conversations at once, while upstreams fail, flap, refuse with

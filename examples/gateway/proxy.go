@@ -128,9 +128,10 @@ type exchangeKey struct{}
 
 // ServeHTTP implements http.Handler.
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodTrace || r.Method == http.MethodConnect {
-		// Whoever answers the one shows all that was sent, the upstream's key as well;
-		// the other asks for a tunnel to somewhere else.
+	if r.Method == http.MethodTrace || r.Method == http.MethodConnect || r.Method == "PRI" {
+		// Whoever answers the first shows all that was sent, the upstream's key as well; the
+		// second asks for a tunnel to somewhere else; the third is how HTTP/2 begins, which is
+		// not spoken here.
 		reply(w, http.StatusMethodNotAllowed, "method_not_allowed", r.Method+" is not passed on")
 		return
 	}
