@@ -28,7 +28,8 @@
 // requests until it no longer does, and one that begins none at all is given up (so an
 // answer that takes many times as long as is usual, and eight seconds at least, may be
 // asked for twice). Meanwhile its conversations are served elsewhere and come back later
-// (-failover return) or stay away (rebind).
+// (-failover return; but for those whose requests its own credential was denied for) or stay
+// away (rebind).
 //
 // A request that fails is tried on the other upstreams, one after the other, and
 // then again as far as the patience goes (see below; twice, if errors like 500 say
@@ -43,8 +44,9 @@
 // same, and if there are none, the request waits for the first that comes back, up to
 // -patience. Clients with different credentials share no sessions.
 //
-// There is no limit to how long a request may take. But a client that stops to send it is given
-// up after a minute, and so is whoever stops to read what it is sent, client or upstream.
+// An answer may take ten minutes to begin, and any time from then on. But a client that stops to
+// send its request is given up after a minute, and so is whoever stops to read what it is sent,
+// client or upstream.
 //
 // With key-env=NAME the upstream gets the credential in that environment
 // variable, and with key-file=FILE that in the file, wherever the client put its own,
