@@ -77,10 +77,13 @@ func TestDrain(t *testing.T) {
 	require.True(t, g.AnyDraining())
 	require.True(t, g.Draining("a"))
 	require.False(t, g.Draining("b"))
-	a := g.Acquire("a")
+	a, b := g.Acquire("a"), g.Acquire("b")
+	require.False(t, g.Draining(b.Name), "known is not drained")
+	require.Equal(t, map[string]int64{"a": 50}, g.Drained())
 	require.False(t, a.Traits.DrainDue(49))
 	require.True(t, a.Traits.DrainDue(50))
 	g.Drain("a", 70)
+	require.True(t, g.Draining("a"))
 	require.False(t, a.Traits.DrainDue(50))
 	g.Drain("a", 0)
 	require.False(t, g.AnyDraining())
@@ -91,13 +94,23 @@ func TestDrain(t *testing.T) {
 }
 
 // What is known of targets that come and go is bounded. What is drained is kept,
-// and what has bindings.
+// and what has bindings; and all, as long as there are not too many.
 func TestTraitsAreBounded(t *testing.T) {
 	g := registry.New(1 << 20)
 	g.Drain("drained", 1)
-	var kept []*registry.Target
-	for i := range 20 {
+	var kept, left []*registry.Target
+	for i := range 100 {
 		kept = append(kept, g.Acquire(fmt.Sprint("kept", i)))
+		require.Equal(t, fmt.Sprint("kept", i), kept[i].Name)
+	}
+	for i := range 1000 {
+		left = append(left, g.Acquire(fmt.Sprint("left", i)))
+		g.Release(left[i].Ref)
+	}
+	for _, l := range left {
+		again := g.Acquire(l.Name)
+		require.Same(t, l.Traits, again.Traits)
+		g.Release(again.Ref)
 	}
 	for i := range 40_000 {
 		g.Release(g.Acquire(fmt.Sprint(i)).Ref)
@@ -106,6 +119,7 @@ func TestTraitsAreBounded(t *testing.T) {
 	require.True(t, g.Draining("drained"))
 	for _, k := range kept {
 		require.Same(t, k, g.Acquire(k.Name))
+		require.Same(t, k, g.Get(k.Ref))
 		g.Drain(k.Name, 1)
 		require.True(t, k.Traits.DrainDue(1), "it is drained like any other")
 	}
@@ -146,6 +160,29 @@ func TestPresence(t *testing.T) {
 	p.Present(9000 * second)
 	require.False(t, p.MayReturn(9299*second, 1))
 	require.True(t, p.MayReturn(9300*second, 1), "five minutes at most")
+
+	p.Missing(9310 * second)
+	p.Present(9400 * second)
+	require.True(t, p.MayReturn(9400*second, 1), "one call says nothing, whatever was before")
+}
+
+// Who goes away again while its sessions come back takes no less time for that, and more
+// if it was away for longer.
+func TestPresenceGoesAgain(t *testing.T) {
+	const second = int64(1_000_000_000)
+	var p registry.Presence
+	outage := func(from, to int64) {
+		p.Missing(from * second)
+		p.Missing(from * second)
+		p.Present(to * second)
+	}
+	outage(1000, 1200)
+	outage(1210, 1220)
+	require.False(t, p.MayReturn(1299*second, 0.5))
+	require.True(t, p.MayReturn(1300*second, 0.5))
+	outage(1310, 1400)
+	require.False(t, p.MayReturn(1444*second, 0.5))
+	require.True(t, p.MayReturn(1445*second, 0.5))
 }
 
 // Whatever happens at once, a number is of one target as long as it is held.
