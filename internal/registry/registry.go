@@ -225,18 +225,11 @@ func (g *Registry) Release(ref uint32) {
 	if t.slots.Load() > 0 || g.Get(ref) != t {
 		return
 	}
-	if !t.dead.Load() {
-		g.dying.Add(1)
-		t.dead.Store(true)
+	if t.dead.Swap(true) {
+		g.dying.Add(-1)
+	} else {
 		delete(g.byName, t.Name)
 	}
-	g.retire(t)
-}
-
-// retire gives up the number of a target that is dead and has no bindings. Called with g
-// locked.
-func (g *Registry) retire(t *Target) {
-	(*g.byRef.Load())[t.Ref].Store(nil)
-	g.idle = append(g.idle, t.Ref)
-	g.dying.Add(-1)
+	(*g.byRef.Load())[ref].Store(nil)
+	g.idle = append(g.idle, ref)
 }
