@@ -75,7 +75,7 @@ func (e *Estimate) Life() time.Duration {
 // prompt were in the cache and how many were not. Prompts that are too small to tell
 // anything are ignored, and so are impossible numbers.
 func (e *Estimate) Observe(pause time.Duration, cached, uncached int) {
-	if cached < 0 || uncached < 0 || cached > math.MaxInt/2 || uncached > math.MaxInt/2 || cached+uncached < minPrompt {
+	if cached < 0 || uncached < 0 || cached+uncached < minPrompt { // a sum that overflows is negative
 		return
 	}
 	share := float64(cached) / float64(cached+uncached)

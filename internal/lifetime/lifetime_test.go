@@ -132,19 +132,59 @@ func TestNoCacheAtAll(t *testing.T) {
 }
 
 func TestWhatTellsNothing(t *testing.T) {
+	for _, tokens := range [][2]int{{0, 0}, {0, 1000}, {1000, 0}, {-1, 9000}, {9000, -1}, {math.MaxInt, math.MaxInt}, {math.MaxInt, 1}, {1, math.MaxInt}} {
+		var e lifetime.Estimate
+		for range 10 {
+			e.Observe(time.Second, 80_000, 10_000)
+		}
+		for range 10 {
+			e.Observe(6*time.Minute, tokens[0], tokens[1])
+		}
+		assert.Equal(t, lifetime.Unlimited, e.Life(), "not that prompts go: %v", tokens)
+		for range 3 {
+			e.Observe(6*time.Minute, 0, 90_000)
+		}
+		assert.Equal(t, 5*time.Minute, e.Life(), "nor that they stay: %v", tokens)
+	}
 	var e lifetime.Estimate
-	for range 10 {
-		e.Observe(time.Second, 80_000, 10_000)
-	}
-	for range 10 {
-		e.Observe(6*time.Minute, 0, 0)
-		e.Observe(6*time.Minute, 0, 1000)
-		e.Observe(6*time.Minute, -1, 9000)
-		e.Observe(6*time.Minute, 9000, -1)
-		e.Observe(6*time.Minute, math.MaxInt, math.MaxInt)
-	}
-	assert.Equal(t, lifetime.Unlimited, e.Life())
 	e.Observe(-time.Hour, 80_000, 0) // a clock that went back: no pause
+}
+
+// Some fifty observations outweigh all before them, of whatever kind.
+func TestWhatIsOldCountsForLess(t *testing.T) {
+	var e lifetime.Estimate
+	observe := func(n int, pause time.Duration, cached int) time.Duration {
+		for range n {
+			e.Observe(pause, cached, 90_000-cached)
+		}
+		return e.Life()
+	}
+	observe(1000, time.Second, 80_000)
+	assert.Equal(t, 5*time.Minute, observe(1000, 6*time.Minute, 0))
+	assert.Equal(t, lifetime.Unlimited, observe(32, 6*time.Minute, 80_000))
+	observe(1000, 6*time.Minute, 80_000)
+	assert.Equal(t, 5*time.Minute, observe(64, 6*time.Minute, 0))
+
+	e = lifetime.Estimate{}
+	observe(1000, time.Second, 80_000)
+	observe(100, time.Second, 20_000)
+	assert.Equal(t, lifetime.Unlimited, observe(10, 6*time.Minute, 20_000), "as much as there is without a pause")
+}
+
+// What speaks for a bound are all longer pauses, less those after which prompts are found.
+func TestTheBestBound(t *testing.T) {
+	var e lifetime.Estimate
+	for range 30 {
+		e.Observe(time.Second, 80_000, 10_000)
+		e.Observe(6*time.Minute, 0, 90_000)
+	}
+	for range 5 {
+		e.Observe(3*time.Minute, 80_000, 10_000)
+	}
+	for range 4 {
+		e.Observe(90*time.Second, 0, 90_000)
+	}
+	assert.Equal(t, 5*time.Minute, e.Life())
 }
 
 func TestConcurrentUse(t *testing.T) {
