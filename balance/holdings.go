@@ -151,9 +151,10 @@ func (h *holdings) enter(cuts []extract.Boundary, target uint64, tick int64, f f
 //
 // Some of the entries may have been forgotten, and their numbers be those of other
 // entries by now. A parent outlives those below it, so where that has happened,
-// entries further up may still be the right ones, but the way to them is lost.
+// entries further up may still be the right ones, but the way to them is lost. Every way
+// up ends: a parent was entered later than the entry below it, or with it and before it.
 func (h *holdings) end(last int32, target uint64, tick int64, served bool) {
-	for i, n := last, 0; i > 0 && int(i) <= h.used && n < h.capacity; n++ {
+	for i := last; i > 0 && int(i) <= h.used; {
 		r := h.record(i)
 		switch {
 		case r.target != target:

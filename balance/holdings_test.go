@@ -205,6 +205,20 @@ func TestWhatWasServedIsThere(t *testing.T) {
 	}
 }
 
+// A boundary that a prompt has twice counts once.
+func TestBoundaryThatComesTwice(t *testing.T) {
+	h := newHoldings(minCapacity)
+	cuts := []extract.Boundary{{Hash: 1}, {Hash: 2}, {Hash: 1}, {Hash: 3}, {Hash: 3}}
+	var before []int64
+	tick := h.tick(0)
+	last := h.enter(cuts, 7, tick, func(_ extract.Boundary, at int64) { before = append(before, at) })
+	require.Equal(t, []int64{0, 0, 0}, before)
+	h.end(last, 7, tick, false)
+	for _, cut := range cuts {
+		require.True(t, h.visit(cut.Hash, func(uint64, int64) { t.Error("it is not there") }))
+	}
+}
+
 // The documentation of PrefixConfig.Capacity tells what entries take.
 func TestSizeOfAnEntry(t *testing.T) {
 	h := newHoldings(1 << 18)
@@ -223,6 +237,8 @@ func TestSizeOfAnEntry(t *testing.T) {
 	require.Equal(t, 1<<18, h.used)
 	assert.Less(t, float64(after.HeapAlloc-before.HeapAlloc), 17.5e6)
 	assert.EqualValues(t, 56, unsafe.Sizeof(record{}))
+	huge := newHoldings(math.MaxInt)
+	assert.EqualValues(t, maxCapacity, huge.capacity, "entries have numbers of 31 bits")
 }
 
 func TestAccountsAreBounded(t *testing.T) {
@@ -313,6 +329,15 @@ func TestClosedAccountsAreLetGo(t *testing.T) {
 	l.tidy()
 	visit(l.known("old"))
 	require.Less(t, len(kept), 100)
+}
+
+func TestDecay(t *testing.T) {
+	l := newLedger(time.Hour, nil)
+	for ns := int64(1); ns < int64(100*time.Hour); ns += ns/5 + 1 {
+		require.InDelta(t, math.Exp2(-float64(ns)/float64(time.Hour)), l.decay(ns), 1e-6)
+	}
+	require.EqualValues(t, 1, l.decay(0))
+	require.EqualValues(t, 1, l.decay(-1))
 }
 
 func TestLoadIsNeverNegative(t *testing.T) {
