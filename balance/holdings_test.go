@@ -385,12 +385,14 @@ func TestCancelTakesBackWhatWasAdded(t *testing.T) {
 			for _, create := range []func() (affinity.Balancer[string], *ledger){leastCost, withPrefix} {
 				synctest.Test(t, func(t *testing.T) {
 					b, l := create()
+					<-time.After(time.Second)
 					a := l.account("x")
 					l.add(a, 0, test.before, l.now())
-					l.placedBefore.Store(!test.first)
 					l.followUp.set(test.followUp)
 					l.sincePlacing.add(test.followUp) // so that the mean stays
-					l.lastPlacement = l.now() - 1
+					if !test.first {
+						l.lastPlacement = l.now() - 1
+					}
 					req := &extract.Request{Body: make([]byte, 4096)}
 					var ticket affinity.Ticket
 					if test.placed {
@@ -421,13 +423,19 @@ func TestPackedParts(t *testing.T) {
 		{likely: mostBytes + 1 - partUnit, kind: 1},
 		{sure: mostBytes + 1 - partUnit, likely: mostBytes + 1 - partUnit},
 	} {
-		for _, expected := range []float64{0, 123, -4e7, 1e15} {
+		for _, expected := range []float64{0, 123, 128.9, -4e7, 1e15} {
 			word := want.pack() | expectedMemo(expected)
 			require.Equal(t, want, unpack(word))
 			require.InDelta(t, expected, expectedOf(affinity.Ticket{Memo: [2]uint64{0, word}}), math.Abs(expected)/200)
 		}
 	}
 	require.Equal(t, part{sure: partUnit, likely: mostBytes + 1 - partUnit}, unpack(part{sure: partUnit + 77, likely: math.MaxInt}.pack()))
+	for _, warm := range []bool{false, true} {
+		m := newMemo(math.MaxInt, warm)
+		require.Equal(t, mostBytes, m.bytes())
+		require.Equal(t, warm, m.warm())
+		require.Less(t, m, memo(1<<32), "above it is the number of an entry")
+	}
 }
 
 func BenchmarkEnter(b *testing.B) {

@@ -38,11 +38,10 @@ type ledger struct {
 	estimates
 
 	// What sessions cost after the request that placed them, and where that is
-	// worked out from. placedBefore says that there was a placement at all.
-	followUp      mean // cost of the follow-ups of one placement
-	sincePlacing  tally
-	placedBefore  atomic.Bool
-	lastPlacement int64 // guarded by the lock of placements
+	// worked out from.
+	followUp      mean  // cost of the follow-ups of one placement
+	sincePlacing  tally // of the follow-ups since the last placement
+	lastPlacement int64 // guarded by the lock of placements; 0 if there was none
 }
 
 // perRequest is what a request is charged with in addition to its tokens, in
@@ -107,21 +106,21 @@ const expectedDecay = 8
 // placement begins a placement. It returns what the session is likely to cost
 // after this request, which will be expected of the target from now on: otherwise
 // all sessions that start at the same time would go to the same few targets. It is
-// 0 where every request is placed.
+// 0 where every request is placed. Follow-ups before the first placement are of
+// sessions that others placed, and so tell nothing.
 //
 // Placements take turns: the caller holds a lock.
 func (l *ledger) placement(now int64) (followUp float64) {
-	since := now - l.lastPlacement
+	cost, last := l.sincePlacing.take(), l.lastPlacement
 	l.lastPlacement = now
-	if !l.placedBefore.Load() {
-		l.placedBefore.Store(true)
+	if last == 0 {
 		return 0
 	}
 	// After a long time without placements, only as much of the follow-ups counts
 	// as came in while an expectation lives: the work of a night in which nobody
 	// was placed is not that of one session.
 	lives := l.halfLife / expectedDecay / math.Ln2
-	l.followUp.observe(l.sincePlacing.take() * min(1, lives/float64(since)))
+	l.followUp.observe(cost * min(1, lives/float64(now-last)))
 	return l.followUp.get()
 }
 
@@ -130,16 +129,12 @@ const notPlaced = -1
 
 // charge charges a for a request that costs so much. If the request was placed,
 // followUp is what placement returned, and is expected of a from now on. If it is
-// notPlaced, the request is a follow-up: its cost is no longer to be expected. A
-// follow-up before the first placement is one of a session that others placed,
-// and so tells nothing. It returns how much more is expected of a.
+// notPlaced, the request is a follow-up: its cost is no longer to be expected. It
+// returns how much more is expected of a.
 func (l *ledger) charge(a *account, cost, followUp float64, now int64) (expected float64) {
 	if followUp == notPlaced {
-		followUp = 0
-		if l.placedBefore.Load() {
-			l.sincePlacing.add(cost)
-			followUp = -cost
-		}
+		l.sincePlacing.add(cost)
+		followUp = -cost
 	}
 	return l.add(a, cost+l.fee, followUp, now)
 }
@@ -210,7 +205,7 @@ type memo uint64
 // newMemo says how many bytes the request has, and whether most of it should be in the
 // target's cache.
 func newMemo(bytes int, warm bool) memo {
-	m := memo(min(max(bytes, 0), mostBytes)) << 1
+	m := memo(min(bytes, mostBytes)) << 1
 	if warm {
 		m |= warmBit
 	}
