@@ -388,9 +388,11 @@ func TestNonsenseIsHarmless(t *testing.T) {
 		usage := []int{0, -1, 1, math.MaxInt, math.MinInt}
 		place(t, b, nil, ts)
 		for range 5000 {
-			b.Settle(ids[rng.IntN(4)], affinity.Ticket{
+			ticket := affinity.Ticket{
 				Time: times[rng.IntN(5)], Cost: costs[rng.IntN(7)], Memo: [2]uint64{rng.Uint64() >> rng.IntN(64), rng.Uint64() >> rng.IntN(64)},
-			}, affinity.Outcome{Result: affinity.Result(rng.IntN(5)), Usage: affinity.Usage{
+			}
+			b.Cancel(ids[rng.IntN(4)], ticket)
+			b.Settle(ids[rng.IntN(4)], ticket, affinity.Outcome{Result: affinity.Result(rng.IntN(5)), Usage: affinity.Usage{
 				Uncached: usage[rng.IntN(5)], Cached: usage[rng.IntN(5)], Output: usage[rng.IntN(5)],
 			}})
 			pass(time.Millisecond)

@@ -242,9 +242,6 @@ func (b *prefix[T]) prompt(req *extract.Request) (p prompt) {
 // survey finds out what the candidates hold of the prompt. The index is locked by
 // the caller.
 func (b *prefix[T]) survey(p *prompt, r *roster, now int64) {
-	if len(p.cuts) == 0 {
-		return
-	}
 	r.indexTargets()
 	for _, cut := range p.cuts {
 		if !b.index.visit(cut.Hash, func(target uint64, at int64) {

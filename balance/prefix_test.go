@@ -43,6 +43,7 @@ func ask(t testing.TB, b affinity.Balancer[*target], req *extract.Request, ts []
 
 func TestPromptGoesWhereItsBeginningIs(t *testing.T) {
 	bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
+		pass(24 * time.Hour)
 		ts := targets(8)
 		homes := map[int]*target{}
 		for turn := range 10 {
@@ -330,7 +331,41 @@ func TestBeliefInWhatIsOlder(t *testing.T) {
 		b.Charge(req, "t0", false)
 		pass(8 * time.Minute)
 		assert.Greater(t, b.Charge(req, "t0", true).Cost, 80_000.0, "nothing was there after eight minutes")
+
+		req = prompt(101, 0, 409_600)
+		b.Charge(req, "t0", false)
+		pass(8 * time.Minute)
+		b.Charge(prompt(101, 0, 204_800), "t0", true)
+		assert.InDelta(t, 51_200+5120+2000, b.Charge(req, "t0", true).Cost, 5000, "but what was sent since")
 	})
+	// A request that was not served teaches nothing.
+	for _, result := range []affinity.Result{affinity.Neutral, affinity.TransientFailure} {
+		bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
+			for i := range 30 {
+				req := prompt(i, 0, 400_000)
+				b.Settle("t0", b.Charge(req, "t0", false), served(100_000, 0, 400))
+				pass(8 * time.Minute)
+				b.Settle("t0", b.Charge(req, "t0", true), affinity.Outcome{Result: result, Usage: affinity.Usage{Uncached: 100_000}})
+			}
+			req := prompt(100, 0, 400_000)
+			b.Charge(req, "t0", false)
+			pass(8 * time.Minute)
+			assert.Less(t, b.Charge(req, "t0", true).Cost, 20_000.0)
+		})
+	}
+}
+
+func TestDefaultCapacity(t *testing.T) {
+	for _, capacity := range []int{0, -1} {
+		b := balance.Prefix(balance.PrefixConfig[*target]{
+			CostConfig: balance.CostConfig[*target]{ID: nameOf}, Capacity: capacity, Boundaries: turnCuts,
+		})
+		first := b.Charge(prompt(0, 0, 400_000), "t0", false).Cost
+		for i := range 100 { // of 98 entries each
+			b.Charge(prompt(1+i, 0, 400_000), "t0", false)
+		}
+		assert.Less(t, b.Charge(prompt(0, 0, 400_000), "t0", false).Cost, first/5)
+	}
 }
 
 func TestCapacityIsKept(t *testing.T) {
