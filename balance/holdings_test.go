@@ -429,7 +429,10 @@ func TestPackedParts(t *testing.T) {
 			require.InDelta(t, expected, expectedOf(affinity.Ticket{Memo: [2]uint64{0, word}}), math.Abs(expected)/200)
 		}
 	}
-	require.Equal(t, part{sure: partUnit, likely: mostBytes + 1 - partUnit}, unpack(part{sure: partUnit + 77, likely: math.MaxInt}.pack()))
+	most := mostBytes + 1 - partUnit
+	require.Equal(t, part{sure: partUnit, likely: most}, unpack(part{sure: partUnit + 77, likely: math.MaxInt}.pack()))
+	require.Equal(t, part{sure: most, likely: most}, unpack(part{sure: math.MaxInt, likely: math.MaxInt}.pack()))
+	require.Less(t, unpack(math.MaxUint64).kind, pauseKinds, "whatever the word is")
 	for _, warm := range []bool{false, true} {
 		m := newMemo(math.MaxInt, warm)
 		require.Equal(t, mostBytes, m.bytes())

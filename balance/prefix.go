@@ -315,20 +315,14 @@ type part struct {
 }
 
 // include takes in that the target was sent the prompt up to a boundary, so many
-// nanoseconds ago. Boundaries come in any order.
+// nanoseconds ago. Boundaries come in the order of the prompt.
 func (h *part) include(cut extract.Boundary, ago int64) {
-	switch kind := pauseKind(ago); {
-	case kind == 0:
-		h.sure = max(h.sure, cut.Bytes)
-	case kind == pauseKinds:
-		return
+	switch kind := pauseKind(ago); kind {
+	case 0:
+		*h = part{sure: cut.Bytes, likely: cut.Bytes}
+	case pauseKinds:
 	default:
-		if cut.Bytes > h.likely {
-			h.likely, h.kind = cut.Bytes, kind
-		}
-	}
-	if h.sure >= h.likely {
-		h.likely, h.kind = h.sure, 0
+		h.likely, h.kind = cut.Bytes, kind
 	}
 }
 

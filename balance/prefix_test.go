@@ -317,6 +317,52 @@ func TestNewPromptsTeachNothing(t *testing.T) {
 	}
 }
 
+// What a target has of a short prompt, or of what is little more than it was sent just
+// now, tells nothing.
+func TestTooLittleToTell(t *testing.T) {
+	const minutes = 8 * time.Minute
+	for name, teach := range map[string]func(b affinity.Balancer[*target], i int){
+		"a short prompt": func(b affinity.Balancer[*target], i int) {
+			b.Settle("t0", b.Charge(prompt(i, 0, 3600), "t0", false), served(900, 0, 400))
+			pass(minutes)
+			b.Settle("t0", b.Charge(prompt(i, 0, 3600), "t0", true), served(900, 0, 400))
+		},
+		"a little more": func(b affinity.Balancer[*target], i int) {
+			b.Charge(prompt(i, 0, 405_000), "t0", false)
+			pass(minutes)
+			b.Charge(prompt(i, 0, 401_408), "t0", true)
+			b.Settle("t0", b.Charge(prompt(i, 0, 405_000), "t0", true), served(1000, 100_250, 400))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
+				for i := range 30 {
+					teach(b, i)
+				}
+				req := prompt(100, 0, 400_000)
+				b.Charge(req, "t0", false)
+				pass(minutes)
+				assert.Less(t, b.Charge(req, "t0", true).Cost, 15_000.0)
+			})
+		})
+	}
+}
+
+// A target that has more of prompts than it was sent does not have more of others for that.
+func TestBeliefIsNoMoreThanAll(t *testing.T) {
+	bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
+		cost := 0.0
+		for i := range 30 {
+			b.Charge(prompt(i, 0, 204_800), "t0", false)
+			pass(8 * time.Minute)
+			ticket := b.Charge(prompt(i, 0, 409_600), "t0", false)
+			cost = ticket.Cost
+			b.Settle("t0", ticket, served(0, 102_400, 400))
+		}
+		assert.InDelta(t, 51_200+5120+2000, cost, 5000, "half of it")
+	})
+}
+
 // Of a prompt that a target was sent in part just now and in whole some time ago, what
 // it has beyond the former tells of the latter.
 func TestBeliefInWhatIsOlder(t *testing.T) {
