@@ -81,6 +81,18 @@ func TestWhatIsFoundVaries(t *testing.T) {
 	assert.Equal(t, 5*time.Minute, e.Life(), "less than half")
 }
 
+// What counts is the share of a prompt, however large it is.
+func TestSharesOfLargerPrompts(t *testing.T) {
+	var e lifetime.Estimate
+	for range 3 {
+		e.Observe(time.Second, 8000, 1000)
+	}
+	for range 3 {
+		e.Observe(6*time.Minute, 18_000, 72_000)
+	}
+	assert.Equal(t, 5*time.Minute, e.Life())
+}
+
 // Too short a belief costs whole prompts, so little evidence does not make one.
 func TestUnlimitedUntilKnown(t *testing.T) {
 	var e lifetime.Estimate
