@@ -20,8 +20,8 @@ type account struct {
 	mu       sync.Mutex // guards all that follows
 	work     float64    // as it was at the instant at
 	expected float64    // what sessions placed here are likely to cost yet, at the same instant
-	at       int64
-	closed   bool // the account is no longer in the table: others may have taken its place
+	at       int64      // when the target was last charged or a candidate
+	closed   bool       // the account is no longer in the table: others may have taken its place
 
 	// The last placement for which the target was a candidate, whether or not it
 	// was chosen.
@@ -82,20 +82,15 @@ func (a *account) standing(l *ledger, now int64) (work, weight float64, p *pool,
 	return a.work * l.decay(now-a.at), a.weight, a.pool, a.fairLoad
 }
 
-// lastUse returns when the target was last charged or a candidate. a is locked by
-// the caller.
-func (a *account) lastUse() int64 { return max(a.at, a.candidateAt) }
-
 // closeIfUnused closes the account if it was last used at that instant or before,
 // and reports whether it did.
 func (a *account) closeIfUnused(since float64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.closed = float64(a.lastUse()) <= since
-	if a.closed {
-		// A pool keeps accounts in memory, their pools others, and so on.
-		a.pool = nil
-	}
+	a.closed = float64(a.at) <= since
+	// A pool keeps accounts in memory, their pools others, and so on. The next placement
+	// makes another one.
+	a.pool = nil
 	return a.closed
 }
 
@@ -173,7 +168,7 @@ func (l *ledger) tidy() {
 		sum, n := 0.0, 0.0
 		for a := range l.all() {
 			a.mu.Lock()
-			last := float64(a.lastUse())
+			last := float64(a.at)
 			a.mu.Unlock()
 			if last > since {
 				sum += last
