@@ -20,7 +20,7 @@ type account struct {
 	mu       sync.Mutex // guards all that follows
 	work     float64    // as it was at the instant at
 	expected float64    // what sessions placed here are likely to cost yet, at the same instant
-	at       int64      // when the target was last charged or a candidate
+	at       int64      // when the account was opened, or the target last charged or a candidate
 	closed   bool       // the account is no longer in the table: others may have taken its place
 
 	// The last placement for which the target was a candidate, whether or not it
@@ -150,7 +150,7 @@ func (l *ledger) openAccount(id string) *account {
 		l.tidy()
 		_, at = (*l.accounts.Load()).find(id, target)
 	}
-	a = &account{id: strings.Clone(id), target: target, weight: 1}
+	a = &account{id: strings.Clone(id), target: target, weight: 1, at: l.now()}
 	(*l.accounts.Load())[at].Store(a)
 	l.open++
 	return a
