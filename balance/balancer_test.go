@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -239,6 +240,8 @@ func TestOutcomeTakesThePlaceOfTheEstimate(t *testing.T) {
 		{"negative", affinity.Outcome{Result: affinity.Served, Usage: affinity.Usage{Uncached: -1, Output: 7}}, -1},
 		{"all negative", affinity.Outcome{Result: affinity.Served, Usage: affinity.Usage{Uncached: math.MinInt, Cached: math.MinInt, Output: math.MinInt}}, -1},
 		{"absurd", affinity.Outcome{Result: affinity.Served, Usage: use(math.MaxInt)}, -1},
+		{"absurd prompt", affinity.Outcome{Result: affinity.Served, Usage: affinity.Usage{Uncached: 1 << 23}}, -1},
+		{"absurd cache", affinity.Outcome{Result: affinity.Served, Usage: affinity.Usage{Cached: 1 << 23}}, -1},
 		{"absurd output", affinity.Outcome{Result: affinity.Served, Usage: affinity.Usage{Uncached: 5, Output: 1 << 23}}, -1},
 	}
 	for _, test := range tests {
@@ -390,6 +393,9 @@ func TestNonsenseIsHarmless(t *testing.T) {
 		for range 5000 {
 			ticket := affinity.Ticket{
 				Time: times[rng.IntN(5)], Cost: costs[rng.IntN(7)], Memo: [2]uint64{rng.Uint64() >> rng.IntN(64), rng.Uint64() >> rng.IntN(64)},
+			}
+			if rng.IntN(8) == 0 {
+				ticket.Memo[1] |= 0x7f80 << 48 // where it says what was expected: an infinity, or no number
 			}
 			b.Cancel(ids[rng.IntN(4)], ticket)
 			b.Settle(ids[rng.IntN(4)], ticket, affinity.Outcome{Result: affinity.Result(rng.IntN(5)), Usage: affinity.Usage{
@@ -554,19 +560,21 @@ func TestOverloadedWithoutPlacements(t *testing.T) {
 // A target with more than its share is given no new session, whatever is expected
 // to come elsewhere.
 func TestOverloadedTakesNoSession(t *testing.T) {
-	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
-		b, ts := create(balance.CostConfig[*target]{MaxShare: 1.25}), targets(2)
-		bring(t, b, ts, 100, served(100, 0, 20_000))
-		pass(15 * time.Hour)
-		for range 5 {
-			b.Settle(ts[0].name, b.Charge(nil, ts[0].name, true), served(100, 0, 20_000))
-		}
-		for range 2 {
-			got, _ := place(t, b, nil, ts)
-			require.True(t, b.Overloaded(ts[0].name))
-			require.Equal(t, ts[1], got)
-		}
-	})
+	for over := range 2 {
+		eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+			b, ts := create(balance.CostConfig[*target]{MaxShare: 1.25}), targets(2)
+			bring(t, b, ts, 100, served(100, 0, 20_000))
+			pass(15 * time.Hour)
+			for range 5 {
+				b.Settle(ts[over].name, b.Charge(nil, ts[over].name, true), served(100, 0, 20_000))
+			}
+			for range 2 {
+				got, _ := place(t, b, nil, ts)
+				require.True(t, b.Overloaded(ts[over].name))
+				require.Equal(t, ts[1-over], got)
+			}
+		})
+	}
 }
 
 // A bound below the mean leaves those who have the least, each of them.
@@ -905,17 +913,62 @@ func TestAbsenceForgivesNothing(t *testing.T) {
 
 // A target that was away for a half-life has missed half of what there is to do.
 func TestAbsenceOfAHalfLife(t *testing.T) {
+	for away := range 3 {
+		eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+			b, ts := create(balance.CostConfig[*target]{HalfLife: time.Hour}), targets(3)
+			others := slices.Delete(slices.Clone(ts), away, away+1)
+			note(t, b, ts)
+			for _, x := range others {
+				spend(b, x.name, 1_000_000)
+			}
+			pass(time.Hour)
+			for _, x := range others {
+				spend(b, x.name, 500_000)
+			}
+			note(t, b, others)
+			l := loads(t, b, ts)
+			assert.InDelta(t, 500_000, l[(away+1)%3]-l[away], 20_000)
+		})
+	}
+}
+
+// note has targets be candidates, and nothing else.
+func note(t testing.TB, b affinity.Balancer[*target], ts []*target) {
+	t.Helper()
+	got, ticket := place(t, b, nil, ts)
+	b.Cancel(got.name, ticket)
+}
+
+// What a target had when it went away grows as what the others had.
+func TestAbsenceWhileThereIsMoreToDo(t *testing.T) {
 	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
-		b, ts := create(balance.CostConfig[*target]{HalfLife: time.Hour}), targets(2)
-		got, ticket := place(t, b, nil, ts)
-		b.Cancel(got.name, ticket)
-		spend(b, ts[1].name, 1_000_000)
-		pass(time.Hour)
-		spend(b, ts[1].name, 500_000)
-		_, ticket = place(t, b, nil, ts[1:])
-		b.Cancel(ts[1].name, ticket)
+		b, ts := create(balance.CostConfig[*target]{HalfLife: time.Hour}), targets(3)
+		for i, tokens := range []int{250_000, 500_000, 500_000} {
+			spend(b, ts[i].name, tokens)
+		}
+		note(t, b, ts)
+		pass(time.Minute)
+		for _, x := range ts[1:] {
+			spend(b, x.name, 1_000_000)
+		}
+		note(t, b, ts[1:])
 		l := loads(t, b, ts)
-		assert.InDelta(t, 500_000, l[1]-l[0], 20_000)
+		assert.InDelta(t, 735_000, l[1]-l[0], 20_000, "three times as much, as the others have")
+	})
+}
+
+// It does not shrink, even if those that stay have less.
+func TestAbsenceWhileThereIsLessToDo(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{HalfLife: time.Hour}), targets(3)
+		for i, tokens := range []int{100_000, 300_000, 2_000_000} {
+			spend(b, ts[i].name, tokens)
+		}
+		note(t, b, ts)
+		pass(time.Minute)
+		note(t, b, ts[1:2])
+		l := loads(t, b, ts[:2])
+		assert.InDelta(t, 200_000, l[1]-l[0], 20_000)
 	})
 }
 

@@ -226,5 +226,5 @@ func (l *ledger) overloaded(id string, times float64) bool {
 		works += work
 		weights += weight
 	}
-	return work/weight > times*max(fairLoad, works/weights)
+	return work/weight > times*(works/weights)
 }
