@@ -557,16 +557,28 @@ func (c *Cache) touch(l *located, ttl, gap int64, lease bool) bool {
 // It returns the record that k has afterwards and whether that is the new one. If it is
 // not, the record is zero if k has none.
 func (c *Cache) bind(k Key, stamp uint32, target string, mark uint64, now, expires int64, lease bool) (located, bool) {
-	r := table.Record{Expires: expires, Mark: mark}
-	if lease {
-		r.Leases = 1
-	}
 	t := c.targets.Acquire(target)
 	for t == nil { // all numbers of targets are taken: evict until one has no bindings
 		c.table.Evict(now)
 		t = c.targets.Acquire(target)
 	}
-	r.Ref = t.Ref
+	return c.store(k, stamp, t, mark, now, expires, lease)
+}
+
+// bindTo is bind, without a lease, for a target that a binding names which was found before.
+// If that target has been invalidated since, it binds nothing.
+func (c *Cache) bindTo(k Key, stamp uint32, t *registry.Target, mark uint64, now, expires int64) {
+	if c.targets.Retain(t) {
+		c.store(k, stamp, t, mark, now, expires, false)
+	}
+}
+
+// store is bind for a target that was acquired or retained.
+func (c *Cache) store(k Key, stamp uint32, t *registry.Target, mark uint64, now, expires int64, lease bool) (located, bool) {
+	r := table.Record{Expires: expires, Ref: t.Ref, Mark: mark}
+	if lease {
+		r.Leases = 1
+	}
 	f, change := c.table.Set(k.k, stamp, r, now)
 	switch change {
 	case table.Left:

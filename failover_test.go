@@ -637,6 +637,47 @@ func TestInvalidatedMeanwhile(t *testing.T) {
 	}
 }
 
+// Nor does it come back where that is decided already: up to the write, nothing of what is
+// invalidated is stored anew.
+func TestInvalidatedUpToTheWrite(t *testing.T) {
+	t.Parallel()
+	for name, invalidate := range map[string]func(s *affinity.Selector[string]){
+		"target":  func(s *affinity.Selector[string]) { s.InvalidateTarget("a") },
+		"session": func(s *affinity.Selector[string]) { s.Invalidate(session("s")) },
+	} {
+		for _, failover := range []affinity.FailoverPolicy{affinity.FailoverRebind, affinity.FailoverReturn} {
+			for calls := 1; ; calls++ {
+				over := false
+				synctest.Test(t, func(t *testing.T) {
+					left := -1
+					var s *affinity.Selector[string]
+					s = newSelector(t, affinity.Config[string]{Failover: failover, Fallback: balance.FillFirst[string](), ID: func(target string) string {
+						if left--; left == 0 {
+							invalidate(s)
+						}
+						return target
+					}})
+					mustSelect(t, s, session("s"), "a").Done(served)
+					elapse(time.Second)
+					left = calls
+					_, err := s.Select(t.Context(), session("s"), []string{"b", "c"})
+					require.NoError(t, err)
+					if over = left > 0; over {
+						return
+					}
+					for _, b := range s.Cache().All() {
+						require.NotEqual(t, "a", b.Target, "%s invalidated at call %d, %v", name, calls, b)
+					}
+				})
+				if over {
+					require.Greater(t, calls, 5, "there were calls at which it was invalidated")
+					break
+				}
+			}
+		}
+	}
+}
+
 // A thread has not been where its session was before.
 func TestThreadsHaveNoSecondPlaceAtFirst(t *testing.T) {
 	t.Parallel()

@@ -1068,15 +1068,25 @@ func (s *Selector[T]) bindHome(q *query, st *standing, candidates []T, v *verdic
 	if st.own {
 		stamp = st.Stamp()
 	}
-	if !s.write(q, q.key, stamp, st.session, candidates, v, sel) {
-		return
-	}
 	var second *located
 	switch v.second {
 	case theHome:
 		second = &st.located
 	case theSecond:
 		second = &st.second
+	}
+	if second != nil { // hold its target, of which the record that write replaces may be the last
+		if !s.cache.targets.Retain(second.target) {
+			second = nil // invalidated meanwhile
+		} else {
+			defer s.cache.targets.Release(second.target.Ref)
+		}
+	}
+	if !s.write(q, q.key, stamp, st.session, candidates, v, sel) {
+		return
+	}
+	if v.second == neither {
+		second = nil
 	}
 	var old located
 	if second != nil {
@@ -1100,7 +1110,7 @@ func (s *Selector[T]) bindHome(q *query, st *standing, candidates []T, v *verdic
 // setAside makes the target of l the second place of the session that has the key and
 // the home sel.at. It lives for as long as l would have lived, but not longer than the home.
 func (s *Selector[T]) setAside(q *query, key Key, l *located, sel *Selection[T]) {
-	s.cache.set(key.aside(), l.target.Name, uint64(sel.Session|asideBit), q.now, min(l.Expires, sel.at.Expires-1))
+	s.cache.bindTo(key.aside(), table.Any, l.target, uint64(sel.Session|asideBit), q.now, min(l.Expires, sel.at.Expires-1))
 }
 
 // endBefore makes the record l, a home or a second place, and the copies of it end before
@@ -1133,7 +1143,7 @@ func (s *Selector[T]) bindDetour(q *query, st *standing, candidates []T, v *verd
 		home = min(home, st.Expires)
 	}
 	if !st.own {
-		s.cache.bind(q.key, 0, st.target.Name, uint64(st.session), q.now, home, false)
+		s.cache.bindTo(q.key, 0, st.target, uint64(st.session), q.now, home)
 	}
 	var stamp uint32
 	if st.second.key == q.key.aside() { // it is the session's own
@@ -1159,12 +1169,12 @@ func (s *Selector[T]) copyDetour(q *query, st *standing, detour *located, home i
 	for _, alias := range q.sess.Aliases {
 		key := s.cache.key(q, alias)
 		if !st.own {
-			s.cache.set(key, st.target.Name, uint64(st.session), q.now, home)
+			s.cache.bindTo(key, table.Any, st.target, uint64(st.session), q.now, home)
 		} else if _, ok := s.cache.copyOf(q, &st.located, alias, q.now); !ok {
 			continue
 		}
 		if _, ok := s.cache.copyOf(q, detour, alias, q.now); !ok { // else others may have leases on it
-			s.cache.set(key.aside(), detour.target.Name, detour.Mark(), q.now, q.now+q.ttl)
+			s.cache.bindTo(key.aside(), table.Any, detour.target, detour.Mark(), q.now, q.now+q.ttl)
 		}
 	}
 }
@@ -1198,6 +1208,9 @@ func (s *Selector[T]) write(q *query, key Key, stamp uint32, mark Digest, candid
 				s.hit(q, candidates[i], v.reason, sel)
 				return false
 			}
+		}
+		if sel.at.target == nil {
+			v.second = neither // invalidated meanwhile, or it has ended
 		}
 		stamp = sel.at.Stamp()
 	}

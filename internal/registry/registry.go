@@ -62,11 +62,8 @@ func (g *Registry) Get(ref uint32) *Target {
 // It returns nil if all numbers are taken.
 func (g *Registry) Acquire(name string) *Target {
 	recent := &g.recent[maphash.String(g.seed, name)%uint64(len(g.recent))]
-	if t := recent.Load(); t != nil && t.Name == name && t.retain() {
-		if !t.Dead() {
-			return t
-		}
-		g.Release(t.Ref)
+	if t := recent.Load(); t != nil && t.Name == name && g.Retain(t) {
+		return t
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -85,6 +82,20 @@ func (g *Registry) Acquire(name string) *Target {
 		recent.Store(t)
 	}
 	return t
+}
+
+// Retain counts one more binding of t, as Acquire does, and reports true; unless t is dead.
+// So what goes by a binding that there was can be bound to the very target of that: if
+// the target is invalidated meanwhile, this is void as well.
+func (g *Registry) Retain(t *Target) bool {
+	if !t.retain() {
+		return false
+	}
+	if t.Dead() {
+		g.Release(t.Ref)
+		return false
+	}
+	return true
 }
 
 // maxTraits is how many targets are known before some without bindings are forgotten.
