@@ -12,7 +12,7 @@ import (
 // A pace is how long an upstream takes to begin its answers: a decaying
 // geometric mean, which a few long prompts do not move much.
 type pace struct {
-	log atomic.Uint64 // the float64 of its logarithm, in nanoseconds
+	log atomic.Uint64 // the float64 of its logarithm, in nanoseconds; 0 if it is made of none
 	n   atomic.Int64  // answers it is made of
 }
 
@@ -36,15 +36,19 @@ func (p *pace) observe(d time.Duration) {
 	n := p.n.Add(1)
 	old := p.log.Load()
 	mean := math.Float64frombits(old)
+	if old == 0 { // also if n is not 1: the first may be on its way
+		mean = x
+	}
 	p.log.CompareAndSwap(old, math.Float64bits(mean+(x-mean)/float64(min(n, paceMemory))))
 }
 
 // get returns the pace, if it is known.
 func (p *pace) get() (time.Duration, bool) {
-	if p.n.Load() < paceFirm {
+	log := p.log.Load()
+	if log == 0 || p.n.Load() < paceFirm {
 		return 0, false
 	}
-	return time.Duration(math.Exp(math.Float64frombits(p.log.Load()))), true
+	return time.Duration(math.Exp(math.Float64frombits(log))), true
 }
 
 // set makes d the pace.
@@ -54,7 +58,10 @@ func (p *pace) set(d time.Duration) {
 }
 
 // forget makes the pace one that is not known.
-func (p *pace) forget() { p.n.Store(0) }
+func (p *pace) forget() {
+	p.n.Store(0)
+	p.log.Store(0)
+}
 
 // allowed returns how long upstreams may take to begin an answer without being
 // slow, as one among others: so many times as long as the median of the others.
