@@ -170,8 +170,9 @@ func (l *ledger) settle(id string, t affinity.Ticket, o affinity.Outcome) bool {
 }
 
 // amend corrects what a target was charged with at an earlier time, and what is
-// expected of it since. One whose account was closed has nothing left that could be
-// corrected.
+// expected of it since. Where the account was closed meanwhile, next to nothing was left of
+// that, unless there were more than maxAccounts, so it does not matter that nothing is
+// corrected, or another account of the target.
 func (l *ledger) amend(id string, cost, expected float64, charged int64) {
 	if !(math.Abs(cost) <= 2*maxCost && math.Abs(expected) <= 2*maxCost) {
 		return // the ticket is not ours

@@ -48,6 +48,23 @@ func TestKill(t *testing.T) {
 	require.True(t, g.Alive(b.Ref))
 }
 
+// What was found can be bound to as long as it is what it was: not once it is invalidated, nor
+// once it has gone.
+func TestRetain(t *testing.T) {
+	g := registry.New(100)
+	a := g.Acquire("a")
+	require.True(t, g.Retain(a))
+	g.Release(a.Ref)
+	require.Same(t, a, g.Get(a.Ref), "it has a binding yet")
+	g.Kill("a")
+	require.False(t, g.Retain(a))
+	require.Same(t, a, g.Get(a.Ref), "that of before")
+	g.Release(a.Ref)
+	require.Nil(t, g.Get(a.Ref))
+	require.False(t, g.Retain(a))
+	require.False(t, g.Dying())
+}
+
 func TestGetOfNoNumber(t *testing.T) {
 	g := registry.New(100)
 	require.Nil(t, g.Get(0))

@@ -21,7 +21,8 @@ type Target struct {
 	slots atomic.Int64 // bindings that refer to it, and calls that are about to make one
 }
 
-// Dead reports whether the target was invalidated, and all its bindings with it.
+// Dead reports whether the target was invalidated, and all its bindings with it, or has lost
+// its last binding.
 func (t *Target) Dead() bool { return t.dead.Load() }
 
 // retain counts one more slot, unless there are none: when the last one was given up,

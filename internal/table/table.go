@@ -269,10 +269,11 @@ func (t *Table) live(sl *slot, l life, now int64) bool {
 // take one beyond MaxLeases.
 //
 // There is one imprecision. If another record takes the place of this one just as Touch
-// acts, and has the same life to the nanosecond, the other record is touched instead. This
-// hardly ever happens, except after a Set that kept the expiry. A lease taken in that
-// moment is never ended. And if the record is moved and then shortened (Shorten) just as
-// Touch acts, Touch takes two leases, of which the first is never ended.
+// acts, and has the same life to the nanosecond, the other record is touched instead, or as
+// well. That may happen after a Set that kept the expiry, or if both were used when the
+// caller's clock said the same; otherwise hardly ever. A lease taken in that moment is never
+// ended. And if the record is moved and then shortened (Shorten) just as Touch acts, Touch
+// takes two leases, of which the first is never ended.
 func (t *Table) Touch(k Key, f Found, expires, gap int64, lease bool) (expiry int64, leased bool) {
 	for {
 		l := f.sl.load()
@@ -310,7 +311,8 @@ func (t *Table) touchAway(k Key, f Found, expires, gap int64, lease, swapped, to
 // End ends a use of the record of k that was found. It gives back the lease, if leased says
 // that the user has one, and makes the expiry slide to expires as Touch does; 0 leaves
 // it as it is. If the record was replaced or removed, or has ended, End does nothing. It
-// has the imprecision of Touch.
+// has the imprecision of Touch: then it ends a lease of the other record, and that of this one
+// stays.
 func (t *Table) End(k Key, f Found, leased bool, expires, gap, now int64) {
 	ended := func(l life) life {
 		switch {
@@ -550,7 +552,8 @@ func (t *Table) evict(s *shard, now int64) bool {
 		t.choose(s, now)
 	}
 	// A victim that was moved or touched since it was chosen is spared: its slot has
-	// another life. There still is such a slot, since blocks only grow.
+	// another life, or a record that ends when it did, which is as good a victim. There still
+	// is such a slot, since blocks only grow.
 	b := s.block.Load()
 	for len(s.next) > 0 {
 		v := s.next[0]
