@@ -154,6 +154,7 @@ func (t *trail) messages(c *jsonscan.Cursor) {
 // message reads the next message.
 func (t *trail) message(c *jsonscan.Cursor) {
 	t.parts.n, t.passed = 0, false
+	greeting := t.greeting
 	switch c.Kind() {
 	case '"':
 		t.content(c, nil)
@@ -162,6 +163,9 @@ func (t *trail) message(c *jsonscan.Cursor) {
 		t.object(c)
 	default:
 		c.Skim()
+	}
+	if greeting != 0 { // it was for this message
+		t.greeting = 0
 	}
 }
 
@@ -337,33 +341,37 @@ func (t *trail) speaks(who speaker) {
 // the requests before it had the same words without it.
 func (t *trail) mayBeCompacted() bool { return t.texts == 0 && !t.answered && !t.openingOnly }
 
-// compacted takes in the blocks of the type compaction in the content of a message. Other
-// texts that stand in front of all words are part of the setting: frameworks have the model
-// say what it remembers of a conversation whose beginning they leave out, and all else may
-// be alike in two of them.
+// compacted takes in the blocks of the type compaction in the content of a message. Its texts
+// may become part of the setting: frameworks have the model say what it remembers of a
+// conversation whose beginning they leave out, and all else may be alike in two of them.
 func (t *trail) compacted(content []byte) {
 	c := jsonscan.New(content)
 	if c.Kind() == '"' {
 		raw, _ := c.String()
-		t.remembered(raw)
+		t.greet(raw)
 		return
 	}
 	for ok := c.Array(); ok && t.more() && c.Element(); {
 		block := c
 		switch is, words := t.isCompaction(&c); {
 		case is:
+			t.greeting = 0
 			t.person(binarySalt, t.value(&block))
 		case len(words) > 0 && words[0] == '"':
-			t.remembered(words[1 : len(words)-1])
+			t.greet(words[1 : len(words)-1])
 		}
 	}
 }
 
-// remembered takes in what a model said before anybody else, given as it stands between its quotes.
-func (t *trail) remembered(raw []byte) {
-	if len(raw) > 0 { // a call of a tool has no text, or an empty one
-		t.injected.sum = t.injected.sum.add(injectedSalt, textSum(raw))
-	}
+// greet takes in a text of the first answer, given as it stands between its quotes. It counts only
+// if the first words are in the next message. Where results of tools stand in between, as in a
+// window that an agent moves on with each of its calls, each request begins with another answer.
+func (t *trail) greet(raw []byte) {
+	withPlain(raw, func(text []byte, _ bool) {
+		if text = trim(text); len(text) > 0 { // a call of a tool has none
+			t.greeting = t.greeting*31 + xxhash.Sum64(text)
+		}
+	})
 }
 
 // isCompaction reports whether the next value is a block of the type compaction, and returns
@@ -628,6 +636,9 @@ func (t *trail) keepLast(words []byte, lent bool) {
 func (t *trail) person(salt, h uint64) {
 	if t.passed {
 		return
+	}
+	if t.texts == 0 && t.greeting != 0 {
+		t.injected.sum = t.injected.sum.plus(sum{}.add(textSalt, t.greeting))
 	}
 	t.here = t.here.add(salt, h)
 	t.since.sum = t.since.sum*31 + h

@@ -70,8 +70,8 @@ import (
 //   - answers, thinking, tool calls and their results are left out, and so are
 //     ids, cache_control and the list of tools; but what stands for a compacted
 //     conversation counts: OpenAI's items, and Anthropic's blocks if no words come before
-//     them. An answer that comes first, such as a summary or a greeting, goes with the
-//     system prompt;
+//     them. The first answer, such as a summary or a greeting, goes with the system
+//     prompt if the first words come right behind it;
 //   - "x" and [{"type":"text","text":"x"}] are the same, and so is every way to
 //     escape, indent and order JSON; a system prompt is the same beside the
 //     messages and in front of them;
@@ -107,9 +107,9 @@ import (
 //
 // Two conversations that begin alike, to the letter, are one until they part. A client
 // that sends the last few messages only, or writes early ones anew for every turn, has a
-// new session each time, though mostly at the same target. One that adds text to the last
-// message and leaves it out later starts anywhere, unless the text is known to be
-// injected. Any rule that led such clients back would put strangers together.
+// new session each time, though mostly at the same target. One that writes more into the
+// last text and leaves that out later starts anywhere, unless it is known to be injected.
+// Any rule that led such clients back would put strangers together.
 func Trail() Extractor { return trailExtractor{} }
 
 type trailExtractor struct{}
@@ -209,20 +209,21 @@ func (r *Request) Opening() (uint64, bool) {
 type trail struct {
 	items   int  // looked at so far; beyond maxItems, the request has no trail
 	inParts bool // within the parts of a block; parts in these are no parts, to go over each text but once
+	passed  bool // what is left of the message at hand counts for nothing: see readSteps
 
 	// What surrounds the words.
 	system   setting // the system prompt beside the messages
 	opening  setting // the messages of the system before the first answer
-	injected setting // what clients injected before the first answer, in any order, and an answer in front of all words
+	injected setting // what clients injected before the first answer, and greeting, in any order
 	answered bool    // a model has spoken
+	greeting uint64  // what the message before said, if it was the first answer: see greet
 
 	// The words, and what people attached to them.
-	texts  int        // how many there were
-	here   sum        // the chain over all of them so far
-	steps  ring[step] // the chain where each of the last messages ended
-	parts  ring[sum]  // the chain behind each of the last texts of the message at hand
-	passed bool       // what is left of the message at hand counts for nothing: see readSteps
-	since  since      // what was written since the last answer
+	texts int        // how many there were
+	here  sum        // the chain over all of them so far
+	steps ring[step] // the chain where each of the last messages ended
+	parts ring[sum]  // the chain behind each of the last texts of the message at hand
+	since since      // what was written since the last answer
 
 	// What was injected anywhere, which stands for the words as long as there are none.
 	injections  int

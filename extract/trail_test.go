@@ -413,6 +413,7 @@ func traps() []trap {
 	lookedUp := "### Task:\nRespond to the user query using the provided context, with citations.\n\n<context>\n<source id=\"1\">Oslo is a city.</source>\n</context>\n"
 	memory := reminder("# claudeMd\nContents of /home/anna/proj/CLAUDE.md: be nice.")
 	files := reminder("a.go was opened in the IDE.")
+	tool := `{"role":"tool","tool_call_id":"t","content":"x"}`
 
 	return []trap{
 		// 1, row 21 of failures.md
@@ -574,7 +575,14 @@ func traps() []trap {
 		{"a greeting that is left out", chat(a("Hello!"), u("1")), chat(u("1"), a("x"), u("2")), continues},
 		{"a greeting that was not there", chat(u("1")), chat(a("Hello!"), u("1"), a("x"), u("2")), continues},
 		{"an empty answer in front", chat(`{"role":"assistant","content":null,"tool_calls":[]}`, u("1")), chat(`{"role":"assistant","content":"","tool_calls":[]}`, u("1")), same},
-		{"what a model says later is no part of it", chat(a("Hello!"), u("1"), a("x"), u("2")), chat(a("Hello!"), a("I am Anna."), u("1"), a("y"), u("2")), same},
+		{"an answer of white space in front", chat(`{"role":"assistant","content":null,"tool_calls":[]}`, u("1")), chat(`{"role":"assistant","content":" \n","tool_calls":[]}`, u("1")), same},
+		{"a greeting that a proxy trims", chat(a("Hello! \n"), u("1")), chat(a("Hello!"), u("1")), same},
+		{"what a model says later is no part of it", chat(a("Hello!"), u("1"), a("x"), u("2")), chat(a("Hello!"), u("1"), a("y"), u("2")), same},
+		{"an agent's window moves on", chat(sys("s"), a("I look at a."), tool, a("I look at b."), tool, u("on")), chat(sys("s"), a("I look at b."), tool, u("on"), a("I look at c."), tool), same},
+		{"an agent's window moves on, with results in blocks", claude(`"s"`, a("I look at a."), ub(`{"type":"tool_result","content":"x"}`), u("on")), claude(`"s"`, a("I look at b."), ub(`{"type":"tool_result","content":"y"}`), u("on")), same},
+		{"a greeting is no reminder", chat(a(memory), u("1")), chat(ub(text_(memory), text_("1"))), apart},
+		{"a text beside what Anthropic has compacted", claude(`"s"`, `{"role":"assistant","content":[{"type":"compaction","content":"1"},{"type":"text","text":"a"}]}`, u("on")),
+			claude(`"s"`, `{"role":"assistant","content":[{"type":"text","text":"b"},{"type":"compaction","content":"1"}]}`, u("on")), same},
 		{"a message ends in a short paragraph, and unlike the system prompt", chat(sys("Always reply in English."), u("A\n\nand so say I")), chat(sys("Always reply in English."), u("A")), apart},
 		{"the system prompt is as short as what is looked for", chat(sys("Reply in English"), u("hi\n\nReply in English")), chat(sys("Reply in English"), u("hi")), same},
 		{"somebody is not sharing something else", chat(u("I am not sharing my lunch")), chat(u("I am not sharing my dinner")), apart},
