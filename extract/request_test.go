@@ -236,7 +236,6 @@ func TestFromHTTPWithoutBody(t *testing.T) {
 	requireSession(t, extract.Default(), req, "", "")
 }
 
-// A body that is said to be too large is left to the proxy, unread.
 // A tunnel ends when its two ends have said all, so whoever reads it to the end before
 // passing it on waits for ever.
 func TestFromHTTPLeavesTunnels(t *testing.T) {
@@ -253,6 +252,7 @@ func TestFromHTTPLeavesTunnels(t *testing.T) {
 	require.Same(t, client, r.Body)
 }
 
+// A body that is said to be too large is left to the proxy, unread.
 func TestFromHTTPLeavesLargeBodies(t *testing.T) {
 	t.Parallel()
 	from := &body{Reader: strings.NewReader(someBody)}
