@@ -576,6 +576,7 @@ func traps() []trap {
 		{"a greeting that was not there", chat(u("1")), chat(a("Hello!"), u("1"), a("x"), u("2")), continues},
 		{"an empty answer in front", chat(`{"role":"assistant","content":null,"tool_calls":[]}`, u("1")), chat(`{"role":"assistant","content":"","tool_calls":[]}`, u("1")), same},
 		{"an answer of white space in front", chat(`{"role":"assistant","content":null,"tool_calls":[]}`, u("1")), chat(`{"role":"assistant","content":" \n","tool_calls":[]}`, u("1")), same},
+		{"a greeting of two blocks", claude(`"s"`, `{"role":"assistant","content":[{"type":"text","text":"a"},{"type":"text","text":"x"}]}`, u("hi")), claude(`"s"`, `{"role":"assistant","content":[{"type":"text","text":"b"},{"type":"text","text":"x"}]}`, u("hi")), apart},
 		{"a greeting that a proxy trims", chat(a("Hello! \n"), u("1")), chat(a("Hello!"), u("1")), same},
 		{"what a model says later is no part of it", chat(a("Hello!"), u("1"), a("x"), u("2")), chat(a("Hello!"), u("1"), a("y"), u("2")), same},
 		{"an agent's window moves on", chat(sys("s"), a("I look at a."), tool, a("I look at b."), tool, u("on")), chat(sys("s"), a("I look at b."), tool, u("on"), a("I look at c."), tool), same},
