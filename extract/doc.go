@@ -126,12 +126,12 @@
 //
 // A body is read when an extractor first asks for something in it. One walk finds all
 // ids, and passes over the messages: of the extractors, only [Trail] goes into these.
-// Where a header names the session and the session has a home, nothing of the body is
-// read, except for the quick look that [ClaudeCode] describes. A body must be one JSON
-// object with values nested no deeper than 1,024, and with no more than 32,768 members,
-// including those of metadata and the like. Anything else names no session. Of several
-// members of one name the last counts, as it does for the parsers of most upstreams.
-// Time is linear in the size of the body, and what is kept of it is bounded.
+// Where a header names the session and the session has a home, no extractor asks, except
+// for the quick look that [ClaudeCode] describes. A body must be one JSON object with
+// values nested no deeper than 1,024, and with no more than 32,768 members, including
+// those of metadata and the like. Anything else names no session. Of several members of
+// one name the last counts, as it does for the parsers of most upstreams. Time is linear
+// in the size of the body, and what is kept of it is bounded.
 //
 // How much of a body is checked depends on its size:
 //
