@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
+	"os"
 	"time"
 )
 
@@ -22,6 +24,9 @@ func (d departing) Write(p []byte) (n int, err error) {
 		var m int
 		m, err = d.Conn.Write(p[n:min(n+piece, len(p))])
 		n += m
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		d.Conn.Close() // or TLS would try to say goodbye, for as long again
 	}
 	return n, err
 }

@@ -38,6 +38,8 @@ func TestDeparting(t *testing.T) {
 		n, err = c.Write([]byte("more"))
 		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 		require.Zero(t, n)
+		_, err = c.Write([]byte("goodbye")) // as TLS says when it is closed
+		require.Error(t, err)
 		require.Equal(t, stalled, time.Since(start))
 	})
 }
