@@ -35,6 +35,38 @@ func TestTargetsBeyondAllNumbers(t *testing.T) {
 	}
 }
 
+// No number of a target stays taken once its bindings are gone: not for a second place that was
+// held until the write, nor where Config.ID panics meanwhile.
+func TestNumbersComeBack(t *testing.T) {
+	t.Parallel()
+	for _, failover := range []FailoverPolicy{FailoverRebind, FailoverReturn} {
+		panicked := true
+		for calls := 1; panicked; calls++ {
+			panicked = false
+			left := -1
+			s, err := New(Config[string]{Failover: failover, Fallback: first{}, ID: func(target string) string {
+				if left--; left == 0 {
+					panic(target)
+				}
+				return target
+			}})
+			require.NoError(t, err)
+			req := &extract.Request{Header: map[string][]string{"X-Session-Id": {"one-session-of-many"}}}
+			for _, candidates := range [][]string{{"a"}, {"b"}, {"c", "a"}, {"b", "c"}} {
+				left = calls
+				func() {
+					defer func() { panicked = recover() != nil || panicked }()
+					s.Select(t.Context(), req, candidates)
+				}()
+			}
+			s.cache.Clear()
+			for ref := range uint32(8) {
+				require.Nil(t, s.cache.targets.Get(ref), "number %d, panic at call %d", ref, calls)
+			}
+		}
+	}
+}
+
 func TestNoPartOfAKeyIsZero(t *testing.T) {
 	t.Parallel()
 	for _, sum := range []digest.Sum{{}, {Hi: 5, Lo: 5}, {Hi: 5, Lo: 5 ^ math.MaxUint64}, {Hi: math.MaxUint64}, {Lo: 1}} {
