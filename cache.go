@@ -566,7 +566,7 @@ func (c *Cache) bind(k Key, stamp uint32, target string, mark uint64, now, expir
 }
 
 // bindTo is bind, without a lease, for a target that a binding names which was found before.
-// If that target has been invalidated since, it binds nothing.
+// If that target has been invalidated since, or has lost its last binding, it binds nothing.
 func (c *Cache) bindTo(k Key, stamp uint32, t *registry.Target, mark uint64, now, expires int64) {
 	if c.targets.Retain(t) {
 		c.store(k, stamp, t, mark, now, expires, false)

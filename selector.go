@@ -25,8 +25,9 @@ import (
 type Config[T any] struct {
 	// ID returns what a target is called: a non-empty string that is unique among
 	// the candidates and stays the same over restarts, such as the name of an
-	// account. (Of two with one ID, one may never be chosen.) It is called several times for each request, with candidates and with
-	// what Fallback chose, so it must be quick and safe for concurrent use.
+	// account. (Of two with one ID, one may never be chosen.) It is called several times
+	// for each request, with candidates and with what Fallback chose, so it must be quick
+	// and safe for concurrent use.
 	ID func(target T) string
 
 	// Fallback chooses the target of a request that has no session, of a session
