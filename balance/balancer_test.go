@@ -939,37 +939,36 @@ func note(t testing.TB, b affinity.Balancer[*target], ts []*target) {
 	b.Cancel(got.name, ticket)
 }
 
-// What a target had when it went away grows as what the others had.
-func TestAbsenceWhileThereIsMoreToDo(t *testing.T) {
-	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
-		b, ts := create(balance.CostConfig[*target]{HalfLife: time.Hour}), targets(3)
-		for i, tokens := range []int{250_000, 500_000, 500_000} {
-			spend(b, ts[i].name, tokens)
-		}
-		note(t, b, ts)
-		pass(time.Minute)
-		for _, x := range ts[1:] {
-			spend(b, x.name, 1_000_000)
-		}
-		note(t, b, ts[1:])
-		l := loads(t, b, ts)
-		assert.InDelta(t, 735_000, l[1]-l[0], 20_000, "three times as much, as the others have")
-	})
-}
-
-// It does not shrink, even if those that stay have less.
-func TestAbsenceWhileThereIsLessToDo(t *testing.T) {
-	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
-		b, ts := create(balance.CostConfig[*target]{HalfLife: time.Hour}), targets(3)
-		for i, tokens := range []int{100_000, 300_000, 2_000_000} {
-			spend(b, ts[i].name, tokens)
-		}
-		note(t, b, ts)
-		pass(time.Minute)
-		note(t, b, ts[1:2])
-		l := loads(t, b, ts[:2])
-		assert.InDelta(t, 200_000, l[1]-l[0], 20_000)
-	})
+// What a target had when it went away grows as what the others have, but does not shrink if those
+// that stay have less.
+func TestAbsenceWhileOthersChange(t *testing.T) {
+	for name, test := range map[string]struct {
+		had  [3]int // tokens; the first target goes away
+		more int    // for each that stays
+		stay int
+		want float64
+	}{
+		"more to do, three times as much": {[3]int{250_000, 500_000, 500_000}, 1_000_000, 2, 735_000},
+		"less to do":                      {[3]int{100_000, 300_000, 2_000_000}, 0, 1, 200_000},
+	} {
+		eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+			b, ts := create(balance.CostConfig[*target]{HalfLife: time.Hour}), targets(3)
+			for i, tokens := range test.had {
+				spend(b, ts[i].name, tokens)
+			}
+			note(t, b, ts)
+			pass(time.Minute)
+			stay := ts[1 : 1+test.stay]
+			for _, x := range stay {
+				if test.more > 0 {
+					spend(b, x.name, test.more)
+				}
+			}
+			note(t, b, stay)
+			l := loads(t, b, ts[:1+test.stay])
+			assert.InDelta(t, test.want, l[1]-l[0], 20_000, name)
+		})
+	}
 }
 
 // A target that had no work for a while, but could have had, makes up for it.
