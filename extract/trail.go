@@ -317,11 +317,6 @@ const (
 	minTail  = 32 // bytes of the last messages, for a conversation to be known by these alone
 )
 
-// maxKeys is how many keys a session has at most: its own; aliases; what it continues in
-// its whole setting and in three weaker ones; and what is near: the same words in no
-// setting, and a tail.
-const maxKeys = 1 + 5 + maxSteps + maxTexts + 4*maxNear + 1
-
 // session returns the session that the trail leads to.
 func (t *trail) session() (Session, bool) {
 	if t.items > maxItems || t.silent() {
@@ -349,38 +344,42 @@ func (t *trail) session() (Session, bool) {
 	var none sum // the words alone
 	stored = append(stored, none)
 
-	var keys keyBuffer
-	keys.add(whole, here)
+	keys := make(keyBuffer, 0, 64*keySize) // more than there are, so it stays on the stack
+	keys = keys.add(whole, here)
 	for _, in := range stored {
-		keys.add(in, here)
+		keys = keys.add(in, here)
 	}
 	if tail, ok := t.tail(0); ok {
-		keys.add(none, tail)
+		keys = keys.add(none, tail)
 	}
 	if trunk, ok := t.trunk(); ok {
-		keys.add(none, trunk)
+		keys = keys.add(none, trunk)
 	}
-	aliases := keys.n
+	aliases := len(keys) / keySize
 	for i := range maxTexts {
 		if part := t.parts.back(i); part != nil && *part != here {
-			keys.add(whole, *part)
+			keys = keys.add(whole, *part)
 		}
 	}
 	for i := range maxSteps {
 		if st := t.steps.back(i); st != nil && st.sum != here {
-			keys.add(whole, st.sum)
+			keys = keys.add(whole, st.sum)
 		}
 	}
 	for _, in := range sought {
-		t.addAnswered(&keys, in)
+		for i := range maxNear {
+			if st := t.steps.back(i); st != nil && st.answered {
+				keys = keys.add(in, st.sum)
+			}
+		}
 	}
-	continues := keys.n
+	continues := len(keys) / keySize
 	newest := true
 	for i := range maxNear {
 		if st := t.steps.back(i); st != nil && st.answered {
-			keys.add(none, st.sum)
+			keys = keys.add(none, st.sum)
 			if tail, ok := t.tail(i); ok && newest {
-				keys.add(none, tail)
+				keys = keys.add(none, tail)
 			}
 			newest = false
 		}
@@ -418,15 +417,6 @@ func (t *trail) place() places {
 		return t.injected.places
 	}
 	return t.system.places.and(t.opening.places)
-}
-
-// addAnswered adds the keys, in a weaker setting, of the last words that a model has answered.
-func (t *trail) addAnswered(keys *keyBuffer, in sum) {
-	for i := range maxNear {
-		if st := t.steps.back(i); st != nil && st.answered {
-			keys.add(in, st.sum)
-		}
-	}
 }
 
 // tail returns the digest of what people wrote last, without the last i of their messages:
@@ -468,27 +458,22 @@ func (t *trail) trunk() (sum, bool) {
 	return sum{}, false
 }
 
-// A keyBuffer holds keys one behind the other: as many as a session can have.
-type keyBuffer struct {
-	text [maxKeys * keySize]byte
-	n    int // keys
-}
+// A keyBuffer holds keys one behind the other.
+type keyBuffer []byte
 
 const keySize = 16 // bytes
 
 // add appends the key of the words up to here in a setting.
-func (k *keyBuffer) add(in, here sum) {
+func (k keyBuffer) add(in, here sum) keyBuffer {
 	s := in.join(keySalt, here)
-	b := k.text[k.n*keySize:][:keySize]
-	binary.LittleEndian.PutUint64(b, s[0])
-	binary.LittleEndian.PutUint64(b[8:], s[1])
-	k.n++
+	k = binary.LittleEndian.AppendUint64(k, s[0])
+	return binary.LittleEndian.AppendUint64(k, s[1])
 }
 
 // ids returns the keys as ids, which share one piece of memory.
-func (k *keyBuffer) ids() []string {
-	all := string(k.text[:k.n*keySize])
-	ids := make([]string, k.n)
+func (k keyBuffer) ids() []string {
+	all := string(k)
+	ids := make([]string, len(k)/keySize)
 	for i := range ids {
 		ids[i] = all[i*keySize : (i+1)*keySize]
 	}
