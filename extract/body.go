@@ -165,10 +165,8 @@ func (fs fieldIDs) Extract(r *Request) (s Session, ok bool) {
 		return s, false
 	}
 	first := fs[0]
-	if raw := r.getEarly(first.field, first.source, ""); raw != nil {
-		if id, ok := jsonID(raw); ok {
-			return r.named(first.source, id, first.confidence), true
-		}
+	if id, ok := jsonID(r.memberEarly(first.source)); ok {
+		return r.named(first.source, id, first.confidence), true
 	}
 	ok = r.read() && fs.find(r, r.index.present&bodyIDSet, r.get, &s)
 	return s, ok

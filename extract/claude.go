@@ -147,7 +147,7 @@ func (claudeUserID) Extract(r *Request) (Session, bool) {
 	if len(r.Body) == 0 {
 		return Session{}, false
 	}
-	return claudeFrom(r, r.getEarly(metadataUserIDField, "metadata", "user_id"))
+	return claudeFrom(r, lastMember(r.memberEarly("metadata"), "user_id"))
 }
 
 // find is Extract for a Chain in which the extractors of behind come after this one. If

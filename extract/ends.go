@@ -11,7 +11,7 @@ import "github.com/go-affinity/affinity/internal/jsonscan"
 //   - Up to wholly bytes, all of it, but values that nobody asks for are skimmed
 //     (Cursor.Skim).
 //   - Of a larger one, as little as it takes to find what is asked for first
-//     (getEarly, memberEarly): the ends, which are the members within window bytes of
+//     (memberEarly): the ends, which are the members within window bytes of
 //     the tail or the head; and if it is not there, the members from the start up to
 //     the one that is met. The rest is read when something else is asked for.
 //
@@ -29,20 +29,6 @@ const (
 	wholly   = 16 << 10
 	window   = 1 << 10
 )
-
-// getEarly is get for a field that is asked for before anything else: the member outer of
-// the body or, if inner is not empty, the member inner of that. It reads no more of a
-// large body than it must.
-func (r *Request) getEarly(f field, outer, inner string) []byte {
-	if len(r.Body) <= wholly || r.index.progress.Load() != unfinished {
-		return r.get(f)
-	}
-	value := r.memberEarly(outer)
-	if inner == "" {
-		return value
-	}
-	return lastMember(value, inner)
-}
 
 // memberEarly is member for a name that is asked for before anything else. It reads no
 // more of a large body than it must.
