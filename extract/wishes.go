@@ -52,8 +52,7 @@ func soleWish(text []byte) Class {
 	if !slices.ContainsFunc(wishWords, func(w []byte) bool { return bytes.Contains(text, w) }) { // as most
 		return Turn
 	}
-	var buf [maxOpened]byte
-	lower := bytes.ToLower(opened(text, buf[:0]))
+	lower := loweredOpening(text)
 	switch {
 	case makesTitle(lower), chineseTitles.in(lower), chineseTitleWords.in(lower) && !chineseOthers.in(lower), wantsCommit(sentence(lower)):
 		return Auxiliary
@@ -162,7 +161,7 @@ func titlesTalk(behind []byte) bool {
 // endsName reports whether what follows the name of a conversation says no more than holds
 // for any conversation, and wants nothing else done.
 func endsName(behind []byte) bool {
-	return len(behind) == 0 || startsWith(behind, titledEnds) && !startsWith(behind, goesOn) || startsWith(behind, limits) && limitWords.in(sentence(behind))
+	return len(behind) == 0 || startsWith(behind, titledEnds) && !startsWith(behind, goesOn) || saysLength(behind)
 }
 
 // addressesSummarizer reports whether a text in lower case says to the model that it is a
@@ -252,8 +251,7 @@ func wantsStandaloneQuestion(text []byte) bool {
 	if !bytes.Contains(text, []byte("alone ")) { // as most
 		return false
 	}
-	var buf [maxOpened]byte
-	order := sentence(bytes.ToLower(opened(text, buf[:0])))
+	order := sentence(loweredOpening(text))
 	if !startsWith(order, standaloneOrders) || !conversationWords.in(order) {
 		return false
 	}
@@ -289,13 +287,8 @@ func wantsNextQuestions(text, end []byte) bool {
 	if !bytes.Contains(end, []byte(" ask")) { // as most
 		return false
 	}
-	var buf [maxLastEnd + len("\n") + maxOpened]byte
-	ends := jsonscan.AppendText(buf[:0], end)
-	if !nextQuestionWords.in(bytes.ToLower(ends)) {
-		return false
-	}
-	var room [maxOpened]byte
-	return talkWords.in(bytes.ToLower(append(append(ends, '\n'), opened(text, room[:0])...)))
+	lower := bytes.ToLower(jsonscan.AppendText(nil, end))
+	return nextQuestionWords.in(lower) && talkWords.in(slices.Concat(lower, []byte("\n"), loweredOpening(text)))
 }
 
 var (
@@ -308,6 +301,12 @@ var (
 	}
 	talkWords = words{{"conversation histor", "chat histor", "following conversation", "previous conversation", "\nhuman: ", "\nuser: "}}
 )
+
+// loweredOpening returns how a plain text opens, without escapes and in lower case.
+func loweredOpening(text []byte) []byte {
+	var buf [maxOpened]byte
+	return bytes.ToLower(opened(text, buf[:0]))
+}
 
 // sentence returns the first sentence of a text, plain or not. What comes behind it in a
 // system prompt is mostly about how the model is to speak, whatever it is asked.
@@ -358,8 +357,7 @@ func wantsTitleOfThis(text []byte) bool {
 		return false
 	}
 	const farthest = 100 // bytes from the start
-	var buf [maxOpened]byte
-	lower := bytes.ToLower(opened(text, buf[:0]))
+	lower := loweredOpening(text)
 	before, behind, ok := bytes.Cut(lower, []byte(" title"))
 	if !ok {
 		return false
@@ -385,7 +383,7 @@ func isTalk(what []byte) bool {
 // summarized into it, and nothing else: "summarize the conversation into a short title."
 func condensesTalk(before, behind []byte) bool {
 	const longest = 50 // bytes of the name of the conversation
-	if len(behind) > 0 && !startsWith(behind, titleEnds) && !(startsWith(behind, limits) && limitWords.in(sentence(behind))) {
+	if len(behind) > 0 && !startsWith(behind, titleEnds) && !saysLength(behind) {
 		return false
 	}
 	for _, into := range intoTitle {
@@ -401,6 +399,12 @@ func condensesTalk(before, behind []byte) bool {
 		return len(what) <= longest && startsWith(what, talks)
 	}
 	return false
+}
+
+// saysLength reports whether the rest of a sentence says how long something is to be: " in less
+// than 6 words".
+func saysLength(behind []byte) bool {
+	return startsWith(behind, limits) && limitWords.in(sentence(behind))
 }
 
 // withoutLength returns what stands behind the word title without how long that is to be: " (max
