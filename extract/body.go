@@ -24,9 +24,6 @@ func Body(paths ...string) Extractor {
 		ps[i] = newBodyPath(p)
 	}
 	return ExtractorFunc(func(r *Request) (Session, bool) {
-		if len(r.Body) == 0 {
-			return Session{}, false
-		}
 		for i, p := range ps {
 			if id, ok := jsonID(p.in(r, i == 0)); ok {
 				return r.named(p.source, id, Explicit), true
@@ -161,9 +158,6 @@ var bodyIDSet, explicitSet = func() (all, explicit fieldSet) {
 
 // Extract implements Extractor.
 func (fs fieldIDs) Extract(r *Request) (s Session, ok bool) {
-	if len(r.Body) == 0 {
-		return s, false
-	}
 	first := fs[0]
 	if id, ok := jsonID(r.memberEarly(first.source)); ok {
 		return r.named(first.source, id, first.confidence), true

@@ -144,9 +144,6 @@ type claudeUserID struct{}
 
 // Extract implements Extractor.
 func (claudeUserID) Extract(r *Request) (Session, bool) {
-	if len(r.Body) == 0 {
-		return Session{}, false
-	}
 	return claudeFrom(r, lastMember(r.memberEarly("metadata"), "user_id"))
 }
 
