@@ -19,11 +19,9 @@ const stateSource = "state"
 // target has it. The Source is "state".
 func State() Extractor {
 	return ExtractorFunc(func(r *Request) (Session, bool) {
-		if len(r.Body) > 0 {
-			for _, f := range pointerFields {
-				if id, ok := jsonID(r.pointer(f)); ok {
-					return r.named(stateSource, id, Explicit), true
-				}
+		for _, f := range pointerFields {
+			if id, ok := jsonID(r.pointer(f)); ok {
+				return r.named(stateSource, id, Explicit), true
 			}
 		}
 		if id, ok := pathState(r.Path); ok {
@@ -95,122 +93,118 @@ const (
 //
 // It reads the body.
 func (r *Request) Pins() []string {
-	var pins []string
-	vain := 0
-	add := func(id string, ok bool) (more bool) {
-		switch {
-		case len(pins) == maxPins:
-		case !ok || slices.Contains(pins, id):
-			vain++
-		default:
-			pins = append(pins, id)
-		}
-		return len(pins) < maxPins && vain < maxVain
+	var p pins
+	for _, f := range pointerFields {
+		p.add(jsonID(r.pointer(f)))
 	}
-	if len(r.Body) > 0 {
-		for _, f := range pointerFields {
-			add(jsonID(r.pointer(f)))
-		}
-		add(idWith("conv_", r.get(conversationField))) // others are those of applications
-		add(idWith("conv_", r.get(conversationInnerIDField)))
-		for _, f := range resourceFields {
-			add(jsonID(r.get(f)))
-		}
-		add(idWith("pmpt_", lastMember(r.get(promptField), "id")))
-		containerState(r.get(containerField), add)
-		toolState(r.get(toolsField), add)
-		add(jsonID(r.member("input_file_id"))) // of a batch
+	p.add(idWith("conv_", r.get(conversationField))) // others are those of applications
+	p.add(idWith("conv_", r.get(conversationInnerIDField)))
+	for _, f := range resourceFields {
+		p.add(jsonID(r.get(f)))
 	}
-	add(pathState(r.Path))
-	if len(r.Body) > 0 {
-		stored := string(r.member("store")) != "false"
-		for _, f := range messageFields {
-			raw := r.list(f)
-			if mentionsState(raw) || f == inputField && mentions(raw, 4, `"uri"`) { // of a file in Google Interactions
-				c := jsonscan.New(raw)
-				references(&c, stored && f == inputField, add)
-			}
+	p.add(idWith("pmpt_", lastMember(r.get(promptField), "id")))
+	p.container(r.get(containerField))
+	p.tools(r.get(toolsField))
+	p.add(jsonID(r.member("input_file_id"))) // of a batch
+	p.add(pathState(r.Path))
+	stored := string(r.member("store")) != "false"
+	for _, f := range messageFields {
+		raw := r.list(f)
+		if mentionsState(raw) || f == inputField && mentions(raw, 4, `"uri"`) { // of a file in Google Interactions
+			c := jsonscan.New(raw)
+			p.references(&c, stored && f == inputField)
 		}
 	}
-	return pins
+	return p.ids
 }
 
-// toolState calls add for the state that tools make use of, until add returns false.
-func toolState(tools []byte, add func(string, bool) bool) {
-	c := jsonscan.New(tools)
+// pins collects ids of state. Each of its methods may stop where there need be no more.
+type pins struct {
+	ids  []string
+	vain int
+}
+
+// more reports whether there may be another id.
+func (p *pins) more() bool { return len(p.ids) < maxPins && p.vain < maxVain }
+
+// add adds an id, unless ok is false.
+func (p *pins) add(id string, ok bool) {
+	switch {
+	case len(p.ids) == maxPins:
+	case !ok || slices.Contains(p.ids, id):
+		p.vain++
+	default:
+		p.ids = append(p.ids, id)
+	}
+}
+
+// tools adds the state that tools make use of.
+func (p *pins) tools(raw []byte) {
+	c := jsonscan.New(raw)
 	if !c.Array() {
 		return
 	}
-	more := true
-	for n := 0; n < maxTools && more && c.Element(); n++ {
-		more = eachMember(&c, func(name, value []byte) bool {
+	for n := 0; n < maxTools && p.more() && c.Element(); n++ {
+		p.members(&c, func(name, value []byte) {
 			switch string(name) {
 			case "container": // of a code interpreter
-				return add(jsonID(value)) && containerState(value, add)
+				p.add(jsonID(value))
+				p.container(value)
 			case "environment": // of a shell
-				return containerState(value, add)
+				p.container(value)
 			case "input_image_mask":
-				return add(jsonID(lastMember(value, "file_id")))
+				p.add(jsonID(lastMember(value, "file_id")))
 			case "vector_store_ids", "file_search_store_names": // OpenAI, Google Interactions
-				return allIDs(value, add)
+				p.list(value)
 			case "fileSearch": // Gemini
-				return allIDs(lastMember(value, "fileSearchStoreNames"), add)
+				p.list(lastMember(value, "fileSearchStoreNames"))
 			}
-			return true
 		})
 	}
 }
 
-// allIDs calls add for the ids in a list until add returns false; then it returns
-// false, too.
-func allIDs(list []byte, add func(string, bool) bool) (more bool) {
-	c := jsonscan.New(list)
-	more = true
-	for ok := c.Array(); ok && more && c.Element(); {
-		more = add(jsonID(c.Skim()))
+// list adds the ids in a list.
+func (p *pins) list(raw []byte) {
+	c := jsonscan.New(raw)
+	for ok := c.Array(); ok && p.more() && c.Element(); {
+		p.add(jsonID(c.Skim()))
 	}
-	return more
 }
 
-// containerState is allIDs for a container, if that is an object: for its own id, unless it
-// is new, the files in it, and the skills that somebody has uploaded. Other skills have
-// names, such as pptx, and are everywhere.
-func containerState(container []byte, add func(string, bool) bool) (more bool) {
-	c := jsonscan.New(container)
-	return eachMember(&c, func(name, value []byte) (more bool) {
-		more = true
+// container adds the state of a container, if that is an object: its own id, unless it is
+// new, the files in it, and the skills that somebody has uploaded. Other skills have names,
+// such as pptx, and are everywhere.
+func (p *pins) container(raw []byte) {
+	c := jsonscan.New(raw)
+	p.members(&c, func(name, value []byte) {
 		switch string(name) {
 		case "container_id":
-			more = add(jsonID(value))
+			p.add(jsonID(value))
 		case "file_ids":
-			more = allIDs(value, add)
+			p.list(value)
 		case "skills":
 			list := jsonscan.New(value)
-			for ok := list.Array(); ok && more && list.Element(); {
-				more = add(idWith("skill_", lastMember(list.Skim(), "skill_id")))
+			for ok := list.Array(); ok && p.more() && list.Element(); {
+				p.add(idWith("skill_", lastMember(list.Skim(), "skill_id")))
 			}
 		}
-		return more
 	})
 }
 
-// eachMember reads the next value and calls f for its members, if it is an object, until f
-// returns false; then it returns false, too, and has not read the rest. The name is good
-// until f returns.
-func eachMember(c *jsonscan.Cursor, f func(name, value []byte) (more bool)) (more bool) {
+// members reads the next value and calls f for its members, if it is an object. The name is
+// good until f returns.
+func (p *pins) members(c *jsonscan.Cursor, f func(name, value []byte)) {
 	if !c.Object() {
 		c.Skim()
-		return true
+		return
 	}
 	var room nameRoom
-	for {
+	for p.more() {
 		name, ok := c.Key()
 		if !ok {
-			return true
+			return
 		}
-		if !f(room.read(name), c.Skim()) {
-			return false
-		}
+		f(room.read(name), c.Skim())
 	}
 }
 
@@ -227,48 +221,46 @@ func mentionsState(raw []byte) bool {
 		mentions(raw, 3, `"rs_`, `"ig_`) || mentions(raw, 6, `"audio_`)
 }
 
-// references reads the next value and calls add for the state that it refers to, until add
-// returns false; then it returns false, too. It does not look into what tools were called
-// with and what they answered in JSON. Reasoning and images are looked up only by OpenAI's
-// Responses, and only if these are stored.
-func references(c *jsonscan.Cursor, stored bool, add func(string, bool) bool) (more bool) {
-	more = true
+// references reads the next value and adds the state that it refers to. It does not look into
+// what tools were called with and what they answered in JSON. Reasoning and images are looked
+// up only by OpenAI's Responses, and only if these are stored.
+func (p *pins) references(c *jsonscan.Cursor, stored bool) {
 	switch c.Kind() {
 	case '[':
-		for ok := c.Array(); ok && more && c.Element(); {
-			more = references(c, stored, add)
+		for ok := c.Array(); ok && p.more() && c.Element(); {
+			p.references(c, stored)
 		}
 	case '{':
 		var kind, id []byte
 		whole := false // reasoning is, with its text or with what stands for it, and so is an image with its data
 		var room nameRoom
 		c.Object()
-		for more {
+		for p.more() {
 			name, ok := c.Key()
 			if !ok {
 				break
 			}
 			switch string(room.read(name)) {
 			case "file_id":
-				more = add(jsonID(c.Skim()))
+				p.add(jsonID(c.Skim()))
 			case "fileUri", "file_uri":
-				more = add(fileName(c.Skim()))
+				p.add(fileName(c.Skim()))
 			case "uri": // of anything: only a whole URI says of what
 				if uri := c.Skim(); bytes.HasPrefix(uri, []byte(`"https:`)) {
-					more = add(fileName(uri))
+					p.add(fileName(uri))
 				}
 			case "container_id":
-				more = add(idWith("cntr_", c.Skim()))
+				p.add(idWith("cntr_", c.Skim()))
 			case "encrypted_content", "result": // of reasoning, and of an image that was made
 				if c.Kind() != '"' {
-					more = references(c, stored, add)
+					p.references(c, stored)
 					break
 				}
 				whole = len(c.Skim()) > len(`""`) || whole
 			case "content":
 				ahead := *c
 				whole = ahead.Array() && ahead.Element() || whole
-				more = references(c, stored, add)
+				p.references(c, stored)
 			case "input", "args", "arguments", // of a call
 				"response", "json": // of Gemini's and Converse's results
 				c.Skim()
@@ -277,28 +269,27 @@ func references(c *jsonscan.Cursor, stored bool, add func(string, bool) bool) (m
 			case "id":
 				id = c.Skim()
 			default:
-				more = references(c, stored, add)
+				p.references(c, stored)
 			}
 		}
 		switch {
-		case !more:
+		case !p.more():
 		case string(kind) == `"item_reference"`:
-			more = add(jsonID(id))
+			p.add(jsonID(id))
 		case string(kind) == `"reasoning"`:
 			if !whole && stored {
-				more = add(idWith("rs_", id)) // others are of translators, which look nothing up
+				p.add(idWith("rs_", id)) // others are of translators, which look nothing up
 			}
 		case string(kind) == `"image_generation_call"`:
 			if !whole && stored {
-				more = add(idWith("ig_", id))
+				p.add(idWith("ig_", id))
 			}
 		case kind == nil && id != nil: // attachments with an id have a type
-			more = add(idWith("audio_", id))
+			p.add(idWith("audio_", id))
 		}
 	default:
 		c.Skim()
 	}
-	return more
 }
 
 // fileName returns the name of the file to which the URI in raw leads, if it is one
