@@ -160,15 +160,9 @@ func split(text []byte, inject injector) (words []byte) {
 		inject(words, passes)
 		return nil
 	}
-	if len(words) > 0 && (words[0] == '[' || words[len(words)-1] == ']') {
-		words = cutRuntime(words, inject)
-	}
-	if len(words) > 0 && words[len(words)-1] == '}' {
-		words = cutExtras(words, inject)
-	}
-	if len(words) > 0 && words[0] == 'P' {
-		words = cutReferences(words, inject)
-	}
+	words = cutRuntime(words, inject)
+	words = cutExtras(words, inject)
+	words = cutReferences(words, inject)
 	words = cutContext(words, inject)
 	words = cutFields(words, inject)
 	if bytes.IndexByte(words, '<') < 0 { // as in most
@@ -240,6 +234,9 @@ func cutRuntime(words []byte, inject injector) []byte {
 // cutExtras returns words without what Agent Zero says of the time and the like, as JSON, behind
 // the last message only.
 func cutExtras(words []byte, inject injector) []byte {
+	if !bytes.HasSuffix(words, []byte("}")) { // as most
+		return words
+	}
 	const line = len(`\n`)
 	opening := []byte(`[EXTRAS]\n{`)
 	switch i := bytes.LastIndex(words, opening); { // the JSON has it nowhere: there, a line break is an escape
