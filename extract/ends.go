@@ -50,7 +50,7 @@ func (r *Request) memberEarly(name string) []byte {
 		x.readOn(r.Body, func(_ field, written []byte) bool {
 			var room nameRoom
 			return room.is(written, name)
-		}, nil, nil)
+		}, nil)
 		value = x.member(r.Body, name)
 	}
 	if x.progress.Load() == bad {
@@ -260,7 +260,7 @@ func (r *Request) conversationInBetween() (s Session, ok bool) {
 		}
 		at = next.to
 	}
-	x.readOn(r.Body, func(f field, _ []byte) bool { return conversationFields.has(f) && named(f) }, nil, nil)
+	x.readOn(r.Body, func(f field, _ []byte) bool { return conversationFields.has(f) && named(f) }, nil)
 	return s, ok && x.progress.Load() != bad
 }
 

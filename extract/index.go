@@ -97,7 +97,7 @@ func (r *Request) read() bool {
 	x := &r.index
 	if x.progress.Load() == unfinished {
 		x.reading.Lock()
-		x.readOn(r.Body, nil, nil, nil)
+		x.readOn(r.Body, nil, nil)
 		x.reading.Unlock()
 	}
 	return x.progress.Load() == good
@@ -108,7 +108,7 @@ func (r *Request) readWithTrail() bool {
 	x := &r.index
 	if len(r.Body) > wholly && x.progress.Load() == unfinished {
 		x.reading.Lock()
-		if t := new(trail); x.pos == 0 && x.readOn(r.Body, nil, nil, t) {
+		if t := new(trail); x.pos == 0 && x.readOn(r.Body, nil, func(c jsonscan.Cursor) jsonscan.Cursor { t.messages(&c); return c }) {
 			x.trailInPassing = t
 		}
 		x.reading.Unlock()
@@ -124,8 +124,9 @@ func (r *Request) readPrompt() *prompt {
 	x.reading.Lock()
 	defer x.reading.Unlock()
 	if len(r.Body) > wholly && x.pos == 0 {
-		if p := newPrompt(); x.readOn(r.Body, nil, p, nil) {
-			return p
+		s := strip{to: newPrompt(), raw: r.Body}
+		if x.readOn(r.Body, nil, func(c jsonscan.Cursor) jsonscan.Cursor { s.c = c; s.messages(); return s.c }) {
+			return s.to
 		}
 	}
 	return nil
@@ -198,16 +199,19 @@ func (x *index) member(body []byte, name string) []byte {
 // field or noField, and its name as it is written.
 type stop func(f field, written []byte) bool
 
+// A reader reads the messages, which come next, and returns the Cursor behind them.
+type reader func(c jsonscan.Cursor) jsonscan.Cursor
+
 // readOn goes on with the walk, if it is unfinished: to the end of the body or, if until
 // is not nil, past the next member at which it is to stop. The caller holds x.reading.
 //
-// With a prompt or a trail, the messages are read into that in passing, and readOn reports
-// whether the result is what reading the messages by themselves would give.
-func (x *index) readOn(body []byte, until stop, p *prompt, t *trail) (inPassing bool) {
+// With a reader, the messages are read by that in passing, and readOn reports whether the
+// result is what reading the messages by themselves would give.
+func (x *index) readOn(body []byte, until stop, messages reader) (inPassing bool) {
 	if x.progress.Load() != unfinished {
 		return false
 	}
-	w := walk{index: x, c: jsonscan.New(body[x.pos:]), base: int(x.pos), careful: len(body) <= strictly, prompt: p, trail: t, body: body}
+	w := walk{index: x, c: jsonscan.New(body[x.pos:]), base: int(x.pos), careful: len(body) <= strictly}
 	if x.pos == 0 {
 		x.known, x.others = x.room.known[:0], x.room.others[:0]
 		if uint64(len(body)) > math.MaxUint32 || !w.c.Object() {
@@ -215,7 +219,7 @@ func (x *index) readOn(body []byte, until stop, p *prompt, t *trail) (inPassing 
 			return false
 		}
 	}
-	w.members(noField, until)
+	w.members(noField, until, messages)
 	switch {
 	case x.counted > maxRead:
 		x.progress.Store(bad)
@@ -236,17 +240,14 @@ func (x *index) readOn(body []byte, until stop, p *prompt, t *trail) (inPassing 
 // only the first is read, since it is of use only if there is no other.
 type walk struct {
 	*index
-	body    []byte
 	c       jsonscan.Cursor
 	base    int  // the offset in the body at which the text of c begins
 	careful bool // read to the letter: skip rather than skim
 	stopped bool // past the member at which it was to stop
 
-	prompt   *prompt // reads the messages if it is not nil
-	trail    *trail  // so does this
-	lists    int     // how many lists of messages were to be read (the first was)
-	lastList field   // where the last of them was
-	unread   bool    // there were other messages, which were not to be read
+	lists    int   // how many lists of messages were to be read (the first was)
+	lastList field // where the last of them was
+	unread   bool  // there were other messages, which were not to be read
 }
 
 // hasReadTheMessages reports whether the messages that the walk has read are all that the
@@ -260,9 +261,9 @@ func (w *walk) pos() int { return w.base + w.c.Pos() }
 
 // members reads the members of the body, if in is noField, or of the object in that field:
 // to its end or, of the body, past the next member at which the walk is to stop.
-// The Cursor must be inside the object. (until is a parameter since as a field of w it
-// would be allocated on the heap.)
-func (w *walk) members(in field, until stop) {
+// The Cursor must be inside the object. (The functions are parameters since as fields of w
+// they would be allocated on the heap.)
+func (w *walk) members(in field, until stop, messages reader) {
 	c := &w.c
 	for !w.stopped && w.count() {
 		before := w.pos() // behind what stands before the member
@@ -272,7 +273,7 @@ func (w *walk) members(in field, until stop) {
 		}
 		from := w.pos()
 		f := in.memberAsWritten(written)
-		if f == noField || !w.readInside(f) {
+		if f == noField || !w.readInside(f, messages) {
 			if w.careful {
 				c.Skip()
 			} else {
@@ -302,37 +303,24 @@ func (w *walk) count() bool {
 
 // readInside reads the value of a field if there is more to do than to pass over it: other
 // fields are inside, or messages that are to be read. It reports whether it has read it.
-func (w *walk) readInside(f field) bool {
+func (w *walk) readInside(f field, messages reader) bool {
 	inside := f.inside()
 	w.present &^= inside
 	switch {
 	case inside != 0 && w.c.Object():
-		w.members(f, nil)
+		w.members(f, nil, messages)
 		w.unread = w.unread || f == inputField && w.present&inside&messageSet == 0 // then the object is itself a message
-	case messageSet.has(f) && (w.prompt != nil || w.trail != nil):
+	case messageSet.has(f) && messages != nil:
 		w.lastList = f
-		w.messages()
+		if w.lists++; w.lists > 1 {
+			return false
+		}
+		w.c = messages(w.c)
 	default:
 		w.unread = w.unread || messageSet.has(f)
 		return false
 	}
 	return true
-}
-
-// messages reads the value of a field that holds messages into the prompt or the trail. Only
-// the first is read: others are passed over.
-func (w *walk) messages() {
-	w.lists++
-	switch {
-	case w.lists > 1:
-		w.c.Skim()
-	case w.prompt != nil:
-		s := strip{to: w.prompt, raw: w.body, c: w.c}
-		s.messages()
-		w.c = s.c
-	default:
-		w.trail.messages(&w.c)
-	}
 }
 
 // note notes where the value of a field is, in place of an earlier one.
