@@ -96,16 +96,6 @@ func anyID(s string) (string, bool) {
 // printable reports whether s is valid UTF-8 with nothing in it but printable characters, of
 // which none is broken: ids that differ in nothing else would be one.
 func printable(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c < ' ' || c > '~' {
-			return printableRunes(s[i:])
-		}
-	}
-	return true
-}
-
-// printableRunes is printable, character by character.
-func printableRunes(s string) bool {
 	for _, r := range s {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {
 			return false
