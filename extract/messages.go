@@ -559,18 +559,13 @@ func ofTool(kind []byte) bool {
 // keyword reads the next value and returns it, if it is a string: one of a few fixed words,
 // which nobody has a reason to escape, but anybody may.
 func keyword(c *jsonscan.Cursor) []byte {
+	const shortest, longest = len(`\u0075ser`), 256 // with an escape in it
 	raw, _ := c.String()
-	if len(raw) < minEscaped || len(raw) > maxEscaped {
+	if len(raw) < shortest || len(raw) > longest {
 		return raw
 	}
 	return jsonscan.Text(raw, nil)
 }
-
-// A keyword with an escape in it has at least, and at most, so many bytes.
-const (
-	minEscaped = len(`\u0075ser`)
-	maxEscaped = 256
-)
 
 // text takes in a text, given as it stands between its quotes: in a setting, or of a person
 // if that is nil.
