@@ -3,6 +3,7 @@ package extract
 import (
 	"bytes"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/go-affinity/affinity/internal/jsonscan"
@@ -215,15 +216,8 @@ func match(openings []opening, text []byte) Class {
 	var buf [maxOpened]byte
 	words := opened(text, buf[:0])
 	// What words begin with is the last opening that does not come after them, since none
-	// begins with another.
-	i, n := 0, len(openings)
-	for i < n { // slices.BinarySearchFunc would have the buffer on the heap
-		if m := (i + n) / 2; openings[m].text <= string(words) {
-			i = m + 1
-		} else {
-			n = m
-		}
-	}
+	// begins with another. (slices.BinarySearchFunc would have the buffer on the heap.)
+	i := sort.Search(len(openings), func(i int) bool { return openings[i].text > string(words) })
 	if i > 0 && bytes.HasPrefix(words, []byte(openings[i-1].text)) {
 		return openings[i-1].class
 	}
