@@ -10,12 +10,13 @@ import (
 // prompt, given that end. Aider writes them behind the question at hand, and not behind those
 // before. A text that is nothing else stays as it is.
 func cutRepeated(raw, system []byte) []byte {
+	const n = leastRepeated
 	words := trim(raw)
-	if !endsAlike(words, system) {
+	if len(system) < n || len(words) <= n || !bytes.HasSuffix(words, system[len(system)-n:]) {
 		return raw
 	}
-	start := len(words) - leastRepeated
-	for i := len(system) - leastRepeated; start > 0 && i > 0 && words[start-1] == system[i-1]; i-- {
+	start := len(words) - n
+	for i := len(system) - n; start > 0 && i > 0 && words[start-1] == system[i-1]; i-- {
 		start--
 	}
 	paragraph := []byte(`\n\n`)
@@ -32,12 +33,6 @@ func cutRepeated(raw, system []byte) []byte {
 
 // leastRepeated is how many bytes of a system prompt a person's words must repeat.
 const leastRepeated = len("Reply in English")
-
-// endsAlike reports whether words, which say more than that, end like a system prompt.
-func endsAlike(words, system []byte) bool {
-	const n = leastRepeated
-	return len(system) >= n && len(words) > n && string(words[len(words)-n:]) == string(system[len(system)-n:])
-}
 
 // keepEnding keeps how a plain text of a system message ends.
 func (t *trail) keepEnding(text []byte, lent bool) {
