@@ -226,15 +226,15 @@ func isAlphanumeric(s []byte) bool {
 // only a device and an account.
 func claudeIDInJSON(user []byte, room *textRoom) ([]byte, bool) {
 	c := jsonscan.New(user)
+	c.Object()
 	var session []byte
 	var name nameRoom
-	for ok := c.Object(); ok; {
-		var key []byte
-		if key, ok = c.Key(); !ok {
+	for {
+		key, ok := c.Key()
+		if !ok {
 			break
 		}
-		value := c.Skip()
-		if name.is(key, "session_id") {
+		if value := c.Skip(); name.is(key, "session_id") {
 			session = value
 		}
 	}
