@@ -161,11 +161,8 @@ func (c Chain) Find(r *Request, s *Session) (ok bool) {
 		case Chain:
 			ok = e.Find(r, s)
 		default:
-			var found Session
-			if found, ok = e.Extract(r); ok && found.ID == "" {
-				ok = false // an extractor that forgot to look
-			}
-			if ok {
+			found, named := e.Extract(r)
+			if ok = named && found.ID != ""; ok { // some forget to look
 				*s = found
 				if s.Class == Turn { // or not known to the extractor
 					s.Class = r.outerClass()
