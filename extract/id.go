@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -126,12 +127,9 @@ func zeros(s string) bool {
 
 // isPlaceholder reports whether s is one of the placeholders, in any case.
 func isPlaceholder(s string) bool {
-	for _, p := range placeholders {
-		if len(p) == len(s) && strings.EqualFold(p, s) { // their letters fold to no longer ones
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(placeholders, func(p string) bool {
+		return len(p) == len(s) && strings.EqualFold(p, s) // their letters fold to no longer ones
+	})
 }
 
 const uuidLen = 36
