@@ -397,10 +397,6 @@ func (r *Request) probes(words string) bool {
 
 // wantsOneToken reports whether an answer may have no more than one token.
 func (r *Request) wantsOneToken() bool {
-	for _, name := range []string{"max_tokens", "max_completion_tokens", "max_output_tokens"} {
-		if string(r.member(name)) == "1" {
-			return true
-		}
-	}
-	return false
+	names := []string{"max_tokens", "max_completion_tokens", "max_output_tokens"}
+	return slices.ContainsFunc(names, func(name string) bool { return string(r.member(name)) == "1" })
 }
