@@ -33,7 +33,7 @@ func (t *trail) legacyPrompt(raw []byte) {
 	}
 	room := borrow(len(s))
 	*room = jsonscan.AppendText(*room, s)
-	t.legacyText(trimRight(bytes.TrimLeft(*room, space)))
+	t.legacyText(bytes.Trim(*room, space))
 	scratch.Put(room)
 }
 
@@ -87,20 +87,10 @@ func lineEnds(text []byte) []int {
 	ends := make([]int, 0, maxTexts)
 	for i := len(text); i > 0 && len(ends) < maxTexts; {
 		ends = append(ends, i)
-		i = len(trimRight(text[:bytes.LastIndexByte(text[:i], '\n')+1]))
+		i = len(bytes.TrimRight(text[:bytes.LastIndexByte(text[:i], '\n')+1], space))
 	}
 	return ends
 }
 
 // space is the white space of JSON.
 const space = " \t\r\n"
-
-// trimRight returns text without the white space at its end. It is bytes.TrimRight for space,
-// but quicker.
-func trimRight(text []byte) []byte {
-	n := len(text)
-	for n > 0 && text[n-1] <= ' ' && (text[n-1] == ' ' || text[n-1] == '\n' || text[n-1] == '\r' || text[n-1] == '\t') {
-		n--
-	}
-	return text[:n]
-}
