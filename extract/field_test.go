@@ -25,10 +25,10 @@ func TestFieldsAreWhereTheirNamesAre(t *testing.T) {
 			}
 		}
 		if outer != noField {
-			require.Equal(t, outer.inside(), inside, "insides has other bits for field %d than known has names; they must be in one row", outer)
+			require.Equal(t, outer.inside(), inside, "insides has other bits for field %d than member has names; they must be in one row", outer)
 		}
 		require.Zero(t, all&inside, "a name in field %d has the field of one elsewhere", outer)
 		all |= inside
 	}
-	require.Equal(t, setOf(1, numFields-1), all, "a bit that is missing is a field without a name in known")
+	require.Equal(t, setOf(1, numFields-1), all, "a bit that is missing is a field without a name in member")
 }

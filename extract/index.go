@@ -50,9 +50,9 @@ type index struct {
 
 	// others has one offset for each member of the body that is no field: the end of
 	// what stands before the member, which is the opening brace or another member. It
-	// serves Body, whose paths may name any member. If there are more than maxOthers,
-	// as in no real body, it is nil and tooManyOthers is true; the body is then walked
-	// again for each such path.
+	// serves those who ask by name, as Body does for any and Pins for store. If there are
+	// more than maxOthers, as in no real body, it is nil and tooManyOthers is true; the
+	// body is then walked again for each such name.
 	others        []uint32
 	tooManyOthers bool
 
