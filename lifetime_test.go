@@ -71,7 +71,7 @@ func TestLearnedLifetime(t *testing.T) {
 		s := newSelector(t, affinity.Config[string]{Capacity: 500, Fallback: balance.FillFirst[string]()})
 		require.Equal(t, map[affinity.Reason]int{affinity.ReasonBound: 320}, visits(t, s, 320, 59*time.Minute, "a", "b", "a"))
 		teach(t, s, "a")
-		require.Equal(t, map[affinity.Reason]int{affinity.ReasonBound: 320}, visits(t, s, 320, 5*time.Minute, "a", "b", "a"))
+		require.Equal(t, map[affinity.Reason]int{affinity.ReasonBound: 320}, visits(t, s, 320, 5*time.Minute-1, "a", "b", "a"))
 		late := visits(t, s, 320, 6*time.Minute, "a", "b", "a")
 		require.InDelta(t, 300, late[affinity.ReasonExpired], 30, "placed anew, but for a few that explore")
 		require.NotZero(t, late[affinity.ReasonBound])
@@ -79,6 +79,26 @@ func TestLearnedLifetime(t *testing.T) {
 		require.Equal(t, map[affinity.Reason]int{affinity.ReasonBound: 320}, visits(t, s, 320, 6*time.Minute, "c", "b", "c"),
 			"each target has a life of its own")
 	})
+}
+
+// Sessions that pause for just as long as it took to find their prompts gone have nothing to
+// lose, whichever pause that is.
+func TestLifeOfThatVeryPause(t *testing.T) {
+	t.Parallel()
+	for _, pause := range []time.Duration{2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 20 * time.Minute, 30 * time.Minute, 40 * time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
+			for range 4 { // the first is new, and teaches nothing
+				mustSelect(t, s, session("teacher"), "a").Done(tokens(80_000, 10_000))
+			}
+			for range 3 {
+				elapse(pause)
+				mustSelect(t, s, session("teacher"), "a").Done(tokens(0, 90_000))
+			}
+			reasons := visits(t, s, 320, pause, "a", "b", "a")
+			require.InDelta(t, 300, reasons[affinity.ReasonExpired], 30, "%v: %v", pause, reasons)
+		})
+	}
 }
 
 // An expired session may be placed where it was; then it goes on to teach.
@@ -264,7 +284,7 @@ func TestDerivedSessionsExpire(t *testing.T) {
 		for i := range 64 {
 			one := mustSelect(t, s, chatTurn(i, 1), "a")
 			one.Done(served)
-			elapse(5 * time.Minute)
+			elapse(5*time.Minute - 1)
 			two := mustSelect(t, s, chatTurn(i, 2), "b", "a")
 			require.Equal(t, affinity.ReasonInherited, two.Reason)
 			two.Done(served)

@@ -612,7 +612,8 @@ func (s *Selector[T]) worthFollowing(l *located, ttl int64) bool {
 	if !known {
 		idle = min(idle, time.Duration(l.now-s.start))
 	}
-	return idle <= life || (uint64(l.Stamp())+l.key.k.Lo)%exploration == 0
+	// After a pause as long as life, prompts were found gone.
+	return idle < life || (uint64(l.Stamp())+l.key.k.Lo)%exploration == 0
 }
 
 const exploration = 16
