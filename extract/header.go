@@ -98,6 +98,7 @@ var (
 		"login":     true,
 		"sso":       true,
 		"request":   true,
+		"stainless": true, // what SDKs of OpenAI and Anthropic say of themselves
 	}
 
 	// otherSessions are words that, anywhere in its name, make a header name another session
