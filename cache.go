@@ -176,7 +176,8 @@ func raise(flag *atomic.Bool) {
 
 // NewCache returns an empty Cache. The error, if any, names the field of the
 // configuration that is at fault. A Cache that is used in a bubble of
-// [testing/synctest] must be made in it, since the bubble has a time of its own.
+// [testing/synctest] must be made in it, since the bubble has a time of its own. A Cache
+// serves for nine years: what would end later than that after NewCache never expires.
 func NewCache(cfg CacheConfig) (*Cache, error) {
 	if cfg.TTL < 0 {
 		return nil, errors.New("affinity: CacheConfig.TTL is negative")

@@ -126,6 +126,26 @@ func TestAnyTTL(t *testing.T) {
 }
 
 // failures.md row 31: a flood of ids evicts, and never grows.
+// What NewCache says of nine years, less a TTL of four.
+func TestNineYears(t *testing.T) {
+	t.Parallel()
+	const year = 365 * 24 * time.Hour
+	synctest.Test(t, func(t *testing.T) {
+		c, err := affinity.NewCache(affinity.CacheConfig{TTL: 4 * year})
+		require.NoError(t, err)
+		for range 6 {
+			k := c.Key(time.Now().String())
+			b := c.Set(k, "a")
+			require.Equal(t, 4*year, time.Until(b.Expires))
+			elapse(year)
+		}
+		elapse(3*year - 1)
+		require.Equal(t, map[string]int{"a": 1}, c.Counts(), "the last one")
+		elapse(1)
+		require.Empty(t, c.Counts())
+	})
+}
+
 func TestCapacityIsExact(t *testing.T) {
 	t.Parallel()
 	for _, capacity := range []int{1, 2, 3, 100, 1000, 5000} {
