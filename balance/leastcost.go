@@ -16,7 +16,8 @@ const DefaultHalfLife = time.Hour
 // CostConfig configures [LeastCost], and the part of [Prefix] that deals with
 // cost. ID is required; the zero value of every other field is a good default.
 //
-// The functions are called by many goroutines at once.
+// The functions are called by many goroutines at once. Prefix calls Cost while it holds a
+// lock, so Cost must neither call the balancer nor wait for somebody who does.
 type CostConfig[T any] struct {
 	// ID returns what a target is called. It must return the same string for the
 	// same target at all times, a different one for every other target, and what
