@@ -80,10 +80,11 @@ type Config[T any] struct {
 	//
 	// It is an upper bound. Where outcomes tell how much of each prompt was cached, the
 	// Selector learns how long each target keeps prompts; a session that was idle for
-	// longer has nothing to lose, and is placed anew (ReasonExpired). To learn that, it
-	// takes at least three turns that came within a minute of the one before, and three
-	// that came after a longer pause and had less than half as much cached, all with
-	// prompts of 2,048 tokens or more.
+	// longer has nothing to lose, and is placed anew (ReasonExpired). One in sixteen goes
+	// home nevertheless, to find out whether prompts are kept for longer by now. To learn
+	// a lifetime, it takes at least three turns that came within a minute of the one
+	// before, and three that came after a longer pause and had less than half as much
+	// cached, all with prompts of 2,048 tokens or more.
 	TTL time.Duration
 
 	// Lifetime returns how long the bindings of a session live after their last use,
