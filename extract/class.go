@@ -397,6 +397,14 @@ func (r *Request) probes(words string) bool {
 
 // wantsOneToken reports whether an answer may have no more than one token.
 func (r *Request) wantsOneToken() bool {
-	names := []string{"max_tokens", "max_completion_tokens", "max_output_tokens"}
-	return slices.ContainsFunc(names, func(name string) bool { return string(r.member(name)) == "1" })
+	return slices.ContainsFunc(tokenLimits, func(p bodyPath) bool { return string(p.in(r, false)) == "1" })
+}
+
+// tokenLimits are where requests say how many tokens an answer may have.
+var tokenLimits = []bodyPath{
+	newBodyPath("max_tokens"), newBodyPath("max_completion_tokens"), newBodyPath("max_output_tokens"),
+	newBodyPath("generationConfig.maxOutputTokens"), newBodyPath("generation_config.max_output_tokens"), // Gemini
+	newBodyPath("request.generationConfig.maxOutputTokens"), // Code Assist
+	newBodyPath("inferenceConfig.maxTokens"),                // Bedrock Converse
+	newBodyPath("options.num_predict"),                      // Ollama
 }

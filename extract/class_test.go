@@ -116,6 +116,7 @@ func TestClass(t *testing.T) {
 		"Ollama goes on by itself":         {&extract.Request{Path: "/api/chat", Body: []byte(`{"model":"m","messages":[{"role":"system","content":"x"}]}`)}, extract.Turn},
 		"another chat of tools' results":   {&extract.Request{Path: "/v1/chat/completions", Body: []byte(`{"messages":[{"role":"tool","content":"x"}]}`)}, extract.Turn},
 		"a greeting for one token":         {body(`{"max_tokens":1,"messages":[{"role":"user","content":"Hi"}]}`), extract.Probe},
+		"one of Gemini's":                  {&extract.Request{Path: "/v1beta/models/g:generateContent", Body: []byte(`{"contents":[{"parts":[{"text":"ping"}]}],"generationConfig":{"temperature":0,"maxOutputTokens":1}}`)}, extract.Probe},
 		"a greeting for an answer":         {body(`{"max_tokens":1000,"messages":[{"role":"user","content":"Hi"}]}`), extract.Turn},
 		"the billing line of a sub-agent":  {body(`{"system":[{"type":"text","text":"x-anthropic-billing-header: cc_version=2.1.263; cc_is_subagent=true;"},{"type":"text","text":"You are Claude Code"}],"messages":[{"role":"user","content":"x"}]}`), extract.Subagent},
 		"the same, of a proxy":             {body(`{"messages":[{"role":"system","content":"x-anthropic-billing-header: cc_is_subagent=true;\nYou are kind."},{"role":"user","content":"x"}]}`), extract.Subagent},
@@ -168,8 +169,14 @@ func TestProbingWords(t *testing.T) {
 	for _, words := range []string{"quota", "Count", "test", "testing", "probe", "ping", ".", "hi", "hello", "hey"} {
 		body := string(says("", words).Body)
 		require.Equal(t, extract.Turn, (&extract.Request{Body: []byte(body)}).Class(), words)
-		for _, limit := range []string{"max_tokens", "max_completion_tokens", "max_output_tokens"} {
-			require.Equal(t, extract.Probe, (&extract.Request{Body: []byte(`{"` + limit + `":1,` + body[1:])}).Class(), words)
+		for _, limit := range []string{
+			`"max_tokens":1`, `"max_completion_tokens":1`, `"max_output_tokens":1`,
+			`"generationConfig":{"maxOutputTokens":1}`, `"generation_config":{"max_output_tokens":1}`,
+			`"request":{"generationConfig":{"maxOutputTokens":1}}`, `"inferenceConfig":{"maxTokens":1}`, `"options":{"num_predict":1}`,
+		} {
+			require.Equal(t, extract.Probe, (&extract.Request{Body: []byte(`{` + limit + `,` + body[1:])}).Class(), words)
+			more := strings.Replace(limit, ":1", ":10", 1)
+			require.Equal(t, extract.Turn, (&extract.Request{Body: []byte(`{` + more + `,` + body[1:])}).Class(), words)
 		}
 	}
 }
