@@ -422,7 +422,7 @@ func requireValid(t *testing.T, s extract.Session, ok bool) {
 		require.False(t, seen[id], "stored twice")
 		seen[id] = true
 	}
-	require.LessOrEqual(t, len(s.Aliases), 5)
+	require.LessOrEqual(t, len(s.Aliases), 6)
 	require.LessOrEqual(t, len(s.Continues)+len(s.Near), 64)
 	require.NotContains(t, s.Continues, s.ID)
 }

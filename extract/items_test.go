@@ -184,7 +184,7 @@ func TestTrailWithTheMostKeys(t *testing.T) {
 		{"role":"user","content":[` + last + `]}]}`)}
 	s, ok := Trail().Extract(r)
 	require.True(t, ok)
-	require.Len(t, s.Aliases, 5)
+	require.Len(t, s.Aliases, 6)
 	require.Len(t, s.Continues, maxTexts-1+maxSteps-1+3*(maxNear-1))
 	require.Len(t, s.Near, maxNear-1+1)
 }

@@ -332,7 +332,7 @@ func (t *trail) speaks(who speaker) {
 	if last := t.steps.back(0); last != nil {
 		last.answered = true
 	}
-	t.answered, t.since = true, since{}
+	t.answered, t.since, t.answeredHere = true, since{}, t.here
 }
 
 // mayBeCompacted reports whether the next message of a model may hold what stands for all that was
@@ -636,6 +636,10 @@ func (t *trail) person(salt, h uint64) {
 		t.injected.sum = t.injected.sum.plus(sum{}.add(textSalt, t.greeting))
 	}
 	t.here = t.here.add(salt, h)
+	t.lastText = 0
+	if salt == textSalt {
+		t.lastText = h
+	}
 	t.since.sum = t.since.sum*31 + h
 	t.texts++
 	t.parts.put(t.here)

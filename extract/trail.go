@@ -225,6 +225,9 @@ type trail struct {
 	parts ring[sum]  // the chain behind each of the last texts of the message at hand
 	since since      // what was written since the last answer
 
+	answeredHere sum    // the chain over the words before the last answer
+	lastText     uint64 // the digest of the last text, 0 if an image is behind it
+
 	// What was injected anywhere, which stands for the words as long as there are none.
 	injections  int
 	allInjected sum // in any order
@@ -354,6 +357,9 @@ func (t *trail) session() (Session, bool) {
 	}
 	if trunk, ok := t.trunk(); ok {
 		keys = keys.add(none, trunk)
+		if question, ok := t.question(); ok && question != trunk {
+			keys = keys.add(none, question)
+		}
 	}
 	aliases := len(keys) / keySize
 	for i := range maxTexts {
@@ -446,6 +452,7 @@ func (t *trail) tail(i int) (s sum, ok bool) {
 // trunk returns the chain over all words but the last, be that a message of its own, a text or an
 // image, if others stand between the last answer and it. Many clients add to what a person asks,
 // such as what they have looked up or a picture of the page, and leave it out of the next turn.
+// Some add it in front: see question.
 func (t *trail) trunk() (sum, bool) {
 	last, before := t.steps.back(0), t.steps.back(1)
 	switch {
@@ -456,6 +463,13 @@ func (t *trail) trunk() (sum, bool) {
 		return before.sum, true
 	}
 	return sum{}, false
+}
+
+// question returns the chain over the words that were answered and the last text, without what
+// stands between the last answer and it. It is for requests that have a trunk. It reports false if
+// the last is no text, or the step of an agent.
+func (t *trail) question() (sum, bool) {
+	return t.answeredHere.add(textSalt, t.lastText), t.lastText != 0 && !t.passed
 }
 
 // A keyBuffer holds keys one behind the other.
