@@ -64,8 +64,8 @@ var contextTags = append(tags(passes,
 
 // injectedOpenings are how messages begin that clients put in front of the question at
 // hand; at the next question they stand somewhere else, or are gone. In some, Aider shows
-// files as they are by then, or says that it shows none; in others, Microsoft's Agent
-// Framework shows what it remembers or has found.
+// files as they are by then, or says that it shows none, and so does Dyad; in others,
+// Microsoft's Agent Framework shows what it remembers or has found.
 var injectedOpenings = [][]byte{
 	[]byte("I have *added these files to the chat*"),
 	[]byte("I am not sharing any files that you can edit yet."),
@@ -75,6 +75,8 @@ var injectedOpenings = [][]byte{
 	[]byte("Here are some READ ONLY files, provided for your reference."),
 	[]byte("Don't try and edit any existing code without asking me to add the files to the chat!"),
 	[]byte("These files have been *added these files to the chat*"),
+
+	[]byte("This is my codebase. <dyad-file path="),
 
 	[]byte(`## Memories\nConsider the following memories when answering user questions:`),
 	[]byte(`## Relevant Memories\nConsider these memories when responding:`),
@@ -165,6 +167,7 @@ func split(text []byte, inject injector) (words []byte) {
 	words = cutReferences(words, inject)
 	words = cutContext(words, inject)
 	words = cutFields(words, inject)
+	words = cutNotes(words, inject)
 	if bytes.IndexByte(words, '<') < 0 { // as in most
 		return words
 	}
@@ -264,6 +267,28 @@ func cutReferences(words []byte, inject injector) []byte {
 	inject(before, passes)
 	inject(behind, passes)
 	return trim(question)
+}
+
+// cutNotes returns the question out of what Obsidian Copilot makes of the last one, which stands
+// behind notes, or what it has found in them.
+func cutNotes(words []byte, inject injector) []byte {
+	const longest = 4 << 10 // of a question
+	if len(words) == 0 || words[0] != '<' && !bytes.HasPrefix(words, []byte("Context attached to this message:")) &&
+		!bytes.HasPrefix(words, []byte("Answer the question based only on the following context:")) {
+		return words
+	}
+	label := []byte(`\n\n[User query]:\n`)
+	far := max(0, len(words)-longest)
+	i := bytes.Index(words[far:], label)
+	if i < 0 {
+		return words
+	}
+	question := trim(words[far+i+len(label):])
+	if len(question) == 0 {
+		return words
+	}
+	inject(words[:far+i], passes)
+	return question
 }
 
 // cutContext returns the question out of what Spring AI makes of the last one: it puts what it has

@@ -47,6 +47,7 @@ func TestInjectedMessages(t *testing.T) {
 		"Here are summaries of some files present in my git repo", "Here are some READ ONLY files, provided for your reference.",
 		"Don't try and edit any existing code without asking me to add the files to the chat!",
 		"These files have been *added these files to the chat*",
+		`This is my codebase. <dyad-file path="src/a.tsx">x</dyad-file>`,
 	} {
 		later := trailOf(t, chat(u("hi"), a("x"), u("on")))
 		require.Equal(t, same, relation(trailOf(t, chat(u("hi"), a("x"), u(opening+" and so on"), a("Ok."), u("on"))), later), opening)
