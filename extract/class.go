@@ -69,7 +69,7 @@ func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compa
 //     "You are a sub-agent"; system prompts that want a title or summary of a conversation,
 //     or a commit message, where there is nothing but a first question; and the wish for a
 //     title of a given length for the conversation at hand, for a standalone question, or
-//     for the questions that the user may ask next.
+//     for the questions that the user may ask next, of which system prompts may speak as well.
 //
 // Where the headers say Subagent, the body is looked at as well, since a sub-agent may have
 // side calls of its own. When in doubt it is a Turn.
@@ -340,7 +340,7 @@ func (r *Request) systemClass(t *trail, first bool) Class {
 					c = Turn
 				}
 			}
-			if c == Turn && wantsStandaloneQuestion(text) && !r.hasTools() {
+			if c == Turn && (wantsStandaloneQuestion(text) || (first || t.answeredLast()) && suggestsQuestions(text)) && !r.hasTools() {
 				c = Auxiliary
 			}
 			switch {

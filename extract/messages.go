@@ -335,6 +335,9 @@ func (t *trail) speaks(who speaker) {
 	t.answered, t.since, t.answeredHere = true, since{}, t.here
 }
 
+// answeredLast reports whether a model has spoken, and nobody since.
+func (t *trail) answeredLast() bool { return t.answered && t.since.sum == 0 }
+
 // mayBeCompacted reports whether the next message of a model may hold what stands for all that was
 // said before: Anthropic has models write a block of the type compaction, and clients leave out what
 // is in front of it. Behind a person's words such a block need not count, and could not:
@@ -408,7 +411,7 @@ func (t *trail) systemSays(c *jsonscan.Cursor) {
 	switch {
 	case !t.answered:
 		t.content(c, &t.opening)
-	case t.since.sum == 0 && c.Kind() == '"':
+	case t.answeredLast() && c.Kind() == '"':
 		raw, _ := c.String()
 		withPlain(raw[:min(len(raw), maxOpening)], func(text []byte, lent bool) { t.keepLast(trim(text), lent) })
 	default:

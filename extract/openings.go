@@ -38,9 +38,17 @@ var (
 		{"Please provide a suitable name for this conversation", Auxiliary},                                        // Agno
 		{"You title chat sessions. Given the user's opening message", Auxiliary},                                   // aisuite
 		{"You are a message classifier for a model router", Auxiliary},                                             // AnythingLLM
+		{"You are a memory observer for a personalized AI assistant", Auxiliary},                                   // AnythingLLM
+		{"You are a memory reflector for a personalized AI assistant", Auxiliary},                                  // AnythingLLM
 		{"You are an expert coding assistant. Your goal is to generate a concise, structured summary", Compaction}, // Avante
 		{"You are an AI conversation titles assistant", Auxiliary},                                                 // big-AGI
+		{"You are an expert AI assistant skilled in creating diagrams. Analyze", Auxiliary},                        // big-AGI
+		{"You are a helpful AI assistant skilled in creating user interfaces. Analyze", Auxiliary},                 // big-AGI
 		{"You are a software engineer. You are working on a project. you need to summarize", Compaction},           // bolt.diy
+		{"You are a software engineer. You are working on a project. You have access to", Auxiliary},               // bolt.diy
+		{"You are a senior software principal architect, you should help the user analyse", Auxiliary},             // bolt.diy
+		{"You are an experienced developer who helps people choose the best starter template", Auxiliary},          // bolt.diy
+		{"You are a conversation summarizer.\nYou will be given", Auxiliary},                                       // Botpress
 		{"You are summarizing an agent run for prompt compaction", Compaction},                                     // browser-use
 		{"You are naming a coding session", Auxiliary},                                                             // Claude Code
 		{"Generate a concise, sentence-case title", Auxiliary},                                                     // Claude Code
@@ -124,7 +132,9 @@ var (
 		{"You are an AI namer that creates a name for an arbitrary text note", Auxiliary},                          // Plandex
 		{"You are now acting as the managed memory extraction subagent", Auxiliary},                                // Qwen Code
 		{"## Role\nA helpful assistant.\n\n## Task & Steps\n1. Generate a full user question", Auxiliary},          // RAGFlow
+		{"[Summarize the ongoing role story, It must also remove redundancy", Compaction},                          // RisuAI
 		{"You are a search engine follow up query/questions generator", Auxiliary},                                 // Scira
+		{"Ignore previous instructions. Summarize the most important parts of the message.", Auxiliary},            // SillyTavern
 		{"You are a conversation summarizer. Provide a concise summary of the conversation", Compaction},           // Strands Agents
 	})
 	personOpenings = sorted([]opening{
@@ -148,12 +158,14 @@ var (
 		{"You are a HOLE FILLER. You are provided with a file containing holes", Auxiliary},                         // Continue
 		{"Please provide a concise summary of our conversation so far, capturing", Compaction},                      // Continue CLI
 		{"Please create a detailed summary of the conversation so far. The history is being", Compaction},           // Copilot CLI
+		{"Suggest what the user could say next. Provide clear, highly relevant", Auxiliary},                         // CopilotKit
 		{"Analyze the following conversation and create a structured summary that preserves", Compaction},           // CrewAI
 		{"Provide a detailed summary of our conversation above.", Compaction},                                       // Crush
 		{"Generate a concise title for the following content", Auxiliary},                                           // Crush
 		{"You are asked to generate a concise chat title", Auxiliary},                                               // Dify
 		{"关键：仅以文本响应。不要调用任何工具。", Compaction},                                                                         // Eino
 		{"Progressively summarize the conversation provided", Compaction},                                           // Flowise
+		{"Summarize the conversation between the user and the assistant, reiterate the last message", Auxiliary},    // Flowise
 		{"You are an AI assistant tasked with predicting the user's next question", Auxiliary},                      // FastGPT
 		{"Summarize this file in 2-3 sentences. Be technical and specific", Auxiliary},                              // Gemini CLI
 		{"Analyze *only* the content and structure of your immediately preceding", Auxiliary},                       // Gemini CLI: who speaks next
@@ -180,6 +192,7 @@ var (
 		{"Create a memory overview for only the final", Compaction},                                                 // nanobot
 		{"使用四到五个字直接返回这句话的简要主题", Auxiliary},                                                                          // NextChat
 		{"Please generate a four to five word title summarizing our conversation", Auxiliary},                       // NextChat
+		{"Given the following conversation and a follow up question,\n    summarize", Auxiliary},                    // Obsidian Copilot
 		{"Help summarize the conversation up to the cutoff point (do not", Compaction},                              // Onyx
 		{"Update the existing summary by incorporating the new messages up to the cutoff point", Compaction},        // Onyx
 		{"### Task:\nGenerate a concise, 3-5 word title", Auxiliary},                                                // Open WebUI: titles
@@ -197,6 +210,9 @@ var (
 		{"Provide a concise and complete summarization of the entire dialog that does not exceed", Compaction},      // Semantic Kernel
 		{"BEGIN CONTENT TO SUMMARIZE:\n", Compaction},                                                               // Semantic Kernel
 		{"Ignore previous instructions. Summarize the most important facts and events", Compaction},                 // SillyTavern
+		{"Ignore previous instructions. Classify the emotion of the last message.", Auxiliary},                      // SillyTavern
+		{"Ignore previous instructions and provide a detailed description of ", Auxiliary},                          // SillyTavern: a picture
+		{"Ignore previous instructions. Your next response must be formatted as a single", Auxiliary},               // SillyTavern: a picture
 		{"Summarize the above conversation and create a succinct title", Auxiliary},                                 // Tabby
 		{"You are a helpful assistant that helps the user to ask related questions", Auxiliary},                     // Tabby
 		{"You are an AI coding assistant. You should generate a commit message based on the given diff", Auxiliary}, // Tabby

@@ -233,7 +233,7 @@ var compressors = [][]byte{
 func makes(before []byte) bool {
 	const farthest = 50 // bytes from the name
 	before = before[max(0, len(before)-farthest):]
-	for _, verb := range []string{"creating a ", "create a ", "producing a ", "produce a ", "generating a ", "generate a ", "write a "} {
+	for _, verb := range []string{"creating a ", "create a ", "producing a ", "produce a ", "generating a ", "generate a ", "providing a ", "provide a ", "write a "} {
 		if _, behind, ok := bytes.Cut(before, []byte(verb)); ok {
 			return !madeFrom.in(behind)
 		}
@@ -290,6 +290,41 @@ func wantsNextQuestions(text, end []byte) bool {
 	lower := bytes.ToLower(jsonscan.AppendText(nil, end))
 	return nextQuestionWords.in(lower) && talkWords.in(slices.Concat(lower, []byte("\n"), loweredOpening(text)))
 }
+
+// suggestsQuestions reports whether a system prompt, given as it opens, has the model suggest what
+// the user may ask next, and nothing else: its first sentence is an order to do so, or says that
+// the model is one who does. An assistant who does so beside answering is told to at some point.
+func suggestsQuestions(text []byte) bool {
+	if !bytes.Contains(text, []byte("uestion")) { // as most
+		return false
+	}
+	var buf [maxOpened]byte
+	order := sentence(bytes.ToLower(opened(text, buf[:0])))
+	if !suggestedWords.in(order) || habitWords.in(order) || besideWords.in(order) {
+		return false
+	}
+	if startsWith(order, suggestOrders) {
+		return true
+	}
+	who, isYou := bytes.CutPrefix(order, []byte("you are a"))
+	return isYou && suggesterWords.in(who)
+}
+
+var (
+	suggestedWords = words{
+		{"question"},
+		{" user ", " users ", " human "},
+		{"might ask", "may ask", "could ask", "would ask", "can ask", "want to ask", "likely to ask"},
+		{"next", "likely", "follow-up", "followup", "follow up"},
+	}
+	suggestOrders = []string{
+		"suggest ", "generate ", "predict ", "propose ", "recommend ",
+		"you suggest ", "you generate ", "you predict ", "your task is to suggest ", "your task is to generate ", "your task is to predict ",
+	}
+	suggesterWords = words{{" that suggests ", " that generates ", " that predicts ", " who suggests ", " who generates ", " who predicts "}}
+	// besideWords tell of what else the model is to do.
+	besideWords = words{{" answer the ", " answers ", " answer,", " after ", " respond"}}
+)
 
 var (
 	nextQuestionWords = words{
