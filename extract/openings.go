@@ -38,8 +38,6 @@ var (
 		{"Please provide a suitable name for this conversation", Auxiliary},                                        // Agno
 		{"You title chat sessions. Given the user's opening message", Auxiliary},                                   // aisuite
 		{"You are a message classifier for a model router", Auxiliary},                                             // AnythingLLM
-		{"You are a memory observer for a personalized AI assistant", Auxiliary},                                   // AnythingLLM
-		{"You are a memory reflector for a personalized AI assistant", Auxiliary},                                  // AnythingLLM
 		{"You are an expert coding assistant. Your goal is to generate a concise, structured summary", Compaction}, // Avante
 		{"You are an AI conversation titles assistant", Auxiliary},                                                 // big-AGI
 		{"You are an expert AI assistant skilled in creating diagrams. Analyze", Auxiliary},                        // big-AGI
@@ -115,6 +113,8 @@ var (
 		{"You are a memory summarization system that records and preserves", Compaction},                           // Mem0
 		{"You are a Personal Information Organizer, specialized in accurately storing facts", Auxiliary},           // Mem0
 		{"You are a conversation summarizer. Produce", Compaction},                                                 // Microsoft Agent Framework
+		{"As a professional web researcher, generate 3 related queries that explore", Auxiliary},                   // Morphic
+		{"As a professional web researcher, your task is to generate a set of", Auxiliary},                         // Morphic before
 		{"You are a workspace naming assistant", Auxiliary},                                                        // Mux
 		{"You are running a compaction/summarization pass", Compaction},                                            // Mux
 		{"You are a memory consolidation engine. Your sole task", Auxiliary},                                       // nanobot
@@ -198,6 +198,7 @@ var (
 		{"### Task:\nGenerate a concise, 3-5 word title", Auxiliary},                                                // Open WebUI: titles
 		{"### Task:\nGenerate 1-3 broad tags categorizing the main themes of the chat history", Auxiliary},          // Open WebUI
 		{"### Task:\nGenerate a detailed prompt for am image", Auxiliary},                                           // Open WebUI, to the letter
+		{"Create a concise, 3-5 word title with an emoji as a title for the", Auxiliary},                            // Open WebUI before
 		{"### Task:\nSuggest 3-5 relevant follow-up questions or prompts that the user might", Auxiliary},           // Open WebUI
 		{"### Task:\nAnalyze the chat history to determine the necessity of generating", Auxiliary},                 // Open WebUI: queries for a search
 		{"### Task:\nYou are an autocompletion system. Continue the text in `<text>`", Auxiliary},                   // Open WebUI

@@ -175,8 +175,24 @@ func addressesSummarizer(lower []byte) bool {
 // conversation shorter, and the rest says that it is one with a model: there is a word for the
 // former, and the conversation (or coding session) within a few words behind; or the model is
 // called one of the compressors. A summary that has been made is a part of many prompts, so the
-// past tense is not meant.
+// past tense is not meant. The sentence may be the one that says what the task is.
 func wantsSummary(lower []byte) bool {
+	if startsWith(lower, summaryOrders) || ordersSummary(lower) {
+		return true
+	}
+	for _, task := range []string{"your task is to ", "your job is to "} { // behind who the model is
+		if _, order, ok := bytes.Cut(lower, []byte(task)); ok {
+			return ordersSummary(order)
+		}
+	}
+	return false
+}
+
+// summaryOrders are of the conversation at hand, whatever else is said.
+var summaryOrders = []string{"summarize this conversation", "summarize the given conversation", "condense this conversation", "compress this conversation"}
+
+// ordersSummary is wantsSummary for what a text says in one sentence, and then of it.
+func ordersSummary(lower []byte) bool {
 	const near = 46 // bytes
 	first := sentence(lower)
 	if habitWords.in(first) {
@@ -281,14 +297,18 @@ var (
 
 // wantsNextQuestions reports whether a text, given as it opens and as it ends, wants the questions
 // that the user may ask next. Applications show these below an answer; what they ask for stands
-// behind the conversation that it is about, which the text is to show as well. Persons ask for
+// behind the conversation that it is about, or in front of it, and the text is to show that as well. Persons ask for
 // questions of theirs, or of any user.
 func wantsNextQuestions(text, end []byte) bool {
-	if !bytes.Contains(end, []byte(" ask")) { // as most
+	if !bytes.Contains(end, []byte(" ask")) && !bytes.Contains(text, []byte(" ask")) { // as most
 		return false
 	}
-	lower := bytes.ToLower(jsonscan.AppendText(nil, end))
-	return nextQuestionWords.in(lower) && talkWords.in(slices.Concat(lower, []byte("\n"), loweredOpening(text)))
+	ends, opens := bytes.ToLower(jsonscan.AppendText(nil, end)), loweredOpening(text)
+	order := sentence(opens)
+	if !nextQuestionWords.in(ends) && !(startsWith(order, nextOrders) && nextQuestionWords.in(order)) {
+		return false
+	}
+	return talkWords.in(slices.Concat(ends, []byte("\n"), opens))
 }
 
 // suggestsQuestions reports whether a system prompt, given as it opens, has the model suggest what
@@ -298,8 +318,7 @@ func suggestsQuestions(text []byte) bool {
 	if !bytes.Contains(text, []byte("uestion")) { // as most
 		return false
 	}
-	var buf [maxOpened]byte
-	order := sentence(bytes.ToLower(opened(text, buf[:0])))
+	order := sentence(loweredOpening(text))
 	if !suggestedWords.in(order) || habitWords.in(order) || besideWords.in(order) {
 		return false
 	}
@@ -314,7 +333,7 @@ var (
 	suggestedWords = words{
 		{"question"},
 		{" user ", " users ", " human "},
-		{"might ask", "may ask", "could ask", "would ask", "can ask", "want to ask", "likely to ask"},
+		{"might ask", "may ask", "could ask", "would ask", "can ask", "want to ask", "likely to ask", "likely ask"},
 		{"next", "likely", "follow-up", "followup", "follow up"},
 	}
 	suggestOrders = []string{
@@ -334,7 +353,9 @@ var (
 		{"might ask", "may ask", "could ask", "would ask", "might want to ask", "is likely to ask"},
 		{"next", "likely", "follow-up", "followup"},
 	}
-	talkWords = words{{"conversation histor", "chat histor", "following conversation", "previous conversation", "\nhuman: ", "\nuser: "}}
+	// nextOrders are how such a text begins if it shows the conversation behind what it wants.
+	nextOrders = []string{"given the ", "based on the ", "generate ", "suggest ", "predict "}
+	talkWords  = words{{"conversation histor", "chat histor", "following conversation", "previous conversation", "\nhuman: ", "\nuser: ", "\nai: ", "\nassistant: ", "\nassistant answer: "}}
 )
 
 // loweredOpening returns how a plain text opens, without escapes and in lower case.
@@ -342,6 +363,22 @@ func loweredOpening(text []byte) []byte {
 	var buf [maxOpened]byte
 	return bytes.ToLower(opened(text, buf[:0]))
 }
+
+// addressesMemory reports whether a text, given as it opens, says to the model that it picks out of a
+// conversation what is to be remembered: "You are a memory extraction engine".
+func addressesMemory(text []byte) bool {
+	if !bytes.Contains(text, []byte("emory ")) { // as most
+		return false
+	}
+	who, isYou := bytes.CutPrefix(sentence(loweredOpening(text)), []byte("you are a"))
+	return isYou && slices.ContainsFunc(memorizers, func(m string) bool {
+		before, _, ok := bytes.Cut(who, []byte(m))
+		return ok && !beforeOthers.in(before)
+	})
+}
+
+// memorizers are what such a model is called.
+var memorizers = []string{"memory extract", "memory observer", "memory synthesi", "memory consolidat", "memory reflector", "memory summariz"}
 
 // sentence returns the first sentence of a text, plain or not. What comes behind it in a
 // system prompt is mostly about how the model is to speak, whatever it is asked.
@@ -385,7 +422,7 @@ var (
 
 // wantsTitleOfThis reports whether a person's words, given as they open, want a title for the
 // conversation that they are in, and say how long it is to be: "Create a 2-4 word title for
-// this conversation"; or want the conversation summarized into one. Clients write so, and hardly
+// this conversation", or show the conversation as well; or want the conversation summarized into one. Clients write so, and hardly
 // anybody else.
 func wantsTitleOfThis(text []byte) bool {
 	if !bytes.Contains(text, []byte(" title")) { // as most
@@ -401,7 +438,7 @@ func wantsTitleOfThis(text []byte) bool {
 		return true
 	}
 	what, ok := bytes.CutPrefix(withoutLength(behind), []byte(" for "))
-	return ok && len(before) <= farthest && titleLengths.in(lower) && !titleTellers.in(before) &&
+	return ok && len(before) <= farthest && (titleLengths.in(lower) || shownTalk.in(lower)) && !titleTellers.in(before) &&
 		(isTalk(what) || bytes.HasPrefix(what, []byte("the following message")) && bytes.Contains(what, []byte("\nuser: ")))
 }
 
@@ -469,8 +506,10 @@ var (
 
 	titleLengths = words{
 		{"word", "character", "concise", "short", "brief"},
-		{"generat", "creat", "writ", "provid", "suggest", "reply", "give", "summar"},
+		{"generat", "creat", "writ", "provid", "suggest", "reply", "give", "summar", "find a "},
 	}
+	// shownTalk is in a text that shows the conversation as well.
+	shownTalk = words{{"generat", "creat", "writ"}, {"\nuser: ", "\nhuman: "}}
 	// titleTellers are in front of a title that somebody else is to make, or that is only talked about.
 	titleTellers = words{{" that ", " which ", "function", " script", "translate", "how ", "prompt"}}
 	titled       = []string{

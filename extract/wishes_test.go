@@ -102,8 +102,20 @@ func TestWishesInAnyWords(t *testing.T) {
 		"You are a conversation summarizer. Summarize the following conversation, preserving key context":                     extract.Compaction, // RAGFlow
 		"You are a precise assistant that creates structured summaries of agent conversations. You preserve critical context": extract.Compaction, // CrewAI
 
-		"Provide a comprehensive and detailed summary of the given conversation thread, preserving context": extract.Compaction, // big-AGI
-		"Summarize the provided coding session into a concise continuation note with detailed next steps.":  extract.Compaction, // Cline
+		"You are a conversation summarizer for an AI coding assistant. Your task is to create a concise summary of the conversation history that will replace the original messages": extract.Compaction, // Dyad
+		"You are a conversation summarization expert. Your task is to create concise, accurate summaries of conversation exchanges that preserve essential information.":             extract.Compaction,
+		"Summarize this conversation concisely, capturing the key topics discussed.":                                                                                                 extract.Compaction,
+		"Summarize the given conversation thread in a way that invites further exploration":                                                                                          extract.Compaction, // big-AGI
+		"You are a memory extraction engine for a long-term AI assistant.":                                                                                                           extract.Auxiliary,
+		"You are a memory observer for a personalized AI assistant.":                                                                                                                 extract.Auxiliary, // AnythingLLM
+		"You are a kind assistant with a memory extracted from earlier chats.":                                                                                                       extract.Turn,
+		"You are a shop assistant for memory foam mattresses.":                                                                                                                       extract.Turn,
+		"Welcome. You are a memory extraction engine.":                                                                                                                               extract.Turn,
+		"You are a support agent. Your job is to answer; a summary of the conversation so far is below.":                                                                             extract.Turn,
+		"You are a writer. Your task is to write the next scene, then summarize the conversation so far.":                                                                            extract.Turn,
+		"You are a helpful assistant. Your task is to help. If asked, summarize the conversation so far.":                                                                            extract.Turn,
+		"Provide a comprehensive and detailed summary of the given conversation thread, preserving context":                                                                          extract.Compaction, // big-AGI
+		"Summarize the provided coding session into a concise continuation note with detailed next steps.":                                                                           extract.Compaction, // Cline
 
 		"You are a coding assistant. When you write commit messages, use the imperative.":                            extract.Turn,
 		`You are a coding assistant.\nWrite clear commit messages.`:                                                  extract.Turn,
@@ -231,6 +243,9 @@ func TestTitlesOfThis(t *testing.T) {
 		"Summarize our conversation into a short title and a paragraph":                                                                              extract.Turn,
 		"Summarize the conversation between the two philosophers that I have attached into a title.":                                                 extract.Turn,
 		"Generate a concise title for the following conversation between a user and an AI assistant":                                                 extract.Auxiliary,
+		"Find a concise title for a conversation between a user and an assistant. Don't output anything else.":                                       extract.Auxiliary,
+		"Generate a title for this conversation. Only return the title:\n\nUser: a\nAssistant: b":                                                    extract.Auxiliary,
+		"Generate a title for this conversation.":                                                                                                    extract.Turn,
 		"Give me a short title for the chat that I had with my landlord":                                                                             extract.Turn,
 		"Write a short title for this conversation between Romeo and Juliet":                                                                         extract.Turn,
 		"Create a brief title for the following conversation in my play":                                                                             extract.Turn,
@@ -381,6 +396,9 @@ func TestNextQuestions(t *testing.T) {
 		talk + `\nPlease help me predict the three most likely questions that human would ask, and keep each question under 20 characters.\nMAKE SURE your output is the SAME language as the Assistant's latest response. The output must be an array in JSON format following the specified schema:\n[\"question1\",\"question2\",\"question3\"]\n\nquestions:\n`: extract.Auxiliary, // Dify
 		"Given the following conversations: " + talk + ". Please help me predict the three most likely questions that human would ask and keeping each question short and concise.":                                                                                                                                                                                 extract.Auxiliary, // Flowise
 		`You're a helpful assistant! Your task is to suggest the next question that user might ask.\n` + talk + `\nGiven the conversation history, please give me 3 questions that user might ask next!`:                                                                                                                                                            extract.Auxiliary, // create-llama
+		`Given the user question and the assistant answer, generate 3 short follow-up questions the user might ask next.\n\nUser question: a\nAssistant answer: b`:                                                                                                                                                                                                  extract.Auxiliary,
+		`Suggest three follow-up questions that the user could ask.\n\nUser: ` + talk:                                                                    extract.Auxiliary,
+		`Suggest three follow-up questions that the user could ask after the demo.`:                                                                      extract.Turn,
 		"You are a teacher. Generate questions for a quiz on conversation.":                                                                              extract.Turn,
 		"You are a job interviewer. Ask one question and, after each answer, a follow-up question. Suggest improvements at the end of the conversation.": extract.Turn,
 		"You are my tutor. We have a conversation in French; after each answer, correct me and generate the next question.":                              extract.Turn,
