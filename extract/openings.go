@@ -75,6 +75,7 @@ var (
 		{"You are a web content analysis agent for Crush", Subagent},                                               // Crush
 		{"You are a memory management system. Your task is to analyze a conversation", Auxiliary},                  // DeerFlow
 		{"You are generating follow-up questions to help the user continue", Auxiliary},                            // DeerFlow
+		{"<p>You are part of a multi-agent system designed to make agent coordination", Auxiliary},                 // Flowise
 		{"You are Title Generator, an expert assistant that analyzes user tasks", Auxiliary},                       // Forge
 		{"You are a specialized Task Routing AI.", Auxiliary},                                                      // Gemini CLI
 		{"You are a diagnostic agent that determines whether a conversational AI", Auxiliary},                      // Gemini CLI
