@@ -38,6 +38,7 @@ var (
 		{"Please provide a suitable name for this conversation", Auxiliary},                                        // Agno
 		{"You title chat sessions. Given the user's opening message", Auxiliary},                                   // aisuite
 		{"You are a message classifier for a model router", Auxiliary},                                             // AnythingLLM
+		{"Below is a history of the conversation so far, and a new question asked by the user that", Auxiliary},    // Azure's sample of a search
 		{"You are an expert coding assistant. Your goal is to generate a concise, structured summary", Compaction}, // Avante
 		{"You are an AI conversation titles assistant", Auxiliary},                                                 // big-AGI
 		{"You are an expert AI assistant skilled in creating diagrams. Analyze", Auxiliary},                        // big-AGI
@@ -180,6 +181,7 @@ var (
 		{"You are an expert at suggesting good and memorable conversation name", Auxiliary},                         // Kotaemon
 		{"<role>\nContext Extraction Assistant", Compaction},                                                        // LangChain, Deep Agents
 		{"Read and understand the conversation between the User and the AI. Then, analyze", Auxiliary},              // LangChain4j
+		{"Given the above conversation, generate a search query to look up", Auxiliary},                             // LangChain
 		{"Progressively summarize the lines of conversation provided", Compaction},                                  // LangChain before
 		{"Create a summary of the conversation above:", Compaction},                                                 // LangGraph's guides
 		{"This is summary of the conversation to date", Compaction},                                                 // LangGraph's guides

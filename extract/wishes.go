@@ -261,13 +261,18 @@ var madeFrom = words{{" from ", " with ", " using ", " given ", " based ", " to 
 
 // wantsStandaloneQuestion reports whether a text, given as it opens, wants a question that can
 // be understood without the conversation: applications ask for one to look something up. They
-// do so in the first sentence, which says what is given and what to make of it. Others write
-// about such questions, or want them answered.
+// do so in the first sentence, which says what is given and what to make of it, or calls the model
+// one who does so. Others write about such questions, or want them answered.
 func wantsStandaloneQuestion(text []byte) bool {
-	if !bytes.Contains(text, []byte("alone ")) { // as most
+	if !bytes.Contains(text, []byte("alone ")) && !bytes.Contains(text, []byte(" rephras")) && !bytes.Contains(text, []byte(" rewrit")) { // as most
 		return false
 	}
-	order := sentence(loweredOpening(text))
+	lower := loweredOpening(text)
+	order := sentence(lower)
+	who, isYou := bytes.CutPrefix(order, []byte("you are a"))
+	if isYou && endsWith(who, rephrasers) && !beforeOthers.in(who) && followUpWords.in(lower[len(order):]) {
+		return true
+	}
 	if !startsWith(order, standaloneOrders) || !conversationWords.in(order) {
 		return false
 	}
@@ -283,7 +288,11 @@ var (
 	standaloneOrders = []string{
 		"given ", "based on ", "your task is to ",
 		"rewrite the ", "rephrase the ", "reformulate the ", "convert the ", "condense the ", "combine the ",
+		"you rewrite the ", "you rephrase the ", "you reformulate the ",
 	}
+	// rephrasers are what a model is called that makes such questions, and followUpWords of what.
+	rephrasers        = []string{" question rephraser", " query rephraser", " question rewriter", " query rewriter"}
+	followUpWords     = words{{"follow-up", "follow up", "followup"}, {"conversation", "chat history", "chat_history"}}
 	standalone        = []string{"standalone question", "stand-alone question", "standalone query", "standalone search query"}
 	conversationWords = words{{"conversation", "chat history", "chat_history"}}
 	// What is made into such a question stands in front of it, and how.
