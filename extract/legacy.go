@@ -45,7 +45,9 @@ func (t *trail) legacyText(text []byte) {
 	if len(text) == 0 {
 		return
 	}
-	ends := append(wordEnds(text), lineEnds(text)...)
+	ends := wordEnds(text)
+	t.keepTails(text, ends)
+	ends = append(ends, lineEnds(text)...)
 	slices.Sort(ends)
 	ends = slices.Compact(ends)
 	var d xxhash.Digest
@@ -62,6 +64,21 @@ func (t *trail) legacyText(text []byte) {
 		}
 	}
 	t.texts++
+}
+
+// keepTails keeps the digests of what stands right before the last few ends of a text, the last one
+// first. Where the beginning of a prompt is cut away, or written anew, they tell where the request
+// before ended. There are none if there is not so much text.
+func (t *trail) keepTails(text []byte, ends []int) {
+	const longest = 256 // bytes; an answer, or a part of one, is mostly among them
+	for _, end := range ends[:min(len(ends), 1+maxNear)] {
+		if end < longest {
+			return
+		}
+		if h := xxhash.Sum64(text[end-longest : end]); !slices.Contains(t.textTails, h) {
+			t.textTails = append(t.textTails, h)
+		}
+	}
 }
 
 // wordEnds returns the offsets behind the last word of text and behind its last few

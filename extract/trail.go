@@ -90,7 +90,8 @@ import (
 // as side calls of an agent have, or of one that ended in the same last texts: the texts
 // on both sides of an answer, at least two different ones with at least 32 bytes
 // together. So a conversation of which a client sends only the last part, whether it
-// leaves out the rest or sums it up, stays where it is. So does one whose client adds
+// leaves out the rest or sums it up, stays where it is; in a prompt without messages, it is
+// known by the 256 bytes at which an earlier one ended. So does one whose client adds
 // something to the last message, such as a picture of the page, and leaves it out of the
 // next turn. All this requires an answer in the messages, which shows that there was an
 // earlier request.
@@ -228,6 +229,8 @@ type trail struct {
 	answeredHere sum    // the chain over the words before the last answer
 	lastText     uint64 // the digest of the last text, 0 if an image is behind it
 
+	textTails []uint64 // of a prompt without messages: see keepTails
+
 	// What was injected anywhere, which stands for the words as long as there are none.
 	injections  int
 	allInjected sum // in any order
@@ -361,6 +364,9 @@ func (t *trail) session() (Session, bool) {
 			keys = keys.add(none, question)
 		}
 	}
+	if len(t.textTails) > 0 {
+		keys = keys.add(none, sum{t.textTails[0], tailSalt})
+	}
 	aliases := len(keys) / keySize
 	for i := range maxTexts {
 		if part := t.parts.back(i); part != nil && *part != here {
@@ -388,6 +394,11 @@ func (t *trail) session() (Session, bool) {
 				keys = keys.add(none, tail)
 			}
 			newest = false
+		}
+	}
+	for i, tail := range t.textTails {
+		if i > 0 {
+			keys = keys.add(none, sum{tail, tailSalt})
 		}
 	}
 

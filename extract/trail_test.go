@@ -869,6 +869,11 @@ func traps() []trap {
 		{"messages inside the input and outside", `{"input":{"messages":[` + u("hi") + `]}}`, chat(u("hi")), same},
 		{"an image without a message around it, in Interactions",
 			`{"input":[{"type":"text","text":"what?"},{"type":"image","data":"x"}]}`, `{"input":[{"type":"text","text":"what?"},{"type":"image","data":"y"}]}`, apart},
+		{"a prompt of which the beginning is cut away", legacy("card\n", "User: 1\nBot:"+story(1)+"\nUser: 2\nBot:"), legacy("card\n", story(1)+"\nUser: 2\nBot: fine\nUser: 3\nBot:"), near},
+		{"a prompt of which the beginning is written anew", legacy("card\n[lore]\n", "User: 1\nBot:"+story(1)+"\nUser: 2\nBot:"), legacy("card\n", "User: 1\nBot:"+story(1)+"\nUser: 2\nBot: fine\nUser: 3\nBot:"), near},
+		{"strangers with the same examples in their prompts, without messages", legacy("", "Q: 1\nA:"+story(1)+"\nQ: 2\nA:"), legacy("", "Q: 1\nA:"+story(1)+"\nQ: 3\nA: fine\nQ: 4\nA:"), apart},
+		{"strangers who say the same, without messages", legacy("card\n", "User: 1\nBot:"+story(1)+"\nUser: 2\nBot:"), legacy("card\n", "User: 1\nBot:"+story(2)+"\nUser: 2\nBot: fine\nUser: 3\nBot:"), apart},
+		{"a short prompt that is written anew", legacy("card\n[lore]\n", "User: 1\nBot: hi\nUser: 2\nBot:"), legacy("card\n", "User: 1\nBot: hi\nUser: 2\nBot: fine\nUser: 3\nBot:"), apart},
 		{"Ollama generate", `{"prompt":"hi","system":"s"}`, `{"prompt":"hi","system":"t"}`, apart},
 		{"Ollama generate with images", `{"prompt":"what?","images":["x"]}`, `{"images":["y"],"prompt":"what?"}`, apart},
 		{"Ollama generate with the same image", `{"prompt":"what?","images":["x"]}`, `{"images":["x"],"prompt":"what?","stream":false}`, same},
@@ -899,6 +904,12 @@ func compacted(summary string) string {
 func template(variable string, items ...string) string {
 	return `{"prompt":{"id":"pmpt_1","variables":{"x":` + quote(variable) + `}},` + responses(items...)[1:]
 }
+
+// legacy returns a request whose prompt is one text.
+func legacy(card, said string) string { return `{"prompt":` + quote(card+said) + `}` }
+
+// story returns an answer that is longer than what a prompt is known by.
+func story(n int) string { return strings.Repeat(fmt.Sprintf(" And so on, for the %dth time.", n), 30) }
 
 func TestTraps(t *testing.T) {
 	t.Parallel()
