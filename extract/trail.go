@@ -29,7 +29,7 @@ import (
 //     setting at all, and of the last few of them alone. Strangers may say the same, so only
 //     the target is taken over. Side calls are placed by them, which have the conversation
 //     and another system prompt; and so is a conversation that has lost its beginning, or what
-//     its client had added to the last message.
+//     its client had added to the last message, behind the question or in front of it.
 //
 // The files:
 //
@@ -90,11 +90,11 @@ import (
 // as side calls of an agent have, or of one that ended in the same last texts: the texts
 // on both sides of an answer, at least two different ones with at least 32 bytes
 // together. So a conversation of which a client sends only the last part, whether it
-// leaves out the rest or sums it up, stays where it is; in a prompt without messages, it is
-// known by the 256 bytes at which an earlier one ended. So does one whose client adds
-// something to the last message, such as a picture of the page, and leaves it out of the
-// next turn. All this requires an answer in the messages, which shows that there was an
-// earlier request.
+// leaves out the rest or sums it up, stays where it is. So does one whose client adds
+// something to the last message, behind the question or in front of it, such as a picture
+// of the page, and leaves it out of the next turn. All this requires an answer in the
+// messages, which shows that there was an earlier request. A prompt without messages is
+// looked for by the 256 bytes in front of the places at which an earlier one may have ended.
 //
 // It reads OpenAI chat, Responses and legacy completions, Anthropic Messages,
 // Gemini and its Code Assist envelope, Bedrock Converse, Ollama, Cohere v2 and
