@@ -210,7 +210,7 @@ func ordersSummary(lower []byte) bool {
 				return true
 			}
 		case namesTalk(behind[:min(len(behind), near)]):
-			return summaryWords.in(rest)
+			return summaryWords.in(rest) && !talkOthers.in(behind)
 		}
 	}
 	who, isYou := bytes.CutPrefix(first, []byte("you are "))
@@ -232,6 +232,8 @@ var (
 	modelTalks = []string{"chat history", "coding session ", "agent conversations"}
 	// habitWords are in the first sentence of a prompt that says when to summarize, and what else to do.
 	habitWords = words{{"first ", "before ", " each ", " every ", "always ", "whenever ", "at the end ", " then "}}
+	// talkOthers are of a conversation that people have had with each other.
+	talkOthers = words{{" customer", " caller", " patient", " client", " student", " sales", " support "}}
 	// compressorOthers are behind the name of one who makes other conversations shorter, or tells of it.
 	compressorOthers = words{{" for ", "researcher"}}
 )

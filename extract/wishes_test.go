@@ -112,6 +112,8 @@ func TestWishesInAnyWords(t *testing.T) {
 		"You are a shop assistant for memory foam mattresses.":                                                                                                                       extract.Turn,
 		"Welcome. You are a memory extraction engine.":                                                                                                                               extract.Turn,
 		"You are a support agent. Your job is to answer; a summary of the conversation so far is below.":                                                                             extract.Turn,
+		"You are a quality analyst. Your task is to summarize the conversation between a customer and an agent, with earlier complaints.":                                            extract.Turn,
+		"Create a summary of the conversation between a doctor and a patient, including the patient's medical history.":                                                              extract.Turn,
 		"You are a writer. Your task is to write the next scene, then summarize the conversation so far.":                                                                            extract.Turn,
 		"You are a helpful assistant. Your task is to help. If asked, summarize the conversation so far.":                                                                            extract.Turn,
 		"Provide a comprehensive and detailed summary of the given conversation thread, preserving context":                                                                          extract.Compaction, // big-AGI
