@@ -615,7 +615,11 @@ func (t *trail) read(text []byte, lent bool) {
 	if len(words) == 0 {
 		return
 	}
-	t.person(textSalt, xxhash.Sum64(words))
+	if cue := cueOf(words); cue != nil {
+		t.person(textSalt, t.transcript(words, cue))
+	} else {
+		t.person(textSalt, xxhash.Sum64(words))
+	}
 	t.since.bytes = uint8(min(minTail, int(t.since.bytes)+len(words)))
 	t.keepLast(words, lent)
 }

@@ -33,15 +33,16 @@ import (
 //
 // The files:
 //
-//	trail.go     the settings and the keys that are made of what was read
-//	messages.go  the walk through messages and blocks, which finds out who wrote what
-//	words.go     what clients inject into the words of a person, and how it is taken off
-//	repeated.go  what they repeat of a system prompt
-//	places.go    the directories that a setting names
-//	steps.go     a message of browser-use, which tells of a task and of all its steps
-//	legacy.go    prompts without messages, the conversation in one text
-//	plain.go     the form in which texts are compared, however they were escaped
-//	sum.go       the digests
+//	trail.go      the settings and the keys that are made of what was read
+//	messages.go   the walk through messages and blocks, which finds out who wrote what
+//	words.go      what clients inject into the words of a person, and how it is taken off
+//	repeated.go   what they repeat of a system prompt
+//	places.go     the directories that a setting names
+//	steps.go      a message of browser-use, which tells of a task and of all its steps
+//	transcript.go the conversation in one text of a person
+//	legacy.go     prompts without messages, the conversation in one text
+//	plain.go      the form in which texts are compared, however they were escaped
+//	sum.go        the digests
 //
 // What holds them to it: TestTrailOverWireFormats says the same in each wire format (add a
 // new one to wire_test.go); TestTrailDoesNotDependOnStyle, TestTrailOfAnything and
@@ -81,6 +82,9 @@ import (
 //     prompt, later ones are left out, except for the directory that Goose names;
 //   - paragraphs at the end of a person's text that repeat the end of the system prompt
 //     are left out as well.
+//
+// A text that is a whole conversation, as templates of prompts make it, and ends in a line
+// such as "AI:" continues one that it begins with, up to such a line.
 //
 // Some clients change what surrounds the words between two turns: the system
 // prompt names another model or date, a reminder moves. So a turn whose own trail leads

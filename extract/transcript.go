@@ -1,0 +1,64 @@
+package extract
+
+import (
+	"bytes"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// A transcript is a conversation in one text of a person. Templates of prompts make it:
+// LangChain's ConversationChain, Semantic Kernel's prompt functions, agents that think on
+// paper. It ends in a cue, a line that says who is to speak next, such as "AI:", and the
+// transcript of the next turn begins with all of this one:
+//
+//	Current conversation:
+//	Human: hi
+//	AI: Hello.
+//	Human: Where is Oslo?
+//	AI:
+//
+// So wherever such a line begins like the last one, an earlier request may have ended.
+
+// cueOf returns the cue that a plain text without white space around it ends in, or nil.
+func cueOf(words []byte) []byte {
+	const longest = 40
+	n := len(words)
+	if n == 0 || words[n-1] != ':' && words[n-1] != '>' && words[n-1] != ']' {
+		return nil // as most
+	}
+	end := words[max(0, n-longest-len(lineBreak)):]
+	i := bytes.LastIndex(end, lineBreak)
+	if i < 0 {
+		return nil
+	}
+	return end[i+len(lineBreak):]
+}
+
+// lineBreak is how a line ends in a plain text.
+var lineBreak = []byte(`\n`)
+
+// transcript returns the digest of a text that ends in a cue. Blank lines make no difference,
+// since templates leave one where there is no conversation yet. If the text is the first one,
+// it puts into t.steps where in it earlier requests may have ended. In later ones nobody has
+// transcripts, and steps of what is pasted there would be in the way of the others.
+func (t *trail) transcript(words, cue []byte) uint64 {
+	const most = 1 << 14 // lines that are told apart
+	var d xxhash.Digest
+	d.Reset()
+	for i := 0; i < most && len(words) > 0; i++ {
+		var line []byte
+		line, words, _ = bytes.Cut(words, lineBreak)
+		if len(trim(line)) == 0 {
+			continue
+		}
+		d.Write(lineBreak)
+		if t.texts == 0 && !t.answered && len(words) > 0 && bytes.HasPrefix(line, cue) {
+			until := d
+			until.Write(cue)
+			t.steps.put(step{sum: t.here.add(textSalt, until.Sum64()), answered: true})
+		}
+		d.Write(line)
+	}
+	d.Write(words)
+	return d.Sum64()
+}

@@ -1,0 +1,88 @@
+package extract_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity/extract"
+)
+
+// A paper is a template that puts the whole conversation into one message, and what is said, by turns.
+type paper struct{ name, before, after, person, model string }
+
+var papers = []paper{
+	{"LangChain's ConversationChain", "The following is a friendly conversation between a human and an AI.\n\nCurrent conversation:\n", "\nAI:", "\nHuman: ", "\nAI: "},
+	{"Semantic Kernel's chat", "ChatBot can have a conversation with you about any topic.\n\n", "\nChatBot:", "\nUser: ", "\nChatBot: "},
+	{"an agent that thinks on paper", "Use the following format:\n\nThought: you should always think\nAction: what to do\n\nBegin!\n\nQuestion:", "\nThought:", "\nObservation: ", "\nThought: "},
+	{"instructions", "Below is an instruction.", "\n\n### Response:", "\n\n### Instruction:\n", "\n\n### Response:\n"},
+	{"tags", "Answer.\r\n", "\r\n<bot>", "\r\n<user>", "\r\n<bot>"},
+}
+
+// prompt returns the text for the turns so far. Where nothing has been said yet, some frameworks
+// leave a line empty.
+func (t paper) prompt(said ...string) string {
+	var b strings.Builder
+	b.WriteString(t.before)
+	for i, s := range said {
+		b.WriteString([]string{t.person, t.model}[i%2] + s)
+	}
+	return b.String() + t.after
+}
+
+func TestTranscriptsInOneMessage(t *testing.T) {
+	t.Parallel()
+	body := func(system, prompt string) string { return `{"messages":[` + sys(system) + `,` + u(prompt) + `]}` }
+	for _, f := range papers {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			trail := func(said ...string) extract.Session { return trailOf(t, body("Be kind.", f.prompt(said...))) }
+			said := []string{"Where is Oslo?"}
+			last := trail(said...)
+			empty := f
+			empty.before += "\n" // as there is nothing yet
+			require.Equal(t, same, relation(trailOf(t, body("Be kind.", empty.prompt(said...))), last))
+			for i := range 20 {
+				said = append(said, fmt.Sprintf("Answer %d:\nof\n\ntwo lines.", i), fmt.Sprintf("Question %d?\n\nAnd more.", i))
+				next := trail(said...)
+				require.Equal(t, continues, relation(next, last), i)
+				require.Equal(t, same, relation(trail(said...), next))
+
+				// Another conversation, by its first words or by any later ones.
+				other := append([]string{"Where is Rome?"}, said[1:]...)
+				require.Equal(t, apart, relation(trail(other...), last))
+				require.Equal(t, apart, relation(next, trail(other[:len(other)-2]...)))
+				other = append([]string{}, said...)
+				other[len(other)-3] += " Or so."
+				require.Equal(t, apart, relation(trail(other...), last))
+				require.NotEqual(t, same, relation(trail(other...), next))
+				// The same words in another application.
+				require.Equal(t, near, relation(trailOf(t, body("Be rude.", f.prompt(said...))), last))
+				last = next
+			}
+		})
+	}
+}
+
+// A text that ends like a transcript, but is none.
+func TestNoTranscripts(t *testing.T) {
+	t.Parallel()
+	body := func(messages ...string) string { return `{"messages":[` + strings.Join(messages, ",") + `]}` }
+	trail := func(messages ...string) extract.Session { return trailOf(t, body(messages...)) }
+	log := strings.Repeat("ERROR: no\n", 40) + "ERROR:"
+
+	// The beginning of a text is that of another one only if it ends in the same line.
+	require.Equal(t, apart, relation(trail(u("one\nAI: two\nAI")), trail(u("one\nAI:"))))
+	require.Equal(t, apart, relation(trail(u("one\nAI: two\nBot:")), trail(u("one\nAI:"))))
+	require.Equal(t, apart, relation(trail(u("one AI: two\nAI:")), trail(u("one AI:"))))
+	require.Equal(t, apart, relation(trail(u("hi\nhow are you?\nfine?")), trail(u("hi"))))
+
+	// What is pasted later does not hide where earlier turns ended.
+	first := trail(u("hi"))
+	require.Equal(t, continues, relation(trail(u("hi"), a("hello"), u(log)), first))
+	require.Equal(t, apart, relation(trail(u("hi"), a("hello"), u(log)), trail(u("hi"), a("hello"), u("ERROR: no\nERROR:"))))
+	require.Equal(t, continues, relation(trail(u(log), a("hello"), u("hi")), trail(u(log))))
+	require.Equal(t, continues, relation(trail(u(log), a("1"), u("2"), a("3"), u("4")), trail(u(log), a("1"), u("2"))))
+}
