@@ -67,9 +67,11 @@ func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compa
 //     OpenAI's compaction_trigger, the warm-up and quota calls of Claude Code, and greetings
 //     for a single token. However they are worded, it recognises system prompts that say
 //     "You are a sub-agent"; system prompts that want a title or summary of a conversation,
-//     or a commit message, where there is nothing but a first question; and the wish for a
-//     title of a given length for the conversation at hand, for a standalone question, or
-//     for the questions that the user may ask next, of which system prompts may speak as well.
+//     or a commit message, and prompts that ask about what a user said, such as whether it
+//     is safe, who is to answer it and what to look up for it, where there is nothing but a
+//     first question; and the wish for a title of a given length for the conversation at
+//     hand, for a standalone question, or for the questions that the user may ask next, of
+//     which system prompts may speak as well.
 //
 // Where the headers say Subagent, the body is looked at as well, since a sub-agent may have
 // side calls of its own. When in doubt it is a Turn.
@@ -320,7 +322,7 @@ func (r *Request) bodyClass() Class {
 // wantsAside reports whether the last words of a person want something of the conversation that
 // is no turn of it.
 func wantsAside(t *trail, first bool) bool {
-	return wantsTitleOfThis(t.lastWords) || wantsStandaloneQuestion(t.lastWords) || first && (wantsNextQuestions(t.lastWords, t.lastEnd) || addressesMemory(t.lastWords))
+	return wantsTitleOfThis(t.lastWords) || wantsStandaloneQuestion(t.lastWords) || first && (wantsNextQuestions(t.lastWords, t.lastEnd) || addressesMemory(t.lastWords) || addressesModel(t.lastWords) && ordersAside(t.lastWords))
 }
 
 // systemClass returns what the first texts of the system prompt say: each is compared with
@@ -336,7 +338,7 @@ func (r *Request) systemClass(t *trail, first bool) Class {
 		for _, text := range in.texts[:in.n] {
 			c := match(systemOpenings, text)
 			if c == Turn && first {
-				if c = soleWish(text); c == Turn && addressesMemory(text) {
+				if c = soleWish(text); c == Turn && (addressesMemory(text) || ordersAside(text)) {
 					c = Auxiliary
 				}
 				if c != Turn && r.hasTools() {

@@ -36,6 +36,7 @@ var (
 		{"# Memory Consolidation Analysis System", Auxiliary},                                                      // Agent Zero
 		{"You are a Memory Manager that is responsible for managing information and preferences", Auxiliary},       // Agno
 		{"Please provide a suitable name for this conversation", Auxiliary},                                        // Agno
+		{"Analyze the following conversation between a user and an assistant, and extract", Auxiliary},             // Agno
 		{"You title chat sessions. Given the user's opening message", Auxiliary},                                   // aisuite
 		{"You are a message classifier for a model router", Auxiliary},                                             // AnythingLLM
 		{"Below is a history of the conversation so far, and a new question asked by the user that", Auxiliary},    // Azure's sample of a search
@@ -104,6 +105,8 @@ var (
 		{"Generate a concise session title", Auxiliary},                                                            // kimi-cli
 		{"You are a helpful assistant that compacts conversation context", Compaction},                             // kimi-cli
 		{"Your goal is to select the most relevant tools for answering the user's query", Auxiliary},               // LangChain
+		{"You are tasked with summarizing the following conversation.", Compaction},                                // LangMem
+		{"Your job is to summarize a history of previous messages in a conversation", Compaction},                  // Letta
 		{"You are a conversation title generator", Auxiliary},                                                      // Letta Code
 		{"The following messages are being evicted from the BEGINNING of your context window", Compaction},         // Letta Code
 		{"The following is a conversation between the user and assistant. Write a concise summary", Compaction},    // LlamaIndex
@@ -138,8 +141,10 @@ var (
 		{"You are a search engine follow up query/questions generator", Auxiliary},                                 // Scira
 		{"Ignore previous instructions. Summarize the most important parts of the message.", Auxiliary},            // SillyTavern
 		{"You are a conversation summarizer. Provide a concise summary of the conversation", Compaction},           // Strands Agents
+		{"You are a STEERING AGENT that evaluates a", Auxiliary},                                                   // Strands Agents
 	})
 	personOpenings = sorted([]opening{
+		{"Read the above conversation. Then select the next role from", Auxiliary},                                  // AG2
 		{"Create a concise, 3-6 word title.\n\n**Notes**:", Auxiliary},                                              // aichat
 		{"Summarize the discussion briefly in 200 words or less to use as a prompt", Compaction},                    // aichat
 		{"Based on our full conversation history, produce a concise summary", Compaction},                           // AstrBot
@@ -173,6 +178,7 @@ var (
 		{"Analyze *only* the content and structure of your immediately preceding", Auxiliary},                       // Gemini CLI: who speaks next
 		{"Summarize the user's primary intent or goal in this conversation", Auxiliary},                             // Gemini CLI
 		{"### State Update: Agent Continuity", Compaction},                                                          // Gemini CLI
+		{"The following is a conversation history between a user and an AI agent. Please summarize", Compaction},    // Google ADK
 		{"Summarize the topic of our conversation above in two or three words", Auxiliary},                          // gp.nvim
 		{"You are a summarization agent creating a context checkpoint", Compaction},                                 // Hermes
 		{"Summarize in a 10-word Title. Give the title only.", Auxiliary},                                           // Jan
@@ -181,12 +187,14 @@ var (
 		{"You are an expert at suggesting good and memorable conversation name", Auxiliary},                         // Kotaemon
 		{"<role>\nContext Extraction Assistant", Compaction},                                                        // LangChain, Deep Agents
 		{"Read and understand the conversation between the User and the AI. Then, analyze", Auxiliary},              // LangChain4j
-		{"Given the above conversation, generate a search query to look up", Auxiliary},                             // LangChain
+		{"Given the above conversation, generate a search query to look up", Auxiliary},                             // LangChain's guides
 		{"Progressively summarize the lines of conversation provided", Compaction},                                  // LangChain before
 		{"Create a summary of the conversation above:", Compaction},                                                 // LangGraph's guides
 		{"This is summary of the conversation to date", Compaction},                                                 // LangGraph's guides
 		{"This is summary of the conversation so far", Compaction},                                                  // LangMem
 		{"Analyze this conversation and provide:\n1. The detected language of the conversation", Auxiliary},         // LibreChat
+		{"Some choices are given below. It is provided in a numbered list (1 to", Auxiliary},                        // LlamaIndex
+		{"Given a user question, and a list of tools, output a list of relevant sub-questions", Auxiliary},          // LlamaIndex
 		{"Write a short title for the following request. Include only the title", Auxiliary},                        // Mattermost
 		{"You are a smart memory manager which controls the memory of a system", Auxiliary},                         // Mem0
 		{"**Generate a clear and complete summary of the entire conversation in no more than five", Compaction},     // Microsoft.Extensions.AI

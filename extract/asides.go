@@ -1,0 +1,179 @@
+package extract
+
+import (
+	"bytes"
+	"slices"
+)
+
+// Frameworks ask a model about a conversation, before and behind each turn of it: whether
+// what was said is allowed, who is to answer it, what to look up for it, what of it to
+// remember, what may come next. Such prompts are worded in as many ways as there are
+// applications, but they say to the model that it is one who does this, or begin with an
+// order about "the user message", as developers call it. wishes.go says more about
+// rules of this kind.
+
+// ordersAside reports whether a prompt, given as it opens, orders such a call and nothing else.
+// The caller asks it of first questions only, without tools, as it asks soleWish.
+func ordersAside(text []byte) bool {
+	if !slices.ContainsFunc(asideWords, func(w []byte) bool { return bytes.Contains(text, w) }) { // as many
+		return false
+	}
+	var buf [maxOpened]byte
+	lower := oneLine(opened(text, buf[:0]))
+	first := sentence(lower)
+	return isAsker(first, lower) || !asideOthers.in(lower) &&
+		(judges(lower, first) ||
+			routeWords.in(lower) ||
+			queryWords.in(lower) && !queryOthers.in(lower) ||
+			memoryWords.in(first) ||
+			nextStarts.in(first) && nextWords.in(lower))
+}
+
+// isAsker reports whether the first sentence of a prompt says to the model that it is one of
+// the askers: "you are a query rewriter for our shop".
+func isAsker(first, lower []byte) bool {
+	who, ok := bytes.CutPrefix(first, []byte("you are "))
+	return ok && askedWords.in(lower) && !bytes.Contains(who, []byte("sql")) && slices.ContainsFunc(askers, func(name string) bool {
+		before, behind, ok := bytes.Cut(who, []byte(name))
+		return ok && !beforeOthers.in(before) && (len(behind) == 0 || startsWith(behind, askerEnds))
+	})
+}
+
+// judges reports whether a prompt wants a verdict on what somebody has said.
+func judges(lower, first []byte) bool {
+	order := first
+	for _, start := range []string{"[inst] ", "task: ", "your task is to ", "your job is to "} {
+		order = bytes.TrimPrefix(order, []byte(start))
+	}
+	return startsWith(order, verdictStarts) && (!bytes.Contains(order, []byte(" and ")) || formWords.in(lower)) ||
+		judgeWords.in(first) && verdictWords.in(lower) || taskWords.in(lower) && verdictWords[1:2].in(lower)
+}
+
+// addressesModel reports whether words, given as they open, are an order as prompts have it. Persons
+// begin so as well, but not with such an order.
+func addressesModel(text []byte) bool {
+	return slices.ContainsFunc(promptStarts, func(s []byte) bool { return bytes.HasPrefix(text, s) })
+}
+
+var promptStarts = [][]byte{
+	[]byte("You are "), []byte("Your task is "), []byte("Task: "), []byte("[INST] Task: "), []byte("Given a "), []byte("Given the "), []byte("Based on "),
+	[]byte("Classify "), []byte("Determine "), []byte("Rewrite the user"), []byte("Extract "),
+}
+
+// oneLine makes one space of each stretch of white space in a text and small letters of
+// capital ones, in place.
+func oneLine(text []byte) []byte {
+	n := 0
+	for _, c := range text {
+		switch {
+		case c == '\n' || c == '\t' || c == '\r':
+			c = ' '
+		case 'A' <= c && c <= 'Z':
+			c += 'a' - 'A'
+		}
+		if c != ' ' || n > 0 && text[n-1] != ' ' {
+			text[n] = c
+			n++
+		}
+	}
+	return text[:n]
+}
+
+// asideWords has a word of each order.
+var asideWords = [][]byte{
+	[]byte("ser"), []byte("uestion"), []byte("uer"), []byte("onversation"), []byte("emor"), []byte("essage"), []byte("lassif"), []byte("uardrail"), []byte("outing"), []byte("ssess"), []byte("grader"), []byte("raw text input"),
+}
+
+// askers are what a model is called that is asked about conversations.
+var (
+	askers = []string{
+		"intent classifier", "message classifier", "query classifier", "question classifier", "request classifier", "prompt classifier", "input classifier",
+		"safety classifier", "security classifier", "moderation classifier", "guardrail classifier", "intent classification",
+		"guardrail", "query validator",
+		"routing agent", "query router", "intent router", "question router",
+		"query rewriter", "query re-writer", "question rewriter", "question re-writer", "query expander", "search query optimizer",
+		"relevance grader", "retrieval grader", "document grader", "answer grader", "hallucination grader",
+		"memory extractor", "memory extraction", "memory distiller", "memory consolidation assistant", "fact extractor", "factual information extractor",
+	}
+	// askedWords are said of what an asker is asked: routes may be those of trucks.
+	askedWords = words{{"user", "question", "quer", "message", "conversation", "json", "intent", "fact", "check", "analyze", "content", "answer", "violate"}}
+	askerEnds  = []string{
+		".", ",", ":", " for ", " that ", " in ", " tasked ", " responsible ", " designed ", " screening ", " assessing ",
+		" agent", " assistant", " system", " engine", " specialist", " analyzer",
+	}
+)
+
+var (
+	// asideOthers are in the prompts of applications that go on to answer, or say what to do in which case.
+	asideOthers = words{{
+		" sql", "cypher", "and respond", "and answer", "and reply", "and explain", "and correct", "and tell", "and then", "then answer", "then respond", "before answer", "before respond",
+		"help the user", "help users", "helps ", "you help", "first ", "each answer", "each time", "each turn", "each message", "every ", "always ", "whenever ",
+		". if ", ", if ", "if you ", "when the user", "refuse", "polite", " i ", " my ", " me ", " how do ", " how would ", " how can ", " how should ", " your answer", "at the end", "after your", "after each",
+	}}
+
+	// verdictStarts: "Check if the user is asking you to do their homework."
+	verdictStarts = []string{
+		"check if the user", "check whether the user", "determine if the user", "determine whether the user", "decide if the user", "decide whether the user",
+		"classify the user", "classify the following user", "classify the intent of the user", "check if the bot message",
+	}
+	// formWords say in which form a verdict is to be given.
+	formWords = words{{
+		"only return", "return only", "output only", "only output", "respond only with", "reply only with", "respond with only", "reply with only", " intent only", "label only", "only the intent",
+		"binary", "yes or no", "'yes' or 'no'", "'yes' if", "true or false", "one word", "json", "into one of", "exactly one", "following intents", "following categories", "following classes", "'is_",
+	}}
+	// judgeWords are in the first sentence of prompts for a verdict: who is asked for it, or the order.
+	judgeWords = words{{
+		"grader", "classifier", "classification", "moderation", "policy expert", "detecting ", "detection", "detector",
+		"check if ", "check whether ", "determine if ", "determine whether ", "decide if ", "decide whether ", "classify ", "assess ", "assessing ", "evaluate ", "judge ",
+	}}
+	// verdictWords: "determine whether a user prompt is in violation of the policies", "assessing relevance of a
+	// retrieved document to a user question".
+	verdictWords = words{
+		{
+			"check if ", "check whether ", "determine if ", "determine whether ", "decide if ", "decide whether ", "classify ", "detect ", "detecting ",
+			"assessing ", "assess whether ", "assess if ", "evaluate whether ", "evaluate if ", "judge whether ",
+		},
+		{
+			"user message", "user's message", "user input", "user's input", "user prompt", "user's prompt", "user query", "user's query", "user question", "user's question", "user request", "user's request",
+			"bot message", "bot response", "'agent' messages", "'user' messages", "in agent messages", "in user messages", "assistant's response", "assistant response", "ai response", "llm generation", "whether an answer",
+		},
+		append(formWords[0], "unsafe", "policy", "policies", "jailbreak", "injection", "harmful", "malicious", "violat", "off-topic", "on-topic", "retrieved", "resolves a question"),
+	}
+
+	// taskWords: "your task is to determine if the user's message" follows the one before.
+	taskWords = words{{
+		"task is to determine ", "job is to determine ", "task is to decide ", "job is to decide ", "task is to check ", "job is to check ", "task is to classify ", "job is to classify ",
+	}}
+
+	// routeWords: "route a user question to a vectorstore or web search".
+	routeWords = words{
+		{"routing ", "route ", "router", "select the ", "choose the ", "pick the ", "decide which ", "determine which ", "determine the most ", "role play game"},
+		{"user question", "user's question", "user query", "user's query", "user message", "user's message", "user's next message", "user request", "user's request", "user input", "user's input", "raw text input", "roles are available"},
+		{"vectorstore", "vector store", "suitable data source", "model prompt", "which agent", "agent's name", "name of the agent", "following agents", "fitting route", "following routes", "roles are available"},
+	}
+
+	// queryWords: "rewrite the user query so that it is optimized for retrieval", "generate three different versions of
+	// the given question". queryOthers are in prompts for an answer from what was found.
+	queryWords = words{
+		{"rewrit", "re-writ", "rephras", "reformulat", "convert", "translate", "different versions", "search quer"},
+		{"user query", "user's query", "user question", "user's question", "input question", "given query", "given question", "input query", "provided query", "the query", "a search query"},
+		{"different versions", "for retriev", "vectorstore retriev", "vector database", "when querying", "multiple search queries", "only the query", "to look up", "into a search query", "into a concise search query"},
+	}
+	queryOthers = words{{" answer the", " answers", "an answer", "to answer"}}
+
+	// memoryWords: "extract facts about the user from the conversation that are worth remembering".
+	memoryWords = words{
+		{"extract", "memory manager", "memory system", "searching memory", "existing memories"},
+		{"memories", "memory", "facts about the user", "personal facts", "worth remembering"},
+		{"statements", "conversation", "extraction", "maintaining", "to be stored", "searching memory", "existing memories", "worth remembering"},
+	}
+
+	// nextWords: "generate three follow-up questions that the user may ask". The first sentence has one of nextStarts.
+	nextStarts = words{{"follow-up question", "followup question", "follow-up suggestion", "next question", "next message"}}
+	nextWords  = words{
+		{"generat", "suggest", "predict", "propos"},
+		{"follow-up ", "followup ", "next "},
+		{"question", "message", "repl", "prompt"},
+		{"user may ", "user might ", "user could ", "user would ", "user is likely ", "user will "},
+	}
+)
