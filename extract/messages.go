@@ -404,11 +404,19 @@ func (t *trail) isCompaction(c *jsonscan.Cursor) (is bool, words []byte) {
 	}
 }
 
-// systemSays reads the next value, the content of a message of the system. Behind an answer it is no
-// part of any setting, but some clients say there what to make of the conversation, such as a
-// summary: for the class of the request, that is the last that was said.
+// systemSays reads the next value, the content of a message of the system. Behind the first words its
+// digest counts as that of something injected: some clients have such a message behind all
+// others, to remind the model of something, and in the next turn it stands behind an answer. There it
+// is no part of any setting, but some clients say there what to make of the conversation, such as
+// a summary: for the class of the request, that is the last that was said.
 func (t *trail) systemSays(c *jsonscan.Cursor) {
 	switch {
+	case !t.answered && t.texts > 0:
+		opening := t.opening.sum
+		t.opening.sum = sum{}
+		t.content(c, &t.opening)
+		t.injected.sum = t.injected.sum.plus(t.opening.sum)
+		t.opening.sum = opening
 	case !t.answered:
 		t.content(c, &t.opening)
 	case t.answeredLast() && c.Kind() == '"':

@@ -79,7 +79,8 @@ import (
 //   - the x-anthropic-billing-header line is not part of the system prompt;
 //   - <system-reminder> blocks, <environment_context> and the like are nobody's words
 //     if words remain without them: those before the first answer go with the system
-//     prompt, later ones are left out, except for the directory that Goose names;
+//     prompt, later ones are left out, except for the directory that Goose names. Messages
+//     of the system behind the first words are like them;
 //   - paragraphs at the end of a person's text that repeat the end of the system prompt
 //     are left out as well.
 //
@@ -219,7 +220,7 @@ type trail struct {
 	// What surrounds the words.
 	system   setting // the system prompt beside the messages
 	opening  setting // the messages of the system before the first answer
-	injected setting // what clients injected before the first answer, and greeting, in any order
+	injected setting // what clients injected before the first answer, what the system says behind words, and greeting, in any order
 	answered bool    // a model has spoken
 	greeting uint64  // what the message before said, if it was the first answer: see greet
 
