@@ -113,9 +113,10 @@ import (
 //
 // Two conversations that begin alike, to the letter, are one until they part. A client
 // that sends the last few messages only, or writes early ones anew for every turn, has a
-// new session each time, though mostly at the same target. One that writes more into the
-// last text and leaves that out later starts anywhere, unless it is known to be injected.
-// Any rule that led such clients back would put strangers together.
+// new session each time, though mostly at the same target. So has one that writes more into
+// the last text and leaves that out later, unless it is known to be injected; if the text is
+// short, it starts anywhere. Any rule that led such clients back would put strangers
+// together.
 func Trail() Extractor { return trailExtractor{} }
 
 type trailExtractor struct{}
@@ -220,7 +221,7 @@ type trail struct {
 	// What surrounds the words.
 	system   setting // the system prompt beside the messages
 	opening  setting // the messages of the system before the first answer
-	injected setting // what clients injected before the first answer, what the system says behind words, and greeting, in any order
+	injected setting // what clients injected before the first answer, and what else counts like that, in any order
 	answered bool    // a model has spoken
 	greeting uint64  // what the message before said, if it was the first answer: see greet
 
@@ -365,7 +366,7 @@ func (t *trail) session() (Session, bool) {
 	}
 	if trunk, ok := t.trunk(); ok {
 		keys = keys.add(none, trunk)
-		if question, ok := t.question(); ok && question != trunk {
+		if question, ok := t.question(); ok && question != trunk && question != t.here {
 			keys = keys.add(none, question)
 		}
 	}
@@ -466,16 +467,16 @@ func (t *trail) tail(i int) (s sum, ok bool) {
 }
 
 // trunk returns the chain over all words but the last, be that a message of its own, a text or an
-// image, if others stand between the last answer and it. Many clients add to what a person asks,
-// such as what they have looked up or a picture of the page, and leave it out of the next turn.
-// Some add it in front: see question.
+// image, if others stand between the last answer and it, or if it is a long text. Many clients add
+// to what a person asks, such as what they have looked up or a picture of the page, and leave it
+// out of the next turn. Some add it in front: see question.
 func (t *trail) trunk() (sum, bool) {
 	last, before := t.steps.back(0), t.steps.back(1)
 	switch {
 	case last == nil || last.answered || last.sum != t.here: // or a prompt without messages
 	case t.parts.back(1) != nil:
 		return *t.parts.back(1), true
-	case before != nil && !before.answered:
+	case before != nil && (!before.answered || t.answered && len(t.lastEnd) == maxLastEnd):
 		return before.sum, true
 	}
 	return sum{}, false

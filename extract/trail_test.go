@@ -531,6 +531,9 @@ func traps() []trap {
 		{"it says something else of another conversation", chat(sys("s"), u("hi"), sys("This is Anna.")), chat(sys("s"), u("hi"), sys("This is Ben.")), apart},
 		{"it says nothing behind the words", chat(sys("s"), u("hi"), sys("")), chat(sys("s"), u("hi")), same},
 		{"what it said behind the words stays", chat(sys("s"), u("hi"), sys("This is Anna.")), chat(sys("s"), u("hi"), sys("This is Anna."), a("x"), u("on")), continues},
+		{"what is looked up for the last question stands in front of it", chat(sys("s"), u("hi"), a("x"), u(oslo+"on")), chat(sys("s"), u("hi"), a("x"), u("on"), a("y"), u(bergen+"more")), near},
+		{"or behind it", chat(sys("s"), u("hi"), a("x"), u("on"+oslo)), chat(sys("s"), u("hi"), a("x"), u("on"), a("y"), u("more"+bergen)), near},
+		{"what is looked up for other questions", chat(sys("s"), u("ho"), a("x"), u("on"+oslo)), chat(sys("s"), u("hi"), a("x"), u("on"), a("y"), u("more"+bergen)), apart},
 		{"Goose tells the time in the last message", chat(sys("s"), u("hi\n<info-msg>\nIt is 9:00\n</info-msg>")),
 			chat(sys("s"), u("hi"), a("x"), u("on\n<info-msg>\nIt is 9:01\n</info-msg>")), continues},
 		{"Goose tells again where it is", chat(u("<info-msg>\nIn /home/anna\n</info-msg>\nhi"), a("x"), u("on")),
@@ -905,6 +908,9 @@ func compaction(encrypted string) string {
 func compacted(summary string) string {
 	return `{"role":"assistant","content":[{"type":"compaction","content":"` + summary + `"},{"type":"text","text":"So be it."}]}`
 }
+
+// What an application has looked up for a question.
+var oslo, bergen = strings.Repeat("Oslo is in Norway. ", 30), strings.Repeat("Bergen is in Norway. ", 30)
 
 // template returns a request for a prompt that OpenAI keeps, with a variable in it.
 func template(variable string, items ...string) string {
