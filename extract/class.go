@@ -2,6 +2,7 @@ package extract
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-affinity/affinity/internal/jsonscan"
@@ -65,7 +66,7 @@ func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compa
 //   - the body, where it is unmistakable: what Codex says in client_metadata, the loading of
 //     models by Ollama, the fixed openings of side calls and sub-agents of some 70 clients,
 //     OpenAI's compaction_trigger, the warm-up and quota calls of Claude Code, and greetings
-//     for a single token. However they are worded, it recognises system prompts that say
+//     for a token or a few. However they are worded, it recognises system prompts that say
 //     "You are a sub-agent"; system prompts that want a title or summary of a conversation,
 //     or a commit message, and prompts that ask about what a user said, such as whether it
 //     is safe, who is to answer it and what to look up for it, where there is nothing but a
@@ -388,21 +389,26 @@ func (r *Request) loadsModel() bool {
 	}
 }
 
-// probingWords are the whole text of calls that want a single token. Who greets a model wants
+// probingWords are the whole text of calls that want few tokens. Who greets a model wants
 // more than that.
 var probingWords = map[string]bool{
 	"quota": true, "count": true, "test": true, "testing": true, "probe": true, "ping": true, ".": true,
 	"hi": true, "hello": true, "hey": true,
+	"hey how's it going?": true, "what's 1 + 1?": true, // LiteLLM
 }
 
 // probes reports whether a request with these words, in lower case, and no others is a probe.
 func (r *Request) probes(words string) bool {
-	return words == "warmup" || probingWords[words] && r.wantsOneToken()
+	return words == "warmup" || probingWords[words] && r.wantsFewTokens()
 }
 
-// wantsOneToken reports whether an answer may have no more than one token.
-func (r *Request) wantsOneToken() bool {
-	return slices.ContainsFunc(tokenLimits, func(p bodyPath) bool { return string(p.in(r, false)) == "1" })
+// wantsFewTokens reports whether an answer may have no more than 16 tokens, which is the least
+// limit that OpenAI's Responses API takes.
+func (r *Request) wantsFewTokens() bool {
+	return slices.ContainsFunc(tokenLimits, func(p bodyPath) bool {
+		n, err := strconv.Atoi(string(p.in(r, false)))
+		return err == nil && 0 < n && n <= 16
+	})
 }
 
 // tokenLimits are where requests say how many tokens an answer may have.

@@ -163,20 +163,23 @@ func TestTheSystemWantsASideCall(t *testing.T) {
 	require.Equal(t, without, with)
 }
 
-// So few words want no answer of one token, whoever writes them.
+// Nobody who writes these words wants so few tokens.
 func TestProbingWords(t *testing.T) {
 	t.Parallel()
-	for _, words := range []string{"quota", "Count", "test", "testing", "probe", "ping", ".", "hi", "hello", "hey"} {
+	for _, words := range []string{"quota", "Count", "test", "testing", "probe", "ping", ".", "hi", "hello", "hey", "Hey how's it going?", "What's 1 + 1?"} {
 		body := string(says("", words).Body)
+		class := func(limit string) extract.Class {
+			return (&extract.Request{Body: []byte(`{` + limit + `,` + body[1:])}).Class()
+		}
 		require.Equal(t, extract.Turn, (&extract.Request{Body: []byte(body)}).Class(), words)
 		for _, limit := range []string{
-			`"max_tokens":1`, `"max_completion_tokens":1`, `"max_output_tokens":1`,
-			`"generationConfig":{"maxOutputTokens":1}`, `"generation_config":{"max_output_tokens":1}`,
-			`"request":{"generationConfig":{"maxOutputTokens":1}}`, `"inferenceConfig":{"maxTokens":1}`, `"options":{"num_predict":1}`,
+			`"max_tokens":%`, `"max_completion_tokens":%`, `"max_output_tokens":%`,
+			`"generationConfig":{"maxOutputTokens":%}`, `"generation_config":{"max_output_tokens":%}`,
+			`"request":{"generationConfig":{"maxOutputTokens":%}}`, `"inferenceConfig":{"maxTokens":%}`, `"options":{"num_predict":%}`,
 		} {
-			require.Equal(t, extract.Probe, (&extract.Request{Body: []byte(`{` + limit + `,` + body[1:])}).Class(), words)
-			more := strings.Replace(limit, ":1", ":10", 1)
-			require.Equal(t, extract.Turn, (&extract.Request{Body: []byte(`{` + more + `,` + body[1:])}).Class(), words)
+			for n, want := range map[string]extract.Class{"1": extract.Probe, "16": extract.Probe, "17": extract.Turn, "0": extract.Turn, "-1": extract.Turn, `"1"`: extract.Turn, "null": extract.Turn} {
+				require.Equal(t, want, class(strings.ReplaceAll(limit, "%", n)), "%s %s %s", words, limit, n)
+			}
 		}
 	}
 }
