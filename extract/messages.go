@@ -94,7 +94,7 @@ func (t *trail) readSystem(r *Request) {
 	// cached contents, and what OpenAI's and Bedrock's templates are to be filled in with.
 	r.eachKept(func(raw []byte) {
 		c := jsonscan.New(raw)
-		t.system.sum = t.system.sum.add(binarySalt, t.value(&c))
+		t.system.add(t.value(&c))
 	})
 }
 
@@ -412,11 +412,11 @@ func (t *trail) isCompaction(c *jsonscan.Cursor) (is bool, words []byte) {
 func (t *trail) systemSays(c *jsonscan.Cursor) {
 	switch {
 	case !t.answered && t.texts > 0:
-		opening := t.opening.sum
+		opening, timeless := t.opening.sum, t.opening.timeless
 		t.opening.sum = sum{}
 		t.content(c, &t.opening)
 		t.injected.sum = t.injected.sum.plus(t.opening.sum)
-		t.opening.sum = opening
+		t.opening.sum, t.opening.timeless = opening, timeless
 	case !t.answered:
 		t.content(c, &t.opening)
 	case t.answeredLast() && c.Kind() == '"':
@@ -552,7 +552,7 @@ func (t *trail) block(c *jsonscan.Cursor, in *setting) {
 		t.content(&c, in)
 		t.inParts = false
 	case in != nil:
-		in.sum = in.sum.add(binarySalt, t.value(&whole))
+		in.add(t.value(&whole))
 	default:
 		t.person(binarySalt, t.value(&whole))
 	}
@@ -593,6 +593,11 @@ func (t *trail) text(raw []byte, in *setting) {
 	})
 }
 
+// add takes in the digest of what is no text.
+func (s *setting) add(h uint64) {
+	s.sum, s.timeless = s.sum.add(binarySalt, h), s.timeless.add(binarySalt, h)
+}
+
 // read takes in a plain text of the setting. If it is lent, it must not be kept.
 func (s *setting) read(text []byte, lent bool) {
 	billing, text := cutBilling(text)
@@ -600,7 +605,8 @@ func (s *setting) read(text []byte, lent bool) {
 	if len(text) == 0 {
 		return
 	}
-	s.sum = s.sum.add(textSalt, xxhash.Sum64(text))
+	h := xxhash.Sum64(text)
+	s.sum, s.timeless = s.sum.add(textSalt, h), s.timeless.add(textSalt, withoutTimes(text, h))
 	s.places.read(text, maxPlaces)
 	if s.n == len(s.texts) {
 		return

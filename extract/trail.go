@@ -14,7 +14,7 @@ import (
 // setting, which is what surrounds the words, such as the system prompt. The same words in
 // the same setting have the same key in every later request. A weaker setting is one that
 // says less than the whole one: only the directories that it names, the system prompt
-// without what was injected, or nothing at all. A request has these keys:
+// without what was injected and times of day, or nothing at all. A request has these keys:
 //
 //   - The Session's ID, its own key, is of all words in the whole setting.
 //   - Aliases, under which the session is stored as well, are of all words in weaker
@@ -38,6 +38,7 @@ import (
 //	words.go      what clients inject into the words of a person, and how it is taken off
 //	repeated.go   what they repeat of a system prompt
 //	places.go     the directories that a setting names
+//	times.go      a system prompt without the times of day in it
 //	steps.go      a message of browser-use, which tells of a task and of all its steps
 //	transcript.go the conversation in one text of a person
 //	legacy.go     prompts without messages, the conversation in one text
@@ -90,7 +91,8 @@ import (
 // Some clients change what surrounds the words between two turns: the system
 // prompt names another model or date, a reminder moves. So a turn whose own trail leads
 // nowhere continues a request with the same texts in the same place (the directories
-// that the system prompt or the injected blocks name) or under the same system prompt.
+// that the system prompt or the injected blocks name) or under the same system prompt but
+// for times of day.
 // If there is none, it starts at the target of one with the same texts in any setting,
 // as side calls of an agent have, or of one that ended in the same last texts: the texts
 // on both sides of an answer, at least two different ones with at least 32 bytes
@@ -208,7 +210,8 @@ func (r *Request) Opening() (uint64, bool) {
 	t := trail{openingOnly: true, careful: true}
 	t.readMessages(r)
 	t.readRest(r)
-	s := t.instructions().join(endSalt, t.here)
+	_, s := t.instructions()
+	s = s.join(endSalt, t.here)
 	return s[0], t.texts > 0 && t.items <= maxItems
 }
 
@@ -266,8 +269,9 @@ func (t *trail) silent() bool { return t.texts+t.injections == 0 }
 
 // A setting is some of what surrounds the words of people.
 type setting struct {
-	sum    sum
-	places places // the directories that the texts name
+	sum      sum
+	timeless sum    // without the times of day in the texts
+	places   places // the directories that the texts name
 
 	// For Request.Class.
 	texts    [3][]byte // how the first texts open
@@ -335,7 +339,7 @@ func (t *trail) session() (Session, bool) {
 		return Session{}, false
 	}
 	here := t.said()
-	system := t.instructions()
+	system, timeless := t.instructions()
 	whole := system.join(endSalt, t.injected.sum)
 
 	// Weaker settings: those that this request is stored in, and those in which it looks for
@@ -348,10 +352,13 @@ func (t *trail) session() (Session, bool) {
 		samePlace := place.sum.join(placeSalt, sum{})
 		stored, sought = append(stored, samePlace), append(sought, samePlace)
 	}
-	systemAndMore, systemAlone := system.join(systemSalt, sum{}), system.join(endSalt, sum{})
+	systemAndMore, systemAlone := timeless.join(systemSalt, sum{}), system.join(endSalt, sum{})
 	sought = append(sought, systemAndMore)
 	if t.injected.sum != (sum{}) {
-		stored, sought = append(stored, systemAndMore), append(sought, systemAlone)
+		sought = append(sought, systemAlone)
+	}
+	if t.injected.sum != (sum{}) || timeless != system {
+		stored = append(stored, systemAndMore)
 	}
 	var none sum // the words alone
 	stored = append(stored, none)
@@ -419,11 +426,15 @@ func (t *trail) session() (Session, bool) {
 	}, true
 }
 
-// instructions returns the digest of the system prompt. A conversation may change to a model to which
-// its client speaks in another protocol, so it makes no difference whether the prompt stands
-// beside the messages or among them.
-func (t *trail) instructions() sum {
-	beside, among := t.system.sum, t.opening.sum
+// instructions returns the digest of the system prompt, and that without times of day. A conversation may
+// change to a model to which its client speaks in another protocol, so it makes no difference
+// whether the prompt stands beside the messages or among them.
+func (t *trail) instructions() (system, timeless sum) {
+	return either(t.system.sum, t.opening.sum), either(t.system.timeless, t.opening.timeless)
+}
+
+// either returns the digest of a system prompt of which one part or both are there.
+func either(beside, among sum) sum {
 	switch (sum{}) {
 	case beside:
 		return among

@@ -1,0 +1,64 @@
+package extract
+
+import (
+	"bytes"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// withoutTimes returns the digest of a plain text without the times of day in it, such as 9:05 or
+// 17:04:31.250, given the digest of all of it: many system prompts say what time it is, anew with
+// each turn.
+func withoutTimes(text []byte, all uint64) uint64 {
+	const most = 1 << 14 // colons that are looked at
+	var d xxhash.Digest
+	done := 0
+	for i, n := 0, 0; n < most; n++ {
+		colon := bytes.IndexByte(text[i:], ':')
+		if colon < 0 {
+			break
+		}
+		i += colon
+		start, end := timeAt(text, i)
+		if end == 0 {
+			i++
+			continue
+		}
+		if done == 0 {
+			d.Reset()
+		}
+		d.Write(text[done:start])
+		d.Write([]byte{0}) // which no text has
+		done, i = end, end
+	}
+	if done == 0 {
+		return all
+	}
+	d.Write(text[done:])
+	return d.Sum64()
+}
+
+// timeAt returns where the time of day begins and ends that has its first colon at i; 0 if there is
+// none.
+func timeAt(text []byte, i int) (start, end int) {
+	digit := func(i int) bool { return 0 <= i && i < len(text) && '0' <= text[i] && text[i] <= '9' }
+	start = i
+	for start > i-2 && digit(start-1) {
+		start--
+	}
+	if start == i || digit(start-1) {
+		return 0, 0
+	}
+	end = i
+	for end < len(text) && text[end] == ':' && digit(end+1) && digit(end+2) && !digit(end+3) {
+		end += len(":00")
+	}
+	if end == i {
+		return 0, 0
+	}
+	if digit(end+1) && text[end] == '.' { // parts of a second
+		for end++; digit(end); end++ {
+		}
+	}
+	return start, end
+}
