@@ -59,8 +59,11 @@ func (s *StateReader) Write(p []byte) (int, error) {
 		if i >= 0 {
 			between = p[:i]
 		}
-		if t := bytes.TrimRight(between, " \t\r\n"); len(t) > 0 {
-			s.colon = t[len(t)-1] == ':'
+		for j := len(between) - 1; j >= 0; j-- {
+			if c := between[j]; c > ' ' { // else it is white space
+				s.colon = c == ':'
+				break
+			}
 		}
 		if i < 0 {
 			break
@@ -72,40 +75,40 @@ func (s *StateReader) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// string takes what belongs to the string, up to the next escape or to its end, and returns
-// the rest of p.
-func (s *StateReader) string(p []byte) []byte {
-	if s.escaped {
-		s.escaped = false
-		if p[0] != '/' || len(s.buf) == MaxID {
-			s.unfit = true
-		} else {
-			s.buf = append(s.buf, '/')
+// string takes what belongs to the string, up to its end, and returns the rest of p. It goes
+// byte by byte: looking for the next quote or backslash by package bytes takes longer where
+// strings are short, as in events, and many times as long where all is escapes.
+func (s *StateReader) string(p []byte) (rest []byte) {
+	from := 0 // what stands before is kept, or left out
+	for i, c := range p {
+		switch {
+		case s.escaped:
+			s.escaped = false
+			s.unfit = s.unfit || c != '/'
+			from = i // a slash stands for itself
+		case c == '\\':
+			s.keep(p[from:i])
+			s.escaped, from = true, len(p)
+		case c == '"':
+			s.keep(p[from:i])
+			s.inString = false
+			if s.value {
+				s.endValue()
+			} else {
+				s.endName()
+			}
+			return p[i+1:]
 		}
-		return p[1:]
 	}
-	i := bytes.IndexAny(p, `"\`)
-	part := p
-	if i >= 0 {
-		part = p[:i]
-	}
+	s.keep(p[from:])
+	return nil
+}
+
+// keep adds some of the string to what is kept of it.
+func (s *StateReader) keep(part []byte) {
 	if s.unfit = s.unfit || len(s.buf)+len(part) > MaxID; !s.unfit {
 		s.buf = append(s.buf, part...)
 	}
-	switch {
-	case i < 0:
-		return nil
-	case p[i] == '\\':
-		s.escaped = true
-	default:
-		s.inString = false
-		if s.value {
-			s.endValue()
-		} else {
-			s.endName()
-		}
-	}
-	return p[i+1:]
 }
 
 // endName has read a string to its end that is no value, so it may be the name of one.

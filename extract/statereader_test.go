@@ -120,3 +120,19 @@ func FuzzStateReader(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkStateReader(b *testing.B) {
+	for _, input := range []struct{ name, event string }{
+		{"deltas", `data: {"type":"response.output_text.delta","item_id":"msg_0123456789abcdef","output_index":0,"content_index":0,"delta":" word"}` + "\n\n"},
+		{"escapes", `data: {"text":"` + strings.Repeat(`\n`, 5000) + "\"}\n\n"},
+		{"short-strings", `"",`},
+	} {
+		b.Run("input="+input.name, func(b *testing.B) {
+			response := []byte(strings.Repeat(input.event, 1<<20/len(input.event)))
+			b.SetBytes(int64(len(response)))
+			for b.Loop() {
+				extract.NewStateReader(func(string) {}).Write(response)
+			}
+		})
+	}
+}
