@@ -104,6 +104,9 @@ var bodies = []struct {
 	{"agent", agentBody},
 	{"escapes", func(n int) []byte { return arrayOf(n, `"`+strings.Repeat(`say \"hi\"\n\tand \\ go `, 40)+`"`) }},
 	{"quotes", func(n int) []byte { return arrayOf(n, `"`+strings.Repeat(`\"`, 400)+`"`) }},
+	{"quoted-words", func(n int) []byte {
+		return arrayOf(n, `"he said \"no\""`, `"{\"path\":\"a.go\"}"`, `"\"\""`, `"C:\\dir\\"`)
+	}},
 	{"nested-json", func(n int) []byte {
 		inner := `{"path":"/home/a/b.go","text":` + quoted("if x == \"y\" {\n\treturn `\\`\n}\n") + `}`
 		return arrayOf(n, quoted(inner), quoted(`{"arguments":`+quoted(inner)+`}`))

@@ -7,7 +7,7 @@ import "encoding/binary"
 // first.
 const blockSize = 64
 
-// Three functions are written twice: in assembly for amd64 (block_amd64.s), and in Go
+// Four functions are written twice: in assembly for amd64 (block_amd64.s), and in Go
 // for other processors and for the tag purego (block_generic.go). Either must do this,
 // which block_test.go checks:
 //
@@ -15,6 +15,7 @@ const blockSize = 64
 //     brackets and all others that never stand outside of strings in well-formed JSON
 //     and have, with bit 0x20 cleared, a value of '[' or more. Backslashes are marks,
 //     and so are all bytes beyond ASCII.
+//   - backslashes(p) returns which bytes of a block are backslashes.
 //   - pastEscaped(b, i) looks for the end of the string that b[i] is in, right behind an
 //     escaped quote. It returns the offset of the quote that ends it, or any offset
 //     before that: it gives up where less than a block is left and, in Go, after a few
@@ -85,6 +86,23 @@ func insides(quotes, inside uint64) uint64 {
 	quotes ^= quotes << 16
 	quotes ^= quotes << 32
 	return quotes ^ -inside
+}
+
+// escaped returns which bytes of a block are escaped, given its backslashes and whether
+// its first byte is.
+//
+// A run of backslashes escapes every second byte, from its own second one up to the byte
+// behind it. Subtracting the backslashes from themselves moved up by one, with a one in
+// every odd place, inverts every second bit from where a run begins to behind its end.
+// simdjson does it that way.
+func escaped(slashes uint64, first bool) uint64 {
+	const odd = 0xaaaaaaaaaaaaaaaa
+	carry := uint64(0)
+	if first {
+		carry = 1
+	}
+	begin := slashes &^ carry
+	return (begin<<1 | odd) - begin ^ odd ^ (slashes | carry)
 }
 
 // plainUntil returns an offset from b[i] on, the further the better, up to which there is

@@ -2,7 +2,7 @@
 
 package jsonscan
 
-// The contracts of structure, pastEscaped and oddLetters are in block.go.
+// The contracts of structure, backslashes, pastEscaped and oddLetters are in block.go.
 
 // avx2 says whether the processor has AVX2, whose registers hold 32 bytes rather than 16.
 // The assembly reads it as well, and TestWithoutAVX2 clears it.
@@ -14,6 +14,9 @@ func hasAVX2() bool
 
 //go:noescape
 func structure(p *[blockSize]byte) (quotes, marks uint64)
+
+//go:noescape
+func backslashes(p *[blockSize]byte) (slashes uint64)
 
 //go:noescape
 func pastEscaped(b []byte, i int) int

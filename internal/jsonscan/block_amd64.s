@@ -2,8 +2,9 @@
 
 #include "textflag.h"
 
-// The contracts of these functions are in block.go. Each has a variant for SSE2, which
-// every amd64 has, and one for AVX2 at the label wide; oddLetters has only the latter.
+// The contracts of these functions are in block.go. Most have a variant for SSE2, which
+// every amd64 has, and one for AVX2 at the label wide; backslashes has only the former,
+// oddLetters only the latter.
 
 // Constants to compare a block with, sixteen bytes at a time.
 DATA quote<>+0(SB)/8, $0x2222222222222222
@@ -98,6 +99,22 @@ wide:
 	VZEROUPPER
 	RET
 
+// func backslashes(p *[blockSize]byte) (slashes uint64)
+TEXT ·backslashes(SB), NOSPLIT, $0-16
+	MOVQ    p+0(FP), SI
+	MOVOU   slash<>(SB), X8
+	MOVOU   (SI), X0
+	MOVOU   16(SI), X1
+	MOVOU   32(SI), X2
+	MOVOU   48(SI), X3
+	PCMPEQB X8, X0
+	PCMPEQB X8, X1
+	PCMPEQB X8, X2
+	PCMPEQB X8, X3
+	BITS(X0, X1, X2, X3)
+	MOVQ    AX, slashes+8(FP)
+	RET
+
 // UNESCAPED takes the 16 bytes at an offset in the block and in quotes all ones for each of
 // them that is a quote. It leaves in to those quotes that have not exactly one backslash
 // before them, and so may end the string. It overwrites X4. (PANDN inverts its second
@@ -111,8 +128,8 @@ wide:
 	PANDN   quotes, to
 
 // ESCAPED removes from AX, the quotes of a block, those that are escaped. R10 holds the
-// backslashes, and R11 is 1 if the first byte is escaped. block_generic.go explains how,
-// at the function escaped. It overwrites BX, R11, R12 and R13.
+// backslashes, and R11 is 1 if the first byte is escaped. block.go explains how, at the
+// function escaped. It overwrites BX, R11, R12 and R13.
 #define ESCAPED \
 	MOVQ R10, R12;         \
 	ORQ  R11, R12;         \

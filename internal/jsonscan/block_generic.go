@@ -7,7 +7,7 @@ import (
 	"math/bits"
 )
 
-// The contracts of structure, pastEscaped and oddLetters are in block.go.
+// The contracts of structure, backslashes, pastEscaped and oddLetters are in block.go.
 //
 // The eight words of a block are gone through one by one, and what is found is gathered
 // by columns at first, since that takes the fewest instructions: byte k of word j of the
@@ -47,6 +47,15 @@ func anyStructure(p *[blockSize]byte) (quotes, marks uint64) {
 		quotes, marks = quotes>>1|match(w&low, quote, one)&^w&high, marks>>1|(marked(w, upper, bracket)|w)&high
 	}
 	return quotes, marks
+}
+
+func backslashes(p *[blockSize]byte) (slashes uint64) {
+	slash, one, high, low := patterns.slash, patterns.one, patterns.high, patterns.low
+	for i := 0; i < blockSize; i += 8 {
+		w := binary.LittleEndian.Uint64(p[i:])
+		slashes = slashes>>1 | match(w&low, slash, one)&^w&high
+	}
+	return transpose(slashes)
 }
 
 func pastEscaped(b []byte, i int) int {
@@ -90,23 +99,6 @@ func pastEscaped(b []byte, i int) int {
 		}
 	}
 	return i
-}
-
-// escaped returns which bytes of a block are escaped, given its backslashes and whether
-// its first byte is.
-//
-// A run of backslashes escapes every second byte, from its own second one up to the byte
-// behind it. Subtracting the backslashes from themselves moved up by one, with a one in
-// every odd place, inverts every second bit from where a run begins to behind its end.
-// simdjson does it that way.
-func escaped(slashes uint64, first bool) uint64 {
-	const odd = 0xaaaaaaaaaaaaaaaa
-	carry := uint64(0)
-	if first {
-		carry = 1
-	}
-	begin := slashes &^ carry
-	return (begin<<1 | odd) - begin ^ odd ^ (slashes | carry)
 }
 
 // anyEscapes returns, by columns, which bytes of a block are quotes and which are

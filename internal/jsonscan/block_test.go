@@ -67,12 +67,15 @@ func TestBackslash(t *testing.T) {
 	}
 }
 
-// TestStructure checks structure for every byte in every place of a block.
+// TestStructure checks structure and backslashes for every byte in every place of a block.
 func TestStructure(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	check := func(b [blockSize]byte) {
-		var quotes, marks uint64
+		var quotes, marks, slashes uint64
 		for i, c := range b {
+			if c == '\\' {
+				slashes |= 1 << i
+			}
 			switch {
 			case c == '"':
 				quotes |= 1 << i
@@ -83,6 +86,7 @@ func TestStructure(t *testing.T) {
 		q, m := structure(&b)
 		require.Equal(t, quotes, q, "quotes of %q", b)
 		require.Equal(t, marks, m, "marks of %q", b)
+		require.Equal(t, slashes, backslashes(&b), "backslashes of %q", b)
 	}
 	for c := range 256 {
 		for at := range blockSize {

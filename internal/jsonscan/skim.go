@@ -60,11 +60,10 @@ func pastFewStrings(b []byte, i int) int {
 // which are in a string, that is, behind an odd number of quotes. Only the marks
 // outside of strings are looked at one by one.
 //
-// An escaped quote would upset the count. Where a quote inside a string has a
-// backslash before it, the block is evaluated up to that quote only, and the rest
-// of the string is left to endOfLongStrings. So are strings that fill a whole
-// block, since bytes.IndexByte is quicker there. The next block begins where that
-// string ends.
+// Escaped quotes are taken out of the count. If the string that they are in goes on
+// behind the block, its rest is left to endOfLongStrings. So are strings that fill a whole
+// block, since bytes.IndexByte is quicker there. The next block begins where that string
+// ends.
 func endOfNestedByBlocks(b []byte, i int, bracket byte) int {
 	open := nesting{kinds: 2 | brace(bracket)}
 	inside := uint64(0) // 1 if the block begins inside a string
@@ -79,15 +78,15 @@ func endOfNestedByBlocks(b []byte, i int, bracket byte) int {
 		}
 		quotes, marks := structure(block)
 		strings := insides(quotes, inside)
-		escaped := blockSize // the offset in the block of the first escaped quote
-		if q := quotes & ((marks&strings)<<1 | inside); q != 0 {
-			// Inside a string, a mark before these quotes (or what was before the
-			// block) may be a backslash. Up to the first quote that is escaped,
-			// strings is right.
-			escaped = firstEscaped(b, i, q)
+		within := uint64(0) // the escaped quotes in a string that goes on behind the block
+		if quotes&((marks&strings)<<1|inside) != 0 {
+			// Inside a string, a mark before some quote (or what was before the block)
+			// may be a backslash. Up to the first quote that is escaped, strings is right.
+			quotes, within = unescaped(b, i, block, quotes)
+			strings = insides(quotes, inside)
 		}
 		if m := marks &^ strings; m != 0 {
-			left, ok := open.take(block, m&(1<<escaped-1))
+			left, ok := open.take(block, m)
 			if !ok {
 				return -1
 			}
@@ -97,8 +96,8 @@ func endOfNestedByBlocks(b []byte, i int, bracket byte) int {
 		}
 		inside = strings >> 63
 		switch {
-		case escaped < blockSize:
-			i = endOfLongStrings(b, i+escaped+1, true)
+		case within != 0 && inside != 0:
+			i = endOfLongStrings(b, i+bits.TrailingZeros64(within)+1, true)
 		case inside != 0 && quotes == 0:
 			i = endOfLongStrings(b, i+blockSize, false)
 		case inside|quotes|marks == 0:
@@ -115,14 +114,10 @@ func endOfNestedByBlocks(b []byte, i int, bracket byte) int {
 	return -1
 }
 
-// firstEscaped returns the offset in the block at b[i] of the first of the given quotes
-// that is escaped, or blockSize if none is. The byte before each of them must be in a
-// string: only there do backslashes escape.
-func firstEscaped(b []byte, i int, quotes uint64) int {
-	for ; quotes != 0; quotes &= quotes - 1 {
-		if at := bits.TrailingZeros64(quotes); oddBackslashes(b, i+at) {
-			return at
-		}
-	}
-	return blockSize
+// unescaped returns those quotes of the block at b[i] that are not escaped, and the escaped
+// ones behind the last of these. Outside of strings, where backslashes do not escape, it
+// may be wrong: there, the backslash itself is a mistake.
+func unescaped(b []byte, i int, block *[blockSize]byte, quotes uint64) (real, behind uint64) {
+	real = quotes &^ escaped(backslashes(block), oddBackslashes(b, i))
+	return real, (quotes &^ real) >> bits.Len64(real) << bits.Len64(real)
 }
