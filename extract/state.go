@@ -63,7 +63,8 @@ var resourceFields = []field{
 	containerInnerIDField,
 }
 
-// These bound what Pins returns, and how much it looks at. No request comes near the last two.
+// These bound what Pins returns, and how much it looks at; so do maxLooks and bytesPerLook. No
+// request comes near the last two.
 const (
 	maxPins  = 16
 	maxVain  = 1 << 12 // mentions of what was found before, or is no id
@@ -110,8 +111,9 @@ func (r *Request) Pins() []string {
 	stored := string(r.member("store")) != "false"
 	for _, f := range messageFields {
 		raw := r.list(f)
-		if mentionsState(raw) || f == inputField && mentions(raw, 4, `"uri"`) { // of a file in Google Interactions
+		if mentionsState(raw) || f == inputField && mentions(raw, 3, `"uri"`) { // of a file in Google Interactions; its last quote is no rare byte
 			c := jsonscan.New(raw)
+			p.looks = maxLooks + len(raw)/bytesPerLook
 			p.references(&c, stored && f == inputField)
 		}
 	}
@@ -120,12 +122,13 @@ func (r *Request) Pins() []string {
 
 // pins collects ids of state. Each of its methods may stop where there need be no more.
 type pins struct {
-	ids  []string
-	vain int
+	ids   []string
+	vain  int
+	looks int // how many more values of messages are looked at; see references
 }
 
 // more reports whether there may be another id.
-func (p *pins) more() bool { return len(p.ids) < maxPins && p.vain < maxVain }
+func (p *pins) more() bool { return len(p.ids) < maxPins && p.vain < maxVain && p.looks >= 0 }
 
 // add adds an id, unless ok is false.
 func (p *pins) add(id string, ok bool) {
@@ -225,6 +228,9 @@ func mentionsState(raw []byte) bool {
 // what tools were called with and what they answered in JSON. Reasoning and images are looked
 // up only by OpenAI's Responses, and only if these are stored.
 func (p *pins) references(c *jsonscan.Cursor, stored bool) {
+	if p.looks--; p.looks < 0 {
+		return
+	}
 	switch c.Kind() {
 	case '[':
 		for ok := c.Array(); ok && p.more() && c.Element(); {

@@ -170,6 +170,10 @@ func TestPinsStopLooking(t *testing.T) {
 			require.Len(t, (&extract.Request{Body: []byte(body)}).Pins(), want, n)
 		}
 	}
+	for n, want := range map[int]int{60_000: 1, 80_000: 0} {
+		body := `{"input":[` + strings.Repeat("0,", n) + `{"file_id":"file-1"}]}`
+		require.Len(t, (&extract.Request{Body: []byte(body)}).Pins(), want, n)
+	}
 }
 
 // State names a session only where nothing better does.
