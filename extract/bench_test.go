@@ -92,6 +92,24 @@ func BenchmarkDefault(b *testing.B) {
 	}
 }
 
+// BenchmarkTrailOfOneText reads one text of a person that opens or ends as something does that
+// clients inject.
+func BenchmarkTrailOfOneText(b *testing.B) {
+	words := strings.Repeat("all work and no play ", 5000)
+	for _, text := range []string{words, "<" + words, "[" + words, words + "}", words + ">", words + "]"} {
+		b.Run("opens="+text[:1]+"/ends="+strings.TrimSpace(text[len(text)-2:]), func(b *testing.B) {
+			body := []byte(`{"messages":[{"role":"user","content":` + quote(text) + `}]}`)
+			trail := extract.Trail()
+			b.SetBytes(int64(len(body)))
+			for b.Loop() {
+				if _, ok := trail.Extract(&extract.Request{Body: body}); !ok {
+					b.Fatal("no session")
+				}
+			}
+		})
+	}
+}
+
 // hostile are bodies built to hurt, of about n bytes each.
 var hostile = []struct {
 	name string
