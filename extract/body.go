@@ -76,8 +76,11 @@ func (p bodyPath) in(r *Request, early bool) (value []byte) {
 		if value == nil {
 			return nil
 		}
-		if value[0] != '{' { // it may be an array, and the name an index
-			return query(value, n.from)
+		if value[0] != '{' {
+			if value[0] != '[' || n.name[0] < '0' || n.name[0] > '9' {
+				return nil
+			}
+			return query(value, n.from) // the name is an index
 		}
 		value = lastMember(value, n.name)
 	}

@@ -64,11 +64,12 @@ var resourceFields = []field{
 }
 
 // These bound what Pins returns, and how much it looks at; so do maxLooks and bytesPerLook. No
-// request comes near the last two.
+// request comes near any but the first.
 const (
 	maxPins  = 16
 	maxVain  = 1 << 12 // mentions of what was found before, or is no id
 	maxTools = 1 << 12
+	maxPath  = 1 << 12 // bytes
 )
 
 // Pins returns the ids of state on the upstream that the request refers to, at
@@ -314,6 +315,9 @@ func fileName(raw []byte) (string, bool) {
 // first segment that names a kind of state and has such an id behind it. Ids are told from
 // verbs, and from segments that happen to have such a name, by how they begin.
 func pathState(path string) (string, bool) {
+	if len(path) > maxPath {
+		return "", false
+	}
 	for version := ""; ; { // the segment before kind
 		kind, rest, ok := strings.Cut(path, "/")
 		if !ok {

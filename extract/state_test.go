@@ -125,6 +125,8 @@ func TestPins(t *testing.T) {
 		"/v1/vector_stores/search":                            nil,
 		"/v1/threads/runs":                                    nil,
 		"/v1/threads/thread_1/runs/run_1/submit_tool_outputs": {"thread_1"},
+		strings.Repeat("/", 4000) + "v1/responses/resp_1":     {"resp_1"},
+		strings.Repeat("/", 5000) + "v1/responses/resp_1":     nil,
 	} {
 		require.Equal(t, want, (&extract.Request{Path: path}).Pins(), path)
 	}

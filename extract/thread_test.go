@@ -216,6 +216,8 @@ func TestCredential(t *testing.T) {
 		{"k0", http.Header{"Sec-Websocket-Protocol": {"realtime, openai-insecure-api-key.k0, openai-beta.realtime-v1"}}},
 		{"mine", http.Header{"Sec-Websocket-Protocol": {"openai-insecure-api-key., openai-insecure-api-key.mine"}}},
 		{"all\nk1", http.Header{"Sec-Websocket-Protocol": {"openai-insecure-api-key.k1, openai-insecure-api-key.all"}}},
+		{"k", http.Header{"Sec-Websocket-Protocol": {strings.Repeat(",", 63) + "openai-insecure-api-key.k"}}},
+		{"", http.Header{"Sec-Websocket-Protocol": {strings.Repeat(",", 64) + "openai-insecure-api-key.k"}}}, // no browser's
 		{"", http.Header{"Sec-Websocket-Protocol": {"realtime", "x-openai-insecure-api-key.k"}}},
 		{"", http.Header{"Authorization": {""}, "X-Session-Id": {"s"}}},
 
