@@ -243,7 +243,7 @@ func (hs *headers) search(r *Request) (source, id string) {
 		}
 		classy = classy || classHeaders.has(key)
 		if hs.filter.has(key) { // most headers end here
-			rank, source := hs.rank(key)
+			rank, source := hs.rank(key, vendors <= maxVendors)
 			if rank >= hs.vendorRank() {
 				if vendors++; vendors > maxVendors {
 					continue
@@ -284,8 +284,9 @@ func (hs *headers) search(r *Request) (source, id string) {
 }
 
 // rank returns the rank of a header and the source of its sessions. The source is empty if
-// the header names no session or was looked up by find.
-func (hs *headers) rank(key string) (int, string) {
+// the header names no session or was looked up by find, or if it is not on the list and
+// vendors says that no others are wanted.
+func (hs *headers) rank(key string, vendors bool) (int, string) {
 	alike := hs.byLength[min(len(key), maxLength)]
 	for _, i := range alike {
 		if hs.names[i].canonical == key {
@@ -300,7 +301,7 @@ func (hs *headers) rank(key string) (int, string) {
 			return len(hs.names) + i, n.source
 		}
 	}
-	if hs.known {
+	if hs.known && vendors {
 		if i := vendorSession(key); i >= 0 {
 			return hs.vendorRank() + i, strings.ToLower(key)
 		}
