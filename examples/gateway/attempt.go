@@ -365,7 +365,7 @@ func cause(err error) string {
 	var network net.Error
 	var certificate *tls.CertificateVerificationError
 	switch {
-	case errors.Is(err, errSilent), errors.Is(err, errStatus):
+	case errors.Is(err, errSilent), errors.Is(err, errStatus), errors.Is(err, errTurnedAway):
 		return err.Error()
 	case errors.As(err, &network), errors.As(err, &certificate):
 		return err.Error()

@@ -25,6 +25,10 @@ type upstream struct {
 	recent  recent
 }
 
+// errTurnedAway ends what package http tries by itself, where HTTP/2 refuses a request before
+// it is looked at: once more is well, but it would go on for a minute.
+var errTurnedAway = errors.New("turns requests away")
+
 // same reports whether o is called and reached as u is.
 func (u *upstream) same(o *upstream) bool {
 	return u.name == o.name && u.key == o.key && u.url.String() == o.url.String()
@@ -47,6 +51,14 @@ func (u *upstream) request(ctx context.Context, out *http.Request) (*http.Reques
 		return r, nil
 	case out.GetBody != nil:
 		r.Body, _ = out.GetBody() // from memory: it cannot fail
+		again := true
+		r.GetBody = func() (io.ReadCloser, error) {
+			if !again {
+				return nil, errTurnedAway
+			}
+			again = false
+			return out.GetBody()
+		}
 		return r, nil
 	}
 	body := &upload{from: out.Body}
