@@ -246,7 +246,7 @@ func (g *gateway) follow(ctx context.Context, resp *http.Response, x *exchange) 
 		}
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
-		if w, ok := resp.Body.(io.Writer); ok {
+		if w, ok := resp.Body.(oneWay); ok {
 			resp.Body = upgraded{body, w}
 		}
 		return nil

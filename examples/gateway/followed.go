@@ -104,9 +104,14 @@ func (f *followed) finish(err error) {
 	})
 }
 
-// upgraded is the body of a response that switched protocols: ReverseProxy
-// writes to it too.
+// upgraded is the body of a response that switched protocols: ReverseProxy writes to it
+// too, and tells when the client has said all that it will say.
 type upgraded struct {
 	*followed
+	oneWay
+}
+
+type oneWay interface {
 	io.Writer
+	CloseWrite() error
 }

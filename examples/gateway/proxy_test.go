@@ -446,6 +446,30 @@ func TestUpgrades(t *testing.T) {
 	require.Zero(t, r.failures(), "the client left")
 }
 
+// Who has no more to say after an upgrade may still be answered.
+func TestHalfAnUpgradeIsClosed(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1)
+	r.backends[0].does(func(w http.ResponseWriter, _ *http.Request) {
+		c, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		defer c.Close()
+		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+		all, _ := io.ReadAll(rw)
+		c.Write(all)
+	})
+	c, b := r.upgrade("echo")
+	io.WriteString(c, "goodbye")
+	c.(*net.TCPConn).CloseWrite()
+	text, err := io.ReadAll(b)
+	require.NoError(t, err)
+	require.Equal(t, "goodbye", string(text))
+	r.settle()
+	require.Zero(t, r.failures())
+}
+
 // An upstream that speaks HTTP/2 is sent requests over that, and WebSockets and their like
 // over HTTP/1.1, without which there are none.
 func TestUpgradesBesideHTTP2(t *testing.T) {
