@@ -27,8 +27,12 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 	defer v.end()
 	start := v.start
 	reused := false
-	traced := httptrace.WithClientTrace(v.ctx, &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { reused = c.Reused }})
-	req, body := u.request(traced, out)
+	stall := time.AfterFunc(stalled, func() { v.giveUp(errStalled) })
+	traced := httptrace.WithClientTrace(v.ctx, &httptrace.ClientTrace{
+		GotConn:      func(c httptrace.GotConnInfo) { reused = c.Reused },
+		WroteRequest: func(httptrace.WroteRequestInfo) { stall.Stop() },
+	})
+	req, body := u.request(traced, out, stall)
 	x.upload = body
 	send := g.send
 	if body != nil || len(out.Header["Upgrade"]) > 0 {
@@ -41,11 +45,14 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		// The upstream may have closed a kept-alive connection just as it was used
 		// again. Then it is well, and its sessions must not move for that. Once, and
 		// on a new connection: it may be the request that makes it hang up.
-		req, _ = u.request(v.ctx, out)
+		req, _ = u.request(traced, out, stall)
 		resp, err = g.fresh.RoundTrip(req)
 	}
-	if err != nil && context.Cause(v.ctx) == errSilent {
-		err = errSilent // over HTTP/2, it does not say so itself
+	if err != nil {
+		stall.Stop()
+		if gaveUp := context.Cause(v.ctx); gaveUp != nil {
+			err = gaveUp // over HTTP/2, it does not say so itself
+		}
 	}
 	if err == nil && (resp.StatusCode < 100 || resp.StatusCode > 999) {
 		resp.Body.Close()
@@ -365,7 +372,7 @@ func cause(err error) string {
 	var network net.Error
 	var certificate *tls.CertificateVerificationError
 	switch {
-	case errors.Is(err, errSilent), errors.Is(err, errStatus), errors.Is(err, errTurnedAway):
+	case errors.Is(err, errSilent), errors.Is(err, errStalled), errors.Is(err, errStatus), errors.Is(err, errTurnedAway):
 		return err.Error()
 	case errors.As(err, &network), errors.As(err, &certificate):
 		return err.Error()

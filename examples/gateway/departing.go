@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -38,6 +39,22 @@ func (d departing) CloseWrite() error {
 	}
 	return nil
 }
+
+// taken is the body of a request of which an upstream has to take every piece in time, also over
+// HTTP/2: there it can let others pass on the same connection, and take nothing of this one.
+type taken struct {
+	io.ReadCloser
+	timer *time.Timer
+}
+
+func (t taken) Read(p []byte) (int, error) {
+	t.timer.Stop() // it is the client that is waited for
+	n, err := t.ReadCloser.Read(p)
+	t.timer.Reset(stalled)
+	return n, err
+}
+
+var errStalled = errors.New("takes no more of the request")
 
 // accept serves such connections.
 func accept(s *http.Server, l net.Listener) error { return s.Serve(departures{l}) }

@@ -6,8 +6,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -84,5 +86,65 @@ func TestUpstreamStopsReading(t *testing.T) {
 		require.NoError(t, err)
 		defer c.Close()
 		require.IsType(t, departing{}, c)
+	}
+}
+
+// An upstream that takes nothing more of a body over HTTP/2 keeps the connection alive. It is
+// given up, but not one that is slow, and not for a client that is.
+func TestUpstreamTakesNoMore(t *testing.T) {
+	t.Parallel()
+	for name, limit := range map[string]int64{"kept": 1 << 20, "too large to keep": 10} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, 2, func(o *options) { o.bodyLimit = limit })
+				defer w.g.close()
+				hangs := ""
+				w.g.fresh = rtFunc(func(r *http.Request) (*http.Response, error) {
+					for p := make([]byte, 10); ; {
+						if _, err := r.Body.Read(p); err == io.EOF {
+							return w.RoundTrip(r)
+						} else if err != nil {
+							return nil, err
+						}
+						if r.URL.Host == hangs {
+							<-r.Context().Done()
+							return nil, r.Context().Err()
+						}
+						<-time.After(stalled - time.Second)
+					}
+				})
+				w.g.send = w.g.fresh
+				post := func() *httptest.ResponseRecorder {
+					from, to := io.Pipe()
+					var client sync.WaitGroup
+					defer client.Wait()
+					defer from.Close()
+					client.Go(func() {
+						defer to.Close()
+						for range 10 {
+							<-time.After(2 * stalled)
+							io.WriteString(to, "0123456789")
+						}
+					})
+					r := httptest.NewRequestWithContext(t.Context(), "POST", "/v1/files", from)
+					r.Header.Set("X-Session-ID", "s")
+					rec := httptest.NewRecorder()
+					w.g.ServeHTTP(rec, r)
+					return rec
+				}
+				served := post()
+				require.Equal(t, 200, served.Code)
+				hangs = served.Header().Get(targetHeader)
+				served = post()
+				if name == "kept" {
+					require.Equal(t, 200, served.Code)
+					require.NotEqual(t, hangs, served.Header().Get(targetHeader))
+				} else {
+					require.Equal(t, 502, served.Code)
+				}
+				require.EqualValues(t, 1, w.g.status().Upstreams[hangs[0]-'a'].Failures)
+			})
+		})
 	}
 }

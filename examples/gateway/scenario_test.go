@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -61,8 +62,7 @@ func newWorld(t *testing.T, n int, adjust ...func(*options)) *world {
 
 // RoundTrip implements http.RoundTripper.
 func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
-	io.Copy(io.Discard, r.Body)
-	r.Body.Close()
+	take(r)
 	w.mu.Lock()
 	w.hits[r.URL.Host]++
 	does := w.does[r.URL.Host]
@@ -81,6 +81,13 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 		resp.Request = r
 	}
 	return resp, err
+}
+
+// take reads a request, as an upstream does.
+func take(r *http.Request) {
+	io.Copy(io.Discard, r.Body)
+	r.Body.Close()
+	httptrace.ContextClientTrace(r.Context()).WroteRequest(httptrace.WroteRequestInfo{})
 }
 
 var errHangs = errors.New("hangs")
@@ -524,6 +531,7 @@ func TestLongAnswers(t *testing.T) {
 			takes := usual
 			w.g.send = rtFunc(func(r *http.Request) (*http.Response, error) {
 				attempts.Add(1)
+				take(r)
 				select {
 				case <-time.After(takes):
 				case <-r.Context().Done():

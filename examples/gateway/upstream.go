@@ -36,8 +36,8 @@ func (u *upstream) same(o *upstream) bool {
 
 // request returns the request to send for out, which is left as it is: attempts
 // share nothing that one of them changes. The second result is nil if the body
-// is in memory and can be sent again.
-func (u *upstream) request(ctx context.Context, out *http.Request) (*http.Request, *upload) {
+// is in memory and can be sent again. The timer is one of taken.
+func (u *upstream) request(ctx context.Context, out *http.Request, timer *time.Timer) (*http.Request, *upload) {
 	r := out.WithContext(ctx)
 	address := *out.URL
 	r.URL = &address
@@ -50,19 +50,19 @@ func (u *upstream) request(ctx context.Context, out *http.Request) (*http.Reques
 	case out.Body == nil || out.Body == http.NoBody:
 		return r, nil
 	case out.GetBody != nil:
-		r.Body, _ = out.GetBody() // from memory: it cannot fail
-		again := true
+		bodies := 0
 		r.GetBody = func() (io.ReadCloser, error) {
-			if !again {
+			if bodies++; bodies > 2 {
 				return nil, errTurnedAway
 			}
-			again = false
-			return out.GetBody()
+			body, err := out.GetBody()
+			return taken{body, timer}, err
 		}
+		r.Body, _ = r.GetBody() // from memory: it cannot fail
 		return r, nil
 	}
 	body := &upload{from: out.Body}
-	r.Body = body
+	r.Body = taken{body, timer}
 	return r, body
 }
 
