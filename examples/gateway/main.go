@@ -155,7 +155,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 // newServer sets no limit to how long a request may take, since prompts are long, and
 // streams longer. But a client that stops in the middle of a request is given up, and
-// by accept one that stops in the middle of its answer.
+// by a listener one that stops in the middle of its answer.
 func newServer(addr string, h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Addr:              addr,
@@ -182,11 +182,11 @@ func serve(ctx context.Context, log *slog.Logger, servers []*http.Server, busy *
 			return fmt.Errorf("%w: want an address such as 127.0.0.1:8080", err)
 		}
 		defer l.Close()
-		listeners[i] = l
+		listeners[i] = listener{l}
 	}
 	failed := make(chan error, len(servers))
 	for i, s := range servers {
-		go func() { failed <- accept(s, listeners[i]) }()
+		go func() { failed <- s.Serve(listeners[i]) }()
 		log.Info("listening", "for", []string{"clients", "admin"}[i], "addr", listeners[i].Addr().String())
 	}
 	var err error
