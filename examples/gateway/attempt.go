@@ -41,7 +41,7 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		send = g.fresh
 	}
 	resp, err := send.RoundTrip(req)
-	if err != nil && reused && v.ctx.Err() == nil && !timedOut(err) {
+	if err != nil && (reused || errors.Is(err, errTurnedAway)) && v.ctx.Err() == nil && !timedOut(err) {
 		// The upstream may have closed a kept-alive connection just as it was used
 		// again. Then it is well, and its sessions must not move for that. Once, and
 		// on a new connection: it may be the request that makes it hang up.
