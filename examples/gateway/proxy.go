@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -219,75 +218,3 @@ func lists(list, word string) bool {
 	}
 	return false
 }
-
-// RoundTrip implements http.RoundTripper: it sends a request to the upstream of
-// its session, and if that fails, to others, as long as nothing was sent to the
-// client. If all fail, the client gets the last answer that an upstream gave.
-func (g *gateway) RoundTrip(out *http.Request) (*http.Response, error) {
-	ctx := out.Context()
-	x := ctx.Value(exchangeKey{}).(*exchange)
-	prepare(out)
-	var resp *http.Response // of the last attempt
-	var err error
-	var before *kept // the last one before that
-	for {
-		last := x.choice
-		if none := g.choose(ctx, x); none != nil {
-			if x.attempts == 0 {
-				return nil, none
-			}
-			break
-		}
-		if resp != nil {
-			before = keep(resp, last)
-		}
-		var again bool
-		resp, again, err = g.try(out, x)
-		if errors.Is(err, errStateAway) {
-			break
-		}
-		if !again || ctx.Err() != nil {
-			x.hasten(resp)
-			return resp, err
-		}
-		if x.tried = append(x.tried, x.choice.Target); x.futile() {
-			break
-		}
-	}
-	if resp == nil && before.whole() {
-		resp, err = before.resp, nil
-		x.choice = before.choice
-	}
-	x.hasten(resp)
-	return resp, err
-}
-
-// futile reports whether there is no use in going on: what is answered with an error
-// everywhere, twice, may be the request's fault; and whoever is not let in now will
-// not be in a second.
-func (x *exchange) futile() bool {
-	rounds := x.rounds
-	if len(x.tried) >= len(x.upstreams) {
-		rounds++ // this one is over
-	}
-	return x.forbidden && rounds > 0 || x.blamed && rounds > 1
-}
-
-// prepare makes out fit to be sent, whatever the upstream.
-func prepare(out *http.Request) {
-	if out.GetBody != nil {
-		delete(out.Header, "Expect") // the body is here: nobody has to wait for leave to send it
-	}
-	if keepsState(out.URL.Path, out.Header) || out.Method == http.MethodPost && len(out.Header["Accept-Encoding"]) > 0 {
-		out.Header["Accept-Encoding"] = []string{"identity"} // what is read on the way is not compressed
-	}
-}
-
-// Why a request got no answer from an upstream; what the client is told.
-var (
-	errNoUpstream  = errors.New("all upstreams are out for now: try again later")
-	errUpstream    = errors.New("the upstream could not be reached, or closed the connection without an answer")
-	errStateAway   = errors.New("the upstream that has what the request refers to is out for now: try again later")
-	errDenied      = errors.New("the upstream does not accept the gateway's own credential, or not for this request: whoever runs the gateway has to see to that")
-	errRequestBody = errors.New("the request's body could not be read")
-)

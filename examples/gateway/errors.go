@@ -9,6 +9,15 @@ import (
 	"time"
 )
 
+// Why a request got no answer from an upstream; what the client is told.
+var (
+	errNoUpstream  = errors.New("all upstreams are out for now: try again later")
+	errUpstream    = errors.New("the upstream could not be reached, or closed the connection without an answer")
+	errStateAway   = errors.New("the upstream that has what the request refers to is out for now: try again later")
+	errDenied      = errors.New("the upstream does not accept the gateway's own credential, or not for this request: whoever runs the gateway has to see to that")
+	errRequestBody = errors.New("the request's body could not be read")
+)
+
 // Headers that tell the client what was decided.
 const (
 	sessionHeader = "Affinity-Session"

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+)
+
+// RoundTrip implements http.RoundTripper: it sends a request to the upstream of
+// its session, and if that fails, to others, as long as nothing was sent to the
+// client. If all fail, the client gets the last answer that an upstream gave.
+func (g *gateway) RoundTrip(out *http.Request) (*http.Response, error) {
+	ctx := out.Context()
+	x := ctx.Value(exchangeKey{}).(*exchange)
+	prepare(out)
+	var resp *http.Response // of the last attempt
+	var err error
+	var before *kept // the last one before that
+	for {
+		last := x.choice
+		if none := g.choose(ctx, x); none != nil {
+			if x.attempts == 0 {
+				return nil, none
+			}
+			break
+		}
+		if resp != nil {
+			before = keep(resp, last)
+		}
+		var again bool
+		resp, again, err = g.try(out, x)
+		if errors.Is(err, errStateAway) {
+			break
+		}
+		if !again || ctx.Err() != nil {
+			x.hasten(resp)
+			return resp, err
+		}
+		if x.tried = append(x.tried, x.choice.Target); x.futile() {
+			break
+		}
+	}
+	if resp == nil && before.whole() {
+		resp, err = before.resp, nil
+		x.choice = before.choice
+	}
+	x.hasten(resp)
+	return resp, err
+}
+
+// futile reports whether there is no use in going on: what is answered with an error
+// everywhere, twice, may be the request's fault; and whoever is not let in now will
+// not be in a second.
+func (x *exchange) futile() bool {
+	rounds := x.rounds
+	if len(x.tried) >= len(x.upstreams) {
+		rounds++ // this one is over
+	}
+	return x.forbidden && rounds > 0 || x.blamed && rounds > 1
+}
+
+// prepare makes out fit to be sent, whatever the upstream.
+func prepare(out *http.Request) {
+	if out.GetBody != nil {
+		delete(out.Header, "Expect") // the body is here: nobody has to wait for leave to send it
+	}
+	if keepsState(out.URL.Path, out.Header) || out.Method == http.MethodPost && len(out.Header["Accept-Encoding"]) > 0 {
+		out.Header["Accept-Encoding"] = []string{"identity"} // what is read on the way is not compressed
+	}
+}
+
+// kept is an answer that tells of a failure, while another upstream is asked for a better
+// one.
+type kept struct {
+	resp   *http.Response
+	choice *selection // that it is of
+	ready  chan bool  // gets whether the body was read
+}
+
+const (
+	maxKept  = 64 << 10        // how long a body is that is kept,
+	keptSoon = 5 * time.Second // and how long it is waited for at the end
+)
+
+// keep reads the body of an answer at once, so that its connection can be used again and
+// nothing breaks off later. It does not make the next attempt wait for it; the end of
+// the request ends it.
+func keep(resp *http.Response, choice *selection) *kept {
+	k := &kept{resp, choice, make(chan bool, 1)}
+	go func() {
+		body, err := io.ReadAll(io.LimitReader(resp.Body, maxKept+1))
+		resp.Body.Close()
+		resp.Body = io.NopCloser(bytes.NewReader(body))
+		k.ready <- err == nil && len(body) <= maxKept
+	}()
+	return k
+}
+
+// whole reports whether there is an answer, of which all can be read. It may be
+// asked once.
+func (k *kept) whole() bool {
+	if k == nil {
+		return false
+	}
+	timer := time.NewTimer(keptSoon)
+	defer timer.Stop()
+	select {
+	case ok := <-k.ready:
+		return ok
+	case <-timer.C:
+		return false
+	}
+}
