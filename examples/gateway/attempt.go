@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/go-affinity/affinity"
@@ -206,83 +205,6 @@ func denies(code int) bool {
 func timedOut(err error) bool {
 	var network net.Error
 	return errors.As(err, &network) && network.Timeout()
-}
-
-// label writes what was decided into the headers of a response.
-func label(h http.Header, choice *selection) {
-	h[targetHeader] = []string{choice.ID}
-	h[reasonHeader] = []string{choice.Reason.String()}
-	delete(h, sessionHeader)
-	if s := choice.Session.String(); s != "" {
-		h[sessionHeader] = []string{s}
-	}
-}
-
-// follow watches the body of a response: how it ends is the outcome, it tells
-// the usage, and the state that it names is at this upstream. The result is nil
-// if there is nothing to read.
-func (g *gateway) follow(ctx context.Context, resp *http.Response, x *exchange) *followed {
-	body := &followed{ReadCloser: resp.Body}
-	outcome := affinity.OutcomeOf(resp.StatusCode, nil)
-	body.end = func(err error) {
-		o := outcome
-		o.Usage = body.reading.usage()
-		switch {
-		case ctx.Err() != nil: // the client left: that says nothing
-			g.neutral(x, o.Usage)
-		case err != nil:
-			o.Result = affinity.TransientFailure
-			g.failed(x, o, trouble{pause: g.cooldown, why: "broke off", mine: x.hungUp()})
-		case body.reading != nil && body.reading.failed:
-			kind := body.reading.kind
-			if o.Result = severity(kind); o.Result == affinity.Neutral {
-				g.done(x, o)
-				return
-			}
-			t := trouble{pause: g.cooldown, why: "error in the response"}
-			if o.Result == affinity.TransientFailure && !limits(kind) && kind != "overloaded_error" {
-				t.mine = x.blamed // see refused: this is like a status of 500, that like 529
-				x.blamed = true
-			}
-			if u := x.choice.Target; x.pays(u) && (limits(kind) || o.Result == affinity.TerminalFailure) {
-				t.limit = x.limitAt(u)
-			}
-			g.failed(x, o, t)
-		default:
-			g.done(x, o)
-		}
-	}
-	if resp.StatusCode == http.StatusSwitchingProtocols {
-		if w, ok := resp.Body.(oneWay); ok {
-			resp.Body = upgraded{body, w}
-		}
-		return nil
-	}
-	if outcome.Result == affinity.Served && resp.Request.Method == http.MethodPost {
-		body.events = strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream")
-		body.reading = newReading(body.events)
-	}
-	if outcome.Result == affinity.Served {
-		body.listen(resp, x.choice.Learn)
-	}
-	resp.Body = body
-	return body
-}
-
-// keepsState reports whether the API at path keeps state that later requests
-// can refer to. Others, which name every answer too, would fill the table.
-func keepsState(path string, h http.Header) bool {
-	for _, word := range []string{"/responses", "/conversations", "/interactions", "/cachedContents", "/files", "/containers"} {
-		if strings.Contains(path, word) {
-			return true
-		}
-	}
-	for _, created := range []string{"/threads", "/threads/runs", "/sessions", "/batches", "/vector_stores"} { // and not what is in them
-		if strings.HasSuffix(path, created) {
-			return true
-		}
-	}
-	return strings.Contains(h.Get("Anthropic-Beta"), "message-threads")
 }
 
 // done reports the outcome of the last attempt.

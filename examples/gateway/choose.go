@@ -112,28 +112,6 @@ func (x *exchange) candidates(now time.Time) (candidates, slots []*upstream, wai
 	return candidates, slots, wait
 }
 
-// stateIn returns how long it takes until the upstream is there again that holds
-// state which the request refers to: 0 if it is among the candidates, or nobody
-// knows which it is, or it has not said when.
-func (x *exchange) stateIn(now time.Time, candidates []*upstream) time.Duration {
-	if len(candidates) == len(x.upstreams) || len(x.req.Pins()) == 0 {
-		return 0
-	}
-	b, _ := x.sel.Peek(x.req)
-	u := x.find(b.Target)
-	if u == nil || slices.Contains(candidates, u) {
-		return 0
-	}
-	standing, slot, until := u.health.admit(now, x.limitAt(u))
-	if slot {
-		u.health.release()
-	}
-	if standing != refusing {
-		return 0
-	}
-	return until.Sub(now)
-}
-
 // back returns how long it takes until an upstream is there for the request
 // again. One that has failed is not counted on, nor one that was of no use to it; and where
 // one has the state that it refers to and says when, no other.

@@ -18,13 +18,6 @@ var (
 	errRequestBody = errors.New("the request's body could not be read")
 )
 
-// Headers that tell the client what was decided.
-const (
-	sessionHeader = "Affinity-Session"
-	targetHeader  = "Affinity-Target"
-	reasonHeader  = "Affinity-Reason"
-)
-
 // fail answers a request that no upstream has answered.
 func (g *gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {

@@ -5,9 +5,49 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/go-affinity/affinity"
 )
+
+// keepsState reports whether the API at path keeps state that later requests
+// can refer to. Others, which name every answer too, would fill the table.
+func keepsState(path string, h http.Header) bool {
+	for _, word := range []string{"/responses", "/conversations", "/interactions", "/cachedContents", "/files", "/containers"} {
+		if strings.Contains(path, word) {
+			return true
+		}
+	}
+	for _, created := range []string{"/threads", "/threads/runs", "/sessions", "/batches", "/vector_stores"} { // and not what is in them
+		if strings.HasSuffix(path, created) {
+			return true
+		}
+	}
+	return strings.Contains(h.Get("Anthropic-Beta"), "message-threads")
+}
+
+// stateIn returns how long it takes until the upstream is there again that holds
+// state which the request refers to: 0 if it is among the candidates, or nobody
+// knows which it is, or it has not said when.
+func (x *exchange) stateIn(now time.Time, candidates []*upstream) time.Duration {
+	if len(candidates) == len(x.upstreams) || len(x.req.Pins()) == 0 {
+		return 0
+	}
+	b, _ := x.sel.Peek(x.req)
+	u := x.find(b.Target)
+	if u == nil || slices.Contains(candidates, u) {
+		return 0
+	}
+	standing, slot, until := u.health.admit(now, x.limitAt(u))
+	if slot {
+		u.health.release()
+	}
+	if standing != refusing {
+		return 0
+	}
+	return until.Sub(now)
+}
 
 // misses reports whether the answer may say no more than that the state which the request
 // refers to is elsewhere: at the upstream that it is away from. Were the client to believe

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"strings"
@@ -9,6 +10,74 @@ import (
 	"github.com/go-affinity/affinity"
 	"github.com/go-affinity/affinity/extract"
 )
+
+// Headers that tell the client what was decided.
+const (
+	sessionHeader = "Affinity-Session"
+	targetHeader  = "Affinity-Target"
+	reasonHeader  = "Affinity-Reason"
+)
+
+// label writes what was decided into the headers of a response.
+func label(h http.Header, choice *selection) {
+	h[targetHeader] = []string{choice.ID}
+	h[reasonHeader] = []string{choice.Reason.String()}
+	delete(h, sessionHeader)
+	if s := choice.Session.String(); s != "" {
+		h[sessionHeader] = []string{s}
+	}
+}
+
+// follow watches the body of a response: how it ends is the outcome, it tells
+// the usage, and the state that it names is at this upstream. The result is nil
+// if there is nothing to read.
+func (g *gateway) follow(ctx context.Context, resp *http.Response, x *exchange) *followed {
+	body := &followed{ReadCloser: resp.Body}
+	outcome := affinity.OutcomeOf(resp.StatusCode, nil)
+	body.end = func(err error) {
+		o := outcome
+		o.Usage = body.reading.usage()
+		switch {
+		case ctx.Err() != nil: // the client left: that says nothing
+			g.neutral(x, o.Usage)
+		case err != nil:
+			o.Result = affinity.TransientFailure
+			g.failed(x, o, trouble{pause: g.cooldown, why: "broke off", mine: x.hungUp()})
+		case body.reading != nil && body.reading.failed:
+			kind := body.reading.kind
+			if o.Result = severity(kind); o.Result == affinity.Neutral {
+				g.done(x, o)
+				return
+			}
+			t := trouble{pause: g.cooldown, why: "error in the response"}
+			if o.Result == affinity.TransientFailure && !limits(kind) && kind != "overloaded_error" {
+				t.mine = x.blamed // see refused: this is like a status of 500, that like 529
+				x.blamed = true
+			}
+			if u := x.choice.Target; x.pays(u) && (limits(kind) || o.Result == affinity.TerminalFailure) {
+				t.limit = x.limitAt(u)
+			}
+			g.failed(x, o, t)
+		default:
+			g.done(x, o)
+		}
+	}
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		if w, ok := resp.Body.(oneWay); ok {
+			resp.Body = upgraded{body, w}
+		}
+		return nil
+	}
+	if outcome.Result == affinity.Served && resp.Request.Method == http.MethodPost {
+		body.events = strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream")
+		body.reading = newReading(body.events)
+	}
+	if outcome.Result == affinity.Served {
+		body.listen(resp, x.choice.Learn)
+	}
+	resp.Body = body
+	return body
+}
 
 // followed is the body of a response. It reads what passes by, and tells how it
 // ended, once.
