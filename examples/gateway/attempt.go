@@ -22,12 +22,12 @@ import (
 func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, error) {
 	ctx := out.Context()
 	u := x.choice.Target
-	v := g.watch(ctx, x, !buffered(out))
-	defer v.end()
-	start := v.start
+	w := g.watch(ctx, x, !buffered(out))
+	defer w.end()
+	start := w.start
 	reused := false
-	stall := time.AfterFunc(stalled, func() { v.giveUp(errStalled) })
-	traced := httptrace.WithClientTrace(v.ctx, &httptrace.ClientTrace{
+	stall := time.AfterFunc(stalled, func() { w.giveUp(errStalled) })
+	traced := httptrace.WithClientTrace(w.ctx, &httptrace.ClientTrace{
 		GotConn:      func(c httptrace.GotConnInfo) { reused = c.Reused },
 		WroteRequest: func(httptrace.WroteRequestInfo) { stall.Stop() },
 	})
@@ -40,7 +40,7 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		send = g.fresh
 	}
 	resp, err := send.RoundTrip(req)
-	if err != nil && (reused || errors.Is(err, errTurnedAway)) && v.ctx.Err() == nil && !timedOut(err) {
+	if err != nil && (reused || errors.Is(err, errTurnedAway)) && w.ctx.Err() == nil && !timedOut(err) {
 		// The upstream may have closed a kept-alive connection just as it was used
 		// again. Then it is well, and its sessions must not move for that. Once, and
 		// on a new connection: it may be the request that makes it hang up.
@@ -49,7 +49,7 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 	}
 	if err != nil {
 		stall.Stop()
-		if gaveUp := context.Cause(v.ctx); gaveUp != nil {
+		if gaveUp := context.Cause(w.ctx); gaveUp != nil {
 			err = gaveUp // over HTTP/2, it does not say so itself
 		}
 	}

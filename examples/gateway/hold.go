@@ -157,23 +157,6 @@ func (x *exchange) holdable(resp *http.Response, f *followed) beginning {
 	return anything
 }
 
-// asks returns the kind of answer that the request asks for.
-func (x *exchange) asks() int {
-	if strings.Contains(x.req.Path, ":stream") {
-		return streamed
-	}
-	const white = " \t\r\n"
-	for rest, found := x.req.Body, true; ; {
-		if _, rest, found = bytes.Cut(rest, []byte(`"stream"`)); !found {
-			return whole
-		}
-		value, isName := bytes.CutPrefix(bytes.TrimLeft(rest, white), []byte(":"))
-		if isName && bytes.HasPrefix(bytes.TrimLeft(value, white), []byte("true")) {
-			return streamed
-		}
-	}
-}
-
 // buffers are for what is read of bodies.
 var buffers pool
 

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/go-affinity/affinity"
-	"github.com/go-affinity/affinity/balance"
 	"github.com/go-affinity/affinity/extract"
 )
 
@@ -84,16 +83,6 @@ func newGateway(o options, extractor extract.Extractor, log *slog.Logger, fallba
 }
 
 func nameOf(u *upstream) string { return u.name }
-
-// newBalancer returns what places sessions that have no home: where the least
-// work went lately, or with prefix, where of the prompt the most is cached.
-func newBalancer(prefix bool) affinity.Balancer[*upstream] {
-	cost := balance.CostConfig[*upstream]{ID: nameOf}
-	if prefix {
-		return balance.Prefix(balance.PrefixConfig[*upstream]{CostConfig: cost})
-	}
-	return &spread{Balancer: balance.LeastCost(cost)}
-}
 
 func (g *gateway) close() {
 	g.setup.Load().sel.Close()

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"math"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +23,23 @@ const (
 	streamed = iota // as events
 	whole           // when all of it is there
 )
+
+// asks returns the kind of answer that the request asks for.
+func (x *exchange) asks() int {
+	if strings.Contains(x.req.Path, ":stream") {
+		return streamed
+	}
+	const white = " \t\r\n"
+	for rest, found := x.req.Body, true; ; {
+		if _, rest, found = bytes.Cut(rest, []byte(`"stream"`)); !found {
+			return whole
+		}
+		value, isName := bytes.CutPrefix(bytes.TrimLeft(rest, white), []byte(":"))
+		if isName && bytes.HasPrefix(bytes.TrimLeft(value, white), []byte("true")) {
+			return streamed
+		}
+	}
+}
 
 // floors are what is never slow.
 var floors = [2]time.Duration{streamed: time.Second, whole: 3 * time.Second}

@@ -7,8 +7,19 @@ import (
 	"time"
 
 	"github.com/go-affinity/affinity"
+	"github.com/go-affinity/affinity/balance"
 	"github.com/go-affinity/affinity/extract"
 )
+
+// newBalancer returns what places sessions that have no home: where the least
+// work went lately, or with prefix, where of the prompt the most is cached.
+func newBalancer(prefix bool) affinity.Balancer[*upstream] {
+	cost := balance.CostConfig[*upstream]{ID: nameOf}
+	if prefix {
+		return balance.Prefix(balance.PrefixConfig[*upstream]{CostConfig: cost})
+	}
+	return &spread{Balancer: balance.LeastCost(cost)}
+}
 
 // spread is a balancer that lets another one choose, but gives each upstream about
 // as many of the sessions placed within a short time. What a session costs shows
