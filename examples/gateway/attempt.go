@@ -25,38 +25,8 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 	w := g.watch(ctx, x, !buffered(out))
 	defer w.end()
 	start := w.start
-	reused := false
-	stall := time.AfterFunc(stalled, func() { w.giveUp(errStalled) })
-	traced := httptrace.WithClientTrace(w.ctx, &httptrace.ClientTrace{
-		GotConn:      func(c httptrace.GotConnInfo) { reused = c.Reused },
-		WroteRequest: func(httptrace.WroteRequestInfo) { stall.Stop() },
-	})
-	req, body := u.request(traced, out, stall)
-	x.upload = body
-	send := g.send
-	if body != nil || len(out.Header["Upgrade"]) > 0 {
-		// The one cannot be sent again if the connection turns out to be closed, the other
-		// cannot be sent over HTTP/2, which package http knows of WebSockets alone.
-		send = g.fresh
-	}
-	resp, err := send.RoundTrip(req)
-	if err != nil && (reused || errors.Is(err, errTurnedAway)) && w.ctx.Err() == nil && !timedOut(err) {
-		// The upstream may have closed a kept-alive connection just as it was used
-		// again. Then it is well, and its sessions must not move for that. Once, and
-		// on a new connection: it may be the request that makes it hang up.
-		req, _ = u.request(traced, out, stall)
-		resp, err = g.fresh.RoundTrip(req)
-	}
-	if err != nil {
-		stall.Stop()
-		if gaveUp := context.Cause(w.ctx); gaveUp != nil {
-			err = gaveUp // over HTTP/2, it does not say so itself
-		}
-	}
-	if err == nil && (resp.StatusCode < 100 || resp.StatusCode > 999) {
-		resp.Body.Close()
-		resp, err = nil, errStatus
-	}
+	resp, err := g.ask(out, x, w)
+	body := x.upload
 	switch {
 	case err != nil && ctx.Err() != nil: // the client left
 		g.neutral(x, affinity.Usage{})
@@ -126,6 +96,41 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		u.paces[1-kind].forget() // that is of when it was slow
 	}
 	return resp, false, nil
+}
+
+// ask sends the request and returns what the upstream answers.
+func (g *gateway) ask(out *http.Request, x *exchange, w *watchdog) (*http.Response, error) {
+	reused := false
+	stall := time.AfterFunc(stalled, func() { w.giveUp(errStalled) })
+	ctx := httptrace.WithClientTrace(w.ctx, &httptrace.ClientTrace{
+		GotConn:      func(c httptrace.GotConnInfo) { reused = c.Reused },
+		WroteRequest: func(httptrace.WroteRequestInfo) { stall.Stop() },
+	})
+	req, body := x.choice.Target.request(ctx, out, stall)
+	x.upload = body
+	send := g.send
+	if body != nil || len(out.Header["Upgrade"]) > 0 {
+		// The one cannot be sent again if the connection turns out to be closed, the other
+		// cannot be sent over HTTP/2, which package http knows of WebSockets alone.
+		send = g.fresh
+	}
+	resp, err := send.RoundTrip(req)
+	if err != nil && (reused || errors.Is(err, errTurnedAway)) && ctx.Err() == nil && !timedOut(err) {
+		// The upstream may have closed a kept-alive connection just as it was used
+		// again. Then it is well, and its sessions must not move for that. Once, and
+		// on a new connection: it may be the request that makes it hang up.
+		req, _ = x.choice.Target.request(ctx, out, stall)
+		resp, err = g.fresh.RoundTrip(req)
+	}
+	stall.Stop() // who answers may leave the rest
+	if gaveUp := context.Cause(ctx); err != nil && gaveUp != nil {
+		err = gaveUp // over HTTP/2, it does not say so itself
+	}
+	if err == nil && (resp.StatusCode < 100 || resp.StatusCode > 999) {
+		resp.Body.Close()
+		return nil, errStatus
+	}
+	return resp, err
 }
 
 // errStatus is for answers like "HTTP/1.1 099 X": package http reads them, but panics where
