@@ -2,15 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
-	"fmt"
-	"io"
-	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptrace"
-	"strconv"
 	"time"
 
 	"github.com/go-affinity/affinity"
@@ -137,79 +131,9 @@ func (g *gateway) ask(out *http.Request, x *exchange, w *watchdog) (*http.Respon
 // they are to be written.
 var errStatus = errors.New("its answer has a status that is none")
 
-// A trouble is what is wrong with an upstream.
-type trouble struct {
-	why    string
-	pause  time.Duration // how long to leave it out
-	asked  bool          // it wants it so
-	limit  uint64        // it concerns only what counts against that, if not 0
-	mine   bool          // it concerns nothing but this request
-	denied bool          // the upstream does not take its own credential
-}
-
-// refused reports whether the response is one that another upstream could do
-// better, and what is wrong with this one.
-func (g *gateway) refused(resp *http.Response, x *exchange) (t trouble, ok bool) {
-	u := x.choice.Target
-	t.why = "status " + strconv.Itoa(resp.StatusCode)
-	switch code := resp.StatusCode; {
-	case code == http.StatusTooManyRequests:
-	case code == http.StatusRequestTimeout, code == http.StatusTooEarly:
-		// All of the request is here, so it is not the client that was late or early, but
-		// neither does it tell that the upstream is unwell.
-		t.mine, x.blamed = true, true
-	case code == http.StatusInternalServerError, code == http.StatusNotImplemented, code == http.StatusGatewayTimeout:
-		// If the one before has failed like that, it may well be the request.
-		t.mine = x.blamed
-		x.blamed = true
-	case code >= 500: // such as 502, 503 and 529: it says of itself that it is unavailable
-	case denies(code):
-		// Perhaps it may not do just this: 403 says so, and so does it if another one does
-		// not let it in either.
-		t.mine = code == http.StatusForbidden || x.forbidden
-		t.denied, x.forbidden = true, true
-	default:
-		return t, false
-	}
-	if t.pause = pause(resp, time.Now()); t.pause > 0 {
-		t.asked, t.mine = true, false
-	} else {
-		t.pause = g.cooldown
-	}
-	if resp.StatusCode == http.StatusTooManyRequests && (t.asked || x.pays(u)) {
-		t.limit = x.limitAt(u) // one that does not say for how long may be a quota of all that there is
-	}
-	return t, true
-}
-
-// hungUp tells that an upstream has broken off. If the one before has done so, it may
-// well be the request that makes them crash.
-func (x *exchange) hungUp() (again bool) {
-	again, x.crashes = x.crashes, true
-	return again
-}
-
-// reached reports whether the upstream, which gave no answer, had the request.
-func reached(err error) bool {
-	var network *net.OpError
-	var certificate *tls.CertificateVerificationError
-	return !errors.Is(err, errSilent) && !errors.As(err, &certificate) && !(errors.As(err, &network) && network.Op == "dial")
-}
-
 // buffered reports whether the body of a request, if it has one, is in memory.
 func buffered(out *http.Request) bool {
 	return out.Body == nil || out.Body == http.NoBody || out.GetBody != nil
-}
-
-// denies reports whether a status says that a credential is of no use.
-func denies(code int) bool {
-	return code == http.StatusUnauthorized || code == http.StatusPaymentRequired || code == http.StatusForbidden
-}
-
-// timedOut reports whether a request got no answer within the time for that.
-func timedOut(err error) bool {
-	var network net.Error
-	return errors.As(err, &network) && network.Timeout()
 }
 
 // done reports the outcome of the last attempt.
@@ -244,67 +168,4 @@ func (g *gateway) served(x *exchange, start, now time.Time, how speed) (noLonger
 		g.log.Info("upstream back", "target", u.name)
 	}
 	return noLongerSlow
-}
-
-// failed reports a failure and leaves the upstream out for a while.
-func (g *gateway) failed(x *exchange, o affinity.Outcome, t trouble) {
-	u := x.choice.Target
-	x.choice.Done(o)
-	if s, ok := g.fallback.(*spread); ok && placed(x.choice.Reason) {
-		s.failed(u)
-	}
-	g.counters.done(x.choice.ID, o.Usage, true)
-	slot := x.slot
-	x.slot = false
-	now, out := time.Now(), t.pause
-	var news bool
-	switch {
-	case t.mine:
-		if slot {
-			u.health.release()
-		}
-		level := slog.LevelDebug
-		if t.denied {
-			level = slog.LevelWarn // the client cannot tell why
-		}
-		g.log.Log(context.Background(), level, "request failed", "target", u.name, "why", t.why)
-		return
-	case t.limit != 0:
-		news = u.health.limited(now, t.pause, t.limit, slot)
-	default:
-		news = u.health.failed(now, t.pause, t.asked, slot)
-		_, until := u.health.state(now)
-		out = until.Sub(now)
-	}
-	level := slog.LevelDebug
-	if news {
-		level = slog.LevelWarn // the first of what may be many
-	}
-	g.log.Log(context.Background(), level, "upstream out", "target", u.name, "for", out.Round(time.Millisecond),
-		"why", t.why, "limits", map[bool]string{true: "one", false: "all"}[t.limit != 0])
-}
-
-// placed reports whether the balancer was asked for the upstream.
-func placed(r affinity.Reason) bool {
-	switch r {
-	case affinity.ReasonNoSession, affinity.ReasonNew, affinity.ReasonFailover, affinity.ReasonExpired, affinity.ReasonOverload, affinity.ReasonSideCall:
-		return true
-	}
-	return false
-}
-
-// cause says why an upstream gave no answer. It does not quote errors about
-// what was received, since they quote that.
-func cause(err error) string {
-	var network net.Error
-	var certificate *tls.CertificateVerificationError
-	switch {
-	case errors.Is(err, errSilent), errors.Is(err, errStalled), errors.Is(err, errStatus), errors.Is(err, errTurnedAway):
-		return err.Error()
-	case errors.As(err, &network), errors.As(err, &certificate):
-		return err.Error()
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "connection closed without an answer"
-	}
-	return fmt.Sprintf("no valid answer (%T)", err)
 }

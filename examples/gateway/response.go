@@ -44,18 +44,10 @@ func (g *gateway) follow(ctx context.Context, resp *http.Response, x *exchange) 
 			o.Result = affinity.TransientFailure
 			g.failed(x, o, trouble{pause: g.cooldown, why: "broke off", mine: x.hungUp()})
 		case body.reading != nil && body.reading.failed:
-			kind := body.reading.kind
-			if o.Result = severity(kind); o.Result == affinity.Neutral {
+			var t trouble
+			if t, o.Result = g.told(x, body.reading.kind); o.Result == affinity.Neutral {
 				g.done(x, o)
 				return
-			}
-			t := trouble{pause: g.cooldown, why: "error in the response"}
-			if o.Result == affinity.TransientFailure && !limits(kind) && kind != "overloaded_error" {
-				t.mine = x.blamed // see refused: this is like a status of 500, that like 529
-				x.blamed = true
-			}
-			if u := x.choice.Target; x.pays(u) && (limits(kind) || o.Result == affinity.TerminalFailure) {
-				t.limit = x.limitAt(u)
 			}
 			g.failed(x, o, t)
 		default:

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-affinity/affinity"
+)
+
+// A trouble is what is wrong with an upstream.
+type trouble struct {
+	why    string
+	pause  time.Duration // how long to leave it out
+	asked  bool          // it wants it so
+	limit  uint64        // it concerns only what counts against that, if not 0
+	mine   bool          // it concerns nothing but this request
+	denied bool          // the upstream does not take its own credential
+}
+
+// refused reports whether the response is one that another upstream could do
+// better, and what is wrong with this one.
+func (g *gateway) refused(resp *http.Response, x *exchange) (t trouble, ok bool) {
+	u := x.choice.Target
+	t.why = "status " + strconv.Itoa(resp.StatusCode)
+	switch code := resp.StatusCode; {
+	case code == http.StatusTooManyRequests:
+	case code == http.StatusRequestTimeout, code == http.StatusTooEarly:
+		// All of the request is here, so it is not the client that was late or early, but
+		// neither does it tell that the upstream is unwell.
+		t.mine, x.blamed = true, true
+	case code == http.StatusInternalServerError, code == http.StatusNotImplemented, code == http.StatusGatewayTimeout:
+		// If the one before has failed like that, it may well be the request.
+		t.mine = x.blamed
+		x.blamed = true
+	case code >= 500: // such as 502, 503 and 529: it says of itself that it is unavailable
+	case denies(code):
+		// Perhaps it may not do just this: 403 says so, and so does it if another one does
+		// not let it in either.
+		t.mine = code == http.StatusForbidden || x.forbidden
+		t.denied, x.forbidden = true, true
+	default:
+		return t, false
+	}
+	if t.pause = pause(resp, time.Now()); t.pause > 0 {
+		t.asked, t.mine = true, false
+	} else {
+		t.pause = g.cooldown
+	}
+	if resp.StatusCode == http.StatusTooManyRequests && (t.asked || x.pays(u)) {
+		t.limit = x.limitAt(u) // one that does not say for how long may be a quota of all that there is
+	}
+	return t, true
+}
+
+// denies reports whether a status says that a credential is of no use.
+func denies(code int) bool {
+	return code == http.StatusUnauthorized || code == http.StatusPaymentRequired || code == http.StatusForbidden
+}
+
+// told returns what is wrong with an upstream whose response tells of an error of that kind,
+// and what that means for the session.
+func (g *gateway) told(x *exchange, kind string) (trouble, affinity.Result) {
+	t, result := trouble{pause: g.cooldown, why: "error in the response"}, severity(kind)
+	if result == affinity.TransientFailure && !limits(kind) && kind != "overloaded_error" {
+		t.mine = x.blamed // see refused: this is like a status of 500, that like 529
+		x.blamed = true
+	}
+	if u := x.choice.Target; x.pays(u) && (limits(kind) || result == affinity.TerminalFailure) {
+		t.limit = x.limitAt(u)
+	}
+	return t, result
+}
+
+// severity is what an error means that is told in the body of a response. What
+// is not known is taken for a failure of the upstream.
+func severity(kind string) affinity.Result {
+	switch strings.ToLower(kind) {
+	case "authentication_error", "permission_error", "billing_error", "insufficient_quota", "invalid_api_key",
+		"account_deactivated", "billing_hard_limit_reached", "unauthenticated", "permission_denied":
+		return affinity.TerminalFailure
+	case "invalid_request_error", "invalid_argument", "invalid_prompt", "context_length_exceeded", "request_too_large",
+		"not_found_error", "not_found", "model_not_found", "content_filter", "content_policy_violation",
+		"failed_precondition", "out_of_range", "string_above_max_length", "invalid_image", "invalid_base64_image":
+		return affinity.Neutral
+	}
+	return affinity.TransientFailure
+}
+
+// limits reports whether the error says that too much was asked for.
+func limits(kind string) bool {
+	switch strings.ToLower(kind) {
+	case "rate_limit_error", "rate_limit_exceeded", "resource_exhausted", "tokens", "requests":
+		return true
+	}
+	return false
+}
+
+// hungUp tells that an upstream has broken off. If the one before has done so, it may
+// well be the request that makes them crash.
+func (x *exchange) hungUp() (again bool) {
+	again, x.crashes = x.crashes, true
+	return again
+}
+
+// reached reports whether the upstream, which gave no answer, had the request.
+func reached(err error) bool {
+	var network *net.OpError
+	var certificate *tls.CertificateVerificationError
+	return !errors.Is(err, errSilent) && !errors.As(err, &certificate) && !(errors.As(err, &network) && network.Op == "dial")
+}
+
+// timedOut reports whether a request got no answer within the time for that.
+func timedOut(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) && network.Timeout()
+}
+
+// cause says why an upstream gave no answer. It does not quote errors about
+// what was received, since they quote that.
+func cause(err error) string {
+	var network net.Error
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case errors.Is(err, errSilent), errors.Is(err, errStalled), errors.Is(err, errStatus), errors.Is(err, errTurnedAway):
+		return err.Error()
+	case errors.As(err, &network), errors.As(err, &certificate):
+		return err.Error()
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "connection closed without an answer"
+	}
+	return fmt.Sprintf("no valid answer (%T)", err)
+}
+
+// failed reports a failure and leaves the upstream out for a while.
+func (g *gateway) failed(x *exchange, o affinity.Outcome, t trouble) {
+	u := x.choice.Target
+	x.choice.Done(o)
+	if s, ok := g.fallback.(*spread); ok && placed(x.choice.Reason) {
+		s.failed(u)
+	}
+	g.counters.done(x.choice.ID, o.Usage, true)
+	slot := x.slot
+	x.slot = false
+	now, out := time.Now(), t.pause
+	var news bool
+	switch {
+	case t.mine:
+		if slot {
+			u.health.release()
+		}
+		level := slog.LevelDebug
+		if t.denied {
+			level = slog.LevelWarn // the client cannot tell why
+		}
+		g.log.Log(context.Background(), level, "request failed", "target", u.name, "why", t.why)
+		return
+	case t.limit != 0:
+		news = u.health.limited(now, t.pause, t.limit, slot)
+	default:
+		news = u.health.failed(now, t.pause, t.asked, slot)
+		_, until := u.health.state(now)
+		out = until.Sub(now)
+	}
+	level := slog.LevelDebug
+	if news {
+		level = slog.LevelWarn // the first of what may be many
+	}
+	g.log.Log(context.Background(), level, "upstream out", "target", u.name, "for", out.Round(time.Millisecond),
+		"why", t.why, "limits", map[bool]string{true: "one", false: "all"}[t.limit != 0])
+}
+
+// placed reports whether the balancer was asked for the upstream.
+func placed(r affinity.Reason) bool {
+	switch r {
+	case affinity.ReasonNoSession, affinity.ReasonNew, affinity.ReasonFailover, affinity.ReasonExpired, affinity.ReasonOverload, affinity.ReasonSideCall:
+		return true
+	}
+	return false
+}
