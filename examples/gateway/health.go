@@ -203,16 +203,13 @@ func (h *health) slows(now time.Time) (news bool) {
 	return true
 }
 
-// mayBeBack lets an upstream be tried at once if it is left out since it failed,
-// and reports whether it could not have been tried before.
-func (h *health) mayBeBack(now time.Time, try bool) (out bool) {
+// tryNow lets an upstream be tried at once that is left out since it failed.
+func (h *health) tryNow(now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	out = now.Before(h.until)
-	if try && out && !h.asked {
+	if now.Before(h.until) && !h.asked {
 		h.until = now
 	}
-	return out
 }
 
 // unproven reports whether the upstream has failed and served nothing since.
@@ -234,7 +231,7 @@ func (h *health) state(now time.Time) (word string, until time.Time) {
 		return "out", h.until
 	case h.slow:
 		return "slow", time.Time{}
-	case h.window > 0 && h.window < fullWindow:
+	case h.window > 0:
 		return "coming back", time.Time{}
 	case now.Before(h.last):
 		return "limited", time.Time{}

@@ -19,11 +19,10 @@ type setup struct {
 // use makes a new setup over the bindings in cache. Upstreams that are in the
 // present one as well stay what they are, with all that is known of them.
 func (g *gateway) use(upstreams []*upstream, cache *affinity.Cache) error {
-	s := &setup{upstreams: make([]*upstream, len(upstreams))}
-	for i, u := range upstreams {
-		s.upstreams[i] = u
-		if old := g.setup.Load(); old != nil {
-			if o := old.find(u.name); o != nil && o.same(u) {
+	s := &setup{upstreams: slices.Clone(upstreams)}
+	if old := g.setup.Load(); old != nil {
+		for i, u := range upstreams {
+			if o := old.find(u.name); o != nil && o.key == u.key && o.url.String() == u.url.String() {
 				s.upstreams[i] = o
 			}
 		}
@@ -59,12 +58,13 @@ func (s *setup) find(name string) *upstream {
 // comeBack tells that u serves again. If all others are out, what was the matter
 // with them all may be over: they are tried too, or u would get everything.
 func (s *setup) comeBack(u *upstream, now time.Time) {
-	for _, try := range []bool{false, true} {
-		for _, o := range s.upstreams {
-			if o != u && !o.health.mayBeBack(now, try) {
-				return
-			}
+	for _, o := range s.upstreams {
+		if word, _ := o.health.state(now); o != u && word != "out" {
+			return
 		}
+	}
+	for _, o := range s.upstreams {
+		o.health.tryNow(now)
 	}
 }
 

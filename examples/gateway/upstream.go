@@ -29,11 +29,6 @@ type upstream struct {
 // it is looked at: once more is well, but it would go on for a minute.
 var errTurnedAway = errors.New("turns requests away")
 
-// same reports whether o is called and reached as u is.
-func (u *upstream) same(o *upstream) bool {
-	return u.name == o.name && u.key == o.key && u.url.String() == o.url.String()
-}
-
 // request returns the request to send for out, which is left as it is: attempts
 // share nothing that one of them changes. The second result is nil if the body
 // is in memory and can be sent again. The timer is one of taken.
