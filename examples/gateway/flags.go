@@ -74,7 +74,7 @@ func parse(args []string, stdout io.Writer) (options, error) {
 	f.BoolVar(&o.demo, "demo", false, "replay requests of real clients against fake upstreams and show what is saved")
 	switch err := f.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintf(stdout, "usage: gateway -upstream name=url [-upstream name=url]... [flags]\n       gateway -demo\n\n")
+		fmt.Fprintf(stdout, "usage: gateway -upstream name=url [-upstream name=url]... [flags]\n       gateway -upstreams file [flags]\n       gateway -demo\n\n")
 		f.SetOutput(stdout)
 		f.PrintDefaults()
 		return o, err
@@ -92,7 +92,9 @@ func parse(args []string, stdout io.Writer) (options, error) {
 		return o, errors.New("-demo brings all that it needs: give it alone")
 	case o.demo:
 	case len(o.upstreams) == 0:
-		return o, errors.New("no upstream: give -upstream name=url at least once, or try -demo")
+		return o, errors.New("no upstream: give -upstream name=url at least once, or -upstreams file, or try -demo")
+	case o.listen == "": // package net would take any port, on all addresses
+		return o, errors.New("-listen must be an address, such as 127.0.0.1:8080")
 	case o.ttl <= 0:
 		return o, errors.New("-ttl must be positive, such as 1h")
 	case o.capacity <= 0:

@@ -45,6 +45,7 @@ func TestFlagErrors(t *testing.T) {
 		"-upstream a=http://h,key-env=GATEWAY_TEST_LINES":  "GATEWAY_TEST_LINES holds more than a credential",
 		"-upstream a=http://h -upstream a=http://i":        "two upstreams called",
 		"-upstream a=http://h extra":                       "unexpected argument",
+		"-upstream a=http://h -listen=":                    "-listen must be an address, such as",
 		"-upstream a=http://h -ttl 0s":                     "-ttl must be positive",
 		"-upstream a=http://h -ttl soon":                   "see -help",
 		"-upstream a=http://h -capacity 0":                 "-capacity must be positive",
