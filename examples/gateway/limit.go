@@ -24,7 +24,8 @@ func (x *exchange) limitAt(u *upstream) uint64 {
 	return x.limits[0]
 }
 
-// pays reports whether what the request costs at u is on an account of its client.
+// pays reports whether what the request costs at u is on an account of its client: u gets the
+// credential of the client, and there is one.
 func (x *exchange) pays(u *upstream) bool { return x.limitAt(u) != x.limits[0] }
 
 // inBody finds the model in a body.

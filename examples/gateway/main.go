@@ -15,46 +15,65 @@
 // asks for none that is compressed.
 //
 // New conversations go where the least cost was lately, as the responses tell it,
-// or with -prefix, where most of the prompt is cached.
+// or with -prefix, where most of the prompt is cached. Clients with different credentials
+// share no sessions.
+//
+//	go run ./examples/gateway -demo
+//
+// shows it at work with nothing but itself, and fails if a conversation moves.
+//
+// # Upstreams that fail
 //
 // An upstream that cannot be reached, breaks off, reports an error in a response or answers
 // 429 or 5xx is left out for a while: for as long as its Retry-After says, up to five
 // minutes, or else for an eighth of -cooldown, and each time that it fails again for twice
 // as long, up to all of it. Then single requests try it, and as long as it serves them,
-// more and more. What a client's own credential gets (a 429, or a denial where others take
-// it) is taken to be about no more than that client, model and path (and for all of
-// -cooldown, if it does not say), and any other 429, if it says for how long, about that
-// model and path. One that begins its answers far later than the others is left to single
-// requests until it no longer does, and one that begins none at all is given up (so an
-// answer that takes many times as long as is usual, and eight seconds at least, may be
-// asked for twice). Meanwhile its conversations are served elsewhere and come back later
+// more and more. Meanwhile its conversations are served elsewhere. They come back later
 // (-failover return; but for those whose requests its own credential was denied for) or stay
 // away (rebind).
 //
-// A request that fails is tried on the other upstreams, one after the other, and
-// then again as far as the patience goes (see below; twice, if errors like 500 say
-// that it may be its own fault), as long as the client has nothing of an answer.
-// (What breaks off later is the client's to send again. One whose credential is
-// denied is tried on one other; where the upstreams' own are, on each once, and the
-// client is told 502, since its own credential is not at fault.)
-// One that refers to state at an upstream that is out is tried elsewhere, too, and if the
-// others know nothing of it (404, or a 400 that may say so), the client is told to come
-// back: 503.
+// Some answers are taken to be about less than all of an upstream:
+//
+//   - what a client's own credential gets (a 429, or a denial where others take it), about
+//     that client, model and path, and for all of -cooldown, if it does not say;
+//   - any other 429, if it says for how long, about that model and path.
+//
+// One that begins its answers far later than the others (-slow) is left to single requests
+// until it no longer does, and one that begins none at all is given up. (So an answer that
+// takes many times as long as is usual, and eight seconds at least, may be asked for twice.)
+// An answer may take ten minutes to begin, and any time from then on. But a client that stops
+// to send its request is given up after a minute, and so is whoever stops to read what it is
+// sent, client or upstream.
+//
+// # Requests that fail
+//
+// A request that fails is tried on the other upstreams, one after the other, and then again
+// as far as -patience goes, as long as the client has nothing of an answer. (What breaks off
+// later is the client's to send again.) There are exceptions:
+//
+//   - if errors like 500 say that it may be its own fault, it is tried on each twice;
+//   - if the client's credential is denied, on one other;
+//   - if the upstreams' own are, on each once, and the client is told 502, since its own is
+//     not at fault;
+//   - if it refers to state at an upstream that is out, and the others know nothing of it (404,
+//     or a 400 that may say so), the client is told to come back: 503.
+//
 // When all are out, those that have failed and did not say for how long are asked all the
 // same, and if there are none, the request waits for the first that comes back, up to
-// -patience. Clients with different credentials share no sessions.
+// -patience.
 //
-// An answer may take ten minutes to begin, and any time from then on. But a client that stops to
-// send its request is given up after a minute, and so is whoever stops to read what it is sent,
-// client or upstream.
+// # Credentials
 //
 // With key-env=NAME the upstream gets the credential in that environment
 // variable, and with key-file=FILE that in the file, wherever the client put its own,
 // which goes no further. The gateway does not authenticate clients: whoever can reach -listen
 // (on 127.0.0.1, any web page in a browser of that machine) spends what such keys pay for.
 //
+// # Operation
+//
 // The file that -upstreams names has more upstreams, a line each; SIGHUP reads it and the
-// keys' files again, and conversations stay where they are.
+// keys' files again, and conversations stay where they are. SIGTERM lets streams end, for up
+// to half a minute.
 //
 // With -admin ADDR there is a page of what goes on, as text and as JSON under
 // /status, and:
@@ -69,12 +88,14 @@
 //	POST   /scopes/DIGITS/move?to=OTHER   digits of any conversation of it
 //	POST   /reload                        as SIGHUP
 //
-//	go run ./examples/gateway -demo
+// # Files
 //
-// shows it at work with nothing but itself, and fails if a conversation moves.
-//
-// Of the files, proxy.go, setup.go and attempt.go are those to read: they have all
-// that a program of your own needs from package affinity.
+// To see how a program of your own uses package affinity, read setup.go (New), proxy.go (what
+// a request is), choose.go (Select), retry.go and attempt.go (Done), in this order. The rest is
+// what a gateway needs besides: health.go, trouble.go, limit.go and slow.go say when an
+// upstream is left out, and for what; hold.go, watchdog.go and stall.go whom to wait for;
+// response.go, usage.go, lexer.go and state.go read responses; balancer.go places new
+// conversations.
 package main
 
 import (

@@ -78,9 +78,9 @@ type followed struct {
 	events  bool        // it is a stream of events
 	reading *reading    // nil if there is nothing to read
 	tap     io.Writer   // what reads it
-	seen    int         // how much was written to it and not been asked for yet
-	passed  []byte      // what was asked for and not been written to it yet
-	end     func(error) // nil at its end, or closed before
+	seen    int         // how much was written to it that nobody has read yet
+	passed  []byte      // what was read that was not written to it yet
+	end     func(error) // is told why it ended: nil at its end, or if it was closed before
 	once    sync.Once
 }
 
