@@ -39,8 +39,8 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 	if u.key == "" && denies(resp.StatusCode) {
 		// Is it the client's credential that is no good, or this upstream? One
 		// other is asked, and if it serves, it was the upstream.
-		again := x.denied == nil && body == nil && len(x.upstreams) > 1
-		x.denied = u
+		again := x.deniedAt == nil && body == nil && len(x.upstreams) > 1
+		x.deniedAt = u
 		g.neutral(x, affinity.Usage{})
 		return resp, again, nil
 	}
@@ -156,7 +156,7 @@ func (g *gateway) neutral(x *exchange, u affinity.Usage) {
 func (g *gateway) served(x *exchange, start, now time.Time, how speed) (noLongerSlow bool) {
 	u := x.choice.Target
 	u.heard.Store(now.UnixNano())
-	if d := x.denied; d != nil && d != u && d.health.limited(now, g.cooldown, x.limitAt(d), false) {
+	if d := x.deniedAt; d != nil && d != u && d.health.limited(now, g.cooldown, x.limitAt(d), false) {
 		g.log.Warn("upstream out", "target", d.name, "for", g.cooldown, "why", "denies a credential that others take", "limits", "one")
 	}
 	back, noLongerSlow := u.health.served(start, now, x.slot, how)

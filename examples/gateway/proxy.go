@@ -92,23 +92,27 @@ func (g *gateway) close() {
 // exchange is one request of a client on its way through the gateway.
 type exchange struct {
 	*setup
-	req       *extract.Request
-	limits    [2]uint64   // see limitAt; 0 until they are needed
-	choice    *selection  // of the last attempt; nil before the first
-	slot      bool        // the upstream that was chosen takes few requests, and this is one
-	attempts  int         // so far
-	blamed    bool        // an upstream was left out for a status that may be the request's own fault
-	crashes   bool        // an upstream was left out for breaking off, which may be the request's own fault
-	denied    *upstream   // did not take the client's credential, which others may
+	req      *extract.Request
+	limits   [2]uint64 // see limitAt; 0 until they are needed
+	patience time.Duration
+	header   http.Header // of the response to the client
+	large    bool        // the request's body is not in memory
+
+	// Of the last attempt.
+	choice *selection // nil before the first
+	slot   bool       // the upstream takes few requests, and this is one
+	upload *upload    // the body as it sends it, if that is large
+	body   io.Closer  // of the response, if its end is awaited
+	status int        // of the response
+
+	// Of all attempts.
+	attempts  int         // how many
 	tried     []*upstream // those that it is no use to try again for now
 	rounds    int         // how often all had been tried
-	forbidden bool        // an upstream does not take its own credential for it
-	patience  time.Duration
-	status    int         // of the response
-	header    http.Header // of the response to the client
-	large     bool        // the request's body is not in memory
-	upload    *upload     // that body as the last attempt sends it; nil before the first
-	body      io.Closer   // of the response, if its end is awaited
+	blamed    bool        // one was left out for a status that may be the request's own fault
+	crashes   bool        // one was left out for breaking off, which may be the request's own fault
+	deniedAt  *upstream   // did not take the client's credential, which others may
+	keyDenied bool        // one does not take its own credential for it
 }
 
 // exchangeKey leads to the *exchange in the context of a request.

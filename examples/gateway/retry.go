@@ -58,7 +58,7 @@ func (x *exchange) futile() bool {
 	if len(x.tried) >= len(x.upstreams) {
 		rounds++ // this one is over
 	}
-	return x.forbidden && rounds > 0 || x.blamed && rounds > 1
+	return x.keyDenied && rounds > 0 || x.blamed && rounds > 1
 }
 
 // prepare makes out fit to be sent, whatever the upstream.

@@ -18,12 +18,12 @@ import (
 
 // A trouble is what is wrong with an upstream.
 type trouble struct {
-	why    string
-	pause  time.Duration // how long to leave it out
-	asked  bool          // it wants it so
-	limit  uint64        // it concerns only what counts against that, if not 0
-	mine   bool          // it concerns nothing but this request
-	denied bool          // the upstream does not take its own credential
+	why       string
+	pause     time.Duration // how long to leave it out
+	asked     bool          // it wants it so
+	limit     uint64        // it concerns only what counts against that, if not 0
+	mine      bool          // it concerns nothing but this request
+	keyDenied bool          // the upstream does not take its own credential
 }
 
 // refused reports whether the response is one that another upstream could do
@@ -45,8 +45,8 @@ func (g *gateway) refused(resp *http.Response, x *exchange) (t trouble, ok bool)
 	case denies(code):
 		// Perhaps it may not do just this: 403 says so, and so does it if another one does
 		// not let it in either.
-		t.mine = code == http.StatusForbidden || x.forbidden
-		t.denied, x.forbidden = true, true
+		t.mine = code == http.StatusForbidden || x.keyDenied
+		t.keyDenied, x.keyDenied = true, true
 	default:
 		return t, false
 	}
@@ -158,7 +158,7 @@ func (g *gateway) failed(x *exchange, o affinity.Outcome, t trouble) {
 			u.health.release()
 		}
 		level := slog.LevelDebug
-		if t.denied {
+		if t.keyDenied {
 			level = slog.LevelWarn // the client cannot tell why
 		}
 		g.log.Log(context.Background(), level, "request failed", "target", u.name, "why", t.why)
