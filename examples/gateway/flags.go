@@ -115,43 +115,46 @@ func parse(args []string, stdout io.Writer) (options, error) {
 // there is one. Keys that are in files are read anew.
 func readUpstreams(file string, fixed []string) ([]*upstream, error) {
 	var all []*upstream
-	for _, s := range fixed {
-		u, err := parseUpstream(s, os.LookupEnv)
+	add := func(s string) error {
+		u, err := parseUpstream(s)
 		if err != nil {
-			return nil, err
+			return err
+		}
+		if slices.ContainsFunc(all, func(o *upstream) bool { return o.name == u.name }) {
+			return fmt.Errorf("there are two upstreams called %q: give each a name of its own", u.name)
 		}
 		all = append(all, u)
+		return nil
 	}
-	if file != "" {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("-upstreams: %w", err)
-		}
-		for line := range strings.Lines(string(text)) {
-			if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
-				continue
-			}
-			u, err := parseUpstream(line, os.LookupEnv)
-			if err != nil {
-				return nil, fmt.Errorf("%w (in %s)", err, file)
-			}
-			all = append(all, u)
-		}
-		if len(all) == 0 {
-			return nil, fmt.Errorf("-upstreams %s: there is none in it: want lines such as a=https://host-a", file)
+	for _, s := range fixed {
+		if err := add(s); err != nil {
+			return nil, err
 		}
 	}
-	for i, u := range all {
-		if slices.ContainsFunc(all[:i], func(o *upstream) bool { return o.name == u.name }) {
-			return nil, fmt.Errorf("there are two upstreams called %q: give each a name of its own", u.name)
+	if file == "" {
+		return all, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("-upstreams: %w", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
+			continue
 		}
+		if err := add(line); err != nil {
+			return nil, fmt.Errorf("%w (in %s)", err, file)
+		}
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("-upstreams %s: there is none in it: want lines such as a=https://host-a", file)
 	}
 	return all, nil
 }
 
 // parseUpstream reads name=url[,key-env=VARIABLE|,key-file=FILE]. Its errors do not quote what
 // may be secret.
-func parseUpstream(s string, lookup func(string) (string, bool)) (*upstream, error) {
+func parseUpstream(s string) (*upstream, error) {
 	name, rest, ok := strings.Cut(s, "=")
 	if !ok || name == "" || strings.Contains(name, ":") {
 		return nil, errors.New("-upstream: want name=url, as in a=https://host-a")
@@ -176,8 +179,7 @@ func parseUpstream(s string, lookup func(string) (string, bool)) (*upstream, err
 	where := "the environment variable " + place
 	switch {
 	case kind == "key-env" && place != "":
-		key, _ := lookup(place)
-		if up.key = strings.TrimSpace(key); up.key == "" {
+		if up.key = strings.TrimSpace(os.Getenv(place)); up.key == "" {
 			return nil, fmt.Errorf("-upstream %s: %s is not set: export it, or leave out key-env", name, where)
 		}
 	case kind == "key-file" && place != "":
