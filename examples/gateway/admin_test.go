@@ -79,7 +79,12 @@ func TestAdmin(t *testing.T) {
 		"/sessions/1":                 400,
 		"/sessions/xyzxyzxyzxyzxyzxy": 400,
 		"/targets/nobody":             404,
+		"/scopes/00":                  400,
+		"/scopes/xyzxyz":              400,
+		"/scopes/ffffff":              404,
 		"/nothing":                    404,
+		"/nothing/of/it":              404,
+		"/nothing/0000000000000001":   404,
 		"/status":                     405,
 	} {
 		code, _ = do("DELETE", path)

@@ -680,6 +680,28 @@ func TestErrorInAStream(t *testing.T) {
 	}
 }
 
+// A limit that a stream tells of is that of the client whose credential it is.
+func TestLimitInAStream(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2)
+	for _, b := range r.backends {
+		b.does(func(w http.ResponseWriter, req *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			if req.Header.Get("X-Api-Key") == "greedy" {
+				io.WriteString(w, "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\"}}\n\n")
+			}
+			io.WriteString(w, "data: {}\n\n")
+		})
+	}
+	require.Contains(t, r.do("POST", "/v1/messages", "{}", "X-Api-Key", "greedy").text, "rate_limit_error")
+	require.EqualValues(t, 2, r.hits())
+	r.do("POST", "/v1/messages", "{}", "X-Api-Key", "greedy")
+	require.EqualValues(t, 2, r.hits(), "it is not asked again")
+	require.Equal(t, 2, r.in())
+	require.NotContains(t, r.do("POST", "/v1/messages", "{}", "X-Api-Key", "modest").text, "rate_limit_error")
+	require.EqualValues(t, 3, r.hits())
+}
+
 // A stream that tells of an error which is the request's own fault says nothing about the
 // upstream: not that it fails, nor that it has the prompt.
 func TestFaultyRequestInAStream(t *testing.T) {
@@ -1081,6 +1103,25 @@ func TestClientLeaves(t *testing.T) {
 			require.Equal(t, 2, r.in())
 		})
 	}
+}
+
+// Nor does it keep the place of the one request that may try whether an upstream is back.
+func TestClientLeavesWhatComesBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		defer w.g.close()
+		u := w.g.upstreams[0]
+		u.health.failed(time.Now(), time.Second, true, false)
+		<-time.After(time.Second)
+		w.let("a", func() (*http.Response, error) { return nil, errHangs })
+		ctx, leave := context.WithTimeout(t.Context(), time.Second)
+		defer leave()
+		r := httptest.NewRequestWithContext(ctx, "POST", "/v1/messages", strings.NewReader("{}"))
+		require.Panics(t, func() { w.g.ServeHTTP(httptest.NewRecorder(), r) }, "http.ErrAbortHandler")
+		require.Equal(t, 1, w.hits["a"])
+		require.Zero(t, u.health.used)
+	})
 }
 
 // An upstream that breaks off in mid-stream is left out; the client sees that
