@@ -81,31 +81,24 @@ func (x *exchange) candidates(now time.Time) (candidates, slots []*upstream, wai
 	wait = math.MaxInt64
 	best := refusing
 	for _, u := range x.upstreams {
-		standing, slot, until := u.health.admit(now, x.limitAt(u))
 		if slices.Contains(x.tried, u) {
-			if slot {
-				u.health.release()
-			}
+			standing, until := u.health.peek(now, x.limitAt(u))
 			if standing != refusing {
 				until = now.Add(min(again<<min(x.rounds, 8), longAgain))
 			}
 			wait = min(wait, until.Sub(now))
 			continue
 		}
+		standing, slot, until := u.health.admit(now, x.limitAt(u))
 		if slot {
 			slots = append(slots, u)
 		}
 		switch {
 		case standing == refusing:
 			wait = min(wait, until.Sub(now))
-			continue
 		case standing < best:
-			best, candidates = standing, candidates[:0]
-		}
-		if standing == best {
-			if candidates == nil {
-				candidates = make([]*upstream, 0, len(x.upstreams))
-			}
+			best, candidates = standing, append(candidates[:0], u)
+		case standing == best:
 			candidates = append(candidates, u)
 		}
 	}
@@ -121,10 +114,7 @@ func (x *exchange) back(now time.Time) time.Duration {
 	}
 	soonest := maxPause
 	for _, u := range x.upstreams {
-		standing, slot, until := u.health.admit(now, x.limitAt(u))
-		if slot {
-			u.health.release()
-		}
+		standing, until := u.health.peek(now, x.limitAt(u))
 		if standing == refusing || standing != failing && !slices.Contains(x.tried, u) {
 			soonest = min(soonest, max(0, until.Sub(now)))
 		}

@@ -77,6 +77,15 @@ func (h *health) admit(now time.Time, limit uint64) (s standing, slot bool, unti
 	return fit, true, time.Time{}
 }
 
+// peek is admit for who sends no request.
+func (h *health) peek(now time.Time, limit uint64) (s standing, until time.Time) {
+	s, slot, until := h.admit(now, limit)
+	if slot {
+		h.release()
+	}
+	return s, until
+}
+
 // settle forgets what is over. Called with h locked.
 func (h *health) settle(now time.Time) {
 	if h.limits != nil && !now.Before(h.last) {

@@ -39,10 +39,7 @@ func (x *exchange) stateIn(now time.Time, candidates []*upstream) time.Duration 
 	if u == nil || slices.Contains(candidates, u) {
 		return 0
 	}
-	standing, slot, until := u.health.admit(now, x.limitAt(u))
-	if slot {
-		u.health.release()
-	}
+	standing, until := u.health.peek(now, x.limitAt(u))
 	if standing != refusing {
 		return 0
 	}
