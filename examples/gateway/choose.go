@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
-	"net/http"
 	"slices"
 	"time"
 )
@@ -103,34 +102,4 @@ func (x *exchange) candidates(now time.Time) (candidates, slots []*upstream, wai
 		}
 	}
 	return candidates, slots, wait
-}
-
-// back returns how long it takes until an upstream is there for the request
-// again. One that has failed is not counted on, nor one that was of no use to it; and where
-// one has the state that it refers to and says when, no other.
-func (x *exchange) back(now time.Time) time.Duration {
-	if wait := x.stateIn(now, nil); wait > 0 {
-		return wait
-	}
-	soonest := maxPause
-	for _, u := range x.upstreams {
-		standing, until := u.health.peek(now, x.limitAt(u))
-		if standing == refusing || standing != failing && !slices.Contains(x.tried, u) {
-			soonest = min(soonest, max(0, until.Sub(now)))
-		}
-	}
-	return soonest
-}
-
-// hasten lets an answer that asks the client to come back later, if it is one, ask for
-// no more than the upstream that is there first: the client does not know of the others.
-func (x *exchange) hasten(resp *http.Response) {
-	if resp == nil || resp.StatusCode != http.StatusTooManyRequests && resp.StatusCode < 500 {
-		return
-	}
-	now := time.Now()
-	if back := x.back(now); back+time.Second <= pause(resp, now) {
-		resp.Header["Retry-After"] = []string{retryAfter(back)}
-		delete(resp.Header, "Retry-After-Ms")
-	}
 }

@@ -3,9 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"math"
 	"net/http"
-	"strconv"
 	"time"
 )
 
@@ -37,11 +35,6 @@ func (g *gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 	x.status = status
 	x.announceEnd()
 	reply(w, status, kind, message.Error())
-}
-
-// retryAfter is d as a header has it, in whole seconds.
-func retryAfter(d time.Duration) string {
-	return strconv.Itoa(int(math.Ceil(max(d.Seconds(), 1))))
 }
 
 func reply(w http.ResponseWriter, status int, kind, message string) {

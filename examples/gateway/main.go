@@ -92,10 +92,10 @@
 //
 // To see how a program of your own uses package affinity, read setup.go (New), proxy.go (what
 // a request is), choose.go (Select), retry.go and attempt.go (Done), in this order. The rest is
-// what a gateway needs besides: health.go, trouble.go, limit.go and slow.go say when an
-// upstream is left out, and for what; hold.go, watchdog.go and stall.go whom to wait for;
-// response.go, usage.go, lexer.go and state.go read responses; balancer.go places new
-// conversations.
+// what a gateway needs besides: health.go, trouble.go, limit.go, slow.go and retryafter.go
+// say when an upstream is left out, for what and for how long; hold.go, watchdog.go and
+// stall.go, how long to wait for whom; response.go, usage.go, lexer.go and state.go read
+// responses; balancer.go places new conversations.
 package main
 
 import (

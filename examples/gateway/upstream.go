@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"strconv"
 	"sync/atomic"
 	"time"
 )
@@ -59,32 +58,6 @@ func (u *upstream) request(ctx context.Context, out *http.Request, timer *time.T
 	body := &upload{from: out.Body}
 	r.Body = taken{body, timer}
 	return r, body
-}
-
-// maxPause bounds how long an upstream can take itself out.
-const maxPause = 5 * time.Minute
-
-// pause returns for how long an upstream that answered like this asks to be left
-// alone, or 0.
-func pause(resp *http.Response, now time.Time) time.Duration {
-	after := resp.Header.Get("Retry-After")
-	var d time.Duration
-	if ms, err := strconv.ParseFloat(resp.Header.Get("Retry-After-Ms"), 64); err == nil && ms > 0 { // OpenAI, Azure
-		d = seconds(ms / 1000)
-	} else if s, err := strconv.ParseFloat(after, 64); err == nil || errors.Is(err, strconv.ErrRange) {
-		d = seconds(s)
-	} else if t, err := http.ParseTime(after); err == nil {
-		d = t.Sub(now)
-	}
-	return min(max(d, 0), maxPause)
-}
-
-// seconds is s as a duration, as far as a pause goes.
-func seconds(s float64) time.Duration {
-	if !(s > 0) {
-		return 0
-	}
-	return time.Duration(min(s, maxPause.Seconds()) * float64(time.Second))
 }
 
 // upload is the body of one attempt that is too large to be kept: it comes from
