@@ -91,7 +91,7 @@ func (g *gateway) target(do func(http.ResponseWriter, *http.Request, *setup, str
 	return func(w http.ResponseWriter, r *http.Request) {
 		s := g.setup.Load()
 		if s.find(r.PathValue("name")) == nil {
-			reply(w, http.StatusNotFound, "no_such_target", "there is no upstream of that name")
+			reply(w, http.StatusNotFound, "no_such_target", "there is no upstream of that name: see /status for those that there are")
 			return
 		}
 		do(w, r, s, r.PathValue("name"))
@@ -131,7 +131,7 @@ func (g *gateway) digest(do func(http.ResponseWriter, *http.Request, *setup, fun
 func (g *gateway) move(w http.ResponseWriter, r *http.Request, s *setup, match func(affinity.Binding) bool) {
 	to := r.FormValue("to")
 	if s.find(to) == nil {
-		reply(w, http.StatusBadRequest, "no_such_target", "want ?to= with the name of an upstream")
+		reply(w, http.StatusBadRequest, "no_such_target", "want ?to= with the name of an upstream: see /status for those that there are")
 		return
 	}
 	n := s.sel.Cache().MoveFunc(to, func(_ affinity.Key, b affinity.Binding) bool { return match(b) })

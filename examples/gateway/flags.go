@@ -167,6 +167,8 @@ func parseUpstream(s string) (*upstream, error) {
 	switch {
 	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "":
 		return nil, fmt.Errorf("-upstream %s: want an http or https URL, as in %[1]s=https://host-a", name)
+	case len(u.Port()) > 5 || len(u.Port()) == 5 && u.Port() > "65535":
+		return nil, fmt.Errorf("-upstream %s: the port must be a number up to 65535, as in %[1]s=http://host-a:8080", name)
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return nil, fmt.Errorf("-upstream %s: the URL must end with its path and hold no password: "+
 			"put the credential into an environment variable and add ,key-env=VARIABLE, or into a file and add ,key-file=FILE", name)

@@ -32,6 +32,7 @@ func TestFlagErrors(t *testing.T) {
 		"-upstream a=ftp://hunter@h":                       "want an http or https URL",
 		"-upstream a=http://":                              "want an http or https URL",
 		"-upstream a=http://hunter%zz":                     "want an http or https URL",
+		"-upstream a=http://h:99999":                       "the port must be a number up to 65535",
 		"-upstream a/b=http://h":                           "without spaces and slashes",
 		"-upstream a=http://user:hunter@h":                 "add ,key-env=VARIABLE",
 		"-upstream a=http://h?key=hunter":                  "add ,key-env=VARIABLE",
