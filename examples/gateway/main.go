@@ -95,7 +95,7 @@
 // what a gateway needs besides: health.go, trouble.go, limit.go, slow.go and retryafter.go
 // say when an upstream is left out, for what and for how long; hold.go, watchdog.go and
 // stall.go, how long to wait for whom; response.go, usage.go, lexer.go and state.go read
-// responses; balancer.go places new conversations.
+// responses; balancer.go places new conversations; transport.go connects to upstreams.
 package main
 
 import (

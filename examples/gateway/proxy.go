@@ -26,7 +26,7 @@ type gateway struct {
 	counters  *counters
 	transport *http.Transport
 	send      http.RoundTripper // the transport, but for tests
-	fresh     http.RoundTripper // the same with a new connection for every request
+	fresh     http.RoundTripper // for what needs a connection of its own
 	proxy     *httputil.ReverseProxy
 	busy      sync.WaitGroup // requests under way
 }
@@ -48,28 +48,8 @@ func newGateway(o options, extractor extract.Extractor, log *slog.Logger, fallba
 	if err := g.use(o.upstreams, cache); err != nil {
 		return nil, err
 	}
-	// There is no limit to how long an answer may take once it has begun.
-	g.transport = &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           dial,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: 10 * time.Minute,
-		ExpectContinueTimeout: time.Second,
-		MaxIdleConnsPerHost:   256,
-		WriteBufferSize:       80 << 10, // most requests in one piece
-		IdleConnTimeout:       90 * time.Second,
-		ForceAttemptHTTP2:     true,
-		HTTP2:                 &http.HTTP2Config{SendPingTimeout: 15 * time.Second}, // or all would go into one dead connection
-		DisableCompression:    true,                                                 // what the client did not ask for it does not get
-	}
-	fresh := g.transport.Clone()
-	// Not DisableKeepAlives: that sends Connection: close, for which some servers reset a
-	// connection as soon as they have answered, and an answer to half a body is lost.
-	fresh.MaxIdleConnsPerHost = -1
-	fresh.Protocols = new(http.Protocols)
-	fresh.Protocols.SetHTTP1(true) // over HTTP/2 requests at the same time would get into each other's connections, and fail
-	fresh.TLSClientConfig = nil    // or it would still offer HTTP/2, as the one that it is a copy of
-	g.send, g.fresh = g.transport, fresh
+	g.transport, g.fresh = newTransports()
+	g.send = g.transport
 	g.proxy = &httputil.ReverseProxy{
 		Rewrite:        rewrite,
 		Transport:      g,
