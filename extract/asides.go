@@ -25,8 +25,7 @@ func ordersAside(text []byte) bool {
 		(judges(lower, first) ||
 			routeWords.in(lower) ||
 			queryWords.in(lower) && !queryOthers.in(lower) ||
-			memoryWords.in(first) ||
-			nextStarts.in(first) && nextWords.in(lower))
+			memoryWords.in(first))
 }
 
 // isAsker reports whether the first sentence of a prompt says to the model that it is one of
@@ -93,7 +92,7 @@ var (
 		"routing agent", "query router", "intent router", "question router",
 		"query rewriter", "query re-writer", "question rewriter", "question re-writer", "query expander", "search query optimizer",
 		"relevance grader", "retrieval grader", "document grader", "answer grader", "hallucination grader",
-		"memory extractor", "memory extraction", "memory distiller", "memory consolidation assistant", "fact extractor", "factual information extractor",
+		"memory extractor", "memory extraction", "memory observer", "memory reflector", "memory synthesizer", "memory distiller", "memory consolidation", "fact extractor", "factual information extractor",
 	}
 	// askedWords are said of what an asker is asked: routes may be those of trucks.
 	askedWords = words{{"user", "question", "quer", "message", "conversation", "json", "intent", "fact", "check", "analyze", "content", "answer", "violate"}}
@@ -166,14 +165,5 @@ var (
 		{"extract", "memory manager", "memory system", "searching memory", "existing memories"},
 		{"memories", "memory", "facts about the user", "personal facts", "worth remembering"},
 		{"statements", "conversation", "extraction", "maintaining", "to be stored", "searching memory", "existing memories", "worth remembering"},
-	}
-
-	// nextWords: "generate three follow-up questions that the user may ask". The first sentence has one of nextStarts.
-	nextStarts = words{{"follow-up question", "followup question", "follow-up suggestion", "next question", "next message"}}
-	nextWords  = words{
-		{"generat", "suggest", "predict", "propos"},
-		{"follow-up ", "followup ", "next "},
-		{"question", "message", "repl", "prompt"},
-		{"user may ", "user might ", "user could ", "user would ", "user is likely ", "user will "},
 	}
 )

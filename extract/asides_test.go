@@ -51,7 +51,6 @@ var asides = []string{
 // What only systems are asked, since persons ask for the like.
 var systemAsides = []string{
 	"Check if the user is asking for legal advice.",
-	"You generate follow-up questions. Suggest three that the user might ask next.",
 	"You analyze content to be stored in a memory system.",
 }
 

@@ -323,7 +323,7 @@ func (r *Request) bodyClass() Class {
 // wantsAside reports whether the last words of a person want something of the conversation that
 // is no turn of it.
 func wantsAside(t *trail, first bool) bool {
-	return wantsTitleOfThis(t.lastWords) || wantsStandaloneQuestion(t.lastWords) || first && (wantsNextQuestions(t.lastWords, t.lastEnd) || addressesMemory(t.lastWords) || addressesModel(t.lastWords) && ordersAside(t.lastWords))
+	return wantsTitleOfThis(t.lastWords) || wantsStandaloneQuestion(t.lastWords) || first && (wantsNextQuestions(t.lastWords, t.lastEnd) || addressesModel(t.lastWords) && ordersAside(t.lastWords))
 }
 
 // systemClass returns what the first texts of the system prompt say: each is compared with
@@ -339,7 +339,7 @@ func (r *Request) systemClass(t *trail, first bool) Class {
 		for _, text := range in.texts[:in.n] {
 			c := match(systemOpenings, text)
 			if c == Turn && first {
-				if c = soleWish(text); c == Turn && (addressesMemory(text) || ordersAside(text)) {
+				if c = soleWish(text); c == Turn && ordersAside(text) {
 					c = Auxiliary
 				}
 				if c != Turn && r.hasTools() {

@@ -375,22 +375,6 @@ func loweredOpening(text []byte) []byte {
 	return bytes.ToLower(opened(text, buf[:0]))
 }
 
-// addressesMemory reports whether a text, given as it opens, says to the model that it picks out of a
-// conversation what is to be remembered: "You are a memory extraction engine".
-func addressesMemory(text []byte) bool {
-	if !bytes.Contains(text, []byte("emory ")) { // as most
-		return false
-	}
-	who, isYou := bytes.CutPrefix(sentence(loweredOpening(text)), []byte("you are a"))
-	return isYou && slices.ContainsFunc(memorizers, func(m string) bool {
-		before, _, ok := bytes.Cut(who, []byte(m))
-		return ok && !beforeOthers.in(before)
-	})
-}
-
-// memorizers are what such a model is called.
-var memorizers = []string{"memory extract", "memory observer", "memory synthesi", "memory consolidat", "memory reflector", "memory summariz"}
-
 // sentence returns the first sentence of a text, plain or not. What comes behind it in a
 // system prompt is mostly about how the model is to speak, whatever it is asked.
 func sentence(text []byte) []byte {
