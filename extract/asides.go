@@ -15,17 +15,17 @@ import (
 // ordersAside reports whether a prompt, given as it opens, orders such a call and nothing else.
 // The caller asks it of first questions only, without tools, as it asks soleWish.
 func ordersAside(text []byte) bool {
-	if !slices.ContainsFunc(asideWords, func(w []byte) bool { return bytes.Contains(text, w) }) { // as many
+	if !asideStems.in(sentence(text)) && !bytes.Contains(text, []byte("task is")) && !bytes.Contains(text, []byte("job is")) { // as most
 		return false
 	}
 	var buf [maxOpened]byte
 	lower := oneLine(opened(text, buf[:0]))
 	first := sentence(lower)
-	return isAsker(first, lower) || !asideOthers.in(lower) &&
+	return isAsker(first, lower) ||
 		(judges(lower, first) ||
 			routeWords.in(lower) ||
 			queryWords.in(lower) && !queryOthers.in(lower) ||
-			memoryWords.in(first))
+			memoryWords.in(first)) && !asideOthers.in(lower)
 }
 
 // isAsker reports whether the first sentence of a prompt says to the model that it is one of
@@ -78,10 +78,13 @@ func oneLine(text []byte) []byte {
 	return text[:n]
 }
 
-// asideWords has a word of each order.
-var asideWords = [][]byte{
-	[]byte("ser"), []byte("uestion"), []byte("uer"), []byte("onversation"), []byte("emor"), []byte("essage"), []byte("lassif"), []byte("uardrail"), []byte("outing"), []byte("ssess"), []byte("grader"), []byte("raw text input"),
-}
+// asideStems are how words begin of which one is in the first sentence of each order, unless that
+// only leads to "your task is to".
+var asideStems = stemsOf(
+	"classif", "guardrail", "rout", "rewrit", "re-writ", "rephras", "expander", "optimizer", "grader", "memor", "extract",
+	"validator", "determin", "decide", "check", "evaluat", "judg", "assess", "detect", "moderation", "policy expert",
+	"select the ", "choose the ", "pick the ", "role play", "versions", "convert", "translate", "reformulat", "search",
+)
 
 // askers are what a model is called that is asked about conversations.
 var (

@@ -314,7 +314,7 @@ func (r *Request) bodyClass() Class {
 	if wantsAside(t, first) && !r.hasTools() {
 		return Auxiliary
 	}
-	if first && r.probes(strings.ToLower(string(t.lastWords))) {
+	if first && r.probes(t.lastWords) {
 		return Probe
 	}
 	return system
@@ -397,9 +397,14 @@ var probingWords = map[string]bool{
 	"hey how's it going?": true, "what's 1 + 1?": true, // LiteLLM
 }
 
-// probes reports whether a request with these words, in lower case, and no others is a probe.
-func (r *Request) probes(words string) bool {
-	return words == "warmup" || probingWords[words] && r.wantsFewTokens()
+// probes reports whether a request with these words and no others is a probe.
+func (r *Request) probes(words []byte) bool {
+	const longest = 24 // bytes of probing words
+	if len(words) > longest {
+		return false
+	}
+	lower := strings.ToLower(string(words))
+	return lower == "warmup" || probingWords[lower] && r.wantsFewTokens()
 }
 
 // wantsFewTokens reports whether an answer may have no more than 16 tokens, which is the least

@@ -3,6 +3,7 @@ package extract
 import (
 	"bytes"
 	"slices"
+	"strings"
 
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
@@ -30,6 +31,34 @@ func (ws words) in(text []byte) bool {
 	return true
 }
 
+// stems are beginnings of words in lower case, by their first letter.
+type stems ['z' + 1][]string
+
+func stemsOf(list ...string) (s stems) {
+	for _, stem := range list {
+		s[stem[0]] = append(s[stem[0]], stem)
+	}
+	return s
+}
+
+// in reports whether a word of a plain text, in any case, begins with one of the stems.
+func (s *stems) in(text []byte) bool {
+	inWord, escaped := false, false // by a backslash: what follows is no word
+	for i, c := range text {
+		lower := c | ('a' - 'A')
+		letter := 'a' <= lower && lower <= 'z' && !escaped
+		if letter && !inWord {
+			for _, stem := range s[lower] {
+				if len(text)-i >= len(stem) && text[i+1]|('a'-'A') == stem[1] && strings.EqualFold(string(text[i:i+len(stem)]), stem) {
+					return true
+				}
+			}
+		}
+		inWord, escaped = letter, c == '\\' && !escaped
+	}
+	return false
+}
+
 // startsWith reports whether a text begins with one of the words.
 func startsWith(text []byte, words []string) bool {
 	return slices.ContainsFunc(words, func(w string) bool { return bytes.HasPrefix(text, []byte(w)) })
@@ -49,7 +78,7 @@ func endsWith(text []byte, words []string) bool {
 // things written for something else loses little by that: each of its later calls has an
 // answer in it, or goes on from state on the server.
 func soleWish(text []byte) Class {
-	if !slices.ContainsFunc(wishWords, func(w []byte) bool { return bytes.Contains(text, w) }) { // as most
+	if !wishStems.in(text) && !bytes.Contains(text, []byte("标题")) { // as most
 		return Turn
 	}
 	lower := loweredOpening(text)
@@ -62,10 +91,8 @@ func soleWish(text []byte) Class {
 	return Turn
 }
 
-// wishWords has a word of each wish that soleWish knows.
-var wishWords = [][]byte{
-	[]byte("itle"), []byte("标题"), []byte("ommit m"), []byte("ummar"), []byte("ompress"), []byte("ompact"), []byte("ondens"),
-}
+// wishStems are how words begin of which each wish that soleWish knows has one.
+var wishStems = stemsOf("title", "titling", "retitle", "commit m", "summar", "compress", "compact", "condens")
 
 var (
 	chineseTitles = words{
@@ -266,7 +293,7 @@ var madeFrom = words{{" from ", " with ", " using ", " given ", " based ", " to 
 // do so in the first sentence, which says what is given and what to make of it, or calls the model
 // one who does so. Others write about such questions, or want them answered.
 func wantsStandaloneQuestion(text []byte) bool {
-	if !bytes.Contains(text, []byte("alone ")) && !bytes.Contains(text, []byte(" rephras")) && !bytes.Contains(text, []byte(" rewrit")) { // as most
+	if !bytes.Contains(text, []byte("alone ")) && !endsWith(sentence(text), []string{"rephraser", "rewriter"}) { // as most
 		return false
 	}
 	lower := loweredOpening(text)
@@ -326,7 +353,7 @@ func wantsNextQuestions(text, end []byte) bool {
 // the user may ask next, and nothing else: its first sentence is an order to do so, or says that
 // the model is one who does. An assistant who does so beside answering is told to at some point.
 func suggestsQuestions(text []byte) bool {
-	if !bytes.Contains(text, []byte("uestion")) { // as most
+	if first := sentence(text); !bytes.Contains(first, []byte("uestion")) || !bytes.Contains(first, []byte(" ask")) { // as most
 		return false
 	}
 	order := sentence(loweredOpening(text))
