@@ -6,14 +6,18 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// withoutTimes returns the digest of a plain text without the times of day in it, such as 9:05 or
-// 17:04:31.250, given the digest of all of it: many system prompts say what time it is, anew with
-// each turn.
+// withoutTimes returns the digest of a plain text without the times of day near its beginning and
+// its end, such as 9:05 or 17:04:31.250, given the digest of all of it: many system prompts say
+// what time it is, anew with each turn. In the middle of long ones it would take as long to look
+// for times as all else does.
 func withoutTimes(text []byte, all uint64) uint64 {
-	const most = 1 << 14 // colons that are looked at
+	const near = 2 << 10 // bytes from either end
 	var d xxhash.Digest
 	done := 0
-	for i, n := 0, 0; n < most; n++ {
+	for i := 0; ; {
+		if i >= near {
+			i = max(i, len(text)-near)
+		}
 		colon := bytes.IndexByte(text[i:], ':')
 		if colon < 0 {
 			break

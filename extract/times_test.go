@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/cespare/xxhash/v2"
@@ -9,6 +10,7 @@ import (
 
 func TestWithoutTimes(t *testing.T) {
 	t.Parallel()
+	long := strings.Repeat("No time: none. ", 200)
 	digest := func(text string) uint64 { return withoutTimes([]byte(text), xxhash.Sum64String(text)) }
 	for _, text := range []string{
 		"9:05", "09:05", "23:59:59", "0:00:00.123456", "It is 9:05.", "2026-11-28T09:05:01.5Z", "at 9:05 PM, or 10:00", "(9:05)", "9:05:", ":9:05", `\n9:05\n`, "9:05\u00a0Uhr",
@@ -28,6 +30,10 @@ func TestWithoutTimes(t *testing.T) {
 	} {
 		require.Equal(t, xxhash.Sum64String(text), digest(text), text)
 	}
+	for _, near := range []string{"9:05" + long, long + "9:05", "9:05" + long[1000:] + "9:05"} {
+		require.Equal(t, digest(near), digest(strings.ReplaceAll(near, "9:05", "17:30")))
+	}
+	require.Equal(t, xxhash.Sum64String(long+"9:05"+long), digest(long+"9:05"+long), "in the middle")
 	for _, other := range []string{"a 9:05 c", "b 9:05", "9:05 b", "a 9:05  b", "a 9:05 9:05 b", "a : b", "a  b", "a 9:05x b"} {
 		require.NotEqual(t, digest("a 9:05 b"), digest(other), other)
 	}
