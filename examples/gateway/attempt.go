@@ -95,11 +95,14 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 // ask sends the request and returns what the upstream answers.
 func (g *gateway) ask(out *http.Request, x *exchange, w *watchdog) (*http.Response, error) {
 	reused := false
-	stall := time.AfterFunc(stalled, func() { w.giveUp(errStalled) })
-	ctx := httptrace.WithClientTrace(w.ctx, &httptrace.ClientTrace{
-		GotConn:      func(c httptrace.GotConnInfo) { reused = c.Reused },
-		WroteRequest: func(httptrace.WroteRequestInfo) { stall.Stop() },
-	})
+	trace := &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { reused = c.Reused }}
+	var stall *time.Timer
+	if x.choice.Target.url.Scheme == "https" && buffered(out) { // else it is HTTP/1.1
+		stall = time.AfterFunc(stalled, func() { w.giveUp(errStalled) })
+		defer stall.Stop() // who answers may leave the rest
+		trace.WroteRequest = func(httptrace.WroteRequestInfo) { stall.Stop() }
+	}
+	ctx := httptrace.WithClientTrace(w.ctx, trace)
 	req, body := x.choice.Target.request(ctx, out, stall)
 	x.upload = body
 	send := g.send
@@ -116,7 +119,6 @@ func (g *gateway) ask(out *http.Request, x *exchange, w *watchdog) (*http.Respon
 		req, _ = x.choice.Target.request(ctx, out, stall)
 		resp, err = g.fresh.RoundTrip(req)
 	}
-	stall.Stop() // who answers may leave the rest
 	if gaveUp := context.Cause(ctx); err != nil && gaveUp != nil {
 		err = gaveUp // over HTTP/2, it does not say so itself
 	}

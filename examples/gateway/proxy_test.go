@@ -244,6 +244,29 @@ func TestStreamsAreNotHeldBack(t *testing.T) {
 	}
 }
 
+// A request goes to its upstream in one piece, header and body together.
+func TestOnePiece(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1)
+	var writes atomic.Int64
+	r.g.transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := dial(ctx, network, addr)
+		return countedWrites{c, &writes}, err
+	}
+	r.chat("s")
+	require.EqualValues(t, 1, writes.Load())
+}
+
+type countedWrites struct {
+	net.Conn
+	n *atomic.Int64
+}
+
+func (c countedWrites) Write(p []byte) (int, error) {
+	c.n.Add(1)
+	return c.Conn.Write(p)
+}
+
 // A body that is too large to keep is sent on whole, of known length or not.
 func TestLargeBodiesAreSentOn(t *testing.T) {
 	t.Parallel()

@@ -48,7 +48,7 @@ func newWorld(t *testing.T, n int, adjust ...func(*options)) *world {
 		hold: 10 * time.Second, slow: 4, failover: affinity.FailoverReturn}
 	for i := range n {
 		name := string(rune('a' + i))
-		o.upstreams = append(o.upstreams, &upstream{name: name, url: &url.URL{Scheme: "http", Host: name}})
+		o.upstreams = append(o.upstreams, &upstream{name: name, url: &url.URL{Scheme: "https", Host: name}})
 	}
 	for _, a := range adjust {
 		a(&o)
@@ -87,7 +87,9 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 func take(r *http.Request) {
 	io.Copy(io.Discard, r.Body)
 	r.Body.Close()
-	httptrace.ContextClientTrace(r.Context()).WroteRequest(httptrace.WroteRequestInfo{})
+	if wrote := httptrace.ContextClientTrace(r.Context()).WroteRequest; wrote != nil {
+		wrote(httptrace.WroteRequestInfo{})
+	}
 }
 
 var errHangs = errors.New("hangs")

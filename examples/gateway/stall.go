@@ -89,18 +89,20 @@ func (l listener) Accept() (net.Conn, error) {
 	return departing{c}, nil
 }
 
-// taken is the body of a request of which an upstream has to take every piece in time, also over
+// taken is a body in memory of which an upstream has to take every piece in time, also over
 // HTTP/2: there it can let others pass on the same connection, and take nothing of this one.
+// Over HTTP/1.1 the connection sees to that, and package http sends a body along with its
+// header in one piece if it knows it to be in memory, as it does not of this one.
 type taken struct {
 	io.ReadCloser
 	timer *time.Timer
 }
 
 func (t taken) Read(p []byte) (int, error) {
-	t.timer.Stop() // it is the client that is waited for
-	n, err := t.ReadCloser.Read(p)
-	t.timer.Reset(stalled)
-	return n, err
+	if t.timer.Stop() { // else the answer has begun
+		t.timer.Reset(stalled)
+	}
+	return t.ReadCloser.Read(p)
 }
 
 var errStalled = errors.New("takes no more of the request")

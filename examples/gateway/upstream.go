@@ -30,8 +30,8 @@ var errTurnedAway = errors.New("turns requests away")
 
 // request returns the request to send for out, which is left as it is: attempts
 // share nothing that one of them changes. The second result is nil if the body
-// is in memory and can be sent again. The timer is one of taken.
-func (u *upstream) request(ctx context.Context, out *http.Request, timer *time.Timer) (*http.Request, *upload) {
+// is in memory and can be sent again. The timer is that of taken, if it may be needed.
+func (u *upstream) request(ctx context.Context, out *http.Request, stall *time.Timer) (*http.Request, *upload) {
 	r := out.WithContext(ctx)
 	address := *out.URL
 	r.URL = &address
@@ -50,13 +50,17 @@ func (u *upstream) request(ctx context.Context, out *http.Request, timer *time.T
 				return nil, errTurnedAway
 			}
 			body, err := out.GetBody()
-			return taken{body, timer}, err
+			if stall != nil {
+				stall.Reset(stalled)
+				body = taken{body, stall}
+			}
+			return body, err
 		}
 		r.Body, _ = r.GetBody() // from memory: it cannot fail
 		return r, nil
 	}
 	body := &upload{from: out.Body}
-	r.Body = taken{body, timer}
+	r.Body = body
 	return r, body
 }
 
