@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net/http"
 	"net/http/httptrace"
@@ -94,16 +95,23 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 
 // ask sends the request and returns what the upstream answers.
 func (g *gateway) ask(out *http.Request, x *exchange, w *watchdog) (*http.Response, error) {
-	reused := false
-	trace := &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { reused = c.Reused }}
+	reused, asked := false, 0
+	once, turnAway := context.WithCancelCause(w.ctx)
+	trace := &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) {
+		reused = c.Reused
+		if t, ok := c.Conn.(*tls.Conn); ok && t.ConnectionState().NegotiatedProtocol == "h2" {
+			if asked++; asked > 1 {
+				turnAway(errTurnedAway)
+			}
+		}
+	}}
 	var stall *time.Timer
 	if x.choice.Target.url.Scheme == "https" && buffered(out) { // else it is HTTP/1.1
 		stall = time.AfterFunc(stalled, func() { w.giveUp(errStalled) })
 		defer stall.Stop() // who answers may leave the rest
 		trace.WroteRequest = func(httptrace.WroteRequestInfo) { stall.Stop() }
 	}
-	ctx := httptrace.WithClientTrace(w.ctx, trace)
-	req, body := x.choice.Target.request(ctx, out, stall)
+	req, body := x.choice.Target.request(httptrace.WithClientTrace(once, trace), out, stall)
 	x.upload = body
 	send := g.send
 	if body != nil || len(out.Header["Upgrade"]) > 0 {
@@ -112,14 +120,14 @@ func (g *gateway) ask(out *http.Request, x *exchange, w *watchdog) (*http.Respon
 		send = g.fresh
 	}
 	resp, err := send.RoundTrip(req)
-	if err != nil && (reused || errors.Is(err, errTurnedAway)) && ctx.Err() == nil && !timedOut(err) {
+	if err != nil && (reused || context.Cause(once) == errTurnedAway) && w.ctx.Err() == nil && !timedOut(err) {
 		// The upstream may have closed a kept-alive connection just as it was used
 		// again. Then it is well, and its sessions must not move for that. Once, and
 		// on a new connection: it may be the request that makes it hang up.
-		req, _ = x.choice.Target.request(ctx, out, stall)
+		req, _ = x.choice.Target.request(httptrace.WithClientTrace(w.ctx, trace), out, stall)
 		resp, err = g.fresh.RoundTrip(req)
 	}
-	if gaveUp := context.Cause(ctx); err != nil && gaveUp != nil {
+	if gaveUp := context.Cause(w.ctx); err != nil && gaveUp != nil {
 		err = gaveUp // over HTTP/2, it does not say so itself
 	}
 	if err == nil && (resp.StatusCode < 100 || resp.StatusCode > 999) {
@@ -128,6 +136,11 @@ func (g *gateway) ask(out *http.Request, x *exchange, w *watchdog) (*http.Respon
 	}
 	return resp, err
 }
+
+// errTurnedAway ends what package http does where a request is refused over HTTP/2 before it is
+// looked at: it would ask again, up to seven times and for a minute. Over HTTP/2, what is
+// cancelled as it gets its connection is not sent.
+var errTurnedAway = errors.New("turns requests away")
 
 // errStatus is for answers like "HTTP/1.1 099 X": package http reads them, but panics where
 // they are to be written.

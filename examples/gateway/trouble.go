@@ -130,7 +130,7 @@ func cause(err error) string {
 	var network net.Error
 	var certificate *tls.CertificateVerificationError
 	switch {
-	case errors.Is(err, errSilent), errors.Is(err, errStalled), errors.Is(err, errStatus), errors.Is(err, errTurnedAway):
+	case errors.Is(err, errSilent), errors.Is(err, errStalled), errors.Is(err, errStatus):
 		return err.Error()
 	case errors.As(err, &network), errors.As(err, &certificate):
 		return err.Error()

@@ -24,10 +24,6 @@ type upstream struct {
 	recent  recent
 }
 
-// errTurnedAway ends what package http tries by itself, where HTTP/2 refuses a request before
-// it is looked at: once more is well, but it would go on for a minute.
-var errTurnedAway = errors.New("turns requests away")
-
 // request returns the request to send for out, which is left as it is: attempts
 // share nothing that one of them changes. The second result is nil if the body
 // is in memory and can be sent again. The timer is that of taken, if it may be needed.
@@ -44,11 +40,7 @@ func (u *upstream) request(ctx context.Context, out *http.Request, stall *time.T
 	case out.Body == nil || out.Body == http.NoBody:
 		return r, nil
 	case out.GetBody != nil:
-		bodies := 0
 		r.GetBody = func() (io.ReadCloser, error) {
-			if bodies++; bodies > 2 {
-				return nil, errTurnedAway
-			}
 			body, err := out.GetBody()
 			if stall != nil {
 				stall.Reset(stalled)
