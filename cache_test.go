@@ -125,7 +125,6 @@ func TestAnyTTL(t *testing.T) {
 	}
 }
 
-// failures.md row 31: a flood of ids evicts, and never grows.
 // What NewCache says of nine years, less a TTL of four.
 func TestNineYears(t *testing.T) {
 	t.Parallel()
@@ -146,6 +145,7 @@ func TestNineYears(t *testing.T) {
 	})
 }
 
+// failures.md row 31: a flood of ids evicts, and never grows.
 func TestCapacityIsExact(t *testing.T) {
 	t.Parallel()
 	for _, capacity := range []int{1, 2, 3, 100, 1000, 5000} {
