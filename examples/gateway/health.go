@@ -54,6 +54,16 @@ const (
 // that may go there, and must be followed by exactly one of served, failed and
 // release.
 func (h *health) admit(now time.Time, limit uint64) (s standing, slot bool, until time.Time) {
+	return h.look(now, limit, true)
+}
+
+// peek is admit for who sends no request.
+func (h *health) peek(now time.Time, limit uint64) (s standing, until time.Time) {
+	s, _, until = h.look(now, limit, false)
+	return s, until
+}
+
+func (h *health) look(now time.Time, limit uint64, sends bool) (s standing, slot bool, until time.Time) {
 	if !h.troubled.Load() {
 		return fit, false, time.Time{}
 	}
@@ -73,17 +83,10 @@ func (h *health) admit(now time.Time, limit uint64) (s standing, slot bool, unti
 	case h.used >= h.window || now.Before(h.next):
 		return restrained, false, time.Time{}
 	}
-	h.used++
-	return fit, true, time.Time{}
-}
-
-// peek is admit for who sends no request.
-func (h *health) peek(now time.Time, limit uint64) (s standing, until time.Time) {
-	s, slot, until := h.admit(now, limit)
-	if slot {
-		h.release()
+	if sends {
+		h.used++
 	}
-	return s, until
+	return fit, sends, time.Time{}
 }
 
 // settle forgets what is over. Called with h locked.

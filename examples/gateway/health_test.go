@@ -342,3 +342,31 @@ func TestSlowBesideQuickAnswers(t *testing.T) {
 		})
 	}
 }
+
+// Who only looks takes nobody's place, not for a moment.
+func TestPeekTakesNoSlot(t *testing.T) {
+	t.Parallel()
+	var h health
+	now := time.Now()
+	h.failed(now.Add(-time.Hour), time.Second, true, false)
+	var looking sync.WaitGroup
+	var done atomic.Bool
+	for range 4 {
+		looking.Go(func() {
+			for !done.Load() {
+				h.peek(now, 0)
+			}
+		})
+	}
+	refused := 0
+	for range 100_000 {
+		if _, slot, _ := h.admit(now, 0); slot {
+			h.release()
+		} else {
+			refused++
+		}
+	}
+	done.Store(true)
+	looking.Wait()
+	require.Zero(t, refused)
+}
