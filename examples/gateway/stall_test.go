@@ -228,6 +228,25 @@ func TestUpstreamTakesNoMore(t *testing.T) {
 	}
 }
 
+// That two of them do is not held to be the fault of the request, as that two crash may be.
+func TestUpstreamsTakeNoMore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2, func(o *options) { o.patience, o.cooldown = 0, time.Hour })
+		defer w.g.close()
+		w.g.send = rtFunc(func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})
+		rec := httptest.NewRecorder()
+		w.g.ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), "POST", "/v1/messages", strings.NewReader("{}")))
+		require.Equal(t, http.StatusBadGateway, rec.Code)
+		for _, u := range w.g.status().Upstreams {
+			require.Equal(t, "out", u.State, u.Name)
+		}
+	})
+}
+
 // An answer goes on, however much of the request its upstream has left when it began and takes
 // after that.
 func TestAnswerToHalfARequest(t *testing.T) {
