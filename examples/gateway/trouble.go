@@ -80,21 +80,6 @@ func (g *gateway) told(x *exchange, kind string) (trouble, affinity.Result) {
 	return t, result
 }
 
-// severity is what an error means that is told in the body of a response. What
-// is not known is taken for a failure of the upstream.
-func severity(kind string) affinity.Result {
-	switch strings.ToLower(kind) {
-	case "authentication_error", "permission_error", "billing_error", "insufficient_quota", "invalid_api_key",
-		"account_deactivated", "billing_hard_limit_reached", "unauthenticated", "permission_denied":
-		return affinity.TerminalFailure
-	case "invalid_request_error", "invalid_argument", "invalid_prompt", "context_length_exceeded", "request_too_large",
-		"not_found_error", "not_found", "model_not_found", "content_filter", "content_policy_violation",
-		"failed_precondition", "out_of_range", "string_above_max_length", "invalid_image", "invalid_base64_image":
-		return affinity.Neutral
-	}
-	return affinity.TransientFailure
-}
-
 // limits reports whether the error says that too much was asked for.
 func limits(kind string) bool {
 	switch strings.ToLower(kind) {

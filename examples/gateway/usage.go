@@ -2,6 +2,7 @@ package main
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/go-affinity/affinity"
 )
@@ -79,6 +80,21 @@ func (r *reading) name(value []byte) {
 	if kind := string(value); r.kind == "" || severity(kind) != affinity.TransientFailure {
 		r.kind = kind
 	}
+}
+
+// severity is what an error means that is told in the body of a response. What
+// is not known is taken for a failure of the upstream.
+func severity(kind string) affinity.Result {
+	switch strings.ToLower(kind) {
+	case "authentication_error", "permission_error", "billing_error", "insufficient_quota", "invalid_api_key",
+		"account_deactivated", "billing_hard_limit_reached", "unauthenticated", "permission_denied":
+		return affinity.TerminalFailure
+	case "invalid_request_error", "invalid_argument", "invalid_prompt", "context_length_exceeded", "request_too_large",
+		"not_found_error", "not_found", "model_not_found", "content_filter", "content_policy_violation",
+		"failed_precondition", "out_of_range", "string_above_max_length", "invalid_image", "invalid_base64_image":
+		return affinity.Neutral
+	}
+	return affinity.TransientFailure
 }
 
 // count returns what a member of the usage counts, or nil.
