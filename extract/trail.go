@@ -238,6 +238,7 @@ type trail struct {
 	answeredHere sum    // the chain over the words before the last answer
 	lastText     uint64 // the digest of the last text, 0 if an image is behind it
 
+	lines     int      // that transcript has told apart
 	textTails []uint64 // of a prompt without messages: see keepTails
 
 	// What was injected anywhere, which stands for the words as long as there are none.

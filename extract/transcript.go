@@ -42,10 +42,10 @@ var lineBreak = []byte(`\n`)
 // it puts into t.steps where in it earlier requests may have ended. In later ones nobody has
 // transcripts, and steps of what is pasted there would be in the way of the others.
 func (t *trail) transcript(words, cue []byte) uint64 {
-	const most = 1 << 14 // lines that are told apart
+	const most = 1 << 14 // lines that are told apart in all texts together
 	var d xxhash.Digest
 	d.Reset()
-	for i := 0; i < most && len(words) > 0; i++ {
+	for ; t.lines < most && len(words) > 0; t.lines++ {
 		var line []byte
 		line, words, _ = bytes.Cut(words, lineBreak)
 		if len(trim(line)) == 0 {

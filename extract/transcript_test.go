@@ -86,3 +86,14 @@ func TestNoTranscripts(t *testing.T) {
 	require.Equal(t, continues, relation(trail(u(log), a("hello"), u("hi")), trail(u(log))))
 	require.Equal(t, continues, relation(trail(u(log), a("1"), u("2"), a("3"), u("4")), trail(u(log), a("1"), u("2"))))
 }
+
+// Many texts that end in a cue take no longer than one does.
+func TestLinesOfTranscripts(t *testing.T) {
+	t.Parallel()
+	trail := func(lines int, blank string) extract.Session {
+		log := u(strings.Repeat("a\n", lines/2) + "AI:")
+		return trailOf(t, `{"messages":[`+log+`,`+log+`,`+u("a\n"+blank+"AI:")+`]}`)
+	}
+	require.Equal(t, same, relation(trail(1<<14-9, ""), trail(1<<14-9, "\n")))
+	require.Equal(t, apart, relation(trail(1<<14, ""), trail(1<<14, "\n")))
+}
