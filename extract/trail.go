@@ -479,16 +479,17 @@ func (t *trail) tail(i int) (s sum, ok bool) {
 }
 
 // trunk returns the chain over all words but the last, be that a message of its own, a text or an
-// image, if others stand between the last answer and it, or if it is a long text. Many clients add
-// to what a person asks, such as what they have looked up or a picture of the page, and leave it
-// out of the next turn. Some add it in front: see question.
+// image, if others stand between the last answer and it, or if it is a long text behind more than
+// a greeting, with which many begin. Many clients add to what a person asks, such as what they have
+// looked up or a picture of the page, and leave it out of the next turn. Some add it in front: see
+// question.
 func (t *trail) trunk() (sum, bool) {
 	last, before := t.steps.back(0), t.steps.back(1)
 	switch {
 	case last == nil || last.answered || last.sum != t.here: // or a prompt without messages
 	case t.parts.back(1) != nil:
 		return *t.parts.back(1), true
-	case before != nil && (!before.answered || t.answered && len(t.lastEnd) == maxLastEnd):
+	case before != nil && (!before.answered || t.answered && len(t.lastEnd) == maxLastEnd && (t.texts > 2 || before.bytes == minTail)):
 		return before.sum, true
 	}
 	return sum{}, false

@@ -531,8 +531,10 @@ func traps() []trap {
 		{"it says something else of another conversation", chat(sys("s"), u("hi"), sys("This is Anna.")), chat(sys("s"), u("hi"), sys("This is Ben.")), apart},
 		{"it says nothing behind the words", chat(sys("s"), u("hi"), sys("")), chat(sys("s"), u("hi")), same},
 		{"what it said behind the words stays", chat(sys("s"), u("hi"), sys("This is Anna.")), chat(sys("s"), u("hi"), sys("This is Anna."), a("x"), u("on")), continues},
-		{"what is looked up for the last question stands in front of it", chat(sys("s"), u("hi"), a("x"), u(oslo+"on")), chat(sys("s"), u("hi"), a("x"), u("on"), a("y"), u(bergen+"more")), near},
-		{"or behind it", chat(sys("s"), u("hi"), a("x"), u("on"+oslo)), chat(sys("s"), u("hi"), a("x"), u("on"), a("y"), u("more"+bergen)), near},
+		{"what is looked up for the last question stands in front of it", chat(sys("s"), u(capital), a("x"), u(oslo+"on")), chat(sys("s"), u(capital), a("x"), u("on"), a("y"), u(bergen+"more")), near},
+		{"or behind it", chat(sys("s"), u(capital), a("x"), u("on"+oslo)), chat(sys("s"), u(capital), a("x"), u("on"), a("y"), u("more"+bergen)), near},
+		{"it stands behind a greeting and a question", chat(sys("s"), u("hi"), a("x"), u("on"), a("y"), u(oslo+"more")), chat(sys("s"), u("hi"), a("x"), u("on"), a("y"), u("more"), a("z"), u(bergen+"and")), near},
+		{"it stands behind a greeting, as strangers write", chat(sys("s"), u("hi"), a("x"), u(oslo+"on")), chat(sys("s"), u("hi"), a("x"), u(bergen+"more")), apart},
 		{"what is looked up for other questions", chat(sys("s"), u("ho"), a("x"), u("on"+oslo)), chat(sys("s"), u("hi"), a("x"), u("on"), a("y"), u("more"+bergen)), apart},
 		{"the system prompt tells the time", chat(sys("Be kind. It is 9:05."), u("hi")), chat(sys("Be kind. It is 17:04:31.5."), u("hi"), a("x"), u("on")), continues},
 		{"it tells the time beside the messages", claude(`"s 09:05"`, u("hi")), claude(`"s 09:06"`, u("hi"), a("x"), u("on")), continues},
@@ -916,6 +918,9 @@ func compacted(summary string) string {
 
 // What an application has looked up for a question.
 var oslo, bergen = strings.Repeat("Oslo is in Norway. ", 30), strings.Repeat("Bergen is in Norway. ", 30)
+
+// A question that not everybody begins with.
+const capital = "What is the capital of Norway, and since when?"
 
 // template returns a request for a prompt that OpenAI keeps, with a variable in it.
 func template(variable string, items ...string) string {
