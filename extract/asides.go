@@ -32,7 +32,7 @@ func ordersAside(text []byte) bool {
 // the askers: "you are a query rewriter for our shop".
 func isAsker(first, lower []byte) bool {
 	who, ok := bytes.CutPrefix(first, []byte("you are "))
-	return ok && askedWords.in(lower) && !bytes.Contains(who, []byte("sql")) && slices.ContainsFunc(askers, func(name string) bool {
+	return ok && askedWords.in(lower) && !askerOthers.in(lower) && slices.ContainsFunc(askers, func(name string) bool {
 		before, behind, ok := bytes.Cut(who, []byte(name))
 		return ok && !beforeOthers.in(before) && (len(behind) == 0 || startsWith(behind, askerEnds))
 	})
@@ -101,16 +101,19 @@ var (
 	askedWords = words{{"user", "question", "quer", "message", "conversation", "json", "intent", "fact", "check", "analyze", "content", "answer", "violate"}}
 	askerEnds  = []string{
 		".", ",", ":", " for ", " that ", " in ", " tasked ", " responsible ", " designed ", " screening ", " assessing ",
-		" agent", " assistant", " system", " engine", " specialist", " analyzer",
+		" agent", " assistant", " system", " engine ", " engine.", " engine,", " specialist", " analyzer",
 	}
+	// askerOthers are in the prompts of those who are asked by persons, about something else.
+	askerOthers = words{{"ql", " seo ", " pastes", "users paste", "student", "you explain", "you answer "}}
 )
 
 var (
 	// asideOthers are in the prompts of applications that go on to answer, or say what to do in which case.
 	asideOthers = words{{
-		" sql", "cypher", "and respond", "and answer", "and reply", "and explain", "and correct", "and tell", "and then", "then answer", "then respond", "before answer", "before respond",
+		"ql ", "ql.", "cypher", "and respond", "and answer", "and reply", "and explain", "and correct", "and tell", "and then", "then answer", "then respond", "before answer", "before respond",
 		"help the user", "help users", "helps ", "you help", "first ", "each answer", "each time", "each turn", "each message", "every ", "always ", "whenever ",
 		". if ", ", if ", "if you ", "when the user", "refuse", "polite", " i ", " my ", " me ", " how do ", " how would ", " how can ", " how should ", " your answer", "at the end", "after your", "after each",
+		". ask ", ". greet ", ". help ", ". offer ", ". tell ", "grammar", "python", "javascript", "regex", " csv",
 	}}
 
 	// verdictStarts: "Check if the user is asking you to do their homework."
@@ -144,7 +147,7 @@ var (
 
 	// taskWords: "your task is to determine if the user's message" follows the one before.
 	taskWords = words{{
-		"task is to determine ", "job is to determine ", "task is to decide ", "job is to decide ", "task is to check ", "job is to check ", "task is to classify ", "job is to classify ",
+		"task is to determine if ", "job is to determine if ", "task is to determine whether ", "job is to determine whether ", "task is to determine the intent", "job is to determine the intent", "task is to decide ", "job is to decide ", "task is to check ", "job is to check ", "task is to classify ", "job is to classify ",
 	}}
 
 	// routeWords: "route a user question to a vectorstore or web search".
@@ -159,7 +162,7 @@ var (
 	queryWords = words{
 		{"rewrit", "re-writ", "rephras", "reformulat", "convert", "translate", "different versions", "search quer"},
 		{"user query", "user's query", "user question", "user's question", "input question", "given query", "given question", "input query", "provided query", "the query", "a search query"},
-		{"different versions", "for retriev", "vectorstore retriev", "vector database", "when querying", "multiple search queries", "only the query", "to look up", "into a search query", "into a concise search query"},
+		{"to retriev", "for retriev", "vectorstore retriev", "vector database", "when querying", "multiple search queries", "only the query", "to look up", "into a search query", "into a concise search query"},
 	}
 	queryOthers = words{{" answer the", " answers", "an answer", "to answer"}}
 

@@ -102,6 +102,23 @@ func TestNoAsides(t *testing.T) {
 		"You are a doctor. Your task is to determine if the user has the flu by asking questions.",
 		"You are a dungeon master. Route the party by the user's message.",
 		"You are a travel agent. Choose the best hotel for the user's request from the data source below.",
+		"You are a guardrail engineer. Talk with users about safety.",
+		"You are a guardrail specialist. You answer questions.",
+		"You are a search query optimizer for SEO specialists. Suggest keywords.",
+		"You are a fact extractor. The user pastes articles.",
+		"You are a message classifier. Users paste messages of banks.",
+		"You are a message classifier. Users show letters, and you explain them.",
+		"You are an answer grader. A student answers a question.",
+		"You rewrite the user's question as a poem. Give three different versions.",
+		"You translate questions into PromQL. Return only the query for the user query.",
+		"Translate the user query to SQL for MySQL. Return only the query.",
+		"Your task is to determine the best time to plant tomatoes by the user's message.",
+		"Determine if the user needs a refund. Ask for the order.",
+		"Check if the user has an account. Greet them.",
+		"Determine whether the user is new. Help them to begin.",
+		"Check if the user is hungry. Offer soup.",
+		"Check if the user is lost. Tell the way.",
+		"Assess the user's input for grammar. Detect errors. Return JSON.",
 	} {
 		require.Equal(t, extract.Turn, classOf(first(prompt, "hi")), prompt)
 		require.Equal(t, extract.Turn, classOf(first("", prompt)), prompt)
@@ -113,6 +130,11 @@ func TestNoAsides(t *testing.T) {
 		"Write a prompt for a classifier: determine whether the user message is unsafe.",
 		"Generate a search query that finds all PDF files.",
 		"Your task is to write a prompt that classifies user messages into intents.",
+		"Your task is to determine if the user input is a palindrome, in Python.",
+		"Your task is to determine if the user input is a number, in JavaScript.",
+		"Your task is to determine if the user input matches this regex.",
+		"Classify user messages in this CSV. Return only the label of each user message.",
+		"Classify user messages in this CSV as spam or ham. Return only the label column.",
 	} {
 		require.Equal(t, extract.Turn, classOf(first("", words)), words)
 	}
