@@ -103,6 +103,8 @@ func TestNoAsides(t *testing.T) {
 		"You are a dungeon master. Route the party by the user's message.",
 		"You are a travel agent. Choose the best hotel for the user's request from the data source below.",
 		"You are a guardrail engineer. Talk with users about safety.",
+		"Search a vector database to answer the user query. Translate quotes.",
+		"You search mail. Extract personal facts for your memory in the conversation.",
 		"You are a guardrail specialist. You answer questions.",
 		"You are a search query optimizer for SEO specialists. Suggest keywords.",
 		"You are a fact extractor. The user pastes articles.",

@@ -18,6 +18,7 @@ var papers = []paper{
 	{"Semantic Kernel's chat", "ChatBot can have a conversation with you about any topic.\n\n", "\nChatBot:", "\nUser: ", "\nChatBot: "},
 	{"an agent that thinks on paper", "Use the following format:\n\nThought: you should always think\nAction: what to do\n\nBegin!\n\nQuestion:", "\nThought:", "\nObservation: ", "\nThought: "},
 	{"instructions", "Below is an instruction.", "\n\n### Response:", "\n\n### Instruction:\n", "\n\n### Response:\n"},
+	{"brackets", "Answer.", "\n[bot]", "\n[user] ", "\n[bot] "},
 	{"tags", "Answer.\r\n", "\r\n<bot>", "\r\n<user>", "\r\n<bot>"},
 }
 
