@@ -222,11 +222,14 @@ type trail struct {
 	passed  bool // what is left of the message at hand counts for nothing: see readSteps
 
 	// What surrounds the words.
-	system   setting // the system prompt beside the messages
-	opening  setting // the messages of the system before the first answer
-	injected setting // what clients injected before the first answer, and what else counts like that, in any order
-	answered bool    // a model has spoken
-	greeting uint64  // what the message before said, if it was the first answer: see greet
+	system   setting  // the system prompt beside the messages
+	opening  setting  // the messages of the system before the first answer
+	injected struct { // what clients injected before the first answer, and what else counts like that
+		sum    sum    // in any order
+		places places // the directories that it names
+	}
+	answered bool   // a model has spoken
+	greeting uint64 // what the message before said, if it was the first answer: see greet
 
 	// The words, and what people attached to them.
 	texts int        // how many there were
