@@ -22,7 +22,9 @@ func withoutTimes(text []byte, all uint64) uint64 {
 		if colon < 0 {
 			break
 		}
-		i += colon
+		if i += colon; near <= i && i < len(text)-near {
+			continue
+		}
 		start, end := timeAt(text, i)
 		if end == 0 {
 			i++

@@ -293,7 +293,7 @@ var madeFrom = words{{" from ", " with ", " using ", " given ", " based ", " to 
 // do so in the first sentence, which says what is given and what to make of it, or calls the model
 // one who does so. Others write about such questions, or want them answered.
 func wantsStandaloneQuestion(text []byte) bool {
-	if !bytes.Contains(text, []byte("alone ")) && !endsWith(sentence(text), []string{"rephraser", "rewriter"}) { // as most
+	if !bytes.Contains(text, []byte("alone ")) && !endsWith(sentence(text), []string{"ephraser", "ewriter"}) { // as most
 		return false
 	}
 	lower := loweredOpening(text)

@@ -361,6 +361,7 @@ func TestQuestionsThatStandAlone(t *testing.T) {
 		"You rewrite the user's question into a standalone search query using the conversation history.":                                              extract.Auxiliary,
 		`You are an AI question rephraser. You will be given a conversation and a follow-up question, you will have to rephrase`:                      extract.Auxiliary, // Perplexica
 		"You are an AI question rephraser. Your role is to rephrase follow-up queries from a conversation into":                                       extract.Auxiliary, // Cherry Studio
+		"You are a Question Rewriter. From a conversation and a follow-up question, make one that needs nothing else.":                                extract.Auxiliary,
 		"You are a SQL query rewriter. Keep the conversation short.":                                                                                  extract.Turn,
 		"You are a tutor with a question rewriter. After a conversation, ask a follow-up question.":                                                   extract.Turn,
 		"You are an AI question rephraser, and kind. In our conversation, ask a follow-up question.":                                                  extract.Turn,
