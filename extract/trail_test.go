@@ -536,6 +536,7 @@ func traps() []trap {
 		{"it stands behind a greeting and a question", chat(sys("s"), u("hi"), a("x"), u("on"), a("y"), u(oslo+"more")), chat(sys("s"), u("hi"), a("x"), u("on"), a("y"), u("more"), a("z"), u(bergen+"and")), near},
 		{"it stands behind a greeting, as strangers write", chat(sys("s"), u("hi"), a("x"), u(oslo+"on")), chat(sys("s"), u("hi"), a("x"), u(bergen+"more")), apart},
 		{"what is looked up for other questions", chat(sys("s"), u("ho"), a("x"), u("on"+oslo)), chat(sys("s"), u("hi"), a("x"), u("on"), a("y"), u("more"+bergen)), apart},
+		{"somebody says the same twice", chat(sys("s"), u("hi"), a("x"), u("on"), u("on")), chat(sys("s"), u("hi"), a("x"), u("on"), u("on"), a("y"), u("more")), continues},
 		{"the system prompt tells the time", chat(sys("Be kind. It is 9:05."), u("hi")), chat(sys("Be kind. It is 17:04:31.5."), u("hi"), a("x"), u("on")), continues},
 		{"it tells the time beside the messages", claude(`"s 09:05"`, u("hi")), claude(`"s 09:06"`, u("hi"), a("x"), u("on")), continues},
 		{"it tells the time for the first time", chat(sys("Be kind."), u("hi")), chat(sys("Be kind. It is 9:05."), u("hi"), a("x"), u("on")), near},
@@ -946,7 +947,12 @@ func TestTraps(t *testing.T) {
 				return
 			}
 			require.True(t, ok)
-			require.Equal(t, test.want, relation(trailOf(t, test.later), earlier))
+			later := trailOf(t, test.later)
+			require.Equal(t, test.want, relation(later, earlier))
+			for _, sess := range []extract.Session{earlier, later} { // each binding is made once
+				stored := append([]string{sess.ID}, sess.Aliases...)
+				require.Len(t, slices.Compact(slices.Sorted(slices.Values(stored))), len(stored))
+			}
 			if test.want == apart {
 				require.Equal(t, apart, relation(earlier, trailOf(t, test.later)))
 			}
