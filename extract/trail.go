@@ -492,7 +492,7 @@ func (t *trail) trunk() (sum, bool) {
 	case last == nil || last.answered || last.sum != t.here: // or a prompt without messages
 	case t.parts.back(1) != nil:
 		return *t.parts.back(1), true
-	case before != nil && (!before.answered || t.answered && len(t.lastEnd) == maxLastEnd && (t.texts > 2 || before.bytes == minTail)):
+	case before != nil && (!before.answered || len(t.lastEnd) == maxLastEnd && (t.texts > 2 || before.bytes == minTail)):
 		return before.sum, true
 	}
 	return sum{}, false
