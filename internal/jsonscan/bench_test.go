@@ -132,6 +132,7 @@ var bodies = []struct {
 	}},
 	{"numbers", func(n int) []byte { return arrayOf(n, "1", "-20", "3.14159", "6.02e23", "1000000") }},
 	{"literals", func(n int) []byte { return arrayOf(n, "true", "false", "null") }},
+	{"brackets", func(n int) []byte { return arrayOf(n, "{}", "[]", "[1,2]", "[[1,0],[0,1]]") }},
 	{"nesting", func(n int) []byte { return nested(n, jsonscan.MaxDepth) }},
 	{"deep-objects", func(n int) []byte {
 		return arrayOf(n, strings.Repeat(`{"a":`, 300)+"1"+strings.Repeat("}", 300))

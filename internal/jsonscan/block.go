@@ -7,7 +7,7 @@ import "encoding/binary"
 // first.
 const blockSize = 64
 
-// Four functions are written twice: in assembly for amd64 (block_amd64.s), and in Go
+// Five functions are written twice: in assembly for amd64 (block_amd64.s), and in Go
 // for other processors and for the tag purego (block_generic.go). Either must do this,
 // which block_test.go checks:
 //
@@ -16,6 +16,8 @@ const blockSize = 64
 //     and have, with bit 0x20 cleared, a value of '[' or more. Backslashes are marks,
 //     and so are all bytes beyond ASCII.
 //   - backslashes(p) returns which bytes of a block are backslashes.
+//   - brackets(p) returns which bytes of a block are opening brackets, which are closing
+//     ones, and which of these are braces. Of other bytes, braces says nothing.
 //   - pastEscaped(b, i) looks for the end of the string that b[i] is in, right behind an
 //     escaped quote. It returns the offset of the quote that ends it, or any offset
 //     before that: it gives up where less than a block is left and, in Go, after a few

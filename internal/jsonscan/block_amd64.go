@@ -2,7 +2,8 @@
 
 package jsonscan
 
-// The contracts of structure, backslashes, pastEscaped and oddLetters are in block.go.
+// The contracts of structure, backslashes, brackets, pastEscaped and oddLetters are in
+// block.go.
 
 // avx2 says whether the processor has AVX2, whose registers hold 32 bytes rather than 16.
 // The assembly reads it as well, and TestWithoutAVX2 clears it.
@@ -17,6 +18,9 @@ func structure(p *[blockSize]byte) (quotes, marks uint64)
 
 //go:noescape
 func backslashes(p *[blockSize]byte) (slashes uint64)
+
+//go:noescape
+func brackets(p *[blockSize]byte) (opens, closes, braces uint64)
 
 //go:noescape
 func pastEscaped(b []byte, i int) int

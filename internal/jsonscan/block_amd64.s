@@ -3,8 +3,8 @@
 #include "textflag.h"
 
 // The contracts of these functions are in block.go. Most have a variant for SSE2, which
-// every amd64 has, and one for AVX2 at the label wide; backslashes has only the former,
-// oddLetters only the latter.
+// every amd64 has, and one for AVX2 at the label wide; backslashes and brackets have only
+// the former, oddLetters only the latter.
 
 // Constants to compare a block with, sixteen bytes at a time.
 DATA quote<>+0(SB)/8, $0x2222222222222222
@@ -19,6 +19,16 @@ GLOBL upper<>(SB), RODATA|NOPTR, $16
 DATA letter<>+0(SB)/8, $0x5a5a5a5a5a5a5a5a // 'Z', which is before '['
 DATA letter<>+8(SB)/8, $0x5a5a5a5a5a5a5a5a
 GLOBL letter<>(SB), RODATA|NOPTR, $16
+
+DATA lower<>+0(SB)/8, $0x2020202020202020
+DATA lower<>+8(SB)/8, $0x2020202020202020
+GLOBL lower<>(SB), RODATA|NOPTR, $16
+DATA opening<>+0(SB)/8, $0x7b7b7b7b7b7b7b7b
+DATA opening<>+8(SB)/8, $0x7b7b7b7b7b7b7b7b
+GLOBL opening<>(SB), RODATA|NOPTR, $16
+DATA closing<>+0(SB)/8, $0x7d7d7d7d7d7d7d7d
+DATA closing<>+8(SB)/8, $0x7d7d7d7d7d7d7d7d
+GLOBL closing<>(SB), RODATA|NOPTR, $16
 
 DATA odd<>+0(SB)/8, $0x0101010101010101
 GLOBL odd<>(SB), RODATA|NOPTR, $8
@@ -113,6 +123,48 @@ TEXT ·backslashes(SB), NOSPLIT, $0-16
 	PCMPEQB X8, X3
 	BITS(X0, X1, X2, X3)
 	MOVQ    AX, slashes+8(FP)
+	RET
+
+// func brackets(p *[blockSize]byte) (opens, closes, braces uint64)
+TEXT ·brackets(SB), NOSPLIT, $0-32
+	MOVQ    p+0(FP), SI
+	MOVOU   lower<>(SB), X8
+	MOVOU   opening<>(SB), X9
+	MOVOU   closing<>(SB), X10
+	MOVOU   (SI), X0
+	MOVOU   16(SI), X1
+	MOVOU   32(SI), X2
+	MOVOU   48(SI), X3
+	MOVOA   X0, X4
+	MOVOA   X1, X5
+	MOVOA   X2, X6
+	MOVOA   X3, X7
+	PSLLW   $2, X4 // the bit that tells '{' from '[' becomes the high bit
+	PSLLW   $2, X5
+	PSLLW   $2, X6
+	PSLLW   $2, X7
+	BITS(X4, X5, X6, X7)
+	MOVQ    AX, braces+24(FP)
+	POR     X8, X0 // '[' becomes '{', and ']' becomes '}'
+	POR     X8, X1
+	POR     X8, X2
+	POR     X8, X3
+	MOVOA   X0, X4
+	MOVOA   X1, X5
+	MOVOA   X2, X6
+	MOVOA   X3, X7
+	PCMPEQB X9, X0
+	PCMPEQB X9, X1
+	PCMPEQB X9, X2
+	PCMPEQB X9, X3
+	BITS(X0, X1, X2, X3)
+	MOVQ    AX, opens+8(FP)
+	PCMPEQB X10, X4
+	PCMPEQB X10, X5
+	PCMPEQB X10, X6
+	PCMPEQB X10, X7
+	BITS(X4, X5, X6, X7)
+	MOVQ    AX, closes+16(FP)
 	RET
 
 // UNESCAPED takes the 16 bytes at an offset in the block and in quotes all ones for each of

@@ -7,7 +7,8 @@ import (
 	"math/bits"
 )
 
-// The contracts of structure, backslashes, pastEscaped and oddLetters are in block.go.
+// The contracts of structure, backslashes, brackets, pastEscaped and oddLetters are in
+// block.go.
 //
 // The eight words of a block are gone through one by one, and what is found is gathered
 // by columns at first, since that takes the fewest instructions: byte k of word j of the
@@ -56,6 +57,18 @@ func backslashes(p *[blockSize]byte) (slashes uint64) {
 		slashes = slashes>>1 | match(w&low, slash, one)&^w&high
 	}
 	return transpose(slashes)
+}
+
+func brackets(p *[blockSize]byte) (opens, closes, braces uint64) {
+	high, low := patterns.high, patterns.low
+	for i := 0; i < blockSize; i += 8 {
+		w := binary.LittleEndian.Uint64(p[i:])
+		lower := (w | 0x20*ones) & low
+		opens = opens>>1 | match(lower, '{'*ones^low, ones)&^w&high
+		closes = closes>>1 | match(lower, '}'*ones^low, ones)&^w&high
+		braces = braces>>1 | w<<2&high
+	}
+	return transpose(opens), transpose(closes), transpose(braces)
 }
 
 func pastEscaped(b []byte, i int) int {

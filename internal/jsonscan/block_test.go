@@ -67,12 +67,21 @@ func TestBackslash(t *testing.T) {
 	}
 }
 
-// TestStructure checks structure and backslashes for every byte in every place of a block.
+// TestStructure checks structure, backslashes and brackets for every byte in every place of a block.
 func TestStructure(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	check := func(b [blockSize]byte) {
-		var quotes, marks, slashes uint64
+		var quotes, marks, slashes, opens, closes, braces uint64
 		for i, c := range b {
+			switch c {
+			case '{', '[':
+				opens |= 1 << i
+			case '}', ']':
+				closes |= 1 << i
+			}
+			if c == '{' || c == '}' {
+				braces |= 1 << i
+			}
 			if c == '\\' {
 				slashes |= 1 << i
 			}
@@ -87,6 +96,10 @@ func TestStructure(t *testing.T) {
 		require.Equal(t, quotes, q, "quotes of %q", b)
 		require.Equal(t, marks, m, "marks of %q", b)
 		require.Equal(t, slashes, backslashes(&b), "backslashes of %q", b)
+		o, c, some := brackets(&b)
+		require.Equal(t, opens, o, "opening brackets of %q", b)
+		require.Equal(t, closes, c, "closing brackets of %q", b)
+		require.Equal(t, braces, some&(o|c), "braces of %q", b)
 	}
 	for c := range 256 {
 		for at := range blockSize {

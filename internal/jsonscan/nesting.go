@@ -49,6 +49,9 @@ func (n *nesting) take(block *[blockSize]byte, marks uint64) (left uint64, ok bo
 	if marks == ^uint64(0) && n.takeRepeated(block) {
 		return 0, true
 	}
+	if bits.OnesCount64(marks) >= dense && n.level <= len(n.outer)-2 { // no block can reach MaxDepth from there
+		marks = withoutPairs(block, marks)
+	}
 	kinds := n.kinds
 	for ; marks != 0; marks &= marks - 1 {
 		c := block[bits.TrailingZeros64(marks)%blockSize]
@@ -76,6 +79,36 @@ func (n *nesting) take(block *[blockSize]byte, marks uint64) (left uint64, ok bo
 	n.kinds = kinds
 	return 0, true
 }
+
+// dense is how many marks there are in a block where it is quicker to take out pairs of
+// brackets first than to go through all of them.
+const dense = 16
+
+// withoutPairs returns the marks of a block without pairs of brackets that have nothing but
+// such pairs in between: first those with no mark in between at all, and then, while many are
+// left, those that these were in. What take does with the others is the same without them,
+// but for MaxDepth, which is up to the caller. It returns all marks if a bracket is closed by
+// one of the other kind: whether that is a mistake is for take to find out, since the
+// outermost bracket may close before that.
+func withoutPairs(block *[blockSize]byte, marks uint64) (left uint64) {
+	opens, closes, braces := brackets(block)
+	for left, opens = marks, opens&marks; ; {
+		ends := closes & next(opens, left)
+		if ends&(next(opens&braces, left)^braces) != 0 {
+			return marks
+		}
+		begins := bits.Reverse64(next(bits.Reverse64(ends), bits.Reverse64(left)))
+		opens, left = opens&^begins, left&^(begins|ends)
+		if ends == 0 || bits.OnesCount64(left) < dense {
+			return left
+		}
+	}
+}
+
+// next returns, for each of some marks, the next of all marks behind it. In the complement of
+// the marks, the ones between two of them carry what is added behind the first into the zero
+// that is the second.
+func next(some, marks uint64) uint64 { return (some<<1 + ^marks) & marks }
 
 // takeRepeated is take for a block that is 64 times the same bracket, 32 at once. Only
 // hostile texts have such blocks. It returns false, and has done nothing, if the block is

@@ -154,7 +154,51 @@ func TestSkimAtEveryDepth(t *testing.T) {
 	}
 }
 
+// Brackets and little else, to any depth, and each text with one byte of it changed.
+func TestSkimOfManyBrackets(t *testing.T) {
+	t.Parallel()
+	for n := range 64 {
+		for depth := jsonscan.MaxDepth - 2; depth <= jsonscan.MaxDepth; depth++ {
+			requireSkim(t, []byte("["+strings.Repeat(" ", n)+strings.Repeat("[", depth-1)+strings.Repeat("[]", 9)+strings.Repeat("]", depth)))
+		}
+	}
+	random := rand.New(rand.NewPCG(5, 6))
+	for range 5_000 {
+		outer := random.IntN(3)
+		if random.IntN(4) == 0 {
+			outer = jsonscan.MaxDepth - random.IntN(70)
+		}
+		var b, open []byte
+		for size, opening := 1+random.IntN(400), 30+random.IntN(40); len(b) < outer || len(b) < outer+size; {
+			switch {
+			case len(b) < outer || len(open) == 0 || random.IntN(100) < opening:
+				c := "[{"[random.IntN(2)]
+				b, open = append(b, c), append(open, c+2)
+			case random.IntN(8) == 0:
+				b = append(b, [...]string{",", "1,", `"",`, `"[":`}[random.IntN(4)]...)
+			case len(open) > outer:
+				b, open = append(b, open[len(open)-1]), open[:len(open)-1]
+			}
+			if len(open) > outer+5 && opening > 45 {
+				opening = 30
+			}
+		}
+		for len(open) > 0 {
+			b, open = append(b, open[len(open)-1]), open[:len(open)-1]
+		}
+		requireSkim(t, b)
+		for range 4 {
+			at := random.IntN(len(b))
+			was := b[at]
+			b[at] = `[]{}"\\1,^`[random.IntN(9)]
+			requireSkim(t, b)
+			b[at] = was
+		}
+	}
+}
+
 func FuzzSkim(f *testing.F) {
+	f.Add([]byte(strings.Repeat(`[{},[[1],{"a":[]}]],`, 9)))
 	f.Add([]byte(`{"a":[1,"\"",{}],"b":"` + strings.Repeat(`\\\"`, 40) + `"}`))
 	f.Add(agentBody(1000))
 	f.Add(nested(3000, jsonscan.MaxDepth))

@@ -149,6 +149,7 @@ var Styles = []Style{
 	{"numbers", some("1", "-20", "3.14159", "6.02e23", "1000000", "0", "17")},
 	{"literals", some("true", "false", "null")},
 	{"small objects", some(`{"id":"a1","type":"text","x":{"on":true,"n":null}}`, `{"a":[],"bc":{}}`, `{}`, `{"x":"y","role":false}`)},
+	{"brackets", some("{}", "[]", "[1,2]", "[[1,0],[0,1]]")},
 	{"deep nesting", some(strings.Repeat("[", 500)+strings.Repeat("]", 500), strings.Repeat(`{"a":`, 300)+"1"+strings.Repeat("}", 300))},
 	{"long strings", some(`"`+strings.Repeat("all work and no play ", 500)+`"`, `"`+strings.Repeat("0123456789abcdef", 2000)+`"`)},
 	{"white space", func(r *rand.Rand, size int) string {
