@@ -269,6 +269,10 @@ func (t *trail) members(c *jsonscan.Cursor, whole jsonscan.Cursor, done bool) {
 			t.systemSays(&c)
 		}
 	case speakerPerson:
+		compacted := isCompacted(kind)
+		if compacted && t.texts > 0 { // the model has written it, as an answer to what was said before
+			t.speaks(speakerModel)
+		}
 		switch {
 		case done:
 		case content == nil: // an item that is a piece of content itself
@@ -279,6 +283,9 @@ func (t *trail) members(c *jsonscan.Cursor, whole jsonscan.Cursor, done bool) {
 		}
 		if images != nil {
 			t.images(images)
+		}
+		if compacted { // no other conversation has it
+			t.since.bytes = minTail
 		}
 		t.endMessage()
 	}
@@ -309,15 +316,26 @@ func speakerOf(role, kind []byte) speaker {
 		switch string(kind) {
 		case "", "message", "user_input",
 			"text", "image", "audio", "document", "video", // content without a message around it
-			"input_text", "input_image", "input_audio", "input_file",
-			"compaction", "context_compaction", "compaction_summary": // stands for what was said before
+			"input_text", "input_image", "input_audio", "input_file":
 			return speakerPerson
 		case "function_call", "reasoning", "custom_tool_call", "local_shell_call", "model_output",
 			"item_reference": // to what a model said: what a person says is sent
 			return speakerModel
 		}
+		if isCompacted(kind) {
+			return speakerPerson
+		}
 	}
 	return speakerTool
+}
+
+// isCompacted reports whether an item of that type stands for what was said before.
+func isCompacted(kind []byte) bool {
+	switch string(kind) {
+	case "compaction", "context_compaction", "compaction_summary":
+		return true
+	}
+	return false
 }
 
 // speaks notes who speaks in the next message. An answer to what was injected alone, such as a

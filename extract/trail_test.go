@@ -581,6 +581,8 @@ func traps() []trap {
 		{"another conversation that OpenAI has compacted", responses(compaction("1"), u("on")), responses(compaction("2"), u("on")), apart},
 		{"a conversation that OpenAI has compacted goes on", responses(compaction("1"), u("on")), responses(compaction("1"), u("on"), a("x"), u("more")), continues},
 		{"OpenAI has compacted what was said before", responses(u("hi")), responses(u("hi"), compaction("1"), u("on")), continues},
+		{"a client drops what OpenAI has compacted", responses(u("hi"), a("x"), u("ho"), compaction("1"), a("y"), u("on")), responses(compaction("1"), a("y"), u("on"), a("z"), u("more")), near},
+		{"it drops it from another conversation", responses(u("hi"), a("x"), u("ho"), compaction("1"), a("y"), u("on")), responses(compaction("2"), a("y"), u("on"), a("z"), u("more")), apart},
 		{"another conversation that Anthropic has compacted", claude(`"s"`, compacted("1"), u("on")), claude(`"s"`, compacted("2"), u("on")), apart},
 		{"a conversation that Anthropic has compacted goes on", claude(`"s"`, compacted("1"), u("on")), claude(`"s"`, compacted("1"), u("on"), a("x"), u("more")), continues},
 		{"Anthropic has compacted what a client still sends", claude(`"s"`, u("hi")), claude(`"s"`, u("hi"), compacted("1"), u("on")), continues},
