@@ -82,9 +82,11 @@ const (
 //     template of OpenAI;
 //   - of tools, the container or the environment and the files and skills in it, vector
 //     stores, file search stores and the mask of an image; and the input_file_id of a batch;
+//   - a managed agent of Anthropic or Mistral, and the environment, vaults, files and memory
+//     stores that a session of an agent is given;
 //   - the response in the path of GET /v1/responses/{id} and its like: conversations,
-//     threads and sessions of agents, batches, containers, skills, vector and file
-//     search stores, files and cached contents;
+//     threads and sessions of agents, agents and what they have, batches, containers, skills,
+//     vector and file search stores, files and cached contents;
 //   - in the messages, file_id, fileUri, the container_id of a call, the audio of an earlier
 //     answer, items of type item_reference, and, unless store is false, reasoning that is
 //     sent without its text and without encrypted_content, and image_generation_calls
@@ -107,6 +109,7 @@ func (r *Request) Pins() []string {
 	p.add(idWith("pmpt_", lastMember(r.get(promptField), "id")))
 	p.container(r.get(containerField))
 	p.tools(r.get(toolsField))
+	p.agent(r)
 	p.add(jsonID(r.member("input_file_id"))) // of a batch
 	p.add(pathState(r.Path))
 	stored := string(r.member("store")) != "false"
@@ -162,6 +165,29 @@ func (p *pins) tools(raw []byte) {
 				p.list(value)
 			case "fileSearch": // Gemini
 				p.list(lastMember(value, "fileSearchStoreNames"))
+			}
+		})
+	}
+}
+
+// agent adds the managed agent that is to speak, and what it is given.
+func (p *pins) agent(r *Request) {
+	p.add(idWith("ag_", r.member("agent_id"))) // Mistral
+	agent := r.member("agent")
+	if agent == nil {
+		return
+	}
+	p.add(idWith("agent_", agent)) // Anthropic
+	p.add(idWith("agent_", lastMember(agent, "id")))
+	p.add(idWith("env_", r.member("environment_id")))
+	p.add(idWith("env_", r.member("environment"))) // Google Interactions
+	p.list(r.member("vault_ids"))
+	c := jsonscan.New(r.member("resources"))
+	for ok := c.Array(); ok && p.more() && c.Element(); {
+		p.members(&c, func(name, value []byte) {
+			switch string(name) {
+			case "file_id", "memory_store_id":
+				p.add(jsonID(value))
 			}
 		})
 	}
@@ -331,6 +357,14 @@ func pathState(path string) (string, bool) {
 			ok = strings.HasPrefix(id, "thread_")
 		case "sessions": // Claude's managed agents
 			ok = strings.HasPrefix(id, "sesn_")
+		case "agents":
+			ok = strings.HasPrefix(id, "agent_") || strings.HasPrefix(id, "ag_")
+		case "environments":
+			ok = strings.HasPrefix(id, "env_")
+		case "vaults":
+			ok = strings.HasPrefix(id, "vlt_")
+		case "memory_stores":
+			ok = strings.HasPrefix(id, "memstore_")
 		case "containers":
 			ok = strings.HasPrefix(id, "cntr_") || strings.HasPrefix(id, "container_")
 		case "vector_stores":

@@ -8,10 +8,10 @@ import "bytes"
 // than one id.
 //
 // It knows, as the values of members named id, file_id, output_file_id, error_file_id,
-// container_id, thread_id or conversation_id:
-// resp_..., conv_... and thread_... (OpenAI), conv_... of Mistral, v1_... (Google's
-// interactions), sesn_... (Claude's managed agents), the ids of
-// containers, files, batches, vector stores, skills and spoken answers, and of items that
+// container_id, thread_id, conversation_id or environment_id:
+// resp_..., conv_... and thread_... (OpenAI), conv_... and ag_... of Mistral, v1_... and env_...
+// (Google's interactions), sesn_..., agent_... and what else Claude's managed agents have, the
+// ids of containers, files, batches, vector stores, skills and spoken answers, and of items that
 // OpenAI's item_reference takes; and, as those of members named name or responsesFile,
 // cachedContents/..., fileSearchStores/..., batches/... and files/... (Gemini), and
 // projects/.../cachedContents/... (Vertex AI). It does not decompress. A StateReader is for
@@ -123,7 +123,7 @@ func (s *StateReader) endName() {
 func (s *StateReader) endValue() {
 	isState := false
 	switch string(s.name[:s.nameLen]) {
-	case "id", "file_id", "output_file_id", "error_file_id", "container_id", "thread_id", "conversation_id":
+	case "id", "file_id", "output_file_id", "error_file_id", "container_id", "thread_id", "conversation_id", "environment_id":
 		isState = begins(s.buf, idPrefixes)
 	case "name", "responsesFile":
 		isState = begins(s.buf, namePrefixes) || bytes.HasPrefix(s.buf, []byte("projects/")) && bytes.Contains(s.buf, []byte("/cachedContents/"))
@@ -142,8 +142,9 @@ func (s *StateReader) endValue() {
 // those of tools.
 var (
 	idPrefixes = []string{
-		"resp_", "conv_", "thread_", "v1_", "sesn_", "container_", "cntr_", "file-", "file_", "batch_", "msgbatch_", "vs_", "skill_", "audio_",
+		"resp_", "conv_", "thread_", "v1_", "sesn_", "agent_", "ag_", "env_", "vlt_", "memstore_", "container_", "cntr_", "file-", "file_", "batch_", "msgbatch_", "vs_", "skill_", "audio_",
 		"msg_", "rs_", "fc_", "ctc_", "ws_", "fs_", "ci_", "ig_", "cu_", "mcp_", "mcpl_", "mcpr_", "cmp_", // items
+		"apc_", "sh_", "sho_", "lsh_", "tsc_", "tso_",
 	}
 	namePrefixes = []string{"cachedContents/", "fileSearchStores/", "batches/", "files/"}
 )
