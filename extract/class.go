@@ -64,15 +64,15 @@ func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compa
 //     (X-Interaction-Type), Grok CLI (X-Grok-Req-Id, an X-Grok-Conv-Id that is not that of
 //     the session) and OpenCode (X-Parent-Session-Id, which its sub-agents send);
 //   - the body, where it is unmistakable: what Codex says in client_metadata, the loading of
-//     models by Ollama, the fixed openings of side calls and sub-agents of some 70 clients,
-//     OpenAI's compaction_trigger, the warm-up and quota calls of Claude Code, and greetings
-//     for a token or a few. However they are worded, it recognises system prompts that say
-//     "You are a sub-agent"; system prompts that want a title or summary of a conversation,
-//     or a commit message, and prompts that ask about what a user said, such as whether it
-//     is safe, who is to answer it and what to look up for it, where there is nothing but a
-//     first question; and the wish for a title of a given length for the conversation at
-//     hand, for a standalone question, or for the questions that the user may ask next, of
-//     which system prompts may speak as well.
+//     models by Ollama, what is to come between a prompt and a suffix, the fixed openings of
+//     side calls and sub-agents of some 70 clients, OpenAI's compaction_trigger, the warm-up
+//     and quota calls of Claude Code, and greetings for a token or a few. However they are
+//     worded, it recognises system prompts that say "You are a sub-agent"; system prompts that
+//     want a title or summary of a conversation, or a commit message, and prompts that ask
+//     about what a user said, such as whether it is safe, who is to answer it and what to look
+//     up for it, where there is nothing but a first question; and the wish for a title of a
+//     given length for the conversation at hand, for a standalone question, or for the
+//     questions that the user may ask next, of which system prompts may speak as well.
 //
 // Where the headers say Subagent, the body is looked at as well, since a sub-agent may have
 // side calls of its own. When in doubt it is a Turn.
@@ -279,6 +279,7 @@ func (r *Request) grokClass() Class {
 //
 //   - what Codex says of itself in client_metadata;
 //   - that a request to Ollama has no words, and only loads a model;
+//   - that there is a prompt and a suffix, between which an editor wants something;
 //   - the system prompt: see systemClass;
 //   - OpenAI's compaction_trigger;
 //   - the last words of a person, or of the system behind an answer: the openings of
@@ -299,6 +300,9 @@ func (r *Request) bodyClass() Class {
 	t := r.trail()
 	if t.silent() && (strings.HasSuffix(r.Path, "/api/generate") || strings.HasSuffix(r.Path, "/api/chat")) && r.loadsModel() {
 		return Probe
+	}
+	if c := jsonscan.New(r.get(promptField)); c.Kind() == '"' && says(r.member("suffix")) && r.messages() == nil {
+		return Auxiliary
 	}
 	first := t.texts == 1 && !t.answered && !r.delta() // a first question, and nothing else
 	system := r.systemClass(t, first)
