@@ -64,11 +64,23 @@ var (
 		{"You are a file search specialist for Claude Code", Subagent},                                             // Claude Code
 		{"You are a software architect and planning specialist for Claude Code", Subagent},                         // Claude Code
 		{"You are a web-reading specialist for Claude Code", Subagent},                                             // Claude Code
+		{"You are an elite AI agent architect specializing in crafting high-performance agent", Auxiliary},         // Claude Code, OpenCode, Qwen Code
+		{"Write a short summary label describing what these tool calls accomplished", Auxiliary},                   // Claude Code, Qwen Code
 		{"You are an expert in crafting pithy titles for chatbot conversations", Auxiliary},                        // Copilot Chat, CodeCompanion
+		{"## Memory Writing Agent: Phase 1", Auxiliary},                                                            // Codex
+		{"You are judging one planned coding-agent action", Subagent},                                              // Codex
 		{"You are an expert in crafting ultra-compact titles for chatbot conversations", Auxiliary},                // Copilot Chat
 		{"You are an expert in crafting pithy branch names", Auxiliary},                                            // Copilot Chat
 		{"You are an expert in writing short, catchy, and encouraging progress messages", Auxiliary},               // Copilot Chat
 		{"Your task is to create a comprehensive, detailed summary of the entire conversation", Compaction},        // Copilot Chat
+		{"You are an AI programming assistant, helping a software developer to come with", Auxiliary},              // Copilot Chat
+		{"You are an AI assistant for a software developer who is about to make a pull request", Auxiliary},        // Copilot Chat
+		{"You are an AI programming assistant that is specialized in applying code changes", Auxiliary},            // Copilot Chat
+		{"You are an expert in file editing. The user has provided a patch that failed to apply", Auxiliary},       // Copilot Chat
+		{"You are an expert classifier for AI coding assistant prompts", Auxiliary},                                // Copilot Chat
+		{"You are a background task tracker for the main coding agent", Auxiliary},                                 // Copilot Chat
+		{"You are an AI coding research assistant that uses search tools to gather information", Subagent},         // Copilot Chat
+		{"You are an AI coding research assistant that runs a series of terminal commands", Subagent},              // Copilot Chat
 		{"You are a recommendation system, please complete the following recommendation task", Auxiliary},          // Coze Studio
 		{"# Role\nYou are an AI assistant that quickly generates 3 relevant follow-up questions", Auxiliary},       // Coze Studio
 		{"You will generate a short title based on the first message a user begins", Auxiliary},                    // Crush
@@ -91,6 +103,7 @@ var (
 		{"You are **Codebase Investigator**, a hyper-specialized AI agent", Subagent},                              // Gemini CLI
 		{"Generate a short title (four words or less)", Auxiliary},                                                 // Goose
 		{"## Task Context\n- An llm context limit was reached", Compaction},                                        // Goose
+		{"You are a good analyst and can detect operations whether they have read-only", Auxiliary},                // Goose
 		{"Generate concise conversation titles.", Auxiliary},                                                       // gptme
 		{"You are an AI assistant that extracts entity nodes from conversational messages", Auxiliary},             // Graphiti
 		{"You are an expert knowledge graph extraction specialist for an AI agent memory system", Auxiliary},       // Graphiti
@@ -120,6 +133,7 @@ var (
 		{"You are a conversation summarizer. Produce", Compaction},                                                 // Microsoft Agent Framework
 		{"As a professional web researcher, generate 3 related queries that explore", Auxiliary},                   // Morphic
 		{"As a professional web researcher, your task is to generate a set of", Auxiliary},                         // Morphic before
+		{"You are a concise turn summarizer for an AI coding agent", Auxiliary},                                    // Mistral Vibe
 		{"You are a workspace naming assistant", Auxiliary},                                                        // Mux
 		{"You are running a compaction/summarization pass", Compaction},                                            // Mux
 		{"You are a memory consolidation engine. Your sole task", Auxiliary},                                       // nanobot
@@ -129,12 +143,15 @@ var (
 		{"You are a memory update agent that helps the user add or update memories", Auxiliary},                    // Onyx
 		{"You are a title generator. You output ONLY", Auxiliary},                                                  // OpenCode
 		{"You are an anchored context summarization assistant", Compaction},                                        // OpenCode
+		{"Summarize what was done in this conversation. Write like a pull request", Auxiliary},                     // OpenCode
 		{"You are a helpful assistant that generates concise, descriptive titles for conversations", Auxiliary},    // OpenHands
 		{"You are an AI suggestion generator for an AI powered search engine", Auxiliary},                          // Perplexica
 		{"You are a context summarization assistant. Your task is to read a conversation", Compaction},             // pi, Oh-my-pi
 		{"You are an AI namer that creates a name for the plan.", Auxiliary},                                       // Plandex
 		{"You are an AI namer that creates a name for output that has been piped", Auxiliary},                      // Plandex
 		{"You are an AI namer that creates a name for an arbitrary text note", Auxiliary},                          // Plandex
+		{"You are an AI parser. You turn an AI's plan for a programming task into a structured", Auxiliary},        // Plandex
+		{"You are tasked with evaluating a response generated by another AI (AI 1)", Auxiliary},                    // Plandex
 		{"You are now acting as the managed memory extraction subagent", Auxiliary},                                // Qwen Code
 		{"## Role\nA helpful assistant.\n\n## Task & Steps\n1. Generate a full user question", Auxiliary},          // RAGFlow
 		{"[Summarize the ongoing role story, It must also remove redundancy", Compaction},                          // RisuAI
@@ -160,7 +177,13 @@ var (
 		{"Your task is to create a detailed summary of the conversation so far", Compaction},                        // Claude Code
 		{"Your task is to create a detailed summary of the RECENT portion of the conversation", Compaction},         // Claude Code
 		{"Your task is to create a detailed summary of this conversation. This summary", Compaction},                // Claude Code
+		{"Describe your most recent action in 3-5 words using present tense", Auxiliary},                            // Claude Code
 		{"You are performing a CONTEXT CHECKPOINT COMPACTION", Compaction},                                          // Codex, Mistral Vibe
+		{"You are an expert at upholding safety and compliance standards for Codex", Auxiliary},                     // Codex
+		{"# Overview\n\nGenerate 0 to 3 hyperpersonalized suggestions", Auxiliary},                                  // Codex
+		{"You write the one-line activity update displayed beneath an existing Codex task", Auxiliary},              // Codex
+		{"You are a helpful assistant. You will be presented with the most recent messages", Auxiliary},             // Codex
+		{"You are a helpful assistant. You will be presented with a user prompt, and your job is to", Auxiliary},    // Codex
 		{"Create a comprehensive summary of this conversation that captures", Compaction},                           // Continue
 		{"You are a HOLE FILLER. You are provided with a file containing holes", Auxiliary},                         // Continue
 		{"Please provide a concise summary of our conversation so far, capturing", Compaction},                      // Continue CLI
@@ -180,6 +203,7 @@ var (
 		{"### State Update: Agent Continuity", Compaction},                                                          // Gemini CLI
 		{"The following is a conversation history between a user and an AI agent. Please summarize", Compaction},    // Google ADK
 		{"Summarize the topic of our conversation above in two or three words", Auxiliary},                          // gp.nvim
+		{"Please create a comprehensive resume of this conversation that includes:", Compaction},                    // gptme
 		{"You are a summarization agent creating a context checkpoint", Compaction},                                 // Hermes
 		{"Summarize in a 10-word Title. Give the title only.", Auxiliary},                                           // Jan
 		{"You are an extremely smart and helpful title generator", Auxiliary},                                       // Khoj
@@ -221,6 +245,7 @@ var (
 		{"Summarize the following conversation in a concise way that preserves key information,", Compaction},       // PraisonAI
 		{"Provide a concise and complete summarization of the entire dialog that does not exceed", Compaction},      // Semantic Kernel
 		{"BEGIN CONTENT TO SUMMARIZE:\n", Compaction},                                                               // Semantic Kernel
+		{"Generate an enhanced version of this prompt (reply with only the enhanced prompt", Auxiliary},             // Roo Code, Kilo Code
 		{"Ignore previous instructions. Summarize the most important facts and events", Compaction},                 // SillyTavern
 		{"Ignore previous instructions. Classify the emotion of the last message.", Auxiliary},                      // SillyTavern
 		{"Ignore previous instructions and provide a detailed description of ", Auxiliary},                          // SillyTavern: a picture
@@ -230,7 +255,10 @@ var (
 		{"You are an AI coding assistant. You should generate a commit message based on the given diff", Auxiliary}, // Tabby
 		{"Generate 3-5 concise git branch name suggestions based on these changes. Include", Auxiliary},             // Tabby
 		{"Given the preceding excerpt, your job is to determine \"what task is the agent performing", Auxiliary},    // Trae Agent
+		{"Given the trajectory, your job is to determine \"what task is the agent performing", Auxiliary},           // Trae Agent
 		{"Generate a detailed summary of this conversation. Include:\n1. A brief overview", Compaction},             // Zed
+		{"You are an expert at writing Git commits. Your job is to write a short clear commit message", Auxiliary},  // Zed
+		{"You are compacting this conversation into a handoff for another agent", Compaction},                       // Zed
 	})
 )
 
