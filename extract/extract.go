@@ -135,9 +135,9 @@ func (c Chain) Extract(r *Request) (s Session, ok bool) {
 
 // Find is Extract for callers in a hurry. It fills in s rather than returning a copy, since
 // copying a Session takes as long as looking up a header. And it leaves to
-// [Request.Complete] what few callers ask for: if a header says who started the session,
-// Parent and the Class of Subagent that comes with it. If no extractor finds a session, s
-// is the zero Session.
+// [Request.Complete] what few callers ask for: if a header names the session, and the
+// request says who started it, Parent and the Class of Subagent that comes with it. If no
+// extractor finds a session, s is the zero Session.
 func (c Chain) Find(r *Request, s *Session) (ok bool) {
 	*s = Session{}
 	for i := 0; i < len(c); i++ {

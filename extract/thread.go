@@ -69,8 +69,8 @@ func (r *Request) nameByHeader(s *Session, source, id string, c Confidence) {
 	}
 }
 
-// Complete looks up in the headers of r what [Chain.Find] has left out of s. If s lacks
-// nothing, it does nothing.
+// Complete looks up in r what [Chain.Find] has left out of s. If s lacks nothing, it does
+// nothing.
 func (r *Request) Complete(s *Session) {
 	if !s.incomplete {
 		return
@@ -89,6 +89,8 @@ func (r *Request) Complete(s *Session) {
 		}
 	case "x-conversation-id": // CodeBuddy
 		s.Parent = r.header("X-Parent-Conversation-Id")
+	case "x-affinity": // Mistral Vibe, which begins a session where it forks, compacts or starts a sub-agent
+		s.Parent, _ = jsonID(lastMember(r.memberEarly("metadata"), "parent_session_id"))
 	case "x-dynamo-session-id":
 		s.Parent = r.header("X-Dynamo-Parent-Session-Id")
 	}
