@@ -16,7 +16,7 @@ var fragments = []string{
 	"<system-reminder>", "</system-reminder>", "[EXTRAS]\n{", "\n[EXTRAS]\n{\"a\":1}", "Context information is below.\n", "\nQuery: ", "Answer:",
 	"\n\nContext information is below, surrounded by ----", memories, "## Memories\n", "<user_request>\n", "\n</user_request>\n\n<agent_history>\n", "\n<step>\n",
 	"\n</agent_history>\n\n<agent_state>\n", "\n\nReply in English", "Reply in English please.", "\n\nReply in English please.", "<context>", "</context>", "<reminderInstructions>",
-	"[Runtime Context — metadata only", "[/Runtime Context]", "I am not sharing any files that you can edit yet.", "é", "/home/anna/proj ", "\nAI:", "\nAI: ",
+	"[Runtime Context — metadata only", "[/Runtime Context]", "I am not sharing any files that you can edit yet.", "# AGENTS.md instructions for ", "</INSTRUCTIONS>", "é", "/home/anna/proj ", "\nAI:", "\nAI: ",
 }
 
 // Whatever a person writes, and whatever of it is taken for a client's: as long as the client

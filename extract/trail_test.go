@@ -486,6 +486,13 @@ func traps() []trap {
 		{"the environment of Codex changes overnight",
 			responses(sys("s"), u("<environment_context><cwd>/home/anna/proj</cwd><date>Monday</date></environment_context>"), u("hi")),
 			responses(sys("s2"), u("<environment_context><cwd>/home/anna/proj</cwd><date>Tuesday</date></environment_context>"), u("hi"), a("x"), u("on")), continues},
+		{"somebody edits AGENTS.md before Codex goes on",
+			responses(sys("s"), ub(text_(agentsMD("be kind")), text_("<environment_context><cwd>/home/anna/proj</cwd></environment_context>")), u("hi")),
+			responses(sys("s"), ub(text_(agentsMD("be brief")), text_("<environment_context><cwd>/home/anna/proj</cwd></environment_context>")), u("hi"), a("x"), u("on")), continues},
+		{"Codex puts AGENTS.md behind what OpenAI has compacted",
+			responses(sys("s"), u(agentsMD("be kind")), u("hi"), a("x"), u("ho")), responses(u("hi"), u("ho"), compaction("1"), sys("s"), u(agentsMD("be kind")), u("on")), near},
+		{"another AGENTS.md in a first request", responses(sys("s"), u(agentsMD("be kind")), u("hi")), responses(sys("s"), u(agentsMD("be brief")), u("hi")), apart},
+		{"somebody asks for an AGENTS.md", responses(u("hi"), a("x"), u("# AGENTS.md instructions\nof 1")), responses(u("hi"), a("x"), u("# AGENTS.md instructions\nof 2")), apart},
 		{"the date changes where no directory is named",
 			chat(sys("Today is Monday."), u("hi")), chat(sys("Today is Tuesday."), u("hi"), a("x"), u("on")), near},
 		{"the date differs in a first request", claude(system, u("hi")), claude(system2, u("hi")), apart},
@@ -917,6 +924,11 @@ func compaction(encrypted string) string {
 // compacted returns an answer with what Anthropic makes of a conversation.
 func compacted(summary string) string {
 	return `{"role":"assistant","content":[{"type":"compaction","content":"` + summary + `"},{"type":"text","text":"So be it."}]}`
+}
+
+// agentsMD returns how Codex shows an AGENTS.md.
+func agentsMD(text string) string {
+	return "# AGENTS.md instructions for /home/anna/proj\n\n<INSTRUCTIONS>\n" + text + "\n</INSTRUCTIONS>"
 }
 
 // What an application has looked up for a question.

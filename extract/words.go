@@ -28,7 +28,7 @@ var injectedTags = slices.Concat(tags(stays,
 	"system-reminder",     // Claude Code, Qwen Code
 	"system_reminder",     // Crush
 	"environment_context", // Codex
-	"user_instructions",   // Codex
+	"user_instructions",   // Codex before
 	"session_context",     // Gemini CLI
 	"environment_details", // Cline, Roo Code
 	"environment_info",    // Copilot Chat
@@ -43,6 +43,10 @@ var injectedTags = slices.Concat(tags(stays,
 ), []tag{{ // LobeChat, some of it in the last message only
 	[]byte("<!-- SYSTEM CONTEXT (NOT PART OF USER QUERY) -->"),
 	[]byte("<!-- END SYSTEM CONTEXT -->"),
+	stays,
+}, { // Codex
+	[]byte("# AGENTS.md instructions"),
+	[]byte("</INSTRUCTIONS>"),
 	stays,
 }})
 
@@ -178,7 +182,7 @@ func split(text []byte, inject injector) (words []byte) {
 			words = trim(bytes.TrimSuffix(query, []byte("</user_query>")))
 		}
 	}
-	for len(words) > 0 && words[0] == '<' {
+	for len(words) > 0 && (words[0] == '<' || words[0] == '#') {
 		i := slices.IndexFunc(injectedTags, func(t tag) bool { return bytes.HasPrefix(words, t.open) })
 		if i < 0 {
 			break
