@@ -315,7 +315,7 @@ func (r *Request) bodyClass() Class {
 	if c := match(personOpenings, t.lastWords); c != Turn {
 		return c
 	}
-	if wantsAside(t, first) && !r.hasTools() {
+	if wantsAside(t, first) && !r.hasTools(t) {
 		return Auxiliary
 	}
 	if first && r.probes(t.lastWords) {
@@ -346,11 +346,11 @@ func (r *Request) systemClass(t *trail, first bool) Class {
 				if c = soleWish(text); c == Turn && ordersAside(text) {
 					c = Auxiliary
 				}
-				if c != Turn && r.hasTools() {
+				if c != Turn && r.hasTools(t) {
 					c = Turn
 				}
 			}
-			if c == Turn && (wantsStandaloneQuestion(text) || (first || t.answeredLast()) && suggestsQuestions(text)) && !r.hasTools() {
+			if c == Turn && (wantsStandaloneQuestion(text) || (first || t.answeredLast()) && suggestsQuestions(text)) && !r.hasTools(t) {
 				c = Auxiliary
 			}
 			switch {
@@ -365,8 +365,8 @@ func (r *Request) systemClass(t *trail, first bool) Class {
 }
 
 // hasTools reports whether a model may call anything.
-func (r *Request) hasTools() bool {
-	return slices.ContainsFunc(toolFields, func(f field) bool {
+func (r *Request) hasTools(t *trail) bool {
+	return t.tools || slices.ContainsFunc(toolFields, func(f field) bool {
 		c := jsonscan.New(r.get(f))
 		return c.Kind() == '{' || c.Array() && c.Element()
 	})

@@ -129,6 +129,8 @@ func TestClass(t *testing.T) {
 		"a sub-agent is compacted":         {body(`{"system":"x-anthropic-billing-header: cc_is_subagent=true;","messages":[{"role":"user","content":"CRITICAL: Respond with TEXT ONLY."}]}`), extract.Compaction},
 		"somebody asks about billing":      {says("Explain x-anthropic-billing-header: cc_is_subagent=true", "x"), extract.Turn},
 		"OpenAI is to compact":             {body(`{"input":[{"type":"message","role":"user","content":"x"},{"type":"compaction_trigger"}]}`), extract.Compaction},
+		"a person of Codex wants a title":  {body(`{"input":[{"type":"additional_tools","role":"developer","tools":[{"type":"custom","name":"exec"}]},{"role":"user","content":"Generate a concise title for this chat."}]}`), extract.Turn},
+		"a client wants a title":           {body(`{"input":[{"role":"user","content":"Generate a concise title for this chat."}]}`), extract.Auxiliary},
 		"OpenAI has compacted":             {body(`{"input":[{"type":"message","role":"user","content":"x"},{"type":"compaction","encrypted_content":"e"},{"role":"user","content":"y"}]}`), extract.Turn},
 		"warm-up":                          {body(`{"messages":[{"role":"user","content":"Warmup"}]}`), extract.Probe},
 		"warm-up in mid-conversation":      {body(`{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":"Warmup"}]}`), extract.Turn},

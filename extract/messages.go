@@ -262,6 +262,7 @@ func (t *trail) members(c *jsonscan.Cursor, whole jsonscan.Cursor, done bool) {
 	}
 	t.speaks(who)
 	t.compacts = t.compacts || string(kind) == "compaction_trigger"
+	t.tools = t.tools || string(kind) == "additional_tools"
 	switch who {
 	case speakerSystem:
 		if !done {

@@ -184,6 +184,7 @@ var (
 		{"You write the one-line activity update displayed beneath an existing Codex task", Auxiliary},              // Codex
 		{"You are a helpful assistant. You will be presented with the most recent messages", Auxiliary},             // Codex
 		{"You are a helpful assistant. You will be presented with a user prompt, and your job is to", Auxiliary},    // Codex
+		{"<next_prompt_suggestion>\n[SUGGESTION MODE:", Auxiliary},                                                  // Codex
 		{"Create a comprehensive summary of this conversation that captures", Compaction},                           // Continue
 		{"You are a HOLE FILLER. You are provided with a file containing holes", Auxiliary},                         // Continue
 		{"Please provide a concise summary of our conversation so far, capturing", Compaction},                      // Continue CLI

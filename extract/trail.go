@@ -250,6 +250,7 @@ type trail struct {
 
 	// For Request.Class.
 	compacts  bool   // there is a compaction_trigger, which has OpenAI's models make a compaction
+	tools     bool   // there are tools among the messages, where newer versions of Codex have them
 	lastWords []byte // how the last text of a person opens, or of the system behind an answer
 	lastEnd   []byte // how it ends
 	room      []byte // holds both if the text is not plain where it stands
