@@ -352,7 +352,7 @@ func pathState(path string) (string, bool) {
 		id, _, _ := strings.Cut(rest, "/")
 		switch kind {
 		case "responses", "conversations", "interactions":
-			ok = strings.Contains(id, "_") && id != "input_tokens" // nor compact
+			ok = strings.Contains(id, "_") && id != "input_tokens" || kind == "responses" && isUUID(id) // of xAI; nor compact
 		case "threads": // OpenAI's assistants
 			ok = strings.HasPrefix(id, "thread_")
 		case "sessions": // Claude's managed agents

@@ -97,6 +97,8 @@ func TestPins(t *testing.T) {
 		"/v1/responses/resp_1":                                {"resp_1"},
 		"/v1/responses/resp_1/input_items":                    {"resp_1"},
 		"/v1/responses":                                       nil,
+		"/v1/responses/" + uuid:                               {uuid},
+		"/v1/conversations/" + uuid:                           nil,
 		"/v1/responses/compact":                               nil,
 		"/v1/responses/input_tokens":                          nil,
 		"/v1/conversations/conv_1/items":                      {"conv_1"},

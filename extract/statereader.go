@@ -5,7 +5,7 @@ import "bytes"
 // A StateReader finds the ids of state in a response while it passes by: the
 // answer of an upstream as JSON or as a stream of events. Write it what the
 // client is sent, in pieces of any size; it delays nothing and keeps no more
-// than one id.
+// than two ids.
 //
 // It knows, as the values of members named id, file_id, output_file_id, error_file_id,
 // container_id, thread_id, conversation_id or environment_id:
@@ -14,7 +14,8 @@ import "bytes"
 // ids of containers, files, batches, vector stores, skills and spoken answers, and of items that
 // OpenAI's item_reference takes; and, as those of members named name or responsesFile,
 // cachedContents/..., fileSearchStores/..., batches/... and files/... (Gemini), and
-// projects/.../cachedContents/... (Vertex AI). It does not decompress. A StateReader is for
+// projects/.../cachedContents/... (Vertex AI). An id that is a UUID, as xAI has them, counts if
+// "object":"response" is the next of such members. It does not decompress. A StateReader is for
 // one response; it is not safe for concurrent use. Use [NewStateReader].
 //
 // It does not know whether an API keeps what it names: every answer of Anthropic's has an
@@ -35,6 +36,9 @@ type StateReader struct {
 	unfit    bool     // the string is too long, or has an escape that no id has; buf is not all of it
 	name     [16]byte // how the last string that was no value begins; names that count are shorter than that
 	nameLen  int
+
+	uuid    [uuidLen]byte // the id of the object at hand, which may be a response of xAI's
+	hasUUID bool
 }
 
 // NewStateReader returns a StateReader that calls found for every id, once if it
@@ -122,16 +126,31 @@ func (s *StateReader) endName() {
 // endValue has read a value to its end.
 func (s *StateReader) endValue() {
 	isState := false
-	switch string(s.name[:s.nameLen]) {
+	switch name := string(s.name[:s.nameLen]); name {
+	case "object":
+		if s.hasUUID && string(s.buf) == "response" {
+			s.find(string(s.uuid[:]))
+		}
+		s.hasUUID = false
 	case "id", "file_id", "output_file_id", "error_file_id", "container_id", "thread_id", "conversation_id", "environment_id":
 		isState = begins(s.buf, idPrefixes)
+		if s.hasUUID = name == "id" && !s.unfit && isUUID(s.buf); s.hasUUID {
+			copy(s.uuid[:], s.buf)
+		}
 	case "name", "responsesFile":
 		isState = begins(s.buf, namePrefixes) || bytes.HasPrefix(s.buf, []byte("projects/")) && bytes.Contains(s.buf, []byte("/cachedContents/"))
 	}
-	if !isState || s.unfit || string(s.buf) == s.last {
+	if !isState || s.unfit {
 		return
 	}
 	if id, ok := ID(string(s.buf)); ok {
+		s.find(id)
+	}
+}
+
+// find calls found for an id, unless that was the last one.
+func (s *StateReader) find(id string) {
+	if id != s.last {
 		s.last = id
 		s.n++
 		s.found(id)
