@@ -40,6 +40,8 @@ func TestStateReader(t *testing.T) {
 		"another's":       {`{"id":"` + uuid + `","object":"chat.completion","x":{"object":"response"}}`, nil},
 		"an item's":       {`{"id":"` + uuid + `","output":[{"id":"x"}],"object":"response"}`, nil},
 		"of a file":       {`{"file_id":"` + uuid + `","object":"response"}`, nil},
+		"LM Studio's":     {`{"model_instance_id":"m","output":[{"type":"message","content":"x"}],"response_id":"resp_1"}`, []string{"resp_1"}},
+		"an event's":      {`{"event_type":"interaction.complete","interaction_id":"v1_1"}`, []string{"v1_1"}},
 		"newer items":     {`{"output":[{"id":"apc_1"},{"id":"sh_2"},{"id":"sho_3"},{"id":"lsh_4"},{"id":"tsc_5"},{"id":"tso_6"}]}`, []string{"apc_1", "sh_2", "sho_3", "lsh_4", "tsc_5", "tso_6"}},
 		"container":       {`{"container":{"id":"container_1"}}`, []string{"container_1"}},
 		"cached":          {`{"name":"cachedContents/abc","model":"m"}`, []string{"cachedContents/abc"}},

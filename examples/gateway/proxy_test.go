@@ -361,6 +361,7 @@ func TestWhatWasCreatedIsFoundAgain(t *testing.T) {
 	for path, id := range map[string]string{
 		"/v1/responses": "resp", "/v1/conversations": "conv", "/v1/files": "file", "/v1/containers": "cntr", "/v1/threads": "thread",
 		"/v1/sessions": "sesn", "/v1/batches": "batch", "/v1/messages/batches": "msgbatch", "/v1/vector_stores": "vs",
+		"/v1/agents": "agent", "/v1/environments": "env", "/v1/vaults": "vlt", "/v1/memory_stores": "memstore",
 	} {
 		r := newRig(t, 4)
 		var n atomic.Int64
@@ -374,6 +375,34 @@ func TestWhatWasCreatedIsFoundAgain(t *testing.T) {
 			require.Equal(t, created.Header.Get(targetHeader), found.Header.Get(targetHeader), path)
 			require.Equal(t, "bound", found.Header.Get(reasonHeader), path)
 		}
+	}
+}
+
+// LM Studio keeps chats, and has another name for their ids.
+func TestChatsOfLMStudio(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 4)
+	for _, b := range r.backends {
+		b.does(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, `{"response_id":"resp_%s"}`, b.name) })
+	}
+	for range 12 {
+		first := r.do("POST", "/api/v1/chat", `{"input":"hi"}`)
+		next := r.do("POST", "/api/v1/chat", `{"input":"on","previous_response_id":"resp_`+first.Header.Get(targetHeader)+`"}`)
+		require.Equal(t, first.Header.Get(targetHeader), next.Header.Get(targetHeader))
+	}
+}
+
+// A session of an agent is created where the agent is.
+func TestSessionsOfAgents(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 4)
+	for _, b := range r.backends {
+		b.does(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, `{"id":"agent_%s"}`, b.name) })
+	}
+	for range 12 {
+		agent := r.do("POST", "/v1/agents", `{"name":"x"}`)
+		session := r.do("POST", "/v1/sessions", `{"agent":`+agent.text[len(`{"id":`):len(agent.text)-1]+`,"environment_id":"env_x"}`)
+		require.Equal(t, agent.Header.Get(targetHeader), session.Header.Get(targetHeader))
 	}
 }
 

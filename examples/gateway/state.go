@@ -19,7 +19,7 @@ func keepsState(path string, h http.Header) bool {
 			return true
 		}
 	}
-	for _, created := range []string{"/threads", "/threads/runs", "/sessions", "/batches", "/vector_stores"} { // and not what is in them
+	for _, created := range []string{"/threads", "/threads/runs", "/sessions", "/agents", "/environments", "/vaults", "/memory_stores", "/batches", "/vector_stores", "/api/v1/chat"} { // and not what is in them
 		if strings.HasSuffix(path, created) {
 			return true
 		}
