@@ -65,6 +65,10 @@ var (
 		{"You are a software architect and planning specialist for Claude Code", Subagent},                         // Claude Code
 		{"You are a web-reading specialist for Claude Code", Subagent},                                             // Claude Code
 		{"You are an elite AI agent architect specializing in crafting high-performance agent", Auxiliary},         // Claude Code, OpenCode, Qwen Code
+		{"You are an assistant for performing a web search tool use", Auxiliary},                                   // Claude Code
+		{"Your task is to process Bash commands that an AI coding agent wants to run.", Auxiliary},                 // Claude Code
+		{"Extract any file paths that this command reads or modifies.", Auxiliary},                                 // Claude Code
+		{"Summarize this coding conversation in under 50 characters.", Auxiliary},                                  // Claude Code
 		{"Write a short summary label describing what these tool calls accomplished", Auxiliary},                   // Claude Code, Qwen Code
 		{"You are an expert in crafting pithy titles for chatbot conversations", Auxiliary},                        // Copilot Chat, CodeCompanion
 		{"## Memory Writing Agent: Phase 1", Auxiliary},                                                            // Codex
@@ -198,6 +202,7 @@ var (
 		{"Progressively summarize the conversation provided", Compaction},                                           // Flowise
 		{"Summarize the conversation between the user and the assistant, reiterate the last message", Auxiliary},    // Flowise
 		{"You are an AI assistant tasked with predicting the user's next question", Auxiliary},                      // FastGPT
+		{"Summarize the following tool output to be a maximum of", Auxiliary},                                       // Gemini CLI
 		{"Summarize this file in 2-3 sentences. Be technical and specific", Auxiliary},                              // Gemini CLI
 		{"Analyze *only* the content and structure of your immediately preceding", Auxiliary},                       // Gemini CLI: who speaks next
 		{"Summarize the user's primary intent or goal in this conversation", Auxiliary},                             // Gemini CLI
