@@ -15,7 +15,8 @@ import (
 // ordersAside reports whether a prompt, given as it opens, orders such a call and nothing else.
 // The caller asks it of first questions only, without tools, as it asks soleWish.
 func ordersAside(text []byte) bool {
-	if !asideStems.in(sentence(text)) && !bytes.Contains(text, []byte("task is")) && !bytes.Contains(text, []byte("job is")) { // as most
+	opens := text[:min(len(text), maxOpened)]
+	if !asideStems.in(sentence(opens)) && !slices.ContainsFunc(asideHints, func(h []byte) bool { return bytes.Contains(opens, h) }) { // as most
 		return false
 	}
 	var buf [maxOpened]byte
@@ -31,9 +32,9 @@ func ordersAside(text []byte) bool {
 // isAsker reports whether the first sentence of a prompt says to the model that it is one of
 // the askers: "you are a query rewriter for our shop".
 func isAsker(first, lower []byte) bool {
-	who, ok := bytes.CutPrefix(first, []byte("you are "))
-	return ok && askedWords.in(lower) && !askerOthers.in(lower) && slices.ContainsFunc(askers, func(name string) bool {
-		before, behind, ok := bytes.Cut(who, []byte(name))
+	i := bytes.Index(first, []byte("you are a"))
+	return 0 <= i && i <= len("<role>") && askedWords.in(lower) && !askerOthers.in(lower) && slices.ContainsFunc(askers, func(name string) bool {
+		before, behind, ok := bytes.Cut(first[i+len("you are a"):], []byte(name))
 		return ok && !beforeOthers.in(before) && (len(behind) == 0 || startsWith(behind, askerEnds))
 	})
 }
@@ -45,7 +46,7 @@ func judges(lower, first []byte) bool {
 		order = bytes.TrimPrefix(order, []byte(start))
 	}
 	return startsWith(order, verdictStarts) && (!bytes.Contains(order, []byte(" and ")) || formWords.in(lower)) ||
-		judgeWords.in(first) && verdictWords.in(lower) || taskWords.in(lower) && verdictWords[1:2].in(lower)
+		verdictWords.in(lower)
 }
 
 // addressesModel reports whether words, given as they open, are an order as prompts have it. Persons
@@ -55,8 +56,8 @@ func addressesModel(text []byte) bool {
 }
 
 var promptStarts = [][]byte{
-	[]byte("You are "), []byte("Your task is "), []byte("Task: "), []byte("[INST] Task: "), []byte("Given a "), []byte("Given the "), []byte("Based on "),
-	[]byte("Classify "), []byte("Determine "), []byte("Rewrite the user"), []byte("Extract "),
+	[]byte("You are "), []byte("You will be given "), []byte("Your task is "), []byte("Your job is "), []byte("Task: "), []byte("[INST] Task: "), []byte("Given a "), []byte("Given the "), []byte("Based on "),
+	[]byte("Classify "), []byte("Determine "), []byte("Rewrite the "), []byte("Extract "),
 }
 
 // oneLine makes one space of each stretch of white space in a text and small letters of
@@ -79,29 +80,27 @@ func oneLine(text []byte) []byte {
 }
 
 // asideStems are how words begin of which one is in the first sentence of each order, unless that
-// only leads to "your task is to".
+// has one of the asideHints: it says what is given, or only who the model is.
 var asideStems = stemsOf(
-	"classif", "guardrail", "rout", "rewrit", "re-writ", "rephras", "expander", "optimizer", "grader", "memor", "extract",
-	"validator", "determin", "decide", "check", "evaluat", "judg", "assess", "detect", "moderation", "policy expert",
-	"select the ", "choose the ", "pick the ", "role play", "versions", "convert", "translate", "reformulat", "search",
+	"classif", "guardrail", "filter", "rout", "rewrit", "re-writ", "rephras", "reformulat", "decompos", "expander", "optimiz", "convert", "translate", "versions", "sub-quer", "step-back", "search",
+	"memor", "extract", "validator", "determin", "decide", "check", "evaluat", "judg", "assess", "detect", "grad", "moderation", "policy expert",
+	"select the ", "choose the ", "pick the ", "role play",
 )
+
+var asideHints = [][]byte{[]byte("task is"), []byte("job is"), []byte(" given "), []byte(" receive ")}
 
 // askers are what a model is called that is asked about conversations.
 var (
 	askers = []string{
-		"intent classifier", "message classifier", "query classifier", "question classifier", "request classifier", "prompt classifier", "input classifier",
-		"safety classifier", "security classifier", "moderation classifier", "guardrail classifier", "intent classification",
-		"guardrail", "query validator",
-		"routing agent", "query router", "intent router", "question router",
-		"query rewriter", "query re-writer", "question rewriter", "question re-writer", "query expander", "search query optimizer",
-		"relevance grader", "retrieval grader", "document grader", "answer grader", "hallucination grader",
-		"memory extractor", "memory extraction", "memory observer", "memory reflector", "memory synthesizer", "memory distiller", "memory consolidation", "fact extractor", "factual information extractor",
+		"classifier", "classification", "guardrail", "content filter", "validator", "detector", "routing agent", " router",
+		"rewriter", "re-writer", "query expander", "search query optimizer", "grader", "evaluator",
+		"extractor", "memory extraction", "memory observer", "memory reflector", "memory synthesizer", "memory distiller", "memory consolidation",
 	}
 	// askedWords are said of what an asker is asked: routes may be those of trucks.
 	askedWords = words{{"user", "question", "quer", "message", "conversation", "json", "intent", "fact", "check", "analyze", "content", "answer", "violate"}}
 	askerEnds  = []string{
 		".", ",", ":", " for ", " that ", " in ", " tasked ", " responsible ", " designed ", " screening ", " assessing ",
-		" agent", " assistant", " system", " engine ", " engine.", " engine,", " specialist", " analyzer",
+		" agent", " assistant", " system", " engine.", " engine,", " engine ", " specialist", " analyzer", " component", " model",
 	}
 	// askerOthers are in the prompts of those who are asked by persons, about something else.
 	askerOthers = words{{"ql", " seo ", " pastes", "users paste", "student", "you explain", "you answer "}}
@@ -126,29 +125,18 @@ var (
 		"only return", "return only", "output only", "only output", "respond only with", "reply only with", "respond with only", "reply with only", " intent only", "label only", "only the intent",
 		"binary", "yes or no", "'yes' or 'no'", "'yes' if", "true or false", "one word", "json", "into one of", "exactly one", "following intents", "following categories", "following classes", "'is_",
 	}}
-	// judgeWords are in the first sentence of prompts for a verdict: who is asked for it, or the order.
-	judgeWords = words{{
-		"grader", "classifier", "classification", "moderation", "policy expert", "detecting ", "detection", "detector",
-		"check if ", "check whether ", "determine if ", "determine whether ", "decide if ", "decide whether ", "classify ", "assess ", "assessing ", "evaluate ", "judge ",
-	}}
 	// verdictWords: "determine whether a user prompt is in violation of the policies", "assessing relevance of a
 	// retrieved document to a user question".
 	verdictWords = words{
+		{"classif", "determine ", "decide ", "check if", "check whether", "assess", "evaluat", "judg", "grad", "detect", "task is to check"},
 		{
-			"check if ", "check whether ", "determine if ", "determine whether ", "decide if ", "decide whether ", "classify ", "detect ", "detecting ",
-			"assessing ", "assess whether ", "assess if ", "evaluate whether ", "evaluate if ", "judge whether ",
+			"user message", "user input", "user prompt", "user quer", "user question", "user request", "user's", "'user' messages", "in user messages", "query ", "intent",
+			"bot message", "bot response", "'agent' messages", "in agent messages", "assistant's response", "assistant response", "ai response", "llm ", "an answer", "the answer", "'s answer", "the ai ", "a response", "statement", "conversation",
 		},
-		{
-			"user message", "user's message", "user input", "user's input", "user prompt", "user's prompt", "user query", "user's query", "user question", "user's question", "user request", "user's request",
-			"bot message", "bot response", "'agent' messages", "'user' messages", "in agent messages", "in user messages", "assistant's response", "assistant response", "ai response", "llm generation", "whether an answer",
-		},
-		append(formWords[0], "unsafe", "policy", "policies", "jailbreak", "injection", "harmful", "malicious", "violat", "off-topic", "on-topic", "retrieved", "resolves a question"),
+		append(formWords[0], "unsafe", "policy", "policies", "jailbreak", "injection", "harmful", "malicious", "violat", "off-topic", "on-topic", "retriev", "resolves a question",
+			"is to classify ", "is to determine if ", "is to determine whether ", "is to determine the intent", "is to decide ", "is to check ", "is to assess ", "is to evaluate ", "is to detect ",
+			"you are evaluating ", "you are assessing ", "you will be given", "you will receive", "you are given", "given a question", "given a context", "given a topic", "criteri", "rubric"),
 	}
-
-	// taskWords: "your task is to determine if the user's message" follows the one before.
-	taskWords = words{{
-		"task is to determine if ", "job is to determine if ", "task is to determine whether ", "job is to determine whether ", "task is to determine the intent", "job is to determine the intent", "task is to decide ", "job is to decide ", "task is to check ", "job is to check ", "task is to classify ", "job is to classify ",
-	}}
 
 	// routeWords: "route a user question to a vectorstore or web search".
 	routeWords = words{
@@ -160,16 +148,16 @@ var (
 	// queryWords: "rewrite the user query so that it is optimized for retrieval", "generate three different versions of
 	// the given question". queryOthers are in prompts for an answer from what was found.
 	queryWords = words{
-		{"rewrit", "re-writ", "rephras", "reformulat", "convert", "translate", "different versions", "search quer"},
-		{"user query", "user's query", "user question", "user's question", "input question", "given query", "given question", "input query", "provided query", "the query", "a search query"},
-		{"to retriev", "for retriev", "vectorstore retriev", "vector database", "when querying", "multiple search queries", "only the query", "to look up", "into a search query", "into a concise search query"},
+		{"rewrit", "re-writ", "rephras", "reformulat", "decompos", "convert", "translate", "different versions", "sub-quer", "step-back"},
+		{"quer", "question"},
+		{"retriev", "vector database", "when querying", "search quer", "only the query", "to look up", "web search", "original query", "rewritten query"},
 	}
 	queryOthers = words{{" answer the", " answers", "an answer", "to answer"}}
 
 	// memoryWords: "extract facts about the user from the conversation that are worth remembering".
 	memoryWords = words{
-		{"extract", "memory manager", "memory system", "searching memory", "existing memories"},
+		{"extract", "update", "memory manager", "memory system", "searching memory", "existing memories"},
 		{"memories", "memory", "facts about the user", "personal facts", "worth remembering"},
-		{"statements", "conversation", "extraction", "maintaining", "to be stored", "searching memory", "existing memories", "worth remembering"},
+		{"statements", "conversation", "chat history", "extraction", "maintaining", "to be stored", "searching memory", "existing memories", "worth remembering"},
 	}
 )

@@ -31,7 +31,13 @@ var asides = []string{
 	// Whether what was found, or said, is of use.
 	"You are a grader assessing relevance of a retrieved document\n to a user question.",
 	"You are a hallucination grader. Given facts and an answer, say yes or no.",
+	"You are an expert evaluator for chat assistants. Score the answer from one to five.",
+	"You are evaluating whether a response to a customer leaves something out.",
+	"You will be given a question and a submitted answer. Judge whether the answer is right.",
+	"Given the query below, determine if a search is needed. Output only yes or no.",
 	// Who is to answer.
+	"Your job is to classify the intent of what follows. Choose one of the intents below.",
+	"Classify the following query into one of these categories: facts, opinions.",
 	"You are an intent classifier for a shop. Choose one of: order, return, other.",
 	"Classify the user's message into one of the following categories: billing, support.",
 	"You are an expert at routing a user question to a vectorstore or to web search.",
@@ -43,6 +49,8 @@ var asides = []string{
 	"You are an assistant. Your task is\n to generate 3 different versions of the given user\n question to search a vector database.",
 	"Given a user query, rewrite it to get better results when querying a web search engine.",
 	"Rewrite the user's question into a search query for our documents. Output only the query.",
+	"You are an assistant that decomposes the original query into two or three simple ones.",
+	"Rewrite the following query so that it suits a web search.",
 	// What to remember.
 	"You are a memory extraction system. Keep what the user says of himself.",
 	"Extract facts about the user from the conversation below. Return JSON.",
@@ -52,6 +60,8 @@ var asides = []string{
 var systemAsides = []string{
 	"Check if the user is asking for legal advice.",
 	"You analyze content to be stored in a memory system.",
+	"Update the memory of the user by the conversation below.",
+	"<role>You are a classifier. Read what the user says.",
 }
 
 func TestAsides(t *testing.T) {
@@ -120,6 +130,12 @@ func TestNoAsides(t *testing.T) {
 		"Determine whether the user is new. Help them to begin.",
 		"Check if the user is hungry. Offer soup.",
 		"Check if the user is lost. Tell the way.",
+		"You are given a context and a question. Answer the question by the context.",
+		"You will be given a story by the user. Judge it kindly and tell what is missing.",
+		"You are an essay evaluator. Users paste essays.",
+		"You are a data assistant. Write queries to retrieve what the user asks for.",
+		"You are a router in a story about a post office.",
+		"You are a memory coach. Update the user's plan.",
 		"Assess the user's input for grammar. Detect errors. Return JSON.",
 	} {
 		require.Equal(t, extract.Turn, classOf(first(prompt, "hi")), prompt)

@@ -476,23 +476,21 @@ func isTalk(what []byte) bool {
 // condensesTalk reports whether words, given up to a title and from there, want the conversation
 // summarized into it, and nothing else: "summarize the conversation into a short title."
 func condensesTalk(before, behind []byte) bool {
-	const longest = 50 // bytes of the name of the conversation
+	const longest = 50 // bytes of the name of the conversation, and of what kind of title
 	if len(behind) > 0 && !startsWith(behind, titleEnds) && !saysLength(behind) {
 		return false
 	}
-	for _, into := range intoTitle {
-		order, ok := bytes.CutSuffix(before, []byte(into))
-		if !ok {
-			continue
-		}
-		i := max(bytes.LastIndex(order, []byte("summar")), bytes.LastIndex(order, []byte("condens")))
-		if i < 0 {
-			return false
-		}
-		_, what, _ := bytes.Cut(order[i:], []byte(" "))
-		return len(what) <= longest && startsWith(what, talks)
+	into := bytes.LastIndex(before, []byte(" into a"))
+	if into < 0 || len(before)-into > longest {
+		return false
 	}
-	return false
+	order := before[:into]
+	i := max(bytes.LastIndex(order, []byte("summar")), bytes.LastIndex(order, []byte("condens")))
+	if i < 0 {
+		return false
+	}
+	_, what, _ := bytes.Cut(order[i:], []byte(" "))
+	return len(what) <= longest && startsWith(what, talks)
 }
 
 // saysLength reports whether the rest of a sentence says how long something is to be: " in less
@@ -516,7 +514,6 @@ func withoutLength(behind []byte) []byte {
 }
 
 var (
-	intoTitle = []string{" into a", " into a short", " into a concise", " into a brief"}
 	titleEnds = []string{".", "\n", " ("}
 	talks     = []string{
 		"the conversation", "this conversation", "our conversation", "the user's conversation", "the following conversation", "the above conversation",

@@ -237,6 +237,8 @@ func TestTitlesOfThis(t *testing.T) {
 		"You need to summarize the user's conversation into a title of no more than 10 words, with":                                                  extract.Auxiliary, // DeepChat
 		"Summarize this conversation into a short title (max 5 words).":                                                                              extract.Auxiliary,
 		"Generate a title in less than 6 words for the following message: we moved to a new office":                                                  extract.Turn,
+		"Summarize the conversation so far into a title of very few words.":                                                                          extract.Auxiliary,
+		"Condense this conversation into a five-word title.":                                                                                         extract.Auxiliary,
 		"Summarize this article into a short title":                                                                                                  extract.Turn,
 		"Summarize the chat messages in this CSV into a title column":                                                                                extract.Turn,
 		"Please summarise each conversation in the table into a title and five lines":                                                                extract.Turn,
