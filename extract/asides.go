@@ -45,8 +45,7 @@ func judges(lower, first []byte) bool {
 	for _, start := range []string{"[inst] ", "task: ", "your task is to ", "your job is to "} {
 		order = bytes.TrimPrefix(order, []byte(start))
 	}
-	return startsWith(order, verdictStarts) && (!bytes.Contains(order, []byte(" and ")) || formWords.in(lower)) ||
-		verdictWords.in(lower)
+	return startsWith(order, verdictStarts) && !bytes.Contains(order, []byte(" and ")) || verdictWords.in(lower)
 }
 
 // addressesModel reports whether words, given as they open, are an order as prompts have it. Persons
@@ -82,9 +81,9 @@ func oneLine(text []byte) []byte {
 // asideStems are how words begin of which one is in the first sentence of each order, unless that
 // has one of the asideHints: it says what is given, or only who the model is.
 var asideStems = stemsOf(
-	"classif", "guardrail", "filter", "rout", "rewrit", "re-writ", "rephras", "reformulat", "decompos", "expander", "optimiz", "convert", "translate", "versions", "sub-quer", "step-back", "search",
-	"memor", "extract", "validator", "determin", "decide", "check", "evaluat", "judg", "assess", "detect", "grad", "moderation", "policy expert",
-	"select the ", "choose the ", "pick the ", "role play",
+	"classif", "guardrail", "filter", "rout", "rewrit", "rephras", "reformulat", "decompos", "versions", "sub-quer", "step-back",
+	"memor", "extract", "validator", "determin", "decide", "check", "evaluat", "judg", "assess", "detect", "grad",
+	"policy expert", "select the ", "role play",
 )
 
 var asideHints = [][]byte{[]byte("task is"), []byte("job is"), []byte(" given "), []byte(" receive ")}
@@ -93,14 +92,13 @@ var asideHints = [][]byte{[]byte("task is"), []byte("job is"), []byte(" given ")
 var (
 	askers = []string{
 		"classifier", "classification", "guardrail", "content filter", "validator", "detector", "routing agent", " router",
-		"rewriter", "re-writer", "query expander", "search query optimizer", "grader", "evaluator",
-		"extractor", "memory extraction", "memory observer", "memory reflector", "memory synthesizer", "memory distiller", "memory consolidation",
+		"rewriter", "grader", "evaluator", "extractor", "memory extraction", "memory observer", "memory synthesizer", "memory consolidation",
 	}
 	// askedWords are said of what an asker is asked: routes may be those of trucks.
-	askedWords = words{{"user", "question", "quer", "message", "conversation", "json", "intent", "fact", "check", "analyze", "content", "answer", "violate"}}
+	askedWords = words{{"user", "question", "quer", "message", "conversation", "json", "intent", "analyze", "content", "answer"}}
 	askerEnds  = []string{
-		".", ",", ":", " for ", " that ", " in ", " tasked ", " responsible ", " designed ", " screening ", " assessing ",
-		" agent", " assistant", " system", " engine.", " engine,", " engine ", " specialist", " analyzer", " component", " model",
+		".", ",", ":", " for ", " that ", " in ", " tasked ", " assessing ",
+		" agent", " assistant", " system", " engine.", " engine,", " engine ", " component", " model",
 	}
 	// askerOthers are in the prompts of those who are asked by persons, about something else.
 	askerOthers = words{{"ql", " seo ", " pastes", "users paste", "student", "you explain", "you answer "}}
@@ -109,55 +107,51 @@ var (
 var (
 	// asideOthers are in the prompts of applications that go on to answer, or say what to do in which case.
 	asideOthers = words{{
-		"ql ", "ql.", "cypher", "and respond", "and answer", "and reply", "and explain", "and correct", "and tell", "and then", "then answer", "then respond", "before answer", "before respond",
-		"help the user", "help users", "helps ", "you help", "first ", "each answer", "each time", "each turn", "each message", "every ", "always ", "whenever ",
-		". if ", ", if ", "if you ", "when the user", "refuse", "polite", " i ", " my ", " me ", " how do ", " how would ", " how can ", " how should ", " your answer", "at the end", "after your", "after each",
+		"ql ", "ql.", "and respond", "and answer", "and reply", "and explain", "and correct", "and tell", "then ", "before answer",
+		"help the user", "help users", "helps ", "you help", "first ", "each answer", "each message", "every ", "always ", "whenever ",
+		". if ", ", if ", "if you ", "refuse", "polite", " i ", " my ", " me ", " how ", " your answer",
 		". ask ", ". greet ", ". help ", ". offer ", ". tell ", "grammar", "python", "javascript", "regex", " csv",
 	}}
 
 	// verdictStarts: "Check if the user is asking you to do their homework."
-	verdictStarts = []string{
-		"check if the user", "check whether the user", "determine if the user", "determine whether the user", "decide if the user", "decide whether the user",
-		"classify the user", "classify the following user", "classify the intent of the user", "check if the bot message",
-	}
-	// formWords say in which form a verdict is to be given.
-	formWords = words{{
-		"only return", "return only", "output only", "only output", "respond only with", "reply only with", "respond with only", "reply with only", " intent only", "label only", "only the intent",
-		"binary", "yes or no", "'yes' or 'no'", "'yes' if", "true or false", "one word", "json", "into one of", "exactly one", "following intents", "following categories", "following classes", "'is_",
-	}}
+	verdictStarts = []string{"check if the user", "determine if the user"}
 	// verdictWords: "determine whether a user prompt is in violation of the policies", "assessing relevance of a
-	// retrieved document to a user question".
+	// retrieved document to a user question". The last of them tell that what it is about is given, or in which
+	// form to answer.
 	verdictWords = words{
-		{"classif", "determine ", "decide ", "check if", "check whether", "assess", "evaluat", "judg", "grad", "detect", "task is to check"},
+		{"classif", "determine ", "decide ", "check if", "check whether", "assess", "evaluat", "judg", "grad", "detect"},
 		{
-			"user message", "user input", "user prompt", "user quer", "user question", "user request", "user's", "'user' messages", "in user messages", "query ", "intent",
-			"bot message", "bot response", "'agent' messages", "in agent messages", "assistant's response", "assistant response", "ai response", "llm ", "an answer", "the answer", "'s answer", "the ai ", "a response", "statement", "conversation",
+			"user message", "user input", "user prompt", "user quer", "user question", "user request", "user's", "'user' messages", "query ", "intent",
+			"bot message", "'s response", "assistant response", "ai response", "llm ", "an answer", "the answer", "'s answer", "the ai ", "a response", "statement", "conversation",
 		},
-		append(formWords[0], "unsafe", "policy", "policies", "jailbreak", "injection", "harmful", "malicious", "violat", "off-topic", "on-topic", "retriev", "resolves a question",
-			"is to classify ", "is to determine if ", "is to determine whether ", "is to determine the intent", "is to decide ", "is to check ", "is to assess ", "is to evaluate ", "is to detect ",
-			"you are evaluating ", "you are assessing ", "you will be given", "you will receive", "you are given", "given a question", "given a context", "given a topic", "criteri", "rubric"),
+		{
+			"only return", "return only", "output only", "only output", "respond only", "reply only", "with only", "binary", "yes or no", "'yes'", "true or false", "one word", "json",
+			"into one of", "following intents", "following categories", "unsafe", "polic", "jailbreak", "injection", "harmful", "malicious", "violat", "-topic", "retriev",
+			"is to classify ", "is to determine if ", "is to determine whether ", "is to decide ", "is to check ", "is to evaluate ", "is to detect ",
+			"you are evaluating ", "you will be given", "you will receive", "you are given", "given a question", "criteri", "rubric",
+		},
 	}
 
 	// routeWords: "route a user question to a vectorstore or web search".
 	routeWords = words{
-		{"routing ", "route ", "router", "select the ", "choose the ", "pick the ", "decide which ", "determine which ", "determine the most ", "role play game"},
-		{"user question", "user's question", "user query", "user's query", "user message", "user's message", "user's next message", "user request", "user's request", "user input", "user's input", "raw text input", "roles are available"},
-		{"vectorstore", "vector store", "suitable data source", "model prompt", "which agent", "agent's name", "name of the agent", "following agents", "fitting route", "following routes", "roles are available"},
+		{"routing ", "router", "select the ", "determine the most ", "role play game"},
+		{"user", "raw text input", "roles are available"},
+		{"vectorstore", "suitable data source", "model prompt", "following agents", "roles are available"},
 	}
 
 	// queryWords: "rewrite the user query so that it is optimized for retrieval", "generate three different versions of
 	// the given question". queryOthers are in prompts for an answer from what was found.
 	queryWords = words{
-		{"rewrit", "re-writ", "rephras", "reformulat", "decompos", "convert", "translate", "different versions", "sub-quer", "step-back"},
+		{"rewrit", "rephras", "reformulat", "decompos", "different versions", "sub-quer", "step-back"},
 		{"quer", "question"},
-		{"retriev", "vector database", "when querying", "search quer", "only the query", "to look up", "web search", "original query", "rewritten query"},
+		{"retriev", "vector database", "search quer", "web search", "original query"},
 	}
 	queryOthers = words{{" answer the", " answers", "an answer", "to answer"}}
 
 	// memoryWords: "extract facts about the user from the conversation that are worth remembering".
 	memoryWords = words{
-		{"extract", "update", "memory manager", "memory system", "searching memory", "existing memories"},
-		{"memories", "memory", "facts about the user", "personal facts", "worth remembering"},
-		{"statements", "conversation", "chat history", "extraction", "maintaining", "to be stored", "searching memory", "existing memories", "worth remembering"},
+		{"extract", "update", "memory system"},
+		{"memor", "facts about the user"},
+		{"conversation", "chat history", "extraction", "to be stored"},
 	}
 )

@@ -96,14 +96,14 @@ var wishStems = stemsOf("title", "titling", "retitle", "commit m", "summar", "co
 
 var (
 	chineseTitles = words{
-		{"会话标题", "对话标题", "聊天标题", "会话的标题", "对话的标题", "聊天的标题"},
-		{"生成", "总结", "概括", "提炼", "命名"},
+		{"会话标题", "对话标题", "聊天标题"},
+		{"生成", "总结", "命名"},
 	}
 	chineseTitleWords = words{
 		{"标题"},
-		{"会话总结", "对话总结", "总结给出的会话", "给定的对话", "总结会话", "总结对话", "对话内容", "会话内容", "聊天内容", "以下对话", "以下会话", "这段对话", "这段聊天"},
-		{"总结", "生成", "概括", "提炼"},
-		{"字内", "字以内", "字左右", "字的", "个字", "不超过", "简短", "简洁"}, // how long it is to be
+		{"会话", "对话", "聊天"},
+		{"总结", "生成"},
+		{"字内", "字以内", "个字", "不超过", "简短", "简洁"}, // how long it is to be
 	}
 	// What is to have a title there, if it is not the conversation.
 	chineseOthers = words{{"文章", "工单", "视频", "帖子", "邮件"}}
@@ -113,7 +113,7 @@ var (
 	}
 	// What is said behind a summary of a conversation that is one with a model, or goes on.
 	summaryWords = words{
-		{"so far", "an ai ", "ai assistant", "another llm", "preserv", "context", "continu", "histor", "older", "earlier", "previous"},
+		{"so far", "ai assistant", "preserv", "context", "continu", "histor", "older", "earlier", "previous"},
 	}
 )
 
@@ -161,7 +161,7 @@ var (
 	titleVerbs = []string{"generat", "creat", "writ", "summar", "output", "coming up with"}
 	talkNames  = []string{"conversation", "session", "thread", "chat"}
 	// otherTitles are in front of the title of something else, which may be made from a conversation.
-	otherTitles = []string{"song", "ticket", "issue", "episode", "scene", "video", "book", "story", "post", "article", "job", "page"}
+	otherTitles = []string{"song", "ticket", "issue", "post", "article"}
 	// titledOthers stand between a verb and the title of something else.
 	titledOthers = words{{" with ", " has ", " each ", " it a ", ": ", ". "}}
 	// condensedWords are in front of the title that a conversation is made into.
@@ -169,7 +169,7 @@ var (
 	// titleOf are between a title and the conversation that it is of, and titleElsewhere where it is
 	// of something else.
 	titleOf        = words{{" for ", " of ", " from the ", " from a ", " based on ", "captur", "summar", "describ", "reflect", "represent"}}
-	titleElsewhere = words{{" in this ", " in our ", " with ", " at ", " when ", " each ", " every ", " and class", " and reply", " and answer"}}
+	titleElsewhere = words{{" in this ", " with ", " when ", " each "}}
 )
 
 // titlesTalk reports whether words, from behind the word title to the end of the sentence,
@@ -216,7 +216,7 @@ func wantsSummary(lower []byte) bool {
 }
 
 // summaryOrders are of the conversation at hand, whatever else is said.
-var summaryOrders = []string{"summarize this conversation", "summarize the given conversation", "condense this conversation", "compress this conversation"}
+var summaryOrders = []string{"summarize this conversation", "summarize the given conversation"}
 
 // ordersSummary is wantsSummary for what a text says in one sentence, and then of it.
 func ordersSummary(lower []byte) bool {
@@ -258,9 +258,9 @@ func namesTalk(what []byte) bool {
 var (
 	modelTalks = []string{"chat history", "coding session ", "agent conversations"}
 	// habitWords are in the first sentence of a prompt that says when to summarize, and what else to do.
-	habitWords = words{{"first ", "before ", " each ", " every ", "always ", "whenever ", "at the end ", " then "}}
+	habitWords = words{{"first ", "before ", " each ", " every ", "always ", " then "}}
 	// talkOthers are of a conversation that people have had with each other.
-	talkOthers = words{{" customer", " caller", " patient", " client", " student", " sales", " support "}}
+	talkOthers = words{{" customer", " patient", " client", " student"}}
 	// compressorOthers are behind the name of one who makes other conversations shorter, or tells of it.
 	compressorOthers = words{{" for ", "researcher"}}
 )
@@ -286,7 +286,7 @@ func makes(before []byte) bool {
 	return false
 }
 
-var madeFrom = words{{" from ", " with ", " using ", " given ", " based ", " to ", " for ", " of ", " in "}}
+var madeFrom = words{{" from ", " with ", " to ", " of "}}
 
 // wantsStandaloneQuestion reports whether a text, given as it opens, wants a question that can
 // be understood without the conversation: applications ask for one to look something up. They
@@ -316,8 +316,8 @@ func wantsStandaloneQuestion(text []byte) bool {
 var (
 	standaloneOrders = []string{
 		"given ", "based on ", "your task is to ",
-		"rewrite the ", "rephrase the ", "reformulate the ", "convert the ", "condense the ", "combine the ",
-		"you rewrite the ", "you rephrase the ", "you reformulate the ",
+		"rewrite the ", "rephrase the ", "reformulate the ", "condense the ",
+		"you rewrite the ",
 	}
 	// rephrasers are what a model is called that makes such questions, and followUpWords of what.
 	rephrasers        = []string{" question rephraser", " query rephraser", " question rewriter", " query rewriter"}
