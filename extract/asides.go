@@ -16,7 +16,7 @@ import (
 // The caller asks it of first questions only, without tools, as it asks soleWish.
 func ordersAside(text []byte) bool {
 	opens := text[:min(len(text), maxOpened)]
-	if !asideStems.in(sentence(opens)) && !slices.ContainsFunc(asideHints, func(h []byte) bool { return bytes.Contains(opens, h) }) { // as most
+	if !asideStems.in(sentence(opens)) && !bytes.Contains(opens, []byte("task is")) && !bytes.Contains(opens, []byte("job is")) { // as most
 		return false
 	}
 	var buf [maxOpened]byte
@@ -79,14 +79,12 @@ func oneLine(text []byte) []byte {
 }
 
 // asideStems are how words begin of which one is in the first sentence of each order, unless that
-// has one of the asideHints: it says what is given, or only who the model is.
+// only leads to "your task is to".
 var asideStems = stemsOf(
 	"classif", "guardrail", "filter", "rout", "rewrit", "rephras", "reformulat", "decompos", "versions", "sub-quer", "step-back",
 	"memor", "extract", "validator", "determin", "decide", "check", "evaluat", "judg", "assess", "detect", "grad",
-	"policy expert", "select the ", "role play",
+	"policy expert", "given ", "receive ", "select the ", "role play",
 )
-
-var asideHints = [][]byte{[]byte("task is"), []byte("job is"), []byte(" given "), []byte(" receive ")}
 
 // askers are what a model is called that is asked about conversations.
 var (
