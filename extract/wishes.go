@@ -393,7 +393,7 @@ var (
 	}
 	// nextOrders are how such a text begins if it shows the conversation behind what it wants.
 	nextOrders = []string{"given the ", "based on the ", "generate ", "suggest ", "predict "}
-	talkWords  = words{{"conversation histor", "chat histor", "following conversation", "previous conversation", "\nhuman: ", "\nuser: ", "\nai: ", "\nassistant: ", "\nassistant answer: "}}
+	talkWords  = words{{"conversation histor", "chat histor", "following conversation", "previous conversation", "conversation below", "\nhuman", "\nuser", "\nai: ", "\nassistant"}}
 )
 
 // loweredOpening returns how a plain text opens, without escapes and in lower case.
