@@ -120,7 +120,7 @@ var (
 		{"classif", "determine ", "decide ", "check if", "check whether", "assess", "evaluat", "judg", "grad", "detect"},
 		{
 			"user message", "user input", "user prompt", "user quer", "user question", "user request", "user's", "'user' messages", "query ", "intent",
-			"bot message", "'s response", "assistant response", "ai response", "llm ", "an answer", "the answer", "'s answer", "the ai ", "a response", "statement", "conversation",
+			"bot message", "'s response", "assistant response", "ai response", "llm ", "an answer", "the answer", "the ai ", "a response", "statement", "conversation",
 		},
 		{
 			"only return", "return only", "output only", "only output", "respond only", "reply only", "with only", "binary", "yes or no", "'yes'", "true or false", "one word", "json",

@@ -133,6 +133,7 @@ func TestNoAsides(t *testing.T) {
 		"You are given a context and a question. Answer the question by the context.",
 		"You will be given a story by the user. Judge it kindly and tell what is missing.",
 		"You are an essay evaluator. Users paste essays.",
+		"You are an interview coach. You will be given a position. Assess the candidate's answers and give feedback.",
 		"You are a data assistant. Write queries to retrieve what the user asks for.",
 		"You are a router in a story about a post office.",
 		"You are a memory coach. Update the user's plan.",
