@@ -6,7 +6,7 @@ import (
 )
 
 // Frameworks ask a model about a conversation, before and behind each turn of it: whether
-// what was said is allowed, who is to answer it, what to look up for it, what of it to
+// what was said is allowed or right, who is to answer it, what to look up for it, what of it to
 // remember, what may come next. Such prompts are worded in as many ways as there are
 // applications, but they say to the model that it is one who does this, or begin with an
 // order about "the user message", as developers call it. wishes.go says more about
@@ -23,7 +23,8 @@ func ordersAside(text []byte) bool {
 	lower := oneLine(opened(text, buf[:0]))
 	first := sentence(lower)
 	return isAsker(first, lower) ||
-		(judges(lower, first) ||
+		(startsWith(first, verdictStarts) && !bytes.Contains(first, []byte(" and ")) ||
+			verdictWords.in(lower) ||
 			routeWords.in(lower) ||
 			queryWords.in(lower) && !queryOthers.in(lower) ||
 			memoryWords.in(first)) && !asideOthers.in(lower)
@@ -37,15 +38,6 @@ func isAsker(first, lower []byte) bool {
 		before, behind, ok := bytes.Cut(first[i+len("you are a"):], []byte(name))
 		return ok && !beforeOthers.in(before) && (len(behind) == 0 || startsWith(behind, askerEnds))
 	})
-}
-
-// judges reports whether a prompt wants a verdict on what somebody has said.
-func judges(lower, first []byte) bool {
-	order := first
-	for _, start := range []string{"[inst] ", "task: ", "your task is to ", "your job is to "} {
-		order = bytes.TrimPrefix(order, []byte(start))
-	}
-	return startsWith(order, verdictStarts) && !bytes.Contains(order, []byte(" and ")) || verdictWords.in(lower)
 }
 
 // addressesModel reports whether words, given as they open, are an order as prompts have it. Persons
@@ -81,7 +73,7 @@ func oneLine(text []byte) []byte {
 // asideStems are how words begin of which one is in the first sentence of each order, unless that
 // only leads to "your task is to".
 var asideStems = stemsOf(
-	"classif", "guardrail", "filter", "rout", "rewrit", "rephras", "reformulat", "decompos", "versions", "sub-quer", "step-back",
+	"classif", "guardrail", "filter", "rout", "rewrit", "rephras", "reformulat", "decompos", "versions", "multiple search ", "sub-quer", "step-back",
 	"memor", "extract", "validator", "determin", "decide", "check", "evaluat", "judg", "assess", "detect", "grad",
 	"policy expert", "given ", "receive ", "select the ", "role play",
 )
@@ -119,7 +111,7 @@ var (
 	verdictWords = words{
 		{"classif", "determine ", "decide ", "check if", "check whether", "assess", "evaluat", "judg", "grad", "detect"},
 		{
-			"user message", "user input", "user prompt", "user quer", "user question", "user request", "user's", "'user' messages", "query ", "intent",
+			"user message", "user input", "user prompt", "user quer", "user question", "user request", "user's", "user is asking", "'user' messages", "query ", "intent",
 			"bot message", "'s response", "assistant response", "ai response", "llm ", "an answer", "the answer", "the ai ", "a response", "statement", "conversation",
 		},
 		{
@@ -140,7 +132,7 @@ var (
 	// queryWords: "rewrite the user query so that it is optimized for retrieval", "generate three different versions of
 	// the given question". queryOthers are in prompts for an answer from what was found.
 	queryWords = words{
-		{"rewrit", "rephras", "reformulat", "decompos", "different versions", "sub-quer", "step-back"},
+		{"rewrit", "rephras", "reformulat", "decompos", "different versions", "multiple search quer", "sub-quer", "step-back"},
 		{"quer", "question"},
 		{"retriev", "vector database", "search quer", "web search", "original query"},
 	}

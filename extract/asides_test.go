@@ -44,6 +44,7 @@ var asides = []string{
 	"You are a routing agent. Based on the user's message, decide which specialist should handle it.",
 	"Based on the user query, determine the most suitable data source to look into:",
 	"You are in a role play game. The following roles are available:\nwriter: writes.\nRead the following conversation.",
+	"Your task is to check if the user is asking about the weather.",
 	// What to look up.
 	"You are a query rewriter for a RAG system.",
 	"You are an assistant. Your task is\n to generate 3 different versions of the given user\n question to search a vector database.",
@@ -60,6 +61,7 @@ var asides = []string{
 var systemAsides = []string{
 	"Check if the user is asking for legal advice.",
 	"You analyze content to be stored in a memory system.",
+	"You write multiple search queries for a single input query.",
 	"Update the memory of the user by the conversation below.",
 	"<role>You are a classifier. Read what the user says.",
 }

@@ -69,8 +69,8 @@ func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compa
 //     and quota calls of Claude Code, and greetings for a token or a few. However they are
 //     worded, it recognises system prompts that say "You are a sub-agent"; system prompts that
 //     want a title or summary of a conversation, or a commit message, and prompts that ask
-//     about what a user said, such as whether it is safe, who is to answer it and what to look
-//     up for it, where there is nothing but a first question; and the wish for a title of a
+//     about what was said, such as whether it is safe or right, who is to answer it and what to
+//     look up for it, where there is nothing but a first question; and the wish for a title of a
 //     given length for the conversation at hand, for a standalone question, or for the
 //     questions that the user may ask next, of which system prompts may speak as well.
 //
