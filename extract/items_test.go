@@ -178,15 +178,15 @@ func TestTrailWithTheMostKeys(t *testing.T) {
 	for i := range maxSteps {
 		turns += `{"role":"user","content":"` + strings.Repeat("a", minTail+i) + `"},{"role":"assistant","content":"b"},`
 	}
-	last := strings.Repeat(`{"type":"text","text":"c"},`, maxTexts) + `{"type":"text","text":"d"}`
+	last := strings.Repeat(`{"type":"text","text":"c"},`, maxTexts) + `{"type":"text","text":"d\n\ne\nf: g"}`
 	r := &Request{Body: []byte(`{"system":"s","messages":[
 		{"role":"user","content":"<system-reminder>in /home/anna</system-reminder>"},` + turns + `
 		{"role":"user","content":[` + last + `]}]}`)}
 	s, ok := Trail().Extract(r)
 	require.True(t, ok)
-	require.Len(t, s.Aliases, 6)
+	require.Len(t, s.Aliases, 6+maxFramed)
 	require.Len(t, s.Continues, maxTexts-1+maxSteps-1+3*(maxNear-1))
-	require.Len(t, s.Near, maxNear-1+1)
+	require.Len(t, s.Near, maxNear-1+1+1)
 }
 
 // The second half of a sum is of all that goes in.

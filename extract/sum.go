@@ -28,6 +28,7 @@ const (
 	systemSalt              // a setting that is known by its system prompt, with anything injected
 	keySalt                 // a key: a setting, and words
 	tailSalt                // the last words alone
+	framedSalt              // what may be the question in the last text
 )
 
 // add returns the digest over s and then h.

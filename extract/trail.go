@@ -29,7 +29,8 @@ import (
 //     setting at all, and of the last few of them alone. Strangers may say the same, so only
 //     the target is taken over. Side calls are placed by them, which have the conversation
 //     and another system prompt; and so is a conversation that has lost its beginning, or what
-//     its client had added to the last message, behind the question or in front of it.
+//     its client had added to the last message, behind the question or in front of it, in
+//     texts of their own or around it in one.
 //
 // The files:
 //
@@ -37,6 +38,7 @@ import (
 //	messages.go   the walk through messages and blocks, which finds out who wrote what
 //	words.go      what clients inject into the words of a person, and how it is taken off
 //	repeated.go   what they repeat of a system prompt
+//	framed.go     a question in the midst of what an application writes around it
 //	places.go     the directories that a setting names
 //	times.go      a system prompt without the times of day in it
 //	steps.go      a message of browser-use, which tells of a task and of all its steps
@@ -99,7 +101,8 @@ import (
 // together. So a conversation of which a client sends only the last part, whether it
 // leaves out the rest or sums it up, stays where it is. So does one whose client adds
 // something to the last message, behind the question or in front of it, such as a picture
-// of the page, and leaves it out of the next turn. All this requires an answer in the
+// of the page, and leaves it out of the next turn; or around it in one text, if the question is the
+// first or last paragraph or, with or without a label, the last line. All this requires an answer in the
 // messages, which shows that there was an earlier request. A prompt without messages is
 // looked for by the 256 bytes in front of the places at which an earlier one may have ended.
 //
@@ -116,9 +119,8 @@ import (
 // Two conversations that begin alike, to the letter, are one until they part. A client
 // that sends the last few messages only, or writes early ones anew for every turn, has a
 // new session each time, though mostly at the same target. So has one that writes more into
-// the last text and leaves that out later, unless it is known to be injected; if the text is
-// short, it starts anywhere. Any rule that led such clients back would put strangers
-// together.
+// the last text and leaves that out later, unless it is known to be injected. Any rule that led
+// such clients back would put strangers together.
 func Trail() Extractor { return trailExtractor{} }
 
 type trailExtractor struct{}
@@ -382,6 +384,8 @@ func (t *trail) session() (Session, bool) {
 			keys = keys.add(none, question)
 		}
 	}
+	framed := sum{0, framedSalt}
+	t.framed(func(asked sum) { keys = keys.add(framed, asked) })
 	if len(t.textTails) > 0 {
 		keys = keys.add(none, sum{t.textTails[0], tailSalt})
 	}
@@ -413,6 +417,9 @@ func (t *trail) session() (Session, bool) {
 			}
 			newest = false
 		}
+	}
+	if t.answeredHere != (sum{}) {
+		keys = keys.add(framed, t.answeredHere)
 	}
 	for i, tail := range t.textTails {
 		if i > 0 {

@@ -1,0 +1,72 @@
+package extract
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// Many applications write something around the question at hand, in the same text: what they have
+// looked up for it, the time, how to answer. In the next turn the question stands alone:
+//
+//	Use this context to answer the question.
+//
+//	Oslo has 700,000 inhabitants.
+//
+//	Question: And how many people live there?
+//	Answer:
+//
+// Nobody knows all such frames, and none is taken off. But the question mostly is one of a few
+// pieces of the text, so the next turn may look for this one under each of them. What is found so
+// is no more than a place to start at: words on a line of their own are said by many.
+
+// maxFramed is how many pieces of a text may be the question in it.
+const maxFramed = 3
+
+// framed calls f for the chains over the words that were answered and each piece of the last text
+// that may be the question in it: the first paragraph, the last one, and the last line without its
+// label. A line behind all of it that says who is to speak is none of these.
+func (t *trail) framed(f func(sum)) {
+	last := t.steps.back(0)
+	if last == nil || last.answered || t.lastText == 0 || t.passed ||
+		!bytes.Contains(t.lastWords, lineBreak) && !bytes.Contains(t.lastEnd, lineBreak) {
+		return
+	}
+	end := t.lastEnd
+	if cue := cueOf(end); cue != nil {
+		end = trimEnd(end[:len(end)-len(cue)])
+	}
+	first, _, _ := bytes.Cut(t.lastWords, paragraphBreak)
+	pieces := [maxFramed][]byte{trim(first), trim(behind(end, paragraphBreak)), trim(withoutLabel(behind(end, lineBreak)))}
+	for i, piece := range pieces {
+		whole := len(piece) >= min(len(t.lastWords), len(t.lastEnd)) // or cut off
+		same := slices.ContainsFunc(pieces[:i], func(before []byte) bool { return bytes.Equal(before, piece) })
+		if len(piece) > 0 && !whole && !same {
+			f(t.answeredHere.add(textSalt, xxhash.Sum64(piece)))
+		}
+	}
+}
+
+// behind returns what stands behind the last break in a text.
+func behind(text, breaks []byte) []byte {
+	if i := bytes.LastIndex(text, breaks); i >= 0 {
+		return text[i+len(breaks):]
+	}
+	return text
+}
+
+// withoutLabel returns a line without a label in front, such as "Question:", and without the quotes
+// around what that is the label of.
+func withoutLabel(line []byte) []byte {
+	const longest = 30 // bytes of a label
+	for _, colon := range []string{":", "："} {
+		if i := bytes.Index(line[:min(len(line), longest)], []byte(colon)); i >= 0 {
+			return bytes.Trim(line[i+len(colon):], `\"' `)
+		}
+	}
+	return line
+}
+
+// paragraphBreak is how a paragraph ends in a plain text.
+var paragraphBreak = []byte(`\n\n`)

@@ -1,0 +1,75 @@
+package extract_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What applications write around the question at hand.
+var frames = map[string]func(question string) string{
+	"the time in front": func(q string) string { return "Current time: 9:05\n\n" + q },
+	"the time behind":   func(q string) string { return q + "\n\n(It is 9:05 now.)" },
+	"tools in front, as of LangChain": func(q string) string {
+		return "TOOLS\n------\n" + oslo + "\n\nUSER'S INPUT\n--------------------\nHere is the input:\n\n" + q
+	},
+	"documents behind": func(q string) string { return q + "\n\nAnswer using the following information:\n" + oslo },
+	"documents in front, and a cue": func(q string) string {
+		return "Answer from this.\n\n" + oslo + "\n\nQuestion: " + q + "\nHelpful Answer:"
+	},
+	"nothing but a label and a cue":  func(q string) string { return "Q: " + q + "\nA:" },
+	"a label on a line of its own":   func(q string) string { return "已知信息：\n" + oslo + "\n用户问题：\n" + q },
+	"a label in Chinese, and quotes": func(q string) string { return oslo + "\n\n问题：\"\"\"" + q + "\"\"\"" },
+	"an element":                     func(q string) string { return "<found>\n" + oslo + "\n</found>\n<question>\n" + q + "\n</question>" },
+}
+
+// A question that is framed while it is the last, and stands alone in the next turn, leads to a
+// place to start at. (A text that stays framed leads to the turn itself.)
+func TestFramedQuestions(t *testing.T) {
+	t.Parallel()
+	for name, frame := range frames {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			first := chat(sys("s"), u(frame("Where is \"Oslo\"?")))
+			second := chat(sys("s"), u("Where is \"Oslo\"?"), a("x"), u(frame("Since when?")))
+			third := chat(sys("s"), u("Where is \"Oslo\"?"), a("x"), u("Since when?"), a("y"), u(frame("Why?")))
+			require.Equal(t, near, relation(trailOf(t, second), trailOf(t, first)))
+			require.Equal(t, near, relation(trailOf(t, third), trailOf(t, second)))
+			require.Equal(t, apart, relation(trailOf(t, third), trailOf(t, chat(sys("s"), u("Where is Rome?"), a("x"), u(frame("Since when?"))))))
+			require.Equal(t, apart, relation(trailOf(t, chat(u("Since when?"), a("x"), u("Why?"))), trailOf(t, second)))
+
+			stays := chat(sys("s"), u(frame("Where is \"Oslo\"?")), a("x"), u(frame("Since when?")))
+			require.Equal(t, continues, relation(trailOf(t, stays), trailOf(t, first)))
+		})
+	}
+}
+
+// Whoever has said the words as they are comes first.
+func TestFramedQuestionsComeLast(t *testing.T) {
+	t.Parallel()
+	near := trailOf(t, chat(sys("s"), u("Where is Oslo?"), a("x"), u("Since when?"))).Near
+	found := func(body string) int {
+		s := trailOf(t, body)
+		return slices.IndexFunc(near, func(id string) bool { return slices.Contains(append(s.Aliases, s.ID), id) })
+	}
+	plain, framed := found(chat(sys("t"), u("Where is Oslo?"))), found(chat(sys("s"), u("It is 9:05.\n\nWhere is Oslo?")))
+	require.GreaterOrEqual(t, plain, 0)
+	require.Greater(t, framed, plain)
+}
+
+// A text has no question in it if it is one line, was answered, or goes on behind what is looked at.
+func TestNothingFramed(t *testing.T) {
+	t.Parallel()
+	later := trailOf(t, chat(u("Where is Oslo?"), a("x"), u("Since when?")))
+	for name, earlier := range map[string]string{
+		"one line":     chat(u("Question: Where is Oslo?")),
+		"answered":     chat(u("It is 9:05.\n\nWhere is Oslo?"), a("x")),
+		"in the midst": chat(u("It is 9:05.\n\nWhere is Oslo?\n\nBe brief.")),
+		"a picture":    chat(ub(text_("It is 9:05.\n\nWhere is Oslo?"), `{"type":"image","source":"x"}`)),
+		"a long line":  chat(u(strings.Repeat("Where is Oslo? ", 100) + "\nand so on")),
+	} {
+		require.Equal(t, apart, relation(later, trailOf(t, earlier)), name)
+	}
+}
