@@ -457,7 +457,7 @@ func (t *trail) endMessage() {
 func (t *trail) putStep() {
 	said := t.said()
 	if last := t.steps.back(0); last == nil || last.sum != said {
-		t.steps.put(step{sum: said, since: t.since.sum, bytes: t.since.bytes})
+		t.steps.put(step{sum: said, text: t.lastText, since: t.since.sum, bytes: t.since.bytes})
 	}
 }
 

@@ -300,6 +300,7 @@ const maxEnding = 8 << 10
 // answered.
 type step struct {
 	sum      sum
+	text     uint64 // the digest of the last text, 0 if an image is behind it
 	since    uint64 // the sum of a since, and its bytes, apart to save room
 	bytes    uint8
 	answered bool // a model spoke next
@@ -375,7 +376,7 @@ func (t *trail) session() (Session, bool) {
 	for _, in := range stored {
 		keys = keys.add(in, here)
 	}
-	if tail, ok := t.tail(0); ok {
+	if tail, _, ok := t.tail(0); ok {
 		keys = keys.add(none, tail)
 	}
 	if trunk, ok := t.trunk(); ok {
@@ -412,8 +413,11 @@ func (t *trail) session() (Session, bool) {
 	for i := range maxNear {
 		if st := t.steps.back(i); st != nil && st.answered {
 			keys = keys.add(none, st.sum)
-			if tail, ok := t.tail(i); ok && newest {
+			if tail, bare, ok := t.tail(i); ok && newest {
 				keys = keys.add(none, tail)
+				if bare != tail {
+					keys = keys.add(none, bare)
+				}
 			}
 			newest = false
 		}
@@ -469,24 +473,30 @@ func (t *trail) place() places {
 // of the last few parts between answers. It takes as few parts as have minTail bytes, but
 // at least two different ones, since many people say the same one thing. The bytes of a
 // part that repeats the one behind it do not count: agents that nobody watches are told to
-// go on again and again. It reports false if there are not so many.
-func (t *trail) tail(i int) (s sum, ok bool) {
+// go on again and again. It also returns the digest with only the last text of the first part: in
+// front of that, there may be a summary of what was left out. It reports false if there are not so many.
+func (t *trail) tail(i int) (s, bare sum, ok bool) {
 	var h, last uint64
 	bytes, parts := 0, 0
 	for st := t.steps.back(i); st != nil; st = t.steps.back(i) {
 		if i++; parts > 0 && !st.answered || st.since == 0 {
 			continue // the step behind has the same words and more, or there are none
 		}
-		h = h*37 + st.since // not by 31, as person does, or two parts would be one of two texts
+		before := h * 37 // not by 31, as person does, or two parts would be one of two texts
+		h = before + st.since
 		if st.since != last {
 			parts++
 			bytes += int(st.bytes)
 		}
 		if last = st.since; parts > 1 && bytes >= minTail {
-			return sum{h, tailSalt}, true // 64 bits are enough for a place to start at
+			s = sum{h, tailSalt} // 64 bits are enough for a place to start at
+			if bare = s; st.text != 0 {
+				bare[0] = before + st.text
+			}
+			return s, bare, true
 		}
 	}
-	return s, false
+	return s, bare, false
 }
 
 // trunk returns the chain over all words but the last, be that a message of its own, a text or an
