@@ -293,14 +293,17 @@ var madeFrom = words{{" from ", " with ", " to ", " of "}}
 // do so in the first sentence, which says what is given and what to make of it, or calls the model
 // one who does so. Others write about such questions, or want them answered.
 func wantsStandaloneQuestion(text []byte) bool {
-	if !bytes.Contains(text, []byte("alone ")) && !endsWith(sentence(text), []string{"ephraser", "ewriter"}) { // as most
+	if !bytes.Contains(text, []byte("alone")) && !endsWith(sentence(text), []string{"ephraser", "ewriter"}) { // as most
 		return false
 	}
 	lower := loweredOpening(text)
 	order := sentence(lower)
 	who, isYou := bytes.CutPrefix(order, []byte("you are a"))
-	if isYou && endsWith(who, rephrasers) && !beforeOthers.in(who) && followUpWords.in(lower[len(order):]) {
+	if isYou && (endsWith(who, rephrasers) && !beforeOthers.in(who) && followUpWords.in(lower[len(order):]) || rewords(who)) {
 		return true
+	}
+	if rest := lower[len(order):]; bytes.HasPrefix(order, []byte("you will be given ")) && len(rest) > 1 {
+		order = lower[:len(order)+1+len(sentence(rest[1:]))] // what to make of it is said next
 	}
 	if !startsWith(order, standaloneOrders) || !conversationWords.in(order) {
 		return false
@@ -313,9 +316,25 @@ func wantsStandaloneQuestion(text []byte) bool {
 	return false
 }
 
+// rewords reports whether a model, given what is said of who it is, makes the last message of the user
+// one that stands alone, and nothing else: " assistant that reformulates the last user message into a
+// standalone query".
+func rewords(who []byte) bool {
+	before, behind, ok := bytes.Cut(who, []byte("standalone"))
+	return ok && rewordWords.in(before) && rewordedWords.in(behind) && !besideWords.in(who) && !answeredWords.in(behind)
+}
+
+var (
+	rewordWords = words{
+		{" that reformulates ", " that rephrases ", " that rewrites ", " who reformulates ", " who rephrases ", " who rewrites "},
+		{"message", "question", "quer", "follow"},
+	}
+	rewordedWords = words{{"quer", "question"}}
+)
+
 var (
 	standaloneOrders = []string{
-		"given ", "based on ", "your task is to ",
+		"given ", "you will be given ", "based on ", "your task is to ",
 		"rewrite the ", "rephrase the ", "reformulate the ", "condense the ",
 		"you rewrite the ",
 	}
