@@ -47,7 +47,7 @@ func (sl *slot) write(k Key, r *Record) {
 
 // replace writes another record of the same key over the one in place, unless the life of
 // that is no longer l: then it was touched since the caller looked, and replace reports
-// false. Nothing moves, so it needs no begin and end: readers look again while the life is 0.
+// false. Readers look again while the life is 0.
 func (sl *slot) replace(l life, k Key, r *Record) bool {
 	if !sl.swap(l, 0) {
 		return false
@@ -71,8 +71,7 @@ func (sl *slot) move(from *slot) {
 // slots is even, and so are homes: most records stand in the cache line where the search for
 // them begins.
 //
-// Readers need no lock. Writers must hold that of the shard, and bracket what moves records by
-// its begin and end. A nil block has no slots.
+// Readers need no lock. Writers must hold that of the shard. A nil block has no slots.
 type block struct{ slots []slot }
 
 func newBlock(n int) *block { return &block{make([]slot, n)} }
@@ -158,8 +157,7 @@ func differ(a, b uint64) uint {
 	return uint((d | -d) >> 63)
 }
 
-// insert writes r into a free slot, and returns that. Nothing moves, so it needs no begin
-// and end: readers find nothing until the last step.
+// insert writes r into a free slot, and returns that.
 func (b *block) insert(k Key, r *Record) *slot {
 	sl := b.vacant(k)
 	sl.write(k, r)
@@ -175,8 +173,9 @@ func (b *block) vacant(k Key) *slot {
 	return &b.slots[i]
 }
 
-// moveAll moves all records of old to b, where there is room. old must not be used after
-// that: readers that are still in it find no life, and look again.
+// moveAll moves all records of old to b, where there is room, and which no reader knows yet.
+// Readers that are still in old find each record where it was, but without a life, and look
+// again until they find b.
 func (b *block) moveAll(old *block) {
 	for i := range old.len() {
 		if from := &old.slots[i]; from.load() != 0 {
@@ -186,7 +185,7 @@ func (b *block) moveAll(old *block) {
 }
 
 // close closes the gap that a record has left at i: it moves records from behind into the
-// gap, and frees the slot that is left over.
+// gap, and frees the slot that is left over. The shard's seq must be odd meanwhile.
 func (b *block) close(i uint) {
 	for j := b.next(i); b.slots[j].lo.Load() != 0; j = b.next(j) {
 		// The record at j may fill the gap at i unless its home lies behind the gap.

@@ -15,11 +15,11 @@
 // exclude each other by its mutex. Readers take no lock, and have to notice when a writer
 // is in their way:
 //
-//   - Writers make the shard's sequence number odd while records move from slot to slot.
-//     A reader that finds nothing looks again if the number was odd or has changed: the
+//   - Writers make the shard's sequence number odd while records move within a block. A
+//     reader that finds nothing looks again if the number was odd or has changed: the
 //     record may have moved past it.
 //   - A reader that finds a record whose life is 0 looks again: the record is being
-//     written or moved.
+//     written or removed, or has moved. In a block that was given up, that is so of all.
 //   - A reader that finds a record makes sure afterwards that it is still there: see
 //     [Found.Holds].
 //
@@ -92,7 +92,7 @@ type Owner interface {
 // A shard has its records in a block. seq and block are written with mu held and read by
 // anybody; the other fields are guarded by mu.
 type shard struct {
-	seq   atomic.Uint64         // odd while records move: see begin
+	seq   atomic.Uint64         // odd while records move within the block: see remove
 	block atomic.Pointer[block] // nil if there was no record since New or Clear
 	_     apart
 	mu    sync.Mutex
@@ -169,11 +169,6 @@ func New(capacity int, limit int64, owner Owner) *Table {
 // shard returns the shard of k. It goes by the top bits of Hi, since the place within a
 // block goes by those of Lo.
 func (t *Table) shard(k Key) *shard { return &t.shards[uint64(k.Hi)>>(t.shift&63)] }
-
-// begin and end bracket whatever moves a record to another slot or block, or takes one out.
-// Called with s locked.
-func (s *shard) begin() { s.seq.Add(1) }
-func (s *shard) end()   { s.seq.Add(1) }
 
 // A Found is a record as it was when it was found, and where it was. The zero Found is no
 // record. (It has no more than four fields so that the compiler keeps it in registers.)
@@ -488,10 +483,8 @@ func (s *shard) grow() {
 		return
 	}
 	b := newBlock(max(minSlots, (n+n/4+1)&^1))
-	s.begin()
 	b.moveAll(old)
 	s.block.Store(b)
-	s.end()
 	s.hand += s.hand / 4 // about where it was among the records, and within the block
 }
 
@@ -501,14 +494,13 @@ func (s *shard) grow() {
 // locked.
 func (t *Table) remove(s *shard, i uint, l life) bool {
 	b := s.block.Load()
-	s.begin()
 	if !b.slots[i].swap(l, 0) {
-		s.end()
 		return false
 	}
 	ref := b.slots[i].ref()
+	s.seq.Add(1)
 	b.close(i)
-	s.end()
+	s.seq.Add(1)
 	s.used--
 	t.owner.Release(ref)
 	return true
@@ -685,9 +677,7 @@ func (t *Table) Clear() {
 		s := &t.shards[i]
 		s.mu.Lock()
 		old := s.block.Load()
-		s.begin()
 		s.block.Store(nil)
-		s.end()
 		// Nobody finds a record from here on. Those who have found one may still touch it,
 		// as if they had done so before.
 		for i := range old.len() {
