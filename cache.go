@@ -362,7 +362,7 @@ func (c *Cache) SetIfAbsent(k Key, target string) (Binding, bool) {
 }
 
 // Delete removes the binding of k and reports whether there was one.
-func (c *Cache) Delete(k Key) bool { return k != (Key{}) && c.table.Delete(k.k, 0, c.now()) }
+func (c *Cache) Delete(k Key) bool { return k != (Key{}) && c.table.Delete(k.k, table.Any, c.now()) }
 
 // DeleteTarget removes every binding to target, at once and at a cost that does not
 // depend on their number. A session that is being bound to target at that moment may lose

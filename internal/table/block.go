@@ -6,8 +6,9 @@ import (
 )
 
 // A slot has room for a record, in half a cache line: anything that is added to a record
-// has to fit into these words. They are written, by write and move, with the shard locked,
-// except that anybody may lengthen a life that is not 0.
+// has to fit into these words, of which no bit is left. write and move write them, close
+// frees a slot, and others only swap the life; all with the shard locked, except that anybody
+// may lengthen a life that is not 0.
 type slot struct {
 	lo    atomic.Uint64 // Key.Lo; 0 if the slot is free
 	life  atomic.Uint64 // a life; 0 if the slot is free or being written
@@ -188,19 +189,12 @@ func (b *block) moveAll(old *block) {
 // gap, and frees the slot that is left over. The shard's seq must be odd meanwhile.
 func (b *block) close(i uint) {
 	for j := b.next(i); b.slots[j].lo.Load() != 0; j = b.next(j) {
-		// The record at j may fill the gap at i unless its home lies behind the gap.
-		if b.distance(b.home(b.slots[j].key()), j) >= b.distance(i, j) {
+		// The record at j may fill the gap at i unless its home lies behind the gap. Distances
+		// to j from slots behind it wrap round zero, and are the longer ones on the circle, too.
+		if j-b.home(b.slots[j].key()) >= j-i {
 			b.slots[i].move(&b.slots[j])
 			i = j
 		}
 	}
 	b.slots[i].lo.Store(0)
-}
-
-// distance returns how many slots there are from the slot from to the slot to.
-func (b *block) distance(from, to uint) uint {
-	if to < from {
-		to += uint(len(b.slots))
-	}
-	return to - from
 }

@@ -5,7 +5,8 @@ import "math"
 // A life says how long a record lives. It packs the record's expiry (58 bits), a flag (see
 // stands) and the number of its leases (5 bits) into one word, from the top, so that one
 // compare-and-swap changes all. 58 bits are nine years of nanoseconds; a later expiry means
-// never. No record has the life 0.
+// never. Nothing coarser would do: callers tell uses apart by their expiry (Untouch), and order
+// records by it. No record has the life 0.
 type life uint64
 
 // MaxLeases is the largest number of leases that are counted. A record that has so many

@@ -207,7 +207,7 @@ func (m *model) set(k table.Key, stamp uint32, expires int64, leases int) {
 func (m *model) delete(k table.Key, stamp uint32) {
 	r, held := m.held[k]
 	ok := m.tab.Delete(k, stamp, m.now)
-	if !held || stamp != 0 && stamp != r.Stamp {
+	if !held || stamp != table.Any && stamp != r.Stamp {
 		require.False(m.t, ok)
 		require.Empty(m.t, m.left)
 		return
@@ -322,7 +322,7 @@ func (m *model) run(keys int, tape []byte) {
 				m.end(m.handles[int(tape[1])*n/256], arg%4 > 0, later, arg%16*arg)
 			}
 		case op < 26:
-			m.delete(k, 0)
+			m.delete(k, table.Any)
 		case op < 27:
 			m.delete(k, m.held[k].Stamp)
 		case op < 28:

@@ -24,7 +24,7 @@ func whileItMoves(limit int64, read func(tab *table.Table, k table.Key)) *table.
 	together(func(*rand.Rand) {
 		defer done.Store(true)
 		for i := range others {
-			tab.Delete(awkward(4*(others-1-i)), 0, 1)
+			tab.Delete(awkward(4*(others-1-i)), table.Any, 1)
 		}
 	}, func(*rand.Rand) {
 		for !done.Load() {

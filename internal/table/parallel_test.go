@@ -157,7 +157,7 @@ func TestParallelReadersSeeWhatWasStored(t *testing.T) {
 			}
 			deleter := func(r *rand.Rand) {
 				for range n / 4 {
-					tab.Delete(key(r.IntN(size.keys)), 0, clock.Load())
+					tab.Delete(key(r.IntN(size.keys)), table.Any, clock.Load())
 				}
 			}
 			sweeper := func(r *rand.Rand) { // and all that is seldom
@@ -226,7 +226,7 @@ func TestParallelReadersAlwaysFindWhatIsAlwaysThere(t *testing.T) {
 		for i := 0; !done.Load(); i++ {
 			other := awkward(4 + r.IntN(80)*4) // its home is the same
 			if i%3 == 0 {
-				tab.Delete(other, 0, now)
+				tab.Delete(other, table.Any, now)
 			} else {
 				l.set(tab, other, 0, table.Record{Expires: now + int64(r.IntN(2)), Ref: 0}, now)
 			}
@@ -269,7 +269,7 @@ func TestParallelReadersMeetNewRecords(t *testing.T) {
 		defer done.Store(true)
 		for i := range n {
 			tab.Put(k, 0, table.Record{Expires: 1000 + int64(i), Ref: uint32(i), Mark: uint64(i)}, 1)
-			tab.Delete(k, 0, 1)
+			tab.Delete(k, table.Any, 1)
 		}
 	}, func(*rand.Rand) {
 		last := uint32(0)
@@ -324,7 +324,7 @@ func TestParallelRefreshIsNotLost(t *testing.T) {
 			require.Equal(t, touched, found)
 		}},
 		{"it moves when a record before it is deleted", 100, 3, func(tab *table.Table) bool {
-			return tab.Delete(first, 0, before)
+			return tab.Delete(first, table.Any, before)
 		}, func(t *testing.T, _, wrote, found bool) {
 			require.True(t, wrote)
 			require.True(t, found)
@@ -337,7 +337,7 @@ func TestParallelRefreshIsNotLost(t *testing.T) {
 			require.True(t, found)
 		}},
 		{"it is deleted", 100, 3, func(tab *table.Table) bool {
-			return tab.Delete(k, 0, before)
+			return tab.Delete(k, table.Any, before)
 		}, func(t *testing.T, _, wrote, found bool) {
 			require.True(t, wrote)
 			require.False(t, found)
@@ -441,7 +441,7 @@ func TestParallelLeasesAreCounted(t *testing.T) {
 		for busy.Load() > 0 {
 			k := awkward(4 * (keys + r.IntN(200)))
 			if _, ok := tab.Put(k, 0, table.Record{Expires: now + 1 + int64(r.IntN(2))}, now); !ok {
-				tab.Delete(k, 0, now)
+				tab.Delete(k, table.Any, now)
 			}
 		}
 	}
@@ -520,7 +520,7 @@ func TestParallelStampsCount(t *testing.T) {
 		for range n {
 			k := awkward(4 * (keys + r.IntN(20)))
 			if _, ok := l.set(tab, k, 0, table.Record{Expires: 200}, now); !ok {
-				tab.Delete(k, 0, now)
+				tab.Delete(k, table.Any, now)
 			}
 		}
 	}

@@ -70,7 +70,7 @@ const (
 	// MaxRef is the largest ref.
 	MaxRef = 1<<refBits - 1
 
-	// Any is the stamp of no record. In a call of Set, it stands for any stamp or none.
+	// Any is the stamp of no record. In a call of Set or Delete, it stands for any stamp or none.
 	Any = 1 << stampBits
 )
 
@@ -128,7 +128,7 @@ const (
 	// A table has one shard for every shardCapacity records of its capacity, rounded down
 	// to a power of two, but at least one and at most maxShards.
 	shardCapacity = 256
-	maxShards     = 256
+	maxShards     = 256 // at most 1<<hiBits: see shard
 
 	// sweepStep is how many slots are looked at for each new record, to reclaim what has
 	// ended. Any number above 1 keeps ahead of the new records. With this one, where
@@ -166,8 +166,7 @@ func New(capacity int, limit int64, owner Owner) *Table {
 	return t
 }
 
-// shard returns the shard of k. It goes by the top bits of Hi, since the place within a
-// block goes by those of Lo.
+// shard returns the shard of k. It goes by Hi, since the place within a block goes by Lo.
 func (t *Table) shard(k Key) *shard { return &t.shards[uint64(k.Hi)>>(t.shift&63)] }
 
 // A Found is a record as it was when it was found, and where it was. The zero Found is no
@@ -189,6 +188,9 @@ func (f Found) Mark() uint64   { return f.mark }
 // Holds reports whether the record has been in its slot ever since it was found. If so,
 // all that was read of it belongs together, and what the Owner has said of its ref since
 // is about this record. It may report false for a record that was only moved.
+//
+// The life is asked first: a free slot has the ident of its last record until it is written,
+// and a life again only after that.
 func (f Found) Holds() bool {
 	return f.sl.life.Load() != 0 && f.sl.ident.Load() == f.ident
 }
@@ -618,14 +620,14 @@ func (t *Table) Evict(now int64) {
 }
 
 // Delete removes the record of k if it has the given stamp, or whatever its stamp if stamp is
-// 0, and reports whether the record was live.
+// Any, and reports whether the record was live.
 func (t *Table) Delete(k Key, stamp uint32, now int64) bool {
 	s := t.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
 		i, f := s.block.Load().find(k)
-		if f.sl == nil || stamp != 0 && f.Stamp() != stamp {
+		if f.sl == nil || stamp != Any && f.Stamp() != stamp {
 			return false
 		}
 		live := t.live(f.sl, f.life, now) // before remove has the Owner forget the ref

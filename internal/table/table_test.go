@@ -130,7 +130,7 @@ func TestUntouch(t *testing.T) {
 		"replaced since": {func(tab *table.Table, r table.Record) {
 			tab.Put(k, r.Stamp, table.Record{Expires: 300}, 100)
 		}, 300},
-		"gone": {func(tab *table.Table, _ table.Record) { tab.Delete(k, 0, 100) }, 0},
+		"gone": {func(tab *table.Table, _ table.Record) { tab.Delete(k, table.Any, 100) }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tab := table.New(100, limit, &owner{})
@@ -195,13 +195,13 @@ func TestTouch(t *testing.T) {
 			_, h, _ := tab.Look(k, 100)
 			touched(tab, k, h, 305)
 		}, 300, 305},
-		{"deleted meanwhile", func(tab *table.Table, _ table.Record) { tab.Delete(k, 0, 100) }, 300, 0},
+		{"deleted meanwhile", func(tab *table.Table, _ table.Record) { tab.Delete(k, table.Any, 100) }, 300, 0},
 		{"replaced meanwhile", func(tab *table.Table, r table.Record) {
 			tab.Put(k, r.Stamp, table.Record{Expires: 200}, 100)
 		}, 300, 0},
 		{"cleared meanwhile", func(tab *table.Table, _ table.Record) { tab.Clear() }, 300, 0},
 		{"deleted and stored again meanwhile", func(tab *table.Table, _ table.Record) {
-			tab.Delete(k, 0, 100)
+			tab.Delete(k, table.Any, 100)
 			tab.Put(k, 0, table.Record{Expires: 200}, 100)
 		}, 300, 0},
 		{"moved by growth meanwhile", func(tab *table.Table, _ table.Record) {
@@ -414,7 +414,7 @@ func TestDeleteNeedsTheRightStamp(t *testing.T) {
 	o := &owner{alive: func(ref uint32) bool { return ref != 666 }}
 	tab := table.New(10, limit, o)
 	k := keyOf(1)
-	require.False(t, tab.Delete(k, 0, 1), "no record")
+	require.False(t, tab.Delete(k, table.Any, 1), "no record")
 
 	r, _ := tab.Put(k, 0, table.Record{Expires: 200, Ref: 1}, 1)
 	require.False(t, tab.Delete(k, r.Stamp+1, 1), "another stamp")
@@ -424,14 +424,14 @@ func TestDeleteNeedsTheRightStamp(t *testing.T) {
 	require.Zero(t, tab.Len())
 
 	tab.Put(k, 0, table.Record{Expires: 200, Ref: 2}, 1)
-	require.True(t, tab.Delete(k, 0, 1), "any stamp")
+	require.True(t, tab.Delete(k, table.Any, 1), "any stamp")
 
 	tab.Put(k, 0, table.Record{Expires: 200, Ref: 3}, 1)
-	require.False(t, tab.Delete(k, 0, 200), "expired: removed, but there was no live one")
+	require.False(t, tab.Delete(k, table.Any, 200), "expired: removed, but there was no live one")
 	require.Zero(t, tab.Len())
 
 	tab.Put(k, 0, table.Record{Expires: 200, Ref: 666}, 1)
-	require.False(t, tab.Delete(k, 0, 1), "dead: removed, but there was no live one")
+	require.False(t, tab.Delete(k, table.Any, 1), "dead: removed, but there was no live one")
 	require.Equal(t, []uint32{1, 2, 3, 666}, o.released)
 }
 
@@ -441,7 +441,7 @@ func TestDeleteOfTheLastRecordOfARef(t *testing.T) {
 	o.alive = func(uint32) bool { return len(o.released) == 0 }
 	tab := table.New(10, limit, o)
 	tab.Put(keyOf(1), 0, table.Record{Expires: 200, Ref: 1}, 1)
-	require.True(t, tab.Delete(keyOf(1), 0, 1))
+	require.True(t, tab.Delete(keyOf(1), table.Any, 1))
 }
 
 func TestStampsAreNeverZero(t *testing.T) {
@@ -794,7 +794,7 @@ func TestRefreshWhileItIsDeleted(t *testing.T) {
 		touched(tab, keyOf(0), h, 500)
 		return true
 	}
-	require.True(t, tab.Delete(keyOf(0), 0, 1))
+	require.True(t, tab.Delete(keyOf(0), table.Any, 1))
 	require.Equal(t, 2, calls, "looked again")
 	require.Equal(t, []uint32{1}, o.released)
 	require.Empty(t, contents(t, tab))
@@ -852,7 +852,7 @@ func TestGetOfWhatIsDeletedMeanwhile(t *testing.T) {
 	var asked atomic.Bool
 	o.alive = func(ref uint32) bool {
 		if !asked.Swap(true) {
-			tab.Delete(k(1), 0, 1)
+			tab.Delete(k(1), table.Any, 1)
 		}
 		return true
 	}
@@ -862,7 +862,7 @@ func TestGetOfWhatIsDeletedMeanwhile(t *testing.T) {
 	asked.Store(false)
 	o.alive = func(ref uint32) bool {
 		if !asked.Swap(true) {
-			tab.Delete(k(0), 0, 1)
+			tab.Delete(k(0), table.Any, 1)
 		}
 		return true
 	}
@@ -882,7 +882,7 @@ func TestGetWhileReleaseIsUnderWay(t *testing.T) {
 	}
 	done := make(chan bool)
 	go func() {
-		tab.Delete(keyOf(0), 0, 1)
+		tab.Delete(keyOf(0), table.Any, 1)
 		done <- true
 	}()
 	<-inside
@@ -918,9 +918,9 @@ func TestHolds(t *testing.T) {
 		"replaced by its like": {func(tab *table.Table, k table.Key, r table.Record, _ table.Found) {
 			tab.Put(k, r.Stamp, r, now)
 		}, false},
-		"deleted": {func(tab *table.Table, k table.Key, _ table.Record, _ table.Found) { tab.Delete(k, 0, now) }, false},
+		"deleted": {func(tab *table.Table, k table.Key, _ table.Record, _ table.Found) { tab.Delete(k, table.Any, now) }, false},
 		"deleted and set again": {func(tab *table.Table, k table.Key, r table.Record, _ table.Found) {
-			tab.Delete(k, 0, now)
+			tab.Delete(k, table.Any, now)
 			tab.Put(k, 0, r, now)
 		}, false},
 		"cleared": {func(tab *table.Table, _ table.Key, _ table.Record, _ table.Found) { tab.Clear() }, false},
