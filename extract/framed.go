@@ -7,8 +7,8 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Many applications write something around the question at hand, in the same text: what they have
-// looked up for it, the time, how to answer. In the next turn the question stands alone:
+// Many applications write something around the question at hand, in the same text: what they
+// have looked up for it, the time, how to answer. In the next turn the question stands alone:
 //
 //	Use this context to answer the question.
 //
@@ -18,15 +18,15 @@ import (
 //	Answer:
 //
 // Nobody knows all such frames, and none is taken off. But the question mostly is one of a few
-// pieces of the text, so the next turn may look for this one under each of them. What is found so
-// is no more than a place to start at: words on a line of their own are said by many.
+// pieces of the text, so the next turn may look for this one under each of them. What is found
+// so is no more than a place to start at: words on a line of their own are said by many.
 
 // maxFramed is how many pieces of a text may be the question in it.
 const maxFramed = 3
 
-// framed calls f for the chains over the words that were answered and each piece of the last text
-// that may be the question in it: the first paragraph, the last one, and the last line without its
-// label. A line behind all of it that says who is to speak is none of these.
+// framed calls f for the chains over the words that were answered and each piece of the last
+// text that may be the question in it: the first paragraph, the last one, and the last line
+// without its label. A line behind all of it that says who is to speak is none of these.
 func (t *trail) framed(f func(sum)) {
 	last := t.steps.back(0)
 	if last == nil || last.answered || t.lastText == 0 || t.passed ||
@@ -56,8 +56,8 @@ func behind(text, breaks []byte) []byte {
 	return text
 }
 
-// withoutLabel returns a line without a label in front, such as "Question:", and without the quotes
-// around what that is the label of.
+// withoutLabel returns a line without a label in front, such as "Question:", and without the
+// quotes around what is behind the label.
 func withoutLabel(line []byte) []byte {
 	const longest = 30 // bytes of a label
 	for _, colon := range []string{":", "："} {

@@ -101,10 +101,11 @@ import (
 // together. So a conversation of which a client sends only the last part, whether it
 // leaves out the rest or sums it up, stays where it is. So does one whose client adds
 // something to the last message, behind the question or in front of it, such as a picture
-// of the page, and leaves it out of the next turn; or around it in one text, if the question is the
-// first or last paragraph or, with or without a label, the last line. All this requires an answer in the
-// messages, which shows that there was an earlier request. A prompt without messages is
-// looked for by the 256 bytes in front of the places at which an earlier one may have ended.
+// of the page, and leaves it out of the next turn; or around it in one text, if the
+// question is the first or last paragraph or, with or without a label, the last line. All
+// this requires an answer in the messages, which shows that there was an earlier request.
+// A prompt without messages is looked for by the 256 bytes in front of the places at which
+// an earlier one may have ended.
 //
 // It reads OpenAI chat, Responses and legacy completions, Anthropic Messages,
 // Gemini and its Code Assist envelope, Bedrock Converse, Ollama, Cohere v2 and
@@ -473,8 +474,9 @@ func (t *trail) place() places {
 // of the last few parts between answers. It takes as few parts as have minTail bytes, but
 // at least two different ones, since many people say the same one thing. The bytes of a
 // part that repeats the one behind it do not count: agents that nobody watches are told to
-// go on again and again. It also returns the digest with only the last text of the first part: in
-// front of that, there may be a summary of what was left out. It reports false if there are not so many.
+// go on again and again. It also returns the digest with only the last text of the first
+// part: in front of that, there may be a summary of what was left out. It reports false if
+// there are not so many.
 func (t *trail) tail(i int) (s, bare sum, ok bool) {
 	var h, last uint64
 	bytes, parts := 0, 0

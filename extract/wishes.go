@@ -316,9 +316,9 @@ func wantsStandaloneQuestion(text []byte) bool {
 	return false
 }
 
-// rewords reports whether a model, given what is said of who it is, makes the last message of the user
-// one that stands alone, and nothing else: " assistant that reformulates the last user message into a
-// standalone query".
+// rewords reports whether a model, given what is said of who it is, makes the last message of
+// the user one that stands alone, and nothing else: " assistant that reformulates the last user
+// message into a standalone query".
 func rewords(who []byte) bool {
 	before, behind, ok := bytes.Cut(who, []byte("standalone"))
 	return ok && rewordWords.in(before) && rewordedWords.in(behind) && !besideWords.in(who) && !answeredWords.in(behind)
