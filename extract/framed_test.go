@@ -40,6 +40,8 @@ func TestFramedQuestions(t *testing.T) {
 			require.Equal(t, apart, relation(trailOf(t, third), trailOf(t, chat(sys("s"), u("Where is Rome?"), a("x"), u(frame("Since when?"))))))
 			require.Equal(t, apart, relation(trailOf(t, chat(u("Since when?"), a("x"), u("Why?"))), trailOf(t, second)))
 
+			require.Equal(t, apart, relation(trailOf(t, second), trailOf(t, chat(sys("another"), u(frame("Where is \"Oslo\"?"))))))
+
 			stays := chat(sys("s"), u(frame("Where is \"Oslo\"?")), a("x"), u(frame("Since when?")))
 			require.Equal(t, continues, relation(trailOf(t, stays), trailOf(t, first)))
 		})
