@@ -539,8 +539,8 @@ type victim struct {
 
 // evict removes the least valuable of some records of s: one that is not live, or else the
 // one that ends first. It reports false if all slots that it looked at were free, or if all
-// that it has chosen were touched since: then try again. What it removes still counts, as with
-// remove. Called with s locked and not empty.
+// that it has chosen were touched or moved since: then try again. What it removes still
+// counts, as with remove. Called with s locked and not empty.
 func (t *Table) evict(s *shard, now int64) bool {
 	if len(s.next) == 0 {
 		t.choose(s, now)
@@ -601,8 +601,8 @@ func (t *Table) choose(s *shard, now int64) {
 	}
 }
 
-// Evict removes a record that is among the least valuable. It may remove none, if there is
-// none or if the ones that it has chosen are being used.
+// Evict removes a record that is among the least valuable. It may remove none, and not only
+// if there is none: see evict.
 func (t *Table) Evict(now int64) {
 	start := t.turn.Add(1)
 	for i := range t.shards {

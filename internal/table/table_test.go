@@ -131,6 +131,23 @@ func TestUntouch(t *testing.T) {
 			tab.Put(k, r.Stamp, table.Record{Expires: 300}, 100)
 		}, 300},
 		"gone": {func(tab *table.Table, _ table.Record) { tab.Delete(k, table.Any, 100) }, 0},
+		"leased since, and served at the same instant": {func(tab *table.Table, r table.Record) {
+			_, h, _ := tab.Look(k, 100)
+			tab.Touch(k, h, 300, 0, true)
+			tab.EndLease(k, r.Stamp, 300, 100)
+			tab.Touch(k, h, 300, 0, true)
+			tab.EndLease(k, r.Stamp, 0, 100)
+		}, 300},
+		"leased since, and served before": {func(tab *table.Table, r table.Record) {
+			_, h, _ := tab.Look(k, 100)
+			tab.Touch(k, h, 300, 0, true)
+			tab.EndLease(k, r.Stamp, 299, 100)
+		}, 200},
+		"leased since, and given up": {func(tab *table.Table, r table.Record) {
+			_, h, _ := tab.Look(k, 100)
+			tab.Touch(k, h, 300, 0, true)
+			tab.EndLease(k, r.Stamp, 0, 100)
+		}, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tab := table.New(100, limit, &owner{})
@@ -146,6 +163,18 @@ func TestUntouch(t *testing.T) {
 			require.Equal(t, tt.want, got.Expires)
 		})
 	}
+}
+
+// That a use has ended well says nothing of later ones.
+func TestUntouchAfterAnotherUse(t *testing.T) {
+	k := keyOf(1)
+	tab := table.New(100, limit, &owner{})
+	r, _ := tab.Put(k, 0, table.Record{Expires: 100, Leases: 1}, 1)
+	tab.EndLease(k, r.Stamp, 200, 1)
+	_, h, _ := tab.Look(k, 100)
+	tab.Touch(k, h, 300, 0, false)
+	tab.Untouch(k, r.Stamp, 300, 200)
+	require.EqualValues(t, 200, contents(t, tab)[k].Expires)
 }
 
 func TestShorten(t *testing.T) {
@@ -373,9 +402,25 @@ func TestExpiryFarAway(t *testing.T) {
 		got, h, ok := tab.Look(k, tt.want-1)
 		require.True(t, ok)
 		require.Equal(t, r, got)
+		_, _, ok = tab.Look(k, tt.want)
+		require.Equal(t, i == 0, ok, "by its lease")
 		expires, _ := tab.Touch(k, h, math.MaxInt64, 0, true)
 		require.Equal(t, int64(math.MaxInt64), expires)
+		require.True(t, tab.Delete(k, table.Any, math.MaxInt64-1), "its leases do not take it beyond the end of time")
 	}
+}
+
+// No part of a record runs over into another, however large it is.
+func TestLargestRecord(t *testing.T) {
+	tab := table.New(10, limit, &owner{})
+	k := table.Key{Hi: math.MaxUint16, Lo: math.MaxUint64}
+	tab.SetStamp(k, table.Any-2)
+	want := table.Record{Expires: 1<<58 - 2, Leases: table.MaxLeases, Ref: table.MaxRef, Stamp: table.Any - 1, Mark: math.MaxUint64}
+	got, ok := tab.Put(k, 0, want, 1)
+	require.True(t, ok)
+	require.Equal(t, want, got)
+	require.Equal(t, want, contents(t, tab)[k])
+	require.Equal(t, 1<<24-1, table.MaxRef, "all the bits that the stamp and Key.Hi leave")
 }
 
 // What is leased is not in the way of an eviction or a sweep when its expiry
@@ -614,6 +659,61 @@ func TestEvictionKeepsWhatIsUsed(t *testing.T) {
 		require.Greater(t, want, steps/3, tt.name)
 		require.InDelta(t, want, hits, steps/200, tt.name)
 	}
+}
+
+// Evict takes turns with the shards, and finds the one that has a record.
+func TestEvictGoesRound(t *testing.T) {
+	tab := table.New(1<<10, limit, &owner{})
+	require.Equal(t, 4, tab.Shards())
+	for i := range uint64(4) {
+		for shard := range 4 {
+			tab.Put(table.Key{Hi: uint16(shard << 14), Lo: i<<62 + 1}, 0, table.Record{Expires: 1000}, 1) // none moves
+		}
+	}
+	for left := 3; left >= 0; left-- {
+		for range 4 {
+			tab.Evict(1)
+		}
+		counts := map[int]int{}
+		for k := range contents(t, tab) {
+			counts[tab.ShardOf(k)]++
+		}
+		for _, n := range counts {
+			require.Equal(t, left, n)
+		}
+	}
+	for shard := range 4 {
+		tab.Put(table.Key{Hi: uint16(shard << 14), Lo: 1}, 0, table.Record{Expires: 1000}, 1)
+		tab.Evict(1)
+		require.Zero(t, tab.Len())
+	}
+}
+
+// Recent is when the batch before the latest began, of all shards the latest such time.
+func TestRecent(t *testing.T) {
+	const batch = 3
+	tab := table.New(64*batch, limit, immortal{})
+	for i := range 10 * batch {
+		tab.Put(keyOf(uint64(i)), 0, table.Record{Expires: 1000}, int64(100+i))
+		want := 0
+		if full := (i + 1) / batch; full > 1 {
+			want = 100 + (full-1)*batch - 1
+		}
+		require.EqualValues(t, want, tab.Recent(), "after %d", i)
+	}
+	tab = table.New(512, limit, immortal{}) // two shards, four to a batch
+	require.Equal(t, 2, tab.Shards())
+	put := func(shard, i int, now int64) {
+		tab.Put(table.Key{Hi: uint16(shard << 15), Lo: uint64(i + 1)}, 0, table.Record{Expires: 1000}, now)
+	}
+	for i := range 8 {
+		put(0, i, 200)
+	}
+	require.EqualValues(t, 200, tab.Recent())
+	for i := range 8 {
+		put(1, i, 150)
+	}
+	require.EqualValues(t, 200, tab.Recent(), "the other began later")
 }
 
 // What was to be evicted next is forgotten by Clear: its places are no more.
