@@ -101,11 +101,11 @@ import (
 // together. So a conversation of which a client sends only the last part, whether it
 // leaves out the rest or sums it up, stays where it is. So does one whose client adds
 // something to the last message, behind the question or in front of it, such as a picture
-// of the page, and leaves it out of the next turn; or, under the same system
-// prompt, around it in one text, if the question is the first or last paragraph or, with or
-// without a label, the last line. All this requires an answer in the messages, which shows that there was an earlier request.
-// A prompt without messages is looked for by the 256 bytes in front of the places at which
-// an earlier one may have ended.
+// of the page, and leaves it out of the next turn; or, under the same system prompt, around
+// it in one text, if the question is the first or last paragraph or, with or without a
+// label, the last line. All this requires an answer in the messages, which shows that there
+// was an earlier request. A prompt without messages is looked for by the 256 bytes in front
+// of the places at which an earlier one may have ended.
 //
 // It reads OpenAI chat, Responses and legacy completions, Anthropic Messages,
 // Gemini and its Code Assist envelope, Bedrock Converse, Ollama, Cohere v2 and
