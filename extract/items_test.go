@@ -176,7 +176,7 @@ func TestTrailWithTheMostKeys(t *testing.T) {
 	t.Parallel()
 	turns := ""
 	for i := range maxSteps {
-		turns += `{"role":"user","content":["z","` + strings.Repeat("a", minTail+i) + `"]},{"role":"assistant","content":"b"},`
+		turns += `{"role":"user","content":"` + strings.Repeat("a", minTail+i) + `"},{"role":"assistant","content":"b"},`
 	}
 	last := strings.Repeat(`{"type":"text","text":"c"},`, maxTexts) + `{"type":"text","text":"d\n\ne\nf: g"}`
 	r := &Request{Body: []byte(`{"system":"s","messages":[
@@ -186,7 +186,7 @@ func TestTrailWithTheMostKeys(t *testing.T) {
 	require.True(t, ok)
 	require.Len(t, s.Aliases, 6+maxFramed)
 	require.Len(t, s.Continues, maxTexts-1+maxSteps-1+3*(maxNear-1))
-	require.Len(t, s.Near, maxNear-1+1+1+1)
+	require.Len(t, s.Near, maxNear-1+1+1)
 }
 
 // The second half of a sum is of all that goes in.

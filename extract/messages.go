@@ -351,6 +351,9 @@ func (t *trail) speaks(who speaker) {
 	if last := t.steps.back(0); last != nil {
 		last.answered = true
 	}
+	if !t.answered {
+		t.openingText = t.lastText
+	}
 	t.answered, t.since, t.answeredHere = true, since{}, t.here
 }
 
@@ -457,7 +460,7 @@ func (t *trail) endMessage() {
 func (t *trail) putStep() {
 	said := t.said()
 	if last := t.steps.back(0); last == nil || last.sum != said {
-		t.steps.put(step{sum: said, text: t.lastText, since: t.since.sum, bytes: t.since.bytes})
+		t.steps.put(step{sum: said, since: t.since.sum, bytes: t.since.bytes, opening: !t.answered})
 	}
 }
 

@@ -242,6 +242,7 @@ type trail struct {
 	since since      // what was written since the last answer
 
 	answeredHere sum    // the chain over the words before the last answer
+	openingText  uint64 // the digest of the last text before the first answer, 0 if an image is behind it
 	lastText     uint64 // the digest of the last text, 0 if an image is behind it
 
 	lines     int      // that transcript has told apart
@@ -301,10 +302,10 @@ const maxEnding = 8 << 10
 // answered.
 type step struct {
 	sum      sum
-	text     uint64 // the digest of the last text, 0 if an image is behind it
 	since    uint64 // the sum of a since, and its bytes, apart to save room
 	bytes    uint8
 	answered bool // a model spoke next
+	opening  bool // none had spoken before
 }
 
 // A since is what people wrote since the last answer, whatever stands before that.
@@ -474,9 +475,9 @@ func (t *trail) place() places {
 // of the last few parts between answers. It takes as few parts as have minTail bytes, but
 // at least two different ones, since many people say the same one thing. The bytes of a
 // part that repeats the one behind it do not count: agents that nobody watches are told to
-// go on again and again. It also returns the digest with only the last text of the first
-// part: in front of that, there may be a summary of what was left out. It reports false if
-// there are not so many.
+// go on again and again. If the conversation begins with the first of these parts, it also
+// returns the digest with only the last text of that: in front, there may be a summary of
+// what was left out. It reports false if there are not so many.
 func (t *trail) tail(i int) (s, bare sum, ok bool) {
 	var h, last uint64
 	bytes, parts := 0, 0
@@ -492,8 +493,8 @@ func (t *trail) tail(i int) (s, bare sum, ok bool) {
 		}
 		if last = st.since; parts > 1 && bytes >= minTail {
 			s = sum{h, tailSalt} // 64 bits are enough for a place to start at
-			if bare = s; st.text != 0 {
-				bare[0] = before + st.text
+			if bare = s; st.opening && t.openingText != 0 {
+				bare[0] = before + t.openingText
 			}
 			return s, bare, true
 		}
