@@ -95,13 +95,15 @@ func BenchmarkDefault(b *testing.B) {
 // The class of first requests, which is asked for before a session is bound. System prompts of
 // applications hold many of the words that side calls are told by.
 func BenchmarkClass(b *testing.B) {
-	for name, prompt := range map[string]string{
-		"none":  "Be kind.",
-		"agent": "You are an interactive agent that helps users with software engineering tasks. Use the instructions below and the tools available to you to assist the user.",
-		"shop":  "You are the friendly assistant of a shop for bicycles. Answer the questions of customers about orders, sizes and repairs. If a question is about a refund, ask for the number of the order; the conversation may be in English or in German.",
+	const agent = "You are an interactive agent that helps users with software engineering tasks. Use the instructions below and the tools available to you to assist the user."
+	for _, bm := range []struct{ name, prompt, more string }{
+		{"none", "Be kind.", ""},
+		{"agent", agent, ""},
+		{"agent with tools", agent, `,"tools":[{"type":"function","function":{"name":"find","parameters":{}}}]`},
+		{"shop", "You are the friendly assistant of a shop for bicycles. Answer the questions of customers about orders, sizes and repairs. If a question is about a refund, ask for the number of the order; the conversation may be in English or in German.", ""},
 	} {
-		body := []byte(`{"model":"m","messages":[` + sys(prompt) + `,` + u("How do I find a file of which I know only half of the name? It should be below my home directory, I think.") + `]}`)
-		b.Run("prompt="+name, func(b *testing.B) {
+		body := []byte(`{"model":"m","messages":[` + sys(bm.prompt) + `,` + u("How do I find a file of which I know only half of the name? It should be below my home directory, I think.") + `]` + bm.more + `}`)
+		b.Run("prompt="+bm.name, func(b *testing.B) {
 			req := new(extract.Request)
 			b.ReportAllocs()
 			for b.Loop() {

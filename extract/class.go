@@ -305,7 +305,8 @@ func (r *Request) bodyClass() Class {
 		return Auxiliary
 	}
 	first := t.texts == 1 && !t.answered && !r.delta() // a first question, and nothing else
-	system := r.systemClass(t, first)
+	tools := r.hasTools(t)
+	system := t.systemClass(first, tools)
 	switch {
 	case system.Beside():
 		return system
@@ -315,7 +316,7 @@ func (r *Request) bodyClass() Class {
 	if c := match(personOpenings, t.lastWords); c != Turn {
 		return c
 	}
-	if wantsAside(t, first) && !r.hasTools(t) {
+	if !tools && t.wantsAside(first) {
 		return Auxiliary
 	}
 	if first && r.probes(t.lastWords) {
@@ -326,15 +327,16 @@ func (r *Request) bodyClass() Class {
 
 // wantsAside reports whether the last words of a person want something of the conversation that
 // is no turn of it.
-func wantsAside(t *trail, first bool) bool {
-	return wantsTitleOfThis(t.lastWords) || wantsStandaloneQuestion(t.lastWords) || first && (wantsNextQuestions(t.lastWords, t.lastEnd) || addressesModel(t.lastWords) && ordersAside(t.lastWords))
+func (t *trail) wantsAside(first bool) bool {
+	return wantsTitleOfThis(t.lastWords) || wantsStandaloneQuestion(t.lastWords) ||
+		first && (wantsNextQuestions(t.lastWords, t.lastEnd) || addressesModel(t.lastWords) && ordersAside(t.lastWords))
 }
 
 // systemClass returns what the first texts of the system prompt say: each is compared with
-// the openings of clients, and looked at for what it wants, mostly only if there is nothing
-// but a first question. The first text that is of a side call decides. If there is none,
-// one that is for a sub-agent does, and so does the billing line of Claude Code.
-func (r *Request) systemClass(t *trail, first bool) Class {
+// the openings of clients and, if there are no tools, looked at for what it wants. The first
+// text that is of a side call decides. If there is none, one that is for a sub-agent does,
+// and so does the billing line of Claude Code.
+func (t *trail) systemClass(first, tools bool) Class {
 	class := Turn
 	for _, in := range []*setting{&t.system, &t.opening} {
 		if in.subagent {
@@ -342,16 +344,8 @@ func (r *Request) systemClass(t *trail, first bool) Class {
 		}
 		for _, text := range in.texts[:in.n] {
 			c := match(systemOpenings, text)
-			if c == Turn && first {
-				if c = soleWish(text); c == Turn && ordersAside(text) {
-					c = Auxiliary
-				}
-				if c != Turn && r.hasTools(t) {
-					c = Turn
-				}
-			}
-			if c == Turn && (wantsStandaloneQuestion(text) || (first || t.answeredLast()) && suggestsQuestions(text)) && !r.hasTools(t) {
-				c = Auxiliary
+			if c == Turn && !tools {
+				c = t.systemWish(text, first)
 			}
 			switch {
 			case c.Beside():
@@ -362,6 +356,20 @@ func (r *Request) systemClass(t *trail, first bool) Class {
 		}
 	}
 	return class
+}
+
+// systemWish returns the class of what a text of the system prompt wants, mostly only if there
+// is nothing but a first question, or Turn.
+func (t *trail) systemWish(text []byte, first bool) Class {
+	if first {
+		if c := soleWish(text); c != Turn {
+			return c
+		}
+	}
+	if first && ordersAside(text) || wantsStandaloneQuestion(text) || (first || t.answeredLast()) && suggestsQuestions(text) {
+		return Auxiliary
+	}
+	return Turn
 }
 
 // hasTools reports whether a model may call anything.
