@@ -73,10 +73,10 @@ func (a *agent) turns(size int) {
 }
 
 // Agent returns a body of about size bytes as coding agents send them to
-// Anthropic's API: a system prompt, tools, and a conversation of which most is
-// source code that tools have read. The seed makes one conversation differ from
-// another. head goes before all members, middle between the messages, which
-// come first then, and the tools, tail behind all; each without its comma.
+// Anthropic's API: a system prompt and a conversation of which most is source code
+// that tools have read. The seed makes one conversation differ from another. head goes
+// before all members, middle between the messages and a second list like them, tail
+// behind all; each without its comma.
 func Agent(size int, seed uint64, head, middle, tail string) []byte {
 	a := &agent{r: rand.New(rand.NewPCG(seed, 1))}
 	a.WriteString("{")
