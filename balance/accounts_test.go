@@ -1,0 +1,101 @@
+package balance
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestAccountsAreBounded(t *testing.T) {
+	l := newLedger(0, nil)
+	for i := range 2 * maxAccounts {
+		l.add(l.account("pod-"+strconv.Itoa(i)), 1e9, 0, int64(i))
+		require.LessOrEqual(t, l.open, maxAccounts)
+	}
+	require.GreaterOrEqual(t, l.open, maxAccounts/4, "no more are closed than is necessary")
+	for a := range l.all() {
+		require.Same(t, a, l.known(a.id))
+	}
+}
+
+// Where all accounts are in use, making room for one more makes room for others.
+func TestTooManyAccountsInUse(t *testing.T) {
+	l := newLedger(0, nil)
+	for i := range maxAccounts - 1 {
+		l.add(l.account("pod-"+strconv.Itoa(i)), 1, 0, 5)
+	}
+	table, tidied := l.accounts.Load(), 0
+	for i := range 100 {
+		l.account("new-" + strconv.Itoa(i))
+		if now := l.accounts.Load(); now != table {
+			table = now
+			tidied++
+		}
+	}
+	require.Equal(t, 1, tidied)
+	require.LessOrEqual(t, l.open, maxAccounts)
+}
+
+// An account is found again, also the one that had the table of them made anew, and those
+// that were opened just before it, however old the ledger is.
+func TestAccountsAreFound(t *testing.T) {
+	l := newLedger(0, nil)
+	l.start = l.start.Add(-1000 * time.Hour)
+	var all []*account
+	for i := range 1000 {
+		all = append(all, l.account("pod-"+strconv.Itoa(i)))
+		for _, a := range all {
+			require.Same(t, a, l.known(a.id), "%s of %d", a.id, len(all))
+		}
+	}
+}
+
+// An account that is closed while it is charged is opened again.
+func TestChargeOfAClosedAccount(t *testing.T) {
+	l := newLedger(0, nil)
+	a := l.account("x")
+	l.start = l.start.Add(-(idleHalfLives + 1) * DefaultHalfLife)
+	l.tidy()
+	require.Nil(t, l.known("x"))
+	l.add(a, 5, 0, 10)
+	require.NotSame(t, a, l.known("x"))
+	require.EqualValues(t, 5, l.known("x").work)
+	require.Zero(t, a.work)
+}
+
+// What is closed does not keep what was closed before it.
+func TestClosedAccountsAreLetGo(t *testing.T) {
+	l := newLedger(time.Minute, nil)
+	l.pools = true
+	weigh := func(now int64, ids ...string) {
+		var r roster
+		for _, id := range ids {
+			r.candidates = append(r.candidates, candidate{account: l.account(id), weight: 1})
+		}
+		l.weigh(&r, now)
+	}
+	weigh(1, "old", "pod-0")
+	for i := range 1000 {
+		now := int64(i+1) * int64(10*time.Minute)
+		weigh(now, "pod-"+strconv.Itoa(i), "pod-"+strconv.Itoa(i+1))
+		l.add(l.account("old"), 1, 0, now)
+	}
+	kept := map[*account]bool{}
+	var visit func(a *account)
+	visit = func(a *account) {
+		if !kept[a] {
+			kept[a] = true
+			if a.pool != nil {
+				for _, other := range a.pool.accounts {
+					visit(other)
+				}
+			}
+		}
+	}
+	l.start = l.start.Add(-1000 * 10 * time.Minute) // what it is by then
+	l.tidy()
+	visit(l.known("old"))
+	require.Less(t, len(kept), 100)
+}

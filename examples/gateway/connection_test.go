@@ -1,0 +1,465 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// An upstream that answers before it has all of a large body gets the rest as well, and the
+// client the answer before it has sent all.
+func TestAnswerToHalfABody(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, func(o *options) { o.bodyLimit = 10 })
+	r.backends[0].does(func(w http.ResponseWriter, req *http.Request) {
+		c := http.NewResponseController(w)
+		c.EnableFullDuplex()
+		for buf := make([]byte, 100); ; {
+			n, err := req.Body.Read(buf)
+			w.Write(buf[:n])
+			c.Flush()
+			if err != nil {
+				return
+			}
+		}
+	})
+	from, to := io.Pipe()
+	answered, late := make(chan struct{}), false
+	go func() {
+		defer to.Close()
+		io.WriteString(to, "more than ten bytes, ")
+		select {
+		case <-answered:
+		case <-time.After(time.Minute):
+			late = true
+		}
+		io.WriteString(to, "and the rest")
+	}()
+	req, err := http.NewRequestWithContext(t.Context(), "POST", r.front.URL, from)
+	require.NoError(t, err)
+	resp, err := r.client.Do(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	close(answered)
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Equal(t, "more than ten bytes, and the rest", string(text))
+	require.False(t, late)
+}
+
+// A large body that cannot be sent again gets a connection of its own, but does not ask for
+// its end: servers that end it at once make their answer unreadable if they have not read
+// the body.
+func TestConnectionsOfLargeBodies(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, func(o *options) { o.bodyLimit = 10 })
+	seen := map[string]bool{}
+	r.backends[0].does(func(w http.ResponseWriter, req *http.Request) {
+		io.Copy(io.Discard, req.Body)
+		seen[req.RemoteAddr] = true
+		if req.Close || len(req.Header["Connection"]) > 0 {
+			w.WriteHeader(400)
+		}
+	})
+	for i := range 5 {
+		require.Equal(t, 200, r.do("POST", "/x", "more than ten bytes").StatusCode)
+		require.Len(t, seen, i+1)
+	}
+}
+
+// A client is told if its connection ends with an answer that came before the request was
+// read. Otherwise it sends the next one there, which is lost.
+func TestEndOfAConnectionIsAnnounced(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, func(o *options) { o.bodyLimit = 10 })
+	connect := func(body string) (net.Conn, *bufio.Reader) {
+		c, err := net.Dial("tcp", r.front.Listener.Addr().String())
+		require.NoError(t, err)
+		t.Cleanup(func() { c.Close() })
+		fmt.Fprintf(c, "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n%s", body)
+		return c, bufio.NewReader(c)
+	}
+	read := func(answers *bufio.Reader) (closes bool) {
+		resp, err := http.ReadResponse(answers, nil)
+		require.NoError(t, err)
+		_, err = io.Copy(io.Discard, resp.Body)
+		require.NoError(t, err)
+		return resp.Close
+	}
+	r.backends[0].does(func(w http.ResponseWriter, req *http.Request) { io.Copy(io.Discard, req.Body) })
+	c, answers := connect(strings.Repeat("x", 50))
+	require.False(t, read(answers))
+	fmt.Fprint(c, "GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
+	require.False(t, read(answers), "the next request")
+
+	r.backends[0].does(func(w http.ResponseWriter, req *http.Request) {
+		http.NewResponseController(w).EnableFullDuplex() // answers without waiting for the rest
+		w.WriteHeader(413)
+	})
+	_, answers = connect("the first half")
+	require.True(t, read(answers))
+	r.g.setup.Load().upstreams[0].health.failed(time.Now(), time.Hour, true, false)
+	_, answers = connect("the first half")
+	require.True(t, read(answers), "nobody was asked")
+}
+
+// A client that does not deliver the rest of a body says nothing about the
+// upstream.
+func TestClientBreaksOffItsBody(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2, func(o *options) { o.bodyLimit = 10 })
+	arrived := make(chan struct{}, 2)
+	for _, b := range r.backends {
+		b.does(func(_ http.ResponseWriter, req *http.Request) {
+			arrived <- struct{}{}
+			io.Copy(io.Discard, req.Body)
+		})
+	}
+	c, err := net.Dial("tcp", r.front.Listener.Addr().String())
+	require.NoError(t, err)
+	defer c.Close()
+	io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n0123456789abcdef\r\n")
+	<-arrived
+	io.WriteString(c, "nonsense\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	require.NoError(t, err)
+	require.Equal(t, 400, resp.StatusCode)
+	require.Zero(t, r.failures())
+	require.EqualValues(t, 1, r.hits())
+}
+
+// A kept-alive connection that the upstream closes as the request goes out is
+// no failure of the upstream: the session stays.
+func TestStaleConnection(t *testing.T) {
+	t.Parallel()
+	address := listen(t, func(c net.Conn) { // answers the first request of every connection and hangs up at the second
+		b := bufio.NewReader(c)
+		for i := range 2 {
+			req, err := http.ReadRequest(b)
+			if err != nil || i == 1 {
+				return // with its body not read, if that is long
+			}
+			io.Copy(io.Discard, req.Body)
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+		}
+	})
+	for _, limit := range []int64{2 << 20, 1000} { // what is longer cannot be sent again
+		r := newRig(t, 2, func(o *options) {
+			o.bodyLimit = limit
+			for _, u := range o.upstreams {
+				u.url = address
+			}
+		})
+		home := r.chat("s").Header.Get(targetHeader)
+		for _, size := range []int{10, 100, 1_000_000} {
+			body := `{"model":"` + strings.Repeat("m", size) + `"}`
+			for range 5 {
+				resp := r.do("POST", "/v1/chat/completions", body, "X-Session-ID", "s")
+				require.Equal(t, 200, resp.StatusCode)
+				require.Equal(t, "bound", resp.Header.Get(reasonHeader))
+				require.Equal(t, home, resp.Header.Get(targetHeader))
+			}
+		}
+		require.Zero(t, r.failures())
+	}
+}
+
+// A request that makes the upstream hang up is not sent to it once for every
+// kept-alive connection that there is.
+func TestHangsUpOnEveryConnection(t *testing.T) {
+	t.Parallel()
+	const connections = 20
+	var arrived sync.WaitGroup
+	arrived.Add(connections)
+	var sent atomic.Int64
+	address := listen(t, func(c net.Conn) {
+		for b := bufio.NewReader(c); ; {
+			req, err := http.ReadRequest(b)
+			if err != nil {
+				return
+			}
+			io.Copy(io.Discard, req.Body)
+			if req.URL.Path == "/bad" {
+				sent.Add(1)
+				return
+			}
+			arrived.Done()
+			arrived.Wait() // so that there is a connection for each
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+		}
+	})
+	r := newRig(t, 1, func(o *options) { o.upstreams[0].url = address })
+	var wg sync.WaitGroup
+	for range connections {
+		wg.Go(func() { r.try("POST", "/good", strings.NewReader(`{}`)) })
+	}
+	wg.Wait()
+	require.Equal(t, 502, r.do("POST", "/bad", `{}`).StatusCode)
+	require.LessOrEqual(t, sent.Load(), int64(2))
+	require.EqualValues(t, 1, r.failures())
+}
+
+// listen lets serve have every connection to the address that it returns.
+func listen(t *testing.T, serve func(net.Conn)) *url.URL {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				serve(c)
+			}()
+		}
+	}()
+	return &url.URL{Scheme: "http", Host: l.Addr().String()}
+}
+
+// socket is the body of an answer that may switch protocols.
+type socket struct {
+	io.Reader
+	io.Writer
+	closed bool
+}
+
+func (s *socket) Close() error { s.closed = true; return nil }
+
+// An answer that is not passed on holds no connection.
+func TestAnswersThatAreNotPassedOnAreClosed(t *testing.T) {
+	t.Parallel()
+	for status, header := range map[int]http.Header{
+		99:  {},
+		101: {"Connection": {"Upgrade"}, "Upgrade": {"other"}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, 1, func(o *options) { o.patience = 0 })
+			defer w.g.close()
+			body := &socket{strings.NewReader(""), io.Discard, false}
+			w.let("a", func() (*http.Response, error) {
+				return &http.Response{StatusCode: status, Header: header.Clone(), Body: body}, nil
+			})
+			_, got := w.do("s", "Connection", "Upgrade", "Upgrade", "echo")
+			require.Equal(t, 502, got)
+			require.True(t, body.closed, status)
+		})
+	}
+}
+
+// A client that goes away says nothing about the upstream, before its answer
+// and in the middle of it.
+func TestClientLeaves(t *testing.T) {
+	t.Parallel()
+	for name, begin := range map[string]bool{"before the answer": false, "in mid-stream": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, 2, func(o *options) { o.hold = 1 }) // the client sees the status before the answer
+			arrived, left := make(chan struct{}, 2), make(chan struct{}, 2)
+			for _, b := range r.backends {
+				b.does(func(w http.ResponseWriter, req *http.Request) {
+					io.Copy(io.Discard, req.Body) // or the server does not watch the connection
+					if begin {
+						w.(http.Flusher).Flush()
+					}
+					arrived <- struct{}{}
+					<-req.Context().Done()
+					left <- struct{}{}
+				})
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			req, err := http.NewRequestWithContext(ctx, "POST", r.front.URL, strings.NewReader(`{}`))
+			require.NoError(t, err)
+			if !begin {
+				go func() { <-arrived; cancel() }()
+			}
+			resp, err := r.client.Do(req)
+			if begin {
+				require.NoError(t, err)
+				cancel()
+				_, err = io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+			}
+			require.ErrorIs(t, err, context.Canceled)
+			<-left
+			r.settle()
+			require.EqualValues(t, 1, r.hits())
+			require.Zero(t, r.failures())
+			require.Equal(t, 2, r.in())
+		})
+	}
+}
+
+// Nor does it keep the place of the one request that may try whether an upstream is back.
+func TestClientLeavesWhatComesBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		defer w.g.close()
+		u := w.g.upstreams[0]
+		u.health.failed(time.Now(), time.Second, true, false)
+		<-time.After(time.Second)
+		w.let("a", func() (*http.Response, error) { return nil, errHangs })
+		ctx, leave := context.WithTimeout(t.Context(), time.Second)
+		defer leave()
+		r := httptest.NewRequestWithContext(ctx, "POST", "/v1/messages", strings.NewReader("{}"))
+		require.Panics(t, func() { w.g.ServeHTTP(httptest.NewRecorder(), r) }, "http.ErrAbortHandler")
+		require.Equal(t, 1, w.hits["a"])
+		require.Zero(t, u.health.used)
+	})
+}
+
+// All requests to an upstream share a connection of HTTP/2. When that is dead, without a
+// word, another one is made.
+func TestDeadConnection(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1)
+	u := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { io.WriteString(w, req.Proto) }))
+	u.EnableHTTP2 = true
+	u.StartTLS()
+	defer u.Close()
+	var dead atomic.Bool // what there was before: what is sent there arrives nowhere
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	go func() {
+		for n := 0; ; n++ {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			d, err := net.Dial("tcp", u.Listener.Addr().String())
+			if err != nil {
+				return
+			}
+			var to io.Writer = d
+			if n == 0 {
+				to = writerFunc(func(p []byte) (int, error) {
+					if dead.Load() {
+						return len(p), nil
+					}
+					return d.Write(p)
+				})
+			}
+			go func() { defer d.Close(); io.Copy(to, c) }()
+			go func() { defer c.Close(); io.Copy(c, d) }()
+		}
+	}()
+	r.g.setup.Load().upstreams[0].url = &url.URL{Scheme: "https", Host: l.Addr().String()}
+	r.trusts(u)
+	require.NotNil(t, r.g.transport.HTTP2)
+	require.NotZero(t, r.g.transport.HTTP2.SendPingTimeout)
+	r.g.transport.HTTP2.SendPingTimeout, r.g.transport.HTTP2.PingTimeout = 100*time.Millisecond, 100*time.Millisecond
+	works := func() { // by and by: a busy machine may take longer than that for what is alive, too
+		for n := 0; r.chat("s").text != "HTTP/2.0"; n++ {
+			require.Less(t, n, 100)
+		}
+	}
+	works()
+	dead.Store(true)
+	works()
+}
+
+// An upstream that turns a request away over HTTP/2 is not asked again and again for a minute,
+// as package http would, but over HTTP/1.1, whether there is a body to it or not.
+func TestTurnedAway(t *testing.T) {
+	t.Parallel()
+	for name, goesAway := range map[string]bool{"the request": false, "the connection": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, 1)
+			var refused atomic.Int64
+			u := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { io.WriteString(w, req.Proto) }))
+			u.Config.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){"h2": func(_ *http.Server, c *tls.Conn, _ http.Handler) {
+				defer c.Close()
+				io.ReadFull(c, make([]byte, len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")))
+				c.Write([]byte{0, 0, 0, 4, 0, 0, 0, 0, 0}) // SETTINGS, none
+				for head := make([]byte, 9); ; {           // of a frame: its length, type, flags and stream
+					if _, err := io.ReadFull(c, head); err != nil {
+						return
+					}
+					io.CopyN(io.Discard, c, int64(head[0])<<16|int64(head[1])<<8|int64(head[2]))
+					const settings, headers = 4, 1
+					switch {
+					case head[3] == settings && head[4] == 0:
+						c.Write([]byte{0, 0, 0, 4, 1, 0, 0, 0, 0}) // got them
+					case head[3] == headers && goesAway:
+						refused.Add(1)
+						c.Write([]byte{0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}) // GOAWAY: no stream was looked at
+					case head[3] == headers:
+						refused.Add(1)
+						c.Write(append([]byte{0, 0, 4, 3, 0}, head[5], head[6], head[7], head[8], 0, 0, 0, 7)) // RST_STREAM: REFUSED_STREAM
+					}
+				}
+			}}
+			u.TLS = &tls.Config{NextProtos: []string{"h2"}}
+			u.StartTLS()
+			defer u.Close()
+			var err error
+			r.g.setup.Load().upstreams[0].url, err = url.Parse(u.URL)
+			require.NoError(t, err)
+			r.trusts(u)
+			require.Equal(t, "HTTP/1.1", r.chat("s").text)
+			require.Equal(t, "HTTP/1.1", r.do("GET", "/v1/models", "").text)
+			require.EqualValues(t, 2, refused.Load(), "once each")
+			require.Zero(t, r.failures())
+		})
+	}
+}
+
+// Uploads that are too large to keep do not get into each other's connections.
+func TestUploadsAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	u := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		io.Copy(io.Discard, req.Body)
+		io.WriteString(w, "ok")
+	}))
+	u.EnableHTTP2 = true
+	u.StartTLS()
+	defer u.Close()
+	address, err := url.Parse(u.URL)
+	require.NoError(t, err)
+	r := newRig(t, 1, func(o *options) {
+		o.bodyLimit = 1000
+		o.upstreams[0].url = address
+	})
+	r.trusts(u)
+	var failed atomic.Int64
+	for range 10 {
+		var wg sync.WaitGroup
+		for range 40 {
+			wg.Go(func() {
+				resp, err := r.client.Post(r.front.URL+"/v1/files", "application/json", io.MultiReader(strings.NewReader(strings.Repeat("x", 3000))))
+				if err == nil {
+					resp.Body.Close()
+				}
+				if err != nil || resp.StatusCode != 200 {
+					failed.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	require.Zero(t, failed.Load())
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

@@ -1,0 +1,439 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity"
+)
+
+func TestFailoverTriesOnceMore(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func(*backend){
+		"429":               func(b *backend) { b.answers(429) },
+		"500":               func(b *backend) { b.answers(500) },
+		"529":               func(b *backend) { b.answers(529) },
+		"connection broken": func(b *backend) { b.does(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }) },
+		"nobody there":      func(b *backend) { b.dies() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, 3)
+			r.echoes()
+			home := r.chat("s").Header.Get(targetHeader)
+			fail(r.backend(home))
+			body := `{"model":"m","text":"` + strings.Repeat("x", 100_000) + `"}`
+			moved := r.do("POST", "/v1/chat/completions", body, "X-Session-ID", "s")
+			require.Equal(t, 200, moved.StatusCode)
+			require.True(t, body == moved.text, "the body was sent again, whole")
+			require.NotEqual(t, home, moved.Header.Get(targetHeader))
+			require.Equal(t, "failover", moved.Header.Get(reasonHeader))
+
+			// It stays where it went, and the first one is left alone.
+			hits := r.backend(home).hits.Load()
+			again := r.chat("s")
+			require.Equal(t, moved.Header.Get(targetHeader), again.Header.Get(targetHeader))
+			require.Equal(t, "bound", again.Header.Get(reasonHeader))
+			for i := range 10 {
+				require.NotEqual(t, home, r.chat(fmt.Sprint("other-", i)).Header.Get(targetHeader))
+			}
+			require.Equal(t, hits, r.backend(home).hits.Load())
+			require.EqualValues(t, 1, r.failures())
+			require.Contains(t, r.log.String(), "upstream out")
+		})
+	}
+}
+
+// An upstream that fails under load loses no request, and its sessions are each
+// together again afterwards.
+func TestFailoverUnderLoad(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 4)
+	const sessions, turns = 16, 8
+	for i := range sessions {
+		r.chat(fmt.Sprint("s", i))
+	}
+	var wg sync.WaitGroup
+	for i := range sessions * turns {
+		if i == sessions {
+			r.backends[0].answers(500)
+		}
+		wg.Go(func() {
+			resp, err := r.try("POST", "/v1/messages", strings.NewReader(`{}`), "X-Session-ID", fmt.Sprint("s", i%sessions))
+			if err != nil || resp.StatusCode != 200 {
+				t.Error("lost:", err)
+			}
+		})
+	}
+	wg.Wait()
+	for i := range sessions {
+		resp := r.chat(fmt.Sprint("s", i))
+		require.Equal(t, "bound", resp.Header.Get(reasonHeader))
+		require.NotEqual(t, "a", resp.Header.Get(targetHeader))
+	}
+	require.Equal(t, 1, strings.Count(r.log.String(), `level=WARN msg="upstream out"`), "told once")
+}
+
+// A request is lost only if nobody can serve it.
+func TestEveryUpstreamIsTried(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 4)
+	for _, b := range r.backends {
+		b.answers(503, "X-From", b.name)
+	}
+	resp := r.chat("s")
+	require.Equal(t, 503, resp.StatusCode)
+	require.Equal(t, resp.Header.Get(targetHeader), resp.Header.Get("X-From"), "the answer of the last one")
+	require.Equal(t, "status of "+resp.Header.Get("X-From"), resp.text, "as it is")
+	require.EqualValues(t, 4, r.hits())
+	for _, b := range r.backends {
+		require.EqualValues(t, 1, b.hits.Load(), "once each")
+	}
+
+	r = newRig(t, 4)
+	for _, b := range r.backends[:3] {
+		b.answers(500)
+	}
+	for i := range 20 {
+		resp := r.chat(fmt.Sprint("s", i))
+		require.Equal(t, 200, resp.StatusCode)
+		require.Equal(t, "d", resp.Header.Get(targetHeader))
+	}
+}
+
+// The second one cannot even be reached: the answer of the first is better than none,
+// as it may say when to come back.
+func TestRetryIsNotAnswered(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{429, 500} {
+		r := newRig(t, 2)
+		home := r.chat("s").Header.Get(targetHeader)
+		for _, b := range r.backends {
+			if b.answers(status, "Retry-After", "7"); b.name != home {
+				b.dies()
+			}
+		}
+		resp := r.chat("s")
+		require.Equal(t, status, resp.StatusCode)
+		require.Equal(t, "7", resp.Header.Get("Retry-After"))
+		require.Equal(t, "status of "+home, resp.text, "whole")
+		require.Equal(t, home, resp.Header.Get(targetHeader))
+		require.Contains(t, r.log.String(), fmt.Sprint("status=", status, " took="))
+		require.Contains(t, r.log.String(), "attempts=2 target="+home)
+	}
+
+	// Unless it is not whole: then it is none.
+	r := newRig(t, 2)
+	home := r.chat("s").Header.Get(targetHeader)
+	for _, b := range r.backends {
+		if b.name != home {
+			b.dies()
+			continue
+		}
+		b.does(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "200")
+			w.WriteHeader(503)
+			w.Write(make([]byte, 100))
+			http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		})
+	}
+	require.Equal(t, 502, r.chat("s").StatusCode)
+}
+
+// There is no second one: the answer of the first is better than none.
+func TestNoOtherToRetry(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1)
+	r.backends[0].answers(529, "X-Mine", "1")
+	resp := r.chat("s")
+	require.Equal(t, 529, resp.StatusCode)
+	require.Equal(t, "status of a", resp.text)
+	require.Equal(t, "a", resp.Header.Get(targetHeader))
+	require.Equal(t, "1", resp.Header.Get("X-Mine"))
+}
+
+func TestNoRetryOfWhatTheClientDidWrong(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2)
+	for i, status := range []int{400, 404, 409, 413, 422} {
+		for _, b := range r.backends {
+			b.answers(status)
+		}
+		require.Equal(t, status, r.chat(fmt.Sprint("s", status)).StatusCode)
+		require.EqualValues(t, i+1, r.hits())
+	}
+	require.Equal(t, 2, r.in())
+}
+
+// A credential that one upstream denies is good if another takes it, and then
+// that one is asked no more. If two deny it, it is no good.
+func TestDeniedCredential(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{401, 402, 403} {
+		r := newRig(t, 1)
+		r.backends[0].answers(status)
+		require.Equal(t, status, r.chat("s").StatusCode)
+		require.EqualValues(t, 1, r.hits())
+
+		r = newRig(t, 3)
+		home := r.chat("s").Header.Get(targetHeader)
+		r.backend(home).answers(status)
+		moved := r.chat("s")
+		require.Equal(t, 200, moved.StatusCode)
+		hits := r.backend(home).hits.Load()
+		for range 5 {
+			again := r.chat("s")
+			require.Equal(t, 200, again.StatusCode)
+			require.Equal(t, moved.Header.Get(targetHeader), again.Header.Get(targetHeader))
+		}
+		require.Equal(t, hits, r.backend(home).hits.Load())
+
+		r = newRig(t, 3)
+		for _, b := range r.backends {
+			b.answers(status)
+		}
+		for i := range 5 {
+			require.Equal(t, status, r.chat(fmt.Sprint("s", i)).StatusCode)
+			require.EqualValues(t, 2*(i+1), r.hits())
+		}
+		require.Zero(t, r.failures())
+		require.Equal(t, 3, r.in())
+	}
+}
+
+// A body that is too large to keep is sent again only if nothing of it is gone.
+func TestRetryOfLargeBodies(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 3, func(o *options) { o.bodyLimit = 1000 })
+	r.echoes()
+	body := strings.Repeat("large", 100_000)
+	home := r.do("POST", "/x", body, "X-Session-ID", "s").Header.Get(targetHeader)
+	r.backend(home).dies()
+	resp := r.do("POST", "/x", body, "X-Session-ID", "s")
+	require.Equal(t, 200, resp.StatusCode)
+	require.True(t, body == resp.text)
+
+	second := resp.Header.Get(targetHeader)
+	require.NotEqual(t, home, second)
+
+	// Who has not asked for it has not got any of it.
+	r.backend(second).answers(429)
+	resp = r.do("POST", "/x", body, "X-Session-ID", "s", "Expect", "100-continue")
+	require.Equal(t, 200, resp.StatusCode)
+	require.True(t, body == resp.text)
+	second = resp.Header.Get(targetHeader)
+	hits := r.hits()
+	r.backend(second).does(func(w http.ResponseWriter, req *http.Request) {
+		io.Copy(io.Discard, req.Body)
+		w.WriteHeader(500)
+	})
+	require.Equal(t, 500, r.do("POST", "/x", body, "X-Session-ID", "s").StatusCode)
+	require.Equal(t, hits+1, r.hits())
+}
+
+func TestNothingLeft(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2)
+	for _, b := range r.backends {
+		b.answers(429, "Retry-After", "7")
+	}
+	require.Equal(t, 429, r.chat("s").StatusCode, "the last answer that there was")
+	resp := r.chat("s")
+	require.Equal(t, 503, resp.StatusCode)
+	require.Contains(t, []string{"6", "7"}, resp.Header.Get("Retry-After"))
+	require.Equal(t, "application/json", resp.Header.Get("Content-Type"))
+	require.JSONEq(t, `{"error":{"type":"no_upstream_available","message":"all upstreams are out for now: try again later"}}`, resp.text)
+	require.EqualValues(t, 2, r.hits())
+
+	r = newRig(t, 1)
+	r.backends[0].dies()
+	resp = r.chat("s")
+	require.Equal(t, 502, resp.StatusCode)
+	require.JSONEq(t, `{"error":{"type":"upstream_failed","message":"the upstream could not be reached, or closed the connection without an answer"}}`, resp.text)
+}
+
+func TestUpstreamComesBack(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1)
+	r.backends[0].answers(529, "Retry-After", "60")
+	require.Equal(t, 529, r.chat("s").StatusCode)
+	require.Equal(t, 503, r.chat("s").StatusCode)
+	r.backends[0].answers(200)
+	r.timePasses()
+	require.Equal(t, 200, r.chat("s").StatusCode)
+	require.Equal(t, 200, r.chat("s").StatusCode)
+	require.Equal(t, 1, strings.Count(r.log.String(), "upstream back"))
+}
+
+// When all are out, one that did not say for how long may be back already.
+func TestLastResort(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 3)
+	r.backend("a").answers(429, "Retry-After", "60")
+	r.backend("b").answers(500)
+	r.backend("c").answers(500)
+	for i := range 10 {
+		r.chat(fmt.Sprint("s", i))
+	}
+	require.Equal(t, 1, r.in(), "for other models")
+	r.backend("b").answers(200)
+	r.backend("c").answers(200)
+	asked := r.backend("a").hits.Load()
+	for i := range 10 {
+		require.Equal(t, 200, r.chat(fmt.Sprint("t", i)).StatusCode)
+	}
+	require.Equal(t, asked, r.backend("a").hits.Load(), "it asked to be left alone")
+}
+
+// Hundreds of conversations at once, while upstreams fail, flap, refuse with
+// Retry-After and die in mid-stream: no request is lost that somebody could
+// serve, nobody wanders, and afterwards the work is even again.
+func TestTroubleUnderLoad(t *testing.T) {
+	t.Parallel()
+	for name, failover := range map[string]affinity.FailoverPolicy{"rebind": affinity.FailoverRebind, "return": affinity.FailoverReturn} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, 4, func(o *options) { o.failover = failover })
+			const sessions = 40
+			var mu sync.Mutex
+			seen := make([]map[string]bool, sessions)
+			for i := range seen {
+				seen[i] = map[string]bool{}
+			}
+			round := func(prefix string, from, to int, breaks bool) map[string]int {
+				shares := map[string]int{}
+				var wg sync.WaitGroup
+				for i := from; i < to; i++ {
+					wg.Go(func() {
+						resp, err := r.try("POST", "/v1/chat/completions", strings.NewReader(`{"model":"m"}`), "X-Session-ID", fmt.Sprint(prefix, i))
+						if err != nil && breaks {
+							return // it had begun
+						}
+						if err != nil || resp.StatusCode != 200 {
+							t.Errorf("lost: %v %v", resp.Response, err)
+							return
+						}
+						mu.Lock()
+						defer mu.Unlock()
+						shares[resp.Header.Get(targetHeader)]++
+						if prefix == "s" {
+							seen[i][resp.Header.Get(targetHeader)] = true
+						}
+					})
+				}
+				wg.Wait()
+				return shares
+			}
+			bring := func() {
+				for _, b := range r.backends {
+					b.answers(200)
+				}
+				r.timePasses()
+			}
+			round("s", 0, sessions, false)
+			for range 3 { // a flaps
+				r.backend("a").answers(503)
+				round("s", 0, sessions, false)
+				bring()
+				round("s", 0, sessions, false)
+			}
+			r.backend("a").answers(429, "Retry-After", "30")
+			round("s", 0, sessions, false)
+			bring()
+			r.backend("a").does(func(w http.ResponseWriter, _ *http.Request) {
+				io.WriteString(w, "data: half\n\n")
+				w.(http.Flusher).Flush()
+				panic(http.ErrAbortHandler)
+			})
+			round("s", 0, sessions, true)
+			bring()
+			round("s", 0, sessions, false)
+			for i, targets := range seen {
+				require.LessOrEqual(t, len(targets), 2, "session %d was at %v", i, targets)
+			}
+			// New conversations spread over all that there are again.
+			last := round("new-", 0, 2*sessions, false)
+			for _, b := range r.backends {
+				require.NotZero(t, last[b.name], "%v", last)
+			}
+		})
+	}
+}
+
+// However often a request waits for an upstream, it waits a little each time.
+func TestManyRounds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2, func(o *options) { o.patience = 5 * time.Minute })
+		defer w.g.close()
+		w.let("a", refuses(429, "Retry-After", "1"))
+		w.let("b", func() (*http.Response, error) { return nil, io.EOF })
+		start := time.Now()
+		_, status := w.do("s")
+		require.GreaterOrEqual(t, status, 400)
+		require.LessOrEqual(t, time.Since(start), 5*time.Minute)
+		require.Greater(t, w.hits["b"], 40)
+	})
+}
+
+// A request that the upstreams' own keys do not open is tried once with each. That they are
+// denied is not the client's to hear, who would take its own for a bad one. Nor is what the
+// upstream says then, which may quote the key.
+func TestOwnKeysAreDenied(t *testing.T) {
+	for _, status := range []int{401, 402, 403} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
+			own := func(o *options) {
+				for _, u := range o.upstreams {
+					u.key = "secret"
+				}
+			}
+			denies := func(w http.ResponseWriter, req *http.Request) {
+				w.Header().Set("Www-Authenticate", "Bearer")
+				w.WriteHeader(status)
+				io.WriteString(w, req.Header.Get("Authorization"))
+			}
+			r := newRig(t, 3, own, func(o *options) { o.patience = time.Minute })
+			for _, b := range r.backends {
+				b.does(denies)
+			}
+			resp := r.chat("s")
+			require.Equal(t, 502, resp.StatusCode)
+			require.Contains(t, resp.text, "upstream_denied")
+			require.NotContains(t, resp.text, "secret")
+			require.GreaterOrEqual(t, r.in(), 2, "it may be what is asked for")
+			require.Empty(t, resp.Header["Www-Authenticate"])
+			require.EqualValues(t, 3, r.hits())
+			require.Contains(t, r.log.String(), fmt.Sprintf("level=WARN msg=\"%s\"", map[bool]string{true: "request failed", false: "upstream out"}[status == 403]))
+
+			// What another one says is told rather than that, whoever is asked first.
+			for _, busy := range []string{"a", "b"} {
+				r = newRig(t, 2, own)
+				for _, b := range r.backends {
+					b.does(denies)
+				}
+				r.backend(busy).answers(429, "Retry-After", "60")
+				resp = r.chat("s")
+				require.Equal(t, 429, resp.StatusCode)
+				require.Equal(t, busy, resp.Header.Get(targetHeader))
+				require.Equal(t, "status of "+busy, resp.text)
+			}
+
+			// So it is where the body cannot be sent again.
+			r = newRig(t, 2, own, func(o *options) { o.bodyLimit = 10 })
+			for _, b := range r.backends {
+				b.does(denies)
+			}
+			require.Equal(t, 502, r.do("POST", "/x", strings.Repeat("large", 10_000)).StatusCode)
+		})
+	}
+}

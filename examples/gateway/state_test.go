@@ -1,0 +1,259 @@
+package main
+
+import (
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity"
+)
+
+// A request that refers to state waits for the upstream that has it, if that has
+// said when it is back and it is not for too long: the others could not serve it.
+func TestStateIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	const pinned = `{"model":"m","previous_response_id":"resp_0123456789abcdef","input":"x"}`
+	for name, tt := range map[string]struct {
+		body, retryAfter string
+		atHome           bool
+	}{
+		"state":                {pinned, "1", true},
+		"state, and no time":   {pinned, "", false},
+		"state, after a while": {pinned, "60", false},
+		"no state":             {`{"model":"m","input":"x"}`, "1", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, 3)
+				defer w.g.close()
+				ask := func(body string) (target string) {
+					r := httptest.NewRequest("POST", "/v1/responses", strings.NewReader(body))
+					r.Header.Set("X-Session-ID", "s")
+					r = r.WithContext(context.WithValue(t.Context(), http.ServerContextKey, new(http.Server)))
+					answer := httptest.NewRecorder()
+					w.g.ServeHTTP(answer, r)
+					require.Equal(t, http.StatusOK, answer.Code)
+					return answer.Header().Get(targetHeader)
+				}
+				home := ask(tt.body)
+				start := time.Now()
+				w.let(home, func() (*http.Response, error) {
+					if time.Since(start) >= 500*time.Millisecond {
+						return serves(0)()
+					}
+					if tt.retryAfter == "" {
+						return refuses(429)()
+					}
+					return refuses(429, "Retry-After", tt.retryAfter)()
+				})
+				require.Equal(t, tt.atHome, ask(tt.body) == home)
+				if tt.atHome {
+					require.GreaterOrEqual(t, time.Since(start), time.Second)
+				} else {
+					require.Less(t, time.Since(start), time.Second)
+				}
+			})
+		})
+	}
+}
+
+func zip(s string) string {
+	var b strings.Builder
+	z := gzip.NewWriter(&b)
+	io.WriteString(z, s)
+	z.Close()
+	return b.String()
+}
+
+// Where the state that a request refers to is at an upstream that fails, what the others
+// say of it is not the last word: the client is told to come back, and finds it.
+func TestStateIsNotGivenUp(t *testing.T) {
+	t.Parallel()
+	const pinned = `{"model":"m","previous_response_id":"resp_0123456789abcdef","input":"x"}`
+	broken := func() (*http.Response, error) { return nil, io.EOF }
+	for name, tt := range map[string]struct {
+		body  string
+		home  func() (*http.Response, error)
+		other int
+		says  string
+		want  [2]int // of the request that meets the failure, and of one after it
+	}{
+		"it fails":                  {pinned, refuses(500), 404, "{}", [2]int{500, 503}},
+		"it says for how long":      {pinned, refuses(503, "Retry-After", "40"), 404, "{}", [2]int{503, 503}},
+		"it is gone":                {pinned, broken, 400, `{"error":{"message":"Previous response with id 'resp_0123456789abcdef' not found."}}`, [2]int{503, 503}},
+		"it cannot be read":         {pinned, broken, 400, zip(`{"error":{"code":"context_length_exceeded"}}`), [2]int{503, 503}},
+		"only its id":               {pinned, broken, 400, "bad: resp_0123456789abcdef", [2]int{503, 503}},
+		"they say nothing":          {pinned, broken, 400, "", [2]int{503, 503}},
+		"they say too much":         {pinned, broken, 400, strings.Repeat(" no", maxKept), [2]int{503, 503}},
+		"others have it, too":       {pinned, broken, 200, "", [2]int{200, 200}},
+		"others say something else": {pinned, broken, 413, "{}", [2]int{413, 413}},
+		"it is the client's fault":  {pinned, broken, 400, `{"error":{"message":"Unsupported parameter: 'temperature'.","type":"invalid_request_error"}}`, [2]int{400, 400}},
+		"no state":                  {`{"model":"m","input":"x"}`, broken, 404, "{}", [2]int{404, 404}},
+		"its own word":              {pinned, refuses(404), 404, "{}", [2]int{404, 404}},
+	} {
+		for _, failover := range []affinity.FailoverPolicy{affinity.FailoverReturn, affinity.FailoverRebind} {
+			t.Run(fmt.Sprint(name, " ", failover), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t, 3, func(o *options) { o.failover = failover })
+					defer w.g.close()
+					ask := func(session, body string) *httptest.ResponseRecorder {
+						r := httptest.NewRequest("POST", "/v1/responses", strings.NewReader(body))
+						r.Header.Set("X-Session-ID", session)
+						r = r.WithContext(context.WithValue(t.Context(), http.ServerContextKey, new(http.Server)))
+						answer := httptest.NewRecorder()
+						w.g.ServeHTTP(answer, r)
+						return answer
+					}
+					created := func() (*http.Response, error) {
+						h := http.Header{"Content-Type": {"application/json"}}
+						body := io.NopCloser(strings.NewReader(`{"object":"response","id":"resp_0123456789abcdef"}`))
+						return &http.Response{StatusCode: 200, Header: h, Body: body, ContentLength: -1}, nil
+					}
+					for _, u := range w.g.upstreams {
+						w.let(u.name, created)
+					}
+					home := ask("s", `{"model":"m","input":"x"}`).Header().Get(targetHeader)
+					for _, u := range w.g.upstreams {
+						switch {
+						case u.name == home:
+							w.let(u.name, tt.home)
+						case tt.other == 200:
+							w.let(u.name, serves(0))
+						default:
+							w.let(u.name, func() (*http.Response, error) {
+								resp, err := refuses(tt.other)()
+								resp.Body = io.NopCloser(strings.NewReader(tt.says))
+								if strings.HasPrefix(tt.says, "\x1f\x8b") {
+									resp.Header.Set("Content-Encoding", "gzip")
+								}
+								return resp, err
+							})
+						}
+					}
+					answer := ask("s", tt.body)
+					require.Equal(t, tt.want[0], answer.Code)
+					if tt.want[0] == tt.other && tt.other != 200 && name != "its own word" {
+						require.Equal(t, tt.says, answer.Body.String(), "all of it")
+					}
+					after := map[bool]string{true: "40", false: "1"}[name == "it says for how long"]
+					if answer.Code == 503 {
+						require.Equal(t, after, answer.Header().Get("Retry-After"))
+					}
+					if failover == affinity.FailoverReturn { // else where it went may be home now
+						answer := ask("s", tt.body)
+						require.Equal(t, tt.want[1], answer.Code)
+						if answer.Code == 503 {
+							require.Equal(t, after, answer.Header().Get("Retry-After"))
+						}
+					}
+					if tt.other == 200 && failover == affinity.FailoverReturn {
+						for _, u := range w.g.upstreams {
+							if u.name != home {
+								w.let(u.name, refuses(404))
+							}
+						}
+						require.Equal(t, 503, ask("s", tt.body).Code, "nor where it has made a detour")
+					}
+					if tt.want[0] < 500 {
+						return
+					}
+					w.let(home, created)
+					<-time.After(time.Minute)
+					require.Equal(t, 200, ask("s", tt.body).Code, "it goes on")
+				})
+			})
+		}
+	}
+}
+
+// A Responses conversation that names nothing but the last response stays.
+func TestPreviousResponseIsFollowed(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 4)
+	var n atomic.Int64
+	for i, b := range r.backends {
+		b.does(func(w http.ResponseWriter, req *http.Request) {
+			id := fmt.Sprintf("resp_%s_%d", b.name, n.Add(1))
+			if i%2 == 0 {
+				w.Header().Set("Content-Type", "text/event-stream")
+				fmt.Fprintf(w, "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":%q}}\n\n", id)
+				return
+			}
+			fmt.Fprintf(w, `{"id":%q,"object":"response"}`, id)
+		})
+	}
+	for chat := range 12 {
+		first := r.do("POST", "/v1/responses", fmt.Sprintf(`{"input":"question %d","store":true}`, chat))
+		last := first
+		for range 4 {
+			id := last.text[strings.Index(last.text, "resp_"):]
+			id = id[:strings.IndexByte(id, '"')]
+			last = r.do("POST", "/v1/responses", `{"input":"go on","previous_response_id":"`+id+`"}`)
+			require.Equal(t, first.Header.Get(targetHeader), last.Header.Get(targetHeader))
+			require.Equal(t, first.Header.Get(sessionHeader), last.Header.Get(sessionHeader))
+		}
+	}
+}
+
+// What was created at an upstream is asked for there, by whatever API.
+func TestWhatWasCreatedIsFoundAgain(t *testing.T) {
+	t.Parallel()
+	for path, id := range map[string]string{
+		"/v1/responses": "resp", "/v1/conversations": "conv", "/v1/files": "file", "/v1/containers": "cntr", "/v1/threads": "thread",
+		"/v1/sessions": "sesn", "/v1/batches": "batch", "/v1/messages/batches": "msgbatch", "/v1/vector_stores": "vs",
+		"/v1/agents": "agent", "/v1/environments": "env", "/v1/vaults": "vlt", "/v1/memory_stores": "memstore",
+	} {
+		r := newRig(t, 4)
+		var n atomic.Int64
+		for _, b := range r.backends {
+			b.does(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, `{"id":"%s_%d"}`, id, n.Add(1)) })
+		}
+		for i := 1; i <= 12; i++ {
+			n.Store(int64(1000 * i))
+			created := r.do("POST", path, `{}`)
+			found := r.do("GET", fmt.Sprintf("%s/%s_%d", path, id, 1000*i+1), "")
+			require.Equal(t, created.Header.Get(targetHeader), found.Header.Get(targetHeader), path)
+			require.Equal(t, "bound", found.Header.Get(reasonHeader), path)
+		}
+	}
+}
+
+// LM Studio keeps chats, and has another name for their ids.
+func TestChatsOfLMStudio(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 4)
+	for _, b := range r.backends {
+		b.does(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, `{"response_id":"resp_%s"}`, b.name) })
+	}
+	for range 12 {
+		first := r.do("POST", "/api/v1/chat", `{"input":"hi"}`)
+		next := r.do("POST", "/api/v1/chat", `{"input":"on","previous_response_id":"resp_`+first.Header.Get(targetHeader)+`"}`)
+		require.Equal(t, first.Header.Get(targetHeader), next.Header.Get(targetHeader))
+	}
+}
+
+// A session of an agent is created where the agent is.
+func TestSessionsOfAgents(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 4)
+	for _, b := range r.backends {
+		b.does(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, `{"id":"agent_%s"}`, b.name) })
+	}
+	for range 12 {
+		agent := r.do("POST", "/v1/agents", `{"name":"x"}`)
+		session := r.do("POST", "/v1/sessions", `{"agent":`+agent.text[len(`{"id":`):len(agent.text)-1]+`,"environment_id":"env_x"}`)
+		require.Equal(t, agent.Header.Get(targetHeader), session.Header.Get(targetHeader))
+	}
+}
