@@ -82,12 +82,12 @@ func (a *account) standing(l *ledger, now int64) (work, weight float64, p *pool,
 	return a.work * l.decay(now-a.at), a.weight, a.pool, a.fairLoad
 }
 
-// closeIfUnused closes the account if it was last used at that instant or before,
-// and reports whether it did.
+// closeIfUnused closes the account if it was last used before that instant, and
+// reports whether it did.
 func (a *account) closeIfUnused(since float64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.closed = float64(a.at) <= since
+	a.closed = float64(a.at) < since
 	// A pool keeps accounts in memory, their pools others, and so on. The next placement
 	// makes another one.
 	a.pool = nil
