@@ -81,6 +81,20 @@ func TestWhatIsFoundVaries(t *testing.T) {
 	assert.Equal(t, 5*time.Minute, e.Life(), "less than half")
 }
 
+// The mean is over all of them, also of the smallest prompts that tell anything, and of
+// those that were found whole.
+func TestMeanOfWhatIsFound(t *testing.T) {
+	var e lifetime.Estimate
+	for range 9 {
+		e.Observe(time.Second, 2048, 0)
+	}
+	e.Observe(time.Second, 200, 1848)
+	for range 3 {
+		e.Observe(6*time.Minute, 850, 1198)
+	}
+	assert.Equal(t, 5*time.Minute, e.Life(), "less than half of 91 percent")
+}
+
 // What counts is the share of a prompt, however large it is.
 func TestSharesOfLargerPrompts(t *testing.T) {
 	var e lifetime.Estimate
