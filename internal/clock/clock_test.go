@@ -108,6 +108,7 @@ func TestNextReadingIsUsedAgainAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clock.New(false)
 		kept := crowded(t, c)
+		require.InDelta(t, 1000, kept, 5, "a thousand in a row make a crowd")
 		elapse(time.Duration(kept) + clock.Precision - time.Duration(c.Exact()))
 		synctest.Wait()
 		elapse(time.Nanosecond)
@@ -115,6 +116,21 @@ func TestNextReadingIsUsedAgainAtOnce(t *testing.T) {
 		require.Equal(t, c.Exact(), next)
 		elapse(time.Nanosecond)
 		require.Equal(t, next, c.Now())
+	})
+}
+
+// A reading that is about to be kept may be earlier than what has passed meanwhile, and that
+// earlier than what has passed before: so none is kept.
+func TestPassWhileAReadingIsAboutToBeKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clock.New(false)
+		elapse(time.Second)
+		c.Announce()
+		require.Equal(t, c.Exact(), c.Now())
+		c.Announce()
+		c.Pass(5)
+		require.False(t, c.Busy())
+		require.Equal(t, c.Exact(), c.Now())
 	})
 }
 
