@@ -510,33 +510,36 @@ func TestStateWithoutASession(t *testing.T) {
 		"previous_response_id": {extract.Header("X-Session-Id"), `{"previous_response_id":"state_1","input":"x"}`},
 	} {
 		for _, strict := range []bool{false, true} {
-			s := newSelector(t, affinity.Config[string]{Extractor: tt.extractor, FailPinned: strict, Fallback: balance.FillFirst[string]()})
-			require.Equal(t, affinity.ReasonNoSession, mustSelect(t, s, &extract.Request{}, "a", "z").Reason)
-			mustSelect(t, s, session("m"), "z").Learn("state_1")
-			require.Equal(t, affinity.ReasonNoSession, mustSelect(t, s, &extract.Request{}, "a", "z").Reason)
-			require.Equal(t, affinity.ReasonNoSession, mustSelect(t, s, nil, "a", "z").Reason)
-			n := s.Cache().Len()
-			sel := mustSelect(t, s, body(tt.body), "a", "z")
-			require.Equal(t, "z", sel.Target, name)
-			require.Equal(t, affinity.ReasonPinned, sel.Reason, name)
-			require.Zero(t, sel.Session)
-			require.Equal(t, affinity.ReasonPinned, mustSelect(t, s, body(tt.body), "z", "a").Reason, name)
-			sel.Done(affinity.Outcome{Result: affinity.TerminalFailure})
-			require.Equal(t, n, s.Cache().Len(), name)
+			synctest.Test(t, func(t *testing.T) {
+				s := newSelector(t, affinity.Config[string]{Extractor: tt.extractor, FailPinned: strict, Fallback: balance.FillFirst[string]()})
+				require.Equal(t, affinity.ReasonNoSession, mustSelect(t, s, &extract.Request{}, "a", "z").Reason)
+				mustSelect(t, s, session("m"), "z").Learn("state_1")
+				require.Equal(t, affinity.ReasonNoSession, mustSelect(t, s, &extract.Request{}, "a", "z").Reason)
+				require.Equal(t, affinity.ReasonNoSession, mustSelect(t, s, nil, "a", "z").Reason)
+				n := s.Cache().Len()
+				sel := mustSelect(t, s, body(tt.body), "a", "z")
+				require.Equal(t, "z", sel.Target, name)
+				require.Equal(t, affinity.ReasonPinned, sel.Reason, name)
+				require.Zero(t, sel.Session)
+				require.Equal(t, affinity.ReasonPinned, mustSelect(t, s, body(tt.body), "z", "a").Reason, name)
+				sel.Done(affinity.Outcome{Result: affinity.TerminalFailure})
+				require.Equal(t, n, s.Cache().Len(), name)
 
-			sel2, err := s.Select(t.Context(), body(tt.body), []string{"a"})
-			if strict {
-				var pinned *affinity.PinnedError
-				require.ErrorAs(t, err, &pinned, name)
-				require.Equal(t, "z", pinned.Target)
-			} else {
-				require.NoError(t, err)
-				require.Equal(t, affinity.ReasonNoSession, sel2.Reason)
-			}
-			require.NoError(t, s.Close())
-			sel3, err := s.Select(t.Context(), body(tt.body), []string{"a", "z"})
-			require.NoError(t, err)
-			require.Equal(t, affinity.ReasonNoSession, sel3.Reason, "a closed one follows nothing")
+				sel2, err := s.Select(t.Context(), body(tt.body), []string{"a"})
+				if strict {
+					var pinned *affinity.PinnedError
+					require.ErrorAs(t, err, &pinned, name)
+					require.Equal(t, "z", pinned.Target)
+				} else {
+					require.NoError(t, err)
+					require.Equal(t, affinity.ReasonNoSession, sel2.Reason)
+				}
+				elapse(affinity.DefaultTTL + time.Hour) // nor has the request that learned it ended
+				require.Equal(t, affinity.ReasonNoSession, mustSelect(t, s, body(tt.body), "a").Reason, "what has expired is forgotten")
+				mustSelect(t, s, session("m"), "z").Learn("state_1")
+				require.NoError(t, s.Close())
+				require.Equal(t, affinity.ReasonNoSession, mustSelect(t, s, body(tt.body), "a", "z").Reason, "a closed one follows nothing")
+			})
 		}
 	}
 }

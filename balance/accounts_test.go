@@ -65,7 +65,7 @@ func TestChargeOfAClosedAccount(t *testing.T) {
 	require.Nil(t, l.known("x"))
 	l.add(a, 5, 0, 10)
 	require.NotSame(t, a, l.known("x"))
-	require.EqualValues(t, 5, l.known("x").work)
+	require.Equal(t, 5.0, l.known("x").work)
 	require.Zero(t, a.work)
 }
 

@@ -18,8 +18,9 @@ func TestDecay(t *testing.T) {
 	for ns := int64(1); ns < int64(100*time.Hour); ns += ns/5 + 1 {
 		require.InDelta(t, math.Exp2(-float64(ns)/float64(time.Hour)), l.decay(ns), 1e-6)
 	}
-	require.EqualValues(t, 1, l.decay(0))
-	require.EqualValues(t, 1, l.decay(-1))
+	require.Equal(t, 1.0, l.decay(0))
+	require.Equal(t, 1.0, l.decay(-1))
+	require.Equal(t, 1.0, l.decay(-int64(time.Hour)))
 }
 
 func TestLoadIsNeverNegative(t *testing.T) {

@@ -94,6 +94,9 @@ func TestLowBound(t *testing.T) {
 			for _, x := range ts {
 				assert.InDelta(t, 100, counts[x], 1)
 			}
+			if share < 1 {
+				assert.True(t, b.Overloaded("t0"), "as all are")
+			}
 		})
 	}
 }
