@@ -57,10 +57,9 @@ func TestHealthComesBackByAndBy(t *testing.T) {
 	back, _ := h.served(now, now, true, unknown)
 	require.True(t, back)
 	require.Equal(t, 2, admitted())
-	for i := range 2 {
+	for range 2 {
 		back, _ = h.served(now, now, true, unknown)
 		require.False(t, back, "told once")
-		_ = i
 	}
 	require.Equal(t, 4, admitted(), "twice as many")
 
