@@ -351,6 +351,32 @@ func TestHomeIsGivenUpAfterItsLife(t *testing.T) {
 	}
 }
 
+// A home that has gone, and whose prompts had gone before, is no place to come back to.
+func TestColdHomeIsNoSecondPlace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{})
+		teach(t, s, "a")
+		for _, pause := range []time.Duration{time.Minute, 6 * time.Minute} {
+			s.Cache().Clear()
+			for n := range 64 {
+				mustSelect(t, s, session(fmt.Sprint(n)), "a").Done(served)
+			}
+			elapse(pause)
+			for n := range 64 {
+				mustSelect(t, s, session(fmt.Sprint(n)), "b").Done(served)
+			}
+			asides := 0
+			for _, b := range s.Cache().All() {
+				if b.Aside {
+					asides++
+				}
+			}
+			require.InDelta(t, map[bool]int{true: 64, false: 4}[pause < 5*time.Minute], asides, 15, "but for a few that explore")
+		}
+	})
+}
+
 // A TTL beyond all clocks does not make every binding look old.
 func TestIdleOfAnEndlessBinding(t *testing.T) {
 	t.Parallel()

@@ -106,6 +106,9 @@ func TestHealthOfManyLimits(t *testing.T) {
 	h.admit(now, 1)
 	require.False(t, h.troubled.Load())
 	require.True(t, h.limited(now, time.Minute, 1, false), "another time")
+	h.limited(now, 2*time.Minute, 2, false)
+	s, _, _ = h.admit(now.Add(time.Minute), 1)
+	require.Equal(t, fit, s, "whatever is left of another one")
 }
 
 // One that is slow gets a single request a second, until three in a row are quick.
