@@ -69,7 +69,9 @@ func TestHealthComesBackByAndBy(t *testing.T) {
 	for range 3 { // those that it took before it failed do not count
 		h.served(now.Add(-1), now, true, unknown)
 	}
+	failed := now
 	now = now.Add(time.Minute)
+	h.served(failed, now, false, unknown) // nor if they take longer than that
 	require.Equal(t, 1, admitted())
 	h.served(now, now, true, unknown)
 	require.Equal(t, 2, admitted())
@@ -83,6 +85,28 @@ func TestHealthComesBackByAndBy(t *testing.T) {
 	require.Equal(t, "in", word, "the last of those that it was tried with changes nothing")
 	h.limited(now, time.Minute, 1, false)
 	require.Equal(t, -1, admitted())
+}
+
+// One that serves what was sent after it failed, for want of others, is back at once, unless
+// it asked to be left alone.
+func TestHealthBetterThanThought(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		asked bool
+		start time.Duration // after it failed
+		want  standing
+	}{
+		{false, 1, fit},
+		{false, 0, failing},
+		{true, 1, refusing},
+	} {
+		var h health
+		now := time.Unix(1000, 0)
+		h.failed(now, time.Minute, tt.asked, false)
+		h.served(now.Add(tt.start), now.Add(time.Second), false, unknown)
+		s, _ := h.peek(now.Add(time.Second), 0)
+		require.Equal(t, tt.want, s, "%v", tt)
+	}
 }
 
 // However many limits there are, such as of models that are made up, few are kept in mind.
