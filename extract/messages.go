@@ -273,6 +273,9 @@ func (t *trail) members(c *jsonscan.Cursor, whole jsonscan.Cursor, done bool) {
 		compacted := isCompacted(kind)
 		if compacted && t.texts > 0 { // the model has written it, as an answer to what was said before
 			t.speaks(speakerModel)
+			if t.openingOnly {
+				return
+			}
 		}
 		switch {
 		case done:

@@ -1168,6 +1168,7 @@ func TestOpening(t *testing.T) {
 	const more = `{"system":"s","messages":["a","b"]}`
 	require.Equal(t, opening(more), opening(`{"system":"s","messages":["a","b",{"role":"assistant","content":"c"},"d"]}`))
 	require.NotEqual(t, opening(more), opening(`{"system":"s","messages":["a","c"]}`))
+	require.Equal(t, opening(responses(u("hi"))), opening(responses(u("hi"), compaction("1"), u("on"))), "before OpenAI has compacted")
 	for _, prompt := range []string{`null`, `""`} {
 		require.Equal(t, opening(one), opening(`{"prompt":`+prompt+`,`+one[1:]))
 	}
