@@ -184,12 +184,9 @@ func (p *pins) agent(r *Request) {
 	p.list(r.member("vault_ids"))
 	c := jsonscan.New(r.member("resources"))
 	for ok := c.Array(); ok && p.more() && c.Element(); {
-		p.members(&c, func(name, value []byte) {
-			switch string(name) {
-			case "file_id", "memory_store_id":
-				p.add(jsonID(value))
-			}
-		})
+		resource := c.Skim()
+		p.add(jsonID(lastMember(resource, "file_id")))
+		p.add(jsonID(lastMember(resource, "memory_store_id")))
 	}
 }
 

@@ -187,6 +187,7 @@ func TestPinsStopLooking(t *testing.T) {
 			`{"tools":[{"vector_store_ids":[` + strings.Repeat(`"",`, n) + `"vs_1"]}]}`,
 			`{"tools":[{` + strings.Repeat(`"container":{},`, n) + `"container":"cntr_1"}]}`,
 			`{"input":[` + strings.Repeat(`{"file_id":""},`, n) + `{"file_id":"file-1"}]}`,
+			`{"agent":{},"resources":[` + strings.Repeat(`{},`, n/2) + `{"file_id":"file_1"}]}`,
 		} {
 			require.Len(t, (&extract.Request{Body: []byte(body)}).Pins(), want, n)
 		}
