@@ -130,7 +130,7 @@ func (s *StateReader) endValue() {
 	switch name := string(s.name[:s.nameLen]); name {
 	case "object":
 		if s.hasUUID && string(s.buf) == "response" {
-			s.find(string(s.uuid[:]))
+			s.find(s.uuid[:])
 		}
 		s.hasUUID = false
 	case "id", "file_id", "output_file_id", "error_file_id", "container_id", "thread_id", "conversation_id", "response_id", "interaction_id", "environment_id":
@@ -141,17 +141,18 @@ func (s *StateReader) endValue() {
 	case "name", "responsesFile":
 		isState = begins(s.buf, namePrefixes) || bytes.HasPrefix(s.buf, []byte("projects/")) && bytes.Contains(s.buf, []byte("/cachedContents/"))
 	}
-	if !isState || s.unfit {
-		return
-	}
-	if id, ok := ID(string(s.buf)); ok {
-		s.find(id)
+	if isState && !s.unfit {
+		s.find(s.buf)
 	}
 }
 
-// find calls found for an id, unless that was the last one.
-func (s *StateReader) find(id string) {
-	if id != s.last {
+// find calls found for an id, unless that was the last one: in a stream, each event may have
+// it.
+func (s *StateReader) find(raw []byte) {
+	if string(raw) == s.last {
+		return
+	}
+	if id, ok := ID(string(raw)); ok && id != s.last {
 		s.last = id
 		s.n++
 		s.found(id)

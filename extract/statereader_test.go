@@ -37,6 +37,8 @@ func TestStateReader(t *testing.T) {
 		"what they have":  {`{"data":[{"id":"vlt_1"},{"id":"memstore_2"},{"id":"ag_3"}]}`, []string{"vlt_1", "memstore_2", "ag_3"}},
 		"xAI's":           {`{"created_at":1,"id":"` + uuid + `","model":"m","object":"response","output":[{"id":"msg_` + uuid + `"}]}`, []string{uuid, "msg_" + uuid}},
 		"xAI's, streamed": {`{"response":{"id":"` + uuid + `","object":"response"}}` + "\n" + `{"response":{"id":"` + uuid + `","object":"response"}}`, []string{uuid}},
+		"in capitals":     {`{"id":"` + strings.ToUpper(uuid) + `","object":"response"}`, []string{uuid}},
+		"zeros":           {`{"id":"00000000-0000-0000-0000-000000000000","object":"response"}`, nil},
 		"another's":       {`{"id":"` + uuid + `","object":"chat.completion","x":{"object":"response"}}`, nil},
 		"an item's":       {`{"id":"` + uuid + `","output":[{"id":"x"}],"object":"response"}`, nil},
 		"of a file":       {`{"file_id":"` + uuid + `","object":"response"}`, nil},
@@ -105,6 +107,18 @@ func TestStateReaderKeepsLittle(t *testing.T) {
 				}
 			}), 3.0, "%s in pieces of %d", letter, size) // the reader, its buffer, and the func
 		}
+	}
+}
+
+// In a stream, each event may have the id.
+func TestStateReaderOfTheSameIDs(t *testing.T) {
+	for _, event := range []string{`{"id":"msg_1"}`, `{"id":"` + uuid + `","object":"response"}`} {
+		response := []byte(strings.Repeat(event, 1000))
+		require.LessOrEqual(t, testing.AllocsPerRun(5, func() {
+			n := 0
+			extract.NewStateReader(func(string) { n++ }).Write(response)
+			require.Equal(t, 1, n)
+		}), 6.0, event)
 	}
 }
 
