@@ -75,7 +75,7 @@ func oneLine(text []byte) []byte {
 var asideStems = stemsOf(
 	"classif", "guardrail", "filter", "rout", "rewrit", "rephras", "reformulat", "decompos", "versions", "multiple search ", "sub-quer", "step-back",
 	"memor", "extract", "validator", "determin", "decide", "check", "evaluat", "judg", "assess", "detect", "grad",
-	"policy expert", "given ", "receive ", "select the ", "role play",
+	"policy expert", "given ", "receive ", "select the ",
 )
 
 // askers are what a model is called that is asked about conversations.
@@ -85,19 +85,19 @@ var (
 		"rewriter", "grader", "evaluator", "extractor", "memory extraction", "memory observer", "memory synthesizer", "memory consolidation",
 	}
 	// askedWords are said of what an asker is asked: routes may be those of trucks.
-	askedWords = words{{"user", "question", "quer", "message", "conversation", "json", "intent", "analyze", "content", "answer"}}
+	askedWords = words{{"user input", "user request", "user prompt", "user say", "question", "quer", "message", "conversation", "json", "intent", "analyze", "content", "answer"}}
 	askerEnds  = []string{
 		".", ",", ":", " for ", " that ", " in ", " tasked ", " assessing ",
 		" agent", " assistant", " system", " engine.", " engine,", " engine ", " component", " model",
 	}
 	// askerOthers are in the prompts of those who are asked by persons, about something else.
-	askerOthers = words{{"ql", " seo ", " pastes", "users paste", "student", "you explain", "you answer "}}
+	askerOthers = words{{"ql", " seo ", " pastes", "users paste", "student", "you explain", "answer questions", " my ", " i "}}
 )
 
 var (
 	// asideOthers are in the prompts of applications that go on to answer, or say what to do in which case.
 	asideOthers = words{{
-		"ql ", "ql.", "and respond", "and answer", "and reply", "and explain", "and correct", "and tell", "then ", "before answer",
+		"ql ", "ql.", "and respond", "and answer", "and reply", "and explain", "and correct", "and tell", "and write", "then ", "before answer",
 		"help the user", "help users", "helps ", "you help", "first ", "each answer", "each message", "every ", "always ", "whenever ",
 		". if ", ", if ", "if you ", "refuse", "polite", " i ", " my ", " me ", " how ", " your answer",
 		". ask ", ". greet ", ". help ", ". offer ", ". tell ", "grammar", "python", "javascript", "regex", " csv",
@@ -112,7 +112,7 @@ var (
 		{"classif", "determine ", "decide ", "check if", "check whether", "assess", "evaluat", "judg", "grad", "detect"},
 		{
 			"user message", "user input", "user prompt", "user quer", "user question", "user request", "user's", "user is asking", "'user' messages", "query ", "intent",
-			"bot message", "'s response", "assistant response", "ai response", "llm ", "an answer", "the answer", "the ai ", "a response", "statement", "conversation",
+			"bot message", "'s response", "assistant response", "ai response", "llm ", "an answer", "the answer", "the ai ", "a response", "conversation",
 		},
 		{
 			"only return", "return only", "output only", "only output", "respond only", "reply only", "with only", "binary", "yes or no", "'yes'", "true or false", "one word", "json",
@@ -124,9 +124,9 @@ var (
 
 	// routeWords: "route a user question to a vectorstore or web search".
 	routeWords = words{
-		{"routing ", "router", "select the ", "determine the most ", "role play game"},
-		{"user", "raw text input", "roles are available"},
-		{"vectorstore", "suitable data source", "model prompt", "following agents", "roles are available"},
+		{"routing ", "router", "select the ", "determine the most "},
+		{"user", "raw text input"},
+		{"vectorstore", "suitable data source", "model prompt", "following agents"},
 	}
 
 	// queryWords: "rewrite the user query so that it is optimized for retrieval", "generate three different versions of

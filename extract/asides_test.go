@@ -1,6 +1,7 @@
 package extract_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -43,7 +44,6 @@ var asides = []string{
 	"You are an expert at routing a user question to a vectorstore or to web search.",
 	"You are a routing agent. Based on the user's message, decide which specialist should handle it.",
 	"Based on the user query, determine the most suitable data source to look into:",
-	"You are in a role play game. The following roles are available:\nwriter: writes.\nRead the following conversation.",
 	"Your task is to check if the user is asking about the weather.",
 	// What to look up.
 	"You are a query rewriter for a RAG system.",
@@ -74,11 +74,12 @@ func TestAsides(t *testing.T) {
 		require.Equal(t, extract.Turn, classOf(`{"messages":[`+sys(prompt)+`,`+u("x")+`,`+a("y")+`,`+u("z")+`]}`), "behind an answer: %s", prompt)
 	}
 	for _, prompt := range asides {
-		require.Equal(t, extract.Auxiliary, classOf(first("", prompt)), prompt)
+		require.Equal(t, extract.Auxiliary, classOf(first("", prompt+"\n\nhuman: hi")), prompt)
+		require.Equal(t, extract.Turn, classOf(first("", strings.ReplaceAll(prompt, "\n", " "))), prompt)
 		require.Equal(t, extract.Turn, classOf(first("", "Please improve this prompt: "+prompt)), prompt)
 	}
 	for _, prompt := range systemAsides {
-		require.Equal(t, extract.Turn, classOf(first("", prompt)), prompt)
+		require.Equal(t, extract.Turn, classOf(first("", prompt+"\n\nhuman: hi")), prompt)
 	}
 }
 
@@ -135,6 +136,12 @@ func TestNoAsides(t *testing.T) {
 		"You are given a context and a question. Answer the question by the context.",
 		"You will be given a story by the user. Judge it kindly and tell what is missing.",
 		"You are an essay evaluator. Users paste essays.",
+		"You are an essay evaluator. The user sends an essay and revises it with you.",
+		"You are a resume evaluator for job seekers. Discuss the user's resume with them.",
+		"You are an invoice extractor. The user uploads invoices; answer questions about them.",
+		"You are a content filter for my kids. Answer what is fit for them.",
+		"You will be given tickets by the user. Determine the priority and write an answer to the customer.",
+		"You are a game master in a role play game. The following roles are available: elf, dwarf.",
 		"You are an interview coach. You will be given a position. Assess the candidate's answers and give feedback.",
 		"You are a data assistant. Write queries to retrieve what the user asks for.",
 		"You are a router in a story about a post office.",
@@ -142,7 +149,7 @@ func TestNoAsides(t *testing.T) {
 		"Assess the user's input for grammar. Detect errors. Return JSON.",
 	} {
 		require.Equal(t, extract.Turn, classOf(first(prompt, "hi")), prompt)
-		require.Equal(t, extract.Turn, classOf(first("", prompt)), prompt)
+		require.Equal(t, extract.Turn, classOf(first("", prompt+"\n\nhi")), prompt)
 	}
 	for _, words := range []string{
 		"Check if the user input is valid in this function; return true or false.",
@@ -154,10 +161,14 @@ func TestNoAsides(t *testing.T) {
 		"Your task is to determine if the user input is a palindrome, in Python.",
 		"Your task is to determine if the user input is a number, in JavaScript.",
 		"Your task is to determine if the user input matches this regex.",
+		"Determine if the following statements are true or false:\n1. Oslo is in Norway.",
+		"Classify the tone of the statement 'fine.' in one word.",
+		"You are a validator for JSON. Is this valid? {\"a\":1}\nI do not see it.",
 		"Classify user messages in this CSV. Return only the label of each user message.",
 		"Classify user messages in this CSV as spam or ham. Return only the label column.",
 	} {
 		require.Equal(t, extract.Turn, classOf(first("", words)), words)
+		require.Equal(t, extract.Turn, classOf(first("", words+"\n\nThank you!")), words)
 	}
 }
 

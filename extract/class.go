@@ -65,14 +65,15 @@ func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compa
 //     the session) and OpenCode (X-Parent-Session-Id, which its sub-agents send);
 //   - the body, where it is unmistakable: what Codex says in client_metadata, the loading of
 //     models by Ollama, what is to come between a prompt and a suffix, the fixed openings of
-//     side calls and sub-agents of some 70 clients, OpenAI's compaction_trigger, the warm-up
-//     and quota calls of Claude Code, and greetings for a token or a few. However they are
-//     worded, it recognises system prompts that say "You are a sub-agent"; system prompts that
-//     want a title or summary of a conversation, or a commit message, and prompts that ask
-//     about what was said, such as whether it is safe or right, who is to answer it and what to
-//     look up for it, where there is nothing but a first question; and the wish for a title of a
-//     given length for the conversation at hand, for a standalone question, or for the
-//     questions that the user may ask next, of which system prompts may speak as well.
+//     side calls and sub-agents of some 90 clients, OpenAI's compaction_trigger, the warm-up
+//     and quota calls of Claude Code, and greetings for a token or a few. Of others, it
+//     recognises by their words system prompts that say "You are a sub-agent"; where there is
+//     nothing but a first question, most system prompts that want a title or summary of a
+//     conversation, or a commit message, and some prompts that ask about what was said, such as
+//     whether it is safe or right, who is to answer it and what to look up for it (in the
+//     question itself, only if that has several lines); and the wish for a title of a given
+//     length for the conversation at hand, for a standalone question, or for the questions that
+//     the user may ask next, of which system prompts may speak as well.
 //
 // Where the headers say Subagent, the body is looked at as well, since a sub-agent may have
 // side calls of its own. When in doubt it is a Turn.
@@ -326,10 +327,11 @@ func (r *Request) bodyClass() Class {
 }
 
 // wantsAside reports whether the last words of a person want something of the conversation that
-// is no turn of it.
+// is no turn of it. An order shows what it is about, on lines of its own; persons often give
+// theirs in one line.
 func (t *trail) wantsAside(first bool) bool {
-	return wantsTitleOfThis(t.lastWords) || wantsStandaloneQuestion(t.lastWords) ||
-		first && (wantsNextQuestions(t.lastWords, t.lastEnd) || addressesModel(t.lastWords) && ordersAside(t.lastWords))
+	return wantsTitleOfThis(t.lastWords) || wantsStandaloneQuestion(t.lastWords) || first &&
+		(wantsNextQuestions(t.lastWords, t.lastEnd) || addressesModel(t.lastWords) && t.severalLines() && ordersAside(t.lastWords))
 }
 
 // systemClass returns what the first texts of the system prompt say: each is compared with

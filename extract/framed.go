@@ -31,8 +31,7 @@ const maxFramed = 3
 // without its label. A line behind all of it that says who is to speak is none of these.
 func (t *trail) framed(f func(sum)) {
 	last := t.steps.back(0)
-	if last == nil || last.answered || t.lastText == 0 || t.passed ||
-		!bytes.Contains(t.lastWords, lineBreak) && !bytes.Contains(t.lastEnd, lineBreak) {
+	if last == nil || last.answered || t.lastText == 0 || t.passed || !t.severalLines() {
 		return
 	}
 	end := t.lastEnd
@@ -48,6 +47,11 @@ func (t *trail) framed(f func(sum)) {
 			f(t.answeredHere.add(textSalt, xxhash.Sum64(piece)))
 		}
 	}
+}
+
+// severalLines reports whether the last text has a line break, as far as it is kept.
+func (t *trail) severalLines() bool {
+	return bytes.Contains(t.lastWords, lineBreak) || bytes.Contains(t.lastEnd, lineBreak)
 }
 
 // behind returns what stands behind the last break in a text.

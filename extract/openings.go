@@ -34,6 +34,7 @@ var (
 		{"# Assistant's job\n1. The assistant receives a HISTORY of conversation", Auxiliary},                      // Agent Zero
 		{"# Assistant's job\n1. The assistant receives a history of conversation", Auxiliary},                      // Agent Zero
 		{"# Memory Consolidation Analysis System", Auxiliary},                                                      // Agent Zero
+		{"You are in a role play game. The following roles are available:", Auxiliary},                             // AG2
 		{"You are a Memory Manager that is responsible for managing information and preferences", Auxiliary},       // Agno
 		{"Please provide a suitable name for this conversation", Auxiliary},                                        // Agno
 		{"Analyze the following conversation between a user and an assistant, and extract", Auxiliary},             // Agno

@@ -121,7 +121,7 @@ var (
 // message, rather than saying that it can.
 func wantsCommit(sentence []byte) bool { return commitWords.in(sentence) && !commitOthers.in(sentence) }
 
-var commitOthers = words{{" can ", " how to "}}
+var commitOthers = words{{" can ", " how to ", " help "}}
 
 // makesTitle reports whether a text in lower case wants the model to make a title of a
 // conversation: "a chat title", "a title for the conversation" or "the session as a title".

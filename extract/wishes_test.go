@@ -122,6 +122,7 @@ func TestWishesInAnyWords(t *testing.T) {
 		"You are a coding assistant. When you write commit messages, use the imperative.":                            extract.Turn,
 		`You are a coding assistant.\nWrite clear commit messages.`:                                                  extract.Turn,
 		`You are a kind assistant.\n\nSummarize the conversation so far, if asked.`:                                  extract.Turn,
+		"You help developers to write a commit message and to rebase.":                                               extract.Turn,
 		"You are a tutor who explains how to create a commit message.":                                               extract.Turn,
 		"You are a chatbot that can write a commit message, review code, and deploy.":                                extract.Turn,
 		"You are an email assistant that condenses conversation threads. Previous mails are attached.":               extract.Turn,
