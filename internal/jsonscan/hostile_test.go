@@ -2,6 +2,7 @@ package jsonscan_test
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,6 +20,7 @@ var hostile = []struct {
 	{"ones", `[1`, `,1`, `]`, true},
 	{"empty arrays", `[[]`, `,[]`, `]`, true},
 	{"empty objects", `[{}`, `,{}`, `]`, true},
+	{"nested arrays", `[[]`, `,` + strings.Repeat("[", 20) + strings.Repeat("]", 20), `]`, true},
 	{"literals", `[true`, `,null,false`, `]`, true},
 	{"members of one name", `{"a":1`, `,"a":1`, `}`, true},
 	{"tiny strings", `[""`, `,"","a"`, `]`, true},

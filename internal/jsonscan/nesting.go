@@ -86,7 +86,7 @@ const dense = 16
 
 // withoutPairs returns the marks of a block without pairs of brackets that have nothing but
 // such pairs in between: first those with no mark in between at all, and then, while many are
-// left, those that these were in. What take does with the others is the same without them,
+// left and many go, those that these were in. What take does with the others is the same without them,
 // but for MaxDepth, which is up to the caller. It returns all marks if a bracket is closed by
 // one of the other kind: whether that is a mistake is for take to find out, since the
 // outermost bracket may close before that.
@@ -98,8 +98,9 @@ func withoutPairs(block *[blockSize]byte, marks uint64) (left uint64) {
 			return marks
 		}
 		begins := bits.Reverse64(next(bits.Reverse64(ends), bits.Reverse64(left)))
+		before := bits.OnesCount64(left)
 		opens, left = opens&^begins, left&^(begins|ends)
-		if ends == 0 || bits.OnesCount64(left) < dense {
+		if n := bits.OnesCount64(left); n < dense || n > before*3/4 { // deep nesting has few such pairs
 			return left
 		}
 	}
