@@ -98,11 +98,12 @@ import (
 // If there is none, it starts at the target of one with the same texts in any setting,
 // as side calls of an agent have, or of one that ended in the same last texts: the texts
 // on both sides of an answer, at least two different ones with at least 32 bytes
-// together. So a conversation of which a client sends only the last part, whether it
-// leaves out the rest or sums it up, stays where it is. So does one whose client adds
-// something to the last message, behind the question or in front of it, such as a picture
-// of the page, and leaves it out of the next turn; or, under the same system prompt, around
-// it in one text, if the question is the first or last paragraph or, with or without a
+// together. So a conversation of which a client sends only the last part, with three texts
+// of a person at least, mostly stays where it is, whether the client leaves out the rest or
+// sums it up. So does one whose client adds something to the last message, behind the
+// question or in front of it, such as a picture of the page, and leaves it out of the next
+// turn; or, under the same system prompt but for times of day, around it in one text, if the
+// question has less than 256 bytes and is the first or last paragraph or, with or without a
 // label, the last line. All this requires an answer in the messages, which shows that there
 // was an earlier request. A prompt without messages is looked for by the 256 bytes in front
 // of the places at which an earlier one may have ended.
@@ -119,7 +120,7 @@ import (
 //
 // Two conversations that begin alike, to the letter, are one until they part. A client
 // that sends the last few messages only, or writes early ones anew for every turn, has a
-// new session each time, though mostly at the same target. So has one that writes more into
+// new session each time, though often at the same target. So has one that writes more into
 // the last text and leaves that out later, unless it is known to be injected. Any rule that led
 // such clients back would put strangers together.
 func Trail() Extractor { return trailExtractor{} }
