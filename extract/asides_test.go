@@ -71,6 +71,10 @@ func TestAsides(t *testing.T) {
 	for _, prompt := range append(systemAsides, asides...) {
 		require.Equal(t, extract.Auxiliary, classOf(first(prompt, "Can you help me with my order?")), prompt)
 		require.Equal(t, extract.Turn, classOf(`{"tools":[{"name":"a"}],`+first(prompt, "Can you help me?")[1:]), "with tools: %s", prompt)
+		for _, choice := range []string{`{"type":"function","function":{"name":"a"}}`, `{"type":"tool","name":"a"}`} {
+			answered := `{"tools":[{"name":"a"}],"tool_choice":` + choice + `,`
+			require.Equal(t, extract.Auxiliary, classOf(answered+first(prompt, "Can you help me?")[1:]), "by a tool: %s", prompt)
+		}
 		require.Equal(t, extract.Turn, classOf(`{"messages":[`+sys(prompt)+`,`+u("x")+`,`+a("y")+`,`+u("z")+`]}`), "behind an answer: %s", prompt)
 	}
 	for _, prompt := range asides {

@@ -374,12 +374,17 @@ func (t *trail) systemWish(text []byte, first bool) Class {
 	return Turn
 }
 
-// hasTools reports whether a model may call anything.
+// hasTools reports whether a model may call anything. Where it must call one given tool, that is
+// the form in which a framework has it answer.
 func (r *Request) hasTools(t *trail) bool {
-	return t.tools || slices.ContainsFunc(toolFields, func(f field) bool {
+	if !t.tools && !slices.ContainsFunc(toolFields, func(f field) bool {
 		c := jsonscan.New(r.get(f))
 		return c.Kind() == '{' || c.Array() && c.Element()
-	})
+	}) {
+		return false
+	}
+	kind, _ := text(lastMember(r.member("tool_choice"), "type"))
+	return kind != "function" && kind != "tool"
 }
 
 // loadsModel reports whether a body without words wants nothing of Ollama but to load a
