@@ -27,7 +27,7 @@ func ordersAside(text []byte) bool {
 			verdictWords.in(lower) ||
 			routeWords.in(lower) ||
 			queryWords.in(lower) && !queryOthers.in(lower) ||
-			memoryWords.in(first)) && !asideOthers.in(lower)
+			memoryWords.in(first)) && !asideOthers.in(lower) && !bytes.Contains(first, []byte(" how "))
 }
 
 // isAsker reports whether the first sentence of a prompt says to the model that it is one of
@@ -99,7 +99,7 @@ var (
 	asideOthers = words{{
 		"ql ", "ql.", "and respond", "and answer", "and reply", "and explain", "and correct", "and tell", "and write", "then ", "before answer",
 		"help the user", "help users", "helps ", "you help", "first ", "each answer", "each message", "every ", "always ", "whenever ",
-		". if ", ", if ", "if you ", "refuse", "polite", " i ", " my ", " me ", " how ", " your answer",
+		". if ", ", if ", "if you ", "refuse", "polite", " i ", " my ", " me ", " your answer",
 		". ask ", ". greet ", ". help ", ". offer ", ". tell ", "grammar", "python", "javascript", "regex", " csv",
 	}}
 

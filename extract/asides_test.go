@@ -50,6 +50,7 @@ var asides = []string{
 	"You are an assistant. Your task is\n to generate 3 different versions of the given user\n question to search a vector database.",
 	"Given a user query, rewrite it to get better results when querying a web search engine.",
 	"Rewrite the user's question into a search query for our documents. Output only the query.",
+	"Your task is to rewrite the user query for retrieval from a vector database. Consider how it is used there.",
 	"You are an assistant that decomposes the original query into two or three simple ones.",
 	"Rewrite the following query so that it suits a web search.",
 	// What to remember.
@@ -61,6 +62,7 @@ var asides = []string{
 var systemAsides = []string{
 	"Check if the user is asking for legal advice.",
 	"You analyze content to be stored in a memory system.",
+	"You extract memory statements from texts (e.g. a task and its result, or a conversation).",
 	"You write multiple search queries for a single input query.",
 	"Update the memory of the user by the conversation below.",
 	"<role>You are a classifier. Read what the user says.",
@@ -132,6 +134,7 @@ func TestNoAsides(t *testing.T) {
 		"You translate questions into PromQL. Return only the query for the user query.",
 		"Translate the user query to SQL for MySQL. Return only the query.",
 		"Your task is to determine the best time to plant tomatoes by the user's message.",
+		"Determine how the user's message is best answered. Return only JSON.",
 		"Determine if the user needs a refund. Ask for the order.",
 		"Check if the user has an account. Greet them.",
 		"Determine whether the user is new. Help them to begin.",

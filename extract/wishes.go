@@ -425,7 +425,7 @@ func loweredOpening(text []byte) []byte {
 // system prompt is mostly about how the model is to speak, whatever it is asked.
 func sentence(text []byte) []byte {
 	for i := range len(text) - 1 {
-		if text[i] == '.' && (text[i+1] == ' ' || text[i+1] == '\n' || text[i+1] == '\\') {
+		if text[i] == '.' && !bytes.HasSuffix(text[:i], []byte("e.g")) && (text[i+1] == ' ' || text[i+1] == '\n' || text[i+1] == '\\') {
 			return text[:i]
 		}
 	}
