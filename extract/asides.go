@@ -82,7 +82,7 @@ var asideStems = stemsOf(
 var (
 	askers = []string{
 		"classifier", "classification", "guardrail", "content filter", "validator", "detector", "routing agent", " router",
-		"rewriter", "grader", "evaluator", "extractor", "memory extraction", "memory observer", "memory synthesizer", "memory consolidation",
+		"rewriter", "grader", "evaluator", "extractor", "memory extraction", "memory synthesizer", "memory consolidation",
 	}
 	// askedWords are said of what an asker is asked: routes may be those of trucks.
 	askedWords = words{{"user input", "user request", "user prompt", "user say", "question", "quer", "message", "conversation", "json", "intent", "analyze", "content", "answer"}}

@@ -38,8 +38,14 @@ var (
 		{"You are a Memory Manager that is responsible for managing information and preferences", Auxiliary},       // Agno
 		{"Please provide a suitable name for this conversation", Auxiliary},                                        // Agno
 		{"Analyze the following conversation between a user and an assistant, and extract", Auxiliary},             // Agno
+		{"You are a Session Context Manager.", Auxiliary},                                                          // Agno
+		{"You are building a memory of this user", Auxiliary},                                                      // Agno
+		{"You are extracting structured profile information about the user", Auxiliary},                            // Agno
+		{"You are a Learning Extractor.", Auxiliary},                                                               // Agno
 		{"You title chat sessions. Given the user's opening message", Auxiliary},                                   // aisuite
 		{"You are a message classifier for a model router", Auxiliary},                                             // AnythingLLM
+		{"You are a memory observer for a personalized AI assistant", Auxiliary},                                   // AnythingLLM
+		{"You are a memory reflector for a personalized AI assistant", Auxiliary},                                  // AnythingLLM
 		{"Below is a history of the conversation so far, and a new question asked by the user that", Auxiliary},    // Azure's sample of a search
 		{"You are an expert coding assistant. Your goal is to generate a concise, structured summary", Compaction}, // Avante
 		{"You are an AI conversation titles assistant", Auxiliary},                                                 // big-AGI
@@ -92,6 +98,8 @@ var (
 		{"You are summarizing a conversation to preserve context", Compaction},                                     // Crush
 		{"You are an agent for Crush", Subagent},                                                                   // Crush
 		{"You are a web content analysis agent for Crush", Subagent},                                               // Crush
+		{"You analyze a query for searching memory.", Auxiliary},                                                   // CrewAI
+		{"You are comparing new content against existing memories", Auxiliary},                                     // CrewAI
 		{"You are a memory management system. Your task is to analyze a conversation", Auxiliary},                  // DeerFlow
 		{"You are generating follow-up questions to help the user continue", Auxiliary},                            // DeerFlow
 		{"### Job Description',\nYou are a text classification engine that analyzes", Auxiliary},                   // Dify
@@ -132,6 +140,8 @@ var (
 		{"The following is a conversation between the user and assistant. Write a concise summary", Compaction},    // LlamaIndex
 		{"You are a conversation context compressor", Compaction},                                                  // LobeChat
 		{"You're an assistant who's good at extracting key takeaways from conversations", Compaction},              // LobeChat before
+		{"You are a sidecar that extracts 0-4 quick-reply suggestions", Auxiliary},                                 // LobeChat
+		{"Summarize the conversation for future reference.", Compaction},                                           // LobeChat
 		{"You are the memory consciousness of an AI", Auxiliary},                                                   // Mastra
 		{"# ROLE\n\nYou are a Memory Extractor", Auxiliary},                                                        // Mem0
 		{"You are an Assistant Information Organizer, specialized in accurately storing facts", Auxiliary},         // Mem0

@@ -107,7 +107,6 @@ func TestWishesInAnyWords(t *testing.T) {
 		"Summarize this conversation concisely, capturing the key topics discussed.":                                                                                                 extract.Compaction,
 		"Summarize the given conversation thread in a way that invites further exploration":                                                                                          extract.Compaction, // big-AGI
 		"You are a memory extraction engine for a long-term AI assistant.":                                                                                                           extract.Auxiliary,
-		"You are a memory observer for a personalized AI assistant. Read the conversation.":                                                                                          extract.Auxiliary, // AnythingLLM
 		"You are a kind assistant with a memory extracted from earlier chats.":                                                                                                       extract.Turn,
 		"You are a shop assistant for memory foam mattresses.":                                                                                                                       extract.Turn,
 		"Welcome. You are a memory extraction engine.":                                                                                                                               extract.Turn,
