@@ -29,6 +29,7 @@ const (
 	keySalt                 // a key: a setting, and words
 	tailSalt                // the last words alone
 	framedSalt              // what may be the question in the last text
+	historySalt             // questions in a system prompt
 )
 
 // add returns the digest over s and then h.

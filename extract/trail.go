@@ -30,7 +30,7 @@ import (
 //     the target is taken over. Side calls are placed by them, which have the conversation
 //     and another system prompt; and so is a conversation that has lost its beginning, or what
 //     its client had added to the last message, behind the question or in front of it, in
-//     texts of their own or around it in one.
+//     texts of their own or around it in one; and one that is in the system prompt.
 //
 // The files:
 //
@@ -43,6 +43,7 @@ import (
 //	times.go      a system prompt without the times of day in it
 //	steps.go      a message of browser-use, which tells of a task and of all its steps
 //	transcript.go the conversation in one text of a person
+//	history.go    the conversation in the system prompt
 //	legacy.go     prompts without messages, the conversation in one text
 //	plain.go      the form in which texts are compared, however they were escaped
 //	sum.go        the digests
@@ -105,7 +106,8 @@ import (
 // turn; or, under the same system prompt but for times of day, around it in one text, if the
 // question has less than 256 bytes and is the first or last paragraph or, with or without a
 // label, the last line. All this requires an answer in the messages, which shows that there
-// was an earlier request. A prompt without messages is looked for by the 256 bytes in front
+// was an earlier request; or the conversation in the system prompt, where each line of a person
+// begins with "User:" or the like. A prompt without messages is looked for by the 256 bytes in front
 // of the places at which an earlier one may have ended.
 //
 // It reads OpenAI chat, Responses and legacy completions, Anthropic Messages,
@@ -393,6 +395,10 @@ func (t *trail) session() (Session, bool) {
 	if len(t.textTails) > 0 {
 		keys = keys.add(none, sum{t.textTails[0], tailSalt})
 	}
+	asking, asked, before := t.history()
+	if asked != (sum{}) {
+		keys = keys.add(asking, asked)
+	}
 	aliases := len(keys) / keySize
 	for i := range maxTexts {
 		if part := t.parts.back(i); part != nil && *part != here {
@@ -427,6 +433,9 @@ func (t *trail) session() (Session, bool) {
 	}
 	if t.answeredHere != (sum{}) {
 		keys = keys.add(framed, t.answeredHere)
+	}
+	if before != (sum{}) {
+		keys = keys.add(asking, before)
 	}
 	for i, tail := range t.textTails {
 		if i > 0 {

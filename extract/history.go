@@ -1,0 +1,102 @@
+package extract
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// Many applications write the conversation so far into the system prompt, and send nothing
+// but the question at hand beside it: Langflow's chatbot with a memory, Spring AI's advisor
+// for prompts, and what guides of LangChain teach. So each turn has another system prompt,
+// and no answer among its messages:
+//
+//	You are a kind assistant.
+//
+//	History:
+//	User: Where is Oslo?
+//	AI: In Norway.
+//
+// The next such prompt has the question at hand in its last line of a person. So a turn is
+// looked for by that question and the one in front of it. The first one has none in front: it
+// counts alone if it is longer than a greeting, and if there is a heading, under which nobody
+// has said anything when it was asked. (Where somebody has, that may be an example.) What is
+// found is no more than a place to start at, and only where the system prompt begins alike.
+
+// history returns the setting of the questions in a system prompt, what a later turn may find
+// this one by, and what this one may find the turn before by; zero sums if there is nothing.
+func (t *trail) history() (in, here, before sum) {
+	if t.answered {
+		return
+	}
+	now := question(t.lastWords)
+	var asked [3][]byte // the last one first
+	headed, open := false, false
+	for rest := t.ending; len(rest) > 0; {
+		var line []byte
+		line, rest, _ = bytes.Cut(rest, lineBreak)
+		if words := askedIn(line); words != nil {
+			asked, open = [3][]byte{words, asked[0], asked[1]}, true
+		} else if line = trim(line); len(line) > 0 {
+			headed, open = headed || headsHistory(line), false
+		}
+	}
+	if open && bytes.Equal(asked[0], now) { // some have the question at hand there as well
+		asked = [3][]byte{asked[1], asked[2]}
+	}
+	pair := func(last, before []byte) sum {
+		const shortest = 16 // bytes of a first question
+		switch {
+		case before == nil && (!headed || len(last) < shortest),
+			before != nil && (bytes.Equal(before, last) || len(before)+len(last) < minTail):
+			return sum{}
+		}
+		return sum{}.add(textSalt, xxhash.Sum64(before)).add(textSalt, xxhash.Sum64(last))
+	}
+	texts := t.opening.texts
+	if t.opening.n == 0 {
+		texts = t.system.texts
+	}
+	first, _, _ := bytes.Cut(texts[0], lineBreak)
+	return sum{}.add(historySalt, xxhash.Sum64(first)), pair(now, asked[0]), pair(asked[0], asked[1])
+}
+
+// question returns the first line of a text, as it may stand behind a label.
+func question(text []byte) []byte {
+	line, _, _ := bytes.Cut(text, lineBreak)
+	line, _, _ = bytes.Cut(line, []byte("</"))
+	return bytes.Trim(line, ` *\"'`)
+}
+
+// askedIn returns what a person says in a line of a conversation: "User: hi", "**Human:** hi",
+// "<user>hi</user>"; nil if nobody says anything. Most lines are told by their first letter.
+func askedIn(line []byte) []byte {
+	const longest = 16 // bytes behind the name
+	for len(line) > 0 && (line[0] < '0' || line[0] == '<' || line[0] == '[') {
+		line = line[1:]
+	}
+	if len(line) == 0 || line[0]|('a'-'A') > 'z' {
+		return nil
+	}
+	for _, name := range people[line[0]|('a'-'A')] {
+		if n := len(name); len(line) > n && strings.EqualFold(string(line[:n]), name) {
+			if i := bytes.IndexAny(line[n:min(len(line), n+longest)], ":>]"); i >= 0 {
+				if words := question(line[n+i+1:]); len(words) > 0 {
+					return words
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// people are what a person is called in such lines, in lower case.
+var people = stemsOf("user", "human", "customer", "question")
+
+// headsHistory reports whether a line is the heading of a conversation: "Previous conversation:".
+func headsHistory(line []byte) bool {
+	return (line[len(line)-1] == ':' || line[0] == '#' || line[0] == '<') && historyWords.in(bytes.ToLower(line))
+}
+
+var historyWords = words{{"history", "conversation", "memory", "transcript", "dialog"}}

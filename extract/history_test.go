@@ -1,0 +1,96 @@
+package extract_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// An advisor writes the conversation into the system prompt.
+type advisor struct{ name, before, after, person, model, end string }
+
+var advisors = []advisor{
+	{"Langflow", "You are kind.\n\nHistory:\n\n", "", "User: ", "AI: ", "\n"},
+	{"Spring AI", "You are kind.\n\nUse the MEMORY section.\n\n------\nMEMORY:\n", "------\n", "USER:", "ASSISTANT:", "\n"},
+	{"Markdown", "You are kind.\n\n## Conversation so far\n\n", "", "- **User:** ", "- **You:** ", "\n\n"},
+	{"elements", "You are kind.\n<chat_history>\n", "</chat_history>\nBe brief.", "<human>", "<ai>", "</human>\n"},
+	{"brackets", "You are kind.\n\nTranscript of the dialog:\n", "", "[Customer] ", "[Bot] ", "\n"},
+}
+
+func (m advisor) body(said ...string) string {
+	var b strings.Builder
+	b.WriteString(m.before)
+	for i, s := range said[:len(said)-1] {
+		b.WriteString([]string{m.person, m.model}[i%2] + s + m.end)
+	}
+	return chat(sys(b.String()+m.after), u(said[len(said)-1]))
+}
+
+func TestConversationsInTheSystemPrompt(t *testing.T) {
+	t.Parallel()
+	for _, m := range advisors {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			said := []string{"Where is \"Oslo\" in Norway?"}
+			for i := range 6 {
+				next := append(said[:len(said):len(said)], fmt.Sprintf("Answer %d:\n\n1. one\n2. two", i), fmt.Sprintf("And why is that so, %d times?\nTell me.", i))
+				last := trailOf(t, m.body(said...))
+				require.Equal(t, near, relation(trailOf(t, m.body(next...)), last), i)
+				require.Equal(t, same, relation(trailOf(t, m.body(next...)), trailOf(t, m.body(next...))))
+
+				other := append([]string{}, next...)
+				other[len(other)-3] = "So: " + other[len(other)-3]
+				require.Equal(t, apart, relation(trailOf(t, m.body(other...)), last), "another question")
+				elsewhere := m
+				elsewhere.before = "You are rude." + strings.TrimPrefix(m.before, "You are kind.")
+				require.Equal(t, apart, relation(trailOf(t, elsewhere.body(next...)), last), "another application")
+				require.Equal(t, apart, relation(trailOf(t, m.body(said...)), trailOf(t, m.body(next...))), "the other way round")
+				said = next
+			}
+		})
+	}
+}
+
+// Some save the question before they look for what was said.
+func TestConversationsWithTheQuestionAtHand(t *testing.T) {
+	t.Parallel()
+	prompt := "You are kind.\n\nHistory:\nUser: Where is Oslo in Norway?\n"
+	first := chat(sys(prompt), u("Where is Oslo in Norway?"))
+	prompt += "AI: In the south.\nUser: And where is Bergen, in the west?\n"
+	second := chat(sys(prompt), u("And where is Bergen, in the west?"))
+	third := chat(sys(prompt+"AI: Yes.\nUser: Thanks.\n"), u("Thanks."))
+	require.Equal(t, near, relation(trailOf(t, second), trailOf(t, first)))
+	require.Equal(t, near, relation(trailOf(t, third), trailOf(t, second)))
+	require.Equal(t, apart, relation(trailOf(t, third), trailOf(t, first)))
+}
+
+// Nobody has asked what is an example, and many say what says little.
+func TestNoConversationsInTheSystemPrompt(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, apart, relation(trailOf(t, advisors[0].body("hi", "Hello.", "Where is Oslo in Norway?")), trailOf(t, advisors[0].body("hi"))))
+	require.Equal(t, apart, relation(trailOf(t, advisors[0].body("a", "x", "b", "y", "c")), trailOf(t, advisors[0].body("a", "x", "b"))))
+	again := "Please go on with what you do now."
+	require.Equal(t, apart, relation(trailOf(t, advisors[0].body("a", "x", again, "y", again, "z", again)), trailOf(t, advisors[0].body("b", "x", again, "y", again))))
+
+	const one, two = "How do I return an item to you?", "Where is my order at the moment?"
+	for name, prompt := range map[string]string{
+		"an example":   "You are kind.\n\nExample conversation:\nUser: " + one + "\nAI: By post.",
+		"two examples": "You are kind.\n\nExample conversation:\nUser: " + one + "\nAI: By post.\nUser: " + two + "\nAI: On the way.",
+		"no heading":   "You are kind.\nUser: " + one + "\nAI: By post.",
+	} {
+		stranger := trailOf(t, chat(sys(prompt), u("Anything else that I should know?")))
+		for _, words := range []string{one, two} {
+			require.Equal(t, apart, relation(stranger, trailOf(t, chat(sys(prompt), u(words)))), name)
+			require.Equal(t, apart, relation(stranger, trailOf(t, chat(sys("You are kind."), u(words)))), name)
+		}
+	}
+	require.Equal(t, apart, relation(trailOf(t, chat(sys("You like conversation.\nUser: "+one+"\nAI: By post."), u(two))), trailOf(t, chat(sys("You like conversation."), u(one)))))
+	headed := "You are kind.\n\nHistory:\n"
+	answered := chat(sys(headed), u("Where is Oslo in Norway?"), a("x"))
+	require.Equal(t, apart, relation(trailOf(t, chat(sys(headed+"User: Where is Oslo in Norway?\nAI: x"), u("Why?"))), trailOf(t, answered)))
+	for _, odd := range []string{"é: x", "{: x", "~", `\x`, "User", "User:", "user:: "} {
+		trailOf(t, chat(sys(headed+odd), u("x")))
+	}
+}
