@@ -373,6 +373,8 @@ func FuzzBody(f *testing.F) {
 		`{"metadata":{"user_id":"user_ab_account__session_` + uuid + `"}}`, `{"session_id":"a","session_id":1}`, `{"session\u005fid":"\ud800"}`,
 		`{"previous_response_id":"resp_1"}`, `{"thread":{"type":"continue","previous_message_id":"m"}}`, `{"prompt":["a","b"]}`, `{"prompt":"a: b\n\n c"}`,
 		`{"messages":[{"role":"user","content":"<system-reminder>a</system-reminder> b"}],"system":"x-anthropic-billing-header: a\nb /c/d"}`,
+		`{"messages":[{"role":"system","content":"At 9:05\n\nHistory:"},{"role":"user","content":"<system-reminder>/a/b</system-reminder>"},
+			{"role":"user","content":["c","d, and so on\n\ne\nf: g"]}]}`,
 		`{"contents":{"parts":{"text":"a"}},"system_instruction":"b","systemInstruction":{"parts":[{"text":"c"}]}}`,
 		`{"request":{"contents":[{"parts":[{"inlineData":{}}]}],"sessionId":"-1"}}`, `{"input":[{"type":"image"},"a",[],null,1]}`,
 		`{"messages":[{"role":"user","content":"a"}`, `{"a":tru}`, "{\"session_id\":\"\xff\"}", "\ufeff{}",
@@ -422,7 +424,7 @@ func requireValid(t *testing.T, s extract.Session, ok bool) {
 		require.False(t, seen[id], "stored twice")
 		seen[id] = true
 	}
-	require.LessOrEqual(t, len(s.Aliases), 6)
+	require.LessOrEqual(t, len(s.Aliases), 9) // as TestTrailWithTheMostKeys
 	require.LessOrEqual(t, len(s.Continues)+len(s.Near), 64)
 	require.NotContains(t, s.Continues, s.ID)
 }

@@ -106,9 +106,9 @@ import (
 // turn; or, under the same system prompt but for times of day, around it in one text, if the
 // question has less than 256 bytes and is the first or last paragraph or, with or without a
 // label, the last line. All this requires an answer in the messages, which shows that there
-// was an earlier request; or the conversation in the system prompt, where each line of a person
-// begins with "User:" or the like. A prompt without messages is looked for by the 256 bytes in front
-// of the places at which an earlier one may have ended.
+// was an earlier request; or the conversation in the system prompt, where each line of a
+// person begins with "User:" or the like. A prompt without messages is looked for by the
+// 256 bytes in front of the places at which an earlier one may have ended.
 //
 // It reads OpenAI chat, Responses and legacy completions, Anthropic Messages,
 // Gemini and its Code Assist envelope, Bedrock Converse, Ollama, Cohere v2 and
