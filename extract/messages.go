@@ -654,7 +654,7 @@ func (t *trail) read(text []byte, lent bool) {
 	if len(words) == 0 {
 		return
 	}
-	if cue := cueOf(words); cue != nil {
+	if cue := cueOf(words); cue != nil || t.texts == 0 && !t.answered && endsInQuestion(words) {
 		t.person(textSalt, t.transcript(words, cue))
 	} else {
 		t.person(textSalt, xxhash.Sum64(words))

@@ -17,7 +17,9 @@ import (
 //	Human: Where is Oslo?
 //	AI:
 //
-// So wherever such a line begins like the last one, an earlier request may have ended.
+// So wherever such a line begins like the last one, an earlier request may have ended. Others end
+// in the question at hand, behind a label that may be another one than further up ("User question:
+// And Bergen?"). There, an earlier request may have ended in each line of a person.
 
 // cueOf returns the cue that a plain text without white space around it ends in, or nil.
 func cueOf(words []byte) []byte {
@@ -37,24 +39,43 @@ func cueOf(words []byte) []byte {
 // lineBreak is how a line ends in a plain text.
 var lineBreak = []byte(`\n`)
 
-// transcript returns the digest of a text that ends in a cue. Blank lines make no difference,
-// since templates leave one where there is no conversation yet. If the text is the first one,
-// it puts into t.steps where in it earlier requests may have ended. In later ones nobody has
-// transcripts, and steps of what is pasted there would be in the way of the others.
+// endsInQuestion reports whether the last line of a text is one of a person in a conversation.
+func endsInQuestion(words []byte) bool {
+	const longest = 400 // bytes of the line
+	end := words[max(0, len(words)-longest):]
+	if !bytes.Contains(end, lineBreak) { // as most: LastIndex takes many times as long
+		return false
+	}
+	i := bytes.LastIndex(end, lineBreak)
+	return askedIn(end[i+len(lineBreak):]) != nil
+}
+
+// transcript returns the digest of a text that ends in a cue or, if that is nil, in a question, of
+// which the label does not count. Blank lines make no difference, since templates leave one where
+// there is no conversation yet. If the text is the first one, it puts into t.steps where in it
+// earlier requests may have ended. In later ones nobody has transcripts, and steps of what is pasted
+// there would be in the way of the others.
 func (t *trail) transcript(words, cue []byte) uint64 {
 	const most = 1 << 14 // lines that are told apart in all texts together
 	var d xxhash.Digest
 	d.Reset()
 	for ; t.lines < most && len(words) > 0; t.lines++ {
-		var line []byte
+		var line, ended []byte // the latter is up to where an earlier request may have ended
 		line, words, _ = bytes.Cut(words, lineBreak)
 		if len(trim(line)) == 0 {
 			continue
 		}
 		d.Write(lineBreak)
-		if t.texts == 0 && !t.answered && len(words) > 0 && bytes.HasPrefix(line, cue) {
+		if cue != nil && bytes.HasPrefix(line, cue) {
+			ended = cue
+		} else if cue == nil {
+			if ended = askedIn(line); ended != nil {
+				line = ended
+			}
+		}
+		if ended != nil && t.texts == 0 && !t.answered && len(words) > 0 {
 			until := d
-			until.Write(cue)
+			until.Write(ended)
 			t.steps.put(step{sum: t.here.add(textSalt, until.Sum64()), answered: true})
 		}
 		d.Write(line)

@@ -67,6 +67,38 @@ func TestTranscriptsInOneMessage(t *testing.T) {
 	}
 }
 
+// Others end in the question at hand, behind a label of its own.
+func TestTranscriptsThatEndInAQuestion(t *testing.T) {
+	t.Parallel()
+	prompt := func(said ...string) string {
+		var b strings.Builder
+		b.WriteString("Answer the user's question.\n\nHistory:\n")
+		last := len(said) - 1
+		for i, s := range said[:last] {
+			b.WriteString([]string{"User: ", "AI: "}[i%2] + s + "\n")
+		}
+		return b.String() + "\n**User question:** " + said[last]
+	}
+	trail := func(said ...string) extract.Session { return trailOf(t, chat(u(prompt(said...)))) }
+	said := []string{"hi"}
+	for i := range 20 {
+		next := append(said[:len(said):len(said)], fmt.Sprintf("Answer %d:\n\n- one", i), fmt.Sprintf("Question %d?", i))
+		require.Equal(t, continues, relation(trail(next...), trail(said...)), i)
+		require.Equal(t, apart, relation(trail(said...), trail(next...)))
+		other := append([]string{"hello"}, next[1:]...)
+		require.Equal(t, apart, relation(trail(other...), trail(said...)))
+		other = append([]string{}, next...)
+		other[len(other)-2] += " Or so."
+		require.NotEqual(t, same, relation(trail(other...), trail(next...)), "another answer")
+		said = next
+	}
+	first := trail("hi")
+	require.Equal(t, continues, relation(trailOf(t, chat(u(prompt("hi")), a("x"), u("y"))), first), "as messages from there on")
+	long := strings.Repeat("x", 500)
+	require.Equal(t, apart, relation(trail("hi", "x", long), trail("hi")), "a line that is no more looked at")
+	require.Equal(t, apart, relation(trailOf(t, chat(u("Answer."), a("x"), u(prompt("hi", "x", "why?")))), trailOf(t, chat(u("Answer."), a("x"), u(prompt("hi"))))), "in a later text")
+}
+
 // A text that ends like a transcript, but is none.
 func TestNoTranscripts(t *testing.T) {
 	t.Parallel()
