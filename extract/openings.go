@@ -138,6 +138,7 @@ var (
 		{"You are a conversation title generator", Auxiliary},                                                      // Letta Code
 		{"The following messages are being evicted from the BEGINNING of your context window", Compaction},         // Letta Code
 		{"The following is a conversation between the user and assistant. Write a concise summary", Compaction},    // LlamaIndex
+		{"Use the `set_memory` tool to save important information about the user, but ONLY", Auxiliary},            // LibreChat
 		{"You are a conversation context compressor", Compaction},                                                  // LobeChat
 		{"You're an assistant who's good at extracting key takeaways from conversations", Compaction},              // LobeChat before
 		{"You are a sidecar that extracts 0-4 quick-reply suggestions", Auxiliary},                                 // LobeChat
