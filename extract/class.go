@@ -151,6 +151,7 @@ var pathClasses = []struct {
 	{"/moderations", Auxiliary},          // OpenAI
 	{"/images/generations", Auxiliary},   // OpenAI
 	{"/images/edits", Auxiliary},         // OpenAI
+	{"/images/variations", Auxiliary},    // OpenAI
 	{"/audio/speech", Auxiliary},         // OpenAI
 	{"/audio/transcriptions", Auxiliary}, // OpenAI
 	{"/audio/translations", Auxiliary},   // OpenAI

@@ -51,6 +51,7 @@ func TestClass(t *testing.T) {
 		"documents are ranked":             {&extract.Request{Path: "/v2/rerank"}, extract.Auxiliary},
 		"an image":                         {&extract.Request{Path: "/v1/images/generations"}, extract.Auxiliary},
 		"an image is changed":              {&extract.Request{Path: "/v1/images/edits"}, extract.Auxiliary},
+		"an image is varied":               {&extract.Request{Path: "/v1/images/variations"}, extract.Auxiliary},
 		"text to speech":                   {&extract.Request{Path: "/v1/audio/speech"}, extract.Auxiliary},
 		"speech to text":                   {&extract.Request{Path: "/v1/audio/transcriptions"}, extract.Auxiliary},
 		"speech to English":                {&extract.Request{Path: "/v1/audio/translations"}, extract.Auxiliary},

@@ -9,6 +9,34 @@ import (
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
+// readPrompt reads what a body has in place of messages: a prompt, by any of its names, or
+// Cohere's chat of before v2, which has the last message beside those before it.
+func (t *trail) readPrompt(r *Request) {
+	if prompt := r.get(promptField); prompt != nil {
+		t.images(r.get(imagesField))
+		t.legacyPrompt(prompt)
+		return
+	}
+	if last := r.member("message"); last != nil {
+		t.careful = true // they are not read once more
+		system := jsonscan.New(r.member("preamble"))
+		t.content(&system, &t.system)
+		for _, raw := range [...][]byte{r.member("chat_history"), last} {
+			c := jsonscan.New(raw)
+			if t.messages(&c); raw != nil && !c.OK() {
+				t.items = maxItems + 1 // no trail
+			}
+		}
+		return
+	}
+	for _, name := range [...]string{"inputText", "inputs"} { // Amazon Titan, Hugging Face
+		if prompt := r.member(name); prompt != nil {
+			t.legacyPrompt(prompt)
+			return
+		}
+	}
+}
+
 // legacyPrompt reads the prompt of a legacy completion, given its text in the body. A string, or
 // an array of one string, holds a whole conversation, and the prompt of the next request
 // begins with it. Where in it an earlier request ended can only be guessed: see

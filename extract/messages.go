@@ -246,7 +246,7 @@ func (t *trail) members(c *jsonscan.Cursor, whole jsonscan.Cursor, done bool) {
 				c.Skim()
 				done = true
 			}
-		case "parts":
+		case "parts", "message": // Gemini, Cohere before v2
 			parts = c.Skim()
 		case "images":
 			images = c.Skim()
@@ -310,11 +310,11 @@ const (
 // Responses API without one is a call or a result unless it has no type either.
 func speakerOf(role, kind []byte) speaker {
 	switch string(role) {
-	case "user":
+	case "user", "USER", "User":
 		return speakerPerson
-	case "system", "developer":
+	case "system", "developer", "SYSTEM", "System":
 		return speakerSystem
-	case "assistant", "model":
+	case "assistant", "model", "CHATBOT", "Chatbot":
 		return speakerModel
 	case "":
 		switch string(kind) {

@@ -163,8 +163,9 @@ func (p *pins) tools(raw []byte) {
 				p.add(jsonID(lastMember(value, "file_id")))
 			case "vector_store_ids", "file_search_store_names": // OpenAI, Google Interactions
 				p.list(value)
-			case "fileSearch": // Gemini
+			case "fileSearch", "file_search": // Gemini
 				p.list(lastMember(value, "fileSearchStoreNames"))
+				p.list(lastMember(value, "file_search_store_names"))
 			}
 		})
 	}
@@ -354,6 +355,10 @@ func pathState(path string) (string, bool) {
 			ok = strings.HasPrefix(id, "thread_")
 		case "sessions": // Claude's managed agents
 			ok = strings.HasPrefix(id, "sesn_")
+		case "agentAliases": // of Bedrock, whose clients choose ids of sessions
+			_, id, _ = strings.Cut(rest, "/sessions/")
+			id, _, _ = strings.Cut(id, "/")
+			ok = id != ""
 		case "agents":
 			ok = strings.HasPrefix(id, "agent_") || strings.HasPrefix(id, "ag_")
 		case "environments":

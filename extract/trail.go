@@ -111,9 +111,9 @@ import (
 // 256 bytes in front of the places at which an earlier one may have ended.
 //
 // It reads OpenAI chat, Responses and legacy completions, Anthropic Messages,
-// Gemini and its Code Assist envelope, Bedrock Converse, Ollama, Cohere v2 and
-// Vercel's AI SDK, by the members that a body has, whatever its path (only Converse's
-// promptVariables go by the path). A body that is the continuation of something on the
+// Gemini and its Code Assist envelope, Bedrock Converse, Ollama, Cohere, Vercel's AI SDK,
+// and the texts that Amazon Titan and Hugging Face take, by the members that a body has,
+// whatever its path (only Converse's promptVariables go by the path). A body that is the continuation of something on the
 // server (previous_response_id and the like) does not show its conversation, and has no
 // trail. Nor has one in which nobody wrote anything, one of more than 32,768 messages,
 // blocks, values and injected elements, or one with a block of more than 4,096 members. If
@@ -196,10 +196,7 @@ func (r *Request) newTrail() *trail {
 	}
 	t.readRest(r)
 	if t.silent() {
-		if prompt := r.get(promptField); prompt != nil {
-			t.images(r.get(imagesField))
-			t.legacyPrompt(prompt)
-		}
+		t.readPrompt(r)
 	}
 	return t
 }

@@ -1108,6 +1108,8 @@ func TestNoTrail(t *testing.T) {
 		{"a prompt of nothing", `{"prompt":[]}`},
 		{"a prompt of an empty text", `{"prompt":[""]}`},
 		{"an unknown form", `{"query":"hi","text":"hi"}`},
+		{"inputs without a text", `{"inputs":{"name":"x"},"query":"hi"}`},
+		{"a history without a message", `{"chat_history":[{"role":"USER","message":"hi"}]}`},
 		{"two roles, the last of which counts", `{"messages":[{"role":"user","content":"hi","role":"assistant"}]}`},
 		{"two contents, the last of which counts", `{"messages":[{"role":"user","content":"hi","content":""}]}`},
 		{"a role that nobody has", `{"messages":[{"role":"critic","content":"hi"}]}`},
@@ -1182,6 +1184,7 @@ func TestOpening(t *testing.T) {
 func TestLegacyPrompts(t *testing.T) {
 	t.Parallel()
 	body := func(prompt string) string { return `{"model":"m","prompt":` + quote(prompt) + `}` }
+	said := func(role, message string) string { return `{"role":"` + role + `","message":` + quote(message) + `}` }
 	answer := strings.Repeat("A line of the answer.\nkey: value\n\n", 100)
 	for _, test := range []struct {
 		name           string
@@ -1220,6 +1223,22 @@ func TestLegacyPrompts(t *testing.T) {
 		{"one token", `{"prompt":[1]}`, `{"prompt":[2]}`, apart},
 		{"tokens again", `{"prompt":[1,2,3]}`, `{"prompt":[ 1, 2, 3 ]}`, same},
 		{"batches of tokens", `{"prompt":[[1],[2,3]]}`, `{"prompt":[[1,2],[3]]}`, apart},
+		{"Amazon Titan", `{"inputText":"User: hi\nBot:"}`, `{"inputText":"User: hi\nBot: hello\nUser: on\nBot:"}`, continues},
+		{"Amazon Titan, another question", `{"inputText":"User: hi\nBot:"}`, `{"inputText":"User: ho\nBot:"}`, apart},
+		{"Hugging Face", `{"inputs":"[INST] hi [/INST]","parameters":{}}`, `{"inputs":"[INST] hi [/INST] hello [INST] on [/INST]","parameters":{}}`, continues},
+
+		{"Cohere before v2", `{"message":"hi"}`, `{"message":"on","chat_history":[` + said("USER", "hi") + `,` + said("CHATBOT", "hello") + `]}`, continues},
+		{"Cohere, the third turn", `{"chat_history":[` + said("User", "hi") + `,` + said("Chatbot", "hello") + `],"message":"on"}`,
+			`{"chat_history":[` + said("User", "hi") + `,` + said("Chatbot", "x") + `,` + said("User", "on") + `,` + said("Chatbot", "y") + `],"message":"more"}`, continues},
+		{"Cohere, with results of tools", `{"message":"hi","preamble":"s"}`,
+			`{"message":"","preamble":"s","chat_history":[` + said("USER", "hi") + `,{"role":"CHATBOT","tool_calls":[{"name":"n"}]}],"tool_results":[{"call":{"name":"n"},"outputs":[]}]}`, same},
+		{"Cohere, the system in the history", `{"message":"hi","chat_history":[` + said("SYSTEM", "s") + `]}`,
+			`{"message":"on","preamble":"s","chat_history":[` + said("USER", "hi") + `,` + said("CHATBOT", "hello") + `]}`, continues},
+		{"Cohere, another question", `{"message":"hi"}`, `{"message":"ho"}`, apart},
+		{"Cohere, another system prompt", `{"message":"hi","preamble":"s"}`, `{"message":"hi","preamble":"t"}`, apart},
+		{"Cohere, another history", `{"message":"on","chat_history":[` + said("USER", "hi") + `]}`, `{"message":"on","chat_history":[` + said("USER", "ho") + `]}`, apart},
+		{"Cohere, what nobody said", `{"message":"on","chat_history":[` + said("TOOL", "x") + `]}`, `{"message":"on"}`, same},
+
 		{"a prompt and a message", body("hi"), `{"messages":[{"role":"user","content":"hi"}]}`, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
