@@ -94,6 +94,10 @@ var (
 		{"You are an AI coding research assistant that runs a series of terminal commands", Subagent},              // Copilot Chat
 		{"You are a recommendation system, please complete the following recommendation task", Auxiliary},          // Coze Studio
 		{"# Role\nYou are an AI assistant that quickly generates 3 relevant follow-up questions", Auxiliary},       // Coze Studio
+		{"Your goal is to rewrite the user query so that it is optimized for retrieval", Auxiliary},                // CrewAI
+		{"You extract discrete, reusable memory statements from raw content", Auxiliary},                           // CrewAI
+		{"You are a Planning Agent observing execution progress. After each step", Auxiliary},                      // CrewAI
+		{"You are an expert evaluator assessing how well an AI agent", Auxiliary},                                  // CrewAI
 		{"You will generate a short title based on the first message a user begins", Auxiliary},                    // Crush
 		{"You are summarizing a conversation to preserve context", Compaction},                                     // Crush
 		{"You are an agent for Crush", Subagent},                                                                   // Crush
@@ -133,6 +137,7 @@ var (
 		{"Generate a concise session title", Auxiliary},                                                            // kimi-cli
 		{"You are a helpful assistant that compacts conversation context", Compaction},                             // kimi-cli
 		{"Your goal is to select the most relevant tools for answering the user's query", Auxiliary},               // LangChain
+		{"You are a memory subroutine for an AI.", Auxiliary},                                                      // LangMem
 		{"You are tasked with summarizing the following conversation.", Compaction},                                // LangMem
 		{"Your job is to summarize a history of previous messages in a conversation", Compaction},                  // Letta
 		{"You are a conversation title generator", Auxiliary},                                                      // Letta Code
@@ -212,6 +217,7 @@ var (
 		{"Please provide a concise summary of our conversation so far, capturing", Compaction},                      // Continue CLI
 		{"Please create a detailed summary of the conversation so far. The history is being", Compaction},           // Copilot CLI
 		{"Suggest what the user could say next. Provide clear, highly relevant", Auxiliary},                         // CopilotKit
+		{"Assess the quality of the task completed based on the description, expected output", Auxiliary},           // CrewAI
 		{"Analyze the following conversation and create a structured summary that preserves", Compaction},           // CrewAI
 		{"Provide a detailed summary of our conversation above.", Compaction},                                       // Crush
 		{"Generate a concise title for the following content", Auxiliary},                                           // Crush

@@ -355,10 +355,11 @@ func pathState(path string) (string, bool) {
 			ok = strings.HasPrefix(id, "thread_")
 		case "sessions": // Claude's managed agents
 			ok = strings.HasPrefix(id, "sesn_")
-		case "agentAliases": // of Bedrock, whose clients choose ids of sessions
+		case "agentAliases": // of Bedrock, whose clients choose ids of sessions, each for an agent
 			_, id, _ = strings.Cut(rest, "/sessions/")
 			id, _, _ = strings.Cut(id, "/")
-			ok = id != ""
+			ok = id != "" && version != ""
+			id = version + "/" + id
 		case "agents":
 			ok = strings.HasPrefix(id, "agent_") || strings.HasPrefix(id, "ag_")
 		case "environments":

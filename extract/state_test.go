@@ -103,7 +103,7 @@ func TestPins(t *testing.T) {
 		"/v1/responses/compact":                               nil,
 		"/v1/responses/input_tokens":                          nil,
 		"/v1/conversations/conv_1/items":                      {"conv_1"},
-		"/agents/A1/agentAliases/B1/sessions/ours-7/text":     {"ours-7"},
+		"/agents/A1/agentAliases/B1/sessions/ours-7/text":     {"A1/ours-7"},
 		"/agents/A1/agentAliases/B1/sessions/":                nil,
 		"/agents/A1/agentAliases/B1/":                         nil,
 		"/v1/sessions/sesn_1/events":                          {"sesn_1"},
