@@ -121,7 +121,7 @@ func (r *Request) pathClass() Class {
 		if strings.HasSuffix(r.Path, "/count-tokens:rawPredict") { // Anthropic on Vertex AI
 			return Probe
 		}
-	case "tokens", "Tokens", "kenize", "ompact", "ddings", "/embed", "ations", "ptions", "/edits", "infill", "speech", "rerank", "ontent", "ntents":
+	case "tokens", "Tokens", "kenize", "ompact", "ddings", "/embed", "ations", "ptions", "/edits", "infill", "speech", "rerank", "ontent", "ntents", "videos", "unning":
 		for _, p := range pathClasses {
 			if strings.HasSuffix(r.Path, p.suffix) {
 				return p.class
@@ -152,6 +152,9 @@ var pathClasses = []struct {
 	{"/images/generations", Auxiliary},   // OpenAI
 	{"/images/edits", Auxiliary},         // OpenAI
 	{"/images/variations", Auxiliary},    // OpenAI
+	{"/videos", Auxiliary},               // OpenAI
+	{"/videos/generations", Auxiliary},   // xAI
+	{":predictLongRunning", Auxiliary},   // Gemini: a video
 	{"/audio/speech", Auxiliary},         // OpenAI
 	{"/audio/transcriptions", Auxiliary}, // OpenAI
 	{"/audio/translations", Auxiliary},   // OpenAI

@@ -81,12 +81,14 @@ const (
 //   - conversation, if it is one of OpenAI's, cachedContent, container and the prompt
 //     template of OpenAI;
 //   - of tools, the container or the environment and the files and skills in it, vector
-//     stores, file search stores and the mask of an image; and the input_file_id of a batch;
+//     stores, file search stores and the mask of an image; the input_file_id of a batch, and
+//     OpenAI's files that a vector store or a job of fine-tuning is made of;
 //   - a managed agent of Anthropic or Mistral, and the environment, vaults, files and memory
 //     stores that a session of an agent is given;
 //   - the response in the path of GET /v1/responses/{id} and its like: conversations,
 //     threads and sessions of agents, agents and what they have, batches, containers, skills,
-//     vector and file search stores, files and cached contents;
+//     vector and file search stores, files, cached contents and videos that are being made;
+//     and the session of an agent of Bedrock;
 //   - in the messages, file_id, fileUri, the container_id of a call, the audio of an earlier
 //     answer, items of type item_reference, and, unless store is false, reasoning that is
 //     sent without its text and without encrypted_content, and image_generation_calls
@@ -112,6 +114,8 @@ func (r *Request) Pins() []string {
 	p.agent(r)
 	p.add(jsonID(r.member("input_file_id"))) // of a batch
 	p.add(pathState(r.Path))
+	p.list(r.member("file_ids"))
+	p.add(jsonID(r.member("training_file")))
 	stored := string(r.member("store")) != "false"
 	for _, f := range messageFields {
 		raw := r.list(f)
@@ -374,6 +378,11 @@ func pathState(path string) (string, bool) {
 			ok = strings.HasPrefix(id, "vs_")
 		case "skills":
 			ok = strings.HasPrefix(id, "skill_")
+		case "videos":
+			ok = strings.HasPrefix(id, "video_") || isUUID(id) // of OpenAI and xAI
+		case "models": // Gemini's, with what one of them is doing
+			ok = strings.Contains(rest, "/operations/")
+			id = kind + "/" + rest
 		case "files", "batches", "cachedContents", "fileSearchStores":
 			if ok = id != "" && version == "v1beta"; ok { // Gemini, with a verb behind a colon
 				id, _, _ = strings.Cut(kind+"/"+id, ":")

@@ -8,15 +8,15 @@ import "bytes"
 // than two ids.
 //
 // It knows, as the values of members named id, file_id, output_file_id, error_file_id,
-// container_id, thread_id, conversation_id, response_id, interaction_id or environment_id:
+// batch_id, container_id, thread_id, conversation_id, response_id, interaction_id or environment_id:
 // resp_... (OpenAI, LM Studio), conv_... and thread_... (OpenAI), conv_... and ag_... of
 // Mistral, v1_... and env_... (Google's interactions), sesn_..., agent_... and what else
-// Claude's managed agents have, the ids of containers, files, batches, vector stores, skills
-// and spoken answers, and of items that OpenAI's item_reference takes; and, as those of
+// Claude's managed agents have, the ids of containers, files, batches, vector stores, skills,
+// videos and spoken answers, and of items that OpenAI's item_reference takes; and, as those of
 // members named name or responsesFile, cachedContents/..., fileSearchStores/..., batches/...
-// and files/... (Gemini), and projects/.../cachedContents/... (Vertex AI). An id that is a
-// UUID, as xAI has them, counts if "object":"response" is the next of such members. It does
-// not decompress. A StateReader is for one response; it is not safe for concurrent use. Use
+// files/... and models/.../operations/... (Gemini), and projects/.../cachedContents/... (Vertex
+// AI). An id that is a UUID, as xAI has them, counts if "object":"response" is the next of such
+// members, and so does one that a response begins with as its request_id. It does not decompress. A StateReader is for one response; it is not safe for concurrent use. Use
 // [NewStateReader].
 //
 // It does not know whether an API keeps what it names: every answer of Anthropic's has an
@@ -38,6 +38,7 @@ type StateReader struct {
 	name     [16]byte // how the last string that was no value begins; names that count are shorter than that
 	nameLen  int
 
+	later   bool          // there was a string that is a value
 	uuid    [uuidLen]byte // the id of the object at hand, which may be a response of xAI's
 	hasUUID bool
 }
@@ -133,14 +134,18 @@ func (s *StateReader) endValue() {
 			s.find(s.uuid[:])
 		}
 		s.hasUUID = false
-	case "id", "file_id", "output_file_id", "error_file_id", "container_id", "thread_id", "conversation_id", "response_id", "interaction_id", "environment_id":
+	case "request_id": // of a video of xAI's; most others stand behind an answer
+		isState = !s.later && isUUID(s.buf)
+	case "id", "file_id", "output_file_id", "error_file_id", "batch_id", "container_id", "thread_id", "conversation_id", "response_id", "interaction_id", "environment_id":
 		isState = begins(s.buf, idPrefixes)
 		if s.hasUUID = name == "id" && !s.unfit && isUUID(s.buf); s.hasUUID {
 			copy(s.uuid[:], s.buf)
 		}
 	case "name", "responsesFile":
-		isState = begins(s.buf, namePrefixes) || bytes.HasPrefix(s.buf, []byte("projects/")) && bytes.Contains(s.buf, []byte("/cachedContents/"))
+		isState = begins(s.buf, namePrefixes) || bytes.HasPrefix(s.buf, []byte("projects/")) && bytes.Contains(s.buf, []byte("/cachedContents/")) ||
+			bytes.HasPrefix(s.buf, []byte("models/")) && bytes.Contains(s.buf, []byte("/operations/"))
 	}
+	s.later = true
 	if isState && !s.unfit {
 		s.find(s.buf)
 	}
@@ -163,7 +168,7 @@ func (s *StateReader) find(raw []byte) {
 // those of tools.
 var (
 	idPrefixes = []string{
-		"resp_", "conv_", "thread_", "v1_", "sesn_", "agent_", "ag_", "env_", "vlt_", "memstore_", "container_", "cntr_", "file-", "file_", "batch_", "msgbatch_", "vs_", "skill_", "audio_",
+		"resp_", "conv_", "thread_", "v1_", "sesn_", "agent_", "ag_", "env_", "vlt_", "memstore_", "container_", "cntr_", "file-", "file_", "batch_", "msgbatch_", "vs_", "skill_", "audio_", "video_",
 		"msg_", "rs_", "fc_", "ctc_", "ws_", "fs_", "ci_", "ig_", "cu_", "mcp_", "mcpl_", "mcpr_", "cmp_", // items
 		"apc_", "sh_", "sho_", "lsh_", "tsc_", "tso_",
 	}
