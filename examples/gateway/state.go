@@ -19,7 +19,10 @@ func keepsState(path string, h http.Header) bool {
 			return true
 		}
 	}
-	for _, created := range []string{"/threads", "/threads/runs", "/sessions", "/agents", "/environments", "/vaults", "/memory_stores", "/batches", "/vector_stores", "/api/v1/chat"} { // and not what is in them
+	for _, created := range []string{ // and not what is in them
+		"/threads", "/threads/runs", "/sessions", "/agents", "/environments", "/vaults", "/memory_stores", "/batches", "/vector_stores", "/api/v1/chat",
+		"/videos", "/videos/generations", "/fileSearchStores", ":batchGenerateContent", ":predictLongRunning",
+	} {
 		if strings.HasSuffix(path, created) {
 			return true
 		}

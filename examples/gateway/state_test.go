@@ -213,7 +213,7 @@ func TestWhatWasCreatedIsFoundAgain(t *testing.T) {
 	for path, id := range map[string]string{
 		"/v1/responses": "resp", "/v1/conversations": "conv", "/v1/files": "file", "/v1/containers": "cntr", "/v1/threads": "thread",
 		"/v1/sessions": "sesn", "/v1/batches": "batch", "/v1/messages/batches": "msgbatch", "/v1/vector_stores": "vs",
-		"/v1/agents": "agent", "/v1/environments": "env", "/v1/vaults": "vlt", "/v1/memory_stores": "memstore",
+		"/v1/videos": "video", "/v1/agents": "agent", "/v1/environments": "env", "/v1/vaults": "vlt", "/v1/memory_stores": "memstore",
 	} {
 		r := newRig(t, 4)
 		var n atomic.Int64
@@ -226,6 +226,32 @@ func TestWhatWasCreatedIsFoundAgain(t *testing.T) {
 			found := r.do("GET", fmt.Sprintf("%s/%s_%d", path, id, 1000*i+1), "")
 			require.Equal(t, created.Header.Get(targetHeader), found.Header.Get(targetHeader), path)
 			require.Equal(t, "bound", found.Header.Get(reasonHeader), path)
+		}
+	}
+}
+
+// The jobs of Gemini and xAI have names of other forms, and are elsewhere than where they began.
+func TestJobsAreFoundAgain(t *testing.T) {
+	t.Parallel()
+	const uuid = "3f0c0a4e-9f0e-4d0c-8a59-0c6a7d0be%03d"
+	for _, job := range []struct{ begin, answer, name, ask string }{
+		{"/v1/videos/generations", `{"request_id":"%s"}`, uuid, "/v1/videos/"},
+		{"/v1beta/models/m:predictLongRunning", `{"name":"%s"}`, "models/m/operations/a%d", "/v1beta/"},
+		{"/v1beta/models/m:batchGenerateContent", `{"name":"%s"}`, "batches/a%d", "/v1beta/"},
+		{"/v1beta/fileSearchStores", `{"name":"%s"}`, "fileSearchStores/a%d", "/v1beta/"},
+	} {
+		r := newRig(t, 4)
+		var n atomic.Int64
+		for _, b := range r.backends {
+			b.does(func(w http.ResponseWriter, _ *http.Request) {
+				fmt.Fprintf(w, job.answer, fmt.Sprintf(job.name, n.Load()))
+			})
+		}
+		for i := range 12 {
+			n.Store(int64(i))
+			begun := r.do("POST", job.begin, `{"seconds":8}`)
+			asked := r.do("GET", job.ask+fmt.Sprintf(job.name, i), "")
+			require.Equal(t, begun.Header.Get(targetHeader), asked.Header.Get(targetHeader), job.begin)
 		}
 	}
 }
