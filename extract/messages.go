@@ -312,7 +312,7 @@ func speakerOf(role, kind []byte) speaker {
 	switch string(role) {
 	case "user", "USER", "User":
 		return speakerPerson
-	case "system", "developer", "SYSTEM", "System":
+	case "system", "developer", "SYSTEM":
 		return speakerSystem
 	case "assistant", "model", "CHATBOT", "Chatbot":
 		return speakerModel

@@ -362,7 +362,7 @@ func pathState(path string) (string, bool) {
 		case "agentAliases": // of Bedrock, whose clients choose ids of sessions, each for an agent
 			_, id, _ = strings.Cut(rest, "/sessions/")
 			id, _, _ = strings.Cut(id, "/")
-			ok = id != "" && version != ""
+			ok = id != ""
 			id = version + "/" + id
 		case "agents":
 			ok = strings.HasPrefix(id, "agent_") || strings.HasPrefix(id, "ag_")

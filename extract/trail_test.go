@@ -1237,6 +1237,10 @@ func TestLegacyPrompts(t *testing.T) {
 		{"Cohere, another question", `{"message":"hi"}`, `{"message":"ho"}`, apart},
 		{"Cohere, another system prompt", `{"message":"hi","preamble":"s"}`, `{"message":"hi","preamble":"t"}`, apart},
 		{"Cohere, another history", `{"message":"on","chat_history":[` + said("USER", "hi") + `]}`, `{"message":"on","chat_history":[` + said("USER", "ho") + `]}`, apart},
+		{"Cohere, a system prompt with a time", `{"message":"hi","preamble":"It is 10:05. Be kind."}`,
+			`{"message":"on","preamble":"It is 10:06. Be kind.","chat_history":[` + said("User", "hi") + `,` + said("Chatbot", "hello") + `]}`, continues},
+		{"Cohere, with two roles", `{"message":"on","chat_history":[{"role":"USER","role":"USER","message":"hi"},` + said("USER", "ho") + `]}`,
+			`{"message":"on","chat_history":[{"role":"USER","role":"USER","message":"hi"},` + said("USER", "he") + `]}`, apart},
 		{"Cohere, what nobody said", `{"message":"on","chat_history":[` + said("TOOL", "x") + `]}`, `{"message":"on"}`, same},
 
 		{"a prompt and a message", body("hi"), `{"messages":[{"role":"user","content":"hi"}]}`, ""},
@@ -1479,8 +1483,8 @@ func TestEmptyContext(t *testing.T) {
 // whoever has read it before.
 func TestTrailOfMalformedMessages(t *testing.T) {
 	t.Parallel()
-	for _, size := range []int{0, 5_000, 20_000, 40_000} {
-		body := []byte(`{"pad":"` + strings.Repeat("x", size) + `","messages":[{"role":"user","content":"hello"},{"role" "assistant"},{"role":"user","content":"other"}]}`)
+	for size, list := range map[int]string{0: `"messages":`, 5_000: `"messages":`, 20_000: `"messages":`, 40_000: `"messages":`, 30_000: `"message":"on","chat_history":`} {
+		body := []byte(`{"pad":"` + strings.Repeat("x", size) + `",` + list + `[{"role":"user","content":"hello"},{"role" "assistant"},{"role":"user","content":"other"}]}`)
 		_, ok := extract.Default().Extract(&extract.Request{Body: body})
 		require.False(t, ok, "%d", size)
 		r := &extract.Request{Body: body}
