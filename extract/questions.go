@@ -1,0 +1,135 @@
+package extract
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/go-affinity/affinity/internal/jsonscan"
+)
+
+// wantsStandaloneQuestion reports whether a text, given as it opens, wants a question that can
+// be understood without the conversation: applications ask for one to look something up. They
+// do so in the first sentence, which says what is given and what to make of it, or calls the model
+// one who does so. Others write about such questions, or want them answered.
+func wantsStandaloneQuestion(text []byte) bool {
+	if !bytes.Contains(text, []byte("alone")) && !endsWith(sentence(text), []string{"ephraser", "ewriter"}) { // as most
+		return false
+	}
+	lower := loweredOpening(text)
+	order := sentence(lower)
+	who, isYou := bytes.CutPrefix(order, []byte("you are a"))
+	if isYou && (endsWith(who, rephrasers) && !beforeOthers.in(who) && followUpWords.in(lower[len(order):]) || rewords(who)) {
+		return true
+	}
+	if rest := lower[len(order):]; bytes.HasPrefix(order, []byte("you will be given ")) && len(rest) > 1 {
+		order = lower[:len(order)+1+len(sentence(rest[1:]))] // what to make of it is said next
+	}
+	if !startsWith(order, standaloneOrders) || !conversationWords.in(order) {
+		return false
+	}
+	for _, what := range standalone {
+		if before, behind, ok := bytes.Cut(order, []byte(what)); ok {
+			return standaloneWords.in(before) && !askingWords.in(before) && !answeredWords.in(behind)
+		}
+	}
+	return false
+}
+
+// rewords reports whether a model, given what is said of who it is, makes the last message of
+// the user one that stands alone, and nothing else: " assistant that reformulates the last user
+// message into a standalone query".
+func rewords(who []byte) bool {
+	before, behind, ok := bytes.Cut(who, []byte("standalone"))
+	return ok && rewordWords.in(before) && rewordedWords.in(behind) && !besideWords.in(who) && !answeredWords.in(behind)
+}
+
+var (
+	rewordWords = words{
+		{" that reformulates ", " that rephrases ", " that rewrites ", " who reformulates ", " who rephrases ", " who rewrites "},
+		{"message", "question", "quer", "follow"},
+	}
+	rewordedWords = words{{"quer", "question"}}
+)
+
+var (
+	standaloneOrders = []string{
+		"given ", "you will be given ", "based on ", "your task is to ",
+		"rewrite the ", "rephrase the ", "reformulate the ", "condense the ",
+		"you rewrite the ",
+	}
+	// rephrasers are what a model is called that makes such questions, and followUpWords of what.
+	rephrasers        = []string{" question rephraser", " query rephraser", " question rewriter", " query rewriter"}
+	followUpWords     = words{{"follow-up", "follow up", "followup"}, {"conversation", "chat history", "chat_history"}}
+	standalone        = []string{"standalone question", "stand-alone question", "standalone query", "standalone search query"}
+	conversationWords = words{{"conversation", "chat history", "chat_history"}}
+	// What is made into such a question stands in front of it, and how.
+	standaloneWords = words{
+		{"rewrit", "rephras", "formulat", "convert", "condens", "combin", "generat", "creat", "synthes"},
+		{"question", "query", "message", "follow", "input"},
+	}
+	askingWords   = words{{" i ", " my ", " how ", "?", " answer the ", " code "}}
+	answeredWords = words{{"and answer", "then answer", "before answer", "and explain", " that i ", " for my "}}
+)
+
+// wantsNextQuestions reports whether a text, given as it opens and as it ends, wants the questions
+// that the user may ask next. Applications show these below an answer; what they ask for
+// stands behind the conversation that it is about, or in front of it, and the text is to show
+// that as well. Persons ask for questions of theirs, or of any user.
+func wantsNextQuestions(text, end []byte) bool {
+	if !bytes.Contains(end, []byte(" ask")) && !bytes.Contains(text, []byte(" ask")) { // as most
+		return false
+	}
+	ends, opens := bytes.ToLower(jsonscan.AppendText(nil, end)), loweredOpening(text)
+	order := sentence(opens)
+	if !nextQuestionWords.in(ends) && !(startsWith(order, nextOrders) && nextQuestionWords.in(order)) {
+		return false
+	}
+	return talkWords.in(slices.Concat(ends, []byte("\n"), opens))
+}
+
+// suggestsQuestions reports whether a system prompt, given as it opens, has the model suggest what
+// the user may ask next, and nothing else: its first sentence is an order to do so, or says that
+// the model is one who does. An assistant who does so beside answering is told to at some point.
+func suggestsQuestions(text []byte) bool {
+	if first := sentence(text); !bytes.Contains(first, []byte("uestion")) || !bytes.Contains(first, []byte(" ask")) { // as most
+		return false
+	}
+	order := sentence(loweredOpening(text))
+	if !suggestedWords.in(order) || habitWords.in(order) || besideWords.in(order) {
+		return false
+	}
+	if startsWith(order, suggestOrders) {
+		return true
+	}
+	who, isYou := bytes.CutPrefix(order, []byte("you are a"))
+	return isYou && suggesterWords.in(who)
+}
+
+var (
+	suggestedWords = words{
+		{"question"},
+		{" user ", " users ", " human "},
+		{"might ask", "may ask", "could ask", "would ask", "can ask", "want to ask", "likely to ask", "likely ask"},
+		{"next", "likely", "follow-up", "followup", "follow up"},
+	}
+	suggestOrders = []string{
+		"suggest ", "generate ", "predict ", "propose ", "recommend ",
+		"you suggest ", "you generate ", "you predict ", "your task is to suggest ", "your task is to generate ", "your task is to predict ",
+	}
+	suggesterWords = words{{" that suggests ", " that generates ", " that predicts ", " who suggests ", " who generates ", " who predicts "}}
+	// besideWords tell of what else the model is to do.
+	besideWords = words{{" answer the ", " answers ", " answer,", " after ", " respond"}}
+)
+
+var (
+	nextQuestionWords = words{
+		{"question"},
+		{"predict", "suggest", "generat", "give me", "recommend", "propos"},
+		{"that user ", "the user ", "that human ", "the human "},
+		{"might ask", "may ask", "could ask", "would ask", "might want to ask", "is likely to ask"},
+		{"next", "likely", "follow-up", "followup"},
+	}
+	// nextOrders are how such a text begins if it shows the conversation behind what it wants.
+	nextOrders = []string{"given the ", "based on the ", "generate ", "suggest ", "predict "}
+	talkWords  = words{{"conversation histor", "chat histor", "following conversation", "previous conversation", "conversation below", "\nhuman", "\nuser", "\nai: ", "\nassistant"}}
+)

@@ -1,0 +1,108 @@
+package extract
+
+import (
+	"bytes"
+	"slices"
+)
+
+// wantsSummary reports whether the first sentence of a text in lower case is of making a
+// conversation shorter, and the rest says that it is one with a model: there is a word for the
+// former, and the conversation (or coding session) within a few words behind; or the model is
+// called one of the compressors. A summary that has been made is a part of many prompts, so the
+// past tense is not meant. The sentence may be the one that says what the task is.
+func wantsSummary(lower []byte) bool {
+	if startsWith(lower, summaryOrders) || ordersSummary(lower) {
+		return true
+	}
+	for _, task := range []string{"your task is to ", "your job is to "} { // behind who the model is
+		if _, order, ok := bytes.Cut(lower, []byte(task)); ok {
+			return ordersSummary(order)
+		}
+	}
+	return false
+}
+
+// summaryOrders are of the conversation at hand, whatever else is said.
+var summaryOrders = []string{"summarize this conversation", "summarize the given conversation"}
+
+// ordersSummary is wantsSummary for what a text says in one sentence, and then of it.
+func ordersSummary(lower []byte) bool {
+	const near = 46 // bytes
+	first := sentence(lower)
+	if habitWords.in(first) {
+		return false
+	}
+	for _, verb := range []string{"summariz", "summaris", "summaries of", "summary of", "compress", "compacting", "condens"} {
+		before, behind, ok := bytes.Cut(first, []byte(verb))
+		if !ok || bytes.HasPrefix(behind, []byte("ed")) || verb == "summary of" && !makes(before) {
+			continue
+		}
+		rest := lower[len(first)-len(behind):]
+		switch {
+		case bytes.HasSuffix(before, []byte("conversation ")):
+			if addressesSummarizer(lower) {
+				return true
+			}
+		case namesTalk(behind[:min(len(behind), near)]):
+			return summaryWords.in(rest) && !talkOthers.in(behind)
+		}
+	}
+	who, isYou := bytes.CutPrefix(first, []byte("you are "))
+	return isYou && summaryWords.in(lower) && slices.ContainsFunc(compressors, func(c []byte) bool {
+		before, behind, ok := bytes.Cut(who, c)
+		return ok && !beforeOthers.in(before) && !compressorOthers.in(behind)
+	})
+}
+
+// summaryWords are said behind a summary of a conversation that is one with a model, or goes on.
+var summaryWords = words{
+	{"so far", "ai assistant", "preserv", "context", "continu", "histor", "older", "earlier", "previous"},
+}
+
+// addressesSummarizer reports whether a text in lower case says to the model that it is a
+// conversation summarizer.
+func addressesSummarizer(lower []byte) bool {
+	who, behind, ok := bytes.Cut(sentence(lower), []byte("conversation summarizer"))
+	return ok && bytes.HasPrefix(who, []byte("you are a")) && !beforeOthers.in(who) && endsName(behind)
+}
+
+// namesTalk reports whether what is to be made shorter, given in lower case, is one conversation,
+// or those of agents. (Applications have many conversations summarized, for people.)
+func namesTalk(what []byte) bool {
+	_, behind, ok := bytes.Cut(what, []byte("conversation"))
+	return ok && !startsWith(behind, []string{"s", " threads"}) ||
+		slices.ContainsFunc(modelTalks, func(t string) bool { return bytes.Contains(what, []byte(t)) })
+}
+
+var (
+	modelTalks = []string{"chat history", "coding session ", "agent conversations"}
+	// habitWords are in the first sentence of a prompt that says when to summarize, and what else to do.
+	habitWords = words{{"first ", "before ", " each ", " every ", "always ", " then "}}
+	// talkOthers are of a conversation that people have had with each other.
+	talkOthers = words{{" customer", " patient", " client", " student"}}
+	// compressorOthers are behind the name of one who makes other conversations shorter, or tells of it.
+	compressorOthers = words{{" for ", "researcher"}}
+)
+
+// compressors are what a model is called that makes a conversation shorter.
+var compressors = [][]byte{
+	[]byte("conversation compress"), []byte("conversation compact"),
+	[]byte("context summariz"), []byte("context compress"), []byte("context compact"),
+	[]byte("chat history summariz"), []byte("conversation history summariz"), []byte("conversation history compress"), []byte("conversation history compact"),
+}
+
+// makes reports whether a text, given up to the name of a thing, says that the model is to
+// make the thing: "creating a short ". A thing that is given, or from which another is
+// made, is not meant.
+func makes(before []byte) bool {
+	const farthest = 50 // bytes from the name
+	before = before[max(0, len(before)-farthest):]
+	for _, verb := range []string{"creating a ", "create a ", "producing a ", "produce a ", "generating a ", "generate a ", "providing a ", "provide a ", "write a "} {
+		if _, behind, ok := bytes.Cut(before, []byte(verb)); ok {
+			return !madeFrom.in(behind)
+		}
+	}
+	return false
+}
+
+var madeFrom = words{{" from ", " with ", " to ", " of "}}

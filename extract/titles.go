@@ -1,0 +1,188 @@
+package extract
+
+import (
+	"bytes"
+	"slices"
+)
+
+// makesTitle reports whether a text in lower case wants the model to make a title of a
+// conversation: "a chat title", "a title for the conversation" or "the session as a title".
+// Something that is to be made with a title, such as a post, is not meant; nor is the title
+// of an article, whatever is said of the conversation elsewhere.
+func makesTitle(lower []byte) bool {
+	const farthest = 60 // bytes from a verb to the title
+	for rest := lower; ; {
+		i := bytes.Index(rest, []byte("title"))
+		if i < 0 {
+			return false
+		}
+		rest = rest[i+len("title"):]
+		before := lower[:len(lower)-len(rest)-len("title")]
+		of := bytes.TrimRight(before, " -")
+		if len(of) == len(before) || endsWith(of, otherTitles) { // a subtitle, or a song title
+			continue
+		}
+		before = before[max(0, len(before)-farthest):]
+		behind := bytes.TrimPrefix(rest, []byte("s"))
+		who, made := bytes.CutPrefix(behind, []byte(" generator"))
+		for _, verb := range titleVerbs {
+			if i := bytes.LastIndex(before, []byte(verb)); i >= 0 && !titledOthers.in(before[i+len(verb):]) {
+				made = true
+				if condensedWords.in(before[i:]) {
+					return true
+				}
+			}
+		}
+		if made && (endsWith(of, talkNames) && endsName(who) || titlesTalk(sentence(behind))) {
+			return true
+		}
+	}
+}
+
+var (
+	titleVerbs = []string{"generat", "creat", "writ", "summar", "output", "coming up with"}
+	talkNames  = []string{"conversation", "session", "thread", "chat"}
+	// otherTitles are in front of the title of something else, which may be made from a conversation.
+	otherTitles = []string{"song", "ticket", "issue", "post", "article"}
+	// titledOthers stand between a verb and the title of something else.
+	titledOthers = words{{" with ", " has ", " each ", " it a ", ": ", ". "}}
+	// condensedWords are in front of the title that a conversation is made into.
+	condensedWords = words{talkNames, {" into a", " as a"}}
+	// titleOf are between a title and the conversation that it is of, and titleElsewhere where it is
+	// of something else.
+	titleOf        = words{{" for ", " of ", " from the ", " from a ", " based on ", "captur", "summar", "describ", "reflect", "represent"}}
+	titleElsewhere = words{{" in this ", " with ", " when ", " each "}}
+)
+
+// titlesTalk reports whether words, from behind the word title to the end of the sentence,
+// say that the title is that of a conversation: " that captures the essence of the
+// conversation". If more is said of the conversation, the application wants something else
+// made of it.
+func titlesTalk(behind []byte) bool {
+	return slices.ContainsFunc(talkNames, func(talk string) bool {
+		between, rest, ok := bytes.Cut(behind, []byte(talk))
+		rest = bytes.TrimPrefix(bytes.TrimPrefix(rest, []byte("s")), []byte("'s"))
+		return ok && titleOf.in(between) && !titleElsewhere.in(between) &&
+			(endsName(rest) || bytes.HasSuffix(between, []byte(" begins a "))) // "the message a user begins a conversation with"
+	})
+}
+
+// endsName reports whether what follows the name of a conversation says no more than holds
+// for any conversation, and wants nothing else done.
+func endsName(behind []byte) bool {
+	return len(behind) == 0 || startsWith(behind, titledEnds) && !startsWith(behind, goesOn) || saysLength(behind)
+}
+
+var (
+	chineseTitles = words{
+		{"会话标题", "对话标题", "聊天标题"},
+		{"生成", "总结", "命名"},
+	}
+	chineseTitleWords = words{
+		{"标题"},
+		{"会话", "对话", "聊天"},
+		{"总结", "生成"},
+		{"字内", "字以内", "个字", "不超过", "简短", "简洁"}, // how long it is to be
+	}
+	// What is to have a title there, if it is not the conversation.
+	chineseOthers = words{{"文章", "工单", "视频", "帖子", "邮件"}}
+)
+
+// wantsTitleOfThis reports whether a person's words, given as they open, want a title for the
+// conversation that they are in, and say how long it is to be: "Create a 2-4 word title for
+// this conversation", or show the conversation as well; or want the conversation summarized
+// into one. Clients write so, and hardly anybody else.
+func wantsTitleOfThis(text []byte) bool {
+	if !bytes.Contains(text, []byte(" title")) { // as most
+		return false
+	}
+	const farthest = 100 // bytes from the start
+	lower := loweredOpening(text)
+	before, behind, ok := bytes.Cut(lower, []byte(" title"))
+	if !ok {
+		return false
+	}
+	if condensesTalk(before, behind) {
+		return true
+	}
+	what, ok := bytes.CutPrefix(withoutLength(behind), []byte(" for "))
+	return ok && len(before) <= farthest && (titleLengths.in(lower) || shownTalk.in(lower)) && !titleTellers.in(before) &&
+		(isTalk(what) || bytes.HasPrefix(what, []byte("the following message")) && bytes.Contains(what, []byte("\nuser: ")))
+}
+
+// isTalk reports whether what is to have a title is the conversation at hand, and not one in a
+// novel or with a landlord, about which more is said.
+func isTalk(what []byte) bool {
+	return slices.ContainsFunc(titled, func(t string) bool {
+		rest, ok := bytes.CutPrefix(what, []byte(t))
+		return ok && endsName(rest)
+	})
+}
+
+// condensesTalk reports whether words, given up to a title and from there, want the conversation
+// summarized into it, and nothing else: "summarize the conversation into a short title."
+func condensesTalk(before, behind []byte) bool {
+	const longest = 50 // bytes of the name of the conversation, and of what kind of title
+	if len(behind) > 0 && !startsWith(behind, titleEnds) && !saysLength(behind) {
+		return false
+	}
+	into := bytes.LastIndex(before, []byte(" into a"))
+	if into < 0 || len(before)-into > longest {
+		return false
+	}
+	order := before[:into]
+	i := max(bytes.LastIndex(order, []byte("summar")), bytes.LastIndex(order, []byte("condens")))
+	if i < 0 {
+		return false
+	}
+	_, what, _ := bytes.Cut(order[i:], []byte(" "))
+	return len(what) <= longest && startsWith(what, talks)
+}
+
+// saysLength reports whether the rest of a sentence says how long something is to be: " in less
+// than 6 words".
+func saysLength(behind []byte) bool {
+	return startsWith(behind, limits) && limitWords.in(sentence(behind))
+}
+
+// withoutLength returns what stands behind the word title without how long that is to be: " (max
+// 5 words)", " in less than 6 words".
+func withoutLength(behind []byte) []byte {
+	if rest, ok := bytes.CutPrefix(behind, []byte(" (")); ok {
+		_, behind, _ = bytes.Cut(rest, []byte(")"))
+		return behind
+	}
+	length, _, ok := bytes.Cut(behind, []byte(" for "))
+	if ok && startsWith(length, limits) && limitWords.in(length) {
+		return behind[len(length):]
+	}
+	return behind
+}
+
+var (
+	titleEnds = []string{".", "\n", " ("}
+	talks     = []string{
+		"the conversation", "this conversation", "our conversation", "the user's conversation", "the following conversation", "the above conversation",
+		"the dialog", "this dialog",
+	}
+
+	limits     = []string{" in ", " within ", " under ", " of "}
+	limitWords = words{{"word", "character"}}
+
+	titleLengths = words{
+		{"word", "character", "concise", "short", "brief"},
+		{"generat", "creat", "writ", "provid", "suggest", "reply", "give", "summar", "find a "},
+	}
+	// shownTalk is in a text that shows the conversation as well.
+	shownTalk = words{{"generat", "creat", "writ"}, {"\nuser: ", "\nhuman: "}}
+	// titleTellers are in front of a title that somebody else is to make, or that is only talked about.
+	titleTellers = words{{" that ", " which ", "function", " script", "translate", "how ", "prompt"}}
+	titled       = []string{
+		"this coding session", "a coding session", "a new chat session", "a new conversation",
+		"this conversation", "our conversation", "the conversation", "the following conversation", "a conversation", "a chat conversation",
+		"this chat", "this chat session", "the chat",
+	}
+	goesOn     = []string{", then", ", and then"}
+	titledEnds = []string{".", ",", ":", "\n", " (", " so far", " based on", " from", " using", " that start", " that is", " that summar", " that captur", " and nothing", " histor", " below", " above",
+		" between a user", " between the user"}
+)

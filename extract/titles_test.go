@@ -1,0 +1,156 @@
+package extract_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity/extract"
+)
+
+// Titles are asked for in words without number: in a system prompt alone, for a
+// conversation, of a model that has nothing else to do.
+func TestTitlesInAnyWords(t *testing.T) {
+	t.Parallel()
+	const titler = "You are a professional conversation summarizer. Generate a concise title that captures the essence of the conversation." // LobeChat
+	for system, want := range map[string]extract.Class{
+		titler: extract.Auxiliary,
+		"Generate a very short chat title (2-5 words max) based on the user's message.":                     extract.Auxiliary,
+		"You expertly summarize the User Text into a short title or phrase to represent a conversation.":    extract.Auxiliary, // LangChain in Elixir
+		"You are coming up with a title and a git branch name for a coding session based on":                extract.Auxiliary, // Claude Code
+		"You generate concise, human-readable titles for coding sessions.":                                  extract.Auxiliary,
+		"You will create a sentence-case title for the thread below.":                                       extract.Auxiliary,
+		"You are a conversation-savvy assistant. Summarize the conversation into a title within 5 words.":   extract.Auxiliary, // LobeChat before
+		"You are a chatbot that generates titles for articles.":                                             extract.Turn,
+		"You create subtitles for a recorded session.":                                                      extract.Turn,
+		"You are a conversation title generator.":                                                           extract.Auxiliary,
+		"You are a creative writer. Write stories with a title, and keep the conversation going.":           extract.Turn,
+		"You are a tutor. Write each lesson with a title. Each session is 30 minutes.":                      extract.Turn,
+		"You generate posts for a forum: each has a title and starts a thread.":                             extract.Turn,
+		"You help title insurance companies create documents and chat with customers.":                      extract.Turn,
+		"You translate. Keep the title of the chat in the original language, and create natural sentences.": extract.Turn,
+		"You are a helpful assistant in a long conversation.":                                               extract.Turn,
+
+		`- you will generate a short title based on the first message a user begins a conversation with\n- ensure it`:                           extract.Auxiliary, // Vercel's chatbot
+		"User will provide you with the first message of the chat, and you will generate a short title for the chat that summarizes":            extract.Auxiliary,
+		"You are a title generator for a chat application. Your task is to create a concise title based on the user's first message in a chat.": extract.Auxiliary,
+		"You are a title generator. Output ONLY a short conversation title and nothing else.":                                                   extract.Auxiliary,
+		"You are a title generator for conversations.":                                                                                          extract.Auxiliary,
+		"You need to summarize the user's conversation into a title within 10 words.":                                                           extract.Auxiliary, // Cherry Studio
+		"Summarize the given session as a 10-word title":                                                                                        extract.Auxiliary, // Cherry Studio
+		"你是一个标题生成助手，请根据以下对话内容生成一个简短的标题，不超过10个字":                                                                                                 extract.Auxiliary,
+		"你是一个对话标题生成器，根据用户的第一条消息生成标题":                                                                                                            extract.Auxiliary,
+		"You are a podcast producer. You generate titles and show notes for conversations with guests.":                                         extract.Turn,
+		"You are a YouTube title generator. You write catchy titles. Chat with the user to find the best one.":                                  extract.Turn,
+		"You generate SEO titles for product pages. Keep the conversation friendly.":                                                            extract.Turn,
+		"You are a headline writer. Create titles for news articles in this session.":                                                           extract.Turn,
+		"You write titles for research sessions at our conference.":                                                                             extract.Turn,
+		"Generate a title for each session proposal that the user gives you.":                                                                   extract.Turn,
+		"You are a copywriter who creates titles for chat apps.":                                                                                extract.Turn,
+		"You generate job titles from CVs. In conversation with the recruiter you refine them.":                                                 extract.Turn,
+		"You are a Reddit assistant: write a thread title and body that fits the subreddit.":                                                    extract.Turn,
+		"You are a bug triage bot. Generate an issue title and classify severity from the conversation.":                                        extract.Turn,
+		"You are a support assistant. When the chat ends, write a ticket title and a description.":                                              extract.Turn,
+		"You write email replies. Summarize the thread, then propose a title and an answer.":                                                    extract.Turn,
+		"You create session titles for a physiotherapy clinic.":                                                                                 extract.Turn,
+		"You generate titles for customer conversations which the user pastes, then discuss them.":                                              extract.Turn,
+		"You write Jira tickets from chat messages. Write the title in imperative mood.":                                                        extract.Turn,
+		"你是一个智能助手，回答时请用Markdown标题组织内容，并结合对话内容":                                                                                                  extract.Turn,
+		"你是一个客服助手，根据会话内容创建工单，包括标题和描述":                                                                                                           extract.Turn,
+		"You are a playwright. Write a title for the conversation, then the dialogue.":                                                          extract.Turn,
+		"You are a poet. Write the conversation as a poem and give it a title.":                                                                 extract.Turn,
+		"You are a Twitch bot. Create song titles based on the chat.":                                                                           extract.Turn,
+		"You are a support agent. Generate a ticket title summarizing the conversation.":                                                        extract.Turn,
+		"You help moderators: write a title for each thread, and a digest of it.":                                                               extract.Turn,
+		"你是客服。请总结对话内容，并为工单生成简短的标题，然后继续回答用户的问题。":                                                                                                 extract.Turn,
+		"你是聊天助手。请根据对话内容生成回复，必要时给出标题":                                                                                                            extract.Turn,
+		"You generate headlines. " + strings.Repeat("x", 200) + " Give the chat a title.":                                                       extract.Turn,
+	} {
+		require.Equal(t, want, says(system, "x").Class(), system)
+	}
+	for _, body := range []string{
+		`{"system":"` + titler + `","tools":[{"name":"a"}],"messages":[{"role":"user","content":"x"}]}`,
+		`{"system":"` + titler + `","messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y"},{"role":"user","content":"z"}]}`,
+		`{"messages":[{"role":"user","content":"` + titler + `"}]}`,
+		`{"functions":[{"name":"a"}],"messages":[{"role":"system","content":"` + titler + `"},{"role":"user","content":"x"}]}`,
+		`{"system":"` + titler + `","messages":[{"role":"user","content":"x"},{"role":"user","content":"y"}]}`,
+		`{"system":"` + titler + `","messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y"}]}`,
+		`{"system":"` + titler + `","messages":[{"role":"user","content":"x"}]`,
+		`{"systemInstruction":"` + titler + `","toolConfig":{"tools":[]},"contents":[{"role":"user","parts":[{"text":"x"}]}]}`,
+	} {
+		require.Equal(t, extract.Turn, (&extract.Request{Body: []byte(body)}).Class(), body)
+	}
+	require.Equal(t, extract.Auxiliary, (&extract.Request{
+		Body: []byte(`{"system":"` + titler + `","tools":[],"messages":[{"role":"user","content":"x"}]}`),
+	}).Class())
+}
+
+// Titles are also asked for behind the conversation, or with it, in what looks like a
+// person's words.
+func TestTitlesOfThis(t *testing.T) {
+	t.Parallel()
+	for person, want := range map[string]extract.Class{
+		`\n  Generate a title for this conversation in under 10 words.\n  It should not`:                                                             extract.Auxiliary, // Twinny
+		"Generate a title (maximum 50 characters) for a conversation that starts with this message:":                                                 extract.Auxiliary, // OpenHands
+		`Generate a concise title for this chat.\nRules:`:                                                                                            extract.Auxiliary, // nanobot
+		"Create a concise, 3-5 word phrase as a title for this conversation. Avoid quotation marks":                                                  extract.Auxiliary, // Page Assist
+		"Given the following... please reply with a title for the chat that is 3-4 words in length":                                                  extract.Auxiliary, // Continue
+		"Your task: Create a 2-4 word title for this conversation.":                                                                                  extract.Auxiliary, // gptme
+		"Generate a specific and contextual title (2-3 words) for a chat conversation that starts with":                                              extract.Auxiliary,
+		"Suggest a brief title for our conversation, and then summarize what I should do next.":                                                      extract.Turn,
+		"Suggest a short title for this chat app":                                                                                                    extract.Turn,
+		"Write a function that generates a title for this conversation in under 10 words":                                                            extract.Turn,
+		"Translate to German: Generate a concise title for this chat.":                                                                               extract.Turn,
+		"Write a short story with the title of the conversation":                                                                                     extract.Turn,
+		"Write a short poem, titled for this conversation":                                                                                           extract.Turn,
+		"Give me a title for this conversation":                                                                                                      extract.Turn,
+		"Generate a concise title for the following content: we have moved to a new office":                                                          extract.Auxiliary, // Crush
+		"Create a short title for the essay: this conversation":                                                                                      extract.Turn,
+		"Your task is to create a descriptive title (3-4 words) for a new chat session based on":                                                     extract.Auxiliary,
+		"Generate a concise 3-7 word title for this conversation, omitting punctuation.":                                                             extract.Auxiliary, // Zed
+		"Generate a concise title (max 5 words) for this conversation based on":                                                                      extract.Auxiliary, // Copilot for Obsidian
+		"Please write a 5-10 word title for the following conversation:":                                                                             extract.Auxiliary, // Claude Code
+		"Provide a concise, 5-word-or-less title for the conversation, using":                                                                        extract.Auxiliary, // LibreChat
+		"Generate a concise title for this coding session. Return only 3 to 7 words naming its subject.":                                             extract.Auxiliary,
+		"Suggest a short title for this thread of mine":                                                                                              extract.Turn,
+		`Generate a title in less than 6 words for the following message (language: en):\n\"\"\"\nUser: hi`:                                          extract.Auxiliary, // Better ChatGPT
+		"Generate a title in less than 6 words for the conversation so far (language: en)":                                                           extract.Auxiliary, // Better ChatGPT
+		`I will give you some dialogue content in the block.\nYou need to summarize the conversation between user and assistant into a short title.`: extract.Auxiliary, // RikkaHub
+		"You need to summarize the user's conversation into a title of no more than 10 words, with":                                                  extract.Auxiliary, // DeepChat
+		"Summarize this conversation into a short title (max 5 words).":                                                                              extract.Auxiliary,
+		"Generate a title in less than 6 words for the following message: we moved to a new office":                                                  extract.Turn,
+		"Summarize the conversation so far into a title of very few words.":                                                                          extract.Auxiliary,
+		"Condense this conversation into a five-word title.":                                                                                         extract.Auxiliary,
+		"Summarize this article into a short title":                                                                                                  extract.Turn,
+		"Summarize the chat messages in this CSV into a title column":                                                                                extract.Turn,
+		"Please summarise each conversation in the table into a title and five lines":                                                                extract.Turn,
+		"How do I summarize a conversation into a title with the API?":                                                                               extract.Turn,
+		"Write a function that summarizes a chat into a title":                                                                                       extract.Turn,
+		"Summarize our conversation into a short title and a paragraph":                                                                              extract.Turn,
+		"Summarize the conversation between the two philosophers that I have attached into a title.":                                                 extract.Turn,
+		"Generate a concise title for the following conversation between a user and an AI assistant":                                                 extract.Auxiliary,
+		"Find a concise title for a conversation between a user and an assistant. Don't output anything else.":                                       extract.Auxiliary,
+		"Generate a title for this conversation. Only return the title:\n\nUser: a\nAssistant: b":                                                    extract.Auxiliary,
+		"Generate a title for this conversation.":                                                                                                    extract.Turn,
+		"Give me a short title for the chat that I had with my landlord":                                                                             extract.Turn,
+		"Write a short title for this conversation between Romeo and Juliet":                                                                         extract.Turn,
+		"Create a brief title for the following conversation in my play":                                                                             extract.Turn,
+		"Provide a short title for a conversation that I will lead at a conference":                                                                  extract.Turn,
+		"Write a brief title for our conversation group poster":                                                                                      extract.Turn,
+		"Create a title of 5 words for a chat conversation app":                                                                                      extract.Turn,
+		"Turn the chat into a title page":                                                                                                            extract.Turn,
+		"Write a short story with a title of one word for my dog":                                                                                    extract.Turn,
+		strings.Repeat("x", 100) + " Create a short title for this conversation.":                                                                    extract.Turn,
+	} {
+		require.Equal(t, want, says("", person).Class(), person)
+	}
+	for _, what := range []string{
+		"a coding session", "a new conversation", "our conversation", "the conversation", "the following conversation",
+		"this chat: ", `this chat\nand`, "this chat session", "this chat based on",
+	} {
+		require.Equal(t, extract.Auxiliary, says("", "Create a short title for "+what).Class(), what)
+	}
+	body := string(says("", "Create a 2-4 word title for this conversation.").Body)
+	require.Equal(t, extract.Turn, (&extract.Request{Body: []byte(strings.Replace(body, "{", `{"tools":[{"name":"a"}],`, 1))}).Class())
+}
