@@ -8,16 +8,19 @@ import "bytes"
 // than two ids.
 //
 // It knows, as the values of members named id, file_id, output_file_id, error_file_id,
-// batch_id, container_id, thread_id, conversation_id, response_id, interaction_id or environment_id:
-// resp_... (OpenAI, LM Studio), conv_... and thread_... (OpenAI), conv_... and ag_... of
-// Mistral, v1_... and env_... (Google's interactions), sesn_..., agent_... and what else
-// Claude's managed agents have, the ids of containers, files, batches, vector stores, skills,
-// videos and spoken answers, and of items that OpenAI's item_reference takes; and, as those of
-// members named name or responsesFile, cachedContents/..., fileSearchStores/..., batches/...
-// files/... and models/.../operations/... (Gemini), and projects/.../cachedContents/... (Vertex
-// AI). An id that is a UUID, as xAI has them, counts if "object":"response" is the next of such
-// members, and so does one that a response begins with as its request_id. It does not decompress. A StateReader is for one response; it is not safe for concurrent use. Use
-// [NewStateReader].
+// batch_id, container_id, thread_id, conversation_id, response_id, interaction_id or
+// environment_id: resp_... (OpenAI, LM Studio), conv_... and thread_... (OpenAI), conv_... and
+// ag_... of Mistral, v1_... and env_... (Google's interactions), sesn_..., agent_... and what
+// else Claude's managed agents have, the ids of containers, files, batches, vector stores,
+// skills, videos and spoken answers, and of items that OpenAI's item_reference takes; and, as
+// those of members named name or responsesFile, cachedContents/..., fileSearchStores/...,
+// batches/..., files/... and models/.../operations/... (Gemini), and
+// projects/.../cachedContents/... (Vertex AI). An id that is a UUID, as xAI has them, counts if
+// "object":"response" is the next of such members, and so does one that a response begins with
+// as its request_id.
+//
+// It does not decompress. A StateReader is for one response; it is not safe for concurrent use.
+// Use [NewStateReader].
 //
 // It does not know whether an API keeps what it names: every answer of Anthropic's has an
 // id msg_..., as items of OpenAI's have, but is not kept. Each id that is learned takes a
