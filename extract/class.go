@@ -121,7 +121,11 @@ func (r *Request) pathClass() Class {
 		if strings.HasSuffix(r.Path, "/count-tokens:rawPredict") { // Anthropic on Vertex AI
 			return Probe
 		}
-	case "tokens", "Tokens", "kenize", "ompact", "ddings", "/embed", "ations", "ptions", "/edits", "infill", "speech", "rerank", "ontent", "ntents", "videos", "unning":
+	case "invoke":
+		if strings.Contains(r.Path, "embed") || strings.Contains(r.Path, "rerank") { // what models on Bedrock are called
+			return Auxiliary
+		}
+	case "tokens", "Tokens", "kenize", "ompact", "ddings", "/embed", "ations", "ptions", "/edits", "infill", "speech", "rerank", "ontent", "ntents", "videos", "unning", "action":
 		for _, p := range pathClasses {
 			if strings.HasSuffix(r.Path, p.suffix) {
 				return p.class
@@ -158,6 +162,7 @@ var pathClasses = []struct {
 	{"/audio/speech", Auxiliary},         // OpenAI
 	{"/audio/transcriptions", Auxiliary}, // OpenAI
 	{"/audio/translations", Auxiliary},   // OpenAI
+	{"/feature-extraction", Auxiliary},   // Hugging Face
 	{":embedContent", Auxiliary},         // Gemini
 	{":batchEmbedContents", Auxiliary},   // Gemini
 }
