@@ -92,27 +92,26 @@ func (r *Request) boundaries() []Boundary {
 // the body.
 func (r *Request) front() *prompt {
 	p := newPrompt()
-	r.eachKept(func(raw []byte) {
+	part := func(kind byte, raw []byte) {
 		s := newStrip(p, raw)
-		s.begin('k', 0)
-		s.value()
+		s.begin(kind, 0)
+		if kind == 's' {
+			s.first = true
+			s.content()
+		} else {
+			s.value()
+		}
 		s.end()
-	})
+	}
+	r.eachKept(func(raw []byte) { part('k', raw) })
 	for _, f := range toolFields {
 		if raw := r.get(f); raw != nil {
-			s := newStrip(p, raw)
-			s.begin('t', 0)
-			s.value()
-			s.end()
+			part('t', raw)
 		}
 	}
 	for _, f := range systemFields {
 		if raw := r.get(f); raw != nil {
-			s := newStrip(p, raw)
-			s.begin('s', 0)
-			s.first = true
-			s.content()
-			s.end()
+			part('s', raw)
 		}
 	}
 	return p

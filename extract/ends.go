@@ -256,7 +256,7 @@ func (r *Request) conversationInBetween() (s Session, ok bool) {
 			break
 		}
 		if named(next.field) {
-			return s, ok && x.progress.Load() != bad
+			return s, x.progress.Load() != bad
 		}
 		at = next.to
 	}

@@ -73,6 +73,3 @@ func withoutLabel(line []byte) []byte {
 	}
 	return line
 }
-
-// paragraphBreak is how a paragraph ends in a plain text.
-var paragraphBreak = []byte(`\n\n`)

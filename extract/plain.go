@@ -15,6 +15,12 @@ import (
 // body, without a copy. The others come from JSON writers that escape slashes, angle
 // brackets or all that is not ASCII, and from proxies that write anew what they pass on.
 
+// lineBreak and paragraphBreak are how a line and a paragraph end in a plain text.
+var (
+	lineBreak      = []byte(`\n`)
+	paragraphBreak = []byte(`\n\n`)
+)
+
 // withPlain makes a text plain, given as it stands between its quotes, and calls f with it.
 // If lent is true, the text is good only until f returns; else it is raw itself.
 func withPlain(raw []byte, f func(text []byte, lent bool)) {

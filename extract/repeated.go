@@ -19,9 +19,8 @@ func cutRepeated(raw, system []byte) []byte {
 	for i := len(system) - n; start > 0 && i > 0 && words[start-1] == system[i-1]; i-- {
 		start--
 	}
-	paragraph := []byte(`\n\n`)
-	start = max(0, start-len(paragraph))
-	i := bytes.Index(words[start:], paragraph)
+	start = max(0, start-len(paragraphBreak))
+	i := bytes.Index(words[start:], paragraphBreak)
 	if i < 0 {
 		return raw
 	}

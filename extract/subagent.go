@@ -10,7 +10,7 @@ func addressesSubagent(text []byte) bool {
 	const longest = 80 // bytes from the start to the end of the word
 
 	if bytes.HasPrefix(text, []byte("# ")) { // a heading
-		_, text, _ = bytes.Cut(text, []byte(`\n`))
+		_, text, _ = bytes.Cut(text, lineBreak)
 		text = trimStart(text)
 	}
 	text, ok := bytes.CutPrefix(text, []byte("You are "))

@@ -36,9 +36,6 @@ func cueOf(words []byte) []byte {
 	return end[i+len(lineBreak):]
 }
 
-// lineBreak is how a line ends in a plain text.
-var lineBreak = []byte(`\n`)
-
 // endsInQuestion reports whether the last line of a text is one of a person in a conversation.
 func endsInQuestion(words []byte) bool {
 	const longest = 400 // bytes of the line

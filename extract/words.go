@@ -223,7 +223,7 @@ func cutRuntime(words []byte, inject injector) []byte {
 		end := bytes.Index(words, closing)
 		if end >= 0 {
 			end += len(closing)
-		} else if end = bytes.Index(words, []byte(`\n\n`)); end < 0 {
+		} else if end = bytes.Index(words, paragraphBreak); end < 0 {
 			end = len(words)
 		}
 		inject(words[:end], passes)
@@ -304,7 +304,7 @@ func cutContext(words []byte, inject injector) []byte {
 	const longest = 4 << 10 // of a question that is answered so
 	// A capital letter to look for is soon found to be missing, as in most; line breaks are everywhere.
 	if i := bytes.Index(words[:min(len(words), longest)], []byte("Context information is below, surrounded by ----")); i >= 0 {
-		question, ok := bytes.CutSuffix(words[:i], []byte(`\n\n`))
+		question, ok := bytes.CutSuffix(words[:i], paragraphBreak)
 		if question = trimEnd(question); ok && len(question) > 0 {
 			inject(words[i:], passes)
 			return question
