@@ -65,8 +65,7 @@ func (t *trail) history() (in, here, before sum) {
 // question returns the first line of a text, as it may stand behind a label.
 func question(text []byte) []byte {
 	line, _, _ := bytes.Cut(text, lineBreak)
-	line, _, _ = bytes.Cut(line, []byte("</"))
-	return bytes.Trim(line, ` *\"'`)
+	return bytes.Trim(trim(line), ` *\"'`)
 }
 
 // askedIn returns what a person says in a line of a conversation: "User: hi", "**Human:** hi",
@@ -82,7 +81,14 @@ func askedIn(line []byte) []byte {
 	for _, name := range people[line[0]|('a'-'A')] {
 		if n := len(name); len(line) > n && strings.EqualFold(string(line[:n]), name) {
 			if i := bytes.IndexAny(line[n:min(len(line), n+longest)], ":>]"); i >= 0 {
-				if words := question(line[n+i+1:]); len(words) > 0 {
+				words, end := line[n+i+1:], -1
+				if line[n+i] == '>' {
+					end = bytes.LastIndex(words, []byte("</"))
+				}
+				if end >= 0 {
+					words = words[:end]
+				}
+				if words = question(words); len(words) > 0 {
 					return words
 				}
 			}

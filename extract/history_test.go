@@ -13,6 +13,7 @@ type advisor struct{ name, before, after, person, model, end string }
 
 var advisors = []advisor{
 	{"Langflow", "You are kind.\n\nHistory:\n\n", "", "User: ", "AI: ", "\n"},
+	{"CRLF", "You are kind.\r\n\r\nHistory:\r\n\r\n", "", "User: ", "AI: ", "\r\n"},
 	{"Spring AI", "You are kind.\n\nUse the MEMORY section.\n\n------\nMEMORY:\n", "------\n", "USER:", "ASSISTANT:", "\n"},
 	{"Markdown", "You are kind.\n\n## Conversation so far\n\n", "", "- **User:** ", "- **You:** ", "\n\n"},
 	{"elements", "You are kind.\n<chat_history>\n", "</chat_history>\nBe brief.", "<human>", "<ai>", "</human>\n"},
@@ -33,7 +34,7 @@ func TestConversationsInTheSystemPrompt(t *testing.T) {
 	for _, m := range advisors {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			said := []string{"Where is \"Oslo\" in Norway?"}
+			said := []string{"Where is </b> in \"Norway\"?"}
 			for i := range 6 {
 				next := append(said[:len(said):len(said)], fmt.Sprintf("Answer %d:\n\n1. one\n2. two", i), fmt.Sprintf("And why is that so, %d times?\nTell me.", i))
 				last := trailOf(t, m.body(said...))
