@@ -3,6 +3,7 @@ package extract
 import (
 	"bytes"
 	"slices"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -10,23 +11,19 @@ import (
 )
 
 // readPrompt reads what a body has in place of messages: a prompt, by any of its names, or
-// Cohere's chat of before v2, which has the last message beside those before it.
+// Cohere's chat of before v2, which has the last message beside those before it. If there is
+// a history of another form, such as ChatGLM's, what is beside it says little.
 func (t *trail) readPrompt(r *Request) {
+	if hasMessages(r.member("history")) {
+		return
+	}
 	if prompt := r.get(promptField); prompt != nil {
 		t.images(r.get(imagesField))
 		t.legacyPrompt(prompt)
 		return
 	}
-	if last := r.member("message"); last != nil {
-		t.careful = true // they are not read once more
-		system := jsonscan.New(r.member("preamble"))
-		t.content(&system, &t.system)
-		for _, raw := range [...][]byte{r.member("chat_history"), last} {
-			c := jsonscan.New(raw)
-			if t.messages(&c); raw != nil && !c.OK() {
-				t.items = maxItems + 1 // no trail
-			}
-		}
+	if last := r.member("message"); len(last) > 0 && last[0] == '"' {
+		t.cohere(r, last)
 		return
 	}
 	for _, name := range [...]string{"inputText", "inputs"} { // Amazon Titan, Hugging Face
@@ -35,6 +32,27 @@ func (t *trail) readPrompt(r *Request) {
 			return
 		}
 	}
+}
+
+// cohere reads a chat of before v2, given its last message. Many other bodies have a message
+// that says little, such as a webhook's. Cohere's name a model as well, here or in Bedrock's
+// path, or have what was said before. That must be in a form that is known.
+func (t *trail) cohere(r *Request, last []byte) {
+	history := r.member("chat_history")
+	if history == nil && r.member("model") == nil && !strings.Contains(r.Path, "/model/") {
+		return
+	}
+	t.careful = true // they are not read once more
+	system := jsonscan.New(r.member("preamble"))
+	t.content(&system, &t.system)
+	c := jsonscan.New(history)
+	t.messages(&c)
+	if history != nil && !c.OK() || hasMessages(history) && t.silent() && t.opening.n == 0 && !t.answered {
+		t.items = maxItems + 1 // no trail
+		return
+	}
+	c = jsonscan.New(last)
+	t.message(&c)
 }
 
 // legacyPrompt reads the prompt of a legacy completion, given its text in the body. A string, or

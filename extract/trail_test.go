@@ -1110,6 +1110,12 @@ func TestNoTrail(t *testing.T) {
 		{"an unknown form", `{"query":"hi","text":"hi"}`},
 		{"inputs without a text", `{"inputs":{"name":"x"},"query":"hi"}`},
 		{"a history without a message", `{"chat_history":[{"role":"USER","message":"hi"}]}`},
+		{"a message of an application", `{"sender":"anna","message":"yes"}`},
+		{"a message of a webhook", `{"model":"m","message":{"text":"yes","chat":{"id":1}}}`},
+		{"a history of pairs", `{"message":"yes","chat_history":[["hi","hello"]]}`},
+		{"a history of other roles", `{"message":"yes","chat_history":[{"type":"human","content":"hi"},{"type":"ai","content":"hello"}]}`},
+		{"a history by another name", `{"model":"m","message":"yes","history":[["hi","hello"]]}`},
+		{"ChatGLM's history", `{"prompt":"yes","history":[["hi","hello"]]}`},
 		{"two roles, the last of which counts", `{"messages":[{"role":"user","content":"hi","role":"assistant"}]}`},
 		{"two contents, the last of which counts", `{"messages":[{"role":"user","content":"hi","content":""}]}`},
 		{"a role that nobody has", `{"messages":[{"role":"critic","content":"hi"}]}`},
@@ -1126,6 +1132,7 @@ func TestNoTrail(t *testing.T) {
 		`{"input":"hi","previous_response_id":{}}`, `{"input":"hi","conversation":{}}`, `{"input":"hi","conversation":{"id":null}}`,
 		`{"input":"hi","conversation":{"id":""}}`, `{"input":"hi","conversation":"none"}`,
 		`{"thread":{"type":"create"},"messages":[{"role":"user","content":"hi"}]}`,
+		`{"prompt":"hi","history":[]}`, `{"model":"m","message":"hi","chat_history":[]}`,
 	} {
 		trailOf(t, body)
 	}
@@ -1227,21 +1234,22 @@ func TestLegacyPrompts(t *testing.T) {
 		{"Amazon Titan, another question", `{"inputText":"User: hi\nBot:"}`, `{"inputText":"User: ho\nBot:"}`, apart},
 		{"Hugging Face", `{"inputs":"[INST] hi [/INST]","parameters":{}}`, `{"inputs":"[INST] hi [/INST] hello [INST] on [/INST]","parameters":{}}`, continues},
 
-		{"Cohere before v2", `{"message":"hi"}`, `{"message":"on","chat_history":[` + said("USER", "hi") + `,` + said("CHATBOT", "hello") + `]}`, continues},
+		{"Cohere before v2", `{"model":"c","message":"hi"}`, `{"message":"on","chat_history":[` + said("USER", "hi") + `,` + said("CHATBOT", "hello") + `]}`, continues},
 		{"Cohere, the third turn", `{"chat_history":[` + said("User", "hi") + `,` + said("Chatbot", "hello") + `],"message":"on"}`,
 			`{"chat_history":[` + said("User", "hi") + `,` + said("Chatbot", "x") + `,` + said("User", "on") + `,` + said("Chatbot", "y") + `],"message":"more"}`, continues},
-		{"Cohere, with results of tools", `{"message":"hi","preamble":"s"}`,
+		{"Cohere, with results of tools", `{"model":"c","message":"hi","preamble":"s"}`,
 			`{"message":"","preamble":"s","chat_history":[` + said("USER", "hi") + `,{"role":"CHATBOT","tool_calls":[{"name":"n"}]}],"tool_results":[{"call":{"name":"n"},"outputs":[]}]}`, same},
 		{"Cohere, the system in the history", `{"message":"hi","chat_history":[` + said("SYSTEM", "s") + `]}`,
 			`{"message":"on","preamble":"s","chat_history":[` + said("USER", "hi") + `,` + said("CHATBOT", "hello") + `]}`, continues},
-		{"Cohere, another question", `{"message":"hi"}`, `{"message":"ho"}`, apart},
-		{"Cohere, another system prompt", `{"message":"hi","preamble":"s"}`, `{"message":"hi","preamble":"t"}`, apart},
+		{"Cohere, another question", `{"model":"c","message":"hi"}`, `{"model":"c","message":"ho"}`, apart},
+		{"Cohere, another system prompt", `{"model":"c","message":"hi","preamble":"s"}`, `{"model":"c","message":"hi","preamble":"t"}`, apart},
 		{"Cohere, another history", `{"message":"on","chat_history":[` + said("USER", "hi") + `]}`, `{"message":"on","chat_history":[` + said("USER", "ho") + `]}`, apart},
-		{"Cohere, a system prompt with a time", `{"message":"hi","preamble":"It is 10:05. Be kind."}`,
+		{"Cohere, a system prompt with a time", `{"model":"c","message":"hi","preamble":"It is 10:05. Be kind."}`,
 			`{"message":"on","preamble":"It is 10:06. Be kind.","chat_history":[` + said("User", "hi") + `,` + said("Chatbot", "hello") + `]}`, continues},
 		{"Cohere, with two roles", `{"message":"on","chat_history":[{"role":"USER","role":"USER","message":"hi"},` + said("USER", "ho") + `]}`,
 			`{"message":"on","chat_history":[{"role":"USER","role":"USER","message":"hi"},` + said("USER", "he") + `]}`, apart},
-		{"Cohere, what nobody said", `{"message":"on","chat_history":[` + said("TOOL", "x") + `]}`, `{"message":"on"}`, same},
+		{"Cohere, what nobody said", `{"message":"on","chat_history":[` + said("USER", "hi") + `,` + said("TOOL", "x") + `]}`, `{"message":"on","chat_history":[` + said("USER", "hi") + `]}`, same},
+		{"Cohere, a greeting", `{"message":"hi","chat_history":[` + said("CHATBOT", "x") + `]}`, `{"message":"on","chat_history":[` + said("CHATBOT", "x") + `,` + said("USER", "hi") + `,` + said("CHATBOT", "y") + `]}`, continues},
 
 		{"a prompt and a message", body("hi"), `{"messages":[{"role":"user","content":"hi"}]}`, ""},
 	} {
@@ -1254,6 +1262,13 @@ func TestLegacyPrompts(t *testing.T) {
 			require.LessOrEqual(t, len(later.Continues), 32)
 		})
 	}
+}
+
+// Bedrock names the model in the path.
+func TestCohereOnBedrock(t *testing.T) {
+	t.Parallel()
+	_, ok := extract.Trail().Extract(&extract.Request{Path: "/model/cohere.command-r-v1:0/invoke", Body: []byte(`{"message":"hi"}`)})
+	require.True(t, ok)
 }
 
 // A turn leads back over many texts at once, but not over any number: what a
