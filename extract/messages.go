@@ -654,9 +654,12 @@ func (t *trail) read(text []byte, lent bool) {
 	if len(words) == 0 {
 		return
 	}
-	if cue := cueOf(words); cue != nil || t.texts == 0 && !t.answered && endsInQuestion(words) {
+	if cue := cueOf(words); cue != nil {
 		t.person(textSalt, t.transcript(words, cue))
 	} else {
+		if t.texts == 0 && !t.answered && endsInQuestion(words) {
+			t.asked = t.transcript(words, nil)
+		}
 		t.person(textSalt, xxhash.Sum64(words))
 	}
 	t.since.bytes = uint8(min(minTail, int(t.since.bytes)+len(words)))

@@ -220,9 +220,10 @@ func (r *Request) Opening() (uint64, bool) {
 
 // A trail collects what the keys of a request are made of, and what tells its class.
 type trail struct {
-	items   int  // looked at so far; beyond maxItems, the request has no trail
-	inParts bool // within the parts of a block; parts in these are no parts, to go over each text but once
-	passed  bool // what is left of the message at hand counts for nothing: see readSteps
+	items   int   // looked at so far; beyond maxItems, the request has no trail
+	lines   int32 // that transcript has told apart
+	inParts bool  // within the parts of a block; parts in these are no parts, to go over each text but once
+	passed  bool  // what is left of the message at hand counts for nothing: see readSteps
 
 	// What surrounds the words.
 	system   setting  // the system prompt beside the messages
@@ -245,7 +246,7 @@ type trail struct {
 	openingText  uint64 // the digest of the last text before the first answer, 0 if an image is behind it
 	lastText     uint64 // the digest of the last text, 0 if an image is behind it
 
-	lines     int      // that transcript has told apart
+	asked     uint64   // the digest of the first text as a transcript that ends in a question, or 0
 	textTails []uint64 // of a prompt without messages: see keepTails
 
 	// What was injected anywhere, which stands for the words as long as there are none.
@@ -377,6 +378,10 @@ func (t *trail) session() (Session, bool) {
 	keys = keys.add(whole, here)
 	for _, in := range stored {
 		keys = keys.add(in, here)
+	}
+	if t.asked != 0 && t.texts == 1 && !t.answered {
+		transcript := sum{}.add(textSalt, t.asked)
+		keys = keys.add(whole, transcript).add(none, transcript)
 	}
 	if tail, _, ok := t.tail(0); ok {
 		keys = keys.add(none, tail)

@@ -17,9 +17,12 @@ import (
 //	Human: Where is Oslo?
 //	AI:
 //
-// So wherever such a line begins like the last one, an earlier request may have ended. Others end
-// in the question at hand, behind a label that may be another one than further up ("User question:
-// And Bergen?"). There, an earlier request may have ended in each line of a person.
+// So wherever such a line begins like the last one, an earlier request may have ended.
+//
+// Others end in the question at hand, behind a label that may be another one than further
+// up ("User question: And Bergen?"). There, an earlier request may have ended in each line
+// of a person, whatever its label. Many texts that are no transcripts end so as well, so
+// they keep their own digest, and that of the transcript is one more to find them by.
 
 // cueOf returns the cue that a plain text without white space around it ends in, or nil.
 func cueOf(words []byte) []byte {
@@ -47,11 +50,11 @@ func endsInQuestion(words []byte) bool {
 	return askedIn(end[i+len(lineBreak):]) != nil
 }
 
-// transcript returns the digest of a text that ends in a cue or, if that is nil, in a question, of
-// which the label does not count. Blank lines make no difference, since templates leave one where
-// there is no conversation yet. If the text is the first one, it puts into t.steps where in it
-// earlier requests may have ended. In later ones nobody has transcripts, and steps of what is pasted
-// there would be in the way of the others.
+// transcript returns the digest of a text that ends in a cue or, if that is nil, in a
+// question, of which the label does not count. Blank lines make no difference, since
+// templates leave one where there is no conversation yet. If the text is the first one, it
+// puts into t.steps where in it earlier requests may have ended. In later ones nobody has
+// transcripts, and steps of what is pasted there would be in the way of the others.
 func (t *trail) transcript(words, cue []byte) uint64 {
 	const most = 1 << 14 // lines that are told apart in all texts together
 	var d xxhash.Digest

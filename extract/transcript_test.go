@@ -94,9 +94,32 @@ func TestTranscriptsThatEndInAQuestion(t *testing.T) {
 	}
 	first := trail("hi")
 	require.Equal(t, continues, relation(trailOf(t, chat(u(prompt("hi")), a("x"), u("y"))), first), "as messages from there on")
+	windows := func(body string) string { return strings.ReplaceAll(body, `\n`, `\r\n`) }
+	require.Equal(t, continues, relation(trailOf(t, windows(chat(u(prompt("hi", "x", "why?"))))), trailOf(t, windows(chat(u(prompt("hi")))))))
+	require.Equal(t, near, relation(trailOf(t, chat(sys("s"), u(prompt("hi", "x", "why?")))), first), "under another system prompt")
 	long := strings.Repeat("x", 500)
 	require.Equal(t, apart, relation(trail("hi", "x", long), trail("hi")), "a line that is no more looked at")
 	require.Equal(t, apart, relation(trailOf(t, chat(u("Answer."), a("x"), u(prompt("hi", "x", "why?")))), trailOf(t, chat(u("Answer."), a("x"), u(prompt("hi"))))), "in a later text")
+}
+
+// Most texts that end in a question are no transcripts, and all in them counts, wherever they are.
+func TestQuestionsBehindALabel(t *testing.T) {
+	t.Parallel()
+	for _, words := range [][2]string{
+		{"My ticket.\nCustomer 4711: Where is it?", "My ticket.\nCustomer 4712: Where is it?"},
+		{"Hi there.\nQuestion about Go: How do I sort?", "Hi there.\nQuestion about C: How do I sort?"},
+		{"Look.\nQuestion: What does </div> do?", "Look.\nQuestion: What does </p> do?"},
+		{"Look.\nQuestion: \"x\"?", "Look.\nQuestion: x?"},
+		{"a\n\nb\nQuestion: x?", "a\nb\nQuestion: x?"},
+	} {
+		require.Equal(t, apart, relation(trailOf(t, chat(u(words[0]))), trailOf(t, chat(u(words[1])))), words)
+	}
+	asked := func(i int) string {
+		return u(fmt.Sprintf("Context %d.\n\nQuestion: What of the number %d, and why?", i, i))
+	}
+	window := func(i int) extract.Session { return trailOf(t, chat(asked(i), a("x"), asked(i+1), a("x"), asked(i+2))) }
+	require.Equal(t, near, relation(window(2), window(1)), "of the last messages")
+	require.Equal(t, near, relation(trailOf(t, chat(asked(1), a("x"), asked(2))), trailOf(t, chat(u("Documents."), asked(1)))), "behind what is left out later")
 }
 
 // A text that ends like a transcript, but is none.
