@@ -22,24 +22,34 @@ import (
 // looked for by that question and the one in front of it. The first one has none in front: it
 // counts alone if it is longer than a greeting, and if there is a heading, under which nobody
 // has said anything when it was asked. (Where somebody has, that may be an example.) What is
-// found is no more than a place to start at, and only where the system prompt begins alike.
+// found is no more than a place to start at, and only where the system prompt is the same in
+// front of the conversation or, since some have documents there, at least begins alike.
 
-// history returns the setting of the questions in a system prompt, what a later turn may find
-// this one by, and what this one may find the turn before by; zero sums if there is nothing.
-func (t *trail) history() (in, here, before sum) {
+// history returns the settings of the questions in a system prompt, the best first, what a
+// later turn may find this one by, and what this one may find the turn before by; zero sums
+// if there is nothing.
+func (t *trail) history() (in [2]sum, here, before sum) {
 	if t.answered {
 		return
 	}
 	now := question(t.lastWords)
 	var asked [3][]byte // the last one first
+	front := t.ending
 	headed, open := false, false
 	for rest := t.ending; len(rest) > 0; {
+		at := len(t.ending) - len(rest)
 		var line []byte
 		line, rest, _ = bytes.Cut(rest, lineBreak)
-		if words := askedIn(line); words != nil {
-			asked, open = [3][]byte{words, asked[0], asked[1]}, true
-		} else if line = trim(line); len(line) > 0 {
-			headed, open = headed || headsHistory(line), false
+		words := askedIn(line)
+		if line = trim(line); len(line) == 0 {
+			continue
+		}
+		heads := !headed && words == nil && headsHistory(line)
+		if !headed && asked[0] == nil && (heads || words != nil) {
+			front = t.ending[:at]
+		}
+		if headed, open = headed || heads, words != nil; open {
+			asked = [3][]byte{words, asked[0], asked[1]}
 		}
 	}
 	if open && bytes.Equal(asked[0], now) { // some have the question at hand there as well
@@ -54,12 +64,19 @@ func (t *trail) history() (in, here, before sum) {
 		}
 		return sum{}.add(textSalt, xxhash.Sum64(before)).add(textSalt, xxhash.Sum64(last))
 	}
+	here, before = pair(now, asked[0]), pair(asked[0], asked[1])
+	if here == (sum{}) && before == (sum{}) {
+		return
+	}
 	texts := t.opening.texts
 	if t.opening.n == 0 {
 		texts = t.system.texts
 	}
 	first, _, _ := bytes.Cut(texts[0], lineBreak)
-	return sum{}.add(historySalt, xxhash.Sum64(first)), pair(now, asked[0]), pair(asked[0], asked[1])
+	front = trimEnd(front)
+	in[0] = sum{}.add(historySalt, withoutTimes(front, xxhash.Sum64(front))).add(endSalt, 0)
+	in[1] = sum{}.add(historySalt, xxhash.Sum64(first))
+	return
 }
 
 // question returns the first line of a text, as it may stand behind a label.

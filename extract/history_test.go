@@ -54,6 +54,26 @@ func TestConversationsInTheSystemPrompt(t *testing.T) {
 	}
 }
 
+// Of two who begin alike, each finds the own turn before first, if anything tells them apart.
+func TestConversationsInSystemPromptsThatBeginAlike(t *testing.T) {
+	t.Parallel()
+	const first, second = "Summarize my day for me, please.", "And what of that comes next?"
+	body := func(front, history, question string) string {
+		return chat(sys("You are kind.\n"+front+"\n\nHistory:\n"+history), u(question))
+	}
+	said := "User: " + first + "\nAI: x\n"
+	for _, turn := range [][4]string{
+		{"", first, said, second},
+		{said, second, said + "User: " + second + "\nAI: y", "Why?"},
+	} {
+		one, two := trailOf(t, body("It is 9:05. You serve Anna.", turn[0], turn[1])), trailOf(t, body("It is 9:05. You serve Bob.", turn[0], turn[1]))
+		next := trailOf(t, body("It is 9:07. You serve Anna.", turn[2], turn[3]))
+		require.Contains(t, one.Aliases, next.Near[0])
+		require.NotContains(t, two.Aliases, next.Near[0])
+		require.Equal(t, near, relation(trailOf(t, body("Read this.", turn[2], turn[3])), one), "with other documents")
+	}
+}
+
 // Some save the question before they look for what was said.
 func TestConversationsWithTheQuestionAtHand(t *testing.T) {
 	t.Parallel()

@@ -187,6 +187,17 @@ func TestTrailWithTheMostKeys(t *testing.T) {
 	require.Len(t, s.Aliases, 6+maxFramed)
 	require.Len(t, s.Continues, maxTexts-1+maxSteps-1+3*(maxNear-1))
 	require.Len(t, s.Near, maxNear-1+1+1)
+
+	// Nobody has answered, and the conversation is in the system prompt.
+	system := `"system":"At 9:05\n\nHistory:\nUser: ` + strings.Repeat("a", minTail) + `"`
+	place := `{"role":"user","content":"<system-reminder>in /home/anna</system-reminder>"}`
+	last = `{"type":"text","text":"c"},{"type":"text","text":"d\n\ne\nf: g"}`
+	s, ok = Trail().Extract(&Request{Body: []byte(`{` + system + `,"messages":[` + place + `,{"role":"user","content":[{"type":"text","text":"b"},` + last + `]}]}`)})
+	require.True(t, ok)
+	require.Len(t, s.Aliases, 7+maxFramed)
+	s, ok = Trail().Extract(&Request{Body: []byte(`{` + system + `,"messages":[` + place + `,{"role":"user","content":"d\n\ne\nUser: g"}]}`)})
+	require.True(t, ok)
+	require.Len(t, s.Aliases, 7+maxFramed)
 }
 
 // The second half of a sum is of all that goes in.

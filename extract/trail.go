@@ -398,8 +398,10 @@ func (t *trail) session() (Session, bool) {
 		keys = keys.add(none, sum{t.textTails[0], tailSalt})
 	}
 	asking, asked, before := t.history()
-	if asked != (sum{}) {
-		keys = keys.add(asking, asked)
+	for _, in := range asking {
+		if asked != (sum{}) {
+			keys = keys.add(in, asked)
+		}
 	}
 	aliases := len(keys) / keySize
 	for i := range maxTexts {
@@ -436,8 +438,10 @@ func (t *trail) session() (Session, bool) {
 	if t.answeredHere != (sum{}) {
 		keys = keys.add(framed, t.answeredHere)
 	}
-	if before != (sum{}) {
-		keys = keys.add(asking, before)
+	for _, in := range asking {
+		if before != (sum{}) {
+			keys = keys.add(in, before)
+		}
 	}
 	for i, tail := range t.textTails {
 		if i > 0 {
