@@ -89,14 +89,15 @@ import (
 //     are left out as well.
 //
 // A text that is a whole conversation, as templates of prompts make it, and ends in a line
-// such as "AI:" continues one that it begins with, up to such a line.
+// such as "AI:" continues one that it begins with, up to such a line. If it ends in the
+// question at hand, in a line such as "User: And Bergen?", and there is no other text, it
+// continues one that it begins with up to any line of a person, whatever the labels are.
 //
 // Some clients change what surrounds the words between two turns: the system
 // prompt names another model or date, a reminder moves. So a turn whose own trail leads
 // nowhere continues a request with the same texts in the same place (the directories
 // that the system prompt or the injected blocks name) or under the same system prompt but
-// for times of day.
-// If there is none, it starts at the target of one with the same texts in any setting,
+// for times of day. If there is none, it starts at the target of one with the same texts in any setting,
 // as side calls of an agent have, or of one that ended in the same last texts: the texts
 // on both sides of an answer, at least two different ones with at least 32 bytes
 // together. So a conversation of which a client sends only the last part, with three texts
@@ -113,9 +114,11 @@ import (
 // It reads OpenAI chat, Responses and legacy completions, Anthropic Messages,
 // Gemini and its Code Assist envelope, Bedrock Converse, Ollama, Cohere, Vercel's AI SDK,
 // and the texts that Amazon Titan and Hugging Face take, by the members that a body has,
-// whatever its path (only Converse's promptVariables go by the path). A body that is the continuation of something on the
-// server (previous_response_id and the like) does not show its conversation, and has no
-// trail. Nor has one in which nobody wrote anything, one of more than 32,768 messages,
+// whatever its path (only Converse's promptVariables go by the path, and so does a message
+// beside neither a model nor a chat_history, which is Cohere's on Bedrock alone). A body
+// that is the continuation of something on the server (previous_response_id and the like)
+// does not show its conversation, and has no trail. Nor has a prompt beside a history of
+// another form, a body in which nobody wrote anything, one of more than 32,768 messages,
 // blocks, values and injected elements, or one with a block of more than 4,096 members. If
 // a message has two roles, or a block two types, either may count, and the limit is half
 // as high.
