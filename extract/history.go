@@ -34,7 +34,7 @@ func (t *trail) history() (in [2]sum, here, before sum) {
 	}
 	now := question(t.lastWords)
 	var asked [3][]byte // the last one first
-	front := t.ending
+	var front []byte    // what stands before the conversation
 	headed, open := false, false
 	for rest := t.ending; len(rest) > 0; {
 		at := len(t.ending) - len(rest)
@@ -73,8 +73,7 @@ func (t *trail) history() (in [2]sum, here, before sum) {
 		texts = t.system.texts
 	}
 	first, _, _ := bytes.Cut(texts[0], lineBreak)
-	front = trimEnd(front)
-	in[0] = sum{}.add(historySalt, withoutTimes(front, xxhash.Sum64(front))).add(endSalt, 0)
+	in[0] = sum{}.add(historySalt, withoutTimes(front, xxhash.Sum64(front)))
 	in[1] = sum{}.add(historySalt, xxhash.Sum64(first))
 	return
 }

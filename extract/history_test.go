@@ -59,12 +59,14 @@ func TestConversationsInSystemPromptsThatBeginAlike(t *testing.T) {
 	t.Parallel()
 	const first, second = "Summarize my day for me, please.", "And what of that comes next?"
 	body := func(front, history, question string) string {
-		return chat(sys("You are kind.\n"+front+"\n\nHistory:\n"+history), u(question))
+		return chat(sys("You are kind.\n"+front+"\n\n"+history), u(question))
 	}
 	said := "User: " + first + "\nAI: x\n"
+	on := said + "User: " + second + "\nAI: y"
 	for _, turn := range [][4]string{
-		{"", first, said, second},
-		{said, second, said + "User: " + second + "\nAI: y", "Why?"},
+		{"History:\n", first, "History:\n" + said, second},
+		{"History:\n" + said, second, "History:\n" + on, "Why?"},
+		{said, second, on, "Why?"},
 	} {
 		one, two := trailOf(t, body("It is 9:05. You serve Anna.", turn[0], turn[1])), trailOf(t, body("It is 9:05. You serve Bob.", turn[0], turn[1]))
 		next := trailOf(t, body("It is 9:07. You serve Anna.", turn[2], turn[3]))

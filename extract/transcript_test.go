@@ -97,6 +97,9 @@ func TestTranscriptsThatEndInAQuestion(t *testing.T) {
 	windows := func(body string) string { return strings.ReplaceAll(body, `\n`, `\r\n`) }
 	require.Equal(t, continues, relation(trailOf(t, windows(chat(u(prompt("hi", "x", "why?"))))), trailOf(t, windows(chat(u(prompt("hi")))))))
 	require.Equal(t, near, relation(trailOf(t, chat(sys("s"), u(prompt("hi", "x", "why?")))), first), "under another system prompt")
+	for _, more := range []string{chat(u(prompt("hi")), a("x"), u("y")), chat(u(prompt("hi")), u("y"))} {
+		require.Equal(t, apart, relation(trail("hi", "x", "why?"), trailOf(t, more)), "behind another text")
+	}
 	long := strings.Repeat("x", 500)
 	require.Equal(t, apart, relation(trail("hi", "x", long), trail("hi")), "a line that is no more looked at")
 	require.Equal(t, apart, relation(trailOf(t, chat(u("Answer."), a("x"), u(prompt("hi", "x", "why?")))), trailOf(t, chat(u("Answer."), a("x"), u(prompt("hi"))))), "in a later text")
