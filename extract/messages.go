@@ -657,7 +657,7 @@ func (t *trail) read(text []byte, lent bool) {
 	if cue := cueOf(words); cue != nil {
 		t.person(textSalt, t.transcript(words, cue))
 	} else {
-		if t.texts == 0 && endsInQuestion(words) {
+		if t.texts == 0 && !t.answered && endsInQuestion(words) {
 			t.asked = t.transcript(words, nil)
 		}
 		t.person(textSalt, xxhash.Sum64(words))

@@ -382,7 +382,7 @@ func (t *trail) session() (Session, bool) {
 	for _, in := range stored {
 		keys = keys.add(in, here)
 	}
-	if t.asked != 0 && t.texts == 1 && !t.answered {
+	if t.asked != 0 && t.texts == 1 {
 		transcript := sum{}.add(textSalt, t.asked)
 		keys = keys.add(whole, transcript).add(none, transcript)
 	}

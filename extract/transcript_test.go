@@ -97,6 +97,8 @@ func TestTranscriptsThatEndInAQuestion(t *testing.T) {
 	windows := func(body string) string { return strings.ReplaceAll(body, `\n`, `\r\n`) }
 	require.Equal(t, continues, relation(trailOf(t, windows(chat(u(prompt("hi", "x", "why?"))))), trailOf(t, windows(chat(u(prompt("hi")))))))
 	require.Equal(t, near, relation(trailOf(t, chat(sys("s"), u(prompt("hi", "x", "why?")))), first), "under another system prompt")
+	require.Equal(t, continues, relation(trailOf(t, chat(u(prompt("hi", "x", "why?")), a("{"))), trailOf(t, chat(u(prompt("hi")), a("{")))), "in front of how the answer is to begin")
+	require.NotContains(t, trailOf(t, chat(a("Hello."), u(prompt("hi")))).Aliases, first.Aliases[2], "behind a greeting, where no transcript is looked for")
 	for _, more := range []string{chat(u(prompt("hi")), a("x"), u("y")), chat(u(prompt("hi")), u("y"))} {
 		require.Equal(t, apart, relation(trail("hi", "x", "why?"), trailOf(t, more)), "behind another text")
 	}
