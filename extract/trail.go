@@ -97,9 +97,9 @@ import (
 // prompt names another model or date, a reminder moves. So a turn whose own trail leads
 // nowhere continues a request with the same texts in the same place (the directories
 // that the system prompt or the injected blocks name) or under the same system prompt but
-// for times of day. If there is none, it starts at the target of one with the same texts in any setting,
-// as side calls of an agent have, or of one that ended in the same last texts: the texts
-// on both sides of an answer, at least two different ones with at least 32 bytes
+// for times of day. If there is none, it starts at the target of one with the same texts in
+// any setting, as side calls of an agent have, or of one that ended in the same last texts:
+// the texts on both sides of an answer, at least two different ones with at least 32 bytes
 // together. So a conversation of which a client sends only the last part, with three texts
 // of a person at least, mostly stays where it is, whether the client leaves out the rest or
 // sums it up. So does one whose client adds something to the last message, behind the
@@ -401,10 +401,8 @@ func (t *trail) session() (Session, bool) {
 		keys = keys.add(none, sum{t.textTails[0], tailSalt})
 	}
 	asking, asked, before := t.history()
-	for _, in := range asking {
-		if asked != (sum{}) {
-			keys = keys.add(in, asked)
-		}
+	if asked != (sum{}) {
+		keys = keys.add(asking[0], asked).add(asking[1], asked)
 	}
 	aliases := len(keys) / keySize
 	for i := range maxTexts {
@@ -441,10 +439,8 @@ func (t *trail) session() (Session, bool) {
 	if t.answeredHere != (sum{}) {
 		keys = keys.add(framed, t.answeredHere)
 	}
-	for _, in := range asking {
-		if before != (sum{}) {
-			keys = keys.add(in, before)
-		}
+	if before != (sum{}) {
+		keys = keys.add(asking[0], before).add(asking[1], before)
 	}
 	for i, tail := range t.textTails {
 		if i > 0 {
