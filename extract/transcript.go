@@ -43,11 +43,7 @@ func cueOf(words []byte) []byte {
 func endsInQuestion(words []byte) bool {
 	const longest = 400 // bytes of the line
 	end := words[max(0, len(words)-longest):]
-	if !bytes.Contains(end, lineBreak) { // as most: LastIndex takes many times as long
-		return false
-	}
-	i := bytes.LastIndex(end, lineBreak)
-	return askedIn(end[i+len(lineBreak):]) != nil
+	return bytes.Contains(end, lineBreak) && askedIn(behind(end, lineBreak)) != nil
 }
 
 // transcript returns the digest of a text that ends in a cue or, if that is nil, in a
