@@ -380,9 +380,10 @@ func pathState(path string) (string, bool) {
 			ok = strings.HasPrefix(id, "skill_")
 		case "videos":
 			ok = strings.HasPrefix(id, "video_") || isUUID(id) // of OpenAI and xAI
-		case "models": // Gemini's, with what one of them is doing
-			ok = strings.Contains(rest, "/operations/")
-			id = kind + "/" + rest
+		case "models": // Gemini's, with what one of them is doing, and a verb behind a colon
+			id, _, _ = strings.Cut(kind+"/"+rest, ":")
+			_, operation, _ := strings.Cut(id, "/operations/")
+			ok = operation != ""
 		case "files", "batches", "cachedContents", "fileSearchStores":
 			if ok = id != "" && version == "v1beta"; ok { // Gemini, with a verb behind a colon
 				id, _, _ = strings.Cut(kind+"/"+id, ":")

@@ -130,6 +130,8 @@ func TestPins(t *testing.T) {
 		"/v1/videos/generations":                              nil,
 		"/v1beta/models/veo-9:predictLongRunning":             nil,
 		"/v1beta/models/veo-9/operations/a1":                  {"models/veo-9/operations/a1"},
+		"/v1beta/models/veo-9/operations/a1:cancel":           {"models/veo-9/operations/a1"},
+		"/v1beta/models/veo-9/operations/":                    nil,
 		"/v1/files/file-1/content":                            {"file-1"},
 		"/v1/files/file_1":                                    {"file_1"},
 		"/v1/files":                                           nil,

@@ -1,8 +1,6 @@
 package extract
 
-import (
-	"bytes"
-)
+import "bytes"
 
 // addressesSubagent reports whether a system prompt, given as it opens, says to the model
 // that it is a sub-agent: "You are a focused, read-only sub-agent".
