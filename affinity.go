@@ -73,7 +73,7 @@ func (e *PinnedError) Error() string {
 }
 
 // A Selection is the answer of [Selector.Select]: the chosen candidate, and the
-// [Decision] that led to it. The zero Selection comes with an error; its Done and Learn
+// [Decision] that led to it. An error comes with the zero Selection, whose Done and Learn
 // do nothing. Do not copy a Selection (go vet tells): its outcome would count once for
 // every copy.
 type Selection[T any] struct {
@@ -105,9 +105,9 @@ type Selection[T any] struct {
 // Until Done, but for no more than an hour beyond the TTL, the binding does not expire, so
 // that a session stays where it is while an answer streams. (If more than thirty requests of
 // one session come at the same instant, or in the same millisecond under heavy load, some
-// rely on the others for this.) A connection that may last longer, such as a WebSocket, has
-// a selection for each of its turns, among its target alone. Defer Done where a panic may
-// come in between, as with httputil.ReverseProxy.
+// rely on the others for this.) For a connection that may last longer, such as a
+// WebSocket, make a selection for each of its turns, with its target as the only
+// candidate. Defer Done where a panic may come in between, as with httputil.ReverseProxy.
 //
 // Done writes Decision.Outcome and Decision.Reported: do not read them concurrently.
 func (s *Selection[T]) Done(o Outcome) {
@@ -130,17 +130,17 @@ func (s *Selection[T]) Done(o Outcome) {
 // belongs to the same session. An id that [extract.ID] does not accept is ignored, and so
 // is state of a target whose own ID is empty. Learn may be called from any goroutine.
 //
-// An id means something within the scope and tenant of the request only. It takes a
-// place in the Cache like a binding, and lives as long. The id that is learned first,
-// which should be that of the response itself, does not expire until Done either.
+// An id means something only within the scope and tenant of the request. It takes a place
+// in the Cache like a binding, and lives as long. The id that is learned first, which
+// should be that of the response itself, does not expire until Done either.
 func (s *Selection[T]) Learn(id string) {
 	if id, ok := extract.ID(id); ok && s.selector != nil && s.ID != "" {
 		s.selector.learn(s, id)
 	}
 }
 
-// A Reason says why a request got its target. Every successful selection has
-// exactly one of those below; the zero Reason is none.
+// A Reason says why a request got its target. Every successful selection has exactly one
+// of these; the zero Reason is none.
 type Reason uint8
 
 const (
@@ -154,8 +154,9 @@ const (
 	// ReasonNew: the session had no binding. The fallback chose its home.
 	ReasonNew
 
-	// ReasonInherited: the session had no binding of its own and took over the
-	// target of its predecessor, its parent or a neighbour.
+	// ReasonInherited: the session had no binding of its own and took over the target of
+	// its predecessor, its parent or a neighbour. Or the request is a side call, and goes
+	// to the home of a session that a turn would have placed anew (ReasonExpired).
 	ReasonInherited
 
 	// ReasonFailover: the session's home was not among the candidates, or was
@@ -165,8 +166,9 @@ const (
 	// or a detour.
 	ReasonFailover
 
-	// ReasonDetour: the session's home was not among the candidates, or has only
-	// just come back. The detour that served before served again.
+	// ReasonDetour: the session's home was not among the candidates, has only just come
+	// back, or is given up for the detour, being drained or stale. The detour that served
+	// before served again.
 	ReasonDetour
 
 	// ReasonReturned: the session was on a detour and has gone back to its home, which
@@ -182,12 +184,13 @@ const (
 	// before or to the fallback's choice.
 	ReasonOverload
 
-	// ReasonPinned: the request refers to state that the target holds. The target
-	// is the session's home now, unless the state is all that names the session.
+	// ReasonPinned: the request refers to state that the target holds. The target is the
+	// session's home now, unless the state is all that names the session or the request
+	// is a side call.
 	ReasonPinned
 
-	// ReasonSideCall: the request stands beside a conversation, which has no home
-	// among the candidates. The fallback chose, and nothing was stored.
+	// ReasonSideCall: the request stands beside a conversation that has no home among the
+	// candidates. The fallback chose, and nothing was stored.
 	ReasonSideCall
 )
 
@@ -244,16 +247,16 @@ type Decision struct {
 	// threads. It is zero if there is no session.
 	Session Digest
 
-	// Conversations estimates how many different conversations were seen under the
-	// id of the session, if its Confidence is Conventional; else it is 0. More than a
-	// few mean that the id names no conversation: the client sends the same one in all of
-	// them, and all go to one target. Side calls are not counted, and have 0 here: they
-	// do not begin as the conversation does.
+	// Conversations estimates how many different conversations were seen under the id of
+	// the session, if its Confidence is Conventional; else it is 0. More than a few mean
+	// that the id names no conversation: the client sends the same one in all of them,
+	// and all go to one target. Side calls, which do not begin as the conversation does,
+	// are not counted and have 0 here, if they are told from turns: see Config.SideCalls.
 	Conversations int
 
-	// Idle is how long the conversation had not used the binding that this request
-	// found. It is 0 if that is not known, if there was none, and if it was that of
-	// another conversation or thread.
+	// Idle is for how long the conversation had not used the binding that this request
+	// found. It is 0 if that is not known, if there was no binding, or if it was another
+	// conversation's or thread's.
 	Idle time.Duration
 
 	// Outcome is what Selection.Done was told, and Reported whether it was called.

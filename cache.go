@@ -39,25 +39,25 @@ type CacheConfig struct {
 	// Capacity is the largest number of bindings. 0 means DefaultCapacity.
 	//
 	// A full Cache evicts to make room: expired bindings first, then those that would
-	// expire first. Below 512 that is exact; above, the victim comes from a sample, and is
-	// nearly always among the fifth that would expire first. What expires first is what
-	// was used least recently, and bindings of requests under way go last, unless
-	// Config.Lifetime gives sessions different lifetimes.
+	// expire first. Below a capacity of 512 that is exact; from there on, the victim
+	// comes from a sample, and is nearly always among the fifth that would expire first.
+	// What expires first is what was used least recently, and bindings of requests under
+	// way go last, unless Config.Lifetime gives sessions different lifetimes.
 	Capacity int
 }
 
 // A Key names a session in a [Cache]. It is an 80-bit digest, keyed with a secret
 // of the Cache that made it ([Cache.Key]): it tells nothing about the id, and means
-// nothing to other Caches. That any two of a million sessions have the same Key happens
-// in one of a million million Caches. The zero Key names no session and is never bound.
+// nothing to other Caches. The chance that any two of a million sessions have the same
+// Key is one in a million million. The zero Key names no session and is never bound.
 type Key struct{ k table.Key }
 
-// A Digest is a short keyed digest that stands for a session in headers, logs
-// and metrics. It is the same for every request of a conversation, also where
-// each turn has a [Key] of its own, and differs from one Cache to the next.
-// Its first six hexadecimal digits stand for the session's tenant and scope
-// ([Selector.Scope]). The others are evenly spread, so d%10 == 0 samples a tenth of all
-// sessions. The zero Digest stands for no session.
+// A Digest is a short keyed digest that stands for a session in headers, logs and
+// metrics. It is the same for every request of a conversation, even where each turn has a
+// [Key] of its own, and differs from one Cache to the next. Its first six hexadecimal
+// digits stand for the session's tenant and scope ([Selector.Scope]). The others are
+// evenly spread, so d%10 == 0 samples a tenth of all sessions. The zero Digest stands for
+// no session.
 type Digest uint64
 
 // A Digest has the bits of the scope on top, then flags that are always 0, then those of
@@ -119,7 +119,7 @@ type Binding struct {
 	Target  string    // the ID of the target
 	Session Digest    // stands for the session, as in Decision.Session
 	Scope   Digest    // stands for its tenant and scope: see Selector.Scope
-	Expires time.Time // when the binding ends unless it is used before; in the past if only Active keeps it
+	Expires time.Time // when the binding ends unless it is used by then; in the past if only Active keeps it
 
 	// Active is the number of requests under way that keep the binding alive until
 	// their outcome is reported, though not for more than an hour after Expires. A
@@ -438,9 +438,9 @@ func (c *Cache) Counts() map[string]int {
 	return counts
 }
 
-// All returns an iterator over the live bindings, second places and state among them,
-// in no order. It may or may not yield bindings that are made or changed meanwhile.
-// The loop may use the Cache.
+// All returns an iterator over the live bindings, including second places and state, in
+// no particular order. It may or may not yield bindings that are made or changed
+// meanwhile. The loop may use the Cache.
 func (c *Cache) All() iter.Seq2[Key, Binding] {
 	return func(yield func(Key, Binding) bool) {
 		for l := range c.live() {
@@ -566,8 +566,8 @@ func (c *Cache) bind(k Key, stamp uint32, target string, mark uint64, now, expir
 	return c.store(k, stamp, t, mark, now, expires, lease)
 }
 
-// bindTo is bind, without a lease, for a target that a binding names which was found before.
-// If that target has been invalidated since, or has lost its last binding, it binds nothing.
+// bindTo is bind, without a lease, for the target of a binding that was found before. If
+// that target has been invalidated since, or has lost its last binding, it binds nothing.
 func (c *Cache) bindTo(k Key, stamp uint32, t *registry.Target, mark uint64, now, expires int64) {
 	if c.targets.Retain(t) {
 		c.store(k, stamp, t, mark, now, expires, false)

@@ -55,8 +55,8 @@
 // [Balancer] calls overloaded ([ReasonOverload]).
 //
 // Home not among the candidates: failover. The session goes where it was before, if that
-// target is a candidate and likely to have its prompt still. Otherwise the fallback
-// chooses, so that the sessions of a target that went away spread as new ones do.
+// target is a candidate and still likely to have its prompt. Otherwise the fallback
+// chooses, so the sessions of a target that went away spread as new ones do.
 // [Config.Failover] says whether the target that serves is the new home, or a detour
 // until the home is back.
 //
@@ -81,9 +81,10 @@
 // The caller knows who is healthy. The candidates are the targets that it holds usable for
 // one request: leave out those that are down, are out of quota, lack the model that the
 // request asks for, or were tried already. For a hedge, which is sent while the first
-// attempt is still under way, ask the fallback itself: Select would move the session. Where
-// something else has chosen, such as a scheduler, a hedge that won or the connection that a
-// turn came in by, Select among that target alone: the session goes on there.
+// attempt is still under way, ask the fallback itself: Select would move the session.
+// Where something else has chosen the target, such as a scheduler, a hedge that won or
+// the connection that a turn came in on, Select with that target as the only candidate:
+// the session goes on there.
 //
 // # Outcomes
 //
@@ -98,10 +99,10 @@
 //
 // # Operations
 //
-// [Selector.Drain] lets a target run dry. [Cache.MoveFunc] and [Cache.DeleteFunc] move and
-// release sessions by target, by scope or one by one. A new configuration takes over the
-// bindings by way of [Config.Cache]. Every Selection holds a [Decision], which is safe to
-// log, and [Selector.Stats] counts them by [Reason].
+// [Selector.Drain] lets a target run dry. [Cache.MoveFunc] and [Cache.DeleteFunc] move
+// and release sessions by target, by scope or one by one. A new configuration takes over
+// the bindings through [Config.Cache]. Every Selection holds a [Decision], which is safe
+// to log, and [Selector.Stats] counts them by [Reason].
 //
 // # Threads, side calls, state
 //
@@ -113,25 +114,25 @@
 // go where the conversation is, but make, move and refresh no binding. [Config.SideCalls]
 // changes that, and says how far bodies are read to tell such calls apart.
 //
-// A request may refer to state on its upstream, such as the response that it goes on from.
-// Tell the Selector what the upstream calls its responses ([Selection.Learn]). It then sends
-// requests that refer to them there, if they have no session or one without a home among
-// the candidates. With [Config.FailPinned], it sends them there in any case, and fails where
-// that is not possible.
+// A request may refer to state on its upstream, such as the response that it goes on
+// from. Tell the Selector what the upstream calls its responses ([Selection.Learn]). It
+// then sends requests that refer to them to that upstream, if they have no session or one
+// without a home among the candidates. With [Config.FailPinned], it sends them there in
+// any case, and fails where that is not possible.
 //
 // # Scope
 //
 // A client chooses its session ids, so it could choose somebody else's.
-// [extract.Request.Scope] keeps tenants apart: put in whom you have authenticated, and an id
-// means something within that scope only. Or let [Config.Tenant] do so: extract.Credential
-// tells clients apart by their keys.
+// [extract.Request.Scope] keeps tenants apart: put in whom you have authenticated, and an
+// id means something only within that scope. Or let [Config.Tenant] do so:
+// extract.Credential tells clients apart by their keys.
 //
 // # Memory and time
 //
 // Bindings live in a [Cache]. It keeps keyed digests only, never an id. It holds a fixed
 // number of bindings at most; when it is full, the least valuable make room. It has no
-// lasting goroutine, and no operation stops the whole table. A hit takes no lock, except
-// as [Selector] says.
+// long-lived goroutine, and no operation stops the whole table. A hit takes no lock,
+// except as [Selector] says.
 //
 // A TTL is exact, with one exception: under heavy load, a TTL of a second or more may
 // end a little early or late. See [Cache.Get].

@@ -24,10 +24,10 @@ import (
 // required; the zero value of every other field is a good default.
 type Config[T any] struct {
 	// ID returns what a target is called: a non-empty string that is unique among
-	// the candidates and stays the same over restarts, such as the name of an
-	// account. (Of two with one ID, one may never be chosen.) It is called several times
-	// for each request, with candidates and with what Fallback chose, so it must be quick
-	// and safe for concurrent use.
+	// the candidates and stays the same over restarts, such as the name of an account.
+	// (Of two with the same ID, one may never be chosen.) It is called several times for
+	// each request, with candidates and with what Fallback chose, so it must be quick and
+	// safe for concurrent use.
 	ID func(target T) string
 
 	// Fallback chooses the target of a request that has no session, of a session
@@ -64,10 +64,10 @@ type Config[T any] struct {
 	// Otherwise, a side call that only its body tells apart counts as a turn.
 	SideCalls bool
 
-	// FailPinned makes Select fail with a *PinnedError rather than send a request to
-	// another upstream than the one that holds the state which it refers to
-	// (extract.Request.Pins). By default such a request goes where others would, and
-	// the upstream answers for itself.
+	// FailPinned makes Select fail with a *PinnedError rather than send a request to any
+	// upstream but the one that holds the state it refers to (extract.Request.Pins). By
+	// default such a request goes to its session's home like any other, or if it has none
+	// to where its state is known to be, and the upstream answers for itself.
 	//
 	// With FailPinned, state whose place is known (Selection.Learn) takes precedence over
 	// the session's binding; bodies are read to find it. State of which nothing was
@@ -117,8 +117,8 @@ type Config[T any] struct {
 	// sessions then stay where they are, as long as targets keep their IDs, and Tenant
 	// and Extractor name sessions as before. Drains and what was learned about targets
 	// stay, too. Hand on a Balancer as well: what it knows is not in the Cache. Selectors
-	// that place the same sessions among other targets, such as providers and then keys,
-	// need a Cache each, or they take the sessions from each other.
+	// that place the same sessions among different targets, such as providers and then
+	// keys, need a Cache each, or they take the sessions from each other.
 	Cache *Cache
 }
 
@@ -622,9 +622,9 @@ const exploration = 16
 // idle returns how long the record l had not been used when it was looked up. It
 // works that out from the expiry, which each use sets to ttl later.
 //
-// It is not known if another lifetime may have set the expiry: that of an earlier
+// That is not known where another lifetime may have set the expiry: that of an earlier
 // configuration, from which this Selector has taken over the Cache, or that of learned
-// state. The result is the best guess then.
+// state. The result is then the best guess.
 func (s *Selector[T]) idle(l *located, ttl int64) (idle time.Duration, known bool) {
 	idle = time.Duration(l.now - (l.Expires - ttl))
 	return max(0, idle), idle >= 0 && (int64(idle) <= l.now-s.start || !s.cache.varied.Load())
@@ -868,8 +868,8 @@ func (s *Selector[T]) survey(q *query, candidates []T, st *standing) {
 }
 
 // findStanding finds the binding that the session of q goes by, but does not look for
-// candidates. The first of these that exists counts: its own; that of an earlier turn;
-// that of the thread or session that started it; that of a neighbour.
+// candidates. The first of these that exists counts: its own, that of an earlier turn,
+// that of the thread or session that started it, that of a neighbour.
 func (s *Selector[T]) findStanding(q *query, st *standing) {
 	c, l := s.cache, &st.located
 	st.session = q.root.digest(scopeOf(q.within))
@@ -1479,7 +1479,7 @@ func (sel *Selection[T]) endLearned(served bool) {
 
 // Peek returns the binding that Select would start from for req: that of its session, or
 // one that the session would take over. It changes nothing and asks no fallback. The
-// target need not be a candidate of anybody's.
+// target need not be among anybody's candidates.
 func (s *Selector[T]) Peek(req *extract.Request) (Binding, bool) {
 	var q query
 	if !s.identify(&q, req) || s.closed.Load() {
@@ -1526,8 +1526,8 @@ func (s *Selector[T]) InvalidateSession(d Digest) int {
 
 // InvalidateTarget removes all bindings to the target of that ID, at a cost that does
 // not depend on their number. When their sessions come back, those that have a second
-// place elsewhere ([Binding.Aside]) go on there, and the others are placed anew. The target
-// may be chosen again, unless it is not among the candidates.
+// place elsewhere ([Binding.Aside]) go on there, and the others are placed anew. The
+// target may be chosen again, unless it is left out of the candidates.
 //
 // To remove or move bindings by target, scope or anything else that a [Binding] tells,
 // see [Cache.DeleteFunc] and [Cache.MoveFunc].
@@ -1538,7 +1538,7 @@ func (s *Selector[T]) InvalidateTarget(id string) { s.cache.DeleteTarget(id) }
 // if both are empty.
 //
 // It has 24 bits. Two scopes have the same number with a chance of one in sixteen
-// million; among five thousand, some two are likely to.
+// million; among five thousand, it is as likely as not that some two do.
 func (s *Selector[T]) Scope(tenant, scope string) Digest {
 	return scopeOf(s.cache.within(tenant, scope))
 }
@@ -1549,10 +1549,10 @@ func (s *Selector[T]) Scope(tenant, scope string) Digest {
 // A request still goes there if it has no other candidate, or if it refers to state that is
 // there (with Config.FailPinned also if that is only likely).
 //
-// Counts tells how many bindings are left there; the requests under way are the caller's to
-// count. The drain belongs to the Cache. It lasts until Resume, also for other Selectors
-// that have the Cache or take it over, and for a target that never comes back: Resume that
-// when it is gone.
+// Counts tells how many bindings are left there; the requests under way are the caller's
+// to count. The drain belongs to the Cache. It lasts until Resume, in all Selectors that
+// have the Cache or take it over, and even for a target that never comes back: Resume
+// that one when it is gone.
 func (s *Selector[T]) Drain(id string, until time.Time) {
 	end := int64(never)
 	if !until.IsZero() {
@@ -1578,9 +1578,8 @@ func (s *Selector[T]) Drained() map[string]time.Time {
 	return drained
 }
 
-// Stats returns what this Selector has counted since New. What is counted does not
-// belong to the Cache. While requests go on, the numbers are not all of the same
-// instant.
+// Stats returns what this Selector has counted since New. The counts are the Selector's,
+// not the Cache's. While requests go on, they are not all of the same instant.
 func (s *Selector[T]) Stats() Stats {
 	st := Stats{Selected: make(map[Reason]uint64), Outcomes: make(map[Result]uint64), Failed: s.selected.Sum(0)}
 	for r := ReasonNoSession; int(r) < len(reasons); r++ {
