@@ -6,9 +6,9 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// Body returns an Extractor of the session ids at the given paths of the JSON
-// body, asked in that order. The Source of a session is "body:" and the path, its
-// Confidence Explicit.
+// Body returns an Extractor of the session ids at the given paths of the JSON body, asked
+// in that order. The Source of a session is "body:" followed by the path, its Confidence
+// Explicit.
 //
 // A path is one of package gjson: member names with dots between them, such as
 // "metadata.thread_id", and more (https://github.com/tidwall/gjson/blob/master/SYNTAX.md):
@@ -103,9 +103,11 @@ func query(json []byte, path string) []byte {
 }
 
 // BodyIDs returns an Extractor of the session ids in the bodies of known
-// clients and APIs: those of the table in the package documentation, in its
-// order. prompt_cache_key comes last, since some applications send the same
-// one in all conversations.
+// clients and APIs: those of the table in the package documentation, in its order. The
+// Source is a name from the table, the same for all spellings of a name. prompt_cache_key
+// comes last and is Conventional, since some applications send the same one in all
+// conversations; all others are Explicit. Keys that are known to name something else,
+// such as LibreChat's, do not count.
 func BodyIDs() Extractor { return &bodyIDs }
 
 // Each line has a row in doc.go, which TestTableOfSignalsIsTrue checks, and one in the list

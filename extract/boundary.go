@@ -30,10 +30,10 @@ const (
 // messages, and behind each other message that ends 4 kB or more after the boundary
 // before it. There are at most 1,024, in order.
 //
-// Two requests whose prompts begin alike have the same boundaries up to where they
-// part, except for those that are there only because a message is among the last
-// 16. A turn of a conversation has the end of the turn before among its own, unless
-// more than 16 messages have come in between.
+// Two requests whose prompts begin alike have the same boundaries up to where they part,
+// except for those that are there only because a message is among the last 16. A turn of
+// a conversation has the end of the turn before among its boundaries, unless more than 16
+// messages have come in between.
 //
 // The prompt is all that an upstream computes and keeps for the next request:
 // what it has cached or keeps as a template, tools, system prompt, roles, texts, tool
@@ -51,9 +51,8 @@ const (
 // Neither the model nor [Request.Scope] is in the hash.
 //
 // The result is nil for a body that has no messages, more than 65,536 of them, or only
-// those that go on from state on the server; a legacy prompt has none either.
-// The slice is worked out once per request, in time linear in the body, and
-// shared: do not change it.
+// those that go on from state on the server; and for a legacy prompt. The slice is worked
+// out once per request, in time linear in the body, and shared: do not change it.
 func (r *Request) Boundaries() []Boundary {
 	if len(r.Body) == 0 {
 		return nil

@@ -61,22 +61,25 @@ func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compa
 //   - the method and the path: HEAD, token counts, embeddings and the like;
 //   - the headers of Claude Code (X-Claude-Code-Request-Class and others), Codex
 //     (X-Openai-Subagent, the request_kind of X-Codex-Turn-Metadata), Copilot
-//     (X-Interaction-Type), Grok CLI (X-Grok-Req-Id, an X-Grok-Conv-Id that is not that of
-//     the session) and OpenCode (X-Parent-Session-Id, which its sub-agents send);
-//   - the body, where it is unmistakable: what Codex says in client_metadata, the loading of
-//     models by Ollama, what is to come between a prompt and a suffix, the fixed openings of
-//     side calls and sub-agents of some 90 clients, OpenAI's compaction_trigger, the warm-up
-//     and quota calls of Claude Code, and greetings for a token or a few. Of others, it
-//     recognises by their words system prompts that say "You are a sub-agent"; where there is
-//     nothing but a first question, most system prompts that want a title or summary of a
-//     conversation, or a commit message, and some prompts that ask about what was said, such as
-//     whether it is safe or right, who is to answer it and what to look up for it (in the
-//     question itself, only if that has several lines); and the wish for a title of a given
-//     length for the conversation at hand, for a standalone question, or for the questions that
-//     the user may ask next, of which system prompts may speak as well.
+//     (X-Interaction-Type), Grok CLI (X-Grok-Req-Id, an X-Grok-Conv-Id that is not that
+//     of the session) and OpenCode (X-Parent-Session-Id, which its sub-agents send);
+//   - the body, where it is unmistakable: what Codex says in client_metadata, the
+//     loading of models by Ollama, a prompt and a suffix with something to come in
+//     between, the fixed openings of side calls and sub-agents of some 90 clients,
+//     OpenAI's compaction_trigger, the warm-up and quota calls of Claude Code, and
+//     greetings that ask for no more than 16 tokens.
 //
-// Where the headers say Subagent, the body is looked at as well, since a sub-agent may have
-// side calls of its own. When in doubt it is a Turn.
+// The bodies of other clients are recognised by their words: system prompts that say
+// "You are a sub-agent"; where there is nothing but a first question, most system
+// prompts that want a title or summary of a conversation, or a commit message, and some
+// prompts that ask about what was said, such as whether it is safe or right, who is to
+// answer it and what to look up for it (in the question itself, only if that has several
+// lines); and the wish for a title of a given length for the conversation at hand or, in
+// system prompts as well, for a standalone question or for the questions that the user
+// may ask next.
+//
+// Where the headers say Subagent, the body is looked at as well, since a sub-agent may
+// have side calls of its own. When in doubt, the class is Turn.
 func (r *Request) Class() Class {
 	c := r.outerClass()
 	if c == Turn || c == Subagent {

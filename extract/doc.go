@@ -129,7 +129,7 @@
 // Where a header names the session and the session has a home, no extractor asks, except
 // for the quick look that [ClaudeCode] describes. A body must be one JSON object with
 // values nested no deeper than 1,024, and with no more than 32,768 members, including
-// those of metadata and the like. Anything else names no session. Of several members of
+// those of metadata and the like. Anything else names no session. Of several members with
 // one name the last counts, as it does for the parsers of most upstreams. Time is linear
 // in the size of the body, and what is kept of it is bounded.
 //
@@ -145,11 +145,11 @@
 //     the id that takes precedence over all others costs the same whatever the size,
 //     if it stands where clients put it.
 //
-// For well-formed bodies without two members of one name, all this makes no difference to
-// the answer, with two exceptions. Where a header names the session, [ClaudeCode] looks
-// for a user_id at the ends only. And [Default] asks a body of more than 16 kB for all
-// ids of conversations at once: one at an end takes precedence over one in between, and
-// of two in between the first counts, whatever their order in the table. So a
-// conversation whose requests have two ids may be known by one below that size, and by
-// the other above it.
+// For well-formed bodies in which no two members have the same name, all this makes no
+// difference to the answer, with two exceptions. Where a header names the session,
+// [ClaudeCode] looks for a user_id at the ends only. And [Default] asks a body of more
+// than 16 kB for all ids of conversations at once: one at an end takes precedence over
+// one in between, and of two in between the first counts, whatever their order in the
+// table. So a conversation whose requests have two ids may be known by one below that
+// size, and by the other above it.
 package extract

@@ -24,9 +24,9 @@ type Session struct {
 
 	// Class is the class of the request as far as method, path and headers tell. If
 	// a header names the session, only the headers of the client that sends it are
-	// looked at; if client_metadata does, what Codex says there counts as well.
-	// A Chain fills it in where an Extractor of yours leaves it at Turn. Request.Class
-	// looks at all headers, and at the body.
+	// looked at; if client_metadata does, what Codex says there counts as well. Where an
+	// Extractor of yours leaves it at Turn, a Chain fills it in. Request.Class looks at
+	// all headers, and at the body.
 	Class Class
 
 	incomplete bool // Parent, and a Class that comes with it, are left to Request.Complete
@@ -58,7 +58,7 @@ type Session struct {
 	Aliases []string
 }
 
-// Confidence is how a session became known.
+// Confidence says how a session became known.
 type Confidence uint8
 
 const (
@@ -101,7 +101,7 @@ func (c Confidence) MarshalText() ([]byte, error) { return []byte(c.String()), n
 //   - Pass the ID through the function ID. It may be a substring of the request. An
 //     empty one counts as none.
 //   - Choose a Source that no other extractor has, in words of your own: it is logged.
-//   - Do not change the request, nor keep it.
+//   - Do not change or keep the request.
 type Extractor interface {
 	Extract(r *Request) (Session, bool)
 }
@@ -133,11 +133,11 @@ func (c Chain) Extract(r *Request) (s Session, ok bool) {
 	return s, ok
 }
 
-// Find is Extract for callers in a hurry. It fills in s rather than returning a copy, since
-// copying a Session takes as long as looking up a header. And it leaves to
-// [Request.Complete] what few callers ask for: if a header names the session, and the
-// request says who started it, Parent and the Class of Subagent that comes with it. If no
-// extractor finds a session, s is the zero Session.
+// Find is Extract for callers in a hurry. It fills in s rather than returning a copy,
+// since copying a Session takes as long as looking up a header. And it leaves to
+// [Request.Complete] what few callers ask for, where a header names the session: who
+// started it (Parent), and the Class Subagent if only that tells. If no extractor finds a
+// session, s is the zero Session.
 func (c Chain) Find(r *Request, s *Session) (ok bool) {
 	*s = Session{}
 	for i := 0; i < len(c); i++ {

@@ -7,14 +7,15 @@ import (
 	"strings"
 )
 
-// Header returns an Extractor of the session ids in the HTTP headers of the
-// given names, asked in that order. The Source of a session is the name of the
-// header in lower case, with hyphens for underscores, its Confidence Explicit.
+// Header returns an Extractor of the session ids in the HTTP headers of the given names,
+// asked in that order. The Source of a session is the name of the header in lower case,
+// with hyphens for underscores ("claude-code" for X-Claude-Code-Session-Id), its
+// Confidence Explicit.
 //
-// Names, which are ASCII, are matched without regard to case, also in a map that was
-// not filled in by net/http; one in canonical form takes precedence over all others.
-// A header that comes with several different values names nothing, and neither does
-// one whose value is not an [ID].
+// Names, which are ASCII, are matched without regard to case, even in a map that was not
+// filled in by net/http; one in canonical form takes precedence over all others. A header
+// that comes with several different values names nothing, and neither does one whose
+// value is not an [ID].
 func Header(names ...string) Extractor {
 	return newHeaders(names, false)
 }
@@ -24,7 +25,8 @@ func Header(names ...string) Extractor {
 // documentation, in its order. After them come headers of other vendors, of the forms
 // X-...-Session-Id, X-...-Conversation-Id, X-...-Chat-Id and X-...-Thread-Id, unless the
 // name says that they hold something else. If a request has more than 32 such headers,
-// none of them counts.
+// none of them counts. Sources are as with [Header], except that X-Client-Request-Id
+// counts as Thread-Id.
 func Headers() Extractor { return knownHeaders }
 
 // knownHeaders is Headers. A name that is added here has a row in doc.go as well, which
@@ -430,8 +432,8 @@ func alike(values []string) bool {
 	return true
 }
 
-// Metadata returns an Extractor of the session id under the given key of
-// Request.Metadata, to the letter. Its Source is "metadata:" and the key, its Confidence
+// Metadata returns an Extractor of the session id under exactly the given key of
+// Request.Metadata. Its Source is "metadata:" followed by the key, its Confidence
 // Explicit. A value that is no [ID], such as "0", names no session.
 func Metadata(key string) Extractor {
 	source := "metadata:" + key

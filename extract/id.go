@@ -16,13 +16,13 @@ const MaxID = 256
 // id. It is larger than MaxID since an old metadata.user_id has more in it than the id.
 const maxRaw = 16 << 10
 
-// ID returns s as a session id, and whether it is fit to be one. Surrounding
-// white space is trimmed and a uuid brought to lower case. An id has 1 to
-// MaxID bytes of printable UTF-8, without U+FFFD, which stands for a broken
-// character, and is not a placeholder: null, undefined, none, nil, new, default,
-// unknown, NEW_SESSION (by which a client asks SageMaker for one), [object Object],
-// nothing but zeros (as in the zero uuid), or a template that was never filled in
-// ({{...}} or ${...}).
+// ID returns s as a session id, and whether it is fit to be one. Surrounding white space
+// is trimmed, and a uuid is brought to lower case. An id has 1 to MaxID bytes of
+// printable UTF-8, without U+FFFD, which stands for a broken character, and is not a
+// placeholder, in whatever case: null, undefined, none, nil, new, default, unknown,
+// NEW_SESSION (by which a client asks SageMaker for one), [object Object], nothing but
+// zeros (as in the zero uuid), or a template that was never filled in ({{...}} or
+// ${...}).
 //
 // The built-in extractors pass all ids through it; so should yours.
 func ID(s string) (string, bool) {
@@ -94,8 +94,8 @@ func anyID(s string) (string, bool) {
 	return s, true
 }
 
-// printable reports whether s is valid UTF-8 with nothing in it but printable characters, of
-// which none is broken: ids that differ in nothing else would be one.
+// printable reports whether s is valid UTF-8 with nothing in it but printable characters,
+// none of which is broken: ids that differ only in broken ones would be one.
 func printable(s string) bool {
 	for _, r := range s {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {
@@ -110,7 +110,7 @@ const maxPlaceholder = len("[object Object]")
 
 var placeholders = []string{"null", "undefined", "none", "nil", "new", "default", "unknown", "NEW_SESSION", "[object Object]"}
 
-// placeholder reports whether s is what clients send that have no id.
+// placeholder reports whether s is what clients send if they have no id.
 func placeholder(s string) bool {
 	return zeros(s) || isPlaceholder(s) || strings.Contains(s, "{{") || strings.Contains(s, "${")
 }

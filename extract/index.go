@@ -30,7 +30,7 @@ import (
 // compares messages that were read in passing with those that were not; and
 // TestFieldsAreWhereTheirNamesAre checks the tables of field.go.
 
-// An index says where the members of a body are that extractors ask for. It is made in
+// An index says where in a body the members are that extractors ask for. It is made in
 // one walk, which may stop on the way and go on from there later. Of several members of
 // one name the last counts, as it does for the parsers of most upstreams.
 //

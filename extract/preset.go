@@ -6,8 +6,8 @@ package extract
 //
 // What names a conversation takes precedence over what names a user, and both over what
 // has to be worked out from the messages. If a header names the session, the body costs
-// nothing, or a quick look in Anthropic's protocol (see [ClaudeCode]). In a body of more
-// than 16 kB, of several members that name a conversation, those within the first or the
+// nothing, or a quick look in Anthropic's protocol (see [ClaudeCode]). If a body of more
+// than 16 kB has several members that name a conversation, those within the first or the
 // last kilobyte take precedence, and of those in between the first. (This does not apply
 // to prompt_cache_key, which some applications send in all conversations.) So a request
 // that has its id where clients put it costs the same whatever the size of its body. The
@@ -16,8 +16,8 @@ func Default() Chain {
 	return Chain{ClaudeCode(), Headers(), ClaudeUserID(), BodyIDs(), State(), UserID(), Trail()}
 }
 
-// Classic returns the five classic steps in their classic order, for those who
-// migrate from gateways that have them:
+// Classic returns five steps that some gateways have, in their order, for those who
+// migrate from one of these:
 //
 //	Chain{ClaudeUserID(), Header("X-Session-ID"), UserID(), Body("conversation_id"), Trail()}
 //

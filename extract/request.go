@@ -11,17 +11,17 @@ import (
 	"sync/atomic"
 )
 
-// DefaultBodyLimit is how many bytes of a body [FromHTTP] reads unless it is told.
+// DefaultBodyLimit is how many bytes of a body [FromHTTP] reads unless told otherwise.
 const DefaultBodyLimit = 32 << 20
 
 // A Request is what extractors look at. Fill in what there is, or use
 // [FromHTTP]; the zero Request names no session.
 //
-// Extractors may be run on one Request by several goroutines at once. Header,
-// Body and Metadata must not change from the first such run on: the Body is
-// read when an extractor first asks for it, and what was found is kept for all
-// others. A Body that arrives after the headers may be set once it is complete:
-// nothing is kept of an empty one. Do not copy a Request; pass its address.
+// Extractors may be run on one Request by several goroutines at once. From the first such
+// run on, Header, Body and Metadata must not change: the Body is read when an extractor
+// first asks for it, and what was found is kept for all others. A Body that arrives after
+// the headers may be set once it is complete: nothing is kept of an empty one. Do not
+// copy a Request; pass its address.
 type Request struct {
 	// Header holds the HTTP headers. Those that name a session, describe it or hold a
 	// credential are found whatever the case of their names, so a map that was not filled
@@ -35,14 +35,14 @@ type Request struct {
 	// checked.
 	Body []byte
 
-	// Scope is what session ids are unique within: a tenant, or a tenant and
-	// a provider. Requests of different scopes never belong to one session. The
-	// caller chooses it, from what it has authenticated, and always spells it the
-	// same: "gpt-5" and "openai/gpt-5" are two scopes. Whatever goes into the scope
-	// may split a conversation: think twice before adding the model, since agents use
-	// several in one session. But where models have upstreams of their own, no home
-	// serves all models of a session, and it would move at every change of model:
-	// then add the name of the pool.
+	// Scope is what session ids are unique within: a tenant, or a tenant and a provider.
+	// Requests of different scopes never belong to one session. The caller chooses it,
+	// from what it has authenticated, and must always spell it the same: "gpt-5" and
+	// "openai/gpt-5" are two scopes. Whatever goes into the scope may split a
+	// conversation: think twice before adding the model, since agents use several in one
+	// session. But where models have upstreams of their own, no home serves all models of
+	// a session, and it would move at every change of model: then add the name of the
+	// pool.
 	Scope string
 
 	// Method and Path are those of the HTTP request, Path without the query.
@@ -52,9 +52,9 @@ type Request struct {
 
 	// Metadata is what the caller knows from elsewhere, such as the query, the handshake
 	// of a WebSocket or a message queue. Only the extractors of the function Metadata
-	// look at it, and Default has none of them: copy what is meant as HTTP headers,
-	// such as gRPC metadata, to Header (by its Add, or an extractor of yours that
-	// uses its Get finds nothing).
+	// look at it, and Default has none of them: copy what is meant as HTTP headers, such
+	// as gRPC metadata, to Header (with Add, or an extractor of yours that uses Get finds
+	// nothing).
 	Metadata map[string]string
 
 	// What was found out about Header.
@@ -76,14 +76,13 @@ type Request struct {
 // as httputil.ReverseProxy makes: otherwise a retry comes with the upstream's
 // credential and so, with [Credential], from another tenant.
 //
-// It reads the body and puts a reader in its place that starts over, so a
-// proxy can send r on as it came. If there is a body and it was read whole,
-// r.GetBody is set as well. A gzip Content-Encoding is undone for the Request, but
-// not for the proxy. A body that is larger than limit (compressed or not), has
-// another encoding or is damaged is left out of the Request: sessions are then
-// known by their headers alone. So memory is bounded, by three times the limit.
-// The body of a CONNECT, such as that of a WebSocket over HTTP/2, is a tunnel, and
-// is not read.
+// It reads the body and puts in its place a reader that starts over, so a proxy can send
+// r on as it came. If there is a body and it was read whole, r.GetBody is set as well. A
+// gzip Content-Encoding is undone for the Request, but not for the proxy. A body that is
+// larger than limit (compressed or not), has another encoding or is damaged is left out
+// of the Request: sessions are then known by their headers alone. So memory is bounded by
+// three times the limit. The body of a CONNECT, such as that of a WebSocket over HTTP/2,
+// is a tunnel, and is not read.
 //
 // The error is that of reading the body from the client. The Request is good
 // even then, without a body.

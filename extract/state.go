@@ -11,12 +11,11 @@ import (
 // stateSource is the Source of sessions that are known by state on the server.
 const stateSource = "state"
 
-// State returns an Extractor for requests that say which conversation they
-// continue by nothing but state on their upstream: previous_response_id,
-// previous_interaction_id, thread.previous_message_id, or the path, as
-// [Request.Pins] reads it. The ID is that of the state, and so differs at every
-// turn: a Selector has to be told (Selection.Learn of package affinity) which
-// target has it. The Source is "state".
+// State returns an Extractor for requests that say by nothing but state on their upstream
+// which conversation they continue: previous_response_id, previous_interaction_id,
+// thread.previous_message_id, or the path, as [Request.Pins] reads it. The ID is that of
+// the state, and so differs at every turn: a Selector has to be told (Selection.Learn of
+// package affinity) which target has it. The Source is "state".
 func State() Extractor {
 	return ExtractorFunc(func(r *Request) (Session, bool) {
 		for _, f := range pointerFields {
@@ -72,30 +71,30 @@ const (
 	maxPath  = 1 << 12 // bytes
 )
 
-// Pins returns the ids of state on the upstream that the request refers to, at
-// most 16 of them. Such a request fails on any other upstream. They are, in
-// this order:
+// Pins returns the ids of state on the upstream that the request refers to, at most 16
+// of them. Such a request fails on any other upstream. They are, in this order:
 //
 //   - previous_response_id, previous_interaction_id and, where thread continues,
 //     thread.previous_message_id;
-//   - conversation, if it is one of OpenAI's, cachedContent, container and the prompt
-//     template of OpenAI;
+//   - conversation, if it is one of OpenAI's, cachedContent, container, the prompt
+//     template of OpenAI, and the files and skills in the container;
 //   - of tools, the container or the environment and the files and skills in it, vector
-//     stores, file search stores and the mask of an image; the input_file_id of a batch, and
-//     OpenAI's files that a vector store or a job of fine-tuning is made of;
-//   - a managed agent of Anthropic or Mistral, and the environment, vaults, files and memory
-//     stores that a session of an agent is given;
+//     stores, file search stores and the mask of an image;
+//   - a managed agent of Anthropic or Mistral, and the environment, vaults, files and
+//     memory stores that a session of an agent is given;
+//   - the input_file_id of a batch;
 //   - the response in the path of GET /v1/responses/{id} and its like: conversations,
-//     threads and sessions of agents, agents and what they have, batches, containers, skills,
-//     vector and file search stores, files, cached contents and videos that are being made;
-//     and the session of an agent of Bedrock;
-//   - in the messages, file_id, fileUri, the container_id of a call, the audio of an earlier
-//     answer, items of type item_reference, and, unless store is false, reasoning that is
-//     sent without its text and without encrypted_content, and image_generation_calls
-//     without their result, which OpenAI then looks up. The arguments of a tool call and
-//     results that are JSON are not looked into: ids in them are the tool's own. A fileUri
-//     that leads to a file of the Gemini API becomes the name of that file, files/...;
-//     others can be read from anywhere.
+//     threads and sessions of agents, agents and what they have, batches, containers,
+//     skills, vector and file search stores, files, cached contents and videos that are
+//     being made; and the session of an agent of Bedrock;
+//   - OpenAI's files that a vector store or a job of fine-tuning is made of;
+//   - in the messages, file_id, fileUri, the container_id of a call, the audio of an
+//     earlier answer, items of type item_reference, and, unless store is false,
+//     reasoning that is sent without its text and without encrypted_content, and
+//     image_generation_calls without their result, which OpenAI then looks up. The
+//     arguments of a tool call and results that are JSON are not looked into: ids in
+//     them are the tool's own. A fileUri that leads to a file of the Gemini API becomes
+//     the name of that file, files/...; others can be read from anywhere.
 //
 // It reads the body.
 func (r *Request) Pins() []string {

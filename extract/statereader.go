@@ -3,27 +3,26 @@ package extract
 import "bytes"
 
 // A StateReader finds the ids of state in a response while it passes by: the
-// answer of an upstream as JSON or as a stream of events. Write it what the
-// client is sent, in pieces of any size; it delays nothing and keeps no more
-// than two ids.
+// answer of an upstream as JSON or as a stream of events. Write it what the client is
+// sent, in pieces of any size; it delays nothing and keeps no more than three ids.
 //
-// It knows, as the values of members named id, file_id, output_file_id, error_file_id,
-// batch_id, container_id, thread_id, conversation_id, response_id, interaction_id or
-// environment_id: resp_... (OpenAI, LM Studio), conv_... and thread_... (OpenAI), conv_... and
-// ag_... of Mistral, v1_... and env_... (Google's interactions), sesn_..., agent_... and what
-// else Claude's managed agents have, the ids of containers, files, batches, vector stores,
-// skills, videos and spoken answers, and of items that OpenAI's item_reference takes; and, as
-// those of members named name or responsesFile, cachedContents/..., fileSearchStores/...,
-// batches/..., files/... and models/.../operations/... (Gemini), and
-// projects/.../cachedContents/... (Vertex AI). An id that is a UUID, as xAI has them, counts if
-// "object":"response" is the next of such members, and so does one that a response begins with
-// as its request_id.
+// In members named id, file_id, output_file_id, error_file_id, batch_id, container_id,
+// thread_id, conversation_id, response_id, interaction_id or environment_id, it knows
+// resp_... (OpenAI, LM Studio), conv_... (OpenAI, Mistral), thread_... (OpenAI), ag_...
+// (Mistral), v1_... and env_... (Google's interactions), sesn_..., agent_... and what
+// else Claude's managed agents have, the ids of containers, files, batches, vector
+// stores, skills, videos and spoken answers, and those of items that OpenAI's
+// item_reference takes. In members named name or responsesFile, it knows
+// cachedContents/..., fileSearchStores/..., batches/..., files/... and
+// models/.../operations/... (Gemini), and projects/.../cachedContents/... (Vertex AI). An
+// id that is a UUID, as xAI has them, counts if "object":"response" is the next of such
+// members; so does a UUID that a response begins with as its request_id.
 //
 // It does not decompress. A StateReader is for one response; it is not safe for concurrent use.
 // Use [NewStateReader].
 //
 // It does not know whether an API keeps what it names: every answer of Anthropic's has an
-// id msg_..., as items of OpenAI's have, but is not kept. Each id that is learned takes a
+// id msg_..., as OpenAI's items do, but is not kept. Each id that is learned takes a
 // place in the Cache, so write it the responses of APIs that keep state, and no others.
 type StateReader struct {
 	found func(id string)
@@ -46,8 +45,8 @@ type StateReader struct {
 	hasUUID bool
 }
 
-// NewStateReader returns a StateReader that calls found for every id, once if it
-// comes several times in a row, and at most 64 times.
+// NewStateReader returns a StateReader that calls found for every id, but once for one
+// that comes several times in a row, and at most 64 times in all.
 func NewStateReader(found func(id string)) *StateReader {
 	return &StateReader{found: found, buf: make([]byte, 0, MaxID)}
 }

@@ -8,15 +8,15 @@ import (
 // Credential returns the credential that a request came with: what the headers
 // Authorization (less its scheme), X-Api-Key, Api-Key and X-Goog-Api-Key hold and,
 // where browsers open a WebSocket to OpenAI, the openai-insecure-api-key in
-// Sec-WebSocket-Protocol. It is "" if there is none. It is a good Config.Tenant of package
-// affinity: without a tenant's credential nobody can name its sessions. It does not look
-// for one in the query of the URL.
+// Sec-WebSocket-Protocol. It is "" if there is none. It makes a good Config.Tenant of
+// package affinity: nobody without a tenant's credential can name its sessions. It does
+// not look for one in the query of the URL.
 //
 // If there are several, the result is made of all of them, whatever their order:
-// SDKs that insist on a key send a placeholder, the same for everybody, beside the
-// one that counts. Where a client's credential changes, such as a token that is
-// renewed or a signature over the request, so does the result, and its sessions
-// begin anew: then let Config.Tenant say whom you have authenticated.
+// SDKs that insist on a key send a placeholder, the same for everybody, beside the one
+// that counts. Where a client's credential changes, such as a token that is renewed or a
+// signature over the request, so does the result, and its sessions begin anew: then have
+// Config.Tenant return whom you have authenticated.
 //
 // The result is a secret. Selectors keep a keyed hash of it only.
 func Credential(r *Request) string {

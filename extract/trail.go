@@ -11,26 +11,28 @@ import (
 //
 // Every request of a conversation repeats all that was said before. The trail turns that into
 // keys. A key is a digest of a person's words, up to the end of some message, and of a
-// setting, which is what surrounds the words, such as the system prompt. The same words in
-// the same setting have the same key in every later request. A weaker setting is one that
-// says less than the whole one: only the directories that it names, the system prompt
-// without what was injected and times of day, or nothing at all. A request has these keys:
+// setting, which is what surrounds the words, such as the system prompt. The same words
+// in the same setting have the same key in every later request. A weaker setting says
+// less than the whole one: only the directories that it names, the system prompt without
+// what was injected (and, mostly, without times of day), or nothing at all. A request has
+// these keys:
 //
 //   - The Session's ID, its own key, is of all words in the whole setting.
 //   - Aliases, under which the session is stored as well, are of all words in weaker
 //     settings. A later request finds the session by them if the whole setting has changed
 //     in between, such as a date in it.
 //   - Continues, by which the request looks for those before it if its ID is not known, are of
-//     fewer and fewer words in the whole setting, and then of the same in weaker ones. What
-//     is found by them is taken for the same conversation. So weaker settings are used only
-//     with words that a model has answered: without an answer, there may have been no
-//     request, and the one that is found may be a stranger's.
-//   - Near, by which the request looks for a good place to start at, are of such words in no
-//     setting at all, and of the last few of them alone. Strangers may say the same, so only
-//     the target is taken over. Side calls are placed by them, which have the conversation
-//     and another system prompt; and so is a conversation that has lost its beginning, or what
-//     its client had added to the last message, behind the question or in front of it, in
-//     texts of their own or around it in one; and one that is in the system prompt.
+//     fewer and fewer words in the whole setting, and then of the same in weaker ones.
+//     What is found by them is taken for the same conversation. So weaker settings are
+//     used only with words that a model has answered: without an answer, there may have
+//     been no earlier request, and the one that is found may be a stranger's.
+//   - Near, by which the request looks for a good place to start at, are of such words in
+//     no setting at all, and of the last few of them alone. Strangers may say the same,
+//     so only the target is taken over. By them are placed: side calls, which have the
+//     conversation under another system prompt; a conversation that has lost its
+//     beginning, or what its client had added to the last message (before or behind the
+//     question in texts of their own, or around it in one); and a conversation that is in
+//     the system prompt.
 //
 // The files:
 //
@@ -62,72 +64,78 @@ import (
 // first to read a large body, index.go has it walk in passing, while it looks for the
 // members of the body.
 
-// Trail returns an Extractor that recognises a conversation by its messages,
-// for clients that send no id. Its Source is "trail".
+// Trail returns an Extractor that recognises a conversation by its messages, for clients
+// that send no id. Its Source is "trail".
 //
-// The trail of a request is the chain of digests k1, k2, ..., kn over its
-// system prompt and then what people wrote and attached, such as images, each digest over
-// all that came before. The session's ID is kn. It continues the longest of the fifteen
-// keys before it at which an earlier request ended: so a turn leads back to the turn
+// The trail of a request is a chain of digests k1, k2, ..., kn over the system prompt
+// and then what people wrote and attached, such as images; each is over all that came
+// before. The session's ID is kn. Of the fifteen keys before it, the session continues
+// the last one at which an earlier request ended: so a turn leads back to the turn
 // before it, a fork or a rollback to the trunk, and two conversations part at the first
-// word that differs. Nothing that models, tools and clients add counts:
+// word that differs. What models, tools and clients add does not count:
 //
-//   - answers, thinking, tool calls and their results are left out, and so are
-//     ids, cache_control and the list of tools; but what stands for a compacted
-//     conversation counts: OpenAI's items, and Anthropic's blocks if no words come before
-//     them. The first answer, such as a summary or a greeting, goes with the system
-//     prompt if the first words come right behind it;
-//   - "x" and [{"type":"text","text":"x"}] are the same, and so is every way to
-//     escape, indent and order JSON; a system prompt is the same beside the
-//     messages and in front of them;
+//   - answers, thinking, tool calls and their results are left out, and so are ids,
+//     cache_control and the list of tools. But what stands for a compacted conversation
+//     counts: OpenAI's items, and Anthropic's blocks if no words come before them. And
+//     an answer that comes first, such as a summary or a greeting, goes with the system
+//     prompt if the first words come right after it;
+//   - "x" and [{"type":"text","text":"x"}] are the same, and so is every way to escape,
+//     indent and order JSON; a system prompt is the same beside the messages and in
+//     front of them;
 //   - the x-anthropic-billing-header line is not part of the system prompt;
-//   - <system-reminder> blocks, <environment_context> and the like are nobody's words
-//     if words remain without them: those before the first answer go with the system
-//     prompt, later ones are left out, except for the directory that Goose names. Messages
-//     of the system behind the first words are like them;
+//   - <system-reminder> blocks, <environment_context> and the like are nobody's words if
+//     words remain without them: those before the first answer go with the system
+//     prompt, later ones are left out, except for the directory that Goose names.
+//     Messages of the system after the first words are treated like them;
 //   - paragraphs at the end of a person's text that repeat the end of the system prompt
 //     are left out as well.
 //
-// A text that is a whole conversation, as templates of prompts make it, and ends in a line
-// such as "AI:" continues one that it begins with, up to such a line. If it ends in the
-// question at hand, in a line such as "User: And Bergen?", and there is no other text, it
-// continues one that it begins with up to any line of a person, whatever the labels are.
+// A text that is a whole conversation, as prompt templates make it, and ends in a line
+// such as "AI:" continues an earlier text that is its own beginning, up to such a line.
+// If it ends in the question at hand, in a line such as "User: And Bergen?", and there
+// is no other text, it continues one that is its beginning up to any line of a person,
+// whatever the labels are.
 //
-// Some clients change what surrounds the words between two turns: the system
-// prompt names another model or date, a reminder moves. So a turn whose own trail leads
+// Some clients change what surrounds the words between two turns: the system prompt
+// names another model or date, or a reminder moves. So a turn whose own trail leads
 // nowhere continues a request with the same texts in the same place (the directories
-// that the system prompt or the injected blocks name) or under the same system prompt but
-// for times of day. If there is none, it starts at the target of one with the same texts in
-// any setting, as side calls of an agent have, or of one that ended in the same last texts:
-// the texts on both sides of an answer, at least two different ones with at least 32 bytes
-// together. So a conversation of which a client sends only the last part, with three texts
-// of a person at least, mostly stays where it is, whether the client leaves out the rest or
-// sums it up. So does one whose client adds something to the last message, behind the
-// question or in front of it, such as a picture of the page, and leaves it out of the next
-// turn; or, under the same system prompt but for times of day, around it in one text, if the
-// question has less than 256 bytes and is the first or last paragraph or, with or without a
-// label, the last line. All this requires an answer in the messages, which shows that there
-// was an earlier request; or the conversation in the system prompt, where each line of a
-// person begins with "User:" or the like. A prompt without messages is looked for by the
-// 256 bytes in front of the places at which an earlier one may have ended.
+// that the system prompt or the injected blocks name), or under a system prompt that is
+// the same but for times of day.
 //
-// It reads OpenAI chat, Responses and legacy completions, Anthropic Messages,
-// Gemini and its Code Assist envelope, Bedrock Converse, Ollama, Cohere, Vercel's AI SDK,
-// and the texts that Amazon Titan and Hugging Face take, by the members that a body has,
-// whatever its path (only Converse's promptVariables go by the path, and so does a message
-// beside neither a model nor a chat_history, which is Cohere's on Bedrock alone). A body
-// that is the continuation of something on the server (previous_response_id and the like)
-// does not show its conversation, and has no trail. Nor has a prompt beside a history of
-// another form, a body in which nobody wrote anything, one of more than 32,768 messages,
-// blocks, values and injected elements, or one with a block of more than 4,096 members. If
-// a message has two roles, or a block two types, either may count, and the limit is half
+// If there is none, the turn starts at the target of a request with the same texts in
+// any setting, as side calls of an agent have them, or of one that ended in the same
+// last texts: those on both sides of an answer, at least two different ones with at
+// least 32 bytes together. So a conversation of which a client sends only the last part,
+// with at least three texts of a person, mostly stays where it is, whether the client
+// leaves out the rest or sums it up. So does one whose client adds something to the last
+// message, such as a picture of the page, and leaves it out of the next turn. What is
+// added may stand before or behind the question or, under a system prompt that is the
+// same but for times of day, around it in one text, if the question has fewer than 256
+// bytes and is the first paragraph, the last one or, with or without a label, the last
+// line.
+//
+// All this requires an answer in the messages, which shows that there was an earlier
+// request; or the conversation in the system prompt, where each line of a person begins
+// with "User:" or the like. A prompt without messages is looked up by the 256 bytes
+// before each place at which an earlier one may have ended.
+//
+// It reads OpenAI chat, Responses and legacy completions, Anthropic Messages, Gemini and
+// its Code Assist envelope, Bedrock Converse, Ollama, Cohere, Vercel's AI SDK, and the
+// texts that Amazon Titan and Hugging Face take. It goes by the members of the body,
+// whatever the path, but for two: Converse's promptVariables, and a message beside
+// neither a model nor a chat_history, which only Cohere on Bedrock takes. A body that
+// continues something on the server (previous_response_id and the like) does not show
+// its conversation, and has no trail. Nor has a prompt beside a history of another form,
+// a body in which nobody wrote anything, one of more than 32,768 messages, blocks,
+// values and injected elements, or one with a block of more than 4,096 members. If a
+// message has two roles, or a block two types, either may count, and the limit is half
 // as high.
 //
 // Two conversations that begin alike, to the letter, are one until they part. A client
-// that sends the last few messages only, or writes early ones anew for every turn, has a
-// new session each time, though often at the same target. So has one that writes more into
-// the last text and leaves that out later, unless it is known to be injected. Any rule that led
-// such clients back would put strangers together.
+// that sends only the last few messages, or rewrites early ones at every turn, has a new
+// session each time, though often at the same target. So has one that writes more into
+// the last text and leaves that out later, unless it is known to be injected. Any rule
+// that led such clients back would put strangers together.
 func Trail() Extractor { return trailExtractor{} }
 
 type trailExtractor struct{}
@@ -459,9 +467,10 @@ func (t *trail) session() (Session, bool) {
 	}, true
 }
 
-// instructions returns the digest of the system prompt, and that without times of day. A conversation may
-// change to a model to which its client speaks in another protocol, so it makes no difference
-// whether the prompt stands beside the messages or among them.
+// instructions returns the digest of the system prompt, and of the same without times of
+// day. A conversation may change to a model that its client speaks to in another
+// protocol, so it makes no difference whether the prompt stands beside the messages or
+// among them.
 func (t *trail) instructions() (system, timeless sum) {
 	return either(t.system.sum, t.opening.sum), either(t.system.timeless, t.opening.timeless)
 }
@@ -486,13 +495,13 @@ func (t *trail) place() places {
 	return t.system.places.and(t.opening.places)
 }
 
-// tail returns the digest of what people wrote last, without the last i of their messages:
-// of the last few parts between answers. It takes as few parts as have minTail bytes, but
-// at least two different ones, since many people say the same one thing. The bytes of a
-// part that repeats the one behind it do not count: agents that nobody watches are told to
-// go on again and again. If the conversation begins with the first of these parts, it also
-// returns the digest with only the last text of that: in front, there may be a summary of
-// what was left out. It reports false if there are not so many.
+// tail returns the digest of what people wrote last, leaving out the last i of their
+// messages: of the last few parts between answers. It takes as few parts as have minTail
+// bytes, but at least two different ones, since many people say the same one thing. The
+// bytes of a part that repeats the one behind it do not count: agents that nobody watches
+// are told to go on again and again. If the conversation begins with the first of these
+// parts, it also returns the digest with only the last text of that: in front, there may
+// be a summary of what was left out. It reports false if there are not so many.
 func (t *trail) tail(i int) (s, bare sum, ok bool) {
 	var h, last uint64
 	bytes, parts := 0, 0
@@ -517,11 +526,11 @@ func (t *trail) tail(i int) (s, bare sum, ok bool) {
 	return s, bare, false
 }
 
-// trunk returns the chain over all words but the last, be that a message of its own, a text or an
-// image, if others stand between the last answer and it, or if it is a long text behind more than
-// a greeting, with which many begin. Many clients add to what a person asks, such as what they have
-// looked up or a picture of the page, and leave it out of the next turn. Some add it in front: see
-// question.
+// trunk returns the chain over all words but the last, be that a message of its own, a
+// text or an image. It does so if others stand between the last answer and it, or if it
+// is a long text behind more than a greeting, with which many begin. Many clients add to
+// what a person asks, such as what they have looked up or a picture of the page, and
+// leave it out of the next turn. Some add it in front: see question.
 func (t *trail) trunk() (sum, bool) {
 	last, before := t.steps.back(0), t.steps.back(1)
 	switch {

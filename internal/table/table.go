@@ -19,7 +19,8 @@
 //     reader that finds nothing looks again if the number was odd or has changed: the
 //     record may have moved past it.
 //   - A reader that finds a record whose life is 0 looks again: the record is being
-//     written or removed, or has moved. In a block that was given up, that is so of all.
+//     written or removed, or has moved. In a block that was given up, all records are
+//     like that.
 //   - A reader that finds a record makes sure afterwards that it is still there: see
 //     [Found.Holds].
 //
