@@ -144,7 +144,7 @@ var errTurnedAway = errors.New("turns requests away")
 
 // errStatus is for answers like "HTTP/1.1 099 X": package http reads them, but panics where
 // they are to be written.
-var errStatus = errors.New("its answer has a status that is none")
+var errStatus = errors.New("its answer has an invalid status")
 
 // buffered reports whether the body of a request, if it has one, is in memory.
 func buffered(out *http.Request) bool {
@@ -172,7 +172,7 @@ func (g *gateway) served(x *exchange, start, now time.Time, how speed) (noLonger
 	u := x.choice.Target
 	u.heard.Store(now.UnixNano())
 	if d := x.deniedAt; d != nil && d != u && d.health.limited(now, g.cooldown, x.limitAt(d), false) {
-		g.log.Warn("upstream out", "target", d.name, "for", g.cooldown, "why", "denies a credential that others take", "limits", "one")
+		g.log.Warn("upstream out", "target", d.name, "for", g.cooldown, "why", "denies a credential that others accept", "limits", "one")
 	}
 	back, noLongerSlow := u.health.served(start, now, x.slot, how)
 	x.slot = false

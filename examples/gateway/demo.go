@@ -212,7 +212,7 @@ func show(w io.Writer, plain, sticky outcome) {
 	}
 	fmt.Fprintf(w, "\nWith affinity %d of %d turns came back to the upstream that had their prompt (%d without),\n"+
 		"%s of all input tokens came from a cache (%s without), and the input cost %s less.\n"+
-		"A cached token is taken to cost a tenth of another one, and to be four bytes long.\n",
+		"A cached token is taken to cost a tenth of an uncached one, and any token to be four bytes long.\n",
 		is.stayed, is.later, was.stayed, percent(is.cached, is.input), percent(was.cached, was.input),
 		percent(was.cost10-is.cost10, was.cost10))
 }

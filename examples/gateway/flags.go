@@ -55,9 +55,9 @@ func parse(args []string, stdout io.Writer) (options, error) {
 	f.DurationVar(&o.ttl, "ttl", affinity.DefaultTTL, "how long a conversation is remembered after its last request")
 	f.IntVar(&o.capacity, "capacity", affinity.DefaultCapacity, "how many bindings are remembered at most")
 	f.Int64Var(&o.bodyLimit, "body-limit", extract.DefaultBodyLimit, "how many `bytes` of a body are kept, to find its conversation and to try again")
-	f.DurationVar(&o.cooldown, "cooldown", 10*time.Second, "how long an upstream that fails again and again is left out, unless it says itself; at first an eighth of that")
+	f.DurationVar(&o.cooldown, "cooldown", 10*time.Second, "how long an upstream that fails again and again is left out, unless it says for how long; at first an eighth of that")
 	f.DurationVar(&o.patience, "patience", 15*time.Second, "how long a request waits for an upstream if none takes it")
-	f.Float64Var(&o.slow, "slow", 4, "an upstream that begins its answers so many `times` later than others is left to single requests until it no longer does; 0: never")
+	f.Float64Var(&o.slow, "slow", 4, "an upstream that begins its answers so many `times` later than others gets only single requests until it no longer does; 0: never")
 	f.BoolVar(&o.prefix, "prefix", false, "place conversations where most of the prompt is cached, not by work alone")
 	f.Func("failover", "the `policy` for a conversation whose upstream is out: rebind it to the one that serves, or return to its own when that is back (default return)", func(s string) error {
 		switch s {
@@ -87,9 +87,9 @@ func parse(args []string, stdout io.Writer) (options, error) {
 	}
 	switch {
 	case f.NArg() > 0:
-		return o, fmt.Errorf("unexpected argument %q: everything is said by flags (see -help)", f.Arg(0))
+		return o, fmt.Errorf("unexpected argument %q: there are only flags (see -help)", f.Arg(0))
 	case o.demo && f.NFlag() > 1:
-		return o, errors.New("-demo brings all that it needs: give it alone")
+		return o, errors.New("-demo needs no other flag: give it alone")
 	case o.demo:
 	case len(o.upstreams) == 0:
 		return o, errors.New("no upstream: give -upstream name=url at least once, or -upstreams file, or try -demo")

@@ -9,13 +9,13 @@
 // as they are, streams as they come, for Anthropic Messages, OpenAI Chat and
 // Responses, Gemini and whatever else speaks HTTP. Responses say what was
 // decided: Affinity-Target names the upstream that answered, Affinity-Reason
-// says why, and Affinity-Session stands for the conversation (a keyed digest,
-// never its id). Where an API keeps state that later requests refer to, its ids
-// are learned from the responses. Since these are read on their way, Accept-Encoding
-// asks for none that is compressed.
+// says why, and Affinity-Session stands for the conversation (a keyed digest, never its
+// id). Where an API keeps state that later requests refer to, its ids are learned from
+// the responses. Responses are read on their way, so Accept-Encoding asks for none that
+// is compressed.
 //
-// New conversations go where the least cost was lately, as the responses tell it,
-// or with -prefix, where most of the prompt is cached. Clients with different credentials
+// New conversations go where costs were lowest lately, as the responses tell them, or
+// with -prefix, where most of the prompt is cached. Clients with different credentials
 // share no sessions.
 //
 //	go run ./examples/gateway -demo
@@ -26,35 +26,36 @@
 //
 // An upstream that cannot be reached, breaks off, reports an error in a response or answers
 // 429 or 5xx is left out for a while: for as long as its Retry-After says, up to five
-// minutes, or else for an eighth of -cooldown, and each time that it fails again for twice
-// as long, up to all of it. Then single requests try it, and as long as it serves them,
-// more and more. Meanwhile its conversations are served elsewhere. They come back later
-// (-failover return; but for those whose requests its own credential was denied for) or stay
-// away (rebind).
+// minutes, or else for an eighth of -cooldown, doubled each time that it fails again, up
+// to all of it. Then single requests try it, and as long as it serves them, more and
+// more. Meanwhile its conversations are served elsewhere. They come back later (-failover
+// return, except for conversations for which its own credential was denied) or stay away
+// (rebind).
 //
 // Some answers are taken to be about less than all of an upstream:
 //
-//   - what a client's own credential gets (a 429, or a denial where others take it), about
-//     that client, model and path, and for all of -cooldown, if it does not say;
-//   - any other 429, if it says for how long, about that model and path.
+//   - what a client's own credential gets (a 429, or a denial where others accept it):
+//     about that client, model and path, and for all of -cooldown if it does not say;
+//   - any other 429, if it says for how long: about that model and path.
 //
-// One that begins its answers far later than the others (-slow) is left to single requests
-// until it no longer does, and one that begins none at all is given up. (So an answer that
-// takes many times as long as is usual, and eight seconds at least, may be asked for twice.)
-// An answer may take ten minutes to begin, and any time from then on. But a client that stops
-// to send its request is given up after a minute, and so is whoever stops to read what it is
-// sent, client or upstream.
+// An upstream that begins its answers far later than the others (-slow) gets only single
+// requests until it no longer does, and one that begins none at all is given up. (So an
+// answer that takes many times as long as usual, and at least eight seconds, may be asked
+// for twice.) An answer may take ten minutes to begin, and any time from then on. But a
+// client that stops sending its request is given up after a minute, and so is whoever
+// stops reading what it is sent, client or upstream.
 //
 // # Requests that fail
 //
-// A request that fails is tried on the other upstreams, one after the other, and then again
-// as far as -patience goes, as long as the client has nothing of an answer. (What breaks off
-// later is the client's to send again.) There are exceptions:
+// A request that fails is tried on the other upstreams, one after the other, and then
+// again as far as -patience goes, as long as the client has nothing of an answer. (What
+// breaks off later, the client must send again.) There are exceptions:
 //
-//   - if errors like 500 say that it may be its own fault, it is tried on each twice;
+//   - if errors such as 500 say that it may be its own fault, it is tried on each twice
+//     at most;
 //   - if the client's credential is denied, on one other;
-//   - if the upstreams' own are, on each once, and the client is told 502, since its own is
-//     not at fault;
+//   - if the upstreams' own are, on each once, and the client gets a 502, since its own
+//     is not at fault;
 //   - if it refers to state at an upstream that is out, and the others know nothing of it (404,
 //     or a 400 that may say so), the client is told to come back: 503.
 //
@@ -71,9 +72,9 @@
 //
 // # Operation
 //
-// The file that -upstreams names has more upstreams, a line each; SIGHUP reads it and the
-// keys' files again, and conversations stay where they are. SIGTERM lets streams end, for up
-// to half a minute.
+// The file that -upstreams names has more upstreams, one to a line; SIGHUP reads it and
+// the key files again, and conversations stay where they are. SIGTERM lets streams end,
+// for up to half a minute.
 //
 // With -admin ADDR there is a page of what goes on, as text and as JSON under
 // /status, and:

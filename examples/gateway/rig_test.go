@@ -111,7 +111,7 @@ func (r *rig) backend(name string) *backend { return r.backends[name[0]-'a'] }
 func (r *rig) echoes() {
 	for _, b := range r.backends {
 		b.does(func(w http.ResponseWriter, req *http.Request) {
-			// Read first: the server stops to read when the answer is long.
+			// Read first: the server stops reading when the answer is long.
 			body, _ := io.ReadAll(req.Body)
 			w.Write(body)
 		})

@@ -46,7 +46,7 @@ func connect(t *testing.T, h http.Handler) net.Conn {
 	return client
 }
 
-// Who stops to send a request is given up after a minute, but not who is slow, nor who
+// Who stops sending a request is given up after a minute, but not who is slow, nor who
 // waits for a long answer, on the same connection.
 func TestStalledBody(t *testing.T) {
 	t.Parallel()
@@ -92,7 +92,7 @@ func TestStalledBody(t *testing.T) {
 	}
 }
 
-// So is who stops to send what nobody is going to read.
+// So is who stops sending what nobody is going to read.
 func TestStalledBodyUnread(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

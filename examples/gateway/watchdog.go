@@ -34,7 +34,7 @@ const (
 	several   = 3               // with so many requests; if there are fewer, after twice as long
 )
 
-var errSilent = errors.New("answers nothing any more")
+var errSilent = errors.New("no longer answers")
 
 func (g *gateway) watch(ctx context.Context, x *exchange, upload bool) *watchdog {
 	w := &watchdog{g: g, x: x, u: x.choice.Target, start: time.Now(), first: x.attempts == 1}

@@ -98,10 +98,10 @@ func report(w io.Writer, requests []corpus.Request) error {
 		fmt.Fprintln(w)
 	}
 	_, err := fmt.Fprint(w, `split     sessions that were taken for several
-merged    sessions that were taken for another one's
+merged    sessions that were mixed up with another
 moved     sessions that were sent to more than one of four targets
-precision of two requests taken for one session, how often they are
-recall    of two requests of one session, how often they are taken for it
+precision of the pairs of requests taken for one session, the share that is of one
+recall    of the pairs of requests of one session, the share that was taken for one
 `)
 	return err
 }

@@ -1,6 +1,6 @@
 // Plugin teaches the library a client that it has never heard of: a help desk whose
 // requests carry a ticket, in a header of its own or in the body. An extractor takes ten
-// lines, and only what the packages export.
+// lines, and nothing but what the packages export.
 //
 // Where a header or a member of the body holds the id and nothing else, you need not
 // write one: extract.Header("X-Ticket") and extract.Body("desk.ticket") are extractors.
