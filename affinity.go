@@ -20,10 +20,10 @@ import (
 //
 // Rules for implementers:
 //   - Pick is called by many goroutines at once.
-//   - The result must be one of the candidates that were passed. A Selector passes
-//     the candidates of its own caller, without those that are being drained if there
-//     are others. It refuses a result that its caller did not offer
-//     ([ErrNotCandidate]), but not one that is being drained.
+//   - The result must be one of the candidates that were passed. A Selector passes the
+//     candidates of its own caller; if there are others, without those that are being
+//     drained and without one that the session is to leave. It refuses a result that its
+//     caller did not offer ([ErrNotCandidate]), but not one that is being drained.
 //   - The slice belongs to the caller: do not modify or keep it.
 //   - req may be nil, and any of its fields empty.
 //   - An error means that none of the candidates can be chosen. The Selector

@@ -315,8 +315,8 @@ func ExampleSelector_Peek_headers() {
 	// a bound 0
 }
 
-// A scheduler that weighs a session's home against other things asks for it by Peek. Then it
-// selects among what it has chosen alone: so the session goes on there.
+// A scheduler that weighs a session's home against other things asks for it by Peek. Then
+// it selects with its choice as the only candidate, so the session goes on there.
 func ExampleSelector_Peek_scheduler() {
 	sel := selector()
 	queued := map[string]float64{"a": 2, "b": 3}
@@ -358,7 +358,7 @@ func ExampleSelector_Invalidate() {
 	// b new
 }
 
-// An operator takes a session by the digest that stands in a log.
+// An operator names a session by its digest from a log.
 func ExampleSelector_InvalidateSession() {
 	sel := selector()
 	choice, err := sel.Select(context.Background(), request("chat-1"), []string{"a", "b"})
@@ -452,9 +452,9 @@ func ExampleSelector_Select_retry() {
 }
 
 // Tiers: what costs extra is a candidate only while nothing else has room. Sessions leave
-// it as soon as something has, and with FailoverReturn for where they were before. To let
-// them stay, offer all, with a fallback that prefers a tier, such as that in the examples
-// of package balance, and Drain what has no room for new sessions.
+// it as soon as something has, and with FailoverReturn they go back to where they were
+// before. To let them stay, offer all, with a fallback that prefers a tier, such as that
+// in the examples of package balance, and Drain what has no room for new sessions.
 func Example_tiers() {
 	sel, err := affinity.New(affinity.Config[string]{
 		ID:       func(target string) string { return target },
@@ -559,7 +559,7 @@ func ExampleSelection_Done_proxy() {
 	// gone transient-failure
 }
 
-// breaksOff is an upstream that does so if it is ben, and that is not there if it is gone.
+// breaksOff stands for all upstreams: ben breaks off, gone is not there, any other answers.
 type breaksOff struct{}
 
 func (breaksOff) RoundTrip(r *http.Request) (*http.Response, error) {

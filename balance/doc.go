@@ -46,9 +46,9 @@
 // for microseconds, and remember a bounded number of targets by their IDs. The
 // others take no lock and remember nothing about targets.
 //
-// Picking allocates nothing, except for the boundaries that Prefix finds in a body
-// and, where MaxShare is set, for a copy of the list of candidates when it has
-// changed.
+// Picking among targets that are known allocates nothing, except for the boundaries that
+// Prefix finds in a body and, where MaxShare is set, for a copy of the list of candidates
+// when it has changed.
 //
 // The functions that you hand to a constructor are called by Pick, on its
 // goroutine, by many goroutines at once. They should be quick. If a function that

@@ -32,8 +32,8 @@ const (
 //
 // Two requests whose prompts begin alike have the same boundaries up to where they part,
 // except for those that are there only because a message is among the last 16. A turn of
-// a conversation has the end of the turn before among its boundaries, unless more than 16
-// messages have come in between.
+// a conversation has the end of the turn before among its boundaries, unless 16 or more
+// messages have come since.
 //
 // The prompt is all that an upstream computes and keeps for the next request:
 // what it has cached or keeps as a template, tools, system prompt, roles, texts, tool
