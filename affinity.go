@@ -301,8 +301,8 @@ func (d Decision) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// Stats counts what a [Selector] has done since it was made. The maps have all
-// possible keys, also those whose count is 0.
+// Stats counts what a [Selector] has done since it was made. The maps have all possible
+// keys, even those whose count is 0.
 type Stats struct {
 	// Selected counts the calls of Select and Pick that chose a target, by the
 	// reason, and Failed those that returned an error.

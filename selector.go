@@ -122,8 +122,9 @@ type Config[T any] struct {
 	Cache *Cache
 }
 
-// A ThreadPolicy says where the threads of a session go, such as sub-agents: they
-// have the session's identity, but prompts of their own.
+// A ThreadPolicy says where the threads of a session go, such as sub-agents: they have
+// the session's identity, but prompts of their own. A session that names a Parent goes
+// where a thread of that one would.
 type ThreadPolicy uint8
 
 const (

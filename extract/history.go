@@ -18,12 +18,13 @@ import (
 //	User: Where is Oslo?
 //	AI: In Norway.
 //
-// The next such prompt has the question at hand in its last line of a person. So a turn is
-// looked for by that question and the one in front of it. The first one has none in front: it
-// counts alone if it is longer than a greeting, and if there is a heading, under which nobody
-// has said anything when it was asked. (Where somebody has, that may be an example.) What is
-// found is no more than a place to start at, and only where the system prompt is the same in
-// front of the conversation or, since some have documents there, at least begins alike.
+// The next such prompt has the question at hand in its last line of a person. So a turn
+// is looked for by that question and the one in front of it. The first question has none
+// in front: it counts alone if it is longer than a greeting, and if there is a heading
+// under which nobody had said anything when it was asked. (What somebody had said there
+// may be an example.) What is found is no more than a place to start at, and only where
+// the system prompt is the same in front of the conversation or, since some have
+// documents there, at least begins alike.
 
 // history returns the settings of the questions in a system prompt, the best first, what a
 // later turn may find this one by, and what this one may find the turn before by; zero sums

@@ -10,9 +10,9 @@ import (
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
-// readPrompt reads what a body has in place of messages: a prompt, by any of its names, or
-// Cohere's chat of before v2, which has the last message beside those before it. If there is
-// a history of another form, such as ChatGLM's, what is beside it says little.
+// readPrompt reads what a body has in place of messages: a prompt, by any of its names,
+// or Cohere's chat before v2, which has the last message beside those before it. If there
+// is a history of another form, such as ChatGLM's, what is beside it says little.
 func (t *trail) readPrompt(r *Request) {
 	if hasMessages(r.member("history")) {
 		return
@@ -34,9 +34,10 @@ func (t *trail) readPrompt(r *Request) {
 	}
 }
 
-// cohere reads a chat of before v2, given its last message. Many other bodies have a message
-// that says little, such as a webhook's. Cohere's name a model as well, here or in Bedrock's
-// path, or have what was said before. That must be in a form that is known.
+// cohere reads a chat of Cohere's before v2, given its last message. Many other bodies
+// have a message that says little, such as a webhook's. Cohere's name a model as well,
+// here or in Bedrock's path, or have what was said before. That must be in a form that is
+// known.
 func (t *trail) cohere(r *Request, last []byte) {
 	history := r.member("chat_history")
 	if history == nil && r.member("model") == nil && !strings.Contains(r.Path, "/model/") {

@@ -6,7 +6,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// A transcript is a conversation in one text of a person. Templates of prompts make it:
+// A transcript is a conversation in one text of a person. Prompt templates make it:
 // LangChain's ConversationChain, Semantic Kernel's prompt functions, agents that think on
 // paper. It ends in a cue, a line that says who is to speak next, such as "AI:", and the
 // transcript of the next turn begins with all of this one:
@@ -19,10 +19,11 @@ import (
 //
 // So wherever such a line begins like the last one, an earlier request may have ended.
 //
-// Others end in the question at hand, behind a label that may be another one than further
-// up ("User question: And Bergen?"). There, an earlier request may have ended in each line
-// of a person, whatever its label. Many texts that are no transcripts end so as well, so
-// they keep their own digest, and that of the transcript is one more to find them by.
+// Others end in the question at hand, behind a label that may differ from those further
+// up ("User question: And Bergen?"). There, an earlier request may have ended in each
+// line of a person, whatever its label. Many texts that are no transcripts end so as
+// well, so they keep their own digest, and that of the transcript is one more to find
+// them by.
 
 // cueOf returns the cue that a plain text without white space around it ends in, or nil.
 func cueOf(words []byte) []byte {

@@ -12,8 +12,9 @@ import (
 //   - cutBilling takes the billing line off a system prompt;
 //   - cutRepeated (repeated.go) takes off the words of a person what repeats the end of the
 //     system prompt;
-//   - split takes off them what was injected: first what a client writes around the question
-//     at hand, then elements in front, one after the other, then elements behind.
+//   - split takes what was injected off them, too: first what a client writes around the
+//     question at hand, then elements in front, one after the other, then elements
+//     behind.
 //
 // What is taken off a person's words is part of the setting if it stands before the first
 // answer, and counts for nothing behind that, except for the place that Goose names. So it

@@ -120,7 +120,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if x.large = !buffered(r); x.large {
-		// What is still to be read of the body is the upstream's, also when its answer has
+		// What is still to be read of the body is the upstream's, even when its answer has
 		// begun: the server would read it away then.
 		http.NewResponseController(w).EnableFullDuplex()
 	}
