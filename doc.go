@@ -64,10 +64,10 @@
 // home again. There is no prompt left to lose, and it is a chance to even out the load.
 //
 // Session without a binding: the extractor may name an earlier form of the same
-// conversation, or a neighbour. If one of them has a binding, the session gets a binding to
-// the same target; to a neighbour's only if it is not being drained and has no more than
-// its share of the load. From then on the two move separately. Otherwise the fallback
-// chooses.
+// conversation, or a neighbour. If one of them has a binding, the session gets a binding
+// to the same target; to a neighbour's only if that is still likely to have the prompt,
+// is not being drained and has no more than its share of the load. From then on the two
+// move separately. Otherwise the fallback chooses.
 //
 // Concurrent first requests of one session get one target, however long the fallback
 // takes: one of them asks it, the others wait. If it fails, each of the others asks for

@@ -67,7 +67,7 @@ func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compa
 //     loading of models by Ollama, a prompt and a suffix with something to come in
 //     between, the fixed openings of side calls and sub-agents of some 90 clients,
 //     OpenAI's compaction_trigger, the warm-up and quota calls of Claude Code, and
-//     greetings that ask for no more than 16 tokens.
+//     greetings and the like that ask for no more than 16 tokens.
 //
 // The bodies of other clients are recognised by their words: system prompts that say
 // "You are a sub-agent"; where there is nothing but a first question, most system

@@ -87,7 +87,7 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 		asJSON   = flags.String("json", "", "write all figures to this `file`")
 		charts   = flags.String("charts", "", "write charts into this `directory` (default charts, if no flag changes what they show, and else none)")
 		other    = flags.Bool("others", false, "simulate workloads that no policy was tuned for, derived from the traces or made up; fail if a policy of others is better than one of ours in both misses and imbalance")
-		targets  = flags.Bool("targets", false, "compare with the targets, and fail if one is missed; without this flag, that is done if no other changes what they were set for")
+		targets  = flags.Bool("targets", false, "compare with the targets, and fail if one is missed; by default, that is done if no other flag changes what they were set for")
 	)
 	if err := flags.Parse(args); err != nil {
 		if err == flag.ErrHelp {
