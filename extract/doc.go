@@ -128,10 +128,10 @@
 // ids, and passes over the messages: of the extractors, only [Trail] goes into these.
 // Where a header names the session and the session has a home, no extractor asks, except
 // for the quick look that [ClaudeCode] describes. A body must be one JSON object with
-// values nested no deeper than 1,024, and with no more than 32,768 members, including
-// those of metadata and the like. Anything else names no session. Of several members with
-// one name the last counts, as it does for the parsers of most upstreams. Time is linear
-// in the size of the body, and what is kept of it is bounded.
+// values nested no deeper than 1,024, and with no more than 32,768 members and objects
+// that hold them (the body, metadata and the like). Anything else names no session. Of
+// several members with one name the last counts, as it does for the parsers of most
+// upstreams. Time is linear in the size of the body, and what is kept of it is bounded.
 //
 // How much of a body is checked depends on its size:
 //

@@ -77,8 +77,9 @@ type knownMember struct {
 
 const maxOthers = 64
 
-// maxRead bounds the members that a walk reads. No request has so many; a body with
-// more counts as malformed, so that no work is wasted on the rest of it.
+// maxRead bounds the members that a walk reads, and the ends of the objects that they are
+// in. No request has so many; a body with more counts as malformed, so that no work is
+// wasted on the rest of it.
 const maxRead = maxItems
 
 // Progress of an index.
