@@ -559,7 +559,7 @@ func ExampleSelection_Done_proxy() {
 	// gone transient-failure
 }
 
-// breaksOff stands for all upstreams: ben breaks off, gone is not there, any other answers.
+// breaksOff stands for all upstreams: ben breaks off, gone is not there, others answer.
 type breaksOff struct{}
 
 func (breaksOff) RoundTrip(r *http.Request) (*http.Response, error) {

@@ -13,9 +13,8 @@ import (
 // up: who sends no more of it, or takes no more, but not who is slow or waits for an answer.
 const stalled = time.Minute
 
-// requireArrival lets reading a body fail once the client has stopped sending it, and also
-// where h reads none and the server does, to be rid of it. The answer may take
-// any time.
+// requireArrival makes reading a body fail once the client has stopped sending it, even
+// where h reads none and the server does, to be rid of it. The answer may take any time.
 func requireArrival(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Body != http.NoBody {
