@@ -58,7 +58,7 @@ func main() {
 
 // unknown is the error for a name that is none of those known.
 func unknown(what, name string, known []string) error {
-	return fmt.Errorf("there is no %s %q, but %s", what, name, strings.Join(known, ", "))
+	return fmt.Errorf("there is no %s %q; want one of %s", what, name, strings.Join(known, ", "))
 }
 
 func run(t *testing.T, args []string, out, progress io.Writer) error {

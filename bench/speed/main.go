@@ -177,7 +177,7 @@ func run(ctx context.Context, args []string, stdout, log io.Writer) error {
 	case *rounds < 0:
 		return fmt.Errorf("-rounds %d: the number of rounds is 1 or more", *rounds)
 	case len(chosen) == 0:
-		return fmt.Errorf("-run: no group matches %q: there are %s", *only, names())
+		return fmt.Errorf("-run: no group matches %q; the groups are %s", *only, names())
 	}
 	s := &session{
 		Context: ctx,

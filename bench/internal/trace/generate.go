@@ -23,7 +23,7 @@ import (
 func Generate(name string, seed uint64) (*Trace, error) {
 	m, ok := models[name]
 	if !ok {
-		return nil, fmt.Errorf("trace: there is no generator for %q, but for %q", name, slices.Concat(Names(), Shapes()))
+		return nil, fmt.Errorf("trace: there is no generator for %q, only for %q", name, slices.Concat(Names(), Shapes()))
 	}
 	g := &generator{model: m, r: rand.New(rand.NewPCG(seed, 0x9e37)), next: 1, ends: make([][]line, m.users), t: &Trace{Name: name, Block: m.block, Absolute: m.span > 0}}
 	for range m.sessions {
