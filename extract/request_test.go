@@ -8,6 +8,7 @@ import (
 	"hash"
 	"io"
 	"math"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -491,5 +492,65 @@ func FuzzFromHTTP(f *testing.F) {
 		require.True(t, bytes.Equal(want, sent))
 		require.NoError(t, r.Body.Close())
 		require.Equal(t, 1, closer.closed)
+	})
+}
+
+// FuzzRequest asks a request for all that it knows, in whatever order: the answers are the
+// same, bounded and fit to be used.
+func FuzzRequest(f *testing.F) {
+	for _, b := range seeds(f) {
+		f.Add(b, "POST", "/v1/responses/resp_1/cancel", "Bearer a", `{"request_kind":"memory"}`, uint64(1))
+	}
+	for _, body := range []string{
+		`{"previous_response_id":"resp_1","input":[{"type":"item_reference","id":"rs_1"}],"tools":[{"container":{"file_ids":["file_1"],"skills":[{"skill_id":"skill_1"}]},"vector_store_ids":["vs_1"]}]}`,
+		`{"contents":[{"parts":[{"fileData":{"fileUri":"https://a/v1beta/files/b?c"}}]}],"cachedContent":"cachedContents/1"}`,
+		`{"messages":[{"role":"system","content":"You are a sub-agent"},{"role":"user","content":"Write a title\nfor: a"}],"client_metadata":{"x-codex-turn-metadata":"{\"request_kind\":\"prewarm\"}"},"max_tokens":1}`,
+		`{"prompt":"a","suffix":"b"}`, `{"agent":{"id":"agent_1"},"resources":[{"file_id":"file_1"}],"vault_ids":["v"]}`,
+	} {
+		f.Add([]byte(body), "GET", "/v1beta/models/a/operations/b:cancel", "Basic a", "a", uint64(2))
+		f.Add([]byte(body), "", "/agents/a/agentAliases/b/sessions/c/text", "a,openai-insecure-api-key.b", "", uint64(3))
+	}
+	f.Fuzz(func(t *testing.T, body []byte, method, path, credential, header string, seed uint64) {
+		ask := func(order []int) (answers [7]any) {
+			r := &extract.Request{Method: method, Path: path, Body: body, Header: http.Header{
+				"Authorization": {credential}, "Sec-Websocket-Protocol": {credential},
+				"Session-Id": {"a"}, "X-Codex-Turn-Metadata": {header}, "X-Claude-Code-Agent-Id": {header},
+			}}
+			for _, i := range order {
+				switch i {
+				case 0:
+					answers[i] = r.Class()
+				case 1:
+					answers[i] = r.Pins()
+				case 2:
+					answers[i] = r.Boundaries()
+				case 3:
+					opening, ok := r.Opening()
+					answers[i] = []any{opening, ok}
+				case 4:
+					s, ok := extract.Default().Extract(r)
+					requireValid(t, s, ok)
+					answers[i] = s
+				case 5:
+					s, ok := extract.State().Extract(r)
+					requireValid(t, s, ok)
+					answers[i] = s
+				case 6:
+					answers[i] = extract.Credential(r)
+				}
+			}
+			return answers
+		}
+		one := ask([]int{0, 1, 2, 3, 4, 5, 6})
+		require.Equal(t, one, ask(rand.New(rand.NewPCG(seed, 1)).Perm(len(one))))
+		require.Contains(t, []extract.Class{extract.Turn, extract.Subagent, extract.Probe, extract.Auxiliary, extract.Compaction}, one[0])
+		pins := one[1].([]string)
+		require.LessOrEqual(t, len(pins), 16)
+		for _, id := range pins {
+			clean, ok := extract.ID(id)
+			require.True(t, ok)
+			require.Equal(t, clean, id)
+		}
+		require.LessOrEqual(t, len(one[2].([]extract.Boundary)), 1024)
 	})
 }
