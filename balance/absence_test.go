@@ -301,3 +301,64 @@ func TestRecoveryBesideABackup(t *testing.T) {
 		})
 	}
 }
+
+// A weight that rises, as in a slow start, takes the share of work that it stands for, whether
+// the target is new or was away. It is not given all new sessions, to have had as much work as
+// if it always had been so large.
+func TestSlowStart(t *testing.T) {
+	for name, away := range map[string]int{"new": 0, "back": 60} {
+		t.Run(name, func(t *testing.T) {
+			eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+				ts := targets(4)
+				w := &traffic{b: create(balance.CostConfig[*target]{HalfLife: time.Minute, Weight: weightOf}), rng: rand.New(rand.NewPCG(13, 14)), turns: 2, every: 1, rate: 10}
+				if away > 0 {
+					w.run(t, 180, ts)
+				}
+				w.run(t, max(away, 180), ts[1:])
+				for _, weight := range []float64{0.1, 0.2, 0.4, 0.6, 0.8, 1, 1} {
+					ts[0].weight = weight
+					cost, _ := w.run(t, 10, ts)
+					assert.InDelta(t, weight, shares(cost, 4)["t0"], 0.3, "weight %g", weight)
+				}
+			})
+		})
+	}
+}
+
+// A target that comes back with another weight has the load that it had with the former one.
+// One that stays has the work that it had, unless it never had that much weight.
+func TestLoadsWhileWeightsChange(t *testing.T) {
+	for name, test := range map[string]struct {
+		had     int       // tokens, while the other target had 1,000,000, both at the first weight
+		weights []float64 // one after the other
+		away    bool      // in between
+		want    float64   // how much less the load is than that of the other, in the end
+	}{
+		"smaller when it is back":  {1_000_000, []float64{1, 0.25}, true, 0},
+		"larger when it is back":   {250_000, []float64{0.25, 1}, true, 0},
+		"larger than ever":         {250_000, []float64{0.25, 0.5, 0.6, 1}, false, 0},
+		"as large as it was once":  {700_000, []float64{1, 0.5, 1}, false, 300_000},
+		"up and down all the time": {300_000, slices.Repeat([]float64{1, 0.5, 0.7, 1}, 20), false, 700_000},
+		"of a tiny one":            {1_000_000, []float64{1e-300, 1}, true, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+				b, ts := create(balance.CostConfig[*target]{Weight: weightOf}), targets(2)
+				ts[0].weight = test.weights[0]
+				note(t, b, ts)
+				spend(b, ts[0].name, test.had)
+				spend(b, ts[1].name, 1_000_000)
+				for _, weight := range test.weights {
+					if test.away {
+						pass(time.Minute)
+						note(t, b, ts[1:])
+					}
+					ts[0].weight = weight
+					note(t, b, ts)
+				}
+				l := loads(t, b, ts)
+				assert.InDelta(t, test.want, l[1]-l[0], 30_000)
+			})
+		})
+	}
+}

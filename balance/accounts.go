@@ -27,6 +27,7 @@ type account struct {
 	// was chosen.
 	candidateAt int64   // when that was; 0 is never
 	weight      float64 // the target's weight then
+	mostWeight  float64 // the most that it has been since the target was away
 	fairLoad    float64 // the work of all candidates by the weight of all
 	othersLoad  float64 // the same without this one; 0 if there were no others
 	pool        *pool   // the candidates, this one among them; nil without ledger.pools
@@ -50,7 +51,7 @@ func (a *account) advance(l *ledger, now int64) {
 // what is infinite never decays.
 const maxWork = 1e30
 
-// add adds to the sums; expected does not fall below 0. It returns by how much
+// add adds to the sums, which do not fall below 0. It returns by how much
 // expected has grown. It reports false, and does nothing, if the account is closed.
 func (a *account) add(l *ledger, cost, expected float64, now int64) (more float64, ok bool) {
 	a.mu.Lock()
@@ -59,7 +60,7 @@ func (a *account) add(l *ledger, cost, expected float64, now int64) (more float6
 		return 0, false
 	}
 	a.advance(l, now)
-	a.work = min(a.work+cost, maxWork)
+	a.work = min(max(0, a.work+cost), maxWork)
 	more = max(expected, -a.expected)
 	a.expected += more
 	return more, true
