@@ -121,6 +121,26 @@ func TestDetourAtTheSameInstant(t *testing.T) {
 	})
 }
 
+// A session whose first request failed is invalidated before the retry: it does not go back to
+// where it never was.
+func TestFirstRequestFails(t *testing.T) {
+	t.Parallel()
+	for policy, p := range policies {
+		for kind, turn := range conversations {
+			t.Run(policy+" "+kind, func(t *testing.T) {
+				t.Parallel()
+				s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: balance.FillFirst[string]()})
+				first := mustSelect(t, s, turn(1, 1), "a", "b")
+				require.Equal(t, affinity.ReasonNew, first.Reason)
+				first.Done(affinity.OutcomeOf(429, nil))
+				s.Invalidate(turn(1, 1))
+				mustSelect(t, s, turn(1, 1), "b").Done(served)
+				require.Equal(t, "b", mustSelect(t, s, turn(1, 2), "a", "b").Target)
+			})
+		}
+	}
+}
+
 // failures.md row 2: a home that is gone is not waited for.
 func TestRebind(t *testing.T) {
 	t.Parallel()

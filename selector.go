@@ -155,7 +155,8 @@ const (
 	// same one, until the home is among the candidates again. After an outage, sessions
 	// come back one by one, over as long as the outage took but at most five
 	// minutes. A home that is away for longer than it keeps prompts, or than the TTL,
-	// is given up.
+	// is given up. What the fallback chose is the home even if it fails at once: Invalidate
+	// a ReasonNew session before the retry, or it goes there later, where it never was.
 	FailoverReturn
 )
 

@@ -33,8 +33,11 @@ import (
 // all processes, and after a restart, which no binding outlives. But a session
 // whose target has failed stays where it went, in the processes that saw the
 // failure, until its binding ends; with affinity.FailoverReturn it is back within
-// minutes. And a request that names nothing but state, such as a previous_response_id, is
-// led to it only in the process that has learned where it is.
+// minutes. Nor does a session that has a binding move to a target that joins, while it does
+// so in a process that has started since: then they send it by turns to two targets for as
+// long as it lives. Clear the Cache of each (affinity.Cache.Clear) when targets have been
+// added, and all agree again. And a request that names nothing but state, such as a
+// previous_response_id, is led to it only in the process that has learned where it is.
 //
 // IDs must be unique and stable. The cost of a pick grows with the number of
 // candidates and the length of their IDs, each of which is hashed.

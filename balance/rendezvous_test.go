@@ -268,3 +268,35 @@ func TestRendezvousAgreesAfterAnOutage(t *testing.T) {
 		})
 	}
 }
+
+// Of two gateways, one was started after a target had joined. They differ about those of its
+// sessions that the other one knows until that has forgotten where they were.
+func TestRendezvousAgreesAfterATargetHasJoined(t *testing.T) {
+	gateway := func() *affinity.Selector[*target] {
+		s, err := affinity.New(affinity.Config[*target]{ID: nameOf, Fallback: balance.Rendezvous(nameOf, scopeOf)})
+		require.NoError(t, err)
+		return s
+	}
+	ts := targets(4)
+	ask := func(s *affinity.Selector[*target], i int, ts []*target) string {
+		id := fmt.Sprint("session-", i)
+		sel, err := s.Select(t.Context(), &extract.Request{Scope: id, Header: http.Header{"X-Session-Id": {id}}}, ts)
+		require.NoError(t, err)
+		return sel.ID
+	}
+	old, young := gateway(), gateway()
+	for i := range 200 {
+		ask(old, i, ts[1:])
+	}
+	differ := func() (n int) {
+		for i := range 200 {
+			if ask(old, i, ts) != ask(young, i, ts) {
+				n++
+			}
+		}
+		return n
+	}
+	require.InDelta(t, 50, differ(), 20)
+	old.Cache().Clear()
+	require.Zero(t, differ())
+}
