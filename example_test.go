@@ -46,7 +46,7 @@ func Example() {
 	handle := func(r *http.Request) {
 		req, err := extract.FromHTTP(r, 0) // leaves r.Body readable
 		if err != nil {
-			return // the client is gone
+			return // 400
 		}
 		req.Scope = "tenant-1" // whom you have authenticated
 		choice, err := sel.Select(r.Context(), req, accounts)
@@ -518,7 +518,8 @@ func ExampleSelection_Done_proxy() {
 	handle := func(w http.ResponseWriter, r *http.Request) {
 		req, err := extract.FromHTTP(r, 0)
 		if err != nil {
-			return // the client is gone
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
 		}
 		choice, err := sel.Select(r.Context(), req, []string{"anna", "ben", "gone"})
 		if err != nil {
