@@ -43,6 +43,9 @@ type CacheConfig struct {
 	// comes from a sample, and is nearly always among the fifth that would expire first.
 	// What expires first is what was used least recently, and bindings of requests under
 	// way go last, unless Config.Lifetime gives sessions different lifetimes.
+	//
+	// Where Cache.All yields as many bindings as that, but for a few percent, others had to
+	// go before their time: the capacity is too small. (Cache.Len does not tell.)
 	Capacity int
 }
 

@@ -235,6 +235,45 @@ func TestEvictsWhatIsDeadFirst(t *testing.T) {
 	require.Equal(t, map[string]int{"stays": 100}, c.Counts(), "no live binding had to go")
 }
 
+// How many bindings are live tells whether the capacity is large enough.
+func TestLiveBindingsTellOfEvictions(t *testing.T) {
+	t.Parallel()
+	const capacity = 4000
+	for _, test := range []struct {
+		made        int // in a TTL
+		live, ended float64
+	}{
+		{capacity * 80 / 100, 0.8, 0},
+		{capacity * 92 / 100, 0.92, 0},
+		{capacity * 105 / 100, 0.99, 0.2},
+		{capacity * 130 / 100, 1, 1},
+	} {
+		t.Run(fmt.Sprint(test.made), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := newCache(t, affinity.CacheConfig{Capacity: capacity, TTL: time.Hour})
+				key := func(i int) affinity.Key { return c.Key(fmt.Sprint(i)) }
+				ended := 0.0
+				for i := range 4 * test.made {
+					c.Set(key(i), "a")
+					elapse(time.Hour / time.Duration(test.made))
+					if old := i - test.made*9/10; old >= 2*test.made { // nine tenths of its time are over
+						if _, ok := c.Peek(key(old)); !ok {
+							ended += 1 / (1.1 * float64(test.made))
+						}
+					}
+				}
+				live := 0.0
+				for range c.All() {
+					live += 1.0 / capacity
+				}
+				require.InDelta(t, test.live, live, 0.01)
+				require.InDelta(t, test.ended, ended, 0.1)
+			})
+		})
+	}
+}
+
 // failures.md row 32: invalidation of a target is one step, whatever its
 // bindings; the ID can be used again at once, and the old bindings stay dead.
 func TestDeleteTarget(t *testing.T) {

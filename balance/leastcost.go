@@ -78,6 +78,10 @@ type CostConfig[T any] struct {
 //   - A new session is expected to bring as much work, after its first request,
 //     as others did before it. Its target counts as having that much more, so
 //     sessions that start together do not go together.
+//   - Every request counts as 2,000 uncached tokens more than it has used, so bursts of
+//     short ones do not go together either. Work that is not tokens, such as the
+//     milliseconds of a job, is evened out if it is reported in numbers beyond that. A
+//     number above 4 million is not believed.
 //
 // An estimate stays if the outcome reports no tokens, and a failure never lowers
 // it. So a target that fails at once, that answers 404 or that is so slow that

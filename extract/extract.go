@@ -98,8 +98,8 @@ func (c Confidence) MarshalText() ([]byte, error) { return []byte(c.String()), n
 //   - The second result is false if the request does not name a session in
 //     the way that this Extractor knows. A broken or unusable name counts as
 //     none: the next Extractor of the chain is asked.
-//   - Pass the ID through the function ID. It may be a substring of the request. An
-//     empty one counts as none.
+//   - Pass the ID through the function ID, unless it is none that clients choose: it takes
+//     a "0" for no id. It may be a substring of the request. An empty one counts as none.
 //   - Choose a Source that no other extractor has, in words of your own: it is logged.
 //   - Do not change or keep the request.
 type Extractor interface {
