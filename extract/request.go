@@ -84,6 +84,9 @@ type Request struct {
 // three times the limit. The body of a CONNECT, such as that of a WebSocket over HTTP/2,
 // is a tunnel, and is not read.
 //
+// It waits for the body, up to limit. Where large ones are to pass as they come, ask with
+// the headers first, as in the example Headers of affinity.Selector.Peek.
+//
 // The error is that of reading the body from the client, who may still wait for an answer:
 // the body may be malformed, too slow for the server's ReadTimeout or longer than an
 // http.MaxBytesReader lets through. The Request is good even then, without a body.
