@@ -33,14 +33,12 @@ const (
 	contentsField
 	inputField
 	promptField
-	imagesField
 	systemField
 	systemInstructionField
 	systemInstructionSnakeField
 	instructionsField
 	contextField
 	cachedContentField
-	cachedContentSnakeField
 	containerField
 	toolsField
 	toolConfigField
@@ -89,9 +87,10 @@ const (
 // A fieldSet has one bit for each of some fields.
 type fieldSet uint64
 
-// This does not compile if the fields do not fit in, and there is no room for another.
-// Names whose order of precedence does not matter may share a field, as some of metadata
-// do: then the last of them in a body counts. Otherwise a fieldSet has to become larger.
+// This does not compile if the fields do not fit in. Names whose order of precedence does
+// not matter may share a field, as some of metadata do: then the last of them in a body
+// counts. And what is asked for only where hardly any request comes needs no field: see
+// Request.member. Otherwise a fieldSet has to become larger.
 const _ = field(64) - numFields
 
 // setOf returns the set of the fields from from to to, both included.
@@ -228,8 +227,6 @@ func (f field) member(name []byte) field {
 			return inputField
 		case "prompt":
 			return promptField
-		case "images":
-			return imagesField
 		case "system":
 			return systemField
 		case "systemInstruction":
@@ -240,10 +237,8 @@ func (f field) member(name []byte) field {
 			return instructionsField
 		case "context":
 			return contextField
-		case "cachedContent":
+		case "cachedContent", "cached_content":
 			return cachedContentField
-		case "cached_content":
-			return cachedContentSnakeField
 		case "container":
 			return containerField
 		case "tools":

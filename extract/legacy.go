@@ -18,7 +18,7 @@ func (t *trail) readPrompt(r *Request) {
 		return
 	}
 	if prompt := r.get(promptField); prompt != nil {
-		t.images(r.get(imagesField))
+		t.images(r.member("images"))
 		t.legacyPrompt(prompt)
 		return
 	}

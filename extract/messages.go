@@ -63,7 +63,7 @@ func (t *trail) more() bool {
 }
 
 // keptFields name what an upstream keeps of a prompt.
-var keptFields = []field{cachedContentField, cachedContentSnakeField, requestCachedContentField, promptField}
+var keptFields = []field{cachedContentField, requestCachedContentField, promptField}
 
 // eachKept calls f for the texts of the keptFields and, for Bedrock, of the variables that
 // fill in the prompt which the path names. A prompt that is a string is not kept: it is the

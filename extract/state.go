@@ -56,7 +56,6 @@ func (r *Request) continuesThread() bool {
 // resourceFields name other state that a request makes use of.
 var resourceFields = []field{
 	cachedContentField,
-	cachedContentSnakeField,
 	requestCachedContentField,
 	containerField,
 	containerInnerIDField,
