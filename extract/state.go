@@ -338,62 +338,71 @@ func fileName(raw []byte) (string, bool) {
 }
 
 // pathState returns the id of state in a path such as /v1/responses/resp_1/cancel: of the
-// first segment that names a kind of state and has such an id behind it. Ids are told from
-// verbs, and from segments that happen to have such a name, by how they begin.
+// first segment that names a kind of state and has such an id behind it.
 func pathState(path string) (string, bool) {
 	if len(path) > maxPath {
 		return "", false
 	}
-	for version := ""; ; { // the segment before kind
+	for before := ""; ; { // the segment in front
 		kind, rest, ok := strings.Cut(path, "/")
 		if !ok {
 			return "", false
 		}
-		id, _, _ := strings.Cut(rest, "/")
-		switch kind {
-		case "responses", "conversations", "interactions":
-			ok = strings.Contains(id, "_") && id != "input_tokens" || kind == "responses" && isUUID(id) // of xAI; nor compact
-		case "threads": // OpenAI's assistants
-			ok = strings.HasPrefix(id, "thread_")
-		case "sessions": // Claude's managed agents
-			ok = strings.HasPrefix(id, "sesn_")
-		case "agentAliases": // of Bedrock, whose clients choose ids of sessions, each for an agent
-			_, id, _ = strings.Cut(rest, "/sessions/")
-			id, _, _ = strings.Cut(id, "/")
-			ok = id != ""
-			id = version + "/" + id
-		case "agents":
-			ok = strings.HasPrefix(id, "agent_") || strings.HasPrefix(id, "ag_")
-		case "environments":
-			ok = strings.HasPrefix(id, "env_")
-		case "vaults":
-			ok = strings.HasPrefix(id, "vlt_")
-		case "memory_stores":
-			ok = strings.HasPrefix(id, "memstore_")
-		case "containers":
-			ok = strings.HasPrefix(id, "cntr_") || strings.HasPrefix(id, "container_")
-		case "vector_stores":
-			ok = strings.HasPrefix(id, "vs_")
-		case "skills":
-			ok = strings.HasPrefix(id, "skill_")
-		case "videos":
-			ok = strings.HasPrefix(id, "video_") || isUUID(id) // of OpenAI and xAI
-		case "models": // Gemini's, with what one of them is doing, and a verb behind a colon
-			id, _, _ = strings.Cut(kind+"/"+rest, ":")
-			_, operation, _ := strings.Cut(id, "/operations/")
-			ok = operation != ""
-		case "files", "batches", "cachedContents", "fileSearchStores":
-			if ok = id != "" && version == "v1beta"; ok { // Gemini, with a verb behind a colon
-				id, _, _ = strings.Cut(kind+"/"+id, ":")
-			} else {
-				ok = strings.HasPrefix(id, "file-") || strings.HasPrefix(id, "file_") || strings.HasPrefix(id, "batch_") || strings.HasPrefix(id, "msgbatch_")
-			}
-		default:
-			ok = false
-		}
-		if ok {
+		if id := stateAt(before, kind, rest); id != "" {
 			return ID(id)
 		}
-		version, path = kind, rest
+		before, path = kind, rest
 	}
+}
+
+// stateAt returns the id of state that stands behind a segment of a path, kind, or "",
+// given the segment before that as well. Ids are told from verbs, and from segments that
+// happen to have the name of a kind, by how they begin. Responses have them first: what is
+// added here goes into idPrefixes, too.
+func stateAt(before, kind, rest string) string {
+	id, _, _ := strings.Cut(rest, "/")
+	is := false
+	switch kind {
+	case "responses", "conversations", "interactions":
+		is = strings.Contains(id, "_") && id != "input_tokens" || kind == "responses" && isUUID(id) // of xAI; nor compact
+	case "threads": // OpenAI's assistants
+		is = begins(id, "thread_")
+	case "sessions": // Claude's managed agents
+		is = begins(id, "sesn_")
+	case "agents":
+		is = begins(id, "agent_", "ag_")
+	case "environments":
+		is = begins(id, "env_")
+	case "vaults":
+		is = begins(id, "vlt_")
+	case "memory_stores":
+		is = begins(id, "memstore_")
+	case "containers":
+		is = begins(id, "cntr_", "container_")
+	case "vector_stores":
+		is = begins(id, "vs_")
+	case "skills":
+		is = begins(id, "skill_")
+	case "videos": // of OpenAI and xAI
+		is = begins(id, "video_") || isUUID(id)
+	case "files", "batches", "cachedContents", "fileSearchStores":
+		if is = id != "" && before == "v1beta"; is { // Gemini, with a verb behind a colon
+			id, _, _ = strings.Cut(kind+"/"+id, ":")
+		} else {
+			is = begins(id, "file-", "file_", "batch_", "msgbatch_")
+		}
+	case "models": // Gemini's, with what one of them is doing, and a verb behind a colon
+		rest, _, _ = strings.Cut(rest, ":")
+		if _, operation, _ := strings.Cut(rest, "/operations/"); operation != "" {
+			id, is = kind+"/"+rest, true
+		}
+	case "agentAliases": // of Bedrock, whose clients choose ids of sessions, each for an agent
+		_, session, _ := strings.Cut(rest, "/sessions/")
+		session, _, _ = strings.Cut(session, "/")
+		id, is = before+"/"+session, session != ""
+	}
+	if !is {
+		return ""
+	}
+	return id
 }

@@ -161,6 +161,14 @@ func TestPins(t *testing.T) {
 		strings.Repeat("/", 5000) + "v1/responses/resp_1":     nil,
 	} {
 		require.Equal(t, want, (&extract.Request{Path: path}).Pins(), path)
+		for _, id := range want {
+			var learned string
+			r := extract.NewStateReader(func(id string) { learned = id })
+			fmt.Fprintf(r, `{"id":%q,"object":"response","name":%q}`, id, id)
+			if !strings.HasPrefix(path, "/agents/A1/agentAliases/") { // where the client chooses it
+				require.Equal(t, id, learned, "a StateReader does not find what %s needs: see idPrefixes", path)
+			}
+		}
 	}
 }
 

@@ -139,12 +139,12 @@ func (s *StateReader) endValue() {
 	case "request_id": // of a video of xAI's; most others stand behind an answer
 		isState = !s.later && isUUID(s.buf)
 	case "id", "file_id", "output_file_id", "error_file_id", "batch_id", "container_id", "thread_id", "conversation_id", "response_id", "interaction_id", "environment_id":
-		isState = begins(s.buf, idPrefixes)
+		isState = begins(s.buf, idPrefixes...)
 		if s.hasUUID = name == "id" && !s.unfit && isUUID(s.buf); s.hasUUID {
 			copy(s.uuid[:], s.buf)
 		}
 	case "name", "responsesFile":
-		isState = begins(s.buf, namePrefixes) || bytes.HasPrefix(s.buf, []byte("projects/")) && bytes.Contains(s.buf, []byte("/cachedContents/")) ||
+		isState = begins(s.buf, namePrefixes...) || bytes.HasPrefix(s.buf, []byte("projects/")) && bytes.Contains(s.buf, []byte("/cachedContents/")) ||
 			bytes.HasPrefix(s.buf, []byte("models/")) && bytes.Contains(s.buf, []byte("/operations/"))
 	}
 	s.later = true
@@ -177,10 +177,10 @@ var (
 	namePrefixes = []string{"cachedContents/", "fileSearchStores/", "batches/", "files/"}
 )
 
-// begins reports whether b begins with one of the prefixes and goes on.
-func begins(b []byte, prefixes []string) bool {
+// begins reports whether s begins with one of the prefixes and goes on.
+func begins[S string | []byte](s S, prefixes ...string) bool {
 	for _, p := range prefixes {
-		if len(b) > len(p) && string(b[:len(p)]) == p {
+		if len(s) > len(p) && string(s[:len(p)]) == p {
 			return true
 		}
 	}
