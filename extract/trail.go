@@ -360,102 +360,17 @@ func (t *trail) session() (Session, bool) {
 	if t.items > maxItems || t.silent() {
 		return Session{}, false
 	}
-	here := t.said()
-	system, timeless := t.instructions()
-	whole := system.join(endSalt, t.injected.sum)
-
-	// Weaker settings: those that this request is stored in, and those in which it looks for
-	// earlier ones, the best first. They say where the conversation takes place, or what its
-	// system prompt is. The system prompt alone is the whole setting of a request with nothing
-	// injected.
-	var room [2][3]sum
-	stored, sought := room[0][:0], room[1][:0]
-	if place := t.place(); place.n > 0 {
-		samePlace := place.sum.join(placeSalt, sum{})
-		stored, sought = append(stored, samePlace), append(sought, samePlace)
-	}
-	systemAndMore, systemAlone := timeless.join(systemSalt, sum{}), system.join(endSalt, sum{})
-	sought = append(sought, systemAndMore)
-	if t.injected.sum != (sum{}) {
-		sought = append(sought, systemAlone)
-	}
-	if t.injected.sum != (sum{}) || timeless != system {
-		stored = append(stored, systemAndMore)
-	}
-	var none sum // the words alone
-	stored = append(stored, none)
-
-	keys := make(keyBuffer, 0, 64*keySize) // more than there are, so it stays on the stack
-	keys = keys.add(whole, here)
-	for _, in := range stored {
-		keys = keys.add(in, here)
-	}
-	if t.asked != 0 && t.texts == 1 {
-		transcript := sum{}.add(textSalt, t.asked)
-		keys = keys.add(whole, transcript).add(none, transcript)
-	}
-	if tail, _, ok := t.tail(0); ok {
-		keys = keys.add(none, tail)
-	}
-	if trunk, ok := t.trunk(); ok {
-		keys = keys.add(none, trunk)
-		if question, ok := t.question(); ok && question != trunk && question != t.here {
-			keys = keys.add(none, question)
-		}
-	}
-	framed := systemAndMore.join(framedSalt, sum{})
-	t.framed(func(asked sum) { keys = keys.add(framed, asked) })
-	if len(t.textTails) > 0 {
-		keys = keys.add(none, sum{t.textTails[0], tailSalt})
-	}
+	in := t.settings()
 	asking, asked, before := t.history()
-	if asked != (sum{}) {
-		keys = keys.add(asking[0], asked).add(asking[1], asked)
-	}
+	keys := make(keyBuffer, 0, 64*keySize) // more than there are, so it stays on the stack
+	keys = t.ownKeys(keys, &in).add(asking[0], asked).add(asking[1], asked)
 	aliases := len(keys) / keySize
-	for i := range maxTexts {
-		if part := t.parts.back(i); part != nil && *part != here {
-			keys = keys.add(whole, *part)
-		}
-	}
-	for i := range maxSteps {
-		if st := t.steps.back(i); st != nil && st.sum != here {
-			keys = keys.add(whole, st.sum)
-		}
-	}
-	for _, in := range sought {
-		for i := range maxNear {
-			if st := t.steps.back(i); st != nil && st.answered {
-				keys = keys.add(in, st.sum)
-			}
-		}
-	}
+	keys = t.earlierKeys(keys, &in)
 	continues := len(keys) / keySize
-	newest := true
-	for i := range maxNear {
-		if st := t.steps.back(i); st != nil && st.answered {
-			keys = keys.add(none, st.sum)
-			if tail, bare, ok := t.tail(i); ok && newest {
-				keys = keys.add(none, tail)
-				if bare != tail {
-					keys = keys.add(none, bare)
-				}
-			}
-			newest = false
-		}
+	keys = t.nearKeys(keys, &in).add(asking[0], before).add(asking[1], before)
+	for _, tail := range t.textTails[min(1, len(t.textTails)):] {
+		keys = keys.add(alone, sum{tail, tailSalt})
 	}
-	if t.answeredHere != (sum{}) {
-		keys = keys.add(framed, t.answeredHere)
-	}
-	if before != (sum{}) {
-		keys = keys.add(asking[0], before).add(asking[1], before)
-	}
-	for i, tail := range t.textTails {
-		if i > 0 {
-			keys = keys.add(none, sum{tail, tailSalt})
-		}
-	}
-
 	ids := keys.ids()
 	return Session{
 		Source:     "trail",
@@ -465,6 +380,107 @@ func (t *trail) session() (Session, bool) {
 		Continues:  ids[aliases:continues:continues],
 		Near:       ids[continues:],
 	}, true
+}
+
+// The settings of a request. Those weaker than the whole say where the conversation takes
+// place, or what its system prompt is; they are zero sums where they would say nothing, or
+// the same as the whole.
+type settings struct {
+	whole       sum
+	place       sum
+	system      sum // less times of day, with anything injected; never zero
+	systemAlone sum // the whole of a request with nothing injected
+	framed      sum // system again, for what may be the question in the last text
+
+	systemIsLess bool // than the whole
+}
+
+// alone is the setting of the words alone.
+var alone sum
+
+// settings returns the settings.
+func (t *trail) settings() (in settings) {
+	system, timeless := t.instructions()
+	in.whole = system.join(endSalt, t.injected.sum)
+	if place := t.place(); place.n > 0 {
+		in.place = place.sum.join(placeSalt, sum{})
+	}
+	in.system = timeless.join(systemSalt, sum{})
+	in.framed = in.system.join(framedSalt, sum{})
+	in.systemIsLess = timeless != system
+	if t.injected.sum != (sum{}) {
+		in.systemIsLess = true
+		in.systemAlone = system.join(endSalt, sum{})
+	}
+	return in
+}
+
+// ownKeys adds the keys that the session is stored under: its own, and aliases.
+func (t *trail) ownKeys(keys keyBuffer, in *settings) keyBuffer {
+	here := t.said()
+	keys = keys.add(in.whole, here)
+	if in.place != (sum{}) {
+		keys = keys.add(in.place, here)
+	}
+	if in.systemIsLess {
+		keys = keys.add(in.system, here)
+	}
+	keys = keys.add(alone, here)
+	if t.asked != 0 && t.texts == 1 {
+		transcript := sum{}.add(textSalt, t.asked)
+		keys = keys.add(in.whole, transcript).add(alone, transcript)
+	}
+	tail, _ := t.tail(0)
+	keys = keys.add(alone, tail)
+	trunk := t.trunk()
+	keys = keys.add(alone, trunk).add(alone, t.question(trunk))
+	t.framed(func(asked sum) { keys = keys.add(in.framed, asked) })
+	if len(t.textTails) > 0 {
+		keys = keys.add(alone, sum{t.textTails[0], tailSalt})
+	}
+	return keys
+}
+
+// earlierKeys adds the keys of the requests that this one may continue: of fewer and fewer
+// words in the whole setting, and then of those that were answered in weaker ones.
+func (t *trail) earlierKeys(keys keyBuffer, in *settings) keyBuffer {
+	here := t.said()
+	for i := range maxTexts {
+		if part := t.parts.back(i); part != nil && *part != here {
+			keys = keys.add(in.whole, *part)
+		}
+	}
+	for i := range maxSteps {
+		if st := t.steps.back(i); st != nil && st.sum != here {
+			keys = keys.add(in.whole, st.sum)
+		}
+	}
+	for _, weaker := range [...]sum{in.place, in.system, in.systemAlone} {
+		for i := 0; i < maxNear && weaker != (sum{}); i++ {
+			if st := t.steps.back(i); st != nil && st.answered {
+				keys = keys.add(weaker, st.sum)
+			}
+		}
+	}
+	return keys
+}
+
+// nearKeys adds the keys of requests that this one may start near to.
+func (t *trail) nearKeys(keys keyBuffer, in *settings) keyBuffer {
+	newest := true
+	for i := range maxNear {
+		if st := t.steps.back(i); st != nil && st.answered {
+			keys = keys.add(alone, st.sum)
+			if newest {
+				tail, bare := t.tail(i)
+				if keys = keys.add(alone, tail); bare != tail {
+					keys = keys.add(alone, bare)
+				}
+			}
+			newest = false
+		}
+	}
+	return keys.add(in.framed, t.answeredHere)
 }
 
 // instructions returns the digest of the system prompt, and of the same without times of
@@ -497,12 +513,12 @@ func (t *trail) place() places {
 
 // tail returns the digest of what people wrote last, leaving out the last i of their
 // messages: of the last few parts between answers. It takes as few parts as have minTail
-// bytes, but at least two different ones, since many people say the same one thing. The
-// bytes of a part that repeats the one behind it do not count: agents that nobody watches
-// are told to go on again and again. If the conversation begins with the first of these
-// parts, it also returns the digest with only the last text of that: in front, there may
-// be a summary of what was left out. It reports false if there are not so many.
-func (t *trail) tail(i int) (s, bare sum, ok bool) {
+// bytes, but at least two different ones, since many people say the same one thing. The bytes of a
+// part that repeats the one behind it do not count: agents that nobody watches are told to
+// go on again and again. If the conversation begins with the first of these parts, it also
+// returns the digest with only the last text of that: in front, there may be a summary of
+// what was left out. Both are zero if there are not so many.
+func (t *trail) tail(i int) (s, bare sum) {
 	var h, last uint64
 	bytes, parts := 0, 0
 	for st := t.steps.back(i); st != nil; st = t.steps.back(i) {
@@ -520,10 +536,10 @@ func (t *trail) tail(i int) (s, bare sum, ok bool) {
 			if bare = s; st.opening && t.openingText != 0 {
 				bare[0] = before + t.openingText
 			}
-			return s, bare, true
+			return s, bare
 		}
 	}
-	return s, bare, false
+	return sum{}, sum{}
 }
 
 // trunk returns the chain over all words but the last, be that a message of its own, a
@@ -531,23 +547,29 @@ func (t *trail) tail(i int) (s, bare sum, ok bool) {
 // is a long text behind more than a greeting, with which many begin. Many clients add to
 // what a person asks, such as what they have looked up or a picture of the page, and
 // leave it out of the next turn. Some add it in front: see question.
-func (t *trail) trunk() (sum, bool) {
+func (t *trail) trunk() sum {
 	last, before := t.steps.back(0), t.steps.back(1)
 	switch {
 	case last == nil || last.answered || last.sum != t.here: // or a prompt without messages
 	case t.parts.back(1) != nil:
-		return *t.parts.back(1), true
+		return *t.parts.back(1)
 	case before != nil && (!before.answered || len(t.lastEnd) == maxLastEnd && (t.texts > 2 || before.bytes == minTail)):
-		return before.sum, true
+		return before.sum
 	}
-	return sum{}, false
+	return sum{}
 }
 
 // question returns the chain over the words that were answered and the last text, without what
-// stands between the last answer and it. It is for requests that have a trunk. It reports false if
-// the last is no text, or the step of an agent.
-func (t *trail) question() (sum, bool) {
-	return t.answeredHere.add(textSalt, t.lastText), t.lastText != 0 && !t.passed
+// stands between the last answer and it, for requests that have a trunk. There is none if the last
+// is no text, or the step of an agent, or if nothing is left out.
+func (t *trail) question(trunk sum) sum {
+	if trunk == (sum{}) || t.lastText == 0 || t.passed {
+		return sum{}
+	}
+	if question := t.answeredHere.add(textSalt, t.lastText); question != trunk && question != t.here {
+		return question
+	}
+	return sum{}
 }
 
 // A keyBuffer holds keys one behind the other.
@@ -555,8 +577,11 @@ type keyBuffer []byte
 
 const keySize = 16 // bytes
 
-// add appends the key of the words up to here in a setting.
+// add appends the key of the words up to here in a setting, unless there are none.
 func (k keyBuffer) add(in, here sum) keyBuffer {
+	if here == (sum{}) {
+		return k
+	}
 	s := in.join(keySalt, here)
 	k = binary.LittleEndian.AppendUint64(k, s[0])
 	return binary.LittleEndian.AppendUint64(k, s[1])
