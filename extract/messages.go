@@ -13,6 +13,10 @@ import (
 // messages, message, object and members find out who speaks; content, block and text take in
 // what is said; read, person and inject add it to the trail. The walk is hot: trail.go says
 // how, and which tests hold it.
+//
+// To read another wire format, add where its messages stand to messageFields, what they call
+// their role and content to members, their roles to speakerOf, the blocks that are nobody's
+// words to block, and the format to wireFormats (wire_test.go), of which tests go through all.
 
 // messages returns the text of the messages: of several lists, the first that has something
 // in it. It returns nil if there is none.
@@ -188,28 +192,27 @@ func (t *trail) object(c *jsonscan.Cursor) {
 			t.endMessage()
 			return
 		}
-		t.members(c, whole, true)
+		t.members(c, &message{whole: whole, role: []byte("user"), done: true})
 		return
 	}
 	c.Object()
-	t.members(c, whole, false)
+	t.members(c, &message{whole: whole})
 }
 
-// members reads the members of a message that are left, and its end: all of them or, if
-// done is set, those behind a person's role and content, which have been taken in. The
-// Cursor whole stands before the message.
-//
-// If the role comes before the content, as it mostly does, the content is taken in where it
-// is met. That cannot be undone: if a later member contradicts it, t.unsure is set. If the
-// role comes later, and in a careful reading, the content is kept until the message has
-// ended.
-func (t *trail) members(c *jsonscan.Cursor, whole jsonscan.Cursor, done bool) {
-	// The values of members: of the first two what is between their quotes.
-	var role, kind, content, parts, images []byte
-	if done {
-		role = []byte("user")
-	}
-	who := speakerOf(role, kind)
+// A message is what is known of one whose members are being read.
+type message struct {
+	whole      jsonscan.Cursor // before it
+	role, kind []byte          // what is between their quotes
+	who        speaker         // by these two
+	content    []byte          // if it was kept
+	done       bool            // the content was taken in, or counts for nothing
+}
+
+// members reads the members of a message that are left, and its end: all of them or, if it is
+// done, those behind a person's role and content.
+func (t *trail) members(c *jsonscan.Cursor, m *message) {
+	var parts, images []byte
+	m.who = speakerOf(m.role, m.kind)
 	var room nameRoom
 	for {
 		name, ok := c.Key()
@@ -218,34 +221,19 @@ func (t *trail) members(c *jsonscan.Cursor, whole jsonscan.Cursor, done bool) {
 		}
 		switch string(room.read(name)) {
 		case "role":
-			t.unsure = t.unsure || role != nil
-			role = keyword(c)
-			who = speakerOf(role, kind)
-			if !t.careful && (who == speakerTool || who == speakerModel && !t.mayBeCompacted()) {
+			t.unsure = t.unsure || m.role != nil
+			m.role = keyword(c)
+			m.who = speakerOf(m.role, m.kind)
+			if !t.careful && (m.who == speakerTool || m.who == speakerModel && !t.mayBeCompacted()) {
 				c.Leave('}')
-				t.speaks(who)
+				t.speaks(m.who)
 				return
 			}
 		case "type":
-			kind = keyword(c)
-			who = speakerOf(role, kind)
+			m.kind = keyword(c)
+			m.who = speakerOf(m.role, m.kind)
 		case "content":
-			switch {
-			case done: // a second content
-				t.unsure = true
-				c.Skim()
-			case t.careful || len(role) == 0 || c.Kind() == 'n' || who == speakerModel: // kept; null may give way to parts
-				content = c.Skim()
-			case who == speakerPerson:
-				t.content(c, nil)
-				done = true
-			case who == speakerSystem:
-				t.systemSays(c)
-				done = true
-			default:
-				c.Skim()
-				done = true
-			}
+			t.contentOf(m, c)
 		case "parts", "message": // Gemini, Cohere before v2
 			parts = c.Skim()
 		case "images":
@@ -254,23 +242,49 @@ func (t *trail) members(c *jsonscan.Cursor, whole jsonscan.Cursor, done bool) {
 			c.Skim()
 		}
 	}
-	if parts != nil && (content == nil || string(content) == "null") {
-		content = parts
+	if parts != nil && (m.content == nil || string(m.content) == "null") {
+		m.content = parts
 	}
-	if who == speakerModel && t.mayBeCompacted() {
-		t.compacted(content)
+	t.take(m, images)
+}
+
+// contentOf reads the next value, the content of a message. If the role comes before it, as it
+// mostly does, it is taken in where it is met. That cannot be undone: if a later member
+// contradicts it, t.unsure is set. If the role comes later, and in a careful reading, it is
+// kept until the message has ended.
+func (t *trail) contentOf(m *message, c *jsonscan.Cursor) {
+	switch {
+	case m.done: // a second content
+		t.unsure = true
+		c.Skim()
+		return
+	case t.careful || len(m.role) == 0 || c.Kind() == 'n' || m.who == speakerModel: // null may give way to parts
+		m.content = c.Skim()
+		return
+	case m.who == speakerPerson:
+		t.content(c, nil)
+	case m.who == speakerSystem:
+		t.systemSays(c)
+	default:
+		c.Skim()
 	}
-	t.speaks(who)
-	t.compacts = t.compacts || string(kind) == "compaction_trigger"
-	t.tools = t.tools || string(kind) == "additional_tools"
-	switch who {
-	case speakerSystem:
-		if !done {
-			c := jsonscan.New(content)
-			t.systemSays(&c)
-		}
-	case speakerPerson:
-		compacted := isCompacted(kind)
+	m.done = true
+}
+
+// take takes in a message that has been read to its end, but for what is done.
+func (t *trail) take(m *message, images []byte) {
+	content := jsonscan.New(m.content)
+	if m.who == speakerModel && t.mayBeCompacted() {
+		t.compacted(&content)
+	}
+	t.speaks(m.who)
+	t.compacts = t.compacts || string(m.kind) == "compaction_trigger"
+	t.tools = t.tools || string(m.kind) == "additional_tools"
+	switch {
+	case m.who == speakerSystem && !m.done:
+		t.systemSays(&content)
+	case m.who == speakerPerson:
+		compacted := isCompacted(m.kind)
 		if compacted && t.texts > 0 { // the model has written it, as an answer to what was said before
 			t.speaks(speakerModel)
 			if t.openingOnly {
@@ -278,16 +292,13 @@ func (t *trail) members(c *jsonscan.Cursor, whole jsonscan.Cursor, done bool) {
 			}
 		}
 		switch {
-		case done:
-		case content == nil: // an item that is a piece of content itself
-			t.block(&whole, nil)
+		case m.done:
+		case m.content == nil: // an item that is a piece of content itself
+			t.block(&m.whole, nil)
 		default:
-			c := jsonscan.New(content)
-			t.content(&c, nil)
+			t.content(&content, nil)
 		}
-		if images != nil {
-			t.images(images)
-		}
+		t.images(images)
 		if compacted { // no other conversation has it
 			t.since.bytes = minTail
 		}
@@ -372,16 +383,15 @@ func (t *trail) mayBeCompacted() bool { return t.texts == 0 && !t.answered && !t
 // compacted takes in the blocks of the type compaction in the content of a message. Its texts
 // may become part of the setting: frameworks have the model say what it remembers of a
 // conversation whose beginning they leave out, and all else may be alike in two of them.
-func (t *trail) compacted(content []byte) {
-	c := jsonscan.New(content)
+func (t *trail) compacted(c *jsonscan.Cursor) {
 	if c.Kind() == '"' {
 		raw, _ := c.String()
 		t.greet(raw)
 		return
 	}
 	for ok := c.Array(); ok && t.more() && c.Element(); {
-		block := c
-		switch is, words := t.isCompaction(&c); {
+		block := *c
+		switch is, words := t.isCompaction(c); {
 		case is:
 			t.greeting = 0
 			t.person(binarySalt, t.value(&block))
