@@ -264,64 +264,78 @@ func (p *pins) references(c *jsonscan.Cursor, stored bool) {
 			p.references(c, stored)
 		}
 	case '{':
-		var kind, id []byte
-		whole := false // reasoning is, with its text or with what stands for it, and so is an image with its data
-		var room nameRoom
-		c.Object()
-		for p.more() {
-			name, ok := c.Key()
-			if !ok {
-				break
-			}
-			switch string(room.read(name)) {
-			case "file_id":
-				p.add(jsonID(c.Skim()))
-			case "fileUri", "file_uri":
-				p.add(fileName(c.Skim()))
-			case "uri": // of anything: only a whole URI says of what
-				if uri := c.Skim(); bytes.HasPrefix(uri, []byte(`"https:`)) {
-					p.add(fileName(uri))
-				}
-			case "container_id":
-				p.add(idWith("cntr_", c.Skim()))
-			case "encrypted_content", "result": // of reasoning, and of an image that was made
-				if c.Kind() != '"' {
-					p.references(c, stored)
-					break
-				}
-				whole = len(c.Skim()) > len(`""`) || whole
-			case "content":
-				ahead := *c
-				whole = ahead.Array() && ahead.Element() || whole
-				p.references(c, stored)
-			case "input", "args", "arguments", // of a call
-				"response", "json": // of Gemini's and Converse's results
-				c.Skim()
-			case "type":
-				kind = c.Skim()
-			case "id":
-				id = c.Skim()
-			default:
-				p.references(c, stored)
-			}
-		}
-		switch {
-		case !p.more():
-		case string(kind) == `"item_reference"`:
-			p.add(jsonID(id))
-		case string(kind) == `"reasoning"`:
-			if !whole && stored {
-				p.add(idWith("rs_", id)) // others are of translators, which look nothing up
-			}
-		case string(kind) == `"image_generation_call"`:
-			if !whole && stored {
-				p.add(idWith("ig_", id))
-			}
-		case kind == nil && id != nil: // attachments with an id have a type
-			p.add(idWith("audio_", id))
-		}
+		p.object(c, stored)
 	default:
 		c.Skim()
+	}
+}
+
+// object is references for an object.
+func (p *pins) object(c *jsonscan.Cursor, stored bool) {
+	var kind, id []byte
+	whole := false // reasoning is, with its text or with what stands for it, and so is an image with its data
+	var room nameRoom
+	c.Object()
+	for p.more() {
+		name, ok := c.Key()
+		if !ok {
+			break
+		}
+		switch string(room.read(name)) {
+		case "file_id":
+			p.add(jsonID(c.Skim()))
+		case "fileUri", "file_uri":
+			p.add(fileName(c.Skim()))
+		case "uri": // of anything: only a whole URI says of what
+			if uri := c.Skim(); bytes.HasPrefix(uri, []byte(`"https:`)) {
+				p.add(fileName(uri))
+			}
+		case "container_id":
+			p.add(idWith("cntr_", c.Skim()))
+		case "encrypted_content", "result": // of reasoning, and of an image that was made
+			if c.Kind() != '"' {
+				p.references(c, stored)
+				break
+			}
+			whole = len(c.Skim()) > len(`""`) || whole
+		case "content":
+			ahead := *c
+			whole = ahead.Array() && ahead.Element() || whole
+			p.references(c, stored)
+		case "input", "args", "arguments", // of a call
+			"response", "json": // of Gemini's and Converse's results
+			c.Skim()
+		case "type":
+			kind = c.Skim()
+		case "id":
+			id = c.Skim()
+		default:
+			p.references(c, stored)
+		}
+	}
+	if p.more() {
+		p.item(kind, id, stored && !whole)
+	}
+}
+
+// item adds the state that an object is, or stands for, given its type and id. looked says
+// that reasoning and images are looked up.
+func (p *pins) item(kind, id []byte, looked bool) {
+	switch string(kind) {
+	case `"item_reference"`:
+		p.add(jsonID(id))
+	case `"reasoning"`:
+		if looked {
+			p.add(idWith("rs_", id)) // others are of translators, which look nothing up
+		}
+	case `"image_generation_call"`:
+		if looked {
+			p.add(idWith("ig_", id))
+		}
+	case "":
+		if id != nil { // attachments with an id have a type
+			p.add(idWith("audio_", id))
+		}
 	}
 }
 
