@@ -536,49 +536,9 @@ func (t *trail) block(c *jsonscan.Cursor, in *setting) {
 		c.Skim()
 		return
 	}
-	var words, parts []byte
-	empty := true // nothing but a type and what comes and goes
-	var room nameRoom
-	for n := 0; ; n++ {
-		name, ok := c.Key()
-		if !ok {
-			break
-		}
-		if n == maxMembers {
-			t.items = maxItems + 1 // no trail
-			c.Skim()
-			c.Leave('}')
-			return
-		}
-		name = room.read(name)
-		switch string(name) {
-		case "text":
-			words = c.Skim()
-		case "parts":
-			parts = c.Skim()
-		case "type":
-			if ofTool(keyword(c)) {
-				c.Leave('}')
-				return
-			}
-			continue
-		case "toolResult", "functionResponse", "function_response", "functionCall", "function_call":
-			c.Skim()
-			c.Leave('}')
-			return
-		case "thoughtSignature", "thought_signature", "role":
-			c.Skim()
-			continue
-		default:
-			c.Skim()
-			if cacheMarker(name) {
-				continue
-			}
-		}
-		empty = false
-	}
+	words, parts, counts := t.inBlock(c)
 	switch {
-	case empty:
+	case !counts:
 	case len(words) > 0 && words[0] == '"':
 		t.text(words[1:len(words)-1], in)
 	case parts != nil && !t.inParts:
@@ -590,6 +550,46 @@ func (t *trail) block(c *jsonscan.Cursor, in *setting) {
 		in.add(t.value(&whole))
 	default:
 		t.person(binarySalt, t.value(&whole))
+	}
+}
+
+// inBlock reads the members of a block, and its end. It returns the text and the parts, and
+// whether the block counts: it is of a person, and there is more than a type and what comes
+// and goes.
+func (t *trail) inBlock(c *jsonscan.Cursor) (words, parts []byte, counts bool) {
+	var room nameRoom
+	for n := 0; ; n++ {
+		name, ok := c.Key()
+		if !ok {
+			return words, parts, counts
+		}
+		if n == maxMembers {
+			t.items = maxItems + 1 // no trail
+			c.Skim()
+			c.Leave('}')
+			return nil, nil, false
+		}
+		name = room.read(name)
+		switch string(name) {
+		case "text":
+			words, counts = c.Skim(), true
+		case "parts":
+			parts, counts = c.Skim(), true
+		case "type":
+			if ofTool(keyword(c)) {
+				c.Leave('}')
+				return nil, nil, false
+			}
+		case "toolResult", "functionResponse", "function_response", "functionCall", "function_call":
+			c.Skim()
+			c.Leave('}')
+			return nil, nil, false
+		case "thoughtSignature", "thought_signature", "role":
+			c.Skim()
+		default:
+			c.Skim()
+			counts = counts || !cacheMarker(name)
+		}
 	}
 }
 
