@@ -3,7 +3,9 @@ package extract_test
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,6 +43,24 @@ var bodyIDs = []struct{ outer, inner, source string }{
 	{"conversationState", "conversationId", "conversationState.conversationId"},
 	{"input", "session_id", "input.session_id"},
 	{"prompt_cache_key", "", "prompt_cache_key"},
+}
+
+// All other tests of the table go by bodyIDs.
+func TestBodyIDsAreThoseOfTheTable(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("doc.go")
+	require.NoError(t, err)
+	_, table, _ := strings.Cut(string(text), "//\tBodyIDs()\n")
+	table, _, _ = strings.Cut(table, "//\tState()\n")
+	var rows, names []string
+	for line := range strings.Lines(table) {
+		rows = append(rows, strings.Fields(line)[1])
+	}
+	for _, f := range bodyIDs {
+		names = append(names, strings.TrimSuffix(f.outer+"."+f.inner, "."))
+	}
+	const objects = "conversation.id" // has the place of conversation, and tests of its own
+	require.Equal(t, slices.DeleteFunc(rows, func(row string) bool { return row == objects }), names)
 }
 
 // object returns a JSON object of members, given as name and value by turns.

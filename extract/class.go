@@ -222,11 +222,7 @@ func (r *Request) claudeClass(agent string) Class {
 
 // codexClass returns what the headers of Codex say.
 func (r *Request) codexClass() Class {
-	var metadata string
-	if v := r.values("X-Codex-Turn-Metadata"); len(v) > 0 && alike(v) {
-		metadata = v[0]
-	}
-	return codexClass(r.header("X-Openai-Subagent"), metadata)
+	return codexClass(r.header("X-Openai-Subagent"), r.turnMetadata())
 }
 
 // bodyCodexClass returns what the body's client_metadata says, in which Codex repeats its

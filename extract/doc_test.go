@@ -34,13 +34,13 @@ func TestTableOfSignalsIsTrue(t *testing.T) {
 	require.Equal(t, []string{claudeHeader, "metadata.user_id"}, table["ClaudeCode"])
 
 	rows := table["BodyIDs"]
-	require.Len(t, rows, len(bodyIDs), "doc.go has a row for each line of bodyIDs, in body.go")
-	for i, row := range rows {
+	for i, row := range rows[:min(len(rows), len(bodyIDs))] {
 		outer, inner, nested := strings.Cut(row, ".")
 		f := noField.member([]byte(outer))
 		if nested {
 			f = f.member([]byte(inner))
 		}
-		require.Equal(t, bodyIDs[i].field, f, "%s is not line %d of bodyIDs, in body.go", row, i+1)
+		require.Equal(t, bodyIDs[i].field, f, "doc.go has %s where bodyIDs, in body.go, has another %s", row, bodyIDs[i].source)
 	}
+	require.Len(t, rows, len(bodyIDs), "doc.go has a row for each line of bodyIDs, in body.go")
 }

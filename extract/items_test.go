@@ -219,7 +219,7 @@ func TestPathClassesAreAllLookedAt(t *testing.T) {
 	t.Parallel()
 	for _, p := range pathClasses {
 		for _, before := range []string{"", "/v1", "/v1/models/x"} {
-			require.Equal(t, p.class, (&Request{Path: before + p.suffix}).pathClass(), p.suffix)
+			require.Equal(t, p.class, (&Request{Path: before + p.suffix}).pathClass(), "the last six letters of %s are not in pathClass, or its class is not its own", p.suffix)
 		}
 		require.Equal(t, Turn, (&Request{Path: p.suffix + "s"}).pathClass())
 	}

@@ -84,9 +84,7 @@ func (r *Request) Complete(s *Session) {
 			s.Class = Subagent
 		}
 	case "session-id", "thread-id": // Codex
-		if v := r.values("X-Codex-Turn-Metadata"); len(v) > 0 && alike(v) {
-			s.setForkParent(v[0])
-		}
+		s.setForkParent(r.turnMetadata())
 	case "x-conversation-id": // CodeBuddy
 		s.Parent = r.header("X-Parent-Conversation-Id")
 	case "x-affinity": // Mistral Vibe, which begins a session where it forks, compacts or starts a sub-agent
@@ -116,6 +114,14 @@ func (s *Session) nameByMetadata(metadata []byte) {
 	}
 	turn, _ := text(lastMember(metadata, "x-codex-turn-metadata"))
 	s.setForkParent(turn)
+}
+
+// turnMetadata returns what Codex says of the turn in a header, a JSON object, or "".
+func (r *Request) turnMetadata() string {
+	if v := r.values("X-Codex-Turn-Metadata"); len(v) > 0 && alike(v) {
+		return v[0]
+	}
+	return ""
 }
 
 // setForkParent sets Parent to the session that a session of Codex was forked from, which
