@@ -40,7 +40,7 @@ func TestTableOfSignalsIsTrue(t *testing.T) {
 		if nested {
 			f = f.member([]byte(inner))
 		}
-		require.Equal(t, bodyIDs[i].field, f, "doc.go has %s where bodyIDs, in body.go, has another %s", row, bodyIDs[i].source)
+		require.Equal(t, bodyIDs[i].field, f, "doc.go has a row for %s where bodyIDs, in body.go, has a line for %s", row, bodyIDs[i].source)
 	}
 	require.Len(t, rows, len(bodyIDs), "doc.go has a row for each line of bodyIDs, in body.go")
 }

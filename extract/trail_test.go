@@ -76,7 +76,7 @@ func TestTrailOverWireFormats(t *testing.T) {
 				if i == 0 || i == 1 || i == 4 {
 					want = same
 				}
-				require.Equal(t, want, relation(trail(turn), trail(turns[i])), "request %d", i+2)
+				require.Equal(t, want, relation(trail(turn), trail(turns[i])), "%s behind %s", body(turn), body(turns[i]))
 			}
 			for i := range turns {
 				require.Equal(t, same, relation(trail(turns[i]), trail(turns[i])), "a retry")
@@ -135,7 +135,7 @@ func TestTrailOverProtocols(t *testing.T) {
 	for _, f := range wireFormats {
 		for _, g := range wireFormats {
 			before, after := string(style{}.json(f.render(first, style{}))), string(style{}.json(g.render(next, style{})))
-			require.Equal(t, continues, relation(trailOf(t, after), trailOf(t, before)), "%s, then %s", f.name, g.name)
+			require.Equal(t, continues, relation(trailOf(t, after), trailOf(t, before)), "%s behind %s", after, before)
 			one, _ := (&extract.Request{Body: []byte(before)}).Opening()
 			other, _ := (&extract.Request{Body: []byte(after)}).Opening()
 			require.Equal(t, one, other, "%s, then %s", f.name, g.name)
