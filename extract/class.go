@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -181,16 +182,7 @@ func (r *Request) headerClass() Class {
 	if r.classless.Load() {
 		return Turn
 	}
-	c := r.claudeClass(r.header("X-Claude-Code-Agent-Id"))
-	if c == Turn {
-		c = r.codexClass()
-	}
-	if c == Turn {
-		c = r.copilotClass()
-	}
-	if c == Turn {
-		c = r.grokClass()
-	}
+	c := cmp.Or(r.claudeClass(r.header("X-Claude-Code-Agent-Id")), r.codexClass(), r.copilotClass(), r.grokClass())
 	if c == Turn && r.header(parentHeader) != "" {
 		c = Subagent
 	}

@@ -1,6 +1,9 @@
 package extract
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // parentHeader holds the id of the session that started this one, in requests of OpenCode
 // and Kilo Code.
@@ -36,9 +39,7 @@ func (r *Request) nameByHeader(s *Session, source, id string, c Confidence) {
 		if s.Thread = r.header("X-Claude-Code-Agent-Id"); s.Thread != "" {
 			s.ParentThread = r.header("X-Claude-Code-Parent-Agent-Id")
 		}
-		if s.Class == Turn {
-			s.Class = r.claudeClass(s.Thread)
-		}
+		s.Class = cmp.Or(s.Class, r.claudeClass(s.Thread))
 	case "session-id", "thread-id", "prompt_cache_key", "client_metadata.session_id":
 		// Codex. (The thread whose id is that of the session is the main one.)
 		if s.Thread = r.header("Thread-Id"); s.Thread == "" {
@@ -46,21 +47,15 @@ func (r *Request) nameByHeader(s *Session, source, id string, c Confidence) {
 		}
 		s.ParentThread = r.header("X-Codex-Parent-Thread-Id")
 		s.clearMainThread()
-		if s.Class == Turn {
-			s.Class = r.codexClass()
-		}
+		s.Class = cmp.Or(s.Class, r.codexClass())
 		if s.Source == "prompt_cache_key" {
 			s.Parent = forkedThread(s.ID)
 		}
 	case "x-grok-session-id", "x-grok-conv-id":
-		if s.Class == Turn {
-			s.Class = r.grokClass()
-		}
+		s.Class = cmp.Or(s.Class, r.grokClass())
 	case "x-client-session-id":
 		// Copilot CLI says whether a sub-agent sends the request, but not which one.
-		if s.Class == Turn {
-			s.Class = r.copilotClass()
-		}
+		s.Class = cmp.Or(s.Class, r.copilotClass())
 		if s.Class == Subagent {
 			s.Thread = "subagent"
 		}
