@@ -34,25 +34,7 @@ func (t *trail) history() (in [2]sum, here, before sum) {
 		return
 	}
 	now := question(t.lastWords)
-	var asked [3][]byte // the last one first
-	var front []byte    // what stands before the conversation
-	headed, open := false, false
-	for rest := t.ending; len(rest) > 0; {
-		at := len(t.ending) - len(rest)
-		var line []byte
-		line, rest, _ = bytes.Cut(rest, lineBreak)
-		words := askedIn(line)
-		if line = trim(line); len(line) == 0 {
-			continue
-		}
-		heads := !headed && words == nil && headsHistory(line)
-		if !headed && asked[0] == nil && (heads || words != nil) {
-			front = t.ending[:at]
-		}
-		if headed, open = headed || heads, words != nil; open {
-			asked = [3][]byte{words, asked[0], asked[1]}
-		}
-	}
+	asked, front, headed, open := conversationAt(t.ending)
 	if open && bytes.Equal(asked[0], now) { // some have the question at hand there as well
 		asked = [3][]byte{asked[1], asked[2]}
 	}
@@ -77,6 +59,28 @@ func (t *trail) history() (in [2]sum, here, before sum) {
 	in[0] = sum{}.add(historySalt, withoutTimes(front, xxhash.Sum64(front)))
 	in[1] = sum{}.add(historySalt, xxhash.Sum64(first))
 	return
+}
+
+// conversationAt returns the last questions of a person in a text, the last one first; what
+// stands before the conversation; and whether that has a heading, and ends in a question.
+func conversationAt(text []byte) (asked [3][]byte, front []byte, headed, open bool) {
+	for rest := text; len(rest) > 0; {
+		at := len(text) - len(rest)
+		var line []byte
+		line, rest, _ = bytes.Cut(rest, lineBreak)
+		words := askedIn(line)
+		if line = trim(line); len(line) == 0 {
+			continue
+		}
+		heads := !headed && words == nil && headsHistory(line)
+		if !headed && asked[0] == nil && (heads || words != nil) {
+			front = text[:at]
+		}
+		if headed, open = headed || heads, words != nil; open {
+			asked = [3][]byte{words, asked[0], asked[1]}
+		}
+	}
+	return asked, front, headed, open
 }
 
 // question returns the first line of a text, as it may stand behind a label.

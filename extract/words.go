@@ -183,6 +183,12 @@ func split(text []byte, inject injector) (words []byte) {
 			words = trim(bytes.TrimSuffix(query, []byte("</user_query>")))
 		}
 	}
+	return cutTags(words, inject)
+}
+
+// cutTags returns words without the elements of injectedTags in front of them and behind, or nil
+// once inject returns false.
+func cutTags(words []byte, inject injector) []byte {
 	for len(words) > 0 && (words[0] == '<' || words[0] == '#') {
 		i := slices.IndexFunc(injectedTags, func(t tag) bool { return bytes.HasPrefix(words, t.open) })
 		if i < 0 {
