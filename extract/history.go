@@ -61,8 +61,9 @@ func (t *trail) history() (in [2]sum, here, before sum) {
 	return
 }
 
-// conversationAt returns the last questions of a person in a text, the last one first; what
-// stands before the conversation; and whether that has a heading, and ends in a question.
+// conversationAt returns the last questions of a person in a text, the last one first;
+// what stands before the conversation; and whether that has a heading, and ends in a
+// question.
 func conversationAt(text []byte) (asked [3][]byte, front []byte, headed, open bool) {
 	for rest := text; len(rest) > 0; {
 		at := len(text) - len(rest)

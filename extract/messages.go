@@ -14,9 +14,10 @@ import (
 // what is said; read, person and inject add it to the trail. The walk is hot: trail.go says
 // how, and which tests hold it.
 //
-// To read another wire format, add where its messages stand to messageFields, what they call
-// their role and content to members, their roles to speakerOf, the blocks that are nobody's
-// words to block, and the format to wireFormats (wire_test.go), of which tests go through all.
+// To read another wire format, add where its messages stand to messageFields, what they
+// call their role and content to members, their roles to speakerOf, the blocks that are
+// nobody's words to block, and the format to wireFormats (wire_test.go), of which tests
+// go through all.
 
 // messages returns the text of the messages: of several lists, the first that has something
 // in it. It returns nil if there is none.
@@ -208,8 +209,8 @@ type message struct {
 	done       bool            // the content was taken in, or counts for nothing
 }
 
-// members reads the members of a message that are left, and its end: all of them or, if it is
-// done, those behind a person's role and content.
+// members reads the members of a message that are left, and its end: all of them or, if
+// it is done, those behind a person's role and content.
 func (t *trail) members(c *jsonscan.Cursor, m *message) {
 	var parts, images []byte
 	m.who = speakerOf(m.role, m.kind)
@@ -248,10 +249,10 @@ func (t *trail) members(c *jsonscan.Cursor, m *message) {
 	t.take(m, images)
 }
 
-// contentOf reads the next value, the content of a message. If the role comes before it, as it
-// mostly does, it is taken in where it is met. That cannot be undone: if a later member
-// contradicts it, t.unsure is set. If the role comes later, and in a careful reading, it is
-// kept until the message has ended.
+// contentOf reads the next value, the content of a message. If the role comes before it,
+// as it mostly does, it is taken in where it is met. That cannot be undone: if a later
+// member contradicts it, t.unsure is set. If the role comes later, and in a careful
+// reading, it is kept until the message has ended.
 func (t *trail) contentOf(m *message, c *jsonscan.Cursor) {
 	switch {
 	case m.done: // a second content
@@ -553,9 +554,9 @@ func (t *trail) block(c *jsonscan.Cursor, in *setting) {
 	}
 }
 
-// inBlock reads the members of a block, and its end. It returns the text and the parts, and
-// whether the block counts: it is of a person, and there is more than a type and what comes
-// and goes.
+// inBlock reads the members of a block, and its end. It returns the text and the parts,
+// and whether the block counts: it is of a person, and there is more than a type and what
+// comes and goes.
 func (t *trail) inBlock(c *jsonscan.Cursor) (words, parts []byte, counts bool) {
 	var room nameRoom
 	for n := 0; ; n++ {

@@ -318,8 +318,8 @@ func (p *pins) object(c *jsonscan.Cursor, stored bool) {
 	}
 }
 
-// item adds the state that an object is, or stands for, given its type and id. looked says
-// that reasoning and images are looked up.
+// item adds the state that an object is, or stands for, given its type and id. looked
+// says that reasoning and images are looked up.
 func (p *pins) item(kind, id []byte, looked bool) {
 	switch string(kind) {
 	case `"item_reference"`:
@@ -371,8 +371,8 @@ func pathState(path string) (string, bool) {
 
 // stateAt returns the id of state that stands behind a segment of a path, kind, or "",
 // given the segment before that as well. Ids are told from verbs, and from segments that
-// happen to have the name of a kind, by how they begin. Responses have them first: what is
-// added here goes into idPrefixes, too.
+// happen to have the name of a kind, by how they begin. Responses have them first: what
+// is added here goes into idPrefixes, too.
 func stateAt(before, kind, rest string) string {
 	id, _, _ := strings.Cut(rest, "/")
 	is := false

@@ -383,8 +383,8 @@ func (t *trail) session() (Session, bool) {
 }
 
 // The settings of a request. Those weaker than the whole say where the conversation takes
-// place, or what its system prompt is; they are zero sums where they would say nothing, or
-// the same as the whole.
+// place, or what its system prompt is; they are zero sums where they would say nothing,
+// or the same as the whole.
 type settings struct {
 	whole       sum
 	place       sum
@@ -441,8 +441,8 @@ func (t *trail) ownKeys(keys keyBuffer, in *settings) keyBuffer {
 	return keys
 }
 
-// earlierKeys adds the keys of the requests that this one may continue: of fewer and fewer
-// words in the whole setting, and then of those that were answered in weaker ones.
+// earlierKeys adds the keys of the requests that this one may continue: of fewer and
+// fewer words in the whole setting, and then of those that were answered in weaker ones.
 func (t *trail) earlierKeys(keys keyBuffer, in *settings) keyBuffer {
 	here := t.said()
 	for i := range maxTexts {
@@ -559,9 +559,9 @@ func (t *trail) trunk() sum {
 	return sum{}
 }
 
-// question returns the chain over the words that were answered and the last text, without what
-// stands between the last answer and it, for requests that have a trunk. There is none if the last
-// is no text, or the step of an agent, or if nothing is left out.
+// question returns the chain over the words that were answered and the last text, without
+// what stands between the last answer and it, for requests that have a trunk. There is
+// none if the last is no text, or the step of an agent, or if nothing is left out.
 func (t *trail) question(trunk sum) sum {
 	if trunk == (sum{}) || t.lastText == 0 || t.passed {
 		return sum{}

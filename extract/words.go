@@ -186,8 +186,8 @@ func split(text []byte, inject injector) (words []byte) {
 	return cutTags(words, inject)
 }
 
-// cutTags returns words without the elements of injectedTags in front of them and behind, or nil
-// once inject returns false.
+// cutTags returns words without the elements of injectedTags in front of them and behind,
+// or nil once inject returns false.
 func cutTags(words []byte, inject injector) []byte {
 	for len(words) > 0 && (words[0] == '<' || words[0] == '#') {
 		i := slices.IndexFunc(injectedTags, func(t tag) bool { return bytes.HasPrefix(words, t.open) })
