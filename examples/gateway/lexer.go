@@ -27,7 +27,6 @@ type lexer struct {
 	names  int
 	value  [maxScalar]byte
 	values int
-	cut    bool // the name or value is longer than that
 }
 
 const (
@@ -43,8 +42,7 @@ const (
 	list            // not an object: an array of responses
 	top             // the response, or one event of it
 	inner           // a response in an event
-	ofUsage
-	ofDetails
+	ofUsage         // or its details
 	ofError
 )
 
@@ -58,14 +56,12 @@ func (p place) inside(name []byte) place {
 		case "error":
 			return ofError
 		case "message", "response":
-			if p == top {
-				return inner
-			}
+			return inner
 		}
 	case ofUsage:
 		switch string(name) {
 		case "prompt_tokens_details", "input_tokens_details":
-			return ofDetails
+			return ofUsage
 		}
 	}
 	return elsewhere
@@ -129,9 +125,7 @@ func (l *lexer) keep(p []byte) {
 		return
 	}
 	if l.key {
-		n := copy(l.name[l.names:], p)
-		l.names += n
-		l.cut = l.cut || n < len(p)
+		l.names += copy(l.name[l.names:], p)
 		return
 	}
 	l.values += copy(l.value[l.values:], p)
@@ -141,9 +135,6 @@ func (l *lexer) keep(p []byte) {
 func (l *lexer) end(text bool) {
 	if l.key {
 		l.key = false
-		if l.cut {
-			l.names = 0 // no name of interest is as long as that
-		}
 		return
 	}
 	if text || l.values > 0 {
@@ -158,11 +149,8 @@ func (l *lexer) skip(p []byte) int {
 	for i, c := range p {
 		switch c {
 		case '"':
-			l.line = false
-			if l.depth > 0 {
-				l.string, l.wanted = true, false
-				return i + 1
-			}
+			l.string, l.wanted = true, false
+			return i + 1
 		case '{', '[', '}', ']':
 			l.line = false
 			if l.nest(c); l.here() != elsewhere {
@@ -194,14 +182,10 @@ func (l *lexer) token(c byte) {
 	case ' ', '\t', '\r', ':':
 	case '\n':
 		l.newline()
-		return
 	case ',':
 		l.key = l.here() != list
 	case '"':
 		l.string, l.wanted = true, l.here() != list
-		if l.key {
-			l.names, l.cut = 0, false
-		}
 	case '{', '[', '}', ']':
 		l.nest(c)
 	default:
@@ -210,14 +194,12 @@ func (l *lexer) token(c byte) {
 			l.values++
 		}
 	}
-	l.line = false
 }
 
 // nest goes into an object or array, or out of it.
 func (l *lexer) nest(c byte) {
 	if c == '}' || c == ']' {
 		l.depth = max(0, l.depth-1)
-		l.key, l.names, l.values = false, 0, 0
 		return
 	}
 	to := elsewhere
@@ -249,6 +231,5 @@ func (l *lexer) newline() {
 }
 
 func (l *lexer) reset() {
-	l.depth, l.string, l.escape, l.key = 0, false, false, false
-	l.names, l.values = 0, 0
+	l.depth, l.string = 0, false
 }

@@ -19,7 +19,6 @@ type reading struct {
 	written   int // to the cache, beside the prompt
 	output    int
 	thoughts  int // beside the output
-	told      bool
 	nonsense  bool
 
 	failed bool
@@ -42,7 +41,7 @@ func (r *reading) scalar(in place, name, value []byte, text bool) {
 	case top, inner:
 		switch string(name) {
 		case "type":
-			if v := string(value); text && (v == "error" || v == "response.failed") {
+			if v := string(value); v == "error" || v == "response.failed" {
 				r.failed = true
 			}
 		case "error": // by some, no more than a text
@@ -55,21 +54,20 @@ func (r *reading) scalar(in place, name, value []byte, text bool) {
 	case ofError:
 		// In what is no stream one that says nothing is none: OpenAI's jobs have one
 		// with nulls.
-		r.failed = r.failed || name == nil || text && len(value) > 0 || !text && string(value) != "null"
+		r.failed = r.failed || text && len(value) > 0 || !text && string(value) != "null"
 		switch string(name) {
 		case "type", "status", "code":
 			if text {
 				r.name(value)
 			}
 		}
-	case ofUsage, ofDetails:
-		if to := r.count(in, name); to != nil && (text || string(value) != "null") {
+	case ofUsage:
+		if to := r.count(name); to != nil && string(value) != "null" {
 			n, err := strconv.Atoi(string(value))
 			if text || err != nil || n < 0 || n > maxTokens {
 				r.nonsense = true
 				return
 			}
-			r.told = true
 			*to = max(*to, n)
 		}
 	}
@@ -98,14 +96,7 @@ func severity(kind string) affinity.Result {
 }
 
 // count returns what a member of the usage counts, or nil.
-func (r *reading) count(in place, name []byte) *int {
-	if in == ofDetails {
-		if string(name) == "cached_tokens" {
-			r.inclusive = true
-			return &r.cached
-		}
-		return nil
-	}
+func (r *reading) count(name []byte) *int {
 	switch string(name) {
 	case "prompt_tokens", "promptTokenCount":
 		r.inclusive = true
@@ -130,7 +121,7 @@ func (r *reading) count(in place, name []byte) *int {
 // usage returns what was said so far, or zero if that makes no sense. A nil
 // reading has read nothing.
 func (r *reading) usage() affinity.Usage {
-	if r == nil || !r.told || r.nonsense {
+	if r == nil || r.nonsense {
 		return affinity.Usage{}
 	}
 	u := affinity.Usage{Uncached: r.prompt, Cached: r.cached, Output: r.output + r.thoughts}

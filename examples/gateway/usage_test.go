@@ -4,15 +4,11 @@ import (
 	"io"
 	"strings"
 	"testing"
-	"testing/iotest"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-affinity/affinity"
 )
-
-var _ = iotest.OneByteReader
-var _ io.Reader
 
 const (
 	claudeStream = "event: message_start\n" +
@@ -24,7 +20,7 @@ const (
 		`data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":77}}` + "\n\n" +
 		"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
 	chatStream = `data: {"id":"c","choices":[{"index":0,"delta":{"content":"hi"}}],"usage":null}` + "\n\n" +
-		`data: {"id":"c","choices":[],"usage":{"prompt_tokens":1000,"completion_tokens":20,"total_tokens":1020,"prompt_tokens_details":{"cached_tokens":896,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":7}}}` + "\n\n" +
+		`data: {"id":"c","choices":[],"usage":{"prompt_tokens":1000,"completion_tokens":20,"total_tokens":1020,"prompt_tokens_details":{"cached_tokens":896,"audio_tokens":900},"completion_tokens_details":{"reasoning_tokens":7}}}` + "\n\n" +
 		"data: [DONE]\n\n"
 	responsesStream = "event: response.created\r\n" +
 		`data: {"type":"response.created","response":{"id":"resp_1","error":null,"status":"in_progress","usage":null}}` + "\r\n\r\n" +
@@ -48,27 +44,34 @@ func TestUsage(t *testing.T) {
 		"stream in no stream's clothes": {claudeStream[:strings.Index(claudeStream, ": a comment")], false,
 			affinity.Usage{Uncached: 325, Cached: 4000, Output: 1}},
 		"data over several lines":       {"data: {\"usage\":\ndata: {\"input_tokens\":\ndata: 7}}\n\n", true, affinity.Usage{Uncached: 7}},
+		"lines of what is passed over":  {"data: {\"a\":[1,\ndata: 2,\ndata: 3],\ndata: \"usage\":{\"input_tokens\":7}}\n\n", true, affinity.Usage{Uncached: 7}},
+		"no fields":                     {"\n{\"usage\":{\"input_tokens\":7}}\n", true, affinity.Usage{Uncached: 7}},
+		"broken list, then a good one":  {"data: {\"a\":[1,\n\ndata: {\"usage\":{\"input_tokens\":3}}\n\n", true, affinity.Usage{Uncached: 3}},
+		"broken text, then a good one":  {"data: {\"a\":[\"\n\ndata: {\"usage\":{\"input_tokens\":3}}\n\n", true, affinity.Usage{Uncached: 3}},
 		"broken event, then a good one": {"data: {\"usage\":{\"input_tokens\": \"\n\ndata: {\"usage\":{\"input_tokens\":3}}\n\n", true, affinity.Usage{Uncached: 3}},
 
 		"claude": {`{"type":"message","content":[{"type":"tool_use","input":{"usage":{"input_tokens":99999}}}],"usage":{"input_tokens":5,"cache_read_input_tokens":70,"cache_creation_input_tokens":null,"output_tokens":2}}`, false,
 			affinity.Usage{Uncached: 5, Cached: 70, Output: 2}},
-		"chat":            {`{"choices":[{"message":{"content":"x","usage":{"prompt_tokens":4}}}], "usage" : { "prompt_tokens" : 12 , "completion_tokens":3 } }`, false, affinity.Usage{Uncached: 12, Output: 3}},
-		"a bridge":        {`{"usage":{"prompt_tokens":50,"cache_read_input_tokens":40,"cache_creation_input_tokens":5,"prompt_tokens_details":{"cached_tokens":40}}}`, false, affinity.Usage{Uncached: 10, Cached: 40}},
+		"chat":            {`{"choices":[{"message":{"content":"x","usage":{"prompt_tokens":4}}}], "usage" : { "prompt_tokens" : 12 , "completion_tokens":3 ,"prompt_tokens_details":{"cached_tokens":0}} }`, false, affinity.Usage{Uncached: 12, Output: 3}},
+		"all cached":      {`{"usage":{"prompt_tokens":12,"completion_tokens":3,"prompt_tokens_details":{"cached_tokens":12}}}`, false, affinity.Usage{Cached: 12, Output: 3}},
+		"a bridge":        {`{"usage":{"prompt_tokens":50,"cache_read_input_tokens":40,"cache_creation_input_tokens":5}}`, false, affinity.Usage{Uncached: 10, Cached: 40}},
 		"deepseek":        {`{"usage":{"prompt_tokens":50,"prompt_cache_hit_tokens":40,"prompt_cache_miss_tokens":10,"completion_tokens":1}}`, false, affinity.Usage{Uncached: 10, Cached: 40, Output: 1}},
 		"gemini list":     {`[{"usageMetadata":{"promptTokenCount":9}},` + "\n\n" + `{"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":4}}]`, false, affinity.Usage{Uncached: 9, Output: 4}},
 		"code assist":     {`{"response":{"usageMetadata":{"promptTokenCount":9}}}`, false, affinity.Usage{Uncached: 9}},
-		"escaped text":    {`{"a":"\\\"}}}{\\","usage":{"input_tokens":1}}`, false, affinity.Usage{Uncached: 1}},
+		"escaped text":    {`{"a":"\\\"}}}{\\","b":"","usage":{"input_tokens":1}}`, false, affinity.Usage{Uncached: 1}},
+		"text in a list":  {`{"":["\nb","\\\"}}]{\\",""],"usage":{"input_tokens":1}}`, false, affinity.Usage{Uncached: 1}}, // the first 7 end in a backslash
+		"broken lines":    {"{\"a\":\"x\ny\",\n\n\"usage\":{\"input_tokens\":1}}", false, affinity.Usage{Uncached: 1}},
 		"cut off behind":  {`{"usage":{"input_tokens":15,"output_tokens":2},"con`, false, affinity.Usage{Uncached: 15, Output: 2}},
 		"end of a number": {`{"usage":{"input_tokens":15`, false, affinity.Usage{}},
 
 		"nothing":              {"", false, affinity.Usage{}},
 		"no usage":             {`{"id":"x"}`, false, affinity.Usage{}},
 		"null":                 {`{"usage":null}`, false, affinity.Usage{}},
-		"a text":               {`{"usage":{"input_tokens":"12"}}`, false, affinity.Usage{}},
-		"negative":             {`{"usage":{"input_tokens":-12}}`, false, affinity.Usage{}},
-		"broken number":        {`{"usage":{"input_tokens":1.5}}`, false, affinity.Usage{}},
-		"too large":            {`{"usage":{"input_tokens":99999999999}}`, false, affinity.Usage{}},
-		"endless number":       {`{"usage":{"input_tokens":` + strings.Repeat("1", 1000) + `}}`, false, affinity.Usage{}},
+		"a text":               {`{"usage":{"input_tokens":"12","output_tokens":5}}`, false, affinity.Usage{}},
+		"negative":             {`{"usage":{"input_tokens":-12,"output_tokens":5}}`, false, affinity.Usage{}},
+		"broken number":        {`{"usage":{"input_tokens":1.5,"output_tokens":5}}`, false, affinity.Usage{}},
+		"too large":            {`{"usage":{"input_tokens":99999999999,"output_tokens":5}}`, false, affinity.Usage{}},
+		"endless number":       {`{"usage":{"input_tokens":` + strings.Repeat("1", 1000) + `,"output_tokens":5}}`, false, affinity.Usage{}},
 		"more cached than all": {`{"usage":{"prompt_tokens":1,"prompt_tokens_details":{"cached_tokens":2}}}`, false, affinity.Usage{}},
 		"too deep":             {strings.Repeat(`{"message":`, 100) + `{"usage":{"input_tokens":1}}`, false, affinity.Usage{}},
 		"behind what is deep":  {`{"a":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `,"usage":{"input_tokens":1}}`, false, affinity.Usage{Uncached: 1}},
@@ -105,16 +108,25 @@ func TestErrorsInResponses(t *testing.T) {
 		`data: {"type":"error","error":{"type":"invalid_request_error","message":"m"}}` + "\n\n":                 affinity.Neutral,
 		`data: {"type":"error","error":{"type":"authentication_error","message":"m"}}` + "\n\n":                  affinity.TerminalFailure,
 		`data: {"error":{"type":"insufficient_quota","code":"insufficient_quota"}}` + "\n\n":                     affinity.TerminalFailure,
+		`data: {"type":"response.failed","response":{"error":null}}` + "\n\n":                                    affinity.TransientFailure,
+		`data: {"type":"error","code":"invalid_prompt","message":"m"}` + "\n\n":                                  affinity.Neutral,
+		`data: {"error":{"type":"server_error","code":"invalid_prompt"}}` + "\n\n":                               affinity.Neutral,
+		`data: {"error":{"code":"invalid_prompt","type":"server_error"}}` + "\n\n":                               affinity.Neutral,
+		"data: {\"code\":\"not_found\"}\n\ndata: {\"error\":{\"type\":\"server_error\"}}\n\n":                    affinity.TransientFailure,
 		`[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED"}}]`:                                                 affinity.TransientFailure,
+		`{"error":{"message":"m"}}`: affinity.TransientFailure,
+		`{"error":{"code":503}}`:    affinity.TransientFailure,
 	} {
 		r := newReading(strings.HasPrefix(text, "event") || strings.HasPrefix(text, "data"))
 		io.WriteString(r, text)
 		require.True(t, r.failed, text)
 		require.Equal(t, want, severity(r.kind), text)
+		require.Equal(t, strings.Contains(text, "EXHAUSTED"), limits(r.kind), text)
 	}
 	for _, text := range []string{
 		`{"error":null}`, `{"error":""}`, `{"response":{"error":null},"type":"response.completed"}`,
-		`{"choices":[{"error":{"type":"x"}}]}`, `{"type":"message","content":[{"type":"error"}]}`, `{"error":[]}`,
+		`{"choices":[{"error":{"type":"x"}}]}`, `{"type":"message","content":[{"type":"error"}]}`, `{"error":["x"]}`,
+		`{"error":{}}`, `{"error":{"code":null,"message":""}}`,
 	} {
 		r := newReading(false)
 		io.WriteString(r, text)
