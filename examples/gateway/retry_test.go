@@ -87,12 +87,14 @@ func TestEveryUpstreamIsTried(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 4)
 	for _, b := range r.backends {
-		b.answers(503, "X-From", b.name)
+		b.does(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(503)
+			fmt.Fprintf(w, "%s, number %d", b.name, r.hits())
+		})
 	}
 	resp := r.chat("s")
 	require.Equal(t, 503, resp.StatusCode)
-	require.Equal(t, resp.Header.Get(targetHeader), resp.Header.Get("X-From"), "the answer of the last one")
-	require.Equal(t, "status of "+resp.Header.Get("X-From"), resp.text, "as it is")
+	require.Equal(t, resp.Header.Get(targetHeader)+", number 4", resp.text, "the answer of the last one, as it is")
 	require.EqualValues(t, 4, r.hits())
 	for _, b := range r.backends {
 		require.EqualValues(t, 1, b.hits.Load(), "once each")
@@ -382,6 +384,25 @@ func TestManyRounds(t *testing.T) {
 		require.GreaterOrEqual(t, status, 400)
 		require.LessOrEqual(t, time.Since(start), 5*time.Minute)
 		require.Greater(t, w.hits["b"], 40)
+	})
+}
+
+// What may be the request's own fault is tried twice with each, all else as often as there is
+// time for.
+func TestRoundsOfWhatMayBeItsFault(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for status, often := range map[int]bool{500: false, 503: true} {
+			w := newWorld(t, 2)
+			w.let("a", refuses(status))
+			w.let("b", refuses(status))
+			_, got := w.do("s")
+			require.Equal(t, status, got)
+			require.Equal(t, often, w.hits["a"] > 2, status)
+			require.Equal(t, often, w.hits["b"] > 2, status)
+			require.GreaterOrEqual(t, min(w.hits["a"], w.hits["b"]), 2, status)
+			w.g.close()
+		}
 	})
 }
 

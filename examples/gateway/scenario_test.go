@@ -85,8 +85,10 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // take reads a request, as an upstream does.
 func take(r *http.Request) {
-	io.Copy(io.Discard, r.Body)
-	r.Body.Close()
+	if r.Body != nil {
+		io.Copy(io.Discard, r.Body)
+		r.Body.Close()
+	}
 	if wrote := httptrace.ContextClientTrace(r.Context()).WroteRequest; wrote != nil {
 		wrote(httptrace.WroteRequestInfo{})
 	}

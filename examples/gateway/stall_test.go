@@ -66,9 +66,9 @@ func TestStalledBody(t *testing.T) {
 				answers := bufio.NewReader(client)
 
 				w.let("a", func() (*http.Response, error) { return stream(time.Hour, first, time.Hour, final), nil })
-				for range 2 {
-					fmt.Fprint(client, "POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n")
-					for range 50 {
+				for _, size := range []int{0, 50, 50} {
+					fmt.Fprintf(client, "POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", size)
+					for range size {
 						<-time.After(stalled - time.Second)
 						fmt.Fprint(client, "x")
 					}
@@ -103,6 +103,15 @@ func TestStalledBodyUnread(t *testing.T) {
 		require.NoError(t, err)
 		require.Contains(t, string(text), " 404 ")
 		require.Less(t, time.Since(start), 2*stalled)
+
+		// Who has asked whether to send it is not waited for.
+		client = connect(t, http.NotFoundHandler())
+		fmt.Fprint(client, "POST /reload HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\nExpect: 100-continue\r\n\r\n")
+		start = time.Now()
+		resp, err := http.ReadResponse(bufio.NewReader(client), nil)
+		require.NoError(t, err)
+		require.Equal(t, 404, resp.StatusCode)
+		require.Zero(t, time.Since(start))
 	})
 }
 
