@@ -152,6 +152,8 @@ func TestYield(t *testing.T) {
 	require.False(t, x.Yield(5+29*second))
 	require.True(t, x.MayYield(5+30*second))
 	require.True(t, x.Yield(5+30*second))
+	require.False(t, x.MayYield(5+59*second))
+	require.False(t, x.Yield(5+59*second))
 }
 
 // Sessions come back over as long as the target was away, one by one.
