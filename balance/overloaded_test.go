@@ -25,6 +25,20 @@ func TestOverloadedOfWhoWasNoCandidate(t *testing.T) {
 	})
 }
 
+// Whoever is new counts as any other in what is fair.
+func TestOverloadedBesideOneThatIsNew(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{MaxShare: 1.3}), targets(4)
+		spend(b, "t0", 1_000_000)
+		spend(b, "t1", 1_000_000)
+		spend(b, "t2", 500_000)
+		place(t, b, nil, ts[:3])
+		assert.False(t, b.Overloaded("t0"), "1,000,000 of a mean of 833,000")
+		place(t, b, nil, ts)
+		assert.True(t, b.Overloaded("t0"), "of 750,000, since t3 is given what the least loaded has")
+	})
+}
+
 // Where work goes on and nobody is placed, what is fair grows with it.
 func TestOverloadedWithoutPlacements(t *testing.T) {
 	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
@@ -149,12 +163,17 @@ func TestOverloaded(t *testing.T) {
 // What is fair goes by weight, and so does what is more than that.
 func TestOverloadedByWeight(t *testing.T) {
 	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
-		b, ts := create(balance.CostConfig[*target]{Weight: weightOf, MaxShare: 1.5}), targets(2)
-		ts[0].weight, ts[1].weight = 9, 1
-		place(t, b, nil, ts)
-		spend(b, ts[0].name, 800_000)
-		spend(b, ts[1].name, 200_000) // twice its share
-		assert.True(t, b.Overloaded(ts[1].name))
-		assert.False(t, b.Overloaded(ts[0].name))
+		for _, unit := range []float64{1, 1.0 / 16} {
+			b, ts := create(balance.CostConfig[*target]{Weight: weightOf, MaxShare: 1.5}), targets(2)
+			ts[0].weight, ts[1].weight = 9*unit, 1*unit
+			place(t, b, nil, ts)
+			spend(b, ts[0].name, 800_000)
+			spend(b, ts[1].name, 200_000) // twice its share
+			for range 2 {
+				assert.True(t, b.Overloaded(ts[1].name))
+				assert.False(t, b.Overloaded(ts[0].name))
+				place(t, b, nil, ts)
+			}
+		}
 	})
 }

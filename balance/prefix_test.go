@@ -273,6 +273,15 @@ func TestBeliefIsLearned(t *testing.T) {
 		assert.InDelta(t, 50_000, cost(b, "t0", minutes), 10_000, "it keeps a part")
 	})
 	bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
+		for i := range 20 {
+			req := prompt(i, 0, 400_000)
+			b.Charge(req, "t0", false)
+			pass(minutes)
+			b.Settle("t0", b.Charge(req, "t0", true), served(100_000*(1-i%2), 100_000*(i%2), 1))
+		}
+		assert.InDelta(t, 57_000, cost(b, "t0", minutes), 15_000, "the last one is no more than one of them")
+	})
+	bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
 		pauses(b, "t0", young, 40, 0)
 		assert.Greater(t, cost(b, "t0", young), float64(cold), "a cache that is too small holds nothing")
 	})
@@ -360,6 +369,22 @@ func TestBeliefIsNoMoreThanAll(t *testing.T) {
 			b.Settle("t0", ticket, served(0, 102_400, 400))
 		}
 		assert.InDelta(t, 51_200+5120+2000, cost, 5000, "half of it")
+	})
+}
+
+// What it has beyond what it was sent just now counts as part of the rest, not of all.
+func TestBeliefInTheRest(t *testing.T) {
+	bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
+		for i := range 30 {
+			b.Charge(prompt(i, 0, 409_600), "t0", false)
+			pass(8 * time.Minute)
+			b.Charge(prompt(i, 0, 204_800), "t0", true)
+			b.Settle("t0", b.Charge(prompt(i, 0, 409_600), "t0", true), served(0, 102_400, 400))
+		}
+		req := prompt(100, 0, 400_000)
+		b.Charge(req, "t0", false)
+		pass(8 * time.Minute)
+		assert.Less(t, b.Charge(req, "t0", true).Cost, 15_000.0)
 	})
 }
 
@@ -462,6 +487,12 @@ func TestRequestsWithoutBoundaries(t *testing.T) {
 		assert.InDelta(t, 90_000+1000+2000, placed.Cost, 1000, "it goes by the length of the body")
 		assert.InDelta(t, 10_000+9000+2000, b.Charge(sized(400_000), "t0", true).Cost, 1000)
 	})
+	// What they are likely to cost counts by weight, as it does with LeastCost.
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{Weight: func(x *target) float64 { return map[string]float64{"t0": 1, "t1": 10}[x.name] }}), targets(2)
+		spend(b, "t1", 100_000)
+		require.Same(t, ts[1], pick[*target](t, b, sized(400_000), ts))
+	})
 	// Those of the request are the default.
 	b := balance.Prefix(balance.PrefixConfig[*target]{CostConfig: balance.CostConfig[*target]{ID: nameOf}})
 	body := []byte(`{"messages":[{"role":"user","content":"` + longText(40_000) + `"}]}`)
@@ -494,6 +525,27 @@ func TestBound(t *testing.T) {
 				require.Same(t, ts[0], pick[*target](t, b, req, ts[:1]), "somebody can always take it")
 			}
 		})
+	}
+}
+
+// What a session saves once does not outweigh the work where it would stay, if sessions cost
+// much later; whatever the unit of costs is.
+func TestLaterCost(t *testing.T) {
+	for _, unit := range []float64{1, 1.0 / (1 << 20)} {
+		for home, later := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				b, ts := newPrefix(balance.CostConfig[*target]{Cost: func(u affinity.Usage) float64 { return unit * u.Cost() }}), targets(2)
+				if later {
+					bring(t, b, ts, 100, served(100, 0, 20_000))
+					pass(15 * time.Hour)
+				}
+				req := prompt(1, 0, 400_000)
+				b.Settle("t0", b.Charge(req, "t0", false), served(100_000, 0, 1))
+				spend(b, "t0", 700_000)
+				spend(b, "t1", 200_000)
+				require.Same(t, ts[home], pick[*target](t, b, req, ts), "%v", unit)
+			})
+		}
 	}
 }
 

@@ -88,7 +88,7 @@ func TestRoundRobinByLength(t *testing.T) {
 	p := balance.RoundRobin[int]()
 	var n [2]int
 	for range 100 {
-		for _, long := range []int{64, 66, 128} {
+		for _, long := range []int{64, 66, 126, 128} {
 			_, err := p.Pick(t.Context(), nil, make([]int, long))
 			require.NoError(t, err)
 		}
