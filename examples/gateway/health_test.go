@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -243,6 +244,7 @@ func TestHangsAlone(t *testing.T) {
 		target, status := w.do("s1")
 		require.Equal(t, 200, status)
 		require.NotEqual(t, home, target)
+		require.GreaterOrEqual(t, time.Since(start), 2*silence)
 		require.Less(t, time.Since(start), 20*time.Second)
 		require.Equal(t, 1, strings.Count(log.String(), errSilent.Error()), "of "+home)
 
@@ -259,6 +261,58 @@ func TestHangsAlone(t *testing.T) {
 		require.Equal(t, 200, status)
 		require.Len(t, w.hits, 2)
 	})
+}
+
+// Where several requests wait, that takes half as long. While others are answered there, or if
+// no upstream is to count as slow, none is taken to hang.
+func TestHangs(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		slow    float64
+		waiting int
+		others  bool
+		hangs   bool
+	}{
+		"several wait":        {4, several, false, true},
+		"others are answered": {4, several, true, false},
+		"none is slow":        {0, 1, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, 3, func(o *options) { o.slow = tt.slow })
+				defer w.g.close()
+				w.run("s", 30, 30*time.Second)
+				home, _ := w.do("s1")
+				w.let(home, func() (*http.Response, error) {
+					if tt.hangs {
+						return nil, errHangs
+					}
+					<-time.After(time.Minute)
+					return serves(0)()
+				})
+				var wg sync.WaitGroup
+				start := time.Now()
+				for range tt.waiting {
+					wg.Go(func() {
+						target, status := w.do("s1")
+						assert.Equal(t, 200, status)
+						assert.Equal(t, tt.hangs, target != home)
+					})
+				}
+				synctest.Wait()
+				if tt.others {
+					w.let(home, nil)
+					for range 20 {
+						<-time.After(time.Second)
+						w.do("s1")
+					}
+				}
+				wg.Wait()
+				require.Equal(t, tt.hangs, time.Since(start) < 2*silence)
+			})
+		})
+	}
 }
 
 // New sessions are not given to one that is slow; its own come back when it is not.
