@@ -34,8 +34,8 @@ func (x *exchange) asks() int {
 		if _, rest, found = bytes.Cut(rest, []byte(`"stream"`)); !found {
 			return whole
 		}
-		value, isName := bytes.CutPrefix(bytes.TrimLeft(rest, white), []byte(":"))
-		if isName && bytes.HasPrefix(bytes.TrimLeft(value, white), []byte("true")) {
+		value := bytes.TrimPrefix(bytes.TrimLeft(rest, white), []byte(":"))
+		if bytes.HasPrefix(bytes.TrimLeft(value, white), []byte("true")) {
 			return streamed
 		}
 	}
