@@ -604,6 +604,9 @@ func TestOverloadedNeighbours(t *testing.T) {
 			x.now = test.sess
 			x.now.Source, x.now.ID = "x", "2"
 			require.Equal(t, test.target, mustSelect(t, s, test.req, "a", "b").Target, test.name)
+			a.overload()
+			x.now.ID = "3"
+			require.Equal(t, "a", mustSelect(t, s, test.req, "a", "b").Target, test.name)
 		})
 	}
 }
