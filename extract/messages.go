@@ -665,12 +665,15 @@ func (t *trail) read(text []byte, lent bool) {
 	if len(words) == 0 {
 		return
 	}
-	if cue := cueOf(words); cue != nil {
+	cue := cueOf(words)
+	if t.texts == 0 && !t.answered {
+		if talk := insideElement(words, cue); endsInQuestion(talk) {
+			t.asked = t.transcript(talk, nil)
+		}
+	}
+	if cue != nil {
 		t.person(textSalt, t.transcript(words, cue))
 	} else {
-		if t.texts == 0 && !t.answered && endsInQuestion(words) {
-			t.asked = t.transcript(words, nil)
-		}
 		t.person(textSalt, xxhash.Sum64(words))
 	}
 	t.since.bytes = uint8(min(minTail, int(t.since.bytes)+len(words)))

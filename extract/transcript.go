@@ -20,10 +20,10 @@ import (
 // So wherever such a line begins like the last one, an earlier request may have ended.
 //
 // Others end in the question at hand, behind a label that may differ from those further
-// up ("User question: And Bergen?"). There, an earlier request may have ended in each
-// line of a person, whatever its label. Many texts that are no transcripts end so as
-// well, so they keep their own digest, and that of the transcript is one more to find
-// them by.
+// up ("User question: And Bergen?"), or inside an element that is closed behind it, as of
+// AgentScope. There, an earlier request may have ended in each line of a person, whatever
+// its label. Many texts that are no transcripts end so as well, so they keep their own
+// digest, and that of the transcript is one more to find them by.
 
 // cueOf returns the cue that a plain text without white space around it ends in, or nil.
 func cueOf(words []byte) []byte {
@@ -38,6 +38,15 @@ func cueOf(words []byte) []byte {
 		return nil
 	}
 	return end[i+len(lineBreak):]
+}
+
+// insideElement returns a text, given with its cue, without a last line that closes the element
+// in which the conversation is: "</history>".
+func insideElement(words, cue []byte) []byte {
+	if bytes.HasPrefix(cue, []byte("</")) {
+		return trimEnd(words[:len(words)-len(cue)])
+	}
+	return words
 }
 
 // endsInQuestion reports whether the last line of a text is one of a person in a conversation.

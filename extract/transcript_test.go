@@ -107,6 +107,31 @@ func TestTranscriptsThatEndInAQuestion(t *testing.T) {
 	require.Equal(t, apart, relation(trailOf(t, chat(u("Answer."), a("x"), u(prompt("hi", "x", "why?")))), trailOf(t, chat(u("Answer."), a("x"), u(prompt("hi"))))), "in a later text")
 }
 
+// So do those inside of an element, which is closed behind the question at hand.
+func TestTranscriptsInAnElement(t *testing.T) {
+	t.Parallel()
+	trail := func(said ...string) extract.Session {
+		var b strings.Builder
+		b.WriteString("What was said so far:\n<history>\n")
+		for i, s := range said {
+			b.WriteString([]string{"user: ", "Friday: "}[i%2] + s + "\n")
+		}
+		return trailOf(t, chat(sys("s"), u(b.String()+"</history>")))
+	}
+	said := []string{"hi"}
+	for i := range 20 {
+		next := append(said[:len(said):len(said)], fmt.Sprintf("Answer %d:\n\n- one", i), fmt.Sprintf("Question %d?", i))
+		require.Equal(t, continues, relation(trail(next...), trail(said...)), i)
+		require.Equal(t, apart, relation(trail(said...), trail(next...)))
+		other := append([]string{"hello"}, next[1:]...)
+		require.Equal(t, apart, relation(trail(other...), trail(said...)))
+		said = next
+	}
+	tags := func(said string) string { return chat(u("<user>\n" + said + "\n</user>")) }
+	first := trailOf(t, tags("hi"))
+	require.Equal(t, continues, relation(trailOf(t, tags("hi\n</user>\n<bot>\nHello.\n</bot>\n<user>\nWhy?")), first), "one for each message")
+}
+
 // Most texts that end in a question are no transcripts, and all in them counts, wherever they are.
 func TestQuestionsBehindALabel(t *testing.T) {
 	t.Parallel()
