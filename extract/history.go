@@ -122,9 +122,13 @@ func askedIn(line []byte) []byte {
 // people are what a person is called in such lines, in lower case.
 var people = stemsOf("user", "human", "customer", "question")
 
-// headsHistory reports whether a line is the heading of a conversation: "Previous conversation:".
+// headsHistory reports whether a line is the heading of a conversation: "Previous conversation:",
+// "## Memory", "--- Chat history ---".
 func headsHistory(line []byte) bool {
-	return (line[len(line)-1] == ':' || line[0] == '#' || line[0] == '<') && historyWords.in(bytes.ToLower(line))
+	first, last := line[0], line[len(line)-1]
+	heads := last == ':' || first == '#' || first == '<' ||
+		strings.IndexByte("-=*[", first) >= 0 && strings.IndexByte("-=*]", last) >= 0
+	return heads && historyWords.in(bytes.ToLower(line))
 }
 
 var historyWords = words{{"history", "conversation", "memory", "transcript", "dialog"}}

@@ -17,6 +17,8 @@ var advisors = []advisor{
 	{"Spring AI", "You are kind.\n\nUse the MEMORY section.\n\n------\nMEMORY:\n", "------\n", "USER:", "ASSISTANT:", "\n"},
 	{"Markdown", "You are kind.\n\n## Conversation so far\n\n", "", "- **User:** ", "- **You:** ", "\n\n"},
 	{"elements", "You are kind.\n<chat_history>\n", "</chat_history>\nBe brief.", "<human>", "<ai>", "</human>\n"},
+	{"LightRAG", "You are kind.\n\n---Conversation History---\n", "\n---Documents---\nOslo is old.", "user: ", "assistant: ", "\n"},
+	{"bold", "You are kind.\n\n**Chat history:**\n", "", "User: ", "AI: ", "\n"},
 	{"brackets", "You are kind.\n\nTranscript of the dialog:\n", "", "[Customer] ", "[Bot] ", "\n"},
 }
 
