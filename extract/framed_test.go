@@ -15,7 +15,8 @@ var frames = map[string]func(question string) string{
 	"tools in front, as of LangChain": func(q string) string {
 		return "TOOLS\n------\n" + oslo + "\n\nUSER'S INPUT\n--------------------\nHere is the input:\n\n" + q
 	},
-	"documents behind": func(q string) string { return q + "\n\nAnswer using the following information:\n" + oslo },
+	"documents behind":                       func(q string) string { return q + "\n\nAnswer using the following information:\n" + oslo },
+	"a label in front, and documents behind": func(q string) string { return "Question: " + q + "\nContext: " + oslo },
 	"documents in front, and a cue": func(q string) string {
 		return "Answer from this.\n\n" + oslo + "\n\nQuestion: " + q + "\nHelpful Answer:"
 	},

@@ -111,8 +111,8 @@ import (
 // message, such as a picture of the page, and leaves it out of the next turn. What is
 // added may stand before or behind the question or, under a system prompt that is the
 // same but for times of day, around it in one text, if the question has fewer than 256
-// bytes and is the first paragraph, the last one or, with or without a label, the last
-// line.
+// bytes and is the first paragraph, the last one, the first line behind "Question:" or
+// the like or, with or without a label, the last line.
 //
 // All this requires an answer in the messages, which shows that there was an earlier
 // request; or the conversation in the system prompt, where each line of a person begins
