@@ -131,8 +131,9 @@ func (r *Request) anthropic() bool {
 }
 
 // ClaudeUserID returns an Extractor of the session id that Claude Code hides in
-// the body's metadata.user_id. The Source is "claude-code". Two forms are
-// known, and nothing else counts as one:
+// the body's metadata.user_id or, behind a proxy that translates its requests for OpenAI's
+// API, in user. The Source is "claude-code". Two forms are known, and nothing else counts as
+// one:
 //
 //   - user_{hash}_account_{uuid}_session_{uuid}, before 2.1.78; the account may be
 //     empty. The hash may be of any length.
@@ -143,21 +144,27 @@ func ClaudeUserID() Extractor { return claudeUserID{} }
 type claudeUserID struct{}
 
 // Extract implements Extractor.
-func (claudeUserID) Extract(r *Request) (Session, bool) {
-	return claudeFrom(r, lastMember(r.memberEarly("metadata"), "user_id"))
+func (claudeUserID) Extract(r *Request) (s Session, ok bool) {
+	if s, ok = claudeFrom(r, lastMember(r.memberEarly("metadata"), "user_id")); !ok {
+		s, ok = claudeFrom(r, r.get(userField))
+	}
+	return s, ok
 }
 
 // find is Extract for a Chain in which the extractors of behind come after this one. If
 // BodyIDs is the next, find asks a large body for the fields of both at once, and may
 // return a session of BodyIDs.
-func (e claudeUserID) find(r *Request, behind Chain) (Session, bool) {
+func (e claudeUserID) find(r *Request, behind Chain) (s Session, ok bool) {
 	if len(behind) == 0 || behind[0] != BodyIDs() {
 		return e.Extract(r)
 	}
-	if s, ok := r.conversation(); ok {
+	if s, ok = r.conversation(); ok {
 		return s, true
 	}
-	return claudeFrom(r, r.get(metadataUserIDField))
+	if s, ok = claudeFrom(r, r.get(metadataUserIDField)); !ok {
+		s, ok = claudeFrom(r, r.get(userField))
+	}
+	return s, ok
 }
 
 // claudeFrom returns the session that a metadata.user_id names, given the text of that

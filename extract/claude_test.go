@@ -194,6 +194,25 @@ func TestClaudeCode(t *testing.T) {
 	})
 }
 
+// Proxies that translate Claude Code's requests for OpenAI's API, such as LiteLLM, put its user_id
+// into user, which else names a person.
+func TestClaudeUserIDTranslated(t *testing.T) {
+	t.Parallel()
+	text := "user_" + device + "_account__session_" + uuid
+	json := `{"device_id":"` + device + `","account_uuid":"","session_id":"` + uuid + `"}`
+	for _, e := range []extract.Extractor{extract.Default(), extract.Classic(), extract.ClaudeUserID()} {
+		for _, user := range []string{text, json} {
+			for _, more := range []string{"", `,"metadata":{"user_id":"anna"}`, `,"messages":[` + u(strings.Repeat("hi", 10_000)) + `]`} {
+				requireSession(t, e, &extract.Request{Body: []byte(`{"user":` + quote(user) + more + `}`)}, "claude-code", uuid)
+			}
+			requireSession(t, e, &extract.Request{Body: []byte(`{"user":` + quote(user) + `,"metadata":{"user_id":` + quote(`{"session_id":"`+uuid2+`"}`) + `}}`)}, "claude-code", uuid2)
+		}
+		for _, user := range []string{`"anna"`, quote("anna_session_" + uuid), quote("user_" + device + "_account__session_"), quote(`{"device_id":"a"}`), `{"session_id":"a"}`, "7"} {
+			requireSession(t, e, &extract.Request{Body: []byte(`{"user":` + user + `}`)}, "", "")
+		}
+	}
+}
+
 // A body is not crossed for a metadata.user_id where another header names
 // the session, wherever Default and its like would find it, and whoever has read
 // the body before.

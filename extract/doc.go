@@ -20,6 +20,7 @@
 //	ClaudeCode()
 //	  X-Claude-Code-Session-Id    Claude Code since 2.1.86, Claude Agent SDK
 //	  metadata.user_id            Claude Code before, in two forms; Oh-my-pi
+//	  user                        the same two forms, by LiteLLM and others that translate
 //	Headers()
 //	  X-Session-Id                OpenCode, Crush, Kilo Code, Factory Droid, Z.ai, operators
 //	  X-Opencode-Session          OpenCode and pi, to hosts of OpenCode
@@ -102,8 +103,8 @@
 //
 // Some names are in none of these lists, since clients use them for something else,
 // such as a request, a turn or a machine: X-Request-Id, Idempotency-Key, Traceparent,
-// X-Interaction-Id, X-Parent-Session-Id, Mcp-Session-Id, user, safety_identifier
-// and others. Nor is Coze's conversation_id, which is in the query.
+// X-Interaction-Id, X-Parent-Session-Id, Mcp-Session-Id, any other user,
+// safety_identifier and others. Nor is Coze's conversation_id, which is in the query.
 //
 // # What else a request says
 //

@@ -31,7 +31,7 @@ func TestTableOfSignalsIsTrue(t *testing.T) {
 	}
 	names = append(names, "X-...-Session-Id", "X-...-Conversation-Id", "X-...-Chat-Id", "X-...-Thread-Id", "X-Client-Request-Id")
 	require.Equal(t, names, table["Headers"], "knownHeaders, in header.go, and the rows of doc.go")
-	require.Equal(t, []string{claudeHeader, "metadata.user_id"}, table["ClaudeCode"])
+	require.Equal(t, []string{claudeHeader, "metadata.user_id", "user"}, table["ClaudeCode"])
 
 	rows := table["BodyIDs"]
 	for i, row := range rows[:min(len(rows), len(bodyIDs))] {

@@ -43,6 +43,7 @@ const (
 	toolsField
 	toolConfigField
 	functionsField
+	userField
 
 	metadataUserIDField
 	metadataSessionIDField
@@ -162,7 +163,7 @@ func (s fieldSet) andOuter() fieldSet {
 func (f field) memberAsWritten(name []byte) field {
 	shortest := len("id")
 	if f == noField {
-		shortest = len("input")
+		shortest = len("user")
 	}
 	if len(name) < shortest { // a name is no shorter as it is written
 		return noField
@@ -247,6 +248,8 @@ func (f field) member(name []byte) field {
 			return toolConfigField
 		case "functions":
 			return functionsField
+		case "user":
+			return userField
 		}
 	case metadataField:
 		switch string(name) {

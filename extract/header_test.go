@@ -186,7 +186,7 @@ func TestNeverASession(t *testing.T) {
 		"Authorization", "X-Api-Key", "Cookie", "User-Agent", "X-Forwarded-For", "X-Real-Ip", "Forwarded",
 	}
 	bodies := []string{
-		`{"user":%s}`, `{"safety_identifier":%s}`, `{"user_id":%s}`, `{"id":%s}`, `{"model":%s}`, `{"turn_id":%s}`,
+		`{"safety_identifier":%s}`, `{"user_id":%s}`, `{"id":%s}`, `{"model":%s}`, `{"turn_id":%s}`,
 		`{"requestId":%s}`, `{"user_prompt_id":%s}`, `{"project":%s}`, `{"installation_id":%s}`, `{"trace_id":%s}`,
 		`{"metadata":{"promptId":%s}}`, `{"metadata":{"channel":%s}}`, `{"metadata":{"cursorRequestId":%s}}`, `{"metadata":{"trace_id":%s}}`,
 		`{"metadata":{"device_id":%s}}`, `{"metadata":{"parent_session_id":%s}}`,
