@@ -560,16 +560,26 @@ func (t *trail) trunk() sum {
 }
 
 // question returns the chain over the words that were answered and the last text, without
-// what stands between the last answer and it, for requests that have a trunk. There is
-// none if the last is no text, or the step of an agent, or if nothing is left out.
+// what stands between the last answer and it, for requests that have a trunk. If the last
+// is an image behind a long text, it returns the chain over all words before that message:
+// agents show pages so, and leave out both. There is none if the last is neither, or the
+// step of an agent, or if nothing is left out.
 func (t *trail) question(trunk sum) sum {
-	if trunk == (sum{}) || t.lastText == 0 || t.passed {
+	if trunk == (sum{}) || t.passed {
 		return sum{}
 	}
-	if question := t.answeredHere.add(textSalt, t.lastText); question != trunk && question != t.here {
-		return question
+	var question sum
+	before := t.steps.back(1)
+	switch {
+	case t.lastText != 0:
+		question = t.answeredHere.add(textSalt, t.lastText)
+	case before != nil && len(t.lastEnd) == maxLastEnd && (t.texts > 3 || before.bytes == minTail):
+		question = before.sum
 	}
-	return sum{}
+	if question == trunk || question == t.here {
+		return sum{}
+	}
+	return question
 }
 
 // A keyBuffer holds keys one behind the other.
