@@ -186,7 +186,7 @@ func TestTrailWithTheMostKeys(t *testing.T) {
 	require.True(t, ok)
 	require.Len(t, s.Aliases, 6+maxFramed)
 	require.Len(t, s.Continues, maxTexts-1+maxSteps-1+3*(maxNear-1))
-	require.Len(t, s.Near, maxNear-1+1+1)
+	require.Len(t, s.Near, maxNear-1+maxNear-2+1+1)
 
 	// Nobody has answered, and the conversation is in the system prompt.
 	system := `"system":"At 9:05\n\nHistory:\nUser: ` + strings.Repeat("a", minTail) + `"`

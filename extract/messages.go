@@ -358,6 +358,7 @@ func isCompacted(kind []byte) bool {
 // file, ends a turn as one to words does.
 func (t *trail) speaks(who speaker) {
 	if who != speakerModel {
+		t.acted = t.acted || who == speakerTool
 		return
 	}
 	if t.texts == 0 && t.injections > 0 {
@@ -529,6 +530,7 @@ func (t *trail) content(c *jsonscan.Cursor, in *setting) {
 // person attached, such as an image.
 func (t *trail) block(c *jsonscan.Cursor, in *setting) {
 	if c.Past(`{"type":"tool_result"`) { // as most results of tools begin
+		t.acted = true
 		c.Leave('}')
 		return
 	}
@@ -578,10 +580,12 @@ func (t *trail) inBlock(c *jsonscan.Cursor) (words, parts []byte, counts bool) {
 			parts, counts = c.Skim(), true
 		case "type":
 			if ofTool(keyword(c)) {
+				t.acted = true
 				c.Leave('}')
 				return nil, nil, false
 			}
 		case "toolResult", "functionResponse", "function_response", "functionCall", "function_call":
+			t.acted = true
 			c.Skim()
 			c.Leave('}')
 			return nil, nil, false

@@ -30,6 +30,7 @@ const (
 	tailSalt                // the last words alone
 	framedSalt              // what may be the question in the last text
 	historySalt             // questions in a system prompt
+	pageSalt                // words in front of a page
 )
 
 // add returns the digest over s and then h.

@@ -244,6 +244,7 @@ type trail struct {
 		places places // the directories that it names
 	}
 	answered bool   // a model has spoken
+	acted    bool   // a tool has
 	greeting uint64 // what the message before said, if it was the first answer: see greet
 
 	// The words, and what people attached to them.
@@ -395,8 +396,8 @@ type settings struct {
 	systemIsLess bool // than the whole
 }
 
-// alone is the setting of the words alone.
-var alone sum
+// alone is the setting of the words alone, pages that of those in front of a page.
+var alone, pages = sum{}, sum{}.join(pageSalt, sum{})
 
 // settings returns the settings.
 func (t *trail) settings() (in settings) {
@@ -433,7 +434,7 @@ func (t *trail) ownKeys(keys keyBuffer, in *settings) keyBuffer {
 	tail, _ := t.tail(0)
 	keys = keys.add(alone, tail)
 	trunk := t.trunk()
-	keys = keys.add(alone, trunk).add(alone, t.question(trunk))
+	keys = keys.add(alone, trunk).add(alone, t.question(trunk)).add(pages, t.page())
 	t.framed(func(asked sum) { keys = keys.add(in.framed, asked) })
 	if len(t.textTails) > 0 {
 		keys = keys.add(alone, sum{t.textTails[0], tailSalt})
@@ -471,6 +472,9 @@ func (t *trail) nearKeys(keys keyBuffer, in *settings) keyBuffer {
 	for i := range maxNear {
 		if st := t.steps.back(i); st != nil && st.answered {
 			keys = keys.add(alone, st.sum)
+			if !newest || t.acted {
+				keys = keys.add(pages, st.sum)
+			}
 			if newest {
 				tail, bare := t.tail(i)
 				if keys = keys.add(alone, tail); bare != tail {
@@ -543,8 +547,7 @@ func (t *trail) tail(i int) (s, bare sum) {
 }
 
 // trunk returns the chain over all words but the last, be that a message of its own, a
-// text or an image. It does so if others stand between the last answer and it, or if it
-// is a long text behind more than a greeting, with which many begin. Many clients add to
+// text or an image, if others stand between the last answer and it. Many clients add to
 // what a person asks, such as what they have looked up or a picture of the page, and
 // leave it out of the next turn. Some add it in front: see question.
 func (t *trail) trunk() sum {
@@ -553,33 +556,45 @@ func (t *trail) trunk() sum {
 	case last == nil || last.answered || last.sum != t.here: // or a prompt without messages
 	case t.parts.back(1) != nil:
 		return *t.parts.back(1)
-	case before != nil && (!before.answered || len(t.lastEnd) == maxLastEnd && (t.texts > 2 || before.bytes == minTail)):
+	case before != nil && !before.answered:
 		return before.sum
 	}
 	return sum{}
 }
 
 // question returns the chain over the words that were answered and the last text, without
-// what stands between the last answer and it, for requests that have a trunk. If the last
-// is an image behind a long text, it returns the chain over all words before that message:
-// agents show pages so, and leave out both. There is none if the last is neither, or the
-// step of an agent, or if nothing is left out.
+// what stands between the last answer and it, for requests that have a trunk. There is
+// none if the last is no text, or the step of an agent, or if nothing is left out.
 func (t *trail) question(trunk sum) sum {
-	if trunk == (sum{}) || t.passed {
+	if trunk == (sum{}) || t.lastText == 0 || t.passed {
 		return sum{}
 	}
-	var question sum
-	before := t.steps.back(1)
-	switch {
-	case t.lastText != 0:
-		question = t.answeredHere.add(textSalt, t.lastText)
-	case before != nil && len(t.lastEnd) == maxLastEnd && (t.texts > 3 || before.bytes == minTail):
-		question = before.sum
+	if question := t.answeredHere.add(textSalt, t.lastText); question != trunk && question != t.here {
+		return question
 	}
-	if question == trunk || question == t.here {
+	return sum{}
+}
+
+// page returns the chain over all words before the message at hand, if that is a long text,
+// with or without an image behind it, right behind an answer to more than a greeting, with
+// which many begin. Some clients leave it out of the next turn, or most of it: agents show
+// pages like that, and others what they have looked up. But many ask one thing after the
+// other behind the same examples. So the next turn looks for it only where other words were
+// said since, or where tools have spoken.
+func (t *trail) page() sum {
+	last, before := t.steps.back(0), t.steps.back(1)
+	if last == nil || last.answered || last.sum != t.here || before == nil || !before.answered || len(t.lastEnd) < maxLastEnd ||
+		t.parts.back(1) != nil && t.lastText != 0 {
 		return sum{}
 	}
-	return question
+	texts := t.texts
+	if t.lastText == 0 {
+		texts-- // the image
+	}
+	if texts <= 2 && before.bytes < minTail || t.passed {
+		return sum{}
+	}
+	return before.sum
 }
 
 // A keyBuffer holds keys one behind the other.
