@@ -49,6 +49,10 @@
 // No session: the fallback chooses, and nothing is stored. (If the request refers to
 // state whose place is known, it goes there: see below.)
 //
+// Session known by an id that names a conversation by custom only, such as prompt_cache_key,
+// and that more than 64 conversations have in common: each of these is known by its messages
+// instead, if extract.Trail is in the Chain.
+//
 // Session with a binding: its home, if that is among the candidates, and the binding lives
 // for another TTL. Neither the order of the candidates nor the fallback has a say, with
 // one exception: a session that is known by its messages alone leaves a home that a

@@ -173,6 +173,7 @@ const (
 type Selector[T any] struct {
 	cfg      Config[T]
 	chain    extract.Chain // cfg.Extractor, or a chain of it alone
+	trails   bool          // extract.Trail is in it
 	balancer Balancer[T]   // cfg.Fallback, if it is one; else nil
 	cache    *Cache
 	start    int64 // when the Selector was made, by the cache's clock
@@ -225,6 +226,7 @@ func New[T any](cfg Config[T]) (*Selector[T], error) {
 	default:
 		s.chain = extract.Chain{e}
 	}
+	s.trails = slices.Contains(s.chain, extract.Trail())
 	if s.cache == nil {
 		var err error
 		if s.cache, err = NewCache(CacheConfig{TTL: cfg.TTL, Capacity: cfg.Capacity}); err != nil {
@@ -332,9 +334,9 @@ func (s *Selector[T]) decide(ctx context.Context, req *extract.Request, candidat
 			sel.at = located{}
 			err = s.place(ctx, &q, candidates, sel)
 		}
-		if q.sess.Confidence == extract.Conventional && !q.beside && err == nil {
+		if q.common != (table.Key{}) && !q.beside && err == nil {
 			if opening, ok := req.Opening(); ok {
-				sel.Conversations = s.openings.See(q.root.k, opening)
+				sel.Conversations = s.openings.See(q.common, opening)
 			}
 		}
 	}
@@ -368,12 +370,17 @@ func (s *Selector[T]) sessionless(ctx context.Context, q *query, candidates []T,
 
 // -- What a request asks for --
 
+// maxCommon is how many conversations may have an id in common that is Conventional. If there
+// are more, it names none of them, and each is known by its messages.
+const maxCommon = 64
+
 // A query is what a request asks for. It is set by identify, but for some fields.
 type query struct {
 	req    *extract.Request // may be nil
 	sess   extract.Session
 	within digest.Sum // tenant and scope: see Cache.within
 	source digest.Sum // within, and sess.Source: what the keys of the session's ids begin with
+	common table.Key  // of the session's id, if that is Conventional
 	root   Key        // of the session
 	key    Key        // of the binding: root, or that of the session's thread
 	ttl    int64      // of the binding
@@ -398,6 +405,14 @@ func (s *Selector[T]) identify(q *query, req *extract.Request) bool {
 	q.within = s.cache.within(tenant, req.Scope)
 	if !s.chain.Find(req, &q.sess) {
 		return false
+	}
+	if q.sess.Confidence == extract.Conventional {
+		q.common = keyOf(s.cache.secret.Add(s.cache.kinds.Add(q.within, q.sess.Source), q.sess.ID)).k
+		if s.trails && s.openings.Seen(q.common) > maxCommon {
+			if t, ok := extract.Trail().Extract(req); ok {
+				q.sess = t
+			}
+		}
 	}
 	// Who started the session is looked up here only if its key or its lifetime may
 	// depend on that; else only if it has no binding: see findStanding.

@@ -696,6 +696,47 @@ func TestManyConversationsBehindOneID(t *testing.T) {
 	require.Zero(t, mustSelect(t, s, body(`{"conversation_id":"explicit","messages":[`+messages+`]}`), "a", "b").Conversations)
 }
 
+// An id that very many conversations have names none of them: they do not all go to one target, and
+// each stays where it is. A delta shows no conversation, and goes by the id as before.
+func TestVeryManyConversationsBehindOneID(t *testing.T) {
+	t.Parallel()
+	targets := []string{"a", "b", "c", "d"}
+	for name, test := range map[string]struct {
+		extractor extract.Extractor
+		apart     bool
+	}{
+		"by default": {nil, true}, "classic": {extract.Classic(), true}, "without Trail": {extract.Chain{extract.BodyIDs(), extract.UserID()}, false},
+	} {
+		s := newSelector(t, affinity.Config[string]{Extractor: test.extractor, Fallback: balance.RoundRobin[string]()})
+		ask := func(i, turn int) *affinity.Selection[string] {
+			messages := fmt.Sprintf(`{"role":"user","content":"question %d"}`, i)
+			for n := range turn {
+				messages += fmt.Sprintf(`,{"role":"assistant","content":"x"},{"role":"user","content":"and %d of %d?"}`, n, i)
+			}
+			return mustSelect(t, s, body(`{"metadata":{"user_id":"app"},"messages":[`+messages+`]}`), targets...)
+		}
+		count := map[string]int{}
+		for i := range 400 {
+			ask(i, 0)
+		}
+		for i := range 400 {
+			at := ask(i, 1)
+			count[at.Target]++
+			require.Greater(t, at.Conversations, 64, "it is still told")
+			require.Equal(t, at.Target, ask(i, 2).Target, name)
+		}
+		delta := mustSelect(t, s, body(`{"metadata":{"user_id":"app"},"context":[1,2],"prompt":"more"}`), targets...)
+		require.Equal(t, "metadata.user_id", delta.Source)
+		if !test.apart {
+			require.Len(t, count, 1, name)
+			continue
+		}
+		for _, target := range targets {
+			require.InDelta(t, 100, count[target], 50, name)
+		}
+	}
+}
+
 // Nothing is bound to a target without an ID: another such target would be taken for it.
 func TestLearnOfATargetWithoutAnID(t *testing.T) {
 	t.Parallel()

@@ -43,6 +43,13 @@ func (c *Census) See(k table.Key, hash uint64) int {
 	return estimates[bits.OnesCount64(set)]
 }
 
+// Seen returns the estimate of how many things with the key k have been seen.
+func (c *Census) Seen(k table.Key) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return estimates[bits.OnesCount64(c.seen[k])]
+}
+
 // estimates[n] is the likeliest number of things to have set n bits of 64. All bits are
 // set by any number from some hundreds on, so the last is a guess.
 var estimates = func() (e [65]int) {

@@ -26,8 +26,10 @@ func TestEstimates(t *testing.T) {
 			require.Greater(t, estimate, 150)
 		}
 		require.Equal(t, estimate, c.See(k, hashes[random.IntN(n)]), "what was seen is not counted again")
+		require.Equal(t, estimate, c.Seen(k))
 	}
 	require.Equal(t, 1, c.See(other, 7))
+	require.Zero(t, c.Seen(table.Key{Lo: 3}))
 }
 
 func TestIsBounded(t *testing.T) {
