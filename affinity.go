@@ -247,14 +247,13 @@ type Decision struct {
 	// threads. It is zero if there is no session.
 	Session Digest
 
-	// Conversations estimates how many different conversations the Selector has seen
-	// under the id in the request, if the Confidence of that is Conventional; else it is
-	// 0. It is close up to a hundred, and never above 384. More than a few mean that the
-	// id names no conversation: the client sends the same one in all of them. All go to
-	// one target then, but from more than 64 on, each is known by its messages, if
-	// extract.Trail is in the Chain. Side calls, which do not begin as the conversation
-	// does, are not counted and have 0 here, if they are told from turns: see
-	// Config.SideCalls.
+	// Conversations estimates how many different conversations were seen under the id
+	// in the request, if the Confidence of that is Conventional; else it is 0. It is
+	// close up to a hundred, and never above 384. More than a few mean that the id names
+	// no conversation: the client sends the same one in all of them. All go to one target
+	// then, but from more than 64 on, if extract.Trail is in the Chain, each is known by
+	// its messages or, if it shows none, by the state that it goes on from. Side calls
+	// are not counted, since they do not begin as the conversation does.
 	Conversations int
 
 	// Idle is for how long the conversation had not used the binding that this request

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-affinity/affinity/internal/census"
 	"github.com/go-affinity/affinity/internal/clock"
 	"github.com/go-affinity/affinity/internal/digest"
 	"github.com/go-affinity/affinity/internal/registry"
@@ -167,6 +168,9 @@ type Cache struct {
 	asides  atomic.Bool // there may be second places
 	learned atomic.Bool // there may be state on targets
 	varied  atomic.Bool // lifetimes of bindings may differ
+
+	_        [64]byte      // keeps what is written to off the cache line of the flags
+	openings census.Census // of conversations, by the id that they have in common
 }
 
 // raise sets flag. It writes only the first time, since every request reads from the

@@ -49,9 +49,11 @@
 // No session: the fallback chooses, and nothing is stored. (If the request refers to
 // state whose place is known, it goes there: see below.)
 //
-// Session known by an id that names a conversation by custom only, such as prompt_cache_key,
-// and that more than 64 conversations have in common: each of these is known by its messages
-// instead, if extract.Trail is in the Chain.
+// Session known by an id that names a conversation by custom only, such as
+// prompt_cache_key, and that more than 64 conversations have in common: if extract.Trail
+// is in the Chain, each of these is known by its messages instead. One that shows none,
+// since the server keeps it, is known by the state that it goes on from, if that was learned
+// ([Selection.Learn]), and otherwise by the id.
 //
 // Session with a binding: its home, if that is among the candidates, and the binding lives
 // for another TTL. Neither the order of the candidates nor the fallback has a say, with

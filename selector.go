@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/go-affinity/affinity/extract"
-	"github.com/go-affinity/affinity/internal/census"
 	"github.com/go-affinity/affinity/internal/digest"
 	"github.com/go-affinity/affinity/internal/flight"
 	"github.com/go-affinity/affinity/internal/lifetime"
@@ -181,7 +180,6 @@ type Selector[T any] struct {
 
 	_        [64]byte      // what follows is written to; keep it off the cache lines that all requests read
 	flights  flight.Group  // the bindings that are being placed
-	openings census.Census // of conversations, by session
 	selected tally.Counter // by Reason; 0 counts the errors
 	outcomes tally.Counter // by Result
 }
@@ -219,14 +217,14 @@ func New[T any](cfg Config[T]) (*Selector[T], error) {
 	case nil:
 		s.chain = extract.Default()
 	case extract.Chain:
-		if hasNil(e) {
+		if has(e, func(e extract.Extractor) bool { return isNil(e) }) {
 			return nil, errors.New("affinity: Config.Extractor is a Chain that has a nil in it")
 		}
 		s.chain = slices.Clone(e)
 	default:
 		s.chain = extract.Chain{e}
 	}
-	s.trails = slices.Contains(s.chain, extract.Trail())
+	s.trails = has(s.chain, func(e extract.Extractor) bool { return e == extract.Trail() })
 	if s.cache == nil {
 		var err error
 		if s.cache, err = NewCache(CacheConfig{TTL: cfg.TTL, Capacity: cfg.Capacity}); err != nil {
@@ -247,11 +245,11 @@ func isNil(v any) bool {
 	return v == nil || f.Kind() == reflect.Func && f.IsNil()
 }
 
-// hasNil reports whether there is a nil in chain, or in a Chain that is in it.
-func hasNil(chain extract.Chain) bool {
+// has reports whether there is such an Extractor in chain, or in a Chain that is in it.
+func has(chain extract.Chain, such func(extract.Extractor) bool) bool {
 	return slices.ContainsFunc(chain, func(e extract.Extractor) bool {
 		inner, _ := e.(extract.Chain)
-		return isNil(e) || hasNil(inner)
+		return such(e) || has(inner, such)
 	})
 }
 
@@ -335,9 +333,7 @@ func (s *Selector[T]) decide(ctx context.Context, req *extract.Request, candidat
 			err = s.place(ctx, &q, candidates, sel)
 		}
 		if q.common != (table.Key{}) && !q.beside && err == nil {
-			if opening, ok := req.Opening(); ok {
-				sel.Conversations = s.openings.See(q.common, opening)
-			}
+			sel.Conversations = s.count(q.common, req)
 		}
 	}
 	s.selected.Add(uint8(sel.Reason))
@@ -370,8 +366,8 @@ func (s *Selector[T]) sessionless(ctx context.Context, q *query, candidates []T,
 
 // -- What a request asks for --
 
-// maxCommon is how many conversations may have an id in common that is Conventional. If there
-// are more, it names none of them, and each is known by its messages.
+// maxCommon is how many conversations may have an id in common that is Conventional. If
+// there are more, it names none of them: see tellApart.
 const maxCommon = 64
 
 // A query is what a request asks for. It is set by identify, but for some fields.
@@ -408,10 +404,8 @@ func (s *Selector[T]) identify(q *query, req *extract.Request) bool {
 	}
 	if q.sess.Confidence == extract.Conventional {
 		q.common = keyOf(s.cache.secret.Add(s.cache.kinds.Add(q.within, q.sess.Source), q.sess.ID)).k
-		if s.trails && s.openings.Seen(q.common) > maxCommon {
-			if t, ok := extract.Trail().Extract(req); ok {
-				q.sess = t
-			}
+		if s.trails && s.cache.openings.Seen(q.common) > maxCommon {
+			s.tellApart(q)
 		}
 	}
 	// Who started the session is looked up here only if its key or its lifetime may
@@ -440,6 +434,31 @@ func (s *Selector[T]) identify(q *query, req *extract.Request) bool {
 		q.now = s.cache.now()
 	}
 	return true
+}
+
+// tellApart has the conversation of q known by its messages or, if it shows none, by the
+// state that it goes on from. If it is not known where that is, its id has to do.
+func (s *Selector[T]) tellApart(q *query) {
+	t, ok := extract.Trail().Extract(q.req)
+	if !ok && s.cache.learned.Load() {
+		if t, ok = extract.State().Extract(q.req); ok {
+			_, ok = s.cache.lookup(s.cache.stateKey(q.within, t.ID), s.cache.now())
+		}
+	}
+	if ok {
+		q.sess = t
+	}
+}
+
+// count counts the conversation of req among those that have the id of that key in common,
+// unless it is a side call, which does not begin as the conversation does. It returns how
+// many there are.
+func (s *Selector[T]) count(common table.Key, req *extract.Request) int {
+	opening, ok := req.Opening()
+	if !ok || !s.cache.openings.Has(common, opening) && req.Class().Beside() {
+		return 0
+	}
+	return s.cache.openings.See(common, opening)
 }
 
 // lifetime returns how long the bindings of the session live after their last use.

@@ -697,7 +697,8 @@ func TestManyConversationsBehindOneID(t *testing.T) {
 }
 
 // An id that very many conversations have names none of them: they do not all go to one target, and
-// each stays where it is. A delta shows no conversation, and goes by the id as before.
+// each stays where it is. A delta shows no conversation, and goes by the id as before if its
+// state is not known either.
 func TestVeryManyConversationsBehindOneID(t *testing.T) {
 	t.Parallel()
 	targets := []string{"a", "b", "c", "d"}
@@ -705,7 +706,8 @@ func TestVeryManyConversationsBehindOneID(t *testing.T) {
 		extractor extract.Extractor
 		apart     bool
 	}{
-		"by default": {nil, true}, "classic": {extract.Classic(), true}, "without Trail": {extract.Chain{extract.BodyIDs(), extract.UserID()}, false},
+		"by default": {nil, true}, "classic": {extract.Classic(), true}, "in a Chain of another": {extract.Chain{extract.Header("X-Ours"), extract.Default()}, true},
+		"without Trail": {extract.Chain{extract.BodyIDs(), extract.UserID()}, false},
 	} {
 		s := newSelector(t, affinity.Config[string]{Extractor: test.extractor, Fallback: balance.RoundRobin[string]()})
 		ask := func(i, turn int) *affinity.Selection[string] {
@@ -734,6 +736,69 @@ func TestVeryManyConversationsBehindOneID(t *testing.T) {
 		for _, target := range targets {
 			require.InDelta(t, 100, count[target], 50, name)
 		}
+	}
+}
+
+// Where an id names no conversation, one that the server keeps goes on where its state is, if that
+// is known. Otherwise the id is the best guess.
+func TestVeryManyConversationsOnTheServer(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{Fallback: balance.RoundRobin[string]()})
+	targets := []string{"a", "b", "c", "d"}
+	ask := func(input, more string) *affinity.Selection[string] {
+		return mustSelect(t, s, body(`{"prompt_cache_key":"my-app","input":"`+input+`"`+more+`}`), targets...)
+	}
+	for i := range 200 {
+		last := ask(fmt.Sprint("question ", i), "")
+		first, session := last.Target, last.Session
+		for turn := range 3 {
+			id := fmt.Sprintf("resp_%d_%d", i, turn)
+			last.Learn(id)
+			last = ask("go on", `,"previous_response_id":"`+id+`"`)
+			require.Equal(t, first, last.Target, i)
+			require.Equal(t, session, last.Session)
+		}
+	}
+	home := ask("go on", `,"previous_response_id":"resp_unknown_1"`)
+	require.Equal(t, "prompt_cache_key", home.Source)
+	require.Equal(t, home.Target, ask("go on", `,"previous_response_id":"resp_unknown_2"`).Target)
+}
+
+// What is known of ids that very many conversations have in common belongs to the Cache, with
+// the bindings that come of it.
+func TestVeryManyConversationsOfAnEarlierSelector(t *testing.T) {
+	t.Parallel()
+	targets := []string{"a", "b", "c", "d"}
+	cache := newCache(t, affinity.CacheConfig{})
+	create := func() *affinity.Selector[string] {
+		return newSelector(t, affinity.Config[string]{Cache: cache, Fallback: balance.RoundRobin[string]()})
+	}
+	ask := func(s *affinity.Selector[string], i int) *affinity.Selection[string] {
+		return mustSelect(t, s, body(fmt.Sprintf(`{"prompt_cache_key":"my-app","input":"question %d"}`, i)), targets...)
+	}
+	s := create()
+	for i := range 300 {
+		ask(s, i)
+	}
+	next := create()
+	for i := range 100 {
+		require.Equal(t, ask(s, 200+i).Target, ask(next, 200+i).Target)
+	}
+}
+
+// Side calls that only their bodies tell apart do not count as conversations.
+func TestConversationsWithoutSideCalls(t *testing.T) {
+	t.Parallel()
+	for _, beside := range []bool{false, true} {
+		s := newSelector(t, affinity.Config[string]{SideCalls: beside})
+		ask := func(system, question string) *affinity.Selection[string] {
+			return mustSelect(t, s, body(`{"prompt_cache_key":"conversation-1","messages":[{"role":"system","content":"`+system+`"},{"role":"user","content":"`+question+`"}]}`), "a", "b")
+		}
+		ask("You are helpful.", "Where is Oslo?")
+		for i := range 100 {
+			ask("You are a title generator. You output ONLY a thread title. Nothing else.", fmt.Sprint("question ", i))
+		}
+		require.Equal(t, 1, ask("You are helpful.", "Where is Oslo?").Conversations)
 	}
 }
 

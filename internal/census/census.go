@@ -19,7 +19,8 @@ type Census struct {
 }
 
 // most bounds the keys that are watched, and so the memory: to less than a megabyte.
-// When there are more, some older key is forgotten for each new one.
+// When there are more, some older key is forgotten for each new one: of a few, the one that
+// the fewest things had in common.
 const most = 1 << 14
 
 // See takes in a thing with the key k, given a hash of it whose last bits are well mixed,
@@ -33,14 +34,34 @@ func (c *Census) See(k table.Key, hash uint64) int {
 	}
 	set, ok := c.seen[k]
 	if !ok && len(c.seen) >= most {
-		for other := range c.seen {
-			delete(c.seen, other)
-			break
-		}
+		c.forget()
 	}
 	set |= 1 << (hash % 64)
 	c.seen[k] = set
 	return estimates[bits.OnesCount64(set)]
+}
+
+// forget forgets one of the keys.
+func (c *Census) forget() {
+	var victim table.Key
+	least, looks := 65, 0
+	for k, set := range c.seen { // which begins anywhere
+		if n := bits.OnesCount64(set); n < least {
+			victim, least = k, n
+		}
+		if looks++; looks == 8 {
+			break
+		}
+	}
+	delete(c.seen, victim)
+}
+
+// Has reports whether See would count nothing new: a thing with the key k and such a hash
+// has been seen.
+func (c *Census) Has(k table.Key, hash uint64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seen[k]>>(hash%64)&1 != 0
 }
 
 // Seen returns the estimate of how many things with the key k have been seen.

@@ -27,9 +27,11 @@ func TestEstimates(t *testing.T) {
 		}
 		require.Equal(t, estimate, c.See(k, hashes[random.IntN(n)]), "what was seen is not counted again")
 		require.Equal(t, estimate, c.Seen(k))
+		require.True(t, c.Has(k, hashes[n-1]))
 	}
 	require.Equal(t, 1, c.See(other, 7))
 	require.Zero(t, c.Seen(table.Key{Lo: 3}))
+	require.False(t, c.Has(other, 8))
 }
 
 func TestIsBounded(t *testing.T) {
@@ -39,4 +41,17 @@ func TestIsBounded(t *testing.T) {
 	}
 	c.See(table.Key{Lo: 3 * census.Most}, 1)
 	require.Equal(t, census.Most, c.Watched(), "what is known takes nobody's place")
+}
+
+// A flood of keys that have hardly anything in common does not make it forget one that has.
+func TestRemembersWhatIsCommon(t *testing.T) {
+	var c census.Census
+	common := table.Key{Lo: 1, Hi: 1}
+	for i := range uint64(64) {
+		c.See(common, i)
+	}
+	for i := range uint64(20 * census.Most) {
+		c.See(table.Key{Lo: i}, i)
+	}
+	require.Greater(t, c.Seen(common), 300)
 }
