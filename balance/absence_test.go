@@ -325,8 +325,36 @@ func TestSlowStart(t *testing.T) {
 	}
 }
 
-// A target that comes back with another weight has the load that it had with the former one.
-// One that stays has the work that it had, unless it never had that much weight.
+// So does one that falls, and then is back at once, as what is left of a quota; or that goes
+// up and down all the time.
+func TestWeightsThatChange(t *testing.T) {
+	for name, weight := range map[string]func(second int) float64{
+		"a quota of ten minutes": func(second int) float64 { return 1 - 0.95*float64(second%600)/600 },
+		"every five minutes":     func(second int) float64 { return []float64{1, 0.1}[second/300%2] },
+		"every ten seconds":      func(second int) float64 { return []float64{1, 0.1}[second/10%2] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+				ts := targets(4)
+				w := &traffic{b: create(balance.CostConfig[*target]{HalfLife: time.Minute, Weight: weightOf}), rng: rand.New(rand.NewPCG(15, 16)), turns: 2, every: 1, rate: 10}
+				w.run(t, 180, ts)
+				for second := 0; second < 1200; {
+					given, fair := 0.0, 0.0
+					for range 20 {
+						ts[0].weight = weight(second)
+						_, placed := w.run(t, 1, ts)
+						given += placed["t0"]
+						fair += 10 * ts[0].weight / (3 + ts[0].weight)
+						second++
+					}
+					assert.InDelta(t, fair, given, 2+fair/3, "of 200 in the 20 seconds until %d", second)
+				}
+			})
+		})
+	}
+}
+
+// A target has the load that it had with its former weight, whether it was away or not.
 func TestLoadsWhileWeightsChange(t *testing.T) {
 	for name, test := range map[string]struct {
 		had     int       // tokens, while the other target had 1,000,000, both at the first weight
@@ -336,8 +364,8 @@ func TestLoadsWhileWeightsChange(t *testing.T) {
 	}{
 		"smaller when it is back":  {1_000_000, []float64{1, 0.25}, true, 0},
 		"larger when it is back":   {250_000, []float64{0.25, 1}, true, 0},
-		"larger than ever":         {250_000, []float64{0.25, 0.5, 0.6, 1}, false, 0},
-		"as large as it was once":  {700_000, []float64{1, 0.5, 1}, false, 300_000},
+		"larger":                   {250_000, []float64{0.25, 0.5, 0.6, 1}, false, 0},
+		"smaller and back":         {700_000, []float64{1, 0.5, 1}, false, 300_000},
 		"up and down all the time": {300_000, slices.Repeat([]float64{1, 0.5, 0.7, 1}, 20), false, 700_000},
 		"of a tiny one":            {1_000_000, []float64{1e-300, 1}, true, 0},
 	} {

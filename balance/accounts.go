@@ -27,7 +27,6 @@ type account struct {
 	// was chosen.
 	candidateAt int64   // when that was; 0 is never
 	weight      float64 // the target's weight then
-	mostWeight  float64 // the most that it has been since the target was away
 	fairLoad    float64 // the work of all candidates by the weight of all
 	othersLoad  float64 // the same without this one; 0 if there were no others
 	pool        *pool   // the candidates, this one among them; nil without ledger.pools

@@ -402,8 +402,7 @@ func turn(conversation, common, boundaries int) *extract.Request {
 	return req
 }
 
-// A target's load is not what it was as soon as weights change; none is out of the
-// race for long, whatever they were.
+// Whatever the weights were, no target is out of the race for long when they have changed.
 func TestWeightsBeyondReason(t *testing.T) {
 	most, least := math.MaxFloat64, math.SmallestNonzeroFloat64
 	for _, weights := range [][]float64{{1, 1e-9}, {1, 1e-150}, {1, least}, {most, 1}, {most, most}, {least, least}, {most, least}} {

@@ -26,9 +26,9 @@ type CostConfig[T any] struct {
 
 	// Weight returns how much work a target is to be given relative to the others:
 	// its quota, say, or what is left of that. A target of weight 2 is given twice
-	// the work of one of weight 1. The weight may change from call to call. For a slow
-	// start, let that of a target which is new or back rise from a little: it is given its
-	// share by the weight of the moment, and nothing to make up for the time before.
+	// the work of one of weight 1. The weight may change from call to call: a target is
+	// given its share by the weight of the moment, and nothing to make up for the time
+	// before. So for a slow start, let that of one which is new or back rise from a little.
 	//
 	// A target whose weight is 0, negative or NaN is given no new session as long
 	// as there are other candidates; if none of them has a weight, all have the

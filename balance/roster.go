@@ -24,19 +24,17 @@ type roster struct {
 
 // A candidate is one target on a roster.
 type candidate struct {
-	at       int // its index in the caller's list
-	account  *account
-	weight   float64
-	load     float64
-	expected float64 // what its sessions are likely to cost yet, by its weight
-	absence  int64   // for how long there were placements without it, in nanoseconds
-	away     bool    // whether that is long enough to count
-	rise     float64 // its weight by its former one, where that counts; else 1
-
-	// Of the last placement that it was a candidate for: see account.
-	lastWeight, mostWeight, othersLoad float64
-
-	held part // how much of the prompt it holds; only Prefix knows
+	at         int // its index in the caller's list
+	account    *account
+	weight     float64
+	load       float64
+	expected   float64 // what its sessions are likely to cost yet, by its weight
+	absence    int64   // for how long there were placements without it, in nanoseconds
+	away       bool    // whether that is long enough to count
+	rose       bool    // its weight is more than at the last placement that it was a candidate for
+	counted    float64 // the load that its account has
+	othersLoad float64 // of that placement
+	held       part    // how much of the prompt it holds; only Prefix knows
 }
 
 // half returns the part of the cost of a session that counts as load of a target
@@ -123,38 +121,53 @@ const (
 // have too much. But it is charged with no more than the least loaded of the
 // others has, so that its turn comes however seldom it is a candidate.
 //
-// The same goes for a weight that rises, as in a slow start: what is more than the target
-// has ever had since it was away is a part of it that was away until now. (A weight that
-// goes up and down must not be charged for at every turn.) A target that comes back with
-// another weight, less or more, has the load that it had.
+// A target whose weight has changed has the load that it had: what it was given was its
+// share by the weight of that time, and it is given its share by that of now, with nothing
+// to make up for or to wait for. So a quota that is there again all at once, or a slow
+// start, does not have all new sessions go there. But where the weight has risen, the load
+// is no more than the most of the others, or what its work comes to: a small target may
+// have had to do the work of all while it was alone.
 func (l *ledger) weigh(r *roster, now int64) {
 	var last int64 // the last placement that any of them was a candidate for
+	most := 0.0    // load of those whose weight has not risen
 	for i := range r.candidates {
 		c := &r.candidates[i]
 		a := c.account
 		a.mu.Lock()
 		a.advance(l, now)
-		c.load, c.expected = a.work/c.weight, a.expected/c.weight
-		c.absence = a.candidateAt // until below, when last is known
-		c.lastWeight, c.mostWeight, c.othersLoad = a.weight, a.mostWeight, a.othersLoad
+		c.absence, c.othersLoad = a.candidateAt, a.othersLoad // until below, when last is known
+		c.counted, c.load = a.work/c.weight, a.work/c.weight
+		if a.candidateAt != 0 {
+			c.load = a.work / a.weight
+			a.expected = min(a.expected*(c.weight/a.weight), maxWork)
+			if c.rose = c.weight > a.weight; !c.rose {
+				most = max(most, c.load)
+			}
+		}
+		c.expected = a.expected / c.weight
 		a.weight = c.weight
 		last = max(last, a.candidateAt)
 		a.mu.Unlock()
 	}
+	if most > 0 {
+		for i := range r.candidates {
+			if c := &r.candidates[i]; c.rose {
+				c.load = max(c.counted, min(c.load, most))
+			}
+		}
+	}
 
-	// Those that were there, with all of their weight, say what others have missed.
+	// Those that were not away say what others have missed.
 	var work, weight float64
 	least := math.Inf(1)
 	for i := range r.candidates {
 		c := &r.candidates[i]
 		if c.absence == 0 { // it was never a candidate
-			c.absence, c.away, c.rise = math.MaxInt64, true, 1
+			c.absence, c.away = math.MaxInt64, true
 			continue
 		}
 		c.absence = last - c.absence
-		if c.away = float64(c.absence) >= shortAbsence*l.halfLife; c.away {
-			c.rise = c.weight / c.lastWeight
-		} else if c.rise = max(1, c.weight/c.mostWeight); c.rise == 1 {
+		if c.away = float64(c.absence) >= shortAbsence*l.halfLife; !c.away {
 			least = min(least, c.load)
 			work += c.load * c.weight
 			weight += c.weight
@@ -162,8 +175,8 @@ func (l *ledger) weigh(r *roster, now int64) {
 	}
 	if work > 0 {
 		for i := range r.candidates {
-			if c := &r.candidates[i]; c.away || c.rise > 1 {
-				l.chargeAbsence(c, work, work/weight, least, now)
+			if c := &r.candidates[i]; c.away {
+				l.chargeAbsence(c, work, work/weight, least)
 			}
 		}
 	}
@@ -182,11 +195,10 @@ func (l *ledger) weigh(r *roster, now int64) {
 		c := &r.candidates[i]
 		a := c.account
 		a.mu.Lock()
-		a.candidateAt, a.pool, a.fairLoad = now, p, r.meanLoad
-		if c.away {
-			a.mostWeight = 0
+		if c.load != c.counted {
+			a.work = min(max(0, a.work+(c.load-c.counted)*c.weight), maxWork)
 		}
-		a.mostWeight = max(a.mostWeight, c.weight)
+		a.candidateAt, a.pool, a.fairLoad = now, p, r.meanLoad
 		a.othersLoad = 0
 		if len(r.candidates) > 1 {
 			a.othersLoad = (work - c.load*c.weight) / (weight - c.weight)
@@ -195,23 +207,17 @@ func (l *ledger) weigh(r *roster, now int64) {
 	}
 }
 
-// chargeAbsence charges a candidate that was away, or a part of it. The others have that
+// chargeAbsence charges a candidate that was away. Those that were not have that
 // much work together, mean is their mean load and least their least.
-func (l *ledger) chargeAbsence(c *candidate, work, mean, least float64, now int64) {
-	load := c.load * c.rise // by the weight that it had
-	had := min(c.load, load)
-	if c.away {
-		// What the others had when it was last a candidate has decayed as its own load
-		// has. If they have more than that now, they had more to do without it. (Either
-		// number may be next to nothing, and their ratio infinite.)
-		if load > 0 && c.othersLoad > 0 {
-			load *= mean / c.othersLoad
-		}
-		load += mean * (1 - l.decay(c.absence))
+func (l *ledger) chargeAbsence(c *candidate, work, mean, least float64) {
+	debt := mean * (1 - l.decay(c.absence))
+	// What the others had when it was last a candidate has decayed as its own load
+	// has. If they have more than that now, they had more to do without it. (Either
+	// number may be next to nothing, and their ratio infinite.)
+	if c.load > 0 && c.othersLoad > 0 {
+		debt += c.load * (mean/c.othersLoad - 1)
 	}
-	load = max(had, min(load, least, mostDebt*work/c.weight))
-	l.add(c.account, (load-c.load)*c.weight, 0, now)
-	c.load = load
+	c.load += max(0, min(debt, least-c.load, mostDebt*work/c.weight-c.load))
 }
 
 // poolOf returns the pool of the candidates: mostly the one that they had before.
