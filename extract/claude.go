@@ -161,11 +161,16 @@ func (e claudeUserID) find(r *Request, behind Chain) (s Session, ok bool) {
 	if s, ok = r.conversation(); ok {
 		return s, true
 	}
-	if s, ok = claudeFrom(r, r.get(metadataUserIDField)); !ok {
-		s, ok = claudeFrom(r, r.get(userField))
+	for _, f := range claudeFields {
+		if s, ok = claudeFrom(r, r.get(f)); ok {
+			break
+		}
 	}
 	return s, ok
 }
+
+// claudeFields are where ClaudeUserID looks, in that order.
+var claudeFields = [...]field{metadataUserIDField, userField}
 
 // claudeFrom returns the session that a metadata.user_id names, given the text of that
 // value, or false if Claude Code has not put a usable id there.

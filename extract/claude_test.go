@@ -207,6 +207,9 @@ func TestClaudeUserIDTranslated(t *testing.T) {
 			}
 			requireSession(t, e, &extract.Request{Body: []byte(`{"user":` + quote(user) + `,"metadata":{"user_id":` + quote(`{"session_id":"`+uuid2+`"}`) + `}}`)}, "claude-code", uuid2)
 		}
+		for _, more := range []string{"", `,"messages":[` + u(strings.Repeat("hi", 10_000)) + `]`} {
+			requireSession(t, e, &extract.Request{Body: []byte(`{"user":` + quote(text) + `,"conversation_id":"other"` + more + `}`)}, "claude-code", uuid)
+		}
 		for _, user := range []string{`"anna"`, quote("anna_session_" + uuid), quote("user_" + device + "_account__session_"), quote(`{"device_id":"a"}`), `{"session_id":"a"}`, "7"} {
 			requireSession(t, e, &extract.Request{Body: []byte(`{"user":` + user + `}`)}, "", "")
 		}

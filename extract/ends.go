@@ -204,7 +204,7 @@ func (e *ends) set(f field, text []byte) {
 // conversationFields are the fields that Default looks for by ClaudeUserID and BodyIDs,
 // and those that these are in. Only Explicit ones are among them: others, such as
 // prompt_cache_key, may be the same in all conversations of an application.
-var conversationFields = (explicitSet | 1<<metadataUserIDField).andOuter()
+var conversationFields = (explicitSet | setOfList(claudeFields[:])).andOuter()
 
 // Bounds on the members in between that are looked at and name no conversation after
 // all. No real body has so many.
@@ -267,9 +267,11 @@ func (r *Request) conversationInBetween() (s Session, ok bool) {
 // conversationIn puts into s the session that the best of the given fields names, and
 // reports whether one does. text returns the text of a field.
 func (r *Request) conversationIn(present fieldSet, text func(field) []byte, s *Session) (ok bool) {
-	if present.has(metadataUserIDField) {
-		if *s, ok = claudeFrom(r, text(metadataUserIDField)); ok {
-			return true
+	for _, f := range claudeFields {
+		if present.has(f) {
+			if *s, ok = claudeFrom(r, text(f)); ok {
+				return true
+			}
 		}
 	}
 	return bodyIDs.find(r, present&explicitSet, text, s)

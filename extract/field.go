@@ -137,7 +137,7 @@ var (
 	messageSet = setOfList(messageFields)
 
 	// idSet are the fields of all ids: of conversations, of state on the server and of users.
-	idSet     = setOfList(pointerFields) | bodyIDSet | 1<<metadataUserIDField
+	idSet     = setOfList(pointerFields) | bodyIDSet | setOfList(claudeFields[:])
 	idOrOuter = idSet.andOuter()
 )
 
