@@ -25,11 +25,12 @@ import (
 // written around what all of them ask.
 
 // maxFramed is how many pieces of a text may be the question in it.
-const maxFramed = 3
+const maxFramed = 4
 
-// framed calls f for the chains over the words that were answered and each piece of the last
-// text that may be the question in it: the first paragraph, or the first line behind a label
-// such as "Question:", the last paragraph, and the last line without its label. A line behind all of it that says who is to speak is none of these.
+// framed calls f for the chains over the words that were answered and each piece of the
+// last text that may be the question in it: the first paragraph, the first line behind a
+// label such as "Question:", the last paragraph, and the last line without its label. A line
+// behind all of it that says who is to speak is none of these.
 func (t *trail) framed(f func(sum)) {
 	last := t.steps.back(0)
 	if last == nil || last.answered || t.lastText == 0 || t.passed || !t.severalLines() {
@@ -40,10 +41,7 @@ func (t *trail) framed(f func(sum)) {
 		end = trimEnd(end[:len(end)-len(cue)])
 	}
 	first, _, _ := bytes.Cut(t.lastWords, paragraphBreak)
-	if asked := askedIn(first); asked != nil {
-		first = asked
-	}
-	pieces := [maxFramed][]byte{trim(first), trim(behind(end, paragraphBreak)), trim(withoutLabel(behind(end, lineBreak)))}
+	pieces := [maxFramed][]byte{trim(first), askedIn(first), trim(behind(end, paragraphBreak)), trim(withoutLabel(behind(end, lineBreak)))}
 	for i, piece := range pieces {
 		whole := len(piece) >= min(len(t.lastWords), len(t.lastEnd)) // or cut off
 		same := slices.ContainsFunc(pieces[:i], func(before []byte) bool { return bytes.Equal(before, piece) })

@@ -49,6 +49,16 @@ func TestFramedQuestions(t *testing.T) {
 	}
 }
 
+// Some leave only the documents out of the next turn, and not the label.
+func TestFramedQuestionsKeepTheirLabels(t *testing.T) {
+	t.Parallel()
+	for _, label := range []string{"", "Question: ", "User request:\n"} {
+		asked := label + "Where is Oslo?"
+		second := chat(sys("s"), u(asked), a("x"), u(label+"Since when?\n\nContext: "+oslo))
+		require.Equal(t, near, relation(trailOf(t, second), trailOf(t, chat(sys("s"), u(asked+"\n\nContext: "+oslo)))), label)
+	}
+}
+
 // Whoever has said the words as they are comes first.
 func TestFramedQuestionsComeLast(t *testing.T) {
 	t.Parallel()
