@@ -115,9 +115,9 @@ type Config[T any] struct {
 	// Selectors may share a Cache, or hand it on when a configuration is replaced:
 	// sessions then stay where they are, as long as targets keep their IDs, and Tenant
 	// and Extractor name sessions as before. Drains and what was learned about targets
-	// stay, too. Hand on a Balancer as well: what it knows is not in the Cache. Selectors
-	// that place the same sessions among different targets, such as providers and then
-	// keys, need a Cache each, or they take the sessions from each other.
+	// and ids stay, too. Hand on a Balancer as well: what it knows is not in the Cache.
+	// Selectors that place the same sessions among different targets, such as providers
+	// and then keys, need a Cache each, or they take the sessions from each other.
 	Cache *Cache
 }
 
@@ -455,7 +455,14 @@ func (s *Selector[T]) tellApart(q *query) {
 // many there are.
 func (s *Selector[T]) count(common table.Key, req *extract.Request) int {
 	opening, ok := req.Opening()
-	if !ok || !s.cache.openings.Has(common, opening) && req.Class().Beside() {
+	if !ok {
+		return 0
+	}
+	n, known := s.cache.openings.Has(common, opening)
+	switch {
+	case known:
+		return n
+	case req.Class().Beside():
 		return 0
 	}
 	return s.cache.openings.See(common, opening)

@@ -56,12 +56,13 @@ func (c *Census) forget() {
 	delete(c.seen, victim)
 }
 
-// Has reports whether See would count nothing new: a thing with the key k and such a hash
-// has been seen.
-func (c *Census) Has(k table.Key, hash uint64) bool {
+// Has is Seen that also reports whether See would count nothing new: a thing with the key k
+// and such a hash has been seen.
+func (c *Census) Has(k table.Key, hash uint64) (n int, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.seen[k]>>(hash%64)&1 != 0
+	set := c.seen[k]
+	return estimates[bits.OnesCount64(set)], set>>(hash%64)&1 != 0
 }
 
 // Seen returns the estimate of how many things with the key k have been seen.

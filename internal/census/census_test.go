@@ -27,11 +27,15 @@ func TestEstimates(t *testing.T) {
 		}
 		require.Equal(t, estimate, c.See(k, hashes[random.IntN(n)]), "what was seen is not counted again")
 		require.Equal(t, estimate, c.Seen(k))
-		require.True(t, c.Has(k, hashes[n-1]))
+		has, ok := c.Has(k, hashes[n-1])
+		require.True(t, ok)
+		require.Equal(t, estimate, has)
 	}
 	require.Equal(t, 1, c.See(other, 7))
 	require.Zero(t, c.Seen(table.Key{Lo: 3}))
-	require.False(t, c.Has(other, 8))
+	has, ok := c.Has(other, 8)
+	require.False(t, ok)
+	require.Equal(t, 1, has)
 }
 
 func TestIsBounded(t *testing.T) {
