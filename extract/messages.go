@@ -370,7 +370,7 @@ func (t *trail) speaks(who speaker) {
 	if !t.answered {
 		t.openingText = t.lastText
 	}
-	t.answered, t.since, t.answeredHere = true, since{}, t.here
+	t.answered, t.acted, t.since, t.answeredHere = true, false, since{}, t.here
 }
 
 // answeredLast reports whether a model has spoken, and nobody since.

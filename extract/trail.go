@@ -244,7 +244,7 @@ type trail struct {
 		places places // the directories that it names
 	}
 	answered bool   // a model has spoken
-	acted    bool   // a tool has
+	acted    bool   // a tool has since
 	greeting uint64 // what the message before said, if it was the first answer: see greet
 
 	// The words, and what people attached to them.
@@ -580,7 +580,7 @@ func (t *trail) question(trunk sum) sum {
 // which many begin. Some clients leave it out of the next turn, or most of it: agents show
 // pages like that, and others what they have looked up. But many ask one thing after the
 // other behind the same examples. So the next turn looks for it only where other words were
-// said since, or where tools have spoken.
+// said since, or where a tool spoke last.
 func (t *trail) page() sum {
 	last, before := t.steps.back(0), t.steps.back(1)
 	if last == nil || last.answered || last.sum != t.here || before == nil || !before.answered || len(t.lastEnd) < maxLastEnd ||

@@ -826,6 +826,8 @@ func traps() []trap {
 			chat(u("buy milk"), a("x"), u("Your memory starts here"), a("plan"), a("click"), `{"role":"tool","content":"done"}`, ub(text_(story(2)), `{"type":"image_url","image_url":{"url":"2"}}`)), near},
 		{"strangers with the same examples, of long texts", chat(u("Read a page like this."), a("{}"), u("And like this, which is longer."), a("{}"), u(story(1))),
 			chat(u("Read a page like this."), a("{}"), u("And like this, which is longer."), a("{}"), u(story(2))), apart},
+		{"strangers with the same example of a tool", chat(u("Read a page like this one, and tell me."), a("calls"), `{"role":"tool","content":"done"}`, a("{}"), u(story(1))),
+			chat(u("Read a page like this one, and tell me."), a("calls"), `{"role":"tool","content":"done"}`, a("{}"), u(story(2))), apart},
 		{"strangers with the same examples, of pages and pictures", chat(u("Read a page like this."), a("{}"), u("And like this, which is longer."), a("{}"), ub(text_(story(1)), `{"type":"image_url","image_url":{"url":"1"}}`)),
 			chat(u("Read a page like this."), a("{}"), u("And like this, which is longer."), a("{}"), ub(text_(story(2)), `{"type":"image_url","image_url":{"url":"2"}}`)), apart},
 		{"behind a greeting", chat(u("hi"), a("x"), ub(text_(story(1)), `{"type":"image_url","image_url":{"url":"1"}}`)),
