@@ -1,6 +1,7 @@
 package balance_test
 
 import (
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -352,6 +353,66 @@ func TestWeightsThatChange(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Whatever the weights were, and whoever was away, all have the same soon after they weigh the
+// same.
+func TestWeightsOfAnySize(t *testing.T) {
+	for name, sizes := range map[string][]float64{
+		"usual": {0, 0.01, 0.05, 0.1, 0.2, 0.5, 0.8, 1, 1, 1, 2, 4},
+		"odd":   {0, -1, math.NaN(), math.Inf(1), math.Inf(-1), 1e-300, 1e300, 1e-9, 1e9, 1, 2, 0.5, 1e-3},
+	} {
+		for seed := range uint64(30) {
+			eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+				b := create(balance.CostConfig[*target]{HalfLife: time.Minute, Weight: weightOf})
+				rng, ts := rand.New(rand.NewPCG(seed, 2)), targets(4)
+				ask := func(in []*target) *target {
+					x, ticket := place(t, b, sized(4000), in)
+					b.Settle(x.name, ticket, served(7000, 0, 200))
+					return x
+				}
+				for range 400 {
+					for _, x := range ts {
+						if rng.IntN(5) == 0 {
+							x.weight = sizes[rng.IntN(len(sizes))]
+						}
+					}
+					from := rng.IntN(4)
+					ask(ts[from : from+1+rng.IntN(4-from)])
+					pass(time.Duration(rng.IntN(20)) * time.Second)
+				}
+				counts := map[*target]int{}
+				for i := range 1200 {
+					for _, x := range ts {
+						x.weight = 1
+					}
+					if x := ask(ts); i >= 800 {
+						counts[x]++
+					}
+					pass(time.Second)
+				}
+				for _, x := range ts {
+					assert.InDelta(t, 100, counts[x], 20, "%s %d", name, seed)
+				}
+			})
+		}
+	}
+}
+
+// Where all weights change alike, nothing does.
+func TestWeightsThatChangeAlike(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{Weight: weightOf}), targets(2)
+		note(t, b, ts)
+		spend(b, ts[0].name, 900_000)
+		spend(b, ts[1].name, 1_000_000)
+		for _, weight := range []float64{0.05, 1, 1e-9, 1} {
+			ts[0].weight, ts[1].weight = weight, weight
+			note(t, b, ts)
+		}
+		l := loads(t, b, ts)
+		assert.InDelta(t, 100_000, l[1]-l[0], 30_000)
+	})
 }
 
 // A target has the load that it had with its former weight, whether it was away or not.

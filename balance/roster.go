@@ -31,10 +31,13 @@ type candidate struct {
 	expected   float64 // what its sessions are likely to cost yet, by its weight
 	absence    int64   // for how long there were placements without it, in nanoseconds
 	away       bool    // whether that is long enough to count
-	rose       bool    // its weight is more than at the last placement that it was a candidate for
-	counted    float64 // the load that its account has
-	othersLoad float64 // of that placement
-	held       part    // how much of the prompt it holds; only Prefix knows
+	counted    float64 // the load by the work that its account has
+	othersLoad float64 // of the last placement that it was a candidate for
+
+	// Its weight by that of the same placement; in the end, by how much more is expected
+	// of it, since its weight has changed.
+	rise float64
+	held part // how much of the prompt it holds; only Prefix knows
 }
 
 // half returns the part of the cost of a session that counts as load of a target
@@ -121,40 +124,31 @@ const (
 // have too much. But it is charged with no more than the least loaded of the
 // others has, so that its turn comes however seldom it is a candidate.
 //
-// A target whose weight has changed has the load that it had: what it was given was its
-// share by the weight of that time, and it is given its share by that of now, with nothing
-// to make up for or to wait for. So a quota that is there again all at once, or a slow
-// start, does not have all new sessions go there. But where the weight has risen, the load
-// is no more than the most of the others, or what its work comes to: a small target may
-// have had to do the work of all while it was alone.
+// A target whose weight has changed has the load that it had, as far as the others go: what
+// it was given was its share by the weight of that time, and it is given its share by that
+// of now, with nothing to make up for or to wait for. So a quota that is there again all at
+// once, or a slow start, does not have all new sessions go there.
 func (l *ledger) weigh(r *roster, now int64) {
 	var last int64 // the last placement that any of them was a candidate for
-	most := 0.0    // load of those whose weight has not risen
+	changed := false
 	for i := range r.candidates {
 		c := &r.candidates[i]
 		a := c.account
 		a.mu.Lock()
 		a.advance(l, now)
+		c.counted, c.load, c.expected = a.work/c.weight, a.work/c.weight, a.expected/c.weight
 		c.absence, c.othersLoad = a.candidateAt, a.othersLoad // until below, when last is known
-		c.counted, c.load = a.work/c.weight, a.work/c.weight
-		if a.candidateAt != 0 {
-			c.load = a.work / a.weight
-			a.expected = min(a.expected*(c.weight/a.weight), maxWork)
-			if c.rose = c.weight > a.weight; !c.rose {
-				most = max(most, c.load)
-			}
+		c.rise = 1
+		if c.weight != a.weight && a.candidateAt != 0 {
+			c.rise = c.weight / a.weight
+			changed = true
 		}
-		c.expected = a.expected / c.weight
 		a.weight = c.weight
 		last = max(last, a.candidateAt)
 		a.mu.Unlock()
 	}
-	if most > 0 {
-		for i := range r.candidates {
-			if c := &r.candidates[i]; c.rose {
-				c.load = max(c.counted, min(c.load, most))
-			}
-		}
+	if changed {
+		r.keepLoads()
 	}
 
 	// Those that were not away say what others have missed.
@@ -198,12 +192,51 @@ func (l *ledger) weigh(r *roster, now int64) {
 		if c.load != c.counted {
 			a.work = min(max(0, a.work+(c.load-c.counted)*c.weight), maxWork)
 		}
+		if c.rise != 1 {
+			a.expected = min(a.expected*c.rise, maxWork)
+		}
 		a.candidateAt, a.pool, a.fairLoad = now, p, r.meanLoad
 		a.othersLoad = 0
 		if len(r.candidates) > 1 {
 			a.othersLoad = (work - c.load*c.weight) / (weight - c.weight)
 		}
 		a.mu.Unlock()
+	}
+}
+
+// keepLoads gives the candidates whose weights have changed the loads that they had, and
+// divides the work of all accordingly: if all weights have changed alike, nothing has.
+// Where a weight has risen, the load is no more than the most of the others, or what its
+// work comes to: a small target may have had to do the work of all while it was alone.
+func (r *roster) keepLoads() {
+	var most, work, kept float64
+	for i := range r.candidates {
+		if c := &r.candidates[i]; c.absence != 0 && c.rise <= 1 {
+			most = max(most, c.load*c.rise)
+		}
+	}
+	for i := range r.candidates {
+		c := &r.candidates[i]
+		if c.absence == 0 { // it was never a candidate
+			continue
+		}
+		c.load *= c.rise
+		if c.rise > 1 && most > 0 {
+			c.load = max(c.counted, min(c.load, most))
+		}
+		work += c.counted * c.weight
+		kept += c.load * c.weight
+	}
+	share := 1.0
+	if kept > 0 {
+		share = min(work/kept, 1e100) // which is finite
+	}
+	for i := range r.candidates {
+		if c := &r.candidates[i]; c.absence != 0 {
+			c.load *= share
+			c.rise *= share
+			c.expected *= c.rise
+		}
 	}
 }
 
