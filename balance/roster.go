@@ -32,11 +32,9 @@ type candidate struct {
 	absence    int64   // for how long there were placements without it, in nanoseconds
 	away       bool    // whether that is long enough to count
 	counted    float64 // the load by the work that its account has
-	othersLoad float64 // of the last placement that it was a candidate for
+	rise       float64 // its weight by that of the last placement that it was a candidate for
+	othersLoad float64 // of the same placement
 
-	// Its weight by that of the same placement; in the end, by how much more is expected
-	// of it, since its weight has changed.
-	rise float64
 	held part // how much of the prompt it holds; only Prefix knows
 }
 
@@ -111,6 +109,10 @@ const (
 	// mostDebt bounds the work that a target may be charged with for the time that
 	// it was away: it is a multiple of the work of all others together.
 	mostDebt = 16
+
+	// mostKept bounds the mean load that targets may keep whose weights rise. It is a
+	// multiple of what the work of all comes to.
+	mostKept = 1000
 )
 
 // weigh finds out the loads of the candidates, and notes in their accounts that
@@ -124,30 +126,31 @@ const (
 // have too much. But it is charged with no more than the least loaded of the
 // others has, so that its turn comes however seldom it is a candidate.
 //
-// A target whose weight has changed has the load that it had, as far as the others go: what
-// it was given was its share by the weight of that time, and it is given its share by that
-// of now, with nothing to make up for or to wait for. So a quota that is there again all at
-// once, or a slow start, does not have all new sessions go there.
+// A target whose weight has changed has the load that it had: what it was given was its
+// share by the weight of that time, and it is given its share by that of now, with nothing
+// to make up for or to wait for. So a quota that is there again all at once, or a slow
+// start, does not have all new sessions go there. See keepLoads for weights that rise. To
+// a target that is alone, its weight does not matter, and is that of the time before.
 func (l *ledger) weigh(r *roster, now int64) {
 	var last int64 // the last placement that any of them was a candidate for
-	changed := false
+	rose := false
 	for i := range r.candidates {
 		c := &r.candidates[i]
 		a := c.account
 		a.mu.Lock()
 		a.advance(l, now)
-		c.counted, c.load, c.expected = a.work/c.weight, a.work/c.weight, a.expected/c.weight
-		c.absence, c.othersLoad = a.candidateAt, a.othersLoad // until below, when last is known
-		c.rise = 1
-		if c.weight != a.weight && a.candidateAt != 0 {
-			c.rise = c.weight / a.weight
-			changed = true
+		c.counted, c.load, c.rise = a.work/c.weight, a.work/c.weight, 1
+		if a.candidateAt != 0 && c.weight != a.weight && len(r.candidates) > 1 {
+			c.load, c.rise = a.work/a.weight, c.weight/a.weight
+			a.expected *= min(1, c.rise)
+			rose = rose || c.rise > 1
 		}
-		a.weight = c.weight
+		c.expected = a.expected / c.weight
+		c.absence, c.othersLoad = a.candidateAt, a.othersLoad // until below, when last is known
 		last = max(last, a.candidateAt)
 		a.mu.Unlock()
 	}
-	if changed {
+	if rose {
 		r.keepLoads()
 	}
 
@@ -192,8 +195,8 @@ func (l *ledger) weigh(r *roster, now int64) {
 		if c.load != c.counted {
 			a.work = min(max(0, a.work+(c.load-c.counted)*c.weight), maxWork)
 		}
-		if c.rise != 1 {
-			a.expected = min(a.expected*c.rise, maxWork)
+		if a.candidateAt == 0 || len(r.candidates) > 1 {
+			a.weight = c.weight
 		}
 		a.candidateAt, a.pool, a.fairLoad = now, p, r.meanLoad
 		a.othersLoad = 0
@@ -204,38 +207,37 @@ func (l *ledger) weigh(r *roster, now int64) {
 	}
 }
 
-// keepLoads gives the candidates whose weights have changed the loads that they had, and
-// divides the work of all accordingly: if all weights have changed alike, nothing has.
-// Where a weight has risen, the load is no more than the most of the others, or what its
-// work comes to: a small target may have had to do the work of all while it was alone.
+// keepLoads sees to the loads of candidates whose weights have risen. By how much one was
+// ahead of the others, or behind them, is the same work as before, and so less of a load:
+// otherwise, a request to a target that weighed next to nothing would count for many. The
+// load is no more than the most of those whose weights have not risen, or what its work
+// comes to: a small target may have had to do the work of all while it was alone.
+//
+// The loads of the others stay as they are. They are compared with those of targets that
+// are not on this roster.
 func (r *roster) keepLoads() {
-	var most, work, kept float64
-	for i := range r.candidates {
-		if c := &r.candidates[i]; c.absence != 0 && c.rise <= 1 {
-			most = max(most, c.load*c.rise)
-		}
-	}
+	var most, kept, weight, work, weightNow float64
 	for i := range r.candidates {
 		c := &r.candidates[i]
 		if c.absence == 0 { // it was never a candidate
 			continue
 		}
-		c.load *= c.rise
-		if c.rise > 1 && most > 0 {
-			c.load = max(c.counted, min(c.load, most))
-		}
+		kept += c.load * (c.weight / c.rise)
+		weight += c.weight / c.rise
 		work += c.counted * c.weight
-		kept += c.load * c.weight
+		weightNow += c.weight
+		if c.rise <= 1 {
+			most = max(most, c.load)
+		}
 	}
-	share := 1.0
-	if kept > 0 {
-		share = min(work/kept, 1e100) // which is finite
-	}
+	mean := min(kept/weight, mostKept*work/weightNow)
 	for i := range r.candidates {
-		if c := &r.candidates[i]; c.absence != 0 {
-			c.load *= share
-			c.rise *= share
-			c.expected *= c.rise
+		if c := &r.candidates[i]; c.rise > 1 {
+			c.load = mean + (c.load-kept/weight)/c.rise
+			if most > 0 {
+				c.load = min(c.load, most)
+			}
+			c.load = max(c.counted, c.load)
 		}
 	}
 }
