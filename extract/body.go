@@ -203,11 +203,11 @@ func otherKey(id string) bool {
 // UserID returns an Extractor of the body's metadata.user_id, as it is. Its
 // Source is "metadata.user_id".
 //
-// Anthropic's documentation has it name an end user, so conversations of a user
-// go to one target, unless they are very many: ask it after whatever names a conversation. kimi-cli
-// puts the id of the conversation there, which is then Explicit; all others are
-// Conventional. What Claude Code sends is left to [ClaudeUserID], even if it has no
-// usable session id: it would name an installation.
+// Anthropic's documentation has it name an end user, so the conversations of a user go to
+// one target, unless there are very many: ask it after whatever names a conversation.
+// kimi-cli puts the id of the conversation there, which is then Explicit; all others are
+// Conventional. What Claude Code sends is left to [ClaudeUserID], even if it has no usable
+// session id: it would name an installation.
 func UserID() Extractor {
 	return ExtractorFunc(func(r *Request) (Session, bool) {
 		raw, _ := text(r.get(metadataUserIDField))

@@ -122,8 +122,8 @@ func askedIn(line []byte) []byte {
 // people are what a person is called in such lines, in lower case.
 var people = stemsOf("user", "human", "customer", "question")
 
-// headsHistory reports whether a line is the heading of a conversation: "Previous conversation:",
-// "## Memory", "--- Chat history ---".
+// headsHistory reports whether a line is the heading of a conversation, such as
+// "Previous conversation:", "## Memory" or "--- Chat history ---".
 func headsHistory(line []byte) bool {
 	first, last := line[0], line[len(line)-1]
 	heads := last == ':' || first == '#' || first == '<' ||
