@@ -253,7 +253,7 @@ type Decision struct {
 	// no conversation: the client sends the same one in all of them. All go to one target
 	// then, but from more than 64 on, if extract.Trail is in the Chain, each is known by
 	// its messages or, if it shows none, by the state that it goes on from. Side calls
-	// are not counted, since they do not begin as the conversation does.
+	// and sub-agents are not counted, since they do not begin as the conversation does.
 	Conversations int
 
 	// Idle is for how long the conversation had not used the binding that this request

@@ -451,19 +451,22 @@ func (s *Selector[T]) tellApart(q *query) {
 }
 
 // count counts the conversation of req among those that have the id of that key in common,
-// unless it is a side call, which does not begin as the conversation does. It returns how
-// many there are.
+// unless it is a side call or a sub-agent's, which do not begin as the conversation does.
+// It returns how many there are, or 0 for a side call.
 func (s *Selector[T]) count(common table.Key, req *extract.Request) int {
 	opening, ok := req.Opening()
 	if !ok {
 		return 0
 	}
 	n, known := s.cache.openings.Has(common, opening)
-	switch {
-	case known:
+	if known {
 		return n
-	case req.Class().Beside():
+	}
+	switch class := req.Class(); {
+	case class.Beside():
 		return 0
+	case class == extract.Subagent:
+		return n
 	}
 	return s.cache.openings.See(common, opening)
 }

@@ -786,7 +786,7 @@ func TestVeryManyConversationsOfAnEarlierSelector(t *testing.T) {
 	}
 }
 
-// Side calls that only their bodies tell apart do not count as conversations.
+// Side calls and sub-agents that only their bodies tell apart do not count as conversations.
 func TestConversationsWithoutSideCalls(t *testing.T) {
 	t.Parallel()
 	for _, beside := range []bool{false, true} {
@@ -797,6 +797,7 @@ func TestConversationsWithoutSideCalls(t *testing.T) {
 		ask("You are helpful.", "Where is Oslo?")
 		for i := range 100 {
 			ask("You are a title generator. You output ONLY a thread title. Nothing else.", fmt.Sprint("question ", i))
+			ask("You are a sub-agent.", fmt.Sprint("task ", i))
 		}
 		require.Equal(t, 1, ask("You are helpful.", "Where is Oslo?").Conversations)
 	}
