@@ -60,7 +60,8 @@ var (
 )
 
 // A PinnedError reports that a request refers to state on an upstream that it
-// cannot be sent to. See [Config.FailPinned].
+// cannot be sent to. See [Config.FailPinned]. If the target was left out although it could
+// serve, since it costs extra, say, select with it as the only candidate.
 type PinnedError struct {
 	// Target is the ID of the target that holds the state, which is not among the
 	// candidates: the one that Selection.Learn was told, or else the session's home.

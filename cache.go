@@ -62,6 +62,9 @@ type Key struct{ k table.Key }
 // digits stand for the session's tenant and scope ([Selector.Scope]). The others are
 // evenly spread, so d%10 == 0 samples a tenth of all sessions. The zero Digest stands for
 // no session.
+//
+// An upstream may be told it too: as a prompt_cache_key, say, where the client sends none
+// and no other Cache serves its turns.
 type Digest uint64
 
 // A Digest has the bits of the scope on top, then flags that are always 0, then those of

@@ -358,6 +358,66 @@ func ExampleSelector_Invalidate() {
 	// b new
 }
 
+// A scheduler that cannot be called as the fallback, since it runs later, chooses where the
+// session has no say. The fallback leaves the choice open: Select fails with its error, and
+// is called again with what the scheduler has chosen as the only candidate.
+func ExampleSelector_Select_scheduler() {
+	errOpen := errors.New("the scheduler is to choose")
+	sel, err := affinity.New(affinity.Config[string]{
+		ID: func(target string) string { return target },
+		Fallback: affinity.PickerFunc[string](func(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
+			if len(candidates) > 1 {
+				return "", errOpen
+			}
+			return candidates[0], nil
+		}),
+		Failover: affinity.FailoverReturn,
+	})
+	if err != nil {
+		panic(err)
+	}
+	queued := map[string]int{"a": 1, "b": 2, "c": 3}
+	for _, candidates := range [][]string{{"a", "b", "c"}, {"a", "b", "c"}, {"b", "c"}, {"b", "c"}} {
+		ctx, req := context.Background(), request("chat-1")
+		choice, err := sel.Select(ctx, req, candidates)
+		if errors.Is(err, errOpen) {
+			shortest := slices.MinFunc(candidates, func(x, y string) int { return cmp.Compare(queued[x], queued[y]) })
+			choice, err = sel.Select(ctx, req, []string{shortest})
+		}
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(choice.Target, choice.Reason)
+		queued[choice.Target] += 5
+	}
+	// Output:
+	// a new
+	// a bound
+	// b failover
+	// b detour
+}
+
+// Some upstreams find a prompt in their cache only if all requests of a conversation come
+// with the same prompt_cache_key. For clients that send none, the session's digest will do.
+func ExampleDigest() {
+	sel := selector()
+	const turn1 = `{"role":"user","content":"Where is Oslo?"}`
+	const turn2 = turn1 + `,{"role":"assistant","content":"In Norway."},{"role":"user","content":"And Bergen?"}`
+	keys := map[string]int{}
+	for _, messages := range []string{turn1, turn2} {
+		req := &extract.Request{Body: []byte(`{"messages":[` + messages + `]}`)}
+		choice, err := sel.Select(context.Background(), req, []string{"a", "b", "c"})
+		if err != nil {
+			panic(err)
+		}
+		keys[choice.Session.String()]++ // "" if there is no session
+	}
+	for key, turns := range keys {
+		fmt.Println(len(key), "digits, the same for", turns, "turns")
+	}
+	// Output: 16 digits, the same for 2 turns
+}
+
 // An operator names a session by its digest from a log.
 func ExampleSelector_InvalidateSession() {
 	sel := selector()

@@ -23,10 +23,12 @@ import (
 // required; the zero value of every other field is a good default.
 type Config[T any] struct {
 	// ID returns what a target is called: a non-empty string that is unique among
-	// the candidates and stays the same over restarts, such as the name of an account.
-	// (Of two with the same ID, one may never be chosen.) It is called several times for
-	// each request, with candidates and with what Fallback chose, so it must be quick and
-	// safe for concurrent use.
+	// the candidates and the same in every run of the program, such as the name of an
+	// account. (Of two with the same ID, one may never be chosen.) A replica that has
+	// restarted has nothing cached any more: then let its ID change, say with its address,
+	// or call Selector.InvalidateTarget. ID is called several times for each request, with
+	// candidates and with what Fallback chose, so it must be quick and safe for concurrent
+	// use.
 	ID func(target T) string
 
 	// Fallback chooses the target of a request that has no session, of a session
@@ -1525,7 +1527,8 @@ func (sel *Selection[T]) endLearned(served bool) {
 
 // Peek returns the binding that Select would start from for req: that of its session, or
 // one that the session would take over. It changes nothing and asks no fallback. The
-// target need not be among anybody's candidates.
+// target need not be among anybody's candidates: with [FailoverReturn], it is the home even
+// while that is away and a detour serves.
 func (s *Selector[T]) Peek(req *extract.Request) (Binding, bool) {
 	var q query
 	if !s.identify(&q, req) || s.closed.Load() {
