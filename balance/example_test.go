@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/go-affinity/affinity"
@@ -146,6 +147,57 @@ func ExampleRendezvous_restart() {
 	fmt.Println(after.Reason, after.Target == before.Target)
 	// Output:
 	// new true
+	// new true
+}
+
+// Gateways that share a store, such as Redis, send a session to the same target, and so does
+// one that has restarted: the fallback looks there first. It is asked only about sessions that
+// its own gateway does not know, and those that have to move.
+func Example_store() {
+	store := map[string]string{} // entries should expire, and of two first writes the first should count
+	named := extract.Default()
+	start := func() *affinity.Selector[string] {
+		choose := balance.Random[string]()
+		fallback := func(ctx context.Context, req *extract.Request, candidates []string) (string, error) {
+			s, ok := named.Extract(req)
+			if !ok || s.Confidence == extract.Derived { // for these, see ExampleRendezvous_restart
+				return choose.Pick(ctx, req, candidates)
+			}
+			name := fmt.Sprintf("%q %q %q", req.Scope, s.Source, s.ID) // store a keyed hash
+			if target := store[name]; slices.Contains(candidates, target) {
+				return target, nil
+			}
+			target, err := choose.Pick(ctx, req, candidates)
+			if err == nil {
+				store[name] = target
+			}
+			return target, err
+		}
+		sel, err := affinity.New(affinity.Config[string]{
+			ID:       func(replica string) string { return replica },
+			Fallback: affinity.PickerFunc[string](fallback),
+		})
+		if err != nil {
+			panic(err)
+		}
+		return sel
+	}
+	one, two := start(), start()
+	req := &extract.Request{Header: http.Header{"X-Session-Id": {"chat-1"}}}
+	replicas := []string{"vllm-0", "vllm-1", "vllm-2", "vllm-3"}
+	home, _ := one.Select(context.Background(), req, replicas)
+	same, _ := two.Select(context.Background(), req, replicas)
+	fmt.Println(same.Reason, same.Target == home.Target)
+
+	replicas = slices.DeleteFunc(replicas, func(r string) bool { return r == home.Target })
+	moved, _ := two.Select(context.Background(), req, replicas)
+	for _, gateway := range []*affinity.Selector[string]{one, start()} {
+		same, _ = gateway.Select(context.Background(), req, replicas)
+		fmt.Println(same.Reason, same.Target == moved.Target)
+	}
+	// Output:
+	// new true
+	// failover true
 	// new true
 }
 
