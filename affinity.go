@@ -25,9 +25,10 @@ import (
 //     drained and without one that the session is to leave. It refuses a result that its
 //     caller did not offer ([ErrNotCandidate]), but not one that is being drained.
 //   - The slice belongs to the caller: do not modify or keep it.
-//   - req may be nil, and any of its fields empty.
-//   - An error means that none of the candidates can be chosen. The Selector
-//     returns it to its caller, wrapped, and binds nothing.
+//   - req may be nil, and any of its fields empty. ctx is the one that Select was called
+//     with: what else Pick has to know can be a value of it.
+//   - An error means that none of the candidates can be chosen, or that the choice is left
+//     to the caller of Select, who gets it, wrapped. The Selector binds nothing.
 //   - Pick should be quick. While it chooses for the first request of a session, other
 //     requests of that session wait; those of other sessions do not.
 //   - Pick must not ask the Selector that is calling it about the same session: it would

@@ -97,6 +97,36 @@ func TestNewCopiesTheChain(t *testing.T) {
 	require.Equal(t, affinity.ReasonNew, mustSelect(t, s, session("s"), "a").Reason)
 }
 
+// What a picker has to know beside the request comes with the context of Select, through
+// nested selectors and for whatever reason it is asked.
+func TestContextReachesTheFallback(t *testing.T) {
+	t.Parallel()
+	type tier struct{}
+	inner := newSelector(t, affinity.Config[string]{
+		Extractor: extract.Chain{},
+		Fallback: affinity.PickerFunc[string](func(ctx context.Context, _ *extract.Request, _ []string) (string, error) {
+			return ctx.Value(tier{}).(string), nil
+		}),
+	})
+	s := newSelector(t, affinity.Config[string]{Fallback: inner})
+	for _, tt := range []struct {
+		req  *extract.Request
+		tier string
+		up   []string
+		want affinity.Reason
+	}{
+		{nil, "a", []string{"a", "b"}, affinity.ReasonNoSession},
+		{session("s"), "a", []string{"a", "b"}, affinity.ReasonNew},
+		{session("s"), "b", []string{"b", "c"}, affinity.ReasonFailover},
+		{&extract.Request{Method: http.MethodHead, Header: http.Header{"X-Session-Id": {"t"}}}, "b", []string{"a", "b"}, affinity.ReasonSideCall},
+	} {
+		sel, err := s.Select(context.WithValue(t.Context(), tier{}, tt.tier), tt.req, tt.up)
+		require.NoError(t, err)
+		require.Equal(t, tt.tier, sel.Target)
+		require.Equal(t, tt.want, sel.Reason)
+	}
+}
+
 // An Extractor of the user's own may be a Chain, and what it says without an id is no session.
 func TestOwnExtractor(t *testing.T) {
 	t.Parallel()
