@@ -7,7 +7,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/go-affinity/affinity/bench/speed/internal/peers"
@@ -202,13 +201,6 @@ func collect() float64 {
 	before := cpuTime()
 	runtime.GC()
 	return float64((cpuTime() - before).Nanoseconds()) / 1e6
-}
-
-// cpuTime returns the CPU time that this process has used.
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	must(syscall.Getrusage(syscall.RUSAGE_SELF, &u))
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // stall measures how long readers wait while much changes at once.
