@@ -1,9 +1,6 @@
 package extract
 
-import (
-	"bytes"
-	"slices"
-)
+import "bytes"
 
 // Frameworks ask a model about a conversation, before and behind each turn of it: whether
 // what was said is allowed or right, who is to answer it, what to look up for it, what of it to
@@ -34,21 +31,17 @@ func ordersAside(text []byte) bool {
 // the askers: "you are a query rewriter for our shop".
 func isAsker(first, lower []byte) bool {
 	i := bytes.Index(first, []byte("you are a"))
-	return 0 <= i && i <= len("<role>") && askedWords.in(lower) && !askerOthers.in(lower) && slices.ContainsFunc(askers, func(name string) bool {
-		before, behind, ok := bytes.Cut(first[i+len("you are a"):], []byte(name))
-		return ok && !beforeOthers.in(before) && (len(behind) == 0 || startsWith(behind, askerEnds))
-	})
+	return 0 <= i && i <= len("<role>") && askedWords.in(lower) && !askerOthers.in(lower) &&
+		isCalled(first[i+len("you are a"):], askers, func(behind []byte) bool { return len(behind) == 0 || startsWith(behind, askerEnds) })
 }
 
 // addressesModel reports whether words, given as they open, are an order as prompts have it. Persons
 // begin so as well, but not with such an order.
-func addressesModel(text []byte) bool {
-	return slices.ContainsFunc(promptStarts, func(s []byte) bool { return bytes.HasPrefix(text, s) })
-}
+func addressesModel(text []byte) bool { return startsWith(text, promptStarts) }
 
-var promptStarts = [][]byte{
-	[]byte("You are "), []byte("You will be given "), []byte("Your task is "), []byte("Your job is "), []byte("Task: "), []byte("[INST] Task: "), []byte("Given a "), []byte("Given the "), []byte("Based on "),
-	[]byte("Classify "), []byte("Determine "), []byte("Rewrite the "), []byte("Extract "),
+var promptStarts = []string{
+	"You are ", "You will be given ", "Your task is ", "Your job is ", "Task: ", "[INST] Task: ", "Given a ", "Given the ", "Based on ",
+	"Classify ", "Determine ", "Rewrite the ", "Extract ",
 }
 
 // oneLine makes one space of each stretch of white space in a text and small letters of

@@ -22,11 +22,5 @@ func addressesSubagent(text []byte) bool {
 	return ok && !beforeOthers.in(who) && !startsWith(behind, behindOthers)
 }
 
-// What stands before and behind the word where a sub-agent is somebody else: words between
-// the model and it, or the end of a sentence; and what makes of it the name of one who has to
-// do with sub-agents.
-var (
-	beforeOthers = words{{" that ", " who ", " whose ", " which ", " with ", " to ", " for ", " of ", "not a ", " not ", " each ", " every ",
-		" by ", " using ", ". ", ": ", "\n", `\n`}}
-	behindOthers = []string{"s", "-", " orchestr", " coordin", " manage", " delegat"}
-)
+// behindOthers make of the word the name of one who has to do with sub-agents.
+var behindOthers = []string{"s", "-", " orchestr", " coordin", " manage", " delegat"}

@@ -48,10 +48,7 @@ func ordersSummary(lower []byte) bool {
 		}
 	}
 	who, isYou := bytes.CutPrefix(first, []byte("you are "))
-	return isYou && summaryWords.in(lower) && slices.ContainsFunc(compressors, func(c []byte) bool {
-		before, behind, ok := bytes.Cut(who, c)
-		return ok && !beforeOthers.in(before) && !compressorOthers.in(behind)
-	})
+	return isYou && summaryWords.in(lower) && isCalled(who, compressors, func(behind []byte) bool { return !compressorOthers.in(behind) })
 }
 
 // summaryWords are said behind a summary of a conversation that is one with a model, or goes on.
@@ -62,8 +59,8 @@ var summaryWords = words{
 // addressesSummarizer reports whether a text in lower case says to the model that it is a
 // conversation summarizer.
 func addressesSummarizer(lower []byte) bool {
-	who, behind, ok := bytes.Cut(sentence(lower), []byte("conversation summarizer"))
-	return ok && bytes.HasPrefix(who, []byte("you are a")) && !beforeOthers.in(who) && endsName(behind)
+	who, isYou := bytes.CutPrefix(sentence(lower), []byte("you are a"))
+	return isYou && isCalled(who, []string{"conversation summarizer"}, endsName)
 }
 
 // namesTalk reports whether what is to be made shorter, given in lower case, is one conversation,
@@ -85,10 +82,10 @@ var (
 )
 
 // compressors are what a model is called that makes a conversation shorter.
-var compressors = [][]byte{
-	[]byte("conversation compress"), []byte("conversation compact"),
-	[]byte("context summariz"), []byte("context compress"), []byte("context compact"),
-	[]byte("chat history summariz"), []byte("conversation history summariz"), []byte("conversation history compress"), []byte("conversation history compact"),
+var compressors = []string{
+	"conversation compress", "conversation compact",
+	"context summariz", "context compress", "context compact",
+	"chat history summariz", "conversation history summariz", "conversation history compress", "conversation history compact",
 }
 
 // makes reports whether a text, given up to the name of a thing, says that the model is to

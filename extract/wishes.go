@@ -72,6 +72,21 @@ func endsWith(text []byte, words []string) bool {
 	return slices.ContainsFunc(words, func(w string) bool { return bytes.HasSuffix(text, []byte(w)) })
 }
 
+// isCalled reports whether a text, from behind "you are", calls the model by one of the names,
+// and ends says yes to what stands behind that.
+func isCalled(who []byte, names []string, ends func(behind []byte) bool) bool {
+	return slices.ContainsFunc(names, func(name string) bool {
+		before, behind, ok := bytes.Cut(who, []byte(name))
+		return ok && !beforeOthers.in(before) && ends(behind)
+	})
+}
+
+// beforeOthers stand between the model and the name of somebody else, or of what it is to make.
+var beforeOthers = words{{
+	" that ", " who ", " whose ", " which ", " with ", " to ", " for ", " of ", "not a ", " not ", " each ", " every ",
+	" by ", " using ", ". ", ": ", "\n", `\n`,
+}}
+
 // loweredOpening returns how a plain text opens, without escapes and in lower case.
 func loweredOpening(text []byte) []byte {
 	var buf [maxOpened]byte
