@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"encoding/binary"
 	"slices"
 	"strings"
 	"unicode"
@@ -47,9 +48,9 @@ func plainID(s string) bool {
 	var w uint64 // the last eight bytes or, of a shorter s, all of them, some twice
 	switch {
 	case n >= 8:
-		w = eightBytes(s[n-8:])
+		w = binary.LittleEndian.Uint64([]byte(s[n-8:])) // without a copy, since nothing is written to it
 	case n >= 4:
-		w = fourBytes(s) | fourBytes(s[n-4:])<<32
+		w = uint64(binary.LittleEndian.Uint32([]byte(s[:4]))) | uint64(binary.LittleEndian.Uint32([]byte(s[n-4:])))<<32
 	default:
 		w = uint64(s[0])*(ones>>16<<16) | uint64(s[n/2])<<8 | uint64(s[n-1])
 	}
@@ -58,7 +59,7 @@ func plainID(s string) bool {
 	// next byte; the first that is not ASCII shows in one or the other.
 	visible, beyond, some, all := w+(0x80-'!')*ones, w+(0x7f-'z')*ones, w, w
 	for ; len(s) > 8; s = s[8:] {
-		w = eightBytes(s)
+		w = binary.LittleEndian.Uint64([]byte(s[:8]))
 		visible &= w + (0x80-'!')*ones
 		beyond |= w + (0x7f-'z')*ones
 		some |= w
@@ -67,19 +68,6 @@ func plainID(s string) bool {
 	return visible&^beyond&highs == highs &&
 		(some&letters != 0 || !zeros(id)) &&
 		(n != uuidLen || all&small == small)
-}
-
-// fourBytes returns the first four bytes of s as a number.
-func fourBytes(s string) uint64 {
-	_ = s[3]
-	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24
-}
-
-// eightBytes returns the first eight bytes of s as a number.
-func eightBytes(s string) uint64 {
-	_ = s[7]
-	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
-		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
 // anyID is ID for any s, step by step. It says what an id is.
@@ -97,12 +85,7 @@ func anyID(s string) (string, bool) {
 // printable reports whether s is valid UTF-8 with nothing in it but printable characters,
 // none of which is broken: ids that differ only in broken ones would be one.
 func printable(s string) bool {
-	for _, r := range s {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			return false
-		}
-	}
-	return true
+	return strings.IndexFunc(s, func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }) < 0
 }
 
 // maxPlaceholder is the length of the longest of the placeholders.
@@ -116,14 +99,7 @@ func placeholder(s string) bool {
 }
 
 // zeros reports whether s has nothing but zeros and hyphens.
-func zeros(s string) bool {
-	for i := range len(s) {
-		if s[i] != '0' && s[i] != '-' {
-			return false
-		}
-	}
-	return true
-}
+func zeros(s string) bool { return strings.Trim(s, "0-") == "" }
 
 // isPlaceholder reports whether s is one of the placeholders, in any case.
 func isPlaceholder(s string) bool {
