@@ -87,14 +87,3 @@ func TestTurnsLikeSideCalls(t *testing.T) {
 		require.Equal(t, Turn, (&Request{Body: []byte(body)}).Class(), body)
 	}
 }
-
-func TestStems(t *testing.T) {
-	t.Parallel()
-	s := stemsOf("title", "re-writ", "select the ")
-	for _, text := range []string{"title", "A Title.", "(titles)", `one\ntitle`, `\\title`, "rewrite, re-write", "to SELECT THE best", "9title", "é title"} {
-		require.True(t, s.in([]byte(text)), text)
-	}
-	for _, text := range []string{"", "subtitle", "titl", `\title`, "select then", "select the", "re writ"} {
-		require.False(t, s.in([]byte(text)), text)
-	}
-}

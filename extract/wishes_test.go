@@ -9,7 +9,8 @@ import (
 	"github.com/go-affinity/affinity/extract"
 )
 
-// So are messages for commits and summaries.
+// Messages for commits, titles and summaries are wished for in words without number: in a system
+// prompt, of a model that has nothing else to do.
 func TestWishesInAnyWords(t *testing.T) {
 	t.Parallel()
 	for system, want := range map[string]extract.Class{

@@ -1,0 +1,75 @@
+package extract
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// However many messages, blocks and values a body has, only so many are looked
+// at: the rest costs no more than it takes to find the body's end.
+func TestTrailStopsCounting(t *testing.T) {
+	t.Parallel()
+	many := func(s string) string { return strings.TrimSuffix(strings.Repeat(s+",", 2*maxItems), ",") }
+	for _, body := range []string{
+		`{"messages":[` + many(`1`) + `]}`,
+		`{"messages":[` + many(`"a"`) + `]}`,
+		`{"messages":[{"role":"user","content":[` + many(`"a"`) + `]}]}`,
+		`{"messages":[{"role":"user","content":{"a":[` + many(`1`) + `]}}]}`,
+		`{"messages":[{"role":"user","content":{"a":[` + many(`[[[[]]]]`) + `]}}]}`,
+		`{"messages":[{"role":"user","content":{` + many(`"a":1`) + `}}]}`,
+		`{"messages":[{"role":"user","content":[` + many(`{"a":{"b":"c"}}`) + `]}]}`,
+		`{"system":[` + many(`"a"`) + `],"messages":["a"]}`,
+		`{"prompt":[` + many(`1`) + `]}`,
+		`{"prompt":"a","images":[` + many(`1`) + `]}`,
+	} {
+		r := &Request{Body: []byte(body)}
+		require.True(t, r.read())
+		require.Greater(t, r.trail().items, maxItems)
+		require.Less(t, r.trail().items, maxItems+100)
+		_, ok := Trail().Extract(r)
+		require.False(t, ok)
+	}
+}
+
+// A message that has to be read again, since it has two roles, takes half of what may be
+// looked at.
+func TestTrailReadsHalfAsManyMessagesAgain(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]bool{maxItems/2 - 1: true, maxItems / 2: false} {
+		body := `{"messages":[{"role":"user","role":"user","content":"a"}` + strings.Repeat(`,{"role":"user","content":"a"}`, n) + `]}`
+		_, ok := Trail().Extract(&Request{Body: []byte(body)})
+		require.Equal(t, want, ok)
+	}
+}
+
+// These are as many keys as a trail can have: those of the texts in the last message are
+// there only while nobody has answered it.
+func TestTrailWithTheMostKeys(t *testing.T) {
+	t.Parallel()
+	turns := ""
+	for i := range maxSteps {
+		turns += `{"role":"user","content":"` + strings.Repeat("a", minTail+i) + `"},{"role":"assistant","content":"b"},`
+	}
+	last := strings.Repeat(`{"type":"text","text":"c"},`, maxTexts) + `{"type":"text","text":"User: d\n\ne\nf: g"}`
+	r := &Request{Body: []byte(`{"system":"s","messages":[
+		{"role":"user","content":"<system-reminder>in /home/anna</system-reminder>"},` + turns + `
+		{"role":"user","content":[` + last + `]}]}`)}
+	s, ok := Trail().Extract(r)
+	require.True(t, ok)
+	require.Len(t, s.Aliases, 6+maxFramed)
+	require.Len(t, s.Continues, maxTexts-1+maxSteps-1+3*(maxNear-1))
+	require.Len(t, s.Near, maxNear-1+maxNear-2+1+1)
+
+	// Nobody has answered, and the conversation is in the system prompt.
+	system := `"system":"At 9:05\n\nHistory:\nUser: ` + strings.Repeat("a", minTail) + `"`
+	place := `{"role":"user","content":"<system-reminder>in /home/anna</system-reminder>"}`
+	last = `{"type":"text","text":"c"},{"type":"text","text":"User: d\n\ne\nf: g"}`
+	s, ok = Trail().Extract(&Request{Body: []byte(`{` + system + `,"messages":[` + place + `,{"role":"user","content":[{"type":"text","text":"b"},` + last + `]}]}`)})
+	require.True(t, ok)
+	require.Len(t, s.Aliases, 7+maxFramed)
+	s, ok = Trail().Extract(&Request{Body: []byte(`{` + system + `,"messages":[` + place + `,{"role":"user","content":"User: d\n\ne\nUser: g"}]}`)})
+	require.True(t, ok)
+	require.Len(t, s.Aliases, 7+maxFramed)
+}
