@@ -12,12 +12,12 @@ import "bytes"
 // ordersAside reports whether a prompt, given as it opens, orders such a call and nothing else.
 // The caller asks it of first questions only, without tools, as it asks soleWish.
 func ordersAside(text []byte) bool {
-	opens := text[:min(len(text), maxOpened)]
+	opens := text[:min(len(text), maxBeginning)]
 	if !asideStems.in(sentence(opens)) && !bytes.Contains(opens, []byte("task is")) && !bytes.Contains(opens, []byte("job is")) { // as most
 		return false
 	}
-	var buf [maxOpened]byte
-	lower := oneLine(opened(text, buf[:0]))
+	var buf [maxBeginning]byte
+	lower := oneLine(beginningOf(text, buf[:0]))
 	first := sentence(lower)
 	return isAsker(first, lower) ||
 		(startsWith(first, verdictStarts) && !bytes.Contains(first, []byte(" and ")) ||

@@ -66,7 +66,7 @@ func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compa
 //     of the session) and OpenCode (X-Parent-Session-Id, which its sub-agents send);
 //   - the body, where it is unmistakable: what Codex says in client_metadata, the
 //     loading of models by Ollama, a prompt and a suffix with something to come in
-//     between, the fixed openings of side calls and sub-agents of some 90 clients,
+//     between, the fixed beginnings of side calls and sub-agents of some 90 clients,
 //     OpenAI's compaction_trigger, the warm-up and quota calls of Claude Code, and
 //     greetings and the like that ask for no more than 16 tokens.
 //
@@ -283,7 +283,7 @@ func (r *Request) grokClass() Class {
 //   - that there is a prompt and a suffix, between which an editor wants something;
 //   - the system prompt: see systemClass;
 //   - OpenAI's compaction_trigger;
-//   - the last words of a person, or of the system behind an answer: the openings of
+//   - the last words of a person, or of the system behind an answer: the beginnings of
 //     clients, the wish for a title, for a question that stands alone or for the next ones,
 //     and what clients probe with.
 //
@@ -314,7 +314,7 @@ func (r *Request) bodyClass() Class {
 	case t.compacts:
 		return Compaction
 	}
-	if c := match(personOpenings, t.lastWords); c != Turn {
+	if c := match(personBeginnings, t.lastWords); c != Turn {
 		return c
 	}
 	if !tools && t.wantsAside(first) {
@@ -335,17 +335,17 @@ func (t *trail) wantsAside(first bool) bool {
 }
 
 // systemClass returns what the first texts of the system prompt say: each is compared with
-// the openings of clients and, if there are no tools, looked at for what it wants. The first
+// the beginnings of clients and, if there are no tools, looked at for what it wants. The first
 // text that is of a side call decides. If there is none, one that is for a sub-agent does,
 // and so does the billing line of Claude Code.
 func (t *trail) systemClass(first, tools bool) Class {
 	class := Turn
-	for _, in := range []*setting{&t.system, &t.opening} {
+	for _, in := range []*setting{&t.system, &t.systemAmong} {
 		if in.subagent {
 			class = Subagent
 		}
 		for _, text := range in.texts[:in.n] {
-			c := match(systemOpenings, text)
+			c := match(systemBeginnings, text)
 			if c == Turn && !tools {
 				c = t.systemWish(text, first)
 			}

@@ -51,8 +51,8 @@ func (t *trail) history() (in [2]sum, here, before sum) {
 	if here == (sum{}) && before == (sum{}) {
 		return
 	}
-	texts := t.opening.texts
-	if t.opening.n == 0 {
+	texts := t.systemAmong.texts
+	if t.systemAmong.n == 0 {
 		texts = t.system.texts
 	}
 	first, _, _ := bytes.Cut(texts[0], lineBreak)

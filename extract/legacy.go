@@ -48,7 +48,7 @@ func (t *trail) cohere(r *Request, last []byte) {
 	t.content(&system, &t.system)
 	c := jsonscan.New(history)
 	t.messages(&c)
-	if history != nil && !c.OK() || hasMessages(history) && t.silent() && t.opening.n == 0 && !t.answered {
+	if history != nil && !c.OK() || hasMessages(history) && t.silent() && t.systemAmong.n == 0 && !t.answered {
 		t.items = maxItems + 1 // no trail
 		return
 	}

@@ -449,16 +449,16 @@ func (t *trail) isCompaction(c *jsonscan.Cursor) (is bool, words []byte) {
 func (t *trail) systemSays(c *jsonscan.Cursor) {
 	switch {
 	case !t.answered && t.texts > 0:
-		opening, timeless := t.opening.sum, t.opening.timeless
-		t.opening.sum = sum{}
-		t.content(c, &t.opening)
-		t.injected.sum = t.injected.sum.plus(t.opening.sum)
-		t.opening.sum, t.opening.timeless = opening, timeless
+		before, timeless := t.systemAmong.sum, t.systemAmong.timeless
+		t.systemAmong.sum = sum{}
+		t.content(c, &t.systemAmong)
+		t.injected.sum = t.injected.sum.plus(t.systemAmong.sum)
+		t.systemAmong.sum, t.systemAmong.timeless = before, timeless
 	case !t.answered:
-		t.content(c, &t.opening)
+		t.content(c, &t.systemAmong)
 	case t.answeredLast() && c.Kind() == '"':
 		raw, _ := c.String()
-		withPlain(raw[:min(len(raw), maxOpening)], func(text []byte, lent bool) { t.keepLast(trim(text), lent) })
+		withPlain(raw[:min(len(raw), maxKept)], func(text []byte, lent bool) { t.keepLast(trim(text), lent) })
 	default:
 		c.Skim()
 	}
@@ -627,7 +627,7 @@ func (t *trail) text(raw []byte, in *setting) {
 			return
 		}
 		in.read(text, lent)
-		if in == &t.opening || in == &t.system && t.opening.n == 0 {
+		if in == &t.systemAmong || in == &t.system && t.systemAmong.n == 0 {
 			t.keepEnding(text, lent)
 		}
 	})
@@ -651,7 +651,7 @@ func (s *setting) read(text []byte, lent bool) {
 	if s.n == len(s.texts) {
 		return
 	}
-	text = text[:min(len(text), maxOpening)]
+	text = text[:min(len(text), maxKept)]
 	if lent {
 		text = bytes.Clone(text)
 	}
@@ -686,7 +686,7 @@ func (t *trail) read(text []byte, lent bool) {
 
 // keepLast keeps how the last words open and end.
 func (t *trail) keepLast(words []byte, lent bool) {
-	t.lastWords, t.lastEnd = words[:min(len(words), maxOpening)], words[max(0, len(words)-maxLastEnd):]
+	t.lastWords, t.lastEnd = words[:min(len(words), maxKept)], words[max(0, len(words)-maxLastEnd):]
 	if lent {
 		n := len(t.lastWords)
 		t.room = append(append(t.room[:0], t.lastWords...), t.lastEnd...)

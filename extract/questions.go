@@ -15,7 +15,7 @@ func wantsStandaloneQuestion(text []byte) bool {
 	if !bytes.Contains(text, []byte("alone")) && !endsWith(sentence(text), []string{"ephraser", "ewriter"}) { // as most
 		return false
 	}
-	lower := loweredOpening(text)
+	lower := loweredBeginning(text)
 	order := sentence(lower)
 	who, isYou := bytes.CutPrefix(order, []byte("you are a"))
 	if isYou && (endsWith(who, rephrasers) && !beforeOthers.in(who) && followUpWords.in(lower[len(order):]) || rewords(who)) {
@@ -79,7 +79,7 @@ func wantsNextQuestions(text, end []byte) bool {
 	if !bytes.Contains(end, []byte(" ask")) && !bytes.Contains(text, []byte(" ask")) { // as most
 		return false
 	}
-	ends, opens := bytes.ToLower(jsonscan.AppendText(nil, end)), loweredOpening(text)
+	ends, opens := bytes.ToLower(jsonscan.AppendText(nil, end)), loweredBeginning(text)
 	order := sentence(opens)
 	if !nextQuestionWords.in(ends) && !(startsWith(order, nextOrders) && nextQuestionWords.in(order)) {
 		return false
@@ -94,7 +94,7 @@ func suggestsQuestions(text []byte) bool {
 	if first := sentence(text); !bytes.Contains(first, []byte("uestion")) || !bytes.Contains(first, []byte(" ask")) { // as most
 		return false
 	}
-	order := sentence(loweredOpening(text))
+	order := sentence(loweredBeginning(text))
 	if !suggestedWords.in(order) || habitWords.in(order) || besideWords.in(order) {
 		return false
 	}

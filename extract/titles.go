@@ -97,7 +97,7 @@ func wantsTitleOfThis(text []byte) bool {
 		return false
 	}
 	const farthest = 100 // bytes from the start
-	lower := loweredOpening(text)
+	lower := loweredBeginning(text)
 	before, behind, ok := bytes.Cut(lower, []byte(" title"))
 	if !ok {
 		return false

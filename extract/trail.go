@@ -237,9 +237,9 @@ type trail struct {
 	passed  bool  // what is left of the message at hand counts for nothing: see readSteps
 
 	// What surrounds the words.
-	system   setting  // the system prompt beside the messages
-	opening  setting  // the messages of the system before the first answer
-	injected struct { // what clients injected before the first answer, and what else counts like that
+	system      setting  // the system prompt beside the messages
+	systemAmong setting  // the messages of the system before the first answer
+	injected    struct { // what clients injected before the first answer, and what else counts like that
 		sum    sum    // in any order
 		places places // the directories that it names
 	}
@@ -301,9 +301,9 @@ type setting struct {
 	subagent bool      // the billing line says so
 }
 
-// maxOpening is how many bytes of a text are kept, in its plain form, to tell what kind of
+// maxKept is how many bytes of a text are kept, in its plain form, to tell what kind of
 // call the request is.
-const maxOpening = 256
+const maxKept = 256
 
 // maxLastEnd is how many bytes are kept of how a person's text ends: a wish behind what it is about.
 const maxLastEnd = 400
@@ -492,7 +492,7 @@ func (t *trail) nearKeys(keys keyBuffer, in *settings) keyBuffer {
 // protocol, so it makes no difference whether the prompt stands beside the messages or
 // among them.
 func (t *trail) instructions() (system, timeless sum) {
-	return either(t.system.sum, t.opening.sum), either(t.system.timeless, t.opening.timeless)
+	return either(t.system.sum, t.systemAmong.sum), either(t.system.timeless, t.systemAmong.timeless)
 }
 
 // either returns the digest of a system prompt of which one part or both are there.
@@ -512,7 +512,7 @@ func (t *trail) place() places {
 	if t.injected.places.n > 0 {
 		return t.injected.places
 	}
-	return t.system.places.and(t.opening.places)
+	return t.system.places.and(t.systemAmong.places)
 }
 
 // tail returns the digest of what people wrote last, leaving out the last i of their

@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// Many applications have side calls that no list can have the openings of, since they word
+// Many applications have side calls that no list can have the beginnings of, since they word
 // what they want of a model in their own way. The rules in this file know such calls by what
 // they ask for. A side call that is taken for a turn does little harm; a turn that is taken
 // for a side call finds no home for its conversation. So each rule wants several signs at
-// once, and looks only where side calls have them: among the first maxOpened bytes of a text,
+// once, and looks only where side calls have them: among the first maxBeginning bytes of a text,
 // or the last maxLastEnd.
 //
 // Words are looked for without the letters that may be capital ones, or that differ between
@@ -87,10 +87,10 @@ var beforeOthers = words{{
 	" by ", " using ", ". ", ": ", "\n", `\n`,
 }}
 
-// loweredOpening returns how a plain text opens, without escapes and in lower case.
-func loweredOpening(text []byte) []byte {
-	var buf [maxOpened]byte
-	return bytes.ToLower(opened(text, buf[:0]))
+// loweredBeginning returns how a plain text begins, without escapes and in lower case.
+func loweredBeginning(text []byte) []byte {
+	var buf [maxBeginning]byte
+	return bytes.ToLower(beginningOf(text, buf[:0]))
 }
 
 // sentence returns the first sentence of a text, plain or not. What comes behind it in a
@@ -116,7 +116,7 @@ func soleWish(text []byte) Class {
 	if !wishStems.in(text) && !bytes.Contains(text, []byte("标题")) { // as most
 		return Turn
 	}
-	lower := loweredOpening(text)
+	lower := loweredBeginning(text)
 	switch {
 	case makesTitle(lower), chineseTitles.in(lower), chineseTitleWords.in(lower) && !chineseOthers.in(lower), wantsCommit(sentence(lower)):
 		return Auxiliary

@@ -67,11 +67,11 @@ var contextTags = append(tags(passes,
 	passes,
 })
 
-// injectedOpenings are how messages begin that clients put in front of the question at
+// injectedBeginnings are how messages begin that clients put in front of the question at
 // hand; at the next question they stand somewhere else, or are gone. In some, Aider shows
 // files as they are by then, or says that it shows none, and so does Dyad; in others,
 // Microsoft's Agent Framework shows what it remembers or has found.
-var injectedOpenings = [][]byte{
+var injectedBeginnings = [][]byte{
 	[]byte("I have *added these files to the chat*"),
 	[]byte("I am not sharing any files that you can edit yet."),
 	[]byte("I am not sharing the full contents of any files with you yet."),
@@ -124,7 +124,7 @@ func tags(s stay, names ...string) (tags []tag) {
 }
 
 // injectedWhole reports whether a text is nothing but what a client injected: it begins with one
-// of the injectedOpenings, or has contextTags from end to end.
+// of the injectedBeginnings, or has contextTags from end to end.
 func injectedWhole(words []byte) bool {
 	if len(words) == 0 {
 		return false
@@ -132,8 +132,8 @@ func injectedWhole(words []byte) bool {
 	switch words[0] {
 	case '<':
 		return onlyContext(words)
-	case 'I', 'H', 'D', 'T', '#': // with which all of the openings begin
-		return slices.ContainsFunc(injectedOpenings, func(o []byte) bool { return bytes.HasPrefix(words, o) })
+	case 'I', 'H', 'D', 'T', '#': // with which all of them begin
+		return slices.ContainsFunc(injectedBeginnings, func(o []byte) bool { return bytes.HasPrefix(words, o) })
 	}
 	return false
 }

@@ -11,24 +11,24 @@ import (
 )
 
 // match relies on both, and finds each to the letter.
-func TestOpeningsAreSortedAndApart(t *testing.T) {
+func TestBeginningsAreSortedAndApart(t *testing.T) {
 	t.Parallel()
-	for _, openings := range [][]opening{systemOpenings, personOpenings} {
-		require.True(t, slices.IsSortedFunc(openings, func(a, b opening) int { return strings.Compare(a.text, b.text) }))
-		for i, o := range openings {
-			require.LessOrEqual(t, len(o.text), maxOpened, o.text)
+	for _, beginnings := range [][]beginning{systemBeginnings, personBeginnings} {
+		require.True(t, slices.IsSortedFunc(beginnings, func(a, b beginning) int { return strings.Compare(a.text, b.text) }))
+		for i, o := range beginnings {
+			require.LessOrEqual(t, len(o.text), maxBeginning, o.text)
 			if i > 0 {
-				require.False(t, strings.HasPrefix(o.text, openings[i-1].text), o.text)
+				require.False(t, strings.HasPrefix(o.text, beginnings[i-1].text), o.text)
 			}
 			for _, behind := range []string{"", " and", "\U0010ffff"} {
-				require.Equal(t, o.class, match(openings, []byte(strings.ReplaceAll(o.text+behind, "\n", `\n`))), o.text)
+				require.Equal(t, o.class, match(beginnings, []byte(strings.ReplaceAll(o.text+behind, "\n", `\n`))), o.text)
 			}
-			require.Equal(t, Turn, match(openings, []byte(strings.ReplaceAll(o.text[:len(o.text)-1], "\n", `\n`))), o.text)
+			require.Equal(t, Turn, match(beginnings, []byte(strings.ReplaceAll(o.text[:len(o.text)-1], "\n", `\n`))), o.text)
 		}
 	}
 }
 
-// Each opening is known where its client has it, in the middle of a conversation with tools,
+// Each beginning is known where its client has it, in the middle of a conversation with tools,
 // to which no other rule applies, and with white space in front; and not in the other place.
 func TestSideCallsOfClients(t *testing.T) {
 	t.Parallel()
@@ -41,17 +41,17 @@ func TestSideCallsOfClients(t *testing.T) {
 		return (&Request{Body: fmt.Appendf(nil, `{"system":%s,"tools":[{"name":"a"}],"messages":[
 			{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":%s}]}`, text(system), text(person))}).Class()
 	}
-	for _, o := range systemOpenings {
+	for _, o := range systemBeginnings {
 		require.Equal(t, o.class, class("\n  "+o.text+" and so on", "x"), o.text)
 		require.NotEqual(t, o.class, class("be kind", o.text+" and so on"), o.text)
 	}
-	for _, o := range personOpenings {
+	for _, o := range personBeginnings {
 		require.Equal(t, o.class, class("be kind", "\n  "+o.text+" and so on"), o.text)
 		require.NotEqual(t, o.class, class(o.text+" and so on", "x"), o.text)
 	}
 }
 
-// Words that are like an opening, but not to its end, are those of anybody.
+// Words that are like a beginning, but not to its end, are those of anybody.
 func TestTurnsLikeSideCalls(t *testing.T) {
 	t.Parallel()
 	for system, person := range map[string]string{

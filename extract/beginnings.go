@@ -9,24 +9,24 @@ import (
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
-// An opening is how the side calls of a client begin, and what they are.
-type opening struct {
+// A beginning is how the side calls of a client begin, and what they are.
+type beginning struct {
 	text  string
 	class Class
 }
 
-// The openings of system prompts, and those of the last words of a person: where a side call
+// The beginnings of system prompts, and those of the last words of a person: where a side call
 // goes on from the conversation, its client says what it wants in a message of the user. Both
 // lists are ordered by client.
 //
 // To add one, take the first words that are the same in all calls of the kind from the
 // client's source, without white space in front, and add a row for them. They must be long
 // enough not to be met with by chance, nor be what a person may well ask for in the same words:
-// the colon behind an order is no person's. They have at most maxOpened bytes; and no opening of
+// the colon behind an order is no person's. They have at most maxBeginning bytes; and no beginning of
 // a list may begin with another one of it, which a test checks. A call that is known by the rules in
 // wishes.go needs no row.
 var (
-	systemOpenings = sorted([]opening{
+	systemBeginnings = sorted([]beginning{
 		{"# AI role\n- You are a chat naming assistant", Auxiliary},                                                // Agent Zero
 		{"# AI role\nYou are AI summarization assistant\nYou are provided with a conversation", Compaction},        // Agent Zero
 		{"# AI's job\n1. The AI receives a MESSAGE from USER and short conversation HISTORY", Auxiliary},           // Agent Zero
@@ -187,7 +187,7 @@ var (
 		{"You are a conversation summarizer. Provide a concise summary of the conversation", Compaction},           // Strands Agents
 		{"You are a STEERING AGENT that evaluates a", Auxiliary},                                                   // Strands Agents
 	})
-	personOpenings = sorted([]opening{
+	personBeginnings = sorted([]beginning{
 		{"Read the above conversation. Then select the next role from", Auxiliary},                                  // AG2
 		{"Create a concise, 3-6 word title.\n\n**Notes**:", Auxiliary},                                              // aichat
 		{"Summarize the discussion briefly in 200 words or less to use as a prompt", Compaction},                    // aichat
@@ -297,29 +297,29 @@ var (
 	})
 )
 
-func sorted(openings []opening) []opening {
-	slices.SortFunc(openings, func(a, b opening) int { return strings.Compare(a.text, b.text) })
-	return openings
+func sorted(beginnings []beginning) []beginning {
+	slices.SortFunc(beginnings, func(a, b beginning) int { return strings.Compare(a.text, b.text) })
+	return beginnings
 }
 
-// match returns the class of the opening that a plain text begins with, or Turn.
-func match(openings []opening, text []byte) Class {
-	var buf [maxOpened]byte
-	words := opened(text, buf[:0])
-	// What words begin with is the last opening that does not come after them, since none
+// match returns the class of the beginning that a plain text begins with, or Turn.
+func match(beginnings []beginning, text []byte) Class {
+	var buf [maxBeginning]byte
+	words := beginningOf(text, buf[:0])
+	// What words begin with is the last beginning that does not come after them, since none
 	// begins with another. (slices.BinarySearchFunc would have the buffer on the heap.)
-	i := sort.Search(len(openings), func(i int) bool { return openings[i].text > string(words) })
-	if i > 0 && bytes.HasPrefix(words, []byte(openings[i-1].text)) {
-		return openings[i-1].class
+	i := sort.Search(len(beginnings), func(i int) bool { return beginnings[i].text > string(words) })
+	if i > 0 && bytes.HasPrefix(words, []byte(beginnings[i-1].text)) {
+		return beginnings[i-1].class
 	}
 	return Turn
 }
 
-// maxOpened is how many bytes of a text are looked at to tell what it wants.
-const maxOpened = 200
+// maxBeginning is how many bytes of a text are looked at to tell what it wants.
+const maxBeginning = 200
 
-// opened appends to buf, which has room for maxOpened bytes, how a plain text opens, without
+// beginningOf appends to buf, which has room for maxBeginning bytes, how a plain text begins, without
 // escapes. The text is one that a trail keeps, which has no white space in front.
-func opened(text, buf []byte) []byte {
-	return jsonscan.AppendText(buf, text[:min(len(text), maxOpened)])
+func beginningOf(text, buf []byte) []byte {
+	return jsonscan.AppendText(buf, text[:min(len(text), maxBeginning)])
 }
