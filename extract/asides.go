@@ -78,18 +78,18 @@ var (
 		"rewriter", "grader", "evaluator", "extractor", "memory extraction", "memory synthesizer", "memory consolidation",
 	}
 	// askedWords are said of what an asker is asked: routes may be those of trucks.
-	askedWords = words{{"user input", "user request", "user prompt", "user say", "question", "quer", "message", "conversation", "json", "intent", "analyze", "content", "answer"}}
+	askedWords = signs{{"user input", "user request", "user prompt", "user say", "question", "quer", "message", "conversation", "json", "intent", "analyze", "content", "answer"}}
 	askerEnds  = []string{
 		".", ",", ":", " for ", " that ", " in ", " tasked ", " assessing ",
 		" agent", " assistant", " system", " engine.", " engine,", " engine ", " component", " model",
 	}
 	// askerOthers are in the prompts of those who are asked by persons, about something else.
-	askerOthers = words{{"ql", " seo ", " pastes", "users paste", "student", "you explain", "answer questions", " my ", " i "}}
+	askerOthers = signs{{"ql", " seo ", " pastes", "users paste", "student", "you explain", "answer questions", " my ", " i "}}
 )
 
 var (
 	// asideOthers are in the prompts of applications that go on to answer, or say what to do in which case.
-	asideOthers = words{{
+	asideOthers = signs{{
 		"ql ", "ql.", "and respond", "and answer", "and reply", "and explain", "and correct", "and tell", "and write", "then ", "before answer",
 		"help the user", "help users", "helps ", "you help", "first ", "each answer", "each message", "every ", "always ", "whenever ",
 		". if ", ", if ", "if you ", "refuse", "polite", " i ", " my ", " me ", " your answer",
@@ -101,7 +101,7 @@ var (
 	// verdictWords: "determine whether a user prompt is in violation of the policies", "assessing relevance of a
 	// retrieved document to a user question". The last of them tell that what it is about is given, or in which
 	// form to answer.
-	verdictWords = words{
+	verdictWords = signs{
 		{"classif", "determine ", "decide ", "check if", "check whether", "assess", "evaluat", "judg", "grad", "detect"},
 		{
 			"user message", "user input", "user prompt", "user quer", "user question", "user request", "user's", "user is asking", "'user' messages", "query ", "intent",
@@ -116,7 +116,7 @@ var (
 	}
 
 	// routeWords: "route a user question to a vectorstore or web search".
-	routeWords = words{
+	routeWords = signs{
 		{"routing ", "router", "select the ", "determine the most "},
 		{"user", "raw text input"},
 		{"vectorstore", "suitable data source", "model prompt", "following agents"},
@@ -124,15 +124,15 @@ var (
 
 	// queryWords: "rewrite the user query so that it is optimized for retrieval", "generate three different versions of
 	// the given question". queryOthers are in prompts for an answer from what was found.
-	queryWords = words{
+	queryWords = signs{
 		{"rewrit", "rephras", "reformulat", "decompos", "different versions", "multiple search quer", "sub-quer", "step-back"},
 		{"quer", "question"},
 		{"retriev", "vector database", "search quer", "web search", "original query"},
 	}
-	queryOthers = words{{" answer the", " answers", "an answer", "to answer"}}
+	queryOthers = signs{{" answer the", " answers", "an answer", "to answer"}}
 
 	// memoryWords: "extract facts about the user from the conversation that are worth remembering".
-	memoryWords = words{
+	memoryWords = signs{
 		{"extract", "update", "memory system"},
 		{"memor", "facts about the user"},
 		{"conversation", "chat history", "extraction", "to be stored"},

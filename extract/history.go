@@ -131,4 +131,4 @@ func headsHistory(line []byte) bool {
 	return heads && historyWords.in(bytes.ToLower(line))
 }
 
-var historyWords = words{{"history", "conversation", "memory", "transcript", "dialog"}}
+var historyWords = signs{{"history", "conversation", "memory", "transcript", "dialog"}}

@@ -44,11 +44,11 @@ func rewords(who []byte) bool {
 }
 
 var (
-	rewordWords = words{
+	rewordWords = signs{
 		{" that reformulates ", " that rephrases ", " that rewrites ", " who reformulates ", " who rephrases ", " who rewrites "},
 		{"message", "question", "quer", "follow"},
 	}
-	rewordedWords = words{{"quer", "question"}}
+	rewordedWords = signs{{"quer", "question"}}
 )
 
 var (
@@ -59,16 +59,16 @@ var (
 	}
 	// rephrasers are what a model is called that makes such questions, and followUpWords of what.
 	rephrasers        = []string{" question rephraser", " query rephraser", " question rewriter", " query rewriter"}
-	followUpWords     = words{{"follow-up", "follow up", "followup"}, {"conversation", "chat history", "chat_history"}}
+	followUpWords     = signs{{"follow-up", "follow up", "followup"}, {"conversation", "chat history", "chat_history"}}
 	standalone        = []string{"standalone question", "stand-alone question", "standalone query", "standalone search query"}
-	conversationWords = words{{"conversation", "chat history", "chat_history"}}
+	conversationWords = signs{{"conversation", "chat history", "chat_history"}}
 	// What is made into such a question stands in front of it, and how.
-	standaloneWords = words{
+	standaloneWords = signs{
 		{"rewrit", "rephras", "formulat", "convert", "condens", "combin", "generat", "creat", "synthes"},
 		{"question", "query", "message", "follow", "input"},
 	}
-	askingWords   = words{{" i ", " my ", " how ", "?", " answer the ", " code "}}
-	answeredWords = words{{"and answer", "then answer", "before answer", "and explain", " that i ", " for my "}}
+	askingWords   = signs{{" i ", " my ", " how ", "?", " answer the ", " code "}}
+	answeredWords = signs{{"and answer", "then answer", "before answer", "and explain", " that i ", " for my "}}
 )
 
 // wantsNextQuestions reports whether a text, given as it opens and as it ends, wants the questions
@@ -106,7 +106,7 @@ func suggestsQuestions(text []byte) bool {
 }
 
 var (
-	suggestedWords = words{
+	suggestedWords = signs{
 		{"question"},
 		{" user ", " users ", " human "},
 		{"might ask", "may ask", "could ask", "would ask", "can ask", "want to ask", "likely to ask", "likely ask"},
@@ -116,13 +116,13 @@ var (
 		"suggest ", "generate ", "predict ", "propose ", "recommend ",
 		"you suggest ", "you generate ", "you predict ", "your task is to suggest ", "your task is to generate ", "your task is to predict ",
 	}
-	suggesterWords = words{{" that suggests ", " that generates ", " that predicts ", " who suggests ", " who generates ", " who predicts "}}
+	suggesterWords = signs{{" that suggests ", " that generates ", " that predicts ", " who suggests ", " who generates ", " who predicts "}}
 	// besideWords tell of what else the model is to do.
-	besideWords = words{{" answer the ", " answers ", " answer,", " after ", " respond"}}
+	besideWords = signs{{" answer the ", " answers ", " answer,", " after ", " respond"}}
 )
 
 var (
-	nextQuestionWords = words{
+	nextQuestionWords = signs{
 		{"question"},
 		{"predict", "suggest", "generat", "give me", "recommend", "propos"},
 		{"that user ", "the user ", "that human ", "the human "},
@@ -131,5 +131,5 @@ var (
 	}
 	// nextOrders are how such a text begins if it shows the conversation behind what it wants.
 	nextOrders = []string{"given the ", "based on the ", "generate ", "suggest ", "predict "}
-	talkWords  = words{{"conversation histor", "chat histor", "following conversation", "previous conversation", "conversation below", "\nhuman", "\nuser", "\nai: ", "\nassistant"}}
+	talkWords  = signs{{"conversation histor", "chat histor", "following conversation", "previous conversation", "conversation below", "\nhuman", "\nuser", "\nai: ", "\nassistant"}}
 )

@@ -52,7 +52,7 @@ func ordersSummary(lower []byte) bool {
 }
 
 // summaryWords are said behind a summary of a conversation that is one with a model, or goes on.
-var summaryWords = words{
+var summaryWords = signs{
 	{"so far", "ai assistant", "preserv", "context", "continu", "histor", "older", "earlier", "previous"},
 }
 
@@ -74,11 +74,11 @@ func namesTalk(what []byte) bool {
 var (
 	modelTalks = []string{"chat history", "coding session ", "agent conversations"}
 	// habitWords are in the first sentence of a prompt that says when to summarize, and what else to do.
-	habitWords = words{{"first ", "before ", " each ", " every ", "always ", " then "}}
+	habitWords = signs{{"first ", "before ", " each ", " every ", "always ", " then "}}
 	// talkOthers are of a conversation that people have had with each other.
-	talkOthers = words{{" customer", " patient", " client", " student"}}
+	talkOthers = signs{{" customer", " patient", " client", " student"}}
 	// compressorOthers are behind the name of one who makes other conversations shorter, or tells of it.
-	compressorOthers = words{{" for ", "researcher"}}
+	compressorOthers = signs{{" for ", "researcher"}}
 )
 
 // compressors are what a model is called that makes a conversation shorter.
@@ -102,4 +102,4 @@ func makes(before []byte) bool {
 	return false
 }
 
-var madeFrom = words{{" from ", " with ", " to ", " of "}}
+var madeFrom = signs{{" from ", " with ", " to ", " of "}}

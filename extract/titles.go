@@ -45,13 +45,13 @@ var (
 	// otherTitles are in front of the title of something else, which may be made from a conversation.
 	otherTitles = []string{"song", "ticket", "issue", "post", "article"}
 	// titledOthers stand between a verb and the title of something else.
-	titledOthers = words{{" with ", " has ", " each ", " it a ", ": ", ". "}}
+	titledOthers = signs{{" with ", " has ", " each ", " it a ", ": ", ". "}}
 	// condensedWords are in front of the title that a conversation is made into.
-	condensedWords = words{talkNames, {" into a", " as a"}}
+	condensedWords = signs{talkNames, {" into a", " as a"}}
 	// titleOf are between a title and the conversation that it is of, and titleElsewhere where it is
 	// of something else.
-	titleOf        = words{{" for ", " of ", " from the ", " from a ", " based on ", "captur", "summar", "describ", "reflect", "represent"}}
-	titleElsewhere = words{{" in this ", " with ", " when ", " each "}}
+	titleOf        = signs{{" for ", " of ", " from the ", " from a ", " based on ", "captur", "summar", "describ", "reflect", "represent"}}
+	titleElsewhere = signs{{" in this ", " with ", " when ", " each "}}
 )
 
 // titlesTalk reports whether words, from behind the word title to the end of the sentence,
@@ -74,18 +74,18 @@ func endsName(behind []byte) bool {
 }
 
 var (
-	chineseTitles = words{
+	chineseTitles = signs{
 		{"会话标题", "对话标题", "聊天标题"},
 		{"生成", "总结", "命名"},
 	}
-	chineseTitleWords = words{
+	chineseTitleWords = signs{
 		{"标题"},
 		{"会话", "对话", "聊天"},
 		{"总结", "生成"},
 		{"字内", "字以内", "个字", "不超过", "简短", "简洁"}, // how long it is to be
 	}
 	// What is to have a title there, if it is not the conversation.
-	chineseOthers = words{{"文章", "工单", "视频", "帖子", "邮件"}}
+	chineseOthers = signs{{"文章", "工单", "视频", "帖子", "邮件"}}
 )
 
 // wantsTitleOfThis reports whether a person's words, given as they open, want a title for the
@@ -167,16 +167,16 @@ var (
 	}
 
 	limits     = []string{" in ", " within ", " under ", " of "}
-	limitWords = words{{"word", "character"}}
+	limitWords = signs{{"word", "character"}}
 
-	titleLengths = words{
+	titleLengths = signs{
 		{"word", "character", "concise", "short", "brief"},
 		{"generat", "creat", "writ", "provid", "suggest", "reply", "give", "summar", "find a "},
 	}
 	// shownTalk is in a text that shows the conversation as well.
-	shownTalk = words{{"generat", "creat", "writ"}, {"\nuser: ", "\nhuman: "}}
+	shownTalk = signs{{"generat", "creat", "writ"}, {"\nuser: ", "\nhuman: "}}
 	// titleTellers are in front of a title that somebody else is to make, or that is only talked about.
-	titleTellers = words{{" that ", " which ", "function", " script", "translate", "how ", "prompt"}}
+	titleTellers = signs{{" that ", " which ", "function", " script", "translate", "how ", "prompt"}}
 	titled       = []string{
 		"this coding session", "a coding session", "a new chat session", "a new conversation",
 		"this conversation", "our conversation", "the conversation", "the following conversation", "a conversation", "a chat conversation",

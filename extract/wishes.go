@@ -21,13 +21,13 @@ import (
 //	questions.go  a question that stands alone, and those that the user may ask next
 //	asides.go     what is to be thought of something that was said
 
-// words are some lists of words, in lower case.
-type words [][]string
+// signs are some lists of words, in lower case.
+type signs [][]string
 
 // in reports whether a text has a word of each list.
-func (ws words) in(text []byte) bool {
-	for _, wanted := range ws {
-		if !slices.ContainsFunc(wanted, func(w string) bool { return bytes.Contains(text, []byte(w)) }) {
+func (s signs) in(text []byte) bool {
+	for _, words := range s {
+		if !slices.ContainsFunc(words, func(w string) bool { return bytes.Contains(text, []byte(w)) }) {
 			return false
 		}
 	}
@@ -82,7 +82,7 @@ func isCalled(who []byte, names []string, ends func(behind []byte) bool) bool {
 }
 
 // beforeOthers stand between the model and the name of somebody else, or of what it is to make.
-var beforeOthers = words{{
+var beforeOthers = signs{{
 	" that ", " who ", " whose ", " which ", " with ", " to ", " for ", " of ", "not a ", " not ", " each ", " every ",
 	" by ", " using ", ". ", ": ", "\n", `\n`,
 }}
@@ -135,9 +135,9 @@ func wantsCommit(sentence []byte) bool { return commitWords.in(sentence) && !com
 
 // commitWords are of a commit message that is to be written, and commitOthers of one that may be.
 var (
-	commitWords = words{
+	commitWords = signs{
 		{"commit message"},
 		{"generat", "creat", "writ", "summar"},
 	}
-	commitOthers = words{{" can ", " how to ", " help "}}
+	commitOthers = signs{{" can ", " how to ", " help "}}
 )
