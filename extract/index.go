@@ -212,7 +212,7 @@ func (x *index) readOn(body []byte, until stop, messages reader) (inPassing bool
 	if x.progress.Load() != unfinished {
 		return false
 	}
-	w := walk{index: x, c: jsonscan.New(body[x.pos:]), base: int(x.pos), careful: len(body) <= strictly}
+	w := walk{index: x, c: jsonscan.New(body[x.pos:]), base: int(x.pos), strict: len(body) <= strictly}
 	if x.pos == 0 {
 		x.known, x.others = x.room.known[:0], x.room.others[:0]
 		if uint64(len(body)) > math.MaxUint32 || !w.c.Object() {
@@ -243,7 +243,7 @@ type walk struct {
 	*index
 	c       jsonscan.Cursor
 	base    int  // the offset in the body at which the text of c begins
-	careful bool // read to the letter: skip rather than skim
+	strict  bool // read to the letter: skip rather than skim
 	stopped bool // past the member at which it was to stop
 
 	lists    int   // how many lists of messages were to be read (the first was)
@@ -275,7 +275,7 @@ func (w *walk) members(in field, until stop, messages reader) {
 		from := w.pos()
 		f := in.memberAsWritten(written)
 		if f == noField || !w.readInside(f, messages) {
-			if w.careful {
+			if w.strict {
 				c.Skip()
 			} else {
 				c.Skim()

@@ -661,7 +661,7 @@ func (s *setting) read(text []byte, lent bool) {
 
 // read takes in a plain text of a person. If it is lent, it must not be kept.
 func (t *trail) read(text []byte, lent bool) {
-	if t.passed || t.readSteps(text) {
+	if t.passed || t.readBrowserUse(text) {
 		return
 	}
 	t.ends.add(text)

@@ -36,19 +36,19 @@ import (
 //
 // The files:
 //
-//	trail.go      the settings and the keys that are made of what was read
-//	messages.go   the walk through messages and blocks, which finds out who wrote what
-//	words.go      what clients inject into the words of a person, and how it is taken off
-//	repeated.go   what they repeat of a system prompt
-//	framed.go     a question in the midst of what an application writes around it
-//	places.go     the directories that a setting names
-//	times.go      a system prompt without the times of day in it
-//	steps.go      a message of browser-use, which tells of a task and of all its steps
-//	transcript.go the conversation in one text of a person
-//	history.go    the conversation in the system prompt
-//	legacy.go     prompts without messages, the conversation in one text
-//	plain.go      the form in which texts are compared, however they were escaped
-//	sum.go        the digests
+//	trail.go       the settings and the keys that are made of what was read
+//	messages.go    the walk through messages and blocks, which finds out who wrote what
+//	words.go       what clients inject into the words of a person, and how it is taken off
+//	repeated.go    what they repeat of a system prompt
+//	framed.go      a question in the midst of what an application writes around it
+//	places.go      the directories that a setting names
+//	times.go       a system prompt without the times of day in it
+//	browseruse.go  a message of browser-use, which tells of a task and of all its steps
+//	transcript.go  the conversation in one text of a person
+//	history.go     the conversation in the system prompt
+//	legacy.go      prompts without messages, the conversation in one text
+//	plain.go       the form in which texts are compared, however they were escaped
+//	sum.go         the digests
 //
 // What holds them to it: TestTrailOverWireFormats says the same in each wire format (add a
 // new one to wire_test.go); TestTrailDoesNotDependOnStyle, TestTrailOfAnything and
@@ -234,7 +234,7 @@ type trail struct {
 	items   int   // looked at so far; beyond maxItems, the request has no trail
 	lines   int32 // that transcript has told apart
 	inParts bool  // within the parts of a block; parts in these are no parts, to go over each text but once
-	passed  bool  // what is left of the message at hand counts for nothing: see readSteps
+	passed  bool  // what is left of the message at hand counts for nothing: see readBrowserUse
 
 	// What surrounds the words.
 	system      setting  // the system prompt beside the messages
