@@ -73,3 +73,17 @@ func TestCompleteLeavesOthers(t *testing.T) {
 	require.Equal(t, "a", s.ID)
 	require.Empty(t, s.Parent)
 }
+
+func TestChain(t *testing.T) {
+	t.Parallel()
+	r := &extract.Request{Header: header("A", "1", "B", "2")}
+	requireSession(t, extract.Chain{}, r, "", "")
+	requireSession(t, extract.Chain(nil), r, "", "")
+	requireSession(t, extract.Chain{extract.Header("B"), extract.Header("A")}, r, "b", "2")
+	requireSession(t, extract.Chain{extract.Header("C"), extract.Chain{extract.Header("D")}, extract.Chain{extract.Header("A")}}, r, "a", "1")
+	requireSession(t, extract.Default(), &extract.Request{}, "", "")
+
+	// What the extractors before found is not looked at.
+	asked := extract.ExtractorFunc(func(*extract.Request) (extract.Session, bool) { panic("asked") })
+	requireSession(t, extract.Chain{extract.Header("A"), asked}, r, "a", "1")
+}

@@ -136,20 +136,6 @@ func TestPresetsAreNotShared(t *testing.T) {
 	}
 }
 
-func TestChain(t *testing.T) {
-	t.Parallel()
-	r := &extract.Request{Header: header("A", "1", "B", "2")}
-	requireSession(t, extract.Chain{}, r, "", "")
-	requireSession(t, extract.Chain(nil), r, "", "")
-	requireSession(t, extract.Chain{extract.Header("B"), extract.Header("A")}, r, "b", "2")
-	requireSession(t, extract.Chain{extract.Header("C"), extract.Chain{extract.Header("D")}, extract.Chain{extract.Header("A")}}, r, "a", "1")
-	requireSession(t, extract.Default(), &extract.Request{}, "", "")
-
-	// What the extractors before found is not looked at.
-	asked := extract.ExtractorFunc(func(*extract.Request) (extract.Session, bool) { panic("asked") })
-	requireSession(t, extract.Chain{extract.Header("A"), asked}, r, "a", "1")
-}
-
 // Many goroutines may look at one request.
 func TestOneRequestForManyGoroutines(t *testing.T) {
 	t.Parallel()
