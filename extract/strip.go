@@ -128,7 +128,7 @@ func (s *strip) text(raw []byte, end int) {
 	}
 	raw = raw[1 : len(raw)-1]
 	trimmed := trim(raw)
-	if words := withoutBilling(trimmed); len(words) < len(trimmed) {
+	if _, words := cutBilling(trimmed); len(words) < len(trimmed) {
 		behind := end - len(`"`) - (len(raw) - len(trimEnd(raw)))
 		s.cut(end-len(`"`)-len(raw), behind-len(words))
 	}
@@ -289,8 +289,8 @@ func (s *strip) dropsBlock(in compound, c jsonscan.Cursor) bool {
 	if raw == nil {
 		return false
 	}
-	raw = trim(raw[1 : len(raw)-1])
-	return len(raw) > 0 && len(withoutBilling(raw)) == 0
+	billing, rest := cutBilling(raw[1 : len(raw)-1])
+	return len(billing) > 0 && len(rest) == 0
 }
 
 // keep goes past what is part of the prompt: the value of a member of that name, or an

@@ -117,8 +117,9 @@ func soleWish(text []byte) Class {
 		return Turn
 	}
 	lower := loweredBeginning(text)
+	order := sentence(lower)
 	switch {
-	case makesTitle(lower), chineseTitles.in(lower), chineseTitleWords.in(lower) && !chineseOthers.in(lower), wantsCommit(sentence(lower)):
+	case makesTitle(lower), chineseTitles.in(lower), chineseTitleWords.in(lower) && !chineseOthers.in(lower), commitWords.in(order) && !commitOthers.in(order):
 		return Auxiliary
 	case wantsSummary(lower):
 		return Compaction
@@ -128,10 +129,6 @@ func soleWish(text []byte) Class {
 
 // wishStems are how words begin of which each wish that soleWish knows has one.
 var wishStems = stemsOf("title", "titling", "retitle", "commit m", "summar", "compress", "compact", "condens")
-
-// wantsCommit reports whether a sentence in lower case wants the model to write a commit
-// message, rather than saying that it can.
-func wantsCommit(sentence []byte) bool { return commitWords.in(sentence) && !commitOthers.in(sentence) }
 
 // commitWords are of a commit message that is to be written, and commitOthers of one that may be.
 var (

@@ -382,9 +382,3 @@ func cutBilling(raw []byte) (billing, rest []byte) {
 	}
 	return rest[:end], trimStart(rest[end:])
 }
-
-// withoutBilling returns the rest that cutBilling leaves.
-func withoutBilling(raw []byte) []byte {
-	_, rest := cutBilling(raw)
-	return rest
-}
