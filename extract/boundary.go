@@ -67,7 +67,7 @@ func (r *Request) Boundaries() []Boundary {
 
 // boundaries is Boundaries, worked out anew.
 func (r *Request) boundaries() []Boundary {
-	p := r.readPrompt() // comes first: it reads the messages of a body that nobody has read yet, in passing
+	p := r.promptInPassing() // comes first: it reads the messages of a body that nobody has read yet, in passing
 	if !r.read() || r.delta() {
 		return nil
 	}

@@ -33,7 +33,7 @@ func (t *trail) history() (in [2]sum, here, before sum) {
 	if t.answered {
 		return
 	}
-	now := question(t.lastWords)
+	now := bareLine(t.lastWords)
 	asked, front, headed, open := conversationAt(t.ending)
 	if open && bytes.Equal(asked[0], now) { // some have the question at hand there as well
 		asked = [3][]byte{asked[1], asked[2]}
@@ -84,8 +84,8 @@ func conversationAt(text []byte) (asked [3][]byte, front []byte, headed, open bo
 	return asked, front, headed, open
 }
 
-// question returns the first line of a text, as it may stand behind a label.
-func question(text []byte) []byte {
+// bareLine returns the first line of a text, as it may stand behind a label.
+func bareLine(text []byte) []byte {
 	line, _, _ := bytes.Cut(text, lineBreak)
 	return bytes.Trim(trim(line), ` *\"'`)
 }
@@ -110,7 +110,7 @@ func askedIn(line []byte) []byte {
 				if end >= 0 {
 					words = words[:end]
 				}
-				if words = question(words); len(words) > 0 {
+				if words = bareLine(words); len(words) > 0 {
 					return words
 				}
 			}

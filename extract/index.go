@@ -117,10 +117,10 @@ func (r *Request) readWithTrail() bool {
 	return r.read()
 }
 
-// readPrompt reads the body and, in passing, its messages into a prompt. It returns nil
+// promptInPassing reads the body and, in passing, its messages into a prompt. It returns nil
 // if somebody has begun to read the body before, or if the prompt is not the one that
 // reading the messages by themselves would give.
-func (r *Request) readPrompt() *prompt {
+func (r *Request) promptInPassing() *prompt {
 	x := &r.index
 	x.reading.Lock()
 	defer x.reading.Unlock()

@@ -10,10 +10,10 @@ import (
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
-// readPrompt reads what a body has in place of messages: a prompt, by any of its names,
+// readLegacy reads what a body has in place of messages: a prompt, by any of its names,
 // or Cohere's chat before v2, which has the last message beside those before it. If there
 // is a history of another form, such as ChatGLM's, what is beside it says little.
-func (t *trail) readPrompt(r *Request) {
+func (t *trail) readLegacy(r *Request) {
 	if hasMessages(r.member("history")) {
 		return
 	}

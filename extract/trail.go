@@ -207,7 +207,7 @@ func (r *Request) newTrail() *trail {
 	}
 	t.readRest(r)
 	if t.silent() {
-		t.readPrompt(r)
+		t.readLegacy(r)
 	}
 	return t
 }
