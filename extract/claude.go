@@ -64,25 +64,22 @@ func (claudeCode) find(r *Request, s *Session) (ok bool) {
 // findWithHeaders is find for a Chain in which Headers comes right behind this one, and
 // does the work of both, so that the headers are searched once: claudeHeader is the
 // first in the list of Headers. behind has the extractors that come after Headers. If
-// ClaudeUserID is the first of these, findWithHeaders does its work as well; if looked is
-// true, it need not be asked any more.
-func (claudeCode) findWithHeaders(r *Request, s *Session, behind Chain) (ok, looked bool) {
+// ClaudeUserID is the first of these, it is left to the Chain to ask that.
+func (claudeCode) findWithHeaders(r *Request, s *Session, behind Chain) (ok bool) {
 	named := knownHeaders.find(r, s)
 	if s.Source == claudeSource || len(r.Body) == 0 || !r.anthropic() {
-		return named, false
+		return named
 	}
 	if named {
 		if claude, ok := claudeFrom(r, r.plainUserID()); ok {
 			*s = claude
 		}
-		return true, false
+		return true
 	}
-	if len(behind) > 0 && behind[0] == ClaudeUserID() {
-		*s, ok = claudeUserID{}.find(r, behind[1:])
-		return ok, true
+	if len(behind) == 0 || behind[0] != ClaudeUserID() {
+		*s, ok = ClaudeUserID().Extract(r)
 	}
-	*s, ok = ClaudeUserID().Extract(r)
-	return ok, false
+	return ok
 }
 
 // plainUserID returns the text of metadata.user_id if a quick look finds it, and else nil.

@@ -147,10 +147,7 @@ func (c Chain) Find(r *Request, s *Session) (ok bool) {
 		case claudeCode:
 			if i+1 < len(c) && c[i+1] == Extractor(knownHeaders) { // Headers(), but compared without a call
 				i++
-				var looked bool
-				if ok, looked = e.findWithHeaders(r, s, c[i+1:]); looked {
-					i++
-				}
+				ok = e.findWithHeaders(r, s, c[i+1:])
 			} else {
 				ok = e.find(r, s)
 			}
