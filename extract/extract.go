@@ -1,5 +1,20 @@
 package extract
 
+// The files of the package, for those who have to change it:
+//
+//	extract.go, preset.go          sessions, extractors and chains
+//	request.go                     requests, and how they are read from HTTP
+//	header.go, claude.go, body.go  the ids in headers and bodies
+//	id.go                          what an id is
+//	thread.go                      what else a request says of its session
+//	state.go, statereader.go       state on the server, in requests and in responses
+//	index.go, ends.go, field.go    how a body is read: see index.go
+//	trail.go                       conversations without an id; it lists more files
+//	class.go, beginnings.go        what kind of call a request is
+//	wishes.go                      the same, by what it asks for; it lists more files
+//	boundary.go, strip.go          where a prompt may be cut
+//	credential.go                  who has sent a request
+
 // A Session is a conversation as an [Extractor] names it.
 //
 // Within one [Request.Scope], two requests belong to one session if Source and

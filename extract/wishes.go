@@ -20,6 +20,7 @@ import (
 //	summaries.go  a summary in its place
 //	questions.go  a question that stands alone, and those that the user may ask next
 //	asides.go     what is to be thought of something that was said
+//	subagent.go   that the model is a sub-agent
 
 // signs are some lists of words, in lower case.
 type signs [][]string
