@@ -11,15 +11,8 @@ func addressesSubagent(text []byte) bool {
 		_, text, _ = bytes.Cut(text, lineBreak)
 		text = trimStart(text)
 	}
-	text, ok := bytes.CutPrefix(text, []byte("You are "))
-	if !ok {
-		return false
-	}
-	who, behind, ok := bytes.Cut(text[:min(len(text), longest)], []byte("sub-agent"))
-	if !ok {
-		who, behind, ok = bytes.Cut(text[:min(len(text), longest)], []byte("subagent"))
-	}
-	return ok && !beforeOthers.in(who) && !startsWith(behind, behindOthers)
+	who, isYou := bytes.CutPrefix(text, []byte("You are "))
+	return isYou && isCalled(who[:min(len(who), longest)], []string{"subagent", "sub-agent"}, func(behind []byte) bool { return !startsWith(behind, behindOthers) })
 }
 
 // behindOthers make of the word the name of one who has to do with sub-agents.

@@ -19,7 +19,8 @@ func TestSubagentsInAnyWords(t *testing.T) {
 		"You are a focused, read-only sub-agent. You can":                                             extract.Subagent, // Pydantic AI
 		"You are now running as a subagent. All the `user` messages are sent by the main agent":       extract.Subagent, // kimi-cli
 		`\nYou are a subagent spawned by a workflow orchestration script.`:                            extract.Subagent, // Claude Code
-		"You are a coding assistant with access to subagents.":                                        extract.Turn,     // Cline
+		"You are a subagent, and one of the sub-agents of a team.":                                    extract.Subagent,
+		"You are a coding assistant with access to subagents.":                                        extract.Turn, // Cline
 		"You are a supervisor that has a subagent for each task.":                                     extract.Turn,
 		"You are a manager. Each subagent reports to you.":                                            extract.Turn,
 		`You are the lead engineer\nUse one subagent per task.`:                                       extract.Turn,
