@@ -21,10 +21,10 @@ type beginning struct {
 //
 // To add one, take the first words that are the same in all calls of the kind from the
 // client's source, without white space in front, and add a row for them. They must be long
-// enough not to be met with by chance, nor be what a person may well ask for in the same words:
-// the colon behind an order is no person's. They have at most maxBeginning bytes; and no beginning of
-// a list may begin with another one of it, which a test checks. A call that is known by the rules in
-// wishes.go needs no row.
+// enough not to be met with by chance, nor be what a person may well ask for in the same
+// words: the colon behind an order is no person's. They have at most maxBeginning bytes, and
+// none may begin with another one of the list, which a test checks. A call that is known by
+// the rules in wishes.go needs no row.
 var (
 	systemBeginnings = sorted([]beginning{
 		{"# AI role\n- You are a chat naming assistant", Auxiliary},                                                // Agent Zero
@@ -318,8 +318,8 @@ func match(beginnings []beginning, text []byte) Class {
 // maxBeginning is how many bytes of a text are looked at to tell what it wants.
 const maxBeginning = 200
 
-// beginningOf appends to buf, which has room for maxBeginning bytes, how a plain text begins, without
-// escapes. The text is one that a trail keeps, which has no white space in front.
+// beginningOf appends to buf, which has room for maxBeginning bytes, how a plain text begins,
+// without escapes. The text is one that a trail keeps, which has no white space in front.
 func beginningOf(text, buf []byte) []byte {
 	return jsonscan.AppendText(buf, text[:min(len(text), maxBeginning)])
 }

@@ -143,7 +143,7 @@ func TestClass(t *testing.T) {
 		"warm-up":                          {body(`{"messages":[{"role":"user","content":"Warmup"}]}`), extract.Probe},
 		"warm-up in mid-conversation":      {body(`{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":"Warmup"}]}`), extract.Turn},
 		"broken body":                      {body(`{"max_tokens":1,"messages":[`), extract.Turn},
-		"the opening is longer than shown": {says("You are naming", "x"), extract.Turn},
+		"there is less than the beginning": {says("You are naming", "x"), extract.Turn},
 	} {
 		require.Equal(t, tt.want, tt.req.Class(), name)
 	}
