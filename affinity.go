@@ -95,7 +95,8 @@ type Selection[T any] struct {
 	leased   bool          // the binding is kept alive until Done
 	beside   bool          // the request leaves no trace
 	stayed   bool          // the conversation's last request, Idle ago, went to this target too
-	kin      *kin          // nil if the session has no related records
+	starters [2]Key        // of a thread that may take over a binding; zero if that is in kin
+	kin      *kin          // nil if the session has no related records but those
 	ticket   Ticket        // of the Balancer, if there is one
 }
 

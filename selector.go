@@ -491,20 +491,23 @@ func (c *Cache) threadKey(q *query, thread string) Key {
 	return keyOf(c.secret.Add(c.secret.Add(q.source, q.sess.ID), thread))
 }
 
-// related reports whether there may be records that the session could take over, or
-// that are copies of its own: those by relatedKeys.
-func (q *query) related() bool {
-	return q.starts || len(q.sess.Continues)+len(q.sess.Near)+len(q.sess.Aliases) > 0
+// starters returns the keys of the bindings that a thread could take over: that of its
+// session, and that of the thread which started it, or else that of the session again.
+func (q *query) starters(c *Cache) [2]Key {
+	keys := [2]Key{q.root, q.root}
+	if q.sess.ParentThread != "" {
+		keys[1] = c.threadKey(q, q.sess.ParentThread)
+	}
+	return keys
 }
 
-// relatedKeys returns the keys of such records.
+// relatedKeys returns the keys of all records that the session could take over, or that are
+// copies of its own.
 func (q *query) relatedKeys(c *Cache) []Key {
 	var keys []Key
 	if q.starts {
-		keys = append(keys, q.root)
-		if q.sess.ParentThread != "" {
-			keys = append(keys, c.threadKey(q, q.sess.ParentThread))
-		}
+		starters := q.starters(c)
+		keys = append(keys, starters[:]...)
 	}
 	for _, ids := range [][]string{q.sess.Aliases, q.sess.Continues, q.sess.Near} {
 		for _, id := range ids {
@@ -735,9 +738,12 @@ func (s *Selector[T]) fillBound(q *query, target T, reason Reason, sel *Selectio
 	sel.Session = sel.at.session()
 	sel.ttl = q.ttl
 	sel.beside = q.beside
-	if q.related() {
+	switch {
+	case len(q.sess.Continues)+len(q.sess.Near)+len(q.sess.Aliases) > 0:
 		sel.kin = &kin{query: *q} // a copy, so that q stays on the stack
 		sel.kin.req = nil
+	case q.starts: // a sub-agent, say: there is no more to know, and nothing to allocate
+		sel.starters = q.starters(s.cache)
 	}
 }
 
@@ -1380,11 +1386,16 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 func (s *Selector[T]) forget(sel *Selection[T]) {
 	if s.cache.table.Delete(sel.at.key.k, sel.at.Stamp(), s.cache.now()) {
 		sel.drop(sel.at.key.aside())
-		if sel.kin != nil {
-			for _, k := range sel.kin.relatedKeys(s.cache) {
-				sel.drop(k)
-				sel.drop(k.aside())
-			}
+		var related []Key
+		switch {
+		case sel.kin != nil:
+			related = sel.kin.relatedKeys(s.cache)
+		case sel.starters != [2]Key{}:
+			related = sel.starters[:]
+		}
+		for _, k := range related {
+			sel.drop(k)
+			sel.drop(k.aside())
 		}
 	}
 	sel.endCopies(0)

@@ -166,7 +166,7 @@ func TestSessionStays(t *testing.T) {
 
 func TestNoSessionLeavesEverythingToTheFallback(t *testing.T) {
 	t.Parallel()
-	s := newSelector(t, affinity.Config[string]{})
+	s := newSelector(t, affinity.Config[string]{Tenant: extract.Credential}) // which takes no nil
 	for _, req := range []*extract.Request{nil, {}, {Body: []byte(`{"model":"m"}`)}, {Header: http.Header{"X-Session-Id": {"null"}}}} {
 		for _, want := range []string{"a", "b", "c"} {
 			sel := mustSelect(t, s, req, "a", "b", "c")
@@ -232,13 +232,17 @@ func TestErrorsBindNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSelector(t, affinity.Config[string]{Fallback: tt.fallback})
-			sel, err := s.Select(t.Context(), session("s"), tt.candidates)
-			require.ErrorIs(t, err, tt.want)
-			require.Equal(t, &affinity.Selection[string]{}, &sel)
-			sel.Done(affinity.Outcome{Result: affinity.Served})
-			require.Zero(t, s.Cache().Len())
-			_, err = s.Pick(t.Context(), session("s"), tt.candidates)
-			require.ErrorIs(t, err, tt.want)
+			for _, req := range []*extract.Request{
+				session("s"), {Body: []byte(`{"prompt_cache_key":"k","messages":[{"role":"user","content":"hi"}]}`)},
+			} {
+				sel, err := s.Select(t.Context(), req, tt.candidates)
+				require.ErrorIs(t, err, tt.want)
+				require.Equal(t, &affinity.Selection[string]{}, &sel)
+				sel.Done(affinity.Outcome{Result: affinity.Served})
+				require.Zero(t, s.Cache().Len())
+				_, err = s.Pick(t.Context(), req, tt.candidates)
+				require.ErrorIs(t, err, tt.want)
+			}
 		})
 	}
 
@@ -1102,12 +1106,20 @@ func TestHitDoesNotAllocate(t *testing.T) {
 	for i := range 512 {
 		candidates = append(candidates, fmt.Sprint(i))
 	}
-	req := session("s")
 	ctx := t.Context()
-	require.Zero(t, testing.AllocsPerRun(100, func() {
-		sel, _ := s.Select(ctx, req, candidates)
-		sel.Done(affinity.Outcome{Result: affinity.Served})
-	}))
+	for name, h := range map[string]http.Header{
+		"a session":          {"X-Session-Id": {"s"}},
+		"one of a parent":    {"X-Session-Id": {"child"}, "X-Parent-Session-Id": {"s"}},
+		"a sub-agent":        {"X-Claude-Code-Session-Id": {"s"}, "X-Claude-Code-Agent-Id": {"a"}},
+		"one of a sub-agent": {"X-Claude-Code-Session-Id": {"s"}, "X-Claude-Code-Agent-Id": {"b"}, "X-Claude-Code-Parent-Agent-Id": {"a"}},
+		"a thread":           {"Session-Id": {"s"}, "Thread-Id": {"t"}},
+	} {
+		req := &extract.Request{Header: h}
+		require.Zero(t, testing.AllocsPerRun(100, func() {
+			sel, _ := s.Select(ctx, req, candidates)
+			sel.Done(affinity.Outcome{Result: affinity.Served})
+		}), name)
+	}
 }
 
 // A hit on an id in a body leaves nothing for the garbage collector but the id,

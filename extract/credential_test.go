@@ -39,6 +39,7 @@ func TestCredential(t *testing.T) {
 		{"k1\nk2", http.Header{"authorization": {"Bearer k2"}, "x-api-key": {"k1"}}},
 		{"k1\nk2", http.Header{"x-api-key": {"k2"}, "X-API-KEY": {"k1"}}},
 		{"k1\nk2", http.Header{"X-Api-Key": {"k2", "k1"}}},
+		{"k2", http.Header{"authorization": {"Bearer k1"}, "X-Api-Key": {"k2"}}}, // canonical, so all must be
 		{"k1", http.Header{"Authorization": {"Bearer k1"}, "X-Api-Key": {"k1"}}},
 	} {
 		require.Equal(t, tt.want, extract.Credential(&extract.Request{Header: tt.header}), "%v", tt.header)

@@ -304,8 +304,8 @@ func (hs *headers) rank(key string, vendors bool) (int, string) {
 		}
 	}
 	if hs.known && vendors {
-		if i := vendorSession(key); i >= 0 {
-			return hs.vendorRank() + i, strings.ToLower(key)
+		if i, source := vendorSession(key); source != "" {
+			return hs.vendorRank() + i, source
 		}
 	}
 	return 0, ""
@@ -324,36 +324,37 @@ const maxVendors = 32
 // newHeaders relies on all of them ending in the same letter.
 var vendorSuffixes = [...]string{"-session-id", "-conversation-id", "-chat-id", "-thread-id"}
 
-// vendorSession returns the index of the vendorSuffix that a header ends in, or -1 if its
-// name is not that of a session. It is if X- and some letters, digits and hyphens stand
-// before the suffix, none of which are words that say otherwise (notSessions,
-// otherSessions), and if it is no longer than fits into a log.
-func vendorSession(key string) int {
+// vendorSession returns the index of the vendorSuffix that a header ends in and the source
+// of its sessions, which is empty if its name is not that of a session. It is if X- and some
+// letters, digits and hyphens stand before the suffix, none of which are words that say
+// otherwise (notSessions, otherSessions), and if it is no longer than fits into a log.
+func vendorSession(key string) (i int, source string) {
 	const prefix, longest = "x-", 64
 	if len(key) > longest || len(key) < len(prefix) || !strings.EqualFold(key[:len(prefix)], prefix) {
-		return -1
+		return 0, ""
 	}
 	for i, suffix := range vendorSuffixes {
 		end := len(key) - len(suffix)
 		if end <= len(prefix) || !strings.EqualFold(key[end:], suffix) {
 			continue
 		}
-		vendor := strings.ToLower(key[len(prefix):end])
+		source = strings.ToLower(key)
+		vendor := source[len(prefix) : len(source)-len(suffix)]
 		if strings.Trim(vendor, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" { // some other character
-			return -1
+			return 0, ""
 		}
 		last := ""
 		for last = range strings.SplitSeq(vendor, "-") {
 			if otherSessions[last] {
-				return -1
+				return 0, ""
 			}
 		}
 		if suffix == "-session-id" && notSessions[last] {
-			return -1
+			return 0, ""
 		}
-		return i
+		return i, source
 	}
-	return -1
+	return 0, ""
 }
 
 // header returns the id that a header holds, or "" if it is missing, is no id or has several

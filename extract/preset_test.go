@@ -186,6 +186,8 @@ func TestHeaderHitsDoNotAllocate(t *testing.T) {
 			require.Zero(t, allocs)
 		})
 	}
+	e, r := extract.Default(), &extract.Request{Header: header("X-Acme-Session-Id", uuid, "Accept", "*/*")}
+	require.LessOrEqual(t, testing.AllocsPerRun(100, func() { e.Extract(r) }), 1.0, "the source")
 }
 
 // In Anthropic's protocol, Claude Code's user_id goes before other headers; else

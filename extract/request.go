@@ -26,8 +26,8 @@ type Request struct {
 	// Header holds the HTTP headers. Those that name a session, describe it or hold a
 	// credential are found whatever the case of their names, so a map that was not filled
 	// in by net/http will do. A name in canonical form takes precedence over other
-	// spellings of it. If Content-Type or the header of the session is in canonical form,
-	// all names must be.
+	// spellings of it. If Content-Type, the header of the session or a credential is in
+	// canonical form, all names must be.
 	Header http.Header
 
 	// Body is the JSON text of the request, decompressed. A Body that is not
