@@ -23,3 +23,28 @@ func TestReadmeShowsTheExample(t *testing.T) {
 		require.Contains(t, squeeze(string(example)), squeeze(b[1]))
 	}
 }
+
+// What the README points at is there: files, and examples.
+func TestReadmePointsAtWhatThereIs(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	readme := string(text)
+	for _, link := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(readme, -1) {
+		if !strings.Contains(link[1], "://") {
+			_, err := os.Stat(link[1])
+			require.NoError(t, err)
+		}
+	}
+	var examples string
+	for _, dir := range []string{".", "balance"} {
+		text, err := os.ReadFile(dir + "/example_test.go")
+		require.NoError(t, err)
+		examples += string(text)
+	}
+	names := regexp.MustCompile("`(Example\\w*)`").FindAllStringSubmatch(readme, -1)
+	require.NotEmpty(t, names)
+	for _, name := range names {
+		require.True(t, strings.Contains(examples, "func "+name[1]+"() {"), name[1])
+	}
+}
