@@ -60,8 +60,9 @@ type Key struct{ k table.Key }
 // metrics. It is the same for every request of a conversation, even where each turn has a
 // [Key] of its own, and differs from one Cache to the next. Its first six hexadecimal
 // digits stand for the session's tenant and scope ([Selector.Scope]). The others are
-// evenly spread, so d%10 == 0 samples a tenth of all sessions. The zero Digest stands for
-// no session.
+// evenly spread, so d%10 == 0 samples a tenth of all sessions. They have 38 bits: among a
+// million sessions of one scope, about two pairs have the same Digest. The zero Digest
+// stands for no session.
 //
 // An upstream may be told it too: as a prompt_cache_key, say, where the client sends none
 // and no other Cache serves its turns.
