@@ -104,3 +104,26 @@ func TestHeadersLikeTheReference(t *testing.T) {
 	}
 	require.Greater(t, found, 10_000)
 }
+
+// Where a header names the session, nobody begins to read the body.
+func TestHeadersLeaveTheBody(t *testing.T) {
+	t.Parallel()
+	body := []byte(`{"session_id":"a","messages":[{"role":"user","content":"hi"}],"metadata":{"user_id":"u"}}`)
+	for name, r := range map[string]*Request{
+		"Claude Code":    {Header: http.Header{"X-Claude-Code-Session-Id": {"s"}, "X-Claude-Code-Agent-Id": {"a"}}, Path: "/v1/messages"},
+		"a listed one":   {Header: http.Header{"X-Session-Id": {"s"}, "X-Parent-Session-Id": {"p"}}, Path: "/v1/chat/completions"},
+		"Codex":          {Header: http.Header{"Session-Id": {"s"}, "Thread-Id": {"t"}}, Path: "/v1/responses"},
+		"Mistral Vibe":   {Header: http.Header{"X-Affinity": {"s"}}},
+		"a vendor's":     {Header: http.Header{"X-Acme-Session-Id": {"s"}}},
+		"in lower case":  {Header: http.Header{"x-session-id": {"s"}}},
+		"Codex's thread": {Header: http.Header{"X-Client-Request-Id": {"s"}, "Originator": {"codex"}}},
+	} {
+		r.Body = body
+		var s Session
+		require.True(t, Default().Find(r, &s), name)
+		require.Equal(t, "s", s.ID, name)
+		require.EqualValues(t, unfinished, r.index.progress.Load(), name)
+		require.Zero(t, r.index.pos, name)
+		require.Nil(t, r.trailed.Load(), name)
+	}
+}
