@@ -32,3 +32,18 @@ func TestFieldsAreWhereTheirNamesAre(t *testing.T) {
 	}
 	require.Equal(t, setOf(1, numFields-1), all, "a bit that is missing is a field without a name in member")
 }
+
+// However many extractors ask, the body is walked once: by the first of them, for all.
+func TestBodiesAreWalkedOnce(t *testing.T) {
+	t.Parallel()
+	r := &Request{Body: []byte(`{"a":1,"session_id":"s","previous_response_id":"resp_1","metadata":{"user_id":"u"},"ticket":"t"}`)}
+	BodyIDs().Extract(r)
+	r.Body[0] = '[' // no object, for whoever begins anew
+	var ids []string
+	for _, e := range []Extractor{BodyIDs(), State(), UserID(), Body("ticket"), Body("metadata.user_id"), Body("b")} {
+		s, _ := e.Extract(r)
+		ids = append(ids, s.ID)
+	}
+	require.Equal(t, []string{"s", "resp_1", "u", "t", "u", ""}, ids)
+	require.Equal(t, []string{"resp_1"}, r.Pins())
+}
