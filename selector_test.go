@@ -1012,7 +1012,10 @@ func TestClose(t *testing.T) {
 
 func TestSelectorsNest(t *testing.T) {
 	t.Parallel()
-	type node struct{ region, name string }
+	type node struct {
+		region, name string
+		models       []string // of any type: nodes cannot be compared
+	}
 	byRegion, err := affinity.New(affinity.Config[node]{
 		ID:       func(n node) string { return n.region + "/" + n.name },
 		Fallback: balance.RoundRobin[node](),
@@ -1025,7 +1028,7 @@ func TestSelectorsNest(t *testing.T) {
 		Fallback: byRegion,
 	})
 	require.NoError(t, err)
-	nodes := []node{{"eu", "1"}, {"eu", "2"}, {"us", "1"}}
+	nodes := []node{{"eu", "1", nil}, {"eu", "2", nil}, {"us", "1", nil}}
 	ask := func(user, id string) node {
 		n, err := s.Pick(t.Context(), &extract.Request{Header: http.Header{"X-User": {user}, "X-Session-Id": {id}}}, nodes)
 		require.NoError(t, err)
