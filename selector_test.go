@@ -416,6 +416,29 @@ func TestWaiterWithOtherCandidates(t *testing.T) {
 	})
 }
 
+// failures.md row 25: whatever cuts a text into the parts of a key, the key is another one.
+func TestPartsOfKeysAreApart(t *testing.T) {
+	t.Parallel()
+	const text = "abcdefg"
+	var now extract.Session
+	s := newSelector(t, affinity.Config[string]{
+		Extractor: extract.ExtractorFunc(func(*extract.Request) (extract.Session, bool) { return now, true }),
+		Tenant:    func(r *extract.Request) string { return r.Metadata["tenant"] },
+		Threads:   affinity.ThreadsSpread, // so that none starts where another is
+	})
+	for tenant := range len(text) + 1 {
+		for scope := tenant; scope <= len(text); scope++ {
+			for source := scope; source < len(text); source++ {
+				for id := source + 1; id <= len(text); id++ {
+					now = extract.Session{Source: text[scope:source], ID: text[source:id], Thread: text[id:]}
+					req := &extract.Request{Metadata: map[string]string{"tenant": text[:tenant]}, Scope: text[tenant:scope]}
+					require.Equal(t, affinity.ReasonNew, mustSelect(t, s, req, "a").Reason, "%+v of %+v", now, req)
+				}
+			}
+		}
+	}
+}
+
 // failures.md row 28: an id means something within its scope only.
 // A session that was moved while the fallback took its time goes where it was moved to,
 // and has left nobody.
