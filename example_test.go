@@ -178,6 +178,43 @@ func ExampleCache_DeleteFunc() {
 	// about 1000: true
 }
 
+// All sessions of a tenant are released.
+func ExampleSelector_Scope() {
+	sel := selector()
+	for i := range 5 {
+		req := request(fmt.Sprint("chat-", i))
+		req.Scope = []string{"tenant-1", "tenant-2"}[i%2]
+		if _, err := sel.Pick(context.Background(), req, []string{"anna", "ben"}); err != nil {
+			panic(err)
+		}
+	}
+	scope := sel.Scope("", "tenant-1")
+	fmt.Println(sel.Cache().DeleteFunc(func(_ affinity.Key, b affinity.Binding) bool { return b.Scope == scope }))
+	// Output: 3
+}
+
+// Bindings are counted by Counts. Sessions, which may have several, are counted like this.
+func ExampleCache_All() {
+	sel := selector()
+	for _, agent := range []string{"", "agent-1", "agent-2"} {
+		h := http.Header{"X-Claude-Code-Session-Id": {"chat-1"}}
+		if agent != "" {
+			h.Set("X-Claude-Code-Agent-Id", agent)
+		}
+		if _, err := sel.Pick(context.Background(), &extract.Request{Header: h}, []string{"anna", "ben"}); err != nil {
+			panic(err)
+		}
+	}
+	sessions := map[affinity.Digest]bool{}
+	for _, b := range sel.Cache().All() {
+		if b.Target == "anna" {
+			sessions[b.Session] = true
+		}
+	}
+	fmt.Println(sel.Counts()["anna"], "bindings,", len(sessions), "session")
+	// Output: 3 bindings, 1 session
+}
+
 func selector() *affinity.Selector[string] {
 	sel, err := affinity.New(affinity.Config[string]{
 		ID:       func(target string) string { return target },
