@@ -78,11 +78,11 @@ type Request struct {
 //
 // It reads the body and puts in its place a reader that starts over, so a proxy can send
 // r on as it came. If there is a body and it was read whole, r.GetBody is set as well. A
-// gzip Content-Encoding is undone for the Request, but not for the proxy. A body that is
-// larger than limit (compressed or not), has another encoding or is damaged is left out
-// of the Request: sessions are then known by their headers alone. So memory is bounded by
-// three times the limit. The body of a CONNECT, such as that of a WebSocket over HTTP/2,
-// is a tunnel, and is not read.
+// gzip Content-Encoding is undone for the Request, but not for the proxy, and a byte order
+// mark, past which some upstreams read, is left out of the Request. So is a body that is
+// larger than limit (compressed or not), has another encoding or is damaged: sessions are
+// then known by their headers alone. So memory is bounded by three times the limit. The
+// body of a CONNECT, such as that of a WebSocket over HTTP/2, is a tunnel, and is not read.
 //
 // It waits for the body, up to limit. Where large ones are to pass as they come, ask with
 // the headers first, as in the example Headers of affinity.Selector.Peek.
@@ -114,7 +114,7 @@ func FromHTTP(r *http.Request, limit int64) (*Request, error) {
 	}
 	r.Body = replay{bytes.NewReader(data), from}
 	r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
-	req.Body = decode(r.Header, data, limit)
+	req.Body = bytes.TrimPrefix(decode(r.Header, data, limit), []byte("\ufeff"))
 	return req, nil
 }
 

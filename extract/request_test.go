@@ -89,6 +89,10 @@ func TestFromHTTP(t *testing.T) {
 		{"largest limit and more than a first guess", strings.NewReader(long), -1, math.MaxInt64, "", long, long, nil, true},
 		{"not JSON", strings.NewReader("\x00\xff"), 2, 0, "", "\x00\xff", "\x00\xff", nil, true},
 
+		{"a byte order mark", strings.NewReader("\ufeff" + someBody), -1, 0, "", someBody, "\ufeff" + someBody, nil, true},
+		{"a byte order mark in gzip", strings.NewReader(zipped(t, "\ufeff"+someBody)), -1, 0, "gzip", someBody, zipped(t, "\ufeff"+someBody), nil, true},
+		{"nothing but a byte order mark", strings.NewReader("\ufeff"), -1, 0, "", "", "\ufeff", nil, true},
+
 		{"as large as the limit", strings.NewReader(someBody), size, size, "", someBody, someBody, nil, true},
 		{"as large as the limit, of unknown length", strings.NewReader(someBody), -1, size, "", someBody, someBody, nil, true},
 		{"larger than the limit", strings.NewReader(someBody), size, size - 1, "", "", someBody, nil, false},
