@@ -30,10 +30,12 @@ type StateReader struct {
 	last  string // of them
 
 	// It reads nothing of JSON but where strings begin and end, and whether a colon stands
-	// in front: such a string is a value, and the string before that one is its name.
+	// in front: such a string is a value, and the string before that one is its name. (The
+	// colon of "data:", which may stand in front of a name in a stream, is another one.)
 	inString bool
 	escaped  bool     // within a string, behind a backslash
-	colon    bool     // outside of strings, a colon came last
+	colon    bool     // outside of strings, a colon came last that is no part of a word
+	glued    bool     // outside of strings, the last piece did not end in white space
 	value    bool     // the string is one
 	buf      []byte   // the string so far
 	unfit    bool     // the string is too long, or has an escape that no id has; buf is not all of it
@@ -69,14 +71,15 @@ func (s *StateReader) Write(p []byte) (int, error) {
 		}
 		for j := len(between) - 1; j >= 0; j-- {
 			if c := between[j]; c > ' ' { // else it is white space
-				s.colon = c == ':'
+				s.colon = c == ':' && (j > 0 && between[j-1] <= ' ' || j == 0 && !s.glued)
 				break
 			}
 		}
 		if i < 0 {
+			s.glued = between[len(between)-1] > ' '
 			break
 		}
-		s.inString, s.value, s.colon = true, s.colon, false
+		s.inString, s.value, s.colon, s.glued = true, s.colon, false, false
 		s.buf, s.unfit = s.buf[:0], false
 		p = p[i+1:]
 	}

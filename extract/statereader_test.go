@@ -20,6 +20,7 @@ func TestStateReader(t *testing.T) {
 		"JSON":                {`{"id":"resp_1","object":"response","output":[{"id":"msg_1","content":[]}]}`, []string{"resp_1", "msg_1"}},
 		"with spaces":         {"{\n  \"id\" :\t\"resp_1\"\n}", []string{"resp_1"}},
 		"SSE":                 {"event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\"}}\n\ndata: {\"response\":{\"id\":\"resp_1\"}}\n\n", []string{"resp_1"}},
+		"SSE, over lines":     {"data: {\ndata:   \"id\": \"resp_1\",\ndata:   \"conversation\": {\ndata:     \"id\":\"conv_1\"\ndata:   }\ndata: }\n\n", []string{"resp_1", "conv_1"}},
 		"conversation":        {`{"id":"resp_1","conversation":{"id":"conv_1"}}`, []string{"resp_1", "conv_1"}},
 		"a thread":            {`{"id":"thread_1","object":"thread"}`, []string{"thread_1"}},
 		"a batch":             {`{"id":"batch_1","input_file_id":"file-1"}`, []string{"batch_1"}},
