@@ -236,7 +236,7 @@ type Decision struct {
 
 	// From is the ID of the target that the session has left, or is away from. It is
 	// set for ReasonFailover, ReasonDetour, ReasonReturned, ReasonExpired and
-	// ReasonOverload, and for ReasonPinned if the session moved; else it is "".
+	// ReasonOverload, and for ReasonPinned if the session was elsewhere; else it is "".
 	From string
 
 	// Source says which signal named the session, and Confidence how far that

@@ -799,18 +799,13 @@ func (s *Selector[T]) placeSideCall(ctx context.Context, q *query, candidates []
 	var st standing
 	s.survey(q, candidates, &st)
 	v := verdict{pick: at(-1)}
-	switch i, absent := s.stateHolder(q, candidates); {
-	case s.cfg.FailPinned && absent != "":
-		return &PinnedError{absent}
-	case i >= 0:
-		v = verdict{reason: ReasonPinned, pick: at(i)}
-	case st.target != nil:
+	if st.target != nil {
 		if v = s.judge(q, &st, candidates); v.reason == ReasonExpired {
 			v = verdict{reason: ReasonInherited, pick: at(st.home)} // it needs no warm prompt
 		}
-		if err := s.heedUnknownState(q, &st, candidates, &v); err != nil {
-			return err
-		}
+	}
+	if err := s.heedState(q, &st, candidates, &v); err != nil {
+		return err
 	}
 	if v.i < 0 {
 		p, err := s.askFallback(ctx, q.req, candidates, "")
@@ -836,11 +831,12 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 		}
 		v = s.judge(q, &st, candidates)
 	}
-	if !st.own || v.reason != ReasonBound || s.stateFirst() {
+	if !st.own || v.reason != ReasonBound || s.stateFirst() { // else the home goes before state
 		if err := s.heedState(q, &st, candidates, &v); err != nil {
 			return err
 		}
 	}
+	goesOn := st.own && v.i >= 0 && v.i == st.home // where it is, with the record that it has
 	if v.i < 0 {
 		var err error
 		if v.pick, err = s.askFallback(ctx, q.req, candidates, v.except); err != nil {
@@ -857,15 +853,14 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 	if v.reason == ReasonOverload && !gone && s.balancer.Overloaded(s.cfg.ID(candidates[v.i])) {
 		// The session would be no better off there, so it stays.
 		s.refund(candidates, &v.pick)
-		v = st.stay()
+		v, goesOn = st.stay(), st.own
 	}
 	if s.cfg.ID(candidates[v.i]) == "" {
 		s.refund(candidates, &v.pick)
 		return ErrNoID
 	}
 	switch {
-	case st.own && (v.reason == ReasonBound || v.reason == ReasonReturned ||
-		v.reason == ReasonPinned && s.cfg.ID(candidates[v.i]) == st.target.Name): // it does not move
+	case goesOn:
 		sel.at = st.located
 		s.hit(q, candidates[v.i], v.reason, sel)
 		s.endBefore(q, &st.second, sel)
@@ -965,6 +960,14 @@ func (s *Selector[T]) findStanding(q *query, st *standing) {
 // locateAside finds the second place of the session that has the key.
 func (s *Selector[T]) locateAside(key Key, now int64, l *located) bool {
 	return s.cache.asides.Load() && s.cache.locate(key.aside(), now, l)
+}
+
+// last returns the place where the session was last.
+func (st *standing) last() (*located, which) {
+	if st.second.Expires > st.Expires {
+		return &st.second, theSecond
+	}
+	return &st.located, theHome
 }
 
 // A verdict says where a session goes, and what is remembered of where it was.
@@ -1080,10 +1083,7 @@ func (s *Selector[T]) heedState(q *query, st *standing, candidates []T, v *verdi
 	case i >= 0 && i == v.i: // it goes there anyway
 		v.cold = false
 	case i >= 0:
-		last, name := &st.located, theHome // where the session was last
-		if v.reason == ReasonDetour {
-			last, name = &st.second, theSecond
-		}
+		last, name := st.last()
 		*v = verdict{reason: ReasonPinned, pick: at(i)}
 		if st.stays && last.target.Name != s.cfg.ID(candidates[i]) {
 			v.from, v.second = last.target.Name, name
@@ -1100,16 +1100,13 @@ func (s *Selector[T]) heedUnknownState(q *query, st *standing, candidates []T, v
 	if !s.cfg.FailPinned || !st.stays || !q.refersToState() {
 		return nil
 	}
-	last := &st.located
-	if st.second.Expires > st.Expires {
-		last = &st.second
-	}
+	last, name := st.last()
 	i := s.index(last.target, candidates)
 	switch {
 	case i < 0:
 		return &PinnedError{last.target.Name}
 	case i == v.i: // it goes there anyway
-	case last == &st.second: // a detour that is drained, or cold
+	case name == theSecond: // a detour that is drained, or cold
 		*v = verdict{reason: ReasonDetour, pick: at(i), from: st.target.Name, detour: s.cfg.Failover == FailoverReturn}
 	default: // the home is drained, but there
 		*v = verdict{reason: ReasonPinned, pick: at(i)}

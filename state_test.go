@@ -213,7 +213,7 @@ func TestUnknownStateAndAColdHome(t *testing.T) {
 // have one binding or one each. A thread that starts there was nowhere.
 func TestMoveToTheState(t *testing.T) {
 	t.Parallel()
-	for i := range 4 {
+	for i := range 6 {
 		each, away := i%2 > 0, i/2 > 0
 		synctest.Test(t, func(t *testing.T) {
 			x := new(scripted)
@@ -237,7 +237,11 @@ func TestMoveToTheState(t *testing.T) {
 				turn(0, "{}", "a")
 			}
 			turn(1, "{}", "b")
-			sel := turn(2, state, "0", "b", "c")
+			candidates := []string{"0", "b", "c"}
+			if i/2 == 2 { // which has gone, and its home is back
+				candidates[1] = "a"
+			}
+			sel := turn(2, state, candidates...)
 			require.Equal(t, []any{"c", affinity.ReasonPinned, "b"}, []any{sel.Target, sel.Reason, sel.From})
 			require.Equal(t, "b", turn(3, "{}", "0", "b").Target, "where it was before")
 			x.now = extract.Session{Source: "x", ID: "p"}
@@ -878,7 +882,7 @@ func TestStateOfASideCall(t *testing.T) {
 			}
 			sel := mustSelect(t, s, compaction(), "a", "b", "c")
 			require.Equal(t, "c", sel.Target)
-			require.Equal(t, named || strict, sel.Reason == affinity.ReasonPinned, "else that is its home")
+			require.Equal(t, named, sel.Reason == affinity.ReasonPinned, "else that is its home")
 			_, err := s.Select(t.Context(), compaction(), []string{"a", "b"})
 			require.Equal(t, strict, err != nil, "%v", err)
 		}
