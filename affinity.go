@@ -86,14 +86,13 @@ type Selection[T any] struct {
 
 	selector *Selector[T] // nil in the zero Selection
 	within   digest.Sum   // of the request: see query
-	at       located      // the record that was followed or made, as this request left it; no target if none
+	at       located      // the record that was used or made, as this request left it; no target if none
 	before   int64        // when that expired before this request used it; 0 if this request made it
 	ttl      int64        // of the binding
 	done     atomic.Bool
 	learning atomic.Uint32 // how far learned is: notLearned and so on
 	learned  *learned      // the id that was learned first; see learning
 	leased   bool          // the binding is kept alive until Done
-	beside   bool          // the request leaves no trace
 	stayed   bool          // the conversation's last request, Idle ago, went to this target too
 	starters [2]Key        // of a thread that may take over a binding; zero if that is in kin
 	kin      *kin          // nil if the session has no related records but those

@@ -715,9 +715,11 @@ func (s *Selector[T]) hit(q *query, target T, reason Reason, sel *Selection[T]) 
 		sel.leased = s.cache.touch(l, q.ttl, s.cache.lag(q.ttl, q.now)/finer, q.lease)
 	}
 	s.fillBound(q, target, reason, sel)
-	if !q.beside {
-		s.useCopies(q, sel)
+	if q.beside {
+		*l = located{} // no outcome acts on the binding
+		return
 	}
+	s.useCopies(q, sel)
 }
 
 // useCopies makes the copies of the record sel.at live as long as it does. If there
@@ -737,7 +739,6 @@ func (s *Selector[T]) fillBound(q *query, target T, reason Reason, sel *Selectio
 	s.fill(q, target, sel.at.target.Name, reason, sel)
 	sel.Session = sel.at.session()
 	sel.ttl = q.ttl
-	sel.beside = q.beside
 	switch {
 	case len(q.sess.Continues)+len(q.sess.Near)+len(q.sess.Aliases) > 0:
 		sel.kin = &kin{query: *q} // a copy, so that q stays on the stack
@@ -1353,7 +1354,7 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 	o := sel.Outcome
 	s.outcomes.Add(uint8(o.Result))
 	sel.endLearned(o.Result == Served)
-	if sel.at.target == nil || sel.beside {
+	if sel.at.target == nil {
 		return
 	}
 	switch o.Result {
@@ -1566,8 +1567,8 @@ func (s *Selector[T]) Invalidate(req *extract.Request) bool {
 	found = s.cache.Delete(q.key.aside()) || found
 	for _, key := range q.relatedKeys(s.cache) {
 		for _, key := range []Key{key, key.aside()} {
-			if l, ok := s.cache.lookup(key, q.now); ok && l.session() == st.session && s.cache.Delete(key) {
-				found = true
+			if l, ok := s.cache.lookup(key, q.now); ok && l.session() == st.session {
+				found = s.cache.table.Delete(key.k, l.Stamp(), q.now) || found
 			}
 		}
 	}
