@@ -49,6 +49,10 @@ func (l life) end(limit int64) int64 {
 	return e
 }
 
+// until returns the life with another expiry and the same leases. No use stands for that
+// expiry yet.
+func (l life) until(expires int64) life { return lifeOf(expires, l.leases()) }
+
 // touched returns what [Table.Touch] makes of the life.
 func (l life) touched(expires, gap int64, lease bool) life {
 	ahead := expires - l.expires()
@@ -59,7 +63,7 @@ func (l life) touched(expires, gap int64, lease bool) life {
 		return l
 	}
 	if ahead > 0 {
-		l = lifeOf(expires, n)
+		l = l.until(expires)
 	}
 	if lease {
 		l++

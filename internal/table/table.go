@@ -127,7 +127,8 @@ const (
 	minSlots = 8
 
 	// A table has one shard for every shardCapacity records of its capacity, rounded down
-	// to a power of two, but at least one and at most maxShards.
+	// to a power of two, but at least one and at most maxShards. (CacheConfig.Capacity tells
+	// users what follows from this and from evictWindow.)
 	shardCapacity = 256
 	maxShards     = 256 // at most 1<<hiBits: see shard
 
@@ -343,7 +344,7 @@ func (t *Table) Untouch(k Key, stamp uint32, used, expires int64) {
 		if l.leases() > 0 || l&stands != 0 || l.expires() != used {
 			return l
 		}
-		return lifeOf(expires, 0)
+		return l.until(expires)
 	})
 }
 
@@ -354,7 +355,7 @@ func (t *Table) Shorten(k Key, stamp uint32, expires int64) {
 		if l.expires() <= expires {
 			return l
 		}
-		return lifeOf(expires, l.leases())
+		return l.until(expires)
 	})
 }
 
