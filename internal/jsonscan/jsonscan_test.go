@@ -195,6 +195,23 @@ func requireDone(t *testing.T, c *jsonscan.Cursor) {
 	}
 }
 
+// Whatever two characters stand between tokens, they are read as encoding/json reads them:
+// all but white space is a mistake, such as a comment, unless it makes a well-formed text.
+func TestSkipBetweenTokens(t *testing.T) {
+	tokens := []string{`{`, `"a"`, `:`, `[`, `1`, `,`, `true`, `]`, `}`}
+	for at := range len(tokens) + 1 {
+		head, tail := strings.Join(tokens[:at], "\n"), "\n"+strings.Join(tokens[at:], "\n")
+		for pair := range 1 << 14 {
+			data := head + string([]byte{byte(pair >> 7), byte(pair & 127)}) + tail
+			c, in := jsonscan.New([]byte(data)), jsonscan.New([]byte(data))
+			valid := json.Valid([]byte(data))
+			if valid != (c.Skip() != nil && c.End()) || valid != walk(&in, never, nil) {
+				t.Fatalf("%q", data)
+			}
+		}
+	}
+}
+
 func TestCursorReadsMembersAndElements(t *testing.T) {
 	c := jsonscan.New([]byte(` { "a" : [ 1 , "x\n" , { } ] , "b\u0021" : null } `))
 
