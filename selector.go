@@ -346,11 +346,11 @@ func (s *Selector[T]) decide(ctx context.Context, req *extract.Request, candidat
 // that it refers to, if that is known and a candidate, and otherwise where the fallback
 // says.
 func (s *Selector[T]) sessionless(ctx context.Context, q *query, candidates []T, sel *Selection[T]) error {
-	reason, p := ReasonNoSession, at(-1)
+	reason, p := ReasonNoSession, nobody
 	if q.req != nil && s.cache.learned.Load() && !s.closed.Load() {
 		q.now = s.cache.now()
 		var absent string
-		if p.i, absent = s.stateHolder(q, candidates); s.cfg.FailPinned && absent != "" {
+		if p, absent = s.stateHolder(q, candidates); s.cfg.FailPinned && absent != "" {
 			return &PinnedError{absent}
 		}
 	}
@@ -532,31 +532,31 @@ func (c *Cache) copyOf(q *query, l *located, alias string, now int64) (located, 
 	return found, ok && found.target == l.target && found.Mark() == l.Mark()
 }
 
-// stateHolder looks for the state that the request refers to. It returns the index of a
-// candidate that holds some of it, or -1; and the ID of a target that holds some and is not
-// a candidate, or "". Once it has a candidate it looks no further, unless FailPinned is
-// set. While nothing was learned it does not read the body.
-func (s *Selector[T]) stateHolder(q *query, candidates []T) (i int, absent string) {
-	i = -1
+// stateHolder looks for the state that the request refers to. It returns a candidate that
+// holds some of it, or nobody; and the ID of a target that holds some and is not a
+// candidate, or "". Once it has a candidate it looks no further, unless FailPinned is set.
+// While nothing was learned it does not read the body.
+func (s *Selector[T]) stateHolder(q *query, candidates []T) (holder pick, absent string) {
+	holder = nobody
 	if !s.cache.learned.Load() {
-		return i, ""
+		return holder, ""
 	}
 	for _, id := range q.req.Pins() {
 		l, ok := s.cache.lookup(s.cache.stateKey(q.within, id), q.now)
 		if !ok {
 			continue
 		}
-		switch j := s.index(l.target, candidates); {
-		case j < 0 && absent == "":
+		switch i := s.index(l.target, candidates); {
+		case i < 0 && absent == "":
 			absent = l.target.Name
-		case j >= 0 && i < 0:
-			i = j
+		case i >= 0 && holder.i < 0:
+			holder = at(i, l.target)
 		}
-		if i >= 0 && !s.cfg.FailPinned {
+		if holder.i >= 0 && !s.cfg.FailPinned {
 			break
 		}
 	}
-	return i, absent
+	return holder, absent
 }
 
 // stateFirst reports whether known state takes precedence over a session's binding,
@@ -750,8 +750,8 @@ func (s *Selector[T]) fillBound(q *query, target T, reason Reason, sel *Selectio
 
 // fillUnbound fills in a Selection that has no binding, for candidate p, and charges it.
 func (s *Selector[T]) fillUnbound(q *query, candidates []T, p *pick, reason Reason, sel *Selection[T]) {
-	s.fill(q, candidates[p.i], s.cfg.ID(candidates[p.i]), reason, sel)
-	s.charge(q, p, sel.ID, false)
+	s.fill(q, candidates[p.i], p.id, reason, sel)
+	s.charge(q, p, false)
 	sel.ticket = p.ticket
 }
 
@@ -799,10 +799,10 @@ func (s *Selector[T]) placeSideCall(ctx context.Context, q *query, candidates []
 	q.beside = true
 	var st standing
 	s.survey(q, candidates, &st)
-	v := verdict{pick: at(-1)}
+	v := verdict{pick: nobody}
 	if st.target != nil {
 		if v = s.judge(q, &st, candidates); v.reason == ReasonExpired {
-			v = verdict{reason: ReasonInherited, pick: at(st.home)} // it needs no warm prompt
+			v = verdict{reason: ReasonInherited, pick: at(st.home, st.target)} // it needs no warm prompt
 		}
 	}
 	if err := s.heedState(q, &st, candidates, &v); err != nil {
@@ -825,7 +825,7 @@ func (s *Selector[T]) placeSideCall(ctx context.Context, q *query, candidates []
 func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel *Selection[T]) error {
 	var st standing
 	s.survey(q, candidates, &st)
-	v := verdict{reason: ReasonNew, pick: at(-1)}
+	v := verdict{reason: ReasonNew, pick: nobody}
 	if st.target != nil {
 		if st.stays {
 			s.notePresence(st.target, st.home, q.now)
@@ -851,13 +851,13 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 			gone, v.detour, v.second = true, false, neither
 		}
 	}
-	if v.reason == ReasonOverload && !gone && s.balancer.Overloaded(s.cfg.ID(candidates[v.i])) {
+	if v.reason == ReasonOverload && !gone && s.balancer.Overloaded(v.id) {
 		// The session would be no better off there, so it stays.
-		s.refund(candidates, &v.pick)
+		s.refund(&v.pick)
 		v, goesOn = st.stay(), st.own
 	}
-	if s.cfg.ID(candidates[v.i]) == "" {
-		s.refund(candidates, &v.pick)
+	if v.id == "" {
+		s.refund(&v.pick)
 		return ErrNoID
 	}
 	switch {
@@ -1015,49 +1015,49 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 		switch {
 		case i < 0 || leaving || stale:
 			if j >= 0 {
-				return verdict{reason: ReasonFailover, pick: at(j), from: home, cold: true}
+				return verdict{reason: ReasonFailover, pick: at(j, second.target), from: home, cold: true}
 			}
 		case !s.mayYield(q) || !s.balancer.Overloaded(home) || q.refersToState(): // many may have found the neighbour
 			return st.stay()
 		}
-		return verdict{reason: ReasonNew, pick: at(-1)}
+		return verdict{reason: ReasonNew, pick: nobody}
 	}
 
 	switch {
 	case i < 0 && returning && !stale && !leaving, // keep the home, go aside
 		away && !s.mayReturn(q, st):
-		v := verdict{reason: ReasonFailover, pick: at(j), from: home, detour: true}
+		v := verdict{reason: ReasonFailover, pick: at(j, second.target), from: home, detour: true}
 		if away {
 			v.reason = ReasonDetour
 		}
 		return v
 	case away && (stale || leaving): // give up the home for the detour
-		return verdict{reason: ReasonDetour, pick: at(j), from: home}
+		return verdict{reason: ReasonDetour, pick: at(j, second.target), from: home}
 
 	case i < 0, traits.DrainDue(q.now) && len(s.open(candidates, home)) > 0:
-		v := verdict{reason: ReasonFailover, pick: at(j), from: home}
+		v := verdict{reason: ReasonFailover, pick: at(j, second.target), from: home}
 		if !stale && !leaving {
 			v.second = theHome
 		}
 		return v
 
 	case aside && (!stale || traits.DrainDue(q.now) || q.refersToState()): // it is time, or the detour has gone
-		return verdict{reason: ReasonReturned, pick: at(i), from: second.target.Name, second: theSecond}
+		return verdict{reason: ReasonReturned, pick: at(i, st.target), from: second.target.Name, second: theSecond}
 	case traits.DrainDue(q.now): // but there is no other candidate
 		return st.stay()
 	case stale && !q.refersToState():
-		return verdict{reason: ReasonExpired, pick: at(-1), from: home}
+		return verdict{reason: ReasonExpired, pick: nobody, from: home}
 	case s.shouldYield(q, st.target) && !q.refersToState() &&
 		(j >= 0 || second.target == nil && len(s.open(candidates, home)) > 0) && // it is not sent to a third target
 		traits.Yield(q.now):
-		return verdict{reason: ReasonOverload, pick: at(j), from: home, except: home, second: theHome}
+		return verdict{reason: ReasonOverload, pick: at(j, second.target), from: home, except: home, second: theHome}
 	}
 	return st.stay()
 }
 
 // stay has the session go on at the target of st, which must be among the candidates.
 func (st *standing) stay() verdict {
-	v := verdict{reason: ReasonInherited, pick: at(st.home), cold: !st.stays}
+	v := verdict{reason: ReasonInherited, pick: at(st.home, st.target), cold: !st.stays}
 	switch {
 	case st.own || st.aside():
 		v.reason = ReasonBound
@@ -1077,16 +1077,16 @@ func (s *Selector[T]) mayReturn(q *query, st *standing) bool {
 // heedState changes the verdict v if the request refers to state that some candidate
 // holds. The error is a *PinnedError.
 func (s *Selector[T]) heedState(q *query, st *standing, candidates []T, v *verdict) error {
-	i, absent := s.stateHolder(q, candidates)
+	holder, absent := s.stateHolder(q, candidates)
 	switch {
 	case s.cfg.FailPinned && absent != "":
 		return &PinnedError{absent}
-	case i >= 0 && i == v.i: // it goes there anyway
+	case holder.i >= 0 && holder.i == v.i: // it goes there anyway
 		v.cold = false
-	case i >= 0:
+	case holder.i >= 0:
 		last, name := st.last()
-		*v = verdict{reason: ReasonPinned, pick: at(i)}
-		if st.stays && last.target.Name != s.cfg.ID(candidates[i]) {
+		*v = verdict{reason: ReasonPinned, pick: holder}
+		if st.stays && last.target.Name != holder.id {
 			v.from, v.second = last.target.Name, name
 		}
 	default:
@@ -1108,9 +1108,9 @@ func (s *Selector[T]) heedUnknownState(q *query, st *standing, candidates []T, v
 		return &PinnedError{last.target.Name}
 	case i == v.i: // it goes there anyway
 	case name == theSecond: // a detour that is drained, or cold
-		*v = verdict{reason: ReasonDetour, pick: at(i), from: st.target.Name, detour: s.cfg.Failover == FailoverReturn}
+		*v = verdict{reason: ReasonDetour, pick: at(i, last.target), from: st.target.Name, detour: s.cfg.Failover == FailoverReturn}
 	default: // the home is drained, but there
-		*v = verdict{reason: ReasonPinned, pick: at(i)}
+		*v = verdict{reason: ReasonPinned, pick: at(i, last.target)}
 	}
 	return nil
 }
@@ -1192,7 +1192,6 @@ func (s *Selector[T]) endBefore(q *query, l *located, sel *Selection[T]) {
 // candidates since st was looked up, it goes there instead.
 func (s *Selector[T]) bindDetour(q *query, st *standing, candidates []T, v *verdict, sel *Selection[T]) {
 	raise(&s.cache.asides)
-	id := s.cfg.ID(candidates[v.i])
 	home := st.now + q.ttl - 1 // when the home ends: before the detour
 	if st.Expires > q.now {    // else it lives by requests under way, which leave no lease to a copy
 		home = min(home, st.Expires)
@@ -1204,8 +1203,8 @@ func (s *Selector[T]) bindDetour(q *query, st *standing, candidates []T, v *verd
 	if st.second.key == q.key.aside() { // it is the session's own
 		stamp = st.second.Stamp()
 	}
-	if stamp != 0 && id == st.second.target.Name {
-		s.refund(candidates, &v.pick)
+	if stamp != 0 && v.id == st.second.target.Name {
+		s.refund(&v.pick)
 		sel.at = st.second
 		s.hit(q, candidates[v.i], v.reason, sel)
 	} else if s.write(q, q.key.aside(), stamp, st.session|asideBit, candidates, v, sel) {
@@ -1241,11 +1240,10 @@ func (s *Selector[T]) copyDetour(q *query, st *standing, detour *located, home i
 // makes a Selection of that record, changes the reason of v to say so, and returns
 // false. Otherwise that record gives way.
 func (s *Selector[T]) write(q *query, key Key, stamp uint32, mark Digest, candidates []T, v *verdict, sel *Selection[T]) bool {
-	id := s.cfg.ID(candidates[v.i])
-	s.charge(q, &v.pick, id, !v.cold) // before there is a lease, which would stay if it panics
+	s.charge(q, &v.pick, !v.cold) // before there is a lease, which would stay if it panics
 	for {
 		var ok bool
-		sel.at, ok = s.cache.bind(key, stamp, id, uint64(mark), q.now, q.now+q.ttl, q.lease)
+		sel.at, ok = s.cache.bind(key, stamp, v.id, uint64(mark), q.now, q.now+q.ttl, q.lease)
 		if ok {
 			s.fillBound(q, candidates[v.i], v.reason, sel)
 			sel.leased, sel.ticket = q.lease, v.ticket
@@ -1254,7 +1252,7 @@ func (s *Selector[T]) write(q *query, key Key, stamp uint32, mark Digest, candid
 		}
 		if sel.at.target != nil {
 			if i := s.index(sel.at.target, candidates); i >= 0 {
-				s.refund(candidates, &v.pick)
+				s.refund(&v.pick)
 				if sel.at.aside() {
 					v.reason = ReasonDetour
 				} else {
@@ -1275,13 +1273,22 @@ func (s *Selector[T]) write(q *query, key Key, stamp uint32, mark Digest, candid
 
 // A pick is a candidate, and the ticket that the Balancer gave for it if it chose it.
 type pick struct {
-	i      int // the index among the candidates; -1 is no candidate
+	i      int    // the index among the candidates; -1 is no candidate
+	id     string // of the candidate
 	ticket Ticket
 	placed bool // there is a ticket, which must be handed on or canceled
 }
 
-// at picks the candidate at i without asking anybody.
-func at(i int) pick { return pick{i: i} }
+// at picks t, whose index among the candidates is i, without asking anybody.
+func at(i int, t *registry.Target) pick {
+	if i < 0 {
+		return nobody
+	}
+	return pick{i: i, id: t.Name}
+}
+
+// nobody is no candidate.
+var nobody = pick{i: -1}
 
 // askFallback asks the fallback, and checks that it answers with a candidate. The targets
 // that are being drained, and the one whose ID is except, are offered only if there is
@@ -1291,7 +1298,7 @@ func (s *Selector[T]) askFallback(ctx context.Context, req *extract.Request, can
 	if len(offered) == 0 {
 		offered = candidates
 	}
-	p := at(-1)
+	p := nobody
 	var target T
 	var err error
 	if s.balancer != nil {
@@ -1301,19 +1308,17 @@ func (s *Selector[T]) askFallback(ctx context.Context, req *extract.Request, can
 		target, err = s.cfg.Fallback.Pick(ctx, req, offered)
 	}
 	if err != nil {
-		return at(-1), fmt.Errorf("affinity: fallback: %w", err)
+		return nobody, fmt.Errorf("affinity: fallback: %w", err)
 	}
-	id := s.cfg.ID(target)
+	p.id = s.cfg.ID(target)
 	for i, c := range candidates {
-		if s.cfg.ID(c) == id {
+		if s.cfg.ID(c) == p.id {
 			p.i = i
 			return p, nil
 		}
 	}
-	if p.placed {
-		s.balancer.Cancel(id, p.ticket)
-	}
-	return at(-1), ErrNotCandidate
+	s.refund(&p)
+	return nobody, ErrNotCandidate
 }
 
 // open returns the candidates that may take in other sessions than their own: those
@@ -1333,17 +1338,17 @@ func (s *Selector[T]) open(candidates []T, except string) []T {
 	return slices.DeleteFunc(slices.Clone(candidates), closed)
 }
 
-// charge sees to it that p, the candidate with that ID, has a ticket if there is a Balancer.
-func (s *Selector[T]) charge(q *query, p *pick, id string, warm bool) {
+// charge sees to it that p has a ticket if there is a Balancer.
+func (s *Selector[T]) charge(q *query, p *pick, warm bool) {
 	if s.balancer != nil && !p.placed {
-		p.ticket, p.placed = s.balancer.Charge(q.req, id, warm), true
+		p.ticket, p.placed = s.balancer.Charge(q.req, p.id, warm), true
 	}
 }
 
 // refund cancels the ticket of p, if it has one: the request does not go there.
-func (s *Selector[T]) refund(candidates []T, p *pick) {
+func (s *Selector[T]) refund(p *pick) {
 	if p.placed {
-		s.balancer.Cancel(s.cfg.ID(candidates[p.i]), p.ticket)
+		s.balancer.Cancel(p.id, p.ticket)
 	}
 }
 
