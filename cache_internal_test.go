@@ -36,7 +36,7 @@ func TestTargetsBeyondAllNumbers(t *testing.T) {
 }
 
 // No number of a target stays taken once its bindings are gone: not for a second place that was
-// held until the write, nor where Config.ID panics meanwhile.
+// held until the write, nor where Config.ID or the Balancer panics meanwhile.
 func TestNumbersComeBack(t *testing.T) {
 	t.Parallel()
 	for _, failover := range []FailoverPolicy{FailoverRebind, FailoverReturn} {
@@ -44,12 +44,13 @@ func TestNumbersComeBack(t *testing.T) {
 		for calls := 1; panicked; calls++ {
 			panicked = false
 			left := -1
-			s, err := New(Config[string]{Failover: failover, Fallback: first{}, ID: func(target string) string {
+			call := func(target string) string {
 				if left--; left == 0 {
 					panic(target)
 				}
 				return target
-			}})
+			}
+			s, err := New(Config[string]{Failover: failover, Fallback: unsound{call: call}, ID: call})
 			require.NoError(t, err)
 			req := &extract.Request{Header: map[string][]string{"X-Session-Id": {"one-session-of-many"}}}
 			for _, candidates := range [][]string{{"a"}, {"b"}, {"c", "a"}, {"b", "c"}} {
@@ -283,31 +284,40 @@ func TestPausesUnderLoad(t *testing.T) {
 // alive, each of them, however long it takes.
 func TestLeasesUnderLoad(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s, err := New(Config[string]{ID: func(s string) string { return s }, Fallback: first{}, TTL: time.Minute})
-		require.NoError(t, err)
-		req := &extract.Request{Header: map[string][]string{"X-Session-Id": {"one-session-of-many"}}}
-		_, err = s.Pick(t.Context(), req, []string{"a"})
-		require.NoError(t, err)
-		busy(t, s.cache)
-		var all []*Selection[string]
-		for range 10 {
-			elapse(50 * time.Microsecond)
-			sel, err := s.Select(t.Context(), req, []string{"a"})
-			require.NoError(t, err)
-			all = append(all, &sel)
+	for _, n := range []int{10, 31} { // of 31, the last is the first that could rely on the others
+		synctest.Test(t, func(t *testing.T) { leasesUnderLoad(t, n) })
+	}
+}
+
+func leasesUnderLoad(t *testing.T, n int) {
+	s, err := New(Config[string]{ID: func(s string) string { return s }, Fallback: first{}, TTL: time.Minute})
+	require.NoError(t, err)
+	req := &extract.Request{Header: map[string][]string{"X-Session-Id": {"one-session-of-many"}}}
+	_, err = s.Pick(t.Context(), req, []string{"a"})
+	require.NoError(t, err)
+	elapse(30 * time.Second) // or the lag would be as short as the Cache is old
+	busy(t, s.cache)
+	var all []*Selection[string]
+	for i := range n {
+		elapse(50 * time.Microsecond)
+		if i == n-1 { // it has a reading of its own
+			elapse(2 * time.Millisecond)
+			busy(t, s.cache)
 		}
-		for i := range all[1:] {
-			all[i].Done(Outcome{Result: Served})
-		}
-		elapse(2 * time.Minute) // while the last one streams
-		_, ok := s.Peek(req)
-		require.True(t, ok)
-		all[9].Done(Outcome{Result: Served})
-		elapse(time.Minute)
-		_, ok = s.Peek(req)
-		require.False(t, ok)
-	})
+		sel, err := s.Select(t.Context(), req, []string{"a"})
+		require.NoError(t, err)
+		all = append(all, &sel)
+	}
+	for i := range n - 1 {
+		all[i].Done(Outcome{Result: Served})
+	}
+	elapse(2 * time.Minute) // while the last one streams
+	_, ok := s.Peek(req)
+	require.True(t, ok)
+	all[n-1].Done(Outcome{Result: Served})
+	elapse(time.Minute)
+	_, ok = s.Peek(req)
+	require.Equal(t, n > table.MaxLeases-1, ok, "so many leases stay")
 }
 
 // A lifetime that is short is exact, in a Cache that is not.
@@ -344,6 +354,21 @@ type first struct{}
 func (first) Pick(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
 	return candidates[0], nil
 }
+
+// unsound is a Balancer that may panic.
+type unsound struct {
+	first
+	call func(target string) string
+}
+
+func (b unsound) Place(_ context.Context, _ *extract.Request, candidates []string) (string, Ticket, error) {
+	return b.call(candidates[0]), Ticket{}, nil
+}
+
+func (b unsound) Charge(_ *extract.Request, id string, _ bool) Ticket { b.call(id); return Ticket{} }
+func (b unsound) Settle(string, Ticket, Outcome)                      {}
+func (b unsound) Cancel(id string, _ Ticket)                          { b.call(id) }
+func (b unsound) Overloaded(string) bool                              { return false }
 
 // A binding that is not made leaves nothing of its target.
 func TestTargetOfNoBinding(t *testing.T) {
