@@ -630,6 +630,14 @@ func TestAliasesSlide(t *testing.T) {
 			elapse(20 * time.Minute)
 			sel.Done(served)
 		}, want: affinity.ReasonBound, target: "b"},
+		"on a detour that streams, beside another turn": {policy: affinity.FailoverReturn, work: func(x *scripted, ask func(...string) *affinity.Selection[string]) {
+			ask("a").Done(served)
+			elapse(time.Second)
+			ask("b")
+			x.now = extract.Session{Source: "x", ID: "other", Aliases: x.now.Aliases, Continues: x.now.Aliases}
+			ask("b").Done(affinity.Outcome{})
+			elapse(20 * time.Minute)
+		}, want: affinity.ReasonBound, target: "b"},
 		"not by an outcome that comes late": {work: func(_ *scripted, ask func(...string) *affinity.Selection[string]) {
 			late := ask("a")
 			ask("b").Done(served)
