@@ -284,7 +284,7 @@ func TestPausesUnderLoad(t *testing.T) {
 // alive, each of them, however long it takes.
 func TestLeasesUnderLoad(t *testing.T) {
 	t.Parallel()
-	for _, n := range []int{10, 31} { // of 31, the last is the first that could rely on the others
+	for _, n := range []int{10, 31} { // of 31, the last might rely on the others
 		synctest.Test(t, func(t *testing.T) { leasesUnderLoad(t, n) })
 	}
 }

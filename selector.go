@@ -1010,12 +1010,13 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 	if j >= 0 && !away && s.cache.targets.Draining(second.target.Name) {
 		j = -1 // the second place takes in no session that is not there already
 	}
+	refuge := at(j, second.target)
 
 	if !st.stays { // it starts where a neighbour is, or what has started it
 		switch {
 		case i < 0 || leaving || stale:
 			if j >= 0 {
-				return verdict{reason: ReasonFailover, pick: at(j, second.target), from: home, cold: true}
+				return verdict{reason: ReasonFailover, pick: refuge, from: home, cold: true}
 			}
 		case !s.mayYield(q) || !s.balancer.Overloaded(home) || q.refersToState(): // many may have found the neighbour
 			return st.stay()
@@ -1026,16 +1027,16 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 	switch {
 	case i < 0 && returning && !stale && !leaving, // keep the home, go aside
 		away && !s.mayReturn(q, st):
-		v := verdict{reason: ReasonFailover, pick: at(j, second.target), from: home, detour: true}
+		v := verdict{reason: ReasonFailover, pick: refuge, from: home, detour: true}
 		if away {
 			v.reason = ReasonDetour
 		}
 		return v
 	case away && (stale || leaving): // give up the home for the detour
-		return verdict{reason: ReasonDetour, pick: at(j, second.target), from: home}
+		return verdict{reason: ReasonDetour, pick: refuge, from: home}
 
 	case i < 0, traits.DrainDue(q.now) && len(s.open(candidates, home)) > 0:
-		v := verdict{reason: ReasonFailover, pick: at(j, second.target), from: home}
+		v := verdict{reason: ReasonFailover, pick: refuge, from: home}
 		if !stale && !leaving {
 			v.second = theHome
 		}
@@ -1050,7 +1051,7 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 	case s.shouldYield(q, st.target) && !q.refersToState() &&
 		(j >= 0 || second.target == nil && len(s.open(candidates, home)) > 0) && // it is not sent to a third target
 		traits.Yield(q.now):
-		return verdict{reason: ReasonOverload, pick: at(j, second.target), from: home, except: home, second: theHome}
+		return verdict{reason: ReasonOverload, pick: refuge, from: home, except: home, second: theHome}
 	}
 	return st.stay()
 }

@@ -6,8 +6,8 @@ package jsonscan
 // block.go.
 
 // avx2 says whether the processor has AVX2, whose registers hold 32 bytes rather than 16.
-// The assembly reads it as well, and TestWithoutAVX2 clears it. (That has to clear the flag of
-// any wider variant, too, or it tests that one.)
+// The assembly reads it as well, and TestWithoutAVX2 clears it. (That has to clear the flag
+// of any wider variant, too, or it tests that one.)
 var avx2 = hasAVX2()
 
 // hasAVX2 reports whether the processor has AVX2 and the operating system saves its
