@@ -31,14 +31,19 @@ func (g *gateway) choose(ctx context.Context, x *exchange) error {
 		for _, u := range slots {
 			u.health.release()
 		}
+		if len(x.tried) > 0 {
+			x.tried = x.tried[:0]
+			x.rounds++
+		}
+		if x.futile() {
+			return errNoUpstream
+		}
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 		x.patience -= wait
-		x.tried = x.tried[:0]
-		x.rounds++
 	}
 }
 

@@ -38,9 +38,7 @@ func (g *gateway) RoundTrip(out *http.Request) (*http.Response, error) {
 			x.hasten(resp)
 			return resp, err
 		}
-		if x.tried = append(x.tried, x.choice.Target); x.futile() {
-			break
-		}
+		x.tried = append(x.tried, x.choice.Target)
 	}
 	if resp == nil && before.whole() {
 		resp, err = before.resp, nil
@@ -50,16 +48,10 @@ func (g *gateway) RoundTrip(out *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// futile reports whether there is no use in going on: what is answered with an error
+// futile reports whether there is no use in another round: what is answered with an error
 // everywhere, twice, may be the request's fault; and whoever is not let in now will
 // not be in a second.
-func (x *exchange) futile() bool {
-	rounds := x.rounds
-	if len(x.tried) >= len(x.upstreams) {
-		rounds++ // this one is over
-	}
-	return x.keyDenied && rounds > 0 || x.blamed && rounds > 1
-}
+func (x *exchange) futile() bool { return x.keyDenied && x.rounds > 0 || x.blamed && x.rounds > 1 }
 
 // prepare makes out fit to be sent, whatever the upstream.
 func prepare(out *http.Request) {

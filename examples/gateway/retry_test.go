@@ -388,20 +388,25 @@ func TestManyRounds(t *testing.T) {
 }
 
 // What may be the request's own fault is tried twice with each, all else as often as there is
-// time for.
+// time for, and it makes no difference whether there is another one that is out.
 func TestRoundsOfWhatMayBeItsFault(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		for status, often := range map[int]bool{500: false, 503: true} {
-			w := newWorld(t, 2)
-			w.let("a", refuses(status))
-			w.let("b", refuses(status))
-			_, got := w.do("s")
-			require.Equal(t, status, got)
-			require.Equal(t, often, w.hits["a"] > 2, status)
-			require.Equal(t, often, w.hits["b"] > 2, status)
-			require.GreaterOrEqual(t, min(w.hits["a"], w.hits["b"]), 2, status)
-			w.g.close()
+			for _, n := range []int{2, 3} {
+				w := newWorld(t, n)
+				if n == 3 {
+					w.g.upstreams[2].health.failed(time.Now(), time.Hour, true, false)
+				}
+				w.let("a", refuses(status))
+				w.let("b", refuses(status))
+				_, got := w.do("s")
+				require.Equal(t, status, got)
+				require.Equal(t, often, w.hits["a"] > 2, "%d: %v", status, w.hits)
+				require.Equal(t, often, w.hits["b"] > 2, "%d: %v", status, w.hits)
+				require.GreaterOrEqual(t, min(w.hits["a"], w.hits["b"]), 2, status)
+				w.g.close()
+			}
 		}
 	})
 }
