@@ -20,7 +20,7 @@ type health struct {
 	asked  bool      // and whether it asked for that itself
 	window int       // how many may wait for an answer at once; 0: any number
 	used   int       // how many of these do
-	back   bool      // it is known to have come back
+	gone   bool      // it has failed and served nothing since
 	streak int       // failures since it was well, each after a time out
 
 	slow  bool
@@ -135,7 +135,7 @@ func (h *health) served(start, now time.Time, slot bool, how speed) (back, noLon
 			h.window++
 		}
 	default:
-		back, h.back = !h.back, true
+		back, h.gone = h.gone, false
 		if h.window++; h.window >= fullWindow {
 			h.window, h.streak = 0, 0
 			h.settle(now)
@@ -164,7 +164,7 @@ func (h *health) failed(now time.Time, d time.Duration, asked, slot bool) (news 
 	if until := now.Add(d); news || until.After(h.until) {
 		h.until, h.asked = until, asked || h.asked && !news
 	}
-	h.since, h.window, h.back = now, 1, false
+	h.since, h.window, h.gone = now, 1, true
 	h.troubled.Store(true)
 	return news
 }
@@ -231,7 +231,7 @@ func (h *health) unproven() bool {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.window == 1 && !h.back && !h.since.IsZero()
+	return h.window == 1 && h.gone
 }
 
 // state is how the upstream looks to people.

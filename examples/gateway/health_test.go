@@ -161,6 +161,8 @@ func TestHealthWhileSlow(t *testing.T) {
 	}
 	require.True(t, probe())
 	require.True(t, probe(), "two now")
+	back, _ := h.served(now, now, true, quick)
+	require.False(t, back, "it was never away")
 }
 
 // A request waits no longer than it has patience for, all together.
