@@ -347,6 +347,41 @@ func TestWaitsForTheSoonest(t *testing.T) {
 	})
 }
 
+// So does a request that comes when they already have, unless its client leaves.
+func TestWaitsWhileAllAreOut(t *testing.T) {
+	t.Parallel()
+	for _, leaves := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, 2)
+			defer w.g.close()
+			start := time.Now()
+			w.g.upstreams[0].health.failed(start, 8*time.Second, true, false)
+			w.g.upstreams[1].health.failed(start, 5*time.Second, true, false)
+			if leaves {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				r := httptest.NewRequest("POST", "/v1/chat/completions", strings.NewReader("{}"))
+				require.PanicsWithValue(t, http.ErrAbortHandler, func() {
+					w.g.ServeHTTP(httptest.NewRecorder(), r.WithContext(ctx))
+				})
+				require.Equal(t, time.Second, time.Since(start))
+				require.Empty(t, w.hits)
+				return
+			}
+			var asked time.Duration
+			w.let("b", func() (*http.Response, error) {
+				asked = time.Since(start)
+				return serves(0)()
+			})
+			target, status := w.do("s")
+			require.Equal(t, 200, status)
+			require.Equal(t, "b", target)
+			require.Greater(t, asked, 5*time.Second, "not with all others that wait")
+			require.Less(t, asked, 6*time.Second)
+		})
+	}
+}
+
 // What refuses a model for now is there for all others, and where the credential is the
 // client's, for all other clients.
 func TestLimits(t *testing.T) {

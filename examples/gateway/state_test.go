@@ -48,6 +48,11 @@ func TestStateIsWaitedFor(t *testing.T) {
 				}
 				home := ask(tt.body)
 				start := time.Now()
+				for _, u := range w.g.upstreams {
+					if u.name != home {
+						u.health.failed(start.Add(-time.Minute), time.Second, true, false) // and is tried by one at a time
+					}
+				}
 				w.let(home, func() (*http.Response, error) {
 					if time.Since(start) >= 500*time.Millisecond {
 						return serves(0)()
@@ -62,6 +67,9 @@ func TestStateIsWaitedFor(t *testing.T) {
 					require.GreaterOrEqual(t, time.Since(start), time.Second)
 				} else {
 					require.Less(t, time.Since(start), time.Second)
+				}
+				for _, u := range w.g.upstreams {
+					require.Zero(t, u.health.used, "a slot was not given back")
 				}
 			})
 		})
