@@ -42,6 +42,27 @@ func TestFollowedTellsItsEndOnce(t *testing.T) {
 	}
 }
 
+// What passes by is read once, in order, and when the next of it is asked for: it is neither
+// kept to the end nor read before the client has it.
+func TestFollowedReadsWhatHasPassed(t *testing.T) {
+	t.Parallel()
+	for _, ahead := range []int{0, 2, 5} {
+		const all = "one, two, three, four"
+		var read strings.Builder
+		f := &followed{ReadCloser: io.NopCloser(strings.NewReader(all)), tap: &read, end: func(error) {}}
+		f.foresee([]byte(all[:ahead]))
+		before := 0
+		for p := make([]byte, 3); before < len(all); {
+			n, err := f.Read(p)
+			require.NoError(t, err)
+			require.Equal(t, all[:max(before, ahead)], read.String())
+			before += n
+		}
+		f.Read(make([]byte, 3))
+		require.Equal(t, all, read.String())
+	}
+}
+
 func TestUpload(t *testing.T) {
 	t.Parallel()
 	var none *upload

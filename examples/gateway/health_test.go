@@ -191,16 +191,25 @@ func TestPoison(t *testing.T) {
 		does func() (*http.Response, error)
 		out  int
 	}{
-		"500":          {refuses(500), 1},
-		"501":          {refuses(501), 1},
-		"504":          {refuses(504), 1},
-		"408":          {refuses(408), 0},
-		"425":          {refuses(425), 0},
-		"502":          {refuses(502), 4}, // what stands before it says that nobody is there
-		"503":          {refuses(503), 4},
-		"hangs up":     {func() (*http.Response, error) { return nil, io.EOF }, 1},
-		"resets":       {func() (*http.Response, error) { return nil, &net.OpError{Op: "read", Err: syscall.ECONNRESET} }, 1},
-		"breaks off":   {func() (*http.Response, error) { return stream(io.ErrUnexpectedEOF), nil }, 1},
+		"500":        {refuses(500), 1},
+		"501":        {refuses(501), 1},
+		"504":        {refuses(504), 1},
+		"408":        {refuses(408), 0},
+		"425":        {refuses(425), 0},
+		"502":        {refuses(502), 4}, // what stands before it says that nobody is there
+		"503":        {refuses(503), 4},
+		"hangs up":   {func() (*http.Response, error) { return nil, io.EOF }, 1},
+		"resets":     {func() (*http.Response, error) { return nil, &net.OpError{Op: "read", Err: syscall.ECONNRESET} }, 1},
+		"breaks off": {func() (*http.Response, error) { return stream(io.ErrUnexpectedEOF), nil }, 1},
+		"tells of it": {func() (*http.Response, error) {
+			return stream("event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\"}}\n\n"), nil
+		}, 1},
+		"tells that it is overloaded": {func() (*http.Response, error) {
+			return stream("event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}\n\n"), nil
+		}, 4},
+		"no proxy": {func() (*http.Response, error) {
+			return nil, &net.OpError{Op: "proxyconnect", Err: &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}}
+		}, 4},
 		"nobody there": {func() (*http.Response, error) { return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED} }, 4},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -100,7 +100,8 @@ func (x *exchange) hungUp() (again bool) {
 func reached(err error) bool {
 	var network *net.OpError
 	var certificate *tls.CertificateVerificationError
-	return !errors.Is(err, errSilent) && !errors.Is(err, errStalled) && !errors.As(err, &certificate) && !(errors.As(err, &network) && network.Op == "dial")
+	return !errors.Is(err, errSilent) && !errors.Is(err, errStalled) && !errors.As(err, &certificate) &&
+		!(errors.As(err, &network) && (network.Op == "dial" || network.Op == "proxyconnect"))
 }
 
 // timedOut reports whether a request got no answer within the time for that.

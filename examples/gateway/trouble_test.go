@@ -98,19 +98,22 @@ func TestLimitInAStream(t *testing.T) {
 }
 
 // A stream that tells of an error which is the request's own fault says nothing about the
-// upstream: not that it fails, nor that it has the prompt.
+// upstream: not that it fails, nor that it has the prompt. No other one is asked.
 func TestFaultyRequestInAStream(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, 1)
-	r.backends[0].does(func(w http.ResponseWriter, req *http.Request) {
-		w.Header().Set("Content-Type", "text/event-stream")
-		io.WriteString(w, "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\"}}\n\n")
-	})
+	r := newRig(t, 2)
+	for _, b := range r.backends {
+		b.does(func(w http.ResponseWriter, req *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			io.WriteString(w, "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\"}}\n\n")
+		})
+	}
 	require.Contains(t, r.chat("s").text, "invalid_request_error")
 	r.settle()
 	stats := r.g.setup.Load().sel.Stats()
 	require.EqualValues(t, 1, stats.Outcomes[affinity.Neutral], "%v", stats.Outcomes)
-	require.Equal(t, 1, r.in())
+	require.Equal(t, 2, r.in())
+	require.EqualValues(t, 1, r.hits())
 }
 
 // A response that breaks off before the client has any of it is given by
