@@ -65,10 +65,10 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		return resp, false, nil
 	}
 	kind := whole
-	if f != nil && f.events {
+	if f.events {
 		kind = streamed
 	}
-	if f != nil && g.hold > 0 && (resp.ContentLength != 0 || f.events && resp.StatusCode == http.StatusOK) {
+	if resp.ContentLength != 0 || f.events && resp.StatusCode == http.StatusOK {
 		if err := g.await(ctx, f, x.holdable(resp, f)); err != nil {
 			return nil, body == nil && ctx.Err() == nil, err
 		}

@@ -110,6 +110,43 @@ func TestHealthBetterThanThought(t *testing.T) {
 	}
 }
 
+// Whatever one that comes back answers to takes up a place no longer than until then, and shows
+// that it serves, unless it does not let the client in.
+func TestHealthComesBackWithAnyAnswer(t *testing.T) {
+	t.Parallel()
+	for request, status := range map[string]int{
+		"POST /v1/messages": 200, "POST /large": 200, "GET /v1/models": 200, "HEAD /": 200, "POST /v1/nothing": 404, "POST /v1/denied": 401,
+	} {
+		t.Run(request, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, 1, func(o *options) { o.bodyLimit = 1000 })
+				defer w.g.close()
+				w.let("a", func() (*http.Response, error) {
+					resp := stream(first, final)
+					resp.StatusCode = status
+					return resp, nil
+				})
+				u := w.g.upstreams[0]
+				u.health.failed(time.Now().Add(-time.Minute), time.Second, true, false)
+				method, path, _ := strings.Cut(request, " ")
+				body := ""
+				if path == "/large" {
+					body = strings.Repeat("large", 1000)
+				}
+				for range fullWindow {
+					rec := httptest.NewRecorder()
+					w.g.ServeHTTP(rec, httptest.NewRequest(method, path, strings.NewReader(body)))
+					require.Equal(t, status, rec.Code)
+					require.Zero(t, u.health.used)
+				}
+				word, _ := u.health.state(time.Now())
+				require.Equal(t, map[bool]string{true: "coming back", false: "in"}[status == 401], word)
+			})
+		})
+	}
+}
+
 // However many limits there are, such as of models that are made up, few are kept in mind.
 func TestHealthOfManyLimits(t *testing.T) {
 	t.Parallel()
@@ -224,6 +261,10 @@ func TestPoison(t *testing.T) {
 				}
 				w.do("s")
 				require.Len(t, w.hits, 4)
+				for _, u := range w.g.upstreams {
+					require.Equal(t, 1, w.hits[u.name], "once each")
+					require.Zero(t, u.health.used, "as many places given back as taken")
+				}
 				require.Equal(t, tt.out, strings.Count(log.String(), "upstream out"), log)
 				require.Equal(t, tt.out, strings.Count(log.String(), " for=1.25s "), "an eighth of -cooldown")
 				require.Equal(t, 4-tt.out, strings.Count(log.String(), "request failed"))
@@ -332,15 +373,20 @@ func TestSlowUpstream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 4)
 		defer w.g.close()
+		log := new(safeBuffer)
+		w.g.log = slog.New(slog.NewTextHandler(log, nil))
 		w.run("s", 100, 20*time.Second)
+		require.Empty(t, log.String())
 		w.let("a", serves(8*time.Second))
 		w.run("s", 100, 30*time.Second)
+		require.Equal(t, 1, strings.Count(log.String(), "upstream slow"), "told once")
 		require.Equal(t, "slow", w.g.status().Upstreams[0].State)
 		require.Less(t, w.run("new-", 100, 20*time.Second)["a"], 0.02, "a probe now and then")
 		w.let("a", nil)
 		w.run("s", 100, 45*time.Second)
 		require.NotEqual(t, "slow", w.g.status().Upstreams[0].State)
 		require.InDelta(t, 0.25, w.run("s", 100, 20*time.Second)["a"], 0.05)
+		require.Equal(t, 1, strings.Count(log.String(), "upstream back"), "told once")
 	})
 }
 

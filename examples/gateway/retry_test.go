@@ -181,7 +181,7 @@ func TestNoRetryOfWhatTheClientDidWrong(t *testing.T) {
 func TestDeniedCredential(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{401, 402, 403} {
-		r := newRig(t, 1)
+		r := newRig(t, 1, func(o *options) { o.patience = time.Minute })
 		r.backends[0].answers(status)
 		require.Equal(t, status, r.chat("s").StatusCode)
 		require.EqualValues(t, 1, r.hits())
@@ -192,12 +192,15 @@ func TestDeniedCredential(t *testing.T) {
 		moved := r.chat("s")
 		require.Equal(t, 200, moved.StatusCode)
 		hits := r.backend(home).hits.Load()
-		for range 5 {
+		for i := range 5 {
 			again := r.chat("s")
 			require.Equal(t, 200, again.StatusCode)
 			require.Equal(t, moved.Header.Get(targetHeader), again.Header.Get(targetHeader))
+			require.NotEqual(t, home, r.chat(fmt.Sprint("new-", i)).Header.Get(targetHeader))
 		}
 		require.Equal(t, hits, r.backend(home).hits.Load())
+		require.Equal(t, 1, strings.Count(r.log.String(), "denies a credential that others accept"))
+		require.Equal(t, 3, r.in(), "for others")
 
 		r = newRig(t, 3)
 		for _, b := range r.backends {
@@ -240,6 +243,24 @@ func TestRetryOfLargeBodies(t *testing.T) {
 	})
 	require.Equal(t, 500, r.do("POST", "/x", body, "X-Session-ID", "s").StatusCode)
 	require.Equal(t, hits+1, r.hits())
+
+	for status, want := range map[int]int{401: 401, 200: 502} {
+		r = newRig(t, 2, func(o *options) { o.bodyLimit = 1000 })
+		for _, b := range r.backends {
+			b.does(func(w http.ResponseWriter, req *http.Request) {
+				io.Copy(io.Discard, req.Body)
+				w.WriteHeader(status)
+				if status == 200 {
+					w.(http.Flusher).Flush()
+					panic(http.ErrAbortHandler)
+				}
+			})
+		}
+		resp, err := r.try("POST", "/x", io.MultiReader(strings.NewReader(body))) // of no known length
+		require.NoError(t, err)
+		require.Equal(t, want, resp.StatusCode)
+		require.EqualValues(t, 1, r.hits())
+	}
 }
 
 func TestNothingLeft(t *testing.T) {
