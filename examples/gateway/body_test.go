@@ -75,6 +75,12 @@ func TestUpload(t *testing.T) {
 	require.Error(t, err, "another attempt has it now")
 	require.False(t, u.broken())
 
+	u = &upload{from: strings.NewReader("text")}
+	u.Close()
+	_, err = u.Read(make([]byte, 1))
+	require.Error(t, err, "it is closed")
+	require.False(t, u.broken())
+
 	u = &upload{from: iotest.ErrReader(io.ErrUnexpectedEOF)}
 	io.Copy(io.Discard, u)
 	require.True(t, u.broken())

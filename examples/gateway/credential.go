@@ -118,10 +118,7 @@ func mapKeys(rawQuery string, f func(string) string) string {
 	pairs := strings.Split(rawQuery, "&")
 	for i, pair := range pairs {
 		name, value, _ := strings.Cut(pair, "=")
-		plain, err := url.QueryUnescape(name)
-		if err != nil {
-			continue
-		}
+		plain, _ := url.QueryUnescape(name)
 		switch plain {
 		case "key", "access_token", "api-key": // Google, Google and Azure
 			pairs[i] = name + "=" + f(value)

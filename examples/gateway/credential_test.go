@@ -43,6 +43,8 @@ func TestUpstreamCredentials(t *testing.T) {
 		{"/v1/messages/count_tokens", nil, "X-Api-Key: their/s", ""},
 		{"/v1beta/models/m:streamGenerateContent", nil, "X-Goog-Api-Key: their/s", ""},
 		{"/v1/models/m:generateContent", nil, "X-Goog-Api-Key: their/s", ""},
+		{"/v1/models/m:streamGenerateContent?%zz=mi&n", nil, "X-Goog-Api-Key: their/s", "%zz=mi&n"},
+		{"/v1beta/models", nil, "X-Goog-Api-Key: their/s", ""},
 		{"/v1beta/openai/chat/completions", nil, "Authorization: Bearer their/s", ""},
 		{"/v1/responses", nil, "Authorization: Bearer their/s", ""},
 		{"/v1/models/ft:gpt", nil, "Authorization: Bearer their/s", ""},
@@ -99,6 +101,9 @@ func TestKeysAreWithheld(t *testing.T) {
 		"Sec-WebSocket-Protocol: openai-insecure-api-key.mine, realtime\r\n\r\n")
 	require.Contains(t, answer, "Sec-Websocket-Protocol: openai-insecure-api-key.mine\r\n")
 	require.NotContains(t, answer, "theirs")
+	answer = r.raw(t, "GET /v1/realtime HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.mine\r\n\r\n")
+	require.Contains(t, answer, "Sec-Websocket-Protocol: realtime\r\n")
 	answer = r.raw(t, "TRACE / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 	require.Contains(t, answer, "405")
 	require.NotContains(t, answer, "theirs")
@@ -127,7 +132,9 @@ func TestKeysInRedirects(t *testing.T) {
 	require.Equal(t, "/x?key=mine#top", h.Get("Location"))
 	require.Equal(t, "/y?key=mine", h.Get("Content-Location"))
 	require.Equal(t, "https://h/upload?key=mine&upload_id=1", h.Get("X-Goog-Upload-Url"))
-	// A key of something else is not ours to change.
+	// A key of something else is not ours to change, nor what has none.
+	r.backends[0].answers(302, "Location", "/y")
+	require.Equal(t, "/y", r.do("GET", "/x?key=mine", "").Header.Get("Location"))
 	r.backends[0].answers(302, "Location", "https://files.example/f?key=f-1")
 	require.Equal(t, "https://files.example/f?key=f-1", r.do("GET", "/v1/files/f?key=mine", "").Header.Get("Location"))
 }

@@ -70,7 +70,7 @@ func (h *health) look(now time.Time, limit uint64, sends bool) (s standing, slot
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.settle(now)
-	if t, ok := h.limits[limit]; ok && now.Before(t) {
+	if t := h.limits[limit]; now.Before(t) {
 		return refusing, false, t
 	}
 	switch {
@@ -138,7 +138,6 @@ func (h *health) served(start, now time.Time, slot bool, how speed) (back, noLon
 		back, h.gone = h.gone, false
 		if h.window++; h.window >= fullWindow {
 			h.window, h.streak = 0, 0
-			h.settle(now)
 		}
 	}
 	return back, noLongerSlow
@@ -183,13 +182,11 @@ func (h *health) limited(now time.Time, d time.Duration, limit uint64, slot bool
 	if h.limits == nil {
 		h.limits = make(map[uint64]time.Time)
 	}
-	for l, end := range h.limits {
-		if len(h.limits) < maxLimits {
+	for l := range h.limits {
+		if ok || len(h.limits) < maxLimits {
 			break
 		}
-		if !now.Before(end) || !ok {
-			delete(h.limits, l) // if need be, one whose time is not over
-		}
+		delete(h.limits, l) // if need be, one whose time is not over
 	}
 	if until.After(old) {
 		h.limits[limit] = until
@@ -231,7 +228,7 @@ func (h *health) unproven() bool {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.window == 1 && h.gone
+	return h.gone
 }
 
 // state is how the upstream looks to people.

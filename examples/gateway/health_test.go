@@ -86,6 +86,32 @@ func TestHealthComesBackByAndBy(t *testing.T) {
 	require.Equal(t, "in", word, "the last of those that it was tried with changes nothing")
 	h.limited(now, time.Minute, 1, false)
 	require.Equal(t, -1, admitted())
+	h.failed(now, 80*time.Second, false, false)
+	s, _, until := h.admit(now, 0)
+	require.Equal(t, failing, s)
+	require.Equal(t, now.Add(10*time.Second), until, "for an eighth again")
+}
+
+// For how long one is out grows with how often it has failed, not with how often it has said
+// for how long itself; and it is only tried sooner than that if it did not say so.
+func TestHealthOfWhoSaysHowLong(t *testing.T) {
+	t.Parallel()
+	var h health
+	now := time.Unix(1000, 0)
+	for range 3 {
+		h.failed(now, time.Second, true, false)
+		h.tryNow(now)
+		s, until := h.peek(now, 0)
+		require.Equal(t, refusing, s)
+		now = until
+	}
+	h.failed(now, 80*time.Second, false, false)
+	s, until := h.peek(now, 0)
+	require.Equal(t, failing, s)
+	require.Equal(t, now.Add(10*time.Second), until)
+	h.tryNow(now)
+	s, _ = h.peek(now, 0)
+	require.Equal(t, fit, s)
 }
 
 // One that serves what was sent after it failed, for want of others, is back at once, unless
@@ -111,11 +137,12 @@ func TestHealthBetterThanThought(t *testing.T) {
 }
 
 // Whatever one that comes back answers to takes up a place no longer than until then, and shows
-// that it serves, unless it does not let the client in.
+// that it serves, unless it turns the client away.
 func TestHealthComesBackWithAnyAnswer(t *testing.T) {
 	t.Parallel()
 	for request, status := range map[string]int{
 		"POST /v1/messages": 200, "POST /large": 200, "GET /v1/models": 200, "HEAD /": 200, "POST /v1/nothing": 404, "POST /v1/denied": 401,
+		"POST /v1/too/much": 429,
 	} {
 		t.Run(request, func(t *testing.T) {
 			t.Parallel()
@@ -125,6 +152,7 @@ func TestHealthComesBackWithAnyAnswer(t *testing.T) {
 				w.let("a", func() (*http.Response, error) {
 					resp := stream(first, final)
 					resp.StatusCode = status
+					resp.Header.Set("Retry-After", "1")
 					return resp, nil
 				})
 				u := w.g.upstreams[0]
@@ -141,7 +169,7 @@ func TestHealthComesBackWithAnyAnswer(t *testing.T) {
 					require.Zero(t, u.health.used)
 				}
 				word, _ := u.health.state(time.Now())
-				require.Equal(t, map[bool]string{true: "coming back", false: "in"}[status == 401], word)
+				require.Equal(t, map[bool]string{true: "coming back", false: "in"}[status == 401 || status == 429], word)
 			})
 		})
 	}
@@ -185,6 +213,10 @@ func TestHealthWhileSlow(t *testing.T) {
 	require.True(t, h.slows(now))
 	require.False(t, h.slows(now), "told once")
 	require.False(t, probe(), "not at once")
+	for range quickEnough {
+		_, better := h.served(now, now, false, quick)
+		require.False(t, better, "it had these before")
+	}
 	for i, how := range []speed{quick, late, quick, quick, quick} {
 		now = now.Add(probeGap)
 		require.True(t, probe())

@@ -79,6 +79,9 @@ func TestHasten(t *testing.T) {
 		<-time.After(500 * time.Millisecond)
 		require.Equal(t, "40", hastened(503, "200"))
 		require.Equal(t, "40", hastened(503, "40"), "as the upstream says, with its fractions")
+		x.tried = []*upstream{a, b}
+		require.Equal(t, "40", hastened(500, "200"), "a says for how long it is of no use")
+		x.tried = nil
 		<-time.After(time.Minute)
 		require.Equal(t, "1", hastened(503, "200"))
 		_, slot, _ := a.health.admit(time.Now(), 0)
