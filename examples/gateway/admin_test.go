@@ -8,8 +8,12 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity"
 )
 
 func TestAdmin(t *testing.T) {
@@ -42,6 +46,9 @@ func TestAdmin(t *testing.T) {
 		require.Equal(t, s.Selections, requests)
 		return s
 	}
+	code, text := do("POST", "/reload")
+	require.Equal(t, 409, code)
+	require.Contains(t, text, "there is no file to read")
 	first := r.chat("s1")
 	r.chat("s1")
 	r.chat("s2")
@@ -61,7 +68,7 @@ func TestAdmin(t *testing.T) {
 		require.Nil(t, u.OutUntil)
 		require.Equal(t, 1, u.Bindings)
 	}
-	code, text := do("GET", "/")
+	code, text = do("GET", "/")
 	require.Equal(t, 200, code)
 	require.Regexp(t, `(?m)^upstream +state +bindings +requests +failures +share +of cost +cached +begins +url$`, text)
 	require.Regexp(t, `(?m)^a +in +1 `, text)
@@ -93,6 +100,10 @@ func TestAdmin(t *testing.T) {
 
 	code, _ = do("PUT", "/targets/a/drain?for=1h")
 	require.Equal(t, 204, code)
+	_, text = do("GET", "/")
+	require.Regexp(t, `(?m)^a +in, draining until [0-9:]+ `, text)
+	require.WithinDuration(t, time.Now().Add(time.Hour), *read().Upstreams[0].DrainEnds, time.Minute)
+	require.False(t, read().Upstreams[1].Draining)
 	for i := range 5 {
 		require.Equal(t, "b", r.chat(fmt.Sprint("drained-", i)).Header.Get(targetHeader))
 	}
@@ -100,11 +111,32 @@ func TestAdmin(t *testing.T) {
 	require.Equal(t, 200, code)
 	require.Regexp(t, `^\{"moved":[56]\}`, text)
 	require.Equal(t, "a", r.chat("drained-1").Header.Get(targetHeader), "it keeps those it has")
+	code, _ = do("PUT", "/targets/a/drain")
+	require.Equal(t, 204, code)
+	_, text = do("GET", "/")
+	require.Regexp(t, `(?m)^a +in, draining +[0-9]`, text)
+	require.Nil(t, read().Upstreams[0].DrainEnds)
 	code, _ = do("DELETE", "/targets/a/drain")
 	require.Equal(t, 204, code)
+	require.False(t, read().Upstreams[0].Draining)
+
+	digest := first.Header.Get(sessionHeader)
+	for _, to := range []string{"a", "b"} {
+		for _, which := range []string{"/sessions/" + digest, "/scopes/" + digest[:6]} {
+			code, _ = do("POST", which+"/move?to="+to)
+			require.Equal(t, 200, code)
+			require.Equal(t, to, r.chat("s1").Header.Get(targetHeader), which)
+		}
+	}
+	code, _ = do("DELETE", "/scopes/"+digest[:6])
+	require.Equal(t, 204, code)
+	for _, u := range read().Upstreams {
+		require.Zero(t, u.Bindings)
+	}
 	for path, want := range map[string]int{
 		"PUT /targets/nobody/drain":    404,
 		"PUT /targets/a/drain?for=-1s": 400,
+		"PUT /targets/a/drain?for=0s":  400,
 		"PUT /targets/a/drain?for=x":   400,
 		"POST /targets/a/move":         400,
 		"POST /targets/a/move?to=x":    400,
@@ -126,6 +158,57 @@ func TestAdmin(t *testing.T) {
 	}
 	_, text = do("GET", "/")
 	require.Contains(t, text, "out until")
+}
+
+// What the status says of the work: what it cost, as the answers tell, for how many sessions, and
+// how soon it began.
+func TestStatusOfWork(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2)
+		defer w.g.close()
+		for _, s := range w.g.status().Upstreams {
+			require.Zero(t, s.RequestShare)
+			require.Zero(t, s.CostShare)
+		}
+		home, _ := w.do("s")
+		for range paceFirm {
+			w.do("s")
+		}
+		// This is what it took when it was asked for.
+		r := httptest.NewRequest("GET", "/v1/responses/r", nil)
+		r.Header.Set("X-Session-ID", "s")
+		w.g.ServeHTTP(httptest.NewRecorder(), r)
+		// A session that is known by its messages has several bindings.
+		w.g.setup.Load().sel.Drain(home, time.Time{})
+		for _, body := range []string{`{"messages":[{"role":"user","content":"one"}]}`,
+			`{"messages":[{"role":"user","content":"one"},{"role":"assistant","content":"1"},{"role":"user","content":"two"}]}`} {
+			w.g.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/v1/chat/completions", strings.NewReader(body)))
+		}
+		w.g.setup.Load().sel.Resume(home)
+		// It has a second place while its home is out.
+		w.let(home, refuses(529))
+		w.do("s")
+
+		for _, s := range w.g.status().Upstreams {
+			if s.Name == home {
+				const n = 1 + paceFirm
+				require.Equal(t, [3]int{n * 100, n * 900, n * 50}, [3]int{s.Uncached, s.Cached, s.Output})
+				require.InDelta(t, n*affinity.Usage{Uncached: 100, Cached: 900, Output: 50}.Cost(), s.Cost, 1e-6)
+				require.InDelta(t, float64(n)/(n+3), s.CostShare, 1e-6)
+				require.EqualValues(t, n+2, s.Requests)
+				require.InDelta(t, float64(n+2)/(n+5), s.RequestShare, 1e-6)
+				require.EqualValues(t, 1, s.Failures)
+				require.InDelta(t, 50, s.StreamMS, 1)
+				require.Zero(t, s.WholeMS)
+				require.Equal(t, 1, s.Bindings)
+			} else {
+				require.Zero(t, s.StreamMS, "too few to say")
+				require.Greater(t, s.Bindings, 1)
+			}
+			require.Equal(t, 1, s.Sessions)
+		}
+	})
 }
 
 // What a page of somebody else's asks for in a browser is not done.

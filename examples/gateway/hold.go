@@ -128,7 +128,6 @@ func (g *gateway) await(ctx context.Context, f *followed, until beginning) error
 		a.stop()
 		return nil
 	case <-ctx.Done():
-		f.finish(ctx.Err())
 		return ctx.Err()
 	}
 	if a.err == io.EOF && f.events && len(a.got) == 0 {

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity"
 )
 
 // timedWriter notes when the client gets what.
@@ -54,6 +56,7 @@ func TestHold(t *testing.T) {
 	z := gzip.NewWriter(&zipped)
 	io.WriteString(z, first)
 	z.Flush()
+	long := "data: " + strings.Repeat("x", firstEvent)
 	for name, tt := range map[string]struct {
 		kind, encoding string
 		length         int64
@@ -70,6 +73,8 @@ func TestHold(t *testing.T) {
 			[]string{"0s status", "0s data: 1\n\ndata:", "1m0s  2\n\n"}},
 		"half an event": {"text/event-stream", "", -1, []any{"data:", time.Minute, " 1\n\n"},
 			[]string{"10s status", "10s data:", "1m0s  1\n\n"}},
+		"an event without end": {"text/event-stream", "", -1, []any{long, time.Minute, "\n\n"},
+			[]string{"0s status", "0s " + long, "1m0s \n\n"}},
 		"an event that is compressed": {"text/event-stream", "gzip", -1, []any{zipped.String(), time.Minute, "rest"},
 			[]string{"0s status", "0s " + zipped.String(), "1m0s rest"}},
 		"one that stands still, with a long wait": {"application/json", "", -1, []any{"\n", time.Minute, "\n", time.Minute, "{}"},
@@ -96,6 +101,44 @@ func TestHold(t *testing.T) {
 					return resp, nil
 				})
 				require.Equal(t, tt.want, w.timed().got)
+			})
+		})
+	}
+}
+
+// A client that leaves says nothing about the upstream, whether it has something of the answer
+// or not, and what the request took up is given back.
+func TestClientLeavesAnAnswer(t *testing.T) {
+	t.Parallel()
+	for name, parts := range map[string][]any{
+		"held":       {time.Minute, first},
+		"begun":      {first, time.Minute, final},
+		"broken off": {first, time.Minute, io.ErrUnexpectedEOF},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, 1)
+				defer w.g.close()
+				w.let("a", func() (*http.Response, error) { return stream(parts...), nil })
+				u := w.g.upstreams[0]
+				u.health.failed(time.Now().Add(-time.Minute), time.Second, true, false)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				r := httptest.NewRequest("POST", "/v1/chat/completions", strings.NewReader("{}")).WithContext(ctx)
+				r.Header.Set("X-Session-ID", "s")
+				func() {
+					defer func() { recover() }()
+					w.g.ServeHTTP(httptest.NewRecorder(), r)
+				}()
+				stats := w.g.setup.Load().sel.Stats()
+				require.EqualValues(t, 1, stats.Outcomes[affinity.Neutral], "%v", stats.Outcomes)
+				for _, b := range w.g.setup.Load().sel.Cache().All() {
+					require.Zero(t, b.Active)
+				}
+				require.Zero(t, u.health.used)
+				require.Zero(t, w.g.status().Upstreams[0].Failures)
+				<-time.After(time.Minute) // what the upstream does ends, too
 			})
 		})
 	}

@@ -34,6 +34,8 @@ func TestFlagErrors(t *testing.T) {
 		"-upstream a=http://hunter%zz":                     "want an http or https URL",
 		"-upstream a=http://h:99999":                       "the port must be a number up to 65535",
 		"-upstream a/b=http://h":                           "without spaces and slashes",
+		"-upstream a\x01=http://h":                         "without spaces and slashes",
+		"-upstream \u00e4=http://h":                        "must be printable",
 		"-upstream a=http://user:hunter@h":                 "add ,key-env=VARIABLE",
 		"-upstream a=http://h?key=hunter":                  "add ,key-env=VARIABLE",
 		"-upstream a=http://h,key=hunter":                  "all that may follow the URL is ,key-env=VARIABLE or ,key-file=FILE",
@@ -58,6 +60,7 @@ func TestFlagErrors(t *testing.T) {
 		"-upstream a=http://h -slow 1e300":                 "at most 1000",
 		"-upstream a=http://h -failover stay":              "want rebind or return",
 		"-upstreams /nowhere/at/all":                       "no such file",
+		"-upstreams /dev/null":                             "there is none in it",
 		"-demo -ttl 5m":                                    "give it alone",
 		"-no-such-flag":                                    "see -help",
 	} {
@@ -81,6 +84,12 @@ func TestFlags(t *testing.T) {
 	o.upstreams, o.fixed = nil, nil
 	require.Equal(t, options{listen: ":1", admin: ":2", ttl: 5 * time.Minute, capacity: 7, bodyLimit: 8, cooldown: 9 * time.Second, verbose: true,
 		patience: 15 * time.Second, hold: 10 * time.Second, slow: 4, failover: affinity.FailoverReturn}, o)
+
+	o, err = parse(strings.Fields("-upstream a=http://h:65535 -failover rebind -prefix -slow 0 -patience 0s -capacity 1 -body-limit 1"), io.Discard)
+	require.NoError(t, err)
+	o.upstreams, o.fixed = nil, nil
+	require.Equal(t, options{listen: "127.0.0.1:8080", ttl: time.Hour, capacity: 1, bodyLimit: 1, cooldown: 10 * time.Second,
+		hold: 10 * time.Second, failover: affinity.FailoverRebind, prefix: true}, o)
 
 	var help bytes.Buffer
 	_, err = parse([]string{"-help"}, &help)

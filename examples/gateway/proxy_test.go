@@ -416,6 +416,11 @@ func TestUpgrades(t *testing.T) {
 	c.Close()
 	r.settle()
 	require.Zero(t, r.failures(), "the client left")
+	var outcomes uint64
+	for _, n := range r.g.setup.Load().sel.Stats().Outcomes {
+		outcomes += n
+	}
+	require.EqualValues(t, 1, outcomes)
 }
 
 // Who has no more to say after an upgrade may still be answered.

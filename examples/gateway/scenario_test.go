@@ -527,7 +527,32 @@ func TestReload(t *testing.T) {
 		write("a=http://a\na=http://b\n")
 		require.ErrorContains(t, w.g.reload(), "two upstreams")
 		require.Len(t, w.g.setup.Load().upstreams, 3, "as it was")
+		write("a=http://a/elsewhere\nb=http://b\n")
+		require.NoError(t, w.g.reload())
+		require.Equal(t, "http://a/elsewhere", w.g.setup.Load().find("a").url.String())
+		require.Nil(t, w.g.setup.Load().find("c"))
 	})
+}
+
+// When one comes back while all others are out, those are tried too, but not one that has asked
+// to be left alone.
+func TestComeBackTogether(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1000, 0)
+	for _, others := range []int{2, 3} { // the last one is not out
+		s := &setup{}
+		for range 4 {
+			s.upstreams = append(s.upstreams, &upstream{})
+		}
+		s.upstreams[1].health.failed(now, time.Minute, false, false)
+		s.upstreams[2].health.failed(now, time.Minute, true, false)
+		s.upstreams = s.upstreams[:1+others]
+		s.comeBack(s.upstreams[0], now)
+		standing, _ := s.upstreams[1].health.peek(now, 0)
+		require.Equal(t, others == 2, standing == fit)
+		standing, _ = s.upstreams[2].health.peek(now, 0)
+		require.Equal(t, refusing, standing)
+	}
 }
 
 // A key that is in a file can be changed while the gateway runs.

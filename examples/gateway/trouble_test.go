@@ -75,6 +75,22 @@ func TestErrorInAStream(t *testing.T) {
 	}
 }
 
+// What a stream says of the client's own credential leaves out the upstream for that client
+// alone, and what it says of itself, for all.
+func TestWhomAnErrorInAStreamConcerns(t *testing.T) {
+	t.Parallel()
+	for kind, one := range map[string]bool{"rate_limit_error": true, "authentication_error": true, "overloaded_error": false, "api_error": false} {
+		r := newRig(t, 1)
+		r.backends[0].does(func(w http.ResponseWriter, req *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			fmt.Fprintf(w, "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":%q}}\n\n", kind)
+		})
+		require.Contains(t, r.do("POST", "/v1/messages", "{}", "X-Api-Key", "mine").text, kind)
+		require.Equal(t, one, r.in() == 1, kind)
+		require.EqualValues(t, 1, r.failures())
+	}
+}
+
 // A limit that a stream tells of is that of the client whose credential it is.
 func TestLimitInAStream(t *testing.T) {
 	t.Parallel()
@@ -192,6 +208,7 @@ func TestUpstreamDiesInMidStream(t *testing.T) {
 	require.Equal(t, 1, r.in())
 	require.EqualValues(t, 1, r.failures())
 	require.EqualValues(t, 2, r.hits(), "not sent again: the client has had some of it")
+	require.EqualValues(t, 1, r.g.setup.Load().sel.Stats().Outcomes[affinity.TransientFailure])
 	require.NotEqual(t, home, r.chat("s").Header.Get(targetHeader))
 }
 

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Of the sessions of a moment, each upstream gets about as many. What was placed a while ago
+// counts less and less, and one that comes new, or that did not take what it was given, has
+// nothing to make up for.
+func TestSpread(t *testing.T) {
+	t.Parallel()
+	var s spread
+	now := time.Unix(1000, 0)
+	a, b, c := &upstream{name: "a"}, &upstream{name: "b"}, &upstream{name: "c"}
+	open := func(candidates ...*upstream) (names string) {
+		for _, u := range s.open(candidates, now) {
+			names += u.name
+		}
+		return names
+	}
+	require.Equal(t, "ab", open(a, b))
+	a.recent.n++
+	require.Equal(t, "b", open(a, b))
+	s.failed(b)
+	require.Zero(t, b.recent.n)
+	s.failed(a)
+	require.Equal(t, "ab", open(a, b))
+	a.recent.n, b.recent.n = 10, 9
+	require.Equal(t, "ab", open(a, b), "about as many")
+	a.recent.n = 11
+	require.Equal(t, "b", open(a, b))
+	require.Equal(t, "bc", open(a, b, c))
+	require.EqualValues(t, 9, c.recent.n)
+	now = now.Add(2 * burst)
+	require.Equal(t, "abc", open(a, b, c))
+	require.InDelta(t, 11.0/4, a.recent.n, 0.001)
+
+	// Where all are new, or were away, the least of them counts.
+	a.recent.n, s.last = 20, now.Add(time.Second)
+	require.Equal(t, "bc", open(a, b, c))
+}
