@@ -669,6 +669,9 @@ func TestLongUploads(t *testing.T) {
 		for i := range 40 {
 			w.do(fmt.Sprint("s", i))
 		}
+		for _, u := range w.g.upstreams {
+			u.paces[whole].set(100 * time.Millisecond)
+		}
 		codes := make(chan int)
 		for range 16 {
 			go func() {

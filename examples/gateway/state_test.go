@@ -101,6 +101,7 @@ func TestStateIsNotGivenUp(t *testing.T) {
 		"it says for how long":      {pinned, refuses(503, "Retry-After", "40"), 404, "{}", [2]int{503, 503}},
 		"it is gone":                {pinned, broken, 400, `{"error":{"message":"Previous response with id 'resp_0123456789abcdef' not found."}}`, [2]int{503, 503}},
 		"it cannot be read":         {pinned, broken, 400, zip(`{"error":{"code":"context_length_exceeded"}}`), [2]int{503, 503}},
+		"in capital letters":        {pinned, broken, 400, `{"error":"NO SUCH THING"}`, [2]int{503, 503}},
 		"only its id":               {pinned, broken, 400, "bad: resp_0123456789abcdef", [2]int{503, 503}},
 		"they say nothing":          {pinned, broken, 400, "", [2]int{503, 503}},
 		"they say too much":         {pinned, broken, 400, strings.Repeat(" no", maxKept), [2]int{503, 503}},

@@ -1,10 +1,15 @@
 package main
 
 import (
+	"bufio"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,6 +39,30 @@ func TestStatusThatIsNone(t *testing.T) {
 			<-time.After(time.Minute)
 		}
 	})
+}
+
+// Why there was no answer is told as far as that is no quotation of what was received.
+func TestCause(t *testing.T) {
+	t.Parallel()
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	untrusted := &tls.CertificateVerificationError{Err: errors.New("expired")}
+	_, malformed := http.ReadResponse(bufio.NewReader(strings.NewReader("HTTP/1.1 hunter2\r\n\r\n")), nil)
+	require.ErrorContains(t, malformed, "hunter2")
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{errSilent, "no longer answers"},
+		{errStalled, "takes no more of the request"},
+		{errStatus, "its answer has an invalid status"},
+		{refused, "dial tcp: connection refused"},
+		{untrusted, untrusted.Error()},
+		{io.EOF, "connection closed without an answer"},
+		{fmt.Errorf("reading: %w", io.ErrUnexpectedEOF), "connection closed without an answer"},
+		{malformed, fmt.Sprintf("no valid answer (%T)", malformed)},
+	} {
+		require.Equal(t, tt.want, cause(tt.err))
+	}
 }
 
 // A stream that tells of an error is no answer, though its status is 200. What
