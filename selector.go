@@ -457,8 +457,8 @@ func (s *Selector[T]) tellApart(q *query) {
 // It returns how many there are, or 0 for a side call.
 func (s *Selector[T]) count(common table.Key, req *extract.Request) int {
 	opening, ok := req.Opening()
-	if !ok {
-		return 0
+	if !ok { // it does not show which of them it is
+		return s.cache.openings.Seen(common)
 	}
 	n, known := s.cache.openings.Has(common, opening)
 	if known {

@@ -693,8 +693,9 @@ func TestManyConversationsBehindOneID(t *testing.T) {
 		messages += `,{"role":"assistant","content":"answer"},` + fmt.Sprintf(turn, i+1)
 	}
 	for i := range 30 {
-		n := ask("constant", fmt.Sprintf(turn, i)).Conversations
-		require.InDelta(t, i+1, n, 3+float64(i)/3)
+		sel := ask("constant", fmt.Sprintf(turn, i))
+		require.InDelta(t, i+1, sel.Conversations, 3+float64(i)/3)
+		require.Equal(t, "prompt_cache_key", sel.Source, "few have it")
 	}
 	require.Zero(t, mustSelect(t, s, session("explicit"), "a", "b").Conversations)
 	require.Zero(t, mustSelect(t, s, body(`{"conversation_id":"explicit","messages":[`+messages+`]}`), "a", "b").Conversations)
@@ -733,6 +734,7 @@ func TestVeryManyConversationsBehindOneID(t *testing.T) {
 		}
 		delta := mustSelect(t, s, body(`{"metadata":{"user_id":"app"},"context":[1,2],"prompt":"more"}`), targets...)
 		require.Equal(t, "metadata.user_id", delta.Source)
+		require.Greater(t, delta.Conversations, 64)
 		if !test.apart {
 			require.Len(t, count, 1, name)
 			continue
@@ -752,9 +754,11 @@ func TestVeryManyConversationsOnTheServer(t *testing.T) {
 	ask := func(input, more string) *affinity.Selection[string] {
 		return mustSelect(t, s, body(`{"prompt_cache_key":"my-app","input":"`+input+`"`+more+`}`), targets...)
 	}
+	count := map[string]int{}
 	for i := range 200 {
 		last := ask(fmt.Sprint("question ", i), "")
 		first, session := last.Target, last.Session
+		count[first]++
 		for turn := range 3 {
 			id := fmt.Sprintf("resp_%d_%d", i, turn)
 			last.Learn(id)
@@ -762,6 +766,9 @@ func TestVeryManyConversationsOnTheServer(t *testing.T) {
 			require.Equal(t, first, last.Target, i)
 			require.Equal(t, session, last.Session)
 		}
+	}
+	for _, target := range targets { // who begins, goes on from no state
+		require.Greater(t, count[target], 20)
 	}
 	home := ask("go on", `,"previous_response_id":"resp_unknown_1"`)
 	require.Equal(t, "prompt_cache_key", home.Source)
