@@ -123,3 +123,17 @@ func TestPackedParts(t *testing.T) {
 		require.Less(t, m, memo(1<<32), "above it is the number of an entry")
 	}
 }
+
+// A target that is new says nothing about by how much others are ahead whose weights rise.
+func TestKeptLoadsBesideOneThatIsNew(t *testing.T) {
+	load := func(more ...candidate) float64 {
+		r := roster{candidates: append([]candidate{
+			{weight: 1, rise: 1, load: 20, counted: 20, absence: 1},
+			{weight: 2, rise: 2, load: 14, counted: 7, absence: 1},
+		}, more...)}
+		r.keepLoads()
+		return r.candidates[1].load
+	}
+	require.Equal(t, 15.5, load())
+	require.Equal(t, 15.5, load(candidate{weight: 1, rise: 1}))
+}
