@@ -124,16 +124,19 @@ func TestPackedParts(t *testing.T) {
 	}
 }
 
-// A target that is new says nothing about by how much others are ahead whose weights rise.
-func TestKeptLoadsBesideOneThatIsNew(t *testing.T) {
-	load := func(more ...candidate) float64 {
+// A target that is new says nothing about by how much others are ahead whose weights rise. These
+// have no more than the most of those whose weights have not risen, or what their work comes to.
+func TestKeptLoads(t *testing.T) {
+	load := func(most float64, more ...candidate) float64 {
 		r := roster{candidates: append([]candidate{
-			{weight: 1, rise: 1, load: 20, counted: 20, absence: 1},
+			{weight: 1, rise: 1, load: most, counted: most, absence: 1},
 			{weight: 2, rise: 2, load: 14, counted: 7, absence: 1},
 		}, more...)}
 		r.keepLoads()
 		return r.candidates[1].load
 	}
-	require.Equal(t, 15.5, load())
-	require.Equal(t, 15.5, load(candidate{weight: 1, rise: 1}))
+	require.Equal(t, 15.5, load(20))
+	require.Equal(t, 15.5, load(20, candidate{weight: 1, rise: 1}))
+	require.Equal(t, 10.0, load(10))
+	require.Equal(t, 7.0, load(5))
 }
