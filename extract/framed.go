@@ -18,7 +18,8 @@ import (
 //	Answer:
 //
 // Nobody knows all such frames, and none is taken off. But the question is mostly one of
-// a few pieces of the text, so the next turn may look for this one under each of them.
+// a few pieces of the text, so the next turn may look for this one under each of them, with
+// what was asked last before it or, where that says little, with all that was asked.
 // What is found like that is no more than a place to start at, and only under a system
 // prompt that is the same but for times of day: words on a line of their own are said by
 // many, such as those of a button. So strangers gather there as they do where nothing is
@@ -27,11 +28,11 @@ import (
 // maxFramed is how many pieces of a text may be the question in it.
 const maxFramed = 4
 
-// framed calls f for the chains over the words that were answered and each piece of the
-// last text that may be the question in it: the first paragraph, the first line behind a
+// framed calls f for the digest and the length of each piece of the last text that may be
+// the question in it: the first paragraph, the first line behind a
 // label such as "Question:", the last paragraph, and the last line without its label. A line
 // behind all of it that says who is to speak is none of these.
-func (t *trail) framed(f func(sum)) {
+func (t *trail) framed(f func(asked uint64, bytes int)) {
 	last := t.steps.back(0)
 	if last == nil || last.answered || t.lastText == 0 || t.passed || !t.severalLines() {
 		return
@@ -46,7 +47,7 @@ func (t *trail) framed(f func(sum)) {
 		whole := len(piece) >= min(len(t.lastWords), len(t.lastEnd)) // or cut off
 		same := slices.ContainsFunc(pieces[:i], func(before []byte) bool { return bytes.Equal(before, piece) })
 		if len(piece) > 0 && !whole && !same {
-			f(t.answeredHere.add(textSalt, xxhash.Sum64(piece)))
+			f(xxhash.Sum64(piece), len(piece))
 		}
 	}
 }

@@ -86,3 +86,18 @@ func TestNothingFramed(t *testing.T) {
 		require.Equal(t, apart, relation(later, trailOf(t, earlier)), name)
 	}
 }
+
+// Where only the last few messages are sent as well, a framed question leads to the turn
+// before by these alone.
+func TestFramedQuestionsInAWindow(t *testing.T) {
+	t.Parallel()
+	const asked, next = "Where is Oslo in Norway?", "And who was king there in 1905?"
+	for name, frame := range frames {
+		third := chat(sys("s"), u("hi"), a("x"), u(asked), a("y"), u(frame(next)))
+		fourth := chat(sys("s"), u(asked), a("y"), u(next), a("z"), u(frame("Why?")))
+		require.Equal(t, near, relation(trailOf(t, fourth), trailOf(t, third)), name)
+		require.Equal(t, apart, relation(trailOf(t, fourth), trailOf(t, chat(sys("s"), u("hi"), a("x"), u("Where is Rome?"), a("y"), u(frame(next))))), name)
+		short := chat(sys("s"), u("hi"), a("x"), u("Oslo?"), a("y"), u(frame("Why?")))
+		require.Equal(t, apart, relation(trailOf(t, chat(sys("s"), u("Oslo?"), a("y"), u("Why?"), a("z"), u("When?"))), trailOf(t, short)), name)
+	}
+}

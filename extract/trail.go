@@ -31,8 +31,8 @@ import (
 //     so only the target is taken over. By them are placed: side calls, which have the
 //     conversation under another system prompt; a conversation that has lost its
 //     beginning, or what its client had added to the last message (before or behind the
-//     question in texts of their own, or around it in one); and a conversation that is in
-//     the system prompt.
+//     question in texts of their own, or around it in one); one that has something else in
+//     front in each turn; and a conversation that is in the system prompt.
 //
 // The files:
 //
@@ -107,12 +107,14 @@ import (
 // last texts: those on both sides of an answer, at least two different ones with at
 // least 32 bytes together. So a conversation of which a client sends only the last part,
 // with at least three texts of a person, mostly stays where it is, whether the client
-// leaves out the rest or sums it up. So does one whose client adds something to the last
-// message, such as a picture of the page, and leaves it out of the next turn. What is
-// added may stand before or behind the question or, under a system prompt that is the
-// same but for times of day, around it in one text, if the question has fewer than 256
-// bytes and is the first paragraph, the last one, the first line behind "Question:" or
-// the like or, with or without a label, the last line.
+// leaves out the rest or sums it up. So does one that has something else in front of the
+// first question in each turn, such as a file that is open; its second turn only does
+// under a system prompt that is the same but for times of day. So does one whose client
+// adds something to the last message, such as a picture of the page, and leaves it out of
+// the next turn. What is added may stand before or behind the question or, under a system
+// prompt that is the same but for times of day, around it in one text, if the question
+// has fewer than 256 bytes and is the first paragraph, the last one, the first line behind
+// "Question:" or the like or, with or without a label, the last line.
 //
 // All this requires an answer in the messages, which shows that there was an earlier
 // request; or the conversation in the system prompt, where each line of a person begins
@@ -431,11 +433,23 @@ func (t *trail) ownKeys(keys keyBuffer, in *settings) keyBuffer {
 		transcript := sum{}.add(textSalt, t.asked)
 		keys = keys.add(in.whole, transcript).add(alone, transcript)
 	}
-	tail, _ := t.tail(0)
-	keys = keys.add(alone, tail)
+	tail, bare := t.tail(0)
+	if keys = keys.add(alone, tail); bare != tail {
+		keys = keys.add(alone, bare)
+	}
 	trunk := t.trunk()
-	keys = keys.add(alone, trunk).add(alone, t.question(trunk)).add(pages, t.page())
-	t.framed(func(asked sum) { keys = keys.add(in.framed, asked) })
+	question := t.question(trunk)
+	keys = keys.add(alone, trunk).add(alone, question).add(pages, t.page())
+	if !t.answered {
+		keys = keys.add(in.framed, question)
+	}
+	t.framed(func(asked uint64, bytes int) {
+		end, _ := t.tailWith(since{asked, uint8(min(minTail, bytes))}, 1)
+		if end == (sum{}) {
+			end = t.answeredHere.add(textSalt, asked)
+		}
+		keys = keys.add(in.framed, end)
+	})
 	if len(t.textTails) > 0 {
 		keys = keys.add(alone, sum{t.textTails[0], tailSalt})
 	}
@@ -469,6 +483,8 @@ func (t *trail) earlierKeys(keys keyBuffer, in *settings) keyBuffer {
 // nearKeys adds the keys of requests that this one may start near to.
 func (t *trail) nearKeys(keys keyBuffer, in *settings) keyBuffer {
 	newest := true
+	var end sum   // a tail
+	var first sum // the question that begins the conversation, if something stood in front
 	for i := range maxNear {
 		if st := t.steps.back(i); st != nil && st.answered {
 			keys = keys.add(alone, st.sum)
@@ -480,11 +496,18 @@ func (t *trail) nearKeys(keys keyBuffer, in *settings) keyBuffer {
 				if keys = keys.add(alone, tail); bare != tail {
 					keys = keys.add(alone, bare)
 				}
+				end = tail
+				if st.opening && t.openingText != 0 {
+					first = sum{}.add(textSalt, t.openingText)
+				}
 			}
 			newest = false
 		}
 	}
-	return keys.add(in.framed, t.answeredHere)
+	if keys = keys.add(in.framed, t.answeredHere).add(in.framed, end); first != t.answeredHere {
+		keys = keys.add(in.framed, first)
+	}
+	return keys
 }
 
 // instructions returns the digest of the system prompt, and of the same without times of
@@ -522,9 +545,15 @@ func (t *trail) place() places {
 // go on again and again. If the conversation begins with the first of these parts, it also
 // returns the digest with only the last text of that: in front, there may be a summary of
 // what was left out. Both are zero if there are not so many.
-func (t *trail) tail(i int) (s, bare sum) {
-	var h, last uint64
-	bytes, parts := 0, 0
+func (t *trail) tail(i int) (s, bare sum) { return t.tailWith(since{}, i) }
+
+// tailWith is tail with one part more behind those messages, unless that is nothing.
+func (t *trail) tailWith(newest since, i int) (s, bare sum) {
+	h, last := newest.sum, newest.sum
+	bytes, parts := int(newest.bytes), 0
+	if newest.sum != 0 {
+		parts++
+	}
 	for st := t.steps.back(i); st != nil; st = t.steps.back(i) {
 		if i++; parts > 0 && !st.answered || st.since == 0 {
 			continue // the step behind has the same words and more, or there are none

@@ -60,7 +60,7 @@ func TestTrailWithTheMostKeys(t *testing.T) {
 	require.True(t, ok)
 	require.Len(t, s.Aliases, 6+maxFramed)
 	require.Len(t, s.Continues, maxTexts-1+maxSteps-1+3*(maxNear-1))
-	require.Len(t, s.Near, maxNear-1+maxNear-2+1+1)
+	require.Len(t, s.Near, maxNear-1+maxNear-2+1+2)
 
 	// Nobody has answered, and the conversation is in the system prompt.
 	system := `"system":"At 9:05\n\nHistory:\nUser: ` + strings.Repeat("a", minTail) + `"`
@@ -68,7 +68,7 @@ func TestTrailWithTheMostKeys(t *testing.T) {
 	last = `{"type":"text","text":"c"},{"type":"text","text":"User: d\n\ne\nf: g"}`
 	s, ok = Trail().Extract(&Request{Body: []byte(`{` + system + `,"messages":[` + place + `,{"role":"user","content":[{"type":"text","text":"b"},` + last + `]}]}`)})
 	require.True(t, ok)
-	require.Len(t, s.Aliases, 7+maxFramed)
+	require.Len(t, s.Aliases, 8+maxFramed)
 	s, ok = Trail().Extract(&Request{Body: []byte(`{` + system + `,"messages":[` + place + `,{"role":"user","content":"User: d\n\ne\nUser: g"}]}`)})
 	require.True(t, ok)
 	require.Len(t, s.Aliases, 7+maxFramed)

@@ -1435,3 +1435,24 @@ func TestTrailOfMalformedMessages(t *testing.T) {
 		require.False(t, ok, "%d", size)
 	}
 }
+
+// What an application shows in front of all that was said, such as the files that are open, may be
+// something else in each turn.
+func TestWhatStandsInFrontChanges(t *testing.T) {
+	t.Parallel()
+	asked := []string{"Where is Oslo in Norway?", "And who was king there in 1905?", "Why?"}
+	shown := 0
+	turn := func(n int) string {
+		shown++
+		messages := []string{sys("s"), u(fmt.Sprintf("The file %d is open.", shown))}
+		for _, q := range asked[:n-1] {
+			messages = append(messages, u(q), a("x"))
+		}
+		return chat(append(messages, u(asked[n-1]))...)
+	}
+	for n := 2; n <= len(asked); n++ {
+		require.Equal(t, near, relation(trailOf(t, turn(n)), trailOf(t, turn(n-1))), n)
+	}
+	require.Equal(t, apart, relation(trailOf(t, strings.Replace(turn(2), `"s"`, `"t"`, 1)), trailOf(t, turn(1))))
+	require.Equal(t, apart, relation(trailOf(t, turn(2)), trailOf(t, chat(sys("s"), u(asked[0])))), "nothing in front")
+}
