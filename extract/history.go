@@ -25,17 +25,47 @@ import (
 // may be an example.) What is found is no more than a place to start at, and only where
 // the system prompt is the same in front of the conversation or, since some have
 // documents there, at least begins alike.
+//
+// Others write all of it, question and all, into one text of a person. If a turn does not
+// begin with the one before (see transcript.go), it is looked for like that, too, under a
+// system prompt that is the same but for times of day.
 
-// history returns the settings of the questions in a system prompt, the best first, what a
-// later turn may find this one by, and what this one may find the turn before by; zero sums
-// if there is nothing.
-func (t *trail) history() (in [2]sum, here, before sum) {
+// A talk is what the last questions in a conversation are known by: what a later turn may
+// find this one by, and what this one may find the turn before by, zero sums if there is
+// nothing, in settings of which the best comes first.
+type talk struct {
+	here, before sum
+	in           [2]sum
+}
+
+// history returns the talk in the system prompt or, if there is none, in the only text of a
+// person.
+func (t *trail) history(in *settings) (h talk) {
 	if t.answered {
 		return
 	}
-	now := bareLine(t.lastWords)
-	asked, front, headed, open := conversationAt(t.ending)
-	if open && bytes.Equal(asked[0], now) { // some have the question at hand there as well
+	texts := t.systemAmong.texts
+	if t.systemAmong.n == 0 {
+		texts = t.system.texts
+	}
+	h = talkIn(t.ending, texts[0], bareLine(t.lastWords), false)
+	if h == (talk{}) && t.texts == 1 && t.talk != nil {
+		h = *t.talk
+		for i, setting := range h.in {
+			h.in[i] = in.system.join(historySalt, setting)
+		}
+	}
+	return h
+}
+
+// talkIn returns the talk in a text, given how that ends and how it opens, and the question at
+// hand, unless that is inside.
+func talkIn(ending, opening, now []byte, inside bool) (h talk) {
+	asked, front, headed, open := conversationAt(ending)
+	switch {
+	case inside:
+		now, asked = asked[0], [3][]byte{asked[1], asked[2]}
+	case open && bytes.Equal(asked[0], now): // some have it there, too
 		asked = [3][]byte{asked[1], asked[2]}
 	}
 	pair := func(last, before []byte) sum {
@@ -47,28 +77,52 @@ func (t *trail) history() (in [2]sum, here, before sum) {
 		}
 		return sum{}.add(textSalt, xxhash.Sum64(before)).add(textSalt, xxhash.Sum64(last))
 	}
-	here, before = pair(now, asked[0]), pair(asked[0], asked[1])
+	here, before := pair(now, asked[0]), pair(asked[0], asked[1])
 	if here == (sum{}) && before == (sum{}) {
 		return
 	}
-	texts := t.systemAmong.texts
-	if t.systemAmong.n == 0 {
-		texts = t.system.texts
+	first, _, _ := bytes.Cut(opening, lineBreak)
+	return talk{here, before, [2]sum{
+		sum{}.add(historySalt, withoutTimes(front, xxhash.Sum64(front))),
+		sum{}.add(historySalt, xxhash.Sum64(first)),
+	}}
+}
+
+// asksAtTheEnd reports whether one of the last lines of a text is that of a person in a
+// conversation.
+func asksAtTheEnd(words []byte) bool {
+	end := words[max(0, len(words)-maxLastEnd):]
+	for cut := lineCutter(end); len(end) > 0; {
+		var line []byte
+		if line, end = cut(end); askedIn(line) != nil {
+			return true
+		}
 	}
-	first, _, _ := bytes.Cut(texts[0], lineBreak)
-	in[0] = sum{}.add(historySalt, withoutTimes(front, xxhash.Sum64(front)))
-	in[1] = sum{}.add(historySalt, xxhash.Sum64(first))
-	return
+	return false
+}
+
+// lineCutter returns a function that parts a text behind its first line. Where messages are
+// written as JSON, or as Python does, each is a line of its own.
+func lineCutter(text []byte) func([]byte) (line, rest []byte) {
+	asObjects := bytes.Contains(text, []byte(`{\"role`)) || bytes.Contains(text, []byte(`{'role`))
+	return func(text []byte) (line, rest []byte) {
+		line, rest, _ = bytes.Cut(text, lineBreak)
+		if i := bytes.IndexByte(line, '{'); asObjects && i >= 0 {
+			line, rest = text[:i], text[i+1:]
+		}
+		return
+	}
 }
 
 // conversationAt returns the last questions of a person in a text, the last one first;
 // what stands before the conversation; and whether that has a heading, and ends in a
 // question.
 func conversationAt(text []byte) (asked [3][]byte, front []byte, headed, open bool) {
+	cut := lineCutter(text)
 	for rest := text; len(rest) > 0; {
 		at := len(text) - len(rest)
 		var line []byte
-		line, rest, _ = bytes.Cut(rest, lineBreak)
+		line, rest = cut(rest)
 		words := askedIn(line)
 		if line = trim(line); len(line) == 0 {
 			continue
@@ -87,15 +141,19 @@ func conversationAt(text []byte) (asked [3][]byte, front []byte, headed, open bo
 // bareLine returns the first line of a text, as it may stand behind a label.
 func bareLine(text []byte) []byte {
 	line, _, _ := bytes.Cut(text, lineBreak)
-	return bytes.Trim(trim(line), ` *\"'`)
+	return bytes.Trim(trim(line), ` *\"'{},]`)
 }
 
 // askedIn returns what a person says in a line of a conversation: "User: hi", "**Human:** hi",
-// "<user>hi</user>"; nil if nobody says anything. Most lines are told by their first letter.
+// "<user>hi</user>", `<message role="user">hi</message>`, `"role": "user", "content": "hi"`;
+// nil if nobody says anything. Most lines are told by their first letter.
 func askedIn(line []byte) []byte {
-	const longest = 16 // bytes behind the name
-	for len(line) > 0 && (line[0] < '0' || line[0] == '<' || line[0] == '[') {
-		line = line[1:]
+	const longest, farthest = 16, 24 // bytes behind the name, and up to a role
+	marked := len(line) > 0 && line[0] < 'A' || len(line) > 1 && line[0] == '\\'
+	if line = pastMarks(line); marked {
+		if i := bytes.Index(line[:min(len(line), farthest)], []byte("role")); i >= 0 {
+			line = pastMarks(line[i+len("role"):])
+		}
 	}
 	if len(line) == 0 || line[0]|('a'-'A') > 'z' {
 		return nil
@@ -117,6 +175,15 @@ func askedIn(line []byte) []byte {
 		}
 	}
 	return nil
+}
+
+// pastMarks returns a line without what may stand in front of a name.
+func pastMarks(line []byte) []byte {
+	for len(line) > 0 && (line[0] < '0' || line[0] == '<' || line[0] == '[' || line[0] == ':' || line[0] == '=' ||
+		line[0] == '\\' && len(line) > 1 && line[1] == '"') {
+		line = line[1:]
+	}
+	return line
 }
 
 // people are what a person is called in such lines, in lower case.

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity/extract"
 )
 
 // An advisor writes the conversation into the system prompt.
@@ -20,6 +22,9 @@ var advisors = []advisor{
 	{"LightRAG", "You are kind.\n\n---Conversation History---\n", "\n---Documents---\nOslo is old.", "user: ", "assistant: ", "\n"},
 	{"bold", "You are kind.\n\n**Chat history:**\n", "", "User: ", "AI: ", "\n"},
 	{"brackets", "You are kind.\n\nTranscript of the dialog:\n", "", "[Customer] ", "[Bot] ", "\n"},
+	{"roles", "You are kind.\n<history>\n", "</history>", "<message role=\"user\">", "<message role=\"assistant\">", "</message>\n"},
+	{"JSON", "You are kind.\n\nConversation:\n", "\nBe brief.", `{"role": "user", "content": "`, `{"role": "assistant", "content": "`, "\"}\n"},
+	{"a list of Python", "You are kind.\n\nMemory:\n[", "]", `{'role': 'user', 'content': '`, `{'role': 'assistant', 'content': '`, "'}, "},
 }
 
 func (m advisor) body(said ...string) string {
@@ -53,6 +58,48 @@ func TestConversationsInTheSystemPrompt(t *testing.T) {
 				said = next
 			}
 		})
+	}
+}
+
+// Others have all of it in one text of a person. What stands between the conversation and the question
+// at hand, and behind that, may be anything.
+func TestConversationsInOneText(t *testing.T) {
+	t.Parallel()
+	ends := map[string]func(m advisor, question string) string{
+		"in its place": func(m advisor, q string) string { return m.person + q + m.end + m.after + "\nBe brief." },
+		"a label":      func(m advisor, q string) string { return m.after + "\n\nAnswer this.\n\nQuestion: " + q + "\nAnswer:" },
+		"an element":   func(m advisor, q string) string { return m.after + "\n\n<question>" + q + "</question>\nBe brief." },
+	}
+	for _, m := range advisors {
+		for how, end := range ends {
+			t.Run(m.name+", "+how, func(t *testing.T) {
+				t.Parallel()
+				trail := func(system, before string, said ...string) extract.Session {
+					var b strings.Builder
+					for i, s := range said[:len(said)-1] {
+						b.WriteString([]string{m.person, m.model}[i%2] + s + m.end)
+					}
+					return trailOf(t, chat(sys(system), u(before+b.String()+end(m, said[len(said)-1]))))
+				}
+				at := func(said ...string) extract.Session { return trail("At 9:05.", m.before, said...) }
+				said := []string{"Where is Oslo in Norway?"}
+				for i := range 6 {
+					next := append(said[:len(said):len(said)], fmt.Sprintf("Answer %d: one. two.", i), fmt.Sprintf("And why is that so, %d times?", i))
+					last := at(said...)
+					require.NotEqual(t, apart, relation(trail("At 9:07.", m.before, next...), last), i)
+					require.NotEqual(t, apart, relation(at(next...), last))
+					require.Equal(t, apart, relation(trail("Be rude.", m.before, next...), last), "another application")
+					require.Equal(t, apart, relation(trail("At 9:05.", "Be rude."+m.before[len("You are kind."):], next...), last), "another prompt")
+					other := append([]string{}, next...)
+					other[len(other)-3] = "So: " + other[len(other)-3]
+					require.Equal(t, apart, relation(at(other...), last), "another question")
+					if i > 1 && how == "a label" {
+						require.Equal(t, near, relation(at(next[2:]...), last), "in a window")
+					}
+					said = next
+				}
+			})
+		}
 	}
 }
 

@@ -674,6 +674,10 @@ func (t *trail) read(text []byte, lent bool) {
 		if talk := insideElement(words, cue); endsInQuestion(talk) {
 			t.asked = t.transcript(talk, nil)
 		}
+		if asksAtTheEnd(words) {
+			in := talkIn(words[max(0, len(words)-maxEnding):], words, nil, true)
+			t.talk = &in
+		}
 	}
 	if cue != nil {
 		t.person(textSalt, t.transcript(words, cue))

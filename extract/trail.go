@@ -261,24 +261,25 @@ type trail struct {
 	lastText     uint64 // the digest of the last text, 0 if an image is behind it
 
 	asked     uint64   // the digest of the first text as a transcript that ends in a question, or 0
+	talk      *talk    // in the first text, or nil
 	textTails []uint64 // of a prompt without messages: see keepTails
 
 	// What was injected anywhere, which stands for the words as long as there are none.
 	injections  int
 	allInjected sum // in any order
 
-	// For Request.Class.
-	compacts  bool   // there is a compaction_trigger, which has OpenAI's models make a compaction
-	tools     bool   // there are tools among the messages, where newer versions of Codex have them
-	lastWords []byte // how the last text of a person opens, or of the system behind an answer
-	lastEnd   []byte // how it ends
-	room      []byte // holds both if the text is not plain where it stands
-
 	// How the last message of the system before the first answer ends or, without such, the
 	// system prompt beside the messages: see cutRepeated.
 	ending     []byte // at most maxEnding of it
 	endingRoom []byte // holds ending if the text is not plain where it stands
 	ends       endSet // how the texts of people end
+
+	// For Request.Class.
+	lastWords []byte // how the last text of a person opens, or of the system behind an answer
+	lastEnd   []byte // how it ends
+	room      []byte // holds both if the text is not plain where it stands
+	compacts  bool   // there is a compaction_trigger, which has OpenAI's models make a compaction
+	tools     bool   // there are tools among the messages, where newer versions of Codex have them
 
 	openingOnly bool // the walk stops at the first answer
 
@@ -364,13 +365,13 @@ func (t *trail) session() (Session, bool) {
 		return Session{}, false
 	}
 	in := t.settings()
-	asking, asked, before := t.history()
+	talk := t.history(&in)
 	keys := make(keyBuffer, 0, 64*keySize) // more than there are, so it stays on the stack
-	keys = t.ownKeys(keys, &in).add(asking[0], asked).add(asking[1], asked)
+	keys = t.ownKeys(keys, &in).add(talk.in[0], talk.here).add(talk.in[1], talk.here)
 	aliases := len(keys) / keySize
 	keys = t.earlierKeys(keys, &in)
 	continues := len(keys) / keySize
-	keys = t.nearKeys(keys, &in).add(asking[0], before).add(asking[1], before)
+	keys = t.nearKeys(keys, &in).add(talk.in[0], talk.before).add(talk.in[1], talk.before)
 	for _, tail := range t.textTails[min(1, len(t.textTails)):] {
 		keys = keys.add(alone, sum{tail, tailSalt})
 	}
