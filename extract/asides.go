@@ -12,6 +12,7 @@ import "bytes"
 // ordersAside reports whether a prompt, given as it opens, orders such a call and nothing else.
 // The caller asks it of first questions only, without tools, as it asks soleWish.
 func ordersAside(text []byte) bool {
+	text = pastHeadings(text)
 	opens := text[:min(len(text), maxBeginning)]
 	if !asideStems.in(sentence(opens)) && !bytes.Contains(opens, []byte("task is")) && !bytes.Contains(opens, []byte("job is")) { // as most
 		return false
@@ -23,6 +24,7 @@ func ordersAside(text []byte) bool {
 		(startsWith(first, verdictStarts) && !bytes.Contains(first, []byte(" and ")) ||
 			verdictWords.in(lower) ||
 			routeWords.in(lower) ||
+			turnWords.in(lower) ||
 			queryWords.in(lower) && !queryOthers.in(lower) ||
 			memoryWords.in(first)) && !asideOthers.in(lower) && !bytes.Contains(first, []byte(" how "))
 }
@@ -37,7 +39,20 @@ func isAsker(first, lower []byte) bool {
 
 // addressesModel reports whether words, given as they open, are an order as prompts have it. Persons
 // begin so as well, but not with such an order.
-func addressesModel(text []byte) bool { return startsWith(text, promptStarts) }
+func addressesModel(text []byte) bool { return startsWith(pastHeadings(text), promptStarts) }
+
+// pastHeadings returns a prompt, given as it opens, without the headings in front: "# Task",
+// "---Role---".
+func pastHeadings(text []byte) []byte {
+	for len(text) > 0 && (text[0] == '#' || text[0] == '-') {
+		_, rest, ok := bytes.Cut(text, lineBreak)
+		if !ok {
+			break
+		}
+		text = trimStart(rest)
+	}
+	return text
+}
 
 var promptStarts = []string{
 	"You are ", "You will be given ", "Your task is ", "Your job is ", "Task: ", "[INST] Task: ", "Given a ", "Given the ", "Based on ",
@@ -68,20 +83,21 @@ func oneLine(text []byte) []byte {
 var asideStems = stemsOf(
 	"classif", "guardrail", "filter", "rout", "rewrit", "rephras", "reformulat", "decompos", "versions", "multiple search ", "sub-quer", "step-back",
 	"memor", "extract", "validator", "determin", "decide", "check", "evaluat", "judg", "assess", "detect", "grad",
-	"policy expert", "given ", "receive ", "select the ",
+	"policy expert", "given ", "receive ", "select the ", "intent ",
 )
 
 // askers are what a model is called that is asked about conversations.
 var (
 	askers = []string{
 		"classifier", "classification", "guardrail", "content filter", "validator", "detector", "routing agent", " router",
-		"rewriter", "grader", "evaluator", "extractor", "memory extraction", "memory synthesizer", "memory consolidation",
+		"rewriter", "rewriting", "grader", "evaluator", "extractor", "memory extraction", "memory synthesizer", "memory consolidation",
+		"keyword extraction", "intent recognition", "intent detection", "intent analysis",
 	}
 	// askedWords are said of what an asker is asked: routes may be those of trucks.
 	askedWords = signs{{"user input", "user request", "user prompt", "user say", "question", "quer", "message", "conversation", "json", "intent", "analyze", "content", "answer"}}
 	askerEnds  = []string{
 		".", ",", ":", " for ", " that ", " in ", " tasked ", " assessing ",
-		" agent", " assistant", " system", " engine.", " engine,", " engine ", " component", " model",
+		" agent", " assistant", " system", " engine.", " engine,", " engine ", " component", " model", " specialist",
 	}
 	// askerOthers are in the prompts of those who are asked by persons, about something else.
 	askerOthers = signs{{"ql", " seo ", " pastes", "users paste", "student", "you explain", "answer questions", " my ", " i "}}
@@ -120,6 +136,13 @@ var (
 		{"routing ", "router", "select the ", "determine the most "},
 		{"user", "raw text input"},
 		{"vectorstore", "suitable data source", "model prompt", "following agents"},
+	}
+
+	// turnWords: "select the next speaker from the participants".
+	turnWords = signs{
+		{"next speaker", "next turn", "next role", "speak next", "act next"},
+		{"participant", "agents", "roles", "workers"},
+		{"return only", "only return", "only the name", "select one of"},
 	}
 
 	// queryWords: "rewrite the user query so that it is optimized for retrieval", "generate three different versions of

@@ -317,8 +317,12 @@ func (r *Request) bodyClass() Class {
 	if c := match(personBeginnings, t.lastWords); c != Turn {
 		return c
 	}
-	if !tools && t.wantsAside(first) {
+	switch {
+	case tools:
+	case t.wantsAside(first):
 		return Auxiliary
+	case first && t.severalLines() && summarizesShown(t.lastWords, t.lastEnd):
+		return Compaction
 	}
 	if first && r.probes(t.lastWords) {
 		return Probe

@@ -3,6 +3,8 @@ package extract
 import (
 	"bytes"
 	"slices"
+
+	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
 // wantsSummary reports whether the first sentence of a text in lower case is of making a
@@ -48,8 +50,31 @@ func ordersSummary(lower []byte) bool {
 		}
 	}
 	who, isYou := bytes.CutPrefix(first, []byte("you are "))
+	if isYou && endsWith(bytes.TrimSuffix(who, []byte(".")), summarizers) && !summarizerOthers.in(who) {
+		return true
+	}
 	return isYou && summaryWords.in(lower) && isCalled(who, compressors, func(behind []byte) bool { return !compressorOthers.in(behind) })
 }
+
+// summarizers are how the sentence ends that says of a model that it does this, and
+// summarizerOthers are in it if it does something else.
+var (
+	summarizers      = []string{" that summarizes conversations", " who summarizes conversations", " summaries of conversations"}
+	summarizerOthers = signs{{" and ", " on ", " from ", " with ", " to "}}
+)
+
+// summarizesShown reports whether a text, given as it opens and as it ends, wants a summary of a
+// conversation with a model, and shows that.
+func summarizesShown(text, end []byte) bool {
+	if !bytes.Contains(text, []byte("onversation")) || !assistantSpeaks.in(bytes.ToLower(jsonscan.AppendText(nil, end))) { // as most
+		return false
+	}
+	lower := loweredBeginning(text)
+	order, _, _ := bytes.Cut(lower, []byte("\n"))
+	return wantsSummary(lower) && !askingWords.in(order)
+}
+
+var assistantSpeaks = signs{{"\nassistant:", "\nsystem:", "\nai:", "\n[assistant]", "\nmodel:", "\nbot:"}}
 
 // summaryWords are said behind a summary of a conversation that is one with a model, or goes on.
 var summaryWords = signs{

@@ -33,14 +33,14 @@ func makesTitle(lower []byte) bool {
 				}
 			}
 		}
-		if made && (endsWith(of, talkNames) && endsName(who) || titlesTalk(sentence(behind))) {
+		if made && (endsWith(of, talkNames) && endsName(who) || titlesTalk(sentence(behind)) || endsName(behind) && givesTalk(before)) {
 			return true
 		}
 	}
 }
 
 var (
-	titleVerbs = []string{"generat", "creat", "writ", "summar", "output", "coming up with"}
+	titleVerbs = []string{"generat", "creat", "writ", "summar", "output", "coming up with", "suggest", "provid"}
 	talkNames  = []string{"conversation", "session", "thread", "chat"}
 	// otherTitles are in front of the title of something else, which may be made from a conversation.
 	otherTitles = []string{"song", "ticket", "issue", "post", "article"}
@@ -65,6 +65,15 @@ func titlesTalk(behind []byte) bool {
 		return ok && titleOf.in(between) && !titleElsewhere.in(between) &&
 			(endsName(rest) || bytes.HasSuffix(between, []byte(" begins a "))) // "the message a user begins a conversation with"
 	})
+}
+
+// givesTalk reports whether the sentence that ends in a title, given up to that, says that the
+// conversation is given, and that nothing is made of it but a title: "given a conversation, you
+// will suggest a ".
+func givesTalk(before []byte) bool {
+	order := trimStart(before[bytes.LastIndexByte(before, '.')+1:])
+	given, wanted, ok := bytes.Cut(order, []byte(", "))
+	return ok && bytes.HasPrefix(given, []byte("given ")) && endsWith(given, talkNames) && !bytes.Contains(wanted, []byte(" and "))
 }
 
 // endsName reports whether what follows the name of a conversation says no more than holds
@@ -102,7 +111,7 @@ func wantsTitleOfThis(text []byte) bool {
 	if !ok {
 		return false
 	}
-	if condensesTalk(before, behind) {
+	if condensesTalk(before, behind) || len(before) <= farthest && endsWith(before, talkTitles) && endsName(behind) && titleLengths.in(lower) && !titleTellers.in(before) {
 		return true
 	}
 	what, ok := bytes.CutPrefix(withoutLength(behind), []byte(" for "))
@@ -169,9 +178,11 @@ var (
 	limits     = []string{" in ", " within ", " under ", " of "}
 	limitWords = signs{{"word", "character"}}
 
+	// talkTitles are in front of the title in "a chat title".
+	talkTitles   = []string{" conversation", " chat", " dialog", " dialogue"}
 	titleLengths = signs{
-		{"word", "character", "concise", "short", "brief"},
-		{"generat", "creat", "writ", "provid", "suggest", "reply", "give", "summar", "find a "},
+		{"word", "character", "concise", "short", "brief", "other than the title"},
+		{"generat", "creat", "writ", "provid", "suggest", "reply", "give", "summar", "find a ", "come up with"},
 	}
 	// shownTalk is in a text that shows the conversation as well.
 	shownTalk = signs{{"generat", "creat", "writ"}, {"\nuser: ", "\nhuman: "}}
@@ -181,6 +192,7 @@ var (
 		"this coding session", "a coding session", "a new chat session", "a new conversation",
 		"this conversation", "our conversation", "the conversation", "the following conversation", "a conversation", "a chat conversation",
 		"this chat", "this chat session", "the chat",
+		"the following user query", "the following user message", "the user's first message",
 	}
 	goesOn     = []string{", then", ", and then"}
 	titledEnds = []string{".", ",", ":", "\n", " (", " so far", " based on", " from", " using", " that start", " that is", " that summar", " that captur", " and nothing", " histor", " below", " above",

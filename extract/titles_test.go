@@ -30,6 +30,10 @@ func TestTitlesInAnyWords(t *testing.T) {
 		"You generate posts for a forum: each has a title and starts a thread.":                             extract.Turn,
 		"You help title insurance companies create documents and chat with customers.":                      extract.Turn,
 		"You translate. Keep the title of the chat in the original language, and create natural sentences.": extract.Turn,
+		"You are titlebot. Given a conversation, you will suggest a title.":                                 extract.Auxiliary,
+		"Given the following chat, provide a title. Nothing else.":                                          extract.Auxiliary,
+		"Given a conversation, write a blog post and suggest a title for it.":                               extract.Turn,
+		"You help authors. Given a conversation about their book, you suggest a title.":                     extract.Turn,
 		"You are a helpful assistant in a long conversation.":                                               extract.Turn,
 
 		`- you will generate a short title based on the first message a user begins a conversation with\n- ensure it`:                           extract.Auxiliary, // Vercel's chatbot
@@ -91,13 +95,22 @@ func TestTitlesInAnyWords(t *testing.T) {
 func TestTitlesOfThis(t *testing.T) {
 	t.Parallel()
 	for person, want := range map[string]extract.Class{
-		`\n  Generate a title for this conversation in under 10 words.\n  It should not`:                                                             extract.Auxiliary, // Twinny
-		"Generate a title (maximum 50 characters) for a conversation that starts with this message:":                                                 extract.Auxiliary, // OpenHands
-		`Generate a concise title for this chat.\nRules:`:                                                                                            extract.Auxiliary, // nanobot
-		"Create a concise, 3-5 word phrase as a title for this conversation. Avoid quotation marks":                                                  extract.Auxiliary, // Page Assist
-		"Given the following... please reply with a title for the chat that is 3-4 words in length":                                                  extract.Auxiliary, // Continue
-		"Your task: Create a 2-4 word title for this conversation.":                                                                                  extract.Auxiliary, // gptme
-		"Generate a specific and contextual title (2-3 words) for a chat conversation that starts with":                                              extract.Auxiliary,
+		`\n  Generate a title for this conversation in under 10 words.\n  It should not`:                 extract.Auxiliary, // Twinny
+		"Generate a title (maximum 50 characters) for a conversation that starts with this message:":     extract.Auxiliary, // OpenHands
+		`Generate a concise title for this chat.\nRules:`:                                                extract.Auxiliary, // nanobot
+		"Create a concise, 3-5 word phrase as a title for this conversation. Avoid quotation marks":      extract.Auxiliary, // Page Assist
+		"Given the following... please reply with a title for the chat that is 3-4 words in length":      extract.Auxiliary, // Continue
+		"Your task: Create a 2-4 word title for this conversation.":                                      extract.Auxiliary, // gptme
+		"Generate a specific and contextual title (2-3 words) for a chat conversation that starts with":  extract.Auxiliary,
+		"Provide a title for the conversation above. Do not return anything other than the title.":       extract.Auxiliary,
+		"Give this a name: write a title for the chat, and only the title.":                              extract.Turn,
+		`Generate a dialog title of exactly five words that summarizes the main theme.\nNo punctuation.`: extract.Auxiliary,
+		"Create a short chat title.":               extract.Auxiliary,
+		"Create a short chat title for my stream.": extract.Turn,
+		"How do I write a short chat title?":       extract.Turn,
+		`Generate a concise, descriptive title for the following user query.\n\nRules:\n- One line`:                                                  extract.Auxiliary,
+		"Come up with a short title for this chat based on the user's first message. Requirements: 3-6 words":                                        extract.Auxiliary,
+		"Come up with a short title for the user query language that we have designed":                                                               extract.Turn,
 		"Suggest a brief title for our conversation, and then summarize what I should do next.":                                                      extract.Turn,
 		"Suggest a short title for this chat app":                                                                                                    extract.Turn,
 		"Write a function that generates a title for this conversation in under 10 words":                                                            extract.Turn,
