@@ -373,6 +373,20 @@ func (t *trail) speaks(who speaker) {
 	t.answered, t.acted, t.since, t.answeredHere = true, false, since{}, t.here
 }
 
+// anotherSpeaks reports whether a text of the user, behind others, begins a message in which
+// Google's ADK or Eino shows what another agent has said: "For context:", and then, in the same
+// text or the next, "[root] said: Hello". That counts as an answer.
+func (t *trail) anotherSpeaks(text []byte) bool {
+	what, ok := bytes.CutPrefix(text, []byte("For context:"))
+	if !ok || t.texts == 0 || len(what) > 0 && !(bytes.HasPrefix(what, []byte(" [")) &&
+		(bytes.Contains(what, []byte("] said: ")) || bytes.Contains(what, []byte("] called tool")) || bytes.Contains(what, []byte("] `")))) {
+		return false
+	}
+	t.speaks(speakerModel)
+	t.passed = true
+	return true
+}
+
 // answeredLast reports whether a model has spoken, and nobody since.
 func (t *trail) answeredLast() bool { return t.answered && t.since.sum == 0 }
 
@@ -661,7 +675,7 @@ func (s *setting) read(text []byte, lent bool) {
 
 // read takes in a plain text of a person. If it is lent, it must not be kept.
 func (t *trail) read(text []byte, lent bool) {
-	if t.passed || t.readBrowserUse(text) {
+	if t.passed || t.readBrowserUse(text) || t.anotherSpeaks(text) {
 		return
 	}
 	t.ends.add(text)

@@ -1456,3 +1456,23 @@ func TestWhatStandsInFrontChanges(t *testing.T) {
 	require.Equal(t, apart, relation(trailOf(t, strings.Replace(turn(2), `"s"`, `"t"`, 1)), trailOf(t, turn(1))))
 	require.Equal(t, apart, relation(trailOf(t, turn(2)), trailOf(t, chat(sys("s"), u(asked[0])))), "nothing in front")
 }
+
+// Frameworks of several agents show each what the others have said, as words of the user.
+func TestWhatOtherAgentsSaid(t *testing.T) {
+	t.Parallel()
+	for name, show := range map[string]func(what string) string{
+		"Google ADK": func(what string) string { return ub(text_("For context:"), text_(what)) },
+		"Eino":       func(what string) string { return u("For context: " + what + ".") },
+	} {
+		said, call := show("[root] said: In the south"), show("[root] called tool: `transfer_to_agent` with arguments: guide")
+		result := show("[root] `transfer_to_agent` tool returned result: done")
+		root := trailOf(t, chat(sys("route"), u("Where is Oslo?"), a("In the south"), u("Why?")))
+		first := trailOf(t, chat(sys("guide"), u("Where is Oslo?"), said, u("Why?"), call, result))
+		require.Equal(t, near, relation(first, root), name)
+		require.Equal(t, continues, relation(trailOf(t, chat(sys("guide"), u("Where is Oslo?"), said, u("Why?"), call, result, a("x"), u("When?"))), first), name)
+		require.Equal(t, apart, relation(trailOf(t, chat(sys("guide"), u("Where is Rome?"), said, u("Why?"), call, result)), root), name)
+		require.Equal(t, apart, relation(trailOf(t, chat(show("[root] said: Oslo"))), trailOf(t, chat(show("[root] said: Rome")))), name)
+	}
+	person := func(words string) string { return chat(u("hi"), a("x"), u(words)) }
+	require.Equal(t, apart, relation(trailOf(t, person("For context: [1] is Oslo.")), trailOf(t, person("For context: [1] is Rome."))))
+}
