@@ -370,7 +370,7 @@ func (t *trail) speaks(who speaker) {
 	if !t.answered {
 		t.openingText = t.lastText
 	}
-	t.answered, t.acted, t.since, t.answeredHere = true, false, since{}, t.here
+	t.answered, t.acted, t.since, t.firstText, t.answeredHere = true, false, since{}, 0, t.here
 }
 
 // anotherSpeaks reports whether a text of the user, behind others, begins a message in which
@@ -721,9 +721,11 @@ func (t *trail) person(salt, h uint64) {
 		t.injected.sum = t.injected.sum.plus(sum{}.add(textSalt, t.greeting))
 	}
 	t.here = t.here.add(salt, h)
-	t.lastText = 0
-	if salt == textSalt {
-		t.lastText = h
+	if t.lastText = h; salt == binarySalt {
+		t.lastText, t.since.bytes = 0, minTail // as many as no two have in common
+	}
+	if t.since.sum == 0 {
+		t.firstText = t.lastText
 	}
 	t.since.sum = t.since.sum*31 + h
 	t.texts++

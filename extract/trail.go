@@ -233,7 +233,7 @@ func (r *Request) Opening() (uint64, bool) {
 
 // A trail collects what the keys of a request are made of, and what tells its class.
 type trail struct {
-	items   int   // looked at so far; beyond maxItems, the request has no trail
+	items   int32 // looked at so far; beyond maxItems, the request has no trail
 	lines   int32 // that transcript has told apart
 	inParts bool  // within the parts of a block; parts in these are no parts, to go over each text but once
 	passed  bool  // what is left of the message at hand counts for nothing: see readBrowserUse
@@ -250,22 +250,23 @@ type trail struct {
 	greeting uint64 // what the message before said, if it was the first answer: see greet
 
 	// The words, and what people attached to them.
-	texts int        // how many there were
-	here  sum        // the chain over all of them so far
-	steps ring[step] // the chain where each of the last messages ended
-	parts ring[sum]  // the chain behind each of the last texts of the message at hand
-	since since      // what was written since the last answer
+	texts      int32      // how many there were
+	injections int32      // how many texts were injected
+	here       sum        // the chain over all of them so far
+	steps      ring[step] // the chain where each of the last messages ended
+	parts      ring[sum]  // the chain behind each of the last texts of the message at hand
+	since      since      // what was written since the last answer
 
 	answeredHere sum    // the chain over the words before the last answer
 	openingText  uint64 // the digest of the last text before the first answer, 0 if an image is behind it
 	lastText     uint64 // the digest of the last text, 0 if an image is behind it
+	firstText    uint64 // the digest of the first text since the last answer, 0 if an image is in front
 
 	asked     uint64   // the digest of the first text as a transcript that ends in a question, or 0
 	talk      *talk    // in the first text, or nil
 	textTails []uint64 // of a prompt without messages: see keepTails
 
 	// What was injected anywhere, which stands for the words as long as there are none.
-	injections  int
 	allInjected sum // in any order
 
 	// How the last message of the system before the first answer ends or, without such, the
@@ -441,6 +442,9 @@ func (t *trail) ownKeys(keys keyBuffer, in *settings) keyBuffer {
 	trunk := t.trunk()
 	question := t.question(trunk)
 	keys = keys.add(alone, trunk).add(alone, question).add(pages, t.page())
+	if first := t.reminded(); first != trunk && first != here {
+		keys = keys.add(alone, first)
+	}
 	if !t.answered {
 		keys = keys.add(in.framed, question)
 	}
@@ -590,6 +594,16 @@ func (t *trail) trunk() sum {
 		return before.sum
 	}
 	return sum{}
+}
+
+// reminded returns the chain over the words that were answered and the first text since, without
+// what stands behind. Agents are reminded of several things there, and of others in their next
+// step.
+func (t *trail) reminded() sum {
+	if t.firstText == 0 {
+		return sum{}
+	}
+	return t.answeredHere.add(textSalt, t.firstText)
 }
 
 // question returns the chain over the words that were answered and the last text, without

@@ -26,8 +26,8 @@ func TestTrailStopsCounting(t *testing.T) {
 	} {
 		r := &Request{Body: []byte(body)}
 		require.True(t, r.read())
-		require.Greater(t, r.trail().items, maxItems)
-		require.Less(t, r.trail().items, maxItems+100)
+		require.Greater(t, int(r.trail().items), maxItems)
+		require.Less(t, int(r.trail().items), maxItems+100)
 		_, ok := Trail().Extract(r)
 		require.False(t, ok)
 	}
@@ -58,7 +58,7 @@ func TestTrailWithTheMostKeys(t *testing.T) {
 		{"role":"user","content":[` + last + `]}]}`)}
 	s, ok := Trail().Extract(r)
 	require.True(t, ok)
-	require.Len(t, s.Aliases, 6+maxFramed)
+	require.Len(t, s.Aliases, 7+maxFramed)
 	require.Len(t, s.Continues, maxTexts-1+maxSteps-1+3*(maxNear-1))
 	require.Len(t, s.Near, maxNear-1+maxNear-2+1+2)
 
@@ -68,7 +68,7 @@ func TestTrailWithTheMostKeys(t *testing.T) {
 	last = `{"type":"text","text":"c"},{"type":"text","text":"User: d\n\ne\nf: g"}`
 	s, ok = Trail().Extract(&Request{Body: []byte(`{` + system + `,"messages":[` + place + `,{"role":"user","content":[{"type":"text","text":"b"},` + last + `]}]}`)})
 	require.True(t, ok)
-	require.Len(t, s.Aliases, 8+maxFramed)
+	require.Len(t, s.Aliases, 9+maxFramed)
 	s, ok = Trail().Extract(&Request{Body: []byte(`{` + system + `,"messages":[` + place + `,{"role":"user","content":"User: d\n\ne\nUser: g"}]}`)})
 	require.True(t, ok)
 	require.Len(t, s.Aliases, 7+maxFramed)

@@ -1476,3 +1476,37 @@ func TestWhatOtherAgentsSaid(t *testing.T) {
 	person := func(words string) string { return chat(u("hi"), a("x"), u(words)) }
 	require.Equal(t, apart, relation(trailOf(t, person("For context: [1] is Oslo.")), trailOf(t, person("For context: [1] is Rome."))))
 }
+
+// An agent may be reminded of several things behind the question at hand, in messages that stand
+// behind the newest results in its next step.
+func TestRemindersBehindAQuestion(t *testing.T) {
+	t.Parallel()
+	reminded := func(step int) string {
+		return u("Please go on until all of it is done.") + "," + u(fmt.Sprintf("You have %d steps left.", 9-step))
+	}
+	acted := a("") + `,{"role":"tool","content":"x"}`
+	question := u("Where is Oslo?")
+	first := trailOf(t, chat(sys("s"), question, reminded(0)))
+	second := trailOf(t, chat(sys("s"), question, acted, reminded(1)))
+	next := trailOf(t, chat(sys("s"), question, acted, acted, a("x"), u("Why?"), reminded(0)))
+	require.Equal(t, near, relation(second, first))
+	require.Equal(t, near, relation(next, first))
+	require.Equal(t, near, relation(trailOf(t, chat(sys("s"), question, a("x"), u("Why?"), acted, reminded(1))), next))
+	require.Equal(t, apart, relation(trailOf(t, chat(sys("s"), u("Where is Rome?"), acted, reminded(1))), first))
+}
+
+// Of the pictures that it has seen, an agent may be shown the last few.
+func TestTheLastPictures(t *testing.T) {
+	t.Parallel()
+	step := func(n int) string {
+		messages := []string{sys("s"), u("Buy a hat.")}
+		for i := max(0, n-3); i <= n; i++ {
+			messages = append(messages, ub(fmt.Sprintf(`{"type":"image_url","image_url":{"url":"data:image/png;base64,%d"}}`, i)), a("Action: click"))
+		}
+		return chat(messages[:len(messages)-1]...)
+	}
+	for n := 4; n < 9; n++ {
+		require.Equal(t, near, relation(trailOf(t, step(n)), trailOf(t, step(n-1))), n)
+		require.Equal(t, apart, relation(trailOf(t, step(n)), trailOf(t, strings.ReplaceAll(step(n-1), "base64,", "base64,A"))), n)
+	}
+}
