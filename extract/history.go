@@ -104,13 +104,22 @@ func asksAtTheEnd(words []byte) bool {
 // lineCutter returns a function that parts a text behind its first line. Where messages are
 // written as JSON, or as Python does, each is a line of its own.
 func lineCutter(text []byte) func([]byte) (line, rest []byte) {
-	asObjects := bytes.Contains(text, []byte(`{\"role`)) || bytes.Contains(text, []byte(`{'role`))
-	return func(text []byte) (line, rest []byte) {
-		line, rest, _ = bytes.Cut(text, lineBreak)
-		if i := bytes.IndexByte(line, '{'); asObjects && i >= 0 {
-			line, rest = text[:i], text[i+1:]
+	if !bytes.Contains(text, []byte(`{\"role`)) && !bytes.Contains(text, []byte(`{'role`)) {
+		return func(text []byte) (line, rest []byte) {
+			line, rest, _ = bytes.Cut(text, lineBreak)
+			return
 		}
-		return
+	}
+	return func(text []byte) (line, rest []byte) {
+		for i, c := range text { // no look at the same bytes for the one and then for the other
+			switch {
+			case c == '{':
+				return text[:i], text[i+1:]
+			case c == '\\' && bytes.HasPrefix(text[i:], lineBreak):
+				return text[:i], text[i+len(lineBreak):]
+			}
+		}
+		return text, nil
 	}
 }
 
