@@ -41,8 +41,8 @@ func isAsker(first, lower []byte) bool {
 // begin so as well, but not with such an order.
 func addressesModel(text []byte) bool { return startsWith(pastHeadings(text), promptStarts) }
 
-// pastHeadings returns a prompt, given as it opens, without the headings in front: "# Task",
-// "---Role---".
+// pastHeadings returns a prompt, given as it opens, without the headings in front, such as
+// "# Task" and "---Role---".
 func pastHeadings(text []byte) []byte {
 	for len(text) > 0 && (text[0] == '#' || text[0] == '-') {
 		_, rest, ok := bytes.Cut(text, lineBreak)

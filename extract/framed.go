@@ -18,12 +18,12 @@ import (
 //	Answer:
 //
 // Nobody knows all such frames, and none is taken off. But the question is mostly one of
-// a few pieces of the text, so the next turn may look for this one under each of them, with
-// what was asked last before it or, where that says little, with all that was asked.
-// What is found like that is no more than a place to start at, and only under a system
-// prompt that is the same but for times of day: words on a line of their own are said by
-// many, such as those of a button. So strangers gather there as they do where nothing is
-// written around what all of them ask.
+// a few pieces of the text, so the next turn may look for this one under each of them,
+// with what was asked last before it or, where that says little, with all that was
+// asked. What is found like that is no more than a place to start at, and only under a
+// system prompt that is the same but for times of day: words on a line of their own are
+// said by many, such as those of a button. So strangers gather there as they do where
+// nothing is written around what all of them ask.
 
 // maxFramed is how many pieces of a text may be the question in it.
 const maxFramed = 4

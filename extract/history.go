@@ -38,8 +38,8 @@ type talk struct {
 	in           [2]sum
 }
 
-// history returns the talk in the system prompt or, if there is none, in the only text of a
-// person.
+// history returns the talk in the system prompt or, if there is none, in the only text
+// of a person.
 func (t *trail) history(in *settings) (h talk) {
 	if t.answered {
 		return
@@ -58,8 +58,8 @@ func (t *trail) history(in *settings) (h talk) {
 	return h
 }
 
-// talkIn returns the talk in a text, given how that ends and how it opens, and the question at
-// hand, unless that is inside.
+// talkIn returns the talk in a text, given how that ends and how it opens, and the
+// question at hand, unless that is inside.
 func talkIn(ending, opening, now []byte, inside bool) (h talk) {
 	asked, front, headed, open := conversationAt(ending)
 	switch {
@@ -101,8 +101,8 @@ func asksAtTheEnd(words []byte) bool {
 	return false
 }
 
-// lineCutter returns a function that parts a text behind its first line. Where messages are
-// written as JSON, or as Python does, each is a line of its own.
+// lineCutter returns a function that parts a text behind its first line. Where messages
+// are written as JSON, or as Python does, each is a line of its own.
 func lineCutter(text []byte) func([]byte) (line, rest []byte) {
 	if !bytes.Contains(text, []byte(`{\"role`)) && !bytes.Contains(text, []byte(`{'role`)) {
 		return func(text []byte) (line, rest []byte) {
@@ -153,9 +153,14 @@ func bareLine(text []byte) []byte {
 	return bytes.Trim(trim(line), ` *\"'{},]`)
 }
 
-// askedIn returns what a person says in a line of a conversation: "User: hi", "**Human:** hi",
-// "<user>hi</user>", `<message role="user">hi</message>`, `"role": "user", "content": "hi"`;
-// nil if nobody says anything. Most lines are told by their first letter.
+// askedIn returns what a person says in a line of a conversation, nil if nobody says
+// anything. Most lines are told by their first letter:
+//
+//	User: hi
+//	**Human:** hi
+//	<user>hi</user>
+//	<message role="user">hi</message>
+//	{"role": "user", "content": "hi"}
 func askedIn(line []byte) []byte {
 	const longest, farthest = 16, 24 // bytes behind the name, and up to a role
 	marked := len(line) > 0 && line[0] < 'A' || len(line) > 1 && line[0] == '\\'

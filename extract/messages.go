@@ -373,9 +373,9 @@ func (t *trail) speaks(who speaker) {
 	t.answered, t.acted, t.since, t.firstText, t.answeredHere = true, false, since{}, 0, t.here
 }
 
-// anotherSpeaks reports whether a text of the user, behind others, begins a message in which
-// Google's ADK or Eino shows what another agent has said: "For context:", and then, in the same
-// text or the next, "[root] said: Hello". That counts as an answer.
+// anotherSpeaks reports whether a text of the user, behind others, begins a message in
+// which Google's ADK or Eino shows what another agent has said: "For context:", and then,
+// in the same text or the next, "[root] said: Hello". That counts as an answer.
 func (t *trail) anotherSpeaks(text []byte) bool {
 	what, ok := bytes.CutPrefix(text, []byte("For context:"))
 	if !ok || t.texts == 0 || len(what) > 0 && !(bytes.HasPrefix(what, []byte(" [")) &&

@@ -63,8 +63,8 @@ var (
 	summarizerOthers = signs{{" and ", " on ", " from ", " with ", " to "}}
 )
 
-// summarizesShown reports whether a text, given as it opens and as it ends, wants a summary of a
-// conversation with a model, and shows that.
+// summarizesShown reports whether a text, given as it opens and as it ends, wants a
+// summary of a conversation with a model, and shows that.
 func summarizesShown(text, end []byte) bool {
 	if !bytes.Contains(text, []byte("onversation")) || !assistantSpeaks.in(bytes.ToLower(jsonscan.AppendText(nil, end))) { // as most
 		return false

@@ -67,9 +67,9 @@ func titlesTalk(behind []byte) bool {
 	})
 }
 
-// givesTalk reports whether the sentence that ends in a title, given up to that, says that the
-// conversation is given, and that nothing is made of it but a title: "given a conversation, you
-// will suggest a ".
+// givesTalk reports whether the sentence that ends in a title, given up to that, says
+// that the conversation is given, and that nothing is made of it but a title: "given a
+// conversation, you will suggest a ".
 func givesTalk(before []byte) bool {
 	order := trimStart(before[bytes.LastIndexByte(before, '.')+1:])
 	given, wanted, ok := bytes.Cut(order, []byte(", "))

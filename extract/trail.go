@@ -31,8 +31,9 @@ import (
 //     so only the target is taken over. By them are placed: side calls, which have the
 //     conversation under another system prompt; a conversation that has lost its
 //     beginning, or what its client had added to the last message (before or behind the
-//     question in texts of their own, or around it in one); one that has something else in
-//     front in each turn; and a conversation that is in the system prompt.
+//     question in texts of their own, or around it in one); one that has something else
+//     in front in each turn; and a conversation that is in the system prompt or in one
+//     text.
 //
 // The files:
 //
@@ -111,14 +112,15 @@ import (
 // first question in each turn, such as a file that is open; its second turn only does
 // under a system prompt that is the same but for times of day. So does one whose client
 // adds something to the last message, such as a picture of the page, and leaves it out of
-// the next turn. What is added may stand before or behind the question or, under a system
-// prompt that is the same but for times of day, around it in one text, if the question
-// has fewer than 256 bytes and is the first paragraph, the last one, the first line behind
-// "Question:" or the like or, with or without a label, the last line.
+// the next turn. What is added may stand before or behind the question, or be several
+// texts behind it or, under a system prompt that is the same but for times of day, around
+// it in one text, if the question has fewer than 256 bytes and is the first paragraph,
+// the last one, the first line behind "Question:" or the like or, with or without a
+// label, the last line.
 //
 // All this requires an answer in the messages, which shows that there was an earlier
-// request; or the conversation in the system prompt, where each line of a person begins
-// with "User:" or the like. A prompt without messages is looked up by the 256 bytes
+// request; or the conversation in the system prompt or in one text, where each line of a
+// person begins with "User:" or the like. A prompt without messages is looked up by the 256 bytes
 // before each place at which an earlier one may have ended.
 //
 // It reads OpenAI chat, Responses and legacy completions, Anthropic Messages, Gemini and
@@ -260,7 +262,7 @@ type trail struct {
 	answeredHere sum    // the chain over the words before the last answer
 	openingText  uint64 // the digest of the last text before the first answer, 0 if an image is behind it
 	lastText     uint64 // the digest of the last text, 0 if an image is behind it
-	firstText    uint64 // the digest of the first text since the last answer, 0 if an image is in front
+	firstText    uint64 // that of the first text since the last answer, 0 if an image is in front
 
 	asked     uint64   // the digest of the first text as a transcript that ends in a question, or 0
 	talk      *talk    // in the first text, or nil
@@ -328,7 +330,7 @@ type step struct {
 // A since is what people wrote since the last answer, whatever stands before that.
 type since struct {
 	sum   uint64 // 0 if there is nothing
-	bytes uint8  // of texts, or minTail if there are more
+	bytes uint8  // of texts, or minTail if there are more or an image
 }
 
 // A ring keeps the last few values that were put in; it has room enough for steps
@@ -596,9 +598,9 @@ func (t *trail) trunk() sum {
 	return sum{}
 }
 
-// reminded returns the chain over the words that were answered and the first text since, without
-// what stands behind. Agents are reminded of several things there, and of others in their next
-// step.
+// reminded returns the chain over the words that were answered and the first text since,
+// without what stands behind. Agents are reminded of several things there, and of others
+// in their next step.
 func (t *trail) reminded() sum {
 	if t.firstText == 0 {
 		return sum{}
