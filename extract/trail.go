@@ -444,7 +444,7 @@ func (t *trail) ownKeys(keys keyBuffer, in *settings) keyBuffer {
 	trunk := t.trunk()
 	question := t.question(trunk)
 	keys = keys.add(alone, trunk).add(alone, question).add(pages, t.page())
-	if first := t.reminded(); first != trunk && first != here {
+	if first := t.reminded(); first != trunk && first != here && first != question {
 		keys = keys.add(alone, first)
 	}
 	if !t.answered {

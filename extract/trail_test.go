@@ -1267,6 +1267,7 @@ func FuzzTrail(f *testing.F) {
 		claude(`["a",{"text":"x-anthropic-billing-header: a\nb"}]`, u(reminder("/a/b")+"\nc"), sys("d"), a("e"), ub(text_("f"), `{"type":"image","x":[1,{"y":null}]}`)),
 		`""`, `{"prompt":"a: b\n\nc: d","images":["x"],"system":"s"}`, `{"prompt":["\ud83d\ude00"]}`, `{"prompt":[[1,2],[3]]}`,
 		`{"input":[{"type":"user_input","content":"a"},"b",{"type":"image","data":"c"}],"instructions":"C:\\new\/x \u2028"}`,
+		chat(u("a"), u("b"), u("a")),
 		`{"request":{"contents":{"parts":{"text":"\u003csystem-reminder>a<\/system-reminder>\u000ab"}},"systemInstruction":"\u0041"}}`,
 	} {
 		f.Add([]byte(s))
