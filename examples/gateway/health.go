@@ -121,8 +121,11 @@ func (h *health) served(start, now time.Time, slot bool, how speed) (back, noLon
 	if !h.asked && start.After(h.since) && now.Before(h.until) {
 		h.until = now // better than we thought
 	}
+	if now.Before(h.until) || !start.After(h.since) {
+		return false, false // it failed after it took this one
+	}
+	back, h.gone = h.gone, false
 	switch {
-	case now.Before(h.until) || !start.After(h.since): // it failed after it took this one
 	case h.window == 0: // it is well
 	case h.slow && !slot:
 	case h.slow && how == unknown:
@@ -135,7 +138,6 @@ func (h *health) served(start, now time.Time, slot bool, how speed) (back, noLon
 			h.window++
 		}
 	default:
-		back, h.gone = h.gone, false
 		if h.window++; h.window >= fullWindow {
 			h.window, h.streak = 0, 0
 		}

@@ -232,6 +232,20 @@ func TestHealthWhileSlow(t *testing.T) {
 	require.True(t, probe(), "two now")
 	back, _ := h.served(now, now, true, quick)
 	require.False(t, back, "it was never away")
+
+	// One that was out as well is back with its first answer, however slow it is.
+	h.release()
+	h.slows(now)
+	h.failed(now, probeGap, true, false)
+	require.True(t, h.unproven())
+	for i := range quickEnough {
+		now = now.Add(probeGap)
+		require.True(t, probe())
+		back, better := h.served(now, now, true, late)
+		require.Equal(t, i == 0, back)
+		require.False(t, better)
+		require.False(t, h.unproven())
+	}
 }
 
 // A request waits no longer than it has patience for, all together.
