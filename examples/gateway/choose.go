@@ -31,12 +31,12 @@ func (g *gateway) choose(ctx context.Context, x *exchange) error {
 		for _, u := range slots {
 			u.health.release()
 		}
-		if len(x.tried) > 0 {
-			x.tried = x.tried[:0]
+		if len(x.tried) > len(x.denied) {
+			x.tried = append(x.tried[:0], x.denied...)
 			x.rounds++
 		}
-		if x.futile() {
-			return errNoUpstream
+		if x.blamed && x.rounds > 1 {
+			return errNoUpstream // what fails everywhere, twice, may be the request's fault
 		}
 		select {
 		case <-time.After(wait):
@@ -82,9 +82,12 @@ func (x *exchange) candidates(now time.Time) (candidates, slots []*upstream, wai
 	if len(x.tried) == 0 && !slices.ContainsFunc(x.upstreams, func(u *upstream) bool { return u.health.troubled.Load() }) {
 		return x.upstreams, nil, 0
 	}
-	wait = math.MaxInt64
+	wait = math.MaxInt64 / 2 // choose adds to it
 	best := refusing
 	for _, u := range x.upstreams {
+		if slices.Contains(x.denied, u) {
+			continue // who does not let it in now will not in a second
+		}
 		if slices.Contains(x.tried, u) {
 			standing, until := u.health.peek(now, x.limitAt(u))
 			if standing != refusing {

@@ -86,13 +86,13 @@ type exchange struct {
 	status int        // of the response
 
 	// Of all attempts.
-	attempts  int         // how many
-	tried     []*upstream // those that it is no use to try again for now
-	rounds    int         // how often all had been tried
-	blamed    bool        // one was left out for a status that may be the request's own fault
-	crashes   bool        // one was left out for breaking off, which may be the request's own fault
-	deniedAt  *upstream   // did not take the client's credential, which others may
-	keyDenied bool        // one does not take its own credential for it
+	attempts int         // how many
+	tried    []*upstream // those that it is no use to try again for now
+	denied   []*upstream // those among them that do not take their own credential for it
+	rounds   int         // how often all had been tried
+	blamed   bool        // one was left out for a status that may be the request's own fault
+	crashes  bool        // one was left out for breaking off, which may be the request's own fault
+	deniedAt *upstream   // did not take the client's credential, which others may
 }
 
 // exchangeKey leads to the *exchange in the context of a request.

@@ -48,11 +48,6 @@ func (g *gateway) RoundTrip(out *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// futile reports whether there is no use in another round: what is answered with an error
-// everywhere, twice, may be the request's fault; and whoever is not let in now will
-// not be in a second.
-func (x *exchange) futile() bool { return x.keyDenied && x.rounds > 0 || x.blamed && x.rounds > 1 }
-
 // prepare makes out fit to be sent, whatever the upstream.
 func prepare(out *http.Request) {
 	if out.GetBody != nil {

@@ -626,25 +626,53 @@ func TestLongAnswers(t *testing.T) {
 	}
 }
 
-// What the only key that is left does not open is tried once.
+// What the only key that is left does not open is tried once, and waits for another upstream
+// that comes back in time, whether this request or one before has found it out.
 func TestTheLastKeyIsDenied(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 2, func(o *options) {
-			o.patience = 20 * time.Second
-			o.upstreams[0].key, o.upstreams[1].key = "k", "k"
-		})
-		defer w.g.close()
-		w.let("b", refuses(429, "Retry-After", "60"))
-		for i := range 4 {
-			w.do(fmt.Sprint("s", i)) // until b is out
+	for name, tt := range map[string]struct {
+		refuses func() (*http.Response, error)
+		back    bool
+	}{
+		"it says that it takes long": {refuses(429, "Retry-After", "60"), false},
+		"it says that it does not":   {refuses(429, "Retry-After", "5"), true},
+		"it does not say":            {refuses(503), true},
+	} {
+		for _, before := range []bool{false, true} {
+			for _, denies := range []int{401, 403} {
+				t.Run(fmt.Sprint(name, before, denies), func(t *testing.T) {
+					t.Parallel()
+					synctest.Test(t, func(t *testing.T) {
+						w := newWorld(t, 2, func(o *options) {
+							o.patience = 20 * time.Second
+							o.upstreams[0].key, o.upstreams[1].key = "k", "k"
+						})
+						defer w.g.close()
+						w.let("b", tt.refuses)
+						for i := range 8 {
+							if before {
+								w.do(fmt.Sprint("s", i)) // until b is out
+							}
+						}
+						w.let("a", refuses(denies))
+						if tt.back {
+							since := time.Now()
+							w.let("b", func() (*http.Response, error) {
+								if time.Since(since) < 4*time.Second {
+									return tt.refuses()
+								}
+								return serves(0)()
+							})
+						}
+						hits := w.hits["a"]
+						_, status := w.do("s")
+						require.Equal(t, tt.back, status == 200)
+						require.LessOrEqual(t, w.hits["a"], hits+1)
+					})
+				})
+			}
 		}
-		w.let("a", refuses(403))
-		before := w.hits["a"]
-		_, status := w.do("s")
-		require.Equal(t, 502, status)
-		require.Equal(t, before+1, w.hits["a"])
-	})
+	}
 }
 
 // How long a body takes to come from the client says nothing about the upstream.

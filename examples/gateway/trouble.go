@@ -45,8 +45,8 @@ func (g *gateway) refused(resp *http.Response, x *exchange) (t trouble, ok bool)
 	case denies(code):
 		// Perhaps it may not do just this: 403 says so, and so does it if another one does
 		// not let it in either.
-		t.mine = code == http.StatusForbidden || x.keyDenied
-		t.keyDenied, x.keyDenied = true, true
+		t.mine = code == http.StatusForbidden || len(x.denied) > 0
+		t.keyDenied, x.denied = true, append(x.denied, u)
 	default:
 		return t, false
 	}
