@@ -193,7 +193,8 @@ func ExampleSelector_Scope() {
 	// Output: 3
 }
 
-// Bindings are counted by Counts. Sessions, which may have several, are counted like this.
+// Bindings are counted by Counts. Sessions, which may have several, are counted like this,
+// without those that have moved away and would come back only if they had to move again.
 func ExampleCache_All() {
 	sel := selector()
 	for _, agent := range []string{"", "agent-1", "agent-2"} {
@@ -205,9 +206,14 @@ func ExampleCache_All() {
 			panic(err)
 		}
 	}
+	for _, candidates := range [][]string{{"anna"}, {"ben"}} {
+		if _, err := sel.Pick(context.Background(), request("chat-2"), candidates); err != nil {
+			panic(err)
+		}
+	}
 	sessions := map[affinity.Digest]bool{}
 	for _, b := range sel.Cache().All() {
-		if b.Target == "anna" {
+		if b.Target == "anna" && !b.Aside {
 			sessions[b.Session] = true
 		}
 	}

@@ -111,8 +111,9 @@ func ExampleRendezvous_restart() {
 	named := extract.Default()
 	name := func(req *extract.Request) string {
 		s, ok := named.Extract(req)
-		if opening, opens := req.Opening(); ok && s.Confidence == extract.Derived && opens {
-			return fmt.Sprintf("%q opening %x", req.Scope, opening) // each turn has an ID of its own
+		if opening, opens := req.Opening(); ok && s.Confidence != extract.Explicit && opens {
+			// Each turn has an ID of its own, or all conversations of an application may have one.
+			return fmt.Sprintf("%q opening %x", req.Scope, opening)
 		}
 		if !ok {
 			return ""
@@ -145,9 +146,18 @@ func ExampleRendezvous_restart() {
 	before, _ = start().Select(context.Background(), &extract.Request{Header: main}, replicas)
 	after, _ = start().Select(context.Background(), &extract.Request{Header: agent}, replicas)
 	fmt.Println(after.Reason, after.Target == before.Target)
+
+	used := map[string]bool{}
+	for i := range 20 {
+		req := &extract.Request{Body: fmt.Appendf(nil, `{"prompt_cache_key":"my-app","messages":[{"role":"user","content":"Question %d"}]}`, i)}
+		choice, _ := start().Select(context.Background(), req, replicas)
+		used[choice.Target] = true
+	}
+	fmt.Println(len(used), "replicas")
 	// Output:
 	// new true
 	// new true
+	// 4 replicas
 }
 
 // Gateways that share a store, such as Redis, send a session to the same target, and so does
@@ -160,7 +170,7 @@ func Example_store() {
 		choose := balance.Random[string]()
 		fallback := func(ctx context.Context, req *extract.Request, candidates []string) (string, error) {
 			s, ok := named.Extract(req)
-			if !ok || s.Confidence == extract.Derived { // for these, see ExampleRendezvous_restart
+			if !ok || s.Confidence != extract.Explicit { // for these, see ExampleRendezvous_restart
 				return choose.Pick(ctx, req, candidates)
 			}
 			name := fmt.Sprintf("%q %q %q", req.Scope, s.Source, s.ID) // store a keyed hash
