@@ -495,6 +495,15 @@ func TestOverloadOfAll(t *testing.T) {
 						sel.Done(served)
 						require.Empty(t, a.open)
 					}
+					if newTurn {
+						return
+					}
+					// It has the same binding still: an outcome of a request under way acts on that.
+					late := mustSelect(t, s, chatTurn(1, 1), "c", "b", "a")
+					elapse(time.Minute)
+					mustSelect(t, s, chatTurn(1, 1), "c", "b", "a")
+					late.Done(affinity.Outcome{Result: affinity.TerminalFailure})
+					require.Equal(t, affinity.ReasonNew, mustSelect(t, s, chatTurn(1, 1), "a").Reason)
 				})
 			})
 		}

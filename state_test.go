@@ -571,16 +571,18 @@ func TestOneOfTwoStatesIsAbsent(t *testing.T) {
 	}
 }
 
-// It does not matter which of them goes first.
+// It does not matter which of them goes first. If neither is, the first counts.
 func TestTheOtherOfTwoStatesIsAbsent(t *testing.T) {
 	t.Parallel()
 	s := newSelector(t, affinity.Config[string]{FailPinned: true})
 	mustSelect(t, s, session("m"), "a").Learn("resp_1")
 	mustSelect(t, s, session("n"), "b").Learn("file-1234")
-	_, err := s.Select(t.Context(), body(`{"previous_response_id":"resp_1","input":[{"role":"user","content":[{"type":"input_file","file_id":"file-1234"}]}]}`), []string{"a", "c"})
+	req := body(`{"previous_response_id":"resp_1","input":[{"role":"user","content":[{"type":"input_file","file_id":"file-1234"}]}]}`)
+	_, err := s.Select(t.Context(), req, []string{"a", "c"})
 	var pinned *affinity.PinnedError
 	require.ErrorAs(t, err, &pinned)
 	require.Equal(t, "b", pinned.Target)
+	require.Equal(t, "a", mustSelect(t, s, req, "b", "a").Target)
 }
 
 // What a neighbour has is not what the request refers to.
