@@ -130,7 +130,8 @@ func TestHealthBetterThanThought(t *testing.T) {
 		var h health
 		now := time.Unix(1000, 0)
 		h.failed(now, time.Minute, tt.asked, false)
-		h.served(now.Add(tt.start), now.Add(time.Second), false, unknown)
+		back, _ := h.served(now.Add(tt.start), now.Add(time.Second), false, unknown)
+		require.Equal(t, tt.want == fit, back, "%v", tt)
 		s, _ := h.peek(now.Add(time.Second), 0)
 		require.Equal(t, tt.want, s, "%v", tt)
 	}

@@ -675,6 +675,21 @@ func TestTheLastKeyIsDenied(t *testing.T) {
 	}
 }
 
+// A wait in which nothing was tried is no round, whoever had been denied before.
+func TestWaitThatIsNoRound(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2)
+		defer w.g.close()
+		denied := w.g.upstreams[:1]
+		w.g.upstreams[1].health.failed(time.Now(), time.Second, true, false)
+		x := &exchange{setup: w.g.setup.Load(), req: &extract.Request{}, patience: time.Minute, tried: denied, denied: denied, blamed: true, rounds: 1}
+		require.NoError(t, w.g.choose(t.Context(), x))
+		require.Equal(t, "b", x.choice.ID)
+		require.Equal(t, 1, x.rounds)
+	})
+}
+
 // How long a body takes to come from the client says nothing about the upstream.
 func TestLongUploads(t *testing.T) {
 	t.Parallel()
