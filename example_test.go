@@ -193,8 +193,8 @@ func ExampleSelector_Scope() {
 	// Output: 3
 }
 
-// Bindings are counted by Counts. Sessions, which may have several, are counted like this,
-// without those that have moved away and would come back only if they had to move again.
+// Bindings are counted by Counts. Sessions, which may have several, are counted like this.
+// Those that have moved away are not among them: they have a second place there at most.
 func ExampleCache_All() {
 	sel := selector()
 	for _, agent := range []string{"", "agent-1", "agent-2"} {

@@ -170,7 +170,7 @@ func Example_store() {
 		choose := balance.Random[string]()
 		fallback := func(ctx context.Context, req *extract.Request, candidates []string) (string, error) {
 			s, ok := named.Extract(req)
-			if !ok || s.Confidence != extract.Explicit { // for these, see ExampleRendezvous_restart
+			if !ok || s.Confidence != extract.Explicit { // see ExampleRendezvous_restart
 				return choose.Pick(ctx, req, candidates)
 			}
 			name := fmt.Sprintf("%q %q %q", req.Scope, s.Source, s.ID) // store a keyed hash

@@ -626,8 +626,8 @@ func TestLongAnswers(t *testing.T) {
 	}
 }
 
-// What the only key that is left does not open is tried once, and waits for another upstream
-// that comes back in time, whether this request or one before has found it out.
+// What the only key that is left does not open is tried once, and waits for another
+// upstream that comes back in time, whether this request or one before has found it out.
 func TestTheLastKeyIsDenied(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
