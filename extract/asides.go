@@ -90,17 +90,17 @@ var asideStems = stemsOf(
 var (
 	askers = []string{
 		"classifier", "classification", "guardrail", "content filter", "validator", "detector", "routing agent", " router",
-		"rewriter", "rewriting", "grader", "evaluator", "extractor", "memory extraction", "memory synthesizer", "memory consolidation",
+		"rewriter", "query rewriting specialist", "grader", "evaluator", "extractor", "memory extraction", "memory synthesizer", "memory consolidation",
 		"keyword extraction", "intent recognition", "intent detection", "intent analysis",
 	}
 	// askedWords are said of what an asker is asked: routes may be those of trucks.
 	askedWords = signs{{"user input", "user request", "user prompt", "user say", "question", "quer", "message", "conversation", "json", "intent", "analyze", "content", "answer"}}
 	askerEnds  = []string{
 		".", ",", ":", " for ", " that ", " in ", " tasked ", " assessing ",
-		" agent", " assistant", " system", " engine.", " engine,", " engine ", " component", " model", " specialist",
+		" agent", " assistant", " system", " engine.", " engine,", " engine ", " component", " model",
 	}
 	// askerOthers are in the prompts of those who are asked by persons, about something else.
-	askerOthers = signs{{"ql", " seo ", " pastes", "users paste", "student", "you explain", "answer questions", " my ", " i "}}
+	askerOthers = signs{{"ql", " seo", " pastes", "users paste", "student", "you explain", "answer questions", " my ", " i "}}
 )
 
 var (

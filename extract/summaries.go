@@ -50,7 +50,7 @@ func ordersSummary(lower []byte) bool {
 		}
 	}
 	who, isYou := bytes.CutPrefix(first, []byte("you are "))
-	if isYou && endsWith(bytes.TrimSuffix(who, []byte(".")), summarizers) && !summarizerOthers.in(who) {
+	if isYou && endsWith(bytes.TrimSuffix(who, []byte(".")), summarizers) && !summarizerOthers.in(who) && !askerOthers.in(lower) {
 		return true
 	}
 	return isYou && summaryWords.in(lower) && isCalled(who, compressors, func(behind []byte) bool { return !compressorOthers.in(behind) })

@@ -29,6 +29,7 @@ func TestWishesInAnyWords(t *testing.T) {
 		"You are an assistant who summarizes conversations. Keep all decisions.":                                                                                                     extract.Compaction,
 		"You are an assistant that books tables, answers questions and summarizes conversations.":                                                                                    extract.Turn,
 		"You are an assistant that writes poems on summaries of conversations.":                                                                                                      extract.Turn,
+		"You are an assistant who summarizes conversations. The user pastes them and asks for more.":                                                                                 extract.Turn,
 		"You are a conversation summarizer for an AI coding assistant. Your task is to create a concise summary of the conversation history that will replace the original messages": extract.Compaction, // Dyad
 		"You are a conversation summarization expert. Your task is to create concise, accurate summaries of conversation exchanges that preserve essential information.":             extract.Compaction,
 		"Summarize this conversation concisely, capturing the key topics discussed.":                                                                                                 extract.Compaction,
