@@ -722,7 +722,7 @@ func (t *trail) person(salt, h uint64) {
 	}
 	t.here = t.here.add(salt, h)
 	if t.lastText = h; salt == binarySalt {
-		t.lastText, t.since.bytes = 0, minTail // as many as no two have in common
+		t.lastText, t.since.bytes = 0, min(minTail, t.since.bytes+pictureBytes)
 	}
 	if t.since.sum == 0 {
 		t.firstText = t.lastText

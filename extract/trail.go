@@ -330,7 +330,7 @@ type step struct {
 // A since is what people wrote since the last answer, whatever stands before that.
 type since struct {
 	sum   uint64 // 0 if there is nothing
-	bytes uint8  // of texts, or minTail if there are more or an image
+	bytes uint8  // of texts, and pictureBytes for each image, but no more than minTail
 }
 
 // A ring keeps the last few values that were put in; it has room enough for steps
@@ -360,6 +360,10 @@ const (
 	maxTexts = 16 // texts of the last message, for clients that merge messages into one
 	maxNear  = 4  // messages, in each of the weaker settings
 	minTail  = 32 // bytes of the last messages, for a conversation to be known by these alone
+
+	// pictureBytes is what a picture counts for there: agents mostly begin with the same
+	// one or two, such as that of an empty page, but three tell where one of them was.
+	pictureBytes = minTail/3 + 1
 )
 
 // session returns the session that the trail leads to.

@@ -1496,18 +1496,25 @@ func TestRemindersBehindAQuestion(t *testing.T) {
 	require.Equal(t, apart, relation(trailOf(t, chat(sys("s"), u("Where is Rome?"), acted, reminded(1))), first))
 }
 
-// Of the pictures that it has seen, an agent may be shown the last few.
+// Of the pictures that it has seen, an agent may be shown the last few. Three of them tell
+// where it was; one or two may be of the empty page with which all begin.
 func TestTheLastPictures(t *testing.T) {
 	t.Parallel()
 	step := func(n int) string {
 		messages := []string{sys("s"), u("Buy a hat.")}
-		for i := max(0, n-3); i <= n; i++ {
+		for i := max(0, n-4); i <= n; i++ {
 			messages = append(messages, ub(fmt.Sprintf(`{"type":"image_url","image_url":{"url":"data:image/png;base64,%d"}}`, i)), a("Action: click"))
 		}
 		return chat(messages[:len(messages)-1]...)
 	}
-	for n := 4; n < 9; n++ {
+	for n := 5; n < 9; n++ {
 		require.Equal(t, near, relation(trailOf(t, step(n)), trailOf(t, step(n-1))), n)
 		require.Equal(t, apart, relation(trailOf(t, step(n)), trailOf(t, strings.ReplaceAll(step(n-1), "base64,", "base64,A"))), n)
 	}
+	image := func(n string) string {
+		return ub(`{"type":"image_url","image_url":{"url":"data:image/png;base64,` + n + `"}}`)
+	}
+	begun := chat(sys("Buy a hat."), image("0"), a("Open a page."), image("1"), a("Click."), image("2"))
+	other := chat(sys("Sell a car."), image("1"), a("Open a page."), image("2"), a("Type."), image("3"))
+	require.Equal(t, apart, relation(trailOf(t, other), trailOf(t, begun)), "strangers who have begun with the same two")
 }
