@@ -428,7 +428,8 @@ func TestAllocationsOfIDs(t *testing.T) {
 	// The trail costs a few small things, however large the body is.
 	chain, r := extract.Default(), new(extract.Request)
 	answer := `{"messages":[{"role":"assistant","content":[` + strings.Repeat(`{"type":"text","text":"x"},`, 1000) + compaction("1") + `]},` + u("hi") + `]}`
-	for _, body := range [][]byte{agentBody(32<<10, ``), agentBody(2<<20, ``), []byte(answer)} {
+	headings := chat(u(strings.Repeat("# a\nb:\n", 1000) + "User: Where is Oslo?"))
+	for _, body := range [][]byte{agentBody(32<<10, ``), agentBody(2<<20, ``), []byte(answer), []byte(headings)} {
 		require.LessOrEqual(t, testing.AllocsPerRun(5, func() {
 			*r = extract.Request{Body: body}
 			chain.Extract(r)

@@ -209,7 +209,8 @@ func headsHistory(line []byte) bool {
 	first, last := line[0], line[len(line)-1]
 	heads := last == ':' || first == '#' || first == '<' ||
 		strings.IndexByte("-=*[", first) >= 0 && strings.IndexByte("-=*]", last) >= 0
-	return heads && historyWords.in(bytes.ToLower(line))
+	var buf [64]byte // as most of them, of which there may be thousands
+	return heads && historyWords.in(oneLine(append(buf[:0], line...)))
 }
 
 var historyWords = signs{{"history", "conversation", "memory", "transcript", "dialog"}}
