@@ -378,7 +378,7 @@ func (t *trail) speaks(who speaker) {
 // in the same text or the next, "[root] said: Hello". That counts as an answer.
 func (t *trail) anotherSpeaks(text []byte) bool {
 	what, ok := bytes.CutPrefix(text, []byte("For context:"))
-	if !ok || t.texts == 0 || len(what) > 0 && !(bytes.HasPrefix(what, []byte(" [")) &&
+	if !ok || t.texts == 0 || t.parts.n > 0 || len(what) > 0 && !(bytes.HasPrefix(what, []byte(" [")) &&
 		(bytes.Contains(what, []byte("] said: ")) || bytes.Contains(what, []byte("] called tool")) || bytes.Contains(what, []byte("] `")))) {
 		return false
 	}

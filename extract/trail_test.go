@@ -1476,6 +1476,10 @@ func TestWhatOtherAgentsSaid(t *testing.T) {
 	}
 	person := func(words string) string { return chat(u("hi"), a("x"), u(words)) }
 	require.Equal(t, apart, relation(trailOf(t, person("For context: [1] is Oslo.")), trailOf(t, person("For context: [1] is Rome."))))
+	behind := func(file string) string {
+		return chat(u("hi"), a("x"), ub(text_("Why?"), text_("For context:"), text_(file)))
+	}
+	require.NotEqual(t, trailOf(t, behind("Oslo")).ID, trailOf(t, behind("Rome")).ID, "what a person shows behind a question")
 }
 
 // An agent may be reminded of several things behind the question at hand, in messages that stand
