@@ -46,7 +46,7 @@ import (
 //	times.go       a system prompt without the times of day in it
 //	browseruse.go  a message of browser-use, which tells of a task and of all its steps
 //	transcript.go  the conversation in one text of a person
-//	history.go     the conversation in the system prompt
+//	history.go     that in the system prompt, and in such texts by its last questions
 //	legacy.go      prompts without messages, the conversation in one text
 //	plain.go       the form in which texts are compared, however they were escaped
 //	sum.go         the digests
@@ -120,8 +120,8 @@ import (
 //
 // All this requires an answer in the messages, which shows that there was an earlier
 // request; or the conversation in the system prompt or in one text, where each line of a
-// person begins with "User:" or the like. A prompt without messages is looked up by the 256 bytes
-// before each place at which an earlier one may have ended.
+// person begins with "User:" or the like. A prompt without messages is looked up by the
+// 256 bytes before each place at which an earlier one may have ended.
 //
 // It reads OpenAI chat, Responses and legacy completions, Anthropic Messages, Gemini and
 // its Code Assist envelope, Bedrock Converse, Ollama, Cohere, Vercel's AI SDK, and the
