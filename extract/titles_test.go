@@ -108,6 +108,7 @@ func TestTitlesOfThis(t *testing.T) {
 		"Create a short chat title.":               extract.Auxiliary,
 		"Create a short chat title for my stream.": extract.Turn,
 		"How do I write a short chat title?":       extract.Turn,
+		"The button is behind the chat title.":     extract.Turn,
 		`Generate a concise, descriptive title for the following user query.\n\nRules:\n- One line`:                                                  extract.Auxiliary,
 		"Come up with a short title for this chat based on the user's first message. Requirements: 3-6 words":                                        extract.Auxiliary,
 		"Come up with a short title for the user query language that we have designed":                                                               extract.Turn,
