@@ -39,9 +39,9 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 	label(resp.Header, x.choice)
 	if u.key == "" && denies(resp.StatusCode) {
 		// Is it the client's credential that is no good, or this upstream? One
-		// other is asked, and if it serves, it was the upstream.
+		// other is asked, if it is there now, and if it serves, it was the upstream.
 		again := x.deniedAt == nil && body == nil && len(x.upstreams) > 1
-		x.deniedAt = u
+		x.deniedAt, x.patience = u, 0
 		g.neutral(x, affinity.Usage{})
 		return resp, again, nil
 	}

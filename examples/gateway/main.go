@@ -53,7 +53,7 @@
 //
 //   - if errors such as 500 say that it may be its own fault, it is tried on each twice
 //     at most;
-//   - if the client's credential is denied, on one other;
+//   - if the client's credential is denied, on one other that is there;
 //   - if the upstreams' own are, on each once, and the client gets a 502, since its own
 //     is not at fault;
 //   - if it refers to state at an upstream that is out, and the others know nothing of it (404,

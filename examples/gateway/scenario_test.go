@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -672,6 +673,41 @@ func TestTheLastKeyIsDenied(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// A client whose credential is denied need not wait to be told so, nor is it denied twice, if
+// nobody else can be asked.
+func TestDeniedWithNobodyElse(t *testing.T) {
+	t.Parallel()
+	for name, does := range map[string]func() (*http.Response, error){
+		"the other's own key is denied": refuses(401),
+		"the other is out":              refuses(429, "Retry-After", "5"),
+		"the other is not there":        func() (*http.Response, error) { return nil, io.EOF },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, 2, func(o *options) {
+					o.patience = 20 * time.Second
+					o.upstreams[0].key = "k"
+				})
+				defer w.g.close()
+				w.let("a", does)
+				for i := range 4 {
+					w.do(fmt.Sprint("s", i), "Authorization", "Bearer c") // until a is out
+				}
+				w.let("b", refuses(401))
+				for i := range 4 {
+					start, before := time.Now(), maps.Clone(w.hits)
+					_, status := w.do(fmt.Sprint("t", i), "Authorization", "Bearer c")
+					require.Equal(t, 401, status)
+					require.Zero(t, time.Since(start))
+					require.LessOrEqual(t, w.hits["a"], before["a"]+1)
+					require.Equal(t, before["b"]+1, w.hits["b"])
+				}
+			})
+		})
 	}
 }
 
