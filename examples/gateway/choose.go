@@ -32,11 +32,10 @@ func (g *gateway) choose(ctx context.Context, x *exchange) error {
 			u.health.release()
 		}
 		if len(x.tried) > len(x.denied) {
+			if x.rounds++; x.blamed && x.rounds > 1 {
+				return errNoUpstream // what fails everywhere, twice, may be the request's fault
+			}
 			x.tried = append(x.tried[:0], x.denied...)
-			x.rounds++
-		}
-		if x.blamed && x.rounds > 1 {
-			return errNoUpstream // what fails everywhere, twice, may be the request's fault
 		}
 		select {
 		case <-time.After(wait):

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -86,6 +87,22 @@ func TestHasten(t *testing.T) {
 		require.Equal(t, "1", hastened(503, "200"))
 		_, slot, _ := a.health.admit(time.Now(), 0)
 		require.True(t, slot, "the only one is still free")
+	})
+}
+
+// The client is not told to come back to one that was of no use to it twice.
+func TestRetryAfterOfWhatFailsEverywhere(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2, func(o *options) { o.cooldown = time.Second })
+		defer w.g.close()
+		w.let("a", refuses(500, "Retry-After", "9"))
+		w.let("b", func() (*http.Response, error) { return nil, io.EOF })
+		rec := httptest.NewRecorder()
+		w.g.ServeHTTP(rec, httptest.NewRequest("POST", "/v1/chat/completions", strings.NewReader(`{}`)))
+		require.Equal(t, 500, rec.Code)
+		require.Equal(t, 2, w.hits["b"])
+		require.Equal(t, "9", rec.Header().Get("Retry-After"))
 	})
 }
 
