@@ -7,9 +7,9 @@ import "encoding/binary"
 // first.
 const blockSize = 64
 
-// Five functions are written twice: in assembly for amd64 (block_amd64.s), and in Go
-// for other processors and for the tag purego (block_generic.go). Either must do this,
-// which block_test.go checks:
+// Five functions are written twice: in assembly for amd64 with AVX2 (block_amd64.s), and in
+// Go for all else and for the tag purego (block_words.go). Either must do this, which
+// block_test.go checks:
 //
 //   - structure(p) returns which bytes of a block are quotes, and which are marks: the
 //     brackets and all others that never stand outside of strings in well-formed JSON
@@ -36,19 +36,6 @@ const (
 	eightBackslashes = '\\' * ones
 )
 
-// patterns are constants in memory, which a function loads into registers once. Given
-// real constants, the compiler writes ten bytes of code into every place of use, and
-// these loads then take most of the time.
-var patterns = struct{ quote, slash, upper, bracket, one, high, low uint64 }{
-	quote:   eightQuotes ^ ^uint64(highs),
-	slash:   eightBackslashes ^ ^uint64(highs),
-	upper:   0x5f * ones,
-	bracket: (0x80 - '[') * ones,
-	one:     ones,
-	high:    highs,
-	low:     ^uint64(highs),
-}
-
 // word returns the first eight bytes of b, the first in the lowest place.
 //
 // The functions that read whole blocks do not call it as a statement of its own: for an
@@ -64,17 +51,6 @@ func equal(w, pattern uint64) uint64 {
 	x := w ^ pattern // a zero byte where they are equal
 	return (x - ones) &^ x & highs
 }
-
-// match sets the high bit of each byte of w that is the one looked for, if w is ASCII;
-// its other bits mean nothing. The pattern is that byte eight times with its seven low
-// bits inverted, so that the xor gives 0x7f where they are equal, and adding one carries
-// into the high bit.
-func match(w, pattern, one uint64) uint64 { return (w ^ pattern) + one }
-
-// marked sets the high bit of each byte of w that is a mark (see structure, above), if w
-// is ASCII; its other bits mean nothing. upper clears bit 0x20, which tells '{' from '[',
-// and bracket makes '[' and all above it overflow into the high bit.
-func marked(w, upper, bracket uint64) uint64 { return w&upper + bracket }
 
 // insides returns which bytes of a block are in a string, the opening quote included and
 // the closing one not, given the quotes that are not escaped, and inside, which is 1 if
@@ -105,23 +81,4 @@ func escaped(slashes uint64, first bool) uint64 {
 	}
 	begin := slashes &^ carry
 	return (begin<<1 | odd) - begin ^ odd ^ (slashes | carry)
-}
-
-// plainUntil returns an offset from b[i] on, the further the better, up to which there is
-// neither a quote nor a mark (see structure, above): white space, commas, numbers and
-// literals only.
-func plainUntil(b []byte, i int) int {
-	quote, upper, bracket, one, high := patterns.quote, patterns.upper, patterns.bracket, patterns.one, patterns.high
-	for len(b)-i >= 32 {
-		p := (*[32]byte)(b[i:])
-		w0, w1, w2, w3 := word(p[0:]), word(p[8:]), word(p[16:]), word(p[24:])
-		if (marked(w0, upper, bracket)|match(w0, quote, one)|w0|
-			marked(w1, upper, bracket)|match(w1, quote, one)|w1|
-			marked(w2, upper, bracket)|match(w2, quote, one)|w2|
-			marked(w3, upper, bracket)|match(w3, quote, one)|w3)&high != 0 {
-			break
-		}
-		i += 32
-	}
-	return i
 }

@@ -2,12 +2,8 @@
 
 package jsonscan
 
-// The contracts of structure, backslashes, brackets, pastEscaped and oddLetters are in
-// block.go.
-
-// avx2 says whether the processor has AVX2, whose registers hold 32 bytes rather than 16.
-// The assembly reads it as well, and TestWithoutAVX2 clears it. (That has to clear the flag
-// of any wider variant, too, or it tests that one.)
+// avx2 says whether the processor has AVX2, whose registers hold 32 bytes. Where it does
+// not, the assembly goes on to the functions in Go.
 var avx2 = hasAVX2()
 
 // hasAVX2 reports whether the processor has AVX2 and the operating system saves its
@@ -26,12 +22,5 @@ func brackets(p *[blockSize]byte) (opens, closes, braces uint64)
 //go:noescape
 func pastEscaped(b []byte, i int) int
 
-func oddLetters(b []byte) int {
-	if avx2 {
-		return oddLettersAVX2(b)
-	}
-	return oddLettersByWords(b)
-}
-
 //go:noescape
-func oddLettersAVX2(b []byte) int
+func oddLetters(b []byte) int

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestWithoutAVX2 tests the assembly for processors that have no AVX2.
+// TestWithoutAVX2 tests what processors do that have no AVX2: the functions in Go.
 func TestWithoutAVX2(t *testing.T) {
 	if !avx2 {
 		t.Skip("this processor has no AVX2, so all other tests have tested that")

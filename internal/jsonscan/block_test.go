@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// These tests hold the assembly to the contracts in block.go and, with -tags purego, the
-// functions in Go. TestWithoutAVX2 runs them for the assembly that does without AVX2.
+// These tests hold the assembly to the contracts in block.go, and the functions in Go where
+// these take its place. TestWithoutAVX2 runs them for these as well.
 
 // TestPastEscaped checks that pastEscaped goes past no quote that ends the string.
 func TestPastEscaped(t *testing.T) {

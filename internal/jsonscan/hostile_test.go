@@ -46,13 +46,13 @@ func build(head, body, tail string, size int) []byte {
 	return append(b, tail...)
 }
 
-// bombs is how big the inputs of tests are: 100 MB, less with -short, and under
+// bombs is how big the inputs of tests are: 16 MB, less with -short, and under
 // the race detector, which takes ten times as long.
 func bombs() int {
 	if testing.Short() || raceEnabled {
 		return 1 << 20
 	}
-	return 100 << 20
+	return 16 << 20
 }
 
 // That time is linear in size is shown by BenchmarkHostile: ns/byte is the same

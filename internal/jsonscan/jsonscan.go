@@ -29,9 +29,8 @@ package jsonscan
 //	search.go    finds bytes and pairs of bytes, mostly for other packages; tested in
 //	             block_test.go
 //	block.go     what is done to 8 or 64 bytes at once, and the contracts of the
-//	             functions that are in assembly for amd64 (block_amd64.s) and in
-//	             Go for the rest (block_generic.go); block_test.go tests either:
-//	             with -tags purego, the one in Go
+//	             functions that are in assembly for amd64 with AVX2 (block_amd64.s) and
+//	             in Go for all else (block_words.go); block_test.go tests both
 //
 // Throughout, b is the text, i an offset in it, and a function that returns
 // where something ends returns the offset right behind it, or -1 if it is

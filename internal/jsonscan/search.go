@@ -119,20 +119,3 @@ func oddLetter(slashes, letters uint64) uint64 {
 	slashes ^= eightBackslashes // a zero byte for each
 	return (slashes - ones) &^ slashes & (letters << 7) & highs
 }
-
-// oddLettersByWords is oddLetters (see block.go) in Go.
-func oddLettersByWords(b []byte) int {
-	i := 0
-	for len(b)-i > blockSize {
-		p := (*[blockSize + 1]byte)(b[i:])
-		found := oddLetter(word(p[0:]), word(p[1:])) | oddLetter(word(p[8:]), word(p[9:]))
-		found |= oddLetter(word(p[16:]), word(p[17:])) | oddLetter(word(p[24:]), word(p[25:]))
-		found |= oddLetter(word(p[32:]), word(p[33:])) | oddLetter(word(p[40:]), word(p[41:]))
-		found |= oddLetter(word(p[48:]), word(p[49:])) | oddLetter(word(p[56:]), word(p[57:]))
-		if found != 0 {
-			break
-		}
-		i += blockSize
-	}
-	return i
-}

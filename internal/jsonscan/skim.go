@@ -100,9 +100,6 @@ func endOfNestedByBlocks(b []byte, i int, bracket byte) int {
 			i = endOfLongStrings(b, i+bits.TrailingZeros64(within)+1, true)
 		case inside != 0 && quotes == 0:
 			i = endOfLongStrings(b, i+blockSize, false)
-		case inside|quotes|marks == 0:
-			i = plainUntil(b, i+blockSize) - blockSize
-			continue
 		default:
 			continue
 		}

@@ -1,7 +1,5 @@
 package jsonscan
 
-import "math/bits"
-
 // space returns the offset of the first byte from b[i] on that is not white space. An
 // offset outside the text stays as it is: so does -1, which stands for a mistake.
 func space(b []byte, i int) int {
@@ -182,18 +180,6 @@ func digits(b []byte, i int) int {
 	start := i
 	for i < len(b) && '0' <= b[i] && b[i] <= '9' {
 		i++
-		if i-start != 4 {
-			continue
-		}
-		// A long row of digits: go on by words. The sum sets the high bit of each
-		// byte that is 10 or more, and never carries into the next.
-		for len(b)-i >= 8 {
-			w := word(b[i:]) ^ '0'*ones // a byte is 0 to 9 where there is a digit
-			if m := (w&^highs + (0x80-10)*ones | w) & highs; m != 0 {
-				return i + bits.TrailingZeros64(m)/8
-			}
-			i += 8
-		}
 	}
 	if i == start {
 		return -1
