@@ -90,7 +90,7 @@ func (r *Request) plainUserID() []byte {
 	if len(b) > strictly {
 		if mentionsUserID(b[:window]) || mentionsUserID(b[len(b)-window:]) {
 			// The same place whether the body has been read or not.
-			metadata, _ := atEnds(b, "metadata")
+			metadata, _ := memberAtEnds(b, "metadata")
 			return lastMember(metadata, "user_id")
 		}
 	} else if mentionsUserID(b) {

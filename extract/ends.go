@@ -37,7 +37,7 @@ func (r *Request) memberEarly(name string) []byte {
 	if len(r.Body) <= wholly || x.progress.Load() != unfinished {
 		return r.member(name)
 	}
-	value, ok := atEnds(r.Body, name)
+	value, ok := memberAtEnds(r.Body, name)
 	if value != nil {
 		return value
 	}
@@ -59,15 +59,35 @@ func (r *Request) memberEarly(name string) []byte {
 	return value
 }
 
-// atEnds returns the text of the body's member of that name if it stands at an end, the
-// tail before the head, and else nil. It returns false if it has met a mistake: at the
-// tail, or behind a value at the head, or a body that is no object. The body must be
-// longer than the window.
-func atEnds(body []byte, name string) (value []byte, ok bool) {
+// memberAtEnds returns the text of the body's member of that name if it stands at an end,
+// and else nil. It returns false if atEnds does. The body must be longer than the window.
+func memberAtEnds(body []byte, name string) (value []byte, ok bool) {
 	var room nameRoom
-	head := newHead(body)
-	if head.bad {
+	ok = atEnds(body, func(key []byte) bool { return room.is(key, name) }, func(found []byte, tail bool) (more bool) {
+		value = found
+		return !tail
+	})
+	if !ok {
 		return nil, false
+	}
+	return value, true
+}
+
+// atEnds reads the members at the ends of a body, which must be longer than the window: from
+// the last one at the tail back, and then from the first one at the head on. asked reports
+// whether a member is asked for, given its name as it is written. found is called with the
+// value of each that is, and returns whether to read on. These values are checked, those
+// of others at the head are skimmed.
+//
+// atEnds returns false if it has met a mistake: at the tail, or behind a value at the head,
+// or a body that is no object. Then nothing that it has found is to be believed.
+func atEnds(body []byte, asked func(key []byte) bool, found func(value []byte, tail bool) (more bool)) (ok bool) {
+	head := jsonscan.New(body[:window])
+	open := head.Object()
+	if !open {
+		if whole := jsonscan.New(body); !whole.Object() { // its first kilobyte may be white space
+			return false
+		}
 	}
 	tail := jsonscan.NewTail(body, window)
 	for {
@@ -75,68 +95,35 @@ func atEnds(body []byte, name string) (value []byte, ok bool) {
 		if !ok {
 			break
 		}
-		if room.is(key, name) {
-			return value, true
+		if asked(key) && !found(value, true) {
+			return true
 		}
 	}
 	if !tail.OK() {
-		return nil, false
+		return false
 	}
-	for {
-		key, ok := head.key()
+	for open {
+		key, ok := head.Key()
 		if !ok {
 			break
 		}
-		asked := room.is(key, name)
-		if found, ok := head.value(asked); ok && asked {
-			value = found
+		var value []byte
+		wanted := asked(key)
+		if wanted {
+			value = head.Skip()
+		} else {
+			head.Skim()
+		}
+		// Behind a value that certainly ends within the window there is a comma. If the window
+		// ends in the value or right behind it, that is no mistake.
+		if open = head.Kind() == ','; !open {
+			return !head.OK() || head.End()
+		}
+		if wanted && !found(value, false) {
+			break
 		}
 	}
-	if head.bad {
-		return nil, false
-	}
-	return value, true
-}
-
-// A head reads the members at the head of a body.
-type head struct {
-	c    jsonscan.Cursor
-	open bool // there may be another member
-	bad  bool // the body is no object, or there was a mistake behind a value
-}
-
-// newHead returns a head of a body, which must be longer than the window.
-func newHead(body []byte) head {
-	h := head{c: jsonscan.New(body[:window])}
-	if h.open = h.c.Object(); !h.open {
-		whole := jsonscan.New(body) // whose first kilobyte may be white space
-		h.bad = !whole.Object()
-	}
-	return h
-}
-
-// key goes on to the next member and returns its name, or false if there is none within
-// the window. The member's value must be read by value before the next call.
-func (h *head) key() (key []byte, ok bool) {
-	if h.open {
-		key, h.open = h.c.Key()
-	}
-	return key, h.open
-}
-
-// value reads the value of the member and returns its text, and whether it certainly
-// ends within the window: there is a comma behind it. A value that is asked for is
-// checked, any other is skimmed.
-func (h *head) value(asked bool) (value []byte, ok bool) {
-	if asked {
-		value = h.c.Skip()
-	} else {
-		value = h.c.Skim()
-	}
-	h.open = h.c.Kind() == ','
-	// If the window ends in the value or right behind it, that is no mistake.
-	h.bad = !h.open && h.c.OK() && !h.c.End()
-	return value, h.open
+	return true
 }
 
 // ends are the fields of ids (and those around them) that stand at the ends of a large
@@ -146,34 +133,20 @@ type ends struct {
 	texts   [numFields][]byte
 }
 
-// read reads both ends. It returns false if it has met a mistake, as atEnds does: then
-// none of the fields is to be believed.
+// read reads both ends. It returns false if atEnds does.
 func (e *ends) read(body []byte) bool {
+	var f field
 	var last fieldSet // the fields at the tail: those at the head do not count beside them
-	for tail := jsonscan.NewTail(body, window); ; {
-		key, value, ok := tail.Member()
-		if !ok {
-			if !tail.OK() {
-				return false
-			}
-			break
-		}
-		if f := noField.memberAsWritten(key); idOrOuter.has(f) && !last.has(f) {
-			e.set(f, value)
+	return atEnds(body, func(key []byte) bool {
+		f = noField.memberAsWritten(key)
+		return idOrOuter.has(f) && !last.has(f)
+	}, func(value []byte, tail bool) (more bool) {
+		e.set(f, value)
+		if tail {
 			last |= 1 << f
 		}
-	}
-	for head := newHead(body); ; {
-		key, ok := head.key()
-		if !ok {
-			return !head.bad
-		}
-		f := noField.memberAsWritten(key)
-		asked := idOrOuter.has(f) && !last.has(f)
-		if value, ok := head.value(asked); ok && asked {
-			e.set(f, value)
-		}
-	}
+		return true
+	})
 }
 
 // set notes the text of a field and of those inside it, in place of earlier ones.

@@ -39,7 +39,6 @@ const (
 	instructionsField
 	contextField
 	cachedContentField
-	containerField
 	toolsField
 	toolConfigField
 	functionsField
@@ -68,8 +67,6 @@ const (
 
 	threadTypeField
 	threadPreviousMessageIDField
-
-	containerInnerIDField
 
 	requestMetadataSessionIDField
 	requestMetadataSessionIDCamelField
@@ -111,7 +108,6 @@ var insides = [numFields]fieldSet{
 	conversationStateField: setOf(conversationStateInnerIDField, conversationStateInnerIDField),
 	inputField:             setOf(inputMessagesField, inputSessionIDField),
 	threadField:            setOf(threadTypeField, threadPreviousMessageIDField),
-	containerField:         setOf(containerInnerIDField, containerInnerIDField),
 	requestMetadataField:   setOf(requestMetadataSessionIDField, requestMetadataSessionIDCamelField),
 	requestField:           setOf(requestSessionIDField, requestToolsField),
 }
@@ -240,8 +236,6 @@ func (f field) member(name []byte) field {
 			return contextField
 		case "cachedContent", "cached_content":
 			return cachedContentField
-		case "container":
-			return containerField
 		case "tools":
 			return toolsField
 		case "toolConfig":
@@ -301,10 +295,6 @@ func (f field) member(name []byte) field {
 			return threadTypeField
 		case "previous_message_id":
 			return threadPreviousMessageIDField
-		}
-	case containerField:
-		if string(name) == "id" {
-			return containerInnerIDField
 		}
 	case requestMetadataField:
 		switch string(name) {

@@ -53,14 +53,6 @@ func (r *Request) continuesThread() bool {
 	return kind == "continue"
 }
 
-// resourceFields name other state that a request makes use of.
-var resourceFields = []field{
-	cachedContentField,
-	requestCachedContentField,
-	containerField,
-	containerInnerIDField,
-}
-
 // These bound what Pins returns, and how much it looks at; so do maxLooks and bytesPerLook. No
 // request comes near any but the first.
 const (
@@ -103,11 +95,13 @@ func (r *Request) Pins() []string {
 	}
 	p.add(idWith("conv_", r.get(conversationField))) // others are those of applications
 	p.add(idWith("conv_", r.get(conversationInnerIDField)))
-	for _, f := range resourceFields {
-		p.add(jsonID(r.get(f)))
-	}
+	p.add(jsonID(r.get(cachedContentField)))
+	p.add(jsonID(r.get(requestCachedContentField)))
+	container := r.member("container")
+	p.add(jsonID(container))
+	p.add(jsonID(lastMember(container, "id")))
 	p.add(idWith("pmpt_", lastMember(r.get(promptField), "id")))
-	p.container(r.get(containerField))
+	p.container(container)
 	p.tools(r.get(toolsField))
 	p.agent(r)
 	p.add(jsonID(r.member("input_file_id"))) // of a batch

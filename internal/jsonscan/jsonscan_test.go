@@ -325,7 +325,7 @@ func TestPast(t *testing.T) {
 }
 
 func TestMaxDepth(t *testing.T) {
-	bomb := 10_000_000
+	bomb := 1_000_000
 	if testing.Short() || raceEnabled {
 		bomb = 100_000
 	}
