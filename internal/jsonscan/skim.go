@@ -79,8 +79,8 @@ func endOfNestedByBlocks(b []byte, i int, bracket byte) int {
 		quotes, marks := structure(block)
 		strings := insides(quotes, inside)
 		within := uint64(0) // the escaped quotes in a string that goes on behind the block
-		if q := quotes & ((marks&strings)<<1 | inside); q != 0 && anyBehindBackslash(b, i, q) {
-			// Inside a string, a mark before some quote (or what was before the block) is
+		if quotes&((marks&strings)<<1|inside) != 0 {
+			// Inside a string, a mark before some quote (or what was before the block) may be
 			// a backslash. Up to the first quote that is escaped, strings is right.
 			quotes, within = unescaped(b, i, block, quotes)
 			strings = insides(quotes, inside)
@@ -109,17 +109,6 @@ func endOfNestedByBlocks(b []byte, i int, bracket byte) int {
 		i, inside = i-blockSize, 0
 	}
 	return -1
-}
-
-// anyBehindBackslash reports whether a backslash stands right before any of the given quotes
-// of the block at b[i]. Mostly it is another mark, as in "a[0]".
-func anyBehindBackslash(b []byte, i int, quotes uint64) bool {
-	for ; quotes != 0; quotes &= quotes - 1 {
-		if at := i + bits.TrailingZeros64(quotes); b[at-1] == '\\' {
-			return true
-		}
-	}
-	return false
 }
 
 // unescaped returns those quotes of the block at b[i] that are not escaped, and the escaped

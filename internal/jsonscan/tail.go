@@ -153,10 +153,8 @@ func (t *Tail) nestedBack(i int) int {
 			from, block = 0, &rest
 		}
 		quotes, marks := structure(block)
-		for q := quotes & (marks<<1 | 1); q != 0; q &= q - 1 { // those that may have a backslash before them
-			if at := bits.TrailingZeros64(q); oddBackslashes(b, from+at) {
-				quotes &^= 1 << at
-			}
+		if quotes&(marks<<1|1) != 0 { // some may have a backslash before them
+			quotes, _ = unescaped(b, from, block, quotes)
 		}
 		inside ^= uint64(bits.OnesCount64(quotes)) & 1 // now 1 if the block begins inside one
 		for m := marks &^ insides(quotes, inside); m != 0; {
