@@ -14,6 +14,9 @@ func TestFieldsAreWhereTheirNamesAre(t *testing.T) {
 	source, err := os.ReadFile("field.go")
 	require.NoError(t, err)
 	names := regexp.MustCompile(`"(\w+)"`).FindAllSubmatch(source, -1)
+	for _, name := range names {
+		require.LessOrEqual(t, escapeLen*len(name[1]), len(nameRoom{}), "%s: there is no room to undo its escapes", name[1])
+	}
 	var all fieldSet
 	for outer := range numFields {
 		var inside fieldSet

@@ -624,7 +624,7 @@ func ofTool(kind []byte) bool {
 // keyword reads the next value and returns it, if it is a string: one of a few fixed words,
 // which nobody has a reason to escape, but anybody may.
 func keyword(c *jsonscan.Cursor) []byte {
-	const shortest, longest = len(`\u0075ser`), 256 // with an escape in it
+	const shortest, longest = len(`\u0075ser`), 256 // the shortest word, with an escape in it
 	raw, _ := c.String()
 	if len(raw) < shortest || len(raw) > longest {
 		return raw
