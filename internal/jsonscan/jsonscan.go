@@ -141,12 +141,10 @@ func (c *Cursor) Key() ([]byte, bool) {
 			return nil, false
 		}
 	}
-	end := endOfShortString(b, start+1)
+	end := endOfString(b, start+1)
 	if end < 0 {
-		if end = endOfString(b, start+1); end < 0 {
-			c.bad = true
-			return nil, false
-		}
+		c.bad = true
+		return nil, false
 	}
 	i := space(b, end)
 	if i == len(b) || b[i] != ':' {

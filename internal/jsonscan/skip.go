@@ -58,11 +58,7 @@ func skipNested(b []byte, i int) int {
 			if uint(i) >= uint(len(b)) || b[i] != '"' {
 				return -1
 			}
-			end := endOfShortString(b, i+1)
-			if end < 0 {
-				end = endOfString(b, i+1)
-			}
-			i = space(b, end)
+			i = space(b, endOfString(b, i+1))
 			if uint(i) >= uint(len(b)) || b[i] != ':' {
 				return -1
 			}
@@ -73,11 +69,7 @@ func skipNested(b []byte, i int) int {
 		}
 		switch c := b[i]; c {
 		case '"':
-			end := endOfShortString(b, i+1)
-			if end < 0 {
-				end = endOfString(b, i+1)
-			}
-			i = end
+			i = endOfString(b, i+1)
 		case '{', '[':
 			if kinds = kinds<<1 | brace(c); kinds >= full {
 				if kinds, ok = open.spill(kinds); !ok {

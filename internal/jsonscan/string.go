@@ -33,24 +33,6 @@ func endOfString(b []byte, i int) int {
 	return endFromQuote(b, i+n)
 }
 
-// endOfShortString is endOfString for strings of up to seven bytes with no backslash
-// before their first quote, as most names are. For all others it returns -1, which here
-// does not mean a mistake. It is small enough to be inlined; callers that meet many
-// short strings try it before endOfString.
-func endOfShortString(b []byte, i int) int {
-	if len(b)-i < 8 {
-		return -1
-	}
-	m := equal(word(b[i:i+8:i+8]), eightQuotes)
-	if m == 0 {
-		return -1
-	}
-	if i += bits.TrailingZeros64(m) / 8; b[i-1] == '\\' {
-		return -1
-	}
-	return i + 1
-}
-
 // endFromQuote is endOfString given the offset of the first quote behind the opening
 // one, which may be escaped.
 func endFromQuote(b []byte, i int) int {
