@@ -80,14 +80,12 @@ func memberAtEnds(body []byte, name string) (value []byte, ok bool) {
 // of others at the head are skimmed.
 //
 // atEnds returns false if it has met a mistake: at the tail, or behind a value at the head,
-// or a body that is no object. Then nothing that it has found is to be believed.
+// or a body that does not begin as an object. Then nothing that it has found is to be
+// believed.
 func atEnds(body []byte, asked func(key []byte) bool, found func(value []byte, tail bool) (more bool)) (ok bool) {
 	head := jsonscan.New(body[:window])
-	open := head.Object()
-	if !open {
-		if whole := jsonscan.New(body); !whole.Object() { // its first kilobyte may be white space
-			return false
-		}
+	if !head.Object() {
+		return false
 	}
 	tail := jsonscan.NewTail(body, window)
 	for {
@@ -102,10 +100,10 @@ func atEnds(body []byte, asked func(key []byte) bool, found func(value []byte, t
 	if !tail.OK() {
 		return false
 	}
-	for open {
+	for {
 		key, ok := head.Key()
 		if !ok {
-			break
+			return true
 		}
 		var value []byte
 		wanted := asked(key)
@@ -116,14 +114,13 @@ func atEnds(body []byte, asked func(key []byte) bool, found func(value []byte, t
 		}
 		// Behind a value that certainly ends within the window there is a comma. If the window
 		// ends in the value or right behind it, that is no mistake.
-		if open = head.Kind() == ','; !open {
+		if head.Kind() != ',' {
 			return !head.OK() || head.End()
 		}
 		if wanted && !found(value, false) {
-			break
+			return true
 		}
 	}
-	return true
 }
 
 // ends are the fields of ids (and those around them) that stand at the ends of a large

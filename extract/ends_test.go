@@ -288,6 +288,18 @@ func TestLargeBodiesThatAreBrokenAtTheOtherEnd(t *testing.T) {
 	}
 }
 
+// Wherever the first kilobyte ends, in a value or behind it, that is no mistake: what is
+// beyond it is not read.
+func TestWhereTheHeadEnds(t *testing.T) {
+	t.Parallel()
+	for n := 900; n < 1100; n++ {
+		body := `{"conversation_id":"c","a":"` + strings.Repeat("x", n) + `" ,"messages":[}` + big(wholly) + `],"b":1}`
+		for _, e := range []extract.Extractor{extract.Default(), extract.BodyIDs()} {
+			requireSession(t, e, &extract.Request{Body: []byte(body)}, "conversation_id", "c")
+		}
+	}
+}
+
 // What is asked for first is believed where it is met on the way through a large
 // body, which is not read on until something else is asked for.
 func TestIDsInTheMiddleOfLargeBodies(t *testing.T) {
