@@ -274,13 +274,14 @@ func TestBrokenLargeBodies(t *testing.T) {
 	}
 }
 
-// Default looks at both ends.
+// Default looks at both ends, and into what it asks for.
 func TestLargeBodiesThatAreBrokenAtTheOtherEnd(t *testing.T) {
 	t.Parallel()
 	const id = `"conversation_id":"c"`
 	middle := `"messages":` + big(wholly)
 	for _, body := range []string{
 		`{"a":1 "b":2,` + middle + `,` + id + `}`, "{\"a\":1\x00," + middle + `,` + id + `}`, `{"a":01,` + middle + `,` + id + `}`,
+		`{"metadata":{"session_id":"s" "a":1},` + middle + `}`,
 		`{` + id + `,` + middle + `,"a":1 "b":2}`, `{` + id + `,` + middle + `,"a":01}`, `{` + id + `,` + middle + `,"a"}`,
 	} {
 		_, ok := extract.Default().Extract(&extract.Request{Body: []byte(body)})
