@@ -146,6 +146,16 @@ func TestSkimAtEveryDepth(t *testing.T) {
 	}
 }
 
+// A quote behind any number of backslashes, at every place of a block.
+func TestSkimOfAnEscapedQuote(t *testing.T) {
+	t.Parallel()
+	for n := range 3 * 64 {
+		for backslashes := range 5 {
+			requireSkim(t, []byte(`[1,"`+strings.Repeat("x", n)+strings.Repeat(`\`, backslashes)+`"y",2]`))
+		}
+	}
+}
+
 // Brackets and little else, to any depth, and each text with one byte of it changed.
 func TestSkimOfManyBrackets(t *testing.T) {
 	t.Parallel()
