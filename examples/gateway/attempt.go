@@ -69,7 +69,7 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		kind = streamed
 	}
 	if resp.ContentLength != 0 || f.events && resp.StatusCode == http.StatusOK {
-		if err := g.await(ctx, f, x.holdable(resp, f)); err != nil {
+		if err := g.await(ctx, f, x.holdable(resp)); err != nil {
 			return nil, body == nil && ctx.Err() == nil, err
 		}
 		if f.failed() { // nobody has seen it yet

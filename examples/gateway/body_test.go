@@ -42,24 +42,38 @@ func TestFollowedTellsItsEndOnce(t *testing.T) {
 	}
 }
 
-// What passes by is read once, in order, and when the next of it is asked for: it is neither
-// kept to the end nor read before the client has it.
-func TestFollowedReadsWhatHasPassed(t *testing.T) {
+// What passes by is read once, in order, and when the next of it is asked for, or before if it
+// has come before: it is neither kept to the end nor read before the client has it.
+func TestFollowedReadsWhatPasses(t *testing.T) {
 	t.Parallel()
-	for _, ahead := range []int{0, 2, 5} {
+	for _, ahead := range []int{0, 1, 2, 7} {
 		const all = "one, two, three, four"
 		var read strings.Builder
-		f := &followed{ReadCloser: io.NopCloser(strings.NewReader(all)), tap: &read, end: func(error) {}}
-		f.foresee([]byte(all[:ahead]))
-		before := 0
-		for p := make([]byte, 3); before < len(all); {
-			n, err := f.Read(p)
-			require.NoError(t, err)
-			require.Equal(t, all[:max(before, ahead)], read.String())
-			before += n
+		f := &followed{ReadCloser: io.NopCloser(iotest.OneByteReader(strings.NewReader(all))), tap: &read, end: func(error) {}}
+		for range ahead {
+			f.readAhead()
+			f.came(<-f.next)
 		}
-		f.Read(make([]byte, 3))
-		require.Equal(t, all, read.String())
+		if ahead > 1 {
+			f.readAhead() // and it is under way
+		}
+		require.Equal(t, all[:ahead], read.String())
+		if ahead > 1 {
+			ahead++
+		}
+		var got []byte
+		for p := make([]byte, 3); ; {
+			n, err := f.Read(p)
+			if len(got) >= ahead {
+				require.Equal(t, all[:len(got)], read.String())
+			}
+			got = append(got, p[:n]...)
+			if err != nil {
+				require.Equal(t, io.EOF, err)
+				break
+			}
+		}
+		require.Equal(t, all, string(got))
 	}
 }
 

@@ -29,8 +29,7 @@ func label(h http.Header, choice *selection) {
 }
 
 // follow watches the body of a response: how it ends is the outcome, it tells
-// the usage, and the state that it names is at this upstream. The result is nil
-// if there is nothing to read.
+// the usage, and the state that it names is at this upstream.
 func (g *gateway) follow(ctx context.Context, resp *http.Response, x *exchange) *followed {
 	body := &followed{ReadCloser: resp.Body}
 	outcome := affinity.OutcomeOf(resp.StatusCode, nil)
@@ -54,20 +53,27 @@ func (g *gateway) follow(ctx context.Context, resp *http.Response, x *exchange) 
 			g.done(x, o)
 		}
 	}
-	if resp.StatusCode == http.StatusSwitchingProtocols {
-		if w, ok := resp.Body.(oneWay); ok {
-			resp.Body = upgraded{body, w}
-		}
-		return nil
-	}
-	if outcome.Result == affinity.Served && resp.Request.Method == http.MethodPost {
-		body.events = strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream")
-		body.reading = newReading(body.events)
-	}
-	if outcome.Result == affinity.Served {
-		body.listen(resp, x.choice.Learn)
-	}
+	body.oneWay, _ = resp.Body.(oneWay)
 	resp.Body = body
+	if outcome.Result != affinity.Served || resp.StatusCode == http.StatusSwitchingProtocols {
+		return body
+	}
+	post := resp.Request.Method == http.MethodPost
+	body.events = post && strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream")
+	if encoded(resp.Header) {
+		return body
+	}
+	var taps []io.Writer
+	if post {
+		body.reading = newReading(body.events)
+		taps = append(taps, body.reading)
+	}
+	if keepsState(resp.Request.URL.Path, resp.Request.Header) {
+		taps = append(taps, extract.NewStateReader(x.choice.Learn))
+	}
+	if len(taps) > 0 {
+		body.tap = io.MultiWriter(taps...)
+	}
 	return body
 }
 
@@ -75,32 +81,24 @@ func (g *gateway) follow(ctx context.Context, resp *http.Response, x *exchange) 
 // ended, once.
 type followed struct {
 	io.ReadCloser
-	events  bool        // it is a stream of events
-	reading *reading    // nil if there is nothing to read
-	tap     io.Writer   // what reads it
-	seen    int         // how much was written to it that nobody has read yet
-	passed  []byte      // what was read that was not written to it yet
-	end     func(error) // is told why it ended: nil at its end, or if it was closed before
+	oneWay               // of one that switched protocols
+	events  bool         // it is a stream of events
+	reading *reading     // nil if there is nothing to read
+	tap     io.Writer    // is told what comes, once, if anybody is
+	passed  []byte       // has come, and it was not told yet
+	buf     []byte       // from the pool; nil if it was given back
+	ahead   []byte       // has come before it was asked for, often into buf,
+	err     error        // and this after it
+	next    chan portion // gets what readAhead is reading; nil if that is nothing
+	end     func(error)  // is told why it ended: nil at its end, or if it was closed before
 	once    sync.Once
 }
 
-// listen lets f read the response: for its usage, if there is a reading, and
-// for the state that it names, which learn is told, if its API keeps any.
-func (f *followed) listen(resp *http.Response, learn func(id string)) {
-	if encoded(resp.Header) {
-		return
-	}
-	if f.reading != nil {
-		f.tap = f.reading
-	}
-	if keepsState(resp.Request.URL.Path, resp.Request.Header) {
-		states := extract.NewStateReader(learn)
-		if f.tap != nil {
-			f.tap = io.MultiWriter(f.tap, states)
-		} else {
-			f.tap = states
-		}
-	}
+// oneWay is the other direction of a connection that switched protocols: ReverseProxy writes
+// there, and tells when the client has said all that it will say.
+type oneWay interface {
+	io.Writer
+	CloseWrite() error
 }
 
 // encoded reports whether an answer cannot be read on the way, though that was asked for.
@@ -115,28 +113,28 @@ func (f *followed) failed() bool {
 	return f.reading != nil && f.reading.failed && severity(f.reading.kind) != affinity.Neutral
 }
 
-// foresee reads what comes next before it is asked for.
-func (f *followed) foresee(p []byte) {
-	if f.tap != nil {
-		f.tap.Write(p)
-		f.seen = len(p)
-	}
-}
-
-// Read leaves reading what it returns to the next call: by then the client has it.
-func (f *followed) Read(p []byte) (int, error) {
+// Read leaves telling tap what it returns to the next call: by then the client has it.
+func (f *followed) Read(p []byte) (n int, err error) {
 	f.catchUp()
-	n, err := f.ReadCloser.Read(p)
-	if f.tap != nil {
-		if f.seen < n {
-			f.passed = append(f.passed, p[f.seen:n]...)
-		}
-		f.seen = max(0, f.seen-n)
+	if len(f.ahead) == 0 && f.next != nil {
+		f.came(<-f.next)
 	}
-	switch {
-	case err == io.EOF:
-		f.finish(nil)
-	case err != nil:
+	if len(f.ahead) > 0 {
+		n = copy(p, f.ahead)
+		f.ahead = f.ahead[n:]
+		return n, nil
+	}
+	if f.buf != nil {
+		buffers.Put(f.buf)
+		f.buf, f.ahead = nil, nil
+	}
+	if err = f.err; err == nil {
+		n, err = f.ReadCloser.Read(p)
+		if f.tap != nil {
+			f.passed = append(f.passed, p[:n]...)
+		}
+	}
+	if err != nil {
 		f.finish(err)
 	}
 	return n, err
@@ -157,22 +155,13 @@ func (f *followed) Close() error {
 
 func (f *followed) finish(err error) {
 	f.once.Do(func() {
+		if err == io.EOF {
+			err = nil
+		}
 		if f.tap != nil {
 			f.catchUp()
 			f.tap = nil // what is left is read for nobody
 		}
 		f.end(err)
 	})
-}
-
-// upgraded is the body of a response that switched protocols: ReverseProxy writes to it
-// too, and tells when the client has said all that it will say.
-type upgraded struct {
-	*followed
-	oneWay
-}
-
-type oneWay interface {
-	io.Writer
-	CloseWrite() error
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -42,3 +43,11 @@ func dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	}
 	return departing{c}, nil
 }
+
+// buffers are what ReverseProxy copies bodies by.
+var buffers = pool{sync.Pool{New: func() any { return new([32 << 10]byte) }}}
+
+type pool struct{ sync.Pool }
+
+func (p *pool) Get() []byte  { return p.Pool.Get().(*[32 << 10]byte)[:] }
+func (p *pool) Put(b []byte) { p.Pool.Put((*[32 << 10]byte)(b)) }
