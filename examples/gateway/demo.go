@@ -11,7 +11,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -51,7 +50,7 @@ type outcome struct {
 type seen struct {
 	client, truth   string
 	target, session string
-	usage
+	affinity.Usage
 }
 
 // replay sends the requests through a gateway of its own, one after the other.
@@ -108,15 +107,9 @@ func send(ctx context.Context, base string, r corpus.Request) (seen, error) {
 	if resp.StatusCode != http.StatusOK {
 		return seen{}, fmt.Errorf("answered %s", resp.Status)
 	}
-	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		return seen{}, err
-	}
-	a := seen{client: r.Client, truth: r.Session, target: resp.Header.Get(targetHeader), session: resp.Header.Get(sessionHeader)}
-	if a.input, err = strconv.Atoi(resp.Header.Get(inputHeader)); err != nil {
-		return seen{}, err
-	}
-	a.cached, err = strconv.Atoi(resp.Header.Get(cachedHeader))
-	return a, err
+	said := newReading(false)
+	_, err = io.Copy(said, resp.Body)
+	return seen{r.Client, r.Session, resp.Header.Get(targetHeader), resp.Header.Get(sessionHeader), said.usage()}, err
 }
 
 // check fails if a conversation moved, or two were taken for one.
@@ -142,10 +135,10 @@ func (o outcome) check() error {
 
 // sums are what is shown of one client, or of all.
 type sums struct {
-	requests, sessions    int
-	later, stayed         int // turns after the first
-	input, cached, cost10 int // cost in tenths of a token
-	last                  map[string]string
+	requests, sessions int
+	later, stayed      int // turns after the first
+	affinity.Usage
+	last map[string]string
 }
 
 func (s *sums) add(a seen) {
@@ -159,10 +152,15 @@ func (s *sums) add(a seen) {
 		s.stayed++
 	}
 	s.last[a.truth] = a.target
-	s.input += a.input
-	s.cached += a.cached
-	s.cost10 += 10*(a.input-a.cached) + a.cached // a cached token costs a tenth
+	s.Uncached += a.Uncached
+	s.Cached += a.Cached
 }
+
+// cached is how much of the input came from a cache.
+func (s *sums) cached() string { return percent(s.Cached, s.Cached+s.Uncached) }
+
+// saved is how much less it cost than was.
+func (s *sums) saved(was sums) string { return percent(was.Cost()-s.Cost(), was.Cost()) }
 
 func (o outcome) sums(client string) (s sums) {
 	for _, a := range o.answers {
@@ -173,7 +171,9 @@ func (o outcome) sums(client string) (s sums) {
 	return s
 }
 
-func percent(a, b int) string { return fmt.Sprintf("%.0f %%", 100*float64(a)/float64(max(b, 1))) }
+func percent[N int | float64](a, b N) string {
+	return fmt.Sprintf("%.0f %%", 100*float64(a)/float64(max(b, 1)))
+}
 
 func show(w io.Writer, plain, sticky outcome) {
 	var clients []string
@@ -195,7 +195,7 @@ func show(w io.Writer, plain, sticky outcome) {
 	row := func(name string, was, is sums) {
 		fmt.Fprintf(w, layout, name, is.sessions, is.requests,
 			fmt.Sprintf("%d of %d", was.stayed, was.later), fmt.Sprintf("%d of %d", is.stayed, is.later),
-			percent(was.cached, was.input), percent(is.cached, is.input), percent(was.cost10-is.cost10, was.cost10))
+			was.cached(), is.cached(), is.saved(was))
 	}
 	for _, c := range clients {
 		row(c, plain.sums(c), sticky.sums(c))
@@ -213,6 +213,5 @@ func show(w io.Writer, plain, sticky outcome) {
 	fmt.Fprintf(w, "\nWith affinity %d of %d turns came back to the upstream that had their prompt (%d without),\n"+
 		"%s of all input tokens came from a cache (%s without), and the input cost %s less.\n"+
 		"A cached token is taken to cost a tenth of an uncached one, and any token to be four bytes long.\n",
-		is.stayed, is.later, was.stayed, percent(is.cached, is.input), percent(was.cached, was.input),
-		percent(was.cost10-is.cost10, was.cost10))
+		is.stayed, is.later, was.stayed, is.cached(), was.cached(), is.saved(was))
 }
