@@ -4,21 +4,16 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"text/tabwriter"
 	"time"
 
 	"github.com/go-affinity/affinity"
 )
-
-// reasons are all that there are, in the order of the page.
-var reasons = []affinity.Reason{
-	affinity.ReasonBound, affinity.ReasonNew, affinity.ReasonInherited, affinity.ReasonPinned,
-	affinity.ReasonFailover, affinity.ReasonDetour, affinity.ReasonReturned, affinity.ReasonExpired,
-	affinity.ReasonOverload, affinity.ReasonSideCall, affinity.ReasonNoSession,
-}
 
 // admin returns the handler of the admin page. It shows no id, key or prompt.
 func (g *gateway) admin() http.Handler {
@@ -147,20 +142,20 @@ func (g *gateway) page(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(t, "upstream\tstate\tbindings\trequests\tfailures\tshare\tof cost\tcached\tbegins\turl")
 	for _, u := range s.Upstreams {
 		state := u.State
-		if u.OutUntil != nil {
+		if !u.OutUntil.IsZero() {
 			state = "out until " + u.OutUntil.Format(time.TimeOnly)
 		}
 		if u.Draining {
 			state += ", draining"
 		}
-		if u.DrainEnds != nil {
+		if !u.DrainEnds.IsZero() {
 			state += " until " + u.DrainEnds.Format(time.TimeOnly)
 		}
 		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%.0f %%\t%.0f %%\t%s\t%.0f ms\t%s\n", u.Name, state, u.Bindings, u.Requests, u.Failures,
 			100*u.RequestShare, 100*u.CostShare, percent(u.Cached, u.Cached+u.Uncached), max(u.StreamMS, u.WholeMS), u.URL)
 	}
 	fmt.Fprintln(t, "\nreason\tselections")
-	for _, r := range reasons {
+	for _, r := range slices.Sorted(maps.Keys(g.setup.Load().sel.Stats().Selected)) {
 		fmt.Fprintf(t, "%s\t%d\n", r, s.Reasons[r.String()])
 	}
 	fmt.Fprintf(t, "all\t%d\n", s.Selections)

@@ -56,7 +56,7 @@ func TestAdmin(t *testing.T) {
 
 	s := read()
 	require.EqualValues(t, 4, s.Selections)
-	require.Len(t, s.Reasons, len(reasons), "also those of none")
+	require.Len(t, s.Reasons, 11, "also those of none")
 	require.EqualValues(t, 2, s.Reasons["new"])
 	require.EqualValues(t, 1, s.Reasons["bound"])
 	require.EqualValues(t, 1, s.Reasons["no-session"])
@@ -65,7 +65,7 @@ func TestAdmin(t *testing.T) {
 		require.Equal(t, r.backends[i].name, u.Name)
 		require.Equal(t, r.backends[i].URL, u.URL)
 		require.True(t, u.Available)
-		require.Nil(t, u.OutUntil)
+		require.Zero(t, u.OutUntil)
 		require.Equal(t, 1, u.Bindings)
 	}
 	code, text = do("GET", "/")
@@ -102,7 +102,7 @@ func TestAdmin(t *testing.T) {
 	require.Equal(t, 204, code)
 	_, text = do("GET", "/")
 	require.Regexp(t, `(?m)^a +in, draining until [0-9:]+ `, text)
-	require.WithinDuration(t, time.Now().Add(time.Hour), *read().Upstreams[0].DrainEnds, time.Minute)
+	require.WithinDuration(t, time.Now().Add(time.Hour), read().Upstreams[0].DrainEnds, time.Minute)
 	require.False(t, read().Upstreams[1].Draining)
 	for i := range 5 {
 		require.Equal(t, "b", r.chat(fmt.Sprint("drained-", i)).Header.Get(targetHeader))
@@ -115,7 +115,7 @@ func TestAdmin(t *testing.T) {
 	require.Equal(t, 204, code)
 	_, text = do("GET", "/")
 	require.Regexp(t, `(?m)^a +in, draining +[0-9]`, text)
-	require.Nil(t, read().Upstreams[0].DrainEnds)
+	require.Zero(t, read().Upstreams[0].DrainEnds)
 	code, _ = do("DELETE", "/targets/a/drain")
 	require.Equal(t, 204, code)
 	require.False(t, read().Upstreams[0].Draining)
@@ -153,7 +153,7 @@ func TestAdmin(t *testing.T) {
 	s = read()
 	for _, u := range s.Upstreams {
 		require.False(t, u.Available)
-		require.NotNil(t, u.OutUntil)
+		require.NotZero(t, u.OutUntil)
 		require.NotZero(t, u.Failures)
 	}
 	_, text = do("GET", "/")

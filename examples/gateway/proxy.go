@@ -23,7 +23,7 @@ type gateway struct {
 	fallback  affinity.Picker[*upstream]
 	setup     atomic.Pointer[setup]
 	reloading sync.Mutex
-	counters  *counters
+	counters  counters
 	transport *http.Transport
 	send      http.RoundTripper // the transport, but for tests
 	fresh     http.RoundTripper // for what needs a connection of its own
@@ -37,7 +37,8 @@ type selection = affinity.Selection[*upstream]
 // newGateway returns a gateway. A fallback of nil means the least cost, or as
 // the options say.
 func newGateway(o options, extractor extract.Extractor, log *slog.Logger, fallback affinity.Picker[*upstream]) (*gateway, error) {
-	g := &gateway{options: o, log: log, extractor: extractor, fallback: fallback, counters: newCounters()}
+	g := &gateway{options: o, log: log, extractor: extractor, fallback: fallback}
+	g.counters.reasons, g.counters.at = map[affinity.Reason]int64{}, map[string]*tally{}
 	if fallback == nil {
 		g.fallback = newBalancer(o.prefix)
 	}

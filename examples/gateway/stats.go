@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"sync"
 	"time"
 
@@ -17,13 +18,13 @@ type counters struct {
 
 // tally is what is counted of one upstream. An attempt is a request to it.
 type tally struct {
-	requests, failures int64
-	usage              affinity.Usage
-	cost               float64
-}
+	Requests int64 `json:"requests"`
+	Failures int64 `json:"failures"`
 
-func newCounters() *counters {
-	return &counters{reasons: map[affinity.Reason]int64{}, at: map[string]*tally{}}
+	Uncached int     `json:"uncached_tokens"`
+	Cached   int     `json:"cached_tokens"`
+	Output   int     `json:"output_tokens"`
+	Cost     float64 `json:"cost"`
 }
 
 // of returns what is counted of that upstream. Called with c locked.
@@ -40,7 +41,7 @@ func (c *counters) selected(d affinity.Decision) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.reasons[d.Reason]++
-	c.of(d.ID).requests++
+	c.of(d.ID).Requests++
 }
 
 // done takes in what became of a request; failed says that it is held against
@@ -50,12 +51,12 @@ func (c *counters) done(id string, u affinity.Usage, failed bool) {
 	defer c.mu.Unlock()
 	t := c.of(id)
 	if failed {
-		t.failures++
+		t.Failures++
 	}
-	t.usage.Uncached += u.Uncached
-	t.usage.Cached += u.Cached
-	t.usage.Output += u.Output
-	t.cost += u.Cost()
+	t.Uncached += u.Uncached
+	t.Cached += u.Cached
+	t.Output += u.Output
+	t.Cost += u.Cost()
 }
 
 // status is what the admin page shows.
@@ -66,22 +67,16 @@ type status struct {
 }
 
 type upstreamStatus struct {
-	Name      string     `json:"name"`
-	URL       string     `json:"url"`
-	Available bool       `json:"available"`
-	State     string     `json:"state"` // in, out, slow, coming back, limited
-	OutUntil  *time.Time `json:"out_until,omitempty"`
-	Draining  bool       `json:"draining,omitempty"`
-	DrainEnds *time.Time `json:"drain_ends,omitempty"`
-	Bindings  int        `json:"bindings"` // one for each session known by an id, a few for each of the others
-	Sessions  int        `json:"sessions"` // different ones among them
-	Requests  int64      `json:"requests"`
-	Failures  int64      `json:"failures"`
-
-	Uncached int     `json:"uncached_tokens"`
-	Cached   int     `json:"cached_tokens"`
-	Output   int     `json:"output_tokens"`
-	Cost     float64 `json:"cost"`
+	Name      string    `json:"name"`
+	URL       string    `json:"url"`
+	Available bool      `json:"available"`
+	State     string    `json:"state"` // in, out, slow, coming back, limited
+	OutUntil  time.Time `json:"out_until,omitzero"`
+	Draining  bool      `json:"draining,omitempty"`
+	DrainEnds time.Time `json:"drain_ends,omitzero"`
+	Bindings  int       `json:"bindings"` // one for each session known by an id, a few for each of the others
+	Sessions  int       `json:"sessions"` // different ones among them
+	tally
 
 	// Shares are of all upstreams of the configuration; 0 while there is nothing.
 	RequestShare float64 `json:"request_share"`
@@ -97,56 +92,35 @@ func (g *gateway) status() status {
 	bindings, sessions := population(set.sel.Cache())
 	drained := set.sel.Drained()
 	now := time.Now()
-	c := g.counters
+	c := &g.counters
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := status{Reasons: make(map[string]int64)}
-	for _, r := range reasons {
-		s.Reasons[r.String()] = 0
-	}
-	for r, n := range c.reasons {
-		s.Reasons[r.String()] = n
-		s.Selections += n
+	for r := range set.sel.Stats().Selected { // also those of none
+		s.Reasons[r.String()] = c.reasons[r]
+		s.Selections += c.reasons[r]
 	}
 	var requests int64
 	var cost float64
 	for _, u := range set.upstreams {
-		t := *c.of(u.name)
-		requests += t.requests
-		cost += t.cost
+		requests += c.of(u.name).Requests
+		cost += c.of(u.name).Cost
 	}
 	for _, u := range set.upstreams {
-		t := *c.of(u.name)
 		us := upstreamStatus{
 			Name:     u.name,
 			URL:      u.url.String(),
 			Bindings: bindings[u.name],
-			Sessions: sessions[u.name],
-			Requests: t.requests,
-			Failures: t.failures,
-			Uncached: t.usage.Uncached,
-			Cached:   t.usage.Cached,
-			Output:   t.usage.Output,
-			Cost:     t.cost,
+			Sessions: len(sessions[u.name]),
+			tally:    *c.of(u.name),
 			StreamMS: milliseconds(&u.paces[streamed]),
 			WholeMS:  milliseconds(&u.paces[whole]),
 		}
-		if requests > 0 {
-			us.RequestShare = float64(t.requests) / float64(requests)
-		}
-		if cost > 0 {
-			us.CostShare = t.cost / cost
-		}
-		var until time.Time
-		us.State, until = u.health.state(now)
-		if us.Available = us.State != "out"; !us.Available {
-			us.OutUntil = &until
-		}
-		if end, ok := drained[u.name]; ok {
-			if us.Draining = true; !end.IsZero() {
-				us.DrainEnds = &end
-			}
-		}
+		us.RequestShare = float64(us.Requests) / float64(cmp.Or(requests, 1))
+		us.CostShare = us.Cost / cmp.Or(cost, 1)
+		us.State, us.OutUntil = u.health.state(now)
+		us.Available = us.State != "out"
+		us.DrainEnds, us.Draining = drained[u.name]
 		s.Upstreams = append(s.Upstreams, us)
 	}
 	return s
@@ -157,24 +131,17 @@ func milliseconds(p *pace) float64 {
 	return float64(d.Microseconds()) / 1000
 }
 
-// population counts the bindings, and the sessions behind them, of every
-// upstream.
-func population(cache *affinity.Cache) (bindings, sessions map[string]int) {
-	bindings, sessions = map[string]int{}, map[string]int{}
-	type at struct {
-		target  string
-		session affinity.Digest
-	}
-	seen := map[at]bool{}
+// population counts the bindings of every upstream, and tells which sessions are behind them.
+func population(cache *affinity.Cache) (bindings map[string]int, sessions map[string]map[affinity.Digest]bool) {
+	bindings, sessions = map[string]int{}, map[string]map[affinity.Digest]bool{}
 	for _, b := range cache.All() {
 		if b.Aside {
 			continue
 		}
-		bindings[b.Target]++
-		if k := (at{b.Target, b.Session}); !seen[k] {
-			seen[k] = true
-			sessions[b.Target]++
+		if bindings[b.Target]++; sessions[b.Target] == nil {
+			sessions[b.Target] = map[affinity.Digest]bool{}
 		}
+		sessions[b.Target][b.Session] = true
 	}
 	return bindings, sessions
 }
