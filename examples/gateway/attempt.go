@@ -87,8 +87,8 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		g.log.Warn("upstream slow", "target", u.name, "kind", [2]string{"streams", "answers"}[kind], "took", now.Sub(start).Round(time.Millisecond))
 	}
 	if g.served(x, start, now, how) {
-		u.paces[kind].set(now.Sub(start))
-		u.paces[1-kind].forget() // that is of when it was slow
+		u.paces[kind].set(now.Sub(start), paceFirm)
+		u.paces[1-kind].set(0, 0) // that is of when it was slow
 	}
 	return resp, false, nil
 }

@@ -61,21 +61,14 @@ func authorize(r *http.Request, key string) {
 func withhold(answer http.Header, client *http.Request, key string) {
 	for _, name := range []string{"Location", "Content-Location", "X-Goog-Upload-Url"} { // the last is Gemini's, of resumable uploads
 		for i, location := range answer[name] {
-			location, fragment, fragmented := strings.Cut(location, "#")
-			address, query, _ := strings.Cut(location, "?")
-			withheld := mapKeys(query, func(v string) string {
-				if plain, err := url.QueryUnescape(v); err != nil || plain != key {
-					return v
+			_, query, _ := strings.Cut(location, "?")
+			query, _, _ = strings.Cut(query, "#")
+			answer[name][i] = strings.Replace(location, "?"+query, "?"+mapKeys(query, func(v string) string {
+				if plain, err := url.QueryUnescape(v); err == nil && plain == key {
+					mapKeys(client.URL.RawQuery, func(mine string) string { v = mine; return mine })
 				}
-				mapKeys(client.URL.RawQuery, func(mine string) string { v = mine; return mine })
 				return v
-			})
-			if withheld == query {
-				continue
-			}
-			if answer[name][i] = address + "?" + withheld; fragmented {
-				answer[name][i] += "#" + fragment
-			}
+			}), 1)
 		}
 	}
 	values := answer[protocolHeader]

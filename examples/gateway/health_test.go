@@ -445,8 +445,8 @@ func TestSlowInBothKinds(t *testing.T) {
 		w := newWorld(t, 2)
 		defer w.g.close()
 		for kind := range 2 {
-			w.g.upstreams[0].paces[kind].set(time.Minute)
-			w.g.upstreams[1].paces[kind].set(100 * time.Millisecond)
+			w.g.upstreams[0].paces[kind].set(time.Minute, paceFirm)
+			w.g.upstreams[1].paces[kind].set(100*time.Millisecond, paceFirm)
 		}
 		w.g.upstreams[0].health.slows(time.Now())
 		w.let("a", func() (*http.Response, error) {

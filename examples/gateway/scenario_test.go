@@ -749,7 +749,7 @@ func TestLongUploads(t *testing.T) {
 			w.do(fmt.Sprint("s", i))
 		}
 		for _, u := range w.g.upstreams {
-			u.paces[whole].set(100 * time.Millisecond)
+			u.paces[whole].set(100*time.Millisecond, paceFirm)
 		}
 		codes := make(chan int)
 		for range 16 {

@@ -5,7 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/go-affinity/affinity/extract"
@@ -14,8 +14,9 @@ import (
 // A pace is how long an upstream takes to begin its answers: a decaying
 // geometric mean, which a few long prompts do not move much.
 type pace struct {
-	log atomic.Uint64 // the float64 of its logarithm, in nanoseconds; 0 if it is made of none
-	n   atomic.Int64  // answers it is made of
+	mu  sync.Mutex
+	log float64 // its logarithm, in nanoseconds
+	n   int     // answers it is made of
 }
 
 // The kinds of answers that have a pace of their own.
@@ -49,37 +50,29 @@ const (
 	paceFirm   = 8 // answers that it takes to say anything
 )
 
-// observe takes in an answer. Of several at the same time some may be lost.
+// observe takes in an answer.
 func (p *pace) observe(d time.Duration) {
-	x := math.Log(float64(max(d, time.Microsecond)))
-	n := p.n.Add(1)
-	old := p.log.Load()
-	mean := math.Float64frombits(old)
-	if old == 0 { // also if n is not 1: the first may be on its way
-		mean = x
-	}
-	p.log.CompareAndSwap(old, math.Float64bits(mean+(x-mean)/float64(min(n, paceMemory))))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.n++
+	p.log += (math.Log(float64(max(d, time.Microsecond))) - p.log) / float64(min(p.n, paceMemory))
 }
 
 // get returns the pace, if it is known.
 func (p *pace) get() (time.Duration, bool) {
-	log := p.log.Load()
-	if log == 0 || p.n.Load() < paceFirm {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.n < paceFirm {
 		return 0, false
 	}
-	return time.Duration(math.Exp(math.Float64frombits(log))), true
+	return time.Duration(math.Exp(p.log)), true
 }
 
-// set makes d the pace.
-func (p *pace) set(d time.Duration) {
-	p.log.Store(math.Float64bits(math.Log(float64(d))))
-	p.n.Store(paceFirm)
-}
-
-// forget makes the pace one that is not known.
-func (p *pace) forget() {
-	p.n.Store(0)
-	p.log.Store(0)
+// set makes d the pace, as if n answers had taken that long; it is forgotten if n is 0.
+func (p *pace) set(d time.Duration, n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.log, p.n = math.Log(float64(max(d, time.Microsecond))), n
 }
 
 // allowed returns how long upstreams may take to begin an answer without being

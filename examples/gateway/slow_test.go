@@ -10,25 +10,6 @@ import (
 	"github.com/go-affinity/affinity/extract"
 )
 
-// The first answer may have been counted and not been taken in yet when the second is. What
-// there was before is no answer, nor is what was forgotten.
-func TestPaceOfAnswersThatBeginTogether(t *testing.T) {
-	for name, before := range map[string]func(p *pace){
-		"at first":     func(*pace) {},
-		"what was set": func(p *pace) { p.set(time.Hour); p.forget() },
-	} {
-		var p pace
-		before(&p)
-		p.n.Add(1) // the first
-		for range paceFirm - 1 {
-			p.observe(time.Second)
-		}
-		d, ok := p.get()
-		require.True(t, ok, name)
-		require.InDelta(t, float64(time.Second), float64(d), float64(time.Millisecond), name)
-	}
-}
-
 // A few answers that take long do not move a pace much, and one that was forgotten takes as long
 // as the first to be known.
 func TestPaceOfLongPrompts(t *testing.T) {
@@ -43,11 +24,11 @@ func TestPaceOfLongPrompts(t *testing.T) {
 		p.observe(time.Minute)
 		d, _ := p.get()
 		require.InDelta(t, math.Pow(60, 1.0/paceMemory), d.Seconds(), 0.01)
-		p.set(time.Hour)
+		p.set(time.Hour, paceFirm)
 		d, ok := p.get()
 		require.True(t, ok)
 		require.InDelta(t, time.Hour.Seconds(), d.Seconds(), 0.01)
-		p.forget()
+		p.set(0, 0)
 	}
 }
 
@@ -61,7 +42,7 @@ func TestSlowBesideOthers(t *testing.T) {
 	_, ok := allowed(x.upstreams, u, whole, 4)
 	require.False(t, ok)
 	for i, seconds := range []int{100, 50, 10, 2, 1} {
-		x.upstreams[i].paces[whole].set(time.Duration(seconds) * time.Second)
+		x.upstreams[i].paces[whole].set(time.Duration(seconds)*time.Second, paceFirm)
 	}
 	for upstreams, want := range map[int]float64{5: 4 * 2, 4: 4 * 10, 3: 4 * 10, 2: 4 * 50} {
 		limit, ok := allowed(x.upstreams[:upstreams], u, whole, 4)
