@@ -30,7 +30,7 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		g.neutral(x, affinity.Usage{})
 		return nil, false, errRequestBody
 	case err != nil:
-		g.failed(x, affinity.OutcomeOf(0, err), trouble{pause: g.cooldown, why: cause(err), mine: reached(err) && x.hungUp()})
+		g.failed(x, affinity.OutcomeOf(0, err), trouble{pause: g.cooldown, why: cause(err), mine: x.reached && x.hungUp()})
 		return nil, body.untouched(), errUpstream
 	}
 	if u.key != "" {
@@ -96,9 +96,10 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 // ask sends the request and returns what the upstream answers.
 func (g *gateway) ask(out *http.Request, x *exchange, w *watchdog) (*http.Response, error) {
 	reused, asked := false, 0
+	x.reached = false
 	once, turnAway := context.WithCancelCause(w.ctx)
 	trace := &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) {
-		reused = c.Reused
+		x.reached, reused = true, c.Reused
 		if t, ok := c.Conn.(*tls.Conn); ok && t.ConnectionState().NegotiatedProtocol == "h2" {
 			if asked++; asked > 1 {
 				turnAway(errTurnedAway)
@@ -124,11 +125,12 @@ func (g *gateway) ask(out *http.Request, x *exchange, w *watchdog) (*http.Respon
 		// The upstream may have closed a kept-alive connection just as it was used
 		// again. Then it is well, and its sessions must not move for that. Once, and
 		// on a new connection: it may be the request that makes it hang up.
+		x.reached = false
 		req, _ = x.choice.Target.request(httptrace.WithClientTrace(w.ctx, trace), out, stall)
 		resp, err = g.fresh.RoundTrip(req)
 	}
 	if gaveUp := context.Cause(w.ctx); err != nil && gaveUp != nil {
-		err = gaveUp // over HTTP/2, it does not say so itself
+		err, x.reached = gaveUp, false // over HTTP/2, it does not say so itself
 	}
 	if err == nil && (resp.StatusCode < 100 || resp.StatusCode > 999) {
 		resp.Body.Close()

@@ -213,6 +213,21 @@ func TestHangsUpOnEveryConnection(t *testing.T) {
 	require.EqualValues(t, 1, r.failures())
 }
 
+// Who breaks off before there is a connection for the request cannot do so because of it.
+func TestHandshakeBreaksOff(t *testing.T) {
+	t.Parallel()
+	address := listen(t, func(c net.Conn) {})
+	address.Scheme = "https"
+	r := newRig(t, 3, func(o *options) {
+		for _, u := range o.upstreams {
+			u.url = address
+		}
+	})
+	require.Equal(t, 502, r.chat("s").StatusCode)
+	require.EqualValues(t, 3, r.failures())
+	require.Zero(t, r.in(), "all are out")
+}
+
 // listen lets serve have every connection to the address that it returns.
 func listen(t *testing.T, serve func(net.Conn)) *url.URL {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

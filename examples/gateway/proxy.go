@@ -80,11 +80,12 @@ type exchange struct {
 	large    bool        // the request's body is not in memory
 
 	// Of the last attempt.
-	choice *selection // nil before the first
-	slot   bool       // the upstream takes few requests, and this is one
-	upload *upload    // the body as it sends it, if that is large
-	body   io.Closer  // of the response, if its end is awaited
-	status int        // of the response
+	choice  *selection // nil before the first
+	slot    bool       // the upstream takes few requests, and this is one
+	upload  *upload    // the body as it sends it, if that is large
+	reached bool       // there was a connection for it, and it was not given up
+	body    io.Closer  // of the response, if its end is awaited
+	status  int        // of the response
 
 	// Of all attempts.
 	attempts int         // how many

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
@@ -72,6 +73,10 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 		does = serves(50 * time.Millisecond)
 	}
 	resp, err := does()
+	var network *net.OpError
+	if got := httptrace.ContextClientTrace(r.Context()).GotConn; !errors.As(err, &network) || network.Op == "read" {
+		got(httptrace.GotConnInfo{})
+	}
 	if err == errHangs {
 		<-r.Context().Done()
 	}

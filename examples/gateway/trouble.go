@@ -96,14 +96,6 @@ func (x *exchange) hungUp() (again bool) {
 	return again
 }
 
-// reached reports whether the upstream, which gave no answer, had the request.
-func reached(err error) bool {
-	var network *net.OpError
-	var certificate *tls.CertificateVerificationError
-	return !errors.Is(err, errSilent) && !errors.Is(err, errStalled) && !errors.As(err, &certificate) &&
-		!(errors.As(err, &network) && (network.Op == "dial" || network.Op == "proxyconnect"))
-}
-
 // timedOut reports whether a request got no answer within the time for that.
 func timedOut(err error) bool {
 	var network net.Error
