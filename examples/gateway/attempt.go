@@ -35,6 +35,9 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 	}
 	if u.key != "" {
 		withhold(resp.Header, out, u.key)
+		if invalidKey(resp) {
+			resp.StatusCode = http.StatusUnauthorized // as all others have it
+		}
 	}
 	label(resp.Header, x.choice)
 	if u.key == "" && denies(resp.StatusCode) {

@@ -484,3 +484,34 @@ func TestOwnKeysAreDenied(t *testing.T) {
 		})
 	}
 }
+
+// Gemini has another status for a key that is no good. What else it says of a request by that
+// goes to the client, as does what it says of the client's own key.
+func TestGeminiDeniesAnOwnKey(t *testing.T) {
+	t.Parallel()
+	const denial = `{"error":{"code":400,"message":"API key not valid.","status":"INVALID_ARGUMENT","details":[{"reason":"API_KEY_INVALID"}]}}`
+	for name, tt := range map[string]struct {
+		key, says string
+		want      int
+	}{
+		"its own":          {"secret", denial, 200},
+		"the client's":     {"", denial, 400},
+		"a quotation":      {"secret", `{"error":{"message":"what is \"API_KEY_INVALID\"?"}}`, 400},
+		"behind much else": {"secret", strings.Repeat(" ", 10_000) + denial, 400},
+	} {
+		r := newRig(t, 2, func(o *options) {
+			for _, u := range o.upstreams {
+				u.key = tt.key
+			}
+		})
+		home := r.chat("s").Header.Get(targetHeader)
+		r.backend(home).does(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(400)
+			io.WriteString(w, tt.says)
+		})
+		resp := r.chat("s")
+		require.Equal(t, tt.want, resp.StatusCode, name)
+		require.Equal(t, tt.want == 400, resp.text == tt.says, name)
+		require.Equal(t, map[int]int{200: 1, 400: 2}[tt.want], r.in(), name)
+	}
+}

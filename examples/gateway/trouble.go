@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -64,6 +66,20 @@ func (g *gateway) refused(resp *http.Response, x *exchange) (t trouble, ok bool)
 // denies reports whether a status says that a credential is of no use.
 func denies(code int) bool {
 	return code == http.StatusUnauthorized || code == http.StatusPaymentRequired || code == http.StatusForbidden
+}
+
+// invalidKey reports whether an answer of 400 is Gemini's to a key that is no good.
+func invalidKey(resp *http.Response) bool {
+	if resp.StatusCode != http.StatusBadRequest {
+		return false
+	}
+	body := bufio.NewReader(resp.Body)
+	said, _ := body.Peek(body.Size())
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{body, resp.Body}
+	return bytes.Contains(said, []byte(`"API_KEY_INVALID"`)) // in what it quotes, it escapes the quotes
 }
 
 // told returns what is wrong with an upstream whose response tells of an error of that kind,
