@@ -119,16 +119,13 @@ func (o outcome) check() error {
 		if t := cmp.Or(targets[a.truth], a.target); t != a.target {
 			return fmt.Errorf("session %s moved from %s to %s", a.truth, t, a.target)
 		}
-		targets[a.truth] = a.target
-		if t := cmp.Or(truths[a.session], a.truth); t != a.truth && a.session != "" {
-			return fmt.Errorf("sessions %s and %s were taken for one", t, a.truth)
-		}
-		truths[a.session] = a.truth
-	}
-	for _, a := range o.answers {
 		if a.session == "" {
 			return fmt.Errorf("a request of session %s was not recognised", a.truth)
 		}
+		if t := cmp.Or(truths[a.session], a.truth); t != a.truth {
+			return fmt.Errorf("sessions %s and %s were taken for one", t, a.truth)
+		}
+		targets[a.truth], truths[a.session] = a.target, a.truth
 	}
 	return nil
 }
@@ -138,22 +135,25 @@ type sums struct {
 	requests, sessions int
 	later, stayed      int // turns after the first
 	affinity.Usage
-	last map[string]string
 }
 
-func (s *sums) add(a seen) {
-	if s.last == nil {
-		s.last = map[string]string{}
+func (o outcome) sums(client string) (s sums) {
+	last := map[string]string{}
+	for _, a := range o.answers {
+		if client != "" && a.client != client {
+			continue
+		}
+		s.requests++
+		if target, ok := last[a.truth]; !ok {
+			s.sessions++
+		} else if s.later++; target == a.target {
+			s.stayed++
+		}
+		last[a.truth] = a.target
+		s.Uncached += a.Uncached
+		s.Cached += a.Cached
 	}
-	s.requests++
-	if target, ok := s.last[a.truth]; !ok {
-		s.sessions++
-	} else if s.later++; target == a.target {
-		s.stayed++
-	}
-	s.last[a.truth] = a.target
-	s.Uncached += a.Uncached
-	s.Cached += a.Cached
+	return s
 }
 
 // cached is how much of the input came from a cache.
@@ -161,15 +161,6 @@ func (s *sums) cached() string { return percent(s.Cached, s.Cached+s.Uncached) }
 
 // saved is how much less it cost than was.
 func (s *sums) saved(was sums) string { return percent(was.Cost()-s.Cost(), was.Cost()) }
-
-func (o outcome) sums(client string) (s sums) {
-	for _, a := range o.answers {
-		if client == "" || a.client == client {
-			s.add(a)
-		}
-	}
-	return s
-}
 
 func percent[N int | float64](a, b N) string {
 	return fmt.Sprintf("%.0f %%", 100*float64(a)/float64(max(b, 1)))

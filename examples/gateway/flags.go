@@ -181,20 +181,19 @@ func parseUpstream(s string) (*upstream, error) {
 	where := "the environment variable " + place
 	switch {
 	case kind == "key-env" && place != "":
-		if up.key = strings.TrimSpace(os.Getenv(place)); up.key == "" {
-			return nil, fmt.Errorf("-upstream %s: %s is not set: export it, or leave out key-env", name, where)
-		}
+		up.key = os.Getenv(place)
 	case kind == "key-file" && place != "":
 		where = "the file " + place
 		key, err := os.ReadFile(place)
 		if err != nil {
 			return nil, fmt.Errorf("-upstream %s: key-file: %w", name, err)
 		}
-		if up.key = strings.TrimSpace(string(key)); up.key == "" {
-			return nil, fmt.Errorf("-upstream %s: %s is empty: put the credential into it, or leave out key-file", name, where)
-		}
+		up.key = string(key)
 	default:
 		return nil, fmt.Errorf("-upstream %s: all that may follow the URL is ,key-env=VARIABLE or ,key-file=FILE", name)
+	}
+	if up.key = strings.TrimSpace(up.key); up.key == "" {
+		return nil, fmt.Errorf("-upstream %s: %s holds no credential: put it there, or leave out %s", name, where, kind)
 	}
 	if strings.ContainsFunc(up.key, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return nil, fmt.Errorf("-upstream %s: %s holds more than a credential: no spaces or control characters", name, where)

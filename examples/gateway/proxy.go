@@ -131,10 +131,15 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if x.body != nil {
 			x.body.Close() // ReverseProxy does not on every way out
 		}
-		if g.log.Enabled(r.Context(), slog.LevelDebug) {
-			g.log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("method", r.Method), slog.Int("status", x.status),
-				slog.Duration("took", time.Since(start)), slog.Int("attempts", x.attempts), decision(x))
+		if !g.log.Enabled(r.Context(), slog.LevelDebug) {
+			return
 		}
+		var last slog.Attr // the last decision: no id, key or prompt is in it
+		if x.choice != nil {
+			last = slog.Any("", x.choice.Decision)
+		}
+		g.log.LogAttrs(r.Context(), slog.LevelDebug, "request", slog.String("method", r.Method), slog.Int("status", x.status),
+			slog.Duration("took", time.Since(start)), slog.Int("attempts", x.attempts), last)
 	}()
 	g.proxy.ServeHTTP(w, r)
 }
@@ -156,15 +161,6 @@ func (x *exchange) announceEnd() {
 	if x.large && (x.upload == nil || !x.upload.ended.Load()) {
 		x.header["Connection"] = []string{"close"}
 	}
-}
-
-// decision is how the last selection is logged: as attributes, if there is one.
-// There is no id, key or prompt in it.
-func decision(x *exchange) slog.Attr {
-	if x.choice == nil {
-		return slog.Attr{}
-	}
-	return slog.Any("", x.choice.Decision)
 }
 
 // rewrite undoes what ReverseProxy takes away from a request before it asks, and takes away

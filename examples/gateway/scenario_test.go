@@ -580,7 +580,7 @@ func TestReloadOfKeys(t *testing.T) {
 	})
 	require.Equal(t, 502, r.chat("s").StatusCode)
 	write("")
-	require.ErrorContains(t, r.g.reload(), "is empty")
+	require.ErrorContains(t, r.g.reload(), "holds no credential")
 	write("new")
 	require.NoError(t, r.g.reload())
 	require.Equal(t, 200, r.chat("s").StatusCode, "nor is it out for what the old one was")

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,12 +21,11 @@ import (
 
 // A trouble is what is wrong with an upstream.
 type trouble struct {
-	why       string
-	pause     time.Duration // how long to leave it out
-	asked     bool          // it wants it so
-	limit     uint64        // it concerns only what counts against that, if not 0
-	mine      bool          // it concerns nothing but this request
-	keyDenied bool          // the upstream does not take its own credential
+	why   string
+	pause time.Duration // how long to leave it out
+	asked bool          // it wants it so
+	limit uint64        // it concerns only what counts against that, if not 0
+	mine  bool          // it concerns nothing but this request
 }
 
 // refused reports whether the response is one that another upstream could do
@@ -48,7 +48,7 @@ func (g *gateway) refused(resp *http.Response, x *exchange) (t trouble, ok bool)
 		// Perhaps it may not do just this: 403 says so, and so does it if another one does
 		// not let it in either.
 		t.mine = code == http.StatusForbidden || len(x.denied) > 0
-		t.keyDenied, x.denied = true, append(x.denied, u)
+		x.denied = append(x.denied, u)
 	default:
 		return t, false
 	}
@@ -152,7 +152,7 @@ func (g *gateway) failed(x *exchange, o affinity.Outcome, t trouble) {
 			u.health.release()
 		}
 		level := slog.LevelDebug
-		if t.keyDenied {
+		if slices.Contains(x.denied, u) {
 			level = slog.LevelWarn // the client cannot tell why
 		}
 		g.log.Log(context.Background(), level, "request failed", "target", u.name, "why", t.why)
