@@ -30,7 +30,7 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		g.neutral(x, affinity.Usage{})
 		return nil, false, errRequestBody
 	case err != nil:
-		g.failed(x, affinity.OutcomeOf(0, err), trouble{pause: g.cooldown, why: cause(err), mine: x.reached && x.hungUp()})
+		g.failed(x, affinity.OutcomeOf(0, err), trouble{why: cause(err), mine: x.reached && x.hungUp()})
 		return nil, body.untouched(), errUpstream
 	}
 	if u.key != "" {
@@ -48,7 +48,7 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		g.neutral(x, affinity.Usage{})
 		return resp, again, nil
 	}
-	if t, ok := g.refused(resp, x); ok {
+	if t, ok := x.refused(resp); ok {
 		g.failed(x, affinity.OutcomeOf(resp.StatusCode, nil), t)
 		if denies(resp.StatusCode) { // the client's credential would look bad, and some answers quote the key
 			resp.Body.Close()

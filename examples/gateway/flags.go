@@ -114,40 +114,34 @@ func parse(args []string, stdout io.Writer) (options, error) {
 // readUpstreams returns the fixed upstreams and those that the file names, if
 // there is one. Keys that are in files are read anew.
 func readUpstreams(file string, fixed []string) ([]*upstream, error) {
-	var all []*upstream
-	add := func(s string) error {
-		u, err := parseUpstream(s)
+	lines := slices.Clone(fixed)
+	if file != "" {
+		text, err := os.ReadFile(file)
 		if err != nil {
-			return err
+			return nil, fmt.Errorf("-upstreams: %w", err)
 		}
-		if slices.ContainsFunc(all, func(o *upstream) bool { return o.name == u.name }) {
-			return fmt.Errorf("there are two upstreams called %q: give each a name of its own", u.name)
+		for line := range strings.Lines(string(text)) {
+			if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+				lines = append(lines, line)
+			}
 		}
-		all = append(all, u)
-		return nil
+		if len(lines) == 0 {
+			return nil, fmt.Errorf("-upstreams %s: there is none in it: want lines such as a=https://host-a", file)
+		}
 	}
-	for _, s := range fixed {
-		if err := add(s); err != nil {
+	var all []*upstream
+	for i, line := range lines {
+		u, err := parseUpstream(line)
+		if err == nil && slices.ContainsFunc(all, func(o *upstream) bool { return o.name == u.name }) {
+			err = fmt.Errorf("there are two upstreams called %q: give each a name of its own", u.name)
+		}
+		if err != nil && i >= len(fixed) {
+			err = fmt.Errorf("%w (in %s)", err, file)
+		}
+		if err != nil {
 			return nil, err
 		}
-	}
-	if file == "" {
-		return all, nil
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("-upstreams: %w", err)
-	}
-	for line := range strings.Lines(string(text)) {
-		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
-			continue
-		}
-		if err := add(line); err != nil {
-			return nil, fmt.Errorf("%w (in %s)", err, file)
-		}
-	}
-	if len(all) == 0 {
-		return nil, fmt.Errorf("-upstreams %s: there is none in it: want lines such as a=https://host-a", file)
+		all = append(all, u)
 	}
 	return all, nil
 }

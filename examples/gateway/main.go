@@ -155,16 +155,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer g.close()
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
+	defer close(hup)
 	defer signal.Stop(hup)
 	go func() {
-		for {
-			select {
-			case <-hup:
-				if err := g.reload(); err != nil {
-					log.Error("not reloaded", "error", err)
-				}
-			case <-ctx.Done():
-				return
+		for range hup {
+			if err := g.reload(); err != nil {
+				log.Error("not reloaded", "error", err)
 			}
 		}
 	}()

@@ -41,10 +41,10 @@ func (g *gateway) follow(ctx context.Context, resp *http.Response, x *exchange) 
 			g.neutral(x, o.Usage)
 		case err != nil:
 			o.Result = affinity.TransientFailure
-			g.failed(x, o, trouble{pause: g.cooldown, why: "broke off", mine: x.hungUp()})
+			g.failed(x, o, trouble{why: "broke off", mine: x.hungUp()})
 		case body.reading != nil && body.reading.failed:
 			var t trouble
-			if t, o.Result = g.told(x, body.reading.kind); o.Result == affinity.Neutral {
+			if t, o.Result = x.told(body.reading.kind); o.Result == affinity.Neutral {
 				g.done(x, o)
 				return
 			}

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -22,15 +23,14 @@ import (
 // A trouble is what is wrong with an upstream.
 type trouble struct {
 	why   string
-	pause time.Duration // how long to leave it out
-	asked bool          // it wants it so
+	pause time.Duration // how long it wants to be left out, if it says so
 	limit uint64        // it concerns only what counts against that, if not 0
 	mine  bool          // it concerns nothing but this request
 }
 
 // refused reports whether the response is one that another upstream could do
 // better, and what is wrong with this one.
-func (g *gateway) refused(resp *http.Response, x *exchange) (t trouble, ok bool) {
+func (x *exchange) refused(resp *http.Response) (t trouble, ok bool) {
 	u := x.choice.Target
 	t.why = "status " + strconv.Itoa(resp.StatusCode)
 	switch code := resp.StatusCode; {
@@ -53,11 +53,9 @@ func (g *gateway) refused(resp *http.Response, x *exchange) (t trouble, ok bool)
 		return t, false
 	}
 	if t.pause = pause(resp, time.Now()); t.pause > 0 {
-		t.asked, t.mine = true, false
-	} else {
-		t.pause = g.cooldown
+		t.mine = false
 	}
-	if resp.StatusCode == http.StatusTooManyRequests && (t.asked || x.pays(u)) {
+	if resp.StatusCode == http.StatusTooManyRequests && (t.pause > 0 || x.pays(u)) {
 		t.limit = x.limitAt(u) // one that does not say for how long may be a quota of all that there is
 	}
 	return t, true
@@ -84,8 +82,8 @@ func invalidKey(resp *http.Response) bool {
 
 // told returns what is wrong with an upstream whose response tells of an error of that kind,
 // and what that means for the session.
-func (g *gateway) told(x *exchange, kind string) (trouble, affinity.Result) {
-	t, result := trouble{pause: g.cooldown, why: "error in the response"}, severity(kind)
+func (x *exchange) told(kind string) (trouble, affinity.Result) {
+	t, result := trouble{why: "error in the response"}, severity(kind)
 	if result == affinity.TransientFailure && !limits(kind) && kind != "overloaded_error" {
 		t.mine = x.blamed // see refused: this is like a status of 500, that like 529
 		x.blamed = true
@@ -144,7 +142,7 @@ func (g *gateway) failed(x *exchange, o affinity.Outcome, t trouble) {
 	g.counters.done(x.choice.ID, o.Usage, true)
 	slot := x.slot
 	x.slot = false
-	now, out := time.Now(), t.pause
+	now, out := time.Now(), cmp.Or(t.pause, g.cooldown)
 	var news bool
 	switch {
 	case t.mine:
@@ -158,9 +156,9 @@ func (g *gateway) failed(x *exchange, o affinity.Outcome, t trouble) {
 		g.log.Log(context.Background(), level, "request failed", "target", u.name, "why", t.why)
 		return
 	case t.limit != 0:
-		news = u.health.limited(now, t.pause, t.limit, slot)
+		news = u.health.limited(now, out, t.limit, slot)
 	default:
-		news = u.health.failed(now, t.pause, t.asked, slot)
+		news = u.health.failed(now, out, t.pause > 0, slot)
 		_, until := u.health.state(now)
 		out = until.Sub(now)
 	}
