@@ -58,7 +58,7 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 	}
 	if x.misses(resp) {
 		g.served(x, start, time.Now(), unknown)
-		g.done(x, affinity.Outcome{Result: affinity.TerminalFailure}) // it is no place for this conversation
+		g.done(x, affinity.Outcome{Result: affinity.TerminalFailure}, false) // it is no place for this conversation
 		return nil, false, errStateAway
 	}
 	f := g.follow(ctx, resp, x)
@@ -156,10 +156,11 @@ func buffered(out *http.Request) bool {
 	return out.Body == nil || out.Body == http.NoBody || out.GetBody != nil
 }
 
-// done reports the outcome of the last attempt.
-func (g *gateway) done(x *exchange, o affinity.Outcome) {
+// done reports the outcome of the last attempt; failed says that it is held against the
+// upstream.
+func (g *gateway) done(x *exchange, o affinity.Outcome, failed bool) {
 	x.choice.Done(o)
-	g.counters.done(x.choice.ID, o.Usage, false)
+	g.counters.done(x.choice.ID, o.Usage, failed)
 }
 
 // neutral reports an attempt that says nothing about its upstream.
@@ -168,7 +169,7 @@ func (g *gateway) neutral(x *exchange, u affinity.Usage) {
 		x.slot = false
 		x.choice.Target.health.release()
 	}
-	g.done(x, affinity.Outcome{Usage: u})
+	g.done(x, affinity.Outcome{Usage: u}, false)
 }
 
 // served tells that an upstream has begun to answer. It reports whether it was

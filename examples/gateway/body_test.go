@@ -124,6 +124,30 @@ func TestKept(t *testing.T) {
 	})
 }
 
+// What is glanced at is still there, and one that stands still is not waited for.
+func TestGlance(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for size, want := range map[int]bool{0: true, maxKept - 1: true, maxKept: false, 3 * maxKept: false} {
+			text := strings.Repeat("x", size)
+			resp := &http.Response{Body: io.NopCloser(strings.NewReader(text))}
+			said, ok := glance(resp)
+			require.Equal(t, want, ok)
+			require.True(t, string(said) == text[:min(size, maxKept)])
+			all, err := io.ReadAll(resp.Body)
+			require.NoError(t, err)
+			require.True(t, string(all) == text)
+		}
+		r, w := io.Pipe()
+		start := time.Now()
+		go io.WriteString(w, "half")
+		said, ok := glance(&http.Response{Body: r})
+		require.Equal(t, "half", string(said))
+		require.False(t, ok)
+		require.Equal(t, keptSoon, time.Since(start))
+	})
+}
+
 type countedBody struct {
 	left, read int64
 	closed     chan struct{}

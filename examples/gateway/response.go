@@ -45,12 +45,12 @@ func (g *gateway) follow(ctx context.Context, resp *http.Response, x *exchange) 
 		case body.reading != nil && body.reading.failed:
 			var t trouble
 			if t, o.Result = x.told(body.reading.kind); o.Result == affinity.Neutral {
-				g.done(x, o)
+				g.done(x, o, false)
 				return
 			}
 			g.failed(x, o, t)
 		default:
-			g.done(x, o)
+			g.done(x, o, false)
 		}
 	}
 	body.oneWay, _ = resp.Body.(oneWay)

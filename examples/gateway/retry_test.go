@@ -497,7 +497,7 @@ func TestGeminiDeniesAnOwnKey(t *testing.T) {
 		"its own":          {"secret", denial, 200},
 		"the client's":     {"", denial, 400},
 		"a quotation":      {"secret", `{"error":{"message":"what is \"API_KEY_INVALID\"?"}}`, 400},
-		"behind much else": {"secret", strings.Repeat(" ", 10_000) + denial, 400},
+		"behind much else": {"secret", strings.Repeat(" ", maxKept) + denial, 400},
 	} {
 		r := newRig(t, 2, func(o *options) {
 			for _, u := range o.upstreams {

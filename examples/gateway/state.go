@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"io"
 	"net/http"
@@ -55,19 +56,30 @@ func (x *exchange) stateIn(now time.Time, candidates []*upstream) time.Duration 
 // else, the answer can still be read; else it is closed.
 func (x *exchange) misses(resp *http.Response) bool {
 	if x.choice.Reason != affinity.ReasonFailover && x.choice.Reason != affinity.ReasonDetour ||
-		resp.StatusCode != http.StatusBadRequest && resp.StatusCode != http.StatusNotFound {
+		resp.StatusCode != http.StatusBadRequest && resp.StatusCode != http.StatusNotFound || len(x.req.Pins()) == 0 {
 		return false
 	}
-	pins := x.req.Pins()
-	if len(pins) == 0 {
-		return false
+	if resp.StatusCode == http.StatusBadRequest {
+		if said, ok := glance(resp); ok && !speaksOfState(said, x.req.Pins()) {
+			return false
+		}
 	}
-	if resp.StatusCode == http.StatusNotFound {
-		resp.Body.Close()
-		return true
-	}
-	said, ok := keep(resp, x.choice).text()
-	return !ok || speaksOfState(said, pins)
+	resp.Body.Close()
+	return true
+}
+
+// glance returns what an answer says, if that is not much, comes soon and can be read. It
+// can still be read after that.
+func glance(resp *http.Response) (said []byte, ok bool) {
+	body := resp.Body
+	defer time.AfterFunc(keptSoon, func() { body.Close() }).Stop()
+	ahead := bufio.NewReaderSize(body, maxKept)
+	said, err := ahead.Peek(maxKept)
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{ahead, body}
+	return said, err == io.EOF && !encoded(resp.Header)
 }
 
 // missing are words of answers that say that there is no such state, or what is meant by
@@ -85,15 +97,4 @@ func speaksOfState(said []byte, ids []string) bool {
 	}
 	said = bytes.ToLower(said)
 	return slices.ContainsFunc(missing[:], func(word string) bool { return bytes.Contains(said, []byte(word)) })
-}
-
-// text returns what an answer says that was kept, if all of it is there and can be read. It
-// may be asked once.
-func (k *kept) text() ([]byte, bool) {
-	if !k.whole() {
-		return nil, false
-	}
-	said, _ := io.ReadAll(k.resp.Body) // from memory
-	k.resp.Body = io.NopCloser(bytes.NewReader(said))
-	return said, !encoded(k.resp.Header)
 }

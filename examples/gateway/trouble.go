@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"cmp"
 	"context"
@@ -71,12 +70,7 @@ func invalidKey(resp *http.Response) bool {
 	if resp.StatusCode != http.StatusBadRequest {
 		return false
 	}
-	body := bufio.NewReader(resp.Body)
-	said, _ := body.Peek(body.Size())
-	resp.Body = struct {
-		io.Reader
-		io.Closer
-	}{body, resp.Body}
+	said, _ := glance(resp)
 	return bytes.Contains(said, []byte(`"API_KEY_INVALID"`)) // in what it quotes, it escapes the quotes
 }
 
@@ -135,11 +129,10 @@ func cause(err error) string {
 // failed reports a failure and leaves the upstream out for a while.
 func (g *gateway) failed(x *exchange, o affinity.Outcome, t trouble) {
 	u := x.choice.Target
-	x.choice.Done(o)
+	g.done(x, o, true)
 	if s, ok := g.fallback.(*spread); ok && placed(x.choice.Reason) {
 		s.failed(u)
 	}
-	g.counters.done(x.choice.ID, o.Usage, true)
 	slot := x.slot
 	x.slot = false
 	now, out := time.Now(), cmp.Or(t.pause, g.cooldown)
