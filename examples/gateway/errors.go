@@ -7,13 +7,20 @@ import (
 	"time"
 )
 
-// Why a request got no answer from an upstream; what the client is told.
+// A fault is why a request got no answer from an upstream, as its client is told.
+type fault struct {
+	status        int
+	kind, message string
+}
+
+func (f *fault) Error() string { return f.message }
+
 var (
-	errNoUpstream  = errors.New("all upstreams are out for now: try again later")
-	errUpstream    = errors.New("the upstream could not be reached, or closed the connection without an answer")
-	errStateAway   = errors.New("the upstream that has what the request refers to is out for now: try again later")
-	errDenied      = errors.New("the upstream does not accept the gateway's own credential, or not for this request: whoever runs the gateway has to see to that")
-	errRequestBody = errors.New("the request's body could not be read")
+	errNoUpstream  = &fault{http.StatusServiceUnavailable, "no_upstream_available", "all upstreams are out for now: try again later"}
+	errStateAway   = &fault{http.StatusServiceUnavailable, "no_upstream_available", "the upstream that has what the request refers to is out for now: try again later"}
+	errUpstream    = &fault{http.StatusBadGateway, "upstream_failed", "the upstream could not be reached, or closed the connection without an answer"}
+	errDenied      = &fault{http.StatusBadGateway, "upstream_denied", "the upstream does not accept the gateway's own credential, or not for this request: whoever runs the gateway has to see to that"}
+	errRequestBody = &fault{http.StatusBadRequest, "bad_request", "the request's body could not be read"}
 )
 
 // fail answers a request that no upstream has answered.
@@ -22,19 +29,16 @@ func (g *gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 		panic(http.ErrAbortHandler) // nobody is listening
 	}
 	x := r.Context().Value(exchangeKey{}).(*exchange)
-	status, kind, message := http.StatusBadGateway, "upstream_failed", errUpstream
-	switch {
-	case errors.Is(err, errNoUpstream), errors.Is(err, errStateAway):
-		status, kind, message = http.StatusServiceUnavailable, "no_upstream_available", err
-		w.Header().Set("Retry-After", retryAfter(x.back(time.Now())))
-	case errors.Is(err, errDenied):
-		kind, message = "upstream_denied", errDenied
-	case errors.Is(err, errRequestBody):
-		status, kind, message = http.StatusBadRequest, "bad_request", errRequestBody
+	f, ok := errors.AsType[*fault](err)
+	if !ok {
+		f = errUpstream
 	}
-	x.status = status
+	if f.status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", retryAfter(x.back(time.Now())))
+	}
+	x.status = f.status
 	x.announceEnd()
-	reply(w, status, kind, message.Error())
+	reply(w, f.status, f.kind, f.message)
 }
 
 func reply(w http.ResponseWriter, status int, kind, message string) {
