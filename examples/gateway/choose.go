@@ -87,17 +87,13 @@ func (x *exchange) candidates(now time.Time) (candidates, slots []*upstream, wai
 		if slices.Contains(x.denied, u) {
 			continue // who does not let it in now will not in a second
 		}
-		if slices.Contains(x.tried, u) {
-			standing, until := u.health.peek(now, x.limitAt(u))
-			if standing != refusing {
-				until = now.Add(min(again<<min(x.rounds, 8), longAgain))
-			}
-			wait = min(wait, until.Sub(now))
-			continue
-		}
-		standing, slot, until := u.health.admit(now, x.limitAt(u))
+		tried := slices.Contains(x.tried, u)
+		standing, slot, until := u.health.admit(now, x.limitAt(u), !tried)
 		if slot {
 			slots = append(slots, u)
+		}
+		if tried && standing != refusing {
+			standing, until = refusing, now.Add(min(again<<min(x.rounds, 8), longAgain))
 		}
 		switch {
 		case standing == refusing:

@@ -52,18 +52,8 @@ const (
 // admit returns how fit the upstream is for a request that counts against a limit,
 // and from when on it is fitter. If slot is true, the request takes up one of the few
 // that may go there, and must be followed by exactly one of served, failed and
-// release.
-func (h *health) admit(now time.Time, limit uint64) (s standing, slot bool, until time.Time) {
-	return h.look(now, limit, true)
-}
-
-// peek is admit for who sends no request.
-func (h *health) peek(now time.Time, limit uint64) (s standing, until time.Time) {
-	s, _, until = h.look(now, limit, false)
-	return s, until
-}
-
-func (h *health) look(now time.Time, limit uint64, sends bool) (s standing, slot bool, until time.Time) {
+// release. Who only looks, and sends none, takes up nothing.
+func (h *health) admit(now time.Time, limit uint64, sends bool) (s standing, slot bool, until time.Time) {
 	if !h.troubled.Load() {
 		return fit, false, time.Time{}
 	}

@@ -27,7 +27,7 @@ func TestHealthComesBackByAndBy(t *testing.T) {
 	now := time.Unix(1000, 0)
 	admitted := func() (n int) {
 		for {
-			s, slot, _ := h.admit(now, 0)
+			s, slot, _ := h.admit(now, 0, true)
 			if s != fit {
 				require.False(t, slot)
 				return n
@@ -43,11 +43,11 @@ func TestHealthComesBackByAndBy(t *testing.T) {
 		require.False(t, h.failed(now, time.Second, true, false), "does not bring it back sooner")
 		require.False(t, h.failed(now, 80*time.Second, false, false), "others that failed at the same time")
 		end := now.Add(want * time.Second)
-		s, _, until := h.admit(end.Add(-1), 0)
+		s, _, until := h.admit(end.Add(-1), 0, true)
 		require.Equal(t, failing, s)
 		require.Equal(t, end, until)
 		now = end
-		s, slot, _ := h.admit(now, 0)
+		s, slot, _ := h.admit(now, 0, true)
 		require.Equal(t, fit, s)
 		require.True(t, slot)
 	}
@@ -65,7 +65,7 @@ func TestHealthComesBackByAndBy(t *testing.T) {
 	require.Equal(t, 4, admitted(), "twice as many")
 
 	h.failed(now, time.Minute, true, true)
-	s, _, _ := h.admit(now, 0)
+	s, _, _ := h.admit(now, 0, true)
 	require.Equal(t, refusing, s)
 	for range 3 { // those that it took before it failed do not count
 		h.served(now.Add(-1), now, true, unknown)
@@ -87,7 +87,7 @@ func TestHealthComesBackByAndBy(t *testing.T) {
 	h.limited(now, time.Minute, 1, false)
 	require.Equal(t, -1, admitted())
 	h.failed(now, 80*time.Second, false, false)
-	s, _, until := h.admit(now, 0)
+	s, _, until := h.admit(now, 0, true)
 	require.Equal(t, failing, s)
 	require.Equal(t, now.Add(10*time.Second), until, "for an eighth again")
 }
@@ -101,16 +101,16 @@ func TestHealthOfWhoSaysHowLong(t *testing.T) {
 	for range 3 {
 		h.failed(now, time.Second, true, false)
 		h.tryNow(now)
-		s, until := h.peek(now, 0)
+		s, _, until := h.admit(now, 0, false)
 		require.Equal(t, refusing, s)
 		now = until
 	}
 	h.failed(now, 80*time.Second, false, false)
-	s, until := h.peek(now, 0)
+	s, _, until := h.admit(now, 0, false)
 	require.Equal(t, failing, s)
 	require.Equal(t, now.Add(10*time.Second), until)
 	h.tryNow(now)
-	s, _ = h.peek(now, 0)
+	s, _, _ = h.admit(now, 0, false)
 	require.Equal(t, fit, s)
 }
 
@@ -132,7 +132,7 @@ func TestHealthBetterThanThought(t *testing.T) {
 		h.failed(now, time.Minute, tt.asked, false)
 		back, _ := h.served(now.Add(tt.start), now.Add(time.Second), false, unknown)
 		require.Equal(t, tt.want == fit, back, "%v", tt)
-		s, _ := h.peek(now.Add(time.Second), 0)
+		s, _, _ := h.admit(now.Add(time.Second), 0, false)
 		require.Equal(t, tt.want, s, "%v", tt)
 	}
 }
@@ -184,21 +184,21 @@ func TestHealthOfManyLimits(t *testing.T) {
 	for limit := range uint64(3 * maxLimits) {
 		require.Equal(t, limit == 0, h.limited(now, time.Minute, 1+limit, false), "told once")
 		require.False(t, h.limited(now, time.Second, 1+limit, false))
-		s, _, until := h.admit(now, 1+limit)
+		s, _, until := h.admit(now, 1+limit, true)
 		require.Equal(t, refusing, s)
 		require.Equal(t, now.Add(time.Minute), until)
 		require.LessOrEqual(t, len(h.limits), maxLimits)
 	}
 	require.Len(t, h.limits, maxLimits)
-	s, slot, _ := h.admit(now, 0)
+	s, slot, _ := h.admit(now, 0, true)
 	require.Equal(t, fit, s)
 	require.False(t, slot)
 	now = now.Add(time.Minute)
-	h.admit(now, 1)
+	h.admit(now, 1, true)
 	require.False(t, h.troubled.Load())
 	require.True(t, h.limited(now, time.Minute, 1, false), "another time")
 	h.limited(now, 2*time.Minute, 2, false)
-	s, _, _ = h.admit(now.Add(time.Minute), 1)
+	s, _, _ = h.admit(now.Add(time.Minute), 1, true)
 	require.Equal(t, fit, s, "whatever is left of another one")
 }
 
@@ -208,7 +208,7 @@ func TestHealthWhileSlow(t *testing.T) {
 	var h health
 	now := time.Unix(1000, 0)
 	probe := func() bool {
-		s, slot, _ := h.admit(now, 0)
+		s, slot, _ := h.admit(now, 0, true)
 		return s == fit && slot
 	}
 	require.True(t, h.slows(now))
@@ -538,13 +538,13 @@ func TestPeekTakesNoSlot(t *testing.T) {
 	for range 4 {
 		looking.Go(func() {
 			for !done.Load() {
-				h.peek(now, 0)
+				h.admit(now, 0, false)
 			}
 		})
 	}
 	refused := 0
 	for range 100_000 {
-		if _, slot, _ := h.admit(now, 0); slot {
+		if _, slot, _ := h.admit(now, 0, true); slot {
 			h.release()
 		} else {
 			refused++

@@ -49,7 +49,7 @@ func (x *exchange) back(now time.Time) time.Duration {
 	}
 	soonest := maxPause
 	for _, u := range x.upstreams {
-		standing, until := u.health.peek(now, x.limitAt(u))
+		standing, _, until := u.health.admit(now, x.limitAt(u), false)
 		if standing == refusing || standing != failing && !slices.Contains(x.tried, u) {
 			soonest = min(soonest, max(0, until.Sub(now)))
 		}

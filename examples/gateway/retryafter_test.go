@@ -85,7 +85,7 @@ func TestHasten(t *testing.T) {
 		x.tried = nil
 		<-time.After(time.Minute)
 		require.Equal(t, "1", hastened(503, "200"))
-		_, slot, _ := a.health.admit(time.Now(), 0)
+		_, slot, _ := a.health.admit(time.Now(), 0, true)
 		require.True(t, slot, "the only one is still free")
 	})
 }

@@ -554,9 +554,9 @@ func TestComeBackTogether(t *testing.T) {
 		s.upstreams[2].health.failed(now, time.Minute, true, false)
 		s.upstreams = s.upstreams[:1+others]
 		s.comeBack(s.upstreams[0], now)
-		standing, _ := s.upstreams[1].health.peek(now, 0)
+		standing, _, _ := s.upstreams[1].health.admit(now, 0, false)
 		require.Equal(t, others == 2, standing == fit)
-		standing, _ = s.upstreams[2].health.peek(now, 0)
+		standing, _, _ = s.upstreams[2].health.admit(now, 0, false)
 		require.Equal(t, refusing, standing)
 	}
 }

@@ -43,7 +43,7 @@ func (x *exchange) stateIn(now time.Time, candidates []*upstream) time.Duration 
 	if u == nil || slices.Contains(candidates, u) {
 		return 0
 	}
-	standing, until := u.health.peek(now, x.limitAt(u))
+	standing, _, until := u.health.admit(now, x.limitAt(u), false)
 	if standing != refusing {
 		return 0
 	}
