@@ -77,6 +77,21 @@ func TestFollowedReadsWhatPasses(t *testing.T) {
 	}
 }
 
+// What broke off while it was read ahead has broken off, though more would come.
+func TestFollowedBreaksOffAhead(t *testing.T) {
+	t.Parallel()
+	var end error
+	f := &followed{ReadCloser: io.NopCloser(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader("text")))), end: func(err error) { end = err }}
+	for range 2 {
+		f.readAhead()
+		f.came(<-f.next)
+	}
+	text, err := io.ReadAll(f)
+	require.Equal(t, "t", string(text))
+	require.ErrorIs(t, err, iotest.ErrTimeout)
+	require.ErrorIs(t, end, iotest.ErrTimeout)
+}
+
 func TestUpload(t *testing.T) {
 	t.Parallel()
 	var none *upload
