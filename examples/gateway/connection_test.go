@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -226,6 +227,22 @@ func TestHandshakeBreaksOff(t *testing.T) {
 	require.Equal(t, 502, r.chat("s").StatusCode)
 	require.EqualValues(t, 3, r.failures())
 	require.Zero(t, r.in(), "all are out")
+}
+
+// Nor can who is not there, whoever hung up before.
+func TestNobodyThereAfterAHangUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2, func(o *options) { o.patience = 0 })
+		defer w.g.close()
+		w.g.setup.Load().sel.Drain("b", time.Time{}) // so that a is asked first
+		w.let("a", func() (*http.Response, error) { return nil, io.EOF })
+		w.let("b", func() (*http.Response, error) { return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED} })
+		w.do("s")
+		for _, u := range w.g.status().Upstreams {
+			require.Equal(t, "out", u.State, u.Name)
+		}
+	})
 }
 
 // listen lets serve have every connection to the address that it returns.
