@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"os"
 	"strings"
 	"testing"
@@ -244,6 +245,7 @@ func TestUpstreamsTakeNoMore(t *testing.T) {
 		w := newWorld(t, 2, func(o *options) { o.patience, o.cooldown = 0, time.Hour })
 		defer w.g.close()
 		w.g.send = rtFunc(func(r *http.Request) (*http.Response, error) {
+			httptrace.ContextClientTrace(r.Context()).GotConn(httptrace.GotConnInfo{})
 			<-r.Context().Done()
 			return nil, r.Context().Err()
 		})
