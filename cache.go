@@ -466,13 +466,9 @@ func (c *Cache) All() iter.Seq2[Key, Binding] {
 func (c *Cache) live() iter.Seq[located] {
 	return func(yield func(located) bool) {
 		now := c.now()
-		c.table.All(now, func(k table.Key, f table.Found) bool {
-			t := c.targets.Get(f.Ref())
-			if !f.Holds() { // it has moved, or t may be the next target of that number: see find
-				l, ok := c.lookup(Key{k}, now)
-				return !ok || yield(l)
-			}
-			return yield(located{f, f.Expires(), Key{k}, t, now})
+		c.table.All(now, func(k table.Key) bool {
+			l, ok := c.lookup(Key{k}, now)
+			return !ok || yield(l)
 		})
 	}
 }

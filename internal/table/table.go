@@ -641,30 +641,25 @@ func (t *Table) Delete(k Key, stamp uint32, now int64) bool {
 	}
 }
 
-// All calls yield for every live record until it returns false. It copies one shard at a
-// time with that locked, and calls yield without a lock, so yield may call the table. What is
-// written meanwhile may or may not be seen. As with Get, the caller has to ask
-// whether a record Holds.
-func (t *Table) All(now int64, yield func(Key, Found) bool) {
-	type entry struct {
-		key Key
-		f   Found
-	}
-	var batch []entry
+// All calls yield for the key of every live record until it returns false. It copies one
+// shard at a time with that locked, and calls yield without a lock, so yield may call the
+// table. What is written meanwhile may or may not be seen.
+func (t *Table) All(now int64, yield func(Key) bool) {
+	var keys []Key
 	for i := range t.shards {
 		s := &t.shards[i]
-		batch = batch[:0]
+		keys = keys[:0]
 		s.mu.Lock()
 		b := s.block.Load()
 		for i := range b.len() {
 			sl := &b.slots[i]
 			if l := sl.load(); l != 0 && t.live(sl, l, now) {
-				batch = append(batch, entry{sl.key(), sl.found()})
+				keys = append(keys, sl.key())
 			}
 		}
 		s.mu.Unlock()
-		for _, e := range batch {
-			if !yield(e.key, e.f) {
+		for _, k := range keys {
+			if !yield(k) {
 				return
 			}
 		}
