@@ -329,7 +329,7 @@ func (s *Selector[T]) decide(ctx context.Context, req *extract.Request, candidat
 		q.sess = extract.Session{}
 		err = s.sessionless(ctx, &q, candidates, sel)
 	default:
-		q.lease = lease && !q.beside
+		q.lease = lease
 		if !s.serveHome(&q, candidates, sel) {
 			sel.at = located{}
 			err = s.place(ctx, &q, candidates, sel)
@@ -385,14 +385,13 @@ type query struct {
 	now    int64      // when the request came; set again by whatever waits
 	beside bool       // it is a side call: it follows the binding and leaves no trace
 	starts bool       // it is a thread that takes over the binding of what started it
-	lease  bool       // the binding is to be kept alive until Done; set by decide
+	lease  bool       // the binding is to be kept alive until Done, but for a side call; set by decide
 }
 
 // identify asks the extractor whose request req is, and reports whether it has a
-// session. If it has none, only req, ttl and within are set, the last of these unless
-// req is nil.
+// session. If it has none, only req and within are set, the latter unless req is nil.
 func (s *Selector[T]) identify(q *query, req *extract.Request) bool {
-	q.req, q.ttl = req, s.cache.ttl
+	q.req = req
 	if req == nil {
 		return false
 	}
@@ -428,9 +427,7 @@ func (s *Selector[T]) identify(q *query, req *extract.Request) bool {
 		q.key = s.cache.threadKey(q, q.sess.Thread)
 		q.starts = s.cfg.Threads == ThreadsStart
 	}
-	if s.cfg.Lifetime != nil {
-		q.ttl = s.lifetime(&q.sess)
-	}
+	q.ttl = s.lifetime(&q.sess)
 	q.beside = !s.cfg.SideCalls && q.sess.Class.Beside()
 	if q.now = s.cache.clock.Now(); q.ttl < int64(exactTTL) {
 		q.now = s.cache.now()
@@ -454,7 +451,7 @@ func (s *Selector[T]) tellApart(q *query) {
 
 // count counts the conversation of req among those that have the id of that key in common,
 // unless it is a side call or a sub-agent's, which do not begin as the conversation does.
-// It returns how many there are, or 0 for a side call.
+// It returns how many there are.
 func (s *Selector[T]) count(common table.Key, req *extract.Request) int {
 	opening, ok := req.Opening()
 	if !ok { // it does not show which of them it is
@@ -464,10 +461,7 @@ func (s *Selector[T]) count(common table.Key, req *extract.Request) int {
 	if known {
 		return n
 	}
-	switch class := req.Class(); {
-	case class.Beside():
-		return 0
-	case class == extract.Subagent:
+	if class := req.Class(); class.Beside() || class == extract.Subagent {
 		return n
 	}
 	return s.cache.openings.See(common, opening)
@@ -534,8 +528,8 @@ func (c *Cache) copyOf(q *query, l *located, alias string, now int64) (located, 
 
 // stateHolder looks for the state that the request refers to. It returns a candidate that
 // holds some of it, or nobody; and the ID of a target that holds some and is not a
-// candidate, or "". Once it has a candidate it looks no further, unless FailPinned is set.
-// While nothing was learned it does not read the body.
+// candidate, or "". Of several, the first counts, in the order of Pins. While nothing was
+// learned it does not read the body.
 func (s *Selector[T]) stateHolder(q *query, candidates []T) (holder pick, absent string) {
 	holder = nobody
 	if !s.cache.learned.Load() {
@@ -551,9 +545,6 @@ func (s *Selector[T]) stateHolder(q *query, candidates []T) (holder pick, absent
 			absent = l.target.Name
 		case i >= 0 && holder.i < 0:
 			holder = at(i, l.target)
-		}
-		if holder.i >= 0 && !s.cfg.FailPinned {
-			break
 		}
 	}
 	return holder, absent
