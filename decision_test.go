@@ -248,9 +248,10 @@ func TestDecisionIsFitToBeLogged(t *testing.T) {
 		}
 		for key, value := range a {
 			require.NotEmpty(t, value, "%s says nothing", key)
+			seen[key] = true
 		}
 	}
-	for _, r := range []string{"no-session", "new", "bound", "inherited", "failover", "detour", "returned"} {
+	for _, r := range []string{"no-session", "new", "bound", "inherited", "failover", "detour", "returned", "from", "conversations", "idle"} {
 		require.True(t, seen[r], r)
 	}
 }

@@ -334,8 +334,8 @@ func (s *Selector[T]) decide(ctx context.Context, req *extract.Request, candidat
 			sel.at = located{}
 			err = s.place(ctx, &q, candidates, sel)
 		}
-		if q.common != (table.Key{}) && !q.beside && err == nil {
-			sel.Conversations = s.count(q.common, req)
+		if q.common != (table.Key{}) && err == nil {
+			sel.Conversations = s.count(&q)
 		}
 	}
 	s.selected.Add(uint8(sel.Reason))
@@ -449,22 +449,21 @@ func (s *Selector[T]) tellApart(q *query) {
 	}
 }
 
-// count counts the conversation of req among those that have the id of that key in common,
-// unless it is a side call or a sub-agent's, which do not begin as the conversation does.
-// It returns how many there are.
-func (s *Selector[T]) count(common table.Key, req *extract.Request) int {
-	opening, ok := req.Opening()
+// count returns how many conversations have the id of q in common, with that of its request.
+// Side calls and sub-agents do not begin as their conversation does, and count for nothing.
+func (s *Selector[T]) count(q *query) int {
+	opening, ok := q.req.Opening()
 	if !ok { // it does not show which of them it is
-		return s.cache.openings.Seen(common)
+		return s.cache.openings.Seen(q.common)
 	}
-	n, known := s.cache.openings.Has(common, opening)
+	n, known := s.cache.openings.Has(q.common, opening)
 	if known {
 		return n
 	}
-	if class := req.Class(); class.Beside() || class == extract.Subagent {
+	if class := q.req.Class(); class.Beside() || class == extract.Subagent {
 		return n
 	}
-	return s.cache.openings.See(common, opening)
+	return s.cache.openings.See(q.common, opening)
 }
 
 // lifetime returns how long the bindings of the session live after their last use.

@@ -832,16 +832,12 @@ func TestAliasKeepsTheSecondPlace(t *testing.T) {
 // An alias that is the session's own ID is none: the outcome finds its binding.
 func TestAliasOfItsOwn(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		x := &scripted{now: extract.Session{Source: "x", ID: "1", Aliases: []string{"1", "2"}}}
-		s := newSelector(t, affinity.Config[string]{TTL: time.Minute, Extractor: x})
-		sel := mustSelect(t, s, new(extract.Request), "a", "b")
-		elapse(time.Hour)
-		require.Equal(t, 1, mustPeek(t, s, new(extract.Request)).Active)
-		sel.Done(affinity.Outcome{Result: affinity.TerminalFailure})
-		require.Empty(t, s.Counts())
-		require.Equal(t, []string{"1", "2"}, x.now.Aliases, "the extractor's own")
-	})
+	x := &scripted{now: extract.Session{Source: "x", ID: "1", Aliases: []string{"1", "2"}}}
+	s := newSelector(t, affinity.Config[string]{Extractor: x})
+	sel := mustSelect(t, s, new(extract.Request), "a", "b")
+	sel.Done(affinity.Outcome{Result: affinity.TerminalFailure})
+	require.Empty(t, s.Counts())
+	require.Equal(t, []string{"1", "2"}, x.now.Aliases, "the extractor's own")
 }
 
 func TestOutcomes(t *testing.T) {
