@@ -698,6 +698,31 @@ func TestInvalidatedUpToTheWrite(t *testing.T) {
 	}
 }
 
+// Nor while the Balancer is told of it.
+func TestInvalidatedWhileItIsCharged(t *testing.T) {
+	t.Parallel()
+	b := &invalidator{auditor: newAuditor(t)}
+	s := newSelector(t, affinity.Config[string]{Fallback: b})
+	mustSelect(t, s, session("s"), "a")
+	mustSelect(t, s, session("s"), "b")
+	b.invalidate = func() { s.Invalidate(session("s")) }
+	require.Equal(t, "a", mustSelect(t, s, session("s"), "a").Target)
+	for _, b := range s.Cache().All() {
+		require.Equal(t, "a", b.Target)
+	}
+}
+
+// An invalidator is an auditor that invalidates something when it is told of a request.
+type invalidator struct {
+	*auditor
+	invalidate func()
+}
+
+func (b *invalidator) Charge(req *extract.Request, id string, warm bool) affinity.Ticket {
+	b.invalidate()
+	return b.auditor.Charge(req, id, warm)
+}
+
 // A thread has not been where its session was before.
 func TestThreadsHaveNoSecondPlaceAtFirst(t *testing.T) {
 	t.Parallel()

@@ -484,12 +484,12 @@ func (c *Cache) threadKey(q *query, thread string) Key {
 	return keyOf(c.secret.Add(c.secret.Add(q.source, q.sess.ID), thread))
 }
 
-// starters returns the keys of the bindings that a thread could take over: that of its
-// session, and that of the thread which started it, or else that of the session again.
+// starters returns the keys of the bindings that a thread could take over: that of the
+// thread which started it, if there is one, and that of its session.
 func (q *query) starters(c *Cache) [2]Key {
 	keys := [2]Key{q.root, q.root}
 	if q.sess.ParentThread != "" {
-		keys[1] = c.threadKey(q, q.sess.ParentThread)
+		keys[0] = c.threadKey(q, q.sess.ParentThread)
 	}
 	return keys
 }
@@ -932,9 +932,11 @@ func (s *Selector[T]) findStanding(q *query, st *standing) {
 	}
 
 	if q.starts {
-		if q.sess.ParentThread != "" && c.locate(c.threadKey(q, q.sess.ParentThread), q.now, l) || c.locate(q.root, q.now, l) {
-			st.session = l.session()
-			return
+		for _, key := range q.starters(c) {
+			if c.locate(key, q.now, l) {
+				st.session = l.session()
+				return
+			}
 		}
 	}
 	q.req.Complete(&q.sess)

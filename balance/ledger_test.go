@@ -23,6 +23,19 @@ func TestDecay(t *testing.T) {
 	require.Equal(t, 1.0, l.decay(-int64(time.Hour)))
 }
 
+// A target that is no candidate is not found in the place of one, however alike their hashes are.
+func TestFindOnARoster(t *testing.T) {
+	var r roster
+	for target := range uint64(5) {
+		r.candidates = append(r.candidates, candidate{account: &account{target: 2 * target}})
+	}
+	r.indexTargets()
+	for i := range r.candidates {
+		require.Same(t, &r.candidates[i], r.find(uint64(2*i)))
+		require.Nil(t, r.find(uint64(2*i+1<<32)))
+	}
+}
+
 func TestLoadIsNeverNegative(t *testing.T) {
 	l := newLedger(0, nil)
 	l.add(l.account("x"), 100, 0, 1)

@@ -1,4 +1,16 @@
 package registry
 
+import "sync/atomic"
+
 // Remembered returns the number of targets of which anything is known.
 func (g *Registry) Remembered() int { return len(g.traits) }
+
+// Locked calls f with g locked.
+func (g *Registry) Locked(f func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f()
+}
+
+// Slots returns the count of bindings of t.
+func (t *Target) Slots() *atomic.Int64 { return &t.slots }

@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -63,6 +64,33 @@ func TestRetain(t *testing.T) {
 	require.Nil(t, g.Get(a.Ref))
 	require.False(t, g.Retain(a))
 	require.False(t, g.Dying())
+}
+
+// A call of Release that has given up the last binding, and then has to wait, leaves the target
+// alone if that has got another binding meanwhile, or was retired by another call.
+func TestReleaseThatComesLate(t *testing.T) {
+	for _, retired := range []bool{false, true} {
+		g := registry.New(100)
+		a := g.Acquire("a")
+		var late sync.WaitGroup
+		release := func() {
+			late.Go(func() { g.Release(a.Ref) })
+			for a.Slots().Load() > 0 {
+				runtime.Gosched()
+			}
+		}
+		g.Locked(func() {
+			release()
+			a.Slots().Add(1) // as Acquire does
+			if retired {
+				release()
+			}
+		})
+		late.Wait()
+		require.Equal(t, !retired, g.Alive(a.Ref))
+		require.False(t, g.Dying())
+		require.NotEqual(t, g.Acquire("b").Ref, g.Acquire("c").Ref)
+	}
 }
 
 func TestGetOfNoNumber(t *testing.T) {
