@@ -76,30 +76,28 @@ func (p bodyPath) in(r *Request, early bool) (value []byte) {
 		if value == nil {
 			return nil
 		}
-		if value[0] != '{' {
-			if value[0] != '[' || n.name[0] < '0' || n.name[0] > '9' {
-				return nil
-			}
+		switch value[0] {
+		case '{':
+			value = lastMember(value, n.name)
+		case '[':
 			return query(value, n.from) // the name is an index
+		default:
+			return nil
 		}
-		value = lastMember(value, n.name)
 	}
-	if value == nil || p.query == "" {
+	if p.query == "" {
 		return value
 	}
 	return query(value, p.query)
 }
 
-// query returns the text of the string that gjson finds in a JSON value, or nil.
+// query returns the text of the value that gjson finds in a JSON value, or nil.
 func query(json []byte, path string) []byte {
 	// gjson works on well-formed text only, and the index has only skimmed this.
 	if !gjson.ValidBytes(json) {
 		return nil
 	}
-	if v := gjson.GetBytes(json, path); v.Type == gjson.String {
-		return []byte(v.Raw)
-	}
-	return nil
+	return []byte(gjson.GetBytes(json, path).Raw)
 }
 
 // BodyIDs returns an Extractor of the session ids in the bodies of known

@@ -72,11 +72,7 @@ func (r *Request) boundaries() []Boundary {
 		return nil
 	}
 	if p == nil {
-		raw := r.messages()
-		if raw == nil {
-			return nil
-		}
-		s := newStrip(newPrompt(), raw)
+		s := newStrip(newPrompt(), r.messages())
 		s.messages()
 		p = s.to
 	}

@@ -206,8 +206,8 @@ func claudeIDInText(user []byte) ([]byte, bool) {
 	if !ok {
 		return nil, false
 	}
-	hash, rest, ok := bytes.Cut(rest, []byte("_account_"))
-	if !ok || len(hash) == 0 || !isAlphanumeric(hash) {
+	hash, rest, _ := bytes.Cut(rest, []byte("_account_"))
+	if len(hash) == 0 || !isAlphanumeric(hash) {
 		return nil, false
 	}
 	account, session, ok := bytes.Cut(rest, []byte("_session_"))

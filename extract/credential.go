@@ -35,9 +35,6 @@ func Credential(r *Request) string {
 			}
 		}
 	}
-	if len(found) == 1 {
-		return found[0]
-	}
 	slices.Sort(found)
 	return strings.Join(slices.Compact(found), "\n")
 }

@@ -186,7 +186,7 @@ func (hs *headers) find(r *Request, s *Session) bool {
 	if len(r.Header) == 0 {
 		return false
 	}
-	// The first few names, which search leaves out.
+	// The first few names: see maxLookups.
 	for i := range min(maxLookups, len(hs.names)) {
 		n := &hs.names[i]
 		if id := commonID(r.Header[n.canonical]); id != "" {
@@ -231,8 +231,7 @@ type candidate struct {
 }
 
 // search goes through all headers of the request and returns the source and the id of the
-// first that names a session, or "". The first maxLookups names, in canonical form, are
-// left out: find has looked them up.
+// first that names a session, or "".
 //
 // Since a map has no order, candidates are sorted: first the listed names in canonical
 // form, in the order of the list, then those in other spellings, then other vendors'.
@@ -247,9 +246,7 @@ func (hs *headers) search(r *Request) (source, id string) {
 		if hs.filter.has(key) { // most headers end here
 			rank, source := hs.rank(key, vendors <= maxVendors)
 			if rank >= hs.vendorRank() {
-				if vendors++; vendors > maxVendors {
-					continue
-				}
+				vendors++
 			}
 			if source != "" {
 				found = append(found, candidate{rank, source, values})
@@ -261,9 +258,6 @@ func (hs *headers) search(r *Request) (source, id string) {
 	}
 	if vendors > maxVendors { // those that were found depend on the map's order
 		found = slices.DeleteFunc(found, func(h candidate) bool { return h.rank >= hs.vendorRank() })
-	}
-	if len(found) == 0 {
-		return "", ""
 	}
 	slices.SortFunc(found, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(a.rank, b.rank), strings.Compare(a.source, b.source))
@@ -286,15 +280,12 @@ func (hs *headers) search(r *Request) (source, id string) {
 }
 
 // rank returns the rank of a header and the source of its sessions. The source is empty if
-// the header names no session or was looked up by find, or if it is not on the list and
-// vendors says that no others are wanted.
+// the header names no session, or if it is not on the list and vendors says that no others
+// are wanted.
 func (hs *headers) rank(key string, vendors bool) (int, string) {
 	alike := hs.byLength[min(len(key), maxLength)]
 	for _, i := range alike {
 		if hs.names[i].canonical == key {
-			if i < maxLookups {
-				return 0, ""
-			}
 			return i, hs.names[i].source
 		}
 	}
