@@ -907,6 +907,7 @@ func TestThreadsOfTheExpired(t *testing.T) {
 			require.NotEqual(t, affinity.ReasonExpired, sel.Reason)
 			require.Empty(t, sel.From)
 		}
+		require.Greater(t, s.Stats().Selected[affinity.ReasonNew], uint64(12+8), "but for those that explore")
 	})
 }
 

@@ -1457,18 +1457,13 @@ func (sel *Selection[T]) endCopies(ttl int64) {
 		return
 	}
 	c := sel.selector.cache
-	if ttl > 0 {
-		if l, ok := c.lookup(sel.at.key, c.now()); !ok || l.Stamp() != sel.at.Stamp() {
-			ttl = 0
-		}
+	now := c.now()
+	if l, _ := c.lookup(sel.at.key, now); l.Stamp() != sel.at.Stamp() {
+		ttl = 0
 	}
 	for _, a := range sel.kin.copies {
 		c.end(a.key, a.Found, a.leased, ttl)
 	}
-	if ttl == 0 {
-		return
-	}
-	now := c.now()
 	for _, id := range sel.kin.sess.Continues { // the first may name what no request has asked for
 		if a, ok := c.copyOf(&sel.kin.query, &sel.at, id, now); ok {
 			c.end(a.key, a.Found, false, ttl)

@@ -564,6 +564,23 @@ func TestWindows(t *testing.T) {
 	}
 }
 
+// The turns before the last one expire while the conversation goes on.
+func TestOlderTurnsExpire(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		x := new(scripted)
+		s := newSelector(t, affinity.Config[string]{Extractor: x})
+		var earlier []string
+		for turn := range 5 {
+			x.now = extract.Session{Source: "x", ID: fmt.Sprint(turn), Continues: slices.Clone(earlier)}
+			mustSelect(t, s, new(extract.Request), "a").Done(served)
+			earlier = slices.Insert(earlier, 0, x.now.ID)
+			elapse(40 * time.Minute)
+		}
+		require.Equal(t, map[string]int{"a": 2}, s.Counts())
+	})
+}
+
 // What is stored for later turns to find lives as long as the turn does, however often
 // that asks (failures.md row 11).
 func TestAliasesSlide(t *testing.T) {

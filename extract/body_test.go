@@ -313,7 +313,7 @@ func TestBody(t *testing.T) {
 
 		{"absent", []string{"chat"}, `{"a":"c"}`, "", ""},
 		{"absent inside", []string{"chat.id"}, `{"chat":{}}`, "", ""},
-		{"inside a string", []string{"chat.id"}, `{"chat":"id"}`, "", ""},
+		{"inside a string", []string{"chat.id", "chat.0"}, `{"chat":"[\"c\"]"}`, "", ""},
 		{"inside null", []string{"chat.id"}, `{"chat":null}`, "", ""},
 		{"an object", []string{"chat"}, `{"chat":{"id":"c"}}`, "", ""},
 		{"an array", []string{"chat"}, `{"chat":["c"]}`, "", ""},

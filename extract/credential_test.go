@@ -16,13 +16,14 @@ func TestCredential(t *testing.T) {
 		want   string
 		header http.Header
 	}{
-		{"k1", http.Header{"Authorization": {"Bearer k1"}}},
+		{"k1", http.Header{"Authorization": {" Bearer k1 "}}},
 		{"k2", http.Header{"X-Api-Key": {"k2"}}},
 		{"k3", http.Header{"X-Goog-Api-Key": {"k3"}}},
 		{"no scheme", http.Header{"X-Api-Key": {"no scheme"}}},
 		{"k4", http.Header{"Api-Key": {"k4"}}},
-		{"k5", http.Header{"Authorization": {"k5"}}},
+		{"k5,b", http.Header{"Authorization": {"k5,b"}}},
 		{"k6", http.Header{"Authorization": {"Bearer "}, "X-Api-Key": {"k6"}}},
+		{"k6", http.Header{"Authorization": {"basic"}, "X-Api-Key": {"k6"}}},
 		{"k7", http.Header{"Authorization": {"Bearer"}, "Api-Key": {"k7"}}},
 		{"k8", http.Header{"authorization": {"bearer k8"}}},
 		{"k9", http.Header{"x-goog-api-key": {""}, "API-KEY": {"k9"}}},

@@ -51,6 +51,7 @@ func TestHeader(t *testing.T) {
 
 		{"underscore is not hyphen", one, header("X_Session_Id", "a"), "", ""},
 		{"longer name", one, header("X-Session-Id-Old", "a"), "", ""},
+		{"a vendor's, as long as it", one, header("X-Ab-Chat-Id", "a"), "", ""},
 		{"shorter name", one, header("Session-Id", "a"), "", ""},
 		{"nil header", one, nil, "", ""},
 		{"empty header", one, http.Header{}, "", ""},
@@ -258,6 +259,7 @@ func TestXClientRequestID(t *testing.T) {
 	}{
 		{"Codex", header("Originator", "codex_cli_rs", "X-Client-Request-Id", uuid), "thread-id", uuid},
 		{"Codex with its own headers", header("Originator", "codex_cli_rs", "X-Client-Request-Id", uuid, "Session-Id", uuid2), "session-id", uuid2},
+		{"Codex by its User-Agent", header("User-Agent", "codex_cli_rs/0.1", "X-Client-Request-Id", uuid), "thread-id", uuid},
 		{"Codex in lower case", header("originator", "codex_cli_rs", "x-client-request-id", uuid), "thread-id", uuid},
 		{"an SDK", header("User-Agent", "OpenAI/Python 1.0", "X-Client-Request-Id", uuid), "", ""},
 		{"nobody known", header("X-Client-Request-Id", uuid), "", ""},
