@@ -144,9 +144,7 @@ func (p *pins) add(id string, ok bool) {
 // tools adds the state that tools make use of.
 func (p *pins) tools(raw []byte) {
 	c := jsonscan.New(raw)
-	if !c.Array() {
-		return
-	}
+	c.Array()
 	for n := 0; n < maxTools && p.more() && c.Element(); n++ {
 		p.members(&c, func(name, value []byte) {
 			switch string(name) {
@@ -180,7 +178,7 @@ func (p *pins) agent(r *Request) {
 	p.add(idWith("env_", r.member("environment"))) // Google Interactions
 	p.list(r.member("vault_ids"))
 	c := jsonscan.New(r.member("resources"))
-	for ok := c.Array(); ok && p.more() && c.Element(); {
+	for c.Array(); p.more() && c.Element(); {
 		resource := c.Skim()
 		p.add(jsonID(lastMember(resource, "file_id")))
 		p.add(jsonID(lastMember(resource, "memory_store_id")))
@@ -190,7 +188,7 @@ func (p *pins) agent(r *Request) {
 // list adds the ids in a list.
 func (p *pins) list(raw []byte) {
 	c := jsonscan.New(raw)
-	for ok := c.Array(); ok && p.more() && c.Element(); {
+	for c.Array(); p.more() && c.Element(); {
 		p.add(jsonID(c.Skim()))
 	}
 }
@@ -208,7 +206,7 @@ func (p *pins) container(raw []byte) {
 			p.list(value)
 		case "skills":
 			list := jsonscan.New(value)
-			for ok := list.Array(); ok && p.more() && list.Element(); {
+			for list.Array(); p.more() && list.Element(); {
 				p.add(idWith("skill_", lastMember(list.Skim(), "skill_id")))
 			}
 		}
@@ -254,7 +252,7 @@ func (p *pins) references(c *jsonscan.Cursor, stored bool) {
 	}
 	switch c.Kind() {
 	case '[':
-		for ok := c.Array(); ok && p.more() && c.Element(); {
+		for c.Array(); p.more() && c.Element(); {
 			p.references(c, stored)
 		}
 	case '{':

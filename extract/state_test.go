@@ -60,6 +60,7 @@ func TestPins(t *testing.T) {
 		`{"input":[{"type":"code_interpreter_call","id":"ci_1","code":"x","container_id":"cntr_1"},{"type":"x","container_id":"3f2a"}]}`:                                                             {"cntr_1"},
 		`{"input":[{"id":"rs_1","summary":[],"type":"reasoning"},{"type":"reasoning","id":"rs_2","encrypted_content":null,"content":[]},{"type":"reasoning","encrypted_content":null,"id":"rs_3"}]}`: {"rs_1", "rs_2", "rs_3"},
 		`{"input":[{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"e"},{"id":"rs_2","type":"reasoning","content":[{"type":"reasoning_text","text":"x"}]}]}`:                        nil,
+		`{"input":[{"type":"reasoning","id":"rs_1","encrypted_content":"e","content":[]},{"id":"rs_2","type":"reasoning","content":["x"],"encrypted_content":""}]}`:                                  nil,
 		`{"input":[{"type":"document","uri":"https://generativelanguage.googleapis.com/v1beta/files/5"},{"type":"image","uri":"https://x.org/files/6"}]}`:                                            {"files/5"},
 		`{"input":[{"type":"reasoning","id":"rs_1","summary":[]},{"type":"reasoning","id":"reasoning_15","summary":[{"type":"summary_text","text":"x"}]}]}`:                                          {"rs_1"},
 		`{"messages":[{"role":"assistant","content":[{"type":"reasoning","id":"rs_1","text":"x"},{"type":"text","text":"y"}]}]}`:                                                                     nil,

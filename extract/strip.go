@@ -333,10 +333,7 @@ func onlyMarkers(c jsonscan.Cursor) bool {
 // quotes and all, and where it ends. Otherwise it returns nil, and the Cursor may be
 // anywhere.
 func (s *strip) onlyText(c *jsonscan.Cursor) (text []byte, end int) {
-	if !c.Array() {
-		return nil, 0
-	}
-	for c.Element() {
+	for c.Array(); c.Element(); {
 		if !s.more() {
 			return nil, 0
 		}

@@ -24,6 +24,7 @@ import (
 func TestFlagErrors(t *testing.T) {
 	t.Setenv("GATEWAY_TEST_EMPTY", " ")
 	t.Setenv("GATEWAY_TEST_LINES", "hunter\n2")
+	t.Setenv("GATEWAY_TEST_UMLAUT", "hunter\u00e4")
 	for args, want := range map[string]string{
 		"":                                                 "no upstream: give -upstream",
 		"-upstream a":                                      "want name=url",
@@ -33,11 +34,14 @@ func TestFlagErrors(t *testing.T) {
 		"-upstream a=http://":                              "want an http or https URL",
 		"-upstream a=http://hunter%zz":                     "want an http or https URL",
 		"-upstream a=http://h:99999":                       "the port must be a number up to 65535",
+		"-upstream a=http://h:100000":                      "the port must be a number up to 65535",
 		"-upstream a/b=http://h":                           "without spaces and slashes",
 		"-upstream a\x01=http://h":                         "without spaces and slashes",
 		"-upstream \u00e4=http://h":                        "must be printable",
 		"-upstream a=http://user:hunter@h":                 "add ,key-env=VARIABLE",
 		"-upstream a=http://h?key=hunter":                  "add ,key-env=VARIABLE",
+		"-upstream a=http://h?":                            "the URL must end with its path",
+		"-upstream a=http://h#hunter":                      "the URL must end with its path",
 		"-upstream a=http://h,key=hunter":                  "all that may follow the URL is ,key-env=VARIABLE or ,key-file=FILE",
 		"-upstream a=http://h,key-env=":                    "all that may follow the URL is ,key-env=VARIABLE or ,key-file=FILE",
 		"-upstream a=http://h,key-file=":                   "all that may follow the URL is ,key-env=VARIABLE or ,key-file=FILE",
@@ -46,6 +50,7 @@ func TestFlagErrors(t *testing.T) {
 		"-upstream a=http://h,key-env=GATEWAY_TEST_ABSENT": "variable GATEWAY_TEST_ABSENT holds no credential",
 		"-upstream a=http://h,key-env=GATEWAY_TEST_EMPTY":  "variable GATEWAY_TEST_EMPTY holds no credential",
 		"-upstream a=http://h,key-env=GATEWAY_TEST_LINES":  "GATEWAY_TEST_LINES holds more than a credential",
+		"-upstream a=http://h,key-env=GATEWAY_TEST_UMLAUT": "GATEWAY_TEST_UMLAUT holds more than a credential",
 		"-upstream a=http://h -upstream a=http://i":        "two upstreams called",
 		"-upstream a=http://h extra":                       "unexpected argument",
 		"-upstream a=http://h -listen=":                    "-listen must be an address, such as",
@@ -90,6 +95,10 @@ func TestFlags(t *testing.T) {
 	o.upstreams, o.fixed = nil, nil
 	require.Equal(t, options{listen: "127.0.0.1:8080", ttl: time.Hour, capacity: 1, bodyLimit: 1, cooldown: 10 * time.Second,
 		hold: 10 * time.Second, failover: affinity.FailoverRebind, prefix: true}, o)
+
+	o, err = parse([]string{"-demo"}, io.Discard)
+	require.NoError(t, err)
+	require.True(t, o.demo)
 
 	var help bytes.Buffer
 	_, err = parse([]string{"-help"}, &help)

@@ -93,7 +93,8 @@ func (c *Cursor) Kind() byte {
 // Object enters the next value if it is an object, and else stays before it.
 func (c *Cursor) Object() bool { return c.enter('{') }
 
-// Array enters the next value if it is an array, and else stays before it.
+// Array enters the next value if it is an array, and else stays before it. Element finds
+// nothing in any other value, and takes it for a mistake.
 func (c *Cursor) Array() bool { return c.enter('[') }
 
 func (c *Cursor) enter(bracket byte) bool {
