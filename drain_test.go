@@ -304,6 +304,17 @@ func TestDrainAndInheritance(t *testing.T) {
 	})
 }
 
+// Nor does a thread start at the detour of its session if that is drained.
+func TestThreadsOfADrainedDetour(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
+	mustSelect(t, s, claudeAgent("s1", "", ""), "a")
+	mustSelect(t, s, claudeAgent("s1", "", ""), "b")
+	s.Drain("b", time.Time{})
+	require.Equal(t, "c", mustSelect(t, s, claudeAgent("s1", "agent-1", ""), "b", "c").Target)
+	require.Equal(t, "b", mustSelect(t, s, claudeAgent("s1", "", ""), "b", "c").Target)
+}
+
 // failures.md row 35, for drains: they belong to the Cache.
 func TestDrainOutlivesItsSelector(t *testing.T) {
 	t.Parallel()

@@ -13,8 +13,9 @@ import (
 // one's: without an ID, or with a second result of false, nothing else counts.
 func TestChainForgetsWhatWasNotFound(t *testing.T) {
 	half := func(found bool) extract.Extractor {
+		id := map[bool]string{false: "refused"}[found]
 		return extract.ExtractorFunc(func(*extract.Request) (extract.Session, bool) {
-			return extract.Session{Source: "s", Thread: "t", ParentThread: "p", Parent: "other", Aliases: []string{"a"}, Near: []string{"n"}}, found
+			return extract.Session{Source: "s", ID: id, Thread: "t", ParentThread: "p", Parent: "other", Aliases: []string{"a"}, Near: []string{"n"}}, found
 		})
 	}
 	r := func() *extract.Request {
