@@ -80,7 +80,7 @@ const maxOthers = 64
 // maxRead bounds the members that a walk reads, and the ends of the objects that they are
 // in. No request has so many; a body with more counts as malformed, so that no work is
 // wasted on the rest of it.
-const maxRead = maxItems
+const maxRead = 1 << 15
 
 // Progress of an index.
 const (
@@ -109,7 +109,10 @@ func (r *Request) readWithTrail() bool {
 	x := &r.index
 	if len(r.Body) > wholly && x.progress.Load() == unfinished {
 		x.reading.Lock()
-		if t := new(trail); x.pos == 0 && x.readOn(r.Body, nil, func(c jsonscan.Cursor) jsonscan.Cursor { t.messages(&c); return c }) {
+		const half = maxWork / 2 // since it may be in vain
+		t := &trail{work: half}
+		if x.pos == 0 && x.readOn(r.Body, nil, func(c jsonscan.Cursor) jsonscan.Cursor { t.messages(&c); return c }) && t.work <= maxWork {
+			t.work -= half
 			x.trailInPassing = t
 		}
 		x.reading.Unlock()

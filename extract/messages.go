@@ -54,18 +54,28 @@ func hasMessages(raw []byte) bool {
 }
 
 // maxItems bounds the messages, blocks, values and injected elements that a trail is made
-// from. No conversation has so many; a body with more has no trail, and no work is wasted
-// on the rest of it.
+// from, and the members of these: four of them count as one item. What is read again counts
+// again. No conversation has so many; a body with more has no trail, and no work is wasted on
+// the rest of it.
 const (
-	maxItems   = 1 << 15
-	maxMembers = 1 << 12 // of one block
+	maxItems = 1 << 15
+	maxWork  = 4 * maxItems
 )
 
 // more counts an item, and reports whether there may be one more.
 func (t *trail) more() bool {
-	t.items++
-	return t.items <= maxItems
+	t.work += 4
+	return t.work <= maxWork
 }
+
+// moreMembers is more for a member of a message or a block.
+func (t *trail) moreMembers() bool {
+	t.work++
+	return t.work <= maxWork
+}
+
+// stop has the request have no trail.
+func (t *trail) stop() { t.work = maxWork + 1 }
 
 // keptFields name what an upstream keeps of a prompt.
 var keptFields = []field{cachedContentField, requestCachedContentField, promptField}
@@ -104,12 +114,13 @@ func (t *trail) readSystem(r *Request) {
 }
 
 // readRest reads what stands beside the messages, which have been read. They are read once more
-// if any words in them may repeat the end of a system prompt that was not known then.
+// if any words in them may repeat the end of a system prompt that was not known then, and
+// if they are not too many for that.
 func (t *trail) readRest(r *Request) {
 	known := len(t.ending) > 0
 	t.readSystem(r)
-	if !known && t.ends.mayHave(t.ending) && t.items <= maxItems {
-		*t = trail{openingOnly: t.openingOnly, careful: t.careful, system: t.system, ending: t.ending, endingRoom: t.endingRoom}
+	if !known && t.ends.mayHave(t.ending) && (t.openingOnly || t.work <= maxWork/2) {
+		*t = trail{work: t.work, openingOnly: t.openingOnly, careful: t.careful, system: t.system, ending: t.ending, endingRoom: t.endingRoom}
 		t.readMessages(r)
 	}
 }
@@ -122,7 +133,7 @@ func (t *trail) readMessages(r *Request) {
 			c := jsonscan.New(raw)
 			t.messages(&c)
 			if !c.OK() {
-				t.items = maxItems + 1 // no trail
+				t.stop()
 				return
 			}
 			if !t.silent() {
@@ -219,6 +230,11 @@ func (t *trail) members(c *jsonscan.Cursor, m *message) {
 		name, ok := c.Key()
 		if !ok {
 			break
+		}
+		if !t.moreMembers() {
+			c.Skim()
+			c.Leave('}')
+			return
 		}
 		switch string(room.read(name)) {
 		case "role":
@@ -449,7 +465,7 @@ func (t *trail) isCompaction(c *jsonscan.Cursor) (is bool, words []byte) {
 		default:
 			c.Skim()
 		}
-		if !t.more() {
+		if !t.moreMembers() {
 			return false, nil
 		}
 	}
@@ -575,13 +591,12 @@ func (t *trail) block(c *jsonscan.Cursor, in *setting) {
 // comes and goes.
 func (t *trail) inBlock(c *jsonscan.Cursor) (words, parts []byte, counts bool) {
 	var room nameRoom
-	for n := 0; ; n++ {
+	for {
 		name, ok := c.Key()
 		if !ok {
 			return words, parts, counts
 		}
-		if n == maxMembers {
-			t.items = maxItems + 1 // no trail
+		if !t.moreMembers() {
 			c.Skim()
 			c.Leave('}')
 			return nil, nil, false

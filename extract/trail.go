@@ -130,10 +130,10 @@ import (
 // neither a model nor a chat_history, which only Cohere on Bedrock takes. A body that
 // continues something on the server (previous_response_id and the like) does not show
 // its conversation, and has no trail. Nor has a prompt beside a history of another form,
-// a body in which nobody wrote anything, one of more than 32,768 messages, blocks,
-// values and injected elements, or one with a block of more than 4,096 members. If a
-// message has two roles, or a block two types, either may count, and the limit is half
-// as high.
+// a body in which nobody wrote anything, or one of more than 32,768 messages, blocks,
+// values and injected elements; four members of messages and blocks count as one. If a
+// message has two roles, or a block two types, either may count, and what is read again to
+// find out counts again.
 //
 // Two conversations that begin alike, to the letter, are one until they part. A client
 // that sends only the last few messages, or rewrites early ones at every turn, has a new
@@ -206,7 +206,7 @@ func (r *Request) newTrail() *trail {
 		t.readMessages(r)
 	}
 	if t.unsure {
-		*t = trail{careful: true, items: maxItems / 2} // the other half went into the first reading
+		*t = trail{careful: true, work: t.work}
 		t.readMessages(r)
 	}
 	t.readRest(r)
@@ -219,23 +219,24 @@ func (r *Request) newTrail() *trail {
 // Opening returns a digest of how the conversation begins: the system prompt
 // and what a person wrote before the first answer. Requests with one explicit
 // id and many different openings belong to many conversations. It reports false
-// if the body shows no opening; a legacy prompt does not show where it began. Every
-// process of one release gives the same digest.
+// if the body shows no opening, or a quarter of what is too much for [Trail] has not shown
+// its end; a legacy prompt does not show where it began. Every process of one release gives
+// the same digest.
 func (r *Request) Opening() (uint64, bool) {
 	if !r.read() || r.delta() {
 		return 0, false
 	}
-	t := trail{openingOnly: true, careful: true}
+	t := trail{openingOnly: true, careful: true, work: maxWork * 3 / 4}
 	t.readMessages(r)
 	t.readRest(r)
 	_, s := t.instructions()
 	s = s.join(endSalt, t.here)
-	return s[0], t.texts > 0 && t.items <= maxItems
+	return s[0], t.texts > 0 && t.work <= maxWork
 }
 
 // A trail collects what the keys of a request are made of, and what tells its class.
 type trail struct {
-	items   int32 // looked at so far; beyond maxItems, the request has no trail
+	work    int32 // done so far; beyond maxWork, the request has no trail
 	lines   int32 // that transcript has told apart
 	inParts bool  // within the parts of a block; parts in these are no parts, to go over each text but once
 	passed  bool  // what is left of the message at hand counts for nothing: see readBrowserUse
@@ -368,7 +369,7 @@ const (
 
 // session returns the session that the trail leads to.
 func (t *trail) session() (Session, bool) {
-	if t.items > maxItems || t.silent() {
+	if t.work > maxWork || t.silent() {
 		return Session{}, false
 	}
 	in := t.settings()

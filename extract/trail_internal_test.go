@@ -7,11 +7,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// However many messages, blocks and values a body has, only so many are looked
-// at: the rest costs no more than it takes to find the body's end.
+// However many messages, blocks, members and values a body has, only so many are looked
+// at: the rest costs no more than it takes to find the body's end. That goes for all that is
+// read of them again, too.
 func TestTrailStopsCounting(t *testing.T) {
 	t.Parallel()
 	many := func(s string) string { return strings.TrimSuffix(strings.Repeat(s+",", 2*maxItems), ",") }
+	members := strings.TrimSuffix(strings.Repeat(`"a":1,`, 2*maxWork), ",")
+	mostly := strings.Repeat(`"a",`, maxItems*3/4)
+	twoRoles := `{"role":"user","content":"a","role":"user"`
 	for _, body := range []string{
 		`{"messages":[` + many(`1`) + `]}`,
 		`{"messages":[` + many(`"a"`) + `]}`,
@@ -23,24 +27,45 @@ func TestTrailStopsCounting(t *testing.T) {
 		`{"system":[` + many(`"a"`) + `],"messages":["a"]}`,
 		`{"prompt":[` + many(`1`) + `]}`,
 		`{"prompt":"a","images":[` + many(`1`) + `]}`,
+		`{"messages":[{"role":"user","content":"a",` + members + `}]}`,
+		`{"messages":[` + twoRoles + `,` + members[:len(members)/2] + `}]}`,
+		`{"messages":[{"role":"user","content":{` + members + `}}]}`,
+		`{"messages":[` + mostly + twoRoles + `}]}`,
 	} {
 		r := &Request{Body: []byte(body)}
 		require.True(t, r.read())
-		require.Greater(t, int(r.trail().items), maxItems)
-		require.Less(t, int(r.trail().items), maxItems+100)
+		require.Greater(t, int(r.trail().work), maxWork)
+		require.Less(t, int(r.trail().work), maxWork+400)
 		_, ok := Trail().Extract(r)
 		require.False(t, ok)
 	}
 }
 
-// A message that has to be read again, since it has two roles, takes half of what may be
-// looked at.
-func TestTrailReadsHalfAsManyMessagesAgain(t *testing.T) {
+// What was read of the messages in passing, before others were found that count, takes no more
+// than half of what may be looked at. It makes no difference to what counts.
+func TestTrailInPassingStopsCountingEarlier(t *testing.T) {
 	t.Parallel()
-	for n, want := range map[int]bool{maxItems/2 - 1: true, maxItems / 2: false} {
-		body := `{"messages":[{"role":"user","role":"user","content":"a"}` + strings.Repeat(`,{"role":"user","content":"a"}`, n) + `]}`
-		_, ok := Trail().Extract(&Request{Body: []byte(body)})
-		require.Equal(t, want, ok)
+	for n, inPassing := range map[int]bool{maxItems/2 - 1: true, maxItems / 2: false, maxItems - 1: false} {
+		body := []byte(`{"messages":[` + strings.Repeat(`{"role":"user","content":"a"},`, n) + `{"role":"user","content":"b"}]}`)
+		r, other := &Request{Body: body}, &Request{Body: body}
+		require.True(t, r.readWithTrail())
+		require.Equal(t, inPassing, r.index.trailInPassing != nil, n)
+		require.True(t, other.read())
+		require.Equal(t, other.trail(), r.trail())
+		_, ok := Trail().Extract(r)
+		require.True(t, ok)
+	}
+}
+
+// An opening that does not end costs a quarter of what a trail may.
+func TestOpeningStopsCountingEarlier(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]bool{maxItems / 8: true, maxItems / 4: false} {
+		for _, end := range []string{``, `,{"role":"assistant","content":"b"}`} {
+			r := &Request{Body: []byte(`{"messages":["a"` + strings.Repeat(`,{"role":"user","content":"a"}`, n) + end + `]}`)}
+			_, ok := r.Opening()
+			require.Equal(t, want, ok, n)
+		}
 	}
 }
 

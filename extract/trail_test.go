@@ -1221,7 +1221,13 @@ func TestTrailIsBounded(t *testing.T) {
 		{"messages", func(n int) string { return chat(slices.Repeat([]string{u("1")}, n)...) }},
 		{"other messages", func(n int) string { return chat(append(slices.Repeat([]string{"1"}, n-1), u("1"))...) }},
 		{"texts", func(n int) string { return chat(ub(slices.Repeat([]string{`"1"`}, n-1)...)) }},
-		{"blocks", func(n int) string { return chat(ub(slices.Repeat([]string{text_("1")}, n-1)...)) }},
+		{"blocks of two members", func(n int) string { return chat(ub(slices.Repeat([]string{text_("1")}, (n-1)*2/3)...)) }},
+		{"members of a message", func(n int) string {
+			return chat(`{"role":"user","content":"1"` + strings.Repeat(`,"a":1`, 4*n-4) + `}`)
+		}},
+		{"members of a block", func(n int) string {
+			return chat(ub(`{"text":"1"` + strings.Repeat(`,"a":1`, 4*n-9) + `}`))
+		}},
 		{"texts of the system", func(n int) string {
 			return claude("["+strings.TrimSuffix(strings.Repeat(`"1",`, n-1), ",")+"]", u("1"))
 		}},
@@ -1229,10 +1235,10 @@ func TestTrailIsBounded(t *testing.T) {
 			return claude(quote(rules), slices.Repeat([]string{u("1\n\n" + rules)}, n)...)
 		}},
 		{"messages, one with two roles, that end like the system prompt", func(n int) string {
-			return claude(quote(rules), append(slices.Repeat([]string{u("1\n\n" + rules)}, (n-1)/2), `{"role":"user","content":"1","role":"user"}`)...)
+			return claude(quote(rules), append(slices.Repeat([]string{u("1\n\n" + rules)}, (4*n-6)/10), `{"role":"user","content":"1","role":"user"}`)...)
 		}},
 		{"members of a block in an answer that comes first", func(n int) string {
-			return chat(`{"role":"assistant","content":[{`+strings.TrimSuffix(strings.Repeat(`"a":1,`, n-4), ",")+`}]}`, u("1"))
+			return chat(`{"role":"assistant","content":[{`+strings.TrimSuffix(strings.Repeat(`"a":1,`, 4*n-18), ",")+`}]}`, u("1"))
 		}},
 		{"injected elements in front", func(n int) string { return chat(u(strings.Repeat("<info-msg>a</info-msg>", n-1) + "1")) }},
 		{"injected elements behind", func(n int) string { return chat(u("1" + strings.Repeat("<info-msg>a</info-msg>", n-1))) }},
