@@ -67,6 +67,7 @@ type Request struct {
 	index   index
 	trailed atomic.Pointer[trail]      // see Request.trail
 	cuts    atomic.Pointer[[]Boundary] // see Request.Boundaries
+	state   atomic.Pointer[[]string]   // see Request.Pins
 }
 
 // FromHTTP returns the Request for r with its headers and, of a body of up to

@@ -87,8 +87,20 @@ const (
 //     them are the tool's own. A fileUri that leads to a file of the Gemini API becomes
 //     the name of that file, files/...; others can be read from anywhere.
 //
-// It reads the body.
+// It reads the body. The slice is worked out once per request, and shared: do not change it.
 func (r *Request) Pins() []string {
+	if ids := r.state.Load(); ids != nil {
+		return *ids
+	}
+	ids := r.pins()
+	if len(r.Body) > 0 { // else it may be yet to come
+		r.state.Store(&ids)
+	}
+	return ids
+}
+
+// pins is Pins, worked out anew.
+func (r *Request) pins() []string {
 	var p pins
 	for _, f := range pointerFields {
 		p.add(jsonID(r.pointer(f)))

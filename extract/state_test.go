@@ -194,6 +194,16 @@ func TestPinsOfManyFiles(t *testing.T) {
 	}
 }
 
+// A Selector may ask several times for one request, and whoever calls it as well: only the
+// first time costs anything.
+func TestPinsAreFoundOnce(t *testing.T) {
+	r := &extract.Request{Path: "/v1/responses/resp_1"}
+	require.Equal(t, []string{"resp_1"}, r.Pins())
+	r.Body = []byte(`{"input":[{"type":"item_reference","id":"rs_1"}]}`) // which came after the headers
+	require.Equal(t, []string{"resp_1", "rs_1"}, r.Pins())
+	require.Zero(t, testing.AllocsPerRun(10, func() { r.Pins() }))
+}
+
 // Nor does a body cost much that mentions one pin over and over, or what is none, or has tools without any.
 func TestPinsStopLooking(t *testing.T) {
 	t.Parallel()

@@ -67,6 +67,13 @@ func TestOpeningStopsCountingEarlier(t *testing.T) {
 			require.Equal(t, want, ok, n)
 		}
 	}
+	// What is read again, since it may repeat the end of the system prompt, counts again.
+	again := strings.Repeat("a", leastRepeated)
+	for n, want := range map[int]bool{maxItems/8 - 1: true, maxItems / 8: false, maxItems / 4: false} {
+		r := &Request{Body: []byte(`{"messages":["b"` + strings.Repeat(`,"b`+again+`"`, n) + `],"system":"` + again + `"}`)}
+		_, ok := r.Opening()
+		require.Equal(t, want, ok, n)
+	}
 }
 
 // These are as many keys as a trail can have: those of the texts in the last message are
