@@ -232,13 +232,19 @@ func (p *pins) members(c *jsonscan.Cursor, f func(name, value []byte)) {
 		c.Skim()
 		return
 	}
-	var room nameRoom
+	var room *nameRoom // on the heap, since f may keep what is in it, so only where a name has escapes
 	for p.more() {
 		name, ok := c.Key()
 		if !ok {
 			return
 		}
-		f(room.read(name), c.Skim())
+		if bytes.IndexByte(name, '\\') >= 0 {
+			if room == nil {
+				room = new(nameRoom)
+			}
+			name = room.read(name)
+		}
+		f(name, c.Skim())
 	}
 }
 

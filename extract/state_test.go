@@ -46,6 +46,7 @@ func TestPins(t *testing.T) {
 		`{"messages":[{"role":"user","content":"what is a file_id?"}]}`:                                                                                                                                             nil,
 		`{"tools":[{"type":"code_interpreter","container":{"type":"auto","file_ids":["file-1","file-2",3]}},{"type":"image_generation","input_image_mask":{"file_id":"file-3"}}]}`:                                  {"file-1", "file-2", "file-3"},
 		`{"tools":[{"type":"shell","environment":{"type":"container_reference","container_id":"cntr_1"}}]}`:                                                                                                         {"cntr_1"},
+		`{"tools":[{"env\u0069ronment":{"container_\u0069d":"cntr_1"},"\u0063ontainer":"cntr_2"}]}`:                                                                                                                 {"cntr_1", "cntr_2"},
 		`{"tools":[{"type":"shell","environment":{"type":"container_auto","file_ids":["file-1"],"skills":[{"type":"skill_reference","skill_id":"skill_1"},{"type":"inline"}]}}]}`:                                   {"file-1", "skill_1"},
 		`{"name":"ours","file_ids":["file-1","file-2"]}`:                                                                                                                                                            {"file-1", "file-2"},
 		`{"model":"m","training_file":"file-1"}`: {"file-1"},
@@ -173,7 +174,8 @@ func TestPins(t *testing.T) {
 	}
 }
 
-// What is behind the last pin costs nothing: neither memory nor time.
+// What is behind the last pin costs nothing: neither memory nor time. Nor do tools without any
+// cost memory.
 func TestPinsOfManyFiles(t *testing.T) {
 	allocs := func(head, one, tail string, n int) float64 {
 		var b strings.Builder
@@ -192,6 +194,11 @@ func TestPinsOfManyFiles(t *testing.T) {
 	} {
 		require.Equal(t, allocs(in[0], in[1], in[2], 20), allocs(in[0], in[1], in[2], 2000), in[0])
 	}
+	tools := func(n int) float64 {
+		body := []byte(`{"tools":[` + strings.Repeat(`{"type":"function","name":"f","parameters":{}},`, n) + `{}]}`)
+		return testing.AllocsPerRun(5, func() { require.Empty(t, (&extract.Request{Body: body}).Pins()) })
+	}
+	require.Equal(t, tools(1), tools(100))
 }
 
 // A Selector may ask several times for one request, and whoever calls it as well: only the
