@@ -219,9 +219,9 @@ func (r *Request) newTrail() *trail {
 // Opening returns a digest of how the conversation begins: the system prompt
 // and what a person wrote before the first answer. Requests with one explicit
 // id and many different openings belong to many conversations. It reports false
-// if the body shows no opening, or a quarter of what is too much for [Trail] has not shown
-// its end; a legacy prompt does not show where it began. Every process of one release gives
-// the same digest.
+// if the body shows no opening, or one of more than a quarter of what [Trail] takes; a
+// legacy prompt does not show where it began. Every process of one release gives the same
+// digest.
 func (r *Request) Opening() (uint64, bool) {
 	if !r.read() || r.delta() {
 		return 0, false
