@@ -72,6 +72,9 @@ func (p bodyPath) in(r *Request, early bool) (value []byte) {
 	} else {
 		value = r.member(p.names[0].name)
 	}
+	if value == nil && r.read() && r.index.tooManyOthers {
+		value = lastMember(r.Body, p.names[0].name)
+	}
 	for _, n := range p.names[1:] {
 		if value == nil {
 			return nil

@@ -51,8 +51,8 @@ type index struct {
 	// others has one offset for each member of the body that is no field: the end of
 	// what stands before the member, which is the opening brace or another member. It
 	// serves those who ask by name, as Body does for any and Pins for store. If there are
-	// more than maxOthers, as in no real body, it is nil and tooManyOthers is true; the
-	// body is then walked again for each such name.
+	// more than maxOthers, as in no real body, it is nil and tooManyOthers is true: then only
+	// Body finds such a member, and walks through the body again for each path.
 	others        []uint32
 	tooManyOthers bool
 
@@ -181,9 +181,6 @@ func (x *index) next(fields fieldSet, at uint32) (first *knownMember) {
 func (x *index) member(body []byte, name string) []byte {
 	if f := noField.member([]byte(name)); f != noField {
 		return x.value(body, f)
-	}
-	if x.tooManyOthers && x.progress.Load() == good {
-		return lastMember(body, name)
 	}
 	var room nameRoom
 	for i := len(x.others) - 1; i >= 0; i-- {

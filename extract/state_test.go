@@ -201,6 +201,23 @@ func TestPinsOfManyFiles(t *testing.T) {
 	require.Equal(t, tools(1), tools(100))
 }
 
+// A body with more members than any request has is not gone through again for each of those
+// that may hold state.
+func TestPinsOfABodyWithTooManyMembers(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int][]string{62: {"resp_1", "file-1", "file-2"}, 64: {"resp_1"}} {
+		var others strings.Builder
+		for i := range n {
+			fmt.Fprintf(&others, `,"m%d":1`, i)
+		}
+		r := &extract.Request{Body: []byte(`{"input_file_id":"file-1","file_ids":["file-2"],"previous_response_id":"resp_1"` + others.String() + `}`)}
+		require.Equal(t, want, r.Pins())
+		s, ok := extract.Body("input_file_id").Extract(r)
+		require.True(t, ok)
+		require.Equal(t, "file-1", s.ID)
+	}
+}
+
 // A Selector may ask several times for one request, and whoever calls it as well: only the
 // first time costs anything.
 func TestPinsAreFoundOnce(t *testing.T) {
