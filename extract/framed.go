@@ -29,12 +29,11 @@ import (
 const maxFramed = 4
 
 // framed calls f for the digest and the length of each piece of the last text that may be
-// the question in it: the first paragraph, the first line behind a
-// label such as "Question:", the last paragraph, and the last line without its label. A line
-// behind all of it that says who is to speak is none of these.
+// the question in it: the first paragraph, the last one, and the line behind a label such as
+// "Question:" in how the text opens, and in how it ends or, without such, the last line without
+// any label. A line behind all of it that says who is to speak is none of these.
 func (t *trail) framed(f func(asked uint64, bytes int)) {
-	last := t.steps.back(0)
-	if last == nil || last.answered || t.lastText == 0 || t.passed || !t.severalLines() {
+	if st := t.steps.back(0); st == nil || st.answered || t.lastText == 0 || t.passed || !t.severalLines() {
 		return
 	}
 	end := t.lastEnd
@@ -42,7 +41,12 @@ func (t *trail) framed(f func(asked uint64, bytes int)) {
 		end = trimEnd(end[:len(end)-len(cue)])
 	}
 	first, _, _ := bytes.Cut(t.lastWords, paragraphBreak)
-	pieces := [maxFramed][]byte{trim(first), askedIn(first), trim(behind(end, paragraphBreak)), trim(withoutLabel(behind(end, lineBreak)))}
+	opening, _ := labelled(t.lastWords)
+	_, last := labelled(end)
+	if last == nil {
+		last = trim(withoutLabel(behind(end, lineBreak)))
+	}
+	pieces := [maxFramed][]byte{trim(first), opening, trim(behind(end, paragraphBreak)), last}
 	for i, piece := range pieces {
 		whole := len(piece) >= min(len(t.lastWords), len(t.lastEnd)) // or cut off
 		same := slices.ContainsFunc(pieces[:i], func(before []byte) bool { return bytes.Equal(before, piece) })
@@ -50,6 +54,26 @@ func (t *trail) framed(f func(asked uint64, bytes int)) {
 			f(xxhash.Sum64(piece), len(piece))
 		}
 	}
+}
+
+// labelled returns the lines behind the first and the last label of a person in a text, such as
+// "Question:", nil if there are none.
+func labelled(text []byte) (first, last []byte) {
+	for open := false; len(text) > 0; { // a label on a line of its own is
+		var line []byte
+		line, text, _ = bytes.Cut(text, lineBreak)
+		words, label := behindLabel(line)
+		if open && !label {
+			words = trim(line)
+		}
+		open = (open || label) && len(words) == 0
+		if len(words) > 0 {
+			if last = words; first == nil {
+				first = words
+			}
+		}
+	}
+	return first, last
 }
 
 // severalLines reports whether the last text has a line break, as far as it is kept.

@@ -23,7 +23,18 @@ var frames = map[string]func(question string) string{
 	"nothing but a label and a cue":  func(q string) string { return "Q: " + q + "\nA:" },
 	"a label on a line of its own":   func(q string) string { return "已知信息：\n" + oslo + "\n用户问题：\n" + q },
 	"a label in Chinese, and quotes": func(q string) string { return oslo + "\n\n问题：\"\"\"" + q + "\"\"\"" },
-	"an element":                     func(q string) string { return "<found>\n" + oslo + "\n</found>\n<question>\n" + q + "\n</question>" },
+	"a label in the midst, on a line of its own": func(q string) string {
+		return "Use the context.\n\n#Question:\n\n" + q + "\n\n#Context:\n" + oslo + "\n\n#Answer:"
+	},
+	"a label in the midst, near the end": func(q string) string { return "Kontext:\n" + oslo + "\n\nFrage: " + q + "\n\nAntworte kurz." },
+	"a heading in Chinese":               func(q string) string { return "# 问题\n" + q + "\n\n\n# 回答规则\n- Be brief." },
+	"brackets in Japanese": func(q string) string {
+		return "【参考】\n" + oslo + "\n\n【質問】\n" + q + "\n\n【条件】\nBe brief."
+	},
+	"an element in Chinese":       func(q string) string { return "<已知信息>" + oslo + "</已知信息>\n<问题>" + q + "</问题>" },
+	"a label in Korean, in front": func(q string) string { return "질문: " + q + "\n\n참고:\n" + oslo + "\n\n답하세요." },
+	"a label in Russian":          func(q string) string { return "Контекст: " + oslo + "\nВопрос: " + q + "\nОтвет:" },
+	"an element":                  func(q string) string { return "<found>\n" + oslo + "\n</found>\n<question>\n" + q + "\n</question>" },
 }
 
 // A question that is framed while it is the last, and stands alone in the next turn, leads to a

@@ -3,6 +3,7 @@ package extract
 import (
 	"bytes"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -162,33 +163,52 @@ func bareLine(text []byte) []byte {
 //	<message role="user">hi</message>
 //	{"role": "user", "content": "hi"}
 func askedIn(line []byte) []byte {
+	if words, _ := behindLabel(line); len(words) > 0 {
+		return words
+	}
+	return nil
+}
+
+// behindLabel returns what stands behind the label of a person in a line, which may be nothing,
+// and whether there is such a label. A heading in Markdown is one as well.
+func behindLabel(line []byte) (words []byte, label bool) {
 	const longest, farthest = 16, 24 // bytes behind the name, and up to a role
 	marked := len(line) > 0 && line[0] < 'A' || len(line) > 1 && line[0] == '\\'
+	heads := len(line) > 0 && line[0] == '#'
 	if line = pastMarks(line); marked {
 		if i := bytes.Index(line[:min(len(line), farthest)], []byte("role")); i >= 0 {
 			line = pastMarks(line[i+len("role"):])
 		}
 	}
-	if len(line) == 0 || line[0]|('a'-'A') > 'z' {
-		return nil
+	if len(line) == 0 {
+		return nil, false
 	}
-	for _, name := range people[line[0]|('a'-'A')] {
-		if n := len(name); len(line) > n && strings.EqualFold(string(line[:n]), name) {
-			if i := bytes.IndexAny(line[n:min(len(line), n+longest)], ":>]"); i >= 0 {
-				words, end := line[n+i+1:], -1
-				if line[n+i] == '>' {
-					end = bytes.LastIndex(words, []byte("</"))
-				}
-				if end >= 0 {
-					words = words[:end]
-				}
-				if words = bareLine(words); len(words) > 0 {
-					return words
-				}
+	names := peopleElsewhere
+	if c := line[0] | ('a' - 'A'); c <= 'z' {
+		names = people[c]
+	}
+	for _, name := range names {
+		n := len(name)
+		if len(line) < n || !strings.EqualFold(string(line[:n]), name) {
+			continue
+		}
+		rest := line[n:]
+		i := bytes.IndexAny(rest[:min(len(rest), longest)], ":>]：】")
+		if i < 0 {
+			if heads && len(rest) <= longest {
+				return nil, true
+			}
+			continue
+		}
+		end, width := utf8.DecodeRune(rest[i:])
+		if words = rest[i+width:]; end == '>' {
+			if i := bytes.LastIndex(words, []byte("</")); i >= 0 {
+				words = words[:i]
 			}
 		}
+		return bareLine(words), true
 	}
-	return nil
+	return nil, false
 }
 
 // pastMarks returns a line without what may stand in front of a name.
@@ -197,20 +217,33 @@ func pastMarks(line []byte) []byte {
 		line[0] == '\\' && len(line) > 1 && line[1] == '"') {
 		line = line[1:]
 	}
-	return line
+	return bytes.TrimPrefix(line, []byte("【"))
 }
 
-// people are what a person is called in such lines, in lower case.
-var people = stemsOf("user", "human", "customer", "question")
+// people are what a person, or a question, is called in such lines, in lower case, and
+// peopleElsewhere what they are in languages that are not written in ASCII. (Few-shot examples,
+// behind which strangers ask, mostly have shorter labels, such as "Q:".)
+var (
+	people = stemsOf("user", "human", "customer", "question",
+		"nutzer", "benutzer", "kunde", "frage", "utilisateur", "usuario", "usuário", "pregunta", "pergunta")
+	peopleElsewhere = []string{
+		"用户", "用戶", "客户", "客戶", "问题", "問題", "提问", "ユーザ", "質問", "사용자", "고객", "질문",
+		"пользователь", "клиент", "вопрос",
+	}
+)
 
 // headsHistory reports whether a line is the heading of a conversation, such as
 // "Previous conversation:", "## Memory" or "--- Chat history ---".
 func headsHistory(line []byte) bool {
 	first, last := line[0], line[len(line)-1]
 	heads := last == ':' || first == '#' || first == '<' ||
+		bytes.HasSuffix(line, []byte("：")) || bytes.HasPrefix(line, []byte("【")) ||
 		strings.IndexByte("-=*[", first) >= 0 && strings.IndexByte("-=*]", last) >= 0
 	var buf [64]byte // as most of them, of which there may be thousands
 	return heads && historyWords.in(oneLine(append(buf[:0], line...)))
 }
 
-var historyWords = signs{{"history", "conversation", "memory", "transcript", "dialog"}}
+var historyWords = signs{{
+	"histor", "conversation", "memory", "transcript", "dialog", "verlauf", "gespräch", "unterhaltung", "conversaci",
+	"历史", "歷史", "对话", "對話", "聊天记录", "履歴", "会話", "대화", "стори", "иалог",
+}}

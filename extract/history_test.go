@@ -24,6 +24,12 @@ var advisors = []advisor{
 	{"brackets", "You are kind.\n\nTranscript of the dialog:\n", "", "[Customer] ", "[Bot] ", "\n"},
 	{"roles", "You are kind.\n<history>\n", "</history>", "<message role=\"user\">", "<message role=\"assistant\">", "</message>\n"},
 	{"JSON", "You are kind.\n\nConversation:\n", "\nBe brief.", `{"role": "user", "content": "`, `{"role": "assistant", "content": "`, "\"}\n"},
+	{"Chinese", "You are kind.\n\n历史对话：\n", "", "用户：", "助手：", "\n"},
+	{"brackets in Chinese", "You are kind.\n\n【对话历史】\n", "", "【用户】", "【客服】", "\n"},
+	{"Japanese", "You are kind.\n\n## 会話履歴\n", "", "ユーザー: ", "アシスタント: ", "\n"},
+	{"Korean", "You are kind.\n\n# 이전 대화 내용\n", "", "사용자: ", "상담원: ", "\n"},
+	{"Russian", "You are kind.\n\nИстория диалога:\n", "", "Пользователь: ", "Ассистент: ", "\n"},
+	{"German", "You are kind.\n\nBisheriger Verlauf:\n", "", "Nutzer: ", "Assistent: ", "\n"},
 	{"a list of Python", "You are kind.\n\nMemory:\n[", "]", `{'role': 'user', 'content': '`, `{'role': 'assistant', 'content': '`, "'}, "},
 }
 

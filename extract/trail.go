@@ -115,8 +115,9 @@ import (
 // of the page, and leaves it out of the next turn. What is added may stand before or
 // behind the question, or be several texts behind it or, under a system prompt that is
 // the same but for times of day, around it in one text, if the question has fewer than
-// 256 bytes and is the first paragraph, the last one, the first line behind "Question:"
-// or the like or, with or without a label, the last line.
+// 256 bytes and is the first paragraph, the last one, the line behind "Question:" or the
+// like (in English and some other languages) near either end or, with or without a label,
+// the last line.
 //
 // All this requires an answer in the messages, which shows that there was an earlier
 // request; or the conversation in the system prompt or in one text, where each line of a

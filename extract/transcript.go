@@ -29,7 +29,7 @@ import (
 func cueOf(words []byte) []byte {
 	const longest = 40
 	n := len(words)
-	if n == 0 || words[n-1] != ':' && words[n-1] != '>' && words[n-1] != ']' {
+	if n == 0 || words[n-1] != ':' && words[n-1] != '>' && words[n-1] != ']' && !bytes.HasSuffix(words, []byte("：")) {
 		return nil // as most
 	}
 	end := words[max(0, n-longest-len(lineBreak)):]
@@ -37,7 +37,11 @@ func cueOf(words []byte) []byte {
 	if i < 0 {
 		return nil
 	}
-	return end[i+len(lineBreak):]
+	cue := end[i+len(lineBreak):]
+	if bytes.LastIndex(cue, []byte("</")) > 0 { // an element with words inside
+		return nil
+	}
+	return cue
 }
 
 // insideElement returns a text, given with its cue, without a last line that closes the element

@@ -19,6 +19,7 @@ var papers = []paper{
 	{"an agent that thinks on paper", "Use the following format:\n\nThought: you should always think\nAction: what to do\n\nBegin!\n\nQuestion:", "\nThought:", "\nObservation: ", "\nThought: "},
 	{"instructions", "Below is an instruction.", "\n\n### Response:", "\n\n### Instruction:\n", "\n\n### Response:\n"},
 	{"brackets", "Answer.", "\n[bot]", "\n[user] ", "\n[bot] "},
+	{"a wide colon", "历史对话：", "\n助手：", "\n用户：", "\n助手："},
 	{"tags", "Answer.\r\n", "\r\n<bot>", "\r\n<user>", "\r\n<bot>"},
 }
 
