@@ -121,6 +121,10 @@ func (r *Request) pathClass() Class {
 		if strings.HasSuffix(r.Path, "/fim/completions") { // Mistral: what an editor completes
 			return Auxiliary
 		}
+	case "ontent", "ntents": // as most that Gemini is asked
+		if strings.Contains(r.Path, "mbedContent") { // in batches as well
+			return Auxiliary
+		}
 	case "redict":
 		if strings.HasSuffix(r.Path, "/count-tokens:rawPredict") { // Anthropic on Vertex AI
 			return Probe
@@ -129,7 +133,7 @@ func (r *Request) pathClass() Class {
 		if strings.Contains(r.Path, "embed") || strings.Contains(r.Path, "rerank") { // what models on Bedrock are called
 			return Auxiliary
 		}
-	case "tokens", "Tokens", "kenize", "ompact", "ddings", "/embed", "ations", "ptions", "/edits", "infill", "speech", "rerank", "ontent", "ntents", "videos", "unning", "action":
+	case "tokens", "Tokens", "kenize", "ompact", "ddings", "imodal", "/embed", "ed_all", "sparse", "ooling", "assify", "/score", "ations", "ptions", "/edits", "infill", "speech", "rerank", "eranks", "videos", "unning", "action":
 		for _, p := range pathClasses {
 			if strings.HasSuffix(r.Path, p.suffix) {
 				return p.class
@@ -153,9 +157,16 @@ var pathClasses = []struct {
 	{"/tokenize", Probe},                 // vLLM, llama.cpp
 	{"/detokenize", Probe},               // vLLM, llama.cpp
 	{"/infill", Auxiliary},               // llama.cpp: what an editor completes
-	{"/embeddings", Auxiliary},           // OpenAI and others
+	{"embeddings", Auxiliary},            // OpenAI and others; Voyage, with words in front
+	{"/multimodal", Auxiliary},           // Volcengine: embeddings
 	{"/embed", Auxiliary},                // Ollama, Cohere
+	{"/embed_all", Auxiliary},            // Text Embeddings Inference
+	{"/embed_sparse", Auxiliary},         // Text Embeddings Inference
+	{"/pooling", Auxiliary},              // vLLM
+	{"/classify", Auxiliary},             // vLLM, Jina
+	{"/score", Auxiliary},                // vLLM
 	{"/rerank", Auxiliary},               // Cohere, vLLM
+	{"/reranks", Auxiliary},              // DashScope
 	{"/moderations", Auxiliary},          // OpenAI
 	{"/images/generations", Auxiliary},   // OpenAI
 	{"/images/edits", Auxiliary},         // OpenAI
@@ -167,8 +178,6 @@ var pathClasses = []struct {
 	{"/audio/transcriptions", Auxiliary}, // OpenAI
 	{"/audio/translations", Auxiliary},   // OpenAI
 	{"/feature-extraction", Auxiliary},   // Hugging Face
-	{":embedContent", Auxiliary},         // Gemini
-	{":batchEmbedContents", Auxiliary},   // Gemini
 }
 
 // classHeaders are the headers that headerClass asks for. The walk of Headers looks for them
