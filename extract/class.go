@@ -77,7 +77,8 @@ func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compa
 // answer it and what to look up for it (in the question itself, only if that has several
 // lines); and the wish for a title of a given length for the conversation at hand or, in
 // system prompts as well, for a standalone question or for the questions that the user
-// may ask next.
+// may ask next. Titles, summaries and standalone questions are known in Chinese, Japanese,
+// Korean, Russian, German, French, Spanish and Portuguese, too.
 //
 // Where the headers say Subagent, the body is looked at as well, since a sub-agent may
 // have side calls of its own. When in doubt, the class is Turn.
@@ -330,8 +331,13 @@ func (r *Request) bodyClass() Class {
 	case tools:
 	case t.wantsAside(first):
 		return Auxiliary
-	case first && t.severalLines() && summarizesShown(t.lastWords, t.lastEnd):
-		return Compaction
+	case first && t.severalLines():
+		if summarizesShown(t.lastWords, t.lastEnd) {
+			return Compaction
+		}
+		if c := foreignWish(t.lastWords, true); c != Turn {
+			return c
+		}
 	}
 	if first && r.probes(t.lastWords) {
 		return Probe

@@ -82,21 +82,6 @@ func endsName(behind []byte) bool {
 	return len(behind) == 0 || startsWith(behind, titledEnds) && !startsWith(behind, goesOn) || saysLength(behind)
 }
 
-var (
-	chineseTitles = signs{
-		{"会话标题", "对话标题", "聊天标题"},
-		{"生成", "总结", "命名"},
-	}
-	chineseTitleWords = signs{
-		{"标题"},
-		{"会话", "对话", "聊天"},
-		{"总结", "生成"},
-		{"字内", "字以内", "个字", "不超过", "简短", "简洁"}, // how long it is to be
-	}
-	// What is to have a title there, if it is not the conversation.
-	chineseOthers = signs{{"文章", "工单", "视频", "帖子", "邮件"}}
-)
-
 // wantsTitleOfThis reports whether a person's words, given as they open, want a title for the
 // conversation that they are in, and say how long it is to be: "Create a 2-4 word title for
 // this conversation", or show the conversation as well; or want the conversation summarized

@@ -19,6 +19,7 @@ import (
 //	titles.go     the title of a conversation
 //	summaries.go  a summary in its place
 //	questions.go  a question that stands alone, and those that the user may ask next
+//	foreign.go    the same, in other languages than English
 //	asides.go     what is to be thought of something that was said
 //	subagent.go   that the model is a sub-agent
 
@@ -114,13 +115,13 @@ func sentence(text []byte) []byte {
 // things written for something else loses little by that: each of its later calls has an
 // answer in it, or goes on from state on the server.
 func soleWish(text []byte) Class {
-	if !wishStems.in(text) && !bytes.Contains(text, []byte("标题")) { // as most
-		return Turn
+	if c := foreignWish(text, false); c != Turn || !wishStems.in(text) { // as most
+		return c
 	}
 	lower := loweredBeginning(text)
 	order := sentence(lower)
 	switch {
-	case makesTitle(lower), chineseTitles.in(lower), chineseTitleWords.in(lower) && !chineseOthers.in(lower), commitWords.in(order) && !commitOthers.in(order):
+	case makesTitle(lower), commitWords.in(order) && !commitOthers.in(order):
 		return Auxiliary
 	case wantsSummary(lower):
 		return Compaction

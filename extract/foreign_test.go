@@ -1,0 +1,72 @@
+package extract_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity/extract"
+)
+
+// What applications ask in other languages than English, as a system prompt and as all that a
+// person wrote, with the conversation behind it.
+func TestWishesInOtherLanguages(t *testing.T) {
+	t.Parallel()
+	type classes struct{ system, person extract.Class }
+	title, summary, none := classes{extract.Auxiliary, extract.Auxiliary}, classes{extract.Compaction, extract.Compaction}, classes{}
+	for prompt, want := range map[string]classes{
+		"请根据以下对话内容，生成一个简洁的会话标题（约15字以内），只返回标题":                               title, // xiaozhi
+		"你是一位资深信息架构师，请根据下面的「用户目标」，生成一个用于会话列表展示的对话标题":                        title, // Bisheng
+		"以下の会話に短いタイトルを付けてください。15文字以内で、タイトルのみを出力してください。":                     title,
+		"다음 대화 내용을 바탕으로 짧은 대화 제목을 생성하세요.":                                   title,
+		"Придумай короткое название для этого диалога (3-5 слов).":          title,
+		"Erstelle einen kurzen Titel für diese Unterhaltung.":               title,
+		"Du bist ein KI-Assistent, der Konversationstitel erstellt – kurz.": title, // AlmaLex
+		"Génère un titre court pour cette conversation.":                    title,
+		"Genera un título corto para esta conversación.":                    title,
+		"Você é um gerador de títulos de conversa. Crie um título conciso.": title, // Hay
+		"请将以下对话历史压缩为简洁的摘要，保留关键信息":                                           summary,
+		"以下の会話履歴を要約してください。":                                                 summary,
+		"다음 대화 내용을 핵심만 간결하게 요약해 주세요.":                                       summary,
+		"Кратко суммируй следующий диалог, сохранив важные факты.":          summary,
+		"Fasse die bisherige Unterhaltung für später kurz zusammen.":        summary,
+
+		// A person may want these of something else.
+		"总结给出的会话，将其总结为10字内标题":                                    {extract.Auxiliary, extract.Turn},
+		"你是一个对话摘要助手。请总结以下对话,保留关键上下文":                             {extract.Compaction, extract.Compaction}, // RAGFlow
+		"你是一个对话记录助手。请将对话内容归纳为当天的日常记录。":                           {extract.Compaction, extract.Turn},       // CowAgent
+		"请帮我生成一个产品介绍，要有标题、用户对话示例，简短一点":                           {extract.Auxiliary, extract.Turn},
+		"你是小红书写手，根据以下对话为文章生成简短的标题":                               none,
+		"你是客服。每次聊天后总结以下对话，再回复。":                                  none,
+		"以下是之前对话的摘要：用户想买自行车。":                                    none,
+		"これまでの会話の要約：ユーザーは自転車が欲しい。":                               none,
+		"Bisherige Unterhaltung, gekürzt: ein Fahrrad für Anna.": none,
+		"Du bist ein hilfreicher Assistent für Gespräche.":       none,
+		"Ты полезный ассистент, веди диалог.":                    none,
+	} {
+		talk := prompt + "\nUser: x\nAI: y"
+		require.Equal(t, want.system, classOf(chat(sys(prompt), u(talk[len(prompt)+1:]))), prompt)
+		require.Equal(t, want.person, classOf(chat(u(talk))), prompt)
+		require.Equal(t, extract.Turn, classOf(chat(u(prompt))), "in one line: %s", prompt)
+		require.Equal(t, extract.Turn, classOf(chat(sys(prompt), u("x"), a("y"), u("z"))), prompt)
+		require.Equal(t, extract.Turn, classOf(strings.Replace(chat(sys(prompt), u("x")), "{", `{"tools":[{"name":"a"}],`, 1)), prompt)
+	}
+}
+
+// A question that can be understood without the conversation is asked for behind that.
+func TestStandaloneQuestionsInOtherLanguages(t *testing.T) {
+	t.Parallel()
+	for prompt, want := range map[string]extract.Class{
+		"你是一个问题改写助手。请结合历史对话，将用户的最新问题改写为一个独立、完整的问题，不要回答问题。":                                   extract.Auxiliary,
+		"チャット履歴がなくても理解できる独立した質問に書き換えてください。":                                                  extract.Auxiliary,
+		"대화 기록 없이도 이해할 수 있는 독립적인 질문으로 다시 작성하세요.":                                             extract.Auxiliary,
+		"По истории диалога сформулируй самостоятельный вопрос.":                             extract.Auxiliary,
+		"Formuliere anhand des Gesprächsverlaufs die letzte Frage in eine eigenständige um.": extract.Auxiliary,
+		"请结合历史对话，将问题改写为独立的问题，然后回答它。":                                                         extract.Turn,
+		"你是一个独立的写作助手，可以改写文章。":                                                                extract.Turn,
+		"Du hilfst Studenten, eigenständig zu schreiben, und formulierst Sätze für sie um.":  extract.Turn,
+	} {
+		require.Equal(t, want, classOf(chat(sys(prompt), u("x"), a("y"), u("z"))), prompt)
+	}
+}
