@@ -55,6 +55,7 @@ var (
 		{"You are a software engineer. You are working on a project. You have access to", Auxiliary},               // bolt.diy
 		{"You are a senior software principal architect, you should help the user analyse", Auxiliary},             // bolt.diy
 		{"You are an experienced developer who helps people choose the best starter template", Auxiliary},          // bolt.diy
+		{"# Role:\n\nYou are a professional query reformulation engineer", Auxiliary},                              // Coze Studio
 		{"You are a conversation summarizer.\nYou will be given", Auxiliary},                                       // Botpress
 		{"You are summarizing an agent run for prompt compaction", Compaction},                                     // browser-use
 		{"You are naming a coding session", Auxiliary},                                                             // Claude Code
@@ -135,6 +136,7 @@ var (
 		{"You are a chat thread titling assistant", Auxiliary},                                                     // HuggingChat
 		{"You are Khoj, an extremely smart and helpful document search assistant with only", Auxiliary},            // Khoj
 		{"Generate a concise session title", Auxiliary},                                                            // kimi-cli
+		{"You are a helpful assistant that tries to summarize our conversation", Compaction},                       // Chat AI
 		{"You are a helpful assistant that compacts conversation context", Compaction},                             // kimi-cli
 		{"Your goal is to select the most relevant tools for answering the user's query", Auxiliary},               // LangChain
 		{"You are a memory subroutine for an AI.", Auxiliary},                                                      // LangMem
@@ -191,6 +193,7 @@ var (
 		{"Read the above conversation. Then select the next role from", Auxiliary},                                  // AG2
 		{"Create a concise, 3-6 word title.\n\n**Notes**:", Auxiliary},                                              // aichat
 		{"Summarize the discussion briefly in 200 words or less to use as a prompt", Compaction},                    // aichat
+		{"Generate a summary of our previous conversation history.\n<extra_instruction>", Compaction},               // AstrBot
 		{"Based on our full conversation history, produce a concise summary", Compaction},                           // AstrBot
 		{"Summarize the conversation below.\nProduce markdown that strictly follows", Compaction},                   // CAMEL
 		{"Based on the chat history, give this conversation a name", Auxiliary},                                     // Chatbox
@@ -255,6 +258,8 @@ var (
 		{"Given a user question, and a list of tools, output a list of relevant sub-questions", Auxiliary},          // LlamaIndex
 		{"Write a short title for the following request. Include only the title", Auxiliary},                        // Mattermost
 		{"You are a smart memory manager which controls the memory of a system", Auxiliary},                         // Mem0
+		{"()里面是用户问题", Auxiliary},                                                                                    // MaxKB
+		{"() contains the user's question. Answer the guessed", Auxiliary},                                          // MaxKB
 		{"**Generate a clear and complete summary of the entire conversation in no more than five", Compaction},     // Microsoft.Extensions.AI
 		{"Suggest up to 3 follow-up questions that I could ask you to help me complete my task.", Auxiliary},        // Microsoft's template of a chat
 		{"Summarize this conversation for a new Assistant", Compaction},                                             // Mux
@@ -291,6 +296,7 @@ var (
 		{"Generate 3-5 concise git branch name suggestions based on these changes. Include", Auxiliary},             // Tabby
 		{"Given the preceding excerpt, your job is to determine \"what task is the agent performing", Auxiliary},    // Trae Agent
 		{"Given the trajectory, your job is to determine \"what task is the agent performing", Auxiliary},           // Trae Agent
+		{"你是一个经验丰富的记忆总结者", Compaction},                                                                              // xiaozhi
 		{"Generate a detailed summary of this conversation. Include:\n1. A brief overview", Compaction},             // Zed
 		{"You are an expert at writing Git commits. Your job is to write a short clear commit message", Auxiliary},  // Zed
 		{"You are compacting this conversation into a handoff for another agent", Compaction},                       // Zed
