@@ -194,6 +194,7 @@ var (
 		{"Create a concise, 3-6 word title.\n\n**Notes**:", Auxiliary},                                              // aichat
 		{"Summarize the discussion briefly in 200 words or less to use as a prompt", Compaction},                    // aichat
 		{"Generate a summary of our previous conversation history.\n<extra_instruction>", Compaction},               // AstrBot
+		{"Generate a very short title (max 15 characters for Chinese", Auxiliary},                                   // CowAgent
 		{"Based on our full conversation history, produce a concise summary", Compaction},                           // AstrBot
 		{"Summarize the conversation below.\nProduce markdown that strictly follows", Compaction},                   // CAMEL
 		{"Based on the chat history, give this conversation a name", Auxiliary},                                     // Chatbox

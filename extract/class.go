@@ -331,10 +331,9 @@ func (r *Request) bodyClass() Class {
 	case tools:
 	case t.wantsAside(first):
 		return Auxiliary
+	case first && t.severalLines() && summarizesShown(t.lastWords, t.lastEnd):
+		return Compaction
 	case first && t.severalLines():
-		if summarizesShown(t.lastWords, t.lastEnd) {
-			return Compaction
-		}
 		if c := foreignWish(t.lastWords, true); c != Turn {
 			return c
 		}

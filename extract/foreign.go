@@ -7,16 +7,12 @@ import "encoding/binary"
 // words of the same kinds in each, so one list has those of all: a prompt in one language
 // has hardly any of the others.
 
-// foreignWish is soleWish for prompts that are not in English alone. alone says that the
-// prompt is all that a person wrote, who may want something like it: then the conversation
-// must be called the one at hand.
+// foreignWish is soleWish for prompts in other languages than English. alone says that the
+// prompt is all that a person wrote, who may want something like it: then the
+// conversation must be called the one at hand.
 func foreignWish(text []byte, alone bool) Class {
-	if isASCII(text) { // as most
-		return Turn
-	}
-	lower := loweredBeginning(text)
-	switch {
-	case foreignOthers.in(lower) || alone && !talkAtHand.in(lower):
+	switch lower := foreignBeginning(text); {
+	case lower == nil, foreignOthers.in(lower), alone && !talkAtHand.in(lower):
 	case foreignTitles.in(lower) && (talkAtHand.in(lower) || briefWords.in(lower)):
 		return Auxiliary
 	case foreignSummaries.in(lower):
@@ -25,25 +21,16 @@ func foreignWish(text []byte, alone bool) Class {
 	return Turn
 }
 
-// wantsForeignQuestion is wantsStandaloneQuestion for such prompts.
-func wantsForeignQuestion(text []byte) bool {
-	if isASCII(text) {
-		return false
-	}
-	lower := loweredBeginning(text)
-	return foreignQuestions.in(lower) && !foreignOthers.in(lower)
-}
-
-// isASCII reports whether a text has no other characters.
-func isASCII(text []byte) bool {
+// foreignBeginning is loweredBeginning of a text, or nil if it is all ASCII, as most are.
+func foreignBeginning(text []byte) []byte {
 	var all uint64
-	for ; len(text) >= 8; text = text[8:] {
-		all |= binary.LittleEndian.Uint64(text)
+	for rest := text; len(rest) >= 8; rest = rest[8:] {
+		all |= binary.LittleEndian.Uint64(rest)
 	}
-	for _, c := range text {
-		all |= uint64(c)
+	if all&0x8080808080808080 == 0 {
+		return nil
 	}
-	return all&0x8080808080808080 == 0
+	return loweredBeginning(text)
 }
 
 var (

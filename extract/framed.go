@@ -29,9 +29,9 @@ import (
 const maxFramed = 4
 
 // framed calls f for the digest and the length of each piece of the last text that may be
-// the question in it: the first paragraph, the last one, and the line behind a label such as
-// "Question:" in how the text opens, and in how it ends or, without such, the last line without
-// any label. A line behind all of it that says who is to speak is none of these.
+// the question in it: the first paragraph, the last one, and the line behind a label such
+// as "Question:" in how the text opens, and in how it ends or, without such, the last line
+// without any label. A line behind all of it that says who is to speak is none of these.
 func (t *trail) framed(f func(asked uint64, bytes int)) {
 	if st := t.steps.back(0); st == nil || st.answered || t.lastText == 0 || t.passed || !t.severalLines() {
 		return
@@ -56,8 +56,8 @@ func (t *trail) framed(f func(asked uint64, bytes int)) {
 	}
 }
 
-// labelled returns the lines behind the first and the last label of a person in a text, such as
-// "Question:", nil if there are none.
+// labelled returns the lines behind the first and the last label of a person in a text,
+// such as "Question:", nil if there are none.
 func labelled(text []byte) (first, last []byte) {
 	for open := false; len(text) > 0; { // a label on a line of its own is
 		var line []byte

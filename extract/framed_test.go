@@ -27,13 +27,11 @@ var frames = map[string]func(question string) string{
 		return "Use the context.\n\n#Question:\n\n" + q + "\n\n#Context:\n" + oslo + "\n\n#Answer:"
 	},
 	"a label in the midst, near the end": func(q string) string { return "Kontext:\n" + oslo + "\n\nFrage: " + q + "\n\nAntworte kurz." },
-	"a heading in Chinese":               func(q string) string { return "# 问题\n" + q + "\n\n\n# 回答规则\n- Be brief." },
 	"brackets in Japanese": func(q string) string {
 		return "【参考】\n" + oslo + "\n\n【質問】\n" + q + "\n\n【条件】\nBe brief."
 	},
 	"an element in Chinese":       func(q string) string { return "<已知信息>" + oslo + "</已知信息>\n<问题>" + q + "</问题>" },
 	"a label in Korean, in front": func(q string) string { return "질문: " + q + "\n\n참고:\n" + oslo + "\n\n답하세요." },
-	"a label in Russian":          func(q string) string { return "Контекст: " + oslo + "\nВопрос: " + q + "\nОтвет:" },
 	"an element":                  func(q string) string { return "<found>\n" + oslo + "\n</found>\n<question>\n" + q + "\n</question>" },
 }
 

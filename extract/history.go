@@ -169,12 +169,11 @@ func askedIn(line []byte) []byte {
 	return nil
 }
 
-// behindLabel returns what stands behind the label of a person in a line, which may be nothing,
-// and whether there is such a label. A heading in Markdown is one as well.
+// behindLabel returns what stands behind the label of a person in a line, which may be
+// nothing, and whether there is such a label.
 func behindLabel(line []byte) (words []byte, label bool) {
 	const longest, farthest = 16, 24 // bytes behind the name, and up to a role
 	marked := len(line) > 0 && line[0] < 'A' || len(line) > 1 && line[0] == '\\'
-	heads := len(line) > 0 && line[0] == '#'
 	if line = pastMarks(line); marked {
 		if i := bytes.Index(line[:min(len(line), farthest)], []byte("role")); i >= 0 {
 			line = pastMarks(line[i+len("role"):])
@@ -195,9 +194,6 @@ func behindLabel(line []byte) (words []byte, label bool) {
 		rest := line[n:]
 		i := bytes.IndexAny(rest[:min(len(rest), longest)], ":>]：】")
 		if i < 0 {
-			if heads && len(rest) <= longest {
-				return nil, true
-			}
 			continue
 		}
 		end, width := utf8.DecodeRune(rest[i:])
@@ -221,8 +217,7 @@ func pastMarks(line []byte) []byte {
 }
 
 // people are what a person, or a question, is called in such lines, in lower case, and
-// peopleElsewhere what they are in languages that are not written in ASCII. (Few-shot examples,
-// behind which strangers ask, mostly have shorter labels, such as "Q:".)
+// peopleElsewhere what they are called in other scripts.
 var (
 	people = stemsOf("user", "human", "customer", "question",
 		"nutzer", "benutzer", "kunde", "frage", "utilisateur", "usuario", "usuário", "pregunta", "pergunta")
@@ -244,6 +239,6 @@ func headsHistory(line []byte) bool {
 }
 
 var historyWords = signs{{
-	"histor", "conversation", "memory", "transcript", "dialog", "verlauf", "gespräch", "unterhaltung", "conversaci",
+	"histor", "conversa", "memory", "transcript", "dialog", "verlauf", "gespräch", "unterhaltung",
 	"历史", "歷史", "对话", "對話", "聊天记录", "履歴", "会話", "대화", "стори", "иалог",
 }}

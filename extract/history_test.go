@@ -30,6 +30,8 @@ var advisors = []advisor{
 	{"Korean", "You are kind.\n\n# 이전 대화 내용\n", "", "사용자: ", "상담원: ", "\n"},
 	{"Russian", "You are kind.\n\nИстория диалога:\n", "", "Пользователь: ", "Ассистент: ", "\n"},
 	{"German", "You are kind.\n\nBisheriger Verlauf:\n", "", "Nutzer: ", "Assistent: ", "\n"},
+	{"French", "You are kind.\n\nHistorique :\n", "", "Utilisateur : ", "Assistant : ", "\n"},
+	{"Portuguese", "You are kind.\n\nConversa:\n", "", "Usuário: ", "Assistente: ", "\n"},
 	{"a list of Python", "You are kind.\n\nMemory:\n[", "]", `{'role': 'user', 'content': '`, `{'role': 'assistant', 'content': '`, "'}, "},
 }
 

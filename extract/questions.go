@@ -12,7 +12,7 @@ import (
 // do so in the first sentence, which says what is given and what to make of it, or calls the model
 // one who does so. Others write about such questions, or want them answered.
 func wantsStandaloneQuestion(text []byte) bool {
-	if wantsForeignQuestion(text) {
+	if lower := foreignBeginning(text); foreignQuestions.in(lower) && !foreignOthers.in(lower) {
 		return true
 	}
 	if !bytes.Contains(text, []byte("alone")) && !endsWith(sentence(text), []string{"ephraser", "ewriter"}) { // as most

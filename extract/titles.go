@@ -99,11 +99,7 @@ func wantsTitleOfThis(text []byte) bool {
 	if condensesTalk(before, behind) || len(before) <= farthest && endsWith(before, talkTitles) && endsName(behind) && titleLengths.in(lower) && !titleTellers.in(before) {
 		return true
 	}
-	behind = withoutLength(behind)
-	what, ok := bytes.CutPrefix(behind, []byte(" for "))
-	if !ok {
-		what, ok = bytes.CutPrefix(behind, []byte(" summarizing "))
-	}
+	what, ok := bytes.CutPrefix(withoutLength(behind), []byte(" for "))
 	return ok && len(before) <= farthest && (titleLengths.in(lower) || shownTalk.in(lower)) && !titleTellers.in(before) &&
 		(isTalk(what) || bytes.HasPrefix(what, []byte("the following message")) && bytes.Contains(what, []byte("\nuser: ")))
 }

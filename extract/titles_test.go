@@ -107,10 +107,8 @@ func TestTitlesOfThis(t *testing.T) {
 		`Generate a dialog title of exactly five words that summarizes the main theme.\nNo punctuation.`: extract.Auxiliary,
 		"Create a short chat title.":               extract.Auxiliary,
 		"Create a short chat title for my stream.": extract.Turn,
-		"Generate a very short title (max 15 characters for Chinese, max 6 words for English) summarizing this conversation.": extract.Auxiliary, // CowAgent
-		"Generate a short title (max 6 words) summarizing this conversation that two farmers have in my novel":                extract.Turn,
-		"How do I write a short chat title?":                                                                                                         extract.Turn,
-		"The button is behind the chat title.":                                                                                                       extract.Turn,
+		"How do I write a short chat title?":       extract.Turn,
+		"The button is behind the chat title.":     extract.Turn,
 		`Generate a concise, descriptive title for the following user query.\n\nRules:\n- One line`:                                                  extract.Auxiliary,
 		"Come up with a short title for this chat based on the user's first message. Requirements: 3-6 words":                                        extract.Auxiliary,
 		"Come up with a short title for the user query language that we have designed":                                                               extract.Turn,
