@@ -192,6 +192,7 @@ func TestEvictsTheLongestUnused(t *testing.T) {
 
 // The same, where so much goes on that not every use is written down.
 func TestEvictsTheLongestUnusedOfMany(t *testing.T) {
+	long(t)
 	t.Parallel()
 	const capacity = 40_000
 	c := newCache(t, affinity.CacheConfig{Capacity: capacity})

@@ -605,6 +605,7 @@ func TestJSON(t *testing.T) {
 
 // A share of the sessions can be told by a remainder of their digests.
 func TestDigestsAreSpreadEvenly(t *testing.T) {
+	long(t)
 	t.Parallel()
 	s := newSelector(t, affinity.Config[string]{Tenant: func(*extract.Request) string { return "t" }})
 	const sessions = 10_000

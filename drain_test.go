@@ -411,6 +411,7 @@ func TestReturnFromADetourThatIsOver(t *testing.T) {
 // Names of targets that were drained and have come and gone do not pile up, nor
 // is a drain forgotten among them.
 func TestDrainIsNotForgotten(t *testing.T) {
+	long(t)
 	t.Parallel()
 	s := newSelector(t, affinity.Config[string]{Capacity: 16})
 	s.Drain("a", time.Time{})

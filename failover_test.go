@@ -286,6 +286,7 @@ func TestAbsenceInOneCall(t *testing.T) {
 
 // After an outage, the sessions of a target come back one by one.
 func TestFailBackIsSpread(t *testing.T) {
+	long(t)
 	t.Parallel()
 	const sessions = 400
 	for kind, turn := range conversations {

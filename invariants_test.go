@@ -23,7 +23,11 @@ import (
 // TestAgainstAModel, which knows but one kind of session.
 func TestInvariants(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(16) {
+	seeds := uint64(16)
+	if testing.Short() {
+		seeds = 4
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) { runRiot(t, seed, 1000) })

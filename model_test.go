@@ -215,6 +215,7 @@ func (m *model) done(n int, sel *affinity.Selection[string], r affinity.Result) 
 }
 
 func TestAgainstAModel(t *testing.T) {
+	long(t)
 	t.Parallel()
 	for policy, p := range policies {
 		for seed := range uint64(12) {

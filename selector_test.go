@@ -27,6 +27,14 @@ import (
 // Targets of these tests are their own IDs.
 func self(s string) string { return s }
 
+// long leaves a test out with -short, as under the race detector: it would take twenty
+// times as long, and all of it is in one goroutine.
+func long(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and of one goroutine")
+	}
+}
+
 func newSelector(t testing.TB, cfg affinity.Config[string]) *affinity.Selector[string] {
 	t.Helper()
 	if cfg.ID == nil {
@@ -1200,6 +1208,7 @@ func TestHitOnABodyIDAllocatesTheID(t *testing.T) {
 // Numbers of targets are used again, never under a reader's hands: the table of
 // targets stays small, and no binding changes its target.
 func TestManyShortLivedTargets(t *testing.T) {
+	long(t)
 	t.Parallel()
 	c := newCache(t, affinity.CacheConfig{Capacity: 64})
 	keep := c.Key("keep")

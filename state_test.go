@@ -447,6 +447,7 @@ func TestStateLearnedDuringALongStream(t *testing.T) {
 
 // What is learned in passing takes no room from sessions that are in use.
 func TestLearnedStateCrowdsOutNobody(t *testing.T) {
+	long(t)
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSelector(t, affinity.Config[string]{TTL: 10 * time.Minute, Capacity: 10_000})
@@ -707,6 +708,7 @@ func TestManyConversationsBehindOneID(t *testing.T) {
 // each stays where it is. A delta shows no conversation, and goes by the id as before if its
 // state is not known either.
 func TestVeryManyConversationsBehindOneID(t *testing.T) {
+	long(t)
 	t.Parallel()
 	targets := []string{"a", "b", "c", "d"}
 	for name, test := range map[string]struct {

@@ -254,6 +254,7 @@ func TestLongQuiet(t *testing.T) {
 }
 
 func TestTargetsComeAndGo(t *testing.T) {
+	long(t)
 	for _, policy := range balancers {
 		t.Run(policy.name, func(t *testing.T) {
 			b, ts := policy.new(balance.CostConfig[*target]{}), targets(4)

@@ -25,6 +25,14 @@ type target struct {
 	load   float64
 }
 
+// long leaves a test out with -short, as under the race detector: it would take twenty
+// times as long, and all of it is in one goroutine.
+func long(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and of one goroutine")
+	}
+}
+
 func nameOf(t *target) string             { return t.name }
 func weightOf(t *target) float64          { return t.weight }
 func loadOf(t *target) float64            { return t.load }

@@ -37,8 +37,9 @@ func newPrefix(cfg balance.CostConfig[*target]) affinity.Balancer[*target] {
 	return balance.Prefix(balance.PrefixConfig[*target]{CostConfig: cfg, Boundaries: turnCuts})
 }
 
-// eachBalancer runs a test for all of them, in bubbles of their own.
+// eachBalancer runs a test of one goroutine for all of them, in bubbles of their own.
 func eachBalancer(t *testing.T, f func(t *testing.T, create func(cfg balance.CostConfig[*target]) affinity.Balancer[*target])) {
+	long(t)
 	for _, b := range balancers {
 		t.Run(b.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { f(t, b.new) })
@@ -314,6 +315,7 @@ func shares(of map[string]float64, n int) map[string]float64 {
 }
 
 func TestBalancersDoNotAllocate(t *testing.T) {
+	long(t)
 	for _, policy := range balancers {
 		t.Run(policy.name, func(t *testing.T) {
 			b, ts, ctx := policy.new(balance.CostConfig[*target]{MaxShare: 1.25}), targets(64), t.Context()

@@ -15,8 +15,9 @@ import (
 	"github.com/go-affinity/affinity/extract"
 )
 
-// bubble runs a test in virtual time with a Prefix.
+// bubble runs a test of one goroutine in virtual time with a Prefix.
 func bubble(t *testing.T, f func(t *testing.T, b affinity.Balancer[*target])) {
+	long(t)
 	synctest.Test(t, func(t *testing.T) { f(t, newPrefix(balance.CostConfig[*target]{})) })
 }
 
@@ -588,6 +589,7 @@ func TestHitsAreEntered(t *testing.T) {
 }
 
 func TestSelectorWithBalancers(t *testing.T) {
+	long(t)
 	for _, policy := range balancers {
 		t.Run(policy.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

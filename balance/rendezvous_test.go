@@ -73,6 +73,7 @@ func TestRendezvousPlacementNeverChanges(t *testing.T) {
 }
 
 func TestRendezvousSpreadsKeysEvenly(t *testing.T) {
+	long(t)
 	t.Parallel()
 	for _, n := range []int{2, 3, 7, 16, 64} {
 		ids := idsOf(n)
@@ -103,6 +104,7 @@ func TestRendezvousIgnoresTheOrderOfCandidates(t *testing.T) {
 }
 
 func TestRendezvousMovesOnlyTheKeysOfATargetThatLeaves(t *testing.T) {
+	long(t)
 	t.Parallel()
 	const n = 10
 	ids, reqs := idsOf(n), requests(20_000)
@@ -122,6 +124,7 @@ func TestRendezvousMovesOnlyTheKeysOfATargetThatLeaves(t *testing.T) {
 }
 
 func TestRendezvousMovesKeysOnlyToATargetThatJoins(t *testing.T) {
+	long(t)
 	t.Parallel()
 	const n = 10
 	ids, reqs := idsOf(n+1), requests(20_000)

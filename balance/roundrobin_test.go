@@ -66,6 +66,7 @@ func TestRoundRobinSpreadsRetriesEvenly(t *testing.T) {
 }
 
 func TestRoundRobinIsEvenOverListsOfChangingLength(t *testing.T) {
+	long(t)
 	t.Parallel()
 	p, ts := balance.RoundRobin[*target](), targets(12)
 	counts := make([][]float64, len(ts)+1)

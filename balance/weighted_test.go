@@ -56,6 +56,7 @@ func TestWeightedStaysWithinAFewPicksOfTheExactShare(t *testing.T) {
 // The two pools see every other pick each; the one that is asked about every
 // fifth time only is no less even.
 func TestWeightedIsEvenInAnyRhythm(t *testing.T) {
+	long(t)
 	t.Parallel()
 	for rhythm := 2; rhythm < 10; rhythm++ {
 		p := balance.Weighted(weightOf)

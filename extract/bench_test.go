@@ -236,6 +236,7 @@ func repeated(start, middle, end string) func(int) string {
 // dropped at random). So is time: with work that grows as the square, these bodies
 // would each keep this test busy for the best part of a minute.
 func TestHostileBodies(t *testing.T) {
+	long(t)
 	const size = 256 << 10
 	for _, input := range hostile {
 		t.Run(input.name, func(t *testing.T) {

@@ -346,6 +346,7 @@ func sixtyFour() string {
 
 // A large body costs no more memory than a small one, or a copy of one text.
 func TestMemoryOfLargeBodies(t *testing.T) {
+	long(t)
 	for _, test := range []struct {
 		name, start, middle, end string
 		copied                   bool // once

@@ -24,6 +24,7 @@ var fragments = []string{
 // and it makes no difference where the system prompt stands beside the messages, how they are
 // escaped, and whether the body is large.
 func TestWhatIsSentAgainGoesOn(t *testing.T) {
+	long(t)
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 28))
 	some := func(n int) string {

@@ -191,6 +191,7 @@ func TestCorpusWithIDs(t *testing.T) {
 // A client in whose requests everything but the words moves is still known: the
 // corpus as proxies might pass it on.
 func TestCorpusWrittenAnew(t *testing.T) {
+	long(t)
 	t.Parallel()
 	random := rand.New(rand.NewPCG(42, 0))
 	for _, r := range withoutIDs(t) {

@@ -128,6 +128,7 @@ func TestPartsOfDefault(t *testing.T) {
 // does so in between, and there the first; all else is as by its parts, strictly in
 // order.
 func TestConversationsInLargeBodies(t *testing.T) {
+	long(t)
 	t.Parallel()
 	claude := `{"user_id":` + quote(`{"session_id":"`+uuid+`"}`) + `}`
 	members := []string{

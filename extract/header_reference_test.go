@@ -68,6 +68,9 @@ func referenceHeaders(h http.Header) (source, id string) {
 // Headers is quick, and finds what the plain way finds. (That its list is that of the
 // documentation is for TestTableOfSignalsIsTrue to say.)
 func TestHeadersLikeTheReference(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and of one goroutine")
+	}
 	t.Parallel()
 	random := rand.New(rand.NewPCG(7, 7))
 	pool := []string{"X-Acme-Session-Id", "X-B-Session-Id", "X-Parent-Session-Id", "X-User-Session-Id", "X-User-Chat-Id", "X-Acme-Thread-Id", "X-A-Chat-Id",

@@ -9,6 +9,9 @@ import (
 
 // A body of more members than any request has is none, and is not read on.
 func TestBodyOfTooManyMembers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and of one goroutine")
+	}
 	t.Parallel()
 	for _, c := range []struct{ head, member, tail string }{
 		{`{"model":"m",`, `"a":1`, `,"session_id":"s","messages":["a"]}`},

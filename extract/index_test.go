@@ -32,6 +32,7 @@ func TestIDsAmongManyMembersInTheMiddle(t *testing.T) {
 // Names that are longer than any that is known are not written without their escapes; of
 // others, all are, however many there are of these.
 func TestMemoryOfLongNames(t *testing.T) {
+	long(t)
 	for _, name := range []string{
 		`"` + strings.Repeat(`\u0061`, 100_000) + `":1`,
 		strings.Repeat(`"`+strings.Repeat(`\u0061`, 30)+`":1,`, 3000) + `"a":1`,
@@ -45,8 +46,8 @@ func TestMemoryOfLongNames(t *testing.T) {
 			`{"messages":[{"role":"user","content":[{` + name + `}]}]}`,
 			`{"tools":[{"cache_control":1,` + name + `}],"input":[{` + name + `,"file_id":"x"}]}`,
 		} {
-			data, least := []byte(body), uint64(1<<60)
-			for range 10 { // the garbage collector, and the race detector, may take room away
+			data, most, least := []byte(body), uint64(len(body)/2), uint64(1<<60)
+			for n := 0; n < 10 && least >= most; n++ { // the garbage collector, and the race detector, may take room away
 				least = min(least, allocated(func() {
 					r := &extract.Request{Body: data}
 					extract.Default().Extract(r)
@@ -56,7 +57,7 @@ func TestMemoryOfLongNames(t *testing.T) {
 					r.Boundaries()
 				}))
 			}
-			require.Less(t, least, uint64(len(body)/2), "%.90s", body)
+			require.Less(t, least, most, "%.90s", body)
 		}
 	}
 }

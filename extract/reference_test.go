@@ -270,6 +270,7 @@ func comma(root node) string {
 // The same over bodies that fuzzing would not come to: of many members, of names
 // that are known and not, with escapes and without, and some of them twice.
 func TestBodyIDsLikeTheReference(t *testing.T) {
+	long(t)
 	t.Parallel()
 	known, free := referencePaths()
 	random := rand.New(rand.NewPCG(9, 9))

@@ -314,6 +314,14 @@ func (l *text) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// long leaves a test out with -short, as under the race detector: it would take twenty
+// times as long, and all of it is in one goroutine.
+func long(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and of one goroutine")
+	}
+}
+
 // allocated returns how many bytes f allocates. No other test may run beside.
 func allocated(f func()) uint64 {
 	var before, after runtime.MemStats
@@ -324,6 +332,7 @@ func allocated(f func()) uint64 {
 }
 
 func TestMemoryOfFromHTTP(t *testing.T) {
+	long(t)
 	const limit = 1 << 20
 
 	t.Run("100 MB of unknown length pass through", func(t *testing.T) {

@@ -12,6 +12,9 @@ import (
 // However many members and blocks a prompt has, Boundaries takes only so many looks. What they
 // have not looked at counts as it is written, and their end is that of the messages.
 func TestBoundariesStopLooking(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and of one goroutine")
+	}
 	t.Parallel()
 	many := func(s string) string { return strings.TrimSuffix(strings.Repeat(s+",", 2*maxLooks), ",") }
 	for _, body := range []string{

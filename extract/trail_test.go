@@ -213,6 +213,7 @@ func TestTrailDependsOnEveryCharacter(t *testing.T) {
 
 // Whatever a body says, it is the same however it is written.
 func TestTrailOfAnything(t *testing.T) {
+	long(t)
 	t.Parallel()
 	names := strings.Fields("role content parts text type images cache_control toolResult thought system systemInstruction " +
 		"system_instruction instructions messages contents input prompt request context metadata user_id session_id conversation id a b")
@@ -1201,6 +1202,7 @@ func TestOpening(t *testing.T) {
 // A turn leads back over many texts at once, but not over any number: what a
 // Selector looks up for one request is bounded.
 func TestTrailIsBounded(t *testing.T) {
+	long(t)
 	t.Parallel()
 	turns := slices.Repeat([]string{a("x"), u(strings.Repeat("1", 32))}, 1000)
 	s := trailOf(t, claude(`"/home/anna/proj"`, append([]string{u(reminder("/a/b") + "0")}, turns...)...))
@@ -1321,6 +1323,7 @@ func larger(t testing.TB, body []byte) (bodies [][]byte) {
 // Messages and blocks that are written as most clients write them are known by how
 // they begin. A blank behind each bracket makes others of them, which mean the same.
 func TestMessagesOfTheUsualFormAreNoOthers(t *testing.T) {
+	long(t)
 	t.Parallel()
 	heads := []string{`{"role":"user"`, `{"role":"assistant"`, `{"role":"user","role":"assistant"`, `{"role":"assistant","role":"user"`, `{"role":"system"`, `{"type":"message","role":"user"`}
 	contents := []string{``, `,"content":"a"`, `,"content":null`, `,"content":null,"parts":[{"text":"b"}]`, `,"content":null,"content":"c"`, `,"content":"d","content":"e"`,

@@ -370,15 +370,13 @@ func FuzzTable(f *testing.F) {
 // TestModel holds the Table against the model at greater length: more steps,
 // and from few keys, which are overwritten, to many, which evict each other.
 func TestModel(t *testing.T) {
+	long(t)
 	for _, capacity := range capacities {
 		for _, percent := range []int{50, 100, 130, 400} {
 			keys := max(1, capacity*percent/100)
 			t.Run(fmt.Sprintf("capacity=%d/keys=%d", capacity, keys), func(t *testing.T) {
 				t.Parallel()
-				steps := 2000
-				if raceEnabled || testing.Short() {
-					steps /= 20
-				}
+				const steps = 2000
 				r := rand.New(rand.NewPCG(uint64(capacity), uint64(keys)))
 				tape := make([]byte, 3*steps)
 				for i := range tape {

@@ -20,6 +20,14 @@ func steps(n int) int {
 	return n
 }
 
+// long leaves a test out with -short, and under the race detector: it would take twenty times
+// as long, and all of it is in one goroutine.
+func long(t *testing.T) {
+	if raceEnabled || testing.Short() {
+		t.Skip("long, and of one goroutine")
+	}
+}
+
 // together runs all actors at once, several of each kind if so named, and
 // waits for them. They begin as close to each other as can be.
 func together(actors ...func(r *rand.Rand)) {

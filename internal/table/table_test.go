@@ -583,6 +583,7 @@ func TestSmallTableEvictsWhatIsDeadAndThenWhatExpiresFirst(t *testing.T) {
 }
 
 func TestBigTableEvictsFromAmongTheOldest(t *testing.T) {
+	long(t)
 	const capacity = 1 << 14
 	o := &owner{}
 	tab := table.New(capacity, limit, o)
@@ -628,6 +629,7 @@ func (l *lru) use(id int) (hit bool) {
 // Whichever sessions come how often, a full table keeps nearly as many of those that
 // come again as one that knows exactly which were used last.
 func TestEvictionKeepsWhatIsUsed(t *testing.T) {
+	long(t)
 	const capacity, steps = 2000, 60_000
 	r := rand.New(rand.NewPCG(1, 2))
 	zipf := rand.NewZipf(r, 1.01, 1, 10*capacity)
@@ -798,11 +800,9 @@ func TestGetAndTouchDoNotAllocate(t *testing.T) {
 
 // A record takes at most 64 bytes, at every size from 10,000 on.
 func TestMemory(t *testing.T) {
+	long(t)
 	require.EqualValues(t, 32, table.SlotSize, "half a cache line")
-	most := 1_000_000
-	if raceEnabled || testing.Short() {
-		most = 30_000
-	}
+	const most = 1_000_000
 	tab := table.New(1<<20, limit, immortal{})
 	for i := range most {
 		tab.Put(keyOf(uint64(i)), 0, table.Record{Expires: hour}, 1)
@@ -817,10 +817,8 @@ func TestMemory(t *testing.T) {
 // What has expired takes little beside what lives, where records come and expire at a
 // steady rate.
 func TestMemoryWhereRecordsExpire(t *testing.T) {
-	live := 50_000
-	if raceEnabled || testing.Short() {
-		live = 5_000
-	}
+	long(t)
+	const live = 50_000
 	tab := table.New(8*live, limit, immortal{})
 	most := 0
 	for i := range 5 * live {
