@@ -35,6 +35,9 @@ func ids(n int) []string {
 }
 
 func TestHalvesDoNotCollide(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and of one goroutine")
+	}
 	for range 3 {
 		k := digest.NewKey()
 		hi, lo := make(map[uint64]bool), make(map[uint64]bool)

@@ -12,6 +12,9 @@ import (
 
 // TestWithoutAVX2 tests what processors do that have no AVX2: the functions in Go.
 func TestWithoutAVX2(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and of one goroutine")
+	}
 	if !avx2 {
 		t.Skip("this processor has no AVX2, so all other tests have tested that")
 	}
