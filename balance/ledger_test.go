@@ -32,7 +32,7 @@ func TestFindOnARoster(t *testing.T) {
 	r.indexTargets()
 	for i := range r.candidates {
 		require.Same(t, &r.candidates[i], r.find(uint64(2*i)))
-		require.Nil(t, r.find(uint64(2*i+1<<32)))
+		require.Nil(t, r.find(uint64(2*i)+1<<32))
 	}
 }
 

@@ -6,6 +6,9 @@ package jsonscan
 // not, the assembly goes on to the functions in Go.
 var avx2 = hasAVX2()
 
+// Those functions, for tools that do not read assembly.
+var _ = []any{structureByWords, backslashesByWords, bracketsByWords, pastEscapedByWords, oddLettersByWords}
+
 // hasAVX2 reports whether the processor has AVX2 and the operating system saves its
 // registers.
 func hasAVX2() bool
