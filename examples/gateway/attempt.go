@@ -135,7 +135,7 @@ func (g *gateway) ask(out *http.Request, x *exchange, w *watchdog) (*http.Respon
 	if gaveUp := context.Cause(w.ctx); err != nil && gaveUp != nil {
 		err, x.reached = gaveUp, false // over HTTP/2, it does not say so itself
 	}
-	if err == nil && (resp.StatusCode < 100 || resp.StatusCode > 999) {
+	if err == nil && !valid(resp) {
 		resp.Body.Close()
 		return nil, errStatus
 	}
@@ -147,9 +147,16 @@ func (g *gateway) ask(out *http.Request, x *exchange, w *watchdog) (*http.Respon
 // cancelled as it gets its connection is not sent.
 var errTurnedAway = errors.New("turns requests away")
 
-// errStatus is for answers like "HTTP/1.1 099 X": package http reads them, but panics where
-// they are to be written.
+// errStatus is for answers that are not valid.
 var errStatus = errors.New("its answer has an invalid status")
+
+// valid reports whether an answer can be passed on. Package http reads those like "HTTP/1.1 099
+// X", but panics where they are to be written; and one that says that it switches protocols,
+// and not to what, cannot be written to.
+func valid(resp *http.Response) bool {
+	_, switched := resp.Body.(oneWay)
+	return resp.StatusCode >= 100 && resp.StatusCode <= 999 && (switched || resp.StatusCode != http.StatusSwitchingProtocols)
+}
 
 // buffered reports whether the body of a request, if it has one, is in memory.
 func buffered(out *http.Request) bool {
