@@ -101,14 +101,17 @@ func (g *gateway) ask(out *http.Request, x *exchange, w *watchdog) (*http.Respon
 	reused, asked := false, 0
 	x.reached = false
 	once, turnAway := context.WithCancelCause(w.ctx)
-	trace := &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) {
-		x.reached, reused = true, c.Reused
-		if t, ok := c.Conn.(*tls.Conn); ok && t.ConnectionState().NegotiatedProtocol == "h2" {
-			if asked++; asked > 1 {
-				turnAway(errTurnedAway)
+	trace := &httptrace.ClientTrace{
+		GetConn: func(string) { x.reached = false }, // package http may ask for a second one
+		GotConn: func(c httptrace.GotConnInfo) {
+			x.reached, reused = true, c.Reused
+			if t, ok := c.Conn.(*tls.Conn); ok && t.ConnectionState().NegotiatedProtocol == "h2" {
+				if asked++; asked > 1 {
+					turnAway(errTurnedAway)
+				}
 			}
-		}
-	}}
+		},
+	}
 	var stall *time.Timer
 	if x.choice.Target.url.Scheme == "https" && buffered(out) { // else it is HTTP/1.1
 		stall = time.AfterFunc(stalled, func() { w.giveUp(errStalled) })
@@ -128,7 +131,6 @@ func (g *gateway) ask(out *http.Request, x *exchange, w *watchdog) (*http.Respon
 		// The upstream may have closed a kept-alive connection just as it was used
 		// again. Then it is well, and its sessions must not move for that. Once, and
 		// on a new connection: it may be the request that makes it hang up.
-		x.reached = false
 		req, _ = x.choice.Target.request(httptrace.WithClientTrace(w.ctx, trace), out, stall)
 		resp, err = g.fresh.RoundTrip(req)
 	}

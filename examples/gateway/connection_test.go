@@ -9,7 +9,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -228,6 +230,27 @@ func TestHandshakeBreaksOff(t *testing.T) {
 	require.EqualValues(t, 3, r.failures())
 	require.Zero(t, r.in(), "all are out")
 }
+
+// Nor can who was there for an earlier request, and takes no other connection.
+func TestGoneSinceTheLastRequest(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 3)
+	r.g.send = trips(func(req *http.Request) (*http.Response, error) {
+		trace := httptrace.ContextClientTrace(req.Context())
+		trace.GetConn("")
+		trace.GotConn(httptrace.GotConnInfo{Reused: true}) // it turns out to be closed
+		trace.GetConn("")
+		return nil, &net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}
+	})
+	require.Equal(t, 502, r.chat("s").StatusCode)
+	require.EqualValues(t, 3, r.failures())
+	require.Zero(t, r.in(), "all are out")
+}
+
+// trips is an http.RoundTripper.
+type trips func(*http.Request) (*http.Response, error)
+
+func (f trips) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
 
 // Nor can who is not there, whoever hung up before.
 func TestNobodyThereAfterAHangUp(t *testing.T) {
