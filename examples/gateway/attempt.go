@@ -62,7 +62,7 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		return nil, false, errStateAway
 	}
 	f := g.follow(ctx, resp, x)
-	x.body = resp.Body
+	resp, x.body = &f.answer, f
 	if resp.StatusCode/100 != 2 {
 		g.served(x, start, time.Now(), unknown)
 		return resp, false, nil

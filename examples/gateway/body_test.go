@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"io"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -34,7 +36,7 @@ func TestFollowedTellsItsEndOnce(t *testing.T) {
 		"neither":          {good, nil, nil},
 	} {
 		var ends []error
-		f := &followed{ReadCloser: io.NopCloser(tt.from()), end: func(err error) { ends = append(ends, err) }}
+		f := &followed{original: new(http.Response), ReadCloser: io.NopCloser(tt.from()), end: func(err error) { ends = append(ends, err) }}
 		for _, step := range tt.steps {
 			step(f)
 		}
@@ -49,7 +51,7 @@ func TestFollowedReadsWhatPasses(t *testing.T) {
 	for _, ahead := range []int{0, 1, 2, 7} {
 		const all = "one, two, three, four"
 		var read strings.Builder
-		f := &followed{ReadCloser: io.NopCloser(iotest.OneByteReader(strings.NewReader(all))), tap: &read, end: func(error) {}}
+		f := &followed{original: new(http.Response), ReadCloser: io.NopCloser(iotest.OneByteReader(strings.NewReader(all))), tap: &read, end: func(error) {}}
 		for range ahead {
 			f.readAhead()
 			f.came(<-f.next)
@@ -81,7 +83,7 @@ func TestFollowedReadsWhatPasses(t *testing.T) {
 func TestFollowedBreaksOffAhead(t *testing.T) {
 	t.Parallel()
 	var end error
-	f := &followed{ReadCloser: io.NopCloser(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader("text")))), end: func(err error) { end = err }}
+	f := &followed{original: new(http.Response), ReadCloser: io.NopCloser(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader("text")))), end: func(err error) { end = err }}
 	for range 2 {
 		f.readAhead()
 		f.came(<-f.next)
@@ -91,6 +93,36 @@ func TestFollowedBreaksOffAhead(t *testing.T) {
 	require.ErrorIs(t, err, iotest.ErrTimeout)
 	require.ErrorIs(t, end, iotest.ErrTimeout)
 }
+
+// The trailer of an answer comes with its end: before that, others may look for it while the end
+// is read ahead.
+func TestFollowedTrailer(t *testing.T) {
+	t.Parallel()
+	for _, announced := range []http.Header{{"X-Sum": nil}, nil} {
+		resp := &http.Response{StatusCode: 200, Trailer: announced, Request: httptest.NewRequest("GET", "/", nil)}
+		sum := http.Header{"X-Sum": {"42"}}
+		resp.Body = io.NopCloser(reads(func([]byte) (int, error) {
+			if announced != nil {
+				maps.Copy(resp.Trailer, sum)
+			}
+			resp.Trailer = sum
+			return 0, io.EOF
+		}))
+		f := (*gateway)(nil).follow(t.Context(), resp, nil)
+		f.end = func(error) {}
+		f.readAhead()
+		f.came(<-f.next)
+		require.Empty(t, f.answer.Trailer["X-Sum"])
+		_, err := f.Read(make([]byte, 1))
+		require.Equal(t, io.EOF, err)
+		require.Equal(t, sum, f.answer.Trailer)
+	}
+}
+
+// reads is an io.Reader.
+type reads func([]byte) (int, error)
+
+func (f reads) Read(p []byte) (int, error) { return f(p) }
 
 func TestUpload(t *testing.T) {
 	t.Parallel()

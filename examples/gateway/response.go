@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -31,7 +32,8 @@ func label(h http.Header, choice *selection) {
 // follow watches the body of a response: how it ends is the outcome, it tells
 // the usage, and the state that it names is at this upstream.
 func (g *gateway) follow(ctx context.Context, resp *http.Response, x *exchange) *followed {
-	body := &followed{ReadCloser: resp.Body}
+	body := &followed{ReadCloser: resp.Body, original: resp, answer: *resp}
+	body.answer.Body, body.answer.Trailer = body, maps.Clone(resp.Trailer)
 	outcome := affinity.OutcomeOf(resp.StatusCode, nil)
 	body.end = func(err error) {
 		o := outcome
@@ -54,7 +56,6 @@ func (g *gateway) follow(ctx context.Context, resp *http.Response, x *exchange) 
 		}
 	}
 	body.oneWay, _ = resp.Body.(oneWay)
-	resp.Body = body
 	if outcome.Result != affinity.Served || resp.StatusCode == http.StatusSwitchingProtocols {
 		return body
 	}
@@ -81,17 +82,19 @@ func (g *gateway) follow(ctx context.Context, resp *http.Response, x *exchange) 
 // ended, once.
 type followed struct {
 	io.ReadCloser
-	oneWay               // of one that switched protocols
-	events  bool         // it is a stream of events
-	reading *reading     // nil if there is nothing to read
-	tap     io.Writer    // is told what comes, once, if anybody is
-	passed  []byte       // has come, and it was not told yet
-	buf     []byte       // from the pool; nil if it was given back
-	ahead   []byte       // has come before it was asked for, often into buf,
-	err     error        // and this after it
-	next    chan portion // gets what readAhead is reading; nil if that is nothing
-	end     func(error)  // is told why it ended: nil at its end, or if it was closed before
-	once    sync.Once
+	oneWay                  // of one that switched protocols
+	original *http.Response // whose trailer package http writes while it is read, whoever does,
+	answer   http.Response  // and what is passed on, which has it when all of it was read
+	events   bool           // it is a stream of events
+	reading  *reading       // nil if there is nothing to read
+	tap      io.Writer      // is told what comes, once, if anybody is
+	passed   []byte         // has come, and it was not told yet
+	buf      []byte         // from the pool; nil if it was given back
+	ahead    []byte         // has come before it was asked for, often into buf,
+	err      error          // and this after it
+	next     chan portion   // gets what readAhead is reading; nil if that is nothing
+	end      func(error)    // is told why it ended: nil at its end, or if it was closed before
+	once     sync.Once
 }
 
 // oneWay is the other direction of a connection that switched protocols: ReverseProxy writes
@@ -135,6 +138,7 @@ func (f *followed) Read(p []byte) (n int, err error) {
 		}
 	}
 	if err != nil {
+		f.answer.Trailer = f.original.Trailer
 		f.finish(err)
 	}
 	return n, err
