@@ -182,11 +182,7 @@ func behindLabel(line []byte) (words []byte, label bool) {
 	if len(line) == 0 {
 		return nil, false
 	}
-	names := peopleElsewhere
-	if c := line[0] | ('a' - 'A'); c <= 'z' {
-		names = people[c]
-	}
-	for _, name := range names {
+	for _, name := range people[line[0]|('a'-'A')] {
 		n := len(name)
 		if len(line) < n || !strings.EqualFold(string(line[:n]), name) {
 			continue
@@ -216,16 +212,11 @@ func pastMarks(line []byte) []byte {
 	return bytes.TrimPrefix(line, []byte("【"))
 }
 
-// people are what a person, or a question, is called in such lines, in lower case, and
-// peopleElsewhere what they are called in other scripts.
-var (
-	people = stemsOf("user", "human", "customer", "question",
-		"nutzer", "benutzer", "kunde", "frage", "utilisateur", "usuario", "usuário", "pregunta", "pergunta")
-	peopleElsewhere = []string{
-		"用户", "用戶", "客户", "客戶", "问题", "問題", "提问", "ユーザ", "質問", "사용자", "고객", "질문",
-		"пользователь", "клиент", "вопрос",
-	}
-)
+// people are what a person, or a question, is called in such lines, in lower case.
+var people = stemsOf("user", "human", "customer", "question",
+	"nutzer", "benutzer", "kunde", "frage", "utilisateur", "usuario", "usuário", "pregunta", "pergunta",
+	"用户", "用戶", "客户", "客戶", "问题", "問題", "提问", "ユーザ", "質問", "사용자", "고객", "질문",
+	"пользователь", "клиент", "вопрос")
 
 // headsHistory reports whether a line is the heading of a conversation, such as
 // "Previous conversation:", "## Memory" or "--- Chat history ---".

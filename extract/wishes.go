@@ -36,12 +36,14 @@ func (s signs) in(text []byte) bool {
 	return true
 }
 
-// stems are beginnings of words in lower case, by their first letter.
-type stems ['z' + 1][]string
+// stems are beginnings of words in lower case, by their first byte with the bit set that
+// tells small letters from capital ones.
+type stems [256][]string
 
 func stemsOf(list ...string) (s stems) {
 	for _, stem := range list {
-		s[stem[0]] = append(s[stem[0]], stem)
+		first := stem[0] | ('a' - 'A')
+		s[first] = append(s[first], stem)
 	}
 	return s
 }
