@@ -26,12 +26,12 @@ import (
 // nothing is written around what all of them ask.
 
 // maxFramed is how many pieces of a text may be the question in it.
-const maxFramed = 4
+const maxFramed = 5
 
 // framed calls f for the digest and the length of each piece of the last text that may be
-// the question in it: the first paragraph, the last one, and the line behind a label such
-// as "Question:" in how the text opens, and in how it ends or, without such, the last line
-// without any label. A line behind all of it that says who is to speak is none of these.
+// the question in it: the first paragraph, the last one, the last line without any label, and
+// the line behind a label such as "Question:" in how the text opens, and in how it ends.
+// A line behind all of it that says who is to speak is none of these.
 func (t *trail) framed(f func(asked uint64, bytes int)) {
 	if st := t.steps.back(0); st == nil || st.answered || t.lastText == 0 || t.passed || !t.severalLines() {
 		return
@@ -42,11 +42,8 @@ func (t *trail) framed(f func(asked uint64, bytes int)) {
 	}
 	first, _, _ := bytes.Cut(t.lastWords, paragraphBreak)
 	opening, _ := labelled(t.lastWords)
-	_, last := labelled(end)
-	if last == nil {
-		last = trim(withoutLabel(behind(end, lineBreak)))
-	}
-	pieces := [maxFramed][]byte{trim(first), opening, trim(behind(end, paragraphBreak)), last}
+	_, ending := labelled(end) // which may be a part of what was looked up, as in answers to others
+	pieces := [maxFramed][]byte{trim(first), opening, trim(behind(end, paragraphBreak)), ending, trim(withoutLabel(behind(end, lineBreak)))}
 	for i, piece := range pieces {
 		whole := len(piece) >= min(len(t.lastWords), len(t.lastEnd)) // or cut off
 		same := slices.ContainsFunc(pieces[:i], func(before []byte) bool { return bytes.Equal(before, piece) })

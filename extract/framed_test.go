@@ -23,6 +23,9 @@ var frames = map[string]func(question string) string{
 	"nothing but a label and a cue":  func(q string) string { return "Q: " + q + "\nA:" },
 	"a label on a line of its own":   func(q string) string { return "已知信息：\n" + oslo + "\n用户问题：\n" + q },
 	"a label in Chinese, and quotes": func(q string) string { return oslo + "\n\n问题：\"\"\"" + q + "\"\"\"" },
+	"another label, behind an answer to somebody else": func(q string) string {
+		return "Use the context.\n\n" + oslo + "\nQuestion: How do I reset it?\nAnswer: Press the button.\n\nQuery: " + q
+	},
 	"a label in the midst, on a line of its own": func(q string) string {
 		return "Use the context.\n\n#Question:\n\n" + q + "\n\n#Context:\n" + oslo + "\n\n#Answer:"
 	},

@@ -84,7 +84,7 @@ func TestTrailWithTheMostKeys(t *testing.T) {
 	for i := range maxSteps {
 		turns += `{"role":"user","content":"` + strings.Repeat("a", minTail+i) + `"},{"role":"assistant","content":"b"},`
 	}
-	last := strings.Repeat(`{"type":"text","text":"c"},`, maxTexts) + `{"type":"text","text":"User: d\n\ne\nUser: g"}`
+	last := strings.Repeat(`{"type":"text","text":"c"},`, maxTexts) + `{"type":"text","text":"User: d\n\ne\nUser: g\nf: h"}`
 	r := &Request{Body: []byte(`{"system":"s","messages":[
 		{"role":"user","content":"<system-reminder>in /home/anna</system-reminder>"},` + turns + `
 		{"role":"user","content":[` + last + `]}]}`)}
@@ -97,11 +97,12 @@ func TestTrailWithTheMostKeys(t *testing.T) {
 	// Nobody has answered, and the conversation is in the system prompt.
 	system := `"system":"At 9:05\n\nHistory:\nUser: ` + strings.Repeat("a", minTail) + `"`
 	place := `{"role":"user","content":"<system-reminder>in /home/anna</system-reminder>"}`
-	last = `{"type":"text","text":"c"},{"type":"text","text":"User: d\n\ne\nUser: g"}`
+	last = `{"type":"text","text":"c"},{"type":"text","text":"User: d\n\ne\nUser: g\nf: h"}`
 	s, ok = Trail().Extract(&Request{Body: []byte(`{` + system + `,"messages":[` + place + `,{"role":"user","content":[{"type":"text","text":"b"},` + last + `]}]}`)})
 	require.True(t, ok)
 	require.Len(t, s.Aliases, 9+maxFramed)
+	// The last line is that behind the last label.
 	s, ok = Trail().Extract(&Request{Body: []byte(`{` + system + `,"messages":[` + place + `,{"role":"user","content":"User: d\n\ne\nUser: g"}]}`)})
 	require.True(t, ok)
-	require.Len(t, s.Aliases, 7+maxFramed)
+	require.Len(t, s.Aliases, 6+maxFramed)
 }
