@@ -56,6 +56,9 @@ func (t *trail) framed(f func(asked uint64, bytes int)) {
 // labelled returns the lines behind the first and the last label of a person in a text,
 // such as "Question:", nil if there are none.
 func labelled(text []byte) (first, last []byte) {
+	if !mayBeLabelled(text) {
+		return nil, nil
+	}
 	for open := false; len(text) > 0; { // a label on a line of its own is
 		var line []byte
 		line, text, _ = bytes.Cut(text, lineBreak)

@@ -93,6 +93,9 @@ func talkIn(ending, opening, now []byte, inside bool) (h talk) {
 // conversation.
 func asksAtTheEnd(words []byte) bool {
 	end := words[max(0, len(words)-maxLastEnd):]
+	if !mayBeLabelled(end) {
+		return false
+	}
 	for cut := lineCutter(end); len(end) > 0; {
 		var line []byte
 		if line, end = cut(end); askedIn(line) != nil {
@@ -188,7 +191,7 @@ func behindLabel(line []byte) (words []byte, label bool) {
 			continue
 		}
 		rest := line[n:]
-		i := bytes.IndexAny(rest[:min(len(rest), longest)], ":>]：】")
+		i := bytes.IndexAny(rest[:min(len(rest), longest)], labelEnds)
 		if i < 0 {
 			continue
 		}
@@ -201,6 +204,20 @@ func behindLabel(line []byte) (words []byte, label bool) {
 		return bareLine(words), true
 	}
 	return nil, false
+}
+
+// labelEnds are what a label of a person ends in.
+const labelEnds = ":>]：】"
+
+// mayBeLabelled reports whether a text has the first byte of any of the labelEnds. Many
+// have none, and need no look at each line.
+func mayBeLabelled(text []byte) bool {
+	for _, c := range []byte{':', '>', ']', "："[0], "】"[0]} {
+		if bytes.IndexByte(text, c) >= 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // pastMarks returns a line without what may stand in front of a name.
