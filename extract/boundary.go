@@ -167,5 +167,6 @@ func (p *prompt) boundariesBehind(front *prompt) []Boundary {
 	}
 	// Some of the last messages may be among those that are far enough apart.
 	slices.SortStableFunc(all, func(a, b Boundary) int { return a.Bytes - b.Bytes })
-	return slices.CompactFunc(all, func(a, b Boundary) bool { return a.Bytes == b.Bytes })
+	all = slices.CompactFunc(all, func(a, b Boundary) bool { return a.Bytes == b.Bytes })
+	return slices.Clip(all) // whoever appends to what all share gets a copy
 }

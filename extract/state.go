@@ -129,7 +129,7 @@ func (r *Request) pins() []string {
 			p.references(&c, stored && f == inputField)
 		}
 	}
-	return p.ids
+	return slices.Clip(p.ids) // whoever appends to what all share gets a copy
 }
 
 // pins collects ids of state. Each of its methods may stop where there need be no more.

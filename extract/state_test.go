@@ -228,6 +228,20 @@ func TestPinsAreFoundOnce(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(10, func() { r.Pins() }))
 }
 
+// What all callers share, each of them may append to.
+func TestSharedSlicesAreFull(t *testing.T) {
+	t.Parallel()
+	for _, messages := range []int{1, 2, 3, 5, 9} {
+		r := &extract.Request{Path: "/v1/responses/resp_1", Body: []byte(`{"messages":[` +
+			strings.Repeat(`{"role":"user","content":"`+strings.Repeat("x", 5000)+`","file_id":"file-1"},`, messages) +
+			`{"role":"user","content":"y","file_id":"file-2"}]}`)}
+		require.NotEmpty(t, r.Pins())
+		require.Equal(t, len(r.Pins()), cap(r.Pins()))
+		require.Len(t, r.Boundaries(), messages+1)
+		require.Equal(t, len(r.Boundaries()), cap(r.Boundaries()))
+	}
+}
+
 // Nor does a body cost much that mentions one pin over and over, or what is none, or has tools without any.
 func TestPinsStopLooking(t *testing.T) {
 	t.Parallel()
