@@ -37,17 +37,14 @@
 //	  X-Acp-Session               ACP
 //	  X-Coder-Chat-Id             Coder
 //	  X-Mux-Workspace-Id          Mux
-//	  Chatui-Conversation-Id      HuggingChat
-//	  Chatbox-Session-Id          Chatbox, to its own gateway
 //	  X-Http-Session-Id           Antigravity
 //	  X-Openclaw-Session-Key      OpenClaw, to its own gateway
-//	  Agent-Session-Id            Goose
 //	  X-Bf-Session-Id             Bifrost
 //	  X-Merge-Thread-Id           Merge Gateway
 //	  X-Smg-Routing-Key           SMG, vLLM
 //	  X-Model-Affinity            Plano
 //	  X-Dynamo-Session-Id         NVIDIA Dynamo
-//	  Helicone-Session-Id         Helicone
+//	  X-Aibrix-Session-Key        AIBrix
 //	  Langfuse_session_id         Langfuse
 //	  X-Session-Affinity          OpenCode, Crush, pi, Cloudflare, Fireworks
 //	  Session-Id                  Codex CLI
@@ -59,10 +56,10 @@
 //	  X-Thread-Id                 LangDB
 //	  X-Affinity                  pi and Mistral Vibe, to Mistral
 //	  Thread-Id                   Codex CLI, where its header of the session is lost
-//	  X-...-Session-Id            any other vendor's
-//	  X-...-Conversation-Id       the same
-//	  X-...-Chat-Id               the same
-//	  X-...-Thread-Id             the same
+//	  ...-Session-Id              any other vendor's, such as Goose, Helicone, Modal, EdgeOne
+//	  ...-Conversation-Id         the same, such as HuggingChat
+//	  ...-Chat-Id                 the same
+//	  ...-Thread-Id               the same
 //	  X-Client-Request-Id         Codex CLI only, where its other headers are lost
 //	BodyIDs()
 //	  conversation_id             Dify, Cohere v1, many applications

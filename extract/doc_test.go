@@ -29,7 +29,7 @@ func TestTableOfSignalsIsTrue(t *testing.T) {
 	for _, n := range knownHeaders.names[1:] { // the first is ClaudeCode's
 		names = append(names, n.canonical)
 	}
-	names = append(names, "X-...-Session-Id", "X-...-Conversation-Id", "X-...-Chat-Id", "X-...-Thread-Id", "X-Client-Request-Id")
+	names = append(names, "...-Session-Id", "...-Conversation-Id", "...-Chat-Id", "...-Thread-Id", "X-Client-Request-Id")
 	require.Equal(t, names, table["Headers"], "knownHeaders, in header.go, and the rows of doc.go")
 	require.Equal(t, []string{claudeHeader, "metadata.user_id", "user"}, table["ClaudeCode"])
 

@@ -27,7 +27,7 @@ type Session struct {
 	// Source says where the ID comes from, such as "x-session-id" or "trail".
 	// It is part of the session's identity, so equal IDs of different
 	// sources never meet, and it is safe to log. The number of built-in sources is
-	// fixed, except that a header of the form X-...-Session-Id or the like gives its own
+	// fixed, except that a header of the form ...-Session-Id or the like gives its own
 	// name: up to 64 letters, digits and hyphens of the client's choice.
 	Source string
 

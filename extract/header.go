@@ -23,10 +23,10 @@ func Header(names ...string) Extractor {
 // Headers returns an Extractor of the session headers of known clients and
 // gateways: X-Claude-Code-Session-Id and those of the table in the package
 // documentation, in its order. After them come headers of other vendors, of the forms
-// X-...-Session-Id, X-...-Conversation-Id, X-...-Chat-Id and X-...-Thread-Id, unless the
-// name says that they hold something else. If a request has more than 32 such headers,
-// none of them counts. Sources are as with [Header], except that X-Client-Request-Id
-// counts as Thread-Id.
+// ...-Session-Id, ...-Conversation-Id, ...-Chat-Id and ...-Thread-Id, mostly with X- in
+// front, unless the name says that they hold something else. If a request has more than 32
+// such headers, none of them counts. Sources are as with [Header], except that
+// X-Client-Request-Id counts as Thread-Id.
 func Headers() Extractor { return knownHeaders }
 
 // knownHeaders is Headers. A name that is added here has a row in doc.go as well, which
@@ -49,17 +49,14 @@ var knownHeaders = newHeaders([]string{
 	"X-Acp-Session",
 	"X-Coder-Chat-Id",
 	"X-Mux-Workspace-Id",
-	"Chatui-Conversation-Id",
-	"Chatbox-Session-Id",
 	"X-Http-Session-Id",
 	"X-Openclaw-Session-Key",
-	"Agent-Session-Id",
 	"X-Bf-Session-Id",
 	"X-Merge-Thread-Id",
 	"X-Smg-Routing-Key",
 	"X-Model-Affinity",
 	"X-Dynamo-Session-Id",
-	"Helicone-Session-Id",
+	"X-Aibrix-Session-Key",
 	"Langfuse_session_id",
 
 	"X-Session-Affinity",
@@ -101,6 +98,7 @@ var (
 		"sso":       true,
 		"request":   true,
 		"stainless": true, // what SDKs of OpenAI and Anthropic say of themselves
+		"oai":       true, // a browser's visit to ChatGPT
 	}
 
 	// otherSessions are words that, anywhere in its name, make a header name another session
@@ -316,21 +314,21 @@ const maxVendors = 32
 var vendorSuffixes = [...]string{"-session-id", "-conversation-id", "-chat-id", "-thread-id"}
 
 // vendorSession returns the index of the vendorSuffix that a header ends in and the source
-// of its sessions, which is empty if its name is not that of a session. It is if X- and some
+// of its sessions, which is empty if its name is not that of a session. It is if some
 // letters, digits and hyphens stand before the suffix, none of which are words that say
 // otherwise (notSessions, otherSessions), and if it is no longer than fits into a log.
 func vendorSession(key string) (i int, source string) {
-	const prefix, longest = "x-", 64
-	if len(key) > longest || len(key) < len(prefix) || !strings.EqualFold(key[:len(prefix)], prefix) {
+	const longest = 64
+	if len(key) > longest {
 		return 0, ""
 	}
 	for i, suffix := range vendorSuffixes {
 		end := len(key) - len(suffix)
-		if end <= len(prefix) || !strings.EqualFold(key[end:], suffix) {
+		if end <= 0 || !strings.EqualFold(key[end:], suffix) {
 			continue
 		}
 		source = strings.ToLower(key)
-		vendor := source[len(prefix) : len(source)-len(suffix)]
+		vendor := source[:len(source)-len(suffix)]
 		if strings.Trim(vendor, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" { // some other character
 			return 0, ""
 		}

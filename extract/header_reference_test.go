@@ -48,7 +48,7 @@ func referenceHeaders(h http.Header) (source, id string) {
 	slices.Sort(names)
 	names = slices.Compact(names)
 	for _, form := range []string{
-		`^x-[a-z0-9-]+-session-id$`, `^x-[a-z0-9-]+-conversation-id$`, `^x-[a-z0-9-]+-chat-id$`, `^x-[a-z0-9-]+-thread-id$`,
+		`^[a-z0-9-]+-session-id$`, `^[a-z0-9-]+-conversation-id$`, `^[a-z0-9-]+-chat-id$`, `^[a-z0-9-]+-thread-id$`,
 	} {
 		for _, n := range names {
 			words := strings.Split(n, "-")
@@ -74,7 +74,7 @@ func TestHeadersLikeTheReference(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(7, 7))
 	pool := []string{"X-Acme-Session-Id", "X-B-Session-Id", "X-Parent-Session-Id", "X-User-Session-Id", "X-User-Chat-Id", "X-Acme-Thread-Id", "X-A-Chat-Id",
-		"X-Acme-Conversation-Id", "X-A-Forked-B-Thread-Id", "X--Session-Id", "X-Session-Id-Session-Id", "Accept", "Content-Length", "Mcp-Session-Id", "X-É-Session-Id", "X-Request-Id"}
+		"X-Acme-Conversation-Id", "X-A-Forked-B-Thread-Id", "X--Session-Id", "Acme-Session-Id", "Oai-Session-Id", "-Chat-Id", "X-Session-Id-Session-Id", "Accept", "Content-Length", "Mcp-Session-Id", "X-É-Session-Id", "X-Request-Id"}
 	for _, n := range knownHeaders.names {
 		pool = append(pool, n.canonical)
 	}

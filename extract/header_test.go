@@ -125,9 +125,14 @@ func TestHeadersOfOtherVendors(t *testing.T) {
 		{"a vendor's parent thread", header("x-acme-parent-thread-id", "a"), "", ""},
 		{"a message", header("X-Acme-Message-Id", "a"), "", ""},
 
-		{"no vendor", header("X--Session-Id", "a"), "", ""},
+		{"without an X", header("Agent-Session-Id", "a"), "agent-session-id", "a"}, // Goose
+		{"without an X, in lower case", header("eo-infer-session-id", "a"), "eo-infer-session-id", "a"},
+		{"without an X, a chat", header("Acme-Chat-Id", "a"), "acme-chat-id", "a"},
+		{"without an X, a parent", header("Parent-Thread-Id", "a"), "", ""},
+		{"without an X, a browser's", header("Oai-Session-Id", "a"), "", ""},
+
+		{"no vendor", header("-Session-Id", "a"), "", ""},
 		{"a letter", header("D", "a"), "", ""},
-		{"nothing before", header("Acme-Session-Id", "a"), "", ""},
 		{"something behind", header("X-Acme-Session-Id-2", "a"), "", ""},
 		{"another word", header("X-Acme-Session", "a"), "", ""},
 		{"underscores", header("X_Acme_Session_Id", "a"), "", ""},
@@ -172,6 +177,7 @@ func TestNeverASession(t *testing.T) {
 	headers := []string{
 		"X-Request-Id", "X-Client-Request-Id", "Request-Id", "Idempotency-Key", "X-Idempotency-Key",
 		"X-Stainless-Retry-Count", "X-Stainless-Runtime", "X-Stainless-Helper-Method", "X-Stainless-Session-Id",
+		"Oai-Session-Id", "Oai-Device-Id", "X-Session-Token",
 		"Traceparent", "Tracestate", "Baggage", "X-Amzn-Trace-Id", "Cf-Ray", "X-B3-Traceid",
 		"X-Codex-Turn-State", "X-Codex-Window-Id", "X-Codex-Turn-Metadata", "X-Codex-Parent-Thread-Id", "X-Openai-Subagent", "Turn-Id", "Turn_id",
 		"X-Grok-Req-Id", "X-Grok-Turn-Idx", "X-Grok-Agent-Id",
@@ -188,7 +194,7 @@ func TestNeverASession(t *testing.T) {
 	}
 	bodies := []string{
 		`{"safety_identifier":%s}`, `{"user_id":%s}`, `{"id":%s}`, `{"model":%s}`, `{"turn_id":%s}`,
-		`{"requestId":%s}`, `{"user_prompt_id":%s}`, `{"project":%s}`, `{"installation_id":%s}`, `{"trace_id":%s}`,
+		`{"requestId":%s}`, `{"user_prompt_id":%s}`, `{"project":%s}`, `{"installation_id":%s}`, `{"trace_id":%s}`, `{"rid":%s}`,
 		`{"metadata":{"promptId":%s}}`, `{"metadata":{"channel":%s}}`, `{"metadata":{"cursorRequestId":%s}}`, `{"metadata":{"trace_id":%s}}`,
 		`{"metadata":{"device_id":%s}}`, `{"metadata":{"parent_session_id":%s}}`,
 		`{"client_metadata":{"turn_id":%s,"x-codex-installation-id":%[1]s,"x-codex-window-id":%[1]s}}`,
