@@ -45,6 +45,7 @@
 //	  X-Model-Affinity            Plano
 //	  X-Dynamo-Session-Id         NVIDIA Dynamo
 //	  X-Aibrix-Session-Key        AIBrix
+//	  X-Livekit-Job-Id            LiveKit Agents, whose X-Livekit-Session-Id names a request
 //	  Langfuse_session_id         Langfuse
 //	  X-Session-Affinity          OpenCode, Crush, pi, Cloudflare, Fireworks
 //	  Session-Id                  Codex CLI

@@ -57,6 +57,7 @@ var knownHeaders = newHeaders([]string{
 	"X-Model-Affinity",
 	"X-Dynamo-Session-Id",
 	"X-Aibrix-Session-Key",
+	"X-Livekit-Job-Id",
 	"Langfuse_session_id",
 
 	"X-Session-Affinity",
@@ -98,6 +99,7 @@ var (
 		"sso":       true,
 		"request":   true,
 		"stainless": true, // what SDKs of OpenAI and Anthropic say of themselves
+		"livekit":   true, // one request, since LiveKit Agents of August 2026
 		"oai":       true, // a browser's visit to ChatGPT
 	}
 
