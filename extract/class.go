@@ -62,8 +62,8 @@ func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compa
 //   - the method and the path: HEAD, token counts, embeddings and the like;
 //   - the headers of Claude Code (X-Claude-Code-Request-Class and others), Codex
 //     (X-Openai-Subagent, the request_kind of X-Codex-Turn-Metadata), Copilot
-//     (X-Interaction-Type), Grok CLI (X-Grok-Req-Id, an X-Grok-Conv-Id that is not that
-//     of the session) and OpenCode (X-Parent-Session-Id, which its sub-agents send);
+//     (X-Interaction-Type), Grok CLI (X-Grok-Req-Id) and OpenCode (X-Parent-Session-Id,
+//     which its sub-agents send);
 //   - the body, where it is unmistakable: what Codex says in client_metadata, the
 //     loading of models by Ollama, a prompt and a suffix with something to come in
 //     between, the fixed beginnings of side calls and sub-agents of some 90 clients,
@@ -184,7 +184,7 @@ var pathClasses = []struct {
 // classHeaders are the headers that headerClass asks for. The walk of Headers looks for them
 // in passing, and notes in classless that there is none.
 var classHeaders = newNameFilter("X-Claude-Code-Request-Class", "X-Claude-Code-Compaction", "X-Claude-Code-Agent-Id",
-	"X-Openai-Subagent", "X-Codex-Turn-Metadata", "X-Interaction-Type", "X-Grok-Session-Id", "X-Grok-Req-Id", parentHeader)
+	"X-Openai-Subagent", "X-Codex-Turn-Metadata", "X-Interaction-Type", "X-Grok-Req-Id", parentHeader)
 
 // headerClass returns what any client says in its headers. It notes that they say nothing.
 // The caller has called spelling.
@@ -273,17 +273,17 @@ func (r *Request) copilotClass() Class {
 	return Turn
 }
 
-// grokClass returns what the headers of Grok CLI say. Its side calls have a conversation of
-// their own, other than the session's; prompt_cache_key says whose prompt they share.
+// grokClass returns what the headers of Grok CLI say. Its side calls say what they are in the
+// id of the request, such as xai-recap-. See what makes an x_grok_req_id in its source.
 func (r *Request) grokClass() Class {
-	if strings.HasPrefix(r.header("X-Grok-Req-Id"), "xai-compact-") {
+	kind, side := strings.CutPrefix(r.header("X-Grok-Req-Id"), "xai-")
+	switch {
+	case !side:
+		return Turn
+	case strings.HasPrefix(kind, "compact-"):
 		return Compaction
 	}
-	session := r.header("X-Grok-Session-Id")
-	if conversation := r.header("X-Grok-Conv-Id"); session != "" && conversation != "" && conversation != session {
-		return Auxiliary
-	}
-	return Turn
+	return Auxiliary
 }
 
 // bodyClass returns what the body says. The first of these decides:

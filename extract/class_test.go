@@ -246,6 +246,7 @@ func TestSessionsCarryTheirClass(t *testing.T) {
 		"Grok CLI":            {http.Header{"X-Grok-Session-Id": {"s"}, "X-Grok-Conv-Id": {"s"}, "X-Grok-Req-Id": {"r"}}, "", extract.Turn},
 		"Grok CLI recaps":     {http.Header{"X-Grok-Session-Id": {"s"}, "X-Grok-Conv-Id": {"recap-1"}, "X-Grok-Req-Id": {"xai-recap-1"}}, "", extract.Auxiliary},
 		"Grok CLI compacts":   {http.Header{"X-Grok-Session-Id": {"s"}, "X-Grok-Conv-Id": {"s"}, "X-Grok-Req-Id": {"xai-compact-1"}}, "", extract.Compaction},
+		"Grok CLI judges":     {http.Header{"X-Grok-Session-Id": {"s"}, "X-Grok-Conv-Id": {"s"}, "X-Grok-Req-Id": {"xai-goal-eval-1"}}, "", extract.Auxiliary},
 		"Hermes":              {http.Header{"X-Grok-Conv-Id": {"s"}}, "", extract.Turn},
 		"OpenCode":            {http.Header{"X-Session-Id": {"s"}, "X-Parent-Session-Id": {"p"}}, "", extract.Subagent},
 		"OpenCode counts":     {http.Header{"X-Session-Id": {"s"}, "X-Parent-Session-Id": {"p"}}, "/v1/messages/count_tokens", extract.Probe},
