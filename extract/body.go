@@ -206,9 +206,9 @@ func otherKey(id string) bool {
 //
 // Anthropic's documentation has it name an end user, so the conversations of a user go to
 // one target, unless there are very many: ask it after whatever names a conversation.
-// kimi-cli puts the id of the conversation there, which is then Explicit; all others are
-// Conventional. What Claude Code sends is left to [ClaudeUserID], even if it has no usable
-// session id: it would name an installation.
+// kimi-cli and Kimi Code put the id of the conversation there, which is then Explicit; all
+// others are Conventional. What Claude Code sends is left to [ClaudeUserID], even if it
+// has no usable session id: it would name an installation.
 func UserID() Extractor {
 	return ExtractorFunc(func(r *Request) (Session, bool) {
 		raw, _ := text(r.get(metadataUserIDField))
@@ -221,7 +221,8 @@ func UserID() Extractor {
 		}
 		confidence := Conventional
 		r.spelling()
-		if isUUID(id) && strings.HasPrefix(r.header("User-Agent"), "KimiCLI/") {
+		bare, session := strings.CutPrefix(id, "session_") // Kimi Code, see its core-impl.ts
+		if isUUID(bare) && (session || strings.HasPrefix(r.header("User-Agent"), "KimiCLI/")) {
 			confidence = Explicit
 		}
 		return r.named("metadata.user_id", id, confidence), true

@@ -95,7 +95,7 @@
 //	  previous_interaction_id     Google Interactions
 //	  thread.previous_message_id  Claude Code, message threads
 //	UserID()
-//	  metadata.user_id            in any other form: an end user; kimi-cli's session
+//	  metadata.user_id            in any other form: an end user; the session of kimi-cli and Kimi Code
 //	Trail()
 //	  the messages                Aider, Gemini CLI, Qwen Code, Continue, pi, browser-use, SDKs
 //
