@@ -82,6 +82,8 @@ func (r *Request) Complete(s *Session) {
 		s.setForkParent(r.turnMetadata())
 	case "x-conversation-id": // CodeBuddy
 		s.Parent = r.header("X-Parent-Conversation-Id")
+	case "x-kilocode-taskid": // to Kilo Code's own gateway; see its request.ts
+		s.Parent = r.header("X-Kilocode-Parent-Taskid")
 	case "x-affinity": // Mistral Vibe, which begins a session where it forks, compacts or starts a sub-agent
 		s.Parent, _ = jsonID(lastMember(r.memberEarly("metadata"), "parent_session_id"))
 	case "x-dynamo-session-id":

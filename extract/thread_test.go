@@ -93,6 +93,8 @@ func TestThreadsAndParents(t *testing.T) {
 			want{"x-conversation-id", "c2", "", "", "c1"}},
 		"CodeBuddy, its own parent": {http.Header{"X-Conversation-Id": {"c1"}, "X-Parent-Conversation-Id": {"c1"}}, "",
 			want{"x-conversation-id", "c1", "", "", ""}},
+		"Kilo Code, child": {http.Header{"X-Kilocode-Taskid": {"ses_2"}, "X-Kilocode-Parent-Taskid": {"ses_1"}}, "",
+			want{"x-kilocode-taskid", "ses_2", "", "", "ses_1"}},
 		"Dynamo": {http.Header{"X-Dynamo-Session-Id": {"d2"}, "X-Dynamo-Parent-Session-Id": {"d1"}}, "",
 			want{"x-dynamo-session-id", "d2", "", "", "d1"}},
 		"Dynamo, its own parent": {http.Header{"X-Dynamo-Session-Id": {"d1"}, "X-Dynamo-Parent-Session-Id": {"d1"}}, "",
