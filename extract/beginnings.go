@@ -245,6 +245,7 @@ var (
 		{"You are Khoj, an advanced web page reading assistant. You are to construct", Auxiliary},                   // Khoj
 		{"You are Khoj, an extremely smart and helpful search assistant.", Auxiliary},                               // Khoj
 		{"You are an extremely smart and helpful title generator", Auxiliary},                                       // Khoj
+		{"You are about to run out of context. Write a first-person handoff note", Compaction},                      // Kimi Code
 		{"Create a comprehensive summary of this conversation.\n\nInclude the following", Compaction},               // Koog
 		{"You are an expert at suggesting good and memorable conversation name", Auxiliary},                         // Kotaemon
 		{"<role>\nContext Extraction Assistant", Compaction},                                                        // LangChain, Deep Agents
@@ -281,6 +282,8 @@ var (
 		{"Your task is to reflect the speaker's likely facial expression through a fitting emoji", Auxiliary},       // Open WebUI
 		{"Generate a title for this conversation:", Auxiliary},                                                      // OpenCode
 		{"Provide a detailed prompt for continuing our conversation above", Compaction},                             // OpenCode before
+		{"Create a new anchored summary from the conversation history", Compaction},                                 // OpenCode, Kilo Code
+		{"Update the anchored summary below using the conversation history above", Compaction},                      // OpenCode, Kilo Code
 		{"You are maintaining a context-aware state summary", Compaction},                                           // OpenHands
 		{"You are an AI summarizer that summarizes the conversation so far", Compaction},                            // Plandex
 		{"Summarize the following conversation in a concise way that preserves key information,", Compaction},       // PraisonAI
