@@ -37,13 +37,17 @@
 //	  X-Acp-Session               ACP
 //	  X-Coder-Chat-Id             Coder
 //	  X-Mux-Workspace-Id          Mux
+//	  Chatui-Conversation-Id      HuggingChat
+//	  Chatbox-Session-Id          Chatbox, to its own gateway
 //	  X-Http-Session-Id           Antigravity
 //	  X-Openclaw-Session-Key      OpenClaw, to its own gateway
+//	  Agent-Session-Id            Goose
 //	  X-Bf-Session-Id             Bifrost
 //	  X-Merge-Thread-Id           Merge Gateway
 //	  X-Smg-Routing-Key           SMG, vLLM
 //	  X-Model-Affinity            Plano
 //	  X-Dynamo-Session-Id         NVIDIA Dynamo
+//	  Helicone-Session-Id         Helicone
 //	  X-Aibrix-Session-Key        AIBrix
 //	  X-Livekit-Job-Id            LiveKit Agents, whose X-Livekit-Session-Id names a request
 //	  Langfuse_session_id         Langfuse
@@ -57,8 +61,8 @@
 //	  X-Thread-Id                 LangDB
 //	  X-Affinity                  pi and Mistral Vibe, to Mistral
 //	  Thread-Id                   Codex CLI, where its header of the session is lost
-//	  ...-Session-Id              any other vendor's, such as Goose, Helicone, Modal, EdgeOne
-//	  ...-Conversation-Id         the same, such as HuggingChat
+//	  ...-Session-Id              any other vendor's, such as Modal's and EdgeOne's
+//	  ...-Conversation-Id         the same
 //	  ...-Chat-Id                 the same
 //	  ...-Thread-Id               the same
 //	  X-Client-Request-Id         Codex CLI only, where its other headers are lost
