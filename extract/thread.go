@@ -149,7 +149,8 @@ func (s *Session) clearMainThread() {
 // openai/codex#44862.
 func forkedThread(key string) string {
 	if i := strings.LastIndexByte(key, ':'); i >= 0 && isUUID(key[i+1:]) {
-		return key[i+1:]
+		thread, _ := ID(key[i+1:])
+		return thread
 	}
 	return ""
 }
