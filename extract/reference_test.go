@@ -2,175 +2,97 @@ package extract_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
-	"unicode/utf16"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-affinity/affinity/extract"
 )
 
-// A node is a JSON value as the reference reader sees it: a plain recursive
-// descent over all of the text that keeps everything.
-type node struct {
-	members []namedNode // of an object
-	text    string      // of a string
-	kind    byte        // its first byte
-}
+// A document is a JSON object as package encoding/json sees it: all members, in order.
+type document []documentMember
 
-type namedNode struct {
+type documentMember struct {
 	name  string
-	value node
+	value any // a document, a string or something else
 }
 
-// at returns the value behind the last member of each name on the way.
-func (n node) at(path ...string) (node, bool) {
+// at returns what stands behind the last member of each name on the way, or nil.
+func (d document) at(path ...string) (value any) {
+	value = d
 	for _, name := range path {
-		found := false
-		for _, m := range n.members {
+		members, _ := value.(document)
+		value = nil
+		for _, m := range members {
 			if slices.Contains(strings.Split(name, "|"), m.name) {
-				n, found = m.value, true // of the members of the n before: range has them
+				value = m.value
 			}
 		}
-		if !found {
-			return node{}, false
-		}
 	}
-	return n, true
+	return value
 }
 
-// reference reads a JSON text, or panics.
-type reference struct{ rest string }
+var (
+	stringsIn = regexp.MustCompile(`(?s)"(?:\\.|[^"\\])*"`)
+	escapesIn = regexp.MustCompile(`\\u[0-9a-fA-F]{4}|\\["\\/bfnrt]|\\|[\x00-\x1f]`)
+)
 
-// readReference returns the object that is all of the text, if it is one.
-func readReference(text []byte) (root node, ok bool) {
-	defer func() {
-		if recover() != nil {
-			root, ok = node{}, false
-		}
-	}()
-	r := reference{string(text)}
-	root = r.value()
-	r.space()
-	return root, r.rest == "" && root.kind == '{'
-}
-
-func (r *reference) space() { r.rest = strings.TrimLeft(r.rest, " \t\r\n") }
-
-// next goes past white space and what stands there, if it does.
-func (r *reference) next(s string) bool {
-	r.space()
-	rest, ok := strings.CutPrefix(r.rest, s)
-	if ok {
-		r.rest = rest
-	}
-	return ok
-}
-
-func (r *reference) must(s string) {
-	if !r.next(s) {
-		panic("no " + s)
-	}
-}
-
-func (r *reference) value() (n node) {
-	r.space()
-	switch n.kind = r.rest[0]; n.kind {
-	case '{':
-		r.must("{")
-		for !r.next("}") {
-			if n.members != nil {
-				r.must(",")
+// readReference returns the object that is all of the text, if it is one. What JSON does not
+// allow within strings is taken as it is.
+func readReference(text []byte) (document, bool) {
+	text = stringsIn.ReplaceAllFunc(text, func(s []byte) []byte {
+		return escapesIn.ReplaceAllFunc(s, func(e []byte) []byte {
+			if len(e) == 1 {
+				e = []byte(strings.Trim(quote(string(e)), `"`))
 			}
-			name := r.str()
-			r.must(":")
-			n.members = append(n.members, namedNode{name, r.value()})
-		}
-	case '[':
-		r.must("[")
-		for first := true; !r.next("]"); first = false {
-			if !first {
-				r.must(",")
-			}
-			r.value()
-		}
-	case '"':
-		n.text = r.str()
-	case 't':
-		r.must("true")
-	case 'f':
-		r.must("false")
-	case 'n':
-		r.must("null")
-	default:
-		end := strings.IndexFunc(r.rest, func(c rune) bool { return !strings.ContainsRune("+-.0123456789eE", c) })
-		if end < 0 {
-			end = len(r.rest)
-		}
-		number := r.rest[:end]
-		digits := strings.TrimPrefix(number, "-")
-		if _, err := strconv.ParseFloat(number, 64); err != nil && !strings.Contains(err.Error(), "range") ||
-			digits[0] < '0' || digits[0] > '9' || // ParseFloat takes +1 and .5
-			len(digits) > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9' || // and 01
-			strings.Contains(number, ".e") || strings.Contains(number, ".E") || strings.HasSuffix(number, ".") { // and 1.
-			panic("no number")
-		}
-		r.rest = r.rest[end:]
+			return e
+		})
+	})
+	if !json.Valid(text) {
+		return nil, false
 	}
-	return n
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber() // any number will do, however large
+	doc, ok := readValue(d).(document)
+	return doc, ok
 }
 
-func (r *reference) str() string {
-	r.must(`"`)
-	var b []byte
-	for r.rest[0] != '"' {
-		if r.rest[0] != '\\' {
-			b, r.rest = append(b, r.rest[0]), r.rest[1:]
-			continue
+func readValue(d *json.Decoder) any {
+	token, _ := d.Token()
+	switch token {
+	case json.Delim('{'):
+		doc := document{}
+		for d.More() {
+			name, _ := d.Token()
+			doc = append(doc, documentMember{name.(string), readValue(d)})
 		}
-		if i := strings.IndexByte(`"\/bfnrt`, r.rest[1]); i >= 0 {
-			b, r.rest = append(b, "\"\\/\b\f\n\r\t"[i]), r.rest[2:]
-		} else if c, ok := hex(r.rest); ok {
-			r.rest = r.rest[6:]
-			if utf16.IsSurrogate(c) {
-				low, _ := hex(r.rest)
-				if c = utf16.DecodeRune(c, low); c != '\ufffd' {
-					r.rest = r.rest[6:]
-				}
-			}
-			b = append(b, string(c)...)
-		} else { // no escape, and taken as it is
-			b, r.rest = append(b, r.rest[:2]...), r.rest[2:]
+		d.Token()
+		return doc
+	case json.Delim('['):
+		for d.More() {
+			readValue(d)
 		}
+		d.Token()
 	}
-	r.rest = r.rest[1:]
-	return string(b)
-}
-
-func hex(s string) (rune, bool) {
-	if len(s) < 6 || s[:2] != `\u` {
-		return 0, false
-	}
-	n, err := strconv.ParseUint(s[2:6], 16, 16)
-	return rune(n), err == nil
+	return token
 }
 
 // A want is what a reader that reads everything first finds.
-type want func(root node) (source, id string, ok bool)
+type want func(root document) (source, id string, ok bool)
 
 // firstOf finds the first id at one of the paths.
 func firstOf(list []pathTo) want {
-	return func(root node) (source, id string, ok bool) {
+	return func(root document) (source, id string, ok bool) {
 		for _, p := range list {
-			if n, ok := root.at(p.path...); ok && n.kind == '"' && len(n.text) < 10<<10 {
-				if id, ok := extract.ID(n.text); ok {
-					return p.source, id, true
-				}
+			text, _ := root.at(p.path...).(string)
+			if id, ok := extract.ID(text); ok {
+				return p.source, id, true
 			}
 		}
 		return "", "", false
@@ -260,8 +182,8 @@ func FuzzBodyIDs(f *testing.F) {
 }
 
 // comma returns what stands between a first member and those of an object.
-func comma(root node) string {
-	if len(root.members) == 0 {
+func comma(root document) string {
+	if len(root) == 0 {
 		return ""
 	}
 	return ","
