@@ -17,7 +17,7 @@ const claudeHeader = "X-Claude-Code-Session-Id"
 
 // ClaudeCode returns an Extractor of the session ids of Claude Code and the
 // Claude Agent SDK: the header X-Claude-Code-Session-Id (since 2.1.86), then
-// metadata.user_id as [ClaudeUserID] reads it. The Source is "claude-code".
+// what [ClaudeUserID] finds in the body. The Source is "claude-code".
 // Sub-agents, title calls and other side calls carry the id of their session.
 //
 // The body is looked at only in requests that speak Anthropic's protocol: their path

@@ -134,7 +134,8 @@
 // values nested no deeper than 1,024, and with no more than 32,768 members and objects
 // that hold them (the body, metadata and the like). Anything else names no session. Of
 // several members with one name the last counts, as it does for the parsers of most
-// upstreams. Time is linear in the size of the body, and what is kept of it is bounded.
+// upstreams, and so it does of two spellings in one row of the table. Time is linear in
+// the size of the body, and what is kept of it is bounded.
 //
 // How much of a body is checked depends on its size:
 //
@@ -152,7 +153,7 @@
 // difference to the answer, with two exceptions. Where a header names the session,
 // [ClaudeCode] looks for a user_id at the ends only. And [Default] asks a body of more
 // than 16 kB for all ids of conversations at once: one at an end takes precedence over
-// one in between, and of two in between the first counts, whatever their order in the
-// table. So a conversation whose requests have two ids may be known by one below that
-// size, and by the other above it.
+// one in between, and of two members of the body in between the first counts, whatever
+// their order in the table. So a conversation whose requests have two ids may be known by
+// one below that size, and by the other above it.
 package extract

@@ -22,8 +22,8 @@ const maxRaw = 16 << 10
 // printable UTF-8, without U+FFFD, which stands for a broken character, and is not a
 // placeholder, in whatever case: null, undefined, none, nil, new, default, unknown,
 // NEW_SESSION (by which a client asks SageMaker for one), [object Object], nothing but
-// zeros (as in the zero uuid), or a template that was never filled in ({{...}} or
-// ${...}).
+// zeros and hyphens (as the zero uuid), or a template that was never filled in (with {{
+// or ${).
 //
 // The built-in extractors pass all ids through it; so should yours.
 func ID(s string) (string, bool) {
