@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptrace"
+	"strings"
 	"time"
 
 	"github.com/go-affinity/affinity"
@@ -137,7 +138,7 @@ func (g *gateway) ask(out *http.Request, x *exchange, w *watchdog) (*http.Respon
 	if gaveUp := context.Cause(w.ctx); err != nil && gaveUp != nil {
 		err, x.reached = gaveUp, false // over HTTP/2, it does not say so itself
 	}
-	if err == nil && !valid(resp) {
+	if err == nil && !valid(resp, out) {
 		resp.Body.Close()
 		return nil, errStatus
 	}
@@ -153,11 +154,12 @@ var errTurnedAway = errors.New("turns requests away")
 var errStatus = errors.New("its answer has an invalid status")
 
 // valid reports whether an answer can be passed on. Package http reads those like "HTTP/1.1 099
-// X", but panics where they are to be written; and one that says that it switches protocols,
-// and not to what, cannot be written to.
-func valid(resp *http.Response) bool {
+// X", but panics where they are to be written; and one that says that it switches protocols must
+// do so, to that which was asked for.
+func valid(resp *http.Response, out *http.Request) bool {
 	_, switched := resp.Body.(oneWay)
-	return resp.StatusCode >= 100 && resp.StatusCode <= 999 && (switched || resp.StatusCode != http.StatusSwitchingProtocols)
+	return resp.StatusCode >= 100 && resp.StatusCode <= 999 && (resp.StatusCode != http.StatusSwitchingProtocols ||
+		switched && strings.EqualFold(resp.Header.Get("Upgrade"), out.Header.Get("Upgrade")))
 }
 
 // buffered reports whether the body of a request, if it has one, is in memory.

@@ -514,23 +514,28 @@ func TestWrongUpgrade(t *testing.T) {
 	<-gone
 }
 
-// One that says it switches, and not to what, has switched to nothing: another is asked.
+// One that says it switches, and not to what, or to what nobody has asked for, has switched to
+// nothing: another is asked.
 func TestUpgradeToNothing(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, 2)
-	switches := func(w http.ResponseWriter, _ *http.Request) {
-		c, _, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			panic(err)
-		}
-		defer c.Close()
-		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\n\r\n")
+	for _, to := range []string{"", "Connection: Upgrade\r\nUpgrade: echo\r\n"} {
+		t.Run(to, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, 2)
+			switches := func(w http.ResponseWriter, _ *http.Request) {
+				c, _, err := http.NewResponseController(w).Hijack()
+				if err != nil {
+					panic(err)
+				}
+				defer c.Close()
+				io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\n"+to+"\r\n")
+			}
+			first := r.chat("s").Header.Get(targetHeader)
+			r.backend(first).does(switches)
+			answer := r.raw(t, "POST / HTTP/1.1\r\nHost: a\r\nX-Session-ID: s\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}more")
+			require.Contains(t, answer, "HTTP/1.1 200 OK")
+			require.EqualValues(t, 1, r.failures())
+		})
 	}
-	first := r.chat("s").Header.Get(targetHeader)
-	r.backend(first).does(switches)
-	answer := r.raw(t, "POST / HTTP/1.1\r\nHost: a\r\nX-Session-ID: s\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}more")
-	require.Contains(t, answer, "HTTP/1.1 200 OK")
-	require.EqualValues(t, 1, r.failures())
 }
 
 func TestHeadAndEmptyRequests(t *testing.T) {
