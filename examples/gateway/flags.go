@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"slices"
@@ -87,7 +88,8 @@ func parse(args []string, stdout io.Writer) (options, error) {
 	}
 	switch {
 	case f.NArg() > 0:
-		return o, fmt.Errorf("unexpected argument %q: there are only flags (see -help)", f.Arg(0))
+		// Not what it is: it may be meant for -upstream.
+		return o, fmt.Errorf("argument %d belongs to no flag, and there are only flags (see -help)", len(args)-f.NArg()+1)
 	case o.demo && f.NFlag() > 1:
 		return o, errors.New("-demo needs no other flag: give it alone")
 	case o.demo:
@@ -118,7 +120,7 @@ func readUpstreams(file string, fixed []string) ([]*upstream, error) {
 	if file != "" {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			return nil, fmt.Errorf("-upstreams: %w", err)
+			return nil, fmt.Errorf("-upstreams: want a file with lines such as a=https://host-a: %w", reason(err))
 		}
 		for line := range strings.Lines(string(text)) {
 			if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
@@ -126,7 +128,7 @@ func readUpstreams(file string, fixed []string) ([]*upstream, error) {
 			}
 		}
 		if len(lines) == 0 {
-			return nil, fmt.Errorf("-upstreams %s: there is none in it: want lines such as a=https://host-a", file)
+			return nil, errors.New("-upstreams: there is none in the file: want lines such as a=https://host-a")
 		}
 	}
 	var all []*upstream
@@ -136,7 +138,7 @@ func readUpstreams(file string, fixed []string) ([]*upstream, error) {
 			err = fmt.Errorf("there are two upstreams called %q: give each a name of its own", u.name)
 		}
 		if err != nil && i >= len(fixed) {
-			err = fmt.Errorf("%w (in %s)", err, file)
+			err = fmt.Errorf("%w (in the file of -upstreams)", err)
 		}
 		if err != nil {
 			return nil, err
@@ -146,8 +148,17 @@ func readUpstreams(file string, fixed []string) ([]*upstream, error) {
 	return all, nil
 }
 
+// reason is why a file could not be read, without its name: that may be a secret in the wrong
+// place.
+func reason(err error) error {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		return path.Err
+	}
+	return err
+}
+
 // parseUpstream reads name=url[,key-env=VARIABLE|,key-file=FILE]. Its errors do not quote what
-// may be secret.
+// may be secret, such as a credential in place of where it is.
 func parseUpstream(s string) (*upstream, error) {
 	name, rest, ok := strings.Cut(s, "=")
 	if !ok || name == "" || strings.Contains(name, ":") {
@@ -172,25 +183,23 @@ func parseUpstream(s string) (*upstream, error) {
 		return up, nil
 	}
 	kind, place, _ := strings.Cut(option, "=")
-	where := "the environment variable " + place
 	switch {
 	case kind == "key-env" && place != "":
 		up.key = os.Getenv(place)
 	case kind == "key-file" && place != "":
-		where = "the file " + place
 		key, err := os.ReadFile(place)
 		if err != nil {
-			return nil, fmt.Errorf("-upstream %s: key-file: %w", name, err)
+			return nil, fmt.Errorf("-upstream %s: key-file must name a file that can be read: %w", name, reason(err))
 		}
 		up.key = string(key)
 	default:
 		return nil, fmt.Errorf("-upstream %s: all that may follow the URL is ,key-env=VARIABLE or ,key-file=FILE", name)
 	}
 	if up.key = strings.TrimSpace(up.key); up.key == "" {
-		return nil, fmt.Errorf("-upstream %s: %s holds no credential: put it there, or leave out %s", name, where, kind)
+		return nil, fmt.Errorf("-upstream %s: what %s names holds no credential: put it there, or leave out %[2]s", name, kind)
 	}
 	if strings.ContainsFunc(up.key, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return nil, fmt.Errorf("-upstream %s: %s holds more than a credential: no spaces or control characters", name, where)
+		return nil, fmt.Errorf("-upstream %s: what %s names holds more than a credential: no spaces or control characters", name, kind)
 	}
 	return up, nil
 }

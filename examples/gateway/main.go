@@ -127,8 +127,9 @@ func main() {
 		// a heap of some MB would be collected many times a second.
 		debug.SetGCPercent(400)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	signaled, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithCancel(context.Background())
+	context.AfterFunc(signaled, func() { stop(); cancel() }) // from then on, a second signal ends the program at once
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "gateway:", err)
@@ -195,11 +196,12 @@ func serve(ctx context.Context, log *slog.Logger, servers []*http.Server, busy *
 	listeners := make([]net.Listener, len(servers))
 	for i, s := range servers {
 		l, err := net.Listen("tcp", s.Addr)
-		if errors.Is(err, syscall.EADDRINUSE) {
-			return fmt.Errorf("%w: stop the program that listens there, or choose another address", err)
-		}
 		if err != nil {
-			return fmt.Errorf("%w: want an address such as 127.0.0.1:8080", err)
+			advice := "want an address of this machine, such as 127.0.0.1:8080"
+			if errors.Is(err, syscall.EADDRINUSE) {
+				advice = "stop the program that listens there, or choose another address"
+			}
+			return fmt.Errorf("%s: %w: %s", []string{"-listen", "-admin"}[i], err, advice)
 		}
 		defer l.Close()
 		listeners[i] = listener{l}

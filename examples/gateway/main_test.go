@@ -45,14 +45,16 @@ func TestFlagErrors(t *testing.T) {
 		"-upstream a=http://h,key=hunter":                  "all that may follow the URL is ,key-env=VARIABLE or ,key-file=FILE",
 		"-upstream a=http://h,key-env=":                    "all that may follow the URL is ,key-env=VARIABLE or ,key-file=FILE",
 		"-upstream a=http://h,key-file=":                   "all that may follow the URL is ,key-env=VARIABLE or ,key-file=FILE",
-		"-upstream a=http://h,key-file=/nowhere/at/all":    "-upstream a: key-file: open /nowhere/at/all: no such file",
-		"-upstream a=http://h,key-file=/dev/null":          "the file /dev/null holds no credential: put it there, or leave out key-file",
-		"-upstream a=http://h,key-env=GATEWAY_TEST_ABSENT": "variable GATEWAY_TEST_ABSENT holds no credential",
-		"-upstream a=http://h,key-env=GATEWAY_TEST_EMPTY":  "variable GATEWAY_TEST_EMPTY holds no credential",
-		"-upstream a=http://h,key-env=GATEWAY_TEST_LINES":  "GATEWAY_TEST_LINES holds more than a credential",
-		"-upstream a=http://h,key-env=GATEWAY_TEST_UMLAUT": "GATEWAY_TEST_UMLAUT holds more than a credential",
+		"-upstream a=http://h,key-file=/nowhere/at/all":    "-upstream a: key-file must name a file that can be read: no such file",
+		"-upstream a=http://h,key-file=hunter2":            "-upstream a: key-file must name a file that can be read: no such file",
+		"-upstream a=http://h,key-file=/dev/null":          "what key-file names holds no credential: put it there, or leave out key-file",
+		"-upstream a=http://h,key-env=GATEWAY_TEST_ABSENT": "what key-env names holds no credential: put it there, or leave out key-env",
+		"-upstream a=http://h,key-env=hunter2":             "what key-env names holds no credential: put it there, or leave out key-env",
+		"-upstream a=http://h,key-env=GATEWAY_TEST_EMPTY":  "what key-env names holds no credential",
+		"-upstream a=http://h,key-env=GATEWAY_TEST_LINES":  "what key-env names holds more than a credential",
+		"-upstream a=http://h,key-env=GATEWAY_TEST_UMLAUT": "what key-env names holds more than a credential",
 		"-upstream a=http://h -upstream a=http://i":        "two upstreams called",
-		"-upstream a=http://h extra":                       "unexpected argument",
+		"-upstream a=http://h b=http://u:hunter@h":         "argument 3 belongs to no flag",
 		"-upstream a=http://h -listen=":                    "-listen must be an address, such as",
 		"-upstream a=http://h -ttl 0s":                     "-ttl must be positive",
 		"-upstream a=http://h -ttl soon":                   "see -help",
@@ -64,8 +66,9 @@ func TestFlagErrors(t *testing.T) {
 		"-upstream a=http://h -slow NaN":                   "-slow must be more than 1",
 		"-upstream a=http://h -slow 1e300":                 "at most 1000",
 		"-upstream a=http://h -failover stay":              "want rebind or return",
-		"-upstreams /nowhere/at/all":                       "no such file",
-		"-upstreams /dev/null":                             "there is none in it",
+		"-upstreams /nowhere/at/all":                       "-upstreams: want a file with lines such as a=https://host-a: no such file",
+		"-upstreams a=http://u:hunter@h":                   "-upstreams: want a file with lines such as a=https://host-a: no such file",
+		"-upstreams /dev/null":                             "-upstreams: there is none in the file",
 		"-demo -ttl 5m":                                    "give it alone",
 		"-no-such-flag":                                    "see -help",
 	} {
@@ -195,8 +198,8 @@ func TestAddressErrors(t *testing.T) {
 	require.NoError(t, err)
 	defer l.Close()
 	for addr, want := range map[string]string{
-		l.Addr().String(): "stop the program that listens there",
-		"nonsense":        "want an address such as",
+		l.Addr().String(): "-admin: listen tcp " + l.Addr().String() + ": bind: address already in use: stop the program that listens there",
+		"nonsense":        "want an address of this machine, such as",
 	} {
 		err = run(t.Context(), []string{"-listen", "127.0.0.1:0", "-admin", addr, "-upstream", "a=http://h"}, io.Discard, io.Discard)
 		require.ErrorContains(t, err, want)
