@@ -104,6 +104,26 @@ func TestErrorInAStream(t *testing.T) {
 	}
 }
 
+// So it is with one that is no stream, and with a stream that ends without a blank line.
+func TestErrorInABody(t *testing.T) {
+	for kind, text := range map[string]string{
+		"application/json":  `{"error":{"message":"m","type":"server_error"}}`,
+		"text/event-stream": `data: {"error":{"message":"m","type":"server_error"}}`,
+	} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, 2)
+			home := r.chat("s").Header.Get(targetHeader)
+			r.backend(home).does(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", kind)
+				io.WriteString(w, text)
+			})
+			require.NotContains(t, r.chat("s").text, "error")
+			require.EqualValues(t, 1, r.failures())
+		})
+	}
+}
+
 // What a stream says of the client's own credential leaves out the upstream for that client
 // alone, and what it says of itself, for all.
 func TestWhomAnErrorInAStreamConcerns(t *testing.T) {
