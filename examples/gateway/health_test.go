@@ -369,12 +369,14 @@ func TestHangs(t *testing.T) {
 	for name, tt := range map[string]struct {
 		slow    float64
 		waiting int
-		others  bool
+		others  int // that are answered meanwhile, one a second,
+		later   int // and that come after them and wait, too
 		hangs   bool
 	}{
-		"several wait":        {4, several, false, true},
-		"others are answered": {4, several, true, false},
-		"none is slow":        {0, 1, false, false},
+		"several wait":                  {4, several, 0, 0, true},
+		"others are answered":           {4, several, 20, 0, false},
+		"one is answered, then no more": {4, several, 1, several, true},
+		"none is slow":                  {0, 1, 0, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -383,30 +385,34 @@ func TestHangs(t *testing.T) {
 				defer w.g.close()
 				w.run("s", 30, 30*time.Second)
 				home, _ := w.do("s1")
-				w.let(home, func() (*http.Response, error) {
+				hangs := func() (*http.Response, error) {
 					if tt.hangs {
 						return nil, errHangs
 					}
 					<-time.After(time.Minute)
 					return serves(0)()
-				})
+				}
+				w.let(home, hangs)
 				var wg sync.WaitGroup
 				start := time.Now()
-				for range tt.waiting {
-					wg.Go(func() {
-						target, status := w.do("s1")
-						assert.Equal(t, 200, status)
-						assert.Equal(t, tt.hangs, target != home)
-					})
-				}
-				synctest.Wait()
-				if tt.others {
-					w.let(home, nil)
-					for range 20 {
-						<-time.After(time.Second)
-						w.do("s1")
+				send := func(n int) {
+					for range n {
+						wg.Go(func() {
+							target, status := w.do("s1")
+							assert.Equal(t, 200, status)
+							assert.Equal(t, tt.hangs, target != home)
+						})
 					}
+					synctest.Wait()
 				}
+				send(tt.waiting)
+				w.let(home, nil)
+				for range tt.others {
+					<-time.After(time.Second)
+					w.do("s1")
+				}
+				w.let(home, hangs)
+				send(tt.later)
 				wg.Wait()
 				require.Equal(t, tt.hangs, time.Since(start) < 2*silence)
 			})
