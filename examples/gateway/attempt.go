@@ -153,9 +153,9 @@ var errTurnedAway = errors.New("turns requests away")
 // errStatus is for answers that are not valid.
 var errStatus = errors.New("its answer has an invalid status")
 
-// valid reports whether an answer can be passed on. Package http reads those like "HTTP/1.1 099
-// X", but panics where they are to be written; and one that says that it switches protocols must
-// do so, to that which was asked for.
+// valid reports whether an answer can be passed on. Package http reads those like
+// "HTTP/1.1 099 X", but panics where they are to be written; and one that says that it
+// switches protocols must do so, to that which was asked for.
 func valid(resp *http.Response, out *http.Request) bool {
 	_, switched := resp.Body.(oneWay)
 	return resp.StatusCode >= 100 && resp.StatusCode <= 999 && (resp.StatusCode != http.StatusSwitchingProtocols ||

@@ -148,8 +148,8 @@ func readUpstreams(file string, fixed []string) ([]*upstream, error) {
 	return all, nil
 }
 
-// reason is why a file could not be read, without its name: that may be a secret in the wrong
-// place.
+// reason is why a file could not be read, without its name: that may be a secret in
+// the wrong place.
 func reason(err error) error {
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		return path.Err
@@ -157,8 +157,8 @@ func reason(err error) error {
 	return err
 }
 
-// parseUpstream reads name=url[,key-env=VARIABLE|,key-file=FILE]. Its errors do not quote what
-// may be secret, such as a credential in place of where it is.
+// parseUpstream reads name=url[,key-env=VARIABLE|,key-file=FILE]. Its errors do not quote
+// what may be secret, such as a credential in place of where it is.
 func parseUpstream(s string) (*upstream, error) {
 	name, rest, ok := strings.Cut(s, "=")
 	if !ok || name == "" || strings.Contains(name, ":") {
