@@ -35,7 +35,7 @@ const (
 func targetsOf(n int) []*plain.Target {
 	list := make([]*plain.Target, n)
 	for i := range list {
-		list[i] = &plain.Target{Provider: "provider", Name: fmt.Sprintf("account-%03d", i)}
+		list[i] = &plain.Target{Name: fmt.Sprintf("account-%03d", i)}
 	}
 	return list
 }

@@ -1,6 +1,6 @@
 // Package plain does what package affinity does the way one would write it in
-// an afternoon: a map behind a lock, paths of gjson, and strings put together
-// where they are needed. It is what the figures of the real one are held
+// an afternoon: a map behind a lock, paths of gjson, and names of sessions put
+// together where they are needed. It is what the figures of the real one are held
 // against, so it is written with care to be right, and none to be fast.
 package plain
 
@@ -17,11 +17,8 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// A Target is an upstream.
-type Target struct{ Provider, Name string }
-
-// ID is what the target is called.
-func (t *Target) ID() string { return t.Provider + "/" + t.Name }
+// A Target is an upstream, by its name.
+type Target struct{ Name string }
 
 // A Store remembers which target a session has.
 type Store interface {
@@ -49,7 +46,7 @@ func (s *Selector) Select(h http.Header, body []byte, targets []*Target) (*Targe
 	if session != "" {
 		if id, ok := s.Store.Get(session); ok {
 			for _, t := range targets {
-				if t.ID() == id {
+				if t.Name == id {
 					return t, nil
 				}
 			}
@@ -57,7 +54,7 @@ func (s *Selector) Select(h http.Header, body []byte, targets []*Target) (*Targe
 	}
 	t := targets[(s.next.Add(1)-1)%uint64(len(targets))]
 	if session != "" {
-		s.Store.Set(session, t.ID())
+		s.Store.Set(session, t.Name)
 	}
 	return t, nil
 }
@@ -208,11 +205,4 @@ func (m *Map) SweepEvery(d time.Duration) (stop func()) {
 		}
 	}()
 	return sync.OnceFunc(func() { close(done) })
-}
-
-// Len returns how many sessions there are.
-func (m *Map) Len() int {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return len(m.m)
 }
