@@ -80,7 +80,7 @@ func chartsOf(r *result.Run) []drawing {
 
 	draw("header", "header.svg", chart.BarChart{
 		Title: "A request of a bound session", Subtitle: "By an id in a header; body and candidates of different sizes", Axis: "ns a request, logarithmic: less is better", Log: true,
-	}, containing("2 kB of body, 8 ", "2 kB of body, 512", "2 MB of body, 512"), but("again", "to /v1", "Done"), spread)
+	}, containing("2 kB of body, 8 ", "2 kB of body, 512", "2 MB of body, 512"), but("again", "order", "to /v1", "Done"), spread)
 	draw("bodyid", "bodyid.svg", chart.BarChart{
 		Title: "An id in the body", Subtitle: "A coding agent's body of 2 MB; where in it the id stands", Axis: "us, logarithmic: less is better", Log: true,
 	}, containing("agent, 2 MB"), all, func(row result.Row) result.Spread { return scale(row.Spread(), 1e-3) })
