@@ -185,14 +185,14 @@ func header(s *session) (result.Group, error) {
 // against a limit. Less than a hundredth counts as none: the runtime and other
 // goroutines allocate now and then, too.
 func allocVerdict(target string, row result.Row, limit float64) result.Verdict {
-	n := 0.0
+	v := result.Verdict{Target: target, Unit: "objects", Limit: limit, AtMost: true}
 	if row.Allocs != nil {
-		n = row.Allocs.Objects
+		v.Value = result.SpreadOf([]float64{row.Allocs.Objects})
+		if v.Value.Median < 0.01 {
+			v.Value = result.SpreadOf([]float64{0})
+		}
 	}
-	if n < 0.01 {
-		n = 0
-	}
-	return result.Verdict{Target: target, Value: result.SpreadOf([]float64{n}), Unit: "objects", Limit: limit, AtMost: true}
+	return v
 }
 
 // headerContenders returns who is compared in a race of the header group. end

@@ -173,6 +173,15 @@ func TestWorst(t *testing.T) {
 	require.Equal(t, "missed", worst(nil, "x", "the worst", 10).Word(), "nothing was measured")
 }
 
+func TestAllocVerdict(t *testing.T) {
+	for _, tt := range []struct {
+		allocs *result.Allocs
+		want   string
+	}{{&result.Allocs{Objects: 0.009}, "met"}, {&result.Allocs{Objects: 0.01}, "missed"}, {nil, "missed"}} {
+		require.Equal(t, tt.want, allocVerdict("", result.Row{Allocs: tt.allocs}, 0).Word())
+	}
+}
+
 // Two threads on a machine that is busy half of the time.
 func TestGain(t *testing.T) {
 	rows := map[string][2][]float64{

@@ -69,17 +69,14 @@ type Verdict struct {
 	Note   string  `json:"note,omitempty"`
 }
 
-// Met reports whether the median meets the target. That of no samples does not.
-func (v Verdict) Met() bool { return v.meets(v.Value.Median) }
+// Met reports whether the median meets the target. Without a sample nothing does.
+func (v Verdict) Met() bool { return v.Value.N > 0 && v.meets(v.Value.Median) }
 
 // Close reports whether the quartiles disagree on whether the target is met.
 func (v Verdict) Close() bool { return v.meets(v.Value.Q1) != v.meets(v.Value.Q3) }
 
 func (v Verdict) meets(x float64) bool {
-	switch {
-	case math.IsNaN(x):
-		return false
-	case v.AtMost:
+	if v.AtMost {
 		return x <= v.Limit
 	}
 	return x >= v.Limit
@@ -106,17 +103,17 @@ type Spread struct {
 	N      int     `json:"n"`
 }
 
-// SpreadOf returns the spread of samples: of none, all NaN. Between two samples
-// it interpolates.
+// SpreadOf returns the spread of samples: of none, zero. Between two samples it
+// interpolates.
 func SpreadOf(samples []float64) Spread {
+	if len(samples) == 0 {
+		return Spread{}
+	}
 	s := slices.Sorted(slices.Values(samples))
 	return Spread{Median: quantile(s, 0.5), Q1: quantile(s, 0.25), Q3: quantile(s, 0.75), N: len(s)}
 }
 
 func quantile(sorted []float64, q float64) float64 {
-	if len(sorted) == 0 {
-		return math.NaN()
-	}
 	at := q * float64(len(sorted)-1)
 	i := int(at)
 	if i+1 >= len(sorted) {
@@ -186,16 +183,12 @@ func (r *Run) Group(name string) (Group, bool) {
 	return Group{}, false
 }
 
-// Write writes r as JSON, with samples rounded. Verdicts without a figure are
-// left out. r stays as it is.
+// Write writes r as JSON, with samples rounded. r stays as it is.
 func (r *Run) Write(w io.Writer) error {
 	out := *r
 	out.Groups = slices.Clone(r.Groups)
 	for i := range out.Groups {
 		g := &out.Groups[i]
-		g.Verdicts = slices.DeleteFunc(slices.Clone(g.Verdicts), func(v Verdict) bool {
-			return math.IsNaN(v.Value.Median) // which JSON cannot say
-		})
 		g.Races = slices.Clone(g.Races)
 		for j := range g.Races {
 			g.Races[j].Rows = slices.Clone(g.Races[j].Rows)
@@ -212,10 +205,7 @@ func (r *Run) Write(w io.Writer) error {
 
 // round keeps five digits, which is more than any sample is worth.
 func round(x float64) float64 {
-	short, err := strconv.ParseFloat(strconv.FormatFloat(x, 'g', 5, 64), 64)
-	if err != nil {
-		return x
-	}
+	short, _ := strconv.ParseFloat(strconv.FormatFloat(x, 'g', 5, 64), 64)
 	return short
 }
 
@@ -263,8 +253,8 @@ func (r *Run) check() error {
 			}
 		}
 		for _, v := range g.Verdicts {
-			if v.Target == "" || v.Unit == "" || v.Value.N == 0 {
-				return fmt.Errorf("group %q: target %q has no name, no unit or no figure", g.Name, v.Target)
+			if v.Target == "" || v.Unit == "" {
+				return fmt.Errorf("group %q: target %q has no name or no unit", g.Name, v.Target)
 			}
 		}
 	}
@@ -276,8 +266,6 @@ func (r *Run) check() error {
 func Format(x float64) string {
 	a := math.Abs(x)
 	switch {
-	case math.IsNaN(x):
-		return "-"
 	case a == 0:
 		return "0"
 	case a < 0.1:
