@@ -112,6 +112,16 @@ func TestContenders(t *testing.T) {
 	}
 }
 
+// One operation in a hundred is a write, of a key that is made of the next one.
+func TestMixed(t *testing.T) {
+	table := peers.Kinds[0].New(1000, time.Hour)
+	w := peers.NewWalk(peers.Keys(250), 0)
+	mixed(table, w, 240, func(key string) string { return "new " + key })
+	for i := range 250 {
+		require.Equal(t, i == 99 || i == 199 || i == 239, table.Lookup([]string{"new " + peers.Key(i)}) == 1, "%d", i)
+	}
+}
+
 func TestTableChild(t *testing.T) {
 	c, err := newTableChild(peers.Ours, 1000)
 	require.NoError(t, err)
