@@ -81,9 +81,7 @@ var sections = []section{
 	{group: "hostile", title: "Bodies built to hurt", table: table{first: "2 MB of, ms"}, upright: true, fold: "Each of them, beside gjson.ValidBytes, which finds no session"},
 	{group: "table", title: "The table of bindings", charts: []string{"table.svg"}, table: table{first: "ns, two goroutines"}},
 	{group: "memory", title: "What it costs the process", charts: []string{"heap.svg", "gc.svg"}},
-	{group: "stall", title: "Its readers, while much changes at once", charts: []string{"stall.svg"}, table: table{
-		races: []string{"longest", "p99.9 of", "p99.9 while"},
-	}},
+	{group: "stall", title: "Its readers, while much changes at once", charts: []string{"stall.svg"}},
 	{group: "scaling", title: "Two goroutines", table: table{first: "ns"}},
 	{group: "cold", title: "New sessions and failovers", table: table{first: "ns"}},
 	{group: "gateway", title: "The gateway", charts: []string{"gateway.svg"}, table: table{first: "median latency, us"}},
