@@ -29,7 +29,6 @@ import (
 	"regexp"
 	"runtime"
 	"runtime/debug"
-	"runtime/pprof"
 	"slices"
 	"strings"
 	"syscall"
@@ -151,18 +150,12 @@ func (p prefixed) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// usualRounds is how often what takes turns has its turn. With fewer rounds, a
-// result is marked as quick.
-const usualRounds = 21
-
 func run(ctx context.Context, args []string, stdout, log io.Writer) error {
 	f := flag.NewFlagSet("speed", flag.ContinueOnError)
 	f.SetOutput(os.Stderr)
 	quick := f.Bool("quick", false, "take half a minute in place of several: few rounds, small tables; not to be quoted")
 	file := f.String("json", "", "write the result to this `file`, for ./speed/report")
 	only := f.String("run", "", "measure only the groups that match this `regexp`: "+names())
-	profile := f.String("cpuprofile", "", "write a CPU profile of this process to this `file`")
-	rounds := f.Int("rounds", 0, "rounds of what takes turns (default 21, or 5 with -quick); with fewer than 21, not to be quoted. Groups that measure in processes of their own have rounds of their own")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -174,21 +167,16 @@ func run(ctx context.Context, args []string, stdout, log io.Writer) error {
 	switch {
 	case f.NArg() > 0:
 		return fmt.Errorf("unexpected argument %q: see -help", f.Arg(0))
-	case *rounds < 0:
-		return fmt.Errorf("-rounds %d: the number of rounds is 1 or more", *rounds)
 	case len(chosen) == 0:
 		return fmt.Errorf("-run: no group matches %q; the groups are %s", *only, names())
 	}
 	s := &session{
 		Context: ctx,
 		quick:   *quick,
-		track:   lap.Track{Slice: 10 * time.Millisecond, Rounds: usualRounds},
+		track:   lap.Track{Slice: 10 * time.Millisecond, Rounds: 21},
 	}
 	if s.quick {
 		s.track.Slice, s.track.Rounds = 2*time.Millisecond, 5
-	}
-	if *rounds > 0 {
-		s.track.Rounds = *rounds
 	}
 	if s.tmp, err = os.MkdirTemp("", "speed"); err != nil {
 		return err
@@ -204,17 +192,6 @@ func run(ctx context.Context, args []string, stdout, log io.Writer) error {
 		}
 		w.Close()
 	}
-	if *profile != "" {
-		w, err := os.Create(*profile)
-		if err != nil {
-			return fmt.Errorf("-cpuprofile: %w", err)
-		}
-		defer w.Close()
-		if err := pprof.StartCPUProfile(w); err != nil {
-			return err
-		}
-		defer pprof.StopCPUProfile()
-	}
 	start := time.Now()
 	out := &result.Run{
 		When:     start.UTC().Truncate(time.Second),
@@ -223,7 +200,7 @@ func run(ctx context.Context, args []string, stdout, log io.Writer) error {
 		CPU:      cpu(),
 		Procs:    runtime.GOMAXPROCS(0),
 		Revision: revision(),
-		Quick:    s.quick || *rounds > 0 && *rounds < usualRounds,
+		Quick:    s.quick,
 	}
 	explain(stdout, out)
 	var failed []error

@@ -40,7 +40,6 @@ func run(args []string, stdin io.Reader, stdout io.Writer) error {
 	f := flag.NewFlagSet("report", flag.ContinueOnError)
 	readme := f.String("readme", "", "put the tables into this `file`, in place of those that are there")
 	charts := f.String("charts", "charts", "write the charts into this `directory`")
-	link := f.String("link", "bench/charts", "the `path` by which the tables refer to that directory")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -67,7 +66,7 @@ func run(args []string, stdin io.Reader, stdout io.Writer) error {
 		files = append(files, file{filepath.Join(*charts, c.file), b.Bytes()})
 		drawn[c.file] = true
 	}
-	text := tables(measured, *link, drawn)
+	text := tables(measured, drawn)
 	if *readme != "" {
 		old, err := os.ReadFile(*readme)
 		if err != nil {

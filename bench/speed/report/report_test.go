@@ -49,7 +49,7 @@ func measured() *result.Run {
 
 func TestTables(t *testing.T) {
 	t.Parallel()
-	text := string(tables(measured(), "bench/charts", map[string]bool{"header.svg": true}))
+	text := string(tables(measured(), map[string]bool{"header.svg": true}))
 	for _, want := range []string{
 		"Measured on 2026-11-23 by `go run -C bench ./speed` at revision abc, with go1.26 on linux/amd64",
 		"![A request of a bound session, by a header](bench/charts/header.svg)\n",
@@ -69,8 +69,8 @@ func TestTables(t *testing.T) {
 	require.NotContains(t, text, "quick run")
 	quick := measured()
 	quick.Quick = true
-	require.Contains(t, string(tables(quick, "", nil)), "not to be quoted")
-	require.Contains(t, string(tables(&result.Run{}, "", nil)), "0 of 0")
+	require.Contains(t, string(tables(quick, nil)), "not to be quoted")
+	require.Contains(t, string(tables(&result.Run{}, nil)), "0 of 0")
 }
 
 func TestCharts(t *testing.T) {

@@ -9,9 +9,9 @@ import (
 	"github.com/go-affinity/affinity/bench/speed/internal/result"
 )
 
-// tables returns all that goes into the README, as Markdown. link is the path of
-// the charts, of which those are shown that were drawn.
-func tables(r *result.Run, link string, drawn map[string]bool) []byte {
+// tables returns all that goes into the README, as Markdown, with those charts that
+// were drawn.
+func tables(r *result.Run, drawn map[string]bool) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `
 Measured on %s by `+"`go run -C bench ./speed`"+` at revision %s, with %s on %s, %d processors (%s), shared with others: read ratios, not times.
@@ -38,7 +38,7 @@ Everything that is compared took turns in one run; the figures are medians of th
 		fmt.Fprintf(&b, "\n### %s\n\n", s.title)
 		for _, file := range s.charts {
 			if drawn[file] {
-				fmt.Fprintf(&b, "![%s](%s/%s)\n\n", s.title, link, file)
+				fmt.Fprintf(&b, "![%s](bench/charts/%s)\n\n", s.title, file)
 			}
 		}
 		if s.fold != "" {

@@ -48,9 +48,6 @@ type Kind struct {
 	// sessions that expire when unused, and room for a fixed number.
 	Lacks string
 
-	// Expires is whether sessions expire.
-	Expires bool
-
 	// New returns a Table for that many sessions, each of which lives for ttl
 	// after its last use.
 	New func(capacity int, ttl time.Duration) Table
@@ -67,16 +64,16 @@ const (
 
 // Kinds are all kinds.
 var Kinds = []Kind{
-	{Ours, "", true, newAffinity},
-	{Plain, "no limit to its size", true, newPlain},
-	{Load, "never expires, no limit; a hit is a Load and nothing else", false, newXsyncLoad},
-	{"xsync.Map + expiry", "no limit; what has expired stays", false, newXsyncTTL},
-	{"sync.Map + expiry", "no limit; what has expired stays", false, newSyncMap},
-	{"otter", "", true, newOtter},
-	{"phuslu/lru", "expires by the second", true, newPhuslu},
-	{"ttlcache", "", true, newTTLCache},
-	{"golang-lru expirable", "a hit does not slide the expiry, so it is followed by an Add", true, newExpirable},
-	{Yardstick, "remembers nothing: hashes the key and loads one word of 32 bytes a session", false, newYardstick},
+	{Ours, "", newAffinity},
+	{Plain, "no limit to its size", newPlain},
+	{Load, "never expires, no limit; a hit is a Load and nothing else", newXsyncLoad},
+	{"xsync.Map + expiry", "no limit; what has expired stays", newXsyncTTL},
+	{"sync.Map + expiry", "no limit; what has expired stays", newSyncMap},
+	{"otter", "", newOtter},
+	{"phuslu/lru", "expires by the second", newPhuslu},
+	{"ttlcache", "", newTTLCache},
+	{"golang-lru expirable", "a hit does not slide the expiry, so it is followed by an Add", newExpirable},
+	{Yardstick, "remembers nothing: hashes the key and loads one word of 32 bytes a session", newYardstick},
 }
 
 // KindOf returns the kind of that name.
