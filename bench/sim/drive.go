@@ -33,10 +33,6 @@ type conditions struct {
 	// cooldown is for how long the gateway leaves out a target that failed.
 	cooldown time.Duration
 
-	// For the policies that look at the boundaries of a prompt: how many tokens
-	// lie between them, and at how many ends of earlier prompts there is one.
-	grain, tail int
-
 	// halfLife is that of costs in the library's balancers; 0 for their default.
 	halfLife time.Duration
 

@@ -26,7 +26,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -69,7 +68,7 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 		ttl      = flags.Duration("ttl", 5*time.Minute, "how long an upstream keeps what is in its cache after the last use")
 		minHit   = flags.Int("minhit", 1024, "`tokens` below which an upstream reads the beginning of a prompt anew, cached or not")
 		capacity = flags.Int("capacity", 0, "`tokens` that an upstream's cache holds; 0 for any number")
-		count    = flags.Int("seeds", 5, "number of runs of each policy; in each, sessions start at other times")
+		count    = flags.Int("seeds", 5, "number of runs of each policy; in each, sessions start at other times. (Ours break ties at random, so that their figures differ a little from one run to the next all the same)")
 		first    = flags.Uint64("seed", 1, "the seed of the first run; the others have the next ones")
 		list     = flags.String("policies", "all", "simulate only these policies, by their comma-separated `keys`: "+strings.Join(keys(), ", "))
 		names    = flags.String("trace", strings.Join(traceNames(), ","), "simulate only these traces, by their comma-separated `names`")
@@ -79,12 +78,8 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 		rate     = flags.Float64("rate", 0, "uncached `tokens` a minute after which an upstream answers 429; 0 for no limit")
 		cooldown = flags.Duration("cooldown", 30*time.Second, "how long the gateway leaves out an upstream that failed")
 		spread   = flags.Float64("spread", 0, "`hours` that the starts of sessions are spread over; 0 for those of the trace")
-		grain    = flags.Int("grain", 1024, "`tokens` between the boundaries of a prompt, for Prefix")
-		tail     = flags.Int("tail", 4, "`number` of earlier prompts at whose ends a prompt has boundaries as well, for Prefix")
-		parallel = flags.Int("parallel", runtime.GOMAXPROCS(0), "number of runs at the same time")
 		halfLife = flags.Duration("halflife", 0, "half-life of costs in LeastCost and Prefix; 0 for their default")
 		failover = flags.String("failover", "rebind", "what the library does when a session's home fails: rebind or return")
-		asJSON   = flags.String("json", "", "write all figures to this `file`")
 		charts   = flags.String("charts", "", "write charts into this `directory` (default charts, if no flag changes what they show, and else none)")
 		other    = flags.Bool("others", false, "simulate workloads that no policy was tuned for, derived from the traces or made up; fail if a policy of others is better than one of ours in both misses and imbalance")
 		targets  = flags.Bool("targets", false, "compare with the targets, and fail if one is missed; by default, that is done if no other flag changes what they were set for")
@@ -104,12 +99,12 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 	var withOthers []string // flags that say nothing about what -others prints
 	flags.Visit(func(f *flag.Flag) {
 		switch f.Name {
-		case "traces", "parallel", "json", "targets", "charts":
+		case "traces", "targets", "charts":
 		default:
 			usual = false
 		}
 		switch f.Name {
-		case "trace", "spread", "json", "targets", "charts":
+		case "trace", "spread", "targets", "charts":
 			withOthers = append(withOthers, "-"+f.Name)
 		}
 	})
@@ -118,16 +113,12 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 		return fmt.Errorf("-n %d: the number of upstreams is 1 to %d", *n, maxUpstreams)
 	case *count < 1:
 		return fmt.Errorf("-seeds %d: at least one is needed", *count)
-	case *parallel < 1:
-		return fmt.Errorf("-parallel %d: at least one run has to go on at a time", *parallel)
 	case *ttl <= 0:
 		return fmt.Errorf("-ttl %v: a cache lives for more than no time", *ttl)
 	case *cooldown <= 0:
 		return fmt.Errorf("-cooldown %v: an upstream that failed is left out for more than no time", *cooldown)
-	case *grain < 1:
-		return fmt.Errorf("-grain %d: there is at least one token between two boundaries", *grain)
-	case min(*minHit, *capacity, *tail) < 0 || *rate < 0 || *spread < 0 || *halfLife < 0:
-		return errors.New("-minhit, -capacity, -tail, -rate, -spread and -halflife are 0 or more")
+	case min(*minHit, *capacity) < 0 || *rate < 0 || *spread < 0 || *halfLife < 0:
+		return errors.New("-minhit, -capacity, -rate, -spread and -halflife are 0 or more")
 	case *other && len(withOthers) > 0:
 		return fmt.Errorf("-others prints one table about workloads of its own: leave out %s", strings.Join(withOthers, ", "))
 	}
@@ -144,8 +135,6 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 		},
 		rate:     *rate,
 		cooldown: *cooldown,
-		grain:    *grain,
-		tail:     *tail,
 		halfLife: *halfLife,
 	}
 	switch *failover {
@@ -165,7 +154,7 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 	seeds := seeds{*first, *count}
 	began := time.Now()
 	if *other {
-		return simulateOthers(t, *dir, chosenPolicies, cond, seeds, *parallel, out, progress)
+		return simulateOthers(t, *dir, chosenPolicies, cond, seeds, out, progress)
 	}
 	var workloads []*workload
 	for name := range strings.SplitSeq(*names, ",") {
@@ -181,20 +170,17 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 		workloads = append(workloads, w)
 		usual = usual && !w.made // the targets were set on the real ones
 	}
-	if err := writable(*asJSON, *charts); err != nil {
-		return err
+	if *charts != "" { // to find out after the simulation is too late
+		if err := os.MkdirAll(*charts, 0o777); err != nil {
+			return fmt.Errorf("-charts: %w", err)
+		}
 	}
-	results, err := simulate(t, workloads, chosenPolicies, cond, seeds, *parallel, progress)
+	results, err := simulate(t, workloads, chosenPolicies, cond, seeds, progress)
 	if err != nil {
 		return err
 	}
 	rep := newReport(results, workloads, cond, *count)
 	rep.print(out)
-	if *asJSON != "" {
-		if err := rep.writeJSON(*asJSON); err != nil {
-			return fmt.Errorf("-json: %w", err)
-		}
-	}
 	if *charts != "" {
 		if err := rep.draw(*charts); err != nil {
 			return fmt.Errorf("-charts: %w", err)
@@ -203,7 +189,7 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 	if *targets || usual {
 		// Some of them are for upstreams that fail.
 		cond.outage = schedule{10 * time.Minute, 2 * time.Hour}
-		results, err := simulate(t, workloads, failing(chosenPolicies), cond, seeds, *parallel, progress)
+		results, err := simulate(t, workloads, failing(chosenPolicies), cond, seeds, progress)
 		if err != nil {
 			return err
 		}

@@ -18,13 +18,12 @@ type meter struct {
 	prompt, cached, oracle               int64 // tokens
 	moves, failed, refused, waited, lost int
 	moved, expiredHere, neverHere        int64 // tokens lost against the oracle, by cause
-	reasons                              map[string]int
 }
 
 // load is what an upstream had to do.
 type load struct{ requests, uncached, cost float64 }
 
-func newMeter(n int) *meter { return &meter{total: make([]load, n), reasons: map[string]int{}} }
+func newMeter(n int) *meter { return &meter{total: make([]load, n)} }
 
 // cost weighs tokens by their price, as affinity.Usage does.
 func cost(uncached, cached, output int) float64 {
@@ -50,29 +49,29 @@ func (m *meter) count(u int, now time.Duration, prompt, cached, output, oracle i
 
 // figures are what is told of a run, or of several: their means, say.
 type figures struct {
-	Hit       float64 `json:"hit"`        // share of prompt tokens from the cache
-	OracleHit float64 `json:"oracle_hit"` // the same of the oracle
-	Uncached  float64 `json:"uncached_vs_oracle"`
+	Hit       float64 // share of prompt tokens from the cache
+	OracleHit float64 // the same of the oracle
+	Uncached  float64
 
 	// Imbalance: the most of any upstream, against the mean.
-	Requests     float64 `json:"imbalance_requests"`
-	Tokens       float64 `json:"imbalance_uncached"`
-	Cost         float64 `json:"imbalance_cost"`
-	MedianTokens float64 `json:"median_5min_uncached"`
-	MedianCost   float64 `json:"median_5min_cost"`
-	WorstTokens  float64 `json:"worst_5min_uncached"`
-	WorstCost    float64 `json:"worst_5min_cost"`
+	Requests     float64
+	Tokens       float64
+	Cost         float64
+	MedianTokens float64
+	MedianCost   float64
+	WorstTokens  float64
+	WorstCost    float64
 
 	// Shares of all prompt tokens.
-	Moved       float64 `json:"lost_moved"`
-	ExpiredHere float64 `json:"lost_expired_here"`
-	NeverHere   float64 `json:"lost_never_here"`
+	Moved       float64
+	ExpiredHere float64
+	NeverHere   float64
 
-	Moves   float64 `json:"moves"` // share of requests sent elsewhere than the one before
-	Failed  float64 `json:"failed_attempts"`
-	Refused float64 `json:"refused_attempts"`
-	Waited  float64 `json:"waited"` // share of requests for which nobody was usable at first
-	Lost    float64 `json:"lost"`   // and at last
+	Moves   float64 // share of requests sent elsewhere than the one before
+	Failed  float64
+	Refused float64
+	Waited  float64 // share of requests for which nobody was usable at first
+	Lost    float64 // and at last
 }
 
 // all returns pointers to the figures, always in the same order.

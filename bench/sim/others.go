@@ -148,7 +148,7 @@ func mixed(dir string) (t *trace.Trace, made bool, err error) {
 // tokens read anew against the oracle's, and cost imbalance. It marks those of ours
 // to which a policy of others was better in both, and returns an error if there are
 // any.
-func simulateOthers(t *testing.T, dir string, policies []policy, cond conditions, seeds seeds, parallel int, out, progress io.Writer) error {
+func simulateOthers(t *testing.T, dir string, policies []policy, cond conditions, seeds seeds, out, progress io.Writer) error {
 	fmt.Fprintln(out, "For each policy: tokens read anew against the oracle's, and cost of the busiest upstream against the mean.")
 	fmt.Fprintln(out, "1.000 1.000 is perfect; \"!\" marks one of ours to which a policy of others was better in both.")
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
@@ -168,7 +168,7 @@ func simulateOthers(t *testing.T, dir string, policies []policy, cond conditions
 			o.change(&c)
 		}
 		fmt.Fprint(progress, o.name, " ")
-		results, err := simulate(t, []*workload{w}, policies, c, seeds, parallel, progress)
+		results, err := simulate(t, []*workload{w}, policies, c, seeds, progress)
 		if err != nil {
 			return err
 		}

@@ -37,6 +37,13 @@ type library struct {
 // bytesPerToken is how long a token is in a body.
 const bytesPerToken = 4
 
+// Where a prompt has boundaries: after every grain tokens, and at the ends of so many
+// earlier prompts.
+const (
+	grain       = 1024
+	earlierEnds = 4
+)
+
 // maxUpstreams is the largest number of upstreams: so many have names.
 const maxUpstreams = 256
 
@@ -120,7 +127,6 @@ func (l *library) route(ctx context.Context, i int, now time.Duration, usable []
 	if err != nil {
 		return 0, nil, err
 	}
-	l.driver.meter.reasons[sel.Reason.String()]++
 	return sel.Target, func(e ended) {
 		o := affinity.Outcome{Result: affinity.Served, Usage: affinity.Usage{Uncached: e.uncached, Cached: e.cached, Output: e.output}}
 		if e.failed {
@@ -131,7 +137,7 @@ func (l *library) route(ctx context.Context, i int, now time.Duration, usable []
 }
 
 // boundaries stands in for extract.Request.Boundaries: the prompts of a trace
-// have no text to find messages in. A prompt may be cut after every so many
+// have no text to find messages in. A prompt may be cut after every grain
 // tokens; where the first and the last of the earlier prompts that it goes on
 // from ended, the first one in place of the system prompt; and at its own end.
 func (l *library) boundaries(req *extract.Request) []extract.Boundary {
@@ -148,13 +154,13 @@ func (l *library) boundaries(req *extract.Request) []extract.Boundary {
 func (l *library) cuts(cuts []extract.Boundary) []extract.Boundary {
 	d := l.driver
 	block := int32(d.trie.Block)
-	step := max(int32(d.cond.grain)/block, 1)
+	step := max(grain/block, 1)
 	cut := func(seg, depth int32) {
 		node := d.trie.First[seg] + depth - d.trie.Start(seg) - 1
 		cuts = append(cuts, extract.Boundary{Hash: mix(uint64(node)), Bytes: int(depth*block) * bytesPerToken})
 	}
 	// From the end up.
-	ends := d.cond.tail + 1
+	ends := earlierEnds + 1
 	for seg := d.trie.Path[l.current]; seg > 0; seg = d.trie.Parent[seg] {
 		depth := d.trie.End[seg]
 		if l.ends[seg] && (ends > 0 || l.head[seg]) {

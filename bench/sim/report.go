@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
@@ -18,49 +17,36 @@ import (
 
 // A report is all that is told of a simulation.
 type report struct {
-	Upstreams int           `json:"upstreams"`
-	TTL       string        `json:"ttl"`
-	Outage    string        `json:"outage,omitempty"`
-	Flap      string        `json:"flap,omitempty"`
-	Rate      float64       `json:"rate_limit_tokens_per_minute,omitempty"`
-	Capacity  int           `json:"capacity_tokens,omitempty"`
-	Seeds     int           `json:"seeds"`
-	Traces    []traceReport `json:"traces"`
+	Upstreams int
+	TTL       string
+	Outage    string
+	Seeds     int
+	Traces    []traceReport
 }
 
 // A traceReport is what all policies made of one trace.
 type traceReport struct {
-	Trace     string    `json:"trace"`
-	Generated bool      `json:"generated"`
-	OracleHit float64   `json:"oracle_hit"`
-	Policies  []summary `json:"policies"`
+	Trace     string
+	Generated bool
+	Policies  []summary
 }
 
 // A summary is what the runs of one policy over one trace have in common: mean
 // and standard deviation of every figure.
 type summary struct {
-	Policy  string         `json:"policy"`
-	Name    string         `json:"name"`
-	Ours    bool           `json:"ours"`
-	Mean    figures        `json:"mean"`
-	SD      figures        `json:"sd"`
-	Runs    int            `json:"runs"`
-	Reasons map[string]int `json:"reasons,omitempty"` // of all runs
+	Policy string
+	Name   string
+	Ours   bool
+	Mean   figures
+	SD     figures
+	Runs   int
 }
 
 // newReport sums up the results of all workloads, each over so many seeds.
 func newReport(results []result, workloads []*workload, cond conditions, seeds int) report {
-	rep := report{
-		Upstreams: cond.upstreams.N, TTL: short(cond.upstreams.TTL),
-		Outage: cond.outage.String(), Flap: cond.flap.String(),
-		Rate: cond.rate, Capacity: cond.upstreams.Capacity, Seeds: seeds,
-	}
+	rep := report{Upstreams: cond.upstreams.N, TTL: short(cond.upstreams.TTL), Outage: cond.outage.String(), Seeds: seeds}
 	for _, w := range workloads {
-		tr := traceReport{Trace: w.trace.Name, Generated: w.made, Policies: summarize(results, w.trace.Name)}
-		if len(tr.Policies) > 0 {
-			tr.OracleHit = tr.Policies[0].Mean.OracleHit
-		}
-		rep.Traces = append(rep.Traces, tr)
+		rep.Traces = append(rep.Traces, traceReport{w.trace.Name, w.made, summarize(results, w.trace.Name)})
 	}
 	return rep
 }
@@ -77,13 +63,10 @@ func summarize(results []result, trace string) []summary {
 		if !ok {
 			i = len(all)
 			at[r.policy.key] = i
-			all = append(all, summary{Policy: r.policy.key, Name: r.policy.name, Ours: r.policy.ours != nil, Reasons: map[string]int{}})
+			all = append(all, summary{Policy: r.policy.key, Name: r.policy.name, Ours: r.policy.ours != nil})
 		}
 		s := &all[i]
 		s.Runs++
-		for reason, n := range r.reasons {
-			s.Reasons[reason] += n
-		}
 		for k, v := range r.figures.all() {
 			*s.Mean.all()[k] += *v
 			*s.SD.all()[k] += *v * *v
@@ -187,7 +170,7 @@ func (rep *report) print(out io.Writer) {
 			made = " (generated)"
 		}
 		fmt.Fprintf(out, "\n%s%s: N = %d, cache TTL %s, %d seeds; the oracle hits %.1f %%\n",
-			tr.Trace, made, rep.Upstreams, rep.TTL, rep.Seeds, 100*tr.OracleHit)
+			tr.Trace, made, rep.Upstreams, rep.TTL, rep.Seeds, 100*tr.Policies[0].Mean.OracleHit)
 		t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		var shown []column
 		for _, c := range columns {
@@ -222,33 +205,6 @@ func (rep *report) print(out io.Writer) {
 		t.Flush()
 	}
 	fmt.Fprint(out, legend)
-}
-
-// writable finds out whether there can be such a file and such a directory, neither of
-// which there need be: after the simulation is too late. What is in them stays.
-func writable(file, dir string) error {
-	if file != "" {
-		f, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY, 0o666)
-		if err != nil {
-			return fmt.Errorf("-json: %w", err)
-		}
-		f.Close()
-	}
-	if dir != "" {
-		if err := os.MkdirAll(dir, 0o777); err != nil {
-			return fmt.Errorf("-charts: %w", err)
-		}
-	}
-	return nil
-}
-
-// writeJSON writes the report to a file.
-func (rep *report) writeJSON(name string) error {
-	b, err := json.MarshalIndent(rep, "", "\t")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(name, append(b, '\n'), 0o666)
 }
 
 // draw writes a chart for every trace into a directory: misses against

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -21,7 +22,6 @@ type result struct {
 	policy  policy
 	seed    uint64
 	figures figures
-	reasons map[string]int
 }
 
 // seeds are those of the times at which sessions start, one for each run.
@@ -30,10 +30,10 @@ type seeds struct {
 	count int
 }
 
-// simulate runs all policies over all workloads, once for each seed and so many at
-// the same time, as sub-tests of t: virtual time is to be had in tests only. The
-// results are in the order of workloads, seeds and policies.
-func simulate(t *testing.T, workloads []*workload, policies []policy, cond conditions, seeds seeds, parallel int, progress io.Writer) ([]result, error) {
+// simulate runs all policies over all workloads, once for each seed, as sub-tests of t:
+// virtual time is to be had in tests only. The results are in the order of workloads,
+// seeds and policies.
+func simulate(t *testing.T, workloads []*workload, policies []policy, cond conditions, seeds seeds, progress io.Writer) ([]result, error) {
 	type job struct {
 		w    *workload
 		p    policy
@@ -51,7 +51,7 @@ func simulate(t *testing.T, workloads []*workload, policies []policy, cond condi
 	errs := make([]error, len(jobs))
 	var mu sync.Mutex
 	done, began, told := 0, time.Now(), time.Time{}
-	inBubbles(t, parallel, len(jobs), func(i int, bubble func(func())) {
+	inBubbles(t, len(jobs), func(i int, bubble func(func())) {
 		j := jobs[i]
 		arrivals := j.w.trace.Arrivals(j.seed, j.w.spread)
 		m, err := j.w.run(j.p, j.seed, arrivals, cond, bubble)
@@ -59,7 +59,7 @@ func simulate(t *testing.T, workloads []*workload, policies []policy, cond condi
 			errs[i] = fmt.Errorf("%s on %s: %w", j.p.key, j.w.trace.Name, err)
 			return
 		}
-		results[i] = result{j.w.trace.Name, j.p, j.seed, m.figures(), m.reasons}
+		results[i] = result{j.w.trace.Name, j.p, j.seed, m.figures()}
 		mu.Lock()
 		done++
 		if done == len(jobs) || time.Since(told) > 200*time.Millisecond {
@@ -95,13 +95,13 @@ func (w *workload) run(p policy, seed uint64, arrivals []trace.Arrival, cond con
 	return d.meter, err
 }
 
-// inBubbles calls f with 0 to n-1, so many at the same time, and returns when all
-// have returned. f is also given a function that runs another one in virtual time:
+// inBubbles calls f with 0 to n-1, one for each processor at a time, and returns when
+// all have returned. f is also given a function that runs another one in virtual time:
 // there, time.Now and time.Sleep are those of a testing/synctest bubble.
-func inBubbles(t *testing.T, parallel, n int, f func(i int, bubble func(func()))) {
+func inBubbles(t *testing.T, n int, f func(i int, bubble func(func()))) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
-	for range parallel {
+	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
 			for i := int(next.Add(1) - 1); i < n; i = int(next.Add(1) - 1) {
 				t.Run(strconv.Itoa(i), func(t *testing.T) {
