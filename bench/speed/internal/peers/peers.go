@@ -86,6 +86,16 @@ func KindOf(name string) (Kind, bool) {
 	return Kind{}, false
 }
 
+// count is Lookup by a get that is a literal, so that the compiler inlines both.
+func count(keys []string, get func(string) (string, bool)) (n int) {
+	for _, key := range keys {
+		if target, ok := get(key); ok && target != "" {
+			n++
+		}
+	}
+	return n
+}
+
 type affinityTable struct{ c *affinity.Cache }
 
 func newAffinity(capacity int, ttl time.Duration) Table {
@@ -96,13 +106,8 @@ func newAffinity(capacity int, ttl time.Duration) Table {
 	return affinityTable{c}
 }
 
-func (t affinityTable) Lookup(keys []string) (n int) {
-	for _, key := range keys {
-		if target, ok := t.c.Get(t.c.Key(key)); ok && target != "" {
-			n++
-		}
-	}
-	return n
+func (t affinityTable) Lookup(keys []string) int {
+	return count(keys, func(key string) (string, bool) { return t.c.Get(t.c.Key(key)) })
 }
 
 func (t affinityTable) Get(key string) (string, bool) {
@@ -123,13 +128,8 @@ func newPlain(_ int, ttl time.Duration) Table {
 	return plainTable{m, m.SweepEvery(max(ttl/4, 100*time.Millisecond))}
 }
 
-func (t plainTable) Lookup(keys []string) (n int) {
-	for _, key := range keys {
-		if target, ok := t.Get(key); ok && target != "" {
-			n++
-		}
-	}
-	return n
+func (t plainTable) Lookup(keys []string) int {
+	return count(keys, func(key string) (string, bool) { return t.Get(key) })
 }
 
 func (t plainTable) Close() { t.stop() }
@@ -138,13 +138,8 @@ type xsyncLoad struct{ m *xsync.Map[string, string] }
 
 func newXsyncLoad(int, time.Duration) Table { return xsyncLoad{xsync.NewMap[string, string]()} }
 
-func (t xsyncLoad) Lookup(keys []string) (n int) {
-	for _, key := range keys {
-		if target, ok := t.m.Load(key); ok && target != "" {
-			n++
-		}
-	}
-	return n
+func (t xsyncLoad) Lookup(keys []string) int {
+	return count(keys, func(key string) (string, bool) { return t.Get(key) })
 }
 
 func (t xsyncLoad) Get(key string) (string, bool) { return t.m.Load(key) }
@@ -195,13 +190,8 @@ func newXsyncTTL(_ int, ttl time.Duration) Table {
 	return xsyncTTL{clock{time.Now(), ttl}, xsync.NewMap[string, *record]()}
 }
 
-func (t xsyncTTL) Lookup(keys []string) (n int) {
-	for _, key := range keys {
-		if r, ok := t.m.Load(key); ok && t.use(r) && r.target != "" {
-			n++
-		}
-	}
-	return n
+func (t xsyncTTL) Lookup(keys []string) int {
+	return count(keys, func(key string) (string, bool) { return t.Get(key) })
 }
 
 func (t xsyncTTL) Get(key string) (string, bool) {
@@ -228,13 +218,8 @@ func newSyncMap(_ int, ttl time.Duration) Table {
 	return syncMap{clock{time.Now(), ttl}, new(sync.Map)}
 }
 
-func (t syncMap) Lookup(keys []string) (n int) {
-	for _, key := range keys {
-		if target, ok := t.Get(key); ok && target != "" {
-			n++
-		}
-	}
-	return n
+func (t syncMap) Lookup(keys []string) int {
+	return count(keys, func(key string) (string, bool) { return t.Get(key) })
 }
 
 func (t syncMap) Get(key string) (string, bool) {
@@ -267,13 +252,8 @@ func newOtter(capacity int, ttl time.Duration) Table {
 	})}
 }
 
-func (t otterTable) Lookup(keys []string) (n int) {
-	for _, key := range keys {
-		if target, ok := t.c.GetIfPresent(key); ok && target != "" {
-			n++
-		}
-	}
-	return n
+func (t otterTable) Lookup(keys []string) int {
+	return count(keys, func(key string) (string, bool) { return t.c.GetIfPresent(key) })
 }
 
 func (t otterTable) Get(key string) (string, bool) { return t.c.GetIfPresent(key) }
@@ -297,13 +277,8 @@ func newPhuslu(capacity int, ttl time.Duration) Table {
 	return phuslu{lru.NewTTLCache(capacity, lru.WithSliding[string, string](true)), ttl}
 }
 
-func (t phuslu) Lookup(keys []string) (n int) {
-	for _, key := range keys {
-		if target, ok := t.c.Get(key); ok && target != "" {
-			n++
-		}
-	}
-	return n
+func (t phuslu) Lookup(keys []string) int {
+	return count(keys, func(key string) (string, bool) { return t.Get(key) })
 }
 
 func (t phuslu) Get(key string) (string, bool) { return t.c.Get(key) }
@@ -328,13 +303,8 @@ func newTTLCache(capacity int, ttl time.Duration) Table {
 	return ttlTable{c}
 }
 
-func (t ttlTable) Lookup(keys []string) (n int) {
-	for _, key := range keys {
-		if item := t.c.Get(key); item != nil && item.Value() != "" {
-			n++
-		}
-	}
-	return n
+func (t ttlTable) Lookup(keys []string) int {
+	return count(keys, func(key string) (string, bool) { return t.Get(key) })
 }
 
 func (t ttlTable) Get(key string) (string, bool) {
@@ -369,13 +339,8 @@ func newExpirable(capacity int, ttl time.Duration) Table {
 	return expirableTable{expirable.NewLRU[string, string](capacity, nil, ttl)}
 }
 
-func (t expirableTable) Lookup(keys []string) (n int) {
-	for _, key := range keys {
-		if target, ok := t.Get(key); ok && target != "" {
-			n++
-		}
-	}
-	return n
+func (t expirableTable) Lookup(keys []string) int {
+	return count(keys, func(key string) (string, bool) { return t.Get(key) })
 }
 
 func (t expirableTable) Get(key string) (string, bool) {
