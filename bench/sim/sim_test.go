@@ -102,11 +102,13 @@ func TestConservation(t *testing.T) {
 	bad.outage = schedule{4 * time.Minute, 15 * time.Minute}
 	bad.flap = schedule{20 * time.Second, 3 * time.Minute}
 	bad.rate = 60000
+	flapping := calm(5)
+	flapping.flap = bad.flap
 	hopeless := calm(2)
 	hopeless.rate = 20000
 	full := calm(5)
 	full.upstreams.Capacity = 400000
-	for name, cond := range map[string]conditions{"calm": calm(5), "bad": bad, "full": full, "hopeless": hopeless} {
+	for name, cond := range map[string]conditions{"calm": calm(5), "bad": bad, "flapping": flapping, "full": full, "hopeless": hopeless} {
 		w := few(t, "cc6", 1500)
 		for _, p := range policies {
 			m := drive(t, w, p, cond)
@@ -116,11 +118,12 @@ func TestConservation(t *testing.T) {
 				require.LessOrEqual(t, m.cached, m.oracle, "%s is better than the oracle", p.key)
 				require.Equal(t, m.oracle-m.cached, m.moved+m.expiredHere+m.neverHere, "every lost token has a cause with %s", p.key)
 			}
-			if name == "bad" {
+			switch name {
+			case "bad":
 				require.Positive(t, m.failed)
 				require.Positive(t, m.refused)
-			}
-			switch name {
+			case "flapping":
+				require.Positive(t, m.failed)
 			case "hopeless":
 				require.Positive(t, m.lost)
 				require.Positive(t, m.waited)

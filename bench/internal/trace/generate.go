@@ -19,7 +19,7 @@ import (
 // move through the trie are a few rates counted in the same place: how often a
 // request goes on from the last one, goes back to an older one, or begins anew
 // from a prefix, and how much of its first prompt a session shares with an
-// earlier one of the same user. [Describe] gives the figures to compare.
+// earlier one of the same user. TestFit compares the outcome.
 func Generate(name string, seed uint64) (*Trace, error) {
 	m, ok := models[name]
 	if !ok {

@@ -80,7 +80,7 @@ func (f *Fleet) Hit(u int, seg int32, tokens int, now time.Duration) int {
 		seg = f.trie.Parent[seg]
 	}
 	hit := f.trie.Tokens(seg)
-	if c.kept != nil && seg > 0 {
+	if c.kept != nil {
 		hit -= int(f.trie.End[seg]-f.trie.Start(seg)-c.kept[seg]) * f.trie.Block
 	}
 	if hit = min(hit, tokens); hit < f.cfg.MinHit {
@@ -112,9 +112,7 @@ func (f *Fleet) Serve(u int, seg int32, tokens int, now time.Duration) (cached i
 			c.touch(s, f.trie.End[s]-f.trie.Start(s))
 		}
 	}
-	if c.kept != nil {
-		c.shrink(f.cfg.Capacity/f.trie.Block, now)
-	}
+	c.shrink(f.cfg.Capacity/f.trie.Block, now)
 	return cached
 }
 
@@ -134,7 +132,8 @@ func (c *cache) unlink(s int32) {
 	c.next[c.prev[s]], c.prev[c.next[s]] = c.next[s], c.prev[s]
 }
 
-// shrink makes room until no more than so many blocks are left. What has
+// shrink makes room until no more than so many blocks are left; without a capacity,
+// none are counted. What has
 // expired is the first to go, since it was not used for longest.
 func (c *cache) shrink(blocks int, now time.Duration) {
 	for over := c.blocks - blocks; over > 0; over = c.blocks - blocks {

@@ -28,7 +28,7 @@ func traffic(r *rand.Rand, n int) *trace.Trace {
 			depth = append(depth, d)
 		}
 		next += q.New
-		q.Prompt = d*64 + r.IntN(64)
+		q.Prompt = max(0, d*64-32+r.IntN(64)) // the last block may not be full, or be left out
 		t.Requests = append(t.Requests, q)
 	}
 	return t
@@ -103,6 +103,7 @@ func TestAgainstNaive(t *testing.T) {
 	for name, cfg := range map[string]upstream.Config{
 		"plain":     {TTL: time.Minute},
 		"all":       {TTL: time.Minute, MinHit: 300, Delay: 500 * time.Millisecond, Rate: 500},
+		"slow":      {TTL: 5 * time.Minute, Delay: 500 * time.Millisecond, Rate: 30},
 		"for ever":  {TTL: upstream.Forever},
 		"capacity":  {TTL: upstream.Forever, Capacity: 40*64 + 13},
 		"short":     {TTL: 20 * time.Second, Capacity: 30 * 64},

@@ -167,15 +167,12 @@ const (
 	Tail   Place = "tail"
 )
 
-// Body returns a body of the style, of about size bytes, with Member at the
-// place.
+// Body returns a body of the style, of about size bytes, with Member in its middle or
+// at its tail.
 func (s Style) Body(size int, place Place) []byte {
 	r := rand.New(rand.NewPCG(7, uint64(len(s.Name))))
 	half := func() string { return "[" + s.values(r, size/2) + "]" }
-	switch place {
-	case Head:
-		return []byte(`{` + Member + `,"data":` + half() + `,"more":` + half() + `}`)
-	case Middle:
+	if place == Middle {
 		return []byte(`{"data":` + half() + `,` + Member + `,"more":` + half() + `}`)
 	}
 	return []byte(`{"data":` + half() + `,"more":` + half() + `,` + Member + `}`)
