@@ -219,8 +219,8 @@ func (rep *report) draw(dir string) error {
 			Title: "Misses against imbalance: " + described(tr.Trace),
 			Subtitle: fmt.Sprintf("%d upstreams whose prompt caches live for %s after their last use, mean of %d runs.\nLeft is fewer misses, down is more even work: the lower left corner is perfect.",
 				rep.Upstreams, rep.TTL, rep.Seeds),
-			X: chart.Axis{Label: "tokens read anew, above those of one infinite cache", Log: true},
-			Y: chart.Axis{Label: "cost of the busiest upstream, above the mean", Log: true, Format: above},
+			X: chart.Axis{Label: "tokens read anew, above those of one infinite cache"},
+			Y: chart.Axis{Label: "cost of the busiest upstream, above the mean", Format: above},
 		}
 		const floor = 0.001 // what is below is drawn there
 		c.X.Lo, c.Y.Lo = floor, 1

@@ -19,7 +19,7 @@ type BarChart struct {
 	// a bar's length says nothing: the axis begins below the smallest.
 	Log bool
 
-	// Format writes a value; nil means four digits.
+	// Format writes a value.
 	Format func(v float64) string
 
 	// Note is small print below the axis, such as the machine. It may be empty.
@@ -42,10 +42,6 @@ type Bar struct {
 
 // Bars writes c as an SVG to w.
 func Bars(w io.Writer, c BarChart) error {
-	format := c.Format
-	if format == nil {
-		format = plain
-	}
 	lo, hi, names, labels, n := math.Inf(1), 0.0, 0.0, 0.0, 0
 	nameFont, labelFont := font{size: 12.5, color: colorInk, anchor: "end"}, font{size: 12, color: colorMuted}
 	for _, g := range c.Groups {
@@ -59,7 +55,7 @@ func Bars(w io.Writer, c BarChart) error {
 			n++
 			lo, hi = min(lo, b.Value, b.Lo), max(hi, b.Value, b.Hi)
 			names = max(names, width(b.Name, font{size: 12.5, bold: b.Ours}))
-			labels = max(labels, width(format(b.Value), labelFont))
+			labels = max(labels, width(c.Format(b.Value), labelFont))
 		}
 	}
 	if n == 0 {
@@ -89,7 +85,7 @@ func Bars(w io.Writer, c BarChart) error {
 	for _, v := range s.ticks(7) {
 		x := s.at(v)
 		cv.line(x, top, x, bottom, colorGrid, 1)
-		if text := format(v); x-width(text, labelFont)/2 > last {
+		if text := c.Format(v); x-width(text, labelFont)/2 > last {
 			cv.text(x, bottom+16, font{size: 11.5, color: colorMuted, anchor: "middle"}, text)
 			last = x + width(text, labelFont)/2 + 6
 		}
@@ -120,7 +116,7 @@ func Bars(w io.Writer, c BarChart) error {
 				cv.line(to, mid-4, to, mid+4, colorInk, 1.2)
 				x = max(x, to)
 			}
-			cv.text(x+6, y+barHigh-4, labelFont, format(b.Value))
+			cv.text(x+6, y+barHigh-4, labelFont, c.Format(b.Value))
 			y += barHigh + gap
 		}
 	}

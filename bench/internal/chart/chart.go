@@ -179,6 +179,3 @@ func (s scale) ticks(n int) []float64 {
 	}
 	return ticks
 }
-
-// plain is how values are written unless told otherwise.
-func plain(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }

@@ -56,10 +56,13 @@ func texts(t *testing.T, draw func(w io.Writer) error) []string {
 	}
 }
 
+// digits is how the tests write values.
+func digits(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }
+
 func TestBars(t *testing.T) {
 	got := texts(t, func(w io.Writer) error {
 		return chart.Bars(w, chart.BarChart{
-			Title: "A <hit> & more", Subtitle: "two\nlines", Axis: "ns", Note: "a machine",
+			Title: "A <hit> & more", Subtitle: "two\nlines", Axis: "ns", Note: "a machine", Format: digits,
 			Groups: []chart.BarGroup{
 				{Name: "first", Bars: []chart.Bar{{Name: "ours", Value: 120, Lo: 110, Hi: 135, Ours: true}, {Name: "theirs", Value: 480}}},
 				{Name: "second", Bars: []chart.Bar{{Name: "nothing", Value: 0}}},
@@ -73,7 +76,7 @@ func TestBars(t *testing.T) {
 
 func TestBarsLog(t *testing.T) {
 	got := texts(t, func(w io.Writer) error {
-		return chart.Bars(w, chart.BarChart{Log: true, Groups: []chart.BarGroup{{Bars: []chart.Bar{{Name: "a", Value: 1}, {Name: "b", Value: 5000}}}}})
+		return chart.Bars(w, chart.BarChart{Log: true, Format: digits, Groups: []chart.BarGroup{{Bars: []chart.Bar{{Name: "a", Value: 1}, {Name: "b", Value: 5000}}}}})
 	})
 	require.Contains(t, got, "1000")
 	require.Contains(t, got, "a")
@@ -86,6 +89,7 @@ func TestBarsRefuse(t *testing.T) {
 		"negative":    {Groups: []chart.BarGroup{{Bars: []chart.Bar{{Value: -1}}}}},
 		"zero in log": {Log: true, Groups: []chart.BarGroup{{Bars: []chart.Bar{{Value: 0}}}}},
 	} {
+		c.Format = digits
 		require.Error(t, chart.Bars(io.Discard, c), name)
 	}
 }
@@ -94,8 +98,8 @@ func TestBarsRefuse(t *testing.T) {
 func crowd() chart.ScatterChart {
 	c := chart.ScatterChart{
 		Title: "Misses against imbalance", Subtitle: "a crowd",
-		X: chart.Axis{Label: "extra misses", Log: true},
-		Y: chart.Axis{Label: "imbalance", Log: true, Lo: 1, Hi: 2000},
+		X: chart.Axis{Label: "extra misses", Lo: 2, Hi: 200, Format: digits},
+		Y: chart.Axis{Label: "imbalance", Lo: 1, Hi: 2000, Format: digits},
 	}
 	for i := range 24 {
 		f := float64(i)
@@ -116,17 +120,18 @@ func TestScatter(t *testing.T) {
 	}
 }
 
-func TestScatterOnePoint(t *testing.T) {
-	got := texts(t, func(w io.Writer) error {
-		return chart.Scatter(w, chart.ScatterChart{Points: []chart.Point{{Name: "alone", X: 3, Y: 3}}})
-	})
-	require.Contains(t, got, "alone")
-}
-
 func TestScatterRefuses(t *testing.T) {
-	require.Error(t, chart.Scatter(io.Discard, chart.ScatterChart{}))
-	require.Error(t, chart.Scatter(io.Discard, chart.ScatterChart{Points: []chart.Point{{X: math.Inf(1)}}}))
-	require.Error(t, chart.Scatter(io.Discard, chart.ScatterChart{X: chart.Axis{Log: true}, Points: []chart.Point{{X: 0, Y: 1}}}))
+	for name, spoil := range map[string]func(c *chart.ScatterChart){
+		"no points":      func(c *chart.ScatterChart) { c.Points = nil },
+		"far off":        func(c *chart.ScatterChart) { c.Points[3].X = math.Inf(1) },
+		"nowhere":        func(c *chart.ScatterChart) { c.Points[3].Y = math.NaN() },
+		"axis at zero":   func(c *chart.ScatterChart) { c.X.Lo = 0 },
+		"without length": func(c *chart.ScatterChart) { c.Y.Hi = 1 },
+	} {
+		c := crowd()
+		spoil(&c)
+		require.Error(t, chart.Scatter(io.Discard, c), name)
+	}
 }
 
 // failing is a writer that is full after n bytes.

@@ -1,7 +1,6 @@
 package chart
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -10,28 +9,19 @@ import (
 )
 
 // A ScatterChart is what [Scatter] draws: named points, with lower values
-// better on both axes.
+// better on both axes, which are logarithmic.
 type ScatterChart struct {
 	Title    string
 	Subtitle string // may have several lines
 	X, Y     Axis
 	Points   []Point
-
-	// Note is small print below the axis. It may be empty.
-	Note string
 }
 
 // An Axis is one of the two axes of a [ScatterChart].
 type Axis struct {
-	Label string
-	Log   bool
-
-	// Lo and Hi are its ends; points beyond them are drawn at them. Equal ends
-	// are chosen to fit the points.
-	Lo, Hi float64
-
-	// Format writes the value of a tick; nil means four digits.
-	Format func(v float64) string
+	Label  string
+	Lo, Hi float64                // its ends; points beyond them are drawn at them
+	Format func(v float64) string // writes the value of a tick
 }
 
 // A Point is a named place, and how far it spreads to either side.
@@ -57,10 +47,12 @@ func Scatter(w io.Writer, c ScatterChart) error {
 	const wide, plotHigh, left = 860.0, 470.0, 94.0
 	var cv canvas
 	top := cv.head(c.Title, c.Subtitle)
-	x, errX := c.X.scale(c.Points, func(p Point) float64 { return p.X }, left, wide-margin-8)
-	y, errY := c.Y.scale(c.Points, func(p Point) float64 { return p.Y }, top+plotHigh, top)
-	if err := cmp.Or(errX, errY); err != nil {
-		return err
+	x := scale{lo: c.X.Lo, hi: c.X.Hi, from: left, to: wide - margin - 8, log: true}
+	y := scale{lo: c.Y.Lo, hi: c.Y.Hi, from: top + plotHigh, to: top, log: true}
+	for _, s := range []scale{x, y} {
+		if !(0 < s.lo && s.lo < s.hi) {
+			return fmt.Errorf("chart: a logarithmic axis from %v to %v", s.lo, s.hi)
+		}
 	}
 
 	small := font{size: 11.5, color: colorMuted}
@@ -68,7 +60,7 @@ func Scatter(w io.Writer, c ScatterChart) error {
 	for _, v := range x.ticks(9) {
 		cv.line(x.at(v), y.from, x.at(v), y.to, colorGrid, 1)
 		small.anchor = "middle"
-		if text := c.X.format(v); x.at(v)-width(text, small)/2 > last {
+		if text := c.X.Format(v); x.at(v)-width(text, small)/2 > last {
 			cv.text(x.at(v), y.from+17, small, text)
 			last = x.at(v) + width(text, small)/2 + 4
 		}
@@ -76,7 +68,7 @@ func Scatter(w io.Writer, c ScatterChart) error {
 	for _, v := range y.ticks(7) {
 		cv.line(x.from, y.at(v), x.to, y.at(v), colorGrid, 1)
 		small.anchor = "end"
-		cv.text(x.from-8, y.at(v)+4, small, c.Y.format(v))
+		cv.text(x.from-8, y.at(v)+4, small, c.Y.Format(v))
 	}
 	cv.printf(`<path d="M%s %sV%sH%s" fill="none" stroke="%s"/>`, num(x.from), num(y.to), num(y.from), num(x.to), colorFrame)
 	cv.text((x.from+x.to)/2, y.from+38, font{size: 12.5, color: colorInk, anchor: "middle"}, c.X.Label)
@@ -127,12 +119,7 @@ func Scatter(w io.Writer, c ScatterChart) error {
 		cv.printf(`<text x="%s" y="%s" font-size="%s" fill="%s" stroke="#ffffff" stroke-width="3" stroke-linejoin="round" paint-order="stroke"%s>%s</text>`,
 			num(b.x), num(b.y+b.h-4), num(m.font.size), m.font.color, weight(m.font), escape(m.Name))
 	}
-	bottom := y.from + 38
-	if c.Note != "" {
-		bottom += 22
-		cv.text(margin, bottom, font{size: 11, color: colorMuted}, c.Note)
-	}
-	return cv.writeTo(w, c.Title, wide, bottom+margin-6)
+	return cv.writeTo(w, c.Title, wide, y.from+38+margin-6)
 }
 
 // weight returns the attribute of a bold font, with a space before it.
@@ -141,39 +128,6 @@ func weight(f font) string {
 		return ` font-weight="600"`
 	}
 	return ""
-}
-
-// format writes the value of a tick.
-func (a Axis) format(v float64) string {
-	if a.Format != nil {
-		return a.Format(v)
-	}
-	return plain(v)
-}
-
-// scale returns the scale of the axis between two coordinates. If the axis has no
-// ends, they are chosen to fit the points.
-func (a Axis) scale(points []Point, value func(Point) float64, from, to float64) (scale, error) {
-	s := scale{lo: a.Lo, hi: a.Hi, from: from, to: to, log: a.Log}
-	if a.Lo >= a.Hi {
-		s.lo, s.hi = math.Inf(1), math.Inf(-1)
-		for _, p := range points {
-			s.lo, s.hi = min(s.lo, value(p)), max(s.hi, value(p))
-		}
-		switch {
-		case a.Log:
-			s.lo, s.hi = s.lo/1.3, s.hi*1.3
-		case s.lo == s.hi:
-			s.lo, s.hi = s.lo-1, s.hi+1
-		default:
-			room := (s.hi - s.lo) * 0.06
-			s.lo, s.hi = s.lo-room, s.hi+room
-		}
-	}
-	if s.log && !(s.lo > 0) {
-		return s, fmt.Errorf("chart: the axis %q is logarithmic and reaches %v", a.Label, s.lo)
-	}
-	return s, nil
 }
 
 // mark is a point on the canvas.
@@ -250,21 +204,15 @@ func arrange(marks []mark, frame box) []box {
 		}
 		return sum
 	}
-	at := make([]int, len(marks))
-	order := make([]int, len(marks))
-	for i := range marks {
-		at[i], order[i] = -1, i
-	}
-	// Ours choose first.
-	slices.SortStableFunc(order, func(a, b int) int {
-		switch {
-		case marks[a].Ours == marks[b].Ours:
-			return 0
-		case marks[a].Ours:
-			return -1
+	at := slices.Repeat([]int{-1}, len(marks))
+	var order []int
+	for _, ours := range []bool{true, false} { // ours choose first
+		for i, m := range marks {
+			if m.Ours == ours {
+				order = append(order, i)
+			}
 		}
-		return 1
-	})
+	}
 	for range 12 { // improve one by one until nothing changes
 		changed := false
 		for _, i := range order {
