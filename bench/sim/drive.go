@@ -149,15 +149,6 @@ func (w *workload) oracle(arrivals []trace.Arrival, cfg upstream.Config) []int {
 	return cached
 }
 
-// filled returns n times v.
-func filled(n, v int) []int {
-	s := make([]int, n)
-	for i := range s {
-		s[i] = v
-	}
-	return s
-}
-
 // newDriver makes a driver; its router has to be set before run.
 func newDriver(w *workload, arrivals []trace.Arrival, cond conditions) *driver {
 	n := cond.upstreams.N
@@ -170,10 +161,10 @@ func newDriver(w *workload, arrivals []trace.Arrival, cond conditions) *driver {
 		excluded: make([]time.Duration, n),
 		budget:   make([]float64, n),
 		refilled: make([]time.Duration, n),
-		last:     filled(w.trace.Sessions(), -1),
-		prior:    filled(len(w.trace.Requests), -1),
+		last:     slices.Repeat([]int{-1}, w.trace.Sessions()),
+		prior:    slices.Repeat([]int{-1}, len(w.trace.Requests)),
 		when:     make([]time.Duration, len(w.trace.Requests)),
-		home:     filled(w.trace.Sessions(), -1),
+		home:     slices.Repeat([]int{-1}, w.trace.Sessions()),
 	}
 	for u := range d.budget {
 		d.budget[u] = cond.rate

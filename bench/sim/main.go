@@ -20,6 +20,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -71,7 +72,7 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 		count    = flags.Int("seeds", 5, "number of runs of each policy; in each, sessions start at other times. (Ours break ties at random, so that their figures differ a little from one run to the next all the same)")
 		first    = flags.Uint64("seed", 1, "the seed of the first run; the others have the next ones")
 		list     = flags.String("policies", "all", "simulate only these policies, by their comma-separated `keys`: "+strings.Join(keys(), ", "))
-		names    = flags.String("trace", strings.Join(traceNames(), ","), "simulate only these traces, by their comma-separated `names`")
+		names    = flags.String("trace", strings.Join(trace.Names(), ","), "simulate only these traces, by their comma-separated `names`")
 		dir      = flags.String("traces", "", "`directory` of the trace files, or \"none\" to use the generator (default $AFFINITY_TRACES, or shared/traces beside the repository)")
 		outage   = flags.String("outage", "", "take every upstream out, one after the other: `for/every`, such as 10m/2h")
 		flap     = flags.String("flap", "", "like -outage, in addition: `for/every`, such as 30s/5m")
@@ -215,25 +216,9 @@ func parseSchedule(s string) (schedule, error) {
 	return schedule{o, e}, nil
 }
 
-// spreads are the traces that are simulated unless -trace says otherwise, and
-// the times over which the starts of their sessions are spread; 0 for a trace
-// that says itself when they start.
-var spreads = []struct {
-	name   string
-	spread time.Duration
-}{
-	{"cc6", 8 * time.Hour},
-	{"mooncake_conv", 0},
-	{"tau_airline", 30 * time.Minute},
-}
-
-func traceNames() []string {
-	var all []string
-	for _, s := range spreads {
-		all = append(all, s.name)
-	}
-	return all
-}
+// spreads are the times over which the starts of a trace's sessions are spread, where
+// that is not eight hours and the trace does not say itself when they start.
+var spreads = map[string]time.Duration{"tau_airline": 30 * time.Minute}
 
 // open reads the trace of that name from dir, or from the usual places if dir is
 // "". It has the generator make the trace up, and reports that it did, if dir is
@@ -267,19 +252,10 @@ func open(name, dir string) (t *trace.Trace, made bool, err error) {
 // find makes a workload of the trace of that name. A spread of 0 means the usual
 // one of that trace.
 func find(name, dir string, spread time.Duration) (*workload, error) {
-	w := &workload{spread: spread}
-	var err error
-	if w.trace, w.made, err = open(name, dir); err != nil {
+	t, made, err := open(name, dir)
+	if err != nil {
 		return nil, err
 	}
-	for _, s := range spreads {
-		if s.name == name && w.spread == 0 {
-			w.spread = s.spread
-		}
-	}
-	if w.spread == 0 {
-		w.spread = max(8*time.Hour, w.trace.Span())
-	}
-	w.trie = w.trace.Trie(scorerCap)
-	return w, nil
+	spread = cmp.Or(spread, spreads[name], max(8*time.Hour, t.Span()))
+	return &workload{trace: t, trie: t.Trie(scorerCap), spread: spread, made: made}, nil
 }

@@ -123,7 +123,7 @@ func boundedLoads(d *driver, r *rand.Rand) router {
 func sglang(threshold float64, any bool) func(*driver, *rand.Rand) router {
 	return func(d *driver, r *rand.Rand) router {
 		const gap, ratio = 64, 1.5
-		owner := filled(d.trie.Len(), -1) // by segment
+		owner := slices.Repeat([]int{-1}, d.trie.Len()) // by segment
 		return chooser(func(i int, _ time.Duration, usable []int) int {
 			idle := slices.MinFunc(usable, func(a, b int) int { return cmp.Compare(d.inflight[a], d.inflight[b]) })
 			if any {

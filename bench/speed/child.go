@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -106,14 +105,9 @@ func (p *process) ask(question string, answer any) error {
 	return nil
 }
 
-// stop ends the process and waits for it. How it exits is no error.
-func (p *process) stop() error {
+// stop ends the process and waits for it.
+func (p *process) stop() {
 	p.in.Close()
 	p.cmd.Process.Signal(os.Interrupt)
-	err := p.cmd.Wait()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return nil
-	}
-	return err
+	p.cmd.Wait()
 }

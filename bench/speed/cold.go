@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"time"
 
 	"github.com/go-affinity/affinity"
@@ -44,7 +45,7 @@ func cold(s *session) (result.Group, error) {
 		remake(req, headers, body, openAI)
 		return req
 	}
-	ctx := newContext()
+	ctx := context.Background()
 	all := targetsOf(16)
 	homes, others := all[:8], all[8:]
 	fallback := balance.RoundRobin[*plain.Target]()

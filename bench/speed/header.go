@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -273,7 +274,7 @@ const (
 
 // hits is a contender that selects for requests of bound sessions, by turns.
 func hits(name, header, path string, body []byte, targets []*plain.Target, w way) lap.Contender {
-	ctx := newContext()
+	ctx := context.Background()
 	sel := newSelector(affinity.Config[*plain.Target]{})
 	reqs := requestsOf(header, path, body)
 	// These bind the sessions. They have no body, which would be read once for each

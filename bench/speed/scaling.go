@@ -15,9 +15,6 @@ import (
 	"github.com/go-affinity/affinity/extract"
 )
 
-// newContext returns the context of selections: they wait for nothing.
-func newContext() context.Context { return context.Background() }
-
 // scaling measures how much more two goroutines do than one.
 func scaling(s *session) (result.Group, error) {
 	g := result.Group{
@@ -36,8 +33,8 @@ func scaling(s *session) (result.Group, error) {
 		{"Selector.Select", func(hot bool) func(thread, n int) {
 			return selectHits(newSelector(affinity.Config[*plain.Target]{}), targets, hot)
 		}},
-		{"Cache.Get", cacheHits},
-		{"plain", plainHits},
+		{"Cache.Get", func(hot bool) func(thread, n int) { return tableHits(peers.Ours, hot) }},
+		{"plain", func(hot bool) func(thread, n int) { return tableHits(peers.Plain, hot) }},
 	} {
 		var contenders []lap.Contender
 		for _, c := range []struct {
@@ -95,7 +92,7 @@ func scaleRow(what string, threads int) string { return fmt.Sprintf("%s, %d at o
 // selectHits selects for requests of bound sessions: 64 for each goroutine, or
 // the same one in all. Requests and headers are each goroutine's own.
 func selectHits(sel *affinity.Selector[*plain.Target], targets []*plain.Target, hot bool) func(thread, n int) {
-	ctx := newContext()
+	ctx := context.Background()
 	var reqs [2][]extract.Request
 	for thread := range reqs {
 		reqs[thread] = requestsOf("X-Session-Id", openAI, nil)
@@ -121,7 +118,9 @@ func selectHits(sel *affinity.Selector[*plain.Target], targets []*plain.Target, 
 }
 
 // tableHits looks up keys in a table: a thousand for each goroutine, or one.
-func tableHits(t peers.Table, hot bool) func(thread, n int) {
+func tableHits(name string, hot bool) func(thread, n int) {
+	kind, _ := peers.KindOf(name)
+	t := kind.New(10_000, time.Hour)
 	var keys [2][]string
 	for i := range 2000 {
 		t.Set(peers.Key(i), manyTargets[0])
@@ -140,18 +139,6 @@ func tableHits(t peers.Table, hot bool) func(thread, n int) {
 			n -= len(some)
 		}
 	}
-}
-
-// cacheHits looks up keys in affinity.Cache.
-func cacheHits(hot bool) func(thread, n int) {
-	kind, _ := peers.KindOf(peers.Ours)
-	return tableHits(kind.New(10_000, time.Hour), hot)
-}
-
-// plainHits looks up keys in the plain map.
-func plainHits(hot bool) func(thread, n int) {
-	kind, _ := peers.KindOf(peers.Plain)
-	return tableHits(kind.New(10_000, time.Hour), hot)
 }
 
 // control hashes a string of its own: work that shares nothing with other

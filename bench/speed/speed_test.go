@@ -104,8 +104,8 @@ func TestContenders(t *testing.T) {
 	once(hashers([][]byte{[]byte(`{"messages":[{"role":"user","content":"a"}]}`)}))
 	for _, hot := range []bool{false, true} {
 		for thread := range 2 {
-			cacheHits(hot)(thread, 2500)
-			plainHits(hot)(thread, 2500)
+			tableHits(peers.Ours, hot)(thread, 2500)
+			tableHits(peers.Plain, hot)(thread, 2500)
 			control(thread, 3)
 		}
 	}
