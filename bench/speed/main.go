@@ -48,7 +48,7 @@ func main() {
 		}
 		return
 	}
-	err := run(ctx, os.Args[1:], os.Stdout, newProgress(os.Stderr))
+	err := run(ctx, os.Args[1:], os.Stdout, newProgress(os.Stderr).show)
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "speed:", err)
 		os.Exit(1)
@@ -86,9 +86,9 @@ var groups = []group{
 type session struct {
 	context.Context
 	quick bool
-	track lap.Track // how to measure what takes turns
-	log   io.Writer // for progress, a line at a time
-	tmp   string    // a directory that is removed at the end
+	track lap.Track         // how to measure what takes turns
+	log   func(line string) // for progress
+	tmp   string            // a directory that is removed at the end
 }
 
 // pick returns full, or quick if the run is to be a quick one.
@@ -100,7 +100,7 @@ func pick[T any](s *session, full, quick T) T {
 }
 
 // say reports progress: one line.
-func (s *session) say(format string, args ...any) { fmt.Fprintf(s.log, format+"\n", args...) }
+func (s *session) say(format string, args ...any) { s.log(fmt.Sprintf(format, args...)) }
 
 // progress shows lines of progress to the user: on a terminal each of them, over
 // the one before; elsewhere, such as in a file, at most one in sometimes.
@@ -118,39 +118,19 @@ func newProgress(f *os.File) *progress {
 	return &progress{w: f, terminal: err == nil && info.Mode()&os.ModeCharDevice != 0}
 }
 
-// Write implements io.Writer. It takes one line at a time; an empty one clears
-// the line of a terminal.
-func (p *progress) Write(line []byte) (int, error) {
+// show shows a line. An empty one clears that of a terminal.
+func (p *progress) show(line string) {
 	now := time.Now()
 	switch {
 	case p.terminal:
-		fmt.Fprintf(p.w, "\r\x1b[K%s", bytes.TrimSpace(line))
-	case now.Sub(p.last) > sometimes && len(line) > 1:
+		fmt.Fprintf(p.w, "\r\x1b[K%s", line)
+	case now.Sub(p.last) > sometimes && line != "":
 		p.last = now
-		fmt.Fprintf(p.w, "%s", line)
+		fmt.Fprintln(p.w, line)
 	}
-	return len(line), nil
 }
 
-// prefixed puts a prefix before every line that is not empty.
-type prefixed struct {
-	w      io.Writer
-	prefix string
-}
-
-// Write implements io.Writer. It takes one line at a time.
-func (p prefixed) Write(line []byte) (int, error) {
-	out := line
-	if len(line) > 1 {
-		out = append([]byte(p.prefix), line...)
-	}
-	if _, err := p.w.Write(out); err != nil {
-		return 0, err
-	}
-	return len(line), nil
-}
-
-func run(ctx context.Context, args []string, stdout, log io.Writer) error {
+func run(ctx context.Context, args []string, stdout io.Writer, log func(line string)) error {
 	f := flag.NewFlagSet("speed", flag.ContinueOnError)
 	f.SetOutput(os.Stderr)
 	quick := f.Bool("quick", false, "take half a minute in place of several: few rounds, small tables; not to be quoted")
@@ -206,10 +186,11 @@ func run(ctx context.Context, args []string, stdout, log io.Writer) error {
 	var failed []error
 	for i, g := range chosen {
 		began := time.Now()
-		s.log = prefixed{log, fmt.Sprintf("%s (%d of %d): ", g.name, i+1, len(chosen))}
+		prefix := fmt.Sprintf("%s (%d of %d): ", g.name, i+1, len(chosen))
+		s.log = func(line string) { log(prefix + line) }
 		s.track.Log = s.log
 		done, err := s.measure(g)
-		s.say("")
+		log("")
 		if ctx.Err() != nil {
 			return errors.New("interrupted: nothing is written")
 		}

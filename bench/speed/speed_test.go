@@ -25,8 +25,9 @@ import (
 // One group from the flags to the file.
 func TestRun(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "result.json")
-	var out, log bytes.Buffer
-	require.NoError(t, run(t.Context(), []string{"-quick", "-run", "^messages$", "-json", file}, &out, &log))
+	var out bytes.Buffer
+	var log []string
+	require.NoError(t, run(t.Context(), []string{"-quick", "-run", "^messages$", "-json", file}, &out, func(line string) { log = append(log, line) }))
 	f, err := os.Open(file)
 	require.NoError(t, err)
 	defer f.Close()
@@ -46,7 +47,7 @@ func TestRun(t *testing.T) {
 	}
 	require.Contains(t, out.String(), "QUICK RUN")
 	require.Contains(t, out.String(), "message hash, 2 MB")
-	require.Contains(t, log.String(), "messages (1 of 1): 2 MB: round 5 of 5")
+	require.Contains(t, log, "messages (1 of 1): 2 MB: round 5 of 5")
 }
 
 // What is wrong with the flags is said before anything is measured.
@@ -56,7 +57,7 @@ func TestFlags(t *testing.T) {
 		{"-run", "("}, {"header"}, {"-nonsense"}, {"-run", "nosuch"}, {"-quick", "-run", "messages", "-json", nowhere},
 	} {
 		var out bytes.Buffer
-		require.Error(t, run(t.Context(), args, &out, io.Discard), "%v", args)
+		require.Error(t, run(t.Context(), args, &out, func(string) {}), "%v", args)
 		require.Empty(t, out.String(), "%v", args)
 	}
 }
@@ -68,7 +69,7 @@ func TestInterrupt(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte("earlier"), 0o666))
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	require.ErrorContains(t, run(ctx, []string{"-quick", "-run", "messages", "-json", file}, io.Discard, io.Discard), "interrupted")
+	require.ErrorContains(t, run(ctx, []string{"-quick", "-run", "messages", "-json", file}, io.Discard, func(string) {}), "interrupted")
 	kept, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.Equal(t, "earlier", string(kept))
@@ -344,19 +345,14 @@ func TestSentAt(t *testing.T) {
 func TestProgress(t *testing.T) {
 	var b bytes.Buffer
 	p := &progress{w: &b}
-	for _, line := range []string{"one\n", "two\n", "\n"} {
-		_, err := io.WriteString(p, line)
-		require.NoError(t, err)
+	for _, line := range []string{"one", "two", ""} {
+		p.show(line)
 	}
 	require.Equal(t, "one\n", b.String(), "one line in some seconds")
 	b.Reset()
 	p.terminal = true
-	io.WriteString(p, "three\n")
+	p.show("three")
 	require.Equal(t, "\r\x1b[Kthree", b.String())
-	b.Reset()
-	io.WriteString(prefixed{&b, "group: "}, "four\n")
-	io.WriteString(prefixed{&b, "group: "}, "\n")
-	require.Equal(t, "group: four\n\n", b.String())
 }
 
 func TestNames(t *testing.T) {

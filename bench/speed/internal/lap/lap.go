@@ -4,7 +4,6 @@ package lap
 
 import (
 	"fmt"
-	"io"
 	"runtime"
 	"sync"
 	"time"
@@ -40,7 +39,7 @@ type Contender struct {
 type Track struct {
 	Slice  time.Duration // of one contender in one round
 	Rounds int
-	Log    io.Writer // progress, a line at a time; nil for none
+	Log    func(line string) // shows progress; nil for none
 }
 
 // Race measures the contenders and what they allocate. The samples are nanoseconds
@@ -60,7 +59,7 @@ func (t Track) Race(name string, contenders ...Contender) result.Race {
 	}
 	for round := range t.Rounds {
 		if t.Log != nil {
-			fmt.Fprintf(t.Log, "%s: round %d of %d\n", name, round+1, t.Rounds)
+			t.Log(fmt.Sprintf("%s: round %d of %d", name, round+1, t.Rounds))
 		}
 		for j := range contenders {
 			i := (round + j) % len(contenders)
