@@ -64,8 +64,8 @@ type router interface {
 
 // ended is how a request ended.
 type ended struct {
-	failed                   bool
-	uncached, cached, output int
+	failed bool
+	usage  affinity.Usage
 }
 
 // A clock sleeps until an instant, counted from the start of the run. For policies
@@ -284,7 +284,8 @@ func (d *driver) serve(i, u int, now time.Duration, done func(ended)) {
 		d.meter.moves++
 	}
 	d.fleet.Serve(u, end, r.Prompt, now)
-	d.meter.count(u, now, r.Prompt, cached, r.Output, d.oracle[i])
+	usage := affinity.Usage{Uncached: r.Prompt - cached, Cached: cached, Output: r.Output}
+	d.meter.count(u, now, usage, d.oracle[i])
 	d.budget[u] -= float64(r.Prompt - cached)
 
 	d.home[r.Session] = u
@@ -292,7 +293,7 @@ func (d *driver) serve(i, u int, now time.Duration, done func(ended)) {
 	d.inflight[u]++
 	d.push(event{
 		at: now + r.Took, ends: true, target: u, done: done,
-		result: ended{uncached: r.Prompt - cached, cached: cached, output: r.Output},
+		result: ended{usage: usage},
 	})
 }
 

@@ -83,12 +83,12 @@ func TestDriver(t *testing.T) {
 		{2, 10500 * time.Millisecond, 4, 1},
 	}, s.calls)
 	require.Equal(t, []ending{
-		{0, ended{false, 6400, 0, 7}},
-		{1, ended{false, 100, 6400, 8}},
-		{2, ended{false, 6600, 0, 9}},
+		{0, ended{usage: affinity.Usage{Uncached: 6400, Output: 7}}},
+		{1, ended{usage: affinity.Usage{Uncached: 100, Cached: 6400, Output: 8}}},
+		{2, ended{usage: affinity.Usage{Uncached: 6600, Output: 9}}},
 	}, s.ends)
 	require.Equal(t, 1, d.meter.moves)
-	require.Equal(t, []load{{}, {}, {2, 6500, cost(6500, 6400, 15)}, {1, 6600, cost(6600, 0, 9)}}, d.meter.total)
+	require.Equal(t, []load{{}, {}, {2, 6500, 6500 + 640 + 5*15}, {1, 6600, 6600 + 5*9}}, d.meter.total)
 	require.Equal(t, []int{0, 0, 0, 0}, d.inflight)
 }
 
@@ -107,14 +107,15 @@ func TestCauses(t *testing.T) {
 		turn(2, 8*minute, 40, 40, 30),  // a third one on 0, which had it until minute 5: expired there
 		turn(2, 14*minute, 0, 0, 30),   // something else: not to blame on anybody
 		turn(3, 15*minute, 140, 30, 1), // goes on from that, where it is
+		turn(0, 8*minute, 50, 50, 0),   // the first one again, on 3: only others have kept it alive
 	}
-	plan := map[int][]int{0: {0}, 1: {1}, 2: {2}, 3: {2}, 4: {2}, 5: {0}, 6: {3}, 7: {3}}
+	plan := map[int][]int{0: {0}, 1: {1}, 2: {2}, 3: {2}, 4: {2}, 5: {0}, 6: {3}, 7: {3}, 8: {3}}
 	d := at(t, requests...)
 	_, err := play(t, d, plan)
 	require.NoError(t, err)
-	require.Equal(t, []int64{2560, 2560, 2560}, []int64{d.meter.moved, d.meter.neverHere, d.meter.expiredHere})
-	require.Equal(t, d.meter.oracle-d.meter.cached, int64(3*2560))
-	require.Equal(t, 1+1, d.meter.moves) // sessions 0 and 2
+	require.Equal(t, []int64{2560, 2 * 2560, 2560}, []int64{d.meter.moved, d.meter.neverHere, d.meter.expiredHere})
+	require.Equal(t, d.meter.oracle-d.meter.cached, int64(4*2560))
+	require.Equal(t, 2+1, d.meter.moves) // sessions 0, twice, and 2
 }
 
 func TestFailures(t *testing.T) {
@@ -127,7 +128,7 @@ func TestFailures(t *testing.T) {
 	s, err := play(t, d, map[int][]int{0: {0}, 1: {0}, 2: {0, 1}})
 	require.NoError(t, err)
 	require.Equal(t, []call{{0, 0, 4, 0}, {1, 40 * time.Second, 4, 0}, {2, 80 * time.Second, 4, 0}, {2, 80 * time.Second, 3, 0}}, s.calls)
-	require.Equal(t, []ending{{0, ended{uncached: 6400}}, {1, ended{uncached: 6400}}, {2, ended{failed: true}}, {2, ended{uncached: 6400}}}, s.ends)
+	require.Equal(t, []ending{{0, ended{usage: affinity.Usage{Uncached: 6400}}}, {1, ended{usage: affinity.Usage{Uncached: 6400}}}, {2, ended{failed: true}}, {2, ended{usage: affinity.Usage{Uncached: 6400}}}}, s.ends)
 	require.Equal(t, 1, d.meter.failed)
 	require.Equal(t, 100*time.Second, d.excluded[0])
 }

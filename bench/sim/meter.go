@@ -3,6 +3,8 @@ package main
 import (
 	"slices"
 	"time"
+
+	"github.com/go-affinity/affinity"
 )
 
 // window is the length of the windows that imbalance is looked at in, beside
@@ -25,25 +27,20 @@ type load struct{ requests, uncached, cost float64 }
 
 func newMeter(n int) *meter { return &meter{total: make([]load, n)} }
 
-// cost weighs tokens by their price, as affinity.Usage does.
-func cost(uncached, cached, output int) float64 {
-	return float64(uncached) + 0.1*float64(cached) + 5*float64(output)
-}
-
-// count counts a request that upstream u has served, with so many tokens of its
-// prompt from the cache, where the oracle would have had so many.
-func (m *meter) count(u int, now time.Duration, prompt, cached, output, oracle int) {
+// count counts a request that upstream u has served, where the oracle would have had
+// so many tokens in its cache.
+func (m *meter) count(u int, now time.Duration, usage affinity.Usage, oracle int) {
 	m.requests++
-	m.prompt += int64(prompt)
-	m.cached += int64(cached)
+	m.prompt += int64(usage.Uncached + usage.Cached)
+	m.cached += int64(usage.Cached)
 	m.oracle += int64(oracle)
 	for int(now/window) >= len(m.windows) {
 		m.windows = append(m.windows, make([]load, len(m.total)))
 	}
 	for _, l := range []*load{&m.total[u], &m.windows[now/window][u]} {
 		l.requests++
-		l.uncached += float64(prompt - cached)
-		l.cost += cost(prompt-cached, cached, output)
+		l.uncached += float64(usage.Uncached)
+		l.cost += usage.Cost()
 	}
 }
 
@@ -88,22 +85,19 @@ func requestsOf(l load) float64 { return l.requests }
 func uncachedOf(l load) float64 { return l.uncached }
 func costOf(l load) float64     { return l.cost }
 
-// imbalance is the largest load against the mean; 0 if there is none.
+// imbalance is the largest load against the mean; NaN if there is none.
 func imbalance(loads []load, of func(load) float64) float64 {
 	var sum, most float64
 	for _, l := range loads {
 		sum += of(l)
 		most = max(most, of(l))
 	}
-	if sum == 0 {
-		return 0
-	}
 	return most * float64(len(loads)) / sum
 }
 
 // figures sums a run up.
 func (m *meter) figures() figures {
-	share := func(n, of int64) float64 { return float64(n) / float64(max(of, 1)) }
+	share := func(n, of int64) float64 { return float64(n) / float64(of) }
 	per := func(n, of int) float64 { return share(int64(n), int64(of)) }
 	f := figures{
 		Hit: share(m.cached, m.prompt), OracleHit: share(m.oracle, m.prompt),

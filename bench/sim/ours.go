@@ -128,7 +128,7 @@ func (l *library) route(ctx context.Context, i int, now time.Duration, usable []
 		return 0, nil, err
 	}
 	return sel.Target, func(e ended) {
-		o := affinity.Outcome{Result: affinity.Served, Usage: affinity.Usage{Uncached: e.uncached, Cached: e.cached, Output: e.output}}
+		o := affinity.Outcome{Result: affinity.Served, Usage: e.usage}
 		if e.failed {
 			o = affinity.Outcome{Result: affinity.TransientFailure}
 		}

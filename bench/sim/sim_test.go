@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/go-affinity/affinity"
 	"github.com/go-affinity/affinity/bench/internal/trace"
 	"github.com/go-affinity/affinity/bench/internal/upstream"
 	"github.com/go-affinity/affinity/extract"
@@ -73,7 +74,7 @@ func requireSums(t *testing.T, w *workload, m *meter) {
 	require.InDelta(t, float64(m.prompt-m.cached), total.uncached, 0)
 	if m.lost == 0 {
 		require.Equal(t, prompt, m.prompt)
-		require.InEpsilon(t, cost(int(m.prompt-m.cached), int(m.cached), output), total.cost, 1e-9)
+		require.InEpsilon(t, affinity.Usage{Uncached: int(m.prompt - m.cached), Cached: int(m.cached), Output: output}.Cost(), total.cost, 1e-9)
 	}
 	require.InEpsilon(t, total.cost, windows.cost, 1e-9)
 	require.InDelta(t, total.requests, windows.requests, 0)
@@ -323,7 +324,8 @@ func TestSchedule(t *testing.T) {
 func TestImbalance(t *testing.T) {
 	m := newMeter(4)
 	for i := range 12 {
-		m.count(i%3, time.Duration(i)*time.Minute, 1000, 400*(i%2), 10, 400)
+		cached := 400 * (i % 2)
+		m.count(i%3, time.Duration(i)*time.Minute, affinity.Usage{Uncached: 1000 - cached, Cached: cached, Output: 10}, 400)
 	}
 	f := m.figures()
 	require.InDelta(t, 4.0/3, f.Requests, 1e-9)
@@ -332,15 +334,19 @@ func TestImbalance(t *testing.T) {
 	require.InDelta(t, 0.8/0.6, f.Uncached, 1e-9)
 	require.Len(t, m.windows, 3)
 
-	// 3, 5 and 1 windows' worth: the last one is not looked at.
+	m.lost, m.waited = 4, 8
+	require.Equal(t, []float64{8.0 / 16, 4.0 / 16}, []float64{m.figures().Waited, m.figures().Lost}, "of all that came in")
+
+	// The third window has less than half of the mean, and is not looked at; the fourth
+	// has more.
 	m = newMeter(2)
-	for i, n := range []int{10, 12, 1} {
+	for i, n := range []int{10, 12, 3, 5} {
 		for k := range n {
-			m.count(k%2*(i%2), time.Duration(i)*window, 100, 0, 0, 0)
+			m.count(k%2*(i%2), time.Duration(i)*window, affinity.Usage{Uncached: 100}, 0)
 		}
 	}
 	median, worst := m.windowed(requestsOf)
-	require.InDelta(t, 1.5, median, 1e-9)
+	require.InDelta(t, 6.0/5, median, 1e-9)
 	require.InDelta(t, 2, worst, 1e-9)
 }
 
