@@ -5,6 +5,7 @@
 //	go run -C bench ./sim                                # all policies, about half a minute
 //	go run -C bench ./sim -trace cc6 -policies ours      # some of it
 //	go run -C bench ./sim -outage 10m/2h -failover return
+//	go run -C bench ./sim -trace chats,manual,swarms     # for which nothing was tuned
 //
 // The policies of this library are the library itself: Selectors that are
 // driven in virtual time. Those of others are written from their published
@@ -72,17 +73,16 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 		count    = flags.Int("seeds", 5, "number of runs of each policy; in each, sessions start at other times. (Ours break ties at random, so that their figures differ a little from one run to the next all the same)")
 		first    = flags.Uint64("seed", 1, "the seed of the first run; the others have the next ones")
 		list     = flags.String("policies", "all", "simulate only these policies, by their comma-separated `keys`: "+strings.Join(keys(), ", "))
-		names    = flags.String("trace", strings.Join(trace.Names(), ","), "simulate only these traces, by their comma-separated `names`")
+		names    = flags.String("trace", strings.Join(trace.Names(), ","), "simulate only these traces, by their comma-separated `names`; also "+strings.Join(trace.Shapes(), ", ")+", which are made up and for which no policy was tuned")
 		dir      = flags.String("traces", "", "`directory` of the trace files, or \"none\" to use the generator (default $AFFINITY_TRACES, or shared/traces beside the repository)")
 		outage   = flags.String("outage", "", "take every upstream out, one after the other: `for/every`, such as 10m/2h")
 		flap     = flags.String("flap", "", "like -outage, in addition: `for/every`, such as 30s/5m")
 		rate     = flags.Float64("rate", 0, "uncached `tokens` a minute after which an upstream answers 429; 0 for no limit")
 		cooldown = flags.Duration("cooldown", 30*time.Second, "how long the gateway leaves out an upstream that failed")
-		spread   = flags.Float64("spread", 0, "`hours` that the starts of sessions are spread over; 0 for those of the trace")
+		spread   = flags.Duration("spread", 0, "time that the starts of sessions are spread over; 0 for that of the trace")
 		halfLife = flags.Duration("halflife", 0, "half-life of costs in LeastCost and Prefix; 0 for their default")
 		failover = flags.String("failover", "rebind", "what the library does when a session's home fails: rebind or return")
 		charts   = flags.String("charts", "", "write charts into this `directory` (default charts, if no flag changes what they show, and else none)")
-		other    = flags.Bool("others", false, "simulate workloads that no policy was tuned for, derived from the traces or made up; fail if a policy of others is better than one of ours in both misses and imbalance")
 		targets  = flags.Bool("targets", false, "compare with the targets, and fail if one is missed; by default, that is done if no other flag changes what they were set for")
 	)
 	if err := flags.Parse(args); err != nil {
@@ -97,16 +97,11 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 	// usual is whether the run is the one that the charts of the README show
 	// and that the targets were set for.
 	usual := true
-	var withOthers []string // flags that say nothing about what -others prints
 	flags.Visit(func(f *flag.Flag) {
 		switch f.Name {
 		case "traces", "targets", "charts":
 		default:
 			usual = false
-		}
-		switch f.Name {
-		case "trace", "spread", "targets", "charts":
-			withOthers = append(withOthers, "-"+f.Name)
 		}
 	})
 	switch {
@@ -120,8 +115,6 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 		return fmt.Errorf("-cooldown %v: an upstream that failed is left out for more than no time", *cooldown)
 	case min(*minHit, *capacity) < 0 || *rate < 0 || *spread < 0 || *halfLife < 0:
 		return errors.New("-minhit, -capacity, -rate, -spread and -halflife are 0 or more")
-	case *other && len(withOthers) > 0:
-		return fmt.Errorf("-others prints one table about workloads of its own: leave out %s", strings.Join(withOthers, ", "))
 	}
 	if *charts == "" && usual {
 		*charts = "charts"
@@ -154,12 +147,9 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 	}
 	seeds := seeds{*first, *count}
 	began := time.Now()
-	if *other {
-		return simulateOthers(t, *dir, chosenPolicies, cond, seeds, out, progress)
-	}
 	var workloads []*workload
 	for name := range strings.SplitSeq(*names, ",") {
-		w, err := find(name, *dir, time.Duration(*spread*float64(time.Hour)))
+		w, err := find(name, *dir, *spread)
 		if err != nil {
 			return err
 		}

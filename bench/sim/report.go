@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -154,8 +155,17 @@ var columns = []column{
 	{"lost", percent(2, lost), lost},
 }
 
+// beaten reports whether a policy of others was better than s in misses and in
+// imbalance, in each by more than its own standard deviation.
+func (s *summary) beaten(all []summary) bool {
+	return slices.ContainsFunc(all, func(o summary) bool {
+		return !o.Ours && o.Mean.Uncached+o.SD.Uncached < s.Mean.Uncached && o.Mean.Cost+o.SD.Cost < s.Mean.Cost
+	})
+}
+
 // legend explains the columns.
 const legend = `
+*: this library; !: a policy of others was better in both misses and imbalance of cost.
 hit: prompt tokens from the cache; of oracle: against one infinite cache; uncached: tokens read anew against the oracle's (± deviation over arrival seeds).
 requests, uncached, cost: the busiest upstream against the mean, over the run; then in the median 5 minutes and in the worst. Cost = uncached + 0.1 cached + 5 output.
 moved, expired, never: prompt tokens lost against the oracle, since the session had them alive elsewhere, since they had expired here, since they never were here.
@@ -191,6 +201,9 @@ func (rep *report) print(out io.Writer) {
 			name := s.Name
 			if s.Ours {
 				name = "* " + name
+			}
+			if s.Ours && s.beaten(tr.Policies) {
+				name = "!" + name
 			}
 			fmt.Fprint(t, name)
 			for _, c := range shown {

@@ -388,12 +388,11 @@ func TestRunRefuses(t *testing.T) {
 		{"-minhit -1", "-minhit"},
 		{"-capacity -1", "-capacity"},
 		{"-rate -1", "-rate"},
-		{"-spread -1", "-spread"},
+		{"-spread -1h", "-spread"},
 		{"-halflife -1s", "-halflife"},
 		{"-failover never", `no failover policy "never"`},
 		{"-outage always", "10m/2h"},
 		{"-flap often", "10m/2h"},
-		{"-others -targets -trace cc6", "leave out -targets, -trace"},
 		{nothing + " -charts " + filepath.Join(file, "charts"), "-charts"},
 		{"-nothing", "-nothing"},
 		{"-n 4 more", `unexpected argument "more"`},
@@ -415,6 +414,22 @@ func TestTargets(t *testing.T) {
 	require.NoError(t, check(io.Discard, rep(1.01), rep(1.08)))
 	require.Error(t, check(io.Discard, rep(1.04), rep(1.08)))
 	require.Error(t, check(io.Discard, rep(1.01), rep(1.09)))
+}
+
+func TestBeaten(t *testing.T) {
+	of := func(ours bool, uncached, cost float64) summary {
+		return summary{Ours: ours, Mean: figures{Uncached: uncached, Cost: cost}, SD: figures{Uncached: 0.01, Cost: 0.02}}
+	}
+	s := of(true, 1.1, 1.2)
+	for _, tt := range []struct {
+		o    summary
+		want bool
+	}{
+		{of(false, 1.08, 1.17), true}, {of(false, 1.095, 1.17), false}, {of(false, 1.08, 1.19), false},
+		{of(false, 1, 9), false}, {of(false, 9, 1), false}, {of(true, 1, 1), false},
+	} {
+		require.Equal(t, tt.want, s.beaten([]summary{s, tt.o}), "%+v", tt.o.Mean)
+	}
 }
 
 // TestBoundaries checks what stands in for messages.

@@ -20,10 +20,6 @@ type Trace struct {
 	Block    int  // tokens a node
 	Absolute bool // times count from the trace's start, not from their session's
 	Requests []Request
-
-	// Every is what the starts of sessions are multiples of, where times are
-	// relative: those in between start together. 0 means a millisecond.
-	Every time.Duration
 }
 
 // A Request is one row of a trace. The blocks of its prompt are the path of the
@@ -87,7 +83,7 @@ func (t *Trace) Arrivals(seed uint64, spread time.Duration) []Arrival {
 			parents[t.Requests[i].Session] = t.Requests[i].Parent
 		}
 		for i := range starts {
-			starts[i] = time.Duration(r.Int64N(int64(spread))).Truncate(max(t.Every, time.Millisecond))
+			starts[i] = time.Duration(r.Int64N(int64(spread))).Truncate(time.Millisecond)
 		}
 		for i := range t.Requests {
 			s := t.Requests[i].Session
