@@ -42,18 +42,18 @@ func random(_ *driver, r *rand.Rand) router {
 
 // least returns the upstream with the lowest value, at random among several.
 func least(r *rand.Rand, usable []int, value func(u int) float64) int {
-	pick, lowest, ties := usable[0], math.Inf(1), 0
+	lowest := math.Inf(1)
+	var all []int
 	for _, u := range usable {
-		switch v := value(u); {
-		case v < lowest:
-			pick, lowest, ties = u, v, 1
-		case v == lowest:
-			if ties++; r.IntN(ties) == 0 {
-				pick = u
-			}
+		v := value(u)
+		if v < lowest {
+			lowest, all = v, all[:0]
+		}
+		if v == lowest {
+			all = append(all, u)
 		}
 	}
-	return pick
+	return all[r.IntN(len(all))]
 }
 
 // leastInFlight takes the one with the fewest requests under way.
@@ -137,8 +137,8 @@ func sglang(threshold float64, any bool) func(*driver, *rand.Rand) router {
 				for deepest > 0 && owner[deepest] < 0 {
 					deepest = d.trie.Parent[deepest]
 				}
-				share := float64(min(d.trie.Tokens(deepest), prompt)) / float64(max(prompt, 1))
-				if share > threshold && deepest > 0 {
+				share := float64(min(d.trie.Tokens(deepest), prompt)) / float64(prompt)
+				if share > threshold {
 					if pick = owner[deepest]; !slices.Contains(usable, pick) {
 						return usable[0] // the published code does, and leaves the tree as it is
 					}

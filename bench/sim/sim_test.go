@@ -232,6 +232,8 @@ func TestPeers(t *testing.T) {
 			d.inflight[u] = 2 // 3, where ceil(1.25 x 9/4) = 3
 		}
 		require.Equal(t, home, route(r, 1, all...))
+		d.inflight[home], d.inflight[(home+1)%4] = 4, 3 // 5, where ceil(1.25 x 12/4) = 4
+		require.NotEqual(t, home, route(r, 1, all...))
 	})
 	t.Run("SGLang", func(t *testing.T) {
 		d := at(t, turn, next, fork, stranger)
@@ -242,6 +244,10 @@ func TestPeers(t *testing.T) {
 		require.Equal(t, 2, route(r, 1, all...), "83 % known")
 		require.Equal(t, 2, route(r, 2, all...), "60 % known")
 		require.Equal(t, 0, route(r, 3, all...), "unknown")
+		for _, calm := range [][]int{{0, 1, 64, 1}, {140, 141, 210, 141}} { // 64 more; half as much again
+			d.inflight = calm
+			require.Equal(t, 2, route(r, 1, all...), "not overloaded: %v", calm)
+		}
 		d.inflight = []int{0, 1, 70, 1}
 		require.Equal(t, 0, route(r, 1, all...), "overloaded")
 		require.Equal(t, 0, route(r, 1, all...), "now known there")
