@@ -22,7 +22,8 @@ const (
 	rowSonic   = "sonic.Get"
 	rowChecked = "gjson.ValidBytes, GetBytes"
 
-	agent = "agent" // in names of races
+	agent    = "agent" // in names of races
+	idMember = "conversation_id"
 )
 
 // bodyID measures how an id is found that is a member of the body.
@@ -75,47 +76,38 @@ func bodyID(s *session) (result.Group, error) {
 
 // readers are those who find the id bodies.ID in a body.
 func readers(body []byte) []lap.Contender {
-	ours := func(name string, e extract.Extractor, h http.Header) lap.Contender {
-		req := new(extract.Request)
+	each := func(name string, read func() (id string, ok bool)) lap.Contender {
 		return lap.Contender{Name: name, Size: len(body), Do: func(n int) {
 			for range n {
-				*req = extract.Request{Header: h, Body: body}
-				sess, ok := e.Extract(req)
-				check(ok, sess.ID)
+				if id, ok := read(); !ok || id != bodies.ID {
+					panic(name + ": wrong id: " + id)
+				}
 			}
 		}}
 	}
+	ours := func(name string, e extract.Extractor, h http.Header) lap.Contender {
+		req := new(extract.Request)
+		return each(name, func() (string, bool) {
+			*req = extract.Request{Header: h, Body: body}
+			sess, ok := e.Extract(req)
+			return sess.ID, ok
+		})
+	}
+	sonic := each(rowSonic, func() (string, bool) { return withSonic(body) })
+	sonic.Missing = sonicFails(body)
 	return []lap.Contender{
 		ours(rowOurs, extract.BodyIDs(), nil),
 		ours(rowDefault, extract.Default(), nil),
 		ours(rowHeaders, extract.Default(), headersOf("X-Request-Id", peers.Key(0))),
-		{Name: rowGjson, Size: len(body), Do: func(n int) {
-			for range n {
-				r := gjson.GetBytes(body, "conversation_id")
-				check(r.Type == gjson.String, r.Str)
-			}
-		}},
-		{Name: rowChecked, Size: len(body), Do: func(n int) {
-			for range n {
-				ok := gjson.ValidBytes(body)
-				r := gjson.GetBytes(body, "conversation_id")
-				check(ok, r.Str)
-			}
-		}},
-		withSonic(body),
-		{Name: rowPlain, Size: len(body), Do: func(n int) {
-			for range n {
-				id := plain.Session(nil, body)
-				id, ok := strings.CutPrefix(id, "conversation_id:")
-				check(ok, id)
-			}
-		}},
-	}
-}
-
-// check panics unless the id is that of all bodies.
-func check(found bool, id string) {
-	if !found || id != bodies.ID {
-		panic("wrong id: " + id)
+		each(rowGjson, func() (string, bool) {
+			r := gjson.GetBytes(body, idMember)
+			return r.Str, r.Type == gjson.String
+		}),
+		each(rowChecked, func() (string, bool) {
+			ok := gjson.ValidBytes(body)
+			return gjson.GetBytes(body, idMember).Str, ok
+		}),
+		sonic,
+		each(rowPlain, func() (string, bool) { return strings.CutPrefix(plain.Session(nil, body), idMember+":") }),
 	}
 }

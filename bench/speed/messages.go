@@ -58,41 +58,29 @@ func hashers(list [][]byte) []lap.Contender {
 	for _, body := range list {
 		size += len(body) / len(list)
 	}
-	ours := func(name string, e extract.Extractor) lap.Contender {
-		req := new(extract.Request)
+	each := func(name string, read func(body []byte) bool) lap.Contender {
 		return lap.Contender{Name: name, Size: size, Do: func(n int) {
 			for i := range n {
-				*req = extract.Request{Body: list[i%len(list)]}
-				if _, ok := e.Extract(req); !ok {
-					panic("no session")
+				if !read(list[i%len(list)]) {
+					panic(name + ": no")
 				}
 			}
 		}}
 	}
+	ours := func(name string, e extract.Extractor) lap.Contender {
+		req := new(extract.Request)
+		return each(name, func(body []byte) bool {
+			*req = extract.Request{Body: body}
+			_, ok := e.Extract(req)
+			return ok
+		})
+	}
 	return []lap.Contender{
 		ours(rowOurs, extract.Trail()),
 		ours(rowDefault, extract.Default()),
-		{Name: rowPlain, Size: size, Do: func(n int) {
-			for i := range n {
-				if plain.Messages(list[i%len(list)]) == "" {
-					panic("no session")
-				}
-			}
-		}},
-		{Name: rowValid, Size: size, Do: func(n int) {
-			for i := range n {
-				if !gjson.ValidBytes(list[i%len(list)]) {
-					panic("not valid")
-				}
-			}
-		}},
-		{Name: "a pass over memory", Size: size, Do: func(n int) {
-			for i := range n {
-				if bytes.Count(list[i%len(list)], []byte{'}'}) == 0 {
-					panic("no end")
-				}
-			}
-		}},
+		each(rowPlain, func(body []byte) bool { return plain.Messages(body) != "" }),
+		each(rowValid, gjson.ValidBytes),
+		each("a pass over memory", func(body []byte) bool { return bytes.Count(body, []byte{'}'}) > 0 }),
 	}
 }
 
@@ -113,24 +101,18 @@ func hostile(s *session) (result.Group, error) {
 		body := h.Body(size)
 		chain := extract.Default()
 		req := new(extract.Request)
+		each := func(name string, read func()) lap.Contender {
+			return lap.Contender{Name: name, Do: func(n int) {
+				for range n {
+					*req = extract.Request{Body: body}
+					read()
+				}
+			}}
+		}
 		race := track.Race(h.Name,
-			lap.Contender{Name: rowOurs, Size: len(body), Do: func(n int) {
-				for range n {
-					*req = extract.Request{Body: body}
-					chain.Extract(req)
-				}
-			}},
-			lap.Contender{Name: rowBoundaries, Size: len(body), Do: func(n int) {
-				for range n {
-					*req = extract.Request{Body: body}
-					req.Boundaries()
-				}
-			}},
-			lap.Contender{Name: rowValid, Size: len(body), Do: func(n int) {
-				for range n {
-					gjson.ValidBytes(body)
-				}
-			}},
+			each(rowOurs, func() { chain.Extract(req) }),
+			each(rowBoundaries, func() { req.Boundaries() }),
+			each(rowValid, func() { gjson.ValidBytes(body) }),
 		)
 		inMillis(&race)
 		g.Races = append(g.Races, race)
@@ -164,13 +146,10 @@ func worst(races []result.Race, row, target string, limit float64) result.Verdic
 	return v
 }
 
-// inMillis turns the nanoseconds of a race into milliseconds. It takes away the
-// sizes, by which GB/s would be worked out from nanoseconds.
+// inMillis turns the nanoseconds of a race into milliseconds.
 func inMillis(race *result.Race) {
 	race.Unit = "ms"
-	for i := range race.Rows {
-		row := &race.Rows[i]
-		row.Size = 0
+	for _, row := range race.Rows {
 		for j := range row.Samples {
 			row.Samples[j] /= 1e6
 		}

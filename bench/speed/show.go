@@ -91,15 +91,7 @@ func verdicts(w io.Writer, g result.Group) {
 
 // summary prints all targets once more.
 func summary(w io.Writer, r *result.Run) {
-	met, all := 0, 0
-	for _, g := range r.Groups {
-		for _, v := range g.Verdicts {
-			all++
-			if v.Met() {
-				met++
-			}
-		}
-	}
+	met, all := r.Met()
 	fmt.Fprintf(w, "\n== %d of %d targets met, in %.0f s\n", met, all, r.Took)
 	for _, g := range r.Groups {
 		fmt.Fprintf(w, "\n%s\n", g.Name)

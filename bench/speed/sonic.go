@@ -6,20 +6,15 @@ import (
 	"fmt"
 
 	"github.com/bytedance/sonic"
-
-	"github.com/go-affinity/affinity/bench/speed/internal/lap"
 )
 
-// withSonic finds the id with sonic, if that works on this machine.
-func withSonic(body []byte) lap.Contender {
-	return lap.Contender{Name: rowSonic, Size: len(body), Missing: sonicFails(body), Do: func(n int) {
-		for range n {
-			node, err := sonic.Get(body, "conversation_id")
-			must(err)
-			id, err := node.String()
-			check(err == nil, id)
-		}
-	}}
+// withSonic finds the id with sonic.
+func withSonic(body []byte) (id string, ok bool) {
+	node, err := sonic.Get(body, idMember)
+	if err == nil {
+		id, err = node.String()
+	}
+	return id, err == nil
 }
 
 // sonicFails says why sonic cannot be measured on the body, or "".
@@ -29,12 +24,8 @@ func sonicFails(body []byte) (why string) {
 			why = fmt.Sprint("sonic panics: ", p)
 		}
 	}()
-	node, err := sonic.Get(body, "conversation_id")
-	if err != nil {
-		return "sonic: " + err.Error()
-	}
-	if _, err := node.String(); err != nil {
-		return "sonic: " + err.Error()
+	if _, ok := withSonic(body); !ok {
+		return "sonic does not find it"
 	}
 	return ""
 }

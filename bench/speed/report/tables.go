@@ -175,15 +175,7 @@ func ours(name string) bool {
 // targets writes a table of all targets: what was measured beside what it should
 // be.
 func targets(b *bytes.Buffer, r *result.Run) {
-	all, met := 0, 0
-	for _, g := range r.Groups {
-		for _, v := range g.Verdicts {
-			all++
-			if v.Met() {
-				met++
-			}
-		}
-	}
+	met, all := r.Met()
 	fmt.Fprintf(b, "\n<details><summary>Targets: %d of %d met</summary>\n\n", met, all)
 	fmt.Fprint(b, "Medians and, in brackets, quartiles over the rounds; \"close\" where the quartiles do not agree whether the target is met.\n\n| | target | measured | should be | |\n|---|---|---:|---:|---|\n")
 	for _, g := range r.Groups {

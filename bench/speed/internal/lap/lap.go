@@ -3,7 +3,9 @@
 package lap
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"runtime"
 	"sync"
 	"time"
@@ -76,26 +78,16 @@ func (t Track) Race(name string, contenders ...Contender) result.Race {
 // seems long enough is repeated and the faster one counts, since the first one
 // may have been disturbed.
 func (t Track) calibrate(c Contender) int {
-	n := 1
-	for {
+	most := cmp.Or(c.Max, math.MaxInt)
+	for n := 1; ; n = min(4*n, most) {
 		took := timed(c, n)
 		if took >= t.Slice/4 {
 			took = min(took, timed(c, n))
 		}
-		if took >= t.Slice/4 || n == c.Max {
-			n = int(float64(n) * float64(t.Slice) / float64(max(took, 1)))
-			break
-		}
-		n *= 4
-		if c.Max > 0 {
-			n = min(n, c.Max)
+		if took >= t.Slice/4 || n == most {
+			return min(max(1, int(float64(n)*float64(t.Slice)/float64(max(took, 1)))), most)
 		}
 	}
-	n = max(n, 1)
-	if c.Max > 0 {
-		n = min(n, c.Max)
-	}
-	return n
 }
 
 // timed returns how long the contender takes to do it n times.

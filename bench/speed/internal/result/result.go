@@ -163,16 +163,6 @@ func (r Race) Row(name string) Row {
 	return Row{Name: name, Missing: "not measured"}
 }
 
-// Race returns the race of that name.
-func (g Group) Race(name string) (Race, bool) {
-	for _, r := range g.Races {
-		if r.Name == name {
-			return r, true
-		}
-	}
-	return Race{}, false
-}
-
 // Group returns the group of that name.
 func (r *Run) Group(name string) (Group, bool) {
 	for _, g := range r.Groups {
@@ -181,6 +171,19 @@ func (r *Run) Group(name string) (Group, bool) {
 		}
 	}
 	return Group{}, false
+}
+
+// Met returns how many of the targets are met, and how many there are.
+func (r *Run) Met() (met, all int) {
+	for _, g := range r.Groups {
+		for _, v := range g.Verdicts {
+			all++
+			if v.Met() {
+				met++
+			}
+		}
+	}
+	return met, all
 }
 
 // Write writes r as JSON, with samples rounded. r stays as it is.
