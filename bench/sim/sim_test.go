@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -410,16 +411,43 @@ func TestRunRefuses(t *testing.T) {
 }
 
 func TestTargets(t *testing.T) {
-	rep := func(v float64) report {
-		f := figures{Hit: 0.9, OracleHit: 0.9, Uncached: v, Cost: v}
-		return report{Traces: []traceReport{{Trace: "cc6", Policies: []summary{
-			{Policy: "prefix", Name: "Prefix", Ours: true, Mean: f},
+	rep := func(trace, policy string, f figures) report {
+		return report{Traces: []traceReport{{Trace: trace, Policies: []summary{
+			{Policy: policy, Name: policy, Ours: true, Mean: f},
 			{Policy: "rr", Name: "round robin", Mean: figures{Uncached: 99, Cost: 99}},
 		}}}}
 	}
-	require.NoError(t, check(io.Discard, rep(1.01), rep(1.08)))
-	require.Error(t, check(io.Discard, rep(1.04), rep(1.08)))
-	require.Error(t, check(io.Discard, rep(1.01), rep(1.09)))
+	good := figures{Uncached: 1.01, Cost: 1.02, Tokens: 1.02, Hit: 0.499, OracleHit: 0.5}
+	with := func(change func(f *figures)) figures {
+		f := good
+		change(&f)
+		return f
+	}
+	for _, tt := range []struct {
+		name          string
+		trace, policy string
+		calm, outages figures
+		reached       bool
+	}{
+		{"all", "cc6", "prefix", good, good, true},
+		{"with outages, less will do", "cc6", "prefix", good, with(func(f *figures) { f.Uncached = 1.08 }), true},
+		{"but not much less", "cc6", "prefix", good, with(func(f *figures) { f.Uncached = 1.09 }), false},
+		{"too much", "cc6", "prefix", with(func(f *figures) { f.Uncached = 1.04 }), good, false},
+		{"which will do for another policy", "cc6", "sessions-cost", with(func(f *figures) { f.Uncached = 1.04 }), good, true},
+		{"a policy without targets of its own", "cc6", "sessions-rr", with(func(f *figures) { f.Uncached, f.Cost = 9, 1.9 }), good, true},
+		{"that herds", "cc6", "sessions-rr", with(func(f *figures) { f.Cost = 2.1 }), good, false},
+		{"no figure", "cc6", "sessions-rr", with(func(f *figures) { f.Cost = math.NaN() }), good, false},
+		{"missed hits", "mooncake_conv", "prefix", with(func(f *figures) { f.Hit = 0.498 }), good, false},
+		{"few of them", "mooncake_conv", "prefix", with(func(f *figures) { f.Hit = 0.4991 }), good, true},
+	} {
+		err := check(io.Discard, rep(tt.trace, tt.policy, tt.calm), rep(tt.trace, tt.policy, tt.outages))
+		require.Equal(t, tt.reached, err == nil, tt.name)
+	}
+	var keys []string
+	for _, p := range failing(policies) {
+		keys = append(keys, p.key)
+	}
+	require.Equal(t, []string{"sessions-prefix", "prefix"}, keys, "those with targets for outages")
 }
 
 func TestBeaten(t *testing.T) {
