@@ -107,7 +107,7 @@ func TestCauses(t *testing.T) {
 		turn(2, 8*minute, 40, 40, 30),  // a third one on 0, which had it until minute 5: expired there
 		turn(2, 14*minute, 0, 0, 30),   // something else: not to blame on anybody
 		turn(3, 15*minute, 140, 30, 1), // goes on from that, where it is
-		turn(0, 8*minute, 50, 50, 0),   // the first one again, on 3: only others have kept it alive
+		turn(0, 8*minute, 50, 50, 0),   // the first one on 3: others kept it alive
 	}
 	plan := map[int][]int{0: {0}, 1: {1}, 2: {2}, 3: {2}, 4: {2}, 5: {0}, 6: {3}, 7: {3}, 8: {3}}
 	d := at(t, requests...)

@@ -245,7 +245,8 @@ func TestPeers(t *testing.T) {
 		require.Equal(t, 2, route(r, 1, all...), "83 % known")
 		require.Equal(t, 2, route(r, 2, all...), "60 % known")
 		require.Equal(t, 0, route(r, 3, all...), "unknown")
-		for _, calm := range [][]int{{0, 1, 64, 1}, {140, 141, 210, 141}} { // 64 more; half as much again
+		// 64 more, or half as much again, is not too much.
+		for _, calm := range [][]int{{0, 1, 64, 1}, {140, 141, 210, 141}} {
 			d.inflight = calm
 			require.Equal(t, 2, route(r, 1, all...), "not overloaded: %v", calm)
 		}

@@ -72,7 +72,7 @@ func table(s *session) (result.Group, error) {
 	return g, nil
 }
 
-// raceTables measures tables of n sessions, in a race for each of two
+// raceTables measures tables of n sessions, of which the first kind is ours, in a race for each of two
 // distributions of keys: uniform, which comes first, and zipf. The notes name
 // tables that have forgotten some of the sessions.
 func raceTables(s *session, track lap.Track, n int, kinds []peers.Kind) (races []result.Race, notes []string) {
@@ -80,8 +80,8 @@ func raceTables(s *session, track lap.Track, n int, kinds []peers.Kind) (races [
 	s.say("%s sessions: making their ids", thousands(n))
 	uniform, zipf := peers.Uniform(n), peers.Zipf(n)
 	stored := peers.Keys(n)
-	kinds = slices.Insert(kinds, 1, peers.Kind{Name: rowNews, New: kinds[0].New}) // ours is the first
-	news := []int{n, n + 1<<30}                                                   // the last new session of each goroutine
+	kinds = slices.Insert(kinds, 1, peers.Kind{Name: rowNews, New: kinds[0].New})
+	news := []int{n, n + 1<<30} // the last new session of each goroutine
 	var tables []peers.Table
 	for _, k := range kinds {
 		s.say("%s sessions: filling %s", thousands(n), k.Name)

@@ -30,7 +30,7 @@ func measured() *result.Run {
 				{Name: "2 MB of body, 512 candidates", Unit: "ns", Rows: []result.Row{row("affinity", 105)}},
 			}, Verdicts: []result.Verdict{
 				{Target: "a hit", Value: result.SpreadOf([]float64{100, 110, 120}), Unit: "ns", Limit: 150, AtMost: true},
-				{Target: "more", Value: result.SpreadOf([]float64{1}), Unit: "x", Limit: 2},
+				{Target: "more", Value: result.SpreadOf([]float64{1}), Unit: "x", Limit: 2, Note: "why"},
 			}},
 			{Name: "bodyid", Races: []result.Race{{Name: "agent, 2 MB, head", Unit: "ns", Rows: []result.Row{sized}}}},
 			{Name: "messages", Races: []result.Race{{Name: "2 MB", Unit: "ns", Rows: []result.Row{sized}}}},
@@ -42,6 +42,8 @@ func measured() *result.Run {
 				{Name: "quotes", Unit: "ms", Rows: []result.Row{row("affinity", 7), row("gjson.ValidBytes", 4)}},
 				{Name: "braces", Unit: "ms", Rows: []result.Row{row("affinity", 8)}},
 			}},
+			{Name: "streaming", Races: []result.Race{{Name: "delay", Unit: "us", Rows: []result.Row{row("gateway", 428), row("no proxy", 241)}}}},
+			{Name: "cold", Races: []result.Race{{Name: "one request", Unit: "ns", Rows: []result.Row{row("first bind, 2 kB", 4), row("failover, 256 kB", 5), row("plain", 6)}}}},
 			{Name: "somebody else's", Races: []result.Race{{Name: "x", Unit: "ns", Rows: []result.Row{row("y", 1)}}}},
 		},
 	}
@@ -59,14 +61,17 @@ func TestTables(t *testing.T) {
 		"|  | heap, B a session | CPU of a garbage collection, ms |\n|---|---:|---:|\n| **affinity** | 50.0 | 0.50 |\n| plain | 180 | 66.0 |\n",
 		"<details><summary>Each of them, beside gjson.ValidBytes, which finds no session</summary>\n\n" +
 			"| 2 MB of, ms | **affinity** | gjson.ValidBytes |\n|---|---:|---:|\n| quotes | 7.00 | 4.00 |\n| braces | 8.00 |  |\n\n</details>\n",
-		"Not measured in this run: table, stall, scaling, cold, gateway, streaming.",
+		"Not measured in this run: table, stall, scaling, gateway.",
+		"| us | delay |\n|---|---:|\n| **gateway** | 428 |\n| no proxy | 241 |\n",
+		"| **first bind, 2 kB** | 4.00 |\n| **failover, 256 kB** | 5.00 |\n| plain | 6.00 |\n",
 		"Targets: 1 of 2 met",
-		"| header | a hit | 110 [105, 115] ns | ≤ 150 ns | met |\n| header | more | 1.00 x | ≥ 2.00 x | missed |\n",
+		"| header | a hit | 110 [105, 115] ns | ≤ 150 ns | met |\n| header | more (why) | 1.00 x | ≥ 2.00 x | missed |\n",
 	} {
 		require.Contains(t, text, want)
 	}
 	require.NotContains(t, text, "heap.svg", "was not drawn")
-	require.NotContains(t, text, "quick run")
+	require.NotContains(t, text, "short run")
+	require.NotContains(t, text, "### The table")
 	quick := measured()
 	quick.Quick = true
 	require.Contains(t, string(tables(quick, nil)), "not to be quoted")

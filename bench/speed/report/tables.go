@@ -160,7 +160,7 @@ func cell(row result.Row, t table) string {
 		return ""
 	case t.speed:
 		return result.Format(row.Speed().Median)
-	case t.first == "us" && row.Size > 0: // a race of package lap, in nanoseconds
+	case row.Size > 0: // a race of package lap, in nanoseconds, that is shown in us
 		return result.Format(row.Spread().Median / 1e3)
 	}
 	return result.Format(row.Spread().Median)
@@ -169,7 +169,7 @@ func cell(row result.Row, t table) string {
 // ours reports whether a row of that name measures package affinity, and so is
 // set off from what it is compared with.
 func ours(name string) bool {
-	return strings.HasPrefix(name, "affinity") || name == "gateway" || strings.HasPrefix(name, "first bind") || name == "failover"
+	return strings.HasPrefix(name, "affinity") || name == "gateway" || strings.HasPrefix(name, "first bind") || strings.HasPrefix(name, "failover")
 }
 
 // targets writes a table of all targets: what was measured beside what it should
