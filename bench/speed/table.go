@@ -72,8 +72,8 @@ func table(s *session) (result.Group, error) {
 	return g, nil
 }
 
-// raceTables measures tables of n sessions, of which the first kind is ours, in a race for each of two
-// distributions of keys: uniform, which comes first, and zipf. The notes name
+// raceTables measures tables of n sessions, of which the first kind is ours, in a race for
+// each of two distributions of keys: uniform, which comes first, and zipf. The notes name
 // tables that have forgotten some of the sessions.
 func raceTables(s *session, track lap.Track, n int, kinds []peers.Kind) (races []result.Race, notes []string) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(10 << 30)) // collects early, when there is more than that
