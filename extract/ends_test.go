@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-affinity/affinity/extract"
@@ -215,6 +217,22 @@ func TestOneLargeBodyForManyGoroutines(t *testing.T) {
 		wg.Wait()
 		for _, g := range got {
 			require.Equal(t, want, g)
+		}
+		// Two are enough, if one of them goes on where the other has stopped.
+		alone := &extract.Request{Body: body}
+		trail, found := extract.Trail().Extract(alone)
+		for i := range 32 {
+			r := &extract.Request{Body: body}
+			wg.Go(func() {
+				if i%2 == 0 {
+					assert.Equal(t, alone.Boundaries(), r.Boundaries())
+				} else {
+					s, ok := extract.Trail().Extract(r)
+					assert.True(t, reflect.DeepEqual(s, trail) && ok == found)
+				}
+			})
+			wg.Go(func() { extract.Body("session_id").Extract(r) }) // is the first, mostly
+			wg.Wait()
 		}
 	}
 }
