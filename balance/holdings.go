@@ -1,8 +1,8 @@
 package balance
 
 import (
-	"hash/maphash"
 	"math/bits"
+	"math/rand/v2"
 	"sync"
 
 	"github.com/go-affinity/affinity/extract"
@@ -23,7 +23,7 @@ type holdings struct {
 	mu       sync.Mutex
 	capacity int
 	clock    int64 // the last tick
-	seed     maphash.Seed
+	secret   [2]uint64
 	hashes   []int32    // hash table of entries by boundary; the first entry of each bucket
 	pairs    []int32    // the same by boundary and target
 	chunks   [][]record // the entries
@@ -63,7 +63,7 @@ const (
 
 // newHoldings returns an empty index. The tables are made by the first entry.
 func newHoldings(capacity int) holdings {
-	return holdings{capacity: min(max(capacity, minCapacity), maxCapacity), seed: maphash.MakeSeed()}
+	return holdings{capacity: min(max(capacity, minCapacity), maxCapacity), secret: [2]uint64{rand.Uint64(), rand.Uint64()}}
 }
 
 // record returns the entry with that number.
@@ -73,13 +73,16 @@ func (h *holdings) record(i int32) *record {
 }
 
 // byHash returns the head of the bucket with all entries of a boundary.
-func (h *holdings) byHash(hash uint64) *int32 {
-	return &h.hashes[maphash.Comparable(h.seed, hash)&uint64(len(h.hashes)-1)]
-}
+func (h *holdings) byHash(hash uint64) *int32 { return h.bucket(h.hashes, hash, 0) }
 
 // byPair returns the head of the bucket with the entry of a boundary of a target.
-func (h *holdings) byPair(hash, target uint64) *int32 {
-	return &h.pairs[maphash.Comparable(h.seed, [2]uint64{hash, target})&uint64(len(h.pairs)-1)]
+func (h *holdings) byPair(hash, target uint64) *int32 { return h.bucket(h.pairs, hash, target) }
+
+// bucket mixes what the entry is found by with the secret, so that no client can foresee which
+// prompts share a bucket. (maphash.Comparable would allocate with the tag purego.)
+func (h *holdings) bucket(table []int32, hash, target uint64) *int32 {
+	hi, lo := bits.Mul64(hash^h.secret[0], target^h.secret[1])
+	return &table[(hi^lo)&uint64(len(table)-1)]
 }
 
 // tick returns a time for a sending: now or, since no two sendings have the same,
