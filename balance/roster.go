@@ -142,7 +142,6 @@ func (l *ledger) weigh(r *roster, now int64) {
 		c.counted, c.load, c.rise = a.work/c.weight, a.work/c.weight, 1
 		if a.candidateAt != 0 && c.weight != a.weight && len(r.candidates) > 1 {
 			c.load, c.rise = a.work/a.weight, c.weight/a.weight
-			a.expected *= min(1, c.rise)
 			rose = rose || c.rise > 1
 		}
 		c.expected = a.expected / c.weight
