@@ -86,6 +86,24 @@ func (t *Table) Bytes() int {
 // SetStamp makes stamp the last one that was given out in the shard of k.
 func (t *Table) SetStamp(k Key, stamp uint32) { t.shard(k).stamp = stamp }
 
+// Seq returns the sequence number of the shard of k.
+func (t *Table) Seq(k Key) uint64 { return t.shard(k).seq.Load() }
+
+// WhileItMoves calls f while a writer is about to move the record of k, which is nowhere to be
+// found.
+func (t *Table) WhileItMoves(k Key, f func()) {
+	s := t.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, found := s.block.Load().find(k)
+	s.seq.Add(1)
+	l, lo := found.sl.life.Swap(0), found.sl.lo.Swap(0)
+	f()
+	found.sl.lo.Store(lo)
+	found.sl.life.Store(l)
+	s.seq.Add(1)
+}
+
 // Replace writes r over the record of k as if that had been seen to expire
 // then, and to have no lease.
 func (t *Table) Replace(k Key, expires int64, r Record) bool {
