@@ -351,7 +351,7 @@ func (x *index) noteOther(at int) {
 
 // nameRoom is room to undo the escapes in the name of a member. It is large enough for
 // all names that are known, even if each letter is written as an escape.
-type nameRoom [escapeLen * len("previous_interaction_id")]byte
+type nameRoom [escapeLen * maxName]byte
 
 // escapeLen is the length of the longest escape of one letter.
 const escapeLen = len(`\u0061`)
