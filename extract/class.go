@@ -75,9 +75,9 @@ func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compa
 // prompts that want a title or summary of a conversation, or a commit message, and some
 // prompts that ask about what was said, such as whether it is safe or right, who is to
 // answer it and what to look up for it (in the question itself, only if that has several
-// lines); and the wish for a title of a given length for the conversation at hand or, in
-// system prompts as well, for a standalone question or for the questions that the user
-// may ask next. Titles, summaries and standalone questions are known in Chinese, Japanese,
+// lines); and the wish for a title of a given length for the conversation at hand, for the
+// questions that the user may ask next or, in system prompts as well, for a standalone
+// question. Titles, summaries and standalone questions are known in Chinese, Japanese,
 // Korean, Russian, German, French, Spanish and Portuguese, too.
 //
 // Where the headers say Subagent, the body is looked at as well, since a sub-agent may
@@ -386,7 +386,7 @@ func (t *trail) systemWish(text []byte, first bool) Class {
 			return c
 		}
 	}
-	if first && ordersAside(text) || wantsStandaloneQuestion(text) || (first || t.answeredLast()) && suggestsQuestions(text) {
+	if first && ordersAside(text) || wantsStandaloneQuestion(text) {
 		return Auxiliary
 	}
 	return Turn

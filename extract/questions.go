@@ -52,6 +52,8 @@ var (
 		{"message", "question", "quer", "follow"},
 	}
 	rewordedWords = signs{{"quer", "question"}}
+	// besideWords tell of what else the model is to do.
+	besideWords = signs{{" answer the ", " answers ", " answer,", " after ", " respond"}}
 )
 
 var (
@@ -89,40 +91,6 @@ func wantsNextQuestions(text, end []byte) bool {
 	}
 	return talkWords.in(slices.Concat(ends, []byte("\n"), opens))
 }
-
-// suggestsQuestions reports whether a system prompt, given as it opens, has the model suggest what
-// the user may ask next, and nothing else: its first sentence is an order to do so, or says that
-// the model is one who does. An assistant who does so beside answering is told to at some point.
-func suggestsQuestions(text []byte) bool {
-	if first := sentence(text); !bytes.Contains(first, []byte("uestion")) || !bytes.Contains(first, []byte(" ask")) { // as most
-		return false
-	}
-	order := sentence(loweredBeginning(text))
-	if !suggestedWords.in(order) || habitWords.in(order) || besideWords.in(order) {
-		return false
-	}
-	if startsWith(order, suggestOrders) {
-		return true
-	}
-	who, isYou := bytes.CutPrefix(order, []byte("you are a"))
-	return isYou && suggesterWords.in(who)
-}
-
-var (
-	suggestedWords = signs{
-		{"question"},
-		{" user ", " users ", " human "},
-		{"might ask", "may ask", "could ask", "would ask", "can ask", "want to ask", "likely to ask", "likely ask"},
-		{"next", "likely", "follow-up", "followup", "follow up"},
-	}
-	suggestOrders = []string{
-		"suggest ", "generate ", "predict ", "propose ", "recommend ",
-		"you suggest ", "you generate ", "you predict ", "your task is to suggest ", "your task is to generate ", "your task is to predict ",
-	}
-	suggesterWords = signs{{" that suggests ", " that generates ", " that predicts ", " who suggests ", " who generates ", " who predicts "}}
-	// besideWords tell of what else the model is to do.
-	besideWords = signs{{" answer the ", " answers ", " answer,", " after ", " respond"}}
-)
 
 var (
 	nextQuestionWords = signs{

@@ -9,39 +9,6 @@ import (
 	"github.com/go-affinity/affinity/extract"
 )
 
-// A model that is to suggest what the user may ask next is told so in the first sentence, and is
-// shown the conversation up to its last answer, or in one text.
-func TestSuggestionsOfQuestions(t *testing.T) {
-	t.Parallel()
-	answered := func(system string, rest string) *extract.Request {
-		return &extract.Request{Body: []byte(`{"system":"` + system + `","messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y"}` + rest + `]}`)}
-	}
-	for system, want := range map[string]extract.Class{
-		"Suggest three short follow-up questions the user may ask next.":                                                               extract.Auxiliary,
-		"Generate 3 follow-up questions that the user might ask, given the conversation. Return JSON.":                                 extract.Auxiliary,
-		"You are a helpful assistant that generates 3 follow-up questions the user might ask next, given the conversation.":            extract.Auxiliary,
-		"Your task is to predict the next question that a human is likely to ask.":                                                     extract.Auxiliary,
-		"You are a support assistant. At the end of an answer, suggest three follow-up questions the user may ask next.":               extract.Turn,
-		"You are a helpful assistant that answers questions, and suggests follow-up questions the user might ask next.":                extract.Turn,
-		"Answer the question and suggest follow-up questions that the user may ask next.":                                              extract.Turn,
-		"Generate an answer, then suggest follow-up questions the user may ask.":                                                       extract.Turn,
-		"Suggest recipes. Ask follow-up questions first.":                                                                              extract.Turn,
-		"Suggest follow-up questions for a doctor to ask.":                                                                             extract.Turn,
-		"You generate answers to whatever questions the user may ask next.":                                                            extract.Turn,
-		"You are a tutor that generates exercises. Follow up on every question a user may ask.":                                        extract.Turn,
-		"Respond to each user question. Suggest follow-up questions the user may ask next.":                                            extract.Turn,
-		"You are an assistant who suggests, after answering, follow-up questions the user may ask.":                                    extract.Turn,
-		strings.Repeat("x", 200) + "Suggest three short follow-up questions the user may ask next.":                                    extract.Turn,
-		"You are an interviewer. Suggest follow-up questions the user could ask a candidate, and coach the user through their answers": extract.Turn,
-	} {
-		require.Equal(t, want, says(system, "x").Class(), system)
-		require.Equal(t, want, answered(system, "").Class(), system)
-		require.Equal(t, extract.Turn, answered(system, `,{"role":"user","content":"z"}`).Class(), system)
-		body := string(says(system, "x").Body)
-		require.Equal(t, extract.Turn, (&extract.Request{Body: []byte(strings.Replace(body, "{", `{"tools":[{"name":"a"}],`, 1))}).Class(), system)
-	}
-}
-
 // What is asked to look something up is made of the conversation first, in words that differ.
 func TestQuestionsThatStandAlone(t *testing.T) {
 	t.Parallel()
