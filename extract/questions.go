@@ -21,7 +21,7 @@ func wantsStandaloneQuestion(text []byte) bool {
 	lower := loweredBeginning(text)
 	order := sentence(lower)
 	who, isYou := bytes.CutPrefix(order, []byte("you are a"))
-	if isYou && (endsWith(who, rephrasers) && !beforeOthers.in(who) && followUpWords.in(lower[len(order):]) || rewords(who)) {
+	if isYou && endsWith(who, rephrasers) && !beforeOthers.in(who) && followUpWords.in(lower[len(order):]) {
 		return true
 	}
 	if rest := lower[len(order):]; bytes.HasPrefix(order, []byte("you will be given ")) && len(rest) > 1 {
@@ -37,24 +37,6 @@ func wantsStandaloneQuestion(text []byte) bool {
 	}
 	return false
 }
-
-// rewords reports whether a model, given what is said of who it is, makes the last message of
-// the user one that stands alone, and nothing else: " assistant that reformulates the last user
-// message into a standalone query".
-func rewords(who []byte) bool {
-	before, behind, ok := bytes.Cut(who, []byte("standalone"))
-	return ok && rewordWords.in(before) && rewordedWords.in(behind) && !besideWords.in(who) && !answeredWords.in(behind)
-}
-
-var (
-	rewordWords = signs{
-		{" that reformulates ", " that rephrases ", " that rewrites ", " who reformulates ", " who rephrases ", " who rewrites "},
-		{"message", "question", "quer", "follow"},
-	}
-	rewordedWords = signs{{"quer", "question"}}
-	// besideWords tell of what else the model is to do.
-	besideWords = signs{{" answer the ", " answers ", " answer,", " after ", " respond"}}
-)
 
 var (
 	standaloneOrders = []string{

@@ -22,12 +22,7 @@ func TestQuestionsThatStandAlone(t *testing.T) {
 		`You are an AI question rephraser. You will be given a conversation and a follow-up question, you will have to rephrase`:                      extract.Auxiliary, // Perplexica
 		"You are an AI question rephraser. Your role is to rephrase follow-up queries from a conversation into":                                       extract.Auxiliary, // Cherry Studio
 		"You are a Question Rewriter. From a conversation and a follow-up question, make one that needs nothing else.":                                extract.Auxiliary,
-		"You are an assistant that reformulates the last user message into a standalone, self-contained query":                                        extract.Auxiliary, // Onyx
-		"You are an assistant that reformulates the last user message into a set of standalone keyword queries":                                       extract.Auxiliary, // Onyx
 		"You will be given a conversation below and a follow up question. You need to rephrase the follow-up question so it is a standalone question": extract.Auxiliary, // Perplexica
-		"You are an assistant that rewrites each thread into standalone messages for the question board.":                                             extract.Turn,
-		"You are a tutor that rewrites the student's last question into a standalone question and answers it.":                                        extract.Turn,
-		"You are a bot that rephrases the user's question as a standalone question, then answers.":                                                    extract.Turn,
 		"You will be given a conversation and a question. You need to answer the question as a standalone question":                                   extract.Turn,
 		"You will be given a conversation. Answer each standalone question":                                                                           extract.Turn,
 		"You will be given a conversation":                                                                                    extract.Turn,
