@@ -23,7 +23,6 @@ func ordersAside(text []byte) bool {
 	return isAsker(first, lower) ||
 		(startsWith(first, verdictStarts) && !bytes.Contains(first, []byte(" and ")) ||
 			verdictWords.in(lower) ||
-			routeWords.in(lower) ||
 			turnWords.in(lower) ||
 			queryWords.in(lower) && !queryOthers.in(lower) ||
 			memoryWords.in(first)) && !asideOthers.in(lower) && !bytes.Contains(first, []byte(" how "))
@@ -129,13 +128,6 @@ var (
 			"is to classify ", "is to determine if ", "is to determine whether ", "is to decide ", "is to check ", "is to evaluate ", "is to detect ",
 			"you are evaluating ", "you will be given", "you will receive", "you are given", "given a question", "criteri", "rubric",
 		},
-	}
-
-	// routeWords: "route a user question to a vectorstore or web search".
-	routeWords = signs{
-		{"routing ", "router", "select the ", "determine the most "},
-		{"user", "raw text input"},
-		{"vectorstore", "suitable data source", "model prompt", "following agents"},
 	}
 
 	// turnWords: "select the next speaker from the participants".

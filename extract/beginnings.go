@@ -139,6 +139,7 @@ var (
 		{"You are a helpful assistant that tries to summarize our conversation", Compaction},                       // Chat AI
 		{"You are a helpful assistant that compacts conversation context", Compaction},                             // kimi-cli
 		{"Your goal is to select the most relevant tools for answering the user's query", Auxiliary},               // LangChain
+		{"You are an expert at routing a user question to a vectorstore", Auxiliary},                               // LangGraph's guides
 		{"You are a memory subroutine for an AI.", Auxiliary},                                                      // LangMem
 		{"You are tasked with summarizing the following conversation.", Compaction},                                // LangMem
 		{"Your job is to summarize a history of previous messages in a conversation", Compaction},                  // Letta
