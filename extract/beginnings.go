@@ -136,6 +136,9 @@ var (
 		{"You are a chat thread titling assistant", Auxiliary},                                                     // HuggingChat
 		{"You are Khoj, an extremely smart and helpful document search assistant with only", Auxiliary},            // Khoj
 		{"Generate a concise session title", Auxiliary},                                                            // kimi-cli
+		{"You are a conversation summarizer for an AI coding assistant. Your task", Compaction},                    // Dyad
+		{"You are a conversation summarizer. Summarize the following conversation", Compaction},                    // RAGFlow
+		{"Summarize the given conversation thread in a way", Compaction},                                           // big-AGI
 		{"You are a helpful assistant that tries to summarize our conversation", Compaction},                       // Chat AI
 		{"You are a helpful assistant that compacts conversation context", Compaction},                             // kimi-cli
 		{"Your goal is to select the most relevant tools for answering the user's query", Auxiliary},               // LangChain

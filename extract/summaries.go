@@ -9,26 +9,9 @@ import (
 
 // wantsSummary reports whether the first sentence of a text in lower case is of making a
 // conversation shorter, and the rest says that it is one with a model: there is a word for the
-// former, and the conversation (or coding session) within a few words behind; or the model is
-// called one of the compressors. A summary that has been made is a part of many prompts, so the
-// past tense is not meant. The sentence may be the one that says what the task is.
+// former, and the conversation (or coding session) within a few words behind. A summary that
+// has been made is a part of many prompts, so the past tense is not meant.
 func wantsSummary(lower []byte) bool {
-	if startsWith(lower, summaryOrders) || ordersSummary(lower) {
-		return true
-	}
-	for _, task := range []string{"your task is to ", "your job is to "} { // behind who the model is
-		if _, order, ok := bytes.Cut(lower, []byte(task)); ok {
-			return ordersSummary(order)
-		}
-	}
-	return false
-}
-
-// summaryOrders are of the conversation at hand, whatever else is said.
-var summaryOrders = []string{"summarize this conversation", "summarize the given conversation"}
-
-// ordersSummary is wantsSummary for what a text says in one sentence, and then of it.
-func ordersSummary(lower []byte) bool {
 	const near = 46 // bytes
 	first := sentence(lower)
 	if habitWords.in(first) {
@@ -39,21 +22,12 @@ func ordersSummary(lower []byte) bool {
 		if !ok || bytes.HasPrefix(behind, []byte("ed")) || verb == "summary of" && !makes(before) {
 			continue
 		}
-		rest := lower[len(first)-len(behind):]
-		switch {
-		case bytes.HasSuffix(before, []byte("conversation ")):
-			if addressesSummarizer(lower) {
-				return true
-			}
-		case namesTalk(behind[:min(len(behind), near)]):
-			return summaryWords.in(rest) && !talkOthers.in(behind)
+		if namesTalk(behind[:min(len(behind), near)]) {
+			return summaryWords.in(lower[len(first)-len(behind):]) && !talkOthers.in(behind)
 		}
 	}
 	who, isYou := bytes.CutPrefix(first, []byte("you are "))
-	if isYou && endsWith(bytes.TrimSuffix(who, []byte(".")), summarizers) && !summarizerOthers.in(who) && !askerOthers.in(lower) {
-		return true
-	}
-	return isYou && summaryWords.in(lower) && isCalled(who, compressors, func(behind []byte) bool { return !compressorOthers.in(behind) })
+	return isYou && endsWith(bytes.TrimSuffix(who, []byte(".")), summarizers) && !summarizerOthers.in(who) && !askerOthers.in(lower)
 }
 
 // summarizers are how the sentence ends that says of a model that it does this, and
@@ -81,13 +55,6 @@ var summaryWords = signs{
 	{"so far", "ai assistant", "preserv", "context", "continu", "histor", "older", "earlier", "previous"},
 }
 
-// addressesSummarizer reports whether a text in lower case says to the model that it is a
-// conversation summarizer.
-func addressesSummarizer(lower []byte) bool {
-	who, isYou := bytes.CutPrefix(sentence(lower), []byte("you are a"))
-	return isYou && isCalled(who, []string{"conversation summarizer"}, endsName)
-}
-
 // namesTalk reports whether what is to be made shorter, given in lower case, is one conversation,
 // or those of agents. (Applications have many conversations summarized, for people.)
 func namesTalk(what []byte) bool {
@@ -102,16 +69,7 @@ var (
 	habitWords = signs{{"first ", "before ", " each ", " every ", "always ", " then "}}
 	// talkOthers are of a conversation that people have had with each other.
 	talkOthers = signs{{" customer", " patient", " client", " student"}}
-	// compressorOthers are behind the name of one who makes other conversations shorter, or tells of it.
-	compressorOthers = signs{{" for ", "researcher"}}
 )
-
-// compressors are what a model is called that makes a conversation shorter.
-var compressors = []string{
-	"conversation compress", "conversation compact",
-	"context summariz", "context compress", "context compact",
-	"chat history summariz", "conversation history summariz", "conversation history compress", "conversation history compact",
-}
 
 // makes reports whether a text, given up to the name of a thing, says that the model is to
 // make the thing: "creating a short ". A thing that is given, or from which another is
