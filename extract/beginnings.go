@@ -149,6 +149,7 @@ var (
 		{"You are a conversation title generator", Auxiliary},                                                      // Letta Code
 		{"The following messages are being evicted from the BEGINNING of your context window", Compaction},         // Letta Code
 		{"The following is a conversation between the user and assistant. Write a concise summary", Compaction},    // LlamaIndex
+		{"You are titlebot. Given a conversation, you will suggest a title", Auxiliary},                            // Discourse
 		{"Use the `set_memory` tool to save important information about the user, but ONLY", Auxiliary},            // LibreChat
 		{"You are a conversation context compressor", Compaction},                                                  // LobeChat
 		{"You're an assistant who's good at extracting key takeaways from conversations", Compaction},              // LobeChat before
@@ -198,6 +199,8 @@ var (
 		{"Read the above conversation. Then select the next role from", Auxiliary},                                  // AG2
 		{"Create a concise, 3-6 word title.\n\n**Notes**:", Auxiliary},                                              // aichat
 		{"Summarize the discussion briefly in 200 words or less to use as a prompt", Compaction},                    // aichat
+		{"Generate a title in less than 6 words for the following message (language", Auxiliary},                    // Better ChatGPT
+		{"Generate a title in less than 6 words for the conversation so far (language", Auxiliary},                  // Better ChatGPT
 		{"Generate a summary of our previous conversation history.\n<extra_instruction>", Compaction},               // AstrBot
 		{"Generate a very short title (max 15 characters for Chinese", Auxiliary},                                   // CowAgent
 		{"Based on our full conversation history, produce a concise summary", Compaction},                           // AstrBot

@@ -33,7 +33,7 @@ func makesTitle(lower []byte) bool {
 				}
 			}
 		}
-		if made && (endsWith(of, talkNames) && endsName(who) || titlesTalk(sentence(behind)) || endsName(behind) && givesTalk(before)) {
+		if made && (endsWith(of, talkNames) && endsName(who) || titlesTalk(sentence(behind))) {
 			return true
 		}
 	}
@@ -67,15 +67,6 @@ func titlesTalk(behind []byte) bool {
 	})
 }
 
-// givesTalk reports whether the sentence that ends in a title, given up to that, says
-// that the conversation is given, and that nothing is made of it but a title: "given a
-// conversation, you will suggest a ".
-func givesTalk(before []byte) bool {
-	order := trimStart(before[bytes.LastIndexByte(before, '.')+1:])
-	given, wanted, ok := bytes.Cut(order, []byte(", "))
-	return ok && bytes.HasPrefix(given, []byte("given ")) && endsWith(given, talkNames) && !bytes.Contains(wanted, []byte(" and "))
-}
-
 // endsName reports whether what follows the name of a conversation says no more than holds
 // for any conversation, and wants nothing else done.
 func endsName(behind []byte) bool {
@@ -84,8 +75,8 @@ func endsName(behind []byte) bool {
 
 // wantsTitleOfThis reports whether a person's words, given as they open, want a title for the
 // conversation that they are in, and say how long it is to be: "Create a 2-4 word title for
-// this conversation", or show the conversation as well; or want the conversation summarized
-// into one. Clients write so, and hardly anybody else.
+// this conversation"; or want the conversation summarized into one. Clients write so, and
+// hardly anybody else.
 func wantsTitleOfThis(text []byte) bool {
 	if !bytes.Contains(text, []byte(" title")) { // as most
 		return false
@@ -96,18 +87,21 @@ func wantsTitleOfThis(text []byte) bool {
 	if !ok {
 		return false
 	}
-	if condensesTalk(before, behind) || len(before) <= farthest && endsWith(before, talkTitles) && endsName(behind) && titleLengths.in(lower) && !titleTellers.in(before) {
+	if condensesTalk(before, behind) {
 		return true
 	}
-	what, ok := bytes.CutPrefix(withoutLength(behind), []byte(" for "))
-	return ok && len(before) <= farthest && (titleLengths.in(lower) || shownTalk.in(lower)) && !titleTellers.in(before) &&
-		(isTalk(what) || bytes.HasPrefix(what, []byte("the following message")) && bytes.Contains(what, []byte("\nuser: ")))
-}
-
-// isTalk reports whether what is to have a title is the conversation at hand, and not one in a
-// novel or with a landlord, about which more is said.
-func isTalk(what []byte) bool {
-	return slices.ContainsFunc(titled, func(t string) bool {
+	if len(before) > farthest || !titleLengths.in(lower) || titleTellers.in(before) {
+		return false
+	}
+	if endsWith(before, talkTitles) && endsName(behind) {
+		return true
+	}
+	if rest, ok := bytes.CutPrefix(behind, []byte(" (")); ok { // " (max 5 words)"
+		_, behind, _ = bytes.Cut(rest, []byte(")"))
+	}
+	what, ok := bytes.CutPrefix(behind, []byte(" for "))
+	return ok && slices.ContainsFunc(titled, func(t string) bool {
+		// The conversation at hand, and not one in a novel or with a landlord, about which more is said.
 		rest, ok := bytes.CutPrefix(what, []byte(t))
 		return ok && endsName(rest)
 	})
@@ -139,20 +133,6 @@ func saysLength(behind []byte) bool {
 	return startsWith(behind, limits) && limitWords.in(sentence(behind))
 }
 
-// withoutLength returns what stands behind the word title without how long that is to be: " (max
-// 5 words)", " in less than 6 words".
-func withoutLength(behind []byte) []byte {
-	if rest, ok := bytes.CutPrefix(behind, []byte(" (")); ok {
-		_, behind, _ = bytes.Cut(rest, []byte(")"))
-		return behind
-	}
-	length, _, ok := bytes.Cut(behind, []byte(" for "))
-	if ok && startsWith(length, limits) && limitWords.in(length) {
-		return behind[len(length):]
-	}
-	return behind
-}
-
 var (
 	titleEnds = []string{".", "\n", " ("}
 	talks     = []string{
@@ -169,8 +149,6 @@ var (
 		{"word", "character", "concise", "short", "brief", "other than the title"},
 		{"generat", "creat", "writ", "provid", "suggest", "reply", "give", "summar", "find a ", "come up with"},
 	}
-	// shownTalk is in a text that shows the conversation as well.
-	shownTalk = signs{{"generat", "creat", "writ"}, {"\nuser: ", "\nhuman: "}}
 	// titleTellers are in front of a title that somebody else is to make, or that is only talked about.
 	titleTellers = signs{{" that ", " which ", "function", " script", "translate", "how ", "prompt"}}
 	titled       = []string{

@@ -30,8 +30,6 @@ func TestTitlesInAnyWords(t *testing.T) {
 		"You generate posts for a forum: each has a title and starts a thread.":                             extract.Turn,
 		"You help title insurance companies create documents and chat with customers.":                      extract.Turn,
 		"You translate. Keep the title of the chat in the original language, and create natural sentences.": extract.Turn,
-		"You are titlebot. Given a conversation, you will suggest a title.":                                 extract.Auxiliary,
-		"Given the following chat, provide a title. Nothing else.":                                          extract.Auxiliary,
 		"Given a conversation, write a blog post and suggest a title for it.":                               extract.Turn,
 		"You help authors. Given a conversation about their book, you suggest a title.":                     extract.Turn,
 		"You are a helpful assistant in a long conversation.":                                               extract.Turn,
@@ -128,8 +126,6 @@ func TestTitlesOfThis(t *testing.T) {
 		"Provide a concise, 5-word-or-less title for the conversation, using":                                                                        extract.Auxiliary, // LibreChat
 		"Generate a concise title for this coding session. Return only 3 to 7 words naming its subject.":                                             extract.Auxiliary,
 		"Suggest a short title for this thread of mine":                                                                                              extract.Turn,
-		`Generate a title in less than 6 words for the following message (language: en):\n\"\"\"\nUser: hi`:                                          extract.Auxiliary, // Better ChatGPT
-		"Generate a title in less than 6 words for the conversation so far (language: en)":                                                           extract.Auxiliary, // Better ChatGPT
 		`I will give you some dialogue content in the block.\nYou need to summarize the conversation between user and assistant into a short title.`: extract.Auxiliary, // RikkaHub
 		"You need to summarize the user's conversation into a title of no more than 10 words, with":                                                  extract.Auxiliary, // DeepChat
 		"Summarize this conversation into a short title (max 5 words).":                                                                              extract.Auxiliary,
@@ -145,7 +141,6 @@ func TestTitlesOfThis(t *testing.T) {
 		"Summarize the conversation between the two philosophers that I have attached into a title.":                                                 extract.Turn,
 		"Generate a concise title for the following conversation between a user and an AI assistant":                                                 extract.Auxiliary,
 		"Find a concise title for a conversation between a user and an assistant. Don't output anything else.":                                       extract.Auxiliary,
-		"Generate a title for this conversation. Only return the title:\n\nUser: a\nAssistant: b":                                                    extract.Auxiliary,
 		"Generate a title for this conversation.":                                                                                                    extract.Turn,
 		"Give me a short title for the chat that I had with my landlord":                                                                             extract.Turn,
 		"Write a short title for this conversation between Romeo and Juliet":                                                                         extract.Turn,
