@@ -31,8 +31,7 @@ var (
 		{"# AI role\nYou are AI summarization assistant\nYou are provided with a conversation", Compaction},        // Agent Zero
 		{"# AI's job\n1. The AI receives a MESSAGE from USER and short conversation HISTORY", Auxiliary},           // Agent Zero
 		{"# AI's job\n1. The AI receives enumerated list of MEMORIES", Auxiliary},                                  // Agent Zero
-		{"# Assistant's job\n1. The assistant receives a HISTORY of conversation", Auxiliary},                      // Agent Zero
-		{"# Assistant's job\n1. The assistant receives a history of conversation", Auxiliary},                      // Agent Zero
+		{"# Assistant's job\n1. The assistant receives a ", Auxiliary},                                             // Agent Zero
 		{"# Memory Consolidation Analysis System", Auxiliary},                                                      // Agent Zero
 		{"You are in a role play game. The following roles are available:", Auxiliary},                             // AG2
 		{"You are a Memory Manager that is responsible for managing information and preferences", Auxiliary},       // Agno
@@ -68,10 +67,6 @@ var (
 		{"You are selecting memories that will be useful to Claude Code", Auxiliary},                               // Claude Code
 		{"Generate a short kebab-case name (2-4 words)", Auxiliary},                                                // Claude Code
 		{"You are a helpful AI assistant tasked with summarizing conversations.", Compaction},                      // Claude Code, Roo Code
-		{"You are an agent for Claude Code", Subagent},                                                             // Claude Code
-		{"You are a file search specialist for Claude Code", Subagent},                                             // Claude Code
-		{"You are a software architect and planning specialist for Claude Code", Subagent},                         // Claude Code
-		{"You are a web-reading specialist for Claude Code", Subagent},                                             // Claude Code
 		{"You are an elite AI agent architect specializing in crafting high-performance agent", Auxiliary},         // Claude Code, OpenCode, Qwen Code
 		{"You are an assistant for performing a web search tool use", Auxiliary},                                   // Claude Code
 		{"Your task is to process Bash commands that an AI coding agent wants to run.", Auxiliary},                 // Claude Code
@@ -101,8 +96,6 @@ var (
 		{"You are an expert evaluator assessing how well an AI agent", Auxiliary},                                  // CrewAI
 		{"You will generate a short title based on the first message a user begins", Auxiliary},                    // Crush
 		{"You are summarizing a conversation to preserve context", Compaction},                                     // Crush
-		{"You are an agent for Crush", Subagent},                                                                   // Crush
-		{"You are a web content analysis agent for Crush", Subagent},                                               // Crush
 		{"You analyze a query for searching memory.", Auxiliary},                                                   // CrewAI
 		{"You are comparing new content against existing memories", Auxiliary},                                     // CrewAI
 		{"You are a memory management system. Your task is to analyze a conversation", Auxiliary},                  // DeerFlow
@@ -249,8 +242,7 @@ var (
 		{"You are a summarization agent creating a context checkpoint", Compaction},                                 // Hermes
 		{"Summarize in a 10-word Title. Give the title only.", Auxiliary},                                           // Jan
 		{"You are Muninn, the user's memory manager. Construct and maintain", Auxiliary},                            // Khoj
-		{"You are Khoj, an advanced web search assistant. You are tasked with constructing", Auxiliary},             // Khoj
-		{"You are Khoj, an advanced web page reading assistant. You are to construct", Auxiliary},                   // Khoj
+		{"You are Khoj, an advanced web ", Auxiliary},                                                               // Khoj
 		{"You are Khoj, an extremely smart and helpful search assistant.", Auxiliary},                               // Khoj
 		{"You are an extremely smart and helpful title generator", Auxiliary},                                       // Khoj
 		{"You are about to run out of context. Write a first-person handoff note", Compaction},                      // Kimi Code
@@ -261,8 +253,7 @@ var (
 		{"Given the above conversation, generate a search query to look up", Auxiliary},                             // LangChain's guides
 		{"Progressively summarize the lines of conversation provided", Compaction},                                  // LangChain before
 		{"Create a summary of the conversation above:", Compaction},                                                 // LangGraph's guides
-		{"This is summary of the conversation to date", Compaction},                                                 // LangGraph's guides
-		{"This is summary of the conversation so far", Compaction},                                                  // LangMem
+		{"This is summary of the conversation ", Compaction},                                                        // LangGraph's guides
 		{"Analyze this conversation and provide:\n1. The detected language of the conversation", Auxiliary},         // LibreChat
 		{"Some choices are given below. It is provided in a numbered list (1 to", Auxiliary},                        // LlamaIndex
 		{"Given a user question, and a list of tools, output a list of relevant sub-questions", Auxiliary},          // LlamaIndex

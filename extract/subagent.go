@@ -12,8 +12,11 @@ func addressesSubagent(text []byte) bool {
 		text = trimStart(text)
 	}
 	who, isYou := bytes.CutPrefix(text, []byte("You are "))
-	return isYou && isCalled(who[:min(len(who), longest)], []string{"subagent", "sub-agent"}, func(behind []byte) bool { return !startsWith(behind, behindOthers) })
+	return isYou && isCalled(who[:min(len(who), longest)], subagents, func(behind []byte) bool { return !startsWith(behind, behindOthers) })
 }
+
+// subagents are what a model is called that is one: by itself, or by its client's name.
+var subagents = []string{"subagent", "sub-agent", "agent for Claude Code", "specialist for Claude Code", "agent for Crush"}
 
 // behindOthers make of the word the name of one who has to do with sub-agents.
 var behindOthers = []string{"s", "-", " orchestr", " coordin", " manage", " delegat"}

@@ -19,6 +19,13 @@ func TestSubagentsInAnyWords(t *testing.T) {
 		"You are a focused, read-only sub-agent. You can":                                             extract.Subagent, // Pydantic AI
 		"You are now running as a subagent. All the `user` messages are sent by the main agent":       extract.Subagent, // kimi-cli
 		`\nYou are a subagent spawned by a workflow orchestration script.`:                            extract.Subagent, // Claude Code
+		"You are an agent for Claude Code, Anthropic's official CLI for Claude.":                      extract.Subagent,
+		"You are a file search specialist for Claude Code, Anthropic's official CLI for Claude.":      extract.Subagent,
+		"You are a software architect and planning specialist for Claude Code.":                       extract.Subagent,
+		"You are a web-reading specialist for Claude Code":                                            extract.Subagent,
+		"You are an agent for Crush. Given the user's prompt, use the tools":                          extract.Subagent,
+		"You are a web content analysis agent for Crush.":                                             extract.Subagent,
+		"You are Claude Code, Anthropic's official CLI for Claude.":                                   extract.Turn,
 		"You are a subagent, and one of the sub-agents of a team.":                                    extract.Subagent,
 		"You are a coding assistant with access to subagents.":                                        extract.Turn, // Cline
 		"You are a supervisor that has a subagent for each task.":                                     extract.Turn,
