@@ -69,6 +69,8 @@ var systemAsides = []string{
 	"You analyze content to be stored in a memory system.",
 	"You extract memory statements from texts (e.g. a task and its result, or a conversation).",
 	"You write multiple search queries for a single input query.",
+	"Your goal is to rewrite the user query so that it is optimized for retrieval from a vector database. Consider how the query will be used", // CrewAI
+	"You extract discrete, reusable memory statements from raw content (e.g. a task description and its result, or a conversation between",     // CrewAI
 	"Update the memory of the user by the conversation below.",
 	"<role>You are a classifier. Read what the user says.",
 }

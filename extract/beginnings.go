@@ -47,7 +47,6 @@ var (
 		{"You are a memory reflector for a personalized AI assistant", Auxiliary},                                  // AnythingLLM
 		{"Below is a history of the conversation so far, and a new question asked by the user that", Auxiliary},    // Azure's sample of a search
 		{"You are an expert coding assistant. Your goal is to generate a concise, structured summary", Compaction}, // Avante
-		{"You are an AI conversation titles assistant", Auxiliary},                                                 // big-AGI
 		{"You are an expert AI assistant skilled in creating diagrams. Analyze", Auxiliary},                        // big-AGI
 		{"You are a helpful AI assistant skilled in creating user interfaces. Analyze", Auxiliary},                 // big-AGI
 		{"You are a software engineer. You are working on a project. you need to summarize", Compaction},           // bolt.diy
@@ -90,11 +89,8 @@ var (
 		{"You are an AI coding research assistant that runs a series of terminal commands", Subagent},              // Copilot Chat
 		{"You are a recommendation system, please complete the following recommendation task", Auxiliary},          // Coze Studio
 		{"# Role\nYou are an AI assistant that quickly generates 3 relevant follow-up questions", Auxiliary},       // Coze Studio
-		{"Your goal is to rewrite the user query so that it is optimized for retrieval", Auxiliary},                // CrewAI
-		{"You extract discrete, reusable memory statements from raw content", Auxiliary},                           // CrewAI
 		{"You are a Planning Agent observing execution progress. After each step", Auxiliary},                      // CrewAI
 		{"You are an expert evaluator assessing how well an AI agent", Auxiliary},                                  // CrewAI
-		{"You will generate a short title based on the first message a user begins", Auxiliary},                    // Crush
 		{"You are summarizing a conversation to preserve context", Compaction},                                     // Crush
 		{"You analyze a query for searching memory.", Auxiliary},                                                   // CrewAI
 		{"You are comparing new content against existing memories", Auxiliary},                                     // CrewAI
@@ -128,7 +124,6 @@ var (
 		{"You name chat sessions.", Auxiliary},                                                                     // Hermes
 		{"You are a chat thread titling assistant", Auxiliary},                                                     // HuggingChat
 		{"You are Khoj, an extremely smart and helpful document search assistant with only", Auxiliary},            // Khoj
-		{"Generate a concise session title", Auxiliary},                                                            // kimi-cli
 		{"You are a conversation summarizer for an AI coding assistant. Your task", Compaction},                    // Dyad
 		{"You are a conversation summarizer. Summarize the following conversation", Compaction},                    // RAGFlow
 		{"Summarize the given conversation thread in a way", Compaction},                                           // big-AGI
@@ -160,7 +155,6 @@ var (
 		{"You are a workspace naming assistant", Auxiliary},                                                        // Mux
 		{"You are running a compaction/summarization pass", Compaction},                                            // Mux
 		{"You are a memory consolidation engine. Your sole task", Auxiliary},                                       // nanobot
-		{"Generate a very short title (3-6 words) for a coding session", Auxiliary},                                // Oh-my-pi
 		{"Summarize the archived part of an Ollama agent conversation", Compaction},                                // Ollama
 		{"Given the conversation history, provide a SHORT name for the conversation", Auxiliary},                   // Onyx
 		{"You are an assistant that reformulates the last user message into a", Auxiliary},                         // Onyx

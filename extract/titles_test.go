@@ -16,23 +16,26 @@ func TestTitlesInAnyWords(t *testing.T) {
 	const titler = "You are a professional conversation summarizer. Generate a concise title that captures the essence of the conversation." // LobeChat
 	for system, want := range map[string]extract.Class{
 		titler: extract.Auxiliary,
-		"Generate a very short chat title (2-5 words max) based on the user's message.":                     extract.Auxiliary,
-		"You expertly summarize the User Text into a short title or phrase to represent a conversation.":    extract.Auxiliary, // LangChain in Elixir
-		"You are coming up with a title and a git branch name for a coding session based on":                extract.Auxiliary, // Claude Code
-		"You generate concise, human-readable titles for coding sessions.":                                  extract.Auxiliary,
-		"You will create a sentence-case title for the thread below.":                                       extract.Auxiliary,
-		"You are a conversation-savvy assistant. Summarize the conversation into a title within 5 words.":   extract.Auxiliary, // LobeChat before
-		"You are a chatbot that generates titles for articles.":                                             extract.Turn,
-		"You create subtitles for a recorded session.":                                                      extract.Turn,
-		"You are a conversation title generator.":                                                           extract.Auxiliary,
-		"You are a creative writer. Write stories with a title, and keep the conversation going.":           extract.Turn,
-		"You are a tutor. Write each lesson with a title. Each session is 30 minutes.":                      extract.Turn,
-		"You generate posts for a forum: each has a title and starts a thread.":                             extract.Turn,
-		"You help title insurance companies create documents and chat with customers.":                      extract.Turn,
-		"You translate. Keep the title of the chat in the original language, and create natural sentences.": extract.Turn,
-		"Given a conversation, write a blog post and suggest a title for it.":                               extract.Turn,
-		"You help authors. Given a conversation about their book, you suggest a title.":                     extract.Turn,
-		"You are a helpful assistant in a long conversation.":                                               extract.Turn,
+		"Generate a very short chat title (2-5 words max) based on the user's message.":                                 extract.Auxiliary,
+		"You expertly summarize the User Text into a short title or phrase to represent a conversation.":                extract.Auxiliary, // LangChain in Elixir
+		"You are coming up with a title and a git branch name for a coding session based on":                            extract.Auxiliary, // Claude Code
+		"You generate concise, human-readable titles for coding sessions.":                                              extract.Auxiliary,
+		"You will create a sentence-case title for the thread below.":                                                   extract.Auxiliary,
+		"You are a conversation-savvy assistant. Summarize the conversation into a title within 5 words.":               extract.Auxiliary, // LobeChat before
+		"You are a chatbot that generates titles for articles.":                                                         extract.Turn,
+		"You are an AI conversation titles assistant who specializes in creating expressive yet few-words chat titles.": extract.Auxiliary, // big-AGI
+		"Generate a concise session title (max 50 characters) based on the conversation.":                               extract.Auxiliary, // kimi-cli
+		"Generate a very short title (3-6 words) for a coding session, from its first message.":                         extract.Auxiliary, // Oh-my-pi
+		"You create subtitles for a recorded session.":                                                                  extract.Turn,
+		"You are a conversation title generator.":                                                                       extract.Auxiliary,
+		"You are a creative writer. Write stories with a title, and keep the conversation going.":                       extract.Turn,
+		"You are a tutor. Write each lesson with a title. Each session is 30 minutes.":                                  extract.Turn,
+		"You generate posts for a forum: each has a title and starts a thread.":                                         extract.Turn,
+		"You help title insurance companies create documents and chat with customers.":                                  extract.Turn,
+		"You translate. Keep the title of the chat in the original language, and create natural sentences.":             extract.Turn,
+		"Given a conversation, write a blog post and suggest a title for it.":                                           extract.Turn,
+		"You help authors. Given a conversation about their book, you suggest a title.":                                 extract.Turn,
+		"You are a helpful assistant in a long conversation.":                                                           extract.Turn,
 
 		`- you will generate a short title based on the first message a user begins a conversation with\n- ensure it`:                           extract.Auxiliary, // Vercel's chatbot
 		"User will provide you with the first message of the chat, and you will generate a short title for the chat that summarizes":            extract.Auxiliary,
