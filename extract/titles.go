@@ -100,7 +100,7 @@ func wantsTitleOfThis(text []byte) bool {
 		_, behind, _ = bytes.Cut(rest, []byte(")"))
 	}
 	what, ok := bytes.CutPrefix(behind, []byte(" for "))
-	return ok && slices.ContainsFunc(titled, func(t string) bool {
+	return ok && slices.ContainsFunc(talks, func(t string) bool {
 		// The conversation at hand, and not one in a novel or with a landlord, about which more is said.
 		rest, ok := bytes.CutPrefix(what, []byte(t))
 		return ok && endsName(rest)
@@ -134,12 +134,7 @@ func saysLength(behind []byte) bool {
 }
 
 var (
-	titleEnds = []string{".", "\n", " ("}
-	talks     = []string{
-		"the conversation", "this conversation", "our conversation", "the user's conversation", "the following conversation", "the above conversation",
-		"the dialog", "this dialog",
-	}
-
+	titleEnds  = []string{".", "\n", " ("}
 	limits     = []string{" in ", " within ", " under ", " of "}
 	limitWords = signs{{"word", "character"}}
 
@@ -151,10 +146,11 @@ var (
 	}
 	// titleTellers are in front of a title that somebody else is to make, or that is only talked about.
 	titleTellers = signs{{" that ", " which ", "function", " script", "translate", "how ", "prompt"}}
-	titled       = []string{
-		"this coding session", "a coding session", "a new chat session", "a new conversation",
-		"this conversation", "our conversation", "the conversation", "the following conversation", "a conversation", "a chat conversation",
-		"this chat", "this chat session", "the chat",
+	// talks are what the conversation at hand is called.
+	talks = []string{
+		"this coding session", "a coding session", "a new chat session", "a new conversation", "a conversation", "a chat conversation",
+		"this conversation", "our conversation", "the conversation", "the user's conversation", "the following conversation", "the above conversation",
+		"this chat", "this chat session", "the chat", "the dialog", "this dialog",
 		"the following user query", "the following user message", "the user's first message",
 	}
 	goesOn     = []string{", then", ", and then"}
