@@ -2,7 +2,7 @@ package extract
 
 // The files of the package, for those who have to change it:
 //
-//	extract.go, preset.go          sessions, extractors and chains
+//	extract.go                     sessions, extractors and chains
 //	request.go                     requests, and how they are read from HTTP
 //	header.go, claude.go, body.go  the ids in headers and bodies
 //	id.go                          what an id is
@@ -186,4 +186,31 @@ func (c Chain) Find(r *Request, s *Session) (ok bool) {
 		}
 	}
 	return false
+}
+
+// Default returns the chain for a gateway that serves all kinds of clients:
+//
+//	Chain{ClaudeCode(), Headers(), ClaudeUserID(), BodyIDs(), State(), UserID(), Trail()}
+//
+// What names a conversation takes precedence over what names a user, and both over what
+// has to be worked out from the messages. If a header names the session, the body costs
+// nothing, or a quick look in Anthropic's protocol (see [ClaudeCode]). If a body of more
+// than 16 kB has several members that name a conversation, those within the first or the
+// last kilobyte take precedence, and of those in between the first. (This does not apply
+// to prompt_cache_key, which some applications send in all conversations.) So a request
+// that has its id where clients put it costs the same whatever the size of its body. The
+// slice is the caller's, to change before use.
+func Default() Chain {
+	return Chain{ClaudeCode(), Headers(), ClaudeUserID(), BodyIDs(), State(), UserID(), Trail()}
+}
+
+// Classic returns five steps that some gateways have, in their order, for those who
+// migrate from one of these:
+//
+//	Chain{ClaudeUserID(), Header("X-Session-ID"), UserID(), Body("conversation_id"), Trail()}
+//
+// It sends all conversations of a user_id to one target, even where each has a
+// conversation_id. The slice is the caller's, to change before use.
+func Classic() Chain {
+	return Chain{ClaudeUserID(), Header("X-Session-ID"), UserID(), Body("conversation_id"), Trail()}
 }
