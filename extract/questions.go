@@ -60,18 +60,14 @@ var (
 
 // wantsNextQuestions reports whether a text, given as it opens and as it ends, wants the questions
 // that the user may ask next. Applications show these below an answer; what they ask for
-// stands behind the conversation that it is about, or in front of it, and the text is to show
-// that as well. Persons ask for questions of theirs, or of any user.
+// stands behind the conversation that it is about, and the text is to show that as well.
+// Persons ask for questions of theirs, or of any user.
 func wantsNextQuestions(text, end []byte) bool {
-	if !bytes.Contains(end, []byte(" ask")) && !bytes.Contains(text, []byte(" ask")) { // as most
+	if !bytes.Contains(end, []byte(" ask")) { // as most
 		return false
 	}
-	ends, opens := bytes.ToLower(jsonscan.AppendText(nil, end)), loweredBeginning(text)
-	order := sentence(opens)
-	if !nextQuestionWords.in(ends) && !(startsWith(order, nextOrders) && nextQuestionWords.in(order)) {
-		return false
-	}
-	return talkWords.in(slices.Concat(ends, []byte("\n"), opens))
+	ends := bytes.ToLower(jsonscan.AppendText(nil, end))
+	return nextQuestionWords.in(ends) && talkWords.in(slices.Concat(ends, []byte("\n"), loweredBeginning(text)))
 }
 
 var (
@@ -82,7 +78,5 @@ var (
 		{"might ask", "may ask", "could ask", "would ask", "might want to ask", "is likely to ask"},
 		{"next", "likely", "follow-up", "followup"},
 	}
-	// nextOrders are how such a text begins if it shows the conversation behind what it wants.
-	nextOrders = []string{"given the ", "based on the ", "generate ", "suggest ", "predict "}
-	talkWords  = signs{{"conversation histor", "chat histor", "following conversation", "previous conversation", "conversation below", "\nhuman", "\nuser", "\nai: ", "\nassistant"}}
+	talkWords = signs{{"conversation histor", "chat histor", "following conversation", "previous conversation", "conversation below", "\nhuman", "\nuser", "\nai: ", "\nassistant"}}
 )
