@@ -10,10 +10,9 @@ import (
 // messageFields.
 type field uint8
 
-const (
-	noField   field = 0  // no member that is asked for; as the outer one, the body itself
-	numFields       = 64 // no more, noField included, fit into a fieldSet
-)
+const noField field = 0 // no member that is asked for; as the outer one, the body itself
+
+const numFields = 64 // no more, noField included, fit into a fieldSet
 
 // A fieldSet has one bit for each of some fields.
 type fieldSet uint64
