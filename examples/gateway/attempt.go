@@ -31,6 +31,9 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		g.neutral(x, affinity.Usage{})
 		return nil, false, errRequestBody
 	case err != nil:
+		if !x.reached {
+			u.mute.Store(time.Now().UnixNano())
+		}
 		g.failed(x, affinity.OutcomeOf(0, err), trouble{why: cause(err), mine: x.reached && x.hungUp()})
 		return nil, body.untouched(), errUpstream
 	}

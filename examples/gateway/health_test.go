@@ -362,21 +362,25 @@ func TestHangsAlone(t *testing.T) {
 	})
 }
 
-// Where several requests wait, that takes half as long. While others are answered there, or if
-// no upstream is to count as slow, none is taken to hang.
+// Where several requests wait, that takes half as long. While others are answered there, if only
+// that it cannot serve them, or if no upstream is to count as slow, none is taken to hang.
 func TestHangs(t *testing.T) {
 	t.Parallel()
+	nobody := func() (*http.Response, error) { return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED} }
 	for name, tt := range map[string]struct {
 		slow    float64
 		waiting int
-		others  int // that are answered meanwhile, one a second,
-		later   int // and that come after them and wait, too
+		others  int                            // that are answered meanwhile, one a second,
+		then    func() (*http.Response, error) // one that comes after them,
+		later   int                            // and some that come at last and wait, too
 		hangs   bool
 	}{
-		"several wait":                  {4, several, 0, 0, true},
-		"others are answered":           {4, several, 20, 0, false},
-		"one is answered, then no more": {4, several, 1, several, true},
-		"none is slow":                  {0, 1, 0, 0, false},
+		"several wait":                  {4, several, 0, nil, 0, true},
+		"others are answered":           {4, several, 20, nil, 0, false},
+		"one is answered, then no more": {4, several, 1, nil, several, true},
+		"then nobody is there":          {4, several, 1, nobody, 0, true},
+		"then one gets an error":        {4, several, 20, refuses(529), 0, false},
+		"none is slow":                  {0, 1, 0, nil, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -409,6 +413,10 @@ func TestHangs(t *testing.T) {
 				w.let(home, nil)
 				for range tt.others {
 					<-time.After(time.Second)
+					w.do("s1")
+				}
+				if tt.then != nil {
+					w.let(home, tt.then)
 					w.do("s1")
 				}
 				w.let(home, hangs)

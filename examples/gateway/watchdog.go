@@ -13,8 +13,8 @@ import (
 // it is slow; if it has begun none at all for that long, with several requests waiting, it
 // hangs: the attempt ends, and another upstream is tried. A request that waits alone gets twice
 // the time, as it may be one that takes long anywhere. For the same reason a second attempt
-// gets all the time that it takes, and so does one after which others were answered, unless the
-// upstream has failed since.
+// gets all the time that it takes, unless the upstream has failed otherwise; and so does one
+// after which others were answered, unless the upstream has gone silent since.
 type watchdog struct {
 	ctx    context.Context // of the attempt
 	giveUp context.CancelCauseFunc
@@ -87,12 +87,12 @@ func (w *watchdog) look() {
 // silent reports whether the upstream hangs, by all that is known.
 func (w *watchdog) silent(kind int, waited time.Duration) bool {
 	u := w.u
-	failed := u.health.unproven() // and what it has begun was before
-	if w.g.slow <= 0 || u.heard.Load() >= w.start.UnixNano() && !failed {
+	heard := u.heard.Load()
+	if w.g.slow <= 0 || heard >= w.start.UnixNano() && heard >= u.mute.Load() {
 		return false
 	}
 	factor, least := 2*w.g.slow, silence
-	if !failed {
+	if !u.health.unproven() {
 		if !w.first {
 			return false
 		}
