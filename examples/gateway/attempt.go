@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptrace"
-	"strings"
 	"time"
 
 	"github.com/go-affinity/affinity"
@@ -158,11 +157,11 @@ var errStatus = errors.New("its answer has an invalid status")
 
 // valid reports whether an answer can be passed on. Package http reads those like
 // "HTTP/1.1 099 X", but panics where they are to be written; and one that says that it
-// switches protocols must do so, to that which was asked for.
+// switches protocols must do so, to one that was asked for.
 func valid(resp *http.Response, out *http.Request) bool {
 	_, switched := resp.Body.(oneWay)
 	return resp.StatusCode >= 100 && resp.StatusCode <= 999 && (resp.StatusCode != http.StatusSwitchingProtocols ||
-		switched && strings.EqualFold(resp.Header.Get("Upgrade"), out.Header.Get("Upgrade")))
+		switched && lists(out.Header.Get("Upgrade"), resp.Header.Get("Upgrade")))
 }
 
 // buffered reports whether the body of a request, if it has one, is in memory.

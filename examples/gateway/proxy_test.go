@@ -494,24 +494,29 @@ func TestUpgradesBesideHTTP2(t *testing.T) {
 	require.Zero(t, r.failures())
 }
 
-// An upstream that switches to what nobody asked for is let go.
+// An upstream that switches to what nobody asked for is let go. So is one that chooses among
+// several, which is not passed on, but it has done nothing wrong.
 func TestWrongUpgrade(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, 1)
-	gone := make(chan struct{})
-	r.backends[0].does(func(w http.ResponseWriter, _ *http.Request) {
-		c, rw, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			panic(err)
-		}
-		defer c.Close()
-		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n")
-		io.Copy(io.Discard, rw)
-		close(gone)
-	})
-	resp := r.do("GET", "/", "", "Connection", "Upgrade", "Upgrade", "echo")
-	require.Equal(t, 502, resp.StatusCode)
-	<-gone
+	for asked, failures := range map[string]int{"echo": 1, "echo, other": 0} {
+		r := newRig(t, 1)
+		gone := make(chan struct{})
+		r.backends[0].does(func(w http.ResponseWriter, _ *http.Request) {
+			c, rw, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				panic(err)
+			}
+			defer c.Close()
+			io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n")
+			io.Copy(io.Discard, rw)
+			close(gone)
+		})
+		resp := r.do("GET", "/", "", "Connection", "Upgrade", "Upgrade", asked)
+		require.Equal(t, 502, resp.StatusCode)
+		<-gone
+		r.settle()
+		require.EqualValues(t, failures, r.failures(), asked)
+	}
 }
 
 // One that says it switches, and not to what, or to what nobody has asked for, has switched to
