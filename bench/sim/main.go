@@ -28,6 +28,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -207,12 +208,14 @@ func parseSchedule(s string) (schedule, error) {
 }
 
 // spreads are the times over which the starts of a trace's sessions are spread, where
-// that is not eight hours and the trace does not say itself when they start.
-var spreads = map[string]time.Duration{"tau_airline": 30 * time.Minute}
+// that is not eight hours and the trace does not say itself when they start. Those of
+// the shapes would leave sixteen upstreams idle for most of eight hours.
+var spreads = map[string]time.Duration{"tau_airline": 30 * time.Minute, "chats": time.Hour, "manual": time.Hour, "swarms": 4 * time.Hour}
 
 // open reads the trace of that name from dir, or from the usual places if dir is
 // "". It has the generator make the trace up, and reports that it did, if dir is
-// "none" or no usual place has it; a directory that was asked for must have it.
+// "none" or no usual place has it; a directory that was asked for must have it, but for
+// the shapes.
 func open(name, dir string) (t *trace.Trace, made bool, err error) {
 	dirs := []string{dir}
 	if dir == "" {
@@ -232,7 +235,7 @@ func open(name, dir string) (t *trace.Trace, made bool, err error) {
 		t.Name = name
 		return t, false, nil
 	}
-	if dir != "" && dir != "none" {
+	if dir != "" && dir != "none" && !slices.Contains(trace.Shapes(), name) {
 		return nil, false, fmt.Errorf("-traces: there is no %s.tsv.gz in %s; \"-traces none\" makes traces up", name, dir)
 	}
 	t, err = trace.Generate(name, 1)

@@ -375,6 +375,16 @@ func TestRun(t *testing.T) {
 	require.Contains(t, string(b), "sessions + RoundRobin")
 }
 
+// There are shapes wherever the others are read from, and they are dense enough for caches.
+func TestShapes(t *testing.T) {
+	for _, name := range trace.Shapes() {
+		w, err := find(name, t.TempDir(), 0)
+		require.NoError(t, err)
+		require.True(t, w.made)
+		require.Less(t, w.spread, 8*time.Hour)
+	}
+}
+
 // What cannot be simulated is refused before anything is, by an error that names
 // the flag.
 func TestRunRefuses(t *testing.T) {
