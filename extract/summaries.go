@@ -9,8 +9,9 @@ import (
 
 // wantsSummary reports whether the first sentence of a text in lower case is of making a
 // conversation shorter, and the rest says that it is one with a model: there is a word for the
-// former, and the conversation (or coding session) within a few words behind. A summary that
-// has been made is a part of many prompts, so the past tense is not meant.
+// former, and the conversation (or coding session) within a few words behind; or the model is
+// called one of the compressors. A summary that has been made is a part of many prompts, so the
+// past tense is not meant.
 func wantsSummary(lower []byte) bool {
 	const near = 46 // bytes
 	first := sentence(lower)
@@ -27,8 +28,24 @@ func wantsSummary(lower []byte) bool {
 		}
 	}
 	who, isYou := bytes.CutPrefix(first, []byte("you are "))
-	return isYou && endsWith(bytes.TrimSuffix(who, []byte(".")), summarizers) && !summarizerOthers.in(who) && !askerOthers.in(lower)
+	if !isYou {
+		return false
+	}
+	return isCalled(who, compressors, func(behind []byte) bool { return !compressorOthers.in(behind) }) && summaryWords.in(lower) ||
+		endsWith(bytes.TrimSuffix(who, []byte(".")), summarizers) && !summarizerOthers.in(who) && !askerOthers.in(lower)
 }
+
+// compressors are what a model is called that makes a conversation shorter, as that of OpenCode,
+// ZeroClaw and many small agents is, and compressorOthers are behind such a name if it is of
+// one who does so for people, or tells of it.
+var (
+	compressors = []string{
+		"conversation summariz", "conversation compress", "conversation compact",
+		"context summariz", "context compress", "context compact",
+		"conversation history summariz", "conversation history compress", "conversation history compact",
+	}
+	compressorOthers = signs{{" for ", "researcher"}}
+)
 
 // summarizers are how the sentence ends that says of a model that it does this, and
 // summarizerOthers are in it if it does something else.

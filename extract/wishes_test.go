@@ -25,6 +25,12 @@ func TestWishesInAnyWords(t *testing.T) {
 		"Compress older conversation history into a short, faithful summary.":                                                 extract.Compaction, // LiveKit
 		"You are a precise assistant that creates structured summaries of agent conversations. You preserve critical context": extract.Compaction, // CrewAI
 
+		"You are a context summarization agent. You are given a conversation between a user and an agent. Your goal is":                   extract.Compaction, // OpenCode
+		"You are a conversation compaction engine. Summarize older chat history into concise context for future turns.":                   extract.Compaction, // ZeroClaw
+		"You are a conversation summarizer. Be concise but preserve important technical details.":                                         extract.Compaction,
+		"You are a conversation history summarizer.":                                                                                      extract.Compaction,
+		"You are a context compressor. Preserve all decisions and paths of files.":                                                        extract.Compaction,
+		"You are a conversation summarizer. The user pastes a thread of a forum.":                                                         extract.Turn,
 		"You are a helpful assistant that creates concise, informative summaries of conversations.":                                       extract.Compaction,
 		"You are an assistant who summarizes conversations. Keep all decisions.":                                                          extract.Compaction,
 		"You are an assistant that books tables, answers questions and summarizes conversations.":                                         extract.Turn,
