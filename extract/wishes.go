@@ -145,7 +145,7 @@ var (
 // addressesSubagent reports whether a system prompt, given as it opens, says to the model
 // that it is a sub-agent: "You are a focused, read-only sub-agent".
 func addressesSubagent(text []byte) bool {
-	const longest = 80 // bytes from the start to the end of the word
+	const longest = 64 // bytes from the start to the end of the word, which are searched at once
 
 	if bytes.HasPrefix(text, []byte("# ")) { // a heading
 		_, text, _ = bytes.Cut(text, lineBreak)
