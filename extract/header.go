@@ -101,6 +101,8 @@ var (
 		"auth":      true,
 		"login":     true,
 		"sso":       true,
+		"ssl":       true, // of a proxy's connection, as in X-Forwarded-Ssl-Session-Id
+		"tls":       true,
 		"request":   true,
 		"stainless": true, // what SDKs of OpenAI and Anthropic say of themselves
 		"livekit":   true, // one request, since LiveKit Agents of August 2026

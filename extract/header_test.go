@@ -177,6 +177,7 @@ func TestNeverASession(t *testing.T) {
 	headers := []string{
 		"X-Request-Id", "X-Client-Request-Id", "Request-Id", "Idempotency-Key", "X-Idempotency-Key",
 		"X-Stainless-Retry-Count", "X-Stainless-Runtime", "X-Stainless-Helper-Method", "X-Stainless-Session-Id",
+		"X-Ssl-Session-Id", "X-Forwarded-Ssl-Session-Id", "Tls-Session-Id",
 		"X-Livekit-Session-Id", "X-Livekit-Room-Id", "Oai-Session-Id", "Oai-Device-Id", "X-Session-Token",
 		"Traceparent", "Tracestate", "Baggage", "X-Amzn-Trace-Id", "Cf-Ray", "X-B3-Traceid",
 		"X-Codex-Turn-State", "X-Codex-Window-Id", "X-Codex-Turn-Metadata", "X-Codex-Parent-Thread-Id", "X-Openai-Subagent", "Turn-Id", "Turn_id",
