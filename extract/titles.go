@@ -150,7 +150,7 @@ var (
 	talks = []string{
 		"this coding session", "a coding session", "a new chat session", "a new conversation", "a conversation", "a chat conversation",
 		"this conversation", "our conversation", "the conversation", "the user's conversation", "the following conversation", "the above conversation",
-		"this chat", "this chat session", "the chat", "the dialog", "this dialog",
+		"this chat", "this chat session", "the chat",
 		"the following user query", "the following user message", "the user's first message",
 	}
 	goesOn     = []string{", then", ", and then"}

@@ -114,6 +114,8 @@ func TestTitlesOfThis(t *testing.T) {
 		"Come up with a short title for this chat based on the user's first message. Requirements: 3-6 words":                                        extract.Auxiliary,
 		"Come up with a short title for the user query language that we have designed":                                                               extract.Turn,
 		"Suggest a brief title for our conversation, and then summarize what I should do next.":                                                      extract.Turn,
+		"Create a short title for the dialog.":                                                                                                       extract.Turn, // a window
+		"Suggest a title (max 5 words) for this dialog.":                                                                                             extract.Turn,
 		"Suggest a short title for this chat app":                                                                                                    extract.Turn,
 		"Write a function that generates a title for this conversation in under 10 words":                                                            extract.Turn,
 		"Translate to German: Generate a concise title for this chat.":                                                                               extract.Turn,
