@@ -157,7 +157,8 @@ var (
 		{"You are a memory consolidation engine. Your sole task", Auxiliary},                                       // nanobot
 		{"Summarize the archived part of an Ollama agent conversation", Compaction},                                // Ollama
 		{"Given the conversation history, provide a SHORT name for the conversation", Auxiliary},                   // Onyx
-		{"You are an assistant that reformulates the last user message into a", Auxiliary},                         // Onyx
+		{"You are an assistant that reformulates the last user message into a standalone", Auxiliary},              // Onyx
+		{"You are an assistant that reformulates the last user message into a set of standalone", Auxiliary},       // Onyx
 		{"You are a memory update agent that helps the user add or update memories", Auxiliary},                    // Onyx
 		{"You are a title generator. You output ONLY", Auxiliary},                                                  // OpenCode
 		{"You are an anchored context summarization assistant", Compaction},                                        // OpenCode

@@ -156,7 +156,7 @@ func addressesSubagent(text []byte) bool {
 }
 
 // subagents are what a model is called that is one: by itself, or by its client's name.
-var subagents = []string{"subagent", "sub-agent", "agent for Claude Code", "specialist for Claude Code", "agent for Crush"}
+var subagents = []string{"subagent", "sub-agent", "agent for Claude Code", "specialist for Claude Code", "agent for Crush."}
 
 // behindOthers make of the word the name of one who has to do with sub-agents.
 var behindOthers = []string{"s", "-", " orchestr", " coordin", " manage", " delegat"}

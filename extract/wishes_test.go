@@ -131,6 +131,7 @@ func TestSubagentsInAnyWords(t *testing.T) {
 		"You are a web-reading specialist for Claude Code":                                            extract.Subagent,
 		"You are an agent for Crush. Given the user's prompt, use the tools":                          extract.Subagent,
 		"You are a web content analysis agent for Crush.":                                             extract.Subagent,
+		"You are the agent for Crushing stones.":                                                      extract.Turn,
 		"You are Claude Code, Anthropic's official CLI for Claude.":                                   extract.Turn,
 		"You are a subagent, and one of the sub-agents of a team.":                                    extract.Subagent,
 		"You are a coding assistant with access to subagents.":                                        extract.Turn, // Cline
