@@ -34,9 +34,10 @@ type memberTable [128]struct {
 	field field
 }
 
-// nameHash returns a place in a memberTable for a name, which is not empty.
+// nameHash returns a place in a memberTable for a name, which is not empty. It is chosen so
+// that there is none at the places of model, max_tokens and most that bodies have beside fields.
 func nameHash[S string | []byte](name S) uint8 {
-	return name[0]<<2 + name[len(name)-1]<<1 + uint8(len(name))
+	return name[0] ^ name[len(name)-1]<<1 ^ uint8(len(name))<<3
 }
 
 const maxName = len("previous_interaction_id") // the longest
@@ -138,7 +139,7 @@ func (s fieldSet) andOuter() fieldSet {
 
 // memberAsWritten is member for a name as it is written, with or without escapes.
 func (f field) memberAsWritten(name []byte) field {
-	if m := f.member(name); m != noField || bytes.IndexByte(name, '\\') < 0 {
+	if m := f.member(name); m != noField || len(name) <= escapeLen || bytes.IndexByte(name, '\\') < 0 {
 		return m
 	}
 	var room nameRoom
