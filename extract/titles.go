@@ -84,13 +84,13 @@ func wantsTitleOfThis(text []byte) bool {
 	const farthest = 100 // bytes from the start
 	lower := loweredBeginning(text)
 	before, behind, ok := bytes.Cut(lower, []byte(" title"))
-	if !ok {
+	if !ok || titleTellers.in(before) {
 		return false
 	}
 	if condensesTalk(before, behind) {
 		return true
 	}
-	if len(before) > farthest || !titleLengths.in(lower) || titleTellers.in(before) {
+	if len(before) > farthest || !titleLengths.in(lower) {
 		return false
 	}
 	if endsWith(before, talkTitles) && endsName(behind) {
