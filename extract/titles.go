@@ -99,6 +99,9 @@ func wantsTitleOfThis(text []byte) bool {
 	if rest, ok := bytes.CutPrefix(behind, []byte(" (")); ok { // " (max 5 words)"
 		_, behind, _ = bytes.Cut(rest, []byte(")"))
 	}
+	if saysLength(behind) { // " of at most 6 words"
+		behind = behind[max(0, bytes.Index(behind, []byte(" for "))):]
+	}
 	what, ok := bytes.CutPrefix(behind, []byte(" for "))
 	return ok && slices.ContainsFunc(talks, func(t string) bool {
 		// The conversation at hand, and not one in a novel or with a landlord, about which more is said.

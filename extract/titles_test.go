@@ -115,6 +115,8 @@ func TestTitlesOfThis(t *testing.T) {
 		"Come up with a short title for the user query language that we have designed":                                                               extract.Turn,
 		"Suggest a brief title for our conversation, and then summarize what I should do next.":                                                      extract.Turn,
 		"Write code that summarizes the chat into a title.":                                                                                          extract.Turn,
+		"Write a title of at most six words for this conversation. Reply with the title only":                                                        extract.Auxiliary,
+		"Write a title of at most six words for this conversation starter":                                                                           extract.Turn,
 		"Create a short title for the dialog.":                                                                                                       extract.Turn, // a window
 		"Suggest a title (max 5 words) for this dialog.":                                                                                             extract.Turn,
 		"Suggest a short title for this chat app":                                                                                                    extract.Turn,
