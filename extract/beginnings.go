@@ -137,7 +137,6 @@ var (
 		{"You are a conversation title generator", Auxiliary},                                                      // Letta Code
 		{"The following messages are being evicted from the BEGINNING of your context window", Compaction},         // Letta Code
 		{"The following is a conversation between the user and assistant. Write a concise summary", Compaction},    // LlamaIndex
-		{"You are titlebot. Given a conversation, you will suggest a title", Auxiliary},                            // Discourse
 		{"Use the `set_memory` tool to save important information about the user, but ONLY", Auxiliary},            // LibreChat
 		{"You are a conversation context compressor", Compaction},                                                  // LobeChat
 		{"You're an assistant who's good at extracting key takeaways from conversations", Compaction},              // LobeChat before

@@ -33,7 +33,7 @@ func makesTitle(lower []byte) bool {
 				}
 			}
 		}
-		if made && (endsWith(of, talkNames) && endsName(who) || titlesTalk(sentence(behind))) {
+		if made && (endsWith(of, talkNames) && endsName(who) || titlesTalk(sentence(behind)) || endsName(behind) && givesTalk(before)) {
 			return true
 		}
 	}
@@ -65,6 +65,14 @@ func titlesTalk(behind []byte) bool {
 		return ok && titleOf.in(between) && !titleElsewhere.in(between) &&
 			(endsName(rest) || bytes.HasSuffix(between, []byte(" begins a "))) // "the message a user begins a conversation with"
 	})
+}
+
+// givesTalk reports whether the sentence that ends in a title, given up to that, says
+// that the conversation is given, and that nothing is made of it but a title: "given a
+// conversation, you will suggest a ".
+func givesTalk(before []byte) bool {
+	given, wanted, ok := bytes.Cut(trimStart(before[bytes.LastIndexByte(before, '.')+1:]), []byte(", "))
+	return ok && bytes.HasPrefix(given, []byte("given ")) && endsWith(given, talkNames) && !bytes.Contains(wanted, []byte(" and "))
 }
 
 // endsName reports whether what follows the name of a conversation says no more than holds

@@ -33,6 +33,8 @@ func TestTitlesInAnyWords(t *testing.T) {
 		"You generate posts for a forum: each has a title and starts a thread.":                                         extract.Turn,
 		"You help title insurance companies create documents and chat with customers.":                                  extract.Turn,
 		"You translate. Keep the title of the chat in the original language, and create natural sentences.":             extract.Turn,
+		"You are titlebot. Given a conversation, you will suggest a title.":                                             extract.Auxiliary, // Discourse
+		"You are a session titler. Given a conversation, generate a short title (≤50 characters, Chinese OK).":          extract.Auxiliary,
 		"Given a conversation, write a blog post and suggest a title for it.":                                           extract.Turn,
 		"You help authors. Given a conversation about their book, you suggest a title.":                                 extract.Turn,
 		"You are a helpful assistant in a long conversation.":                                                           extract.Turn,
