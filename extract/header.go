@@ -23,9 +23,9 @@ func Header(names ...string) Extractor {
 // Headers returns an Extractor of the session headers of known clients and
 // gateways: X-Claude-Code-Session-Id and those of the table in the package
 // documentation, in its order. After them come headers of other vendors, of the forms
-// ...-Session-Id, ...-Conversation-Id, ...-Chat-Id and ...-Thread-Id, mostly with X- in
-// front, unless the name says that they hold something else. If a request has more than 32
-// such headers, none of them counts. Sources are as with [Header], except that
+// ...-Session-Id, ...-Conversation-Id, ...-Chat-Id and ...-Thread-Id, unless the name says
+// that they hold something else; those with X- in front come first. If a request has more
+// than 32 such headers, none of them counts. Sources are as with [Header], except that
 // X-Client-Request-Id counts as Thread-Id.
 func Headers() Extractor { return knownHeaders }
 
@@ -321,11 +321,12 @@ const maxVendors = 32
 // newHeaders relies on all of them ending in the same letter.
 var vendorSuffixes = [...]string{"-session-id", "-conversation-id", "-chat-id", "-thread-id"}
 
-// vendorSession returns the index of the vendorSuffix that a header ends in and the source
-// of its sessions, which is empty if its name is not that of a session. It is if some
+// vendorSession returns the source of the sessions that a header names, which is empty if its
+// name is not that of a session, and its rank among others: the index of the vendorSuffix that
+// it ends in, behind all of those with X- in front if it has none. It is a session's if some
 // letters, digits and hyphens stand before the suffix, none of which are words that say
 // otherwise (notSessions, otherSessions), and if it is no longer than fits into a log.
-func vendorSession(key string) (i int, source string) {
+func vendorSession(key string) (rank int, source string) {
 	const longest = 64
 	if len(key) > longest {
 		return 0, ""
@@ -336,8 +337,11 @@ func vendorSession(key string) (i int, source string) {
 			continue
 		}
 		source = strings.ToLower(key)
-		vendor := source[:len(source)-len(suffix)]
-		if strings.Trim(vendor, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" { // some other character
+		vendor, isX := strings.CutPrefix(source[:len(source)-len(suffix)], "x-")
+		if !isX {
+			i += len(vendorSuffixes)
+		}
+		if strings.Trim(vendor, "-") == "" || strings.Trim(vendor, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
 			return 0, ""
 		}
 		last := ""

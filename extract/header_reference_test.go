@@ -47,18 +47,20 @@ func referenceHeaders(h http.Header) (source, id string) {
 	}
 	slices.Sort(names)
 	names = slices.Compact(names)
-	for _, form := range []string{
-		`^[a-z0-9-]+-session-id$`, `^[a-z0-9-]+-conversation-id$`, `^[a-z0-9-]+-chat-id$`, `^[a-z0-9-]+-thread-id$`,
-	} {
-		for _, n := range names {
-			words := strings.Split(n, "-")
-			before := words[:max(0, len(words)-2)]
-			if !regexp.MustCompile(form).MatchString(n) || slices.ContainsFunc(before, func(w string) bool { return otherSessions[w] }) ||
-				strings.HasSuffix(n, "-session-id") && notSessions[before[len(before)-1]] {
-				continue
-			}
-			if ask(n, func(key string) bool { return strings.EqualFold(key, n) }) {
-				return n, id
+	for _, front := range []string{"x-", ""} {
+		for _, form := range []string{"session-id", "conversation-id", "chat-id", "thread-id"} {
+			vendors := regexp.MustCompile("^" + front + "-*[a-z0-9][a-z0-9-]*-" + form + "$")
+			for _, n := range names {
+				words := strings.Split(n, "-")
+				before := words[:max(0, len(words)-2)]
+				if !vendors.MatchString(n) || front == "" && strings.HasPrefix(n, "x-") ||
+					slices.ContainsFunc(before, func(w string) bool { return otherSessions[w] }) ||
+					form == "session-id" && notSessions[before[len(before)-1]] {
+					continue
+				}
+				if ask(n, func(key string) bool { return strings.EqualFold(key, n) }) {
+					return n, id
+				}
 			}
 		}
 	}

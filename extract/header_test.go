@@ -131,7 +131,12 @@ func TestHeadersOfOtherVendors(t *testing.T) {
 		{"without an X, a parent", header("Parent-Thread-Id", "a"), "", ""},
 		{"without an X, a browser's", header("Oai-Session-Id", "a"), "", ""},
 
-		{"no vendor", header("-Session-Id", "a"), "", ""},
+		{"one with an X goes first", header("Acme-Session-Id", "a", "X-Zed-Thread-Id", "z"), "x-zed-thread-id", "z"},
+		{"without an X, a session goes before a thread", header("Acme-Thread-Id", "a", "Zed-Session-Id", "z"), "zed-session-id", "z"},
+
+		{"no vendor", header("X--Session-Id", "a"), "", ""},
+		{"no vendor, without an X", header("-Session-Id", "a"), "", ""},
+		{"nothing but hyphens", header("--Session-Id", "a"), "", ""},
 		{"a letter", header("D", "a"), "", ""},
 		{"something behind", header("X-Acme-Session-Id-2", "a"), "", ""},
 		{"another word", header("X-Acme-Session", "a"), "", ""},
