@@ -192,20 +192,6 @@ func TestRun(t *testing.T) {
 	require.Equal(t, io.Discard, stdlog.Writer(), "package http quotes there what it has read")
 }
 
-func TestAddressErrors(t *testing.T) {
-	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	for addr, want := range map[string]string{
-		l.Addr().String(): "-admin: listen tcp " + l.Addr().String() + ": bind: address already in use: stop the program that listens there",
-		"nonsense":        "want an address of this machine, such as",
-	} {
-		err = run(t.Context(), []string{"-listen", "127.0.0.1:0", "-admin", addr, "-upstream", "a=http://h"}, io.Discard, io.Discard)
-		require.ErrorContains(t, err, want)
-	}
-}
-
 func TestNewGatewayChecks(t *testing.T) {
 	t.Parallel()
 	_, err := newGateway(options{ttl: -1}, extract.Default(), slog.New(slog.DiscardHandler), nil)

@@ -40,14 +40,15 @@ func TestExitCodes(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer taken.Close()
+	busy := taken.Addr().String()
 	for args, want := range map[string]string{
 		"":             "no upstream: give -upstream",
 		"-no-such":     "see -help",
 		"-upstreams .": "-upstreams: want a file with lines such as a=https://host-a: ",
-		"-upstream a=http://h,key-env=GATEWAY_TEST_ABSENT":      "-upstream a: what key-env names holds no credential: put it there",
-		"-upstream a=http://h -listen " + taken.Addr().String(): "stop the program that listens there, or choose another address",
-		"-upstream a=http://h -listen 127.0.0.1:0 -admin 8080":  "-admin: listen tcp: address 8080: missing port in address: want",
-		"-upstream a=http://h,key-file=.":                       "key-file must name a file that can be read: ",
+		"-upstream a=http://h,key-env=GATEWAY_TEST_ABSENT":        "-upstream a: what key-env names holds no credential: put it there",
+		"-upstream a=http://h -listen 127.0.0.1:0 -admin " + busy: "-admin: listen tcp " + busy + ": bind: address already in use: stop the program that listens there, or choose another address",
+		"-upstream a=http://h -listen nonsense":                   "-listen: listen tcp: address nonsense: missing port in address: want an address of this machine, such as",
+		"-upstream a=http://h,key-file=.":                         "key-file must name a file that can be read: ",
 	} {
 		c := program(t, strings.Fields(args)...)
 		var out, errors strings.Builder
