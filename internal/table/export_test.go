@@ -46,8 +46,8 @@ func (t *Table) Put(k Key, stamp uint32, r Record, now int64) (Record, bool) {
 // Each is All for who wants the Records.
 func (t *Table) Each(now int64, yield func(Key, Record) bool) {
 	t.All(now, func(k Key) bool {
-		f, ok := t.Get(k, now)
-		return !ok || yield(k, f.Record())
+		r, _, ok := t.Look(k, now)
+		return !ok || yield(k, r)
 	})
 }
 
