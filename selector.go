@@ -104,7 +104,7 @@ type Config[T any] struct {
 	// Capacity is the largest number of bindings. 0 means DefaultCapacity.
 	//
 	// A session that is named by an id takes one binding, and one more for each thread.
-	// A session that is recognised by its messages takes some four, and up to eleven, for
+	// A session that is recognised by its messages takes some four, and up to fifteen, for
 	// every text that a person wrote; the older ones expire while the conversation goes
 	// on. A session that has moved takes twice as many for as long as its former place
 	// is remembered.
