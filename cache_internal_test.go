@@ -227,7 +227,7 @@ func TestUsesAreWrittenDownWhereNewBindingsComeIn(t *testing.T) {
 		k := c.Key("k")
 		was := c.Set(k, "a").Expires
 		elapse(time.Second)
-		for i := range 20 {
+		for i := range 30 {
 			c.Set(c.Key(fmt.Sprint(i)), "a")
 		}
 		elapse(time.Millisecond)
