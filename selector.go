@@ -554,17 +554,23 @@ func (s *Selector[T]) stateHolder(q *query, candidates []T) (holder pick, absent
 func (s *Selector[T]) stateFirst() bool { return s.cfg.FailPinned && s.cache.learned.Load() }
 
 // index returns the index of t among the candidates, or -1. It looks first where t stood
-// the last time, since lists of candidates seldom change.
+// the last time, since lists of candidates seldom change, and then from a little before
+// that on, since they seldom change much.
 func (s *Selector[T]) index(t *registry.Target, candidates []T) int {
-	hint := int(t.Hint.Load())
-	if hint < len(candidates) && s.cfg.ID(candidates[hint]) == t.Name {
+	hint, n := int(t.Hint.Load()), len(candidates)
+	if hint < n && s.cfg.ID(candidates[hint]) == t.Name {
 		return hint
 	}
-	for i, c := range candidates {
-		if s.cfg.ID(c) == t.Name {
+	i := max(0, min(hint, n)-8)
+	for range n {
+		if i == n {
+			i = 0
+		}
+		if s.cfg.ID(candidates[i]) == t.Name {
 			t.Hint.Store(uint32(i))
 			return i
 		}
+		i++
 	}
 	return -1
 }

@@ -1179,6 +1179,44 @@ func TestHitDoesNotAllocate(t *testing.T) {
 	}
 }
 
+// Where some candidates come and go, those that stay are found near where they stood, and
+// all are found wherever they stand.
+func TestHitLooksNearby(t *testing.T) {
+	t.Parallel()
+	var all []string
+	for i := range 100 {
+		all = append(all, fmt.Sprint("t", i))
+	}
+	asked := 0
+	s := newSelector(t, affinity.Config[string]{
+		ID:       func(target string) string { asked++; return target },
+		Fallback: always("t50"),
+	})
+	for _, tt := range []struct {
+		candidates []string
+		most       int // calls of ID
+	}{
+		{all, 200}, // places it
+		{all, 100}, // looks for it
+		{all, 1},
+		{all[1:], 20},
+		{all, 20},
+		{all[7:], 20},
+		{all, 20},
+		{all[:51], 1},
+		{all[50:], 101},
+		{all, 101},
+		{slices.Concat(all[51:], all[:51]), 101},
+		{all[50:51], 2},
+	} {
+		asked = 0
+		got, err := s.Pick(t.Context(), session("x"), tt.candidates)
+		require.NoError(t, err)
+		require.Equal(t, "t50", got)
+		require.LessOrEqual(t, asked, tt.most, "%d candidates", len(tt.candidates))
+	}
+}
+
 // A hit on an id in a body leaves nothing for the garbage collector but the id,
 // wherever it stands and however large the body is.
 func TestHitOnABodyIDAllocatesTheID(t *testing.T) {
