@@ -63,7 +63,7 @@ func TestAccountsAreFound(t *testing.T) {
 func TestChargeOfAClosedAccount(t *testing.T) {
 	l := newLedger(0, nil)
 	a := l.account("x")
-	l.start = l.start.Add(-(idleHalfLives + 1) * DefaultHalfLife)
+	l.start = l.start.Add(-(idleHalfLives + 1) * defaultHalfLife)
 	l.tidy()
 	require.Nil(t, l.known("x"))
 	l.add(a, 5, 0, 10)

@@ -141,7 +141,7 @@ func TestHalfLife(t *testing.T) {
 				b, ts := create(balance.CostConfig[*target]{HalfLife: halfLife}), targets(2)
 				spend(b, "t0", 100_000)
 				if halfLife == 0 {
-					halfLife = balance.DefaultHalfLife
+					halfLife = time.Hour
 				}
 				for range 100 { // decay adds up
 					pass(halfLife / 100)

@@ -10,8 +10,8 @@ import (
 	"github.com/go-affinity/affinity/extract"
 )
 
-// DefaultHalfLife is the HalfLife of a [CostConfig] that has none.
-const DefaultHalfLife = time.Hour
+// defaultHalfLife is the HalfLife of a [CostConfig] that has none.
+const defaultHalfLife = time.Hour
 
 // CostConfig configures [LeastCost], and the part of [Prefix] that deals with
 // cost. ID is required; the zero value of every other field is a good default.
@@ -39,7 +39,7 @@ type CostConfig[T any] struct {
 
 	// HalfLife is the time after which work counts for half as much. With a short
 	// one work is even over minutes, with a long one over hours. 0 or less means
-	// DefaultHalfLife.
+	// an hour.
 	HalfLife time.Duration
 
 	// Cost returns what a request that has used u costs. Any unit will do, such as

@@ -50,7 +50,7 @@ const perRequest = 2000
 
 func newLedger(halfLife time.Duration, cost func(affinity.Usage) float64) *ledger {
 	if halfLife <= 0 {
-		halfLife = DefaultHalfLife
+		halfLife = defaultHalfLife
 	}
 	if cost == nil {
 		cost = affinity.Usage.Cost

@@ -71,7 +71,7 @@ func TestCancelTakesBackWhatWasAdded(t *testing.T) {
 	}{
 		{name: "sessions cost more by then", before: 1e6, placed: true, followUp: 1e5, laterMean: 9e5, wantBefore: 1e6},
 		{name: "sessions cost less by then", before: 1e6, placed: true, followUp: 9e5, laterMean: 1e3, wantBefore: 1e6},
-		{name: "an eighth is left", before: 1e6, placed: true, followUp: 1e6, laterMean: 1e6, after: 3 * DefaultHalfLife / expectedDecay, wantBefore: 1e6 / 8},
+		{name: "an eighth is left", before: 1e6, placed: true, followUp: 1e6, laterMean: 1e6, after: 3 * defaultHalfLife / expectedDecay, wantBefore: 1e6 / 8},
 		{name: "nothing was added by the first placement", before: 1e6, placed: true, first: true, followUp: 1e5, laterMean: 1e5, wantBefore: 1e6},
 		{name: "a request that was expected", before: 1e6, followUp: 1e5, laterMean: 1e5, wantBefore: 1e6},
 		{name: "a request of which a part was expected", before: 100, followUp: 1e5, laterMean: 1e5, wantBefore: 100},

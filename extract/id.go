@@ -10,15 +10,15 @@ import (
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
-// MaxID is the length in bytes of the longest session id.
-const MaxID = 256
+// maxID is the length in bytes of the longest session id.
+const maxID = 256
 
 // maxRaw is the length of the longest string, as it is written, that is looked at for an
-// id. It is larger than MaxID since an old metadata.user_id has more in it than the id.
+// id. It is larger than maxID since an old metadata.user_id has more in it than the id.
 const maxRaw = 16 << 10
 
 // ID returns s as a session id, and whether it is fit to be one. Surrounding white space
-// is trimmed, and a uuid is brought to lower case. An id has 1 to MaxID bytes of
+// is trimmed, and a uuid is brought to lower case. An id has 1 to 256 bytes of
 // printable UTF-8, without U+FFFD, which stands for a broken character, and is not a
 // placeholder, in whatever case: null, undefined, none, nil, new, default, unknown,
 // NEW_SESSION (by which a client asks SageMaker for one), [object Object], nothing but
@@ -27,7 +27,7 @@ const maxRaw = 16 << 10
 //
 // The built-in extractors pass all ids through it; so should yours.
 func ID(s string) (string, bool) {
-	if len(s) > 0 && len(s) <= MaxID && plainID(s) && (len(s) > maxPlaceholder || !isPlaceholder(s)) {
+	if len(s) > 0 && len(s) <= maxID && plainID(s) && (len(s) > maxPlaceholder || !isPlaceholder(s)) {
 		return s, true
 	}
 	return anyID(s)
@@ -73,7 +73,7 @@ func plainID(s string) bool {
 // anyID is ID for any s, step by step. It says what an id is.
 func anyID(s string) (string, bool) {
 	s = strings.TrimSpace(s)
-	if len(s) == 0 || len(s) > MaxID || !printable(s) || placeholder(s) {
+	if len(s) == 0 || len(s) > maxID || !printable(s) || placeholder(s) {
 		return "", false
 	}
 	if isUUID(s) {

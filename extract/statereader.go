@@ -50,7 +50,7 @@ type StateReader struct {
 // NewStateReader returns a StateReader that calls found for every id, but once for one
 // that comes several times in a row, and at most 64 times in all.
 func NewStateReader(found func(id string)) *StateReader {
-	return &StateReader{found: found, buf: make([]byte, 0, MaxID)}
+	return &StateReader{found: found, buf: make([]byte, 0, maxID)}
 }
 
 const maxStates = 64
@@ -117,7 +117,7 @@ func (s *StateReader) string(p []byte) (rest []byte) {
 
 // keep adds some of the string to what is kept of it.
 func (s *StateReader) keep(part []byte) {
-	if s.unfit = s.unfit || len(s.buf)+len(part) > MaxID; !s.unfit {
+	if s.unfit = s.unfit || len(s.buf)+len(part) > maxID; !s.unfit {
 		s.buf = append(s.buf, part...)
 	}
 }
