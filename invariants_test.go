@@ -234,7 +234,7 @@ func (r *riot) ask(req *extract.Request, candidates []string) {
 	require.True(r, first.ID == second.ID && first.Session == second.Session && slices.Contains(goesOn, second.Reason) && second.Idle == 0, r.step)
 }
 
-func (r *riot) isBeside(x extract.Session) bool { return !r.cfg.SideCalls && x.Class.Beside() }
+func (r *riot) isBeside(x extract.Session) bool { return !r.cfg.SideCalls && x.Class.SideCall() }
 
 // answer has the request answered. It returns nil if that is an error.
 func (r *riot) answer(req *extract.Request, candidates []string) *affinity.Selection[string] {

@@ -55,12 +55,11 @@ type Config[T any] struct {
 	// candidates. The zero value is FailoverRebind.
 	Failover FailoverPolicy
 
-	// SideCalls treats calls beside a conversation (extract.Class.Beside: probes,
-	// titles, compaction and the like) as its turns, which make, move and refresh
-	// bindings. By default such calls go where the session's binding says and leave no
-	// trace, whatever becomes of them.
+	// SideCalls treats side calls (extract.Class.SideCall: probes, titles, compaction and
+	// the like) as turns, which make, move and refresh bindings. By default a side call
+	// goes where the session's binding says and leaves no trace, whatever becomes of it.
 	//
-	// A body is read to tell such a call from a turn only if the request would make or
+	// A body is read to tell a side call from a turn only if the request would make or
 	// move a binding, and if it is no larger than 16 kB or the session is not Explicit.
 	// Otherwise, a side call that only its body tells apart counts as a turn.
 	SideCalls bool
@@ -428,7 +427,7 @@ func (s *Selector[T]) identify(q *query, req *extract.Request) bool {
 		q.starts = s.cfg.Threads == ThreadsStart
 	}
 	q.ttl = s.lifetime(&q.sess)
-	q.beside = !s.cfg.SideCalls && q.sess.Class.Beside()
+	q.beside = !s.cfg.SideCalls && q.sess.Class.SideCall()
 	if q.now = s.cache.clock.Now(); q.ttl < int64(exactTTL) {
 		q.now = s.cache.now()
 	}
@@ -460,7 +459,7 @@ func (s *Selector[T]) count(q *query) int {
 	if known {
 		return n
 	}
-	if class := q.req.Class(); class.Beside() || class == extract.Subagent {
+	if class := q.req.Class(); class.SideCall() || class == extract.Subagent {
 		return n
 	}
 	return s.cache.openings.See(q.common, opening)
@@ -771,7 +770,7 @@ func (s *Selector[T]) place(ctx context.Context, q *query, candidates []T, sel *
 	// large one need not be read for that: a side call that carries the conversation
 	// leaves its prompt where it goes. Where the session is not Explicit, the body has
 	// been read anyway.
-	if q.beside || !s.cfg.SideCalls && (q.sess.Confidence != extract.Explicit || len(q.req.Body) <= smallBody) && q.req.Class().Beside() {
+	if q.beside || !s.cfg.SideCalls && (q.sess.Confidence != extract.Explicit || len(q.req.Body) <= smallBody) && q.req.Class().SideCall() {
 		return s.placeSideCall(ctx, q, candidates, sel)
 	}
 	done, first := s.flights.Join(q.key.k)

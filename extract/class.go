@@ -52,10 +52,10 @@ func (c Class) String() string {
 // MarshalText implements [encoding.TextMarshaler] by String.
 func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
-// Beside reports whether calls of the class stand beside the conversation: they
-// have another prompt, so that where they go says nothing about where the
-// conversation is cached.
-func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compaction }
+// SideCall reports whether calls of the class (Probe, Auxiliary, Compaction) stand beside
+// the conversation: they have a prompt of their own, so where they go says nothing about
+// where the conversation is cached.
+func (c Class) SideCall() bool { return c == Probe || c == Auxiliary || c == Compaction }
 
 // Class returns the class of the request. It takes the first of these that says one:
 //
@@ -85,7 +85,7 @@ func (c Class) Beside() bool { return c == Probe || c == Auxiliary || c == Compa
 func (r *Request) Class() Class {
 	c := r.outerClass()
 	if c == Turn || c == Subagent {
-		if b := r.bodyClass(); c == Turn || b.Beside() {
+		if b := r.bodyClass(); c == Turn || b.SideCall() {
 			c = b
 		}
 	}
@@ -319,7 +319,7 @@ func (r *Request) bodyClass() Class {
 	tools := r.hasTools(t)
 	system := t.systemClass(first, tools)
 	switch {
-	case system.Beside():
+	case system.SideCall():
 		return system
 	case t.compacts:
 		return Compaction
@@ -368,7 +368,7 @@ func (t *trail) systemClass(first, tools bool) Class {
 				c = t.systemWish(text, first)
 			}
 			switch {
-			case c.Beside():
+			case c.SideCall():
 				return c
 			case c == Subagent, addressesSubagent(text):
 				class = Subagent

@@ -220,7 +220,7 @@ func TestClassNames(t *testing.T) {
 	beside := map[extract.Class]bool{extract.Probe: true, extract.Auxiliary: true, extract.Compaction: true}
 	for c := extract.Turn; c <= extract.Compaction; c++ {
 		require.Regexp(t, "^[a-z]+$", c.String())
-		require.Equal(t, beside[c], c.Beside(), c)
+		require.Equal(t, beside[c], c.SideCall(), c)
 	}
 	require.Equal(t, "<unknown extract.Class>", extract.Class(99).String())
 	name, err := extract.Compaction.MarshalText()
@@ -274,7 +274,7 @@ func TestSessionsCarryTheirClass(t *testing.T) {
 				req.Body = []byte(`{"y":"` + strings.Repeat("y", size) + `"` + body)
 				s, ok := chain.Extract(req)
 				require.True(t, ok, req.Body)
-				require.True(t, s.Class.Beside(), "%s: %s", s.Source, body)
+				require.True(t, s.Class.SideCall(), "%s: %s", s.Source, body)
 				require.Equal(t, req.Class(), s.Class, body)
 			}
 		}

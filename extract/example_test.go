@@ -169,9 +169,9 @@ func ExampleStateReader() {
 
 func ExampleRequest_Class() {
 	count := extract.Request{Method: "POST", Path: "/v1/messages/count_tokens"}
-	fmt.Println(count.Class(), count.Class().Beside())
+	fmt.Println(count.Class(), count.Class().SideCall())
 	turn := extract.Request{Method: "POST", Path: "/v1/messages"}
-	fmt.Println(turn.Class(), turn.Class().Beside())
+	fmt.Println(turn.Class(), turn.Class().SideCall())
 	// Output:
 	// probe true
 	// turn false

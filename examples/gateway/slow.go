@@ -105,7 +105,7 @@ const (
 // begun takes in that u took d to begin an answer, or has taken that long and
 // has not begun. It reports how soon that was, and whether u is slow by now.
 func (g *gateway) begun(x *exchange, u *upstream, kind int, d time.Duration) (how speed, slow bool) {
-	if call := (extract.Request{Method: x.req.Method, Path: x.req.Path}); call.Class().Beside() {
+	if call := (extract.Request{Method: x.req.Method, Path: x.req.Path}); call.Class().SideCall() {
 		return unknown, false
 	}
 	p := &u.paces[kind]
