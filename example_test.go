@@ -706,14 +706,16 @@ func ExampleOutcomeOf() {
 	// neutral
 }
 
-// Any function is a fallback: here, the first by name.
+// Any function is a fallback: here, one that takes the target with the fewest requests
+// under way.
 func ExamplePickerFunc() {
-	byName := affinity.PickerFunc[string](func(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
-		return slices.Min(candidates), nil
+	underWay := map[string]int{"a": 4, "b": 1, "c": 2}
+	least := affinity.PickerFunc[string](func(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
+		return slices.MinFunc(candidates, func(x, y string) int { return cmp.Compare(underWay[x], underWay[y]) }), nil
 	})
-	target, err := byName.Pick(context.Background(), nil, []string{"c", "a", "b"})
+	target, err := least.Pick(context.Background(), nil, []string{"a", "b", "c"})
 	fmt.Println(target, err)
-	// Output: a <nil>
+	// Output: b <nil>
 }
 
 // A Cache can be used by itself.

@@ -2,7 +2,6 @@ package balance
 
 import (
 	"context"
-	"math"
 	"math/rand/v2"
 
 	"github.com/go-affinity/affinity"
@@ -21,15 +20,6 @@ func (p policy[T]) Pick(_ context.Context, req *extract.Request, candidates []T)
 		return none, affinity.ErrNoCandidates
 	}
 	return candidates[p(req, candidates)], nil
-}
-
-// orInf returns load, or +Inf for NaN. NaN has no order, so what is chosen
-// would depend on the order of the candidates.
-func orInf(load float64) float64 {
-	if math.IsNaN(load) {
-		return math.Inf(1)
-	}
-	return load
 }
 
 // A choice is the candidate with the lowest score among those that it was offered.

@@ -48,7 +48,6 @@ var policies = []struct {
 	{"Random", balance.Random[*target]},
 	{"Weighted", func() affinity.Picker[*target] { return balance.Weighted(weightOf) }},
 	{"PowerOfTwo", func() affinity.Picker[*target] { return balance.PowerOfTwo(loadOf) }},
-	{"Least", func() affinity.Picker[*target] { return balance.Least(loadOf) }},
 	{"Rendezvous", func() affinity.Picker[*target] { return balance.Rendezvous(nameOf, scopeOf) }},
 	{"LeastCost", func() affinity.Picker[*target] {
 		return balance.LeastCost(balance.CostConfig[*target]{ID: nameOf, Weight: weightOf})
@@ -186,7 +185,6 @@ func TestNilFunctionPanics(t *testing.T) {
 	}{
 		{"weight of Weighted", "balance: Weighted needs a weight function", func() { balance.Weighted[int](nil) }},
 		{"load of PowerOfTwo", "balance: PowerOfTwo needs a load function", func() { balance.PowerOfTwo[int](nil) }},
-		{"load of Least", "balance: Least needs a load function", func() { balance.Least[int](nil) }},
 		{"id of Rendezvous", "balance: Rendezvous needs an id function", func() { balance.Rendezvous[*target](nil, scopeOf) }},
 		{"ID of LeastCost", "balance: LeastCost needs an id function", func() { balance.LeastCost(balance.CostConfig[*target]{}) }},
 		{"ID of Prefix", "balance: Prefix needs an id function", func() { balance.Prefix(balance.PrefixConfig[*target]{}) }},

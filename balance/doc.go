@@ -5,8 +5,7 @@
 //	FillFirst    the first: your order is the priority
 //	Random       any: even in the long run, and no state that goroutines share
 //	Weighted     in proportion to a weight: targets of different size or quota
-//	PowerOfTwo   the less loaded of two: for a measure of load that lags behind
-//	Least        the least loaded of all: for a measure of load that is up to date
+//	PowerOfTwo   the less loaded of two: for a measure of load of your own
 //	Rendezvous   by hash: gateways that share nothing agree on the target of a key
 //	LeastCost    where the least work went lately: evens out work, with nothing to measure
 //	Prefix       the same, weighed against what each target has in its cache
@@ -19,7 +18,7 @@
 // branches, sub-agents), if clients do not say which session they belong to, or if
 // targets come and go. It reads the body of every request.
 //
-// Take PowerOfTwo or Least if you have a better measure of load than work, such as
+// Take PowerOfTwo if you have a better measure of load than work, such as
 // what is left of a quota. Take Rendezvous if several processes, or one process
 // after a restart, are to place a session on the same target.
 //

@@ -77,14 +77,6 @@ func ExamplePowerOfTwo() {
 	// Output: b
 }
 
-func ExampleLeast() {
-	work := map[string]float64{"a": 80_000, "b": 15_000, "c": 60_000}
-	p := balance.Least(func(account string) float64 { return work[account] })
-	account, _ := p.Pick(context.Background(), nil, []string{"a", "b", "c"})
-	fmt.Println(account)
-	// Output: b
-}
-
 func ExampleRendezvous() {
 	p := balance.Rendezvous(
 		func(replica string) string { return replica },

@@ -1,6 +1,7 @@
 package balance
 
 import (
+	"math"
 	"math/rand/v2"
 
 	"github.com/go-affinity/affinity"
@@ -11,9 +12,8 @@ import (
 // takes the one with the lower load, or either of them if the loads are equal. If
 // there is only one candidate, it is taken, and load is not called.
 //
-// It comes close to [Least] in evenness and asks for two loads only. And unlike
-// Least, it does not send everybody to the same target in the time between a load
-// being low and being reported as high.
+// It is nearly as even as taking the least loaded of all. And while a load that has
+// risen is still reported as low, it does not send everybody there.
 //
 // Load may be in any unit, and may be negative; NaN counts as +Inf. PowerOfTwo
 // panics if load is nil.
@@ -37,4 +37,13 @@ func PowerOfTwo[T any](load func(target T) float64) affinity.Picker[T] {
 		}
 		return i
 	})
+}
+
+// orInf returns load, or +Inf for NaN. NaN has no order, so what is chosen
+// would depend on the order of the candidates.
+func orInf(load float64) float64 {
+	if math.IsNaN(load) {
+		return math.Inf(1)
+	}
+	return load
 }
