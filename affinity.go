@@ -20,10 +20,10 @@ import (
 //
 // Rules for implementers:
 //   - Pick is called by many goroutines at once.
-//   - The result must be one of the candidates that were passed. A Selector passes the
-//     candidates of its own caller; if there are others, without those that are being
-//     drained and without one that the session is to leave. It refuses a result that its
-//     caller did not offer ([ErrNotCandidate]), but not one that is being drained.
+//   - The result must be one of the candidates. A Selector passes those of its own
+//     caller, less those that are being drained and one that the session is to leave,
+//     unless none would remain. It refuses a result that its caller did not offer
+//     ([ErrNotCandidate]), but not one that is being drained.
 //   - The slice belongs to the caller: do not modify or keep it.
 //   - req may be nil, and any of its fields empty. ctx is the one that Select was called
 //     with: what else Pick has to know can be a value of it.
@@ -60,9 +60,9 @@ var (
 	ErrNoID = errors.New("affinity: Config.ID returned an empty string for the target to bind")
 )
 
-// A PinnedError reports that a request refers to state on an upstream that it
-// cannot be sent to. See [Config.FailPinned]. If the target was left out although it could
-// serve, since it costs extra, say, select with it as the only candidate.
+// A PinnedError reports that a request refers to state on an upstream that it cannot be
+// sent to. See [Config.FailPinned]. If you left the target out although it could serve,
+// say because it costs extra, select again with it as the only candidate.
 type PinnedError struct {
 	// Target is the ID of the target that holds the state, which is not among the
 	// candidates: the one that Selection.Learn was told, or else the session's home.
@@ -76,8 +76,8 @@ func (e *PinnedError) Error() string {
 
 // A Selection is the answer of [Selector.Select]: the chosen candidate, and the
 // [Decision] that led to it. An error comes with the zero Selection, whose Done and Learn
-// do nothing. Do not copy a Selection (go vet tells): its outcome would count once for
-// every copy.
+// do nothing. Hand on its address, not a copy (go vet reports copies): the outcome would
+// count once for every copy.
 type Selection[T any] struct {
 	// Target is the chosen candidate.
 	Target T
@@ -128,9 +128,9 @@ func (s *Selection[T]) Done(o Outcome) {
 
 // Learn notes that the target holds state under the given id, such as that of the
 // response that it has just made; [extract.StateReader] finds such ids. A later request
-// that says no more than that it goes on from this state is sent to the target, and
-// belongs to the same session. An id that [extract.ID] does not accept is ignored, and so
-// is state of a target whose own ID is empty. Learn may be called from any goroutine.
+// that names nothing but this state is sent to the target, and belongs to the same
+// session. An id that [extract.ID] does not accept is ignored, and so is state of a
+// target whose own ID is empty. Learn may be called from any goroutine.
 //
 // An id means something only within the scope and tenant of the request. It takes a place
 // in the Cache like a binding, and lives as long. The id that is learned first, which
@@ -168,17 +168,17 @@ const (
 	// or a detour.
 	ReasonFailover
 
-	// ReasonDetour: the session's home was not among the candidates, has only just come
-	// back, or is given up for the detour, being drained or stale. The detour that served
-	// before served again.
+	// ReasonDetour: the detour that served before served again. The session's home was
+	// not among the candidates, had only just come back, or was given up for the detour,
+	// being drained or no longer likely to have the prompt.
 	ReasonDetour
 
 	// ReasonReturned: the session was on a detour and has gone back to its home, which
 	// is among the candidates again.
 	ReasonReturned
 
-	// ReasonExpired: the session was idle for longer than its home keeps prompts.
-	// The fallback chose its home again, perhaps the same one.
+	// ReasonExpired: the session was idle for longer than its home keeps prompts. The
+	// fallback chose a home anew, perhaps the same one.
 	ReasonExpired
 
 	// ReasonOverload: the session was recognised by its messages alone, and its
@@ -249,18 +249,18 @@ type Decision struct {
 	// threads. It is zero if there is no session.
 	Session Digest
 
-	// Conversations estimates how many different conversations were seen under the id
-	// in the request, if the Confidence of that is Conventional; else it is 0. It is
-	// close up to a hundred, and never above 384. More than a few mean that the id names
-	// no conversation: the client sends the same one in all of them. All go to one target
-	// then, but from more than 64 on, if extract.Trail is in the Chain, each is known by
-	// its messages or, if it shows none, by the state that it goes on from. Side calls
-	// and sub-agents are not counted, since they do not begin as the conversation does.
+	// Conversations estimates how many conversations share the id in the request, if that
+	// id is Conventional; else it is 0. It is close up to a hundred, and never above 384.
+	// More than a few mean that the id names no conversation: the client sends it in all
+	// of them. They all go to one target; but if there are more than 64, and
+	// extract.Trail is in the Chain, each is known by its messages or, if it shows none,
+	// by the state that it continues. Side calls and sub-agents are not counted, since
+	// they begin differently.
 	Conversations int
 
-	// Idle is for how long the conversation had not used the binding that this request
-	// found. It is 0 if that is not known, if there was no binding, or if it was another
-	// conversation's or thread's.
+	// Idle is how long ago the conversation had last used the binding that this request
+	// found. It is 0 if that is not known, if there was no binding, or if it was that of
+	// another conversation or thread.
 	Idle time.Duration
 
 	// Outcome is what Selection.Done was told, and Reported whether it was called.
@@ -344,11 +344,11 @@ func (u Usage) Cost() float64 {
 // request, including those that a [Selector] sends to their session's home without
 // asking it. A Selector whose fallback is a Balancer tells it of all of them.
 //
-// For each request, the Selector calls Place or Charge, and for each Ticket that it gets at
-// most one of Settle and Cancel. A request may have several tickets, if it does not go where
-// Place has sent it: it has lost a race to another one of its session, say, or stays at home.
-// All but the last are canceled. The rules for pickers apply. All methods are called by
-// many goroutines at once.
+// For each request, the Selector calls Place or Charge, and for each Ticket that it gets
+// at most one of Settle and Cancel. A request gets several tickets if it does not go
+// where Place has sent it, say because it lost a race to another request of its session,
+// or stays at home. All but the last are canceled. The rules for pickers apply. All
+// methods are called by many goroutines at once.
 type Balancer[T any] interface {
 	Picker[T]
 
@@ -398,10 +398,10 @@ const (
 	Served
 
 	// TransientFailure: the target failed or refused for now (429, 5xx, a broken
-	// connection). The binding stays, but ends when it would have ended without this
-	// request, unless another request has used it since or that time has passed. A
-	// binding that the request itself has made ends a TTL after it was made. To have
-	// the session fail over, leave the target out of the candidates.
+	// connection). The binding stays, but the request does not count as a use of it: the
+	// binding ends when it would have ended without, unless another request has used it
+	// since or that time is past. A binding that the request itself made ends a TTL after
+	// it was made. To have the session fail over, leave the target out of the candidates.
 	TransientFailure
 
 	// TerminalFailure: the target is of no use to this session any more (a revoked

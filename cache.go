@@ -45,8 +45,9 @@ type CacheConfig struct {
 	// What expires first is what was used least recently, and bindings of requests under
 	// way go last, unless Config.Lifetime gives sessions different lifetimes.
 	//
-	// Where Cache.All yields as many bindings as that, but for a few percent, others had to
-	// go before their time: the capacity is too small. (Cache.Len does not tell.)
+	// The capacity is too small if Cache.All yields as many bindings as that, or a few
+	// percent fewer: then others had to go before their time. (Cache.Len does not tell,
+	// since it counts expired ones.)
 	Capacity int
 }
 
@@ -64,7 +65,7 @@ type Key struct{ k table.Key }
 // million sessions of one scope, about two pairs have the same Digest. The zero Digest
 // stands for no session.
 //
-// An upstream may be told it too: as a prompt_cache_key, say, where the client sends none
+// You may tell it to an upstream, say as a prompt_cache_key where the client sends none
 // and no other Cache serves its turns.
 type Digest uint64
 
@@ -256,9 +257,9 @@ func (c *Cache) lag(ttl, now int64) int64 {
 	return max(0, min(maxLag, int64(uint64(ttl)/lagShare), now-c.table.Recent()))
 }
 
-// Key returns the Key of the session that parts name, in order. Parts are kept
-// apart: ("a", "bc") and ("ab", "c") are two sessions. These are sessions of the caller:
-// whatever the parts, the Key is never that of a Selector's session. To find those, use
+// Key returns the Key of the session that parts name, in order. Parts are kept apart:
+// ("a", "bc") and ("ab", "c") are two sessions. These are sessions of the caller:
+// whatever the parts, it is never the Key of a Selector's session. To find those, use
 // [Selector.Peek] or [Cache.All].
 func (c *Cache) Key(parts ...string) Key {
 	var sum digest.Sum
@@ -426,7 +427,7 @@ func (c *Cache) MoveFunc(target string, match func(Key, Binding) bool) int {
 	return n
 }
 
-// Clear removes every binding, shard by shard: those that are made meanwhile may stay.
+// Clear removes every binding, shard by shard; those that are made meanwhile may stay.
 // Drains and what was learned about targets stay, too.
 func (c *Cache) Clear() { c.table.Clear() }
 

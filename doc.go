@@ -18,8 +18,8 @@
 //
 // # Use
 //
-// A target is of any type. Say what it is called, say who chooses when there is nothing
-// to go by, and ask for every request:
+// A target is of any type. Say what it is called and who chooses where no session
+// decides, and ask for every request:
 //
 //	sel, err := affinity.New(affinity.Config[*Account]{
 //		ID:       func(a *Account) string { return a.Name },
@@ -50,10 +50,10 @@
 // state whose place is known, it goes there: see below.)
 //
 // Session known by an id that names a conversation by custom only, such as
-// prompt_cache_key, and that more than 64 conversations have in common: if extract.Trail
-// is in the Chain, each of these is known by its messages instead. One that shows none,
-// since the server keeps it, is known by the state that it goes on from, if that was learned
-// ([Selection.Learn]), and otherwise by the id.
+// prompt_cache_key: if more than 64 conversations share the id, and extract.Trail is in
+// the Chain, each is known by its messages instead. One whose messages the server keeps
+// is known by the state that it continues, if that was learned ([Selection.Learn]), and
+// otherwise by the id.
 //
 // Session with a binding: its home, if that is among the candidates, and the binding lives
 // for another TTL. Neither the order of the candidates nor the fallback has a say, with
@@ -66,14 +66,14 @@
 // [Config.Failover] says whether the target that serves is the new home, or a detour
 // until the home is back.
 //
-// Session that was idle for longer than its home keeps prompts: the fallback chooses its
-// home again. There is no prompt left to lose, and it is a chance to even out the load.
+// Session that was idle for longer than its home keeps prompts: the fallback chooses a
+// home anew. There is no prompt left to lose, and it is a chance to even out the load.
 //
 // Session without a binding: the extractor may name an earlier form of the same
-// conversation, or a neighbour. If one of them has a binding, the session gets a binding
-// to the same target; to a neighbour's only if that is still likely to have the prompt,
-// is not being drained and has no more than its share of the load. From then on the two
-// move separately. Otherwise the fallback chooses.
+// conversation, or a neighbour. If one of them has a binding, the session is bound to the
+// same target; to a neighbour's only if the target is still likely to have the prompt, is
+// not being drained and has no more than its share of the load. From then on the two move
+// separately. Otherwise the fallback chooses.
 //
 // Concurrent first requests of one session get one target, however long the fallback
 // takes: one of them asks it, the others wait. If it fails, each of the others asks for
@@ -84,13 +84,13 @@
 //
 // # Candidates
 //
-// The caller knows who is healthy. The candidates are the targets that it holds usable for
-// one request: leave out those that are down, are out of quota, lack the model that the
-// request asks for, or were tried already. For a hedge, which is sent while the first
+// The caller knows who is healthy. The candidates are the targets that it holds usable
+// for one request: leave out those that are down, are out of quota, lack the model that
+// the request asks for, or were tried already. For a hedge, which is sent while the first
 // attempt is still under way, ask the fallback itself: Select would move the session.
 // Where something else has chosen the target, such as a scheduler, a hedge that won or
 // the connection that a turn came in on, Select with that target as the only candidate:
-// the session goes on there.
+// the session continues there.
 //
 // # Outcomes
 //

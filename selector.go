@@ -22,13 +22,13 @@ import (
 // Config configures a [Selector] over targets of type T. ID and Fallback are
 // required; the zero value of every other field is a good default.
 type Config[T any] struct {
-	// ID returns what a target is called: a non-empty string that is unique among
-	// the candidates and the same in every run of the program, such as the name of an
+	// ID returns what a target is called: a non-empty string that is unique among the
+	// candidates and the same in every run of the program, such as the name of an
 	// account. (Of two with the same ID, one may never be chosen.) A replica that has
-	// restarted has nothing cached any more: then let its ID change, say with its address,
-	// or call Selector.InvalidateTarget. ID is called several times for each request, with
-	// candidates and with what Fallback chose, so it must be quick and safe for concurrent
-	// use.
+	// restarted has nothing cached any more: then let its ID change, say with its
+	// address, or call Selector.InvalidateTarget. ID is called several times for each
+	// request, with candidates and with what Fallback chose, so it must be quick and safe
+	// for concurrent use.
 	ID func(target T) string
 
 	// Fallback chooses the target of a request that has no session, of a session
@@ -66,8 +66,9 @@ type Config[T any] struct {
 
 	// FailPinned makes Select fail with a *PinnedError rather than send a request to any
 	// upstream but the one that holds the state it refers to (extract.Request.Pins). By
-	// default such a request goes to its session's home like any other, or if it has none
-	// to where its state is known to be, and the upstream answers for itself.
+	// default such a request goes to its session's home like any other or, without a
+	// home, to where its state is known to be; if the state is not there, the upstream
+	// says so.
 	//
 	// With FailPinned, state whose place is known (Selection.Learn) takes precedence over
 	// the session's binding; bodies are read to find it. State of which nothing was
@@ -109,9 +110,9 @@ type Config[T any] struct {
 	// is remembered.
 	Capacity int
 
-	// Cache holds the bindings. nil means a new one, of the given TTL and Capacity.
-	// If it is set, TTL and Capacity must be 0, since the Cache has its own; Lifetime
-	// may still be set.
+	// Cache holds the bindings. nil means a new one, of the given TTL and Capacity. If it
+	// is set, TTL and Capacity must be 0, since the Cache has its own; for another TTL,
+	// set Lifetime.
 	//
 	// Selectors may share a Cache, or hand it on when a configuration is replaced:
 	// sessions then stay where they are, as long as targets keep their IDs, and Tenant
@@ -128,9 +129,9 @@ type Config[T any] struct {
 type ThreadPolicy uint8
 
 const (
-	// ThreadsStart: a thread starts at the home of what started it, where the
-	// session's state is within reach. From then on it has a binding of its own,
-	// so that it moves without the others.
+	// ThreadsStart: a thread starts at the home of what started it, where the session's
+	// state is within reach. From then on it has a binding of its own, and moves without
+	// the others.
 	ThreadsStart ThreadPolicy = iota
 
 	// ThreadsShare: a thread has no binding but its session's.
@@ -151,12 +152,13 @@ const (
 	// then on.
 	FailoverRebind FailoverPolicy = iota
 
-	// FailoverReturn: the home stays the home. Another target serves, always the
-	// same one, until the home is among the candidates again. After an outage, sessions
-	// come back one by one, over as long as the outage took but at most five
-	// minutes. A home that is away for longer than it keeps prompts, or than the TTL,
-	// is given up. What the fallback chose is the home even if it fails at once: Invalidate
-	// a ReasonNew session before the retry, or it goes there later, where it never was.
+	// FailoverReturn: the home stays the home. Another target serves, always the same
+	// one, until the home is among the candidates again. After an outage, sessions come
+	// back one by one, over as long as the outage took but at most five minutes. A home
+	// that is away for longer than it keeps prompts, or than the TTL, is given up. What
+	// the fallback chose is the home even if it fails at once: before the retry,
+	// Invalidate a session whose Reason was ReasonNew, or it moves there later, where it
+	// never was.
 	FailoverReturn
 )
 
@@ -288,8 +290,8 @@ func has(chain extract.Chain, such func(extract.Extractor) bool) bool {
 // replaced meanwhile. Each record has a stamp of its own, so code that must not undo
 // what another request has done names the stamp that it goes by (see Cache.bind).
 
-// Pick is Select for callers that want nothing but the target. Nobody can report the
-// outcome, so the binding lives for a TTL from now, however long the answer takes. Pick
+// Pick is Select for callers that want nothing but the target. No outcome can be
+// reported, so the binding lives for a TTL from now, however long the answer takes. Pick
 // makes a Selector a [Picker], which can be the fallback of another Selector; a
 // [Balancer] that is the fallback of the inner one then goes by its estimates, since it
 // is told of no outcome.
@@ -1574,8 +1576,8 @@ func (s *Selector[T]) Invalidate(req *extract.Request) bool {
 }
 
 // InvalidateSession removes all bindings of the session that d stands for, and returns
-// their number. It visits the whole table: it is for operators, who know a session by
-// what they read in a log.
+// their number. It is for operators, who know a session from a log; it visits the whole
+// table.
 func (s *Selector[T]) InvalidateSession(d Digest) int {
 	return s.cache.DeleteFunc(func(_ Key, b Binding) bool { return b.Session == d })
 }
@@ -1593,8 +1595,8 @@ func (s *Selector[T]) InvalidateTarget(id string) { s.cache.DeleteTarget(id) }
 // Config.Tenant returns for them, or "" if there is none, and their Request.Scope. It is 0
 // if both are empty.
 //
-// It has 24 bits. Two scopes have the same number with a chance of one in sixteen
-// million; among five thousand, it is as likely as not that some two do.
+// It has 24 bits: two given scopes have the same Digest with a chance of one in sixteen
+// million, and among five thousand, some two do as likely as not.
 func (s *Selector[T]) Scope(tenant, scope string) Digest {
 	return scopeOf(s.cache.within(tenant, scope))
 }
@@ -1605,8 +1607,8 @@ func (s *Selector[T]) Scope(tenant, scope string) Digest {
 // A request still goes there if it has no other candidate, or if it refers to state that is
 // there (with Config.FailPinned also if that is only likely).
 //
-// Counts tells how many bindings are left there; the requests under way are the caller's
-// to count. The drain belongs to the Cache. It lasts until Resume, in all Selectors that
+// Counts tells how many bindings are left there; requests under way are for the caller to
+// count. The drain belongs to the Cache. It lasts until Resume, in all Selectors that
 // have the Cache or take it over, and even for a target that never comes back: Resume
 // that one when it is gone.
 func (s *Selector[T]) Drain(id string, until time.Time) {

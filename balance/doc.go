@@ -31,8 +31,8 @@
 //
 //	choice.Done(affinity.Outcome{Result: affinity.Served, Usage: usage})
 //
-// A balancer is worth what it remembers. When the configuration changes, hand the
-// same one to the new Selector.
+// A balancer works by what it remembers: when the configuration changes, hand the same
+// one to the new Selector.
 //
 // # What they have in common
 //
@@ -78,8 +78,8 @@
 //	})
 //
 // A function hides the methods of what it calls. With LeastCost in place of RoundRobin
-// here, the Selector would not see a Balancer, and LeastCost would be told of no requests
-// but those that it places, and of no outcome. To restrict a balancer, embed it in a type
-// of your own and give that a Place, which is what a Selector calls, and a Pick that calls
-// Place: the example Balancer does so.
+// here, the Selector would not see a Balancer: LeastCost would be told only of the
+// requests that it places, and of no outcome. To restrict a balancer, embed it in a type
+// of your own and give that a Place, which is what a Selector calls, and a Pick that
+// calls Place: the example Balancer does so.
 package balance

@@ -24,11 +24,12 @@ type CostConfig[T any] struct {
 	// affinity.Config.ID returns.
 	ID func(target T) string
 
-	// Weight returns how much work a target is to be given relative to the others:
-	// its quota, say, or what is left of that. A target of weight 2 is given twice
-	// the work of one of weight 1. The weight may change from call to call: a target is
-	// given its share by the weight of the moment, and nothing to make up for the time
-	// before. So for a slow start, let that of one which is new or back rise from a little.
+	// Weight returns how much work a target is to be given relative to the others: its
+	// quota, say, or what is left of that. A target of weight 2 is given twice the work
+	// of one of weight 1. The weight may change from call to call: a target is given its
+	// share by the weight of the moment, and nothing to make up for the time before. So
+	// for a slow start, let the weight of a target that is new or back rise from a low
+	// one.
 	//
 	// A target whose weight is 0, negative or NaN is given no new session as long
 	// as there are other candidates; if none of them has a weight, all have the
@@ -51,12 +52,12 @@ type CostConfig[T any] struct {
 	// 1.25, to a quarter more. The fair share of a target is the work of all
 	// candidates, divided among them by weight. 0 or less means no bound.
 	//
-	// Above its bound, a target is given no new session as long as another
-	// candidate is below. And it is Overloaded, so that a Selector makes sessions
-	// leave it: only those that are known by their messages alone, at most one in
-	// half a minute, and each only for a target that stays below its own bound with
-	// the whole prompt uncached. Leaving causes work itself: mostly a few percent
-	// of all work at 1.25, and several times as much at 1.05.
+	// Above its bound, a target is given no new session as long as another candidate is
+	// below. It is also Overloaded, so that a Selector moves sessions away: only those
+	// that are known by their messages alone, at most one in half a minute, and each only
+	// to a target that stays below its own bound with the whole prompt uncached. Moving
+	// causes work itself: mostly a few percent of all work at 1.25, and several times as
+	// much at 1.05.
 	MaxShare float64
 }
 
@@ -87,9 +88,10 @@ type CostConfig[T any] struct {
 // it. So a target that fails at once, that answers 404 or that is so slow that
 // clients give up does not look idle, and does not attract all new sessions.
 //
-// A target that is new, or that was not among the candidates for a while, is taken
-// to have had the mean load in the meantime. It is given its share of new
-// sessions, and none to make up for those that it has missed.
+// A target that is new, or that was not among the candidates for a while, is taken to
+// have had the mean load in the meantime. It is given its share of new sessions, and none
+// to make up for those that it missed. So one balancer serves several pools of targets,
+// which may overlap.
 //
 // Used without a Selector, LeastCost knows of its own picks only. All its methods
 // may be called by many goroutines at once. Placements wait for each other; all

@@ -41,21 +41,20 @@ type PrefixConfig[T any] struct {
 // load of the target with them. For a session that will stay, the tokens that it is
 // likely to cost later are added to the first number, so that load counts for more.
 //
-// It keeps an index of the beginnings of prompts that targets were sent. So
-// branches of a conversation, sub-agents and sessions of the same project find
-// their common beginning, clients without any session id their conversation, and
-// sessions their way home after an outage. But no target attracts more because it
-// holds more: a system prompt that all sessions have in common is soon everywhere.
+// It keeps an index of the beginnings of prompts that targets were sent. So branches of a
+// conversation, sub-agents and sessions of the same project find their common beginning,
+// clients without a session id find their conversation, and sessions find their way home
+// after an outage. But no target attracts more because it holds more: a system prompt
+// that all sessions have in common is soon everywhere.
 //
 // As the fallback of a Selector, it places sessions that are new, that were idle
 // for long or whose home is gone; the others stay where they are. With an extractor
 // that names no session, such as an empty extract.Chain, it decides for every
 // request. That finds a little more in caches, and moves some sessions.
 //
-// Prefix believes that a target holds what it was sent. From the cached tokens in
-// outcomes it learns, for each target, how much of that is left after a pause. A
-// target that has failed a request does not hold its prompt, unless it has served
-// it before.
+// Prefix assumes that a target holds what it was sent. From the cached tokens in outcomes
+// it learns, for each target, how much of that is left after a pause. A target that has
+// failed a request does not hold its prompt, unless it has served it before.
 //
 // All that [LeastCost] says about cost, absence and concurrency holds here too,
 // except that every request takes the lock of the index, once when it is sent and

@@ -25,19 +25,19 @@ import (
 //   - every target has about as many keys as any other, but not necessarily as much
 //     work: see [LeastCost].
 //
-// If the key is empty, or the request is nil, any candidate is taken, at random. A
-// key that is made of several fields needs something between them that none of
-// them can contain, or "a"+"bc" and "ab"+"c" are the same key.
+// If the key is empty, or the request is nil, any candidate is taken, at random. Fields
+// that make up a key need something between them that none of them can contain, or
+// "a"+"bc" and "ab"+"c" are the same key.
 //
-// As the fallback of a Selector, Rendezvous places a session on the same target in
-// all processes, and after a restart, which no binding outlives. But a session
-// whose target has failed stays where it went, in the processes that saw the
-// failure, until its binding ends; with affinity.FailoverReturn it is back within
-// minutes. Nor does a session that has a binding move to a target that joins, while it does
-// so in a process that has started since: then they send it by turns to two targets for as
-// long as it lives. Clear the Cache of each (affinity.Cache.Clear) when targets have been
-// added, and all agree again. And a request that names nothing but state, such as a
-// previous_response_id, is led to it only in the process that has learned where it is.
+// As the fallback of a Selector, Rendezvous places a session on the same target in all
+// processes, and after a restart, which no binding outlives. But a session whose target
+// has failed stays where it went, in the processes that saw the failure, until its
+// binding ends; with affinity.FailoverReturn it is back within minutes. And a session
+// that has a binding does not move to a target that joins, but does so in a process that
+// started later: then the processes send it to two targets for as long as it lives. Clear
+// the Cache of each (affinity.Cache.Clear) when targets have been added, and all agree
+// again. And a request that names nothing but state, such as a previous_response_id,
+// finds it only in the process that has learned where it is.
 //
 // IDs must be unique and stable. The cost of a pick grows with the number of
 // candidates and the length of their IDs, each of which is hashed.

@@ -70,15 +70,19 @@ func (c Class) SideCall() bool { return c == Probe || c == Auxiliary || c == Com
 //     OpenAI's compaction_trigger, the warm-up and quota calls of Claude Code, and
 //     greetings and the like that ask for no more than 16 tokens.
 //
-// The bodies of other clients are recognised by their words: system prompts that say
-// "You are a sub-agent"; where there is nothing but a first question, most system
-// prompts that want a title or summary of a conversation, or a commit message, and some
-// prompts that ask about what was said, such as whether it is safe or right, who is to
-// answer it and what to look up for it (in the question itself, only if that has several
-// lines); and the wish for a title of a given length for the conversation at hand, for the
-// questions that the user may ask next or, in system prompts as well, for a standalone
-// question. Titles, summaries and standalone questions are known in Chinese, Japanese,
-// Korean, Russian, German, French, Spanish and Portuguese, too.
+// The bodies of other clients are recognised by their words:
+//
+//   - system prompts that say "You are a sub-agent";
+//   - where there is nothing but a first question, most system prompts that want a title
+//     or summary of a conversation, or a commit message, and some prompts that ask about
+//     what was said, such as whether it is safe or right, who is to answer it and what to
+//     look up for it (in the question itself, only if that has several lines);
+//   - the wish for a title of a given length for the conversation at hand, for the
+//     questions that the user may ask next or, in system prompts as well, for a
+//     standalone question.
+//
+// Titles, summaries and standalone questions are known in Chinese, Japanese, Korean,
+// Russian, German, French, Spanish and Portuguese, too.
 //
 // Where the headers say Subagent, the body is looked at as well, since a sub-agent may
 // have side calls of its own. When in doubt, the class is Turn.

@@ -103,8 +103,8 @@
 //	Trail()
 //	  the messages                Aider, Gemini CLI, Qwen Code, Continue, pi, browser-use, SDKs
 //
-// Some names are in none of these lists, since clients use them for something else,
-// such as a request, a turn or a machine: X-Request-Id, Idempotency-Key, Traceparent,
+// Some names are in none of these lists, since clients use them for something else, such
+// as a request, a turn or a machine: X-Request-Id, Idempotency-Key, Traceparent,
 // X-Interaction-Id, X-Parent-Session-Id, Mcp-Session-Id, any other user,
 // safety_identifier and others. Nor is Coze's conversation_id, which is in the query.
 //
@@ -134,7 +134,7 @@
 // values nested no deeper than 1,024, and with no more than 32,768 members and objects
 // that hold them (the body, metadata and the like). Anything else names no session. Of
 // several members with one name the last counts, as it does for the parsers of most
-// upstreams, and so it does of two spellings in one row of the table. Time is linear in
+// upstreams; so does the last of two spellings in one row of the table. Time is linear in
 // the size of the body, and what is kept of it is bounded.
 //
 // How much of a body is checked depends on its size:

@@ -148,8 +148,8 @@ func (c Chain) Extract(r *Request) (s Session, ok bool) {
 	return s, ok
 }
 
-// Find is Extract for callers in a hurry. It fills in s rather than returning a copy,
-// since copying a Session takes as long as looking up a header. And it leaves to
+// Find is a faster Extract, which a Selector uses. It fills in s rather than returning a
+// copy, since copying a Session takes as long as looking up a header. And it leaves to
 // [Request.Complete] what few callers ask for, where a header names the session: who
 // started it (Parent), and the Class Subagent if only that tells. If no extractor finds a
 // session, s is the zero Session.

@@ -18,12 +18,11 @@ const maxID = 256
 const maxRaw = 16 << 10
 
 // ID returns s as a session id, and whether it is fit to be one. Surrounding white space
-// is trimmed, and a uuid is brought to lower case. An id has 1 to 256 bytes of
-// printable UTF-8, without U+FFFD, which stands for a broken character, and is not a
-// placeholder, in whatever case: null, undefined, none, nil, new, default, unknown,
-// NEW_SESSION (by which a client asks SageMaker for one), [object Object], nothing but
-// zeros and hyphens (as the zero uuid), or a template that was never filled in (with {{
-// or ${).
+// is trimmed, and a uuid is brought to lower case. An id has 1 to 256 bytes of printable
+// UTF-8, without U+FFFD, which stands for a broken character. It is no placeholder, in
+// upper or lower case: null, undefined, none, nil, new, default, unknown, NEW_SESSION (by
+// which a client asks SageMaker for one), [object Object], nothing but zeros and hyphens
+// (as the zero uuid), or a template that was never filled in (with {{ or ${).
 //
 // The built-in extractors pass all ids through it; so should yours.
 func ID(s string) (string, bool) {

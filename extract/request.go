@@ -26,8 +26,8 @@ type Request struct {
 	// Header holds the HTTP headers. Those that name a session, describe it or hold a
 	// credential are found whatever the case of their names, so a map that was not filled
 	// in by net/http will do. A name in canonical form takes precedence over other
-	// spellings of it. If Content-Type, the header of the session or a credential is in
-	// canonical form, all names must be.
+	// spellings of it. Do not mix: if Content-Type, the header of the session or a
+	// credential is in canonical form, all names must be.
 	Header http.Header
 
 	// Body is the JSON text of the request, decompressed. A Body that is not
@@ -53,8 +53,8 @@ type Request struct {
 	// Metadata is what the caller knows from elsewhere, such as the query, the handshake
 	// of a WebSocket or a message queue. Only the extractors of the function Metadata
 	// look at it, and Default has none of them: copy what is meant as HTTP headers, such
-	// as gRPC metadata, to Header (with Add, or an extractor of yours that uses Get finds
-	// nothing).
+	// as gRPC metadata, to Header (with Add, so that an extractor of yours finds it with
+	// Get).
 	Metadata map[string]string
 
 	// What was found out about Header.
@@ -79,11 +79,12 @@ type Request struct {
 //
 // It reads the body and puts in its place a reader that starts over, so a proxy can send
 // r on as it came. If there is a body and it was read whole, r.GetBody is set as well. A
-// gzip Content-Encoding is undone for the Request, but not for the proxy, and a byte order
-// mark, past which some upstreams read, is left out of the Request. So is a body that is
-// larger than limit (compressed or not), has another encoding or is damaged: sessions are
-// then known by their headers alone. So memory is bounded by three times the limit. The
-// body of a CONNECT, such as that of a WebSocket over HTTP/2, is a tunnel, and is not read.
+// gzip Content-Encoding is undone for the Request, but not for the proxy, and a byte
+// order mark, past which some upstreams read, is left out of the Request. A body that is
+// larger than limit (compressed or not), has another encoding or is damaged is left out,
+// too: sessions are then known by their headers alone. Memory is bounded by three times
+// the limit. The body of a CONNECT, such as that of a WebSocket over HTTP/2, is a tunnel,
+// and is not read.
 //
 // It waits for the body, up to limit. Where large ones are to pass as they come, ask with
 // the headers first, as in the example Headers of affinity.Selector.Peek.

@@ -2,9 +2,9 @@ package extract
 
 import "bytes"
 
-// A StateReader finds the ids of state in a response while it passes by: the
-// answer of an upstream as JSON or as a stream of events. Write it what the client is
-// sent, in pieces of any size; it delays nothing and keeps no more than three ids.
+// A StateReader finds the ids of state in a response while it passes by: the answer of an
+// upstream as JSON or as a stream of events. Write to it what the client is sent, in
+// pieces of any size; it delays nothing and keeps no more than three ids.
 //
 // In members named id, file_id, output_file_id, error_file_id, batch_id, container_id,
 // thread_id, conversation_id, response_id, interaction_id or environment_id, it knows
@@ -23,7 +23,7 @@ import "bytes"
 //
 // It does not know whether an API keeps what it names: every answer of Anthropic's has an
 // id msg_..., as OpenAI's items do, but is not kept. Each id that is learned takes a
-// place in the Cache, so write it the responses of APIs that keep state, and no others.
+// place in the Cache, so give it only the responses of APIs that keep state.
 type StateReader struct {
 	found func(id string)
 	n     int    // how many were found
@@ -47,8 +47,8 @@ type StateReader struct {
 	hasUUID bool
 }
 
-// NewStateReader returns a StateReader that calls found for every id, but once for one
-// that comes several times in a row, and at most 64 times in all.
+// NewStateReader returns a StateReader whose Write calls found for every id: only once
+// for one that comes several times in a row, and at most 64 times in all.
 func NewStateReader(found func(id string)) *StateReader {
 	return &StateReader{found: found, buf: make([]byte, 0, maxID)}
 }

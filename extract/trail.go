@@ -106,18 +106,20 @@ import (
 // If there is none, the turn starts at the target of a request with the same texts in
 // any setting, as side calls of an agent have them, or of one that ended in the same
 // last texts: those on both sides of an answer, at least two different ones with at
-// least 32 bytes together (a picture counts for 11). So a conversation of which a client
-// sends only the last part, with at least three texts of a person, mostly stays where it
-// is, whether the client leaves out the rest or sums it up. So does one that has
-// something else in front of the first question in each turn, such as a file that is
-// open; its second turn only does under a system prompt that is the same but for times
-// of day. So does one whose client adds something to the last message, such as a picture
-// of the page, and leaves it out of the next turn. What is added may stand before or
-// behind the question, or be several texts behind it or, under a system prompt that is
-// the same but for times of day, around it in one text, if the question has fewer than
-// 256 bytes and is the first paragraph, the last one, the line behind "Question:" or the
-// like (in English and some other languages) near either end or, with or without a label,
-// the last line.
+// least 32 bytes together (a picture counts for 11). So these mostly stay where they are:
+//
+//   - a conversation of which a client sends only the last part, with at least three
+//     texts of a person, whether it leaves out the rest or sums it up;
+//   - one that has something else in front of the first question in each turn, such as a
+//     file that is open; its second turn stays only under a system prompt that is the
+//     same but for times of day;
+//   - one whose client adds something to the last message, such as a picture of the page,
+//     and leaves it out of the next turn. What is added may stand before or behind the
+//     question, or be several texts behind it. Under a system prompt that is the same but
+//     for times of day, it may also stand around the question in one text, if the question
+//     has fewer than 256 bytes and is the first paragraph, the last one, the last line
+//     (with or without a label), or the line behind "Question:" or the like near either
+//     end (in English and some other languages).
 //
 // All this requires an answer in the messages, which shows that there was an earlier
 // request; or the conversation in the system prompt or in one text, where each line of a
