@@ -261,13 +261,6 @@ func ExampleSelector_Select() {
 	// [a b] -> b, bound, left ""
 }
 
-func ExampleSelector_Select_errors() {
-	sel, ctx := selector(), context.Background()
-	_, err := sel.Select(ctx, request("chat-1"), nil)
-	fmt.Println(errors.Is(err, affinity.ErrNoCandidates))
-	// Output: true
-}
-
 // A client that names no session is known by its messages: a turn leads back
 // to the turn before it.
 func ExampleSelector_Select_messages() {
@@ -285,12 +278,6 @@ func ExampleSelector_Select_messages() {
 	// Output:
 	// a new trail
 	// a inherited trail
-}
-
-func ExampleSelector_Pick() {
-	target, err := selector().Pick(context.Background(), request("chat-1"), []string{"a", "b"})
-	fmt.Println(target, err)
-	// Output: a <nil>
 }
 
 // Selectors nest: sessions stay at a region, and within it at a host.
@@ -321,20 +308,6 @@ func ExampleSelector_Pick_nested() {
 	// Output:
 	// chat-1 eu/1
 	// chat-2 eu/1
-}
-
-func ExampleSelector_Peek() {
-	sel := selector()
-	_, ok := sel.Peek(request("chat-1"))
-	fmt.Println(ok)
-	if _, err := sel.Pick(context.Background(), request("chat-1"), []string{"a", "b"}); err != nil {
-		panic(err)
-	}
-	b, ok := sel.Peek(request("chat-1"))
-	fmt.Println(b.Target, ok)
-	// Output:
-	// false
-	// a true
 }
 
 // A filter that gets the headers before the body, as Envoy's ext_proc does, need not wait for
@@ -677,10 +650,39 @@ func (breaksOff) RoundTrip(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 200, Body: io.NopCloser(body), Request: r}, nil
 }
 
+// A WebSocket stays at the target where it was opened. Each of its turns is a selection of
+// its own, with that target as the only candidate from the second on.
+func ExampleSelection_Done_websocket() {
+	sel, candidates := selector(), []string{"a", "b", "c"}
+	for _, message := range []string{
+		`{"type":"response.create","input":"Where is Oslo?"}`,
+		`{"type":"response.create","input":"And Bergen?","previous_response_id":"resp_1"}`,
+	} {
+		// The message is what the body of a POST would be. Header is that of the handshake.
+		req := &extract.Request{Method: "POST", Path: "/v1/responses", Body: []byte(message)}
+		choice, err := sel.Select(context.Background(), req, candidates)
+		if err != nil {
+			panic(err)
+		}
+		candidates = []string{choice.Target}
+		choice.Learn("resp_1")                                 // the id in response.created
+		choice.Done(affinity.Outcome{Result: affinity.Served}) // at response.completed
+		fmt.Println(choice.Target, choice.Reason)
+	}
+	// Output:
+	// a new
+	// a bound
+}
+
+// Requests that come after Close are served, but bind nothing.
 func ExampleSelector_Close() {
 	sel := selector()
-	fmt.Println(sel.Close(), sel.Close())
-	// Output: <nil> <nil>
+	if err := sel.Close(); err != nil {
+		panic(err)
+	}
+	choice, err := sel.Select(context.Background(), request("chat-1"), []string{"a", "b"})
+	fmt.Println(choice.Target, choice.Reason, err)
+	// Output: a no-session <nil>
 }
 
 func ExampleSelection_Done() {
@@ -739,14 +741,22 @@ func ExampleCache() {
 	// false
 }
 
+// In a full Cache, what was used least recently makes room.
 func ExampleNewCache() {
-	_, err := affinity.NewCache(affinity.CacheConfig{Capacity: -1})
-	fmt.Println(err)
-	// Output: affinity: CacheConfig.Capacity is negative
+	c, err := affinity.NewCache(affinity.CacheConfig{Capacity: 2})
+	if err != nil {
+		panic(err)
+	}
+	c.Set(c.Key("chat-1"), "a")
+	c.Set(c.Key("chat-2"), "b")
+	c.Get(c.Key("chat-1"))
+	c.Set(c.Key("chat-3"), "c")
+	fmt.Println(c.Len(), c.Counts())
+	// Output: 2 map[a:1 c:1]
 }
 
-// A conversation that says no more than which response it goes on from is sent
-// where that response is.
+// A request that names nothing but the response that it continues is sent where that
+// response is.
 func ExampleSelection_Learn() {
 	sel, ctx := selector(), context.Background()
 	ask := func(body string) *affinity.Selection[string] {

@@ -52,10 +52,15 @@ func ExampleChain() {
 	// "" from "", false
 }
 
+// A conversation that the path names.
 func ExampleExtractorFunc() {
-	nobody := extract.ExtractorFunc(func(*extract.Request) (extract.Session, bool) { return extract.Session{}, false })
-	show(nobody, &extract.Request{})
-	// Output: "" from "", false
+	chats := extract.ExtractorFunc(func(r *extract.Request) (extract.Session, bool) {
+		id, found := strings.CutPrefix(r.Path, "/chats/")
+		id, ok := extract.ID(id)
+		return extract.Session{Source: "chat-path", ID: id}, found && ok
+	})
+	show(chats, &extract.Request{Path: "/chats/c-1"})
+	// Output: "c-1" from "chat-path", true
 }
 
 func ExampleHeader() {
