@@ -197,9 +197,9 @@ func (c Chain) Find(r *Request, s *Session) (ok bool) {
 // nothing, or a quick look in Anthropic's protocol (see [ClaudeCode]). If a body of more
 // than 16 kB has several members that name a conversation, those within the first or the
 // last kilobyte take precedence, and of those in between the first. (This does not apply
-// to prompt_cache_key, which some applications send in all conversations.) So a request
-// that has its id where clients put it costs the same whatever the size of its body. The
-// slice is the caller's, to change before use.
+// to prompt_cache_key, which some applications send in all conversations: the whole body
+// is read.) So a request that has its id where clients put it costs the same whatever the
+// size of its body. The slice is the caller's, to change before use.
 func Default() Chain {
 	return Chain{ClaudeCode(), Headers(), ClaudeUserID(), BodyIDs(), State(), UserID(), Trail()}
 }

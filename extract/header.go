@@ -20,13 +20,13 @@ func Header(names ...string) Extractor {
 	return newHeaders(names, false)
 }
 
-// Headers returns an Extractor of the session headers of known clients and
-// gateways: X-Claude-Code-Session-Id and those of the table in the package
-// documentation, in its order. After them come headers of other vendors, of the forms
-// ...-Session-Id, ...-Conversation-Id, ...-Chat-Id and ...-Thread-Id, unless the name says
-// that they hold something else; those with X- in front come first. If a request has more
-// than 32 such headers, none of them counts. Sources are as with [Header], except that
-// X-Client-Request-Id counts as Thread-Id.
+// Headers returns an Extractor of the session headers of known clients and gateways:
+// X-Claude-Code-Session-Id and those of the table in the package documentation, in its
+// order. After them come headers of other vendors, of the forms ...-Session-Id,
+// ...-Conversation-Id, ...-Chat-Id and ...-Thread-Id, unless the name says that they hold
+// something else; those with X- in front come first. Such a header costs one allocation,
+// for its name; if a request has more than 32, none of them counts. Sources are as with
+// [Header], except that X-Client-Request-Id counts as Thread-Id.
 func Headers() Extractor { return knownHeaders }
 
 // knownHeaders is Headers. A name that is added here has a row in doc.go as well, which
