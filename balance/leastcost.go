@@ -19,9 +19,9 @@ const defaultHalfLife = time.Hour
 // The functions are called by many goroutines at once. Prefix calls Cost while it holds a
 // lock, so Cost must neither call the balancer nor wait for somebody who does.
 type CostConfig[T any] struct {
-	// ID returns what a target is called. It must return the same string for the
-	// same target at all times, a different one for every other target, and what
-	// affinity.Config.ID returns.
+	// ID returns what a target is called. It must return the same string for the same
+	// target at all times, a different one for every other target, and what
+	// affinity.Config.ID returns: by that name the Selector reports outcomes.
 	ID func(target T) string
 
 	// Weight returns how much work a target is to be given relative to the others: its

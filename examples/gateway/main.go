@@ -41,9 +41,9 @@
 // An upstream that begins its answers far later than the others (-slow) gets only single
 // requests until it no longer does, and one that begins none at all is given up. (So an
 // answer that takes many times as long as usual, and at least eight seconds, may be asked
-// for twice.) An answer may take ten minutes to begin, and any time from then on. But a
-// client that stops sending its request is given up after a minute, and so is whoever
-// stops reading what it is sent, client or upstream.
+// for twice.) An answer may take ten minutes to begin, and as long as it likes from then
+// on. But a client that stops sending its request is given up after a minute, and so is
+// whoever stops reading what it is sent, client or upstream.
 //
 // # Requests that fail
 //
@@ -54,8 +54,8 @@
 //   - if errors such as 500 say that it may be its own fault, it is tried on each twice
 //     at most;
 //   - if the client's credential is denied, on one other that is there;
-//   - if the upstreams' own are, on each once, and the client gets a 502, since its own
-//     is not at fault;
+//   - if the gateway's own credential is denied, on each upstream once; then the client
+//     gets a 502, since its own credential is not at fault;
 //   - if it refers to state at an upstream that is out, and the others know nothing of it (404,
 //     or a 400 that may say so), the client is told to come back: 503.
 //
