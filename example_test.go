@@ -8,6 +8,7 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -115,10 +116,28 @@ func ExampleDecision() {
 		},
 	}))
 	log.Info("request", "affinity", choice.Decision)
-	fmt.Println(sel.Stats().Selected[affinity.ReasonNew], "new")
 	// Output:
 	// level=INFO msg=request affinity.target=anna affinity.reason=new affinity.source=x-session-id affinity.confidence=explicit affinity.session=000000000000001f affinity.result=served affinity.uncached=1200 affinity.cached=88000 affinity.output=350 affinity.cost=11750
-	// 1 new
+}
+
+// A counter for each reason, which is fit for the label of a metric. With Failed, they add
+// up to the number of requests.
+func ExampleSelector_Stats() {
+	sel := selector()
+	for _, session := range []string{"chat-1", "chat-2", "chat-1"} {
+		if _, err := sel.Pick(context.Background(), request(session), []string{"anna", "ben"}); err != nil {
+			panic(err)
+		}
+	}
+	stats := sel.Stats()
+	for _, reason := range slices.Sorted(maps.Keys(stats.Selected)) {
+		if n := stats.Selected[reason]; n > 0 {
+			fmt.Printf("affinity_selected_total{reason=%q} %d\n", reason, n)
+		}
+	}
+	// Output:
+	// affinity_selected_total{reason="bound"} 1
+	// affinity_selected_total{reason="new"} 2
 }
 
 // Drain lets a target run dry: sessions stay, new ones go elsewhere.
