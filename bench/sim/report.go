@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -228,38 +227,29 @@ func (rep *report) draw(dir string) error {
 		return err
 	}
 	for _, tr := range rep.Traces {
-		c := chart.ScatterChart{
+		const floor = 0.001 // what is below is drawn there
+		c := chart.Figure{
 			Title: "Misses against imbalance: " + described(tr.Trace),
 			Subtitle: fmt.Sprintf("%d upstreams whose prompt caches live for %s after their last use, mean of %d runs.\nLeft is fewer misses, down is more even work: the lower left corner is perfect.",
 				rep.Upstreams, rep.TTL, rep.Seeds),
-			X: chart.Axis{Label: "tokens read anew, above those of one infinite cache"},
-			Y: chart.Axis{Label: "cost of the busiest upstream, above the mean", Format: above},
+			X: chart.Axis{Label: "tokens read anew, above those of one infinite cache", Log: true, Format: func(v float64) string {
+				if v == floor {
+					return "≤ " + above(v)
+				}
+				return above(v)
+			}},
+			Y: chart.Axis{Label: "cost of the busiest upstream, above the mean", Log: true, Format: above},
 		}
-		const floor = 0.001 // what is below is drawn there
-		c.X.Lo, c.Y.Lo = floor, 1
-		c.X.Format = func(v float64) string {
-			if v == floor {
-				return "≤ " + above(v)
-			}
-			return above(v)
-		}
+		var points []chart.Point
 		for _, s := range tr.Policies {
-			p := chart.Point{Name: s.Name, Ours: s.Ours, X: max(s.Mean.Uncached-1, floor), Y: max(s.Mean.Cost-1, floor), XErr: s.SD.Uncached, YErr: s.SD.Cost}
-			c.X.Hi, c.Y.Hi = max(c.X.Hi, 1.6*p.X), max(c.Y.Hi, 1.5*p.Y)
-			c.Y.Lo = min(c.Y.Lo, p.Y/1.8)
-			c.Points = append(c.Points, p)
+			points = append(points, chart.Point{Name: s.Name, Ours: s.Ours, X: max(s.Mean.Uncached-1, floor), Y: max(s.Mean.Cost-1, floor), XErr: s.SD.Uncached, YErr: s.SD.Cost})
 		}
-		c.X.Hi, c.Y.Hi = max(c.X.Hi, 0.1), max(c.Y.Hi, 0.1)
 		name := "tradeoff-" + tr.Trace
 		if tr.Generated {
 			name += "-generated"
 			c.Subtitle += "\nThe trace is made up by the generator."
 		}
-		f, err := os.Create(filepath.Join(dir, name+".svg"))
-		if err != nil {
-			return err
-		}
-		if err := cmp.Or(chart.Scatter(f, c), f.Close()); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name+".svg"), c.Scatter(points), 0o666); err != nil {
 			return err
 		}
 	}

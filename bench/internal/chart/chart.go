@@ -1,6 +1,5 @@
-// Package chart draws the figures of the benchmarks as SVG files that need
-// nothing else: no script, no style sheet, no font but the reader's own. They
-// have a white ground, so they read the same on a light page and on a dark one.
+// Package chart draws the figures of the benchmarks as SVG files, with gonum's plot.
+// They have a white ground, so they read the same on a light page and on a dark one.
 //
 // What is drawn depends on the input alone: the same data give the same bytes,
 // so a figure in version control changes only when its numbers do.
@@ -8,174 +7,126 @@ package chart
 
 import (
 	"bytes"
-	"encoding/xml"
-	"fmt"
-	"io"
+	"image/color"
 	"math"
 	"strconv"
 	"strings"
-	"unicode/utf8"
+
+	xfont "golang.org/x/image/font"
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/text"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// The palette: ours, theirs, and what holds them.
-const (
-	colorOurs  = "#0b6bcb"
-	colorOther = "#8a94a3"
-	colorInk   = "#1f2933"
-	colorMuted = "#5f6c7b"
-	colorGrid  = "#e6e9ee"
-	colorFrame = "#c5ccd6"
+// A Figure is all of a chart but what is drawn in it.
+type Figure struct {
+	Title    string
+	Subtitle string // may have several lines
+	X, Y     Axis   // bars need no Y
+	Note     string // small print below, such as the machine; may be empty
+}
+
+// An Axis says what is drawn along it, and how.
+type Axis struct {
+	Label  string
+	Log    bool                   // logarithmic: all values must be above zero
+	Format func(v float64) string // writes a value
+}
+
+// The palette: what is ours and what is not, and what holds both.
+var (
+	colorOf    = map[bool]color.Color{true: color.RGBA{0x0b, 0x6b, 0xcb, 0xff}, false: color.RGBA{0x8a, 0x94, 0xa3, 0xff}}
+	colorInk   = color.RGBA{0x1f, 0x29, 0x33, 0xff}
+	colorMuted = color.RGBA{0x5f, 0x6c, 0x7b, 0xff}
+	colorGrid  = color.RGBA{0xdc, 0xe0, 0xe6, 0xff}
 )
 
-const fonts = `-apple-system,BlinkMacSystemFont,'Segoe UI',Helvetica,Arial,sans-serif`
-
-// margin is the space between a figure's edge and its text.
-const margin = 22.0
-
-// canvas collects the elements of a figure.
-type canvas struct{ buf bytes.Buffer }
-
-func (c *canvas) printf(format string, args ...any) { fmt.Fprintf(&c.buf, format+"\n", args...) }
-
-// num writes a coordinate: to a tenth, which no eye tells from less.
-func num(v float64) string {
-	v = math.Round(v*10) / 10
-	if v == 0 {
-		return "0" // not -0
+// style says how a text is set.
+func style(size vg.Length, c color.Color, bold bool) text.Style {
+	// By -0.5 the library sets the middle between the longest strokes, which looks low.
+	s := text.Style{Color: c, YAlign: -0.4, Handler: plot.DefaultTextHandler}
+	s.Font.Typeface, s.Font.Variant, s.Font.Size = "Liberation", "Sans", size
+	if bold {
+		s.Font.Weight = xfont.WeightBold
 	}
-	return strconv.FormatFloat(v, 'f', -1, 64)
+	return s
 }
 
-func (c *canvas) line(x1, y1, x2, y2 float64, color string, width float64) {
-	c.printf(`<line x1="%s" y1="%s" x2="%s" y2="%s" stroke="%s" stroke-width="%s"/>`,
-		num(x1), num(y1), num(x2), num(y2), color, num(width))
+// plot returns an empty plot with the scales of f and a grid.
+func (f Figure) plot() *plot.Plot {
+	p := plot.New()
+	p.BackgroundColor = nil
+	scale(&p.X, f.X)
+	scale(&p.Y, f.Y)
+	grid := plotter.NewGrid()
+	grid.Vertical.Color, grid.Vertical.Width = colorGrid, 0.6
+	grid.Horizontal = grid.Vertical
+	p.Add(grid)
+	return p
 }
 
-func (c *canvas) rect(x, y, w, h float64, fill, attributes string) {
-	c.printf(`<rect x="%s" y="%s" width="%s" height="%s" fill="%s"%s/>`, num(x), num(y), num(w), num(h), fill, attributes)
-}
-
-// font says how a text is set.
-type font struct {
-	size   float64
-	color  string
-	bold   bool
-	anchor string // start if empty
-	turned bool   // read from below
-}
-
-func (c *canvas) text(x, y float64, f font, s string) {
-	if s == "" {
-		return
+// scale makes a what as says.
+func scale(a *plot.Axis, as Axis) {
+	a.Color, a.Tick.Length = colorGrid, 0
+	a.Tick.Label.Color, a.Tick.Label.Font = colorMuted, style(8.5, nil, false).Font
+	if as.Log {
+		a.Scale = plot.LogScale{}
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, `<text x="%s" y="%s" font-size="%s" fill="%s"`, num(x), num(y), num(f.size), f.color)
-	if f.bold {
-		b.WriteString(` font-weight="600"`)
-	}
-	if f.anchor != "" {
-		fmt.Fprintf(&b, ` text-anchor="%s"`, f.anchor)
-	}
-	if f.turned {
-		fmt.Fprintf(&b, ` transform="rotate(-90 %s %s)"`, num(x), num(y))
-	}
-	b.WriteString(">" + escape(s) + "</text>")
-	c.printf("%s", b.String())
-}
-
-// escape makes s fit for a text or an attribute.
-func escape(s string) string {
-	var b strings.Builder
-	_ = xml.EscapeText(&b, []byte(s)) // a Builder does not fail
-	return b.String()
-}
-
-// width is about how wide s is, on the safe side.
-func width(s string, f font) float64 {
-	per := 0.54
-	if f.bold {
-		per = 0.58
-	}
-	return per * f.size * float64(utf8.RuneCountInString(s))
-}
-
-// head draws title and subtitle, and returns where the figure goes on.
-func (c *canvas) head(title, subtitle string) float64 {
-	y := margin
-	if title != "" {
-		y += 12
-		c.text(margin, y, font{size: 18, color: colorInk, bold: true}, title)
-		y += 8
-	}
-	if subtitle != "" {
-		for line := range strings.SplitSeq(subtitle, "\n") {
-			y += 13
-			c.text(margin, y, font{size: 12.5, color: colorMuted}, line)
-			y += 4
+	a.Tick.Marker = plot.TickerFunc(func(lo, hi float64) []plot.Tick {
+		ticks := plot.DefaultTicks{}.Ticks(lo, hi)
+		if as.Log {
+			ticks = plot.LogTicks{}.Ticks(lo/10, hi) // by ten, since below 1 it begins too late
 		}
-	}
-	return y + 8
-}
-
-// writeTo writes the figure, of the given size, to w.
-func (c *canvas) writeTo(w io.Writer, title string, wide, high float64) error {
-	var head bytes.Buffer
-	fmt.Fprintf(&head, `<svg xmlns="http://www.w3.org/2000/svg" width="%s" height="%s" viewBox="0 0 %[1]s %[2]s" font-family="%s" role="img">`+"\n",
-		num(wide), num(high), fonts)
-	fmt.Fprintf(&head, "<title>%s</title>\n", escape(title))
-	fmt.Fprintf(&head, `<rect x="0.5" y="0.5" width="%s" height="%s" rx="8" fill="#ffffff" stroke="%s"/>`+"\n",
-		num(wide-1), num(high-1), colorFrame)
-	if _, err := head.WriteTo(w); err != nil {
-		return err
-	}
-	c.printf("</svg>")
-	_, err := c.buf.WriteTo(w)
-	return err
-}
-
-// scale maps values to coordinates.
-type scale struct {
-	lo, hi   float64 // values, in the order of the coordinates
-	from, to float64 // coordinates
-	log      bool
-}
-
-// at returns the coordinate of v; values beyond the ends lie at the ends.
-func (s scale) at(v float64) float64 {
-	v = min(max(v, s.lo), s.hi)
-	if s.log {
-		return s.from + (s.to-s.from)*(math.Log(v)-math.Log(s.lo))/(math.Log(s.hi)-math.Log(s.lo))
-	}
-	return s.from + (s.to-s.from)*(v-s.lo)/(s.hi-s.lo)
-}
-
-// ticks returns round values from lo to hi: about n of them, or 1, 2 and 5 of
-// every power of ten (1 alone where there are many) if the scale is logarithmic.
-func (s scale) ticks(n int) []float64 {
-	var ticks []float64
-	if s.log {
-		digits := []float64{1, 2, 5}
-		if math.Log10(s.hi/s.lo)*3 > 2*float64(n) {
-			digits = digits[:1]
-		}
-		for e := math.Floor(math.Log10(s.lo)); e <= math.Ceil(math.Log10(s.hi)); e++ {
-			for _, d := range digits {
-				if v := d * math.Pow(10, e); v >= s.lo*0.999 && v <= s.hi*1.001 {
-					ticks = append(ticks, v)
-				}
+		for i, t := range ticks {
+			// LogTicks names powers of ten only, of which there are few as a rule.
+			digit := strconv.FormatFloat(t.Value, 'e', 0, 64)[0]
+			if t.Label != "" || as.Log && hi/lo < 5e4 && (digit == '2' || digit == '5') {
+				ticks[i].Label = as.Format(t.Value)
 			}
 		}
 		return ticks
+	})
+}
+
+// svg draws p and what is written around it. (The library would write the names of
+// axes, too, but leaves odd gaps if these are logarithmic.)
+func (f Figure) svg(p *plot.Plot, high vg.Length) []byte {
+	const wide, margin = 645, 16
+	svg := vgsvg.New(wide, high)
+	c := draw.New(svg)
+	c.SetColor(color.White)
+	c.Fill(c.Rectangle.Path())
+	c = draw.Crop(c, margin, -margin, margin, -margin)
+
+	s := style(13.5, colorInk, true)
+	s.YAlign = draw.YTop
+	for line := range strings.Lines(f.Title + "\n" + f.Subtitle) {
+		c.FillText(s, vg.Point{X: c.Min.X, Y: c.Max.Y}, line)
+		c.Max.Y -= s.Font.Size * 1.35
+		s.Font, s.Color = style(9.5, nil, false).Font, colorMuted
 	}
-	step := math.Pow(10, math.Floor(math.Log10((s.hi-s.lo)/float64(n))))
-	for _, m := range []float64{1, 2, 5, 10} {
-		if (s.hi-s.lo)/(step*m) <= float64(n) {
-			step *= m
-			break
-		}
+	c.Max.Y -= 6
+	if f.Note != "" {
+		c.FillText(style(8.25, colorMuted, false), vg.Point{X: c.Min.X, Y: c.Min.Y + 4}, f.Note)
+		c.Min.Y += 16
 	}
-	for i := math.Ceil(s.lo/step - 1e-9); i*step <= s.hi+step*1e-9; i++ {
-		ticks = append(ticks, i*step+0) // + 0: no -0
+	s = style(9.5, colorInk, false)
+	s.XAlign = draw.XCenter
+	c.FillText(s, vg.Point{X: c.Center().X, Y: c.Min.Y + 4}, f.X.Label)
+	c.Min.Y += 18
+	if f.Y.Label != "" {
+		s.Rotation = math.Pi / 2
+		c.FillText(s, vg.Point{X: c.Min.X + 4, Y: c.Center().Y}, f.Y.Label)
+		c.Min.X += 16
 	}
-	return ticks
+	p.Draw(c)
+
+	var b bytes.Buffer
+	_, _ = svg.WriteTo(&b) // a Buffer does not fail
+	// Who lacks the library's font has one of the same widths.
+	return bytes.ReplaceAll(b.Bytes(), []byte("font-family:Liberation Sans;"),
+		[]byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;"))
 }

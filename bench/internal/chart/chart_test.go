@@ -1,4 +1,4 @@
-package chart_test
+package chart
 
 import (
 	"bytes"
@@ -12,46 +12,38 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/go-affinity/affinity/bench/internal/chart"
+	"gonum.org/v1/plot"
 )
 
-// texts draws a figure and returns what is written in it, in order.
-func texts(t *testing.T, draw func(w io.Writer) error) []string {
-	t.Helper()
-	var buf, again bytes.Buffer
-	require.NoError(t, draw(&buf))
-	require.NoError(t, draw(&again))
-	require.Equal(t, buf.String(), again.String(), "the same data give the same figure")
-	if dir := os.Getenv("CHART_DIR"); dir != "" { // to look at them
-		require.NoError(t, os.WriteFile(filepath.Join(dir, t.Name()+".svg"), buf.Bytes(), 0o644))
-	}
+// written is a text in a figure, with where it begins.
+type written struct {
+	text string
+	x, y float64
+}
 
-	var all []string
-	in := ""
-	for d := xml.NewDecoder(&buf); ; {
+// texts draws a figure and returns what is written in it, in order.
+func texts(t *testing.T, draw func() []byte) []written {
+	t.Helper()
+	svg := draw()
+	require.Equal(t, string(svg), string(draw()), "the same data give the same figure")
+	if dir := os.Getenv("CHART_DIR"); dir != "" { // to look at them
+		require.NoError(t, os.WriteFile(filepath.Join(dir, t.Name()+".svg"), svg, 0o644))
+	}
+	var all []written
+	for d := xml.NewDecoder(bytes.NewReader(svg)); ; {
 		token, err := d.Token()
 		if errors.Is(err, io.EOF) {
 			return all
 		}
 		require.NoError(t, err, "not well-formed")
-		switch token := token.(type) {
-		case xml.StartElement:
-			in = token.Name.Local
-			for _, a := range token.Attr {
-				switch a.Name.Local {
-				case "x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "width", "height":
-					v, err := strconv.ParseFloat(a.Value, 64)
-					require.NoError(t, err)
-					require.True(t, v >= 0 && v < 2000, "%s of %s is %v", a.Name.Local, in, v)
-				}
+		if start, ok := token.(xml.StartElement); ok && start.Name.Local == "text" {
+			var e struct {
+				X    float64 `xml:"x,attr"`
+				Y    float64 `xml:"y,attr"`
+				Text string  `xml:",chardata"`
 			}
-		case xml.EndElement:
-			in = ""
-		case xml.CharData:
-			if in == "text" {
-				all = append(all, string(token))
-			}
+			require.NoError(t, d.DecodeElement(&e, &start))
+			all = append(all, written{e.Text, e.X, e.Y})
 		}
 	}
 }
@@ -60,92 +52,78 @@ func texts(t *testing.T, draw func(w io.Writer) error) []string {
 func digits(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }
 
 func TestBars(t *testing.T) {
-	got := texts(t, func(w io.Writer) error {
-		return chart.Bars(w, chart.BarChart{
-			Title: "A <hit> & more", Subtitle: "two\nlines", Axis: "ns", Note: "a machine", Format: digits,
-			Groups: []chart.BarGroup{
-				{Name: "first", Bars: []chart.Bar{{Name: "ours", Value: 120, Lo: 110, Hi: 135, Ours: true}, {Name: "theirs", Value: 480}}},
-				{Name: "second", Bars: []chart.Bar{{Name: "nothing", Value: 0}}},
-			},
-		})
-	})
-	for _, want := range []string{"A <hit> & more", "two", "lines", "ns", "a machine", "first", "second", "ours", "120", "480", "0"} {
-		require.Contains(t, got, want)
+	t.Parallel()
+	for _, log := range []bool{false, true} {
+		f := Figure{Title: "A <hit> & more", Subtitle: "two\nlines", X: Axis{Label: "ns", Log: log, Format: digits}, Note: "a machine"}
+		got := map[string]written{}
+		for _, w := range texts(t, func() []byte {
+			return f.Bars([]Group{
+				{Name: "first", Bars: []Bar{{Name: "ours", Value: 120, Lo: 110, Hi: 135, Ours: true}, {Name: "theirs", Value: 4800, Lo: 4800, Hi: 4800}}},
+				{Bars: []Bar{{Name: "second", Value: 150, Lo: 150, Hi: 150}}},
+			})
+		}) {
+			got[w.text] = w
+		}
+		for _, want := range []string{"A <hit> & more", "two", "lines", "ns", "a machine", "first", "ours", "120", "theirs", "4800", "second", "150"} {
+			require.Contains(t, got, want)
+		}
+		require.InDelta(t, got["ours"].y, got["120"].y, 1)
+		require.Less(t, got["ours"].x, got["120"].x)
+		require.Less(t, got["120"].x, got["150"].x)
+		require.Less(t, got["150"].x, got["4800"].x)
+		if log {
+			require.Contains(t, got, "200")
+			require.Contains(t, got, "1000")
+		} else {
+			require.Contains(t, got, "0")
+		}
 	}
 }
 
-func TestBarsLog(t *testing.T) {
-	got := texts(t, func(w io.Writer) error {
-		return chart.Bars(w, chart.BarChart{Log: true, Format: digits, Groups: []chart.BarGroup{{Bars: []chart.Bar{{Name: "a", Value: 1}, {Name: "b", Value: 5000}}}}})
-	})
-	require.Contains(t, got, "1000")
-	require.Contains(t, got, "a")
-}
-
-func TestBarsRefuse(t *testing.T) {
-	for name, c := range map[string]chart.BarChart{
-		"nothing":     {},
-		"NaN":         {Groups: []chart.BarGroup{{Bars: []chart.Bar{{Value: math.NaN()}}}}},
-		"negative":    {Groups: []chart.BarGroup{{Bars: []chart.Bar{{Value: -1}}}}},
-		"zero in log": {Log: true, Groups: []chart.BarGroup{{Bars: []chart.Bar{{Value: 0}}}}},
-	} {
-		c.Format = digits
-		require.Error(t, chart.Bars(io.Discard, c), name)
-	}
-}
-
-// crowd is a figure with two dozen policies, most of them close together.
-func crowd() chart.ScatterChart {
-	c := chart.ScatterChart{
-		Title: "Misses against imbalance", Subtitle: "a crowd",
-		X: chart.Axis{Label: "extra misses", Lo: 2, Hi: 200, Format: digits},
-		Y: chart.Axis{Label: "imbalance", Lo: 1, Hi: 2000, Format: digits},
-	}
-	for i := range 24 {
-		f := float64(i)
-		c.Points = append(c.Points, chart.Point{
-			Name: "policy number " + strconv.Itoa(i), Ours: i%6 == 0,
-			X: 3 * math.Pow(1.09, f*f/12), Y: 5 * math.Pow(1.3, math.Mod(7*f, 13)),
-			XErr: 0.2,
-		})
-	}
-	return c
-}
-
+// TestScatter draws two dozen policies, most of them close together and three at one
+// place.
 func TestScatter(t *testing.T) {
-	c := crowd()
-	got := texts(t, func(w io.Writer) error { return chart.Scatter(w, c) })
-	for _, p := range c.Points {
-		require.Contains(t, got, p.Name)
+	t.Parallel()
+	f := Figure{
+		Title: "Misses against imbalance", Subtitle: "a crowd",
+		X: Axis{Label: "extra misses", Log: true, Format: digits}, Y: Axis{Label: "imbalance", Log: true, Format: digits},
+	}
+	var points []Point
+	for i := range 24 {
+		at := float64(max(i, 2))
+		points = append(points, Point{
+			Name: "policy number " + strconv.Itoa(i), Ours: i%6 == 0,
+			X: 3 * math.Pow(1.09, at*at/12), Y: 5 * math.Pow(1.3, math.Mod(7*at, 13)),
+			XErr: 0.2, YErr: 9, // more than some values
+		})
+	}
+	places := map[string]written{}
+	for _, w := range texts(t, func() []byte { return f.Scatter(points) }) {
+		places[w.text] = w
+	}
+	for _, p := range points {
+		a, ok := places[p.Name]
+		require.True(t, ok, p.Name)
+		for _, q := range points {
+			b, wide := places[q.Name], float64(style(9.5, nil, p.Ours).Width(p.Name))
+			require.False(t, q.Name != p.Name && math.Abs(a.y-b.y) < 8 && a.x <= b.x && b.x < a.x+wide, "%q hides %q", p.Name, q.Name)
+		}
 	}
 }
 
-func TestScatterRefuses(t *testing.T) {
-	for name, spoil := range map[string]func(c *chart.ScatterChart){
-		"no points":      func(c *chart.ScatterChart) { c.Points = nil },
-		"far off":        func(c *chart.ScatterChart) { c.Points[3].X = math.Inf(1) },
-		"nowhere":        func(c *chart.ScatterChart) { c.Points[3].Y = math.NaN() },
-		"axis at zero":   func(c *chart.ScatterChart) { c.X.Lo = 0 },
-		"without length": func(c *chart.ScatterChart) { c.Y.Hi = 1 },
-	} {
-		c := crowd()
-		spoil(&c)
-		require.Error(t, chart.Scatter(io.Discard, c), name)
+func TestTicks(t *testing.T) {
+	t.Parallel()
+	named := func(as Axis, lo, hi float64) (names []string) {
+		p := plot.New()
+		scale(&p.X, as)
+		for _, tick := range p.X.Tick.Marker.Ticks(lo, hi) {
+			if tick.Label != "" && lo <= tick.Value && tick.Value <= hi {
+				names = append(names, tick.Label)
+			}
+		}
+		return names
 	}
-}
-
-// failing is a writer that is full after n bytes.
-type failing struct{ n int }
-
-func (f *failing) Write(p []byte) (int, error) {
-	if f.n -= len(p); f.n < 0 {
-		return 0, io.ErrShortWrite
-	}
-	return len(p), nil
-}
-
-func TestWriteError(t *testing.T) {
-	for _, n := range []int{0, 600} {
-		require.Error(t, chart.Scatter(&failing{n}, crowd()))
-	}
+	require.Equal(t, []string{"0", "50", "100"}, named(Axis{Format: digits}, 0, 110))
+	require.Equal(t, []string{"0.02", "0.05", "0.1", "0.2", "0.5", "1", "2"}, named(Axis{Log: true, Format: digits}, 0.015, 3))
+	require.Equal(t, []string{"1", "10", "100", "1000", "1e+04", "1e+05"}, named(Axis{Log: true, Format: digits}, 1, 1e5))
 }

@@ -11,7 +11,8 @@ import (
 // A drawing is a chart and the name of the file that it goes to.
 type drawing struct {
 	file string
-	chart.BarChart
+	chart.Figure
+	groups []chart.Group
 }
 
 // chartsOf returns the charts of a run: those for which there are figures.
@@ -25,17 +26,19 @@ func chartsOf(r *result.Run) []drawing {
 	// draw adds a chart of one group: a group of bars for each race to which races
 	// gives a name, and in it a bar for each row that row accepts and that has a
 	// value.
-	draw := func(group, file string, c chart.BarChart, races func(result.Race) string, row func(string) bool, value func(result.Row) result.Spread) {
+	draw := func(group, file string, c chart.Figure, races func(result.Race) string, row func(string) bool, value func(result.Row) result.Spread) {
 		g, ok := r.Group(group)
 		if !ok {
 			return
 		}
+		c.Note, c.X.Format = note, result.Format
+		d := drawing{file: file, Figure: c}
 		for _, race := range g.Races {
 			name := races(race)
 			if name == "" {
 				continue
 			}
-			bars := chart.BarGroup{Name: name}
+			bars := chart.Group{Name: name}
 			for _, r := range race.Rows {
 				if len(r.Samples) == 0 || !row(r.Name) {
 					continue
@@ -44,14 +47,12 @@ func chartsOf(r *result.Run) []drawing {
 				bars.Bars = append(bars.Bars, chart.Bar{Name: r.Name, Value: v.Median, Lo: v.Q1, Hi: v.Q3, Ours: ours(r.Name)})
 			}
 			if len(bars.Bars) > 0 {
-				c.Groups = append(c.Groups, bars)
+				d.groups = append(d.groups, bars)
 			}
 		}
-		if len(c.Groups) == 0 {
-			return
+		if len(d.groups) > 0 {
+			out = append(out, d)
 		}
-		c.Note, c.Format = note, result.Format
-		out = append(out, drawing{file, c})
 	}
 	all := func(string) bool { return true }
 	// but accepts rows whose names contain none of these.
@@ -78,34 +79,34 @@ func chartsOf(r *result.Run) []drawing {
 	}
 	spread := result.Row.Spread
 
-	draw("header", "header.svg", chart.BarChart{
-		Title: "A request of a bound session", Subtitle: "By an id in a header; body and candidates of different sizes", Axis: "ns a request, logarithmic: less is better", Log: true,
+	draw("header", "header.svg", chart.Figure{
+		Title: "A request of a bound session", Subtitle: "By an id in a header; body and candidates of different sizes", X: chart.Axis{Label: "ns a request, logarithmic: less is better", Log: true},
 	}, containing("2 kB of body, 8 ", "2 kB of body, 512", "2 MB of body, 512"), but("again", "order", "to /v1", "Done"), spread)
-	draw("bodyid", "bodyid.svg", chart.BarChart{
-		Title: "An id in the body", Subtitle: "A coding agent's body of 2 MB; where in it the id stands", Axis: "us, logarithmic: less is better", Log: true,
+	draw("bodyid", "bodyid.svg", chart.Figure{
+		Title: "An id in the body", Subtitle: "A coding agent's body of 2 MB; where in it the id stands", X: chart.Axis{Label: "us, logarithmic: less is better", Log: true},
 	}, containing("agent, 2 MB"), all, func(row result.Row) result.Spread { return scale(row.Spread(), 1e-3) })
-	draw("messages", "messages.svg", chart.BarChart{
-		Title: "A conversation known by its messages", Subtitle: "Coding agents' bodies; plain reads less of them", Axis: "GB/s: more is better",
+	draw("messages", "messages.svg", chart.Figure{
+		Title: "A conversation known by its messages", Subtitle: "Coding agents' bodies; plain reads less of them", X: chart.Axis{Label: "GB/s: more is better"},
 	}, func(race result.Race) string { return race.Name }, but("memory"), result.Row.Speed)
-	draw("table", "table.svg", chart.BarChart{
-		Title: "The table of bindings", Subtitle: "99 % hits that refresh, 1 % writes, two goroutines, uniform ids", Axis: "ns an operation, logarithmic: less is better", Log: true,
+	draw("table", "table.svg", chart.Figure{
+		Title: "The table of bindings", Subtitle: "99 % hits that refresh, 1 % writes, two goroutines, uniform ids", X: chart.Axis{Label: "ns an operation, logarithmic: less is better", Log: true},
 	}, func(race result.Race) string {
 		if strings.Contains(race.Name, "zipf") {
 			return ""
 		}
 		return race.Name
 	}, all, spread)
-	draw("memory", "heap.svg", chart.BarChart{
-		Title: "Memory of the table", Subtitle: "On the heap, with the ids that it keeps", Axis: "bytes a session: less is better",
+	draw("memory", "heap.svg", chart.Figure{
+		Title: "Memory of the table", Subtitle: "On the heap, with the ids that it keeps", X: chart.Axis{Label: "bytes a session: less is better"},
 	}, containing("heap"), all, spread)
-	draw("memory", "gc.svg", chart.BarChart{
-		Title: "What the garbage collector has to do", Subtitle: "CPU time of one collection", Axis: "ms, logarithmic: less is better", Log: true,
+	draw("memory", "gc.svg", chart.Figure{
+		Title: "What the garbage collector has to do", Subtitle: "CPU time of one collection", X: chart.Axis{Label: "ms, logarithmic: less is better", Log: true},
 	}, containing("CPU"), all, spread)
-	draw("stall", "stall.svg", chart.BarChart{
-		Title: "The longest that a reader waits", Axis: "us, logarithmic: less is better", Log: true,
+	draw("stall", "stall.svg", chart.Figure{
+		Title: "The longest that a reader waits", X: chart.Axis{Label: "us, logarithmic: less is better", Log: true},
 	}, containing("longest"), all, spread)
-	draw("gateway", "gateway.svg", chart.BarChart{
-		Title: "The gateway beside a bare proxy", Subtitle: "1,000 requests a second on loopback, median latency", Axis: "us: less is better",
+	draw("gateway", "gateway.svg", chart.Figure{
+		Title: "The gateway beside a bare proxy", Subtitle: "1,000 requests a second on loopback, median latency", X: chart.Axis{Label: "us: less is better"},
 	}, func(race result.Race) string { return race.Name }, all, spread)
 	return out
 }

@@ -24,7 +24,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/go-affinity/affinity/bench/internal/chart"
 	"github.com/go-affinity/affinity/bench/speed/internal/result"
 )
 
@@ -59,11 +58,7 @@ func run(args []string, stdin io.Reader, stdout io.Writer) error {
 	var files []file
 	drawn := map[string]bool{}
 	for _, c := range chartsOf(measured) {
-		var b bytes.Buffer
-		if err := chart.Bars(&b, c.BarChart); err != nil {
-			return fmt.Errorf("%s: %w", c.file, err)
-		}
-		files = append(files, file{filepath.Join(*charts, c.file), b.Bytes()})
+		files = append(files, file{filepath.Join(*charts, c.file), c.Bars(c.groups)})
 		drawn[c.file] = true
 	}
 	text := tables(measured, drawn)

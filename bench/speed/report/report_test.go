@@ -84,16 +84,16 @@ func TestCharts(t *testing.T) {
 	for _, c := range chartsOf(measured()) {
 		files = append(files, c.file)
 		require.Contains(t, c.Note, "go1.26, linux/amd64")
-		require.NotEmpty(t, c.Groups)
+		require.NotEmpty(t, c.groups)
 		if c.file == "header.svg" {
-			require.Len(t, c.Groups, 2)
-			bar := c.Groups[0].Bars[0]
+			require.Len(t, c.groups, 2)
+			bar := c.groups[0].Bars[0]
 			require.True(t, bar.Ours)
 			require.Equal(t, []float64{110, 105, 115}, []float64{bar.Value, bar.Lo, bar.Hi})
-			require.Len(t, c.Groups[0].Bars, 2, "without what is missing")
+			require.Len(t, c.groups[0].Bars, 2, "without what is missing")
 		}
 		if c.file == "bodyid.svg" {
-			require.Equal(t, 3.0, c.Groups[0].Bars[0].Value)
+			require.Equal(t, 3.0, c.groups[0].Bars[0].Value)
 		}
 	}
 	require.Equal(t, []string{"header.svg", "bodyid.svg", "messages.svg", "heap.svg", "gc.svg"}, files)
