@@ -3,6 +3,7 @@ module github.com/go-affinity/affinity/bench
 go 1.26
 
 require (
+	github.com/HdrHistogram/hdrhistogram-go v1.4.0
 	github.com/cespare/xxhash/v2 v2.3.0
 	github.com/stretchr/testify v1.12.1
 	github.com/tidwall/gjson v1.20.1

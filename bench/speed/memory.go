@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/HdrHistogram/hdrhistogram-go"
+
 	"github.com/go-affinity/affinity/bench/speed/internal/peers"
 	"github.com/go-affinity/affinity/bench/speed/internal/result"
 )
@@ -284,7 +286,7 @@ type stalls struct {
 // seen sums up how long reads took, in nanoseconds.
 type seen struct {
 	P999   float64 // the 99.9th percentile
-	OnTime float64 // the same of readers who come in on time: see histogram.onTime
+	OnTime float64 // the same of readers who come in on time: see onTime
 	Max    float64
 }
 
@@ -370,7 +372,7 @@ type reader struct {
 
 // read reads for d. If keep, it returns what it saw; else that is zero.
 func (r *reader) read(d time.Duration, keep bool) seen {
-	var h histogram
+	h := newHistogram()
 	start := time.Now()
 	before := time.Since(start)
 	for before < d {
@@ -380,9 +382,10 @@ func (r *reader) read(d time.Duration, keep bool) seen {
 		r.table.Get(key)
 		after := time.Since(start)
 		if keep {
-			h.add(after - before)
+			must(h.RecordValue(int64(after - before)))
 		}
 		before = after
 	}
-	return seen{P999: h.quantile(0.999), OnTime: h.onTime(10 * time.Microsecond).quantile(0.999), Max: float64(h.max)}
+	p999 := func(h *hdrhistogram.Histogram) float64 { return float64(h.ValueAtPercentile(99.9)) }
+	return seen{P999: p999(h), OnTime: p999(onTime(h, 10*time.Microsecond)), Max: float64(h.Max())}
 }

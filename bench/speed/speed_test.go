@@ -214,50 +214,28 @@ func TestGain(t *testing.T) {
 	require.Contains(t, note, "says nothing")
 }
 
-func TestHistogram(t *testing.T) {
-	var h histogram
-	require.Zero(t, h.quantile(0.5))
-	last := -1
-	for d := time.Duration(0); d < 1<<40; d += 1 + d/50 {
-		b := bucket(d)
-		require.GreaterOrEqual(t, b, last)
-		require.LessOrEqual(t, floor(b), float64(d))
-		require.Greater(t, floor(b+1), float64(d))
-		require.LessOrEqual(t, floor(b+1)-floor(b), max(1, float64(d)/31))
-		last = b
-	}
-	for i := range 1000 {
-		h.add(time.Duration(i+1) * time.Microsecond)
-	}
-	for q, want := range map[float64]float64{0: 1e3, 0.5: 500e3, 0.999: 999e3, 1: 1e6} {
-		require.InEpsilon(t, want, h.quantile(q), 0.02)
-	}
-	require.Equal(t, time.Millisecond, h.max)
-	h.add(-1)
-	require.EqualValues(t, 1, h.counts[0])
-}
-
 // In a second of short reads one takes ten milliseconds: of a hundred who come
 // in, one waits.
 func TestOnTime(t *testing.T) {
-	var h histogram
-	h.addMany(time.Microsecond, 990_000)
-	h.add(10 * time.Millisecond)
-	require.InEpsilon(t, 1e3, h.quantile(0.9999), 0.05, "which the reads do not show")
-	o := h.onTime(10 * time.Microsecond)
-	require.InEpsilon(t, 100_000, o.n, 0.02)
-	require.InEpsilon(t, 9e6, o.quantile(0.999), 0.05)
-	require.InEpsilon(t, 1e3, o.quantile(0.98), 0.05)
-	require.Equal(t, h.max, o.max)
+	h := newHistogram()
+	require.NoError(t, h.RecordValues(1e3, 990_000))
+	require.NoError(t, h.RecordValue(10e6))
+	require.InEpsilon(t, 1e3, h.ValueAtPercentile(99.99), 0.05, "which the reads do not show")
+	o := onTime(h, 10*time.Microsecond)
+	require.InEpsilon(t, 100_000, o.TotalCount(), 0.02)
+	require.InEpsilon(t, 9e6, o.ValueAtPercentile(99.9), 0.05)
+	require.InEpsilon(t, 1e3, o.ValueAtPercentile(98), 0.05)
+	require.InEpsilon(t, h.Max(), o.Max(), 0.001)
 
 	// For half of the time nobody is served.
-	h = histogram{}
-	h.addMany(time.Microsecond, 500_000)
-	h.add(500 * time.Millisecond)
-	o = h.onTime(10 * time.Microsecond)
-	require.InEpsilon(t, 100_000, o.n, 0.02)
-	require.InEpsilon(t, 250e6, o.quantile(0.75), 0.05)
-	require.InEpsilon(t, 1e3, o.quantile(0.45), 0.05)
+	h.Reset()
+	require.NoError(t, h.RecordValues(1e3, 500_000))
+	require.NoError(t, h.RecordValue(500e6))
+	o = onTime(h, 10*time.Microsecond)
+	require.InEpsilon(t, 100_000, o.TotalCount(), 0.02)
+	require.InEpsilon(t, 250e6, o.ValueAtPercentile(75), 0.05)
+	require.InEpsilon(t, 1e3, o.ValueAtPercentile(45), 0.05)
+	require.Zero(t, onTime(newHistogram(), time.Microsecond).TotalCount())
 }
 
 // The upstream, the proxy and the client speak with one another.
