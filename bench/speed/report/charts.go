@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/go-affinity/affinity/bench/internal/chart"
@@ -23,24 +24,20 @@ func chartsOf(r *result.Run) []drawing {
 		note = "A QUICK RUN, NOT TO BE QUOTED. " + note
 	}
 	var out []drawing
-	// draw adds a chart of one group: a group of bars for each race to which races
-	// gives a name, and in it a bar for each row that row accepts and that has a
-	// value.
-	draw := func(group, file string, c chart.Figure, races func(result.Race) string, row func(string) bool, value func(result.Row) result.Spread) {
-		g, ok := r.Group(group)
-		if !ok {
-			return
-		}
+	// draw adds a chart of one group, with a group of bars for each race and in that a
+	// bar for each row that has a value: of races whose names contain one of races, if
+	// there are any, and of races and rows whose names contain none of but.
+	draw := func(group, file string, c chart.Figure, races, but []string, value func(result.Row) result.Spread) {
+		g, _ := r.Group(group)
 		c.Note, c.X.Format = note, result.Format
 		d := drawing{file: file, Figure: c}
 		for _, race := range g.Races {
-			name := races(race)
-			if name == "" {
+			if races != nil && !contains(race.Name, races) || contains(race.Name, but) {
 				continue
 			}
-			bars := chart.Group{Name: name}
+			bars := chart.Group{Name: race.Name}
 			for _, r := range race.Rows {
-				if len(r.Samples) == 0 || !row(r.Name) {
+				if len(r.Samples) == 0 || contains(r.Name, but) {
 					continue
 				}
 				v := value(r)
@@ -54,61 +51,38 @@ func chartsOf(r *result.Run) []drawing {
 			out = append(out, d)
 		}
 	}
-	all := func(string) bool { return true }
-	// but accepts rows whose names contain none of these.
-	but := func(names ...string) func(string) bool {
-		return func(row string) bool {
-			for _, name := range names {
-				if strings.Contains(row, name) {
-					return false
-				}
-			}
-			return true
-		}
-	}
-	// containing names races by their own names, if these contain one of the parts.
-	containing := func(parts ...string) func(result.Race) string {
-		return func(race result.Race) string {
-			for _, part := range parts {
-				if strings.Contains(race.Name, part) {
-					return race.Name
-				}
-			}
-			return ""
-		}
-	}
 	spread := result.Row.Spread
 
 	draw("header", "header.svg", chart.Figure{
 		Title: "A request of a bound session", Subtitle: "By an id in a header; body and candidates of different sizes", X: chart.Axis{Label: "ns a request, logarithmic: less is better", Log: true},
-	}, containing("2 kB of body, 8 ", "2 kB of body, 512", "2 MB of body, 512"), but("again", "order", "to /v1", "Done"), spread)
+	}, []string{"2 kB of body, 8 ", "2 kB of body, 512", "2 MB of body, 512"}, []string{"again", "order", "to /v1", "Done"}, spread)
 	draw("bodyid", "bodyid.svg", chart.Figure{
 		Title: "An id in the body", Subtitle: "A coding agent's body of 2 MB; where in it the id stands", X: chart.Axis{Label: "us, logarithmic: less is better", Log: true},
-	}, containing("agent, 2 MB"), all, func(row result.Row) result.Spread { return scale(row.Spread(), 1e-3) })
+	}, []string{"agent, 2 MB"}, nil, func(row result.Row) result.Spread { return scale(row.Spread(), 1e-3) })
 	draw("messages", "messages.svg", chart.Figure{
 		Title: "A conversation known by its messages", Subtitle: "Coding agents' bodies; plain reads less of them", X: chart.Axis{Label: "GB/s: more is better"},
-	}, func(race result.Race) string { return race.Name }, but("memory"), result.Row.Speed)
+	}, nil, []string{"memory"}, result.Row.Speed)
 	draw("table", "table.svg", chart.Figure{
 		Title: "The table of bindings", Subtitle: "99 % hits that refresh, 1 % writes, two goroutines, uniform ids", X: chart.Axis{Label: "ns an operation, logarithmic: less is better", Log: true},
-	}, func(race result.Race) string {
-		if strings.Contains(race.Name, "zipf") {
-			return ""
-		}
-		return race.Name
-	}, all, spread)
+	}, nil, []string{"zipf"}, spread)
 	draw("memory", "heap.svg", chart.Figure{
 		Title: "Memory of the table", Subtitle: "On the heap, with the ids that it keeps", X: chart.Axis{Label: "bytes a session: less is better"},
-	}, containing("heap"), all, spread)
+	}, []string{"heap"}, nil, spread)
 	draw("memory", "gc.svg", chart.Figure{
 		Title: "What the garbage collector has to do", Subtitle: "CPU time of one collection", X: chart.Axis{Label: "ms, logarithmic: less is better", Log: true},
-	}, containing("CPU"), all, spread)
+	}, []string{"CPU"}, nil, spread)
 	draw("stall", "stall.svg", chart.Figure{
 		Title: "The longest that a reader waits", X: chart.Axis{Label: "us, logarithmic: less is better", Log: true},
-	}, containing("longest"), all, spread)
+	}, []string{"longest"}, nil, spread)
 	draw("gateway", "gateway.svg", chart.Figure{
 		Title: "The gateway beside a bare proxy", Subtitle: "1,000 requests a second on loopback, median latency", X: chart.Axis{Label: "us: less is better"},
-	}, func(race result.Race) string { return race.Name }, all, spread)
+	}, nil, nil, spread)
 	return out
+}
+
+// contains reports whether name contains one of the parts.
+func contains(name string, parts []string) bool {
+	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(name, part) })
 }
 
 func scale(s result.Spread, by float64) result.Spread {

@@ -113,7 +113,7 @@ func shown(name string) string {
 func (s section) write(b *bytes.Buffer, g result.Group) {
 	var races []result.Race
 	for _, race := range g.Races {
-		if s.table.races == nil || slices.ContainsFunc(s.table.races, func(part string) bool { return strings.Contains(race.Name, part) }) {
+		if s.table.races == nil || contains(race.Name, s.table.races) {
 			races = append(races, race)
 		}
 	}
