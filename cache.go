@@ -1,6 +1,7 @@
 package affinity
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -197,13 +198,8 @@ func NewCache(cfg CacheConfig) (*Cache, error) {
 	if cfg.Capacity < 0 {
 		return nil, errors.New("affinity: CacheConfig.Capacity is negative")
 	}
-	if cfg.TTL == 0 {
-		cfg.TTL = DefaultTTL
-	}
-	cfg.TTL = min(cfg.TTL, maxTTL)
-	if cfg.Capacity == 0 {
-		cfg.Capacity = DefaultCapacity
-	}
+	cfg.TTL = min(cmp.Or(cfg.TTL, DefaultTTL), maxTTL)
+	cfg.Capacity = cmp.Or(cfg.Capacity, DefaultCapacity)
 	c := &Cache{
 		ttl:     int64(cfg.TTL),
 		clock:   clock.New(cfg.TTL < exactTTL),

@@ -217,7 +217,7 @@ func TestDecisionIsFitToBeLogged(t *testing.T) {
 		require.NotContains(t, buf.String(), secret)
 	}
 	seen := map[string]bool{}
-	for _, line := range bytes.Split(bytes.TrimSpace(buf.Bytes()), []byte("\n")) {
+	for line := range bytes.SplitSeq(bytes.TrimSpace(buf.Bytes()), []byte("\n")) {
 		var entry struct {
 			Msg      string
 			Affinity map[string]any

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -69,10 +70,8 @@ func simulate(t *testing.T, workloads []*workload, policies []policy, cond condi
 		mu.Unlock()
 	})
 	fmt.Fprintln(progress)
-	for _, err := range errs {
-		if err != nil {
-			return nil, err
-		}
+	if err := cmp.Or(errs...); err != nil {
+		return nil, err
 	}
 	return results, nil
 }

@@ -67,8 +67,7 @@ func (f *followed) came(p portion) {
 // give a better one. It does not wait for ever, since there are clients that
 // want to see a status soon. The error is that of a response that never began.
 func (g *gateway) await(ctx context.Context, f *followed, until beginning) error {
-	timer := time.NewTimer(g.hold)
-	defer timer.Stop()
+	over := time.After(g.hold)
 	f.buf = buffers.Get()
 	f.ahead = f.buf[:0]
 	for f.err == nil && !f.has(until) {
@@ -76,7 +75,7 @@ func (g *gateway) await(ctx context.Context, f *followed, until beginning) error
 		select {
 		case p := <-f.next:
 			f.came(p)
-		case <-timer.C:
+		case <-over:
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()

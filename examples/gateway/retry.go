@@ -91,12 +91,10 @@ func (k *kept) whole() bool {
 	if k == nil {
 		return false
 	}
-	timer := time.NewTimer(keptSoon)
-	defer timer.Stop()
 	select {
 	case ok := <-k.ready:
 		return ok
-	case <-timer.C:
+	case <-time.After(keptSoon):
 		return false
 	}
 }

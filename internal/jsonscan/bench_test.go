@@ -19,7 +19,7 @@ var source = func() (lines []string) {
 		if err != nil {
 			panic(err)
 		}
-		for _, line := range strings.Split(string(text), "\n") {
+		for line := range strings.SplitSeq(string(text), "\n") {
 			quoted, _ := json.Marshal(line)
 			lines = append(lines, string(quoted[1:len(quoted)-1]))
 		}
