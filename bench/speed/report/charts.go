@@ -41,6 +41,9 @@ func chartsOf(r *result.Run) []drawing {
 					continue
 				}
 				v := value(r)
+				if c.X.Log && v.Q1 <= 0 { // too little for the clock, and nowhere on the axis
+					continue
+				}
 				bars.Bars = append(bars.Bars, chart.Bar{Name: r.Name, Value: v.Median, Lo: v.Q1, Hi: v.Q3, Ours: ours(r.Name)})
 			}
 			if len(bars.Bars) > 0 {

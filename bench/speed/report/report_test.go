@@ -36,7 +36,7 @@ func measured() *result.Run {
 			{Name: "messages", Races: []result.Race{{Name: "2 MB", Unit: "ns", Rows: []result.Row{sized}}}},
 			{Name: "memory", Races: []result.Race{
 				{Name: "heap", Unit: "B a session", Rows: []result.Row{row("affinity", 50), row("plain", 180)}},
-				{Name: "CPU of a garbage collection", Unit: "ms", Rows: []result.Row{row("affinity", 0.5), row("plain", 66)}},
+				{Name: "CPU of a garbage collection", Unit: "ms", Rows: []result.Row{row("affinity", 0.5), row("plain", 66), row("no table", 0, 0, 1)}},
 			}},
 			{Name: "hostile", Races: []result.Race{
 				{Name: "quotes", Unit: "ms", Rows: []result.Row{row("affinity", 7), row("gjson.ValidBytes", 4)}},
@@ -58,7 +58,7 @@ func TestTables(t *testing.T) {
 		"| ns | 2 kB of body, 8 candidates | 2 MB of body, 512 candidates |\n|---|---:|---:|\n| **affinity** | 110 | 105 |\n| plain | 400 |  |\n| gone |  |  |\n",
 		"| us | agent, 2 MB, head |\n|---|---:|\n| **affinity** | 3.00 |\n",
 		"| GB/s | 2 MB |\n|---|---:|\n| **affinity** | 2.00 |\n",
-		"|  | heap, B a session | CPU of a garbage collection, ms |\n|---|---:|---:|\n| **affinity** | 50.0 | 0.50 |\n| plain | 180 | 66.0 |\n",
+		"|  | heap, B a session | CPU of a garbage collection, ms |\n|---|---:|---:|\n| **affinity** | 50.0 | 0.50 |\n| plain | 180 | 66.0 |\n| no table |  | 0 |\n",
 		"<details><summary>Each of them, beside gjson.ValidBytes, which finds no session</summary>\n\n" +
 			"| 2 MB of, ms | **affinity** | gjson.ValidBytes |\n|---|---:|---:|\n| quotes | 7.00 | 4.00 |\n| braces | 8.00 |  |\n\n</details>\n",
 		"Not measured in this run: table, stall, scaling, gateway.",
@@ -91,6 +91,9 @@ func TestCharts(t *testing.T) {
 			require.True(t, bar.Ours)
 			require.Equal(t, []float64{110, 105, 115}, []float64{bar.Value, bar.Lo, bar.Hi})
 			require.Len(t, c.groups[0].Bars, 2, "without what is missing")
+		}
+		if c.file == "gc.svg" {
+			require.Len(t, c.groups[0].Bars, 2, "without what took no time")
 		}
 		if c.file == "bodyid.svg" {
 			require.Equal(t, 3.0, c.groups[0].Bars[0].Value)
