@@ -537,7 +537,7 @@ func (s *Selector[T]) stateHolder(q *query, candidates []T) (holder pick, absent
 	}
 	for _, id := range q.req.Pins() {
 		l, ok := s.cache.lookup(s.cache.stateKey(q.within, id), q.now)
-		if !ok {
+		if !ok || !l.state() { // a session may have the name of state that was not learned
 			continue
 		}
 		switch i := s.index(l.target, candidates); {

@@ -209,6 +209,31 @@ func TestUnknownStateAndAColdHome(t *testing.T) {
 	}
 }
 
+// A session that is named by state which was not learned makes it no more known than it was,
+// whatever else was learned.
+func TestUnknownStateThatNamesASession(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, strict := range []bool{false, true} {
+			s := newSelector(t, affinity.Config[string]{FailPinned: strict, Fallback: balance.FillFirst[string]()})
+			mustSelect(t, s, session("maker"), "c").Learn("state_2")
+			goesOn := func() *extract.Request { return body(`{"input":"x","previous_response_id":"state_1"}`) }
+			require.Equal(t, affinity.ReasonNew, mustSelect(t, s, goesOn(), "a", "b").Reason)
+			require.Equal(t, affinity.ReasonBound, mustSelect(t, s, goesOn(), "b", "a").Reason)
+
+			mustSelect(t, s, session("s"), "b").Done(served)
+			req := session("s")
+			req.Body = goesOn().Body
+			require.Equal(t, "b", mustSelect(t, s, req, "a", "b").Target, "the state is taken to be at the home")
+
+			s.Drain("a", time.Now())
+			elapse(time.Second)
+			want := map[bool]string{false: "b", true: "a"}[strict]
+			require.Equal(t, want, mustSelect(t, s, goesOn(), "a", "b").Target)
+		}
+	})
+}
+
 // A conversation that moves to its state is known to have been elsewhere, whether its turns
 // have one binding or one each. A thread that starts there was nowhere.
 func TestMoveToTheState(t *testing.T) {
