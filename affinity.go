@@ -191,7 +191,7 @@ const (
 	// is a side call.
 	ReasonPinned
 
-	// ReasonSideCall: the request stands beside a conversation that has no home among the
+	// ReasonSideCall: the request stands beside a conversation that is at none of the
 	// candidates. The fallback chose, and nothing was stored.
 	ReasonSideCall
 )
@@ -400,8 +400,9 @@ const (
 	// TransientFailure: the target failed or refused for now (429, 5xx, a broken
 	// connection). The binding stays, but the request does not count as a use of it: the
 	// binding ends when it would have ended without, unless another request has used it
-	// since or that time is past. A binding that the request itself made ends a TTL after
-	// it was made. To have the session fail over, leave the target out of the candidates.
+	// since or is under way, or that time is past. A binding that the request itself made
+	// ends a TTL after it was made. To have the session fail over, leave the target out of
+	// the candidates.
 	TransientFailure
 
 	// TerminalFailure: the target is of no use to this session any more (a revoked

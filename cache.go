@@ -137,8 +137,8 @@ type Binding struct {
 	Active int
 
 	// Aside says that Target is not the session's home but its second place: where
-	// it was before it moved, or the detour while its home is away. The home
-	// has a binding of its own.
+	// it was before it moved, or the detour while its home is away. The home has a
+	// binding of its own; where that has gone, the second place is the home.
 	Aside bool
 
 	// State says that Target holds state which requests of the session may refer

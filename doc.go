@@ -70,10 +70,11 @@
 // home anew. There is no prompt left to lose, and it is a chance to even out the load.
 //
 // Session without a binding: the extractor may name an earlier form of the same
-// conversation, or a neighbour. If one of them has a binding, the session is bound to the
-// same target; to a neighbour's only if the target is still likely to have the prompt, is
-// not being drained and has no more than its share of the load. From then on the two move
-// separately. Otherwise the fallback chooses.
+// conversation, what started it, or a neighbour. The first of them that has a binding
+// counts, and the session is bound to the same target; in the latter two cases only if
+// that is still likely to have the prompt, is not being drained and has no more than its
+// share of the load. From then on the two move separately. Otherwise the fallback
+// chooses.
 //
 // Concurrent first requests of one session get one target, however long the fallback
 // takes: one of them asks it, the others wait. If it fails, each of the others asks for

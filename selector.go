@@ -1535,9 +1535,9 @@ func (sel *Selection[T]) endLearned(served bool) {
 // -- For operators --
 
 // Peek returns the binding that Select would start from for req: that of its session, or
-// one that the session would take over. It changes nothing and asks no fallback. The
-// target need not be among anybody's candidates: with [FailoverReturn], it is the home even
-// while that is away and a detour serves.
+// one that the session would take over, whose Session is that of req then. It changes
+// nothing and asks no fallback. The target need not be among anybody's candidates: with
+// [FailoverReturn], it is the home even while that is away and a detour serves.
 func (s *Selector[T]) Peek(req *extract.Request) (Binding, bool) {
 	var q query
 	if !s.identify(&q, req) || s.closed.Load() {
@@ -1601,8 +1601,8 @@ func (s *Selector[T]) Scope(tenant, scope string) Digest {
 	return scopeOf(s.cache.within(tenant, scope))
 }
 
-// Drain lets the target of that ID keep the sessions that it has and gives it no new
-// ones. After the deadline, until, the sessions that it still has are placed anew with
+// Drain lets the target of that ID keep the sessions and threads that it has and gives it
+// no new ones. After the deadline, until, those that it still has are placed anew with
 // their next request, as after a failure; the zero Time means that they may stay for good.
 // A request still goes there if it has no other candidate, or if it refers to state that is
 // there (with Config.FailPinned also if that is only likely).

@@ -65,7 +65,7 @@ type Session struct {
 	Continues []string
 
 	// Near lists IDs of conversations whose target is a good place for this
-	// one to start at, the best first. Only the target is taken over.
+	// one to start at, the best first. The first one found counts, for its target only.
 	Near []string
 
 	// Aliases are further IDs to store the binding under, for later requests
