@@ -84,8 +84,8 @@ type Config[T any] struct {
 	// longer has nothing to lose, and is placed anew (ReasonExpired). One in sixteen goes
 	// home nevertheless, to find out whether prompts are kept for longer by now. To learn
 	// a lifetime, it takes at least three turns that came within a minute of the one
-	// before, and three that came after a longer pause and had less than half as much
-	// cached, all with prompts of 2,048 tokens or more.
+	// before, and then three that came after about the same longer pause and had less than
+	// half as much cached, all with prompts of 2,048 tokens or more.
 	TTL time.Duration
 
 	// Lifetime returns how long the bindings of a session live after their last use,

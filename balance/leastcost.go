@@ -50,7 +50,7 @@ type CostConfig[T any] struct {
 
 	// MaxShare bounds the work of a target to a multiple of its fair share: with
 	// 1.25, to a quarter more. The fair share of a target is the work of all
-	// candidates, divided among them by weight. 0 or less means no bound.
+	// candidates with a weight, divided among them by that. 0 or less means no bound.
 	//
 	// Above its bound, a target is given no new session as long as another candidate is
 	// below. It is also Overloaded, so that a Selector moves sessions away: only those

@@ -39,6 +39,19 @@ func TestOverloadedBesideOneThatIsNew(t *testing.T) {
 	})
 }
 
+// Whoever has no weight has no share, and its work is nobody else's.
+func TestOverloadedBesideOneWithoutAWeight(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{MaxShare: 1.25, Weight: weightOf}), targets(3)
+		ts[2].weight = 0
+		spend(b, "t0", 1_000_000)
+		spend(b, "t1", 500_000)
+		spend(b, "t2", 3_000_000)
+		place(t, b, nil, ts)
+		assert.True(t, b.Overloaded("t0"), "1,000,000 of a mean of 750,000")
+	})
+}
+
 // Where work goes on and nobody is placed, what is fair grows with it.
 func TestOverloadedWithoutPlacements(t *testing.T) {
 	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
