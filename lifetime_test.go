@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"math/rand/v2"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -416,6 +417,11 @@ func TestIdle(t *testing.T) {
 				elapse(3 * time.Minute)
 				require.Equal(t, 3*time.Minute, mustSelect(t, s, turn(1, 2), "a").Idle)
 				elapse(2 * time.Minute)
+				for _, at := range []string{"a", "b"} {
+					beside := turn(1, 3)
+					beside.Method = http.MethodHead
+					require.Equal(t, 2*time.Minute, mustSelect(t, s, beside, at).Idle)
+				}
 				away := mustSelect(t, s, turn(1, 2), "b")
 				require.Equal(t, 2*time.Minute, away.Idle)
 			})
