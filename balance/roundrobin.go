@@ -15,10 +15,10 @@ import (
 // fewer, however regularly it happens, does not skip anybody's turn in the full
 // list, and the candidates that remain share the retries evenly.
 //
-// Lists of equal length share a turn, even if they hold different targets, and so do
-// lists of 64 and more whose lengths are equal modulo 64. If such lists arrive in a fixed
-// rhythm, say those of two models alternately, each of them may see only every other
-// turn. Give each pool of targets a picker of its own.
+// Lists of equal length share a turn, even if they hold different targets, and so may
+// lists of 64 and more. If such lists arrive in a fixed rhythm, say those of two models
+// alternately, each of them may see only every other turn. Give each pool of targets a
+// picker of its own.
 func RoundRobin[T any]() affinity.Picker[T] {
 	// The turns of short lists are indexed by length, those of long ones modulo short.
 	const short = 64
