@@ -169,8 +169,8 @@ const (
 	ReasonFailover
 
 	// ReasonDetour: the detour that served before served again. The session's home was
-	// not among the candidates, had only just come back, or was given up for the detour,
-	// being drained or no longer likely to have the prompt.
+	// not among the candidates, or had only just come back; or it was being drained or no
+	// longer likely to have the prompt, and the detour is the home now.
 	ReasonDetour
 
 	// ReasonReturned: the session was on a detour and has gone back to its home, which
@@ -187,8 +187,8 @@ const (
 	ReasonOverload
 
 	// ReasonPinned: the request refers to state that the target holds. The target is the
-	// session's home now, unless the state is all that names the session or the request
-	// is a side call.
+	// session's home now, unless the session is named by that state, or the request is a
+	// side call.
 	ReasonPinned
 
 	// ReasonSideCall: the request stands beside a conversation that is at none of the

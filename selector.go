@@ -129,9 +129,8 @@ type Config[T any] struct {
 type ThreadPolicy uint8
 
 const (
-	// ThreadsStart: a thread starts at the home of what started it, where the session's
-	// state is within reach. From then on it has a binding of its own, and moves without
-	// the others.
+	// ThreadsStart: a thread starts at the home of what started it. From then on it has a
+	// binding of its own, and moves without the others.
 	ThreadsStart ThreadPolicy = iota
 
 	// ThreadsShare: a thread has no binding but its session's.
