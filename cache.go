@@ -349,7 +349,7 @@ func (c *Cache) Set(k Key, target string) Binding {
 		return Binding{}
 	}
 	now := c.now()
-	l := c.set(k, target, uint64(k.digest(0)), now, now+c.ttl)
+	l, _ := c.bind(k, table.Any, target, uint64(k.digest(0)), now, now+c.ttl, false)
 	return c.binding(&l)
 }
 
@@ -541,13 +541,10 @@ func (c *Cache) lookup(k Key, now int64) (l located, ok bool) {
 // l.Expires, and reports whether it has taken a lease. If the record has gone, it does
 // nothing.
 func (c *Cache) touch(l *located, ttl, gap int64, lease bool) bool {
-	to := l.now + ttl
 	if lease {
 		gap = min(gap, leaseLag)
-	} else if to-l.Expires <= gap {
-		return false
 	}
-	expires, leased := c.table.Touch(l.key.k, l.Found, to, gap, lease)
+	expires, leased := c.table.Touch(l.key.k, l.Found, l.now+ttl, gap, lease)
 	if expires != 0 {
 		l.Expires = expires
 	}
@@ -594,12 +591,6 @@ func (c *Cache) store(k Key, stamp uint32, t *registry.Target, mark uint64, now,
 		c.clock.Pass(now) // what is used after this was used later: see now
 	}
 	return located{f, f.Expires(), k, t, now}, true
-}
-
-// set binds k to target whatever it is bound to.
-func (c *Cache) set(k Key, target string, mark uint64, now, expires int64) located {
-	l, _ := c.bind(k, table.Any, target, mark, now, expires, false)
-	return l
 }
 
 // end ends the use of a record by a request of a Selector: it gives back the request's

@@ -439,10 +439,9 @@ func (s *Selector[T]) identify(q *query, req *extract.Request) bool {
 // state that it goes on from. If it is not known where that is, its id has to do.
 func (s *Selector[T]) tellApart(q *query) {
 	t, ok := extract.Trail().Extract(q.req)
-	if !ok && s.cache.learned.Load() {
-		if t, ok = extract.State().Extract(q.req); ok {
-			_, ok = s.cache.lookup(s.cache.stateKey(q.within, t.ID), s.cache.now())
-		}
+	if !ok {
+		t, _ = extract.State().Extract(q.req)
+		_, ok = s.cache.lookup(s.cache.stateKey(q.within, t.ID), s.cache.now())
 	}
 	if ok {
 		q.sess = t
@@ -526,8 +525,8 @@ func (c *Cache) copyOf(q *query, l *located, alias string, now int64) (located, 
 }
 
 // stateHolder looks for the state that the request refers to. It returns a candidate that
-// holds some of it, or nobody; and the ID of a target that holds some and is not a
-// candidate, or "". Of several, the first counts, in the order of Pins. While nothing was
+// holds some of it, or nobody: of several, the first in the order of Pins. And it returns
+// the ID of a target that holds some and is not a candidate, or "". While nothing was
 // learned it does not read the body.
 func (s *Selector[T]) stateHolder(q *query, candidates []T) (holder pick, absent string) {
 	holder = nobody
@@ -540,9 +539,9 @@ func (s *Selector[T]) stateHolder(q *query, candidates []T) (holder pick, absent
 			continue
 		}
 		switch i := s.index(l.target, candidates); {
-		case i < 0 && absent == "":
+		case i < 0:
 			absent = l.target.Name
-		case i >= 0 && holder.i < 0:
+		case holder.i < 0:
 			holder = at(i, l.target)
 		}
 	}
@@ -1330,14 +1329,10 @@ func (s *Selector[T]) open(candidates []T, except string) []T {
 	if except == "" && !s.cache.targets.AnyDraining() {
 		return candidates
 	}
-	closed := func(c T) bool {
+	return slices.DeleteFunc(slices.Clone(candidates), func(c T) bool {
 		id := s.cfg.ID(c)
 		return id == except || s.cache.targets.Draining(id)
-	}
-	if !slices.ContainsFunc(candidates, closed) {
-		return candidates // the usual case: except is a home that is gone
-	}
-	return slices.DeleteFunc(slices.Clone(candidates), closed)
+	})
 }
 
 // charge sees to it that p has a ticket if there is a Balancer.
