@@ -238,21 +238,23 @@ func TestNoReturnToDrained(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
 				i := 0
-				ask := func(candidates ...string) string {
+				ask := func(candidates ...string) *affinity.Selection[string] {
 					i++
 					sel := mustSelect(t, s, turn(1, i), candidates...)
 					sel.Done(served)
 					elapse(time.Second)
-					return sel.Target
+					return sel
 				}
 				ask("a")
 				ask("b")
 				s.Drain("a", time.Time{})
+				given := ask("a", "b")
+				require.Equal(t, []any{"b", affinity.ReasonDetour, "a"}, []any{given.Target, given.Reason, given.From})
 				for range 5 {
-					require.Equal(t, "b", ask("a", "b"))
+					require.Equal(t, "b", ask("a", "b").Target)
 				}
 				s.Resume("a")
-				require.Equal(t, "b", ask("a", "b"), "it is at home there now")
+				require.Equal(t, "b", ask("a", "b").Target, "it is at home there now")
 			})
 		})
 	}

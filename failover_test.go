@@ -299,7 +299,9 @@ func TestFailBackIsSpread(t *testing.T) {
 					round := func(candidates ...string) (home int) {
 						i++
 						for n := range sessions {
-							sel := mustSelect(t, s, turn(n, i), candidates...)
+							req := turn(n, i)
+							req.Scope = fmt.Sprint("tenant ", n%3)
+							sel := mustSelect(t, s, req, candidates...)
 							if sel.Target == "a" {
 								home++
 							}

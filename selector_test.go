@@ -389,6 +389,27 @@ func TestWaitersSurviveAFailedPlacement(t *testing.T) {
 	}
 }
 
+// If the fallback fails for all, all are told.
+func TestWaitersOfAFallbackThatFails(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		boom := errors.New("boom")
+		s := newSelector(t, affinity.Config[string]{Fallback: affinity.PickerFunc[string](
+			func(context.Context, *extract.Request, []string) (string, error) {
+				elapse(time.Second)
+				return "", boom
+			})})
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() {
+				_, err := s.Select(t.Context(), session("s"), []string{"a", "b"})
+				require.ErrorIs(t, err, boom)
+			})
+		}
+		wg.Wait()
+	})
+}
+
 func TestWaitersHonourTheirContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -500,7 +521,8 @@ func TestInheritance(t *testing.T) {
 	}
 	turn1 := ask(extract.Session{ID: "1"})
 	mustSelect(t, s, nil, all...) // round robin goes on
-	turn2 := ask(extract.Session{ID: "2", Continues: []string{"unknown", "1", "0"}})
+	require.NotEqual(t, turn1.Target, ask(extract.Session{ID: "another"}).Target)
+	turn2 := ask(extract.Session{ID: "2", Continues: []string{"unknown", "1", "another"}})
 	require.Equal(t, affinity.ReasonInherited, turn2.Reason)
 	require.Equal(t, turn1.Target, turn2.Target)
 	require.Equal(t, turn1.Session, turn2.Session, "the same conversation to whoever reads the log")
@@ -509,7 +531,7 @@ func TestInheritance(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, turn2.Target, b.Target)
 
-	child := ask(extract.Session{ID: "child", Near: []string{"2"}})
+	child := ask(extract.Session{ID: "child", Near: []string{"unknown", "2", "another"}})
 	require.Equal(t, affinity.ReasonInherited, child.Reason)
 	require.Equal(t, turn1.Target, child.Target)
 	require.NotEqual(t, turn1.Session, child.Session, "another conversation")
@@ -1319,6 +1341,19 @@ func TestSelectionKeepsNoRequest(t *testing.T) {
 	runtime.GC()
 	require.Nil(t, there.Value())
 	sel.Done(served)
+}
+
+// Invalidate takes what a thread would start from again.
+func TestInvalidateAThread(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{})
+	for _, req := range []*extract.Request{claudeAgent("s1", "", ""), claudeAgent("s1", "a1", ""), claudeAgent("s1", "a2", "a1")} {
+		mustSelect(t, s, req, "a")
+	}
+	require.True(t, s.Invalidate(claudeAgent("s1", "a2", "a1")))
+	require.Equal(t, affinity.ReasonNew, mustSelect(t, s, claudeAgent("s1", "a2", "a1"), "a", "b").Reason)
+	require.False(t, s.Invalidate(nil))
+	require.False(t, s.Invalidate(new(extract.Request)))
 }
 
 // Invalidate takes what the session goes on from, and leaves what is a neighbour's.

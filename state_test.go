@@ -3,6 +3,7 @@ package affinity_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -684,9 +685,15 @@ func TestLifetimeByConfidence(t *testing.T) {
 				if s.Confidence == extract.Derived {
 					return time.Minute
 				}
-				return 0
+				return map[string]time.Duration{"id-less": -1, "id-ever": math.MaxInt64}[s.ID]
 			},
 		})
+		for id, life := range map[string]time.Duration{"none": time.Hour, "less": time.Hour, "ever": 4 * 365 * 24 * time.Hour} {
+			mustSelect(t, s, session(id), "a", "b").Done(served)
+			b, ok := s.Peek(session(id))
+			require.True(t, ok)
+			require.Equal(t, life, time.Until(b.Expires), id)
+		}
 		derived := body(`{"messages":[{"role":"user","content":"hello"}]}`)
 		first := mustSelect(t, s, derived, "a", "b")
 		require.Equal(t, extract.Derived, first.Confidence)
@@ -724,6 +731,9 @@ func TestManyConversationsBehindOneID(t *testing.T) {
 		sel := ask("constant", fmt.Sprintf(turn, i))
 		require.InDelta(t, i+1, sel.Conversations, 3+float64(i)/3)
 		require.Equal(t, "prompt_cache_key", sel.Source, "few have it")
+	}
+	for i := range 10 { // what shows none counts for none
+		require.Zero(t, mustSelect(t, s, body(fmt.Sprintf(`{"prompt_cache_key":"shows-none","previous_response_id":"resp_%d"}`, i)), "a", "b").Conversations)
 	}
 	require.Zero(t, mustSelect(t, s, session("explicit"), "a", "b").Conversations)
 	require.Zero(t, mustSelect(t, s, body(`{"conversation_id":"explicit","messages":[`+messages+`]}`), "a", "b").Conversations)
