@@ -535,6 +535,7 @@ func TestInheritance(t *testing.T) {
 	require.Equal(t, affinity.ReasonInherited, child.Reason)
 	require.Equal(t, turn1.Target, child.Target)
 	require.NotEqual(t, turn1.Session, child.Session, "another conversation")
+	require.Equal(t, turn1.Target, ask(extract.Session{ID: "grandchild", Parent: "child", Near: []string{"another"}}).Target)
 
 	// From now on the two move separately.
 	all = slices.DeleteFunc(all, func(x string) bool { return x == turn1.Target })
@@ -1343,6 +1344,23 @@ func TestSelectionKeepsNoRequest(t *testing.T) {
 	sel.Done(served)
 }
 
+// A session without a home goes on at its own second place rather than where an earlier turn is.
+func TestSecondPlaceBeforeAnEarlierTurn(t *testing.T) {
+	t.Parallel()
+	x := new(scripted)
+	s := newSelector(t, affinity.Config[string]{Extractor: x})
+	earlier := extract.Session{Source: "x", ID: "1"}
+	for _, step := range []struct {
+		sess   extract.Session
+		target string
+	}{{earlier, "a"}, {extract.Session{Source: "x", ID: "2", Continues: []string{"1"}}, "a"}, {earlier, "c"}, {extract.Session{Source: "x", ID: "2", Continues: []string{"1"}}, "b"}} {
+		x.now = step.sess
+		mustSelect(t, s, new(extract.Request), step.target)
+	}
+	s.InvalidateTarget("b")
+	require.Equal(t, "a", mustSelect(t, s, new(extract.Request), "c", "b", "a").Target)
+}
+
 // Invalidate takes what a thread would start from again.
 func TestInvalidateAThread(t *testing.T) {
 	t.Parallel()
@@ -1352,8 +1370,6 @@ func TestInvalidateAThread(t *testing.T) {
 	}
 	require.True(t, s.Invalidate(claudeAgent("s1", "a2", "a1")))
 	require.Equal(t, affinity.ReasonNew, mustSelect(t, s, claudeAgent("s1", "a2", "a1"), "a", "b").Reason)
-	require.False(t, s.Invalidate(nil))
-	require.False(t, s.Invalidate(new(extract.Request)))
 }
 
 // Invalidate takes what the session goes on from, and leaves what is a neighbour's.
