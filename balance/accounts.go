@@ -38,11 +38,9 @@ type pool struct{ accounts []*account }
 
 // advance lets the sums decay until now. a is locked by the caller.
 func (a *account) advance(l *ledger, now int64) {
-	if now > a.at {
-		a.work *= l.decay(now - a.at)
-		a.expected *= l.decay(expectedDecay * (now - a.at))
-		a.at = now
-	}
+	a.work *= l.decay(now - a.at)
+	a.expected *= l.decay(expectedDecay * (now - a.at))
+	a.at = max(a.at, now)
 }
 
 // maxWork bounds the work of a target. What targets are charged with for an absence is a
@@ -50,8 +48,9 @@ func (a *account) advance(l *ledger, now int64) {
 // what is infinite never decays.
 const maxWork = 1e30
 
-// add adds to the sums, which do not fall below 0. It returns by how much
-// expected has grown. It reports false, and does nothing, if the account is closed.
+// add adds to the sums. The cost is not negative, and expected does not fall below 0: add
+// returns by how much it has grown. It reports false, and does nothing, if the account is
+// closed.
 func (a *account) add(l *ledger, cost, expected float64, now int64) (more float64, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -59,7 +58,7 @@ func (a *account) add(l *ledger, cost, expected float64, now int64) (more float6
 		return 0, false
 	}
 	a.advance(l, now)
-	a.work = min(max(0, a.work+cost), maxWork)
+	a.work += cost
 	more = max(expected, -a.expected)
 	a.expected += more
 	return more, true
@@ -100,8 +99,10 @@ func (a *account) closeIfUnused(since float64) bool {
 type accounts []atomic.Pointer[account]
 
 const (
-	// maxAccounts is the largest number of accounts.
+	// maxAccounts is the largest number of accounts, and mostLeft that of those which are
+	// left when room was made.
 	maxAccounts = 1 << 16
+	mostLeft    = maxAccounts / 4 * 3
 
 	// idleHalfLives is how many half-lives an account has to go unused before it is
 	// closed. A millionth of its work is left by then.
@@ -117,7 +118,7 @@ func (t accounts) find(id string, target uint64) (a *account, at uint64) {
 	mask := uint64(len(t) - 1)
 	for at = target & mask; ; at = (at + 1) & mask {
 		a = t[at].Load()
-		if a == nil || a.target == target && a.id == id {
+		if a == nil || a.id == id {
 			return a, at
 		}
 	}
@@ -157,31 +158,13 @@ func (l *ledger) openAccount(id string) *account {
 }
 
 // tidy closes accounts that went unused for long, and makes a new table with room
-// for as many accounts again as are left. If there are too many in use, it closes
-// those that went unused for longer than the mean, and a quarter of them at least: they
-// may all have been used at the same time. l.mu is held by the caller.
+// for as many accounts again as are left. If more than mostLeft are in use, it closes
+// the others of them, too. l.mu is held by the caller.
 func (l *ledger) tidy() {
 	since := float64(l.now()) - idleHalfLives*l.halfLife
-	most := maxAccounts
-	if l.open >= maxAccounts {
-		most = maxAccounts / 4 * 3
-		sum, n := 0.0, 0.0
-		for a := range l.all() {
-			a.mu.Lock()
-			last := float64(a.at)
-			a.mu.Unlock()
-			if last > since {
-				sum += last
-				n++
-			}
-		}
-		if n >= maxAccounts/2 {
-			since = sum / n
-		}
-	}
 	var kept []*account
 	for a := range l.all() {
-		if len(kept) == most {
+		if len(kept) == mostLeft {
 			since = math.Inf(1)
 		}
 		if !a.closeIfUnused(since) {
