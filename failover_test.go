@@ -332,6 +332,26 @@ func TestFailBackIsSpread(t *testing.T) {
 	}
 }
 
+// Who is told of fewer candidates than others goes home at once: that was no outage.
+func TestFailBackOfAFew(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn})
+		const few = 20
+		for n := range few + 1 {
+			mustSelect(t, s, session(strconv.Itoa(n)), "a").Done(served)
+		}
+		for n := range few {
+			elapse(time.Second)
+			mustSelect(t, s, session(strconv.Itoa(n)), "b").Done(served)
+			mustSelect(t, s, session(strconv.Itoa(few)), "a", "b").Done(served)
+		}
+		for n := range few {
+			require.Equal(t, affinity.ReasonReturned, mustSelect(t, s, session(strconv.Itoa(n)), "a", "b").Reason, n)
+		}
+	})
+}
+
 // A session that had no request during the outage has lost nothing and waits
 // for nobody.
 func TestWhoWasNotAwayIsHome(t *testing.T) {

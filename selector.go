@@ -673,7 +673,7 @@ const exploration = 16
 // state. The result is then the best guess.
 func (s *Selector[T]) idle(l *located, ttl int64) (idle time.Duration, known bool) {
 	idle = time.Duration(l.now - (l.Expires - ttl))
-	return max(0, idle), idle >= 0 && (int64(idle) <= l.now-s.start || !s.cache.varied.Load())
+	return idle, idle >= 0 && (int64(idle) <= l.now-s.start || !s.cache.varied.Load())
 }
 
 // knownIdle is idle for Decision.Idle: 0 if it is not known.

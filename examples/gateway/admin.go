@@ -102,7 +102,7 @@ func (g *gateway) digest(do func(http.ResponseWriter, *http.Request, *setup, fun
 		switch r.PathValue("kind") {
 		case "sessions":
 			d, err := affinity.ParseDigest(digits)
-			if err != nil || digits == "" {
+			if err != nil {
 				reply(w, http.StatusBadRequest, "bad_digest", "want the 16 digits of an Affinity-Session header")
 				return
 			}
