@@ -332,6 +332,22 @@ func TestFailBackIsSpread(t *testing.T) {
 	}
 }
 
+// What a session has left is kept in mind for no longer than it would have been.
+func TestEndOfASecondPlace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{})
+		mustSelect(t, s, session("s"), "a").Done(served)
+		elapse(20 * time.Minute)
+		mustSelect(t, s, session("s"), "b").Done(served)
+		left := map[string]time.Duration{}
+		for _, b := range s.Cache().All() {
+			left[b.Target] = time.Until(b.Expires)
+		}
+		require.Equal(t, map[string]time.Duration{"a": 40 * time.Minute, "b": time.Hour}, left)
+	})
+}
+
 // Who is told of fewer candidates than others goes home at once: that was no outage.
 func TestFailBackOfAFew(t *testing.T) {
 	t.Parallel()

@@ -1,11 +1,33 @@
 package main
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity"
+	"github.com/go-affinity/affinity/extract"
 )
+
+// With -prefix, conversations that begin alike go to the upstream that has the beginning.
+func TestNewBalancer(t *testing.T) {
+	t.Parallel()
+	for _, prefix := range []bool{false, true} {
+		b := newBalancer(prefix)
+		upstreams := []*upstream{{name: "a"}, {name: "b"}}
+		ask := func(question string) string {
+			body := `{"system":"` + strings.Repeat("All work and no play. ", 2000) + `","messages":[{"role":"user","content":"` + question + `"}]}`
+			u, ticket, err := b.Place(t.Context(), &extract.Request{Body: []byte(body)}, upstreams)
+			require.NoError(t, err)
+			b.Settle(u.name, ticket, affinity.Outcome{Result: affinity.Served, Usage: affinity.Usage{Uncached: 11000, Output: 100}})
+			return u.name
+		}
+		first := ask("Where is Oslo?")
+		require.Equal(t, prefix, first == ask("And Rome?"))
+	}
+}
 
 // Of the sessions of a moment, each upstream gets about as many. What was placed a while ago
 // counts less and less, and one that comes new, or that did not take what it was given, has
