@@ -39,9 +39,12 @@ type ledger struct {
 
 	// What sessions cost after the request that placed them, and where that is
 	// worked out from.
-	followUp      mean  // cost of the follow-ups of one placement
-	sincePlacing  tally // of the follow-ups since the last placement
-	lastPlacement int64 // guarded by the lock of placements; 0 if there was none
+	sincePlacing tally // of the follow-ups since the last placement
+
+	// Guarded by the lock of placements.
+	followUp      float64 // cost of the follow-ups of one placement: the mean over the last
+	followUps     int     // so many, at most meanLength
+	lastPlacement int64   // 0 if there was none
 }
 
 // perRequest is what a request is charged with in addition to its tokens, in
@@ -120,8 +123,9 @@ func (l *ledger) placement(now int64) (followUp float64) {
 	// as came in while an expectation lives: the work of a night in which nobody
 	// was placed is not that of one session.
 	lives := l.halfLife / expectedDecay / math.Ln2
-	l.followUp.observe(cost * min(1, lives/float64(now-last)))
-	return l.followUp.get()
+	l.followUps = min(l.followUps+1, meanLength)
+	l.followUp += (cost*min(1, lives/float64(now-last)) - l.followUp) / float64(l.followUps)
+	return l.followUp
 }
 
 // notPlaced stands for the follow-up of a request that was not placed.
