@@ -13,9 +13,10 @@ import (
 
 // An account is what a ledger knows of one target.
 type account struct {
-	id     string
-	target uint64 // the hash of id
-	held   belief // for Prefix
+	id      string
+	target  uint64      // the hash of id
+	held    belief      // for Prefix, and
+	reports atomic.Bool // whether the target has ever reported cached tokens
 
 	mu       sync.Mutex // guards all that follows
 	work     float64    // as it was at the instant at

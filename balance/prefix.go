@@ -53,7 +53,8 @@ type PrefixConfig[T any] struct {
 // request. That finds a little more in caches, and moves some sessions.
 //
 // Prefix assumes that a target holds what it was sent. From the cached tokens in outcomes
-// it learns, for each target, how much of that is left after a pause. A target that has
+// it learns, for each target, how much of that is left after a pause. One that has never
+// reported any teaches nothing: it may have a cache and not say so. A target that has
 // failed a request does not hold its prompt, unless it has served it before.
 //
 // All that [LeastCost] says about cost, absence and concurrency holds here too,
@@ -270,8 +271,14 @@ func (b *prefix[T]) miss(p *prompt, held part, a *account) float64 {
 // learn compares what a target was believed to hold of a prompt of so many bytes
 // with what it had in its cache, by what it reports.
 func (b *prefix[T]) learn(id string, held part, bytes int, u affinity.Usage) {
-	if bytes <= 0 {
+	a := b.ledger.known(id)
+	if bytes <= 0 || a == nil {
 		return
+	}
+	if u.Cached > 0 {
+		a.reports.Store(true)
+	} else if !a.reports.Load() {
+		return // it may have a cache and not say so
 	}
 	perByte := float64(u.Uncached+u.Cached) / float64(bytes)
 	likely, sure := float64(held.likely)*perByte, 0.0
@@ -283,9 +290,7 @@ func (b *prefix[T]) learn(id string, held part, bytes int, u affinity.Usage) {
 	}
 	share := min(max((float64(u.Cached)-sure)/(likely-sure), 0), 1)
 	b.all.observe(held.kind, share)
-	if a := b.ledger.known(id); a != nil {
-		a.held.observe(held.kind, share)
-	}
+	a.held.observe(held.kind, share)
 }
 
 // pauses are the upper bounds of the kinds of pauses: a pause of kind 0 is shorter

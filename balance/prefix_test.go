@@ -240,6 +240,12 @@ func pauses(b affinity.Balancer[*target], id string, pause time.Duration, n int,
 	}
 }
 
+// reports has a target report cached tokens once, of a prompt that it was not sent before. Until
+// then, what it reports says nothing.
+func reports(b affinity.Balancer[*target], id string) {
+	b.Settle(id, b.Charge(prompt(900_000, 0, 400_000), id, false), served(99_000, 1000, 1))
+}
+
 func TestBeliefIsLearned(t *testing.T) {
 	// cost is what a prompt is expected to cost where it was some time ago.
 	cost := func(b affinity.Balancer[*target], id string, pause time.Duration) float64 {
@@ -258,6 +264,7 @@ func TestBeliefIsLearned(t *testing.T) {
 		assert.Greater(t, cost(b, "t0", 61*time.Minute), float64(cold), "nothing lives that long")
 	})
 	bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
+		reports(b, "t0")
 		pauses(b, "t0", minutes, 20, 0)
 		pauses(b, "t0", young, 20, 100_000)
 		assert.Greater(t, cost(b, "t0", minutes), float64(cold), "of five minutes")
@@ -274,6 +281,7 @@ func TestBeliefIsLearned(t *testing.T) {
 		assert.InDelta(t, 50_000, cost(b, "t0", minutes), 10_000, "it keeps a part")
 	})
 	bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
+		reports(b, "t0")
 		for i := range 20 {
 			req := prompt(i, 0, 400_000)
 			b.Charge(req, "t0", false)
@@ -283,6 +291,12 @@ func TestBeliefIsLearned(t *testing.T) {
 		assert.InDelta(t, 57_000, cost(b, "t0", minutes), 15_000, "the last one is no more than one of them")
 	})
 	bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
+		pauses(b, "t0", young, 40, 0)
+		pauses(b, "t0", minutes, 40, 0)
+		assert.Less(t, cost(b, "t0", young), float64(warm), "it may have a cache and not say so")
+		assert.Less(t, cost(b, "t0", minutes), float64(warm), "likewise")
+		assert.Less(t, cost(b, "t22", young), float64(warm), "nor does it tell of others")
+		reports(b, "t0")
 		pauses(b, "t0", young, 40, 0)
 		assert.Greater(t, cost(b, "t0", young), float64(cold), "a cache that is too small holds nothing")
 	})
@@ -318,6 +332,7 @@ func TestNewPromptsTeachNothing(t *testing.T) {
 			b := balance.Prefix(balance.PrefixConfig[*target]{
 				CostConfig: balance.CostConfig[*target]{ID: nameOf}, MinTokens: least, Boundaries: turnCuts,
 			})
+			reports(b, "t0")
 			for i := range 10 {
 				first := b.Charge(prompt(i, 0, 400_000), "t0", false)
 				b.Settle("t0", first, served(100_000, 0, 400))
@@ -346,6 +361,7 @@ func TestTooLittleToTell(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
+				reports(b, "t0")
 				for i := range 30 {
 					teach(b, i)
 				}
