@@ -43,7 +43,7 @@ type ledger struct {
 
 	// Guarded by the lock of placements.
 	followUp      float64 // cost of the follow-ups of one placement: the mean over the last
-	followUps     int     // so many, at most meanLength
+	followUps     int     // so many, at most meanLength; a few of 0 at first: see newLedger
 	lastPlacement int64   // 0 if there was none
 }
 
@@ -58,7 +58,9 @@ func newLedger(halfLife time.Duration, cost func(affinity.Usage) float64) *ledge
 	if cost == nil {
 		cost = affinity.Usage.Cost
 	}
-	l := &ledger{halfLife: float64(halfLife), cost: cost, start: time.Now()}
+	// Some follow-ups of 0, lest the sessions to come be expected to bring as much as a long
+	// one that came first.
+	l := &ledger{halfLife: float64(halfLife), cost: cost, start: time.Now(), followUps: 4}
 	l.estimates.init()
 	t := make(accounts, 16)
 	l.accounts.Store(&t)

@@ -121,9 +121,9 @@ func TestFollowUpOfFirstSessions(t *testing.T) {
 		return l.placement(now)
 	}
 	require.Zero(t, place(1e6), "others placed those sessions")
-	require.InEpsilon(t, 900, place(900), 1e-6)
-	require.InEpsilon(t, 450, place(0), 1e-6)
-	require.InEpsilon(t, 600, place(900), 1e-6)
+	require.InEpsilon(t, 900/5.0, place(900), 1e-6, "as if four had brought nothing")
+	require.InEpsilon(t, 900/6.0, place(0), 1e-6)
+	require.InEpsilon(t, 1800/7.0, place(900), 1e-6)
 	for range 20 * meanLength {
 		place(0)
 	}
