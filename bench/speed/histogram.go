@@ -1,7 +1,6 @@
 package main
 
 import (
-	"math"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -29,10 +28,16 @@ func onTime(h *hdrhistogram.Histogram, interval time.Duration) *hdrhistogram.His
 			must(out.RecordValues(left, b.Count))
 		}
 	}
+	// The others found as many of each size as there were. (Their sum is rounded: there may
+	// be less than one of most sizes.)
 	others := max(total/every-out.TotalCount(), 0)
+	var seen, given int64
 	for _, b := range h.Distribution() {
 		if b.Count > 0 && b.From < every {
-			must(out.RecordValues(b.From, int64(math.Ceil(float64(others)*float64(b.Count)/float64(short)))))
+			seen += b.Count
+			due := others * seen / short
+			must(out.RecordValues(b.From, due-given))
+			given = due
 		}
 	}
 	return out

@@ -236,6 +236,17 @@ func TestOnTime(t *testing.T) {
 	require.InEpsilon(t, 250e6, o.ValueAtPercentile(75), 0.05)
 	require.InEpsilon(t, 1e3, o.ValueAtPercentile(45), 0.05)
 	require.Zero(t, onTime(newHistogram(), time.Microsecond).TotalCount())
+
+	// One in two thousand takes a little longer, each another time.
+	h.Reset()
+	require.NoError(t, h.RecordValues(1e3, 2_000_000))
+	for i := range int64(1000) {
+		require.NoError(t, h.RecordValue(2e3+4*i))
+	}
+	o = onTime(h, 10*time.Microsecond)
+	require.InEpsilon(t, 200_000, o.TotalCount(), 0.02)
+	require.InEpsilon(t, 1e3, o.ValueAtPercentile(99.9), 0.05)
+	require.Greater(t, o.ValueAtPercentile(99.99), int64(2e3))
 }
 
 // The upstream, the proxy and the client speak with one another.
