@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -41,7 +42,7 @@ func chartsOf(r *result.Run) []drawing {
 					continue
 				}
 				v := value(r)
-				if c.X.Log && v.Q1 <= 0 { // too little for the clock, and nowhere on the axis
+				if v.Q1 <= 0 || !(v.Q3 < math.Inf(1)) { // too little to be measured
 					continue
 				}
 				bars.Bars = append(bars.Bars, chart.Bar{Name: r.Name, Value: v.Median, Lo: v.Q1, Hi: v.Q3, Ours: ours(r.Name)})

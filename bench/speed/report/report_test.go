@@ -21,6 +21,8 @@ func row(name string, samples ...float64) result.Row {
 func measured() *result.Run {
 	sized := row("affinity", 2000, 3000, 4000)
 	sized.Size = 6000
+	infinite := row("plain", 0, 0)
+	infinite.Size = 6000
 	return &result.Run{
 		When: time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC), Go: "go1.26", Platform: "linux/amd64", CPU: "EPYC", Procs: 2, Revision: "abc",
 		Groups: []result.Group{
@@ -33,7 +35,7 @@ func measured() *result.Run {
 				{Target: "more", Value: result.SpreadOf([]float64{1}), Unit: "x", Limit: 2, Note: "why"},
 			}},
 			{Name: "bodyid", Races: []result.Race{{Name: "agent, 2 MB, head", Unit: "ns", Rows: []result.Row{sized}}}},
-			{Name: "messages", Races: []result.Race{{Name: "2 MB", Unit: "ns", Rows: []result.Row{sized}}}},
+			{Name: "messages", Races: []result.Race{{Name: "2 MB", Unit: "ns", Rows: []result.Row{sized, infinite}}}},
 			{Name: "memory", Races: []result.Race{
 				{Name: "heap", Unit: "B a session", Rows: []result.Row{row("affinity", 50), row("plain", 180)}},
 				{Name: "CPU of a garbage collection", Unit: "ms", Rows: []result.Row{row("affinity", 0.5), row("plain", 66), row("no table", 0, 0, 1)}},
@@ -94,6 +96,9 @@ func TestCharts(t *testing.T) {
 		}
 		if c.file == "gc.svg" {
 			require.Len(t, c.groups[0].Bars, 2, "without what took no time")
+		}
+		if c.file == "messages.svg" {
+			require.Len(t, c.groups[0].Bars, 1, "without what took no time")
 		}
 		if c.file == "bodyid.svg" {
 			require.Equal(t, 3.0, c.groups[0].Bars[0].Value)
