@@ -72,9 +72,9 @@
 // Session without a binding: the extractor may name an earlier form of the same
 // conversation, what started it, or a neighbour. The first of them that has a binding
 // counts, and the session is bound to the same target; in the latter two cases only if
-// that is still likely to have the prompt, is not being drained and has no more than its
-// share of the load. From then on the two move separately. Otherwise the fallback
-// chooses.
+// that is still likely to have the prompt and is not being drained, and not if it is
+// overloaded and the session is known by its messages alone. From then on the two move
+// separately. Otherwise the fallback chooses.
 //
 // Concurrent first requests of one session get one target, however long the fallback
 // takes: one of them asks it, the others wait. If it fails, each of the others asks for
