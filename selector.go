@@ -441,7 +441,8 @@ func (s *Selector[T]) tellApart(q *query) {
 	t, ok := extract.Trail().Extract(q.req)
 	if !ok {
 		t, _ = extract.State().Extract(q.req)
-		_, ok = s.cache.lookup(s.cache.stateKey(q.within, t.ID), s.cache.now())
+		l, _ := s.cache.lookup(s.cache.stateKey(q.within, t.ID), s.cache.now())
+		ok = l.state() // and not a session that has the name of state which was not learned
 	}
 	if ok {
 		q.sess = t

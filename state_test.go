@@ -812,6 +812,9 @@ func TestVeryManyConversationsOnTheServer(t *testing.T) {
 	home := ask("go on", `,"previous_response_id":"resp_unknown_1"`)
 	require.Equal(t, "prompt_cache_key", home.Source)
 	require.Equal(t, home.Target, ask("go on", `,"previous_response_id":"resp_unknown_2"`).Target)
+
+	mustSelect(t, s, body(`{"input":"go on","previous_response_id":"resp_unknown_3"}`), targets...) // a session of that name
+	require.Equal(t, home.Session, ask("go on", `,"previous_response_id":"resp_unknown_3"`).Session)
 }
 
 // What is known of ids that very many conversations have in common belongs to the Cache, with
