@@ -442,7 +442,14 @@ func TestIdleOfADetour(t *testing.T) {
 		require.Equal(t, affinity.ReasonDetour, sel.Reason)
 		require.Equal(t, 5*time.Minute, sel.Idle)
 		sel.Done(served)
-		elapse(20 * time.Minute)
+		elapse(time.Minute)
+		mustSelect(t, s, session("other"), "c").Learn("resp_1")
+		for _, state := range []string{`{}`, `{"previous_response_id":"resp_2"}`} {
+			beside := session("s")
+			beside.Method, beside.Body = http.MethodHead, []byte(state)
+			require.Equal(t, time.Minute, mustSelect(t, s, beside, "b", "c").Idle, state)
+		}
+		elapse(19 * time.Minute)
 		sel = mustSelect(t, s, session("s"), "b")
 		require.Equal(t, affinity.ReasonBound, sel.Reason, "the home is given up")
 		require.Equal(t, 20*time.Minute, sel.Idle)

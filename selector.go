@@ -813,7 +813,10 @@ func (s *Selector[T]) placeSideCall(ctx context.Context, q *query, candidates []
 	}
 	s.fillUnbound(q, candidates, &v.pick, v.reason, sel)
 	sel.Session, sel.From = st.session, v.from
-	if st.stays {
+	switch {
+	case v.reason == ReasonDetour:
+		sel.Idle, _ = s.knownIdle(&st.second, q.ttl)
+	case st.stays:
 		sel.Idle, _ = s.knownIdle(&st.located, q.ttl)
 	}
 	return nil
