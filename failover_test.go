@@ -358,8 +358,8 @@ func TestFailBackOfAFew(t *testing.T) {
 			mustSelect(t, s, session(strconv.Itoa(n)), "a").Done(served)
 		}
 		for n := range few {
-			elapse(time.Second)
 			mustSelect(t, s, session(strconv.Itoa(n)), "b").Done(served)
+			elapse(time.Second)
 			mustSelect(t, s, session(strconv.Itoa(few)), "a", "b").Done(served)
 		}
 		for n := range few {
