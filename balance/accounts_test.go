@@ -106,3 +106,14 @@ func TestClosedAccountsAreLetGo(t *testing.T) {
 	visit(l.known("old"))
 	require.Less(t, len(kept), 100)
 }
+
+// Of two goroutines, the one that looked at the clock first may come second. Nothing decays
+// twice for that.
+func TestChargesOutOfOrder(t *testing.T) {
+	l := newLedger(0, nil)
+	a, now := l.account("x"), l.now()+int64(10*defaultHalfLife)
+	l.add(a, 1000, 800, now)
+	l.add(a, 0, 0, now-int64(5*defaultHalfLife))
+	l.add(a, 0, 0, now)
+	require.Equal(t, []float64{1000, 800}, []float64{a.work, a.expected})
+}
