@@ -43,8 +43,9 @@ type CacheConfig struct {
 	// A full Cache evicts to make room: expired bindings first, then those that would
 	// expire first. Below a capacity of 512 that is exact; from there on, the victim
 	// comes from a sample, and is nearly always among the fifth that would expire first.
-	// What expires first is what was used least recently, and bindings of requests under
-	// way go last, unless Config.Lifetime gives sessions different lifetimes.
+	// What expires first is what was used least recently (by and large, under heavy load:
+	// see Cache.Get), and bindings of requests under way go last, unless Config.Lifetime
+	// gives sessions different lifetimes.
 	//
 	// The capacity is too small if Cache.All yields as many bindings as that, or a few
 	// percent fewer: then others had to go before their time. (Cache.Len does not tell,
