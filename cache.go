@@ -312,7 +312,7 @@ func (k Key) aside() Key { return Key{table.Key{Hi: k.k.Hi, Lo: ^k.k.Lo}} }
 // After a thousand calls in a row, each within 20 microseconds of the one before, one
 // reading of the clock serves for a millisecond, and not every use is written down. The
 // expiry of a binding may then lag behind its last use: by at most a 64th of the TTL, a
-// minute, and the time in which the last eighth of the capacity was filled, or less,
+// minute, and the time in which the last sixteenth of the capacity was filled, or less,
 // whichever is least.
 func (c *Cache) Get(k Key) (target string, ok bool) {
 	if k == (Key{}) {

@@ -145,7 +145,7 @@ const (
 	victims     = 4
 
 	// batches is how many batches of new records fill the table: see Recent.
-	batches = 16
+	batches = 32
 
 	// spins is how often a reader looks again before it takes the lock.
 	spins = 64
@@ -454,7 +454,7 @@ func (t *Table) added(s *shard, now int64) {
 }
 
 // Recent returns the time since which the latest new records have come in: between one and
-// two 16ths of the capacity. A record that was used since then is among the last to be
+// two 32nds of the capacity. A record that was used since then is among the last to be
 // evicted in any case, so its expiry may lag behind as if that time had been its last use.
 func (t *Table) Recent() int64 { return t.recent.Load() }
 

@@ -694,7 +694,7 @@ func TestEvictGoesRound(t *testing.T) {
 // Recent is when the batch before the latest began, of all shards the latest such time.
 func TestRecent(t *testing.T) {
 	const batch = 3
-	tab := table.New(16*batch, limit, immortal{})
+	tab := table.New(32*batch, limit, immortal{})
 	for i := range 10 * batch {
 		tab.Put(keyOf(uint64(i)), 0, table.Record{Expires: 1000}, int64(100+i))
 		want := 0
@@ -703,16 +703,16 @@ func TestRecent(t *testing.T) {
 		}
 		require.EqualValues(t, want, tab.Recent(), "after %d", i)
 	}
-	tab = table.New(512, limit, immortal{}) // two shards, 16 to a batch
+	tab = table.New(512, limit, immortal{}) // two shards, 8 to a batch
 	require.Equal(t, 2, tab.Shards())
 	put := func(shard, i int, now int64) {
 		tab.Put(table.Key{Hi: uint16(shard << 15), Lo: uint64(i + 1)}, 0, table.Record{Expires: 1000}, now)
 	}
-	for i := range 32 {
+	for i := range 16 {
 		put(0, i, 200)
 	}
 	require.EqualValues(t, 200, tab.Recent())
-	for i := range 32 {
+	for i := range 16 {
 		put(1, i, 150)
 	}
 	require.EqualValues(t, 200, tab.Recent(), "the other began later")
