@@ -49,9 +49,8 @@ func (g *gateway) choose(ctx context.Context, x *exchange) error {
 // selects asks the selector.
 func (g *gateway) selects(ctx context.Context, x *exchange, candidates, slots []*upstream) error {
 	choice, err := x.sel.Select(ctx, x.req, candidates)
-	x.slot = false
 	for _, u := range slots {
-		if err == nil && u == choice.Target {
+		if u == choice.Target { // there is none if there is an error
 			x.slot = true
 		} else {
 			u.health.release()
@@ -78,8 +77,8 @@ const (
 // to wait for one. Of the candidates, those in slots are to be released if they
 // are not chosen.
 func (x *exchange) candidates(now time.Time) (candidates, slots []*upstream, wait time.Duration) {
-	if len(x.tried) == 0 && !slices.ContainsFunc(x.upstreams, func(u *upstream) bool { return u.health.troubled.Load() }) {
-		return x.upstreams, nil, 0
+	if len(x.tried) == 0 && !slices.ContainsFunc(x.upstreams, func(u *upstream) bool { return !u.health.well(now) }) {
+		return x.upstreams, nil, 0 // to find out what they count it against takes time
 	}
 	wait = math.MaxInt64 / 2 // choose adds to it
 	best := refusing

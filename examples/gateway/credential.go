@@ -64,7 +64,7 @@ func withhold(answer http.Header, client *http.Request, key string) {
 			_, query, _ := strings.Cut(location, "?")
 			query, _, _ = strings.Cut(query, "#")
 			answer[name][i] = strings.Replace(location, "?"+query, "?"+mapKeys(query, func(v string) string {
-				if plain, err := url.QueryUnescape(v); err == nil && plain == key {
+				if plain, _ := url.QueryUnescape(v); plain == key {
 					mapKeys(client.URL.RawQuery, func(mine string) string { v = mine; return mine })
 				}
 				return v

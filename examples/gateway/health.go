@@ -2,7 +2,6 @@ package main
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -12,8 +11,6 @@ import (
 // it no longer is. Where it has refused no more than what counts against one limit,
 // it is left out for that alone.
 type health struct {
-	troubled atomic.Bool // whether any of this is going on
-
 	mu     sync.Mutex
 	since  time.Time // when it failed last,
 	until  time.Time // for how long it is left out,
@@ -49,17 +46,20 @@ const (
 	patient     = 4           // failures in a row until it is out for the whole time; half of that for each one less
 )
 
+// well reports whether the upstream is fit for any number of any requests.
+func (h *health) well(now time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.window == 0 && !now.Before(h.until) && !now.Before(h.last)
+}
+
 // admit returns how fit the upstream is for a request that counts against a limit,
 // and from when on it is fitter. If slot is true, the request takes up one of the few
 // that may go there, and must be followed by exactly one of served, failed and
 // release. Who only looks, and sends none, takes up nothing.
 func (h *health) admit(now time.Time, limit uint64, sends bool) (s standing, slot bool, until time.Time) {
-	if !h.troubled.Load() {
-		return fit, false, time.Time{}
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.settle(now)
 	if t := h.limits[limit]; now.Before(t) {
 		return refusing, false, t
 	}
@@ -79,16 +79,6 @@ func (h *health) admit(now time.Time, limit uint64, sends bool) (s standing, slo
 	return fit, sends, time.Time{}
 }
 
-// settle forgets what is over. Called with h locked.
-func (h *health) settle(now time.Time) {
-	if h.limits != nil && !now.Before(h.last) {
-		h.limits = nil
-	}
-	if !now.Before(h.until) && h.window == 0 && h.limits == nil {
-		h.troubled.Store(false)
-	}
-}
-
 // release gives a slot back without a result.
 func (h *health) release() {
 	h.mu.Lock()
@@ -100,9 +90,6 @@ func (h *health) release() {
 // and how soon it has. It reports whether it is news that the upstream is back, or no
 // longer slow.
 func (h *health) served(start, now time.Time, slot bool, how speed) (back, noLongerSlow bool) {
-	if !slot && !h.troubled.Load() {
-		return false, false
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if slot {
@@ -152,11 +139,10 @@ func (h *health) failed(now time.Time, d time.Duration, asked, slot bool) (news 
 	if !asked {
 		d >>= patient - max(h.streak, 1)
 	}
-	if until := now.Add(d); news || until.After(h.until) {
+	if until := now.Add(d); until.After(h.until) {
 		h.until, h.asked = until, asked || h.asked && !news
 	}
 	h.since, h.window, h.gone = now, 1, true
-	h.troubled.Store(true)
 	return news
 }
 
@@ -169,11 +155,10 @@ func (h *health) limited(now time.Time, d time.Duration, limit uint64, slot bool
 		h.used--
 	}
 	until := now.Add(d)
-	news = !now.Before(h.last)
-	old, ok := h.limits[limit]
-	if h.limits == nil {
+	if news = !now.Before(h.last); news { // all that there were are over
 		h.limits = make(map[uint64]time.Time)
 	}
+	old, ok := h.limits[limit]
 	for l := range h.limits {
 		if ok || len(h.limits) < maxLimits {
 			break
@@ -186,7 +171,6 @@ func (h *health) limited(now time.Time, d time.Duration, limit uint64, slot bool
 	if until.After(h.last) {
 		h.last = until
 	}
-	h.troubled.Store(true)
 	return news
 }
 
@@ -200,7 +184,6 @@ func (h *health) slows(now time.Time) (news bool) {
 		return false
 	}
 	h.slow, h.window, h.next = true, 1, now.Add(probeGap)
-	h.troubled.Store(true)
 	return true
 }
 
@@ -215,9 +198,6 @@ func (h *health) tryNow(now time.Time) {
 
 // unproven reports whether the upstream has failed and served nothing since.
 func (h *health) unproven() bool {
-	if !h.troubled.Load() {
-		return false
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.gone

@@ -80,7 +80,6 @@ func TestHealthComesBackByAndBy(t *testing.T) {
 		h.served(now, now, n == 2, unknown)
 	}
 	require.Equal(t, -1, admitted())
-	require.False(t, h.troubled.Load())
 	h.served(now, now, true, unknown)
 	word, _ := h.state(now)
 	require.Equal(t, "in", word, "the last of those that it was tried with changes nothing")
@@ -194,9 +193,8 @@ func TestHealthOfManyLimits(t *testing.T) {
 	require.Equal(t, fit, s)
 	require.False(t, slot)
 	now = now.Add(time.Minute)
-	h.admit(now, 1, true)
-	require.False(t, h.troubled.Load())
 	require.True(t, h.limited(now, time.Minute, 1, false), "another time")
+	require.Len(t, h.limits, 1, "those that are over are forgotten")
 	h.limited(now, 2*time.Minute, 2, false)
 	s, _, _ = h.admit(now.Add(time.Minute), 1, true)
 	require.Equal(t, fit, s, "whatever is left of another one")

@@ -43,9 +43,7 @@ type portion struct {
 
 // readAhead begins to read what comes next, into the room behind what is there.
 func (f *followed) readAhead() {
-	if len(f.ahead) == cap(f.ahead) {
-		f.ahead = slices.Grow(f.ahead, max(len(f.ahead), 1))
-	}
+	f.ahead = slices.Grow(f.ahead, 1)
 	f.next = make(chan portion, 1)
 	go func(from io.Reader, to chan portion, room []byte) {
 		n, err := from.Read(room)

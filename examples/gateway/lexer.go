@@ -153,9 +153,8 @@ func (l *lexer) skip(p []byte) int {
 			return i + 1
 		case '{', '[', '}', ']':
 			l.line = false
-			if l.nest(c); l.here() != elsewhere {
-				return i + 1
-			}
+			l.nest(c)
+			return i + 1
 		case '\n':
 			l.newline()
 		case '\r':

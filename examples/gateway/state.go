@@ -40,7 +40,7 @@ func (x *exchange) stateIn(now time.Time, candidates []*upstream) time.Duration 
 	}
 	b, _ := x.sel.Peek(x.req)
 	u := x.find(b.Target)
-	if u == nil || slices.Contains(candidates, u) {
+	if u == nil {
 		return 0
 	}
 	standing, _, until := u.health.admit(now, x.limitAt(u), false)
