@@ -174,8 +174,8 @@ func rewrite(p *httputil.ProxyRequest) {
 	p.Out.URL.RawQuery = p.In.URL.RawQuery
 	hop := strings.Join(p.In.Header["Connection"], ",") // names what is for us alone
 	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
-		if v, ok := p.In.Header[name]; ok && !lists(hop, name) {
-			p.Out.Header[name] = v
+		if !lists(hop, name) {
+			p.Out.Header[name] = p.In.Header[name]
 		}
 	}
 }

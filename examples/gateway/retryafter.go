@@ -17,7 +17,7 @@ const maxPause = 5 * time.Minute
 func pause(resp *http.Response, now time.Time) time.Duration {
 	after := resp.Header.Get("Retry-After")
 	var d time.Duration
-	if ms, err := strconv.ParseFloat(resp.Header.Get("Retry-After-Ms"), 64); err == nil && ms > 0 { // OpenAI, Azure
+	if ms, _ := strconv.ParseFloat(resp.Header.Get("Retry-After-Ms"), 64); ms > 0 { // OpenAI, Azure
 		d = seconds(ms / 1000)
 	} else if s, err := strconv.ParseFloat(after, 64); err == nil || errors.Is(err, strconv.ErrRange) {
 		d = seconds(s)
