@@ -30,7 +30,6 @@ type candidate struct {
 	load       float64
 	expected   float64 // what its sessions are likely to cost yet, by its weight
 	absence    int64   // for how long there were placements without it, in nanoseconds
-	away       bool    // whether that is long enough to count
 	counted    float64 // the load by the work that its account has
 	rise       float64 // its weight by that of the last placement that it was a candidate for
 	othersLoad float64 // of the same placement
@@ -159,11 +158,11 @@ func (l *ledger) weigh(r *roster, now int64) {
 	for i := range r.candidates {
 		c := &r.candidates[i]
 		if c.absence == 0 { // it was never a candidate
-			c.absence, c.away = math.MaxInt64, true
+			c.absence = math.MaxInt64
 			continue
 		}
 		c.absence = last - c.absence
-		if c.away = float64(c.absence) >= shortAbsence*l.halfLife; !c.away {
+		if float64(c.absence) < shortAbsence*l.halfLife {
 			least = min(least, c.load)
 			work += c.load * c.weight
 			weight += c.weight
@@ -171,7 +170,7 @@ func (l *ledger) weigh(r *roster, now int64) {
 	}
 	if work > 0 {
 		for i := range r.candidates {
-			if c := &r.candidates[i]; c.away {
+			if c := &r.candidates[i]; c.load < least {
 				l.chargeAbsence(c, work, work/weight, least)
 			}
 		}
@@ -191,9 +190,7 @@ func (l *ledger) weigh(r *roster, now int64) {
 		c := &r.candidates[i]
 		a := c.account
 		a.mu.Lock()
-		if c.load != c.counted {
-			a.work = min(max(0, a.work+(c.load-c.counted)*c.weight), maxWork)
-		}
+		a.work = min(max(0, a.work+(c.load-c.counted)*c.weight), maxWork)
 		if a.candidateAt == 0 || len(r.candidates) > 1 {
 			a.weight = c.weight
 		}
