@@ -93,27 +93,19 @@ func (h *holdings) tick(now int64) int64 {
 }
 
 // visit calls f for every target that holds the prompt up to a boundary, with the
-// tick at which it was last sent there. It reports whether there is an entry for
-// the boundary at all. If there is none, nobody holds a prompt that goes on from
-// there. If there are some, a target may hold such a prompt that does not seem to
-// hold this part of it: another prompt that begins alike was sent there later, and
-// failed.
-func (h *holdings) visit(hash uint64, f func(target uint64, at int64)) bool {
-	found := false
+// tick at which it was last sent there. A target may hold a longer prompt and not seem
+// to hold this part of it: another one that begins alike was sent there later, and failed.
+func (h *holdings) visit(hash uint64, f func(target uint64, at int64)) {
 	if h.used == 0 {
-		return false
+		return
 	}
 	for i := *h.byHash(hash); i != 0; {
 		r := h.record(i)
-		if r.hash == hash {
-			found = true
-			if r.at != 0 {
-				f(r.target, r.at)
-			}
+		if r.hash == hash && r.at != 0 {
+			f(r.target, r.at)
 		}
 		i = r.next
 	}
-	return found
 }
 
 // enter notes that a prompt was sent to a target at that tick. It calls f for every

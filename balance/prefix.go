@@ -244,13 +244,11 @@ func (b *prefix[T]) prompt(req *extract.Request) (p prompt) {
 func (b *prefix[T]) survey(p *prompt, r *roster, now int64) {
 	r.indexTargets()
 	for _, cut := range p.cuts {
-		if !b.index.visit(cut.Hash, func(target uint64, at int64) {
+		b.index.visit(cut.Hash, func(target uint64, at int64) {
 			if c := r.find(target); c != nil {
 				c.held.include(cut, now-at)
 			}
-		}) {
-			break // nobody was sent the prompt up to here, so nobody holds more
-		}
+		})
 	}
 }
 
