@@ -142,7 +142,7 @@ func TestHealthComesBackWithAnyAnswer(t *testing.T) {
 	t.Parallel()
 	for request, status := range map[string]int{
 		"POST /v1/messages": 200, "POST /large": 200, "GET /v1/models": 200, "HEAD /": 200, "POST /v1/nothing": 404, "POST /v1/denied": 401,
-		"POST /v1/too/much": 429,
+		"POST /v1/too/much": 429, "POST /v1/late": 408,
 	} {
 		t.Run(request, func(t *testing.T) {
 			t.Parallel()
@@ -152,7 +152,9 @@ func TestHealthComesBackWithAnyAnswer(t *testing.T) {
 				w.let("a", func() (*http.Response, error) {
 					resp := stream(first, final)
 					resp.StatusCode = status
-					resp.Header.Set("Retry-After", "1")
+					if status != 408 {
+						resp.Header.Set("Retry-After", "1")
+					}
 					return resp, nil
 				})
 				u := w.g.upstreams[0]
@@ -169,7 +171,7 @@ func TestHealthComesBackWithAnyAnswer(t *testing.T) {
 					require.Zero(t, u.health.used)
 				}
 				word, _ := u.health.state(time.Now())
-				require.Equal(t, map[bool]string{true: "coming back", false: "in"}[status == 401 || status == 429], word)
+				require.Equal(t, map[bool]string{true: "coming back", false: "in"}[status == 401 || status == 429 || status == 408], word)
 			})
 		})
 	}
@@ -198,6 +200,8 @@ func TestHealthOfManyLimits(t *testing.T) {
 	h.limited(now, 2*time.Minute, 2, false)
 	s, _, _ = h.admit(now.Add(time.Minute), 1, true)
 	require.Equal(t, fit, s, "whatever is left of another one")
+	h.limited(now, time.Second, 3, false)
+	require.False(t, h.limited(now.Add(time.Minute), time.Second, 4, false), "another one is not over")
 }
 
 // One that is slow gets a single request a second, until three in a row are quick.
@@ -226,6 +230,9 @@ func TestHealthWhileSlow(t *testing.T) {
 		}
 		_, better := h.served(now, now, true, how)
 		require.Equal(t, i == 4, better)
+		if !better {
+			require.False(t, probe(), "not at once")
+		}
 	}
 	require.True(t, probe())
 	require.True(t, probe(), "two now")

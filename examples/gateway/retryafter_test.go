@@ -90,6 +90,23 @@ func TestHasten(t *testing.T) {
 	})
 }
 
+// Who says for how long is left out for that long, though the request may be to blame.
+func TestPauseOfWhatFailsEverywhere(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2, func(o *options) { o.patience = time.Second })
+		defer w.g.close()
+		for _, u := range w.g.upstreams {
+			w.let(u.name, refuses(500, "Retry-After", "9"))
+		}
+		w.g.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/v1/chat/completions", strings.NewReader(`{}`)))
+		for _, u := range w.g.upstreams {
+			s, _, _ := u.health.admit(time.Now().Add(8*time.Second), 0, false)
+			require.Equal(t, refusing, s, u.name)
+		}
+	})
+}
+
 // The client is not told to come back to one that was of no use to it twice.
 func TestRetryAfterOfWhatFailsEverywhere(t *testing.T) {
 	t.Parallel()
