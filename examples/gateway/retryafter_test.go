@@ -107,6 +107,24 @@ func TestPauseOfWhatFailsEverywhere(t *testing.T) {
 	})
 }
 
+// Nobody waits for those that do not accept the gateway's own key.
+func TestNoPatienceWithWhoDenies(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 2)
+		defer w.g.close()
+		for _, u := range w.g.upstreams {
+			u.key = "k"
+			w.let(u.name, refuses(401))
+		}
+		start, rec := time.Now(), httptest.NewRecorder()
+		w.g.ServeHTTP(rec, httptest.NewRequest("POST", "/v1/chat/completions", strings.NewReader(`{}`)))
+		require.Equal(t, 502, rec.Code)
+		require.Equal(t, map[string]int{"a": 1, "b": 1}, w.hits)
+		require.Zero(t, time.Since(start))
+	})
+}
+
 // The client is not told to come back to one that was of no use to it twice.
 func TestRetryAfterOfWhatFailsEverywhere(t *testing.T) {
 	t.Parallel()
