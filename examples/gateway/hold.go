@@ -79,7 +79,7 @@ func (g *gateway) await(ctx context.Context, f *followed, until beginning) error
 			return ctx.Err()
 		}
 	}
-	if f.events && len(f.ahead) == 0 {
+	if f.err == io.EOF && f.events && len(f.ahead) == 0 {
 		f.err = io.ErrUnexpectedEOF // a stream of nothing is none
 	}
 	if f.err != nil && f.err != io.EOF {
