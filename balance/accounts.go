@@ -100,10 +100,8 @@ func (a *account) closeIfUnused(since float64) bool {
 type accounts []atomic.Pointer[account]
 
 const (
-	// maxAccounts is the largest number of accounts, and mostLeft that of those which are
-	// left when room was made.
+	// maxAccounts is the largest number of accounts.
 	maxAccounts = 1 << 16
-	mostLeft    = maxAccounts / 4 * 3
 
 	// idleHalfLives is how many half-lives an account has to go unused before it is
 	// closed. A millionth of its work is left by then.
@@ -119,7 +117,7 @@ func (t accounts) find(id string, target uint64) (a *account, at uint64) {
 	mask := uint64(len(t) - 1)
 	for at = target & mask; ; at = (at + 1) & mask {
 		a = t[at].Load()
-		if a == nil || a.id == id {
+		if a == nil || a.target == target && a.id == id {
 			return a, at
 		}
 	}
@@ -159,13 +157,31 @@ func (l *ledger) openAccount(id string) *account {
 }
 
 // tidy closes accounts that went unused for long, and makes a new table with room
-// for as many accounts again as are left. If more than mostLeft are in use, it closes
-// the others of them, too. l.mu is held by the caller.
+// for as many accounts again as are left. If there are too many in use, it closes
+// those that went unused for longer than the mean, and a quarter of them at least: they
+// may all have been used at the same time. l.mu is held by the caller.
 func (l *ledger) tidy() {
 	since := float64(l.now()) - idleHalfLives*l.halfLife
+	most := maxAccounts
+	if l.open >= maxAccounts {
+		most = maxAccounts / 4 * 3
+		sum, n := 0.0, 0.0
+		for a := range l.all() {
+			a.mu.Lock()
+			last := float64(a.at)
+			a.mu.Unlock()
+			if last > since {
+				sum += last
+				n++
+			}
+		}
+		if n >= maxAccounts/2 {
+			since = sum / n
+		}
+	}
 	var kept []*account
 	for a := range l.all() {
-		if len(kept) == mostLeft {
+		if len(kept) == most {
 			since = math.Inf(1)
 		}
 		if !a.closeIfUnused(since) {

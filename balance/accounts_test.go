@@ -11,8 +11,8 @@ import (
 
 func TestAccountsAreBounded(t *testing.T) {
 	l, most := newLedger(0, nil), 0
-	for i := range 2 * maxAccounts {
-		l.add(l.account("pod-"+strconv.Itoa(i)), 1e9, 0, int64(i))
+	for i := range 4 * maxAccounts {
+		l.add(l.account("pod-"+strconv.Itoa(i)), 1e9, 0, l.now())
 		most = max(most, l.open)
 	}
 	require.LessOrEqual(t, most, maxAccounts)
@@ -20,6 +20,14 @@ func TestAccountsAreBounded(t *testing.T) {
 	for a := range l.all() {
 		require.Same(t, a, l.known(a.id))
 	}
+	run, longest := 0, 0
+	for i := range *l.accounts.Load() {
+		if run++; (*l.accounts.Load())[i].Load() == nil {
+			run = 0
+		}
+		longest = max(longest, run)
+	}
+	require.Less(t, longest, 1000, "those that are left lie apart")
 }
 
 // Where all accounts are in use, making room for one more makes room for others: for a
