@@ -39,12 +39,9 @@ type ledger struct {
 
 	// What sessions cost after the request that placed them, and where that is
 	// worked out from.
-	sincePlacing tally // of the follow-ups since the last placement
-
-	// Guarded by the lock of placements.
-	followUp      float64 // cost of the follow-ups of one placement: the mean over the last
-	followUps     int     // so many, at most meanLength; a few of 0 at first: see newLedger
-	lastPlacement int64   // 0 if there was none
+	followUp      mean  // cost of the follow-ups of one placement
+	sincePlacing  tally // of the follow-ups since the last placement
+	lastPlacement int64 // guarded by the lock of placements; 0 if there was none
 }
 
 // perRequest is what a request is charged with in addition to its tokens, in
@@ -58,9 +55,7 @@ func newLedger(halfLife time.Duration, cost func(affinity.Usage) float64) *ledge
 	if cost == nil {
 		cost = affinity.Usage.Cost
 	}
-	// Some follow-ups of 0, lest the sessions to come be expected to bring as much as a long
-	// one that came first.
-	l := &ledger{halfLife: float64(halfLife), cost: cost, start: time.Now(), followUps: 4}
+	l := &ledger{halfLife: float64(halfLife), cost: cost, start: time.Now()}
 	l.estimates.init()
 	t := make(accounts, 16)
 	l.accounts.Store(&t)
@@ -125,9 +120,8 @@ func (l *ledger) placement(now int64) (followUp float64) {
 	// as came in while an expectation lives: the work of a night in which nobody
 	// was placed is not that of one session.
 	lives := l.halfLife / expectedDecay / math.Ln2
-	l.followUps = min(l.followUps+1, meanLength)
-	l.followUp += (cost*min(1, lives/float64(now-last)) - l.followUp) / float64(l.followUps)
-	return l.followUp
+	l.followUp.observe(cost * min(1, lives/float64(now-last)))
+	return l.followUp.get()
 }
 
 // notPlaced stands for the follow-up of a request that was not placed.

@@ -84,7 +84,7 @@ func TestCancelTakesBackWhatWasAdded(t *testing.T) {
 					<-time.After(time.Second)
 					a := l.account("x")
 					l.add(a, 0, test.before, l.now())
-					l.followUp = test.followUp
+					l.followUp.set(test.followUp)
 					l.sincePlacing.add(test.followUp) // so that the mean stays
 					if !test.first {
 						l.lastPlacement = l.now() - 1
@@ -98,7 +98,7 @@ func TestCancelTakesBackWhatWasAdded(t *testing.T) {
 					} else {
 						ticket = b.Charge(req, "x", true)
 					}
-					l.followUp = test.laterMean
+					l.followUp.set(test.laterMean)
 					<-time.After(test.after)
 					l.add(a, 0, 0, l.now())
 					b.Cancel("x", ticket)
@@ -108,26 +108,6 @@ func TestCancelTakesBackWhatWasAdded(t *testing.T) {
 			}
 		})
 	}
-}
-
-// What a session is likely to bring is known from the first ones on: it is the mean over as many
-// as there were, and over the last ones once there were enough.
-func TestFollowUpOfFirstSessions(t *testing.T) {
-	l := newLedger(0, nil)
-	var now int64
-	place := func(followUps float64) float64 {
-		now++
-		l.sincePlacing.add(followUps)
-		return l.placement(now)
-	}
-	require.Zero(t, place(1e6), "others placed those sessions")
-	require.InEpsilon(t, 900/5.0, place(900), 1e-6, "as if four had brought nothing")
-	require.InEpsilon(t, 900/6.0, place(0), 1e-6)
-	require.InEpsilon(t, 1800/7.0, place(900), 1e-6)
-	for range 20 * meanLength {
-		place(0)
-	}
-	require.InEpsilon(t, 900.0/meanLength, place(900), 1e-6)
 }
 
 // A part is packed beside what was expected.
