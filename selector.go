@@ -526,8 +526,8 @@ func (c *Cache) copyOf(q *query, l *located, alias string, now int64) (located, 
 }
 
 // stateHolder looks for the state that the request refers to. It returns a candidate that
-// holds some of it, or nobody: of several, the first in the order of Pins. And it returns
-// the ID of a target that holds some and is not a candidate, or "". While nothing was
+// holds some of it, or nobody; and the ID of a target that holds some and is not a
+// candidate, or "". Of several, the first counts, in the order of Pins. While nothing was
 // learned it does not read the body.
 func (s *Selector[T]) stateHolder(q *query, candidates []T) (holder pick, absent string) {
 	holder = nobody
@@ -540,9 +540,9 @@ func (s *Selector[T]) stateHolder(q *query, candidates []T) (holder pick, absent
 			continue
 		}
 		switch i := s.index(l.target, candidates); {
-		case i < 0:
+		case i < 0 && absent == "":
 			absent = l.target.Name
-		case holder.i < 0:
+		case i >= 0 && holder.i < 0:
 			holder = at(i, l.target)
 		}
 	}

@@ -609,6 +609,9 @@ func TestTheOtherOfTwoStatesIsAbsent(t *testing.T) {
 	var pinned *affinity.PinnedError
 	require.ErrorAs(t, err, &pinned)
 	require.Equal(t, "b", pinned.Target)
+	_, err = s.Select(t.Context(), req, []string{"c"})
+	require.ErrorAs(t, err, &pinned)
+	require.Equal(t, "a", pinned.Target)
 	require.Equal(t, "a", mustSelect(t, s, req, "b", "a").Target)
 }
 
