@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strconv"
@@ -157,7 +158,7 @@ func (l *library) cuts(cuts []extract.Boundary) []extract.Boundary {
 	step := max(grain/block, 1)
 	cut := func(seg, depth int32) {
 		node := d.trie.First[seg] + depth - d.trie.Start(seg) - 1
-		cuts = append(cuts, extract.Boundary{Hash: mix(uint64(node)), Bytes: int(depth*block) * bytesPerToken})
+		cuts = append(cuts, extract.Boundary{Hash: rand.NewPCG(uint64(node), 0).Uint64(), Bytes: int(depth*block) * bytesPerToken})
 	}
 	// From the end up.
 	ends := earlierEnds + 1
@@ -174,12 +175,4 @@ func (l *library) cuts(cuts []extract.Boundary) []extract.Boundary {
 	}
 	slices.Reverse(cuts)
 	return cuts
-}
-
-// mix makes a hash of the number of a node (the finalizer of SplitMix64).
-func mix(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
 }

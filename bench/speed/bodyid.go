@@ -48,16 +48,12 @@ func bodyID(s *session) (result.Group, error) {
 			which := race.Name + strings.TrimPrefix(row, rowOurs)
 			switch {
 			case place == bodies.Middle:
-				g.Verdicts = append(g.Verdicts, result.Verdict{
-					Target: "gjson's time over ours, " + which, Value: result.Ratio(race.Row(rowGjson), race.Row(row)), Unit: "x", Limit: times,
-				})
+				g.AtLeast("gjson's time over ours, "+which, result.Ratio(race.Row(rowGjson), race.Row(row)), times, "x", "")
 			case size == large:
-				g.Verdicts = append(g.Verdicts, result.Verdict{
-					Target: "id at an end, " + which, Value: race.Row(row).Spread(), Unit: "ns", Limit: 1000, AtMost: true,
-				})
+				g.AtMost("id at an end, "+which, race.Row(row).Spread(), 1000, "ns", "")
 			}
 			if size == large && name == agent {
-				g.Verdicts = append(g.Verdicts, allocVerdict("allocations of a body id (1 is the id), "+which, race.Row(row), 1))
+				g.AtMost("allocations of a body id (1 is the id), "+which, objects(race.Row(row)), 1, "objects", "")
 			}
 		}
 	}

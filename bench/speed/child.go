@@ -74,10 +74,9 @@ func (s *session) start(args ...string) (*process, error) {
 }
 
 // startProgram starts the program at path, which ends with the session at the
-// latest.
+// latest. If stderr is nil, what it says there is read with the rest.
 func (s *session) startProgram(stderr io.Writer, path string, args ...string) (*process, error) {
 	p := &process{name: strings.Join(args, " "), cmd: exec.CommandContext(s, path, args...)}
-	p.cmd.Stderr = stderr
 	var err error
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -85,6 +84,9 @@ func (s *session) startProgram(stderr io.Writer, path string, args ...string) (*
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
+	}
+	if p.cmd.Stderr = stderr; stderr == nil {
+		p.cmd.Stderr = p.cmd.Stdout
 	}
 	p.out = bufio.NewReader(out)
 	return p, p.cmd.Start()

@@ -121,7 +121,10 @@ func cold(s *session) (result.Group, error) {
 		lap.Contender{Name: rowNewLarge, Do: first(body)},
 		lap.Contender{
 			Name: "plain, first bind", Max: len(ids),
-			Before: func() { plainly = &plain.Selector{Store: plain.NewMap(time.Hour)} },
+			Before: func() {
+				m := plain.NewMap(time.Hour)
+				plainly = &plain.Selector{Get: m.Get, Set: m.Set}
+			},
 			Do: func(n int) {
 				for i := range n {
 					_, err := plainly.Select(anew(i, nil).Header, nil, homes)
@@ -132,9 +135,7 @@ func cold(s *session) (result.Group, error) {
 	)}
 	race := g.Races[0]
 	for _, row := range []string{rowGrowing, rowFull, rowFailover, rowBody, rowNewSmall, rowNewLarge} {
-		g.Verdicts = append(g.Verdicts, result.Verdict{
-			Target: row + ", beside the fallback", Value: result.Difference(race.Row(row), race.Row(rowFallback)), Unit: "ns", Limit: 1000, AtMost: true,
-		})
+		g.AtMost(row+", beside the fallback", result.Difference(race.Row(row), race.Row(rowFallback)), 1000, "ns", "")
 	}
 	return g, nil
 }

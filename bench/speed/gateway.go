@@ -51,21 +51,32 @@ func (s *session) roads() (list []road, stop func(), err error) {
 			stop()
 		}
 	}()
-	// listening returns the address that a child tells.
-	listening := func(p *process, err error) (string, error) {
+	// listening adds a way through a process that tells its address, as the gateway does
+	// in its log.
+	listening := func(name string, p *process, err error) error {
 		if err != nil {
-			return "", err
+			return err
 		}
 		running = append(running, p)
 		line, err := p.out.ReadString('\n')
-		return strings.TrimSpace(line), err
+		if err != nil {
+			return err
+		}
+		go io.Copy(io.Discard, p.out) // or it could not say more
+		_, addr, ok := strings.Cut(strings.TrimSpace(line), "addr=")
+		if !ok {
+			return errors.New(line)
+		}
+		list = append(list, road{name, addr})
+		return nil
 	}
-	upstream, err := listening(s.start("upstream"))
-	if err != nil {
+	p, err := s.start("upstream")
+	if err := listening(wayDirect, p, err); err != nil {
 		return nil, stop, err
 	}
-	proxy, err := listening(s.start("proxy", upstream))
-	if err != nil {
+	upstream := list[0].addr
+	p, err = s.start("proxy", upstream)
+	if err := listening(wayProxy, p, err); err != nil {
 		return nil, stop, err
 	}
 	s.say("building the gateway")
@@ -73,23 +84,16 @@ func (s *session) roads() (list []road, stop func(), err error) {
 	if err != nil {
 		return nil, stop, err
 	}
-	addr, err := freeAddr()
-	if err != nil {
-		return nil, stop, err
-	}
-	args := []string{"-listen", addr}
+	args := []string{"-listen", "127.0.0.1:0"}
 	for _, name := range []string{"a", "b", "c", "d"} {
 		args = append(args, "-upstream", name+"=http://"+upstream)
 	}
-	p, err := s.startProgram(nil, binary, args...)
-	if err != nil {
-		return nil, stop, err
-	}
-	running = append(running, p)
-	if err := s.await(addr); err != nil {
+	p, err = s.startProgram(nil, binary, args...)
+	if err := listening(wayGateway, p, err); err != nil {
 		return nil, stop, fmt.Errorf("the gateway: %w", err)
 	}
-	return []road{{wayGateway, addr}, {wayProxy, proxy}, {wayDirect, upstream}}, stop, nil
+	slices.Reverse(list)
+	return list, stop, nil
 }
 
 // buildGateway builds examples/gateway of the library that this program is
@@ -107,37 +111,13 @@ func (s *session) buildGateway() (string, error) {
 	return binary, nil
 }
 
-// freeAddr returns an address that nobody listens on, for now.
-func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
-}
-
-// await waits until somebody listens at addr, for ten seconds at most.
-func (s *session) await(addr string) error {
-	for start := time.Now(); ; {
-		c, err := net.Dial("tcp", addr)
-		if err == nil {
-			return c.Close()
-		}
-		if time.Since(start) > 10*time.Second || s.Err() != nil {
-			return err
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
 // serve serves HTTP on a port of its own choice, which it writes to w.
 func serve(ctx context.Context, w io.Writer, h http.Handler) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(w, l.Addr())
+	fmt.Fprintf(w, "addr=%s\n", l.Addr())
 	server := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}
 	context.AfterFunc(ctx, func() { server.Close() })
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -207,10 +187,11 @@ func request(session int, body []byte, accept string) []byte {
 	return b.Bytes()
 }
 
-// client is one connection.
+// client is one connection. One of package http would take as long as the gateway, on the
+// same processors.
 type client struct {
-	conn net.Conn
-	r    *bufio.Reader
+	net.Conn
+	r *bufio.Reader
 }
 
 func dial(addr string) (*client, error) {
@@ -221,34 +202,30 @@ func dial(addr string) (*client, error) {
 	return &client{conn, bufio.NewReaderSize(conn, 64<<10)}, nil
 }
 
-// do sends a request and reads the response to its end. It returns the
-// response's header.
-func (c *client) do(req []byte) (http.Header, error) {
-	if _, err := c.conn.Write(req); err != nil {
+// ask sends a request and returns the body of the response.
+func (c *client) ask(req []byte) (io.Reader, error) {
+	if _, err := c.Write(req); err != nil {
 		return nil, err
 	}
 	resp, err := http.ReadResponse(c.r, nil)
-	if err != nil {
-		return nil, err
-	}
-	_, err = io.Copy(io.Discard, resp.Body)
 	if err == nil && resp.StatusCode != http.StatusOK {
 		err = fmt.Errorf("status %d", resp.StatusCode)
 	}
-	return resp.Header, err
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
 }
 
-// A pool holds connections to one address, and requests to send by turns.
+// A pool holds connections to one address.
 type pool struct {
 	addr string
 	idle chan *client
-	reqs [][]byte
-	next int
 }
 
-func newPool(addr string, reqs [][]byte) (*pool, error) {
+func newPool(addr string) (*pool, error) {
 	const connections = 16
-	p := &pool{addr: addr, idle: make(chan *client, connections), reqs: reqs}
+	p := &pool{addr, make(chan *client, connections)}
 	for range connections {
 		c, err := dial(addr)
 		if err != nil {
@@ -261,55 +238,51 @@ func newPool(addr string, reqs [][]byte) (*pool, error) {
 
 func (p *pool) close() {
 	for range cap(p.idle) {
-		(<-p.idle).conn.Close()
+		(<-p.idle).Close()
 	}
 }
 
-// burst sends n requests, one every gap whether or not those before are done,
-// and returns how long they took. One in a hundred may fail, for the reason
-// told in serveUpstream.
-func (p *pool) burst(ctx context.Context, n int, gap time.Duration) ([]time.Duration, error) {
-	var mu sync.Mutex
-	var took []time.Duration
-	var errs []error
+// burst sends n of the requests by turns, one every gap whether or not those before are
+// done, and returns the median of how long they took, in microseconds. One in a hundred
+// may fail, for the reason told in serveUpstream.
+func (p *pool) burst(reqs [][]byte, n int, gap time.Duration) (float64, error) {
+	took, errs := make([]float64, n), make([]error, n)
 	var wg sync.WaitGroup
 	start := time.Now()
 	for i := range n {
-		if d := time.Until(start.Add(time.Duration(i) * gap)); d > 0 {
-			time.Sleep(d)
-		}
-		if ctx.Err() != nil {
-			break
-		}
-		req := p.reqs[p.next%len(p.reqs)]
-		p.next++
+		time.Sleep(time.Until(start.Add(time.Duration(i) * gap)))
 		c := <-p.idle
 		wg.Go(func() {
 			begin := time.Now()
-			_, err := c.do(req)
-			d := time.Since(begin)
+			body, err := c.ask(reqs[i%len(reqs)])
+			if err == nil {
+				_, err = io.Copy(io.Discard, body)
+			}
+			took[i], errs[i] = micros(time.Since(begin)), err
 			if err != nil {
-				c.conn.Close()
+				c.Close()
 				if again, failed := dial(p.addr); failed == nil {
 					c = again
 				}
 			}
 			p.idle <- c
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				errs = append(errs, err)
-				return
-			}
-			took = append(took, d)
 		})
 	}
 	wg.Wait()
-	if len(errs) > n/100 {
-		return nil, errors.Join(errs...)
+	good := took[:0]
+	for i, err := range errs {
+		if err == nil {
+			good = append(good, took[i])
+		}
 	}
-	return took, ctx.Err()
+	if n-len(good) > n/100 {
+		return 0, errors.Join(errs...)
+	}
+	return result.SpreadOf(good).Median, nil
 }
+
+// micros returns a duration in microseconds.
+func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
 
 // gateway measures what examples/gateway adds to the latency of a bare proxy.
 func gateway(s *session) (result.Group, error) {
@@ -335,44 +308,27 @@ func gateway(s *session) (result.Group, error) {
 		race := result.Race{Name: bytesOf(size) + " of body", Unit: "us"}
 		var pools []*pool
 		for _, r := range roads {
-			p, err := newPool(r.addr, reqs)
+			p, err := newPool(r.addr)
 			if err != nil {
 				return g, err
 			}
 			defer p.close()
 			pools = append(pools, p)
 			race.Rows = append(race.Rows, result.Row{Name: r.name})
-			if _, err := p.burst(s, 200, time.Second/rate); err != nil { // warm up
+			if _, err := p.burst(reqs, 200, time.Second/rate); err != nil { // warm up
 				return g, fmt.Errorf("%s: %w", r.name, err)
 			}
 		}
-		rounds := pick(s, 24, 4)
-		for round := range rounds {
-			s.say("%s: round %d of %d", race.Name, round+1, rounds)
-			for j := range pools {
-				i := (round + j) % len(pools)
-				took, err := pools[i].burst(s, rate/4, time.Second/rate)
-				if err != nil {
-					return g, fmt.Errorf("%s: %w", roads[i].name, err)
-				}
-				race.Rows[i].Samples = append(race.Rows[i].Samples, micros(took))
-			}
+		err := s.turns(&race, pick(s, 24, 4), func(i int) (float64, error) {
+			return pools[i].burst(reqs, rate/4, time.Second/rate)
+		})
+		if err != nil {
+			return g, err
 		}
 		g.Races = append(g.Races, race)
-		g.Verdicts = append(g.Verdicts, result.Verdict{
-			Target: "added median latency, " + race.Name, Value: result.Difference(race.Row(wayGateway), race.Row(wayProxy)), Unit: "us", Limit: 60, AtMost: true,
-		})
+		g.AtMost("added median latency, "+race.Name, result.Difference(race.Row(wayGateway), race.Row(wayProxy)), 60, "us", "")
 	}
 	return g, nil
-}
-
-// micros returns the median of some durations, in microseconds.
-func micros(took []time.Duration) float64 {
-	var all []float64
-	for _, d := range took {
-		all = append(all, float64(d.Nanoseconds())/1e3)
-	}
-	return result.SpreadOf(all).Median
 }
 
 // streaming measures what the gateway adds to the delay of each event of a stream.
@@ -389,73 +345,45 @@ func streaming(s *session) (result.Group, error) {
 		return g, err
 	}
 	defer stop()
+	req := request(0, bodies.Valid(bodies.Agent(8<<10, 1, `"stream_options":{}`, "", "")), "text/event-stream")
 	race := result.Race{Name: "delay of an event", Unit: "us"}
 	for _, r := range roads {
 		race.Rows = append(race.Rows, result.Row{Name: r.name})
 	}
-	body := bodies.Valid(bodies.Agent(8<<10, 1, `"stream_options":{}`, "", ""))
-	rounds := pick(s, 40, 4)
-	for round := range rounds {
-		s.say("round %d of %d", round+1, rounds)
-		for j := range roads {
-			i := (round + j) % len(roads)
-			delays, err := stream(roads[i].addr, request(round, body, "text/event-stream"))
-			if err != nil {
-				return g, fmt.Errorf("%s: %w", roads[i].name, err)
-			}
-			race.Rows[i].Samples = append(race.Rows[i].Samples, micros(delays))
-		}
-	}
+	err = s.turns(&race, pick(s, 40, 4), func(i int) (float64, error) { return stream(roads[i].addr, req) })
 	g.Races = []result.Race{race}
-	g.Verdicts = []result.Verdict{{
-		Target: "added delay of an event", Value: result.Difference(race.Row(wayGateway), race.Row(wayProxy)), Unit: "us", Limit: 25, AtMost: true,
-	}}
-	return g, nil
+	g.AtMost("added delay of an event", result.Difference(race.Row(wayGateway), race.Row(wayProxy)), 25, "us", "")
+	return g, err
 }
 
-// stream sends a request, reads the stream that answers it, and returns the delay
-// of each event. A stream that lacks events is an error.
-func stream(addr string, req []byte) ([]time.Duration, error) {
+// stream sends a request, reads the stream that answers it, and returns the median delay
+// of its events, in microseconds. A stream that lacks events is an error.
+func stream(addr string, req []byte) (float64, error) {
 	c, err := dial(addr)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	defer c.conn.Close()
-	if _, err := c.conn.Write(req); err != nil {
-		return nil, err
-	}
-	resp, err := http.ReadResponse(c.r, nil)
+	defer c.Close()
+	body, err := c.ask(req)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("status %d", resp.StatusCode)
-	}
-	var delays []time.Duration
-	lines := bufio.NewScanner(resp.Body)
+	var delays []float64
+	lines := bufio.NewScanner(body)
 	for lines.Scan() {
-		sent, ok, err := sentAt(lines.Text())
-		if err != nil {
-			return nil, err
+		now := time.Now().UnixNano()
+		data, ok := strings.CutPrefix(lines.Text(), "data: ")
+		if !ok {
+			continue
 		}
-		if ok {
-			delays = append(delays, time.Duration(time.Now().UnixNano()-sent))
+		var event struct{ Sent int64 }
+		if err := json.Unmarshal([]byte(data), &event); err != nil {
+			return 0, err
 		}
+		delays = append(delays, micros(time.Duration(now-event.Sent)))
 	}
 	if len(delays) != eventCount {
-		return nil, fmt.Errorf("a stream of %d events: %w", len(delays), cmp.Or(lines.Err(), io.ErrUnexpectedEOF))
+		return 0, fmt.Errorf("a stream of %d events: %w", len(delays), cmp.Or(lines.Err(), io.ErrUnexpectedEOF))
 	}
-	return delays, nil
-}
-
-// sentAt reads from a line of a stream when the event was sent, in nanoseconds
-// since 1970. It reports false for a line that has no data.
-func sentAt(line string) (int64, bool, error) {
-	data, ok := strings.CutPrefix(line, "data: ")
-	if !ok {
-		return 0, false, nil
-	}
-	var event struct{ Sent int64 }
-	err := json.Unmarshal([]byte(data), &event)
-	return event.Sent, true, err
+	return result.SpreadOf(delays).Median, nil
 }

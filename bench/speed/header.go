@@ -152,19 +152,9 @@ func header(s *session) (result.Group, error) {
 		hits("2 kB, 512 candidates", "X-Session-Id", openAI, small, targetsOf(512), usual),
 		hits("2 MB, 8 candidates", "X-Session-Id", openAI, large, targetsOf(8), usual),
 	)
-	scaled := func(race result.Race, row string) result.Spread {
-		return result.SpreadOf(result.Pairwise(race.Row(row).Samples, race.Row(rowLoad).Samples, func(a, b float64) float64 { return yardstickTime * a / b }))
-	}
 	hit := func(race result.Race, row, target string) {
-		g.Verdicts = append(g.Verdicts, result.Verdict{
-			Target: target + ", " + race.Name, Value: scaled(race, row), Unit: "ns", Limit: hitLimit, AtMost: true,
-			Note: fmt.Sprintf("scaled to a machine where xsync.Map.Load takes %d ns", yardstickTime),
-		})
-	}
-	beside := func(target, row string, limit float64) {
-		g.Verdicts = append(g.Verdicts, result.Verdict{
-			Target: target, Value: result.Ratio(same.Row(row), same.Rows[0]), Unit: "x", Limit: limit, AtMost: true,
-		})
+		scaled := result.Pairwise(race.Row(row).Samples, race.Row(rowLoad).Samples, func(a, b float64) float64 { return yardstickTime * a / b })
+		g.AtMost(target+", "+race.Name, result.SpreadOf(scaled), hitLimit, "ns", fmt.Sprintf("scaled to a machine where xsync.Map.Load takes %d ns", yardstickTime))
 	}
 	for _, race := range g.Races {
 		hit(race, rowOurs, "header hit")
@@ -173,27 +163,25 @@ func header(s *session) (result.Group, error) {
 	hit(large8, rowDone, "with Done")
 	hit(large8, rowClaude, "Claude Code's header")
 	hit(large8, rowAnthropic, "X-Session-Id to /v1/messages")
-	beside("512 candidates beside 8", "2 kB, 512 candidates", 4.0/3)
-	beside("2 MB of body beside 2 kB (the same, within 15 %)", "2 MB, 8 candidates", 1.15)
+	g.AtMost("512 candidates beside 8", result.Ratio(same.Rows[1], same.Rows[0]), 4.0/3, "x", "")
+	g.AtMost("2 MB of body beside 2 kB (the same, within 15 %)", result.Ratio(same.Rows[2], same.Rows[0]), 1.15, "x", "")
 	for _, row := range []string{rowOurs, rowDone, rowClaude, rowAnthropic} {
-		g.Verdicts = append(g.Verdicts, allocVerdict("allocations, "+row, large512.Row(row), 0))
+		g.AtMost("allocations, "+row, objects(large512.Row(row)), 0, "objects", "")
 	}
 	g.Races = append(g.Races, same)
 	return g, nil
 }
 
-// allocVerdict holds the number of objects that an operation of a row allocates
-// against a limit. Less than a hundredth counts as none: the runtime and other
-// goroutines allocate now and then, too.
-func allocVerdict(target string, row result.Row, limit float64) result.Verdict {
-	v := result.Verdict{Target: target, Unit: "objects", Limit: limit, AtMost: true}
-	if row.Allocs != nil {
-		v.Value = result.SpreadOf([]float64{row.Allocs.Objects})
-		if v.Value.Median < 0.01 {
-			v.Value = result.SpreadOf([]float64{0})
-		}
+// objects returns how many objects an operation of a row allocates. Less than a hundredth
+// counts as none: the runtime and other goroutines allocate now and then, too.
+func objects(row result.Row) result.Spread {
+	switch {
+	case row.Allocs == nil:
+		return result.Spread{}
+	case row.Allocs.Objects < 0.01:
+		return result.SpreadOf([]float64{0})
 	}
-	return v
+	return result.SpreadOf([]float64{row.Allocs.Objects})
 }
 
 // headerContenders returns who is compared in a race of the header group. end
@@ -220,8 +208,8 @@ func headerContenders(body []byte, targets []*plain.Target) (list []lap.Contende
 			}
 		}}
 	}
-	plainly := func(name string, store plain.Store) lap.Contender {
-		sel := &plain.Selector{Store: store}
+	plainly := func(name string, t peers.Table) lap.Contender {
+		sel := &plain.Selector{Get: t.Get, Set: t.Set}
 		reqs := requestsOf("X-Session-Id", openAI, body)
 		once := func(i int) {
 			req := &reqs[i%sessionsAtOnce]
@@ -245,14 +233,17 @@ func headerContenders(body []byte, targets []*plain.Target) (list []lap.Contende
 		ours(rowClaude, "X-Claude-Code-Session-Id", anthropic, usual),
 		ours(rowAnthropic, "X-Session-Id", anthropic, usual),
 		load(),
-		plainly(rowPlain, plain.NewMap(time.Hour)),
 	}
 	var stores []peers.Table
-	for _, name := range []string{"otter", "phuslu/lru", "ttlcache", "golang-lru expirable"} {
+	for _, name := range []string{peers.Plain, "otter", "phuslu/lru", "ttlcache", "golang-lru expirable"} {
 		kind, _ := peers.KindOf(name)
 		store := kind.New(10_000, time.Hour)
 		stores = append(stores, store)
-		list = append(list, plainly("plain over "+name, store))
+		row := rowPlain
+		if name != peers.Plain {
+			row += " over " + name
+		}
+		list = append(list, plainly(row, store))
 	}
 	return list, func() {
 		for _, store := range stores {

@@ -13,7 +13,7 @@
 // whether they are met. A missed target does not change the exit status, since the
 // machine may be the reason; a group that cannot be measured does.
 //
-// Results go to standard output, progress to standard error.
+// Results go to standard output, progress to standard error if that is a terminal.
 package main
 
 import (
@@ -48,7 +48,7 @@ func main() {
 		}
 		return
 	}
-	err := run(ctx, os.Args[1:], os.Stdout, newProgress(os.Stderr).show)
+	err := run(ctx, os.Args[1:], os.Stdout, progress(os.Stderr))
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "speed:", err)
 		os.Exit(1)
@@ -86,9 +86,8 @@ var groups = []group{
 type session struct {
 	context.Context
 	quick bool
-	track lap.Track         // how to measure what takes turns
-	log   func(line string) // for progress
-	tmp   string            // a directory that is removed at the end
+	track lap.Track // how to measure what takes turns; its Log shows progress
+	tmp   string    // a directory that is removed at the end
 }
 
 // pick returns full, or quick if the run is to be a quick one.
@@ -100,34 +99,20 @@ func pick[T any](s *session, full, quick T) T {
 }
 
 // say reports progress: one line.
-func (s *session) say(format string, args ...any) { s.log(fmt.Sprintf(format, args...)) }
+func (s *session) say(format string, args ...any) { s.track.Log(fmt.Sprintf(format, args...)) }
 
-// progress shows lines of progress to the user: on a terminal each of them, over
-// the one before; elsewhere, such as in a file, at most one in sometimes.
-type progress struct {
-	w        io.Writer
-	terminal bool
-	last     time.Time // when a line was last written, unless to a terminal
+// turns has the rows of a race measured by turns, where a slice is not what is timed.
+func (s *session) turns(race *result.Race, rounds int, sample func(row int) (float64, error)) error {
+	return lap.Track{Rounds: rounds, Log: s.track.Log}.Turns(race, sample)
 }
 
-// sometimes is how long progress keeps silent where every line stays.
-const sometimes = 5 * time.Second
-
-func newProgress(f *os.File) *progress {
-	info, err := f.Stat()
-	return &progress{w: f, terminal: err == nil && info.Mode()&os.ModeCharDevice != 0}
-}
-
-// show shows a line. An empty one clears that of a terminal.
-func (p *progress) show(line string) {
-	now := time.Now()
-	switch {
-	case p.terminal:
-		fmt.Fprintf(p.w, "\r\x1b[K%s", line)
-	case now.Sub(p.last) > sometimes && line != "":
-		p.last = now
-		fmt.Fprintln(p.w, line)
+// progress returns what shows a line of progress in place of the one before, if f is a
+// terminal.
+func progress(f *os.File) func(line string) {
+	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return func(string) {}
 	}
+	return func(line string) { fmt.Fprintf(f, "\r\x1b[K%s", line) }
 }
 
 func run(ctx context.Context, args []string, stdout io.Writer, log func(line string)) error {
@@ -187,8 +172,7 @@ func run(ctx context.Context, args []string, stdout io.Writer, log func(line str
 	for i, g := range chosen {
 		began := time.Now()
 		prefix := fmt.Sprintf("%s (%d of %d): ", g.name, i+1, len(chosen))
-		s.log = func(line string) { log(prefix + line) }
-		s.track.Log = s.log
+		s.track.Log = func(line string) { log(prefix + line) }
 		done, err := s.measure(g)
 		log("")
 		if ctx.Err() != nil {
@@ -207,7 +191,12 @@ func run(ctx context.Context, args []string, stdout io.Writer, log func(line str
 	out.Took = time.Since(start).Seconds()
 	summary(stdout, out)
 	if *file != "" {
-		if err := save(*file, out); err != nil {
+		var b bytes.Buffer // so that the file is written whole or not at all
+		err := out.Write(&b)
+		if err == nil {
+			err = os.WriteFile(*file, b.Bytes(), 0o666)
+		}
+		if err != nil {
 			failed = append(failed, fmt.Errorf("-json: %w", err))
 		}
 	}
@@ -236,15 +225,6 @@ func (s *session) measure(g group) (result.Group, error) {
 	case <-time.After(2 * time.Second):
 	}
 	return result.Group{}, s.Err()
-}
-
-// save writes r to a file, whole or not at all.
-func save(file string, r *result.Run) error {
-	var b bytes.Buffer
-	if err := r.Write(&b); err != nil {
-		return err
-	}
-	return os.WriteFile(file, b.Bytes(), 0o666)
 }
 
 // names lists the groups.

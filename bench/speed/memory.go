@@ -29,82 +29,47 @@ func memory(s *session) (result.Group, error) {
 			"A collection is forced, and its CPU time that of the process. Those that cannot invalidate a target look for its sessions, and delete them.",
 		},
 	}
-	bytes := result.Race{Name: "heap", Unit: "B a session"}
-	cpu := result.Race{Name: "CPU of a garbage collection", Unit: "ms"}
-	some := result.Race{Name: "invalidate a target of a tenth of the sessions", Unit: "us"}
-	all := result.Race{Name: "invalidate a target of all sessions", Unit: "us"}
+	kinds := slices.Insert(slices.Clone(peers.Kinds), 1, peers.Kind{Name: rowNone})
+	kinds = slices.DeleteFunc(kinds, func(k peers.Kind) bool { return k.Name == peers.Yardstick })
 	var children []*process
-	for _, k := range append([]peers.Kind{{Name: rowNone}}, peers.Kinds...) {
-		if k.Name == peers.Yardstick {
-			continue
-		}
-		s.say("filling %s", k.Name)
+	for _, k := range kinds {
 		p, err := s.start("table", k.Name, fmt.Sprint(n))
 		if err != nil {
 			return g, err
 		}
 		defer p.stop()
 		children = append(children, p)
-		var size float64
-		if err := p.ask("fill", &size); err != nil {
+	}
+	for _, q := range []struct {
+		name, unit, question string
+		rounds               int
+		without              []string // who is not asked
+		target               string
+		limit                float64
+	}{
+		{"heap", "B a session", "fill", 1, []string{rowNone}, "heap", 64},
+		{"CPU of a garbage collection", "ms", "gc", pick(s, 9, 3), nil, "CPU of a forced collection", 2},
+		{"invalidate a target of a tenth of the sessions", "us", "invalidate", pick(s, 3, 1), []string{rowNone}, "invalidate a tenth", 200},
+		// Some look for the sessions one by one, and would take minutes.
+		{"invalidate a target of all sessions", "us", "invalidate all", pick(s, 3, 1), append(slowToFill, rowNone, "otter"), "invalidate all", 200},
+	} {
+		race := result.Race{Name: q.name, Unit: q.unit}
+		var asked []*process
+		for i, k := range kinds {
+			if !slices.Contains(q.without, k.Name) {
+				race.Rows = append(race.Rows, result.Row{Name: k.Name})
+				asked = append(asked, children[i])
+			}
+		}
+		err := s.turns(&race, q.rounds, func(i int) (x float64, err error) {
+			err = asked[i].ask(q.question, &x)
+			return x, err
+		})
+		if err != nil {
 			return g, err
 		}
-		bytes.Rows = append(bytes.Rows, result.Row{Name: k.Name, Samples: []float64{size}})
-		cpu.Rows = append(cpu.Rows, result.Row{Name: k.Name})
-		some.Rows = append(some.Rows, result.Row{Name: k.Name})
-		all.Rows = append(all.Rows, result.Row{Name: k.Name})
-	}
-	// ask asks all children but those to be skipped, by turns, and adds their
-	// answers to the race.
-	ask := func(race *result.Race, question string, rounds int, skip func(i int) bool) error {
-		for round := range rounds {
-			for i, p := range children {
-				if skip(i) {
-					continue
-				}
-				s.say("%s: round %d of %d: %s", race.Name, round+1, rounds, race.Rows[i].Name)
-				var x float64
-				if err := p.ask(question, &x); err != nil {
-					return err
-				}
-				race.Rows[i].Samples = append(race.Rows[i].Samples, x)
-			}
-		}
-		return nil
-	}
-	empty := func(i int) bool { return some.Rows[i].Name == rowNone }
-	if err := ask(&cpu, "gc", pick(s, 9, 3), func(int) bool { return false }); err != nil {
-		return g, err
-	}
-	if err := ask(&some, "invalidate", pick(s, 3, 1), empty); err != nil {
-		return g, err
-	}
-	// The others look for the sessions one by one, and would take minutes.
-	slow := func(i int) bool {
-		switch all.Rows[i].Name {
-		case peers.Ours, peers.Plain, peers.Load, "phuslu/lru":
-			return false
-		}
-		return true
-	}
-	if err := ask(&all, "invalidate all", pick(s, 3, 1), slow); err != nil {
-		return g, err
-	}
-	for _, race := range []*result.Race{&bytes, &cpu, &some, &all} {
-		shown := result.Race{Name: race.Name, Unit: race.Unit, Rows: []result.Row{race.Row(peers.Ours)}}
-		for _, row := range race.Rows {
-			if len(row.Samples) > 0 && row.Name != peers.Ours && (row.Name != rowNone || race == &cpu) {
-				shown.Rows = append(shown.Rows, row)
-			}
-		}
-		g.Races = append(g.Races, shown)
-	}
-	at := ", at " + thousands(n) + " sessions"
-	g.Verdicts = []result.Verdict{
-		{Target: "heap" + at, Value: bytes.Row(peers.Ours).Spread(), Unit: "B a session", Limit: 64, AtMost: true},
-		{Target: "CPU of a forced collection" + at, Value: cpu.Row(peers.Ours).Spread(), Unit: "ms", Limit: 2, AtMost: true},
-		{Target: "invalidate a tenth" + at, Value: some.Row(peers.Ours).Spread(), Unit: "us", Limit: 200, AtMost: true},
-		{Target: "invalidate all" + at, Value: all.Row(peers.Ours).Spread(), Unit: "us", Limit: 200, AtMost: true},
+		g.Races = append(g.Races, race)
+		g.AtMost(q.target+", at "+thousands(n)+" sessions", race.Row(peers.Ours).Spread(), q.limit, q.unit, "")
 	}
 	return g, nil
 }
@@ -118,11 +83,8 @@ type tableChild struct {
 }
 
 func newTableChild(kind string, n int) (*tableChild, error) {
-	if kind == rowNone {
-		return &tableChild{kind: peers.Kind{Name: kind}, n: n}, nil
-	}
 	k, ok := peers.KindOf(kind)
-	if !ok {
+	if !ok && kind != rowNone {
 		return nil, fmt.Errorf("no such table: %s", kind)
 	}
 	return &tableChild{kind: k, n: n}, nil
@@ -136,11 +98,8 @@ func newTableChild(kind string, n int) (*tableChild, error) {
 //	invalidate all  the same of a target of all sessions, which are bound to it first
 //	stall <ttl>     stalls, of a table of its own whose sessions live for ttl
 //
-// A process without a table answers 0, but for gc.
+// A process without a table is asked for gc alone.
 func (c *tableChild) answer(question string) (any, error) {
-	if c.kind.Name == rowNone && question != "gc" {
-		return 0, nil
-	}
 	switch question {
 	case "fill":
 		before := heap()
@@ -220,26 +179,16 @@ func stall(s *session) (result.Group, error) {
 	if s.quick {
 		kinds = kinds[:2]
 	}
-	columns := []struct {
-		name, unit string
-		value      func(stalls) float64
-	}{
-		{"p99.9 of a read, idle", "ns", func(x stalls) float64 { return x.Idle.P999 }},
-		{"p99.9 while half expire", "ns", func(x stalls) float64 { return x.Expire.P999 }},
-		{"p99.9 while half are invalidated", "ns", func(x stalls) float64 { return x.Invalidate.P999 }},
-		{"p99.9 on time, idle", "ns", func(x stalls) float64 { return x.Idle.OnTime }},
-		{"p99.9 on time, while half expire", "ns", func(x stalls) float64 { return x.Expire.OnTime }},
-		{"p99.9 on time, while half are invalidated", "ns", func(x stalls) float64 { return x.Invalidate.OnTime }},
-		{"longest read, idle", "us", func(x stalls) float64 { return x.Idle.Max / 1e3 }},
-		{"longest read, while half expire", "us", func(x stalls) float64 { return x.Expire.Max / 1e3 }},
-		{"longest read, while half are invalidated", "us", func(x stalls) float64 { return x.Invalidate.Max / 1e3 }},
-	}
-	for _, c := range columns {
-		race := result.Race{Name: c.name, Unit: c.unit}
-		for _, k := range kinds {
-			race.Rows = append(race.Rows, result.Row{Name: k})
+	// A race for each measure of each phase, by stalls.Seen.
+	phases := []string{"idle", "while half expire", "while half are invalidated"}
+	for _, measure := range [][2]string{{"p99.9 of a read", "ns"}, {"p99.9 on time", "ns"}, {"longest read", "us"}} {
+		for _, phase := range phases {
+			race := result.Race{Name: measure[0] + ", " + phase, Unit: measure[1]}
+			for _, k := range kinds {
+				race.Rows = append(race.Rows, result.Row{Name: k})
+			}
+			g.Races = append(g.Races, race)
 		}
-		g.Races = append(g.Races, race)
 	}
 	rounds := pick(s, 5, 1)
 	for round := range rounds {
@@ -261,17 +210,16 @@ func stall(s *session) (result.Group, error) {
 			if x.Expired < 0.99 || x.Lost > 0.01 {
 				g.Notes = append(g.Notes, fmt.Sprintf("%s, round %d: %.1f %% had expired of those that should, %.1f %% of the others.", k, round+1, 100*x.Expired, 100*x.Lost))
 			}
-			for j, c := range columns {
+			for j := range g.Races {
 				row := &g.Races[j].Rows[i]
-				row.Samples = append(row.Samples, c.value(x))
+				row.Samples = append(row.Samples, x.Seen[j%len(phases)][j/len(phases)])
 			}
 		}
 	}
-	for _, event := range []int{1, 2, 4, 5} {
-		idle := event / 3 * 3
-		g.Verdicts = append(g.Verdicts, result.Verdict{
-			Target: columns[event].name + ", beside idle", Value: result.Ratio(g.Races[event].Rows[0], g.Races[idle].Rows[0]), Unit: "x", Limit: 3, AtMost: true,
-		})
+	for _, idle := range []int{0, len(phases)} { // of both kinds of p99.9
+		for _, race := range g.Races[idle+1 : idle+len(phases)] {
+			g.AtMost(race.Name+", beside idle", result.Ratio(race.Rows[0], g.Races[idle].Rows[0]), 3, "x", "")
+		}
 	}
 	return g, nil
 }
@@ -279,16 +227,13 @@ func stall(s *session) (result.Group, error) {
 // stalls are what the reader saw, and what became of the sessions: the parts
 // that had expired of those that should, and of those that should not.
 type stalls struct {
-	Idle, Expire, Invalidate seen
-	Expired, Lost            float64
+	Seen          [3]seen // while idle, while half expire, while half are invalidated
+	Expired, Lost float64
 }
 
-// seen sums up how long reads took, in nanoseconds.
-type seen struct {
-	P999   float64 // the 99.9th percentile
-	OnTime float64 // the same of readers who come in on time: see onTime
-	Max    float64
-}
+// seen sums up how long reads took: the 99.9th percentile in ns, the same of readers
+// who come in on time (see onTime), and the longest in us.
+type seen [3]float64
 
 // measureStalls makes a table of n sessions that live for ttl, and reads half
 // of them all the time.
@@ -337,9 +282,9 @@ func measureStalls(kind peers.Kind, n int, ttl time.Duration) stalls {
 	r.read(ttl/10, false) // warm up
 	touch()
 	expired := time.Now().Add(ttl)
-	out.Idle = r.read(ttl/2, true)
+	out.Seen[0] = r.read(ttl/2, true)
 	r.read(time.Until(expired)-ttl/20, false)
-	out.Expire = r.read(ttl*3/4, true)
+	out.Seen[1] = r.read(ttl*3/4, true)
 	out.Expired, out.Lost = missing(t, dying), missing(t, staying)
 
 	touch() // and bind anew
@@ -348,7 +293,7 @@ func measureStalls(kind peers.Kind, n int, ttl time.Duration) stalls {
 		t.Invalidate(manyTargets[0])
 		close(done)
 	})
-	out.Invalidate = r.read(ttl/4, true)
+	out.Seen[2] = r.read(ttl/4, true)
 	<-done
 	close(stop)
 	<-written
@@ -387,5 +332,5 @@ func (r *reader) read(d time.Duration, keep bool) seen {
 		before = after
 	}
 	p999 := func(h *hdrhistogram.Histogram) float64 { return float64(h.ValueAtPercentile(99.9)) }
-	return seen{P999: p999(h), OnTime: p999(onTime(h, 10*time.Microsecond)), Max: float64(h.Max())}
+	return seen{p999(h), p999(onTime(h, 10*time.Microsecond)), float64(h.Max()) / 1e3}
 }

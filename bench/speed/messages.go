@@ -36,18 +36,12 @@ func messages(s *session) (result.Group, error) {
 		race := s.track.Race(bytesOf(size), hashers(list)...)
 		g.Races = append(g.Races, race)
 		for _, row := range []string{rowOurs, rowDefault} {
-			v := result.Verdict{Target: "message hash, " + race.Name, Value: race.Row(row).Speed(), Unit: "GB/s", Limit: 4}
-			if row == rowDefault {
-				v.Target += ", all of Default"
-			}
-			g.Verdicts = append(g.Verdicts, v)
+			g.AtLeast("message hash, "+race.Name+strings.TrimPrefix(row, rowOurs), race.Row(row).Speed(), 4, "GB/s", "")
 		}
 	}
 	small, large := g.Races[0].Row(rowOurs).Allocs, g.Races[2].Row(rowOurs).Allocs
-	g.Verdicts = append(g.Verdicts, result.Verdict{
-		Target: "allocated bytes, 2 MB beside 32 kB", Value: result.SpreadOf([]float64{large.Bytes / max(small.Bytes, 1)}), Unit: "x", Limit: 2, AtMost: true,
-		Note: fmt.Sprintf("%s bytes in %s objects, beside %s in %s", result.Format(large.Bytes), result.Format(large.Objects), result.Format(small.Bytes), result.Format(small.Objects)),
-	})
+	g.AtMost("allocated bytes, 2 MB beside 32 kB", result.SpreadOf([]float64{large.Bytes / max(small.Bytes, 1)}), 2, "x",
+		fmt.Sprintf("%s bytes in %s objects, beside %s in %s", result.Format(large.Bytes), result.Format(large.Objects), result.Format(small.Bytes), result.Format(small.Objects)))
 	return g, nil
 }
 
@@ -90,7 +84,6 @@ func hashers(list [][]byte) []lap.Contender {
 // body that takes longest, and its note names the others that miss it.
 func hostile(s *session) (result.Group, error) {
 	const size = 2 << 20
-	const limit = 10 // milliseconds
 	g := result.Group{
 		Title: "bodies built to hurt, 2 MB each, by the whole chain of extract.Default and by Request.Boundaries",
 		Notes: []string{"gjson.ValidBytes, on the same body, finds no session: it only says whether the body is well-formed."},
@@ -117,33 +110,31 @@ func hostile(s *session) (result.Group, error) {
 		inMillis(&race)
 		g.Races = append(g.Races, race)
 	}
-	g.Verdicts = []result.Verdict{
-		worst(g.Races, rowOurs, "the worst hostile body", limit),
-		worst(g.Races, rowBoundaries, "the worst hostile body, Boundaries", limit),
+	const limit = 10 // milliseconds
+	for _, row := range []string{rowOurs, rowBoundaries} {
+		value, note := worst(g.Races, row, limit)
+		g.AtMost("the worst hostile body"+strings.TrimPrefix(row, rowOurs), value, limit, "ms", note)
 	}
 	return g, nil
 }
 
-// worst holds the largest median of a row, over all races, against a limit in
-// milliseconds.
-func worst(races []result.Race, row, target string, limit float64) result.Verdict {
-	v := result.Verdict{Target: target, Value: result.SpreadOf(nil), Unit: "ms", Limit: limit, AtMost: true}
-	var name string
+// worst returns the largest median of a row, over all races. The note says whose that is,
+// and who else is above the limit.
+func worst(races []result.Race, row string, limit float64) (value result.Spread, note string) {
 	var above []string
 	for _, race := range races {
 		x := race.Row(row).Spread()
 		if x.Median > limit {
 			above = append(above, race.Name)
 		}
-		if v.Value.N == 0 || x.Median > v.Value.Median {
-			v.Value, name = x, race.Name
+		if value.N == 0 || x.Median > value.Median {
+			value, note = x, "2 MB of "+race.Name
 		}
 	}
-	v.Note = "2 MB of " + name
 	if len(above) > 1 {
-		v.Note += fmt.Sprintf("; %d of %d bodies take more than %s: %s", len(above), len(races), result.Format(limit), strings.Join(above, ", "))
+		note += fmt.Sprintf("; %d of %d bodies take more than %s: %s", len(above), len(races), result.Format(limit), strings.Join(above, ", "))
 	}
-	return v
+	return value, note
 }
 
 // inMillis turns the nanoseconds of a race into milliseconds.

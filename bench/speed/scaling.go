@@ -54,9 +54,7 @@ func scaling(s *session) (result.Group, error) {
 	for _, race := range g.Races[:2] {
 		for _, what := range []string{"different sessions", "one hot session"} {
 			gain, note := gainOf(race, what)
-			g.Verdicts = append(g.Verdicts, result.Verdict{
-				Target: race.Name + ", " + scaleRow(what, 2), Value: gain, Unit: "x", Limit: 1.7, Note: note,
-			})
+			g.AtLeast(race.Name+", "+scaleRow(what, 2), gain, 1.7, "x", note)
 		}
 	}
 	return g, nil

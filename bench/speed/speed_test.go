@@ -47,7 +47,7 @@ func TestRun(t *testing.T) {
 	}
 	require.Contains(t, out.String(), "QUICK RUN")
 	require.Contains(t, out.String(), "message hash, 2 MB")
-	require.Contains(t, log, "messages (1 of 1): 2 MB: round 5 of 5")
+	require.Contains(t, log, "messages (1 of 1): 2 MB: round 5 of 5: affinity")
 }
 
 // What is wrong with the flags is said before anything is measured.
@@ -173,23 +173,18 @@ func TestWorst(t *testing.T) {
 		{Name: "b", Rows: []result.Row{{Name: "x", Samples: []float64{11, 12, 13}}}},
 		{Name: "c", Rows: []result.Row{{Name: "x", Samples: []float64{11}}}},
 	}
-	v := worst(races, "x", "the worst", 10)
-	require.Equal(t, "missed", v.Word())
-	require.Equal(t, 12.0, v.Value.Median)
-	require.Equal(t, "2 MB of b; 2 of 3 bodies take more than 10.0: b, c", v.Note)
-	v = worst(races[:1], "x", "the worst", 10)
-	require.Equal(t, "met", v.Word())
-	require.Equal(t, "2 MB of a", v.Note)
-	require.Equal(t, "missed", worst(nil, "x", "the worst", 10).Word(), "nothing was measured")
+	value, note := worst(races, "x", 10)
+	require.Equal(t, 12.0, value.Median)
+	require.Equal(t, "2 MB of b; 2 of 3 bodies take more than 10.0: b, c", note)
+	value, note = worst(races[:1], "x", 10)
+	require.Equal(t, 2.0, value.Median)
+	require.Equal(t, "2 MB of a", note)
 }
 
-func TestAllocVerdict(t *testing.T) {
-	for _, tt := range []struct {
-		allocs *result.Allocs
-		want   string
-	}{{&result.Allocs{Objects: 0.009}, "met"}, {&result.Allocs{Objects: 0.01}, "missed"}, {nil, "missed"}} {
-		require.Equal(t, tt.want, allocVerdict("", result.Row{Allocs: tt.allocs}, 0).Word())
-	}
+func TestObjects(t *testing.T) {
+	require.Zero(t, objects(result.Row{Allocs: &result.Allocs{Objects: 0.009}}).Median)
+	require.Equal(t, 0.01, objects(result.Row{Allocs: &result.Allocs{Objects: 0.01}}).Median)
+	require.Zero(t, objects(result.Row{}).N, "not counted")
 }
 
 // Two threads on a machine that is busy half of the time.
@@ -263,27 +258,25 @@ func TestRoads(t *testing.T) {
 		})
 		line, err := bufio.NewReader(r).ReadString('\n')
 		require.NoError(t, err)
-		return strings.TrimSpace(line)
+		return strings.TrimSpace(strings.TrimPrefix(line, "addr="))
 	}
 	upstream := listen(func(w io.Writer) error { return serveUpstream(ctx, w) })
 	proxy := listen(func(w io.Writer) error { return serveProxy(ctx, w, upstream) })
 	for _, addr := range []string{upstream, proxy} {
-		p, err := newPool(addr, [][]byte{request(0, []byte(`{"a":1}`), "application/json"), request(1, nil, "application/json")})
+		p, err := newPool(addr)
 		require.NoError(t, err)
-		took, err := p.burst(ctx, 20, 100*time.Microsecond)
+		took, err := p.burst([][]byte{request(0, []byte(`{"a":1}`), "application/json"), request(1, nil, "application/json")}, 20, 100*time.Microsecond)
 		require.NoError(t, err)
-		require.Len(t, took, 20)
-		require.Positive(t, micros(took))
+		require.Positive(t, took)
 		p.close()
-
-		delays, err := stream(addr, request(2, []byte(`{}`), "text/event-stream"))
+		delay, err := stream(addr, request(2, []byte(`{}`), "text/event-stream"))
 		require.NoError(t, err)
-		require.Len(t, delays, eventCount)
+		require.Positive(t, delay)
 	}
 	c, err := dial(upstream)
 	require.NoError(t, err)
-	defer c.conn.Close()
-	_, err = c.do([]byte("nonsense\r\n\r\n"))
+	defer c.Close()
+	_, err = c.ask([]byte("nonsense\r\n\r\n"))
 	require.ErrorContains(t, err, "400")
 }
 
@@ -296,13 +289,11 @@ func TestFailingRequests(t *testing.T) {
 				panic(http.ErrAbortHandler)
 			}
 		}))
-		p, err := newPool(server.Listener.Addr().String(), [][]byte{request(0, nil, "application/json")})
+		p, err := newPool(server.Listener.Addr().String())
 		require.NoError(t, err)
-		took, err := p.burst(t.Context(), 300, 0)
+		took, err := p.burst([][]byte{request(0, nil, "application/json")}, 300, 0)
 		require.Equal(t, ok, err == nil, "%v", err)
-		if ok {
-			require.Len(t, took, 299)
-		}
+		require.Equal(t, ok, took > 0)
 		p.close()
 		server.Close()
 	}
@@ -326,31 +317,6 @@ func TestRequest(t *testing.T) {
 	body, err := io.ReadAll(r.Body)
 	require.NoError(t, err)
 	require.Equal(t, `{"a":1}`, string(body))
-}
-
-func TestSentAt(t *testing.T) {
-	sent, ok, err := sentAt(`data: {"type":"x","sent":12}`)
-	require.NoError(t, err)
-	require.True(t, ok)
-	require.EqualValues(t, 12, sent)
-	_, ok, err = sentAt("event: x")
-	require.NoError(t, err)
-	require.False(t, ok)
-	_, _, err = sentAt("data: [DONE]")
-	require.Error(t, err)
-}
-
-func TestProgress(t *testing.T) {
-	var b bytes.Buffer
-	p := &progress{w: &b}
-	for _, line := range []string{"one", "two", ""} {
-		p.show(line)
-	}
-	require.Equal(t, "one\n", b.String(), "one line in some seconds")
-	b.Reset()
-	p.terminal = true
-	p.show("three")
-	require.Equal(t, "\r\x1b[Kthree", b.String())
 }
 
 func TestNames(t *testing.T) {

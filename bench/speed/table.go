@@ -63,10 +63,8 @@ func table(s *session) (result.Group, error) {
 		uniform := races[0]
 		for _, row := range []string{peers.Ours, rowNews} {
 			ours, which := uniform.Row(row), uniform.Name+strings.TrimPrefix(row, peers.Ours)
-			g.Verdicts = append(g.Verdicts,
-				result.Verdict{Target: "our time over xsync.Map.Load's, " + which, Value: result.Ratio(ours, uniform.Row(peers.Load)), Unit: "x", Limit: limit, AtMost: true},
-				result.Verdict{Target: "our time over the bare yardstick's, " + which, Value: result.Ratio(ours, uniform.Row(peers.Yardstick)), Unit: "x", Limit: 3, AtMost: true},
-			)
+			g.AtMost("our time over xsync.Map.Load's, "+which, result.Ratio(ours, uniform.Row(peers.Load)), limit, "x", "")
+			g.AtMost("our time over the bare yardstick's, "+which, result.Ratio(ours, uniform.Row(peers.Yardstick)), 3, "x", "")
 		}
 	}
 	return g, nil

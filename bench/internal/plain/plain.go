@@ -20,17 +20,13 @@ import (
 // A Target is an upstream, by its name.
 type Target struct{ Name string }
 
-// A Store remembers which target a session has.
-type Store interface {
-	// Get returns the target of the session and makes its expiry slide.
-	Get(session string) (target string, ok bool)
-	Set(session, target string)
-}
-
 // A Selector keeps sessions at their targets. New ones go round robin.
 type Selector struct {
-	Store Store
-	next  atomic.Uint64
+	// Get returns the target of the session and makes its expiry slide.
+	Get func(session string) (target string, ok bool)
+	Set func(session, target string)
+
+	next atomic.Uint64
 }
 
 // ErrNoTarget reports that there was nothing to choose from.
@@ -44,7 +40,7 @@ func (s *Selector) Select(h http.Header, body []byte, targets []*Target) (*Targe
 	}
 	session := Session(h, body)
 	if session != "" {
-		if id, ok := s.Store.Get(session); ok {
+		if id, ok := s.Get(session); ok {
 			for _, t := range targets {
 				if t.Name == id {
 					return t, nil
@@ -54,7 +50,7 @@ func (s *Selector) Select(h http.Header, body []byte, targets []*Target) (*Targe
 	}
 	t := targets[(s.next.Add(1)-1)%uint64(len(targets))]
 	if session != "" {
-		s.Store.Set(session, t.Name)
+		s.Set(session, t.Name)
 	}
 	return t, nil
 }
@@ -124,7 +120,7 @@ func text(content gjson.Result) string {
 	return all
 }
 
-// A Map is a Store: one map behind one lock, without a limit to its size. What has
+// A Map remembers what target a session has: one map behind one lock, without a limit to its size. What has
 // expired stays until Sweep.
 type Map struct {
 	ttl time.Duration
@@ -140,7 +136,7 @@ type entry struct {
 // NewMap returns a Map whose entries live for ttl after their last use.
 func NewMap(ttl time.Duration) *Map { return &Map{ttl: ttl, m: make(map[string]entry)} }
 
-// Get implements Store.
+// Get returns the target of the session and makes its expiry slide.
 func (m *Map) Get(session string) (string, bool) {
 	m.mu.RLock()
 	e, ok := m.m[session]
@@ -159,7 +155,7 @@ func (m *Map) Get(session string) (string, bool) {
 	return e.target, true
 }
 
-// Set implements Store.
+// Set lets the session have the target.
 func (m *Map) Set(session, target string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -58,7 +58,8 @@ func TestMessages(t *testing.T) {
 func TestSelect(t *testing.T) {
 	t.Parallel()
 	targets := []*Target{{"a"}, {"b"}, {"c"}}
-	s := &Selector{Store: NewMap(time.Hour)}
+	m := NewMap(time.Hour)
+	s := &Selector{Get: m.Get, Set: m.Set}
 	pick := func(id string, targets []*Target) string {
 		target, err := s.Select(http.Header{"X-Session-Id": {id}}, nil, targets)
 		require.NoError(t, err)
@@ -81,10 +82,10 @@ func TestSelect(t *testing.T) {
 
 	_, err := s.Select(nil, nil, nil)
 	require.ErrorIs(t, err, ErrNoTarget)
-	before := len(s.Store.(*Map).m)
+	before := len(m.m)
 	_, err = s.Select(nil, []byte(`{}`), targets)
 	require.NoError(t, err)
-	require.Equal(t, before, len(s.Store.(*Map).m), "nobody's")
+	require.Equal(t, before, len(m.m), "nobody's")
 }
 
 func TestMap(t *testing.T) {

@@ -46,9 +46,6 @@ type Track struct {
 
 // Race measures the contenders and what they allocate. The samples are nanoseconds
 // an operation, one for each round. A contender that is Missing has none.
-//
-// Each round begins with the next contender, so that none always comes behind the
-// one that spoils the processor's caches most.
 func (t Track) Race(name string, contenders ...Contender) result.Race {
 	race := result.Race{Name: name, Unit: "ns", Rows: make([]result.Row, len(contenders))}
 	counts := make([]int, len(contenders))
@@ -59,19 +56,36 @@ func (t Track) Race(name string, contenders ...Contender) result.Race {
 			race.Rows[i].Allocs = count(c, min(counts[i], 1000))
 		}
 	}
+	t.Turns(&race, func(i int) (float64, error) { // which does not fail
+		return float64(timed(contenders[i], counts[i]).Nanoseconds()) / float64(counts[i]), nil
+	})
+	return race
+}
+
+// Turns has sample measure the rows of race, by their index, by turns: each once in
+// every round, but for those that are Missing. It ends with the first error.
+//
+// Each round begins with the next row, so that none always comes behind the one that
+// spoils the processor's caches most.
+func (t Track) Turns(race *result.Race, sample func(row int) (float64, error)) error {
 	for round := range t.Rounds {
-		if t.Log != nil {
-			t.Log(fmt.Sprintf("%s: round %d of %d", name, round+1, t.Rounds))
-		}
-		for j := range contenders {
-			i := (round + j) % len(contenders)
-			if c := contenders[i]; c.Missing == "" {
-				took := timed(c, counts[i])
-				race.Rows[i].Samples = append(race.Rows[i].Samples, float64(took.Nanoseconds())/float64(counts[i]))
+		for j := range race.Rows {
+			i := (round + j) % len(race.Rows)
+			row := &race.Rows[i]
+			if row.Missing != "" {
+				continue
 			}
+			if t.Log != nil {
+				t.Log(fmt.Sprintf("%s: round %d of %d: %s", race.Name, round+1, t.Rounds, row.Name))
+			}
+			x, err := sample(i)
+			if err != nil {
+				return fmt.Errorf("%s: %s: %w", race.Name, row.Name, err)
+			}
+			row.Samples = append(row.Samples, x)
 		}
 	}
-	return race
+	return nil
 }
 
 // calibrate returns how often the contender does it in one slice. A run that

@@ -1,13 +1,16 @@
 package lap
 
 import (
-	"fmt"
+	"io"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity/bench/speed/internal/result"
 )
 
 // takes returns a Do that takes d for each.
@@ -42,7 +45,7 @@ func TestRace(t *testing.T) {
 		require.Empty(t, race.Rows[3].Samples)
 		require.Nil(t, race.Rows[3].Allocs)
 		require.Equal(t, "why", race.Rows[3].Missing)
-		require.Equal(t, 5, lines)
+		require.Equal(t, 15, lines)
 		require.Less(t, time.Since(start), 11*time.Second, "twice to calibrate, three times to count, five rounds")
 	})
 }
@@ -59,15 +62,22 @@ func TestTurns(t *testing.T) {
 			}}
 		}
 		Track{Slice: time.Millisecond, Rounds: 3}.Race("", contender("a"), contender("b"), contender("c"))
-		require.Equal(t, "abcbcacab", fmt.Sprint(join(order[len(order)-9:])))
+		require.Equal(t, "abcbcacab", strings.Join(order[len(order)-9:], ""))
 	})
 }
 
-func join(list []string) (s string) {
-	for _, x := range list {
-		s += x
-	}
-	return s
+// What fails ends it, with the samples that there were.
+func TestTurnsFail(t *testing.T) {
+	race := result.Race{Name: "race", Rows: []result.Row{{Name: "a"}, {Name: "b"}}}
+	err := Track{Rounds: 3}.Turns(&race, func(row int) (float64, error) {
+		if row == 1 && len(race.Rows[1].Samples) == 1 {
+			return 0, io.ErrUnexpectedEOF
+		}
+		return 7, nil
+	})
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	require.ErrorContains(t, err, "race: b")
+	require.Equal(t, []float64{7}, race.Rows[0].Samples)
 }
 
 func TestBeforeAndWarm(t *testing.T) {

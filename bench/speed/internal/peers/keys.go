@@ -1,27 +1,20 @@
 package peers
 
 import (
-	"math/bits"
+	"encoding/binary"
+	"encoding/hex"
 	"math/rand/v2"
 	"strings"
 )
 
 // Key returns the id of session i: as long and as random as a uuid.
 func Key(i int) string {
-	const digits = "0123456789abcdef"
-	var b [36]byte
-	hi, lo := Mix(2*uint64(i)+1), Mix(2*uint64(i)+2)
-	for at := range b {
-		switch at {
-		case 8, 13, 18, 23:
-			b[at] = '-'
-			continue
-		}
-		b[at] = digits[hi&15]
-		hi = hi>>4 | lo<<60
-		lo >>= 4
-	}
-	return string(b[:])
+	r := rand.NewPCG(uint64(i), 0)
+	var id [16]byte
+	binary.LittleEndian.PutUint64(id[:8], r.Uint64())
+	binary.LittleEndian.PutUint64(id[8:], r.Uint64())
+	s := hex.EncodeToString(id[:])
+	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
 }
 
 // Keys returns the ids of the first n sessions.
@@ -31,16 +24,6 @@ func Keys(n int) []string {
 		keys[i] = Key(i)
 	}
 	return keys
-}
-
-// Mix is the finaliser of SplitMix64: one to one, and every bit of x counts.
-func Mix(x uint64) uint64 {
-	x *= 0x9e3779b97f4a7c15
-	x ^= x >> 30
-	x *= 0xbf58476d1ce4e5b9
-	x ^= x >> 27
-	x *= 0x94d049bb133111eb
-	return x ^ x>>31
 }
 
 // Uniform returns the ids of n sessions in random order, each as often as any other,
@@ -62,10 +45,10 @@ func Uniform(n int) []string {
 // seldom: the k-th as often as 1/k^1.1, the k-th being any one.
 func Zipf(n int) []string {
 	order := make([]uint32, 1<<20)
-	z := rand.NewZipf(rand.New(rand.NewPCG(3, 4)), 1.1, 1, uint64(n-1))
+	r := rand.New(rand.NewPCG(3, 4))
+	z, places := rand.NewZipf(r, 1.1, 1, uint64(n-1)), r.Perm(n)
 	for i := range order {
-		place, _ := bits.Mul64(Mix(z.Uint64()), uint64(n))
-		order[i] = uint32(place)
+		order[i] = uint32(places[z.Uint64()])
 	}
 	return inOrder(order)
 }

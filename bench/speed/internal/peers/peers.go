@@ -19,25 +19,31 @@ import (
 	"github.com/go-affinity/affinity/bench/internal/plain"
 )
 
-// A Table remembers the targets of sessions. All methods are safe for
+// A Table remembers the targets of sessions. All functions are safe for
 // concurrent use.
-type Table interface {
+type Table struct {
 	// Lookup gets the targets of keys, one after the other, and makes their
 	// expiries slide. It returns how many had one. (One call for many keys, so
 	// that no time goes into the calls.)
-	Lookup(keys []string) int
+	Lookup func(keys []string) int
 
 	// Get returns the target of key and makes its expiry slide.
-	Get(key string) (target string, ok bool)
+	Get func(key string) (target string, ok bool)
 
 	// Set binds key to target. The table may keep the string.
-	Set(key, target string)
+	Set func(key, target string)
 
 	// Invalidate removes the sessions of a target.
-	Invalidate(target string)
+	Invalidate func(target string)
 
-	// Close stops what the table has running.
-	Close()
+	stop func() // what the table has running; nil for nothing
+}
+
+// Close stops what the table has running.
+func (t Table) Close() {
+	if t.stop != nil {
+		t.stop()
+	}
 }
 
 // A Kind is a kind of Table.
@@ -86,7 +92,8 @@ func KindOf(name string) (Kind, bool) {
 	return Kind{}, false
 }
 
-// count is Lookup by a get that is a literal, so that the compiler inlines both.
+// count is Lookup by get. Where that is no more than a call, it is a literal, so that the
+// compiler inlines both.
 func count(keys []string, get func(string) (string, bool)) (n int) {
 	for _, key := range keys {
 		if target, ok := get(key); ok && target != "" {
@@ -96,58 +103,42 @@ func count(keys []string, get func(string) (string, bool)) (n int) {
 	return n
 }
 
-type affinityTable struct{ c *affinity.Cache }
-
 func newAffinity(capacity int, ttl time.Duration) Table {
 	c, err := affinity.NewCache(affinity.CacheConfig{Capacity: capacity, TTL: ttl})
 	if err != nil {
 		panic(err) // of a capacity or ttl below zero
 	}
-	return affinityTable{c}
-}
-
-func (t affinityTable) Lookup(keys []string) int {
-	return count(keys, func(key string) (string, bool) { return t.c.Get(t.c.Key(key)) })
-}
-
-func (t affinityTable) Get(key string) (string, bool) {
-	return t.c.Get(t.c.Key(key))
-}
-
-func (t affinityTable) Set(key, target string)   { t.c.Set(t.c.Key(key), target) }
-func (t affinityTable) Invalidate(target string) { t.c.DeleteTarget(target) }
-func (t affinityTable) Close()                   {}
-
-type plainTable struct {
-	*plain.Map
-	stop func()
+	return Table{
+		Lookup: func(keys []string) int {
+			return count(keys, func(key string) (string, bool) { return c.Get(c.Key(key)) })
+		},
+		Get:        func(key string) (string, bool) { return c.Get(c.Key(key)) },
+		Set:        func(key, target string) { c.Set(c.Key(key), target) },
+		Invalidate: func(target string) { c.DeleteTarget(target) },
+	}
 }
 
 func newPlain(_ int, ttl time.Duration) Table {
 	m := plain.NewMap(ttl)
-	return plainTable{m, m.SweepEvery(max(ttl/4, 100*time.Millisecond))}
+	return Table{
+		Lookup:     func(keys []string) int { return count(keys, func(key string) (string, bool) { return m.Get(key) }) },
+		Get:        m.Get,
+		Set:        m.Set,
+		Invalidate: m.Invalidate,
+		stop:       m.SweepEvery(max(ttl/4, 100*time.Millisecond)),
+	}
 }
 
-func (t plainTable) Lookup(keys []string) int {
-	return count(keys, func(key string) (string, bool) { return t.Get(key) })
-}
-
-func (t plainTable) Close() { t.stop() }
-
-type xsyncLoad struct{ m *xsync.Map[string, string] }
-
-func newXsyncLoad(int, time.Duration) Table { return xsyncLoad{xsync.NewMap[string, string]()} }
-
-func (t xsyncLoad) Lookup(keys []string) int {
-	return count(keys, func(key string) (string, bool) { return t.Get(key) })
-}
-
-func (t xsyncLoad) Get(key string) (string, bool) { return t.m.Load(key) }
-func (t xsyncLoad) Set(key, target string)        { t.m.Store(key, target) }
-func (t xsyncLoad) Close()                        {}
-
-func (t xsyncLoad) Invalidate(target string) {
-	t.m.DeleteMatching(func(_, v string) (bool, bool) { return v == target, false })
+func newXsyncLoad(int, time.Duration) Table {
+	m := xsync.NewMap[string, string]()
+	return Table{
+		Lookup: func(keys []string) int { return count(keys, func(key string) (string, bool) { return m.Load(key) }) },
+		Get:    m.Load,
+		Set:    m.Store,
+		Invalidate: func(target string) {
+			m.DeleteMatching(func(_, v string) (bool, bool) { return v == target, false })
+		},
+	}
 }
 
 // A record is the value of a map that has no expiry of its own.
@@ -181,213 +172,157 @@ func (c clock) use(r *record) bool {
 	return true
 }
 
-type xsyncTTL struct {
-	clock
-	m *xsync.Map[string, *record]
-}
-
 func newXsyncTTL(_ int, ttl time.Duration) Table {
-	return xsyncTTL{clock{time.Now(), ttl}, xsync.NewMap[string, *record]()}
-}
-
-func (t xsyncTTL) Lookup(keys []string) int {
-	return count(keys, func(key string) (string, bool) { return t.Get(key) })
-}
-
-func (t xsyncTTL) Get(key string) (string, bool) {
-	r, ok := t.m.Load(key)
-	if !ok || !t.use(r) {
-		return "", false
+	c, m := clock{time.Now(), ttl}, xsync.NewMap[string, *record]()
+	get := func(key string) (string, bool) {
+		r, ok := m.Load(key)
+		if !ok || !c.use(r) {
+			return "", false
+		}
+		return r.target, true
 	}
-	return r.target, true
-}
-
-func (t xsyncTTL) Set(key, target string) { t.m.Store(key, t.record(target)) }
-func (t xsyncTTL) Close()                 {}
-
-func (t xsyncTTL) Invalidate(target string) {
-	t.m.DeleteMatching(func(_ string, r *record) (bool, bool) { return r.target == target, false })
-}
-
-type syncMap struct {
-	clock
-	m *sync.Map
+	return Table{
+		Lookup: func(keys []string) int { return count(keys, get) },
+		Get:    get,
+		Set:    func(key, target string) { m.Store(key, c.record(target)) },
+		Invalidate: func(target string) {
+			m.DeleteMatching(func(_ string, r *record) (bool, bool) { return r.target == target, false })
+		},
+	}
 }
 
 func newSyncMap(_ int, ttl time.Duration) Table {
-	return syncMap{clock{time.Now(), ttl}, new(sync.Map)}
-}
-
-func (t syncMap) Lookup(keys []string) int {
-	return count(keys, func(key string) (string, bool) { return t.Get(key) })
-}
-
-func (t syncMap) Get(key string) (string, bool) {
-	v, ok := t.m.Load(key)
-	if !ok {
-		return "", false
-	}
-	r := v.(*record)
-	return r.target, t.use(r)
-}
-
-func (t syncMap) Set(key, target string) { t.m.Store(key, t.record(target)) }
-func (t syncMap) Close()                 {}
-
-func (t syncMap) Invalidate(target string) {
-	t.m.Range(func(k, v any) bool {
-		if v.(*record).target == target {
-			t.m.Delete(k)
+	c, m := clock{time.Now(), ttl}, new(sync.Map)
+	get := func(key string) (string, bool) {
+		v, ok := m.Load(key)
+		if !ok {
+			return "", false
 		}
-		return true
-	})
+		r := v.(*record)
+		return r.target, c.use(r)
+	}
+	return Table{
+		Lookup: func(keys []string) int { return count(keys, get) },
+		Get:    get,
+		Set:    func(key, target string) { m.Store(key, c.record(target)) },
+		Invalidate: func(target string) {
+			m.Range(func(k, v any) bool {
+				if v.(*record).target == target {
+					m.Delete(k)
+				}
+				return true
+			})
+		},
+	}
 }
-
-type otterTable struct{ c *otter.Cache[string, string] }
 
 func newOtter(capacity int, ttl time.Duration) Table {
-	return otterTable{otter.Must(&otter.Options[string, string]{
+	c := otter.Must(&otter.Options[string, string]{
 		MaximumSize:      capacity,
 		ExpiryCalculator: otter.ExpiryAccessing[string, string](ttl),
-	})}
-}
-
-func (t otterTable) Lookup(keys []string) int {
-	return count(keys, func(key string) (string, bool) { return t.c.GetIfPresent(key) })
-}
-
-func (t otterTable) Get(key string) (string, bool) { return t.c.GetIfPresent(key) }
-func (t otterTable) Set(key, target string)        { t.c.Set(key, target) }
-func (t otterTable) Close()                        { t.c.StopAllGoroutines() }
-
-func (t otterTable) Invalidate(target string) {
-	for k, v := range t.c.All() {
-		if v == target {
-			t.c.Invalidate(k)
-		}
+	})
+	return Table{
+		Lookup: func(keys []string) int {
+			return count(keys, func(key string) (string, bool) { return c.GetIfPresent(key) })
+		},
+		Get: func(key string) (string, bool) { return c.GetIfPresent(key) },
+		Set: func(key, target string) { c.Set(key, target) },
+		Invalidate: func(target string) {
+			for k, v := range c.All() {
+				if v == target {
+					c.Invalidate(k)
+				}
+			}
+		},
+		stop: func() { c.StopAllGoroutines() },
 	}
-}
-
-type phuslu struct {
-	c   *lru.TTLCache[string, string]
-	ttl time.Duration
 }
 
 func newPhuslu(capacity int, ttl time.Duration) Table {
-	return phuslu{lru.NewTTLCache(capacity, lru.WithSliding[string, string](true)), ttl}
-}
-
-func (t phuslu) Lookup(keys []string) int {
-	return count(keys, func(key string) (string, bool) { return t.Get(key) })
-}
-
-func (t phuslu) Get(key string) (string, bool) { return t.c.Get(key) }
-func (t phuslu) Set(key, target string)        { t.c.Set(key, target, t.ttl) }
-func (t phuslu) Close()                        {}
-
-func (t phuslu) Invalidate(target string) {
-	for _, k := range t.c.AppendKeys(nil) {
-		if v, _, ok := t.c.Peek(k); ok && v == target {
-			t.c.Delete(k)
-		}
+	c := lru.NewTTLCache(capacity, lru.WithSliding[string, string](true))
+	return Table{
+		Lookup: func(keys []string) int { return count(keys, func(key string) (string, bool) { return c.Get(key) }) },
+		Get:    c.Get,
+		Set:    func(key, target string) { c.Set(key, target, ttl) },
+		Invalidate: func(target string) {
+			for _, k := range c.AppendKeys(nil) {
+				if v, _, ok := c.Peek(k); ok && v == target {
+					c.Delete(k)
+				}
+			}
+		},
 	}
-}
-
-type ttlTable struct {
-	c *ttlcache.Cache[string, string]
 }
 
 func newTTLCache(capacity int, ttl time.Duration) Table {
 	c := ttlcache.New(ttlcache.WithTTL[string, string](ttl), ttlcache.WithCapacity[string, string](uint64(capacity)))
 	go c.Start()
-	return ttlTable{c}
-}
-
-func (t ttlTable) Lookup(keys []string) int {
-	return count(keys, func(key string) (string, bool) { return t.Get(key) })
-}
-
-func (t ttlTable) Get(key string) (string, bool) {
-	item := t.c.Get(key)
-	if item == nil {
-		return "", false
-	}
-	return item.Value(), true
-}
-
-func (t ttlTable) Set(key, target string) { t.c.Set(key, target, ttlcache.DefaultTTL) }
-func (t ttlTable) Close()                 { t.c.Stop() }
-
-func (t ttlTable) Invalidate(target string) {
-	var keys []string
-	t.c.Range(func(item *ttlcache.Item[string, string]) bool {
-		if item.Value() == target {
-			keys = append(keys, item.Key())
+	get := func(key string) (string, bool) {
+		item := c.Get(key)
+		if item == nil {
+			return "", false
 		}
-		return true
-	})
-	for _, k := range keys {
-		t.c.Delete(k)
+		return item.Value(), true
 	}
-}
-
-type expirableTable struct {
-	c *expirable.LRU[string, string]
+	return Table{
+		Lookup: func(keys []string) int { return count(keys, get) },
+		Get:    get,
+		Set:    func(key, target string) { c.Set(key, target, ttlcache.DefaultTTL) },
+		Invalidate: func(target string) {
+			for k, item := range c.Items() {
+				if item.Value() == target {
+					c.Delete(k)
+				}
+			}
+		},
+		stop: c.Stop,
+	}
 }
 
 func newExpirable(capacity int, ttl time.Duration) Table {
-	return expirableTable{expirable.NewLRU[string, string](capacity, nil, ttl)}
-}
-
-func (t expirableTable) Lookup(keys []string) int {
-	return count(keys, func(key string) (string, bool) { return t.Get(key) })
-}
-
-func (t expirableTable) Get(key string) (string, bool) {
-	target, ok := t.c.Get(key)
-	if ok {
-		t.c.Add(key, target)
-	}
-	return target, ok
-}
-
-func (t expirableTable) Set(key, target string) { t.c.Add(key, target) }
-func (t expirableTable) Close()                 {}
-
-func (t expirableTable) Invalidate(target string) {
-	for _, k := range t.c.Keys() {
-		if v, ok := t.c.Peek(k); ok && v == target {
-			t.c.Remove(k)
+	c := expirable.NewLRU[string, string](capacity, nil, ttl)
+	get := func(key string) (string, bool) {
+		target, ok := c.Get(key)
+		if ok {
+			c.Add(key, target)
 		}
+		return target, ok
+	}
+	return Table{
+		Lookup: func(keys []string) int { return count(keys, get) },
+		Get:    get,
+		Set:    func(key, target string) { c.Add(key, target) },
+		Invalidate: func(target string) {
+			for _, k := range c.Keys() {
+				if v, ok := c.Peek(k); ok && v == target {
+					c.Remove(k)
+				}
+			}
+		},
 	}
 }
 
-// yardstick is the least that any table of hashed keys must do.
-type yardstick struct{ words [][4]uint64 }
-
+// newYardstick returns the least that any table of hashed keys must do.
 func newYardstick(capacity int, _ time.Duration) Table {
-	t := yardstick{make([][4]uint64, capacity)}
-	for i := range t.words {
-		t.words[i][0] = 1
+	words := make([][4]uint64, capacity)
+	for i := range words {
+		words[i][0] = 1
 	}
-	return t
-}
-
-func (t yardstick) slot(key string) *[4]uint64 {
-	i, _ := bits.Mul64(xxhash.Sum64String(key), uint64(len(t.words)))
-	return &t.words[i]
-}
-
-func (t yardstick) Lookup(keys []string) (n int) {
-	for _, key := range keys {
-		if atomic.LoadUint64(&t.slot(key)[0]) != 0 {
-			n++
-		}
+	word := func(key string) *uint64 {
+		i, _ := bits.Mul64(xxhash.Sum64String(key), uint64(len(words)))
+		return &words[i][0]
 	}
-	return n
+	return Table{
+		Lookup: func(keys []string) (n int) {
+			for _, key := range keys {
+				if atomic.LoadUint64(word(key)) != 0 {
+					n++
+				}
+			}
+			return n
+		},
+		Get:        func(key string) (string, bool) { return "", atomic.LoadUint64(word(key)) != 0 },
+		Set:        func(key, _ string) { atomic.StoreUint64(word(key), 1) },
+		Invalidate: func(string) {},
+	}
 }
-
-func (t yardstick) Get(key string) (string, bool) { return "", atomic.LoadUint64(&t.slot(key)[0]) != 0 }
-func (t yardstick) Set(key, _ string)             { atomic.StoreUint64(&t.slot(key)[0], 1) }
-func (t yardstick) Invalidate(string)             {}
-func (t yardstick) Close()                        {}

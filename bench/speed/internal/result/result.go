@@ -9,7 +9,6 @@ import (
 	"io"
 	"math"
 	"slices"
-	"strconv"
 	"time"
 )
 
@@ -67,6 +66,16 @@ type Verdict struct {
 	Limit  float64 `json:"limit"`
 	AtMost bool    `json:"at_most"` // otherwise Limit is the least that will do
 	Note   string  `json:"note,omitempty"`
+}
+
+// AtMost adds a target to g: value is to be no more than limit.
+func (g *Group) AtMost(target string, value Spread, limit float64, unit, note string) {
+	g.Verdicts = append(g.Verdicts, Verdict{Target: target, Value: value, Limit: limit, Unit: unit, AtMost: true, Note: note})
+}
+
+// AtLeast adds a target to g: value is to be no less than limit.
+func (g *Group) AtLeast(target string, value Spread, limit float64, unit, note string) {
+	g.Verdicts = append(g.Verdicts, Verdict{Target: target, Value: value, Limit: limit, Unit: unit, Note: note})
 }
 
 // Met reports whether the median meets the target. Without a sample nothing does.
@@ -186,82 +195,27 @@ func (r *Run) Met() (met, all int) {
 	return met, all
 }
 
-// Write writes r as JSON, with samples rounded. r stays as it is.
+// Write writes r as JSON.
 func (r *Run) Write(w io.Writer) error {
-	out := *r
-	out.Groups = slices.Clone(r.Groups)
-	for i := range out.Groups {
-		g := &out.Groups[i]
-		g.Races = slices.Clone(g.Races)
-		for j := range g.Races {
-			g.Races[j].Rows = slices.Clone(g.Races[j].Rows)
-			for k := range g.Races[j].Rows {
-				row := &g.Races[j].Rows[k]
-				row.Samples = Pairwise(row.Samples, row.Samples, func(x, _ float64) float64 { return round(x) })
-			}
-		}
-	}
 	e := json.NewEncoder(w)
 	e.SetIndent("", " ")
-	return e.Encode(out)
+	return e.Encode(r)
 }
 
-// round keeps five digits, which is more than any sample is worth.
-func round(x float64) float64 {
-	short, _ := strconv.ParseFloat(strconv.FormatFloat(x, 'g', 5, 64), 64)
-	return short
-}
-
-// Read reads what Write wrote, and nothing else: a file that is damaged, is of
-// another version of the speed command or holds no figures is an error.
+// Read reads what Write wrote: a file that is damaged, is of another version of the
+// speed command or holds no figures is an error.
 func Read(r io.Reader) (*Run, error) {
 	var run Run
 	d := json.NewDecoder(r)
 	d.DisallowUnknownFields()
 	err := d.Decode(&run)
-	if err == nil {
-		if _, more := d.Token(); more != io.EOF {
-			err = errors.New("there is something behind its end")
-		}
-	}
-	if err == nil {
-		err = run.check()
+	if err == nil && len(run.Groups) == 0 {
+		err = errors.New("it has no groups")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("this is no result of the speed command, or of another version of it: %w", err)
 	}
 	return &run, nil
-}
-
-// check reports what is missing that every run has.
-func (r *Run) check() error {
-	if r.When.IsZero() || r.Go == "" {
-		return errors.New("it does not say when and with which Go it was measured")
-	}
-	if len(r.Groups) == 0 {
-		return errors.New("it has no groups")
-	}
-	for _, g := range r.Groups {
-		if g.Name == "" || len(g.Races) == 0 {
-			return fmt.Errorf("group %q has no name or no races", g.Name)
-		}
-		for _, race := range g.Races {
-			if race.Name == "" || race.Unit == "" || len(race.Rows) == 0 {
-				return fmt.Errorf("group %q: race %q has no name, no unit or no rows", g.Name, race.Name)
-			}
-			for _, row := range race.Rows {
-				if row.Name == "" || (len(row.Samples) == 0) != (row.Missing != "") {
-					return fmt.Errorf("group %q, race %q: row %q has no name, or neither samples nor a reason why", g.Name, race.Name, row.Name)
-				}
-			}
-		}
-		for _, v := range g.Verdicts {
-			if v.Target == "" || v.Unit == "" {
-				return fmt.Errorf("group %q: target %q has no name or no unit", g.Name, v.Target)
-			}
-		}
-	}
-	return nil
 }
 
 // Format writes x with three digits, and large numbers with thousands set
