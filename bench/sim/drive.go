@@ -24,7 +24,6 @@ type workload struct {
 type conditions struct {
 	upstreams upstream.Config
 	outage    schedule
-	flap      schedule
 
 	// A target that served more than rate uncached tokens a minute answers
 	// 429, with the time until it has room again; 0 means no limit.
@@ -32,9 +31,6 @@ type conditions struct {
 
 	// cooldown is for how long the gateway leaves out a target that failed.
 	cooldown time.Duration
-
-	// halfLife is that of costs in the library's balancers; 0 for their default.
-	halfLife time.Duration
 
 	// failover is what the library does with sessions whose home is out.
 	failover affinity.FailoverPolicy
@@ -256,7 +252,7 @@ func (d *driver) arrive(ctx context.Context, e event) error {
 // the request.
 func (d *driver) refusal(u int, now time.Duration) time.Duration {
 	n := d.cond.upstreams.N
-	if d.cond.outage.down(u, n, now) || d.cond.flap.down(u, n, now) {
+	if d.cond.outage.down(u, n, now) {
 		d.meter.failed++
 		return d.cond.cooldown
 	}

@@ -267,7 +267,7 @@ func TestSummaries(t *testing.T) {
 	results = append(results, result{trace: "y", policy: policies[0]}, result{trace: "x", policy: policies[1]})
 	all := summarize(results, "x")
 	require.Len(t, all, 2)
-	require.InDelta(t, 3, all[0].Mean.Cost, 1e-9)
-	require.InDelta(t, 2.160, all[0].SD.Cost, 1e-3, "of a sample")
-	require.Zero(t, all[1].SD.Cost)
+	require.InDelta(t, 3, all[0].Mean[Cost], 1e-9)
+	require.InDelta(t, 2.160, all[0].SD[Cost], 1e-3, "of a sample")
+	require.Zero(t, all[1].SD[Cost])
 }

@@ -69,7 +69,6 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 	var (
 		n        = flags.Int("n", 16, "number of upstreams")
 		ttl      = flags.Duration("ttl", 5*time.Minute, "how long an upstream keeps what is in its cache after the last use")
-		minHit   = flags.Int("minhit", 1024, "`tokens` below which an upstream reads the beginning of a prompt anew, cached or not")
 		capacity = flags.Int("capacity", 0, "`tokens` that an upstream's cache holds; 0 for any number")
 		count    = flags.Int("seeds", 5, "number of runs of each policy; in each, sessions start at other times. (Ours break ties at random, so that their figures differ a little from one run to the next all the same)")
 		first    = flags.Uint64("seed", 1, "the seed of the first run; the others have the next ones")
@@ -77,11 +76,7 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 		names    = flags.String("trace", strings.Join(trace.Names(), ","), "simulate only these traces, by their comma-separated `names`; also "+strings.Join(trace.Shapes(), ", ")+", which are made up and for which no policy was tuned")
 		dir      = flags.String("traces", "", "`directory` of the trace files, or \"none\" to use the generator (default $AFFINITY_TRACES, or shared/traces beside the repository)")
 		outage   = flags.String("outage", "", "take every upstream out, one after the other: `for/every`, such as 10m/2h")
-		flap     = flags.String("flap", "", "like -outage, in addition: `for/every`, such as 30s/5m")
 		rate     = flags.Float64("rate", 0, "uncached `tokens` a minute after which an upstream answers 429; 0 for no limit")
-		cooldown = flags.Duration("cooldown", 30*time.Second, "how long the gateway leaves out an upstream that failed")
-		spread   = flags.Duration("spread", 0, "time that the starts of sessions are spread over; 0 for that of the trace")
-		halfLife = flags.Duration("halflife", 0, "half-life of costs in LeastCost and Prefix; 0 for their default")
 		failover = flags.String("failover", "rebind", "what the library does when a session's home fails: rebind or return")
 		charts   = flags.String("charts", "", "write charts into this `directory` (default charts, if no flag changes what they show, and else none)")
 		targets  = flags.Bool("targets", false, "compare with the targets, and fail if one is missed; by default, that is done if no other flag changes what they were set for")
@@ -112,10 +107,8 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 		return fmt.Errorf("-seeds %d: at least one is needed", *count)
 	case *ttl <= 0:
 		return fmt.Errorf("-ttl %v: a cache lives for more than no time", *ttl)
-	case *cooldown <= 0:
-		return fmt.Errorf("-cooldown %v: an upstream that failed is left out for more than no time", *cooldown)
-	case min(*minHit, *capacity) < 0 || *rate < 0 || *spread < 0 || *halfLife < 0:
-		return errors.New("-minhit, -capacity, -rate, -spread and -halflife are 0 or more")
+	case *capacity < 0 || *rate < 0:
+		return errors.New("-capacity and -rate are 0 or more")
 	}
 	if *charts == "" && usual {
 		*charts = "charts"
@@ -125,12 +118,9 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 		return err
 	}
 	cond := conditions{
-		upstreams: upstream.Config{
-			N: *n, TTL: *ttl, MinHit: *minHit, Delay: 500 * time.Millisecond, Rate: 20000, Capacity: *capacity,
-		},
-		rate:     *rate,
-		cooldown: *cooldown,
-		halfLife: *halfLife,
+		upstreams: upstream.Config{N: *n, TTL: *ttl, MinHit: 1024, Delay: 500 * time.Millisecond, Rate: 20000, Capacity: *capacity},
+		rate:      *rate,
+		cooldown:  30 * time.Second,
 	}
 	switch *failover {
 	case "rebind":
@@ -143,14 +133,11 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 	if cond.outage, err = parseSchedule(*outage); err != nil {
 		return err
 	}
-	if cond.flap, err = parseSchedule(*flap); err != nil {
-		return err
-	}
 	seeds := seeds{*first, *count}
 	began := time.Now()
 	var workloads []*workload
 	for name := range strings.SplitSeq(*names, ",") {
-		w, err := find(name, *dir, *spread)
+		w, err := find(name, *dir)
 		if err != nil {
 			return err
 		}
@@ -242,13 +229,12 @@ func open(name, dir string) (t *trace.Trace, made bool, err error) {
 	return t, true, err
 }
 
-// find makes a workload of the trace of that name. A spread of 0 means the usual
-// one of that trace.
-func find(name, dir string, spread time.Duration) (*workload, error) {
+// find makes a workload of the trace of that name.
+func find(name, dir string) (*workload, error) {
 	t, made, err := open(name, dir)
 	if err != nil {
 		return nil, err
 	}
-	spread = cmp.Or(spread, spreads[name], max(8*time.Hour, t.Span()))
+	spread := cmp.Or(spreads[name], max(8*time.Hour, t.Span()))
 	return &workload{trace: t, trie: t.Trie(scorerCap), spread: spread, made: made}, nil
 }

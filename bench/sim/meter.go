@@ -45,41 +45,37 @@ func (m *meter) count(u int, now time.Duration, usage affinity.Usage, oracle int
 }
 
 // figures are what is told of a run, or of several: their means, say.
-type figures struct {
-	Hit       float64 // share of prompt tokens from the cache
-	OracleHit float64 // the same of the oracle
-	Uncached  float64
+type figures [numFigures]float64
+
+// The figures.
+const (
+	Hit       = iota // share of prompt tokens from the cache
+	OracleHit        // the same of the oracle
+	Missed           // share of the oracle's that a policy did not have
+	Uncached         // tokens read anew, against the oracle's
 
 	// Imbalance: the most of any upstream, against the mean.
-	Requests     float64
-	Tokens       float64
-	Cost         float64
-	MedianTokens float64
-	MedianCost   float64
-	WorstTokens  float64
-	WorstCost    float64
+	Requests
+	Tokens
+	Cost
+	MedianTokens // in the median window
+	MedianCost
+	WorstTokens // and in the worst
+	WorstCost
 
 	// Shares of all prompt tokens.
-	Moved       float64
-	ExpiredHere float64
-	NeverHere   float64
+	Moved
+	ExpiredHere
+	NeverHere
 
-	Moves   float64 // share of requests sent elsewhere than the one before
-	Failed  float64
-	Refused float64
-	Waited  float64 // share of requests for which nobody was usable at first
-	Lost    float64 // and at last
-}
+	Moves // share of requests sent elsewhere than the one before
+	Failed
+	Refused
+	Waited // share of requests for which nobody was usable at first
+	Lost   // and at last
 
-// all returns pointers to the figures, always in the same order.
-func (f *figures) all() []*float64 {
-	return []*float64{
-		&f.Hit, &f.OracleHit, &f.Uncached,
-		&f.Requests, &f.Tokens, &f.Cost, &f.MedianTokens, &f.MedianCost, &f.WorstTokens, &f.WorstCost,
-		&f.Moved, &f.ExpiredHere, &f.NeverHere,
-		&f.Moves, &f.Failed, &f.Refused, &f.Waited, &f.Lost,
-	}
-}
+	numFigures
+)
 
 func requestsOf(l load) float64 { return l.requests }
 func uncachedOf(l load) float64 { return l.uncached }
@@ -100,14 +96,14 @@ func (m *meter) figures() figures {
 	share := func(n, of int64) float64 { return float64(n) / float64(of) }
 	per := func(n, of int) float64 { return share(int64(n), int64(of)) }
 	f := figures{
-		Hit: share(m.cached, m.prompt), OracleHit: share(m.oracle, m.prompt),
+		Hit: share(m.cached, m.prompt), OracleHit: share(m.oracle, m.prompt), Missed: share(m.oracle-m.cached, m.oracle),
 		Uncached: share(m.prompt-m.cached, m.prompt-m.oracle),
 		Requests: imbalance(m.total, requestsOf), Tokens: imbalance(m.total, uncachedOf), Cost: imbalance(m.total, costOf),
 		Moved: share(m.moved, m.prompt), ExpiredHere: share(m.expiredHere, m.prompt), NeverHere: share(m.neverHere, m.prompt),
 		Moves: per(m.moves, m.requests), Failed: per(m.failed, m.requests), Refused: per(m.refused, m.requests), Waited: per(m.waited, m.requests+m.lost), Lost: per(m.lost, m.requests+m.lost),
 	}
-	f.MedianTokens, f.WorstTokens = m.windowed(uncachedOf)
-	f.MedianCost, f.WorstCost = m.windowed(costOf)
+	f[MedianTokens], f[WorstTokens] = m.windowed(uncachedOf)
+	f[MedianCost], f[WorstCost] = m.windowed(costOf)
 	return f
 }
 

@@ -37,21 +37,16 @@ var policies = []policy{
 }
 
 // leastCost, prefix and boundedPrefix make the fallbacks of our policies.
-func leastCost(l *library) affinity.Picker[int] { return balance.LeastCost(l.cost()) }
+func leastCost(*library) affinity.Picker[int] {
+	return balance.LeastCost(balance.CostConfig[int]{ID: nameOf})
+}
 
 func prefix(l *library) affinity.Picker[int] {
-	return balance.Prefix(balance.PrefixConfig[int]{CostConfig: l.cost(), Boundaries: l.boundaries})
+	return balance.Prefix(balance.PrefixConfig[int]{CostConfig: balance.CostConfig[int]{ID: nameOf}, Boundaries: l.boundaries})
 }
 
 func boundedPrefix(l *library) affinity.Picker[int] {
-	cost := l.cost()
-	cost.MaxShare = 1.1
-	return balance.Prefix(balance.PrefixConfig[int]{CostConfig: cost, Boundaries: l.boundaries})
-}
-
-// cost is the configuration that the balancers have in common.
-func (l *library) cost() balance.CostConfig[int] {
-	return balance.CostConfig[int]{ID: nameOf, HalfLife: l.driver.cond.halfLife}
+	return balance.Prefix(balance.PrefixConfig[int]{CostConfig: balance.CostConfig[int]{ID: nameOf, MaxShare: 1.1}, Boundaries: l.boundaries})
 }
 
 // chosen returns the policies of a comma-separated list of keys, where "all", "ours"

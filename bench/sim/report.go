@@ -67,18 +67,17 @@ func summarize(results []result, trace string) []summary {
 		}
 		s := &all[i]
 		s.Runs++
-		for k, v := range r.figures.all() {
-			*s.Mean.all()[k] += *v
-			*s.SD.all()[k] += *v * *v
+		for k, v := range r.figures {
+			s.Mean[k] += v
+			s.SD[k] += v * v
 		}
 	}
 	for i := range all {
 		s := &all[i]
 		n := float64(s.Runs)
-		for k, mean := range s.Mean.all() {
-			sd := s.SD.all()[k]
-			*mean /= n
-			*sd = math.Sqrt(max(0, *sd/n-*mean**mean) * n / max(n-1, 1))
+		for k := range s.Mean {
+			s.Mean[k] /= n
+			s.SD[k] = math.Sqrt(max(0, s.SD[k]/n-s.Mean[k]*s.Mean[k]) * n / max(n-1, 1))
 		}
 	}
 	return all
@@ -103,62 +102,56 @@ func short(d time.Duration) string {
 	return s
 }
 
-// A column is a column of the table: its head, and the text of a cell by the mean
-// and the standard deviation of all figures. If of is not nil, the column is shown
-// only if of is not 0 for some policy.
+// A column is a column of the table: its head, and how a cell is made of the mean and
+// the deviation of a figure. One that is rare is shown only if some policy has any.
 type column struct {
-	head string
-	text func(m, sd *figures) string
-	of   func(m *figures) float64
+	head   string
+	of     int
+	format string
+	rare   bool
 }
-
-// percent, times and spread make the texts of columns: a share, a multiple, and a
-// figure with its deviation.
-func percent(digits int, of func(*figures) float64) func(m, sd *figures) string {
-	return func(m, _ *figures) string { return strconv.FormatFloat(100*of(m), 'f', digits, 64) + "%" }
-}
-
-func times(of func(*figures) float64) func(m, sd *figures) string {
-	return func(m, _ *figures) string { return strconv.FormatFloat(of(m), 'f', 2, 64) }
-}
-
-func spread(digits int, of func(*figures) float64) func(m, sd *figures) string {
-	return func(m, sd *figures) string {
-		return fmt.Sprintf("%.*f ±%.*f", digits, of(m), digits, of(sd))
-	}
-}
-
-func failed(f *figures) float64  { return f.Failed }
-func refused(f *figures) float64 { return f.Refused }
-func waited(f *figures) float64  { return f.Waited }
-func lost(f *figures) float64    { return f.Lost }
 
 var columns = []column{
-	{"hit", percent(1, func(f *figures) float64 { return f.Hit }), nil},
-	{"of oracle", percent(1, func(f *figures) float64 { return f.Hit / f.OracleHit }), nil},
-	{"uncached", spread(3, func(f *figures) float64 { return f.Uncached }), nil},
-	{"| requests", times(func(f *figures) float64 { return f.Requests }), nil},
-	{"uncached", spread(2, func(f *figures) float64 { return f.Tokens }), nil},
-	{"cost", spread(3, func(f *figures) float64 { return f.Cost }), nil},
-	{"| 5 min uncached", times(func(f *figures) float64 { return f.MedianTokens }), nil},
-	{"cost", times(func(f *figures) float64 { return f.MedianCost }), nil},
-	{"worst uncached", times(func(f *figures) float64 { return f.WorstTokens }), nil},
-	{"cost", times(func(f *figures) float64 { return f.WorstCost }), nil},
-	{"| moved", percent(2, func(f *figures) float64 { return f.Moved }), nil},
-	{"expired", percent(2, func(f *figures) float64 { return f.ExpiredHere }), nil},
-	{"never", percent(2, func(f *figures) float64 { return f.NeverHere }), nil},
-	{"| moves", percent(1, func(f *figures) float64 { return f.Moves }), nil},
-	{"failed", percent(1, failed), failed},
-	{"429", percent(1, refused), refused},
-	{"waited", percent(1, waited), waited},
-	{"lost", percent(2, lost), lost},
+	{"hit", Hit, "%.1f%%", false},
+	{"of oracle", Missed, "%.1f%%", false},
+	{"uncached", Uncached, "%.3f ±%.3f", false},
+	{"| requests", Requests, "| %.2f", false},
+	{"uncached", Tokens, "%.2f ±%.2f", false},
+	{"cost", Cost, "%.3f ±%.3f", false},
+	{"| 5 min uncached", MedianTokens, "| %.2f", false},
+	{"cost", MedianCost, "%.2f", false},
+	{"worst uncached", WorstTokens, "%.2f", false},
+	{"cost", WorstCost, "%.2f", false},
+	{"| moved", Moved, "| %.2f%%", false},
+	{"expired", ExpiredHere, "%.2f%%", false},
+	{"never", NeverHere, "%.2f%%", false},
+	{"| moves", Moves, "| %.1f%%", false},
+	{"failed", Failed, "%.1f%%", true},
+	{"429", Refused, "%.1f%%", true},
+	{"waited", Waited, "%.1f%%", true},
+	{"lost", Lost, "%.2f%%", true},
+}
+
+// cell writes a figure of s as the column has it.
+func (c column) cell(s *summary) string {
+	mean := s.Mean[c.of]
+	if c.of == Missed {
+		mean = 1 - mean
+	}
+	switch {
+	case strings.Contains(c.format, "±"):
+		return fmt.Sprintf(c.format, mean, s.SD[c.of])
+	case strings.Contains(c.format, "%%"):
+		mean *= 100
+	}
+	return fmt.Sprintf(c.format, mean)
 }
 
 // beaten reports whether a policy of others was better than s in misses and in
 // imbalance, in each by more than its own standard deviation.
 func (s *summary) beaten(all []summary) bool {
 	return slices.ContainsFunc(all, func(o summary) bool {
-		return !o.Ours && o.Mean.Uncached+o.SD.Uncached < s.Mean.Uncached && o.Mean.Cost+o.SD.Cost < s.Mean.Cost
+		return !o.Ours && o.Mean[Uncached]+o.SD[Uncached] < s.Mean[Uncached] && o.Mean[Cost]+o.SD[Cost] < s.Mean[Cost]
 	})
 }
 
@@ -179,18 +172,11 @@ func (rep *report) print(out io.Writer) {
 			made = " (generated)"
 		}
 		fmt.Fprintf(out, "\n%s%s: N = %d, cache TTL %s, %d seeds; the oracle hits %.1f %%\n",
-			tr.Trace, made, rep.Upstreams, rep.TTL, rep.Seeds, 100*tr.Policies[0].Mean.OracleHit)
+			tr.Trace, made, rep.Upstreams, rep.TTL, rep.Seeds, 100*tr.Policies[0].Mean[OracleHit])
 		t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		var shown []column
-		for _, c := range columns {
-			any := c.of == nil
-			for i := range tr.Policies {
-				any = any || c.of(&tr.Policies[i].Mean) > 0
-			}
-			if any {
-				shown = append(shown, c)
-			}
-		}
+		shown := slices.DeleteFunc(slices.Clone(columns), func(c column) bool {
+			return c.rare && !slices.ContainsFunc(tr.Policies, func(s summary) bool { return s.Mean[c.of] > 0 })
+		})
 		for _, c := range shown {
 			fmt.Fprint(t, "\t", c.head)
 		}
@@ -206,11 +192,7 @@ func (rep *report) print(out io.Writer) {
 			}
 			fmt.Fprint(t, name)
 			for _, c := range shown {
-				text := c.text(&s.Mean, &s.SD)
-				if strings.HasPrefix(c.head, "|") {
-					text = "| " + text
-				}
-				fmt.Fprint(t, "\t", text)
+				fmt.Fprint(t, "\t", c.cell(s))
 			}
 			fmt.Fprintln(t)
 		}
@@ -219,13 +201,10 @@ func (rep *report) print(out io.Writer) {
 	fmt.Fprint(out, legend)
 }
 
-// draw writes a chart for every trace into a directory: misses against
+// draw writes a chart for every trace into a directory that is there: misses against
 // imbalance. Both are drawn as what is above perfect, since that is what differs
 // between policies, on logarithmic scales, since it differs a thousandfold.
 func (rep *report) draw(dir string) error {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return err
-	}
 	for _, tr := range rep.Traces {
 		const floor = 0.001 // what is below is drawn there
 		c := chart.Figure{
@@ -242,7 +221,7 @@ func (rep *report) draw(dir string) error {
 		}
 		var points []chart.Point
 		for _, s := range tr.Policies {
-			points = append(points, chart.Point{Name: s.Name, Ours: s.Ours, X: max(s.Mean.Uncached-1, floor), Y: max(s.Mean.Cost-1, floor), XErr: s.SD.Uncached, YErr: s.SD.Cost})
+			points = append(points, chart.Point{Name: s.Name, Ours: s.Ours, X: max(s.Mean[Uncached]-1, floor), Y: max(s.Mean[Cost]-1, floor), XErr: s.SD[Uncached], YErr: s.SD[Cost]})
 		}
 		name := "tradeoff-" + tr.Trace
 		if tr.Generated {
