@@ -62,7 +62,7 @@ func cold(s *session) (result.Group, error) {
 			panic("want " + reason.String() + ", have " + sel.Reason.String())
 		}
 	}
-	body := bodies.Valid(bodies.Agent(256<<10, 1, "", "", ""))
+	body := bodies.Agent(256<<10, 1, "", "")
 	// failover returns what selects for a thousand bound sessions by turns, among
 	// the eight candidates to which none of them is bound, and then among the
 	// others: every request is a failover.
@@ -117,7 +117,7 @@ func cold(s *session) (result.Group, error) {
 			}
 		}},
 		lap.Contender{Name: rowBody, Do: failover(body)},
-		lap.Contender{Name: rowNewSmall, Do: first(bodies.Valid(bodies.Agent(2<<10, 1, "", "", "")))},
+		lap.Contender{Name: rowNewSmall, Do: first(bodies.Agent(2<<10, 1, "", ""))},
 		lap.Contender{Name: rowNewLarge, Do: first(body)},
 		lap.Contender{
 			Name: "plain, first bind", Max: len(ids),

@@ -300,7 +300,7 @@ func gateway(s *session) (result.Group, error) {
 	}
 	defer stop()
 	for _, size := range []int{2 << 10, 64 << 10} {
-		body := bodies.Valid(bodies.Agent(size, 1, "", "", ""))
+		body := bodies.Agent(size, 1, "", "")
 		var reqs [][]byte
 		for i := range 100 {
 			reqs = append(reqs, request(i, body, "application/json"))
@@ -345,7 +345,7 @@ func streaming(s *session) (result.Group, error) {
 		return g, err
 	}
 	defer stop()
-	req := request(0, bodies.Valid(bodies.Agent(8<<10, 1, `"stream_options":{}`, "", "")), "text/event-stream")
+	req := request(0, bodies.Agent(8<<10, 1, bodies.Head, `"stream_options":{}`), "text/event-stream")
 	race := result.Race{Name: "delay of an event", Unit: "us"}
 	for _, r := range roads {
 		race.Rows = append(race.Rows, result.Row{Name: r.name})

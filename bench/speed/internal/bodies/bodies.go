@@ -72,41 +72,45 @@ func (a *agent) turns(size int) {
 	}
 }
 
+// A Place is where in a body a member is.
+type Place string
+
+// Places.
+const (
+	Head   Place = "head"
+	Middle Place = "middle"
+	Tail   Place = "tail"
+)
+
 // Agent returns a body of about size bytes as coding agents send them to
 // Anthropic's API: a system prompt and a conversation of which most is source code
-// that tools have read. The seed makes one conversation differ from another. head goes
-// before all members, middle between the messages and a second list like them, tail
-// behind all; each without its comma.
-func Agent(size int, seed uint64, head, middle, tail string) []byte {
+// that tools have read. The seed makes one conversation differ from another. At the
+// place is the member: before all others, between the messages and a second list like
+// them, or behind all.
+func Agent(size int, seed uint64, place Place, member string) []byte {
 	a := &agent{r: rand.New(rand.NewPCG(seed, 1))}
 	a.WriteString("{")
-	if head != "" {
-		a.WriteString(head + ",")
+	if place == Head {
+		a.WriteString(member + ",")
 	}
 	a.WriteString(`"model":"m-1","max_tokens":32000,"stream":true,"system":[{"type":"text","text":"You are an agent. `)
 	a.prose(min(800, size/40))
 	a.WriteString(`","cache_control":{"type":"ephemeral"}}],"messages":[{"role":"user","content":"`)
 	a.prose(min(40, size/100))
 	a.WriteString(`"}`)
-	end := size - 200
-	if middle != "" {
-		end = size / 2
-	}
-	a.turns(end)
-	a.WriteString(`]`)
-	if middle != "" {
-		a.WriteString("," + middle + `,"history":[{"role":"user","content":"`)
+	if place == Middle {
+		a.turns(size / 2)
+		a.WriteString("]," + member + `,"history":[{"role":"user","content":"`)
 		a.prose(min(40, size/100))
 		a.WriteString(`"}`)
-		a.turns(size - 200)
-		a.WriteString(`]`)
 	}
-	a.WriteString(`,"temperature":1`)
-	if tail != "" {
-		a.WriteString("," + tail)
+	a.turns(size - 200)
+	a.WriteString(`],"temperature":1`)
+	if place == Tail {
+		a.WriteString("," + member)
 	}
 	a.WriteString("}")
-	return []byte(a.String())
+	return valid(a.String())
 }
 
 // A Style is a way to fill a body.
@@ -157,36 +161,15 @@ var Styles = []Style{
 	}},
 }
 
-// A Place is where in a body a member is.
-type Place string
-
-// Places.
-const (
-	Head   Place = "head"
-	Middle Place = "middle"
-	Tail   Place = "tail"
-)
-
 // Body returns a body of the style, of about size bytes, with Member in its middle or
 // at its tail.
 func (s Style) Body(size int, place Place) []byte {
 	r := rand.New(rand.NewPCG(7, uint64(len(s.Name))))
 	half := func() string { return "[" + s.values(r, size/2) + "]" }
 	if place == Middle {
-		return []byte(`{"data":` + half() + `,` + Member + `,"more":` + half() + `}`)
+		return valid(`{"data":` + half() + `,` + Member + `,"more":` + half() + `}`)
 	}
-	return []byte(`{"data":` + half() + `,"more":` + half() + `,` + Member + `}`)
-}
-
-// AgentWith returns an agent's body with Member at the place.
-func AgentWith(size int, place Place) []byte {
-	switch place {
-	case Head:
-		return Agent(size, 1, Member, "", "")
-	case Middle:
-		return Agent(size, 1, "", Member, "")
-	}
-	return Agent(size, 1, "", "", Member)
+	return valid(`{"data":` + half() + `,"more":` + half() + `,` + Member + `}`)
 }
 
 // A Hostile body is head, then body over and over, then tail.
@@ -233,11 +216,11 @@ var Hostiles = []Hostile{
 	{"floats", `{"messages":[1`, `,-1.5e+3`, `]}`},
 }
 
-// Valid panics unless the body is well-formed JSON: for those that are made
-// here, anything else is a mistake in this package.
-func Valid(body []byte) []byte {
-	if !json.Valid(body) {
-		panic("bodies: not well-formed: " + string(body[:min(len(body), 80)]))
+// valid panics unless the body is well-formed JSON: for those that are made here,
+// anything else is a mistake in this package.
+func valid(body string) []byte {
+	if !json.Valid([]byte(body)) {
+		panic("bodies: not well-formed: " + body[:min(len(body), 80)])
 	}
-	return body
+	return []byte(body)
 }

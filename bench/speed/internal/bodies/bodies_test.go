@@ -13,7 +13,7 @@ func TestAgent(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{2 << 10, 32 << 10, 256 << 10} {
 		for _, place := range []Place{Head, Middle, Tail} {
-			body := Valid(AgentWith(size, place))
+			body := Agent(size, 1, place, Member)
 			require.InDelta(t, size, len(body), float64(size)/4+1000)
 			require.Equal(t, ID, gjson.GetBytes(body, "conversation_id").Str)
 			require.NotZero(t, gjson.GetBytes(body, "messages.#").Int())
@@ -27,10 +27,10 @@ func TestAgent(t *testing.T) {
 				require.Equal(t, len(body)-len(Member)-1, at)
 			}
 		}
-		body := Valid(Agent(size, 1, "", "", ""))
+		body := Agent(size, 1, "", "")
 		require.NotContains(t, string(body), ID)
-		require.Equal(t, body, Agent(size, 1, "", "", ""))
-		require.NotEqual(t, body, Agent(size, 2, "", "", ""))
+		require.Equal(t, body, Agent(size, 1, "", ""))
+		require.NotEqual(t, body, Agent(size, 2, "", ""))
 	}
 }
 
@@ -38,7 +38,7 @@ func TestStyles(t *testing.T) {
 	t.Parallel()
 	for _, style := range Styles {
 		for _, place := range []Place{Middle, Tail} {
-			body := Valid(style.Body(256<<10, place))
+			body := style.Body(256<<10, place)
 			require.InDelta(t, 256<<10, len(body), 70_000, style.Name)
 			require.Equal(t, ID, gjson.GetBytes(body, "conversation_id").Str)
 			require.Equal(t, body, style.Body(256<<10, place))
@@ -58,5 +58,5 @@ func TestHostiles(t *testing.T) {
 		}
 	}
 	require.Equal(t, 2, broken, "those that do not end")
-	require.Panics(t, func() { Valid([]byte("{")) })
+	require.Panics(t, func() { valid("{") })
 }
