@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -164,9 +163,7 @@ func TestAdmin(t *testing.T) {
 // how soon it began.
 func TestStatusOfWork(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 2)
-		defer w.g.close()
+	inWorld(t, 2, func(t *testing.T, w *world) {
 		for _, s := range w.g.status().Upstreams {
 			require.Zero(t, s.RequestShare)
 			require.Zero(t, s.CostShare)
@@ -176,14 +173,12 @@ func TestStatusOfWork(t *testing.T) {
 			w.do("s")
 		}
 		// This is what it took when it was asked for.
-		r := httptest.NewRequest("GET", "/v1/responses/r", nil)
-		r.Header.Set("X-Session-ID", "s")
-		w.g.ServeHTTP(httptest.NewRecorder(), r)
+		w.ask("GET", "/v1/responses/r", "", "X-Session-ID", "s")
 		// A session that is known by its messages has several bindings.
 		w.g.setup.Load().sel.Drain(home, time.Time{})
 		for _, body := range []string{`{"messages":[{"role":"user","content":"one"}]}`,
 			`{"messages":[{"role":"user","content":"one"},{"role":"assistant","content":"1"},{"role":"user","content":"two"}]}`} {
-			w.g.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/v1/chat/completions", strings.NewReader(body)))
+			w.ask("POST", "/v1/chat/completions", body)
 		}
 		w.g.setup.Load().sel.Resume(home)
 		// It has a second place while its home is out.

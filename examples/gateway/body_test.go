@@ -101,7 +101,7 @@ func TestFollowedTrailer(t *testing.T) {
 	for _, announced := range []http.Header{{"X-Sum": nil}, nil} {
 		resp := &http.Response{StatusCode: 200, Trailer: announced, Request: httptest.NewRequest("GET", "/", nil)}
 		sum := http.Header{"X-Sum": {"42"}}
-		resp.Body = io.NopCloser(reads(func([]byte) (int, error) {
+		resp.Body = io.NopCloser(readFunc(func([]byte) (int, error) {
 			if announced != nil {
 				maps.Copy(resp.Trailer, sum)
 			}
@@ -118,11 +118,6 @@ func TestFollowedTrailer(t *testing.T) {
 		require.Equal(t, sum, f.answer.Trailer)
 	}
 }
-
-// reads is an io.Reader.
-type reads func([]byte) (int, error)
-
-func (f reads) Read(p []byte) (int, error) { return f(p) }
 
 func TestUpload(t *testing.T) {
 	t.Parallel()

@@ -235,7 +235,7 @@ func TestHandshakeBreaksOff(t *testing.T) {
 func TestGoneSinceTheLastRequest(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 3)
-	r.g.send = trips(func(req *http.Request) (*http.Response, error) {
+	r.g.send = rtFunc(func(req *http.Request) (*http.Response, error) {
 		trace := httptrace.ContextClientTrace(req.Context())
 		trace.GetConn("")
 		trace.GotConn(httptrace.GotConnInfo{Reused: true}) // it turns out to be closed
@@ -247,20 +247,14 @@ func TestGoneSinceTheLastRequest(t *testing.T) {
 	require.Zero(t, r.in(), "all are out")
 }
 
-// trips is an http.RoundTripper.
-type trips func(*http.Request) (*http.Response, error)
-
-func (f trips) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
-
 // Nor can who is not there, whoever hung up before.
 func TestNobodyThereAfterAHangUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 2, func(o *options) { o.patience = 0 })
-		defer w.g.close()
 		w.g.setup.Load().sel.Drain("b", time.Time{}) // so that a is asked first
-		w.let("a", func() (*http.Response, error) { return nil, io.EOF })
-		w.let("b", func() (*http.Response, error) { return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED} })
+		w.let("a", fails(io.EOF))
+		w.let("b", fails(&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}))
 		w.do("s")
 		for _, u := range w.g.status().Upstreams {
 			require.Equal(t, "out", u.State, u.Name)
@@ -306,7 +300,6 @@ func TestAnswersThatAreNotPassedOnAreClosed(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, 1, func(o *options) { o.patience = 0 })
-			defer w.g.close()
 			body := &socket{strings.NewReader(""), io.Discard, false}
 			w.let("a", func() (*http.Response, error) {
 				return &http.Response{StatusCode: status, Header: header.Clone(), Body: body}, nil
@@ -365,13 +358,11 @@ func TestClientLeaves(t *testing.T) {
 // Nor does it keep the place of the one request that may try whether an upstream is back.
 func TestClientLeavesWhatComesBack(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 1)
-		defer w.g.close()
+	inWorld(t, 1, func(t *testing.T, w *world) {
 		u := w.g.upstreams[0]
 		u.health.failed(time.Now(), time.Second, true, false)
 		<-time.After(time.Second)
-		w.let("a", func() (*http.Response, error) { return nil, errHangs })
+		w.let("a", fails(errHangs))
 		ctx, leave := context.WithTimeout(t.Context(), time.Second)
 		defer leave()
 		r := httptest.NewRequestWithContext(ctx, "POST", "/v1/messages", strings.NewReader("{}"))

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -148,7 +147,6 @@ func TestHealthComesBackWithAnyAnswer(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, 1, func(o *options) { o.bodyLimit = 1000 })
-				defer w.g.close()
 				w.let("a", func() (*http.Response, error) {
 					resp := stream(first, final)
 					resp.StatusCode = status
@@ -165,9 +163,7 @@ func TestHealthComesBackWithAnyAnswer(t *testing.T) {
 					body = strings.Repeat("large", 1000)
 				}
 				for range fullWindow {
-					rec := httptest.NewRecorder()
-					w.g.ServeHTTP(rec, httptest.NewRequest(method, path, strings.NewReader(body)))
-					require.Equal(t, status, rec.Code)
+					require.Equal(t, status, w.ask(method, path, body).Code)
 					require.Zero(t, u.health.used)
 				}
 				word, _ := u.health.state(time.Now())
@@ -257,12 +253,8 @@ func TestHealthWhileSlow(t *testing.T) {
 // A request waits no longer than it has patience for, all together.
 func TestPatience(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 3)
-		defer w.g.close()
-		for _, u := range w.g.upstreams {
-			w.let(u.name, refuses(429, "Retry-After", "7"))
-		}
+	inWorld(t, 3, func(t *testing.T, w *world) {
+		w.letAll(refuses(429, "Retry-After", "7"))
 		start := time.Now()
 		_, status := w.do("s")
 		require.Equal(t, 429, status)
@@ -280,37 +272,30 @@ func TestPoison(t *testing.T) {
 		does func() (*http.Response, error)
 		out  int
 	}{
-		"500":        {refuses(500), 1},
-		"501":        {refuses(501), 1},
-		"504":        {refuses(504), 1},
-		"408":        {refuses(408), 0},
-		"425":        {refuses(425), 0},
-		"502":        {refuses(502), 4}, // what stands before it says that nobody is there
-		"503":        {refuses(503), 4},
-		"hangs up":   {func() (*http.Response, error) { return nil, io.EOF }, 1},
-		"resets":     {func() (*http.Response, error) { return nil, &net.OpError{Op: "read", Err: syscall.ECONNRESET} }, 1},
-		"breaks off": {func() (*http.Response, error) { return stream(io.ErrUnexpectedEOF), nil }, 1},
-		"tells of it": {func() (*http.Response, error) {
-			return stream("event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\"}}\n\n"), nil
-		}, 1},
-		"tells that it is overloaded": {func() (*http.Response, error) {
-			return stream("event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}\n\n"), nil
-		}, 4},
+		"500":                         {refuses(500), 1},
+		"501":                         {refuses(501), 1},
+		"504":                         {refuses(504), 1},
+		"408":                         {refuses(408), 0},
+		"425":                         {refuses(425), 0},
+		"502":                         {refuses(502), 4}, // what stands before it says that nobody is there
+		"503":                         {refuses(503), 4},
+		"hangs up":                    {fails(io.EOF), 1},
+		"resets":                      {fails(&net.OpError{Op: "read", Err: syscall.ECONNRESET}), 1},
+		"breaks off":                  {streams(io.ErrUnexpectedEOF), 1},
+		"tells of it":                 {streams(tells("api_error")), 1},
+		"tells that it is overloaded": {streams(overloaded), 4},
 		"no proxy": {func() (*http.Response, error) {
 			return nil, &net.OpError{Op: "proxyconnect", Err: &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}}
 		}, 4},
-		"nobody there": {func() (*http.Response, error) { return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED} }, 4},
+		"nobody there": {fails(&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}), 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, 4, func(o *options) { o.patience = 0 })
-				defer w.g.close()
 				log := new(safeBuffer)
 				w.g.log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-				for _, u := range w.g.upstreams {
-					w.let(u.name, tt.does)
-				}
+				w.letAll(tt.does)
 				w.do("s")
 				require.Len(t, w.hits, 4)
 				for _, u := range w.g.upstreams {
@@ -336,14 +321,12 @@ func TestPoison(t *testing.T) {
 // not one that takes long anywhere, again and again.
 func TestHangsAlone(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 3)
-		defer w.g.close()
+	inWorld(t, 3, func(t *testing.T, w *world) {
 		log := new(safeBuffer)
 		w.g.log = slog.New(slog.NewTextHandler(log, nil))
 		w.run("s", 30, 30*time.Second)
 		home, _ := w.do("s1")
-		w.let(home, func() (*http.Response, error) { return nil, errHangs })
+		w.let(home, fails(errHangs))
 		start := time.Now()
 		target, status := w.do("s1")
 		require.Equal(t, 200, status)
@@ -371,7 +354,7 @@ func TestHangsAlone(t *testing.T) {
 // that it cannot serve them, or if no upstream is to count as slow, none is taken to hang.
 func TestHangs(t *testing.T) {
 	t.Parallel()
-	nobody := func() (*http.Response, error) { return nil, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED} }
+	nobody := fails(&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED})
 	for name, tt := range map[string]struct {
 		slow    float64
 		waiting int
@@ -391,7 +374,6 @@ func TestHangs(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, 3, func(o *options) { o.slow = tt.slow })
-				defer w.g.close()
 				w.run("s", 30, 30*time.Second)
 				home, _ := w.do("s1")
 				hangs := func() (*http.Response, error) {
@@ -436,9 +418,7 @@ func TestHangs(t *testing.T) {
 // New sessions are not given to one that is slow; its own come back when it is not.
 func TestSlowUpstream(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 4)
-		defer w.g.close()
+	inWorld(t, 4, func(t *testing.T, w *world) {
 		log := new(safeBuffer)
 		w.g.log = slog.New(slog.NewTextHandler(log, nil))
 		w.run("s", 100, 20*time.Second)
@@ -460,9 +440,7 @@ func TestSlowUpstream(t *testing.T) {
 // streams were.
 func TestSlowInBothKinds(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 2)
-		defer w.g.close()
+	inWorld(t, 2, func(t *testing.T, w *world) {
 		for kind := range 2 {
 			w.g.upstreams[0].paces[kind].set(time.Minute, paceFirm)
 			w.g.upstreams[1].paces[kind].set(100*time.Millisecond, paceFirm)
@@ -500,7 +478,6 @@ func TestSlowBesideQuickAnswers(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, 4, func(o *options) { o.bodyLimit = 1000 })
-				defer w.g.close()
 				method, path, _ := strings.Cut(path, " ")
 				var late atomic.Int32
 				quick := rtFunc(func(r *http.Request) (*http.Response, error) {
@@ -532,7 +509,7 @@ func TestSlowBesideQuickAnswers(t *testing.T) {
 							if path == "/v1/large" {
 								body = strings.Repeat(body, 100)
 							}
-							w.g.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, path, strings.NewReader(body)))
+							w.ask(method, path, body)
 						}
 					})
 				}

@@ -41,10 +41,8 @@ func (w *timedWriter) note(what string) {
 
 // timed sends a request and returns when what of the answer came.
 func (w *world) timed() *timedWriter {
-	r := httptest.NewRequest("POST", "/v1/chat/completions", strings.NewReader(`{"model":"m"}`))
-	r = r.WithContext(context.WithValue(w.t.Context(), http.ServerContextKey, new(http.Server)))
 	tw := &timedWriter{ResponseRecorder: httptest.NewRecorder(), start: time.Now()}
-	w.g.ServeHTTP(tw, r)
+	w.g.ServeHTTP(tw, w.request("POST", "/v1/chat/completions", strings.NewReader(`{"model":"m"}`)))
 	return tw
 }
 
@@ -88,9 +86,7 @@ func TestHold(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, 1)
-				defer w.g.close()
+			inWorld(t, 1, func(t *testing.T, w *world) {
 				w.let("a", func() (*http.Response, error) {
 					resp := stream(tt.parts...)
 					resp.Header.Set("Content-Type", tt.kind)
@@ -117,10 +113,8 @@ func TestClientLeavesAnAnswer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, 1)
-				defer w.g.close()
-				w.let("a", func() (*http.Response, error) { return stream(parts...), nil })
+			inWorld(t, 1, func(t *testing.T, w *world) {
+				w.let("a", streams(parts...))
 				u := w.g.upstreams[0]
 				u.health.failed(time.Now().Add(-time.Minute), time.Second, true, false)
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -152,7 +146,6 @@ func TestHoldLosesNothing(t *testing.T) {
 		for _, hold := range []time.Duration{1, 5 * time.Millisecond, 50 * time.Millisecond, time.Second, time.Hour} {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, 1, func(o *options) { o.hold = hold })
-				defer w.g.close()
 				var all strings.Builder
 				w.let("a", func() (*http.Response, error) {
 					var parts []any

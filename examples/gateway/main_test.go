@@ -115,7 +115,7 @@ func TestRun(t *testing.T) {
 	streaming, stopped := make(chan struct{}), make(chan struct{})
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/upgrade" {
-			echo(w, r)
+			switching("echo", echo)(w, r)
 			return
 		}
 		io.WriteString(w, "begin ")

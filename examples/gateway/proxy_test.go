@@ -15,7 +15,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -118,9 +117,7 @@ func TestConversationsStay(t *testing.T) {
 // New conversations go where the least work went, that of old ones included.
 func TestPlacementSeesAllWork(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 2)
-		defer w.g.close()
+	inWorld(t, 2, func(t *testing.T, w *world) {
 		home, _ := w.do("long")
 		for range 8 {
 			w.do("long")
@@ -137,9 +134,7 @@ func TestPlacementSeesAllWork(t *testing.T) {
 // a moment, whose work is still to come.
 func TestPlacementOfABurst(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 4)
-		defer w.g.close()
+	inWorld(t, 4, func(t *testing.T, w *world) {
 		for range 100 {
 			w.do("long")
 		}
@@ -391,21 +386,32 @@ func (r *rig) upgrade(protocol string) (net.Conn, *bufio.Reader) {
 	return c, b
 }
 
-// echo is an upstream that switches protocols and then answers in lines.
-func echo(w http.ResponseWriter, _ *http.Request) {
-	c, rw, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		panic(err)
+// switching is an upstream that switches to a protocol, if it says to which, and then speaks it.
+func switching(protocol string, speak func(io.ReadWriter)) http.HandlerFunc {
+	if protocol != "" {
+		protocol = "Connection: Upgrade\r\nUpgrade: " + protocol + "\r\n"
 	}
-	defer c.Close()
-	io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
-	io.Copy(c, rw)
+	return func(w http.ResponseWriter, _ *http.Request) {
+		c, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		defer c.Close()
+		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\n"+protocol+"\r\n")
+		speak(struct {
+			io.Reader
+			io.Writer
+		}{rw, c})
+	}
 }
+
+// echo answers in lines, as what they come.
+func echo(c io.ReadWriter) { io.Copy(c, c) }
 
 func TestUpgrades(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 1)
-	r.backends[0].does(echo)
+	r.backends[0].does(switching("echo", echo))
 	c, b := r.upgrade("echo")
 	for _, line := range []string{"ping\n", "pong\n"} {
 		io.WriteString(c, line)
@@ -427,16 +433,10 @@ func TestUpgrades(t *testing.T) {
 func TestHalfAnUpgradeIsClosed(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 1)
-	r.backends[0].does(func(w http.ResponseWriter, _ *http.Request) {
-		c, rw, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			panic(err)
-		}
-		defer c.Close()
-		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
-		all, _ := io.ReadAll(rw)
+	r.backends[0].does(switching("echo", func(c io.ReadWriter) {
+		all, _ := io.ReadAll(c)
 		c.Write(all)
-	})
+	}))
 	c, b := r.upgrade("echo")
 	io.WriteString(c, "goodbye")
 	c.(*net.TCPConn).CloseWrite()
@@ -454,16 +454,9 @@ func TestUpgradesBesideHTTP2(t *testing.T) {
 	protocols := make(chan string, 2)
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		protocols <- req.Proto
-		if req.Header.Get("Upgrade") == "" {
-			return
+		if to := req.Header.Get("Upgrade"); to != "" {
+			switching(to, echo)(w, req)
 		}
-		c, rw, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			panic(err)
-		}
-		defer c.Close()
-		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+req.Header.Get("Upgrade")+"\r\n\r\n")
-		io.Copy(c, rw)
 	}))
 	s.EnableHTTP2 = true
 	s.StartTLS()
@@ -501,16 +494,10 @@ func TestWrongUpgrade(t *testing.T) {
 	for asked, failures := range map[string]int{"echo": 1, "echo, other": 0} {
 		r := newRig(t, 1)
 		gone := make(chan struct{})
-		r.backends[0].does(func(w http.ResponseWriter, _ *http.Request) {
-			c, rw, err := http.NewResponseController(w).Hijack()
-			if err != nil {
-				panic(err)
-			}
-			defer c.Close()
-			io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n")
-			io.Copy(io.Discard, rw)
+		r.backends[0].does(switching("other", func(c io.ReadWriter) {
+			io.Copy(io.Discard, c)
 			close(gone)
-		})
+		}))
 		resp := r.do("GET", "/", "", "Connection", "Upgrade", "Upgrade", asked)
 		require.Equal(t, 502, resp.StatusCode)
 		<-gone
@@ -522,20 +509,12 @@ func TestWrongUpgrade(t *testing.T) {
 // One that says it switches, and not to what, or to what nobody has asked for, has switched to
 // nothing: another is asked.
 func TestUpgradeToNothing(t *testing.T) {
-	for _, to := range []string{"", "Connection: Upgrade\r\nUpgrade: echo\r\n"} {
+	for _, to := range []string{"", "echo"} {
 		t.Run(to, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, 2)
-			switches := func(w http.ResponseWriter, _ *http.Request) {
-				c, _, err := http.NewResponseController(w).Hijack()
-				if err != nil {
-					panic(err)
-				}
-				defer c.Close()
-				io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\n"+to+"\r\n")
-			}
 			first := r.chat("s").Header.Get(targetHeader)
-			r.backend(first).does(switches)
+			r.backend(first).does(switching(to, func(io.ReadWriter) {}))
 			answer := r.raw(t, "POST / HTTP/1.1\r\nHost: a\r\nX-Session-ID: s\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}more")
 			require.Contains(t, answer, "HTTP/1.1 200 OK")
 			require.EqualValues(t, 1, r.failures())

@@ -397,9 +397,8 @@ func TestManyRounds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 2, func(o *options) { o.patience = 5 * time.Minute })
-		defer w.g.close()
 		w.let("a", refuses(429, "Retry-After", "1"))
-		w.let("b", func() (*http.Response, error) { return nil, io.EOF })
+		w.let("b", fails(io.EOF))
 		start := time.Now()
 		_, status := w.do("s")
 		require.GreaterOrEqual(t, status, 400)
@@ -426,7 +425,6 @@ func TestRoundsOfWhatMayBeItsFault(t *testing.T) {
 				require.Equal(t, often, w.hits["a"] > 2, "%d: %v", status, w.hits)
 				require.Equal(t, often, w.hits["b"] > 2, "%d: %v", status, w.hits)
 				require.GreaterOrEqual(t, min(w.hits["a"], w.hits["b"]), 2, status)
-				w.g.close()
 			}
 		}
 	})

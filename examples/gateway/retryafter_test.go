@@ -3,8 +3,6 @@ package main
 import (
 	"io"
 	"net/http"
-	"net/http/httptest"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,12 +28,10 @@ func TestSoonestRetryAfter(t *testing.T) {
 			w := newWorld(t, 2)
 			w.let("a", refuses(tt.status, tt.a...))
 			w.let("b", refuses(tt.status, tt.b...))
-			rec := httptest.NewRecorder()
-			w.g.ServeHTTP(rec, httptest.NewRequest("POST", "/v1/messages", strings.NewReader("{}")))
+			rec := w.ask("POST", "/v1/messages", "{}")
 			require.Equal(t, tt.status, rec.Code)
 			got := pause(rec.Result(), time.Now())
 			require.True(t, got >= tt.want && got <= tt.want+time.Second/2, "%v: %v", tt, got)
-			w.g.close()
 		}
 	})
 }
@@ -45,11 +41,9 @@ func TestRetryAfterOfLargeBodies(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 2, func(o *options) { o.bodyLimit = 1 })
-		defer w.g.close()
 		w.let("a", refuses(429, "Retry-After", "200"))
 		w.let("b", refuses(429, "Retry-After", "200"))
-		rec := httptest.NewRecorder()
-		w.g.ServeHTTP(rec, httptest.NewRequest("POST", "/v1/messages", strings.NewReader("{}")))
+		rec := w.ask("POST", "/v1/messages", "{}")
 		require.Equal(t, 429, rec.Code)
 		require.Len(t, w.hits, 1)
 		require.Equal(t, "1", rec.Header().Get("Retry-After"))
@@ -95,11 +89,8 @@ func TestPauseOfWhatFailsEverywhere(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 2, func(o *options) { o.patience = time.Second })
-		defer w.g.close()
-		for _, u := range w.g.upstreams {
-			w.let(u.name, refuses(500, "Retry-After", "9"))
-		}
-		w.g.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/v1/chat/completions", strings.NewReader(`{}`)))
+		w.letAll(refuses(500, "Retry-After", "9"))
+		w.ask("POST", "/v1/chat/completions", "{}")
 		for _, u := range w.g.upstreams {
 			s, _, _ := u.health.admit(time.Now().Add(8*time.Second), 0, false)
 			require.Equal(t, refusing, s, u.name)
@@ -110,16 +101,13 @@ func TestPauseOfWhatFailsEverywhere(t *testing.T) {
 // Nobody waits for those that do not accept the gateway's own key.
 func TestNoPatienceWithWhoDenies(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 2)
-		defer w.g.close()
+	inWorld(t, 2, func(t *testing.T, w *world) {
 		for _, u := range w.g.upstreams {
 			u.key = "k"
 			w.let(u.name, refuses(401))
 		}
-		start, rec := time.Now(), httptest.NewRecorder()
-		w.g.ServeHTTP(rec, httptest.NewRequest("POST", "/v1/chat/completions", strings.NewReader(`{}`)))
-		require.Equal(t, 502, rec.Code)
+		start := time.Now()
+		require.Equal(t, 502, w.ask("POST", "/v1/chat/completions", "{}").Code)
 		require.Equal(t, map[string]int{"a": 1, "b": 1}, w.hits)
 		require.Zero(t, time.Since(start))
 	})
@@ -130,11 +118,9 @@ func TestRetryAfterOfWhatFailsEverywhere(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 2, func(o *options) { o.cooldown = time.Second })
-		defer w.g.close()
 		w.let("a", refuses(500, "Retry-After", "9"))
-		w.let("b", func() (*http.Response, error) { return nil, io.EOF })
-		rec := httptest.NewRecorder()
-		w.g.ServeHTTP(rec, httptest.NewRequest("POST", "/v1/chat/completions", strings.NewReader(`{}`)))
+		w.let("b", fails(io.EOF))
+		rec := w.ask("POST", "/v1/chat/completions", "{}")
 		require.Equal(t, 500, rec.Code)
 		require.Equal(t, 2, w.hits["b"])
 		require.Equal(t, "9", rec.Header().Get("Retry-After"))

@@ -1,23 +1,16 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httptrace"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -29,220 +22,26 @@ import (
 	"github.com/go-affinity/affinity/extract"
 )
 
-// world is a gateway before upstreams that live in memory and virtual time.
-type world struct {
-	t *testing.T
-	g *gateway
-
-	model string // that requests are for
-
-	mu     sync.Mutex
-	does   map[string]func() (*http.Response, error) // by upstream; nil serves
-	hits   map[string]int
-	seen   map[string]map[string]bool // by session: who answered
-	lost   int
-	broken int // streams that had begun
-}
-
-func newWorld(t *testing.T, n int, adjust ...func(*options)) *world {
-	w := &world{t: t, model: "m", does: map[string]func() (*http.Response, error){}, hits: map[string]int{}, seen: map[string]map[string]bool{}}
-	o := options{ttl: time.Hour, capacity: 10_000, bodyLimit: 1 << 20, cooldown: 10 * time.Second, patience: 15 * time.Second,
-		hold: 10 * time.Second, slow: 4, failover: affinity.FailoverReturn}
-	for i := range n {
-		name := string(rune('a' + i))
-		o.upstreams = append(o.upstreams, &upstream{name: name, url: &url.URL{Scheme: "https", Host: name}})
-	}
-	for _, a := range adjust {
-		a(&o)
-	}
-	var err error
-	w.g, err = newGateway(o, extract.Default(), slog.New(slog.DiscardHandler), nil)
-	require.NoError(t, err)
-	w.g.send, w.g.fresh = w, w
-	return w
-}
-
-// RoundTrip implements http.RoundTripper.
-func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
-	take(r)
-	w.mu.Lock()
-	w.hits[r.URL.Host]++
-	does := w.does[r.URL.Host]
-	w.mu.Unlock()
-	if does == nil {
-		does = serves(50 * time.Millisecond)
-	}
-	resp, err := does()
-	var network *net.OpError
-	if got := httptrace.ContextClientTrace(r.Context()).GotConn; !errors.As(err, &network) || network.Op == "read" {
-		got(httptrace.GotConnInfo{})
-	}
-	if err == errHangs {
-		<-r.Context().Done()
-	}
-	if r.Context().Err() != nil { // given up
-		return nil, r.Context().Err() // as package http has it for HTTP/2
-	}
-	if resp != nil {
-		resp.Request = r
-	}
-	return resp, err
-}
-
-// take reads a request, as an upstream does.
-func take(r *http.Request) {
-	if r.Body != nil {
-		io.Copy(io.Discard, r.Body)
-		r.Body.Close()
-	}
-	if wrote := httptrace.ContextClientTrace(r.Context()).WroteRequest; wrote != nil {
-		wrote(httptrace.WroteRequestInfo{})
-	}
-}
-
-var errHangs = errors.New("hangs")
-
-// let says what an upstream does from now on.
-func (w *world) let(name string, does func() (*http.Response, error)) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.does[name] = does
-}
-
-func stream(parts ...any) *http.Response {
-	body := &partsReader{parts: parts}
-	return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"text/event-stream"}}, ContentLength: -1, Body: io.NopCloser(body)}
-}
-
-// partsReader reads texts, errors and pauses.
-type partsReader struct{ parts []any }
-
-func (p *partsReader) Read(b []byte) (int, error) {
-	for len(p.parts) > 0 {
-		part := p.parts[0]
-		p.parts = p.parts[1:]
-		switch part := part.(type) {
-		case string:
-			n := copy(b, part)
-			if n < len(part) {
-				p.parts = append([]any{part[n:]}, p.parts...)
-			}
-			return n, nil
-		case error:
-			return 0, part
-		case time.Duration:
-			<-time.After(part)
-		}
-	}
-	return 0, io.EOF
-}
-
-const (
-	first = "data: {\"choices\":[]}\n\n"
-	final = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1000,\"completion_tokens\":50,\"prompt_tokens_details\":{\"cached_tokens\":900}}}\n\n"
-)
-
-func serves(begins time.Duration) func() (*http.Response, error) {
-	return func() (*http.Response, error) {
-		return stream(begins, first, 100*time.Millisecond, final), nil
-	}
-}
-
-func refuses(code int, header ...string) func() (*http.Response, error) {
-	return func() (*http.Response, error) {
-		h := http.Header{}
-		for i := 0; i < len(header); i += 2 {
-			h.Set(header[i], header[i+1])
-		}
-		return &http.Response{StatusCode: code, Header: h, Body: io.NopCloser(strings.NewReader("{}"))}, nil
-	}
-}
-
-// do sends a request of a session, and returns who answered it and with what.
-func (w *world) do(session string, header ...string) (target string, status int) {
-	r := httptest.NewRequest("POST", "/v1/chat/completions", strings.NewReader(`{"model":"`+w.model+`","stream":true}`))
-	r = r.WithContext(context.WithValue(w.t.Context(), http.ServerContextKey, new(http.Server))) // as in a server, what breaks off panics
-	r.Header.Set("X-Session-ID", session)
-	for i := 0; i < len(header); i += 2 {
-		r.Header.Set(header[i], header[i+1])
-	}
-	rec := httptest.NewRecorder()
-	aborted := func() (aborted bool) {
-		defer func() {
-			if v := recover(); v == http.ErrAbortHandler {
-				aborted = true
-			} else if v != nil {
-				panic(v)
-			}
-		}()
-		w.g.ServeHTTP(rec, r)
-		return false
-	}()
-	target = rec.Header().Get(targetHeader)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	switch {
-	case aborted:
-		w.broken++
-	case rec.Code != 200 || !bytes.HasSuffix(rec.Body.Bytes(), []byte(final)):
-		w.lost++
-	}
-	if w.seen[session] == nil {
-		w.seen[session] = map[string]bool{}
-	}
-	w.seen[session][target] = true
-	return target, rec.Code
-}
-
-// run lets each of the sessions send a request every two seconds or so, for d.
-// It returns the share of each upstream in what was answered.
-func (w *world) run(prefix string, sessions int, d time.Duration) map[string]float64 {
-	var mu sync.Mutex
-	counts, all := map[string]float64{}, 0.0
-	end := time.Now().Add(d)
-	var wg sync.WaitGroup
-	for i := range sessions {
-		wg.Go(func() {
-			<-time.After(time.Duration(rand.Int64N(int64(2 * time.Second))))
-			for time.Now().Before(end) {
-				target, _ := w.do(fmt.Sprint(prefix, i))
-				mu.Lock()
-				counts[target]++
-				all++
-				mu.Unlock()
-				<-time.After(time.Second + time.Duration(rand.Int64N(int64(2*time.Second))))
-			}
-		})
-	}
-	wg.Wait()
-	for name := range counts {
-		counts[name] /= all
-	}
-	return counts
-}
-
 // What the gateway is judged by: with a hundred sessions at once, and an
 // upstream in trouble of every kind, no request is lost that could have been
 // served, no session is at more than two upstreams, and when the trouble is over,
 // every upstream soon has its share again.
 func TestTroubles(t *testing.T) {
 	t.Parallel()
-	dies := func() (*http.Response, error) { return stream(first, errors.New("gone")), nil }
+	dies := streams(first, errors.New("gone"))
 	for name, tt := range map[string]struct {
 		trouble func(w *world)
 		breaks  bool // streams that have begun
 	}{
 		"fails":     {func(w *world) { w.let("a", refuses(500)) }, false},
-		"is gone":   {func(w *world) { w.let("a", func() (*http.Response, error) { return nil, io.EOF }) }, false},
+		"is gone":   {func(w *world) { w.let("a", fails(io.EOF)) }, false},
 		"says 429":  {func(w *world) { w.let("a", refuses(429, "Retry-After", "5")) }, false},
 		"says 529":  {func(w *world) { w.let("a", refuses(529)) }, false},
 		"says 401":  {func(w *world) { w.let("a", refuses(401)) }, false},
-		"hangs":     {func(w *world) { w.let("a", func() (*http.Response, error) { return nil, errHangs }) }, false},
-		"dies soon": {func(w *world) { w.let("a", func() (*http.Response, error) { return stream(errors.New("gone")), nil }) }, false},
+		"hangs":     {func(w *world) { w.let("a", fails(errHangs)) }, false},
+		"dies soon": {func(w *world) { w.let("a", streams(errors.New("gone"))) }, false},
 		"overloaded at once": {func(w *world) {
-			w.let("a", func() (*http.Response, error) {
-				return stream("event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}\n\n"), nil
-			})
+			w.let("a", streams(overloaded))
 		}, false},
 		"dies in mid-stream": {func(w *world) { w.let("a", dies) }, true},
 		"is slow":            {func(w *world) { w.let("a", serves(8*time.Second)) }, false},
@@ -261,7 +60,6 @@ func TestTroubles(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const sessions = 100
 				w := newWorld(t, 4)
-				defer w.g.close()
 				w.run("s", sessions, 10*time.Second)
 				tt.trouble(w)
 				during := w.run("s", sessions, 30*time.Second)
@@ -293,15 +91,13 @@ func TestTroubles(t *testing.T) {
 func TestAllInTrouble(t *testing.T) {
 	t.Parallel()
 	for name, trouble := range map[string]func() (*http.Response, error){
-		"gone":     func() (*http.Response, error) { return nil, io.EOF },
+		"gone":     fails(io.EOF),
 		"says 503": refuses(503),
 		"says 429": refuses(429, "Retry-After", "2"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, 4)
-				defer w.g.close()
+			inWorld(t, 4, func(t *testing.T, w *world) {
 				w.run("s", 60, 10*time.Second)
 				for _, u := range w.g.upstreams {
 					start := time.Now()
@@ -329,9 +125,7 @@ func TestAllInTrouble(t *testing.T) {
 // that is soon enough, and else is told when to come again.
 func TestWaitsForTheSoonest(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 2)
-		defer w.g.close()
+	inWorld(t, 2, func(t *testing.T, w *world) {
 		for after, want := range map[string]int{"5": 200, "60": 429} {
 			start := time.Now()
 			for _, name := range []string{"a", "b"} {
@@ -357,9 +151,7 @@ func TestWaitsForTheSoonest(t *testing.T) {
 func TestWaitsWhileAllAreOut(t *testing.T) {
 	t.Parallel()
 	for _, leaves := range []bool{false, true} {
-		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, 2)
-			defer w.g.close()
+		inWorld(t, 2, func(t *testing.T, w *world) {
 			start := time.Now()
 			w.g.upstreams[0].health.failed(start, 8*time.Second, true, false)
 			w.g.upstreams[1].health.failed(start, 5*time.Second, true, false)
@@ -400,7 +192,6 @@ func TestLimits(t *testing.T) {
 						o.upstreams[0].key, o.upstreams[1].key = "k", "k"
 					}
 				})
-				defer w.g.close()
 				ask := func(client, model string) (target string) {
 					w.model = model
 					target, status := w.do(model, "Authorization", "Bearer "+client)
@@ -434,7 +225,6 @@ func TestLimitsOfTwoModels(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 2, func(o *options) { o.patience = 0 })
-		defer w.g.close()
 		serves := map[string]string{"a": "m0", "b": "m1"}
 		refused := 0
 		for _, u := range w.g.upstreams {
@@ -512,7 +302,6 @@ func TestReload(t *testing.T) {
 		upstreams, err := readUpstreams(file, nil)
 		require.NoError(t, err)
 		w := newWorld(t, 0, func(o *options) { o.file, o.upstreams = file, upstreams })
-		defer w.g.close()
 		homes := map[string]string{}
 		for i := range 40 {
 			s := fmt.Sprint("s", i)
@@ -594,9 +383,7 @@ func TestLongAnswers(t *testing.T) {
 	t.Parallel()
 	const usual = 500 * time.Millisecond
 	for _, n := range []int{1, 3, 6} {
-		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, 4)
-			defer w.g.close()
+		inWorld(t, 4, func(t *testing.T, w *world) {
 			var attempts atomic.Int32
 			takes := usual
 			w.g.send = rtFunc(func(r *http.Request) (*http.Response, error) {
@@ -653,7 +440,6 @@ func TestTheLastKeyIsDenied(t *testing.T) {
 							o.patience = 20 * time.Second
 							o.upstreams[0].key, o.upstreams[1].key = "k", "k"
 						})
-						defer w.g.close()
 						w.let("b", tt.refuses)
 						for i := range 8 {
 							if before {
@@ -688,7 +474,7 @@ func TestDeniedWithNobodyElse(t *testing.T) {
 	for name, does := range map[string]func() (*http.Response, error){
 		"the other's own key is denied": refuses(401),
 		"the other is out":              refuses(429, "Retry-After", "5"),
-		"the other is not there":        func() (*http.Response, error) { return nil, io.EOF },
+		"the other is not there":        fails(io.EOF),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -697,7 +483,6 @@ func TestDeniedWithNobodyElse(t *testing.T) {
 					o.patience = 20 * time.Second
 					o.upstreams[0].key = "k"
 				})
-				defer w.g.close()
 				w.let("a", does)
 				for i := range 4 {
 					w.do(fmt.Sprint("s", i), "Authorization", "Bearer c") // until a is out
@@ -719,9 +504,7 @@ func TestDeniedWithNobodyElse(t *testing.T) {
 // A wait in which nothing was tried is no round, whoever had been denied before.
 func TestWaitThatIsNoRound(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 2)
-		defer w.g.close()
+	inWorld(t, 2, func(t *testing.T, w *world) {
 		denied := w.g.upstreams[:1]
 		w.g.upstreams[1].health.failed(time.Now(), time.Second, true, false)
 		x := &exchange{setup: w.g.setup.Load(), req: &extract.Request{}, patience: time.Minute, tried: denied, denied: denied, blamed: true, rounds: 1}
@@ -736,7 +519,6 @@ func TestLongUploads(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 2, func(o *options) { o.bodyLimit = 1 << 10 })
-		defer w.g.close()
 		w.g.send = rtFunc(func(r *http.Request) (*http.Response, error) {
 			if r.Body != nil {
 				if _, err := io.Copy(io.Discard, r.Body); err != nil {
@@ -759,10 +541,8 @@ func TestLongUploads(t *testing.T) {
 		codes := make(chan int)
 		for range 16 {
 			go func() {
-				r := httptest.NewRequest("POST", "/v1/files", slowly(60, 500*time.Millisecond)).WithContext(t.Context())
-				r.Header.Set("X-Session-ID", "uploader")
 				rec := httptest.NewRecorder()
-				w.g.ServeHTTP(rec, r)
+				w.g.ServeHTTP(rec, w.request("POST", "/v1/files", slowly(60, 500*time.Millisecond), "X-Session-ID", "uploader"))
 				codes <- rec.Code
 			}()
 		}
@@ -785,11 +565,3 @@ func slowly(n int, each time.Duration) io.Reader {
 		return copy(p, make([]byte, 1<<10)), nil
 	})
 }
-
-type readFunc func([]byte) (int, error)
-
-func (f readFunc) Read(p []byte) (int, error) { return f(p) }
-
-type rtFunc func(*http.Request) (*http.Response, error)
-
-func (f rtFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

@@ -36,7 +36,6 @@ func TestPaceOfLongPrompts(t *testing.T) {
 func TestSlowBesideOthers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 5)
-	defer w.g.close()
 	x := &exchange{setup: w.g.setup.Load(), req: &extract.Request{Method: "POST", Path: "/v1/messages"}}
 	u := x.upstreams[0]
 	_, ok := allowed(x.upstreams, u, whole, 4)

@@ -56,7 +56,6 @@ func TestStalledBody(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, 1, func(o *options) { o.bodyLimit = limit })
-				defer w.g.close()
 				w.g.fresh = rtFunc(func(r *http.Request) (*http.Response, error) {
 					if _, err := io.Copy(io.Discard, r.Body); err != nil {
 						return nil, err
@@ -66,7 +65,7 @@ func TestStalledBody(t *testing.T) {
 				client := connect(t, w.g)
 				answers := bufio.NewReader(client)
 
-				w.let("a", func() (*http.Response, error) { return stream(time.Hour, first, time.Hour, final), nil })
+				w.let("a", streams(time.Hour, first, time.Hour, final))
 				for _, size := range []int{0, 50, 50} {
 					fmt.Fprintf(client, "POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", size)
 					for range size {
@@ -148,12 +147,8 @@ func TestDeparting(t *testing.T) {
 // So it is with clients, whatever the upstream has yet to say.
 func TestClientStopsReading(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 1)
-		defer w.g.close()
-		w.let("a", func() (*http.Response, error) {
-			return stream(first, time.Hour, strings.Repeat(first, 1000), time.Hour, final), nil
-		})
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		w.let("a", streams(first, time.Hour, strings.Repeat(first, 1000), time.Hour, final))
 		for _, reads := range []bool{true, false} {
 			client := connect(t, w.g)
 			answer := bufio.NewReader(client)
@@ -195,9 +190,7 @@ func TestUpstreamTakesNoMore(t *testing.T) {
 	for name, refuses := range map[string]bool{"at first": false, "when it is sent again": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, 2)
-				defer w.g.close()
+			inWorld(t, 2, func(t *testing.T, w *world) {
 				hangs := ""
 				w.g.send = rtFunc(func(r *http.Request) (*http.Response, error) {
 					if refuses && r.URL.Host == hangs {
@@ -243,15 +236,12 @@ func TestUpstreamsTakeNoMore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 2, func(o *options) { o.patience, o.cooldown = 0, time.Hour })
-		defer w.g.close()
 		w.g.send = rtFunc(func(r *http.Request) (*http.Response, error) {
 			httptrace.ContextClientTrace(r.Context()).GotConn(httptrace.GotConnInfo{})
 			<-r.Context().Done()
 			return nil, r.Context().Err()
 		})
-		rec := httptest.NewRecorder()
-		w.g.ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), "POST", "/v1/messages", strings.NewReader("{}")))
-		require.Equal(t, http.StatusBadGateway, rec.Code)
+		require.Equal(t, http.StatusBadGateway, w.ask("POST", "/v1/messages", "{}").Code)
 		for _, u := range w.g.status().Upstreams {
 			require.Equal(t, "out", u.State, u.Name)
 		}
@@ -262,9 +252,7 @@ func TestUpstreamsTakeNoMore(t *testing.T) {
 // after that.
 func TestAnswerToHalfARequest(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 1)
-		defer w.g.close()
+	inWorld(t, 1, func(t *testing.T, w *world) {
 		var attempt context.Context
 		w.g.send = rtFunc(func(r *http.Request) (*http.Response, error) {
 			attempt = r.Context()
@@ -275,7 +263,7 @@ func TestAnswerToHalfARequest(t *testing.T) {
 			resp.Request = r
 			return resp, nil
 		})
-		w.g.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), "POST", "/v1/messages", strings.NewReader("{}")))
+		w.ask("POST", "/v1/messages", "{}")
 		require.NoError(t, attempt.Err())
 	})
 }

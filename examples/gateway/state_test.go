@@ -2,7 +2,6 @@ package main
 
 import (
 	"compress/gzip"
-	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -34,15 +33,9 @@ func TestStateIsWaitedFor(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, 3)
-				defer w.g.close()
+			inWorld(t, 3, func(t *testing.T, w *world) {
 				ask := func(body string) (target string) {
-					r := httptest.NewRequest("POST", "/v1/responses", strings.NewReader(body))
-					r.Header.Set("X-Session-ID", "s")
-					r = r.WithContext(context.WithValue(t.Context(), http.ServerContextKey, new(http.Server)))
-					answer := httptest.NewRecorder()
-					w.g.ServeHTTP(answer, r)
+					answer := w.ask("POST", "/v1/responses", body, "X-Session-ID", "s")
 					require.Equal(t, http.StatusOK, answer.Code)
 					return answer.Header().Get(targetHeader)
 				}
@@ -89,7 +82,7 @@ func zip(s string) string {
 func TestStateIsNotGivenUp(t *testing.T) {
 	t.Parallel()
 	const pinned = `{"model":"m","previous_response_id":"resp_0123456789abcdef","input":"x"}`
-	broken := func() (*http.Response, error) { return nil, io.EOF }
+	broken := fails(io.EOF)
 	for name, tt := range map[string]struct {
 		body  string
 		home  func() (*http.Response, error)
@@ -116,24 +109,16 @@ func TestStateIsNotGivenUp(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					w := newWorld(t, 3, func(o *options) { o.failover = failover })
-					defer w.g.close()
-					ask := func(session, body string) *httptest.ResponseRecorder {
-						r := httptest.NewRequest("POST", "/v1/responses", strings.NewReader(body))
-						r.Header.Set("X-Session-ID", session)
-						r = r.WithContext(context.WithValue(t.Context(), http.ServerContextKey, new(http.Server)))
-						answer := httptest.NewRecorder()
-						w.g.ServeHTTP(answer, r)
-						return answer
+					ask := func(body string) *httptest.ResponseRecorder {
+						return w.ask("POST", "/v1/responses", body, "X-Session-ID", "s")
 					}
 					created := func() (*http.Response, error) {
 						h := http.Header{"Content-Type": {"application/json"}}
 						body := io.NopCloser(strings.NewReader(`{"object":"response","id":"resp_0123456789abcdef"}`))
 						return &http.Response{StatusCode: 200, Header: h, Body: body, ContentLength: -1}, nil
 					}
-					for _, u := range w.g.upstreams {
-						w.let(u.name, created)
-					}
-					home := ask("s", `{"model":"m","input":"x"}`).Header().Get(targetHeader)
+					w.letAll(created)
+					home := ask(`{"model":"m","input":"x"}`).Header().Get(targetHeader)
 					for _, u := range w.g.upstreams {
 						switch {
 						case u.name == home:
@@ -151,7 +136,7 @@ func TestStateIsNotGivenUp(t *testing.T) {
 							})
 						}
 					}
-					answer := ask("s", tt.body)
+					answer := ask(tt.body)
 					require.Equal(t, tt.want[0], answer.Code)
 					if tt.want[0] == tt.other && tt.other != 200 && name != "its own word" {
 						require.Equal(t, tt.says, answer.Body.String(), "all of it")
@@ -161,7 +146,7 @@ func TestStateIsNotGivenUp(t *testing.T) {
 						require.Equal(t, after, answer.Header().Get("Retry-After"))
 					}
 					if failover == affinity.FailoverReturn { // else where it went may be home now
-						answer := ask("s", tt.body)
+						answer := ask(tt.body)
 						require.Equal(t, tt.want[1], answer.Code)
 						if answer.Code == 503 {
 							require.Equal(t, after, answer.Header().Get("Retry-After"))
@@ -173,14 +158,14 @@ func TestStateIsNotGivenUp(t *testing.T) {
 								w.let(u.name, refuses(404))
 							}
 						}
-						require.Equal(t, 503, ask("s", tt.body).Code, "nor where it has made a detour")
+						require.Equal(t, 503, ask(tt.body).Code, "nor where it has made a detour")
 					}
 					if tt.want[0] < 500 {
 						return
 					}
 					w.let(home, created)
 					<-time.After(time.Minute)
-					require.Equal(t, 200, ask("s", tt.body).Code, "it goes on")
+					require.Equal(t, 200, ask(tt.body).Code, "it goes on")
 				})
 			})
 		}

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -22,9 +21,7 @@ import (
 // What has no status that can be passed on is no answer.
 func TestStatusThatIsNone(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 2)
-		defer w.g.close()
+	inWorld(t, 2, func(t *testing.T, w *world) {
 		for _, status := range []int{99, 1000} { // over HTTP/1.1, and over HTTP/2
 			home, _ := w.do(fmt.Sprint(status))
 			w.let(home, refuses(status))
@@ -69,7 +66,6 @@ func TestCause(t *testing.T) {
 // the client has had of it cannot be taken back; else another one answers.
 func TestErrorInAStream(t *testing.T) {
 	t.Parallel()
-	const overloaded = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}\n\n"
 	for _, begun := range []bool{true, false} {
 		r := newRig(t, 2)
 		got := make(chan struct{})
@@ -148,7 +144,7 @@ func TestLimitInAStream(t *testing.T) {
 		b.does(func(w http.ResponseWriter, req *http.Request) {
 			w.Header().Set("Content-Type", "text/event-stream")
 			if req.Header.Get("X-Api-Key") == "greedy" {
-				io.WriteString(w, "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\"}}\n\n")
+				io.WriteString(w, tells("rate_limit_error"))
 			}
 			io.WriteString(w, "data: {}\n\n")
 		})
@@ -170,7 +166,7 @@ func TestFaultyRequestInAStream(t *testing.T) {
 	for _, b := range r.backends {
 		b.does(func(w http.ResponseWriter, req *http.Request) {
 			w.Header().Set("Content-Type", "text/event-stream")
-			io.WriteString(w, "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\"}}\n\n")
+			io.WriteString(w, tells("invalid_request_error"))
 		})
 	}
 	require.Contains(t, r.chat("s").text, "invalid_request_error")
