@@ -496,9 +496,9 @@ func TestSlowBesideQuickAnswers(t *testing.T) {
 					return resp, nil
 				})
 				w.g.send, w.g.fresh = quick, quick
-				w.run("s", 100, 20*time.Second)
+				w.run("s", 30, 20*time.Second)
 				w.let("a", serves(8*time.Second))
-				w.run("s", 100, 20*time.Second)
+				w.run("s", 30, 20*time.Second)
 				var over atomic.Bool
 				var wg sync.WaitGroup
 				for range 8 {
@@ -514,7 +514,7 @@ func TestSlowBesideQuickAnswers(t *testing.T) {
 					})
 				}
 				late.Store(0)
-				w.run("s", 100, time.Minute)
+				w.run("s", 30, time.Minute)
 				over.Store(true)
 				wg.Wait()
 				require.LessOrEqual(t, late.Load(), int32(9), "one at a time")

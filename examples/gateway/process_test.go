@@ -42,13 +42,9 @@ func TestExitCodes(t *testing.T) {
 	defer taken.Close()
 	busy := taken.Addr().String()
 	for args, want := range map[string]string{
-		"":             "no upstream: give -upstream",
-		"-no-such":     "see -help",
-		"-upstreams .": "-upstreams: want a file with lines such as a=https://host-a: ",
-		"-upstream a=http://h,key-env=GATEWAY_TEST_ABSENT":        "-upstream a: what key-env names holds no credential: put it there",
+		"": "no upstream: give -upstream",
 		"-upstream a=http://h -listen 127.0.0.1:0 -admin " + busy: "-admin: listen tcp " + busy + ": bind: address already in use: stop the program that listens there, or choose another address",
 		"-upstream a=http://h -listen nonsense":                   "-listen: listen tcp: address nonsense: missing port in address: want an address of this machine, such as",
-		"-upstream a=http://h,key-file=.":                         "key-file must name a file that can be read: ",
 	} {
 		c := program(t, strings.Fields(args)...)
 		var out, errors strings.Builder

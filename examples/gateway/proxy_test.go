@@ -9,8 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -452,21 +450,13 @@ func TestHalfAnUpgradeIsClosed(t *testing.T) {
 func TestUpgradesBesideHTTP2(t *testing.T) {
 	t.Parallel()
 	protocols := make(chan string, 2)
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	r := newRig(t, 1)
+	r.overTLS(func(w http.ResponseWriter, req *http.Request) {
 		protocols <- req.Proto
 		if to := req.Header.Get("Upgrade"); to != "" {
 			switching(to, echo)(w, req)
 		}
-	}))
-	s.EnableHTTP2 = true
-	s.StartTLS()
-	t.Cleanup(s.Close)
-	r := newRig(t, 1, func(o *options) {
-		u, err := url.Parse(s.URL)
-		require.NoError(t, err)
-		o.upstreams[0].url = u
-	})
-	r.trusts(s)
+	}, withHTTP2)
 	// It is no upgrade that a client offers which speaks HTTP/2 itself.
 	offers := []string{"Connection", "Upgrade, HTTP2-Settings", "Upgrade", "h2c", "Http2-Settings", "AAMAAABkAARAAAAAAAIAAAAA"}
 	require.Equal(t, 200, r.do("POST", "/", "{}", offers...).StatusCode)

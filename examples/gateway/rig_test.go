@@ -118,15 +118,24 @@ func (r *rig) echoes() {
 	}
 }
 
-// trusts lets the gateway believe the certificate of a server, and changes nothing else.
-func (r *rig) trusts(s *httptest.Server) {
+// overTLS starts a server that the gateway is to have as its only upstream, as change has it,
+// and whose certificate it believes.
+func (r *rig) overTLS(h http.HandlerFunc, change func(*httptest.Server)) *httptest.Server {
+	s := httptest.NewUnstartedServer(h)
+	change(s)
+	s.StartTLS()
+	r.t.Cleanup(s.Close)
+	r.g.setup.Load().upstreams[0].url = &url.URL{Scheme: "https", Host: s.Listener.Addr().String()}
 	for _, t := range []*http.Transport{r.g.transport, r.g.fresh.(*http.Transport)} {
 		if t.TLSClientConfig == nil {
 			t.TLSClientConfig = new(tls.Config)
 		}
 		t.TLSClientConfig.RootCAs = s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
 	}
+	return s
 }
+
+func withHTTP2(s *httptest.Server) { s.EnableHTTP2 = true }
 
 // hits is how many requests the backends got together.
 func (r *rig) hits() (n int64) {

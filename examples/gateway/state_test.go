@@ -201,79 +201,47 @@ func TestPreviousResponseIsFollowed(t *testing.T) {
 	}
 }
 
-// What was created at an upstream is asked for there, by whatever API.
+// What was created at an upstream is asked for there, by whatever API: what is begun has the
+// name that the answer tells, with the number of the answer in it.
 func TestWhatWasCreatedIsFoundAgain(t *testing.T) {
-	t.Parallel()
+	type way struct{ begin, answer, name, ask, with string }
+	ways := []way{
+		// The jobs of Gemini and xAI have names of other forms, and are elsewhere than where they began.
+		{"/v1/videos/generations", `{"request_id":"%s"}`, "3f0c0a4e-9f0e-4d0c-8a59-0c6a7d0b%04d", "GET /v1/videos/%s", ""},
+		{"/v1beta/models/m:predictLongRunning", `{"name":"%s"}`, "models/m/operations/a%d", "GET /v1beta/%s", ""},
+		{"/v1beta/models/m:batchGenerateContent", `{"name":"%s"}`, "batches/a%d", "GET /v1beta/%s", ""},
+		{"/v1beta/fileSearchStores", `{"name":"%s"}`, "fileSearchStores/a%d", "GET /v1beta/%s", ""},
+		// LM Studio keeps chats, and has another name for their ids.
+		{"/api/v1/chat", `{"response_id":"%s"}`, "resp_%d", "POST /api/v1/chat", `{"input":"on","previous_response_id":"%s"}`},
+		// A session of an agent is created where the agent is.
+		{"/v1/agents", `{"id":"%s"}`, "agent_%d", "POST /v1/sessions", `{"agent":"%s","environment_id":"env_x"}`},
+	}
 	for path, id := range map[string]string{
 		"/v1/responses": "resp", "/v1/conversations": "conv", "/v1/files": "file", "/v1/containers": "cntr", "/v1/threads": "thread",
 		"/v1/sessions": "sesn", "/v1/batches": "batch", "/v1/messages/batches": "msgbatch", "/v1/vector_stores": "vs",
 		"/v1/videos": "video", "/v1/agents": "agent", "/v1/environments": "env", "/v1/vaults": "vlt", "/v1/memory_stores": "memstore",
 	} {
-		r := newRig(t, 4)
-		var n atomic.Int64
-		for _, b := range r.backends {
-			b.does(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, `{"id":"%s_%d"}`, id, n.Add(1)) })
-		}
-		for i := 1; i <= 12; i++ {
-			n.Store(int64(1000 * i))
-			created := r.do("POST", path, `{}`)
-			found := r.do("GET", fmt.Sprintf("%s/%s_%d", path, id, 1000*i+1), "")
-			require.Equal(t, created.Header.Get(targetHeader), found.Header.Get(targetHeader), path)
-			require.Equal(t, "bound", found.Header.Get(reasonHeader), path)
-		}
+		ways = append(ways, way{path, `{"id":"%s"}`, id + "_%d", "GET " + path + "/%s", ""})
 	}
-}
-
-// The jobs of Gemini and xAI have names of other forms, and are elsewhere than where they began.
-func TestJobsAreFoundAgain(t *testing.T) {
-	t.Parallel()
-	const uuid = "3f0c0a4e-9f0e-4d0c-8a59-0c6a7d0be%03d"
-	for _, job := range []struct{ begin, answer, name, ask string }{
-		{"/v1/videos/generations", `{"request_id":"%s"}`, uuid, "/v1/videos/"},
-		{"/v1beta/models/m:predictLongRunning", `{"name":"%s"}`, "models/m/operations/a%d", "/v1beta/"},
-		{"/v1beta/models/m:batchGenerateContent", `{"name":"%s"}`, "batches/a%d", "/v1beta/"},
-		{"/v1beta/fileSearchStores", `{"name":"%s"}`, "fileSearchStores/a%d", "/v1beta/"},
-	} {
-		r := newRig(t, 4)
-		var n atomic.Int64
-		for _, b := range r.backends {
-			b.does(func(w http.ResponseWriter, _ *http.Request) {
-				fmt.Fprintf(w, job.answer, fmt.Sprintf(job.name, n.Load()))
-			})
-		}
-		for i := range 12 {
-			n.Store(int64(i))
-			begun := r.do("POST", job.begin, `{"seconds":8}`)
-			asked := r.do("GET", job.ask+fmt.Sprintf(job.name, i), "")
-			require.Equal(t, begun.Header.Get(targetHeader), asked.Header.Get(targetHeader), job.begin)
-		}
-	}
-}
-
-// LM Studio keeps chats, and has another name for their ids.
-func TestChatsOfLMStudio(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, 4)
-	for _, b := range r.backends {
-		b.does(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, `{"response_id":"resp_%s"}`, b.name) })
-	}
-	for range 12 {
-		first := r.do("POST", "/api/v1/chat", `{"input":"hi"}`)
-		next := r.do("POST", "/api/v1/chat", `{"input":"on","previous_response_id":"resp_`+first.Header.Get(targetHeader)+`"}`)
-		require.Equal(t, first.Header.Get(targetHeader), next.Header.Get(targetHeader))
-	}
-}
-
-// A session of an agent is created where the agent is.
-func TestSessionsOfAgents(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, 4)
-	for _, b := range r.backends {
-		b.does(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, `{"id":"agent_%s"}`, b.name) })
-	}
-	for range 12 {
-		agent := r.do("POST", "/v1/agents", `{"name":"x"}`)
-		session := r.do("POST", "/v1/sessions", `{"agent":`+agent.text[len(`{"id":`):len(agent.text)-1]+`,"environment_id":"env_x"}`)
-		require.Equal(t, agent.Header.Get(targetHeader), session.Header.Get(targetHeader))
+	for _, way := range ways {
+		t.Run(way.begin, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, 4)
+			var n atomic.Int64
+			for _, b := range r.backends {
+				b.does(func(w http.ResponseWriter, _ *http.Request) {
+					fmt.Fprintf(w, way.answer, fmt.Sprintf(way.name, n.Add(1)))
+				})
+			}
+			for i := 1; i <= 12; i++ {
+				n.Store(int64(100 * i))
+				name := fmt.Sprintf(way.name, 100*i+1)
+				begun := r.do("POST", way.begin, `{"input":"x"}`)
+				method, path, _ := strings.Cut(strings.Replace(way.ask, "%s", name, 1), " ")
+				asked := r.do(method, path, strings.Replace(way.with, "%s", name, 1))
+				require.Equal(t, begun.Header.Get(targetHeader), asked.Header.Get(targetHeader))
+				require.Contains(t, []string{"bound", "pinned"}, asked.Header.Get(reasonHeader))
+			}
+		})
 	}
 }
