@@ -162,7 +162,6 @@ func TestAdmin(t *testing.T) {
 // What the status says of the work: what it cost, as the answers tell, for how many sessions, and
 // how soon it began.
 func TestStatusOfWork(t *testing.T) {
-	t.Parallel()
 	inWorld(t, 2, func(t *testing.T, w *world) {
 		for _, s := range w.g.status().Upstreams {
 			require.Zero(t, s.RequestShare)

@@ -254,9 +254,7 @@ func TestGoneSinceTheLastRequest(t *testing.T) {
 
 // Nor can who is not there, whoever hung up before.
 func TestNobodyThereAfterAHangUp(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 2, func(o *options) { o.patience = 0 })
+	inWorld(t, 2, func(t *testing.T, w *world) {
 		w.g.setup.Load().sel.Drain("b", time.Time{}) // so that a is asked first
 		w.let("a", fails(io.EOF))
 		w.let("b", fails(&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}))
@@ -264,7 +262,7 @@ func TestNobodyThereAfterAHangUp(t *testing.T) {
 		for _, u := range w.g.status().Upstreams {
 			require.Equal(t, "out", u.State, u.Name)
 		}
-	})
+	}, func(o *options) { o.patience = 0 })
 }
 
 // listen lets serve have every connection to the address that it returns.
@@ -362,7 +360,6 @@ func TestClientLeaves(t *testing.T) {
 
 // Nor does it keep the place of the one request that may try whether an upstream is back.
 func TestClientLeavesWhatComesBack(t *testing.T) {
-	t.Parallel()
 	inWorld(t, 1, func(t *testing.T, w *world) {
 		u := w.g.upstreams[0]
 		u.health.failed(time.Now(), time.Second, true, false)

@@ -144,9 +144,7 @@ func TestHealthComesBackWithAnyAnswer(t *testing.T) {
 		"POST /v1/too/much": 429, "POST /v1/late": 408,
 	} {
 		t.Run(request, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, 1, func(o *options) { o.bodyLimit = 1000 })
+			inWorld(t, 1, func(t *testing.T, w *world) {
 				w.let("a", func() (*http.Response, error) {
 					resp := stream(first, final)
 					resp.StatusCode = status
@@ -168,7 +166,7 @@ func TestHealthComesBackWithAnyAnswer(t *testing.T) {
 				}
 				word, _ := u.health.state(time.Now())
 				require.Equal(t, map[bool]string{true: "coming back", false: "in"}[status == 401 || status == 429 || status == 408], word)
-			})
+			}, func(o *options) { o.bodyLimit = 1000 })
 		})
 	}
 }
@@ -252,7 +250,6 @@ func TestHealthWhileSlow(t *testing.T) {
 
 // A request waits no longer than it has patience for, all together.
 func TestPatience(t *testing.T) {
-	t.Parallel()
 	inWorld(t, 3, func(t *testing.T, w *world) {
 		w.letAll(refuses(429, "Retry-After", "7"))
 		start := time.Now()
@@ -290,9 +287,7 @@ func TestPoison(t *testing.T) {
 		"nobody there": {fails(&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}), 4},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, 4, func(o *options) { o.patience = 0 })
+			inWorld(t, 4, func(t *testing.T, w *world) {
 				log := new(safeBuffer)
 				w.g.log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 				w.letAll(tt.does)
@@ -312,7 +307,7 @@ func TestPoison(t *testing.T) {
 					}
 				}
 				require.Equal(t, tt.out, out)
-			})
+			}, func(o *options) { o.patience = 0 })
 		})
 	}
 }
@@ -320,7 +315,6 @@ func TestPoison(t *testing.T) {
 // A request that gets no answer is sent elsewhere, though it waits alone; but
 // not one that takes long anywhere, again and again.
 func TestHangsAlone(t *testing.T) {
-	t.Parallel()
 	inWorld(t, 3, func(t *testing.T, w *world) {
 		log := new(safeBuffer)
 		w.g.log = slog.New(slog.NewTextHandler(log, nil))
@@ -371,9 +365,7 @@ func TestHangs(t *testing.T) {
 		"none is slow":                  {0, 1, 0, nil, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, 3, func(o *options) { o.slow = tt.slow })
+			inWorld(t, 3, func(t *testing.T, w *world) {
 				w.run("s", 30, 30*time.Second)
 				home, _ := w.do("s1")
 				hangs := func() (*http.Response, error) {
@@ -410,14 +402,13 @@ func TestHangs(t *testing.T) {
 				send(tt.later)
 				wg.Wait()
 				require.Equal(t, tt.hangs, time.Since(start) < 2*silence)
-			})
+			}, func(o *options) { o.slow = tt.slow })
 		})
 	}
 }
 
 // New sessions are not given to one that is slow; its own come back when it is not.
 func TestSlowUpstream(t *testing.T) {
-	t.Parallel()
 	inWorld(t, 4, func(t *testing.T, w *world) {
 		log := new(safeBuffer)
 		w.g.log = slog.New(slog.NewTextHandler(log, nil))
@@ -439,7 +430,6 @@ func TestSlowUpstream(t *testing.T) {
 // One that is no longer slow to begin its answers whole is not so again for how slow its
 // streams were.
 func TestSlowInBothKinds(t *testing.T) {
-	t.Parallel()
 	inWorld(t, 2, func(t *testing.T, w *world) {
 		for kind := range 2 {
 			w.g.upstreams[0].paces[kind].set(time.Minute, paceFirm)
@@ -475,9 +465,7 @@ func TestSlowBesideQuickAnswers(t *testing.T) {
 		"too large to be timed": "POST /v1/large",
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, 4, func(o *options) { o.bodyLimit = 1000 })
+			inWorld(t, 4, func(t *testing.T, w *world) {
 				method, path, _ := strings.Cut(path, " ")
 				var late atomic.Int32
 				quick := rtFunc(func(r *http.Request) (*http.Response, error) {
@@ -518,7 +506,7 @@ func TestSlowBesideQuickAnswers(t *testing.T) {
 				over.Store(true)
 				wg.Wait()
 				require.LessOrEqual(t, late.Load(), int32(9), "one at a time")
-			})
+			}, func(o *options) { o.bodyLimit = 1000 })
 		})
 	}
 }

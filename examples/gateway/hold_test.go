@@ -85,7 +85,6 @@ func TestHold(t *testing.T) {
 			[]string{"1s status", "1s {}"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			inWorld(t, 1, func(t *testing.T, w *world) {
 				w.let("a", func() (*http.Response, error) {
 					resp := stream(tt.parts...)
@@ -112,7 +111,6 @@ func TestClientLeavesAnAnswer(t *testing.T) {
 		"broken off": {first, time.Minute, io.ErrUnexpectedEOF},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			inWorld(t, 1, func(t *testing.T, w *world) {
 				w.let("a", streams(parts...))
 				u := w.g.upstreams[0]

@@ -114,7 +114,6 @@ func TestConversationsStay(t *testing.T) {
 
 // New conversations go where the least work went, that of old ones included.
 func TestPlacementSeesAllWork(t *testing.T) {
-	t.Parallel()
 	inWorld(t, 2, func(t *testing.T, w *world) {
 		home, _ := w.do("long")
 		for range 8 {
@@ -131,7 +130,6 @@ func TestPlacementSeesAllWork(t *testing.T) {
 // However little work an upstream has, it does not get all new conversations of
 // a moment, whose work is still to come.
 func TestPlacementOfABurst(t *testing.T) {
-	t.Parallel()
 	inWorld(t, 4, func(t *testing.T, w *world) {
 		for range 100 {
 			w.do("long")

@@ -167,9 +167,7 @@ func TestNoRetryOfWhatTheClientDidWrong(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 2)
 	for i, status := range []int{400, 404, 409, 413, 422} {
-		for _, b := range r.backends {
-			b.answers(status)
-		}
+		r.answer(status)
 		require.Equal(t, status, r.chat(fmt.Sprint("s", status)).StatusCode)
 		require.EqualValues(t, i+1, r.hits())
 	}
@@ -203,9 +201,7 @@ func TestDeniedCredential(t *testing.T) {
 		require.Equal(t, 3, r.in(), "for others")
 
 		r = newRig(t, 3)
-		for _, b := range r.backends {
-			b.answers(status)
-		}
+		r.answer(status)
 		for i := range 5 {
 			require.Equal(t, status, r.chat(fmt.Sprint("s", i)).StatusCode)
 			require.EqualValues(t, 2*(i+1), r.hits())
@@ -266,9 +262,7 @@ func TestRetryOfLargeBodies(t *testing.T) {
 func TestNothingLeft(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 2)
-	for _, b := range r.backends {
-		b.answers(429, "Retry-After", "7")
-	}
+	r.answer(429, "Retry-After", "7")
 	require.Equal(t, 429, r.chat("s").StatusCode, "the last answer that there was")
 	resp := r.chat("s")
 	require.Equal(t, 503, resp.StatusCode)
@@ -357,9 +351,7 @@ func TestTroubleUnderLoad(t *testing.T) {
 				return shares
 			}
 			bring := func() {
-				for _, b := range r.backends {
-					b.answers(200)
-				}
+				r.answer(200)
 				r.timePasses()
 			}
 			round("s", 0, sessions, false)
@@ -394,9 +386,7 @@ func TestTroubleUnderLoad(t *testing.T) {
 
 // However often a request waits for an upstream, it waits a little each time.
 func TestManyRounds(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 2, func(o *options) { o.patience = 5 * time.Minute })
+	inWorld(t, 2, func(t *testing.T, w *world) {
 		w.let("a", refuses(429, "Retry-After", "1"))
 		w.let("b", fails(io.EOF))
 		start := time.Now()
@@ -404,7 +394,7 @@ func TestManyRounds(t *testing.T) {
 		require.GreaterOrEqual(t, status, 400)
 		require.LessOrEqual(t, time.Since(start), 5*time.Minute)
 		require.Greater(t, w.hits["b"], 40)
-	})
+	}, func(o *options) { o.patience = 5 * time.Minute })
 }
 
 // What may be the request's own fault is tried twice with each, all else as often as there is

@@ -38,16 +38,14 @@ func TestSoonestRetryAfter(t *testing.T) {
 
 // What cannot be sent again is for the client to send, at once if another upstream is there.
 func TestRetryAfterOfLargeBodies(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 2, func(o *options) { o.bodyLimit = 1 })
+	inWorld(t, 2, func(t *testing.T, w *world) {
 		w.let("a", refuses(429, "Retry-After", "200"))
 		w.let("b", refuses(429, "Retry-After", "200"))
 		rec := w.ask("POST", "/v1/messages", "{}")
 		require.Equal(t, 429, rec.Code)
 		require.Len(t, w.hits, 1)
 		require.Equal(t, "1", rec.Header().Get("Retry-After"))
-	})
+	}, func(o *options) { o.bodyLimit = 1 })
 }
 
 func TestHasten(t *testing.T) {
@@ -86,21 +84,18 @@ func TestHasten(t *testing.T) {
 
 // Who says for how long is left out for that long, though the request may be to blame.
 func TestPauseOfWhatFailsEverywhere(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 2, func(o *options) { o.patience = time.Second })
+	inWorld(t, 2, func(t *testing.T, w *world) {
 		w.letAll(refuses(500, "Retry-After", "9"))
 		w.ask("POST", "/v1/chat/completions", "{}")
 		for _, u := range w.g.upstreams {
 			s, _, _ := u.health.admit(time.Now().Add(8*time.Second), 0, false)
 			require.Equal(t, refusing, s, u.name)
 		}
-	})
+	}, func(o *options) { o.patience = time.Second })
 }
 
 // Nobody waits for those that do not accept the gateway's own key.
 func TestNoPatienceWithWhoDenies(t *testing.T) {
-	t.Parallel()
 	inWorld(t, 2, func(t *testing.T, w *world) {
 		for _, u := range w.g.upstreams {
 			u.key = "k"
@@ -115,16 +110,14 @@ func TestNoPatienceWithWhoDenies(t *testing.T) {
 
 // The client is not told to come back to one that was of no use to it twice.
 func TestRetryAfterOfWhatFailsEverywhere(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 2, func(o *options) { o.cooldown = time.Second })
+	inWorld(t, 2, func(t *testing.T, w *world) {
 		w.let("a", refuses(500, "Retry-After", "9"))
 		w.let("b", fails(io.EOF))
 		rec := w.ask("POST", "/v1/chat/completions", "{}")
 		require.Equal(t, 500, rec.Code)
 		require.Equal(t, 2, w.hits["b"])
 		require.Equal(t, "9", rec.Header().Get("Retry-After"))
-	})
+	}, func(o *options) { o.cooldown = time.Second })
 }
 
 func TestPause(t *testing.T) {

@@ -105,6 +105,13 @@ func (b *backend) answers(status int, header ...string) {
 	})
 }
 
+// answer has all backends answer.
+func (r *rig) answer(status int, header ...string) {
+	for _, b := range r.backends {
+		b.answers(status, header...)
+	}
+}
+
 func (r *rig) backend(name string) *backend { return r.backends[name[0]-'a'] }
 
 // echoes lets the backends answer with what they were sent.

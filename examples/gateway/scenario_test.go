@@ -96,7 +96,6 @@ func TestAllInTrouble(t *testing.T) {
 		"says 429": refuses(429, "Retry-After", "2"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			inWorld(t, 4, func(t *testing.T, w *world) {
 				w.run("s", 60, 10*time.Second)
 				for _, u := range w.g.upstreams {
@@ -124,7 +123,6 @@ func TestAllInTrouble(t *testing.T) {
 // When all have asked to be left alone, a request waits for the first of them if
 // that is soon enough, and else is told when to come again.
 func TestWaitsForTheSoonest(t *testing.T) {
-	t.Parallel()
 	inWorld(t, 2, func(t *testing.T, w *world) {
 		for after, want := range map[string]int{"5": 200, "60": 429} {
 			start := time.Now()
@@ -151,7 +149,8 @@ func TestWaitsForTheSoonest(t *testing.T) {
 func TestWaitsWhileAllAreOut(t *testing.T) {
 	t.Parallel()
 	for _, leaves := range []bool{false, true} {
-		inWorld(t, 2, func(t *testing.T, w *world) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, 2)
 			start := time.Now()
 			w.g.upstreams[0].health.failed(start, 8*time.Second, true, false)
 			w.g.upstreams[1].health.failed(start, 5*time.Second, true, false)
@@ -222,9 +221,7 @@ func TestLimits(t *testing.T) {
 
 // Where two upstreams each refuse the model that the other serves, there is one for both.
 func TestLimitsOfTwoModels(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 2, func(o *options) { o.patience = 0 })
+	inWorld(t, 2, func(t *testing.T, w *world) {
 		serves := map[string]string{"a": "m0", "b": "m1"}
 		refused := 0
 		for _, u := range w.g.upstreams {
@@ -243,7 +240,7 @@ func TestLimitsOfTwoModels(t *testing.T) {
 			require.Equal(t, w.model, serves[target])
 		}
 		require.LessOrEqual(t, refused, 2, "once each")
-	})
+	}, func(o *options) { o.patience = 0 })
 }
 
 // The model is what a body says that it is for, and nothing else that is in it.
@@ -383,7 +380,8 @@ func TestLongAnswers(t *testing.T) {
 	t.Parallel()
 	const usual = 500 * time.Millisecond
 	for _, n := range []int{1, 3, 6} {
-		inWorld(t, 4, func(t *testing.T, w *world) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, 4)
 			var attempts atomic.Int32
 			takes := usual
 			w.g.send = rtFunc(func(r *http.Request) (*http.Response, error) {
@@ -434,12 +432,7 @@ func TestTheLastKeyIsDenied(t *testing.T) {
 		for _, before := range []bool{false, true} {
 			for _, denies := range []int{401, 403} {
 				t.Run(fmt.Sprint(name, before, denies), func(t *testing.T) {
-					t.Parallel()
-					synctest.Test(t, func(t *testing.T) {
-						w := newWorld(t, 2, func(o *options) {
-							o.patience = 20 * time.Second
-							o.upstreams[0].key, o.upstreams[1].key = "k", "k"
-						})
+					inWorld(t, 2, func(t *testing.T, w *world) {
 						w.let("b", tt.refuses)
 						for i := range 8 {
 							if before {
@@ -460,6 +453,9 @@ func TestTheLastKeyIsDenied(t *testing.T) {
 						_, status := w.do("s")
 						require.Equal(t, tt.back, status == 200)
 						require.LessOrEqual(t, w.hits["a"], hits+1)
+					}, func(o *options) {
+						o.patience = 20 * time.Second
+						o.upstreams[0].key, o.upstreams[1].key = "k", "k"
 					})
 				})
 			}
@@ -477,12 +473,7 @@ func TestDeniedWithNobodyElse(t *testing.T) {
 		"the other is not there":        fails(io.EOF),
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, 2, func(o *options) {
-					o.patience = 20 * time.Second
-					o.upstreams[0].key = "k"
-				})
+			inWorld(t, 2, func(t *testing.T, w *world) {
 				w.let("a", does)
 				for i := range 4 {
 					w.do(fmt.Sprint("s", i), "Authorization", "Bearer c") // until a is out
@@ -496,6 +487,9 @@ func TestDeniedWithNobodyElse(t *testing.T) {
 					require.LessOrEqual(t, w.hits["a"], before["a"]+1)
 					require.Equal(t, before["b"]+1, w.hits["b"])
 				}
+			}, func(o *options) {
+				o.patience = 20 * time.Second
+				o.upstreams[0].key = "k"
 			})
 		})
 	}
@@ -503,7 +497,6 @@ func TestDeniedWithNobodyElse(t *testing.T) {
 
 // A wait in which nothing was tried is no round, whoever had been denied before.
 func TestWaitThatIsNoRound(t *testing.T) {
-	t.Parallel()
 	inWorld(t, 2, func(t *testing.T, w *world) {
 		denied := w.g.upstreams[:1]
 		w.g.upstreams[1].health.failed(time.Now(), time.Second, true, false)
@@ -516,9 +509,7 @@ func TestWaitThatIsNoRound(t *testing.T) {
 
 // How long a body takes to come from the client says nothing about the upstream.
 func TestLongUploads(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 2, func(o *options) { o.bodyLimit = 1 << 10 })
+	inWorld(t, 2, func(t *testing.T, w *world) {
 		w.g.send = rtFunc(func(r *http.Request) (*http.Response, error) {
 			if r.Body != nil {
 				if _, err := io.Copy(io.Discard, r.Body); err != nil {
@@ -552,7 +543,7 @@ func TestLongUploads(t *testing.T) {
 		for _, u := range w.g.status().Upstreams {
 			require.Equal(t, "in", u.State)
 		}
-	})
+	}, func(o *options) { o.bodyLimit = 1 << 10 })
 }
 
 // slowly is a body of so many kilobytes that takes its time for each.

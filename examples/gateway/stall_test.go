@@ -53,9 +53,7 @@ func TestStalledBody(t *testing.T) {
 	t.Parallel()
 	for name, limit := range map[string]int64{"kept": 1000, "too large to keep": 10} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, 1, func(o *options) { o.bodyLimit = limit })
+			inWorld(t, 1, func(t *testing.T, w *world) {
 				w.g.fresh = rtFunc(func(r *http.Request) (*http.Response, error) {
 					if _, err := io.Copy(io.Discard, r.Body); err != nil {
 						return nil, err
@@ -87,7 +85,7 @@ func TestStalledBody(t *testing.T) {
 				require.GreaterOrEqual(t, time.Since(start), stalled)
 				require.Less(t, time.Since(start), 2*stalled)
 				require.Equal(t, "in", w.g.status().Upstreams[0].State, "whose fault it is not")
-			})
+			}, func(o *options) { o.bodyLimit = limit })
 		})
 	}
 }
@@ -146,7 +144,6 @@ func TestDeparting(t *testing.T) {
 
 // So it is with clients, whatever the upstream has yet to say.
 func TestClientStopsReading(t *testing.T) {
-	t.Parallel()
 	inWorld(t, 1, func(t *testing.T, w *world) {
 		w.let("a", streams(first, time.Hour, strings.Repeat(first, 1000), time.Hour, final))
 		for _, reads := range []bool{true, false} {
@@ -189,7 +186,6 @@ func TestUpstreamTakesNoMore(t *testing.T) {
 	t.Parallel()
 	for name, refuses := range map[string]bool{"at first": false, "when it is sent again": true} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			inWorld(t, 2, func(t *testing.T, w *world) {
 				hangs := ""
 				w.g.send = rtFunc(func(r *http.Request) (*http.Response, error) {
@@ -233,9 +229,7 @@ func TestUpstreamTakesNoMore(t *testing.T) {
 
 // That two of them do is not held to be the fault of the request, as that two crash may be.
 func TestUpstreamsTakeNoMore(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, 2, func(o *options) { o.patience, o.cooldown = 0, time.Hour })
+	inWorld(t, 2, func(t *testing.T, w *world) {
 		w.g.send = rtFunc(func(r *http.Request) (*http.Response, error) {
 			httptrace.ContextClientTrace(r.Context()).GotConn(httptrace.GotConnInfo{})
 			<-r.Context().Done()
@@ -245,13 +239,12 @@ func TestUpstreamsTakeNoMore(t *testing.T) {
 		for _, u := range w.g.status().Upstreams {
 			require.Equal(t, "out", u.State, u.Name)
 		}
-	})
+	}, func(o *options) { o.patience, o.cooldown = 0, time.Hour })
 }
 
 // An answer goes on, however much of the request its upstream has left when it began and takes
 // after that.
 func TestAnswerToHalfARequest(t *testing.T) {
-	t.Parallel()
 	inWorld(t, 1, func(t *testing.T, w *world) {
 		var attempt context.Context
 		w.g.send = rtFunc(func(r *http.Request) (*http.Response, error) {

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -32,7 +31,6 @@ func TestStateIsWaitedFor(t *testing.T) {
 		"no state":             {`{"model":"m","input":"x"}`, "1", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			inWorld(t, 3, func(t *testing.T, w *world) {
 				ask := func(body string) (target string) {
 					answer := w.ask("POST", "/v1/responses", body, "X-Session-ID", "s")
@@ -106,9 +104,7 @@ func TestStateIsNotGivenUp(t *testing.T) {
 	} {
 		for _, failover := range []affinity.FailoverPolicy{affinity.FailoverReturn, affinity.FailoverRebind} {
 			t.Run(fmt.Sprint(name, " ", failover), func(t *testing.T) {
-				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					w := newWorld(t, 3, func(o *options) { o.failover = failover })
+				inWorld(t, 3, func(t *testing.T, w *world) {
 					ask := func(body string) *httptest.ResponseRecorder {
 						return w.ask("POST", "/v1/responses", body, "X-Session-ID", "s")
 					}
@@ -166,7 +162,7 @@ func TestStateIsNotGivenUp(t *testing.T) {
 					w.let(home, created)
 					<-time.After(time.Minute)
 					require.Equal(t, 200, ask(tt.body).Code, "it goes on")
-				})
+				}, func(o *options) { o.failover = failover })
 			})
 		}
 	}

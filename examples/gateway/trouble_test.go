@@ -20,7 +20,6 @@ import (
 
 // What has no status that can be passed on is no answer.
 func TestStatusThatIsNone(t *testing.T) {
-	t.Parallel()
 	inWorld(t, 2, func(t *testing.T, w *world) {
 		for _, status := range []int{99, 1000} { // over HTTP/1.1, and over HTTP/2
 			home, _ := w.do(fmt.Sprint(status))

@@ -40,8 +40,9 @@ type world struct {
 	broken int // streams that had begun
 }
 
-// inWorld runs a test in virtual time, with n upstreams.
+// inWorld runs a test in virtual time, with n upstreams, beside other tests.
 func inWorld(t *testing.T, n int, test func(*testing.T, *world), adjust ...func(*options)) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) { test(t, newWorld(t, n, adjust...)) })
 }
 
