@@ -94,13 +94,7 @@ func TestConnectionsOfLargeBodies(t *testing.T) {
 func TestEndOfAConnectionIsAnnounced(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 1, func(o *options) { o.bodyLimit = 10 })
-	connect := func(body string) (net.Conn, *bufio.Reader) {
-		c, err := net.Dial("tcp", r.front.Listener.Addr().String())
-		require.NoError(t, err)
-		t.Cleanup(func() { c.Close() })
-		fmt.Fprintf(c, "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n%s", body)
-		return c, bufio.NewReader(c)
-	}
+	const post = "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\n"
 	read := func(answers *bufio.Reader) (closes bool) {
 		resp, err := http.ReadResponse(answers, nil)
 		require.NoError(t, err)
@@ -109,7 +103,7 @@ func TestEndOfAConnectionIsAnnounced(t *testing.T) {
 		return resp.Close
 	}
 	r.backends[0].does(func(w http.ResponseWriter, req *http.Request) { io.Copy(io.Discard, req.Body) })
-	c, answers := connect(strings.Repeat("x", 50))
+	c, answers := r.dial(post + strings.Repeat("x", 50))
 	require.False(t, read(answers))
 	fmt.Fprint(c, "GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
 	require.False(t, read(answers), "the next request")
@@ -118,10 +112,10 @@ func TestEndOfAConnectionIsAnnounced(t *testing.T) {
 		http.NewResponseController(w).EnableFullDuplex() // answers without waiting for the rest
 		w.WriteHeader(413)
 	})
-	_, answers = connect("the first half")
+	_, answers = r.dial(post + "the first half")
 	require.True(t, read(answers))
 	r.g.setup.Load().upstreams[0].health.failed(time.Now(), time.Hour, true, false)
-	_, answers = connect("the first half")
+	_, answers = r.dial(post + "the first half")
 	require.True(t, read(answers), "nobody was asked")
 }
 
@@ -137,13 +131,10 @@ func TestClientBreaksOffItsBody(t *testing.T) {
 			io.Copy(io.Discard, req.Body)
 		})
 	}
-	c, err := net.Dial("tcp", r.front.Listener.Addr().String())
-	require.NoError(t, err)
-	defer c.Close()
-	io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n0123456789abcdef\r\n")
+	c, answer := r.dial("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n0123456789abcdef\r\n")
 	<-arrived
 	io.WriteString(c, "nonsense\r\n")
-	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	resp, err := http.ReadResponse(answer, nil)
 	require.NoError(t, err)
 	require.Equal(t, 400, resp.StatusCode)
 	require.Zero(t, r.failures())

@@ -97,18 +97,18 @@ func TestKeysAreWithheld(t *testing.T) {
 			fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: %s\r\n\r\n", protocol)
 		}
 	})
-	answer := r.raw(t, "GET /v1/realtime HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+	answer := r.raw("GET /v1/realtime HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Protocol: openai-insecure-api-key.mine, realtime\r\n\r\n")
 	require.Contains(t, answer, "Sec-Websocket-Protocol: openai-insecure-api-key.mine\r\n")
 	require.NotContains(t, answer, "theirs")
-	answer = r.raw(t, "GET /v1/realtime HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+	answer = r.raw("GET /v1/realtime HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Protocol: realtime, openai-insecure-api-key.mine\r\n\r\n")
 	require.Contains(t, answer, "Sec-Websocket-Protocol: realtime\r\n")
-	answer = r.raw(t, "TRACE / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+	answer = r.raw("TRACE / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 	require.Contains(t, answer, "405")
 	require.NotContains(t, answer, "theirs")
-	require.Contains(t, r.raw(t, "CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\nConnection: close\r\n\r\n"), "405")
-	require.Contains(t, r.raw(t, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), "405")
+	require.Contains(t, r.raw("CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\nConnection: close\r\n\r\n"), "405")
+	require.Contains(t, r.raw("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), "405")
 }
 
 // An upstream that sends a client elsewhere repeats the query, not with its own key.

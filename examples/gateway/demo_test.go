@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -47,21 +46,18 @@ func TestCorpus(t *testing.T) {
 // The demo fails if the extractor does not do its work.
 func TestDemoFindsFaults(t *testing.T) {
 	t.Parallel()
-	call := 0
-	for want, id := range map[string]func(*extract.Request) string{
-		"moved":              func(*extract.Request) string { call++; return fmt.Sprint(call) },
-		"were taken for one": func(*extract.Request) string { return "1" },
+	for want, answers := range map[string][]seen{
+		"session s moved from a to b":         {{truth: "s", target: "a", session: "1"}, {truth: "s", target: "b", session: "1"}},
+		"sessions s and t were taken for one": {{truth: "s", target: "a", session: "1"}, {truth: "t", target: "a", session: "1"}},
+		"not recognised":                      {{truth: "s", target: "a"}},
 	} {
-		var out bytes.Buffer
-		err := demo(t.Context(), &out, extract.ExtractorFunc(func(r *extract.Request) (extract.Session, bool) {
-			return extract.Session{Source: "x", ID: id(r)}, true
-		}))
-		require.ErrorContains(t, err, want)
-		require.NotEmpty(t, out.String())
+		require.ErrorContains(t, outcome{answers: answers}.check(), want)
 	}
-	out, err := replay(t.Context(), corpus.Clients()[:1], extract.Chain{}, nil)
-	require.NoError(t, err)
-	require.ErrorContains(t, out.check(), "not recognised")
+	var out bytes.Buffer
+	require.ErrorContains(t, demo(t.Context(), &out, extract.ExtractorFunc(func(*extract.Request) (extract.Session, bool) {
+		return extract.Session{Source: "x", ID: "1"}, true
+	})), "were taken for one")
+	require.NotEmpty(t, out.String())
 }
 
 func TestFakeCachesPrefixes(t *testing.T) {

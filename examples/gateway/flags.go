@@ -86,29 +86,25 @@ func parse(args []string, stdout io.Writer) (options, error) {
 	if o.upstreams, err = readUpstreams(o.file, o.fixed); err != nil {
 		return o, err
 	}
-	switch {
-	case f.NArg() > 0:
+	for _, rule := range []struct {
+		broken  bool
+		message string
+	}{
 		// Not what it is: it may be meant for -upstream.
-		return o, fmt.Errorf("argument %d belongs to no flag, and there are only flags (see -help)", len(args)-f.NArg()+1)
-	case o.demo && f.NFlag() > 1:
-		return o, errors.New("-demo needs no other flag: give it alone")
-	case o.demo:
-	case len(o.upstreams) == 0:
-		return o, errors.New("no upstream: give -upstream name=url at least once, or -upstreams file, or try -demo")
-	case o.listen == "": // package net would take any port, on all addresses
-		return o, errors.New("-listen must be an address, such as 127.0.0.1:8080")
-	case o.ttl <= 0:
-		return o, errors.New("-ttl must be positive, such as 1h")
-	case o.capacity <= 0:
-		return o, errors.New("-capacity must be positive")
-	case o.bodyLimit <= 0:
-		return o, errors.New("-body-limit must be positive")
-	case o.cooldown <= 0:
-		return o, errors.New("-cooldown must be positive, such as 10s")
-	case o.patience < 0:
-		return o, errors.New("-patience must not be negative")
-	case o.slow != 0 && !(o.slow > 1 && o.slow <= maxSlow):
-		return o, fmt.Errorf("-slow must be more than 1 and at most %d, or 0 for never", maxSlow)
+		{f.NArg() > 0, fmt.Sprintf("argument %d belongs to no flag, and there are only flags (see -help)", len(args)-f.NArg()+1)},
+		{o.demo && f.NFlag() > 1, "-demo needs no other flag: give it alone"},
+		{!o.demo && len(o.upstreams) == 0, "no upstream: give -upstream name=url at least once, or -upstreams file, or try -demo"},
+		{o.listen == "", "-listen must be an address, such as 127.0.0.1:8080"}, // package net would take any port, on all addresses
+		{o.ttl <= 0, "-ttl must be positive, such as 1h"},
+		{o.capacity <= 0, "-capacity must be positive"},
+		{o.bodyLimit <= 0, "-body-limit must be positive"},
+		{o.cooldown <= 0, "-cooldown must be positive, such as 10s"},
+		{o.patience < 0, "-patience must not be negative"},
+		{o.slow != 0 && !(o.slow > 1 && o.slow <= maxSlow), fmt.Sprintf("-slow must be more than 1 and at most %d, or 0 for never", maxSlow)},
+	} {
+		if rule.broken {
+			return o, errors.New(rule.message)
+		}
 	}
 	return o, nil
 }

@@ -94,7 +94,7 @@
 // To put package affinity before a proxy of your own takes some ten lines, as its
 // ExampleSelection_Done_proxy shows. Here they are in setup.go (New), proxy.go (what a request
 // is), choose.go (Select), retry.go (once more) and attempt.go (Done). The rest is what a
-// gateway needs besides: health.go, trouble.go, limit.go, slow.go and retryafter.go say when
+// gateway needs besides: health.go, trouble.go, slow.go and retryafter.go say when
 // an upstream is left out, for what and for how long; hold.go, watchdog.go and stall.go, how
 // long to wait for whom; response.go, usage.go, lexer.go and state.go read responses;
 // credential.go puts keys in place; balancer.go places new conversations; transport.go

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/go-affinity/affinity"
 )
 
 func TestFailoverTriesOnceMore(t *testing.T) {
@@ -309,79 +307,6 @@ func TestLastResort(t *testing.T) {
 		require.Equal(t, 200, r.chat(fmt.Sprint("t", i)).StatusCode)
 	}
 	require.Equal(t, asked, r.backend("a").hits.Load(), "it asked to be left alone")
-}
-
-// Hundreds of conversations at once, while upstreams fail, flap, refuse with
-// Retry-After and die in mid-stream: no request is lost that somebody could
-// serve, nobody wanders, and afterwards the work is even again.
-func TestTroubleUnderLoad(t *testing.T) {
-	t.Parallel()
-	for name, failover := range map[string]affinity.FailoverPolicy{"rebind": affinity.FailoverRebind, "return": affinity.FailoverReturn} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			r := newRig(t, 4, func(o *options) { o.failover = failover })
-			const sessions = 40
-			var mu sync.Mutex
-			seen := make([]map[string]bool, sessions)
-			for i := range seen {
-				seen[i] = map[string]bool{}
-			}
-			round := func(prefix string, from, to int, breaks bool) map[string]int {
-				shares := map[string]int{}
-				var wg sync.WaitGroup
-				for i := from; i < to; i++ {
-					wg.Go(func() {
-						resp, err := r.try("POST", "/v1/chat/completions", strings.NewReader(`{"model":"m"}`), "X-Session-ID", fmt.Sprint(prefix, i))
-						if err != nil && breaks {
-							return // it had begun
-						}
-						if err != nil || resp.StatusCode != 200 {
-							t.Errorf("lost: %v %v", resp.Response, err)
-							return
-						}
-						mu.Lock()
-						defer mu.Unlock()
-						shares[resp.Header.Get(targetHeader)]++
-						if prefix == "s" {
-							seen[i][resp.Header.Get(targetHeader)] = true
-						}
-					})
-				}
-				wg.Wait()
-				return shares
-			}
-			bring := func() {
-				r.answer(200)
-				r.timePasses()
-			}
-			round("s", 0, sessions, false)
-			for range 3 { // a flaps
-				r.backend("a").answers(503)
-				round("s", 0, sessions, false)
-				bring()
-				round("s", 0, sessions, false)
-			}
-			r.backend("a").answers(429, "Retry-After", "30")
-			round("s", 0, sessions, false)
-			bring()
-			r.backend("a").does(func(w http.ResponseWriter, _ *http.Request) {
-				io.WriteString(w, "data: half\n\n")
-				w.(http.Flusher).Flush()
-				panic(http.ErrAbortHandler)
-			})
-			round("s", 0, sessions, true)
-			bring()
-			round("s", 0, sessions, false)
-			for i, targets := range seen {
-				require.LessOrEqual(t, len(targets), 2, "session %d was at %v", i, targets)
-			}
-			// New conversations spread over all that there are again.
-			last := round("new-", 0, 2*sessions, false)
-			for _, b := range r.backends {
-				require.NotZero(t, last[b.name], "%v", last)
-			}
-		})
-	}
 }
 
 // However often a request waits for an upstream, it waits a little each time.

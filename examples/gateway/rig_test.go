@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -213,6 +215,24 @@ func (r *rig) try(method, path string, body io.Reader, header ...string) (respon
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	return response{resp, string(text)}, err
+}
+
+// dial sends what is written to the gateway, as it is, and returns the connection.
+func (r *rig) dial(written string) (net.Conn, *bufio.Reader) {
+	r.t.Helper()
+	c, err := net.Dial("tcp", r.front.Listener.Addr().String())
+	require.NoError(r.t, err)
+	r.t.Cleanup(func() { c.Close() })
+	io.WriteString(c, written)
+	return c, bufio.NewReader(c)
+}
+
+// raw is dial for a request after which the connection ends. It returns the answer as it comes.
+func (r *rig) raw(request string) string {
+	c, answer := r.dial(request)
+	c.SetDeadline(time.Now().Add(5 * time.Second))
+	text, _ := io.ReadAll(answer)
+	return string(text)
 }
 
 func (r *rig) chat(session string) response {
