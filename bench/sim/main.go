@@ -122,12 +122,8 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 		rate:      *rate,
 		cooldown:  30 * time.Second,
 	}
-	switch *failover {
-	case "rebind":
-		cond.failover = affinity.FailoverRebind
-	case "return":
-		cond.failover = affinity.FailoverReturn
-	default:
+	var ok bool
+	if cond.failover, ok = map[string]affinity.FailoverPolicy{"rebind": affinity.FailoverRebind, "return": affinity.FailoverReturn}[*failover]; !ok {
 		return unknown("failover policy", *failover, []string{"rebind", "return"})
 	}
 	if cond.outage, err = parseSchedule(*outage); err != nil {

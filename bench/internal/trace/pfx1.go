@@ -2,6 +2,7 @@ package trace
 
 import (
 	"bufio"
+	"cmp"
 	"compress/gzip"
 	"fmt"
 	"io"
@@ -41,36 +42,16 @@ func Open(name string) (*Trace, error) {
 // and how many new nodes it has below that.
 func Read(r io.Reader) (*Trace, error) {
 	s := bufio.NewScanner(r)
-	if !s.Scan() {
-		return nil, fmt.Errorf("trace: no header: %w", orEOF(s.Err()))
+	s.Scan() // or there is no header
+	t := new(Trace)
+	var nodes int
+	var cols string
+	_, err := fmt.Sscanf(s.Text(), "#%s block=%d nodes=%d absolute=%t cols=%s", &t.Name, &t.Block, &nodes, &t.Absolute, &cols)
+	if err == nil && (t.Block <= 0 || cols != columns) {
+		err = fmt.Errorf("want a block of some tokens, and the columns %s", columns)
 	}
-	fields := strings.Fields(s.Text())
-	if len(fields) == 0 || !strings.HasPrefix(fields[0], "#") {
-		return nil, fmt.Errorf("trace: the header is %.60q", s.Text())
-	}
-	t := &Trace{Name: fields[0][1:]}
-	nodes := -1
-	for _, f := range fields[1:] {
-		key, value, _ := strings.Cut(f, "=")
-		var err error
-		switch key {
-		case "block":
-			t.Block, err = strconv.Atoi(value)
-		case "nodes":
-			nodes, err = strconv.Atoi(value)
-		case "absolute":
-			t.Absolute, err = strconv.ParseBool(value)
-		case "cols":
-			if value != columns {
-				err = fmt.Errorf("the columns are %s", value)
-			}
-		}
-		if err != nil {
-			return nil, fmt.Errorf("trace: header: %w", err)
-		}
-	}
-	if t.Block <= 0 {
-		return nil, fmt.Errorf("trace: the header says block=%d", t.Block)
+	if err != nil {
+		return nil, fmt.Errorf("trace: the header is %.200q: %w", s.Text(), cmp.Or(s.Err(), err))
 	}
 	next := 1
 	for line := 2; s.Scan(); line++ {
@@ -87,7 +68,7 @@ func Read(r io.Reader) (*Trace, error) {
 	if err := s.Err(); err != nil {
 		return nil, fmt.Errorf("trace: %w", err)
 	}
-	if nodes >= 0 && nodes != next-1 {
+	if nodes != next-1 {
 		return nil, fmt.Errorf("trace: %d nodes where the header says %d: cut off?", next-1, nodes)
 	}
 	return t, nil
@@ -95,12 +76,11 @@ func Read(r io.Reader) (*Trace, error) {
 
 func parseRow(line string) (Request, error) {
 	var v [8]int64
-	rest := line
-	for i := range v {
-		field, after, more := strings.Cut(rest, "\t")
-		if more != (i < len(v)-1) {
-			return Request{}, fmt.Errorf("not %d fields: %.80q", len(v), line)
-		}
+	fields := strings.Split(line, "\t")
+	if len(fields) != len(v) {
+		return Request{}, fmt.Errorf("not %d fields: %.80q", len(v), line)
+	}
+	for i, field := range fields {
 		n, err := strconv.ParseInt(field, 10, 64)
 		if err != nil {
 			return Request{}, err
@@ -108,7 +88,7 @@ func parseRow(line string) (Request, error) {
 		if (n < 0 && (n != -1 || i != 2)) || n > 1<<40 {
 			return Request{}, fmt.Errorf("field %d is %d", i+1, n)
 		}
-		v[i], rest = n, after
+		v[i] = n
 	}
 	switch {
 	case max(v[1], v[7]) > 1<<24 || max(v[3], v[4], v[6]) > 1<<30:
@@ -120,11 +100,4 @@ func parseRow(line string) (Request, error) {
 	return Request{
 		time.Duration(v[0]) * ms, int(v[1]), int(v[2]), int(v[3]), int(v[4]), time.Duration(v[5]) * ms, int(v[6]), int(v[7]),
 	}, nil
-}
-
-func orEOF(err error) error {
-	if err == nil {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }

@@ -66,13 +66,16 @@ func TestOpen(t *testing.T) {
 }
 
 func TestReadRefuses(t *testing.T) {
-	const head = "#x block=64 nodes=4 absolute=1\n"
+	const cols = " cols=t_ms,session,parent_session,prompt_tokens,output_tokens,dur_ms,attach,new\n"
+	const head = "#x block=64 nodes=4 absolute=1" + cols
+	_, err := trace.Read(strings.NewReader(head + "0\t0\t-1\t300\t1\t1\t0\t4\n"))
+	require.NoError(t, err)
 	for name, text := range map[string]string{
 		"nothing":         "",
 		"no header":       "0\t0\t-1\t1\t1\t1\t0\t1\n",
-		"no block":        "#x nodes=4\n",
-		"block of text":   "#x block=many\n",
-		"other columns":   "#x block=64 cols=a,b\n",
+		"no block":        "#x block=0 nodes=0 absolute=1" + cols,
+		"block of text":   "#x block=many nodes=0 absolute=1" + cols,
+		"other columns":   "#x block=64 nodes=0 absolute=1 cols=a,b\n",
 		"cut off":         head + "0\t0\t-1\t300\t1\t1\t0\t3\n",
 		"few fields":      head + "0\t0\t-1\t300\t1\t1\t0\n",
 		"many fields":     head + "0\t0\t-1\t300\t1\t1\t0\t4\t5\n",
