@@ -20,7 +20,7 @@ func TestAdmin(t *testing.T) {
 	r := newRig(t, 2)
 	admin := httptest.NewServer(r.g.admin())
 	defer admin.Close()
-	do := func(method, path string) (int, string) {
+	do := func(want int, method, path string) string {
 		req, err := http.NewRequest(method, admin.URL+path, nil)
 		require.NoError(t, err)
 		resp, err := http.DefaultClient.Do(req)
@@ -28,12 +28,11 @@ func TestAdmin(t *testing.T) {
 		defer resp.Body.Close()
 		b, err := io.ReadAll(resp.Body)
 		require.NoError(t, err)
-		return resp.StatusCode, string(b)
+		require.Equal(t, want, resp.StatusCode, method+" "+path)
+		return string(b)
 	}
 	read := func() (s status) {
-		code, text := do("GET", "/status")
-		require.Equal(t, 200, code)
-		require.NoError(t, json.Unmarshal([]byte(text), &s))
+		require.NoError(t, json.Unmarshal([]byte(do(200, "GET", "/status")), &s))
 		var selections, requests int64
 		for _, n := range s.Reasons {
 			selections += n
@@ -45,9 +44,7 @@ func TestAdmin(t *testing.T) {
 		require.Equal(t, s.Selections, requests)
 		return s
 	}
-	code, text := do("POST", "/reload")
-	require.Equal(t, 409, code)
-	require.Contains(t, text, "there is no file to read")
+	require.Contains(t, do(409, "POST", "/reload"), "there is no file to read")
 	first := r.chat("s1")
 	r.chat("s1")
 	r.chat("s2")
@@ -67,17 +64,14 @@ func TestAdmin(t *testing.T) {
 		require.Zero(t, u.OutUntil)
 		require.Equal(t, 1, u.Bindings)
 	}
-	code, text = do("GET", "/")
-	require.Equal(t, 200, code)
+	text := do(200, "GET", "/")
 	require.Regexp(t, `(?m)^upstream +state +bindings +requests +failures +share +of cost +cached +begins +url$`, text)
 	require.Regexp(t, `(?m)^a +in +1 `, text)
 	require.Regexp(t, `(?m)^all +4$`, text)
 
-	code, _ = do("DELETE", "/sessions/"+first.Header.Get(sessionHeader))
-	require.Equal(t, 204, code)
+	do(204, "DELETE", "/sessions/"+first.Header.Get(sessionHeader))
 	require.Equal(t, "new", r.chat("s1").Header.Get(reasonHeader))
-	code, _ = do("DELETE", "/targets/"+r.chat("s2").Header.Get(targetHeader))
-	require.Equal(t, 204, code)
+	do(204, "DELETE", "/targets/"+r.chat("s2").Header.Get(targetHeader))
 	require.Equal(t, "new", r.chat("s2").Header.Get(reasonHeader))
 	for path, want := range map[string]int{
 		"/sessions/0000000000000001":  404,
@@ -93,42 +87,35 @@ func TestAdmin(t *testing.T) {
 		"/nothing/0000000000000001":   404,
 		"/status":                     405,
 	} {
-		code, _ = do("DELETE", path)
-		require.Equal(t, want, code, path)
+		do(want, "DELETE", path)
 	}
 
-	code, _ = do("PUT", "/targets/a/drain?for=1h")
-	require.Equal(t, 204, code)
-	_, text = do("GET", "/")
+	do(204, "PUT", "/targets/a/drain?for=1h")
+	text = do(200, "GET", "/")
 	require.Regexp(t, `(?m)^a +in, draining until [0-9:]+ `, text)
 	require.WithinDuration(t, time.Now().Add(time.Hour), read().Upstreams[0].DrainEnds, time.Minute)
 	require.False(t, read().Upstreams[1].Draining)
 	for i := range 5 {
 		require.Equal(t, "b", r.chat(fmt.Sprint("drained-", i)).Header.Get(targetHeader))
 	}
-	code, text = do("POST", "/targets/b/move?to=a")
-	require.Equal(t, 200, code)
+	text = do(200, "POST", "/targets/b/move?to=a")
 	require.Regexp(t, `^\{"moved":[56]\}`, text)
 	require.Equal(t, "a", r.chat("drained-1").Header.Get(targetHeader), "it keeps those it has")
-	code, _ = do("PUT", "/targets/a/drain")
-	require.Equal(t, 204, code)
-	_, text = do("GET", "/")
+	do(204, "PUT", "/targets/a/drain")
+	text = do(200, "GET", "/")
 	require.Regexp(t, `(?m)^a +in, draining +[0-9]`, text)
 	require.Zero(t, read().Upstreams[0].DrainEnds)
-	code, _ = do("DELETE", "/targets/a/drain")
-	require.Equal(t, 204, code)
+	do(204, "DELETE", "/targets/a/drain")
 	require.False(t, read().Upstreams[0].Draining)
 
 	digest := first.Header.Get(sessionHeader)
 	for _, to := range []string{"a", "b"} {
 		for _, which := range []string{"/sessions/" + digest, "/scopes/" + digest[:6]} {
-			code, _ = do("POST", which+"/move?to="+to)
-			require.Equal(t, 200, code)
+			do(200, "POST", which+"/move?to="+to)
 			require.Equal(t, to, r.chat("s1").Header.Get(targetHeader), which)
 		}
 	}
-	code, _ = do("DELETE", "/scopes/"+digest[:6])
-	require.Equal(t, 204, code)
+	do(204, "DELETE", "/scopes/"+digest[:6])
 	for _, u := range read().Upstreams {
 		require.Zero(t, u.Bindings)
 	}
@@ -141,8 +128,7 @@ func TestAdmin(t *testing.T) {
 		"POST /targets/a/move?to=x":    400,
 	} {
 		method, path, _ := strings.Cut(path, " ")
-		code, _ = do(method, path)
-		require.Equal(t, want, code, path)
+		do(want, method, path)
 	}
 
 	r.backend("a").answers(500)
@@ -155,7 +141,7 @@ func TestAdmin(t *testing.T) {
 		require.NotZero(t, u.OutUntil)
 		require.NotZero(t, u.Failures)
 	}
-	_, text = do("GET", "/")
+	text = do(200, "GET", "/")
 	require.Contains(t, text, "out until")
 }
 

@@ -125,12 +125,10 @@ func TestClientBreaksOffItsBody(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 2, func(o *options) { o.bodyLimit = 10 })
 	arrived := make(chan struct{}, 2)
-	for _, b := range r.backends {
-		b.does(func(_ http.ResponseWriter, req *http.Request) {
-			arrived <- struct{}{}
-			io.Copy(io.Discard, req.Body)
-		})
-	}
+	r.all(func(_ http.ResponseWriter, req *http.Request) {
+		arrived <- struct{}{}
+		io.Copy(io.Discard, req.Body)
+	})
 	c, answer := r.dial("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n0123456789abcdef\r\n")
 	<-arrived
 	io.WriteString(c, "nonsense\r\n")
@@ -314,17 +312,15 @@ func TestClientLeaves(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, 2, func(o *options) { o.hold = 1 }) // the client sees the status before the answer
 			arrived, left := make(chan struct{}, 2), make(chan struct{}, 2)
-			for _, b := range r.backends {
-				b.does(func(w http.ResponseWriter, req *http.Request) {
-					io.Copy(io.Discard, req.Body) // or the server does not watch the connection
-					if begin {
-						w.(http.Flusher).Flush()
-					}
-					arrived <- struct{}{}
-					<-req.Context().Done()
-					left <- struct{}{}
-				})
-			}
+			r.all(func(w http.ResponseWriter, req *http.Request) {
+				io.Copy(io.Discard, req.Body) // or the server does not watch the connection
+				if begin {
+					w.(http.Flusher).Flush()
+				}
+				arrived <- struct{}{}
+				<-req.Context().Done()
+				left <- struct{}{}
+			})
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			req, err := http.NewRequestWithContext(ctx, "POST", r.front.URL, strings.NewReader(`{}`))

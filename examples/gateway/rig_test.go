@@ -99,12 +99,26 @@ func (b *backend) does(h http.HandlerFunc) { b.answer.Store(&h) }
 
 func (b *backend) answers(status int, header ...string) {
 	b.does(func(w http.ResponseWriter, _ *http.Request) {
-		for i := 0; i < len(header); i += 2 {
-			w.Header().Set(header[i], header[i+1])
-		}
+		set(w.Header(), header)
 		w.WriteHeader(status)
 		fmt.Fprintf(w, "status of %s", b.name)
 	})
+}
+
+// streams has a backend answer with a stream of these events.
+func (b *backend) streams(events string) {
+	b.does(func(w http.ResponseWriter, req *http.Request) {
+		io.Copy(io.Discard, req.Body)
+		w.Header().Set("Content-Type", "text/event-stream")
+		io.WriteString(w, events)
+	})
+}
+
+// all has all backends do the same.
+func (r *rig) all(h http.HandlerFunc) {
+	for _, b := range r.backends {
+		b.does(h)
+	}
 }
 
 // answer has all backends answer.
@@ -114,17 +128,22 @@ func (r *rig) answer(status int, header ...string) {
 	}
 }
 
+// set sets headers that are listed as name, value, name and so on.
+func set(h http.Header, list []string) {
+	for i := 0; i < len(list); i += 2 {
+		h.Set(list[i], list[i+1])
+	}
+}
+
 func (r *rig) backend(name string) *backend { return r.backends[name[0]-'a'] }
 
 // echoes lets the backends answer with what they were sent.
 func (r *rig) echoes() {
-	for _, b := range r.backends {
-		b.does(func(w http.ResponseWriter, req *http.Request) {
-			// Read first: the server stops reading when the answer is long.
-			body, _ := io.ReadAll(req.Body)
-			w.Write(body)
-		})
-	}
+	r.all(func(w http.ResponseWriter, req *http.Request) {
+		// Read first: the server stops reading when the answer is long.
+		body, _ := io.ReadAll(req.Body)
+		w.Write(body)
+	})
 }
 
 // overTLS starts a server that the gateway is to have as its only upstream, as change has it,

@@ -224,11 +224,9 @@ func TestWhatWasCreatedIsFoundAgain(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, 4)
 			var n atomic.Int64
-			for _, b := range r.backends {
-				b.does(func(w http.ResponseWriter, _ *http.Request) {
-					fmt.Fprintf(w, way.answer, fmt.Sprintf(way.name, n.Add(1)))
-				})
-			}
+			r.all(func(w http.ResponseWriter, _ *http.Request) {
+				fmt.Fprintf(w, way.answer, fmt.Sprintf(way.name, n.Add(1)))
+			})
 			for i := 1; i <= 12; i++ {
 				n.Store(int64(100 * i))
 				name := fmt.Sprintf(way.name, 100*i+1)

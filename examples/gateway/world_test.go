@@ -175,9 +175,7 @@ func serves(begins time.Duration) func() (*http.Response, error) {
 func refuses(code int, header ...string) func() (*http.Response, error) {
 	return func() (*http.Response, error) {
 		h := http.Header{}
-		for i := 0; i < len(header); i += 2 {
-			h.Set(header[i], header[i+1])
-		}
+		set(h, header)
 		return &http.Response{StatusCode: code, Header: h, Body: io.NopCloser(strings.NewReader("{}"))}, nil
 	}
 }
@@ -186,9 +184,7 @@ func refuses(code int, header ...string) func() (*http.Response, error) {
 func (w *world) request(method, path string, body io.Reader, header ...string) *http.Request {
 	ctx := context.WithValue(w.t.Context(), http.ServerContextKey, new(http.Server))
 	r := httptest.NewRequestWithContext(ctx, method, path, body)
-	for i := 0; i < len(header); i += 2 {
-		r.Header.Set(header[i], header[i+1])
-	}
+	set(r.Header, header)
 	return r
 }
 
