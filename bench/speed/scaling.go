@@ -21,6 +21,7 @@ func scaling(s *session) (result.Group, error) {
 		Title: "two goroutines beside one, on hits",
 		Notes: []string{
 			"ns is wall time by the operations of all. The control hashes a string that each goroutine has to itself: more than it gains with two processors, nobody can.",
+			"Select gets the same Requests over and over.",
 		},
 	}
 	targets := targetsOf(8)
@@ -34,7 +35,7 @@ func scaling(s *session) (result.Group, error) {
 			return selectHits(newSelector(affinity.Config[*plain.Target]{}), targets, hot)
 		}},
 		{"Cache.Get", func(hot bool) func(thread, n int) { return tableHits(peers.Ours, hot) }},
-		{"plain", func(hot bool) func(thread, n int) { return tableHits(peers.Plain, hot) }},
+		{"plain, its map alone", func(hot bool) func(thread, n int) { return tableHits(peers.Plain, hot) }},
 	} {
 		var contenders []lap.Contender
 		for _, c := range []struct {
