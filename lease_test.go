@@ -249,6 +249,14 @@ func TestWhatTakesNoLease(t *testing.T) {
 			_, err := s.Pick(t.Context(), session("s"), []string{"a"})
 			require.NoError(t, err)
 		},
+		"first Select that is done at once": func(t *testing.T, s *affinity.Selector[string]) {
+			mustSelect(t, s, session("s"), "a").Done(affinity.Outcome{})
+		},
+		"Select of a failover that is done at once": func(t *testing.T, s *affinity.Selector[string]) {
+			mustSelect(t, s, session("s"), "b")
+			elapse(time.Second)
+			mustSelect(t, s, session("s"), "a").Done(affinity.Outcome{})
+		},
 		"a side call": func(t *testing.T, s *affinity.Selector[string]) {
 			mustSelect(t, s, session("s"), "a").Done(affinity.Outcome{})
 			elapse(time.Second)

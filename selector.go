@@ -290,10 +290,11 @@ func has(chain extract.Chain, such func(extract.Extractor) bool) bool {
 // what another request has done names the stamp that it goes by (see Cache.bind).
 
 // Pick is Select for callers that want nothing but the target. No outcome can be
-// reported, so the binding lives for a TTL from now, however long the answer takes. Pick
-// makes a Selector a [Picker], which can be the fallback of another Selector; a
-// [Balancer] that is the fallback of the inner one then goes by its estimates, since it
-// is told of no outcome.
+// reported, so the binding lives for a TTL from now, however long the answer takes. (Who
+// wants the Decision as well, but will not know the outcome: Select, and Done with the zero
+// Outcome at once.) Pick makes a Selector a [Picker], which can be the fallback of another
+// Selector; a [Balancer] that is the fallback of the inner one then goes by its estimates,
+// since it is told of no outcome.
 func (s *Selector[T]) Pick(ctx context.Context, req *extract.Request, candidates []T) (T, error) {
 	var sel Selection[T]
 	err := s.decide(ctx, req, candidates, false, &sel)
@@ -1539,6 +1540,10 @@ func (sel *Selection[T]) endLearned(served bool) {
 // one that the session would take over, whose Session is that of req then. It changes
 // nothing and asks no fallback. The target need not be among anybody's candidates: with
 // [FailoverReturn], it is the home even while that is away and a detour serves.
+//
+// Where it takes a query to list the candidates, ask for the home first and, if it can
+// serve, Select with it as the only candidate. The session then stays there even if it is
+// overloaded or the deadline of a drain has passed.
 func (s *Selector[T]) Peek(req *extract.Request) (Binding, bool) {
 	var q query
 	if !s.identify(&q, req) || s.closed.Load() {

@@ -1390,3 +1390,51 @@ func TestInvalidateATurn(t *testing.T) {
 		require.Equal(t, id == "neighbour", ok)
 	}
 }
+
+// Where the candidates are not listed if the home can serve, sessions stay there.
+func TestPeekedHomeAsTheOnlyCandidate(t *testing.T) {
+	t.Parallel()
+	for name, play := range map[string]func(*affinity.Selector[string], *auditor) *extract.Request{
+		"bound": func(*affinity.Selector[string], *auditor) *extract.Request { return session("s") },
+		"a later turn": func(s *affinity.Selector[string], _ *auditor) *extract.Request {
+			mustSelect(t, s, chatTurn(1, 1), "a").Done(served)
+			return chatTurn(1, 2)
+		},
+		"overloaded": func(s *affinity.Selector[string], a *auditor) *extract.Request {
+			mustSelect(t, s, chatTurn(1, 1), "a").Done(served)
+			a.overload("a")
+			return chatTurn(1, 2)
+		},
+		"drained": func(s *affinity.Selector[string], _ *auditor) *extract.Request {
+			s.Drain("a", time.Now().Add(time.Second))
+			elapse(2 * time.Second)
+			return session("s")
+		},
+		"idle": func(s *affinity.Selector[string], _ *auditor) *extract.Request {
+			teach(t, s, "a")
+			elapse(10 * time.Minute)
+			return session("s")
+		},
+		"away": func(s *affinity.Selector[string], _ *auditor) *extract.Request {
+			mustSelect(t, s, session("s"), "b").Done(served)
+			elapse(time.Second)
+			return session("s")
+		},
+	} {
+		for policy, p := range policies {
+			t.Run(name+" "+policy, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					a := newAuditor(t)
+					s := newSelector(t, affinity.Config[string]{Fallback: a, Failover: p, TTL: time.Hour})
+					mustSelect(t, s, session("s"), "a").Done(served)
+					elapse(time.Second)
+					req := play(s, a)
+					home := mustPeek(t, s, req).Target
+					mustSelect(t, s, req, home).Done(served)
+					elapse(time.Hour - 1)
+					require.Equal(t, home, mustPeek(t, s, req).Target)
+				})
+			})
+		}
+	}
+}
