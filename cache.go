@@ -68,7 +68,8 @@ type Key struct{ k table.Key }
 // stands for no session.
 //
 // You may tell it to an upstream, say as a prompt_cache_key where the client sends none
-// and no other Cache serves its turns.
+// and no other Cache serves its turns. For a name that is the same in all processes, see
+// the example Restart of balance.Rendezvous.
 type Digest uint64
 
 // A Digest has the bits of the scope on top, then flags that are always 0, then those of

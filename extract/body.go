@@ -13,11 +13,11 @@ import (
 // A path is one of package gjson: member names with dots between them, such as
 // "metadata.thread_id", and more (https://github.com/tidwall/gjson/blob/master/SYNTAX.md):
 // "a\.b" is one name, "meta.blob.@fromstr.sid" looks into a string that holds JSON. Only
-// a string that is an [ID] counts. Of several members of one name the last counts or,
-// behind the plain names that a path begins with, the first. The body is walked at most
-// once for all built-in extractors and all paths, however many a chain has; but below the
-// top level, and if there are more than 64 members that no built-in extractor knows, each
-// path is looked up by itself.
+// a string that is an [ID] counts; "ticket.@tostr" makes one of a number. Of several
+// members of one name the last counts or, behind the plain names that a path begins with,
+// the first. The body is walked at most once for all built-in extractors and all paths,
+// however many a chain has; but below the top level, and if there are more than 64 members
+// that no built-in extractor knows, each path is looked up by itself.
 func Body(paths ...string) Extractor {
 	ps := make([]bodyPath, len(paths))
 	for i, p := range paths {

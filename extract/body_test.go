@@ -291,6 +291,8 @@ func TestBody(t *testing.T) {
 		{"an escaped dot inside", []string{`a.chat\.id`}, `{"a":{"chat.id":"c"}}`, `a.chat\.id`, "c"},
 		{"a pipe", []string{"chat|id"}, `{"chat":{"id":"c"}}`, "chat|id", "c"},
 		{"a modifier", []string{"chat.@reverse.0"}, `{"chat":["a","c"]}`, "chat.@reverse.0", "c"},
+		{"a number as a string", []string{"chat.@tostr"}, `{"chat":48213}`, "chat.@tostr", "48213"},
+		{"no number as a string", []string{"chat.@tostr"}, `{"chat":0}`, "", ""},
 		{"escapes in the value", []string{"chat"}, `{"chat":"\u0063"}`, "chat", "c"},
 		{"escapes in the value of an inner member", []string{"chat.*"}, `{"chat":{"id":"\u0063"}}`, "chat.*", "c"},
 		{"first path", []string{"a", "b"}, `{"b":"2","a":"1"}`, "a", "1"},
