@@ -290,11 +290,13 @@ func has(chain extract.Chain, such func(extract.Extractor) bool) bool {
 // what another request has done names the stamp that it goes by (see Cache.bind).
 
 // Pick is Select for callers that want nothing but the target. No outcome can be
-// reported, so the binding lives for a TTL from now, however long the answer takes. (Who
-// wants the Decision as well, but will not know the outcome: Select, and Done with the zero
-// Outcome at once.) Pick makes a Selector a [Picker], which can be the fallback of another
-// Selector; a [Balancer] that is the fallback of the inner one then goes by its estimates,
-// since it is told of no outcome.
+// reported, so the binding lives for a TTL from now, however long the answer takes. A
+// caller that wants the Decision as well, but never learns the outcome, can Select and
+// call Done with the zero Outcome at once.
+//
+// Pick makes a Selector a [Picker], which can be the fallback of another Selector; a
+// [Balancer] that is the fallback of the inner one then goes by its estimates, since it
+// is told of no outcome.
 func (s *Selector[T]) Pick(ctx context.Context, req *extract.Request, candidates []T) (T, error) {
 	var sel Selection[T]
 	err := s.decide(ctx, req, candidates, false, &sel)
