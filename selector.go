@@ -349,23 +349,20 @@ func (s *Selector[T]) decide(ctx context.Context, req *extract.Request, candidat
 // that it refers to, if that is known and a candidate, and otherwise where the fallback
 // says.
 func (s *Selector[T]) sessionless(ctx context.Context, q *query, candidates []T, sel *Selection[T]) error {
-	reason, p := ReasonNoSession, nobody
+	v := verdict{reason: ReasonNoSession, pick: nobody}
 	if q.req != nil && s.cache.learned.Load() && !s.closed.Load() {
 		q.now = s.cache.now()
-		var absent string
-		if p, absent = s.stateHolder(q, candidates); s.cfg.FailPinned && absent != "" {
-			return &PinnedError{absent}
-		}
-	}
-	if p.i >= 0 {
-		reason = ReasonPinned
-	} else {
-		var err error
-		if p, err = s.askFallback(ctx, q.req, candidates, ""); err != nil {
+		if err := s.heedState(q, &standing{}, candidates, &v); err != nil {
 			return err
 		}
 	}
-	s.fillUnbound(q, candidates, &p, reason, sel)
+	if v.i < 0 {
+		var err error
+		if v.pick, err = s.askFallback(ctx, q.req, candidates, ""); err != nil {
+			return err
+		}
+	}
+	s.fillUnbound(q, candidates, &v.pick, v.reason, sel)
 	return nil
 }
 
@@ -606,8 +603,8 @@ func (s *Selector[T]) serveHome(q *query, candidates []T, sel *Selection[T]) boo
 // among the candidates. It reports whether it has answered, and whether the session is away
 // at all. If the session is away and serveDetour has not answered, place has to.
 func (s *Selector[T]) serveDetour(q *query, l *located, i int, candidates []T, sel *Selection[T]) (served, away bool) {
-	if i >= 0 && !q.beside {
-		s.notePresence(l.target, i, q.now)
+	if i >= 0 {
+		s.notePresence(q, l.target, i)
 	}
 	p := &l.target.Traits.Presence
 	if last := p.LastMissed(); last == 0 || q.now-last > q.ttl+int64(leaseLimit) {
@@ -624,23 +621,23 @@ func (s *Selector[T]) serveDetour(q *query, l *located, i int, candidates []T, s
 		s.cache.learned.Load() && q.refersToState():
 		return false, true
 	}
-	if i < 0 && !q.beside {
-		s.notePresence(l.target, i, q.now)
+	if i < 0 {
+		s.notePresence(q, l.target, i)
 	}
 	sel.From, sel.at = l.target.Name, d
 	s.hit(q, candidates[j], ReasonDetour, sel)
 	return true, true
 }
 
-// notePresence notes whether t, whose index is i, is among the candidates of one of
-// its sessions. Only FailoverReturn needs to know.
-func (s *Selector[T]) notePresence(t *registry.Target, i int, now int64) {
+// notePresence notes whether t, whose index is i, is among the candidates of a turn of
+// one of its sessions. Only FailoverReturn needs to know.
+func (s *Selector[T]) notePresence(q *query, t *registry.Target, i int) {
 	switch p := &t.Traits.Presence; {
-	case s.cfg.Failover != FailoverReturn:
+	case s.cfg.Failover != FailoverReturn, q.beside:
 	case i < 0:
-		p.Missing(now)
+		p.Missing(q.now)
 	case p.Away():
-		p.Present(now)
+		p.Present(q.now)
 	}
 }
 
@@ -797,22 +794,15 @@ func (s *Selector[T]) place(ctx context.Context, q *query, candidates []T, sel *
 func (s *Selector[T]) placeSideCall(ctx context.Context, q *query, candidates []T, sel *Selection[T]) error {
 	q.beside = true
 	var st standing
-	s.survey(q, candidates, &st)
-	v := verdict{pick: nobody}
-	if st.target != nil {
-		if v = s.judge(q, &st, candidates); v.reason == ReasonExpired {
-			v = verdict{reason: ReasonInherited, pick: at(st.home, st.target)} // it needs no warm prompt
-		}
-	}
-	if err := s.heedState(q, &st, candidates, &v); err != nil {
+	v, err := s.weigh(q, candidates, &st)
+	if err != nil {
 		return err
 	}
 	if v.i < 0 {
-		p, err := s.askFallback(ctx, q.req, candidates, "")
-		if err != nil {
+		v = verdict{reason: ReasonSideCall}
+		if v.pick, err = s.askFallback(ctx, q.req, candidates, ""); err != nil {
 			return err
 		}
-		v = verdict{reason: ReasonSideCall, pick: p}
 	}
 	s.fillUnbound(q, candidates, &v.pick, v.reason, sel)
 	sel.Session, sel.From = st.session, v.from
@@ -829,22 +819,12 @@ func (s *Selector[T]) placeSideCall(ctx context.Context, q *query, candidates []
 // Requests that waited for another one find the binding that it has made.
 func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel *Selection[T]) error {
 	var st standing
-	s.survey(q, candidates, &st)
-	v := verdict{reason: ReasonNew, pick: nobody}
-	if st.target != nil {
-		if st.stays {
-			s.notePresence(st.target, st.home, q.now)
-		}
-		v = s.judge(q, &st, candidates)
-	}
-	if !st.own || v.reason != ReasonBound || s.stateFirst() { // else the home goes before state
-		if err := s.heedState(q, &st, candidates, &v); err != nil {
-			return err
-		}
+	v, err := s.weigh(q, candidates, &st)
+	if err != nil {
+		return err
 	}
 	goesOn := st.own && v.i >= 0 && v.i == st.home // where it is, with the record that it has
 	if v.i < 0 {
-		var err error
 		if v.pick, err = s.askFallback(ctx, q.req, candidates, v.except); err != nil {
 			return err
 		}
@@ -886,6 +866,23 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 		sel.stayed = sel.stayed && sel.ID == st.target.Name
 	}
 	return nil
+}
+
+// weigh finds out what is known of the session of q, and returns where that has it go. st must
+// be zero. The error is a *PinnedError.
+func (s *Selector[T]) weigh(q *query, candidates []T, st *standing) (v verdict, err error) {
+	s.survey(q, candidates, st)
+	v = verdict{reason: ReasonNew, pick: nobody}
+	if st.target != nil {
+		if st.stays {
+			s.notePresence(q, st.target, st.home)
+		}
+		v = s.judge(q, st, candidates)
+	}
+	if !st.own || v.reason != ReasonBound || s.stateFirst() { // else the home goes before state
+		err = s.heedState(q, st, candidates, &v)
+	}
+	return v, err
 }
 
 // A standing is what is known of a session that is to be placed.
@@ -1054,6 +1051,9 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 	case traits.DrainDue(q.now): // but there is no other candidate
 		return st.stay()
 	case stale && !q.refersToState():
+		if q.beside { // it needs no warm prompt
+			return verdict{reason: ReasonInherited, pick: at(i, st.target)}
+		}
 		return verdict{reason: ReasonExpired, pick: nobody, from: home}
 	case s.shouldYield(q, st.target) && !q.refersToState() &&
 		(j >= 0 || second.target == nil && len(s.open(candidates, home)) > 0) && // it is not sent to a third target
@@ -1255,7 +1255,7 @@ func (s *Selector[T]) write(q *query, key Key, stamp uint32, mark Digest, candid
 		if ok {
 			s.fillBound(q, candidates[v.i], v.reason, sel)
 			sel.leased, sel.ticket = q.lease, v.ticket
-			s.notePresence(sel.at.target, v.i, q.now)
+			s.notePresence(q, sel.at.target, v.i)
 			return true
 		}
 		if sel.at.target != nil {

@@ -941,6 +941,26 @@ func TestStateOfASideCall(t *testing.T) {
 	}
 }
 
+// Where the home of a session is there, a side call that refers to state elsewhere goes there as
+// a turn does, however long the session has paused.
+func TestSideCallsGoHomeBeforeState(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
+		teach(t, s, "a")
+		mustSelect(t, s, session("s"), "a").Done(served)
+		mustSelect(t, s, session("other"), "b").Learn("resp_1")
+		for range 2 {
+			elapse(6 * time.Minute)
+			for _, method := range []string{http.MethodHead, http.MethodPost} {
+				req := session("s")
+				req.Method, req.Body = method, []byte(`{"previous_response_id":"resp_1"}`)
+				require.Equal(t, "a", mustSelect(t, s, req, "b", "a").Target, method)
+			}
+		}
+	})
+}
+
 // What a side call refers to is taken to be at the home of its session, too, where nobody
 // has told of it.
 func TestUnknownStateOfASideCall(t *testing.T) {
