@@ -642,6 +642,8 @@ func traps() []trap {
 			chat(sys("s"), u("hi"), a("x"), u("Context attached to this message:\n- 1\n\nFind them.\n\n---\n\n[User query]:\n\non")), continues},
 		{"Obsidian Copilot has found something in the vault", chat(sys("s"), u("hi"), a("x"), u("\n\nAnswer the question based only on the following context:\n1\n\n---\n\n[User query]:\n\non")),
 			chat(sys("s"), u("hi"), a("x"), u("on"), a("y"), u("and")), continues},
+		{"Obsidian Copilot has something attached", chat(sys("s"), u("hi"), a("x"), u("Context attached to this message:\n- 1\n\n---\n\n[User query]:\n\non")),
+			chat(sys("s"), u("hi"), a("x"), u("on"), a("y"), u("and")), continues},
 		{"Obsidian Copilot shows other notes", chat(sys("s"), u("<active_note>1</active_note>\n\n---\n\n[User query]:\n\nhi")),
 			chat(sys("s"), u("<active_note>2</active_note>\n\n---\n\n[User query]:\n\nhi")), apart},
 		{"Obsidian Copilot has no question", chat(u("hi"), a("x"), u("<a>1</a>\n\n[User query]:\n")), chat(u("hi"), a("x"), u("<a>2</a>\n\n[User query]:\n")), apart},

@@ -21,7 +21,8 @@ import (
 // should be what comes and goes from turn to turn, and never what tells two conversations
 // apart. To add the element of another client, which the client must always close, add its
 // name to injectedTags, among those that stay as long; or, if it is in a message of its own
-// and anybody may use the name, to contextTags.
+// and anybody may use the name, to contextTags. What it writes around a question is a row of
+// wrappings.
 
 // injectedTags are the elements in which clients wrap what they put into a
 // person's message, as they open and close them.
@@ -87,6 +88,41 @@ var injectedBeginnings = [][]byte{
 	[]byte(`## Relevant Memories\nConsider these memories when responding:`),
 	[]byte(`## Memory\nUse MEMORY.md and the loaded topic files when they are relevant.`),
 	[]byte(`## Additional Context\nConsider the following information from source documents when responding to the user:`),
+}
+
+// A wrapping is what a client writes around the question at hand, in one text with it, and leaves
+// out of the next turn: it shows there what it has looked up. Many applications do the same in
+// a form of their own, and keep it in the message: that counts as a person's words.
+//
+// The text begins with front and ends with end. The question begins behind the label, at the last
+// place where that is or, if it does not go on up to the end, at the first; and it ends where
+// behind is, at the last place if there is an end, and else at the first. Any of these may be
+// empty. Where a label has no question behind it, this is none; without a label, a
+// text without a question is all the client's.
+type wrapping struct{ front, label, behind, end []byte }
+
+var wrappings = []wrapping{
+	newWrapping("Please answer the question based on the reference materials", `## My question is:\n\n`, `\n\n## Reference Materials:\n\n`, ""), // Cherry Studio
+	newWrapping(`Context information is below.\n`, `\nQuery: `, "", "Answer:"),                                                                  // Spring AI, see also cutContext
+	newWrapping("", "", `\n\nRespond with the corresponding output fields, starting with the field `, // DSPy, of the form of an answer
+		"and then ending with the marker for `[[ ## completed ## ]]`."),
+	newWrapping("", "", `\n[EXTRAS]\n{`, "}"),          // Agent Zero: the time and the like, as JSON, in which a line break is an escape
+	newWrapping(`[EXTRAS]\n{`, "", `[EXTRAS]\n{`, "}"), // in a block of its own
+	newWrapping("<", queryLabel, "", ""),               // Obsidian Copilot: notes, or what it has found in them
+	newWrapping("Context attached to this message:", queryLabel, "", ""),
+	newWrapping("Answer the question based only on the following context:", queryLabel, "", ""),
+	newWrapping("<context>", "</reminderInstructions>", "", ""), // Copilot Chat
+	newWrapping(webUIFront, "<user_query>", "", "</user_query>"),
+	newWrapping(webUIFront, "</context>", "", ""), // what was looked up may have such elements itself
+}
+
+const (
+	queryLabel = `\n\n[User query]:\n`
+	webUIFront = `### Task:\nRespond to the user query using the provided context` // Open WebUI
+)
+
+func newWrapping(front, label, behind, end string) wrapping {
+	return wrapping{[]byte(front), []byte(label), []byte(behind), []byte(end)}
 }
 
 // A stay says how long what a client injected stays where it is.
@@ -168,20 +204,10 @@ func split(text []byte, inject injector) (words []byte) {
 		return nil
 	}
 	words = cutRuntime(words, inject)
-	words = cutExtras(words, inject)
-	words = cutReferences(words, inject)
 	words = cutContext(words, inject)
-	words = cutFields(words, inject)
-	words = cutNotes(words, inject)
+	words = cutWrapping(words, inject)
 	if bytes.IndexByte(words, '<') < 0 { // as in most
 		return words
-	}
-	if n := lookedUp(words); n > 0 {
-		inject(words[:n], passes)
-		words = trimStart(words[n:])
-		if query, ok := bytes.CutPrefix(words, []byte("<user_query>")); ok { // Open WebUI
-			words = trim(bytes.TrimSuffix(query, []byte("</user_query>")))
-		}
 	}
 	return cutTags(words, inject)
 }
@@ -245,124 +271,56 @@ func cutRuntime(words []byte, inject injector) []byte {
 	return words
 }
 
-// cutExtras returns words without what Agent Zero says of the time and the like, as JSON, behind
-// the last message only.
-func cutExtras(words []byte, inject injector) []byte {
-	if !bytes.HasSuffix(words, []byte("}")) { // as most
+// cutContext returns the question out of what Spring AI makes of the last one: it puts what it has
+// looked up behind the question.
+func cutContext(words []byte, inject injector) []byte {
+	const longest = 4 << 10 // of a question that is answered so
+	// A capital letter to look for is soon found to be missing, as in most; line breaks are everywhere.
+	i := bytes.Index(words[:min(len(words), longest)], []byte("Context information is below, surrounded by ----"))
+	if i < 0 {
 		return words
 	}
-	const line = len(`\n`)
-	opening := []byte(`[EXTRAS]\n{`)
-	if !bytes.Contains(words, opening) { // as most: LastIndex takes many times as long
+	question, ok := bytes.CutSuffix(words[:i], paragraphBreak)
+	if question = trimEnd(question); !ok || len(question) == 0 {
 		return words
 	}
-	switch i := bytes.LastIndex(words, opening); { // the JSON has it nowhere: there, a line break is an escape
-	case i == 0:
-		inject(words, passes)
-		return nil
-	case i >= line && string(words[i-line:i]) == `\n`:
-		inject(words[i:], passes)
-		return trimEnd(words[:i])
+	inject(words[i:], passes)
+	return question
+}
+
+// cutWrapping returns the question out of the first of the wrappings that fits.
+func cutWrapping(words []byte, inject injector) []byte {
+	for i := range wrappings {
+		f := &wrappings[i]
+		if !bytes.HasPrefix(words, f.front) || !bytes.HasSuffix(words, f.end) {
+			continue
+		}
+		before, question, ok := cutAt(words[:len(words)-len(f.end)], f.label, len(f.behind) == 0)
+		var behind []byte
+		if ok && len(f.behind) > 0 {
+			question, behind, ok = cutAt(question, f.behind, len(f.end) > 0)
+		}
+		if question = trim(question); !ok || len(question) == 0 && len(f.label) > 0 {
+			continue
+		}
+		for _, text := range [...][]byte{before, behind} {
+			if len(text) > 0 {
+				inject(text, passes)
+			}
+		}
+		return question
 	}
 	return words
 }
 
-// cutReferences returns the question out of what Cherry Studio makes of the last one: the
-// question stands in the midst of what it has looked up for it.
-func cutReferences(words []byte, inject injector) []byte {
-	if !bytes.HasPrefix(words, []byte("Please answer the question based on the reference materials")) {
-		return words
+// cutAt is bytes.Cut or, if last is set, cuts at the last place.
+func cutAt(text, sep []byte, last bool) (before, behind []byte, found bool) {
+	before, behind, found = bytes.Cut(text, sep)
+	if found && last { // LastIndex takes many times as long to find nothing
+		i := bytes.LastIndex(text, sep)
+		before, behind = text[:i], text[i+len(sep):]
 	}
-	before, rest, _ := bytes.Cut(words, []byte(`## My question is:\n\n`))
-	question, behind, ok := bytes.Cut(rest, []byte(`\n\n## Reference Materials:\n\n`))
-	if !ok || len(trim(question)) == 0 {
-		return words
-	}
-	inject(before, passes)
-	inject(behind, passes)
-	return trim(question)
-}
-
-// cutNotes returns the question out of what Obsidian Copilot makes of the last one, which stands
-// behind notes, or what it has found in them.
-func cutNotes(words []byte, inject injector) []byte {
-	const longest = 4 << 10 // of a question
-	if len(words) == 0 || words[0] != '<' && !bytes.HasPrefix(words, []byte("Context attached to this message:")) &&
-		!bytes.HasPrefix(words, []byte("Answer the question based only on the following context:")) {
-		return words
-	}
-	label := []byte(`\n\n[User query]:\n`)
-	far := max(0, len(words)-longest)
-	i := bytes.Index(words[far:], label)
-	if i < 0 {
-		return words
-	}
-	question := trim(words[far+i+len(label):])
-	if len(question) == 0 {
-		return words
-	}
-	inject(words[:far+i], passes)
-	return question
-}
-
-// cutContext returns the question out of what Spring AI makes of the last one: it puts what it has
-// looked up behind the question or, with another advisor, in front of it.
-func cutContext(words []byte, inject injector) []byte {
-	const longest = 4 << 10 // of a question that is answered so
-	// A capital letter to look for is soon found to be missing, as in most; line breaks are everywhere.
-	if i := bytes.Index(words[:min(len(words), longest)], []byte("Context information is below, surrounded by ----")); i >= 0 {
-		question, ok := bytes.CutSuffix(words[:i], paragraphBreak)
-		if question = trimEnd(question); ok && len(question) > 0 {
-			inject(words[i:], passes)
-			return question
-		}
-		return words
-	}
-	rest, ok := bytes.CutSuffix(words, []byte("Answer:"))
-	if !ok || !bytes.HasPrefix(words, []byte(`Context information is below.\n`)) {
-		return words
-	}
-	opening := []byte(`\nQuery: `)
-	i := bytes.LastIndex(rest, opening)
-	if i < 0 || len(trim(rest[i+len(opening):])) == 0 {
-		return words
-	}
-	inject(words[:i], passes)
-	return trim(rest[i+len(opening):])
-}
-
-// cutFields returns words without what DSPy says of the form of an answer, behind the last question
-// only.
-func cutFields(words []byte, inject injector) []byte {
-	rest, ok := bytes.CutSuffix(words, []byte("and then ending with the marker for `[[ ## completed ## ]]`."))
-	if !ok {
-		return words
-	}
-	i := bytes.LastIndex(rest, []byte(`\n\nRespond with the corresponding output fields, starting with the field `))
-	if i < 0 {
-		return words
-	}
-	inject(words[i:], passes)
-	return trimEnd(words[:i])
-}
-
-// lookedUp returns the length of what a client has looked up for a question and put in front
-// of it, in the last message only; 0 if there is nothing of the kind, or no question behind
-// it. It knows two clients. Many applications do the same in a form of their own, and keep it
-// in the message: that counts as a person's words.
-func lookedUp(words []byte) int {
-	end := []byte("</context>")
-	n := 0
-	switch {
-	case bytes.HasPrefix(words, []byte(`### Task:\nRespond to the user query using the provided context`)): // Open WebUI
-		n = bytes.LastIndex(words, end) // what was looked up may have such elements itself
-	case bytes.HasPrefix(words, []byte("<context>")) && bytes.Contains(words, []byte("<reminderInstructions>")): // Copilot Chat
-		n = bytes.Index(words, end)
-	}
-	if n <= 0 || len(trimStart(words[n+len(end):])) == 0 {
-		return 0
-	}
-	return n + len(end)
+	return before, behind, found
 }
 
 // cutBilling parts a text of a system prompt into the line with which Claude Code opens it,
