@@ -111,8 +111,8 @@ func query(json []byte, path string) []byte {
 // such as LibreChat's, do not count.
 func BodyIDs() Extractor { return &bodyIDs }
 
-// Each line has a row in doc.go, which TestTableOfSignalsIsTrue checks, and one in the list
-// that body_test.go goes by.
+// Each line has a row in doc.go, which TestTableOfSignalsIsTrue checks; all tests of ids in
+// bodies go by these rows.
 var bodyIDs = fieldIDs{
 	{"conversation_id", newField("conversation_id"), Explicit},
 	{"conversation_id", newField("conversationId"), Explicit},
