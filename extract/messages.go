@@ -639,9 +639,9 @@ func ofTool(kind []byte) bool {
 // keyword reads the next value and returns it, if it is a string: one of a few fixed words,
 // which nobody has a reason to escape, but anybody may.
 func keyword(c *jsonscan.Cursor) []byte {
-	const shortest, longest = len(`\u0075ser`), 256 // the shortest word, with an escape in it
+	const longest = 256
 	raw, _ := c.String()
-	if len(raw) < shortest || len(raw) > longest {
+	if len(raw) <= escapeLen || len(raw) > longest { // as in nameRoom.read
 		return raw
 	}
 	return jsonscan.Text(raw, nil)

@@ -162,16 +162,12 @@ func tags(s stay, names ...string) (tags []tag) {
 // injectedWhole reports whether a text is nothing but what a client injected: it begins with one
 // of the injectedBeginnings, or has contextTags from end to end.
 func injectedWhole(words []byte) bool {
-	if len(words) == 0 {
-		return false
-	}
-	switch words[0] {
-	case '<':
+	if bytes.HasPrefix(words, []byte("<")) {
 		return onlyContext(words)
-	case 'I', 'H', 'D', 'T', '#': // with which all of them begin
-		return slices.ContainsFunc(injectedBeginnings, func(o []byte) bool { return bytes.HasPrefix(words, o) })
 	}
-	return false
+	return slices.ContainsFunc(injectedBeginnings, func(o []byte) bool { // the first byte tells mostly, without a call
+		return len(words) > 0 && words[0] == o[0] && bytes.HasPrefix(words, o)
+	})
 }
 
 // onlyContext reports whether a text is nothing but elements of contextTags.
