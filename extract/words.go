@@ -125,6 +125,23 @@ func newWrapping(front, label, behind, end string) wrapping {
 	return wrapping{[]byte(front), []byte(label), []byte(behind), []byte(end)}
 }
 
+// likelyFirst and likelyLast have the bytes with which texts begin and end that are injected whole or
+// have a wrapping. Most texts are known by them to be neither.
+var likelyFirst, likelyLast = func() (first, last [256]bool) {
+	first['<'] = true // contextTags
+	for _, o := range injectedBeginnings {
+		first[o[0]] = true
+	}
+	for _, w := range wrappings {
+		if len(w.front) > 0 {
+			first[w.front[0]] = true
+		} else {
+			last[w.end[len(w.end)-1]] = true
+		}
+	}
+	return first, last
+}()
+
 // A stay says how long what a client injected stays where it is.
 type stay uint8
 
@@ -162,12 +179,20 @@ func tags(s stay, names ...string) (tags []tag) {
 // injectedWhole reports whether a text is nothing but what a client injected: it begins with one
 // of the injectedBeginnings, or has contextTags from end to end.
 func injectedWhole(words []byte) bool {
-	if bytes.HasPrefix(words, []byte("<")) {
+	if words[0] == '<' {
 		return onlyContext(words)
 	}
-	return slices.ContainsFunc(injectedBeginnings, func(o []byte) bool { // the first byte tells mostly, without a call
-		return len(words) > 0 && words[0] == o[0] && bytes.HasPrefix(words, o)
-	})
+	for _, o := range injectedBeginnings {
+		if opens(words, o) {
+			return true
+		}
+	}
+	return false
+}
+
+// opens is bytes.HasPrefix for what is not empty. Mostly the first byte tells, without a call.
+func opens(words, opening []byte) bool {
+	return words[0] == opening[0] && bytes.HasPrefix(words, opening)
 }
 
 // onlyContext reports whether a text is nothing but elements of contextTags.
@@ -195,13 +220,19 @@ type injector func(text []byte, s stay) (more bool)
 // false, it gives up.
 func split(text []byte, inject injector) (words []byte) {
 	words = trim(text)
-	if injectedWhole(words) {
+	if len(words) == 0 {
+		return nil
+	}
+	likely := likelyFirst[words[0]] || likelyLast[words[len(words)-1]]
+	if likely && injectedWhole(words) {
 		inject(words, passes)
 		return nil
 	}
 	words = cutRuntime(words, inject)
 	words = cutContext(words, inject)
-	words = cutWrapping(words, inject)
+	if likely {
+		words = cutWrapping(words, inject)
+	}
 	if bytes.IndexByte(words, '<') < 0 { // as in most
 		return words
 	}
@@ -288,10 +319,15 @@ func cutContext(words []byte, inject injector) []byte {
 func cutWrapping(words []byte, inject injector) []byte {
 	for i := range wrappings {
 		f := &wrappings[i]
-		if !bytes.HasPrefix(words, f.front) || !bytes.HasSuffix(words, f.end) {
+		if len(words) < len(f.front)+len(f.end) || len(f.front) > 0 && !opens(words, f.front) || !bytes.HasSuffix(words, f.end) {
 			continue
 		}
-		before, question, ok := cutAt(words[:len(words)-len(f.end)], f.label, len(f.behind) == 0)
+		from := 0
+		if string(f.front) == "<" { // as many begin, so the question is looked for near the end only
+			from = max(0, len(words)-4<<10)
+		}
+		before, question, ok := cutAt(words[from:len(words)-len(f.end)], f.label, len(f.behind) == 0)
+		before = words[:from+len(before)]
 		var behind []byte
 		if ok && len(f.behind) > 0 {
 			question, behind, ok = cutAt(question, f.behind, len(f.end) > 0)
