@@ -328,21 +328,21 @@ func (r *Request) bodyClass() Class {
 	case t.compacts:
 		return Compaction
 	}
-	if c := match(personBeginnings, t.lastWords); c != Turn {
+	if c := match(personBeginnings, t.lastWords()); c != Turn {
 		return c
 	}
 	switch {
 	case tools:
 	case t.wantsAside(first):
 		return Auxiliary
-	case first && t.severalLines() && summarizesShown(t.lastWords, t.lastEnd):
+	case first && t.severalLines() && summarizesShown(t.lastWords(), t.lastEnd()):
 		return Compaction
 	case first && t.severalLines():
-		if c := foreignWish(t.lastWords, true); c != Turn {
+		if c := foreignWish(t.lastWords(), true); c != Turn {
 			return c
 		}
 	}
-	if first && r.probes(t.lastWords) {
+	if first && r.probes(t.lastWords()) {
 		return Probe
 	}
 	return system
@@ -352,8 +352,8 @@ func (r *Request) bodyClass() Class {
 // is no turn of it. An order shows what it is about, on lines of its own; persons often give
 // theirs in one line.
 func (t *trail) wantsAside(first bool) bool {
-	return wantsTitleOfThis(t.lastWords) || wantsStandaloneQuestion(t.lastWords) || first &&
-		(wantsNextQuestions(t.lastWords, t.lastEnd) || addressesModel(t.lastWords) && t.severalLines() && ordersAside(t.lastWords))
+	return wantsTitleOfThis(t.lastWords()) || wantsStandaloneQuestion(t.lastWords()) || first &&
+		(wantsNextQuestions(t.lastWords(), t.lastEnd()) || addressesModel(t.lastWords()) && t.severalLines() && ordersAside(t.lastWords()))
 }
 
 // systemClass returns what the first texts of the system prompt say: each is compared with

@@ -36,16 +36,16 @@ func (t *trail) framed(f func(asked uint64, bytes int)) {
 	if st := t.steps.back(0); st == nil || st.answered || t.lastText == 0 || t.passed || !t.severalLines() {
 		return
 	}
-	end := t.lastEnd
+	end := t.lastEnd()
 	if cue := cueOf(end); cue != nil {
 		end = trimEnd(end[:len(end)-len(cue)])
 	}
-	first, _, _ := bytes.Cut(t.lastWords, paragraphBreak)
-	opening, _ := labelled(t.lastWords)
+	first, _, _ := bytes.Cut(t.lastWords(), paragraphBreak)
+	opening, _ := labelled(t.lastWords())
 	_, ending := labelled(end) // which may be a part of what was looked up, as in answers to others
 	pieces := [maxFramed][]byte{trim(first), opening, trim(behind(end, paragraphBreak)), ending, trim(withoutLabel(behind(end, lineBreak)))}
 	for i, piece := range pieces {
-		whole := len(piece) >= min(len(t.lastWords), len(t.lastEnd)) // or cut off
+		whole := len(piece) >= min(len(t.lastWords()), len(t.lastEnd())) // or cut off
 		same := slices.ContainsFunc(pieces[:i], func(before []byte) bool { return bytes.Equal(before, piece) })
 		if len(piece) > 0 && !whole && !same {
 			f(xxhash.Sum64(piece), len(piece))
@@ -78,7 +78,7 @@ func labelled(text []byte) (first, last []byte) {
 
 // severalLines reports whether the last text has a line break, as far as it is kept.
 func (t *trail) severalLines() bool {
-	return bytes.Contains(t.lastWords, lineBreak) || bytes.Contains(t.lastEnd, lineBreak)
+	return bytes.Contains(t.lastWords(), lineBreak) || bytes.Contains(t.lastEnd(), lineBreak)
 }
 
 // behind returns what stands behind the last break in a text.

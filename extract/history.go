@@ -29,7 +29,9 @@ import (
 //
 // Others write all of it, question and all, into one text of a person. If a turn does not
 // begin with the one before (see transcript.go), it is looked for like that, too, under a
-// system prompt that is the same but for times of day.
+// system prompt that is the same but for times of day. There, the question at hand is the
+// last one with a label. If it has none, the one before stands for it, and each turn is
+// known by what was asked up to the turn before.
 
 // A talk is what the last questions in a conversation are known by: what a later turn may
 // find this one by, and what this one may find the turn before by, zero sums if there is
@@ -49,9 +51,9 @@ func (t *trail) history(in *settings) (h talk) {
 	if t.systemAmong.n == 0 {
 		texts = t.system.texts
 	}
-	h = talkIn(t.ending, texts[0], bareLine(t.lastWords), false)
-	if h == (talk{}) && t.texts == 1 && t.talk != nil {
-		h = *t.talk
+	h = talkIn(t.ending, texts[0], bareLine(t.lastWords()), false)
+	if h == (talk{}) && t.texts == 1 && (asks(t.lastWords()) || asks(t.lastEnd())) {
+		h = talkIn(t.last[max(0, len(t.last)-maxEnding):], t.lastWords(), nil, true)
 		for i, setting := range h.in {
 			h.in[i] = in.system.join(historySalt, setting)
 		}
@@ -89,20 +91,13 @@ func talkIn(ending, opening, now []byte, inside bool) (h talk) {
 	}}
 }
 
-// asksAtTheEnd reports whether one of the last lines of a text is that of a person in a
-// conversation.
-func asksAtTheEnd(words []byte) bool {
-	end := words[max(0, len(words)-maxLastEnd):]
-	if !mayBeLabelled(end) {
+// asks reports whether one of the lines of a text is that of a person in a conversation.
+func asks(text []byte) bool {
+	if !mayBeLabelled(text) {
 		return false
 	}
-	for cut := lineCutter(end); len(end) > 0; {
-		var line []byte
-		if line, end = cut(end); askedIn(line) != nil {
-			return true
-		}
-	}
-	return false
+	asked, _, _, _ := conversationAt(text)
+	return asked[0] != nil
 }
 
 // lineCutter returns a function that parts a text behind its first line. Where messages
@@ -187,8 +182,8 @@ func behindLabel(line []byte) (words []byte, label bool) {
 	}
 	for _, name := range people[line[0]|('a'-'A')] {
 		n := len(name)
-		if len(line) < n || !strings.EqualFold(string(line[:n]), name) {
-			continue
+		if len(line) < n || line[1]|('a'-'A') != name[1]|('a'-'A') || !strings.EqualFold(string(line[:n]), name) {
+			continue // mostly for its second letter
 		}
 		rest := line[n:]
 		i := bytes.IndexAny(rest[:min(len(rest), longest)], labelEnds)
@@ -239,11 +234,16 @@ var people = stemsOf("user", "human", "customer", "question",
 // "Previous conversation:", "## Memory" or "--- Chat history ---".
 func headsHistory(line []byte) bool {
 	first, last := line[0], line[len(line)-1]
-	heads := last == ':' || first == '#' || first == '<' ||
-		bytes.HasSuffix(line, []byte("：")) || bytes.HasPrefix(line, []byte("【")) ||
-		strings.IndexByte("-=*[", first) >= 0 && strings.IndexByte("-=*]", last) >= 0
+	switch {
+	case last == ':', first == '#', first == '<':
+	case 'A' <= first && first < utf8.RuneSelf && first != '[' && last < utf8.RuneSelf: // as most lines
+		return false
+	case bytes.HasSuffix(line, []byte("：")), bytes.HasPrefix(line, []byte("【")):
+	case strings.IndexByte("-=*[", first) < 0 || strings.IndexByte("-=*]", last) < 0:
+		return false
+	}
 	var buf [64]byte // as most of them, of which there may be thousands
-	return heads && historyWords.in(oneLine(append(buf[:0], line...)))
+	return historyWords.in(oneLine(append(buf[:0], line...)))
 }
 
 var historyWords = signs{{

@@ -111,6 +111,35 @@ func TestConversationsInOneText(t *testing.T) {
 	}
 }
 
+// Where the question at hand has no label, or stands far from the end, a turn is found by the two
+// questions before it.
+func TestConversationsInTheMidstOfAText(t *testing.T) {
+	t.Parallel()
+	for _, m := range advisors {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			at := func(found string, said ...string) extract.Session {
+				var b strings.Builder
+				for i, s := range said[:len(said)-1] {
+					b.WriteString([]string{m.person, m.model}[i%2] + s + m.end)
+				}
+				return trailOf(t, chat(sys("s"), u(m.before+b.String()+m.after+found+"\nJust now they said:\n"+said[len(said)-1]+strings.Repeat("\nBe brief.", 50))))
+			}
+			said := []string{"Where is Oslo in Norway?", "x", "And since when is it there?"}
+			for i := range 3 {
+				next := append(said[:len(said):len(said)], "y", fmt.Sprintf("And why is that so, %d times?", i))
+				require.Equal(t, near, relation(at("é", next...), at("Oslo is \"old\".", said...)), i)
+				other := append([]string{}, said...)
+				other[len(other)-3] = "So: " + other[len(other)-3]
+				require.Equal(t, apart, relation(at("é", next...), at("é", other...)), "another question")
+				said = next
+			}
+			shots := []string{"How do I return an item?", "x", "And where is my order now?", "y"}
+			require.Equal(t, apart, relation(at("é", append(shots, "Why?")...), at("é", append(shots, "How?")...)), "examples")
+		})
+	}
+}
+
 // Of two who begin alike, each finds the own turn before first, if anything tells them apart.
 func TestConversationsInSystemPromptsThatBeginAlike(t *testing.T) {
 	t.Parallel()

@@ -703,10 +703,6 @@ func (t *trail) read(text []byte, lent bool) {
 		if talk := insideElement(words, cue); endsInQuestion(talk) {
 			t.asked = t.transcript(talk, nil)
 		}
-		if asksAtTheEnd(words) {
-			in := talkIn(words[max(0, len(words)-maxEnding):], words, nil, true)
-			t.talk = &in
-		}
 	}
 	if cue != nil {
 		t.person(textSalt, t.transcript(words, cue))
@@ -717,15 +713,24 @@ func (t *trail) read(text []byte, lent bool) {
 	t.keepLast(words, lent)
 }
 
-// keepLast keeps how the last words open and end.
+// keepLast keeps the last words or, if they are lent, how they open and end: as much of the
+// first words as may be looked at for a conversation.
 func (t *trail) keepLast(words []byte, lent bool) {
-	t.lastWords, t.lastEnd = words[:min(len(words), maxKept)], words[max(0, len(words)-maxLastEnd):]
+	t.last = words
 	if lent {
-		n := len(t.lastWords)
-		t.room = append(append(t.room[:0], t.lastWords...), t.lastEnd...)
-		t.lastWords, t.lastEnd = t.room[:n], t.room[n:]
+		end := maxLastEnd
+		if t.texts == 1 && !t.answered {
+			end = maxEnding
+		}
+		opening := words[:min(len(words), maxKept)]
+		t.room = append(append(t.room[:0], opening...), words[max(len(opening), len(words)-end):]...)
+		t.last = t.room
 	}
 }
+
+// lastWords returns how the last words open, lastEnd how they end.
+func (t *trail) lastWords() []byte { return t.last[:min(len(t.last), maxKept)] }
+func (t *trail) lastEnd() []byte   { return t.last[max(0, len(t.last)-maxLastEnd):] }
 
 // person takes in the digest of something that a person wrote or attached.
 func (t *trail) person(salt, h uint64) {

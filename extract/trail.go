@@ -269,7 +269,6 @@ type trail struct {
 	firstText    uint64 // that of the first text since the last answer, 0 if an image is in front
 
 	asked     uint64   // the digest of the first text as a transcript that ends in a question, or 0
-	talk      *talk    // in the first text, or nil
 	textTails []uint64 // of a prompt without messages: see keepTails
 
 	// What was injected anywhere, which stands for the words as long as there are none.
@@ -282,11 +281,10 @@ type trail struct {
 	ends       endSet // how the texts of people end
 
 	// For Request.Class.
-	lastWords []byte // how the last text of a person opens, or of the system behind an answer
-	lastEnd   []byte // how it ends
-	room      []byte // holds both if the text is not plain where it stands
-	compacts  bool   // there is a compaction_trigger, which has OpenAI's models make a compaction
-	tools     bool   // there are tools among the messages, where newer versions of Codex have them
+	last     []byte // the last text of a person, or of the system behind an answer; less its middle if in room
+	room     []byte // holds how it opens and how it ends if it is not plain where it stands
+	compacts bool   // there is a compaction_trigger, which has OpenAI's models make a compaction
+	tools    bool   // there are tools among the messages, where newer versions of Codex have them
 
 	openingOnly bool // the walk stops at the first answer
 
@@ -637,7 +635,7 @@ func (t *trail) question(trunk sum) sum {
 // said since, or where a tool spoke last.
 func (t *trail) page() sum {
 	last, before := t.steps.back(0), t.steps.back(1)
-	if last == nil || last.answered || last.sum != t.here || before == nil || !before.answered || len(t.lastEnd) < maxLastEnd ||
+	if last == nil || last.answered || last.sum != t.here || before == nil || !before.answered || len(t.last) < maxLastEnd ||
 		t.parts.back(1) != nil && t.lastText != 0 {
 		return sum{}
 	}
