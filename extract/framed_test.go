@@ -29,7 +29,8 @@ var frames = map[string]func(question string) string{
 	"a label in the midst, on a line of its own": func(q string) string {
 		return "Use the context.\n\n#Question:\n\n" + q + "\n\n#Context:\n" + oslo + "\n\n#Answer:"
 	},
-	"a label in the midst, near the end": func(q string) string { return "Kontext:\n" + oslo + "\n\nFrage: " + q + "\n\nAntworte kurz." },
+	"a label in the midst, near the end":  func(q string) string { return "Kontext:\n" + oslo + "\n\nFrage: " + q + "\n\nAntworte kurz." },
+	"results in front, and a wish behind": func(q string) string { return oslo + "\n\nCite them.\nQuery: " + q + "\nBe brief." },
 	"brackets in Japanese": func(q string) string {
 		return "【参考】\n" + oslo + "\n\n【質問】\n" + q + "\n\n【条件】\nBe brief."
 	},

@@ -225,7 +225,7 @@ func pastMarks(line []byte) []byte {
 }
 
 // people are what a person, or a question, is called in such lines, in lower case.
-var people = stemsOf("user", "human", "customer", "question",
+var people = stemsOf("user", "human", "customer", "question", "query",
 	"nutzer", "benutzer", "kunde", "frage", "utilisateur", "usuario", "usuário", "pregunta", "pergunta",
 	"用户", "用戶", "客户", "客戶", "问题", "問題", "提问", "ユーザ", "質問", "사용자", "고객", "질문",
 	"пользователь", "клиент", "вопрос")
