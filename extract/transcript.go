@@ -57,7 +57,7 @@ func insideElement(words, cue []byte) []byte {
 func endsInQuestion(words []byte) bool {
 	const longest = 400 // bytes of the line
 	end := words[max(0, len(words)-longest):]
-	return bytes.Contains(end, lineBreak) && askedIn(behind(end, lineBreak)) != nil
+	return askedIn(behind(end, lineBreak)) != nil
 }
 
 // transcript returns the digest of a text that ends in a cue or, if that is nil, in a

@@ -95,6 +95,7 @@ func TestTranscriptsThatEndInAQuestion(t *testing.T) {
 	}
 	first := trail("hi")
 	require.Equal(t, continues, relation(trailOf(t, chat(u(prompt("hi")), a("x"), u("y"))), first), "as messages from there on")
+	require.Equal(t, continues, relation(trailOf(t, chat(u("User: hi\nAI: x\nUser: why?"))), trailOf(t, chat(u("User: hi")))), "with nothing in front")
 	windows := func(body string) string { return strings.ReplaceAll(body, `\n`, `\r\n`) }
 	require.Equal(t, continues, relation(trailOf(t, windows(chat(u(prompt("hi", "x", "why?"))))), trailOf(t, windows(chat(u(prompt("hi")))))))
 	require.Equal(t, near, relation(trailOf(t, chat(sys("s"), u(prompt("hi", "x", "why?")))), first), "under another system prompt")
