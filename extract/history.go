@@ -160,6 +160,7 @@ func bareLine(text []byte) []byte {
 //	<user>hi</user>
 //	<message role="user">hi</message>
 //	{"role": "user", "content": "hi"}
+//	[2026-11-29 9:05] User: hi
 func askedIn(line []byte) []byte {
 	if words, _ := behindLabel(line); len(words) > 0 {
 		return words
@@ -171,6 +172,9 @@ func askedIn(line []byte) []byte {
 // nothing, and whether there is such a label.
 func behindLabel(line []byte) (words []byte, label bool) {
 	const longest, farthest = 16, 24 // bytes behind the name, and up to a role
+	if len(line) > 1 && line[0] == '[' && '0' <= line[1] && line[1] <= '9' {
+		_, line, _ = bytes.Cut(line, []byte("]")) // behind when it was said
+	}
 	marked := len(line) > 0 && line[0] < 'A' || len(line) > 1 && line[0] == '\\'
 	if line = pastMarks(line); marked {
 		if i := bytes.Index(line[:min(len(line), farthest)], []byte("role")); i >= 0 {

@@ -21,6 +21,7 @@ var advisors = []advisor{
 	{"elements", "You are kind.\n<chat_history>\n", "</chat_history>\nBe brief.", "<human>", "<ai>", "</human>\n"},
 	{"LightRAG", "You are kind.\n\n---Conversation History---\n", "\n---Documents---\nOslo is old.", "user: ", "assistant: ", "\n"},
 	{"bold", "You are kind.\n\n**Chat history:**\n", "", "User: ", "AI: ", "\n"},
+	{"times", "You are kind.\n\nHistory:\n", "", "[2026-11-29T09:05:00] User: ", "[2026-11-29T09:05:01] Kind agent: ", "\n"},
 	{"brackets", "You are kind.\n\nTranscript of the dialog:\n", "", "[Customer] ", "[Bot] ", "\n"},
 	{"roles", "You are kind.\n<history>\n", "</history>", "<message role=\"user\">", "<message role=\"assistant\">", "</message>\n"},
 	{"JSON", "You are kind.\n\nConversation:\n", "\nBe brief.", `{"role": "user", "content": "`, `{"role": "assistant", "content": "`, "\"}\n"},
