@@ -58,18 +58,12 @@ func (c *Clock) Exact() int64 { return int64(time.Since(c.epoch)) + 1 }
 // Pass makes sure that Now returns nothing earlier than now from here on. If that takes a
 // change of the kept reading, all callers of Now miss their caches once.
 func (c *Clock) Pass(now int64) {
-	for {
-		kept := c.kept.Load()
-		if kept == 0 || kept >= now {
-			return
-		}
+	for kept := c.kept.Load(); kept != 0 && kept < now; kept = c.kept.Load() {
 		next := now
 		if kept < 0 {
 			next = 0 // what is about to be kept may be earlier: it will not be kept
 		}
-		if c.kept.CompareAndSwap(kept, next) {
-			return
-		}
+		c.kept.CompareAndSwap(kept, next)
 	}
 }
 
@@ -86,7 +80,7 @@ func (c *Clock) watch() int64 {
 	if c.exact {
 		return now
 	}
-	c.Pass(now) // another call may have kept a reading meanwhile
+	c.Pass(now) // another call may keep an earlier reading, and the next Now must not go back
 	switch since := now - c.last.Swap(now); {
 	case since <= 0:
 	case since > busy:

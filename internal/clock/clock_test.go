@@ -125,12 +125,16 @@ func TestPassWhileAReadingIsAboutToBeKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clock.New(false)
 		elapse(time.Second)
-		c.Announce()
-		require.Equal(t, c.Exact(), c.Now())
-		c.Announce()
+		keep := c.Announce()
 		c.Pass(5)
 		require.False(t, c.Busy())
+		keep()
+		require.False(t, c.Busy())
+		keep = c.Announce()
+		elapse(time.Nanosecond)
 		require.Equal(t, c.Exact(), c.Now())
+		keep()
+		require.Equal(t, c.Exact(), c.Now(), "what Now has said has passed, too")
 	})
 }
 

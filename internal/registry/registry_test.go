@@ -162,6 +162,7 @@ func TestTraitsAreBounded(t *testing.T) {
 		g.Release(g.Acquire(fmt.Sprint(i)).Ref)
 	}
 	require.Less(t, g.Remembered(), 17_000)
+	require.Greater(t, g.Remembered(), 16_000, "a few make room, not all that might")
 	require.True(t, g.Draining("drained"))
 	for _, k := range kept {
 		require.Same(t, k, g.Acquire(k.Name))
