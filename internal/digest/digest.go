@@ -68,13 +68,11 @@ func mix(a, b uint64) uint64 {
 
 // half reads four bytes.
 func half(s string) uint64 {
-	_ = s[3]
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24
 }
 
 // word reads eight bytes.
 func word(s string) uint64 {
-	_ = s[7]
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
 		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
