@@ -5,6 +5,7 @@ package jsonscan
 import (
 	"os"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -25,6 +26,20 @@ func TestWithoutAVX2(t *testing.T) {
 	t.Run("Structure", TestStructure)
 	t.Run("LongEscapes", TestLongEscapes)
 	t.Run("OddLetters", TestOddLetters)
+}
+
+// TestAllGoOnWithoutAVX2 checks what no result tells on a processor that has AVX2: that each
+// function first asks for it, and goes on to its like in Go.
+func TestAllGoOnWithoutAVX2(t *testing.T) {
+	source, err := os.ReadFile("block_amd64.s")
+	require.NoError(t, err)
+	functions := regexp.MustCompile(`(?m)^TEXT ·(\w+).*\n(.*)`).FindAllStringSubmatch(string(source), -1)
+	require.Len(t, functions, strings.Count(string(source), "TEXT "))
+	for _, f := range functions {
+		if name := f[1]; name != "hasAVX2" {
+			require.Equal(t, "GO_WITHOUT_AVX2(·"+name+"ByWords)", strings.TrimSpace(f[2]))
+		}
+	}
 }
 
 // TestHasAVX2 compares hasAVX2 with what Linux says.
