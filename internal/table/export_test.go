@@ -23,7 +23,7 @@ func (t *Table) Look(k Key, now int64) (Record, Found, bool) {
 		if !ok {
 			return Record{}, Found{}, false
 		}
-		alive := t.owner.Alive(f.Ref())
+		alive := !t.owner.Dying() || t.owner.Alive(f.Ref())
 		switch {
 		case !f.Holds():
 		case alive:

@@ -372,8 +372,7 @@ func (t *Table) update(k Key, stamp uint32, f func(life) life) (l, next life) {
 	}
 	for {
 		l = found.sl.load()
-		next = f(l)
-		if l == next || found.sl.swap(l, next) {
+		if next = f(l); found.sl.swap(l, next) {
 			return l, next
 		}
 	}
@@ -542,7 +541,7 @@ type victim struct {
 // evict removes the least valuable of some records of s: one that is not live, or else the
 // one that ends first. It reports false if all slots that it looked at were free, or if all
 // that it has chosen were touched or moved since: then try again. What it removes still
-// counts, as with remove. Called with s locked and not empty.
+// counts, as with remove. Called with s locked.
 func (t *Table) evict(s *shard, now int64) bool {
 	if len(s.next) == 0 {
 		t.choose(s, now)
@@ -550,25 +549,24 @@ func (t *Table) evict(s *shard, now int64) bool {
 	// A victim that was moved or touched since it was chosen is spared: its slot has
 	// another life, or a record that ends when it did, which is as good a victim. There still
 	// is such a slot, since blocks only grow.
-	b := s.block.Load()
 	for len(s.next) > 0 {
 		v := s.next[0]
 		s.next = slices.Delete(s.next, 0, 1) // and not s.next[1:], which would lose room
-		if b.slots[v.at].load() == v.life && t.remove(s, v.at, v.life) {
+		if t.remove(s, v.at, v.life) {
 			return true
 		}
 	}
 	return false
 }
 
-// choose sets s.next to the next victims, the first to go first. Called with s locked.
+// choose fills s.next, which is empty, with the next victims, the first to go first. Called
+// with s locked.
 func (t *Table) choose(s *shard, now int64) {
 	b := s.block.Load()
 	window, most := min(evictWindow, b.len()), victims
 	if len(t.shards) == 1 {
 		window, most = b.len(), 1
 	}
-	s.next = s.next[:0]
 	dying := t.owner.Dying()
 	latest := int64(math.MaxInt64) // what ends later is not chosen
 	for left := window; ; left-- {
@@ -611,7 +609,7 @@ func (t *Table) Evict(now int64) {
 		s := &t.shards[(uint(start)+uint(i))%uint(len(t.shards))]
 		s.mu.Lock()
 		had := s.used > 0
-		if had && t.evict(s, now) {
+		if t.evict(s, now) {
 			t.count.Add(-1)
 		}
 		s.mu.Unlock()
@@ -652,8 +650,7 @@ func (t *Table) All(now int64, yield func(Key) bool) {
 		s.mu.Lock()
 		b := s.block.Load()
 		for i := range b.len() {
-			sl := &b.slots[i]
-			if l := sl.load(); l != 0 && t.live(sl, l, now) {
+			if sl := &b.slots[i]; t.live(sl, sl.load(), now) {
 				keys = append(keys, sl.key())
 			}
 		}

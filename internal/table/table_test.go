@@ -20,7 +20,7 @@ type owner struct {
 }
 
 func (o *owner) Dying() bool           { return o.alive != nil }
-func (o *owner) Alive(ref uint32) bool { return o.alive == nil || o.alive(ref) }
+func (o *owner) Alive(ref uint32) bool { return o.alive(ref) } // asked only while some are dying
 func (o *owner) Release(ref uint32)    { o.released = append(o.released, ref) }
 
 func contents(t *testing.T, tab *table.Table) map[table.Key]table.Record {
@@ -384,6 +384,12 @@ func TestReplacementMayKeepTheExpiry(t *testing.T) {
 	require.Equal(t, moved, contents(t, tab)[k])
 	tab.EndLease(k, r.Stamp, 300, 1)
 	require.Equal(t, moved, contents(t, tab)[k], "the lease was on what has been replaced")
+
+	for _, stamp := range []uint32{0, moved.Stamp, table.Any} {
+		_, ok = tab.Put(keyOf(2), stamp, table.Record{Ref: 3}, 1)
+		require.False(t, ok, "there is none to replace")
+	}
+	require.Len(t, contents(t, tab), 1)
 }
 
 // There is no expiry that a table cannot hold: it says what becomes of it.
@@ -680,8 +686,8 @@ func TestEvictGoesRound(t *testing.T) {
 		for k := range contents(t, tab) {
 			counts[tab.ShardOf(k)]++
 		}
-		for _, n := range counts {
-			require.Equal(t, left, n)
+		for shard := range 4 {
+			require.Equal(t, left, counts[shard])
 		}
 	}
 	for shard := range 4 {
