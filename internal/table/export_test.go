@@ -56,6 +56,12 @@ func (t *Table) EndLease(k Key, stamp uint32, expires, now int64) {
 	t.End(k, Found{sl: new(slot), ident: identOf(k, 0, stamp)}, true, expires, 0, now)
 }
 
+// TouchMoved is what Touch does once it has swapped the life of a record that then no longer
+// held, and has taken a lease if took is set.
+func (t *Table) TouchMoved(k Key, stamp uint32, expires int64, took bool) (expiry int64, leased bool) {
+	return t.touchAway(k, Found{ident: identOf(k, 0, stamp)}, expires, 0, true, true, took)
+}
+
 // Shards returns the number of shards.
 func (t *Table) Shards() int { return len(t.shards) }
 

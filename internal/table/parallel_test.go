@@ -403,6 +403,45 @@ func TestParallelRefreshIsNotLost(t *testing.T) {
 	}
 }
 
+// Of threads that use one record at once, none loses what another has done: it never expires
+// before what one was told, and has as many leases as were taken.
+func TestParallelTouchesAreNotLost(t *testing.T) {
+	const most = table.MaxLeases - 2 // at more, leases are not taken
+	tab := table.New(10, limit, immortal{})
+	k := keyOf(1)
+	tab.Put(k, 0, table.Record{Expires: 1000}, 1)
+	f, _ := tab.Get(k, 1)
+	var clock atomic.Int64
+	clock.Store(1000)
+	n := 400_000 // they have to meet within nanoseconds
+	if raceEnabled {
+		n /= 4
+	}
+	user := func(*rand.Rand) {
+		held := 0
+		for range n {
+			if held == most/3 {
+				for ; held > 0; held-- {
+					tab.End(k, f, true, 0, 0, 1)
+				}
+			}
+			expires := clock.Add(1)
+			told, leased := tab.Touch(k, f, expires, 0, true)
+			now, _ := tab.Get(k, 1)
+			if told < expires || now.Expires() < told || !leased || now.Leases() == 0 {
+				t.Errorf("told of %d, %t, for %d, and has %d, %d", told, leased, expires, now.Expires(), now.Leases())
+				return
+			}
+			held++
+		}
+		for ; held > 0; held-- {
+			tab.End(k, f, true, 0, 0, 1)
+		}
+	}
+	together(user, user, user)
+	require.Zero(t, contents(t, tab)[k].Leases)
+}
+
 // Every lease that was taken can be ended, whatever moves the record meanwhile,
 // and as long as it has not been, the record is there.
 func TestParallelLeasesAreCounted(t *testing.T) {

@@ -269,6 +269,36 @@ func TestTouch(t *testing.T) {
 	}
 }
 
+// What Touch has done to a record that was moved just then is either part of that record, or
+// has to be done again.
+func TestTouchOfWhatIsMovedJustThen(t *testing.T) {
+	for name, tt := range map[string]struct {
+		r       table.Record // as it was moved
+		leased  bool
+		expires int64
+		leases  int
+	}{
+		"moved afterwards":              {table.Record{Expires: 300, Leases: 1}, true, 300, 1},
+		"moved afterwards, and touched": {table.Record{Expires: 400, Leases: 2}, true, 400, 2},
+		"moved before":                  {table.Record{Expires: 200}, true, 300, 1},
+		"moved before, and has as many leases as can be": {
+			table.Record{Expires: 200, Leases: table.MaxLeases}, false, 300, table.MaxLeases},
+		"gone": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tab := table.New(10, limit, &owner{})
+			k := keyOf(1)
+			was, _ := tab.Put(k, 0, tt.r, 1)
+			expires, leased := tab.TouchMoved(k, max(1, was.Stamp), 300, true)
+			require.Equal(t, tt.expires, expires)
+			require.Equal(t, tt.leased, leased)
+			r := contents(t, tab)[k]
+			require.Equal(t, tt.expires, r.Expires)
+			require.Equal(t, tt.leases, r.Leases)
+		})
+	}
+}
+
 // Leases keep a record past its expiry, up to the limit.
 func TestLeases(t *testing.T) {
 	const limit = 50
@@ -902,6 +932,23 @@ func TestRefreshWhileItIsDeleted(t *testing.T) {
 	require.Equal(t, 2, calls, "looked again")
 	require.Equal(t, []uint32{1}, o.released)
 	require.Empty(t, contents(t, tab))
+}
+
+func TestRefreshWhileItIsSet(t *testing.T) {
+	k := keyOf(0)
+	o := &owner{}
+	tab := table.New(100, limit, o)
+	tab.Put(k, 0, table.Record{Expires: 100, Ref: 1}, 1)
+	_, h, _ := tab.Look(k, 1)
+	o.alive = func(uint32) bool {
+		touched(tab, k, h, 500)
+		return true
+	}
+	r, ok := tab.Put(k, table.Any, table.Record{Ref: 2}, 1)
+	require.True(t, ok)
+	require.EqualValues(t, 500, r.Expires)
+	require.Equal(t, []uint32{1}, o.released)
+	require.Equal(t, map[table.Key]table.Record{k: r}, contents(t, tab))
 }
 
 // Row 34: what has expired may have been refreshed when a new record is about
