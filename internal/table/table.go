@@ -488,7 +488,6 @@ func (s *shard) grow() {
 	b := newBlock(max(minSlots, (n+n/4+1)&^1))
 	b.moveAll(old)
 	s.block.Store(b)
-	s.hand += s.hand / 4 // about where it was among the records, and within the block
 }
 
 // remove takes the record out of slot i, unless its life is no longer l: then it was touched

@@ -771,29 +771,34 @@ func TestEvictionAfterClear(t *testing.T) {
 	}
 }
 
-// New records reclaim expired ones faster than they come, also while the table
+// New records reclaim expired and dead ones faster than they come, also while the table
 // grows: when half as many have come as there were slots, none is left.
 func TestSweepKeepsAheadOfInserts(t *testing.T) {
 	for _, tt := range []struct {
-		name    string
-		expires func(i int) int64
-		grows   bool
+		name   string
+		record func(i int) table.Record
+		alive  func(ref uint32) bool
+		grows  bool
 	}{
-		{"all have expired", func(int) int64 { return 10 }, false},
-		{"one in ten has expired", func(i int) int64 { return 1000 - 990*int64(i%10/9) }, true},
+		{"all have expired", func(int) table.Record { return table.Record{Expires: 10} }, nil, false},
+		{"one in ten has expired", func(i int) table.Record { return table.Record{Expires: 1000 - 990*int64(i%10/9)} }, nil, true},
+		{"one in ten is dead", func(i int) table.Record { return table.Record{Expires: 1000, Ref: uint32(i % 10 / 9)} },
+			func(ref uint32) bool { return ref == 0 }, true},
 	} {
 		for _, old := range []int{20, 100, 150, 200, 300} {
-			tab := table.New(511, limit, &owner{})
+			o := &owner{}
+			tab := table.New(511, limit, o)
 			for i := range old {
-				tab.Put(keyOf(uint64(i)), 0, table.Record{Expires: tt.expires(i)}, 1)
+				tab.Put(keyOf(uint64(i)), 0, tt.record(i), 1)
 			}
+			o.alive = tt.alive
 			slots := tab.Slots()
 			for i := range slots / 2 {
 				tab.Put(keyOf(uint64(1000+i)), 0, table.Record{Expires: 1000}, 10)
 			}
 			require.Equal(t, tt.grows, tab.Slots() > slots)
 			for _, r := range contents(t, tab) {
-				require.EqualValues(t, 1000, r.Expires, "%s, of %d", tt.name, old)
+				require.Equal(t, table.Record{Expires: 1000, Stamp: r.Stamp}, r, "%s, of %d", tt.name, old)
 			}
 		}
 	}
