@@ -188,9 +188,11 @@ func requireDone(t *testing.T, c *jsonscan.Cursor) {
 		require.False(t, ok)
 		require.Nil(t, name)
 		require.Nil(t, c.Skip())
+		require.Nil(t, c.Skim())
 		raw, ok := c.String()
 		require.False(t, ok)
 		require.Nil(t, raw)
+		c.Leave(']')
 		require.Equal(t, pos, c.Pos())
 	}
 }
@@ -230,6 +232,7 @@ func TestCursorReadsMembersAndElements(t *testing.T) {
 	require.True(t, c.Array())
 
 	require.True(t, c.Element())
+	require.Equal(t, 11, c.Pos(), "right before the element")
 	require.EqualValues(t, '1', c.Kind())
 	require.Equal(t, "1", string(c.Skip()))
 
@@ -262,6 +265,25 @@ func TestCursorReadsMembersAndElements(t *testing.T) {
 
 	require.Equal(t, `[ 1 , "x\n" , { } ]`, string(before.Skip()), "a copy comes back to its place")
 	require.True(t, before.OK())
+}
+
+// A text that ends too soon is a mistake for whoever notices.
+func TestEndOfTheText(t *testing.T) {
+	for _, text := range []string{``, ` `, `{"a":`, `{"a": `} {
+		c := jsonscan.New([]byte(text))
+		if c.Object() {
+			c.Key()
+		}
+		raw, ok := c.String()
+		require.False(t, ok)
+		require.Nil(t, raw)
+		requireDone(t, &c)
+	}
+	c := jsonscan.New([]byte(`[{}, 1`))
+	require.True(t, c.Array())
+	c.Leave(']')
+	require.Equal(t, 1, c.Pos())
+	requireDone(t, &c)
 }
 
 func TestPast(t *testing.T) {
