@@ -78,7 +78,7 @@ func (g *Registry) Acquire(name string) *Target {
 		g.byName[name] = t
 	}
 	t.slots.Add(1)
-	if r := recent.Load(); r == nil || r.Dead() {
+	if r := recent.Load(); r == nil || r.Dead() { // one that lives stays, since all read it
 		recent.Store(t)
 	}
 	return t

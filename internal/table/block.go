@@ -106,7 +106,7 @@ func (b *block) next(i uint) uint {
 // included; or the slot behind the n, and 0. limit is how much leases lengthen a life.
 //
 // Per slot it branches on nothing but the result: which slots are free and which records
-// have leases would be hard to predict.
+// have leases would be hard to predict. So it works out life.end itself.
 func (b *block) ending(i uint, n int, limit, until int64) (at uint, left int) {
 	for n > 0 {
 		some := b.slots[i:min(i+uint(n), uint(len(b.slots)))]
