@@ -39,10 +39,6 @@ func AppendText(dst, raw []byte) []byte {
 		if n < 0 {
 			n = len(raw)
 		}
-		for ; 0 < n && n < 8; n-- { // so few are quicker one by one
-			dst = append(dst, raw[0])
-			raw = raw[1:]
-		}
 		dst = append(dst, raw[:n]...)
 		raw = raw[n:]
 	}
