@@ -3,6 +3,7 @@ package jsonscan_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf16"
@@ -151,14 +152,15 @@ func TestSkip(t *testing.T) {
 		{"a character with the low bits of a space", "[\x60 1]", ``, ``},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c := jsonscan.New([]byte(tt.data))
+			data := slices.Clip([]byte(tt.data)) // whoever reads beyond its end panics
+			c := jsonscan.New(data)
 			got := c.Skip()
 			require.Equal(t, tt.want, string(got))
 			require.Equal(t, tt.want != "", c.OK())
 			whole := tt.want != "" && strings.TrimSpace(tt.rest) == ""
 
 			// Gone into, it is the same.
-			in := jsonscan.New([]byte(tt.data))
+			in := jsonscan.New(data)
 			require.Equal(t, whole, walk(&in, never, nil))
 			require.Equal(t, c.OK(), in.OK())
 			if tt.want == "" {
