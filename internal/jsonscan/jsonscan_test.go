@@ -325,6 +325,11 @@ func TestPast(t *testing.T) {
 	require.True(t, c.End())
 	require.False(t, c.Past(`x`))
 
+	// Up to the end.
+	c = jsonscan.New([]byte(`{}`))
+	require.False(t, c.Past(`{} `))
+	require.True(t, c.Past(`{}`))
+
 	// What is behind it is not the first.
 	c = jsonscan.New([]byte(`[{} 1]`))
 	require.True(t, c.Array() && c.Element() && c.Past(`{}`))
