@@ -52,7 +52,7 @@ func (t *trail) history(in *settings) (h talk) {
 		texts = t.system.texts
 	}
 	h = talkIn(t.ending, texts[0], bareLine(t.lastWords()), false)
-	if h == (talk{}) && t.texts == 1 && (asks(t.lastWords()) || asks(t.lastEnd())) {
+	if h == (talk{}) && t.mayBeTalk() {
 		h = talkIn(t.last[max(0, len(t.last)-maxEnding):], t.lastWords(), nil, true)
 		for i, setting := range h.in {
 			h.in[i] = in.system.join(historySalt, setting)
@@ -89,6 +89,12 @@ func talkIn(ending, opening, now []byte, inside bool) (h talk) {
 		sum{}.add(historySalt, withoutTimes(front, xxhash.Sum64(front))),
 		sum{}.add(historySalt, xxhash.Sum64(first)),
 	}}
+}
+
+// mayBeTalk reports whether the only text of a person has a line of a person in a conversation
+// near either end.
+func (t *trail) mayBeTalk() bool {
+	return t.texts == 1 && !t.answered && (asks(t.lastWords()) || asks(t.lastEnd()))
 }
 
 // asks reports whether one of the lines of a text is that of a person in a conversation.

@@ -713,13 +713,13 @@ func (t *trail) read(text []byte, lent bool) {
 	t.keepLast(words, lent)
 }
 
-// keepLast keeps the last words or, if they are lent, how they open and end: as much of the
-// first words as may be looked at for a conversation.
+// keepLast keeps the last words or, if they are lent, how they open and end: more of what
+// history may look into.
 func (t *trail) keepLast(words []byte, lent bool) {
 	t.last = words
 	if lent {
 		end := maxLastEnd
-		if t.texts == 1 && !t.answered {
+		if t.mayBeTalk() {
 			end = maxEnding
 		}
 		opening := words[:min(len(words), maxKept)]
