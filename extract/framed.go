@@ -36,10 +36,7 @@ func (t *trail) framed(f func(asked uint64, bytes int)) {
 	if st := t.steps.back(0); st == nil || st.answered || t.lastText == 0 || t.passed || !t.severalLines() {
 		return
 	}
-	end := t.lastEnd()
-	if cue := cueOf(end); cue != nil {
-		end = trimEnd(end[:len(end)-len(cue)])
-	}
+	end := withoutCue(t.lastEnd())
 	first, _, _ := bytes.Cut(t.lastWords(), paragraphBreak)
 	opening, _ := labelled(t.lastWords())
 	_, ending := labelled(end) // which may be a part of what was looked up, as in answers to others

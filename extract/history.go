@@ -31,7 +31,9 @@ import (
 // begin with the one before (see transcript.go), it is looked for like that, too, under a
 // system prompt that is the same but for times of day. There, the question at hand is the
 // last one with a label. If it has none, the one before stands for it, and each turn is
-// known by what was asked up to the turn before.
+// known by what was asked up to the turn before. But what an application has looked up,
+// such as questions that others ask often, looks the same, and many have the same of it. So
+// there must be a heading, or a last question that nobody answers.
 
 // A talk is what the last questions in a conversation are known by: what a later turn may
 // find this one by, and what this one may find the turn before by, zero sums if there is
@@ -53,7 +55,7 @@ func (t *trail) history(in *settings) (h talk) {
 	}
 	h = talkIn(t.ending, texts[0], bareLine(t.lastWords()), false)
 	if h == (talk{}) && t.mayBeTalk() {
-		h = talkIn(t.last[max(0, len(t.last)-maxEnding):], t.lastWords(), nil, true)
+		h = talkIn(withoutCue(t.last[max(0, len(t.last)-maxEnding):]), t.lastWords(), nil, true)
 		for i, setting := range h.in {
 			h.in[i] = in.system.join(historySalt, setting)
 		}
@@ -66,6 +68,8 @@ func (t *trail) history(in *settings) (h talk) {
 func talkIn(ending, opening, now []byte, inside bool) (h talk) {
 	asked, front, headed, open := conversationAt(ending)
 	switch {
+	case inside && !open && !headed && !headsInside(opening): // what others often ask, and was looked up
+		return
 	case inside:
 		now, asked = asked[0], [3][]byte{asked[1], asked[2]}
 	case open && bytes.Equal(asked[0], now): // some have it there, too
@@ -94,7 +98,7 @@ func talkIn(ending, opening, now []byte, inside bool) (h talk) {
 // mayBeTalk reports whether the only text of a person has a line of a person in a conversation
 // near either end.
 func (t *trail) mayBeTalk() bool {
-	return t.texts == 1 && !t.answered && (asks(t.lastWords()) || asks(t.lastEnd()))
+	return t.texts == 1 && !t.answered && (asks(t.lastWords()) || len(t.last) > maxKept && asks(t.lastEnd()))
 }
 
 // asks reports whether one of the lines of a text is that of a person in a conversation.
@@ -102,8 +106,19 @@ func asks(text []byte) bool {
 	if !mayBeLabelled(text) {
 		return false
 	}
-	asked, _, _, _ := conversationAt(text)
-	return asked[0] != nil
+	for cut := lineCutter(text); len(text) > 0; {
+		var line []byte
+		if line, text = cut(text); askedIn(line) != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// headsInside reports whether one of the lines of a text is the heading of a conversation.
+func headsInside(text []byte) bool {
+	_, _, headed, _ := conversationAt(text)
+	return headed
 }
 
 // lineCutter returns a function that parts a text behind its first line. Where messages
@@ -129,8 +144,8 @@ func lineCutter(text []byte) func([]byte) (line, rest []byte) {
 }
 
 // conversationAt returns the last questions of a person in a text, the last one first;
-// what stands before the conversation; and whether that has a heading, and ends in a
-// question.
+// what stands before the conversation; and whether that has a heading, and nobody speaks
+// behind the last question.
 func conversationAt(text []byte) (asked [3][]byte, front []byte, headed, open bool) {
 	cut := lineCutter(text)
 	for rest := text; len(rest) > 0; {
@@ -145,7 +160,8 @@ func conversationAt(text []byte) (asked [3][]byte, front []byte, headed, open bo
 		if !headed && asked[0] == nil && (heads || words != nil) {
 			front = text[:at]
 		}
-		if headed, open = headed || heads, words != nil; open {
+		headed = headed || heads
+		if open = words != nil || open && !bytes.ContainsAny(line[:min(len(line), farthest)], labelEnds); words != nil {
 			asked = [3][]byte{words, asked[0], asked[1]}
 		}
 	}
@@ -177,7 +193,7 @@ func askedIn(line []byte) []byte {
 // behindLabel returns what stands behind the label of a person in a line, which may be
 // nothing, and whether there is such a label.
 func behindLabel(line []byte) (words []byte, label bool) {
-	const longest, farthest = 16, 24 // bytes behind the name, and up to a role
+	const longest = 16 // bytes behind the name
 	if len(line) > 1 && line[0] == '[' && '0' <= line[1] && line[1] <= '9' {
 		_, line, _ = bytes.Cut(line, []byte("]")) // behind when it was said
 	}
@@ -211,8 +227,11 @@ func behindLabel(line []byte) (words []byte, label bool) {
 	return nil, false
 }
 
-// labelEnds are what a label of a person ends in.
+// labelEnds are what a label ends in.
 const labelEnds = ":>]：】"
+
+// farthest is how many bytes of a line may have a role, or anybody's label.
+const farthest = 24
 
 // mayBeLabelled reports whether a text has the first byte of any of the labelEnds. Many
 // have none, and need no look at each line.

@@ -141,6 +141,39 @@ func TestConversationsInTheMidstOfAText(t *testing.T) {
 	}
 }
 
+// Many ask something of their own below questions of others that were looked up for them.
+func TestAnsweredQuestionsAreNoConversation(t *testing.T) {
+	t.Parallel()
+	faq := func(first int) (s string) {
+		for i := range 3 {
+			s += fmt.Sprintf("Question: How do I return item %d of many?\nAnswer: So.\n\n", first+i)
+		}
+		return s
+	}
+	for how, prompt := range map[string]func(found, question string) string{
+		"behind":                 func(found, q string) string { return "Use these.\n\n" + found + q },
+		"behind, a long way off": func(found, q string) string { return "Use these.\n\n" + found + strings.Repeat("Be kind.\n", 60) + q },
+		"in front":               func(found, q string) string { return "Question: " + q + "\n\n" + found + "Be brief." },
+	} {
+		at := func(first int, q string) extract.Session { return trailOf(t, chat(sys("s"), u(prompt(faq(first), q)))) }
+		require.Equal(t, apart, relation(at(1, "Where is my order?"), at(0, "What do I pay?")), how)
+		require.Equal(t, apart, relation(at(0, "Where is my order?"), at(1, "What do I pay?")), how)
+	}
+	for how, far := range map[string][2]string{
+		"a heading far from the beginning": {strings.Repeat("Be kind. ", 40), "x"},
+		"a heading far from the end":       {"Be kind.", strings.Repeat("x ", 5000)},
+	} {
+		first := far[0] + "\n\nHistory:\nUser: Where is Oslo?\nAI: " + far[1] + "\nUser: Where is Bergen in Norway?\nAI: x\nUser: And since when is it there?\nAI: y"
+		at := func(talk, q string) extract.Session { return trailOf(t, chat(sys("s"), u(talk+"\n\nJust now: "+q))) }
+		require.Equal(t, near, relation(at(first+"\nUser: Why?\nAI: z", "Who says so?"), at(first, "Why?")), how)
+	}
+	for how, end := range map[string]string{"a wish": "\n\nBe brief.", "a cue": "\n\nAI:", "an order with a colon": "\n\nAnswer in one line:"} {
+		first := "User: Where is Oslo in Norway?\nAI: x\nUser: And since when is it there?"
+		at := func(time, talk string) extract.Session { return trailOf(t, chat(sys("s"), u(time+"\n"+talk+end))) }
+		require.Equal(t, near, relation(at("At 9:07", first+"\nAI: y\nUser: Why?"), at("At 9:05", first)), how)
+	}
+}
+
 // Of two who begin alike, each finds the own turn before first, if anything tells them apart.
 func TestConversationsInSystemPromptsThatBeginAlike(t *testing.T) {
 	t.Parallel()

@@ -44,6 +44,14 @@ func cueOf(words []byte) []byte {
 	return cue
 }
 
+// withoutCue returns a text without the cue that it ends in, if it has one.
+func withoutCue(words []byte) []byte {
+	if cue := cueOf(words); cue != nil {
+		return trimEnd(words[:len(words)-len(cue)])
+	}
+	return words
+}
+
 // insideElement returns a text, given with its cue, without a last line that closes the element
 // in which the conversation is: "</history>".
 func insideElement(words, cue []byte) []byte {
