@@ -43,22 +43,24 @@ type talk struct {
 	in           [2]sum
 }
 
-// history returns the talk in the system prompt or, if there is none, in the only text
-// of a person.
+// history returns the talk in the only text of a person or, if there is none, in the system
+// prompt, which may have something like it in any case, such as what a tool takes.
 func (t *trail) history(in *settings) (h talk) {
 	if t.answered {
 		return
 	}
-	texts := t.systemAmong.texts
-	if t.systemAmong.n == 0 {
-		texts = t.system.texts
-	}
-	h = talkIn(t.ending, texts[0], bareLine(t.lastWords()), false)
-	if h == (talk{}) && t.mayBeTalk() {
+	if t.mayBeTalk() {
 		h = talkIn(withoutCue(t.last[max(0, len(t.last)-maxEnding):]), t.lastWords(), nil, true)
 		for i, setting := range h.in {
 			h.in[i] = in.system.join(historySalt, setting)
 		}
+	}
+	if h.here == (sum{}) && h.before == (sum{}) {
+		texts := t.systemAmong.texts
+		if t.systemAmong.n == 0 {
+			texts = t.system.texts
+		}
+		h = talkIn(t.ending, texts[0], bareLine(t.lastWords()), false)
 	}
 	return h
 }

@@ -141,6 +141,19 @@ func TestConversationsInTheMidstOfAText(t *testing.T) {
 	}
 }
 
+// A system prompt may have lines that look like those of a person.
+func TestConversationsInOneTextUnderSuchLines(t *testing.T) {
+	t.Parallel()
+	for how, system := range map[string]string{
+		"what a tool takes": "Be kind.\n\nsearch\n  query: what to look for in the documents\n  n: how many of them",
+		"an example":        "Be kind.\n\nUser: How do I return an item to the shop?\nAI: So.",
+	} {
+		const first = "Conversation:\nUser: Where is Oslo in Norway?\nAI: x\nUser: And since when is it there?"
+		at := func(talk string) extract.Session { return trailOf(t, chat(sys(system), u(talk+"\nBe brief."))) }
+		require.Equal(t, near, relation(at(first+"\nAI: y\nUser: Why?"), at(first)), how)
+	}
+}
+
 // Many ask something of their own below questions of others that were looked up for them.
 func TestAnsweredQuestionsAreNoConversation(t *testing.T) {
 	t.Parallel()
