@@ -896,10 +896,10 @@ func TestColdHomeOfADetourThatHasGone(t *testing.T) {
 				round(1, 100, "a")
 				round(2, 0, "b")
 				elapse(8 * time.Minute)
-				require.Greater(t, round(3, 0, "a", "b2", "c")[affinity.ReasonExpired], 50)
+				require.Greater(t, round(3, 0, "a", "b2", "c")[affinity.ReasonExpired], 45, "all but one in 16")
 				require.Equal(t, 64, round(2, 100, "b", "c")[affinity.ReasonFailover])
 				at := round(3, 100, "a", "b", "c")
-				require.Greater(t, at[affinity.ReasonBound]+at[affinity.ReasonInherited], 50, "c is the home")
+				require.Greater(t, at[affinity.ReasonBound]+at[affinity.ReasonInherited], 45, "c is the home")
 			})
 		})
 	}
