@@ -119,7 +119,7 @@ func BenchmarkClass(b *testing.B) {
 // BenchmarkTrailOfOneText reads one text of a person that opens or ends as something does that
 // clients inject.
 func BenchmarkTrailOfOneText(b *testing.B) {
-	words := strings.Repeat("all work and no play ", 5000)
+	words := strings.Repeat("all work and no play\n", 5000)
 	for _, text := range []string{words, "<" + words, "[" + words, words + "}", words + ">", words + "]"} {
 		b.Run("opens="+text[:1]+"/ends="+strings.TrimSpace(text[len(text)-2:]), func(b *testing.B) {
 			body := []byte(`{"messages":[{"role":"user","content":` + quote(text) + `}]}`)

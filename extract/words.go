@@ -347,6 +347,9 @@ func cutWrapping(words []byte, inject injector) []byte {
 
 // cutAt is bytes.Cut or, if last is set, cuts at the last place.
 func cutAt(text, sep []byte, last bool) (before, behind []byte, found bool) {
+	if !bytes.Contains(text, bytes.TrimLeft(sep, `\n`)) { // line breaks are everywhere
+		return text, nil, false
+	}
 	before, behind, found = bytes.Cut(text, sep)
 	if found && last { // LastIndex takes many times as long to find nothing
 		i := bytes.LastIndex(text, sep)
