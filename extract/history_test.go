@@ -154,6 +154,16 @@ func TestConversationsInOneTextUnderSuchLines(t *testing.T) {
 	}
 }
 
+// What somebody pastes beside own words is none of the conversation.
+func TestConversationsInOneOfTwoTexts(t *testing.T) {
+	t.Parallel()
+	const first = "Conversation:\nUser: Where is Oslo in Norway?\nAI: x\nUser: And since when is it there?"
+	at := func(before, talk string) extract.Session {
+		return trailOf(t, chat(sys("s"), ub(text_(before), text_(talk))))
+	}
+	require.Equal(t, apart, relation(at("Who is right?", first+"\nAI: y\nUser: Why?\nBe brief."), at("Sum this up.", first+"\nBe brief.")))
+}
+
 // Many ask something of their own below questions of others that were looked up for them.
 func TestAnsweredQuestionsAreNoConversation(t *testing.T) {
 	t.Parallel()

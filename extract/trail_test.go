@@ -646,6 +646,8 @@ func traps() []trap {
 			chat(sys("s"), u("hi"), a("x"), u("on"), a("y"), u("and")), continues},
 		{"Obsidian Copilot shows other notes", chat(sys("s"), u("<active_note>1</active_note>\n\n---\n\n[User query]:\n\nhi")),
 			chat(sys("s"), u("<active_note>2</active_note>\n\n---\n\n[User query]:\n\nhi")), apart},
+		{"Obsidian Copilot shows other notes far from the question", chat(sys("s"), u("<active_note>1"+strings.Repeat(" and more", 500)+"</active_note>\n\n---\n\n[User query]:\n\nhi")),
+			chat(sys("s"), u("<active_note>2"+strings.Repeat(" and more", 500)+"</active_note>\n\n---\n\n[User query]:\n\nhi")), apart},
 		{"Obsidian Copilot has no question", chat(u("hi"), a("x"), u("<a>1</a>\n\n[User query]:\n")), chat(u("hi"), a("x"), u("<a>2</a>\n\n[User query]:\n")), apart},
 		{"somebody writes of a label", chat(u("hi"), a("x"), u("What is 1?\n\n[User query]:\non")), chat(u("hi"), a("x"), u("What is 2?\n\n[User query]:\non")), apart},
 		{"Dyad shows the files as they are", chat(sys("s"), u("This is my codebase. <dyad-file path=\"a\">1</dyad-file>"), a("OK"), u("hi")),
