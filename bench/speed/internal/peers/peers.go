@@ -268,11 +268,18 @@ func newTTLCache(capacity int, ttl time.Duration) Table {
 		Lookup: func(keys []string) int { return count(keys, get) },
 		Get:    get,
 		Set:    func(key, target string) { c.Set(key, target, ttlcache.DefaultTTL) },
+		// By Range, which lets go of the lock for each item: Items would copy the whole
+		// cache meanwhile, and keep all others waiting.
 		Invalidate: func(target string) {
-			for k, item := range c.Items() {
+			var keys []string
+			c.Range(func(item *ttlcache.Item[string, string]) bool {
 				if item.Value() == target {
-					c.Delete(k)
+					keys = append(keys, item.Key())
 				}
+				return true
+			})
+			for _, k := range keys {
+				c.Delete(k)
 			}
 		},
 		stop: c.Stop,
