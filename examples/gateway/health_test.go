@@ -281,6 +281,7 @@ func TestPoison(t *testing.T) {
 		"breaks off":                  {streams(io.ErrUnexpectedEOF), 1},
 		"tells of it":                 {streams(tells("api_error")), 1},
 		"tells that it is overloaded": {streams(overloaded), 4},
+		"tells of its limit":          {streams(tells("rate_limit_error")), 4},
 		"no proxy": {func() (*http.Response, error) {
 			return nil, &net.OpError{Op: "proxyconnect", Err: &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}}
 		}, 4},
