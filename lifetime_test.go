@@ -877,7 +877,7 @@ func TestColdHomeOfADetourThatHasGone(t *testing.T) {
 				teach(t, others, "a")
 				round := func(i, from int, candidates ...string) map[affinity.Reason]int {
 					reasons := map[affinity.Reason]int{}
-					for n := from; n < from+64; n++ {
+					for n := from; n < from+128; n++ {
 						by := others
 						if len(candidates) > 1 {
 							by = s
@@ -893,13 +893,13 @@ func TestColdHomeOfADetourThatHasGone(t *testing.T) {
 					return reasons
 				}
 				round(1, 0, "a")
-				round(1, 100, "a")
+				round(1, 200, "a")
 				round(2, 0, "b")
 				elapse(8 * time.Minute)
-				require.Greater(t, round(3, 0, "a", "b2", "c")[affinity.ReasonExpired], 45, "all but one in 16")
-				require.Equal(t, 64, round(2, 100, "b", "c")[affinity.ReasonFailover])
-				at := round(3, 100, "a", "b", "c")
-				require.Greater(t, at[affinity.ReasonBound]+at[affinity.ReasonInherited], 45, "c is the home")
+				require.Greater(t, round(3, 0, "a", "b2", "c")[affinity.ReasonExpired], 100, "all but one in 16")
+				require.Equal(t, 128, round(2, 200, "b", "c")[affinity.ReasonFailover])
+				at := round(3, 200, "a", "b", "c")
+				require.Greater(t, at[affinity.ReasonBound]+at[affinity.ReasonInherited], 100, "c is the home")
 			})
 		})
 	}
