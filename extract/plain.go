@@ -52,49 +52,41 @@ func borrow(n int) *[]byte {
 // oddEscape returns the offset of the first escape that keeps a text from being
 // plain, or -1.
 func oddEscape(raw []byte) int {
-	if !jsonscan.LongEscapes(raw) {
-		return -1
-	}
-	for i := 0; ; i += 2 {
-		n := 0
-		if i < len(raw) && raw[i] != '\\' {
-			n = bytes.IndexByte(raw[i:], '\\')
-		}
-		if i += n; n < 0 || i+1 >= len(raw) {
+	for at := 0; ; at++ {
+		n := jsonscan.LongEscape(raw[at:])
+		if n < 0 {
 			return -1
 		}
-		switch raw[i+1] {
-		case '"', '\\', 'b', 'f', 'n', 'r', 't':
-		default:
-			return i
+		if at += n; backslashesBefore(raw[:at])%2 == 0 { // else it is escaped itself
+			return at
 		}
 	}
 }
 
-// appendPlain appends the plain form of a text to dst. What looks like an escape and is none
-// stays as it is written.
+// appendPlain appends the plain form of a text to dst. From what looks like \u and is no escape
+// on, it stays as it is written: no upstream takes it.
 func appendPlain(dst, raw []byte) []byte {
-	for len(raw) > 0 {
-		if raw[0] != '\\' {
-			n := bytes.IndexByte(raw, '\\')
-			if n < 0 {
-				n = len(raw)
-			}
-			dst, raw = append(dst, raw[:n]...), raw[n:]
-			continue
+	for {
+		var next byte // behind a backslash: often, one escape is right behind another
+		if len(raw) > 1 && raw[0] == '\\' {
+			next = raw[1]
 		}
-		if len(raw) > 1 && raw[1] != 'u' { // an escape of one letter stays, but for that of a slash
-			if raw[1] != '/' {
-				dst = append(dst, '\\')
-			}
-			dst, raw = append(dst, raw[1]), raw[2:]
+		switch next {
+		case 'u':
+		case '/':
+			dst, raw = append(dst, '/'), raw[2:]
 			continue
+		default:
+			odd := oddEscape(raw)
+			if odd < 0 {
+				return append(dst, raw...)
+			}
+			dst, raw = append(dst, raw[:odd]...), raw[odd:]
 		}
 		r, n := jsonscan.Escape(raw)
 		switch {
 		case n == 0: // no escape
-			n = min(2, len(raw))
-			dst = append(dst, raw[:n]...)
+			return append(dst, raw...)
 		case r < ' ':
 			dst = appendControl(dst, byte(r))
 		case r == '"', r == '\\':
@@ -106,7 +98,6 @@ func appendPlain(dst, raw []byte) []byte {
 		}
 		raw = raw[n:]
 	}
-	return dst
 }
 
 // appendControl appends the shortest escape of a control character.

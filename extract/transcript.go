@@ -77,27 +77,41 @@ func (t *trail) transcript(words, cue []byte) uint64 {
 	const most = 1 << 14 // lines that are told apart in all texts together
 	var d xxhash.Digest
 	d.Reset()
-	for ; t.lines < most && len(words) > 0; t.lines++ {
-		var line, ended []byte // the latter is up to where an earlier request may have ended
-		line, words, _ = bytes.Cut(words, lineBreak)
-		if len(trim(line)) == 0 {
+	d.Write(lineBreak) // lines count with the break in front of them
+	done := 0          // what stands before it has been written, or does not count
+	for next := 0; t.lines < most && next < len(words); t.lines++ {
+		start, end := next, len(words)
+		if n := bytes.Index(words[start:], lineBreak); n >= 0 {
+			end = start + n
+		}
+		next = end + len(lineBreak)
+		line := words[start:end]
+		var ended []byte // up to where an earlier request may have ended
+		switch {
+		case len(trim(line)) == 0:
+			d.Write(words[done:max(done, start-len(lineBreak))])
+			done = end
+			continue
+		case cue == nil:
+			ended = askedIn(line)
+		case line[0] == cue[0] && bytes.HasPrefix(line, cue):
+			ended = cue
+		}
+		if ended == nil {
 			continue
 		}
-		d.Write(lineBreak)
-		if cue != nil && bytes.HasPrefix(line, cue) {
-			ended = cue
-		} else if cue == nil {
-			if ended = askedIn(line); ended != nil {
-				line = ended
-			}
-		}
-		if ended != nil && t.texts == 0 && !t.answered && len(words) > 0 {
+		d.Write(words[done:start])
+		done = start
+		if t.texts == 0 && !t.answered && next < len(words) {
 			until := d
 			until.Write(ended)
 			t.steps.put(step{sum: t.here.add(textSalt, until.Sum64()), answered: true})
 		}
-		d.Write(line)
+		if cue == nil { // of the line, nothing else counts
+			d.Write(ended)
+			done = end
+		}
 	}
-	d.Write(words)
+	d.Write(words[done:])
 	return d.Sum64()
 }

@@ -176,6 +176,27 @@ func tags(s stay, names ...string) (tags []tag) {
 	return tags
 }
 
+// opened returns the tag that a text begins with, and closed the one that it ends with, or nil.
+// Mostly the second byte tells that it is none, without a call.
+func opened(tags []tag, words []byte) *tag {
+	for i := range tags {
+		if t := &tags[i]; len(words) > 1 && words[1] == t.open[1] && bytes.HasPrefix(words, t.open) {
+			return t
+		}
+	}
+	return nil
+}
+
+func closed(tags []tag, words []byte) *tag {
+	n := len(words)
+	for i := range tags {
+		if t := &tags[i]; n > 1 && words[n-2] == t.close[len(t.close)-2] && bytes.HasSuffix(words, t.close) {
+			return t
+		}
+	}
+	return nil
+}
+
 // injectedWhole reports whether a text is nothing but what a client injected: it begins with one
 // of the injectedBeginnings, or has contextTags from end to end.
 func injectedWhole(words []byte) bool {
@@ -198,12 +219,12 @@ func opens(words, opening []byte) bool {
 // onlyContext reports whether a text is nothing but elements of contextTags.
 func onlyContext(words []byte) bool {
 	for len(words) > 0 {
-		i := slices.IndexFunc(contextTags, func(t tag) bool { return bytes.HasPrefix(words, t.open) })
-		if i < 0 {
+		t := opened(contextTags, words)
+		if t == nil {
 			return false
 		}
-		_, rest, closed := bytes.Cut(words, contextTags[i].close)
-		if !closed {
+		_, rest, ok := bytes.Cut(words, t.close)
+		if !ok {
 			return false
 		}
 		words = trimStart(rest)
@@ -243,30 +264,30 @@ func split(text []byte, inject injector) (words []byte) {
 // or nil once inject returns false.
 func cutTags(words []byte, inject injector) []byte {
 	for len(words) > 0 && (words[0] == '<' || words[0] == '#') {
-		i := slices.IndexFunc(injectedTags, func(t tag) bool { return bytes.HasPrefix(words, t.open) })
-		if i < 0 {
+		t := opened(injectedTags, words)
+		if t == nil {
 			break
 		}
-		end := bytes.Index(words, injectedTags[i].close)
+		end := bytes.Index(words, t.close)
 		if end < 0 {
 			break // clients close what they open: somebody writes about the tag
 		}
-		end += len(injectedTags[i].close)
-		if !inject(words[:end], injectedTags[i].stay) {
+		end += len(t.close)
+		if !inject(words[:end], t.stay) {
 			return nil
 		}
 		words = trimStart(words[end:])
 	}
 	for len(words) > 0 && words[len(words)-1] == '>' {
-		i := slices.IndexFunc(injectedTags, func(t tag) bool { return bytes.HasSuffix(words, t.close) })
-		if i < 0 {
+		t := closed(injectedTags, words)
+		if t == nil {
 			break
 		}
-		start := bytes.LastIndex(words, injectedTags[i].open)
+		start := bytes.LastIndex(words, t.open)
 		if start < 0 {
 			break
 		}
-		if !inject(words[start:], injectedTags[i].stay) {
+		if !inject(words[start:], t.stay) {
 			return nil
 		}
 		words = trimEnd(words[:start])
@@ -347,7 +368,11 @@ func cutWrapping(words []byte, inject injector) []byte {
 
 // cutAt is bytes.Cut or, if last is set, cuts at the last place.
 func cutAt(text, sep []byte, last bool) (before, behind []byte, found bool) {
-	if !bytes.Contains(text, bytes.TrimLeft(sep, `\n`)) { // line breaks are everywhere
+	rare := sep
+	for bytes.HasPrefix(rare, lineBreak) { // which are everywhere
+		rare = rare[len(lineBreak):]
+	}
+	if !bytes.Contains(text, rare) {
 		return text, nil, false
 	}
 	before, behind, found = bytes.Cut(text, sep)

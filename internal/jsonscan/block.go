@@ -24,7 +24,7 @@ const blockSize = 64
 //     blocks without a quote, where bytes.IndexByte is quicker. What it returns may be
 //     right behind a backslash.
 //   - oddLetters(b) returns the offset of the first block of b, in whole blocks from its
-//     start, that may have a backslash with an odd byte behind it (see LongEscapes), or of
+//     start, that may have a backslash with an odd byte behind it (see LongEscape), or of
 //     the rest if that is no more than a block.
 
 // Constants for looking at the eight bytes of a word at once: eight times the same byte.

@@ -24,7 +24,7 @@ func TestWithoutAVX2(t *testing.T) {
 	t.Run("PastEscaped", TestPastEscaped)
 	t.Run("PastEscapedGoesOn", TestPastEscapedGoesOn)
 	t.Run("Structure", TestStructure)
-	t.Run("LongEscapes", TestLongEscapes)
+	t.Run("LongEscape", TestLongEscape)
 	t.Run("OddLetters", TestOddLetters)
 }
 

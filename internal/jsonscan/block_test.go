@@ -118,18 +118,18 @@ func TestStructure(t *testing.T) {
 	}
 }
 
-// TestLongEscapes looks for each pair in every place of texts of every length, among bytes
+// TestLongEscape looks for each pair in every place of texts of every length, among bytes
 // that are nearly such a pair.
-func TestLongEscapes(t *testing.T) {
+func TestLongEscape(t *testing.T) {
 	for _, beside := range []string{"a", `\n`, `\\a`, `\"`, "u/", `\\`, "\xdc\xf5"} {
 		for n := range 4 * blockSize {
 			b := bytes.Repeat([]byte(beside), n)[:n]
-			require.False(t, LongEscapes(b), "%q", b)
+			require.Equal(t, -1, LongEscape(b), "%q", b)
 			for i := range n - 1 {
 				for _, letter := range "u/" {
 					b := bytes.Clone(b)
 					b[i], b[i+1] = '\\', byte(letter)
-					require.True(t, LongEscapes(b), "%q", b)
+					require.Equal(t, i, LongEscape(b), "%q", b)
 				}
 			}
 		}

@@ -452,6 +452,7 @@ func TestAppendText(t *testing.T) {
 		{"a backslash at the end", `abc\`, `abc\`},
 		{"a backslash alone", `\`, `\`},
 		{"what is no escape before one", `\u\n`, "\\u\n"},
+		{"what is no escape before a text", `\q and a text\n`, "\\q and a text\n"},
 		{"bad UTF-8", "a\xff\\n\xc0", "a\xff\n\xc0"},
 		{"a raw control character", "a\nb", "a\nb"},
 	} {

@@ -74,40 +74,50 @@ func both(first, second, pattern uint64) uint64 {
 	return (x - ones) &^ x
 }
 
-// LongEscapes reports whether raw, the inside of a JSON string, may have an escape that is
-// not written in the shortest way: whether it has a backslash with a 'u' or a '/' right
-// behind it. (That may be the shortest way, or the backslash may be escaped itself.)
+// LongEscape returns the offset of the first backslash in raw, the inside of a JSON string,
+// that has a 'u' or a '/' right behind it, or -1: what may be an escape that is not written
+// in the shortest way. (That may be the shortest way, or the backslash may be escaped
+// itself.)
 //
 // Of the bytes that may stand behind a backslash, 'u' and '/' are odd numbers in ASCII,
 // and all others, "\bfnrt, are even. So the lowest bit tells which places need a second
 // look: see oddLetters in block.go.
-func LongEscapes(raw []byte) bool {
-	for len(raw) > blockSize {
-		raw = raw[oddLetters(raw):]
-		if len(raw) <= blockSize {
-			break
+func LongEscape(raw []byte) int {
+	i := 0
+	for len(raw)-i > blockSize {
+		i += oddLetters(raw[i:])
+		if n := longEscape(raw[i:min(len(raw), i+blockSize+1)]); n >= 0 {
+			return i + n
 		}
-		if longEscapes(raw[:blockSize+1]) {
-			return true
-		}
-		raw = raw[blockSize:]
+		i = min(len(raw), i+blockSize)
 	}
-	for ; len(raw) > 8; raw = raw[8:] {
-		if oddLetter(word(raw), word(raw[1:])) != 0 && longEscapes(raw[:9]) {
-			return true
-		}
+	if n := longEscape(raw[i:]); n >= 0 {
+		return i + n
 	}
-	return longEscapes(raw)
+	return -1
 }
 
-// longEscapes is LongEscapes, byte by byte.
-func longEscapes(raw []byte) bool {
-	for i := 1; i < len(raw); i++ {
-		if raw[i-1] == '\\' && (raw[i] == 'u' || raw[i] == '/') {
-			return true
+// longEscape is LongEscape for a short text.
+func longEscape(raw []byte) int {
+	i := 0
+	for len(raw)-i > 8 {
+		m := oddLetter(word(raw[i:]), word(raw[i+1:]))
+		if m == 0 {
+			i += 8
+			continue
+		}
+		i += bits.TrailingZeros64(m) / 8
+		if raw[i+1] == 'u' || raw[i+1] == '/' {
+			return i
+		}
+		i++
+	}
+	for ; i < len(raw)-1; i++ {
+		if raw[i] == '\\' && (raw[i+1] == 'u' || raw[i+1] == '/') {
+			return i
 		}
 	}
-	return false
+	return -1
 }
 
 // oddLetter returns a number with the high bit set of the first byte that is a backslash

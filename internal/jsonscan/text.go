@@ -20,27 +20,29 @@ func Text(raw, room []byte) []byte {
 // behind it; half a surrogate pair becomes U+FFFD. The text is never longer than raw.
 // FuzzText compares it with encoding/json.
 func AppendText(dst, raw []byte) []byte {
+	const few = 8 // bytes that are taken one by one, since a search costs more
 	dst = slices.Grow(dst, len(raw))
 	for len(raw) > 0 {
-		if raw[0] == '\\' {
-			r, n := Escape(raw)
-			if n == 0 {
-				n = min(2, len(raw))
-				dst = append(dst, raw[:n]...)
-			} else {
-				dst = utf8.AppendRune(dst, r)
-			}
+		r, n := Escape(raw)
+		if n > 0 {
+			dst = utf8.AppendRune(dst, r)
 			if raw = raw[n:]; r >= utf8.RuneSelf {
 				dst, raw = AppendWide(dst, raw)
 			}
 			continue
 		}
-		n := backslash(raw)
-		if n < 0 {
-			n = len(raw)
+		// What is no escape, though it may begin like one.
+		for n = 1; n < len(raw) && raw[n] != '\\'; n++ {
+			if n == few {
+				if m := backslash(raw[n:]); m >= 0 {
+					n += m
+				} else {
+					n = len(raw)
+				}
+				break
+			}
 		}
-		dst = append(dst, raw[:n]...)
-		raw = raw[n:]
+		dst, raw = append(dst, raw[:n]...), raw[n:]
 	}
 	return dst
 }
