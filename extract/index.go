@@ -109,10 +109,8 @@ func (r *Request) readWithTrail() bool {
 	x := &r.index
 	if len(r.Body) > wholly && x.progress.Load() == unfinished {
 		x.reading.Lock()
-		const half = maxWork / 2 // since it may be in vain
-		t := &trail{work: half}
-		if x.pos == 0 && x.readOn(r.Body, nil, func(c jsonscan.Cursor) jsonscan.Cursor { t.messages(&c); return c }) && t.work <= maxWork {
-			t.work -= half
+		t := new(trail)
+		if x.pos == 0 && x.readOn(r.Body, nil, func(c jsonscan.Cursor) jsonscan.Cursor { t.messages(&c); return c }) {
 			x.trailInPassing = t
 		}
 		x.reading.Unlock()

@@ -67,21 +67,16 @@ func oddEscape(raw []byte) int {
 // on, it stays as it is written: no upstream takes it.
 func appendPlain(dst, raw []byte) []byte {
 	for {
-		var next byte // behind a backslash: often, one escape is right behind another
-		if len(raw) > 1 && raw[0] == '\\' {
-			next = raw[1]
-		}
-		switch next {
-		case 'u':
-		case '/':
-			dst, raw = append(dst, '/'), raw[2:]
-			continue
-		default:
-			odd := oddEscape(raw)
+		if len(raw) < 2 || raw[0] != '\\' || raw[1] != 'u' && raw[1] != '/' {
+			odd := nextOddEscape(raw)
 			if odd < 0 {
 				return append(dst, raw...)
 			}
 			dst, raw = append(dst, raw[:odd]...), raw[odd:]
+		}
+		if raw[1] == '/' {
+			dst, raw = append(dst, '/'), raw[2:]
+			continue
 		}
 		r, n := jsonscan.Escape(raw)
 		switch {
@@ -98,6 +93,19 @@ func appendPlain(dst, raw []byte) []byte {
 		}
 		raw = raw[n:]
 	}
+}
+
+// nextOddEscape is oddEscape for texts that have many: mostly the next escape is one.
+func nextOddEscape(raw []byte) int {
+	next := bytes.IndexByte(raw, '\\')
+	if next < 0 || len(raw)-next > 1 && (raw[next+1] == 'u' || raw[next+1] == '/') {
+		return next
+	}
+	odd := oddEscape(raw[next:])
+	if odd < 0 {
+		return -1
+	}
+	return next + odd
 }
 
 // appendControl appends the shortest escape of a control character.

@@ -41,19 +41,21 @@ func TestTrailStopsCounting(t *testing.T) {
 	}
 }
 
-// What was read of the messages in passing, before others were found that count, takes no more
-// than half of what may be looked at. It makes no difference to what counts.
-func TestTrailInPassingStopsCountingEarlier(t *testing.T) {
+// Messages that are read in passing are not read again if there are too many: it makes no
+// difference to what counts.
+func TestTrailInPassingCountsAlike(t *testing.T) {
 	t.Parallel()
-	for n, inPassing := range map[int]bool{maxItems/2 - 1: true, maxItems / 2: false, maxItems - 1: false} {
+	for n, want := range map[int]bool{maxItems / 2: true, maxItems - 1: true, maxItems: false, 2 * maxItems: false} {
 		body := []byte(`{"messages":[` + strings.Repeat(`{"role":"user","content":"a"},`, n) + `{"role":"user","content":"b"}]}`)
 		r, other := &Request{Body: body}, &Request{Body: body}
 		require.True(t, r.readWithTrail())
-		require.Equal(t, inPassing, r.index.trailInPassing != nil, n)
+		require.NotNil(t, r.index.trailInPassing, n)
+		work := r.index.trailInPassing.work
 		require.True(t, other.read())
 		require.Equal(t, other.trail(), r.trail())
+		require.Equal(t, work, r.trail().work)
 		_, ok := Trail().Extract(r)
-		require.True(t, ok)
+		require.Equal(t, want, ok, n)
 	}
 }
 
