@@ -86,6 +86,8 @@ func appendPlain(dst, raw []byte) []byte {
 			dst = appendControl(dst, byte(r))
 		case r == '"', r == '\\':
 			dst = append(dst, '\\', byte(r))
+		case r < utf8.RuneSelf:
+			dst = append(dst, byte(r))
 		default:
 			dst = utf8.AppendRune(dst, r)
 			dst, raw = jsonscan.AppendWide(dst, raw[n:]) // texts in other scripts have nothing else

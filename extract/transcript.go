@@ -4,6 +4,8 @@ import (
 	"bytes"
 
 	"github.com/cespare/xxhash/v2"
+
+	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
 // A transcript is a conversation in one text of a person. Prompt templates make it:
@@ -81,7 +83,7 @@ func (t *trail) transcript(words, cue []byte) uint64 {
 	done := 0          // what stands before it has been written, or does not count
 	for next := 0; t.lines < most && next < len(words); t.lines++ {
 		start, end := next, len(words)
-		if n := bytes.Index(words[start:], lineBreak); n >= 0 {
+		if n := jsonscan.LineBreak(words[start:]); n >= 0 {
 			end = start + n
 		}
 		next = end + len(lineBreak)

@@ -136,6 +136,24 @@ func TestLongEscape(t *testing.T) {
 	}
 }
 
+// TestLineBreak does the same for line breaks.
+func TestLineBreak(t *testing.T) {
+	for _, beside := range []string{"a", `\t`, `\"n`, "n", `\\`, "\xdc\xee"} {
+		for n := range 4 * 8 {
+			b := bytes.Repeat([]byte(beside), n)[:n]
+			require.Equal(t, -1, LineBreak(b), "%q", b)
+			for i := range n - 1 {
+				b := bytes.Clone(b)
+				b[i], b[i+1] = '\\', 'n'
+				if i > 0 && b[i-1] == '\\' && beside != `\\` {
+					b[i-1] = 'a'
+				}
+				require.Equal(t, i, LineBreak(b), "%q", b)
+			}
+		}
+	}
+}
+
 // TestQuoteBefore looks for a pair in every place of texts of every length, among bytes
 // that have only the quote, only the other byte, or both at another distance.
 func TestQuoteBefore(t *testing.T) {

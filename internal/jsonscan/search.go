@@ -120,6 +120,25 @@ func longEscape(raw []byte) int {
 	return -1
 }
 
+// LineBreak returns the offset of the first line break in raw, the inside of a JSON string,
+// as most writers escape it: of a backslash with an 'n' right behind it, or -1. (The
+// backslash may be escaped itself.)
+func LineBreak(raw []byte) int {
+	i := 0
+	for ; len(raw)-i > 8; i += 8 {
+		x := (word(raw[i:]) ^ eightBackslashes) | (word(raw[i+1:]) ^ 'n'*ones)
+		if m := (x - ones) &^ x & highs; m != 0 {
+			return i + bits.TrailingZeros64(m)/8
+		}
+	}
+	for ; i < len(raw)-1; i++ {
+		if raw[i] == '\\' && raw[i+1] == 'n' {
+			return i
+		}
+	}
+	return -1
+}
+
 // oddLetter returns a number with the high bit set of the first byte that is a backslash
 // in slashes and has an odd byte at the same place in letters, or 0 if there is none.
 // Bits of later bytes may be set without cause. letters must have the bytes that follow

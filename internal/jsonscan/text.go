@@ -77,7 +77,10 @@ func Escape(raw []byte) (r rune, n int) {
 	if c := shortEscapes[raw[1]]; c != 0 {
 		return rune(c), 2
 	}
-	r, ok := hex4(raw)
+	if len(raw) < 6 || raw[1] != 'u' {
+		return 0, 0
+	}
+	r, ok := hex(raw[2], raw[3], raw[4], raw[5])
 	if !ok {
 		return 0, 0
 	}
