@@ -139,7 +139,7 @@ func TestLongEscape(t *testing.T) {
 // TestLineBreak does the same for line breaks.
 func TestLineBreak(t *testing.T) {
 	for _, beside := range []string{"a", `\t`, `\"n`, "n", `\\`, "\xdc\xee"} {
-		for n := range 4 * 8 {
+		for n := range 4 * 16 {
 			b := bytes.Repeat([]byte(beside), n)[:n]
 			require.Equal(t, -1, LineBreak(b), "%q", b)
 			for i := range n - 1 {

@@ -125,10 +125,13 @@ func longEscape(raw []byte) int {
 // backslash may be escaped itself.)
 func LineBreak(raw []byte) int {
 	i := 0
-	for ; len(raw)-i > 8; i += 8 {
-		x := (word(raw[i:]) ^ eightBackslashes) | (word(raw[i+1:]) ^ 'n'*ones)
-		if m := (x - ones) &^ x & highs; m != 0 {
+	for ; len(raw)-i > 16; i += 16 {
+		p := (*[17]byte)(raw[i:])
+		if m := brokenLine(word(p[0:]), word(p[1:])); m != 0 {
 			return i + bits.TrailingZeros64(m)/8
+		}
+		if m := brokenLine(word(p[8:]), word(p[9:])); m != 0 {
+			return i + 8 + bits.TrailingZeros64(m)/8
 		}
 	}
 	for ; i < len(raw)-1; i++ {
@@ -137,6 +140,13 @@ func LineBreak(raw []byte) int {
 		}
 	}
 	return -1
+}
+
+// brokenLine returns a number whose lowest set bit is the high bit of the first byte that is a
+// backslash in slashes and has an 'n' at the same place in letters, or 0 if there is none.
+func brokenLine(slashes, letters uint64) uint64 {
+	x := (slashes ^ eightBackslashes) | (letters ^ 'n'*ones)
+	return (x - ones) &^ x & highs
 }
 
 // oddLetter returns a number with the high bit set of the first byte that is a backslash
