@@ -7,7 +7,7 @@ import "encoding/binary"
 // first.
 const blockSize = 64
 
-// Five functions are written twice: in assembly for amd64 with AVX2 (block_amd64.s), and in
+// Six functions are written twice: in assembly for amd64 with AVX2 (block_amd64.s), and in
 // Go for all else and for the tag purego (block_words.go). Either must do this, which
 // block_test.go checks:
 //
@@ -26,6 +26,9 @@ const blockSize = 64
 //   - oddLetters(b) returns the offset of the first block of b, in whole blocks from its
 //     start, that may have a backslash with an odd byte behind it (see LongEscape), or of
 //     the rest if that is no more than a block.
+//   - pair(b, far, first, second) returns the offset of the first byte of b that is first and
+//     has second exactly far bytes behind it, as far as there are whole blocks of both, or
+//     else of the rest.
 
 // Constants for looking at the eight bytes of a word at once: eight times the same byte.
 const (

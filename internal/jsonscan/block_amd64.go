@@ -7,7 +7,7 @@ package jsonscan
 var avx2 = hasAVX2()
 
 // Those functions, for tools that do not read assembly.
-var _ = []any{structureByWords, backslashesByWords, bracketsByWords, pastEscapedByWords, oddLettersByWords}
+var _ = []any{structureByWords, backslashesByWords, bracketsByWords, pastEscapedByWords, oddLettersByWords, pairByWords}
 
 // hasAVX2 reports whether the processor has AVX2 and the operating system saves its
 // registers.
@@ -27,3 +27,6 @@ func pastEscaped(b []byte, i int) int
 
 //go:noescape
 func oddLetters(b []byte) int
+
+//go:noescape
+func pair(b []byte, far int, first, second byte) int

@@ -205,6 +205,44 @@ done:
 	MOVQ CX, ret+24(FP)
 	RET
 
+// func pair(b []byte, far int, first, second byte) int
+TEXT ·pair(SB), NOSPLIT, $0-48
+	GO_WITHOUT_AVX2(·pairByWords)
+	MOVQ         b_base+0(FP), SI
+	MOVQ         b_len+8(FP), DX
+	MOVQ         far+24(FP), DI
+	VPBROADCASTB first+32(FP), Y8
+	VPBROADCASTB second+33(FP), Y9
+	SUBQ         DI, DX
+	SUBQ         $64, DX // where the last block begins that has another far behind it
+	ADDQ         SI, DI
+	XORL         CX, CX
+
+block:
+	CMPQ     CX, DX
+	JGT      done
+	VPCMPEQB (SI)(CX*1), Y8, Y0
+	VPCMPEQB 32(SI)(CX*1), Y8, Y1
+	VPCMPEQB (DI)(CX*1), Y9, Y2
+	VPCMPEQB 32(DI)(CX*1), Y9, Y3
+	VPAND    Y0, Y2, Y2
+	VPAND    Y1, Y3, Y3
+	VPOR     Y2, Y3, Y4
+	VPTEST   Y4, Y4
+	JNZ      found
+	ADDQ     $64, CX
+	JMP      block
+
+found:
+	BITS(Y2, Y3)
+	BSFQ AX, AX
+	ADDQ AX, CX
+
+done:
+	VZEROUPPER
+	MOVQ CX, ret+40(FP)
+	RET
+
 // func hasAVX2() bool
 TEXT ·hasAVX2(SB), NOSPLIT, $0-1
 	MOVB $0, ret+0(FP)

@@ -26,6 +26,8 @@ func TestWithoutAVX2(t *testing.T) {
 	t.Run("Structure", TestStructure)
 	t.Run("LongEscape", TestLongEscape)
 	t.Run("OddLetters", TestOddLetters)
+	t.Run("LineBreak", TestLineBreak)
+	t.Run("QuoteBefore", TestQuoteBefore)
 }
 
 // TestAllGoOnWithoutAVX2 checks what no result tells on a processor that has AVX2: that each

@@ -11,3 +11,5 @@ func brackets(p *[blockSize]byte) (opens, closes, braces uint64) { return bracke
 func pastEscaped(b []byte, i int) int { return pastEscapedByWords(b, i) }
 
 func oddLetters(b []byte) int { return oddLettersByWords(b) }
+
+func pair(b []byte, far int, first, second byte) int { return pairByWords(b, far, first, second) }

@@ -139,9 +139,10 @@ func TestLongEscape(t *testing.T) {
 // TestLineBreak does the same for line breaks.
 func TestLineBreak(t *testing.T) {
 	for _, beside := range []string{"a", `\t`, `\"n`, "n", `\\`, "\xdc\xee"} {
-		for n := range 4 * 16 {
+		for n := range 3 * blockSize {
 			b := bytes.Repeat([]byte(beside), n)[:n]
 			require.Equal(t, -1, LineBreak(b), "%q", b)
+			require.Greater(t, pair(b, 1, '\\', 'n'), n-1-blockSize) // what is left is less than a block
 			for i := range n - 1 {
 				b := bytes.Clone(b)
 				b[i], b[i+1] = '\\', 'n'

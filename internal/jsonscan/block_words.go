@@ -5,7 +5,7 @@ import (
 	"math/bits"
 )
 
-// The contracts of structure, backslashes, brackets, pastEscaped and oddLetters are in
+// The contracts of structure, backslashes, brackets, pastEscaped, oddLetters and pair are in
 // block.go.
 //
 // The eight words of a block are gone through one by one, and what is found is gathered
@@ -166,6 +166,33 @@ func oddLettersByWords(b []byte) int {
 		i += blockSize
 	}
 	return i
+}
+
+func pairByWords(b []byte, far int, first, second byte) int {
+	i, firsts, seconds := 0, uint64(first)*ones, uint64(second)*ones
+	for ; len(b)-far-i >= blockSize; i += blockSize {
+		p, q := (*[blockSize]byte)(b[i:]), (*[blockSize]byte)(b[i+far:])
+		found := both(word(p[0:])^firsts, word(q[0:])^seconds) | both(word(p[8:])^firsts, word(q[8:])^seconds)
+		found |= both(word(p[16:])^firsts, word(q[16:])^seconds) | both(word(p[24:])^firsts, word(q[24:])^seconds)
+		found |= both(word(p[32:])^firsts, word(q[32:])^seconds) | both(word(p[40:])^firsts, word(q[40:])^seconds)
+		found |= both(word(p[48:])^firsts, word(q[48:])^seconds) | both(word(p[56:])^firsts, word(q[56:])^seconds)
+		if found == 0 {
+			continue
+		}
+		for ; ; i += 8 {
+			if found := both(word(b[i:])^firsts, word(b[i+far:])^seconds); found != 0 {
+				return i + bits.TrailingZeros64(found)/8
+			}
+		}
+	}
+	return i
+}
+
+// both returns a number whose lowest set bit is the high bit of the first byte that is zero
+// in both words, or 0 if there is none.
+func both(x, y uint64) uint64 {
+	x |= y
+	return (x - ones) &^ x & highs
 }
 
 // transpose brings a word that is by columns into the order of the text.

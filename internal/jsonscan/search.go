@@ -47,31 +47,22 @@ func backslash(b []byte) int {
 // bytes behind it, or -1. This finds a candidate for a member's name quickly: the caller
 // picks the byte of the name that is rarest in other texts, passes that and its distance
 // from the quote, and compares the rest itself.
-func QuoteBefore(b []byte, far int, c byte) int {
-	i, pattern := 0, uint64(c)*ones
-	for ; len(b)-far-i >= blockSize; i += blockSize {
-		p, q := (*[blockSize]byte)(b[i:]), (*[blockSize]byte)(b[i+far:])
-		found := both(word(p[0:]), word(q[0:]), pattern) | both(word(p[8:]), word(q[8:]), pattern)
-		found |= both(word(p[16:]), word(q[16:]), pattern) | both(word(p[24:]), word(q[24:]), pattern)
-		found |= both(word(p[32:]), word(q[32:]), pattern) | both(word(p[40:]), word(q[40:]), pattern)
-		found |= both(word(p[48:]), word(q[48:]), pattern) | both(word(p[56:]), word(q[56:]), pattern)
-		if found&highs != 0 {
-			break
-		}
-	}
-	for ; i < len(b)-far; i++ {
-		if b[i] == '"' && b[i+far] == c {
+func QuoteBefore(b []byte, far int, c byte) int { return findPair(b, far, '"', c) }
+
+// LineBreak returns the offset of the first line break in raw, the inside of a JSON string,
+// as most writers escape it: of a backslash with an 'n' right behind it, or -1. (The
+// backslash may be escaped itself.)
+func LineBreak(raw []byte) int { return findPair(raw, 1, '\\', 'n') }
+
+// findPair returns the offset of the first byte in b that is first and has second exactly far
+// bytes behind it, or -1.
+func findPair(b []byte, far int, first, second byte) int {
+	for i := pair(b, far, first, second); i < len(b)-far; i++ {
+		if b[i] == first && b[i+far] == second {
 			return i
 		}
 	}
 	return -1
-}
-
-// both returns a number with some high bit set if there is a byte position at which first
-// has a quote and second the byte of pattern, and without any if there is none.
-func both(first, second, pattern uint64) uint64 {
-	x := (first ^ eightQuotes) | (second ^ pattern)
-	return (x - ones) &^ x
 }
 
 // LongEscape returns the offset of the first backslash in raw, the inside of a JSON string,
@@ -118,35 +109,6 @@ func longEscape(raw []byte) int {
 		}
 	}
 	return -1
-}
-
-// LineBreak returns the offset of the first line break in raw, the inside of a JSON string,
-// as most writers escape it: of a backslash with an 'n' right behind it, or -1. (The
-// backslash may be escaped itself.)
-func LineBreak(raw []byte) int {
-	i := 0
-	for ; len(raw)-i > 16; i += 16 {
-		p := (*[17]byte)(raw[i:])
-		if m := brokenLine(word(p[0:]), word(p[1:])); m != 0 {
-			return i + bits.TrailingZeros64(m)/8
-		}
-		if m := brokenLine(word(p[8:]), word(p[9:])); m != 0 {
-			return i + 8 + bits.TrailingZeros64(m)/8
-		}
-	}
-	for ; i < len(raw)-1; i++ {
-		if raw[i] == '\\' && raw[i+1] == 'n' {
-			return i
-		}
-	}
-	return -1
-}
-
-// brokenLine returns a number whose lowest set bit is the high bit of the first byte that is a
-// backslash in slashes and has an 'n' at the same place in letters, or 0 if there is none.
-func brokenLine(slashes, letters uint64) uint64 {
-	x := (slashes ^ eightBackslashes) | (letters ^ 'n'*ones)
-	return (x - ones) &^ x & highs
 }
 
 // oddLetter returns a number with the high bit set of the first byte that is a backslash
