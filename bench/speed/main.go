@@ -73,6 +73,7 @@ var groups = []group{
 	{"cold", cold},
 	{"bodyid", bodyID},
 	{"messages", messages},
+	{"shapes", shapes},
 	{"hostile", hostile},
 	{"table", table},
 	{"memory", memory},

@@ -45,6 +45,28 @@ func messages(s *session) (result.Group, error) {
 	return g, nil
 }
 
+// shapes measures the same for bodies of which more has to be read. The least that can be asked
+// is to be no slower than a look at whether a body is well-formed.
+func shapes(s *session) (result.Group, error) {
+	const size = 256 << 10
+	g := result.Group{
+		Title: "conversations of other shapes, " + bytesOf(size) + " each",
+		Notes: []string{"In these, most of the text is a person's or an application's, and counts. Otherwise as for coding agents."},
+	}
+	for _, shape := range bodies.Shapes {
+		var list [][]byte
+		for seed := range uint64(4) {
+			list = append(list, shape.Body(size, seed))
+		}
+		race := s.track.Race(shape.Name, hashers(list)...)
+		g.Races = append(g.Races, race)
+		for _, row := range []string{rowOurs, rowDefault} {
+			g.AtLeast("gjson.ValidBytes' time over ours, "+race.Name+strings.TrimPrefix(row, rowOurs), result.Ratio(race.Row(rowValid), race.Row(row)), 1, "x", "")
+		}
+	}
+	return g, nil
+}
+
 // hashers are those who name a conversation by its messages, and others who read
 // the same bodies for less. They go through the list over and over.
 func hashers(list [][]byte) []lap.Contender {

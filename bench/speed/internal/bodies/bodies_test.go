@@ -46,6 +46,16 @@ func TestStyles(t *testing.T) {
 	}
 }
 
+func TestShapes(t *testing.T) {
+	t.Parallel()
+	for _, shape := range Shapes {
+		body := shape.Body(64<<10, 1)
+		require.InDelta(t, 64<<10, len(body), 2000, shape.Name)
+		require.Equal(t, body, shape.Body(64<<10, 1))
+		require.NotEqual(t, body, shape.Body(64<<10, 2))
+	}
+}
+
 func TestHostiles(t *testing.T) {
 	t.Parallel()
 	broken := 0
