@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Some figures are those of a whole process: what its heap holds, what its garbage
@@ -105,6 +107,26 @@ func (p *process) ask(question string, answer any) error {
 		return fmt.Errorf("%s: %s: %w", p.name, question, err)
 	}
 	return nil
+}
+
+// address returns where the process listens, which it says in its first line, as the
+// gateway does in its log. What it says after that is not read by anybody. A process that
+// has not said so within limit is ended.
+func (p *process) address(limit time.Duration) (string, error) {
+	late := time.AfterFunc(limit, func() { p.cmd.Process.Kill() })
+	line, err := p.out.ReadString('\n')
+	if !late.Stop() {
+		return "", fmt.Errorf("%s: has not said within %v where it listens: try again where less else is running, or start it by hand to see why", p.name, limit)
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", p.name, err)
+	}
+	go io.Copy(io.Discard, p.out) // or it could not say more
+	_, addr, ok := strings.Cut(strings.TrimSpace(line), "addr=")
+	if !ok {
+		return "", errors.New(line)
+	}
+	return addr, nil
 }
 
 // stop ends the process and waits for it.

@@ -51,21 +51,16 @@ func (s *session) roads() (list []road, stop func(), err error) {
 			stop()
 		}
 	}()
-	// listening adds a way through a process that tells its address, as the gateway does
-	// in its log.
+	const limit = 30 * time.Second
+	// listening adds a way through a process.
 	listening := func(name string, p *process, err error) error {
 		if err != nil {
 			return err
 		}
 		running = append(running, p)
-		line, err := p.out.ReadString('\n')
+		addr, err := p.address(limit)
 		if err != nil {
 			return err
-		}
-		go io.Copy(io.Discard, p.out) // or it could not say more
-		_, addr, ok := strings.Cut(strings.TrimSpace(line), "addr=")
-		if !ok {
-			return errors.New(line)
 		}
 		list = append(list, road{name, addr})
 		return nil

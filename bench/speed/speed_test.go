@@ -22,6 +22,15 @@ import (
 	"github.com/go-affinity/affinity/bench/speed/internal/result"
 )
 
+// The test binary is also the program that it starts for a child.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "child" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
 // One group from the flags to the file.
 func TestRun(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "result.json")
@@ -278,6 +287,24 @@ func TestRoads(t *testing.T) {
 	defer c.Close()
 	_, err = c.ask([]byte("nonsense\r\n\r\n"))
 	require.ErrorContains(t, err, "400")
+}
+
+// A process that does not say where it listens is ended, and not waited for.
+func TestSilentProcess(t *testing.T) {
+	s := &session{Context: t.Context()}
+	p, err := s.start("upstream")
+	require.NoError(t, err)
+	defer p.stop()
+	addr, err := p.address(time.Hour)
+	require.NoError(t, err)
+	_, err = stream(addr, request(0, nil, "text/event-stream"))
+	require.NoError(t, err)
+
+	p, err = s.start("table", peers.Ours, "1") // which waits for questions
+	require.NoError(t, err)
+	defer p.stop()
+	_, err = p.address(time.Millisecond)
+	require.ErrorContains(t, err, "table affinity 1: has not said within 1ms where it listens: try again")
 }
 
 // A request that fails now and then costs its connection; many are an error.
