@@ -203,19 +203,44 @@ func (r *Run) Write(w io.Writer) error {
 }
 
 // Read reads what Write wrote: a file that is damaged, is of another version of the
-// speed command or holds no figures is an error.
+// speed command or lacks figures is an error.
 func Read(r io.Reader) (*Run, error) {
 	var run Run
 	d := json.NewDecoder(r)
 	d.DisallowUnknownFields()
 	err := d.Decode(&run)
-	if err == nil && len(run.Groups) == 0 {
-		err = errors.New("it has no groups")
+	if err == nil {
+		err = run.check()
+	}
+	if _, end := d.Token(); err == nil && end != io.EOF {
+		err = errors.New("there is more behind it")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("this is no result of the speed command, or of another version of it: %w", err)
 	}
 	return &run, nil
+}
+
+// check returns why a run is not one that Write wrote.
+func (r *Run) check() error {
+	if len(r.Groups) == 0 {
+		return errors.New("it has no groups")
+	}
+	for _, g := range r.Groups {
+		measured := false
+		for _, race := range g.Races {
+			for _, row := range race.Rows {
+				if len(row.Samples) == 0 && row.Missing == "" {
+					return fmt.Errorf("its group %q has no figure of %q", g.Name, row.Name)
+				}
+				measured = measured || len(row.Samples) > 0
+			}
+		}
+		if !measured {
+			return fmt.Errorf("its group %q has no figures", g.Name)
+		}
+	}
+	return nil
 }
 
 // Format writes x with three digits, and large numbers with thousands set

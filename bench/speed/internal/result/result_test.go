@@ -97,12 +97,32 @@ func TestJSON(t *testing.T) {
 // A file that is damaged or of another version is an error.
 func TestReadRefuses(t *testing.T) {
 	t.Parallel()
-	const whole = `{"go":"go1","groups":[{"name":"g"}]}`
+	const whole = `{"go":"go1","groups":[
+		{"name":"g","races":[{"name":"r","rows":[{"name":"a","samples":[1]},{"name":"b","missing":"why"}]}]},
+		{"name":"h","races":[{"name":"r"},{"name":"s","rows":[{"name":"a","samples":[1]}]}]}
+	]}`
 	_, err := Read(strings.NewReader(whole))
 	require.NoError(t, err)
-	for _, text := range []string{"", "null", "{}", "[]", whole[:20], strings.Replace(whole, "go1", `go1","more":"x`, 1)} {
+	for i := range whole {
+		_, err := Read(strings.NewReader(whole[:i]))
+		require.ErrorContains(t, err, "no result of the speed command", whole[:i])
+	}
+	change := func(from, to string) string { return strings.Replace(whole, from, to, 1) }
+	for text, want := range map[string]string{
+		"null":                          "no groups",
+		"{}":                            "no groups",
+		"[]":                            "array",
+		whole + whole:                   "more behind it",
+		whole + "}":                     "more behind it",
+		change(`go1`, `go1","more":"x`): `"more"`,
+		change(`[1]`, `[]`):             `"g" has no figure of "a"`,
+		change(`"samples":[1]`, `"missing":"why"`):              `"g" has no figures`,
+		`{"groups":[{"name":"g"}]}`:                             `"g" has no figures`,
+		`{"groups":[{"name":"g","verdicts":[{"target":"t"}]}]}`: `"g" has no figures`,
+	} {
 		_, err := Read(strings.NewReader(text))
 		require.ErrorContains(t, err, "no result of the speed command", text)
+		require.ErrorContains(t, err, want, text)
 	}
 }
 
