@@ -2,6 +2,8 @@ package table
 
 import (
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -60,6 +62,30 @@ func (t *Table) EndLease(k Key, stamp uint32, expires, now int64) {
 // held, and has taken a lease if took is set.
 func (t *Table) TouchMoved(k Key, stamp uint32, expires int64, took bool) (expiry int64, leased bool) {
 	return t.touchAway(k, Found{ident: identOf(k, 0, stamp)}, expires, 0, true, true, took)
+}
+
+// TouchWhatGoes calls Touch for the record of k, as it was found in a slot where it and
+// another record with the same life take turns all the time. It returns once a call has
+// touched both, or after n calls.
+func (t *Table) TouchWhatGoes(k Key, stamp uint32, n int) (both bool) {
+	f := Found{sl: new(slot), ident: identOf(k, 0, stamp)}
+	var done atomic.Bool
+	var turns sync.WaitGroup
+	turns.Go(func() {
+		for !done.Load() {
+			f.sl.ident.Store(f.ident + 1<<hiBits)
+			f.sl.ident.Store(f.ident)
+		}
+	})
+	for e := int64(1); e < int64(n) && !both; e++ {
+		f.sl.life.Store(uint64(lifeOf(e, 0)))
+		t.Touch(k, f, e+1, 0, false)
+		is, _ := t.Get(k, 0)
+		both = f.sl.load().expires() == e+1 && is.Expires() == e+1
+	}
+	done.Store(true)
+	turns.Wait()
+	return both
 }
 
 // Shards returns the number of shards.

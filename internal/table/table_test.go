@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"sync/atomic"
 	"testing"
 
@@ -297,6 +298,16 @@ func TestTouchOfWhatIsMovedJustThen(t *testing.T) {
 			require.Equal(t, tt.leases, r.Leases)
 		})
 	}
+}
+
+// A Touch that meets another record instead, since that has taken the place of its own just
+// then, notices. (If it did not, no number of calls would be enough. As it is, some thousands
+// are, or on one processor some millions.)
+func TestTouchOfWhatGoesJustThen(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2)) // on one processor, the system interrupts it anywhere
+	tab, k := table.New(10, limit, &owner{}), keyOf(1)
+	r, _ := tab.Put(k, 0, table.Record{Expires: 1}, 1)
+	require.True(t, tab.TouchWhatGoes(k, r.Stamp, 1<<27))
 }
 
 // Leases keep a record past its expiry, up to the limit.
