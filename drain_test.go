@@ -297,7 +297,7 @@ func TestDrainAndInheritance(t *testing.T) {
 				sess.ID = fmt.Sprint("new ", i)
 			}
 			x.now = sess
-			sel := mustSelect(t, s, new(extract.Request), "b", "c", "d")
+			sel := mustSelect(t, s, new(extract.Request), []string{"b", "c", "d"}[i%2:]...)
 			sel.Done(served)
 			require.Equal(t, "c", sel.Target)
 			require.Equal(t, affinity.ReasonFailover, sel.Reason)
@@ -399,13 +399,16 @@ func TestReturnFromADetourThatIsOver(t *testing.T) {
 	for kind, turn := range conversations {
 		synctest.Test(t, func(t *testing.T) {
 			s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
-			for i, target := range []string{"a", "b"} {
-				mustSelect(t, s, turn(1, i+1), target).Done(served)
-				elapse(time.Second)
+			for n := range 2 {
+				for i, target := range []string{"a", "b"} {
+					mustSelect(t, s, turn(n, i+1), target).Done(served)
+					elapse(time.Second)
+				}
 			}
 			s.Drain("a", time.Now().Add(time.Hour))
 			s.Drain("b", time.Now())
-			require.Equal(t, "a", mustSelect(t, s, turn(1, 3), "b", "a").Target, kind)
+			require.Equal(t, "a", mustSelect(t, s, turn(0, 3), "b", "a").Target, kind)
+			require.Equal(t, "a", mustSelect(t, s, turn(1, 3), "a", "b").Target, kind)
 		})
 	}
 }

@@ -350,9 +350,9 @@ func TestStateAtTheHomeKeepsTheSecondPlace(t *testing.T) {
 		}
 		ask(1, "a")
 		ask(2, "b")
-		sel := ask(3, "c", "b", "a")
-		require.Equal(t, "b", sel.Target)
-		require.Equal(t, "a", ask(4, "c", "a").Target)
+		require.Equal(t, "b", ask(3, "c", "b", "a").Target)
+		require.Equal(t, "b", ask(4, "b", "c", "a").Target)
+		require.Equal(t, "a", ask(5, "c", "a").Target)
 	})
 }
 
