@@ -582,6 +582,25 @@ func TestOverloadWithASecondPlace(t *testing.T) {
 	}
 }
 
+// A home that is drained is no second place later, which would keep the session from a third.
+func TestOverloadAfterADrain(t *testing.T) {
+	t.Parallel()
+	for policy, p := range policies {
+		synctest.Test(t, func(t *testing.T) {
+			a := newAuditor(t)
+			s := newSelector(t, affinity.Config[string]{Fallback: a, Failover: p})
+			for i, candidates := range [][]string{{"a"}, {"b"}, {"c", "b", "a"}} {
+				sel := mustSelect(t, s, chatTurn(1, i+1), candidates...)
+				require.Equal(t, candidates[0], sel.Target, policy)
+				sel.Done(served)
+				elapse(time.Minute)
+				s.Drain("a", time.Time{})
+				a.overload("b")
+			}
+		})
+	}
+}
+
 // A session that starts where a neighbour is does not do so where there is too much already: many may
 // have found the same neighbour. It does if it refers to state, which is likely to be there, and a
 // session with an id, which a stranger does not have, starts where its parent is.

@@ -407,6 +407,9 @@ func TestIdle(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newSelector(t, affinity.Config[string]{})
 				require.Zero(t, mustSelect(t, s, turn(1, 1), "a").Idle)
+				beside := turn(2, 1)
+				beside.Method = http.MethodHead
+				require.Zero(t, mustSelect(t, s, beside, "a").Idle)
 				elapse(time.Minute) // streaming
 				again := mustSelect(t, s, turn(1, 1), "a")
 				require.Equal(t, time.Minute, again.Idle)

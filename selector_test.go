@@ -536,6 +536,7 @@ func TestInheritance(t *testing.T) {
 	require.Equal(t, turn1.Target, child.Target)
 	require.NotEqual(t, turn1.Session, child.Session, "another conversation")
 	require.Equal(t, turn1.Target, ask(extract.Session{ID: "grandchild", Parent: "child", Near: []string{"another"}}).Target)
+	require.Equal(t, turn1.Target, ask(extract.Session{ID: "orphan", Parent: "unknown", Near: []string{"child"}}).Target)
 
 	// From now on the two move separately.
 	all = slices.DeleteFunc(all, func(x string) bool { return x == turn1.Target })
