@@ -421,6 +421,16 @@ func TestMaxDepth(t *testing.T) {
 	})
 }
 
+// Text makes nothing where there is nothing to do, and needs no other room than it was given.
+func TestText(t *testing.T) {
+	room := make([]byte, 4)
+	text := jsonscan.Text([]byte(`a\nb`), room)
+	require.Equal(t, "a\nb", string(text))
+	require.Same(t, &room[0], &text[0])
+	raw := []byte("abcd")
+	require.Same(t, &raw[0], &jsonscan.Text(raw, room)[0], "there is nothing to do")
+}
+
 func TestAppendText(t *testing.T) {
 	for _, tt := range []struct{ name, raw, want string }{
 		{"nothing", ``, ``},
