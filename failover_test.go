@@ -1053,6 +1053,22 @@ func TestDetourEndsLate(t *testing.T) {
 	})
 }
 
+// A stream at home that ends after others were on the detour has the session at home again.
+func TestStreamAtHomeEndsLate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn})
+		for n := range 20 {
+			stream := mustSelect(t, s, session(fmt.Sprint(n)), "a")
+			elapse(time.Second)
+			mustSelect(t, s, session(fmt.Sprint(n)), "b").Done(served)
+			elapse(time.Second)
+			stream.Done(served)
+			require.Equal(t, affinity.ReasonBound, mustSelect(t, s, session(fmt.Sprint(n)), "b", "a").Reason)
+		}
+	})
+}
+
 // Nothing half-made stays behind when the fallback fails.
 func TestFailedFailover(t *testing.T) {
 	t.Parallel()
@@ -1177,8 +1193,8 @@ func TestLostRace(t *testing.T) {
 						require.Equal(t, "a", d.From)
 					}
 				}
-				require.Equal(t, 1, reasons[0])
-				require.Equal(t, p == affinity.FailoverReturn, reasons[affinity.ReasonBound] == 0, reasons)
+				later := map[affinity.FailoverPolicy]affinity.Reason{affinity.FailoverRebind: affinity.ReasonBound, affinity.FailoverReturn: affinity.ReasonDetour}
+				require.Equal(t, map[affinity.Reason]int{0: 1, affinity.ReasonFailover: 1, later[p]: 1}, reasons)
 			})
 		})
 	}
