@@ -44,12 +44,15 @@ func TestPastEscapedGoesOn(t *testing.T) {
 			}
 			require.Less(t, len(b)-pastEscaped(b, i), blockSize, "%q", b)
 
-			end := len(b)
-			b = append(b, '"')
-			for len(b) < end+2*blockSize {
-				b = append(b, `,"\"`...)
+			for _, last := range []string{"", "日"} { // also if that is all in the block that is not ASCII
+				b := append(b, last...)
+				end := len(b)
+				b = append(b, '"')
+				for len(b) < end+2*blockSize {
+					b = append(b, `,"\"`...)
+				}
+				require.Equal(t, end, pastEscaped(b, i), "%q", b)
 			}
-			require.Equal(t, end, pastEscaped(b, i), "%q", b)
 		}
 	}
 }

@@ -453,11 +453,15 @@ func TestAppendText(t *testing.T) {
 		{"half a pair and another escape", `\ud83d\n`, "\ufffd\n"},
 		{"half a pair and what is no escape", `\ud83d\ude0`, "\ufffd\\ude0"},
 		{"half a pair and a capital U", `\ud83d\Ude00`, "\ufffd\\Ude00"},
+		{"half a pair and half without its backslash", `\ud83dxude00`, "\ufffdxude00"},
 
 		{"an escape that is none is taken literally", `\q\x`, `\q\x`},
 		{"too few digits", `\u12`, `\u12`},
 		{"digits that are none", `\u12G4`, `\u12G4`},
 		{"a capital U", `\U0041`, `\U0041`},
+		{"behind a wide character, another escape", `\u4e2d\n4e2d`, "中\n4e2d"},
+		{"behind a wide character, no backslash", `\u4e2dxu4e2d`, "中xu4e2d"},
+		{"behind a wide character, digits that are none", `\u4e2d\u12G4`, `中\u12G4`},
 		{"an escaped backslash before a u", `\\u0041`, `\u0041`},
 		{"a backslash at the end", `abc\`, `abc\`},
 		{"a backslash alone", `\`, `\`},
@@ -495,6 +499,7 @@ func TestEscape(t *testing.T) {
 		{`\q`, 0, 0},
 		{`\`, 0, 0},
 		{`n`, 0, 0},
+		{`nn`, 0, 0},
 		{`u00e9xx`, 0, 0},
 		{``, 0, 0},
 	} {
