@@ -151,9 +151,11 @@ func TestDrainOfThePast(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSelector(t, affinity.Config[string]{})
-		mustSelect(t, s, session("s"), "a").Done(served)
-		s.Drain("a", time.Unix(0, 0))
-		require.Equal(t, "b", mustSelect(t, s, session("s"), "a", "b").Target)
+		for i, until := range []time.Time{time.Unix(0, 0), time.Now().Add(-1)} { // the second is 0 by the Selector's clock
+			mustSelect(t, s, session(fmt.Sprint(i)), "a").Done(served)
+			s.Drain("a", until)
+			require.Equal(t, "b", mustSelect(t, s, session(fmt.Sprint(i)), "a", "b").Target)
+		}
 		s.Drain("a", time.Time{}) // no deadline after all
 		mustSelect(t, s, session("t"), "a").Done(served)
 		require.Equal(t, "a", mustSelect(t, s, session("t"), "a", "b").Target)
