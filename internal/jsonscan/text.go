@@ -111,13 +111,11 @@ func hex4(raw []byte) (r rune, ok bool) {
 // them are such digits.
 func hex(w, x, y, z byte) (r rune, ok bool) {
 	a, b, c, d := hexDigits[w], hexDigits[x], hexDigits[y], hexDigits[z]
-	return rune(a&15)<<12 | rune(b&15)<<8 | rune(c&15)<<4 | rune(d&15), a&b&c&d&isHexDigit != 0
+	return rune(a&15)<<12 | rune(b&15)<<8 | rune(c&15)<<4 | rune(d&15), a&b&c&d != 0
 }
 
-const isHexDigit = 16
-
-// hexDigits has the value of each hexadecimal digit plus isHexDigit, and 0 for all other
-// bytes.
+// hexDigits has the value of each hexadecimal digit plus 16, a bit that hex looks for, and
+// 0 for all other bytes.
 var hexDigits = [256]byte{
 	'0': 16, '1': 17, '2': 18, '3': 19, '4': 20, '5': 21, '6': 22, '7': 23, '8': 24, '9': 25,
 	'a': 26, 'b': 27, 'c': 28, 'd': 29, 'e': 30, 'f': 31,
