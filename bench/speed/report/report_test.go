@@ -157,6 +157,9 @@ func TestRun(t *testing.T) {
 	}
 	refused("speed -json", "nonsense", "-readme", readme)
 	refused("speed -json", "{}", "-readme", readme)
+	refused("unexpected EOF", in.String()[:in.Len()/2], "-readme", readme)
+	refused("unknown field", strings.Replace(in.String(), `"samples"`, `"times"`, 1), "-readme", readme)
+	refused("has no figure", strings.Replace(in.String(), `"missing": "why"`, `"missing": ""`, 1), "-readme", readme)
 	refused("none", in.String(), "-readme", filepath.Join(dir, "none"))
 	refused("< result.json", in.String(), "result.json")
 	again, err := os.ReadFile(readme)
