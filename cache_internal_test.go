@@ -328,16 +328,18 @@ func leasesUnderLoad(t *testing.T, n int) {
 func TestShortLifetimesUnderLoad(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
+		const ttl = 500 * time.Microsecond
 		s, err := New(Config[string]{
 			ID: func(s string) string { return s }, Fallback: first{},
-			Lifetime: func(extract.Session) time.Duration { return time.Millisecond },
+			Lifetime: func(extract.Session) time.Duration { return ttl },
 		})
 		require.NoError(t, err)
 		req := &extract.Request{Header: map[string][]string{"X-Session-Id": {"one-session-of-many"}}}
+		busy(t, s.cache)
 		_, err = s.Pick(t.Context(), req, []string{"a"})
 		require.NoError(t, err)
-		busy(t, s.cache)
 		elapse(900 * time.Microsecond)
+		require.True(t, s.cache.clock.Busy())
 		sel, err := s.Select(t.Context(), req, []string{"b", "a"})
 		require.NoError(t, err)
 		require.Equal(t, ReasonNew, sel.Reason, "it has expired since the last reading")
@@ -348,7 +350,7 @@ func TestShortLifetimesUnderLoad(t *testing.T) {
 		sel.Done(Outcome{Result: Served})
 		b, ok := s.Peek(req)
 		require.True(t, ok)
-		require.Equal(t, time.Millisecond, time.Until(b.Expires), "from the end of the answer")
+		require.Equal(t, ttl, time.Until(b.Expires), "from the end of the answer")
 	})
 }
 
