@@ -867,6 +867,29 @@ func TestShorterLifetimesTeachNothing(t *testing.T) {
 	}
 }
 
+// A session in use whose lifetime has changed is not taken for one that has paused.
+func TestAnotherLifetimeOfASessionInUse(t *testing.T) {
+	t.Parallel()
+	for _, ttl := range []time.Duration{30 * time.Minute, 4 * time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSelector(t, affinity.Config[string]{})
+			teach(t, s, "a")
+			for n := range 40 {
+				mustSelect(t, s, session(fmt.Sprint(n)), "a").Done(served)
+			}
+			s = newSelector(t, affinity.Config[string]{Cache: s.Cache(), Lifetime: func(extract.Session) time.Duration { return ttl }})
+			for range 20 {
+				elapse(time.Minute)
+				for n := range 40 {
+					sel := mustSelect(t, s, session(fmt.Sprint(n)), "b", "a")
+					require.Equal(t, affinity.ReasonBound, sel.Reason, ttl)
+					sel.Done(served)
+				}
+			}
+		})
+	}
+}
+
 // A session whose detour has gone does not return to a home that has lost its prompt, but
 // is placed anew. So is one that was nowhere else, when its home has gone as well.
 func TestColdHomeOfADetourThatHasGone(t *testing.T) {

@@ -613,6 +613,7 @@ func TestTheOtherOfTwoStatesIsAbsent(t *testing.T) {
 	require.ErrorAs(t, err, &pinned)
 	require.Equal(t, "a", pinned.Target)
 	require.Equal(t, "a", mustSelect(t, s, req, "b", "a").Target)
+	require.Equal(t, "a", mustSelect(t, s, req, "a", "b").Target)
 }
 
 // What a neighbour has is not what the request refers to.
