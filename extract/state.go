@@ -382,7 +382,7 @@ func pathState(path string) (string, bool) {
 // stateAt returns the id of state that stands behind a segment of a path, kind, or "",
 // given the segment before that as well. Ids are told from verbs, and from segments that
 // happen to have the name of a kind, by how they begin. Responses have them first: what
-// is added here goes into idPrefixes, too.
+// is added here goes into isStateID, too.
 func stateAt(before, kind, rest string) string {
 	id, _, _ := strings.Cut(rest, "/")
 	is := false

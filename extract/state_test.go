@@ -168,7 +168,7 @@ func TestPins(t *testing.T) {
 			r := extract.NewStateReader(func(id string) { learned = id })
 			fmt.Fprintf(r, `{"id":%q,"object":"response","name":%q}`, id, id)
 			if !strings.HasPrefix(path, "/agents/A1/agentAliases/") { // where the client chooses it
-				require.Equal(t, id, learned, "a StateReader does not find what %s needs: see idPrefixes", path)
+				require.Equal(t, id, learned, "a StateReader does not find what %s needs: see isStateID", path)
 			}
 		}
 	}

@@ -142,12 +142,12 @@ func (s *StateReader) endValue() {
 	case "request_id": // of a video of xAI's; most others stand behind an answer
 		isState = !s.later && isUUID(s.buf)
 	case "id", "file_id", "output_file_id", "error_file_id", "batch_id", "container_id", "thread_id", "conversation_id", "response_id", "interaction_id", "environment_id":
-		isState = begins(s.buf, idPrefixes...)
+		isState = isStateID(s.buf)
 		if s.hasUUID = name == "id" && !s.unfit && isUUID(s.buf); s.hasUUID {
 			copy(s.uuid[:], s.buf)
 		}
 	case "name", "responsesFile":
-		isState = begins(s.buf, namePrefixes...) || bytes.HasPrefix(s.buf, []byte("projects/")) && bytes.Contains(s.buf, []byte("/cachedContents/")) ||
+		isState = begins(s.buf, "cachedContents/", "fileSearchStores/", "batches/", "files/") || bytes.HasPrefix(s.buf, []byte("projects/")) && bytes.Contains(s.buf, []byte("/cachedContents/")) ||
 			bytes.HasPrefix(s.buf, []byte("models/")) && bytes.Contains(s.buf, []byte("/operations/"))
 	}
 	s.later = true
@@ -157,28 +157,37 @@ func (s *StateReader) endValue() {
 }
 
 // find calls found for an id, unless that was the last one: in a stream, each event may have
-// it.
+// it. What begins as an id and is none counts as well, so that there are few of these to look
+// at.
 func (s *StateReader) find(raw []byte) {
 	if string(raw) == s.last {
 		return
 	}
-	if id, ok := ID(string(raw)); ok && id != s.last {
-		s.last = id
-		s.n++
+	s.last = string(raw)
+	s.n++
+	if id, ok := ID(s.last); ok {
 		s.found(id)
 	}
 }
 
-// How ids of state begin, and how names do that are ids of state. Other names are
-// those of tools.
-var (
-	idPrefixes = []string{
-		"resp_", "conv_", "thread_", "v1_", "sesn_", "agent_", "ag_", "env_", "vlt_", "memstore_", "container_", "cntr_", "file-", "file_", "batch_", "msgbatch_", "vs_", "skill_", "audio_", "video_",
-		"msg_", "rs_", "fc_", "ctc_", "ws_", "fs_", "ci_", "ig_", "cu_", "mcp_", "mcpl_", "mcpr_", "cmp_", // items
-		"apc_", "sh_", "sho_", "lsh_", "tsc_", "tso_",
+// isStateID reports whether an id begins as ids of state do, up to the first "_" or "-", and
+// goes on.
+func isStateID(id []byte) bool {
+	n := 0
+	for n < len(id) && id[n] != '_' && id[n] != '-' {
+		n++
 	}
-	namePrefixes = []string{"cachedContents/", "fileSearchStores/", "batches/", "files/"}
-)
+	if n+1 >= len(id) {
+		return false
+	}
+	switch string(id[:n+1]) {
+	case "resp_", "conv_", "thread_", "v1_", "sesn_", "agent_", "ag_", "env_", "vlt_", "memstore_", "container_", "cntr_", "file-", "file_", "batch_", "msgbatch_", "vs_", "skill_", "audio_", "video_",
+		"msg_", "rs_", "fc_", "ctc_", "ws_", "fs_", "ci_", "ig_", "cu_", "mcp_", "mcpl_", "mcpr_", "cmp_", // items
+		"apc_", "sh_", "sho_", "lsh_", "tsc_", "tso_":
+		return true
+	}
+	return false
+}
 
 // begins reports whether s begins with one of the prefixes and goes on.
 func begins[S string | []byte](s S, prefixes ...string) bool {

@@ -130,6 +130,17 @@ func TestStateReaderOfTheSameIDs(t *testing.T) {
 	}
 }
 
+// What begins as an id and is none is looked at no more often than ids are.
+func TestStateReaderOfWhatIsNoID(t *testing.T) {
+	var response []byte
+	for i := range 1000 {
+		response = fmt.Appendf(response, `{"id":"resp_{{%d"}`, i)
+	}
+	require.LessOrEqual(t, testing.AllocsPerRun(5, func() {
+		extract.NewStateReader(func(string) { t.Error("an id") }).Write(response)
+	}), 64+3.0)
+}
+
 func FuzzStateReader(f *testing.F) {
 	f.Add([]byte(`{"id":"resp_1","x":"\"\\"}`), 3)
 	f.Add([]byte("data: {\"response\":{\"id\":\"resp_1\"}}\n\n"), 7)
@@ -158,6 +169,7 @@ func BenchmarkStateReader(b *testing.B) {
 		{"deltas", `data: {"type":"response.output_text.delta","item_id":"msg_0123456789abcdef","output_index":0,"content_index":0,"delta":" word"}` + "\n\n"},
 		{"escapes", `data: {"text":"` + strings.Repeat(`\n`, 5000) + "\"}\n\n"},
 		{"short-strings", `"",`},
+		{"ids-that-are-none", `"id":"a":`},
 	} {
 		b.Run("input="+input.name, func(b *testing.B) {
 			response := []byte(strings.Repeat(input.event, 1<<20/len(input.event)))
