@@ -23,6 +23,7 @@ type reading struct {
 
 	failed bool
 	kind   string // of the error; "" if it does not say
+	named  int    // how many names it had so far
 }
 
 func newReading(events bool) *reading {
@@ -62,7 +63,7 @@ func (r *reading) scalar(in place, name, value []byte, text bool) {
 			}
 		}
 	case ofUsage:
-		if to := r.count(name); to != nil && string(value) != "null" {
+		if to := r.count(name); to != nil && !r.nonsense && string(value) != "null" {
 			n, err := strconv.Atoi(string(value))
 			if text || err != nil || n < 0 || n > maxTokens {
 				r.nonsense = true
@@ -73,8 +74,14 @@ func (r *reading) scalar(in place, name, value []byte, text bool) {
 	}
 }
 
+// maxNamed is how many names of an error are looked at. It has two or three.
+const maxNamed = 16
+
 // name notes the kind of an error; the most telling of its names counts.
 func (r *reading) name(value []byte) {
+	if r.named++; r.named > maxNamed {
+		return
+	}
 	if kind := string(value); r.kind == "" || severity(kind) != affinity.TransientFailure {
 		r.kind = kind
 	}

@@ -137,7 +137,8 @@ func TestErrorsInResponses(t *testing.T) {
 // Whatever a response is made of, reading it takes the same little memory.
 func TestReadingAllocatesNothing(t *testing.T) {
 	r := newReading(true)
-	hostile := []byte(claudeStream + strings.Repeat("{", 1000) + `"` + strings.Repeat(`a\"`, 10_000) + "\n\n" + chatStream)
+	hostile := []byte(claudeStream + strings.Repeat("{", 1000) + `"` + strings.Repeat(`a\"`, 10_000) + "\n\n" + chatStream +
+		strings.Repeat(`data: {"error":{"type":"ÉRROR"},"usage":{"input_tokens":x}}`+"\n\n", 100))
 	require.Zero(t, testing.AllocsPerRun(10, func() { r.Write(hostile) }))
 }
 
