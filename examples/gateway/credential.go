@@ -38,14 +38,14 @@ func authorize(r *http.Request, key string) {
 		}
 	}
 	for i, v := range r.Header[protocolHeader] {
-		protocols := strings.Split(v, ",")
-		for j, p := range protocols {
+		var protocols []byte
+		for p := range strings.SplitSeq(v, ",") {
 			if strings.HasPrefix(strings.TrimSpace(p), protocolPrefix) {
-				protocols[j] = " " + protocolPrefix + key
-				found = true
+				p, found = " "+protocolPrefix+key, true
 			}
+			protocols = append(append(protocols, ','), p...)
 		}
-		r.Header[protocolHeader][i] = strings.TrimSpace(strings.Join(protocols, ","))
+		r.Header[protocolHeader][i] = strings.TrimSpace(string(protocols[1:]))
 	}
 	r.URL.RawQuery = mapKeys(r.URL.RawQuery, func(string) string {
 		found = true
@@ -59,28 +59,30 @@ func authorize(r *http.Request, key string) {
 // withhold takes the key out of an answer that repeats what the request offered to
 // speak, or its query in an address, and puts in what the client had in that place.
 func withhold(answer http.Header, client *http.Request, key string) {
+	mine, has := "", false // once, since both may have many
+	mapKeys(client.URL.RawQuery, func(v string) string { mine, has = v, true; return v })
 	for _, name := range []string{"Location", "Content-Location", "X-Goog-Upload-Url"} { // the last is Gemini's, of resumable uploads
 		for i, location := range answer[name] {
 			_, query, _ := strings.Cut(location, "?")
 			query, _, _ = strings.Cut(query, "#")
 			answer[name][i] = strings.Replace(location, "?"+query, "?"+mapKeys(query, func(v string) string {
-				if plain, _ := url.QueryUnescape(v); plain == key {
-					mapKeys(client.URL.RawQuery, func(mine string) string { v = mine; return mine })
+				if plain, _ := url.QueryUnescape(v); has && plain == key {
+					return mine
 				}
 				return v
 			}), 1)
 		}
 	}
-	values := answer[protocolHeader]
-	for i, v := range values {
-		if strings.TrimSpace(v) != protocolPrefix+key {
-			continue
+	var offered string
+	for p := range strings.SplitSeq(strings.Join(client.Header[protocolHeader], ","), ",") {
+		if p = strings.TrimSpace(p); strings.HasPrefix(p, protocolPrefix) {
+			offered = p
+			break
 		}
-		for protocol := range strings.SplitSeq(strings.Join(client.Header[protocolHeader], ","), ",") {
-			if protocol = strings.TrimSpace(protocol); strings.HasPrefix(protocol, protocolPrefix) {
-				values[i] = protocol
-				break
-			}
+	}
+	for i, v := range answer[protocolHeader] {
+		if offered != "" && strings.TrimSpace(v) == protocolPrefix+key {
+			answer[protocolHeader][i] = offered
 		}
 	}
 }
@@ -108,14 +110,21 @@ func credentialHeader(path string) string {
 // for it, both as they are on the wire. The rest of the query stays to the byte,
 // which url.Values would not let it.
 func mapKeys(rawQuery string, f func(string) string) string {
-	pairs := strings.Split(rawQuery, "&")
-	for i, pair := range pairs {
+	var mapped []byte // what stands before from
+	from, at := 0, 0
+	for pair := range strings.SplitSeq(rawQuery, "&") {
 		name, value, _ := strings.Cut(pair, "=")
 		plain, _ := url.QueryUnescape(name)
 		switch plain {
 		case "key", "access_token", "api-key": // Google, Google and Azure
-			pairs[i] = name + "=" + f(value)
+			mapped = append(mapped, rawQuery[from:at]...)
+			mapped = append(append(append(mapped, name...), '='), f(value)...)
+			from = at + len(pair)
 		}
+		at += len(pair) + len("&")
 	}
-	return strings.Join(pairs, "&")
+	if mapped == nil {
+		return rawQuery
+	}
+	return string(append(mapped, rawQuery[from:]...))
 }

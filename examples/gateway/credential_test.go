@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -137,4 +138,18 @@ func TestKeysInRedirects(t *testing.T) {
 	require.Equal(t, "/y", r.do("GET", "/x?key=mine", "").Header.Get("Location"))
 	r.backends[0].answers(302, "Location", "https://files.example/f?key=f-1")
 	require.Equal(t, "https://files.example/f?key=f-1", r.do("GET", "/v1/files/f?key=mine", "").Header.Get("Location"))
+}
+
+// A query of many parts takes no memory, and what a client has many of is gone through once,
+// however often an answer repeats it. (A name that is escaped takes an allocation each time.)
+func TestManyKeys(t *testing.T) {
+	many := strings.Repeat("a&", 1000)
+	require.Zero(t, testing.AllocsPerRun(5, func() { queryTenant(many) }))
+	mine := strings.Repeat("k%65y=mine&", 100)
+	client := &http.Request{Header: http.Header{}, URL: &url.URL{RawQuery: mine}}
+	require.Less(t, testing.AllocsPerRun(5, func() {
+		answer := http.Header{"Location": {"/x?" + strings.Repeat("k%65y=theirs&", 100)}}
+		withhold(answer, client, "theirs")
+		require.Equal(t, "/x?"+mine, answer.Get("Location"))
+	}), 500.0)
 }
