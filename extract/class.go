@@ -451,17 +451,21 @@ func (r *Request) probes(words []byte) bool {
 // wantsFewTokens reports whether an answer may have no more than 16 tokens, which is the least
 // limit that OpenAI's Responses API takes.
 func (r *Request) wantsFewTokens() bool {
-	return slices.ContainsFunc(tokenLimits, func(p bodyPath) bool {
-		n, err := strconv.Atoi(string(p.in(r, false)))
+	return slices.ContainsFunc(tokenLimits, func(path []string) bool {
+		limit := r.member(path[0])
+		for _, name := range path[1:] {
+			limit = lastMember(limit, name)
+		}
+		n, err := strconv.Atoi(string(limit))
 		return err == nil && 0 < n && n <= 16
 	})
 }
 
 // tokenLimits are where requests say how many tokens an answer may have.
-var tokenLimits = []bodyPath{
-	newBodyPath("max_tokens"), newBodyPath("max_completion_tokens"), newBodyPath("max_output_tokens"),
-	newBodyPath("generationConfig.maxOutputTokens"), newBodyPath("generation_config.max_output_tokens"), // Gemini
-	newBodyPath("request.generationConfig.maxOutputTokens"), // Code Assist
-	newBodyPath("inferenceConfig.maxTokens"),                // Bedrock Converse
-	newBodyPath("options.num_predict"),                      // Ollama
+var tokenLimits = [][]string{
+	{"max_tokens"}, {"max_completion_tokens"}, {"max_output_tokens"},
+	{"generationConfig", "maxOutputTokens"}, {"generation_config", "max_output_tokens"}, // Gemini
+	{"request", "generationConfig", "maxOutputTokens"}, // Code Assist
+	{"inferenceConfig", "maxTokens"},                   // Bedrock Converse
+	{"options", "num_predict"},                         // Ollama
 }

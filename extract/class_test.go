@@ -206,6 +206,9 @@ func TestProbingWords(t *testing.T) {
 			for n, want := range map[string]extract.Class{"1": extract.Probe, "16": extract.Probe, "17": extract.Turn, "0": extract.Turn, "-1": extract.Turn, `"1"`: extract.Turn, "null": extract.Turn} {
 				require.Equal(t, want, class(strings.ReplaceAll(limit, "%", n)), "%s %s %s", words, limit, n)
 			}
+			if !strings.Contains(limit, "request") { // which has a place of its own
+				require.Equal(t, extract.Turn, class(strings.Replace(limit, "%", "1", 1)+strings.Repeat(`,"a":1`, 64)), "no probe has so many members, nor is each of the limits looked for in them: %s", limit)
+			}
 		}
 	}
 }

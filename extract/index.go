@@ -364,21 +364,24 @@ func (room *nameRoom) read(written []byte) []byte {
 	return jsonscan.Text(written, room[:])
 }
 
-// is reports whether a name, given as it is written, is name.
+// is reports whether a name, given as it is written, is name. Escapes only make it longer.
 func (room *nameRoom) is(written []byte, name string) bool {
+	if len(written) <= len(name) {
+		return string(written) == name
+	}
 	return len(written) <= escapeLen*len(name) && string(jsonscan.Text(written, room[:])) == name
 }
 
 // lastMember returns the text of the last member of that name in a JSON object, or nil if
-// there is none. Values are skimmed. A malformed object is read up to the mistake, and
-// what is no object has no members.
+// there is none. Values are skimmed. A malformed object is read up to the mistake. What is no
+// object has no members, and neither has one of maxRead or more.
 func lastMember(object []byte, name string) (value []byte) {
 	c := jsonscan.New(object)
 	if !c.Object() {
 		return nil
 	}
 	var room nameRoom
-	for {
+	for range maxRead {
 		key, ok := c.Key()
 		if !ok {
 			return value
@@ -388,4 +391,5 @@ func lastMember(object []byte, name string) (value []byte) {
 			value = raw
 		}
 	}
+	return nil
 }

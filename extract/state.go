@@ -53,8 +53,8 @@ func (r *Request) continuesThread() bool {
 	return kind == "continue"
 }
 
-// These bound what Pins returns, and how much it looks at; so do maxLooks and bytesPerLook. No
-// request comes near any but the first.
+// These bound what Pins returns, and how much it looks at; so do maxRead, maxLooks and
+// bytesPerLook. No request comes near any but the first.
 const (
 	maxPins  = 16
 	maxVain  = 1 << 12 // mentions of what was found before, or is no id
@@ -101,7 +101,7 @@ func (r *Request) Pins() []string {
 
 // pins is Pins, worked out anew.
 func (r *Request) pins() []string {
-	var p pins
+	p := pins{looks: maxRead}
 	for _, f := range pointerFields {
 		p.add(jsonID(r.pointer(f)))
 	}
@@ -136,7 +136,7 @@ func (r *Request) pins() []string {
 type pins struct {
 	ids   []string
 	vain  int
-	looks int // how many more values of messages are looked at; see references
+	looks int // how many more members are looked at and, of messages, values: see references
 }
 
 // more reports whether there may be another id.
@@ -233,7 +233,7 @@ func (p *pins) members(c *jsonscan.Cursor, f func(name, value []byte)) {
 		return
 	}
 	var room *nameRoom // on the heap, since f may keep what is in it, so only where a name has escapes
-	for p.more() {
+	for ; p.more(); p.looks-- {
 		name, ok := c.Key()
 		if !ok {
 			return
