@@ -54,13 +54,14 @@ type credential struct {
 	list   bool                      // the header is a list with commas, each item a value
 }
 
-// maxProtocols is how many items of a list are looked at. Browsers send two or three.
-const maxProtocols = 64
+// maxValues is how many values of a header, and items of a list, are looked at. Clients send
+// two or three.
+const maxValues = 64
 
 // in appends to found the secrets in the values of the header.
 func (c *credential) in(values, found []string) []string {
-	for _, rest := range values {
-		for n, more := 0, true; more && n < maxProtocols; n++ {
+	for _, rest := range values[:min(len(values), maxValues)] {
+		for n, more := 0, true; more && n < maxValues; n++ {
 			v := rest
 			if more = false; c.list {
 				v, rest, more = strings.Cut(rest, ",")

@@ -32,6 +32,8 @@ func TestCredential(t *testing.T) {
 		{"all\nk1", http.Header{"Sec-Websocket-Protocol": {"openai-insecure-api-key.k1, openai-insecure-api-key.all"}}},
 		{"k", http.Header{"Sec-Websocket-Protocol": {strings.Repeat(",", 63) + "openai-insecure-api-key.k"}}},
 		{"", http.Header{"Sec-Websocket-Protocol": {strings.Repeat(",", 64) + "openai-insecure-api-key.k"}}}, // no browser's
+		{"k", http.Header{"Api-Key": append(make([]string, 63), "k")}},
+		{"", http.Header{"Api-Key": append(make([]string, 64), "k")}},
 		{"", http.Header{"Sec-Websocket-Protocol": {"realtime", "x-openai-insecure-api-key.k"}}},
 		{"", http.Header{"Authorization": {""}, "X-Session-Id": {"s"}}},
 
