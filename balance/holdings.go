@@ -95,17 +95,22 @@ func (h *holdings) tick(now int64) int64 {
 // visit calls f for every target that holds the prompt up to a boundary, with the
 // tick at which it was last sent there. A target may hold a longer prompt and not seem
 // to hold this part of it: another one that begins alike was sent there later, and failed.
-func (h *holdings) visit(hash uint64, f func(target uint64, at int64)) {
+// If there are more than so many entries to look at, visit gives up and reports false.
+func (h *holdings) visit(hash uint64, most int, f func(target uint64, at int64)) (all bool) {
 	if h.used == 0 {
-		return
+		return true
 	}
-	for i := *h.byHash(hash); i != 0; {
+	for i := *h.byHash(hash); i != 0; most-- {
+		if most <= 0 {
+			return false
+		}
 		r := h.record(i)
 		if r.hash == hash && r.at != 0 {
 			f(r.target, r.at)
 		}
 		i = r.next
 	}
+	return true
 }
 
 // enter notes that a prompt was sent to a target at that tick. It calls f for every

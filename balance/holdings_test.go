@@ -120,7 +120,7 @@ func TestHoldingsAgainstNaive(t *testing.T) {
 			forgot = forgot || len(n.entries) == minCapacity
 			for _, cut := range path[rng.IntN(len(path))] {
 				var got, want []holding
-				h.visit(cut.Hash, func(target uint64, at int64) { got = append(got, holding{target, at}) })
+				h.visit(cut.Hash, math.MaxInt, func(target uint64, at int64) { got = append(got, holding{target, at}) })
 				for target := range uint64(5) {
 					if e := n.known[naiveKey{cut.Hash, target}]; e != nil && e.at != 0 {
 						want = append(want, holding{target, e.at})
@@ -170,7 +170,7 @@ func endOfTheForgotten(t *testing.T, served bool) {
 	found := 0
 	for i := range 60 {
 		for _, cut := range prompt(100+i, 1000) {
-			h.visit(cut.Hash, func(uint64, int64) { found++ })
+			h.visit(cut.Hash, math.MaxInt, func(uint64, int64) { found++ })
 		}
 	}
 	require.Equal(t, minCapacity, found, "all that there is room for is still there")
@@ -192,7 +192,7 @@ func TestWhatWasServedIsThere(t *testing.T) {
 				h.end(last[i], 7, tick[i], i == served)
 			}
 			var at int64
-			h.visit(1, func(_ uint64, t int64) { at = t })
+			h.visit(1, math.MaxInt, func(_ uint64, t int64) { at = t })
 			require.Equal(t, tick[served], at)
 		}
 	}
@@ -209,11 +209,24 @@ func TestBoundaryThatComesTwice(t *testing.T) {
 	h.end(last, 7, tick, false)
 	for _, cut := range cuts {
 		require.NotZero(t, h.find(cut.Hash, 7))
-		h.visit(cut.Hash, func(uint64, int64) { t.Error("it is not there") })
+		h.visit(cut.Hash, math.MaxInt, func(uint64, int64) { t.Error("it is not there") })
 	}
 }
 
 // The documentation of PrefixConfig.Capacity tells what entries take.
+// Where more targets hold a prompt than one wants to look through, that is told.
+func TestVisitGivesUp(t *testing.T) {
+	h := newHoldings(1 << 11)
+	for target := range uint64(10) {
+		h.enter([]extract.Boundary{{Hash: 1}}, target, int64(target+1), func(extract.Boundary, int64) {})
+	}
+	for most := range 12 {
+		n := 0
+		require.Equal(t, most >= 10, h.visit(1, most, func(uint64, int64) { n++ }))
+		require.Equal(t, min(most, 10), n)
+	}
+}
+
 func TestSizeOfAnEntry(t *testing.T) {
 	h := newHoldings(1 << 18)
 	var before, after runtime.MemStats

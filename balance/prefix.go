@@ -240,15 +240,22 @@ func (b *prefix[T]) prompt(req *extract.Request) (p prompt) {
 }
 
 // survey finds out what the candidates hold of the prompt. The index is locked by
-// the caller.
+// the caller. It looks through the holders of each boundary, of which there are mostly few
+// or, where those are many that have gone, for each candidate among them.
 func (b *prefix[T]) survey(p *prompt, r *roster, now int64) {
 	r.indexTargets()
 	for _, cut := range p.cuts {
-		b.index.visit(cut.Hash, func(target uint64, at int64) {
+		all := b.index.visit(cut.Hash, 2*len(r.candidates)+64, func(target uint64, at int64) {
 			if c := r.find(target); c != nil {
 				c.held.include(cut, now-at)
 			}
 		})
+		for i := 0; !all && i < len(r.candidates); i++ {
+			c := &r.candidates[i]
+			if e := b.index.find(cut.Hash, c.account.target); e != 0 && b.index.record(e).at != 0 {
+				c.held.include(cut, now-b.index.record(e).at)
+			}
+		}
 	}
 }
 

@@ -102,6 +102,21 @@ func TestWayHomeAfterAnOutage(t *testing.T) {
 	})
 }
 
+// A prompt is found where it is, also among very many targets that held it and have gone.
+func TestPromptAmongTargetsThatHaveGone(t *testing.T) {
+	for range 10 { // chance would find it every other time
+		bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
+			ts := targets(202)
+			home := ask(t, b, prompt(1, 0, 400_000), ts[:1], 0)
+			for i := range ts[2:] {
+				pass(time.Millisecond)
+				ask(t, b, prompt(1, 0, 400_000), ts[i+2:i+3], 0)
+			}
+			require.Same(t, home, ask(t, b, prompt(1, 0, 404_000), ts[:2], 100_000))
+		})
+	}
+}
+
 // A system prompt that is most of every prompt must not draw all conversations
 // to the target that has it first.
 func TestCommonBeginningDoesNotHerd(t *testing.T) {
