@@ -93,9 +93,11 @@ func (l *lexer) here() place {
 
 // text reads what belongs to a string, and returns how much that is.
 func (l *lexer) text(p []byte) int {
-	if i := bytes.IndexByte(p, '"'); i > 0 && !l.wanted && !l.escape && bytes.IndexByte(p[:i], '\\') < 0 && bytes.IndexByte(p[:i], '\n') < 0 {
-		l.string = false
-		return i + 1
+	if !l.wanted && !l.escape {
+		if i := bytes.IndexByte(p, '"'); i > 0 && bytes.IndexByte(p[:i], '\\') < 0 && bytes.IndexByte(p[:i], '\n') < 0 {
+			l.string = false
+			return i + 1
+		}
 	}
 	for i, c := range p {
 		switch {
