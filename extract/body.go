@@ -17,7 +17,8 @@ import (
 // members of one name the last counts or, behind the plain names that a path begins with,
 // the first. The body is walked at most once for all built-in extractors and all paths,
 // however many a chain has; but below the top level, and if there are more than 64 members
-// that no built-in extractor knows, each path is looked up by itself.
+// that no built-in extractor knows, each path is looked up by itself, and nothing is found in
+// an object of 4,096 members or more.
 func Body(paths ...string) Extractor {
 	ps := make([]bodyPath, len(paths))
 	for i, p := range paths {

@@ -82,6 +82,10 @@ const maxOthers = 64
 // wasted on the rest of it.
 const maxRead = 1 << 15
 
+// maxLooked bounds the members of an object that lastMember looks at, which is asked for several
+// of some. None has so many.
+const maxLooked = 1 << 12
+
 // Progress of an index.
 const (
 	unfinished = iota
@@ -374,14 +378,14 @@ func (room *nameRoom) is(written []byte, name string) bool {
 
 // lastMember returns the text of the last member of that name in a JSON object, or nil if
 // there is none. Values are skimmed. A malformed object is read up to the mistake. What is no
-// object has no members, and neither has one of maxRead or more.
+// object has no members, and neither has one of maxLooked or more.
 func lastMember(object []byte, name string) (value []byte) {
 	c := jsonscan.New(object)
 	if !c.Object() {
 		return nil
 	}
 	var room nameRoom
-	for range maxRead {
+	for range maxLooked {
 		key, ok := c.Key()
 		if !ok {
 			return value

@@ -262,11 +262,16 @@ func TestPinsStopLooking(t *testing.T) {
 			require.Len(t, (&extract.Request{Body: []byte(body)}).Pins(), want, n)
 		}
 	}
-	for n, want := range map[int]int{30_000: 1, 40_000: 0} {
+	for n, want := range map[int]int{4000: 1, 4096: 0} { // what one member is looked for in
 		for _, body := range []string{
-			`{"tools":[{%s"container":"cntr_1"}]}`, `{"container":{%s"container_id":"cntr_1"}}`,
 			`{"container":{%s"id":"cntr_1"}}`, `{"agent":{%s"id":"agent_1"}}`, `{"tools":[{"fileSearch":{%s"fileSearchStoreNames":["fileSearchStores/1"]}}]}`,
 		} {
+			body = fmt.Sprintf(body, strings.Repeat(`"":1,`, n))
+			require.Len(t, (&extract.Request{Body: []byte(body)}).Pins(), want, body[:20])
+		}
+	}
+	for n, want := range map[int]int{30_000: 1, 40_000: 0} {
+		for _, body := range []string{`{"tools":[{%s"container":"cntr_1"}]}`, `{"container":{%s"container_id":"cntr_1"}}`} {
 			body = fmt.Sprintf(body, strings.Repeat(`"":1,`, n))
 			require.Len(t, (&extract.Request{Body: []byte(body)}).Pins(), want, body[:20])
 		}
