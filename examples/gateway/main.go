@@ -176,12 +176,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 // newServer sets no limit to how long a request may take, since prompts are long, and
 // streams longer. But a client that stops in the middle of a request is given up, and
-// by a listener one that stops in the middle of its answer.
+// by a listener one that stops in the middle of its answer. A header may be many times as
+// long as clients send, but not a megabyte: with our keys in place of a client's, a query
+// may become thirty times as long.
 func newServer(addr string, h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Addr:              addr,
 		Handler:           requireArrival(h),
 		ReadHeaderTimeout: stalled,
+		MaxHeaderBytes:    128 << 10,
 		IdleTimeout:       5 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}

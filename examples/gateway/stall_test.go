@@ -47,6 +47,18 @@ func connect(t *testing.T, h http.Handler) net.Conn {
 	return client
 }
 
+// A client's header has a limit, before it is made longer by the keys that go into it.
+func TestLargeHeader(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]int{100_000: http.StatusNoContent, 200_000: http.StatusRequestHeaderFieldsTooLarge} {
+		client := connect(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+		go fmt.Fprintf(client, "GET /?%s HTTP/1.1\r\nHost: x\r\n\r\n", strings.Repeat("key=&", n/5))
+		resp, err := http.ReadResponse(bufio.NewReader(client), nil)
+		require.NoError(t, err)
+		require.Equal(t, want, resp.StatusCode)
+	}
+}
+
 // Who stops sending a request is given up after a minute, but not who is slow, nor who
 // waits for a long answer, on the same connection.
 func TestStalledBody(t *testing.T) {
