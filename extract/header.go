@@ -301,7 +301,7 @@ func (hs *headers) rank(key string, vendors bool) (int, string) {
 		}
 	}
 	if hs.known && vendors {
-		if i, source := vendorSession(key); source != "" {
+		if i, source := vendorSession(key); i >= 0 {
 			return hs.vendorRank() + i, source
 		}
 	}
@@ -323,13 +323,14 @@ var vendorSuffixes = [...]string{"-session-id", "-conversation-id", "-chat-id", 
 
 // vendorSession returns the source of the sessions that a header names, which is empty if its
 // name is not that of a session, and its rank among others: the index of the vendorSuffix that
-// it ends in, behind all of those with X- in front if it has none. It is a session's if some
-// letters, digits and hyphens stand before the suffix, none of which are words that say
-// otherwise (notSessions, otherSessions), and if it is no longer than fits into a log.
+// it ends in, behind all of those with X- in front if it has none; -1 if it ends in none. It is
+// a session's if some letters, digits and hyphens stand before the suffix, none of which are
+// words that say otherwise (notSessions, otherSessions), and if it is no longer than fits into
+// a log.
 func vendorSession(key string) (rank int, source string) {
 	const longest = 64
 	if len(key) > longest {
-		return 0, ""
+		return -1, ""
 	}
 	for i, suffix := range vendorSuffixes {
 		end := len(key) - len(suffix)
@@ -342,20 +343,20 @@ func vendorSession(key string) (rank int, source string) {
 			i += len(vendorSuffixes)
 		}
 		if strings.Trim(vendor, "-") == "" || strings.Trim(vendor, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
-			return 0, ""
+			return i, ""
 		}
 		last := ""
 		for last = range strings.SplitSeq(vendor, "-") {
 			if otherSessions[last] {
-				return 0, ""
+				return i, ""
 			}
 		}
 		if suffix == "-session-id" && notSessions[last] {
-			return 0, ""
+			return i, ""
 		}
 		return i, source
 	}
-	return 0, ""
+	return -1, ""
 }
 
 // header returns the id that a header holds, or "" if it is missing, is no id or has several

@@ -360,3 +360,15 @@ func TestVeryManyVendors(t *testing.T) {
 	h["X-Affinity"] = []string{"one-of-the-list"}
 	requireSession(t, extract.Headers(), &extract.Request{Header: h}, "x-affinity", "one-of-the-list")
 }
+
+// Nor are very many looked at that look like session headers and are none.
+func TestVeryManyHeadersLikeOnes(t *testing.T) {
+	h := http.Header{}
+	for i := range 1000 {
+		h[fmt.Sprintf("X-%d-User-Session-Id", i)] = []string{"the-id"}
+	}
+	require.LessOrEqual(t, testing.AllocsPerRun(5, func() {
+		_, ok := extract.Headers().Extract(&extract.Request{Header: h})
+		require.False(t, ok)
+	}), 40.0)
+}
