@@ -147,7 +147,7 @@ func TestLineBreak(t *testing.T) {
 		for n := range 3 * blockSize {
 			b := bytes.Repeat([]byte(beside), n)[:n]
 			require.Equal(t, -1, LineBreak(b), "%q", b)
-			require.Greater(t, pair(b, 1, '\\', 'n'), n-1-blockSize) // what is left is less than a block
+			require.Equal(t, max(0, n-1)&^(blockSize-1), pair(b, 1, '\\', 'n'), "whole blocks, and nothing behind b")
 			for i := range n - 1 {
 				b := bytes.Clone(b)
 				b[i], b[i+1] = '\\', 'n'
