@@ -24,7 +24,7 @@ var (
 // withPlain makes a text plain, given as it stands between its quotes, and calls f with it.
 // If lent is true, the text is good only until f returns; else it is raw itself.
 func withPlain(raw []byte, f func(text []byte, lent bool)) {
-	odd := oddEscape(raw)
+	odd := jsonscan.LongEscape(raw)
 	if odd < 0 {
 		f(raw, false)
 		return
@@ -47,20 +47,6 @@ func borrow(n int) *[]byte {
 	}
 	*room = (*room)[:0]
 	return room
-}
-
-// oddEscape returns the offset of the first escape that keeps a text from being
-// plain, or -1.
-func oddEscape(raw []byte) int {
-	for at := 0; ; at++ {
-		n := jsonscan.LongEscape(raw[at:])
-		if n < 0 {
-			return -1
-		}
-		if at += n; backslashesBefore(raw[:at])%2 == 0 { // else it is escaped itself
-			return at
-		}
-	}
 }
 
 // appendPlain appends the plain form of a text to dst. From what looks like \u and is no escape
@@ -97,13 +83,13 @@ func appendPlain(dst, raw []byte) []byte {
 	}
 }
 
-// nextOddEscape is oddEscape for texts that have many: mostly the next escape is one.
+// nextOddEscape is jsonscan.LongEscape for texts that have many: mostly the next escape is one.
 func nextOddEscape(raw []byte) int {
 	next := bytes.IndexByte(raw, '\\')
 	if next < 0 || len(raw)-next > 1 && (raw[next+1] == 'u' || raw[next+1] == '/') {
 		return next
 	}
-	odd := oddEscape(raw[next:])
+	odd := jsonscan.LongEscape(raw[next:])
 	if odd < 0 {
 		return -1
 	}

@@ -65,10 +65,8 @@ func findPair(b []byte, far int, first, second byte) int {
 	return -1
 }
 
-// LongEscape returns the offset of the first backslash in raw, the inside of a JSON string,
-// that has a 'u' or a '/' right behind it, or -1: what may be an escape that is not written
-// in the shortest way. (That may be the shortest way, or the backslash may be escaped
-// itself.)
+// LongEscape returns the offset of the first escape in raw, the inside of a JSON string, that
+// begins with \u or \/, or -1: of what may not be written in the shortest way.
 //
 // Of the bytes that may stand behind a backslash, 'u' and '/' are odd numbers in ASCII,
 // and all others, "\bfnrt, are even. So the lowest bit tells which places need a second
@@ -77,45 +75,42 @@ func LongEscape(raw []byte) int {
 	i := 0
 	for len(raw)-i > blockSize {
 		i += oddLetters(raw[i:])
-		if n := longEscape(raw[i:min(len(raw), i+blockSize+1)]); n >= 0 {
-			return i + n
+		if n := longEscape(raw, i, min(len(raw), i+blockSize+1)); n >= 0 {
+			return n
 		}
 		i = min(len(raw), i+blockSize)
 	}
-	if n := longEscape(raw[i:]); n >= 0 {
-		return i + n
-	}
-	return -1
+	return longEscape(raw, i, len(raw))
 }
 
-// longEscape is LongEscape for a short text.
-func longEscape(raw []byte) int {
-	i := 0
-	for len(raw)-i > 8 {
-		m := oddLetter(word(raw[i:]), word(raw[i+1:]))
-		if m == 0 {
-			i += 8
-			continue
+// longEscape is LongEscape for what stands in raw from i up to end.
+func longEscape(raw []byte, i, end int) int {
+	for ; end-i > 8; i += 8 {
+		for m := oddLetter(word(raw[i:]), word(raw[i+1:])); m != 0; m &= m - 1 {
+			if at := i + bits.TrailingZeros64(m)/8; longEscapeAt(raw, at) {
+				return at
+			}
 		}
-		i += bits.TrailingZeros64(m) / 8
-		if raw[i+1] == 'u' || raw[i+1] == '/' {
-			return i
-		}
-		i++
 	}
-	for ; i < len(raw)-1; i++ {
-		if raw[i] == '\\' && (raw[i+1] == 'u' || raw[i+1] == '/') {
+	for ; i < end-1; i++ {
+		if longEscapeAt(raw, i) {
 			return i
 		}
 	}
 	return -1
 }
 
-// oddLetter returns a number with the high bit set of the first byte that is a backslash
-// in slashes and has an odd byte at the same place in letters, or 0 if there is none.
-// Bits of later bytes may be set without cause. letters must have the bytes that follow
-// those of slashes in the text: what slashes - ones then finds by mistake, a ']' behind a
-// backslash, is always behind such a pair.
+// longEscapeAt reports whether such an escape begins at i. Of several backslashes, every
+// second one is escaped itself.
+func longEscapeAt(raw []byte, i int) bool {
+	return raw[i] == '\\' && (raw[i+1] == 'u' || raw[i+1] == '/') && !oddBackslashes(raw, i)
+}
+
+// oddLetter returns a number with the high bit set of each byte that is a backslash in
+// slashes and has an odd byte at the same place in letters. Bits behind the lowest of these
+// may be set without cause. letters must have the bytes that follow those of slashes in the
+// text: what slashes - ones then finds by mistake, a ']' behind a backslash, is always
+// behind such a pair.
 func oddLetter(slashes, letters uint64) uint64 {
 	slashes ^= eightBackslashes // a zero byte for each
 	return (slashes - ones) &^ slashes & (letters << 7) & highs
