@@ -182,6 +182,8 @@ var hostile = []struct {
 	{"half-surrogates", repeated(`{"messages":["`, `\ud83d`, `a"]}`)},
 	{"escapes-that-are-none", repeated(`{"messages":["`, `\u`, `a"]}`)},
 	{"slashes", repeated(`{"system":"`, `/`, `","messages":["a"]}`)},
+	{"short-and-long-escapes", repeated(`{"messages":["`, `\n\/`, `a"]}`)},
+	{"escaped-backslashes-and-letters", repeated(`{"messages":["`, `\\u`, `a"]}`)},
 	{"escaped-slashes", repeated(`{"system":"`, `\/`, `","messages":["a"]}`)},
 	{"commands", repeated(`{"system":"`, ` /a`, `","messages":["a"]}`)},
 	{"paths", repeated(`{"system":"`, ` /a/b`, `","messages":["a"]}`)},

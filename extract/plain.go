@@ -52,22 +52,36 @@ func borrow(n int) *[]byte {
 // appendPlain appends the plain form of a text to dst. From what looks like \u and is no escape
 // on, it stays as it is written: no upstream takes it.
 func appendPlain(dst, raw []byte) []byte {
-	for {
-		if len(raw) < 2 || raw[0] != '\\' || raw[1] != 'u' && raw[1] != '/' {
-			odd := nextOddEscape(raw)
-			if odd < 0 {
+	const few = 8 // short escapes in a row, behind which the next long one is searched for
+	for short := 0; len(raw) > 1; {
+		switch {
+		case short == few:
+			n := jsonscan.LongEscape(raw)
+			if n < 0 {
 				return append(dst, raw...)
 			}
-			dst, raw = append(dst, raw[:odd]...), raw[odd:]
-		}
-		if raw[1] == '/' {
-			dst, raw = append(dst, '/'), raw[2:]
+			dst, raw, short = append(dst, raw[:n]...), raw[n:], 0
+			continue
+		case raw[0] != '\\':
+			n := bytes.IndexByte(raw, '\\')
+			if n < 0 {
+				return append(dst, raw...)
+			}
+			dst, raw = append(dst, raw[:n]...), raw[n:]
+			continue
+		case raw[1] == '/':
+			dst, raw, short = append(dst, '/'), raw[2:], 0
+			continue
+		case raw[1] != 'u':
+			dst, raw, short = append(dst, raw[:2]...), raw[2:], short+1
 			continue
 		}
 		r, n := jsonscan.Escape(raw)
-		switch {
-		case n == 0: // no escape
+		if n == 0 { // no escape
 			return append(dst, raw...)
+		}
+		raw, short = raw[n:], 0
+		switch {
 		case r < ' ':
 			dst = appendControl(dst, byte(r))
 		case r == '"', r == '\\':
@@ -76,24 +90,10 @@ func appendPlain(dst, raw []byte) []byte {
 			dst = append(dst, byte(r))
 		default:
 			dst = utf8.AppendRune(dst, r)
-			dst, raw = jsonscan.AppendWide(dst, raw[n:]) // texts in other scripts have nothing else
-			continue
+			dst, raw = jsonscan.AppendWide(dst, raw) // texts in other scripts have nothing else
 		}
-		raw = raw[n:]
 	}
-}
-
-// nextOddEscape is jsonscan.LongEscape for texts that have many: mostly the next escape is one.
-func nextOddEscape(raw []byte) int {
-	next := bytes.IndexByte(raw, '\\')
-	if next < 0 || len(raw)-next > 1 && (raw[next+1] == 'u' || raw[next+1] == '/') {
-		return next
-	}
-	odd := jsonscan.LongEscape(raw[next:])
-	if odd < 0 {
-		return -1
-	}
-	return next + odd
+	return append(dst, raw...)
 }
 
 // appendControl appends the shortest escape of a control character.
