@@ -74,25 +74,24 @@ func findPair(b []byte, far int, first, second byte) int {
 func LongEscape(raw []byte) int {
 	i := 0
 	for len(raw)-i > blockSize {
-		i += oddLetters(raw[i:])
-		if n := longEscape(raw, i, min(len(raw), i+blockSize+1)); n >= 0 {
-			return n
+		if i += oddLetters(raw[i:]); len(raw)-i <= blockSize {
+			break
 		}
-		i = min(len(raw), i+blockSize)
+		for m := backslashes((*[blockSize]byte)(raw[i:])); m != 0; m &= m - 1 {
+			if at := i + bits.TrailingZeros64(m); longEscapeAt(raw, at) {
+				return at
+			}
+		}
+		i += blockSize
 	}
-	return longEscape(raw, i, len(raw))
-}
-
-// longEscape is LongEscape for what stands in raw from i up to end.
-func longEscape(raw []byte, i, end int) int {
-	for ; end-i > 8; i += 8 {
+	for ; len(raw)-i > 8; i += 8 {
 		for m := oddLetter(word(raw[i:]), word(raw[i+1:])); m != 0; m &= m - 1 {
 			if at := i + bits.TrailingZeros64(m)/8; longEscapeAt(raw, at) {
 				return at
 			}
 		}
 	}
-	for ; i < end-1; i++ {
+	for ; i < len(raw)-1; i++ {
 		if longEscapeAt(raw, i) {
 			return i
 		}
@@ -100,7 +99,7 @@ func longEscape(raw []byte, i, end int) int {
 	return -1
 }
 
-// longEscapeAt reports whether such an escape begins at i. Of several backslashes, every
+// longEscapeAt reports whether such an escape begins at i: of several backslashes, every
 // second one is escaped itself.
 func longEscapeAt(raw []byte, i int) bool {
 	return raw[i] == '\\' && (raw[i+1] == 'u' || raw[i+1] == '/') && !oddBackslashes(raw, i)
