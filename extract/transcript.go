@@ -71,10 +71,11 @@ func endsInQuestion(words []byte) bool {
 }
 
 // transcript returns the digest of a text that ends in a cue or, if that is nil, in a
-// question, of which the label does not count. Blank lines make no difference, since
-// templates leave one where there is no conversation yet. If the text is the first one, it
-// puts into t.steps where in it earlier requests may have ended. In later ones nobody has
-// transcripts, and steps of what is pasted there would be in the way of the others.
+// question, of which the label does not count. The text has no white space around it, and
+// blank lines in it make no difference, since templates leave one where there is no
+// conversation yet. If the text is the first one, it puts into t.steps where in it earlier
+// requests may have ended. In later ones nobody has transcripts, and steps of what is pasted
+// there would be in the way of the others.
 func (t *trail) transcript(words, cue []byte) uint64 {
 	const most = 1 << 14 // lines that are told apart in all texts together
 	var d xxhash.Digest
