@@ -54,7 +54,7 @@ func hasMessages(raw []byte) bool {
 }
 
 // maxItems bounds the messages, blocks, values and injected elements that a trail is made
-// from, and the members of these: four of them count as one item. What is read again counts
+// from, the texts that begin or end like one, and the members of all: four of them count as one item. What is read again counts
 // again. No conversation has so many; a body with more has no trail, and no work is wasted on
 // the rest of it.
 const (
@@ -694,7 +694,7 @@ func (t *trail) read(text []byte, lent bool) {
 		return
 	}
 	t.ends.add(text)
-	words := split(cutRepeated(text, t.ending), t.inject)
+	words := t.split(cutRepeated(text, t.ending))
 	if len(words) == 0 {
 		return
 	}

@@ -1246,7 +1246,10 @@ func TestTrailIsBounded(t *testing.T) {
 		{"members of a block in an answer that comes first", func(n int) string {
 			return chat(`{"role":"assistant","content":[{`+strings.TrimSuffix(strings.Repeat(`"a":1,`, 4*n-18), ",")+`}]}`, u("1"))
 		}},
-		{"injected elements in front", func(n int) string { return chat(u(strings.Repeat("<info-msg>a</info-msg>", n-1) + "1")) }},
+		{"injected elements in front", func(n int) string { return chat(u(strings.Repeat("<info-msg>a</info-msg>", n-2) + "1")) }},
+		{"texts like injected ones", func(n int) string {
+			return chat(append(slices.Repeat([]string{u("<1>")}, n/2-1), slices.Repeat([]string{u("1")}, 2+n%2)...)...)
+		}},
 		{"injected elements behind", func(n int) string { return chat(u("1" + strings.Repeat("<info-msg>a</info-msg>", n-1))) }},
 		{"steps of browser-use", func(n int) string { return chat(u(browserUse("1", "2", slices.Repeat([]string{"a"}, n-2)...))) }},
 		{"tokens", func(n int) string { return `{"prompt":[` + strings.TrimSuffix(strings.Repeat("1,", n), ",") + `]}` }},

@@ -236,28 +236,32 @@ func onlyContext(words []byte) bool {
 // wanted.
 type injector func(text []byte, s stay) (more bool)
 
-// split returns what a person wrote of a plain text, and hands what a client injected before
-// and behind it to inject. The white space around both belongs to neither. Once inject returns
-// false, it gives up.
-func split(text []byte, inject injector) (words []byte) {
+// split returns what a person wrote of a plain text, and has the trail take in what a client
+// injected before and behind it. The white space around both belongs to neither. A text that
+// begins or ends like one of those that are looked for takes as long as two, and counts as two
+// items. Beyond the last one, there are no words.
+func (t *trail) split(text []byte) (words []byte) {
 	words = trim(text)
 	if len(words) == 0 {
 		return nil
 	}
 	likely := likelyFirst[words[0]] || likelyLast[words[len(words)-1]]
-	if likely && injectedWhole(words) {
-		inject(words, passes)
+	switch {
+	case likely && !t.more():
+		return nil
+	case likely && injectedWhole(words):
+		t.inject(words, passes)
 		return nil
 	}
-	words = cutRuntime(words, inject)
-	words = cutContext(words, inject)
+	words = cutRuntime(words, t.inject)
+	words = cutContext(words, t.inject)
 	if likely {
-		words = cutWrapping(words, inject)
+		words = cutWrapping(words, t.inject)
 	}
 	if bytes.IndexByte(words, '<') < 0 { // as in most
 		return words
 	}
-	return cutTags(words, inject)
+	return cutTags(words, t.inject)
 }
 
 // cutTags returns words without the elements of injectedTags in front of them and behind,
