@@ -23,28 +23,8 @@ func (s Shape) Body(size int, seed uint64) []byte {
 
 // Shapes are those that many applications have.
 var Shapes = []Shape{
-	{"a chat", func(a *agent, size int) {
-		a.WriteString(`{"model":"m-1","messages":[{"role":"system","content":"Be kind."}`)
-		for a.Len() < size {
-			a.WriteString(`,{"role":"user","content":"`)
-			a.prose(40)
-			a.WriteString(`"},{"role":"assistant","content":"`)
-			a.prose(150)
-			a.WriteString(`"}`)
-		}
-		a.WriteString(`,{"role":"user","content":"And now?"}]}`)
-	}},
-	{"a chat of a few words", func(a *agent, size int) {
-		a.WriteString(`{"model":"m-1","messages":[{"role":"system","content":"Be kind."}`)
-		for a.Len() < size {
-			a.WriteString(`,{"role":"user","content":"`)
-			a.prose(3)
-			a.WriteString(`"},{"role":"assistant","content":"`)
-			a.prose(5)
-			a.WriteString(`"}`)
-		}
-		a.WriteString(`,{"role":"user","content":"And now?"}]}`)
-	}},
+	{"a chat", chat(40, 150)},
+	{"a chat of a few words", chat(3, 5)},
 	{"what was looked up", func(a *agent, size int) {
 		a.WriteString(`{"model":"m-1","messages":[{"role":"user","content":"Use this to answer.\n\n`)
 		for a.Len() < size {
@@ -116,4 +96,19 @@ var Shapes = []Shape{
 		}
 		a.WriteString(`]}`)
 	}},
+}
+
+// chat returns what writes a chat, with so many words in a question and in an answer.
+func chat(asked, answered int) func(a *agent, size int) {
+	return func(a *agent, size int) {
+		a.WriteString(`{"model":"m-1","messages":[{"role":"system","content":"Be kind."}`)
+		for a.Len() < size {
+			a.WriteString(`,{"role":"user","content":"`)
+			a.prose(asked)
+			a.WriteString(`"},{"role":"assistant","content":"`)
+			a.prose(answered)
+			a.WriteString(`"}`)
+		}
+		a.WriteString(`,{"role":"user","content":"And now?"}]}`)
+	}
 }
