@@ -1225,6 +1225,7 @@ func TestTrailIsBounded(t *testing.T) {
 		body func(n int) string
 	}{
 		{"messages", func(n int) string { return chat(slices.Repeat([]string{u("1")}, n)...) }},
+		{"messages that begin as those of many do", func(n int) string { return chat(slices.Repeat([]string{u("I")}, n)...) }},
 		{"other messages", func(n int) string { return chat(append(slices.Repeat([]string{"1"}, n-1), u("1"))...) }},
 		{"texts", func(n int) string { return chat(ub(slices.Repeat([]string{`"1"`}, n-1)...)) }},
 		{"blocks of two members", func(n int) string { return chat(ub(slices.Repeat([]string{text_("1")}, (n-1)*2/3)...)) }},
@@ -1247,7 +1248,7 @@ func TestTrailIsBounded(t *testing.T) {
 			return chat(`{"role":"assistant","content":[{`+strings.TrimSuffix(strings.Repeat(`"a":1,`, 4*n-18), ",")+`}]}`, u("1"))
 		}},
 		{"injected elements in front", func(n int) string { return chat(u(strings.Repeat("<info-msg>a</info-msg>", n-2) + "1")) }},
-		{"texts like injected ones", func(n int) string {
+		{"texts that begin like elements", func(n int) string {
 			return chat(append(slices.Repeat([]string{u("<1>")}, n/2-1), slices.Repeat([]string{u("1")}, 2+n%2)...)...)
 		}},
 		{"injected elements behind", func(n int) string { return chat(u("1" + strings.Repeat("<info-msg>a</info-msg>", n-1))) }},
