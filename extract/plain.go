@@ -3,14 +3,13 @@ package extract
 import (
 	"bytes"
 	"sync"
-	"unicode/utf8"
 
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
 // A text is plain if it stands as it does between its quotes in JSON, and everything in it
-// is written in the shortest way: quotes, backslashes and control characters are escaped,
-// and nothing else is. There is one plain form of each text, so plain texts can be compared
+// is written in the shortest way (jsonscan.AppendPlain): quotes, backslashes and control
+// characters are escaped, and nothing else is. There is one plain form of each text, so plain texts can be compared
 // and hashed byte by byte. Most texts come plain, and are then used where they stand in the
 // body, without a copy. The others come from JSON writers that escape slashes, angle
 // brackets or all that is not ASCII, and from proxies that write anew what they pass on.
@@ -30,7 +29,7 @@ func withPlain(raw []byte, f func(text []byte, lent bool)) {
 		return
 	}
 	room := borrow(len(raw))
-	*room = appendPlain(append(*room, raw[:odd]...), raw[odd:])
+	*room = jsonscan.AppendPlain(append(*room, raw[:odd]...), raw[odd:])
 	f(*room, true)
 	scratch.Put(room)
 }
@@ -47,71 +46,6 @@ func borrow(n int) *[]byte {
 	}
 	*room = (*room)[:0]
 	return room
-}
-
-// appendPlain appends the plain form of a text to dst. From what looks like \u and is no escape
-// on, it stays as it is written: no upstream takes it.
-func appendPlain(dst, raw []byte) []byte {
-	const few = 8 // short escapes in a row, behind which the next long one is searched for
-	for short := 0; len(raw) > 1; {
-		switch {
-		case short == few:
-			n := jsonscan.LongEscape(raw)
-			if n < 0 {
-				return append(dst, raw...)
-			}
-			dst, raw, short = append(dst, raw[:n]...), raw[n:], 0
-			continue
-		case raw[0] != '\\':
-			n := bytes.IndexByte(raw, '\\')
-			if n < 0 {
-				return append(dst, raw...)
-			}
-			dst, raw = append(dst, raw[:n]...), raw[n:]
-			continue
-		case raw[1] == '/':
-			dst, raw, short = append(dst, '/'), raw[2:], 0
-			continue
-		case raw[1] != 'u':
-			dst, raw, short = append(dst, raw[:2]...), raw[2:], short+1
-			continue
-		}
-		r, n := jsonscan.Escape(raw)
-		if n == 0 { // no escape
-			return append(dst, raw...)
-		}
-		raw, short = raw[n:], 0
-		switch {
-		case r < ' ':
-			dst = appendControl(dst, byte(r))
-		case r == '"', r == '\\':
-			dst = append(dst, '\\', byte(r))
-		case r < utf8.RuneSelf:
-			dst = append(dst, byte(r))
-		default:
-			dst = utf8.AppendRune(dst, r)
-			dst, raw = jsonscan.AppendWide(dst, raw) // texts in other scripts have nothing else
-		}
-	}
-	return append(dst, raw...)
-}
-
-// appendControl appends the shortest escape of a control character.
-func appendControl(dst []byte, c byte) []byte {
-	switch c {
-	case '\b':
-		return append(dst, '\\', 'b')
-	case '\f':
-		return append(dst, '\\', 'f')
-	case '\n':
-		return append(dst, '\\', 'n')
-	case '\r':
-		return append(dst, '\\', 'r')
-	case '\t':
-		return append(dst, '\\', 't')
-	}
-	const hex = "0123456789abcdef"
-	return append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
 }
 
 // trim cuts white space off both ends of a plain text.

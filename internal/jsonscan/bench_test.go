@@ -244,19 +244,25 @@ func BenchmarkHostile(b *testing.B) {
 }
 
 func BenchmarkAppendText(b *testing.B) {
-	for _, body := range []struct{ name, text string }{
-		{"plain", strings.Repeat("just some words ", 1000)},
-		{"code", strings.Repeat(`\tif x == \"y\" { return nil }\n`, 500)},
-		{"unicode", strings.Repeat(`\u4f60\u597d\ud83d\ude00`, 700)},
-	} {
-		raw := []byte(body.text)
-		b.Run("text="+body.name, func(b *testing.B) {
-			b.SetBytes(int64(len(raw)))
-			b.ReportAllocs()
-			dst := make([]byte, 0, len(raw))
-			for b.Loop() {
-				dst = jsonscan.AppendText(dst[:0], raw)
-			}
-		})
+	for _, to := range []struct {
+		name     string
+		toAppend func(dst, raw []byte) []byte
+	}{{"text", jsonscan.AppendText}, {"plain", jsonscan.AppendPlain}} {
+		for _, body := range []struct{ name, text string }{
+			{"words", strings.Repeat("just some words ", 1000)},
+			{"code", strings.Repeat(`\tif x == \"y\" { return nil }\n`, 500)},
+			{"page", strings.Repeat(`  \u003cdiv class=\"row\"\u003ewords\u003c\/div\u003e\n`, 300)},
+			{"unicode", strings.Repeat(`\u4f60\u597d\ud83d\ude00`, 700)},
+		} {
+			raw := []byte(body.text)
+			b.Run("to="+to.name+"/of="+body.name, func(b *testing.B) {
+				b.SetBytes(int64(len(raw)))
+				b.ReportAllocs()
+				dst := make([]byte, 0, len(raw))
+				for b.Loop() {
+					dst = to.toAppend(dst[:0], raw)
+				}
+			})
+		}
 	}
 }

@@ -25,6 +25,7 @@ func TestWithoutAVX2(t *testing.T) {
 	t.Run("PastEscapedGoesOn", TestPastEscapedGoesOn)
 	t.Run("Structure", TestStructure)
 	t.Run("LongEscape", TestLongEscape)
+	t.Run("AppendPlainOfAnything", TestAppendPlainOfAnything)
 	t.Run("OddLetters", TestOddLetters)
 	t.Run("LineBreak", TestLineBreak)
 	t.Run("QuoteBefore", TestQuoteBefore)

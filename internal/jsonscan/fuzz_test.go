@@ -281,11 +281,12 @@ func requireTokens(t *testing.T, data []byte, names, texts []string) {
 }
 
 // FuzzText holds AppendText against encoding/json, and, for what is no valid
-// string, against one that is written plainly.
+// string, against one that is written plainly; and AppendPlain to changing nothing but how
+// the text is written, the first time.
 func FuzzText(f *testing.F) {
 	for _, s := range []string{
 		``, `abc`, `\"\\\/\b\f\n\r\t`, `\u0041\u00e9\u20ac`, `\ud83d\ude00`, `\ud83d`, `\ude00\ud83d`, `\ud83d\ud83d\ude00`, `\q`, `\u12`, `\`, `\\u0041`,
-		"\xff\\n", `\ud83d\u0041`, `\ud83d\ude0`, `é😀`, `\u\u0041`, `\ud83d\\ude00`,
+		"\xff\\n", `\ud83d\u0041`, `\ud83d\ude0`, `é😀`, `\u\u0041`, `\ud83d\\ude00`, `\u003ca href=\"\/\"\u003e\u0000\u000A`,
 	} {
 		f.Add([]byte(s))
 	}
@@ -299,6 +300,11 @@ func FuzzText(f *testing.F) {
 		if quoted := `"` + string(raw) + `"`; json.Unmarshal([]byte(quoted), &want) == nil {
 			require.Equal(t, want, runes(got))
 		}
+
+		plain := jsonscan.AppendPlain(nil, raw)
+		require.LessOrEqual(t, len(plain), len(raw))
+		require.Equal(t, got, string(jsonscan.AppendText(nil, plain)))
+		require.Equal(t, string(plain), string(jsonscan.AppendPlain(nil, plain)))
 
 		require.Equal(t, was, raw, "the text is only read")
 	})

@@ -1,6 +1,6 @@
 // Package jsonscan reads JSON text without recursion and without allocating: what
 // it returns is part of the text, as it stands there, escapes included. [Text] and
-// [AppendText] undo the escapes.
+// [AppendText] undo the escapes, [AppendPlain] those that are not needed.
 //
 // A [Cursor] reads forward. A [Tail] reads the members of an object from the last
 // one back.
@@ -26,6 +26,8 @@ package jsonscan
 //	nesting.go   the open brackets, one bit for each; tested through Skim
 //	text.go      undoes escapes; FuzzText compares it with encoding/json and
 //	             with a plain implementation (fuzz_test.go)
+//	plain.go     writes escapes in the shortest way; plain_test.go compares it with
+//	             one that goes byte by byte
 //	search.go    finds bytes and pairs of bytes, mostly for other packages; tested in
 //	             block_test.go
 //	block.go     what is done to 8 or 64 bytes at once, and the contracts of the

@@ -71,8 +71,10 @@ func findPair(b []byte, far int, first, second byte) int {
 // Of the bytes that may stand behind a backslash, 'u' and '/' are odd numbers in ASCII,
 // and all others, "\bfnrt, are even. So the lowest bit tells which places need a second
 // look: see oddLetters in block.go.
-func LongEscape(raw []byte) int {
-	i := 0
+func LongEscape(raw []byte) int { return longEscapeFrom(raw, 0) }
+
+// longEscapeFrom is LongEscape where it is known that none begins before raw[i].
+func longEscapeFrom(raw []byte, i int) int {
 	for len(raw)-i > blockSize {
 		if i += oddLetters(raw[i:]); len(raw)-i <= blockSize {
 			break
@@ -84,7 +86,9 @@ func LongEscape(raw []byte) int {
 		}
 		i += blockSize
 	}
-	for ; len(raw)-i > 8; i += 8 {
+	const span = 8 + 1 // a word, and one more byte for that of the letters
+	for ; i < len(raw)-1 && len(raw) >= span; i += 8 {
+		i = min(i, len(raw)-span)
 		for m := oddLetter(word(raw[i:]), word(raw[i+1:])); m != 0; m &= m - 1 {
 			if at := i + bits.TrailingZeros64(m)/8; longEscapeAt(raw, at) {
 				return at
