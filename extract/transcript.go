@@ -91,7 +91,7 @@ func (t *trail) transcript(words, cue []byte) uint64 {
 		line := words[start:end]
 		var ended []byte // up to where an earlier request may have ended
 		switch {
-		case len(trim(line)) == 0:
+		case len(trimStart(line)) == 0:
 			d.Write(words[done:max(done, start-len(lineBreak))])
 			done = end
 			continue
