@@ -33,6 +33,30 @@ func BenchmarkPlace(b *testing.B) {
 	}
 }
 
+// BenchmarkPlaceAfterACommonBeginning is a placement where all targets hold what the prompts begin
+// with, and each prompt goes on for itself.
+func BenchmarkPlaceAfterACommonBeginning(b *testing.B) {
+	for _, n := range []int{8, 64, 512} {
+		b.Run(fmt.Sprintf("targets=%d", n), func(b *testing.B) {
+			p, ts, ctx := newPrefix(balance.CostConfig[*target]{}), targets(n), b.Context()
+			for i, t := range ts {
+				p.Charge(turn(i, 16, 24), t.name, false)
+			}
+			reqs := make([]*extract.Request, 1024)
+			for i := range reqs {
+				reqs[i] = turn(n+i, 16, 24)
+			}
+			for i := 0; b.Loop(); i++ {
+				got, ticket, err := p.Place(ctx, reqs[i%len(reqs)], ts)
+				if err != nil {
+					b.Fatal(err)
+				}
+				p.Settle(got.name, ticket, affinity.Outcome{Result: affinity.Served, Usage: affinity.Usage{Uncached: 6000, Cached: 18_000, Output: 400}})
+			}
+		})
+	}
+}
+
 // BenchmarkHit is what a balancer adds to a request of a session that stays
 // where it is.
 func BenchmarkHit(b *testing.B) {

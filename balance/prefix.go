@@ -2,6 +2,7 @@ package balance
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -239,21 +240,37 @@ func (b *prefix[T]) prompt(req *extract.Request) (p prompt) {
 	return p
 }
 
-// survey finds out what the candidates hold of the prompt. The index is locked by
-// the caller. It looks through the holders of each boundary, of which there are mostly few
-// or, where those are many that have gone, for each candidate among them.
+// survey finds out what the candidates hold of the prompt. The index is locked by the caller.
+// It goes from the whole prompt back to its beginning, until every candidate is known to have been
+// sent so much of it just now: mostly, what all prompts begin with. It looks through the
+// holders of each boundary, of which there are mostly few or, where those are many that have gone
+// or are known, for each of the other candidates among them.
 func (b *prefix[T]) survey(p *prompt, r *roster, now int64) {
 	r.indexTargets()
-	for _, cut := range p.cuts {
-		all := b.index.visit(cut.Hash, 2*len(r.candidates)+64, func(target uint64, at int64) {
+	left := len(r.candidates)
+	include := func(c *candidate, cut extract.Boundary, at int64) {
+		if c.held.sure == 0 && at != 0 {
+			if c.held.include(cut, now-at); c.held.sure > 0 {
+				left--
+			}
+		}
+	}
+	for _, cut := range slices.Backward(p.cuts) {
+		if left == 0 {
+			return
+		}
+		all := b.index.visit(cut.Hash, 2*left+64, func(target uint64, at int64) {
 			if c := r.find(target); c != nil {
-				c.held.include(cut, now-at)
+				include(c, cut, at)
 			}
 		})
 		for i := 0; !all && i < len(r.candidates); i++ {
 			c := &r.candidates[i]
-			if e := b.index.find(cut.Hash, c.account.target); e != 0 && b.index.record(e).at != 0 {
-				c.held.include(cut, now-b.index.record(e).at)
+			if c.held.sure > 0 {
+				continue
+			}
+			if e := b.index.find(cut.Hash, c.account.target); e != 0 {
+				include(c, cut, b.index.record(e).at)
 			}
 		}
 	}
@@ -324,13 +341,13 @@ type part struct {
 }
 
 // include takes in that the target was sent the prompt up to a boundary, so many
-// nanoseconds ago. Boundaries come in the order of the prompt.
+// nanoseconds ago. Boundaries may come in any order.
 func (h *part) include(cut extract.Boundary, ago int64) {
-	switch kind := pauseKind(ago); kind {
-	case 0:
-		*h = part{sure: cut.Bytes, likely: cut.Bytes}
-	case pauseKinds:
-	default:
+	kind := pauseKind(ago)
+	if kind == 0 {
+		h.sure = max(h.sure, cut.Bytes)
+	}
+	if kind < pauseKinds && cut.Bytes > h.likely {
 		h.likely, h.kind = cut.Bytes, kind
 	}
 }

@@ -1,0 +1,60 @@
+package balance
+
+import (
+	"math/rand/v2"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity/extract"
+)
+
+// TestSurveyLeavesNothingOut holds survey to what going through all boundaries for each candidate
+// gives: where targets hold more and less of a prompt, since shorter and longer times, and
+// with how many others.
+func TestSurveyLeavesNothingOut(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 300 {
+		b := Prefix(PrefixConfig[int]{CostConfig: CostConfig[int]{ID: strconv.Itoa}}).(*prefix[int])
+		cuts := make([]extract.Boundary, 1+random.IntN(12))
+		for i := range cuts {
+			cuts[i] = extract.Boundary{Hash: random.Uint64(), Bytes: 4096 * (i + 1)}
+		}
+		now := int64(1)
+		targets := 1 + random.IntN(200)
+		for range 1 + random.IntN(2*targets) {
+			now += int64(time.Duration(random.IntN(60)) * time.Second * time.Duration(random.IntN(2)))
+			id := strconv.Itoa(random.IntN(targets))
+			sent := cuts[:1+random.IntN(len(cuts))]
+			tick := b.index.tick(now)
+			last := b.index.enter(sent, hashOf(id), tick, func(extract.Boundary, int64) {})
+			b.index.end(last, hashOf(id), tick, random.IntN(3) > 0)
+		}
+		candidates := make([]int, 1+random.IntN(targets))
+		for i := range candidates {
+			candidates[i] = i * targets / len(candidates)
+		}
+		r := b.roster(candidates)
+		b.survey(&prompt{cuts: cuts}, r, now)
+		for i := range r.candidates {
+			c := &r.candidates[i]
+			var want part
+			for _, cut := range cuts {
+				e := b.index.find(cut.Hash, c.account.target)
+				if e == 0 || b.index.record(e).at == 0 {
+					continue
+				}
+				switch kind := pauseKind(now - b.index.record(e).at); kind {
+				case 0:
+					want = part{sure: cut.Bytes, likely: cut.Bytes}
+				case pauseKinds:
+				default:
+					want.likely, want.kind = cut.Bytes, kind
+				}
+			}
+			require.Equal(t, want, c.held)
+		}
+	}
+}
