@@ -312,6 +312,42 @@ func TestTail(t *testing.T) {
 		requireTail(t, b, random.IntN(len(b)+2))
 		requireTail(t, b, len(b))
 	}
+
+	// Values of little but brackets, flat or deep, and larger than the window or smaller.
+	for range 3_000 {
+		b := []byte("{")
+		for i := range 1 + random.IntN(3) {
+			b = fmt.Appendf(b, `"%d":%s,`, i, manyBrackets(random, random.IntN(400)))
+		}
+		b[len(b)-1] = '}'
+		requireTail(t, b, random.IntN(len(b)+2))
+		requireTail(t, b, len(b))
+	}
+}
+
+// manyBrackets returns a well-formed array, of little but brackets, of at least so many bytes.
+func manyBrackets(random *rand.Rand, size int) []byte {
+	b, open, deep := []byte("["), []byte("]"), random.IntN(100)
+	for last := '['; len(open) > 0; last = rune(b[len(b)-1]) {
+		switch {
+		case len(b) > size || last != '[' && last != '{' && random.IntN(100) >= deep:
+			b, open = append(b, open[len(open)-1]), open[:len(open)-1]
+			continue
+		case last != '[' && last != '{':
+			b = append(b, ',')
+		}
+		if open[len(open)-1] == '}' {
+			b = append(b, [...]string{`"":`, `"]":`, `"a\"{":`}[random.IntN(3)]...)
+		}
+		switch random.IntN(8) {
+		case 0:
+			b = append(b, [...]string{`1`, `"["`, `"}"`, `"\"]"`, `null`}[random.IntN(5)]...)
+		default:
+			c := "[{"[random.IntN(2)]
+			b, open = append(b, c), append(open, c+2)
+		}
+	}
+	return b
 }
 
 func FuzzTail(f *testing.F) {
