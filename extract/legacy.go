@@ -137,12 +137,32 @@ func wordEnds(text []byte) []int {
 	word := end[bytes.LastIndexAny(end, space)+1:]
 	ends := make([]int, 0, maxSteps+maxTexts)
 	for i := len(text); len(ends) < maxSteps; {
-		if i = bytes.LastIndex(text[:i], word); i < 0 {
+		if i = lastIndex(text[:i], word); i < 0 {
 			break
 		}
 		ends = append(ends, i+len(word))
 	}
 	return ends
+}
+
+// lastIndex is bytes.LastIndex for long texts. That goes back byte by byte, this by pieces, in
+// which bytes.Index looks at many bytes at once.
+func lastIndex(text, word []byte) int {
+	const size = 1 << 10
+	for end := len(text); end > 0; end -= size {
+		last := -1
+		for from := max(0, end-size); ; from = last + 1 {
+			i := bytes.Index(text[from:min(end+len(word)-1, len(text))], word)
+			if i < 0 {
+				break
+			}
+			last = from + i
+		}
+		if last >= 0 {
+			return last
+		}
+	}
+	return -1
 }
 
 // lineEnds returns the offsets at which the last few lines of text end that are not blank,

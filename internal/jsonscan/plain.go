@@ -10,8 +10,8 @@ import (
 // AppendPlain appends the plain form of raw, the inside of a JSON string: quotes, backslashes
 // and control characters are escaped, each in the shortest way, and nothing else is. There is one
 // such form of each text, never longer than raw. From what looks like \u and is no escape on, it
-// stays as it is written: no reader takes it. Where dst has room for all of raw, what is
-// behind the text may be overwritten.
+// stays as it is written: no reader takes it. As with AppendText, what is behind the text may be
+// overwritten.
 func AppendPlain(dst, raw []byte) []byte {
 	dst = slices.Grow(dst, len(raw))
 	for {

@@ -1,6 +1,8 @@
 package jsonscan
 
 import (
+	"encoding/binary"
+	"math/bits"
 	"slices"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -18,33 +20,51 @@ func Text(raw, room []byte) []byte {
 // AppendText appends the text that raw, the inside of a JSON string, stands for. A
 // backslash that begins no valid escape is taken literally, together with the byte
 // behind it; half a surrogate pair becomes U+FFFD. The text is never longer than raw.
-// FuzzText compares it with encoding/json.
+// Where dst has room for all of raw, what is behind the text may be overwritten; so dst
+// must not share memory with raw. FuzzText compares it with encoding/json.
 func AppendText(dst, raw []byte) []byte {
-	const few = 8 // bytes that are taken one by one, since a search costs more
 	dst = slices.Grow(dst, len(raw))
-	for len(raw) > 0 {
-		r, n := Escape(raw)
-		if n > 0 {
-			dst = utf8.AppendRune(dst, r)
-			if raw = raw[n:]; r >= utf8.RuneSelf {
-				dst, raw = AppendWide(dst, raw)
-			}
+	for {
+		if len(raw) > 0 && raw[0] != '\\' {
+			dst, raw = appendToBackslash(dst, raw)
+		}
+		if len(raw) < 2 {
+			return append(dst, raw...)
+		}
+		if c := shortEscapes[raw[1]]; c != 0 {
+			dst, raw = append(dst, c), raw[2:]
 			continue
 		}
-		// What is no escape, though it may begin like one.
-		for n = 1; n < len(raw) && raw[n] != '\\'; n++ {
-			if n == few {
-				if m := backslash(raw[n:]); m >= 0 {
-					n += m
-				} else {
-					n = len(raw)
-				}
-				break
-			}
+		r, n := Escape(raw)
+		if n == 0 { // no escape, though it begins like one
+			dst, raw = append(dst, raw[0], raw[1]), raw[2:]
+			continue
 		}
-		dst, raw = append(dst, raw[:n]...), raw[n:]
+		dst = utf8.AppendRune(dst, r)
+		if raw = raw[n:]; r >= utf8.RuneSelf {
+			dst, raw = AppendWide(dst, raw)
+		}
 	}
-	return dst
+}
+
+// appendToBackslash appends what stands before the first backslash in raw, and returns what is
+// left. Most are near, so it copies the first few words while it looks at them.
+func appendToBackslash(dst, raw []byte) (text, rest []byte) {
+	const few = 4 * 8
+	n, i := len(dst), 0
+	for room := dst[n:cap(dst)]; i < few && i <= len(raw)-8 && i <= len(room)-8; i += 8 {
+		w := word(raw[i:])
+		binary.LittleEndian.PutUint64(room[i:], w)
+		if m := equal(w, eightBackslashes); m != 0 {
+			i += bits.TrailingZeros64(m) / 8
+			return dst[:n+i], raw[i:]
+		}
+	}
+	end := len(raw)
+	if m := backslash(raw[i:]); m >= 0 {
+		end = i + m
+	}
+	return append(dst[:n+i], raw[i:end]...), raw[end:]
 }
 
 // AppendWide appends the characters that the \uXXXX at the start of raw stand for, up
