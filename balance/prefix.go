@@ -347,7 +347,7 @@ func (h *part) include(cut extract.Boundary, ago int64) {
 	if kind == 0 {
 		h.sure = max(h.sure, cut.Bytes)
 	}
-	if kind < pauseKinds && cut.Bytes > h.likely {
+	if kind < pauseKinds && (cut.Bytes > h.likely || cut.Bytes == h.likely && kind < h.kind) {
 		h.likely, h.kind = cut.Bytes, kind
 	}
 }

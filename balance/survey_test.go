@@ -58,3 +58,45 @@ func TestSurveyLeavesNothingOut(t *testing.T) {
 		}
 	}
 }
+
+// TestSurveyBehindManyHolders is about a target of which a boundary tells something, and one before that,
+// which too many others hold to go through them all, tells more.
+func TestSurveyBehindManyHolders(t *testing.T) {
+	b := Prefix(PrefixConfig[int]{CostConfig: CostConfig[int]{ID: strconv.Itoa}}).(*prefix[int])
+	cuts := []extract.Boundary{{Hash: 1, Bytes: 4096}, {Hash: 2, Bytes: 8192}}
+	send := func(id int, cuts []extract.Boundary, now time.Duration) {
+		b.index.enter(cuts, hashOf(strconv.Itoa(id)), b.index.tick(int64(now)), func(extract.Boundary, int64) {})
+	}
+	send(0, cuts, time.Second)
+	for id := range 100 {
+		send(id, cuts[:1], 10*time.Minute)
+	}
+	r := b.roster([]int{0})
+	b.survey(&prompt{cuts: cuts}, r, int64(11*time.Minute))
+	require.Equal(t, part{sure: 4096, likely: 8192, kind: 1}, r.candidates[0].held)
+}
+
+func TestIncludeInAnyOrder(t *testing.T) {
+	const now, kind1, kind2 = int64(time.Minute), int64(10 * time.Minute), int64(30 * time.Minute)
+	for _, tt := range []struct {
+		bytes [2]int
+		ago   [2]int64
+		want  part
+	}{
+		{[2]int{4096, 8192}, [2]int64{now, now}, part{sure: 8192, likely: 8192}},
+		{[2]int{4096, 8192}, [2]int64{now, kind1}, part{sure: 4096, likely: 8192, kind: 1}},
+		{[2]int{4096, 8192}, [2]int64{kind1, now}, part{sure: 8192, likely: 8192}},
+		{[2]int{4096, 8192}, [2]int64{kind1, kind2}, part{likely: 8192, kind: 2}},
+		{[2]int{4096, 4096}, [2]int64{kind1, kind2}, part{likely: 4096, kind: 1}},
+		{[2]int{4096, 4096}, [2]int64{now, kind1}, part{sure: 4096, likely: 4096}},
+		{[2]int{4096, 8192}, [2]int64{now, int64(2 * time.Hour)}, part{sure: 4096, likely: 4096}},
+	} {
+		for first := range 2 {
+			var h part
+			for _, i := range []int{first, 1 - first} {
+				h.include(extract.Boundary{Bytes: tt.bytes[i]}, tt.ago[i])
+			}
+			require.Equal(t, tt.want, h)
+		}
+	}
+}

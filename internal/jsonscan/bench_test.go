@@ -252,6 +252,7 @@ func BenchmarkAppendText(b *testing.B) {
 			{"words", strings.Repeat("just some words ", 1000)},
 			{"code", strings.Repeat(`\tif x == \"y\" { return nil }\n`, 500)},
 			{"page", strings.Repeat(`  \u003cdiv class=\"row\"\u003ewords\u003c\/div\u003e\n`, 300)},
+			{"nested", strings.Repeat(`{\"a\":\"\\u003c\/p\\u003e\"}`, 500)},
 			{"unicode", strings.Repeat(`\u4f60\u597d\ud83d\ude00`, 700)},
 		} {
 			raw := []byte(body.text)

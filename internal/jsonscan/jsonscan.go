@@ -1,6 +1,6 @@
 // Package jsonscan reads JSON text without recursion and without allocating: what
 // it returns is part of the text, as it stands there, escapes included. [Text] and
-// [AppendText] undo the escapes, [AppendPlain] those that are not needed.
+// [AppendText] undo the escapes, [AppendPlain] writes them in the shortest way.
 //
 // A [Cursor] reads forward. A [Tail] reads the members of an object from the last
 // one back.

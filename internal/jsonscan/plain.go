@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"slices"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -31,11 +32,10 @@ func appendToLong(dst, raw []byte) (text, rest []byte) {
 	for room := dst[n:cap(dst)]; i < few && i < len(raw)-8 && i <= len(room)-8; i += 8 {
 		w := word(raw[i:])
 		binary.LittleEndian.PutUint64(room[i:], w)
-		if m := oddLetter(w, word(raw[i+1:])); m != 0 {
+		for m := oddLetter(w, word(raw[i+1:])); m != 0; m &= m - 1 {
 			if at := i + bits.TrailingZeros64(m)/8; longEscapeAt(raw, at) {
 				return dst[:n+at], raw[at:]
 			}
-			break
 		}
 	}
 	at := longEscapeFrom(raw, i)
@@ -67,9 +67,12 @@ func appendEscapes(dst, raw []byte) (text, rest []byte) {
 			dst = append(dst, '\\', byte(r))
 		case r < utf8.RuneSelf:
 			dst = append(dst, byte(r))
-		default: // texts in other scripts than Latin have nothing else
+		case utf16.IsSurrogate(r):
 			r, n := Escape(raw)
-			dst, raw = AppendWide(utf8.AppendRune(dst, r), raw[n:])
+			dst, raw = utf8.AppendRune(dst, r), raw[n:]
+			continue
+		default: // texts in other scripts than Latin have nothing else
+			dst, raw = AppendWide(dst, raw)
 			continue
 		}
 		raw = raw[6:]

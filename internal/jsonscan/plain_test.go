@@ -19,7 +19,7 @@ func TestAppendPlain(t *testing.T) {
 		{"quotes and backslashes", `\u0022\u005c\u005C`, `\"\\\\`},
 		{"control characters", `\u0008\u000c\u000A\u000d\u0009`, `\b\f\n\r\t`},
 		{"control characters without a short escape", `\u0000\u001F\u000b`, `\u0000\u001f\u000b`},
-		{"wide characters", `\u00e9\u4f60\u597d\ud83d\ude00\u0041`, `é你好😀A`},
+		{"wide characters", `\u0080\u00e9\u4f60\u597d\ud83d\ude00\u0041`, "\u0080é你好😀A"},
 		{"half a pair", `\ud83d\/\ude00\/`, "\ufffd/\ufffd/"},
 		{"an escaped backslash before what looks like an escape", `\\u0041\\/\\\u0041`, `\\u0041\\/\\A`},
 		{"what is no escape, and all behind it", `\/\u12g4\/`, `/\u12g4\/`},
