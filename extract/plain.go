@@ -8,11 +8,12 @@ import (
 )
 
 // A text is plain if it stands as it does between its quotes in JSON, and everything in it
-// is written in the shortest way (jsonscan.AppendPlain): quotes, backslashes and control
-// characters are escaped, and nothing else is. There is one plain form of each text, so plain texts can be compared
-// and hashed byte by byte. Most texts come plain, and are then used where they stand in the
-// body, without a copy. The others come from JSON writers that escape slashes, angle
-// brackets or all that is not ASCII, and from proxies that write anew what they pass on.
+// is written in the shortest way: quotes, backslashes and control characters are escaped,
+// and nothing else is (jsonscan.AppendPlain). There is one plain form of each text, so plain
+// texts can be compared and hashed byte by byte. Most texts come plain, and are then used
+// where they stand in the body, without a copy. The others come from JSON writers that
+// escape slashes, angle brackets or all that is not ASCII, and from proxies that write anew
+// what they pass on.
 
 // lineBreak and paragraphBreak are how a line and a paragraph end in a plain text.
 var (
