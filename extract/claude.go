@@ -155,7 +155,7 @@ func (e claudeUserID) find(r *Request, behind Chain) (s Session, ok bool) {
 	if len(behind) == 0 || behind[0] != BodyIDs() {
 		return e.Extract(r)
 	}
-	if s, ok = r.conversation(); ok {
+	if s, ok = r.conversation(behind[1:]); ok {
 		return s, true
 	}
 	for _, f := range claudeFields {

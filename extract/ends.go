@@ -1,6 +1,11 @@
 package extract
 
-import "github.com/go-affinity/affinity/internal/jsonscan"
+import (
+	"slices"
+	"sync"
+
+	"github.com/go-affinity/affinity/internal/jsonscan"
+)
 
 // This file answers for an id without reading all of a large body: its cost is then
 // that of two kilobytes. That is only for what is asked for before anything else;
@@ -183,12 +188,21 @@ const (
 	maxTried = 2 * maxRaw // bytes of them
 )
 
+// inPassing is the size beyond which a body that has no id of any kind at its ends is
+// taken to have none at all: if Trail is to be asked in the end, the walk reads the messages
+// in passing. If there is an id in between after all, that was in vain, and takes a few
+// times as long as to skim them: still not half as long as gjson takes to find the id.
+const inPassing = 64 << 10
+
+// spareTrails lends trails to those who may not need them.
+var spareTrails = sync.Pool{New: func() any { return new(trail) }}
+
 // conversation returns the session that ClaudeUserID or BodyIDs finds in a large body by a
 // field that is Explicit: at the ends or, if there is none, by the first such member in
 // between. It returns false for a body that is not large. If the body is well-formed and no
 // two members have the same name, it makes no difference how much of it has been read
-// before.
-func (r *Request) conversation() (s Session, ok bool) {
+// before. The extractors of behind are asked next.
+func (r *Request) conversation(behind Chain) (s Session, ok bool) {
 	var e ends
 	if len(r.Body) <= wholly || r.index.progress.Load() == bad || !e.read(r.Body) {
 		return s, false
@@ -196,13 +210,15 @@ func (r *Request) conversation() (s Session, ok bool) {
 	if r.conversationIn(e.present, func(f field) []byte { return e.texts[f] }, &s) {
 		return s, true
 	}
-	return r.conversationInBetween()
+	ids := e.present & idSet &^ (1 << userField) // in that, only what was looked at just now is an id
+	return r.conversationInBetween(len(r.Body) > inPassing && ids == 0 && slices.Contains(behind, Trail()))
 }
 
 // conversationInBetween goes through the members of the body in order: first those that
 // the index has noted already, and then on with its walk. It gives up after maxTries
-// members, or maxTried bytes, that name nothing.
-func (r *Request) conversationInBetween() (s Session, ok bool) {
+// members, or maxTried bytes, that name nothing. If likelyNone says so, it reads the messages
+// in passing.
+func (r *Request) conversationInBetween(likelyNone bool) (s Session, ok bool) {
 	x := &r.index
 	x.reading.Lock()
 	defer x.reading.Unlock()
@@ -230,7 +246,18 @@ func (r *Request) conversationInBetween() (s Session, ok bool) {
 		}
 		at = next.to
 	}
-	x.readOn(r.Body, func(f field, _ []byte) bool { return conversationFields.has(f) && named(f) }, nil)
+	until := func(f field, _ []byte) bool { return conversationFields.has(f) && named(f) }
+	if !likelyNone || x.pos > 0 {
+		x.readOn(r.Body, until, nil)
+		return s, ok && x.progress.Load() != bad
+	}
+	t := spareTrails.Get().(*trail)
+	if x.readOn(r.Body, until, t.reader()) && !ok {
+		x.trailInPassing = t
+	} else {
+		*t = trail{}
+		spareTrails.Put(t)
+	}
 	return s, ok && x.progress.Load() != bad
 }
 

@@ -20,9 +20,9 @@ import (
 //     anything else is looked for within the first and the last kilobyte and, if it is not
 //     there, by a walk that stops where it is met.
 //
-// If the messages of a large body are needed before anybody has read it, the walk reads
-// them in passing, into a trail (trail.go) or a prompt (boundary.go), so that they are not
-// gone over twice. If only an id is needed, it skims them.
+// If the messages of a large body are needed before anybody has read it, or are likely to be,
+// the walk reads them in passing, into a trail (trail.go) or a prompt (boundary.go), so that
+// they are not gone over twice. If only an id is needed, it skims them.
 //
 // What holds them to it: FuzzBodyIDs and TestBodyIDsLikeTheReference compare the index
 // with the plain reader in reference_test.go; FuzzEnds, TestIDsAtTheEndsOfLargeBodies and
@@ -114,7 +114,7 @@ func (r *Request) readWithTrail() bool {
 	if len(r.Body) > wholly && x.progress.Load() == unfinished {
 		x.reading.Lock()
 		t := new(trail)
-		if x.pos == 0 && x.readOn(r.Body, nil, func(c jsonscan.Cursor) jsonscan.Cursor { t.messages(&c); return c }) {
+		if x.pos == 0 && x.readOn(r.Body, nil, t.reader()) {
 			x.trailInPassing = t
 		}
 		x.reading.Unlock()
@@ -204,6 +204,11 @@ type stop func(f field, written []byte) bool
 
 // A reader reads the messages, which come next, and returns the Cursor behind them.
 type reader func(c jsonscan.Cursor) jsonscan.Cursor
+
+// reader returns one that reads the messages into t.
+func (t *trail) reader() reader {
+	return func(c jsonscan.Cursor) jsonscan.Cursor { t.messages(&c); return c }
+}
 
 // readOn goes on with the walk, if it is unfinished: to the end of the body or, if until
 // is not nil, past the next member at which it is to stop. The caller holds x.reading.

@@ -59,6 +59,46 @@ func TestTrailInPassingCountsAlike(t *testing.T) {
 	}
 }
 
+// Default reads the messages of a large body in passing if no end has an id, and what it has read
+// is as good as what Trail reads by itself, also where the room was used by others before.
+func TestDefaultReadsMessagesInPassing(t *testing.T) {
+	t.Parallel()
+	const id = `"conversation_id":"conv-1"`
+	pad := func(size int) string { return `"pad":"` + strings.Repeat("x", size) + `"` }
+	talk := func(text string) string {
+		return `"messages":[{"role":"system","content":"s"},{"role":"user","content":"` + text + `"},{"role":"assistant","content":"a"},{"role":"user","content":"b"}]`
+	}
+	withoutTrail := Chain{ClaudeUserID(), BodyIDs()}
+	for i, tt := range []struct {
+		chain  Chain
+		body   string
+		want   bool
+		source string
+	}{
+		{Default(), `{` + talk("one") + `,` + pad(inPassing) + `}`, true, "trail"},
+		{Default(), `{` + pad(inPassing) + `,` + talk("two") + `}`, true, "trail"},
+		{Default(), `{` + talk("three") + `,` + pad(inPassing) + `,` + id + `,` + pad(inPassing) + `}`, false, "conversation_id"},
+		{Default(), `{` + talk("four") + `,` + pad(inPassing) + `,"stream":true}`, true, "trail"},
+		{Default(), `{` + talk("five") + `,` + pad(inPassing) + `,"prompt_cache_key":"key-1"}`, false, "prompt_cache_key"},
+		{Default(), `{` + talk("six") + `,` + pad(inPassing) + `,"metadata":{"tag":"m"}}`, true, "trail"},
+		{Default(), `{` + talk("seven") + `,` + pad(inPassing/2) + `}`, false, "trail"},
+		{Default(), `{` + talk("eight") + `,` + pad(inPassing) + `,"user":"user-1"}`, true, "trail"},
+		{Default(), `{` + talk("eight") + `,` + pad(inPassing) + `,"metadata":{"user_id":"user-1"}}`, false, "metadata.user_id"},
+		{withoutTrail, `{` + talk("nine") + `,` + pad(inPassing) + `}`, false, ""},
+		{Default(), `{` + talk("ten") + `,` + pad(inPassing) + `,"messages":[]}`, false, ""},
+	} {
+		r := &Request{Body: []byte(tt.body)}
+		s, ok := tt.chain.Extract(r)
+		require.Equal(t, tt.want, r.index.trailInPassing != nil, i)
+		require.Equal(t, tt.source, s.Source, i)
+		require.Equal(t, tt.source != "", ok, i)
+		if tt.source == "trail" {
+			alone, _ := Trail().Extract(&Request{Body: []byte(tt.body)})
+			require.Equal(t, alone, s, i)
+		}
+	}
+}
+
 // An opening that does not end costs a quarter of what a trail may.
 func TestOpeningStopsCountingEarlier(t *testing.T) {
 	t.Parallel()
