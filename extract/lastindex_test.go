@@ -32,3 +32,14 @@ func TestLastIndex(t *testing.T) {
 		}
 	}
 }
+
+func TestLastIndexAtEveryOffset(t *testing.T) {
+	t.Parallel()
+	for _, word := range []string{"b", "bb", "bab"} {
+		for at := range 2_500 {
+			text := bytes.Repeat([]byte("a"), 2_600)
+			copy(text[at:], word)
+			require.Equal(t, at, lastIndex(text, []byte(word)))
+		}
+	}
+}

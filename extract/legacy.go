@@ -146,7 +146,7 @@ func wordEnds(text []byte) []int {
 }
 
 // lastIndex is bytes.LastIndex for long texts. That goes back byte by byte, this by pieces, in
-// which bytes.Index looks at many bytes at once.
+// which bytes.Index looks at many bytes at once. The word must not be empty.
 func lastIndex(text, word []byte) int {
 	const size = 1 << 10
 	for end := len(text); end > 0; end -= size {

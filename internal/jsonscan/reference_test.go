@@ -325,6 +325,16 @@ func TestTail(t *testing.T) {
 	}
 }
 
+// A mark that is no bracket is a mistake, where brackets are counted many at a time as well.
+func TestTailOfMarksThatAreNoBrackets(t *testing.T) {
+	t.Parallel()
+	b := []byte(`{"a":` + strings.Repeat("[", 100) + strings.Repeat("~", 200) + strings.Repeat("]", 100) + "}")
+	tail := jsonscan.NewTail(b, len(b))
+	_, _, ok := tail.Member()
+	require.False(t, ok)
+	require.False(t, tail.OK())
+}
+
 // manyBrackets returns a well-formed array, of little but brackets, of at least so many bytes.
 func manyBrackets(random *rand.Rand, size int) []byte {
 	b, open, deep := []byte("["), []byte("]"), random.IntN(100)

@@ -158,13 +158,12 @@ func (t *Tail) nestedBack(i int) int {
 		}
 		inside ^= uint64(bits.OnesCount64(quotes)) & 1 // now 1 if the block begins inside one
 		m := marks &^ insides(quotes, inside)
-		if depth > 0 && bits.OnesCount64(m) >= dense {
+		if depth >= dense && bits.OnesCount64(m) >= dense {
 			opens, closes, _ := brackets(block)
 			if n := bits.OnesCount64(opens & m); n < depth { // whatever their order, it does not begin here
 				depth += bits.OnesCount64(closes&m) - n
 				continue
 			}
-			m = withoutPairs(block, m)
 		}
 		for m != 0 {
 			at := bits.Len64(m) - 1
