@@ -54,7 +54,7 @@ func hasMessages(raw []byte) bool {
 }
 
 // maxItems bounds the messages, blocks, values and injected elements that a trail is made
-// from, the texts that begin with '<', which count once more, and the members of messages and
+// from, the texts that begin with '<', which count twice more, and the members of messages and
 // blocks: four of them count as one item. What is read again counts again. No conversation
 // has so many; a body with more has no trail, and no work is wasted on the rest of it.
 const (

@@ -1247,9 +1247,9 @@ func TestTrailIsBounded(t *testing.T) {
 		{"members of a block in an answer that comes first", func(n int) string {
 			return chat(`{"role":"assistant","content":[{`+strings.TrimSuffix(strings.Repeat(`"a":1,`, 4*n-18), ",")+`}]}`, u("1"))
 		}},
-		{"injected elements in front", func(n int) string { return chat(u(strings.Repeat("<info-msg>a</info-msg>", n-2) + "1")) }},
+		{"injected elements in front", func(n int) string { return chat(u(strings.Repeat("<info-msg>a</info-msg>", n-3) + "1")) }},
 		{"texts that begin like elements", func(n int) string {
-			return chat(append(slices.Repeat([]string{u("<1>")}, n/2-1), slices.Repeat([]string{u("1")}, 2+n%2)...)...)
+			return chat(append(slices.Repeat([]string{u("<1>")}, n/3-1), slices.Repeat([]string{u("1")}, 3+n%3)...)...)
 		}},
 		{"injected elements behind", func(n int) string { return chat(u("1" + strings.Repeat("<info-msg>a</info-msg>", n-1))) }},
 		{"steps of browser-use", func(n int) string { return chat(u(browserUse("1", "2", slices.Repeat([]string{"a"}, n-2)...))) }},

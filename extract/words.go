@@ -238,15 +238,18 @@ type injector func(text []byte, s stay) (more bool)
 
 // split returns what a person wrote of a plain text, and has the trail take in what a client
 // injected before and behind it. The white space around both belongs to neither. A text that
-// begins with '<' takes as long as two others, and counts as two items: beyond the last one,
-// there are no words.
+// begins with '<' takes as long as three others, and counts as three items: beyond the last
+// one, there are no words.
 func (t *trail) split(text []byte) (words []byte) {
 	words = trim(text)
 	if len(words) == 0 {
 		return nil
 	}
-	if words[0] == '<' && !t.more() {
-		return nil
+	if words[0] == '<' {
+		t.more()
+		if !t.more() {
+			return nil
+		}
 	}
 	likely := likelyFirst[words[0]] || likelyLast[words[len(words)-1]]
 	if likely && injectedWhole(words) {
