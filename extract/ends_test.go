@@ -193,6 +193,8 @@ func TestOneLargeBodyForManyGoroutines(t *testing.T) {
 		{talk, `"session_id":"s"`, tools, `"conversation_id":"c"`, tools[:3] + "2" + tools[3:]},
 		{talk, `"metadata":{"user_id":"u","session_id":""}`, tools, `"conversation":{"id":"c"}`, tools[:3] + "2" + tools[3:]},
 		{talk, tools, `"prompt_cache_key":"k"`}, {talk, tools},
+		// These are so large that whoever comes first may read the messages in passing.
+		{talk, `"pad":` + big(80<<10)}, {talk, `"pad":` + big(80<<10), `"conversation_id":"c"`, tools}, {talk, `"pad":` + big(80<<10), `"user":"u"`},
 	} {
 		body := []byte(join(parts...))
 		want, ok := extract.Default().Extract(&extract.Request{Body: body})
