@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -1451,6 +1453,31 @@ func TestTrailOfMalformedMessages(t *testing.T) {
 		r.Pins()
 		_, ok = extract.Default().Extract(r)
 		require.False(t, ok, "%d", size)
+	}
+}
+
+// A value that is nested too deeply is skimmed and refused. To go through it by recursion first,
+// as the digest of an image does, took megabytes of stack.
+func TestDeepNestingInMessagesTakesNoStack(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // a collection shrinks stacks
+	for _, message := range []string{
+		`{"role":"user","content":[{"type":"image","source":@}]}`,
+		`{"role":"system","content":[{"type":"image","source":@}]}`,
+		`{"type":"input_image","image_url":@}`,
+	} {
+		const n = 50000
+		for _, deep := range []string{strings.Repeat("[", n) + strings.Repeat("]", n), strings.Repeat(`{"a":`, n) + "1" + strings.Repeat("}", n)} {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			found := make(chan bool)
+			go func() { // it begins with a small stack
+				_, ok := extract.Trail().Extract(&extract.Request{Body: []byte(`{"messages":[` + strings.Replace(message, "@", deep, 1) + `]}`)})
+				runtime.ReadMemStats(&after)
+				found <- ok
+			}()
+			require.False(t, <-found)
+			require.Less(t, int64(after.StackInuse)-int64(before.StackInuse), int64(1<<20), "%s", message)
+		}
 	}
 }
 

@@ -188,6 +188,7 @@ var Hostiles = []Hostile{
 	{"a million arrays", `{"messages":`, `[`, ``},
 	{"arrays 1,000 deep", `{"messages":[0`, "," + strings.Repeat("[", 1000) + strings.Repeat("]", 1000), `]}`},
 	{"objects 1,000 deep", `{"messages":[0`, "," + strings.Repeat(`{"a":`, 1000) + "1" + strings.Repeat("}", 1000), `]}`},
+	{"an image of a million arrays", `{"messages":[{"role":"user","content":[{"type":"image","source":`, `[`, ``},
 	{"escaped quotes", `{"messages":[{"role":"user","content":"`, `\"`, `a"}]}`},
 	{"backslashes", `{"messages":[{"role":"user","content":"`, `\\`, `a"}]}`},
 	{"escaped line feeds", `{"messages":[{"role":"user","content":"`, `\n`, `a"}]}`},

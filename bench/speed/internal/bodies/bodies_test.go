@@ -67,6 +67,6 @@ func TestHostiles(t *testing.T) {
 			broken++
 		}
 	}
-	require.Equal(t, 3, broken, "those that do not end, or have escapes that are none")
+	require.Equal(t, 4, broken, "those that do not end, or have escapes that are none")
 	require.Panics(t, func() { valid("{") })
 }
