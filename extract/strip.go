@@ -55,7 +55,11 @@ func (s *strip) begin(kind byte, at int) {
 	s.done = at
 }
 
-func (s *strip) end() { s.cut(s.c.Pos(), s.c.Pos()) }
+// Where a mistake has been met, the Cursor may be in front of what was cut out.
+func (s *strip) end() {
+	at := max(s.c.Pos(), s.done)
+	s.cut(at, at)
+}
 
 // cut leaves out raw[from:to], and hands on what stands in front. Cuts are made in order.
 func (s *strip) cut(from, to int) {
