@@ -32,7 +32,7 @@ var patterns = struct{ quote, slash, upper, bracket, one, high, low uint64 }{
 // into the high bit.
 func match(w, pattern, one uint64) uint64 { return (w ^ pattern) + one }
 
-// marked sets the high bit of each byte of w that is a mark (see structure, above), if w
+// marked sets the high bit of each byte of w that is a mark (see structure in block.go), if w
 // is ASCII; its other bits mean nothing. upper clears bit 0x20, which tells '{' from '[',
 // and bracket makes '[' and all above it overflow into the high bit.
 func marked(w, upper, bracket uint64) uint64 { return w&upper + bracket }

@@ -68,11 +68,11 @@ func appendEscapes(dst, raw []byte) (text, rest []byte) {
 		case r < utf8.RuneSelf:
 			dst = append(dst, byte(r))
 		case utf16.IsSurrogate(r):
-			r, n := Escape(raw)
+			r, n := escape(raw)
 			dst, raw = utf8.AppendRune(dst, r), raw[n:]
 			continue
 		default: // texts in other scripts than Latin have nothing else
-			dst, raw = AppendWide(dst, raw)
+			dst, raw = appendWide(dst, raw)
 			continue
 		}
 		raw = raw[6:]

@@ -77,7 +77,7 @@ func plainByBytes(raw []byte) string {
 			b, raw = append(b, raw[:2]...), raw[2:]
 			continue
 		}
-		r, n := Escape(raw)
+		r, n := escape(raw)
 		if n == 0 {
 			return string(b) + string(raw)
 		}

@@ -35,14 +35,14 @@ func AppendText(dst, raw []byte) []byte {
 			dst, raw = append(dst, c), raw[2:]
 			continue
 		}
-		r, n := Escape(raw)
+		r, n := escape(raw)
 		if n == 0 { // no escape, though it begins like one
 			dst, raw = append(dst, raw[0], raw[1]), raw[2:]
 			continue
 		}
 		dst = utf8.AppendRune(dst, r)
 		if raw = raw[n:]; r >= utf8.RuneSelf {
-			dst, raw = AppendWide(dst, raw)
+			dst, raw = appendWide(dst, raw)
 		}
 	}
 }
@@ -67,11 +67,11 @@ func appendToBackslash(dst, raw []byte) (text, rest []byte) {
 	return append(dst[:n+i], raw[i:end]...), raw[end:]
 }
 
-// AppendWide appends the characters that the \uXXXX at the start of raw stand for, up
+// appendWide appends the characters that the \uXXXX at the start of raw stand for, up
 // to the first that is ASCII or a surrogate, and returns what is left of raw. It is the
 // quick way through texts in other scripts than Latin, which some clients write in
 // nothing but such escapes.
-func AppendWide(dst, raw []byte) (text, rest []byte) {
+func appendWide(dst, raw []byte) (text, rest []byte) {
 	for len(raw) >= 6 && raw[0] == '\\' && raw[1] == 'u' {
 		r, ok := hex(raw[2], raw[3], raw[4], raw[5])
 		switch {
@@ -87,10 +87,10 @@ func AppendWide(dst, raw []byte) (text, rest []byte) {
 	return dst, raw
 }
 
-// Escape returns the character that the escape at the start of raw stands for, and the
+// escape returns the character that the escape at the start of raw stands for, and the
 // length of that escape: 12 for a surrogate pair. The length is 0 if raw does not start
 // with a valid escape. Half a surrogate pair is valid and stands for U+FFFD.
-func Escape(raw []byte) (r rune, n int) {
+func escape(raw []byte) (r rune, n int) {
 	if len(raw) < 2 || raw[0] != '\\' {
 		return 0, 0
 	}
