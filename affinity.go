@@ -194,9 +194,11 @@ const (
 	// ReasonSideCall: the request stands beside a conversation that is at none of the
 	// candidates. The fallback chose, and nothing was stored.
 	ReasonSideCall
+
+	reasonsEnd // behind the last of them
 )
 
-var reasons = [...]string{
+var reasons = [reasonsEnd]string{
 	ReasonNoSession: "no-session",
 	ReasonBound:     "bound",
 	ReasonNew:       "new",
@@ -213,7 +215,7 @@ var reasons = [...]string{
 // String returns the reason in lower case with hyphens, such as "no-session": fit for
 // a header, a log field or a metric label.
 func (r Reason) String() string {
-	if r == 0 || int(r) >= len(reasons) {
+	if r == 0 || r >= reasonsEnd {
 		return "<unknown affinity.Reason>"
 	}
 	return reasons[r]

@@ -18,6 +18,9 @@ import (
 	"github.com/go-affinity/affinity/internal/table"
 )
 
+// GoString has failed tests say "bound" and not 0x2.
+func (r Reason) GoString() string { return r.String() }
+
 // Targets have numbers of 24 bits. When those run out, bindings make room.
 func TestTargetsBeyondAllNumbers(t *testing.T) {
 	t.Parallel()

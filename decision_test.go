@@ -10,6 +10,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -253,6 +254,23 @@ func TestDecisionIsFitToBeLogged(t *testing.T) {
 	}
 	for _, r := range []string{"no-session", "new", "bound", "inherited", "failover", "detour", "returned", "from", "conversations", "idle"} {
 		require.True(t, seen[r], r)
+	}
+}
+
+// What a Decision has can all be read in a log.
+func TestLogHasEveryField(t *testing.T) {
+	t.Parallel()
+	all := affinity.Decision{
+		ID: "a", Reason: affinity.ReasonDetour, From: "b", Source: "s", Confidence: extract.Derived, Session: 1,
+		Conversations: 2, Idle: time.Second, Outcome: affinity.Outcome{Result: affinity.Served}, Reported: true,
+	}
+	for i := range reflect.TypeFor[affinity.Decision]().NumField() {
+		d := all
+		field := reflect.ValueOf(&d).Elem().Field(i)
+		name := reflect.TypeFor[affinity.Decision]().Field(i).Name
+		require.False(t, field.IsZero(), "%s is to be set above", name)
+		field.SetZero()
+		require.NotEqual(t, all.LogValue().String(), d.LogValue().String(), "the log lacks %s", name)
 	}
 }
 

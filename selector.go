@@ -186,7 +186,7 @@ type Selector[T any] struct {
 	outcomes tally.Counter // by Result
 }
 
-const _ = uint(tally.Kinds - len(reasons)) // does not compile if a Counter has too few kinds
+const _ = uint(tally.Kinds - reasonsEnd) // does not compile if a Counter has too few kinds
 
 var _ Picker[int] = (*Selector[int])(nil)
 
@@ -1648,7 +1648,7 @@ func (s *Selector[T]) Drained() map[string]time.Time {
 // not the Cache's. While requests go on, they are not all of the same instant.
 func (s *Selector[T]) Stats() Stats {
 	st := Stats{Selected: make(map[Reason]uint64), Outcomes: make(map[Result]uint64), Failed: s.selected.Sum(0)}
-	for r := ReasonNoSession; int(r) < len(reasons); r++ {
+	for r := ReasonNoSession; r < reasonsEnd; r++ {
 		st.Selected[r] = s.selected.Sum(uint8(r))
 	}
 	for r := Neutral; r <= TerminalFailure; r++ {
