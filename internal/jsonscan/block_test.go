@@ -46,14 +46,16 @@ func TestPastEscapedGoesOn(t *testing.T) {
 
 			// Some bytes are a quote or a backslash but for their highest bit, and some are so
 			// together with the next.
-			for _, last := range []string{"", "日", "\xdc", "\xdc]", "\xa2#"} {
+			for _, last := range []string{"", "日", "\xdc", "\xdc]", "\xa2#", `\\`} {
 				b := append(b, last...)
 				end := len(b)
-				b = append(b, '"')
-				for len(b) < end+2*blockSize {
-					b = append(b, `,"\"`...)
+				for _, behind := range []string{`,"\"`, `,12`} { // other quotes, and none
+					b := append(b, '"')
+					for len(b) < end+2*blockSize {
+						b = append(b, behind...)
+					}
+					require.Equal(t, end, pastEscaped(b, i), "%q", b)
 				}
-				require.Equal(t, end, pastEscaped(b, i), "%q", b)
 			}
 		}
 	}
