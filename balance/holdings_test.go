@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"unsafe"
 
@@ -246,6 +247,13 @@ func TestSizeOfAnEntry(t *testing.T) {
 	assert.EqualValues(t, 56, unsafe.Sizeof(record{}))
 	huge := newHoldings(math.MaxInt)
 	assert.EqualValues(t, maxCapacity, huge.capacity, "entries have numbers of 31 bits")
+}
+
+// Of the longest prompt, all boundaries are entered, however small the index: see enter.
+func TestLeastCapacity(t *testing.T) {
+	message := `{"role":"user","content":"` + strings.Repeat("x", 5000) + `"},`
+	req := extract.Request{Body: []byte(`{"messages":[` + strings.Repeat(message, 3000) + `{}]}`)}
+	require.LessOrEqual(t, 2*len(req.Boundaries()), newHoldings(0).capacity)
 }
 
 func BenchmarkEnter(b *testing.B) {

@@ -27,8 +27,8 @@ type Clock struct {
 	epoch time.Time
 	exact bool
 
-	// kept is the reading that is used again, or 0 if there is none. It is -x while a
-	// call of watch that has read x is about to keep a reading.
+	// kept is the reading that is used again, or 0 if there is none. It is -x, an
+	// announcement, while a call of watch that has read x is about to keep a reading.
 	kept atomic.Int64
 
 	last atomic.Int64 // the last reading by watch

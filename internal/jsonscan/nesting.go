@@ -49,7 +49,7 @@ func (n *nesting) take(block *[blockSize]byte, marks uint64) (left uint64, ok bo
 	if marks == ^uint64(0) && n.takeRepeated(block) {
 		return 0, true
 	}
-	if bits.OnesCount64(marks) >= dense && n.level <= len(n.outer)-2 { // no block can reach MaxDepth from there
+	if bits.OnesCount64(marks) >= dense && n.level <= len(n.outer)-2 { // no block can exceed MaxDepth from there
 		marks = withoutPairs(block, marks)
 	}
 	kinds := n.kinds
