@@ -274,7 +274,7 @@ func TestTail(t *testing.T) {
 			requireTail(t, []byte(data), window)
 		}
 	}
-	for _, data := range []string{`[{"a":1}`, `x{"a":1}`, `{"b":{"a":1}`, `{"a":1]`, `{"a":1},`, `["a":1}`} {
+	for _, data := range []string{`[{"a":1}`, `x{"a":1}`, `{"b":{"a":1}`, `{"a":1]`, `{"a":1},`, `["a":1}`, `x`} {
 		tail := jsonscan.NewTail([]byte(data), len(data))
 		_, _, ok := tail.Member()
 		require.False(t, ok && tail.OK(), data)
