@@ -506,6 +506,20 @@ func TestMoveKeepsTheExpiry(t *testing.T) {
 	}
 }
 
+// What only a request under way has kept alive is moved for a TTL, even to where it ends before.
+func TestMoveOfWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn})
+		mustSelect(t, s, session("s"), "a") // goes on
+		elapse(10 * time.Minute)
+		mustSelect(t, s, session("s"), "b").Done(served)
+		elapse(55 * time.Minute)
+		require.Equal(t, 1, s.Cache().MoveFunc("b", everything))
+		require.Equal(t, time.Hour, time.Until(mustPeek(t, s, session("s")).Expires))
+	})
+}
+
 // What is moved to where it is on a detour is at home there, though the detour ends later
 // than the home does.
 func TestMoveToTheDetour(t *testing.T) {
