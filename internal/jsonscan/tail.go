@@ -19,13 +19,11 @@ type Tail struct {
 // more than the last window bytes, and at white space at the start of data.
 func NewTail(data []byte, window int) Tail {
 	t := Tail{data: data, low: max(0, len(data)-window)}
-	if t.low > 0 && t.low < len(data) && data[t.low] == '\\' {
-		// Whether the byte behind these backslashes is escaped depends on how many
-		// there are before the window. So the window begins behind that byte.
-		for t.low < len(data) && data[t.low] == '\\' {
-			t.low++
-		}
-		t.low = min(t.low+1, len(data))
+	// Whether the byte behind backslashes is escaped depends on how many there are before the
+	// window. So the window begins behind them: whether that byte is a quote matters only to
+	// what is before it.
+	for t.low < len(data) && data[t.low] == '\\' {
+		t.low++
 	}
 	t.pos = t.spaceBack(len(data)) - 1
 	t.bad = t.pos >= t.low && data[t.pos] != '}'
