@@ -118,7 +118,7 @@ func (b *prefix[T]) Pick(ctx context.Context, req *extract.Request, candidates [
 // Place implements affinity.Balancer. The score of a candidate, of which the least
 // wins, is
 //
-//	(uncached tokens + likely later tokens) x (load + cost of the former by weight)
+//	(uncached tokens + likely later tokens) x (load + expected load + cost of the uncached tokens by weight)
 //
 // or, for a request without boundaries, the load with the request, as LeastCost
 // has it.

@@ -30,9 +30,9 @@ type candidate struct {
 	load       float64
 	expected   float64 // what its sessions are likely to cost yet, by its weight
 	absence    int64   // for how long there were placements without it, in nanoseconds
-	counted    float64 // the load by the work that its account has
-	rise       float64 // its weight by that of the last placement that it was a candidate for
-	othersLoad float64 // of the same placement
+	counted    float64 // what the work in its account comes to as a load, at its weight now
+	rise       float64 // its weight now, divided by that of the last placement that it was a candidate for
+	othersLoad float64 // of the others at that placement
 
 	held part // how much of the prompt it holds; only Prefix knows
 }

@@ -86,10 +86,10 @@ const dense = 16
 
 // withoutPairs returns the marks of a block without pairs of brackets that have nothing but
 // such pairs in between: first those with no mark in between at all, and then, while many are
-// left and many go, those that these were in. What take does with the others is the same without them,
-// but for MaxDepth, which is up to the caller. It returns all marks if a bracket is closed by
-// one of the other kind: whether that is a mistake is for take to find out, since the
-// outermost bracket may close before that.
+// left and many go, those that these were in. take comes to the same result without them, but
+// does not see how deep they were: MaxDepth is up to the caller. It returns all marks if a
+// bracket is closed by one of the other kind: whether that is a mistake is for take to find
+// out, since the outermost bracket may close before that.
 func withoutPairs(block *[blockSize]byte, marks uint64) (left uint64) {
 	opens, closes, braces := brackets(block)
 	for left, opens = marks, opens&marks; ; {
