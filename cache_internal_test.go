@@ -21,6 +21,19 @@ import (
 // GoString has failed tests say "bound" and not 0x2.
 func (r Reason) GoString() string { return r.String() }
 
+// What goes by a binding that was found binds nothing once its target was invalidated.
+func TestBindToWhatIsInvalidated(t *testing.T) {
+	c, err := NewCache(CacheConfig{})
+	require.NoError(t, err)
+	k := c.Key("s")
+	c.Set(k, "a")
+	l, _ := c.lookup(k, c.now())
+	c.DeleteTarget("a")
+	c.bindTo(k.aside(), table.Any, l.target, 0, l.now, l.Expires)
+	_, ok := c.table.Get(k.aside().k, l.now)
+	require.False(t, ok)
+}
+
 // Targets have numbers of 24 bits. When those run out, bindings make room.
 func TestTargetsBeyondAllNumbers(t *testing.T) {
 	t.Parallel()

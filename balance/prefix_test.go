@@ -326,7 +326,7 @@ func TestShortPromptsAreNotCached(t *testing.T) {
 		min, bytes int
 		cached     bool
 	}{
-		{0, 3600, false}, {0, 4100, true}, {-1, 100, true}, {-1, 3600, true}, {4096, 12_000, false}, {4096, 16_400, true},
+		{0, 3600, false}, {0, 3700, true}, {-1, 100, true}, {-1, 3600, true}, {4096, 12_000, false}, {4096, 16_400, true},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			b := balance.Prefix(balance.PrefixConfig[*target]{
