@@ -81,15 +81,16 @@ func local(h http.Handler) http.Handler {
 	})
 }
 
-// target is a handler of what concerns the upstream in the path.
+// target is a handler of what concerns the upstream in the path: one of the configuration, or
+// one that has left drains or bindings behind.
 func (g *gateway) target(do func(http.ResponseWriter, *http.Request, *setup, string)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		s := g.setup.Load()
-		if s.find(r.PathValue("name")) == nil {
+		s, name := g.setup.Load(), r.PathValue("name")
+		if _, drained := s.sel.Drained()[name]; s.find(name) == nil && !drained && s.sel.Counts()[name] == 0 {
 			reply(w, http.StatusNotFound, "no_such_target", "there is no upstream of that name: see /status for those that there are")
 			return
 		}
-		do(w, r, s, r.PathValue("name"))
+		do(w, r, s, name)
 	}
 }
 

@@ -145,6 +145,32 @@ func TestAdmin(t *testing.T) {
 	require.Contains(t, text, "out until")
 }
 
+// An upstream is drained, and then taken out of the configuration: what is left of it can still
+// be moved, released and forgotten.
+func TestAdminOfWhatIsGone(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2)
+	do := func(method, path string) int {
+		w := httptest.NewRecorder()
+		r.g.admin().ServeHTTP(w, httptest.NewRequest(method, path, nil))
+		return w.Code
+	}
+	r.chat("s1")
+	r.chat("s2")
+	set := r.g.setup.Load()
+	require.Equal(t, 204, do("PUT", "/targets/a/drain"))
+	require.NoError(t, r.g.use(set.upstreams[1:], set.sel.Cache()))
+	require.Equal(t, 200, do("POST", "/targets/a/move?to=b"))
+	require.Equal(t, map[string]int{"b": 2}, set.sel.Counts())
+	require.Equal(t, 204, do("DELETE", "/targets/a/drain"))
+	require.Empty(t, set.sel.Drained())
+	require.Equal(t, 404, do("DELETE", "/targets/a/drain"), "nothing is left of it")
+
+	require.NoError(t, r.g.use(set.upstreams[:1], set.sel.Cache()))
+	require.Equal(t, 204, do("DELETE", "/targets/b"))
+	require.Empty(t, set.sel.Counts())
+}
+
 // What the status says of the work: what it cost, as the answers tell, for how many sessions, and
 // how soon it began.
 func TestStatusOfWork(t *testing.T) {
