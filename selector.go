@@ -294,9 +294,10 @@ func has(chain extract.Chain, such func(extract.Extractor) bool) bool {
 // caller that wants the Decision as well, but never learns the outcome, can Select and
 // call Done with the zero Outcome at once.
 //
-// Pick makes a Selector a [Picker], which can be the fallback of another Selector; a
-// [Balancer] that is the fallback of the inner one then goes by its estimates, since it
-// is told of no outcome.
+// Pick makes a Selector a [Picker], which can be the fallback of another Selector. The
+// inner one is asked only where the outer one places a session, so give it a TTL as long as
+// sessions last. A [Balancer] that is its fallback goes by its estimates, since it is told
+// of no outcome.
 func (s *Selector[T]) Pick(ctx context.Context, req *extract.Request, candidates []T) (T, error) {
 	var sel Selection[T]
 	err := s.decide(ctx, req, candidates, false, &sel)
