@@ -326,6 +326,31 @@ func TestReload(t *testing.T) {
 	})
 }
 
+// A session whose first request fails where it was placed was never there, so it stays where it
+// is served.
+func TestFirstRequestFails(t *testing.T) {
+	for why, does := range map[string]func() (*http.Response, error){
+		"refused": refuses(503), "broken": fails(io.EOF), "told": streams(overloaded),
+	} {
+		t.Run(why, func(t *testing.T) {
+			inWorld(t, 2, func(t *testing.T, w *world) {
+				w.let("a", does)
+				for range 2 {
+					for i := range 20 {
+						target, status := w.do(fmt.Sprint("s", i))
+						require.Equal(t, 200, status)
+						require.Equal(t, "b", target)
+						<-time.After(10 * time.Second) // a is tried again
+					}
+					require.NotZero(t, w.hits["a"])
+					w.let("a", nil)
+					<-time.After(10 * time.Minute)
+				}
+			})
+		})
+	}
+}
+
 // When one comes back while all others are out, those are tried too, but not one that has asked
 // to be left alone.
 func TestComeBackTogether(t *testing.T) {

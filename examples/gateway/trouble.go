@@ -162,9 +162,12 @@ func cause(err error) string {
 
 // failed reports a failure and leaves the upstream out for a while.
 func (g *gateway) failed(x *exchange, o affinity.Outcome, t trouble) {
-	u := x.choice.Target
+	u, reason := x.choice.Target, x.choice.Reason
+	if o.Result == affinity.TransientFailure && x.status == 0 && (reason == affinity.ReasonNew || reason == affinity.ReasonExpired) {
+		o.Result = affinity.TerminalFailure // the session was never there, and is not to go there when u is back
+	}
 	g.done(x, o, true)
-	if s, ok := g.fallback.(*spread); ok && placed(x.choice.Reason) {
+	if s, ok := g.fallback.(*spread); ok && placed(reason) {
 		s.failed(u)
 	}
 	slot := x.slot
