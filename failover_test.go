@@ -121,8 +121,8 @@ func TestDetourAtTheSameInstant(t *testing.T) {
 	})
 }
 
-// A session whose first request failed is invalidated before the retry: it does not go back to
-// where it never was.
+// A session whose first request has failed for good does not go back to where it never was,
+// and stays where another of its requests was served meanwhile.
 func TestFirstRequestFails(t *testing.T) {
 	t.Parallel()
 	for policy, p := range policies {
@@ -132,10 +132,15 @@ func TestFirstRequestFails(t *testing.T) {
 				s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: balance.FillFirst[string]()})
 				first := mustSelect(t, s, turn(1, 1), "a", "b")
 				require.Equal(t, affinity.ReasonNew, first.Reason)
-				first.Done(affinity.OutcomeOf(429, nil))
-				s.Invalidate(turn(1, 1))
-				mustSelect(t, s, turn(1, 1), "b").Done(served)
-				require.Equal(t, "b", mustSelect(t, s, turn(1, 2), "a", "b").Target)
+				meanwhile := mustSelect(t, s, turn(1, 1), "c")
+				first.Done(affinity.Outcome{Result: affinity.TerminalFailure})
+				meanwhile.Done(served)
+				mustSelect(t, s, turn(1, 1), "b", "c").Done(served)
+				require.Equal(t, "c", mustSelect(t, s, turn(1, 2), "a", "b", "c").Target)
+
+				mustSelect(t, s, turn(2, 1), "a", "b").Done(affinity.Outcome{Result: affinity.TerminalFailure})
+				mustSelect(t, s, turn(2, 1), "b").Done(served)
+				require.Equal(t, "b", mustSelect(t, s, turn(2, 2), "a", "b").Target)
 			})
 		}
 	}

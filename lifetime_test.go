@@ -473,6 +473,25 @@ func TestLifetimeOutlivesItsSelector(t *testing.T) {
 	})
 }
 
+// A session that was placed anew and failed there for good does not go back to where it was
+// not served.
+func TestExpiredSessionFails(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
+		teach(t, s, "a")
+		for reason := affinity.ReasonNew; reason != affinity.ReasonExpired; { // one in sixteen goes home
+			mustSelect(t, s, session("s"), "a").Done(served)
+			elapse(6 * time.Minute)
+			sel := mustSelect(t, s, session("s"), "b", "a")
+			reason = sel.Reason
+			sel.Done(affinity.Outcome{Result: affinity.TerminalFailure})
+		}
+		mustSelect(t, s, session("s"), "c").Done(served)
+		require.Equal(t, "c", mustSelect(t, s, session("s"), "b", "c").Target)
+	})
+}
+
 // teachHalfAnHour has sessions find out that a keeps prompts for less than that, but
 // for what they have in common with others.
 func teachHalfAnHour(t *testing.T, s *affinity.Selector[string]) {

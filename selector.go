@@ -155,9 +155,9 @@ const (
 	// one, until the home is among the candidates again. After an outage, sessions come
 	// back one by one, over as long as the outage took but at most five minutes. A home
 	// that is away for longer than it keeps prompts, or than the TTL, is given up. What
-	// the fallback chose is the home even if it fails at once: before the retry,
-	// Invalidate a session whose Reason was ReasonNew, or it moves there later, where it
-	// never was.
+	// the fallback chose is the home even if it fails at once: where the Reason was
+	// ReasonNew or ReasonExpired, report a TerminalFailure then, or the session moves there
+	// later, where it never was.
 	FailoverReturn
 )
 
