@@ -275,6 +275,7 @@ func TestBalancerFails(t *testing.T) {
 	a.stray = "elsewhere"
 	_, err = s.Select(t.Context(), session("s"), []string{"a"})
 	require.ErrorIs(t, err, affinity.ErrNotCandidate)
+	require.ErrorContains(t, err, `"elsewhere"`, "it says which")
 	require.Empty(t, a.open)
 	require.Zero(t, s.Cache().Len())
 }

@@ -1327,7 +1327,7 @@ func (s *Selector[T]) askFallback(ctx context.Context, req *extract.Request, can
 		}
 	}
 	s.refund(&p)
-	return nobody, ErrNotCandidate
+	return nobody, fmt.Errorf("%w: %q", ErrNotCandidate, p.id)
 }
 
 // open returns the candidates that may take in other sessions than their own: those
