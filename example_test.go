@@ -330,7 +330,8 @@ func ExampleSelector_Pick_nested() {
 }
 
 // A filter that gets the headers before the body, as Envoy's ext_proc does, need not wait for
-// the body where the headers name a session that has a home. (With FailPinned it has to.)
+// the body where the headers name a session that has a home. (With FailPinned it has to. And in
+// Anthropic's protocol, an older Claude Code's id in the body goes before all headers but its own.)
 func ExampleSelector_Peek_headers() {
 	sel := selector()
 	for range 2 {
