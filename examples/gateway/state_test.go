@@ -75,6 +75,22 @@ func zip(s string) string {
 	return b.String()
 }
 
+// After a restart nobody knows where the state of a session is: it may be at the upstream that
+// has failed.
+func TestStateOfANewSession(t *testing.T) {
+	inWorld(t, 2, func(t *testing.T, w *world) {
+		w.let("a", fails(io.EOF))
+		w.let("b", refuses(404))
+		for i := range 20 {
+			before := w.hits["a"]
+			answer := w.ask("POST", "/v1/responses", `{"previous_response_id":"resp_0123456789abcdef"}`, "X-Session-ID", fmt.Sprint("s", i))
+			require.Equal(t, map[bool]int{true: 503, false: 404}[w.hits["a"] > before], answer.Code)
+			<-time.After(time.Minute)
+		}
+		require.NotZero(t, w.hits["a"])
+	})
+}
+
 // Where the state that a request refers to is at an upstream that fails, what the others
 // say of it is not the last word: the client is told to come back, and finds it.
 func TestStateIsNotGivenUp(t *testing.T) {

@@ -163,7 +163,8 @@ func cause(err error) string {
 // failed reports a failure and leaves the upstream out for a while.
 func (g *gateway) failed(x *exchange, o affinity.Outcome, t trouble) {
 	u, reason := x.choice.Target, x.choice.Reason
-	if o.Result == affinity.TransientFailure && x.status == 0 && (reason == affinity.ReasonNew || reason == affinity.ReasonExpired) {
+	placedNow := reason == affinity.ReasonNew || reason == affinity.ReasonExpired
+	if o.Result == affinity.TransientFailure && x.status == 0 && placedNow && len(x.req.Pins()) == 0 {
 		o.Result = affinity.TerminalFailure // the session was never there, and is not to go there when u is back
 	}
 	g.done(x, o, true)
