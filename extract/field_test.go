@@ -10,7 +10,7 @@ import (
 // Each path has one field, in its own object and nowhere else, however its name is written.
 func TestFieldsAreWhereTheirNamesAre(t *testing.T) {
 	t.Parallel()
-	require.Less(t, int(fields.last), numFields)
+	require.Less(t, int(fields.last), numFields, "so many do not fit into a fieldSet")
 	var all fieldSet
 	for outer, table := range fields.members {
 		var inside fieldSet
@@ -20,6 +20,7 @@ func TestFieldsAreWhereTheirNamesAre(t *testing.T) {
 				continue
 			}
 			require.LessOrEqual(t, len(m.name), maxName, m.name)
+			require.NotContains(t, m.name, ".", "a path of newField has two names at most")
 			require.Equal(t, m.field, field(outer).memberAsWritten([]byte(m.name)), m.name)
 			escaped := fmt.Sprintf(`\u%04x%s`, m.name[0], m.name[1:])
 			require.Equal(t, m.field, field(outer).memberAsWritten([]byte(escaped)), m.name)
