@@ -210,7 +210,7 @@ func (r *Request) conversation(behind Chain) (s Session, ok bool) {
 	if r.conversationIn(e.present, func(f field) []byte { return e.texts[f] }, &s) {
 		return s, true
 	}
-	ids := e.present & idSet &^ (1 << userField) // in that, only what was looked at just now is an id
+	ids := e.present & idSet &^ (1 << userField) // of a user, Claude Code's forms alone are ids, and there is none
 	return r.conversationInBetween(len(r.Body) > inPassing && ids == 0 && slices.Contains(behind, Trail()))
 }
 
@@ -223,6 +223,7 @@ func (r *Request) conversationInBetween(likelyNone bool) (s Session, ok bool) {
 	x.reading.Lock()
 	defer x.reading.Unlock()
 	tries, tried := 0, 0
+	// named reports whether there is a session in f, or inside it, and puts that into s and ok.
 	named := func(f field) bool {
 		if present := x.present & (1<<f | f.inside()); present&idSet != 0 && tries < maxTries && tried < maxTried {
 			tries++
@@ -236,27 +237,23 @@ func (r *Request) conversationInBetween(likelyNone bool) (s Session, ok bool) {
 		}
 		return ok
 	}
-	for at := uint32(0); ; {
-		next := x.next(conversationFields, at)
-		if next == nil {
-			break
-		}
-		if named(next.field) {
-			return s, x.progress.Load() != bad
-		}
-		at = next.to
+	next := x.next(conversationFields, 0)
+	for next != nil && !named(next.field) {
+		next = x.next(conversationFields, next.to)
 	}
 	until := func(f field, _ []byte) bool { return conversationFields.has(f) && named(f) }
-	if !likelyNone || x.pos > 0 {
+	switch {
+	case next != nil: // the index had it
+	case likelyNone && x.pos == 0:
+		t := spareTrails.Get().(*trail)
+		if x.readOn(r.Body, until, t.reader()) && !ok {
+			x.trailInPassing = t
+		} else {
+			*t = trail{}
+			spareTrails.Put(t)
+		}
+	default:
 		x.readOn(r.Body, until, nil)
-		return s, ok && x.progress.Load() != bad
-	}
-	t := spareTrails.Get().(*trail)
-	if x.readOn(r.Body, until, t.reader()) && !ok {
-		x.trailInPassing = t
-	} else {
-		*t = trail{}
-		spareTrails.Put(t)
 	}
 	return s, ok && x.progress.Load() != bad
 }
