@@ -356,7 +356,8 @@ func (r *ring[E]) back(i int) *E {
 }
 
 // These bound how far back a session looks for what it continues. Its predecessor
-// is one step back, unless the client has cut away many messages at once.
+// is one step back, unless the client has cut away many messages at once. (The comment on
+// Trail has a number of this as well.)
 const (
 	maxSteps = 16 // messages, the last one included
 	maxTexts = 16 // texts of the last message, for clients that merge messages into one
@@ -366,6 +367,8 @@ const (
 	// pictureBytes is what a picture counts for there: agents mostly begin with the same
 	// one or two, such as that of an empty page, but three tell where one of them was.
 	pictureBytes = minTail/3 + 1
+
+	maxKeys = 64 // that a request may have
 )
 
 // session returns the session that the trail leads to.
@@ -375,7 +378,7 @@ func (t *trail) session() (Session, bool) {
 	}
 	in := t.settings()
 	talk := t.history(&in)
-	keys := make(keyBuffer, 0, 64*keySize) // more than there are, so it stays on the stack
+	keys := make(keyBuffer, 0, maxKeys*keySize) // no fewer than there are, so it stays on the stack
 	keys = t.ownKeys(keys, &in).add(talk.in[0], talk.here).add(talk.in[1], talk.here)
 	aliases := len(keys) / keySize
 	keys = t.earlierKeys(keys, &in)

@@ -118,8 +118,8 @@ func TestOpeningStopsCountingEarlier(t *testing.T) {
 	}
 }
 
-// These are as many keys as a trail can have: those of the texts in the last message are
-// there only while nobody has answered it.
+// These are as many keys as a trail can have, and there is room for them: those of the texts
+// in the last message are there only while nobody has answered it.
 func TestTrailWithTheMostKeys(t *testing.T) {
 	t.Parallel()
 	turns := ""
@@ -135,6 +135,7 @@ func TestTrailWithTheMostKeys(t *testing.T) {
 	require.Len(t, s.Aliases, 7+maxFramed)
 	require.Len(t, s.Continues, maxTexts-1+maxSteps-1+3*(maxNear-1))
 	require.Len(t, s.Near, maxNear-1+maxNear-2+1+2)
+	require.LessOrEqual(t, 1+len(s.Aliases)+len(s.Continues)+len(s.Near), maxKeys)
 
 	// Nobody has answered, and the conversation is in the system prompt.
 	system := `"system":"At 9:05\n\nHistory:\nUser: ` + strings.Repeat("a", minTail) + `"`
