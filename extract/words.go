@@ -20,12 +20,13 @@ import (
 // answer, and counts for nothing behind that, except for the place that Goose names. So it
 // should be what comes and goes from turn to turn, and never what tells two conversations
 // apart. To add the element of another client, which the client must always close, add its
-// name to injectedTags, among those that stay as long; or, if it is in a message of its own
-// and anybody may use the name, to contextTags. What it writes around a question is a row of
-// wrappings.
+// name to injectedTags, among those that stay as long (see stay); or, if it is in a message of
+// its own and anybody may use the name, to contextTags. What it writes around a question is a
+// row of wrappings.
 
-// injectedTags are the elements in which clients wrap what they put into a
-// person's message, as they open and close them.
+// injectedTags are the elements in which clients wrap what they put into a person's message, as
+// they open and close them: with '<' or '#' first, '>' last and a '<' somewhere, since only
+// then split and cutTags look for them.
 var injectedTags = slices.Concat(tags(stays,
 	"system-reminder",     // Claude Code, Qwen Code
 	"system_reminder",     // Crush
