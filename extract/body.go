@@ -144,8 +144,8 @@ var bodyIDs = fieldIDs{
 	{"prompt_cache_key", promptCacheKeyField, Conventional},
 }
 
-// fieldIDs is the Extractor of the ids in some fields, asked in that order. The first field
-// must be a member of the body whose name is its source.
+// fieldIDs is the Extractor behind BodyIDs, of the ids in some fields, asked in that order. The
+// first field must be a member of the body whose name is its source.
 type fieldIDs []struct {
 	source     string
 	field      field

@@ -82,8 +82,8 @@ const maxOthers = 64
 // wasted on the rest of it.
 const maxRead = 1 << 15
 
-// maxLooked bounds the members of an object that lastMember looks at, which is asked for several
-// of some. None has so many.
+// maxLooked bounds the members of an object that lastMember looks at, since it goes through some
+// objects once for each name. None has so many.
 const maxLooked = 1 << 12
 
 // Progress of an index.

@@ -14,10 +14,11 @@ import (
 // what is said; read, person and inject add it to the trail. The walk is hot: trail.go says
 // how, and which tests hold it.
 //
-// To read another wire format, add where its messages stand to messageFields, what they
-// call their role and content to members, their roles to speakerOf, the blocks that are
-// nobody's words to block, and the format to wireFormats (wire_test.go), of which tests
-// go through all.
+// To read another wire format, add where its messages and its system prompt stand to
+// messageFields and systemFields (unless readLegacy asks for a member of that name, which
+// would then count twice), what messages call their role and content to members, their roles
+// to speakerOf, what blocks call a text, and those that are nobody's words, to inBlock, and
+// the format to wireFormats (wire_test.go), of which tests go through all.
 
 // messages returns the text of the messages: of several lists, the first that has something
 // in it. It returns nil if there is none.

@@ -239,10 +239,10 @@ func (r *Request) Opening() (uint64, bool) {
 
 // A trail collects what the keys of a request are made of, and what tells its class.
 type trail struct {
-	work    int32 // done so far; beyond maxWork, the request has no trail
+	work    int32 // done so far, in quarters of an item; beyond maxWork, the request has no trail
 	lines   int32 // that transcript has told apart
 	inParts bool  // within the parts of a block; parts in these are no parts, to go over each text but once
-	passed  bool  // what is left of the message at hand counts for nothing: see readBrowserUse
+	passed  bool  // what is left of the message at hand counts for nothing: see readBrowserUse, anotherSpeaks
 
 	// What surrounds the words.
 	system      setting  // the system prompt beside the messages
