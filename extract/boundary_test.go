@@ -378,7 +378,7 @@ func TestNoBoundaries(t *testing.T) {
 	}
 	for _, body := range []string{
 		`{"messages":["a"]}`, `{"messages":"a"}`, `{"messages":{"content":"a"}}`, `{"messages":[],"input":"a"}`, `{"messages":[null]}`,
-		`{"messages":true,"input":"a","padding":"` + strings.Repeat("x", 20<<10) + `"}`,
+		`{"messages":true,"input":"a","padding":"` + strings.Repeat("x", wholly) + `"}`,
 		`{"messages":[1` + strings.Repeat(",1", 1<<16-1) + `]}`,
 	} {
 		require.NotNil(t, boundariesOf(body), "%.100s", body)
@@ -400,7 +400,7 @@ func TestBoundariesOfBrokenBodies(t *testing.T) {
 			if json.Valid([]byte(broken)) {
 				continue
 			}
-			for _, blank := range []string{"", strings.Repeat(" ", 20<<10)} { // which makes it a large one
+			for _, blank := range []string{"", strings.Repeat(" ", wholly)} { // which makes it a large one
 				require.Nil(t, boundariesOf(broken+blank), "%.400q", broken)
 			}
 		}

@@ -267,7 +267,7 @@ func TestSessionsCarryTheirClass(t *testing.T) {
 		`,"conversation_id":"c"}`, `,"prompt_cache_key":"c"}`, `,"metadata":{"user_id":"u"}}`, `,"metadata":{"user_id":"{\"session_id\":\"s\"}"}}`,
 		`,"previous_response_id":"resp_1"}`, `,"messages":[{"role":"user","content":"hi"}]}`, `,"ticket":"t"}`, `}`,
 	} {
-		for _, size := range []int{0, 20 << 10} {
+		for _, size := range []int{0, wholly} {
 			for _, side := range []*extract.Request{
 				{Path: "/v1/messages/count_tokens"},
 				{Header: http.Header{"X-Interaction-Type": {"conversation-background"}}},

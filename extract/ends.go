@@ -29,6 +29,9 @@ import (
 // names a conversation, first from the ends and then the first in between, rather
 // than the one that is highest in its order. Where clients send two, they mostly put both
 // at an end.
+//
+// The documentation of the package and of Default has these sizes in words, README.md that
+// of inPassing.
 const (
 	strictly = 4 << 10
 	wholly   = 16 << 10

@@ -16,8 +16,12 @@ import (
 	"github.com/go-affinity/affinity/extract"
 )
 
-// wholly is a little more than the size up to which bodies are read whole (see ends.go).
-const wholly = 17 << 10
+// wholly is a little more than the size up to which bodies are read whole, and inPassing than that
+// from which messages may be read in passing (see ends.go).
+const (
+	wholly    = extract.Wholly + 1<<10
+	inPassing = extract.InPassing + 1<<10
+)
 
 // big is a value that takes a large body from one end to the other.
 func big(n int) string {
@@ -194,7 +198,7 @@ func TestOneLargeBodyForManyGoroutines(t *testing.T) {
 		{talk, `"metadata":{"user_id":"u","session_id":""}`, tools, `"conversation":{"id":"c"}`, tools[:3] + "2" + tools[3:]},
 		{talk, tools, `"prompt_cache_key":"k"`}, {talk, tools},
 		// These are so large that whoever comes first may read the messages in passing.
-		{talk, `"pad":` + big(80<<10)}, {talk, `"pad":` + big(80<<10), `"conversation_id":"c"`, tools}, {talk, `"pad":` + big(80<<10), `"user":"u"`},
+		{talk, `"pad":` + big(inPassing)}, {talk, `"pad":` + big(inPassing), `"conversation_id":"c"`, tools}, {talk, `"pad":` + big(inPassing), `"user":"u"`},
 	} {
 		body := []byte(join(parts...))
 		want, ok := extract.Default().Extract(&extract.Request{Body: body})
@@ -474,7 +478,7 @@ func TestAllocationsOfIDs(t *testing.T) {
 // However many ids are none, the one that is an id is found.
 func TestIDsThatAreNoneInBetween(t *testing.T) {
 	t.Parallel()
-	filler := `"a":"` + strings.Repeat("x", 20<<10) + `"`
+	filler := `"a":"` + strings.Repeat("x", wholly) + `"`
 	for _, n := range []int{0, 1, 63, 64, 1000} {
 		for _, none := range []string{`"sessionId":"",`, `"sessionId":null,`, `"conversation_id":"none",`, `"metadata":{"user_id":7},`} {
 			body := `{` + filler + `,` + strings.Repeat(none, n) + `"sessionId":"s-1",` + filler + `}`
@@ -510,7 +514,7 @@ func TestBlanksBeforeALargeBody(t *testing.T) {
 // A large body that is no object names no session, whatever stands at its ends.
 func TestLargeBodiesThatAreNoObjects(t *testing.T) {
 	t.Parallel()
-	filler := `"a":"` + strings.Repeat("x", 20<<10) + `"`
+	filler := `"a":"` + strings.Repeat("x", wholly) + `"`
 	for _, before := range []string{"\ufeff", "garbage", `"`, "[", "0", "}", " x", "\x00", strings.Repeat(" ", 2000) + "x"} {
 		for _, members := range []string{`"session_id":"s-1",` + filler, filler + `,"session_id":"s-1"`, filler + `,"conversation_id":"s-1"`} {
 			for _, e := range []extract.Extractor{extract.Default(), extract.BodyIDs(), extract.Body("session_id")} {

@@ -39,7 +39,7 @@ func TestMemoryOfLongNames(t *testing.T) {
 	} {
 		for _, body := range []string{
 			`{` + name + `,"messages":["hi"]}`,
-			`{"messages":["hi"],"x":` + big(20<<10) + `,` + name + `}`,
+			`{"messages":["hi"],"x":` + big(wholly) + `,` + name + `}`,
 			`{"metadata":{` + name + `},"messages":["hi"]}`,
 			`{"messages":[{"role":"user",` + name + `,"content":"hi"}]}`,
 			`{"messages":[{"role":"user","content":[{` + name + `,"text":"hi"}]}]}`,
@@ -88,7 +88,7 @@ func TestTheIDBeforeMessagesIsTakenBack(t *testing.T) {
 	t.Parallel()
 	body := func(who string) []byte {
 		return []byte(`{"system":"` + strings.Repeat("s", 1500) + `","session_id":"null","messages":[` + u(who) + `],"session_id":null,` +
-			`"input":[` + u(strings.Repeat("x", 20_000)) + `],"tools":[` + strings.Repeat(`{},`, 500) + `{}]}`)
+			`"input":[` + u(strings.Repeat("x", wholly)) + `],"tools":[` + strings.Repeat(`{},`, 500) + `{}]}`)
 	}
 	find := func(e extract.Extractor, who string) string {
 		s, ok := e.Extract(&extract.Request{Body: body(who)})
@@ -114,7 +114,7 @@ func TestPlacesOfMessages(t *testing.T) {
 		`"request":{"contents":[` + u("a") + `]},"request":{}`,
 	} {
 		want := ""
-		for _, size := range []int{0, 8 << 10, 20 << 10, 70 << 10} {
+		for _, size := range []int{0, wholly / 2, wholly, inPassing} {
 			pad := `"pad":"` + strings.Repeat("x", size) + `"`
 			for _, body := range []string{`{` + members + `,` + pad + `}`, `{` + pad + `,` + members + `}`} {
 				for who, asks := range map[string]func(r *extract.Request){
@@ -145,7 +145,7 @@ func TestMessagesBehindWhereAWalkStopped(t *testing.T) {
 		require.Equal(t, trailOf(t, chat(u("b"))).ID, s.ID)
 	}
 	// Nor does one that goes on from there.
-	first := `{"a":` + big(wholly) + `,"messages":[` + u("a") + `],"ticket":1,"contents":[` + u("b") + `],"b":` + big(80<<10) + `}`
+	first := `{"a":` + big(wholly) + `,"messages":[` + u("a") + `],"ticket":1,"contents":[` + u("b") + `],"b":` + big(inPassing) + `}`
 	s, ok := extract.Chain{extract.Body("ticket"), extract.ClaudeUserID(), extract.BodyIDs(), extract.Trail()}.Extract(&extract.Request{Body: []byte(first)})
 	require.True(t, ok)
 	require.Equal(t, trailOf(t, chat(u("a"))).ID, s.ID)

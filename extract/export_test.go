@@ -1,0 +1,7 @@
+package extract
+
+// The sizes of bodies, for the tests outside of the package: see ends.go.
+const (
+	Wholly    = wholly
+	InPassing = inPassing
+)
