@@ -186,6 +186,17 @@ func TestBodyIDs(t *testing.T) {
 	}
 }
 
+// A mistake in what nobody asks for is one in a body of 4 kB, and not looked for in a longer one.
+func TestHowMuchOfABodyIsChecked(t *testing.T) {
+	t.Parallel()
+	for size, checked := range map[int]bool{4 << 10: true, 4<<10 + 1: false} {
+		body := `{"session_id":"s","a":[01],"b":"`
+		body += strings.Repeat("x", size-len(body)-len(`"}`)) + `"}`
+		_, ok := extract.Default().Extract(&extract.Request{Body: []byte(body)})
+		require.Equal(t, !checked, ok, "%d", size)
+	}
+}
+
 // No part of a body that is not one well-formed object is believed.
 func TestMalformedBodies(t *testing.T) {
 	t.Parallel()

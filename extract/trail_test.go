@@ -615,6 +615,8 @@ func traps() []trap {
 			claude(`"s"`, `{"role":"assistant","content":[{"type":"text","text":"b"},{"type":"compaction","content":"1"}]}`, u("on")), same},
 		{"a message ends in a short paragraph, and unlike the system prompt", chat(sys("Always reply in English."), u("A\n\nand so say I")), chat(sys("Always reply in English."), u("A")), apart},
 		{"the system prompt is as short as what is looked for", chat(sys("Reply in English"), u("hi\n\nReply in English")), chat(sys("Reply in English"), u("hi")), same},
+		{"the system prompt comes later, and a message has two roles", `{"messages":[{"role":"user","content":"a","role":"user"},` + u("hi\n\nReply in English") + `],"system":"Reply in English"}`,
+			claude(`"Reply in English"`, u("a"), u("hi")), same},
 		{"somebody is not sharing something else", chat(u("I am not sharing my lunch")), chat(u("I am not sharing my dinner")), apart},
 		{"nanobot tells the time behind the last message only", chat(sys("s"), u("hi\n\n"+nanobot+"\nTime: 9:00\n[/Runtime Context]")),
 			chat(sys("s"), u("hi"), a("x"), u("on\n\n"+nanobot+"\nTime: 9:01\n[/Runtime Context]")), continues},
@@ -824,6 +826,10 @@ func traps() []trap {
 
 		// What a client adds to the last message and leaves out of the next turn.
 		{"a picture that is shown once", chat(sys("s"), ub(text_("1"), `{"type":"image_url","image_url":{"url":"x"}}`)), chat(sys("s"), u("1"), a("x"), u("2")), near},
+		{"the same behind another picture", chat(ub(text_("1"), `{"type":"image_url","image_url":{"url":"x"}}`), a("x"), u(strings.Repeat("2", 32))),
+			chat(ub(text_("3"), `{"type":"image_url","image_url":{"url":"y"}}`), a("x"), u(strings.Repeat("2", 32)), a("y"), u("on")), apart},
+		{"two texts are not two messages", chat(u("1"), a("x"), u(strings.Repeat("2", 32)), a("y"), ub(text_("3"), text_("4"))),
+			chat(u("5"), a("x"), u(strings.Repeat("2", 32)), a("y"), u("4"), a("z"), u("3"), a("x"), u("on")), apart},
 		{"the newest picture only", chat(u("0"), a("x"), ub(text_("1"), `{"type":"image_url","image_url":{"url":"x"}}`)),
 			chat(u("0"), a("x"), u("1"), a("y"), ub(text_("2"), `{"type":"image_url","image_url":{"url":"y"}}`)), near},
 		{"what was looked up, in a text of its own", chat(u("0"), a("x"), ub(text_("1"), text_("some documents"))), chat(u("0"), a("x"), u("1"), a("y"), ub(text_("2"), text_("others"))), near},
