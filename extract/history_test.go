@@ -68,6 +68,10 @@ func TestConversationsInTheSystemPrompt(t *testing.T) {
 			}
 		})
 	}
+
+	// A system prompt beside the messages is no part of it.
+	beside := func(said ...string) string { return `{"system":"Be brief.",` + advisors[0].body(said...)[1:] }
+	require.Equal(t, near, relation(trailOf(t, beside("Where is Oslo in Norway?", "There.", "And why?")), trailOf(t, beside("Where is Oslo in Norway?"))))
 }
 
 // Others have all of it in one text of a person. What stands between the conversation and the question

@@ -275,7 +275,8 @@ type trail struct {
 	allInjected sum // in any order
 
 	// How the last message of the system before the first answer ends or, without such, the
-	// system prompt beside the messages: see cutRepeated.
+	// system prompt beside the messages: see cutRepeated, and history, which has the first texts
+	// of the same.
 	ending     []byte // at most maxEnding of it
 	endingRoom []byte // holds ending if the text is not plain where it stands
 	ends       endSet // how the texts of people end
