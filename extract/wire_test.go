@@ -32,7 +32,7 @@ func (t talk) with(more ...said) talk {
 }
 func (m said) text() string { return strings.Join(m.texts, "\n") }
 
-// wireFormats are the forms in which a talk goes over the wire.
+// wireFormats are the forms in which a talk goes over the wire, each said as one message.
 var wireFormats = []struct {
 	name   string
 	render func(t talk, s style) obj
