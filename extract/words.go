@@ -233,10 +233,6 @@ func onlyContext(words []byte) bool {
 	return true
 }
 
-// An injector is called with what a client injected. Once it returns false, no more is
-// wanted.
-type injector func(text []byte, s stay) (more bool)
-
 // split returns what a person wrote of a plain text, and has the trail take in what a client
 // injected before and behind it. The white space around both belongs to neither. A text that
 // begins with '<' takes as long as three others, and counts as three items: beyond the last
@@ -257,45 +253,45 @@ func (t *trail) split(text []byte) (words []byte) {
 		t.inject(words, passes)
 		return nil
 	}
-	words = cutRuntime(words, t.inject)
-	words = cutContext(words, t.inject)
+	words = t.cutRuntime(words)
+	words = t.cutContext(words)
 	if likely {
-		words = cutWrapping(words, t.inject)
+		words = t.cutWrapping(words)
 	}
 	if bytes.IndexByte(words, '<') < 0 { // as in most
 		return words
 	}
-	return cutTags(words, t.inject)
+	return t.cutTags(words)
 }
 
 // cutTags returns words without the elements of injectedTags in front of them and behind,
-// or nil once inject returns false.
-func cutTags(words []byte, inject injector) []byte {
+// or nil if there are too many.
+func (t *trail) cutTags(words []byte) []byte {
 	for len(words) > 0 && (words[0] == '<' || words[0] == '#') {
-		t := opened(injectedTags, words)
-		if t == nil {
+		tag := opened(injectedTags, words)
+		if tag == nil {
 			break
 		}
-		end := bytes.Index(words, t.close)
+		end := bytes.Index(words, tag.close)
 		if end < 0 {
 			break // clients close what they open: somebody writes about the tag
 		}
-		end += len(t.close)
-		if !inject(words[:end], t.stay) {
+		end += len(tag.close)
+		if !t.inject(words[:end], tag.stay) {
 			return nil
 		}
 		words = trimStart(words[end:])
 	}
 	for len(words) > 0 && words[len(words)-1] == '>' {
-		t := closed(injectedTags, words)
-		if t == nil {
+		tag := closed(injectedTags, words)
+		if tag == nil {
 			break
 		}
-		start := bytes.LastIndex(words, t.open)
+		start := bytes.LastIndex(words, tag.open)
 		if start < 0 {
 			break
 		}
-		if !inject(words[start:], t.stay) {
+		if !t.inject(words[start:], tag.stay) {
 			return nil
 		}
 		words = trimEnd(words[:start])
@@ -306,7 +302,7 @@ func cutTags(words []byte, inject injector) []byte {
 // cutRuntime returns words without what nanobot and its descendants say of the time and the
 // chat, in front of them or behind, with the last message only. In front, it ends with an empty
 // line where nothing closes it.
-func cutRuntime(words []byte, inject injector) []byte {
+func (t *trail) cutRuntime(words []byte) []byte {
 	opening, closing := []byte("[Runtime Context — metadata only"), []byte("[/Runtime Context]")
 	if bytes.HasPrefix(words, opening) {
 		end := bytes.Index(words, closing)
@@ -315,12 +311,12 @@ func cutRuntime(words []byte, inject injector) []byte {
 		} else if end = bytes.Index(words, paragraphBreak); end < 0 {
 			end = len(words)
 		}
-		inject(words[:end], passes)
+		t.inject(words[:end], passes)
 		return trimStart(words[end:])
 	}
 	if bytes.HasSuffix(words, closing) {
 		if start := bytes.LastIndex(words, opening); start >= 0 {
-			inject(words[start:], passes)
+			t.inject(words[start:], passes)
 			return trimEnd(words[:start])
 		}
 	}
@@ -329,7 +325,7 @@ func cutRuntime(words []byte, inject injector) []byte {
 
 // cutContext returns the question out of what Spring AI makes of the last one: it puts what it has
 // looked up behind the question.
-func cutContext(words []byte, inject injector) []byte {
+func (t *trail) cutContext(words []byte) []byte {
 	const longest = 4 << 10 // of a question that is answered so
 	// A capital letter to look for is soon found to be missing, as in most; line breaks are everywhere.
 	i := bytes.Index(words[:min(len(words), longest)], []byte("Context information is below, surrounded by ----"))
@@ -340,12 +336,12 @@ func cutContext(words []byte, inject injector) []byte {
 	if question = trimEnd(question); !ok || len(question) == 0 {
 		return words
 	}
-	inject(words[i:], passes)
+	t.inject(words[i:], passes)
 	return question
 }
 
 // cutWrapping returns the question out of the first of the wrappings that fits.
-func cutWrapping(words []byte, inject injector) []byte {
+func (t *trail) cutWrapping(words []byte) []byte {
 	for i := range wrappings {
 		f := &wrappings[i]
 		if len(words) < len(f.front)+len(f.end) || len(f.front) > 0 && !opens(words, f.front) || !bytes.HasSuffix(words, f.end) {
@@ -366,7 +362,7 @@ func cutWrapping(words []byte, inject injector) []byte {
 		}
 		for _, text := range [...][]byte{before, behind} {
 			if len(text) > 0 {
-				inject(text, passes)
+				t.inject(text, passes)
 			}
 		}
 		return question
