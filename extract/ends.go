@@ -204,7 +204,7 @@ var spareTrails = sync.Pool{New: func() any { return new(trail) }}
 // field that is Explicit: at the ends or, if there is none, by the first such member in
 // between. It returns false for a body that is not large. If the body is well-formed and no
 // two members have the same name, it makes no difference how much of it has been read
-// before. The extractors of behind are asked next.
+// before. behind has the extractors that are asked if it finds none.
 func (r *Request) conversation(behind Chain) (s Session, ok bool) {
 	var e ends
 	if len(r.Body) <= wholly || r.index.progress.Load() == bad || !e.read(r.Body) {

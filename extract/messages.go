@@ -181,7 +181,7 @@ func (t *trail) message(c *jsonscan.Cursor) {
 	default:
 		c.Skim()
 	}
-	if greeting != 0 { // it was for this message
+	if greeting != 0 { // of the message before, it counts with this one only
 		t.greeting = 0
 	}
 }
@@ -289,7 +289,7 @@ func (t *trail) contentOf(m *message, c *jsonscan.Cursor) {
 	m.done = true
 }
 
-// take takes in a message that has been read to its end, but for what is done.
+// take takes in a message that has been read to its end, but for its content if that is done.
 func (t *trail) take(m *message, images []byte) {
 	content := jsonscan.New(m.content)
 	if m.who == speakerModel && t.mayBeCompacted() {
