@@ -297,9 +297,7 @@ func (w *walk) members(in field, until stop, messages reader) {
 		case in == noField:
 			w.noteOther(before)
 		}
-		if until != nil && until(f, written) && c.Kind() == ',' {
-			w.stopped = f != noField || !w.tooManyOthers // the member must have been noted
-		}
+		w.stopped = until != nil && until(f, written) && c.Kind() == ','
 	}
 }
 
