@@ -42,6 +42,7 @@ func TestLegacyPrompts(t *testing.T) {
 		{"messages in another order of members", `{"prompt":[` + u("hi") + `]}`, `{"prompt":[{"content":"hi","role":"user"}]}`, same},
 
 		{"another question", body("Human: hi\nAI:"), body("Human: ho\nAI:"), apart},
+		{"a long question under other instructions", body("Be kind.\n" + strings.Repeat("Why? ", 60) + "AI:"), body("Be brief.\n" + strings.Repeat("Why? ", 60) + "AI:"), apart},
 		{"another question to the same introduction", body("You are an AI.\nHuman: hi\nAI:"), body("You are an AI.\nHuman: ho\nAI:"), apart},
 		{"the end differs", body("Human: hi\nAI:"), body("Human: hi\nBob:"), apart},
 		{"a batch", `{"prompt":["a","b"]}`, `{"prompt":["a","c"]}`, apart},
