@@ -165,10 +165,8 @@ func decode(h http.Header, data []byte, limit int64) []byte {
 // left, and closes the original.
 type replay struct {
 	io.Reader
-	from io.Closer
+	io.Closer
 }
-
-func (r replay) Close() error { return r.from.Close() }
 
 // failing is a reader that always fails.
 type failing struct{ err error }
