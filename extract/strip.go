@@ -183,10 +183,8 @@ func mention(raw []byte, place int, words ...string) int {
 			return -1
 		}
 		at += i
-		for _, w := range words {
-			if rest := raw[at:]; len(rest) >= len(w) && string(rest[:len(w)]) == w {
-				return at
-			}
+		if begins(raw[at:], words...) {
+			return at
 		}
 	}
 }
