@@ -49,21 +49,21 @@ func (t *trail) keepEnding(text []byte, lent bool) {
 type endSet [16]uint64
 
 func (s *endSet) add(text []byte) {
-	if i, bit, ok := s.place(trimEnd(text)); ok {
-		s[i] |= bit
-	}
+	i, bit := s.place(trimEnd(text))
+	s[i] |= bit
 }
 
 // mayHave reports whether a text that was added may end like the given one.
 func (s *endSet) mayHave(text []byte) bool {
-	i, bit, ok := s.place(text)
-	return ok && s[i]&bit != 0
+	i, bit := s.place(text)
+	return s[i]&bit != 0
 }
 
-func (s *endSet) place(text []byte) (i, bit uint64, ok bool) {
+// place returns where in the set a text has its bit, which is 0 if it is too short.
+func (s *endSet) place(text []byte) (i, bit uint64) {
 	if len(text) < leastRepeated {
-		return 0, 0, false
+		return 0, 0
 	}
 	h := xxhash.Sum64(text[len(text)-leastRepeated:])
-	return (h >> 6) % uint64(len(s)), 1 << (h & 63), true
+	return (h >> 6) % uint64(len(s)), 1 << (h & 63)
 }
