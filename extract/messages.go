@@ -404,9 +404,6 @@ func (t *trail) anotherSpeaks(text []byte) bool {
 	return true
 }
 
-// answeredLast reports whether a model has spoken, and nobody since.
-func (t *trail) answeredLast() bool { return t.answered && t.since.sum == 0 }
-
 // mayBeCompacted reports whether the next message of a model may hold what stands for all that was
 // said before: Anthropic has models write a block of the type compaction, and clients leave out what
 // is in front of it. Behind a person's words such a block need not count, and could not:
@@ -487,7 +484,7 @@ func (t *trail) systemSays(c *jsonscan.Cursor) {
 		t.systemAmong.sum, t.systemAmong.timeless = before, timeless
 	case !t.answered:
 		t.content(c, &t.systemAmong)
-	case t.answeredLast() && c.Kind() == '"':
+	case t.since.sum == 0 && c.Kind() == '"': // nobody has spoken since the answer
 		raw, _ := c.String()
 		withPlain(raw[:min(len(raw), maxKept)], func(text []byte, lent bool) { t.keepLast(trim(text), lent) })
 	default:
