@@ -142,7 +142,7 @@ func (p *prompt) endMessage() {
 	if n := len(p.boundaries); n > 0 {
 		last = p.boundaries[n-1].Bytes
 	}
-	if p.bytes-last >= minBoundary && len(p.boundaries) < maxBoundaries-lastMessages {
+	if p.bytes-last >= minBoundary {
 		p.boundaries = append(p.boundaries, b)
 	}
 }

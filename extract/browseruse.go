@@ -19,10 +19,7 @@ func (t *trail) readBrowserUse(text []byte) bool {
 	if !ok {
 		return false
 	}
-	task, rest, ok := bytes.Cut(rest, []byte(`\n</user_request>\n\n<agent_history>\n`))
-	if !ok {
-		return false
-	}
+	task, rest, _ := bytes.Cut(rest, []byte(`\n</user_request>\n\n<agent_history>\n`))
 	steps, _, ok := bytes.Cut(rest, []byte(`\n</agent_history>\n\n<agent_state>\n`))
 	if !ok {
 		return false

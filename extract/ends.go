@@ -156,12 +156,8 @@ func (e *ends) read(body []byte) bool {
 
 // set notes the text of a field and of those inside it, in place of earlier ones.
 func (e *ends) set(f field, text []byte) {
-	inside := f.inside()
-	e.present = e.present&^inside | 1<<f
+	e.present = e.present&^f.inside() | 1<<f
 	e.texts[f] = text
-	if inside == 0 {
-		return
-	}
 	c := jsonscan.New(text)
 	if !c.Object() {
 		return

@@ -159,7 +159,7 @@ func conversationAt(text []byte) (asked [3][]byte, front []byte, headed, open bo
 			continue
 		}
 		heads := !headed && words == nil && headsHistory(line)
-		if !headed && asked[0] == nil && (heads || words != nil) {
+		if !headed && asked[0] == nil {
 			front = text[:at]
 		}
 		headed = headed || heads

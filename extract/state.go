@@ -250,8 +250,8 @@ func (p *pins) members(c *jsonscan.Cursor, f func(name, value []byte)) {
 
 // idWith is jsonID for ids that begin so.
 func idWith(prefix string, raw []byte) (string, bool) {
-	id, ok := jsonID(raw)
-	return id, ok && strings.HasPrefix(id, prefix)
+	id, _ := jsonID(raw)
+	return id, strings.HasPrefix(id, prefix)
 }
 
 // mentionsState reports whether messages may refer to state, which saves most requests the

@@ -180,8 +180,7 @@ func says(raw []byte) bool {
 		return raw[0] == '"'
 	}
 	s, _ := text(raw)
-	s = strings.TrimSpace(s)
-	return s != "" && !placeholder(s)
+	return !placeholder(strings.TrimSpace(s)) // which an empty text is as well
 }
 
 // trail returns the trail of a body that has been read and found good. It is made once per
@@ -625,7 +624,7 @@ func (t *trail) question(trunk sum) sum {
 	if trunk == (sum{}) || t.lastText == 0 || t.passed {
 		return sum{}
 	}
-	if question := t.answeredHere.add(textSalt, t.lastText); question != trunk && question != t.here {
+	if question := t.answeredHere.add(textSalt, t.lastText); question != trunk {
 		return question
 	}
 	return sum{}
@@ -647,7 +646,7 @@ func (t *trail) page() sum {
 	if t.lastText == 0 {
 		texts-- // the image
 	}
-	if texts <= 2 && before.bytes < minTail || t.passed {
+	if texts <= 2 && before.bytes < minTail {
 		return sum{}
 	}
 	return before.sum
