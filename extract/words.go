@@ -372,19 +372,13 @@ func (t *trail) cutWrapping(words []byte) []byte {
 
 // cutAt is bytes.Cut or, if last is set, cuts at the last place.
 func cutAt(text, sep []byte, last bool) (before, behind []byte, found bool) {
-	rare := sep
-	for bytes.HasPrefix(rare, lineBreak) { // which are everywhere
-		rare = rare[len(lineBreak):]
+	if !last {
+		return bytes.Cut(text, sep)
 	}
-	if !bytes.Contains(text, rare) {
-		return text, nil, false
+	if i := lastIndex(text, sep); i >= 0 {
+		return text[:i], text[i+len(sep):], true
 	}
-	before, behind, found = bytes.Cut(text, sep)
-	if found && last { // LastIndex takes many times as long to find nothing
-		i := bytes.LastIndex(text, sep)
-		before, behind = text[:i], text[i+len(sep):]
-	}
-	return before, behind, found
+	return text, nil, false
 }
 
 // cutBilling parts a text of a system prompt into the line with which Claude Code opens it,
