@@ -189,9 +189,6 @@ func (hs *headers) Extract(r *Request) (s Session, ok bool) {
 // find is Extract for Chain.Find, and leaves to Complete what Chain.Find leaves to it. s
 // must be the zero Session, and stays so if find returns false.
 func (hs *headers) find(r *Request, s *Session) bool {
-	if len(r.Header) == 0 {
-		return false
-	}
 	// The first few names: see maxLookups.
 	for i := range min(maxLookups, len(hs.names)) {
 		n := &hs.names[i]
