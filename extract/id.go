@@ -152,10 +152,8 @@ func textIn(raw []byte, room *textRoom) ([]byte, bool) {
 // jsonID returns the id in raw, the text of a JSON value. Only strings are
 // ids: a number, true or a list is a mistake that many clients would share.
 func jsonID(raw []byte) (string, bool) {
-	var room textRoom
-	s, ok := textIn(raw, &room)
-	if !ok || len(s) <= maxPlaceholder && placeholder(string(s)) { // without allocating a string for it
-		return "", false
+	if s, ok := text(raw); ok {
+		return ID(s)
 	}
-	return ID(string(s))
+	return "", false
 }
