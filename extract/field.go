@@ -140,7 +140,7 @@ func (s fieldSet) andOuter() fieldSet {
 
 // memberAsWritten is member for a name as it is written, with or without escapes.
 func (f field) memberAsWritten(name []byte) field {
-	if m := f.member(name); m != noField || len(name) <= escapeLen || bytes.IndexByte(name, '\\') < 0 {
+	if m := f.member(name); m != noField || bytes.IndexByte(name, '\\') < 0 {
 		return m
 	}
 	var room nameRoom
