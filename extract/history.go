@@ -100,7 +100,7 @@ func talkIn(ending, opening, now []byte, inside bool) (h talk) {
 // mayBeTalk reports whether the only text of a person has a line of a person in a conversation
 // near either end.
 func (t *trail) mayBeTalk() bool {
-	return t.texts == 1 && !t.answered && (asks(t.lastWords()) || len(t.last) > maxKept && asks(t.lastEnd()))
+	return t.texts == 1 && (asks(t.lastWords()) || len(t.last) > maxKept && asks(t.lastEnd()))
 }
 
 // asks reports whether one of the lines of a text is that of a person in a conversation.
