@@ -98,8 +98,8 @@ var injectedBeginnings = [][]byte{
 // The text begins with front and ends with end. The question begins behind the label, at the last
 // place where that is or, if it does not go on up to the end, at the first; and it ends where
 // behind is, at the last place if there is an end, and else at the first. Any of these may be
-// empty, but not both front and end. Where a label has no question behind it, this is none;
-// without a label, a text without a question is all the client's.
+// empty, but not both front and end, nor both label and behind. Where a label has no question
+// behind it, this is none; without a label, a text without a question is all the client's.
 type wrapping struct{ front, label, behind, end []byte }
 
 var wrappings = []wrapping{
