@@ -519,7 +519,7 @@ func (t *trail) said() sum {
 // images reads the images that Ollama has beside a text.
 func (t *trail) images(raw []byte) {
 	c := jsonscan.New(raw)
-	for ok := c.Array(); ok && c.Element() && t.more(); {
+	for c.Array(); c.Element() && t.more(); {
 		t.person(binarySalt, t.value(&c))
 	}
 }

@@ -79,7 +79,7 @@ func (t *trail) value(c *jsonscan.Cursor) uint64 {
 		return textSum(raw)
 	case '[':
 		var s sum
-		for ok := c.Array(); ok && c.Element() && t.more(); {
+		for c.Array(); c.Element() && t.more(); {
 			s = s.add(arraySalt, t.value(c))
 		}
 		return s.add(endSalt, 0)[0]

@@ -99,8 +99,7 @@ func (r *Request) Complete(s *Session) {
 // its responses_metadata.rs.
 func (s *Session) nameByMetadata(metadata []byte) {
 	if s.Thread == "" {
-		var ok bool
-		if s.Thread, ok = jsonID(lastMember(metadata, "thread_id")); !ok {
+		if s.Thread, _ = jsonID(lastMember(metadata, "thread_id")); s.Thread == "" {
 			s.Thread, _ = jsonID(lastMember(metadata, "x-openai-subagent"))
 		}
 		s.ParentThread, _ = jsonID(lastMember(metadata, "x-codex-parent-thread-id"))
