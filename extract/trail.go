@@ -447,9 +447,7 @@ func (t *trail) ownKeys(keys keyBuffer, in *settings) keyBuffer {
 		keys = keys.add(in.whole, transcript).add(alone, transcript)
 	}
 	tail, bare := t.tail(0)
-	if keys = keys.add(alone, tail); bare != tail {
-		keys = keys.add(alone, bare)
-	}
+	keys = keys.add(alone, tail).add(alone, bare)
 	trunk := t.trunk()
 	question := t.question(trunk)
 	keys = keys.add(alone, trunk).add(alone, question).add(pages, t.page())
@@ -509,9 +507,7 @@ func (t *trail) nearKeys(keys keyBuffer, in *settings) keyBuffer {
 			}
 			if newest {
 				tail, bare := t.tail(i)
-				if keys = keys.add(alone, tail); bare != tail {
-					keys = keys.add(alone, bare)
-				}
+				keys = keys.add(alone, tail).add(alone, bare)
 				end = tail
 				if st.opening && t.openingText != 0 {
 					first = sum{}.add(textSalt, t.openingText)
@@ -559,8 +555,8 @@ func (t *trail) place() places {
 // bytes, but at least two different ones, since many people say the same one thing. The bytes of a
 // part that repeats the one behind it do not count: agents that nobody watches are told to
 // go on again and again. If the conversation begins with the first of these parts, it also
-// returns the digest with only the last text of that: in front, there may be a summary of
-// what was left out. Both are zero if there are not so many.
+// returns the digest with only the last text of that, if it has others: in front, there may be
+// a summary of what was left out. Both are zero if there are not so many.
 func (t *trail) tail(i int) (s, bare sum) { return t.tailWith(since{}, i) }
 
 // tailWith is tail with one part more behind those messages, unless that is nothing.
@@ -581,11 +577,10 @@ func (t *trail) tailWith(newest since, i int) (s, bare sum) {
 			bytes += int(st.bytes)
 		}
 		if last = st.since; parts > 1 && bytes >= minTail {
-			s = sum{h, tailSalt} // 64 bits are enough for a place to start at
-			if bare = s; st.opening && t.openingText != 0 {
-				bare[0] = before + t.openingText
+			if first := before + t.openingText; st.opening && t.openingText != 0 && first != h {
+				bare = sum{first, tailSalt}
 			}
-			return s, bare
+			return sum{h, tailSalt}, bare // 64 bits are enough for a place to start at
 		}
 	}
 	return sum{}, sum{}
