@@ -25,8 +25,8 @@ import (
 // row of wrappings.
 
 // injectedTags are the elements in which clients wrap what they put into a person's message, as
-// they open and close them: with '<' or '#' first, '>' last and a '<' somewhere, since only
-// then split and cutTags look for them.
+// they open and close them: with '<' or '#' first and '>' last, since only then cutTags looks for
+// them.
 var injectedTags = slices.Concat(tags(stays,
 	"system-reminder",     // Claude Code, Qwen Code
 	"system_reminder",     // Crush
@@ -258,9 +258,6 @@ func (t *trail) split(text []byte) (words []byte) {
 	if likely {
 		words = t.cutWrapping(words)
 	}
-	if bytes.IndexByte(words, '<') < 0 { // as in most
-		return words
-	}
 	return t.cutTags(words)
 }
 
@@ -354,7 +351,7 @@ func (t *trail) cutWrapping(words []byte) []byte {
 		before, question, ok := cutAt(words[from:len(words)-len(f.end)], f.label, len(f.behind) == 0)
 		before = words[:from+len(before)]
 		var behind []byte
-		if ok && len(f.behind) > 0 {
+		if len(f.behind) > 0 {
 			question, behind, ok = cutAt(question, f.behind, len(f.end) > 0)
 		}
 		if question = trim(question); !ok || len(question) == 0 && len(f.label) > 0 {
