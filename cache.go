@@ -164,6 +164,7 @@ type Binding struct {
 // Use [NewCache]; the zero Cache does not work. All methods are safe for concurrent use.
 type Cache struct {
 	ttl     int64 // of bindings whose Selector has no Config.Lifetime
+	mostLag int64 // of the same
 	clock   *clock.Clock
 	targets *registry.Registry
 	table   *table.Table
@@ -204,6 +205,7 @@ func NewCache(cfg CacheConfig) (*Cache, error) {
 	cfg.Capacity = cmp.Or(cfg.Capacity, DefaultCapacity)
 	c := &Cache{
 		ttl:     int64(cfg.TTL),
+		mostLag: mostLag(int64(cfg.TTL)),
 		clock:   clock.New(cfg.TTL < exactTTL),
 		secret:  digest.NewKey(),
 		kinds:   digest.NewKey(),
@@ -245,14 +247,17 @@ const (
 	leaseLag = int64(10 * time.Microsecond)
 )
 
-// lag returns by how much the expiry of a binding with that ttl may lag behind its
-// last use. While new bindings come in, one that is in use must not look older than they
-// are, and be evicted before them.
-func (c *Cache) lag(ttl, now int64) int64 {
+// mostLag returns the bound on the lag of bindings with that ttl.
+func mostLag(ttl int64) int64 { return min(maxLag, int64(uint64(ttl)/lagShare)) }
+
+// lag returns by how much the expiry of a binding may lag behind its last use: by most, which is
+// the mostLag of its ttl. While new bindings come in, one that is in use must not look older than
+// they are, and be evicted before them. A lag below 0, if such a binding came in just now, is none.
+func (c *Cache) lag(most, now int64) int64 {
 	if !c.clock.Busy() {
 		return 0
 	}
-	return max(0, min(maxLag, int64(uint64(ttl)/lagShare), now-c.table.Recent()))
+	return min(most, now-c.table.Recent())
 }
 
 // Key returns the Key of the session that parts name, in order. Parts are kept apart:
@@ -260,6 +265,9 @@ func (c *Cache) lag(ttl, now int64) int64 {
 // whatever the parts, it is never the Key of a Selector's session. To find those, use
 // [Selector.Peek] or [Cache.All].
 func (c *Cache) Key(parts ...string) Key {
+	if len(parts) == 1 { // as most
+		return keyOf(c.secret.Add(digest.Sum{}, parts[0]))
+	}
 	var sum digest.Sum
 	for _, p := range parts {
 		sum = c.secret.Add(sum, p)
@@ -316,7 +324,7 @@ func (k Key) aside() Key { return Key{table.Key{Hi: k.k.Hi, Lo: ^k.k.Lo}} }
 // minute, and the time in which the last sixteenth of the capacity was filled, or less,
 // whichever is least.
 func (c *Cache) Get(k Key) (target string, ok bool) {
-	if k == (Key{}) {
+	if k.k.Lo == 0 { // only that of the zero Key is
 		return "", false
 	}
 	now := c.clock.Now()
@@ -325,7 +333,7 @@ func (c *Cache) Get(k Key) (target string, ok bool) {
 		return "", false
 	}
 	to := now + c.ttl
-	if gap := c.lag(c.ttl, now); to-f.Expires() > gap {
+	if gap := c.lag(c.mostLag, now); to-f.Expires() > gap {
 		c.table.Touch(k.k, f, to, gap, false)
 	}
 	return t.Name, true
@@ -606,7 +614,7 @@ func (c *Cache) end(k Key, f table.Found, leased bool, ttl int64) {
 		}
 		to = now + ttl
 	}
-	c.table.End(k.k, f, leased, to, c.lag(ttl, now)/finer, now)
+	c.table.End(k.k, f, leased, to, c.lag(mostLag(ttl), now)/finer, now)
 }
 
 // takeBack undoes a use of the record of k that has made its expiry slide to used: it is

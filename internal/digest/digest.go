@@ -19,8 +19,8 @@ type Sum struct{ Hi, Lo uint64 }
 // A Key makes the digests of one owner differ from those of all others.
 type Key struct{ hi, lo secret }
 
-// A secret is the part of a Key for one half: what the mixing of a string starts from, what
-// is mixed with its bytes, and what with its length at the end.
+// A secret is the part of a Key for one half: what the mixing of a string starts from, along with
+// the digest of those before; what is mixed with its bytes; and what with its length at the end.
 type secret struct{ start, text, end uint64 }
 
 // NewKey returns a random Key.
@@ -37,27 +37,35 @@ func (k *Key) Add(s Sum, part string) Sum {
 	// multiple of 16. Of shorter strings, a and b are the first and the last bytes, or all
 	// that there are.
 	n := len(part)
-	hi, lo := k.hi.start, k.lo.start
+	hi, lo := k.hi.start^s.Hi, k.lo.start^s.Lo
 	var a, b uint64
 	switch {
 	case n >= 16:
-		last := part[n-16:]
-		a, b = word(last), word(last[8:])
-		for ; len(part) > 16; part = part[16:] {
-			c, d := word(part), word(part[8:])
+		rest := part
+		for ; len(rest) > 32; rest = rest[32:] { // two at once, which saves half of the moves between registers
+			c, d := word(rest), word(rest[8:])
+			hi, lo = mix(c^k.hi.text, d^hi), mix(c^k.lo.text, d^lo)
+			c, d = word(rest[16:]), word(rest[24:])
 			hi, lo = mix(c^k.hi.text, d^hi), mix(c^k.lo.text, d^lo)
 		}
+		if len(rest) > 16 {
+			c, d := word(rest), word(rest[8:])
+			hi, lo = mix(c^k.hi.text, d^hi), mix(c^k.lo.text, d^lo)
+		}
+		a, b = word(part[n-16:]), word(part[n-8:])
 	case n >= 8:
 		a, b = word(part), word(part[n-8:])
 	case n >= 4:
 		a, b = half(part), half(part[n-4:])
+	case n >= 2:
+		a, b = quarter(part), quarter(part[n-2:])
 	case n > 0:
-		a = uint64(part[0])<<16 | uint64(part[n/2])<<8 | uint64(part[n-1])
+		a = uint64(part[0])
 	}
 	hi, lo = mix(a^k.hi.text, b^hi), mix(a^k.lo.text, b^lo)
 	// The length tells strings apart that have the same a and b. It is mixed in here, where no
 	// byte of the string can make up for it, as one in a or b could.
-	return Sum{Hi: mix(s.Hi^hi, k.hi.end^uint64(n)), Lo: mix(s.Lo^lo, k.lo.end^uint64(n))}
+	return Sum{Hi: mix(hi, k.hi.end^uint64(n)), Lo: mix(lo, k.lo.end^uint64(n))}
 }
 
 // mix multiplies to 128 bits and folds these into 64.
@@ -70,6 +78,9 @@ func mix(a, b uint64) uint64 {
 func half(s string) uint64 {
 	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24
 }
+
+// quarter reads two bytes.
+func quarter(s string) uint64 { return uint64(s[0]) | uint64(s[1])<<8 }
 
 // word reads eight bytes.
 func word(s string) uint64 {

@@ -37,6 +37,10 @@ func (l life) expires() int64 {
 	return math.MaxInt64
 }
 
+// beyond reports whether the expiry is later than now, which must be earlier than never. It takes
+// less than to get the expiry out of the word first: what stands below is less than a nanosecond.
+func (l life) beyond(now int64) bool { return l > life(now)<<shift|(1<<shift-1) }
+
 func (l life) leases() int { return int(l & MaxLeases) }
 
 // end returns the instant at which the life ends: its expiry, or limit after
@@ -56,7 +60,7 @@ func (l life) until(expires int64) life { return lifeOf(expires, l.leases()) }
 // touched returns what [Table.Touch] makes of the life.
 func (l life) touched(expires, gap int64, lease bool) life {
 	ahead := expires - l.expires()
-	near := -gap <= ahead && ahead <= gap
+	near := max(ahead, -ahead) <= max(gap, 0)
 	n := l.leases()
 	lease = lease && n < MaxLeases && !(near && n >= plenty)
 	if near && !lease {

@@ -3,7 +3,7 @@
 //
 // It knows nothing of sessions or targets. A record has an expiry, a reference that only
 // the table's Owner understands, and a mark that the table only carries. Time is a number of
-// nanoseconds that the caller names.
+// nanoseconds that the caller names: less than nine years, but an expiry may be later.
 //
 // A user of a record who will be back may take a lease on it. While there are leases, a
 // record outlives its expiry, but only up to a limit, since a lease may be forgotten.
@@ -214,7 +214,7 @@ func (t *Table) Get(k Key, now int64) (Found, bool) {
 		ident := sl.ident.Load() // before the rest, so that Holds vouches for that
 		lo := sl.lo.Load()
 		if lo == k.Lo && uint16(ident) == k.Hi {
-			if l := sl.load(); now < l.expires() {
+			if l := sl.load(); l.beyond(now) {
 				return Found{sl, ident, l, sl.mark.Load()}, true
 			}
 			break
