@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/cespare/xxhash/v2"
+
+	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
 // Many applications write the conversation so far into the system prompt, and send nothing
@@ -128,8 +130,10 @@ func headsInside(text []byte) bool {
 func lineCutter(text []byte) func([]byte) (line, rest []byte) {
 	if !bytes.Contains(text, []byte(`{\"role`)) && !bytes.Contains(text, []byte(`{'role`)) {
 		return func(text []byte) (line, rest []byte) {
-			line, rest, _ = bytes.Cut(text, lineBreak)
-			return
+			if i := jsonscan.LineBreak(text); i >= 0 {
+				return text[:i], text[i+len(lineBreak):]
+			}
+			return text, nil
 		}
 	}
 	return func(text []byte) (line, rest []byte) {
@@ -273,11 +277,10 @@ func headsHistory(line []byte) bool {
 	case strings.IndexByte("-=*[", first) < 0 || strings.IndexByte("-=*]", last) < 0:
 		return false
 	}
-	var buf [64]byte // as most of them, of which there may be thousands
-	return historyWords.in(oneLine(append(buf[:0], line...)))
+	return historyWords.in(line)
 }
 
-var historyWords = signs{{
+var historyWords = fragmentsOf(
 	"histor", "conversa", "memory", "transcript", "dialog", "verlauf", "gespräch", "unterhaltung",
 	"历史", "歷史", "对话", "對話", "聊天记录", "履歴", "会話", "대화", "стори", "иалог",
-}}
+)

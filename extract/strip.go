@@ -55,11 +55,7 @@ func (s *strip) begin(kind byte, at int) {
 	s.done = at
 }
 
-// Where a mistake has been met, the Cursor may be in front of what was cut out.
-func (s *strip) end() {
-	at := max(s.c.Pos(), s.done)
-	s.cut(at, at)
-}
+func (s *strip) end() { s.cut(s.c.Pos(), s.c.Pos()) }
 
 // cut leaves out raw[from:to], and hands on what stands in front. Cuts are made in order.
 func (s *strip) cut(from, to int) {
@@ -218,22 +214,27 @@ func (s *strip) inside(in compound) {
 			c.Leave(closing)
 			break
 		}
+		var start int // where this begins
 		var name []byte
-		var dropped, ok bool
-		start := s.next()
+		var dropped bool
 		if object {
+			start = s.next()
+			var ok bool
 			if name, ok = c.Key(); !ok {
 				break
 			}
-			dropped = in.drops(name)
+			if dropped = in.drops(name); dropped {
+				c.Skim()
+			}
 		} else {
 			if !c.Element() {
 				break
 			}
-			dropped = s.dropsBlock(in, *c)
+			c.Kind() // goes past the white space in front, so that copies of c need not
+			start = c.Pos()
+			dropped = s.dropsBlock(in, c)
 		}
 		if dropped {
-			c.Skim()
 			switch {
 			case gap[0] >= 0:
 			case kept:
@@ -259,10 +260,10 @@ func (s *strip) inside(in compound) {
 	}
 }
 
-// next returns where the next member or element begins.
+// next returns where the next member of an object begins.
 func (s *strip) next() int {
 	ahead := s.c
-	ahead.Element() // goes past the comma, if there is one, in an object as well
+	ahead.Element() // goes past the comma, if there is one
 	ahead.Kind()
 	return ahead.Pos()
 }
@@ -278,21 +279,28 @@ func (in compound) drops(name []byte) bool {
 	return cacheMarker(name)
 }
 
-// dropsBlock reports whether the next value, an element of an array, is no part of
-// the prompt. The Cursor is a copy, so the value is not gone past.
-func (s *strip) dropsBlock(in compound, c jsonscan.Cursor) bool {
-	if onlyMarkers(c) {
+// dropsBlock goes past the next value, an element of an array, if that is no part of the prompt,
+// and reports whether it is none.
+func (s *strip) dropsBlock(in compound, c *jsonscan.Cursor) bool {
+	ahead := *c
+	if onlyMarkers(&ahead) {
+		*c = ahead
 		return true
 	}
 	if !s.first || in != aContent {
 		return false
 	}
-	raw, _ := blockText(&c)
+	ahead = *c
+	raw, _ := blockText(&ahead)
 	if raw == nil {
 		return false
 	}
 	billing, rest := cutBilling(raw[1 : len(raw)-1])
-	return len(billing) > 0 && len(rest) == 0
+	if len(billing) == 0 || len(rest) > 0 {
+		return false
+	}
+	*c = ahead
+	return true
 }
 
 // keep goes past what is part of the prompt: the value of a member of that name, or an
@@ -311,16 +319,16 @@ func (s *strip) keep(in compound, name []byte) {
 	}
 }
 
-// onlyMarkers reports whether the next value is an object that has nothing but markers. The
-// Cursor is a copy, so the value is not gone past.
-func onlyMarkers(c jsonscan.Cursor) bool {
+// onlyMarkers goes past the next value if that is an object that has nothing but markers, and
+// reports whether it is. Otherwise the Cursor may be anywhere.
+func onlyMarkers(c *jsonscan.Cursor) bool {
 	if !c.Object() {
 		return false
 	}
 	for n := range maxPlain {
 		name, ok := c.Key()
 		if !ok {
-			return n > 0
+			return n > 0 && c.OK()
 		}
 		if !cacheMarker(name) {
 			break
@@ -339,8 +347,7 @@ func (s *strip) onlyText(c *jsonscan.Cursor) (text []byte, end int) {
 		if !s.more() {
 			return nil, 0
 		}
-		if s.dropsBlock(aContent, *c) {
-			c.Skim()
+		if s.dropsBlock(aContent, c) {
 			continue
 		}
 		if text != nil {
@@ -383,7 +390,7 @@ func blockText(c *jsonscan.Cursor) (text []byte, end int) {
 			}
 		}
 	}
-	if len(text) == 0 || text[0] != '"' {
+	if len(text) == 0 || text[0] != '"' || !c.OK() {
 		return nil, 0
 	}
 	return text, end

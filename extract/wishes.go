@@ -65,6 +65,49 @@ func (s *stems) in(text []byte) bool {
 	return false
 }
 
+// fragments are parts of words in lower case, by their first two bytes, of which five bits count:
+// the others tell capital letters from small ones.
+type fragments [1 << 10][]string
+
+func fragmentsOf(list ...string) (f fragments) {
+	for _, w := range list {
+		f[pairOf(w[0], w[1])] = append(f[pairOf(w[0], w[1])], w)
+	}
+	return f
+}
+
+func pairOf(a, b byte) uint { return uint(a&31)<<5 | uint(b&31) }
+
+// in reports whether one of them is in a text, which may have capital letters where they have
+// those of ASCII.
+func (f *fragments) in(text []byte) bool {
+	for i := 1; i < len(text); i++ {
+		for _, w := range f[pairOf(text[i-1], text[i])] {
+			if opensLower(text[i-1:], w) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// opensLower reports whether a text begins with a word in lower case, whatever the case of its
+// own letters of ASCII.
+func opensLower(text []byte, word string) bool {
+	if len(text) < len(word) {
+		return false
+	}
+	for i, c := range text[:len(word)] {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != word[i] {
+			return false
+		}
+	}
+	return true
+}
+
 // startsWith reports whether a text begins with one of the words.
 func startsWith(text []byte, words []string) bool {
 	return slices.ContainsFunc(words, func(w string) bool { return bytes.HasPrefix(text, []byte(w)) })

@@ -1,0 +1,40 @@
+package extract
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Fragments are found like words in a text in lower case, wherever they stand.
+func TestFragments(t *testing.T) {
+	t.Parallel()
+	words := []string{"histor", "memory", "gespräch", "对话", "стори"}
+	f := fragmentsOf(words...)
+	random := rand.New(rand.NewPCG(1, 2))
+	pieces := append(slices.Clone(words), "HiStOr", "MEMORY", "GESPRäCH", "GESPRÄCH", "histo", "emory", "h", "H", "m", "(", "\x08\x09stor", "И", "对", "\x00", "")
+	found := 0
+	for range 20_000 {
+		var text []byte
+		for range 1 + random.IntN(3) {
+			text = append(text, pieces[random.IntN(len(pieces))]...)
+		}
+		lower := bytes.Map(func(r rune) rune {
+			if 'A' <= r && r <= 'Z' {
+				r += 'a' - 'A'
+			}
+			return r
+		}, text)
+		want := slices.ContainsFunc(words, func(w string) bool { return strings.Contains(string(lower), w) })
+		require.Equal(t, want, f.in(text), "%q", text)
+		if want {
+			found++
+		}
+	}
+	require.Greater(t, found, 1000)
+	require.Less(t, found, 19_000)
+}
