@@ -15,10 +15,10 @@ import (
 // "a\.b" is one name, "meta.blob.@fromstr.sid" looks into a string that holds JSON. Only
 // a string that is an [ID] counts; "ticket.@tostr" makes one of a number. Of several
 // members of one name the last counts or, behind the plain names that a path begins with,
-// the first. The body is walked at most once for all built-in extractors and all paths,
-// however many a chain has; but below the top level, and if there are more than 64 members
-// that no built-in extractor knows, each path is looked up by itself, and nothing is found in
-// an object of 4,096 members or more.
+// the first. One walk of the body serves all built-in extractors and all paths, however many
+// a chain has. Behind that, each path with a dot in it looks through the object that its first
+// name leads to by itself, and finds nothing in one of 4,096 members or more. If the body has
+// more than 64 members that no built-in extractor knows, each path looks through the body, too.
 func Body(paths ...string) Extractor {
 	ps := make([]bodyPath, len(paths))
 	for i, p := range paths {

@@ -133,7 +133,7 @@ func (r *Request) anthropic() bool {
 // one:
 //
 //   - user_{hash}_account_{uuid}_session_{uuid}, before 2.1.78; the account may be
-//     empty. The hash may be of any length.
+//     empty. The hash may be of any length but 0.
 //   - the text of a JSON object with a string session_id, since then. Other clients
 //     send it as well; their ids need not be uuids.
 func ClaudeUserID() Extractor { return claudeUserID{} }

@@ -85,7 +85,8 @@ const (
 //     image_generation_calls without their result, which OpenAI then looks up. The
 //     arguments of a tool call and results that are JSON are not looked into: ids in
 //     them are the tool's own. A fileUri that leads to a file of the Gemini API becomes
-//     the name of that file, files/...; others can be read from anywhere.
+//     the name of that file, files/...; others can be read from anywhere. Names and types
+//     with escapes in them, which no client writes, may be overlooked.
 //
 // It reads the body. The slice is worked out once per request, and shared: do not change it.
 func (r *Request) Pins() []string {
