@@ -408,8 +408,9 @@ const (
 	TransientFailure
 
 	// TerminalFailure: the target is of no use to this session any more (a revoked
-	// credential, an empty account). The binding is removed, and so are bindings of
-	// the same session to that target which it would otherwise take over again.
+	// credential, an empty account) or never was (see FailoverReturn). The binding is
+	// removed, and so are bindings of the same session to that target which it would
+	// otherwise take over again.
 	TerminalFailure
 )
 

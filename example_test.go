@@ -299,7 +299,7 @@ func ExampleSelector_Select_messages() {
 	// a inherited trail
 }
 
-// Selectors nest: a session stays at a host, and a user's sessions all start at the same.
+// Selectors nest: a session stays at its host, and all sessions of a user start at the same one.
 func ExampleSelector_Pick_nested() {
 	type host struct{ region, name string }
 	id := func(h host) string { return h.region + "/" + h.name }

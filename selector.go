@@ -156,8 +156,9 @@ const (
 	// back one by one, over as long as the outage took but at most five minutes. A home
 	// that is away for longer than it keeps prompts, or than the TTL, is given up. What
 	// the fallback chose is the home even if it fails at once: where the Reason was
-	// ReasonNew or ReasonExpired, report a TerminalFailure then, or the session moves there
-	// later, where it never was.
+	// ReasonNew, ReasonExpired or ReasonOverload, report a TerminalFailure then, or the
+	// session moves there later, where it never was. (Not if the request refers to state, which
+	// may be there.)
 	FailoverReturn
 )
 

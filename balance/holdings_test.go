@@ -252,7 +252,8 @@ func TestSizeOfAnEntry(t *testing.T) {
 // Of the longest prompt, all boundaries are entered, however small the index: see enter.
 func TestLeastCapacity(t *testing.T) {
 	message := `{"role":"user","content":"` + strings.Repeat("x", 5000) + `"},`
-	req := extract.Request{Body: []byte(`{"messages":[` + strings.Repeat(message, 3000) + `{}]}`)}
+	req := extract.Request{Body: []byte(`{"system":"s","messages":[` + strings.Repeat(message, 3000) + `{}]}`)}
+	require.Len(t, req.Boundaries(), 1024)
 	require.LessOrEqual(t, 2*len(req.Boundaries()), newHoldings(0).capacity)
 }
 

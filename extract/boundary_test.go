@@ -280,6 +280,7 @@ func TestBoundariesLeaveOutWhatIsNoPrompt(t *testing.T) {
 			responses(`{"type":"function_call_output","call_id":"c","output":[{"type":"input_text","text":"x","prompt_cache_breakpoint":{"mode":"explicit"}},{"a":1,` + marker + `}]}`)},
 		{"a cachePoint behind", chat(ub(`{"text":"a"}`, `{"text":"b"}`)), chat(ub(`{"text":"a"}`, `{"text":"b"}`, `{"cachePoint":{"type":"default"}}`))},
 		{"a cachePoint in front and between", chat(ub(`{"text":"a"}`, `{"text":"b"}`)), chat(ub(`{"cachePoint":{}}`, `{"text":"a"}`, `{"cachePoint":{}}`, `{"text":"b"}`))},
+		{"a cachePoint in front, behind white space", chat(ub("\n    "+`{"text":"a","b":1}`, `{"text":"b"}`)), chat(ub("\n    "+`{"cachePoint":{}}, {"text":"a","b":1}`, `{"text":"b"}`))},
 		{"a cachePoint behind the tools", `{"toolConfig":{"tools":[{"toolSpec":{"name":"a"}}]},` + chat(u("a"))[1:], `{"toolConfig":{"tools":[{"toolSpec":{"name":"a"}},{"cachePoint":{"type":"default"}}]},` + chat(u("a"))[1:]},
 		{"white space of all kinds", chat(ub("{\r\n\t \"type\":\"text\",\r\n\t \"text\":\"a\"}", text_("b"))),
 			chat(ub("{\r\n\t "+marker+",\r\n\t \"type\":\"text\",\r\n\t \"text\":\"a\"}", text_("b")))},

@@ -209,7 +209,7 @@ func (r *Request) conversation(behind Chain) (s Session, ok bool) {
 	if r.conversationIn(e.present, func(f field) []byte { return e.texts[f] }, &s) {
 		return s, true
 	}
-	ids := e.present & idSet &^ (1 << userField) // of a user, Claude Code's forms alone are ids, and there is none
+	ids := e.present & idSet &^ (1 << userField) // which is an id only in the forms of Claude Code: there is none
 	return r.conversationInBetween(len(r.Body) > inPassing && ids == 0 && slices.Contains(behind, Trail()))
 }
 

@@ -45,7 +45,7 @@ const maxName = len("previous_interaction_id") // the longest
 // newField returns the field of that path: a name, or that of an object and one in it, but no
 // deeper (inside and those who call it go down one level). It makes one if there is none. Other
 // names in the same object may share it, if their order of precedence does not matter: then the
-// last of them in a body counts. (Where there is a field already, they are not added.) What is
+// last of them in a body counts. (They must come with the first call for the path.) What is
 // asked for only where hardly any request comes needs no field: see Request.member.
 func newField(path string, others ...string) (f field) {
 	outer, name := noField, path

@@ -150,7 +150,7 @@ func lineCutter(text []byte) func([]byte) (line, rest []byte) {
 }
 
 // conversationAt returns the last questions of a person in a text, the last one first;
-// what stands before the conversation; and whether that has a heading, and nobody speaks
+// what stands before the conversation, or anything if there is none; and whether that has a heading, and nobody speaks
 // behind the last question.
 func conversationAt(text []byte) (asked [3][]byte, front []byte, headed, open bool) {
 	cut := lineCutter(text)

@@ -55,6 +55,8 @@ func (s *strip) begin(kind byte, at int) {
 	s.done = at
 }
 
+// The Cursor is never in front of what was cut out, even where it has met a mistake: inside takes
+// the start of an element where the Cursor itself is, and that of a member before Key.
 func (s *strip) end() { s.cut(s.c.Pos(), s.c.Pos()) }
 
 // cut leaves out raw[from:to], and hands on what stands in front. Cuts are made in order.
@@ -230,7 +232,7 @@ func (s *strip) inside(in compound) {
 			if !c.Element() {
 				break
 			}
-			c.Kind() // goes past the white space in front, so that copies of c need not
+			c.Kind() // goes past the white space in front, which stays for what is kept; copies of c need not
 			start = c.Pos()
 			dropped = s.dropsBlock(in, c)
 		}
@@ -280,7 +282,7 @@ func (in compound) drops(name []byte) bool {
 }
 
 // dropsBlock goes past the next value, an element of an array, if that is no part of the prompt,
-// and reports whether it is none.
+// and reports whether it is so.
 func (s *strip) dropsBlock(in compound, c *jsonscan.Cursor) bool {
 	ahead := *c
 	if onlyMarkers(&ahead) {
@@ -328,7 +330,7 @@ func onlyMarkers(c *jsonscan.Cursor) bool {
 	for n := range maxPlain {
 		name, ok := c.Key()
 		if !ok {
-			return n > 0 && c.OK()
+			return n > 0
 		}
 		if !cacheMarker(name) {
 			break
@@ -390,7 +392,7 @@ func blockText(c *jsonscan.Cursor) (text []byte, end int) {
 			}
 		}
 	}
-	if len(text) == 0 || text[0] != '"' || !c.OK() {
+	if len(text) == 0 || text[0] != '"' {
 		return nil, 0
 	}
 	return text, end

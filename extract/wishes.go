@@ -65,8 +65,8 @@ func (s *stems) in(text []byte) bool {
 	return false
 }
 
-// fragments are parts of words in lower case, by their first two bytes, of which five bits count:
-// the others tell capital letters from small ones.
+// fragments are parts of words in lower case, by their first two bytes, of which those five bits
+// count that both cases of a letter have in common.
 type fragments [1 << 10][]string
 
 func fragmentsOf(list ...string) (f fragments) {

@@ -6,6 +6,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// What cutAt looks for is never empty: see wrapping.
+func TestWrappingsHaveALabelOrABehind(t *testing.T) {
+	t.Parallel()
+	for _, w := range wrappings {
+		require.NotEmpty(t, string(w.front)+string(w.end))
+		require.NotEmpty(t, string(w.label)+string(w.behind))
+	}
+}
+
 // Each element is taken off both ends of a text, whatever its first and last letters are.
 func TestInjectedTagsAtBothEnds(t *testing.T) {
 	t.Parallel()

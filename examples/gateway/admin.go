@@ -87,7 +87,7 @@ func (g *gateway) target(do func(http.ResponseWriter, *http.Request, *setup, str
 	return func(w http.ResponseWriter, r *http.Request) {
 		s, name := g.setup.Load(), r.PathValue("name")
 		if _, drained := s.sel.Drained()[name]; s.find(name) == nil && !drained && s.sel.Counts()[name] == 0 {
-			reply(w, http.StatusNotFound, "no_such_target", "there is no upstream of that name: see /status for those that there are")
+			reply(w, http.StatusNotFound, "no_such_target", "there is no upstream of that name, and nothing is left of one: see /status for those that there are")
 			return
 		}
 		do(w, r, s, name)

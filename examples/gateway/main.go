@@ -76,8 +76,8 @@
 // the key files again, and conversations stay where they are. SIGTERM lets streams end,
 // for up to half a minute.
 //
-// With -admin ADDR, whoever can reach that has a page of what goes on, as text and as JSON
-// under /status, and:
+// With -admin ADDR, there is a page of what goes on, as text and as JSON under /status, for
+// whoever can reach it. NAME may be an upstream that is not in the configuration any more:
 //
 //	PUT    /targets/NAME/drain?for=10m    no new conversations; none at all after that
 //	DELETE /targets/NAME/drain            ends that

@@ -351,6 +351,36 @@ func TestFirstRequestFails(t *testing.T) {
 	}
 }
 
+// One whose first answer broke off in the middle was there, and goes back to its prompt.
+func TestFirstAnswerBreaksOff(t *testing.T) {
+	inWorld(t, 2, func(t *testing.T, w *world) {
+		w.let("a", streams(first, errors.New("gone")))
+		for i := range 20 {
+			s, before := fmt.Sprint("s", i), w.hits["a"]
+			w.do(s)
+			<-time.After(time.Minute)
+			if w.hits["a"] > before {
+				w.let("a", nil)
+				<-time.After(time.Minute)
+				target, _ := w.do(s)
+				require.Equal(t, "a", target)
+				return
+			}
+		}
+		t.Fatal("none came to a")
+	})
+}
+
+func TestNewHome(t *testing.T) {
+	var homes []affinity.Reason
+	for r := affinity.ReasonNoSession; r <= affinity.ReasonSideCall; r++ {
+		if newHome(r) {
+			homes = append(homes, r)
+		}
+	}
+	require.ElementsMatch(t, []affinity.Reason{affinity.ReasonNew, affinity.ReasonExpired, affinity.ReasonOverload}, homes)
+}
+
 // When one comes back while all others are out, those are tried too, but not one that has asked
 // to be left alone.
 func TestComeBackTogether(t *testing.T) {

@@ -163,9 +163,8 @@ func cause(err error) string {
 // failed reports a failure and leaves the upstream out for a while.
 func (g *gateway) failed(x *exchange, o affinity.Outcome, t trouble) {
 	u, reason := x.choice.Target, x.choice.Reason
-	placedNow := reason == affinity.ReasonNew || reason == affinity.ReasonExpired
-	if o.Result == affinity.TransientFailure && x.status == 0 && placedNow && len(x.req.Pins()) == 0 {
-		o.Result = affinity.TerminalFailure // the session was never there, and is not to go there when u is back
+	if o.Result == affinity.TransientFailure && x.status == 0 && newHome(reason) && len(x.req.Pins()) == 0 {
+		o.Result = affinity.TerminalFailure // the session has hardly been there, and is not to go there when u is back
 	}
 	g.done(x, o, true)
 	if s, ok := g.fallback.(*spread); ok && placed(reason) {
@@ -199,6 +198,11 @@ func (g *gateway) failed(x *exchange, o affinity.Outcome, t trouble) {
 	}
 	g.log.Log(context.Background(), level, "upstream out", "target", u.name, "for", out.Round(time.Millisecond),
 		"why", t.why, "limits", map[bool]string{true: "one", false: "all"}[t.limit != 0])
+}
+
+// newHome reports whether the upstream became the home of the session with this request.
+func newHome(r affinity.Reason) bool {
+	return r == affinity.ReasonNew || r == affinity.ReasonExpired || r == affinity.ReasonOverload
 }
 
 // placed reports whether the balancer was asked for the upstream.

@@ -29,7 +29,8 @@ func NewKey() Key { return Key{newSecret(), newSecret()} }
 func newSecret() secret { return secret{rand.Uint64(), rand.Uint64(), rand.Uint64()} }
 
 // Add returns the digest of the strings that s is the digest of, and then part.
-// Strings are kept apart: "a", "bc" and "ab", "c" have two digests.
+// Strings are kept apart: "a", "bc" and "ab", "c" have two digests. As s is mixed with
+// part by XOR, it must stay secret if others choose part.
 //
 // It does not allocate.
 func (k *Key) Add(s Sum, part string) Sum {

@@ -223,3 +223,14 @@ func BenchmarkAdd(b *testing.B) {
 		})
 	}
 }
+
+// Each half of a digest goes on from the same half of the one before, and from nothing else.
+func TestHalvesGoOnByThemselves(t *testing.T) {
+	k := digest.NewKey()
+	for n := range 70 {
+		part := strings.Repeat("x", n)
+		was, hi, lo := k.Add(digest.Sum{Hi: 1, Lo: 2}, part), k.Add(digest.Sum{Hi: 3, Lo: 2}, part), k.Add(digest.Sum{Hi: 1, Lo: 4}, part)
+		require.True(t, hi.Hi != was.Hi && hi.Lo == was.Lo, "%d", n)
+		require.True(t, lo.Hi == was.Hi && lo.Lo != was.Lo, "%d", n)
+	}
+}

@@ -37,8 +37,9 @@ func (l life) expires() int64 {
 	return math.MaxInt64
 }
 
-// beyond reports whether the expiry is later than now, which must be earlier than never. It takes
-// less than to get the expiry out of the word first: what stands below is less than a nanosecond.
+// beyond reports whether the expiry is later than now, which must be earlier than never: from then
+// on, time would begin anew. It takes less than to get the expiry out of the word first: what
+// stands below is less than a nanosecond.
 func (l life) beyond(now int64) bool { return l > life(now)<<shift|(1<<shift-1) }
 
 func (l life) leases() int { return int(l & MaxLeases) }

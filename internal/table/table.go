@@ -262,7 +262,7 @@ func (t *Table) live(sl *slot, l life, now int64) bool {
 // and whether the caller has a lease to End. If the record was replaced or removed, Touch
 // does nothing and returns 0.
 //
-// An expiry within gap of expires is left as it is: somebody has touched the record just
+// An expiry within gap of expires (a gap below 0 is none) is left as it is: somebody has touched the record just
 // now, and one that many threads use all the time would otherwise bounce between their
 // caches. For the same reason, Touch takes no lease then if there are plenty. Nor does it
 // take one beyond MaxLeases.
