@@ -583,6 +583,34 @@ func TestOverloadWithASecondPlace(t *testing.T) {
 	}
 }
 
+// A session that leaves an overloaded home and fails at the new one for good was never there: it
+// stays where it is served then.
+func TestOverloadFails(t *testing.T) {
+	t.Parallel()
+	for policy, p := range policies {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				a := newAuditor(t)
+				s := newSelector(t, affinity.Config[string]{Fallback: a, Failover: p})
+				mustSelect(t, s, chatTurn(1, 1), "a").Done(served)
+				elapse(time.Second)
+				a.overload("a")
+				a.prefer = "b"
+				left := mustSelect(t, s, chatTurn(1, 2), "a", "b", "c")
+				require.Equal(t, affinity.ReasonOverload, left.Reason)
+				left.Done(affinity.Outcome{Result: affinity.TerminalFailure})
+				a.overload()
+				again := mustSelect(t, s, chatTurn(1, 2), "a", "c")
+				again.Done(served)
+				require.Equal(t, "a", again.Target)
+				elapse(2 * time.Minute)
+				require.Equal(t, "a", mustSelect(t, s, chatTurn(1, 3), "a", "b", "c").Target)
+			})
+		})
+	}
+}
+
 // A home that is drained is no second place later, which would keep the session from a third.
 func TestOverloadAfterADrain(t *testing.T) {
 	t.Parallel()
