@@ -142,7 +142,7 @@ func (p *prompt) endMessage() {
 	if n := len(p.boundaries); n > 0 {
 		last = p.boundaries[n-1].Bytes
 	}
-	if p.bytes-last >= minBoundary {
+	if p.bytes-last >= minBoundary && len(p.boundaries) < maxBoundaries-lastMessages { // more are never asked for
 		p.boundaries = append(p.boundaries, b)
 	}
 }

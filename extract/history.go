@@ -150,8 +150,8 @@ func lineCutter(text []byte) func([]byte) (line, rest []byte) {
 }
 
 // conversationAt returns the last questions of a person in a text, the last one first;
-// what stands before the conversation, or anything if there is none; and whether that has a heading, and nobody speaks
-// behind the last question.
+// what stands before the conversation, or anything if there is none; and whether that has a
+// heading, and nobody speaks behind the last question.
 func conversationAt(text []byte) (asked [3][]byte, front []byte, headed, open bool) {
 	cut := lineCutter(text)
 	for rest := text; len(rest) > 0; {

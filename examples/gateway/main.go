@@ -77,7 +77,7 @@
 // for up to half a minute.
 //
 // With -admin ADDR, there is a page of what goes on, as text and as JSON under /status, for
-// whoever can reach it. NAME may be an upstream that is not in the configuration any more:
+// whoever can reach it, and what follows. NAME may be an upstream that is no longer configured:
 //
 //	PUT    /targets/NAME/drain?for=10m    no new conversations; none at all after that
 //	DELETE /targets/NAME/drain            ends that
