@@ -444,7 +444,8 @@ func TestAllocationsOfIDs(t *testing.T) {
 	for _, size := range []int{1 << 10, 8 << 10, 64 << 10, 2 << 20} {
 		for place, body := range map[string]string{
 			"head": `{` + id + `,"messages":` + big(size) + `}`, "tail": `{"messages":` + big(size) + `,` + id + `}`,
-			"middle": `{"model":"m","messages":` + big(size/2) + `,` + id + `,"tools":` + big(size/2) + `,"stream":true}`,
+			"middle":              `{"model":"m","messages":` + big(size/2) + `,` + id + `,"tools":` + big(size/2) + `,"stream":true}`,
+			"behind placeholders": `{"a":"undefined","conversation":"undefined","session_id":"unknown","metadata":{"user_id":"null"},` + id + `,"messages":` + big(size) + `}`,
 		} {
 			r, data := new(extract.Request), []byte(body)
 			for name, e := range map[string]extract.Extractor{

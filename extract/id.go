@@ -152,8 +152,10 @@ func textIn(raw []byte, room *textRoom) ([]byte, bool) {
 // jsonID returns the id in raw, the text of a JSON value. Only strings are
 // ids: a number, true or a list is a mistake that many clients would share.
 func jsonID(raw []byte) (string, bool) {
-	if s, ok := text(raw); ok {
-		return ID(s)
+	var room textRoom
+	s, ok := textIn(raw, &room)
+	if !ok || len(s) <= maxPlaceholder && placeholder(string(s)) { // without allocating a string for it
+		return "", false
 	}
-	return "", false
+	return ID(string(s))
 }

@@ -127,7 +127,7 @@ func (s *Session) setForkParent(metadata string) {
 	if s.Thread != "" || len(metadata) >= maxRaw || !strings.Contains(metadata, "forked_from") {
 		return
 	}
-	if from, _ := jsonID(lastMember([]byte(metadata), "forked_from_thread_id")); from != s.ID {
+	if from, ok := jsonID(lastMember([]byte(metadata), "forked_from_thread_id")); ok && from != s.ID {
 		s.Parent = from
 	}
 }
