@@ -186,30 +186,43 @@ func (t *trail) message(c *jsonscan.Cursor) {
 	}
 }
 
-// object reads the next message, which is an object. Most begin in one of two ways, to the
+// object reads the next message, which is an object. Most begin in one of a few ways, to the
 // letter; these are read without looking at each member.
 func (t *trail) object(c *jsonscan.Cursor) {
 	whole := *c
 	switch {
 	case t.careful:
-	case !t.mayBeCompacted() && c.Past(`{"role":"assistant"`):
+	case !t.mayBeCompacted() && (c.Past(`{"role":"assistant"`) || c.Past(`{"role":"model"`)):
 		c.Leave('}')
 		t.speaks(speakerModel)
 		return
 	case c.Past(`{"role":"user","content":`):
-		if c.Kind() == 'n' { // null, so the content may be another member
-			*c = whole
-			break
-		}
-		if t.content(c, nil); c.Past(`}`) {
-			t.endMessage()
+		if t.personSays(c, &message{whole: whole, done: true}) {
 			return
 		}
-		t.members(c, &message{whole: whole, role: []byte("user"), done: true})
-		return
+	case c.Past(`{"role":"user","parts":`):
+		if t.personSays(c, &message{whole: whole, done: true, inParts: true}) {
+			return
+		}
 	}
 	c.Object()
 	t.members(c, &message{whole: whole})
+}
+
+// personSays reads the rest of a person's message, from its content on. If that is null, the
+// content may be another member, and personSays goes back and returns false.
+func (t *trail) personSays(c *jsonscan.Cursor, m *message) bool {
+	if c.Kind() == 'n' {
+		*c = m.whole
+		return false
+	}
+	if t.content(c, nil); c.Past(`}`) {
+		t.endMessage()
+		return true
+	}
+	m.role = []byte("user")
+	t.members(c, m)
+	return true
 }
 
 // A message is what is known of one whose members are being read.
@@ -219,6 +232,7 @@ type message struct {
 	who        speaker         // by these two
 	content    []byte          // if it was kept
 	done       bool            // the content was taken in, or counts for nothing
+	inParts    bool            // that was in parts, which do not count beside a content
 }
 
 // members reads the members of a message that are left, and its end: all of them or, if
@@ -251,9 +265,14 @@ func (t *trail) members(c *jsonscan.Cursor, m *message) {
 			m.kind = keyword(c)
 			m.who = speakerOf(m.role, m.kind)
 		case "content":
-			t.contentOf(m, c)
+			t.contentOf(m, c, &m.content)
 		case "parts", "message": // Gemini, Cohere before v2
-			parts = c.Skim()
+			if m.content != nil || m.done && !m.inParts { // they count if the content is null, if at all
+				parts = c.Skim()
+				break
+			}
+			t.contentOf(m, c, &parts)
+			m.inParts = m.done
 		case "images":
 			images = c.Skim()
 		default:
@@ -269,15 +288,15 @@ func (t *trail) members(c *jsonscan.Cursor, m *message) {
 // contentOf reads the next value, the content of a message. If the role comes before it,
 // as it mostly does, it is taken in where it is met. That cannot be undone: if a later
 // member contradicts it, t.unsure is set. If the role comes later, and in a careful
-// reading, it is kept until the message has ended.
-func (t *trail) contentOf(m *message, c *jsonscan.Cursor) {
+// reading, it is kept in *kept until the message has ended.
+func (t *trail) contentOf(m *message, c *jsonscan.Cursor, kept *[]byte) {
 	switch {
 	case m.done: // a second content
 		t.unsure = true
 		c.Skim()
 		return
 	case t.careful || len(m.role) == 0 || c.Kind() == 'n' || m.who == speakerModel: // null may give way to parts
-		m.content = c.Skim()
+		*kept = c.Skim()
 		return
 	case m.who == speakerPerson:
 		t.content(c, nil)
@@ -557,7 +576,7 @@ func (t *trail) content(c *jsonscan.Cursor, in *setting) {
 // nothing; a text counts as such; parts count one by one; anything else counts as what a
 // person attached, such as an image.
 func (t *trail) block(c *jsonscan.Cursor, in *setting) {
-	if c.Past(`{"type":"tool_result"`) { // as most results of tools begin
+	if c.Past(`{"type":"tool_result"`) || c.Past(`{"functionResponse":`) || c.Past(`{"toolResult":`) { // Anthropic's, Gemini's, Bedrock's
 		t.acted = true
 		c.Leave('}')
 		return

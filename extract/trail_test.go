@@ -1341,24 +1341,34 @@ func larger(t testing.TB, body []byte) (bodies [][]byte) {
 func TestMessagesOfTheUsualFormAreNoOthers(t *testing.T) {
 	long(t)
 	t.Parallel()
-	heads := []string{`{"role":"user"`, `{"role":"assistant"`, `{"role":"user","role":"assistant"`, `{"role":"assistant","role":"user"`, `{"role":"system"`, `{"type":"message","role":"user"`}
+	heads := []string{`{"role":"user"`, `{"role":"assistant"`, `{"role":"user","role":"assistant"`, `{"role":"assistant","role":"user"`, `{"role":"model"`, `{"role":"system"`, `{"type":"message","role":"user"`}
 	contents := []string{``, `,"content":"a"`, `,"content":null`, `,"content":null,"parts":[{"text":"b"}]`, `,"content":null,"content":"c"`, `,"content":"d","content":"e"`,
 		`,"content":[{"type":"tool_result","content":"f"}]`, `,"content":[{"type":"tool_result"}]`, `,"content":[{"type":"tool_results","text":"g"}]`, `,"content":[{"type":"text","text":"h"},"i"]`,
-		`,"content":{"type":"tool_result","text":"j"}`, `,"content":[]`, `,"content":{}`, `,"content":1`, `,"content":"\\\"k","images":["l"]`, `,"content":"m","role":"model"`, `,"content":"n","type":"reasoning"`}
+		`,"content":{"type":"tool_result","text":"j"}`, `,"content":[]`, `,"content":{}`, `,"content":1`, `,"content":"\\\"k","images":["l"]`, `,"content":"m","role":"model"`, `,"content":"n","type":"reasoning"`,
+		`,"parts":[{"text":"o"},{"inlineData":{"data":"p"}}]`, `,"parts":[{"functionResponse":{"q":"r"}}]`, `,"parts":[{"text":"s"},{"functionResponse":{}},"t"]`, `,"parts":null`, `,"parts":null,"parts":[{"text":"u"}]`,
+		`,"parts":[{"text":"v"}],"content":"w"`, `,"parts":[{"text":"x"}],"content":null`, `,"content":"y","parts":[{"text":"z"}]`, `,"parts":[{"text":"A"}],"parts":[{"text":"B"}]`, `,"parts":[{"text":"C"}],"message":"D"`,
+		`,"content":[{"toolResult":{"text":"E"}}]`, `,"content":[{"toolResult":"F","text":"G"},{"text":"H"}]`}
 	tails := []string{``, `,"id":"x"`, `,"x":{"y":[1,"}"]}`}
 	random := rand.New(rand.NewPCG(4, 4))
 	pick := func(list []string) string { return list[random.IntN(len(list))] }
 	found := 0
 	for range 5000 {
-		var list []string
+		var list, backwards []string
+		twice := false // a message has two roles, of which either may count
 		for range 1 + random.IntN(5) {
-			list = append(list, pick(heads)+pick(contents)+pick(tails)+"}")
+			head, content, tail := pick(heads), pick(contents), pick(tails)
+			list = append(list, head+content+tail+"}")
+			backwards = append(backwards, "{"+strings.TrimPrefix(content+tail+","+head[1:]+"}", ","))
+			twice = twice || strings.Count(head+content, `"role"`) > 1
 		}
-		usual := chat(list...)
+		usual, late := chat(list...), chat(backwards...)
+		if twice {
+			late = usual
+		}
 		other := strings.ReplaceAll(usual, `{"`, `{ "`)
 		padding := `{"padding":"` + strings.Repeat("x", wholly) + `",`
 		want, ok := extract.Trail().Extract(&extract.Request{Body: []byte(other)})
-		for _, body := range []string{usual, padding + usual[1:], padding + strings.TrimLeft(other[1:], " ")} {
+		for _, body := range []string{usual, late, padding + usual[1:], padding + late[1:], padding + strings.TrimLeft(other[1:], " ")} {
 			s, got := extract.Trail().Extract(&extract.Request{Body: []byte(body)})
 			require.Equal(t, ok, got, usual)
 			require.Equal(t, want, s, usual)
