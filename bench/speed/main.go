@@ -73,6 +73,7 @@ var groups = []group{
 	{"cold", cold},
 	{"bodyid", bodyID},
 	{"messages", messages},
+	{"formats", formats},
 	{"shapes", shapes},
 	{"hostile", hostile},
 	{"table", table},

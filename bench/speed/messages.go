@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -42,6 +43,29 @@ func messages(s *session) (result.Group, error) {
 	small, large := g.Races[0].Row(rowOurs).Allocs, g.Races[2].Row(rowOurs).Allocs
 	g.AtMost("allocated bytes, 2 MB beside 32 kB", result.SpreadOf([]float64{large.Bytes / max(small.Bytes, 1)}), 2, "x",
 		fmt.Sprintf("%s bytes in %s objects, beside %s in %s", result.Format(large.Bytes), result.Format(large.Objects), result.Format(small.Bytes), result.Format(small.Objects)))
+	return g, nil
+}
+
+// formats measures the same for the bodies that coding agents send to other APIs.
+func formats(s *session) (result.Group, error) {
+	g := result.Group{
+		Title: "coding agents' conversations in the formats of other APIs",
+		Notes: []string{"Otherwise as for Anthropic's, but for plain, which does not know them all."},
+	}
+	for _, format := range bodies.Formats {
+		for _, size := range []int{32 << 10, 256 << 10} {
+			var list [][]byte
+			for seed := range uint64(4) {
+				list = append(list, format.Body(size, seed))
+			}
+			contenders := slices.DeleteFunc(hashers(list), func(c lap.Contender) bool { return c.Name == rowPlain })
+			race := s.track.Race(format.Name+", "+bytesOf(size), contenders...)
+			g.Races = append(g.Races, race)
+			for _, row := range []string{rowOurs, rowDefault} {
+				g.AtLeast("message hash, "+race.Name+strings.TrimPrefix(row, rowOurs), race.Row(row).Speed(), 4, "GB/s", "")
+			}
+		}
+	}
 	return g, nil
 }
 

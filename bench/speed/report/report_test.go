@@ -63,7 +63,7 @@ func TestTables(t *testing.T) {
 		"|  | heap, B a session | CPU of a garbage collection, ms |\n|---|---:|---:|\n| **affinity** | 50.0 | 0.50 |\n| plain | 180 | 66.0 |\n| no table |  | 0 |\n",
 		"<details><summary>Each of them, beside gjson.ValidBytes, which finds no session</summary>\n\n" +
 			"| 2 MB of, ms | **affinity** | gjson.ValidBytes |\n|---|---:|---:|\n| quotes | 7.00 | 4.00 |\n| braces | 8.00 |  |\n\n</details>\n",
-		"Not measured in this run: shapes, table, stall, scaling, gateway.",
+		"Not measured in this run: formats, shapes, table, stall, scaling, gateway.",
 		"| us | delay |\n|---|---:|\n| **gateway** | 428 |\n| no proxy | 241 |\n",
 		"| **first bind, 2 kB** | 4.00 |\n| **failover, 256 kB** | 5.00 |\n| plain | 6.00 |\n",
 		"Targets: 1 of 2 met",

@@ -78,6 +78,7 @@ var sections = []section{
 		races: []string{"agent"}, first: "us",
 	}},
 	{group: "messages", title: "By its messages", charts: []string{"messages.svg"}, table: table{speed: true, first: "GB/s"}},
+	{group: "formats", title: "In the formats of other APIs", table: table{speed: true, first: "GB/s"}, upright: true},
 	{group: "shapes", title: "Conversations of other shapes", table: table{speed: true, first: "256 kB of, GB/s"}, upright: true},
 	{group: "hostile", title: "Bodies built to hurt", table: table{first: "2 MB of, ms"}, upright: true, fold: "Each of them, beside gjson.ValidBytes, which finds no session"},
 	{group: "table", title: "The table of bindings", charts: []string{"table.svg"}, table: table{first: "ns, two goroutines"}},

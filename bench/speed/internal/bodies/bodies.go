@@ -4,7 +4,6 @@ package bodies
 
 import (
 	"encoding/json"
-	"fmt"
 	"math/rand/v2"
 	"strings"
 )
@@ -51,27 +50,6 @@ func (a *agent) code(lines int) {
 	}
 }
 
-// turns writes turns of a conversation, each with a comma before it, until the
-// body has size bytes.
-func (a *agent) turns(size int) {
-	for turn := 0; a.Len() < size; turn++ {
-		room := size - a.Len()
-		a.WriteString(`,{"role":"assistant","content":[{"type":"text","text":"`)
-		a.prose(min(10+a.r.IntN(50), 1+room/24))
-		fmt.Fprintf(a, `"},{"type":"tool_use","id":"toolu_%d","name":"Read","input":{"file_path":"/home/anna/`, turn)
-		a.word()
-		fmt.Fprintf(a, `.go","offset":%d,"limit":200}}]},`, a.r.IntN(1000))
-		fmt.Fprintf(a, `{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_%d","content":"`, turn)
-		a.code(min(20+a.r.IntN(120), 1+room/60))
-		a.WriteString(`"}]}`)
-		if turn%5 == 4 {
-			a.WriteString(`,{"role":"assistant","content":"Done."},{"role":"user","content":"Now `)
-			a.prose(12)
-			a.WriteString(`please."}`)
-		}
-	}
-}
-
 // A Place is where in a body a member is.
 type Place string
 
@@ -93,19 +71,15 @@ func Agent(size int, seed uint64, place Place, member string) []byte {
 	if place == Head {
 		a.WriteString(member + ",")
 	}
-	a.WriteString(`"model":"m-1","max_tokens":32000,"stream":true,"system":[{"type":"text","text":"You are an agent. `)
-	a.prose(min(800, size/40))
-	a.WriteString(`","cache_control":{"type":"ephemeral"}}],"messages":[{"role":"user","content":"`)
-	a.prose(min(40, size/100))
-	a.WriteString(`"}`)
+	a.begin(&anthropic, size)
 	if place == Middle {
-		a.turns(size / 2)
+		a.turns(&anthropic, size/2)
 		a.WriteString("]," + member + `,"history":[{"role":"user","content":"`)
 		a.prose(min(40, size/100))
-		a.WriteString(`"}`)
+		a.WriteString(anthropic.asked)
 	}
-	a.turns(size - 200)
-	a.WriteString(`],"temperature":1`)
+	a.turns(&anthropic, size-200)
+	a.WriteString(anthropic.end)
 	if place == Tail {
 		a.WriteString("," + member)
 	}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/tidwall/gjson"
+
+	"github.com/go-affinity/affinity/extract"
 )
 
 func TestAgent(t *testing.T) {
@@ -31,6 +33,20 @@ func TestAgent(t *testing.T) {
 		require.NotContains(t, string(body), ID)
 		require.Equal(t, body, Agent(size, 1, "", ""))
 		require.NotEqual(t, body, Agent(size, 2, "", ""))
+	}
+}
+
+func TestFormats(t *testing.T) {
+	t.Parallel()
+	for _, format := range Formats {
+		body := format.Body(32<<10, 1)
+		require.InDelta(t, 32<<10, len(body), 9000, format.Name)
+		require.Equal(t, body, format.Body(32<<10, 1))
+		require.NotEqual(t, body, format.Body(32<<10, 2))
+		s, ok := extract.Default().Extract(&extract.Request{Body: body})
+		require.True(t, ok, format.Name)
+		require.Equal(t, "trail", s.Source)
+		require.NotEmpty(t, s.Continues, "there are answers between the questions")
 	}
 }
 
