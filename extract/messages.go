@@ -192,11 +192,7 @@ func (t *trail) object(c *jsonscan.Cursor) {
 	whole := *c
 	switch {
 	case t.careful:
-	case !t.mayBeCompacted() && (c.Past(`{"role":"assistant"`) || c.Past(`{"role":"model"`)):
-		c.Leave('}')
-		t.speaks(speakerModel)
-		return
-	case c.Past(`{"role":"user","content":`):
+	case c.Past(`{"role":"user","content":`), c.Past(`{"type":"message","role":"user","content":`):
 		if t.personSays(c, &message{whole: whole, done: true}) {
 			return
 		}
@@ -204,6 +200,15 @@ func (t *trail) object(c *jsonscan.Cursor) {
 		if t.personSays(c, &message{whole: whole, done: true, inParts: true}) {
 			return
 		}
+	case c.Past(`{"role":"tool"`):
+		c.Leave('}')
+		t.speaks(speakerTool)
+		return
+	case t.mayBeCompacted():
+	case c.Past(`{"role":"assistant"`), c.Past(`{"role":"model"`), c.Past(`{"type":"message","role":"assistant"`):
+		c.Leave('}')
+		t.speaks(speakerModel)
+		return
 	}
 	c.Object()
 	t.members(c, &message{whole: whole})

@@ -1341,7 +1341,7 @@ func larger(t testing.TB, body []byte) (bodies [][]byte) {
 func TestMessagesOfTheUsualFormAreNoOthers(t *testing.T) {
 	long(t)
 	t.Parallel()
-	heads := []string{`{"role":"user"`, `{"role":"assistant"`, `{"role":"user","role":"assistant"`, `{"role":"assistant","role":"user"`, `{"role":"model"`, `{"role":"system"`, `{"type":"message","role":"user"`}
+	heads := []string{`{"role":"user"`, `{"role":"assistant"`, `{"role":"user","role":"assistant"`, `{"role":"assistant","role":"user"`, `{"role":"model"`, `{"role":"tool"`, `{"role":"system"`, `{"type":"message","role":"user"`, `{"type":"message","role":"assistant"`}
 	contents := []string{``, `,"content":"a"`, `,"content":null`, `,"content":null,"parts":[{"text":"b"}]`, `,"content":null,"content":"c"`, `,"content":"d","content":"e"`,
 		`,"content":[{"type":"tool_result","content":"f"}]`, `,"content":[{"type":"tool_result"}]`, `,"content":[{"type":"tool_results","text":"g"}]`, `,"content":[{"type":"text","text":"h"},"i"]`,
 		`,"content":{"type":"tool_result","text":"j"}`, `,"content":[]`, `,"content":{}`, `,"content":1`, `,"content":"\\\"k","images":["l"]`, `,"content":"m","role":"model"`, `,"content":"n","type":"reasoning"`,
