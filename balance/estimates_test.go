@@ -284,25 +284,47 @@ func TestCostThatMakesNoSenseKeepsTheEstimate(t *testing.T) {
 	})
 }
 
-// The unit of costs does not matter.
+// The unit of costs does not matter, whatever is paid for.
 func TestUnitOfCosts(t *testing.T) {
+	costs := map[string]func(affinity.Usage) float64{
+		"all":    affinity.Usage.Cost,
+		"output": func(u affinity.Usage) float64 { return float64(u.Output) },
+		"cached": func(u affinity.Usage) float64 { return float64(u.Cached) },
+	}
+	for name, cost := range costs {
+		eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+			var went [2][]string
+			for i, unit := range []float64{1, 1.0 / (1 << 20)} {
+				b := create(balance.CostConfig[*target]{Cost: func(u affinity.Usage) float64 { return unit * cost(u) }})
+				ts := targets(4)
+				for k := range ts { // no two are alike
+					ticket := b.Charge(nil, ts[k].name, false)
+					b.Settle(ts[k].name, ticket, served(0, 10_000*(k+1), 1000*(k+1)))
+				}
+				for n := range 300 {
+					pass(time.Second)
+					got, ticket := place(t, b, prompt(n%40, 20_000, 40_000+4096*(n%7)), ts)
+					b.Settle(got.name, ticket, served(2000+100*n, 5000, 400+n))
+					b.Settle(got.name, b.Charge(prompt(n%40, 20_000, 80_000), got.name, true), served(1000, 19_000+n, 600))
+					went[i] = append(went[i], got.name)
+				}
+			}
+			require.Equal(t, went[0], went[1], name)
+		})
+	}
+}
+
+// Few tokens may cost nothing, since costs are rounded.
+func TestCostThatIsRounded(t *testing.T) {
 	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
-		var went [2][]string
-		for i, unit := range []float64{1, 1.0 / (1 << 20)} {
-			b := create(balance.CostConfig[*target]{Cost: func(u affinity.Usage) float64 { return unit * u.Cost() }})
-			ts := targets(4)
-			for k := range ts { // no two are alike
-				b.Charge(sized(10_000*(k+1)), ts[k].name, false)
-			}
-			for n := range 300 {
-				pass(time.Second)
-				got, ticket := place(t, b, prompt(n%40, 20_000, 40_000+4096*(n%7)), ts)
-				b.Settle(got.name, ticket, served(2000+100*n, 5000, 400))
-				b.Settle(got.name, b.Charge(prompt(n%40, 20_000, 80_000), got.name, true), served(1000, 19_000, 600))
-				went[i] = append(went[i], got.name)
-			}
+		b, ts := create(balance.CostConfig[*target]{Cost: func(u affinity.Usage) float64 {
+			return math.Floor(3e-4 * u.Cost()) // cents
+		}}), targets(2)
+		b.Settle("t0", b.Charge(nil, "t0", false), served(400_000, 0, 0))
+		for range 20 { // a thirtieth of that
+			b.Settle("t1", b.Charge(nil, "t1", false), served(700, 0, 0))
 		}
-		require.Equal(t, went[0], went[1])
+		require.Same(t, ts[1], pick[*target](t, b, nil, ts))
 	})
 }
 

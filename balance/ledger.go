@@ -59,11 +59,21 @@ func newLedger(halfLife time.Duration, cost func(affinity.Usage) float64) *ledge
 	l.estimates.init()
 	t := make(accounts, 16)
 	l.accounts.Store(&t)
-	if l.unit = l.price(affinity.Usage{Uncached: 1000}) / 1000; l.unit == 0 {
-		l.unit = 1
-	}
+	l.unit = l.priceOfToken()
 	l.fee = perRequest * l.unit
 	return l
+}
+
+// priceOfToken returns the cost of an uncached token. Where few of them cost nothing, since
+// costs are rounded or only other tokens are paid for, it is what goes with the cost of many,
+// or of the others at the usual ratio. Where nothing costs anything, it is 1.
+func (l *ledger) priceOfToken() float64 {
+	for _, u := range [...]affinity.Usage{{Uncached: 1000}, {Uncached: maxPrompt}, {Output: maxPrompt}, {Cached: maxPrompt}} {
+		if cost := l.price(u); cost > 0 {
+			return cost / u.Cost()
+		}
+	}
+	return 1
 }
 
 // now returns the age of the ledger in nanoseconds, which is never 0.
