@@ -50,8 +50,9 @@
 // when it has changed.
 //
 // The functions that you hand to a constructor are called by Pick, on its
-// goroutine, by many goroutines at once. They should be quick. If a function that
-// is not optional is nil, the constructor panics.
+// goroutine, by many goroutines at once. They should be quick. (Balancers call theirs
+// in their other methods as well, and CostConfig.Cost in the constructor.) If a function
+// that is not optional is nil, the constructor panics.
 //
 // # Writing your own
 //

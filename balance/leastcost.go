@@ -46,6 +46,10 @@ type CostConfig[T any] struct {
 	// Cost returns what a request that has used u costs. Any unit will do, such as
 	// that in which the quota of the targets is measured. A cost that is negative,
 	// NaN or above 1e15 is not believed. nil means affinity.Usage.Cost.
+	//
+	// It is also asked about usages that no request has had: what one is likely to cost,
+	// and in the constructor, what tokens cost at all. So it must not count its calls as
+	// requests.
 	Cost func(u affinity.Usage) float64
 
 	// MaxShare bounds the work of a target to a multiple of its fair share: with
