@@ -86,7 +86,7 @@ type CostConfig[T any] struct {
 //   - Every request counts as 2,000 uncached tokens more than it has used, so bursts of
 //     short ones do not go together either. Work that is not tokens, such as the
 //     milliseconds of a job, is evened out if it is reported in numbers beyond that. A
-//     number above 4 million is not believed.
+//     number above 4,194,304 (1 << 22) is not believed.
 //
 // An estimate stays if the outcome reports no tokens, and a failure never lowers
 // it. So a target that fails at once, that answers 404 or that is so slow that
