@@ -91,8 +91,8 @@
 // attempt is still under way, ask the fallback itself: Select would move the session.
 // Where something else has chosen the target, such as a scheduler, a hedge that won or
 // the connection that a turn came in on, Select with that target as the only candidate:
-// the session continues there. Where it takes a query to list the candidates, see
-// [Selector.Peek].
+// the session continues there (with [FailoverReturn], only until its home is among the
+// candidates again). Where it takes a query to list the candidates, see [Selector.Peek].
 //
 // # Outcomes
 //
