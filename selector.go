@@ -1564,8 +1564,10 @@ func (s *Selector[T]) Peek(req *extract.Request) (Binding, bool) {
 
 // Invalidate removes the binding of the session of req, and those of the same
 // session that it could take over, and reports whether there was any. The session's next
-// request is placed anew. Threads that have a binding of their own keep it, unless req is
-// theirs; [Selector.InvalidateSession] removes theirs, too.
+// request is placed as that of a new session: by the fallback or, if another session is
+// its parent, a neighbour or one that began alike, where that is. Threads that have a binding
+// of their own keep it, unless req is theirs; [Selector.InvalidateSession] removes theirs,
+// too.
 func (s *Selector[T]) Invalidate(req *extract.Request) bool {
 	var q query
 	if !s.identify(&q, req) {
