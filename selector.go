@@ -165,9 +165,10 @@ const (
 // A Selector keeps sessions at their targets.
 //
 // For every request, its extractor names the session; the Selector looks for the
-// session's binding and answers with its home if that is among the candidates. In
-// all other cases the fallback decides, and what it chose becomes the session's
-// home. See the package documentation for the rules.
+// session's binding and answers with its home if that is among the candidates. Where
+// nothing that is stored says where else the session could go, the fallback decides, and
+// mostly what it chose becomes the session's home. See the package documentation for the
+// rules.
 //
 // Use [New]. All methods are safe for concurrent use. A request whose session is at home
 // takes no lock, unless the fallback is a Balancer that takes one or the session is
