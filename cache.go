@@ -60,12 +60,15 @@ type CacheConfig struct {
 type Key struct{ k table.Key }
 
 // A Digest is a short keyed digest that stands for a session in headers, logs and
-// metrics. It is the same for every request of a conversation, even where each turn has a
-// [Key] of its own, and differs from one Cache to the next. Its first six hexadecimal
-// digits stand for the session's tenant and scope ([Selector.Scope]). The others are
-// evenly spread, so d%10 == 0 samples a tenth of all sessions. They have 38 bits: among a
-// million sessions of one scope, about two pairs have the same Digest. The zero Digest
-// stands for no session.
+// metrics. It is the same for every request of a conversation, and differs from one Cache
+// to the next. Where each turn has a [Key] of its own, as with extract.Trail, it is the
+// same for as long as turns take over the binding of an earlier one: if that is gone, the
+// rest of the conversation has another Digest.
+//
+// Its first six hexadecimal digits stand for the session's tenant and scope
+// ([Selector.Scope]). The others are evenly spread, so d%10 == 0 samples a tenth of all
+// sessions. They have 38 bits: among a million sessions of one scope, about two pairs have
+// the same Digest. The zero Digest stands for no session.
 //
 // You may tell it to an upstream, say as a prompt_cache_key where the client sends none
 // and no other Cache serves its turns. For a name that is the same in all processes, see
