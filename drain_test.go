@@ -350,6 +350,11 @@ func TestDrained(t *testing.T) {
 		s.Drain("b", time.Time{})
 		s.Drain("c", time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC))
 		s.Resume("d")
+		start := time.Now()
+		elapse(time.Second)
+		s.Drain("e", start.Add(-time.Hour))
+		require.Equal(t, start.Round(0), s.Drained()["e"].Round(0), "the Cache knows no earlier time")
+		s.Resume("e")
 		other := newSelector(t, affinity.Config[string]{Cache: s.Cache()})
 		require.Equal(t, map[string]time.Time{"a": until.Round(0), "b": {}, "c": {}}, map[string]time.Time{
 			"a": other.Drained()["a"].Round(0), "b": other.Drained()["b"], "c": other.Drained()["c"],

@@ -1637,8 +1637,9 @@ const never = math.MaxInt64 // when a drain without a deadline ends
 // Resume ends the drain of the target of that ID.
 func (s *Selector[T]) Resume(id string) { s.cache.targets.Drain(id, 0) }
 
-// Drained returns the targets that are being drained, by ID, each with the deadline that
-// its drain was given: the zero Time if it has none.
+// Drained returns the targets that are being drained, by ID, each with the deadline of its
+// drain: the zero Time if it has none, or one that is centuries away. A deadline from before
+// the Cache was made comes out as the time when that was.
 func (s *Selector[T]) Drained() map[string]time.Time {
 	drained := make(map[string]time.Time)
 	for id, end := range s.cache.targets.Drained() {
