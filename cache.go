@@ -272,6 +272,9 @@ func (c *Cache) Key(parts ...string) Key {
 		return keyOf(c.secret.Add(digest.Sum{}, parts[0]))
 	}
 	var sum digest.Sum
+	if len(parts) == 0 {
+		sum = c.kinds.Add(sum, "") // the key of no parts is as secret as any
+	}
 	for _, p := range parts {
 		sum = c.secret.Add(sum, p)
 	}
