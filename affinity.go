@@ -252,12 +252,12 @@ type Decision struct {
 	Session Digest
 
 	// Conversations estimates how many conversations share the id in the request, if that
-	// id is Conventional; else it is 0. It is close up to a hundred, and never above 384.
-	// More than a few mean that the id names no conversation: the client sends it in all
-	// of them. They all go to one target; but if there are more than 64, and
-	// extract.Trail is in the Chain, each is known by its messages or, if it shows none,
-	// by the state that it continues. Side calls and sub-agents are not counted, since
-	// they begin differently.
+	// id is Conventional; else it is 0. Up to a hundred it is mostly within a fifth of their
+	// number; it is never above 384. More than a few mean that the id names no
+	// conversation: the client sends it in all of them. They all go to one target; but
+	// if the estimate is above 64, and extract.Trail is in the Chain, each is known by its
+	// messages or, if it shows none, by the state that it continues. Side calls and
+	// sub-agents are not counted, since they begin differently.
 	Conversations int
 
 	// Idle is how long ago the conversation had last used the binding that this request

@@ -50,7 +50,7 @@
 // state whose place is known, it goes there: see below.)
 //
 // Session known by an id that names a conversation by custom only, such as
-// prompt_cache_key: if more than 64 conversations share the id, and extract.Trail is in
+// prompt_cache_key: if more than about 64 conversations share the id, and extract.Trail is in
 // the Chain, each is known by its messages instead. One whose messages the server keeps
 // is known by the state that it continues, if that was learned ([Selection.Learn]), and
 // otherwise by the id.
