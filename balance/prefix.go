@@ -17,8 +17,9 @@ type PrefixConfig[T any] struct {
 
 	// Boundaries returns where the prompt of a request may be cut, from its
 	// beginning to its end: two prompts that begin alike have the first of their
-	// boundaries in common. It is called at least once for every request. nil
-	// means (*extract.Request).Boundaries.
+	// boundaries in common. It is called at least once for every request, but not for
+	// a nil one, and what it returns is neither kept nor changed. nil means
+	// (*extract.Request).Boundaries.
 	Boundaries func(req *extract.Request) []extract.Boundary
 
 	// MinTokens is the number of tokens below which targets do not cache the
@@ -29,7 +30,8 @@ type PrefixConfig[T any] struct {
 	// Capacity is the largest number of boundaries that are remembered, where one
 	// that several targets hold counts once for each of them. Those that went
 	// unused for longest are forgotten. A session has one for every 4 kB of its
-	// prompt and a few more. 0 or less means 1 << 18; less than 2,048 means 2,048.
+	// prompt and a few more. 0 or less means 1 << 18; less than 2,048 means 2,048, and
+	// more than 1 << 28 means 1 << 28.
 	//
 	// Each takes 64 bytes of memory: 17 MB for 1 << 18, of which 2 MB are taken
 	// by the first request.
