@@ -58,7 +58,7 @@ func parse(args []string, stdout io.Writer) (options, error) {
 	f.Int64Var(&o.bodyLimit, "body-limit", extract.DefaultBodyLimit, "how many `bytes` of a body are kept, to find its conversation and to try again")
 	f.DurationVar(&o.cooldown, "cooldown", 10*time.Second, "how long an upstream that fails again and again is left out, unless it says for how long; at first an eighth of that")
 	f.DurationVar(&o.patience, "patience", 15*time.Second, "how long a request waits for an upstream if none takes it")
-	f.Float64Var(&o.slow, "slow", 4, "an upstream that begins its answers so many `times` later than others gets only single requests until it no longer does; 0: never")
+	f.Float64Var(&o.slow, "slow", 4, "an upstream that takes so many `times` as long as others to begin its answers, and more than 1s (3s if they are not streamed), gets only single requests until it no longer does; 0: never")
 	f.BoolVar(&o.prefix, "prefix", false, "place conversations where most of the prompt is cached, not by work alone")
 	f.Func("failover", "the `policy` for a conversation whose upstream is out: rebind it to the one that serves, or return to its own when that is back (default return)", func(s string) error {
 		switch s {

@@ -38,12 +38,13 @@
 //     about that client, model and path, and for all of -cooldown if it does not say;
 //   - any other 429, if it says for how long: about that model and path.
 //
-// An upstream that begins its answers far later than the others (-slow) gets only single
-// requests until it no longer does, and one that begins none at all is given up. (So an
-// answer that takes many times as long as usual, and at least eight seconds, may be asked
-// for twice.) An answer may take ten minutes to begin, and as long as it likes from then
-// on. But a client that stops sending its request is given up after a minute, and so is
-// whoever stops reading what it is sent, client or upstream.
+// An upstream that takes far longer than the others to begin its answers (-slow), and more than
+// a second, or three where they are not streamed, gets only single requests until it no longer
+// does, and one that begins none at all is given up. (So an answer that takes many times as
+// long as usual, and at least eight seconds, may be asked for twice.) An answer may take ten
+// minutes to begin, and as long as it likes from then on. But a client that stops sending its
+// request is given up after a minute, and so is whoever stops reading what it is sent, client
+// or upstream.
 //
 // # Requests that fail
 //
