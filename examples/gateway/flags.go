@@ -71,7 +71,7 @@ func parse(args []string, stdout io.Writer) (options, error) {
 		}
 		return nil
 	})
-	f.BoolVar(&o.verbose, "v", false, "log every request")
+	f.BoolVar(&o.verbose, "v", false, "log every request that is passed on")
 	f.BoolVar(&o.demo, "demo", false, "replay requests of real clients against fake upstreams and show what is saved")
 	switch err := f.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
