@@ -77,7 +77,9 @@ const (
 //   - the response in the path of GET /v1/responses/{id} and its like: conversations,
 //     threads and sessions of agents, agents and what they have, batches, containers,
 //     skills, vector and file search stores, files, cached contents and videos that are
-//     being made; and the session of an agent of Bedrock;
+//     being made; and the session of an agent of Bedrock. What is in the path counts only
+//     if it looks like an id of these APIs: one of a response has an underscore, or is a
+//     UUID;
 //   - OpenAI's files that a vector store or a job of fine-tuning is made of;
 //   - in the messages, file_id, fileUri, the container_id of a call, the audio of an
 //     earlier answer, items of type item_reference, and, unless store is false,
