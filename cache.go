@@ -147,7 +147,8 @@ type Binding struct {
 	Aside bool
 
 	// State says that Target holds state which requests of the session may refer
-	// to, as Selection.Learn was told. The session has a binding of its own.
+	// to, as Selection.Learn was told. Unless the session is known by state alone, it has
+	// a binding of its own.
 	State bool
 }
 
