@@ -44,9 +44,10 @@ const (
 //     count;
 //   - a content that is one plain text block counts as that text;
 //   - everything else counts as it is written, white space and escapes included,
-//     since clients write what they repeat as they wrote it before. So does
-//     everything behind the first 65,536 members and blocks, plus one for each 32
-//     bytes, which hardly any conversation reaches.
+//     since clients write what they repeat as they wrote it before. And from some
+//     place on, so does all that is left: behind the first 65,536 members and
+//     blocks, and as many more as there were times 32 bytes up to there. Hardly any
+//     conversation reaches it.
 //
 // Neither the model nor [Request.Scope] is in the hash.
 //

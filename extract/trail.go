@@ -133,10 +133,11 @@ import (
 // neither a model nor a chat_history, which only Cohere on Bedrock takes. A body that
 // continues something on the server (previous_response_id and the like) does not show
 // its conversation, and has no trail. Nor has a prompt beside a history of another form,
-// a body in which nobody wrote anything, or one of more than 32,768 messages, blocks,
-// values, injected elements and texts that begin with '<', which count twice more; four
-// members of messages and blocks count as one. If a message has two roles, or a block two
-// types, either may count, and what is read again to find out counts again.
+// a body in which nobody wrote anything, or one of more parts than any conversation has:
+// 32,768 messages, blocks, values and injected elements together. Four members of messages
+// and blocks count as one of these, and a text that begins with '<' as three. If a message
+// has two roles, or a block two types, either may count, and what is read again to find out
+// counts again.
 //
 // Two conversations that begin alike, to the letter, are one until they part. A client
 // that sends only the last few messages, or rewrites early ones at every turn, has a new
