@@ -14,9 +14,9 @@ import (
 // "metadata.thread_id", and more (https://github.com/tidwall/gjson/blob/master/SYNTAX.md):
 // "a\.b" is one name, "meta.blob.@fromstr.sid" looks into a string that holds JSON. Only
 // a string that is an [ID] counts; "ticket.@tostr" makes one of a number. Of several
-// members of one name the last counts or, behind the plain names that a path begins with,
-// the first. One walk of the body serves all built-in extractors and all paths, however many
-// a chain has. Behind that, each path with a dot in it looks through the object that its first
+// members of one name the last counts, but from the first index or special character of a path
+// on, the first. One walk of the body serves all built-in extractors and all paths, however
+// many a chain has. Behind that, each path with a dot in it looks through the object that its first
 // name leads to by itself, and finds nothing in one of 4,096 members or more. If the body has
 // more than 64 members that no built-in extractor knows, each path looks through the body, too.
 func Body(paths ...string) Extractor {

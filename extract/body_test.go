@@ -295,6 +295,7 @@ func TestBody(t *testing.T) {
 		{"duplicate outer key: the last one", []string{"chat.id"}, `{"chat":{"id":"a"},"chat":{"id":"c"}}`, "chat.id", "c"},
 		{"duplicate outer key: the last one has none", []string{"chat.id"}, `{"chat":{"id":"a"},"chat":{}}`, "", ""},
 		{"duplicate keys: the last one, then the first", []string{"chat.@this.id"}, `{"chat":{},"chat":{"id":"c","id":"a"}}`, "chat.@this.id", "c"},
+		{"duplicate keys: the last one, then the first in an array", []string{"chat.0.id"}, `{"chat":[],"chat":[{"id":"c","id":"a"}]}`, "chat.0.id", "c"},
 		{"escapes in names", []string{"chat", "talk"}, `{"t\u0061lk":"t","ch\u0061t":"c","n\u0061me":1}`, "chat", "c"},
 		{"escapes in names, the first of two", []string{"talk", "chat"}, `{"t\u0061lk":"t","ch\u0061t":"c","n\u0061me":1}`, "talk", "t"},
 		{"escapes in an inner name", []string{"chat.id"}, `{"chat":{"i\u0064":"c"}}`, "chat.id", "c"},
