@@ -58,10 +58,10 @@ type CostConfig[T any] struct {
 	//
 	// Above its bound, a target is given no new session as long as another candidate is
 	// below. It is also Overloaded, so that a Selector moves sessions away: only those
-	// that are known by their messages alone, at most one in half a minute, and each only
-	// to a target that stays below its own bound with the whole prompt uncached. Moving
-	// causes work itself: mostly a few percent of all work at 1.25, and several times as
-	// much at 1.05.
+	// that are known by their messages alone, from each target at most one in half a minute,
+	// and each only to a target that stays below its own bound with the whole prompt
+	// uncached. Moving causes work itself: mostly a few percent of all work at 1.25, and
+	// several times as much at 1.05.
 	MaxShare float64
 }
 
