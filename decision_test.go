@@ -375,6 +375,24 @@ func TestLearnWithoutASession(t *testing.T) {
 	require.Equal(t, "b", ask("mine"))
 }
 
+// All state that a request without a session has made is of one session.
+func TestLearnMoreWithoutASession(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
+	choice := mustSelect(t, s, nil, "a")
+	for _, id := range []string{"resp_1", "msg_1", "resp_1", "conv_1"} {
+		choice.Learn(id)
+	}
+	choice.Done(affinity.Outcome{Result: affinity.Served})
+	choice.Learn("file-1") // late
+	first := mustSelect(t, s, body(`{"input":"x","previous_response_id":"resp_1"}`), "a").Session
+	require.NotZero(t, first)
+	for _, id := range []string{"msg_1", "conv_1", "file-1"} {
+		require.Equal(t, first, mustSelect(t, s, body(`{"input":"x","previous_response_id":"`+id+`"}`), "a").Session)
+	}
+	require.Equal(t, 4, s.InvalidateSession(first))
+}
+
 // Digests differ from one process, or Cache, to the next.
 func TestDigestsAreKeyed(t *testing.T) {
 	t.Parallel()

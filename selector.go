@@ -1491,7 +1491,11 @@ func (s *Selector[T]) learn(sel *Selection[T], id string) {
 	c := s.cache
 	key := c.stateKey(sel.within, id)
 	session := sel.Session
-	if session == 0 {
+	switch {
+	case session != 0:
+	case sel.learning.Load() >= learnedLeased: // all state of the request is of one session
+		session = sel.learned.key.digest(scopeOf(sel.within))
+	default:
 		session = key.digest(scopeOf(sel.within))
 	}
 	life := s.lifetime(&extract.Session{Source: "state", ID: id})
@@ -1517,8 +1521,8 @@ type learned struct {
 	life int64
 }
 
-// The states of Selection.learning, in order. Selection.learned may be read by whoever
-// has gone from learnedLeased to learnedEnded.
+// The states of Selection.learning, in order. Selection.learned may be read from
+// learnedLeased on, and stays as it is.
 const (
 	notLearned    uint32 = iota
 	learning             // a call of Learn is about to set Selection.learned
