@@ -253,7 +253,7 @@ type Decision struct {
 	Session Digest
 
 	// Conversations estimates how many conversations share the id in the request, if that
-	// id is Conventional; else it is 0. Up to a hundred it is mostly within a fifth of their
+	// id is Conventional; else it is 0. Up to a hundred it is mostly within a quarter of their
 	// number; it is never above 384. More than a few mean that the id names no
 	// conversation: the client sends it in all of them. They all go to one target; but
 	// if the estimate is above 64, and extract.Trail is in the Chain, each is known by its
