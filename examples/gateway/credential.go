@@ -61,7 +61,7 @@ func authorize(r *http.Request, key string) {
 func withhold(answer http.Header, client *http.Request, key string) {
 	mine, has := "", false // once, since both may have many
 	mapKeys(client.URL.RawQuery, func(v string) string { mine, has = v, true; return v })
-	for _, name := range []string{"Location", "Content-Location", "X-Goog-Upload-Url"} { // the last is Gemini's, of resumable uploads
+	for _, name := range []string{"Location", "Content-Location", "X-Goog-Upload-Url", "X-Goog-Upload-Control-Url"} { // the last two are Gemini's, of resumable uploads
 		for i, location := range answer[name] {
 			_, query, _ := strings.Cut(location, "?")
 			query, _, _ = strings.Cut(query, "#")

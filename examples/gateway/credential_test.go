@@ -128,11 +128,13 @@ func TestKeysInRedirects(t *testing.T) {
 		w.Header().Set("Location", "/x?"+req.URL.RawQuery+"#top")
 		w.Header().Set("Content-Location", "/y?"+req.URL.RawQuery)
 		w.Header().Set("X-Goog-Upload-Url", "https://h/upload?"+req.URL.RawQuery+"&upload_id=1")
+		w.Header().Set("X-Goog-Upload-Control-Url", "https://h/upload?"+req.URL.RawQuery+"&upload_id=1")
 	})
 	h := r.do("POST", "/upload/v1beta/files?key=mine", "{}").Header
 	require.Equal(t, "/x?key=mine#top", h.Get("Location"))
 	require.Equal(t, "/y?key=mine", h.Get("Content-Location"))
 	require.Equal(t, "https://h/upload?key=mine&upload_id=1", h.Get("X-Goog-Upload-Url"))
+	require.Equal(t, "https://h/upload?key=mine&upload_id=1", h.Get("X-Goog-Upload-Control-Url"))
 	// A key of something else is not ours to change, nor what has none.
 	r.backends[0].answers(302, "Location", "/y")
 	require.Equal(t, "/y", r.do("GET", "/x?key=mine", "").Header.Get("Location"))
