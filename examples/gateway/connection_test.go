@@ -120,23 +120,36 @@ func TestEndOfAConnectionIsAnnounced(t *testing.T) {
 }
 
 // A client that does not deliver the rest of a body says nothing about the
-// upstream.
+// upstream, whether that has begun to answer or not.
 func TestClientBreaksOffItsBody(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, 2, func(o *options) { o.bodyLimit = 10 })
-	arrived := make(chan struct{}, 2)
-	r.all(func(_ http.ResponseWriter, req *http.Request) {
-		arrived <- struct{}{}
-		io.Copy(io.Discard, req.Body)
-	})
-	c, answer := r.dial("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n0123456789abcdef\r\n")
-	<-arrived
-	io.WriteString(c, "nonsense\r\n")
-	resp, err := http.ReadResponse(answer, nil)
-	require.NoError(t, err)
-	require.Equal(t, 400, resp.StatusCode)
-	require.Zero(t, r.failures())
-	require.EqualValues(t, 1, r.hits())
+	for begun, want := range map[bool]int{false: 400, true: 200} {
+		r := newRig(t, 2, func(o *options) { o.bodyLimit = 10 })
+		arrived := make(chan struct{}, 2)
+		r.all(func(w http.ResponseWriter, req *http.Request) {
+			if begun {
+				http.NewResponseController(w).EnableFullDuplex()
+				io.WriteString(w, "begun")
+				w.(http.Flusher).Flush()
+			}
+			arrived <- struct{}{}
+			io.Copy(io.Discard, req.Body)
+		})
+		c, answer := r.dial("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n0123456789abcdef\r\n")
+		<-arrived
+		if begun {
+			_, err := answer.Peek(1)
+			require.NoError(t, err)
+		}
+		io.WriteString(c, "nonsense\r\n")
+		resp, err := http.ReadResponse(answer, nil)
+		require.NoError(t, err)
+		require.Equal(t, want, resp.StatusCode)
+		io.Copy(io.Discard, resp.Body)
+		r.settle()
+		require.Zero(t, r.failures())
+		require.EqualValues(t, 1, r.hits())
+	}
 }
 
 // A kept-alive connection that the upstream closes as the request goes out is

@@ -39,7 +39,7 @@ func (g *gateway) follow(ctx context.Context, resp *http.Response, x *exchange) 
 		o := outcome
 		o.Usage = body.reading.usage()
 		switch {
-		case ctx.Err() != nil: // the client left: that says nothing
+		case ctx.Err() != nil || x.upload.broken(): // the client left, or sends nonsense: that says nothing
 			g.neutral(x, o.Usage)
 		case err != nil:
 			o.Result = affinity.TransientFailure
