@@ -433,6 +433,23 @@ func TestHalfAnUpgradeIsClosed(t *testing.T) {
 	require.Zero(t, r.failures())
 }
 
+// An upstream that resets the connection when the client has left has not failed.
+func TestUpgradeIsLeft(t *testing.T) {
+	t.Parallel()
+	address := listen(t, func(c net.Conn) {
+		if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+			io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+			io.Copy(io.Discard, c)
+			c.(*net.TCPConn).SetLinger(0)
+		}
+	})
+	r := newRig(t, 1, func(o *options) { o.upstreams[0].url = address })
+	c, _ := r.upgrade("echo")
+	c.Close()
+	r.settle()
+	require.Zero(t, r.failures())
+}
+
 // An upstream that speaks HTTP/2 is sent requests over that, and WebSockets and their like
 // over HTTP/1.1, without which there are none.
 func TestUpgradesBesideHTTP2(t *testing.T) {

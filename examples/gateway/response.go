@@ -157,6 +157,13 @@ func (f *followed) Close() error {
 	return f.ReadCloser.Close()
 }
 
+// CloseWrite tells the end, too: what becomes of a connection that the client has left says
+// nothing.
+func (f *followed) CloseWrite() error {
+	f.finish(nil)
+	return f.oneWay.CloseWrite()
+}
+
 func (f *followed) finish(err error) {
 	f.once.Do(func() {
 		if err == io.EOF {
