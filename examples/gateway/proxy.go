@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	stdlog "log"
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
@@ -58,7 +59,7 @@ func newGateway(o options, extractor extract.Extractor, log *slog.Logger, fallba
 		FlushInterval:  100 * time.Millisecond, // what is of known length; all else at once
 		BufferPool:     &buffers,
 		ErrorHandler:   g.fail,
-		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ErrorLog:       stdlog.New(io.Discard, "", 0), // it quotes what an upstream sends, and what broke off is told elsewhere
 	}
 	return g, nil
 }

@@ -559,6 +559,31 @@ func TestLogsNoSecrets(t *testing.T) {
 	require.NotContains(t, log, "secret")
 }
 
+// Nor is what an upstream sends in place of a trailer.
+func TestLogsNoTrailers(t *testing.T) {
+	t.Parallel()
+	begun := make(chan struct{})
+	address := listen(t, func(c net.Conn) {
+		if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegun\r\n")
+			<-begun
+			io.WriteString(c, "0\r\nsecret-prompt\r\n\r\n")
+		}
+	})
+	r := newRig(t, 1, func(o *options) { o.upstreams[0].url = address })
+	resp, err := r.client.Do(r.request("s"))
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	_, err = io.ReadFull(resp.Body, make([]byte, len("begun")))
+	require.NoError(t, err)
+	close(begun)
+	_, err = io.ReadAll(resp.Body)
+	require.Error(t, err)
+	r.settle()
+	require.Contains(t, r.log.String(), "broke off")
+	require.NotContains(t, r.log.String(), "secret")
+}
+
 // RFC 9110, 7.6.1: what Connection names is for the next one only.
 func TestHeadersNamedByConnection(t *testing.T) {
 	t.Parallel()
