@@ -110,6 +110,10 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		reply(w, http.StatusMethodNotAllowed, "method_not_allowed", r.Method+" is not passed on")
 		return
 	}
+	if r.URL.Opaque != "" { // it would be sent as it is, past the upstream's path, and by a proxy to whatever host it names
+		reply(w, http.StatusBadRequest, "bad_request", "the request's target is no path")
+		return
+	}
 	g.busy.Add(1)
 	defer g.busy.Done()
 	start := time.Now()

@@ -83,6 +83,18 @@ func TestBasePathIsJoined(t *testing.T) {
 	}
 }
 
+// What is no path is sent to nobody: x:http://h/y would go out as http://h/y, which is not below
+// the upstream's path, and leads elsewhere where HTTP_PROXY says who sends it on.
+func TestTargetsThatAreNoPath(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, func(o *options) { o.upstreams[0].url.Path = "/base" })
+	r.backends[0].does(func(w http.ResponseWriter, req *http.Request) { io.WriteString(w, req.RequestURI) })
+	for target, want := range map[string]string{"x:http://h/y": "HTTP/1.1 400 ", "x:y": "HTTP/1.1 400 ", "http://h/y": "/base/y", "x:/y": "/base/y"} {
+		require.Contains(t, r.raw("GET "+target+" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), want, target)
+	}
+	require.EqualValues(t, 2, r.hits())
+}
+
 func TestConversationsStay(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 4)
