@@ -3,12 +3,13 @@ package main
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// The headers in which the APIs take a credential. Some take it in the query, as
-// a parameter, and OpenAI among the protocols of a WebSocket.
+// The headers in which the APIs take a credential. OpenAI takes it among the protocols of a
+// WebSocket as well.
 var credentialHeaders = []string{"Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key"}
 
 const (
@@ -16,19 +17,34 @@ const (
 	protocolPrefix = "openai-insecure-api-key."
 )
 
+// The parameters of a query in which some take it, and the headers that mean the same. An
+// upstream gets its own key there: it may repeat a query in what the client gets, in an address
+// to go on at or, as Google does where there is nothing at an address, in the text.
+var credentialParameters = map[string]string{"key": "X-Goog-Api-Key", "access_token": "Authorization", "api-key": "Api-Key"}
+
+// credentialParameter returns the header and the value, as it is on the wire, of a part of a
+// query that holds a credential; if it holds none, there is no header.
+func credentialParameter(part string) (header, value string) {
+	name, value, _ := strings.Cut(part, "=")
+	plain, _ := url.QueryUnescape(name)
+	return credentialParameters[plain], value
+}
+
 // queryTenant is extract.Credential for the query, which an extract.Request lacks:
 // whose sessions the request can name.
 func queryTenant(rawQuery string) string {
 	var b []byte
-	mapKeys(rawQuery, func(v string) string {
-		b = append(append(strconv.AppendInt(b, int64(len(v)), 10), ':'), v...)
-		return v
-	})
+	for part := range strings.SplitSeq(rawQuery, "&") {
+		if header, v := credentialParameter(part); header != "" {
+			b = append(append(strconv.AppendInt(b, int64(len(v)), 10), ':'), v...)
+		}
+	}
 	return string(b)
 }
 
-// authorize puts key wherever the client put its credential, or if there is
-// none, where the API of that path wants it.
+// authorize puts key into the headers in which the client put its credential, or that mean
+// the same, or if there is none, where the API of that path wants it. The rest of the query stays
+// to the byte, which url.Values would not let it.
 func authorize(r *http.Request, key string) {
 	found := false
 	for _, name := range credentialHeaders {
@@ -47,32 +63,22 @@ func authorize(r *http.Request, key string) {
 		}
 		r.Header[protocolHeader][i] = strings.TrimSpace(string(protocols[1:]))
 	}
-	r.URL.RawQuery = mapKeys(r.URL.RawQuery, func(string) string {
-		found = true
-		return url.QueryEscape(key)
-	})
+	r.URL.RawQuery = strings.Join(slices.DeleteFunc(strings.Split(r.URL.RawQuery, "&"), func(part string) bool {
+		name, _ := credentialParameter(part)
+		if name != "" {
+			setCredential(r.Header, name, key)
+			found = true
+		}
+		return name != ""
+	}), "&")
 	if !found {
 		setCredential(r.Header, credentialHeader(r.URL.Path), key)
 	}
 }
 
-// withhold takes the key out of an answer that repeats what the request offered to
-// speak, or its query in an address, and puts in what the client had in that place.
+// withhold takes the key out of an answer that repeats what the request offered to speak, and
+// puts in what the client had in that place.
 func withhold(answer http.Header, client *http.Request, key string) {
-	mine, has := "", false // once, since both may have many
-	mapKeys(client.URL.RawQuery, func(v string) string { mine, has = v, true; return v })
-	for _, name := range []string{"Location", "Content-Location", "X-Goog-Upload-Url", "X-Goog-Upload-Control-Url"} { // the last two are Gemini's, of resumable uploads
-		for i, location := range answer[name] {
-			_, query, _ := strings.Cut(location, "?")
-			query, _, _ = strings.Cut(query, "#")
-			answer[name][i] = strings.Replace(location, "?"+query, "?"+mapKeys(query, func(v string) string {
-				if plain, _ := url.QueryUnescape(v); has && plain == key {
-					return mine
-				}
-				return v
-			}), 1)
-		}
-	}
 	var offered string
 	for p := range strings.SplitSeq(strings.Join(client.Header[protocolHeader], ","), ",") {
 		if p = strings.TrimSpace(p); strings.HasPrefix(p, protocolPrefix) {
@@ -104,27 +110,4 @@ func credentialHeader(path string) string {
 		return "X-Goog-Api-Key"
 	}
 	return "Authorization"
-}
-
-// mapKeys replaces the value of every parameter that holds a key by what f returns
-// for it, both as they are on the wire. The rest of the query stays to the byte,
-// which url.Values would not let it.
-func mapKeys(rawQuery string, f func(string) string) string {
-	var mapped []byte // what stands before from
-	from, at := 0, 0
-	for pair := range strings.SplitSeq(rawQuery, "&") {
-		name, value, _ := strings.Cut(pair, "=")
-		plain, _ := url.QueryUnescape(name)
-		switch plain {
-		case "key", "access_token", "api-key": // Google, Google and Azure
-			mapped = append(mapped, rawQuery[from:at]...)
-			mapped = append(append(append(mapped, name...), '='), f(value)...)
-			from = at + len(pair)
-		}
-		at += len(pair) + len("&")
-	}
-	if mapped == nil {
-		return rawQuery
-	}
-	return string(append(mapped, rawQuery[from:]...))
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -11,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The upstream gets its own credential wherever the client had one, and the
-// client's never.
+// The upstream gets its own credential in the header in which the client had one, or which
+// means the same, and the client's never.
 func TestUpstreamCredentials(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 1, func(o *options) { o.upstreams[0].key = "their/s" })
@@ -31,12 +30,12 @@ func TestUpstreamCredentials(t *testing.T) {
 		{"/v1/messages", []string{"Authorization", "Bearer mine", "X-Api-Key", "mine"}, "Authorization: Bearer their/s X-Api-Key: their/s", ""},
 		{"/v1beta/models/m:generateContent", []string{"X-Goog-Api-Key", "mine"}, "X-Goog-Api-Key: their/s", ""},
 		{"/openai/deployments/d", []string{"Api-Key", "mine"}, "Api-Key: their/s", ""},
-		{"/v1beta/models/m:generateContent?b=%20x&key=mine&a", nil, "", "b=%20x&key=their%2Fs&a"},
-		{"/v1beta/models/m:generateContent?k%65y=mine;x&key=mine", nil, "", "k%65y=their%2Fs&key=their%2Fs"},
-		{"/v1beta/models/m:generateContent?key=mine", []string{"X-Goog-Api-Key", "mine"}, "X-Goog-Api-Key: their/s", "key=their%2Fs"},
+		{"/v1beta/models/m:generateContent?b=%20x&key=mine&a", nil, "X-Goog-Api-Key: their/s", "b=%20x&a"},
+		{"/v1beta/models/m:generateContent?k%65y=mine;x&key=mine", nil, "X-Goog-Api-Key: their/s", ""},
+		{"/v1beta/models/m:generateContent?key=mine", []string{"X-Goog-Api-Key", "mine"}, "X-Goog-Api-Key: their/s", ""},
 
-		{"/v1beta/models/m:generateContent?access_token=mine", nil, "", "access_token=their%2Fs"},
-		{"/openai/realtime?api-key=mine&deployment=d", nil, "", "api-key=their%2Fs&deployment=d"},
+		{"/v1beta/models/m:generateContent?access_token=mine", nil, "Authorization: Bearer their/s", ""},
+		{"/openai/realtime?api-key=mine&deployment=d", nil, "Api-Key: their/s", "deployment=d"},
 		{"/v1/realtime", []string{"Sec-WebSocket-Protocol", "realtime, openai-insecure-api-key.mine,v1"}, "Sec-Websocket-Protocol: realtime, openai-insecure-api-key.their/s,v1", ""},
 		{"/v1/realtime", []string{"Sec-WebSocket-Protocol", "openai-insecure-api-key.mine", "Sec-WebSocket-Protocol", "realtime"}, "Sec-Websocket-Protocol: openai-insecure-api-key.their/s Sec-Websocket-Protocol: realtime", ""},
 
@@ -112,46 +111,32 @@ func TestKeysAreWithheld(t *testing.T) {
 	require.Contains(t, r.raw("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), "405")
 }
 
-// An upstream that sends a client elsewhere repeats the query, not with its own key.
-func TestKeysInRedirects(t *testing.T) {
+// An upstream that repeats an address, such as Google where there is nothing, or one that sends
+// a client elsewhere, repeats no key of its own. The rest of the query it gets as it is.
+func TestKeysInAddresses(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 1, func(o *options) { o.upstreams[0].key = "their/s" })
 	r.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	r.backends[0].does(func(w http.ResponseWriter, req *http.Request) {
-		w.Header().Set("Location", req.URL.Path+"/?"+req.URL.RawQuery)
-		w.WriteHeader(http.StatusTemporaryRedirect)
+		w.Header().Set("Location", req.RequestURI)
+		w.WriteHeader(http.StatusNotFound)
+		fmt.Fprintf(w, "The requested URL %s was not found on this server.", req.RequestURI)
 	})
-	for _, query := range []string{"?", "?a;b=%20", "?key=mine", "?a&key=mine%2F&b", "?access_token=mine", "?url=https://h/?key=x"} {
-		require.Equal(t, "/v1beta/models/"+query, r.do("GET", "/v1beta/models"+query, "").Header.Get("Location"))
+	for query, want := range map[string]string{
+		"?": "?", "?a;b=%20": "?a;b=%20", "?key=mine": "", "?a&key=mine%2F&b": "?a&b", "?access_token=mine": "",
+		"?&&key=mine&": "?&&", "?url=https://h/?key=x": "?url=https://h/?key=x",
+	} {
+		resp := r.do("GET", "/v1beta/models"+query, "")
+		require.Equal(t, "/v1beta/models"+want, resp.Header.Get("Location"))
+		require.Equal(t, "The requested URL /v1beta/models"+want+" was not found on this server.", resp.text)
 	}
-	r.backends[0].does(func(w http.ResponseWriter, req *http.Request) {
-		w.Header().Set("Location", "/x?"+req.URL.RawQuery+"#top")
-		w.Header().Set("Content-Location", "/y?"+req.URL.RawQuery)
-		w.Header().Set("X-Goog-Upload-Url", "https://h/upload?"+req.URL.RawQuery+"&upload_id=1")
-		w.Header().Set("X-Goog-Upload-Control-Url", "https://h/upload?"+req.URL.RawQuery+"&upload_id=1")
-	})
-	h := r.do("POST", "/upload/v1beta/files?key=mine", "{}").Header
-	require.Equal(t, "/x?key=mine#top", h.Get("Location"))
-	require.Equal(t, "/y?key=mine", h.Get("Content-Location"))
-	require.Equal(t, "https://h/upload?key=mine&upload_id=1", h.Get("X-Goog-Upload-Url"))
-	require.Equal(t, "https://h/upload?key=mine&upload_id=1", h.Get("X-Goog-Upload-Control-Url"))
-	// A key of something else is not ours to change, nor what has none.
-	r.backends[0].answers(302, "Location", "/y")
-	require.Equal(t, "/y", r.do("GET", "/x?key=mine", "").Header.Get("Location"))
+	// A key of something else is not ours to change.
 	r.backends[0].answers(302, "Location", "https://files.example/f?key=f-1")
 	require.Equal(t, "https://files.example/f?key=f-1", r.do("GET", "/v1/files/f?key=mine", "").Header.Get("Location"))
 }
 
-// A query of many parts takes no memory, and what a client has many of is gone through once,
-// however often an answer repeats it. (A name that is escaped takes an allocation each time.)
-func TestManyKeys(t *testing.T) {
+// A query of many parts takes no memory.
+func TestManyParts(t *testing.T) {
 	many := strings.Repeat("a&", 1000)
 	require.Zero(t, testing.AllocsPerRun(5, func() { queryTenant(many) }))
-	mine := strings.Repeat("k%65y=mine&", 100)
-	client := &http.Request{Header: http.Header{}, URL: &url.URL{RawQuery: mine}}
-	require.Less(t, testing.AllocsPerRun(5, func() {
-		answer := http.Header{"Location": {"/x?" + strings.Repeat("k%65y=theirs&", 100)}}
-		withhold(answer, client, "theirs")
-		require.Equal(t, "/x?"+mine, answer.Get("Location"))
-	}), 500.0)
 }

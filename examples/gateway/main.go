@@ -67,7 +67,7 @@
 // # Credentials
 //
 // With key-env=NAME the upstream gets the credential in that environment
-// variable, and with key-file=FILE that in the file, wherever the client put its own,
+// variable, and with key-file=FILE that in the file, in a header in place of the client's own,
 // which goes no further. The gateway does not authenticate clients: whoever can reach -listen
 // (on 127.0.0.1, any web page in a browser of that machine) spends what such keys pay for.
 //
@@ -178,8 +178,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 // newServer sets no limit to how long a request may take, since prompts are long, and
 // streams longer. But a client that stops in the middle of a request is given up, and
 // by a listener one that stops in the middle of its answer. A header may be many times as
-// long as clients send, but not a megabyte: with our keys in place of a client's, a query
-// may become thirty times as long.
+// long as clients send, but not a megabyte: with our keys in place of a client's, it may
+// become several times as long.
 func newServer(addr string, h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Addr:              addr,
