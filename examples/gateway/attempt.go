@@ -130,7 +130,7 @@ func (g *gateway) ask(out *http.Request, x *exchange, w *watchdog) (*http.Respon
 		send = g.fresh
 	}
 	resp, err := send.RoundTrip(req)
-	if err != nil && (reused || context.Cause(once) == errTurnedAway) && w.ctx.Err() == nil && !timedOut(err) {
+	if err != nil && (reused || err == errTurnedAway || context.Cause(once) == errTurnedAway) && w.ctx.Err() == nil && !timedOut(err) {
 		// The upstream may have closed a kept-alive connection just as it was used
 		// again. Then it is well, and its sessions must not move for that. Once, and
 		// on a new connection: it may be the request that makes it hang up.
@@ -149,7 +149,8 @@ func (g *gateway) ask(out *http.Request, x *exchange, w *watchdog) (*http.Respon
 
 // errTurnedAway ends what package http does where a request is refused over HTTP/2 before it is
 // looked at: it would ask again, up to seven times and for a minute. Over HTTP/2, what is
-// cancelled as it gets its connection is not sent.
+// cancelled as it gets its connection is not sent. It also ends what package http does where a
+// request that has an Idempotency-Key is hung up on: it would send it by every connection there is.
 var errTurnedAway = errors.New("turns requests away")
 
 // errStatus is for answers that are not valid.

@@ -192,35 +192,37 @@ func TestStaleConnection(t *testing.T) {
 // kept-alive connection that there is.
 func TestHangsUpOnEveryConnection(t *testing.T) {
 	t.Parallel()
-	const connections = 20
-	var arrived sync.WaitGroup
-	arrived.Add(connections)
-	var sent atomic.Int64
-	address := listen(t, func(c net.Conn) {
-		for b := bufio.NewReader(c); ; {
-			req, err := http.ReadRequest(b)
-			if err != nil {
-				return
+	for _, header := range [][]string{nil, {"Idempotency-Key", "k"}} {
+		const connections = 20
+		var arrived sync.WaitGroup
+		arrived.Add(connections)
+		var sent atomic.Int64
+		address := listen(t, func(c net.Conn) {
+			for b := bufio.NewReader(c); ; {
+				req, err := http.ReadRequest(b)
+				if err != nil {
+					return
+				}
+				io.Copy(io.Discard, req.Body)
+				if req.URL.Path == "/bad" {
+					sent.Add(1)
+					return
+				}
+				arrived.Done()
+				arrived.Wait() // so that there is a connection for each
+				io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
 			}
-			io.Copy(io.Discard, req.Body)
-			if req.URL.Path == "/bad" {
-				sent.Add(1)
-				return
-			}
-			arrived.Done()
-			arrived.Wait() // so that there is a connection for each
-			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+		})
+		r := newRig(t, 1, func(o *options) { o.upstreams[0].url = address })
+		var wg sync.WaitGroup
+		for range connections {
+			wg.Go(func() { r.try("POST", "/good", strings.NewReader(`{}`)) })
 		}
-	})
-	r := newRig(t, 1, func(o *options) { o.upstreams[0].url = address })
-	var wg sync.WaitGroup
-	for range connections {
-		wg.Go(func() { r.try("POST", "/good", strings.NewReader(`{}`)) })
+		wg.Wait()
+		require.Equal(t, 502, r.do("POST", "/bad", `{}`, header...).StatusCode)
+		require.LessOrEqual(t, sent.Load(), int64(2))
+		require.EqualValues(t, 1, r.failures())
 	}
-	wg.Wait()
-	require.Equal(t, 502, r.do("POST", "/bad", `{}`).StatusCode)
-	require.LessOrEqual(t, sent.Load(), int64(2))
-	require.EqualValues(t, 1, r.failures())
 }
 
 // Who breaks off before there is a connection for the request cannot do so because of it.

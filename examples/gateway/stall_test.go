@@ -200,11 +200,7 @@ func TestUpstreamTakesNoMore(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, 2, func(t *testing.T, w *world) {
 				hangs := ""
-				w.g.send = rtFunc(func(r *http.Request) (*http.Response, error) {
-					if refuses && r.URL.Host == hangs {
-						take(r)
-						r.Body, _ = r.GetBody()
-					}
+				w.g.fresh = rtFunc(func(r *http.Request) (*http.Response, error) {
 					for p := make([]byte, 10); ; {
 						if _, err := r.Body.Read(p); err == io.EOF {
 							return w.RoundTrip(r)
@@ -217,6 +213,14 @@ func TestUpstreamTakesNoMore(t *testing.T) {
 						}
 						<-time.After(stalled - time.Second)
 					}
+				})
+				w.g.send = rtFunc(func(r *http.Request) (*http.Response, error) {
+					if refuses && r.URL.Host == hangs {
+						take(r)
+						_, err := r.GetBody()
+						return nil, err
+					}
+					return w.g.fresh.RoundTrip(r)
 				})
 				ctx, leave := context.WithTimeout(t.Context(), time.Hour)
 				defer leave()

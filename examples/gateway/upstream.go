@@ -41,15 +41,12 @@ func (u *upstream) request(ctx context.Context, out *http.Request, stall *time.T
 	case out.Body == nil || out.Body == http.NoBody:
 		return r, nil
 	case out.GetBody != nil:
-		r.GetBody = func() (io.ReadCloser, error) {
-			body, err := out.GetBody()
-			if stall != nil {
-				stall.Reset(stalled)
-				body = taken{body, stall}
-			}
-			return body, err
+		r.Body, _ = out.GetBody() // from memory: it cannot fail
+		if stall != nil {
+			stall.Reset(stalled)
+			r.Body = taken{r.Body, stall}
 		}
-		r.Body, _ = r.GetBody() // from memory: it cannot fail
+		r.GetBody = func() (io.ReadCloser, error) { return nil, errTurnedAway }
 		return r, nil
 	}
 	body := &upload{from: out.Body}
