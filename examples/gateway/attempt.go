@@ -140,6 +140,9 @@ func (g *gateway) ask(out *http.Request, x *exchange, w *watchdog) (*http.Respon
 	if gaveUp := context.Cause(w.ctx); err != nil && gaveUp != nil {
 		err, x.reached = gaveUp, false // over HTTP/2, it does not say so itself
 	}
+	if err == nil && resp.StatusCode == http.StatusNotModified {
+		resp.Body = http.NoBody // over HTTP/2, package http misses what its Content-Length says is elsewhere
+	}
 	if err == nil && !valid(resp, out) {
 		resp.Body.Close()
 		return nil, errStatus

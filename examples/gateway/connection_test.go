@@ -466,6 +466,18 @@ func TestTurnedAway(t *testing.T) {
 	}
 }
 
+// What has not been modified may say how long it is, also over HTTP/2.
+func TestNotModified(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1)
+	r.overTLS(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "5")
+		w.WriteHeader(http.StatusNotModified)
+	}, withHTTP2)
+	require.Equal(t, http.StatusNotModified, r.do("GET", "/v1/models", "", "If-None-Match", `"x"`).StatusCode)
+	require.Zero(t, r.failures())
+}
+
 type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
