@@ -90,13 +90,15 @@ func (g *gateway) await(ctx context.Context, f *followed, until beginning) error
 }
 
 // holdable returns how much of a successful response its client can do without
-// for a while: all of one that is of no use in part.
+// for a while: all of one that is of no use in part, as application/json is, and
+// application/jsonl and application/json-seq are not.
 func (x *exchange) holdable(resp *http.Response) beginning {
 	kind := resp.Header.Get("Content-Type")
+	media, _, _ := strings.Cut(kind, ";")
 	switch {
 	case strings.HasPrefix(kind, "text/event-stream") && !encoded(resp.Header): // else where an event ends does not show
 		return anEvent
-	case strings.HasPrefix(kind, "application/json") && (resp.ContentLength > 0 || x.asks() == whole):
+	case strings.TrimSpace(media) == "application/json" && (resp.ContentLength > 0 || x.asks() == whole):
 		return allOfIt
 	}
 	return anything

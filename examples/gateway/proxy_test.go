@@ -200,6 +200,7 @@ func TestStreamsAreNotHeldBack(t *testing.T) {
 	for name, header := range map[string][]string{
 		"events":          {"Content-Type", "text/event-stream"},
 		"lines":           {"Content-Type", "application/x-ndjson"},
+		"lines of JSON":   {"Content-Type", "application/jsonl; charset=utf-8"},
 		"of known length": {"Content-Type", "application/x-ndjson", "Content-Length", "45"},
 	} {
 		t.Run(name, func(t *testing.T) {
