@@ -183,10 +183,18 @@ func TestGlance(t *testing.T) {
 		r, w := io.Pipe()
 		start := time.Now()
 		go io.WriteString(w, "half")
-		said, ok := glance(&http.Response{Body: r})
-		require.Equal(t, "half", string(said))
+		resp := &http.Response{Body: r}
+		said, ok := glance(resp)
+		require.Empty(t, said)
 		require.False(t, ok)
 		require.Equal(t, keptSoon, time.Since(start))
+		go func() {
+			io.WriteString(w, " and half")
+			w.Close()
+		}()
+		all, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.Equal(t, "half and half", string(all))
 	})
 }
 

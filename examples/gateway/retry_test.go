@@ -412,3 +412,24 @@ func TestGeminiDeniesAnOwnKey(t *testing.T) {
 		require.Equal(t, map[int]int{200: 1, 400: 2}[tt.want], r.in(), name)
 	}
 }
+
+// An answer of 400 that takes its time is the client's all the same, though it might have been a
+// denial of the upstream's own key.
+func TestSlowBadRequest(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		w.let("a", func() (*http.Response, error) {
+			from, to := io.Pipe()
+			go func() {
+				defer to.Close()
+				io.WriteString(to, "{")
+				<-time.After(2 * keptSoon)
+				io.WriteString(to, "}")
+			}()
+			return &http.Response{StatusCode: http.StatusBadRequest, Header: http.Header{}, ContentLength: -1, Body: from}, nil
+		})
+		rec := w.ask("POST", "/v1beta/models/m:generateContent", "{}")
+		require.Equal(t, http.StatusBadRequest, rec.Code)
+		require.Equal(t, "{}", rec.Body.String())
+		require.Zero(t, w.g.status().Upstreams[0].Failures)
+	}, func(o *options) { o.upstreams[0].key = "k" })
+}
