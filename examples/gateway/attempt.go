@@ -141,7 +141,8 @@ func (g *gateway) ask(out *http.Request, x *exchange, w *watchdog) (*http.Respon
 		err, x.reached = gaveUp, false // over HTTP/2, it does not say so itself
 	}
 	if err == nil && resp.StatusCode == http.StatusNotModified {
-		resp.Body = http.NoBody // over HTTP/2, package http misses what its Content-Length says is elsewhere
+		resp.Body.Close() // over HTTP/2, package http misses what its Content-Length says is elsewhere
+		resp.Body = http.NoBody
 	}
 	if err == nil && !valid(resp, out) {
 		resp.Body.Close()
