@@ -1502,23 +1502,40 @@ func (s *Selector[T]) learn(sel *Selection[T], id string) {
 	first := sel.learning.CompareAndSwap(notLearned, learning)
 	now := c.now()
 	raise(&c.learned)
-	l, _ := c.bind(key, table.Any, sel.ID, uint64(session|stateBit), now, now+life, first)
+	found, leased := c.note(key, sel.ID, uint64(session|stateBit), now, life, first)
 	if !first {
 		return
 	}
-	sel.learned = &learned{l.Found, key, life}
+	sel.learned = &learned{found, key, life, leased}
 	sel.learning.Store(learnedLeased)
 	if sel.done.Load() { // too early for endLearned to find it, or on the way here
 		sel.endLearned(false)
 	}
 }
 
+// note binds key to target, with a lease if asked to, and reports whether there is one. If it
+// is bound so already, that is a use of the record: an id may be told again, as each event of a
+// response tells its own, and another record in its place would be without the leases on it.
+func (c *Cache) note(key Key, target string, mark uint64, now, ttl int64, lease bool) (table.Found, bool) {
+	l, _ := c.lookup(key, now)
+	for done := false; !done; {
+		if l.target != nil && l.target.Name == target && l.Mark() == mark {
+			if expires, leased := c.table.Touch(key.k, l.Found, now+ttl, 0, lease); expires != 0 {
+				return l.Found, leased
+			}
+		}
+		l, done = c.bind(key, l.Stamp(), target, mark, now, now+ttl, lease)
+	}
+	return l.Found, lease
+}
+
 // learned is the record of the id that a Selection has learned first. It has a lease until
 // Done, as the binding does.
 type learned struct {
 	table.Found
-	key  Key
-	life int64
+	key    Key
+	life   int64
+	leased bool
 }
 
 // The states of Selection.learning, in order. Selection.learned may be read from
@@ -1540,7 +1557,7 @@ func (sel *Selection[T]) endLearned(served bool) {
 	if served {
 		ttl = sel.learned.life
 	}
-	sel.selector.cache.end(sel.learned.key, sel.learned.Found, true, ttl)
+	sel.selector.cache.end(sel.learned.key, sel.learned.Found, sel.learned.leased, ttl)
 }
 
 // -- For operators --

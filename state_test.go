@@ -471,6 +471,45 @@ func TestStateLearnedDuringALongStream(t *testing.T) {
 	}
 }
 
+// Each event of a response tells its id, and so may each turn of a conversation: what is learned
+// again is kept until Done as well, and lives on from there.
+func TestStateThatIsLearnedAgain(t *testing.T) {
+	t.Parallel()
+	for name, again := range map[string]func(s *affinity.Selector[string], sel *affinity.Selection[string]){
+		"by the same request": func(_ *affinity.Selector[string], sel *affinity.Selection[string]) { sel.Learn("resp_1") },
+		"by another of the session": func(s *affinity.Selector[string], _ *affinity.Selection[string]) {
+			other := mustSelect(t, s, session("s"), "b")
+			other.Learn("resp_1")
+			other.Done(affinity.Outcome{})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newSelector(t, affinity.Config[string]{TTL: time.Minute, Fallback: balance.FillFirst[string]()})
+				known := func() bool {
+					_, ok := s.Peek(body(`{"previous_response_id":"resp_1"}`))
+					return ok
+				}
+				sel := mustSelect(t, s, session("s"), "b")
+				sel.Learn("resp_1")
+				elapse(time.Second)
+				again(s, sel)
+				elapse(10 * time.Minute)
+				require.True(t, known(), "the answer streams")
+				sel.Done(affinity.Outcome{Result: affinity.Served})
+				for _, b := range s.Cache().All() {
+					require.Zero(t, b.Active)
+				}
+				elapse(time.Minute - time.Nanosecond)
+				require.True(t, known())
+				elapse(time.Nanosecond)
+				require.False(t, known())
+			})
+		})
+	}
+}
+
 // What is learned in passing takes no room from sessions that are in use.
 func TestLearnedStateCrowdsOutNobody(t *testing.T) {
 	long(t)
