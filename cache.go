@@ -326,10 +326,11 @@ func (k Key) aside() Key { return Key{table.Key{Hi: k.k.Hi, Lo: ^k.k.Lo}} }
 //
 // Under heavy load, and if the TTL is a second or more, Get trades precision for speed.
 // After a thousand calls in a row, each within 20 microseconds of the one before, one
-// reading of the clock serves for a millisecond, and not every use is written down. The
-// expiry of a binding may then lag behind its last use, by no more than the least of these: a
-// 64th of the TTL, a minute, and the time that it took to fill the last sixteenth of the
-// capacity or a part of that.
+// reading of the clock serves for a millisecond (for tens of them where all processors are
+// so busy that a timer is late), and not every use is written down. The expiry of a binding
+// may then lag behind its last use, by the age of that reading and no more than the least of
+// these: a 64th of the TTL, a minute, and the time that it took to fill the last sixteenth of
+// the capacity or a part of that.
 func (c *Cache) Get(k Key) (target string, ok bool) {
 	// In a large table, look-ups wait for memory. They overlap as long as a processor holds all
 	// instructions of Key and Get while it waits: some 300, where Zen 4 holds 320. A few more, and
