@@ -1396,3 +1396,41 @@ func TestInvalidateOnADetour(t *testing.T) {
 		}
 	}
 }
+
+// A session that another request has placed while the fallback was asked, at a target that is
+// not among the candidates, moves on from there: that is its home or where it was before.
+func TestPlacedElsewhereWhileTheFallbackChose(t *testing.T) {
+	t.Parallel()
+	for policy, p := range policies {
+		for kind, turn := range conversations {
+			t.Run(policy+" "+kind, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					gate := map[string]chan error{"x": make(chan error), "d": make(chan error), "c": make(chan error)}
+					s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: affinity.PickerFunc[string](
+						func(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
+							return candidates[0], <-gate[candidates[0]]
+						})})
+					reasons := map[string]affinity.Reason{}
+					for _, c := range []string{"x", "d", "c"} { // the last two wait for the first, which fails
+						go func() {
+							sel, _ := s.Select(t.Context(), turn(1, 1), []string{c})
+							sel.Done(served)
+							reasons[c] = sel.Reason
+						}()
+						synctest.Wait()
+					}
+					gate["x"] <- errors.New("no")
+					synctest.Wait()
+					for _, c := range []string{"d", "c"} {
+						elapse(time.Second)
+						gate[c] <- nil
+						synctest.Wait()
+					}
+					require.Equal(t, map[string]affinity.Reason{"x": 0, "d": affinity.ReasonNew, "c": affinity.ReasonFailover}, reasons)
+					require.Equal(t, "d", mustSelect(t, s, turn(1, 1), "a", "d").Target, "rather than a third target")
+				})
+			})
+		}
+	}
+}

@@ -780,7 +780,7 @@ func (s *Selector[T]) place(ctx context.Context, q *query, candidates []T, sel *
 	done, first := s.flights.Join(q.key.k)
 	if first {
 		defer s.flights.Leave(q.key.k) // also when the fallback panics
-		return s.settle(ctx, q, candidates, sel)
+		return s.settle(ctx, q, candidates, nobody, sel)
 	}
 	select {
 	case <-done:
@@ -790,7 +790,7 @@ func (s *Selector[T]) place(ctx context.Context, q *query, candidates []T, sel *
 	// If the first one failed, or its target is not among our candidates, we do not
 	// queue up again: a fallback that fails slowly would be asked by one after another.
 	q.now = s.cache.now()
-	return s.settle(ctx, q, candidates, sel)
+	return s.settle(ctx, q, candidates, nobody, sel)
 }
 
 // placeSideCall sends a side call where its session would go, and stores nothing.
@@ -819,20 +819,31 @@ func (s *Selector[T]) placeSideCall(ctx context.Context, q *query, candidates []
 }
 
 // settle decides where the session goes, has it bound there and makes the Selection.
-// Requests that waited for another one find the binding that it has made.
-func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel *Selection[T]) error {
+// Requests that waited for another one find the binding that it has made. If the fallback has
+// been asked already, chosen is what it said, and else nobody.
+func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, chosen pick, sel *Selection[T]) error {
 	var st standing
 	v, err := s.weigh(q, candidates, &st)
 	if err != nil {
+		s.refund(&chosen)
 		return err
 	}
 	goesOn := st.own && v.i >= 0 && v.i == st.home // where it is, with the record that it has
-	if v.i < 0 {
+	asks := v.i < 0 && chosen.i < 0
+	switch {
+	case asks:
 		if v.pick, err = s.askFallback(ctx, q.req, candidates, v.except); err != nil {
 			return err
 		}
+	case v.i < 0:
+		v.pick = chosen
+	default:
+		s.refund(&chosen)
 	}
 	q.now = s.cache.now() // the fallback may have taken long; and what is bound is to be exact
+	if asks && !st.own && s.placedElsewhere(q, candidates) {
+		return s.settle(ctx, q, candidates, v.pick, sel)
+	}
 	gone := false
 	if st.target != nil {
 		if _, ok := s.cache.lookup(st.key, q.now); !ok { // invalidated meanwhile
@@ -869,6 +880,14 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, sel 
 		sel.stayed = sel.stayed && sel.ID == st.target.Name
 	}
 	return nil
+}
+
+// placedElsewhere reports whether another request has placed the session of q at none of our
+// candidates while the fallback was asked. Then the session goes on from there: where it was is
+// its home or its second place.
+func (s *Selector[T]) placedElsewhere(q *query, candidates []T) bool {
+	l, ok := s.cache.lookup(q.key, q.now)
+	return ok && s.index(l.target, candidates) < 0
 }
 
 // weigh finds out what is known of the session of q, and returns where that has it go. st must
