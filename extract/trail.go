@@ -78,8 +78,8 @@ import (
 //   - answers, thinking, tool calls and their results are left out, and so are ids,
 //     cache_control and the list of tools. But what stands for a compacted conversation
 //     counts: OpenAI's items, and Anthropic's blocks if no words come before them. And
-//     an answer that comes first, such as a summary or a greeting, goes with the system
-//     prompt if the first words come right after it;
+//     answers that come first, such as a summary or a greeting, go with the system
+//     prompt if the first words come right after them;
 //   - "x" and [{"type":"text","text":"x"}] are the same, and so is every way to escape,
 //     indent and order JSON; a system prompt is the same beside the messages and in
 //     front of them;
@@ -253,7 +253,7 @@ type trail struct {
 	}
 	answered bool   // a model has spoken
 	acted    bool   // a tool has since
-	greeting uint64 // what the message before said, if it was the first answer: see greet
+	greeting uint64 // what the messages before said, if they were the first answers: see greet
 
 	// The words, and what people attached to them.
 	texts      int32      // how many there were
