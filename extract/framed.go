@@ -33,7 +33,7 @@ const maxFramed = 5
 // the line behind a label such as "Question:" in how the text opens, and in how it ends.
 // A line behind all of it that says who is to speak is none of these.
 func (t *trail) framed(f func(asked uint64, bytes int)) {
-	if st := t.steps.back(0); st == nil || st.answered || t.lastText == 0 || t.passed || !t.severalLines() {
+	if st := t.steps.back(0); st == nil || st.answered || t.endsInAnswer || t.lastText == 0 || t.passed || !t.severalLines() {
 		return
 	}
 	end := withoutCue(t.lastEnd())

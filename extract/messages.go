@@ -170,8 +170,8 @@ func (t *trail) messages(c *jsonscan.Cursor) {
 
 // message reads the next message.
 func (t *trail) message(c *jsonscan.Cursor) {
+	parts, greeting := t.parts.n, t.greeting
 	t.parts.n, t.passed = 0, false
-	greeting := t.greeting
 	switch c.Kind() {
 	case '"':
 		t.content(c, nil)
@@ -183,6 +183,9 @@ func (t *trail) message(c *jsonscan.Cursor) {
 	}
 	if greeting != 0 && t.greeting == greeting { // of the message before, it counts with this one only
 		t.greeting = 0
+	}
+	if t.endsInAnswer {
+		t.parts.n = parts // see reopen
 	}
 }
 
@@ -400,18 +403,46 @@ func isCompacted(kind []byte) bool {
 func (t *trail) speaks(who speaker) {
 	if who != speakerModel {
 		t.acted = t.acted || who == speakerTool
+		t.endsInAnswer = t.endsInAnswer && who == speakerSystem
 		return
 	}
 	if t.texts == 0 && t.injections > 0 {
 		t.putStep()
 	}
-	if last := t.steps.back(0); last != nil {
+	last := t.steps.back(0)
+	if !t.endsInAnswer {
+		t.endsInAnswer = true
+		t.open = open{last != nil && last.answered, t.acted, t.since, t.firstText, t.openingText, t.answeredHere}
+	}
+	if last != nil {
 		last.answered = true
 	}
 	if !t.answered {
 		t.openingText = t.lastText
 	}
 	t.answered, t.acted, t.since, t.firstText, t.answeredHere = true, false, since{}, 0, t.here
+}
+
+// An open is what a trail knows of words that are not answered.
+type open struct {
+	answered               bool // the last step is all the same, and a tool has spoken since
+	acted                  bool
+	since                  since
+	firstText, openingText uint64
+	answeredHere           sum
+}
+
+// reopen takes back the answer that the messages end in, if they do: it shows no earlier request,
+// since some clients begin an answer for the model to go on with.
+func (t *trail) reopen() {
+	if !t.endsInAnswer {
+		return
+	}
+	o := &t.open
+	if last := t.steps.back(0); last != nil {
+		last.answered = o.answered
+	}
+	t.acted, t.since, t.firstText, t.openingText, t.answeredHere = o.acted, o.since, o.firstText, o.openingText, o.answeredHere
 }
 
 // anotherSpeaks reports whether a text of the user, behind others, begins a message in
@@ -522,6 +553,7 @@ func (t *trail) systemSays(c *jsonscan.Cursor) {
 
 // endMessage notes that a message of a person ends here, unless it added nothing.
 func (t *trail) endMessage() {
+	t.endsInAnswer = false
 	if t.texts > 0 {
 		t.putStep()
 	}

@@ -122,7 +122,8 @@ import (
 //     end (in English and some other languages).
 //
 // All this requires an answer in the messages, which shows that there was an earlier
-// request; or the conversation in the system prompt or in one text, where each line of a
+// request (one that they end in does not: clients begin answers for the model to go on
+// with); or the conversation in the system prompt or in one text, where each line of a
 // person begins with "User:" or the like. A prompt without messages is looked up by the
 // 256 bytes before each place at which an earlier one may have ended.
 //
@@ -213,6 +214,7 @@ func (r *Request) newTrail() *trail {
 		t.readMessages(r)
 	}
 	t.readRest(r)
+	t.reopen()
 	if t.silent() {
 		t.readLegacy(r)
 	}
@@ -251,9 +253,11 @@ type trail struct {
 		sum    sum    // in any order
 		places places // the directories that it names
 	}
-	answered bool   // a model has spoken
-	acted    bool   // a tool has since
-	greeting uint64 // what the messages before said, if they were the first answers: see greet
+	answered     bool   // a model has spoken
+	acted        bool   // a tool has since
+	endsInAnswer bool   // the messages end in what a model said, apart from what the system says
+	open         open   // what was known before that
+	greeting     uint64 // what the messages before said, if they were the first answers: see greet
 
 	// The words, and what people attached to them.
 	texts      int32      // how many there were
@@ -519,6 +523,9 @@ func (t *trail) nearKeys(keys keyBuffer, in *settings) keyBuffer {
 	}
 	if keys = keys.add(in.framed, t.answeredHere).add(in.framed, end); first != t.answeredHere {
 		keys = keys.add(in.framed, first)
+	}
+	if t.endsInAnswer { // by a model all the same, as in a side call
+		keys = keys.add(alone, t.here)
 	}
 	return keys
 }
