@@ -28,12 +28,14 @@ import (
 // maxFramed is how many pieces of a text may be the question in it.
 const maxFramed = 5
 
-// framed calls f for the digest and the length of each piece of the last text that may be
-// the question in it: the first paragraph, the last one, the last line without any label, and
-// the line behind a label such as "Question:" in how the text opens, and in how it ends.
-// A line behind all of it that says who is to speak is none of these.
-func (t *trail) framed(f func(asked uint64, bytes int)) {
-	if st := t.steps.back(0); st == nil || st.answered || t.endsInAnswer || t.lastText == 0 || t.passed || !t.severalLines() {
+// framed calls f for each piece of the last text that may be the question in it: the first
+// paragraph, the last one, the last line without any label, and the line behind a label such
+// as "Question:" in how the text opens, and in how it ends. A line behind all of it that says
+// who is to speak is none of these. f is given what was written since the last answer, and
+// the chain up to there, as both are where the question stands alone, with the pictures that
+// are behind the text.
+func (t *trail) framed(f func(asked since, question sum)) {
+	if st := t.steps.back(0); st == nil || st.answered || t.endsInAnswer || t.passed || t.lastText == 0 && !t.picturesBehind() || !t.severalLines() {
 		return
 	}
 	end := withoutCue(t.lastEnd())
@@ -45,9 +47,41 @@ func (t *trail) framed(f func(asked uint64, bytes int)) {
 		whole := len(piece) >= min(len(t.lastWords()), len(t.lastEnd())) // or cut off
 		same := slices.ContainsFunc(pieces[:i], func(before []byte) bool { return bytes.Equal(before, piece) })
 		if len(piece) > 0 && !whole && !same {
-			f(xxhash.Sum64(piece), len(piece))
+			h := xxhash.Sum64(piece)
+			asked, question := since{h, uint8(min(minTail, len(piece)))}, t.answeredHere.add(textSalt, h)
+			for _, p := range t.pictures.digests[:t.pictures.n] {
+				asked = since{asked.sum*31 + p, min(minTail, asked.bytes+pictureBytes)}
+				question = question.add(binarySalt, p)
+			}
+			f(asked, question)
 		}
 	}
+}
+
+// pictures are the digests of what people attached, such as images.
+type pictures struct {
+	digests [3]uint64 // of the first ones
+	n       int       // how many there are
+}
+
+func (p *pictures) put(h uint64) {
+	if p.n < len(p.digests) {
+		p.digests[p.n] = h
+	}
+	p.n++
+}
+
+// picturesBehind reports whether people wrote one text since the last answer, and attached a few
+// pictures behind it.
+func (t *trail) picturesBehind() bool {
+	if t.firstText == 0 || t.pictures.n > len(t.pictures.digests) {
+		return false
+	}
+	h := t.firstText
+	for _, p := range t.pictures.digests[:t.pictures.n] {
+		h = h*31 + p
+	}
+	return h == t.since.sum
 }
 
 // labelled returns the lines behind the first and the last label of a person in a text,

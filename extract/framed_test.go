@@ -1,6 +1,7 @@
 package extract_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -70,6 +71,33 @@ func TestFramedQuestionsKeepTheirLabels(t *testing.T) {
 		second := chat(sys("s"), u(asked), a("x"), u(label+"Since when?\n\nContext: "+oslo))
 		require.Equal(t, near, relation(trailOf(t, second), trailOf(t, chat(sys("s"), u(asked+"\n\nContext: "+oslo)))), label)
 	}
+}
+
+// Pictures behind the text stay where they are.
+func TestFramedQuestionsWithPictures(t *testing.T) {
+	t.Parallel()
+	picture := func(n int) string { return fmt.Sprintf(`{"type":"image_url","image_url":{"url":"%d"}}`, n) }
+	pictures := func(n int) (all []string) {
+		for i := range n {
+			all = append(all, picture(i))
+		}
+		return all
+	}
+	asks := func(text string, pictures []string) string { return ub(append([]string{text_(text)}, pictures...)...) }
+	const asked, frame = "Where was this taken?", "It is 9:05.\n\n"
+	for n := range 4 {
+		later := trailOf(t, chat(sys("s"), asks(asked, pictures(n)), a("x"), u(frame+"Since when?")))
+		require.Equal(t, near, relation(later, trailOf(t, chat(sys("s"), asks(frame+asked, pictures(n))))), n)
+		third := trailOf(t, chat(sys("s"), u("Where is Oslo?"), a("x"), asks(asked, pictures(n)), a("y"), u(frame+"Since when?")))
+		require.Equal(t, near, relation(third, trailOf(t, chat(sys("s"), u("Where is Oslo?"), a("x"), asks(frame+asked, pictures(n))))), n)
+		for name, others := range map[string][]string{"another": append(pictures(n), picture(7)), "many": pictures(4)} {
+			require.Equal(t, apart, relation(later, trailOf(t, chat(sys("s"), asks(frame+asked, others)))), name)
+		}
+	}
+	later := trailOf(t, chat(sys("s"), u(frame+asked), a("x"), ub(picture(1)), a("y"), u("on")))
+	require.Equal(t, apart, relation(later, trailOf(t, chat(sys("s"), u(asked), a("x"), ub(picture(1))))), "no text since the answer")
+	later = trailOf(t, chat(sys("s"), ub(text_("Look."), text_(asked), picture(1)), a("x"), u("on")))
+	require.Equal(t, apart, relation(later, trailOf(t, chat(sys("s"), ub(text_("Look."), text_(frame+asked), picture(1))))), "two texts")
 }
 
 // Whoever has said the words as they are comes first.

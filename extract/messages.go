@@ -801,6 +801,9 @@ func (t *trail) person(salt, h uint64) {
 	t.here = t.here.add(salt, h)
 	if t.lastText = h; salt == binarySalt {
 		t.lastText, t.since.bytes = 0, min(minTail, t.since.bytes+pictureBytes)
+		t.pictures.put(h)
+	} else {
+		t.pictures.n = 0
 	}
 	if t.since.sum == 0 {
 		t.firstText = t.lastText

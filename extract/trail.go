@@ -267,10 +267,11 @@ type trail struct {
 	parts      ring[sum]  // the chain behind each of the last texts of the message at hand
 	since      since      // what was written since the last answer
 
-	answeredHere sum    // the chain over the words before the last answer
-	openingText  uint64 // the digest of the last text before the first answer, 0 if an image is behind it
-	lastText     uint64 // the digest of the last text, 0 if an image is behind it
-	firstText    uint64 // that of the first text since the last answer, 0 if an image is in front
+	answeredHere sum      // the chain over the words before the last answer
+	openingText  uint64   // the digest of the last text before the first answer, 0 if an image is behind it
+	lastText     uint64   // the digest of the last text, 0 if an image is behind it
+	firstText    uint64   // that of the first text since the last answer, 0 if an image is in front
+	pictures     pictures // behind the last text
 
 	asked     uint64   // the digest of the first text as a transcript that ends in a question, or 0
 	textTails []uint64 // of a prompt without messages: see keepTails
@@ -462,10 +463,10 @@ func (t *trail) ownKeys(keys keyBuffer, in *settings) keyBuffer {
 	if !t.answered {
 		keys = keys.add(in.framed, question)
 	}
-	t.framed(func(asked uint64, bytes int) {
-		end, _ := t.tailWith(since{asked, uint8(min(minTail, bytes))}, 1)
+	t.framed(func(asked since, question sum) {
+		end, _ := t.tailWith(asked, 1)
 		if end == (sum{}) {
-			end = t.answeredHere.add(textSalt, asked)
+			end = question
 		}
 		keys = keys.add(in.framed, end)
 	})
