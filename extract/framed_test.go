@@ -73,6 +73,18 @@ func TestFramedQuestionsKeepTheirLabels(t *testing.T) {
 	}
 }
 
+// What the client makes of the beginning stands in front of what is left of the conversation.
+func TestFramedQuestionsBehindASummary(t *testing.T) {
+	t.Parallel()
+	const frame = "It is 9:05.\n\n"
+	earlier := trailOf(t, chat(sys("s"), u("Where is Oslo?"), a("x"), u("Is it raining there?"), a("y"), u(frame+"And in Bergen, in the west?")))
+	asked := []string{u("Is it raining there?"), a("y"), u("And in Bergen, in the west?"), a("z"), u(frame + "Since when?")}
+	later := trailOf(t, chat(append([]string{sys("s"), u("Summary: they speak of Oslo.")}, asked...)...))
+	require.Equal(t, near, relation(later, earlier))
+	stranger := trailOf(t, chat(append([]string{sys("t"), u("Summary: they speak of Oslo.")}, asked...)...))
+	require.Equal(t, apart, relation(stranger, earlier))
+}
+
 // Pictures behind the text stay where they are.
 func TestFramedQuestionsWithPictures(t *testing.T) {
 	t.Parallel()

@@ -503,8 +503,8 @@ func (t *trail) earlierKeys(keys keyBuffer, in *settings) keyBuffer {
 // nearKeys adds the keys of requests that this one may start near to.
 func (t *trail) nearKeys(keys keyBuffer, in *settings) keyBuffer {
 	newest := true
-	var end sum   // a tail
-	var first sum // the question that begins the conversation, if something stood in front
+	var end, bare sum // a tail
+	var first sum     // the question that begins the conversation, if something stood in front
 	for i := range maxNear {
 		if st := t.steps.back(i); st != nil && st.answered {
 			keys = keys.add(alone, st.sum)
@@ -512,9 +512,8 @@ func (t *trail) nearKeys(keys keyBuffer, in *settings) keyBuffer {
 				keys = keys.add(pages, st.sum)
 			}
 			if newest {
-				tail, bare := t.tail(i)
-				keys = keys.add(alone, tail).add(alone, bare)
-				end = tail
+				end, bare = t.tail(i)
+				keys = keys.add(alone, end).add(alone, bare)
 				if st.opening && t.openingText != 0 {
 					first = sum{}.add(textSalt, t.openingText)
 				}
@@ -522,7 +521,7 @@ func (t *trail) nearKeys(keys keyBuffer, in *settings) keyBuffer {
 			newest = false
 		}
 	}
-	if keys = keys.add(in.framed, t.answeredHere).add(in.framed, end); first != t.answeredHere {
+	if keys = keys.add(in.framed, t.answeredHere).add(in.framed, end).add(in.framed, bare); first != t.answeredHere {
 		keys = keys.add(in.framed, first)
 	}
 	if t.endsInAnswer { // by a model all the same, as in a side call
