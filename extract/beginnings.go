@@ -27,6 +27,7 @@ type beginning struct {
 // the rules in wishes.go needs no row.
 var (
 	systemBeginnings = sorted([]beginning{
+		{"Generate a short, concise title (maximum 6 words) that summarizes the main topic", Auxiliary},            // Agent TARS
 		{"# AI role\n- You are a chat naming assistant", Auxiliary},                                                // Agent Zero
 		{"# AI role\nYou are AI summarization assistant\nYou are provided with a conversation", Compaction},        // Agent Zero
 		{"# AI's job\n1. The AI receives a MESSAGE from USER and short conversation HISTORY", Auxiliary},           // Agent Zero
@@ -131,6 +132,7 @@ var (
 		{"You are a helpful assistant that compacts conversation context", Compaction},                             // kimi-cli
 		{"Your goal is to select the most relevant tools for answering the user's query", Auxiliary},               // LangChain
 		{"You are an expert at routing a user question to a vectorstore", Auxiliary},                               // LangGraph's guides
+		{"You are an expert at understanding a CHAT HISTORY between an AI Assistant", Auxiliary},                   // Langroid
 		{"You are a memory subroutine for an AI.", Auxiliary},                                                      // LangMem
 		{"You are tasked with summarizing the following conversation.", Compaction},                                // LangMem
 		{"Your job is to summarize a history of previous messages in a conversation", Compaction},                  // Letta
@@ -278,8 +280,10 @@ var (
 		{"Create a new anchored summary from the conversation history", Compaction},                                 // OpenCode, Kilo Code
 		{"Update the anchored summary below using the conversation history above", Compaction},                      // OpenCode, Kilo Code
 		{"You are maintaining a context-aware state summary", Compaction},                                           // OpenHands
+		{"You will rephrase follow-up questions into concise, standalone search queries", Auxiliary},                // Page Assist
 		{"You are an AI summarizer that summarizes the conversation so far", Compaction},                            // Plandex
 		{"Summarize the following conversation in a concise way that preserves key information,", Compaction},       // PraisonAI
+		{"Summarize the chat above in 2-3 words. Prefer filenames", Auxiliary},                                      // Refact
 		{"Provide a concise and complete summarization of the entire dialog that does not exceed", Compaction},      // Semantic Kernel
 		{"BEGIN CONTENT TO SUMMARIZE:\n", Compaction},                                                               // Semantic Kernel
 		{"Generate an enhanced version of this prompt (reply with only the enhanced prompt", Auxiliary},             // Roo Code, Kilo Code

@@ -67,6 +67,7 @@ func TestTurnsLikeSideCalls(t *testing.T) {
 		"You are a fact deduplication assistant for newsrooms":                             "x",
 		"You are an entity deduplication assistant for our CRM":                            "x",
 		"You extract temporal bounds from facts in contracts":                              "x",
+		"You are an expert at understanding a CHAT HISTORY and at small talk.":             "x",
 		"You are an AI programming assistant, helping a software developer to learn Go.":   "Describe your most recent action in the game",
 		"You are an assistant that reformulates the last user message into a letter.":      "x",
 		"You are an AI coding research assistant that reads papers":                        "Generate an enhanced version of this prompt, please",
@@ -80,6 +81,7 @@ func TestTurnsLikeSideCalls(t *testing.T) {
 	for _, person := range []string{
 		"Create a summary of the conversation above", "Create a summary of the conversation above in Spanish.",
 		"Generate a title for this conversation", "Generate a title for this conversation, please",
+		"Summarize the chat above in 2-3 words.", "You will rephrase follow-up questions into polite ones.",
 		"Summarize the discussion briefly in 200 words", "Web page content: a bike shop. Write me a better one.",
 		"Create a new anchored summary from the notes above.", "Update the anchored summary below using my notes.",
 		"You are about to run out of context. Write a letter to yourself.",
