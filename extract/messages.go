@@ -181,11 +181,11 @@ func (t *trail) message(c *jsonscan.Cursor) {
 	default:
 		c.Skim()
 	}
-	if greeting != 0 && t.greeting == greeting { // of the message before, it counts with this one only
-		t.greeting = 0
-	}
-	if t.endsInAnswer {
+	switch {
+	case t.endsInAnswer:
 		t.parts.n = parts // see reopen
+	case t.greeting == greeting: // it counts with this message only
+		t.greeting = 0
 	}
 }
 
@@ -462,11 +462,8 @@ func (t *trail) anotherSpeaks(text []byte) bool {
 // mayBeCompacted reports whether the next message of a model may hold what stands for all that was
 // said before: Anthropic has models write a block of the type compaction, and clients leave out what
 // is in front of it. Behind a person's words such a block need not count, and could not:
-// the requests before it had the same words without it. So may one right behind a greeting, which
-// goes on with that.
-func (t *trail) mayBeCompacted() bool {
-	return t.texts == 0 && (!t.answered || t.greeting != 0) && !t.openingOnly
-}
+// the requests before it had the same words without it.
+func (t *trail) mayBeCompacted() bool { return t.texts == 0 && !t.openingOnly }
 
 // compacted takes in the blocks of the type compaction in the content of a message. Its texts
 // may become part of the setting: frameworks have the model say what it remembers of a
@@ -489,10 +486,12 @@ func (t *trail) compacted(c *jsonscan.Cursor) {
 	}
 }
 
-// greet takes in a text of the first answers, given as it stands between its quotes. They count only
-// if the first words are in the message behind them: LiveKit's agents put a summary in front of the last
-// few messages, of which the first may be an answer. Where results of tools stand in between, as in a
-// window that an agent moves on with each of its calls, each request begins with another answer.
+// greet takes in a text of an answer in front of the first words, given as it stands between its
+// quotes. It counts only if the first words are in the next message, or if there are only more
+// answers in between: LiveKit's agents put a summary in front of the last few messages, of which
+// the first may be an answer. Where results of tools stand in between, as in a window that an
+// agent moves on with each of its calls, each request begins with another answer. But the one in
+// front of the words stays: so an agent that has looked up whom it speaks to is told from others.
 func (t *trail) greet(raw []byte) {
 	withPlain(raw, func(text []byte, _ bool) {
 		if text = trim(text); len(text) > 0 { // a call of a tool has none

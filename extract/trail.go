@@ -78,8 +78,8 @@ import (
 //   - answers, thinking, tool calls and their results are left out, and so are ids,
 //     cache_control and the list of tools. But what stands for a compacted conversation
 //     counts: OpenAI's items, and Anthropic's blocks if no words come before them. And
-//     answers that come first, such as a summary or a greeting, go with the system
-//     prompt if the first words come right after them;
+//     answers right in front of the first words, such as a summary or a greeting, go with
+//     the system prompt;
 //   - "x" and [{"type":"text","text":"x"}] are the same, and so is every way to escape,
 //     indent and order JSON; a system prompt is the same beside the messages and in
 //     front of them;
@@ -257,7 +257,7 @@ type trail struct {
 	acted        bool   // a tool has since
 	endsInAnswer bool   // the messages end in what a model said, apart from what the system says
 	open         open   // what was known before that
-	greeting     uint64 // what the messages before said, if they were the first answers: see greet
+	greeting     uint64 // what was answered in front of the first words: see greet
 
 	// The words, and what people attached to them.
 	texts      int32      // how many there were
