@@ -73,15 +73,22 @@ func (p *pictures) put(h uint64) {
 
 // picturesBehind reports whether people wrote one text since the last answer, and attached a few
 // pictures behind it.
-func (t *trail) picturesBehind() bool {
-	if t.firstText == 0 || t.pictures.n > len(t.pictures.digests) {
+func (t *trail) picturesBehind() bool { return t.firstText != 0 && t.picturesGoOn(t.firstText) }
+
+// onlyPictures reports whether people attached a few pictures since the last answer, and wrote
+// nothing.
+func (t *trail) onlyPictures() bool { return t.pictures.n > 0 && t.picturesGoOn(0) }
+
+// picturesGoOn reports whether what was written since the last answer is the pictures and, in front
+// of them, something of that digest.
+func (t *trail) picturesGoOn(from uint64) bool {
+	if t.pictures.n > len(t.pictures.digests) {
 		return false
 	}
-	h := t.firstText
 	for _, p := range t.pictures.digests[:t.pictures.n] {
-		h = h*31 + p
+		from = from*31 + p
 	}
-	return h == t.since.sum
+	return from == t.since.sum
 }
 
 // labelled returns the lines behind the first and the last label of a person in a text,

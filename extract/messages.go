@@ -420,7 +420,7 @@ func (t *trail) speaks(who speaker) {
 	if !t.answered {
 		t.openingText = t.lastText
 	}
-	t.answered, t.acted, t.since, t.firstText, t.answeredHere = true, false, since{}, 0, t.here
+	t.answered, t.acted, t.since, t.firstText, t.answeredHere, t.pictures.n = true, false, since{}, 0, t.here, 0
 }
 
 // An open is what a trail knows of words that are not answered.

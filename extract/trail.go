@@ -634,19 +634,24 @@ func (t *trail) question(trunk sum) sum {
 }
 
 // page returns the chain over all words before the message at hand, if that is a long text,
-// with or without an image behind it, right behind an answer to more than a greeting, with
-// which many begin. Some clients leave it out of the next turn, or most of it: agents show
-// pages like that, and others what they have looked up. But many ask one thing after the
-// other behind the same examples. So the next turn looks for it only where other words were
-// said since, or where a tool spoke last.
+// with or without an image behind it, or nothing but a few images or sounds, right behind an
+// answer to more than a greeting, with which many begin. Some clients leave it out of the next
+// turn, or most of it: agents show pages like that, others what they have looked up, and
+// voice agents put down what was said. But many ask one thing after the other behind the same
+// examples. So the next turn looks for it only where other words were said since, or where a
+// tool spoke last.
 func (t *trail) page() sum {
 	last, before := t.steps.back(0), t.steps.back(1)
-	if last == nil || last.answered || last.sum != t.here || before == nil || !before.answered || len(t.last) < maxLastEnd ||
-		t.parts.back(1) != nil && t.lastText != 0 {
+	if last == nil || last.answered || last.sum != t.here || before == nil || !before.answered {
 		return sum{}
 	}
-	texts := t.texts
-	if t.lastText == 0 {
+	texts := int(t.texts)
+	switch {
+	case t.onlyPictures():
+		texts -= t.pictures.n - 1
+	case len(t.last) < maxLastEnd || t.parts.back(1) != nil && t.lastText != 0:
+		return sum{}
+	case t.lastText == 0:
 		texts-- // the image
 	}
 	if texts <= 2 && before.bytes < minTail {
