@@ -32,10 +32,11 @@ const maxFramed = 5
 // paragraph, the last one, the last line without any label, and the line behind a label such
 // as "Question:" in how the text opens, and in how it ends. A line behind all of it that says
 // who is to speak is none of these. f is given what was written since the last answer, and
-// the chain up to there, as both are where the question stands alone, with the pictures that
-// are behind the text.
+// the chain up to there, as both are where the question stands alone, but for a few pictures
+// in front of the text or behind it if there is no other text.
 func (t *trail) framed(f func(asked since, question sum)) {
-	if st := t.steps.back(0); st == nil || st.answered || t.endsInAnswer || t.passed || t.lastText == 0 && !t.picturesBehind() || !t.severalLines() {
+	pictures := t.pictures.around(t.textHere, t.since.sum)
+	if st := t.steps.back(0); st == nil || st.answered || t.endsInAnswer || t.passed || t.lastText == 0 && pictures == nil || !t.severalLines() {
 		return
 	}
 	end := withoutCue(t.lastEnd())
@@ -47,21 +48,34 @@ func (t *trail) framed(f func(asked since, question sum)) {
 		whole := len(piece) >= min(len(t.lastWords()), len(t.lastEnd())) // or cut off
 		same := slices.ContainsFunc(pieces[:i], func(before []byte) bool { return bytes.Equal(before, piece) })
 		if len(piece) > 0 && !whole && !same {
-			h := xxhash.Sum64(piece)
-			asked, question := since{h, uint8(min(minTail, len(piece)))}, t.answeredHere.add(textSalt, h)
-			for _, p := range t.pictures.digests[:t.pictures.n] {
-				asked = since{asked.sum*31 + p, min(minTail, asked.bytes+pictureBytes)}
-				question = question.add(binarySalt, p)
-			}
-			f(asked, question)
+			f(t.asks(xxhash.Sum64(piece), len(piece), pictures))
 		}
 	}
 }
 
-// pictures are the digests of what people attached, such as images.
+// asks returns what was written since the last answer, and the chain up to there, if that is a text of
+// that digest and length, with those pictures.
+func (t *trail) asks(text uint64, length int, pictures []uint64) (asked since, question sum) {
+	question = t.answeredHere
+	bytes := min(length, minTail)
+	for i := range len(pictures) + 1 {
+		if i == t.pictures.before || pictures == nil {
+			asked.sum, question = asked.sum*31+text, question.add(textSalt, text)
+		}
+		if i < len(pictures) {
+			asked.sum, question = asked.sum*31+pictures[i], question.add(binarySalt, pictures[i])
+			bytes += pictureBytes
+		}
+	}
+	asked.bytes = uint8(min(minTail, bytes))
+	return asked, question
+}
+
+// pictures are the digests of what people attached since the last answer, such as images.
 type pictures struct {
 	digests [3]uint64 // of the first ones
 	n       int       // how many there are
+	before  int       // so many are in front of the last text
 }
 
 func (p *pictures) put(h uint64) {
@@ -71,24 +85,27 @@ func (p *pictures) put(h uint64) {
 	p.n++
 }
 
-// picturesBehind reports whether people wrote one text since the last answer, and attached a few
-// pictures behind it.
-func (t *trail) picturesBehind() bool { return t.firstText != 0 && t.picturesGoOn(t.firstText) }
-
-// onlyPictures reports whether people attached a few pictures since the last answer, and wrote
-// nothing.
-func (t *trail) onlyPictures() bool { return t.pictures.n > 0 && t.picturesGoOn(0) }
-
-// picturesGoOn reports whether what was written since the last answer is the pictures and, in front
-// of them, something of that digest.
-func (t *trail) picturesGoOn(from uint64) bool {
-	if t.pictures.n > len(t.pictures.digests) {
-		return false
+// around returns the pictures if there are some, but few, and what was written since the last answer,
+// given as the sum of a since, is nothing but them and one text, or nothing but them if its
+// digest is 0. Otherwise, it returns nil.
+func (p *pictures) around(text, since uint64) []uint64 {
+	if p.n == 0 || p.n > len(p.digests) {
+		return nil
 	}
-	for _, p := range t.pictures.digests[:t.pictures.n] {
-		from = from*31 + p
+	var h uint64
+	for i, d := range p.digests[:p.n] {
+		if i == p.before && text != 0 {
+			h = h*31 + text
+		}
+		h = h*31 + d
 	}
-	return from == t.since.sum
+	if p.before == p.n && text != 0 {
+		h = h*31 + text
+	}
+	if h != since {
+		return nil
+	}
+	return p.digests[:p.n]
 }
 
 // labelled returns the lines behind the first and the last label of a person in a text,

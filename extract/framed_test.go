@@ -85,7 +85,7 @@ func TestFramedQuestionsBehindASummary(t *testing.T) {
 	require.Equal(t, apart, relation(stranger, earlier))
 }
 
-// Pictures behind the text stay where they are.
+// Pictures in front of the text and behind it stay where they are.
 func TestFramedQuestionsWithPictures(t *testing.T) {
 	t.Parallel()
 	picture := func(n int) string { return fmt.Sprintf(`{"type":"image_url","image_url":{"url":"%d"}}`, n) }
@@ -106,6 +106,12 @@ func TestFramedQuestionsWithPictures(t *testing.T) {
 			require.Equal(t, apart, relation(later, trailOf(t, chat(sys("s"), asks(frame+asked, others)))), name)
 		}
 	}
+	around := func(text string) string { return ub(picture(1), text_(text), picture(2)) }
+	require.Equal(t, near, relation(trailOf(t, chat(sys("s"), around(asked), a("x"), u("Since when?"))), trailOf(t, chat(sys("s"), around(frame+asked)))))
+	front := func(text string) string { return ub(picture(1), text_(text)) }
+	require.Equal(t, near, relation(trailOf(t, chat(sys("s"), front(asked), a("x"), u("Since when?"))), trailOf(t, chat(sys("s"), front(frame+asked)))))
+	require.Equal(t, apart, relation(trailOf(t, chat(sys("s"), front(asked), a("x"), u("Since when?"))), trailOf(t, chat(sys("s"), asks(frame+asked, pictures(2)[1:])))))
+
 	later := trailOf(t, chat(sys("s"), u(frame+asked), a("x"), ub(picture(1)), a("y"), u("on")))
 	require.Equal(t, apart, relation(later, trailOf(t, chat(sys("s"), u(asked), a("x"), ub(picture(1))))), "no text since the answer")
 	later = trailOf(t, chat(sys("s"), ub(text_("Look."), text_(asked), picture(1)), a("x"), u("on")))

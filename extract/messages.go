@@ -802,7 +802,7 @@ func (t *trail) person(salt, h uint64) {
 		t.lastText, t.since.bytes = 0, min(minTail, t.since.bytes+pictureBytes)
 		t.pictures.put(h)
 	} else {
-		t.pictures.n = 0
+		t.textHere, t.pictures.before = h, t.pictures.n
 	}
 	if t.since.sum == 0 {
 		t.firstText = t.lastText

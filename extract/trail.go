@@ -271,7 +271,8 @@ type trail struct {
 	openingText  uint64   // the digest of the last text before the first answer, 0 if an image is behind it
 	lastText     uint64   // the digest of the last text, 0 if an image is behind it
 	firstText    uint64   // that of the first text since the last answer, 0 if an image is in front
-	pictures     pictures // behind the last text
+	textHere     uint64   // that of the last text, whatever is behind
+	pictures     pictures // since the last answer
 
 	asked     uint64   // the digest of the first text as a transcript that ends in a question, or 0
 	textTails []uint64 // of a prompt without messages: see keepTails
@@ -647,7 +648,7 @@ func (t *trail) page() sum {
 	}
 	texts := int(t.texts)
 	switch {
-	case t.onlyPictures():
+	case t.pictures.around(0, t.since.sum) != nil:
 		texts -= t.pictures.n - 1
 	case len(t.last) < maxLastEnd || t.parts.back(1) != nil && t.lastText != 0:
 		return sum{}
