@@ -121,6 +121,7 @@ var (
 		{"You are a fact deduplication assistant.", Auxiliary},                                                     // Graphiti
 		{"You are an expert fact extractor that extracts fact triples from text", Auxiliary},                       // Graphiti
 		{"You extract temporal bounds from facts.", Auxiliary},                                                     // Graphiti
+		{"You are a title generator. Output ONLY a short title. Nothing else.", Auxiliary},                         // grok-cli
 		{"You are compacting one portion of a conversation", Compaction},                                           // Haystack
 		{"You name chat sessions.", Auxiliary},                                                                     // Hermes
 		{"You are a chat thread titling assistant", Auxiliary},                                                     // HuggingChat
@@ -186,6 +187,7 @@ var (
 	})
 	personBeginnings = sorted([]beginning{
 		{"Read the above conversation. Then select the next role from", Auxiliary},                                  // AG2
+		{"<system-hint>You have been working on the task described above but have not yet", Compaction},             // AgentScope
 		{"Create a concise, 3-6 word title.\n\n**Notes**:", Auxiliary},                                              // aichat
 		{"Summarize the discussion briefly in 200 words or less to use as a prompt", Compaction},                    // aichat
 		{"Generate a title in less than 6 words for the following message (language", Auxiliary},                    // Better ChatGPT
@@ -283,6 +285,7 @@ var (
 		{"You will rephrase follow-up questions into concise, standalone search queries", Auxiliary},                // Page Assist
 		{"You are an AI summarizer that summarizes the conversation so far", Compaction},                            // Plandex
 		{"Summarize the following conversation in a concise way that preserves key information,", Compaction},       // PraisonAI
+		{"Please extract keywords from the question, both in Chinese and English, and", Auxiliary},                  // Qwen-Agent
 		{"Summarize the chat above in 2-3 words. Prefer filenames", Auxiliary},                                      // Refact
 		{"Provide a concise and complete summarization of the entire dialog that does not exceed", Compaction},      // Semantic Kernel
 		{"BEGIN CONTENT TO SUMMARIZE:\n", Compaction},                                                               // Semantic Kernel

@@ -81,7 +81,7 @@ func TestTurnsLikeSideCalls(t *testing.T) {
 	for _, person := range []string{
 		"Create a summary of the conversation above", "Create a summary of the conversation above in Spanish.",
 		"Generate a title for this conversation", "Generate a title for this conversation, please",
-		"Summarize the chat above in 2-3 words.", "You will rephrase follow-up questions into polite ones.",
+		"Please extract keywords from the question, in English.", "Summarize the chat above in 2-3 words.", "You will rephrase follow-up questions into polite ones.",
 		"Summarize the discussion briefly in 200 words", "Web page content: a bike shop. Write me a better one.",
 		"Create a new anchored summary from the notes above.", "Update the anchored summary below using my notes.",
 		"You are about to run out of context. Write a letter to yourself.",
