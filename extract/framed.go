@@ -31,10 +31,9 @@ const maxFramed = 5
 // framed calls f for each piece of the last text that may be the question in it: the first
 // paragraph, the last one, the last line without any label, and the line behind a label such
 // as "Question:" in how the text opens, and in how it ends. A line behind all of it that says
-// who is to speak is none of these. f is given what was written since the last answer, and
-// the chain up to there, as both are where the question stands alone, but for a few pictures
-// in front of the text or behind it if there is no other text.
-func (t *trail) framed(f func(asked since, question sum)) {
+// who is to speak is none of these. f is given the digest and the length of the piece and, if
+// there is no other text since the last answer, the pictures around it, if there are few.
+func (t *trail) framed(f func(asked uint64, bytes int, pictures []uint64)) {
 	pictures := t.pictures.around(t.textHere, t.since.sum)
 	if st := t.steps.back(0); st == nil || st.answered || t.endsInAnswer || t.passed || t.lastText == 0 && pictures == nil || !t.severalLines() {
 		return
@@ -48,27 +47,40 @@ func (t *trail) framed(f func(asked since, question sum)) {
 		whole := len(piece) >= min(len(t.lastWords()), len(t.lastEnd())) // or cut off
 		same := slices.ContainsFunc(pieces[:i], func(before []byte) bool { return bytes.Equal(before, piece) })
 		if len(piece) > 0 && !whole && !same {
-			f(t.asks(xxhash.Sum64(piece), len(piece), pictures))
+			f(xxhash.Sum64(piece), len(piece), pictures)
 		}
 	}
 }
 
-// asks returns what was written since the last answer, and the chain up to there, if that is a text of
-// that digest and length, with those pictures.
-func (t *trail) asks(text uint64, length int, pictures []uint64) (asked since, question sum) {
-	question = t.answeredHere
-	bytes := min(length, minTail)
-	for i := range len(pictures) + 1 {
-		if i == t.pictures.before || pictures == nil {
-			asked.sum, question = asked.sum*31+text, question.add(textSalt, text)
+// sinceWith returns what was written since the last answer if that is a text of that digest and
+// length, with the pictures around it.
+func (t *trail) sinceWith(text uint64, bytes int, pictures []uint64) since {
+	var h uint64
+	for i, p := range pictures {
+		if i == t.pictures.before {
+			h = h*31 + text
 		}
-		if i < len(pictures) {
-			asked.sum, question = asked.sum*31+pictures[i], question.add(binarySalt, pictures[i])
-			bytes += pictureBytes
-		}
+		h = h*31 + p
 	}
-	asked.bytes = uint8(min(minTail, bytes))
-	return asked, question
+	if len(pictures) == 0 || len(pictures) == t.pictures.before {
+		h = h*31 + text
+	}
+	return since{h, uint8(min(minTail, bytes+len(pictures)*pictureBytes))}
+}
+
+// hereWith returns the chain up to here if what was written since the last answer is that.
+func (t *trail) hereWith(text uint64, pictures []uint64) sum {
+	here := t.answeredHere
+	for i, p := range pictures {
+		if i == t.pictures.before {
+			here = here.add(textSalt, text)
+		}
+		here = here.add(binarySalt, p)
+	}
+	if len(pictures) == 0 || len(pictures) == t.pictures.before {
+		here = here.add(textSalt, text)
+	}
+	return here
 }
 
 // pictures are the digests of what people attached since the last answer, such as images.

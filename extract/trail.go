@@ -464,10 +464,10 @@ func (t *trail) ownKeys(keys keyBuffer, in *settings) keyBuffer {
 	if !t.answered {
 		keys = keys.add(in.framed, question)
 	}
-	t.framed(func(asked since, question sum) {
-		end, _ := t.tailWith(asked, 1)
+	t.framed(func(asked uint64, bytes int, pictures []uint64) {
+		end, _ := t.tailWith(t.sinceWith(asked, bytes, pictures), 1)
 		if end == (sum{}) {
-			end = question
+			end = t.hereWith(asked, pictures)
 		}
 		keys = keys.add(in.framed, end)
 	})
