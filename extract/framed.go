@@ -31,11 +31,14 @@ const maxFramed = 5
 // framed calls f for each piece of the last text that may be the question in it: the first
 // paragraph, the last one, the last line without any label, and the line behind a label such
 // as "Question:" in how the text opens, and in how it ends. A line behind all of it that says
-// who is to speak is none of these. f is given the digest and the length of the piece and, if
-// there is no other text since the last answer, the pictures around it, if there are few.
-func (t *trail) framed(f func(asked uint64, bytes int, pictures []uint64)) {
-	pictures := t.pictures.around(t.textHere, t.since.sum)
-	if st := t.steps.back(0); st == nil || st.answered || t.endsInAnswer || t.passed || t.lastText == 0 && pictures == nil || !t.severalLines() {
+// who is to speak is none of these. f is given the digest and the length of the piece and the
+// pictures around it, of which there are none if there is another text since the last answer.
+func (t *trail) framed(f func(asked uint64, bytes int, around *pictures)) {
+	around := new(pictures)
+	if t.pictures.surround(t.textHere, t.since) {
+		around = &t.pictures
+	}
+	if st := t.steps.back(0); st == nil || st.answered || t.endsInAnswer || t.passed || t.lastText == 0 && around.n == 0 || !t.severalLines() {
 		return
 	}
 	end := withoutCue(t.lastEnd())
@@ -47,77 +50,9 @@ func (t *trail) framed(f func(asked uint64, bytes int, pictures []uint64)) {
 		whole := len(piece) >= min(len(t.lastWords()), len(t.lastEnd())) // or cut off
 		same := slices.ContainsFunc(pieces[:i], func(before []byte) bool { return bytes.Equal(before, piece) })
 		if len(piece) > 0 && !whole && !same {
-			f(xxhash.Sum64(piece), len(piece), pictures)
+			f(xxhash.Sum64(piece), len(piece), around)
 		}
 	}
-}
-
-// sinceWith returns what was written since the last answer if that is a text of that digest and
-// length, with the pictures around it.
-func (t *trail) sinceWith(text uint64, bytes int, pictures []uint64) since {
-	var h uint64
-	for i, p := range pictures {
-		if i == t.pictures.before {
-			h = h*31 + text
-		}
-		h = h*31 + p
-	}
-	if len(pictures) == 0 || len(pictures) == t.pictures.before {
-		h = h*31 + text
-	}
-	return since{h, uint8(min(minTail, bytes+len(pictures)*pictureBytes))}
-}
-
-// hereWith returns the chain up to here if what was written since the last answer is that.
-func (t *trail) hereWith(text uint64, pictures []uint64) sum {
-	here := t.answeredHere
-	for i, p := range pictures {
-		if i == t.pictures.before {
-			here = here.add(textSalt, text)
-		}
-		here = here.add(binarySalt, p)
-	}
-	if len(pictures) == 0 || len(pictures) == t.pictures.before {
-		here = here.add(textSalt, text)
-	}
-	return here
-}
-
-// pictures are the digests of what people attached since the last answer, such as images.
-type pictures struct {
-	digests [3]uint64 // of the first ones
-	n       int       // how many there are
-	before  int       // so many are in front of the last text
-}
-
-func (p *pictures) put(h uint64) {
-	if p.n < len(p.digests) {
-		p.digests[p.n] = h
-	}
-	p.n++
-}
-
-// around returns the pictures if there are some, but few, and what was written since the last answer,
-// given as the sum of a since, is nothing but them and one text, or nothing but them if its
-// digest is 0. Otherwise, it returns nil.
-func (p *pictures) around(text, since uint64) []uint64 {
-	if p.n == 0 || p.n > len(p.digests) {
-		return nil
-	}
-	var h uint64
-	for i, d := range p.digests[:p.n] {
-		if i == p.before && text != 0 {
-			h = h*31 + text
-		}
-		h = h*31 + d
-	}
-	if p.before == p.n && text != 0 {
-		h = h*31 + text
-	}
-	if h != since {
-		return nil
-	}
-	return p.digests[:p.n]
 }
 
 // labelled returns the lines behind the first and the last label of a person in a text,

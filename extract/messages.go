@@ -183,7 +183,7 @@ func (t *trail) message(c *jsonscan.Cursor) {
 	}
 	switch {
 	case t.endsInAnswer:
-		t.parts.n = parts // see reopen
+		t.parts.n = parts // they are of the last words still
 	case t.greeting == greeting: // it counts with this message only
 		t.greeting = 0
 	}
@@ -336,6 +336,7 @@ func (t *trail) take(m *message, images []byte) {
 				return
 			}
 		}
+		t.followed()
 		switch {
 		case m.done:
 		case m.content == nil: // an item that is a piece of content itself
@@ -401,48 +402,32 @@ func isCompacted(kind []byte) bool {
 // speaks notes who speaks in the next message. An answer to what was injected alone, such as a
 // file, ends a turn as one to words does.
 func (t *trail) speaks(who speaker) {
-	if who != speakerModel {
-		t.acted = t.acted || who == speakerTool
-		t.endsInAnswer = t.endsInAnswer && who == speakerSystem
+	switch who {
+	case speakerTool:
+		t.followed()
+		t.acted = true
+	case speakerModel:
+		if t.texts == 0 && t.injections > 0 {
+			t.putStep()
+		}
+		if !t.answered {
+			t.openingText = t.lastText
+		}
+		t.answered, t.endsInAnswer = true, true
+	}
+}
+
+// followed notes that somebody speaks behind an answer, if there was one just now: only then does it
+// show an earlier request. One that the messages end in does not, since some clients begin an
+// answer for the model to go on with.
+func (t *trail) followed() {
+	if !t.endsInAnswer {
 		return
 	}
-	if t.texts == 0 && t.injections > 0 {
-		t.putStep()
-	}
-	last := t.steps.back(0)
-	if !t.endsInAnswer {
-		t.endsInAnswer = true
-		t.open = open{last != nil && last.answered, t.acted, t.since, t.firstText, t.openingText, t.answeredHere}
-	}
-	if last != nil {
+	if last := t.steps.back(0); last != nil {
 		last.answered = true
 	}
-	if !t.answered {
-		t.openingText = t.lastText
-	}
-	t.answered, t.acted, t.since, t.firstText, t.answeredHere, t.pictures.n = true, false, since{}, 0, t.here, 0
-}
-
-// An open is what a trail knows of words that are not answered.
-type open struct {
-	answered               bool // the last step is all the same, and a tool has spoken since
-	acted                  bool
-	since                  since
-	firstText, openingText uint64
-	answeredHere           sum
-}
-
-// reopen takes back the answer that the messages end in, if they do: it shows no earlier request,
-// since some clients begin an answer for the model to go on with.
-func (t *trail) reopen() {
-	if !t.endsInAnswer {
-		return
-	}
-	o := &t.open
-	if last := t.steps.back(0); last != nil {
-		last.answered = o.answered
-	}
-	t.acted, t.since, t.firstText, t.openingText, t.answeredHere = o.acted, o.since, o.firstText, o.openingText, o.answeredHere
+	t.endsInAnswer, t.acted, t.since, t.firstText, t.answeredHere, t.pictures.n = false, false, since{}, 0, t.here, 0
 }
 
 // anotherSpeaks reports whether a text of the user, behind others, begins a message in
@@ -455,6 +440,7 @@ func (t *trail) anotherSpeaks(text []byte) bool {
 		return false
 	}
 	t.speaks(speakerModel)
+	t.followed()
 	t.passed = true
 	return true
 }
@@ -542,7 +528,7 @@ func (t *trail) systemSays(c *jsonscan.Cursor) {
 		t.systemAmong.sum, t.systemAmong.timeless = before, timeless
 	case !t.answered:
 		t.content(c, &t.systemAmong)
-	case t.since.sum == 0 && c.Kind() == '"': // nobody has spoken since the answer
+	case (t.endsInAnswer || t.since.sum == 0) && c.Kind() == '"': // nobody has spoken since the answer
 		raw, _ := c.String()
 		withPlain(raw[:min(len(raw), maxKept)], func(text []byte, lent bool) { t.keepLast(trim(text), lent) })
 	default:
@@ -552,7 +538,6 @@ func (t *trail) systemSays(c *jsonscan.Cursor) {
 
 // endMessage notes that a message of a person ends here, unless it added nothing.
 func (t *trail) endMessage() {
-	t.endsInAnswer = false
 	if t.texts > 0 {
 		t.putStep()
 	}
@@ -587,6 +572,9 @@ func (t *trail) images(raw []byte) {
 // array of both, or a Gemini Content with its parts. The words in it belong to the
 // setting in, or to a person if that is nil.
 func (t *trail) content(c *jsonscan.Cursor, in *setting) {
+	if in == nil {
+		t.followed()
+	}
 	switch c.Kind() {
 	case '"':
 		raw, _ := c.String()
@@ -734,7 +722,7 @@ func (s *setting) read(text []byte, lent bool) {
 	h := xxhash.Sum64(text)
 	s.sum, s.timeless = s.sum.add(textSalt, h), s.timeless.add(textSalt, withoutTimes(text, h))
 	s.places.read(text, maxPlaces)
-	if s.n == len(s.texts) {
+	if int(s.n) == len(s.texts) {
 		return
 	}
 	text = text[:min(len(text), maxKept)]

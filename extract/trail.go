@@ -42,6 +42,7 @@ import (
 //	words.go       what clients inject into the words of a person, and how it is taken off
 //	repeated.go    what they repeat of a system prompt
 //	framed.go      a question in the midst of what an application writes around it
+//	pictures.go    what people attach to a question
 //	places.go      the directories that a setting names
 //	times.go       a system prompt without the times of day in it
 //	browseruse.go  a message of browser-use, which tells of a task and of all its steps
@@ -214,7 +215,6 @@ func (r *Request) newTrail() *trail {
 		t.readMessages(r)
 	}
 	t.readRest(r)
-	t.reopen()
 	if t.silent() {
 		t.readLegacy(r)
 	}
@@ -255,8 +255,7 @@ type trail struct {
 	}
 	answered     bool   // a model has spoken
 	acted        bool   // a tool has since
-	endsInAnswer bool   // the messages end in what a model said, apart from what the system says
-	open         open   // what was known before that
+	endsInAnswer bool   // nobody but the system has since: see followed
 	greeting     uint64 // what was answered in front of the first words: see greet
 
 	// The words, and what people attached to them.
@@ -312,7 +311,7 @@ type setting struct {
 
 	// For Request.Class.
 	texts    [3][]byte // how the first texts open
-	n        int       // how many of these there are
+	n        int32     // how many of these there are
 	subagent bool      // the billing line says so
 }
 
@@ -464,10 +463,10 @@ func (t *trail) ownKeys(keys keyBuffer, in *settings) keyBuffer {
 	if !t.answered {
 		keys = keys.add(in.framed, question)
 	}
-	t.framed(func(asked uint64, bytes int, pictures []uint64) {
-		end, _ := t.tailWith(t.sinceWith(asked, bytes, pictures), 1)
+	t.framed(func(asked uint64, bytes int, around *pictures) {
+		end, _ := t.tailWith(around.since(asked, bytes), 1)
 		if end == (sum{}) {
-			end = t.hereWith(asked, pictures)
+			end = around.chain(t.answeredHere, asked)
 		}
 		keys = keys.add(in.framed, end)
 	})
@@ -648,8 +647,8 @@ func (t *trail) page() sum {
 	}
 	texts := int(t.texts)
 	switch {
-	case t.pictures.around(0, t.since.sum) != nil:
-		texts -= t.pictures.n - 1
+	case t.pictures.surround(0, t.since):
+		texts -= int(t.pictures.n) - 1
 	case len(t.last) < maxLastEnd || t.parts.back(1) != nil && t.lastText != 0:
 		return sum{}
 	case t.lastText == 0:
