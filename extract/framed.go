@@ -33,12 +33,14 @@ const maxFramed = 5
 // as "Question:" in how the text opens, and in how it ends. A line behind all of it that says
 // who is to speak is none of these. f is given the digest and the length of the piece and the
 // pictures around it, of which there are none if there is another text since the last answer.
-func (t *trail) framed(f func(asked uint64, bytes int, around *pictures)) {
-	around := new(pictures)
-	if t.pictures.surround(t.textHere, t.since) {
-		around = &t.pictures
+func (t *trail) framed(f func(asked uint64, bytes int, around pictures)) {
+	if st := t.steps.back(0); st == nil || st.answered || t.endsInAnswer || t.passed || !t.severalLines() {
+		return
 	}
-	if st := t.steps.back(0); st == nil || st.answered || t.endsInAnswer || t.passed || t.lastText == 0 && around.n == 0 || !t.severalLines() {
+	var around pictures
+	if t.pictures.surround(t.textHere, t.since) {
+		around = t.pictures
+	} else if t.lastText == 0 {
 		return
 	}
 	end := withoutCue(t.lastEnd())

@@ -463,7 +463,7 @@ func (t *trail) ownKeys(keys keyBuffer, in *settings) keyBuffer {
 	if !t.answered {
 		keys = keys.add(in.framed, question)
 	}
-	t.framed(func(asked uint64, bytes int, around *pictures) {
+	t.framed(func(asked uint64, bytes int, around pictures) {
 		end, _ := t.tailWith(around.since(asked, bytes), 1)
 		if end == (sum{}) {
 			end = around.chain(t.answeredHere, asked)
