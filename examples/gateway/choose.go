@@ -87,7 +87,8 @@ func (x *exchange) candidates(now time.Time) (candidates, slots []*upstream, wai
 			continue // who does not let it in now will not in a second
 		}
 		tried := slices.Contains(x.tried, u)
-		standing, slot, until := u.health.admit(now, x.limitAt(u), !tried)
+		// An upload takes up no slot: its client may be at it all day, and keep all others out.
+		standing, slot, until := u.health.admit(now, x.limitAt(u), !tried && !x.large)
 		if slot {
 			slots = append(slots, u)
 		}

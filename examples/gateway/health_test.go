@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -510,6 +511,41 @@ func TestSlowBesideQuickAnswers(t *testing.T) {
 			}, func(o *options) { o.bodyLimit = 1000 })
 		})
 	}
+}
+
+// An upload may take its client all day. It keeps nobody from an upstream that comes back.
+func TestUploadsTakeNoSlot(t *testing.T) {
+	inWorld(t, 2, func(t *testing.T, w *world) {
+		w.run("s", 20, 20*time.Second)
+		w.let("a", refuses(503))
+		w.run("s", 20, 20*time.Second)
+		w.let("a", nil)
+		<-time.After(time.Minute)
+		end := make(chan struct{})
+		drips := readFunc(func(p []byte) (int, error) {
+			select {
+			case <-end:
+				return 0, io.EOF
+			case <-time.After(30 * time.Second):
+				return 1, nil
+			}
+		})
+		var uploads sync.WaitGroup
+		for range 16 {
+			uploads.Go(func() {
+				r := w.request("POST", "/v1/files", drips)
+				r.ContentLength = 1 << 40
+				w.g.ServeHTTP(httptest.NewRecorder(), r)
+			})
+		}
+		shares := w.run("t", 20, 5*time.Minute)
+		close(end)
+		uploads.Wait()
+		require.Greater(t, shares["a"], 0.3)
+		for _, u := range w.g.upstreams {
+			require.Zero(t, u.health.used)
+		}
+	})
 }
 
 // Who only looks takes nobody's place, not for a moment.
