@@ -124,9 +124,10 @@ func (g *gateway) ask(out *http.Request, x *exchange, w *watchdog) (*http.Respon
 	req, body := x.choice.Target.request(httptrace.WithClientTrace(once, trace), out, stall)
 	x.upload = body
 	send := g.send
-	if body != nil || len(out.Header["Upgrade"]) > 0 {
+	if body != nil || len(out.Header["Upgrade"]) > 0 || longHeader(req) {
 		// The one cannot be sent again if the connection turns out to be closed, the other
-		// cannot be sent over HTTP/2, which package http knows of WebSockets alone.
+		// cannot be sent over HTTP/2, which package http knows of WebSockets alone; and over
+		// HTTP/2 some break off the connection for the last, with all that others have on it.
 		send = g.fresh
 	}
 	resp, err := send.RoundTrip(req)
@@ -149,6 +150,18 @@ func (g *gateway) ask(out *http.Request, x *exchange, w *watchdog) (*http.Respon
 		return nil, errStatus
 	}
 	return resp, err
+}
+
+// longHeader reports whether a header is longer than some upstreams take one. Clients send
+// a few kB.
+func longHeader(r *http.Request) bool {
+	n := len(r.URL.Path) + len(r.URL.RawQuery)
+	for name, values := range r.Header {
+		for _, v := range values {
+			n += len(name) + len(v)
+		}
+	}
+	return n > 8<<10
 }
 
 // errTurnedAway ends what package http does where a request is refused over HTTP/2 before it is

@@ -475,6 +475,57 @@ func TestNotModified(t *testing.T) {
 		w.WriteHeader(http.StatusNotModified)
 	}, withHTTP2)
 	require.Equal(t, http.StatusNotModified, r.do("GET", "/v1/models", "", "If-None-Match", `"x"`).StatusCode)
+}
+
+// An upstream that breaks off a connection for a header that is too long takes nothing from
+// others with it: nginx and Go do so over HTTP/2.
+func TestLongHeaderGoesAlone(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1)
+	open, answered := make(chan struct{}), make(chan struct{})
+	takesShortOnes := func(_ *http.Server, c *tls.Conn, _ http.Handler) {
+		defer c.Close()
+		io.ReadFull(c, make([]byte, len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")))
+		c.Write([]byte{0, 0, 0, 4, 0, 0, 0, 0, 0}) // SETTINGS, none
+		for head := make([]byte, 9); ; {           // of a frame: its length, type, flags and stream
+			if _, err := io.ReadFull(c, head); err != nil {
+				return
+			}
+			n := int64(head[0])<<16 | int64(head[1])<<8 | int64(head[2])
+			io.CopyN(io.Discard, c, n)
+			const settings, headers = 4, 1
+			switch {
+			case head[3] == settings && head[4] == 0:
+				c.Write([]byte{0, 0, 0, 4, 1, 0, 0, 0, 0}) // got them
+			case head[3] == headers && n > 1000:
+				return
+			case head[3] == headers:
+				id := [4]byte(head[5:])
+				go func() {
+					close(open)
+					<-answered
+					c.Write([]byte{0, 0, 1, 1, 5, id[0], id[1], id[2], id[3], 0x88}) // HEADERS, and no more: 200
+				}()
+			}
+		}
+	}
+	r.overTLS(func(w http.ResponseWriter, req *http.Request) { io.WriteString(w, req.Proto) }, func(s *httptest.Server) {
+		s.Config.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){"h2": takesShortOnes}
+		s.TLS = &tls.Config{NextProtos: []string{"h2"}}
+	})
+	var others sync.WaitGroup
+	others.Go(func() {
+		resp, err := r.try("POST", "/v1/chat/completions", strings.NewReader(`{"model":"m"}`))
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Error(resp.Response, err)
+		}
+	})
+	<-open
+	long := strings.Repeat("~", 10_000)
+	require.Equal(t, "HTTP/1.1", r.do("GET", "/v1/models", "", "X-Long", long).text)
+	require.Equal(t, "HTTP/1.1", r.do("GET", "/v1/models?"+long, "").text)
+	close(answered)
+	others.Wait()
 	require.Zero(t, r.failures())
 }
 
