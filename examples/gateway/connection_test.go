@@ -152,6 +152,68 @@ func TestClientBreaksOffItsBody(t *testing.T) {
 	}
 }
 
+// An upstream that gives up a client that sends its body too slowly is well.
+func TestUpstreamGivesUpAnUpload(t *testing.T) {
+	t.Parallel()
+	for name, does := range map[string]func(http.ResponseWriter){
+		"hangs up": func(w http.ResponseWriter) {
+			c, _, err := http.NewResponseController(w).Hijack()
+			if err == nil {
+				c.Close()
+			}
+		},
+		"breaks off": func(w http.ResponseWriter) {
+			http.NewResponseController(w).EnableFullDuplex()
+			io.WriteString(w, "an answer")
+			http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		},
+		"500": func(w http.ResponseWriter) {
+			http.NewResponseController(w).EnableFullDuplex()
+			w.WriteHeader(500)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, 2, func(o *options) { o.bodyLimit = 10 })
+			r.all(func(w http.ResponseWriter, req *http.Request) {
+				io.ReadFull(req.Body, make([]byte, 10))
+				does(w)
+			})
+			upload := func() {
+				c, answer := r.dial("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\nthe first ten bytes")
+				defer c.Close()
+				var rest sync.WaitGroup
+				defer rest.Wait()
+				over := make(chan struct{})
+				defer close(over)
+				rest.Go(func() {
+					for {
+						select {
+						case <-over:
+							return
+						default:
+							c.Write([]byte("x")) // package http looks after a connection that has ended when there is more to send
+						}
+					}
+				})
+				if resp, err := http.ReadResponse(answer, nil); err == nil {
+					io.Copy(io.Discard, resp.Body)
+				}
+			}
+			upload()
+			upload()
+			require.EqualValues(t, 2, r.hits())
+			require.Equal(t, 2, r.in(), r.log)
+			for _, b := range r.backends {
+				b.dies() // that is no client's doing
+			}
+			upload()
+			require.Zero(t, r.in())
+		})
+	}
+}
+
 // A kept-alive connection that the upstream closes as the request goes out is
 // no failure of the upstream: the session stays.
 func TestStaleConnection(t *testing.T) {

@@ -42,7 +42,7 @@ func (x *exchange) refused(resp *http.Response) (t trouble, ok bool) {
 		t.mine, x.blamed = true, true
 	case code == http.StatusInternalServerError, code == http.StatusNotImplemented, code == http.StatusGatewayTimeout:
 		// If the one before has failed like that, it may well be the request.
-		t.mine = x.blamed
+		t.mine = x.blamed || x.upload.waits() // or its client, who sends it too slowly
 		x.blamed = true
 	case code >= 500: // such as 502, 503 and 529: it says of itself that it is unavailable
 	case denies(code):
@@ -132,10 +132,11 @@ func (x *exchange) model() string {
 }
 
 // hungUp tells that an upstream has broken off. If the one before has done so, it may
-// well be the request that makes them crash.
-func (x *exchange) hungUp() (again bool) {
-	again, x.crashes = x.crashes, true
-	return again
+// well be the request that makes them crash; and if it still waits for some of the request, that
+// its client sends it too slowly.
+func (x *exchange) hungUp() (mine bool) {
+	mine, x.crashes = x.crashes || x.upload.waits(), true
+	return mine
 }
 
 // timedOut reports whether a request got no answer within the time for that.

@@ -87,6 +87,9 @@ func (u *upload) Close() error {
 // broken reports whether the client failed to deliver.
 func (u *upload) broken() bool { return u != nil && u.broke.Load() }
 
+// waits reports whether the client has yet to deliver some of it.
+func (u *upload) waits() bool { return u != nil && !u.ended.Load() }
+
 // untouched reports whether all of the body is there for another attempt. If
 // so, this one will not touch it any more.
 func (u *upload) untouched() bool {
