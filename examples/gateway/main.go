@@ -5,8 +5,8 @@
 //	    -upstream a=https://api.anthropic.com,key-env=KEY_A \
 //	    -upstream b=https://api.anthropic.com,key-env=KEY_B
 //
-// Point a client's base URL at it. Path, query, headers and bodies pass through
-// as they are, streams as they come, for Anthropic Messages, OpenAI Chat and
+// Point a client's base URL at it. Path (without ..), query, headers and bodies pass
+// through as they are, streams as they come, for Anthropic Messages, OpenAI Chat and
 // Responses, Gemini and whatever else speaks HTTP. Responses say what was
 // decided: Affinity-Target names the upstream that answered, Affinity-Reason
 // says why, and Affinity-Session stands for the conversation (a keyed digest, never its

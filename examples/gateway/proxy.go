@@ -114,6 +114,10 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		reply(w, http.StatusBadRequest, "bad_request", "the request's target is no path")
 		return
 	}
+	if climbs(r.URL.Path) {
+		reply(w, http.StatusBadRequest, "bad_request", "the path must not have .. in it")
+		return
+	}
 	g.busy.Add(1)
 	defer g.busy.Done()
 	start := time.Now()
@@ -147,6 +151,17 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			slog.Duration("took", time.Since(start)), slog.Int("attempts", x.attempts), last)
 	}()
 	g.proxy.ServeHTTP(w, r)
+}
+
+// climbs reports whether a path leads out of where it begins, as servers read it: below the
+// path of an upstream there may be less than its key opens.
+func climbs(path string) bool {
+	for part := range strings.FieldsFuncSeq(path, func(r rune) bool { return r == '/' || r == '\\' }) {
+		if name, _, _ := strings.Cut(part, ";"); name == ".." { // what follows is a parameter to Tomcat
+			return true
+		}
+	}
+	return false
 }
 
 // answered notes what the client gets, and keeps the server from making up a Content-Type

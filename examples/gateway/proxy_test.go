@@ -619,3 +619,24 @@ func TestTrailersOfARequest(t *testing.T) {
 		require.Zero(t, r.failures())
 	}
 }
+
+// Nobody gets from below the path of an upstream to what lies beside it.
+func TestPathsLeadDown(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, func(o *options) { o.upstreams[0].url.Path = "/deployments/small"; o.upstreams[0].key = "theirs" })
+	for path, want := range map[string]string{
+		"/../large/chat":              "400",
+		"/x/../../large/chat":         "400",
+		"/..":                         "400",
+		"/%2e%2E/large/chat":          "400",
+		"/.%2e%2flarge/chat":          "400",
+		"/..%5clarge/chat":            "400",
+		"/..;x/large/chat":            "400",
+		"http://h/../large/chat":      "400",
+		"/v1/./chat..completions/...": "200",
+		"/v1/files?..=/../":           "200",
+	} {
+		require.Contains(t, r.raw("GET "+path+" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), "HTTP/1.1 "+want+" ", path)
+	}
+	require.EqualValues(t, 2, r.hits())
+}
