@@ -6,8 +6,9 @@ import (
 )
 
 // Credential returns the credential that a request came with: what the headers
-// Authorization (less its scheme), X-Api-Key, Api-Key and X-Goog-Api-Key hold and,
-// where browsers open a WebSocket to OpenAI, the openai-insecure-api-key in
+// Authorization (less its scheme), X-Api-Key, Api-Key, X-Goog-Api-Key,
+// Ocp-Apim-Subscription-Key (Azure API Management) and X-Litellm-Api-Key hold and, where
+// browsers open a WebSocket to OpenAI, the openai-insecure-api-key in
 // Sec-WebSocket-Protocol. It is "" if there is none. It makes a good Config.Tenant of
 // package affinity: nobody without a tenant's credential can name its sessions. It does
 // not look for one in the query of the URL.
@@ -45,6 +46,8 @@ var credentials = []credential{
 	{"X-Api-Key", strings.TrimSpace, false},
 	{"Api-Key", strings.TrimSpace, false},
 	{"X-Goog-Api-Key", strings.TrimSpace, false},
+	{"Ocp-Apim-Subscription-Key", strings.TrimSpace, false},
+	{"X-Litellm-Api-Key", withoutScheme, false}, // by its documentation, with "Bearer"
 	{"Sec-Websocket-Protocol", protocolSecret, true},
 }
 

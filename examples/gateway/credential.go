@@ -10,7 +10,7 @@ import (
 
 // The headers in which the APIs take a credential. OpenAI takes it among the protocols of a
 // WebSocket as well.
-var credentialHeaders = []string{"Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key"}
+var credentialHeaders = []string{"Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key", "Ocp-Apim-Subscription-Key", "X-Litellm-Api-Key"}
 
 const (
 	protocolHeader = "Sec-Websocket-Protocol"
@@ -20,7 +20,13 @@ const (
 // The parameters of a query in which some take it, and the headers that mean the same. An
 // upstream gets its own key there: it may repeat a query in what the client gets, in an address
 // to go on at or, as Google does where there is nothing at an address, in the text.
-var credentialParameters = map[string]string{"key": "X-Goog-Api-Key", "access_token": "Authorization", "api-key": "Api-Key"}
+var credentialParameters = map[string]string{
+	"key":              "X-Goog-Api-Key",
+	"access_token":     "Authorization",
+	"oauth_token":      "Authorization",
+	"api-key":          "Api-Key",
+	"subscription-key": "Ocp-Apim-Subscription-Key",
+}
 
 // credentialParameter returns the header and the value, as it is on the wire, of a part of a
 // query that holds a credential; if it holds none, there is no header.

@@ -36,6 +36,10 @@ func TestUpstreamCredentials(t *testing.T) {
 
 		{"/v1beta/models/m:generateContent?access_token=mine", nil, "Authorization: Bearer their/s", ""},
 		{"/openai/realtime?api-key=mine&deployment=d", nil, "Api-Key: their/s", "deployment=d"},
+		{"/v1beta/models/m:generateContent?oauth_token=mine", nil, "Authorization: Bearer their/s", ""},
+		{"/openai/realtime?subscription-key=mine", nil, "Ocp-Apim-Subscription-Key: their/s", ""},
+		{"/openai/deployments/d", []string{"Ocp-Apim-Subscription-Key", "mine"}, "Ocp-Apim-Subscription-Key: their/s", ""},
+		{"/v1/messages", []string{"X-Litellm-Api-Key", "mine"}, "X-Litellm-Api-Key: their/s", ""},
 		{"/v1/realtime", []string{"Sec-WebSocket-Protocol", "realtime, openai-insecure-api-key.mine,v1"}, "Sec-Websocket-Protocol: realtime, openai-insecure-api-key.their/s,v1", ""},
 		{"/v1/realtime", []string{"Sec-WebSocket-Protocol", "openai-insecure-api-key.mine", "Sec-WebSocket-Protocol", "realtime"}, "Sec-Websocket-Protocol: openai-insecure-api-key.their/s Sec-Websocket-Protocol: realtime", ""},
 
