@@ -190,46 +190,86 @@ func (t *trail) message(c *jsonscan.Cursor) {
 }
 
 // object reads the next message, which is an object. Most begin in one of a few ways, to the
-// letter; these are read without looking at each member.
+// letter or, as Python writes, to a space; these are read without looking at each member.
 func (t *trail) object(c *jsonscan.Cursor) {
 	whole := *c
 	switch {
 	case t.careful:
-	case c.Past(`{"role":"user","content":`), c.Past(`{"type":"message","role":"user","content":`):
-		if t.personSays(c, &message{whole: whole, done: true}) {
+	case c.Past(`{"role":`), c.Past(`{"type":"message","role":`):
+		if t.roleFirst(c, &whole) {
 			return
 		}
-	case c.Past(`{"role":"user","parts":`):
-		if t.personSays(c, &message{whole: whole, done: true, inParts: true}) {
-			return
+		*c = whole
+	case c.Past(`{"parts":`): // Google's clients
+		if raw := c.Skim(); !t.roleBehind(c, raw) {
+			t.members(c, &message{whole: whole, parts: raw})
 		}
-	case c.Past(`{"role":"tool"`):
-		c.Leave('}')
-		t.speaks(speakerTool)
 		return
-	case t.mayBeCompacted():
-	case c.Past(`{"role":"assistant"`), c.Past(`{"role":"model"`), c.Past(`{"type":"message","role":"assistant"`):
-		c.Leave('}')
-		t.speaks(speakerModel)
+	case c.Past(`{"content":`): // those that sort members
+		if raw := c.Skim(); !t.roleBehind(c, raw) {
+			t.members(c, &message{whole: whole, content: raw})
+		}
 		return
 	}
 	c.Object()
 	t.members(c, &message{whole: whole})
 }
 
-// personSays reads the rest of a person's message, from its content on. If that is null, the
-// content may be another member, and personSays goes back and returns false.
-func (t *trail) personSays(c *jsonscan.Cursor, m *message) bool {
-	if c.Kind() == 'n' {
-		*c = m.whole
+// roleFirst reads the rest of a message, from its role on, and reports whether it has. Otherwise the
+// Cursor may be anywhere.
+func (t *trail) roleFirst(c, whole *jsonscan.Cursor) bool {
+	inParts := false
+	if !c.Past(`"user","content":`) {
+		c.Past(` `)
+		if !c.Past(`"user",`) {
+			return t.pastOthers(c)
+		}
+		c.Past(` `)
+		if inParts = c.Past(`"parts":`); !inParts && !c.Past(`"content":`) {
+			return false
+		}
+	}
+	if c.Kind() == 'n' { // where it is null, the content may be another member
 		return false
 	}
 	if t.content(c, nil); c.Past(`}`) {
 		t.endMessage()
 		return true
 	}
-	m.role = []byte("user")
-	t.members(c, m)
+	t.members(c, &message{whole: *whole, role: []byte("user"), done: true, inParts: inParts})
+	return true
+}
+
+// roleBehind is roleFirst for a message of which the content, raw, has been gone past. Otherwise the
+// Cursor stays where it is.
+func (t *trail) roleBehind(c *jsonscan.Cursor, raw []byte) bool {
+	t.work++ // as in members
+	content, behind := jsonscan.New(raw), *c
+	switch {
+	case !c.Past(`,"role":`) && !c.Past(`, "role": `):
+	case c.Past(`"user"}`):
+		t.content(&content, nil)
+		t.endMessage()
+		return true
+	case t.pastOthers(c):
+		return true
+	}
+	*c = behind
+	return false
+}
+
+// pastOthers reads the rest of a message, from its role on, if that is one of a tool or of a model,
+// whose words count for nothing, and reports whether it is. Otherwise the Cursor stays where it is.
+func (t *trail) pastOthers(c *jsonscan.Cursor) bool {
+	switch {
+	case c.Past(`"tool"`):
+		t.speaks(speakerTool)
+	case !t.mayBeCompacted() && (c.Past(`"assistant"`) || c.Past(`"model"`)):
+		t.speaks(speakerModel)
+	default:
+		return false
+	}
+	c.Leave('}')
 	return true
 }
 
@@ -239,14 +279,15 @@ type message struct {
 	role, kind []byte          // what is between their quotes
 	who        speaker         // by these two
 	content    []byte          // if it was kept
+	parts      []byte          // the same of what is a content under another name
 	done       bool            // the content was taken in, or counts for nothing
 	inParts    bool            // that was in parts, which do not count beside a content
 }
 
-// members reads the members of a message that are left, and its end: all of them or, if
-// it is done, those behind a person's role and content.
+// members reads the members of a message that are left, and its end: all of them, or those
+// behind what is known of it.
 func (t *trail) members(c *jsonscan.Cursor, m *message) {
-	var parts, images []byte
+	var images []byte
 	m.who = speakerOf(m.role, m.kind)
 	var room nameRoom
 	for {
@@ -276,10 +317,10 @@ func (t *trail) members(c *jsonscan.Cursor, m *message) {
 			t.contentOf(m, c, &m.content)
 		case "parts", "message": // Gemini, Cohere before v2
 			if m.content != nil || m.done && !m.inParts { // they count if the content is null, if at all
-				parts = c.Skim()
+				m.parts = c.Skim()
 				break
 			}
-			t.contentOf(m, c, &parts)
+			t.contentOf(m, c, &m.parts)
 			m.inParts = m.done
 		case "images":
 			images = c.Skim()
@@ -287,8 +328,8 @@ func (t *trail) members(c *jsonscan.Cursor, m *message) {
 			c.Skim()
 		}
 	}
-	if parts != nil && (m.content == nil || string(m.content) == "null") {
-		m.content = parts
+	if m.parts != nil && (m.content == nil || string(m.content) == "null") {
+		m.content = m.parts
 	}
 	t.take(m, images)
 }

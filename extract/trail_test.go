@@ -1366,7 +1366,7 @@ func TestMessagesOfTheUsualFormAreNoOthers(t *testing.T) {
 	contents := []string{``, `,"content":"a"`, `,"content":null`, `,"content":null,"parts":[{"text":"b"}]`, `,"content":null,"content":"c"`, `,"content":"d","content":"e"`,
 		`,"content":[{"type":"tool_result","content":"f"}]`, `,"content":[{"type":"tool_result"}]`, `,"content":[{"type":"tool_results","text":"g"}]`, `,"content":[{"type":"text","text":"h"},"i"]`,
 		`,"content":{"type":"tool_result","text":"j"}`, `,"content":[]`, `,"content":{}`, `,"content":1`, `,"content":"\\\"k","images":["l"]`, `,"content":"m","role":"model"`, `,"content":"n","type":"reasoning"`,
-		`,"parts":[{"text":"o"},{"inlineData":{"data":"p"}}]`, `,"parts":[{"functionResponse":{"q":"r"}}]`, `,"parts":[{"text":"s"},{"functionResponse":{}},"t"]`, `,"parts":null`, `,"parts":null,"parts":[{"text":"u"}]`,
+		`,"parts":[{"text":"o"},{"inlineData":{"data":"p"}}]`, `,"parts":[{"functionResponse":{"q":"r"}}]`, `,"parts":[{"functionResponse":{"q":"r"}},{"functionResponse":{}}]`, `,"parts":[{"text":"s"},{"functionResponse":{}},"t"]`, `,"parts":null`, `,"parts":null,"parts":[{"text":"u"}]`,
 		`,"parts":[{"text":"v"}],"content":"w"`, `,"parts":[{"text":"x"}],"content":null`, `,"content":"y","parts":[{"text":"z"}]`, `,"parts":[{"text":"A"}],"parts":[{"text":"B"}]`, `,"parts":[{"text":"C"}],"message":"D"`,
 		`,"content":[{"toolResult":{"text":"E"}}]`, `,"content":[{"toolResult":"F","text":"G"},{"text":"H"}]`}
 	tails := []string{``, `,"id":"x"`, `,"x":{"y":[1,"}"]}`}
@@ -1388,8 +1388,9 @@ func TestMessagesOfTheUsualFormAreNoOthers(t *testing.T) {
 		}
 		other := strings.ReplaceAll(usual, `{"`, `{ "`)
 		padding := `{"padding":"` + strings.Repeat("x", wholly) + `",`
+		python := strings.NewReplacer(`":`, `": `, `,"`, `, "`)
 		want, ok := extract.Trail().Extract(&extract.Request{Body: []byte(other)})
-		for _, body := range []string{usual, late, padding + usual[1:], padding + late[1:], padding + strings.TrimLeft(other[1:], " ")} {
+		for _, body := range []string{usual, late, python.Replace(usual), python.Replace(late), padding + usual[1:], padding + late[1:], padding + strings.TrimLeft(other[1:], " ")} {
 			s, got := extract.Trail().Extract(&extract.Request{Body: []byte(body)})
 			require.Equal(t, ok, got, usual)
 			require.Equal(t, want, s, usual)
