@@ -200,6 +200,11 @@ func (t *trail) object(c *jsonscan.Cursor) {
 			return
 		}
 		*c = whole
+	case c.Past(`{"parts":[{"functionResponse":`):
+		if t.onlyResults(c) {
+			return
+		}
+		*c = whole
 	case c.Past(`{"parts":`): // Google's clients
 		if raw := c.Skim(); !t.roleBehind(c, raw) {
 			t.members(c, &message{whole: whole, parts: raw})
@@ -256,6 +261,22 @@ func (t *trail) roleBehind(c *jsonscan.Cursor, raw []byte) bool {
 	}
 	*c = behind
 	return false
+}
+
+// onlyResults reads a message of Gemini from its first result of a tool on, if there is nothing else
+// in it, and reports whether it has: results may be long, and need not be gone past before the role
+// is known. Otherwise the Cursor may be anywhere.
+func (t *trail) onlyResults(c *jsonscan.Cursor) bool {
+	for another := true; another && t.more(); another = c.Past(`,{"functionResponse":`) {
+		c.Leave('}')
+	}
+	if !c.Past(`],"role":"user"}`) {
+		return false
+	}
+	t.followed()
+	t.acted = true
+	t.endMessage()
+	return true
 }
 
 // pastOthers reads the rest of a message, from its role on, if that is one of a tool or of a model,

@@ -1407,6 +1407,30 @@ func TestMessagesOfTheUsualFormAreNoOthers(t *testing.T) {
 	require.Greater(t, found, 2000)
 }
 
+// Google's clients have the role behind the parts. Results of tools are then taken in without a look
+// at the role first, which makes no difference.
+func TestResultsInFrontOfTheRole(t *testing.T) {
+	t.Parallel()
+	const result = `{"functionResponse":{"response":{"output":"]}\\\""}}}`
+	for _, before := range []string{"", `{"role":"user","parts":[{"text":"a"}]},{"role":"model","parts":[{"text":"b"}]},`,
+		`{"role":"model","content":[{"type":"compaction","content":"c"}]},`} {
+		for _, parts := range []string{result, result + "," + result, result + `,{"text":"d"}`, result + "," + result + `,{"inlineData":{}}`} {
+			for _, behind := range []string{"", `,{"role":"user","parts":[{"text":"e"}]}`} {
+				for _, role := range []string{"user", "function", "model"} {
+					with := func(message string) *extract.Request {
+						return &extract.Request{Body: []byte(`{"contents":[` + before + message + behind + `]}`)}
+					}
+					first, last := with(`{"role":"`+role+`","parts":[`+parts+`]}`), with(`{"parts":[`+parts+`],"role":"`+role+`"}`)
+					want, ok := extract.Trail().Extract(first)
+					s, got := extract.Trail().Extract(last)
+					require.Equal(t, ok, got, string(last.Body))
+					require.Equal(t, want, s, string(last.Body))
+				}
+			}
+		}
+	}
+}
+
 // reencode writes a JSON object anew through encoding/json. It reports false if
 // readers might differ about what it says: duplicate names, half surrogates,
 // invalid UTF-8 and too deep nesting.
