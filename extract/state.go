@@ -251,10 +251,13 @@ func (p *pins) members(c *jsonscan.Cursor, f func(name, value []byte)) {
 	}
 }
 
-// idWith is jsonID for ids that begin so.
+// idWith is jsonID for ids that begin so. Most begin otherwise, and are not allocated.
 func idWith(prefix string, raw []byte) (string, bool) {
-	id, _ := jsonID(raw)
-	return id, strings.HasPrefix(id, prefix)
+	var room textRoom
+	if s, _ := textIn(raw, &room); !bytes.HasPrefix(bytes.TrimSpace(s), []byte(prefix)) {
+		return "", false
+	}
+	return jsonID(raw)
 }
 
 // mentionsState reports whether messages may refer to state, which saves most requests the

@@ -199,6 +199,11 @@ func TestPinsOfManyFiles(t *testing.T) {
 		return testing.AllocsPerRun(5, func() { require.Empty(t, (&extract.Request{Body: body}).Pins()) })
 	}
 	require.Equal(t, tools(1), tools(100))
+	others := func(n int) float64 {
+		body := []byte(`{"messages":[` + strings.Repeat(`{"id":"msg_0123456789","role":"user"},`, n) + `{"audio":{"id":"audio_1"}}]}`)
+		return testing.AllocsPerRun(5, func() { require.Equal(t, []string{"audio_1"}, (&extract.Request{Body: body}).Pins()) })
+	}
+	require.Equal(t, others(1), others(100))
 }
 
 // A body with more members than any request has is not gone through again for each of those
