@@ -38,7 +38,7 @@ var anthropic = Format{
 	end:    `],"temperature":1`,
 }
 
-// Formats are those of other APIs.
+// Formats are those of other APIs, and one as others than JavaScript write it.
 var Formats = []Format{
 	{
 		Name:   "OpenAI's chat",
@@ -52,6 +52,32 @@ var Formats = []Format{
 		said:   `"}`,
 		next:   `,{"role":"assistant","content":"Done."},{"role":"user","content":"Now `,
 		end:    `],"stream":true`,
+	},
+	{
+		Name:   "the same, written by Python",
+		system: `"model": "m-1", "messages": [{"role": "system", "content": "`,
+		first:  `"}, {"role": "user", "content": "`,
+		asked:  `"}`,
+		answer: `, {"role": "assistant", "content": "`,
+		call:   `", "tool_calls": [{"id": "call_#", "type": "function", "function": {"name": "read", "arguments": "{\"path\": \"/home/anna/`,
+		called: `.go\", \"offset\": #}"}}]}, `,
+		result: `{"role": "tool", "tool_call_id": "call_#", "content": "`,
+		said:   `"}`,
+		next:   `, {"role": "assistant", "content": "Done."}, {"role": "user", "content": "Now `,
+		end:    `], "stream": true`,
+	},
+	{
+		Name:   "the same, members sorted",
+		system: `"messages":[{"content":"`,
+		first:  `","role":"system"},{"content":"`,
+		asked:  `","role":"user"}`,
+		answer: `,{"content":"`,
+		call:   `","role":"assistant","tool_calls":[{"function":{"arguments":"{\"offset\":#,\"path\":\"/home/anna/`,
+		called: `.go\"}","name":"read"},"id":"call_#","type":"function"}]},`,
+		result: `{"content":"`,
+		said:   `","role":"tool","tool_call_id":"call_#"}`,
+		next:   `,{"content":"Done.","role":"assistant"},{"content":"Now `,
+		end:    `],"model":"m-1","stream":true`,
 	},
 	{
 		Name:   "Responses",
