@@ -392,6 +392,9 @@ func (t *trail) take(m *message, images []byte) {
 		t.systemSays(&content)
 	case m.who == speakerPerson:
 		compacted := isCompacted(m.kind)
+		if compacted && m.done { // it is an answer first, and its content was taken in before that
+			t.unsure = true
+		}
 		if compacted && t.texts > 0 { // the model has written it, as an answer to what was said before
 			t.speaks(speakerModel)
 			if t.openingOnly {

@@ -1203,6 +1203,18 @@ func TestItemsOfModels(t *testing.T) {
 	}
 }
 
+// What stands for a compacted conversation may have a role and words, too, in any order.
+func TestCompactionWithARole(t *testing.T) {
+	t.Parallel()
+	want := trailOf(t, responses(u("hi"), `{"content":"They spoke.","type":"compaction","role":"user"}`, u("on")))
+	for _, item := range []string{
+		`{"type":"compaction","role":"user","content":"They spoke."}`, `{"role":"user","type":"compaction","content":"They spoke."}`,
+		`{"role":"user","content":"They spoke.","type":"compaction"}`, `{"role":"user","parts":[{"text":"They spoke."}],"type":"compaction"}`,
+	} {
+		require.Equal(t, want, trailOf(t, responses(u("hi"), item, u("on"))), item)
+	}
+}
+
 // An opening is the system prompt and what a person wrote before the first answer.
 func TestOpening(t *testing.T) {
 	t.Parallel()
