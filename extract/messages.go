@@ -492,7 +492,7 @@ func (t *trail) followed() {
 	if last := t.steps.back(0); last != nil {
 		last.answered = true
 	}
-	t.endsInAnswer, t.acted, t.since, t.firstText, t.answeredHere, t.pictures.n = false, false, since{}, 0, t.here, 0
+	t.endsInAnswer, t.acted, t.since, t.firstText, t.answeredHere, t.pictures = false, false, since{}, 0, t.here, pictures{}
 }
 
 // anotherSpeaks reports whether a text of the user, behind others, begins a message in
