@@ -118,6 +118,8 @@ func TestFramedQuestionsWithPictures(t *testing.T) {
 		return len(trailOf(t, chat(sys("s"), ub(append(pictures, text_(frame+asked))...), a("x"), ub(picture(3)))).Aliases)
 	}
 	require.Equal(t, keys(picture(1)), keys(picture(1), picture(2)), "where the text stood that was answered")
+	later = trailOf(t, chat(sys("s"), ub(picture(1)), a("x"), ub(text_(asked), picture(2)), a("y"), u("on")))
+	require.Equal(t, apart, relation(later, trailOf(t, chat(sys("s"), ub(picture(1)), a("x"), sys(frame+asked), ub(picture(2))))), "the system's words")
 	later = trailOf(t, chat(sys("s"), ub(text_("Look."), text_(asked), picture(1)), a("x"), u("on")))
 	require.Equal(t, apart, relation(later, trailOf(t, chat(sys("s"), ub(text_("Look."), text_(frame+asked), picture(1))))), "two texts")
 }
