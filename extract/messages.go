@@ -170,7 +170,7 @@ func (t *trail) messages(c *jsonscan.Cursor) {
 
 // message reads the next message.
 func (t *trail) message(c *jsonscan.Cursor) {
-	parts, greeting := t.parts.n, t.greeting
+	parts := t.parts.n
 	t.parts.n, t.passed = 0, false
 	switch c.Kind() {
 	case '"':
@@ -181,11 +181,10 @@ func (t *trail) message(c *jsonscan.Cursor) {
 	default:
 		c.Skim()
 	}
-	switch {
-	case t.endsInAnswer:
+	if t.endsInAnswer {
 		t.parts.n = parts // they are of the last words still
-	case t.greeting == greeting: // it counts with this message only
-		t.greeting = 0
+	} else {
+		t.greeting = 0 // it counts with this message only
 	}
 }
 
