@@ -128,6 +128,62 @@ func (a *auditor) heard() []string {
 	return calls
 }
 
+// meanwhile is an auditor whose first Place takes as long as do does.
+type meanwhile struct {
+	*auditor
+	do func()
+}
+
+func (m *meanwhile) Place(ctx context.Context, req *extract.Request, candidates []string) (string, affinity.Ticket, error) {
+	if do := m.do; do != nil {
+		m.do = nil
+		do()
+	}
+	return m.auditor.Place(ctx, req, candidates)
+}
+
+// If a session turns out to be elsewhere when it has been placed, the ticket is given back.
+func TestPlacedElsewhereGivesTheTicketBack(t *testing.T) {
+	t.Parallel()
+	for name, do := range map[string]func(sel *affinity.Selection[string]){
+		"it goes on at its second place": nil,
+		"what it refers to is elsewhere": func(sel *affinity.Selection[string]) { sel.Learn("resp_1") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				m := &meanwhile{auditor: newAuditor(t)}
+				s := newSelector(t, affinity.Config[string]{Fallback: m, FailPinned: true})
+				other := newSelector(t, affinity.Config[string]{Cache: s.Cache(), Fallback: balance.FillFirst[string](), Failover: affinity.FailoverReturn})
+				req := session("s")
+				req.Body = []byte(`{"previous_response_id":"resp_1"}`)
+				if do == nil {
+					req.Body = nil
+				}
+				m.do = func() {
+					home := mustSelect(t, other, session("s"), "d")
+					if do != nil {
+						do(home)
+					}
+					home.Done(served)
+					elapse(time.Second)
+					mustSelect(t, other, session("s"), "c").Done(served)
+				}
+				sel, err := s.Select(t.Context(), req, []string{"e", "c"})
+				if do == nil {
+					require.NoError(t, err)
+					require.Equal(t, "c", sel.ID)
+					require.Equal(t, []string{"place e of [e c]", "settle e", "charge c warm"}, m.heard())
+				} else {
+					require.ErrorContains(t, err, "d")
+				}
+				sel.Done(served)
+				require.Empty(t, m.open)
+			})
+		})
+	}
+}
+
 func TestBalancerIsTold(t *testing.T) {
 	t.Parallel()
 	for policy, p := range policies {
