@@ -318,7 +318,7 @@ func TestUnitOfCosts(t *testing.T) {
 func TestCostThatIsRounded(t *testing.T) {
 	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
 		b, ts := create(balance.CostConfig[*target]{Cost: func(u affinity.Usage) float64 {
-			return math.Floor(3e-4 * u.Cost()) // cents
+			return math.Floor(3e-4 * float64(u.Uncached)) // cents, for nothing else
 		}}), targets(2)
 		b.Settle("t0", b.Charge(nil, "t0", false), served(400_000, 0, 0))
 		for range 20 { // a thirtieth of that

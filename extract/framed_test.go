@@ -106,13 +106,17 @@ func TestFramedQuestionsWithPictures(t *testing.T) {
 			require.Equal(t, apart, relation(later, trailOf(t, chat(sys("s"), asks(frame+asked, others)))), name)
 		}
 	}
+	const short = "And here?" // which says enough with its pictures only
+	later := trailOf(t, chat(sys("s"), u("Summary: they speak of Oslo."), u("Where is Oslo?"), a("x"), asks(short, pictures(2)), a("y"), u("on")))
+	require.Equal(t, near, relation(later, trailOf(t, chat(sys("s"), u("Where is Oslo?"), a("x"), asks(frame+short, pictures(2))))))
+
 	around := func(text string) string { return ub(picture(1), text_(text), picture(2)) }
 	require.Equal(t, near, relation(trailOf(t, chat(sys("s"), around(asked), a("x"), u("Since when?"))), trailOf(t, chat(sys("s"), around(frame+asked)))))
 	front := func(text string) string { return ub(picture(1), text_(text)) }
 	require.Equal(t, near, relation(trailOf(t, chat(sys("s"), front(asked), a("x"), u("Since when?"))), trailOf(t, chat(sys("s"), front(frame+asked)))))
 	require.Equal(t, apart, relation(trailOf(t, chat(sys("s"), front(asked), a("x"), u("Since when?"))), trailOf(t, chat(sys("s"), asks(frame+asked, pictures(2)[1:])))))
 
-	later := trailOf(t, chat(sys("s"), u(frame+asked), a("x"), ub(picture(1)), a("y"), u("on")))
+	later = trailOf(t, chat(sys("s"), u(frame+asked), a("x"), ub(picture(1)), a("y"), u("on")))
 	require.Equal(t, apart, relation(later, trailOf(t, chat(sys("s"), u(asked), a("x"), ub(picture(1))))), "no text since the answer")
 	keys := func(pictures ...string) int {
 		return len(trailOf(t, chat(sys("s"), ub(append(pictures, text_(frame+asked))...), a("x"), ub(picture(3)))).Aliases)
