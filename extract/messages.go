@@ -240,7 +240,7 @@ func (t *trail) roleFirst(c, whole *jsonscan.Cursor) bool {
 		t.endMessage()
 		return true
 	}
-	t.members(c, &message{whole: *whole, role: []byte("user"), done: true, inParts: inParts})
+	t.members(c, &message{whole: *whole, role: roleUser, done: true, inParts: inParts})
 	return true
 }
 
@@ -292,6 +292,8 @@ func (t *trail) pastOthers(c *jsonscan.Cursor) bool {
 	c.Leave('}')
 	return true
 }
+
+var roleUser = []byte("user") // in m, it would be allocated for each message
 
 // A message is what is known of one whose members are being read.
 type message struct {

@@ -1218,6 +1218,17 @@ func TestCompactionWithARole(t *testing.T) {
 	}
 }
 
+// What it takes to read a conversation does not grow with its messages, wherever a content ends.
+func TestMessagesTakeNoAllocation(t *testing.T) {
+	for _, message := range []string{
+		u("hi"), `{"role":"user","content":"hi","id":"x"}`, `{"type":"message","role":"user","content":"hi","id":"x"}`, `{"role":"user","parts":[{"text":"hi"}],"id":"x"}`,
+		`{"role":"assistant","content":"x","id":"x"}`, `{"role":"model","parts":[{"text":"x"}]}`, `{"role":"tool","content":"x"}`,
+	} {
+		body := []byte(chat(append(slices.Repeat([]string{message}, 1000), u("hi"))...))
+		require.Less(t, testing.AllocsPerRun(5, func() { extract.Trail().Extract(&extract.Request{Body: body}) }), 100.0, message)
+	}
+}
+
 // An opening is the system prompt and what a person wrote before the first answer.
 func TestOpening(t *testing.T) {
 	t.Parallel()
