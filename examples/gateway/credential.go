@@ -17,9 +17,9 @@ const (
 	protocolPrefix = "openai-insecure-api-key."
 )
 
-// The parameters of a query in which some take it, and the headers that mean the same. An
-// upstream gets its own key there: it may repeat a query in what the client gets, in an address
-// to go on at or, as Google does where there is nothing at an address, in the text.
+// The parameters of a query in which some take it, and the headers that mean the same, in which
+// an upstream gets its own key. It may repeat a query in what the client gets: in an address to
+// go on at or, as Google does where there is nothing at an address, in the text.
 var credentialParameters = map[string]string{
 	"key":              "X-Goog-Api-Key",
 	"access_token":     "Authorization",
