@@ -130,8 +130,9 @@ func (s *Selection[T]) Done(o Outcome) {
 // response that it has just made; [extract.StateReader] finds such ids. A later request
 // that names nothing but this state is sent to the target, and belongs to the same
 // session; where the request of this Selection has none, to that of the id that was learned
-// first. An id that [extract.ID] does not accept is ignored, and so is state of a target
-// whose own ID is empty. Learn may be called from any goroutine.
+// first (if that call has returned: of calls at the same time, each may take its own). An id
+// that [extract.ID] does not accept is ignored, and so is state of a target whose own ID is
+// empty. Learn may be called from any goroutine.
 //
 // An id means something only within the scope and tenant of the request. It takes a place
 // in the Cache like a binding, and lives as long. The id that is learned first, which

@@ -167,7 +167,8 @@ func longHeader(r *http.Request) bool {
 // errTurnedAway ends what package http does where a request is refused over HTTP/2 before it is
 // looked at: it would ask again, up to seven times and for a minute. Over HTTP/2, what is
 // cancelled as it gets its connection is not sent. It also ends what package http does where a
-// request that has an Idempotency-Key is hung up on: it would send it by every connection there is.
+// request that has an Idempotency-Key, and a body, is hung up on: it would send it by every
+// connection there is, as it does a GET.
 var errTurnedAway = errors.New("turns requests away")
 
 // errStatus is for answers that are not valid.
