@@ -485,6 +485,35 @@ func TestDeadConnection(t *testing.T) {
 	works()
 }
 
+// overFrames has the upstream speak just so much HTTP/2 that it agrees on settings. For the header
+// of each request it calls answer, with its stream and its length, and ends the connection if that
+// returns false. Over HTTP/1.1, it answers with the protocol.
+func (r *rig) overFrames(answer func(c net.Conn, stream [4]byte, length int64) bool) {
+	speak := func(_ *http.Server, c *tls.Conn, _ http.Handler) {
+		defer c.Close()
+		io.ReadFull(c, make([]byte, len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")))
+		c.Write([]byte{0, 0, 0, 4, 0, 0, 0, 0, 0}) // SETTINGS, none
+		for head := make([]byte, 9); ; {           // of a frame: its length, type, flags and stream
+			if _, err := io.ReadFull(c, head); err != nil {
+				return
+			}
+			length := int64(head[0])<<16 | int64(head[1])<<8 | int64(head[2])
+			io.CopyN(io.Discard, c, length)
+			const settings, headers = 4, 1
+			switch {
+			case head[3] == settings && head[4] == 0:
+				c.Write([]byte{0, 0, 0, 4, 1, 0, 0, 0, 0}) // got them
+			case head[3] == headers && !answer(c, [4]byte(head[5:]), length):
+				return
+			}
+		}
+	}
+	r.overTLS(func(w http.ResponseWriter, req *http.Request) { io.WriteString(w, req.Proto) }, func(s *httptest.Server) {
+		s.Config.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){"h2": speak}
+		s.TLS = &tls.Config{NextProtos: []string{"h2"}}
+	})
+}
+
 // An upstream that turns a request away over HTTP/2 is not asked again and again for a minute,
 // as package http would, but over HTTP/1.1, whether there is a body to it or not.
 func TestTurnedAway(t *testing.T) {
@@ -494,31 +523,14 @@ func TestTurnedAway(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, 1)
 			var refused atomic.Int64
-			turnsAway := func(_ *http.Server, c *tls.Conn, _ http.Handler) {
-				defer c.Close()
-				io.ReadFull(c, make([]byte, len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")))
-				c.Write([]byte{0, 0, 0, 4, 0, 0, 0, 0, 0}) // SETTINGS, none
-				for head := make([]byte, 9); ; {           // of a frame: its length, type, flags and stream
-					if _, err := io.ReadFull(c, head); err != nil {
-						return
-					}
-					io.CopyN(io.Discard, c, int64(head[0])<<16|int64(head[1])<<8|int64(head[2]))
-					const settings, headers = 4, 1
-					switch {
-					case head[3] == settings && head[4] == 0:
-						c.Write([]byte{0, 0, 0, 4, 1, 0, 0, 0, 0}) // got them
-					case head[3] == headers && goesAway:
-						refused.Add(1)
-						c.Write([]byte{0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}) // GOAWAY: no stream was looked at
-					case head[3] == headers:
-						refused.Add(1)
-						c.Write(append([]byte{0, 0, 4, 3, 0}, head[5], head[6], head[7], head[8], 0, 0, 0, 7)) // RST_STREAM: REFUSED_STREAM
-					}
+			r.overFrames(func(c net.Conn, stream [4]byte, _ int64) bool {
+				refused.Add(1)
+				if goesAway {
+					c.Write([]byte{0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}) // GOAWAY: no stream was looked at
+				} else {
+					c.Write(append([]byte{0, 0, 4, 3, 0}, stream[0], stream[1], stream[2], stream[3], 0, 0, 0, 7)) // RST_STREAM: REFUSED_STREAM
 				}
-			}
-			r.overTLS(func(w http.ResponseWriter, req *http.Request) { io.WriteString(w, req.Proto) }, func(s *httptest.Server) {
-				s.Config.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){"h2": turnsAway}
-				s.TLS = &tls.Config{NextProtos: []string{"h2"}}
+				return true
 			})
 			require.Equal(t, "HTTP/1.1", r.chat("s").text)
 			require.Equal(t, "HTTP/1.1", r.do("GET", "/v1/models", "").text)
@@ -545,35 +557,16 @@ func TestLongHeaderGoesAlone(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 1)
 	open, answered := make(chan struct{}), make(chan struct{})
-	takesShortOnes := func(_ *http.Server, c *tls.Conn, _ http.Handler) {
-		defer c.Close()
-		io.ReadFull(c, make([]byte, len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")))
-		c.Write([]byte{0, 0, 0, 4, 0, 0, 0, 0, 0}) // SETTINGS, none
-		for head := make([]byte, 9); ; {           // of a frame: its length, type, flags and stream
-			if _, err := io.ReadFull(c, head); err != nil {
-				return
-			}
-			n := int64(head[0])<<16 | int64(head[1])<<8 | int64(head[2])
-			io.CopyN(io.Discard, c, n)
-			const settings, headers = 4, 1
-			switch {
-			case head[3] == settings && head[4] == 0:
-				c.Write([]byte{0, 0, 0, 4, 1, 0, 0, 0, 0}) // got them
-			case head[3] == headers && n > 1000:
-				return
-			case head[3] == headers:
-				id := [4]byte(head[5:])
-				go func() {
-					close(open)
-					<-answered
-					c.Write([]byte{0, 0, 1, 1, 5, id[0], id[1], id[2], id[3], 0x88}) // HEADERS, and no more: 200
-				}()
-			}
+	r.overFrames(func(c net.Conn, stream [4]byte, length int64) bool {
+		if length > 1000 {
+			return false
 		}
-	}
-	r.overTLS(func(w http.ResponseWriter, req *http.Request) { io.WriteString(w, req.Proto) }, func(s *httptest.Server) {
-		s.Config.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){"h2": takesShortOnes}
-		s.TLS = &tls.Config{NextProtos: []string{"h2"}}
+		go func() {
+			close(open)
+			<-answered
+			c.Write([]byte{0, 0, 1, 1, 5, stream[0], stream[1], stream[2], stream[3], 0x88}) // HEADERS, and no more: 200
+		}()
+		return true
 	})
 	var others sync.WaitGroup
 	others.Go(func() {

@@ -65,8 +65,9 @@ func newWorld(t *testing.T, n int, adjust ...func(*options)) *world {
 	// In a bubble, a timer that is due at once runs on the goroutine that starts it, in a race context
 	// that all of these share: with the race detector, Go 1.26 crashes. ReverseProxy starts such a
 	// timer for each stream, unless it takes it for something else.
+	modify := w.g.proxy.ModifyResponse
 	w.g.proxy.ModifyResponse = func(resp *http.Response) error {
-		err := answered(resp)
+		err := modify(resp)
 		resp.Header.Del("Content-Type")
 		resp.ContentLength = max(resp.ContentLength, 0)
 		return err
