@@ -18,8 +18,8 @@
 //
 // # Use
 //
-// A target is of any type. Say what it is called and who chooses where no session
-// decides, and ask for every request:
+// A target may be of any type. Say what it is called, and who chooses where no session
+// decides. Then ask for every request, and report what became of it:
 //
 //	sel, err := affinity.New(affinity.Config[*Account]{
 //		ID:       func(a *Account) string { return a.Name },
@@ -42,18 +42,10 @@
 // A target is one upstream, known by its ID. The candidates are the targets that may serve
 // one request. A session is a conversation, as an extractor names it. Its binding says which
 // target is its home, and expires when it is not used for a TTL. While the home is not
-// among the candidates, another target may serve as a detour.
+// among the candidates, another target may serve as a detour. The fallback is the Picker
+// that chooses where no binding does.
 //
 // # Rules
-//
-// No session: the fallback chooses, and nothing is stored. (If the request refers to
-// state whose place is known, it goes there: see below.)
-//
-// Session known by an id that names a conversation by custom only, such as
-// prompt_cache_key: if more than about 64 conversations share the id, and extract.Trail is in
-// the Chain, each is known by its messages instead. One whose messages the server keeps
-// is known by the state that it continues, if that was learned ([Selection.Learn]), and
-// otherwise by the id.
 //
 // Session with a binding: its home, if that is among the candidates, and the binding lives
 // for another TTL. Neither the order of the candidates nor the fallback has a say, with
@@ -66,51 +58,63 @@
 // [Config.Failover] says whether the target that serves is the new home, or a detour
 // until the home is back.
 //
-// Session that was idle for longer than its home keeps prompts: the fallback chooses a
-// home anew. There is no prompt left to lose, and it is a chance to even out the load.
+// Session idle for longer than its home keeps prompts: the fallback chooses a home anew.
+// There is no prompt left to lose, and it is a chance to even out the load.
 //
 // Session without a binding: the extractor may name an earlier form of the same
 // conversation, what started it, or a neighbour. The first of them that has a binding
-// counts, and the session is bound to the same target; in the latter two cases only if
-// that is still likely to have the prompt and is not being drained, and not if it is
-// overloaded and the session is known by its messages alone. From then on the two move
-// separately. Otherwise the fallback chooses.
+// counts, and the session is bound to the same target. From then on the two move
+// separately. The target of what started it, or of a neighbour, must still be likely to
+// have the prompt and must not be drained; nor must it be overloaded if the session is
+// known by its messages alone. Otherwise the fallback chooses.
 //
 // Concurrent first requests of one session get one target, however long the fallback
 // takes: one of them asks it, the others wait. If it fails, each of the others asks for
 // itself.
+//
+// No session: the fallback chooses, and nothing is stored. (If the request refers to
+// state whose place is known, it goes there: see below.)
+//
+// Session known by an id that names a conversation by custom only, such as
+// prompt_cache_key: if more than about 64 conversations share the id, and extract.Trail is in
+// the Chain, each is known by its messages instead. A conversation whose messages the server
+// keeps is then known by the state that it continues, if that was learned
+// ([Selection.Learn]), and otherwise by the id.
 //
 // No candidates, a fallback that fails, or one that chooses a target that is not among
 // the candidates: an error, and all bindings stay as they were.
 //
 // # Candidates
 //
-// The caller knows who is healthy. The candidates are the targets that it holds usable
-// for one request: leave out those that are down, are out of quota, lack the model that
-// the request asks for, or were tried already. For a hedge, which is sent while the first
-// attempt is still under way, ask the fallback itself: Select would move the session.
-// Where something else has chosen the target, such as a scheduler, a hedge that won or
-// the connection that a turn came in on, Select with that target as the only candidate:
-// the session continues there (with [FailoverReturn], only until its home is among the
-// candidates again). Where it takes a query to list the candidates, see [Selector.Peek].
+// The caller knows which targets are healthy. Leave out of the candidates those that are
+// down, are out of quota, lack the model that the request asks for, or were tried already.
+// Where it takes a query to list the candidates, see [Selector.Peek].
+//
+// Where something else has chosen the target, such as a scheduler or the connection that a
+// turn came in on, Select with that target as the only candidate. The session continues
+// there (with [FailoverReturn], only until its home is among the candidates again).
+//
+// For a hedge, which is sent while the first attempt is still under way, ask the fallback
+// itself: Select would move the session. If the hedge wins, Select with its target as the
+// only candidate.
 //
 // # Outcomes
 //
 // [Selection.Done] tells what became of a request. Until then the binding does not expire, for
-// up to an hour beyond the TTL. An outcome acts on the binding that the selection came
-// from and on no other: one that comes late, twice or never does no harm.
+// up to an hour beyond the TTL. An outcome acts only on the binding that the selection came
+// from: one that comes late, twice or never does no harm.
 //
 // Report the tokens as well ([Outcome].Usage). The Selector learns from them how long each
-// target keeps prompts, and so how long a binding is worth following. If the fallback is a
-// [Balancer], such as balance.LeastCost, it learns how much work each target had lately,
-// and places new sessions by that: sessions differ in work by orders of magnitude.
+// target keeps prompts, and so how long a binding is worth following. A fallback that is a
+// [Balancer], such as balance.LeastCost, learns how much work each target had lately, and
+// places new sessions by that: sessions differ in work by orders of magnitude.
 //
 // # Operations
 //
-// [Selector.Drain] lets a target run dry. [Cache.MoveFunc] and [Cache.DeleteFunc] move
-// and release sessions by target, by scope or one by one. A new configuration takes over
-// the bindings through [Config.Cache]. Every Selection holds a [Decision], which is safe
-// to log, and [Selector.Stats] counts them by [Reason].
+// [Selector.Drain] keeps new sessions away from a target. [Cache.MoveFunc] and
+// [Cache.DeleteFunc] move and release sessions by target, by scope or one by one. A new
+// configuration takes over the bindings through [Config.Cache]. Every Selection holds a
+// [Decision], which is safe to log, and [Selector.Stats] counts decisions by [Reason].
 //
 // # Threads, side calls, state
 //
@@ -118,15 +122,15 @@
 // binding of its own and starts at the home of what started it, unless [Config.Threads] says
 // otherwise.
 //
-// Calls that stand beside a conversation, such as token counts, titles and compactions,
-// go where the conversation is, but make, move and refresh no binding. [Config.SideCalls]
-// changes that, and says how far bodies are read to tell such calls apart.
+// Side calls stand beside a conversation: token counts, titles, compactions. They go where
+// the conversation is, but make, move and refresh no binding. [Config.SideCalls] changes
+// that, and says how far bodies are read to tell such calls apart.
 //
-// A request may refer to state on its upstream, such as the response that it goes on
-// from. Tell the Selector what the upstream calls its responses ([Selection.Learn]). It
-// then sends requests that refer to them to that upstream, if they have no session or one
-// without a home among the candidates. With [Config.FailPinned], it sends them there in
-// any case, and fails where that is not possible.
+// A request may refer to state on its upstream, such as the response that it continues.
+// Tell the Selector the ids that the upstream gives its responses ([Selection.Learn]). A
+// request that refers to one then goes to that upstream, if it has no session or one without
+// a home among the candidates. With [Config.FailPinned] it goes there in any case, and Select
+// fails where that is not possible.
 //
 // # Scope
 //
@@ -137,13 +141,13 @@
 //
 // # Memory and time
 //
-// Bindings live in a [Cache]. It keeps keyed digests only, never an id. It holds a fixed
-// number of bindings at most; when it is full, the least valuable make room. It has no
+// Bindings live in a [Cache]. It keeps keyed digests only, never an id. It holds at most a
+// fixed number of bindings; when it is full, the least valuable make room. It has no
 // long-lived goroutine, and no operation stops the whole table. A hit takes no lock,
 // except as [Selector] says.
 //
-// A TTL is exact, with one exception: under heavy load, a TTL of a second or more may
-// end a little early or late. See [Cache.Get].
+// A TTL is exact, with one exception: under heavy load, a TTL of a second or more
+// may end a little early or late. See [Cache.Get].
 //
 // # What it does not do
 //
