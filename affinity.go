@@ -14,24 +14,25 @@ import (
 
 // A Picker chooses one target among candidates.
 //
-// A [Selector] has one as its fallback, which it asks when a request has no
-// binding. A Selector is a Picker itself, so selectors nest. Package balance has
-// ready-made ones; any type with this method will do.
+// A [Selector] has one as its fallback, which it asks where no binding decides. A
+// Selector is a Picker itself, so selectors nest. Package balance has ready-made
+// ones; any type with this method will do.
 //
 // Rules for implementers:
 //   - Pick is called by many goroutines at once.
-//   - The result must be one of the candidates. A Selector passes those of its own
-//     caller, less those that are being drained and one that the session is to leave,
-//     unless none would remain. It refuses a result that its caller did not offer
-//     ([ErrNotCandidate]), but not one that is being drained.
+//   - The result must be one of the candidates. A Selector passes on those of its own
+//     caller, without targets that are being drained and the one that the session is to
+//     leave, unless none would remain. It accepts any target that its caller offered, even
+//     one that it left out, and no other ([ErrNotCandidate]).
 //   - The slice belongs to the caller: do not modify or keep it.
 //   - req may be nil, and any of its fields empty. ctx is the one that Select was called
-//     with: what else Pick has to know can be a value of it.
-//   - An error means that none of the candidates can be chosen, or that the choice is left
-//     to the caller of Select, who gets it, wrapped. The Selector binds nothing.
+//     with, so its values can carry what else Pick has to know.
+//   - An error means that none of the candidates can be chosen, or that Pick leaves the
+//     choice to the caller of Select. The Selector then binds nothing, and Select returns
+//     the error, wrapped.
 //   - Pick should be quick. While it chooses for the first request of a session, other
 //     requests of that session wait; those of other sessions do not.
-//   - Pick must not ask the Selector that is calling it about the same session: it would
+//   - Pick must not call the Selector that is calling it for the same session: it would
 //     wait for itself.
 type Picker[T any] interface {
 	Pick(ctx context.Context, req *extract.Request, candidates []T) (T, error)
@@ -76,8 +77,8 @@ func (e *PinnedError) Error() string {
 
 // A Selection is the answer of [Selector.Select]: the chosen candidate, and the
 // [Decision] that led to it. An error comes with the zero Selection, whose Done and Learn
-// do nothing. Hand on its address, not a copy (go vet reports copies): the outcome would
-// count once for every copy.
+// do nothing. Pass a pointer to it, not a copy (go vet reports copies): an outcome counts
+// once for every copy.
 type Selection[T any] struct {
 	// Target is the chosen candidate.
 	Target T
@@ -99,17 +100,16 @@ type Selection[T any] struct {
 	ticket   Ticket        // of the Balancer, if there is one
 }
 
-// Done reports what became of the request. Only the first call counts, from whichever
-// goroutine; it may come late or never. It acts only on the binding that the selection
-// came from: if the session has moved on or was invalidated since, the binding that it has
-// now stays as it is.
+// Done reports what became of the request. Only the first call counts; it may come late,
+// from any goroutine, or never. It acts only on the binding that the selection came from:
+// if the session has moved or was invalidated since, its present binding stays as it is.
 //
-// Until Done, but for no more than an hour beyond the TTL, the binding does not expire, so
-// that a session stays where it is while an answer streams. (If more than thirty requests of
+// The binding does not expire before Done, for up to an hour beyond the TTL, so the
+// session stays where it is while an answer streams. (If more than thirty requests of
 // one session come at the same instant, or in the same millisecond under heavy load, some
 // rely on the others for this.) For a connection that may last longer, such as a
 // WebSocket, make a selection for each of its turns, with its target as the only
-// candidate. Defer Done where a panic may come in between, as with httputil.ReverseProxy.
+// candidate. Defer Done where a panic may come first, as with httputil.ReverseProxy.
 //
 // Done writes Decision.Outcome and Decision.Reported: do not read them concurrently.
 func (s *Selection[T]) Done(o Outcome) {
@@ -128,15 +128,15 @@ func (s *Selection[T]) Done(o Outcome) {
 
 // Learn notes that the target holds state under the given id, such as that of the
 // response that it has just made; [extract.StateReader] finds such ids. A later request
-// that names nothing but this state is sent to the target, and belongs to the same
-// session; where the request of this Selection has none, to that of the id that was learned
-// first (if that call has returned: of calls at the same time, each may take its own). An id
-// that [extract.ID] does not accept is ignored, and so is state of a target whose own ID is
-// empty. Learn may be called from any goroutine.
+// that names nothing but this state is sent to the target. It belongs to the session of
+// this Selection or, if that has none, to one that is named by the first id that was
+// learned. (Of concurrent first calls, each may name one.) Learn ignores an id that
+// [extract.ID] does not accept, and any id if that of the target is empty. It may be called
+// from any goroutine.
 //
 // An id means something only within the scope and tenant of the request. It takes a place
-// in the Cache like a binding, and lives as long. The id that is learned first, which
-// should be that of the response itself, does not expire until Done either.
+// in the Cache like a binding, and lives as long. The first id does not expire before Done
+// either, so let it be that of the response itself.
 func (s *Selection[T]) Learn(id string) {
 	if id, ok := extract.ID(id); ok && s.selector != nil && s.ID != "" {
 		s.selector.learn(s, id)
@@ -148,8 +148,8 @@ func (s *Selection[T]) Learn(id string) {
 type Reason uint8
 
 const (
-	// ReasonNoSession: no extractor named a session. A value that extract.ID does not
-	// accept, such as "0", names none. The fallback chose, and nothing was stored.
+	// ReasonNoSession: no extractor named a session. The fallback chose, and nothing was
+	// stored. (An id that extract.ID does not accept, such as "0", names no session.)
 	ReasonNoSession Reason = iota + 1
 
 	// ReasonBound: the session's home was among the candidates.
@@ -159,24 +159,24 @@ const (
 	ReasonNew
 
 	// ReasonInherited: the session had no binding of its own and took over the target of
-	// its predecessor, its parent or a neighbour. Or the request is a side call, and goes
+	// an earlier turn, its parent or a neighbour. Or the request is a side call, and goes
 	// to the home of a session that a turn would have placed anew (ReasonExpired).
 	ReasonInherited
 
 	// ReasonFailover: the session's home was not among the candidates, or was
 	// being drained past its deadline. Another target serves: the one where the
 	// session was before, if that is likely to have its prompt still, or else the
-	// fallback's choice. Config.Failover says whether that is the home from now on
+	// fallback's choice. Config.Failover says whether that is the home from now on,
 	// or a detour.
 	ReasonFailover
 
 	// ReasonDetour: the detour that served before served again. The session's home was
-	// not among the candidates, or had only just come back; or it was being drained or no
-	// longer likely to have the prompt, and the detour is the home now.
+	// not among the candidates, or had only just come back. Or the home was being drained
+	// or no longer likely to have the prompt, and the detour is the home now.
 	ReasonDetour
 
-	// ReasonReturned: the session was on a detour and has gone back to its home, which
-	// is among the candidates again.
+	// ReasonReturned: the session was on a detour and is back at its home, which is among
+	// the candidates again.
 	ReasonReturned
 
 	// ReasonExpired: the session was idle for longer than its home keeps prompts. The
@@ -185,7 +185,7 @@ const (
 
 	// ReasonOverload: the session was recognised by its messages alone, and its
 	// home had more than its share of the load. The session has moved to where it was
-	// before or to the fallback's choice.
+	// before, or to the fallback's choice.
 	ReasonOverload
 
 	// ReasonPinned: the request refers to state that the target holds. The target is the
@@ -242,10 +242,10 @@ type Decision struct {
 	// ReasonOverload, and for ReasonPinned if the session was elsewhere; else it is "".
 	From string
 
-	// Source says which signal named the session, and Confidence how far that
-	// signal can be trusted: they are those of the extract.Session. Source is "" if
-	// there is no session. Do not use Source as the label of a metric: clients can
-	// make up headers that become sources, so their number is not bounded.
+	// Source says which signal named the session, and Confidence how far that signal
+	// can be trusted, as in extract.Session. Source is "" if there is no session. Do not
+	// make Source the label of a metric: clients can make up headers that become
+	// sources, so their number is not bounded.
 	Source     string
 	Confidence extract.Confidence
 
@@ -254,17 +254,17 @@ type Decision struct {
 	Session Digest
 
 	// Conversations estimates how many conversations share the id in the request, if that
-	// id is Conventional; else it is 0. Up to a hundred it is mostly within a quarter of their
-	// number; it is never above 384. More than a few mean that the id names no
-	// conversation: the client sends it in all of them. They all go to one target; but
-	// if the estimate is above 64, and extract.Trail is in the Chain, each is known by its
-	// messages or, if it shows none, by the state that it continues. Side calls and
-	// sub-agents are not counted, since they begin differently.
+	// id is Conventional; else it is 0. More than a few mean that the id names no
+	// conversation: the client sends it in all of them, and all of them go to one target.
+	// But if the estimate is above 64, and extract.Trail is in the Chain, each is known by
+	// its messages or, if it shows none, by the state that it continues. Up to a hundred,
+	// the estimate is mostly within a quarter of the number; it is never above 384. Side
+	// calls and sub-agents are not counted, since they begin differently.
 	Conversations int
 
-	// Idle is how long ago the conversation had last used the binding that this request
-	// found. It is 0 if that is not known, if there was no binding, or if it was that of
-	// another conversation or thread.
+	// Idle is how long the conversation had not used the binding that this request
+	// found. It is 0 if that is not known, if there was no binding, or if the binding was
+	// that of another conversation or thread.
 	Idle time.Duration
 
 	// Outcome is what Selection.Done was told, and Reported whether it was called.
@@ -349,10 +349,10 @@ func (u Usage) Cost() float64 {
 // asking it. A Selector whose fallback is a Balancer tells it of all of them.
 //
 // For each request, the Selector calls Place or Charge, and for each Ticket that it gets
-// at most one of Settle and Cancel. A request gets several tickets if it does not go
-// where Place has sent it, say because it lost a race to another request of its session,
-// or stays at home. All but the last are canceled. The rules for pickers apply. All
-// methods are called by many goroutines at once.
+// at most one of Settle and Cancel. A request that does not go where Place has sent it gets
+// several tickets, say because it lost a race to another request of its session, or
+// stays at home. All but the last are canceled. The rules for pickers apply. All methods
+// are called by many goroutines at once.
 type Balancer[T any] interface {
 	Picker[T]
 
@@ -402,17 +402,17 @@ const (
 	Served
 
 	// TransientFailure: the target failed or refused for now (429, 5xx, a broken
-	// connection). The binding stays, but the request does not count as a use of it: the
-	// binding ends when it would have ended without, unless another request has used it
-	// since or is under way, or that time is past. A binding that the request itself made
-	// ends a TTL after it was made. To have the session fail over, leave the target out of
-	// the candidates.
+	// connection). The binding stays: to have the session fail over, leave the target out
+	// of the candidates. But the request does not count as a use: the binding ends when it
+	// would have ended without it, unless another request has used it since or is under
+	// way, or that time is past. A binding that the request itself made ends a TTL after it
+	// was made.
 	TransientFailure
 
 	// TerminalFailure: the target is of no use to this session any more (a revoked
 	// credential, an empty account) or never was (see FailoverReturn). The binding is
-	// removed, and so are bindings of the same session to that target which it would
-	// otherwise take over again.
+	// removed, and so are bindings of the session to that target that it would
+	// otherwise take over.
 	TerminalFailure
 )
 
@@ -436,7 +436,7 @@ func (r Result) String() string {
 func (r Result) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 // OutcomeOf classifies the answer of an HTTP upstream by its status code, or by the
-// error that came in its place. The first row that fits counts. Usage is left zero.
+// error that came instead. The first row that fits counts. Usage is left zero.
 //
 //	error: context.Canceled                 Neutral (the client left)
 //	error: any other                        TransientFailure
