@@ -24,11 +24,10 @@ import (
 type Config[T any] struct {
 	// ID returns what a target is called: a non-empty string that is unique among the
 	// candidates and the same in every run of the program, such as the name of an
-	// account. (Of two with the same ID, one may never be chosen.) A replica that has
-	// restarted has nothing cached any more: then let its ID change, say with its
-	// address, or call Selector.InvalidateTarget. ID is called several times for each
-	// request, with candidates and with what Fallback chose, so it must be quick and safe
-	// for concurrent use.
+	// account. (Of two with the same ID, one may never be chosen.) It is called several
+	// times for each request, with candidates and with what Fallback chose, so it must be
+	// quick and safe for concurrent use. A replica that has restarted has an empty cache:
+	// let its ID change then, say with its address, or call Selector.InvalidateTarget.
 	ID func(target T) string
 
 	// Fallback chooses the target of a request that has no session, of a session
@@ -40,11 +39,10 @@ type Config[T any] struct {
 	// Extractor finds the session of a request. nil means extract.Default().
 	Extractor extract.Extractor
 
-	// Tenant returns whose request it is. Sessions of different tenants never meet,
-	// whatever ids they send; nor do those of one tenant in different scopes
-	// (Request.Scope). It may return a secret, since only a keyed hash is kept, and
-	// must be safe for concurrent use. extract.Credential is a good choice. nil
-	// leaves it to Request.Scope alone.
+	// Tenant returns whose request it is; extract.Credential is a good choice. Sessions of
+	// different tenants never meet, whatever ids they send; nor do those of one tenant in
+	// different scopes (Request.Scope). Tenant may return a secret, since only a keyed hash
+	// is kept, and must be safe for concurrent use. nil leaves it to Request.Scope alone.
 	Tenant func(req *extract.Request) string
 
 	// Threads says where the threads of a session go, such as sub-agents. The zero
@@ -60,8 +58,8 @@ type Config[T any] struct {
 	// goes where the session's binding says and leaves no trace, whatever becomes of it.
 	//
 	// A body is read to tell a side call from a turn only if the request would make or
-	// move a binding, and if it is no larger than 16 kB or the session is not Explicit.
-	// Otherwise, a side call that only its body tells apart counts as a turn.
+	// move a binding, and only if the body is no larger than 16 kB or the session is not
+	// Explicit. Otherwise, a side call that only its body tells apart counts as a turn.
 	SideCalls bool
 
 	// FailPinned makes Select fail with a *PinnedError rather than send a request to any
@@ -80,12 +78,12 @@ type Config[T any] struct {
 	// than four years are taken as four years.
 	//
 	// It is an upper bound. Where outcomes tell how much of each prompt was cached, the
-	// Selector learns how long each target keeps prompts; a session that was idle for
+	// Selector learns how long each target keeps prompts. A session that was idle for
 	// longer has nothing to lose, and is placed anew (ReasonExpired). One in sixteen goes
-	// home nevertheless, to find out whether prompts are kept for longer by now. To learn
-	// a lifetime, it takes at least three turns that came within a minute of the one
-	// before, and then three that came after about the same longer pause and had less than
-	// half as much cached, all with prompts of 2,048 tokens or more.
+	// home nevertheless, to find out whether prompts are kept for longer by now. Learning a
+	// lifetime takes at least three turns that came within a minute of the one before, and
+	// then three that came after about the same longer pause and had less than half as much
+	// cached, all with prompts of 2,048 tokens or more.
 	TTL time.Duration
 
 	// Lifetime returns how long the bindings of a session live after their last use,
@@ -93,12 +91,11 @@ type Config[T any] struct {
 	// more than four years are taken as four years. nil means TTL for all. It must be
 	// safe for concurrent use.
 	//
-	// It must return the same for all turns and threads of a session, since the time
-	// of the last use is worked out from when a binding ends. It is also asked about
-	// state that is learned (Selection.Learn), as a session with the Source "state".
-	// When the Cache is full, the bindings that end first make room, however
-	// recently they were used. Those of requests under way count as ending an hour
-	// later.
+	// It must return the same for all turns and threads of a session, since the last use
+	// of a binding is worked out from its end. It is also asked about state that is
+	// learned (Selection.Learn), as a session with the Source "state". When the Cache is
+	// full, the bindings that end first make room, however recently they were used. Those
+	// of requests under way count as ending an hour later.
 	Lifetime func(s extract.Session) time.Duration
 
 	// Capacity is the largest number of bindings. 0 means DefaultCapacity.
@@ -114,18 +111,18 @@ type Config[T any] struct {
 	// is set, TTL and Capacity must be 0, since the Cache has its own; for another TTL,
 	// set Lifetime.
 	//
-	// Selectors may share a Cache, or hand it on when a configuration is replaced:
-	// sessions then stay where they are, as long as targets keep their IDs, and Tenant
+	// Selectors may share a Cache, or hand it on when a configuration is replaced.
+	// Sessions then stay where they are, as long as targets keep their IDs, and Tenant
 	// and Extractor name sessions as before. Drains and what was learned about targets
-	// and ids stay, too. Hand on a Balancer as well: what it knows is not in the Cache.
-	// Selectors that place the same sessions among different targets, such as providers
-	// and then keys, need a Cache each, or they take the sessions from each other.
+	// and ids stay, too. Hand on a Balancer as well, since what it knows is not in the
+	// Cache. Selectors that place the same sessions among different targets, such as
+	// providers and then keys, need a Cache each, or they take sessions from each other.
 	Cache *Cache
 }
 
-// A ThreadPolicy says where the threads of a session go, such as sub-agents: they have
-// the session's identity, but prompts of their own. A session that names a Parent goes
-// where a thread of that one would.
+// A ThreadPolicy says where the threads of a session go, such as sub-agents. A thread has
+// the session's identity, but a prompt of its own. A session that names a Parent goes where
+// a thread of the Parent would.
 type ThreadPolicy uint8
 
 const (
@@ -136,8 +133,8 @@ const (
 	// ThreadsShare: a thread has no binding but its session's.
 	ThreadsShare
 
-	// ThreadsSpread: the fallback places each thread as if it were a session. Where an
-	// agent starts dozens at once, they do not all land on one target.
+	// ThreadsSpread: the fallback places each thread as if it were a session. If an agent
+	// starts dozens at once, they do not all land on one target.
 	ThreadsSpread
 )
 
@@ -154,21 +151,21 @@ const (
 	// FailoverReturn: the home stays the home. Another target serves, always the same
 	// one, until the home is among the candidates again. After an outage, sessions come
 	// back one by one, over as long as the outage took but at most five minutes. A home
-	// that is away for longer than it keeps prompts, or than the TTL, is given up. What
-	// the fallback chose is the home even if it fails at once: where the Reason was
-	// ReasonNew, ReasonExpired or ReasonOverload, report a TerminalFailure then, or the
-	// session moves there later, where it never was. (Not if the request refers to state, which
-	// may be there.)
+	// that is away for longer than it keeps prompts, or than the TTL, is given up.
+	//
+	// What the fallback chose is the home even if it fails at once, so the session would
+	// move there later without ever having been there. If a request with ReasonNew,
+	// ReasonExpired or ReasonOverload fails, report a TerminalFailure, unless it refers to
+	// state, which may be there.
 	FailoverReturn
 )
 
 // A Selector keeps sessions at their targets.
 //
-// For every request, its extractor names the session; the Selector looks for the
-// session's binding and answers with its home if that is among the candidates. Where
-// nothing that is stored says where else the session could go, the fallback decides, and
-// mostly what it chose becomes the session's home. See the package documentation for the
-// rules.
+// For every request, its extractor names the session. The Selector looks for the
+// session's binding and answers with the home if that is among the candidates. Where
+// nothing that is stored says where else the session could go, the fallback chooses, and
+// its choice mostly becomes the session's home. The package documentation has the rules.
 //
 // Use [New]. All methods are safe for concurrent use. A request whose session is at home
 // takes no lock, unless the fallback is a Balancer that takes one or the session is
@@ -293,8 +290,8 @@ func has(chain extract.Chain, such func(extract.Extractor) bool) bool {
 
 // Pick is Select for callers that want nothing but the target. No outcome can be
 // reported, so the binding lives for a TTL from now, however long the answer takes. A
-// caller that wants the Decision as well, but never learns the outcome, can Select and
-// call Done with the zero Outcome at once.
+// caller that never learns the outcome, but wants the Decision, can Select and call Done
+// with the zero Outcome at once.
 //
 // Pick makes a Selector a [Picker], which can be the fallback of another Selector. The
 // inner one is asked only where the outer one places a session, so give it a TTL as long as
@@ -306,10 +303,10 @@ func (s *Selector[T]) Pick(ctx context.Context, req *extract.Request, candidates
 	return sel.Target, err
 }
 
-// Select chooses one of the candidates for req: the home of its session where that is
-// possible. The candidates are the targets that the caller holds usable for this very
-// request. Their order does not matter to a session that has a binding. A nil req is a
-// request without a session. Select keeps neither req nor candidates.
+// Select chooses one of the candidates for req: the home of its session, if possible.
+// The candidates are the targets that are usable for this very request. Their order does
+// not matter to a session that has a binding. A nil req is a request without a session.
+// Select keeps neither req nor candidates.
 //
 // When several first requests of a session come in at once, one of them asks the
 // fallback, and the others wait for its answer. If the fallback fails, each of the
@@ -1582,13 +1579,13 @@ func (sel *Selection[T]) endLearned(served bool) {
 // -- For operators --
 
 // Peek returns the binding that Select would start from for req: that of its session, or
-// one that the session would take over, whose Session is that of req then. It changes
-// nothing and asks no fallback. The target need not be among anybody's candidates: with
-// [FailoverReturn], it is the home even while that is away and a detour serves.
+// one that the session would take over (Binding.Session is that of req even then). It
+// changes nothing and asks no fallback. Peek knows no candidates, so its target need not be
+// one: with [FailoverReturn], it is the home even while that is away and a detour serves.
 //
 // Where it takes a query to list the candidates, ask for the home first and, if it can
-// serve, Select with it as the only candidate. The session then stays there even if it is
-// overloaded or the deadline of a drain has passed.
+// serve, Select with it as the only candidate. The session then stays there even if the
+// home is overloaded or the deadline of its drain has passed.
 func (s *Selector[T]) Peek(req *extract.Request) (Binding, bool) {
 	var q query
 	if !s.identify(&q, req) || s.closed.Load() {
@@ -1603,12 +1600,11 @@ func (s *Selector[T]) Peek(req *extract.Request) (Binding, bool) {
 	return b, true
 }
 
-// Invalidate removes the binding of the session of req, and those of the same
-// session that it could take over, and reports whether there was any. The session's next
-// request is placed as that of a new session: by the fallback or, if another session is
-// its parent, a neighbour or one that began alike, where that is. Threads that have a binding
-// of their own keep it, unless req is theirs; [Selector.InvalidateSession] removes theirs,
-// too.
+// Invalidate removes the binding of the session of req, and those of the same session
+// that it could take over, and reports whether there was any. The session's next request
+// is placed as that of a new session: by the fallback or, if another session is its
+// parent, a neighbour or one that began alike, where that is. Threads with a binding of
+// their own keep it, unless req is theirs; [Selector.InvalidateSession] removes it, too.
 func (s *Selector[T]) Invalidate(req *extract.Request) bool {
 	var q query
 	if !s.identify(&q, req) {
@@ -1629,16 +1625,16 @@ func (s *Selector[T]) Invalidate(req *extract.Request) bool {
 }
 
 // InvalidateSession removes all bindings of the session that d stands for, and returns
-// their number. It is for operators, who know a session from a log; it visits the whole
+// their number. It is for operators, who know a session from a log. It visits the whole
 // table.
 func (s *Selector[T]) InvalidateSession(d Digest) int {
 	return s.cache.DeleteFunc(func(_ Key, b Binding) bool { return b.Session == d })
 }
 
 // InvalidateTarget removes all bindings to the target of that ID, at a cost that does
-// not depend on their number. When their sessions come back, those that have a second
-// place elsewhere ([Binding.Aside]) go on there, and the others are placed anew. The
-// target may be chosen again, unless it is left out of the candidates.
+// not depend on their number. When their sessions come back, those with a second place
+// elsewhere ([Binding.Aside]) go on there, and the others are placed anew. Leave the target
+// out of the candidates, or it may be chosen again.
 //
 // To remove or move bindings by target, scope or anything else that a [Binding] tells,
 // see [Cache.DeleteFunc] and [Cache.MoveFunc].
@@ -1654,16 +1650,15 @@ func (s *Selector[T]) Scope(tenant, scope string) Digest {
 	return scopeOf(s.cache.within(tenant, scope))
 }
 
-// Drain lets the target of that ID keep the sessions and threads that it has and gives it
-// no new ones. After the deadline, until, those that it still has are placed anew with
-// their next request, as after a failure; the zero Time means that they may stay for good.
-// A request still goes there if it has no other candidate, or if it refers to state that is
-// there (with Config.FailPinned also if that is only likely).
+// Drain gives the target of that ID no new sessions and threads, and lets it keep those
+// that it has. After the deadline, until, these are placed anew with their next request,
+// as after a failure; the zero Time means that they may stay for good. A request still
+// goes there if it has no other candidate, or if it refers to state that is there (with
+// Config.FailPinned also if that is only likely).
 //
 // Counts tells how many bindings are left there; requests under way are for the caller to
 // count. The drain belongs to the Cache. It lasts until Resume, in all Selectors that
-// have the Cache or take it over, and even for a target that never comes back: Resume
-// that one when it is gone.
+// have the Cache or take it over. When a drained target is gone for good, Resume it as well.
 func (s *Selector[T]) Drain(id string, until time.Time) {
 	end := int64(never)
 	if !until.IsZero() {
