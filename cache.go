@@ -43,13 +43,13 @@ type CacheConfig struct {
 	// A full Cache evicts to make room: expired bindings first, then those that would
 	// expire first. Below a capacity of 512 that is exact; from there on, the victim
 	// comes from a sample, and is nearly always among the fifth that would expire first.
-	// What expires first is what was used least recently (by and large, under heavy load:
-	// see Cache.Get), and bindings of requests under way go last, unless Config.Lifetime
-	// gives sessions different lifetimes.
+	// Unless Config.Lifetime gives sessions different lifetimes, what expires first is what
+	// was used least recently (by and large, under heavy load: see Cache.Get), and bindings
+	// of requests under way go last.
 	//
-	// The capacity is too small if Cache.All yields as many bindings as that, or a few
-	// percent fewer: then others had to go before their time. (Cache.Len does not tell,
-	// since it counts expired ones.)
+	// The capacity is too small if Cache.All yields that many bindings, or a few percent
+	// fewer: then others were evicted before their time. (Cache.Len does not tell, since it
+	// counts expired ones.)
 	Capacity int
 }
 
@@ -70,7 +70,7 @@ type Key struct{ k table.Key }
 // sessions. They have 38 bits: among a million sessions of one scope, about two pairs have
 // the same Digest. The zero Digest stands for no session.
 //
-// You may tell it to an upstream, say as a prompt_cache_key where the client sends none
+// You may send it to an upstream, say as a prompt_cache_key where the client sends none
 // and no other Cache serves its turns. For a name that is the same in all processes, see
 // the example Restart of balance.Rendezvous.
 type Digest uint64
@@ -143,12 +143,12 @@ type Binding struct {
 
 	// Aside says that Target is not the session's home but its second place: where
 	// it was before it moved, or the detour while its home is away. The home has a
-	// binding of its own; where that has gone, the second place is the home.
+	// binding of its own; if that has gone, the second place is the home.
 	Aside bool
 
-	// State says that Target holds state which requests of the session may refer
-	// to, as Selection.Learn was told. Unless the session is known by state alone, it has
-	// a binding of its own.
+	// State says that Target holds state that requests of the session may refer to, as
+	// Selection.Learn was told. Unless the session is known by state alone, it also has a
+	// binding of its own.
 	State bool
 }
 
@@ -195,9 +195,9 @@ func raise(flag *atomic.Bool) {
 }
 
 // NewCache returns an empty Cache. The error, if any, names the field of the
-// configuration that is at fault. A Cache that is used in a bubble of
-// [testing/synctest] must be made in it, since the bubble has a time of its own. A Cache
-// serves for nine years: what would end later than that after NewCache never expires.
+// configuration that is at fault. A Cache serves for nine years: what would end later than
+// that after NewCache never expires. In a bubble of [testing/synctest], which has a time of
+// its own, use only a Cache that was made there.
 func NewCache(cfg CacheConfig) (*Cache, error) {
 	if cfg.TTL < 0 {
 		return nil, errors.New("affinity: CacheConfig.TTL is negative")
@@ -324,13 +324,13 @@ func (k Key) aside() Key { return Key{table.Key{Hi: k.k.Hi, Lo: ^k.k.Lo}} }
 // it lives for another TTL from now. To look without using it, and for all that is known
 // of the binding, see [Cache.Peek].
 //
-// Under heavy load, and if the TTL is a second or more, Get trades precision for speed.
-// After a thousand calls in a row, each within 20 microseconds of the one before, one
-// reading of the clock serves for a millisecond (for tens of them where all processors are
-// so busy that a timer is late), and not every use is written down. The expiry of a binding
-// may then lag behind its last use, by the age of that reading and no more than the least of
-// these: a 64th of the TTL, a minute, and the time that it took to fill the last sixteenth of
-// the capacity or a part of that.
+// Under heavy load, Get trades precision for speed if the TTL is a second or more: after a
+// thousand calls in a row, each within 20 microseconds of the one before. Then one reading
+// of the clock serves for a millisecond (for tens of them where all processors are so busy
+// that a timer is late), and not every use is written down. The expiry of a binding may lag
+// behind its last use by the age of that reading and no more than the least of these: a 64th
+// of the TTL, a minute, and the time that it took to fill the last sixteenth of the capacity
+// or a part of that.
 func (c *Cache) Get(k Key) (target string, ok bool) {
 	// In a large table, look-ups wait for memory. They overlap as long as a processor holds all
 	// instructions of Key and Get while it waits: some 300, where Zen 4 holds 320. A few more, and
@@ -363,8 +363,8 @@ func (c *Cache) Peek(k Key) (Binding, bool) {
 }
 
 // Set binds k to target for a TTL, in place of any other binding, and returns the new
-// one. Outcomes of requests that the former binding served do not act on it. For the zero
-// Key it does nothing and returns the zero Binding.
+// binding. Outcomes of requests that the former one served do not act on it. For the zero
+// Key, Set does nothing and returns the zero Binding.
 func (c *Cache) Set(k Key, target string) Binding {
 	if k == (Key{}) {
 		return Binding{}
@@ -395,7 +395,7 @@ func (c *Cache) Delete(k Key) bool { return k != (Key{}) && c.table.Delete(k.k, 
 
 // DeleteTarget removes every binding to target, at once and at a cost that does not
 // depend on their number. A session that is being bound to target at that moment may lose
-// its binding, too. Later ones are bound to target as before.
+// its binding, too. Sessions can be bound to target again afterwards.
 func (c *Cache) DeleteTarget(target string) { c.targets.Kill(target) }
 
 // DeleteFunc removes every binding for which match returns true, including second places
@@ -412,10 +412,10 @@ func (c *Cache) DeleteFunc(match func(Key, Binding) bool) int {
 }
 
 // MoveFunc binds to target every session for whose binding match returns true, and returns
-// the number of bindings moved. Each expires when it would have, or when the session's
-// second place at target would have if that is later; one that only requests under way
-// kept alive expires a TTL from now. Outcomes of requests that began before do not act on
-// them.
+// the number of bindings moved. Each expires when it would have without the move, or when
+// the session's second place at target would have if that is later. One that was kept alive
+// only by requests under way expires a TTL from now. Outcomes of requests that began before
+// do not act on them.
 //
 // Second places elsewhere for which match returns true are removed; state stays where it
 // is, and match is not asked about it. MoveFunc visits the whole table, shard by shard,
@@ -448,13 +448,13 @@ func (c *Cache) MoveFunc(target string, match func(Key, Binding) bool) int {
 // Drains and what was learned about targets stay, too.
 func (c *Cache) Clear() { c.table.Clear() }
 
-// Len returns the number of bindings held, which never exceeds the capacity. Those that
-// have ended count until they are reclaimed; [Cache.Counts] leaves them out.
+// Len returns the number of bindings held, which never exceeds the capacity. It counts
+// those that have ended until they are reclaimed; [Cache.Counts] leaves them out.
 func (c *Cache) Len() int { return c.table.Len() }
 
 // Counts returns the number of live bindings of every target that has any, by its ID.
-// Second places do not count. A session may have several bindings, for its threads, its
-// last turns and the state that was learned; to count sessions, gather Binding.Session
+// Second places do not count. A session may have several bindings: for its threads, its
+// last turns and the state that was learned. To count sessions, gather Binding.Session
 // over [Cache.All]. Counts visits the whole table, shard by shard, without holding up
 // other calls.
 func (c *Cache) Counts() map[string]int {
