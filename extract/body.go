@@ -14,11 +14,13 @@ import (
 // "metadata.thread_id", and more (https://github.com/tidwall/gjson/blob/master/SYNTAX.md):
 // "a\.b" is one name, "meta.blob.@fromstr.sid" looks into a string that holds JSON. Only
 // a string that is an [ID] counts; "ticket.@tostr" makes one of a number. Of several
-// members of one name the last counts, but from the first index or special character of a path
-// on, the first. One walk of the body serves all built-in extractors and all paths, however
-// many a chain has. Behind that, each path with a dot in it looks through the object that its first
-// name leads to by itself, and finds nothing in one of 4,096 members or more. If the body has
-// more than 64 members that no built-in extractor knows, each path looks through the body, too.
+// members of one name the last counts, but from the first index or special character of a
+// path on, the first.
+//
+// One walk of the body serves all built-in extractors and all paths, however many a chain
+// has. After it, each path with a dot searches the object that its first name leads to, and
+// finds nothing in one of 4,096 members or more. If the body has more than 64 members that
+// no built-in extractor knows, each path searches the body, too.
 func Body(paths ...string) Extractor {
 	ps := make([]bodyPath, len(paths))
 	for i, p := range paths {
@@ -106,10 +108,10 @@ func query(json []byte, path string) []byte {
 
 // BodyIDs returns an Extractor of the session ids in the bodies of known
 // clients and APIs: those of the table in the package documentation, in its order. The
-// Source is a name from the table, the same for all spellings of a name. prompt_cache_key
-// comes last and is Conventional, since some applications send the same one in all
-// conversations; all others are Explicit. Keys that are known to name something else,
-// such as LibreChat's, do not count.
+// Source is a name from the table, the same for all spellings of a name. All are Explicit
+// but prompt_cache_key, which comes last and is Conventional, since some applications send
+// the same one in all conversations. A key that is known to name something else, such as
+// LibreChat's, does not count.
 func BodyIDs() Extractor { return &bodyIDs }
 
 // Each line has a row in doc.go, which TestTableOfSignalsIsTrue checks; all tests of ids in
@@ -205,11 +207,11 @@ func otherKey(id string) bool {
 // UserID returns an Extractor of the body's metadata.user_id, as it is. Its
 // Source is "metadata.user_id".
 //
-// Anthropic's documentation has it name an end user, so the conversations of a user go to
+// Anthropic's documentation has it name an end user, so all conversations of a user go to
 // one target, unless there are very many: ask it after whatever names a conversation.
 // kimi-cli and Kimi Code put the id of the conversation there, which is then Explicit; all
 // others are Conventional. What Claude Code sends is left to [ClaudeUserID], even if it
-// has no usable session id: it would name an installation.
+// has no usable session id, since it would name an installation.
 func UserID() Extractor {
 	return ExtractorFunc(func(r *Request) (Session, bool) {
 		raw, _ := text(r.get(metadataUserIDField))

@@ -9,9 +9,8 @@ import (
 // A Boundary is a place at which the prompt of a request may be cut, so that
 // another request shares all that is before it.
 type Boundary struct {
-	// Hash is over all that is before. It is not keyed: anybody can make two
-	// prompts with the same Hash on purpose, so let nothing depend on it but where
-	// a request goes.
+	// Hash is over all that is before. It is not keyed: anybody can make two prompts
+	// with the same Hash on purpose, so let it decide nothing but where a request goes.
 	Hash uint64
 
 	// Bytes is the size of what is before, as JSON.
@@ -44,10 +43,9 @@ const (
 //     count;
 //   - a content that is one plain text block counts as that text;
 //   - everything else counts as it is written, white space and escapes included,
-//     since clients write what they repeat as they wrote it before. And from some
-//     place on, so does all that is left: behind the first 65,536 members and
-//     blocks, and as many more as there were times 32 bytes up to there. Hardly any
-//     conversation reaches it.
+//     since clients write what they repeat as they wrote it before. So does
+//     everything behind the first 65,536 members and blocks, plus one for every 32 bytes
+//     up to there. Hardly any conversation has as many.
 //
 // Neither the model nor [Request.Scope] is in the hash.
 //

@@ -57,7 +57,8 @@ func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 // where the conversation is cached.
 func (c Class) SideCall() bool { return c == Probe || c == Auxiliary || c == Compaction }
 
-// Class returns the class of the request. It takes the first of these that says one:
+// Class returns the class of the request: Turn, when in doubt. The first of these that
+// says one decides:
 //
 //   - the method and the path: HEAD, token counts, embeddings and the like;
 //   - the headers of Claude Code (X-Claude-Code-Request-Class and others), Codex
@@ -85,7 +86,7 @@ func (c Class) SideCall() bool { return c == Probe || c == Auxiliary || c == Com
 // Russian, German, French, Spanish and Portuguese, too.
 //
 // Where the headers say Subagent, the body is looked at as well, since a sub-agent may
-// have side calls of its own. When in doubt, the class is Turn.
+// have side calls of its own.
 func (r *Request) Class() Class {
 	c := r.outerClass()
 	if c == Turn || c == Subagent {

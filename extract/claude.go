@@ -23,11 +23,12 @@ const claudeHeader = "X-Claude-Code-Session-Id"
 // The body is looked at only in requests that speak Anthropic's protocol: their path
 // ends in /messages, or it ends in neither /completions nor /responses and they have the
 // header Anthropic-Version, in canonical form. (The extractor mostly stands first in a
-// chain, and requests that another header names should not pay for a look at the body.) If
-// a request of that protocol has a header that [Headers] knows, its user_id counts only if
-// a quick look finds it, whose cost does not grow with the body: its name must be written
-// without escapes and, in a body of more than 4 kB, metadata must stand within the first
-// or the last kilobyte, where clients put it.
+// chain, and requests that another header names should not pay for a look at the body.)
+//
+// If a request of that protocol has a header that [Headers] knows, its user_id counts only
+// if a quick look finds it, whose cost does not grow with the body. Its name must be
+// written without escapes and, in a body of more than 4 kB, metadata must stand within the
+// first or the last kilobyte, where clients put it.
 //
 // See https://code.claude.com/docs/en/llm-gateway-protocol.
 func ClaudeCode() Extractor { return claudeCode{} }

@@ -9,17 +9,17 @@ import (
 // Authorization (less its scheme), X-Api-Key, Api-Key, X-Goog-Api-Key,
 // Ocp-Apim-Subscription-Key (Azure API Management) and X-Litellm-Api-Key hold and, where
 // browsers open a WebSocket to OpenAI, the openai-insecure-api-key in
-// Sec-WebSocket-Protocol. It is "" if there is none. It makes a good Config.Tenant of
-// package affinity: nobody without a tenant's credential can name its sessions. It does
-// not look for one in the query of the URL.
+// Sec-WebSocket-Protocol. It is "" if there is none. Credential does not look into the
+// query of the URL. The result is a secret; Selectors keep a keyed hash of it only.
 //
-// If there are several, the result is made of all of them, whatever their order:
-// SDKs that insist on a key send a placeholder, the same for everybody, beside the one
-// that counts. Where a client's credential changes, such as a token that is renewed or a
-// signature over the request, so does the result, and its sessions begin anew: then have
+// It makes a good Config.Tenant of package affinity: nobody without a tenant's credential
+// can name its sessions. But when a client's credential changes, such as a token that is
+// renewed or a signature over the request, its sessions begin anew: where that happens, have
 // Config.Tenant return whom you have authenticated.
 //
-// The result is a secret. Selectors keep a keyed hash of it only.
+// If there are several credentials, the result is made of all of them, whatever their
+// order: SDKs that insist on a key send a placeholder, the same for everybody, beside the
+// one that counts.
 func Credential(r *Request) string {
 	var room [2]string
 	found := room[:0]

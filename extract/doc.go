@@ -14,8 +14,8 @@
 //
 // # What names a session
 //
-// In order of precedence, the headers and the members of JSON bodies that are
-// known, and the clients that send them:
+// The headers and members of JSON bodies that are known, in order of precedence, and the
+// clients that send them:
 //
 //	ClaudeCode()
 //	  X-Claude-Code-Session-Id    Claude Code since 2.1.86, Claude Agent SDK
@@ -121,21 +121,23 @@
 //
 // # Trust
 //
-// All of this is the client's word. An id is checked ([ID]), but anybody can send
-// any id. What keeps one client from naming another's session is the scope
-// ([Request.Scope]) or a tenant ([Credential]).
+// All of this is the client's word. An id is checked ([ID]), but anybody can send any id.
+// To keep clients from naming each other's sessions, set the scope ([Request.Scope]) or
+// tell tenants apart ([Credential]).
 //
 // # Bodies
 //
-// A body is read when an extractor first asks for something in it. One walk finds all
-// ids, and passes over the messages: of the extractors, only [Trail] goes into these.
-// Where a header names the session and the session has a home, no extractor asks, except
-// for the quick look that [ClaudeCode] describes. A body must be one JSON object with
-// values nested no deeper than 1,024, and with no more than 32,768 members and objects
-// that hold them (the body, metadata and the like). Anything else names no session. Of
-// several members with one name the last counts, as it does for the parsers of most
-// upstreams; so does the last of two spellings in one row of the table. Time is linear in
-// the size of the body, and what is kept of it is bounded.
+// A body is read when an extractor first asks for something in it. If a header names the
+// session and the session has a home, none asks, except for the quick look that
+// [ClaudeCode] describes. One walk finds all ids, and passes over the messages: of the
+// extractors, only [Trail] goes into these. Time is linear in the size of the body, and
+// what is kept of it is bounded.
+//
+// A body must be one JSON object with values nested no deeper than 1,024, and with no more
+// than 32,768 members, together with the objects that hold them (the body, metadata and
+// the like). Anything else names no session. Of several members with one name the last
+// counts, as it does for the parsers of most upstreams; so does the last of two spellings
+// in one row of the table.
 //
 // How much of a body is checked depends on its size:
 //
@@ -143,17 +145,17 @@
 //   - Above that, objects and arrays that nobody asks for are skimmed: their
 //     brackets must match and their strings must end.
 //   - Above 16 kB, the members within 1 kB of either end may be all that is read. If
-//     what is asked for first is among them, the answer is taken from there; a mistake
-//     elsewhere goes unnoticed then (unless the body is no object at all), and so does
+//     what is asked for first is among them, the answer is taken from there, and a
+//     mistake elsewhere goes unnoticed (unless the body is no object at all), as does
 //     another member of the same name. Otherwise the body is read up to the member. So
 //     the id that takes precedence over all others costs the same whatever the size,
 //     if it stands where clients put it.
 //
 // For well-formed bodies in which no two members have the same name, all this makes no
-// difference to the answer, with two exceptions. Where a header names the session,
+// difference to the answer, with two exceptions. If a header names the session,
 // [ClaudeCode] looks for a user_id at the ends only. And [Default] asks a body of more
-// than 16 kB for all ids of conversations at once: one at an end takes precedence over
-// one in between, and of two members of the body in between the first counts, whatever
-// their order in the table. So a conversation whose requests have two ids may be known by
-// one below that size, and by the other above it.
+// than 16 kB for all ids of conversations at once. One at an end then takes precedence
+// over one in between, and of two members in between the first counts, whatever their
+// order in the table. So a conversation whose requests have two ids may be known by one
+// below that size, and by the other above it.
 package extract

@@ -113,8 +113,8 @@ func (c Confidence) MarshalText() ([]byte, error) { return []byte(c.String()), n
 //   - The second result is false if the request does not name a session in
 //     the way that this Extractor knows. A broken or unusable name counts as
 //     none: the next Extractor of the chain is asked.
-//   - Pass the ID through the function ID, unless it is none that clients choose: it takes
-//     a "0" for no id. It may be a substring of the request. An empty one counts as none.
+//   - Pass an ID that clients choose through the function ID, which takes a "0" for no id.
+//     It may be a substring of the request. An empty one counts as none.
 //   - Choose a Source that no other extractor has, in words of your own: it is logged.
 //   - Do not change or keep the request.
 type Extractor interface {
@@ -194,12 +194,13 @@ func (c Chain) Find(r *Request, s *Session) (ok bool) {
 //
 // What names a conversation takes precedence over what names a user, and both over what
 // has to be worked out from the messages. If a header names the session, the body costs
-// nothing, or a quick look in Anthropic's protocol (see [ClaudeCode]). If a body of more
-// than 16 kB has several members that name a conversation, those within the first or the
-// last kilobyte take precedence, and of those in between the first. (This does not apply
-// to prompt_cache_key, which some applications send in all conversations: the whole body
-// is read.) So a request that has its id where clients put it costs the same whatever the
-// size of its body. The slice is the caller's, to change before use.
+// nothing, or a quick look in Anthropic's protocol (see [ClaudeCode]).
+//
+// If a body of more than 16 kB has several members that name a conversation, those within
+// the first or the last kilobyte take precedence, and of those in between the first. So a
+// request that has its id where clients put it costs the same whatever the size of its
+// body. (This does not apply to prompt_cache_key, which some applications send in all
+// conversations: the whole body is read.) The slice is the caller's, to change before use.
 func Default() Chain {
 	return Chain{ClaudeCode(), Headers(), ClaudeUserID(), BodyIDs(), State(), UserID(), Trail()}
 }

@@ -14,8 +14,8 @@ import (
 //
 // Names, which are ASCII, are matched without regard to case, even in a map that was not
 // filled in by net/http; one in canonical form takes precedence over all others. A header
-// that comes with several different values names nothing, and neither does one whose
-// value is not an [ID].
+// with several different values names no session, and neither does one whose value is not
+// an [ID].
 func Header(names ...string) Extractor {
 	return newHeaders(names, false)
 }
@@ -25,7 +25,7 @@ func Header(names ...string) Extractor {
 // order. After them come headers of other vendors, of the forms ...-Session-Id,
 // ...-Conversation-Id, ...-Chat-Id and ...-Thread-Id, unless the name says that they hold
 // something else; those with X- in front come first. Such a header costs one allocation,
-// for its name; if a request has more than 32, none of them counts. Sources are as with
+// for its name. If a request has more than 32 of them, none counts. Sources are as with
 // [Header], except that X-Client-Request-Id counts as Thread-Id.
 func Headers() Extractor { return knownHeaders }
 

@@ -19,7 +19,7 @@ const maxRaw = 16 << 10
 
 // ID returns s as a session id, and whether it is fit to be one. Surrounding white space
 // is trimmed, and a uuid is brought to lower case. An id has 1 to 256 bytes of printable
-// UTF-8, without U+FFFD, which stands for a broken character. It is no placeholder, in
+// UTF-8, without U+FFFD, which stands for a broken character. Placeholders are no ids, in
 // upper or lower case: null, undefined, none, nil, new, default, unknown, NEW_SESSION (by
 // which a client asks SageMaker for one), [object Object], nothing but zeros and hyphens
 // (as the zero uuid), or a template that was never filled in (with {{ or ${).

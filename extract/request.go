@@ -21,7 +21,7 @@ const DefaultBodyLimit = 32 << 20
 // run on, Header, Body, Path and Metadata must not change: the Body is read when an
 // extractor first asks for it, and what was found is kept for all others. A Body that arrives
 // after the headers may be set once it is complete: nothing is kept of an empty one. Do
-// not copy a Request; pass its address.
+// not copy a Request; pass a pointer to it.
 type Request struct {
 	// Header holds the HTTP headers. Those that name a session, describe it or hold a
 	// credential are found whatever the case of their names, so a map that was not filled
@@ -38,11 +38,12 @@ type Request struct {
 	// Scope is what session ids are unique within: a tenant, or a tenant and a provider.
 	// Requests of different scopes never belong to one session. The caller chooses it,
 	// from what it has authenticated, and must always spell it the same: "gpt-5" and
-	// "openai/gpt-5" are two scopes. Whatever goes into the scope may split a
-	// conversation: think twice before adding the model, since agents use several in one
-	// session. But where models have upstreams of their own, no home serves all models of
-	// a session, and it would move at every change of model: then add the name of the
-	// pool.
+	// "openai/gpt-5" are two scopes.
+	//
+	// Whatever goes into the scope may split a conversation. Think twice before adding the
+	// model, since agents use several in one session. But add the name of the pool where
+	// models have upstreams of their own: there, no home serves all models of a session,
+	// and it would move at every change of model.
 	Scope string
 
 	// Method and Path are those of the HTTP request, Path without the query.
@@ -51,9 +52,9 @@ type Request struct {
 	Method, Path string
 
 	// Metadata is what the caller knows from elsewhere, such as the query, the handshake
-	// of a WebSocket or a message queue. Only the extractors of the function Metadata
-	// look at it, and Default has none of them: copy what is meant as HTTP headers, such
-	// as gRPC metadata, to Header (with Add, so that an extractor of yours finds it with
+	// of a WebSocket or a message queue. Only the extractors of the function Metadata look
+	// at it, and Default has none of them. Copy what is meant as HTTP headers, such as gRPC
+	// metadata, to Header instead (with Add, so that an extractor of yours finds it with
 	// Get).
 	Metadata map[string]string
 
@@ -73,10 +74,6 @@ type Request struct {
 // FromHTTP returns the Request for r with its headers and, of a body of up to
 // limit bytes, its body. A limit of 0 or less means DefaultBodyLimit.
 //
-// Header is that of r, not a copy. So set headers for an upstream on a clone of r, such
-// as httputil.ReverseProxy makes: otherwise a retry comes with the upstream's
-// credential and so, with [Credential], from another tenant.
-//
 // It reads the body and puts in its place a reader that starts over, so a proxy can send
 // r on as it came. If there is a body and it was read whole, r.GetBody is set as well. A
 // gzip Content-Encoding is undone for the Request, but not for the proxy, and a byte
@@ -86,8 +83,12 @@ type Request struct {
 // the limit. The body of a CONNECT, such as that of a WebSocket over HTTP/2, is a tunnel,
 // and is not read.
 //
-// It waits for the body, up to limit. Where large ones are to pass as they come, ask with
-// the headers first, as in the example Headers of affinity.Selector.Peek.
+// FromHTTP waits for the body, up to limit. Where large ones are to pass as they come, ask
+// with the headers first, as in the example Headers of affinity.Selector.Peek.
+//
+// Header is that of r, not a copy. So set headers for an upstream on a clone of r, such
+// as httputil.ReverseProxy makes. Otherwise a retry comes with the upstream's credential
+// and so, with [Credential], from another tenant.
 //
 // The error is that of reading the body from the client, who may still wait for an answer:
 // the body may be malformed, too slow for the server's ReadTimeout or longer than an

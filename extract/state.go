@@ -11,11 +11,11 @@ import (
 // stateSource is the Source of sessions that are known by state on the server.
 const stateSource = "state"
 
-// State returns an Extractor for requests that say by nothing but state on their upstream
-// which conversation they continue: previous_response_id, previous_interaction_id,
-// thread.previous_message_id, or the path, as [Request.Pins] reads it. The ID is that of
-// the state, and so differs at every turn: a Selector has to be told (Selection.Learn of
-// package affinity) which target has it. The Source is "state".
+// State returns an Extractor for requests that name their conversation only by state on
+// the upstream: previous_response_id, previous_interaction_id,
+// thread.previous_message_id, or the path, as [Request.Pins] reads it. The Source is
+// "state". The ID is that of the state, and so differs at every turn: tell the Selector
+// which target has it (Selection.Learn of package affinity).
 func State() Extractor {
 	return ExtractorFunc(func(r *Request) (Session, bool) {
 		for _, f := range pointerFields {

@@ -4,7 +4,13 @@ import "bytes"
 
 // A StateReader finds the ids of state in a response while it passes by: the answer of an
 // upstream as JSON or as a stream of events. Write to it what the client is sent, in
-// pieces of any size; it delays nothing and keeps no more than three ids.
+// pieces of any size; it delays nothing and keeps no more than three ids. Use
+// [NewStateReader], once for each response. It does not decompress, and is not safe for
+// concurrent use.
+//
+// Give it only the responses of APIs that keep state, since each id that is learned takes
+// a place in the Cache. A StateReader does not know whether an API keeps what it names:
+// every answer of Anthropic's has an id msg_..., as OpenAI's items do, but is not kept.
 //
 // In members named id, file_id, output_file_id, error_file_id, batch_id, container_id,
 // thread_id, conversation_id, response_id, interaction_id or environment_id, it knows
@@ -17,13 +23,6 @@ import "bytes"
 // models/.../operations/... (Gemini), and projects/.../cachedContents/... (Vertex AI). An
 // id that is a UUID, as xAI has them, counts if "object":"response" is the next of such
 // members; so does a UUID that a response begins with as its request_id.
-//
-// It does not decompress. A StateReader is for one response; it is not safe for concurrent use.
-// Use [NewStateReader].
-//
-// It does not know whether an API keeps what it names: every answer of Anthropic's has an
-// id msg_..., as OpenAI's items do, but is not kept. Each id that is learned takes a
-// place in the Cache, so give it only the responses of APIs that keep state.
 type StateReader struct {
 	found func(id string)
 	n     int    // how many were found

@@ -69,12 +69,12 @@ import (
 // Trail returns an Extractor that recognises a conversation by its messages, for clients
 // that send no id. Its Source is "trail".
 //
-// The trail of a request is a chain of digests k1, k2, ..., kn over the system prompt
-// and then what people wrote and attached, such as images; each is over all that came
-// before. The session's ID is kn. Of the fifteen keys before it, the session continues
-// the last one at which an earlier request ended: so a turn leads back to the turn
-// before it, a fork or a rollback to the trunk, and two conversations part at the first
-// word that differs. What models, tools and clients add does not count:
+// The trail of a request is a chain of digests k1, k2, ..., kn over the system prompt and
+// then what people wrote and attached, such as images. Each is over all that came before.
+// The session's ID is kn. Of the fifteen keys before it, the session continues the last
+// one at which an earlier request ended. So a turn leads back to the turn before it, and a
+// fork or a rollback to the trunk; two conversations part at the first word that differs.
+// What models, tools and clients add does not count:
 //
 //   - answers, thinking, tool calls and their results are left out, and so are ids,
 //     cache_control and the list of tools. But what stands for a compacted conversation
@@ -92,11 +92,11 @@ import (
 //   - paragraphs at the end of a person's text that repeat the end of the system prompt
 //     are left out as well.
 //
-// A text that is a whole conversation, as prompt templates make it, and ends in a line
-// such as "AI:" continues an earlier text that is its own beginning, up to such a line.
-// If it ends in the question at hand, in a line such as "User: And Bergen?", and there
-// is no other text, it continues one that is its beginning up to any line of a person,
-// whatever the labels are.
+// Prompt templates make one text of a whole conversation. If that ends in a line such as
+// "AI:", it continues an earlier text that is its own beginning, up to such a line. If it
+// ends in the question at hand, in a line such as "User: And Bergen?", and there is no
+// other text, it continues one that is its beginning up to any line of a person, whatever
+// the labels are.
 //
 // Some clients change what surrounds the words between two turns: the system prompt
 // names another model or date, or a reminder moves. So a turn whose own trail leads
@@ -104,7 +104,7 @@ import (
 // that the system prompt or the injected blocks name), or under a system prompt that is
 // the same but for times of day.
 //
-// If there is none, the turn starts at the target of a request with the same texts in
+// If there is no such request, the turn starts at the target of one with the same texts in
 // any setting, as side calls of an agent have them, or of one that ended in the same
 // last texts: those on both sides of an answer, at least two different ones with at
 // least 32 bytes together (a picture counts for 11). So these mostly stay where they are:
@@ -122,30 +122,31 @@ import (
 //     (with or without a label), or the line behind "Question:" or the like near either
 //     end (in English and some other languages).
 //
-// All this requires an answer in the messages, which shows that there was an earlier
-// request (one that they end in does not: clients begin answers for the model to go on
-// with); or the conversation in the system prompt or in one text, where each line of a
+// All this requires a sign that there was an earlier request: an answer in the messages
+// (one that they end in does not count, since clients begin answers for the model to go on
+// with), or the conversation in the system prompt or in one text, where each line of a
 // person begins with "User:" or the like. A prompt without messages is looked up by the
 // 256 bytes before each place at which an earlier one may have ended.
-//
-// It reads OpenAI chat, Responses and legacy completions, Anthropic Messages, Gemini and
-// its Code Assist envelope, Bedrock Converse, Ollama, Cohere, Vercel's AI SDK, and the
-// texts that Amazon Titan and Hugging Face take. It goes by the members of the body,
-// whatever the path, but for two: Converse's promptVariables, and a message beside
-// neither a model nor a chat_history, which only Cohere on Bedrock takes. A body that
-// continues something on the server (previous_response_id and the like) does not show
-// its conversation, and has no trail. Nor has a prompt beside a history of another form,
-// a body in which nobody wrote anything, or one of more parts than any conversation has:
-// 32,768 messages, blocks, values and injected elements together. Four members of messages
-// and blocks count as one of these, and a text that begins with '<' as three. If a message
-// has two roles, or a block two types, either may count, and what is read again to find out
-// counts again.
 //
 // Two conversations that begin alike, to the letter, are one until they part. A client
 // that sends only the last few messages, or rewrites early ones at every turn, has a new
 // session each time, though often at the same target. So has one that writes more into
 // the last text and leaves that out later, unless it is known to be injected. Any rule
 // that led such clients back would put strangers together.
+//
+// Trail reads OpenAI chat, Responses and legacy completions, Anthropic Messages, Gemini and
+// its Code Assist envelope, Bedrock Converse, Ollama, Cohere, Vercel's AI SDK, and the
+// texts that Amazon Titan and Hugging Face take. It goes by the members of the body. The
+// path matters for two of them only: Converse's promptVariables, and a message beside
+// neither a model nor a chat_history, which only Cohere on Bedrock takes.
+//
+// There is no trail in a body that continues something on the server (previous_response_id
+// and the like), since it does not show its conversation; in a prompt beside a history of
+// another form; in a body in which nobody wrote anything; or in one of more parts than any
+// conversation has: 32,768 messages, blocks, values and injected elements together. Four
+// members of messages and blocks count as one of these, and a text that begins with '<' as
+// three. If a message has two roles, or a block two types, either may count, and what is
+// read again to find out counts again.
 func Trail() Extractor { return trailExtractor{} }
 
 type trailExtractor struct{}
