@@ -78,7 +78,7 @@ func TestPoliciesAreAll(t *testing.T) {
 			}
 		}
 	}
-	require.Equal(t, tested, listed)
+	require.ElementsMatch(t, tested, listed)
 	require.ElementsMatch(t, tested, exported)
 }
 

@@ -1,14 +1,14 @@
 // Package balance has ready-made pickers for what a Selector has to place: a
 // request without a session, a new session, and one whose home is gone.
 //
-//	RoundRobin   each in turn: all targets get the same number of picks
-//	FillFirst    the first: your order is the priority
-//	Random       any: even in the long run, and no state that goroutines share
-//	Weighted     in proportion to a weight: targets of different size or quota
-//	PowerOfTwo   the less loaded of two: for a measure of load of your own
-//	Rendezvous   by hash: gateways that share nothing agree on the target of a key
 //	LeastCost    where the least work went lately: evens out work, with nothing to measure
 //	Prefix       the same, weighed against what each target has in its cache
+//	PowerOfTwo   the less loaded of two: for a measure of load of your own
+//	Rendezvous   by hash: gateways that share nothing agree on the target of a key
+//	Weighted     in proportion to a weight: targets of different size or quota
+//	FillFirst    the first: your order is the priority
+//	RoundRobin   each in turn: all targets get the same number of picks
+//	Random       any: even in the long run, and no state that goroutines share
 //
 // Take LeastCost unless there is a reason not to. Sessions differ in work by orders
 // of magnitude, so equal numbers of them are not equal work; and the number of
@@ -31,8 +31,8 @@
 //
 //	choice.Done(affinity.Outcome{Result: affinity.Served, Usage: usage})
 //
-// A balancer works by what it remembers: when the configuration changes, hand the same
-// one to the new Selector.
+// A balancer works by what it remembers, so hand the same one to the new Selector when the
+// configuration changes.
 //
 // # What they have in common
 //
@@ -49,10 +49,10 @@
 // Prefix finds in a body and, where MaxShare is set, for a copy of the list of candidates
 // when it has changed.
 //
-// The functions that you hand to a constructor are called by Pick, on its
-// goroutine, by many goroutines at once. They should be quick. (Balancers call theirs
-// in their other methods as well, and CostConfig.Cost in the constructor.) If a function
-// that is not optional is nil, the constructor panics.
+// Pick calls the functions that you hand to a constructor, on its goroutine, so many
+// goroutines may call them at once. They should be quick. (Balancers call theirs in their
+// other methods as well, and CostConfig.Cost in the constructor.) The constructor panics if
+// a function that is not optional is nil.
 //
 // # Writing your own
 //
@@ -78,9 +78,9 @@
 //		Fallback: affinity.PickerFunc[*Account](nearby),
 //	})
 //
-// A function hides the methods of what it calls. With LeastCost in place of RoundRobin
-// here, the Selector would not see a Balancer: LeastCost would be told only of the
-// requests that it places, and of no outcome. To restrict a balancer, embed it in a type
-// of your own and give that a Place, which is what a Selector calls, and a Pick that
-// calls Place: the example Balancer does so.
+// To restrict a balancer, embed it in a type of your own and give that a Place, which is
+// what a Selector calls, and a Pick that calls Place, as the example Balancer does. A
+// function would hide the methods of what it calls: with LeastCost in place of RoundRobin
+// here, the Selector would not see a Balancer, and LeastCost would be told only of the
+// requests that it places, and of no outcome.
 package balance

@@ -20,8 +20,8 @@ const defaultHalfLife = time.Hour
 // lock, so Cost must neither call the balancer nor wait for somebody who does.
 type CostConfig[T any] struct {
 	// ID returns what a target is called. It must return the same string for the same
-	// target at all times, a different one for every other target, and what
-	// affinity.Config.ID returns: by that name the Selector reports outcomes.
+	// target at all times, a different one for every other target, and the same as
+	// affinity.Config.ID, by which the Selector reports outcomes.
 	ID func(target T) string
 
 	// Weight returns how much work a target is to be given relative to the others: its
@@ -60,7 +60,7 @@ type CostConfig[T any] struct {
 	// below. It is also Overloaded, so that a Selector moves sessions away: only those
 	// that are known by their messages alone, from each target at most one in half a minute,
 	// and each only to a target that stays below its own bound with the whole prompt
-	// uncached. Moving causes work itself: mostly a few percent of all work at 1.25, and
+	// uncached. Moving itself causes work: mostly a few percent of all work at 1.25, and
 	// several times as much at 1.05.
 	MaxShare float64
 }
@@ -97,10 +97,10 @@ type CostConfig[T any] struct {
 // to make up for those that it missed. So one balancer serves several pools of targets,
 // which may overlap.
 //
-// Used without a Selector, LeastCost knows of its own picks only. All its methods
-// may be called by many goroutines at once. Placements wait for each other; all
-// else waits only for what concerns the same target. Targets are forgotten after
-// twenty half-lives without use, or earlier if there are more than 65,536 of them.
+// Without a Selector, LeastCost knows of its own picks only. All its methods may be
+// called by many goroutines at once. Placements wait for each other; all else waits only
+// for what concerns the same target. Targets are forgotten after twenty half-lives
+// without use, or earlier if there are more than 65,536 of them.
 //
 // LeastCost panics if cfg.ID is nil.
 func LeastCost[T any](cfg CostConfig[T]) affinity.Balancer[T] {

@@ -30,14 +30,16 @@ import (
 // "a"+"bc" and "ab"+"c" are the same key.
 //
 // As the fallback of a Selector, Rendezvous places a session on the same target in all
-// processes, and after a restart, which no binding outlives. But a session whose target
-// has failed stays where it went, in the processes that saw the failure, until its
-// binding ends; with affinity.FailoverReturn it is back within minutes. And a session
-// that has a binding does not move to a target that joins, but does so in a process that
-// started later: then the processes send it to two targets for as long as it lives. Clear
-// the Cache of each (affinity.Cache.Clear) when targets have been added, and all agree
-// again. And a request that names nothing but state, such as a previous_response_id,
-// finds it only in the process that has learned where it is.
+// processes, and after a restart, which no binding outlives. There are exceptions:
+//   - A session whose target has failed stays where it went, in the processes that saw the
+//     failure, until its binding ends. With affinity.FailoverReturn it is back within
+//     minutes.
+//   - A session with a binding does not move to a target that joins, but does so in a
+//     process that started later. Then the processes send it to two targets for as long as
+//     it lives. When targets have been added, clear the Cache of each process
+//     (affinity.Cache.Clear), and all agree again.
+//   - A request that names nothing but state, such as a previous_response_id, finds it
+//     only in the process that has learned where it is.
 //
 // IDs must be unique and stable. The cost of a pick grows with the number of
 // candidates and the length of their IDs, each of which is hashed.
