@@ -35,7 +35,7 @@ func incoming(session string) *http.Request {
 	return r
 }
 
-// The main use: ask for every request, report what became of it.
+// The main use: ask for every request, and report what became of it.
 func Example() {
 	sel, err := affinity.New(affinity.Config[*Account]{
 		ID:       func(a *Account) string { return a.Name },
@@ -69,8 +69,8 @@ func Example() {
 
 func send(*http.Request, *Account) (int, error) { return 200, nil }
 
-// Sessions differ in work by orders of magnitude. LeastCost evens out work, as
-// far as outcomes tell what requests cost.
+// Sessions differ in work by orders of magnitude. LeastCost evens out work if outcomes
+// tell what requests cost.
 func Example_leastCost() {
 	name := func(a *Account) string { return a.Name }
 	sel, err := affinity.New(affinity.Config[*Account]{
@@ -98,7 +98,7 @@ func Example_leastCost() {
 	// light sessions beside the heavy one: 0
 }
 
-// A decision is fit to be logged: it holds nothing that a client sent.
+// A decision is safe to log: it holds no id that a client sent.
 func ExampleDecision() {
 	sel := selector()
 	choice, err := sel.Select(context.Background(), request("secret"), []string{"anna", "ben"})
@@ -120,8 +120,8 @@ func ExampleDecision() {
 	// level=INFO msg=request affinity.target=anna affinity.reason=new affinity.source=x-session-id affinity.confidence=explicit affinity.session=000000000000001f affinity.result=served affinity.uncached=1200 affinity.cached=88000 affinity.output=350 affinity.cost=11750
 }
 
-// A counter for each reason, which is fit for the label of a metric. With Failed, they add
-// up to the number of requests.
+// One counter for each reason, which is fit for the label of a metric. Together with Failed,
+// they add up to the number of selections.
 func ExampleSelector_Stats() {
 	sel := selector()
 	for _, session := range []string{"chat-1", "chat-2", "chat-1"} {
@@ -212,8 +212,8 @@ func ExampleSelector_Scope() {
 	// Output: 3
 }
 
-// Bindings are counted by Counts. Sessions, which may have several, are counted like this.
-// Those that have moved away are not among them: they have a second place there at most.
+// Counts counts bindings, of which a session may have several. This counts sessions, without
+// those that have moved away: they have a second place there at most.
 func ExampleCache_All() {
 	sel := selector()
 	for _, agent := range []string{"", "agent-1", "agent-2"} {
@@ -263,8 +263,8 @@ func ExampleNew() {
 	// Output: affinity: Config.Fallback is nil: give a Picker, for example balance.RoundRobin
 }
 
-// A home that is not among the candidates is left, and what served is home
-// from then on.
+// A session leaves a home that is not among the candidates. The target that serves instead
+// is its home from then on.
 func ExampleSelector_Select() {
 	sel, ctx := selector(), context.Background()
 	for _, candidates := range [][]string{{"a", "b"}, {"b"}, {"a", "b"}} {
@@ -330,7 +330,7 @@ func ExampleSelector_Pick_nested() {
 }
 
 // A filter that gets the headers before the body, as Envoy's ext_proc does, need not wait for
-// the body where the headers name a session that has a home. (With FailPinned it has to. And in
+// the body if the headers name a session that has a home. (With FailPinned it has to wait. And in
 // Anthropic's protocol, an older Claude Code's id in the body goes before all headers but its own.)
 func ExampleSelector_Peek_headers() {
 	sel := selector()
@@ -351,8 +351,8 @@ func ExampleSelector_Peek_headers() {
 	// a bound 0
 }
 
-// A scheduler that weighs a session's home against other things asks for it by Peek. Then
-// it selects with its choice as the only candidate, so the session goes on there.
+// A scheduler that weighs a session's home against other things asks for the home by Peek.
+// Then it selects with its choice as the only candidate, so the session goes on there.
 func ExampleSelector_Peek_scheduler() {
 	sel := selector()
 	queued := map[string]float64{"a": 2, "b": 3}
@@ -394,9 +394,9 @@ func ExampleSelector_Invalidate() {
 	// b new
 }
 
-// A scheduler that cannot be called as the fallback, since it runs later, chooses where the
-// session has no say. The fallback leaves the choice open: Select fails with its error, and
-// is called again with what the scheduler has chosen as the only candidate.
+// A scheduler that runs later, and so cannot be the fallback, chooses where no session has a
+// say. The fallback leaves the choice open by an error. Select returns that, and is called
+// again with what the scheduler has chosen as the only candidate.
 func ExampleSelector_Select_scheduler() {
 	errOpen := errors.New("the scheduler is to choose")
 	sel, err := affinity.New(affinity.Config[string]{
@@ -494,9 +494,9 @@ func ExampleSelector_Counts() {
 	// Output: map[a:1]
 }
 
-// A new configuration takes over the bindings of the old one, and the fallback, which
-// may remember what targets have done. Requests that still have the old Selector go on, so
-// it is not closed.
+// A new configuration takes over the bindings of the old one, and the fallback, which may
+// remember what targets have done. The old Selector is not closed, since some requests
+// still have it.
 func ExampleSelector_Cache() {
 	ctx := context.Background()
 	cfg := affinity.Config[string]{
@@ -522,9 +522,9 @@ func ExampleSelector_Cache() {
 }
 
 // A request that fails is tried on the other candidates. Each attempt is a selection of
-// its own, with an outcome of its own. In a proxy, the body of each is that of r.GetBody,
-// which extract.FromHTTP has set; it is nil if there is no body, or one that is larger than
-// the limit and cannot be sent twice.
+// its own, with an outcome of its own. In a proxy, take the body of each from r.GetBody,
+// which extract.FromHTTP sets. It is nil if there is no body, or one that is larger than the
+// limit and cannot be sent twice.
 func ExampleSelector_Select_retry() {
 	sel, ctx := selector(), context.Background()
 	status := map[string]int{"a": 429, "b": 400, "c": 200}
@@ -547,10 +547,10 @@ func ExampleSelector_Select_retry() {
 	// b failover neutral
 }
 
-// Tiers: what costs extra is a candidate only while nothing else has room. Sessions leave
-// it as soon as something has, and with FailoverReturn they go back to where they were
-// before. To let them stay, offer all, with a fallback that prefers a tier, such as that
-// in the examples of package balance, and Drain what has no room for new sessions.
+// What costs extra is a candidate only while nothing else has room. Sessions leave it as
+// soon as something has, and with FailoverReturn they go back to where they were before.
+// To let them stay, offer all, with a fallback that prefers a tier, such as the example
+// Balancer of package balance, and Drain what has no room for new sessions.
 func Example_tiers() {
 	sel, err := affinity.New(affinity.Config[string]{
 		ID:       func(target string) string { return target },
@@ -728,8 +728,7 @@ func ExampleOutcomeOf() {
 	// neutral
 }
 
-// Any function is a fallback: here, one that takes the target with the fewest requests
-// under way.
+// A function as the fallback: it takes the target with the fewest requests under way.
 func ExamplePickerFunc() {
 	underWay := map[string]int{"a": 4, "b": 1, "c": 2}
 	least := affinity.PickerFunc[string](func(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
@@ -770,9 +769,14 @@ func ExampleNewCache() {
 	for _, session := range []string{"chat-1", "chat-2", "chat-3"} {
 		c.Set(c.Key(session), "a")
 	}
-	_, ok := c.Get(c.Key("chat-3"))
-	fmt.Println(c.Len(), ok)
-	// Output: 2 true
+	for _, session := range []string{"chat-1", "chat-2", "chat-3"} {
+		_, ok := c.Peek(c.Key(session))
+		fmt.Println(session, ok)
+	}
+	// Output:
+	// chat-1 false
+	// chat-2 true
+	// chat-3 true
 }
 
 // A request that names nothing but the response that it continues is sent where that
@@ -819,7 +823,7 @@ func ExamplePinnedError() {
 	// Output: wait for a
 }
 
-// Sub-agents start where their session is, or wherever there is room.
+// Sub-agents start where their session is, or are placed like sessions.
 func ExampleThreadPolicy() {
 	for _, threads := range []affinity.ThreadPolicy{affinity.ThreadsStart, affinity.ThreadsSpread} {
 		sel, err := affinity.New(affinity.Config[string]{

@@ -97,8 +97,8 @@ func ExampleRendezvous() {
 	// vllm-1
 }
 
-// After a restart no binding is left. Where sessions are placed by what they are called, or
-// by how they begin, each goes on where it was all the same, unless its target is gone.
+// After a restart no binding is left. If sessions are placed by their ids, or by how they
+// begin, each still goes on where it was, unless its target is gone.
 func ExampleRendezvous_restart() {
 	named := extract.Default()
 	name := func(req *extract.Request) string {
@@ -152,9 +152,9 @@ func ExampleRendezvous_restart() {
 	// 4 replicas
 }
 
-// Gateways that share a store, such as Redis, send a session to the same target, and so does
-// one that has restarted: the fallback looks there first. It is asked only about sessions that
-// its own gateway does not know, and those that have to move.
+// The fallback looks into a store first, such as Redis. Gateways that share it send a session
+// to the same target, and so does one that has restarted. The fallback is asked only about
+// sessions that its own gateway does not know, and those that have to move.
 func Example_store() {
 	store := map[string]string{} // entries should expire, and of two first writes the first should count
 	named := extract.Default()
@@ -246,7 +246,7 @@ func ExamplePrefix() {
 	// true true
 }
 
-// A picker of one's own that leaves the region only if it must.
+// A picker of your own that leaves the region only if it must.
 func Example() {
 	next := balance.RoundRobin[string]()
 	nearby := func(ctx context.Context, req *extract.Request, candidates []string) (string, error) {
@@ -273,9 +273,8 @@ func Example() {
 	// us-1
 }
 
-// preferred is a balancer that takes rented accounts only if there are no others. What
-// it does not say itself, the one that it is made of does: it is told of all requests,
-// and of what became of them.
+// preferred is a balancer that takes rented accounts only if there are no others. The one
+// that it embeds has all other methods, and so is told of all requests and outcomes.
 type preferred struct{ affinity.Balancer[string] }
 
 func (p preferred) Place(ctx context.Context, req *extract.Request, candidates []string) (string, affinity.Ticket, error) {
@@ -296,7 +295,7 @@ func (p preferred) Pick(ctx context.Context, req *extract.Request, candidates []
 	return target, err
 }
 
-// A balancer of one's own, made of LeastCost.
+// A balancer of your own, made of LeastCost.
 func Example_balancer() {
 	id := func(account string) string { return account }
 	sel, err := affinity.New(affinity.Config[string]{

@@ -16,7 +16,7 @@ func show(e extract.Extractor, r *extract.Request) {
 	fmt.Printf("%q from %q, %v\n", s.ID, s.Source, ok)
 }
 
-// The default chain, with an extractor of one's own in front.
+// The default chain, with an extractor of your own in front.
 func Example() {
 	ours := extract.ExtractorFunc(func(r *extract.Request) (extract.Session, bool) {
 		id, ok := extract.ID(strings.TrimPrefix(r.Header.Get("X-Our-Call"), "call:"))
@@ -52,7 +52,7 @@ func ExampleChain() {
 	// "" from "", false
 }
 
-// A conversation that the path names.
+// An extractor of conversations that the path names.
 func ExampleExtractorFunc() {
 	chats := extract.ExtractorFunc(func(r *extract.Request) (extract.Session, bool) {
 		id, found := strings.CutPrefix(r.Path, "/chats/")
