@@ -37,7 +37,7 @@ func (g *gateway) admin() http.Handler {
 		if text := r.FormValue("for"); text != "" {
 			d, err := time.ParseDuration(text)
 			if err != nil || d <= 0 {
-				reply(w, http.StatusBadRequest, "bad_duration", "want ?for=DURATION, such as 30m, or nothing for no deadline")
+				reply(w, http.StatusBadRequest, "bad_duration", "want ?for=DURATION, such as 30m, or no ?for= for no deadline")
 				return
 			}
 			until = time.Now().Add(d)
@@ -58,7 +58,7 @@ func (g *gateway) admin() http.Handler {
 	}))
 	mux.HandleFunc("DELETE /{kind}/{digest}", g.digest(func(w http.ResponseWriter, r *http.Request, s *setup, match func(affinity.Binding) bool) {
 		if s.sel.Cache().DeleteFunc(func(_ affinity.Key, b affinity.Binding) bool { return match(b) }) == 0 {
-			reply(w, http.StatusNotFound, "no_such_session", "nothing is bound that goes by these digits")
+			reply(w, http.StatusNotFound, "no_such_session", "no binding has these digits: it may have expired, or been released before")
 			return
 		}
 		w.WriteHeader(http.StatusNoContent)
@@ -87,7 +87,7 @@ func (g *gateway) target(do func(http.ResponseWriter, *http.Request, *setup, str
 	return func(w http.ResponseWriter, r *http.Request) {
 		s, name := g.setup.Load(), r.PathValue("name")
 		if _, drained := s.sel.Drained()[name]; s.find(name) == nil && !drained && s.sel.Counts()[name] == 0 {
-			reply(w, http.StatusNotFound, "no_such_target", "there is no upstream of that name, and nothing is left of one: see /status for those that there are")
+			reply(w, http.StatusNotFound, "no_such_target", "there is no upstream of that name, and no drain or binding is left of one: /status lists those that there are")
 			return
 		}
 		do(w, r, s, name)
@@ -127,7 +127,7 @@ func (g *gateway) digest(do func(http.ResponseWriter, *http.Request, *setup, fun
 func (g *gateway) move(w http.ResponseWriter, r *http.Request, s *setup, match func(affinity.Binding) bool) {
 	to := r.FormValue("to")
 	if s.find(to) == nil {
-		reply(w, http.StatusBadRequest, "no_such_target", "want ?to= with the name of an upstream: see /status for those that there are")
+		reply(w, http.StatusBadRequest, "no_such_target", "want ?to=NAME, the name of an upstream: /status lists them")
 		return
 	}
 	n := s.sel.Cache().MoveFunc(to, func(_ affinity.Key, b affinity.Binding) bool { return match(b) })
@@ -140,7 +140,7 @@ func (g *gateway) page(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	s := g.status()
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "upstream\tstate\tbindings\trequests\tfailures\tshare\tof cost\tcached\tbegins\turl")
+	fmt.Fprintln(t, "upstream\tstate\tbindings\trequests\tfailures\tof requests\tof cost\tcached\tbegins in\turl")
 	for _, u := range s.Upstreams {
 		state := u.State
 		if !u.OutUntil.IsZero() {

@@ -65,7 +65,7 @@ func TestAdmin(t *testing.T) {
 		require.Equal(t, 1, u.Bindings)
 	}
 	text := do(200, "GET", "/")
-	require.Regexp(t, `(?m)^upstream +state +bindings +requests +failures +share +of cost +cached +begins +url$`, text)
+	require.Regexp(t, `(?m)^upstream +state +bindings +requests +failures +of requests +of cost +cached +begins in +url$`, text)
 	require.Regexp(t, `(?m)^a +in +1 `, text)
 	require.Regexp(t, `(?m)^all +4$`, text)
 

@@ -45,22 +45,22 @@ func parse(args []string, stdout io.Writer) (options, error) {
 	f := flag.NewFlagSet("gateway", flag.ContinueOnError)
 	f.SetOutput(io.Discard) // an error is one line, without the whole usage
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`address` to serve clients on")
-	f.StringVar(&o.admin, "admin", "", "`address` of the admin page (default none)")
+	f.StringVar(&o.admin, "admin", "", "`address` to serve the admin page on, to whoever can reach it (default none)")
 	// Looked at below: package flag would show what is in a faulty one, and
 	// that may be a password.
-	f.Func("upstream", "an upstream as `name=url[,key-env=VARIABLE|,key-file=FILE]`; one flag for each", func(s string) error {
+	f.Func("upstream", "an upstream, and where its credential is, as `name=url[,key-env=VARIABLE|,key-file=FILE]`; one flag for each", func(s string) error {
 		o.fixed = append(o.fixed, s)
 		return nil
 	})
 	f.StringVar(&o.file, "upstreams", "", "`file` with more upstreams, one to a line; read again at SIGHUP and POST /reload")
 	f.DurationVar(&o.ttl, "ttl", affinity.DefaultTTL, "how long a conversation is remembered after its last request")
 	f.IntVar(&o.capacity, "capacity", affinity.DefaultCapacity, "how many bindings are remembered at most")
-	f.Int64Var(&o.bodyLimit, "body-limit", extract.DefaultBodyLimit, "how many `bytes` of a body are kept, to find its conversation and to try again")
-	f.DurationVar(&o.cooldown, "cooldown", 10*time.Second, "how long an upstream that fails again and again is left out, unless it says for how long; at first an eighth of that")
+	f.Int64Var(&o.bodyLimit, "body-limit", extract.DefaultBodyLimit, "the largest body, in `bytes`, that is kept to find its conversation and to try again")
+	f.DurationVar(&o.cooldown, "cooldown", 10*time.Second, "how long an upstream is left out if it fails again and again and does not say for how long; at first an eighth of that")
 	f.DurationVar(&o.patience, "patience", 15*time.Second, "how long a request waits for an upstream if none takes it")
-	f.Float64Var(&o.slow, "slow", 4, "an upstream that takes so many `times` as long as others to begin its answers, and more than 1s (3s if they are not streamed), gets only single requests until it no longer does; 0: never")
-	f.BoolVar(&o.prefix, "prefix", false, "place conversations where most of the prompt is cached, not by work alone")
-	f.Func("failover", "the `policy` for a conversation whose upstream is out: rebind it to the one that serves, or return to its own when that is back (default return)", func(s string) error {
+	f.Float64Var(&o.slow, "slow", 4, "give only single requests to an upstream that takes so many `times` as long as others to begin its answers, and more than 1s (3s if they are not streamed), until it no longer does; 0: never")
+	f.BoolVar(&o.prefix, "prefix", false, "place new conversations where most of the prompt is cached, not by work alone")
+	f.Func("failover", "`policy` for a conversation whose upstream is out: rebind keeps it at the one that serves, return has it go back when its own is there again (default return)", func(s string) error {
 		switch s {
 		case "rebind":
 			o.failover = affinity.FailoverRebind
@@ -91,8 +91,8 @@ func parse(args []string, stdout io.Writer) (options, error) {
 		message string
 	}{
 		// Not what it is: it may be meant for -upstream.
-		{f.NArg() > 0, fmt.Sprintf("argument %d belongs to no flag, and there are only flags (see -help)", len(args)-f.NArg()+1)},
-		{o.demo && f.NFlag() > 1, "-demo needs no other flag: give it alone"},
+		{f.NArg() > 0, fmt.Sprintf("argument %d belongs to no flag: give flags only (see -help)", len(args)-f.NArg()+1)},
+		{o.demo && f.NFlag() > 1, "-demo takes no other flag: give it alone"},
 		{!o.demo && len(o.upstreams) == 0, "no upstream: give -upstream name=url at least once, or -upstreams file, or try -demo"},
 		{o.listen == "", "-listen must be an address, such as 127.0.0.1:8080"}, // package net would take any port, on all addresses
 		{o.ttl <= 0, "-ttl must be positive, such as 1h"},

@@ -5,14 +5,13 @@
 //	    -upstream a=https://api.anthropic.com,key-env=KEY_A \
 //	    -upstream b=https://api.anthropic.com,key-env=KEY_B
 //
-// Point a client's base URL at it. Path (without ..), query, headers and bodies pass
-// through as they are, streams as they come, for Anthropic Messages, OpenAI Chat and
-// Responses, Gemini and whatever else speaks HTTP. Responses say what was
-// decided: Affinity-Target names the upstream that answered, Affinity-Reason
-// says why, and Affinity-Session stands for the conversation (a keyed digest, never its
-// id). Where an API keeps state that later requests refer to, its ids are learned from
-// the responses. Responses are read on their way, so Accept-Encoding asks for none that
-// is compressed.
+// Point a client's base URL at it. Path (which must not have .. in it), query, headers and
+// bodies pass through as they are, streams as they come, for Anthropic Messages, OpenAI Chat
+// and Responses, Gemini and whatever else speaks HTTP. Responses say what was decided:
+// Affinity-Target names the upstream that answered, Affinity-Reason says why, and
+// Affinity-Session stands for the conversation (a keyed digest, never its id). Where an
+// API keeps state that later requests refer to, its ids are learned from the responses.
+// Since responses are read on their way, Accept-Encoding asks for none that is compressed.
 //
 // New conversations go where costs were lowest lately, as the responses tell them, or
 // with -prefix, where most of the prompt is cached. Clients with different credentials
@@ -28,57 +27,58 @@
 // 429 or 5xx is left out for a while: for as long as its Retry-After says, up to five
 // minutes, or else for an eighth of -cooldown, doubled each time that it fails again, up
 // to all of it. Then single requests try it, and as long as it serves them, more and
-// more. Meanwhile its conversations are served elsewhere. They come back later (-failover
-// return, except for conversations for which its own credential was denied) or stay away
-// (rebind).
+// more. Meanwhile its conversations are served elsewhere. With -failover return they come
+// back later, except those for which the gateway's own credential was denied. With rebind
+// they stay away.
 //
-// Some answers are taken to be about less than all of an upstream:
+// Some answers count against less than all of an upstream:
 //
-//   - what a client's own credential gets (a 429, or a denial where others accept it):
-//     about that client, model and path, and for all of -cooldown if it does not say;
-//   - any other 429, if it says for how long: about that model and path.
+//   - a 429 to a client's own credential, or a denial where others accept it: against that
+//     client, model and path, and for all of -cooldown if the answer does not say for how
+//     long;
+//   - any other 429, if it says for how long: against that model and path.
 //
-// An upstream that takes far longer than the others to begin its answers (-slow), and more than
-// a second, or three where they are not streamed, gets only single requests until it no longer
-// does, and one that begins none at all is given up. (So an answer that takes many times as
-// long as usual, and at least eight seconds, may be asked for twice.) An answer may take ten
-// minutes to begin, and as long as it likes from then on. But a client that stops sending its
-// request is given up after a minute, and so is whoever stops reading what it is sent, client
-// or upstream.
+// An upstream is slow if it takes far longer than the others to begin its answers (-slow),
+// and more than a second, or three where they are not streamed. It gets only single requests
+// until it no longer does. One that begins no answer at all is given up. (So an answer that
+// takes many times as long as usual, and at least eight seconds, may be asked for twice.) An
+// answer may take ten minutes to begin, and as long as it likes from then on. But a client
+// that stops sending its request is given up after a minute, and so is whoever stops reading
+// what it is sent, client or upstream.
 //
 // # Requests that fail
 //
-// A request that fails is tried on the other upstreams, one after the other, and then
-// again as far as -patience goes, as long as the client has nothing of an answer. (What
-// breaks off later, the client must send again.) There are exceptions:
+// A request that fails is tried on the other upstreams, one after the other, and then again
+// as far as -patience goes, as long as the client has nothing of an answer. (If an answer
+// breaks off later, the client must send the request again.) There are exceptions:
 //
-//   - if errors such as 500 say that it may be its own fault, it is tried on each twice
-//     at most;
-//   - if the client's credential is denied, on one other that is there;
-//   - if the gateway's own credential is denied, on each upstream once; then the client
-//     gets a 502, since its own credential is not at fault;
+//   - after errors such as 500, which may be the request's own fault, it is tried on each
+//     twice at most;
+//   - if the client's credential is denied, it is tried on one other that is there;
+//   - if the gateway's own credential is denied, it is tried on each upstream once; then the
+//     client gets a 502, since its own credential is not at fault;
 //   - if it refers to state at an upstream that is out, and the others know nothing of it (404,
-//     or a 400 that may say so), the client is told to come back: 503.
+//     or a 400 that may say so), the client gets a 503, to come back later.
 //
 // When all are out, those that have failed and did not say for how long are asked all the
-// same, and if there are none, the request waits for the first that comes back, up to
+// same. If there are none, the request waits for the first that comes back, up to
 // -patience.
 //
 // # Credentials
 //
-// With key-env=NAME the upstream gets the credential in that environment
-// variable, and with key-file=FILE that in the file, in a header in place of the client's own,
-// which goes no further. The gateway does not authenticate clients: whoever can reach -listen
-// (on 127.0.0.1, any web page in a browser of that machine) spends what such keys pay for.
+// The gateway does not authenticate clients: whoever can reach -listen (on 127.0.0.1, any web
+// page in a browser of that machine) spends what its keys pay for. With key-env=NAME, an
+// upstream gets the credential in that environment variable, and with key-file=FILE the one in
+// that file, in a header in place of the client's own, which goes no further.
 //
 // # Operation
 //
-// The file that -upstreams names has more upstreams, one to a line; SIGHUP reads it and
+// The file that -upstreams names has more upstreams, one to a line. SIGHUP reads it and
 // the key files again, and conversations stay where they are. SIGTERM lets streams end,
 // for up to half a minute.
 //
-// With -admin ADDR, there is a page of what goes on, as text and as JSON under /status, for
-// whoever can reach it, and what follows. NAME may be an upstream that is no longer configured:
+// With -admin ADDR, there is a status page, as text and as JSON under /status, and what
+// follows, for whoever can reach ADDR. NAME may be an upstream that is no longer configured:
 //
 //	PUT    /targets/NAME/drain?for=10m    no new conversations; none at all after that
 //	DELETE /targets/NAME/drain            ends that
