@@ -1,6 +1,6 @@
-// Identity shows how well conversations are told apart: it runs labelled
-// requests of real clients through a Selector and counts, for each client, the
-// sessions that were split and those that were merged.
+// Identity shows how well conversations are told apart. It runs labelled requests
+// of real clients through a Selector and counts, for each client, the sessions that
+// were split and those that were merged.
 //
 //	go run ./examples/identity [file.jsonl[.gz] ...]
 //
@@ -30,7 +30,7 @@ import (
 func main() {
 	log.SetFlags(0)
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: identity [file.jsonl[.gz] ...], of labelled requests as internal/corpus/README.md describes them")
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: identity [file.jsonl[.gz] ...], files of labelled requests as in internal/corpus/README.md")
 	}
 	flag.Parse()
 	requests, err := load(flag.Args())
@@ -75,7 +75,7 @@ type result struct {
 
 func report(w io.Writer, requests []corpus.Request) error {
 	if len(requests) == 0 {
-		return fmt.Errorf("no requests to look at")
+		return fmt.Errorf("the files hold no requests: internal/corpus/README.md says what they look like")
 	}
 	for _, run := range []struct {
 		title string
@@ -100,8 +100,8 @@ func report(w io.Writer, requests []corpus.Request) error {
 	_, err := fmt.Fprint(w, `split     sessions that were taken for several
 merged    sessions that were mixed up with another
 moved     sessions that were sent to more than one of four targets
-precision of the pairs of requests taken for one session, the share that is of one
-recall    of the pairs of requests of one session, the share that was taken for one
+precision the share of the pairs of requests taken for one session that are of one
+recall    the share of the pairs of requests of one session that were taken for one
 `)
 	return err
 }

@@ -1,9 +1,9 @@
-// Plugin teaches the library a client that it has never heard of: a help desk whose
-// requests carry a ticket, in a header of its own or in the body. An extractor takes ten
-// lines, and nothing but what the packages export.
+// Plugin teaches the library a client that it does not know: a help desk whose requests
+// carry a ticket, in a header of its own or in the body. Such an extractor takes ten lines,
+// and nothing but what the packages export.
 //
-// Where a header or a member of the body holds the id and nothing else, you need not
-// write one: extract.Header("X-Ticket") and extract.Body("desk.ticket") are extractors.
+// If a header or a member of the body holds the id and nothing else, you need not write
+// one: extract.Header("X-Ticket") and extract.Body("desk.ticket") are extractors.
 package main
 
 import (
@@ -18,9 +18,9 @@ import (
 	"github.com/go-affinity/affinity/extract"
 )
 
-// ticket finds "TICKET-123" in a header such as "X-Desk: eu/TICKET-123/urgent": region and
-// priority may change in mid-conversation, the ticket does not. Newer versions of the desk
-// have it in the body; it is the same conversation there, so it has the same Source.
+// ticket finds "TICKET-123" in a header such as "X-Desk: eu/TICKET-123/urgent". Region and
+// priority may change in mid-conversation; the ticket does not. Newer versions of the desk
+// send it in the body. That names the same conversation, so it has the same Source.
 func ticket(r *extract.Request) (extract.Session, bool) {
 	for part := range strings.SplitSeq(r.Header.Get("X-Desk"), "/") {
 		if id, ok := extract.ID(part); ok && strings.HasPrefix(id, "TICKET-") {
@@ -36,7 +36,7 @@ var inBody = extract.Body("desk.ticket")
 
 func main() {
 	chain := extract.Chain{extract.ExtractorFunc(ticket)} // ours goes first
-	chain = append(chain, extract.Default()...)           // and all others are known as ever
+	chain = append(chain, extract.Default()...)           // and all other clients are known as before
 
 	sel, err := affinity.New(affinity.Config[string]{
 		ID:        func(target string) string { return target },
