@@ -69,17 +69,17 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 	var (
 		n        = flags.Int("n", 16, "number of upstreams")
 		ttl      = flags.Duration("ttl", 5*time.Minute, "how long an upstream keeps what is in its cache after the last use")
-		capacity = flags.Int("capacity", 0, "`tokens` that an upstream's cache holds; 0 for any number")
-		count    = flags.Int("seeds", 5, "number of runs of each policy; in each, sessions start at other times. (Ours break ties at random, so that their figures differ a little from one run to the next all the same)")
-		first    = flags.Uint64("seed", 1, "the seed of the first run; the others have the next ones")
+		capacity = flags.Int("capacity", 0, "most `tokens` that an upstream's cache holds; 0 for no limit")
+		count    = flags.Int("seeds", 5, "number of runs of each policy, in which sessions start at different times. (The figures of our policies differ a little even for one seed, since they break ties at random)")
+		first    = flags.Uint64("seed", 1, "seed of the first run; the others have the numbers after it")
 		list     = flags.String("policies", "all", "simulate only these policies, by their comma-separated `keys`: "+strings.Join(keys(), ", "))
 		names    = flags.String("trace", strings.Join(trace.Names(), ","), "simulate only these traces, by their comma-separated `names`; also "+strings.Join(trace.Shapes(), ", ")+", which are made up and for which no policy was tuned")
 		dir      = flags.String("traces", "", "`directory` of the trace files, or \"none\" to use the generator (default $AFFINITY_TRACES, or shared/traces beside the repository)")
-		outage   = flags.String("outage", "", "take every upstream out, one after the other: `for/every`, such as 10m/2h")
+		outage   = flags.String("outage", "", "take each upstream out for so long in every so long, one upstream after the other: `for/every`, such as 10m/2h")
 		rate     = flags.Float64("rate", 0, "uncached `tokens` a minute after which an upstream answers 429; 0 for no limit")
 		failover = flags.String("failover", "rebind", "what the library does when a session's home fails: rebind or return")
-		charts   = flags.String("charts", "", "write charts into this `directory` (default charts, if no flag changes what they show, and else none)")
-		targets  = flags.Bool("targets", false, "compare with the targets, and fail if one is missed; by default, that is done if no other flag changes what they were set for")
+		charts   = flags.String("charts", "", "write charts into this `directory` (default charts, or none if a flag changes what they show)")
+		targets  = flags.Bool("targets", false, "compare with our targets, and fail if one is missed (default if no other flag changes what they were set for)")
 	)
 	if err := flags.Parse(args); err != nil {
 		if err == flag.ErrHelp {
@@ -102,13 +102,13 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 	})
 	switch {
 	case *n < 1 || *n > maxUpstreams:
-		return fmt.Errorf("-n %d: the number of upstreams is 1 to %d", *n, maxUpstreams)
+		return fmt.Errorf("-n %d: the number of upstreams must be 1 to %d", *n, maxUpstreams)
 	case *count < 1:
-		return fmt.Errorf("-seeds %d: at least one is needed", *count)
+		return fmt.Errorf("-seeds %d: give at least one", *count)
 	case *ttl <= 0:
-		return fmt.Errorf("-ttl %v: a cache lives for more than no time", *ttl)
+		return fmt.Errorf("-ttl %v: the lifetime of a cache must be positive", *ttl)
 	case *capacity < 0 || *rate < 0:
-		return errors.New("-capacity and -rate are 0 or more")
+		return errors.New("-capacity and -rate must not be negative")
 	}
 	if *charts == "" && usual {
 		*charts = "charts"

@@ -15,8 +15,8 @@ func tables(r *result.Run, drawn map[string]bool) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `
 Measured on %s by `+"`go run -C bench ./speed`"+` at revision %s, with %s on %s, %d processors (%s), shared with others: read ratios, not times.
-Everything that is compared took turns in one run; the figures are medians of the rounds (memory, and peers while much changes: one to three readings, one after the other).
-"plain" is what one would write in an afternoon: a map behind an RWMutex, paths of gjson, `+"`time.Now` twice (`bench/internal/plain`)"+`.
+What is compared took turns in one run; figures are medians over the rounds (of memory, and of peers while much changes, one to three readings, one after the other).
+"plain" is what one would write in an afternoon: a map behind an RWMutex, gjson paths, and `+"`time.Now` twice (`bench/internal/plain`)"+`.
 `, r.When.Format("2006-01-02"), r.Revision, r.Go, r.Platform, r.Procs, r.CPU)
 	if r.Quick {
 		fmt.Fprint(&b, "\n**This was a short run, which is not to be quoted.**\n")
@@ -82,12 +82,12 @@ var sections = []section{
 	{group: "shapes", title: "Conversations of other shapes", table: table{speed: true, first: "256 kB of, GB/s"}, upright: true},
 	{group: "hostile", title: "Bodies built to hurt", table: table{first: "2 MB of, ms"}, upright: true, fold: "Each of them, beside gjson.ValidBytes, which finds no session"},
 	{group: "table", title: "The table of bindings", charts: []string{"table.svg"}, table: table{first: "ns, two goroutines"}},
-	{group: "memory", title: "What it costs the process", charts: []string{"heap.svg", "gc.svg"}},
-	{group: "stall", title: "Its readers, while much changes at once", charts: []string{"stall.svg"}},
+	{group: "memory", title: "What a table costs the process", charts: []string{"heap.svg", "gc.svg"}},
+	{group: "stall", title: "Readers of a table, while much changes at once", charts: []string{"stall.svg"}},
 	{group: "scaling", title: "Two goroutines", table: table{first: "ns"}},
 	{group: "cold", title: "New sessions and failovers", table: table{first: "ns"}},
 	{group: "gateway", title: "The gateway", charts: []string{"gateway.svg"}, table: table{first: "median latency, us"}},
-	{group: "streaming", title: "Its streams", table: table{first: "us"}},
+	{group: "streaming", title: "Streams through the gateway", table: table{first: "us"}},
 }
 
 // rowNames returns the names of the rows of some races, each once, in the order
