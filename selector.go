@@ -1651,7 +1651,7 @@ func (s *Selector[T]) Scope(tenant, scope string) Digest {
 }
 
 // Drain gives the target of that ID no new sessions and threads, and lets it keep those
-// that it has. After the deadline, until, these are placed anew with their next request,
+// that it has. From the deadline (until) on, these are placed anew with their next request,
 // as after a failure; the zero Time means that they may stay for good. A request still
 // goes there if it has no other candidate, or if it refers to state that is there (with
 // Config.FailPinned also if that is only likely).
