@@ -153,8 +153,8 @@ type Binding struct {
 }
 
 // A Cache is a sharded table of bindings: which session has its home at which
-// target. A binding expires when it is not used for a TTL, and the least valuable
-// make room when the table is full.
+// target. A binding expires when it is not used for a TTL, and those that would expire
+// first make room when the table is full ([CacheConfig]).
 //
 // It holds keyed digests instead of ids, and each target's ID only once; the garbage
 // collector does not scan it. Reads take no lock. No operation locks the whole table, and

@@ -142,9 +142,9 @@
 // # Memory and time
 //
 // Bindings live in a [Cache]. It keeps keyed digests only, never an id. It holds at most a
-// fixed number of bindings; when it is full, the least valuable make room. It has no
-// long-lived goroutine, and no operation stops the whole table. A hit takes no lock,
-// except as [Selector] says.
+// fixed number of bindings; when it is full, those that would expire first make room
+// ([CacheConfig]). It has no long-lived goroutine, and no operation stops the whole table.
+// A hit takes no lock, except as [Selector] says.
 //
 // A TTL is exact, with one exception: under heavy load, a TTL of a second or more
 // may end a little early or late. See [Cache.Get].
