@@ -200,10 +200,10 @@ func raise(flag *atomic.Bool) {
 // its own, use only a Cache that was made there.
 func NewCache(cfg CacheConfig) (*Cache, error) {
 	if cfg.TTL < 0 {
-		return nil, errors.New("affinity: CacheConfig.TTL is negative")
+		return nil, errors.New("affinity: CacheConfig.TTL is negative: want 0 for DefaultTTL, or more")
 	}
 	if cfg.Capacity < 0 {
-		return nil, errors.New("affinity: CacheConfig.Capacity is negative")
+		return nil, errors.New("affinity: CacheConfig.Capacity is negative: want 0 for DefaultCapacity, or more")
 	}
 	cfg.TTL = min(cmp.Or(cfg.TTL, DefaultTTL), maxTTL)
 	cfg.Capacity = cmp.Or(cfg.Capacity, DefaultCapacity)

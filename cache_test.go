@@ -52,9 +52,9 @@ func TestZeroKey(t *testing.T) {
 func TestNewCacheRefusesBadConfig(t *testing.T) {
 	t.Parallel()
 	_, err := affinity.NewCache(affinity.CacheConfig{TTL: -1})
-	require.EqualError(t, err, "affinity: CacheConfig.TTL is negative")
+	require.EqualError(t, err, "affinity: CacheConfig.TTL is negative: want 0 for DefaultTTL, or more")
 	_, err = affinity.NewCache(affinity.CacheConfig{Capacity: -1})
-	require.EqualError(t, err, "affinity: CacheConfig.Capacity is negative")
+	require.EqualError(t, err, "affinity: CacheConfig.Capacity is negative: want 0 for DefaultCapacity, or more")
 }
 
 // failures.md row 11: a binding in use never ends, one that is not ends at the

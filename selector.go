@@ -200,13 +200,13 @@ func New[T any](cfg Config[T]) (*Selector[T], error) {
 	case cfg.Extractor != nil && isNil(cfg.Extractor):
 		return nil, errors.New("affinity: Config.Extractor is a nil function: leave it unset to have extract.Default")
 	case cfg.Threads > ThreadsSpread:
-		return nil, errors.New("affinity: Config.Threads is not a ThreadPolicy")
+		return nil, errors.New("affinity: Config.Threads is not a ThreadPolicy: want ThreadsStart, ThreadsShare or ThreadsSpread")
 	case cfg.Failover > FailoverReturn:
-		return nil, errors.New("affinity: Config.Failover is not a FailoverPolicy")
+		return nil, errors.New("affinity: Config.Failover is not a FailoverPolicy: want FailoverRebind or FailoverReturn")
 	case cfg.TTL < 0:
-		return nil, errors.New("affinity: Config.TTL is negative")
+		return nil, errors.New("affinity: Config.TTL is negative: want 0 for DefaultTTL, or more")
 	case cfg.Capacity < 0:
-		return nil, errors.New("affinity: Config.Capacity is negative")
+		return nil, errors.New("affinity: Config.Capacity is negative: want 0 for DefaultCapacity, or more")
 	case cfg.Cache != nil && cfg.Cache.table == nil:
 		return nil, errors.New("affinity: Config.Cache is the zero Cache: use NewCache")
 	case cfg.Cache != nil && (cfg.TTL != 0 || cfg.Capacity != 0):
@@ -219,7 +219,7 @@ func New[T any](cfg Config[T]) (*Selector[T], error) {
 		s.chain = extract.Default()
 	case extract.Chain:
 		if has(e, func(e extract.Extractor) bool { return isNil(e) }) {
-			return nil, errors.New("affinity: Config.Extractor is a Chain that has a nil in it")
+			return nil, errors.New("affinity: Config.Extractor is a Chain that has a nil in it: leave that out")
 		}
 		s.chain = slices.Clone(e)
 	default:

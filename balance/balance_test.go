@@ -186,8 +186,8 @@ func TestNilFunctionPanics(t *testing.T) {
 		{"weight of Weighted", "balance: Weighted needs a weight function", func() { balance.Weighted[int](nil) }},
 		{"load of PowerOfTwo", "balance: PowerOfTwo needs a load function", func() { balance.PowerOfTwo[int](nil) }},
 		{"id of Rendezvous", "balance: Rendezvous needs an id function", func() { balance.Rendezvous[*target](nil, scopeOf) }},
-		{"ID of LeastCost", "balance: LeastCost needs an id function", func() { balance.LeastCost(balance.CostConfig[*target]{}) }},
-		{"ID of Prefix", "balance: Prefix needs an id function", func() { balance.Prefix(balance.PrefixConfig[*target]{}) }},
+		{"ID of LeastCost", "balance: LeastCost needs CostConfig.ID", func() { balance.LeastCost(balance.CostConfig[*target]{}) }},
+		{"ID of Prefix", "balance: Prefix needs PrefixConfig.ID", func() { balance.Prefix(balance.PrefixConfig[*target]{}) }},
 		{"key of Rendezvous", "balance: Rendezvous needs a key function", func() { balance.Rendezvous(nameOf, nil) }},
 	}
 	for _, test := range tests {

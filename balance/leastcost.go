@@ -105,7 +105,7 @@ type CostConfig[T any] struct {
 // LeastCost panics if cfg.ID is nil.
 func LeastCost[T any](cfg CostConfig[T]) affinity.Balancer[T] {
 	if cfg.ID == nil {
-		panic("balance: LeastCost needs an id function")
+		panic("balance: LeastCost needs CostConfig.ID")
 	}
 	return &leastCost[T]{costs: newCosts(cfg)}
 }

@@ -68,7 +68,7 @@ type PrefixConfig[T any] struct {
 // Prefix panics if cfg.ID is nil.
 func Prefix[T any](cfg PrefixConfig[T]) affinity.Balancer[T] {
 	if cfg.ID == nil {
-		panic("balance: Prefix needs an id function")
+		panic("balance: Prefix needs PrefixConfig.ID")
 	}
 	if cfg.Boundaries == nil {
 		cfg.Boundaries = (*extract.Request).Boundaries
