@@ -111,7 +111,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.URL.Opaque != "" { // it would be sent as it is, past the upstream's path, and by a proxy to whatever host it names
-		reply(w, http.StatusBadRequest, "bad_request", "the request's target is no path")
+		reply(w, http.StatusBadRequest, "bad_request", "the request's target must be a path, such as /v1/messages")
 		return
 	}
 	if climbs(r.URL.Path) {
