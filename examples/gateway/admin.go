@@ -58,7 +58,7 @@ func (g *gateway) admin() http.Handler {
 	}))
 	mux.HandleFunc("DELETE /{kind}/{digest}", g.digest(func(w http.ResponseWriter, r *http.Request, s *setup, match func(affinity.Binding) bool) {
 		if s.sel.Cache().DeleteFunc(func(_ affinity.Key, b affinity.Binding) bool { return match(b) }) == 0 {
-			reply(w, http.StatusNotFound, "no_such_session", "no binding has these digits: it may have expired, or been released before")
+			reply(w, http.StatusNotFound, "no_such_session", "no binding has these digits: it may have expired")
 			return
 		}
 		w.WriteHeader(http.StatusNoContent)

@@ -48,7 +48,7 @@ func parse(args []string, stdout io.Writer) (options, error) {
 	f.StringVar(&o.admin, "admin", "", "`address` to serve the admin page on, to whoever can reach it (default none)")
 	// Looked at below: package flag would show what is in a faulty one, and
 	// that may be a password.
-	f.Func("upstream", "an upstream, and where its credential is, as `name=url[,key-env=VARIABLE|,key-file=FILE]`; one flag for each", func(s string) error {
+	f.Func("upstream", "an upstream as `name=url[,key-env=VARIABLE|,key-file=FILE]`; one flag for each", func(s string) error {
 		o.fixed = append(o.fixed, s)
 		return nil
 	})
@@ -60,7 +60,7 @@ func parse(args []string, stdout io.Writer) (options, error) {
 	f.DurationVar(&o.patience, "patience", 15*time.Second, "how long a request waits for an upstream if none takes it")
 	f.Float64Var(&o.slow, "slow", 4, "give only single requests to an upstream that takes so many `times` as long as others to begin its answers, and more than 1s (3s if they are not streamed), until it no longer does; 0: never")
 	f.BoolVar(&o.prefix, "prefix", false, "place new conversations where most of the prompt is cached, not by work alone")
-	f.Func("failover", "`policy` for a conversation whose upstream is out: rebind keeps it at the one that serves, return has it go back when its own is there again (default return)", func(s string) error {
+	f.Func("failover", "`policy` for a conversation whose upstream is out: rebind keeps it at the one that serves, return brings it back later (default return)", func(s string) error {
 		switch s {
 		case "rebind":
 			o.failover = affinity.FailoverRebind

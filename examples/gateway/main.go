@@ -38,19 +38,19 @@
 //     long;
 //   - any other 429, if it says for how long: against that model and path.
 //
-// An upstream is slow if it takes far longer than the others to begin its answers (-slow),
-// and more than a second, or three where they are not streamed. It gets only single requests
-// until it no longer does. One that begins no answer at all is given up. (So an answer that
-// takes many times as long as usual, and at least eight seconds, may be asked for twice.) An
-// answer may take ten minutes to begin, and as long as it likes from then on. But a client
-// that stops sending its request is given up after a minute, and so is whoever stops reading
-// what it is sent, client or upstream.
+// An upstream that takes far longer than the others to begin its answers (-slow), and more
+// than a second, or three where they are not streamed, gets only single requests until it
+// no longer does. One that begins no answer at all is given up. (So an answer that takes many
+// times as long as usual, and at least eight seconds, may be asked for twice.) An answer may
+// take ten minutes to begin, and as long as it likes from then on. But a client that stops
+// sending its request is given up after a minute, and so is whoever stops reading what it is
+// sent, client or upstream.
 //
 // # Requests that fail
 //
 // A request that fails is tried on the other upstreams, one after the other, and then again
-// as far as -patience goes, as long as the client has nothing of an answer. (If an answer
-// breaks off later, the client must send the request again.) There are exceptions:
+// as far as -patience goes, as long as the client has nothing of an answer. (If that breaks
+// off later, the client must send the request again.) There are exceptions:
 //
 //   - after errors such as 500, which may be the request's own fault, it is tried on each
 //     twice at most;
