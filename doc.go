@@ -107,7 +107,7 @@
 // Report the tokens as well ([Outcome].Usage). The Selector learns from them how long each
 // target keeps prompts, and so how long a binding is worth following. A fallback that is a
 // [Balancer], such as balance.LeastCost, learns how much work each target had lately, and
-// places new sessions by that: sessions differ in work by orders of magnitude.
+// places new sessions by that.
 //
 // # Operations
 //
@@ -151,8 +151,8 @@
 //
 // # What it does not do
 //
-// It sends no requests, checks no health and retries nothing; examples/gateway is a program
-// that does so around it. It shares nothing between processes, and what it knows ends with
-// the process. balance.Rendezvous needs to know nothing: as the fallback, it places a
-// session on the same target in every process and after every restart.
+// It sends no requests, checks no health and retries nothing; examples/gateway does so
+// around it. It shares nothing between processes, and what it knows ends with the process.
+// As the fallback, balance.Rendezvous places a session on the same target in every process
+// and after every restart, since it needs to know nothing.
 package affinity

@@ -1580,8 +1580,8 @@ func (sel *Selection[T]) endLearned(served bool) {
 
 // Peek returns the binding that Select would start from for req: that of its session, or
 // one that the session would take over (Binding.Session is that of req even then). It
-// changes nothing and asks no fallback. Peek knows no candidates, so its target need not be
-// one: with [FailoverReturn], it is the home even while that is away and a detour serves.
+// changes nothing and asks no fallback. The target need not be a candidate: with
+// [FailoverReturn], it is the home even while that is away and a detour serves.
 //
 // Where it takes a query to list the candidates, ask for the home first and, if it can
 // serve, Select with it as the only candidate. The session then stays there even if the
