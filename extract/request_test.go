@@ -29,8 +29,9 @@ const someBody = `{"session_id":"s-1","messages":[{"role":"user","content":"hi"}
 func zipped(t testing.TB, s string) string {
 	t.Helper()
 	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	_, err := io.WriteString(z, s)
+	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	require.NoError(t, err)
+	_, err = io.WriteString(z, s)
 	require.NoError(t, err)
 	require.NoError(t, z.Close())
 	return b.String()

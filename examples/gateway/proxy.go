@@ -132,8 +132,10 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if x.large = !buffered(r); x.large {
 		// What is still to be read of the body is the upstream's, even when its answer has
-		// begun: the server would read it away then.
+		// begun: the server would read it away then. So would ReverseProxy, which closes the body
+		// at the end (Go 1.27), and before it has said that the answer ends.
 		http.NewResponseController(w).EnableFullDuplex()
+		r.Body = io.NopCloser(r.Body)
 	}
 	x.req.Scope = queryTenant(r.URL.RawQuery)
 	defer func() {
