@@ -197,7 +197,7 @@ const (
 	// candidates. The fallback chose, and nothing was stored.
 	ReasonSideCall
 
-	reasonsEnd // behind the last of them
+	reasonsEnd // after the last of them
 )
 
 var reasons = [reasonsEnd]string{

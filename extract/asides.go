@@ -2,7 +2,7 @@ package extract
 
 import "bytes"
 
-// Frameworks ask a model about a conversation, before and behind each turn of it: whether
+// Frameworks ask a model about a conversation, before and after each turn of it: whether
 // what was said is allowed or right, who is to answer it, what to look up for it, what of it to
 // remember, what may come next. Such prompts are worded in as many ways as there are
 // applications, but they say to the model that it is one who does this, or begin with an
@@ -33,7 +33,7 @@ func ordersAside(text []byte) bool {
 func isAsker(first, lower []byte) bool {
 	i := bytes.Index(first, []byte("you are a"))
 	return 0 <= i && i <= len("<role>") && askedWords.in(lower) && !askerOthers.in(lower) &&
-		isCalled(first[i+len("you are a"):], askers, func(behind []byte) bool { return len(behind) == 0 || startsWith(behind, askerEnds) })
+		isCalled(first[i+len("you are a"):], askers, func(after []byte) bool { return len(after) == 0 || startsWith(after, askerEnds) })
 }
 
 // addressesModel reports whether words, given as they open, are an order as prompts have it. Persons

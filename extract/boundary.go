@@ -20,13 +20,13 @@ type Boundary struct {
 // Which boundaries there are.
 const (
 	minBoundary   = 4 << 10 // bytes from one boundary to the next
-	lastMessages  = 16      // behind which there is a boundary in any case
+	lastMessages  = 16      // after which there is a boundary in any case
 	maxBoundaries = 1024
 )
 
-// Boundaries returns where the prompt may be cut: behind the tools and the
-// system prompt that stand beside the messages, behind each of the last 16
-// messages, and behind each other message that ends 4 kB or more after the boundary
+// Boundaries returns where the prompt may be cut: after the tools and the
+// system prompt that stand beside the messages, after each of the last 16
+// messages, and after each other message that ends 4 kB or more after the boundary
 // before it. There are at most 1,024, in order.
 //
 // Two requests whose prompts begin alike have the same boundaries up to where they part,
@@ -78,7 +78,7 @@ func (r *Request) boundaries() []Boundary {
 	if p.messages == 0 || p.messages > maxMessages {
 		return nil
 	}
-	return p.boundariesBehind(r.front())
+	return p.boundariesAfter(r.front())
 }
 
 // front reads what stands before the messages into a prompt of its own: what the upstream
@@ -113,15 +113,15 @@ func (r *Request) front() *prompt {
 
 // A prompt collects what a request has before the place that has been reached: of
 // its messages, or of what stands before these. The two are collected apart, since a walk may
-// come to the messages first, and joined by boundariesBehind.
+// come to the messages first, and joined by boundariesAfter.
 type prompt struct {
 	digest   xxhash.Digest
 	bytes    int
 	messages int
 	looks    int // at members and blocks, as strip.more counts them
 
-	// Behind messages: first those that are far enough apart, which later requests have as
-	// well, and then those behind the last messages, a ring.
+	// After messages: first those that are far enough apart, which later requests have as
+	// well, and then those after the last messages, a ring.
 	boundaries []Boundary
 	recent     [lastMessages]Boundary
 }
@@ -146,9 +146,9 @@ func (p *prompt) endMessage() {
 	}
 }
 
-// boundariesBehind returns the boundaries of a request that has these messages behind that
+// boundariesAfter returns the boundaries of a request that has these messages after that
 // front.
-func (p *prompt) boundariesBehind(front *prompt) []Boundary {
+func (p *prompt) boundariesAfter(front *prompt) []Boundary {
 	start := Boundary{front.digest.Sum64(), front.bytes}
 	all := make([]Boundary, 0, 1+len(p.boundaries)+lastMessages)
 	if start.Bytes > 0 {

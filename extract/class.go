@@ -298,7 +298,7 @@ func (r *Request) grokClass() Class {
 //   - that there is a prompt and a suffix, between which an editor wants something;
 //   - the system prompt: see systemClass;
 //   - OpenAI's compaction_trigger;
-//   - the last words of a person, or of the system behind an answer: the beginnings of
+//   - the last words of a person, or of the system after an answer: the beginnings of
 //     clients, the wish for a title, for a question that stands alone or for the next ones,
 //     and what clients probe with.
 //

@@ -62,11 +62,11 @@ func (claudeCode) find(r *Request, s *Session) (ok bool) {
 	return ok
 }
 
-// findWithHeaders is find for a Chain in which Headers comes right behind this one, and
+// findWithHeaders is find for a Chain in which Headers comes right after this one, and
 // does the work of both, so that the headers are searched once: claudeHeader is the
-// first in the list of Headers. behind has the extractors that come after Headers. If
+// first in the list of Headers. after has the extractors that come after Headers. If
 // ClaudeUserID is the first of these, it is left to the Chain to ask that.
-func (claudeCode) findWithHeaders(r *Request, s *Session, behind Chain) (ok bool) {
+func (claudeCode) findWithHeaders(r *Request, s *Session, after Chain) (ok bool) {
 	named := knownHeaders.find(r, s)
 	if s.Source == claudeSource || len(r.Body) == 0 || !r.anthropic() {
 		return named
@@ -77,7 +77,7 @@ func (claudeCode) findWithHeaders(r *Request, s *Session, behind Chain) (ok bool
 		}
 		return true
 	}
-	if len(behind) == 0 || behind[0] != ClaudeUserID() {
+	if len(after) == 0 || after[0] != ClaudeUserID() {
 		*s, ok = ClaudeUserID().Extract(r)
 	}
 	return ok
@@ -103,14 +103,14 @@ func (r *Request) plainUserID() []byte {
 // mentionsUserID reports whether user_id occurs in b. It looks for underscores, since other
 // texts have fewer of them than of the letters.
 func mentionsUserID(b []byte) bool {
-	const before, behind = len("user"), len("_id")
+	const before, after = len("user"), len("_id")
 	for at := 0; ; at++ {
 		i := bytes.IndexByte(b[at:], '_')
 		if i < 0 {
 			return false
 		}
 		at += i
-		if at >= before && len(b)-at >= behind && string(b[at-before:at+behind]) == "user_id" {
+		if at >= before && len(b)-at >= after && string(b[at-before:at+after]) == "user_id" {
 			return true
 		}
 	}
@@ -149,14 +149,14 @@ func (claudeUserID) Extract(r *Request) (s Session, ok bool) {
 	return s, ok
 }
 
-// find is Extract for a Chain in which the extractors of behind come after this one. If
+// find is Extract for Chain.Find. after has the extractors that follow in the Chain. If
 // BodyIDs is the next, find asks a large body for the fields of both at once, and may
 // return a session of BodyIDs.
-func (e claudeUserID) find(r *Request, behind Chain) (s Session, ok bool) {
-	if len(behind) == 0 || behind[0] != BodyIDs() {
+func (e claudeUserID) find(r *Request, after Chain) (s Session, ok bool) {
+	if len(after) == 0 || after[0] != BodyIDs() {
 		return e.Extract(r)
 	}
-	if s, ok = r.conversation(behind[1:]); ok {
+	if s, ok = r.conversation(after[1:]); ok {
 		return s, true
 	}
 	for _, f := range claudeFields {

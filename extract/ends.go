@@ -87,7 +87,7 @@ func memberAtEnds(body []byte, name string) (value []byte, ok bool) {
 // value of each that is, and returns whether to read on. These values are checked, those
 // of others at the head are skimmed.
 //
-// atEnds returns false if it has met a mistake: at the tail, or behind a value at the head,
+// atEnds returns false if it has met a mistake: at the tail, or after a value at the head,
 // or a body that does not begin as an object. Then nothing that it has found is to be
 // believed.
 func atEnds(body []byte, asked func(key []byte) bool, found func(value []byte, tail bool) (more bool)) (ok bool) {
@@ -120,8 +120,8 @@ func atEnds(body []byte, asked func(key []byte) bool, found func(value []byte, t
 		} else {
 			head.Skim()
 		}
-		// Behind a value that certainly ends within the window there is a comma. If the window
-		// ends in the value or right behind it, that is no mistake.
+		// After a value that certainly ends within the window there is a comma. If the window
+		// ends in the value or right after it, that is no mistake.
 		if head.Kind() != ',' {
 			return !head.OK() || head.End()
 		}
@@ -200,8 +200,8 @@ var spareTrails = sync.Pool{New: func() any { return new(trail) }}
 // field that is Explicit: at the ends or, if there is none, by the first such member in
 // between. It returns false for a body that is not large. If the body is well-formed and no
 // two members have the same name, it makes no difference how much of it has been read
-// before. behind has the extractors that are asked if it finds none.
-func (r *Request) conversation(behind Chain) (s Session, ok bool) {
+// already. after has the extractors that are asked next if it finds none.
+func (r *Request) conversation(after Chain) (s Session, ok bool) {
 	var e ends
 	if len(r.Body) <= wholly || r.index.progress.Load() == bad || !e.read(r.Body) {
 		return s, false
@@ -210,7 +210,7 @@ func (r *Request) conversation(behind Chain) (s Session, ok bool) {
 		return s, true
 	}
 	ids := e.present & idSet &^ (1 << userField) // which is an id only in the forms of Claude Code: there is none
-	return r.conversationInBetween(len(r.Body) > inPassing && ids == 0 && slices.Contains(behind, Trail()))
+	return r.conversationInBetween(len(r.Body) > inPassing && ids == 0 && slices.Contains(after, Trail()))
 }
 
 // conversationInBetween goes through the members of the body in order: first those that

@@ -134,9 +134,9 @@ func (f ExtractorFunc) Extract(r *Request) (Session, bool) { return f(r) }
 // finds nothing.
 //
 // Built-in neighbours share work, which makes two exceptions to the order. If
-// [BodyIDs] comes right behind [ClaudeUserID], the members of a large body that name a
+// [BodyIDs] comes right after [ClaudeUserID], the members of a large body that name a
 // conversation count by where they stand: see [Default]. And if [Headers] comes right
-// behind [ClaudeCode], Claude Code's header takes precedence over all others only in its
+// after [ClaudeCode], Claude Code's header takes precedence over all others only in its
 // canonical form; in other spellings it comes after all listed headers in canonical
 // form.
 type Chain []Extractor
@@ -157,7 +157,7 @@ func (c Chain) Find(r *Request, s *Session) (ok bool) {
 	*s = Session{}
 	for i := 0; i < len(c); i++ {
 		// The built-in extractors that most requests end at fill in s itself, and some
-		// do the work of those behind them as well: see the comment on Chain.
+		// do the work of those after them as well: see the comment on Chain.
 		switch e := c[i].(type) {
 		case claudeCode:
 			if i+1 < len(c) && c[i+1] == Extractor(knownHeaders) { // Headers(), but compared without a call

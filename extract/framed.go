@@ -29,8 +29,8 @@ import (
 const maxFramed = 5
 
 // framed calls f for each piece of the last text that may be the question in it: the first
-// paragraph, the last one, the last line without any label, and the line behind a label such
-// as "Question:" in how the text opens, and in how it ends. A line behind all of it that says
+// paragraph, the last one, the last line without any label, and the line after a label such
+// as "Question:" in how the text opens, and in how it ends. A line after all of it that says
 // who is to speak is none of these. f is given the digest and the length of the piece and the
 // pictures around it, of which there are none if there is another text since the last answer.
 func (t *trail) framed(f func(asked uint64, bytes int, around pictures)) {
@@ -47,7 +47,7 @@ func (t *trail) framed(f func(asked uint64, bytes int, around pictures)) {
 	first, _, _ := bytes.Cut(t.lastWords(), paragraphBreak)
 	opening, _ := labelled(t.lastWords())
 	_, ending := labelled(end) // which may be a part of what was looked up, as in answers to others
-	pieces := [maxFramed][]byte{trim(first), opening, trim(behind(end, paragraphBreak)), ending, trim(withoutLabel(behind(end, lineBreak)))}
+	pieces := [maxFramed][]byte{trim(first), opening, trim(afterLast(end, paragraphBreak)), ending, trim(withoutLabel(afterLast(end, lineBreak)))}
 	for i, piece := range pieces {
 		whole := len(piece) >= min(len(t.lastWords()), len(t.lastEnd())) // or cut off
 		same := slices.ContainsFunc(pieces[:i], func(before []byte) bool { return bytes.Equal(before, piece) })
@@ -57,7 +57,7 @@ func (t *trail) framed(f func(asked uint64, bytes int, around pictures)) {
 	}
 }
 
-// labelled returns the lines behind the first and the last label of a person in a text,
+// labelled returns the lines after the first and the last label of a person in a text,
 // such as "Question:", nil if there are none.
 func labelled(text []byte) (first, last []byte) {
 	if !mayBeLabelled(text) {
@@ -66,7 +66,7 @@ func labelled(text []byte) (first, last []byte) {
 	for open := false; len(text) > 0; { // a label on a line of its own is
 		var line []byte
 		line, text, _ = bytes.Cut(text, lineBreak)
-		words, label := behindLabel(line)
+		words, label := afterLabel(line)
 		if open && !label {
 			words = trim(line)
 		}
@@ -85,16 +85,16 @@ func (t *trail) severalLines() bool {
 	return bytes.Contains(t.lastWords(), lineBreak) || bytes.Contains(t.lastEnd(), lineBreak)
 }
 
-// behind returns what stands behind the last break in a text.
-func behind(text, breaks []byte) []byte {
-	if !bytes.Contains(text, breaks) { // LastIndex takes many times as long to find that out
+// afterLast returns what comes after the last sep in a text, or all of it if there is none.
+func afterLast(text, sep []byte) []byte {
+	if !bytes.Contains(text, sep) { // LastIndex takes many times as long to find that out
 		return text
 	}
-	return text[bytes.LastIndex(text, breaks)+len(breaks):]
+	return text[bytes.LastIndex(text, sep)+len(sep):]
 }
 
 // withoutLabel returns a line without a label in front, such as "Question:", and without the
-// quotes around what is behind the label.
+// quotes around what is after the label.
 func withoutLabel(line []byte) []byte {
 	const longest = 30 // bytes of a label
 	for _, colon := range []string{":", "："} {

@@ -320,7 +320,7 @@ var vendorSuffixes = [...]string{"-session-id", "-conversation-id", "-chat-id", 
 
 // vendorSession returns the source of the sessions that a header names, which is empty if its
 // name is not that of a session, and its rank among others: the index of the vendorSuffix that
-// it ends in, behind all of those with X- in front if it has none; -1 if it ends in none. It is
+// it ends in, after all of those with X- in front if it has none; -1 if it ends in none. It is
 // a session's if some letters, digits and hyphens stand before the suffix, none of which are
 // words that say otherwise (notSessions, otherSessions), and if it is no longer than fits into
 // a log.

@@ -125,7 +125,7 @@ func headsInside(text []byte) bool {
 	return headed
 }
 
-// lineCutter returns a function that parts a text behind its first line. Where messages
+// lineCutter returns a function that parts a text after its first line. Where messages
 // are written as JSON, or as Python does, each is a line of its own.
 func lineCutter(text []byte) func([]byte) (line, rest []byte) {
 	if !bytes.Contains(text, []byte(`{\"role`)) && !bytes.Contains(text, []byte(`{'role`)) {
@@ -151,7 +151,7 @@ func lineCutter(text []byte) func([]byte) (line, rest []byte) {
 
 // conversationAt returns the last questions of a person in a text, the last one first;
 // what stands before the conversation, or anything if there is none; and whether that has a
-// heading, and nobody speaks behind the last question.
+// heading, and nobody speaks after the last question.
 func conversationAt(text []byte) (asked [3][]byte, front []byte, headed, open bool) {
 	cut := lineCutter(text)
 	for rest := text; len(rest) > 0; {
@@ -174,7 +174,7 @@ func conversationAt(text []byte) (asked [3][]byte, front []byte, headed, open bo
 	return asked, front, headed, open
 }
 
-// bareLine returns the first line of a text, as it may stand behind a label.
+// bareLine returns the first line of a text, as it may come after a label.
 func bareLine(text []byte) []byte {
 	line, _, _ := bytes.Cut(text, lineBreak)
 	return bytes.Trim(trim(line), ` *\"'{},]`)
@@ -190,18 +190,18 @@ func bareLine(text []byte) []byte {
 //	{"role": "user", "content": "hi"}
 //	[2026-11-29 9:05] User: hi
 func askedIn(line []byte) []byte {
-	if words, _ := behindLabel(line); len(words) > 0 {
+	if words, _ := afterLabel(line); len(words) > 0 {
 		return words
 	}
 	return nil
 }
 
-// behindLabel returns what stands behind the label of a person in a line, which may be
+// afterLabel returns what comes after the label of a person in a line, which may be
 // nothing, and whether there is such a label.
-func behindLabel(line []byte) (words []byte, label bool) {
-	const longest = 16 // bytes behind the name
+func afterLabel(line []byte) (words []byte, label bool) {
+	const longest = 16 // bytes after the name
 	if len(line) > 1 && line[0] == '[' && '0' <= line[1] && line[1] <= '9' {
-		_, line, _ = bytes.Cut(line, []byte("]")) // behind when it was said
+		_, line, _ = bytes.Cut(line, []byte("]")) // after when it was said
 	}
 	marked := len(line) > 0 && line[0] < 'A' || len(line) > 1 && line[0] == '\\'
 	if line = pastMarks(line); marked {

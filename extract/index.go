@@ -167,7 +167,7 @@ func (x *index) value(body []byte, f field) []byte {
 }
 
 // next returns the first of the fields, in the order of the text, that begins at or
-// behind the offset at, as far as the walk has come, or nil.
+// after the offset at, as far as the walk has come, or nil.
 func (x *index) next(fields fieldSet, at uint32) (first *knownMember) {
 	for i := range x.known {
 		k := &x.known[i]
@@ -198,11 +198,11 @@ func (x *index) member(body []byte, name string) []byte {
 	return nil
 }
 
-// A stop reports whether a walk is to stop behind a member of the body, given its
+// A stop reports whether a walk is to stop after a member of the body, given its
 // field or noField, and its name as it is written.
 type stop func(f field, written []byte) bool
 
-// A reader reads the messages, which come next, and returns the Cursor behind them.
+// A reader reads the messages, which come next, and returns the Cursor after them.
 type reader func(c jsonscan.Cursor) jsonscan.Cursor
 
 // reader returns one that reads the messages into t.
@@ -274,7 +274,7 @@ func (w *walk) pos() int { return w.base + w.c.Pos() }
 func (w *walk) members(in field, until stop, messages reader) {
 	c := &w.c
 	for !w.stopped && w.count() {
-		before := w.pos() // behind what stands before the member
+		before := w.pos() // where the text before the member ends
 		written, ok := c.Key()
 		if !ok {
 			return

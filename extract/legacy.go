@@ -85,7 +85,7 @@ func (t *trail) legacyPrompt(raw []byte) {
 }
 
 // legacyText reads the text of a prompt, without white space around it. An earlier request
-// is taken to have ended, perhaps, behind each occurrence of the word that this one ends in
+// is taken to have ended, perhaps, after each occurrence of the word that this one ends in
 // ("Assistant:", "[/INST]") and at the ends of lines. The last maxTexts of them are put
 // into t.parts, and those before into t.steps.
 func (t *trail) legacyText(text []byte) {
@@ -128,7 +128,7 @@ func (t *trail) keepTails(text []byte, ends []int) {
 	}
 }
 
-// wordEnds returns the offsets behind the last word of text and behind its last few
+// wordEnds returns the offsets after the last word of text and after its last few
 // occurrences before that, the last one first. Of a word longer than 40 bytes it looks for
 // the last 40. The text must not be empty or end in white space.
 func wordEnds(text []byte) []int {

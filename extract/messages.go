@@ -205,12 +205,12 @@ func (t *trail) object(c *jsonscan.Cursor) {
 		}
 		*c = whole
 	case c.Past(`{"parts":`): // Google's clients
-		if raw := c.Skim(); !t.roleBehind(c, raw) {
+		if raw := c.Skim(); !t.roleAfter(c, raw) {
 			t.members(c, &message{whole: whole, parts: raw})
 		}
 		return
 	case c.Past(`{"content":`): // those that sort members
-		if raw := c.Skim(); !t.roleBehind(c, raw) {
+		if raw := c.Skim(); !t.roleAfter(c, raw) {
 			t.members(c, &message{whole: whole, content: raw})
 		}
 		return
@@ -244,11 +244,11 @@ func (t *trail) roleFirst(c, whole *jsonscan.Cursor) bool {
 	return true
 }
 
-// roleBehind is roleFirst for a message of which the content, raw, has been gone past. Otherwise the
+// roleAfter is roleFirst for a message of which the content, raw, has been gone past. Otherwise the
 // Cursor stays where it is.
-func (t *trail) roleBehind(c *jsonscan.Cursor, raw []byte) bool {
+func (t *trail) roleAfter(c *jsonscan.Cursor, raw []byte) bool {
 	t.work++ // as in members
-	content, behind := jsonscan.New(raw), *c
+	content, after := jsonscan.New(raw), *c
 	switch {
 	case !c.Past(`,"role":`) && !c.Past(`, "role": `):
 	case c.Past(`"user"}`):
@@ -258,7 +258,7 @@ func (t *trail) roleBehind(c *jsonscan.Cursor, raw []byte) bool {
 	case t.pastOthers(c):
 		return true
 	}
-	*c = behind
+	*c = after
 	return false
 }
 
@@ -307,7 +307,7 @@ type message struct {
 }
 
 // members reads the members of a message that are left, and its end: all of them, or those
-// behind what is known of it.
+// after what is known of it.
 func (t *trail) members(c *jsonscan.Cursor, m *message) {
 	var images []byte
 	m.who = speakerOf(m.role, m.kind)
@@ -483,7 +483,7 @@ func (t *trail) speaks(who speaker) {
 	}
 }
 
-// followed notes that somebody speaks behind an answer, if there was one just now: only then does it
+// followed notes that somebody speaks after an answer, if there was one just now: only then does it
 // show an earlier request. One that the messages end in does not, since some clients begin an
 // answer for the model to go on with.
 func (t *trail) followed() {
@@ -496,7 +496,7 @@ func (t *trail) followed() {
 	t.endsInAnswer, t.acted, t.since, t.firstText, t.answeredHere, t.pictures = false, false, since{}, 0, t.here, pictures{}
 }
 
-// anotherSpeaks reports whether a text of the user, behind others, begins a message in
+// anotherSpeaks reports whether a text of the user, after others, begins a message in
 // which Google's ADK or Eino shows what another agent has said: "For context:", and then,
 // in the same text or the next, "[root] said: Hello". That counts as an answer.
 func (t *trail) anotherSpeaks(text []byte) bool {
@@ -513,7 +513,7 @@ func (t *trail) anotherSpeaks(text []byte) bool {
 
 // mayBeCompacted reports whether the next message of a model may hold what stands for all that was
 // said before: Anthropic has models write a block of the type compaction, and clients leave out what
-// is in front of it. Behind a person's words such a block need not count, and could not:
+// is in front of it. After a person's words such a block need not count, and could not:
 // the requests before it had the same words without it.
 func (t *trail) mayBeCompacted() bool { return t.texts == 0 && !t.openingOnly }
 
@@ -579,9 +579,9 @@ func (t *trail) isCompaction(c *jsonscan.Cursor) (is bool, words []byte) {
 	}
 }
 
-// systemSays reads the next value, the content of a message of the system. Behind the first words its
-// digest counts as that of something injected: some clients have such a message behind all
-// others, to remind the model of something, and in the next turn it stands behind an answer. There it
+// systemSays reads the next value, the content of a message of the system. After the first words its
+// digest counts as that of something injected: some clients have such a message after all
+// others, to remind the model of something, and in the next turn it comes after an answer. There it
 // is no part of any setting, but some clients say there what to make of the conversation, such as
 // a summary: for the class of the request, that is the last that was said.
 func (t *trail) systemSays(c *jsonscan.Cursor) {
@@ -867,7 +867,7 @@ func (t *trail) person(salt, h uint64) {
 }
 
 // inject takes in what a client injected. Clients move such texts about, so where one
-// stands makes no difference. Behind the first answer it is no part of the setting, except
+// stands makes no difference. After the first answer it is no part of the setting, except
 // that a text that moves may be the only one that names a place. It counts as an item, and
 // inject returns false if there are too many.
 func (t *trail) inject(text []byte, s stay) (more bool) {

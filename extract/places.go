@@ -59,7 +59,7 @@ func (p *places) read(raw []byte, most int32) {
 	}
 }
 
-// mayBegin reports whether a path may begin at raw[i]: behind white space or an
+// mayBegin reports whether a path may begin at raw[i]: after white space or an
 // opening mark, but not inside a word, a URL or a tag.
 func mayBegin(raw []byte, i int) bool {
 	if i == 0 {

@@ -66,7 +66,7 @@ func trimStart(text []byte) []byte {
 	}
 }
 
-// trimEnd cuts off trailing white space. An n behind an even number of backslashes is the
+// trimEnd cuts off trailing white space. An n after an even number of backslashes is the
 // letter, as in the path C:\new, which is written C:\\new.
 func trimEnd(text []byte) []byte {
 	for {

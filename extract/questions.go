@@ -31,8 +31,8 @@ func wantsStandaloneQuestion(text []byte) bool {
 		return false
 	}
 	for _, what := range standalone {
-		if before, behind, ok := bytes.Cut(order, []byte(what)); ok {
-			return standaloneWords.in(before) && !askingWords.in(before) && !answeredWords.in(behind)
+		if before, after, ok := bytes.Cut(order, []byte(what)); ok {
+			return standaloneWords.in(before) && !askingWords.in(before) && !answeredWords.in(after)
 		}
 	}
 	return false
@@ -60,7 +60,7 @@ var (
 
 // wantsNextQuestions reports whether a text, given as it opens and as it ends, wants the questions
 // that the user may ask next. Applications show these below an answer; what they ask for
-// stands behind the conversation that it is about, and the text is to show that as well.
+// comes after the conversation that it is about, and the text is to show that as well.
 // Persons ask for questions of theirs, or of any user.
 func wantsNextQuestions(text, end []byte) bool {
 	if !bytes.Contains(end, []byte(" ask")) { // as most

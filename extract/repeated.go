@@ -7,7 +7,7 @@ import (
 )
 
 // cutRepeated returns a text without the paragraphs at its end that repeat the end of the system
-// prompt, given that end. Aider writes them behind the question at hand, and not behind those
+// prompt, given that end. Aider writes them after the question at hand, and not after those
 // before. A text that is nothing else stays as it is.
 func cutRepeated(raw, system []byte) []byte {
 	const n = leastRepeated

@@ -368,7 +368,7 @@ func fileName(raw []byte) (string, bool) {
 }
 
 // pathState returns the id of state in a path such as /v1/responses/resp_1/cancel: of the
-// first segment that names a kind of state and has such an id behind it.
+// first segment that names a kind of state and has such an id after it.
 func pathState(path string) (string, bool) {
 	if len(path) > maxPath {
 		return "", false
@@ -385,7 +385,7 @@ func pathState(path string) (string, bool) {
 	}
 }
 
-// stateAt returns the id of state that stands behind a segment of a path, kind, or "",
+// stateAt returns the id of state that comes after a segment of a path, kind, or "",
 // given the segment before that as well. Ids are told from verbs, and from segments that
 // happen to have the name of a kind, by how they begin. Responses have them first: what
 // is added here goes into isStateID, too.
@@ -416,12 +416,12 @@ func stateAt(before, kind, rest string) string {
 	case "videos": // of OpenAI and xAI
 		is = begins(id, "video_") || isUUID(id)
 	case "files", "batches", "cachedContents", "fileSearchStores":
-		if is = id != "" && before == "v1beta"; is { // Gemini, with a verb behind a colon
+		if is = id != "" && before == "v1beta"; is { // Gemini, with a verb after a colon
 			id, _, _ = strings.Cut(kind+"/"+id, ":")
 		} else {
 			is = begins(id, "file-", "file_", "batch_", "msgbatch_")
 		}
-	case "models": // Gemini's, with what one of them is doing, and a verb behind a colon
+	case "models": // Gemini's, with what one of them is doing, and a verb after a colon
 		rest, _, _ = strings.Cut(rest, ":")
 		if _, operation, _ := strings.Cut(rest, "/operations/"); operation != "" {
 			id, is = kind+"/"+rest, true

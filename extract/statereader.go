@@ -32,7 +32,7 @@ type StateReader struct {
 	// in front: such a string is a value, and the string before that one is its name. (The
 	// colon of "data:", which may stand in front of a name in a stream, is another one.)
 	inString bool
-	escaped  bool     // within a string, behind a backslash
+	escaped  bool     // within a string, after a backslash
 	colon    bool     // outside of strings, a colon came last that is no part of a word
 	glued    bool     // outside of strings, the last piece did not end in white space
 	value    bool     // the string is one
@@ -138,7 +138,7 @@ func (s *StateReader) endValue() {
 			s.find(s.uuid[:])
 		}
 		s.hasUUID = false
-	case "request_id": // of a video of xAI's; most others stand behind an answer
+	case "request_id": // of a video of xAI's; most others come after an answer
 		isState = !s.later && isUUID(s.buf)
 	case "id", "file_id", "output_file_id", "error_file_id", "batch_id", "container_id", "thread_id", "conversation_id", "response_id", "interaction_id", "environment_id":
 		isState = isStateID(s.buf)

@@ -20,7 +20,7 @@ type strip struct {
 
 	// What is known of where raw mentions markers: see mentionsMarker.
 	searched int // up to here
-	mention  int // the first mention behind what was asked of last; searched if there is none
+	mention  int // the first mention after what was asked of last; searched if there is none
 }
 
 func newStrip(to *prompt, raw []byte) strip {
@@ -31,7 +31,7 @@ func newStrip(to *prompt, raw []byte) strip {
 const (
 	maxMessages  = 1 << 16
 	maxLooks     = 1 << 16 // at members and blocks, and one more for
-	bytesPerLook = 32      // so many bytes; what is behind counts as it is written
+	bytesPerLook = 32      // so many bytes; what follows counts as it is written
 	maxPlain     = 8       // members of a marker or a plain text; one that has more is neither
 
 	// How often a text may be gone over for markers, once for each value that it is in.
@@ -131,8 +131,8 @@ func (s *strip) text(raw []byte, end int) {
 	raw = raw[1 : len(raw)-1]
 	trimmed := trim(raw)
 	if _, words := cutBilling(trimmed); len(words) < len(trimmed) {
-		behind := end - len(`"`) - (len(raw) - len(trimEnd(raw)))
-		s.cut(end-len(`"`)-len(raw), behind-len(words))
+		wordsEnd := end - len(`"`) - (len(raw) - len(trimEnd(raw)))
+		s.cut(end-len(`"`)-len(raw), wordsEnd-len(words))
 	}
 }
 
@@ -207,10 +207,10 @@ func (s *strip) inside(in compound) {
 		c.Skim()
 		return
 	}
-	kept := false                  // something was, so far
-	behind := c.Pos()              // that, or the opening bracket
-	closing := s.raw[behind-1] + 2 // the bracket that closes is two further on in ASCII
-	gap := [2]int{-1, -1}          // what is to be cut out before the next thing that is kept
+	kept := false                   // something was, so far
+	keptEnd := c.Pos()              // where the last of it ends or, at first, the opening bracket
+	closing := s.raw[keptEnd-1] + 2 // in ASCII, a closing bracket comes two after the opening one
+	gap := [2]int{-1, -1}           // what is to be cut out before the next thing that is kept
 	for {
 		if !s.more() {
 			c.Leave(closing)
@@ -240,9 +240,9 @@ func (s *strip) inside(in compound) {
 			switch {
 			case gap[0] >= 0:
 			case kept:
-				gap[0] = behind // the comma in front goes
+				gap[0] = keptEnd // the comma in front goes
 			default:
-				gap[0] = start // the comma behind goes, and what stands in front stays for the next
+				gap[0] = start // the comma after goes, and what stands in front stays for the next
 			}
 			gap[1] = c.Pos()
 			continue
@@ -255,7 +255,7 @@ func (s *strip) inside(in compound) {
 			gap[0] = -1
 		}
 		s.keep(in, name)
-		kept, behind = true, c.Pos()
+		kept, keptEnd = true, c.Pos()
 	}
 	if gap[0] >= 0 {
 		s.cut(gap[0], gap[1])

@@ -9,7 +9,7 @@ import (
 
 // wantsSummary reports whether the first sentence of a text in lower case is of making a
 // conversation shorter, and the rest says that it is one with a model: there is a word for the
-// former, and the conversation (or coding session) within a few words behind; or the model is
+// former, and the conversation (or coding session) within a few words after; or the model is
 // called one of the compressors. A summary that has been made is a part of many prompts, so the
 // past tense is not meant.
 func wantsSummary(lower []byte) bool {
@@ -19,24 +19,24 @@ func wantsSummary(lower []byte) bool {
 		return false
 	}
 	for _, verb := range []string{"summariz", "summaris", "summaries of", "summary of", "compress", "compacting", "condens"} {
-		before, behind, ok := bytes.Cut(first, []byte(verb))
-		if !ok || bytes.HasPrefix(behind, []byte("ed")) || verb == "summary of" && !makes(before) {
+		before, after, ok := bytes.Cut(first, []byte(verb))
+		if !ok || bytes.HasPrefix(after, []byte("ed")) || verb == "summary of" && !makes(before) {
 			continue
 		}
-		if namesTalk(behind[:min(len(behind), near)]) {
-			return summaryWords.in(lower[len(first)-len(behind):]) && !talkOthers.in(behind)
+		if namesTalk(after[:min(len(after), near)]) {
+			return summaryWords.in(lower[len(first)-len(after):]) && !talkOthers.in(after)
 		}
 	}
 	who, isYou := bytes.CutPrefix(first, []byte("you are "))
 	if !isYou {
 		return false
 	}
-	return isCalled(who, compressors, func(behind []byte) bool { return !compressorOthers.in(behind) }) && summaryWords.in(lower) ||
+	return isCalled(who, compressors, func(after []byte) bool { return !compressorOthers.in(after) }) && summaryWords.in(lower) ||
 		endsWith(bytes.TrimSuffix(who, []byte(".")), summarizers) && !summarizerOthers.in(who) && !askerOthers.in(lower)
 }
 
 // compressors are what a model is called that makes a conversation shorter, as that of OpenCode,
-// ZeroClaw and many small agents is, and compressorOthers are behind such a name if it is of
+// ZeroClaw and many small agents is, and compressorOthers are after such a name if it is of
 // one who does so for people, or tells of it.
 var (
 	compressors = []string{
@@ -67,7 +67,7 @@ func summarizesShown(text, end []byte) bool {
 
 var assistantSpeaks = signs{{"\nassistant:", "\nsystem:", "\nai:", "\n[assistant]", "\nmodel:", "\nbot:"}}
 
-// summaryWords are said behind a summary of a conversation that is one with a model, or goes on.
+// summaryWords are said after a summary of a conversation that is one with a model, or goes on.
 var summaryWords = signs{
 	{"so far", "ai assistant", "preserv", "context", "continu", "histor", "older", "earlier", "previous"},
 }
@@ -75,8 +75,8 @@ var summaryWords = signs{
 // namesTalk reports whether what is to be made shorter, given in lower case, is one conversation,
 // or those of agents. (Applications have many conversations summarized, for people.)
 func namesTalk(what []byte) bool {
-	_, behind, ok := bytes.Cut(what, []byte("conversation"))
-	return ok && !startsWith(behind, []string{"s", " threads"}) ||
+	_, after, ok := bytes.Cut(what, []byte("conversation"))
+	return ok && !startsWith(after, []string{"s", " threads"}) ||
 		slices.ContainsFunc(modelTalks, func(t string) bool { return bytes.Contains(what, []byte(t)) })
 }
 
@@ -95,8 +95,8 @@ func makes(before []byte) bool {
 	const farthest = 50 // bytes from the name
 	before = before[max(0, len(before)-farthest):]
 	for _, verb := range []string{"creating a ", "create a ", "producing a ", "produce a ", "generating a ", "generate a ", "providing a ", "provide a ", "write a "} {
-		if _, behind, ok := bytes.Cut(before, []byte(verb)); ok {
-			return !madeFrom.in(behind)
+		if _, after, ok := bytes.Cut(before, []byte(verb)); ok {
+			return !madeFrom.in(after)
 		}
 	}
 	return false

@@ -144,7 +144,7 @@ func (s *Session) clearMainThread() {
 }
 
 // forkedThread returns the thread that a prompt_cache_key of a fork or reviewer of Codex
-// names behind a prefix, "<source>:<thread>" or "guardian:<thread>", or "". See
+// names after a prefix, "<source>:<thread>" or "guardian:<thread>", or "". See
 // openai/codex#44862.
 func forkedThread(key string) string {
 	if i := strings.LastIndexByte(key, ':'); i >= 0 && isUUID(key[i+1:]) {

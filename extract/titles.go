@@ -23,8 +23,8 @@ func makesTitle(lower []byte) bool {
 			continue
 		}
 		before = before[max(0, len(before)-farthest):]
-		behind := bytes.TrimPrefix(rest, []byte("s"))
-		who, made := bytes.CutPrefix(behind, []byte(" generator"))
+		after := bytes.TrimPrefix(rest, []byte("s"))
+		who, made := bytes.CutPrefix(after, []byte(" generator"))
 		for _, verb := range titleVerbs {
 			if i := bytes.LastIndex(before, []byte(verb)); i >= 0 && !titledOthers.in(before[i+len(verb):]) {
 				made = true
@@ -33,7 +33,7 @@ func makesTitle(lower []byte) bool {
 				}
 			}
 		}
-		if made && (endsWith(of, talkNames) && endsName(who) || titlesTalk(sentence(behind)) || endsName(behind) && givesTalk(before)) {
+		if made && (endsWith(of, talkNames) && endsName(who) || titlesTalk(sentence(after)) || endsName(after) && givesTalk(before)) {
 			return true
 		}
 	}
@@ -54,13 +54,13 @@ var (
 	titleElsewhere = signs{{" in this ", " with ", " when ", " each "}}
 )
 
-// titlesTalk reports whether words, from behind the word title to the end of the sentence,
+// titlesTalk reports whether words, from after the word title to the end of the sentence,
 // say that the title is that of a conversation: " that captures the essence of the
 // conversation". If more is said of the conversation, the application wants something else
 // made of it.
-func titlesTalk(behind []byte) bool {
+func titlesTalk(after []byte) bool {
 	return slices.ContainsFunc(talkNames, func(talk string) bool {
-		between, rest, ok := bytes.Cut(behind, []byte(talk))
+		between, rest, ok := bytes.Cut(after, []byte(talk))
 		rest = bytes.TrimPrefix(bytes.TrimPrefix(rest, []byte("s")), []byte("'s"))
 		return ok && titleOf.in(between) && !titleElsewhere.in(between) &&
 			(endsName(rest) || bytes.HasSuffix(between, []byte(" begins a "))) // "the message a user begins a conversation with"
@@ -77,8 +77,8 @@ func givesTalk(before []byte) bool {
 
 // endsName reports whether what follows the name of a conversation says no more than holds
 // for any conversation, and wants nothing else done.
-func endsName(behind []byte) bool {
-	return len(behind) == 0 || startsWith(behind, titledEnds) && !startsWith(behind, goesOn) || saysLength(behind)
+func endsName(after []byte) bool {
+	return len(after) == 0 || startsWith(after, titledEnds) && !startsWith(after, goesOn) || saysLength(after)
 }
 
 // wantsTitleOfThis reports whether a person's words, given as they open, want a title for the
@@ -91,26 +91,26 @@ func wantsTitleOfThis(text []byte) bool {
 	}
 	const farthest = 100 // bytes from the start
 	lower := loweredBeginning(text)
-	before, behind, ok := bytes.Cut(lower, []byte(" title"))
+	before, after, ok := bytes.Cut(lower, []byte(" title"))
 	if !ok || titleTellers.in(before) {
 		return false
 	}
-	if condensesTalk(before, behind) {
+	if condensesTalk(before, after) {
 		return true
 	}
 	if len(before) > farthest || !titleLengths.in(lower) {
 		return false
 	}
-	if endsWith(before, talkTitles) && endsName(behind) {
+	if endsWith(before, talkTitles) && endsName(after) {
 		return true
 	}
-	if rest, ok := bytes.CutPrefix(behind, []byte(" (")); ok { // " (max 5 words)"
-		_, behind, _ = bytes.Cut(rest, []byte(")"))
+	if rest, ok := bytes.CutPrefix(after, []byte(" (")); ok { // " (max 5 words)"
+		_, after, _ = bytes.Cut(rest, []byte(")"))
 	}
-	if saysLength(behind) { // " of at most 6 words"
-		behind = behind[max(0, bytes.Index(behind, []byte(" for "))):]
+	if saysLength(after) { // " of at most 6 words"
+		after = after[max(0, bytes.Index(after, []byte(" for "))):]
 	}
-	what, ok := bytes.CutPrefix(behind, []byte(" for "))
+	what, ok := bytes.CutPrefix(after, []byte(" for "))
 	return ok && slices.ContainsFunc(talks, func(t string) bool {
 		// The conversation at hand, and not one in a novel or with a landlord, about which more is said.
 		rest, ok := bytes.CutPrefix(what, []byte(t))
@@ -120,9 +120,9 @@ func wantsTitleOfThis(text []byte) bool {
 
 // condensesTalk reports whether words, given up to a title and from there, want the conversation
 // summarized into it, and nothing else: "summarize the conversation into a short title."
-func condensesTalk(before, behind []byte) bool {
+func condensesTalk(before, after []byte) bool {
 	const longest = 50 // bytes of the name of the conversation, and of what kind of title
-	if len(behind) > 0 && !startsWith(behind, titleEnds) && !saysLength(behind) {
+	if len(after) > 0 && !startsWith(after, titleEnds) && !saysLength(after) {
 		return false
 	}
 	into := bytes.LastIndex(before, []byte(" into a"))
@@ -140,8 +140,8 @@ func condensesTalk(before, behind []byte) bool {
 
 // saysLength reports whether the rest of a sentence says how long something is to be: " in less
 // than 6 words".
-func saysLength(behind []byte) bool {
-	return startsWith(behind, limits) && limitWords.in(sentence(behind))
+func saysLength(after []byte) bool {
+	return startsWith(after, limits) && limitWords.in(sentence(after))
 }
 
 var (

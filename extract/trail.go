@@ -30,7 +30,7 @@ import (
 //     no setting at all, and of the last few of them alone. Strangers may say the same,
 //     so only the target is taken over. By them are placed: side calls, which have the
 //     conversation under another system prompt; a conversation that has lost its
-//     beginning, or what its client had added to the last message (before or behind the
+//     beginning, or what its client had added to the last message (before or after the
 //     question in texts of their own, or around it in one); one that has something else
 //     in front in each turn; and a conversation that is in the system prompt or in one
 //     text.
@@ -115,11 +115,11 @@ import (
 //     file that is open; its second turn stays only under a system prompt that is the
 //     same but for times of day;
 //   - one whose client adds something to the last message, such as a picture of the page,
-//     and leaves it out of the next turn. What is added may stand before or behind the
-//     question, or be several texts behind it. Under a system prompt that is the same but
+//     and leaves it out of the next turn. What is added may come before or after the
+//     question, or be several texts after it. Under a system prompt that is the same but
 //     for times of day, it may also stand around the question in one text, if the question
 //     has fewer than 256 bytes and is the first paragraph, the last one, the last line
-//     (with or without a label), or the line behind "Question:" or the like near either
+//     (with or without a label), or the line after "Question:" or the like near either
 //     end (in English and some other languages).
 //
 // All this requires a sign that there was an earlier request: an answer in the messages
@@ -264,14 +264,14 @@ type trail struct {
 	injections int32      // how many texts were injected
 	here       sum        // the chain over all of them so far
 	steps      ring[step] // the chain where each of the last messages ended
-	parts      ring[sum]  // the chain behind each of the last texts of the message at hand
+	parts      ring[sum]  // the chain after each of the last texts of the message at hand
 	since      since      // what was written since the last answer
 
 	answeredHere sum      // the chain over the words before the last answer
-	openingText  uint64   // the digest of the last text before the first answer, 0 if an image is behind it
-	lastText     uint64   // the digest of the last text, 0 if an image is behind it
+	openingText  uint64   // the digest of the last text before the first answer, 0 if an image follows
+	lastText     uint64   // the digest of the last text, 0 if an image follows
 	firstText    uint64   // that of the first text since the last answer, 0 if an image is in front
-	textHere     uint64   // that of the last text, whatever is behind
+	textHere     uint64   // that of the last text, whatever follows
 	pictures     pictures // since the last answer
 
 	asked     uint64   // the digest of the first text as a transcript that ends in a question, or 0
@@ -288,7 +288,7 @@ type trail struct {
 	ends       endSet // how the texts of people end
 
 	// For Request.Class.
-	last     []byte // the last text of a person, or of the system behind an answer; less its middle if in room
+	last     []byte // the last text of a person, or of the system after an answer; less its middle if in room
 	room     []byte // holds how it opens and how it ends if it is not plain where it stands
 	compacts bool   // there is a compaction_trigger, which has OpenAI's models make a compaction
 	tools    bool   // there are tools among the messages, where newer versions of Codex have them
@@ -320,10 +320,10 @@ type setting struct {
 // call the request is.
 const maxKept = 256
 
-// maxLastEnd is how many bytes are kept of how a person's text ends: a wish behind what it is about.
+// maxLastEnd is how many bytes are kept of how a person's text ends: a wish after what it is about.
 const maxLastEnd = 400
 
-// maxEnding is how many bytes of a system message are kept to find them behind a person's words.
+// maxEnding is how many bytes of a system message are kept to find them after a person's words.
 const maxEnding = 8 << 10
 
 // A step is the trail as it was when a message of a person ended, or one without words was
@@ -562,13 +562,13 @@ func (t *trail) place() places {
 // tail returns the digest of what people wrote last, leaving out the last i of their
 // messages: of the last few parts between answers. It takes as few parts as have minTail
 // bytes, but at least two different ones, since many people say the same one thing. The bytes of a
-// part that repeats the one behind it do not count: agents that nobody watches are told to
+// part that repeats the one after it do not count: agents that nobody watches are told to
 // go on again and again. If the conversation begins with the first of these parts, it also
 // returns the digest with only the last text of that, if it has others: in front, there may be
 // a summary of what was left out. Both are zero if there are not so many.
 func (t *trail) tail(i int) (s, bare sum) { return t.tailWith(since{}, i) }
 
-// tailWith is tail with one part more behind those messages, unless that is nothing.
+// tailWith is tail with one part more after those messages, unless that is nothing.
 func (t *trail) tailWith(newest since, i int) (s, bare sum) {
 	h, last := newest.sum, newest.sum
 	bytes, parts := int(newest.bytes), 0
@@ -577,7 +577,7 @@ func (t *trail) tailWith(newest since, i int) (s, bare sum) {
 	}
 	for st := t.steps.back(i); st != nil; st = t.steps.back(i) {
 		if i++; parts > 0 && !st.answered || st.since == 0 {
-			continue // the step behind has the same words and more, or there are none
+			continue // the step after has the same words and more, or there are none
 		}
 		before := h * 37 // not by 31, as person does, or two parts would be one of two texts
 		h = before + st.since
@@ -612,7 +612,7 @@ func (t *trail) trunk() sum {
 }
 
 // reminded returns the chain over the words that were answered and the first text since,
-// without what stands behind. Agents are reminded of several things there, and of others
+// without what comes after. Agents are reminded of several things there, and of others
 // in their next step.
 func (t *trail) reminded() sum {
 	if t.firstText == 0 {
@@ -635,12 +635,12 @@ func (t *trail) question(trunk sum) sum {
 }
 
 // page returns the chain over all words before the message at hand, if that is a long text,
-// with or without an image behind it, or nothing but a few images or sounds, right behind an
+// with or without an image after it, or nothing but a few images or sounds, right after an
 // answer to more than a greeting, with which many begin. Some clients leave it out of the next
 // turn, or most of it: agents show pages like that, others what they have looked up, and
-// voice agents put down what was said. But many ask one thing after the other behind the same
-// examples. So the next turn looks for it only where other words were said since, or where a
-// tool spoke last.
+// voice agents put down what was said. But many applications ask one question after another,
+// each below the same examples. So the next turn looks for it only where other words were said
+// since, or where a tool spoke last.
 func (t *trail) page() sum {
 	last, before := t.steps.back(0), t.steps.back(1)
 	if last == nil || last.answered || last.sum != t.here || before == nil || !before.answered {
@@ -661,7 +661,7 @@ func (t *trail) page() sum {
 	return before.sum
 }
 
-// A keyBuffer holds keys one behind the other.
+// A keyBuffer holds keys one after the other.
 type keyBuffer []byte
 
 const keySize = 16 // bytes

@@ -21,8 +21,8 @@ import (
 //
 // So wherever such a line begins like the last one, an earlier request may have ended.
 //
-// Others end in the question at hand, behind a label that may differ from those further
-// up ("User question: And Bergen?"), or inside an element that is closed behind it, as of
+// Others end in the question at hand, after a label that may differ from those further
+// up ("User question: And Bergen?"), or inside an element that is closed after it, as of
 // AgentScope. There, an earlier request may have ended in each line of a person, whatever
 // its label. Many texts that are no transcripts end so as well, so they keep their own
 // digest, and that of the transcript is one more to find them by.
@@ -67,7 +67,7 @@ func insideElement(words, cue []byte) []byte {
 func endsInQuestion(words []byte) bool {
 	const longest = 400 // bytes of the line
 	end := words[max(0, len(words)-longest):]
-	return askedIn(behind(end, lineBreak)) != nil
+	return askedIn(afterLast(end, lineBreak)) != nil
 }
 
 // transcript returns the digest of a text that ends in a cue or, if that is nil, in a

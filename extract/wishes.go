@@ -118,12 +118,12 @@ func endsWith(text []byte, words []string) bool {
 	return slices.ContainsFunc(words, func(w string) bool { return bytes.HasSuffix(text, []byte(w)) })
 }
 
-// isCalled reports whether a text, from behind "you are", calls the model by one of the names,
-// and ends says yes to what stands behind that.
-func isCalled(who []byte, names []string, ends func(behind []byte) bool) bool {
+// isCalled reports whether a text, from after "you are", calls the model by one of the names,
+// and ends says yes to what comes after that.
+func isCalled(who []byte, names []string, ends func(after []byte) bool) bool {
 	return slices.ContainsFunc(names, func(name string) bool {
-		before, behind, ok := bytes.Cut(who, []byte(name))
-		return ok && !beforeOthers.in(before) && ends(behind)
+		before, after, ok := bytes.Cut(who, []byte(name))
+		return ok && !beforeOthers.in(before) && ends(after)
 	})
 }
 
@@ -139,7 +139,7 @@ func loweredBeginning(text []byte) []byte {
 	return bytes.ToLower(beginningOf(text, buf[:0]))
 }
 
-// sentence returns the first sentence of a text, plain or not. What comes behind it in a
+// sentence returns the first sentence of a text, plain or not. What comes after it in a
 // system prompt is mostly about how the model is to speak, whatever it is asked.
 func sentence(text []byte) []byte {
 	for i := range len(text) - 1 {
@@ -195,11 +195,11 @@ func addressesSubagent(text []byte) bool {
 		text = trimStart(text)
 	}
 	who, isYou := bytes.CutPrefix(text, []byte("You are "))
-	return isYou && isCalled(who[:min(len(who), longest)], subagents, func(behind []byte) bool { return !startsWith(behind, behindOthers) })
+	return isYou && isCalled(who[:min(len(who), longest)], subagents, func(after []byte) bool { return !startsWith(after, afterOthers) })
 }
 
 // subagents are what a model is called that is one: by itself, or by its client's name.
 var subagents = []string{"subagent", "sub-agent", "agent for Claude Code", "specialist for Claude Code", "agent for Crush."}
 
-// behindOthers make of the word the name of one who has to do with sub-agents.
-var behindOthers = []string{"s", "-", " orchestr", " coordin", " manage", " delegat"}
+// afterOthers make of the word the name of one who has to do with sub-agents.
+var afterOthers = []string{"s", "-", " orchestr", " coordin", " manage", " delegat"}

@@ -14,10 +14,10 @@ import (
 //     system prompt;
 //   - split takes what was injected off them, too: first what a client writes around the
 //     question at hand, then elements in front, one after the other, then elements
-//     behind.
+//     after.
 //
 // What is taken off a person's words is part of the setting if it stands before the first
-// answer, and counts for nothing behind that, except for the place that Goose names. So it
+// answer, and counts for nothing after that, except for the place that Goose names. So it
 // should be what comes and goes from turn to turn, and never what tells two conversations
 // apart. To add the element of another client, which the client must always close, add its
 // name to injectedTags, among those that stay as long (see stay); or, if it is in a message of
@@ -95,12 +95,12 @@ var injectedBeginnings = [][]byte{
 // out of the next turn: it shows there what it has looked up. Many applications do the same in
 // a form of their own, and keep it in the message: that counts as a person's words.
 //
-// The text begins with front and ends with end. The question begins behind the label, at the last
+// The text begins with front and ends with end. The question begins after the label, at the last
 // place where that is or, if it does not go on up to the end, at the first; and it ends where
-// behind is, at the last place if there is an end, and else at the first. Any of these may be
-// empty, but not both front and end, nor both label and behind. Where a label has no question
-// behind it, this is none; without a label, a text without a question is all the client's.
-type wrapping struct{ front, label, behind, end []byte }
+// after is, at the last place if there is an end, and else at the first. Any of these may be
+// empty, but not both front and end, nor both label and after. Where a label has no question
+// after it, this is none; without a label, a text without a question is all the client's.
+type wrapping struct{ front, label, after, end []byte }
 
 var wrappings = []wrapping{
 	newWrapping("Please answer the question based on the reference materials", `## My question is:\n\n`, `\n\n## Reference Materials:\n\n`, ""), // Cherry Studio
@@ -122,8 +122,8 @@ const (
 	webUIFront = `### Task:\nRespond to the user query using the provided context` // Open WebUI
 )
 
-func newWrapping(front, label, behind, end string) wrapping {
-	return wrapping{[]byte(front), []byte(label), []byte(behind), []byte(end)}
+func newWrapping(front, label, after, end string) wrapping {
+	return wrapping{[]byte(front), []byte(label), []byte(after), []byte(end)}
 }
 
 // likelyFirst and likelyLast have the bytes with which texts begin and end that are injected whole or
@@ -234,7 +234,7 @@ func onlyContext(words []byte) bool {
 }
 
 // split returns what a person wrote of a plain text, and has the trail take in what a client
-// injected before and behind it. The white space around both belongs to neither. A text that
+// injected before and after it. The white space around both belongs to neither. A text that
 // begins with '<' takes as long as three others, and counts as three items: beyond the last
 // one, there are no words.
 func (t *trail) split(text []byte) (words []byte) {
@@ -261,7 +261,7 @@ func (t *trail) split(text []byte) (words []byte) {
 	return t.cutTags(words)
 }
 
-// cutTags returns words without the elements of injectedTags in front of them and behind,
+// cutTags returns words without the elements of injectedTags in front of them and after,
 // or nil if there are too many.
 func (t *trail) cutTags(words []byte) []byte {
 	for len(words) > 0 && (words[0] == '<' || words[0] == '#') {
@@ -297,7 +297,7 @@ func (t *trail) cutTags(words []byte) []byte {
 }
 
 // cutRuntime returns words without what nanobot and its descendants say of the time and the
-// chat, in front of them or behind, with the last message only. In front, it ends with an empty
+// chat, in front of them or after, with the last message only. In front, it ends with an empty
 // line where nothing closes it.
 func (t *trail) cutRuntime(words []byte) []byte {
 	opening, closing := []byte("[Runtime Context — metadata only"), []byte("[/Runtime Context]")
@@ -321,7 +321,7 @@ func (t *trail) cutRuntime(words []byte) []byte {
 }
 
 // cutContext returns the question out of what Spring AI makes of the last one: it puts what it has
-// looked up behind the question.
+// looked up after the question.
 func (t *trail) cutContext(words []byte) []byte {
 	const longest = 4 << 10 // of a question that is answered so
 	// A capital letter to look for is soon found to be missing, as in most; line breaks are everywhere.
@@ -348,16 +348,16 @@ func (t *trail) cutWrapping(words []byte) []byte {
 		if string(f.front) == "<" { // as many begin, so the question is looked for near the end only
 			from = max(0, len(words)-4<<10)
 		}
-		before, question, ok := cutAt(words[from:len(words)-len(f.end)], f.label, len(f.behind) == 0)
+		before, question, ok := cutAt(words[from:len(words)-len(f.end)], f.label, len(f.after) == 0)
 		before = words[:from+len(before)]
-		var behind []byte
-		if len(f.behind) > 0 {
-			question, behind, ok = cutAt(question, f.behind, len(f.end) > 0)
+		var after []byte
+		if len(f.after) > 0 {
+			question, after, ok = cutAt(question, f.after, len(f.end) > 0)
 		}
 		if question = trim(question); !ok || len(question) == 0 && len(f.label) > 0 {
 			continue
 		}
-		for _, text := range [...][]byte{before, behind} {
+		for _, text := range [...][]byte{before, after} {
 			if len(text) > 0 {
 				t.inject(text, passes)
 			}
@@ -368,7 +368,7 @@ func (t *trail) cutWrapping(words []byte) []byte {
 }
 
 // cutAt is bytes.Cut or, if last is set, cuts at the last place.
-func cutAt(text, sep []byte, last bool) (before, behind []byte, found bool) {
+func cutAt(text, sep []byte, last bool) (before, after []byte, found bool) {
 	if !last {
 		return bytes.Cut(text, sep)
 	}

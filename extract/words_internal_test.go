@@ -11,7 +11,7 @@ func TestWrappingsHaveALabelOrABehind(t *testing.T) {
 	t.Parallel()
 	for _, w := range wrappings {
 		require.NotEmpty(t, string(w.front)+string(w.end))
-		require.NotEmpty(t, string(w.label)+string(w.behind))
+		require.NotEmpty(t, string(w.label)+string(w.after))
 	}
 }
 

@@ -18,16 +18,16 @@ const blockSize = 64
 //   - backslashes(p) returns which bytes of a block are backslashes.
 //   - brackets(p) returns which bytes of a block are opening brackets, which are closing
 //     ones, and which of these are braces. Of other bytes, braces says nothing.
-//   - pastEscaped(b, i) looks for the end of the string that b[i] is in, right behind an
+//   - pastEscaped(b, i) looks for the end of the string that b[i] is in, right after an
 //     escaped quote. It returns the offset of the quote that ends it, or any offset
 //     before that: it gives up where less than a block is left and, in Go, after a few
 //     blocks without a quote, where bytes.IndexByte is quicker. What it returns may be
-//     right behind a backslash.
+//     right after a backslash.
 //   - oddLetters(b) returns the offset of the first block of b, in whole blocks from its
-//     start, that may have a backslash with an odd byte behind it (see LongEscape), or of
+//     start, that may have a backslash with an odd byte after it (see LongEscape), or of
 //     the rest if that is no more than a block.
 //   - pair(b, far, first, second) returns the offset of the first byte of b that is first and
-//     has second exactly far bytes behind it, as far as there are whole blocks of both, or
+//     has second exactly far bytes after it, as far as there are whole blocks of both, or
 //     else of the rest.
 
 // Constants for looking at the eight bytes of a word at once: eight times the same byte.
@@ -73,8 +73,8 @@ func insides(quotes, inside uint64) uint64 {
 // its first byte is.
 //
 // A run of backslashes escapes every second byte, from its own second one up to the byte
-// behind it. Subtracting the backslashes from themselves moved up by one, with a one in
-// every odd place, inverts every second bit from where a run begins to behind its end.
+// after it. Subtracting the backslashes from themselves moved up by one, with a one in
+// every odd place, inverts every second bit from where a run begins to one past its end.
 // simdjson does it that way.
 func escaped(slashes uint64, first bool) uint64 {
 	const odd = 0xaaaaaaaaaaaaaaaa

@@ -148,8 +148,8 @@ func anyEscapes(p *[blockSize]byte) (quotes, slashes uint64) {
 	return quotes, slashes
 }
 
-// after returns which bytes stand right behind those in x, given whether the last byte
-// before the block is one of them. Argument and result are by columns: behind byte 7 of a
+// after returns which bytes stand right after those in x, given whether the last byte
+// before the block is one of them. Argument and result are by columns: after byte 7 of a
 // word comes byte 0 of the next, which is one bit up.
 func after(x, before uint64) uint64 { return x<<8 | x>>55&0xfe | before }
 

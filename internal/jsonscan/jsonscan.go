@@ -35,7 +35,7 @@ package jsonscan
 //	             in Go for all else (block_words.go); block_test.go tests both
 //
 // Throughout, b is the text, i an offset in it, and a function that returns
-// where something ends returns the offset right behind it, or -1 if it is
+// where something ends returns the offset right after it, or -1 if it is
 // malformed. Offsets of -1 may be passed to space, which returns them, so that a
 // caller need not check each step.
 
@@ -63,8 +63,8 @@ func New(data []byte) Cursor { return Cursor{data: data} }
 // OK reports whether no mistake has been met so far.
 func (c *Cursor) OK() bool { return !c.bad }
 
-// Pos returns the offset that the Cursor has come to: behind what was read last or,
-// if a method has looked at what comes next, behind the white space in between.
+// Pos returns the offset that the Cursor has come to: after what was read last or,
+// if a method has looked at what comes next, after the white space in between.
 func (c *Cursor) Pos() int { return c.pos }
 
 // End reports whether no mistake has been met and nothing but white space is left.
@@ -76,7 +76,7 @@ func (c *Cursor) End() bool {
 	return c.pos == len(c.data)
 }
 
-// Kind returns the byte that comes next, behind white space. Before a well-formed
+// Kind returns the byte that comes next, after white space. Before a well-formed
 // value that is one of {["tfn, a digit or a minus. It is 0 at the end of the text
 // and after a mistake, but a malformed text may hold any byte, 0 too: only End
 // tells where the text ends.
@@ -115,7 +115,7 @@ func (c *Cursor) enter(bracket byte) bool {
 // on from:
 //
 //   - before a value: an object or an array, or the beginning of one that ends
-//     right before a value in it or right behind one;
+//     right before a value in it or right after one;
 //   - where Key or Element may be called: the closing bracket.
 func (c *Cursor) Past(text string) bool {
 	if c.bad || len(c.data)-c.pos < len(text) || string(c.data[c.pos:c.pos+len(text)]) != text {
@@ -229,7 +229,7 @@ func (c *Cursor) Skim() []byte {
 	return c.advance(start, skim(c.data, start))
 }
 
-// advance returns the text of the value from start to end and goes behind it. If end
+// advance returns the text of the value from start to end and moves past it. If end
 // is -1, the value is malformed.
 func (c *Cursor) advance(start, end int) []byte {
 	if end < 0 {

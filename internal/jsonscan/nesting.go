@@ -106,8 +106,8 @@ func withoutPairs(block *[blockSize]byte, marks uint64) (left uint64) {
 	}
 }
 
-// next returns, for each of some marks, the next of all marks behind it. In the complement of
-// the marks, the ones between two of them carry what is added behind the first into the zero
+// next returns, for each of some marks, the next of all marks after it. In the complement of
+// the marks, the ones between two of them carry what is added after the first into the zero
 // that is the second.
 func next(some, marks uint64) uint64 { return (some<<1 + ^marks) & marks }
 

@@ -11,7 +11,7 @@ import (
 // AppendPlain appends the plain form of raw, the inside of a JSON string: quotes, backslashes
 // and control characters are escaped, each in the shortest way, and nothing else is. There is one
 // such form of each text, never longer than raw. From what looks like \u and is no escape on, it
-// stays as it is written: no reader takes it. As with AppendText, what is behind the text may be
+// stays as it is written: no reader takes it. As with AppendText, what is after the text may be
 // overwritten.
 func AppendPlain(dst, raw []byte) []byte {
 	dst = slices.Grow(dst, len(raw))

@@ -44,18 +44,18 @@ func backslash(b []byte) int {
 }
 
 // QuoteBefore returns the offset of the first quote in b that has the byte c exactly far
-// bytes behind it, or -1. This finds a candidate for a member's name quickly: the caller
+// bytes after it, or -1. This finds a candidate for a member's name quickly: the caller
 // picks the byte of the name that is rarest in other texts, passes that and its distance
 // from the quote, and compares the rest itself.
 func QuoteBefore(b []byte, far int, c byte) int { return findPair(b, far, '"', c) }
 
 // LineBreak returns the offset of the first line break in raw, the inside of a JSON string,
-// as most writers escape it: of a backslash with an 'n' right behind it, or -1. (The
+// as most writers escape it: of a backslash with an 'n' right after it, or -1. (The
 // backslash may be escaped itself.)
 func LineBreak(raw []byte) int { return findPair(raw, 1, '\\', 'n') }
 
 // findPair returns the offset of the first byte in b that is first and has second exactly far
-// bytes behind it, or -1.
+// bytes after it, or -1.
 func findPair(b []byte, far int, first, second byte) int {
 	for i := pair(b, far, first, second); i < len(b)-far; i++ {
 		if b[i] == first && b[i+far] == second {
@@ -68,7 +68,7 @@ func findPair(b []byte, far int, first, second byte) int {
 // LongEscape returns the offset of the first escape in raw, the inside of a JSON string, that
 // begins with \u or \/, or -1: of what may not be written in the shortest way.
 //
-// Of the bytes that may stand behind a backslash, 'u' and '/' are odd numbers in ASCII,
+// Of the bytes that may come after a backslash, 'u' and '/' are odd numbers in ASCII,
 // and all others, "\bfnrt, are even. So the lowest bit tells which places need a second
 // look: see oddLetters in block.go.
 func LongEscape(raw []byte) int { return longEscapeFrom(raw, 0) }
@@ -110,10 +110,10 @@ func longEscapeAt(raw []byte, i int) bool {
 }
 
 // oddLetter returns a number with the high bit set of each byte that is a backslash in
-// slashes and has an odd byte at the same place in letters. Bits behind the lowest of these
+// slashes and has an odd byte at the same place in letters. Bits after the lowest of these
 // may be set without cause. letters must have the bytes that follow those of slashes in the
-// text: what slashes - ones then finds by mistake, a ']' behind a backslash, is always
-// behind such a pair.
+// text: what slashes - ones then finds by mistake, a ']' after a backslash, is always
+// after such a pair.
 func oddLetter(slashes, letters uint64) uint64 {
 	slashes ^= eightBackslashes // a zero byte for each
 	return (slashes - ones) &^ slashes & (letters << 7) & highs

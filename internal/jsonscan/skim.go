@@ -57,11 +57,11 @@ func pastFewStrings(b []byte, i int) int {
 //
 // It goes through the text by blocks of 64 bytes. For each block it has words with a
 // bit for each byte: which bytes are quotes, which are brackets or other marks, and
-// which are in a string, that is, behind an odd number of quotes. Only the marks
+// which are in a string, that is, after an odd number of quotes. Only the marks
 // outside of strings are looked at one by one.
 //
 // Escaped quotes are taken out of the count. If the string that they are in goes on
-// behind the block, its rest is left to endOfLongStrings. So are strings that fill a whole
+// after the block, its rest is left to endOfLongStrings. So are strings that fill a whole
 // block, since bytes.IndexByte is quicker there. The next block begins where that string
 // ends.
 func endOfNestedByBlocks(b []byte, i int, bracket byte) int {
@@ -78,7 +78,7 @@ func endOfNestedByBlocks(b []byte, i int, bracket byte) int {
 		}
 		quotes, marks := structure(block)
 		strings := insides(quotes, inside)
-		within := uint64(0) // the escaped quotes in a string that goes on behind the block
+		within := uint64(0) // the escaped quotes in a string that goes on after the block
 		if quotes&((marks&strings)<<1|inside) != 0 {
 			// Inside a string, a mark before some quote (or what was before the block) may be
 			// a backslash. Up to the first quote that is escaped, strings is right.
@@ -112,9 +112,9 @@ func endOfNestedByBlocks(b []byte, i int, bracket byte) int {
 }
 
 // unescaped returns those quotes of the block at b[i] that are not escaped, and the escaped
-// ones behind the last of these. Outside of strings, where backslashes do not escape, it
+// ones after the last of these. Outside of strings, where backslashes do not escape, it
 // may be wrong: there, the backslash itself is a mistake.
-func unescaped(b []byte, i int, block *[blockSize]byte, quotes uint64) (real, behind uint64) {
+func unescaped(b []byte, i int, block *[blockSize]byte, quotes uint64) (real, later uint64) {
 	real = quotes &^ escaped(backslashes(block), oddBackslashes(b, i))
 	return real, (quotes &^ real) >> bits.Len64(real) << bits.Len64(real)
 }

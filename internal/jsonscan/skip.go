@@ -84,7 +84,7 @@ func skipNested(b []byte, i int) int {
 			i = scalar(b, i)
 		}
 		// Here a value has ended, or an empty object or array is about to. Close
-		// all that closes here, and go on behind the comma.
+		// all that closes here, and go on after the comma.
 		for {
 			i = space(b, i)
 			if uint(i) >= uint(len(b)) {

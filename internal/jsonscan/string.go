@@ -5,7 +5,7 @@ import (
 	"math/bits"
 )
 
-// endOfString returns where a string ends, given the offset right behind its first
+// endOfString returns where a string ends, given the offset right after its first
 // quote, or -1. It looks at the first 16 bytes by words, and leaves what is longer
 // to bytes.IndexByte and, once there are escaped quotes, to pastEscaped. It is
 // tested through Skip and Skim.
@@ -33,7 +33,7 @@ func endOfString(b []byte, i int) int {
 	return endFromQuote(b, i+n)
 }
 
-// endFromQuote is endOfString given the offset of the first quote behind the opening
+// endFromQuote is endOfString given the offset of the first quote after the opening
 // one, which may be escaped.
 func endFromQuote(b []byte, i int) int {
 	if !oddBackslashes(b, i) {
@@ -43,11 +43,11 @@ func endFromQuote(b []byte, i int) int {
 }
 
 // endOfLongStrings is endOfLongString for a string that has been long so far. Lists
-// are often of one kind, so it goes on past the strings behind it as well, as long as
+// are often of one kind, so it goes on past the strings after it as well, as long as
 // the last one was long and only a comma stands before the next. It returns where the
 // last of them ends, or -1.
 //
-// escaped says that b[i] is right behind an escaped quote, so that more of these are
+// escaped says that b[i] is right after an escaped quote, so that more of these are
 // to be expected in this string and the next.
 func endOfLongStrings(b []byte, i int, escaped bool) int {
 	for {
@@ -66,7 +66,7 @@ func endOfLongStrings(b []byte, i int, escaped bool) int {
 // longString is the length from which a string counts as long.
 const longString = 32
 
-// endOfLongString returns where a string ends, given an offset anywhere behind its
+// endOfLongString returns where a string ends, given an offset anywhere after its
 // first quote, or -1.
 func endOfLongString(b []byte, i int) int {
 	for i < len(b) {

@@ -10,17 +10,17 @@ import "math/bits"
 // FuzzTail and TestTail compare the two.
 type Tail struct {
 	data []byte
-	pos  int  // offset of the comma or brace behind the member to be read next
+	pos  int  // offset of the comma or brace after the member to be read next
 	low  int  // where the window begins: nothing before it is looked at
 	bad  bool // a mistake has been met
 }
 
-// NewTail returns a Tail behind the last member of the object in data. It looks at no
+// NewTail returns a Tail after the last member of the object in data. It looks at no
 // more than the last window bytes, and at white space at the start of data.
 func NewTail(data []byte, window int) Tail {
 	t := Tail{data: data, low: max(0, len(data)-window)}
-	// Whether the byte behind backslashes is escaped depends on how many there are before the
-	// window. So the window begins behind them: whether that byte is a quote matters only to
+	// Whether the byte after backslashes is escaped depends on how many there are before the
+	// window. So the window begins after them: whether that byte is a quote matters only to
 	// what is before it.
 	for t.low < len(data) && data[t.low] == '\\' {
 		t.low++
@@ -129,7 +129,7 @@ func (t *Tail) valueBack(i int) int {
 	}
 }
 
-// backInto tells how much deeper the nesting is before a bracket than behind it. It is a
+// backInto tells how much deeper the nesting is before a bracket than after it. It is a
 // table since a processor could not predict a branch on which bracket comes next.
 var backInto = [256]int8{'{': -1, '[': -1, '}': 1, ']': 1}
 
@@ -139,7 +139,7 @@ var backInto = [256]int8{'{': -1, '[': -1, '}': 1, ']': 1}
 func (t *Tail) nestedBack(i int) int {
 	b := t.data[t.low:i]
 	depth := 0
-	inside := uint64(0) // 1 if the text behind the block begins inside a string
+	inside := uint64(0) // 1 if the text after the block begins inside a string
 	for from := len(b); from > 0; {
 		var block *[blockSize]byte
 		if from >= blockSize {

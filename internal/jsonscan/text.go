@@ -19,8 +19,8 @@ func Text(raw, room []byte) []byte {
 
 // AppendText appends the text that raw, the inside of a JSON string, stands for. A
 // backslash that begins no valid escape is taken literally, together with the byte
-// behind it; half a surrogate pair becomes U+FFFD. The text is never longer than raw.
-// Where dst has room for all of raw, what is behind the text may be overwritten; so dst
+// after it; half a surrogate pair becomes U+FFFD. The text is never longer than raw.
+// Where dst has room for all of raw, what is after the text may be overwritten; so dst
 // must not share memory with raw. FuzzText compares it with encoding/json.
 func AppendText(dst, raw []byte) []byte {
 	dst = slices.Grow(dst, len(raw))
@@ -114,7 +114,7 @@ func escape(raw []byte) (r rune, n int) {
 	return r, 6
 }
 
-// shortEscapes has the character that each byte stands for behind a backslash, or 0.
+// shortEscapes has the character that each byte stands for after a backslash, or 0.
 var shortEscapes = [256]byte{
 	'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t',
 }

@@ -68,7 +68,7 @@ func (sl *slot) move(from *slot) {
 }
 
 // A block is a hash table: a circle of slots, in which each record stands at the home of its
-// key or behind it, with no free slot between. Some slots are always free. The number of
+// key or after it, with no free slot between. Some slots are always free. The number of
 // slots is even, and so are homes: most records stand in the cache line where the search for
 // them begins.
 //
@@ -93,7 +93,7 @@ func (b *block) home(k Key) uint {
 	return uint(i) &^ 1
 }
 
-// next returns the slot behind i.
+// next returns the slot after i.
 func (b *block) next(i uint) uint {
 	if i++; i < uint(len(b.slots)) {
 		return i
@@ -103,7 +103,7 @@ func (b *block) next(i uint) uint {
 
 // ending looks at n slots from i on for a record that ends no later than until. It returns
 // the slot of the first such record, and how many of the n are left from there on, itself
-// included; or the slot behind the n, and 0. limit is how much leases lengthen a life.
+// included; or the slot after the n, and 0. limit is how much leases lengthen a life.
 //
 // Per slot it branches on nothing but the result: which slots are free and which records
 // have leases would be hard to predict. So it works out life.end itself.
@@ -145,7 +145,7 @@ func (b *block) find(k Key) (uint, Found) {
 }
 
 // start returns where to begin the search for k, in a block that has slots: at its home, or
-// at the slot behind that if another record is at home. Most records are at one of these, and
+// at the slot after that if another record is at home. Most records are at one of these, and
 // at which would be hard to predict for a branch.
 func (b *block) start(k Key) uint {
 	i := b.home(k)
@@ -185,12 +185,12 @@ func (b *block) moveAll(old *block) {
 	}
 }
 
-// close closes the gap that a record has left at i: it moves records from behind into the
+// close closes the gap that a record has left at i: it moves later records into the
 // gap, and frees the slot that is left over. The shard's seq must be odd meanwhile.
 func (b *block) close(i uint) {
 	for j := b.next(i); b.slots[j].lo.Load() != 0; j = b.next(j) {
-		// The record at j may fill the gap at i unless its home lies behind the gap. Distances
-		// to j from slots behind it wrap round zero, and are the longer ones on the circle, too.
+		// The record at j may fill the gap at i unless its home comes after the gap. Distances
+		// to j from slots after it wrap around zero, and are the longer ones on the circle, too.
 		if j-b.home(b.slots[j].key()) >= j-i {
 			b.slots[i].move(&b.slots[j])
 			i = j
