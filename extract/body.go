@@ -214,7 +214,7 @@ func otherKey(id string) bool {
 // has no usable session id, since it would name an installation.
 func UserID() Extractor {
 	return ExtractorFunc(func(r *Request) (Session, bool) {
-		raw, _ := text(r.get(metadataUserIDField))
+		raw, _ := unquote(r.get(metadataUserIDField))
 		if _, claude := claudeID([]byte(raw)); claude {
 			return Session{}, false
 		}
@@ -223,7 +223,7 @@ func UserID() Extractor {
 			return Session{}, false
 		}
 		confidence := Conventional
-		r.spelling()
+		r.checkSpelling()
 		bare, session := strings.CutPrefix(id, "session_") // Kimi Code, see its core-impl.ts
 		if isUUID(bare) && (session || strings.HasPrefix(r.header("User-Agent"), "KimiCLI/")) {
 			confidence = Explicit

@@ -30,6 +30,6 @@ func (t *trail) readBrowserUse(text []byte) bool {
 		step, steps, more = bytes.Cut(steps, []byte(`\n<step>\n`))
 		t.person(textSalt, xxhash.Sum64(trim(step)))
 	}
-	t.passed = true
+	t.ignoreRest = true
 	return true
 }

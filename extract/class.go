@@ -102,7 +102,7 @@ func (r *Request) outerClass() Class {
 	if c := r.pathClass(); c != Turn {
 		return c
 	}
-	r.spelling()
+	r.checkSpelling()
 	return r.headerClass()
 }
 
@@ -187,14 +187,14 @@ var pathClasses = []struct {
 }
 
 // classHeaders are the headers that headerClass asks for. The walk of Headers looks for them
-// in passing, and notes in classless that there is none.
+// in passing, and notes in noClassHeader that there is none.
 var classHeaders = newNameFilter("X-Claude-Code-Request-Class", "X-Claude-Code-Compaction", "X-Claude-Code-Agent-Id",
 	"X-Openai-Subagent", "X-Codex-Turn-Metadata", "X-Interaction-Type", "X-Grok-Req-Id", parentHeader)
 
 // headerClass returns what any client says in its headers. It notes that they say nothing.
-// The caller has called spelling.
+// The caller has called checkSpelling.
 func (r *Request) headerClass() Class {
-	if r.classless.Load() {
+	if r.noClassHeader.Load() {
 		return Turn
 	}
 	c := cmp.Or(r.claudeClass(r.header("X-Claude-Code-Agent-Id")), r.codexClass(), r.copilotClass(), r.grokClass())
@@ -202,7 +202,7 @@ func (r *Request) headerClass() Class {
 		c = Subagent
 	}
 	if c == Turn {
-		r.classless.Store(true)
+		r.noClassHeader.Store(true)
 	}
 	return c
 }
@@ -235,8 +235,8 @@ func (r *Request) codexClass() Class {
 // bodyCodexClass returns what the body's client_metadata says, in which Codex repeats its
 // headers.
 func bodyCodexClass(metadata []byte) Class {
-	subagent, _ := text(lastMember(metadata, "x-openai-subagent"))
-	turn, _ := text(lastMember(metadata, "x-codex-turn-metadata"))
+	subagent, _ := unquote(lastMember(metadata, "x-openai-subagent"))
+	turn, _ := unquote(lastMember(metadata, "x-codex-turn-metadata"))
 	return codexClass(subagent, turn)
 }
 
@@ -253,7 +253,7 @@ func codexClass(subagent, metadata string) Class {
 		return Subagent
 	}
 	if metadata != "" && len(metadata) < maxRaw {
-		switch kind, _ := text(lastMember([]byte(metadata), "request_kind")); kind {
+		switch kind, _ := unquote(lastMember([]byte(metadata), "request_kind")); kind {
 		case "prewarm":
 			return Probe
 		case "compaction":
@@ -406,7 +406,7 @@ func (r *Request) hasTools(t *trail) bool {
 	}) {
 		return false
 	}
-	kind, _ := text(lastMember(r.member("tool_choice"), "type"))
+	kind, _ := unquote(lastMember(r.member("tool_choice"), "type"))
 	return kind != "function" && kind != "tool"
 }
 

@@ -84,11 +84,11 @@ func (claudeCode) findWithHeaders(r *Request, s *Session, after Chain) (ok bool)
 }
 
 // plainUserID returns the text of metadata.user_id if a quick look finds it, and else nil.
-// Its name must be written without escapes and, in a body of more than strictly bytes,
+// Its name must be written without escapes and, in a body of more than strictSize bytes,
 // metadata must stand at an end. What it costs does not grow with the body.
 func (r *Request) plainUserID() []byte {
 	b := r.Body
-	if len(b) > strictly {
+	if len(b) > strictSize {
 		if mentionsUserID(b[:window]) || mentionsUserID(b[len(b)-window:]) {
 			// The same place whether the body has been read or not.
 			metadata, _ := memberAtEnds(b, "metadata")
@@ -176,8 +176,8 @@ func claudeFrom(r *Request, raw []byte) (s Session, ok bool) {
 	if len(raw) == 0 {
 		return s, false // before there is need to clear the room
 	}
-	var room textRoom
-	user, _ := textIn(raw, &room)
+	var room idRoom
+	user, _ := unquoteIn(raw, &room)
 	id, _ := claudeID(user)
 	if id == "" {
 		return s, false
@@ -191,7 +191,7 @@ func claudeID(user []byte) (id string, claude bool) {
 	user = bytes.TrimSpace(user)
 	var session []byte
 	if bytes.HasPrefix(user, []byte("{")) {
-		var room textRoom
+		var room idRoom
 		session, claude = claudeIDInJSON(user, &room)
 	} else {
 		session, claude = claudeIDInText(user)
@@ -234,7 +234,7 @@ func isAlphanumeric(s []byte) bool {
 // claudeIDInJSON is claudeID for a JSON object, whose session_id it returns, not yet
 // checked. Every JSON object counts as Claude Code's form: without a session_id it names
 // only a device and an account.
-func claudeIDInJSON(user []byte, room *textRoom) ([]byte, bool) {
+func claudeIDInJSON(user []byte, room *idRoom) ([]byte, bool) {
 	c := jsonscan.New(user)
 	c.Object()
 	var session []byte
@@ -251,6 +251,6 @@ func claudeIDInJSON(user []byte, room *textRoom) ([]byte, bool) {
 	if !c.End() {
 		return nil, false
 	}
-	id, _ := textIn(session, room)
+	id, _ := unquoteIn(session, room)
 	return id, true
 }

@@ -12,8 +12,8 @@ import (
 // otherwise an id of lower precedence could win by where it stands. How much of a
 // body is read before something in it is believed:
 //
-//   - Up to strictly bytes, all of it, every value checked (Cursor.Skip).
-//   - Up to wholly bytes, all of it, but values that nobody asks for are skimmed
+//   - Up to strictSize bytes, all of it, every value checked (Cursor.Skip).
+//   - Up to wholeSize bytes, all of it, but values that nobody asks for are skimmed
 //     (Cursor.Skim).
 //   - Of a larger one, as little as it takes to find what is asked for first
 //     (memberEarly): the ends, which are the members within window bytes of
@@ -31,18 +31,18 @@ import (
 // at an end.
 //
 // The documentation of the package and of Default has these sizes in words, README.md that
-// of inPassing.
+// of inPassingSize.
 const (
-	strictly = 4 << 10
-	wholly   = 16 << 10
-	window   = 1 << 10
+	strictSize = 4 << 10
+	wholeSize  = 16 << 10
+	window     = 1 << 10
 )
 
 // memberEarly is member for a name that is asked for before anything else. It reads no
 // more of a large body than it must.
 func (r *Request) memberEarly(name string) []byte {
 	x := &r.index
-	if len(r.Body) <= wholly || x.progress.Load() != unfinished {
+	if len(r.Body) <= wholeSize || x.progress.Load() != unfinished {
 		return r.member(name)
 	}
 	value, ok := memberAtEnds(r.Body, name)
@@ -183,15 +183,15 @@ var conversationFields = (explicitSet | setOfList(claudeFields[:])).andOuter()
 // Bounds on the members in between that are looked at and name no conversation after
 // all. No real body has so many.
 const (
-	maxTries = 64
-	maxTried = 2 * maxRaw // bytes of them
+	maxTries      = 64
+	maxTriedBytes = 2 * maxRaw // bytes of them
 )
 
-// inPassing is the size beyond which a body that has no id of any kind at its ends is
+// inPassingSize is the size beyond which a body that has no id of any kind at its ends is
 // taken to have none at all: if Trail is to be asked in the end, the walk reads the messages
 // in passing. If there is an id in between after all, that was in vain, and takes a few
 // times as long as to skim them: still not half as long as gjson takes to find the id.
-const inPassing = 64 << 10
+const inPassingSize = 64 << 10
 
 // spareTrails lends trails to those who may not need them.
 var spareTrails = sync.Pool{New: func() any { return new(trail) }}
@@ -203,19 +203,19 @@ var spareTrails = sync.Pool{New: func() any { return new(trail) }}
 // already. after has the extractors that are asked next if it finds none.
 func (r *Request) conversation(after Chain) (s Session, ok bool) {
 	var e ends
-	if len(r.Body) <= wholly || r.index.progress.Load() == bad || !e.read(r.Body) {
+	if len(r.Body) <= wholeSize || r.index.progress.Load() == bad || !e.read(r.Body) {
 		return s, false
 	}
 	if r.conversationIn(e.present, func(f field) []byte { return e.texts[f] }, &s) {
 		return s, true
 	}
 	ids := e.present & idSet &^ (1 << userField) // which is an id only in the forms of Claude Code: there is none
-	return r.conversationInBetween(len(r.Body) > inPassing && ids == 0 && slices.Contains(after, Trail()))
+	return r.conversationInBetween(len(r.Body) > inPassingSize && ids == 0 && slices.Contains(after, Trail()))
 }
 
 // conversationInBetween goes through the members of the body in order: first those that
 // the index has noted already, and then on with its walk. It gives up after maxTries
-// members, or maxTried bytes, that name nothing. If likelyNone says so, it reads the messages
+// members, or maxTriedBytes bytes, that name nothing. If likelyNone says so, it reads the messages
 // in passing.
 func (r *Request) conversationInBetween(likelyNone bool) (s Session, ok bool) {
 	x := &r.index
@@ -224,7 +224,7 @@ func (r *Request) conversationInBetween(likelyNone bool) (s Session, ok bool) {
 	tries, tried := 0, 0
 	// named reports whether there is a session in f, or inside it, and puts that into s and ok.
 	named := func(f field) bool {
-		if present := x.present & (1<<f | f.inside()); present&idSet != 0 && tries < maxTries && tried < maxTried {
+		if present := x.present & (1<<f | f.inside()); present&idSet != 0 && tries < maxTries && tried < maxTriedBytes {
 			tries++
 			ok = r.conversationIn(present, func(f field) []byte {
 				text := x.value(r.Body, f)

@@ -2,6 +2,6 @@ package extract
 
 // The sizes of bodies, for the tests outside of the package: see ends.go.
 const (
-	Wholly    = wholly
-	InPassing = inPassing
+	Wholly    = wholeSize
+	InPassing = inPassingSize
 )

@@ -34,7 +34,7 @@ const maxFramed = 5
 // who is to speak is none of these. f is given the digest and the length of the piece and the
 // pictures around it, of which there are none if there is another text since the last answer.
 func (t *trail) framed(f func(asked uint64, bytes int, around pictures)) {
-	if st := t.steps.back(0); st == nil || st.answered || t.endsInAnswer || t.passed || t.textHere == 0 || !t.severalLines() {
+	if st := t.steps.back(0); st == nil || st.answered || t.endsInAnswer || t.ignoreRest || t.textHere == 0 || !t.severalLines() {
 		return
 	}
 	var around pictures

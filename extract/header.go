@@ -197,13 +197,13 @@ func (hs *headers) find(r *Request, s *Session) bool {
 			return true
 		}
 	}
-	if hs.known && r.headless.Load() {
+	if hs.known && r.noSessionHeader.Load() {
 		return false
 	}
 	source, id := hs.search(r)
 	if id == "" && hs.known {
 		if source, id = "thread-id", r.codexThread(); id == "" {
-			r.headless.Store(true)
+			r.noSessionHeader.Store(true)
 		}
 	}
 	if id == "" {
@@ -217,7 +217,7 @@ func (hs *headers) find(r *Request, s *Session) bool {
 // proxy has dropped its other headers. In requests of others, such as the SDKs of
 // OpenAI and Anthropic, that header names the request.
 func (r *Request) codexThread() string {
-	r.spelling()
+	r.checkSpelling()
 	id := r.header("X-Client-Request-Id")
 	if id == "" || !strings.HasPrefix(r.header("Originator"), "codex") && !strings.HasPrefix(r.header("User-Agent"), "codex") {
 		return ""
@@ -257,7 +257,7 @@ func (hs *headers) search(r *Request) (source, id string) {
 		}
 	}
 	if !classy {
-		r.classless.Store(true)
+		r.noClassHeader.Store(true)
 	}
 	if vendors > maxVendors { // those that were found depend on the map's order
 		found = slices.DeleteFunc(found, func(h candidate) bool { return h.rank >= hs.vendorRank() })
@@ -274,7 +274,7 @@ func (hs *headers) search(r *Request) (source, id string) {
 		}
 		if id := commonID(values); id != "" {
 			if first.rank >= len(hs.names) { // not canonical, so other headers may not be either
-				r.spelling()
+				r.checkSpelling()
 			}
 			return first.source, id
 		}
@@ -358,40 +358,40 @@ func vendorSession(key string) (rank int, source string) {
 
 // header returns the id that a header holds, or "" if it is missing, is no id or has several
 // different values. The name must be in canonical form. Other spellings in the map are
-// found only after spelling has been called.
+// found only after checkSpelling has been called.
 func (r *Request) header(name string) string {
 	if values := r.Header[name]; len(values) > 0 {
 		return commonIDOfSome(values)
 	}
-	if !r.odd.Load() {
+	if !r.oddSpelling.Load() {
 		return ""
 	}
 	return commonID(r.values(name))
 }
 
-// spelling finds out, once, whether all names of headers are in canonical form, and sets
-// r.odd if not. Content-Type, which most requests have, stands for all: if it is in
+// checkSpelling finds out, once, whether all names of headers are in canonical form, and sets
+// r.oddSpelling if not. Content-Type, which most requests have, stands for all: if it is in
 // canonical form, so are the others. Where a session is named by a header in canonical
-// form, that header stands for all, and spelling is not called.
-func (r *Request) spelling() {
-	if r.spelled.Load() {
+// form, that header stands for all, and checkSpelling is not called.
+func (r *Request) checkSpelling() {
+	if r.spellingChecked.Load() {
 		return
 	}
 	if len(r.Header["Content-Type"]) == 0 {
 		for key := range r.Header {
 			if textproto.CanonicalMIMEHeaderKey(key) != key {
-				r.odd.Store(true)
+				r.oddSpelling.Store(true)
 				break
 			}
 		}
 	}
-	r.spelled.Store(true)
+	r.spellingChecked.Store(true)
 }
 
 // values returns the values of a header, whose name must be in canonical form. As for
-// header, other spellings are found only after spelling has been called.
+// header, other spellings are found only after checkSpelling has been called.
 func (r *Request) values(name string) []string {
-	if values := r.Header[name]; len(values) > 0 || !r.odd.Load() {
+	if values := r.Header[name]; len(values) > 0 || !r.oddSpelling.Load() {
 		return values
 	}
 	var values []string // a new slice, since those in the map are the caller's

@@ -72,7 +72,7 @@ func plainID(s string) bool {
 // anyID is ID for any s, step by step. It says what an id is.
 func anyID(s string) (string, bool) {
 	s = strings.TrimSpace(s)
-	if len(s) == 0 || len(s) > maxID || !printable(s) || placeholder(s) {
+	if len(s) == 0 || len(s) > maxID || !printable(s) || meansNoID(s) {
 		return "", false
 	}
 	if isUUID(s) {
@@ -92,8 +92,8 @@ const maxPlaceholder = len("[object Object]")
 
 var placeholders = []string{"null", "undefined", "none", "nil", "new", "default", "unknown", "NEW_SESSION", "[object Object]"}
 
-// placeholder reports whether s is what clients send if they have no id.
-func placeholder(s string) bool {
+// meansNoID reports whether s is what clients send if they have no id.
+func meansNoID(s string) bool {
 	return zeros(s) || isPlaceholder(s) || strings.Contains(s, "{{") || strings.Contains(s, "${")
 }
 
@@ -128,21 +128,21 @@ func isUUID[S string | []byte](s S) bool {
 	return true
 }
 
-// text returns the string that raw, the text of a JSON value, stands for. It returns false
+// unquote returns the string that raw, the text of a JSON value, stands for. It returns false
 // if the value is no string, or longer than maxRaw.
-func text(raw []byte) (string, bool) {
-	var room textRoom
-	s, ok := textIn(raw, &room)
+func unquote(raw []byte) (string, bool) {
+	var room idRoom
+	s, ok := unquoteIn(raw, &room)
 	return string(s), ok
 }
 
-// textRoom is room to undo the escapes in a text. It is large enough for most texts that are
+// idRoom is room to undo the escapes in a text. It is large enough for most texts that are
 // looked at for ids.
-type textRoom [512]byte
+type idRoom [512]byte
 
-// textIn is text without allocating: the result is in raw or, if it has escapes and they
+// unquoteIn is unquote without allocating: the result is in raw or, if it has escapes and they
 // fit, in room.
-func textIn(raw []byte, room *textRoom) ([]byte, bool) {
+func unquoteIn(raw []byte, room *idRoom) ([]byte, bool) {
 	if len(raw) < 2 || raw[0] != '"' || len(raw) > maxRaw {
 		return nil, false
 	}
@@ -152,9 +152,9 @@ func textIn(raw []byte, room *textRoom) ([]byte, bool) {
 // jsonID returns the id in raw, the text of a JSON value. Only strings are
 // ids: a number, true or a list is a mistake that many clients would share.
 func jsonID(raw []byte) (string, bool) {
-	var room textRoom
-	s, ok := textIn(raw, &room)
-	if !ok || len(s) <= maxPlaceholder && placeholder(string(s)) { // without allocating a string for it
+	var room idRoom
+	s, ok := unquoteIn(raw, &room)
+	if !ok || len(s) <= maxPlaceholder && meansNoID(string(s)) { // without allocating a string for it
 		return "", false
 	}
 	return ID(string(s))

@@ -77,14 +77,14 @@ type knownMember struct {
 
 const maxOthers = 64
 
-// maxRead bounds the members that a walk reads, and the ends of the objects that they are
+// maxMembers bounds the members that a walk reads, and the ends of the objects that they are
 // in. No request has so many; a body with more counts as malformed, so that no work is
 // wasted on the rest of it.
-const maxRead = 1 << 15
+const maxMembers = 1 << 15
 
-// maxLooked bounds the members of an object that lastMember looks at, since it goes through some
+// maxObjectMembers bounds the members of an object that lastMember looks at, since it goes through some
 // objects once for each name. None has so many.
-const maxLooked = 1 << 12
+const maxObjectMembers = 1 << 12
 
 // Progress of an index.
 const (
@@ -111,7 +111,7 @@ func (r *Request) read() bool {
 // readWithTrail is read for callers that ask for the trail next.
 func (r *Request) readWithTrail() bool {
 	x := &r.index
-	if len(r.Body) > wholly && x.progress.Load() == unfinished {
+	if len(r.Body) > wholeSize && x.progress.Load() == unfinished {
 		x.reading.Lock()
 		t := new(trail)
 		if x.pos == 0 && x.readOn(r.Body, nil, t.reader()) {
@@ -129,7 +129,7 @@ func (r *Request) promptInPassing() *prompt {
 	x := &r.index
 	x.reading.Lock()
 	defer x.reading.Unlock()
-	if len(r.Body) > wholly && x.pos == 0 {
+	if len(r.Body) > wholeSize && x.pos == 0 {
 		s := strip{to: newPrompt(), raw: r.Body}
 		if x.readOn(r.Body, nil, func(c jsonscan.Cursor) jsonscan.Cursor { s.c = c; s.messages(); return s.c }) {
 			return s.to
@@ -219,7 +219,7 @@ func (x *index) readOn(body []byte, until stop, messages reader) (inPassing bool
 	if x.progress.Load() != unfinished {
 		return false
 	}
-	w := walk{index: x, c: jsonscan.New(body[x.pos:]), base: int(x.pos), strict: len(body) <= strictly}
+	w := walk{index: x, c: jsonscan.New(body[x.pos:]), base: int(x.pos), strict: len(body) <= strictSize}
 	if x.pos == 0 {
 		x.known, x.others = x.room.known[:0], x.room.others[:0]
 		if uint64(len(body)) > math.MaxUint32 || !w.c.Object() {
@@ -229,7 +229,7 @@ func (x *index) readOn(body []byte, until stop, messages reader) (inPassing bool
 	}
 	w.members(noField, until, messages)
 	switch {
-	case x.counted > maxRead:
+	case x.counted > maxMembers:
 		x.progress.Store(bad)
 	case w.stopped:
 		x.pos = uint32(w.pos())
@@ -304,7 +304,7 @@ func (w *walk) members(in field, until stop, messages reader) {
 // count counts a member that is about to be read, and reports whether it may be.
 func (w *walk) count() bool {
 	w.counted++
-	return w.counted <= maxRead
+	return w.counted <= maxMembers
 }
 
 // readInside reads the value of a field if there is more to do than to pass over it: other
@@ -381,14 +381,14 @@ func (room *nameRoom) is(written []byte, name string) bool {
 
 // lastMember returns the text of the last member of that name in a JSON object, or nil if
 // there is none. Values are skimmed. A malformed object is read up to the mistake. What is no
-// object has no members, and neither has one of maxLooked or more.
+// object has no members, and neither has one of maxObjectMembers or more.
 func lastMember(object []byte, name string) (value []byte) {
 	c := jsonscan.New(object)
 	if !c.Object() {
 		return nil
 	}
 	var room nameRoom
-	for range maxLooked {
+	for range maxObjectMembers {
 		key, ok := c.Key()
 		if !ok {
 			return value

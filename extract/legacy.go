@@ -49,7 +49,7 @@ func (t *trail) cohere(r *Request, last []byte) {
 	c := jsonscan.New(history)
 	t.messages(&c)
 	if history != nil && !c.OK() || hasMessages(history) && t.silent() && t.systemAmong.n == 0 && !t.answered {
-		t.stop()
+		t.giveUp()
 		return
 	}
 	c = jsonscan.New(last)
@@ -68,7 +68,7 @@ func (t *trail) legacyPrompt(raw []byte) {
 		c = jsonscan.New(raw)
 		t.careful = true // they are not read once more
 		if t.messages(&c); !c.OK() {
-			t.stop()
+			t.giveUp()
 		}
 		return
 	}

@@ -75,8 +75,8 @@ func (t *trail) moreMembers() bool {
 	return t.work <= maxWork
 }
 
-// stop has the request have no trail.
-func (t *trail) stop() { t.work = maxWork + 1 }
+// giveUp has the request have no trail.
+func (t *trail) giveUp() { t.work = maxWork + 1 }
 
 // keptFields name what an upstream keeps of a prompt.
 var keptFields = []field{cachedContentField, requestCachedContentField, promptField}
@@ -134,7 +134,7 @@ func (t *trail) readMessages(r *Request) {
 			c := jsonscan.New(raw)
 			t.messages(&c)
 			if !c.OK() {
-				t.stop()
+				t.giveUp()
 				return
 			}
 			if !t.silent() {
@@ -171,7 +171,7 @@ func (t *trail) messages(c *jsonscan.Cursor) {
 // message reads the next message.
 func (t *trail) message(c *jsonscan.Cursor) {
 	parts := t.parts.n
-	t.parts.n, t.passed = 0, false
+	t.parts.n, t.ignoreRest = 0, false
 	switch c.Kind() {
 	case '"':
 		t.content(c, nil)
@@ -507,7 +507,7 @@ func (t *trail) anotherSpeaks(text []byte) bool {
 	}
 	t.speaks(speakerModel)
 	t.followed()
-	t.passed = true
+	t.ignoreRest = true
 	return true
 }
 
@@ -801,7 +801,7 @@ func (s *setting) read(text []byte, lent bool) {
 
 // read takes in a plain text of a person. If it is lent, it must not be kept.
 func (t *trail) read(text []byte, lent bool) {
-	if t.passed || t.readBrowserUse(text) || t.anotherSpeaks(text) {
+	if t.ignoreRest || t.readBrowserUse(text) || t.anotherSpeaks(text) {
 		return
 	}
 	t.ends.add(text)
@@ -845,7 +845,7 @@ func (t *trail) lastEnd() []byte   { return t.last[max(0, len(t.last)-maxLastEnd
 
 // person takes in the digest of something that a person wrote or attached.
 func (t *trail) person(salt, h uint64) {
-	if t.passed {
+	if t.ignoreRest {
 		return
 	}
 	if t.texts == 0 && t.greeting != 0 {

@@ -59,10 +59,10 @@ type Request struct {
 	Metadata map[string]string
 
 	// What was found out about Header.
-	spelled   atomic.Bool // spelling has set odd
-	odd       atomic.Bool // some name is not in canonical form
-	classless atomic.Bool // no header is one of classHeaders, or none says a class
-	headless  atomic.Bool // no header names a session, as far as Headers knows
+	spellingChecked atomic.Bool // checkSpelling has set oddSpelling
+	oddSpelling     atomic.Bool // some name is not in canonical form
+	noClassHeader   atomic.Bool // no header is one of classHeaders, or none says a class
+	noSessionHeader atomic.Bool // no header names a session, as far as Headers knows
 
 	// What was found out about Body.
 	index   index

@@ -49,11 +49,11 @@ func (r *Request) pointer(f field) []byte {
 
 // continuesThread reports whether the request continues a message thread of Claude Code.
 func (r *Request) continuesThread() bool {
-	kind, _ := text(r.get(threadTypeField))
+	kind, _ := unquote(r.get(threadTypeField))
 	return kind == "continue"
 }
 
-// These bound what Pins returns, and how much it looks at; so do maxRead, maxLooks and
+// These bound what Pins returns, and how much it looks at; so do maxMembers, maxLooks and
 // bytesPerLook. No request comes near any but the first.
 const (
 	maxPins  = 16
@@ -104,7 +104,7 @@ func (r *Request) Pins() []string {
 
 // pins is Pins, worked out anew.
 func (r *Request) pins() []string {
-	p := pins{looks: maxRead}
+	p := pins{looks: maxMembers}
 	for _, f := range pointerFields {
 		p.add(jsonID(r.pointer(f)))
 	}
@@ -253,8 +253,8 @@ func (p *pins) members(c *jsonscan.Cursor, f func(name, value []byte)) {
 
 // idWith is jsonID for ids that begin so. Most begin otherwise, and are not allocated.
 func idWith(prefix string, raw []byte) (string, bool) {
-	var room textRoom
-	if s, _ := textIn(raw, &room); !bytes.HasPrefix(bytes.TrimSpace(s), []byte(prefix)) {
+	var room idRoom
+	if s, _ := unquoteIn(raw, &room); !bytes.HasPrefix(bytes.TrimSpace(s), []byte(prefix)) {
 		return "", false
 	}
 	return jsonID(raw)
@@ -358,7 +358,7 @@ func (p *pins) item(kind, id []byte, looked bool) {
 // fileName returns the name of the file to which the URI in raw leads, if it is one
 // of the Gemini API: https://ai.google.dev/api/files.
 func fileName(raw []byte) (string, bool) {
-	uri, _ := text(raw)
+	uri, _ := unquote(raw)
 	i := strings.LastIndex(uri, "files/")
 	if i < 0 || i > 0 && !strings.HasPrefix(uri, "https://generativelanguage.googleapis.com/") {
 		return "", false

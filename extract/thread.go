@@ -19,7 +19,7 @@ func (r *Request) named(source, id string, c Confidence) (s Session) {
 // name is like named, but fills in a Session that the caller has. Fields that it has
 // nothing to say about stay as they are.
 func (r *Request) name(s *Session, source, id string, c Confidence) {
-	r.spelling()
+	r.checkSpelling()
 	r.nameByHeader(s, source, id, c)
 	r.Complete(s)
 	if s.Class == Turn {
@@ -28,7 +28,7 @@ func (r *Request) name(s *Session, source, id string, c Confidence) {
 }
 
 // nameByHeader is name for an id that comes from a header. To save time it looks only at
-// headers of the client that sends this one, does not call spelling, and leaves to Complete
+// headers of the client that sends this one, does not call checkSpelling, and leaves to Complete
 // what Complete looks up.
 func (r *Request) nameByHeader(s *Session, source, id string, c Confidence) {
 	s.Source, s.ID, s.Confidence, s.incomplete = source, id, c, true
@@ -108,7 +108,7 @@ func (s *Session) nameByMetadata(metadata []byte) {
 	if s.Class == Turn {
 		s.Class = bodyCodexClass(metadata)
 	}
-	turn, _ := text(lastMember(metadata, "x-codex-turn-metadata"))
+	turn, _ := unquote(lastMember(metadata, "x-codex-turn-metadata"))
 	s.setForkParent(turn)
 }
 

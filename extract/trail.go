@@ -183,8 +183,8 @@ func says(raw []byte) bool {
 	if len(raw) > maxRaw {
 		return raw[0] == '"'
 	}
-	s, _ := text(raw)
-	return !placeholder(strings.TrimSpace(s)) // which an empty text is as well
+	s, _ := unquote(raw)
+	return !meansNoID(strings.TrimSpace(s)) // which an empty text is as well
 }
 
 // trail returns the trail of a body that has been read and found good. It is made once per
@@ -242,10 +242,10 @@ func (r *Request) Opening() (uint64, bool) {
 
 // A trail collects what the keys of a request are made of, and what tells its class.
 type trail struct {
-	work    int32 // done so far, in quarters of an item; beyond maxWork, the request has no trail
-	lines   int32 // that transcript has told apart
-	inParts bool  // within the parts of a block; parts in these are no parts, to go over each text but once
-	passed  bool  // what is left of the message at hand counts for nothing: see readBrowserUse, anotherSpeaks
+	work       int32 // done so far, in quarters of an item; beyond maxWork, the request has no trail
+	lines      int32 // that transcript has told apart
+	inParts    bool  // within the parts of a block; parts in these are no parts, to go over each text but once
+	ignoreRest bool  // the rest of the current message counts for nothing: see readBrowserUse, anotherSpeaks
 
 	// What surrounds the words.
 	system      setting  // the system prompt beside the messages
@@ -625,7 +625,7 @@ func (t *trail) reminded() sum {
 // what stands between the last answer and it, for requests that have a trunk. There is
 // none if the last is no text, or the step of an agent, or if nothing is left out.
 func (t *trail) question(trunk sum) sum {
-	if trunk == (sum{}) || t.lastText == 0 || t.passed {
+	if trunk == (sum{}) || t.lastText == 0 || t.ignoreRest {
 		return sum{}
 	}
 	if question := t.answeredHere.add(textSalt, t.lastText); question != trunk {

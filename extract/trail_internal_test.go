@@ -75,17 +75,17 @@ func TestDefaultReadsMessagesInPassing(t *testing.T) {
 		want   bool
 		source string
 	}{
-		{Default(), `{` + talk("one") + `,` + pad(inPassing) + `}`, true, "trail"},
-		{Default(), `{` + pad(inPassing) + `,` + talk("two") + `}`, true, "trail"},
-		{Default(), `{` + talk("three") + `,` + pad(inPassing) + `,` + id + `,` + pad(inPassing) + `}`, false, "conversation_id"},
-		{Default(), `{` + talk("four") + `,` + pad(inPassing) + `,"stream":true}`, true, "trail"},
-		{Default(), `{` + talk("five") + `,` + pad(inPassing) + `,"prompt_cache_key":"key-1"}`, false, "prompt_cache_key"},
-		{Default(), `{` + talk("six") + `,` + pad(inPassing) + `,"metadata":{"tag":"m"}}`, true, "trail"},
-		{Default(), `{` + talk("seven") + `,` + pad(inPassing/2) + `}`, false, "trail"},
-		{Default(), `{` + talk("eight") + `,` + pad(inPassing) + `,"user":"user-1"}`, true, "trail"},
-		{Default(), `{` + talk("eight") + `,` + pad(inPassing) + `,"metadata":{"user_id":"user-1"}}`, false, "metadata.user_id"},
-		{withoutTrail, `{` + talk("nine") + `,` + pad(inPassing) + `}`, false, ""},
-		{Default(), `{` + talk("ten") + `,` + pad(inPassing) + `,"messages":[]}`, false, ""},
+		{Default(), `{` + talk("one") + `,` + pad(inPassingSize) + `}`, true, "trail"},
+		{Default(), `{` + pad(inPassingSize) + `,` + talk("two") + `}`, true, "trail"},
+		{Default(), `{` + talk("three") + `,` + pad(inPassingSize) + `,` + id + `,` + pad(inPassingSize) + `}`, false, "conversation_id"},
+		{Default(), `{` + talk("four") + `,` + pad(inPassingSize) + `,"stream":true}`, true, "trail"},
+		{Default(), `{` + talk("five") + `,` + pad(inPassingSize) + `,"prompt_cache_key":"key-1"}`, false, "prompt_cache_key"},
+		{Default(), `{` + talk("six") + `,` + pad(inPassingSize) + `,"metadata":{"tag":"m"}}`, true, "trail"},
+		{Default(), `{` + talk("seven") + `,` + pad(inPassingSize/2) + `}`, false, "trail"},
+		{Default(), `{` + talk("eight") + `,` + pad(inPassingSize) + `,"user":"user-1"}`, true, "trail"},
+		{Default(), `{` + talk("eight") + `,` + pad(inPassingSize) + `,"metadata":{"user_id":"user-1"}}`, false, "metadata.user_id"},
+		{withoutTrail, `{` + talk("nine") + `,` + pad(inPassingSize) + `}`, false, ""},
+		{Default(), `{` + talk("ten") + `,` + pad(inPassingSize) + `,"messages":[]}`, false, ""},
 	} {
 		r := &Request{Body: []byte(tt.body)}
 		s, ok := tt.chain.Extract(r)
