@@ -604,7 +604,7 @@ func (c *Cache) store(k Key, stamp uint32, t *registry.Target, mark uint64, now,
 	}
 	f, change := c.table.Set(k.k, stamp, r, now)
 	switch change {
-	case table.Left:
+	case table.Unchanged:
 		c.targets.Release(t.Ref)
 		l, _ := c.lookup(k, now)
 		return l, false

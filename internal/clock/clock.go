@@ -1,8 +1,8 @@
 // Package clock tells the time to callers who ask for it all the time.
 //
 // Reading the system's clock takes as long as all the rest of a look-up in a table. So
-// where it is read many times within microseconds, a Clock keeps a reading and uses it
-// again, until a timer takes it away.
+// if it is asked many times within microseconds, a Clock keeps a reading and uses it
+// again, until a timer drops it.
 package clock
 
 import (
@@ -27,8 +27,8 @@ type Clock struct {
 	epoch time.Time
 	exact bool
 
-	// kept is the reading that is used again, or 0 if there is none. It is -x, an
-	// announcement, while a call of watch that has read x is about to keep a reading.
+	// kept is the reading that is used again, or 0 if there is none. While a call of watch that
+	// has read x is about to keep a reading, it is -x: an announcement.
 	kept atomic.Int64
 
 	last atomic.Int64 // the last reading by watch
@@ -48,7 +48,7 @@ func (c *Clock) Now() int64 {
 	return c.watch()
 }
 
-// Busy reports whether a reading is being used again at present.
+// Busy reports whether a reading is being reused at present.
 func (c *Clock) Busy() bool { return c.kept.Load() > 0 }
 
 // Exact is Now, but reads the system's clock. A call of Now that comes after it may
@@ -61,7 +61,7 @@ func (c *Clock) Pass(now int64) {
 	for kept := c.kept.Load(); kept != 0 && kept < now; kept = c.kept.Load() {
 		next := now
 		if kept < 0 {
-			next = 0 // what is about to be kept may be earlier: it will not be kept
+			next = 0 // the reading that is about to be kept may be earlier, so it must not be kept
 		}
 		c.kept.CompareAndSwap(kept, next)
 	}
@@ -88,8 +88,8 @@ func (c *Clock) watch() int64 {
 	case c.row.Load() < crowd:
 		c.row.Add(1)
 	case c.kept.CompareAndSwap(0, -now):
-		// now may be behind a time that was passed before the announcement. So keep a
-		// reading from after it, unless another time was passed since.
+		// A later time than now may have been given to Pass before the announcement. So keep
+		// a reading from after it, unless Pass has withdrawn the announcement since.
 		time.AfterFunc(Precision, c.forget)
 		c.kept.CompareAndSwap(-now, c.Exact())
 	}

@@ -19,8 +19,8 @@ type Sum struct{ Hi, Lo uint64 }
 // A Key makes the digests of one owner differ from those of all others.
 type Key struct{ hi, lo secret }
 
-// A secret is the part of a Key for one half: what the mixing of a string starts from, along with
-// the digest of those before; what is mixed with its bytes; and what with its length at the end.
+// A secret is the part of a Key for one half of the digests. start is mixed with the digest of the
+// strings before, text with the bytes of a string, and end with its length.
 type secret struct{ start, text, end uint64 }
 
 // NewKey returns a random Key.
@@ -28,15 +28,15 @@ func NewKey() Key { return Key{newSecret(), newSecret()} }
 
 func newSecret() secret { return secret{rand.Uint64(), rand.Uint64(), rand.Uint64()} }
 
-// Add returns the digest of the strings that s is the digest of, and then part.
-// Strings are kept apart: "a", "bc" and "ab", "c" have two digests. As s is mixed with
-// part by XOR, it must stay secret if others choose part.
+// Add returns the digest of a list of strings, given the digest s of all but the last and
+// that one, part. Strings are kept apart: "a", "bc" and "ab", "c" have different digests. As
+// s is mixed with part by XOR, it must stay secret if others choose part.
 //
 // It does not allocate.
 func (k *Key) Add(s Sum, part string) Sum {
-	// The last 16 bytes are a and b, and overlap with those before if the length is no
-	// multiple of 16. Of shorter strings, a and b are the first and the last bytes, or all
-	// that there are.
+	// a and b are the last 16 bytes, which overlap with those before if the length is not a
+	// multiple of 16. Of shorter strings, a and b are the first and the last bytes, which may
+	// overlap, too.
 	n := len(part)
 	hi, lo := k.hi.start^s.Hi, k.lo.start^s.Lo
 	var a, b uint64
@@ -64,8 +64,8 @@ func (k *Key) Add(s Sum, part string) Sum {
 		a = uint64(part[0])
 	}
 	hi, lo = mix(a^k.hi.text, b^hi), mix(a^k.lo.text, b^lo)
-	// The length tells strings apart that have the same a and b. It is mixed in here, where no
-	// byte of the string can make up for it, as one in a or b could.
+	// The length tells strings apart that have the same a and b. It is mixed in only here: in a
+	// or b, a byte of the string could cancel it out.
 	return Sum{Hi: mix(hi, k.hi.end^uint64(n)), Lo: mix(lo, k.lo.end^uint64(n))}
 }
 

@@ -13,4 +13,4 @@ func (g *Registry) Locked(f func()) {
 }
 
 // Slots returns the count of bindings of t.
-func (t *Target) Slots() *atomic.Int64 { return &t.slots }
+func (t *Target) Slots() *atomic.Int64 { return &t.uses }

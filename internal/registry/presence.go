@@ -18,7 +18,7 @@ type Presence struct {
 	missed int   // how many requests have missed it since it went away
 	from   int64 // when the first of them did
 	back   int64 // when the last outage ended
-	spread int64 // over what time from then on its sessions come back
+	spread int64 // how long from then on its sessions take to come back
 }
 
 // maxSpread bounds the time that the sessions of a target take to come back.

@@ -1,5 +1,5 @@
-// Package registry gives numbers to targets, so that a binding need not hold a name, and
-// keeps what is known of them beyond their bindings.
+// Package registry gives numbers (refs) to targets, so that a binding need not hold a name.
+// It also keeps what is known of a target apart from its bindings.
 package registry
 
 import (
@@ -20,16 +20,16 @@ import (
 // Use New. All methods are safe for concurrent use, and Get takes no lock. A Registry is
 // the [table.Owner] of the bindings.
 type Registry struct {
-	byRef  atomic.Pointer[[]atomic.Pointer[Target]] // written with mu held
+	byRef  atomic.Pointer[[]atomic.Pointer[Target]] // by number, nil where no target has it; written with mu held
 	seed   maphash.Seed
 	drains atomic.Int32 // targets that are being drained
 	dying  atomic.Int32 // targets that are dead and still have a number
-	_      apart
+	_      pad
 
-	// recent lets most calls of Acquire do without mu. It has one target for each hash of
-	// a name, which may be dead.
+	// recent lets most calls of Acquire do without mu. By the hash of its name, it has one
+	// target, which may be dead.
 	recent [64]atomic.Pointer[Target]
-	_      apart
+	_      pad
 
 	mu     sync.Mutex
 	byName map[string]*Target // those that have a number and are not dead
@@ -39,16 +39,17 @@ type Registry struct {
 	idle   []uint32 // numbers below n that no target has
 }
 
-// apart keeps what all requests read off the cache line of what some of them write.
-type apart [64]byte
+// pad keeps what all requests read off the cache line of what some of them write.
+type pad [64]byte
 
 // New returns an empty Registry that has the numbers from 0 to maxRef.
 func New(maxRef uint32) *Registry {
 	return &Registry{maxRef: maxRef, seed: maphash.MakeSeed(), byName: make(map[string]*Target), traits: make(map[string]*Traits)}
 }
 
-// Get returns the target that has the number ref, or nil if none has. Callers that do not
-// hold a binding of the number may be told of its next target: see Registry.
+// Get returns the target that has the number ref, or nil if none has. Unless the caller makes
+// sure that there is a binding with the number, that may be the next target that got it: see
+// Registry.
 func (g *Registry) Get(ref uint32) *Target {
 	refs := g.byRef.Load()
 	if refs == nil || uint64(ref) >= uint64(len(*refs)) {
@@ -57,9 +58,9 @@ func (g *Registry) Get(ref uint32) *Target {
 	return (*refs)[ref].Load()
 }
 
-// Acquire returns the target of that name, which is not dead, and counts one more
-// binding: the caller must Release it, or store the binding and Release it when that goes.
-// It returns nil if all numbers are taken.
+// Acquire returns the target of that name that is not dead, and counts one more binding of
+// it. The caller either stores the binding, and has it Released when that is removed, or
+// calls Release itself. Acquire returns nil if all numbers are taken.
 func (g *Registry) Acquire(name string) *Target {
 	recent := &g.recent[maphash.String(g.seed, name)%uint64(len(g.recent))]
 	if t := recent.Load(); t != nil && t.Name == name && g.Retain(t) {
@@ -69,7 +70,7 @@ func (g *Registry) Acquire(name string) *Target {
 	defer g.mu.Unlock()
 	t := g.byName[name]
 	if t == nil {
-		ref, ok := g.number()
+		ref, ok := g.newRef()
 		if !ok {
 			return nil
 		}
@@ -77,16 +78,17 @@ func (g *Registry) Acquire(name string) *Target {
 		(*g.byRef.Load())[ref].Store(t)
 		g.byName[name] = t
 	}
-	t.slots.Add(1)
-	if r := recent.Load(); r == nil || r.Dead() { // one that lives stays, since all read it
+	t.uses.Add(1)
+	if r := recent.Load(); r == nil || r.Dead() { // do not write over a live one: many read it
 		recent.Store(t)
 	}
 	return t
 }
 
-// Retain counts one more binding of t, as Acquire does, and reports true; unless t is dead.
-// So what goes by a binding that there was can be bound to the very target of that: if
-// the target is invalidated meanwhile, this is void as well.
+// Retain counts one more binding of t, as Acquire does, and reports whether it could: t may be
+// dead. It is for a binding that follows another one, such as that of a session which inherits
+// its target. By Retain it gets the very same Target, so if the target is invalidated in
+// between, the new binding is void as well. Acquire would make it anew.
 func (g *Registry) Retain(t *Target) bool {
 	if !t.retain() {
 		return false
@@ -115,8 +117,8 @@ func (g *Registry) traitsOf(name string) *Traits {
 }
 
 // forget drops the traits of some targets that have no bindings and are not being
-// drained. It looks at a few targets only, since there may be none to be found where
-// more than maxTraits have bindings. Called with g locked.
+// drained. It looks at a few targets only: if more than maxTraits have bindings, there may be
+// none to drop. Called with g locked.
 func (g *Registry) forget() {
 	looks := 16
 	for name, t := range g.traits {
@@ -171,9 +173,9 @@ func (g *Registry) Draining(name string) bool {
 	return t != nil && t.drain.Load() != 0
 }
 
-// number returns a number that no target has, or false if all are taken. Called with g
-// locked.
-func (g *Registry) number() (uint32, bool) {
+// newRef returns a number that no target has, and false if all are taken. It makes byRef longer
+// if the number needs that. Called with g locked.
+func (g *Registry) newRef() (uint32, bool) {
 	if n := len(g.idle); n > 0 {
 		ref := g.idle[n-1]
 		g.idle = g.idle[:n-1]
@@ -198,8 +200,8 @@ func (g *Registry) number() (uint32, bool) {
 	return g.n - 1, true
 }
 
-// Kill makes all present bindings of the target of that name void. Their number dies: it
-// is used again once the last of them was released.
+// Kill makes all present bindings of the target of that name void. Their number is dead: it is
+// given to another target once the last of them was released.
 func (g *Registry) Kill(name string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -225,15 +227,15 @@ func (g *Registry) Alive(ref uint32) bool {
 // Release implements [table.Owner]: it takes back what Acquire has counted for a binding
 // of the number ref.
 func (g *Registry) Release(ref uint32) {
-	t := g.Get(ref) // the right one, since the caller's count keeps its number
-	if t.slots.Add(-1) > 0 {
+	t := g.Get(ref) // not nil: the binding that the caller releases has kept the number in use
+	if t.uses.Add(-1) > 0 {
 		return
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	// Before we had the lock, Acquire may have counted another binding, and another call
 	// of Release may have retired the target.
-	if t.slots.Load() > 0 || g.Get(ref) != t {
+	if t.uses.Load() > 0 || g.Get(ref) != t {
 		return
 	}
 	if t.dead.Swap(true) {

@@ -12,24 +12,24 @@ import (
 // gets another Target, with the same Traits.
 type Target struct {
 	Name   string        // the target's ID
-	Ref    uint32        // its number, as long as it lives
+	Ref    uint32        // its number
 	Hint   atomic.Uint32 // where it stood last in a list of candidates; may be wrong
 	Traits *Traits
 
-	dead  atomic.Bool // never again false; set with the registry locked
-	_     apart
-	slots atomic.Int64 // bindings that refer to it, and calls that are about to make one
+	dead atomic.Bool // once true, it stays so; set with the registry locked
+	_    pad
+	uses atomic.Int64 // bindings that refer to it, and calls that are about to make one
 }
 
 // Dead reports whether the target was invalidated, and all its bindings with it, or has lost
 // its last binding.
 func (t *Target) Dead() bool { return t.dead.Load() }
 
-// retain counts one more slot, unless there are none: when the last one was given up,
-// the number may have gone to another target already.
+// retain counts one more use, unless there is none: once the last was given up, the number may
+// have gone to another target.
 func (t *Target) retain() bool {
-	for n := t.slots.Load(); n > 0; n = t.slots.Load() {
-		if t.slots.CompareAndSwap(n, n+1) {
+	for n := t.uses.Load(); n > 0; n = t.uses.Load() {
+		if t.uses.CompareAndSwap(n, n+1) {
 			return true
 		}
 	}

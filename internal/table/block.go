@@ -5,9 +5,9 @@ import (
 	"sync/atomic"
 )
 
-// A slot has room for a record, in half a cache line: anything that is added to a record
-// has to fit into these words, of which no bit is left. write and move write them, close
-// frees a slot, and others only swap the life; all with the shard locked, except that anybody
+// A slot has room for a record, in half a cache line. All bits of its four words are in use, so
+// nothing can be added to a record. write and move write the words, close frees the slot, and all
+// others only swap the life. All of that needs the shard's lock, with one exception: anybody
 // may lengthen a life that is not 0.
 type slot struct {
 	lo    atomic.Uint64 // Key.Lo; 0 if the slot is free
@@ -17,8 +17,8 @@ type slot struct {
 }
 
 // identOf packs what stays the same for a record as long as it is in the table: from the
-// top, 24 bits of ref, 24 of stamp and 16 of Key.Hi. By its stamp, it is different for
-// every record of a shard.
+// top, 24 bits of ref, 24 of stamp and 16 of Key.Hi. Thanks to the stamp, it differs between
+// all records of a shard, present and past (see stampBits).
 func identOf(k Key, ref, stamp uint32) uint64 {
 	return uint64(ref)<<(stampBits+hiBits) | uint64(stamp)<<hiBits | uint64(k.Hi)
 }
@@ -46,8 +46,8 @@ func (sl *slot) write(k Key, r *Record) {
 	sl.life.Store(uint64(lifeOf(r.Expires, r.Leases)))
 }
 
-// replace writes another record of the same key over the one in place, unless the life of
-// that is no longer l: then it was touched since the caller looked, and replace reports
+// replace overwrites the record in the slot with another one of the same key, if its life is
+// still l. Otherwise the record was touched since the caller looked, and replace reports
 // false. Readers look again while the life is 0.
 func (sl *slot) replace(l life, k Key, r *Record) bool {
 	if !sl.swap(l, 0) {
@@ -57,8 +57,8 @@ func (sl *slot) replace(l life, k Key, r *Record) bool {
 	return true
 }
 
-// move moves the record of from into sl, whose life must be 0. It takes the life first:
-// whoever is about to lengthen that fails, and looks for the record again.
+// move moves the record of from into sl, whose life must be 0. It takes the life of from
+// first, so that whoever is about to lengthen that fails, and looks for the record again.
 func (sl *slot) move(from *slot) {
 	l := from.life.Swap(0)
 	sl.lo.Store(from.lo.Load())
@@ -106,14 +106,15 @@ func (b *block) next(i uint) uint {
 // included; or the slot after the n, and 0. limit is how much leases lengthen a life.
 //
 // Per slot it branches on nothing but the result: which slots are free and which records
-// have leases would be hard to predict. So it works out life.end itself.
+// have leases would be hard to predict. So it does not call life.end, but computes the same
+// without branches.
 func (b *block) ending(i uint, n int, limit, until int64) (at uint, left int) {
 	for n > 0 {
 		some := b.slots[i:min(i+uint(n), uint(len(b.slots)))]
 		for j := range some {
 			l := some[j].load()
 			leased := int64(l&MaxLeases+MaxLeases) >> leaseBits // 1 if there are leases, else 0
-			end := int64(l>>shift) + limit&-leased
+			end := int64(l>>expiryShift) + limit&-leased
 			if uint64(end)-1 < uint64(until) { // false if the slot is free: its end is 0
 				return i + uint(j), n - j
 			}
@@ -124,9 +125,9 @@ func (b *block) ending(i uint, n int, limit, until int64) (at uint, left int) {
 	return i, 0
 }
 
-// find returns the slot of the record of k, and the record, which may have ended. If there
-// is none, the Found is zero. Without the shard's lock it may miss a record that moves, and
-// what it finds must Hold.
+// find returns the index of the slot that has the record of k, and the record, which may have
+// ended. If there is none, the Found is zero. A caller without the shard's lock may miss a
+// record that is being moved, and must ask whether what it has found Holds.
 func (b *block) find(k Key) (uint, Found) {
 	if b == nil {
 		return 0, Found{}
@@ -174,9 +175,9 @@ func (b *block) vacant(k Key) *slot {
 	return &b.slots[i]
 }
 
-// moveAll moves all records of old to b, where there is room, and which no reader knows yet.
-// Readers that are still in old find each record where it was, but without a life, and look
-// again until they find b.
+// moveAll moves all records of old to b, which has room for them and which no reader knows
+// yet. Readers that are still in old find each record where it was, but with a life of 0. So
+// they look again, until they get b from the shard.
 func (b *block) moveAll(old *block) {
 	for i := range old.len() {
 		if from := &old.slots[i]; from.load() != 0 {

@@ -40,9 +40,9 @@ func (t *Table) Look(k Key, now int64) (Record, Found, bool) {
 func (t *Table) Put(k Key, stamp uint32, r Record, now int64) (Record, bool) {
 	f, change := t.Set(k, stamp, r, now)
 	if f == (Found{}) {
-		return Record{}, change != Left
+		return Record{}, change != Unchanged
 	}
-	return f.Record(), change != Left
+	return f.Record(), change != Unchanged
 }
 
 // Each is All for who wants the Records.
@@ -61,7 +61,7 @@ func (t *Table) EndLease(k Key, stamp uint32, expires, now int64) {
 // TouchMoved is what Touch does once it has swapped the life of a record that then no longer
 // held, and has taken a lease if took is set.
 func (t *Table) TouchMoved(k Key, stamp uint32, expires int64, took bool) (expiry int64, leased bool) {
-	return t.touchAway(k, Found{ident: identOf(k, 0, stamp)}, expires, 0, true, true, took)
+	return t.touchMoved(k, Found{ident: identOf(k, 0, stamp)}, expires, 0, true, true, took)
 }
 
 // TouchWhatGoes calls Touch for the record of k, as it was found in a slot where it and

@@ -2,45 +2,46 @@ package table
 
 import "math"
 
-// A life says how long a record lives. It packs the record's expiry (58 bits), a flag (see
-// stands) and the number of its leases (5 bits) into one word, from the top, so that one
-// compare-and-swap changes all. 58 bits are nine years of nanoseconds; a later expiry means
-// never. Nothing coarser would do: callers tell uses apart by their expiry (Untouch), and order
-// records by it. No record has the life 0.
+// A life says how long a record lives. From the top, it packs the record's expiry (58 bits),
+// the flag confirmed and the number of leases (5 bits) into one word, so that one
+// compare-and-swap changes all of them. 58 bits hold nine years of nanoseconds; a later
+// expiry means never. The expiry must be exact to the nanosecond, since callers tell uses
+// apart by it (Untouch) and order records by it. No record has the life 0.
 type life uint64
 
 // MaxLeases is the largest number of leases that are counted. A record that has so many
-// keeps them: there may be more uses than leases, and nobody knows when the last one ends.
+// never gives one back: there may be more uses than leases, so nobody knows when the last
+// one ends.
 const MaxLeases = 1<<leaseBits - 1
 
-// plenty is how many leases are enough for a record that is used all the time: one more
-// would make it MaxLeases.
+// plenty is how many leases are enough for a record that is used all the time. One more would
+// make it MaxLeases, and those are never given back.
 const plenty = MaxLeases - 1
 
 const (
-	leaseBits = 5
-	stands    = 1 << leaseBits // the use that led to this expiry has ended well: no Untouch takes it back
-	shift     = leaseBits + 1
-	never     = 1<<(64-shift) - 1 // the largest expiry that there is room for
+	leaseBits   = 5
+	confirmed   = 1 << leaseBits // an End has led to this expiry, too: no Untouch takes it back
+	expiryShift = leaseBits + 1
+	never       = 1<<(64-expiryShift) - 1 // the largest expiry that there is room for
 )
 
 // lifeOf packs a life.
 func lifeOf(expires int64, leases int) life {
-	return life(min(expires, never)<<shift) | life(min(leases, MaxLeases))
+	return life(min(expires, never)<<expiryShift) | life(min(leases, MaxLeases))
 }
 
 // expires returns the expiry.
 func (l life) expires() int64 {
-	if e := int64(l >> shift); e < never {
+	if e := int64(l >> expiryShift); e < never {
 		return e
 	}
 	return math.MaxInt64
 }
 
-// beyond reports whether the expiry is later than now, which must be earlier than never: from then
-// on, time would begin anew. It takes less than to get the expiry out of the word first: what
-// stands below is less than a nanosecond.
-func (l life) beyond(now int64) bool { return l > life(now)<<shift|(1<<shift-1) }
+// beyond reports whether the expiry is later than now, which must be less than never: the shift
+// would drop bits of a larger one. To save unpacking the expiry, it compares whole words, with
+// all bits below the expiry set in that of now.
+func (l life) beyond(now int64) bool { return l > life(now)<<expiryShift|(1<<expiryShift-1) }
 
 func (l life) leases() int { return int(l & MaxLeases) }
 
@@ -54,9 +55,9 @@ func (l life) end(limit int64) int64 {
 	return e
 }
 
-// until returns the life with another expiry and the same leases. No use stands for that
-// expiry yet.
-func (l life) until(expires int64) life { return lifeOf(expires, l.leases()) }
+// withExpiry returns the life with another expiry, which is not confirmed yet, and the same
+// leases.
+func (l life) withExpiry(expires int64) life { return lifeOf(expires, l.leases()) }
 
 // touched returns what [Table.Touch] makes of the life.
 func (l life) touched(expires, gap int64, lease bool) life {
@@ -68,7 +69,7 @@ func (l life) touched(expires, gap int64, lease bool) life {
 		return l
 	}
 	if ahead > 0 {
-		l = l.until(expires)
+		l = l.withExpiry(expires)
 	}
 	if lease {
 		l++
@@ -80,7 +81,7 @@ func (l life) touched(expires, gap int64, lease bool) life {
 // less, unless it has MaxLeases, and an expiry of expires or later.
 func (l life) ended(expires int64) life {
 	if l = l.touched(expires, 0, false); l.expires() == expires {
-		l |= stands
+		l |= confirmed
 	}
 	if l.leases() == MaxLeases {
 		return l

@@ -11,7 +11,7 @@ import (
 func TestBeyond(t *testing.T) {
 	for _, expires := range []int64{1, 2, 1 << 40, never - 1, math.MaxInt64} {
 		for leases := range MaxLeases + 1 {
-			for _, l := range []life{lifeOf(expires, leases), lifeOf(expires, leases) | stands} {
+			for _, l := range []life{lifeOf(expires, leases), lifeOf(expires, leases) | confirmed} {
 				for _, now := range []int64{0, 1, 2, 3, 1<<40 - 1, 1 << 40, never - 2, never - 1} {
 					require.Equal(t, now < l.expires(), l.beyond(now), "%d of %d", now, expires)
 				}

@@ -1,9 +1,10 @@
 // Package table stores fixed-size records under 80-bit keys, in memory that the garbage
 // collector does not scan, for readers that take no lock.
 //
-// It knows nothing of sessions or targets. A record has an expiry, a reference that only
-// the table's Owner understands, and a mark that the table only carries. Time is a number of
-// nanoseconds that the caller names: less than nine years, but an expiry may be later.
+// It knows nothing of sessions or targets. A record has an expiry, a reference (ref) that only
+// the table's Owner understands, and a mark that the table only carries. Times are
+// nanoseconds on the caller's clock. now must be less than nine years; an expiry may be
+// later.
 //
 // A user of a record who will be back may take a lease on it. While there are leases, a
 // record outlives its expiry, but only up to a limit, since a lease may be forgotten.
@@ -12,15 +13,15 @@
 //
 // The table is an array of shards. A shard is an open-addressing hash table with linear
 // probing and backward-shift deletion, so there are no tombstones. Writers of a shard
-// exclude each other by its mutex. Readers take no lock, and have to notice when a writer
-// is in their way:
+// exclude each other by its mutex. Readers take no lock, so they have to notice when a writer
+// has interfered:
 //
 //   - Writers make the shard's sequence number odd while records move within a block. A
 //     reader that finds nothing looks again if the number was odd or has changed: the
 //     record may have moved past it.
 //   - A reader that finds a record whose life is 0 looks again: the record is being
-//     written or removed, or has moved. In a block that was given up, all records are
-//     like that.
+//     written or removed, or has moved. In a block that was replaced by a larger one, all
+//     records are like that.
 //   - A reader that finds a record makes sure afterwards that it is still there: see
 //     [Found.Holds].
 //
@@ -31,8 +32,8 @@
 //
 // table.go has the operations, block.go the slots and how they are searched, and life.go
 // the word with the expiry and the leases. A hit is fast because it mostly reads one cache
-// line of slots, writes nothing unless it is to be noted (see [Table.Touch]), and avoids
-// branches that are hard to predict. model_test.go holds the table against a plain map,
+// line of slots, writes nothing unless the use has to be recorded ([Table.Touch]), and avoids
+// branches that are hard to predict. model_test.go compares the table with a plain map,
 // also by fuzzing (FuzzTable); parallel_test.go and moving_test.go let threads meet at
 // each of the points above.
 package table
@@ -71,7 +72,7 @@ const (
 	// MaxRef is the largest ref.
 	MaxRef = 1<<refBits - 1
 
-	// Any is the stamp of no record. In a call of Set or Delete, it stands for any stamp or none.
+	// Any is the stamp of no record. In a call of Set or Delete, it means any stamp or none.
 	Any = 1 << stampBits
 )
 
@@ -93,33 +94,33 @@ type Owner interface {
 // A shard has its records in a block. seq and block are written with mu held and read by
 // anybody; the other fields are guarded by mu.
 type shard struct {
-	seq   atomic.Uint64         // odd while records move within the block: see remove
-	block atomic.Pointer[block] // nil if there was no record since New or Clear
-	_     apart
-	mu    sync.Mutex
-	began int64    // when the present batch of new records began: see added
-	batch int      // how many are in it so far
-	used  int      // slots that are taken, also by records that are not live
-	hand  uint     // the slot that the next sweep or eviction looks at first
-	next  []victim // the next to be evicted
-	stamp uint32   // the last that was given to a record
-	_     apart
+	seq     atomic.Uint64         // odd while records move within the block: see remove
+	block   atomic.Pointer[block] // nil if there was no record since New or Clear
+	_       pad
+	mu      sync.Mutex
+	began   int64    // when the present batch of new records began: see added
+	batch   int      // how many are in it so far
+	used    int      // slots that are taken, also by records that are not live
+	hand    uint     // the slot that the next sweep or eviction looks at first
+	victims []victim // chosen for the next evictions, the first to go first
+	stamp   uint32   // the last that was given to a record
+	_       pad
 }
 
-// apart keeps what readers need off the cache line that each writer dirties.
-type apart [64]byte
+// pad keeps what readers need off the cache line that each writer dirties.
+type pad [64]byte
 
 // Table is the store. Use New. All methods are safe for concurrent use.
 type Table struct {
-	owner    Owner
-	limit    int64 // how much leases lengthen a life, at most
-	capacity int64
-	shards   []shard
-	shift    uint         // of Key.Hi, to get the number of its shard
-	recent   atomic.Int64 // see Recent
-	_        apart
-	count    atomic.Int64  // records held, and places that calls of Set have reserved; never above capacity
-	turn     atomic.Uint32 // goes on by one with each call of Evict: the shard that it begins with
+	owner      Owner
+	limit      int64 // how much leases lengthen a life, at most
+	capacity   int64
+	shards     []shard
+	shardShift uint         // Key.Hi shifted right by this is the number of the shard
+	recent     atomic.Int64 // see Recent
+	_          pad
+	count      atomic.Int64  // records held, and places that calls of Set have reserved; never above capacity
+	turn       atomic.Uint32 // counts the calls of Evict, of which each begins with the next shard
 }
 
 const (
@@ -133,8 +134,8 @@ const (
 	maxShards     = 256 // at most 1<<hiBits: see shard
 
 	// sweepStep is how many slots are looked at for each new record, to reclaim what has
-	// ended. Any number above 1 keeps ahead of the new records. With this one, where
-	// records come and expire at a steady rate, a fifth more are held than are live.
+	// ended. Any number above 1 keeps up with the new records. With this one, if records
+	// come and expire at a steady rate, a fifth more are held than are live.
 	sweepStep = 8
 
 	// An eviction looks at evictWindow slots and chooses the victims that end first. Half
@@ -142,12 +143,12 @@ const (
 	// hundred are among the oldest 21 %. A table with one shard is looked at whole, for one
 	// victim at a time, so that it evicts exactly the record that ends first.
 	evictWindow = 128
-	victims     = 4
+	maxVictims  = 4
 
 	// batches is how many batches of new records fill the table: see Recent.
 	batches = 32
 
-	// spins is how often a reader looks again before it takes the lock.
+	// spins is how often a reader searches again without the lock before it takes that.
 	spins = 64
 )
 
@@ -161,15 +162,15 @@ func New(capacity int, limit int64, owner Owner) *Table {
 	for n < maxShards && capacity/(2*n) >= shardCapacity {
 		n *= 2
 	}
-	t := &Table{owner: owner, limit: min(limit, never), capacity: int64(capacity), shards: make([]shard, n), shift: hiBits}
+	t := &Table{owner: owner, limit: min(limit, never), capacity: int64(capacity), shards: make([]shard, n), shardShift: hiBits}
 	for ; n > 1; n /= 2 {
-		t.shift--
+		t.shardShift--
 	}
 	return t
 }
 
 // shard returns the shard of k. It goes by Hi, since the place within a block goes by Lo.
-func (t *Table) shard(k Key) *shard { return &t.shards[uint64(k.Hi)>>(t.shift&63)] }
+func (t *Table) shard(k Key) *shard { return &t.shards[uint64(k.Hi)>>(t.shardShift&63)] }
 
 // A Found is a record as it was when it was found, and where it was. The zero Found is no
 // record. (It has no more than four fields so that the compiler keeps it in registers.)
@@ -257,27 +258,27 @@ func (t *Table) live(sl *slot, l life, now int64) bool {
 	return now < l.end(t.limit) && (!t.owner.Dying() || t.owner.Alive(sl.ref()))
 }
 
-// Touch makes the expiry of the record of k that was found slide to expires, never back,
-// and takes a lease on it if lease is set. It returns the expiry that the record has then,
-// and whether the caller has a lease to End. If the record was replaced or removed, Touch
-// does nothing and returns 0.
+// Touch makes the expiry of the record of k, which was found as f, slide to expires, but
+// never back, and takes a lease on it if lease is set. It returns the expiry that the record
+// then has, and whether the caller has a lease to End. If the record was replaced or removed,
+// Touch does nothing and returns 0.
 //
-// An expiry within gap of expires (a gap below 0 is none) is left as it is: somebody has touched the record just
-// now, and one that many threads use all the time would otherwise bounce between their
-// caches. For the same reason, Touch takes no lease then if there are plenty. Nor does it
-// take one beyond MaxLeases.
+// An expiry within gap of expires is left as it is: somebody has touched the record just now,
+// and if many threads use it all the time, its cache line would bounce between processors.
+// For the same reason, Touch takes no lease in that case if there are plenty. It never takes
+// one beyond MaxLeases. A negative gap counts as 0.
 //
-// There is one imprecision. If another record takes the place of this one just as Touch
+// There is one imprecision. If another record takes the slot of this one just as Touch
 // acts, and has the same life to the nanosecond, the other record is touched instead, or as
 // well. That may happen after a Set that kept the expiry, or if both were used when the
-// caller's clock said the same; otherwise hardly ever. A lease taken in that moment is never
+// caller's clock said the same; otherwise hardly ever. A lease taken at that moment is never
 // ended. And if the record is moved and then shortened (Shorten) just as Touch acts, Touch
 // takes two leases, of which the first is never ended.
 func (t *Table) Touch(k Key, f Found, expires, gap int64, lease bool) (expiry int64, leased bool) {
 	for {
 		l := f.sl.load()
 		if !f.Holds() {
-			return t.touchAway(k, f, expires, gap, lease, false, false)
+			return t.touchMoved(k, f, expires, gap, lease, false, false)
 		}
 		next := l.touched(expires, gap, lease)
 		if next == l {
@@ -286,18 +287,19 @@ func (t *Table) Touch(k Key, f Found, expires, gap int64, lease bool) (expiry in
 		if f.sl.swap(l, next) {
 			took := next.leases() > l.leases()
 			if !f.Holds() {
-				return t.touchAway(k, f, expires, gap, lease, true, took)
+				return t.touchMoved(k, f, expires, gap, lease, true, took)
 			}
 			return next.expires(), took
 		}
 	}
 }
 
-// touchAway is Touch for a record that no longer holds. If swapped is set, Touch has swapped
-// its life before it noticed, and taken a lease if took is set. If the record was moved
-// after that, it has its new life and the lease with it, which its expiry shows; if before,
-// what was swapped is the life of another record.
-func (t *Table) touchAway(k Key, f Found, expires, gap int64, lease, swapped, took bool) (expiry int64, leased bool) {
+// touchMoved is Touch for a Found that no longer Holds: the record was moved, replaced or
+// removed. If swapped is set, Touch had swapped the life in the slot before it noticed, and
+// taken a lease if took is set. If the record was moved after the swap, it took along its new
+// life and the lease, as its expiry shows. If it was moved before, the life that was swapped
+// is that of another record.
+func (t *Table) touchMoved(k Key, f Found, expires, gap int64, lease, swapped, took bool) (expiry int64, leased bool) {
 	l, next := t.update(k, f.Stamp(), func(l life) life {
 		if swapped && l.expires() >= expires {
 			return l
@@ -307,11 +309,11 @@ func (t *Table) touchAway(k Key, f Found, expires, gap int64, lease, swapped, to
 	return next.expires(), next.leases() > l.leases() || took && l == next && l != 0
 }
 
-// End ends a use of the record of k that was found. It gives back the lease, if leased says
-// that the user has one, and makes the expiry slide to expires as Touch does; 0 leaves
+// End ends a use of the record of k, which was found as f. It gives back the lease, if leased
+// says that the user has one, and makes the expiry slide to expires as Touch does; 0 leaves
 // it as it is. If the record was replaced or removed, or has ended, End does nothing. It
-// has the imprecision of Touch: then it ends a lease of the other record, and that of this one
-// stays.
+// has the imprecision of Touch: in that case it ends a lease of the other record, and the
+// lease of this one stays.
 func (t *Table) End(k Key, f Found, leased bool, expires, gap, now int64) {
 	ended := func(l life) life {
 		switch {
@@ -341,10 +343,10 @@ func (t *Table) End(k Key, f Found, leased bool, expires, gap, now int64) {
 // lease, if it was touched since, or if an End has led to the same expiry.
 func (t *Table) Untouch(k Key, stamp uint32, used, expires int64) {
 	t.update(k, stamp, func(l life) life {
-		if l.leases() > 0 || l&stands != 0 || l.expires() != used {
+		if l.leases() > 0 || l&confirmed != 0 || l.expires() != used {
 			return l
 		}
-		return l.until(expires)
+		return l.withExpiry(expires)
 	})
 }
 
@@ -355,13 +357,13 @@ func (t *Table) Shorten(k Key, stamp uint32, expires int64) {
 		if l.expires() <= expires {
 			return l
 		}
-		return l.until(expires)
+		return l.withExpiry(expires)
 	})
 }
 
-// update makes the life of the record of k with the given stamp what f returns for it. It
-// returns the life before and after, or 0 for both if there is no such record. f may be
-// called several times.
+// update replaces the life of the record of k, if that has the given stamp, by what f returns
+// for it. It returns the life before and after, or 0 for both if there is no such record. f
+// may be called several times.
 func (t *Table) update(k Key, stamp uint32, f func(life) life) (l, next life) {
 	s := t.shard(k)
 	s.mu.Lock()
@@ -382,15 +384,15 @@ func (t *Table) update(k Key, stamp uint32, f func(life) life) (l, next life) {
 type Change uint8
 
 const (
-	Left     Change = iota // nothing was stored
-	Replaced               // stored in place of another record of the key, live or not
-	Added                  // stored where the key had no record
+	Unchanged Change = iota // nothing was stored
+	Replaced                // stored in place of another record of the key, live or not
+	Added                   // stored where the key had no record
 )
 
-// Set stores r under k, with its leases, if the live record of k has the given stamp: 0
-// means that there must be none, and Any that it does not matter. The stamp of r itself
-// is ignored. If r.Expires is 0, r gets the expiry of the record that it replaces, and is
-// not stored where there is none.
+// Set stores r under k, with its leases, if the live record of k has the given stamp. A stamp
+// of 0 means that there must be no live record, and Any that it does not matter. The stamp of
+// r itself is ignored. If r.Expires is 0, r gets the expiry of the record that it replaces,
+// and is not stored if there is none.
 //
 // Set returns the record that k has afterwards, zero if it has none, and what it has done.
 // It calls Release for a record that r has replaced, but not for r if that is not stored.
@@ -402,10 +404,10 @@ func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Found, Change) {
 		if _, f := s.block.Load().find(k); f.sl != nil {
 			live := t.live(f.sl, f.life, now)
 			if live && stamp != Any && f.Stamp() != stamp {
-				return f, Left
+				return f, Unchanged
 			}
 			if !live && stamp != Any && stamp != 0 {
-				return Found{}, Left
+				return Found{}, Unchanged
 			}
 			stored := r
 			if r.Expires == 0 {
@@ -419,7 +421,7 @@ func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Found, Change) {
 			continue // it was touched just now: look again
 		}
 		if stamp != 0 && stamp != Any || r.Expires == 0 {
-			return Found{}, Left
+			return Found{}, Unchanged
 		}
 		switch {
 		case t.reserve():
@@ -440,8 +442,9 @@ func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Found, Change) {
 	}
 }
 
-// added notes that a new record is in s, and moves on Table.recent if that fills a batch: to
-// the beginning of the batch, unless that of another shard began later. Called with s locked.
+// added notes that there is a new record in s. If that fills a batch, it advances Table.recent to
+// the time at which the batch began, unless that is later already because of another shard.
+// Called with s locked.
 func (t *Table) added(s *shard, now int64) {
 	if s.batch++; s.batch*batches*len(t.shards) < int(t.capacity) {
 		return
@@ -452,9 +455,9 @@ func (t *Table) added(s *shard, now int64) {
 	s.began, s.batch = now, 0
 }
 
-// Recent returns the time since which the latest new records have come in: between one and
-// two 32nds of the capacity. A record that was used since then is among the last to be
-// evicted in any case, so its expiry may lag behind as if that time had been its last use.
+// Recent returns a time since which new records have come in for between one and two 32nds of
+// the capacity. A record that was used since then is among the last to be evicted in any
+// case, so its expiry may lag behind as if that time had been its last use.
 func (t *Table) Recent() int64 { return t.recent.Load() }
 
 // reserve counts one more record unless the table is full.
@@ -477,7 +480,7 @@ func (s *shard) nextStamp() uint32 {
 }
 
 // grow makes room for one more record. It keeps three tenths of the slots free, so that
-// searches stay short. It adds a quarter at a time, so that a growing shard of some size
+// searches stay short. It adds a quarter at a time, so that a growing shard, unless it is tiny,
 // is never more than 45 % empty: a record takes 46 to 57 bytes. Called with s locked.
 func (s *shard) grow() {
 	old := s.block.Load()
@@ -539,18 +542,18 @@ type victim struct {
 
 // evict removes the least valuable of some records of s: one that is not live, or else the
 // one that ends first. It reports false if all slots that it looked at were free, or if all
-// that it has chosen were touched or moved since: then try again. What it removes still
-// counts, as with remove. Called with s locked.
+// the victims were touched or moved since they were chosen: then the caller may try again. As
+// with remove, the record still counts in t.count. Called with s locked.
 func (t *Table) evict(s *shard, now int64) bool {
-	if len(s.next) == 0 {
+	if len(s.victims) == 0 {
 		t.choose(s, now)
 	}
 	// A victim that was moved or touched since it was chosen is spared: its slot has
-	// another life, or a record that ends when it did, which is as good a victim. There still
-	// is such a slot, since blocks only grow.
-	for len(s.next) > 0 {
-		v := s.next[0]
-		s.next = slices.Delete(s.next, 0, 1) // and not s.next[1:], which would lose room
+	// another life, or a record that ends when it did, which is as good a victim. The slot
+	// still exists, since blocks only grow.
+	for len(s.victims) > 0 {
+		v := s.victims[0]
+		s.victims = slices.Delete(s.victims, 0, 1) // not s.victims[1:], which would lose capacity
 		if t.remove(s, v.at, v.life) {
 			return true
 		}
@@ -558,16 +561,16 @@ func (t *Table) evict(s *shard, now int64) bool {
 	return false
 }
 
-// choose fills s.next, which is empty, with the next victims, the first to go first. Called
+// choose fills s.victims, which is empty, with the next victims, the first to go first. Called
 // with s locked.
 func (t *Table) choose(s *shard, now int64) {
 	b := s.block.Load()
-	window, most := min(evictWindow, b.len()), victims
+	window, most := min(evictWindow, b.len()), maxVictims
 	if len(t.shards) == 1 {
 		window, most = b.len(), 1
 	}
 	dying := t.owner.Dying()
-	latest := int64(math.MaxInt64) // what ends later is not chosen
+	latest := int64(math.MaxInt64) // a record that ends later is not chosen
 	for left := window; ; left-- {
 		until := latest
 		if dying {
@@ -581,21 +584,21 @@ func (t *Table) choose(s *shard, now int64) {
 		l := b.slots[i].load()
 		v := victim{i, l, l.end(t.limit)}
 		if now >= v.end || dying && !t.owner.Alive(b.slots[i].ref()) {
-			s.next = append(s.next[:0], v)
+			s.victims = append(s.victims[:0], v)
 			return
 		}
 		if v.end > latest {
 			continue
 		}
-		if len(s.next) == most {
-			s.next = s.next[:most-1]
+		if len(s.victims) == most {
+			s.victims = s.victims[:most-1]
 		}
-		s.next = append(s.next, v)
-		for j := len(s.next) - 1; j > 0 && s.next[j-1].end > v.end; j-- {
-			s.next[j-1], s.next[j] = v, s.next[j-1]
+		s.victims = append(s.victims, v)
+		for j := len(s.victims) - 1; j > 0 && s.victims[j-1].end > v.end; j-- {
+			s.victims[j-1], s.victims[j] = v, s.victims[j-1]
 		}
-		if len(s.next) == most {
-			latest = s.next[most-1].end
+		if len(s.victims) == most {
+			latest = s.victims[most-1].end
 		}
 	}
 }
@@ -629,7 +632,7 @@ func (t *Table) Delete(k Key, stamp uint32, now int64) bool {
 		if f.sl == nil || stamp != Any && f.Stamp() != stamp {
 			return false
 		}
-		live := t.live(f.sl, f.life, now) // before remove has the Owner forget the ref
+		live := t.live(f.sl, f.life, now) // asked first, since after remove the Owner may forget the ref
 		if t.remove(s, i, f.life) {
 			t.count.Add(-1)
 			return live
@@ -673,15 +676,15 @@ func (t *Table) Clear() {
 		s.mu.Lock()
 		old := s.block.Load()
 		s.block.Store(nil)
-		// Nobody finds a record from here on. Those who have found one may still touch it,
-		// as if they had done so before.
+		// From here on, nobody finds a record. Those who have found one already may still
+		// touch it, as if they had done so before the Clear.
 		for i := range old.len() {
 			if sl := &old.slots[i]; sl.life.Swap(0) != 0 {
 				t.owner.Release(sl.ref())
 			}
 		}
 		t.count.Add(int64(-s.used))
-		s.used, s.hand, s.next = 0, 0, nil
+		s.used, s.hand, s.victims = 0, 0, nil
 		s.mu.Unlock()
 	}
 }
