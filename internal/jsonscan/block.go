@@ -2,35 +2,34 @@ package jsonscan
 
 import "encoding/binary"
 
-// blockSize is how many bytes are looked at together: as many as a word has bits. What
-// is found out about a block is a word with one bit for each byte, the lowest for the
-// first.
+// blockSize is how many bytes are looked at together: as many as a word has bits. So a set
+// of bytes of a block is a word with one bit for each, the lowest for the first byte.
 const blockSize = 64
 
 // Six functions are written twice: in assembly for amd64 with AVX2 (block_amd64.s), and in
 // Go for all else and for the tag purego (block_words.go). Either must do this, which
 // block_test.go checks:
 //
-//   - structure(p) returns which bytes of a block are quotes, and which are marks: the
-//     brackets and all others that never stand outside of strings in well-formed JSON
-//     and have, with bit 0x20 cleared, a value of '[' or more. Backslashes are marks,
-//     and so are all bytes beyond ASCII.
+//   - structure(p) returns which bytes of a block are quotes, and which are marks: all
+//     bytes of at least '[' once bit 0x20 is cleared. They are the brackets, and others
+//     that occur only inside strings in well-formed JSON, such as backslashes and all
+//     bytes beyond ASCII.
 //   - backslashes(p) returns which bytes of a block are backslashes.
 //   - brackets(p) returns which bytes of a block are opening brackets, which are closing
 //     ones, and which of these are braces. Of other bytes, braces says nothing.
-//   - pastEscaped(b, i) looks for the end of the string that b[i] is in, right after an
-//     escaped quote. It returns the offset of the quote that ends it, or any offset
-//     before that: it gives up where less than a block is left and, in Go, after a few
-//     blocks without a quote, where bytes.IndexByte is quicker. What it returns may be
-//     right after a backslash.
-//   - oddLetters(b) returns the offset of the first block of b, in whole blocks from its
-//     start, that may have a backslash with an odd byte after it (see LongEscape), or of
-//     the rest if that is no more than a block.
+//   - pastEscaped(b, i) looks for the end of the string that b[i] is in. b[i] must be right
+//     after an escaped quote, since the two bytes before it are read as well. It returns
+//     the offset of the quote that ends the string, or any offset before that: it gives
+//     up where less than a block is left and, in Go, after a few blocks without a quote,
+//     where bytes.IndexByte is quicker. The result may be right after a backslash.
+//   - oddLetters(b) returns the offset of the first block of b, counted from its start,
+//     that may have a backslash with an odd byte after it (see LongEscape). It stops where
+//     no more than a block is left, and returns that offset.
 //   - pair(b, far, first, second) returns the offset of the first byte of b that is first and
-//     has second exactly far bytes after it, as far as there are whole blocks of both, or
-//     else of the rest.
+//     has second exactly far bytes after it. It stops where less than a block is left before
+//     the last far bytes, and returns that offset.
 
-// Constants for looking at the eight bytes of a word at once: eight times the same byte.
+// Constants for looking at the eight bytes of a word at once: the same byte eight times.
 const (
 	ones  = 0x0101010101010101
 	highs = 0x8080808080808080

@@ -108,7 +108,8 @@ TEXT ·pastEscaped(SB), NOSPLIT, $0-40
 	VPBROADCASTQ quote<>(SB), Y8
 	VPBROADCASTQ slash<>(SB), Y9
 
-	// Looking at the backslashes of every block costs less than a branch on whether it has
+	// b[i-2:i], which the first block reads as well, is \" (see block.go). Looking at the
+	// backslashes of every block costs less than a branch on whether it has
 	// quotes, which is hard to predict.
 block:
 	CMPQ     CX, DX

@@ -8,14 +8,14 @@ import (
 // The contracts of structure, backslashes, brackets, pastEscaped, oddLetters and pair are in
 // block.go.
 //
-// The eight words of a block are gone through one by one, and what is found is gathered
-// by columns at first, since that takes the fewest instructions: byte k of word j of the
-// block is bit j of byte k of the result. transpose brings the bits into the order of the
-// text. The loops are unrolled by hand.
+// The eight words of a block are gone through one by one. What is found is first gathered
+// by columns, since that takes the fewest instructions: byte k of word j of the block is bit
+// j of byte k of the result. Then transpose brings the bits into the order of the text. Hot
+// loops are unrolled by hand.
 
-// patterns are constants in memory, which a function loads into registers once. Given
-// real constants, the compiler writes ten bytes of code into every place of use, and
-// these loads then take most of the time.
+// patterns are constants in memory, which a function loads into registers once. For true
+// constants, the compiler puts an instruction of ten bytes in every place of use, and
+// these then take most of the time.
 var patterns = struct{ quote, slash, upper, bracket, one, high, low uint64 }{
 	quote:   eightQuotes ^ ^uint64(highs),
 	slash:   eightBackslashes ^ ^uint64(highs),
@@ -94,7 +94,7 @@ func bracketsByWords(p *[blockSize]byte) (opens, closes, braces uint64) {
 }
 
 func pastEscapedByWords(b []byte, i int) int {
-	const few = 4 // blocks without a quote that are gone through
+	const few = 4 // blocks without a quote in a row before it gives up
 	quote, slash, one, high := patterns.quote, patterns.slash, patterns.one, patterns.high
 	before1, before2 := uint64(0), uint64(0) // 1 if one backslash stands before the block, and if two do
 	for left := few; i <= len(b)-blockSize && left > 0; i += blockSize {

@@ -1,5 +1,5 @@
 // Package jsonscan reads JSON text without recursion and without allocating: what
-// it returns is part of the text, as it stands there, escapes included. [Text] and
+// it returns is part of the text as written, escapes included. [Text] and
 // [AppendText] undo the escapes, [AppendPlain] writes them in the shortest way.
 //
 // A [Cursor] reads forward. A [Tail] reads the members of an object from the last
@@ -48,8 +48,8 @@ const MaxDepth = 1024
 // Copy it to come back to a place. Once it has met a mistake, OK is false and
 // every other method reports that there is nothing more.
 //
-// It does not remember which brackets it has entered: the caller must go on by Key in
-// an object and by Element in an array, and finish the innermost one first.
+// It does not remember which brackets it has entered: the caller must call Key in an
+// object and Element in an array, and finish the innermost one first.
 type Cursor struct {
 	data  []byte
 	pos   int
@@ -63,8 +63,8 @@ func New(data []byte) Cursor { return Cursor{data: data} }
 // OK reports whether no mistake has been met so far.
 func (c *Cursor) OK() bool { return !c.bad }
 
-// Pos returns the offset that the Cursor has come to: after what was read last or,
-// if a method has looked at what comes next, after the white space in between.
+// Pos returns the offset of the Cursor: right after what was read last or, if a
+// method has looked ahead, after the white space that follows.
 func (c *Cursor) Pos() int { return c.pos }
 
 // End reports whether no mistake has been met and nothing but white space is left.
@@ -76,10 +76,10 @@ func (c *Cursor) End() bool {
 	return c.pos == len(c.data)
 }
 
-// Kind returns the byte that comes next, after white space. Before a well-formed
-// value that is one of {["tfn, a digit or a minus. It is 0 at the end of the text
-// and after a mistake, but a malformed text may hold any byte, 0 too: only End
-// tells where the text ends.
+// Kind goes past white space and returns the byte that comes next. Before a
+// well-formed value that is one of {["tfn, a digit or a minus. It is 0 at the end of
+// the text and after a mistake, but a malformed text may hold any byte, even 0: only
+// End tells where the text ends.
 func (c *Cursor) Kind() byte {
 	if c.bad {
 		return 0
@@ -110,13 +110,9 @@ func (c *Cursor) enter(bracket byte) bool {
 
 // Past goes past text if the next bytes are exactly that, and reports whether they
 // are; if not, the Cursor stays where it is. It is for texts that a caller expects
-// and knows by heart, and saves reading them member by member. Nothing is checked,
-// so the caller may pass only a text that leaves the Cursor at a place it can go
-// on from:
-//
-//   - before a value: an object or an array, or the beginning of one that ends
-//     right before a value in it or right after one;
-//   - where Key or Element may be called: the closing bracket.
+// to the letter, and saves reading them member by member. Nothing is checked: it is up
+// to the caller that text leaves the Cursor before a value, or where Key or Element
+// may be called, but not right after an opening bracket: a comma has to come next.
 func (c *Cursor) Past(text string) bool {
 	if c.bad || len(c.data)-c.pos < len(text) || string(c.data[c.pos:c.pos+len(text)]) != text {
 		return false
@@ -127,7 +123,7 @@ func (c *Cursor) Past(text string) bool {
 }
 
 // Key goes on to the next member of the innermost object and returns its name as
-// it stands between its quotes (see [Text]). The Cursor is then right before the
+// written between its quotes (see [Text]). The Cursor is then right before the
 // member's value, which must be read or skipped before the next call. At the end
 // of the object Key returns false and leaves the object.
 func (c *Cursor) Key() ([]byte, bool) {
@@ -163,9 +159,9 @@ func (c *Cursor) Key() ([]byte, bool) {
 // end of the array Element returns false and leaves the array.
 func (c *Cursor) Element() bool { return c.next(']') }
 
-// next reads what separates two members or elements. It returns true if a next one
-// has to follow, which it does not check, and false if it has read the closing
-// bracket or met a mistake.
+// next reads what separates two members or elements. It returns true if another one
+// must follow, which it does not check, and false if it has read the closing bracket
+// or met a mistake.
 func (c *Cursor) next(closing byte) bool {
 	first := c.first
 	c.first = false
@@ -189,9 +185,9 @@ func (c *Cursor) next(closing byte) bool {
 	return false
 }
 
-// Leave goes past what is left of the innermost object or array, whose closing
-// bracket is given, and past that bracket. It checks as little as [Cursor.Skim]. It
-// may be called where Key or Element may.
+// Leave goes past the rest of the innermost object or array, including its closing
+// bracket, which is given. It checks as little as [Cursor.Skim]. It may be called
+// where Key or Element may.
 func (c *Cursor) Leave(closing byte) {
 	if c.bad {
 		return

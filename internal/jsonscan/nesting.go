@@ -3,12 +3,12 @@ package jsonscan
 import "math/bits"
 
 // A nesting is a stack of open brackets with one bit for each: 1 for an object, 0 for
-// an array. So MaxDepth of them fit into 256 bytes, and those of most values into one
-// register. It is tested through Skip and Skim (TestSkimAtEveryDepth, FuzzSkip,
+// an array. So the brackets of most values fit into one register, and MaxDepth of them into
+// 256 bytes. It is tested through Skip and Skim (TestSkimAtEveryDepth, FuzzSkip,
 // FuzzSkim).
 type nesting struct {
-	// kinds holds the innermost 1 to 32 brackets, the last in the lowest bit, and above
-	// them a bit that is always set and marks their number.
+	// kinds holds the innermost 1 to 32 brackets, the last in the lowest bit, and right
+	// above them a set bit, which shows how many there are.
 	kinds uint64
 
 	// outer[:level] holds those further out, 32 in each, as kinds holds them.
@@ -17,7 +17,7 @@ type nesting struct {
 	level int
 }
 
-// full is the least value of kinds with 33 brackets in it: one too many.
+// full is the least value of kinds with 33 brackets, one too many.
 const full = 1 << 33
 
 // spill is called when a 33rd bracket has been pushed to kinds. It moves the 32 before it
@@ -41,15 +41,15 @@ func (n *nesting) fill() (kinds uint64, ok bool) {
 	return n.outer[n.level], true
 }
 
-// take opens and closes the brackets of a block that are outside of strings, which are at
-// the set bits of marks. At the bracket that closes the outermost one it stops and returns
-// the marks from that one on, and else 0. It returns false at a bracket of the wrong kind,
-// one that is too deep, and a mark that is no bracket.
+// take pushes and pops the brackets of a block, which are at the set bits of marks: those
+// outside of strings. At the bracket that closes the outermost one it stops and returns the
+// marks from that one on; otherwise it returns 0. It returns false at a bracket of the wrong
+// kind, one that is too deep, and a mark that is not a bracket.
 func (n *nesting) take(block *[blockSize]byte, marks uint64) (left uint64, ok bool) {
 	if marks == ^uint64(0) && n.takeRepeated(block) {
 		return 0, true
 	}
-	if bits.OnesCount64(marks) >= dense && n.level <= len(n.outer)-2 { // no block can exceed MaxDepth from there
+	if bits.OnesCount64(marks) >= dense && n.level <= len(n.outer)-2 { // 64 more brackets cannot exceed MaxDepth
 		marks = withoutPairs(block, marks)
 	}
 	kinds := n.kinds
@@ -80,24 +80,24 @@ func (n *nesting) take(block *[blockSize]byte, marks uint64) (left uint64, ok bo
 	return 0, true
 }
 
-// dense is how many marks there are in a block where it is quicker to take out pairs of
-// brackets first than to go through all of them.
+// dense is how many marks a block must have for it to be quicker to take out pairs of brackets
+// first than to go through them one by one.
 const dense = 16
 
-// withoutPairs returns the marks of a block without pairs of brackets that have nothing but
-// such pairs in between: first those with no mark in between at all, and then, while many are
-// left and many go, those that these were in. take comes to the same result without them, but
-// does not see how deep they were: MaxDepth is up to the caller. It returns all marks if a
-// bracket is closed by one of the other kind: whether that is a mistake is for take to find
-// out, since the outermost bracket may close before that.
+// withoutPairs returns the marks of a block less some pairs of brackets that match: first those
+// with no mark in between and then, as long as many are left and many go, those around them.
+// take comes to the same result without the pairs, but does not see how deep they were, so the
+// caller must make sure that they are not too deep. If a bracket is closed by one of the other
+// kind, withoutPairs returns all marks: take must find out whether that is a mistake, since
+// the outermost bracket may close before it.
 func withoutPairs(block *[blockSize]byte, marks uint64) (left uint64) {
 	opens, closes, braces := brackets(block)
 	for left, opens = marks, opens&marks; ; {
-		ends := closes & next(opens, left)
-		if ends&(next(opens&braces, left)^braces) != 0 {
+		ends := closes & nextMarks(opens, left)
+		if ends&(nextMarks(opens&braces, left)^braces) != 0 {
 			return marks
 		}
-		begins := bits.Reverse64(next(bits.Reverse64(ends), bits.Reverse64(left)))
+		begins := bits.Reverse64(nextMarks(bits.Reverse64(ends), bits.Reverse64(left)))
 		before := bits.OnesCount64(left)
 		opens, left = opens&^begins, left&^(begins|ends)
 		if n := bits.OnesCount64(left); n < dense || n > before*3/4 { // deep nesting has few such pairs
@@ -106,16 +106,16 @@ func withoutPairs(block *[blockSize]byte, marks uint64) (left uint64) {
 	}
 }
 
-// next returns, for each of some marks, the next of all marks after it. In the complement of
-// the marks, the ones between two of them carry what is added after the first into the zero
-// that is the second.
-func next(some, marks uint64) uint64 { return (some<<1 + ^marks) & marks }
+// nextMarks returns, for each of some marks, the next of all marks after it. In the complement
+// of the marks there are ones between two marks, so a one that is added right after the first
+// mark is carried up to the zero at the second.
+func nextMarks(some, marks uint64) uint64 { return (some<<1 + ^marks) & marks }
 
-// takeRepeated is take for a block that is 64 times the same bracket, 32 at once: that many
-// leave as many in kinds as there were, and what is in outer grows or shrinks by one. Only
-// deep nesting has such blocks, and takes four times as long one by one. It returns false,
-// and has done nothing, if the block is no such block or if some bracket in it is not all
-// right: then take finds out which.
+// takeRepeated is take for a block that is 64 times the same bracket. It takes 32 at once: they
+// leave the number of brackets in kinds as it was, and outer grows or shrinks by one word. Only
+// deep nesting has such blocks, and one by one they take four times as long. If the block is no
+// such block, or if not all of it is in order, takeRepeated does nothing and returns false: then
+// take finds the mistake.
 func (n *nesting) takeRepeated(block *[blockSize]byte) bool {
 	c := block[0]
 	for i := 0; i < blockSize; i += 8 {
@@ -123,8 +123,8 @@ func (n *nesting) takeRepeated(block *[blockSize]byte) bool {
 			return false
 		}
 	}
-	kinds, level, all := n.kinds, n.level, -brace(c)&(1<<32-1)
-	inner := bits.Len64(kinds) - 1 // how many are in kinds, before and after
+	kinds, level, all := n.kinds, n.level, -brace(c)&(1<<32-1) // all: 32 brackets of the kind
+	inner := bits.Len64(kinds) - 1                             // how many brackets are in kinds, before and after
 	for range blockSize / 32 {
 		switch {
 		case c == '[' || c == '{':
@@ -152,8 +152,8 @@ func (n *nesting) takeRepeated(block *[blockSize]byte) bool {
 	return true
 }
 
-// brace returns 1 for a brace and 0 for a square bracket, opening or closing: a brace has
-// bit 0x20 set, and is the same otherwise.
+// brace returns 1 for a brace and 0 for a square bracket, opening or closing: they differ in bit
+// 0x20, which a brace has.
 func brace(c byte) uint64 { return uint64(c >> 5 & 1) }
 
 // closer returns the bracket that closes the innermost of kinds.

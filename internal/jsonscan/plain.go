@@ -10,9 +10,9 @@ import (
 
 // AppendPlain appends the plain form of raw, the inside of a JSON string: quotes, backslashes
 // and control characters are escaped, each in the shortest way, and nothing else is. There is one
-// such form of each text, never longer than raw. From what looks like \u and is no escape on, it
-// stays as it is written: no reader takes it. As with AppendText, what is after the text may be
-// overwritten.
+// such form of each text, never longer than raw. From a \u that begins no valid escape on, raw
+// is copied as it is: no reader takes such a text. As with AppendText, memory beyond the result
+// may be overwritten.
 func AppendPlain(dst, raw []byte) []byte {
 	dst = slices.Grow(dst, len(raw))
 	for {
@@ -24,8 +24,8 @@ func AppendPlain(dst, raw []byte) []byte {
 	}
 }
 
-// appendToLong appends what stands before the first escape in raw that begins with \u or \/, and
-// returns what is left. Most are near, so it copies the first few words while it looks at them.
+// appendToLong appends what comes before the first escape in raw that begins with \u or \/, and
+// returns the rest. Most are near, so it copies the first few words while it looks at them.
 func appendToLong(dst, raw []byte) (text, rest []byte) {
 	const few = 8 * 8
 	n, i := len(dst), 0
@@ -46,7 +46,7 @@ func appendToLong(dst, raw []byte) (text, rest []byte) {
 }
 
 // appendEscapes appends the plain form of what the escapes at the start of raw stand for, up to
-// the first that does not begin with \u or \/ or is none, and returns what is left of raw.
+// the first that does not begin with \u or \/ or is not valid, and returns the rest of raw.
 func appendEscapes(dst, raw []byte) (text, rest []byte) {
 	for len(raw) > 1 && raw[0] == '\\' {
 		if raw[1] == '/' {
@@ -71,7 +71,7 @@ func appendEscapes(dst, raw []byte) (text, rest []byte) {
 			r, n := escape(raw)
 			dst, raw = utf8.AppendRune(dst, r), raw[n:]
 			continue
-		default: // texts in other scripts than Latin have nothing else
+		default: // texts in scripts other than Latin have nothing else
 			dst, raw = appendWide(dst, raw)
 			continue
 		}

@@ -50,8 +50,8 @@ func backslash(b []byte) int {
 func QuoteBefore(b []byte, far int, c byte) int { return findPair(b, far, '"', c) }
 
 // LineBreak returns the offset of the first line break in raw, the inside of a JSON string,
-// as most writers escape it: of a backslash with an 'n' right after it, or -1. (The
-// backslash may be escaped itself.)
+// as most writers escape it: of a backslash with an 'n' right after it, or -1. (It does not
+// check whether the backslash is itself escaped.)
 func LineBreak(raw []byte) int { return findPair(raw, 1, '\\', 'n') }
 
 // findPair returns the offset of the first byte in b that is first and has second exactly far
@@ -66,14 +66,14 @@ func findPair(b []byte, far int, first, second byte) int {
 }
 
 // LongEscape returns the offset of the first escape in raw, the inside of a JSON string, that
-// begins with \u or \/, or -1: of what may not be written in the shortest way.
+// begins with \u or \/, or -1. All others are written in the shortest way.
 //
 // Of the bytes that may come after a backslash, 'u' and '/' are odd numbers in ASCII,
 // and all others, "\bfnrt, are even. So the lowest bit tells which places need a second
 // look: see oddLetters in block.go.
 func LongEscape(raw []byte) int { return longEscapeFrom(raw, 0) }
 
-// longEscapeFrom is LongEscape where it is known that none begins before raw[i].
+// longEscapeFrom is LongEscape if it is known that none begins before raw[i].
 func longEscapeFrom(raw []byte, i int) int {
 	for len(raw)-i > blockSize {
 		if i += oddLetters(raw[i:]); len(raw)-i <= blockSize {
@@ -103,17 +103,17 @@ func longEscapeFrom(raw []byte, i int) int {
 	return -1
 }
 
-// longEscapeAt reports whether such an escape begins at i: of several backslashes, every
-// second one is escaped itself.
+// longEscapeAt reports whether such an escape begins at i, and not at a backslash that is itself
+// escaped.
 func longEscapeAt(raw []byte, i int) bool {
 	return raw[i] == '\\' && (raw[i+1] == 'u' || raw[i+1] == '/') && !oddBackslashes(raw, i)
 }
 
-// oddLetter returns a number with the high bit set of each byte that is a backslash in
-// slashes and has an odd byte at the same place in letters. Bits after the lowest of these
-// may be set without cause. letters must have the bytes that follow those of slashes in the
-// text: what slashes - ones then finds by mistake, a ']' after a backslash, is always
-// after such a pair.
+// oddLetter returns a number with the high bit set in each byte that is a backslash in slashes
+// and odd in letters. Above the lowest bit that is set for this reason, others may be set
+// without one. letters must have the bytes that follow those of slashes in the text: then
+// the only byte that slashes - ones takes for a backslash by mistake, a ']' right after one, is
+// above such a pair, since ']' is odd.
 func oddLetter(slashes, letters uint64) uint64 {
 	slashes ^= eightBackslashes // a zero byte for each
 	return (slashes - ones) &^ slashes & (letters << 7) & highs

@@ -4,8 +4,8 @@ import "math/bits"
 
 // skim returns where the value ends that starts at b[i], or -1: what [Cursor.Skim]
 // promises. The offset must not be beyond the end of b. It is fast because it goes by
-// blocks of 64 bytes: see endOfNestedByBlocks. FuzzSkim and TestSkimAgainstReference hold
-// it against a reader that goes byte by byte (reference_test.go).
+// blocks of 64 bytes: see endOfNestedByBlocks. FuzzSkim and TestSkimAgainstReference
+// compare it with a reader that goes byte by byte (reference_test.go).
 func skim(b []byte, i int) int {
 	if i == len(b) {
 		return -1
@@ -20,9 +20,9 @@ func skim(b []byte, i int) int {
 	}
 }
 
-// endOfNested returns where an object or array ends, or -1, given an offset inside it
-// that is outside of all strings and of what is nested in it. The bracket is the
-// opening or the closing one; it only tells an object from an array.
+// endOfNested returns where an object or array ends, or -1, given an offset inside it, but
+// not inside a string or a nested value. bracket is its opening or closing bracket; it only
+// tells an object from an array.
 func endOfNested(b []byte, i int, bracket byte) int {
 	switch i = pastFewStrings(b, i); {
 	case i < 0:
@@ -111,9 +111,9 @@ func endOfNestedByBlocks(b []byte, i int, bracket byte) int {
 	return -1
 }
 
-// unescaped returns those quotes of the block at b[i] that are not escaped, and the escaped
-// ones after the last of these. Outside of strings, where backslashes do not escape, it
-// may be wrong: there, the backslash itself is a mistake.
+// unescaped returns the quotes of the block at b[i] that are not escaped, and the escaped
+// ones after the last of those. Outside of strings, where backslashes do not escape, it may
+// be wrong, but there the backslash itself is a mistake.
 func unescaped(b []byte, i int, block *[blockSize]byte, quotes uint64) (real, later uint64) {
 	real = quotes &^ escaped(backslashes(block), oddBackslashes(b, i))
 	return real, (quotes &^ real) >> bits.Len64(real) << bits.Len64(real)

@@ -10,8 +10,8 @@ func space(b []byte, i int) int {
 }
 
 // someSpace is the slow part of space, apart from it so that space is inlined. White
-// space is mostly one blank, or a line feed and an indentation, which is gone
-// through eight blanks at a time.
+// space is mostly one blank, or a line feed and an indentation, of which it takes
+// eight blanks at a time.
 func someSpace(b []byte, i int) int {
 	const spaces uint64 = 1<<' ' | 1<<'\n' | 1<<'\t' | 1<<'\r'
 	for i < len(b) && b[i] <= ' ' && spaces>>b[i]&1 != 0 {
@@ -27,7 +27,7 @@ func someSpace(b []byte, i int) int {
 
 // skip returns where the value ends that starts at b[i], or -1: what [Cursor.Skip]
 // promises. The offset must not be beyond the end of b. It is fast because it is one loop,
-// with the open brackets as bits in a register. FuzzSkip holds it against encoding/json.
+// with the open brackets as bits in a register. FuzzSkip compares it with encoding/json.
 func skip(b []byte, i int) int {
 	if i == len(b) {
 		return -1
@@ -43,8 +43,8 @@ func skip(b []byte, i int) int {
 
 // skipNested is skip for an object or an array, whose bracket is b[i].
 //
-// The bits that tell which brackets are open are in the local kinds, laid out as
-// nesting.kinds is, and only the outer ones in open: a local can stay in a register.
+// The innermost open brackets are in the local kinds, laid out like nesting.kinds, which open
+// does not use: a local can stay in a register.
 func skipNested(b []byte, i int) int {
 	var open nesting
 	kinds, ok := 2|brace(b[i]), false

@@ -42,10 +42,10 @@ func endFromQuote(b []byte, i int) int {
 	return endOfLongString(b, pastEscaped(b, i+1))
 }
 
-// endOfLongStrings is endOfLongString for a string that has been long so far. Lists
-// are often of one kind, so it goes on past the strings after it as well, as long as
-// the last one was long and only a comma stands before the next. It returns where the
-// last of them ends, or -1.
+// endOfLongStrings is endOfLongString for a string that has been long so far. In a
+// list, the next strings are often long as well. So it goes on past them, as long as the
+// last one was long and there is only a comma before the next. It returns where the last
+// of them ends, or -1.
 //
 // escaped says that b[i] is right after an escaped quote, so that more of these are
 // to be expected in this string and the next.
@@ -85,9 +85,10 @@ func endOfLongString(b []byte, i int) int {
 	return -1
 }
 
-// oddBackslashes reports whether an odd number of backslashes stands right before
-// b[i], so that in a string b[i] is escaped. It stays linear over a whole text, since
-// callers ask it of quotes only, and between two quotes each backslash is counted once.
+// oddBackslashes reports whether there is an odd number of backslashes right before b[i],
+// so that in a string b[i] is escaped. Over a whole text it takes linear time, since callers
+// ask only a few times for each run of backslashes: at its end, and where a block begins in
+// which it ends.
 func oddBackslashes(b []byte, i int) bool {
 	n := i
 	for n > 0 && b[n-1] == '\\' {

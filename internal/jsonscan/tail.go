@@ -2,12 +2,12 @@ package jsonscan
 
 import "math/bits"
 
-// A Tail reads the members of an object from the last one back, and looks at nothing
-// before them. It guesses where a member begins by going back, and then checks the
-// member by going forward as Skip does. So the text from the last member that it has
-// returned is the end of a well-formed object. Only reading the text before that can
-// tell whether the whole is one; if it is, the members are those that a Cursor finds.
-// FuzzTail and TestTail compare the two.
+// A Tail reads the members of an object backwards, from the last one on, and looks at nothing
+// before them. By going back it guesses where a member begins, and then checks the member
+// by going forward as Skip does. So the text from the member that it has returned last is
+// the end of a well-formed object. Only reading the text before that can tell whether the
+// whole is one; if it is, the members are those that a Cursor finds. FuzzTail and TestTail
+// compare the two.
 type Tail struct {
 	data []byte
 	pos  int  // offset of the comma or brace after the member to be read next
@@ -30,8 +30,8 @@ func NewTail(data []byte, window int) Tail {
 	return t
 }
 
-// OK reports whether no mistake has been met. That a member reaches beyond the window is
-// no mistake.
+// OK reports whether no mistake has been met. A member that begins before the window is not a
+// mistake.
 func (t *Tail) OK() bool { return !t.bad }
 
 // Member goes back by one member and returns its name, as it stands between its
@@ -65,8 +65,7 @@ func (t *Tail) Member() (name, value []byte, ok bool) {
 // The methods below return an offset before t.low if they would have to go beyond it,
 // and also if they are given such an offset. So Member checks only the last one.
 
-// spaceBack returns where the white space begins that ends at i, which is i if there is
-// none.
+// spaceBack returns where the white space begins that ends at i: i itself if there is none.
 func (t *Tail) spaceBack(i int) int {
 	for i > t.low && space(t.data[:i], i-1) == i {
 		i--
@@ -130,7 +129,7 @@ func (t *Tail) valueBack(i int) int {
 }
 
 // backInto tells how much deeper the nesting is before a bracket than after it. It is a
-// table since a processor could not predict a branch on which bracket comes next.
+// table, since a branch on which bracket comes next would be hard to predict.
 var backInto = [256]int8{'{': -1, '[': -1, '}': 1, ']': 1}
 
 // nestedBack returns where the object or array begins that ends at i. It goes back by
@@ -158,7 +157,7 @@ func (t *Tail) nestedBack(i int) int {
 		m := marks &^ insides(quotes, inside)
 		if depth >= dense && bits.OnesCount64(m) >= dense {
 			opens, closes, _ := brackets(block)
-			if n := bits.OnesCount64(opens & m); n < depth { // whatever their order, it does not begin here
+			if n := bits.OnesCount64(opens & m); n < depth { // whatever their order, the value does not begin here
 				depth += bits.OnesCount64(closes&m) - n
 				continue
 			}

@@ -20,8 +20,8 @@ func Text(raw, room []byte) []byte {
 // AppendText appends the text that raw, the inside of a JSON string, stands for. A
 // backslash that begins no valid escape is taken literally, together with the byte
 // after it; half a surrogate pair becomes U+FFFD. The text is never longer than raw.
-// Where dst has room for all of raw, what is after the text may be overwritten; so dst
-// must not share memory with raw. FuzzText compares it with encoding/json.
+// It may write anywhere within the capacity of dst, even beyond the result, so dst must
+// not share memory with raw. FuzzText compares it with encoding/json.
 func AppendText(dst, raw []byte) []byte {
 	dst = slices.Grow(dst, len(raw))
 	for {
@@ -47,8 +47,8 @@ func AppendText(dst, raw []byte) []byte {
 	}
 }
 
-// appendToBackslash appends what stands before the first backslash in raw, and returns what is
-// left. Most are near, so it copies the first few words while it looks at them.
+// appendToBackslash appends what comes before the first backslash in raw, and returns the rest.
+// Most backslashes are near, so it copies the first few words while it looks at them.
 func appendToBackslash(dst, raw []byte) (text, rest []byte) {
 	const few = 4 * 8
 	n, i := len(dst), 0
@@ -68,9 +68,9 @@ func appendToBackslash(dst, raw []byte) (text, rest []byte) {
 }
 
 // appendWide appends the characters that the \uXXXX at the start of raw stand for, up
-// to the first that is ASCII or a surrogate, and returns what is left of raw. It is the
-// quick way through texts in other scripts than Latin, which some clients write in
-// nothing but such escapes.
+// to the first that is ASCII or a surrogate, and returns the rest of raw. It is the
+// quick way through texts in scripts other than Latin, which some clients write entirely
+// in such escapes.
 func appendWide(dst, raw []byte) (text, rest []byte) {
 	for len(raw) >= 6 && raw[0] == '\\' && raw[1] == 'u' {
 		r, ok := hex(raw[2], raw[3], raw[4], raw[5])
