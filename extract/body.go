@@ -7,8 +7,8 @@ import (
 )
 
 // Body returns an Extractor of the session ids at the given paths of the JSON body, asked
-// in that order. The Source of a session is "body:" followed by the path, its Confidence
-// Explicit.
+// in that order. The Source of a session is "body:" followed by the path, and its Confidence
+// is Explicit.
 //
 // A path is one of package gjson: member names with dots between them, such as
 // "metadata.thread_id", and more (https://github.com/tidwall/gjson/blob/master/SYNTAX.md):
@@ -61,8 +61,8 @@ func newBodyPath(path string) bodyPath {
 	return p
 }
 
-// in returns the text of the value that p leads to, or nil. early says that the path is
-// asked for before all others.
+// in returns the text of the value that p leads to, or nil. early says that nothing else was
+// asked for before: see memberEarly.
 func (p bodyPath) in(r *Request, early bool) (value []byte) {
 	if len(p.names) == 0 {
 		if p.query == "" || !r.read() {
@@ -99,7 +99,7 @@ func (p bodyPath) in(r *Request, early bool) (value []byte) {
 
 // query returns the text of the value that gjson finds in a JSON value, or nil.
 func query(json []byte, path string) []byte {
-	// gjson works on well-formed text only, and the index has only skimmed this.
+	// gjson needs well-formed text, and the index has only skimmed this.
 	if !gjson.ValidBytes(json) {
 		return nil
 	}
@@ -175,8 +175,8 @@ func (fs fieldIDs) Extract(r *Request) (s Session, ok bool) {
 	return s, ok
 }
 
-// find puts into s the session that the first of the present fields names, which must be some
-// of fs, and reports whether one does. text returns the text of a field.
+// find puts into s the session that the first of the present fields names, and reports whether
+// one does. All of present must be in fs. text returns the text of a field.
 func (fs fieldIDs) find(r *Request, present fieldSet, text func(field) []byte, s *Session) bool {
 	for i := 0; present != 0; i++ {
 		f := &fs[i]
@@ -197,7 +197,7 @@ func (fs fieldIDs) find(r *Request, present fieldSet, text func(field) []byte, s
 	return false
 }
 
-// otherKey reports whether a prompt_cache_key is known to stand for something else than a
+// otherKey reports whether a prompt_cache_key is known to stand for something other than a
 // conversation: those of LibreChat stand for a system prompt, and those of the OpenAI
 // Agents SDK, if it is used without a Session, for a single turn.
 func otherKey(id string) bool {

@@ -64,7 +64,7 @@ func (claudeCode) find(r *Request, s *Session) (ok bool) {
 
 // findWithHeaders is find for a Chain in which Headers comes right after this one, and
 // does the work of both, so that the headers are searched once: claudeHeader is the
-// first in the list of Headers. after has the extractors that come after Headers. If
+// first in the list of Headers. after has the extractors that follow Headers in the Chain. If
 // ClaudeUserID is the first of these, it is left to the Chain to ask that.
 func (claudeCode) findWithHeaders(r *Request, s *Session, after Chain) (ok bool) {
 	named := knownHeaders.find(r, s)
@@ -90,7 +90,7 @@ func (r *Request) plainUserID() []byte {
 	b := r.Body
 	if len(b) > strictSize {
 		if mentionsUserID(b[:window]) || mentionsUserID(b[len(b)-window:]) {
-			// The same place whether the body has been read or not.
+			// Do not use the index: the answer must not depend on how much of the body was read.
 			metadata, _ := memberAtEnds(b, "metadata")
 			return lastMember(metadata, "user_id")
 		}
@@ -100,8 +100,8 @@ func (r *Request) plainUserID() []byte {
 	return nil
 }
 
-// mentionsUserID reports whether user_id occurs in b. It looks for underscores, since other
-// texts have fewer of them than of the letters.
+// mentionsUserID reports whether user_id occurs in b. It searches for the underscore, which is
+// rarer than the letters in other texts.
 func mentionsUserID(b []byte) bool {
 	const before, after = len("user"), len("_id")
 	for at := 0; ; at++ {
@@ -174,7 +174,7 @@ var claudeFields = [...]field{metadataUserIDField, userField}
 // value, or false if Claude Code has not put a usable id there.
 func claudeFrom(r *Request, raw []byte) (s Session, ok bool) {
 	if len(raw) == 0 {
-		return s, false // before there is need to clear the room
+		return s, false // early, since clearing room takes time
 	}
 	var room idRoom
 	user, _ := unquoteIn(raw, &room)
@@ -185,8 +185,8 @@ func claudeFrom(r *Request, raw []byte) (s Session, ok bool) {
 	return r.named(claudeSource, id, Explicit), true
 }
 
-// claudeID returns the session id in a metadata.user_id, and whether it has one of Claude
-// Code's forms. A user_id of such a form may have no usable id: then id is "".
+// claudeID returns the session id in a metadata.user_id, and whether that has one of Claude
+// Code's forms. Even then, there may be no usable id: id is "".
 func claudeID(user []byte) (id string, claude bool) {
 	user = bytes.TrimSpace(user)
 	var session []byte
@@ -215,7 +215,7 @@ func claudeIDInText(user []byte) ([]byte, bool) {
 	if !ok || len(account) > 0 && !isUUID(account) {
 		return nil, false
 	}
-	if !isUUID(session) { // without a session, it is empty or says so
+	if !isUUID(session) { // if there is no session, this is empty or a placeholder
 		return nil, len(session) == 0 || isPlaceholder(string(session))
 	}
 	return session, true

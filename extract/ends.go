@@ -7,39 +7,38 @@ import (
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
-// This file answers for an id without reading all of a large body: its cost is then
-// that of two kilobytes. That is only for what is asked for before anything else;
-// otherwise an id of lower precedence could win by where it stands. How much of a
+// This file finds an id without reading all of a large body: it then costs no more than
+// reading two kilobytes. That is only for what is asked for before anything else;
+// otherwise an id of lower precedence could win because of where it is. How much of a
 // body is read before something in it is believed:
 //
 //   - Up to strictSize bytes, all of it, every value checked (Cursor.Skip).
 //   - Up to wholeSize bytes, all of it, but values that nobody asks for are skimmed
 //     (Cursor.Skim).
 //   - Of a larger one, as little as it takes to find what is asked for first
-//     (memberEarly): the ends, which are the members within window bytes of
-//     the tail or the head; and if it is not there, the members from the start up to
-//     the one that is met. The rest is read when something else is asked for.
+//     (memberEarly): the ends, which are the members within the last or the first window
+//     bytes; and if it is not there, the members from the start up to the one that is
+//     looked for. The rest is read when something else is asked for.
 //
-// If the body is well-formed and no two members have the same name, that gives the
-// answer that reading all of it gives (FuzzEnds compares the two). Of several members of
-// one name, one at the tail counts before one at the head, and the last at either; in
-// between, the first.
+// If the body is well-formed and no two members have the same name, that gives the same
+// answer as reading all of it (FuzzEnds compares the two). Of several members of one name,
+// one at the tail takes precedence over one at the head, and at either the last one counts;
+// in between, the first.
 //
 // Default goes further (conversation, below): of a large body it takes any member that
-// names a conversation, first from the ends and then the first in between, rather
-// than the one that is highest in its order. Where clients send two, they mostly put both
-// at an end.
+// names a conversation, from the ends or else the first in between, rather than the one
+// that is highest in its order. Clients that send two mostly put both at an end.
 //
-// The documentation of the package and of Default has these sizes in words, README.md that
-// of inPassingSize.
+// The documentation of the package and of Default gives these sizes in words, and README.md
+// gives inPassingSize.
 const (
 	strictSize = 4 << 10
 	wholeSize  = 16 << 10
 	window     = 1 << 10
 )
 
-// memberEarly is member for a name that is asked for before anything else. It reads no
-// more of a large body than it must.
+// memberEarly is member for the first thing that is asked for. It reads no more of a large body
+// than it must.
 func (r *Request) memberEarly(name string) []byte {
 	x := &r.index
 	if len(r.Body) <= wholeSize || x.progress.Load() != unfinished {
@@ -67,8 +66,8 @@ func (r *Request) memberEarly(name string) []byte {
 	return value
 }
 
-// memberAtEnds returns the text of the body's member of that name if it stands at an end,
-// and else nil. It returns false if atEnds does. The body must be longer than the window.
+// memberAtEnds returns the text of the body's member of that name if it is at an end, and
+// nil otherwise. It returns false if atEnds does. The body must be longer than the window.
 func memberAtEnds(body []byte, name string) (value []byte, ok bool) {
 	var room nameRoom
 	ok = atEnds(body, func(key []byte) bool { return room.is(key, name) }, func(found []byte, tail bool) (more bool) {
@@ -81,11 +80,11 @@ func memberAtEnds(body []byte, name string) (value []byte, ok bool) {
 	return value, true
 }
 
-// atEnds reads the members at the ends of a body, which must be longer than the window: from
-// the last one at the tail back, and then from the first one at the head on. asked reports
-// whether a member is asked for, given its name as it is written. found is called with the
-// value of each that is, and returns whether to read on. These values are checked, those
-// of others at the head are skimmed.
+// atEnds reads the members at the ends of a body, which must be longer than the window: those
+// at the tail from the last one back, and then those at the head from the first one on. asked
+// reports whether a member is asked for, given its name as written. If it is, found is called
+// with its value, and returns whether to read on. Such values are checked; those of
+// other members at the head are skimmed.
 //
 // atEnds returns false if it has met a mistake: at the tail, or after a value at the head,
 // or a body that does not begin as an object. Then nothing that it has found is to be
@@ -131,8 +130,7 @@ func atEnds(body []byte, asked func(key []byte) bool, found func(value []byte, t
 	}
 }
 
-// ends are the fields of ids (and those around them) that stand at the ends of a large
-// body.
+// ends has the fields of ids (and the objects that they are in) at the ends of a large body.
 type ends struct {
 	present fieldSet
 	texts   [numFields][]byte
@@ -141,7 +139,7 @@ type ends struct {
 // read reads both ends. It returns false if atEnds does.
 func (e *ends) read(body []byte) bool {
 	var f field
-	var last fieldSet // the fields at the tail: those at the head do not count beside them
+	var last fieldSet // the fields at the tail, which count rather than those at the head
 	return atEnds(body, func(key []byte) bool {
 		f = noField.memberAsWritten(key)
 		return idOrOuter.has(f) && !last.has(f)
@@ -175,22 +173,22 @@ func (e *ends) set(f field, text []byte) {
 	}
 }
 
-// conversationFields are the fields that Default looks for by ClaudeUserID and BodyIDs,
-// and those that these are in. Only Explicit ones are among them: others, such as
-// prompt_cache_key, may be the same in all conversations of an application.
+// conversationFields are the fields that conversation looks for, and the objects that they are
+// in. Only Explicit ones are among them: others, such as prompt_cache_key, may be the same
+// in all conversations of an application.
 var conversationFields = (explicitSet | setOfList(claudeFields[:])).andOuter()
 
-// Bounds on the members in between that are looked at and name no conversation after
-// all. No real body has so many.
+// Bounds on the members in between that are looked at but turn out to name no conversation.
+// No real body has so many.
 const (
 	maxTries      = 64
-	maxTriedBytes = 2 * maxRaw // bytes of them
+	maxTriedBytes = 2 * maxRaw // in all of them
 )
 
 // inPassingSize is the size beyond which a body that has no id of any kind at its ends is
-// taken to have none at all: if Trail is to be asked in the end, the walk reads the messages
-// in passing. If there is an id in between after all, that was in vain, and takes a few
-// times as long as to skim them: still not half as long as gjson takes to find the id.
+// assumed to have none at all: if Trail is in the Chain, the walk reads the messages in
+// passing. If there is an id in between after all, that was in vain, and took a few times
+// as long as skimming them, but still less than half as long as gjson takes to find the id.
 const inPassingSize = 64 << 10
 
 // spareTrails lends trails to those who may not need them.
@@ -209,14 +207,14 @@ func (r *Request) conversation(after Chain) (s Session, ok bool) {
 	if r.conversationIn(e.present, func(f field) []byte { return e.texts[f] }, &s) {
 		return s, true
 	}
-	ids := e.present & idSet &^ (1 << userField) // which is an id only in the forms of Claude Code: there is none
+	ids := e.present & idSet &^ (1 << userField) // user is an id only in Claude Code's forms, of which there is none
 	return r.conversationInBetween(len(r.Body) > inPassingSize && ids == 0 && slices.Contains(after, Trail()))
 }
 
 // conversationInBetween goes through the members of the body in order: first those that
-// the index has noted already, and then on with its walk. It gives up after maxTries
-// members, or maxTriedBytes bytes, that name nothing. If likelyNone says so, it reads the messages
-// in passing.
+// the index has noted already, and then those that its walk meets. It gives up after maxTries
+// members, or maxTriedBytes bytes, that name nothing. likelyNone says that there is
+// probably no id: then the walk reads the messages in passing.
 func (r *Request) conversationInBetween(likelyNone bool) (s Session, ok bool) {
 	x := &r.index
 	x.reading.Lock()

@@ -44,7 +44,7 @@ type Session struct {
 	// all headers, and at the body.
 	Class Class
 
-	incomplete bool // Parent, and a Class that comes with it, are left to Request.Complete
+	incomplete bool // Parent, and a Class that follows from it, are left to Request.Complete
 
 	// Thread names a line of work of its own within the session, such as a
 	// sub-agent: it has the session's identity, but another prompt. Empty
@@ -135,7 +135,7 @@ func (f ExtractorFunc) Extract(r *Request) (Session, bool) { return f(r) }
 //
 // Built-in neighbours share work, which makes two exceptions to the order. If
 // [BodyIDs] comes right after [ClaudeUserID], the members of a large body that name a
-// conversation count by where they stand: see [Default]. And if [Headers] comes right
+// conversation count by where they are: see [Default]. And if [Headers] comes right
 // after [ClaudeCode], Claude Code's header takes precedence over all others only in its
 // canonical form; in other spellings it comes after all listed headers in canonical
 // form.
@@ -149,14 +149,14 @@ func (c Chain) Extract(r *Request) (s Session, ok bool) {
 }
 
 // Find is a faster Extract, which a Selector uses. It fills in s rather than returning a
-// copy, since copying a Session takes as long as looking up a header. And it leaves to
-// [Request.Complete] what few callers ask for, where a header names the session: who
-// started it (Parent), and the Class Subagent if only that tells. If no extractor finds a
+// copy, since copying a Session takes as long as looking up a header. And if a header names
+// the session, it leaves to [Request.Complete] what few callers ask for: who started it
+// (Parent), and the Class Subagent if only Parent shows that. If no extractor finds a
 // session, s is the zero Session.
 func (c Chain) Find(r *Request, s *Session) (ok bool) {
 	*s = Session{}
 	for i := 0; i < len(c); i++ {
-		// The built-in extractors that most requests end at fill in s itself, and some
+		// The built-in extractors that decide most requests fill in s themselves, and some
 		// do the work of those after them as well: see the comment on Chain.
 		switch e := c[i].(type) {
 		case claudeCode:
@@ -174,9 +174,9 @@ func (c Chain) Find(r *Request, s *Session) (ok bool) {
 			ok = e.Find(r, s)
 		default:
 			found, named := e.Extract(r)
-			if ok = named && found.ID != ""; ok { // some forget to look
+			if ok = named && found.ID != ""; ok { // some do not check for an empty id
 				*s = found
-				if s.Class == Turn { // or not known to the extractor
+				if s.Class == Turn { // or the extractor has not set it
 					s.Class = r.outerClass()
 				}
 			}

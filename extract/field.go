@@ -6,13 +6,13 @@ import (
 )
 
 // A field is a member of the body, or of one of the objects in it, that the built-in
-// extractors ask for. A new one needs a list that says what it is for, such as bodyIDs or
-// messageFields.
+// extractors ask for. A new one has to be on a list that says what it is for, such as bodyIDs
+// or messageFields, or among those that are asked for by themselves.
 type field uint8
 
-const noField field = 0 // no member that is asked for; as the outer one, the body itself
+const noField field = 0 // any other member; as the object that a member is in, the body itself
 
-const numFields = 64 // no more, noField included, fit into a fieldSet
+const numFields = 64 // as many as a fieldSet has room for, noField included
 
 // A fieldSet has one bit for each of some fields.
 type fieldSet uint64
@@ -20,7 +20,7 @@ type fieldSet uint64
 // has reports whether f is in the set.
 func (s fieldSet) has(f field) bool { return s>>f&1 != 0 }
 
-// fields says where all fields are, once the variables of the package are initialized.
+// fields has all fields, once the variables of the package are initialized.
 var fields struct {
 	last    field
 	insides [numFields]fieldSet     // of each field, those that are members of it if it is an object
@@ -34,19 +34,20 @@ type memberTable [128]struct {
 	field field
 }
 
-// nameHash returns a place in a memberTable for a name, which is not empty. It is chosen so
-// that there is none at the places of model, max_tokens and most that bodies have beside fields.
+// nameHash returns the place in a memberTable for a name, which must not be empty. It is chosen so
+// that no field is at the places of model, max_tokens and most other members that bodies have.
 func nameHash[S string | []byte](name S) uint8 {
 	return name[0] ^ name[len(name)-1]<<1 ^ uint8(len(name))<<3
 }
 
 const maxName = len("previous_interaction_id") // the longest
 
-// newField returns the field of that path: a name, or that of an object and one in it, but no
-// deeper (inside and those who call it go down one level). It makes one if there is none. Other
-// names in the same object may share it, if their order of precedence does not matter: then the
-// last of them in a body counts. (They must come with the first call for the path.) What is
-// asked for only where hardly any request comes needs no field: see Request.member.
+// newField returns the field of a path: the name of a member of the body, or the names of an
+// object in the body and of a member of that, with a dot in between. (No deeper: inside and
+// those who call it go down one level.) It makes the field if there is none. Other names in the
+// same object may share it if their order of precedence does not matter: then the last of them
+// in a body counts. (They must be given in the first call for the path.) A member that hardly
+// any request is asked for needs no field: see Request.member.
 func newField(path string, others ...string) (f field) {
 	outer, name := noField, path
 	if object, inner, ok := strings.Cut(path, "."); ok {
@@ -98,9 +99,9 @@ var (
 // inside returns the fields that are members of f.
 func (f field) inside() fieldSet { return fields.insides[f] }
 
-// Where the parts of a prompt may stand in a body. All tools and system prompts that are
-// there belong to it, in this order. Of the messages only one list counts:
-// the first in which those who ask find what they look for (see Request.list).
+// Where the parts of a prompt may be in a body. All tools and system prompts that are there
+// belong to it, in this order. Of the messages only one list counts: the first in which those
+// who ask find what they look for (see Request.list).
 var (
 	toolFields   = []field{toolsField, newField("toolConfig"), newField("functions"), newField("request.tools")}
 	systemFields = []field{
@@ -115,7 +116,8 @@ var (
 var (
 	messageSet = setOfList(messageFields)
 
-	// idSet are the fields of all ids: of conversations, of state on the server and of users.
+	// idSet has the fields of all ids: of conversations, of state on the server and of users.
+	// idOrOuter has the objects that they are in as well.
 	idSet     = setOfList(pointerFields) | bodyIDSet | setOfList(claudeFields[:])
 	idOrOuter = idSet.andOuter()
 )
@@ -138,7 +140,7 @@ func (s fieldSet) andOuter() fieldSet {
 	return all
 }
 
-// memberAsWritten is member for a name as it is written, with or without escapes.
+// memberAsWritten is member for a name as written, with or without escapes.
 func (f field) memberAsWritten(name []byte) field {
 	if m := f.member(name); m != noField || bytes.IndexByte(name, '\\') < 0 {
 		return m
@@ -147,8 +149,8 @@ func (f field) memberAsWritten(name []byte) field {
 	return f.member(room.read(name))
 }
 
-// member returns the field that a member of that name is, in the body if f is noField,
-// and else in the object f; or noField if it is none.
+// member returns the field of the member of that name, in the body if f is noField and otherwise
+// in the object f; or noField if it has none.
 func (f field) member(name []byte) field {
 	table := fields.members[f]
 	if table == nil || len(name) == 0 {

@@ -9,8 +9,8 @@ import (
 
 // Header returns an Extractor of the session ids in the HTTP headers of the given names,
 // asked in that order. The Source of a session is the name of the header in lower case,
-// with hyphens for underscores ("claude-code" for X-Claude-Code-Session-Id), its
-// Confidence Explicit.
+// with hyphens for underscores ("claude-code" for X-Claude-Code-Session-Id), and its
+// Confidence is Explicit.
 //
 // Names, which are ASCII, are matched without regard to case, even in a map that was not
 // filled in by net/http; one in canonical form takes precedence over all others. A header
@@ -109,8 +109,8 @@ var (
 		"oai":       true, // a browser's visit to ChatGPT
 	}
 
-	// otherSessions are words that, anywhere in its name, make a header name another session
-	// than the one at hand.
+	// otherSessions are words that, anywhere in a header's name, say that it names another
+	// session.
 	otherSessions = map[string]bool{"parent": true, "previous": true, "forked": true}
 )
 
@@ -118,7 +118,7 @@ var (
 // it with one that asks for one name after the other.
 type headers struct {
 	names []headerName
-	known bool // it is Headers: those of other vendors count as well, and codexThread
+	known bool // this is Headers: other vendors' headers count as well, and so does codexThread
 
 	filter   nameFilter           // of all names that may count
 	byLength [maxLength + 1][]int // indexes into names, by the length of the name
@@ -127,12 +127,11 @@ type headers struct {
 // A headerName is a name in canonical form and the Source of sessions that it names.
 type headerName struct{ canonical, source string }
 
-// maxLookups is how many of the names are looked up in the map, before search goes through
-// all headers of the request for the others: a lookup costs as much as one or two steps
-// of that.
+// maxLookups is how many of the names are looked up in the map before search goes through
+// all headers of the request: a lookup costs as much as one or two steps of that.
 const maxLookups = 2
 
-// newHeaders returns the Extractor of some headers; known says that it is that of Headers.
+// newHeaders returns the Extractor of some headers; known says that it is for Headers.
 func newHeaders(names []string, known bool) *headers {
 	hs := &headers{known: known, filter: newNameFilter(names...)}
 	for i, n := range names {
@@ -155,9 +154,9 @@ func newHeaders(names []string, known bool) *headers {
 	return hs
 }
 
-// A nameFilter tells quickly that most headers are not on a list of names. For each
-// length it has one bit for each letter in which a name of that length ends, whatever
-// its case. Names longer than maxLength count as that long.
+// A nameFilter quickly rules out most headers that are not on a list of names. For each
+// length it has a set of the letters, in either case, in which the names of that length end.
+// Names longer than maxLength count as that long.
 type nameFilter [maxLength + 1]uint32
 
 const maxLength = 63
@@ -246,7 +245,7 @@ func (hs *headers) search(r *Request) (source, id string) {
 			continue
 		}
 		classy = classy || classHeaders.has(key)
-		if hs.filter.has(key) { // most headers end here
+		if hs.filter.has(key) { // false for most headers
 			rank, source := hs.rank(key, vendors <= maxVendors)
 			if rank >= hs.vendorRank() {
 				vendors++
@@ -259,7 +258,7 @@ func (hs *headers) search(r *Request) (source, id string) {
 	if !classy {
 		r.noClassHeader.Store(true)
 	}
-	if vendors > maxVendors { // those that were found depend on the map's order
+	if vendors > maxVendors { // which of them were found depends on the map's order
 		found = slices.DeleteFunc(found, func(h candidate) bool { return h.rank >= hs.vendorRank() })
 	}
 	slices.SortFunc(found, func(a, b candidate) int {
@@ -283,8 +282,7 @@ func (hs *headers) search(r *Request) (source, id string) {
 }
 
 // rank returns the rank of a header and the source of its sessions. The source is empty if
-// the header names no session, or if it is not on the list and vendors says that no others
-// are wanted.
+// the header names no session. vendors says whether headers that are not on the list count.
 func (hs *headers) rank(key string, vendors bool) (int, string) {
 	alike := hs.byLength[min(len(key), maxLength)]
 	for _, i := range alike {
@@ -318,12 +316,11 @@ const maxVendors = 32
 // newHeaders relies on all of them ending in the same letter.
 var vendorSuffixes = [...]string{"-session-id", "-conversation-id", "-chat-id", "-thread-id"}
 
-// vendorSession returns the source of the sessions that a header names, which is empty if its
-// name is not that of a session, and its rank among others: the index of the vendorSuffix that
-// it ends in, after all of those with X- in front if it has none; -1 if it ends in none. It is
-// a session's if some letters, digits and hyphens stand before the suffix, none of which are
-// words that say otherwise (notSessions, otherSessions), and if it is no longer than fits into
-// a log.
+// vendorSession returns the source of the sessions that a header of a vendor names, and its
+// rank among those headers: by the suffix that it ends in, those with X- before those without.
+// The rank is -1 if the name has no such suffix or is too long for a log. The source is empty
+// unless there are letters or digits before the suffix, nothing else but hyphens, and no words
+// that make it the name of something else (notSessions, otherSessions).
 func vendorSession(key string) (rank int, source string) {
 	const longest = 64
 	if len(key) > longest {
@@ -403,7 +400,7 @@ func (r *Request) values(name string) []string {
 	return values
 }
 
-// commonID returns the id that a header with these values holds, or "" if there are none,
+// commonID returns the id that a header with these values holds, or "" if there are no values,
 // if they differ or if they are no id. It is small enough to be inlined, since most
 // headers that are looked for are missing.
 func commonID(values []string) string {
@@ -413,7 +410,7 @@ func commonID(values []string) string {
 	return commonIDOfSome(values)
 }
 
-// commonIDOfSome is commonID if there are values.
+// commonIDOfSome is commonID for at least one value.
 func commonIDOfSome(values []string) string {
 	if !alike(values) {
 		return ""
@@ -433,8 +430,8 @@ func alike(values []string) bool {
 }
 
 // Metadata returns an Extractor of the session id under exactly the given key of
-// Request.Metadata. Its Source is "metadata:" followed by the key, its Confidence
-// Explicit. A value that is no [ID], such as "0", names no session.
+// Request.Metadata. Its Source is "metadata:" followed by the key, and its Confidence is
+// Explicit. A value that is not an [ID], such as "0", names no session.
 func Metadata(key string) Extractor {
 	source := "metadata:" + key
 	return ExtractorFunc(func(r *Request) (Session, bool) {

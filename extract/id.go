@@ -13,8 +13,8 @@ import (
 // maxID is the length in bytes of the longest session id.
 const maxID = 256
 
-// maxRaw is the length of the longest string, as it is written, that is looked at for an
-// id. It is larger than maxID since an old metadata.user_id has more in it than the id.
+// maxRaw is the length of the longest string, as written in JSON, that is looked at for an
+// id. It is larger than maxID since a metadata.user_id may have more in it than the id.
 const maxRaw = 16 << 10
 
 // ID returns s as a session id, and whether it is fit to be one. Surrounding white space
@@ -32,7 +32,7 @@ func ID(s string) (string, bool) {
 	return anyID(s)
 }
 
-// plainID is a quick test that most ids pass: if it is true, s is an id as it stands unless
+// plainID is a quick test that most ids pass: if it is true, s is an id as it is, unless
 // isPlaceholder says otherwise. s must not be empty. It is true if s is visible ASCII
 // without braces, '|' and '~', is not all zeros and hyphens and, if it is as long as a
 // uuid, has no capital letters. FuzzIDTheShortWay compares it with anyID.
@@ -82,7 +82,7 @@ func anyID(s string) (string, bool) {
 }
 
 // printable reports whether s is valid UTF-8 with nothing in it but printable characters,
-// none of which is broken: ids that differ only in broken ones would be one.
+// without U+FFFD: ids that differ only in broken characters would be one.
 func printable(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }) < 0
 }
@@ -103,7 +103,7 @@ func zeros(s string) bool { return strings.Trim(s, "0-") == "" }
 // isPlaceholder reports whether s is one of the placeholders, in any case.
 func isPlaceholder(s string) bool {
 	return slices.ContainsFunc(placeholders, func(p string) bool {
-		return len(p) == len(s) && strings.EqualFold(p, s) // their letters fold to no longer ones
+		return len(p) == len(s) && strings.EqualFold(p, s) // no letter in them folds to one of another length
 	})
 }
 
@@ -129,14 +129,14 @@ func isUUID[S string | []byte](s S) bool {
 }
 
 // unquote returns the string that raw, the text of a JSON value, stands for. It returns false
-// if the value is no string, or longer than maxRaw.
+// if the value is not a string, or is longer than maxRaw.
 func unquote(raw []byte) (string, bool) {
 	var room idRoom
 	s, ok := unquoteIn(raw, &room)
 	return string(s), ok
 }
 
-// idRoom is room to undo the escapes in a text. It is large enough for most texts that are
+// idRoom is a buffer to undo the escapes in a text. It is large enough for most texts that are
 // looked at for ids.
 type idRoom [512]byte
 
@@ -149,8 +149,8 @@ func unquoteIn(raw []byte, room *idRoom) ([]byte, bool) {
 	return jsonscan.Text(raw[1:len(raw)-1], room[:]), true
 }
 
-// jsonID returns the id in raw, the text of a JSON value. Only strings are
-// ids: a number, true or a list is a mistake that many clients would share.
+// jsonID returns the id in raw, the text of a JSON value. Only strings are ids: a number or
+// true would be the same for many clients, by mistake.
 func jsonID(raw []byte) (string, bool) {
 	var room idRoom
 	s, ok := unquoteIn(raw, &room)

@@ -14,15 +14,15 @@ import (
 // that this package knows (field.go), or for members by their names. Two readers answer.
 //
 //   - The index (this file) walks through the body once, forward, and notes where its
-//     members are. Its answer is the right one. It is fast because values that nobody
+//     members are. Its answer is the reference. It is fast because values that nobody
 //     asks for are skimmed, 64 bytes at a time, and hardly anything is copied or allocated.
-//   - The ends (ends.go) save most of the walk in large bodies: what is asked for before
-//     anything else is looked for within the first and the last kilobyte and, if it is not
-//     there, by a walk that stops where it is met.
+//   - The ends (ends.go) save most of the walk in large bodies: the member that is asked for
+//     first is looked for within the first and the last kilobyte and, if it is not there, by a
+//     walk that stops once it has met it.
 //
 // If the messages of a large body are needed before anybody has read it, or are likely to be,
 // the walk reads them in passing, into a trail (trail.go) or a prompt (boundary.go), so that
-// they are not gone over twice. If only an id is needed, it skims them.
+// they are read only once. If only an id is needed, the walk skims them.
 //
 // What holds them to it: FuzzBodyIDs and TestBodyIDsLikeTheReference compare the index
 // with the plain reader in reference_test.go; FuzzEnds, TestIDsAtTheEndsOfLargeBodies and
@@ -34,25 +34,25 @@ import (
 // one walk, which may stop on the way and go on from there later. Of several members of
 // one name the last counts, as it does for the parsers of most upstreams.
 //
-// Whoever holds reading may read and change an index. Others may read it once progress
-// is good or bad, for then nobody changes it any more (except trailInPassing). The methods of
+// Whoever holds the lock reading may read and change an index. Others may read it once progress
+// is good or bad, since nobody changes it from then on (except trailInPassing). The methods of
 // index check neither: that is up to their callers.
 //
-// It is part of every Request, even of those whose headers decide, so it is small:
-// offsets, and room for as many as real bodies have.
+// It is part of every Request, even if headers decide, so it is small: it has offsets, and
+// room for as many as real bodies have.
 type index struct {
 	progress atomic.Uint32 // unfinished, good or bad
 	reading  sync.Mutex    // guards all that follows until progress is good or bad
 
-	pos     uint32        // the offset that the walk has come to, 0 if it has not begun
+	pos     uint32        // the offset that the walk has reached, 0 if it has not begun
 	present fieldSet      // the fields that the body has, as far as the walk has come
-	known   []knownMember // one for each field that is present, or was until its outer one came again
+	known   []knownMember // one for each field that is present, or was until its object came again
 
-	// others has one offset for each member of the body that is no field: the end of
-	// what stands before the member, which is the opening brace or another member. It
-	// serves those who ask by name, as Body does for any and Pins for store. If there are
-	// more than maxOthers, as in no real body, it is nil and tooManyOthers is true: then only
-	// Body finds such a member, and walks through the body again for each path.
+	// others has one offset for each member of the body that is not a field: where the
+	// opening brace or the member before it ends. It serves those who ask by name, as
+	// Body does for any and Pins for store. If there are more than maxOthers, as in no
+	// real body, it is nil and tooManyOthers is true: then only Body finds such a member,
+	// by walking through the body again for each path.
 	others        []uint32
 	tooManyOthers bool
 
@@ -77,20 +77,20 @@ type knownMember struct {
 
 const maxOthers = 64
 
-// maxMembers bounds the members that a walk reads, and the ends of the objects that they are
-// in. No request has so many; a body with more counts as malformed, so that no work is
-// wasted on the rest of it.
+// maxMembers bounds the members that a walk reads, where the end of each object that it enters
+// counts as one. No request has so many; a body with more counts as malformed, so that no work
+// is wasted on the rest of it.
 const maxMembers = 1 << 15
 
-// maxObjectMembers bounds the members of an object that lastMember looks at, since it goes through some
-// objects once for each name. None has so many.
+// maxObjectMembers bounds the members of an object that lastMember looks at, since it goes
+// through some objects once for each name. No real object has so many.
 const maxObjectMembers = 1 << 12
 
 // Progress of an index.
 const (
 	unfinished = iota
 	good       // the body was read to its end and is one JSON object
-	bad        // it is not, or was given up
+	bad        // it is not, or reading it was given up
 )
 
 // read reads the body to its end, if nobody has, and reports whether it is one
@@ -122,9 +122,9 @@ func (r *Request) readWithTrail() bool {
 	return r.read()
 }
 
-// promptInPassing reads the body and, in passing, its messages into a prompt. It returns nil
-// if somebody has begun to read the body before, or if the prompt is not the one that
-// reading the messages by themselves would give.
+// promptInPassing reads a large body and, in passing, its messages into a prompt. It returns nil
+// if the body is small, if somebody has begun to read it before, or if the prompt is not the
+// one that reading the messages by themselves would give.
 func (r *Request) promptInPassing() *prompt {
 	x := &r.index
 	x.reading.Lock()
@@ -166,8 +166,8 @@ func (x *index) value(body []byte, f field) []byte {
 	return nil
 }
 
-// next returns the first of the fields, in the order of the text, that begins at or
-// after the offset at, as far as the walk has come, or nil.
+// next returns the first of the given fields, in the order of the text, whose value begins at
+// the offset at or later, as far as the walk has come, or nil.
 func (x *index) next(fields fieldSet, at uint32) (first *knownMember) {
 	for i := range x.known {
 		k := &x.known[i]
@@ -199,21 +199,21 @@ func (x *index) member(body []byte, name string) []byte {
 }
 
 // A stop reports whether a walk is to stop after a member of the body, given its
-// field or noField, and its name as it is written.
+// field or noField, and its name as written.
 type stop func(f field, written []byte) bool
 
-// A reader reads the messages, which come next, and returns the Cursor after them.
+// A reader reads the messages, which come next at c, and returns the Cursor after them.
 type reader func(c jsonscan.Cursor) jsonscan.Cursor
 
-// reader returns one that reads the messages into t.
+// reader returns a reader of the messages into t.
 func (t *trail) reader() reader {
 	return func(c jsonscan.Cursor) jsonscan.Cursor { t.messages(&c); return c }
 }
 
-// readOn goes on with the walk, if it is unfinished: to the end of the body or, if until
-// is not nil, past the next member at which it is to stop. The caller holds x.reading.
+// readOn continues the walk, if it is unfinished: to the end of the body or, if until is
+// not nil, past the next member for which until returns true. The caller holds x.reading.
 //
-// With a reader, the messages are read by that in passing, and readOn reports whether the
+// If messages is not nil, it reads the messages in passing, and readOn reports whether the
 // result is what reading the messages by themselves would give.
 func (x *index) readOn(body []byte, until stop, messages reader) (inPassing bool) {
 	if x.progress.Load() != unfinished {
@@ -243,19 +243,19 @@ func (x *index) readOn(body []byte, until stop, messages reader) (inPassing bool
 
 // A walk reads members into an index, from where the last walk has stopped.
 //
-// It may read the messages in passing, before it knows whether they are those that count. What
-// was read is of use only if hasReadTheMessages is true at the end. Of several lists of messages
+// It may read the messages in passing, before it knows whether they are those that count. The
+// result is of use only if hasReadTheMessages is true at the end. Of several lists of messages
 // only the first is read, since it is of use only if there is no other.
 type walk struct {
 	*index
 	c       jsonscan.Cursor
 	base    int  // the offset in the body at which the text of c begins
-	strict  bool // read to the letter: skip rather than skim
-	stopped bool // past the member at which it was to stop
+	strict  bool // check everything: skip rather than skim
+	stopped bool // it has passed the member at which it was to stop
 
-	lists    int   // how many lists of messages were to be read (the first was)
+	lists    int   // how many lists of messages there were for the reader, of which it has read the first
 	lastList field // where the last of them was
-	unread   bool  // there were other messages, which were not to be read
+	unread   bool  // there were other messages, not for the reader
 }
 
 // hasReadTheMessages reports whether the messages that the walk has read are all that the
@@ -264,13 +264,13 @@ func (w *walk) hasReadTheMessages() bool {
 	return !w.unread && w.lists == 1 && w.present.has(w.lastList)
 }
 
-// pos returns the offset in the body that the walk has come to.
+// pos returns the offset in the body that the walk has reached.
 func (w *walk) pos() int { return w.base + w.c.Pos() }
 
-// members reads the members of the body, if in is noField, or of the object in that field:
-// to its end or, of the body, past the next member at which the walk is to stop.
-// The Cursor must be inside the object. (The functions are parameters since as fields of w
-// they would be allocated on the heap.)
+// members reads the members of the body, if in is noField, or of the object in the field in:
+// to its end or, in the body, past the next member for which until returns true. The
+// Cursor must be inside the object. (The functions are parameters since as fields of w they
+// would be allocated on the heap.)
 func (w *walk) members(in field, until stop, messages reader) {
 	c := &w.c
 	for !w.stopped && w.count() {
@@ -307,15 +307,15 @@ func (w *walk) count() bool {
 	return w.counted <= maxMembers
 }
 
-// readInside reads the value of a field if there is more to do than to pass over it: other
-// fields are inside, or messages that are to be read. It reports whether it has read it.
+// readInside reads the value of a field if it has to be entered: there may be other fields
+// inside, or it has messages for the reader. It reports whether it has read the value.
 func (w *walk) readInside(f field, messages reader) bool {
 	inside := f.inside()
 	w.present &^= inside
 	switch {
 	case inside != 0 && w.c.Object():
 		w.members(f, nil, messages)
-		w.unread = w.unread || f == inputField && w.present&inside&messageSet == 0 // then the object is itself a message
+		w.unread = w.unread || f == inputField && w.present&inside&messageSet == 0 // without messages in it, the object is itself one
 	case messageSet.has(f) && messages != nil:
 		w.lastList = f
 		if w.lists++; w.lists > 1 {
@@ -342,8 +342,7 @@ func (x *index) note(f field, from, to int) {
 	x.known = append(x.known, m)
 }
 
-// noteOther notes a member of the body that is no field, by the end of what stands before
-// it.
+// noteOther notes a member of the body that is not a field, by where the text before it ends.
 func (x *index) noteOther(at int) {
 	switch {
 	case x.tooManyOthers:
@@ -354,16 +353,16 @@ func (x *index) noteOther(at int) {
 	}
 }
 
-// nameRoom is room to undo the escapes in the name of a member. It is large enough for
+// nameRoom is a buffer to undo the escapes in the name of a member. It is large enough for
 // all names that are known, even if each letter is written as an escape.
 type nameRoom [escapeLen * maxName]byte
 
 // escapeLen is the length of the longest escape of one letter.
 const escapeLen = len(`\u0061`)
 
-// read returns a name without its escapes. To save time and memory, two kinds of names
-// are returned as they are written, since no known name is among them: those too long
-// for the room, and those too short to be an escape and one more letter.
+// read returns a name without its escapes. To save time and memory, two kinds of names are
+// returned as written, since none of them is a known name: those too long for the room, and
+// those too short to be an escape and one more letter.
 func (room *nameRoom) read(written []byte) []byte {
 	if len(written) <= escapeLen || len(written) > len(room) {
 		return written
@@ -371,7 +370,8 @@ func (room *nameRoom) read(written []byte) []byte {
 	return jsonscan.Text(written, room[:])
 }
 
-// is reports whether a name, given as it is written, is name. Escapes only make it longer.
+// is reports whether written, the name of a member as written, is name. Escapes only make it
+// longer.
 func (room *nameRoom) is(written []byte, name string) bool {
 	if len(written) <= len(name) {
 		return string(written) == name
@@ -380,8 +380,8 @@ func (room *nameRoom) is(written []byte, name string) bool {
 }
 
 // lastMember returns the text of the last member of that name in a JSON object, or nil if
-// there is none. Values are skimmed. A malformed object is read up to the mistake. What is no
-// object has no members, and neither has one of maxObjectMembers or more.
+// there is none. Values are skimmed. A malformed object is read up to the mistake. A value
+// that is not an object has no members, and nor has an object of maxObjectMembers or more.
 func lastMember(object []byte, name string) (value []byte) {
 	c := jsonscan.New(object)
 	if !c.Object() {

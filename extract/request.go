@@ -26,7 +26,7 @@ type Request struct {
 	// Header holds the HTTP headers. Those that name a session, describe it or hold a
 	// credential are found whatever the case of their names, so a map that was not filled
 	// in by net/http will do. A name in canonical form takes precedence over other
-	// spellings of it. Do not mix: if Content-Type, the header of the session or a
+	// spellings of it. Do not mix them: if Content-Type, the header of the session or a
 	// credential is in canonical form, all names must be.
 	Header http.Header
 
@@ -121,9 +121,9 @@ func FromHTTP(r *http.Request, limit int64) (*Request, error) {
 	return req, nil
 }
 
-// readUpTo reads r to its end, but no more than limit+1 bytes: with so many, r is too
-// long. The announced size is only a first guess of up to 1 MB at how much room it
-// takes, and there is never room for more than limit+1 bytes.
+// readUpTo reads r to its end, but no more than limit+1 bytes: if there are so many, r is
+// too long. The announced size, up to 1 MB, is only a first guess at how much memory to
+// allocate, which is never more than limit+1 bytes.
 func readUpTo(r io.Reader, limit, size int64) ([]byte, error) {
 	data := make([]byte, 0, min(max(size, 511), limit, 1<<20)+1)
 	for int64(len(data)) <= limit {
@@ -162,8 +162,8 @@ func decode(h http.Header, data []byte, limit int64) []byte {
 	return nil
 }
 
-// A replay is the body that FromHTTP leaves behind: it reads what was read and what is
-// left, and closes the original.
+// A replay is the body that FromHTTP leaves behind: it reads what was read already and then
+// what is left, and closes the original.
 type replay struct {
 	io.Reader
 	io.Closer

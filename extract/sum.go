@@ -8,14 +8,14 @@ import (
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
-// A sum is a running digest over a sequence of digests; the zero sum is that of none. It has
-// 128 bits, so that two conversations do not meet by chance. It is not keyed: a Selector keys
-// what it stores.
+// A sum is a running digest over a sequence of digests, zero if there are none. It has 128
+// bits, so that two conversations do not have the same by chance. It is not keyed: a Selector
+// keys what it stores.
 type sum [2]uint64
 
 // Each kind of digest has a salt, so that one is never taken for another: a text cannot
-// imitate an image, nor the end of a list an element of it. Another order of the salts makes
-// other digests, and so makes a release forget the conversations of the one before.
+// imitate an image, nor the end of a list an element of it. Do not reorder them: other salts
+// make other digests, so processes of two releases would not agree (see Opening).
 const (
 	textSalt     = iota + 1 // a text
 	binarySalt              // content that is no text, such as an image
@@ -45,7 +45,7 @@ func (s sum) add(salt, h uint64) sum {
 	return sum{lo, xxhash.Sum64(b[:])}
 }
 
-// plus returns the digest over s and o in either order.
+// plus returns the digest over s and o, whatever their order.
 func (s sum) plus(o sum) sum { return sum{s[0] + o[0], s[1] + o[1]} }
 
 // join returns the digest over s and then o.
@@ -61,7 +61,7 @@ func (s sum) join(salt uint64, o sum) sum {
 	return sum{lo, xxhash.Sum64(b[:])}
 }
 
-// textSum returns the digest of a text, given as it stands between its quotes. However the
+// textSum returns the digest of a text, given as written between its quotes. However the
 // text is escaped, the digest is the same.
 func textSum(raw []byte) (h uint64) {
 	withPlain(raw, func(text []byte, _ bool) { h = xxhash.Sum64(text) })
@@ -70,8 +70,8 @@ func textSum(raw []byte) (h uint64) {
 
 // value reads the next value and returns its digest. Neither the order of members, nor white
 // space, nor the way to escape makes a difference, nor do the markers of caches. Every
-// element and member counts as an item; if there are too many, the digest is of no use, and
-// the trail leads nowhere.
+// element and member counts as an item; if there are too many, the digest is of no use, but
+// then the request has no trail anyway.
 func (t *trail) value(c *jsonscan.Cursor) uint64 {
 	switch c.Kind() {
 	case '"':
@@ -104,8 +104,8 @@ func (t *trail) value(c *jsonscan.Cursor) uint64 {
 }
 
 // cacheMarker reports whether a member of that name marks where an upstream is to cache the
-// prompt. Clients move these markers from turn to turn. All begin alike, as mentionsMarker
-// takes them to, but OpenAI's, which stands on blocks of content only.
+// prompt. Clients move these markers from turn to turn. All but OpenAI's begin with "cac", which
+// mentionsMarker relies on; OpenAI's occurs only in blocks of content.
 func cacheMarker(name []byte) bool {
 	switch string(name) {
 	case "cache_control", "cachePoint", "cache_point", "prompt_cache_breakpoint":

@@ -9,15 +9,15 @@ import (
 // and Kilo Code.
 const parentHeader = "X-Parent-Session-Id"
 
-// named returns the session of that source and id, which come from the body or from
-// elsewhere than a header, with all that method, path and headers say about it.
+// named returns the session of that source and id, which do not come from a header, with all
+// that method, path and headers say about it.
 func (r *Request) named(source, id string, c Confidence) (s Session) {
 	r.name(&s, source, id, c)
 	return s
 }
 
-// name is like named, but fills in a Session that the caller has. Fields that it has
-// nothing to say about stay as they are.
+// name is like named, but fills in a Session that the caller has. Fields that it does not set
+// stay as they are.
 func (r *Request) name(s *Session, source, id string, c Confidence) {
 	r.checkSpelling()
 	r.nameByHeader(s, source, id, c)
@@ -27,9 +27,9 @@ func (r *Request) name(s *Session, source, id string, c Confidence) {
 	}
 }
 
-// nameByHeader is name for an id that comes from a header. To save time it looks only at
-// headers of the client that sends this one, does not call checkSpelling, and leaves to Complete
-// what Complete looks up.
+// nameByHeader is name for an id that comes from a header. To save time it looks only at other
+// headers of the client that sends this one, does not call checkSpelling, and leaves some
+// headers to Complete.
 func (r *Request) nameByHeader(s *Session, source, id string, c Confidence) {
 	s.Source, s.ID, s.Confidence, s.incomplete = source, id, c, true
 	s.Class = r.pathClass()
@@ -64,7 +64,7 @@ func (r *Request) nameByHeader(s *Session, source, id string, c Confidence) {
 	}
 }
 
-// Complete looks up in r what [Chain.Find] has left out of s. If s lacks nothing, it does
+// Complete looks up in r what [Chain.Find] has left out of s. If nothing was left out, it does
 // nothing.
 func (r *Request) Complete(s *Session) {
 	if !s.incomplete {
@@ -94,9 +94,9 @@ func (r *Request) Complete(s *Session) {
 	}
 }
 
-// nameByMetadata adds to a session of Codex what the body's client_metadata says about
-// it, given the text of that. Codex sends the same in headers, but proxies drop these. See
-// its responses_metadata.rs.
+// nameByMetadata adds to a session of Codex what metadata, the body's client_metadata, says
+// about it. Codex sends the same in headers, but proxies drop these. See its
+// responses_metadata.rs.
 func (s *Session) nameByMetadata(metadata []byte) {
 	if s.Thread == "" {
 		if s.Thread, _ = jsonID(lastMember(metadata, "thread_id")); s.Thread == "" {
@@ -112,7 +112,7 @@ func (s *Session) nameByMetadata(metadata []byte) {
 	s.setForkParent(turn)
 }
 
-// turnMetadata returns what Codex says of the turn in a header, a JSON object, or "".
+// turnMetadata returns what Codex says about the turn in a header, a JSON object, or "".
 func (r *Request) turnMetadata() string {
 	if v := r.values("X-Codex-Turn-Metadata"); len(v) > 0 && alike(v) {
 		return v[0]
