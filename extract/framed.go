@@ -7,8 +7,8 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Many applications write something around the question at hand, in the same text: what they
-// have looked up for it, the time, how to answer. In the next turn the question stands alone:
+// Many applications write something around the current question, in the same text: what they
+// have looked up for it, the time, how to answer. In the next turn the question is alone:
 //
 //	Use this context to answer the question.
 //
@@ -17,22 +17,22 @@ import (
 //	Question: And how many people live there?
 //	Answer:
 //
-// Nobody knows all such frames, and none is taken off. But the question is mostly one of
-// a few pieces of the text, so the next turn may look for this one under each of them,
-// with what was asked last before it or, where that says little, with all that was
-// asked. What is found like that is no more than a place to start at, and only under a
-// system prompt that is the same but for times of day: words on a line of their own are
-// said by many, such as those of a button. So strangers gather there as they do where
-// nothing is written around what all of them ask.
+// Nobody knows all such frames, so none is removed. But the question is mostly one of a few
+// pieces of the text, so the request is stored under each of them, together with what was
+// asked last before it or, if that says little, with all that was asked. The next turn finds
+// it by the question. What is found like that is no more than a place to start at, and only
+// under a system prompt that is the same but for times of day: a short line, such as the
+// text of a button, is said by many. So strangers who ask the same meet there, as they do if
+// nothing is written around it.
 
 // maxFramed is how many pieces of a text may be the question in it.
 const maxFramed = 5
 
 // framed calls f for each piece of the last text that may be the question in it: the first
-// paragraph, the last one, the last line without any label, and the line after a label such
-// as "Question:" in how the text opens, and in how it ends. A line after all of it that says
-// who is to speak is none of these. f is given the digest and the length of the piece and the
-// pictures around it, of which there are none if there is another text since the last answer.
+// paragraph, the last one, the last line without any label, and the lines after the first and
+// the last label such as "Question:". A last line that says who is to speak (a cue) is left out
+// first. f is given the digest and the length of the piece and the pictures around it, of which
+// there are none if there is another text since the last answer.
 func (t *trail) framed(f func(asked uint64, bytes int, around pictures)) {
 	if st := t.steps.back(0); st == nil || st.answered || t.endsInAnswer || t.ignoreRest || t.textHere == 0 || !t.severalLines() {
 		return
@@ -46,10 +46,10 @@ func (t *trail) framed(f func(asked uint64, bytes int, around pictures)) {
 	end := withoutCue(t.lastEnd())
 	first, _, _ := bytes.Cut(t.lastWords(), paragraphBreak)
 	opening, _ := labelled(t.lastWords())
-	_, ending := labelled(end) // which may be a part of what was looked up, as in answers to others
+	_, ending := labelled(end) // this may be a part of what was looked up, such as an answer to somebody else
 	pieces := [maxFramed][]byte{trim(first), opening, trim(afterLast(end, paragraphBreak)), ending, trim(withoutLabel(afterLast(end, lineBreak)))}
 	for i, piece := range pieces {
-		whole := len(piece) >= min(len(t.lastWords()), len(t.lastEnd())) // or cut off
+		whole := len(piece) >= min(len(t.lastWords()), len(t.lastEnd())) // or it may have been cut off
 		same := slices.ContainsFunc(pieces[:i], func(before []byte) bool { return bytes.Equal(before, piece) })
 		if len(piece) > 0 && !whole && !same {
 			f(xxhash.Sum64(piece), len(piece), around)
@@ -57,13 +57,13 @@ func (t *trail) framed(f func(asked uint64, bytes int, around pictures)) {
 	}
 }
 
-// labelled returns the lines after the first and the last label of a person in a text,
-// such as "Question:", nil if there are none.
+// labelled returns the lines after the first and the last label of a person in a text, such as
+// "Question:", or nil if there are none.
 func labelled(text []byte) (first, last []byte) {
 	if !mayBeLabelled(text) {
 		return nil, nil
 	}
-	for open := false; len(text) > 0; { // a label on a line of its own is
+	for open := false; len(text) > 0; { // open: a label was on a line of its own
 		var line []byte
 		line, text, _ = bytes.Cut(text, lineBreak)
 		words, label := afterLabel(line)
@@ -80,21 +80,21 @@ func labelled(text []byte) (first, last []byte) {
 	return first, last
 }
 
-// severalLines reports whether the last text has a line break, as far as it is kept.
+// severalLines reports whether the last text has a line break in what is kept of it.
 func (t *trail) severalLines() bool {
 	return bytes.Contains(t.lastWords(), lineBreak) || bytes.Contains(t.lastEnd(), lineBreak)
 }
 
 // afterLast returns what comes after the last sep in a text, or all of it if there is none.
 func afterLast(text, sep []byte) []byte {
-	if !bytes.Contains(text, sep) { // LastIndex takes many times as long to find that out
+	if !bytes.Contains(text, sep) { // LastIndex would take many times as long to find that out
 		return text
 	}
 	return text[bytes.LastIndex(text, sep)+len(sep):]
 }
 
-// withoutLabel returns a line without a label in front, such as "Question:", and without the
-// quotes around what is after the label.
+// withoutLabel returns a line without a label at its start, such as "Question:", and without
+// quotes around what follows the label.
 func withoutLabel(line []byte) []byte {
 	const longest = 30 // bytes of a label
 	for _, colon := range []string{":", "："} {

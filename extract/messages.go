@@ -9,16 +9,16 @@ import (
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
-// This file knows where the messages stand in a body, and has the walk of a trail through them:
-// messages, message, object and members find out who speaks; content, block and text take in
-// what is said; read, person and inject add it to the trail. The walk is hot: trail.go says
-// how, and which tests hold it.
+// This file knows where the messages are in a body, and has the walk of a trail through them:
+// messages, message, messageObject and messageMembers find out who speaks. content.go reads what
+// is said. The walk is hot: trail.go says why, and which tests go with it.
 //
-// To read another wire format, add where its messages and its system prompt stand to
-// messageFields and systemFields (unless readLegacy asks for a member of that name, which
-// would then count twice), what messages call their role and content to members, their roles
-// to speakerOf, what blocks call a text, and those that are nobody's words, to inBlock, and
-// the format to wireFormats (wire_test.go), of which tests go through all.
+// To read another wire format, add
+//   - where it has its messages and its system prompt to messageFields and systemFields, unless
+//     readLegacy asks for a member of that name, which would then count twice;
+//   - what messages call their role and content to messageMembers, and their roles to speakerOf;
+//   - what blocks call a text, and which blocks are nobody's words, to inBlock (content.go);
+//   - the format to wireFormats (wire_test.go), which many tests go through.
 
 // messages returns the text of the messages: of several lists, the first that has something
 // in it. It returns nil if there is none.
@@ -54,10 +54,10 @@ func hasMessages(raw []byte) bool {
 	return false
 }
 
-// maxItems bounds the messages, blocks, values and injected elements that a trail is made
-// from, the texts that begin with '<', which count twice more, and the members of messages and
-// blocks: four of them count as one item. What is read again counts again. No conversation
-// has so many; a body with more has no trail, and no work is wasted on the rest of it.
+// maxItems bounds the items that a trail is made from: messages, blocks, values and injected
+// elements. Four members of messages and blocks count as one item, and a text that begins with
+// '<' counts as two more. What is read again counts again. No conversation has so many; a body
+// with more has no trail, and no work is wasted on the rest of it.
 const (
 	maxItems = 1 << 15
 	maxWork  = 4 * maxItems
@@ -75,15 +75,15 @@ func (t *trail) moreMembers() bool {
 	return t.work <= maxWork
 }
 
-// giveUp has the request have no trail.
+// giveUp makes the request have no trail.
 func (t *trail) giveUp() { t.work = maxWork + 1 }
 
 // keptFields name what an upstream keeps of a prompt.
 var keptFields = []field{cachedContentField, requestCachedContentField, promptField}
 
 // eachKept calls f for the texts of the keptFields and, for Bedrock, of the variables that
-// fill in the prompt which the path names. A prompt that is a string is not kept: it is the
-// whole prompt.
+// fill in the prompt that is named by the path. A prompt field that is a string is no template
+// that the upstream keeps, but a legacy prompt.
 func (r *Request) eachKept(f func(raw []byte)) {
 	for _, field := range keptFields {
 		raw := r.get(field)
@@ -98,7 +98,7 @@ func (r *Request) eachKept(f func(raw []byte)) {
 	}
 }
 
-// readSystem reads the system prompt that stands beside the messages.
+// readSystem reads the system prompt that is beside the messages.
 func (t *trail) readSystem(r *Request) {
 	for _, f := range systemFields {
 		if raw := r.get(f); raw != nil {
@@ -107,16 +107,16 @@ func (t *trail) readSystem(r *Request) {
 		}
 	}
 	// What the upstream keeps of a prompt may be all that tells two conversations apart: Gemini's
-	// cached contents, and what OpenAI's and Bedrock's templates are to be filled in with.
+	// cached contents, and the values for OpenAI's and Bedrock's templates.
 	r.eachKept(func(raw []byte) {
 		c := jsonscan.New(raw)
 		t.system.add(t.value(&c))
 	})
 }
 
-// readRest reads what stands beside the messages, which have been read. They are read once more
-// if any words in them may repeat the end of a system prompt that was not known then, and
-// if they are not too many for that.
+// readRest reads what is beside the messages, once these have been read. They are read again
+// if any words in them may repeat the end of a system prompt that was not known before, unless
+// they are too many for that.
 func (t *trail) readRest(r *Request) {
 	known := len(t.ending) > 0
 	t.readSystem(r)
@@ -161,7 +161,7 @@ func (t *trail) messages(c *jsonscan.Cursor) {
 		switch t.message(c); {
 		case t.answered && t.openingOnly:
 			return
-		case t.unsure && !t.careful: // all is read once more
+		case t.unsure && !t.careful: // everything will be read again
 			c.Leave(']')
 			return
 		}
@@ -177,20 +177,21 @@ func (t *trail) message(c *jsonscan.Cursor) {
 		t.content(c, nil)
 		t.endMessage()
 	case '{':
-		t.object(c)
+		t.messageObject(c)
 	default:
 		c.Skim()
 	}
 	if t.endsInAnswer {
-		t.parts.n = parts // they are of the last words still
+		t.parts.n = parts // this was no message of a person: they are still those of the last one
 	} else {
-		t.greeting = 0 // it counts with this message only
+		t.greeting = 0 // it counts only for the message right after it
 	}
 }
 
-// object reads the next message, which is an object. Most begin in one of a few ways, to the
-// letter or, as Python writes, to a space; these are read without looking at each member.
-func (t *trail) object(c *jsonscan.Cursor) {
+// messageObject reads the next message, which is an object. Most begin in one of a few ways, to
+// the letter or, as Python writes JSON, with spaces; these are read without looking at each
+// member.
+func (t *trail) messageObject(c *jsonscan.Cursor) {
 	whole := *c
 	switch {
 	case t.careful:
@@ -206,21 +207,21 @@ func (t *trail) object(c *jsonscan.Cursor) {
 		*c = whole
 	case c.Past(`{"parts":`): // Google's clients
 		if raw := c.Skim(); !t.roleAfter(c, raw) {
-			t.members(c, &message{whole: whole, parts: raw})
+			t.messageMembers(c, &message{whole: whole, parts: raw})
 		}
 		return
 	case c.Past(`{"content":`): // those that sort members
 		if raw := c.Skim(); !t.roleAfter(c, raw) {
-			t.members(c, &message{whole: whole, content: raw})
+			t.messageMembers(c, &message{whole: whole, content: raw})
 		}
 		return
 	}
 	c.Object()
-	t.members(c, &message{whole: whole})
+	t.messageMembers(c, &message{whole: whole})
 }
 
-// roleFirst reads the rest of a message, from its role on, and reports whether it has. Otherwise the
-// Cursor may be anywhere.
+// roleFirst reads the rest of a message, from the value of its role on, if it has the usual form,
+// and reports whether it has. Otherwise the Cursor may be anywhere.
 func (t *trail) roleFirst(c, whole *jsonscan.Cursor) bool {
 	inParts := false
 	if !c.Past(`"user","content":`) {
@@ -240,14 +241,14 @@ func (t *trail) roleFirst(c, whole *jsonscan.Cursor) bool {
 		t.endMessage()
 		return true
 	}
-	t.members(c, &message{whole: *whole, role: roleUser, done: true, inParts: inParts})
+	t.messageMembers(c, &message{whole: *whole, role: roleUser, done: true, inParts: inParts})
 	return true
 }
 
-// roleAfter is roleFirst for a message of which the content, raw, has been gone past. Otherwise the
-// Cursor stays where it is.
+// roleAfter is roleFirst for a message of which the content, raw, comes before the role and has
+// been skipped. If it returns false, the Cursor stays where it is.
 func (t *trail) roleAfter(c *jsonscan.Cursor, raw []byte) bool {
-	t.work++ // as in members
+	t.work++ // as in messageMembers
 	content, after := jsonscan.New(raw), *c
 	switch {
 	case !c.Past(`,"role":`) && !c.Past(`, "role": `):
@@ -262,9 +263,9 @@ func (t *trail) roleAfter(c *jsonscan.Cursor, raw []byte) bool {
 	return false
 }
 
-// onlyResults reads a message of Gemini from its first result of a tool on, if there is nothing else
-// in it, and reports whether it has: results may be long, and need not be gone past before the role
-// is known. Otherwise the Cursor may be anywhere.
+// onlyResults reads a message of Gemini that has nothing but results of tools, from the first of
+// them on, and reports whether it is one: results may be long, and should not be read twice, as they
+// would if they were skipped first to get at the role. Otherwise the Cursor may be anywhere.
 func (t *trail) onlyResults(c *jsonscan.Cursor) bool {
 	for another := true; another && t.more(); another = c.Past(`,{"functionResponse":`) {
 		c.Leave('}')
@@ -278,8 +279,9 @@ func (t *trail) onlyResults(c *jsonscan.Cursor) bool {
 	return true
 }
 
-// pastOthers reads the rest of a message, from its role on, if that is one of a tool or of a model,
-// whose words count for nothing, and reports whether it is. Otherwise the Cursor stays where it is.
+// pastOthers reads the rest of a message, from the value of its role on, if it is of a tool or of a
+// model and its words count for nothing, and reports whether it is so. Otherwise the Cursor stays
+// where it is.
 func (t *trail) pastOthers(c *jsonscan.Cursor) bool {
 	switch {
 	case c.Past(`"tool"`):
@@ -293,22 +295,22 @@ func (t *trail) pastOthers(c *jsonscan.Cursor) bool {
 	return true
 }
 
-var roleUser = []byte("user") // in m, it would be allocated for each message
+var roleUser = []byte("user") // a variable, so that it is not allocated for each message
 
 // A message is what is known of one whose members are being read.
 type message struct {
 	whole      jsonscan.Cursor // before it
 	role, kind []byte          // what is between their quotes
-	who        speaker         // by these two
-	content    []byte          // if it was kept
-	parts      []byte          // the same of what is a content under another name
-	done       bool            // the content was taken in, or counts for nothing
-	inParts    bool            // that was in parts, which do not count beside a content
+	who        speaker         // according to these two
+	content    []byte          // if it is yet to be read
+	parts      []byte          // the same for a content with another name
+	done       bool            // the content was read, or counts for nothing
+	inParts    bool            // what was read is parts, which do not count if there is a content
 }
 
-// members reads the members of a message that are left, and its end: all of them, or those
-// after what is known of it.
-func (t *trail) members(c *jsonscan.Cursor, m *message) {
+// messageMembers reads the members of a message, and its end: all of them, or those that follow
+// what is known of it.
+func (t *trail) messageMembers(c *jsonscan.Cursor, m *message) {
 	var images []byte
 	m.who = speakerOf(m.role, m.kind)
 	var room nameRoom
@@ -356,10 +358,10 @@ func (t *trail) members(c *jsonscan.Cursor, m *message) {
 	t.take(m, images)
 }
 
-// contentOf reads the next value, the content of a message. If the role comes before it,
-// as it mostly does, it is taken in where it is met. That cannot be undone: if a later
-// member contradicts it, t.unsure is set. If the role comes later, and in a careful
-// reading, it is kept in *kept until the message has ended.
+// contentOf reads the next value, the content of a message. If the role has come before it,
+// as it mostly does, the content is added to the trail at once. That cannot be undone: if a
+// later member contradicts it, t.unsure is set. If the role comes later, and in a careful
+// reading, the content is kept in *kept until the message has ended.
 func (t *trail) contentOf(m *message, c *jsonscan.Cursor, kept *[]byte) {
 	switch {
 	case m.done: // a second content
@@ -379,7 +381,7 @@ func (t *trail) contentOf(m *message, c *jsonscan.Cursor, kept *[]byte) {
 	m.done = true
 }
 
-// take takes in a message that has been read to its end, but for its content if that is done.
+// take adds a message that has been read to its end, except for its content if that is done.
 func (t *trail) take(m *message, images []byte) {
 	content := jsonscan.New(m.content)
 	if m.who == speakerModel && t.mayBeCompacted() {
@@ -393,7 +395,7 @@ func (t *trail) take(m *message, images []byte) {
 		t.systemSays(&content)
 	case m.who == speakerPerson:
 		compacted := isCompacted(m.kind)
-		if compacted && m.done { // it is an answer first, and its content was taken in before that
+		if compacted && m.done { // it is an answer first, but its content was added before that
 			t.unsure = true
 		}
 		if compacted && t.texts > 0 { // the model has written it, as an answer to what was said before
@@ -411,7 +413,7 @@ func (t *trail) take(m *message, images []byte) {
 			t.content(&content, nil)
 		}
 		t.images(images)
-		if compacted { // no other conversation has it
+		if compacted { // unlike other texts, no other conversation has it
 			t.since.bytes = minTail
 		}
 		t.endMessage()
@@ -465,8 +467,8 @@ func isCompacted(kind []byte) bool {
 	return false
 }
 
-// speaks notes who speaks in the next message. An answer to what was injected alone, such as a
-// file, ends a turn as one to words does.
+// speaks notes who speaks in a message. An answer ends a turn even if nothing but injected texts,
+// such as a file, came before it.
 func (t *trail) speaks(who speaker) {
 	switch who {
 	case speakerTool:
@@ -483,9 +485,9 @@ func (t *trail) speaks(who speaker) {
 	}
 }
 
-// followed notes that somebody speaks after an answer, if there was one just now: only then does it
-// show an earlier request. One that the messages end in does not, since some clients begin an
-// answer for the model to go on with.
+// followed notes that somebody speaks after an answer, if nobody but the system has since it came:
+// only then does it show that there was an earlier request. An answer at the end of the messages
+// does not, since some clients begin one for the model to continue.
 func (t *trail) followed() {
 	if !t.endsInAnswer {
 		return
@@ -496,9 +498,9 @@ func (t *trail) followed() {
 	t.endsInAnswer, t.acted, t.since, t.firstText, t.answeredHere, t.pictures = false, false, since{}, 0, t.here, pictures{}
 }
 
-// anotherSpeaks reports whether a text of the user, after others, begins a message in
-// which Google's ADK or Eino shows what another agent has said: "For context:", and then,
-// in the same text or the next, "[root] said: Hello". That counts as an answer.
+// anotherSpeaks reports whether a text of the user begins a message, not the first, in which
+// Google's ADK or Eino shows what another agent has said: "For context:", and then, in the
+// same text or the next, "[root] said: Hello". That counts as an answer.
 func (t *trail) anotherSpeaks(text []byte) bool {
 	what, ok := bytes.CutPrefix(text, []byte("For context:"))
 	if !ok || t.texts == 0 || t.parts.n > 0 || len(what) > 0 && !(bytes.HasPrefix(what, []byte(" [")) &&
@@ -513,13 +515,14 @@ func (t *trail) anotherSpeaks(text []byte) bool {
 
 // mayBeCompacted reports whether the next message of a model may hold what stands for all that was
 // said before: Anthropic has models write a block of the type compaction, and clients leave out what
-// is in front of it. After a person's words such a block need not count, and could not:
-// the requests before it had the same words without it.
+// comes before it. After a person's words such a block need not count, and must not: earlier
+// requests had the same words without it.
 func (t *trail) mayBeCompacted() bool { return t.texts == 0 && !t.openingOnly }
 
-// compacted takes in the blocks of the type compaction in the content of a message. Its texts
-// may become part of the setting: frameworks have the model say what it remembers of a
-// conversation whose beginning they leave out, and all else may be alike in two of them.
+// compacted reads the content of a message of a model for blocks of the type compaction, which
+// count as words. Its texts may become part of the setting (see greet): frameworks have the
+// model say what it remembers of a conversation whose beginning they leave out, and all else
+// may be the same in two of them.
 func (t *trail) compacted(c *jsonscan.Cursor) {
 	if c.Kind() == '"' {
 		raw, _ := c.String()
@@ -538,12 +541,12 @@ func (t *trail) compacted(c *jsonscan.Cursor) {
 	}
 }
 
-// greet takes in a text of an answer in front of the first words, given as it stands between its
-// quotes. It counts only if the first words are in the next message, or if there are only more
-// answers in between: LiveKit's agents put a summary in front of the last few messages, of which
-// the first may be an answer. Where results of tools stand in between, as in a window that an
-// agent moves on with each of its calls, each request begins with another answer. But the one in
-// front of the words stays: so an agent that has looked up whom it speaks to is told from others.
+// greet reads a text of an answer before the first words, given as written between its quotes. It
+// counts only if the first words are in the next message, or if there are only more answers in
+// between: LiveKit's agents put a summary before the last few messages, of which the first may be
+// an answer. If there are results of tools in between, as in a window that an agent moves on with
+// each of its calls, each request begins with a different answer. But the one right before the
+// words stays: so an agent that has looked up whom it speaks to is told from others.
 func (t *trail) greet(raw []byte) {
 	withPlain(raw, func(text []byte, _ bool) {
 		if text = trim(text); len(text) > 0 { // a call of a tool has none
@@ -579,11 +582,11 @@ func (t *trail) isCompaction(c *jsonscan.Cursor) (is bool, words []byte) {
 	}
 }
 
-// systemSays reads the next value, the content of a message of the system. After the first words its
-// digest counts as that of something injected: some clients have such a message after all
-// others, to remind the model of something, and in the next turn it comes after an answer. There it
-// is no part of any setting, but some clients say there what to make of the conversation, such as
-// a summary: for the class of the request, that is the last that was said.
+// systemSays reads the next value, the content of a message of the system. After the first words it
+// counts as something injected: some clients put such a message last, to remind the model of
+// something, and in the next turn there are answers before it. After an answer it is not part
+// of any setting. But some clients say there what to make of the conversation, such as a summary,
+// so for the class of the request it is the last text.
 func (t *trail) systemSays(c *jsonscan.Cursor) {
 	switch {
 	case !t.answered && t.texts > 0:
@@ -609,7 +612,7 @@ func (t *trail) endMessage() {
 	}
 }
 
-// putStep notes that a turn ends here, unless the one before ended at the same.
+// putStep notes that a turn ends here, unless nothing was said since the end of the last one.
 func (t *trail) putStep() {
 	said := t.said()
 	if last := t.steps.back(0); last == nil || last.sum != said {
@@ -617,7 +620,7 @@ func (t *trail) putStep() {
 	}
 }
 
-// said returns the chain over what people wrote so far or, if that is nothing, the digest of
+// said returns the chain over what people wrote so far or, if they wrote nothing, the digest of
 // what was injected.
 func (t *trail) said() sum {
 	if t.texts == 0 {
@@ -626,7 +629,7 @@ func (t *trail) said() sum {
 	return t.here
 }
 
-// images reads the images that Ollama has beside a text.
+// images reads a list of images, such as Ollama has beside a text.
 func (t *trail) images(raw []byte) {
 	c := jsonscan.New(raw)
 	for c.Array(); c.Element() && t.more(); {
@@ -697,9 +700,9 @@ func (t *trail) block(c *jsonscan.Cursor, in *setting) {
 	}
 }
 
-// inBlock reads the members of a block, and its end. It returns the text and the parts,
-// and whether the block counts: it is of a person, and there is more than a type and what
-// comes and goes.
+// inBlock reads the members of a block, and its end. It returns the text and the parts, and
+// whether the block counts: it is not of a tool or a model, and has more than a type, a role,
+// a signature or a marker.
 func (t *trail) inBlock(c *jsonscan.Cursor) (words, parts []byte, counts bool) {
 	var room nameRoom
 	for {
@@ -747,8 +750,8 @@ func ofTool(kind []byte) bool {
 	return bytes.HasSuffix(kind, []byte("tool_result")) || bytes.HasSuffix(kind, []byte("tool_use"))
 }
 
-// keyword reads the next value and returns it, if it is a string: one of a few fixed words,
-// which nobody has a reason to escape, but anybody may.
+// keyword reads the next value and returns it, if it is a string. It is for values that are one of
+// a few fixed words: nobody has a reason to escape these, but anybody may.
 func keyword(c *jsonscan.Cursor) []byte {
 	const longest = 256
 	raw, _ := c.String()
@@ -758,8 +761,8 @@ func keyword(c *jsonscan.Cursor) []byte {
 	return jsonscan.Text(raw, nil)
 }
 
-// text takes in a text, given as it stands between its quotes: in a setting, or of a person
-// if that is nil.
+// text adds a text, given as written between its quotes: to the setting in, or to the words of
+// people if that is nil.
 func (t *trail) text(raw []byte, in *setting) {
 	withPlain(raw, func(text []byte, lent bool) {
 		if in == nil {
@@ -773,12 +776,12 @@ func (t *trail) text(raw []byte, in *setting) {
 	})
 }
 
-// add takes in the digest of what is no text.
+// add adds the digest of something that is not a text.
 func (s *setting) add(h uint64) {
 	s.sum, s.timeless = s.sum.add(binarySalt, h), s.timeless.add(binarySalt, h)
 }
 
-// read takes in a plain text of the setting. If it is lent, it must not be kept.
+// read adds a plain text to the setting. If it is lent, it must not be kept.
 func (s *setting) read(text []byte, lent bool) {
 	billing, text := cutBilling(text)
 	s.subagent = s.subagent || bytes.Contains(billing, []byte("cc_is_subagent=true"))
@@ -799,7 +802,7 @@ func (s *setting) read(text []byte, lent bool) {
 	s.n++
 }
 
-// read takes in a plain text of a person. If it is lent, it must not be kept.
+// read adds a plain text of a person, less what was injected. If it is lent, it must not be kept.
 func (t *trail) read(text []byte, lent bool) {
 	if t.ignoreRest || t.readBrowserUse(text) || t.anotherSpeaks(text) {
 		return
@@ -824,8 +827,8 @@ func (t *trail) read(text []byte, lent bool) {
 	t.keepLast(words, lent)
 }
 
-// keepLast keeps the last words or, if they are lent, how they open and end: more of what
-// history may look into.
+// keepLast keeps the last words or, if they are lent, how they open and how they end. It keeps
+// more of the end if history may look into it.
 func (t *trail) keepLast(words []byte, lent bool) {
 	t.last = words
 	if lent {
@@ -843,7 +846,7 @@ func (t *trail) keepLast(words []byte, lent bool) {
 func (t *trail) lastWords() []byte { return t.last[:min(len(t.last), maxKept)] }
 func (t *trail) lastEnd() []byte   { return t.last[max(0, len(t.last)-maxLastEnd):] }
 
-// person takes in the digest of something that a person wrote or attached.
+// person adds the digest of something that a person wrote (textSalt) or attached (binarySalt).
 func (t *trail) person(salt, h uint64) {
 	if t.ignoreRest {
 		return
@@ -866,10 +869,10 @@ func (t *trail) person(salt, h uint64) {
 	t.parts.put(t.here)
 }
 
-// inject takes in what a client injected. Clients move such texts about, so where one
-// stands makes no difference. After the first answer it is no part of the setting, except
-// that a text that moves may be the only one that names a place. It counts as an item, and
-// inject returns false if there are too many.
+// inject adds a text that a client injected. Clients move such texts about, so their order makes
+// no difference. After the first answer a text is not part of the setting, except that
+// one that moves may be the only one to name a place. It counts as an item, and inject
+// returns false if there are too many.
 func (t *trail) inject(text []byte, s stay) (more bool) {
 	if !t.more() {
 		return false

@@ -1,12 +1,12 @@
 package extract
 
 // pictures are what people attached since the last answer: mostly images, but also sounds and
-// files. They stay where they are when a client takes off what it has written around a
-// question, or puts down what was said.
+// files. They stay where they are when a client removes what it has written around a question,
+// or adds a transcript of what was said.
 type pictures struct {
 	digests [3]uint64 // of the first ones
 	n       int32     // how many there are
-	before  int32     // how many of them are in front of the last text
+	before  int32     // how many of them are before the last text
 }
 
 func (p *pictures) put(h uint64) {
@@ -22,7 +22,8 @@ func (p *pictures) surround(text uint64, said since) bool {
 	return p.n > 0 && int(p.n) <= len(p.digests) && p.since(text, 0).sum == said.sum
 }
 
-// each calls f for the digests of the pictures and, where that stands, of a text, unless it is 0.
+// each calls f for the digests of the pictures and, at its place among them, of a text, unless
+// that is 0.
 func (p *pictures) each(text uint64, f func(salt, h uint64)) {
 	for i := range p.n + 1 {
 		if i == p.before && text != 0 {
@@ -34,15 +35,14 @@ func (p *pictures) each(text uint64, f func(salt, h uint64)) {
 	}
 }
 
-// since returns what is written since the last answer if that is a text of so many bytes among
-// the pictures.
+// since returns the since of the pictures and a text of so many bytes among them.
 func (p *pictures) since(text uint64, bytes int) (said since) {
 	p.each(text, func(_, h uint64) { said.sum = said.sum*31 + h })
 	said.bytes = uint8(min(minTail, bytes+int(p.n)*pictureBytes))
 	return said
 }
 
-// chain returns the chain from here on over the pictures and a text among them.
+// chain extends the chain here over the pictures and a text among them.
 func (p *pictures) chain(here sum, text uint64) sum {
 	p.each(text, func(salt, h uint64) { here = here.add(salt, h) })
 	return here

@@ -6,10 +6,9 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// places is a digest of the file paths that some texts name, in their order. The directory
-// that a client works in is among them, so they tell one project from the next when all
-// else is the same, and stay the same when the client changes the date or the name of the
-// model in its prompt.
+// places is a digest of the file paths that some texts name, in their order. They include the
+// directory that a client works in. So they tell one project from another if all else is the
+// same, and do not change with the date or the name of the model in a prompt.
 type places struct {
 	sum     sum   // over the paths
 	n       int32 // how many
@@ -34,9 +33,8 @@ const (
 	maxSlashes = 1 << 14
 )
 
-// read adds the absolute paths that a text names, given as it stands between its quotes in
-// the body, until there are as many as most. A path has at least two parts: "/help" is a
-// command.
+// read adds the absolute paths in a text, given as written between its quotes in the body, until
+// there are as many as most. A path has at least two parts: "/help" is a command.
 func (p *places) read(raw []byte, most int32) {
 	for i := 0; p.n < most && p.slashes < maxSlashes; p.slashes++ {
 		next := bytes.IndexByte(raw[i:], '/')

@@ -7,13 +7,12 @@ import (
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
-// A text is plain if it stands as it does between its quotes in JSON, and everything in it
-// is written in the shortest way: quotes, backslashes and control characters are escaped,
-// and nothing else is (jsonscan.AppendPlain). There is one plain form of each text, so plain
-// texts can be compared and hashed byte by byte. Most texts come plain, and are then used
-// where they stand in the body, without a copy. The others come from JSON writers that
-// escape slashes, angle brackets or all that is not ASCII, and from proxies that write anew
-// what they pass on.
+// A text is plain if it is as written between its quotes in JSON, with everything in it written
+// in the shortest way: quotes, backslashes and control characters are escaped, and nothing else
+// is (jsonscan.AppendPlain). There is one plain form of each text, so plain texts can be
+// compared and hashed byte by byte. Most texts are plain in the body, and are used there,
+// without a copy. The others come from JSON writers that escape slashes, angle brackets or
+// all that is not ASCII, and from proxies that rewrite what they pass on.
 
 // lineBreak and paragraphBreak are how a line and a paragraph end in a plain text.
 var (
@@ -21,8 +20,8 @@ var (
 	paragraphBreak = []byte(`\n\n`)
 )
 
-// withPlain makes a text plain, given as it stands between its quotes, and calls f with it.
-// If lent is true, the text is good only until f returns; else it is raw itself.
+// withPlain calls f with the plain form of raw, a text as written between its quotes. If lent is
+// true, the text is valid only until f returns; otherwise it is raw itself.
 func withPlain(raw []byte, f func(text []byte, lent bool)) {
 	odd := jsonscan.LongEscape(raw)
 	if odd < 0 {
@@ -35,14 +34,13 @@ func withPlain(raw []byte, f func(text []byte, lent bool)) {
 	scratch.Put(room)
 }
 
-// scratch lends room for texts that have to be written anew.
+// scratch lends buffers for texts that have to be rewritten.
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
-// borrow returns an empty slice from scratch with room for n bytes. The borrower puts it
-// back.
+// borrow returns an empty slice from scratch with room for n bytes. The caller must Put it back.
 func borrow(n int) *[]byte {
 	room := scratch.Get().(*[]byte)
-	if cap(*room) < n { // slices.Grow would copy what is there
+	if cap(*room) < n { // slices.Grow would copy its contents
 		*room = make([]byte, 0, n)
 	}
 	*room = (*room)[:0]

@@ -7,8 +7,8 @@ import (
 )
 
 // cutRepeated returns a text without the paragraphs at its end that repeat the end of the system
-// prompt, given that end. Aider writes them after the question at hand, and not after those
-// before. A text that is nothing else stays as it is.
+// prompt, given as system. Aider adds them to the current question only. A text that is nothing
+// else stays as it is.
 func cutRepeated(raw, system []byte) []byte {
 	const n = leastRepeated
 	words := trim(raw)
@@ -30,10 +30,10 @@ func cutRepeated(raw, system []byte) []byte {
 	return raw
 }
 
-// leastRepeated is how many bytes of a system prompt a person's words must repeat.
+// leastRepeated is how many bytes of the system prompt a text must repeat.
 const leastRepeated = len("Reply in English")
 
-// keepEnding keeps how a plain text of a system message ends.
+// keepEnding keeps the end of a plain text of the system prompt.
 func (t *trail) keepEnding(text []byte, lent bool) {
 	text = trimEnd(text)
 	t.ending = text[max(0, len(text)-maxEnding):]
@@ -43,9 +43,8 @@ func (t *trail) keepEnding(text []byte, lent bool) {
 	}
 }
 
-// An endSet is a small Bloom filter of how texts end: mayHave is true for all that were
-// added, and for few others. It tells whether any text may repeat a system prompt that is
-// read after the messages.
+// An endSet is a small Bloom filter of the ends of texts. It tells whether any of the messages
+// may repeat a system prompt that comes after them in the body.
 type endSet [16]uint64
 
 func (s *endSet) add(text []byte) {
@@ -53,13 +52,15 @@ func (s *endSet) add(text []byte) {
 	s[i] |= bit
 }
 
-// mayHave reports whether a text that was added may end like the given one.
+// mayHave reports whether a text that was added may end like the given one. It is true for all
+// that do, and for few others.
 func (s *endSet) mayHave(text []byte) bool {
 	i, bit := s.place(text)
 	return s[i]&bit != 0
 }
 
-// place returns where in the set a text has its bit, which is 0 if it is too short.
+// place returns the bit of a text and the word of the set that it is in. For a text that is too
+// short the bit is 0.
 func (s *endSet) place(text []byte) (i, bit uint64) {
 	if len(text) < leastRepeated {
 		return 0, 0

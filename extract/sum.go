@@ -14,8 +14,8 @@ import (
 type sum [2]uint64
 
 // Each kind of digest has a salt, so that one is never taken for another: a text cannot
-// imitate an image, nor the end of a list an element of it. Do not reorder them: other salts
-// make other digests, so processes of two releases would not agree (see Opening).
+// imitate an image, nor the end of a list an element of it. Other values make other digests,
+// so a change makes the IDs and Openings of two releases differ.
 const (
 	textSalt     = iota + 1 // a text
 	binarySalt              // content that is no text, such as an image

@@ -11,60 +11,58 @@ import (
 //
 // Every request of a conversation repeats all that was said before. The trail turns that into
 // keys. A key is a digest of a person's words, up to the end of some message, and of a
-// setting, which is what surrounds the words, such as the system prompt. The same words
-// in the same setting have the same key in every later request. A weaker setting says
-// less than the whole one: only the directories that it names, the system prompt without
-// what was injected (and, mostly, without times of day), or nothing at all. A request has
-// these keys:
+// setting: what surrounds the words, such as the system prompt. The same words in the same
+// setting have the same key in every later request. A weaker setting says less than the
+// whole one: only the directories that it names, the system prompt without what was injected
+// (and, mostly, without times of day), or nothing at all. A request has these keys:
 //
 //   - The Session's ID, its own key, is of all words in the whole setting.
 //   - Aliases, under which the session is stored as well, are of all words in weaker
 //     settings. A later request finds the session by them if the whole setting has changed
 //     in between, such as a date in it.
-//   - Continues, by which the request looks for those before it if its ID is not known, are of
-//     fewer and fewer words in the whole setting, and then of the same in weaker ones.
-//     What is found by them is taken for the same conversation. So weaker settings are
+//   - Continues, by which the request looks for its predecessors if its ID is not known,
+//     are of fewer and fewer words in the whole setting, and then of the same in weaker
+//     ones. What is found by them is taken for the same conversation. So weaker settings are
 //     used only with words that a model has answered: without an answer, there may have
 //     been no earlier request, and the one that is found may be a stranger's.
 //   - Near, by which the request looks for a good place to start at, are of such words in
-//     no setting at all, and of the last few of them alone. Strangers may say the same,
-//     so only the target is taken over. By them are placed: side calls, which have the
+//     no setting at all, and of the last few of them alone. Strangers may say the same, so
+//     only the target is taken over. These keys place side calls, which have the
 //     conversation under another system prompt; a conversation that has lost its
 //     beginning, or what its client had added to the last message (before or after the
-//     question in texts of their own, or around it in one); one that has something else
-//     in front in each turn; and a conversation that is in the system prompt or in one
-//     text.
+//     question in texts of their own, or around it in one); one that begins with something
+//     else in each turn; and one that is in the system prompt or in a single text.
 //
 // The files:
 //
 //	trail.go       the settings and the keys that are made of what was read
 //	messages.go    the walk through messages and blocks, which finds out who wrote what
-//	words.go       what clients inject into the words of a person, and how it is taken off
-//	repeated.go    what they repeat of a system prompt
-//	framed.go      a question in the midst of what an application writes around it
+//	words.go       what clients inject into the words of a person, and how it is removed
+//	repeated.go    the end of the system prompt where a person's text repeats it
+//	framed.go      the question inside what an application writes around it
 //	pictures.go    what people attach to a question
 //	places.go      the directories that a setting names
 //	times.go       a system prompt without the times of day in it
-//	browseruse.go  a message of browser-use, which tells of a task and of all its steps
+//	browseruse.go  a message of browser-use, which has a task and all its steps
 //	transcript.go  the conversation in one text of a person
-//	history.go     that in the system prompt, and in such texts by its last questions
-//	legacy.go      prompts without messages, the conversation in one text
+//	history.go     the conversation in the system prompt, or in such a text, by its last questions
+//	legacy.go      prompts without messages, with the conversation in one text
 //	plain.go       the form in which texts are compared, however they were escaped
 //	sum.go         the digests
 //
-// What holds them to it: TestTrailOverWireFormats says the same in each wire format (add a
-// new one to wire_test.go); TestTrailDoesNotDependOnStyle, TestTrailOfAnything and
-// FuzzTrail write one body in many ways; TestTrailDependsOnEveryCharacter, TestTraps and
-// TestCorpusSessionsAreApart keep conversations apart; TestWhatIsSentAgainGoesOn goes on
-// with whatever is taken off the words; and TestMessagesOfTheUsualFormAreNoOthers compares
-// the quick way through a message with the careful one.
+// The tests: TestTrailOverWireFormats says the same in each wire format (add a new one to
+// wire_test.go); TestTrailDoesNotDependOnStyle, TestTrailOfAnything and FuzzTrail write one
+// body in many ways; TestTrailDependsOnEveryCharacter, TestTraps and
+// TestCorpusSessionsAreApart keep conversations apart; TestWhatIsSentAgainGoesOn checks that
+// a conversation goes on whatever was removed from its words; and
+// TestMessagesOfTheUsualFormAreNoOthers compares the quick way through a message with the
+// careful one.
 //
 // The walk is hot: for a request without an id, it may go through megabytes. It goes
-// through each message once, hashes texts where they stand, mostly without a copy, and
-// keeps no more of them than the fields of a trail. Answers and results of tools, most of
-// the text, are passed over 64 bytes at a time (jsonscan's Leave and Skim). Where it is the
-// first to read a large body, index.go has it walk in passing, while it looks for the
-// members of the body.
+// through each message once, hashes texts in place, mostly without a copy, and keeps no more
+// of them than the fields of a trail. Answers and results of tools, most of the text, are
+// skipped 64 bytes at a time (jsonscan's Leave and Skim). If nobody has read a large body
+// yet, index.go has the messages read in passing, while it looks for the members of the body.
 
 // Trail returns an Extractor that recognises a conversation by its messages, for clients
 // that send no id. Its Source is "trail".
@@ -79,11 +77,11 @@ import (
 //   - answers, thinking, tool calls and their results are left out, and so are ids,
 //     cache_control and the list of tools. But what stands for a compacted conversation
 //     counts: OpenAI's items, and Anthropic's blocks if no words come before them. And
-//     answers right in front of the first words, such as a summary or a greeting, go with
-//     the system prompt;
+//     answers right before the first words, such as a summary or a greeting, go with the
+//     system prompt;
 //   - "x" and [{"type":"text","text":"x"}] are the same, and so is every way to escape,
-//     indent and order JSON; a system prompt is the same beside the messages and in
-//     front of them;
+//     indent and order JSON; a system prompt is the same beside the messages and as the
+//     first of them;
 //   - the x-anthropic-billing-header line is not part of the system prompt;
 //   - <system-reminder> blocks, <environment_context> and the like are nobody's words if
 //     words remain without them: those before the first answer go with the system
@@ -98,7 +96,7 @@ import (
 // other text, it continues one that is its beginning up to any line of a person, whatever
 // the labels are.
 //
-// Some clients change what surrounds the words between two turns: the system prompt
+// Some clients change what surrounds the words from one turn to the next: the system prompt
 // names another model or date, or a reminder moves. So a turn whose own trail leads
 // nowhere continues a request with the same texts in the same place (the directories
 // that the system prompt or the injected blocks name), or under a system prompt that is
@@ -111,13 +109,13 @@ import (
 //
 //   - a conversation of which a client sends only the last part, with at least three
 //     texts of a person, whether it leaves out the rest or sums it up;
-//   - one that has something else in front of the first question in each turn, such as a
+//   - one that has something else before the first question in each turn, such as a
 //     file that is open; its second turn stays only under a system prompt that is the
 //     same but for times of day;
 //   - one whose client adds something to the last message, such as a picture of the page,
 //     and leaves it out of the next turn. What is added may come before or after the
 //     question, or be several texts after it. Under a system prompt that is the same but
-//     for times of day, it may also stand around the question in one text, if the question
+//     for times of day, it may also be around the question in one text, if the question
 //     has fewer than 256 bytes and is the first paragraph, the last one, the last line
 //     (with or without a label), or the line after "Question:" or the like near either
 //     end (in English and some other languages).
@@ -178,13 +176,13 @@ func (r *Request) delta() bool {
 	return c.Array() && c.Element() && '0' <= c.Kind() && c.Kind() <= '9'
 }
 
-// says reports whether a value is a text that says something, fit to be an id or not.
+// says reports whether a value is a string other than a placeholder, fit to be an id or not.
 func says(raw []byte) bool {
 	if len(raw) > maxRaw {
 		return raw[0] == '"'
 	}
 	s, _ := unquote(raw)
-	return !meansNoID(strings.TrimSpace(s)) // which an empty text is as well
+	return !meansNoID(strings.TrimSpace(s)) // an empty string means no id, too
 }
 
 // trail returns the trail of a body that has been read and found good. It is made once per
@@ -203,8 +201,8 @@ func (r *Request) trail() *trail {
 	return t
 }
 
-// newTrail makes the trail of a body. If its messages were read in passing,
-// they are not read again, unless that was not enough.
+// newTrail makes the trail of a body. If its messages were read in passing, they are not
+// read again, unless that has left it unsure.
 func (r *Request) newTrail() *trail {
 	t := r.index.trailInPassing
 	if t == nil {
@@ -243,8 +241,8 @@ func (r *Request) Opening() (uint64, bool) {
 // A trail collects what the keys of a request are made of, and what tells its class.
 type trail struct {
 	work       int32 // done so far, in quarters of an item; beyond maxWork, the request has no trail
-	lines      int32 // that transcript has told apart
-	inParts    bool  // within the parts of a block; parts in these are no parts, to go over each text but once
+	lines      int32 // that transcript has looked at
+	inParts    bool  // within the parts of a block: parts in these do not count, so that each text is read once
 	ignoreRest bool  // the rest of the current message counts for nothing: see readBrowserUse, anotherSpeaks
 
 	// What surrounds the words.
@@ -255,49 +253,48 @@ type trail struct {
 		places places // the directories that it names
 	}
 	answered     bool   // a model has spoken
-	acted        bool   // a tool has since
-	endsInAnswer bool   // nobody but the system has since: see followed
-	greeting     uint64 // what was answered in front of the first words: see greet
+	acted        bool   // since then, a tool has
+	endsInAnswer bool   // since then, nobody but the system has: see followed
+	greeting     uint64 // the answers right before the first words: see greet
 
 	// The words, and what people attached to them.
-	texts      int32      // how many there were
+	texts      int32      // how many there were so far
 	injections int32      // how many texts were injected
-	here       sum        // the chain over all of them so far
-	steps      ring[step] // the chain where each of the last messages ended
-	parts      ring[sum]  // the chain after each of the last texts of the message at hand
+	here       sum        // the chain over all of texts
+	steps      ring[step] // the chain at the end of each of the last messages
+	parts      ring[sum]  // the chain after each of the last texts of the current message
 	since      since      // what was written since the last answer
 
 	answeredHere sum      // the chain over the words before the last answer
 	openingText  uint64   // the digest of the last text before the first answer, 0 if an image follows
 	lastText     uint64   // the digest of the last text, 0 if an image follows
-	firstText    uint64   // that of the first text since the last answer, 0 if an image is in front
-	textHere     uint64   // that of the last text, whatever follows
+	firstText    uint64   // the digest of the first text since the last answer, 0 if an image is before it
+	textHere     uint64   // the digest of the last text, whatever follows
 	pictures     pictures // since the last answer
 
 	asked     uint64   // the digest of the first text as a transcript that ends in a question, or 0
 	textTails []uint64 // of a prompt without messages: see keepTails
 
-	// What was injected anywhere, which stands for the words as long as there are none.
+	// What was injected anywhere, which stands in for the words as long as there are none.
 	allInjected sum // in any order
 
-	// How the last message of the system before the first answer ends or, without such, the
-	// system prompt beside the messages: see cutRepeated, and history, which has the first texts
-	// of the same.
+	// How the system prompt ends: the last message of the system before the first answer or, if
+	// there is none, the prompt beside the messages. See cutRepeated and history.
 	ending     []byte // at most maxEnding of it
-	endingRoom []byte // holds ending if the text is not plain where it stands
+	endingRoom []byte // holds ending if the text is not plain in the body
 	ends       endSet // how the texts of people end
 
 	// For Request.Class.
-	last     []byte // the last text of a person, or of the system after an answer; less its middle if in room
-	room     []byte // holds how it opens and how it ends if it is not plain where it stands
+	last     []byte // the last text of a person, or of the system after an answer; without its middle if in room
+	room     []byte // holds how it opens and how it ends if it is not plain in the body
 	compacts bool   // there is a compaction_trigger, which has OpenAI's models make a compaction
 	tools    bool   // there are tools among the messages, where newer versions of Codex have them
 
 	openingOnly bool // the walk stops at the first answer
 
-	// A message is taken in where it is read, if its role comes first, as it mostly does.
-	// Where a later member may change what an earlier one means, unsure says so. All is read
-	// once more then, and carefully: each message to its end before anything in it counts.
+	// If the role of a message comes first, as it mostly does, the content counts as soon as it
+	// is read. If a later member may change what an earlier one means, unsure is set. Then
+	// everything is read again, carefully: each message to its end before anything in it counts.
 	careful, unsure bool
 }
 
@@ -316,18 +313,20 @@ type setting struct {
 	subagent bool      // the billing line says so
 }
 
-// maxKept is how many bytes of a text are kept, in its plain form, to tell what kind of
-// call the request is.
+// maxKept is how many bytes of a text are kept from its beginning, in its plain form, to tell
+// what kind of call the request is.
 const maxKept = 256
 
-// maxLastEnd is how many bytes are kept of how a person's text ends: a wish after what it is about.
+// maxLastEnd is how many bytes are kept from the end of a person's text, since a wish may come
+// after what it is about.
 const maxLastEnd = 400
 
-// maxEnding is how many bytes of a system message are kept to find them after a person's words.
+// maxEnding is how many bytes are kept from the end of a system prompt, since a person's text
+// may repeat them.
 const maxEnding = 8 << 10
 
-// A step is the trail as it was when a message of a person ended, or one without words was
-// answered.
+// A step is the state of the trail where a message of a person ended, or where one without
+// words was answered.
 type step struct {
 	sum      sum
 	since    uint64 // the sum of a since, and its bytes, apart to save room
@@ -354,7 +353,7 @@ func (r *ring[E]) put(e E) {
 	r.n++
 }
 
-// back returns the value that was put in before the last i, or nil.
+// back returns the last value for 0, the one before it for 1 and so on, or nil.
 func (r *ring[E]) back(i int) *E {
 	if i >= r.n || i >= len(r.items) {
 		return nil
@@ -371,8 +370,8 @@ const (
 	maxNear  = 4  // messages, in each of the weaker settings
 	minTail  = 32 // bytes of the last messages, for a conversation to be known by these alone
 
-	// pictureBytes is what a picture counts for there: agents mostly begin with the same
-	// one or two, such as that of an empty page, but three tell where one of them was.
+	// pictureBytes is how many bytes of minTail a picture counts as. Agents mostly begin with
+	// the same one or two, such as that of an empty page, but three tell them apart.
 	pictureBytes = minTail/3 + 1
 
 	maxKeys = 64 // that a request may have
@@ -385,7 +384,7 @@ func (t *trail) session() (Session, bool) {
 	}
 	in := t.settings()
 	talk := t.history(&in)
-	keys := make(keyBuffer, 0, maxKeys*keySize) // no fewer than there are, so it stays on the stack
+	keys := make(keyBuffer, 0, maxKeys*keySize) // room for all of them, so it stays on the stack
 	keys = t.ownKeys(keys, &in).add(talk.in[0], talk.here).add(talk.in[1], talk.here)
 	aliases := len(keys) / keySize
 	keys = t.earlierKeys(keys, &in)
@@ -405,20 +404,19 @@ func (t *trail) session() (Session, bool) {
 	}, true
 }
 
-// The settings of a request. Those weaker than the whole say where the conversation takes
-// place, or what its system prompt is; they are zero sums where they would say nothing,
-// or the same as the whole.
+// The settings of a request. All but whole are weaker; those that would say nothing, or the
+// same as whole, are zero sums.
 type settings struct {
 	whole       sum
-	place       sum
-	system      sum // less times of day, with anything injected; never zero
-	systemAlone sum // the whole of a request with nothing injected
-	framed      sum // system again, for what may be the question in the last text
+	place       sum // the directories
+	system      sum // the system prompt without times of day, whatever was injected; never zero
+	systemAlone sum // what whole would be if nothing had been injected
+	framed      sum // system with a salt of its own, for what may be the question in the last text
 
-	systemIsLess bool // than the whole
+	systemIsLess bool // system says less than whole
 }
 
-// alone is the setting of the words alone, pages that of those in front of a page.
+// alone is the setting of words that stand alone, pages the same for words before a page.
 var alone, pages = sum{}, sum{}.join(pageSalt, sum{})
 
 // settings returns the settings.
@@ -505,7 +503,7 @@ func (t *trail) earlierKeys(keys keyBuffer, in *settings) keyBuffer {
 func (t *trail) nearKeys(keys keyBuffer, in *settings) keyBuffer {
 	newest := true
 	var end, bare sum // a tail
-	var first sum     // the question that begins the conversation, if something stood in front
+	var first sum     // the question that begins the conversation, if something was before it
 	for i := range maxNear {
 		if st := t.steps.back(i); st != nil && st.answered {
 			keys = keys.add(alone, st.sum)
@@ -525,7 +523,7 @@ func (t *trail) nearKeys(keys keyBuffer, in *settings) keyBuffer {
 	if keys = keys.add(in.framed, t.answeredHere).add(in.framed, end).add(in.framed, bare); first != t.answeredHere {
 		keys = keys.add(in.framed, first)
 	}
-	if t.endsInAnswer { // by a model all the same, as in a side call
+	if t.endsInAnswer { // all words were answered, as in a side call about the conversation so far
 		keys = keys.add(alone, t.here)
 	}
 	return keys
@@ -533,13 +531,13 @@ func (t *trail) nearKeys(keys keyBuffer, in *settings) keyBuffer {
 
 // instructions returns the digest of the system prompt, and of the same without times of
 // day. A conversation may change to a model that its client speaks to in another
-// protocol, so it makes no difference whether the prompt stands beside the messages or
-// among them.
+// protocol, so it makes no difference whether the prompt is beside the messages or among
+// them.
 func (t *trail) instructions() (system, timeless sum) {
 	return either(t.system.sum, t.systemAmong.sum), either(t.system.timeless, t.systemAmong.timeless)
 }
 
-// either returns the digest of a system prompt of which one part or both are there.
+// either returns the digest of a system prompt that has one of two parts, or both.
 func either(beside, among sum) sum {
 	switch (sum{}) {
 	case beside:
@@ -560,15 +558,16 @@ func (t *trail) place() places {
 }
 
 // tail returns the digest of what people wrote last, leaving out the last i of their
-// messages: of the last few parts between answers. It takes as few parts as have minTail
-// bytes, but at least two different ones, since many people say the same one thing. The bytes of a
-// part that repeats the one after it do not count: agents that nobody watches are told to
-// go on again and again. If the conversation begins with the first of these parts, it also
-// returns the digest with only the last text of that, if it has others: in front, there may be
-// a summary of what was left out. Both are zero if there are not so many.
+// messages: of the last few parts, each of which is what was written between two answers.
+// It takes as few parts as have minTail bytes, but at least two different ones, since many
+// people say the same one thing. The bytes of a part that repeats the one after it do not count:
+// agents that nobody watches are told to go on again and again. If the conversation begins with
+// the first of these parts, and that has several texts, tail also returns the digest with only
+// the last text of that part: before it, there may be a summary of what was left out. Both
+// are zero if there are not enough parts.
 func (t *trail) tail(i int) (s, bare sum) { return t.tailWith(since{}, i) }
 
-// tailWith is tail with one part more after those messages, unless that is nothing.
+// tailWith is tail with one more part, newest, after those messages, unless that is zero.
 func (t *trail) tailWith(newest since, i int) (s, bare sum) {
 	h, last := newest.sum, newest.sum
 	bytes, parts := int(newest.bytes), 0
@@ -577,9 +576,9 @@ func (t *trail) tailWith(newest since, i int) (s, bare sum) {
 	}
 	for st := t.steps.back(i); st != nil; st = t.steps.back(i) {
 		if i++; parts > 0 && !st.answered || st.since == 0 {
-			continue // the step after has the same words and more, or there are none
+			continue // the step after it has the same words and more, or there are no words
 		}
-		before := h * 37 // not by 31, as person does, or two parts would be one of two texts
+		before := h * 37 // not 31, as in person, or two parts would be the same as one of two texts
 		h = before + st.since
 		if st.since != last {
 			parts++
@@ -595,10 +594,10 @@ func (t *trail) tailWith(newest since, i int) (s, bare sum) {
 	return sum{}, sum{}
 }
 
-// trunk returns the chain over all words but the last, be that a message of its own, a
-// text or an image, if others stand between the last answer and it. Many clients add to
-// what a person asks, such as what they have looked up or a picture of the page, and
-// leave it out of the next turn. Some add it in front: see question.
+// trunk returns the chain over everything but the last message, or the last text or image of
+// it, if there is something else between the last answer and that. Many clients add to what a
+// person asks, such as what they have looked up or a picture of the page, and leave it out of
+// the next turn. Some add it before the question: see question.
 func (t *trail) trunk() sum {
 	last, before := t.steps.back(0), t.steps.back(1)
 	switch {
@@ -611,9 +610,9 @@ func (t *trail) trunk() sum {
 	return sum{}
 }
 
-// reminded returns the chain over the words that were answered and the first text since,
-// without what comes after. Agents are reminded of several things there, and of others
-// in their next step.
+// reminded returns the chain over the words that were answered and the first text since then,
+// without what follows. Agents are reminded of several things there, and of others in
+// their next step.
 func (t *trail) reminded() sum {
 	if t.firstText == 0 {
 		return sum{}
@@ -622,8 +621,8 @@ func (t *trail) reminded() sum {
 }
 
 // question returns the chain over the words that were answered and the last text, without
-// what stands between the last answer and it, for requests that have a trunk. There is
-// none if the last is no text, or the step of an agent, or if nothing is left out.
+// what is between the last answer and that, for requests that have a trunk. It is zero if
+// what came last is not a text, or did not count, or if nothing is left out.
 func (t *trail) question(trunk sum) sum {
 	if trunk == (sum{}) || t.lastText == 0 || t.ignoreRest {
 		return sum{}

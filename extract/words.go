@@ -5,28 +5,28 @@ import (
 	"slices"
 )
 
-// What stands in the message of a person is not all that person's words, and what stands in
-// a system prompt is not all the same from turn to turn. This file knows what clients put
-// there, and takes it off the two ends of a plain text, where clients put it:
+// Not everything in the message of a person is that person's words, and not everything in a
+// system prompt is the same from turn to turn. This file knows what clients add, and removes it
+// from the two ends of a plain text, where clients put it:
 //
-//   - cutBilling takes the billing line off a system prompt;
-//   - cutRepeated (repeated.go) takes off the words of a person what repeats the end of the
-//     system prompt;
-//   - split takes what was injected off them, too: first what a client writes around the
-//     question at hand, then elements in front, one after the other, then elements
-//     after.
+//   - cutBilling removes the billing line from a system prompt;
+//   - cutRepeated (repeated.go) removes from a person's text what repeats the end of the system
+//     prompt;
+//   - split removes from a person's text what was injected: first what a client writes around
+//     the current question, then elements before the words, one by one, then elements after
+//     them.
 //
-// What is taken off a person's words is part of the setting if it stands before the first
-// answer, and counts for nothing after that, except for the place that Goose names. So it
-// should be what comes and goes from turn to turn, and never what tells two conversations
-// apart. To add the element of another client, which the client must always close, add its
-// name to injectedTags, among those that stay as long (see stay); or, if it is in a message of
-// its own and anybody may use the name, to contextTags. What it writes around a question is a
+// What was injected is part of the setting if it comes before the first answer, and counts for
+// nothing after that, except for the place that Goose names. So it should be what comes and
+// goes from turn to turn, and never what tells two conversations apart.
+//
+// To add an element that another client injects, and always closes, add its name to
+// injectedTags, by how long it stays where it is (see stay); or to contextTags, if it is in a
+// message of its own and anybody may use the name. What a client writes around a question is a
 // row of wrappings.
 
-// injectedTags are the elements in which clients wrap what they put into a person's message, as
-// they open and close them: with '<' or '#' first and '>' last, since only then cutTags looks for
-// them.
+// injectedTags are the elements in which clients wrap what they put into a person's message. They
+// must begin with '<' or '#' and end with '>', since cutTags looks for no others.
 var injectedTags = slices.Concat(tags(stays,
 	"system-reminder",     // Claude Code, Qwen Code
 	"system_reminder",     // Crush
@@ -53,10 +53,9 @@ var injectedTags = slices.Concat(tags(stays,
 	stays,
 }})
 
-// contextTags are elements of which clients make whole messages, in front of all others, to
-// say how things are now. Anybody may use such names, so a text that has words beside such
-// elements is all words: otherwise what an application remembers of each user would count
-// for nothing.
+// contextTags are elements of which clients make whole messages, before all others, to say how
+// things are now. Anybody may use such names, so if a text has words beside such elements, all
+// of it is words: otherwise what an application remembers of each user would count for nothing.
 var contextTags = append(tags(passes,
 	"project_context", "selected_files", "recently_viewed_files", "diagnostic_field_description", "diagnostics", "memory", // Avante
 ), tag{ // Avante
@@ -69,10 +68,10 @@ var contextTags = append(tags(passes,
 	passes,
 })
 
-// injectedBeginnings are how messages begin that clients put in front of the question at
-// hand; at the next question they stand somewhere else, or are gone. In some, Aider shows
-// files as they are by then, or says that it shows none, and so does Dyad; in others,
-// Microsoft's Agent Framework shows what it remembers or has found.
+// injectedBeginnings are the beginnings of messages that clients put before the current question;
+// at the next question these are somewhere else, or gone. In some, Aider shows files as they are
+// at present, or says that it shows none, and so does Dyad; in others, Microsoft's Agent
+// Framework shows what it remembers or has found.
 var injectedBeginnings = [][]byte{
 	[]byte("I have *added these files to the chat*"),
 	[]byte("I am not sharing any files that you can edit yet."),
@@ -91,15 +90,15 @@ var injectedBeginnings = [][]byte{
 	[]byte(`## Additional Context\nConsider the following information from source documents when responding to the user:`),
 }
 
-// A wrapping is what a client writes around the question at hand, in one text with it, and leaves
-// out of the next turn: it shows there what it has looked up. Many applications do the same in
-// a form of their own, and keep it in the message: that counts as a person's words.
+// A wrapping is what a client writes around the current question, in one text with it, and leaves
+// out of the next turn: it is mostly what it has looked up. Many applications do the same in a
+// form of their own, but keep it in the message: that counts as a person's words.
 //
-// The text begins with front and ends with end. The question begins after the label, at the last
-// place where that is or, if it does not go on up to the end, at the first; and it ends where
-// after is, at the last place if there is an end, and else at the first. Any of these may be
-// empty, but not both front and end, nor both label and after. Where a label has no question
-// after it, this is none; without a label, a text without a question is all the client's.
+// The text begins with front and ends with end. The question begins after label: after its last
+// occurrence or, if there is an after, its first. The question ends where after begins: its last
+// occurrence if there is an end, and otherwise its first. Any of these may be empty, but not both
+// front and end, nor both label and after. If there is a label, but no question after it, the
+// wrapping does not fit. Without a label, a text without a question is all the client's.
 type wrapping struct{ front, label, after, end []byte }
 
 var wrappings = []wrapping{
@@ -126,8 +125,8 @@ func newWrapping(front, label, after, end string) wrapping {
 	return wrapping{[]byte(front), []byte(label), []byte(after), []byte(end)}
 }
 
-// likelyFirst and likelyLast have the bytes with which texts begin and end that are injected whole or
-// have a wrapping. Most texts are known by them to be neither.
+// likelyFirst has the first bytes of texts that are injected whole or have a wrapping, and
+// likelyLast the last bytes of those whose first byte may be any. They rule out most texts.
 var likelyFirst, likelyLast = func() (first, last [256]bool) {
 	first['<'] = true // contextTags
 	for _, o := range injectedBeginnings {
@@ -143,18 +142,18 @@ var likelyFirst, likelyLast = func() (first, last [256]bool) {
 	return first, last
 }()
 
-// A stay says how long what a client injected stays where it is.
+// A stay says how long an injected text stays where it is.
 type stay uint8
 
 const (
 	passes stay = iota // with the last message only
 	stays              // as long as the message that it is in
-	moves              // with the last message or so only, but the next one has the like
+	moves              // with about the last message only, but the next one has something similar
 )
 
-// places returns how many of the paths in such a text say where the conversation takes
-// place: of one that passes, none, since they are files such as the one that is open now;
-// of one that moves, the first, which is the working directory.
+// places returns how many of the paths in an injected text say where the conversation takes
+// place. In one that passes none does: they are files, such as the one that is open now. In
+// one that moves the first does: it is the working directory.
 func (s stay) places() int32 {
 	switch s {
 	case stays:
@@ -177,8 +176,8 @@ func tags(s stay, names ...string) (tags []tag) {
 	return tags
 }
 
-// opened returns the tag that a text begins with, and closed the one that it ends with, or nil.
-// Mostly the second byte tells that it is none, without a call.
+// opened returns the tag with which a text opens, and closed the one with which it closes, or nil.
+// Mostly one byte is enough to rule a tag out, without a call.
 func opened(tags []tag, words []byte) *tag {
 	for i := range tags {
 		if t := &tags[i]; len(words) > 1 && words[1] == t.open[1] && bytes.HasPrefix(words, t.open) {
@@ -212,7 +211,8 @@ func injectedWhole(words []byte) bool {
 	return false
 }
 
-// opens is bytes.HasPrefix for what is not empty. Mostly the first byte tells, without a call.
+// opens is bytes.HasPrefix for arguments that are not empty. Mostly the first byte decides, without
+// a call.
 func opens(words, opening []byte) bool {
 	return words[0] == opening[0] && bytes.HasPrefix(words, opening)
 }
@@ -233,10 +233,10 @@ func onlyContext(words []byte) bool {
 	return true
 }
 
-// split returns what a person wrote of a plain text, and has the trail take in what a client
-// injected before and after it. The white space around both belongs to neither. A text that
-// begins with '<' takes as long as three others, and counts as three items: beyond the last
-// one, there are no words.
+// split returns what a person wrote in a plain text, and adds to the trail what a client injected
+// before and after it. White space around either belongs to neither. A text that begins with
+// '<' takes as long as three others, so it counts as three items. If there are too many items,
+// split returns nil.
 func (t *trail) split(text []byte) (words []byte) {
 	words = trim(text)
 	if len(words) == 0 {
@@ -261,8 +261,8 @@ func (t *trail) split(text []byte) (words []byte) {
 	return t.cutTags(words)
 }
 
-// cutTags returns words without the elements of injectedTags in front of them and after,
-// or nil if there are too many.
+// cutTags returns words without the elements of injectedTags before and after them, or nil if
+// there are too many.
 func (t *trail) cutTags(words []byte) []byte {
 	for len(words) > 0 && (words[0] == '<' || words[0] == '#') {
 		tag := opened(injectedTags, words)
@@ -271,7 +271,7 @@ func (t *trail) cutTags(words []byte) []byte {
 		}
 		end := bytes.Index(words, tag.close)
 		if end < 0 {
-			break // clients close what they open: somebody writes about the tag
+			break // clients close what they open, so somebody writes about the tag
 		}
 		end += len(tag.close)
 		if !t.inject(words[:end], tag.stay) {
@@ -296,9 +296,9 @@ func (t *trail) cutTags(words []byte) []byte {
 	return words
 }
 
-// cutRuntime returns words without what nanobot and its descendants say of the time and the
-// chat, in front of them or after, with the last message only. In front, it ends with an empty
-// line where nothing closes it.
+// cutRuntime returns words without what nanobot and its descendants say about the time and the
+// chat, before or after them, in the last message only. Before the words, it ends with an
+// empty line if nothing closes it.
 func (t *trail) cutRuntime(words []byte) []byte {
 	opening, closing := []byte("[Runtime Context — metadata only"), []byte("[/Runtime Context]")
 	if bytes.HasPrefix(words, opening) {
@@ -320,11 +320,12 @@ func (t *trail) cutRuntime(words []byte) []byte {
 	return words
 }
 
-// cutContext returns the question out of what Spring AI makes of the last one: it puts what it has
-// looked up after the question.
+// cutContext returns the question in the text that Spring AI makes of the last one: it adds what it
+// has looked up after the question.
 func (t *trail) cutContext(words []byte) []byte {
 	const longest = 4 << 10 // of a question that is answered so
-	// A capital letter to look for is soon found to be missing, as in most; line breaks are everywhere.
+	// Look for the capital letter first, which most texts do not have, not for line breaks, which are
+	// everywhere.
 	i := bytes.Index(words[:min(len(words), longest)], []byte("Context information is below, surrounded by ----"))
 	if i < 0 {
 		return words
@@ -337,7 +338,7 @@ func (t *trail) cutContext(words []byte) []byte {
 	return question
 }
 
-// cutWrapping returns the question out of the first of the wrappings that fits.
+// cutWrapping returns the question in the first of the wrappings that fits, or words if none does.
 func (t *trail) cutWrapping(words []byte) []byte {
 	for i := range wrappings {
 		f := &wrappings[i]
@@ -345,7 +346,7 @@ func (t *trail) cutWrapping(words []byte) []byte {
 			continue
 		}
 		from := 0
-		if string(f.front) == "<" { // as many begin, so the question is looked for near the end only
+		if string(f.front) == "<" { // many texts begin so: look for the question only near the end
 			from = max(0, len(words)-4<<10)
 		}
 		before, question, ok := cutAt(words[from:len(words)-len(f.end)], f.label, len(f.after) == 0)
