@@ -5,16 +5,16 @@ import "bytes"
 // Frameworks ask a model about a conversation, before and after each turn of it: whether
 // what was said is allowed or right, who is to answer it, what to look up for it, what of it to
 // remember, what may come next. Such prompts are worded in as many ways as there are
-// applications, but they say to the model that it is one who does this, or begin with an
-// order about "the user message", as developers call it. wishes.go says more about
-// rules of this kind.
+// applications. But they call the model something that does this, such as a classifier, or begin
+// with an order about "the user message", as developers call it. wishes.go says more about rules
+// of this kind.
 
-// ordersAside reports whether a prompt, given as it opens, orders such a call and nothing else.
-// The caller asks it of first questions only, without tools, as it asks soleWish.
+// ordersAside reports whether a prompt, given as it opens, is an order for this and nothing else.
+// As with soleWish, it must be called only if there is nothing but a first question, and no tools.
 func ordersAside(text []byte) bool {
 	text = pastHeadings(text)
 	opens := text[:min(len(text), maxBeginning)]
-	if !asideStems.in(sentence(opens)) && !bytes.Contains(opens, []byte("task is")) && !bytes.Contains(opens, []byte("job is")) { // as most
+	if !asideStems.in(sentence(opens)) && !bytes.Contains(opens, []byte("task is")) && !bytes.Contains(opens, []byte("job is")) { // most texts
 		return false
 	}
 	var buf [maxBeginning]byte
@@ -36,11 +36,11 @@ func isAsker(first, lower []byte) bool {
 		isCalled(first[i+len("you are a"):], askers, func(after []byte) bool { return len(after) == 0 || startsWith(after, askerEnds) })
 }
 
-// addressesModel reports whether words, given as they open, are an order as prompts have it. Persons
-// begin so as well, but not with such an order.
+// addressesModel reports whether words, given as they open, begin as orders in prompts do. What
+// people write may begin so, too, so that alone says little.
 func addressesModel(text []byte) bool { return startsWith(pastHeadings(text), promptStarts) }
 
-// pastHeadings returns a prompt, given as it opens, without the headings in front, such as
+// pastHeadings returns a prompt, given as it opens, without headings at its start, such as
 // "# Task" and "---Role---".
 func pastHeadings(text []byte) []byte {
 	for len(text) > 0 && (text[0] == '#' || text[0] == '-') {
@@ -58,8 +58,8 @@ var promptStarts = []string{
 	"Classify ", "Determine ", "Rewrite the ", "Extract ",
 }
 
-// oneLine makes one space of each stretch of white space in a text and small letters of
-// capital ones, in place.
+// oneLine replaces each stretch of white space in a text by one space, and upper case by lower
+// case, in place.
 func oneLine(text []byte) []byte {
 	n := 0
 	for _, c := range text {
@@ -77,33 +77,33 @@ func oneLine(text []byte) []byte {
 	return text[:n]
 }
 
-// asideStems are how words begin of which one is in the first sentence of each order, unless that
-// only leads to "your task is to".
+// asideStems: the first sentence of each order has a word that begins with one of these, unless it
+// only leads up to "your task is to".
 var asideStems = stemsOf(
 	"classif", "guardrail", "filter", "rout", "rewrit", "rephras", "reformulat", "decompos", "versions", "multiple search ", "sub-quer", "step-back",
 	"memor", "extract", "validator", "determin", "decide", "check", "evaluat", "judg", "assess", "detect", "grad",
 	"policy expert", "given ", "receive ", "select the ", "intent ",
 )
 
-// askers are what a model is called that is asked about conversations.
+// askers are what a model is called that judges conversations or prepares answers.
 var (
 	askers = []string{
 		"classifier", "classification", "guardrail", "content filter", "validator", "detector", "routing agent", " router",
 		"rewriter", "query rewriting specialist", "grader", "evaluator", "extractor", "memory extraction", "memory synthesizer", "memory consolidation",
 		"keyword extraction", "intent recognition", "intent detection", "intent analysis",
 	}
-	// askedWords are said of what an asker is asked: routes may be those of trucks.
+	// askedWords are said about what an asker works on: a router may be for trucks.
 	askedWords = signs{{"user input", "user request", "user prompt", "user say", "question", "quer", "message", "conversation", "json", "intent", "analyze", "content", "answer"}}
 	askerEnds  = []string{
 		".", ",", ":", " for ", " that ", " in ", " tasked ", " assessing ",
 		" agent", " assistant", " system", " engine.", " engine,", " engine ", " component", " model",
 	}
-	// askerOthers are in the prompts of those who are asked by persons, about something else.
+	// askerOthers are in the prompts of models that people ask about something else.
 	askerOthers = signs{{"ql", " seo", " pastes", "users paste", "student", "you explain", "answer questions", " my ", " i "}}
 )
 
 var (
-	// asideOthers are in the prompts of applications that go on to answer, or say what to do in which case.
+	// asideOthers are in prompts that also want an answer, or say what to do in which case.
 	asideOthers = signs{{
 		"ql ", "ql.", "and respond", "and answer", "and reply", "and explain", "and correct", "and tell", "and write", "then ", "before answer",
 		"help the user", "help users", "helps ", "you help", "first ", "each answer", "each message", "every ", "always ", "whenever ",

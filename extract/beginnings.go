@@ -15,16 +15,16 @@ type beginning struct {
 	class Class
 }
 
-// The beginnings of system prompts, and those of the last words of a person: where a side call
-// goes on from the conversation, its client says what it wants in a message of the user. Both
+// The beginnings of system prompts, and those of the last words of a person: if a side call
+// continues the conversation, its client says what it wants in a message of the user. Both
 // lists are ordered by client.
 //
-// To add one, take the first words that are the same in all calls of the kind from the
-// client's source, without white space in front, and add a row for them. They must be long
-// enough not to be met with by chance, nor be what a person may well ask for in the same
-// words: the colon behind an order is no person's. They have at most maxBeginning bytes, and
-// none may begin with another one of the list, which a test checks. A call that is known by
-// the rules in wishes.go needs no row.
+// To add one, take from the client's source the first words that are the same in all calls of
+// the kind, without leading white space, and add a row for them. They must be long enough not to
+// occur by chance, and not be what a person might ask for in the same words. (People put no
+// colon after an order.) They have at most maxBeginning bytes, and none may begin with another
+// one of the list, which a test checks. A call that is known by the rules in wishes.go needs no
+// row.
 var (
 	systemBeginnings = sorted([]beginning{
 		{"Generate a short, concise title (maximum 6 words) that summarizes the main topic", Auxiliary},            // Agent TARS
@@ -316,8 +316,8 @@ func sorted(beginnings []beginning) []beginning {
 func match(beginnings []beginning, text []byte) Class {
 	var buf [maxBeginning]byte
 	words := beginningOf(text, buf[:0])
-	// What words begin with is the last beginning that does not come after them, since none
-	// begins with another. (slices.BinarySearchFunc would have the buffer on the heap.)
+	// Since no beginning begins with another, the one that words begin with is the last that does
+	// not sort after them. (slices.BinarySearchFunc would put the buffer on the heap.)
 	i := sort.Search(len(beginnings), func(i int) bool { return beginnings[i].text > string(words) })
 	if i > 0 && bytes.HasPrefix(words, []byte(beginnings[i-1].text)) {
 		return beginnings[i-1].class
@@ -328,8 +328,8 @@ func match(beginnings []beginning, text []byte) Class {
 // maxBeginning is how many bytes of a text are looked at to tell what it wants.
 const maxBeginning = 200
 
-// beginningOf appends to buf, which has room for maxBeginning bytes, how a plain text begins,
-// without escapes. The text is one that a trail keeps, which has no white space in front.
+// beginningOf appends to buf, which has room for maxBeginning bytes, the beginning of a plain
+// text, without escapes. The text must have no leading white space, as those that a trail keeps.
 func beginningOf(text, buf []byte) []byte {
 	return jsonscan.AppendText(buf, text[:min(len(text), maxBeginning)])
 }

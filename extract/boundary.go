@@ -25,7 +25,7 @@ const (
 )
 
 // Boundaries returns where the prompt may be cut: after the tools and the
-// system prompt that stand beside the messages, after each of the last 16
+// system prompt that are beside the messages, after each of the last 16
 // messages, and after each other message that ends 4 kB or more after the boundary
 // before it. There are at most 1,024, in order.
 //
@@ -66,7 +66,7 @@ func (r *Request) Boundaries() []Boundary {
 
 // boundaries is Boundaries, worked out anew.
 func (r *Request) boundaries() []Boundary {
-	p := r.promptInPassing() // comes first: it reads the messages of a body that nobody has read yet, in passing
+	p := r.promptInPassing() // first, since it does something only if nobody has read the body yet
 	if !r.read() || r.delta() {
 		return nil
 	}
@@ -81,9 +81,9 @@ func (r *Request) boundaries() []Boundary {
 	return p.boundariesAfter(r.front())
 }
 
-// front reads what stands before the messages into a prompt of its own: what the upstream
-// keeps of it, the tools and the system prompt. Upstreams put these first, wherever they stand in
-// the body.
+// front reads what comes before the messages into a prompt of its own: what the upstream keeps
+// of it, the tools and the system prompt. Upstreams put these first, wherever they are in the
+// body.
 func (r *Request) front() *prompt {
 	p := newPrompt()
 	part := func(kind byte, raw []byte) {
@@ -111,17 +111,17 @@ func (r *Request) front() *prompt {
 	return p
 }
 
-// A prompt collects what a request has before the place that has been reached: of
-// its messages, or of what stands before these. The two are collected apart, since a walk may
-// come to the messages first, and joined by boundariesAfter.
+// A prompt collects what has been read so far: of the messages, or of what comes before them.
+// The two are collected separately, since a walk may come to the messages first, and joined by
+// boundariesAfter.
 type prompt struct {
 	digest   xxhash.Digest
 	bytes    int
 	messages int
 	looks    int // at members and blocks, as strip.more counts them
 
-	// After messages: first those that are far enough apart, which later requests have as
-	// well, and then those after the last messages, a ring.
+	// Boundaries after messages: those that are far enough apart, which later requests have as
+	// well, and those after the last messages, a ring.
 	boundaries []Boundary
 	recent     [lastMessages]Boundary
 }
@@ -146,8 +146,7 @@ func (p *prompt) endMessage() {
 	}
 }
 
-// boundariesAfter returns the boundaries of a request that has these messages after that
-// front.
+// boundariesAfter returns the boundaries of a request that has these messages after front.
 func (p *prompt) boundariesAfter(front *prompt) []Boundary {
 	start := Boundary{front.digest.Sum64(), front.bytes}
 	all := make([]Boundary, 0, 1+len(p.boundaries)+lastMessages)
@@ -167,5 +166,5 @@ func (p *prompt) boundariesAfter(front *prompt) []Boundary {
 	// Some of the last messages may be among those that are far enough apart.
 	slices.SortStableFunc(all, func(a, b Boundary) int { return a.Bytes - b.Bytes })
 	all = slices.CompactFunc(all, func(a, b Boundary) bool { return a.Bytes == b.Bytes })
-	return slices.Clip(all) // whoever appends to what all share gets a copy
+	return slices.Clip(all) // the slice is shared, so appending to it must copy it
 }

@@ -6,14 +6,13 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// readBrowserUse takes in a plain text if it is the one in which browser-use tells a model of
-// its task, and reports whether it is. Each request of browser-use has one such message:
-// the task, then all steps taken so far (those of the request before, and one more), then
-// the page as it is now. The task and each step count as texts of their own, so the request
-// before ended at the step before the last, and a session leads back to it
-// (TestWhatIsSentAgainGoesOn). The page counts for nothing, nor does anything else in the
-// message, such as a picture of the page. These steps of an agent are not the steps of a
-// trail (see step).
+// readBrowserUse reads a plain text if it is the one in which browser-use tells a model its task,
+// and reports whether it is. Each request of browser-use has one such message: the task, then
+// all steps taken so far (those of the request before, and one more), then the page as it is
+// now. The task and each step count as texts of their own, so the request before ended at the
+// step before the last, and a session leads back to it (TestWhatIsSentAgainGoesOn). The page
+// does not count, nor does anything else in the message, such as a picture of the page. These
+// steps of an agent are not the steps of a trail (see step).
 func (t *trail) readBrowserUse(text []byte) bool {
 	rest, ok := bytes.CutPrefix(text, []byte(`<user_request>\n`))
 	if !ok {

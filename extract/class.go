@@ -13,8 +13,8 @@ import (
 type Class uint8
 
 const (
-	// Turn is a turn of a conversation, or a call of which nothing else is
-	// known.
+	// Turn is a turn of a conversation, or a call that is not known to be
+	// anything else.
 	Turn Class = iota
 
 	// Subagent is a turn of a sub-agent.
@@ -52,9 +52,9 @@ func (c Class) String() string {
 // MarshalText implements [encoding.TextMarshaler] by String.
 func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
-// SideCall reports whether calls of the class (Probe, Auxiliary, Compaction) stand beside
-// the conversation: they have a prompt of their own, so where they go says nothing about
-// where the conversation is cached.
+// SideCall reports whether calls of the class (Probe, Auxiliary, Compaction) are beside the
+// conversation: they have a prompt of their own, so where they go says nothing about where
+// the conversation is cached.
 func (c Class) SideCall() bool { return c == Probe || c == Auxiliary || c == Compaction }
 
 // Class returns the class of the request: Turn, when in doubt. The first of these that
@@ -112,7 +112,7 @@ func (r *Request) pathClass() Class {
 	case "HEAD", "OPTIONS":
 		return Probe
 	case "GET":
-		if strings.HasSuffix(r.Path, "/models") { // what there is, which clients ask when they start
+		if strings.HasSuffix(r.Path, "/models") { // the list of models, which clients ask for when they start
 			return Probe
 		}
 	}
@@ -123,11 +123,11 @@ func (r *Request) pathClass() Class {
 	// Every request has its path looked at, so the list is gone through only if the path
 	// ends like one that is in it: to add a path, add its last letters here.
 	switch r.Path[len(r.Path)-tail:] {
-	case "etions": // as most that there are, which are not in the list
+	case "etions": // most paths, none of which is in the list
 		if strings.HasSuffix(r.Path, "/fim/completions") { // Mistral: what an editor completes
 			return Auxiliary
 		}
-	case "ontent", "ntents": // as most that Gemini is asked
+	case "ontent", "ntents": // most of Gemini's
 		if strings.Contains(r.Path, "mbedContent") { // in batches as well
 			return Auxiliary
 		}
@@ -136,7 +136,7 @@ func (r *Request) pathClass() Class {
 			return Probe
 		}
 	case "invoke":
-		if strings.Contains(r.Path, "embed") || strings.Contains(r.Path, "rerank") { // what models on Bedrock are called
+		if strings.Contains(r.Path, "embed") || strings.Contains(r.Path, "rerank") { // in the names of Bedrock's models
 			return Auxiliary
 		}
 	case "tokens", "Tokens", "kenize", "ompact", "ddings", "imodal", "/embed", "ed_all", "sparse", "ooling", "assify", "/score", "ations", "ptions", "/edits", "infill", "speech", "rerank", "eranks", "videos", "unning", "action":
@@ -186,13 +186,13 @@ var pathClasses = []struct {
 	{"/feature-extraction", Auxiliary},   // Hugging Face
 }
 
-// classHeaders are the headers that headerClass asks for. The walk of Headers looks for them
-// in passing, and notes in noClassHeader that there is none.
+// classHeaders are the headers that headerClass asks for. The search of Headers looks for them
+// in passing, and notes in noClassHeader if there is none.
 var classHeaders = newNameFilter("X-Claude-Code-Request-Class", "X-Claude-Code-Compaction", "X-Claude-Code-Agent-Id",
 	"X-Openai-Subagent", "X-Codex-Turn-Metadata", "X-Interaction-Type", "X-Grok-Req-Id", parentHeader)
 
-// headerClass returns what any client says in its headers. It notes that they say nothing.
-// The caller has called checkSpelling.
+// headerClass returns what any client says in its headers. If they say nothing, it notes that in
+// noClassHeader. The caller must have called checkSpelling.
 func (r *Request) headerClass() Class {
 	if r.noClassHeader.Load() {
 		return Turn
@@ -240,8 +240,8 @@ func bodyCodexClass(metadata []byte) Class {
 	return codexClass(subagent, turn)
 }
 
-// codexClass returns the class of a request of that kind of sub-agent, "" for none, and with
-// that metadata of a turn, which is JSON.
+// codexClass returns the class of a request, given the kind of sub-agent that sends it ("" for
+// none) and the metadata of the turn, which is JSON.
 func codexClass(subagent, metadata string) Class {
 	switch subagent {
 	case "":
@@ -299,8 +299,8 @@ func (r *Request) grokClass() Class {
 //   - the system prompt: see systemClass;
 //   - OpenAI's compaction_trigger;
 //   - the last words of a person, or of the system after an answer: the beginnings of
-//     clients, the wish for a title, for a question that stands alone or for the next ones,
-//     and what clients probe with.
+//     clients, the wish for a title, a standalone question or the next ones, and what
+//     clients probe with.
 //
 // A system prompt for a sub-agent decides only if nothing else does, since a sub-agent may
 // have side calls of its own.
@@ -349,9 +349,9 @@ func (r *Request) bodyClass() Class {
 	return system
 }
 
-// wantsAside reports whether the last words of a person want something of the conversation that
-// is no turn of it. An order shows what it is about, on lines of its own; persons often give
-// theirs in one line.
+// wantsAside reports whether the last words of a person want something that is no turn of the
+// conversation. An order of an application has what it is about on lines of its own; people
+// often give theirs in one line.
 func (t *trail) wantsAside(first bool) bool {
 	return wantsTitleOfThis(t.lastWords()) || wantsStandaloneQuestion(t.lastWords()) || first &&
 		(wantsNextQuestions(t.lastWords(), t.lastEnd()) || addressesModel(t.lastWords()) && t.severalLines() && ordersAside(t.lastWords()))
@@ -359,8 +359,9 @@ func (t *trail) wantsAside(first bool) bool {
 
 // systemClass returns what the first texts of the system prompt say: each is compared with
 // the beginnings of clients and, if there are no tools, looked at for what it wants. The first
-// text that is of a side call decides. If there is none, one that is for a sub-agent does,
-// and so does the billing line of Claude Code.
+// text of a side call decides. If there is none, a text for a sub-agent does, and so does the
+// billing line of Claude Code. first says that there is nothing but a first question, and tools
+// that the model may call some.
 func (t *trail) systemClass(first, tools bool) Class {
 	class := Turn
 	for _, in := range []*setting{&t.system, &t.systemAmong} {
@@ -383,8 +384,8 @@ func (t *trail) systemClass(first, tools bool) Class {
 	return class
 }
 
-// systemWish returns the class of what a text of the system prompt wants, mostly only if there
-// is nothing but a first question, or Turn.
+// systemWish returns the class of what a text of the system prompt wants, or Turn. Most wishes
+// count only if there is nothing but a first question.
 func (t *trail) systemWish(text []byte, first bool) Class {
 	if first {
 		if c := soleWish(text); c != Turn {
@@ -397,8 +398,8 @@ func (t *trail) systemWish(text []byte, first bool) Class {
 	return Turn
 }
 
-// hasTools reports whether a model may call anything. Where it must call one given tool, that is
-// the form in which a framework has it answer.
+// hasTools reports whether the model may call tools. It does not count as such if it must call a
+// given one: that is how frameworks make a model answer in a given form.
 func (r *Request) hasTools(t *trail) bool {
 	if !t.tools && !slices.ContainsFunc(toolFields, func(f field) bool {
 		c := jsonscan.New(r.get(f))
@@ -410,9 +411,9 @@ func (r *Request) hasTools(t *trail) bool {
 	return kind != "function" && kind != "tool"
 }
 
-// loadsModel reports whether a body without words wants nothing of Ollama but to load a
-// model, or to unload it. Others have paths of the same end, and bodies with words of their
-// own in them.
+// loadsModel reports whether a body without words wants nothing of Ollama but to load or to
+// unload a model. Other APIs have paths with the same end, but then there are other members in
+// the body.
 func (r *Request) loadsModel() bool {
 	model := false
 	c := jsonscan.New(r.Body)
@@ -431,8 +432,8 @@ func (r *Request) loadsModel() bool {
 	}
 }
 
-// probingWords are the whole text of calls that want few tokens. Who greets a model wants
-// more than that.
+// probingWords are the whole text of probes, which want few tokens: people who greet a model
+// want more.
 var probingWords = map[string]bool{
 	"quota": true, "count": true, "test": true, "testing": true, "probe": true, "ping": true, ".": true,
 	"hi": true, "hello": true, "hey": true,

@@ -11,8 +11,8 @@ import (
 )
 
 // Many applications write the conversation so far into the system prompt, and send nothing
-// but the question at hand beside it: Langflow's chatbot with a memory, Spring AI's advisor
-// for prompts, and what guides of LangChain teach. So each turn has another system prompt,
+// but the current question beside it: Langflow's chatbot with a memory, Spring AI's advisor
+// for prompts, and what guides of LangChain teach. So each turn has a different system prompt,
 // and no answer among its messages:
 //
 //	You are a kind assistant.
@@ -21,32 +21,32 @@ import (
 //	User: Where is Oslo?
 //	AI: In Norway.
 //
-// The next such prompt has the question at hand in its last line of a person. So a turn
-// is looked for by that question and the one in front of it. The first question has none
-// in front: it counts alone if it is longer than a greeting, and if there is a heading
-// under which nobody had said anything when it was asked. (What somebody had said there
-// may be an example.) What is found is no more than a place to start at, and only where
-// the system prompt is the same in front of the conversation or, since some have
-// documents there, at least begins alike.
+// The next such prompt has this question in its last line of a person. So a turn is looked
+// for by its question and the one before that. There is none before the first question: that
+// counts alone if it is longer than a greeting, and if there is a heading under which nobody
+// had said anything when it was asked. (What somebody had said there may be an example.)
+// What is found is no more than a place to start at, and only if the system prompt is the
+// same up to the conversation or, since some have documents there, at least begins alike.
 //
-// Others write all of it, question and all, into one text of a person. If a turn does not
-// begin with the one before (see transcript.go), it is looked for like that, too, under a
-// system prompt that is the same but for times of day. There, the question at hand is the
-// last one with a label. If it has none, the one before stands for it, and each turn is
-// known by what was asked up to the turn before. But what an application has looked up,
-// such as questions that others ask often, looks the same, and many have the same of it. So
-// there must be a heading, or a last question that nobody answers.
+// Others write all of it, including the question, into one text of a person. If a turn does
+// not begin with the one before (see transcript.go), it is looked for in the same way, under a
+// system prompt that is the same but for times of day. In such a text, the current question
+// is the last one with a label. If it has no label, the one before stands in for it, and
+// each turn is known by what was asked up to the turn before. But what an application has
+// looked up, such as questions that are asked often, looks the same, and many conversations
+// have the same of it. So there must be a heading, or a last question that nobody answers.
 
-// A talk is what the last questions in a conversation are known by: what a later turn may
-// find this one by, and what this one may find the turn before by, zero sums if there is
-// nothing, in settings of which the best comes first.
+// A talk is what the last questions in a conversation are known by: here is what a later turn
+// may find this one by, and before what this one may find the turn before by; either is zero
+// if there is nothing. Both are meant in each of the settings in, of which the best comes first.
 type talk struct {
 	here, before sum
 	in           [2]sum
 }
 
-// history returns the talk in the only text of a person or, if there is none, in the system
-// prompt, which may have something like it in any case, such as what a tool takes.
+// history returns the talk in the only text of a person or, if that has none, in the system
+// prompt. (The text comes first since a system prompt may have something that looks like a
+// talk, such as what a tool takes.)
 func (t *trail) history(in *settings) (h talk) {
 	if t.answered {
 		return
@@ -67,16 +67,16 @@ func (t *trail) history(in *settings) (h talk) {
 	return h
 }
 
-// talkIn returns the talk in a text, given how that ends and how it opens, and the
-// question at hand, unless that is inside.
+// talkIn returns the talk in a text, given how that ends and how it opens, and now, the current
+// question. If inside is set, that is in the text itself.
 func talkIn(ending, opening, now []byte, inside bool) (h talk) {
 	asked, front, headed, open := conversationAt(ending)
 	switch {
-	case inside && !open && !headed && !headsInside(opening): // what others often ask, and was looked up
+	case inside && !open && !headed && !headsInside(opening): // it may be questions that were looked up
 		return
 	case inside:
 		now, asked = asked[0], [3][]byte{asked[1], asked[2]}
-	case open && bytes.Equal(asked[0], now): // some have it there, too
+	case open && bytes.Equal(asked[0], now): // some have the current question in the prompt as well
 		asked = [3][]byte{asked[1], asked[2]}
 	}
 	pair := func(last, before []byte) sum {
@@ -125,8 +125,8 @@ func headsInside(text []byte) bool {
 	return headed
 }
 
-// lineCutter returns a function that parts a text after its first line. Where messages
-// are written as JSON, or as Python does, each is a line of its own.
+// lineCutter returns a function that cuts a text after its first line. If messages are written
+// as JSON, or as Python prints them, each counts as a line.
 func lineCutter(text []byte) func([]byte) (line, rest []byte) {
 	if !bytes.Contains(text, []byte(`{\"role`)) && !bytes.Contains(text, []byte(`{'role`)) {
 		return func(text []byte) (line, rest []byte) {
@@ -137,7 +137,7 @@ func lineCutter(text []byte) func([]byte) (line, rest []byte) {
 		}
 	}
 	return func(text []byte) (line, rest []byte) {
-		for i, c := range text { // no look at the same bytes for the one and then for the other
+		for i, c := range text { // one loop for both, so that no byte is looked at twice
 			switch {
 			case c == '{':
 				return text[:i], text[i+1:]
@@ -149,9 +149,9 @@ func lineCutter(text []byte) func([]byte) (line, rest []byte) {
 	}
 }
 
-// conversationAt returns the last questions of a person in a text, the last one first;
-// what stands before the conversation, or anything if there is none; and whether that has a
-// heading, and nobody speaks after the last question.
+// conversationAt returns the last questions of a person in a text, the last one first; the text
+// before the conversation, which means nothing if there is none; whether the conversation has
+// a heading; and whether it is open: nobody speaks after the last question.
 func conversationAt(text []byte) (asked [3][]byte, front []byte, headed, open bool) {
 	cut := lineCutter(text)
 	for rest := text; len(rest) > 0; {
@@ -174,14 +174,14 @@ func conversationAt(text []byte) (asked [3][]byte, front []byte, headed, open bo
 	return asked, front, headed, open
 }
 
-// bareLine returns the first line of a text, as it may come after a label.
+// bareLine returns the first line of a text, such as follows a label, without quotes and the like
+// around it.
 func bareLine(text []byte) []byte {
 	line, _, _ := bytes.Cut(text, lineBreak)
 	return bytes.Trim(trim(line), ` *\"'{},]`)
 }
 
-// askedIn returns what a person says in a line of a conversation, nil if nobody says
-// anything. Most lines are told by their first letter:
+// askedIn returns what a person says in a line of a conversation, or nil if it is not such a line:
 //
 //	User: hi
 //	**Human:** hi
@@ -199,9 +199,9 @@ func askedIn(line []byte) []byte {
 // afterLabel returns what comes after the label of a person in a line, which may be
 // nothing, and whether there is such a label.
 func afterLabel(line []byte) (words []byte, label bool) {
-	const longest = 16 // bytes after the name
+	const longest = 16 // bytes between the name and the end of the label
 	if len(line) > 1 && line[0] == '[' && '0' <= line[1] && line[1] <= '9' {
-		_, line, _ = bytes.Cut(line, []byte("]")) // after when it was said
+		_, line, _ = bytes.Cut(line, []byte("]")) // the time before the label
 	}
 	marked := len(line) > 0 && line[0] < 'A' || len(line) > 1 && line[0] == '\\'
 	if line = pastMarks(line); marked {
@@ -215,7 +215,7 @@ func afterLabel(line []byte) (words []byte, label bool) {
 	for _, name := range people[line[0]|('a'-'A')] {
 		n := len(name)
 		if len(line) < n || line[1]|('a'-'A') != name[1]|('a'-'A') || !strings.EqualFold(string(line[:n]), name) {
-			continue // mostly for its second letter
+			continue // mostly because of the second letter
 		}
 		rest := line[n:]
 		i := bytes.IndexAny(rest[:min(len(rest), longest)], labelEnds)
@@ -233,14 +233,14 @@ func afterLabel(line []byte) (words []byte, label bool) {
 	return nil, false
 }
 
-// labelEnds are what a label ends in.
+// labelEnds are the characters that a label may end in.
 const labelEnds = ":>]：】"
 
-// farthest is how many bytes of a line may have a role, or anybody's label.
+// farthest is in how many bytes from the start of a line a role, or anybody's label, must be.
 const farthest = 24
 
-// mayBeLabelled reports whether a text has the first byte of any of the labelEnds. Many
-// have none, and need no look at each line.
+// mayBeLabelled reports whether a text has the first byte of any of the labelEnds. Many texts
+// have none, so that their lines need not be looked at.
 func mayBeLabelled(text []byte) bool {
 	for _, c := range []byte{':', '>', ']', "："[0], "】"[0]} {
 		if bytes.IndexByte(text, c) >= 0 {
@@ -250,7 +250,7 @@ func mayBeLabelled(text []byte) bool {
 	return false
 }
 
-// pastMarks returns a line without what may stand in front of a name.
+// pastMarks returns a line without the marks that may come before a name.
 func pastMarks(line []byte) []byte {
 	for len(line) > 0 && (line[0] < '0' || line[0] == '<' || line[0] == '[' || line[0] == ':' || line[0] == '=' ||
 		line[0] == '\\' && len(line) > 1 && line[1] == '"') {
@@ -259,7 +259,7 @@ func pastMarks(line []byte) []byte {
 	return bytes.TrimPrefix(line, []byte("【"))
 }
 
-// people are what a person, or a question, is called in such lines, in lower case.
+// people are what a person, or a question, is called in labels, in lower case.
 var people = stemsOf("user", "human", "customer", "question", "query",
 	"nutzer", "benutzer", "kunde", "frage", "utilisateur", "usuario", "usuário", "pregunta", "pergunta",
 	"用户", "用戶", "客户", "客戶", "问题", "問題", "提问", "ユーザ", "質問", "사용자", "고객", "질문",
@@ -271,7 +271,7 @@ func headsHistory(line []byte) bool {
 	first, last := line[0], line[len(line)-1]
 	switch {
 	case last == ':', first == '#', first == '<':
-	case 'A' <= first && first < utf8.RuneSelf && first != '[' && last < utf8.RuneSelf: // as most lines
+	case 'A' <= first && first < utf8.RuneSelf && first != '[' && last < utf8.RuneSelf: // most lines
 		return false
 	case bytes.HasSuffix(line, []byte("：")), bytes.HasPrefix(line, []byte("【")):
 	case strings.IndexByte("-=*[", first) < 0 || strings.IndexByte("-=*]", last) < 0:

@@ -12,7 +12,8 @@ import (
 
 // readLegacy reads what a body has in place of messages: a prompt, by any of its names,
 // or Cohere's chat before v2, which has the last message beside those before it. If there
-// is a history of another form, such as ChatGLM's, what is beside it says little.
+// is a history in another form, such as ChatGLM's, it reads nothing: the prompt alone says
+// little about the conversation.
 func (t *trail) readLegacy(r *Request) {
 	if hasMessages(r.member("history")) {
 		return
@@ -34,16 +35,15 @@ func (t *trail) readLegacy(r *Request) {
 	}
 }
 
-// cohere reads a chat of Cohere's before v2, given its last message. Many other bodies
-// have a message that says little, such as a webhook's. Cohere's name a model as well,
-// here or in Bedrock's path, or have what was said before. That must be in a form that is
-// known.
+// cohere reads a chat of Cohere's before v2, given its last message. Many other bodies, such as
+// a webhook's, have a member called message. Cohere's also name a model, in the body or in
+// Bedrock's path, or have a chat_history, which must be in a form that is known.
 func (t *trail) cohere(r *Request, last []byte) {
 	history := r.member("chat_history")
 	if history == nil && r.member("model") == nil && !strings.Contains(r.Path, "/model/") {
 		return
 	}
-	t.careful = true // they are not read once more
+	t.careful = true // since they are not read again if t is unsure
 	system := jsonscan.New(r.member("preamble"))
 	t.content(&system, &t.system)
 	c := jsonscan.New(history)
@@ -66,7 +66,7 @@ func (t *trail) legacyPrompt(raw []byte) {
 	array := c.Array() && c.Element()
 	if array && c.Kind() == '{' {
 		c = jsonscan.New(raw)
-		t.careful = true // they are not read once more
+		t.careful = true // since they are not read again if t is unsure
 		if t.messages(&c); !c.OK() {
 			t.giveUp()
 		}
@@ -84,10 +84,10 @@ func (t *trail) legacyPrompt(raw []byte) {
 	scratch.Put(room)
 }
 
-// legacyText reads the text of a prompt, without white space around it. An earlier request
-// is taken to have ended, perhaps, after each occurrence of the word that this one ends in
-// ("Assistant:", "[/INST]") and at the ends of lines. The last maxTexts of them are put
-// into t.parts, and those before into t.steps.
+// legacyText reads the text of a prompt, without white space around it. An earlier request may
+// have ended after each occurrence of the word that this one ends in ("Assistant:",
+// "[/INST]"), and at the end of each line. The last maxTexts of these places are put into
+// t.parts, and those before into t.steps.
 func (t *trail) legacyText(text []byte) {
 	if len(text) == 0 {
 		return
@@ -113,9 +113,9 @@ func (t *trail) legacyText(text []byte) {
 	t.texts++
 }
 
-// keepTails keeps the digests of what stands right before the last few ends of a text, the last one
-// first. Where the beginning of a prompt is cut away, or written anew, they tell where the request
-// before ended. There are none if there is not so much text.
+// keepTails keeps the digests of the bytes right before the last few of the given ends, the last one
+// first. If the beginning of a prompt is cut away, or rewritten, they tell where the request before
+// ended. It keeps none of an end with too few bytes before it.
 func (t *trail) keepTails(text []byte, ends []int) {
 	const longest = 256 // bytes; an answer, or a part of one, is mostly among them
 	for _, end := range ends[:min(len(ends), 1+maxNear)] {
@@ -128,9 +128,9 @@ func (t *trail) keepTails(text []byte, ends []int) {
 	}
 }
 
-// wordEnds returns the offsets after the last word of text and after its last few
-// occurrences before that, the last one first. Of a word longer than 40 bytes it looks for
-// the last 40. The text must not be empty or end in white space.
+// wordEnds returns the offsets at which the last word of text and its last few earlier
+// occurrences end, the last one first. Of a word longer than 40 bytes it looks for the last
+// 40. The text must not be empty or end in white space.
 func wordEnds(text []byte) []int {
 	const longest = 40
 	end := text[max(0, len(text)-longest):]
@@ -145,8 +145,8 @@ func wordEnds(text []byte) []int {
 	return ends
 }
 
-// lastIndex is bytes.LastIndex for long texts. That goes back byte by byte, this by pieces, in
-// which bytes.Index looks at many bytes at once. The word must not be empty.
+// lastIndex is bytes.LastIndex for long texts. That goes back byte by byte; lastIndex goes back by
+// pieces, in which bytes.Index looks at many bytes at once. The word must not be empty.
 func lastIndex(text, word []byte) int {
 	const size = 1 << 10
 	for end := len(text); end > 0; end -= size {
@@ -165,8 +165,8 @@ func lastIndex(text, word []byte) int {
 	return -1
 }
 
-// lineEnds returns the offsets at which the last few lines of text end that are not blank,
-// less their trailing white space, the last one first.
+// lineEnds returns the offsets at which the last few lines of text that are not blank end, before
+// their trailing white space, the last one first.
 func lineEnds(text []byte) []int {
 	ends := make([]int, 0, maxTexts)
 	for i := len(text); i > 0 && len(ends) < maxTexts; {

@@ -8,14 +8,14 @@ import (
 )
 
 // wantsStandaloneQuestion reports whether a text, given as it opens, wants a question that can
-// be understood without the conversation: applications ask for one to look something up. They
-// do so in the first sentence, which says what is given and what to make of it, or calls the model
-// one who does so. Others write about such questions, or want them answered.
+// be understood without the conversation: applications ask for one in order to look something
+// up. They do so in the first sentence, which says what is given and what to make of it, or gives
+// the model a name that says so. Other texts are about such questions, or want them answered.
 func wantsStandaloneQuestion(text []byte) bool {
 	if lower := foreignBeginning(text); foreignQuestions.in(lower) && !foreignOthers.in(lower) {
 		return true
 	}
-	if !bytes.Contains(text, []byte("alone")) && !endsWith(sentence(text), []string{"ephraser", "ewriter"}) { // as most
+	if !bytes.Contains(text, []byte("alone")) && !endsWith(sentence(text), []string{"ephraser", "ewriter"}) { // most texts
 		return false
 	}
 	lower := loweredBeginning(text)
@@ -44,12 +44,12 @@ var (
 		"rewrite the ", "rephrase the ", "reformulate the ", "condense the ",
 		"you rewrite the ",
 	}
-	// rephrasers are what a model is called that makes such questions, and followUpWords of what.
+	// rephrasers are what a model is called that makes such questions, and followUpWords say from what.
 	rephrasers        = []string{" question rephraser", " query rephraser", " question rewriter", " query rewriter"}
 	followUpWords     = signs{{"follow-up", "follow up", "followup"}, {"conversation", "chat history", "chat_history"}}
 	standalone        = []string{"standalone question", "stand-alone question", "standalone query", "standalone search query"}
 	conversationWords = signs{{"conversation", "chat history", "chat_history"}}
-	// What is made into such a question stands in front of it, and how.
+	// standaloneWords come before the question, and say how it is made and from what.
 	standaloneWords = signs{
 		{"rewrit", "rephras", "formulat", "convert", "condens", "combin", "generat", "creat", "synthes"},
 		{"question", "query", "message", "follow", "input"},
@@ -59,11 +59,11 @@ var (
 )
 
 // wantsNextQuestions reports whether a text, given as it opens and as it ends, wants the questions
-// that the user may ask next. Applications show these below an answer; what they ask for
-// comes after the conversation that it is about, and the text is to show that as well.
-// Persons ask for questions of theirs, or of any user.
+// that the user may ask next. Applications show these below an answer. Their wish comes after
+// the conversation that it is about, so that must be in the text as well. People ask for their
+// own questions, or for those of any user.
 func wantsNextQuestions(text, end []byte) bool {
-	if !bytes.Contains(end, []byte(" ask")) { // as most
+	if !bytes.Contains(end, []byte(" ask")) { // most texts
 		return false
 	}
 	ends := bytes.ToLower(jsonscan.AppendText(nil, end))

@@ -30,8 +30,7 @@ func State() Extractor {
 	})
 }
 
-// pointerFields name the state that a request goes on from: the end of the conversation so
-// far.
+// pointerFields name the state that a request continues: the end of the conversation so far.
 var pointerFields = []field{
 	previousResponseIDField,
 	previousInteractionIDField,
@@ -54,7 +53,7 @@ func (r *Request) continuesThread() bool {
 }
 
 // These bound what Pins returns, and how much it looks at; so do maxMembers, maxLooks and
-// bytesPerLook. No request comes near any but the first.
+// bytesPerLook. No request comes near any of them but maxPins.
 const (
 	maxPins  = 16
 	maxVain  = 1 << 12 // mentions of what was found before, or is no id
@@ -96,7 +95,7 @@ func (r *Request) Pins() []string {
 		return *ids
 	}
 	ids := r.pins()
-	if len(r.Body) > 0 { // else it may be yet to come
+	if len(r.Body) > 0 { // otherwise the body may be yet to come
 		r.state.Store(&ids)
 	}
 	return ids
@@ -126,20 +125,20 @@ func (r *Request) pins() []string {
 	stored := string(r.member("store")) != "false"
 	for _, f := range messageFields {
 		raw := r.list(f)
-		if mentionsState(raw) || f == inputField && mentions(raw, 3, `"uri"`) { // of a file in Google Interactions; its last quote is no rare byte
+		if mentionsState(raw) || f == inputField && mentions(raw, 3, `"uri"`) { // of a file in Google Interactions; the quote at 4 is not a rare byte
 			c := jsonscan.New(raw)
 			p.looks = maxLooks + len(raw)/bytesPerLook
 			p.references(&c, stored && f == inputField)
 		}
 	}
-	return slices.Clip(p.ids) // whoever appends to what all share gets a copy
+	return slices.Clip(p.ids) // the slice is shared, so appending to it must copy it
 }
 
-// pins collects ids of state. Each of its methods may stop where there need be no more.
+// pins collects ids of state. Each of its methods may stop early if more is false.
 type pins struct {
 	ids   []string
-	vain  int
-	looks int // how many more members are looked at and, of messages, values: see references
+	vain  int // how often add was called in vain
+	looks int // how many more members, and values in messages, may be looked at
 }
 
 // more reports whether there may be another id.
@@ -180,7 +179,7 @@ func (p *pins) tools(raw []byte) {
 	}
 }
 
-// agent adds the managed agent that is to speak, and what it is given.
+// agent adds the managed agent that is to answer, and what it is given.
 func (p *pins) agent(r *Request) {
 	p.add(idWith("ag_", r.member("agent_id"))) // Mistral
 	agent := r.member("agent")
@@ -210,7 +209,7 @@ func (p *pins) list(raw []byte) {
 
 // container adds the state of a container, if that is an object: its own id, unless it is
 // new, the files in it, and the skills that somebody has uploaded. Other skills have names,
-// such as pptx, and are everywhere.
+// such as pptx, and are on every upstream.
 func (p *pins) container(raw []byte) {
 	c := jsonscan.New(raw)
 	p.members(&c, func(name, value []byte) {
@@ -229,13 +228,13 @@ func (p *pins) container(raw []byte) {
 }
 
 // members reads the next value and calls f for its members, if it is an object. The name is
-// good until f returns.
+// valid only until f returns.
 func (p *pins) members(c *jsonscan.Cursor, f func(name, value []byte)) {
 	if !c.Object() {
 		c.Skim()
 		return
 	}
-	var room *nameRoom // on the heap, since f may keep what is in it, so only where a name has escapes
+	var room *nameRoom // allocated only if a name has escapes: it is on the heap, since it is passed to f
 	for ; p.more(); p.looks-- {
 		name, ok := c.Key()
 		if !ok {
@@ -251,7 +250,7 @@ func (p *pins) members(c *jsonscan.Cursor, f func(name, value []byte)) {
 	}
 }
 
-// idWith is jsonID for ids that begin so. Most begin otherwise, and are not allocated.
+// idWith is jsonID for ids that begin with prefix. Others, which are most, are not allocated.
 func idWith(prefix string, raw []byte) (string, bool) {
 	var room idRoom
 	if s, _ := unquoteIn(raw, &room); !bytes.HasPrefix(bytes.TrimSpace(s), []byte(prefix)) {
@@ -260,16 +259,16 @@ func idWith(prefix string, raw []byte) (string, bool) {
 	return jsonID(raw)
 }
 
-// mentionsState reports whether messages may refer to state, which saves most requests the
-// walk of references. Names with escapes in them are overlooked: no client writes such.
+// mentionsState reports whether messages may refer to state. This saves most requests the walk of
+// references. It overlooks names with escapes in them, which no client writes.
 func mentionsState(raw []byte) bool {
 	return mentions(raw, 5, `"file_id`, `"file_uri`, `"item_reference`, `"cntr_`) || mentions(raw, 5, `"fileUri`) ||
 		mentions(raw, 3, `"rs_`, `"ig_`) || mentions(raw, 6, `"audio_`)
 }
 
 // references reads the next value and adds the state that it refers to. It does not look into
-// what tools were called with and what they answered in JSON. Reasoning and images are looked
-// up only by OpenAI's Responses, and only if these are stored.
+// the arguments of tool calls, nor into results in JSON. stored says that the upstream looks
+// up reasoning and images by their ids: OpenAI's Responses does, if responses are stored.
 func (p *pins) references(c *jsonscan.Cursor, stored bool) {
 	if p.looks--; p.looks < 0 {
 		return
@@ -289,7 +288,7 @@ func (p *pins) references(c *jsonscan.Cursor, stored bool) {
 // object is references for an object.
 func (p *pins) object(c *jsonscan.Cursor, stored bool) {
 	var kind, id []byte
-	whole := false // reasoning is, with its text or with what stands for it, and so is an image with its data
+	whole := false // it is reasoning with its text, or encrypted, or an image with its data: nothing is looked up
 	var room nameRoom
 	c.Object()
 	for p.more() {
@@ -302,7 +301,7 @@ func (p *pins) object(c *jsonscan.Cursor, stored bool) {
 			p.add(jsonID(c.Skim()))
 		case "fileUri", "file_uri":
 			p.add(fileName(c.Skim()))
-		case "uri": // of anything: only a whole URI says of what
+		case "uri": // of anything: only a full URI shows whether it is that of a file
 			if uri := c.Skim(); bytes.HasPrefix(uri, []byte(`"https:`)) {
 				p.add(fileName(uri))
 			}
@@ -334,18 +333,18 @@ func (p *pins) object(c *jsonscan.Cursor, stored bool) {
 	}
 }
 
-// item adds the state that an object is, or stands for, given its type and id. looked
-// says that reasoning and images are looked up.
-func (p *pins) item(kind, id []byte, looked bool) {
+// item adds the state that an object is, or refers to, given its type and id. lookedUp says that
+// the upstream looks it up if it is reasoning or an image.
+func (p *pins) item(kind, id []byte, lookedUp bool) {
 	switch string(kind) {
 	case `"item_reference"`:
 		p.add(jsonID(id))
 	case `"reasoning"`:
-		if looked {
-			p.add(idWith("rs_", id)) // others are of translators, which look nothing up
+		if lookedUp {
+			p.add(idWith("rs_", id)) // other ids come from proxies that translate, which look nothing up
 		}
 	case `"image_generation_call"`:
-		if looked {
+		if lookedUp {
 			p.add(idWith("ig_", id))
 		}
 	case "":
@@ -367,13 +366,13 @@ func fileName(raw []byte) (string, bool) {
 	return ID(name)
 }
 
-// pathState returns the id of state in a path such as /v1/responses/resp_1/cancel: of the
-// first segment that names a kind of state and has such an id after it.
+// pathState returns the id of state in a path such as /v1/responses/resp_1/cancel: that after the
+// first segment that names a kind of state and has an id of that kind after it.
 func pathState(path string) (string, bool) {
 	if len(path) > maxPath {
 		return "", false
 	}
-	for before := ""; ; { // the segment in front
+	for before := ""; ; { // before is the segment before kind
 		kind, rest, ok := strings.Cut(path, "/")
 		if !ok {
 			return "", false
@@ -385,10 +384,10 @@ func pathState(path string) (string, bool) {
 	}
 }
 
-// stateAt returns the id of state that comes after a segment of a path, kind, or "",
-// given the segment before that as well. Ids are told from verbs, and from segments that
-// happen to have the name of a kind, by how they begin. Responses have them first: what
-// is added here goes into isStateID, too.
+// stateAt returns the id of state in rest, the path after the segment kind, or "". before is the
+// segment before kind. Whether a segment is an id, and not a verb or anything else, is told by
+// how it begins. Such ids are learned from responses: what is added here must be added to
+// StateReader (isStateID), too.
 func stateAt(before, kind, rest string) string {
 	id, _, _ := strings.Cut(rest, "/")
 	is := false

@@ -26,22 +26,22 @@ import "bytes"
 type StateReader struct {
 	found func(id string)
 	n     int    // how many were found
-	last  string // of them
+	last  string // the last of them
 
-	// It reads nothing of JSON but where strings begin and end, and whether a colon stands
-	// in front: such a string is a value, and the string before that one is its name. (The
-	// colon of "data:", which may stand in front of a name in a stream, is another one.)
+	// It reads nothing of JSON but where strings begin and end, and whether there is a colon
+	// before one: such a string is a value, and the string before the colon is its name. (The
+	// colon of "data:", which may come before a name in a stream, does not count.)
 	inString bool
 	escaped  bool     // within a string, after a backslash
-	colon    bool     // outside of strings, a colon came last that is no part of a word
+	colon    bool     // outside of strings, a colon came last that is not part of a word
 	glued    bool     // outside of strings, the last piece did not end in white space
-	value    bool     // the string is one
+	value    bool     // the string is a value
 	buf      []byte   // the string so far
 	unfit    bool     // the string is too long, or has an escape that no id has; buf is not all of it
-	name     [16]byte // how the last string that was no value begins; names that count are shorter than that
+	name     [16]byte // how the last string that was not a value begins; names that count are shorter than that
 	nameLen  int
 
-	later   bool          // there was a string that is a value
+	later   bool          // there has been a string that is a value
 	uuid    [uuidLen]byte // the id of the object at hand, which may be a response of xAI's
 	hasUUID bool
 }
@@ -62,7 +62,7 @@ func (s *StateReader) Write(p []byte) (int, error) {
 			p = s.string(p)
 			continue
 		}
-		// What stands in front of the next string, and the quote at which that begins.
+		// Look at what is between the last string and the quote at which the next one begins.
 		i := bytes.IndexByte(p, '"')
 		between := p
 		if i >= 0 {
@@ -85,11 +85,11 @@ func (s *StateReader) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// string takes what belongs to the string, up to its end, and returns the rest of p. It goes
-// byte by byte: looking for the next quote or backslash by package bytes takes longer where
-// strings are short, as in events, and many times as long where all is escapes.
+// string reads the rest of the string, as far as that is in p, and returns the rest of p. It goes
+// byte by byte: looking for the next quote or backslash by package bytes takes longer if
+// strings are short, as in events, and many times as long if all is escapes.
 func (s *StateReader) string(p []byte) (rest []byte) {
-	from := 0 // what stands before is kept, or left out
+	from := 0 // all before it was kept, or left out
 	for i, c := range p {
 		switch {
 		case s.escaped:
@@ -114,14 +114,14 @@ func (s *StateReader) string(p []byte) (rest []byte) {
 	return nil
 }
 
-// keep adds some of the string to what is kept of it.
+// keep appends a part of the string to buf, unless the string is unfit.
 func (s *StateReader) keep(part []byte) {
 	if s.unfit = s.unfit || len(s.buf)+len(part) > maxID; !s.unfit {
 		s.buf = append(s.buf, part...)
 	}
 }
 
-// endName has read a string to its end that is no value, so it may be the name of one.
+// endName ends a string that is not a value, so it may be the name of one.
 func (s *StateReader) endName() {
 	s.nameLen = 0
 	if !s.unfit {
@@ -129,7 +129,7 @@ func (s *StateReader) endName() {
 	}
 }
 
-// endValue has read a value to its end.
+// endValue ends a string that is a value.
 func (s *StateReader) endValue() {
 	isState := false
 	switch name := string(s.name[:s.nameLen]); name {
@@ -155,9 +155,9 @@ func (s *StateReader) endValue() {
 	}
 }
 
-// find calls found for an id, unless that was the last one: in a stream, each event may have
-// it. What begins as an id and is none counts as well, so that there are few of these to look
-// at.
+// find calls found for an id, unless it is the same as the last one: in a stream, each event may
+// have it. Those that are no id after all count towards maxStates, so that their number is
+// bounded as well.
 func (s *StateReader) find(raw []byte) {
 	if string(raw) == s.last {
 		return
@@ -169,8 +169,8 @@ func (s *StateReader) find(raw []byte) {
 	}
 }
 
-// isStateID reports whether an id begins as ids of state do, up to the first "_" or "-", and
-// goes on.
+// isStateID reports whether an id begins, up to the first "_" or "-", like an id of state, and is
+// longer than that.
 func isStateID(id []byte) bool {
 	n := 0
 	for n < len(id) && id[n] != '_' && id[n] != '-' {
@@ -188,7 +188,7 @@ func isStateID(id []byte) bool {
 	return false
 }
 
-// begins reports whether s begins with one of the prefixes and goes on.
+// begins reports whether s begins with one of the prefixes and is longer than that.
 func begins[S string | []byte](s S, prefixes ...string) bool {
 	for _, p := range prefixes {
 		if len(s) > len(p) && string(s[:len(p)]) == p {

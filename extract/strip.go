@@ -2,25 +2,25 @@ package extract
 
 import "github.com/go-affinity/affinity/internal/jsonscan"
 
-// A strip goes past values of a body and hands them on to a prompt, less what is no part of a
-// prompt: markers of caches, ids and states of items, the billing line. Nothing is
-// rewritten: what is handed on are the pieces of the body's text between the cuts, so a
-// value that has nothing to cut costs no more than it takes to find its end.
+// A strip reads values of a body and adds them to a prompt, without what is not part of a
+// prompt: markers of caches, ids and states of items, the billing line. Nothing is rewritten:
+// the pieces of the body's text between the cuts are added as they are, so a value that has
+// nothing to cut costs no more than finding its end.
 //
-// The text that is left is what a client would have written that never had what was cut
-// out: each member or element goes with one comma, and with the white space beside that.
+// The text that is left is what a client would have written without the things that were cut
+// out: with each member or element goes one comma, and the white space beside that.
 type strip struct {
 	to    *prompt
 	raw   []byte
 	c     jsonscan.Cursor // in raw
 	start int             // where in raw the messages begin
-	done  int             // what stands before this in raw was handed on or cut out
+	done  int             // all before this in raw was added or cut out
 	first bool            // this is the first message, or the system prompt: the billing line may be in it
-	depth int             // how many values we are in, as value counts them
+	depth int             // how many values with markers this is in: see value
 
 	// What is known of where raw mentions markers: see mentionsMarker.
-	searched int // up to here
-	mention  int // the first mention after what was asked of last; searched if there is none
+	searched int // how far raw was searched
+	mention  int // the first mention from the start of the last value that was asked for; searched if there is none
 }
 
 func newStrip(to *prompt, raw []byte) strip {
@@ -30,36 +30,37 @@ func newStrip(to *prompt, raw []byte) strip {
 // These bound the work on one prompt. No conversation of real clients comes near.
 const (
 	maxMessages  = 1 << 16
-	maxLooks     = 1 << 16 // at members and blocks, and one more for
-	bytesPerLook = 32      // so many bytes; what follows counts as it is written
-	maxPlain     = 8       // members of a marker or a plain text; one that has more is neither
+	maxLooks     = 1 << 16 // looks at members and blocks; all text after the last look counts as written
+	bytesPerLook = 32      // for each so many bytes, one more look is allowed
+	maxPlain     = 8       // members of a marker or a plain text; an object that has more is neither
 
-	// How often a text may be gone over for markers, once for each value that it is in.
-	// Clients put them on messages, blocks and the blocks in the result of a tool.
+	// How deep values with markers are looked into, and so how often a text may be read.
+	// Clients put markers on messages, blocks and the blocks in the result of a tool.
 	maxMarkerDepth = 8
 )
 
-// more counts a look, and reports whether there may be one more. That depends only on what
-// stands before in the messages, so that a later turn of the conversation looks as far, and
-// so does a reader who finds the messages in a body and not by themselves.
+// more counts a look, and reports whether there may be one more. That depends only on the text of
+// the messages so far. So a later turn of the conversation stops at the same place, and it makes
+// no difference whether the messages are read within the body or by themselves.
 func (s *strip) more() bool {
 	s.to.looks++
 	before := uint(s.c.Pos() - s.start)
 	return s.to.looks <= maxLooks+int(before/bytesPerLook)
 }
 
-// begin begins a part of the prompt at an offset; its kind is part of the digest. The part
-// goes on until end ends it where the Cursor is.
+// begin begins a part of the prompt at the offset at; its kind is part of the digest. end ends the
+// part where the Cursor is.
 func (s *strip) begin(kind byte, at int) {
 	s.to.digest.Write([]byte{0, kind})
 	s.done = at
 }
 
-// The Cursor is never in front of what was cut out, even where it has met a mistake: inside takes
-// the start of an element where the Cursor itself is, and that of a member before Key.
+// end relies on the Cursor never being before what was cut out, even if it has met a mistake. So
+// inside asks the Cursor itself, not a copy, for the start of an element; the start of a member
+// it takes before it calls Key.
 func (s *strip) end() { s.cut(s.c.Pos(), s.c.Pos()) }
 
-// cut leaves out raw[from:to], and hands on what stands in front. Cuts are made in order.
+// cut leaves out raw[from:to], and adds what comes before it. Cuts must be made in order.
 func (s *strip) cut(from, to int) {
 	kept := s.raw[s.done:from]
 	s.to.digest.Write(kept)
@@ -67,7 +68,7 @@ func (s *strip) cut(from, to int) {
 	s.done = to
 }
 
-// messages goes past the next value, the messages.
+// messages reads the next value, the messages.
 func (s *strip) messages() {
 	c := &s.c
 	kind := c.Kind()
@@ -89,9 +90,9 @@ func (s *strip) messages() {
 	}
 }
 
-// message goes past the next value, a message.
+// message reads the next value, a message.
 func (s *strip) message() {
-	s.c.Kind() // goes past the white space in front
+	s.c.Kind() // goes past white space
 	s.begin('m', s.c.Pos())
 	s.first = s.to.messages == 0
 	s.inside(aMessage)
@@ -99,10 +100,10 @@ func (s *strip) message() {
 	s.to.endMessage()
 }
 
-// content goes past the next value: the content of a message, the output of an item of the Responses
-// API or a system prompt. If it is a list of one plain text, as it becomes when a client moves
-// its marker there, all but the text is cut out. In the first content of a
-// prompt, so is the billing line.
+// content reads the next value: the content of a message, the output of an item of the Responses
+// API or a system prompt. If it is a list of one plain text, as a string becomes when a client
+// moves its marker there, all but the text is cut out. In the first content of a prompt, so
+// is the billing line.
 func (s *strip) content() {
 	kind, start := s.c.Kind(), s.c.Pos()
 	list := s.c
@@ -122,8 +123,8 @@ func (s *strip) content() {
 	}
 }
 
-// text cuts the billing line, if that may be there, out of a text that has been gone past and
-// ends at an offset.
+// text cuts the billing line, if it may be there, out of raw, a text that was skipped and ends at
+// the offset end.
 func (s *strip) text(raw []byte, end int) {
 	if !s.first || len(raw) == 0 {
 		return
@@ -136,7 +137,7 @@ func (s *strip) text(raw []byte, end int) {
 	}
 }
 
-// value goes past the next value and cuts the markers of caches out of it.
+// value reads the next value and cuts the markers of caches out of it.
 func (s *strip) value() {
 	ahead := s.c
 	raw := ahead.Skim()
@@ -149,10 +150,10 @@ func (s *strip) value() {
 	s.depth--
 }
 
-// mentionsMarker reports whether there may be a marker in the value that begins at an offset,
-// which saves most values a look at their members. It must be called for values in the
-// order in which they begin. When it is called for the values inside another one, that one
-// has been searched up to its first mention: so the text is gone over once, however deep it
+// mentionsMarker reports whether there may be a marker in raw, the value that begins at start, so
+// that the members of most values need not be looked at. It must be called for values in the
+// order in which they begin. Before it is called for the values inside another one, it has
+// searched that one up to the first mention. So it searches the text only once, however deep it
 // is nested.
 func (s *strip) mentionsMarker(start int, raw []byte) bool {
 	if len(raw) == 0 || raw[0] == '"' {
@@ -169,11 +170,11 @@ func (s *strip) mentionsMarker(start int, raw []byte) bool {
 	return s.mention < end
 }
 
-// mentions reports whether one of the words is in raw, as mention looks for them.
+// mentions reports whether mention finds one of the words in raw.
 func mentions(raw []byte, place int, words ...string) bool { return mention(raw, place, words...) >= 0 }
 
-// mention returns the offset of the first of the words in raw, or -1. They begin with a quote,
-// and all have the same byte at that place, one that other names seldom have there.
+// mention returns the offset of the first of the words in raw, or -1. They must begin with a quote,
+// and all have the same byte at the index place, one that other names seldom have there.
 func mention(raw []byte, place int, words ...string) int {
 	for at := 0; ; at++ {
 		i := jsonscan.QuoteBefore(raw[at:], place, words[0][place])
@@ -187,7 +188,7 @@ func mention(raw []byte, place int, words ...string) int {
 	}
 }
 
-// A compound is what an object or an array is to the prompt.
+// A compound is the role of an object or an array in the prompt.
 type compound uint8
 
 const (
@@ -197,9 +198,9 @@ const (
 	aBlock // of content
 )
 
-// inside goes past the next value, and cuts out of it what is no part of the prompt: from
-// an object, members; from an array, the objects that hold nothing but markers or the
-// billing line.
+// inside reads the next value, and cuts out of it what is not part of the prompt: from an
+// object, members; from an array, the objects that hold nothing but markers or the billing
+// line.
 func (s *strip) inside(in compound) {
 	c := &s.c
 	object := c.Object()
@@ -232,7 +233,7 @@ func (s *strip) inside(in compound) {
 			if !c.Element() {
 				break
 			}
-			c.Kind() // goes past the white space in front, which stays for what is kept; copies of c need not
+			c.Kind() // goes past white space, with c itself and not a copy: see end
 			start = c.Pos()
 			dropped = s.dropsBlock(in, c)
 		}
@@ -240,9 +241,9 @@ func (s *strip) inside(in compound) {
 			switch {
 			case gap[0] >= 0:
 			case kept:
-				gap[0] = keptEnd // the comma in front goes
+				gap[0] = keptEnd // cut the comma before it
 			default:
-				gap[0] = start // the comma after goes, and what stands in front stays for the next
+				gap[0] = start // cut the comma after it, and keep the white space before it for the next
 			}
 			gap[1] = c.Pos()
 			continue
@@ -270,7 +271,7 @@ func (s *strip) next() int {
 	return ahead.Pos()
 }
 
-// drops reports whether a member of that name is no part of the prompt.
+// drops reports whether a member of that name is not part of the prompt.
 func (in compound) drops(name []byte) bool {
 	if in == aMessage {
 		switch string(name) {
@@ -281,8 +282,8 @@ func (in compound) drops(name []byte) bool {
 	return cacheMarker(name)
 }
 
-// dropsBlock goes past the next value, an element of an array, if that is no part of the prompt,
-// and reports whether it is so.
+// dropsBlock skips the next value, an element of an array, if it is not part of the prompt, and
+// reports whether it has.
 func (s *strip) dropsBlock(in compound, c *jsonscan.Cursor) bool {
 	ahead := *c
 	if onlyMarkers(&ahead) {
@@ -305,7 +306,7 @@ func (s *strip) dropsBlock(in compound, c *jsonscan.Cursor) bool {
 	return true
 }
 
-// keep goes past what is part of the prompt: the value of a member of that name, or an
+// keep reads the next value, which is part of the prompt: that of a member called name, or an
 // element.
 func (s *strip) keep(in compound, name []byte) {
 	switch {
@@ -321,8 +322,8 @@ func (s *strip) keep(in compound, name []byte) {
 	}
 }
 
-// onlyMarkers goes past the next value if that is an object that has nothing but markers, and
-// reports whether it is. Otherwise the Cursor may be anywhere.
+// onlyMarkers skips the next value if it is an object that has nothing but markers, and reports
+// whether it is. Otherwise the Cursor may be anywhere.
 func onlyMarkers(c *jsonscan.Cursor) bool {
 	if !c.Object() {
 		return false
@@ -340,10 +341,9 @@ func onlyMarkers(c *jsonscan.Cursor) bool {
 	return false
 }
 
-// onlyText goes past the next value if that is a list of one block that is
-// nothing but a text, apart from what is no part of the prompt, and returns the text,
-// quotes and all, and where it ends. Otherwise it returns nil, and the Cursor may be
-// anywhere.
+// onlyText skips the next value if it is a list of one block that is nothing but a text, apart
+// from what is not part of the prompt. It returns the text with its quotes, and where it
+// ends. Otherwise it returns nil, and the Cursor may be anywhere.
 func (s *strip) onlyText(c *jsonscan.Cursor) (text []byte, end int) {
 	for c.Array(); c.Element(); {
 		if !s.more() {
@@ -362,8 +362,8 @@ func (s *strip) onlyText(c *jsonscan.Cursor) (text []byte, end int) {
 	return text, end
 }
 
-// blockText goes past the next value if that is a block that is nothing but a
-// text, and returns that as onlyText does.
+// blockText skips the next value if it is a block that is nothing but a text, and returns that as
+// onlyText does.
 func blockText(c *jsonscan.Cursor) (text []byte, end int) {
 	if !c.Object() {
 		return nil, 0

@@ -7,11 +7,11 @@ import (
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
-// wantsSummary reports whether the first sentence of a text in lower case is of making a
-// conversation shorter, and the rest says that it is one with a model: there is a word for the
-// former, and the conversation (or coding session) within a few words after; or the model is
-// called one of the compressors. A summary that has been made is a part of many prompts, so the
-// past tense is not meant.
+// wantsSummary reports whether the first sentence of a text in lower case is about making a
+// conversation shorter, and the rest says that it is one with a model: there is a verb for that,
+// and the conversation (or coding session) within a few words after it; or the model is called
+// one of the compressors. A verb in the past tense does not count: a summary that has been made
+// already is a part of many prompts.
 func wantsSummary(lower []byte) bool {
 	const near = 46 // bytes
 	first := sentence(lower)
@@ -35,9 +35,9 @@ func wantsSummary(lower []byte) bool {
 		endsWith(bytes.TrimSuffix(who, []byte(".")), summarizers) && !summarizerOthers.in(who) && !askerOthers.in(lower)
 }
 
-// compressors are what a model is called that makes a conversation shorter, as that of OpenCode,
-// ZeroClaw and many small agents is, and compressorOthers are after such a name if it is of
-// one who does so for people, or tells of it.
+// compressors are what a model is called that makes a conversation shorter, by OpenCode, ZeroClaw
+// and many small agents. compressorOthers follow such a name if the model does so for people,
+// or writes about it.
 var (
 	compressors = []string{
 		"conversation summariz", "conversation compress", "conversation compact",
@@ -47,17 +47,17 @@ var (
 	compressorOthers = signs{{" for ", "researcher"}}
 )
 
-// summarizers are how the sentence ends that says of a model that it does this, and
-// summarizerOthers are in it if it does something else.
+// summarizers are the ends of sentences that say that a model does this, and summarizerOthers
+// are in the sentence if it does something else.
 var (
 	summarizers      = []string{" that summarizes conversations", " who summarizes conversations", " summaries of conversations"}
 	summarizerOthers = signs{{" and ", " on ", " from ", " with ", " to "}}
 )
 
-// summarizesShown reports whether a text, given as it opens and as it ends, wants a
-// summary of a conversation with a model, and shows that.
+// summarizesShown reports whether a text, given as it opens and as it ends, wants a summary of
+// a conversation with a model, which it shows.
 func summarizesShown(text, end []byte) bool {
-	if !bytes.Contains(text, []byte("onversation")) || !assistantSpeaks.in(bytes.ToLower(jsonscan.AppendText(nil, end))) { // as most
+	if !bytes.Contains(text, []byte("onversation")) || !assistantSpeaks.in(bytes.ToLower(jsonscan.AppendText(nil, end))) { // most texts
 		return false
 	}
 	lower := loweredBeginning(text)
@@ -67,7 +67,7 @@ func summarizesShown(text, end []byte) bool {
 
 var assistantSpeaks = signs{{"\nassistant:", "\nsystem:", "\nai:", "\n[assistant]", "\nmodel:", "\nbot:"}}
 
-// summaryWords are said after a summary of a conversation that is one with a model, or goes on.
+// summaryWords follow if the conversation is one with a model, or is to be continued.
 var summaryWords = signs{
 	{"so far", "ai assistant", "preserv", "context", "continu", "histor", "older", "earlier", "previous"},
 }
@@ -84,13 +84,13 @@ var (
 	modelTalks = []string{"chat history", "coding session ", "agent conversations"}
 	// habitWords are in the first sentence of a prompt that says when to summarize, and what else to do.
 	habitWords = signs{{"first ", "before ", " each ", " every ", "always ", " then "}}
-	// talkOthers are of a conversation that people have had with each other.
+	// talkOthers are said of conversations between people.
 	talkOthers = signs{{" customer", " patient", " client", " student"}}
 )
 
-// makes reports whether a text, given up to the name of a thing, says that the model is to
-// make the thing: "creating a short ". A thing that is given, or from which another is
-// made, is not meant.
+// makes reports whether before, the text up to the name of a thing, says that the model is to
+// make that thing: "creating a short ". A thing that is given, or from which another one is made,
+// does not count.
 func makes(before []byte) bool {
 	const farthest = 50 // bytes from the name
 	before = before[max(0, len(before)-farthest):]

@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// makesTitle reports whether a text in lower case wants the model to make a title of a
+// makesTitle reports whether a text in lower case wants the model to make a title for a
 // conversation: "a chat title", "a title for the conversation" or "the session as a title".
-// Something that is to be made with a title, such as a post, is not meant; nor is the title
-// of an article, whatever is said of the conversation elsewhere.
+// Something that is to be made with a title, such as a post, does not count; nor does the title
+// of an article, whatever is said about the conversation elsewhere.
 func makesTitle(lower []byte) bool {
 	const farthest = 60 // bytes from a verb to the title
 	for rest := lower; ; {
@@ -42,21 +42,21 @@ func makesTitle(lower []byte) bool {
 var (
 	titleVerbs = []string{"generat", "creat", "writ", "summar", "output", "coming up with", "suggest", "provid"}
 	talkNames  = []string{"conversation", "session", "thread", "chat"}
-	// otherTitles are in front of the title of something else, which may be made from a conversation.
+	// otherTitles come before the title of something else, which may be made from a conversation.
 	otherTitles = []string{"song", "ticket", "issue", "post", "article"}
 	// titledOthers stand between a verb and the title of something else.
 	titledOthers = signs{{" with ", " has ", " each ", " it a ", ": ", ". "}}
-	// condensedWords are in front of the title that a conversation is made into.
+	// condensedWords come before a title that a conversation is made into.
 	condensedWords = signs{talkNames, {" into a", " as a"}}
-	// titleOf are between a title and the conversation that it is of, and titleElsewhere where it is
-	// of something else.
+	// titleOf are between a title and the conversation that it is for, and titleElsewhere if it is for
+	// something else.
 	titleOf        = signs{{" for ", " of ", " from the ", " from a ", " based on ", "captur", "summar", "describ", "reflect", "represent"}}
 	titleElsewhere = signs{{" in this ", " with ", " when ", " each "}}
 )
 
-// titlesTalk reports whether words, from after the word title to the end of the sentence,
+// titlesTalk reports whether after, the words between the word title and the end of the sentence,
 // say that the title is that of a conversation: " that captures the essence of the
-// conversation". If more is said of the conversation, the application wants something else
+// conversation". If more is said about the conversation, the application wants something else
 // made of it.
 func titlesTalk(after []byte) bool {
 	return slices.ContainsFunc(talkNames, func(talk string) bool {
@@ -67,9 +67,9 @@ func titlesTalk(after []byte) bool {
 	})
 }
 
-// givesTalk reports whether the sentence that ends in a title, given up to that, says
-// that the conversation is given, and that nothing is made of it but a title: "given a
-// conversation, you will suggest a ".
+// givesTalk reports whether before, a sentence up to the title that it ends in, says that the
+// conversation is given, and that nothing but a title is made of it: "given a conversation, you
+// will suggest a ".
 func givesTalk(before []byte) bool {
 	given, wanted, ok := bytes.Cut(trimStart(before[bytes.LastIndexByte(before, '.')+1:]), []byte(", "))
 	return ok && bytes.HasPrefix(given, []byte("given ")) && endsWith(given, talkNames) && !bytes.Contains(wanted, []byte(" and "))
@@ -86,7 +86,7 @@ func endsName(after []byte) bool {
 // this conversation"; or want the conversation summarized into one. Clients write so, and
 // hardly anybody else.
 func wantsTitleOfThis(text []byte) bool {
-	if !bytes.Contains(text, []byte(" title")) { // as most
+	if !bytes.Contains(text, []byte(" title")) { // most texts
 		return false
 	}
 	const farthest = 100 // bytes from the start
@@ -118,8 +118,8 @@ func wantsTitleOfThis(text []byte) bool {
 	})
 }
 
-// condensesTalk reports whether words, given up to a title and from there, want the conversation
-// summarized into it, and nothing else: "summarize the conversation into a short title."
+// condensesTalk reports whether words, given before and after "title", want the conversation
+// summarized into a title, and nothing else: "summarize the conversation into a short title."
 func condensesTalk(before, after []byte) bool {
 	const longest = 50 // bytes of the name of the conversation, and of what kind of title
 	if len(after) > 0 && !startsWith(after, titleEnds) && !saysLength(after) {
@@ -149,13 +149,13 @@ var (
 	limits     = []string{" in ", " within ", " under ", " of "}
 	limitWords = signs{{"word", "character"}}
 
-	// talkTitles are in front of the title in "a chat title".
+	// talkTitles come before the title, as in "a chat title".
 	talkTitles   = []string{" conversation", " chat", " dialog", " dialogue"}
 	titleLengths = signs{
 		{"word", "character", "concise", "short", "brief", "other than the title"},
 		{"generat", "creat", "writ", "provid", "suggest", "reply", "give", "summar", "find a ", "come up with"},
 	}
-	// titleTellers are in front of a title that somebody else is to make, or that is only talked about.
+	// titleTellers come before a title that somebody else is to make, or that is only talked about.
 	titleTellers = signs{{" that ", " which ", "function", " script", "translate", "how ", "prompt"}}
 	// talks are what the conversation at hand is called.
 	talks = []string{

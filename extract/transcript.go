@@ -19,20 +19,20 @@ import (
 //	Human: Where is Oslo?
 //	AI:
 //
-// So wherever such a line begins like the last one, an earlier request may have ended.
+// So at each line that begins like the last one, an earlier request may have ended.
 //
-// Others end in the question at hand, after a label that may differ from those further
-// up ("User question: And Bergen?"), or inside an element that is closed after it, as of
-// AgentScope. There, an earlier request may have ended in each line of a person, whatever
-// its label. Many texts that are no transcripts end so as well, so they keep their own
-// digest, and that of the transcript is one more to find them by.
+// Other transcripts end in the current question, after a label that may differ from those
+// further up ("User question: And Bergen?"), or inside an element that is closed after it, as
+// with AgentScope. In these, an earlier request may have ended in each line of a person,
+// whatever its label. Many texts that are not transcripts end like that, too, so they keep
+// their own digest, and that of the transcript is one more key to find them by.
 
 // cueOf returns the cue that a plain text without white space around it ends in, or nil.
 func cueOf(words []byte) []byte {
 	const longest = 40
 	n := len(words)
 	if n == 0 || words[n-1] != ':' && words[n-1] != '>' && words[n-1] != ']' && !bytes.HasSuffix(words, []byte("：")) {
-		return nil // as most
+		return nil // most texts
 	}
 	end := words[max(0, n-longest-len(lineBreak)):]
 	i := bytes.LastIndex(end, lineBreak)
@@ -54,8 +54,8 @@ func withoutCue(words []byte) []byte {
 	return words
 }
 
-// insideElement returns a text, given with its cue, without a last line that closes the element
-// in which the conversation is: "</history>".
+// insideElement returns a text without its cue, if that closes the element that the conversation
+// is in: "</history>".
 func insideElement(words, cue []byte) []byte {
 	if bytes.HasPrefix(cue, []byte("</")) {
 		return trimEnd(words[:len(words)-len(cue)])
@@ -70,18 +70,18 @@ func endsInQuestion(words []byte) bool {
 	return askedIn(afterLast(end, lineBreak)) != nil
 }
 
-// transcript returns the digest of a text that ends in a cue or, if that is nil, in a
-// question, of which the label does not count. The text has no white space around it, and
-// blank lines in it make no difference, since templates leave one where there is no
-// conversation yet. If the text is the first one, it puts into t.steps where in it earlier
-// requests may have ended. In later ones nobody has transcripts, and steps of what is pasted
-// there would be in the way of the others.
+// transcript returns the digest of a text that ends in a cue or, if that is nil, in a question,
+// whose label does not count. The text must have no white space around it. Blank lines in it
+// make no difference, since templates leave one if there is no conversation yet. If the text
+// is the first one, transcript puts into t.steps where in it earlier requests may have ended.
+// Later texts are not transcripts, and if one was pasted into them, its steps would crowd out
+// the others.
 func (t *trail) transcript(words, cue []byte) uint64 {
-	const most = 1 << 14 // lines that are told apart in all texts together
+	const most = 1 << 14 // lines that are looked at, in all texts together
 	var d xxhash.Digest
 	d.Reset()
-	d.Write(lineBreak) // lines count with the break in front of them
-	done := 0          // what stands before it has been written, or does not count
+	d.Write(lineBreak) // each line counts with the break before it
+	done := 0          // all before it has been written, or does not count
 	for next := 0; t.lines < most && next < len(words); t.lines++ {
 		start, end := next, len(words)
 		if n := jsonscan.LineBreak(words[start:]); n >= 0 {

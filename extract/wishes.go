@@ -6,23 +6,23 @@ import (
 	"strings"
 )
 
-// Many applications have side calls that no list can have the beginnings of, since they word
-// what they want of a model in their own way. The rules in this file know such calls by what
-// they ask for. A side call that is taken for a turn does little harm; a turn that is taken
-// for a side call finds no home for its conversation. So each rule wants several signs at
-// once, and looks only where side calls have them: among the first maxBeginning bytes of a text,
-// or the last maxLastEnd.
+// Many applications have side calls whose beginnings no list can have, since each words them in
+// its own way. The rules in this file and in those below recognise such calls by what they ask
+// for. A side call that is taken for a turn does little harm; a turn that is taken for a side
+// call finds no home for its conversation. So each rule requires several signs at once, and
+// looks only where side calls have them: in the first maxBeginning bytes of a text, or the last
+// maxLastEnd.
 //
-// Words are looked for without the letters that may be capital ones, or that differ between
-// two forms of a word.
+// Words are looked for without letters that may be upper case, or that differ between two forms
+// of a word.
 //
 //	titles.go     the title of a conversation
 //	summaries.go  a summary in its place
-//	questions.go  a question that stands alone, and those that the user may ask next
-//	foreign.go    the same, in other languages than English
-//	asides.go     what is to be thought of something that was said
+//	questions.go  a standalone question, and those that the user may ask next
+//	foreign.go    all of these in languages other than English
+//	asides.go     a judgement about what was said, such as whether it is safe
 
-// signs are some lists of words, in lower case.
+// signs are lists of words, in lower case. A text has the signs if it has a word of each list.
 type signs [][]string
 
 // in reports whether a text has a word of each list.
@@ -35,8 +35,8 @@ func (s signs) in(text []byte) bool {
 	return true
 }
 
-// stems are beginnings of words in lower case, by their first byte with the bit set that
-// tells small letters from capital ones.
+// stems are beginnings of words, in lower case. The index is their first byte, with the bit set
+// that tells lower from upper case.
 type stems [256][]string
 
 func stemsOf(list ...string) (s stems) {
@@ -49,7 +49,7 @@ func stemsOf(list ...string) (s stems) {
 
 // in reports whether a word of a plain text, in any case, begins with one of the stems.
 func (s *stems) in(text []byte) bool {
-	inWord, escaped := false, false // by a backslash: what follows is no word
+	inWord, escaped := false, false // escaped by a backslash: such a letter begins no word
 	for i, c := range text {
 		lower := c | ('a' - 'A')
 		letter := 'a' <= lower && lower <= 'z' && !escaped
@@ -65,8 +65,8 @@ func (s *stems) in(text []byte) bool {
 	return false
 }
 
-// fragments are parts of words in lower case, by their first two bytes, of which those five bits
-// count that both cases of a letter have in common.
+// fragments are parts of words, in lower case. The index is made of the low five bits of each of
+// their first two bytes, which upper and lower case have in common.
 type fragments [1 << 10][]string
 
 func fragmentsOf(list ...string) (f fragments) {
@@ -78,8 +78,7 @@ func fragmentsOf(list ...string) (f fragments) {
 
 func pairOf(a, b byte) uint { return uint(a&31)<<5 | uint(b&31) }
 
-// in reports whether one of them is in a text, which may have capital letters where they have
-// those of ASCII.
+// in reports whether one of them is in a text. The case of ASCII letters makes no difference.
 func (f *fragments) in(text []byte) bool {
 	for i := 1; i < len(text); i++ {
 		for _, w := range f[pairOf(text[i-1], text[i])] {
@@ -91,8 +90,8 @@ func (f *fragments) in(text []byte) bool {
 	return false
 }
 
-// opensLower reports whether a text begins with a word in lower case, whatever the case of its
-// own letters of ASCII.
+// opensLower reports whether a text begins with a word, which is in lower case. The case of ASCII
+// letters in the text makes no difference.
 func opensLower(text []byte, word string) bool {
 	if len(text) < len(word) {
 		return false
@@ -118,8 +117,8 @@ func endsWith(text []byte, words []string) bool {
 	return slices.ContainsFunc(words, func(w string) bool { return bytes.HasSuffix(text, []byte(w)) })
 }
 
-// isCalled reports whether a text, from after "you are", calls the model by one of the names,
-// and ends says yes to what comes after that.
+// isCalled reports whether who, a text after its "you are", calls the model by one of the names,
+// and ends is true for what follows the name.
 func isCalled(who []byte, names []string, ends func(after []byte) bool) bool {
 	return slices.ContainsFunc(names, func(name string) bool {
 		before, after, ok := bytes.Cut(who, []byte(name))
@@ -127,20 +126,21 @@ func isCalled(who []byte, names []string, ends func(after []byte) bool) bool {
 	})
 }
 
-// beforeOthers stand between the model and the name of somebody else, or of what it is to make.
+// beforeOthers are between "you are" and a name if that is the name of somebody else, or of what
+// the model is to make.
 var beforeOthers = signs{{
 	" that ", " who ", " whose ", " which ", " with ", " to ", " for ", " of ", "not a ", " not ", " each ", " every ",
 	" by ", " using ", ". ", ": ", "\n", `\n`,
 }}
 
-// loweredBeginning returns how a plain text begins, without escapes and in lower case.
+// loweredBeginning returns the beginning of a plain text, without escapes and in lower case.
 func loweredBeginning(text []byte) []byte {
 	var buf [maxBeginning]byte
 	return bytes.ToLower(beginningOf(text, buf[:0]))
 }
 
-// sentence returns the first sentence of a text, plain or not. What comes after it in a
-// system prompt is mostly about how the model is to speak, whatever it is asked.
+// sentence returns the first sentence of a text, plain or not. The rest of a system prompt is
+// mostly about how the model is to speak, whatever it is asked.
 func sentence(text []byte) []byte {
 	for i := range len(text) - 1 {
 		if text[i] == '.' && !bytes.HasSuffix(text[:i], []byte("e.g")) && (text[i+1] == ' ' || text[i+1] == '\n' || text[i+1] == '\\') {
@@ -155,11 +155,12 @@ func sentence(text []byte) []byte {
 // are Auxiliary, or a summary that takes the place of a conversation, which is a
 // Compaction. It returns Turn for all others.
 //
-// The caller asks it of first questions only, without tools. An application that has such
-// things written for something else loses little by that: each of its later calls has an
-// answer in it, or goes on from state on the server.
+// It must be called only if there is nothing but a first question, and no tools. So an
+// application whose conversations are about such things loses little: only the first call of
+// each is taken for a side call, since all others have an answer in them, or continue state
+// on the server.
 func soleWish(text []byte) Class {
-	if c := foreignWish(text, false); c != Turn || !wishStems.in(text) { // as most
+	if c := foreignWish(text, false); c != Turn || !wishStems.in(text) { // most texts
 		return c
 	}
 	lower := loweredBeginning(text)
@@ -173,10 +174,10 @@ func soleWish(text []byte) Class {
 	return Turn
 }
 
-// wishStems are how words begin of which each wish that soleWish knows has one.
+// wishStems: each wish that soleWish knows has a word that begins with one of these.
 var wishStems = stemsOf("title", "titling", "retitle", "commit m", "summar", "compress", "compact", "condens")
 
-// commitWords are of a commit message that is to be written, and commitOthers of one that may be.
+// commitWords are in an order to write a commit message, and commitOthers if one is only mentioned.
 var (
 	commitWords = signs{
 		{"commit message"},
@@ -188,7 +189,7 @@ var (
 // addressesSubagent reports whether a system prompt, given as it opens, says to the model
 // that it is a sub-agent: "You are a focused, read-only sub-agent".
 func addressesSubagent(text []byte) bool {
-	const longest = 64 // bytes from the start to the end of the word, which are searched at once
+	const longest = 64 // bytes after "You are " that are searched
 
 	if bytes.HasPrefix(text, []byte("# ")) { // a heading
 		_, text, _ = bytes.Cut(text, lineBreak)
@@ -198,8 +199,8 @@ func addressesSubagent(text []byte) bool {
 	return isYou && isCalled(who[:min(len(who), longest)], subagents, func(after []byte) bool { return !startsWith(after, afterOthers) })
 }
 
-// subagents are what a model is called that is one: by itself, or by its client's name.
+// subagents are what a sub-agent is called, some with the name of its client.
 var subagents = []string{"subagent", "sub-agent", "agent for Claude Code", "specialist for Claude Code", "agent for Crush."}
 
-// afterOthers make of the word the name of one who has to do with sub-agents.
+// afterOthers, right after such a name, make it that of somebody who manages sub-agents.
 var afterOthers = []string{"s", "-", " orchestr", " coordin", " manage", " delegat"}
