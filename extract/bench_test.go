@@ -15,7 +15,7 @@ import (
 
 // source is that of this package, by lines.
 var source = func() (lines []string) {
-	for _, name := range []string{"trail.go", "words.go", "index.go", "boundary.go", "header.go", "state.go", "request.go", "claude.go", "doc.go"} {
+	for _, name := range []string{"trail.go", "injected.go", "index.go", "boundary.go", "header.go", "state.go", "request.go", "claude.go", "doc.go"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			panic(err)

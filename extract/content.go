@@ -1,0 +1,276 @@
+package extract
+
+import (
+	"bytes"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/go-affinity/affinity/internal/jsonscan"
+)
+
+// This file goes on where messages.go has found out who speaks: content, block and text read
+// what is said, and read, person and inject add it to the trail.
+
+// images reads a list of images, such as Ollama has beside a text.
+func (t *trail) images(raw []byte) {
+	c := jsonscan.New(raw)
+	for c.Array(); c.Element() && t.more(); {
+		t.person(binarySalt, t.value(&c))
+	}
+}
+
+// content reads the next value, the content of a message: a string, a block, an
+// array of both, or a Gemini Content with its parts. The words in it belong to the
+// setting in, or to a person if that is nil.
+func (t *trail) content(c *jsonscan.Cursor, in *setting) {
+	if in == nil {
+		t.followed()
+	}
+	switch c.Kind() {
+	case '"':
+		raw, _ := c.String()
+		t.text(raw, in)
+	case '[':
+		for c.Array(); c.Element(); {
+			switch {
+			case !t.more():
+				c.Skim()
+				c.Leave(']')
+				return
+			case c.Kind() == '"':
+				raw, _ := c.String()
+				t.text(raw, in)
+			default:
+				t.block(c, in)
+			}
+		}
+	case '{':
+		t.block(c, in)
+	default:
+		c.Skim()
+	}
+}
+
+// block reads the next value, a block of content. A block of a tool or a model counts for
+// nothing; a text counts as such; parts count one by one; anything else counts as what a
+// person attached, such as an image.
+func (t *trail) block(c *jsonscan.Cursor, in *setting) {
+	if c.Past(`{"type":"tool_result"`) || c.Past(`{"functionResponse":`) || c.Past(`{"toolResult":`) { // Anthropic's, Gemini's, Bedrock's
+		t.acted = true
+		c.Leave('}')
+		return
+	}
+	whole := *c
+	if !c.Object() {
+		c.Skim()
+		return
+	}
+	words, parts, counts := t.inBlock(c)
+	switch {
+	case !counts || !c.OK(): // what is nested too deeply is no value to go through
+	case len(words) > 0 && words[0] == '"':
+		t.text(words[1:len(words)-1], in)
+	case parts != nil && !t.inParts:
+		t.inParts = true
+		c := jsonscan.New(parts)
+		t.content(&c, in)
+		t.inParts = false
+	case in != nil:
+		in.add(t.value(&whole))
+	default:
+		t.person(binarySalt, t.value(&whole))
+	}
+}
+
+// inBlock reads the members of a block, and its end. It returns the text and the parts, and
+// whether the block counts: it is not of a tool or a model, and has more than a type, a role,
+// a signature or a marker.
+func (t *trail) inBlock(c *jsonscan.Cursor) (words, parts []byte, counts bool) {
+	var room nameRoom
+	for {
+		name, ok := c.Key()
+		if !ok {
+			return words, parts, counts
+		}
+		if !t.moreMembers() {
+			c.Skim()
+			c.Leave('}')
+			return nil, nil, false
+		}
+		name = room.read(name)
+		switch string(name) {
+		case "text":
+			words, counts = c.Skim(), true
+		case "parts":
+			parts, counts = c.Skim(), true
+		case "type":
+			if ofTool(keyword(c)) {
+				t.acted = true
+				c.Leave('}')
+				return nil, nil, false
+			}
+		case "toolResult", "functionResponse", "function_response", "functionCall", "function_call":
+			t.acted = true
+			c.Skim()
+			c.Leave('}')
+			return nil, nil, false
+		case "thoughtSignature", "thought_signature", "role":
+			c.Skim()
+		default:
+			c.Skim()
+			counts = counts || !cacheMarker(name)
+		}
+	}
+}
+
+// ofTool reports whether a block of that type is of a tool or of a model.
+func ofTool(kind []byte) bool {
+	switch string(kind) {
+	case "function_call_output", "function_result", "thinking", "redacted_thinking":
+		return true
+	}
+	return bytes.HasSuffix(kind, []byte("tool_result")) || bytes.HasSuffix(kind, []byte("tool_use"))
+}
+
+// keyword reads the next value and returns it, if it is a string. It is for values that are one of
+// a few fixed words: nobody has a reason to escape these, but anybody may.
+func keyword(c *jsonscan.Cursor) []byte {
+	const longest = 256
+	raw, _ := c.String()
+	if len(raw) <= escapeLen || len(raw) > longest { // as in nameRoom.read
+		return raw
+	}
+	return jsonscan.Text(raw, nil)
+}
+
+// text adds a text, given as written between its quotes: to the setting in, or to the words of
+// people if that is nil.
+func (t *trail) text(raw []byte, in *setting) {
+	withPlain(raw, func(text []byte, lent bool) {
+		if in == nil {
+			t.read(text, lent)
+			return
+		}
+		in.read(text, lent)
+		if in == &t.systemAmong || in == &t.system && t.systemAmong.n == 0 {
+			t.keepEnding(text, lent)
+		}
+	})
+}
+
+// add adds the digest of something that is not a text.
+func (s *setting) add(h uint64) {
+	s.sum, s.timeless = s.sum.add(binarySalt, h), s.timeless.add(binarySalt, h)
+}
+
+// read adds a plain text to the setting. If it is lent, it must not be kept.
+func (s *setting) read(text []byte, lent bool) {
+	billing, text := cutBilling(text)
+	s.subagent = s.subagent || bytes.Contains(billing, []byte("cc_is_subagent=true"))
+	if len(text) == 0 {
+		return
+	}
+	h := xxhash.Sum64(text)
+	s.sum, s.timeless = s.sum.add(textSalt, h), s.timeless.add(textSalt, withoutTimes(text, h))
+	s.places.read(text, maxPlaces)
+	if int(s.n) == len(s.texts) {
+		return
+	}
+	text = text[:min(len(text), maxKept)]
+	if lent {
+		text = bytes.Clone(text)
+	}
+	s.texts[s.n] = text
+	s.n++
+}
+
+// read adds a plain text of a person, less what was injected. If it is lent, it must not be kept.
+func (t *trail) read(text []byte, lent bool) {
+	if t.ignoreRest || t.readBrowserUse(text) || t.anotherSpeaks(text) {
+		return
+	}
+	t.ends.add(text)
+	words := t.split(cutRepeated(text, t.ending))
+	if len(words) == 0 {
+		return
+	}
+	cue := cueOf(words)
+	if t.texts == 0 && !t.answered {
+		if talk := insideElement(words, cue); endsInQuestion(talk) {
+			t.asked = t.transcript(talk, nil)
+		}
+	}
+	if cue != nil {
+		t.person(textSalt, t.transcript(words, cue))
+	} else {
+		t.person(textSalt, xxhash.Sum64(words))
+	}
+	t.since.bytes = uint8(min(minTail, int(t.since.bytes)+len(words)))
+	t.keepLast(words, lent)
+}
+
+// keepLast keeps the last words or, if they are lent, how they open and how they end. It keeps
+// more of the end if history may look into it.
+func (t *trail) keepLast(words []byte, lent bool) {
+	t.last = words
+	if lent {
+		end := maxLastEnd
+		if t.mayBeTalk() {
+			end = maxEnding
+		}
+		opening := words[:min(len(words), maxKept)]
+		t.room = append(append(t.room[:0], opening...), words[max(len(opening), len(words)-end):]...)
+		t.last = t.room
+	}
+}
+
+// lastWords returns how the last words open, lastEnd how they end.
+func (t *trail) lastWords() []byte { return t.last[:min(len(t.last), maxKept)] }
+func (t *trail) lastEnd() []byte   { return t.last[max(0, len(t.last)-maxLastEnd):] }
+
+// person adds the digest of something that a person wrote (textSalt) or attached (binarySalt).
+func (t *trail) person(salt, h uint64) {
+	if t.ignoreRest {
+		return
+	}
+	if t.texts == 0 && t.greeting != 0 {
+		t.injected.sum = t.injected.sum.plus(sum{}.add(textSalt, t.greeting))
+	}
+	t.here = t.here.add(salt, h)
+	if t.lastText = h; salt == binarySalt {
+		t.lastText, t.since.bytes = 0, min(minTail, t.since.bytes+pictureBytes)
+		t.pictures.put(h)
+	} else {
+		t.textHere, t.pictures.before = h, t.pictures.n
+	}
+	if t.since.sum == 0 {
+		t.firstText = t.lastText
+	}
+	t.since.sum = t.since.sum*31 + h
+	t.texts++
+	t.parts.put(t.here)
+}
+
+// inject adds a text that a client injected. Clients move such texts about, so their order makes
+// no difference. After the first answer a text is not part of the setting, except that
+// one that moves may be the only one to name a place. It counts as an item, and inject
+// returns false if there are too many.
+func (t *trail) inject(text []byte, s stay) (more bool) {
+	if !t.more() {
+		return false
+	}
+	h := sum{}.add(injectedSalt, xxhash.Sum64(text))
+	t.injections++
+	t.allInjected = t.allInjected.plus(h)
+	in := &t.injected
+	switch {
+	case !t.answered:
+		in.sum = in.sum.plus(h)
+		in.places.read(text, s.places())
+	case s == moves && in.places.n == 0:
+		if in.places.read(text, s.places()); in.places.n > 0 {
+			in.sum = in.sum.plus(sum{}.join(placeSalt, in.places.sum))
+		}
+	}
+	return true
+}
