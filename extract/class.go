@@ -78,7 +78,7 @@ func (c Class) SideCall() bool { return c == Probe || c == Auxiliary || c == Com
 //     or summary of a conversation, or a commit message, and some prompts that ask about
 //     what was said, such as whether it is safe or right, who is to answer it and what to
 //     look up for it (in the question itself, only if that has several lines);
-//   - the wish for a title of a given length for the conversation at hand, for the
+//   - the wish for a title of a given length for the current conversation, for the
 //     questions that the user may ask next or, in system prompts as well, for a
 //     standalone question.
 //
@@ -149,7 +149,7 @@ func (r *Request) pathClass() Class {
 	return Turn
 }
 
-// pathClasses are the paths of calls that are no turns, by how they end.
+// pathClasses are the ends of the paths of calls that are not turns.
 var pathClasses = []struct {
 	suffix string
 	class  Class
@@ -163,7 +163,7 @@ var pathClasses = []struct {
 	{"/tokenize", Probe},                 // vLLM, llama.cpp
 	{"/detokenize", Probe},               // vLLM, llama.cpp
 	{"/infill", Auxiliary},               // llama.cpp: what an editor completes
-	{"embeddings", Auxiliary},            // OpenAI and others; Voyage, with words in front
+	{"embeddings", Auxiliary},            // OpenAI and others; Voyage, with a prefix
 	{"/multimodal", Auxiliary},           // Volcengine: embeddings
 	{"/embed", Auxiliary},                // Ollama, Cohere
 	{"/embed_all", Auxiliary},            // Text Embeddings Inference
@@ -349,7 +349,7 @@ func (r *Request) bodyClass() Class {
 	return system
 }
 
-// wantsAside reports whether the last words of a person want something that is no turn of the
+// wantsAside reports whether the last words of a person want something that is not a turn of the
 // conversation. An order of an application has what it is about on lines of its own; people
 // often give theirs in one line.
 func (t *trail) wantsAside(first bool) bool {

@@ -85,7 +85,7 @@ func (claudeCode) findWithHeaders(r *Request, s *Session, after Chain) (ok bool)
 
 // plainUserID returns the text of metadata.user_id if a quick look finds it, and else nil.
 // Its name must be written without escapes and, in a body of more than strictSize bytes,
-// metadata must stand at an end. What it costs does not grow with the body.
+// metadata must be at an end. The cost does not grow with the body.
 func (r *Request) plainUserID() []byte {
 	b := r.Body
 	if len(b) > strictSize {

@@ -67,7 +67,7 @@ func (t *trail) block(c *jsonscan.Cursor, in *setting) {
 	}
 	words, parts, counts := t.inBlock(c)
 	switch {
-	case !counts || !c.OK(): // what is nested too deeply is no value to go through
+	case !counts || !c.OK(): // not OK if it is nested too deeply, and then value must not go through it
 	case len(words) > 0 && words[0] == '"':
 		t.text(words[1:len(words)-1], in)
 	case parts != nil && !t.inParts:

@@ -149,7 +149,7 @@
 //     mistake elsewhere goes unnoticed (unless the body is no object at all), as does
 //     another member of the same name. Otherwise the body is read up to the member. So
 //     the id that takes precedence over all others costs the same whatever the size,
-//     if it stands where clients put it.
+//     if it is where clients put it.
 //
 // For well-formed bodies in which no two members have the same name, all this makes no
 // difference to the answer, with two exceptions. If a header names the session,

@@ -57,29 +57,6 @@ func (t *trail) framed(f func(asked uint64, bytes int, around pictures)) {
 	}
 }
 
-// labelled returns the lines after the first and the last label of a person in a text, such as
-// "Question:", or nil if there are none.
-func labelled(text []byte) (first, last []byte) {
-	if !mayBeLabelled(text) {
-		return nil, nil
-	}
-	for open := false; len(text) > 0; { // open: a label was on a line of its own
-		var line []byte
-		line, text, _ = bytes.Cut(text, lineBreak)
-		words, label := afterLabel(line)
-		if open && !label {
-			words = trim(line)
-		}
-		open = (open || label) && len(words) == 0
-		if len(words) > 0 {
-			if last = words; first == nil {
-				first = words
-			}
-		}
-	}
-	return first, last
-}
-
 // severalLines reports whether the last text has a line break in what is kept of it.
 func (t *trail) severalLines() bool {
 	return bytes.Contains(t.lastWords(), lineBreak) || bytes.Contains(t.lastEnd(), lineBreak)
@@ -91,16 +68,4 @@ func afterLast(text, sep []byte) []byte {
 		return text
 	}
 	return text[bytes.LastIndex(text, sep)+len(sep):]
-}
-
-// withoutLabel returns a line without a label at its start, such as "Question:", and without
-// quotes around what follows the label.
-func withoutLabel(line []byte) []byte {
-	const longest = 30 // bytes of a label
-	for _, colon := range []string{":", "："} {
-		if i := bytes.Index(line[:min(len(line), longest)], []byte(colon)); i >= 0 {
-			return bytes.Trim(line[i+len(colon):], `\"' `)
-		}
-	}
-	return line
 }

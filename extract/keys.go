@@ -80,27 +80,34 @@ func (t *trail) settings() (in settings) {
 	return in
 }
 
-// ownKeys adds the keys that the session is stored under: its own, and aliases.
+// ownKeys adds the keys that the session is stored under: its own, and aliases. Later requests
+// find those in the settings alone, pages and framed by their nearKeys, and all others by their
+// earlierKeys.
 func (t *trail) ownKeys(keys keyBuffer, in *settings) keyBuffer {
-	here := t.said()
-	keys = keys.add(in.whole, here)
+	// All words, in ever weaker settings.
+	said := t.said()
+	keys = keys.add(in.whole, said)
 	if in.place != (sum{}) {
-		keys = keys.add(in.place, here)
+		keys = keys.add(in.place, said)
 	}
 	if in.systemIsLess {
-		keys = keys.add(in.system, here)
+		keys = keys.add(in.system, said)
 	}
-	keys = keys.add(alone, here)
+	keys = keys.add(alone, said)
 	if t.asked != 0 && t.texts == 1 {
 		transcript := sum{}.add(textSalt, t.asked)
 		keys = keys.add(in.whole, transcript).add(alone, transcript)
 	}
+
+	// The last words, for when the beginning is cut away.
 	tail, bare := t.tail(0)
 	keys = keys.add(alone, tail).add(alone, bare)
+
+	// What may be left of the words once the client has left out what it added to the last message.
 	trunk := t.trunk()
 	question := t.question(trunk)
 	keys = keys.add(alone, trunk).add(alone, question).add(pages, t.page())
-	if first := t.reminded(); first != trunk && first != here && first != question {
+	if first := t.reminded(); first != trunk && first != said && first != question {
 		keys = keys.add(alone, first)
 	}
 	if !t.answered {
@@ -122,14 +129,14 @@ func (t *trail) ownKeys(keys keyBuffer, in *settings) keyBuffer {
 // earlierKeys adds the keys of the requests that this one may continue: of fewer and
 // fewer words in the whole setting, and then of those that were answered in weaker ones.
 func (t *trail) earlierKeys(keys keyBuffer, in *settings) keyBuffer {
-	here := t.said()
+	said := t.said()
 	for i := range maxTexts {
-		if part := t.parts.back(i); part != nil && *part != here {
+		if part := t.parts.back(i); part != nil && *part != said {
 			keys = keys.add(in.whole, *part)
 		}
 	}
 	for i := range maxSteps {
-		if st := t.steps.back(i); st != nil && st.sum != here {
+		if st := t.steps.back(i); st != nil && st.sum != said {
 			keys = keys.add(in.whole, st.sum)
 		}
 	}
@@ -143,7 +150,7 @@ func (t *trail) earlierKeys(keys keyBuffer, in *settings) keyBuffer {
 	return keys
 }
 
-// nearKeys adds the keys of requests that this one may start near to.
+// nearKeys adds the keys of requests whose target is a good place to start at.
 func (t *trail) nearKeys(keys keyBuffer, in *settings) keyBuffer {
 	newest := true
 	var end, bare sum // a tail
@@ -277,11 +284,11 @@ func (t *trail) question(trunk sum) sum {
 	return sum{}
 }
 
-// page returns the chain over all words before the message at hand, if that is a long text,
-// with or without an image after it, or nothing but a few images or sounds, right after an
-// answer to more than a greeting, with which many begin. Some clients leave it out of the next
-// turn, or most of it: agents show pages like that, others what they have looked up, and
-// voice agents put down what was said. But many applications ask one question after another,
+// page returns the chain over all words before the last message, if that is a long text, with or
+// without an image after it, or nothing but a few images or sounds; and if it comes right after
+// an answer to more than a greeting, with which many begin. Some clients leave such a message
+// out of the next turn, or most of it: agents show pages like that, others what they have looked
+// up, and voice agents replace sound by a transcript. But many applications ask one question after another,
 // each below the same examples. So the next turn looks for it only where other words were said
 // since, or where a tool spoke last.
 func (t *trail) page() sum {
@@ -296,7 +303,7 @@ func (t *trail) page() sum {
 	case len(t.last) < maxLastEnd || t.parts.back(1) != nil && t.lastText != 0:
 		return sum{}
 	case t.lastText == 0:
-		texts-- // the image
+		texts-- // the image does not count
 	}
 	if texts <= 2 && before.bytes < minTail {
 		return sum{}
@@ -304,7 +311,7 @@ func (t *trail) page() sum {
 	return before.sum
 }
 
-// A keyBuffer holds keys one after the other.
+// A keyBuffer holds keys, one after another.
 type keyBuffer []byte
 
 const keySize = 16 // bytes

@@ -32,7 +32,7 @@ func (r *Request) messages() []byte {
 }
 
 // list returns the text of one of the messageFields, or nil. An input that has the
-// messages inside, as DashScope's does, is no list itself.
+// messages inside, as DashScope's does, is not a list itself.
 func (r *Request) list(f field) []byte {
 	raw := r.get(f)
 	if f == inputField && r.index.present.has(inputMessagesField) {

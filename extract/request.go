@@ -47,7 +47,7 @@ type Request struct {
 	Scope string
 
 	// Method and Path are those of the HTTP request, Path without the query.
-	// They tell calls that are no turn of a conversation from those that are,
+	// They tell calls that are not turns of a conversation from those that are,
 	// and name state on the server (GET /v1/responses/{id}).
 	Method, Path string
 

@@ -56,7 +56,7 @@ func (r *Request) continuesThread() bool {
 // bytesPerLook. No request comes near any of them but maxPins.
 const (
 	maxPins  = 16
-	maxVain  = 1 << 12 // mentions of what was found before, or is no id
+	maxVain  = 1 << 12 // mentions of what was found already, or is not an id
 	maxTools = 1 << 12
 	maxPath  = 1 << 12 // bytes
 )

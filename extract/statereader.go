@@ -42,7 +42,7 @@ type StateReader struct {
 	nameLen  int
 
 	later   bool          // there has been a string that is a value
-	uuid    [uuidLen]byte // the id of the object at hand, which may be a response of xAI's
+	uuid    [uuidLen]byte // the id of the current object, which may be a response of xAI's
 	hasUUID bool
 }
 

@@ -18,7 +18,7 @@ type sum [2]uint64
 // so a change makes the IDs and Openings of two releases differ.
 const (
 	textSalt     = iota + 1 // a text
-	binarySalt              // content that is no text, such as an image
+	binarySalt              // content that is not a text, such as an image
 	pathSalt                // a directory
 	arraySalt               // an element of an array
 	objectSalt              // a member of an object
@@ -30,7 +30,7 @@ const (
 	tailSalt                // the last words alone
 	framedSalt              // what may be the question in the last text
 	historySalt             // questions in a system prompt
-	pageSalt                // words in front of a page
+	pageSalt                // words before a page
 )
 
 // add returns the digest over s and then h.

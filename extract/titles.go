@@ -44,7 +44,7 @@ var (
 	talkNames  = []string{"conversation", "session", "thread", "chat"}
 	// otherTitles come before the title of something else, which may be made from a conversation.
 	otherTitles = []string{"song", "ticket", "issue", "post", "article"}
-	// titledOthers stand between a verb and the title of something else.
+	// titledOthers are between a verb and the title of something else.
 	titledOthers = signs{{" with ", " has ", " each ", " it a ", ": ", ". "}}
 	// condensedWords come before a title that a conversation is made into.
 	condensedWords = signs{talkNames, {" into a", " as a"}}
@@ -112,7 +112,7 @@ func wantsTitleOfThis(text []byte) bool {
 	}
 	what, ok := bytes.CutPrefix(after, []byte(" for "))
 	return ok && slices.ContainsFunc(talks, func(t string) bool {
-		// The conversation at hand, and not one in a novel or with a landlord, about which more is said.
+		// The current conversation, and not one in a novel or with a landlord, about which more is said.
 		rest, ok := bytes.CutPrefix(what, []byte(t))
 		return ok && endsName(rest)
 	})
@@ -157,7 +157,7 @@ var (
 	}
 	// titleTellers come before a title that somebody else is to make, or that is only talked about.
 	titleTellers = signs{{" that ", " which ", "function", " script", "translate", "how ", "prompt"}}
-	// talks are what the conversation at hand is called.
+	// talks are what the current conversation is called.
 	talks = []string{
 		"this coding session", "a coding session", "a new chat session", "a new conversation", "a conversation", "a chat conversation",
 		"this conversation", "our conversation", "the conversation", "the user's conversation", "the following conversation", "the above conversation",

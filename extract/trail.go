@@ -47,6 +47,7 @@ import (
 //	browseruse.go  a message of browser-use, which has a task and all its steps
 //	transcript.go  the conversation in one text of a person
 //	history.go     the conversation in the system prompt, or in such a text, by its last questions
+//	labels.go      the labels of people in such a text, such as "User:"
 //	legacy.go      prompts without messages, with the conversation in one text
 //	plain.go       the form in which texts are compared, however they were escaped
 //	sum.go         the digests
@@ -299,7 +300,7 @@ type trail struct {
 	careful, unsure bool
 }
 
-// silent reports whether there are no messages in which anybody says anything.
+// silent reports whether the messages have neither words of people nor injected texts.
 func (t *trail) silent() bool { return t.texts+t.injections == 0 }
 
 // A setting is some of what surrounds the words of people.
@@ -336,7 +337,7 @@ type step struct {
 	opening  bool // none had spoken before
 }
 
-// A since is what people wrote since the last answer, whatever stands before that.
+// A since is what people wrote since the last answer, whatever came before that.
 type since struct {
 	sum   uint64 // 0 if there is nothing
 	bytes uint8  // of texts, and pictureBytes for each image, but no more than minTail

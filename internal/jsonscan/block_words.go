@@ -96,7 +96,7 @@ func bracketsByWords(p *[blockSize]byte) (opens, closes, braces uint64) {
 func pastEscapedByWords(b []byte, i int) int {
 	const few = 4 // blocks without a quote in a row before it gives up
 	quote, slash, one, high := patterns.quote, patterns.slash, patterns.one, patterns.high
-	before1, before2 := uint64(0), uint64(0) // 1 if one backslash stands before the block, and if two do
+	before1, before2 := uint64(0), uint64(0) // 1 if there is a backslash right before the block, and if there are two
 	for left := few; i <= len(b)-blockSize && left > 0; i += blockSize {
 		p := (*[blockSize]byte)(b[i:])
 		w := binary.LittleEndian.Uint64(p[0:])
@@ -148,7 +148,7 @@ func anyEscapes(p *[blockSize]byte) (quotes, slashes uint64) {
 	return quotes, slashes
 }
 
-// after returns which bytes stand right after those in x, given whether the last byte
+// after returns which bytes come right after those in x, given whether the last byte
 // before the block is one of them. Argument and result are by columns: after byte 7 of a
 // word comes byte 0 of the next, which is one bit up.
 func after(x, before uint64) uint64 { return x<<8 | x>>55&0xfe | before }

@@ -44,7 +44,7 @@ package jsonscan
 // (Object, Array) has no limit.
 const MaxDepth = 1024
 
-// A Cursor stands before a value, a member, an element or the end of a JSON text.
+// A Cursor is before a value, a member, an element or the end of a JSON text.
 // Copy it to come back to a place. Once it has met a mistake, OK is false and
 // every other method reports that there is nothing more.
 //

@@ -123,7 +123,7 @@ func scalar(b []byte, i int) int {
 	return -1
 }
 
-// literal returns where s ends if it stands at b[i], or -1.
+// literal returns where s ends if it is at b[i], or -1.
 func literal(b []byte, i int, s string) int {
 	if len(b)-i < len(s) || string(b[i:i+len(s)]) != s {
 		return -1

@@ -34,7 +34,7 @@ func NewTail(data []byte, window int) Tail {
 // mistake.
 func (t *Tail) OK() bool { return !t.bad }
 
-// Member goes back by one member and returns its name, as it stands between its
+// Member goes back by one member and returns its name, as written between its
 // quotes, and the text of its value. It returns false at the start of the object, at
 // a mistake, and if the member or the comma or brace before it is not all within the
 // window.

@@ -41,7 +41,7 @@ const (
 )
 
 // bounds divide pauses into kinds: kind i is from bounds[i] up to bounds[i+1]. What is
-// below bounds[0] is no pause, and kind 0 begins there.
+// shorter than bounds[0] is not a pause.
 var bounds = [...]time.Duration{
 	time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 20 * time.Minute,
 	40 * time.Minute, 80 * time.Minute, 4 * time.Hour, 12 * time.Hour,

@@ -67,10 +67,10 @@ func (sl *slot) move(from *slot) {
 	sl.life.Store(l)
 }
 
-// A block is a hash table: a circle of slots, in which each record stands at the home of its
-// key or after it, with no free slot between. Some slots are always free. The number of
-// slots is even, and so are homes: most records stand in the cache line where the search for
-// them begins.
+// A block is a hash table: a circle of slots, in which each record is at the home of its key or
+// after it, with no free slot in between. Some slots are always free. The number of slots is
+// even, and so are homes, so that most records are in the cache line where the search for them
+// begins.
 //
 // Readers need no lock. Writers must hold that of the shard. A nil block has no slots.
 type block struct{ slots []slot }

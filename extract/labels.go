@@ -1,0 +1,136 @@
+package extract
+
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+)
+
+// This file knows the labels of people in a conversation that is one text, such as "User:", and
+// of questions, such as "Question:".
+
+// bareLine returns the first line of a text, such as follows a label, without quotes and the like
+// around it.
+func bareLine(text []byte) []byte {
+	line, _, _ := bytes.Cut(text, lineBreak)
+	return bytes.Trim(trim(line), ` *\"'{},]`)
+}
+
+// askedIn returns what a person says in a line of a conversation, or nil if it is not such a line:
+//
+//	User: hi
+//	**Human:** hi
+//	<user>hi</user>
+//	<message role="user">hi</message>
+//	{"role": "user", "content": "hi"}
+//	[2026-11-29 9:05] User: hi
+func askedIn(line []byte) []byte {
+	if words, _ := afterLabel(line); len(words) > 0 {
+		return words
+	}
+	return nil
+}
+
+// afterLabel returns what comes after the label of a person in a line, which may be
+// nothing, and whether there is such a label.
+func afterLabel(line []byte) (words []byte, label bool) {
+	const longest = 16 // bytes between the name and the end of the label
+	if len(line) > 1 && line[0] == '[' && '0' <= line[1] && line[1] <= '9' {
+		_, line, _ = bytes.Cut(line, []byte("]")) // the time before the label
+	}
+	marked := len(line) > 0 && line[0] < 'A' || len(line) > 1 && line[0] == '\\'
+	if line = pastMarks(line); marked {
+		if i := bytes.Index(line[:min(len(line), farthest)], []byte("role")); i >= 0 {
+			line = pastMarks(line[i+len("role"):])
+		}
+	}
+	if len(line) == 0 {
+		return nil, false
+	}
+	for _, name := range people[line[0]|('a'-'A')] {
+		n := len(name)
+		if len(line) < n || line[1]|('a'-'A') != name[1]|('a'-'A') || !strings.EqualFold(string(line[:n]), name) {
+			continue // mostly because of the second letter
+		}
+		rest := line[n:]
+		i := bytes.IndexAny(rest[:min(len(rest), longest)], labelEnds)
+		if i < 0 {
+			continue
+		}
+		end, width := utf8.DecodeRune(rest[i:])
+		if words = rest[i+width:]; end == '>' {
+			if i := bytes.LastIndex(words, []byte("</")); i >= 0 {
+				words = words[:i]
+			}
+		}
+		return bareLine(words), true
+	}
+	return nil, false
+}
+
+// labelEnds are the characters that a label may end in.
+const labelEnds = ":>]：】"
+
+// farthest is in how many bytes from the start of a line a role, or anybody's label, must be.
+const farthest = 24
+
+// mayBeLabelled reports whether a text has the first byte of any of the labelEnds. Many texts
+// have none, so that their lines need not be looked at.
+func mayBeLabelled(text []byte) bool {
+	for _, c := range []byte{':', '>', ']', "："[0], "】"[0]} {
+		if bytes.IndexByte(text, c) >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// pastMarks returns a line without the marks that may come before a name.
+func pastMarks(line []byte) []byte {
+	for len(line) > 0 && (line[0] < '0' || line[0] == '<' || line[0] == '[' || line[0] == ':' || line[0] == '=' ||
+		line[0] == '\\' && len(line) > 1 && line[1] == '"') {
+		line = line[1:]
+	}
+	return bytes.TrimPrefix(line, []byte("【"))
+}
+
+// people are what a person, or a question, is called in labels, in lower case.
+var people = stemsOf("user", "human", "customer", "question", "query",
+	"nutzer", "benutzer", "kunde", "frage", "utilisateur", "usuario", "usuário", "pregunta", "pergunta",
+	"用户", "用戶", "客户", "客戶", "问题", "問題", "提问", "ユーザ", "質問", "사용자", "고객", "질문",
+	"пользователь", "клиент", "вопрос")
+
+// labelled returns the lines after the first and the last label of a person in a text, such as
+// "Question:", or nil if there are none.
+func labelled(text []byte) (first, last []byte) {
+	if !mayBeLabelled(text) {
+		return nil, nil
+	}
+	for open := false; len(text) > 0; { // open: a label was on a line of its own
+		var line []byte
+		line, text, _ = bytes.Cut(text, lineBreak)
+		words, label := afterLabel(line)
+		if open && !label {
+			words = trim(line)
+		}
+		open = (open || label) && len(words) == 0
+		if len(words) > 0 {
+			if last = words; first == nil {
+				first = words
+			}
+		}
+	}
+	return first, last
+}
+
+// withoutLabel returns a line without a label at its start, such as "Question:", and without
+// quotes around what follows the label.
+func withoutLabel(line []byte) []byte {
+	const longest = 30 // bytes of a label
+	for _, colon := range []string{":", "："} {
+		if i := bytes.Index(line[:min(len(line), longest)], []byte(colon)); i >= 0 {
+			return bytes.Trim(line[i+len(colon):], `\"' `)
+		}
+	}
+	return line
+}
