@@ -9,8 +9,9 @@ import "bytes"
 // with an order about "the user message", as developers call it. wishes.go says more about rules
 // of this kind.
 
-// ordersAside reports whether a prompt, given as it opens, is an order for this and nothing else.
-// As with soleWish, it must be called only if there is nothing but a first question, and no tools.
+// ordersAside reports whether a prompt, given as it opens, is an order for this and nothing
+// else. As with soleWish, it must be called only if there is nothing but a first question,
+// and no tools.
 func ordersAside(text []byte) bool {
 	text = pastHeadings(text)
 	opens := text[:min(len(text), maxBeginning)]
@@ -77,8 +78,8 @@ func oneLine(text []byte) []byte {
 	return text[:n]
 }
 
-// asideStems: the first sentence of each order has a word that begins with one of these, unless it
-// only leads up to "your task is to".
+// asideStems: the first sentence of each order has a word that begins with one of these,
+// unless it only leads up to "your task is to".
 var asideStems = stemsOf(
 	"classif", "guardrail", "filter", "rout", "rewrit", "rephras", "reformulat", "decompos", "versions", "multiple search ", "sub-quer", "step-back",
 	"memor", "extract", "validator", "determin", "decide", "check", "evaluat", "judg", "assess", "detect", "grad",
@@ -113,9 +114,9 @@ var (
 
 	// verdictStarts: "Check if the user is asking you to do their homework."
 	verdictStarts = []string{"check if the user", "determine if the user"}
-	// verdictWords: "determine whether a user prompt is in violation of the policies", "assessing relevance of a
-	// retrieved document to a user question". The last of them tell that what it is about is given, or in which
-	// form to answer.
+	// verdictWords: "determine whether a user prompt is in violation of the policies",
+	// "assessing relevance of a retrieved document to a user question". The last of them tell
+	// that what it is about is given, or in which form to answer.
 	verdictWords = signs{
 		{"classif", "determine ", "decide ", "check if", "check whether", "assess", "evaluat", "judg", "grad", "detect"},
 		{
@@ -137,8 +138,9 @@ var (
 		{"return only", "only return", "only the name", "select one of"},
 	}
 
-	// queryWords: "rewrite the user query so that it is optimized for retrieval", "generate three different versions of
-	// the given question". queryOthers are in prompts for an answer from what was found.
+	// queryWords: "rewrite the user query so that it is optimized for retrieval", "generate
+	// three different versions of the given question". queryOthers are in prompts for an
+	// answer from what was found.
 	queryWords = signs{
 		{"rewrit", "rephras", "reformulat", "decompos", "different versions", "multiple search quer", "sub-quer", "step-back"},
 		{"quer", "question"},
@@ -146,7 +148,8 @@ var (
 	}
 	queryOthers = signs{{" answer the", " answers", "an answer", "to answer"}}
 
-	// memoryWords: "extract facts about the user from the conversation that are worth remembering".
+	// memoryWords: "extract facts about the user from the conversation that are worth
+	// remembering".
 	memoryWords = signs{
 		{"extract", "update", "memory system"},
 		{"memor", "facts about the user"},

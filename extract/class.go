@@ -120,8 +120,8 @@ func (r *Request) pathClass() Class {
 	if len(r.Path) < tail {
 		return Turn
 	}
-	// Every request has its path looked at, so the list is gone through only if the path
-	// ends like one that is in it: to add a path, add its last letters here.
+	// The path of every request is looked at, so the list is searched only if the path ends
+	// like one that is in it: to add a path, add its last letters here.
 	switch r.Path[len(r.Path)-tail:] {
 	case "etions": // most paths, none of which is in the list
 		if strings.HasSuffix(r.Path, "/fim/completions") { // Mistral: what an editor completes
@@ -333,7 +333,7 @@ func (r *Request) bodyClass() Class {
 		return c
 	}
 	switch {
-	case tools:
+	case tools: // the rules in wishes.go are for calls without tools
 	case t.wantsAside(first):
 		return Auxiliary
 	case first && t.severalLines() && summarizesShown(t.lastWords(), t.lastEnd()):
@@ -398,8 +398,8 @@ func (t *trail) systemWish(text []byte, first bool) Class {
 	return Turn
 }
 
-// hasTools reports whether the model may call tools. It does not count as such if it must call a
-// given one: that is how frameworks make a model answer in a given form.
+// hasTools reports whether the model may call tools. It is false if the model must call a given
+// one: that is how frameworks make it answer in a given form.
 func (r *Request) hasTools(t *trail) bool {
 	if !t.tools && !slices.ContainsFunc(toolFields, func(f field) bool {
 		c := jsonscan.New(r.get(f))

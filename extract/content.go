@@ -132,8 +132,8 @@ func ofTool(kind []byte) bool {
 	return bytes.HasSuffix(kind, []byte("tool_result")) || bytes.HasSuffix(kind, []byte("tool_use"))
 }
 
-// keyword reads the next value and returns it, if it is a string. It is for values that are one of
-// a few fixed words: nobody has a reason to escape these, but anybody may.
+// keyword reads the next value and returns it, if it is a string. It is for values that are
+// one of a few fixed words: nobody has a reason to escape these, but anybody may.
 func keyword(c *jsonscan.Cursor) []byte {
 	const longest = 256
 	raw, _ := c.String()

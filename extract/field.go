@@ -34,8 +34,9 @@ type memberTable [128]struct {
 	field field
 }
 
-// nameHash returns the place in a memberTable for a name, which must not be empty. It is chosen so
-// that no field is at the places of model, max_tokens and most other members that bodies have.
+// nameHash returns the place in a memberTable for a name, which must not be empty. It is
+// chosen so that no field is at the places of model, max_tokens and most other members that
+// bodies have.
 func nameHash[S string | []byte](name S) uint8 {
 	return name[0] ^ name[len(name)-1]<<1 ^ uint8(len(name))<<3
 }

@@ -176,8 +176,8 @@ func tags(s stay, names ...string) (tags []tag) {
 	return tags
 }
 
-// opened returns the tag with which a text opens, and closed the one with which it closes, or nil.
-// Mostly one byte is enough to rule a tag out, without a call.
+// opened returns the tag with which a text opens, and closed the one with which it closes, or
+// nil. Mostly one byte is enough to rule a tag out, without a call.
 func opened(tags []tag, words []byte) *tag {
 	for i := range tags {
 		if t := &tags[i]; len(words) > 1 && words[1] == t.open[1] && bytes.HasPrefix(words, t.open) {
@@ -211,8 +211,8 @@ func injectedWhole(words []byte) bool {
 	return false
 }
 
-// opens is bytes.HasPrefix for arguments that are not empty. Mostly the first byte decides, without
-// a call.
+// opens is bytes.HasPrefix for arguments that are not empty. Mostly the first byte decides,
+// without a call.
 func opens(words, opening []byte) bool {
 	return words[0] == opening[0] && bytes.HasPrefix(words, opening)
 }
@@ -320,12 +320,12 @@ func (t *trail) cutRuntime(words []byte) []byte {
 	return words
 }
 
-// cutContext returns the question in the text that Spring AI makes of the last one: it adds what it
-// has looked up after the question.
+// cutContext returns the question in the text that Spring AI makes of the last one: it adds
+// what it has looked up after the question.
 func (t *trail) cutContext(words []byte) []byte {
 	const longest = 4 << 10 // of a question that is answered so
-	// Look for the capital letter first, which most texts do not have, not for line breaks, which are
-	// everywhere.
+	// Look for the capital letter first, which most texts do not have, not for line breaks,
+	// which are everywhere.
 	i := bytes.Index(words[:min(len(words), longest)], []byte("Context information is below, surrounded by ----"))
 	if i < 0 {
 		return words
@@ -338,7 +338,8 @@ func (t *trail) cutContext(words []byte) []byte {
 	return question
 }
 
-// cutWrapping returns the question in the first of the wrappings that fits, or words if none does.
+// cutWrapping returns the question in the first of the wrappings that fits, or words if none
+// does.
 func (t *trail) cutWrapping(words []byte) []byte {
 	for i := range wrappings {
 		f := &wrappings[i]

@@ -103,7 +103,8 @@ func (t *trail) ownKeys(keys keyBuffer, in *settings) keyBuffer {
 	tail, bare := t.tail(0)
 	keys = keys.add(alone, tail).add(alone, bare)
 
-	// What may be left of the words once the client has left out what it added to the last message.
+	// What may be left of the words once the client has left out what it added to the last
+	// message.
 	trunk := t.trunk()
 	question := t.question(trunk)
 	keys = keys.add(alone, trunk).add(alone, question).add(pages, t.page())
@@ -284,13 +285,13 @@ func (t *trail) question(trunk sum) sum {
 	return sum{}
 }
 
-// page returns the chain over all words before the last message, if that is a long text, with or
-// without an image after it, or nothing but a few images or sounds; and if it comes right after
-// an answer to more than a greeting, with which many begin. Some clients leave such a message
-// out of the next turn, or most of it: agents show pages like that, others what they have looked
-// up, and voice agents replace sound by a transcript. But many applications ask one question after another,
-// each below the same examples. So the next turn looks for it only where other words were said
-// since, or where a tool spoke last.
+// page returns the chain over all words before the last message, if that is a long text, with
+// or without an image after it, or nothing but a few images or sounds; and if it comes right
+// after an answer to more than a greeting, with which many begin. Some clients leave such a
+// message out of the next turn, or most of it: agents show pages like that, others what they
+// have looked up, and voice agents replace sound by a transcript. But many applications ask
+// one question after another, each below the same examples. So the next turn looks for it
+// only where other words were said since, or where a tool spoke last.
 func (t *trail) page() sum {
 	last, before := t.steps.back(0), t.steps.back(1)
 	if last == nil || last.answered || last.sum != t.here || before == nil || !before.answered {

@@ -16,7 +16,8 @@ func bareLine(text []byte) []byte {
 	return bytes.Trim(trim(line), ` *\"'{},]`)
 }
 
-// askedIn returns what a person says in a line of a conversation, or nil if it is not such a line:
+// askedIn returns what a person says in a line of a conversation, or nil if it is not such a
+// line:
 //
 //	User: hi
 //	**Human:** hi

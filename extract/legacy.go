@@ -113,9 +113,9 @@ func (t *trail) legacyText(text []byte) {
 	t.texts++
 }
 
-// keepTails keeps the digests of the bytes right before the last few of the given ends, the last one
-// first. If the beginning of a prompt is cut away, or rewritten, they tell where the request before
-// ended. It keeps none of an end with too few bytes before it.
+// keepTails keeps the digests of the bytes right before the last few of the given ends, the
+// last one first. If the beginning of a prompt is cut away, or rewritten, they tell where the
+// request before ended. It keeps none of an end with too few bytes before it.
 func (t *trail) keepTails(text []byte, ends []int) {
 	const longest = 256 // bytes; an answer, or a part of one, is mostly among them
 	for _, end := range ends[:min(len(ends), 1+maxNear)] {
@@ -145,8 +145,9 @@ func wordEnds(text []byte) []int {
 	return ends
 }
 
-// lastIndex is bytes.LastIndex for long texts. That goes back byte by byte; lastIndex goes back by
-// pieces, in which bytes.Index looks at many bytes at once. The word must not be empty.
+// lastIndex is bytes.LastIndex for long texts. That goes back byte by byte; lastIndex goes
+// back by pieces, in which bytes.Index looks at many bytes at once. The word must not be
+// empty.
 func lastIndex(text, word []byte) int {
 	const size = 1 << 10
 	for end := len(text); end > 0; end -= size {

@@ -263,9 +263,10 @@ func (t *trail) roleAfter(c *jsonscan.Cursor, raw []byte) bool {
 	return false
 }
 
-// onlyResults reads a message of Gemini that has nothing but results of tools, from the first of
-// them on, and reports whether it is one: results may be long, and should not be read twice, as they
-// would if they were skipped first to get at the role. Otherwise the Cursor may be anywhere.
+// onlyResults reads a message of Gemini that has nothing but results of tools, from the first
+// of them on, and reports whether it is one: results may be long, and should not be read
+// twice, as they would if they were skipped first to get at the role. Otherwise the Cursor
+// may be anywhere.
 func (t *trail) onlyResults(c *jsonscan.Cursor) bool {
 	for another := true; another && t.more(); another = c.Past(`,{"functionResponse":`) {
 		c.Leave('}')
@@ -279,9 +280,9 @@ func (t *trail) onlyResults(c *jsonscan.Cursor) bool {
 	return true
 }
 
-// pastOthers reads the rest of a message, from the value of its role on, if it is of a tool or of a
-// model and its words count for nothing, and reports whether it is so. Otherwise the Cursor stays
-// where it is.
+// pastOthers reads the rest of a message, from the value of its role on, if it is of a tool
+// or of a model and its words count for nothing, and reports whether it is so. Otherwise the
+// Cursor stays where it is.
 func (t *trail) pastOthers(c *jsonscan.Cursor) bool {
 	switch {
 	case c.Past(`"tool"`):
@@ -485,9 +486,9 @@ func (t *trail) speaks(who speaker) {
 	}
 }
 
-// followed notes that somebody speaks after an answer, if nobody but the system has since it came:
-// only then does it show that there was an earlier request. An answer at the end of the messages
-// does not, since some clients begin one for the model to continue.
+// followed notes that somebody speaks after an answer, if nobody but the system has since it
+// came: only then does it show that there was an earlier request. An answer at the end of the
+// messages does not, since some clients begin one for the model to continue.
 func (t *trail) followed() {
 	if !t.endsInAnswer {
 		return
@@ -513,10 +514,10 @@ func (t *trail) anotherSpeaks(text []byte) bool {
 	return true
 }
 
-// mayBeCompacted reports whether the next message of a model may hold what stands for all that was
-// said before: Anthropic has models write a block of the type compaction, and clients leave out what
-// comes before it. After a person's words such a block need not count, and must not: earlier
-// requests had the same words without it.
+// mayBeCompacted reports whether the next message of a model may hold what stands for all
+// that was said before: Anthropic has models write a block of the type compaction, and
+// clients leave out what comes before it. After a person's words such a block need not count,
+// and must not: earlier requests had the same words without it.
 func (t *trail) mayBeCompacted() bool { return t.texts == 0 && !t.openingOnly }
 
 // compacted reads the content of a message of a model for blocks of the type compaction, which
@@ -582,11 +583,11 @@ func (t *trail) isCompaction(c *jsonscan.Cursor) (is bool, words []byte) {
 	}
 }
 
-// systemSays reads the next value, the content of a message of the system. After the first words it
-// counts as something injected: some clients put such a message last, to remind the model of
-// something, and in the next turn there are answers before it. After an answer it is not part
-// of any setting. But some clients say there what to make of the conversation, such as a summary,
-// so for the class of the request it is the last text.
+// systemSays reads the next value, the content of a message of the system. After the first
+// words it counts as something injected: some clients put such a message last, to remind the
+// model of something, and in the next turn there are answers before it. After an answer it is
+// not part of any setting. But some clients say there what to make of the conversation, such
+// as a summary, so for the class of the request it is the last text.
 func (t *trail) systemSays(c *jsonscan.Cursor) {
 	switch {
 	case !t.answered && t.texts > 0:

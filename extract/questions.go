@@ -44,7 +44,8 @@ var (
 		"rewrite the ", "rephrase the ", "reformulate the ", "condense the ",
 		"you rewrite the ",
 	}
-	// rephrasers are what a model is called that makes such questions, and followUpWords say from what.
+	// rephrasers are what a model is called that makes such questions, and followUpWords say
+	// from what.
 	rephrasers        = []string{" question rephraser", " query rephraser", " question rewriter", " query rewriter"}
 	followUpWords     = signs{{"follow-up", "follow up", "followup"}, {"conversation", "chat history", "chat_history"}}
 	standalone        = []string{"standalone question", "stand-alone question", "standalone query", "standalone search query"}
@@ -58,10 +59,10 @@ var (
 	answeredWords = signs{{"and answer", "then answer", "before answer", "and explain", " that i ", " for my "}}
 )
 
-// wantsNextQuestions reports whether a text, given as it opens and as it ends, wants the questions
-// that the user may ask next. Applications show these below an answer. Their wish comes after
-// the conversation that it is about, so that must be in the text as well. People ask for their
-// own questions, or for those of any user.
+// wantsNextQuestions reports whether a text, given as it opens and as it ends, wants the
+// questions that the user may ask next. Applications show these below an answer. Their wish
+// comes after the conversation that it is about, so that must be in the text as well. People
+// ask for their own questions, or for those of any user.
 func wantsNextQuestions(text, end []byte) bool {
 	if !bytes.Contains(end, []byte(" ask")) { // most texts
 		return false

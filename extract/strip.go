@@ -48,8 +48,8 @@ func (s *strip) more() bool {
 	return s.to.looks <= maxLooks+int(before/bytesPerLook)
 }
 
-// begin begins a part of the prompt at the offset at; its kind is part of the digest. end ends the
-// part where the Cursor is.
+// begin begins a part of the prompt at the offset at; its kind is part of the digest. end
+// ends the part where the Cursor is.
 func (s *strip) begin(kind byte, at int) {
 	s.to.digest.Write([]byte{0, kind})
 	s.done = at
@@ -173,8 +173,9 @@ func (s *strip) mentionsMarker(start int, raw []byte) bool {
 // mentions reports whether mention finds one of the words in raw.
 func mentions(raw []byte, place int, words ...string) bool { return mention(raw, place, words...) >= 0 }
 
-// mention returns the offset of the first of the words in raw, or -1. They must begin with a quote,
-// and all have the same byte at the index place, one that other names seldom have there.
+// mention returns the offset of the first of the words in raw, or -1. They must begin with a
+// quote, and all have the same byte at the index place, one that other names seldom have
+// there.
 func mention(raw []byte, place int, words ...string) int {
 	for at := 0; ; at++ {
 		i := jsonscan.QuoteBefore(raw[at:], place, words[0][place])

@@ -82,7 +82,8 @@ func namesTalk(what []byte) bool {
 
 var (
 	modelTalks = []string{"chat history", "coding session ", "agent conversations"}
-	// habitWords are in the first sentence of a prompt that says when to summarize, and what else to do.
+	// habitWords are in the first sentence of a prompt that says when to summarize, and what
+	// else to do.
 	habitWords = signs{{"first ", "before ", " each ", " every ", "always ", " then "}}
 	// talkOthers are said of conversations between people.
 	talkOthers = signs{{" customer", " patient", " client", " student"}}

@@ -7,9 +7,9 @@ import (
 )
 
 // withoutTimes returns the digest of a plain text without the times of day, such as 9:05 or
-// 17:04:31.250, near its beginning and its end, given the digest of all of it: many system prompts
-// say what time it is, which changes with each turn. To look in the middle of long ones as well
-// would take as long as all the rest of a trail.
+// 17:04:31.250, near its beginning and its end, given the digest of all of it: many system
+// prompts say what time it is, which changes with each turn. To look in the middle of long
+// ones as well would take as long as all the rest of a trail.
 func withoutTimes(text []byte, all uint64) uint64 {
 	const near = 2 << 10 // bytes from either end
 	var d xxhash.Digest
@@ -44,8 +44,8 @@ func withoutTimes(text []byte, all uint64) uint64 {
 	return d.Sum64()
 }
 
-// timeAt returns where the time of day that has its first colon at i begins and ends, or 0 if there
-// is none.
+// timeAt returns where the time of day that has its first colon at i begins and ends, or 0 if
+// there is none.
 func timeAt(text []byte, i int) (start, end int) {
 	digit := func(i int) bool { return 0 <= i && i < len(text) && '0' <= text[i] && text[i] <= '9' }
 	start = i

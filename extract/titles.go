@@ -48,8 +48,8 @@ var (
 	titledOthers = signs{{" with ", " has ", " each ", " it a ", ": ", ". "}}
 	// condensedWords come before a title that a conversation is made into.
 	condensedWords = signs{talkNames, {" into a", " as a"}}
-	// titleOf are between a title and the conversation that it is for, and titleElsewhere if it is for
-	// something else.
+	// titleOf are between a title and the conversation that it is for, and titleElsewhere if
+	// it is for something else.
 	titleOf        = signs{{" for ", " of ", " from the ", " from a ", " based on ", "captur", "summar", "describ", "reflect", "represent"}}
 	titleElsewhere = signs{{" in this ", " with ", " when ", " each "}}
 )
@@ -112,7 +112,8 @@ func wantsTitleOfThis(text []byte) bool {
 	}
 	what, ok := bytes.CutPrefix(after, []byte(" for "))
 	return ok && slices.ContainsFunc(talks, func(t string) bool {
-		// The current conversation, and not one in a novel or with a landlord, about which more is said.
+		// The current conversation, and not one in a novel or with a landlord, about which
+		// more is said.
 		rest, ok := bytes.CutPrefix(what, []byte(t))
 		return ok && endsName(rest)
 	})
@@ -155,7 +156,8 @@ var (
 		{"word", "character", "concise", "short", "brief", "other than the title"},
 		{"generat", "creat", "writ", "provid", "suggest", "reply", "give", "summar", "find a ", "come up with"},
 	}
-	// titleTellers come before a title that somebody else is to make, or that is only talked about.
+	// titleTellers come before a title that somebody else is to make, or that is only talked
+	// about.
 	titleTellers = signs{{" that ", " which ", "function", " script", "translate", "how ", "prompt"}}
 	// talks are what the current conversation is called.
 	talks = []string{

@@ -46,7 +46,7 @@ import (
 //	times.go       a system prompt without the times of day in it
 //	browseruse.go  a message of browser-use, which has a task and all its steps
 //	transcript.go  the conversation in one text of a person
-//	history.go     the conversation in the system prompt, or in such a text, by its last questions
+//	history.go     a conversation in the system prompt or in such a text, by its last questions
 //	labels.go      the labels of people in such a text, such as "User:"
 //	legacy.go      prompts without messages, with the conversation in one text
 //	plain.go       the form in which texts are compared, however they were escaped

@@ -19,8 +19,8 @@ type Sum struct{ Hi, Lo uint64 }
 // A Key makes the digests of one owner differ from those of all others.
 type Key struct{ hi, lo secret }
 
-// A secret is the part of a Key for one half of the digests. start is mixed with the digest of the
-// strings before, text with the bytes of a string, and end with its length.
+// A secret is the part of a Key for one half of the digests. start is mixed with the digest
+// of the strings before, text with the bytes of a string, and end with its length.
 type secret struct{ start, text, end uint64 }
 
 // NewKey returns a random Key.
