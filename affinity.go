@@ -281,7 +281,7 @@ func (d Decision) LogValue() slog.Value {
 		}
 	}
 	add("target", d.ID)
-	if d.Reason != 0 { // as it is beside an error
+	if d.Reason != 0 { // it is 0 beside an error
 		add("reason", d.Reason.String())
 	}
 	add("from", d.From)

@@ -168,7 +168,7 @@ type Binding struct {
 // Use [NewCache]; the zero Cache does not work. All methods are safe for concurrent use.
 type Cache struct {
 	ttl     int64 // of bindings whose Selector has no Config.Lifetime
-	mostLag int64 // of the same
+	mostLag int64 // mostLag(ttl)
 	clock   *clock.Clock
 	targets *registry.Registry
 	table   *table.Table
@@ -229,9 +229,8 @@ const exactTTL = 1000 * clock.Precision
 
 // now is the time in nanoseconds since the Cache was made, plus 1, so that every
 // expiry is positive. It reads the system's clock. The hit path takes clock.Now instead,
-// which may lag by milliseconds, but never behind the addition of a binding (see bind):
-// a binding that is used after that must not look older than the new one to a full
-// table.
+// which may lag by milliseconds, but never behind the addition of a binding (see store):
+// in a full table, a binding that is used after that must not look older than the new one.
 func (c *Cache) now() int64 { return c.clock.Exact() }
 
 // While the Cache is busy, not every use of a binding is written to it, so that
@@ -246,8 +245,8 @@ const (
 	// session has paused.
 	finer = 16
 
-	// leaseLag bounds the lag of a use that takes a lease: a lease is skipped only where
-	// there are plenty already, from requests that came so close together.
+	// leaseLag bounds the lag of a use that takes a lease: a lease is skipped only if there
+	// are plenty already, from requests that came this close together.
 	leaseLag = int64(10 * time.Microsecond)
 )
 
@@ -255,8 +254,8 @@ const (
 func mostLag(ttl int64) int64 { return min(maxLag, int64(uint64(ttl)/lagShare)) }
 
 // lag returns by how much the expiry of a binding may lag behind its last use: by most, which is
-// the mostLag of its ttl. While new bindings come in, one that is in use must not look older than
-// they are, and be evicted before them. A lag below 0, if such a binding came in just now, is none.
+// the mostLag of its ttl, but not so much that a binding in use looks older than the new ones that
+// come in, and is evicted before them. It is negative, which counts as 0, if one came in just now.
 func (c *Cache) lag(most, now int64) int64 {
 	if !c.clock.Busy() {
 		return 0
@@ -282,9 +281,9 @@ func (c *Cache) Key(parts ...string) Key {
 	return keyOf(sum)
 }
 
-// keyOf makes a Key of a digest. Its halves are independent, so that any 80 bits
-// made of them tell two keys apart. Lo must not be 0, nor must ^Lo, that of the
-// second place: see table.Key and aside.
+// keyOf makes a Key of a digest, whose halves are independent, so that any 80 bits made
+// of them tell two keys apart. Neither Lo nor ^Lo, the Lo of the second place, may be 0:
+// see table.Key and aside.
 func keyOf(sum digest.Sum) Key {
 	lo := sum.Lo ^ sum.Hi
 	if lo+1 <= 1 {
@@ -495,7 +494,7 @@ func (c *Cache) live() iter.Seq[located] {
 // is no record; its target is nil and its stamp 0.
 type located struct {
 	table.Found
-	Expires int64 // as it is now, which the Found does not know if it has been touched since
+	Expires int64 // as of the last touch by this request; Found.Expires is that from before
 	key     Key
 	target  *registry.Target
 	now     int64 // when it was looked up
@@ -609,7 +608,7 @@ func (c *Cache) store(k Key, stamp uint32, t *registry.Target, mark uint64, now,
 		l, _ := c.lookup(k, now)
 		return l, false
 	case table.Added:
-		c.clock.Pass(now) // what is used after this was used later: see now
+		c.clock.Pass(now) // a binding that is used from here on must look newer: see now
 	}
 	return located{f, f.Expires(), k, t, now}, true
 }

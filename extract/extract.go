@@ -6,7 +6,7 @@ package extract
 //	request.go                     requests, and how they are read from HTTP
 //	header.go, claude.go, body.go  the ids in headers and bodies
 //	id.go                          what an id is
-//	thread.go                      what else a request says of its session
+//	session.go                     what a request says of its session beside the id
 //	state.go, statereader.go       state on the server, in requests and in responses
 //	index.go, ends.go, field.go    how a body is read: see index.go
 //	trail.go                       conversations without an id; it lists more files

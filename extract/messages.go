@@ -78,7 +78,7 @@ func (t *trail) moreMembers() bool {
 // giveUp makes the request have no trail.
 func (t *trail) giveUp() { t.work = maxWork + 1 }
 
-// keptFields name what an upstream keeps of a prompt.
+// keptFields refer to parts of the prompt that the upstream keeps, or fill them in.
 var keptFields = []field{cachedContentField, requestCachedContentField, promptField}
 
 // eachKept calls f for the texts of the keptFields and, for Bedrock, of the variables that
@@ -114,9 +114,9 @@ func (t *trail) readSystem(r *Request) {
 	})
 }
 
-// readRest reads what is beside the messages, once these have been read. They are read again
-// if any words in them may repeat the end of a system prompt that was not known before, unless
-// they are too many for that.
+// readRest reads what is beside the messages, once these have been read. They are read again,
+// from scratch, if any words in them may repeat the end of a system prompt that was not known
+// before, unless they are too many for that.
 func (t *trail) readRest(r *Request) {
 	known := len(t.ending) > 0
 	t.readSystem(r)
