@@ -145,27 +145,6 @@ func wordEnds(text []byte) []int {
 	return ends
 }
 
-// lastIndex is bytes.LastIndex for long texts. That goes back byte by byte; lastIndex goes
-// back by pieces, in which bytes.Index looks at many bytes at once. The word must not be
-// empty.
-func lastIndex(text, word []byte) int {
-	const size = 1 << 10
-	for end := len(text); end > 0; end -= size {
-		last := -1
-		for from := max(0, end-size); ; from = last + 1 {
-			i := bytes.Index(text[from:min(end+len(word)-1, len(text))], word)
-			if i < 0 {
-				break
-			}
-			last = from + i
-		}
-		if last >= 0 {
-			return last
-		}
-	}
-	return -1
-}
-
 // lineEnds returns the offsets at which the last few lines of text that are not blank end, before
 // their trailing white space, the last one first.
 func lineEnds(text []byte) []int {

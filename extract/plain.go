@@ -105,3 +105,24 @@ func lineEnd(raw []byte) int {
 		}
 	}
 }
+
+// lastIndex is bytes.LastIndex for long texts. That goes back byte by byte; lastIndex goes
+// back by pieces, in which bytes.Index looks at many bytes at once. The word must not be
+// empty.
+func lastIndex(text, word []byte) int {
+	const size = 1 << 10
+	for end := len(text); end > 0; end -= size {
+		last := -1
+		for from := max(0, end-size); ; from = last + 1 {
+			i := bytes.Index(text[from:min(end+len(word)-1, len(text))], word)
+			if i < 0 {
+				break
+			}
+			last = from + i
+		}
+		if last >= 0 {
+			return last
+		}
+	}
+	return -1
+}

@@ -48,8 +48,9 @@ func (s *strip) more() bool {
 	return s.to.looks <= maxLooks+int(before/bytesPerLook)
 }
 
-// begin begins a part of the prompt at the offset at; its kind is part of the digest. end
-// ends the part where the Cursor is.
+// begin begins a part of the prompt at the offset at; end ends it where the Cursor is. Its kind
+// is part of the digest: m for a message, k for what the upstream keeps, t for tools and s for
+// a system prompt.
 func (s *strip) begin(kind byte, at int) {
 	s.to.digest.Write([]byte{0, kind})
 	s.done = at
