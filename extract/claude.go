@@ -83,7 +83,7 @@ func (claudeCode) findWithHeaders(r *Request, s *Session, after Chain) (ok bool)
 	return ok
 }
 
-// plainUserID returns the text of metadata.user_id if a quick look finds it, and else nil.
+// plainUserID returns the text of metadata.user_id if a quick look finds it, or nil.
 // Its name must be written without escapes and, in a body of more than strictSize bytes,
 // metadata must be at an end. The cost does not grow with the body.
 func (r *Request) plainUserID() []byte {

@@ -39,7 +39,7 @@ type Session struct {
 
 	// Class is the class of the request as far as method, path and headers tell. If
 	// a header names the session, only the headers of the client that sends it are
-	// looked at; if client_metadata does, what Codex says there counts as well. Where an
+	// looked at; if client_metadata does, what Codex says there counts as well. If an
 	// Extractor of yours leaves it at Turn, a Chain fills it in. Request.Class looks at
 	// all headers, and at the body.
 	Class Class

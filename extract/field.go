@@ -24,7 +24,7 @@ func (s fieldSet) has(f field) bool { return s>>f&1 != 0 }
 var fields struct {
 	last    field
 	insides [numFields]fieldSet     // of each field, those that are members of it if it is an object
-	members [numFields]*memberTable // the same by their names; of noField, those of the body
+	members [numFields]*memberTable // the same by their names; for noField, the members of the body
 }
 
 // A memberTable has the members of an object by the hashes of their names: at that place or, if

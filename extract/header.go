@@ -368,7 +368,7 @@ func (r *Request) header(name string) string {
 
 // checkSpelling finds out, once, whether all names of headers are in canonical form, and sets
 // r.oddSpelling if not. Content-Type, which most requests have, stands for all: if it is in
-// canonical form, so are the others. Where a session is named by a header in canonical
+// canonical form, so are the others. If a session is named by a header in canonical
 // form, that header stands for all, and checkSpelling is not called.
 func (r *Request) checkSpelling() {
 	if r.spellingChecked.Load() {

@@ -201,7 +201,7 @@ func either(beside, among sum) sum {
 }
 
 // place returns the directories that the conversation takes place in: those that clients
-// inject, or else those of the system prompt.
+// inject or, if there are none, those of the system prompt.
 func (t *trail) place() places {
 	if t.injected.places.n > 0 {
 		return t.injected.places

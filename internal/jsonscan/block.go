@@ -46,9 +46,9 @@ const (
 // binary.LittleEndian.Uint64, or word within a line that does other work as well.
 func word(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
 
-// equal returns 0 if no byte of w is that of pattern, which is eight times one byte, and
-// else a number whose lowest set bit is the high bit of the first byte that is. Higher
-// bits may be set without cause.
+// equal returns 0 if no byte of w equals the one that pattern repeats eight times, and
+// otherwise a number whose lowest set bit is the high bit of the first byte that does.
+// Higher bits may be set without cause.
 func equal(w, pattern uint64) uint64 {
 	x := w ^ pattern // a zero byte where they are equal
 	return (x - ones) &^ x & highs

@@ -2,7 +2,7 @@
 
 package jsonscan
 
-// avx2 says whether the processor has AVX2, whose registers hold 32 bytes. Where it does
+// avx2 says whether the processor has AVX2, whose registers hold 32 bytes. If it does
 // not, the assembly goes on to the functions in Go.
 var avx2 = hasAVX2()
 

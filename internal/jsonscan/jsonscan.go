@@ -92,11 +92,11 @@ func (c *Cursor) Kind() byte {
 	return b[i]
 }
 
-// Object enters the next value if it is an object, and else stays before it.
+// Object enters the next value if it is an object, and otherwise stays before it.
 func (c *Cursor) Object() bool { return c.enter('{') }
 
-// Array enters the next value if it is an array, and else stays before it. Element finds
-// nothing in any other value, and takes it for a mistake.
+// Array enters the next value if it is an array, and otherwise stays before it. There,
+// Element finds nothing, and takes the value for a mistake.
 func (c *Cursor) Array() bool { return c.enter('[') }
 
 func (c *Cursor) enter(bracket byte) bool {

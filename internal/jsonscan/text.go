@@ -9,7 +9,7 @@ import (
 )
 
 // Text returns the text that raw, the inside of a JSON string, stands for: raw itself if it
-// has no escapes, and else what AppendText makes of it, in room if that is as large as raw.
+// has no escapes, and otherwise what AppendText makes of it, in room if that is as large as raw.
 func Text(raw, room []byte) []byte {
 	if backslash(raw) < 0 {
 		return raw

@@ -153,7 +153,7 @@ func (b *block) start(k Key) uint {
 	return i + differ(b.slots[i].lo.Load(), k.Lo)
 }
 
-// differ returns 0 if a is b, and else 1, without a branch.
+// differ returns 0 if a equals b, and 1 otherwise, without a branch.
 func differ(a, b uint64) uint {
 	d := a ^ b
 	return uint((d | -d) >> 63)

@@ -44,8 +44,8 @@ import (
 	"sync/atomic"
 )
 
-// A Key is a well-mixed hash of 80 bits. Any two of a million are the same with a
-// chance of one in a million million. Lo must not be 0.
+// A Key is a well-mixed hash of 80 bits. The chance that any two of a million are the same
+// is one in a million million. Lo must not be 0.
 type Key struct {
 	Hi uint16
 	Lo uint64
