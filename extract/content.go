@@ -248,7 +248,7 @@ func (t *trail) person(salt, h uint64) {
 	}
 	t.since.sum = t.since.sum*31 + h
 	t.texts++
-	t.parts.put(t.here)
+	t.textSteps.put(t.here)
 }
 
 // inject adds a text that a client injected. Clients move such texts about, so their order makes

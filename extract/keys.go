@@ -132,8 +132,8 @@ func (t *trail) ownKeys(keys keyBuffer, in *settings) keyBuffer {
 func (t *trail) earlierKeys(keys keyBuffer, in *settings) keyBuffer {
 	said := t.said()
 	for i := range maxTexts {
-		if part := t.parts.back(i); part != nil && *part != said {
-			keys = keys.add(in.whole, *part)
+		if st := t.textSteps.back(i); st != nil && *st != said {
+			keys = keys.add(in.whole, *st)
 		}
 	}
 	for i := range maxSteps {
@@ -254,8 +254,8 @@ func (t *trail) trunk() sum {
 	last, before := t.steps.back(0), t.steps.back(1)
 	switch {
 	case last == nil || last.answered || last.sum != t.here: // or a prompt without messages
-	case t.parts.back(1) != nil:
-		return *t.parts.back(1)
+	case t.textSteps.back(1) != nil:
+		return *t.textSteps.back(1)
 	case before != nil && !before.answered:
 		return before.sum
 	}
@@ -301,7 +301,7 @@ func (t *trail) page() sum {
 	switch {
 	case t.pictures.surround(0, t.since):
 		texts -= int(t.pictures.n) - 1
-	case len(t.last) < maxLastEnd || t.parts.back(1) != nil && t.lastText != 0:
+	case len(t.last) < maxLastEnd || t.textSteps.back(1) != nil && t.lastText != 0:
 		return sum{}
 	case t.lastText == 0:
 		texts-- // the image does not count

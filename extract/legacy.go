@@ -87,7 +87,7 @@ func (t *trail) legacyPrompt(raw []byte) {
 // legacyText reads the text of a prompt, without white space around it. An earlier request may
 // have ended after each occurrence of the word that this one ends in ("Assistant:",
 // "[/INST]"), and at the end of each line. The last maxTexts of these places are put into
-// t.parts, and those before into t.steps.
+// t.textSteps, and those before into t.steps.
 func (t *trail) legacyText(text []byte) {
 	if len(text) == 0 {
 		return
@@ -107,7 +107,7 @@ func (t *trail) legacyText(text []byte) {
 		if i < len(ends)-maxTexts {
 			t.steps.put(step{sum: t.here})
 		} else {
-			t.parts.put(t.here)
+			t.textSteps.put(t.here)
 		}
 	}
 	t.texts++

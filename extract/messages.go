@@ -170,8 +170,8 @@ func (t *trail) messages(c *jsonscan.Cursor) {
 
 // message reads the next message.
 func (t *trail) message(c *jsonscan.Cursor) {
-	parts := t.parts.n
-	t.parts.n, t.ignoreRest = 0, false
+	before := t.textSteps.n
+	t.textSteps.n, t.ignoreRest = 0, false
 	switch c.Kind() {
 	case '"':
 		t.content(c, nil)
@@ -182,7 +182,7 @@ func (t *trail) message(c *jsonscan.Cursor) {
 		c.Skim()
 	}
 	if t.endsInAnswer {
-		t.parts.n = parts // this was no message of a person: they are still those of the last one
+		t.textSteps.n = before // this was no message of a person: they are still those of the last one
 	} else {
 		t.greeting = 0 // it counts only for the message right after it
 	}
@@ -504,7 +504,7 @@ func (t *trail) followed() {
 // same text or the next, "[root] said: Hello". That counts as an answer.
 func (t *trail) anotherSpeaks(text []byte) bool {
 	what, ok := bytes.CutPrefix(text, []byte("For context:"))
-	if !ok || t.texts == 0 || t.parts.n > 0 || len(what) > 0 && !(bytes.HasPrefix(what, []byte(" [")) &&
+	if !ok || t.texts == 0 || t.textSteps.n > 0 || len(what) > 0 && !(bytes.HasPrefix(what, []byte(" [")) &&
 		(bytes.Contains(what, []byte("] said: ")) || bytes.Contains(what, []byte("] called tool")) || bytes.Contains(what, []byte("] `")))) {
 		return false
 	}

@@ -264,7 +264,7 @@ type trail struct {
 	injections int32      // how many texts were injected
 	here       sum        // the chain over all of texts
 	steps      ring[step] // the chain at the end of each of the last messages
-	parts      ring[sum]  // the chain after each of the last texts of the current message
+	textSteps  ring[sum]  // the chain at the end of each of the last texts of the current message
 	since      since      // what was written since the last answer
 
 	answeredHere sum      // the chain over the words before the last answer
@@ -343,8 +343,8 @@ type since struct {
 	bytes uint8  // of texts, and pictureBytes for each image, but no more than minTail
 }
 
-// A ring keeps the last few values that were put in; it has room enough for steps
-// and for parts.
+// A ring keeps the last few values that were put in. There is room for all steps or textSteps
+// that are needed.
 type ring[E any] struct {
 	items [max(maxSteps, maxTexts)]E
 	n     int // how many were put in
