@@ -145,6 +145,10 @@ func (s *Selection[T]) Learn(id string) {
 
 // A Reason says why a request got its target. Every successful selection has exactly one
 // of these; the zero Reason is none.
+//
+// Where hits and misses are counted, ReasonBound, ReasonInherited, ReasonDetour,
+// ReasonReturned and ReasonPinned are hits, and ReasonNew, ReasonFailover, ReasonExpired and
+// ReasonOverload are misses. ReasonNoSession and ReasonSideCall are neither.
 type Reason uint8
 
 const (

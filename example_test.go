@@ -379,6 +379,63 @@ func ExampleSelector_Peek_scheduler() {
 	// b failover
 }
 
+// Targets that take only so many requests at a time. A session waits for its home for a while,
+// since elsewhere all of its prompt would have to be read. Places are taken before Select, and
+// what is not needed given back: a session moves to what Select answers, even if that turns
+// out to be full.
+func ExampleSelector_Peek_slots() {
+	sel := selector()
+	places := map[string]chan struct{}{"a": make(chan struct{}, 1), "b": make(chan struct{}, 2)}
+	begin := func(ctx context.Context, session string) (end func()) {
+		req := request(session)
+		var free []string // those that a place was taken at
+		if home, ok := sel.Peek(req); ok && places[home.Target] != nil {
+			select {
+			case places[home.Target] <- struct{}{}:
+				free = append(free, home.Target)
+			case <-ctx.Done(): // how long to wait for it: see context.WithTimeout
+			}
+		}
+		if len(free) == 0 {
+			for _, target := range []string{"a", "b"} {
+				select {
+				case places[target] <- struct{}{}:
+					free = append(free, target)
+				default:
+				}
+			}
+		}
+		choice, err := sel.Select(context.Background(), req, free)
+		for _, target := range free {
+			if target != choice.ID { // it is "" if there is an error
+				<-places[target]
+			}
+		}
+		if err != nil {
+			panic(err) // ErrNoCandidates: all are full
+		}
+		fmt.Println(session, choice.Target, choice.Reason)
+		return func() {
+			<-places[choice.ID]
+			choice.Done(affinity.Outcome{Result: affinity.Served})
+		}
+	}
+	patient := context.Background()
+	impatient, cancel := context.WithCancel(patient)
+	cancel()
+
+	end := begin(patient, "chat-1")
+	begin(patient, "chat-2")
+	go end()
+	begin(patient, "chat-1") // waits
+	begin(impatient, "chat-1")
+	// Output:
+	// chat-1 a new
+	// chat-2 b new
+	// chat-1 a bound
+	// chat-1 b failover
+}
+
 func ExampleSelector_Invalidate() {
 	sel, ctx := selector(), context.Background()
 	for range 2 {

@@ -24,10 +24,12 @@ import (
 type Config[T any] struct {
 	// ID returns what a target is called: a non-empty string that is unique among the
 	// candidates and the same in every run of the program, such as the name of an
-	// account. (Of two with the same ID, one may never be chosen.) It is called several
-	// times for each request, with candidates and with what Fallback chose, so it must be
-	// quick and safe for concurrent use. A replica that has restarted has an empty cache:
-	// let its ID change then, say with its address, or call Selector.InvalidateTarget.
+	// account. (Of two with the same ID, one may never be chosen.) It is logged, so it must be
+	// no secret: call an API key that has no name by a hash of it. A replica that has
+	// restarted has nothing cached any more: then let its ID change, say with its
+	// address, or call Selector.InvalidateTarget. ID is called several times for each
+	// request, with candidates and with what Fallback chose, so it must be quick and safe
+	// for concurrent use.
 	ID func(target T) string
 
 	// Fallback chooses the target of a request that has no session, of a session
@@ -1579,9 +1581,10 @@ func (sel *Selection[T]) endLearned(served bool) {
 // -- For operators --
 
 // Peek returns the binding that Select would start from for req: that of its session, or
-// one that the session would take over (Binding.Session is that of req even then). It
-// changes nothing and asks no fallback. The target need not be a candidate: with
-// [FailoverReturn], it is the home even while that is away and a detour serves.
+// one that the session would take over, whose Session is that of req then. It changes
+// nothing and asks no fallback. The target need not be among anybody's candidates: with
+// [FailoverReturn], it is the home even while that is away and a detour serves. Nor need it
+// be likely to have the prompt still: Select may place the session anew (ReasonExpired).
 //
 // Where it takes a query to list the candidates, ask for the home first and, if it can
 // serve, Select with it as the only candidate. The session then stays there even if the
