@@ -68,6 +68,71 @@ func forAll(t *testing.T, f func(t *testing.T, s *affinity.Selector[string], ask
 	}
 }
 
+// A target that fails the request that a session comes with has not been its home. So where
+// a request fails at one target after the other, the session goes back to where its prompt is.
+func TestFailoverThatFails(t *testing.T) {
+	t.Parallel()
+	for policy, p := range policies {
+		for kind, turn := range conversations {
+			t.Run(policy+" "+kind, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: balance.FillFirst[string]()})
+					ask := func(i int, r affinity.Result, from string, candidates ...string) {
+						sel := mustSelect(t, s, turn(1, i), candidates...)
+						require.Equal(t, candidates[0], sel.Target)
+						require.Equal(t, from, sel.From)
+						sel.Done(affinity.Outcome{Result: r})
+						elapse(time.Second)
+					}
+					ask(1, affinity.Served, "", "a", "b", "c", "d")
+					ask(2, affinity.Served, "", "a", "b", "c", "d")
+					ask(3, affinity.TransientFailure, "", "a", "b", "c", "d")
+					ask(3, affinity.TransientFailure, "a", "b", "c", "d")
+					ask(3, affinity.TransientFailure, "a", "c", "d")
+					ask(3, affinity.TransientFailure, "a", "d")
+					for _, b := range s.Cache().All() {
+						require.Equal(t, "a", b.Target)
+					}
+					ask(3, affinity.Served, "", "a", "d", "c", "b")
+					ask(4, affinity.Served, "", "a", "d", "c", "b")
+					if p == affinity.FailoverReturn {
+						return
+					}
+					ask(5, affinity.TransientFailure, "", "a", "b", "c", "d")
+					ask(5, affinity.TransientFailure, "a", "b", "c", "d")
+					ask(5, affinity.Served, "a", "c", "d")
+					ask(6, affinity.Served, "", "c", "a", "b", "d")
+					ask(6, affinity.TransientFailure, "", "c", "a", "b", "d") // which is no reason to leave
+					ask(6, affinity.Served, "", "c", "a", "b", "d")
+				})
+			})
+		}
+	}
+}
+
+// The failure of one request does not undo what another has been served by, or waits for.
+func TestFailoverThatFailsOneOfTwo(t *testing.T) {
+	t.Parallel()
+	for _, first := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
+			mustSelect(t, s, session("s"), "a").Done(served)
+			elapse(time.Second)
+			moves, follows := mustSelect(t, s, session("s"), "b", "c"), mustSelect(t, s, session("s"), "b", "c")
+			elapse(time.Second)
+			if first {
+				moves.Done(affinity.Outcome{Result: affinity.TransientFailure})
+				follows.Done(served)
+			} else {
+				follows.Done(served)
+				moves.Done(affinity.Outcome{Result: affinity.TransientFailure})
+			}
+			require.Equal(t, "b", mustSelect(t, s, session("s"), "a", "b", "c").Target)
+		})
+	}
+}
+
 // A session that has to move again goes where it was before, rather than to a
 // third target.
 func TestNeverAThirdTarget(t *testing.T) {

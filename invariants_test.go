@@ -408,7 +408,8 @@ func (r *riot) end(sel *affinity.Selection[string]) {
 		was, is := before[k], after[k]
 		require.True(r, was.Target == sel.ID && (was.State || was.Session == sel.Session && !r.beside[sel]), "%s: %+v", r.step, was)
 		if gone := is.Target == ""; gone {
-			require.True(r, o.Result == affinity.TerminalFailure || was.Active == 1 && !was.Expires.After(time.Now()), "%s: %+v", r.step, was)
+			undone := o.Result == affinity.TransientFailure && sel.Reason == affinity.ReasonFailover
+			require.True(r, o.Result == affinity.TerminalFailure || undone || was.Active == 1 && !was.Expires.After(time.Now()), "%s: %+v", r.step, was)
 			continue
 		}
 		later := is.Expires.Compare(was.Expires)

@@ -208,7 +208,10 @@ func (m *model) done(n int, sel *affinity.Selection[string], r affinity.Result) 
 			*p = modelPlace{}
 		case r == affinity.Served && live && !(p == &s.second && m.live(&s.home) && !s.second.used.After(s.home.used)):
 			p.used = time.Now()
-		case r == affinity.TransientFailure && live && len(p.streams) == 0 && !before.IsZero() && p.used.Equal(s.began[sel]) && time.Now().Before(before.Add(m.ttl)):
+		case r != affinity.TransientFailure || !live || len(p.streams) > 0 || !p.used.Equal(s.began[sel]):
+		case before.IsZero() && sel.Reason == affinity.ReasonFailover:
+			*p = modelPlace{}
+		case !before.IsZero() && time.Now().Before(before.Add(m.ttl)):
 			p.used = before // as if it had not been
 		}
 	}

@@ -142,7 +142,9 @@ const (
 
 // A FailoverPolicy says what becomes of a session whose home is not among the
 // candidates. With either policy, a session that has to move again goes back to where
-// it was before, if it can, rather than to a third target.
+// it was before, if it can, rather than to a third target. A target that fails the request
+// which it was to serve in the home's place has not served, if that is reported: a session
+// whose request fails everywhere stays where its prompt is.
 type FailoverPolicy uint8
 
 const (
@@ -1446,13 +1448,22 @@ func (s *Selector[T]) cameHome(sel *Selection[T]) bool {
 	return home.Expires > detour.Expires
 }
 
-// takeBack undoes the use of the binding by a request that failed, and of its copies.
-// A binding that the request has made stays as it is.
+// takeBack undoes the use of the binding by a request that failed, and of its copies. A binding
+// that the request has made stays as it is, unless it was made by a failover. Then it ends, and
+// what is left is where the session was.
 func (s *Selector[T]) takeBack(sel *Selection[T]) {
-	s.cache.takeBack(sel.at.key, sel.at.Stamp(), sel.before, sel.at.Expires)
+	moved := sel.before == 0 && sel.Reason == ReasonFailover
+	undo := func(k Key, stamp uint32, before int64) {
+		if moved && (before == 0 || before == sel.at.Expires) { // not a copy that there was before
+			s.cache.table.Untouch(k.k, stamp, sel.at.Expires, sel.at.now)
+		} else {
+			s.cache.takeBack(k, stamp, before, sel.at.Expires)
+		}
+	}
+	undo(sel.at.key, sel.at.Stamp(), sel.before)
 	if sel.kin != nil {
 		for _, a := range sel.kin.copies {
-			s.cache.takeBack(a.key, a.Stamp(), a.Expires(), sel.at.Expires)
+			undo(a.key, a.Stamp(), a.Expires())
 		}
 	}
 }
