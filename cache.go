@@ -131,10 +131,14 @@ func ParseDigest(s string) (Digest, error) {
 
 // A Binding is an entry of a [Cache]: a copy, as it was when it was read.
 type Binding struct {
-	Target  string    // the ID of the target
-	Session Digest    // stands for the session, as in Decision.Session
-	Scope   Digest    // stands for its tenant and scope: see Selector.Scope
-	Expires time.Time // when the binding ends unless it is used by then; in the past if only Active keeps it
+	Target  string // the ID of the target
+	Session Digest // stands for the session, as in Decision.Session
+	Scope   Digest // stands for its tenant and scope: see Selector.Scope
+
+	// Expires is when the binding ends unless it is used by then; in the past if only
+	// Active keeps it. Take time.Until of it: its date does not know whether the wall clock
+	// was set since NewCache.
+	Expires time.Time
 
 	// Active is the number of requests under way that keep the binding alive until
 	// their outcome is reported, though not for more than an hour after Expires. A

@@ -1693,7 +1693,7 @@ func (s *Selector[T]) Drained() map[string]time.Time {
 	drained := make(map[string]time.Time)
 	for id, end := range s.cache.targets.Drained() {
 		if drained[id] = (time.Time{}); end != never {
-			drained[id] = s.cache.clock.Time(end)
+			drained[id] = s.cache.clock.Date(end)
 		}
 	}
 	return drained

@@ -67,12 +67,24 @@ func (c *Clock) Pass(now int64) {
 	}
 }
 
-// Time returns the instant at which Exact returns now.
+// Time returns the instant at which Exact returns now. Its date is that of a wall clock
+// which was not set, nor stood still in a suspended system, since New.
 func (c *Clock) Time(now int64) time.Time { return c.epoch.Add(time.Duration(now - 1)) }
 
-// At returns what Exact returns at t. If that is too far ahead for an int64, it
-// returns the largest.
-func (c *Clock) At(t time.Time) int64 { return int64(min(t.Sub(c.epoch), math.MaxInt64-1)) + 1 }
+// Date is Time by the wall clock as it is now. Two calls may differ by nanoseconds.
+func (c *Clock) Date(at int64) time.Time {
+	now := time.Now()
+	return now.Add(time.Duration(at-1) - now.Sub(c.epoch))
+}
+
+// At returns what Exact returns at t, which may have nothing but a date: that counts from
+// the present, and not from New, by what the wall clock was then. If it is too far ahead for
+// an int64, At returns the largest.
+func (c *Clock) At(t time.Time) int64 {
+	now := time.Now()
+	exact := int64(now.Sub(c.epoch)) + 1
+	return exact + min(int64(t.Sub(now)), math.MaxInt64-exact)
+}
 
 // watch is Exact, and keeps a reading if it is called all the time.
 func (c *Clock) watch() int64 {

@@ -148,6 +148,21 @@ func TestTime(t *testing.T) {
 	})
 }
 
+// A machine may find out what time it is only after it has begun to serve, or be suspended.
+func TestWallClockIsSet(t *testing.T) {
+	for _, by := range []time.Duration{0, 56 * 365 * 24 * time.Hour, time.Hour, -time.Hour} {
+		c := clock.New(false)
+		c.SetWallClock(by)
+		until := time.Now().Add(time.Minute)
+		at := c.At(until)
+		require.InDelta(t, time.Minute, at, float64(10*time.Second), "set by %s", by)
+		require.InDelta(t, at, c.At(until.Round(0)), float64(time.Second), "of a date, set by %s", by)
+		require.Zero(t, c.Date(at).Sub(until))
+		require.Zero(t, c.Time(at).Sub(until))
+		require.WithinDuration(t, until.Round(0), c.Date(at).Round(0), time.Second)
+	}
+}
+
 func TestNowDoesNotAllocate(t *testing.T) {
 	c := clock.New(false)
 	require.Zero(t, testing.AllocsPerRun(10_000, func() { c.Now() }))
