@@ -31,7 +31,7 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		return nil, false, errRequestBody
 	case err != nil:
 		if !x.reached {
-			u.mute.Store(time.Now().UnixNano())
+			u.mute.Store(g.age(time.Now()))
 		}
 		g.failed(x, affinity.OutcomeOf(0, err), trouble{why: cause(err), mine: x.reached && x.hungUp()})
 		return nil, body.untouched(), errUpstream
@@ -208,7 +208,7 @@ func (g *gateway) neutral(x *exchange, u affinity.Usage) {
 // slow and is no longer.
 func (g *gateway) served(x *exchange, start, now time.Time, how speed) (noLongerSlow bool) {
 	u := x.choice.Target
-	u.heard.Store(now.UnixNano())
+	u.heard.Store(g.age(now))
 	if d := x.deniedAt; d != nil && d != u && d.health.limited(now, g.cooldown, x.limitAt(d), false) {
 		g.log.Warn("upstream out", "target", d.name, "for", g.cooldown, "why", "denies a credential that others accept", "limits", "one")
 	}

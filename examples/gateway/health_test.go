@@ -14,6 +14,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -407,6 +408,37 @@ func TestHangs(t *testing.T) {
 			}, func(o *options) { o.slow = tt.slow })
 		})
 	}
+}
+
+// An upstream that was heard before the wall clock was set back may hang all the same.
+func TestHangsAfterTheClockIsSetBack(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 2, func(o *options) { o.slow = 4 })
+	s := r.g.setup.Load()
+	u, other := s.upstreams[0], s.upstreams[1]
+	other.paces[whole].set(50*time.Millisecond, paceFirm)
+	for _, back := range []time.Duration{0, time.Hour, -time.Hour} {
+		x := &exchange{setup: s, choice: &selection{Target: u}}
+		heard := time.Now()
+		start := heard.Add(time.Second)
+		r.g.served(x, heard, wallClockAhead(heard, back), unknown)
+		w := &watchdog{g: r.g, x: x, u: u, start: start, first: true}
+		require.True(t, w.silent(whole, time.Minute), back)
+		w.start = heard
+		require.False(t, w.silent(whole, time.Minute), back)
+	}
+}
+
+// wallClockAhead returns t as it is told by a wall clock that is d ahead.
+func wallClockAhead(t time.Time, d time.Duration) time.Time {
+	type monotonic struct { // a time.Time that has a monotonic reading
+		wall uint64
+		ext  int64
+		loc  *time.Location
+	}
+	t = t.Add(d)
+	(*monotonic)(unsafe.Pointer(&t)).ext -= int64(d)
+	return t
 }
 
 // New sessions are not given to one that is slow; its own come back when it is not.

@@ -19,6 +19,7 @@ import (
 // gateway is the handler of client requests.
 type gateway struct {
 	options
+	start     time.Time
 	log       *slog.Logger
 	extractor extract.Extractor
 	fallback  affinity.Picker[*upstream]
@@ -38,7 +39,7 @@ type selection = affinity.Selection[*upstream]
 // newGateway returns a gateway. A fallback of nil means the least cost, or as
 // the options say.
 func newGateway(o options, extractor extract.Extractor, log *slog.Logger, fallback affinity.Picker[*upstream]) (*gateway, error) {
-	g := &gateway{options: o, log: log, extractor: extractor, fallback: fallback}
+	g := &gateway{options: o, start: time.Now(), log: log, extractor: extractor, fallback: fallback}
 	g.counters.reasons, g.counters.at = map[affinity.Reason]int64{}, map[string]*tally{}
 	if fallback == nil {
 		g.fallback = newBalancer(o.prefix)
@@ -63,6 +64,10 @@ func newGateway(o options, extractor extract.Extractor, log *slog.Logger, fallba
 	}
 	return g, nil
 }
+
+// age returns how old the gateway is at t, in nanoseconds; it is never 0. Unlike what the wall
+// clock says, that never goes back.
+func (g *gateway) age(t time.Time) int64 { return int64(t.Sub(g.start)) + 1 }
 
 func nameOf(u *upstream) string { return u.name }
 

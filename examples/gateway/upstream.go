@@ -20,7 +20,7 @@ type upstream struct {
 	health  health
 	paces   [2]pace      // by kind
 	waiting atomic.Int32 // requests that it has not begun to answer
-	heard   atomic.Int64 // when it last began to answer one, in nanoseconds since 1970,
+	heard   atomic.Int64 // when it last began to answer one, by gateway.age,
 	mute    atomic.Int64 // and when one last could not reach it or was given up
 	recent  recent
 }

@@ -88,7 +88,7 @@ func (w *watchdog) look() {
 func (w *watchdog) silent(kind int, waited time.Duration) bool {
 	u := w.u
 	heard := u.heard.Load()
-	if w.g.slow <= 0 || heard >= w.start.UnixNano() && heard >= u.mute.Load() {
+	if w.g.slow <= 0 || heard >= w.g.age(w.start) && heard >= u.mute.Load() {
 		return false
 	}
 	factor, least := 2*w.g.slow, silence
