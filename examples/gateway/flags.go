@@ -174,7 +174,7 @@ func parseUpstream(s string) (*upstream, error) {
 		return nil, fmt.Errorf("-upstream %s: the URL must end with its path and hold no password: "+
 			"put the credential into an environment variable and add ,key-env=VARIABLE, or into a file and add ,key-file=FILE", name)
 	}
-	up := &upstream{name: name, url: u}
+	up := &upstream{name: strings.Clone(name), url: u} // not the part of all that was read, which would stay in memory
 	if !hasOption {
 		return up, nil
 	}

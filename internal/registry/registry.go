@@ -4,6 +4,7 @@ package registry
 
 import (
 	"hash/maphash"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -112,7 +113,7 @@ func (g *Registry) traitsOf(name string) *Traits {
 		g.forget()
 	}
 	t := new(Traits)
-	g.traits[name] = t
+	g.traits[strings.Clone(name)] = t // it may be a part of a long text, which would stay in memory with it
 	return t
 }
 

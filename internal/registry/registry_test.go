@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"unsafe"
+	"weak"
 
 	"github.com/stretchr/testify/require"
 
@@ -47,6 +49,28 @@ func TestKill(t *testing.T) {
 	require.Nil(t, g.Get(a.Ref))
 	require.False(t, g.Dying())
 	require.True(t, g.Alive(b.Ref))
+}
+
+// A name may be a part of a long text, such as a configuration that came and went.
+func TestRememberedNamesKeepNoTextInMemory(t *testing.T) {
+	g := registry.New(1000)
+	var texts []weak.Pointer[[4096]byte]
+	for i := range 1000 {
+		text := new([4096]byte)
+		n := copy(text[:], fmt.Sprint("target-", i))
+		texts = append(texts, weak.Make(text))
+		g.Release(g.Acquire(unsafe.String(&text[0], n)).Ref)
+	}
+	runtime.GC()
+	require.Equal(t, 1000, g.Remembered())
+	kept := 0
+	for _, text := range texts {
+		if text.Value() != nil {
+			kept++
+		}
+	}
+	require.LessOrEqual(t, kept, 100) // targets that were acquired lately
+	runtime.KeepAlive(g)
 }
 
 // What was found can be bound to as long as it is what it was: not once it is invalidated, nor
