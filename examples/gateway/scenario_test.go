@@ -323,6 +323,16 @@ func TestReload(t *testing.T) {
 		require.NoError(t, w.g.reload())
 		require.Equal(t, "http://a/elsewhere", w.g.setup.Load().find("a").url.String())
 		require.Nil(t, w.g.setup.Load().find("c"))
+
+		for i := range 20 { // pods of random names
+			write(fmt.Sprintf("a=http://a\npod-%d=http://pod\n", i))
+			require.NoError(t, w.g.reload())
+			for n := range 3 {
+				w.do(fmt.Sprint("at-", i, "-", n))
+			}
+		}
+		require.LessOrEqual(t, len(w.g.counters.at), 3, "those that have gone are forgotten")
+		require.Greater(t, w.g.counters.at["a"].Requests, int64(40), "but not those that stay")
 	})
 }
 

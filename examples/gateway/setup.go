@@ -83,6 +83,7 @@ func (g *gateway) reload() error {
 	if err := g.use(upstreams, g.setup.Load().sel.Cache()); err != nil {
 		return err
 	}
+	g.counters.keep(upstreams)
 	g.log.Info("reloaded", "upstreams", len(upstreams))
 	return nil
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"cmp"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -9,7 +11,8 @@ import (
 )
 
 // counters are what the admin page counts, whatever the configuration. They
-// agree at any time: as many requests at the upstreams as there are reasons.
+// agree at any time: as many requests at the upstreams as there are reasons, less those
+// at upstreams that were taken out of the configuration.
 type counters struct {
 	mu      sync.Mutex
 	reasons map[affinity.Reason]int64
@@ -35,6 +38,15 @@ func (c *counters) of(id string) *tally {
 		c.at[id] = t
 	}
 	return t
+}
+
+// keep forgets all upstreams but these.
+func (c *counters) keep(upstreams []*upstream) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.DeleteFunc(c.at, func(id string, _ *tally) bool {
+		return !slices.ContainsFunc(upstreams, func(u *upstream) bool { return u.name == id })
+	})
 }
 
 func (c *counters) selected(d affinity.Decision) {
