@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"sync"
 	"time"
 )
@@ -159,11 +160,14 @@ func (h *health) limited(now time.Time, d time.Duration, limit uint64, slot bool
 		h.limits = make(map[uint64]time.Time)
 	}
 	old, ok := h.limits[limit]
+	if !ok && len(h.limits) >= maxLimits {
+		maps.DeleteFunc(h.limits, func(_ uint64, until time.Time) bool { return !now.Before(until) })
+	}
 	for l := range h.limits {
 		if ok || len(h.limits) < maxLimits {
 			break
 		}
-		delete(h.limits, l) // if need be, one whose time is not over
+		delete(h.limits, l) // one whose time is not over
 	}
 	if until.After(old) {
 		h.limits[limit] = until

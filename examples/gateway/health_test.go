@@ -200,6 +200,21 @@ func TestHealthOfManyLimits(t *testing.T) {
 	require.False(t, h.limited(now.Add(time.Minute), time.Second, 4, false), "another one is not over")
 }
 
+// While there is always some limit, those that are over make room for new ones.
+func TestHealthOfLimitsThatAreOver(t *testing.T) {
+	t.Parallel()
+	var h health
+	now := time.Unix(1000, 0)
+	for limit := range uint64(4 * maxLimits) {
+		h.limited(now, time.Minute, 1+limit, false)
+		now = now.Add(time.Second)
+		for i := range min(limit, 59) {
+			s, _, _ := h.admit(now, 1+limit-i, true)
+			require.Equal(t, refusing, s, "%d of %d", 1+limit-i, limit)
+		}
+	}
+}
+
 // One that is slow gets a single request a second, until three in a row are quick.
 func TestHealthWhileSlow(t *testing.T) {
 	t.Parallel()
