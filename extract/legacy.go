@@ -81,7 +81,7 @@ func (t *trail) legacyPrompt(raw []byte) {
 	room := borrow(len(s))
 	*room = jsonscan.AppendText(*room, s)
 	t.legacyText(bytes.Trim(*room, space))
-	scratch.Put(room)
+	giveBack(room)
 }
 
 // legacyText reads the text of a prompt, without white space around it. An earlier request may

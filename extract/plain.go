@@ -31,13 +31,18 @@ func withPlain(raw []byte, f func(text []byte, lent bool)) {
 	room := borrow(len(raw))
 	*room = jsonscan.AppendPlain(append(*room, raw[:odd]...), raw[odd:])
 	f(*room, true)
-	scratch.Put(room)
+	giveBack(room)
 }
 
 // scratch lends buffers for texts that have to be rewritten.
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
-// borrow returns an empty slice from scratch with room for n bytes. The caller must Put it back.
+// maxScratch is the largest room that is kept for others: under load each processor keeps
+// what it has, and one text as long as a body may be would take up as much for good.
+const maxScratch = 4 << 20
+
+// borrow returns an empty slice from scratch with room for n bytes. The borrower gives it
+// back.
 func borrow(n int) *[]byte {
 	room := scratch.Get().(*[]byte)
 	if cap(*room) < n { // slices.Grow would copy its contents
@@ -45,6 +50,12 @@ func borrow(n int) *[]byte {
 	}
 	*room = (*room)[:0]
 	return room
+}
+
+func giveBack(room *[]byte) {
+	if cap(*room) <= maxScratch {
+		scratch.Put(room)
+	}
 }
 
 // trim cuts white space off both ends of a plain text.
