@@ -146,9 +146,9 @@ func (s *Selection[T]) Learn(id string) {
 // A Reason says why a request got its target. Every successful selection has exactly one
 // of these; the zero Reason is none.
 //
-// Where hits and misses are counted, ReasonBound, ReasonInherited, ReasonDetour,
-// ReasonReturned and ReasonPinned are hits, and ReasonNew, ReasonFailover, ReasonExpired and
-// ReasonOverload are misses. ReasonNoSession and ReasonSideCall are neither.
+// To count hits and misses: ReasonBound, ReasonInherited, ReasonDetour, ReasonReturned and
+// ReasonPinned are hits; ReasonNew, ReasonFailover, ReasonExpired and ReasonOverload are
+// misses; ReasonNoSession and ReasonSideCall are neither.
 type Reason uint8
 
 const (
@@ -406,12 +406,12 @@ const (
 	Served
 
 	// TransientFailure: the target failed or refused for now (429, 5xx, a broken
-	// connection). The binding stays, but the request does not count as a use of it: the
-	// binding ends when it would have ended without, unless another request has used it
-	// since or is under way, or that time is past. A binding that the request itself made
-	// ends a TTL after it was made; but if it was made by a failover ([ReasonFailover]), it ends
-	// at once, unless another request has used it, and the session is back where it was. To
-	// have the session fail over, leave the target out of the candidates.
+	// connection). The binding stays: to have the session fail over, leave the target out
+	// of the candidates. But the request does not count as a use: the binding ends when it
+	// would have ended without it, unless another request has used it since or is under
+	// way, or that time is past. A binding that the request itself made ends a TTL after it
+	// was made, or at once if that was a failover (ReasonFailover), no other request has
+	// used it, and no Usage is reported: then the session is back where it was.
 	TransientFailure
 
 	// TerminalFailure: the target is of no use to this session any more (a revoked

@@ -40,11 +40,11 @@
 // # Words
 //
 // A target is one upstream with a prompt cache of its own, such as an account or a replica,
-// known by its ID. (Several API keys of one account mostly share its cache, and are one
-// target.) The candidates are the targets that may serve one request. A session is a
-// conversation, as an extractor names it. Its binding says which target is its home, and
-// expires when it is not used for a TTL. While the home is not among the candidates,
-// another target may serve as a detour.
+// known by its ID. (API keys of one account mostly share its cache, and are one target.)
+// The candidates are the targets that may serve one request. A session is a conversation,
+// as an extractor names it. Its binding says which target is its home, and expires when it
+// is not used for a TTL. While the home is not among the candidates, another target may
+// serve as a detour. The fallback is the Picker that chooses where no binding does.
 //
 // # Rules
 //
@@ -99,9 +99,10 @@
 // itself: Select would move the session. If the hedge wins, Select with its target as the
 // only candidate.
 //
-// Select when nothing else can refuse the request any more, such as a check of the client's
-// balance: a [Balancer] counts it as sent, and its session has moved. Where targets take only
-// so many requests at a time, take the place before, as in the example Slots of Selector.Peek.
+// Select last, when nothing else can refuse the request, such as a check of the client's
+// balance: a [Balancer] counts it as sent, and its session may have moved. If targets take
+// only so many requests at a time, take the place before, as in the example Slots of
+// [Selector.Peek].
 //
 // # Outcomes
 //

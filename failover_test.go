@@ -111,6 +111,18 @@ func TestFailoverThatFails(t *testing.T) {
 	}
 }
 
+// An answer that breaks off shows that the target has read the prompt.
+func TestFailoverThatBreaksOff(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
+		mustSelect(t, s, session("s"), "a").Done(served)
+		elapse(time.Second)
+		mustSelect(t, s, session("s"), "b", "c").Done(affinity.Outcome{Result: affinity.TransientFailure, Usage: affinity.Usage{Uncached: 5000}})
+		require.Equal(t, "b", mustSelect(t, s, session("s"), "c", "b").Target)
+	})
+}
+
 // The failure of one request does not undo what another has been served by, or waits for.
 func TestFailoverThatFailsOneOfTwo(t *testing.T) {
 	t.Parallel()

@@ -24,12 +24,11 @@ import (
 type Config[T any] struct {
 	// ID returns what a target is called: a non-empty string that is unique among the
 	// candidates and the same in every run of the program, such as the name of an
-	// account. (Of two with the same ID, one may never be chosen.) It is logged, so it must be
-	// no secret: call an API key that has no name by a hash of it. A replica that has
-	// restarted has nothing cached any more: then let its ID change, say with its
-	// address, or call Selector.InvalidateTarget. ID is called several times for each
-	// request, with candidates and with what Fallback chose, so it must be quick and safe
-	// for concurrent use.
+	// account. (Of two with the same ID, one may never be chosen.) It is logged, so it must
+	// not be a secret: if an API key has no name, use a hash of it. ID is called several
+	// times for each request, with candidates and with what Fallback chose, so it must be
+	// quick and safe for concurrent use. A replica that has restarted has an empty cache:
+	// let its ID change then, say with its address, or call Selector.InvalidateTarget.
 	ID func(target T) string
 
 	// Fallback chooses the target of a request that has no session, of a session
@@ -142,9 +141,9 @@ const (
 
 // A FailoverPolicy says what becomes of a session whose home is not among the
 // candidates. With either policy, a session that has to move again goes back to where
-// it was before, if it can, rather than to a third target. A target that fails the request
-// which it was to serve in the home's place has not served, if that is reported: a session
-// whose request fails everywhere stays where its prompt is.
+// it was before, if it can, rather than to a third target. A failover to a target that then
+// fails the request is undone ([TransientFailure]), so a session whose request fails at all
+// targets is left where its prompt is.
 type FailoverPolicy uint8
 
 const (
@@ -1449,10 +1448,10 @@ func (s *Selector[T]) cameHome(sel *Selection[T]) bool {
 }
 
 // takeBack undoes the use of the binding by a request that failed, and of its copies. A binding
-// that the request has made stays as it is, unless it was made by a failover. Then it ends, and
-// what is left is where the session was.
+// that the request has made stays as it is, unless a failover made it and the target has not
+// even read the prompt: then it ends, and what is left is where the session was.
 func (s *Selector[T]) takeBack(sel *Selection[T]) {
-	moved := sel.before == 0 && sel.Reason == ReasonFailover
+	moved := sel.before == 0 && sel.Reason == ReasonFailover && sel.Outcome.Usage == (Usage{})
 	undo := func(k Key, stamp uint32, before int64) {
 		if moved && (before == 0 || before == sel.at.Expires) { // not a copy that there was before
 			s.cache.table.Untouch(k.k, stamp, sel.at.Expires, sel.at.now)
@@ -1592,10 +1591,10 @@ func (sel *Selection[T]) endLearned(served bool) {
 // -- For operators --
 
 // Peek returns the binding that Select would start from for req: that of its session, or
-// one that the session would take over, whose Session is that of req then. It changes
-// nothing and asks no fallback. The target need not be among anybody's candidates: with
-// [FailoverReturn], it is the home even while that is away and a detour serves. Nor need it
-// be likely to have the prompt still: Select may place the session anew (ReasonExpired).
+// one that the session would take over (Binding.Session is that of req even then). It
+// changes nothing and asks no fallback. The target need not be a candidate: with
+// [FailoverReturn], it is the home even while that is away and a detour serves. Nor is it
+// certain that it still has the prompt: Select may place the session anew (ReasonExpired).
 //
 // Where it takes a query to list the candidates, ask for the home first and, if it can
 // serve, Select with it as the only candidate. The session then stays there even if the

@@ -83,11 +83,15 @@ type Request struct {
 // the limit. The body of a CONNECT, such as that of a WebSocket over HTTP/2, is a tunnel,
 // and is not read.
 //
-// Call it once, and keep the Request for when r is tried again: once r has been sent, a
-// second call finds an empty body, and puts that in the place of the one that there was.
+// FromHTTP waits for the body, up to limit. Where large ones are to pass as they come, ask
+// with the headers first, as in the example Headers of affinity.Selector.Peek.
 //
-// It waits for the body, up to limit. Where large ones are to pass as they come, ask with
-// the headers first, as in the example Headers of affinity.Selector.Peek.
+// Call it once, and keep the Request for when r is tried again: after r has been sent, a
+// second call would find an empty body, and put that in place of the real one.
+//
+// Header is that of r, not a copy. So set headers for an upstream on a clone of r, such
+// as httputil.ReverseProxy makes. Otherwise a retry comes with the upstream's credential
+// and so, with [Credential], from another tenant.
 //
 // The error is that of reading the body from the client, who may still wait for an answer:
 // the body may be malformed, too slow for the server's ReadTimeout or longer than an
