@@ -223,7 +223,7 @@ func TestStreamsAreNotHeldBack(t *testing.T) {
 					}
 				}
 			})
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			resp, err := r.client.Do(r.request("s").WithContext(ctx))
 			require.NoError(t, err)

@@ -248,8 +248,7 @@ func (r *rig) dial(written string) (net.Conn, *bufio.Reader) {
 
 // raw is dial for a request after which the connection ends. It returns the answer as it comes.
 func (r *rig) raw(request string) string {
-	c, answer := r.dial(request)
-	c.SetDeadline(time.Now().Add(5 * time.Second))
+	_, answer := r.dial(request)
 	text, _ := io.ReadAll(answer)
 	return string(text)
 }
