@@ -247,7 +247,7 @@ func TestLiveBindingsTellOfEvictions(t *testing.T) {
 		{capacity * 80 / 100, 0.8, 0},
 		{capacity * 92 / 100, 0.92, 0},
 		{capacity * 105 / 100, 0.99, 0.2},
-		{capacity * 130 / 100, 1, 1},
+		{capacity * 140 / 100, 1, 1},
 	} {
 		t.Run(fmt.Sprint(test.made), func(t *testing.T) {
 			t.Parallel()
