@@ -349,7 +349,7 @@ func TestWeightsThatChange(t *testing.T) {
 						fair += 10 * ts[0].weight / (3 + ts[0].weight)
 						second++
 					}
-					assert.InDelta(t, fair, given, 2+fair/3, "of 200 in the 20 seconds until %d", second)
+					assert.InDelta(t, fair, given, 3+fair/4, "of 200 in the 20 seconds until %d", second)
 				}
 			})
 		})
