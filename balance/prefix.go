@@ -56,9 +56,9 @@ type PrefixConfig[T any] struct {
 // request. That finds a little more in caches, and moves some sessions.
 //
 // Prefix assumes that a target holds what it was sent, except for the prompt of a request
-// that failed there, unless it has served that prompt before. From the cached tokens in outcomes it
-// learns, for each target, how much of that is left after a pause. A target that has never
-// reported any teaches nothing: it may have a cache and not say so.
+// that failed there, unless it has served that prompt before. From the cached tokens in
+// outcomes it learns, for each target, how much of what it holds is left after a pause. A
+// target that has never reported any teaches nothing: it may have a cache and not say so.
 //
 // All that [LeastCost] says about cost, absence and concurrency holds here too,
 // except that every request takes the lock of the index, once when it is sent and

@@ -155,7 +155,7 @@
 // difference to the answer, with two exceptions. If a header names the session,
 // [ClaudeCode] looks for a user_id at the ends only. And [Default] asks a body of more
 // than 16 kB for all ids of conversations at once. One at an end then takes precedence
-// over one in between, and of two members in between the first counts, whatever their
-// order in the table. So a conversation whose requests have two ids may be known by one
-// below that size, and by the other above it.
+// over one in between, and of two members of the body in between the first counts,
+// whatever their order in the table. So a conversation whose requests have two ids may be
+// known by one below that size, and by the other above it.
 package extract

@@ -29,8 +29,7 @@ import (
 // names a conversation, from the ends or else the first in between, rather than the one
 // that is highest in its order. Clients that send two mostly put both at an end.
 //
-// The documentation of the package and of Default gives these sizes in words, and README.md
-// gives inPassingSize.
+// The documentation of the package and of Default gives these sizes in words.
 const (
 	strictSize = 4 << 10
 	wholeSize  = 16 << 10

@@ -103,7 +103,7 @@ func zeros(s string) bool { return strings.Trim(s, "0-") == "" }
 // isPlaceholder reports whether s is one of the placeholders, in any case.
 func isPlaceholder(s string) bool {
 	return slices.ContainsFunc(placeholders, func(p string) bool {
-		return len(p) == len(s) && strings.EqualFold(p, s) // no letter in them folds to one of another length
+		return len(p) == len(s) && strings.EqualFold(p, s) // mostly the length rules it out
 	})
 }
 

@@ -7,7 +7,7 @@ import (
 )
 
 // What cutAt looks for is never empty: see wrapping.
-func TestWrappingsHaveALabelOrABehind(t *testing.T) {
+func TestWrappingsHaveALabelOrAnAfter(t *testing.T) {
 	t.Parallel()
 	for _, w := range wrappings {
 		require.NotEmpty(t, string(w.front)+string(w.end))

@@ -48,8 +48,8 @@ func (t *trail) session() (Session, bool) {
 	}, true
 }
 
-// The settings of a request. All but whole are weaker; those that would say nothing, or the
-// same as whole, are zero sums.
+// The settings of a request. All but whole are weaker. place is zero if it would say nothing,
+// and systemAlone if it would be the same as whole.
 type settings struct {
 	whole       sum
 	place       sum // the directories
@@ -81,8 +81,8 @@ func (t *trail) settings() (in settings) {
 }
 
 // ownKeys adds the keys that the session is stored under: its own, and aliases. Later requests
-// find those in the settings alone, pages and framed by their nearKeys, and all others by their
-// earlierKeys.
+// find those in the settings alone, pages and framed by their Near, and all others by their
+// Continues.
 func (t *trail) ownKeys(keys keyBuffer, in *settings) keyBuffer {
 	// All words, in ever weaker settings.
 	said := t.said()

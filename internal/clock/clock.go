@@ -67,8 +67,8 @@ func (c *Clock) Pass(now int64) {
 	}
 }
 
-// Time returns the instant at which Exact returns now. Its date is that of a wall clock
-// which was not set, nor stood still in a suspended system, since New.
+// Time returns the instant at which Exact returns now. Its date is right only if, since New,
+// the wall clock was not set and the system was not suspended.
 func (c *Clock) Time(now int64) time.Time { return c.epoch.Add(time.Duration(now - 1)) }
 
 // Date is Time by the wall clock as it is now. Two calls may differ by nanoseconds.

@@ -12,5 +12,5 @@ func (g *Registry) Locked(f func()) {
 	f()
 }
 
-// Slots returns the count of bindings of t.
-func (t *Target) Slots() *atomic.Int64 { return &t.uses }
+// Uses returns the count of bindings of t.
+func (t *Target) Uses() *atomic.Int64 { return &t.uses }

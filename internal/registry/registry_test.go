@@ -99,13 +99,13 @@ func TestReleaseThatComesLate(t *testing.T) {
 		var late sync.WaitGroup
 		release := func() {
 			late.Go(func() { g.Release(a.Ref) })
-			for a.Slots().Load() > 0 {
+			for a.Uses().Load() > 0 {
 				runtime.Gosched()
 			}
 		}
 		g.Locked(func() {
 			release()
-			a.Slots().Add(1) // as Acquire does
+			a.Uses().Add(1) // as Acquire does
 			if retired {
 				release()
 			}

@@ -31,11 +31,11 @@
 // another thread has done to it.
 //
 // table.go has the operations, evict.go what makes room, block.go the slots and how they are
-// searched, and life.go the word with the expiry and the leases. A hit is fast because it mostly reads one cache
-// line of slots, writes nothing unless the use has to be recorded ([Table.Touch]), and avoids
-// branches that are hard to predict. model_test.go compares the table with a plain map,
-// also by fuzzing (FuzzTable); parallel_test.go and moving_test.go let threads meet at
-// each of the points above.
+// searched, and life.go the word with the expiry and the leases. A hit is fast because it
+// mostly reads one cache line of slots, writes nothing unless the use has to be recorded
+// ([Table.Touch]), and avoids branches that are hard to predict. model_test.go compares the
+// table with a plain map, also by fuzzing (FuzzTable); parallel_test.go and moving_test.go
+// let threads meet at each of the points above.
 package table
 
 import (
