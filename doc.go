@@ -128,9 +128,9 @@
 // binding of its own and starts at the home of what started it, unless [Config.Threads] says
 // otherwise.
 //
-// Side calls stand beside a conversation: token counts, titles, compactions. They go where
-// the conversation is, but make, move and refresh no binding. [Config.SideCalls] changes
-// that, and says how far bodies are read to tell such calls apart.
+// Side calls, such as token counts, titles and compactions, stand beside a conversation. They
+// go where it is, but make, move and refresh no binding. [Config.SideCalls] changes that,
+// and says how far bodies are read to tell such calls apart.
 //
 // A request may refer to state on its upstream, such as the response that it continues.
 // Tell the Selector the ids that the upstream gives its responses ([Selection.Learn]). A

@@ -121,7 +121,7 @@ func ExampleDecision() {
 }
 
 // One counter for each reason, which is fit for the label of a metric. Together with Failed,
-// they add up to the number of selections.
+// they add up to the number of calls of Select and Pick.
 func ExampleSelector_Stats() {
 	sel := selector()
 	for _, session := range []string{"chat-1", "chat-2", "chat-1"} {

@@ -24,11 +24,12 @@ import (
 type Config[T any] struct {
 	// ID returns what a target is called: a non-empty string that is unique among the
 	// candidates and the same in every run of the program, such as the name of an
-	// account. (Of two with the same ID, one may never be chosen.) It is logged, so it must
-	// not be a secret: if an API key has no name, use a hash of it. ID is called several
-	// times for each request, with candidates and with what Fallback chose, so it must be
-	// quick and safe for concurrent use. A replica that has restarted has an empty cache:
-	// let its ID change then, say with its address, or call Selector.InvalidateTarget.
+	// account. (Of two with the same ID, one may never be chosen.) It gets into logs and
+	// errors, so it must not be a secret: if an API key has no name, use a hash of it. ID is
+	// called several times for each request, with candidates and with what Fallback chose,
+	// so it must be quick and safe for concurrent use. A replica that has restarted has an
+	// empty cache: let its ID change then, say with its address, or call
+	// Selector.InvalidateTarget.
 	ID func(target T) string
 
 	// Fallback chooses the target of a request that has no session, of a session
@@ -141,9 +142,9 @@ const (
 
 // A FailoverPolicy says what becomes of a session whose home is not among the
 // candidates. With either policy, a session that has to move again goes back to where
-// it was before, if it can, rather than to a third target. A failover to a target that then
-// fails the request is undone ([TransientFailure]), so a session whose request fails at all
-// targets is left where its prompt is.
+// it was before, if it can, rather than to a third target. If the target then fails the
+// request, and no Usage is reported, the failover is undone ([TransientFailure]). So a
+// session whose request fails at all targets is left where its prompt is.
 type FailoverPolicy uint8
 
 const (
@@ -158,8 +159,8 @@ const (
 	//
 	// What the fallback chose is the home even if it fails at once, so the session would
 	// move there later without ever having been there. If a request with ReasonNew,
-	// ReasonExpired or ReasonOverload fails, report a TerminalFailure, unless it refers to
-	// state, which may be there.
+	// ReasonExpired or ReasonOverload fails at once, report a TerminalFailure, unless it
+	// refers to state, which may be there.
 	FailoverReturn
 )
 
