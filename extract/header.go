@@ -319,8 +319,8 @@ var vendorSuffixes = [...]string{"-session-id", "-conversation-id", "-chat-id", 
 // vendorSession returns the source of the sessions that a header of a vendor names, and its
 // rank among those headers: by the suffix that it ends in, those with X- before those without.
 // The rank is -1 if the name has no such suffix or is too long for a log. The source is empty
-// unless there are letters or digits before the suffix, nothing else but hyphens, and no words
-// that make it the name of something else (notSessions, otherSessions).
+// unless there are letters or digits before the suffix (after the X-), nothing else but
+// hyphens, and no words that make it the name of something else (notSessions, otherSessions).
 func vendorSession(key string) (rank int, source string) {
 	const longest = 64
 	if len(key) > longest {
