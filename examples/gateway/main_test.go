@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -109,6 +110,16 @@ func TestFlags(t *testing.T) {
 	_, err = parse([]string{"-help"}, &help)
 	require.ErrorIs(t, err, flag.ErrHelp)
 	require.Contains(t, help.String(), "-upstream name=url[,key-env=VARIABLE|,key-file=FILE]\n")
+}
+
+// The name of an upstream outlives the file that it was read from.
+func TestNameKeepsNoFileInMemory(t *testing.T) {
+	t.Parallel()
+	text := "a=http://host-a"
+	u, err := parseUpstream(text)
+	require.NoError(t, err)
+	require.Equal(t, "a", u.name)
+	require.NotSame(t, unsafe.StringData(text), unsafe.StringData(u.name))
 }
 
 // The gateway serves until it is told to stop, and then waits for who has switched protocols,
