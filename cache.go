@@ -643,3 +643,19 @@ func (c *Cache) takeBack(k Key, stamp uint32, expires, used int64) {
 		c.table.Untouch(k.k, stamp, used, expires)
 	}
 }
+
+// moveBack ends the record of k, a home or a second place, that was made at began by a
+// failover of which nothing came, unless another request has used it. If it was a home, what
+// is left is the second place, mostly that of which it had taken the place: that is the home
+// again. (Not while requests are under way there. Their outcomes act on the second place,
+// which a Selector makes the home when it meets it.)
+func (c *Cache) moveBack(k Key, stamp uint32, used, began int64) {
+	if !c.table.Untouch(k.k, stamp, used, began) {
+		return
+	}
+	var second located
+	now := c.now()
+	if c.locate(k.aside(), now, &second) && second.aside() && second.Leases() == 0 {
+		c.bindTo(k, 0, second.target, uint64(second.session()), now, second.Expires)
+	}
+}

@@ -123,6 +123,31 @@ func TestFailoverThatBreaksOff(t *testing.T) {
 	})
 }
 
+// Where it was is the home again for all who ask, not only for the session's next turn.
+func TestFailoverThatFailsLeavesAHome(t *testing.T) {
+	t.Parallel()
+	atHome := func(t *testing.T) *affinity.Selector[string] {
+		s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
+		mustSelect(t, s, claudeAgent("1", "", ""), "a", "b").Done(served)
+		elapse(time.Second)
+		mustSelect(t, s, claudeAgent("1", "", ""), "b").Done(affinity.Outcome{Result: affinity.TransientFailure})
+		elapse(time.Second)
+		return s
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := atHome(t)
+		require.Equal(t, map[string]int{"a": 1}, s.Counts(), "who waits for a drain")
+		require.Equal(t, "a", mustSelect(t, s, claudeAgent("1", "x", ""), "z", "a", "b").Target, "its sub-agent")
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s := atHome(t)
+		home, _ := s.Peek(claudeAgent("1", "", ""))
+		require.False(t, home.Aside)
+		require.Equal(t, 1, s.Cache().MoveFunc("c", func(_ affinity.Key, b affinity.Binding) bool { return b.Session == home.Session }))
+		require.Equal(t, "c", mustSelect(t, s, claudeAgent("1", "", ""), "z", "a", "b", "c").Target, "moved")
+	})
+}
+
 // The failure of one request does not undo what another has been served by, or waits for.
 func TestFailoverThatFailsOneOfTwo(t *testing.T) {
 	t.Parallel()

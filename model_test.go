@@ -211,6 +211,9 @@ func (m *model) done(n int, sel *affinity.Selection[string], r affinity.Result) 
 		case r != affinity.TransientFailure || !live || len(p.streams) > 0 || !p.used.Equal(s.began[sel]):
 		case before.IsZero() && sel.Reason == affinity.ReasonFailover:
 			*p = modelPlace{}
+			if p == &s.home && m.live(&s.second) && len(s.second.streams) == 0 {
+				*p = modelPlace{target: s.second.target, used: s.second.used, streams: map[*affinity.Selection[string]]time.Time{}}
+			}
 		case !before.IsZero() && time.Now().Before(before.Add(m.ttl)):
 			p.used = before // as if it had not been
 		}

@@ -144,7 +144,8 @@ const (
 // candidates. With either policy, a session that has to move again goes back to where
 // it was before, if it can, rather than to a third target. If the target then fails the
 // request, and no Usage is reported, the failover is undone ([TransientFailure]). So a
-// session whose request fails at all targets is left where its prompt is.
+// session whose request fails at all targets is left at its home. (It may not be if several
+// of its requests fail like that at a time. Of a detour that had served, nothing is left.)
 type FailoverPolicy uint8
 
 const (
@@ -1450,12 +1451,12 @@ func (s *Selector[T]) cameHome(sel *Selection[T]) bool {
 
 // takeBack undoes the use of the binding by a request that failed, and of its copies. A binding
 // that the request has made stays as it is, unless a failover made it and the target has not
-// even read the prompt: then it ends, and what is left is where the session was.
+// even read the prompt: then the session is back where it was.
 func (s *Selector[T]) takeBack(sel *Selection[T]) {
 	moved := sel.before == 0 && sel.Reason == ReasonFailover && sel.Outcome.Usage == (Usage{})
 	undo := func(k Key, stamp uint32, before int64) {
 		if moved && (before == 0 || before == sel.at.Expires) { // not a copy that there was before
-			s.cache.table.Untouch(k.k, stamp, sel.at.Expires, sel.at.now)
+			s.cache.moveBack(k, stamp, sel.at.Expires, sel.at.now)
 		} else {
 			s.cache.takeBack(k, stamp, before, sel.at.Expires)
 		}

@@ -323,14 +323,16 @@ func (t *Table) End(k Key, f Found, leased bool, expires, gap, now int64) {
 
 // Untouch takes back a Touch that has made the expiry of the record of k slide to used:
 // the expiry is expires again. It does nothing if the record has another stamp or any
-// lease, if it was touched since, or if an End has led to the same expiry.
-func (t *Table) Untouch(k Key, stamp uint32, used, expires int64) {
-	t.update(k, stamp, func(l life) life {
+// lease, if it was touched since, or if an End has led to the same expiry. It reports
+// whether it has done it.
+func (t *Table) Untouch(k Key, stamp uint32, used, expires int64) bool {
+	l, next := t.update(k, stamp, func(l life) life {
 		if l.leases() > 0 || l&confirmed != 0 || l.expires() != used {
 			return l
 		}
 		return l.withExpiry(expires)
 	})
+	return next != l
 }
 
 // Shorten makes the expiry of the record of k no later than expires. Its leases stay. It does
