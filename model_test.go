@@ -124,7 +124,7 @@ func (m *model) expect(n int, candidates []string) expectation {
 		}
 		mayReturn := float64(time.Since(o.back)) >= s.fraction*float64(o.spread)
 		switch {
-		case away && (!there || !mayReturn) && !(m.over(second) && m.leaving(home)):
+		case away && (!there || !mayReturn) && !(m.over(second) && m.leaving(home) && mayReturn):
 			return expectation{reason: affinity.ReasonDetour, target: second, from: home, aside: true, promote: false}
 		case away && m.leaving(home):
 			return expectation{reason: affinity.ReasonDetour, target: second, from: home, promote: true}
