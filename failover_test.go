@@ -45,70 +45,72 @@ var conversations = map[string]func(n, i int) *extract.Request{
 	"a thread":        func(n, _ int) *extract.Request { return claudeAgent(fmt.Sprint("s", n), "agent-1", "") },
 }
 
-// forAll runs f in a bubble for each policy and kind of conversation. ask is
-// one request that is served at once, a second before the next.
-func forAll(t *testing.T, f func(t *testing.T, s *affinity.Selector[string], ask func(candidates ...string) *affinity.Selection[string])) {
+// eachConversation runs f for each policy and kind of conversation, side by side.
+func eachConversation(t *testing.T, f func(t *testing.T, p affinity.FailoverPolicy, turn func(n, i int) *extract.Request)) {
 	for policy, p := range policies {
 		for kind, turn := range conversations {
 			t.Run(policy+" "+kind, func(t *testing.T) {
 				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: balance.FillFirst[string]()})
-					i := 0
-					f(t, s, func(candidates ...string) *affinity.Selection[string] {
-						i++
-						sel := mustSelect(t, s, turn(1, i), candidates...)
-						sel.Done(served)
-						elapse(time.Second)
-						return sel
-					})
-				})
+				f(t, p, turn)
 			})
 		}
 	}
+}
+
+// forAll runs f in a bubble for each policy and kind of conversation. ask is
+// one request that is served at once, a second before the next.
+func forAll(t *testing.T, f func(t *testing.T, s *affinity.Selector[string], ask func(candidates ...string) *affinity.Selection[string])) {
+	eachConversation(t, func(t *testing.T, p affinity.FailoverPolicy, turn func(n, i int) *extract.Request) {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: balance.FillFirst[string]()})
+			i := 0
+			f(t, s, func(candidates ...string) *affinity.Selection[string] {
+				i++
+				sel := mustSelect(t, s, turn(1, i), candidates...)
+				sel.Done(served)
+				elapse(time.Second)
+				return sel
+			})
+		})
+	})
 }
 
 // A target that fails the request that a session comes with has not been its home. So where
 // a request fails at one target after the other, the session goes back to where its prompt is.
 func TestFailoverThatFails(t *testing.T) {
 	t.Parallel()
-	for policy, p := range policies {
-		for kind, turn := range conversations {
-			t.Run(policy+" "+kind, func(t *testing.T) {
-				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: balance.FillFirst[string]()})
-					ask := func(i int, r affinity.Result, from string, candidates ...string) {
-						sel := mustSelect(t, s, turn(1, i), candidates...)
-						require.Equal(t, candidates[0], sel.Target)
-						require.Equal(t, from, sel.From)
-						sel.Done(affinity.Outcome{Result: r})
-						elapse(time.Second)
-					}
-					ask(1, affinity.Served, "", "a", "b", "c", "d")
-					ask(2, affinity.Served, "", "a", "b", "c", "d")
-					ask(3, affinity.TransientFailure, "", "a", "b", "c", "d")
-					ask(3, affinity.TransientFailure, "a", "b", "c", "d")
-					ask(3, affinity.TransientFailure, "a", "c", "d")
-					ask(3, affinity.TransientFailure, "a", "d")
-					for _, b := range s.Cache().All() {
-						require.Equal(t, "a", b.Target)
-					}
-					ask(3, affinity.Served, "", "a", "d", "c", "b")
-					ask(4, affinity.Served, "", "a", "d", "c", "b")
-					if p == affinity.FailoverReturn {
-						return
-					}
-					ask(5, affinity.TransientFailure, "", "a", "b", "c", "d")
-					ask(5, affinity.TransientFailure, "a", "b", "c", "d")
-					ask(5, affinity.Served, "a", "c", "d")
-					ask(6, affinity.Served, "", "c", "a", "b", "d")
-					ask(6, affinity.TransientFailure, "", "c", "a", "b", "d") // which is no reason to leave
-					ask(6, affinity.Served, "", "c", "a", "b", "d")
-				})
-			})
-		}
-	}
+	eachConversation(t, func(t *testing.T, p affinity.FailoverPolicy, turn func(n, i int) *extract.Request) {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: balance.FillFirst[string]()})
+			ask := func(i int, r affinity.Result, from string, candidates ...string) {
+				sel := mustSelect(t, s, turn(1, i), candidates...)
+				require.Equal(t, candidates[0], sel.Target)
+				require.Equal(t, from, sel.From)
+				sel.Done(affinity.Outcome{Result: r})
+				elapse(time.Second)
+			}
+			ask(1, affinity.Served, "", "a", "b", "c", "d")
+			ask(2, affinity.Served, "", "a", "b", "c", "d")
+			ask(3, affinity.TransientFailure, "", "a", "b", "c", "d")
+			ask(3, affinity.TransientFailure, "a", "b", "c", "d")
+			ask(3, affinity.TransientFailure, "a", "c", "d")
+			ask(3, affinity.TransientFailure, "a", "d")
+			for _, b := range s.Cache().All() {
+				require.Equal(t, "a", b.Target)
+			}
+			ask(3, affinity.Served, "", "a", "d", "c", "b")
+			ask(4, affinity.Served, "", "a", "d", "c", "b")
+			if p == affinity.FailoverReturn {
+				return
+			}
+			ask(5, affinity.TransientFailure, "", "a", "b", "c", "d")
+			ask(5, affinity.TransientFailure, "a", "b", "c", "d")
+			ask(5, affinity.Served, "a", "c", "d")
+			ask(6, affinity.Served, "", "c", "a", "b", "d")
+			ask(6, affinity.TransientFailure, "", "c", "a", "b", "d") // which is no reason to leave
+			ask(6, affinity.Served, "", "c", "a", "b", "d")
+		})
+	})
 }
 
 // An answer that breaks off shows that the target has read the prompt.
@@ -227,25 +229,20 @@ func TestDetourAtTheSameInstant(t *testing.T) {
 // and stays where another of its requests was served meanwhile.
 func TestFirstRequestFails(t *testing.T) {
 	t.Parallel()
-	for policy, p := range policies {
-		for kind, turn := range conversations {
-			t.Run(policy+" "+kind, func(t *testing.T) {
-				t.Parallel()
-				s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: balance.FillFirst[string]()})
-				first := mustSelect(t, s, turn(1, 1), "a", "b")
-				require.Equal(t, affinity.ReasonNew, first.Reason)
-				meanwhile := mustSelect(t, s, turn(1, 1), "c")
-				first.Done(affinity.Outcome{Result: affinity.TerminalFailure})
-				meanwhile.Done(served)
-				mustSelect(t, s, turn(1, 1), "b", "c").Done(served)
-				require.Equal(t, "c", mustSelect(t, s, turn(1, 2), "a", "b", "c").Target)
+	eachConversation(t, func(t *testing.T, p affinity.FailoverPolicy, turn func(n, i int) *extract.Request) {
+		s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: balance.FillFirst[string]()})
+		first := mustSelect(t, s, turn(1, 1), "a", "b")
+		require.Equal(t, affinity.ReasonNew, first.Reason)
+		meanwhile := mustSelect(t, s, turn(1, 1), "c")
+		first.Done(affinity.Outcome{Result: affinity.TerminalFailure})
+		meanwhile.Done(served)
+		mustSelect(t, s, turn(1, 1), "b", "c").Done(served)
+		require.Equal(t, "c", mustSelect(t, s, turn(1, 2), "a", "b", "c").Target)
 
-				mustSelect(t, s, turn(2, 1), "a", "b").Done(affinity.Outcome{Result: affinity.TerminalFailure})
-				mustSelect(t, s, turn(2, 1), "b").Done(served)
-				require.Equal(t, "b", mustSelect(t, s, turn(2, 2), "a", "b").Target)
-			})
-		}
-	}
+		mustSelect(t, s, turn(2, 1), "a", "b").Done(affinity.Outcome{Result: affinity.TerminalFailure})
+		mustSelect(t, s, turn(2, 1), "b").Done(served)
+		require.Equal(t, "b", mustSelect(t, s, turn(2, 2), "a", "b").Target)
+	})
 }
 
 // failures.md row 2: a home that is gone is not waited for.
@@ -587,53 +584,48 @@ func TestTwoTargetsByTurns(t *testing.T) {
 // however its home flaps.
 func TestFlappingTarget(t *testing.T) {
 	t.Parallel()
-	for policy, p := range policies {
-		for kind, turn := range conversations {
-			t.Run(policy+" "+kind, func(t *testing.T) {
-				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: balance.Random[string]()})
-					all := []string{"a", "b", "c", "d", "e"}
-					var been [40]map[string]bool
-					var last [40]string
-					moves := 0
-					for i := range 60 { // a is there for 10 s of every 20
-						candidates := all
-						if i%4 >= 2 {
-							candidates = all[1:]
-						}
-						for n := range been {
-							if been[n] == nil {
-								been[n] = map[string]bool{}
-							}
-							sel := mustSelect(t, s, turn(n, i/5+1), candidates...)
-							sel.Done(served)
-							been[n][sel.Target] = true
-							if i > 0 && sel.Target != last[n] {
-								moves++
-							}
-							last[n] = sel.Target
-						}
-						elapse(5 * time.Second)
+	eachConversation(t, func(t *testing.T, p affinity.FailoverPolicy, turn func(n, i int) *extract.Request) {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: balance.Random[string]()})
+			all := []string{"a", "b", "c", "d", "e"}
+			var been [40]map[string]bool
+			var last [40]string
+			moves := 0
+			for i := range 60 { // a is there for 10 s of every 20
+				candidates := all
+				if i%4 >= 2 {
+					candidates = all[1:]
+				}
+				for n := range been {
+					if been[n] == nil {
+						been[n] = map[string]bool{}
 					}
-					homes := 0
-					for _, targets := range been {
-						require.LessOrEqual(t, len(targets), 2)
-						if targets["a"] {
-							homes++
-						} else {
-							require.Len(t, targets, 1, "who is elsewhere is not concerned")
-						}
+					sel := mustSelect(t, s, turn(n, i/5+1), candidates...)
+					sel.Done(served)
+					been[n][sel.Target] = true
+					if i > 0 && sel.Target != last[n] {
+						moves++
 					}
-					if p == affinity.FailoverRebind {
-						require.Equal(t, homes, moves, "who has left a stays away")
-					} else {
-						require.LessOrEqual(t, moves, 30*homes)
-					}
-				})
-			})
-		}
-	}
+					last[n] = sel.Target
+				}
+				elapse(5 * time.Second)
+			}
+			homes := 0
+			for _, targets := range been {
+				require.LessOrEqual(t, len(targets), 2)
+				if targets["a"] {
+					homes++
+				} else {
+					require.Len(t, targets, 1, "who is elsewhere is not concerned")
+				}
+			}
+			if p == affinity.FailoverRebind {
+				require.Equal(t, homes, moves, "who has left a stays away")
+			} else {
+				require.LessOrEqual(t, moves, 30*homes)
+			}
+		})
+	})
 }
 
 // What a derived session knows of its places is found by whatever its next turn
@@ -1180,32 +1172,27 @@ func TestStreamAtHomeEndsLate(t *testing.T) {
 func TestFailedFailover(t *testing.T) {
 	t.Parallel()
 	boom := errors.New("boom")
-	for policy, p := range policies {
-		for kind, turn := range conversations {
-			t.Run(policy+" "+kind, func(t *testing.T) {
-				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					fail := false
-					s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: affinity.PickerFunc[string](
-						func(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
-							if fail {
-								return "", boom
-							}
-							return candidates[0], nil
-						})})
-					mustSelect(t, s, turn(1, 1), "a").Done(served)
-					elapse(time.Second)
-					n, before := s.Cache().Len(), mustPeek(t, s, turn(1, 2))
-					fail = true
-					_, err := s.Select(t.Context(), turn(1, 2), []string{"b"})
-					require.ErrorIs(t, err, boom)
-					require.Equal(t, n, s.Cache().Len())
-					require.Equal(t, before, mustPeek(t, s, turn(1, 2)))
-					require.Equal(t, "a", mustSelect(t, s, turn(1, 2), "a", "b").Target)
-				})
-			})
-		}
-	}
+	eachConversation(t, func(t *testing.T, p affinity.FailoverPolicy, turn func(n, i int) *extract.Request) {
+		synctest.Test(t, func(t *testing.T) {
+			fail := false
+			s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: affinity.PickerFunc[string](
+				func(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
+					if fail {
+						return "", boom
+					}
+					return candidates[0], nil
+				})})
+			mustSelect(t, s, turn(1, 1), "a").Done(served)
+			elapse(time.Second)
+			n, before := s.Cache().Len(), mustPeek(t, s, turn(1, 2))
+			fail = true
+			_, err := s.Select(t.Context(), turn(1, 2), []string{"b"})
+			require.ErrorIs(t, err, boom)
+			require.Equal(t, n, s.Cache().Len())
+			require.Equal(t, before, mustPeek(t, s, turn(1, 2)))
+			require.Equal(t, "a", mustSelect(t, s, turn(1, 2), "a", "b").Target)
+		})
+	})
 }
 
 // Of concurrent requests of a session whose home has gone, all go to one place.
@@ -1472,67 +1459,57 @@ func TestSideCallsAreNoAbsence(t *testing.T) {
 // Invalidate leaves nothing of a session that is away.
 func TestInvalidateOnADetour(t *testing.T) {
 	t.Parallel()
-	for policy, p := range policies {
-		for kind, turn := range conversations {
-			t.Run(policy+" "+kind, func(t *testing.T) {
-				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: balance.FillFirst[string]()})
-					for i, target := range []string{"a", "b", "b"} {
-						mustSelect(t, s, turn(1, i+1), target).Done(served)
-						elapse(time.Second)
-					}
-					d := mustPeek(t, s, turn(1, 3)).Session
-					require.NotZero(t, d)
-					require.True(t, s.Invalidate(turn(1, 3)))
-					sel := mustSelect(t, s, turn(1, 3), "0", "a", "b")
-					require.Equal(t, affinity.ReasonNew, sel.Reason)
-					require.Equal(t, "0", sel.Target)
-					require.Zero(t, s.InvalidateSession(^d))
-					elapse(time.Second)
-					mustSelect(t, s, turn(1, 3), "1")
-					require.NotZero(t, s.InvalidateSession(sel.Session))
-					require.Zero(t, s.Cache().Len())
-				})
-			})
-		}
-	}
+	eachConversation(t, func(t *testing.T, p affinity.FailoverPolicy, turn func(n, i int) *extract.Request) {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: balance.FillFirst[string]()})
+			for i, target := range []string{"a", "b", "b"} {
+				mustSelect(t, s, turn(1, i+1), target).Done(served)
+				elapse(time.Second)
+			}
+			d := mustPeek(t, s, turn(1, 3)).Session
+			require.NotZero(t, d)
+			require.True(t, s.Invalidate(turn(1, 3)))
+			sel := mustSelect(t, s, turn(1, 3), "0", "a", "b")
+			require.Equal(t, affinity.ReasonNew, sel.Reason)
+			require.Equal(t, "0", sel.Target)
+			require.Zero(t, s.InvalidateSession(^d))
+			elapse(time.Second)
+			mustSelect(t, s, turn(1, 3), "1")
+			require.NotZero(t, s.InvalidateSession(sel.Session))
+			require.Zero(t, s.Cache().Len())
+		})
+	})
 }
 
 // A session that another request has placed while the fallback was asked, at a target that is
 // not among the candidates, moves on from there: that is its home or where it was before.
 func TestPlacedElsewhereWhileTheFallbackChose(t *testing.T) {
 	t.Parallel()
-	for policy, p := range policies {
-		for kind, turn := range conversations {
-			t.Run(policy+" "+kind, func(t *testing.T) {
-				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
-					gate := map[string]chan error{"x": make(chan error), "d": make(chan error), "c": make(chan error)}
-					s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: affinity.PickerFunc[string](
-						func(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
-							return candidates[0], <-gate[candidates[0]]
-						})})
-					reasons := map[string]affinity.Reason{}
-					for _, c := range []string{"x", "d", "c"} { // the last two wait for the first, which fails
-						go func() {
-							sel, _ := s.Select(t.Context(), turn(1, 1), []string{c})
-							sel.Done(served)
-							reasons[c] = sel.Reason
-						}()
-						synctest.Wait()
-					}
-					gate["x"] <- errors.New("no")
-					synctest.Wait()
-					for _, c := range []string{"d", "c"} {
-						elapse(time.Second)
-						gate[c] <- nil
-						synctest.Wait()
-					}
-					require.Equal(t, map[string]affinity.Reason{"x": 0, "d": affinity.ReasonNew, "c": affinity.ReasonFailover}, reasons)
-					require.Equal(t, "d", mustSelect(t, s, turn(1, 1), "a", "d").Target, "rather than a third target")
-				})
-			})
-		}
-	}
+	eachConversation(t, func(t *testing.T, p affinity.FailoverPolicy, turn func(n, i int) *extract.Request) {
+		synctest.Test(t, func(t *testing.T) {
+			gate := map[string]chan error{"x": make(chan error), "d": make(chan error), "c": make(chan error)}
+			s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: affinity.PickerFunc[string](
+				func(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
+					return candidates[0], <-gate[candidates[0]]
+				})})
+			reasons := map[string]affinity.Reason{}
+			for _, c := range []string{"x", "d", "c"} { // the last two wait for the first, which fails
+				go func() {
+					sel, _ := s.Select(t.Context(), turn(1, 1), []string{c})
+					sel.Done(served)
+					reasons[c] = sel.Reason
+				}()
+				synctest.Wait()
+			}
+			gate["x"] <- errors.New("no")
+			synctest.Wait()
+			for _, c := range []string{"d", "c"} {
+				elapse(time.Second)
+				gate[c] <- nil
+				synctest.Wait()
+			}
+			require.Equal(t, map[string]affinity.Reason{"x": 0, "d": affinity.ReasonNew, "c": affinity.ReasonFailover}, reasons)
+			require.Equal(t, "d", mustSelect(t, s, turn(1, 1), "a", "d").Target, "rather than a third target")
+		})
+	})
 }

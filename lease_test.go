@@ -590,21 +590,16 @@ func (b faulty) Overloaded(id string) bool {
 // outcome that nobody can report, and nobody waits for the one whose call it was.
 func TestPanicsLeaveNoLease(t *testing.T) {
 	t.Parallel()
-	for policy, p := range policies {
-		for kind, turn := range conversations {
-			t.Run(policy+" "+kind, func(t *testing.T) {
-				t.Parallel()
-				for n := 1; ; n++ { // the call that panics
-					calls := 0
-					synctest.Test(t, func(t *testing.T) { playWithPanics(t, p, turn, n, &calls) })
-					if calls < n {
-						require.Greater(t, n, 50)
-						return
-					}
-				}
-			})
+	eachConversation(t, func(t *testing.T, p affinity.FailoverPolicy, turn func(n, i int) *extract.Request) {
+		for n := 1; ; n++ { // the call that panics
+			calls := 0
+			synctest.Test(t, func(t *testing.T) { playWithPanics(t, p, turn, n, &calls) })
+			if calls < n {
+				require.Greater(t, n, 50)
+				return
+			}
 		}
-	}
+	})
 }
 
 func playWithPanics(t *testing.T, policy affinity.FailoverPolicy, turn func(n, i int) *extract.Request, n int, calls *int) {
