@@ -650,11 +650,11 @@ func (c *Cache) takeBack(k Key, stamp uint32, expires, used int64) {
 // again. (Not while requests are under way there. Their outcomes act on the second place,
 // which a Selector makes the home when it meets it.)
 func (c *Cache) moveBack(k Key, stamp uint32, used, began int64) {
-	if !c.table.Untouch(k.k, stamp, used, began) {
-		return
+	now := c.now()
+	if _, ok := c.lookup(k, now); !ok || !c.table.Untouch(k.k, stamp, used, began) {
+		return // another has used it, it has ended by itself, or its target was invalidated
 	}
 	var second located
-	now := c.now()
 	if c.locate(k.aside(), now, &second) && second.aside() && second.Leases() == 0 {
 		c.bindTo(k, 0, second.target, uint64(second.session()), now, second.Expires)
 	}

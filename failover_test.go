@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -147,6 +148,22 @@ func TestFailoverThatFailsLeavesAHome(t *testing.T) {
 		require.False(t, home.Aside)
 		require.Equal(t, 1, s.Cache().MoveFunc("c", func(_ affinity.Key, b affinity.Binding) bool { return b.Session == home.Session }))
 		require.Equal(t, "c", mustSelect(t, s, claudeAgent("1", "", ""), "z", "a", "b", "c").Target, "moved")
+	})
+}
+
+// What an operator has ended is not undone as well.
+func TestFailoverThatFailsAtAnInvalidTarget(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
+		mustSelect(t, s, session("s"), "a").Done(served)
+		elapse(time.Second)
+		moves := mustSelect(t, s, session("s"), "b")
+		elapse(time.Second)
+		s.InvalidateTarget("b")
+		left := maps.Collect(s.Cache().All())
+		moves.Done(affinity.Outcome{Result: affinity.TransientFailure})
+		require.Equal(t, left, maps.Collect(s.Cache().All()))
 	})
 }
 

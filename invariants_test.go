@@ -396,6 +396,10 @@ func (r *riot) end(sel *affinity.Selection[string]) {
 	if o.Usage.Cached = 5000; sel.Idle > 4*time.Minute && sel.ID < "c" { // these keep prompts for less long
 		o.Usage = affinity.Usage{Uncached: 5000}
 	}
+	if o.Result == affinity.TransientFailure && r.IntN(3) > 0 { // it did not even read the prompt
+		o.Usage = affinity.Usage{}
+	}
+	undone := o.Result == affinity.TransientFailure && o.Usage == affinity.Usage{} && sel.Reason == affinity.ReasonFailover
 	r.step += fmt.Sprintf("; %v of %+v", o.Result, sel.Decision)
 	for range max(0, r.IntN(6)-3) {
 		sel.Learn(fmt.Sprint("resp_", r.IntN(6)))
@@ -408,8 +412,13 @@ func (r *riot) end(sel *affinity.Selection[string]) {
 		was, is := before[k], after[k]
 		require.True(r, was.Target == sel.ID && (was.State || was.Session == sel.Session && !r.beside[sel]), "%s: %+v", r.step, was)
 		if gone := is.Target == ""; gone {
-			undone := o.Result == affinity.TransientFailure && sel.Reason == affinity.ReasonFailover
 			require.True(r, o.Result == affinity.TerminalFailure || undone || was.Active == 1 && !was.Expires.After(time.Now()), "%s: %+v", r.step, was)
+			continue
+		}
+		if undone && is.Target != was.Target { // back to where it was
+			was.Aside, was.Target, was.Active, was.Expires = false, is.Target, 0, is.Expires
+			require.Equal(r, was, is, r.step)
+			require.True(r, r.hasSecond(before, is), "%s: %+v", r.step, is)
 			continue
 		}
 		later := is.Expires.Compare(was.Expires)
@@ -417,4 +426,10 @@ func (r *riot) end(sel *affinity.Selection[string]) {
 		is.Active, is.Expires = was.Active, was.Expires
 		require.Equal(r, was, is, r.step)
 	}
+}
+
+// hasSecond reports whether b is what the second place of its session was.
+func (r *riot) hasSecond(all map[affinity.Key]affinity.Binding, b affinity.Binding) bool {
+	b.Aside = true
+	return slices.Contains(slices.Collect(maps.Values(all)), b)
 }
