@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-affinity/affinity"
@@ -1143,6 +1144,98 @@ func TestStreamOfADetourThatIsTheHome(t *testing.T) {
 		elapse(30 * time.Minute)
 		require.Equal(t, "b", mustSelect(t, s, session("s"), "0", "b").Target)
 		stream.Done(served)
+	})
+}
+
+// While its home has more than its share, a session that would have to leave it again does not
+// return.
+func TestReturnToAnOverloadedHome(t *testing.T) {
+	t.Parallel()
+	for confidence, reason := range map[extract.Confidence]affinity.Reason{extract.Derived: affinity.ReasonDetour, extract.Explicit: affinity.ReasonReturned} {
+		for _, own := range []bool{true, false} { // or it goes on from an earlier turn
+			t.Run(fmt.Sprint(confidence, own), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					x := &scripted{now: extract.Session{Source: "x", ID: "1", Confidence: confidence}}
+					b := newAuditor(t)
+					s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Extractor: x, Fallback: b})
+					ask := func(candidates ...string) affinity.Reason {
+						elapse(time.Minute)
+						sel := mustSelect(t, s, new(extract.Request), candidates...)
+						sel.Done(served)
+						return sel.Reason
+					}
+					ask("a")
+					ask("b")
+					if b.overload("a"); !own {
+						x.now.ID, x.now.Continues = "2", []string{"1"}
+					}
+					require.Equal(t, reason, ask("a", "b"))
+					b.overload()
+					if reason == affinity.ReasonDetour {
+						require.Equal(t, reason, ask("b"))
+						require.Equal(t, affinity.ReasonReturned, ask("a", "b"))
+					}
+					require.Equal(t, affinity.ReasonBound, ask("a", "b"))
+				})
+			})
+		}
+	}
+}
+
+// Requests of one session of which each asks the fallback, since the first that did has failed,
+// go to one target, also where one of the answers is a place that the session has left meanwhile.
+func TestAnswersAtOnce(t *testing.T) {
+	t.Parallel()
+	type request struct {
+		after      time.Duration
+		candidates []string
+	}
+	const slow = 40 * time.Second // longer than an overloaded target waits until it lets another session go
+	play := func(t *testing.T, s *affinity.Selector[string], b *auditor, requests ...request) {
+		elapse(time.Minute)
+		b.err, b.wait = errors.New("no"), slow
+		var targets [2]string
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			_, err := s.Select(t.Context(), new(extract.Request), requests[0].candidates)
+			assert.Error(t, err)
+			b.failWith(nil)
+		})
+		for i, r := range requests {
+			wg.Go(func() {
+				elapse(r.after)
+				targets[i] = mustSelect(t, s, new(extract.Request), r.candidates...).Target
+			})
+		}
+		wg.Wait()
+		require.Equal(t, targets[0], targets[1])
+		home := mustSelect(t, s, new(extract.Request), requests[0].candidates...)
+		require.Equal(t, targets[0], home.Target)
+	}
+	t.Run("a detour that was left", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			b := newAuditor(t)
+			s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: b, Extractor: &scripted{now: extract.Session{Source: "x", ID: "1"}}})
+			for _, target := range []string{"home", "a", "home"} {
+				mustSelect(t, s, new(extract.Request), target).Done(served)
+				elapse(time.Second)
+			}
+			s.Drain("a", time.Time{})
+			s.Drain("b", time.Time{})
+			play(t, s, b, request{time.Second, []string{"b", "a"}}, request{slow + time.Second, []string{"a", "b"}})
+		})
+	})
+	t.Run("a home that was left", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			b := newAuditor(t)
+			s := newSelector(t, affinity.Config[string]{Fallback: b, Extractor: &scripted{now: extract.Session{Source: "x", ID: "1", Confidence: extract.Derived}}})
+			mustSelect(t, s, new(extract.Request), "a").Done(served)
+			b.overload("a", "b")
+			play(t, s, b, request{slow - time.Second, []string{"a", "c", "b"}}, request{slow + 31*time.Second, []string{"a", "b", "c"}})
+		})
 	})
 }
 

@@ -155,8 +155,9 @@ const (
 
 	// FailoverReturn: the home stays the home. Another target serves, always the same
 	// one, until the home is among the candidates again. After an outage, sessions come
-	// back one by one, over as long as the outage took but at most five minutes. A home
-	// that is away for longer than it keeps prompts, or than the TTL, is given up.
+	// back one by one, over as long as the outage took but at most five minutes; those that
+	// are known by their messages alone not while a Balancer calls the home overloaded. A
+	// home that is away for longer than it keeps prompts, or than the TTL, is given up.
 	//
 	// What the fallback chose is the home even if it fails at once, so the session would
 	// move there later without ever having been there. If a request with ReasonNew,
@@ -622,7 +623,7 @@ func (s *Selector[T]) serveDetour(q *query, l *located, i int, candidates []T, s
 	j := s.index(d.target, candidates)
 	switch {
 	case j < 0, !s.worthFollowing(&d, q.ttl),
-		i >= 0 && p.MayReturn(q.now, l.session().fraction()),
+		i >= 0 && s.mayReturn(q, l),
 		s.cache.learned.Load() && q.refersToState():
 		return false, true
 	}
@@ -846,13 +847,12 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, chos
 	if asks && !st.own && s.placedElsewhere(q, candidates) {
 		return s.settle(ctx, q, candidates, v.pick, sel)
 	}
-	gone := false
 	if st.target != nil {
 		if _, ok := s.cache.lookup(st.key, q.now); !ok { // invalidated meanwhile
-			gone, v.detour, v.second = true, false, neither
+			v.detour, v.second = false, neither
 		}
 	}
-	if v.reason == ReasonOverload && !gone && s.balancer.Overloaded(v.id) {
+	if v.reason == ReasonOverload && s.cache.has(&st.located, q.now) && s.balancer.Overloaded(v.id) {
 		// The session would be no better off there, so it stays.
 		s.refund(&v.pick)
 		v, goesOn = st.stay(), st.own
@@ -1054,7 +1054,7 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 
 	switch {
 	case i < 0 && returning && !stale && !leaving, // keep the home, go aside
-		away && !s.mayReturn(q, st):
+		away && (!s.mayReturn(q, &st.located) || q.refersToState()): // state is more likely to be where it was last
 		v := verdict{reason: ReasonFailover, pick: refuge, from: home, detour: true}
 		if away {
 			v.reason = ReasonDetour
@@ -1099,11 +1099,12 @@ func (st *standing) stay() verdict {
 	return v
 }
 
-// mayReturn reports whether a session that is away from its home goes back to it now:
-// it is its turn, and the request does not go on from state, which is more likely to be
-// where the session was last.
-func (s *Selector[T]) mayReturn(q *query, st *standing) bool {
-	return st.target.Traits.Presence.MayReturn(q.now, st.session.fraction()) && !q.refersToState()
+// mayReturn reports whether it is the turn of a session that is away from its home, l, to go
+// back there. It is not as long as it would have to leave again because the home has more than
+// its share.
+func (s *Selector[T]) mayReturn(q *query, l *located) bool {
+	t := l.target
+	return t.Traits.Presence.MayReturn(q.now, l.session().fraction()) && !(s.mayYield(q) && s.balancer.Overloaded(t.Name))
 }
 
 // heedState changes the verdict v if the request refers to state that some candidate
@@ -1235,7 +1236,7 @@ func (s *Selector[T]) bindDetour(q *query, st *standing, candidates []T, v *verd
 	if st.second.key == q.key.aside() { // it is the session's own
 		stamp = st.second.Stamp()
 	}
-	if stamp != 0 && v.id == st.second.target.Name {
+	if stamp != 0 && v.id == st.second.target.Name && s.cache.has(&st.second, q.now) {
 		s.refund(&v.pick)
 		sel.at = st.second
 		s.hit(q, candidates[v.i], v.reason, sel)
