@@ -47,9 +47,7 @@ type CacheConfig struct {
 	// was used least recently (by and large, under heavy load: see Cache.Get), and bindings
 	// of requests under way go last.
 	//
-	// The capacity is too small if Cache.All yields that many bindings, or a few percent
-	// fewer: then others were evicted before their time. (Cache.Len does not tell, since it
-	// counts expired ones.)
+	// Cache.Evicted counts the bindings that were evicted before their time.
 	Capacity int
 }
 
@@ -454,6 +452,10 @@ func (c *Cache) Clear() { c.table.Clear() }
 // Len returns the number of bindings held, which never exceeds the capacity. It counts
 // those that have ended until they are reclaimed; [Cache.Counts] leaves them out.
 func (c *Cache) Len() int { return c.table.Len() }
+
+// Evicted returns how many live bindings were evicted since the Cache was made, because it was
+// full. Each may be a session that loses its home: if the number grows, the capacity is too small.
+func (c *Cache) Evicted() uint64 { return c.table.Evicted() }
 
 // Counts returns the number of live bindings of every target that has any, by its ID.
 // Second places do not count. A session may have several bindings: for its threads, its

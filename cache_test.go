@@ -159,6 +159,40 @@ func TestCapacityIsExact(t *testing.T) {
 		}
 		require.Equal(t, capacity, c.Len())
 		require.Equal(t, map[string]int{"a": capacity}, c.Counts())
+		require.EqualValues(t, 2*capacity+50, c.Evicted())
+	}
+}
+
+// Only what has to go before its time counts as evicted.
+func TestEvicted(t *testing.T) {
+	t.Parallel()
+	for _, capacity := range []int{100, 5000} {
+		for name, end := range map[string]func(c *affinity.Cache){
+			"expired":             func(*affinity.Cache) { elapse(time.Minute) },
+			"target invalidated":  func(c *affinity.Cache) { c.DeleteTarget("a") },
+			"deleted":             func(c *affinity.Cache) { c.DeleteFunc(func(affinity.Key, affinity.Binding) bool { return true }) },
+			"cleared":             (*affinity.Cache).Clear,
+			"rebound, then ended": func(c *affinity.Cache) { c.Set(c.Key("0"), "b"); elapse(time.Minute) },
+		} {
+			t.Run(fmt.Sprint(name, capacity), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					c := newCache(t, affinity.CacheConfig{Capacity: capacity, TTL: time.Minute})
+					fill := func(from, to int) {
+						for i := range to - from {
+							c.Set(c.Key(fmt.Sprint(from+i)), "a")
+						}
+					}
+					fill(0, capacity)
+					require.Zero(t, c.Evicted())
+					end(c)
+					fill(capacity, 2*capacity)
+					require.Zero(t, c.Evicted())
+					fill(2*capacity, 2*capacity+capacity/10)
+					require.EqualValues(t, capacity/10, c.Evicted())
+				})
+			})
+		}
 	}
 }
 

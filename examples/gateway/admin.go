@@ -160,5 +160,6 @@ func (g *gateway) page(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(t, "%s\t%d\n", r, s.Reasons[r.String()])
 	}
 	fmt.Fprintf(t, "all\t%d\n", s.Selections)
+	fmt.Fprintf(t, "\nbindings lost for want of -capacity\t%d\n", s.Evicted)
 	t.Flush()
 }

@@ -68,6 +68,7 @@ func TestAdmin(t *testing.T) {
 	require.Regexp(t, `(?m)^upstream +state +bindings +requests +failures +of requests +of cost +cached +begins in +url$`, text)
 	require.Regexp(t, `(?m)^a +in +1 `, text)
 	require.Regexp(t, `(?m)^all +4$`, text)
+	require.Regexp(t, `(?m)^bindings lost for want of -capacity +0$`, text)
 
 	do(204, "DELETE", "/sessions/"+first.Header.Get(sessionHeader))
 	require.Equal(t, "new", r.chat("s1").Header.Get(reasonHeader))
@@ -143,6 +144,16 @@ func TestAdmin(t *testing.T) {
 	}
 	text = do(200, "GET", "/")
 	require.Contains(t, text, "out until")
+}
+
+// A -capacity that is too small can be seen.
+func TestAdminOfALackOfRoom(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, func(o *options) { o.capacity = 3 })
+	for i := range 5 {
+		r.chat(fmt.Sprint("s", i))
+	}
+	require.EqualValues(t, 2, r.g.status().Evicted)
 }
 
 // An upstream is drained, and then taken out of the configuration: what is left of it can still

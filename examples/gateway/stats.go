@@ -76,6 +76,7 @@ type status struct {
 	Upstreams  []upstreamStatus `json:"upstreams"`
 	Selections int64            `json:"selections"`
 	Reasons    map[string]int64 `json:"reasons"` // they sum to the selections
+	Evicted    uint64           `json:"evicted"` // bindings that were lost for want of -capacity
 }
 
 type upstreamStatus struct {
@@ -107,7 +108,7 @@ func (g *gateway) status() status {
 	c := &g.counters
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := status{Reasons: make(map[string]int64)}
+	s := status{Reasons: make(map[string]int64), Evicted: set.sel.Cache().Evicted()}
 	for r := range set.sel.Stats().Selected { // also those of none
 		s.Reasons[r.String()] = c.reasons[r]
 		s.Selections += c.reasons[r]

@@ -86,7 +86,11 @@ func (t *Table) evict(s *shard, now int64) bool {
 	for len(s.victims) > 0 {
 		v := s.victims[0]
 		s.victims = slices.Delete(s.victims, 0, 1) // not s.victims[1:], which would lose capacity
+		live := t.live(&s.block.Load().slots[v.at], v.life, now)
 		if t.remove(s, v.at, v.life) {
+			if live {
+				s.evicted++
+			}
 			return true
 		}
 	}
@@ -151,4 +155,15 @@ func (t *Table) Evict(now int64) {
 			return
 		}
 	}
+}
+
+// Evicted returns how many live records were evicted since New.
+func (t *Table) Evicted() (n uint64) {
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		n += s.evicted
+		s.mu.Unlock()
+	}
+	return n
 }

@@ -102,6 +102,7 @@ type shard struct {
 	hand    uint     // the slot that the next sweep or eviction looks at first
 	victims []victim // chosen for the next evictions, the first to go first
 	stamp   uint32   // the last that was given to a record
+	evicted uint64   // see Table.Evicted
 	_       pad
 }
 
