@@ -562,12 +562,6 @@ func (c *Cache) lookup(k Key, now int64) (l located, ok bool) {
 	return l, ok
 }
 
-// has reports whether l, which was looked up earlier, is still the live record of its key.
-func (c *Cache) has(l *located, now int64) bool {
-	is, ok := c.lookup(l.key, now)
-	return ok && is.Stamp() == l.Stamp()
-}
-
 // touch makes the expiry of l slide to ttl after l was looked up, unless it is within
 // gap of that already, and takes a lease on the record if asked to. It updates
 // l.Expires, and reports whether it has taken a lease. If the record has gone, it does

@@ -1184,7 +1184,7 @@ func TestReturnToAnOverloadedHome(t *testing.T) {
 }
 
 // Requests of one session of which each asks the fallback, since the first that did has failed,
-// go to one target, also where one of the answers is a place that the session has left meanwhile.
+// go to one target, also where one of the answers is where the session was before.
 func TestAnswersAtOnce(t *testing.T) {
 	t.Parallel()
 	type request struct {
@@ -1213,8 +1213,7 @@ func TestAnswersAtOnce(t *testing.T) {
 		home := mustSelect(t, s, new(extract.Request), requests[0].candidates...)
 		require.Equal(t, targets[0], home.Target)
 	}
-	t.Run("a detour that was left", func(t *testing.T) {
-		t.Parallel()
+	detours := func(t *testing.T, first, second []string) {
 		synctest.Test(t, func(t *testing.T) {
 			b := newAuditor(t)
 			s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: b, Extractor: &scripted{now: extract.Session{Source: "x", ID: "1"}}})
@@ -1224,8 +1223,16 @@ func TestAnswersAtOnce(t *testing.T) {
 			}
 			s.Drain("a", time.Time{})
 			s.Drain("b", time.Time{})
-			play(t, s, b, request{time.Second, []string{"b", "a"}}, request{slow + time.Second, []string{"a", "b"}})
+			play(t, s, b, request{time.Second, first}, request{slow + time.Second, second})
 		})
+	}
+	t.Run("a detour that was left", func(t *testing.T) {
+		t.Parallel()
+		detours(t, []string{"b", "a"}, []string{"a", "b"})
+	})
+	t.Run("a detour that was taken", func(t *testing.T) {
+		t.Parallel()
+		detours(t, []string{"a", "b"}, []string{"b", "a"})
 	})
 	t.Run("a home that was left", func(t *testing.T) {
 		t.Parallel()

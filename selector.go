@@ -847,12 +847,14 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, chos
 	if asks && !st.own && s.placedElsewhere(q, candidates) {
 		return s.settle(ctx, q, candidates, v.pick, sel)
 	}
+	still := false // the binding is there as it was
 	if st.target != nil {
-		if _, ok := s.cache.lookup(st.key, q.now); !ok { // invalidated meanwhile
+		l, ok := s.cache.lookup(st.key, q.now)
+		if still = ok && l.Stamp() == st.Stamp(); !ok { // invalidated meanwhile
 			v.detour, v.second = false, neither
 		}
 	}
-	if v.reason == ReasonOverload && s.cache.has(&st.located, q.now) && s.balancer.Overloaded(v.id) {
+	if v.reason == ReasonOverload && still && s.balancer.Overloaded(v.id) {
 		// The session would be no better off there, so it stays.
 		s.refund(&v.pick)
 		v, goesOn = st.stay(), st.own
@@ -1232,13 +1234,14 @@ func (s *Selector[T]) bindDetour(q *query, st *standing, candidates []T, v *verd
 	if !st.own {
 		s.cache.bindTo(q.key, 0, st.target, uint64(st.session), q.now, home)
 	}
-	var stamp uint32
-	if st.second.key == q.key.aside() { // it is the session's own
-		stamp = st.second.Stamp()
+	var stamp uint32 // none if another request has gone on a detour meanwhile: then write follows it
+	second, ok := s.cache.lookup(q.key.aside(), q.now)
+	if was := &st.second; ok && was.key == second.key && was.Stamp() == second.Stamp() && was.Expires == second.Expires {
+		stamp = second.Stamp()
 	}
-	if stamp != 0 && v.id == st.second.target.Name && s.cache.has(&st.second, q.now) {
+	if ok && v.id == second.target.Name {
 		s.refund(&v.pick)
-		sel.at = st.second
+		sel.at = second
 		s.hit(q, candidates[v.i], v.reason, sel)
 	} else if s.write(q, q.key.aside(), stamp, st.session|asideBit, candidates, v, sel) {
 		s.copyDetour(q, st, &sel.at, home)
