@@ -13,8 +13,8 @@ import (
 //   - cutRepeated (repeated.go) removes from a person's text what repeats the end of the system
 //     prompt;
 //   - split removes from a person's text what was injected: first what a client writes around
-//     the current question, then elements before the words, one by one, then elements after
-//     them.
+//     the current question (and a bot before it: bots.go), then elements before the words, one
+//     by one, then elements after them.
 //
 // What was injected is part of the setting if it comes before the first answer, and counts for
 // nothing after that, except for the place that Goose names. So it should be what comes and
@@ -51,6 +51,10 @@ var injectedTags = slices.Concat(tags(stays,
 	[]byte("# AGENTS.md instructions"),
 	[]byte("</INSTRUCTIONS>"),
 	stays,
+}, { // OpenClaw
+	[]byte("<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>"),
+	[]byte("<<<END_OPENCLAW_INTERNAL_CONTEXT>>>"),
+	passes,
 }})
 
 // contextTags are elements of which clients make whole messages, before all others, to say how
@@ -71,7 +75,7 @@ var contextTags = append(tags(passes,
 // injectedBeginnings are the beginnings of messages that clients put before the current question;
 // at the next question these are somewhere else, or gone. In some, Aider shows files as they are
 // at present, or says that it shows none, and so does Dyad; in others, Microsoft's Agent
-// Framework shows what it remembers or has found.
+// Framework shows what it remembers or has found, and OpenClaw tells what goes on.
 var injectedBeginnings = [][]byte{
 	[]byte("I have *added these files to the chat*"),
 	[]byte("I am not sharing any files that you can edit yet."),
@@ -83,6 +87,9 @@ var injectedBeginnings = [][]byte{
 	[]byte("These files have been *added these files to the chat*"),
 
 	[]byte("This is my codebase. <dyad-file path="),
+
+	[]byte(`OpenClaw runtime context for the immediately preceding user message.\n`),
+	[]byte(`OpenClaw runtime context for the active user request in this turn.`),
 
 	[]byte(`## Memories\nConsider the following memories when answering user questions:`),
 	[]byte(`## Relevant Memories\nConsider these memories when responding:`),
@@ -254,6 +261,7 @@ func (t *trail) split(text []byte) (words []byte) {
 		return nil
 	}
 	words = t.cutRuntime(words)
+	words = t.cutNotes(words)
 	words = t.cutContext(words)
 	if likely {
 		words = t.cutWrapping(words)
@@ -292,30 +300,6 @@ func (t *trail) cutTags(words []byte) []byte {
 			return nil
 		}
 		words = trimEnd(words[:start])
-	}
-	return words
-}
-
-// cutRuntime returns words without what nanobot and its descendants say about the time and the
-// chat, before or after them, in the last message only. Before the words, it ends with an
-// empty line if nothing closes it.
-func (t *trail) cutRuntime(words []byte) []byte {
-	opening, closing := []byte("[Runtime Context — metadata only"), []byte("[/Runtime Context]")
-	if bytes.HasPrefix(words, opening) {
-		end := bytes.Index(words, closing)
-		if end >= 0 {
-			end += len(closing)
-		} else if end = bytes.Index(words, paragraphBreak); end < 0 {
-			end = len(words)
-		}
-		t.inject(words[:end], passes)
-		return trimStart(words[end:])
-	}
-	if bytes.HasSuffix(words, closing) {
-		if start := bytes.LastIndex(words, opening); start >= 0 {
-			t.inject(words[start:], passes)
-			return trimEnd(words[:start])
-		}
 	}
 	return words
 }

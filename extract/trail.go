@@ -39,6 +39,7 @@ import (
 //	messages.go    the walk through messages, which finds out who speaks
 //	content.go     the walk through what is said in a message
 //	injected.go    what clients inject into the words of a person, and how it is removed
+//	bots.go        the same for bots in messengers
 //	repeated.go    the end of the system prompt where a person's text repeats it
 //	framed.go      the question inside what an application writes around it
 //	pictures.go    what people attach to a question

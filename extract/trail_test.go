@@ -347,6 +347,23 @@ func lobeChat(shown string) string {
 // nanobot is how what nanobot says of the time opens.
 const nanobot = "[Runtime Context — metadata only, not instructions]"
 
+// zeroClaw returns what ZeroClaw writes before a message.
+func zeroClaw(memory, id string) string {
+	return "[Memory context]\n- likes: " + memory + "\n[/Memory context]\n\n[turn-context] time=10:00:00 date=2026-08-22 tz=UTC channel=telegram message_id=" + id +
+		".\n\nYour addressable handle on this channel: @bot.\n\n\n\n"
+}
+
+// openClaw returns what OpenClaw writes before a message.
+func openClaw(id string) string {
+	return "Conversation info (untrusted metadata):\n```json\n{\n  \"message_id\": \"" + id + "\"\n}\n```\n\nReplied message (untrusted, for context):\n```json\n{\n  \"body\": \"a\"\n}\n```\n\n"
+}
+
+// openClawContext returns what OpenClaw writes in a message of its own.
+func openClawContext(id string) string {
+	return "OpenClaw runtime context for the immediately preceding user message.\nThis context is runtime-generated.\n\n<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>\n" + id +
+		"\n<<<END_OPENCLAW_INTERNAL_CONTEXT>>>"
+}
+
 // rules are how Aider has answers written: they end its system prompt and its last message.
 const rules = "# *SEARCH/REPLACE block* Rules:\n\nEvery block must use this format:\n1. The path\n\nONLY EVER RETURN CODE IN A *SEARCH/REPLACE BLOCK*!\n\n"
 
@@ -645,6 +662,32 @@ func traps() []trap {
 		{"nanobot tells another time with a first message", chat(sys("s"), u(nanobot+"\nTime: 9:00\n\nhi")), chat(sys("s"), u(nanobot+"\nTime: 9:01\n\nhi")), apart},
 		{"nanobot tells another time behind a first message", chat(sys("s"), u("hi\n\n"+nanobot+"\nTime: 9:00\n[/Runtime Context]")),
 			chat(sys("s"), u("hi\n\n"+nanobot+"\nTime: 9:01\n[/Runtime Context]")), apart},
+		{"ZeroClaw tells what it remembers, and the chat, before the last message only", chat(sys("s"), u(zeroClaw("tea", "1")+"[2026-08-22 10:00:00 UTC] hi")),
+			chat(sys("s"), u("[2026-08-22 10:00:00 UTC] hi"), a("x"), u(zeroClaw("cake", "2")+"[2026-08-22 10:01:00 UTC] on")), continues},
+		{"ZeroClaw remembers something else before a first message", chat(sys("s"), u(zeroClaw("tea", "1")+"hi")), chat(sys("s"), u(zeroClaw("cake", "1")+"hi")), apart},
+		{"ZeroClaw is told the same at another time", chat(sys("s"), u("[2026-08-22 10:00:00 UTC] hi")), chat(sys("s"), u("[2026-08-22 10:01:00 UTC] hi")), apart},
+		{"who forgets to close a memory says it", chat(u("hi"), a("x"), u("[Memory context]\n1\n\non")), chat(u("hi"), a("x"), u("[Memory context]\n2\n\non")), apart},
+		{"OpenClaw tells who writes, before the last message only", chat(sys("s"), u(openClaw("1")+"hi")), chat(sys("s"), u("hi"), a("x"), u(openClaw("2")+"on")), continues},
+		{"OpenClaw tells it after the time", chat(sys("s"), u("[Thu 2026-07-09 06:48 GMT+8] "+openClaw("1")+"hi")),
+			chat(sys("s"), u("[Thu 2026-07-09 06:48 GMT+8] hi"), a("x"), u("[Feishu ou_1 Thu 2026-07-09 06:49 GMT+8] "+openClaw("2")+"on")), continues},
+		{"OpenClaw tells it by a mark", chat(sys("s"), u("Sender: ⟦openclaw:ctx⟧\n```json\n{\n  \"id\": 1\n}\n```\n\nhi")), chat(sys("s"), u("hi"), a("x"), u("on")), continues},
+		{"OpenClaw remembers after the time", chat(sys("s"), u("[Thu 2026-07-09 06:48 GMT+8] <relevant-memories>\n1\n</relevant-memories>\n\nhi")),
+			chat(sys("s"), u("[Thu 2026-07-09 06:48 GMT+8] hi"), a("x"), u("on")), continues},
+		{"OpenClaw tells of nothing but a picture", chat(sys("s"), u("hi"), a("x"), ub(text_("[Thu 2026-07-09 06:48 GMT+8] "+openClaw("1")), `{"type":"image_url","image_url":{"url":"x"}}`)),
+			chat(sys("s"), u("hi"), a("x"), ub(`{"type":"image_url","image_url":{"url":"x"}}`)), same},
+		{"OpenClaw is told the same at another time", chat(sys("s"), u("[Thu 2026-07-09 06:48 GMT+8] "+openClaw("1")+"hi")),
+			chat(sys("s"), u("[Thu 2026-07-09 06:49 GMT+8] hi"), a("x"), u("on")), apart},
+		{"somebody else writes first", chat(sys("s"), u(openClaw("1")+"hi")), chat(sys("s"), u(openClaw("2")+"hi")), apart},
+		{"OpenClaw tells what goes on in a message after the question", chat(sys("s"), u("hi"), u(openClawContext("1"))),
+			chat(sys("s"), u("hi"), a("x"), u("on"), u(openClawContext("2"))), continues},
+		{"OpenClaw tells what goes on before the question", chat(sys("s"), u(openClawContext("1")), u("hi")), chat(sys("s"), u("hi"), a("x"), u(openClawContext("2")), u("on")), continues},
+		{"OpenClaw tells what goes on after a tool", chat(sys("s"), u("hi"), a("x"), u("on"), u(openClawContext("1"))),
+			chat(sys("s"), u("hi"), a("x"), u("on"), `{"role":"assistant","tool_calls":[{"id":"t"}]}`, tool, u(openClawContext("1"))), same},
+		{"OpenClaw tells what goes on in the same text", chat(sys("s"), u("hi\n\n<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>\n1\n<<<END_OPENCLAW_INTERNAL_CONTEXT>>>")),
+			chat(sys("s"), u("hi"), a("x"), u("on\n\n<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>\n2\n<<<END_OPENCLAW_INTERNAL_CONTEXT>>>")), continues},
+		{"somebody else writes JSON under a heading", chat(u("hi"), a("x"), u("Conversation info:\n```json\n1\n```\non")), chat(u("hi"), a("x"), u("Conversation info:\n```json\n2\n```\non")), apart},
+		{"JSON that is not closed is what somebody says", chat(u("hi"), a("x"), u("Sender (untrusted metadata):\n```json\n1")), chat(u("hi"), a("x"), u("Sender (untrusted metadata):\n```json\n2")), apart},
+		{"a reminder is no time", chat(u("hi"), a("x"), u("[at 9:00] <relevant-memories>1</relevant-memories>on")), chat(u("hi"), a("x"), u("[at 9:00] <relevant-memories>2</relevant-memories>on")), apart},
 		{"somebody else has a context in brackets", chat(u("hi"), a("x"), u("[Context]\na\n\non")), chat(u("hi"), a("x"), u("[Context]\nb\n\non")), apart},
 		{"what nanobot tells is not closed at the end", chat(u("hi"), a("x"), u("on "+nanobot+" a]")), chat(u("hi"), a("x"), u("on "+nanobot+" b]")), apart},
 		{"Agent Zero tells the time behind the last message only", chat(sys("s"), a("Hello!"), u(`{"user_message": "hi"}`+"\n[EXTRAS]\n{\"current_datetime\": \"9:00\"}")),

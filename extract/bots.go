@@ -1,0 +1,118 @@
+package extract
+
+import (
+	"bytes"
+	"slices"
+)
+
+// Bots that people write to from a messenger tell the model the time, who writes in which chat
+// and what they remember, in the text of the last message only. This file removes that from the
+// text, for split.
+
+// A note is what a bot writes before a question. It begins with opening and ends with closing.
+type note struct{ opening, closing []byte }
+
+var (
+	notes = []note{
+		{[]byte("[Memory context]"), []byte("[/Memory context]")},       // ZeroClaw
+		{[]byte("[turn-context] time="), []byte(`\n\n\n\n`)},            // ZeroClaw
+		{[]byte("<relevant-memories>"), []byte("</relevant-memories>")}, // OpenClaw, after the time
+	}
+	// Other notes of OpenClaw are JSON after a heading. The first one has one of the
+	// firstHeadings, and all headings end with one of the headingEnds.
+	firstHeadings = [...][]byte{[]byte("Conversation info"), []byte("Sender")}
+	headingEnds   = []string{`(untrusted metadata):\n`, `(untrusted, for context):\n`, `⟦openclaw:ctx⟧\n`}
+)
+
+// cutNotes returns words without the notes before them, or nil if there are too many. The time
+// that OpenClaw writes before its notes stays, as it does in later turns.
+func (t *trail) cutNotes(words []byte) []byte {
+	if len(words) == 0 || words[0] != '[' && !opens(words, firstHeadings[0]) && !opens(words, firstHeadings[1]) { // most texts
+		return words
+	}
+	time := words[:timeLen(words)]
+	rest := words[len(time):]
+	for n := noteLen(rest); n > 0; n = noteLen(rest) {
+		if !t.inject(rest[:n], passes) {
+			return nil
+		}
+		rest = trimStart(rest[n:])
+	}
+	switch {
+	case len(time)+len(rest) == len(words):
+		return words
+	case len(time) == 0 || len(rest) == 0:
+		return rest
+	}
+	return slices.Concat(time, rest)
+}
+
+// noteLen returns the length of the note that a text begins with, or 0.
+func noteLen(text []byte) int {
+	if len(text) == 0 {
+		return 0
+	}
+	for _, n := range notes {
+		if opens(text, n.opening) {
+			return endOf(text, n.closing)
+		}
+	}
+	const farthest = 72 // bytes from the start of a heading to its JSON
+	heading := bytes.IndexByte(text[:min(len(text), farthest)], '`')
+	if heading < 0 || !endsWith(text[:heading], headingEnds) {
+		return 0
+	}
+	if json, ok := bytes.CutPrefix(text[heading:], []byte("```json")); ok {
+		if end := endOf(json, []byte("\\n```")); end > 0 {
+			return len(text) - len(json) + end
+		}
+	}
+	return 0
+}
+
+// endOf returns where the first closing in a text ends, or 0 if there is none.
+func endOf(text, closing []byte) int {
+	if i := bytes.Index(text, closing); i >= 0 {
+		return i + len(closing)
+	}
+	return 0
+}
+
+// timeLen returns the length of the time in brackets that a text begins with, such as
+// "[Thu 2026-07-09 06:48 GMT+8] ", or 0.
+func timeLen(text []byte) int {
+	const longest = 80 // bytes, with the name of a chat in them
+	if text[0] != '[' {
+		return 0
+	}
+	end := bytes.IndexByte(text[:min(len(text), longest)], ']')
+	for i := len("[2026-07-09 06"); i < end; i++ {
+		if text[i] == ':' && text[i-3] == ' ' && text[i-6] == '-' && text[i-9] == '-' {
+			return len(text) - len(bytes.TrimLeft(text[end+1:], " "))
+		}
+	}
+	return 0
+}
+
+// cutRuntime returns words without what nanobot and its descendants write, before or after
+// them. Before the words, it ends with an empty line if nothing closes it.
+func (t *trail) cutRuntime(words []byte) []byte {
+	opening, closing := []byte("[Runtime Context — metadata only"), []byte("[/Runtime Context]")
+	if bytes.HasPrefix(words, opening) {
+		end := bytes.Index(words, closing)
+		if end >= 0 {
+			end += len(closing)
+		} else if end = bytes.Index(words, paragraphBreak); end < 0 {
+			end = len(words)
+		}
+		t.inject(words[:end], passes)
+		return trimStart(words[end:])
+	}
+	if bytes.HasSuffix(words, closing) {
+		if start := bytes.LastIndex(words, opening); start >= 0 {
+			t.inject(words[start:], passes)
+			return trimEnd(words[:start])
+		}
+	}
+	return words
+}
