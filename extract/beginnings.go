@@ -41,11 +41,15 @@ var (
 		{"You are a Session Context Manager.", Auxiliary},                                                          // Agno
 		{"You are building a memory of this user", Auxiliary},                                                      // Agno
 		{"You are extracting structured profile information about the user", Auxiliary},                            // Agno
+		{"Based on the user's message and the assistant's response below, generate follow-up", Auxiliary},          // Agno
+		{"You are compressing tool call results to save context space", Auxiliary},                                 // Agno
+		{"Your task is to search through user memories and return the IDs", Auxiliary},                             // Agno
 		{"You are a Learning Extractor.", Auxiliary},                                                               // Agno
 		{"You title chat sessions. Given the user's opening message", Auxiliary},                                   // aisuite
 		{"You are a message classifier for a model router", Auxiliary},                                             // AnythingLLM
 		{"You are a memory observer for a personalized AI assistant", Auxiliary},                                   // AnythingLLM
 		{"You are a memory reflector for a personalized AI assistant", Auxiliary},                                  // AnythingLLM
+		{"Classify the user's task before an autonomous desktop agent starts.", Auxiliary},                         // AnythingLLM
 		{"Below is a history of the conversation so far, and a new question asked by the user that", Auxiliary},    // Azure's sample of a search
 		{"You are an expert coding assistant. Your goal is to generate a concise, structured summary", Compaction}, // Avante
 		{"You are an expert AI assistant skilled in creating diagrams. Analyze", Auxiliary},                        // big-AGI
@@ -96,6 +100,7 @@ var (
 		{"You analyze a query for searching memory.", Auxiliary},                                                   // CrewAI
 		{"You are comparing new content against existing memories", Auxiliary},                                     // CrewAI
 		{"You are a memory management system. Your task is to analyze a conversation", Auxiliary},                  // DeerFlow
+		{"You are dcode's action authorization classifier.", Auxiliary},                                            // Deep Agents
 		{"You are generating follow-up questions to help the user continue", Auxiliary},                            // DeerFlow
 		{"### Job Description',\nYou are a text classification engine that analyzes", Auxiliary},                   // Dify
 		{"<p>You are part of a multi-agent system designed to make agent coordination", Auxiliary},                 // Flowise
@@ -139,8 +144,10 @@ var (
 		{"Your job is to summarize a history of previous messages in a conversation", Compaction},                  // Letta
 		{"You are a conversation title generator", Auxiliary},                                                      // Letta Code
 		{"The following messages are being evicted from the BEGINNING of your context window", Compaction},         // Letta Code
+		{"You are a hook evaluator for a coding assistant.", Auxiliary},                                            // Letta Code
 		{"The following is a conversation between the user and assistant. Write a concise summary", Compaction},    // LlamaIndex
 		{"Use the `set_memory` tool to save important information about the user, but ONLY", Auxiliary},            // LibreChat
+		{"Task:\nClassify the call greeting transcript into exactly one of", Auxiliary},                            // LiveKit Agents
 		{"You are a conversation context compressor", Compaction},                                                  // LobeChat
 		{"You're an assistant who's good at extracting key takeaways from conversations", Compaction},              // LobeChat before
 		{"You are a sidecar that extracts 0-4 quick-reply suggestions", Auxiliary},                                 // LobeChat
@@ -156,7 +163,7 @@ var (
 		{"You are a concise turn summarizer for an AI coding agent", Auxiliary},                                    // Mistral Vibe
 		{"You are a workspace naming assistant", Auxiliary},                                                        // Mux
 		{"You are running a compaction/summarization pass", Compaction},                                            // Mux
-		{"You are a memory consolidation engine. Your sole task", Auxiliary},                                       // nanobot
+		{"You are a memory consolidation engine.", Auxiliary},                                                      // nanobot, ZeroClaw
 		{"Summarize the archived part of an Ollama agent conversation", Compaction},                                // Ollama
 		{"Given the conversation history, provide a SHORT name for the conversation", Auxiliary},                   // Onyx
 		{"You are an assistant that reformulates the last user message into a standalone", Auxiliary},              // Onyx
@@ -166,6 +173,7 @@ var (
 		{"You are an anchored context summarization assistant", Compaction},                                        // OpenCode
 		{"Summarize what was done in this conversation. Write like a pull request", Auxiliary},                     // OpenCode
 		{"You are a helpful assistant that generates concise, descriptive titles for conversations", Auxiliary},    // OpenHands
+		{"You are a voice summarizer for a coding agent.", Auxiliary},                                              // Oh-my-pi
 		{"<role>\nAssistant is an advanced AI system designed to analyze the user query", Auxiliary},               // Perplexica
 		{"You are an AI suggestion generator for an AI powered search engine", Auxiliary},                          // Perplexica
 		{"You are a context summarization assistant. Your task is to read a conversation", Compaction},             // pi, Oh-my-pi
@@ -208,6 +216,7 @@ var (
 		{"Your task is to create a detailed summary of the RECENT portion of the conversation", Compaction},         // Claude Code
 		{"Your task is to create a detailed summary of this conversation. This summary", Compaction},                // Claude Code
 		{"Describe your most recent action in 3-5 words using present tense", Auxiliary},                            // Claude Code
+		{"Summarize this session for continuation. Be concise and factual.", Compaction},                            // Cline
 		{"You are performing a CONTEXT CHECKPOINT COMPACTION", Compaction},                                          // Codex, Mistral Vibe
 		{"You are an expert at upholding safety and compliance standards for Codex", Auxiliary},                     // Codex
 		{"# Overview\n\nGenerate 0 to 3 hyperpersonalized suggestions", Auxiliary},                                  // Codex
@@ -224,6 +233,7 @@ var (
 		{"Analyze the following conversation and create a structured summary that preserves", Compaction},           // CrewAI
 		{"Provide a detailed summary of our conversation above.", Compaction},                                       // Crush
 		{"Generate a concise title for the following content", Auxiliary},                                           // Crush
+		{"You are compressing a long-running general-purpose agent conversation", Compaction},                       // DeepChat
 		{"You are asked to generate a concise chat title", Auxiliary},                                               // Dify
 		{"关键：仅以文本响应。不要调用任何工具。", Compaction},                                                                         // Eino
 		{"Progressively summarize the conversation provided", Compaction},                                           // Flowise
