@@ -91,6 +91,8 @@ var injectedBeginnings = [][]byte{
 	[]byte(`OpenClaw runtime context for the immediately preceding user message.\n`),
 	[]byte(`OpenClaw runtime context for the active user request in this turn.`),
 
+	[]byte(`[Related Knowledge Base Results]:\n`),
+
 	[]byte(`## Memories\nConsider the following memories when answering user questions:`),
 	[]byte(`## Relevant Memories\nConsider these memories when responding:`),
 	[]byte(`## Memory\nUse MEMORY.md and the loaded topic files when they are relevant.`),
