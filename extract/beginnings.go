@@ -92,6 +92,7 @@ var (
 		{"You are a background task tracker for the main coding agent", Auxiliary},                                 // Copilot Chat
 		{"You are an AI coding research assistant that uses search tools to gather information", Subagent},         // Copilot Chat
 		{"You are an AI coding research assistant that runs a series of terminal commands", Subagent},              // Copilot Chat
+		{"你是一个上下文压缩助手", Compaction},                                                                                // CoPaw
 		{"You are a recommendation system, please complete the following recommendation task", Auxiliary},          // Coze Studio
 		{"# Role\nYou are an AI assistant that quickly generates 3 relevant follow-up questions", Auxiliary},       // Coze Studio
 		{"You are a Planning Agent observing execution progress. After each step", Auxiliary},                      // CrewAI
@@ -102,6 +103,7 @@ var (
 		{"You are a memory management system. Your task is to analyze a conversation", Auxiliary},                  // DeerFlow
 		{"You are dcode's action authorization classifier.", Auxiliary},                                            // Deep Agents
 		{"You are generating follow-up questions to help the user continue", Auxiliary},                            // DeerFlow
+		{"You are DeerFlow's pre-send prompt optimizer.", Auxiliary},                                               // DeerFlow
 		{"### Job Description',\nYou are a text classification engine that analyzes", Auxiliary},                   // Dify
 		{"<p>You are part of a multi-agent system designed to make agent coordination", Auxiliary},                 // Flowise
 		{"You are Title Generator, an expert assistant that analyzes user tasks", Auxiliary},                       // Forge
@@ -130,6 +132,9 @@ var (
 		{"You are compacting one portion of a conversation", Compaction},                                           // Haystack
 		{"You name chat sessions.", Auxiliary},                                                                     // Hermes
 		{"You are a chat thread titling assistant", Auxiliary},                                                     // HuggingChat
+		{"You are compacting an IronClaw Reborn thread transcript into", Compaction},                               // IronClaw
+		{"You are extracting the persistent user goal for an IronClaw Reborn thread.", Auxiliary},                  // IronClaw
+		{"You generate a short set of useful next actions for an IronClaw user.", Auxiliary},                       // IronClaw
 		{"You are Khoj, an extremely smart and helpful document search assistant with only", Auxiliary},            // Khoj
 		{"You are a conversation summarizer for an AI coding assistant. Your task", Compaction},                    // Dyad
 		{"You are a conversation summarizer. Summarize the following conversation", Compaction},                    // RAGFlow
@@ -165,6 +170,8 @@ var (
 		{"You are running a compaction/summarization pass", Compaction},                                            // Mux
 		{"You are a memory consolidation engine.", Auxiliary},                                                      // nanobot, ZeroClaw
 		{"Summarize the archived part of an Ollama agent conversation", Compaction},                                // Ollama
+		{"You maintain a user's long-term personal memory list as concise bullet points.", Auxiliary},              // Obsidian Copilot
+		{"Your task is to analyze a conversation and generate both a title and a summary.", Auxiliary},             // Obsidian Copilot
 		{"Given the conversation history, provide a SHORT name for the conversation", Auxiliary},                   // Onyx
 		{"You are an assistant that reformulates the last user message into a standalone", Auxiliary},              // Onyx
 		{"You are an assistant that reformulates the last user message into a set of standalone", Auxiliary},       // Onyx
@@ -205,6 +212,7 @@ var (
 		{"Based on our full conversation history, produce a concise summary", Compaction},                           // AstrBot
 		{"Summarize the conversation below.\nProduce markdown that strictly follows", Compaction},                   // CAMEL
 		{"Based on the chat history, give this conversation a name", Auxiliary},                                     // Chatbox
+		{"Provide a detailed summary for continuing this conversation.\nFocus on", Compaction},                      // Chatbox
 		{"Please write a 5-10 word title", Auxiliary},                                                               // Claude Code
 		{"The user stepped away and is coming back", Auxiliary},                                                     // Claude Code
 		{"You are now acting as the memory extraction subagent", Auxiliary},                                         // Claude Code
