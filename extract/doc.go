@@ -51,7 +51,7 @@
 //	  X-Aibrix-Session-Key        AIBrix
 //	  X-Livekit-Job-Id            LiveKit Agents, whose X-Livekit-Session-Id names a request
 //	  Langfuse_session_id         Langfuse
-//	  X-Session-Affinity          OpenCode, Crush, pi, Cloudflare, Fireworks
+//	  X-Session-Affinity          OpenCode, Crush, pi, Cloudflare, Fireworks; nanobot, one for all its chats
 //	  Session-Id                  Codex CLI
 //	  Session_id                  Codex CLI before, pi, Cline, Roo Code
 //	  X-Conversation-Id           CodeBuddy; LibreChat, by its templates
