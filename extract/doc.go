@@ -35,6 +35,8 @@
 //	  X-Client-Session-Id         GitHub Copilot CLI
 //	  X-Zcode-Session-Id          ZCode
 //	  X-Acp-Session               ACP
+//	  X-Jcode-Session             Jcode
+//	  X-Polytoken-Session         Polytoken
 //	  X-Coder-Chat-Id             Coder
 //	  X-Mux-Workspace-Id          Mux
 //	  Chatui-Conversation-Id      HuggingChat

@@ -47,6 +47,8 @@ var knownHeaders = newHeaders([]string{
 	"X-Client-Session-Id",
 	"X-Zcode-Session-Id",
 	"X-Acp-Session",
+	"X-Jcode-Session",
+	"X-Polytoken-Session",
 	"X-Coder-Chat-Id",
 	"X-Mux-Workspace-Id",
 	"Chatui-Conversation-Id",
