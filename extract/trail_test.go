@@ -364,6 +364,11 @@ func openClawContext(id string) string {
 		"\n<<<END_OPENCLAW_INTERNAL_CONTEXT>>>"
 }
 
+// langBot returns how LangBot puts a question with what it has looked up.
+func langBot(question, found string) string {
+	return "\nThe following are relevant context entries retrieved from the knowledge base. \nUse them.\n\n<context>\n" + found + "\n</context>\n\n<user_message>\n" + question + "\n</user_message>\n"
+}
+
 // rules are how Aider has answers written: they end its system prompt and its last message.
 const rules = "# *SEARCH/REPLACE block* Rules:\n\nEvery block must use this format:\n1. The path\n\nONLY EVER RETURN CODE IN A *SEARCH/REPLACE BLOCK*!\n\n"
 
@@ -697,6 +702,9 @@ func traps() []trap {
 		{"somebody asks Agent Zero about extras", chat(u("hi"), a("x"), u("Why\n[EXTRAS]\n{1}?\n[EXTRAS]\n{\"a\":1}")), chat(u("hi"), a("x"), u("Why\n[EXTRAS]\n{2}?\n[EXTRAS]\n{\"a\":1}")), apart},
 		{"somebody writes of extras", chat(u("hi"), a("x"), u("[EXTRAS] {a}")), chat(u("hi"), a("x"), u("[EXTRAS] {b}")), apart},
 		{"somebody writes of extras in a line", chat(u("hi"), a("x"), u("my [EXTRAS]\n{a}")), chat(u("hi"), a("x"), u("my [EXTRAS]\n{b}")), apart},
+		{"LangBot has looked something up for the last question", chat(sys("s"), u(langBot("hi", "1"))), chat(sys("s"), u("hi"), a("x"), u(langBot("on", "2"))), continues},
+		{"LangBot has looked up the same for two questions", chat(sys("s"), u(langBot("hi", "1"))), chat(sys("s"), u(langBot("ho", "1"))), apart},
+		{"LangBot has found somebody's message", chat(sys("s"), u(langBot("hi", "<user_message>ho</user_message>"))), chat(sys("s"), u("hi"), a("x"), u("on")), continues},
 		{"Spring AI has looked something up for the last question", chat(sys("s"), u(springAI("hi", "1"))), chat(sys("s"), u("hi"), a("x"), u(springAI("on", "2"))), continues},
 		{"Spring AI puts it in front", chat(sys("s"), u(springAIFront("hi", "1"))), chat(sys("s"), u("hi"), a("x"), u(springAIFront("on", "2"))), continues},
 		{"Spring AI has looked up the same for two questions", chat(sys("s"), u(springAI("hi", "1"))), chat(sys("s"), u(springAI("ho", "1"))), apart},
