@@ -17,18 +17,32 @@ var (
 		{[]byte("[Memory context]"), []byte("[/Memory context]")},       // ZeroClaw
 		{[]byte("[turn-context] time="), []byte(`\n\n\n\n`)},            // ZeroClaw
 		{[]byte("<relevant-memories>"), []byte("</relevant-memories>")}, // OpenClaw, after the time
+		{[]byte("Delivery: Final assistant text is not automatically delivered in this run."), lineBreak},
+		{[]byte("Delivery: No visible reply is delivered automatically in this run,"), lineBreak},
+		{[]byte("requester_profile is the verified linked requester."), lineBreak},
 	}
-	// Other notes of OpenClaw are JSON after a heading. The first one has one of the
-	// firstHeadings, and all headings end with one of the headingEnds.
-	firstHeadings = [...][]byte{[]byte("Conversation info"), []byte("Sender")}
-	headingEnds   = []string{`(untrusted metadata):\n`, `(untrusted, for context):\n`, `⟦openclaw:ctx⟧\n`}
+	// Other notes of OpenClaw are JSON after a heading or, if that has the mark, a paragraph. The
+	// first note begins with one of the firstWords, and all headings end with one of the
+	// headingEnds. A last one may follow the question, with the heading lastHeading.
+	firstWords   = [...][]byte{[]byte("Conversation info"), []byte("Sender"), []byte("Delivery: ")}
+	headingEnds  = []string{"(untrusted metadata):", "(untrusted, for context):", string(openClawMark)}
+	openClawMark = []byte("⟦openclaw:ctx⟧")
+	lastHeading  = []byte("Context: ⟦openclaw:ctx⟧")
 )
 
-// cutNotes returns words without the notes before them, or nil if there are too many. The time
-// that OpenClaw writes before its notes stays, as it does in later turns.
+// cutNotes returns words without the notes before and after them, or nil if there are too many.
+// The time that OpenClaw writes before its notes stays, as it does in later turns.
 func (t *trail) cutNotes(words []byte) []byte {
-	if len(words) == 0 || words[0] != '[' && !opens(words, firstHeadings[0]) && !opens(words, firstHeadings[1]) { // most texts
+	if len(words) == 0 || words[0] != '[' && !opens(words, firstWords[0]) && !opens(words, firstWords[1]) && !opens(words, firstWords[2]) { // most texts
 		return words
+	}
+	if i := bytes.Index(words, lastHeading); i >= 0 {
+		if !t.inject(words[i:], passes) {
+			return nil
+		}
+		if words = trimEnd(words[:i]); len(words) == 0 {
+			return nil
+		}
 	}
 	time := words[:timeLen(words)]
 	rest := words[len(time):]
@@ -57,17 +71,24 @@ func noteLen(text []byte) int {
 			return endOf(text, n.closing)
 		}
 	}
-	const farthest = 72 // bytes from the start of a heading to its JSON
-	heading := bytes.IndexByte(text[:min(len(text), farthest)], '`')
-	if heading < 0 || !endsWith(text[:heading], headingEnds) {
+	const longest = 80 // bytes of a heading
+	line := bytes.Index(text[:min(len(text), longest)], lineBreak)
+	if line < 0 || !endsWith(text[:line], headingEnds) {
 		return 0
 	}
-	if json, ok := bytes.CutPrefix(text[heading:], []byte("```json")); ok {
-		if end := endOf(json, []byte("\\n```")); end > 0 {
-			return len(text) - len(json) + end
+	rest := text[line+len(lineBreak):]
+	end := 0
+	if json, ok := bytes.CutPrefix(rest, []byte("```json")); ok {
+		if end = endOf(json, []byte("\\n```")); end > 0 {
+			end += len(rest) - len(json)
 		}
+	} else if bytes.HasSuffix(text[:line], openClawMark) {
+		end = endOf(rest, paragraphBreak)
 	}
-	return 0
+	if end == 0 {
+		return 0
+	}
+	return len(text) - len(rest) + end
 }
 
 // endOf returns where the first closing in a text ends, or 0 if there is none.

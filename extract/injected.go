@@ -88,6 +88,7 @@ var injectedBeginnings = [][]byte{
 
 	[]byte("This is my codebase. <dyad-file path="),
 
+	[]byte(`OpenClaw runtime context:\n`),
 	[]byte(`OpenClaw runtime context for the immediately preceding user message.\n`),
 	[]byte(`OpenClaw runtime context for the active user request in this turn.`),
 

@@ -48,7 +48,7 @@ func TestInjectedMessages(t *testing.T) {
 		"Don't try and edit any existing code without asking me to add the files to the chat!",
 		"These files have been *added these files to the chat*",
 		`This is my codebase. <dyad-file path="src/a.tsx">x</dyad-file>`,
-		"OpenClaw runtime context for the immediately preceding user message.\n", "OpenClaw runtime context for the active user request in this turn.",
+		"OpenClaw runtime context:\n", "OpenClaw runtime context for the immediately preceding user message.\n", "OpenClaw runtime context for the active user request in this turn.",
 		"[Related Knowledge Base Results]:\n",
 	} {
 		later := trailOf(t, chat(u("hi"), a("x"), u("on")))
