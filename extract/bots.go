@@ -36,29 +36,31 @@ func (t *trail) cutNotes(words []byte) []byte {
 	if len(words) == 0 || words[0] != '[' && !opens(words, firstWords[0]) && !opens(words, firstWords[1]) && !opens(words, firstWords[2]) { // most texts
 		return words
 	}
-	if i := bytes.Index(words, lastHeading); i >= 0 {
-		if !t.inject(words[i:], passes) {
-			return nil
-		}
-		if words = trimEnd(words[:i]); len(words) == 0 {
-			return nil
-		}
-	}
 	time := words[:timeLen(words)]
 	rest := words[len(time):]
+	cut := false
 	for n := noteLen(rest); n > 0; n = noteLen(rest) {
 		if !t.inject(rest[:n], passes) {
 			return nil
 		}
-		rest = trimStart(rest[n:])
+		rest, cut = trimStart(rest[n:]), true
+	}
+	if !cut && (len(time) == 0 || len(rest) == 0) {
+		return words
+	}
+	if i := bytes.Index(rest, lastHeading); i >= 0 {
+		if !t.inject(rest[i:], passes) {
+			return nil
+		}
+		rest = trimEnd(rest[:i])
 	}
 	switch {
-	case len(time)+len(rest) == len(words):
-		return words
 	case len(time) == 0 || len(rest) == 0:
 		return rest
+	case cut:
+		return slices.Concat(time, rest)
 	}
-	return slices.Concat(time, rest)
+	return words[:len(time)+len(rest)]
 }
 
 // noteLen returns the length of the note that a text begins with, or 0.
