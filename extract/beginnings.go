@@ -295,6 +295,7 @@ var (
 		{"### Task:\nAnalyze the chat history to determine the necessity of generating", Auxiliary},                 // Open WebUI: queries for a search
 		{"### Task:\nYou are an autocompletion system. Continue the text in `<text>`", Auxiliary},                   // Open WebUI
 		{"Your task is to reflect the speaker's likely facial expression through a fitting emoji", Auxiliary},       // Open WebUI
+		{"Based on this conversation, generate a short 1-2 word filename slug", Auxiliary},                          // OpenClaw
 		{"Generate a title for this conversation:", Auxiliary},                                                      // OpenCode
 		{"Provide a detailed prompt for continuing our conversation above", Compaction},                             // OpenCode before
 		{"Create a new anchored summary from the conversation history", Compaction},                                 // OpenCode, Kilo Code
