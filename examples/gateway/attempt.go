@@ -36,6 +36,10 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		g.failed(x, affinity.OutcomeOf(0, err), trouble{why: cause(err), mine: x.reached && x.hungUp()})
 		return nil, body.untouched(), errUpstream
 	}
+	if body != nil && len(out.Header["Expect"]) > 0 && body.untouched() && resp.StatusCode != http.StatusSwitchingProtocols {
+		// From now on nothing is read from the client, so nothing tells that it has left.
+		resp.Body = timed{resp.Body, time.AfterFunc(stalled, func() { w.giveUp(errStalled) })}
+	}
 	if u.key != "" {
 		withhold(resp.Header, out, u.key)
 		if invalidKey(resp) {

@@ -125,13 +125,15 @@ func TestUpload(t *testing.T) {
 	require.True(t, none.untouched())
 	require.False(t, none.broken())
 
-	u := &upload{from: strings.NewReader("text")}
+	over := make(chan struct{})
+	close(over)
+	u := &upload{from: strings.NewReader("text"), over: over}
 	require.True(t, u.untouched())
 	_, err := u.Read(make([]byte, 1))
 	require.Error(t, err, "another attempt has it now")
 	require.False(t, u.broken())
 
-	u = &upload{from: strings.NewReader("text")}
+	u = &upload{from: strings.NewReader("text"), over: over}
 	u.Close()
 	_, err = u.Read(make([]byte, 1))
 	require.Error(t, err, "it is closed")
@@ -141,6 +143,45 @@ func TestUpload(t *testing.T) {
 	io.Copy(io.Discard, u)
 	require.True(t, u.broken())
 	require.False(t, u.untouched())
+}
+
+// An upload that is not read before its answer begins is not read at all: the client is not told
+// to continue any more. But that is no failure of it until the answer is over, or package http
+// would break that off.
+func TestUploadThatIsNotWanted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var reads []int
+		from := readFunc(func(p []byte) (int, error) { reads = append(reads, len(p)); return len(p), nil })
+		over := make(chan struct{})
+		time.AfterFunc(time.Hour, func() { close(over) })
+		u := &upload{from: from, over: over}
+		require.True(t, u.untouched())
+		start := time.Now()
+		_, err := u.Read(make([]byte, 1))
+		require.Error(t, err)
+		require.Equal(t, time.Hour, time.Since(start))
+		require.Empty(t, reads)
+		require.False(t, u.broken(), "by the client")
+		require.True(t, u.waits())
+
+		// If it is read before, the client is told so before anything else happens.
+		u = &upload{from: from}
+		for range 2 {
+			require.True(t, u.begin())
+			require.False(t, u.untouched())
+		}
+		require.Equal(t, []int{0}, reads)
+		u.Read(make([]byte, 1))
+		require.Equal(t, []int{0, 1}, reads)
+
+		// What the upstream has asked for it gets, though its answer may come before.
+		u = &upload{from: from}
+		u.wanted()
+		require.False(t, u.untouched())
+		_, err = u.Read(make([]byte, 1))
+		require.NoError(t, err)
+	})
 }
 
 // An answer that is kept is read at once, but not for ever.

@@ -64,6 +64,67 @@ func TestAnswerToHalfABody(t *testing.T) {
 	require.False(t, late)
 }
 
+// An answer that comes before the client was told to continue is passed on to its end.
+func TestAnswerBeforeContinue(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, func(o *options) { o.bodyLimit = 10 })
+	begun := make(chan struct{})
+	r.g.setup.Load().upstreams[0].url = listen(t, func(c net.Conn) {
+		from := bufio.NewReader(c)
+		http.ReadRequest(from)
+		fmt.Fprintf(c, "HTTP/1.1 413 Too Large\r\nContent-Length: 200000\r\n\r\n%0100000d", 0)
+		<-begun
+		fmt.Fprintf(c, "%0100000d", 0)
+		io.Copy(io.Discard, from)
+	})
+	req, err := http.NewRequestWithContext(t.Context(), "POST", r.front.URL, strings.NewReader(strings.Repeat("x", 1<<20)))
+	require.NoError(t, err)
+	req.Header.Set("Expect", "100-continue")
+	client := http.Transport{ExpectContinueTimeout: time.Hour}
+	defer client.CloseIdleConnections()
+	resp, err := client.RoundTrip(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	require.Equal(t, 413, resp.StatusCode)
+	_, err = io.ReadFull(resp.Body, make([]byte, 90_000))
+	require.NoError(t, err)
+	close(begun)
+	rest, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	require.Len(t, rest, 110_000)
+}
+
+// But an upstream that has told it to continue gets the body, however soon it answers, and so
+// does one whose client waits for nothing.
+func TestAnswerAfterContinue(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		w.g.fresh = rtFunc(func(r *http.Request) (*http.Response, error) {
+			if r.Header.Get("Expect") != "" {
+				trace := httptrace.ContextClientTrace(r.Context())
+				trace.Got100Continue()
+				require.NoError(t, trace.Got1xxResponse(http.StatusContinue, nil))
+			}
+			return &http.Response{StatusCode: 200, Header: http.Header{}, ContentLength: 5, Body: r.Body, Request: r}, nil
+		})
+		for _, expect := range []string{"", "Expect: 100-continue\r\n"} {
+			client := connect(t, w.g)
+			answers := bufio.NewReader(client)
+			fmt.Fprint(client, "POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"+expect+"\r\n")
+			if expect != "" {
+				resp, err := http.ReadResponse(answers, nil)
+				require.NoError(t, err)
+				require.Equal(t, http.StatusContinue, resp.StatusCode)
+			}
+			fmt.Fprint(client, "hello")
+			resp, err := http.ReadResponse(answers, nil)
+			require.NoError(t, err)
+			text, err := io.ReadAll(resp.Body)
+			require.NoError(t, err)
+			require.Equal(t, "hello", string(text))
+		}
+	}, func(o *options) { o.bodyLimit = 4 })
+}
+
 // A large body that cannot be sent again gets a connection of its own, over HTTP/1.1: over
 // HTTP/2, several at a time would get into each other's. But it does not ask for its end:
 // servers that end it at once make their answer unreadable if they have not read the body.

@@ -44,7 +44,8 @@
 // times as long as usual, and at least eight seconds, may be asked for twice.) An answer may
 // take ten minutes to begin, and as long as it likes from then on. But a client that stops
 // sending its request is given up after a minute, and so is whoever stops reading what it is
-// sent, client or upstream.
+// sent, client or upstream, and an answer that comes in place of leave to send a body and then
+// stops.
 //
 // # Requests that fail
 //

@@ -88,17 +88,18 @@ func (l listener) Accept() (net.Conn, error) {
 	return departing{c}, nil
 }
 
-// taken is a body in memory of which an upstream has to take every piece in time, also over
-// HTTP/2: there it can let others pass on the same connection, and take nothing of this one.
-// Over HTTP/1.1 the connection sees to that, and package http sends a body along with its
-// header in one piece if it knows it to be in memory, as it does not of this one.
-type taken struct {
+// timed is a body that is read on in time, or else the timer fires: the body in memory of a
+// request of which an upstream has to take every piece, also over HTTP/2, where it can let others
+// pass on the same connection, and take nothing of this one. (Over HTTP/1.1 the connection sees
+// to that, and package http sends a body along with its header in one piece if it knows it to be
+// in memory, as it does not of this one.) Or that of an answer, see try.
+type timed struct {
 	io.ReadCloser
 	timer *time.Timer
 }
 
-func (t taken) Read(p []byte) (int, error) {
-	if t.timer.Stop() { // else the answer has begun
+func (t timed) Read(p []byte) (int, error) {
+	if t.timer.Stop() { // else it has fired, or the answer has begun
 		t.timer.Reset(stalled)
 	}
 	return t.ReadCloser.Read(p)

@@ -105,6 +105,32 @@ func TestStalledBody(t *testing.T) {
 	}
 }
 
+// So is an upstream that stops in the middle of its answer to a body that it has not read: nothing
+// is read from the client then, so nothing tells that it has left.
+func TestStalledAnswerToNoBody(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		w.g.fresh = rtFunc(func(r *http.Request) (*http.Response, error) {
+			rest := readFunc(func([]byte) (int, error) {
+				<-r.Context().Done()
+				return 0, r.Context().Err()
+			})
+			slowly := &partsReader{parts: []any{stalled - time.Second, "be", stalled - time.Second, "gun"}}
+			return &http.Response{StatusCode: 413, Header: http.Header{}, ContentLength: 10, Body: io.NopCloser(io.MultiReader(slowly, rest)), Request: r}, nil
+		})
+		client := connect(t, w.g)
+		fmt.Fprint(client, "POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\nExpect: 100-continue\r\n\r\n")
+		start := time.Now()
+		resp, err := http.ReadResponse(bufio.NewReader(client), nil)
+		require.NoError(t, err)
+		require.Equal(t, 413, resp.StatusCode)
+		text, err := io.ReadAll(resp.Body)
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+		require.Equal(t, "begun", string(text))
+		require.Equal(t, 3*stalled-2*time.Second, time.Since(start))
+		require.Equal(t, "in", w.g.status().Upstreams[0].State)
+	}, func(o *options) { o.bodyLimit = 10 })
+}
+
 // So is who stops sending what nobody is going to read.
 func TestStalledBodyUnread(t *testing.T) {
 	t.Parallel()

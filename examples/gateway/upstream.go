@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/http/httputil"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -27,7 +29,7 @@ type upstream struct {
 
 // request returns the request to send for out, which is left as it is: attempts
 // share nothing that one of them changes. The second result is nil if the body
-// is in memory and can be sent again. The timer is that of taken, if it may be needed.
+// is in memory and can be sent again. The timer is that of timed, if it may be needed.
 func (u *upstream) request(ctx context.Context, out *http.Request, stall *time.Timer) (*http.Request, *upload) {
 	r := out.WithContext(ctx)
 	address := *out.URL
@@ -44,12 +46,13 @@ func (u *upstream) request(ctx context.Context, out *http.Request, stall *time.T
 		r.Body, _ = out.GetBody() // from memory: it cannot fail
 		if stall != nil {
 			stall.Reset(stalled)
-			r.Body = taken{r.Body, stall}
+			r.Body = timed{r.Body, stall}
 		}
 		r.GetBody = func() (io.ReadCloser, error) { return nil, errTurnedAway }
 		return r, nil
 	}
-	body := &upload{from: out.Body}
+	body := &upload{from: out.Body, over: ctx.Done()}
+	r = r.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got100Continue: body.wanted}))
 	r.Body = body
 	return r, body
 }
@@ -58,13 +61,37 @@ func (u *upstream) request(ctx context.Context, out *http.Request, stall *time.T
 // the client as it goes to the upstream. It knows whose fault it is if that
 // ends early. A nil upload stands for a body that is not read from the client.
 type upload struct {
-	from                       io.Reader
-	read, ended, broke, closed atomic.Bool
+	from         io.Reader
+	over         <-chan struct{} // closed when the client has its answer
+	ended, broke atomic.Bool
+
+	mu           sync.Mutex
+	read, closed bool
+}
+
+// begin reports whether the body may be read. At first it has the client told to continue, if
+// that waits to be: package http does not do so once the answer has begun, and where both come
+// at the same time, it may wait for the body before it sends the answer (Go 1.27).
+func (u *upload) begin() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.closed && !u.read {
+		u.read = true
+		u.from.Read(nil)
+	}
+	return !u.closed
+}
+
+// wanted notes that the upstream has asked for the body, which its answer does not change.
+func (u *upload) wanted() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.read = true
 }
 
 func (u *upload) Read(p []byte) (int, error) {
-	u.read.Store(true)
-	if u.closed.Load() {
+	if !u.begin() {
+		<-u.over // at an error before that, package http would break off the answer
 		return 0, errors.New("read after close")
 	}
 	n, err := u.from.Read(p)
@@ -80,7 +107,9 @@ func (u *upload) Read(p []byte) (int, error) {
 
 // Close leaves the client's body open, for another attempt.
 func (u *upload) Close() error {
-	u.closed.Store(true)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.closed = true
 	return nil
 }
 
@@ -93,9 +122,11 @@ func (u *upload) waits() bool { return u != nil && !u.ended.Load() }
 // untouched reports whether all of the body is there for another attempt. If
 // so, this one will not touch it any more.
 func (u *upload) untouched() bool {
-	if u == nil || u.read.Load() {
-		return u == nil
+	if u == nil {
+		return true
 	}
-	u.closed.Store(true)
-	return !u.read.Load()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.closed = u.closed || !u.read
+	return !u.read
 }
