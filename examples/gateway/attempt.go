@@ -17,7 +17,7 @@ import (
 func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, error) {
 	ctx := out.Context()
 	u := x.choice.Target
-	w := g.watch(ctx, x, !buffered(out))
+	w := g.watch(ctx, x)
 	defer w.end()
 	start := w.start
 	resp, err := g.ask(out, x, w)
@@ -120,7 +120,7 @@ func (g *gateway) ask(out *http.Request, x *exchange, w *watchdog) (*http.Respon
 		},
 	}
 	var stall *time.Timer
-	if x.choice.Target.url.Scheme == "https" && buffered(out) { // else it is HTTP/1.1
+	if x.choice.Target.url.Scheme == "https" && !x.large { // else it is HTTP/1.1
 		stall = time.AfterFunc(stalled, func() { w.giveUp(errStalled) })
 		defer stall.Stop() // who answers may leave the rest
 		trace.WroteRequest = func(httptrace.WroteRequestInfo) { stall.Stop() }
@@ -185,11 +185,6 @@ func valid(resp *http.Response, out *http.Request) bool {
 	_, switched := resp.Body.(oneWay)
 	return resp.StatusCode >= 100 && resp.StatusCode <= 999 && (resp.StatusCode != http.StatusSwitchingProtocols ||
 		switched && lists(out.Header.Get("Upgrade"), resp.Header.Get("Upgrade")))
-}
-
-// buffered reports whether the body of a request, if it has one, is in memory.
-func buffered(out *http.Request) bool {
-	return out.Body == nil || out.Body == http.NoBody || out.GetBody != nil
 }
 
 // done reports the outcome of the last attempt; failed says that it is held against the

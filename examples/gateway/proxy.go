@@ -135,7 +135,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		reply(w, http.StatusBadRequest, "bad_request", errRequestBody.Error())
 		return
 	}
-	if x.large = !buffered(r); x.large {
+	if x.large = r.Body != nil && r.Body != http.NoBody && r.GetBody == nil; x.large {
 		// What is still to be read of the body is the upstream's, even when its answer has
 		// begun: the server would read it away then. So would ReverseProxy, which closes the body
 		// at the end (Go 1.27), and before it has said that the answer ends.

@@ -37,10 +37,10 @@ const (
 
 var errSilent = errors.New("no longer answers")
 
-func (g *gateway) watch(ctx context.Context, x *exchange, upload bool) *watchdog {
+func (g *gateway) watch(ctx context.Context, x *exchange) *watchdog {
 	w := &watchdog{g: g, x: x, u: x.choice.Target, start: time.Now(), first: x.attempts == 1}
 	w.ctx, w.giveUp = context.WithCancelCause(ctx)
-	if upload {
+	if x.large {
 		return w
 	}
 	w.u.waiting.Add(1)
