@@ -468,7 +468,7 @@ func TestLostRaceIsRefunded(t *testing.T) {
 }
 
 // A conversation that is known by its messages leaves a target that has more
-// than its share, one in thirty seconds (failures.md row 12).
+// than its share, one in thirty seconds.
 func TestOverload(t *testing.T) {
 	t.Parallel()
 	for policy, p := range policies {
@@ -517,8 +517,7 @@ func TestOverload(t *testing.T) {
 	}
 }
 
-// When nobody is better, nobody moves (failures.md row 15), nor onto a target
-// that is drained.
+// When nobody is better, nobody moves, nor onto a target that is drained.
 func TestOverloadOfAll(t *testing.T) {
 	t.Parallel()
 	for name, prepare := range map[string]func(*auditor, *affinity.Selector[string]){

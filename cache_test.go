@@ -57,8 +57,7 @@ func TestNewCacheRefusesBadConfig(t *testing.T) {
 	require.EqualError(t, err, "affinity: CacheConfig.Capacity is negative: want 0 for DefaultCapacity, or more")
 }
 
-// failures.md row 11: a binding in use never ends, one that is not ends at the
-// very instant.
+// A binding in use never ends, one that is not ends at the very instant.
 func TestBindingSlides(t *testing.T) {
 	t.Parallel()
 	for _, ttl := range []time.Duration{time.Microsecond, time.Second, time.Hour, 1000 * time.Hour} {
@@ -104,7 +103,7 @@ func TestPeekDoesNotSlide(t *testing.T) {
 	})
 }
 
-// failures.md row 30: no duration is too short or too long.
+// No duration is too short or too long.
 func TestAnyTTL(t *testing.T) {
 	t.Parallel()
 	for _, ttl := range []time.Duration{1, 2, 15, 1023, 1025, math.MaxInt64 - 1, math.MaxInt64} {
@@ -145,7 +144,7 @@ func TestNineYears(t *testing.T) {
 	})
 }
 
-// failures.md row 31: a flood of ids evicts, and never grows.
+// A flood of ids evicts, and never grows.
 func TestCapacityIsExact(t *testing.T) {
 	t.Parallel()
 	for _, capacity := range []int{1, 2, 3, 100, 1000, 5000} {
@@ -309,8 +308,8 @@ func TestLiveBindingsTellOfEvictions(t *testing.T) {
 	}
 }
 
-// failures.md row 32: invalidation of a target is one step, whatever its
-// bindings; the ID can be used again at once, and the old bindings stay dead.
+// Invalidation of a target is one step, whatever its bindings; the ID can be used again at
+// once, and the old bindings stay dead.
 func TestDeleteTarget(t *testing.T) {
 	t.Parallel()
 	c := newCache(t, affinity.CacheConfig{})
@@ -368,7 +367,7 @@ func TestSetReplaces(t *testing.T) {
 	require.Equal(t, map[string]int{"b": 1}, c.Counts())
 }
 
-// failures.md row 10, for the table: one winner, and everybody sees it.
+// Of those that bind a session at once one wins, and everybody sees it.
 func TestSetIfAbsentHasOneWinner(t *testing.T) {
 	t.Parallel()
 	c := newCache(t, affinity.CacheConfig{})
@@ -416,7 +415,7 @@ func TestSetIfAbsentExpires(t *testing.T) {
 	})
 }
 
-// failures.md row 25: parts of a key never run into each other.
+// Parts of a key never run into each other.
 func TestKeyKeepsPartsApart(t *testing.T) {
 	t.Parallel()
 	c := newCache(t, affinity.CacheConfig{})
@@ -435,7 +434,7 @@ func TestKeyKeepsPartsApart(t *testing.T) {
 	require.NotEqual(t, c.Key(), other.Key())
 }
 
-// failures.md row 27: nothing that can be printed has the id in it.
+// Nothing that can be printed has the id in it.
 func TestNothingPrintsTheID(t *testing.T) {
 	t.Parallel()
 	c := newCache(t, affinity.CacheConfig{})

@@ -319,7 +319,7 @@ func TestThreadsOfADrainedDetour(t *testing.T) {
 	require.Equal(t, "b", mustSelect(t, s, claudeAgent("s1", "", ""), "b", "c").Target)
 }
 
-// failures.md row 35, for drains: they belong to the Cache.
+// Drains outlive a Selector as bindings do: they belong to the Cache.
 func TestDrainOutlivesItsSelector(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

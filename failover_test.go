@@ -207,7 +207,7 @@ func TestNeverAThirdTarget(t *testing.T) {
 	})
 }
 
-// failures.md row 3: while A cools, requests do not rotate B, C, B, C.
+// While the home is away, requests do not go to b, c, b, c by turns.
 func TestOneDetourWhileTheHomeCools(t *testing.T) {
 	t.Parallel()
 	forAll(t, func(t *testing.T, s *affinity.Selector[string], ask func(...string) *affinity.Selection[string]) {
@@ -263,7 +263,7 @@ func TestFirstRequestFails(t *testing.T) {
 	})
 }
 
-// failures.md row 2: a home that is gone is not waited for.
+// A home that is gone is not waited for.
 func TestRebind(t *testing.T) {
 	t.Parallel()
 	for kind, turn := range conversations {
@@ -326,7 +326,7 @@ func TestSecondPlaceExpires(t *testing.T) {
 	}
 }
 
-// failures.md row 7: what went aside comes back.
+// What went aside comes back.
 func TestReturn(t *testing.T) {
 	t.Parallel()
 	for kind, turn := range conversations {
@@ -369,8 +369,8 @@ func TestReturn(t *testing.T) {
 	}
 }
 
-// failures.md rows 4, 5 and 18: what was tried already, is full, slow or too small for a
-// request is not among its candidates, and still its session's home.
+// What was tried already, is full, slow or too small for a request is not among its
+// candidates, and still its session's home.
 func TestAbsenceInOneCall(t *testing.T) {
 	t.Parallel()
 	for kind, turn := range conversations {
@@ -718,7 +718,7 @@ func TestOneDetourOfAnAlias(t *testing.T) {
 }
 
 // What is invalidated while the fallback looks for another target is no place to come
-// back to (failures.md row 9).
+// back to.
 func TestInvalidatedDuringAFailover(t *testing.T) {
 	t.Parallel()
 	for policy, p := range policies {
@@ -958,7 +958,7 @@ func TestSideCallsFollowTheDetour(t *testing.T) {
 	})
 }
 
-// failures.md row 17 on a detour: state goes before the home.
+// State on a target goes before the home, on a detour too.
 func TestStateOnADetour(t *testing.T) {
 	t.Parallel()
 	withState := func(n int, state string) *extract.Request {

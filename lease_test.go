@@ -22,8 +22,7 @@ var served = affinity.Outcome{Result: affinity.Served}
 
 func everything(affinity.Key, affinity.Binding) bool { return true }
 
-// failures.md row 11: while an answer streams, its session is where it was,
-// whatever made the binding.
+// While an answer streams, its session is where it was, whatever made the binding.
 func TestStreamOutlivesTheTTL(t *testing.T) {
 	t.Parallel()
 	type scene struct {
@@ -360,8 +359,7 @@ func TestEvictionSparesStreams(t *testing.T) {
 	})
 }
 
-// failures.md rows 8 and 9: an outcome acts on the binding that it came from
-// and on no other, however late it comes.
+// An outcome acts on the binding that it came from and on no other, however late it comes.
 func TestLateOutcomeActsOnNothing(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*testing.T, *affinity.Selector[string]){

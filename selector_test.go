@@ -151,8 +151,8 @@ func TestOwnExtractor(t *testing.T) {
 	require.Empty(t, sel.Source)
 }
 
-// failures.md rows 1 and 6: one conversation, one target, whatever the fallback or
-// the order of the candidates would say.
+// One conversation, one target, whatever the fallback or the order of the candidates would
+// say.
 func TestSessionStays(t *testing.T) {
 	t.Parallel()
 	s := newSelector(t, affinity.Config[string]{})
@@ -191,8 +191,8 @@ func TestNoSessionLeavesEverythingToTheFallback(t *testing.T) {
 	require.Zero(t, s.Cache().Len())
 }
 
-// failures.md row 14: sessions of a target that died go through the fallback,
-// so they spread over the others, and nobody else moves.
+// Sessions of a target that died go through the fallback, so they spread over the others,
+// and nobody else moves.
 func TestFailoverSpreads(t *testing.T) {
 	t.Parallel()
 	s := newSelector(t, affinity.Config[string]{})
@@ -281,8 +281,7 @@ func (f *slow) Pick(ctx context.Context, req *extract.Request, candidates []stri
 	return f.next.Pick(ctx, req, candidates)
 }
 
-// failures.md row 10: first requests that race get one target, and cost the
-// fallback one call.
+// First requests that race get one target, and cost the fallback one call.
 func TestConcurrentFirstRequests(t *testing.T) {
 	t.Parallel()
 	for _, part := range []string{"first", "failover"} {
@@ -445,7 +444,7 @@ func TestWaiterWithOtherCandidates(t *testing.T) {
 	})
 }
 
-// failures.md row 25: whatever cuts a text into the parts of a key, the key is another one.
+// Whatever cuts a text into the parts of a key, the key is another one.
 func TestPartsOfKeysAreApart(t *testing.T) {
 	t.Parallel()
 	const text = "abcdefg"
@@ -468,7 +467,6 @@ func TestPartsOfKeysAreApart(t *testing.T) {
 	}
 }
 
-// failures.md row 28: an id means something within its scope only.
 // A session that was moved while the fallback took its time goes where it was moved to,
 // and has left nobody.
 func TestMovedWhileItIsPlaced(t *testing.T) {
@@ -485,6 +483,7 @@ func TestMovedWhileItIsPlaced(t *testing.T) {
 	require.Empty(t, sel.From)
 }
 
+// An id means something within its scope only.
 func TestScopesAreApart(t *testing.T) {
 	t.Parallel()
 	s := newSelector(t, affinity.Config[string]{})
@@ -614,7 +613,7 @@ func TestOlderTurnsExpire(t *testing.T) {
 }
 
 // What is stored for later turns to find lives as long as the turn does, however often
-// that asks (failures.md row 11).
+// that asks.
 func TestAliasesSlide(t *testing.T) {
 	t.Parallel()
 	const ttl = 5 * time.Minute
@@ -1046,7 +1045,7 @@ func TestInvalidateTrail(t *testing.T) {
 	require.Equal(t, affinity.ReasonNew, mustSelect(t, s, turn(two), "a", "b", "c").Reason)
 }
 
-// failures.md row 35: a new configuration takes over the bindings.
+// A new configuration takes over the bindings.
 func TestCacheOutlivesItsSelector(t *testing.T) {
 	t.Parallel()
 	old := newSelector(t, affinity.Config[string]{})
@@ -1062,7 +1061,7 @@ func TestCacheOutlivesItsSelector(t *testing.T) {
 	}
 }
 
-// failures.md row 33: nothing to leak, and Close may come twice.
+// There is nothing to leak, and Close may come twice.
 func TestClose(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) { // fails if a goroutine stays behind
@@ -1114,7 +1113,7 @@ func TestSelectorsNest(t *testing.T) {
 	require.NotEqual(t, ask("u", "1"), ask("v", "3"))
 }
 
-// failures.md row 12: expiry is a chance to place anew.
+// Expiry is a chance to place anew.
 func TestExpiredSessionIsPlacedAnew(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

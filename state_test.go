@@ -49,8 +49,8 @@ func TestStateDoesNotMove(t *testing.T) {
 	require.Equal(t, "a", mustSelect(t, s, next(), "a", "b").Target)
 }
 
-// failures.md row 17: a conversation that says no more than which response it
-// goes on from stays where that response is.
+// A conversation that says no more than which response it goes on from stays where that
+// response is.
 func TestLearnedStateKeepsAConversation(t *testing.T) {
 	t.Parallel()
 	s := newSelector(t, affinity.Config[string]{})
@@ -399,7 +399,7 @@ func TestStateOfASessionThatIsDrained(t *testing.T) {
 	})
 }
 
-// failures.md row 16: what was learned expires too.
+// What was learned expires too.
 func TestLearnedStateExpires(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -668,8 +668,7 @@ func TestStateAndANeighbour(t *testing.T) {
 	require.Empty(t, sel.From)
 }
 
-// failures.md row 28, for state: what one tenant's response was called tells
-// another nothing.
+// What one tenant's response was called tells another nothing.
 func TestLearnedStateIsTheTenants(t *testing.T) {
 	t.Parallel()
 	s := newSelector(t, affinity.Config[string]{Tenant: extract.Credential, Fallback: balance.FillFirst[string](), FailPinned: true})

@@ -35,7 +35,7 @@ func openCode(session, parent string) *extract.Request {
 	return &extract.Request{Header: h}
 }
 
-// failures.md row 13: sub-agents have bindings of their own.
+// Sub-agents have bindings of their own.
 func TestThreadsStartAtTheirSession(t *testing.T) {
 	t.Parallel()
 	s := newSelector(t, affinity.Config[string]{})

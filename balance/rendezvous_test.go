@@ -202,8 +202,8 @@ func TestRendezvousWithoutKeyIsUniform(t *testing.T) {
 	})
 }
 
-// failures.md row 36: a restart, which ends all bindings, moves no session, nor does a
-// change of the list at the same time move those whose targets remain.
+// A restart, which ends all bindings, moves no session, nor does a change of the list at the
+// same time move those whose targets remain.
 func TestRendezvousOutlivesARestart(t *testing.T) {
 	place := func(ts []*target) map[string]string {
 		s, err := affinity.New(affinity.Config[*target]{ID: nameOf, Fallback: balance.Rendezvous(nameOf, scopeOf)})

@@ -38,7 +38,7 @@ func TestClaudeUserID(t *testing.T) {
 		{"old form in upper case", "user_" + device + "_account__session_" + strings.ToUpper(uuid), uuid, false},
 		{"old form with white space around", " user_" + device + "_account__session_" + uuid + "\n", uuid, false},
 		{"old form with a short hash", "user_ab_account__session_" + uuid, uuid, false},
-		// Row 23 of failures.md: 256 bytes are for the id, not for what it is cut out of.
+		// The limit of 256 bytes is for the id, not for what it is cut out of.
 		{"old form beyond 256 bytes", "user_" + strings.Repeat("ab", 4000) + "_account_" + uuid2 + "_session_" + uuid, uuid, false},
 		{"old form with the zero uuid", "user_" + device + "_account__session_00000000-0000-0000-0000-000000000000", "", false},
 

@@ -76,9 +76,8 @@ func (m memory) serve(r nameless) (nameless, string) {
 	return found, how
 }
 
-// Row 20 and 21 of failures.md, on what real clients send: when all ids are
-// taken away, every turn leads back to its own conversation and to no other,
-// in whatever order the conversations run.
+// When all ids are taken away from what real clients send, every turn leads back to its own
+// conversation and to no other, in whatever order the conversations run.
 func TestCorpusWithoutIDs(t *testing.T) {
 	t.Parallel()
 	all := withoutIDs(t)

@@ -104,8 +104,7 @@ func TestClassic(t *testing.T) {
 	})
 }
 
-// Row 26 of failures.md: the conversations of one user are told apart, however
-// they are named.
+// The conversations of one user are told apart, however they are named.
 func TestConversationsOfOneUser(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, body string }{

@@ -61,7 +61,7 @@ func TestHeader(t *testing.T) {
 		{"empty value", one, header("X-Session-Id", ""), "", ""},
 		{"placeholder", one, header("X-Session-Id", "undefined"), "", ""},
 		{"newline in value", one, header("X-Session-Id", "a\nb"), "", ""},
-		{"100 KB", one, header("X-Session-Id", strings.Repeat("a", 100<<10)), "", ""}, // row 27
+		{"100 KB", one, header("X-Session-Id", strings.Repeat("a", 100<<10)), "", ""},
 
 		{"same value twice", one, header("X-Session-Id", "a", "X-Session-Id", "a"), "x-session-id", "a"},
 		{"two values", one, header("X-Session-Id", "a", "X-Session-Id", "b"), "", ""},
@@ -175,8 +175,8 @@ func TestHeadersOfOtherVendors(t *testing.T) {
 	}
 }
 
-// Row 22 of failures.md: what names a request, a turn, a machine or another
-// session never names the session, whatever its value looks like.
+// What names a request, a turn, a machine or another session never names the session,
+// whatever its value looks like.
 func TestNeverASession(t *testing.T) {
 	t.Parallel()
 	headers := []string{

@@ -16,8 +16,8 @@ const (
 	uuid2 = "0123abcd-0000-4000-8000-00000000000f"
 )
 
-// Rows 22 and 27 of failures.md: what is not an id is as if absent, however
-// long, and nothing that could break a log line gets through.
+// What is not an id is as if absent, however long, and nothing that could break a log line
+// gets through.
 func TestID(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

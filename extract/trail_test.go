@@ -114,7 +114,7 @@ func TestTrailOverWireFormats(t *testing.T) {
 				require.Equal(t, apart, relation(one, two), "two texts are not one")
 				require.Equal(t, same, relation(trail(talk{"s", []said{user("a"), user("b")}}), two), "two messages are two texts")
 			}
-			// Row 20 of failures.md: what begins with an image.
+			// What begins with an image is known by its words and by which image it is.
 			if f.images {
 				first := trail(talk{"s", []said{look("iVBOR1", "What is this?")}})
 				require.Equal(t, apart, relation(trail(talk{"s", []said{look("iVBOR2", "What is this?")}}), first))
@@ -424,8 +424,8 @@ type trap struct {
 	want           string
 }
 
-// traps are those of section 4 of signals.md, in its order, and what clients
-// do besides.
+// traps are what real clients and what stands before them do to a conversation from turn
+// to turn.
 func traps() []trap {
 	const (
 		system  = `[{"type":"text","text":"You are Claude Code."},{"type":"text","text":"# Environment\ncwd: /home/anna/proj\nToday: Monday"}]`
@@ -441,7 +441,7 @@ func traps() []trap {
 	tool := `{"role":"tool","tool_call_id":"t","content":"x"}`
 
 	return []trap{
-		// 1, row 21 of failures.md
+		// The marker of what is to be cached moves to the newest message.
 		{"cache_control moves to the newest message",
 			claude(system, ub(mark(text_("hi")))),
 			claude(system, ub(text_("hi")), a("hello"), ub(mark(text_("go on")))), continues},
@@ -466,7 +466,7 @@ func traps() []trap {
 			`{"system":[{"text":"s"}],"messages":[{"role":"user","content":[{"text":"hi"},{"cachePoint":{"type":"default"}}]}]}`,
 			`{"system":[{"text":"s"},{"cachePoint":{"type":"default"}}],"messages":[{"role":"user","content":[{"text":"hi"}]},{"role":"assistant","content":[{"text":"x"}]},{"role":"user","content":[{"text":"on"},{"cachePoint":{"type":"default"}}]}]}`, continues},
 
-		// 2
+		// A string is the same as a block of text, as some have it where the marker leaves.
 		{"blocks become a string", claude(system, ub(mark(text_("hi")))), claude(system, u("hi"), a("x"), ub(mark(text_("on")))), continues},
 		{"a string becomes blocks", chat(u("hi")), chat(ub(text_("hi")), a("x"), u("on")), continues},
 		{"the system prompt becomes blocks", claude(`"s"`, u("hi")), claude(`[{"type":"text","text":"s"}]`, u("hi")), same},
@@ -477,7 +477,7 @@ func traps() []trap {
 		{"a quote behind", chat(u(`hi"`)), chat(u("hi")), apart},
 		{"paths that end like white space", chat(u(`C:\n`)), chat(u(`C:\t`)), apart},
 
-		// 3
+		// Claude Code's system prompt begins with a block that is another one each time.
 		{"the billing block changes",
 			claude(`[{"type":"text","text":"x-anthropic-billing-header: cc_version=2.1.1.abc; cch=00000;"},{"type":"text","text":"s"}]`, u("hi")),
 			claude(`[{"type":"text","text":"x-anthropic-billing-header: cc_version=2.1.2.def; cch=12345; cc_prev_req=req_1;"},{"type":"text","text":"s"}]`, u("hi")), same},
@@ -496,7 +496,7 @@ func traps() []trap {
 		{"behind the billing block the system prompt counts",
 			claude(`"x-anthropic-billing-header: cch=1;\nYou are A."`, u("hi")), claude(`"x-anthropic-billing-header: cch=1;\nYou are B."`, u("hi")), apart},
 
-		// 4
+		// The date, the directory and the like change in a system prompt or a first message.
 		{"the date in the system prompt changes overnight",
 			claude(system, u("hi")), claude(system2, u("hi"), a("x"), u("on")), continues},
 		{"the date changes between two requests of one turn",
@@ -527,7 +527,7 @@ func traps() []trap {
 			responses(sys("s"), u("<environment_context><cwd>/home/anna/one</cwd></environment_context>"), u("hi")),
 			responses(sys("s"), u("<environment_context><cwd>/home/anna/two</cwd></environment_context>"), u("hi")), apart},
 
-		// 5
+		// Reminders come, go and move.
 		{"a reminder goes", claude(`"s"`, ub(text_(memory), text_("hi"))), claude(`"s"`, u("hi"), a("x"), u("on")), continues},
 		{"a reminder comes", claude(`"s"`, u("hi")), claude(`"s"`, ub(text_(memory), text_("hi")), a("x"), u("on")), continues},
 		{"a reminder without a directory goes", claude(`"s"`, ub(text_(files), text_("hi"))), claude(`"s"`, u("hi"), a("x"), u("on")), continues},
@@ -795,7 +795,7 @@ func traps() []trap {
 		{"somebody writes a task of another kind", chat(u("### Task:\nSum up <context>a</context> one")), chat(u("### Task:\nSum up <context>a</context> two")), apart},
 		{"a tag of another client counts", claude(`"s"`, u("<b>a</b>")), claude(`"s"`, u("<b>c</b>")), apart},
 
-		// 6, row 20 of failures.md
+		// All conversations of a client begin with the same kilobytes.
 		{"the opener is the same in all sessions, to 6,295 characters", chat(ub(text_(long), text_("fix it"))), chat(ub(text_(long), text_("stop"))), apart},
 		{"the opener and the words are one text", chat(u(long + "fix it")), chat(u(long + "stop")), apart},
 		{"the first message is constant, as of Crush",
@@ -809,7 +809,7 @@ func traps() []trap {
 		{"the first image is the same, the words differ",
 			chat(ub(`{"type":"image_url","image_url":{"url":"data:x"}}`, text_("what?"))), chat(ub(`{"type":"image_url","image_url":{"url":"data:x"}}`, text_("why?"))), apart},
 
-		// 7, row 21 of failures.md
+		// What the model has thought is left out later, or signed anew.
 		{"thinking goes",
 			claude(`"s"`, u("hi"), `{"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":"abc"},{"type":"text","text":"x"}]}`, u("on")),
 			claude(`"s"`, u("hi"), a("x"), u("on"), a("y"), u("more")), continues},
@@ -821,7 +821,7 @@ func traps() []trap {
 			gemini("s", `{"parts":[{"text":"hi"}]}`), gemini("s", `{"parts":[{"text":"hi","thoughtSignature":"skip_thought_signature_validator"}]}`), same},
 		{"an answer is written anew", chat(u("hi"), a("x"), u("on")), chat(u("hi"), a("something else"), u("on")), same},
 
-		// 8, 9, 10
+		// Ids, arguments, results and tools are written anew, or come late.
 		{"ids of calls are written anew",
 			chat(u("hi"), `{"role":"assistant","content":null,"tool_calls":[{"id":"1","function":{"arguments":"{\"a\": 2}"}}]}`, `{"role":"tool","tool_call_id":"1","content":"x"}`),
 			chat(u("hi"), `{"role":"assistant","tool_calls":[{"id":"2","function":{"arguments":"{\"a\":2.0}"}}]}`, `{"role":"tool","tool_call_id":"2","content":"x"}`), same},
@@ -831,11 +831,11 @@ func traps() []trap {
 		{"the tools grow", `{"tools":[{"name":"a"}],"messages":[` + u("hi") + `]}`, `{"messages":[` + u("hi") + `],"tools":[{"name":"b"},{"name":"a"}]}`, same},
 		{"tools are added in a message", chat(u("hi")), chat(u("hi"), a("x"), `{"role":"tool","content":[{"type":"tool_addition"}]}`), same},
 
-		// Row 24 of failures.md: the model is no part of it.
+		// The model is no part of it.
 		{"the model's name changes", `{"model":"m","messages":[` + u("hi") + `]}`, `{"messages":[` + u("hi") + `,` + a("x") + `,` + u("on") + `],"model":"m(high)"}`, continues},
 		{"settings change", `{"temperature":1,"messages":[` + u("hi") + `]}`, `{"messages":[` + u("hi") + `],"max_tokens":5,"stream":true,"thinking":{"type":"enabled"}}`, same},
 
-		// 12, 13
+		// Side calls quote the conversation.
 		{"a title call beside turn 1 names the same words",
 			chat(sys("You are a title generator."), u("Generate a title for this conversation:"), u("hi")), chat(sys("s"), u("hi")), apart},
 		{"a side call over the whole conversation starts where it is",
@@ -843,15 +843,15 @@ func traps() []trap {
 		{"a side call with the system prompt of the conversation",
 			claude(system, u("hi"), a("x"), u("on")), claude(system, u("hi"), a("x"), u("on"), a("y"), u("[SUGGESTION MODE: now]")), continues},
 
-		// 15
+		// Conversations begin alike.
 		{"the same system prompt and the same word", chat(sys("s"), u("hi")), chat(sys("s"), u("hi")), same},
 		{"they part with their second word", chat(sys("s"), u("hi"), a("x"), u("on")), chat(sys("s"), u("hi"), a("x"), u("stop")), apart},
 
-		// 20
+		// What is sent again is the same.
 		{"a retry", chat(sys("s"), u("hi"), a("x"), u("on")), chat(sys("s"), u("hi"), a("x"), u("on")), same},
 		{"a retry after the answer was lost", chat(u("hi"), a("x"), u("on"), a("y")), chat(u("hi"), a("x"), u("on")), same},
 
-		// Rollback, fork and cancelled turns; row 21 of failures.md.
+		// Rollback, fork and cancelled turns.
 		{"a rollback by one turn", chat(u("1"), a("x"), u("2"), a("x"), u("3")), chat(u("1"), a("x"), u("2"), a("x"), u("4")), apart},
 		{"a rollback finds its trunk", chat(u("1"), a("x"), u("2")), chat(u("1"), a("x"), u("2"), a("x"), u("4")), continues},
 		{"a fork at the first answer", chat(u("1")), chat(u("1"), a("another answer"), u("2b")), continues},
@@ -936,7 +936,7 @@ func traps() []trap {
 		{"strangers who are told the same first, in blocks", chat(ub(text_("Be brief."), text_("1"))), chat(ub(text_("Be brief."), text_("2")), a("x"), u("3")), apart},
 		{"strangers with the same examples, told the same first", chat(u("Translate:"), u("one"), a("un"), u("two")), chat(u("Translate:"), u("one"), a("un"), u("three"), a("trois"), u("four")), apart},
 
-		// Row 25 of failures.md: no text can imitate a border.
+		// No text can imitate a border.
 		{"delimiters in the system prompt", chat(sys("a\nusr:b")), chat(sys("a"), u("b")), ""},
 		{"delimiters between system prompt and words", chat(sys("a\nusr:b"), u("c")), chat(sys("a"), u("b"), u("c")), apart},
 		{"colons", chat(u("a::b"), u("c")), chat(u("a"), u("b::c")), apart},
@@ -1175,7 +1175,7 @@ func TestPromptVariables(t *testing.T) {
 	require.Equal(t, trail(request("/v1/messages", "Oslo", u("hi"))), trail(request("/v1/messages", "Rome", u("hi"))))
 }
 
-// Trap 14 of signals.md, and other bodies that do not show a conversation.
+// Bodies that show no conversation: those that continue state on the server, and others.
 func TestNoTrail(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, body string }{

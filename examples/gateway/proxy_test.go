@@ -153,7 +153,7 @@ func TestPlacementOfABurst(t *testing.T) {
 	})
 }
 
-// failures.md row 10, through the gateway.
+// First requests of a session that come at once all get one upstream.
 func TestConcurrentFirstRequests(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 4)

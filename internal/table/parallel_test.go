@@ -292,7 +292,7 @@ func TestParallelReadersMeetNewRecords(t *testing.T) {
 	})
 }
 
-// Row 34. A refresh that was made is not lost, whatever a writer is about to do
+// A refresh that was made is not lost, whatever a writer is about to do
 // with the record, which it may have seen before, when it had expired.
 func TestParallelRefreshIsNotLost(t *testing.T) {
 	const before, after, later = 99, 101, 1000

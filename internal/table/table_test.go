@@ -967,8 +967,7 @@ func TestRefreshWhileItIsSet(t *testing.T) {
 	require.Equal(t, map[table.Key]table.Record{k: r}, contents(t, tab))
 }
 
-// Row 34: what has expired may have been refreshed when a new record is about
-// to take its place.
+// What has expired may have been refreshed when a new record is about to take its place.
 func TestRefreshWhileItIsReplaced(t *testing.T) {
 	tab := table.New(100, limit, &owner{})
 	tab.Put(keyOf(0), 0, table.Record{Expires: 100, Ref: 1}, 1)
