@@ -186,70 +186,65 @@ func TestPlacedElsewhereGivesTheTicketBack(t *testing.T) {
 
 func TestBalancerIsTold(t *testing.T) {
 	t.Parallel()
-	for policy, p := range policies {
-		t.Run(policy, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				a := newAuditor(t)
-				s := newSelector(t, affinity.Config[string]{Fallback: a, Failover: p})
-				expect := func(req *extract.Request, candidates []string, want ...string) {
-					t.Helper()
-					sel := mustSelect(t, s, req, candidates...)
-					require.Equal(t, want, a.heard())
-					require.Len(t, a.open, 1)
-					sel.Done(tokens(7, 8))
-					sel.Done(tokens(9, 9))
-					require.Equal(t, []string{"settle " + sel.ID}, a.heard())
-					require.Equal(t, tokens(7, 8), a.outcomes[len(a.outcomes)-1])
-					require.Empty(t, a.open)
-					elapse(time.Second)
-				}
-				side := session("s")
-				side.Path = "/v1/messages/count_tokens"
-				expect(nil, []string{"a", "b"}, "place a of [a b]")
-				expect(side, []string{"a", "b"}, "place a of [a b]")
-				expect(session("s"), []string{"a", "b"}, "place a of [a b]")
-				expect(session("s"), []string{"b", "a"}, "charge a warm")
-				expect(side, []string{"b", "a"}, "charge a warm")
-				expect(session("s"), []string{"b", "c"}, "place b of [b c]")
-				expect(session("s"), []string{"c", "b"}, "charge b warm")
-				if p == affinity.FailoverReturn {
-					elapse(5 * time.Minute)
-					expect(session("s"), []string{"c", "b", "a"}, "charge b warm") // it is not its turn yet
-					elapse(5 * time.Minute)
-				}
-				expect(session("s"), []string{"c", "a"}, "charge a warm") // where it was before
-				expect(chatTurn(1, 1), []string{"a"}, "place a of [a]")
-				expect(chatTurn(1, 2), []string{"b", "a"}, "charge a warm")
-				expect(chatTurn(1, 3), []string{"b"}, "place b of [b]")
-				expect(chatTurn(1, 4), []string{"b", "c"}, "charge b warm") // its new home, or the detour
-				expect(chatTurn(1, 5), []string{"a", "c"}, "charge a warm") // back
-				expect(chatTurn(1, 6), []string{"b", "c"}, "charge b warm") // and forth
-				expect(claudeAgent("s1", "", ""), []string{"a"}, "place a of [a]")
-				expect(claudeAgent("s1", "agent-1", ""), []string{"b", "a"}, "charge a cold") // a prompt of its own
-				mustSelect(t, s, session("maker"), "b").Learn("resp_1")
-				a.heard()
-				clear(a.open)
-				pinned := session("p")
-				pinned.Body = []byte(`{"input":"x","previous_response_id":"resp_1"}`)
-				expect(pinned, []string{"a", "b"}, "charge b warm")
-				expect(body(string(pinned.Body)), []string{"a", "b"}, "charge b warm") // the state is all that names it
-				mustSelect(t, s, session("u"), "b").Done(served)
-				a.heard()
-				pinned.Header = session("u").Header
-				expect(pinned, []string{"a", "b"}, "charge b warm")
-				side = claudeAgent("s1", "agent-2", "")
-				side.Path = "/v1/messages/count_tokens"
-				expect(side, []string{"b", "a"}, "charge a cold") // where the thread would start
-				mustSelect(t, s, session("maker"), "a").Learn("resp_2")
-				a.heard()
-				clear(a.open)
-				thread := claudeAgent("s1", "agent-3", "")
-				thread.Body = []byte(`{"previous_response_id":"resp_2"}`)
-				expect(thread, []string{"b", "a"}, "charge a warm") // and so is its state
-			})
-		})
-	}
+	each(t, policies, func(t *testing.T, p affinity.FailoverPolicy) {
+		a := newAuditor(t)
+		s := newSelector(t, affinity.Config[string]{Fallback: a, Failover: p})
+		expect := func(req *extract.Request, candidates []string, want ...string) {
+			t.Helper()
+			sel := mustSelect(t, s, req, candidates...)
+			require.Equal(t, want, a.heard())
+			require.Len(t, a.open, 1)
+			sel.Done(tokens(7, 8))
+			sel.Done(tokens(9, 9))
+			require.Equal(t, []string{"settle " + sel.ID}, a.heard())
+			require.Equal(t, tokens(7, 8), a.outcomes[len(a.outcomes)-1])
+			require.Empty(t, a.open)
+			elapse(time.Second)
+		}
+		side := session("s")
+		side.Path = "/v1/messages/count_tokens"
+		expect(nil, []string{"a", "b"}, "place a of [a b]")
+		expect(side, []string{"a", "b"}, "place a of [a b]")
+		expect(session("s"), []string{"a", "b"}, "place a of [a b]")
+		expect(session("s"), []string{"b", "a"}, "charge a warm")
+		expect(side, []string{"b", "a"}, "charge a warm")
+		expect(session("s"), []string{"b", "c"}, "place b of [b c]")
+		expect(session("s"), []string{"c", "b"}, "charge b warm")
+		if p == affinity.FailoverReturn {
+			elapse(5 * time.Minute)
+			expect(session("s"), []string{"c", "b", "a"}, "charge b warm") // it is not its turn yet
+			elapse(5 * time.Minute)
+		}
+		expect(session("s"), []string{"c", "a"}, "charge a warm") // where it was before
+		expect(chatTurn(1, 1), []string{"a"}, "place a of [a]")
+		expect(chatTurn(1, 2), []string{"b", "a"}, "charge a warm")
+		expect(chatTurn(1, 3), []string{"b"}, "place b of [b]")
+		expect(chatTurn(1, 4), []string{"b", "c"}, "charge b warm") // its new home, or the detour
+		expect(chatTurn(1, 5), []string{"a", "c"}, "charge a warm") // back
+		expect(chatTurn(1, 6), []string{"b", "c"}, "charge b warm") // and forth
+		expect(claudeAgent("s1", "", ""), []string{"a"}, "place a of [a]")
+		expect(claudeAgent("s1", "agent-1", ""), []string{"b", "a"}, "charge a cold") // a prompt of its own
+		mustSelect(t, s, session("maker"), "b").Learn("resp_1")
+		a.heard()
+		clear(a.open)
+		pinned := session("p")
+		pinned.Body = []byte(`{"input":"x","previous_response_id":"resp_1"}`)
+		expect(pinned, []string{"a", "b"}, "charge b warm")
+		expect(body(string(pinned.Body)), []string{"a", "b"}, "charge b warm") // the state is all that names it
+		mustSelect(t, s, session("u"), "b").Done(served)
+		a.heard()
+		pinned.Header = session("u").Header
+		expect(pinned, []string{"a", "b"}, "charge b warm")
+		side = claudeAgent("s1", "agent-2", "")
+		side.Path = "/v1/messages/count_tokens"
+		expect(side, []string{"b", "a"}, "charge a cold") // where the thread would start
+		mustSelect(t, s, session("maker"), "a").Learn("resp_2")
+		a.heard()
+		clear(a.open)
+		thread := claudeAgent("s1", "agent-3", "")
+		thread.Body = []byte(`{"previous_response_id":"resp_2"}`)
+		expect(thread, []string{"b", "a"}, "charge a warm") // and so is its state
+	})
 }
 
 // A session that is placed anew where it was has the ticket of that, and no other.
@@ -280,21 +275,16 @@ func TestPlacedWhereItWas(t *testing.T) {
 // A conversation that returns finds its prompt, whatever key its turn has.
 func TestReturnIsWarm(t *testing.T) {
 	t.Parallel()
-	for kind, turn := range conversations {
-		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				a := newAuditor(t)
-				s := newSelector(t, affinity.Config[string]{Fallback: a, Failover: affinity.FailoverReturn})
-				for i, candidates := range [][]string{{"a"}, {"b"}, {"a", "b"}} {
-					a.heard()
-					mustSelect(t, s, turn(1, i+1), candidates...)
-					elapse(time.Second)
-				}
-				require.Equal(t, []string{"charge a warm"}, a.heard())
-			})
-		})
-	}
+	each(t, conversations, func(t *testing.T, turn func(n, i int) *extract.Request) {
+		a := newAuditor(t)
+		s := newSelector(t, affinity.Config[string]{Fallback: a, Failover: affinity.FailoverReturn})
+		for i, candidates := range [][]string{{"a"}, {"b"}, {"a", "b"}} {
+			a.heard()
+			mustSelect(t, s, turn(1, i+1), candidates...)
+			elapse(time.Second)
+		}
+		require.Equal(t, []string{"charge a warm"}, a.heard())
+	})
 }
 
 // A thread has a prompt of its own, also where it starts at the second place of its session.
@@ -417,54 +407,49 @@ func TestTicketsUnderFire(t *testing.T) {
 // refunded.
 func TestLostRaceIsRefunded(t *testing.T) {
 	t.Parallel()
-	for policy, p := range policies {
-		t.Run(policy, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				a := newAuditor(t)
-				a.prefer, a.wait = "?", time.Second
-				s := newSelector(t, affinity.Config[string]{Fallback: a, Failover: p})
-				mustSelect(t, s, session("s"), "0").Done(served)
-				elapse(time.Second)
-				a.heard()
-				// The first is placed where the others may not go. They do not
-				// wait for each other, so all are placed at once.
-				var wg sync.WaitGroup
-				wg.Go(func() {
-					sel, err := s.Select(t.Context(), session("s"), []string{"a"})
-					if err != nil {
-						t.Error(err)
-					}
-					sel.Done(served)
-				})
-				synctest.Wait()
-				var mu sync.Mutex
-				places := map[string]int{}
-				for range 10 {
-					wg.Go(func() {
-						sel, err := s.Select(t.Context(), session("s"), []string{"b", "c", "d"})
-						if err != nil {
-							t.Error(err)
-						}
-						mu.Lock()
-						places[sel.ID]++
-						mu.Unlock()
-						sel.Done(served)
-					})
-				}
-				wg.Wait()
-				require.Len(t, places, 1)
-				require.Empty(t, a.open)
-				settled := 0
-				for _, call := range a.heard() {
-					if len(call) > 6 && call[:6] == "settle" {
-						settled++
-					}
-				}
-				require.Equal(t, 11+9, settled, "nine were refunded")
-			})
+	each(t, policies, func(t *testing.T, p affinity.FailoverPolicy) {
+		a := newAuditor(t)
+		a.prefer, a.wait = "?", time.Second
+		s := newSelector(t, affinity.Config[string]{Fallback: a, Failover: p})
+		mustSelect(t, s, session("s"), "0").Done(served)
+		elapse(time.Second)
+		a.heard()
+		// The first is placed where the others may not go. They do not
+		// wait for each other, so all are placed at once.
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			sel, err := s.Select(t.Context(), session("s"), []string{"a"})
+			if err != nil {
+				t.Error(err)
+			}
+			sel.Done(served)
 		})
-	}
+		synctest.Wait()
+		var mu sync.Mutex
+		places := map[string]int{}
+		for range 10 {
+			wg.Go(func() {
+				sel, err := s.Select(t.Context(), session("s"), []string{"b", "c", "d"})
+				if err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				places[sel.ID]++
+				mu.Unlock()
+				sel.Done(served)
+			})
+		}
+		wg.Wait()
+		require.Len(t, places, 1)
+		require.Empty(t, a.open)
+		settled := 0
+		for _, call := range a.heard() {
+			if len(call) > 6 && call[:6] == "settle" {
+				settled++
+			}
+		}
+		require.Equal(t, 11+9, settled, "nine were refunded")
+	})
 }
 
 // A conversation that is known by its messages leaves a target that has more
@@ -569,120 +554,103 @@ func TestOverloadOfAll(t *testing.T) {
 // A session that could not leave has its second place still.
 func TestOverloadOfAllKeepsTheSecondPlace(t *testing.T) {
 	t.Parallel()
-	for policy, p := range policies {
-		t.Run(policy, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				a := newAuditor(t)
-				s := newSelector(t, affinity.Config[string]{Fallback: a, Failover: p})
-				turn := 0
-				ask := func(candidates ...string) string {
-					turn++
-					sel := mustSelect(t, s, chatTurn(1, turn), candidates...)
-					sel.Done(served)
-					elapse(time.Second)
-					return sel.Target
-				}
-				ask("a")
-				ask("b")
-				home, second := ask("c", "a", "b"), "a"
-				if home == "a" {
-					second = "b"
-				}
-				a.overload("a", "b", "c")
-				require.Equal(t, home, ask("c", "a", "b"))
-				require.Equal(t, home, ask("c", "a", "b"))
-				require.Equal(t, second, ask("c", second))
-			})
-		})
-	}
+	each(t, policies, func(t *testing.T, p affinity.FailoverPolicy) {
+		a := newAuditor(t)
+		s := newSelector(t, affinity.Config[string]{Fallback: a, Failover: p})
+		turn := 0
+		ask := func(candidates ...string) string {
+			turn++
+			sel := mustSelect(t, s, chatTurn(1, turn), candidates...)
+			sel.Done(served)
+			elapse(time.Second)
+			return sel.Target
+		}
+		ask("a")
+		ask("b")
+		home, second := ask("c", "a", "b"), "a"
+		if home == "a" {
+			second = "b"
+		}
+		a.overload("a", "b", "c")
+		require.Equal(t, home, ask("c", "a", "b"))
+		require.Equal(t, home, ask("c", "a", "b"))
+		require.Equal(t, second, ask("c", second))
+	})
 }
 
 // One that left for others' sake goes back where it was rather than to a third.
 func TestOverloadWithASecondPlace(t *testing.T) {
 	t.Parallel()
-	for policy, p := range policies {
-		t.Run(policy, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				a := newAuditor(t)
-				s := newSelector(t, affinity.Config[string]{Fallback: a, Failover: p})
-				turn := 0
-				ask := func() *affinity.Selection[string] {
-					turn++
-					sel := mustSelect(t, s, chatTurn(1, turn), "a", "c", "b")
-					sel.Done(served)
-					elapse(time.Minute)
-					return sel
-				}
-				mustSelect(t, s, chatTurn(1, 1), "a").Done(served)
-				turn = 1
-				elapse(time.Second)
-				a.overload("a")
-				a.prefer = "b"
-				require.Equal(t, affinity.ReasonOverload, ask().Reason)
-				require.Equal(t, "b", ask().Target)
-				a.overload("b")
-				a.prefer = "c"
-				a.heard()
-				back := ask()
-				require.Contains(t, a.heard(), "charge a warm", "its prompt is there")
-				require.Equal(t, affinity.ReasonOverload, back.Reason)
-				require.Equal(t, "a", back.Target)
-				require.Equal(t, "b", back.From)
-				a.overload("a", "b")
-				require.Equal(t, "a", ask().Target, "and not to c")
-				require.Equal(t, "a", mustSelect(t, s, chatTurn(1, turn+1), "a", "c").Target, "nor while b is away")
-			})
-		})
-	}
+	each(t, policies, func(t *testing.T, p affinity.FailoverPolicy) {
+		a := newAuditor(t)
+		s := newSelector(t, affinity.Config[string]{Fallback: a, Failover: p})
+		turn := 0
+		ask := func() *affinity.Selection[string] {
+			turn++
+			sel := mustSelect(t, s, chatTurn(1, turn), "a", "c", "b")
+			sel.Done(served)
+			elapse(time.Minute)
+			return sel
+		}
+		mustSelect(t, s, chatTurn(1, 1), "a").Done(served)
+		turn = 1
+		elapse(time.Second)
+		a.overload("a")
+		a.prefer = "b"
+		require.Equal(t, affinity.ReasonOverload, ask().Reason)
+		require.Equal(t, "b", ask().Target)
+		a.overload("b")
+		a.prefer = "c"
+		a.heard()
+		back := ask()
+		require.Contains(t, a.heard(), "charge a warm", "its prompt is there")
+		require.Equal(t, affinity.ReasonOverload, back.Reason)
+		require.Equal(t, "a", back.Target)
+		require.Equal(t, "b", back.From)
+		a.overload("a", "b")
+		require.Equal(t, "a", ask().Target, "and not to c")
+		require.Equal(t, "a", mustSelect(t, s, chatTurn(1, turn+1), "a", "c").Target, "nor while b is away")
+	})
 }
 
 // A session that leaves an overloaded home and fails at the new one for good was never there: it
 // stays where it is served then.
 func TestOverloadFails(t *testing.T) {
 	t.Parallel()
-	for policy, p := range policies {
-		t.Run(policy, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				a := newAuditor(t)
-				s := newSelector(t, affinity.Config[string]{Fallback: a, Failover: p})
-				mustSelect(t, s, chatTurn(1, 1), "a").Done(served)
-				elapse(time.Second)
-				a.overload("a")
-				a.prefer = "b"
-				left := mustSelect(t, s, chatTurn(1, 2), "a", "b", "c")
-				require.Equal(t, affinity.ReasonOverload, left.Reason)
-				left.Done(affinity.Outcome{Result: affinity.TerminalFailure})
-				a.overload()
-				again := mustSelect(t, s, chatTurn(1, 2), "a", "c")
-				again.Done(served)
-				require.Equal(t, "a", again.Target)
-				elapse(2 * time.Minute)
-				require.Equal(t, "a", mustSelect(t, s, chatTurn(1, 3), "a", "b", "c").Target)
-			})
-		})
-	}
+	each(t, policies, func(t *testing.T, p affinity.FailoverPolicy) {
+		a := newAuditor(t)
+		s := newSelector(t, affinity.Config[string]{Fallback: a, Failover: p})
+		mustSelect(t, s, chatTurn(1, 1), "a").Done(served)
+		elapse(time.Second)
+		a.overload("a")
+		a.prefer = "b"
+		left := mustSelect(t, s, chatTurn(1, 2), "a", "b", "c")
+		require.Equal(t, affinity.ReasonOverload, left.Reason)
+		left.Done(affinity.Outcome{Result: affinity.TerminalFailure})
+		a.overload()
+		again := mustSelect(t, s, chatTurn(1, 2), "a", "c")
+		again.Done(served)
+		require.Equal(t, "a", again.Target)
+		elapse(2 * time.Minute)
+		require.Equal(t, "a", mustSelect(t, s, chatTurn(1, 3), "a", "b", "c").Target)
+	})
 }
 
 // A home that is drained is no second place later, which would keep the session from a third.
 func TestOverloadAfterADrain(t *testing.T) {
 	t.Parallel()
-	for policy, p := range policies {
-		synctest.Test(t, func(t *testing.T) {
-			a := newAuditor(t)
-			s := newSelector(t, affinity.Config[string]{Fallback: a, Failover: p})
-			for i, candidates := range [][]string{{"a"}, {"b"}, {"c", "b", "a"}} {
-				sel := mustSelect(t, s, chatTurn(1, i+1), candidates...)
-				require.Equal(t, candidates[0], sel.Target, policy)
-				sel.Done(served)
-				elapse(time.Minute)
-				s.Drain("a", time.Time{})
-				a.overload("b")
-			}
-		})
-	}
+	each(t, policies, func(t *testing.T, p affinity.FailoverPolicy) {
+		a := newAuditor(t)
+		s := newSelector(t, affinity.Config[string]{Fallback: a, Failover: p})
+		for i, candidates := range [][]string{{"a"}, {"b"}, {"c", "b", "a"}} {
+			sel := mustSelect(t, s, chatTurn(1, i+1), candidates...)
+			require.Equal(t, candidates[0], sel.Target)
+			sel.Done(served)
+			elapse(time.Minute)
+			s.Drain("a", time.Time{})
+			a.overload("b")
+		}
+	})
 }
 
 // A session that starts where a neighbour is does not do so where there is too much already: many may

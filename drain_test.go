@@ -17,37 +17,32 @@ import (
 // are of.
 func TestDrain(t *testing.T) {
 	t.Parallel()
-	for policy, p := range policies {
-		t.Run(policy, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				s := newSelector(t, affinity.Config[string]{Failover: p, Threads: affinity.ThreadsSpread, Fallback: balance.FillFirst[string]()})
-				ask := func(req *extract.Request, candidates ...string) *affinity.Selection[string] {
-					sel := mustSelect(t, s, req, candidates...)
-					sel.Done(served)
-					elapse(time.Second)
-					return sel
-				}
-				ask(session("old"), "a", "b", "c")
-				ask(chatTurn(1, 1), "a", "b", "c")
-				ask(session("elsewhere"), "b")
-				ask(claudeAgent("s1", "", ""), "b")
-				s.Drain("a", time.Time{})
-				for i := range 5 {
-					require.Equal(t, "a", ask(session("old"), "a", "b", "c").Target)
-					require.Equal(t, "a", ask(chatTurn(1, 2+i), "a", "b", "c").Target, "the same conversation goes on")
-					require.Equal(t, "b", ask(session(fmt.Sprint("new ", i)), "a", "b", "c").Target)
-					require.Equal(t, "b", ask(chatTurn(2+i, 1), "a", "b", "c").Target)
-					require.Equal(t, "b", ask(nil, "a", "b", "c").Target, "a request without a session is a new one")
-					require.Equal(t, "b", ask(claudeAgent("s1", fmt.Sprint("agent-", i), ""), "a", "b", "c").Target)
-				}
-				require.Equal(t, "c", ask(session("elsewhere"), "a", "c").Target)
-				require.Equal(t, "c", ask(session("elsewhere"), "a", "c").Target)
-				s.Resume("a")
-				require.Equal(t, "a", ask(session("newer"), "a", "b", "c").Target)
-			})
-		})
-	}
+	each(t, policies, func(t *testing.T, p affinity.FailoverPolicy) {
+		s := newSelector(t, affinity.Config[string]{Failover: p, Threads: affinity.ThreadsSpread, Fallback: balance.FillFirst[string]()})
+		ask := func(req *extract.Request, candidates ...string) *affinity.Selection[string] {
+			sel := mustSelect(t, s, req, candidates...)
+			sel.Done(served)
+			elapse(time.Second)
+			return sel
+		}
+		ask(session("old"), "a", "b", "c")
+		ask(chatTurn(1, 1), "a", "b", "c")
+		ask(session("elsewhere"), "b")
+		ask(claudeAgent("s1", "", ""), "b")
+		s.Drain("a", time.Time{})
+		for i := range 5 {
+			require.Equal(t, "a", ask(session("old"), "a", "b", "c").Target)
+			require.Equal(t, "a", ask(chatTurn(1, 2+i), "a", "b", "c").Target, "the same conversation goes on")
+			require.Equal(t, "b", ask(session(fmt.Sprint("new ", i)), "a", "b", "c").Target)
+			require.Equal(t, "b", ask(chatTurn(2+i, 1), "a", "b", "c").Target)
+			require.Equal(t, "b", ask(nil, "a", "b", "c").Target, "a request without a session is a new one")
+			require.Equal(t, "b", ask(claudeAgent("s1", fmt.Sprint("agent-", i), ""), "a", "b", "c").Target)
+		}
+		require.Equal(t, "c", ask(session("elsewhere"), "a", "c").Target)
+		require.Equal(t, "c", ask(session("elsewhere"), "a", "c").Target)
+		s.Resume("a")
+		require.Equal(t, "a", ask(session("newer"), "a", "b", "c").Target)
+	})
 }
 
 // Where a session was before is no place to flee to if that is drained.
@@ -186,32 +181,20 @@ func TestSideCallsAfterTheDeadline(t *testing.T) {
 // A detour that is drained keeps those who are there.
 func TestDrainOfADetour(t *testing.T) {
 	t.Parallel()
-	for kind, turn := range conversations {
-		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
-				i := 0
-				ask := func(candidates ...string) *affinity.Selection[string] {
-					i++
-					sel := mustSelect(t, s, turn(1, i), candidates...)
-					sel.Done(served)
-					elapse(time.Second)
-					return sel
-				}
-				ask("a")
-				ask("b")
-				s.Drain("b", time.Now().Add(time.Minute))
-				require.Equal(t, "b", ask("0", "b").Target)
-				elapse(time.Minute)
-				require.Equal(t, "0", ask("b", "0").Target)
-				require.Equal(t, "0", ask("b", "0").Target)
-				ask("b", "a", "0")
-				elapse(5 * time.Minute)
-				require.Equal(t, "a", ask("b", "a", "0").Target)
-			})
-		})
-	}
+	each(t, conversations, func(t *testing.T, turn func(n, i int) *extract.Request) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
+		ask := asking(t, s, turn)
+		ask("a")
+		ask("b")
+		s.Drain("b", time.Now().Add(time.Minute))
+		require.Equal(t, "b", ask("0", "b").Target)
+		elapse(time.Minute)
+		require.Equal(t, "0", ask("b", "0").Target)
+		require.Equal(t, "0", ask("b", "0").Target)
+		ask("b", "a", "0")
+		elapse(5 * time.Minute)
+		require.Equal(t, "a", ask("b", "a", "0").Target)
+	})
 }
 
 // A session whose home is away stays at its detour where there is nothing but what is drained.
@@ -234,32 +217,20 @@ func TestDetourAmongDrained(t *testing.T) {
 // Who is away from a target that is drained does not come back to it.
 func TestNoReturnToDrained(t *testing.T) {
 	t.Parallel()
-	for kind, turn := range conversations {
-		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
-				i := 0
-				ask := func(candidates ...string) *affinity.Selection[string] {
-					i++
-					sel := mustSelect(t, s, turn(1, i), candidates...)
-					sel.Done(served)
-					elapse(time.Second)
-					return sel
-				}
-				ask("a")
-				ask("b")
-				s.Drain("a", time.Time{})
-				given := ask("a", "b")
-				require.Equal(t, []any{"b", affinity.ReasonDetour, "a"}, []any{given.Target, given.Reason, given.From})
-				for range 5 {
-					require.Equal(t, "b", ask("a", "b").Target)
-				}
-				s.Resume("a")
-				require.Equal(t, "b", ask("a", "b").Target, "it is at home there now")
-			})
-		})
-	}
+	each(t, conversations, func(t *testing.T, turn func(n, i int) *extract.Request) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
+		ask := asking(t, s, turn)
+		ask("a")
+		ask("b")
+		s.Drain("a", time.Time{})
+		given := ask("a", "b")
+		require.Equal(t, []any{"b", affinity.ReasonDetour, "a"}, []any{given.Target, given.Reason, given.From})
+		for range 5 {
+			require.Equal(t, "b", ask("a", "b").Target)
+		}
+		s.Resume("a")
+		require.Equal(t, "b", ask("a", "b").Target, "it is at home there now")
+	})
 }
 
 // A neighbour and a new thread are new sessions, a continued one is not.
@@ -403,21 +374,19 @@ func TestReturnToDrained(t *testing.T) {
 // It does so while its home is drained, but not the detour that is past its deadline.
 func TestReturnFromADetourThatIsOver(t *testing.T) {
 	t.Parallel()
-	for kind, turn := range conversations {
-		synctest.Test(t, func(t *testing.T) {
-			s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
-			for n := range 2 {
-				for i, target := range []string{"a", "b"} {
-					mustSelect(t, s, turn(n, i+1), target).Done(served)
-					elapse(time.Second)
-				}
+	each(t, conversations, func(t *testing.T, turn func(n, i int) *extract.Request) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
+		for n := range 2 {
+			for i, target := range []string{"a", "b"} {
+				mustSelect(t, s, turn(n, i+1), target).Done(served)
+				elapse(time.Second)
 			}
-			s.Drain("a", time.Now().Add(time.Hour))
-			s.Drain("b", time.Now())
-			require.Equal(t, "a", mustSelect(t, s, turn(0, 3), "b", "a").Target, kind)
-			require.Equal(t, "a", mustSelect(t, s, turn(1, 3), "a", "b").Target, kind)
-		})
-	}
+		}
+		s.Drain("a", time.Now().Add(time.Hour))
+		s.Drain("b", time.Now())
+		require.Equal(t, "a", mustSelect(t, s, turn(0, 3), "b", "a").Target)
+		require.Equal(t, "a", mustSelect(t, s, turn(1, 3), "a", "b").Target)
+	})
 }
 
 // Names of targets that were drained and have come and gone do not pile up, nor
@@ -438,22 +407,19 @@ func TestDrainIsNotForgotten(t *testing.T) {
 // nobody has said where that state is: the error would be that it is not.
 func TestUnknownStateOnDrained(t *testing.T) {
 	t.Parallel()
-	for name, policy := range policies {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newSelector(t, affinity.Config[string]{FailPinned: true, Failover: policy, Fallback: balance.FillFirst[string]()})
-			mustSelect(t, s, session("x"), "b").Done(served)
-			s.Drain("b", time.Now().Add(-time.Second))
-			sel := mustSelect(t, s, withFile("x"), "a", "b")
-			require.Equal(t, "b", sel.Target)
-			require.Equal(t, affinity.ReasonPinned, sel.Reason)
-			require.Empty(t, sel.From)
-			_, err := s.Select(t.Context(), withFile("x"), []string{"a"})
-			var pinned *affinity.PinnedError
-			require.ErrorAs(t, err, &pinned)
-			require.Equal(t, "a", mustSelect(t, s, session("x"), "a", "b").Target, "what refers to nothing moves")
-		})
-	}
+	each(t, policies, func(t *testing.T, policy affinity.FailoverPolicy) {
+		s := newSelector(t, affinity.Config[string]{FailPinned: true, Failover: policy, Fallback: balance.FillFirst[string]()})
+		mustSelect(t, s, session("x"), "b").Done(served)
+		s.Drain("b", time.Now().Add(-time.Second))
+		sel := mustSelect(t, s, withFile("x"), "a", "b")
+		require.Equal(t, "b", sel.Target)
+		require.Equal(t, affinity.ReasonPinned, sel.Reason)
+		require.Empty(t, sel.From)
+		_, err := s.Select(t.Context(), withFile("x"), []string{"a"})
+		var pinned *affinity.PinnedError
+		require.ErrorAs(t, err, &pinned)
+		require.Equal(t, "a", mustSelect(t, s, session("x"), "a", "b").Target, "what refers to nothing moves")
+	})
 }
 
 // A request that goes where its session is, for the sake of state, uses the binding that

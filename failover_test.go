@@ -47,33 +47,45 @@ var conversations = map[string]func(n, i int) *extract.Request{
 	"a thread":        func(n, _ int) *extract.Request { return claudeAgent(fmt.Sprint("s", n), "agent-1", "") },
 }
 
-// eachConversation runs f for each policy and kind of conversation, side by side.
-func eachConversation(t *testing.T, f func(t *testing.T, p affinity.FailoverPolicy, turn func(n, i int) *extract.Request)) {
-	for policy, p := range policies {
-		for kind, turn := range conversations {
-			t.Run(policy+" "+kind, func(t *testing.T) {
-				t.Parallel()
-				f(t, p, turn)
-			})
-		}
+// each runs f in a bubble for each of the cases, side by side.
+func each[V any](t *testing.T, cases map[string]V, f func(t *testing.T, v V)) {
+	for name, v := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { f(t, v) })
+		})
 	}
 }
 
-// forAll runs f in a bubble for each policy and kind of conversation. ask is
-// one request that is served at once, a second before the next.
+// eachConversation runs f in a bubble for each policy and kind of conversation, side by side.
+func eachConversation(t *testing.T, f func(t *testing.T, p affinity.FailoverPolicy, turn func(n, i int) *extract.Request)) {
+	for policy, p := range policies {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			each(t, conversations, func(t *testing.T, turn func(n, i int) *extract.Request) { f(t, p, turn) })
+		})
+	}
+}
+
+// asking returns what sends the next turn of a conversation: one request that is served at
+// once, a second before the next.
+func asking(t *testing.T, s *affinity.Selector[string], turn func(n, i int) *extract.Request) (ask func(candidates ...string) *affinity.Selection[string]) {
+	i := 0
+	return func(candidates ...string) *affinity.Selection[string] {
+		t.Helper()
+		i++
+		sel := mustSelect(t, s, turn(1, i), candidates...)
+		sel.Done(served)
+		elapse(time.Second)
+		return sel
+	}
+}
+
+// forAll runs f in a bubble for each policy and kind of conversation.
 func forAll(t *testing.T, f func(t *testing.T, s *affinity.Selector[string], ask func(candidates ...string) *affinity.Selection[string])) {
 	eachConversation(t, func(t *testing.T, p affinity.FailoverPolicy, turn func(n, i int) *extract.Request) {
-		synctest.Test(t, func(t *testing.T) {
-			s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: balance.FillFirst[string]()})
-			i := 0
-			f(t, s, func(candidates ...string) *affinity.Selection[string] {
-				i++
-				sel := mustSelect(t, s, turn(1, i), candidates...)
-				sel.Done(served)
-				elapse(time.Second)
-				return sel
-			})
-		})
+		s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: balance.FillFirst[string]()})
+		f(t, s, asking(t, s, turn))
 	})
 }
 
@@ -82,36 +94,34 @@ func forAll(t *testing.T, f func(t *testing.T, s *affinity.Selector[string], ask
 func TestFailoverThatFails(t *testing.T) {
 	t.Parallel()
 	eachConversation(t, func(t *testing.T, p affinity.FailoverPolicy, turn func(n, i int) *extract.Request) {
-		synctest.Test(t, func(t *testing.T) {
-			s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: balance.FillFirst[string]()})
-			ask := func(i int, r affinity.Result, from string, candidates ...string) {
-				sel := mustSelect(t, s, turn(1, i), candidates...)
-				require.Equal(t, candidates[0], sel.Target)
-				require.Equal(t, from, sel.From)
-				sel.Done(affinity.Outcome{Result: r})
-				elapse(time.Second)
-			}
-			ask(1, affinity.Served, "", "a", "b", "c", "d")
-			ask(2, affinity.Served, "", "a", "b", "c", "d")
-			ask(3, affinity.TransientFailure, "", "a", "b", "c", "d")
-			ask(3, affinity.TransientFailure, "a", "b", "c", "d")
-			ask(3, affinity.TransientFailure, "a", "c", "d")
-			ask(3, affinity.TransientFailure, "a", "d")
-			for _, b := range s.Cache().All() {
-				require.Equal(t, "a", b.Target)
-			}
-			ask(3, affinity.Served, "", "a", "d", "c", "b")
-			ask(4, affinity.Served, "", "a", "d", "c", "b")
-			if p == affinity.FailoverReturn {
-				return
-			}
-			ask(5, affinity.TransientFailure, "", "a", "b", "c", "d")
-			ask(5, affinity.TransientFailure, "a", "b", "c", "d")
-			ask(5, affinity.Served, "a", "c", "d")
-			ask(6, affinity.Served, "", "c", "a", "b", "d")
-			ask(6, affinity.TransientFailure, "", "c", "a", "b", "d") // which is no reason to leave
-			ask(6, affinity.Served, "", "c", "a", "b", "d")
-		})
+		s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: balance.FillFirst[string]()})
+		ask := func(i int, r affinity.Result, from string, candidates ...string) {
+			sel := mustSelect(t, s, turn(1, i), candidates...)
+			require.Equal(t, candidates[0], sel.Target)
+			require.Equal(t, from, sel.From)
+			sel.Done(affinity.Outcome{Result: r})
+			elapse(time.Second)
+		}
+		ask(1, affinity.Served, "", "a", "b", "c", "d")
+		ask(2, affinity.Served, "", "a", "b", "c", "d")
+		ask(3, affinity.TransientFailure, "", "a", "b", "c", "d")
+		ask(3, affinity.TransientFailure, "a", "b", "c", "d")
+		ask(3, affinity.TransientFailure, "a", "c", "d")
+		ask(3, affinity.TransientFailure, "a", "d")
+		for _, b := range s.Cache().All() {
+			require.Equal(t, "a", b.Target)
+		}
+		ask(3, affinity.Served, "", "a", "d", "c", "b")
+		ask(4, affinity.Served, "", "a", "d", "c", "b")
+		if p == affinity.FailoverReturn {
+			return
+		}
+		ask(5, affinity.TransientFailure, "", "a", "b", "c", "d")
+		ask(5, affinity.TransientFailure, "a", "b", "c", "d")
+		ask(5, affinity.Served, "a", "c", "d")
+		ask(6, affinity.Served, "", "c", "a", "b", "d")
+		ask(6, affinity.TransientFailure, "", "c", "a", "b", "d") // which is no reason to leave
+		ask(6, affinity.Served, "", "c", "a", "b", "d")
 	})
 }
 
@@ -266,64 +276,47 @@ func TestFirstRequestFails(t *testing.T) {
 // A home that is gone is not waited for.
 func TestRebind(t *testing.T) {
 	t.Parallel()
-	for kind, turn := range conversations {
-		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
-				i := 0
-				ask := func(candidates ...string) *affinity.Selection[string] {
-					i++
-					sel := mustSelect(t, s, turn(1, i), candidates...)
-					sel.Done(served)
-					elapse(time.Second)
-					return sel
-				}
-				one := ask("a")
-				moved := ask("b", "c")
-				require.Equal(t, affinity.ReasonFailover, moved.Reason)
-				require.Equal(t, "a", moved.From)
-				require.Equal(t, one.Session, moved.Session)
-				for range 3 {
-					home := ask("a", "b", "c")
-					require.Equal(t, "b", home.Target, "what served is the home")
-					require.Contains(t, []affinity.Reason{affinity.ReasonBound, affinity.ReasonInherited}, home.Reason)
-					require.Empty(t, home.From)
-				}
-				back := ask("c", "a")
-				require.Equal(t, "a", back.Target)
-				require.Equal(t, affinity.ReasonFailover, back.Reason)
-				require.Equal(t, "b", back.From)
-				require.Equal(t, "a", ask("a", "b", "c").Target)
-			})
-		})
-	}
+	each(t, conversations, func(t *testing.T, turn func(n, i int) *extract.Request) {
+		s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
+		ask := asking(t, s, turn)
+		one := ask("a")
+		moved := ask("b", "c")
+		require.Equal(t, affinity.ReasonFailover, moved.Reason)
+		require.Equal(t, "a", moved.From)
+		require.Equal(t, one.Session, moved.Session)
+		for range 3 {
+			home := ask("a", "b", "c")
+			require.Equal(t, "b", home.Target, "what served is the home")
+			require.Contains(t, []affinity.Reason{affinity.ReasonBound, affinity.ReasonInherited}, home.Reason)
+			require.Empty(t, home.From)
+		}
+		back := ask("c", "a")
+		require.Equal(t, "a", back.Target)
+		require.Equal(t, affinity.ReasonFailover, back.Reason)
+		require.Equal(t, "b", back.From)
+		require.Equal(t, "a", ask("a", "b", "c").Target)
+	})
 }
 
 // The second place is of use for as long as it can hold the prompt.
 func TestSecondPlaceExpires(t *testing.T) {
 	t.Parallel()
-	for policy, p := range policies {
-		t.Run(policy, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				s := newSelector(t, affinity.Config[string]{TTL: 10 * time.Minute, Failover: p, Fallback: balance.FillFirst[string]()})
-				ask := func(candidates ...string) string {
-					sel := mustSelect(t, s, session("s"), candidates...)
-					sel.Done(served)
-					return sel.Target
-				}
-				require.Equal(t, "a", ask("a"))
-				elapse(time.Second)
-				require.Equal(t, "b", ask("b"))
-				for range 12 {
-					elapse(time.Minute)
-					require.Equal(t, "b", ask("b"))
-				}
-				require.Equal(t, "c", ask("c", "a"), "a was not used for longer than the TTL")
-			})
-		})
-	}
+	each(t, policies, func(t *testing.T, p affinity.FailoverPolicy) {
+		s := newSelector(t, affinity.Config[string]{TTL: 10 * time.Minute, Failover: p, Fallback: balance.FillFirst[string]()})
+		ask := func(candidates ...string) string {
+			sel := mustSelect(t, s, session("s"), candidates...)
+			sel.Done(served)
+			return sel.Target
+		}
+		require.Equal(t, "a", ask("a"))
+		elapse(time.Second)
+		require.Equal(t, "b", ask("b"))
+		for range 12 {
+			elapse(time.Minute)
+			require.Equal(t, "b", ask("b"))
+		}
+		require.Equal(t, "c", ask("c", "a"), "a was not used for longer than the TTL")
+	})
 }
 
 // What went aside comes back.
@@ -373,37 +366,32 @@ func TestReturn(t *testing.T) {
 // candidates, and still its session's home.
 func TestAbsenceInOneCall(t *testing.T) {
 	t.Parallel()
-	for kind, turn := range conversations {
-		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.RoundRobin[string]()})
-				all := []string{"a", "b", "c"}
-				home, detours := map[int]string{}, map[int]string{}
-				for i := range 200 {
-					for n := range 30 {
-						sel := mustSelect(t, s, turn(n, i/20+1), all...)
-						if i == 0 {
-							home[n] = sel.Target
-						}
-						require.Equal(t, home[n], sel.Target, "at home at once, however often another call went elsewhere")
-						sel.Done(affinity.Outcome{Result: affinity.TransientFailure})
-						if (i+n)%7 == 0 { // failed: tried again elsewhere
-							elapse(time.Millisecond)
-							others := slices.DeleteFunc(slices.Clone(all), func(x string) bool { return x == home[n] })
-							retry := mustSelect(t, s, turn(n, i/20+1), others...)
-							if detours[n] != "" {
-								require.Equal(t, detours[n], retry.Target)
-							}
-							detours[n] = retry.Target
-							retry.Done(served)
-						}
-						elapse(100 * time.Millisecond)
-					}
+	each(t, conversations, func(t *testing.T, turn func(n, i int) *extract.Request) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.RoundRobin[string]()})
+		all := []string{"a", "b", "c"}
+		home, detours := map[int]string{}, map[int]string{}
+		for i := range 200 {
+			for n := range 30 {
+				sel := mustSelect(t, s, turn(n, i/20+1), all...)
+				if i == 0 {
+					home[n] = sel.Target
 				}
-			})
-		})
-	}
+				require.Equal(t, home[n], sel.Target, "at home at once, however often another call went elsewhere")
+				sel.Done(affinity.Outcome{Result: affinity.TransientFailure})
+				if (i+n)%7 == 0 { // failed: tried again elsewhere
+					elapse(time.Millisecond)
+					others := slices.DeleteFunc(slices.Clone(all), func(x string) bool { return x == home[n] })
+					retry := mustSelect(t, s, turn(n, i/20+1), others...)
+					if detours[n] != "" {
+						require.Equal(t, detours[n], retry.Target)
+					}
+					detours[n] = retry.Target
+					retry.Done(served)
+				}
+				elapse(100 * time.Millisecond)
+			}
+		}
+	})
 }
 
 // After an outage, the sessions of a target come back one by one.
@@ -515,34 +503,29 @@ func TestWhoWasNotAwayIsHome(t *testing.T) {
 // A home that is away for longer than a binding lives is given up.
 func TestHomeIsGivenUpAfterTheTTL(t *testing.T) {
 	t.Parallel()
-	for kind, turn := range conversations {
-		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				s := newSelector(t, affinity.Config[string]{TTL: 10 * time.Minute, Failover: affinity.FailoverReturn})
-				i := 0
-				ask := func(candidates ...string) *affinity.Selection[string] {
-					i++
-					sel := mustSelect(t, s, turn(1, i), candidates...)
-					sel.Done(served)
-					elapse(time.Minute)
-					return sel
-				}
-				one := ask("a")
-				for range 12 {
-					require.Equal(t, "b", ask("b").Target)
-				}
-				for range 12 {
-					sel := ask("a", "b", "c")
-					require.Equal(t, "b", sel.Target, "the detour is the home")
-					require.Equal(t, one.Session, sel.Session)
-				}
-				require.Equal(t, "b", mustPeek(t, s, turn(1, i)).Target)
-				require.NotEqual(t, "b", ask("c", "a").Target)
-				require.Equal(t, affinity.ReasonReturned, ask("a", "b", "c").Reason)
-			})
-		})
-	}
+	each(t, conversations, func(t *testing.T, turn func(n, i int) *extract.Request) {
+		s := newSelector(t, affinity.Config[string]{TTL: 10 * time.Minute, Failover: affinity.FailoverReturn})
+		i := 0
+		ask := func(candidates ...string) *affinity.Selection[string] {
+			i++
+			sel := mustSelect(t, s, turn(1, i), candidates...)
+			sel.Done(served)
+			elapse(time.Minute)
+			return sel
+		}
+		one := ask("a")
+		for range 12 {
+			require.Equal(t, "b", ask("b").Target)
+		}
+		for range 12 {
+			sel := ask("a", "b", "c")
+			require.Equal(t, "b", sel.Target, "the detour is the home")
+			require.Equal(t, one.Session, sel.Session)
+		}
+		require.Equal(t, "b", mustPeek(t, s, turn(1, i)).Target)
+		require.NotEqual(t, "b", ask("c", "a").Target)
+		require.Equal(t, affinity.ReasonReturned, ask("a", "b", "c").Reason)
+	})
 }
 
 func mustPeek(t testing.TB, s *affinity.Selector[string], req *extract.Request) affinity.Binding {
@@ -603,46 +586,44 @@ func TestTwoTargetsByTurns(t *testing.T) {
 func TestFlappingTarget(t *testing.T) {
 	t.Parallel()
 	eachConversation(t, func(t *testing.T, p affinity.FailoverPolicy, turn func(n, i int) *extract.Request) {
-		synctest.Test(t, func(t *testing.T) {
-			s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: balance.Random[string]()})
-			all := []string{"a", "b", "c", "d", "e"}
-			var been [40]map[string]bool
-			var last [40]string
-			moves := 0
-			for i := range 60 { // a is there for 10 s of every 20
-				candidates := all
-				if i%4 >= 2 {
-					candidates = all[1:]
-				}
-				for n := range been {
-					if been[n] == nil {
-						been[n] = map[string]bool{}
-					}
-					sel := mustSelect(t, s, turn(n, i/5+1), candidates...)
-					sel.Done(served)
-					been[n][sel.Target] = true
-					if i > 0 && sel.Target != last[n] {
-						moves++
-					}
-					last[n] = sel.Target
-				}
-				elapse(5 * time.Second)
+		s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: balance.Random[string]()})
+		all := []string{"a", "b", "c", "d", "e"}
+		var been [40]map[string]bool
+		var last [40]string
+		moves := 0
+		for i := range 60 { // a is there for 10 s of every 20
+			candidates := all
+			if i%4 >= 2 {
+				candidates = all[1:]
 			}
-			homes := 0
-			for _, targets := range been {
-				require.LessOrEqual(t, len(targets), 2)
-				if targets["a"] {
-					homes++
-				} else {
-					require.Len(t, targets, 1, "who is elsewhere is not concerned")
+			for n := range been {
+				if been[n] == nil {
+					been[n] = map[string]bool{}
 				}
+				sel := mustSelect(t, s, turn(n, i/5+1), candidates...)
+				sel.Done(served)
+				been[n][sel.Target] = true
+				if i > 0 && sel.Target != last[n] {
+					moves++
+				}
+				last[n] = sel.Target
 			}
-			if p == affinity.FailoverRebind {
-				require.Equal(t, homes, moves, "who has left a stays away")
+			elapse(5 * time.Second)
+		}
+		homes := 0
+		for _, targets := range been {
+			require.LessOrEqual(t, len(targets), 2)
+			if targets["a"] {
+				homes++
 			} else {
-				require.LessOrEqual(t, moves, 30*homes)
+				require.Len(t, targets, 1, "who is elsewhere is not concerned")
 			}
-		})
+		}
+		if p == affinity.FailoverRebind {
+			require.Equal(t, homes, moves, "who has left a stays away")
+		} else {
+			require.LessOrEqual(t, moves, 30*homes)
+		}
 	})
 }
 
@@ -650,32 +631,27 @@ func TestFlappingTarget(t *testing.T) {
 // leads back.
 func TestPlacesOfAnAlias(t *testing.T) {
 	t.Parallel()
-	for policy, p := range policies {
-		t.Run(policy, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				x := new(scripted)
-				s := newSelector(t, affinity.Config[string]{Failover: p, Extractor: x, Fallback: balance.FillFirst[string]()})
-				i := 0
-				ask := func(candidates ...string) string {
-					i++
-					x.now = extract.Session{Source: "x", ID: fmt.Sprint(i), Confidence: extract.Derived,
-						Aliases: []string{fmt.Sprint("alias ", i)}, Continues: []string{fmt.Sprint("alias ", i-1)}}
-					sel := mustSelect(t, s, new(extract.Request), candidates...)
-					sel.Done(served)
-					elapse(time.Second)
-					return sel.Target
-				}
-				require.Equal(t, "a", ask("a"))
-				require.Equal(t, "b", ask("b"))
-				require.Equal(t, "b", ask("0", "b"))
-				require.Equal(t, "b", ask("0", "b"))
-				require.Equal(t, "a", ask("0", "a"))
-				require.Equal(t, "a", ask("0", "a"))
-				require.Equal(t, "b", ask("0", "b"))
-			})
-		})
-	}
+	each(t, policies, func(t *testing.T, p affinity.FailoverPolicy) {
+		x := new(scripted)
+		s := newSelector(t, affinity.Config[string]{Failover: p, Extractor: x, Fallback: balance.FillFirst[string]()})
+		i := 0
+		ask := func(candidates ...string) string {
+			i++
+			x.now = extract.Session{Source: "x", ID: fmt.Sprint(i), Confidence: extract.Derived,
+				Aliases: []string{fmt.Sprint("alias ", i)}, Continues: []string{fmt.Sprint("alias ", i-1)}}
+			sel := mustSelect(t, s, new(extract.Request), candidates...)
+			sel.Done(served)
+			elapse(time.Second)
+			return sel.Target
+		}
+		require.Equal(t, "a", ask("a"))
+		require.Equal(t, "b", ask("b"))
+		require.Equal(t, "b", ask("0", "b"))
+		require.Equal(t, "b", ask("0", "b"))
+		require.Equal(t, "a", ask("0", "a"))
+		require.Equal(t, "a", ask("0", "a"))
+		require.Equal(t, "b", ask("0", "b"))
+	})
 }
 
 // Nor does its next turn go back to a detour that has failed for good.
@@ -1062,36 +1038,31 @@ func TestTerminalFailureOfTheRefuge(t *testing.T) {
 func TestTerminalFailureAfterAPromotion(t *testing.T) {
 	t.Parallel()
 	terminal := affinity.Outcome{Result: affinity.TerminalFailure}
-	for policy, p := range policies {
-		t.Run(policy, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				s := newSelector(t, affinity.Config[string]{Failover: p, TTL: 10 * time.Minute, Fallback: balance.FillFirst[string]()})
-				ask := func(o affinity.Outcome, candidates ...string) *affinity.Selection[string] {
-					sel := mustSelect(t, s, session("s"), candidates...)
-					sel.Done(o)
-					elapse(time.Second)
-					return sel
-				}
-				ask(served, "a")
-				if p == affinity.FailoverRebind {
-					ask(served, "b")
-					ask(served, "a")
-					ask(terminal, "a")
-				}
-				for range 12 {
-					require.Equal(t, "b", ask(served, "b").Target)
-					if p == affinity.FailoverReturn {
-						elapse(time.Minute)
-					}
-				}
-				require.Equal(t, "b", ask(terminal, "c", "b").Target, "the home by now")
-				sel := ask(served, "c", "b")
-				require.Equal(t, affinity.ReasonNew, sel.Reason)
-				require.Equal(t, "c", sel.Target)
-			})
-		})
-	}
+	each(t, policies, func(t *testing.T, p affinity.FailoverPolicy) {
+		s := newSelector(t, affinity.Config[string]{Failover: p, TTL: 10 * time.Minute, Fallback: balance.FillFirst[string]()})
+		ask := func(o affinity.Outcome, candidates ...string) *affinity.Selection[string] {
+			sel := mustSelect(t, s, session("s"), candidates...)
+			sel.Done(o)
+			elapse(time.Second)
+			return sel
+		}
+		ask(served, "a")
+		if p == affinity.FailoverRebind {
+			ask(served, "b")
+			ask(served, "a")
+			ask(terminal, "a")
+		}
+		for range 12 {
+			require.Equal(t, "b", ask(served, "b").Target)
+			if p == affinity.FailoverReturn {
+				elapse(time.Minute)
+			}
+		}
+		require.Equal(t, "b", ask(terminal, "c", "b").Target, "the home by now")
+		sel := ask(served, "c", "b")
+		require.Equal(t, affinity.ReasonNew, sel.Reason)
+		require.Equal(t, "c", sel.Target)
+	})
 
 	// Nor is it where a stream that began on the detour says so.
 	synctest.Test(t, func(t *testing.T) {
@@ -1290,125 +1261,113 @@ func TestFailedFailover(t *testing.T) {
 	t.Parallel()
 	boom := errors.New("boom")
 	eachConversation(t, func(t *testing.T, p affinity.FailoverPolicy, turn func(n, i int) *extract.Request) {
-		synctest.Test(t, func(t *testing.T) {
-			fail := false
-			s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: affinity.PickerFunc[string](
-				func(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
-					if fail {
-						return "", boom
-					}
-					return candidates[0], nil
-				})})
-			mustSelect(t, s, turn(1, 1), "a").Done(served)
-			elapse(time.Second)
-			n, before := s.Cache().Len(), mustPeek(t, s, turn(1, 2))
-			fail = true
-			_, err := s.Select(t.Context(), turn(1, 2), []string{"b"})
-			require.ErrorIs(t, err, boom)
-			require.Equal(t, n, s.Cache().Len())
-			require.Equal(t, before, mustPeek(t, s, turn(1, 2)))
-			require.Equal(t, "a", mustSelect(t, s, turn(1, 2), "a", "b").Target)
-		})
+		fail := false
+		s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: affinity.PickerFunc[string](
+			func(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
+				if fail {
+					return "", boom
+				}
+				return candidates[0], nil
+			})})
+		mustSelect(t, s, turn(1, 1), "a").Done(served)
+		elapse(time.Second)
+		n, before := s.Cache().Len(), mustPeek(t, s, turn(1, 2))
+		fail = true
+		_, err := s.Select(t.Context(), turn(1, 2), []string{"b"})
+		require.ErrorIs(t, err, boom)
+		require.Equal(t, n, s.Cache().Len())
+		require.Equal(t, before, mustPeek(t, s, turn(1, 2)))
+		require.Equal(t, "a", mustSelect(t, s, turn(1, 2), "a", "b").Target)
 	})
 }
 
 // Of concurrent requests of a session whose home has gone, all go to one place.
 func TestConcurrentFailover(t *testing.T) {
 	t.Parallel()
-	for policy, p := range policies {
-		t.Run(policy, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: affinity.PickerFunc[string](
-					func(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
-						elapse(time.Millisecond)
-						return candidates[rand.IntN(len(candidates))], nil
-					})})
-				for n := range 50 {
-					mustSelect(t, s, session(fmt.Sprint(n)), "a").Done(served)
-					elapse(time.Second)
-					var mu sync.Mutex
-					places := map[string]int{}
-					var wg sync.WaitGroup
-					for range 16 {
-						wg.Go(func() {
-							sel, err := s.Select(t.Context(), session(fmt.Sprint(n)), []string{"b", "c", "d", "e"})
-							if err != nil {
-								t.Error(err)
-							}
-							mu.Lock()
-							places[sel.Target]++
-							mu.Unlock()
-							sel.Done(served)
-						})
+	each(t, policies, func(t *testing.T, p affinity.FailoverPolicy) {
+		s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: affinity.PickerFunc[string](
+			func(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
+				elapse(time.Millisecond)
+				return candidates[rand.IntN(len(candidates))], nil
+			})})
+		for n := range 50 {
+			mustSelect(t, s, session(fmt.Sprint(n)), "a").Done(served)
+			elapse(time.Second)
+			var mu sync.Mutex
+			places := map[string]int{}
+			var wg sync.WaitGroup
+			for range 16 {
+				wg.Go(func() {
+					sel, err := s.Select(t.Context(), session(fmt.Sprint(n)), []string{"b", "c", "d", "e"})
+					if err != nil {
+						t.Error(err)
 					}
-					wg.Wait()
-					require.Len(t, places, 1)
-				}
-				require.EqualValues(t, 50, s.Stats().Selected[affinity.ReasonNew])
-				require.EqualValues(t, 50, s.Stats().Selected[affinity.ReasonFailover], "one of them has failed over, the others followed")
-			})
-		})
-	}
+					mu.Lock()
+					places[sel.Target]++
+					mu.Unlock()
+					sel.Done(served)
+				})
+			}
+			wg.Wait()
+			require.Len(t, places, 1)
+		}
+		require.EqualValues(t, 50, s.Stats().Selected[affinity.ReasonNew])
+		require.EqualValues(t, 50, s.Stats().Selected[affinity.ReasonFailover], "one of them has failed over, the others followed")
+	})
 }
 
 // Of two that place one session at once, because the first one failed, the
 // later goes where the earlier went, and says so.
 func TestLostRace(t *testing.T) {
 	t.Parallel()
-	for policy, p := range policies {
-		t.Run(policy, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				var mu sync.Mutex
-				calls, gate := 0, make(chan struct{})
-				s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: affinity.PickerFunc[string](
-					func(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
-						mu.Lock()
-						calls++
-						call := calls
-						mu.Unlock()
-						switch call {
-						case 1:
-							return "a", nil
-						case 2:
-							<-gate
-							return "", errors.New("boom")
-						case 3:
-							elapse(time.Second)
-							return "b", nil
-						}
-						elapse(2 * time.Second)
-						return "c", nil
-					})})
-				mustSelect(t, s, session("s"), "a").Done(served)
-				elapse(time.Second)
-				decisions := make(chan affinity.Decision, 3)
-				for range 3 {
-					go func() {
-						sel, _ := s.Select(t.Context(), session("s"), []string{"b", "c"})
-						decisions <- sel.Decision
-					}()
+	each(t, policies, func(t *testing.T, p affinity.FailoverPolicy) {
+		var mu sync.Mutex
+		calls, gate := 0, make(chan struct{})
+		s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: affinity.PickerFunc[string](
+			func(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
+				mu.Lock()
+				calls++
+				call := calls
+				mu.Unlock()
+				switch call {
+				case 1:
+					return "a", nil
+				case 2:
+					<-gate
+					return "", errors.New("boom")
+				case 3:
+					elapse(time.Second)
+					return "b", nil
 				}
-				synctest.Wait()
-				close(gate)
-				reasons := map[affinity.Reason]int{}
-				for range 3 {
-					d := <-decisions
-					reasons[d.Reason]++
-					if d.ID == "" {
-						continue
-					}
-					require.Equal(t, "b", d.ID)
-					if p == affinity.FailoverReturn || d.Reason == affinity.ReasonFailover {
-						require.Equal(t, "a", d.From)
-					}
-				}
-				later := map[affinity.FailoverPolicy]affinity.Reason{affinity.FailoverRebind: affinity.ReasonBound, affinity.FailoverReturn: affinity.ReasonDetour}
-				require.Equal(t, map[affinity.Reason]int{0: 1, affinity.ReasonFailover: 1, later[p]: 1}, reasons)
-			})
-		})
-	}
+				elapse(2 * time.Second)
+				return "c", nil
+			})})
+		mustSelect(t, s, session("s"), "a").Done(served)
+		elapse(time.Second)
+		decisions := make(chan affinity.Decision, 3)
+		for range 3 {
+			go func() {
+				sel, _ := s.Select(t.Context(), session("s"), []string{"b", "c"})
+				decisions <- sel.Decision
+			}()
+		}
+		synctest.Wait()
+		close(gate)
+		reasons := map[affinity.Reason]int{}
+		for range 3 {
+			d := <-decisions
+			reasons[d.Reason]++
+			if d.ID == "" {
+				continue
+			}
+			require.Equal(t, "b", d.ID)
+			if p == affinity.FailoverReturn || d.Reason == affinity.ReasonFailover {
+				require.Equal(t, "a", d.From)
+			}
+		}
+		later := map[affinity.FailoverPolicy]affinity.Reason{affinity.FailoverRebind: affinity.ReasonBound, affinity.FailoverReturn: affinity.ReasonDetour}
+		require.Equal(t, map[affinity.Reason]int{0: 1, affinity.ReasonFailover: 1, later[p]: 1}, reasons)
+	})
 }
 
 // Selectors that share a Cache share what is known of its sessions, whatever
@@ -1442,33 +1401,28 @@ func TestFailoverWithASharedCache(t *testing.T) {
 
 func TestFailoverWithANestedSelector(t *testing.T) {
 	t.Parallel()
-	for policy, p := range policies {
-		t.Run(policy, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				// All sessions of a user have one home, and one refuge.
-				user := newSelector(t, affinity.Config[string]{Extractor: extract.Header("X-User"), Failover: p, Fallback: balance.Random[string]()})
-				s := newSelector(t, affinity.Config[string]{Fallback: user, Failover: p})
-				ask := func(n int, candidates ...string) string {
-					req := session(fmt.Sprint(n))
-					req.Header.Set("X-User", "someone")
-					sel := mustSelect(t, s, req, candidates...)
-					sel.Done(served)
-					elapse(time.Second)
-					return sel.Target
-				}
-				home := ask(0, "a", "b", "c", "d")
-				for n := range 20 {
-					require.Equal(t, home, ask(n, "a", "b", "c", "d"))
-				}
-				left := slices.DeleteFunc([]string{"a", "b", "c", "d"}, func(x string) bool { return x == home })
-				refuge := ask(0, left...)
-				for n := range 20 {
-					require.Equal(t, refuge, ask(n, left...))
-				}
-			})
-		})
-	}
+	each(t, policies, func(t *testing.T, p affinity.FailoverPolicy) {
+		// All sessions of a user have one home, and one refuge.
+		user := newSelector(t, affinity.Config[string]{Extractor: extract.Header("X-User"), Failover: p, Fallback: balance.Random[string]()})
+		s := newSelector(t, affinity.Config[string]{Fallback: user, Failover: p})
+		ask := func(n int, candidates ...string) string {
+			req := session(fmt.Sprint(n))
+			req.Header.Set("X-User", "someone")
+			sel := mustSelect(t, s, req, candidates...)
+			sel.Done(served)
+			elapse(time.Second)
+			return sel.Target
+		}
+		home := ask(0, "a", "b", "c", "d")
+		for n := range 20 {
+			require.Equal(t, home, ask(n, "a", "b", "c", "d"))
+		}
+		left := slices.DeleteFunc([]string{"a", "b", "c", "d"}, func(x string) bool { return x == home })
+		refuge := ask(0, left...)
+		for n := range 20 {
+			require.Equal(t, refuge, ask(n, left...))
+		}
+	})
 }
 
 // InvalidateTarget forgets the detours to the target as well as the homes.
@@ -1577,24 +1531,22 @@ func TestSideCallsAreNoAbsence(t *testing.T) {
 func TestInvalidateOnADetour(t *testing.T) {
 	t.Parallel()
 	eachConversation(t, func(t *testing.T, p affinity.FailoverPolicy, turn func(n, i int) *extract.Request) {
-		synctest.Test(t, func(t *testing.T) {
-			s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: balance.FillFirst[string]()})
-			for i, target := range []string{"a", "b", "b"} {
-				mustSelect(t, s, turn(1, i+1), target).Done(served)
-				elapse(time.Second)
-			}
-			d := mustPeek(t, s, turn(1, 3)).Session
-			require.NotZero(t, d)
-			require.True(t, s.Invalidate(turn(1, 3)))
-			sel := mustSelect(t, s, turn(1, 3), "0", "a", "b")
-			require.Equal(t, affinity.ReasonNew, sel.Reason)
-			require.Equal(t, "0", sel.Target)
-			require.Zero(t, s.InvalidateSession(^d))
+		s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: balance.FillFirst[string]()})
+		for i, target := range []string{"a", "b", "b"} {
+			mustSelect(t, s, turn(1, i+1), target).Done(served)
 			elapse(time.Second)
-			mustSelect(t, s, turn(1, 3), "1")
-			require.NotZero(t, s.InvalidateSession(sel.Session))
-			require.Zero(t, s.Cache().Len())
-		})
+		}
+		d := mustPeek(t, s, turn(1, 3)).Session
+		require.NotZero(t, d)
+		require.True(t, s.Invalidate(turn(1, 3)))
+		sel := mustSelect(t, s, turn(1, 3), "0", "a", "b")
+		require.Equal(t, affinity.ReasonNew, sel.Reason)
+		require.Equal(t, "0", sel.Target)
+		require.Zero(t, s.InvalidateSession(^d))
+		elapse(time.Second)
+		mustSelect(t, s, turn(1, 3), "1")
+		require.NotZero(t, s.InvalidateSession(sel.Session))
+		require.Zero(t, s.Cache().Len())
 	})
 }
 
@@ -1603,30 +1555,28 @@ func TestInvalidateOnADetour(t *testing.T) {
 func TestPlacedElsewhereWhileTheFallbackChose(t *testing.T) {
 	t.Parallel()
 	eachConversation(t, func(t *testing.T, p affinity.FailoverPolicy, turn func(n, i int) *extract.Request) {
-		synctest.Test(t, func(t *testing.T) {
-			gate := map[string]chan error{"x": make(chan error), "d": make(chan error), "c": make(chan error)}
-			s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: affinity.PickerFunc[string](
-				func(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
-					return candidates[0], <-gate[candidates[0]]
-				})})
-			reasons := map[string]affinity.Reason{}
-			for _, c := range []string{"x", "d", "c"} { // the last two wait for the first, which fails
-				go func() {
-					sel, _ := s.Select(t.Context(), turn(1, 1), []string{c})
-					sel.Done(served)
-					reasons[c] = sel.Reason
-				}()
-				synctest.Wait()
-			}
-			gate["x"] <- errors.New("no")
+		gate := map[string]chan error{"x": make(chan error), "d": make(chan error), "c": make(chan error)}
+		s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: affinity.PickerFunc[string](
+			func(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
+				return candidates[0], <-gate[candidates[0]]
+			})})
+		reasons := map[string]affinity.Reason{}
+		for _, c := range []string{"x", "d", "c"} { // the last two wait for the first, which fails
+			go func() {
+				sel, _ := s.Select(t.Context(), turn(1, 1), []string{c})
+				sel.Done(served)
+				reasons[c] = sel.Reason
+			}()
 			synctest.Wait()
-			for _, c := range []string{"d", "c"} {
-				elapse(time.Second)
-				gate[c] <- nil
-				synctest.Wait()
-			}
-			require.Equal(t, map[string]affinity.Reason{"x": 0, "d": affinity.ReasonNew, "c": affinity.ReasonFailover}, reasons)
-			require.Equal(t, "d", mustSelect(t, s, turn(1, 1), "a", "d").Target, "rather than a third target")
-		})
+		}
+		gate["x"] <- errors.New("no")
+		synctest.Wait()
+		for _, c := range []string{"d", "c"} {
+			elapse(time.Second)
+			gate[c] <- nil
+			synctest.Wait()
+		}
+		require.Equal(t, map[string]affinity.Reason{"x": 0, "d": affinity.ReasonNew, "c": affinity.ReasonFailover}, reasons)
+		require.Equal(t, "d", mustSelect(t, s, turn(1, 1), "a", "d").Target, "rather than a third target")
 	})
 }

@@ -591,7 +591,7 @@ func TestPanicsLeaveNoLease(t *testing.T) {
 	eachConversation(t, func(t *testing.T, p affinity.FailoverPolicy, turn func(n, i int) *extract.Request) {
 		for n := 1; ; n++ { // the call that panics
 			calls := 0
-			synctest.Test(t, func(t *testing.T) { playWithPanics(t, p, turn, n, &calls) })
+			playWithPanics(t, p, turn, n, &calls)
 			if calls < n {
 				require.Greater(t, n, 50)
 				return

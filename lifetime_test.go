@@ -197,32 +197,27 @@ func TestNeverWronglyShort(t *testing.T) {
 // there: that says nothing of the target.
 func TestMovesTeachNothing(t *testing.T) {
 	t.Parallel()
-	for policy, p := range policies {
-		t.Run(policy, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: balance.RoundRobin[string]()})
-				for i := range 200 {
-					req := session(fmt.Sprint(i))
-					cached := 0
-					for range 4 { // all fresh ones are found
-						mustSelect(t, s, req, "a").Done(tokens(cached, 90_000-cached))
-						cached = 80_000
-						elapse(time.Second)
-					}
-					elapse(6 * time.Minute)
-					mustSelect(t, s, req, "b").Done(tokens(0, 90_000)) // the detour, or the new home
-					for range 4 {
-						elapse(time.Second)
-						mustSelect(t, s, req, "b").Done(tokens(80_000, 10_000))
-					}
-				}
-				for _, target := range []string{"a", "b"} {
-					require.Equal(t, map[affinity.Reason]int{affinity.ReasonBound: 50}, visits(t, s, 50, 50*time.Minute, target, "x", target))
-				}
-			})
-		})
-	}
+	each(t, policies, func(t *testing.T, p affinity.FailoverPolicy) {
+		s := newSelector(t, affinity.Config[string]{Failover: p, Fallback: balance.RoundRobin[string]()})
+		for i := range 200 {
+			req := session(fmt.Sprint(i))
+			cached := 0
+			for range 4 { // all fresh ones are found
+				mustSelect(t, s, req, "a").Done(tokens(cached, 90_000-cached))
+				cached = 80_000
+				elapse(time.Second)
+			}
+			elapse(6 * time.Minute)
+			mustSelect(t, s, req, "b").Done(tokens(0, 90_000)) // the detour, or the new home
+			for range 4 {
+				elapse(time.Second)
+				mustSelect(t, s, req, "b").Done(tokens(80_000, 10_000))
+			}
+		}
+		for _, target := range []string{"a", "b"} {
+			require.Equal(t, map[affinity.Reason]int{affinity.ReasonBound: 50}, visits(t, s, 50, 50*time.Minute, target, "x", target))
+		}
+	})
 }
 
 // Nor do side calls, which have another prompt.
@@ -319,38 +314,33 @@ func TestStreamOutlivesTheLearnedLife(t *testing.T) {
 // A home that is gone for longer than it keeps prompts is given up.
 func TestHomeIsGivenUpAfterItsLife(t *testing.T) {
 	t.Parallel()
-	for kind, turn := range conversations {
-		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
-				teach(t, s, "a")
-				const sessions = 256
-				round := func(i int, candidates ...string) (at map[string]int) {
-					at = map[string]int{}
-					for n := range sessions {
-						sel := mustSelect(t, s, turn(n, i), candidates...)
-						sel.Done(served)
-						at[sel.Target]++
-					}
-					elapse(time.Minute)
-					return at
-				}
-				round(1, "a")
-				for i := range 8 {
-					require.Equal(t, sessions, round(2+i, "b")["b"])
-				}
-				elapse(4 * time.Minute)
-				var at map[string]int
-				for i := range 8 {
-					at = round(10+i, "a", "b", "c")
-				}
-				require.Greater(t, at["b"], sessions*4/5, "but for a few that explore: the prompts are at b, and a has nothing to offer")
-				require.Zero(t, at["c"])
-				require.Greater(t, round(18, "0", "b")["b"], sessions*4/5)
-			})
-		})
-	}
+	each(t, conversations, func(t *testing.T, turn func(n, i int) *extract.Request) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
+		teach(t, s, "a")
+		const sessions = 256
+		round := func(i int, candidates ...string) (at map[string]int) {
+			at = map[string]int{}
+			for n := range sessions {
+				sel := mustSelect(t, s, turn(n, i), candidates...)
+				sel.Done(served)
+				at[sel.Target]++
+			}
+			elapse(time.Minute)
+			return at
+		}
+		round(1, "a")
+		for i := range 8 {
+			require.Equal(t, sessions, round(2+i, "b")["b"])
+		}
+		elapse(4 * time.Minute)
+		var at map[string]int
+		for i := range 8 {
+			at = round(10+i, "a", "b", "c")
+		}
+		require.Greater(t, at["b"], sessions*4/5, "but for a few that explore: the prompts are at b, and a has nothing to offer")
+		require.Zero(t, at["c"])
+		require.Greater(t, round(18, "0", "b")["b"], sessions*4/5)
+	})
 }
 
 // A home that has gone, and whose prompts had gone before, is no place to come back to.
@@ -402,35 +392,30 @@ func TestIdleOfAnEndlessBinding(t *testing.T) {
 
 func TestIdle(t *testing.T) {
 	t.Parallel()
-	for kind, turn := range conversations {
-		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				s := newSelector(t, affinity.Config[string]{})
-				require.Zero(t, mustSelect(t, s, turn(1, 1), "a").Idle)
-				beside := turn(2, 1)
-				beside.Method = http.MethodHead
-				require.Zero(t, mustSelect(t, s, beside, "a").Idle)
-				elapse(time.Minute) // streaming
-				again := mustSelect(t, s, turn(1, 1), "a")
-				require.Equal(t, time.Minute, again.Idle)
-				elapse(time.Minute)
-				again.Done(served)
-				elapse(time.Minute)
-				require.Equal(t, time.Minute, mustSelect(t, s, turn(1, 1), "a").Idle, "since the end of the last answer")
-				elapse(3 * time.Minute)
-				require.Equal(t, 3*time.Minute, mustSelect(t, s, turn(1, 2), "a").Idle)
-				elapse(2 * time.Minute)
-				for _, at := range []string{"a", "b"} {
-					beside := turn(1, 3)
-					beside.Method = http.MethodHead
-					require.Equal(t, 2*time.Minute, mustSelect(t, s, beside, at).Idle)
-				}
-				away := mustSelect(t, s, turn(1, 2), "b")
-				require.Equal(t, 2*time.Minute, away.Idle)
-			})
-		})
-	}
+	each(t, conversations, func(t *testing.T, turn func(n, i int) *extract.Request) {
+		s := newSelector(t, affinity.Config[string]{})
+		require.Zero(t, mustSelect(t, s, turn(1, 1), "a").Idle)
+		beside := turn(2, 1)
+		beside.Method = http.MethodHead
+		require.Zero(t, mustSelect(t, s, beside, "a").Idle)
+		elapse(time.Minute) // streaming
+		again := mustSelect(t, s, turn(1, 1), "a")
+		require.Equal(t, time.Minute, again.Idle)
+		elapse(time.Minute)
+		again.Done(served)
+		elapse(time.Minute)
+		require.Equal(t, time.Minute, mustSelect(t, s, turn(1, 1), "a").Idle, "since the end of the last answer")
+		elapse(3 * time.Minute)
+		require.Equal(t, 3*time.Minute, mustSelect(t, s, turn(1, 2), "a").Idle)
+		elapse(2 * time.Minute)
+		for _, at := range []string{"a", "b"} {
+			beside := turn(1, 3)
+			beside.Method = http.MethodHead
+			require.Equal(t, 2*time.Minute, mustSelect(t, s, beside, at).Idle)
+		}
+		away := mustSelect(t, s, turn(1, 2), "b")
+		require.Equal(t, 2*time.Minute, away.Idle)
+	})
 }
 
 // The pause of a session counts from its last use also if it was at its detour.
@@ -689,33 +674,31 @@ func TestOutcomeOfAHomeThatIsShortened(t *testing.T) {
 // Nor is the second place of a session that moves for good.
 func TestMoveAfterShorterLifetimes(t *testing.T) {
 	t.Parallel()
-	for kind, turn := range conversations {
-		synctest.Test(t, func(t *testing.T) {
-			cfg := affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()}
-			s := newSelector(t, cfg)
-			i := 0
-			ask := func(candidates ...string) *affinity.Selection[string] {
-				i++
-				sel := mustSelect(t, s, turn(1, min(i, 2)), candidates...)
-				sel.Done(served)
-				elapse(time.Second)
-				return sel
-			}
-			ask("a")
-			ask("b")
-			cfg.Cache, cfg.Lifetime = s.Cache(), func(extract.Session) time.Duration { return time.Minute }
-			s = newSelector(t, cfg)
-			s.Drain("a", time.Time{})
-			require.Equal(t, affinity.ReasonFailover, ask("c").Reason, kind)
-			mustSelect(t, s, session("other"), "c")
-			mustSelect(t, s, session("other"), "d") // c is away now
-			for range 3 {
-				sel := ask("b", "c")
-				require.Equal(t, "c", sel.Target, kind)
-				require.Equal(t, affinity.ReasonBound, sel.Reason, kind)
-			}
-		})
-	}
+	each(t, conversations, func(t *testing.T, turn func(n, i int) *extract.Request) {
+		cfg := affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()}
+		s := newSelector(t, cfg)
+		i := 0
+		ask := func(candidates ...string) *affinity.Selection[string] {
+			i++
+			sel := mustSelect(t, s, turn(1, min(i, 2)), candidates...)
+			sel.Done(served)
+			elapse(time.Second)
+			return sel
+		}
+		ask("a")
+		ask("b")
+		cfg.Cache, cfg.Lifetime = s.Cache(), func(extract.Session) time.Duration { return time.Minute }
+		s = newSelector(t, cfg)
+		s.Drain("a", time.Time{})
+		require.Equal(t, affinity.ReasonFailover, ask("c").Reason)
+		mustSelect(t, s, session("other"), "c")
+		mustSelect(t, s, session("other"), "d") // c is away now
+		for range 3 {
+			sel := ask("b", "c")
+			require.Equal(t, "c", sel.Target)
+			require.Equal(t, affinity.ReasonBound, sel.Reason)
+		}
+	})
 }
 
 // A detour whose record goes while the request is charged does not take from the home's
@@ -856,35 +839,30 @@ func TestIdleAfterALongerLifetime(t *testing.T) {
 // Nor is it where its lifetime has become shorter, so that it teaches nothing.
 func TestShorterLifetimesTeachNothing(t *testing.T) {
 	t.Parallel()
-	for kind, turn := range conversations {
-		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				s := newSelector(t, affinity.Config[string]{})
-				for n := range 40 {
-					mustSelect(t, s, turn(n, 1), "a").Done(tokens(0, 90_000))
-				}
-				s = newSelector(t, affinity.Config[string]{Cache: s.Cache(), Fallback: balance.FillFirst[string](),
-					Lifetime: func(extract.Session) time.Duration { return 30 * time.Minute }})
-				elapse(10 * time.Minute)
-				for n := range 40 { // which would look like turns without a pause, of which little is cached
-					sel := mustSelect(t, s, turn(n, 2), "a")
-					require.Zero(t, sel.Idle)
-					sel.Done(tokens(0, 90_000))
-				}
-				for n := range 12 {
-					id := session(fmt.Sprint("teacher ", n))
-					for _, cached := range []int{20_000, 90_000} {
-						mustSelect(t, s, id, "a").Done(tokens(cached, 100_000-cached))
-						elapse(time.Second)
-					}
-					elapse(6 * time.Minute)
-					mustSelect(t, s, id, "a").Done(tokens(20_000, 80_000))
-				}
-				require.NotZero(t, visits(t, s, 50, 7*time.Minute, "a", "b", "a")[affinity.ReasonExpired])
-			})
-		})
-	}
+	each(t, conversations, func(t *testing.T, turn func(n, i int) *extract.Request) {
+		s := newSelector(t, affinity.Config[string]{})
+		for n := range 40 {
+			mustSelect(t, s, turn(n, 1), "a").Done(tokens(0, 90_000))
+		}
+		s = newSelector(t, affinity.Config[string]{Cache: s.Cache(), Fallback: balance.FillFirst[string](),
+			Lifetime: func(extract.Session) time.Duration { return 30 * time.Minute }})
+		elapse(10 * time.Minute)
+		for n := range 40 { // which would look like turns without a pause, of which little is cached
+			sel := mustSelect(t, s, turn(n, 2), "a")
+			require.Zero(t, sel.Idle)
+			sel.Done(tokens(0, 90_000))
+		}
+		for n := range 12 {
+			id := session(fmt.Sprint("teacher ", n))
+			for _, cached := range []int{20_000, 90_000} {
+				mustSelect(t, s, id, "a").Done(tokens(cached, 100_000-cached))
+				elapse(time.Second)
+			}
+			elapse(6 * time.Minute)
+			mustSelect(t, s, id, "a").Done(tokens(20_000, 80_000))
+		}
+		require.NotZero(t, visits(t, s, 50, 7*time.Minute, "a", "b", "a")[affinity.ReasonExpired])
+	})
 }
 
 // A session in use whose lifetime has changed is not taken for one that has paused.
@@ -914,41 +892,36 @@ func TestAnotherLifetimeOfASessionInUse(t *testing.T) {
 // is placed anew. So is one that was nowhere else, when its home has gone as well.
 func TestColdHomeOfADetourThatHasGone(t *testing.T) {
 	t.Parallel()
-	for kind, turn := range conversations {
-		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: always("c")})
-				others := newSelector(t, affinity.Config[string]{Cache: s.Cache(), Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
-				teach(t, others, "a")
-				round := func(i, from int, candidates ...string) map[affinity.Reason]int {
-					reasons := map[affinity.Reason]int{}
-					for n := from; n < from+128; n++ {
-						by := others
-						if len(candidates) > 1 {
-							by = s
-						}
-						sel := mustSelect(t, by, turn(n, i), candidates...)
-						sel.Done(served)
-						reasons[sel.Reason]++
-						if sel.Reason == affinity.ReasonExpired {
-							require.Equal(t, []string{"c", "a"}, []string{sel.Target, sel.From})
-						}
-					}
-					elapse(time.Minute)
-					return reasons
+	each(t, conversations, func(t *testing.T, turn func(n, i int) *extract.Request) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: always("c")})
+		others := newSelector(t, affinity.Config[string]{Cache: s.Cache(), Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
+		teach(t, others, "a")
+		round := func(i, from int, candidates ...string) map[affinity.Reason]int {
+			reasons := map[affinity.Reason]int{}
+			for n := from; n < from+128; n++ {
+				by := others
+				if len(candidates) > 1 {
+					by = s
 				}
-				round(1, 0, "a")
-				round(1, 200, "a")
-				round(2, 0, "b")
-				elapse(8 * time.Minute)
-				require.Greater(t, round(3, 0, "a", "b2", "c")[affinity.ReasonExpired], 100, "all but one in 16")
-				require.Equal(t, 128, round(2, 200, "b", "c")[affinity.ReasonFailover])
-				at := round(3, 200, "a", "b", "c")
-				require.Greater(t, at[affinity.ReasonBound]+at[affinity.ReasonInherited], 100, "c is the home")
-			})
-		})
-	}
+				sel := mustSelect(t, by, turn(n, i), candidates...)
+				sel.Done(served)
+				reasons[sel.Reason]++
+				if sel.Reason == affinity.ReasonExpired {
+					require.Equal(t, []string{"c", "a"}, []string{sel.Target, sel.From})
+				}
+			}
+			elapse(time.Minute)
+			return reasons
+		}
+		round(1, 0, "a")
+		round(1, 200, "a")
+		round(2, 0, "b")
+		elapse(8 * time.Minute)
+		require.Greater(t, round(3, 0, "a", "b2", "c")[affinity.ReasonExpired], 100, "all but one in 16")
+		require.Equal(t, 128, round(2, 200, "b", "c")[affinity.ReasonFailover])
+		at := round(3, 200, "a", "b", "c")
+		require.Greater(t, at[affinity.ReasonBound]+at[affinity.ReasonInherited], 100, "c is the home")
+	})
 }
 
 // A new thread of a session whose prompts are lost is new, and was nowhere.

@@ -1004,29 +1004,26 @@ func TestSideCallsGoHomeBeforeState(t *testing.T) {
 // has told of it.
 func TestUnknownStateOfASideCall(t *testing.T) {
 	t.Parallel()
-	for name, policy := range policies {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			call := func() *extract.Request {
-				r := withFile("x")
-				r.Method, r.Path = "POST", "/v1/messages/count_tokens"
-				return r
-			}
-			strict := newSelector(t, affinity.Config[string]{FailPinned: true, Failover: policy})
-			mustSelect(t, strict, session("x"), "a").Done(served)
-			before := mustPeek(t, strict, session("x"))
-			_, err := strict.Select(t.Context(), call(), []string{"b"})
-			var pinned *affinity.PinnedError
-			require.ErrorAs(t, err, &pinned)
-			require.Equal(t, "a", pinned.Target)
-			require.Equal(t, before, mustPeek(t, strict, session("x")))
-			require.Equal(t, "a", mustSelect(t, strict, call(), "b", "a").Target)
+	each(t, policies, func(t *testing.T, policy affinity.FailoverPolicy) {
+		call := func() *extract.Request {
+			r := withFile("x")
+			r.Method, r.Path = "POST", "/v1/messages/count_tokens"
+			return r
+		}
+		strict := newSelector(t, affinity.Config[string]{FailPinned: true, Failover: policy})
+		mustSelect(t, strict, session("x"), "a").Done(served)
+		before := mustPeek(t, strict, session("x"))
+		_, err := strict.Select(t.Context(), call(), []string{"b"})
+		var pinned *affinity.PinnedError
+		require.ErrorAs(t, err, &pinned)
+		require.Equal(t, "a", pinned.Target)
+		require.Equal(t, before, mustPeek(t, strict, session("x")))
+		require.Equal(t, "a", mustSelect(t, strict, call(), "b", "a").Target)
 
-			lax := newSelector(t, affinity.Config[string]{Failover: policy})
-			mustSelect(t, lax, session("x"), "a").Done(served)
-			require.Equal(t, "b", mustSelect(t, lax, call(), "b").Target)
-		})
-	}
+		lax := newSelector(t, affinity.Config[string]{Failover: policy})
+		mustSelect(t, lax, session("x"), "a").Done(served)
+		require.Equal(t, "b", mustSelect(t, lax, call(), "b").Target)
+	})
 }
 
 // A session whose request refers to state does not leave its home of its own
