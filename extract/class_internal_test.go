@@ -22,11 +22,11 @@ func TestPathClassesAreAllLookedAt(t *testing.T) {
 
 func TestStems(t *testing.T) {
 	t.Parallel()
-	s := stemsOf("title", "re-writ", "select the ")
-	for _, text := range []string{"title", "A Title.", "(titles)", `one\ntitle`, `\\title`, "rewrite, re-write", "to SELECT THE best", "9title", "é title"} {
+	s := stemsOf("title", "re-writ", "select the ", "azimuth", "zest")
+	for _, text := range []string{"title", "A Title.", "(titles)", `one\ntitle`, `\\title`, "rewrite, re-write", "to SELECT THE best", "9title", "é title", "“title”", "{title", "@title", "`title", "[title", "Azimuths", "Zest"} {
 		require.True(t, s.in([]byte(text)), text)
 	}
-	for _, text := range []string{"", "subtitle", "titl", `\title`, "select then", "select the", "re writ"} {
+	for _, text := range []string{"", "subtitle", "titl", "atitle", "ztitle", "ATITLE", "ZTITLE", `\title`, "select then", "select the", "re writ"} {
 		require.False(t, s.in([]byte(text)), text)
 	}
 }

@@ -97,6 +97,9 @@ func TestClass(t *testing.T) {
 		"Codex compacts, by its body":      {body(`{"client_metadata":{"x-codex-turn-metadata":"{\"request_kind\":\"compaction\"}"},"input":"x"}`), extract.Compaction},
 		"Codex takes a turn, by its body":  {body(`{"client_metadata":{"x-codex-turn-metadata":"{\"request_kind\":\"turn\"}"},"input":"x"}`), extract.Turn},
 		"Codex's metadata is broken":       {header("X-Codex-Turn-Metadata", `{"request_kind":`), extract.Turn},
+		"Codex's metadata is long":         {header("X-Codex-Turn-Metadata", longMetadata(16<<10-1)), extract.Probe},
+		"Codex's metadata is too long":     {header("X-Codex-Turn-Metadata", longMetadata(16<<10)), extract.Turn},
+		"Codex's own title":                {body(`{"client_metadata":{"session_id":"s"},"input":[{"role":"user","content":"Generate a concise title for this chat."}]}`), extract.Auxiliary},
 		"Copilot's sub-agent":              {header("X-Interaction-Type", "conversation-subagent"), extract.Subagent},
 		"Copilot's background":             {header("X-Interaction-Type", "conversation-background"), extract.Auxiliary},
 		"Copilot compacts":                 {header("X-Interaction-Type", "conversation-compaction"), extract.Compaction},
@@ -134,6 +137,7 @@ func TestClass(t *testing.T) {
 		"Ollama chats":                     {&extract.Request{Path: "/api/chat", Body: []byte(`{"model":"m","messages":[{"role":"user","content":"x"}]}`)}, extract.Turn},
 		"Ollama unloads it":                {&extract.Request{Path: "/api/generate", Body: []byte(`{"model":"m","keep_alive":0}`)}, extract.Probe},
 		"another chat's own words":         {&extract.Request{Path: "/api/chat", Body: []byte(`{"model":"m","message":"x","session_id":"s"}`)}, extract.Turn},
+		"another chat's words, elsewhere":  {&extract.Request{Path: "/api/chat", Body: []byte(`{"model":"m","talk":"x"}`)}, extract.Turn},
 		"another chat, without a model":    {&extract.Request{Path: "/api/chat", Body: []byte(`{"messages":[]}`)}, extract.Turn},
 		"Ollama loads it with options":     {&extract.Request{Path: "/api/chat", Body: []byte(`{"model":"m","stream":false,"options":{}}`)}, extract.Probe},
 		"another that loads a model":       {&extract.Request{Path: "/v1/load", Body: []byte(`{"model":"m"}`)}, extract.Turn},
@@ -145,6 +149,7 @@ func TestClass(t *testing.T) {
 		"the billing line of a sub-agent":  {body(`{"system":[{"type":"text","text":"x-anthropic-billing-header: cc_version=2.1.263; cc_is_subagent=true;"},{"type":"text","text":"You are Claude Code"}],"messages":[{"role":"user","content":"x"}]}`), extract.Subagent},
 		"the same, of a proxy":             {body(`{"messages":[{"role":"system","content":"x-anthropic-billing-header: cc_is_subagent=true;\nYou are kind."},{"role":"user","content":"x"}]}`), extract.Subagent},
 		"a sub-agent is compacted":         {body(`{"system":"x-anthropic-billing-header: cc_is_subagent=true;","messages":[{"role":"user","content":"CRITICAL: Respond with TEXT ONLY."}]}`), extract.Compaction},
+		"a sub-agent is asked at length":   {body(`{"system":"You are a subagent.","messages":[{"role":"user","content":"Find it.\\n\\nIn all files."}]}`), extract.Subagent},
 		"somebody asks about billing":      {says("Explain x-anthropic-billing-header: cc_is_subagent=true", "x"), extract.Turn},
 		"OpenAI is to compact":             {body(`{"input":[{"type":"message","role":"user","content":"x"},{"type":"compaction_trigger"}]}`), extract.Compaction},
 		"a person of Codex wants a title":  {body(`{"input":[{"type":"additional_tools","role":"developer","tools":[{"type":"custom","name":"exec"}]},{"role":"user","content":"Generate a concise title for this chat."}]}`), extract.Turn},
@@ -157,6 +162,12 @@ func TestClass(t *testing.T) {
 	} {
 		require.Equal(t, tt.want, tt.req.Class(), name)
 	}
+}
+
+// longMetadata returns what Codex says of a request that warms up, in n bytes.
+func longMetadata(n int) string {
+	const before, after = `{"request_kind":"prewarm","x":"`, `"}`
+	return before + strings.Repeat("x", n-len(before)-len(after)) + after
 }
 
 // Some clients have the system ask for a summary, behind all that was said. What it says elsewhere is

@@ -61,6 +61,7 @@ func TestWishesInOtherLanguages(t *testing.T) {
 		require.Equal(t, want.system, classOf(chat(sys(prompt), u(talk[len(prompt)+1:]))), prompt)
 		require.Equal(t, want.person, classOf(chat(u(talk))), prompt)
 		require.Equal(t, extract.Turn, classOf(chat(u(prompt))), "in one line: %s", prompt)
+		require.Equal(t, extract.Turn, classOf(chat(u("x"), a("y"), u(talk))), "in mid-conversation: %s", prompt)
 		require.Equal(t, extract.Turn, classOf(chat(sys(prompt), u("x"), a("y"), u("z"))), prompt)
 		require.Equal(t, extract.Turn, classOf(strings.Replace(chat(sys(prompt), u("x")), "{", `{"tools":[{"name":"a"}],`, 1)), prompt)
 	}

@@ -13,10 +13,10 @@ import (
 // Fragments are found like words in a text in lower case, wherever they stand.
 func TestFragments(t *testing.T) {
 	t.Parallel()
-	words := []string{"histor", "memory", "gespräch", "对话", "стори"}
+	words := []string{"histor", "memory", "gespräch", "对话", "стори", "az 1"}
 	f := fragmentsOf(words...)
 	random := rand.New(rand.NewPCG(1, 2))
-	pieces := append(slices.Clone(words), "HiStOr", "MEMORY", "GESPRäCH", "GESPRÄCH", "histo", "emory", "h", "H", "m", "(", "\x08\x09stor", "И", "对", "\x00", "")
+	pieces := append(slices.Clone(words), "HiStOr", "MEMORY", "GESPRäCH", "GESPRÄCH", "histo", "emory", "h", "H", "m", "(", "\x08\x09stor", "AZ 1", "az\x001", "@z 1", "a[ 1", "`z 1", "a{ 1", "И", "对", "\x00", "")
 	found := 0
 	for range 20_000 {
 		var text []byte
