@@ -30,6 +30,7 @@ func TestClass(t *testing.T) {
 		"OPTIONS":                          {&extract.Request{Method: "OPTIONS"}, extract.Probe},
 		"GET is no probe":                  {&extract.Request{Method: "GET", Path: "/v1/responses/resp_1"}, extract.Turn},
 		"Anthropic counts tokens":          {&extract.Request{Path: "/v1/messages/count_tokens"}, extract.Probe},
+		"the tokens of a title's call":     {&extract.Request{Path: "/v1/messages/count_tokens", Body: says("", "Please write a 5-10 word title for the following conversation:").Body}, extract.Probe},
 		"Gemini counts tokens":             {&extract.Request{Path: "/v1beta/models/m:countTokens"}, extract.Probe},
 		"Vertex AI counts Claude's tokens": {&extract.Request{Path: "/v1/projects/p/locations/l/publishers/anthropic/models/count-tokens:rawPredict"}, extract.Probe},
 		"Vertex AI has Claude speak":       {&extract.Request{Path: "/v1/projects/p/locations/l/publishers/anthropic/models/m:streamRawPredict"}, extract.Turn},

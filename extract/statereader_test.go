@@ -39,6 +39,7 @@ func TestStateReader(t *testing.T) {
 		"xAI's":               {`{"created_at":1,"id":"` + uuid + `","model":"m","object":"response","output":[{"id":"msg_` + uuid + `"}]}`, []string{uuid, "msg_" + uuid}},
 		"xAI's, streamed":     {`{"response":{"id":"` + uuid + `","object":"response"}}` + "\n" + `{"response":{"id":"` + uuid + `","object":"response"}}`, []string{uuid}},
 		"in capitals":         {strings.Repeat(`{"id":"`+strings.ToUpper(uuid)+`","object":"response"}`, 2), []string{uuid}},
+		"escaped":             {`{"id":"` + uuid + `\n","object":"response"}`, nil},
 		"zeros":               {`{"id":"00000000-0000-0000-0000-000000000000","object":"response"}`, nil},
 		"another's":           {`{"id":"` + uuid + `","object":"chat.completion","x":{"object":"response"}}`, nil},
 		"an item's":           {`{"id":"` + uuid + `","output":[{"id":"x"}],"object":"response"}`, nil},

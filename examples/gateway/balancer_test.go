@@ -29,6 +29,22 @@ func TestNewBalancer(t *testing.T) {
 	}
 }
 
+// What was placed in vain does not count. That it was not placed, but bound, makes no difference
+// to what was.
+func TestSpreadOfWhatFails(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		n := &w.g.upstreams[0].recent.n
+		w.do("s")
+		require.EqualValues(t, 1, *n)
+		w.let("a", refuses(500))
+		w.do("s")
+		require.EqualValues(t, 1, *n)
+		<-time.After(burst)
+		w.do("another")
+		require.InDelta(t, 0.5, *n, 0.01)
+	}, func(o *options) { o.patience = 0 })
+}
+
 // Of the sessions of a moment, each upstream gets about as many. What was placed a while ago
 // counts less and less, and one that comes new, or that did not take what it was given, has
 // nothing to make up for.

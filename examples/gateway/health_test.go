@@ -285,24 +285,26 @@ func TestPoison(t *testing.T) {
 	for name, tt := range map[string]struct {
 		does func() (*http.Response, error)
 		out  int
+		why  string
 	}{
-		"500":                         {refuses(500), 1},
-		"501":                         {refuses(501), 1},
-		"504":                         {refuses(504), 1},
-		"408":                         {refuses(408), 0},
-		"425":                         {refuses(425), 0},
-		"502":                         {refuses(502), 4}, // what stands before it says that nobody is there
-		"503":                         {refuses(503), 4},
-		"hangs up":                    {fails(io.EOF), 1},
-		"resets":                      {fails(&net.OpError{Op: "read", Err: syscall.ECONNRESET}), 1},
-		"breaks off":                  {streams(io.ErrUnexpectedEOF), 1},
-		"tells of it":                 {streams(tells("api_error")), 1},
-		"tells that it is overloaded": {streams(overloaded), 4},
-		"tells of its limit":          {streams(tells("rate_limit_error")), 4},
+		"500":                         {refuses(500), 1, "status 500"},
+		"501":                         {refuses(501), 1, "status 501"},
+		"504":                         {refuses(504), 1, "status 504"},
+		"408":                         {refuses(408), 0, "status 408"},
+		"425":                         {refuses(425), 0, "status 425"},
+		"502":                         {refuses(502), 4, "status 502"}, // what stands before it says that nobody is there
+		"503":                         {refuses(503), 4, "status 503"},
+		"hangs up":                    {fails(io.EOF), 1, "connection closed without an answer"},
+		"resets":                      {fails(&net.OpError{Op: "read", Err: syscall.ECONNRESET}), 1, "read: connection reset by peer"},
+		"breaks off":                  {streams(io.ErrUnexpectedEOF), 1, "broke off"},
+		"tells of it":                 {streams(tells("api_error")), 1, "error in the response"},
+		"tells that it is overloaded": {streams(overloaded), 4, "error in the response"},
+		"tells of its limit":          {streams(tells("rate_limit_error")), 4, "error in the response"},
+		"tells of its credential":     {streams(tells("authentication_error")), 4, "error in the response"},
 		"no proxy": {func() (*http.Response, error) {
 			return nil, &net.OpError{Op: "proxyconnect", Err: &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}}
-		}, 4},
-		"nobody there": {fails(&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}), 4},
+		}, 4, "proxyconnect: dial: connection refused"},
+		"nobody there": {fails(&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}), 4, "dial: connection refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, 4, func(t *testing.T, w *world) {
@@ -315,14 +317,14 @@ func TestPoison(t *testing.T) {
 					require.Equal(t, 1, w.hits[u.name], "once each")
 					require.Zero(t, u.health.used, "as many places given back as taken")
 				}
-				require.Equal(t, tt.out, strings.Count(log.String(), "upstream out"), log)
-				require.Equal(t, tt.out, strings.Count(log.String(), " for=1.25s "), "an eighth of -cooldown")
-				require.Equal(t, 4-tt.out, strings.Count(log.String(), "request failed"))
 				out := 0
 				for _, u := range w.g.status().Upstreams {
+					line := `level=DEBUG msg="request failed" target=` + u.Name + ` why="` + tt.why + `"`
 					if !u.Available {
-						out++
+						out++ // for an eighth of -cooldown
+						line = `level=WARN msg="upstream out" target=` + u.Name + ` for=1.25s why="` + tt.why + `" limits=all`
 					}
+					require.Equal(t, 1, strings.Count(log.String(), line), "%s in %s", line, log)
 				}
 				require.Equal(t, tt.out, out)
 			}, func(o *options) { o.patience = 0 })

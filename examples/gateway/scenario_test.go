@@ -381,14 +381,19 @@ func TestFirstAnswerBreaksOff(t *testing.T) {
 	})
 }
 
-func TestNewHome(t *testing.T) {
-	var homes []affinity.Reason
+func TestReasons(t *testing.T) {
+	t.Parallel()
+	var homes, chosen []affinity.Reason
 	for r := affinity.ReasonNoSession; r <= affinity.ReasonSideCall; r++ {
 		if newHome(r) {
 			homes = append(homes, r)
 		}
+		if placed(r) {
+			chosen = append(chosen, r)
+		}
 	}
 	require.ElementsMatch(t, []affinity.Reason{affinity.ReasonNew, affinity.ReasonExpired, affinity.ReasonOverload}, homes)
+	require.ElementsMatch(t, append(homes, affinity.ReasonNoSession, affinity.ReasonFailover, affinity.ReasonSideCall), chosen)
 }
 
 // When one comes back while all others are out, those are tried too, but not one that has asked

@@ -61,6 +61,20 @@ func TestCause(t *testing.T) {
 	}
 }
 
+// Who says in a response that too much was asked for.
+func TestKindsOfLimits(t *testing.T) {
+	t.Parallel()
+	for kind, want := range map[string]bool{
+		"rate_limit_error":   true, // Anthropic
+		"RESOURCE_EXHAUSTED": true, // Google
+		"overloaded_error":   false, "insufficient_quota": false, "": false,
+		// OpenAI, whose type says what there was too much of
+		"rate_limit_exceeded": true, "tokens": true, "requests": true,
+	} {
+		require.Equal(t, want, limits(kind), kind)
+	}
+}
+
 // A stream that tells of an error is no answer, though its status is 200. What
 // the client has had of it cannot be taken back; else another one answers.
 func TestErrorInAStream(t *testing.T) {
