@@ -131,6 +131,8 @@ func TestClass(t *testing.T) {
 		"an editor completes in Ollama":    {&extract.Request{Path: "/api/generate", Body: []byte(`{"model":"m","prompt":"def f(","suffix":"return a"}`)}, extract.Auxiliary},
 		"what is to come before a line":    {&extract.Request{Path: "/beta/completions", Body: []byte(`{"model":"m","prompt":"def f(","suffix":"\n"}`)}, extract.Turn},
 		"a completion without a suffix":    {&extract.Request{Path: "/v1/completions", Body: []byte(`{"model":"m","prompt":"x","suffix":null}`)}, extract.Turn},
+		"prompts with a suffix":            {&extract.Request{Path: "/v1/completions", Body: []byte(`{"model":"m","prompt":["x"],"suffix":"y"}`)}, extract.Turn},
+		"a suffix without a prompt":        {&extract.Request{Path: "/v1/completions", Body: []byte(`{"model":"m","suffix":"y"}`)}, extract.Turn},
 		"an empty suffix":                  {&extract.Request{Path: "/v1/completions", Body: []byte(`{"model":"m","prompt":"x","suffix":""}`)}, extract.Turn},
 		"a chat with a suffix":             {&extract.Request{Path: "/v1/chat/completions", Body: []byte(`{"prompt":"x","suffix":"y","messages":[{"role":"user","content":"x"}]}`)}, extract.Turn},
 		"a template with a suffix":         {&extract.Request{Path: "/v1/responses", Body: []byte(`{"prompt":{"id":"pmpt_1"},"suffix":"y","input":"x"}`)}, extract.Turn},

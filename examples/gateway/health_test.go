@@ -39,20 +39,23 @@ func TestHealthComesBackByAndBy(t *testing.T) {
 		}
 	}
 	require.Equal(t, -1, admitted())
+	require.True(t, h.well(now))
 	for i, want := range []time.Duration{10, 20, 40, 80, 80} {
 		require.True(t, h.failed(now, 80*time.Second, false, i > 0))
 		require.False(t, h.failed(now, time.Second, true, false), "does not bring it back sooner")
 		require.False(t, h.failed(now, 80*time.Second, false, false), "others that failed at the same time")
 		end := now.Add(want * time.Second)
-		s, _, until := h.admit(end.Add(-1), 0, true)
+		s, slot, until := h.admit(end.Add(-1), 0, true)
 		require.Equal(t, failing, s)
+		require.False(t, slot)
 		require.Equal(t, end, until)
 		now = end
-		s, slot, _ := h.admit(now, 0, true)
+		s, slot, _ = h.admit(now, 0, true)
 		require.Equal(t, fit, s)
 		require.True(t, slot)
 	}
 	h.release()
+	require.False(t, h.well(now))
 	require.Equal(t, 1, admitted())
 	h.release()
 	require.Equal(t, 1, admitted(), "what was given back")
@@ -66,10 +69,12 @@ func TestHealthComesBackByAndBy(t *testing.T) {
 	require.Equal(t, 4, admitted(), "twice as many")
 
 	h.failed(now, time.Minute, true, true)
-	s, _, _ := h.admit(now, 0, true)
+	s, slot, _ := h.admit(now, 0, true)
 	require.Equal(t, refusing, s)
+	require.False(t, slot)
 	for range 3 { // those that it took before it failed do not count
-		h.served(now.Add(-1), now, true, unknown)
+		back, better := h.served(now.Add(-1), now, true, unknown)
+		require.False(t, back || better)
 	}
 	failed := now
 	now = now.Add(time.Minute)
@@ -84,7 +89,9 @@ func TestHealthComesBackByAndBy(t *testing.T) {
 	h.served(now, now, true, unknown)
 	word, _ := h.state(now)
 	require.Equal(t, "in", word, "the last of those that it was tried with changes nothing")
+	require.True(t, h.well(now))
 	h.limited(now, time.Minute, 1, false)
+	require.False(t, h.well(now), "not for all requests")
 	require.Equal(t, -1, admitted())
 	h.failed(now, 80*time.Second, false, false)
 	s, _, until := h.admit(now, 0, true)
@@ -181,8 +188,9 @@ func TestHealthOfManyLimits(t *testing.T) {
 	for limit := range uint64(3 * maxLimits) {
 		require.Equal(t, limit == 0, h.limited(now, time.Minute, 1+limit, false), "told once")
 		require.False(t, h.limited(now, time.Second, 1+limit, false))
-		s, _, until := h.admit(now, 1+limit, true)
+		s, slot, until := h.admit(now, 1+limit, true)
 		require.Equal(t, refusing, s)
+		require.False(t, slot)
 		require.Equal(t, now.Add(time.Minute), until)
 		require.LessOrEqual(t, len(h.limits), maxLimits)
 	}
