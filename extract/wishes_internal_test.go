@@ -38,3 +38,23 @@ func TestFragments(t *testing.T) {
 	require.Greater(t, found, 1000)
 	require.Less(t, found, 19_000)
 }
+
+// A sentence ends with a period and white space, which may be escaped, but not in e.g. an abbreviation.
+func TestSentence(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"":             "",
+		".":            ".",
+		"One":          "One",
+		"One.":         "One.",
+		"One. ":        "One",
+		"One. Two.":    "One",
+		"One.\nTwo.":   "One",
+		`One.\nTwo.`:   "One",
+		"As of 1.2. X": "As of 1.2",
+		"e.g. one. X":  "e.g. one",
+		". One":        "",
+	} {
+		require.Equal(t, want, string(sentence([]byte(text))), "%q", text)
+	}
+}

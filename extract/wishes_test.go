@@ -169,4 +169,9 @@ func TestSubagentsInAnyWords(t *testing.T) {
 			require.Equal(t, want, r.Class(), "%s %v", person, h)
 		}
 	}
+	for _, other := range []string{
+		" that ", " who ", " whose ", " which ", " with ", " to ", " for ", " of ", ", not a ", ", not ", " each ", " every ", " by ", " using ", ". ", ": ", `\n`, `\\n`,
+	} {
+		require.Equal(t, extract.Turn, says("You are one"+other+"sub-agent.", "x").Class(), "somebody else is: %q", other)
+	}
 }

@@ -62,8 +62,8 @@ func TestHealthComesBackByAndBy(t *testing.T) {
 	back, _ := h.served(now, now, true, unknown)
 	require.True(t, back)
 	require.Equal(t, 2, admitted())
-	for range 2 {
-		back, _ = h.served(now, now, true, unknown)
+	for _, how := range []speed{unknown, late} {
+		back, _ = h.served(now, now, true, how)
 		require.False(t, back, "told once")
 	}
 	require.Equal(t, 4, admitted(), "twice as many")
@@ -119,6 +119,15 @@ func TestHealthOfWhoSaysHowLong(t *testing.T) {
 	h.tryNow(now)
 	s, _, _ = h.admit(now, 0, false)
 	require.Equal(t, fit, s)
+
+	// If another request fails there meanwhile, it is still to be left alone, and for longer.
+	h = health{}
+	h.failed(now, time.Second, true, false)
+	require.False(t, h.failed(now, 80*time.Second, false, false))
+	h.tryNow(now)
+	s, _, until = h.admit(now, 0, false)
+	require.Equal(t, refusing, s)
+	require.Equal(t, now.Add(10*time.Second), until)
 }
 
 // One that serves what was sent after it failed, for want of others, is back at once, unless
@@ -257,6 +266,20 @@ func TestHealthWhileSlow(t *testing.T) {
 	require.True(t, probe(), "two now")
 	back, _ := h.served(now, now, true, quick)
 	require.False(t, back, "it was never away")
+
+	// Who is found to be slow again begins anew to show that it is not.
+	again := health{}
+	again.slows(now)
+	for i := range 2 * quickEnough {
+		now = now.Add(probeGap)
+		if i == quickEnough-1 {
+			require.False(t, again.slows(now))
+		}
+		_, slot, _ := again.admit(now, 0, true)
+		require.True(t, slot)
+		_, better := again.served(now, now, true, quick)
+		require.Equal(t, i == 2*quickEnough-2, better)
+	}
 
 	// One that was out as well is back with its first answer, however slow it is.
 	h.release()

@@ -75,6 +75,8 @@ func TestHold(t *testing.T) {
 			[]string{"0s status", "0s " + long, "1m0s \n\n"}},
 		"an event that is compressed": {"text/event-stream", "gzip", -1, []any{zipped.String(), time.Minute, "rest"},
 			[]string{"0s status", "0s " + zipped.String(), "1m0s rest"}},
+		"an event that is not compressed, it says": {"text/event-stream", "Identity", -1, []any{"data: 1", time.Second, "\n\n"},
+			[]string{"1s status", "1s data: 1\n\n"}},
 		"one that stands still, with a long wait": {"application/json", "", -1, []any{"\n", time.Minute, "\n", time.Minute, "{}"},
 			[]string{"10s status", "10s \n", "1m0s \n", "2m0s {}"}},
 		"one of known length that stands still": {"application/json", "", 4, []any{"{ ", time.Minute, " }"},
