@@ -175,7 +175,7 @@ func soleWish(text []byte) Class {
 }
 
 // wishStems: each wish that soleWish knows has a word that begins with one of these.
-var wishStems = stemsOf("title", "titling", "retitle", "commit m", "summar", "compress", "compact", "condens")
+var wishStems = stemsOf("title", "commit m", "summar", "compress", "compact", "condens")
 
 // commitWords are in an order to write a commit message, and commitOthers if one is only
 // mentioned.
