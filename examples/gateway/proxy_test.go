@@ -333,7 +333,10 @@ func TestNothingIsCompressed(t *testing.T) {
 		for _, b := range r.backends {
 			b.does(func(w http.ResponseWriter, req *http.Request) {
 				want := "identity"
-				if req.URL.Path != "/v1/responses" && accepted == "" {
+				switch {
+				case req.Method == "GET":
+					want = accepted // nothing of it is read
+				case req.URL.Path != "/v1/responses" && accepted == "":
 					want = "" // no state, and the client has not asked for anything
 				}
 				if got := req.Header.Get("Accept-Encoding"); got != want {
@@ -358,6 +361,7 @@ func TestNothingIsCompressed(t *testing.T) {
 			// A conversation beside, so that the least loaded upstream is another.
 			r.do("POST", "/v1/chat/completions", `{"model":"m"}`, append(header, "X-Session-ID", fmt.Sprint(i))...)
 		}
+		r.do("GET", "/v1/models", "", header...)
 	}
 }
 
