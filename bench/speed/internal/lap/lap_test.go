@@ -50,6 +50,23 @@ func TestRace(t *testing.T) {
 	})
 }
 
+// How often one fits into a slice is found out from runs that are long enough to tell, and of
+// which the first may have been disturbed.
+func TestCalibration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disturbed, often := false, 0
+		Track{Slice: time.Millisecond, Rounds: 1}.Race("", Contender{Do: func(n int) {
+			often = n
+			<-time.After(10*time.Microsecond + time.Duration(n)*time.Microsecond)
+			if n > 200 && !disturbed {
+				disturbed = true
+				<-time.After(time.Second)
+			}
+		}})
+		require.Equal(t, 256*1000/(10+256), often)
+	})
+}
+
 // Nobody is always first.
 func TestTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -82,7 +99,7 @@ func TestTurnsFail(t *testing.T) {
 
 func TestBeforeAndWarm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		prepared := 0
+		prepared, done := 0, 0
 		var warm int
 		race := Track{Slice: 100 * time.Millisecond, Rounds: 4}.Race("", Contender{
 			Max: 10, Warm: true,
@@ -92,6 +109,7 @@ func TestBeforeAndWarm(t *testing.T) {
 				<-time.After(time.Hour) // off the clock
 			},
 			Do: func(n int) {
+				done++
 				require.LessOrEqual(t, n, 10)
 				if warm < 0 {
 					warm = n
@@ -104,6 +122,8 @@ func TestBeforeAndWarm(t *testing.T) {
 		})
 		require.Equal(t, []float64{1e6, 1e6, 1e6, 1e6}, race.Rows[0].Samples)
 		require.GreaterOrEqual(t, prepared, 4)
+		const counts = 3 // of what it allocates, for which nothing is warmed up
+		require.Equal(t, 2*prepared-counts, done)
 	})
 }
 
@@ -123,6 +143,20 @@ func TestAllocs(t *testing.T) {
 	require.InDelta(t, 1, a.Objects, 0.1)
 	require.InDelta(t, 112, a.Bytes, 30)
 	require.Less(t, race.Rows[1].Allocs.Objects, 0.1)
+
+	// The least of three counts is what it needs itself.
+	for undisturbed := range 3 {
+		run := 0
+		race := Track{Slice: time.Millisecond, Rounds: 1}.Race("", Contender{Max: 10, Do: func(n int) {
+			kept = kept[:0]
+			if run++; run%3 != undisturbed {
+				for range 100 * n {
+					kept = append(kept, new([100]byte))
+				}
+			}
+		}})
+		require.Less(t, race.Rows[0].Allocs.Objects, 10.0)
+	}
 }
 
 func TestThreads(t *testing.T) {
