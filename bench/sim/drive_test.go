@@ -26,6 +26,8 @@ func at(t *testing.T, requests ...trace.Request) *driver {
 // script is a router that goes by a list: for each request the upstreams to
 // choose, in order. It notes what it saw.
 type script struct {
+	t     *testing.T
+	now   time.Duration // until when the driver has slept
 	d     *driver
 	plan  map[int][]int
 	calls []call
@@ -49,6 +51,7 @@ func (s *script) route(_ context.Context, i int, now time.Duration, usable []int
 	for _, n := range s.d.inflight {
 		sum += n
 	}
+	require.Equal(s.t, s.now, now)
 	s.calls = append(s.calls, call{i, now, len(usable), sum})
 	u := s.plan[i][0]
 	if len(s.plan[i]) > 1 {
@@ -60,12 +63,11 @@ func (s *script) route(_ context.Context, i int, now time.Duration, usable []int
 // play runs a driver by a script.
 func play(t *testing.T, d *driver, plan map[int][]int) (*script, error) {
 	t.Helper()
-	s := &script{d: d, plan: plan}
+	s := &script{t: t, d: d, plan: plan}
 	d.router = s
-	var last time.Duration
 	return s, d.run(t.Context(), func(until time.Duration) {
-		require.GreaterOrEqual(t, until, last, "time does not go back")
-		last = until
+		require.GreaterOrEqual(t, until, s.now, "time does not go back")
+		s.now = until
 	})
 }
 
@@ -90,6 +92,21 @@ func TestDriver(t *testing.T) {
 	require.Equal(t, 1, d.meter.moves)
 	require.Equal(t, []load{{}, {}, {2, 6500, 6500 + 640 + 5*15}, {1, 6600, 6600 + 5*9}}, d.meter.total)
 	require.Equal(t, []int{0, 0, 0, 0}, d.inflight)
+}
+
+// TestSameTime checks that requests that come at the same time are served in their order.
+func TestSameTime(t *testing.T) {
+	var requests []trace.Request
+	plan := map[int][]int{}
+	for i := range 8 {
+		requests = append(requests, trace.Request{Session: i, Prompt: 64, New: 1, Took: time.Second})
+		plan[i] = []int{0}
+	}
+	s, err := play(t, at(t, requests...), plan)
+	require.NoError(t, err)
+	for i, c := range s.calls {
+		require.Equal(t, i, c.request)
+	}
 }
 
 // TestCauses loses tokens in each of the three ways.

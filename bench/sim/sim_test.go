@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"math"
 	"math/rand/v2"
@@ -355,6 +356,15 @@ func TestImbalance(t *testing.T) {
 	median, worst := m.windowed(requestsOf)
 	require.InDelta(t, 6.0/5, median, 1e-9)
 	require.InDelta(t, 2, worst, 1e-9)
+	f = m.figures()
+	for _, of := range []int{MedianTokens, MedianCost} { // all requests are alike
+		require.InDelta(t, median, f[of], 1e-9)
+	}
+	for _, of := range []int{WorstTokens, WorstCost} {
+		require.InDelta(t, worst, f[of], 1e-9)
+	}
+	median, worst = newMeter(2).windowed(costOf)
+	require.Equal(t, []float64{0, 0}, []float64{median, worst}, "nothing was served")
 }
 
 // TestRun runs the command as a whole.
@@ -445,8 +455,15 @@ func TestTargets(t *testing.T) {
 		{"missed hits", "mooncake_conv", "prefix", with(func(f *figures) { f[Missed] = 0.004 }), good, false},
 		{"few of them", "mooncake_conv", "prefix", with(func(f *figures) { f[Missed] = 0.0018 }), good, true},
 	} {
-		err := check(io.Discard, rep(tt.trace, tt.policy, tt.calm), rep(tt.trace, tt.policy, tt.outages))
+		var out bytes.Buffer
+		err := check(&out, rep(tt.trace, tt.policy, tt.calm), rep(tt.trace, tt.policy, tt.outages))
 		require.Equal(t, tt.reached, err == nil, tt.name)
+		require.Contains(t, out.String(), "\ntargets\n")
+		missed := strings.Count(out.String(), "\nMISSED ")
+		require.Equal(t, tt.reached, missed == 0, tt.name)
+		if err != nil {
+			require.ErrorContains(t, err, fmt.Sprint(missed, " targets missed"))
+		}
 	}
 	var keys []string
 	for _, p := range failing(policies) {
