@@ -316,6 +316,17 @@ func TestBeliefIsLearned(t *testing.T) {
 		assert.Greater(t, cost(b, "t0", young), float64(cold), "a cache that is too small holds nothing")
 	})
 	bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
+		reports(b, "t0")
+		for i := range 40 {
+			req := prompt(i, 0, 400_000)
+			b.Settle("t0", b.Charge(req, "t0", false), served(100_000, 0, 1))
+			pass(minutes)
+			result := []affinity.Result{affinity.Neutral, affinity.TransientFailure, affinity.TerminalFailure}[i%3]
+			b.Settle("t0", b.Charge(req, "t0", true), affinity.Outcome{Result: result, Usage: affinity.Usage{Uncached: 100_000, Output: 1}})
+		}
+		assert.Less(t, cost(b, "t0", minutes), float64(warm), "what was not served tells nothing")
+	})
+	bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
 		pauses(b, "t0", young, 40, 90_000)
 		assert.Less(t, cost(b, "t0", young), float64(warm), "what was lacking was not finished")
 	})
