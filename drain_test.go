@@ -389,20 +389,6 @@ func TestReturnFromADetourThatIsOver(t *testing.T) {
 	})
 }
 
-// Names of targets that were drained and have come and gone do not pile up, nor
-// is a drain forgotten among them.
-func TestDrainIsNotForgotten(t *testing.T) {
-	long(t)
-	t.Parallel()
-	s := newSelector(t, affinity.Config[string]{Capacity: 16})
-	s.Drain("a", time.Time{})
-	for i := range 40_000 {
-		mustSelect(t, s, session(fmt.Sprint(i)), fmt.Sprint("pod-", i))
-	}
-	require.Equal(t, "b", mustSelect(t, s, session("s"), "a", "b").Target)
-	require.Equal(t, "b", mustSelect(t, s, session("t"), "a", "b").Target)
-}
-
 // A request that goes on from state does not leave a drained target that is there, though
 // nobody has said where that state is: the error would be that it is not.
 func TestUnknownStateOnDrained(t *testing.T) {
