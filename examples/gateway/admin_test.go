@@ -228,6 +228,16 @@ func TestStatusOfWork(t *testing.T) {
 	})
 }
 
+// All sessions of an upstream are counted, each once.
+func TestStatusOfSessions(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		for _, s := range []string{"r", "s", "t", "s"} {
+			w.do(s)
+		}
+		require.Equal(t, 3, w.g.status().Upstreams[0].Sessions)
+	})
+}
+
 // What a page of somebody else's asks for in a browser is not done.
 func TestAdminIsForItsOwnPage(t *testing.T) {
 	t.Parallel()

@@ -115,6 +115,14 @@ func TestKeysAreWithheld(t *testing.T) {
 	require.Contains(t, r.raw("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), "405")
 }
 
+// What it repeats is what the client has offered first in that place, whatever else it offers.
+func TestKeyIsExchangedForTheFirst(t *testing.T) {
+	t.Parallel()
+	answer := http.Header{protocolHeader: {protocolPrefix + "theirs"}}
+	withhold(answer, &http.Request{Header: http.Header{protocolHeader: {"realtime, " + protocolPrefix + "mine", protocolPrefix + "another"}}}, "theirs")
+	require.Equal(t, http.Header{protocolHeader: {protocolPrefix + "mine"}}, answer)
+}
+
 // An upstream that repeats an address, such as Google where there is nothing, or one that sends
 // a client elsewhere, repeats no key of its own. The rest of the query it gets as it is.
 func TestKeysInAddresses(t *testing.T) {

@@ -433,3 +433,22 @@ func TestSlowBadRequest(t *testing.T) {
 		require.Zero(t, w.g.status().Upstreams[0].Failures)
 	}, func(o *options) { o.upstreams[0].key = "k" })
 }
+
+// Each attempt is sent to the path of its own upstream, wherever the one before was sent.
+func TestPathsOfAttempts(t *testing.T) {
+	inWorld(t, 2, func(t *testing.T, w *world) {
+		var paths []string
+		w.g.send = rtFunc(func(r *http.Request) (*http.Response, error) {
+			paths = append(paths, r.URL.Path)
+			return w.RoundTrip(r)
+		})
+		w.letAll(refuses(503))
+		w.ask("POST", "/v1/messages", "{}")
+		require.ElementsMatch(t, []string{"/of-a/v1/messages", "/of-b/v1/messages"}, paths)
+	}, func(o *options) {
+		o.patience = 0
+		for _, u := range o.upstreams {
+			u.url.Path = "/of-" + u.name
+		}
+	})
+}
