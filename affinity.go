@@ -175,8 +175,8 @@ const (
 	ReasonFailover
 
 	// ReasonDetour: the detour that served before served again. The session's home was
-	// not among the candidates, or had only just come back. Or the home was being drained
-	// or no longer likely to have the prompt, and the detour is the home now.
+	// not among the candidates, had only just come back or was overloaded. Or the home was
+	// being drained or no longer likely to have the prompt, and the detour is the home now.
 	ReasonDetour
 
 	// ReasonReturned: the session was on a detour and is back at its home, which is among

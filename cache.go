@@ -434,11 +434,17 @@ func (c *Cache) MoveFunc(target string, match func(Key, Binding) bool) int {
 			if l.Expires <= now {
 				expires = now + c.ttl // it lived by the leases of requests under way
 			}
-			if d, ok := c.lookup(l.key.aside(), now); ok && d.target.Name == target && d.Expires > max(l.Expires, expires) {
-				expires = d.Expires // it is there already
+			d, away := c.lookup(l.key.aside(), now)
+			away = away && d.Expires > max(l.Expires, expires)
+			if away && d.target.Name == target {
+				expires, away = d.Expires, false // it is there already
 			}
-			if _, ok := c.bind(l.key, l.Stamp(), target, l.Mark(), now, expires, false); ok {
+			moved, ok := c.bind(l.key, l.Stamp(), target, l.Mark(), now, expires, false)
+			if ok {
 				n++
+			}
+			if ok && away {
+				moved.target.Traits.Presence.Inherits(now)
 			}
 		}
 	}

@@ -469,6 +469,25 @@ func TestMoveOnADetour(t *testing.T) {
 	})
 }
 
+// A session that is on a detour when its home is moved returns to the new home from there, unless
+// it goes on from state.
+func TestMoveOfTheHomeOfADetour(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn})
+		for _, target := range []string{"a", "b"} {
+			mustSelect(t, s, session("s"), target).Done(served)
+			elapse(time.Second)
+		}
+		require.Equal(t, 1, s.Cache().MoveFunc("c", func(_ affinity.Key, b affinity.Binding) bool { return !b.Aside }))
+		sel := mustSelect(t, s, withFile("s"), "b", "c")
+		sel.Done(served)
+		require.Equal(t, []any{"b", affinity.ReasonDetour, "c"}, []any{sel.ID, sel.Reason, sel.From})
+		sel = mustSelect(t, s, session("s"), "b", "c")
+		require.Equal(t, []any{"c", affinity.ReasonReturned, "b"}, []any{sel.ID, sel.Reason, sel.From})
+	})
+}
+
 // What is moved to where it is on a detour has been used there as lately as the detour was.
 func TestMoveToAWarmDetour(t *testing.T) {
 	t.Parallel()

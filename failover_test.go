@@ -1132,7 +1132,11 @@ func TestReturnToAnOverloadedHome(t *testing.T) {
 					s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Extractor: x, Fallback: b})
 					ask := func(candidates ...string) affinity.Reason {
 						elapse(time.Minute)
+						x.now.Class = extract.Auxiliary
+						beside := mustSelect(t, s, new(extract.Request), candidates...)
+						x.now.Class = extract.Turn
 						sel := mustSelect(t, s, new(extract.Request), candidates...)
+						require.True(t, beside.Reason == affinity.ReasonSideCall || beside.ID == sel.ID)
 						sel.Done(served)
 						return sel.Reason
 					}

@@ -155,9 +155,9 @@ const (
 
 	// FailoverReturn: the home stays the home. Another target serves, always the same
 	// one, until the home is among the candidates again. After an outage, sessions come
-	// back one by one, over as long as the outage took but at most five minutes; those that
-	// are known by their messages alone not while a Balancer calls the home overloaded. A
-	// home that is away for longer than it keeps prompts, or than the TTL, is given up.
+	// back one by one, over as long as the outage took but at most five minutes. Those that
+	// are known by their messages alone wait while the home is overloaded. A home that is
+	// away for longer than it keeps prompts, or than the TTL, is given up.
 	//
 	// What the fallback chose is the home even if it fails at once, so the session would
 	// move there later without ever having been there. If a request with ReasonNew,
@@ -623,7 +623,7 @@ func (s *Selector[T]) serveDetour(q *query, l *located, i int, candidates []T, s
 	j := s.index(d.target, candidates)
 	switch {
 	case j < 0, !s.worthFollowing(&d, q.ttl),
-		i >= 0 && s.mayReturn(q, l),
+		i >= 0 && p.MayReturn(q.now, l.session().fraction()),
 		s.cache.learned.Load() && q.refersToState():
 		return false, true
 	}
@@ -697,11 +697,14 @@ func (s *Selector[T]) shouldYield(q *query, t *registry.Target) bool {
 	return s.mayYield(q) && t.Traits.MayYield(q.now) && s.balancer.Overloaded(t.Name)
 }
 
-// mayYield reports whether a session may have to leave a target that has more than its
-// share. Only a session that is known by its messages alone may: it may be many that began
-// alike.
-func (s *Selector[T]) mayYield(q *query) bool {
-	return s.balancer != nil && q.sess.Confidence == extract.Derived && !q.beside
+// mayYield reports whether a request may have its session leave a target that has more than its
+// share.
+func (s *Selector[T]) mayYield(q *query) bool { return s.yields(q) && !q.beside }
+
+// yields reports whether a session may have to leave a target that has more than its share: only
+// if it is known by its messages alone, since it may be many that began alike.
+func (s *Selector[T]) yields(q *query) bool {
+	return s.balancer != nil && q.sess.Confidence == extract.Derived
 }
 
 // hit makes the Selection of a session that goes on at the record sel.at, and notes the
@@ -1056,7 +1059,8 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 
 	switch {
 	case i < 0 && returning && !stale && !leaving, // keep the home, go aside
-		away && (!s.mayReturn(q, &st.located) || q.refersToState()): // state is more likely to be where it was last
+		away && !s.mayReturn(q, st),
+		away && !stale && !leaving && s.yields(q) && s.balancer.Overloaded(home): // a turn would have to leave again
 		v := verdict{reason: ReasonFailover, pick: refuge, from: home, detour: true}
 		if away {
 			v.reason = ReasonDetour
@@ -1101,12 +1105,11 @@ func (st *standing) stay() verdict {
 	return v
 }
 
-// mayReturn reports whether it is the turn of a session that is away from its home, l, to go
-// back there. It is not as long as it would have to leave again because the home has more than
-// its share.
-func (s *Selector[T]) mayReturn(q *query, l *located) bool {
-	t := l.target
-	return t.Traits.Presence.MayReturn(q.now, l.session().fraction()) && !(s.mayYield(q) && s.balancer.Overloaded(t.Name))
+// mayReturn reports whether a session that is away from its home goes back to it now:
+// it is its turn, and the request does not go on from state, which is more likely to be
+// where the session was last.
+func (s *Selector[T]) mayReturn(q *query, st *standing) bool {
+	return st.target.Traits.Presence.MayReturn(q.now, st.session.fraction()) && !q.refersToState()
 }
 
 // heedState changes the verdict v if the request refers to state that some candidate

@@ -27,8 +27,16 @@ const maxSpread = int64(5 * time.Minute)
 // Away reports whether the target was missing from the last request that was noted.
 func (p *Presence) Away() bool { return p.away.Load() }
 
-// LastMissed returns when a request last missed the target, or 0 if none ever did.
+// LastMissed returns when a request last missed the target, or Inherits was called, or 0 if
+// neither ever happened. No session that the target is the home of has been elsewhere since.
 func (p *Presence) LastMissed() int64 { return p.last.Load() }
+
+// Inherits notes that the target is the home of sessions from now on that are elsewhere.
+func (p *Presence) Inherits(now int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.last.Store(now)
+}
 
 // Missing notes that the target was not among the candidates of a request.
 func (p *Presence) Missing(now int64) {
