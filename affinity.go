@@ -454,23 +454,17 @@ func (r Result) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 // Where clients bring credentials of their own, 401 to 403 say nothing about the target:
 // report Neutral then.
 func OutcomeOf(status int, err error) Outcome {
+	result := Neutral
 	switch {
 	case errors.Is(err, context.Canceled):
-		return Outcome{Result: Neutral}
 	case err != nil:
-		return Outcome{Result: TransientFailure}
+		result = TransientFailure
+	case status == http.StatusUnauthorized, status == http.StatusPaymentRequired, status == http.StatusForbidden:
+		result = TerminalFailure
+	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status == http.StatusTooManyRequests, status/100 == 5:
+		result = TransientFailure
+	case status >= 100 && status < 400:
+		result = Served
 	}
-	switch status {
-	case http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden:
-		return Outcome{Result: TerminalFailure}
-	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
-		return Outcome{Result: TransientFailure}
-	}
-	switch status / 100 {
-	case 5:
-		return Outcome{Result: TransientFailure}
-	case 1, 2, 3:
-		return Outcome{Result: Served}
-	}
-	return Outcome{Result: Neutral}
+	return Outcome{Result: result}
 }
