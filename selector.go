@@ -1289,20 +1289,17 @@ func (s *Selector[T]) write(q *query, key Key, stamp uint32, mark Digest, candid
 			s.notePresence(q, sel.at.target, v.i)
 			return true
 		}
-		if sel.at.target != nil {
-			if i := s.index(sel.at.target, candidates); i >= 0 {
-				s.refund(&v.pick)
-				if sel.at.aside() {
-					v.reason = ReasonDetour
-				} else {
-					v.reason, v.from = ReasonBound, ""
-				}
-				s.hit(q, candidates[i], v.reason, sel)
-				return false
-			}
-		}
 		if sel.at.target == nil {
 			v.second = neither // invalidated meanwhile, or it has ended
+		} else if i := s.index(sel.at.target, candidates); i >= 0 {
+			s.refund(&v.pick)
+			if sel.at.aside() {
+				v.reason = ReasonDetour
+			} else {
+				v.reason, v.from = ReasonBound, ""
+			}
+			s.hit(q, candidates[i], v.reason, sel)
+			return false
 		}
 		stamp = sel.at.Stamp()
 	}
@@ -1397,25 +1394,23 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 	if sel.at.target == nil {
 		return
 	}
-	switch o.Result {
-	case TerminalFailure:
+	if o.Result == TerminalFailure {
 		s.forget(sel)
-	case Served:
+		return
+	}
+	var ttl int64
+	if o.Result == Served {
 		if sel.stayed {
 			sel.at.target.Traits.Life.Observe(sel.Idle, o.Usage.Cached, o.Usage.Uncached)
 		}
-		ttl := sel.ttl
-		if sel.at.aside() && s.cameHome(sel) {
-			ttl = 0 // the detour must not look like the place where the session was last
+		if !sel.at.aside() || !s.cameHome(sel) { // otherwise, the detour would look like the place where the session was last
+			ttl = sel.ttl
 		}
-		s.cache.end(sel.at.key, sel.at.Found, sel.leased, ttl)
-		sel.endCopies(ttl)
-	default:
-		s.cache.end(sel.at.key, sel.at.Found, sel.leased, 0)
-		sel.endCopies(0)
-		if o.Result == TransientFailure {
-			s.takeBack(sel)
-		}
+	}
+	s.cache.end(sel.at.key, sel.at.Found, sel.leased, ttl)
+	sel.endCopies(ttl)
+	if o.Result == TransientFailure {
+		s.takeBack(sel)
 	}
 }
 
@@ -1576,7 +1571,8 @@ type learned struct {
 }
 
 // The states of Selection.learning, in order. Selection.learned may be read from
-// learnedLeased on, and stays as it is.
+// learnedLeased on, and stays as it is. (An atomic.Pointer would have every Selection
+// allocated on the heap.)
 const (
 	notLearned    uint32 = iota
 	learning             // a call of Learn is about to set Selection.learned
