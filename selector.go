@@ -362,14 +362,7 @@ func (s *Selector[T]) sessionless(ctx context.Context, q *query, candidates []T,
 			return err
 		}
 	}
-	if v.i < 0 {
-		var err error
-		if v.pick, err = s.askFallback(ctx, q.req, candidates, ""); err != nil {
-			return err
-		}
-	}
-	s.fillUnbound(q, candidates, &v.pick, v.reason, sel)
-	return nil
+	return s.serveUnbound(ctx, q, candidates, &v, sel)
 }
 
 // -- What a request asks for --
@@ -753,13 +746,6 @@ func (s *Selector[T]) fillBound(q *query, target T, reason Reason, sel *Selectio
 	}
 }
 
-// fillUnbound fills in a Selection that has no binding, for candidate p, and charges it.
-func (s *Selector[T]) fillUnbound(q *query, candidates []T, p *pick, reason Reason, sel *Selection[T]) {
-	s.fill(q, candidates[p.i], p.id, reason, sel)
-	s.charge(q, p, false)
-	sel.ticket = p.ticket
-}
-
 // fill fills in what every Selection has.
 func (s *Selector[T]) fill(q *query, target T, id string, reason Reason, sel *Selection[T]) {
 	sel.selector, sel.within = s, q.within
@@ -808,19 +794,33 @@ func (s *Selector[T]) placeSideCall(ctx context.Context, q *query, candidates []
 		return err
 	}
 	if v.i < 0 {
-		v = verdict{reason: ReasonSideCall}
-		if v.pick, err = s.askFallback(ctx, q.req, candidates, ""); err != nil {
-			return err
-		}
+		v = verdict{reason: ReasonSideCall, pick: nobody}
 	}
-	s.fillUnbound(q, candidates, &v.pick, v.reason, sel)
-	sel.Session, sel.From = st.session, v.from
+	if err := s.serveUnbound(ctx, q, candidates, &v, sel); err != nil {
+		return err
+	}
+	sel.Session = st.session
 	switch {
 	case v.reason == ReasonDetour:
 		sel.Idle, _ = s.knownIdle(&st.second, q.ttl)
 	case st.stays:
 		sel.Idle, _ = s.knownIdle(&st.located, q.ttl)
 	}
+	return nil
+}
+
+// serveUnbound answers with v.pick or, if that is no candidate, with the fallback's choice. It
+// stores nothing.
+func (s *Selector[T]) serveUnbound(ctx context.Context, q *query, candidates []T, v *verdict, sel *Selection[T]) (err error) {
+	if v.i < 0 {
+		if v.pick, err = s.askFallback(ctx, q.req, candidates, ""); err != nil {
+			return err
+		}
+	}
+	s.fill(q, candidates[v.i], v.id, v.reason, sel)
+	sel.From = v.from
+	s.charge(q, &v.pick, false)
+	sel.ticket = v.ticket
 	return nil
 }
 
@@ -873,9 +873,8 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, chos
 		s.endBefore(q, &st.second, sel)
 	case st.state():
 		// The session is named by state, which does not move with the request.
-		s.fillUnbound(q, candidates, &v.pick, v.reason, sel)
-		sel.Session, sel.From = st.session, v.from
-		return nil
+		sel.Session = st.session
+		return s.serveUnbound(ctx, q, candidates, &v, sel)
 	case v.detour:
 		s.bindDetour(q, &st, candidates, &v, sel)
 	default:
@@ -1025,18 +1024,19 @@ const (
 	theSecond       // standing.second
 )
 
-// judge decides about a session that has a binding of its own or could take one over:
-// st, which survey has returned.
+// judge decides about a session that has a binding of its own or could take one over. st is
+// as survey has left it.
 //
 // The order of the cases matters: a session that is away from its home comes before one
 // whose home is missing, that before one whose home is drained, stale or overloaded,
 // and what is left stays.
 func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
-	home, traits, second := st.target.Name, st.target.Traits, &st.second
+	home, second := st.target.Name, &st.second
 	i, j := st.home, st.refuge
 
 	stale := !s.worthFollowing(&st.located, q.ttl)
 	leaving := s.cache.targets.Draining(home)
+	due := st.target.Traits.DrainDue(q.now) // it has to give up its sessions, so it is stale as well
 	returning := s.cfg.Failover == FailoverReturn
 	aside := returning && second.Expires > st.Expires // it was at the second place last
 	away := st.stays && aside && j >= 0               // and can go on there
@@ -1069,16 +1069,16 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 	case away && (stale || leaving): // give up the home for the detour
 		return verdict{reason: ReasonDetour, pick: refuge, from: home}
 
-	case i < 0, traits.DrainDue(q.now) && len(s.open(candidates, home)) > 0:
+	case i < 0, due && len(s.open(candidates, home)) > 0:
 		v := verdict{reason: ReasonFailover, pick: refuge, from: home}
 		if !stale && !leaving {
 			v.second = theHome
 		}
 		return v
 
-	case aside && (!stale || traits.DrainDue(q.now) || q.refersToState()): // it is time, or the detour has gone
+	case aside && (!stale || due || q.refersToState()): // it is time, or the detour has gone
 		return verdict{reason: ReasonReturned, pick: at(i, st.target), from: second.target.Name, second: theSecond}
-	case traits.DrainDue(q.now): // but there is no other candidate
+	case due: // but there is no other candidate
 		return st.stay()
 	case stale && !q.refersToState():
 		if q.beside { // it needs no warm prompt
@@ -1087,7 +1087,7 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 		return verdict{reason: ReasonExpired, pick: nobody, from: home}
 	case s.shouldYield(q, st.target) && !q.refersToState() &&
 		(j >= 0 || second.target == nil && len(s.open(candidates, home)) > 0) && // it is not sent to a third target
-		traits.Yield(q.now):
+		st.target.Traits.Yield(q.now):
 		return verdict{reason: ReasonOverload, pick: refuge, from: home, except: home, second: theHome}
 	}
 	return st.stay()
