@@ -142,8 +142,8 @@ func TestPackedParts(t *testing.T) {
 func TestKeptLoads(t *testing.T) {
 	load := func(most float64, more ...candidate) float64 {
 		r := roster{candidates: append([]candidate{
-			{weight: 1, rise: 1, load: most, counted: most, absence: 1},
-			{weight: 2, rise: 2, load: 14, counted: 7, absence: 1},
+			{weight: 1, rise: 1, load: most, counted: most, candidateAt: 1},
+			{weight: 2, rise: 2, load: 14, counted: 7, candidateAt: 1},
 		}, more...)}
 		r.keepLoads()
 		return r.candidates[1].load

@@ -24,15 +24,15 @@ type roster struct {
 
 // A candidate is one target on a roster.
 type candidate struct {
-	at         int // its index in the caller's list
-	account    *account
-	weight     float64
-	load       float64
-	expected   float64 // what its sessions are likely to cost yet, by its weight
-	absence    int64   // for how long there were placements without it, in nanoseconds
-	counted    float64 // what the work in its account comes to as a load, at its weight now
-	rise       float64 // its weight now, divided by that of the last placement that it was a candidate for
-	othersLoad float64 // of the others at that placement
+	at          int // its index in the caller's list
+	account     *account
+	weight      float64
+	load        float64
+	expected    float64 // what its sessions are likely to cost yet, by its weight
+	counted     float64 // what the work in its account comes to as a load, at its weight now
+	candidateAt int64   // when it was last a candidate before; 0 is never
+	rise        float64 // its weight now, divided by that of then
+	othersLoad  float64 // of the others then
 
 	held part // how much of the prompt it holds; only Prefix knows
 }
@@ -118,20 +118,13 @@ const (
 // they were candidates. It is called at the start of every placement, which take
 // turns.
 //
-// A target that could not be chosen for a while, because it was out of order or is
-// new, has not been idle for want of work. weigh charges it with the mean load of
-// the time that it missed. If it did not, all new sessions would go there until it
-// had made up for what it missed, and with the work that they bring later it would
-// have too much. But it is charged with no more than the least loaded of the
-// others has, so that its turn comes however seldom it is a candidate.
-//
 // A target whose weight has changed has the load that it had: what it was given was its
 // share by the weight of that time, and it is given its share by that of now, with nothing
 // to make up for or to wait for. So a quota that is there again all at once, or a slow
 // start, does not have all new sessions go there. See keepLoads for weights that rise. To
 // a target that is alone, its weight does not matter, and is that of the time before.
 func (l *ledger) weigh(r *roster, now int64) {
-	var last int64 // the last placement that any of them was a candidate for
+	var last int64
 	rose := false
 	for i := range r.candidates {
 		c := &r.candidates[i]
@@ -144,39 +137,16 @@ func (l *ledger) weigh(r *roster, now int64) {
 			rose = rose || c.rise > 1
 		}
 		c.expected = a.expected / c.weight
-		c.absence, c.othersLoad = a.candidateAt, a.othersLoad // until below, when last is known
+		c.candidateAt, c.othersLoad = a.candidateAt, a.othersLoad
 		last = max(last, a.candidateAt)
 		a.mu.Unlock()
 	}
 	if rose {
 		r.keepLoads()
 	}
+	l.chargeAbsences(r, last)
 
-	// Those that were not away say what others have missed.
 	var work, weight float64
-	least := math.Inf(1)
-	for i := range r.candidates {
-		c := &r.candidates[i]
-		if c.absence == 0 { // it was never a candidate
-			c.absence = math.MaxInt64
-			continue
-		}
-		c.absence = last - c.absence
-		if float64(c.absence) < shortAbsence*l.halfLife {
-			least = min(least, c.load)
-			work += c.load * c.weight
-			weight += c.weight
-		}
-	}
-	if work > 0 {
-		for i := range r.candidates {
-			if c := &r.candidates[i]; c.load < least {
-				l.chargeAbsence(c, work, work/weight, least)
-			}
-		}
-	}
-
-	work, weight = 0, 0
 	r.leastLoad, r.mostWeight = math.Inf(1), 0
 	for i := range r.candidates {
 		c := &r.candidates[i]
@@ -215,7 +185,7 @@ func (r *roster) keepLoads() {
 	var most, kept, weight, work, weightNow float64
 	for i := range r.candidates {
 		c := &r.candidates[i]
-		if c.absence == 0 { // it was never a candidate
+		if c.candidateAt == 0 {
 			continue
 		}
 		kept += c.load * (c.weight / c.rise)
@@ -238,17 +208,44 @@ func (r *roster) keepLoads() {
 	}
 }
 
-// chargeAbsence charges a candidate that was away. Those that were not have that
-// much work together, mean is their mean load and least their least.
-func (l *ledger) chargeAbsence(c *candidate, work, mean, least float64) {
-	debt := mean * (1 - l.decay(c.absence))
-	// What the others had when it was last a candidate has decayed as its own load
-	// has. If they have more than that now, they had more to do without it. (Either
-	// number may be next to nothing, and their ratio infinite.)
-	if c.load > 0 && c.othersLoad > 0 {
-		debt += c.load * (mean/c.othersLoad - 1)
+// chargeAbsences charges a target that could not be chosen for a while, because it was out of
+// order or is new, with the mean load of the time that it missed: it has not been idle for want
+// of work. Otherwise, all new sessions would go there until it had made up for what it missed,
+// and with the work that they bring later it would have too much. But it is charged with no
+// more than the least loaded of the others has, so that its turn comes however seldom it is a
+// candidate. last is the last placement that any of the candidates was one for.
+func (l *ledger) chargeAbsences(r *roster, last int64) {
+	var work, weight float64
+	least := math.Inf(1)
+	for i := range r.candidates {
+		c := &r.candidates[i]
+		if c.candidateAt != 0 && float64(last-c.candidateAt) < shortAbsence*l.halfLife {
+			least = min(least, c.load)
+			work += c.load * c.weight
+			weight += c.weight
+		}
 	}
-	c.load += max(0, min(debt, least-c.load, mostDebt*work/c.weight-c.load))
+	if work == 0 {
+		return
+	}
+	mean := work / weight
+	for i := range r.candidates {
+		c := &r.candidates[i]
+		if c.load >= least {
+			continue
+		}
+		debt := mean
+		if c.candidateAt != 0 {
+			debt *= 1 - l.decay(last-c.candidateAt)
+		}
+		// What the others had when it was last a candidate has decayed as its own load
+		// has. If they have more than that now, they had more to do without it. (Either
+		// number may be next to nothing, and their ratio infinite.)
+		if c.load > 0 && c.othersLoad > 0 {
+			debt += c.load * (mean/c.othersLoad - 1)
+		}
+		c.load += max(0, min(debt, least-c.load, mostDebt*work/c.weight-c.load))
+	}
 }
 
 // poolOf returns the pool of the candidates: mostly the one that they had before.
