@@ -421,19 +421,19 @@ const (
 	TerminalFailure
 )
 
+var results = [...]string{
+	Neutral:          "neutral",
+	Served:           "served",
+	TransientFailure: "transient-failure",
+	TerminalFailure:  "terminal-failure",
+}
+
 // String returns the result in lower case with hyphens.
 func (r Result) String() string {
-	switch r {
-	case Neutral:
-		return "neutral"
-	case Served:
-		return "served"
-	case TransientFailure:
-		return "transient-failure"
-	case TerminalFailure:
-		return "terminal-failure"
+	if int(r) >= len(results) {
+		return "<unknown affinity.Result>"
 	}
-	return "<unknown affinity.Result>"
+	return results[r]
 }
 
 // MarshalText implements [encoding.TextMarshaler] by String. It makes JSON show names,
