@@ -233,10 +233,7 @@ func New[T any](cfg Config[T]) (*Selector[T], error) {
 	}
 	s.trails = has(s.chain, func(e extract.Extractor) bool { return e == extract.Trail() })
 	if s.cache == nil {
-		var err error
-		if s.cache, err = NewCache(CacheConfig{TTL: cfg.TTL, Capacity: cfg.Capacity}); err != nil {
-			return nil, err
-		}
+		s.cache, _ = NewCache(CacheConfig{TTL: cfg.TTL, Capacity: cfg.Capacity}) // checked above
 	}
 	s.start = s.cache.now()
 	if cfg.Lifetime != nil {
@@ -1696,9 +1693,11 @@ func (s *Selector[T]) Resume(id string) { s.cache.targets.Drain(id, 0) }
 func (s *Selector[T]) Drained() map[string]time.Time {
 	drained := make(map[string]time.Time)
 	for id, end := range s.cache.targets.Drained() {
-		if drained[id] = (time.Time{}); end != never {
-			drained[id] = s.cache.clock.Date(end)
+		var deadline time.Time
+		if end != never {
+			deadline = s.cache.clock.Date(end)
 		}
+		drained[id] = deadline
 	}
 	return drained
 }
