@@ -368,7 +368,7 @@ func (s *Selector[T]) sessionless(ctx context.Context, q *query, candidates []T,
 // there are more, it names none of them: see tellApart.
 const maxCommon = 64
 
-// A query is what a request asks for. It is set by identify, but for some fields.
+// A query is what a request asks for, as identify finds it out.
 type query struct {
 	req    *extract.Request // may be nil
 	sess   extract.Session
@@ -519,30 +519,6 @@ func (c *Cache) copyOf(q *query, l *located, alias string, now int64) (located, 
 	}
 	found, ok := c.lookup(key, now)
 	return found, ok && found.target == l.target && found.Mark() == l.Mark()
-}
-
-// stateHolder looks for the state that the request refers to. It returns a candidate that
-// holds some of it, or nobody; and the ID of a target that holds some and is not a
-// candidate, or "". Of several, the first counts, in the order of Pins. While nothing was
-// learned it does not read the body.
-func (s *Selector[T]) stateHolder(q *query, candidates []T) (holder pick, absent string) {
-	holder = nobody
-	if !s.cache.learned.Load() {
-		return holder, ""
-	}
-	for _, id := range q.req.Pins() {
-		l, ok := s.cache.lookup(s.cache.stateKey(q.within, id), q.now)
-		if !ok || !l.state() { // a session may have the name of state that was not learned
-			continue
-		}
-		switch i := s.index(l.target, candidates); {
-		case i < 0 && absent == "":
-			absent = l.target.Name
-		case i >= 0 && holder.i < 0:
-			holder = at(i, l.target)
-		}
-	}
-	return holder, absent
 }
 
 // stateFirst reports whether known state takes precedence over a session's binding,
@@ -1128,6 +1104,30 @@ func (s *Selector[T]) heedState(q *query, st *standing, candidates []T, v *verdi
 		return s.heedUnknownState(q, st, candidates, v)
 	}
 	return nil
+}
+
+// stateHolder looks for the state that the request refers to. It returns a candidate that
+// holds some of it, or nobody; and the ID of a target that holds some and is not a
+// candidate, or "". Of several, the first counts, in the order of Pins. While nothing was
+// learned it does not read the body.
+func (s *Selector[T]) stateHolder(q *query, candidates []T) (holder pick, absent string) {
+	holder = nobody
+	if !s.cache.learned.Load() {
+		return holder, ""
+	}
+	for _, id := range q.req.Pins() {
+		l, ok := s.cache.lookup(s.cache.stateKey(q.within, id), q.now)
+		if !ok || !l.state() { // a session may have the name of state that was not learned
+			continue
+		}
+		switch i := s.index(l.target, candidates); {
+		case i < 0 && absent == "":
+			absent = l.target.Name
+		case i >= 0 && holder.i < 0:
+			holder = at(i, l.target)
+		}
+	}
+	return holder, absent
 }
 
 // heedUnknownState is heedState for state that was not learned. With FailPinned it is

@@ -193,7 +193,7 @@ func (l *ledger) amend(id string, cost, expected float64, charged int64) {
 }
 
 // cancel takes back what a request was charged with, and how much more was expected
-// because of it. What it has told of follow-ups stays, since so few are cancelled.
+// because of it. What it has told of follow-ups stays, since so few are canceled.
 func (l *ledger) cancel(id string, t affinity.Ticket) {
 	l.amend(id, -t.Cost-l.fee, -expectedOf(t), t.Time)
 }
