@@ -15,7 +15,7 @@ import (
 type account struct {
 	id      string
 	target  uint64      // the hash of id
-	held    belief      // for Prefix, and
+	keeps   belief      // for Prefix, and
 	reports atomic.Bool // whether the target has ever reported cached tokens
 
 	mu       sync.Mutex // guards all that follows

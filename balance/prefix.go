@@ -281,15 +281,16 @@ func (b *prefix[T]) survey(p *prompt, r *roster, now int64) {
 // miss estimates how many tokens of the prompt are uncached at a target that holds
 // so much of it.
 func (b *prefix[T]) miss(p *prompt, held part, a *account) float64 {
-	hit := 0.0
-	for _, h := range [...]part{{sure: held.sure}, {sure: held.likely, kind: held.kind}} {
+	hit := func(bytes, kind int) float64 {
 		// The tokens are an estimate, so those that are just enough may look like
 		// too few.
-		if tokens := float64(h.sure) * p.perByte; tokens >= 0.9*float64(b.cfg.MinTokens) {
-			hit = max(hit, tokens*a.held.share(h.kind, &b.all))
+		tokens := float64(bytes) * p.perByte
+		if tokens < 0.9*float64(b.cfg.MinTokens) {
+			return 0
 		}
+		return tokens * a.keeps.share(kind, &b.all)
 	}
-	return max(0, p.tokens-hit)
+	return max(0, p.tokens-max(hit(held.sure, 0), hit(held.likely, held.kind)))
 }
 
 // learn compares what a target was believed to hold of a prompt of so many bytes
@@ -314,7 +315,7 @@ func (b *prefix[T]) learn(id string, held part, bytes int, u affinity.Usage) {
 	}
 	share := min(max((float64(u.Cached)-sure)/(likely-sure), 0), 1)
 	b.all.observe(held.kind, share)
-	a.held.observe(held.kind, share)
+	a.keeps.observe(held.kind, share)
 }
 
 // pauses are the upper bounds of the kinds of pauses: a pause of kind 0 is shorter
