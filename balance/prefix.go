@@ -79,7 +79,7 @@ func Prefix[T any](cfg PrefixConfig[T]) affinity.Balancer[T] {
 	if cfg.Capacity <= 0 {
 		cfg.Capacity = defaultCapacity
 	}
-	return &prefix[T]{costs: newCosts(cfg.CostConfig), cfg: cfg, index: newHoldings(cfg.Capacity)}
+	return &prefix[T]{costs: newCosts(cfg.CostConfig), boundaries: cfg.Boundaries, minTokens: float64(cfg.MinTokens), index: newHoldings(cfg.Capacity)}
 }
 
 // defaultMinTokens and defaultCapacity are those of a PrefixConfig.
@@ -106,9 +106,10 @@ const (
 
 type prefix[T any] struct {
 	costs[T]
-	cfg   PrefixConfig[T]
-	all   belief   // of all targets together
-	index holdings // its lock serialises placements, too
+	boundaries func(req *extract.Request) []extract.Boundary
+	minTokens  float64
+	all        belief   // of all targets together
+	index      holdings // its lock serialises placements, too
 }
 
 // Pick implements affinity.Picker.
@@ -234,7 +235,7 @@ func (b *prefix[T]) prompt(req *extract.Request) (p prompt) {
 	if req == nil {
 		return p
 	}
-	if p.cuts = b.cfg.Boundaries(req); len(p.cuts) > 0 {
+	if p.cuts = b.boundaries(req); len(p.cuts) > 0 {
 		p.bytes = max(p.cuts[len(p.cuts)-1].Bytes, 0)
 		p.tokens = b.ledger.tokens(p.bytes)
 		p.perByte = p.tokens / float64(max(p.bytes, 1))
@@ -285,7 +286,7 @@ func (b *prefix[T]) miss(p *prompt, held part, a *account) float64 {
 		// The tokens are an estimate, so those that are just enough may look like
 		// too few.
 		tokens := float64(bytes) * p.perByte
-		if tokens < 0.9*float64(b.cfg.MinTokens) {
+		if tokens < 0.9*b.minTokens {
 			return 0
 		}
 		return tokens * a.keeps.share(kind, &b.all)
@@ -310,7 +311,7 @@ func (b *prefix[T]) learn(id string, held part, bytes int, u affinity.Usage) {
 	if held.kind > 0 {
 		sure = float64(held.sure) * perByte
 	}
-	if likely-sure < float64(max(b.cfg.MinTokens, 1)) {
+	if likely-sure < max(b.minTokens, 1) {
 		return // too little to tell
 	}
 	share := min(max((float64(u.Cached)-sure)/(likely-sure), 0), 1)
