@@ -568,11 +568,12 @@ func (c *Cache) lookup(k Key, now int64) (l located, ok bool) {
 	return l, ok
 }
 
-// touch makes the expiry of l slide to ttl after l was looked up, unless it is within
-// gap of that already, and takes a lease on the record if asked to. It updates
-// l.Expires, and reports whether it has taken a lease. If the record has gone, it does
-// nothing.
-func (c *Cache) touch(l *located, ttl, gap int64, lease bool) bool {
+// touch begins the use of a record by a request of a Selector: it makes the expiry slide to ttl
+// after l was looked up, unless it is nearly there, and takes a lease on the record if asked to.
+// It updates l.Expires, and reports whether it has taken a lease. If the record has gone, it
+// does nothing.
+func (c *Cache) touch(l *located, ttl int64, lease bool) bool {
+	gap := c.lag(mostLag(ttl), l.now) / finer
 	if lease {
 		gap = min(gap, leaseLag)
 	}

@@ -683,7 +683,7 @@ func (s *Selector[T]) hit(q *query, target T, reason Reason, sel *Selection[T]) 
 	sel.before = l.Expires
 	sel.Idle, sel.stayed = s.knownIdle(l, q.ttl)
 	if !q.beside {
-		sel.leased = s.cache.touch(l, q.ttl, s.cache.lag(mostLag(q.ttl), q.now)/finer, q.lease)
+		sel.leased = s.cache.touch(l, q.ttl, q.lease)
 	}
 	s.fillBound(q, target, reason, sel)
 	if q.beside {
