@@ -415,6 +415,26 @@ func TestBeliefIsNoMoreThanAll(t *testing.T) {
 	})
 }
 
+// One that lacks even what it was sent just now lacks no more than all of the rest.
+func TestBeliefIsNoLessThanNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
+		for i := range 37 {
+			b.Charge(prompt(i, 0, 409_600), "t0", false)
+			pass(8 * time.Minute)
+			b.Charge(prompt(i, 0, 204_800), "t0", true)
+			cached := 0
+			if i == 0 || i >= 30 { // the first says that it reports what is cached
+				cached = 102_400
+			}
+			b.Settle("t0", b.Charge(prompt(i, 0, 409_600), "t0", true), served(102_400-cached, cached, 400))
+		}
+		req := prompt(100, 0, 409_600)
+		b.Charge(req, "t0", false)
+		pass(8 * time.Minute)
+		assert.InDelta(t, 51_200+5120+2000, b.Charge(req, "t0", true).Cost, 5000, "half of the last were all there")
+	})
+}
+
 // What it has beyond what it was sent just now counts as part of the rest, not of all.
 func TestBeliefInTheRest(t *testing.T) {
 	bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
