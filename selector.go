@@ -769,7 +769,7 @@ func (s *Selector[T]) placeSideCall(ctx context.Context, q *query, candidates []
 	if v.i < 0 {
 		v = verdict{reason: ReasonSideCall, pick: nobody}
 	}
-	if err := s.serveUnbound(ctx, q, candidates, &v, sel); err != nil {
+	if err = s.serveUnbound(ctx, q, candidates, &v, sel); err != nil {
 		return err
 	}
 	sel.Session = st.session
