@@ -344,7 +344,9 @@ func (r *riot) burst(req *extract.Request, candidates []string) {
 			if !slices.Contains(list, sel.ID) || sel.From == sel.ID && sel.Reason != affinity.ReasonExpired || sel.From != "" && sel.Reason <= affinity.ReasonInherited {
 				r.Errorf("%s: %+v of %v", r.step, sel.Decision, list)
 			}
-			if sel.Reason != affinity.ReasonOverload {
+			if sel.Reason == affinity.ReasonOverload {
+				clear(targets) // the others follow it
+			} else {
 				targets[sel.ID] = true
 			}
 		})
