@@ -28,6 +28,8 @@ var (
 	headingEnds  = []string{"(untrusted metadata):", "(untrusted, for context):", string(openClawMark)}
 	openClawMark = []byte("⟦openclaw:ctx⟧")
 	lastHeading  = []byte("Context: ⟦openclaw:ctx⟧")
+	jsonFence    = []byte("```json")
+	fenceEnd     = []byte("\\n```")
 )
 
 // cutNotes returns words without the notes before and after them, or nil if there are too many.
@@ -70,7 +72,7 @@ func noteLen(text []byte) int {
 	}
 	for _, n := range notes {
 		if opens(text, n.opening) {
-			return endOf(text, n.closing)
+			return endOf(text, 0, n.closing)
 		}
 	}
 	const longest = 80 // bytes of a heading
@@ -78,27 +80,30 @@ func noteLen(text []byte) int {
 	if line < 0 || !endsWith(text[:line], headingEnds) {
 		return 0
 	}
-	rest := text[line+len(lineBreak):]
-	end := 0
-	if json, ok := bytes.CutPrefix(rest, []byte("```json")); ok {
-		if end = endOf(json, []byte("\\n```")); end > 0 {
-			end += len(rest) - len(json)
-		}
-	} else if bytes.HasSuffix(text[:line], openClawMark) {
-		end = endOf(rest, paragraphBreak)
-	}
-	if end == 0 {
-		return 0
-	}
-	return len(text) - len(rest) + end
-}
-
-// endOf returns where the first closing in a text ends, or 0 if there is none.
-func endOf(text, closing []byte) int {
-	if i := bytes.Index(text, closing); i >= 0 {
-		return i + len(closing)
+	start := line + len(lineBreak)
+	switch {
+	case bytes.HasPrefix(text[start:], jsonFence):
+		return endOf(text, start+len(jsonFence), fenceEnd)
+	case bytes.HasSuffix(text[:line], openClawMark):
+		return endOf(text, start, paragraphBreak)
 	}
 	return 0
+}
+
+// endOf returns where the first closing in text[from:] ends, or 0 if there is none. A line break
+// after an odd number of backslashes is none, but the letter n after a backslash, such as in
+// JSON that is quoted.
+func endOf(text []byte, from int, closing []byte) int {
+	for {
+		i := bytes.Index(text[from:], closing)
+		if i < 0 {
+			return 0
+		}
+		if from += i; backslashesBefore(text[:from])%2 == 0 {
+			return from + len(closing)
+		}
+		from += len(lineBreak)
+	}
 }
 
 // timeLen returns the length of the time in brackets that a text begins with, such as

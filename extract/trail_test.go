@@ -682,6 +682,7 @@ func traps() []trap {
 			chat(sys("s"), u("[Thu 2026-07-09 06:48 GMT+8] hi"), a("x"), u("on")), continues},
 		{"OpenClaw tells it after the question", chat(sys("s"), u("[Thu 2026-07-09 06:48 GMT+8] hi\n\nContext: ⟦openclaw:ctx⟧\n<<<1>>>")),
 			chat(sys("s"), u("[Thu 2026-07-09 06:48 GMT+8] hi"), a("x"), u("on")), continues},
+		{"OpenClaw quotes code", chat(sys("s"), u("Sender (untrusted metadata):\n```json\n{\"body\": \"see\\n```js\\n1\\n```\"}\n```\n\nhi")), chat(sys("s"), u("hi"), a("x"), u("on")), continues},
 		{"somebody writes nothing but a time", chat(u("hi"), a("x"), u("[2026-08-22 10:00]")), chat(u("hi"), a("x"), u("[2026-08-22 11:00]")), apart},
 		{"somebody writes of a delivery", chat(u("hi"), a("x"), u("Delivery: now\n\non")), chat(u("hi"), a("x"), u("Delivery: later\n\non")), apart},
 		{"OpenClaw remembers after the time", chat(sys("s"), u("[Thu 2026-07-09 06:48 GMT+8] <relevant-memories>\n1\n</relevant-memories>\n\nhi")),
