@@ -94,7 +94,7 @@ var (
 		"keyword extraction", "intent recognition", "intent detection", "intent analysis",
 	}
 	// askedWords are said about what an asker works on: a router may be for trucks.
-	askedWords = signs{{"user input", "user request", "incoming request", "user prompt", "user say", "question", "quer", "message", "conversation", "json", "intent", "analyze", "content", "answer"}}
+	askedWords = signs{{"user input", "user request", "directs incoming request", "user prompt", "user say", "question", "quer", "message", "conversation", "json", "intent", "analyze", "content", "answer"}}
 	askerEnds  = []string{
 		".", ",", ":", " for ", " that ", " in ", " tasked ", " assessing ",
 		" agent", " assistant", " system", " engine.", " engine,", " engine ", " component", " model",

@@ -117,6 +117,8 @@ func TestNoAsides(t *testing.T) {
 		"You are a routing agent for a trucking company. Plan routes with the driver.",
 		"You are a router expert. Answer the user's question about routes.",
 		"You are a router for our trucks, which come in at night. Plan their ways.",
+		"You are a friendly network router assistant. Say why incoming requests are blocked.",
+		"You are an API router for developers. Explain how incoming requests are matched.",
 		"You are a query optimizer for PostgreSQL. Users send queries that are slow.",
 		"You are an SQL query rewriter. Talk about queries.",
 		"You are a tutor for those who write an intent classifier. Be patient.",
