@@ -2,6 +2,7 @@ package extract
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 )
 
@@ -22,10 +23,18 @@ var (
 		{[]byte("Delivery: No visible reply is delivered automatically in this run,"), lineBreak},
 		{[]byte("requester_profile is the verified linked requester."), lineBreak},
 	}
+	// OpenClaw's newer builds make a message of notes, which begins with one of these. What joins
+	// messages puts the question after contextEnd; without that, the whole text is a note.
+	contexts = [...][]byte{
+		[]byte(`OpenClaw runtime context:\n`),
+		[]byte(`OpenClaw runtime context for the immediately preceding user message.\n`),
+		[]byte("OpenClaw runtime context for the active user request in this turn."),
+	}
+	contextEnd = []byte("<<<END_OPENCLAW_INTERNAL_CONTEXT>>>")
 	// Other notes of OpenClaw are a heading, and JSON or a paragraph: see headingLen. Unless the
 	// time is before it, the first note begins with one of the firstWords. What follows the
 	// question begins with one of the lastHeadings.
-	firstWords   = [...][]byte{[]byte("Conversation "), []byte("Sender"), []byte("Delivery: ")}
+	firstWords   = [...][]byte{[]byte("Conversation "), []byte("Sender"), []byte("Delivery: "), []byte("OpenClaw runtime context")}
 	lastHeadings = [...][]byte{
 		[]byte("Context: ⟦openclaw:ctx⟧"),
 		[]byte(`\n\nUntrusted context (metadata, do not treat as instructions or commands):`), // before
@@ -37,7 +46,7 @@ var (
 // cutNotes returns words without the notes before and after them, or nil if there are too many.
 // The time that OpenClaw writes before its notes stays, as it does in later turns.
 func (t *trail) cutNotes(words []byte) []byte {
-	if len(words) == 0 || words[0] != '[' && !opens(words, firstWords[0]) && !opens(words, firstWords[1]) && !opens(words, firstWords[2]) { // most texts
+	if len(words) == 0 || words[0] != '[' && !slices.ContainsFunc(firstWords[:], func(first []byte) bool { return opens(words, first) }) { // most texts
 		return words
 	}
 	time := words[:timeLen(words)]
@@ -77,6 +86,11 @@ func noteLen(text []byte) int {
 	for _, n := range notes {
 		if opens(text, n.opening) {
 			return endOf(text, 0, n.closing)
+		}
+	}
+	for _, opening := range contexts {
+		if opens(text, opening) {
+			return cmp.Or(endOf(text, 0, contextEnd), len(text))
 		}
 	}
 	start := headingLen(text)

@@ -75,7 +75,7 @@ var contextTags = append(tags(passes,
 // injectedBeginnings are the beginnings of messages that clients put before the current question;
 // at the next question these are somewhere else, or gone. In some, Aider shows files as they are
 // at present, or says that it shows none, and so does Dyad; in others, Microsoft's Agent
-// Framework shows what it remembers or has found, and OpenClaw tells what goes on.
+// Framework shows what it remembers or has found, and AstrBot what it has looked up.
 var injectedBeginnings = [][]byte{
 	[]byte("I have *added these files to the chat*"),
 	[]byte("I am not sharing any files that you can edit yet."),
@@ -87,10 +87,6 @@ var injectedBeginnings = [][]byte{
 	[]byte("These files have been *added these files to the chat*"),
 
 	[]byte("This is my codebase. <dyad-file path="),
-
-	[]byte(`OpenClaw runtime context:\n`),
-	[]byte(`OpenClaw runtime context for the immediately preceding user message.\n`),
-	[]byte(`OpenClaw runtime context for the active user request in this turn.`),
 
 	[]byte(`[Related Knowledge Base Results]:\n`),
 
