@@ -261,7 +261,9 @@ func (t *trail) split(text []byte) (words []byte) {
 		return nil
 	}
 	words = t.cutRuntime(words)
-	words = t.cutNotes(words)
+	if len(words) > 0 && noteFirst[words[0]] {
+		words = t.cutNotes(words)
+	}
 	words = t.cutContext(words)
 	if likely {
 		words = t.cutWrapping(words)
