@@ -77,6 +77,7 @@ var (
 		{"Extract any file paths that this command reads or modifies.", Auxiliary},                                 // Claude Code
 		{"Summarize this coding conversation in under 50 characters.", Auxiliary},                                  // Claude Code
 		{"Write a short summary label describing what these tool calls accomplished", Auxiliary},                   // Claude Code, Qwen Code
+		{"你是一个上下文压缩助手", Compaction},                                                                                // CoPaw
 		{"You are an expert in crafting pithy titles for chatbot conversations", Auxiliary},                        // Copilot Chat, CodeCompanion
 		{"## Memory Writing Agent: Phase 1", Auxiliary},                                                            // Codex
 		{"You are judging one planned coding-agent action", Subagent},                                              // Codex
@@ -92,7 +93,6 @@ var (
 		{"You are a background task tracker for the main coding agent", Auxiliary},                                 // Copilot Chat
 		{"You are an AI coding research assistant that uses search tools to gather information", Subagent},         // Copilot Chat
 		{"You are an AI coding research assistant that runs a series of terminal commands", Subagent},              // Copilot Chat
-		{"你是一个上下文压缩助手", Compaction},                                                                                // CoPaw
 		{"You are a recommendation system, please complete the following recommendation task", Auxiliary},          // Coze Studio
 		{"# Role\nYou are an AI assistant that quickly generates 3 relevant follow-up questions", Auxiliary},       // Coze Studio
 		{"You are a Planning Agent observing execution progress. After each step", Auxiliary},                      // CrewAI
@@ -100,8 +100,8 @@ var (
 		{"You are summarizing a conversation to preserve context", Compaction},                                     // Crush
 		{"You analyze a query for searching memory.", Auxiliary},                                                   // CrewAI
 		{"You are comparing new content against existing memories", Auxiliary},                                     // CrewAI
-		{"You are a memory management system. Your task is to analyze a conversation", Auxiliary},                  // DeerFlow
 		{"You are dcode's action authorization classifier.", Auxiliary},                                            // Deep Agents
+		{"You are a memory management system. Your task is to analyze a conversation", Auxiliary},                  // DeerFlow
 		{"You are generating follow-up questions to help the user continue", Auxiliary},                            // DeerFlow
 		{"You are DeerFlow's pre-send prompt optimizer.", Auxiliary},                                               // DeerFlow
 		{"### Job Description',\nYou are a text classification engine that analyzes", Auxiliary},                   // Dify
@@ -169,9 +169,10 @@ var (
 		{"You are a workspace naming assistant", Auxiliary},                                                        // Mux
 		{"You are running a compaction/summarization pass", Compaction},                                            // Mux
 		{"You are a memory consolidation engine.", Auxiliary},                                                      // nanobot, ZeroClaw
-		{"Summarize the archived part of an Ollama agent conversation", Compaction},                                // Ollama
 		{"You maintain a user's long-term personal memory list as concise bullet points.", Auxiliary},              // Obsidian Copilot
 		{"Your task is to analyze a conversation and generate both a title and a summary.", Auxiliary},             // Obsidian Copilot
+		{"You are a voice summarizer for a coding agent.", Auxiliary},                                              // Oh-my-pi
+		{"Summarize the archived part of an Ollama agent conversation", Compaction},                                // Ollama
 		{"Given the conversation history, provide a SHORT name for the conversation", Auxiliary},                   // Onyx
 		{"You are an assistant that reformulates the last user message into a standalone", Auxiliary},              // Onyx
 		{"You are an assistant that reformulates the last user message into a set of standalone", Auxiliary},       // Onyx
@@ -180,7 +181,6 @@ var (
 		{"You are an anchored context summarization assistant", Compaction},                                        // OpenCode
 		{"Summarize what was done in this conversation. Write like a pull request", Auxiliary},                     // OpenCode
 		{"You are a helpful assistant that generates concise, descriptive titles for conversations", Auxiliary},    // OpenHands
-		{"You are a voice summarizer for a coding agent.", Auxiliary},                                              // Oh-my-pi
 		{"<role>\nAssistant is an advanced AI system designed to analyze the user query", Auxiliary},               // Perplexica
 		{"You are an AI suggestion generator for an AI powered search engine", Auxiliary},                          // Perplexica
 		{"You are a context summarization assistant. Your task is to read a conversation", Compaction},             // pi, Oh-my-pi
