@@ -23,14 +23,13 @@ var (
 		{[]byte("Delivery: No visible reply is delivered automatically in this run,"), lineBreak},
 		{[]byte("requester_profile is the verified linked requester."), lineBreak},
 	}
-	// OpenClaw's newer builds make a message of notes, which begins with one of these. What joins
-	// messages puts the question after contextEnd; without that, the whole text is a note.
-	contexts = [...][]byte{
-		[]byte(`OpenClaw runtime context:\n`),
-		[]byte(`OpenClaw runtime context for the immediately preceding user message.\n`),
-		[]byte("OpenClaw runtime context for the active user request in this turn."),
+	// contexts are messages of OpenClaw's own. What joins messages puts the question after the
+	// closing; without that, the whole text is a note.
+	contexts = []note{
+		{[]byte(`OpenClaw runtime context:\n`), []byte(`\nEnd OpenClaw runtime context.`)},
+		{[]byte(`OpenClaw runtime context for the immediately preceding user message.\n`), []byte("<<<END_OPENCLAW_INTERNAL_CONTEXT>>>")}, // before
+		{[]byte("OpenClaw runtime context for the active user request in this turn."), []byte("<<<END_OPENCLAW_INTERNAL_CONTEXT>>>")},
 	}
-	contextEnd = []byte("<<<END_OPENCLAW_INTERNAL_CONTEXT>>>")
 	// Other notes of OpenClaw are a heading, and JSON or a paragraph: see headingLen. Unless the
 	// time is before it, the first note begins with one of the firstWords. What follows the
 	// question begins with one of the lastHeadings.
@@ -96,9 +95,9 @@ func noteLen(text []byte) int {
 			return endOf(text, 0, n.closing)
 		}
 	}
-	for _, opening := range contexts {
-		if opens(text, opening) {
-			return cmp.Or(endOf(text, 0, contextEnd), len(text))
+	for _, n := range contexts {
+		if opens(text, n.opening) {
+			return cmp.Or(endOf(text, 0, n.closing), len(text))
 		}
 	}
 	start := headingLen(text)

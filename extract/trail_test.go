@@ -713,6 +713,8 @@ func traps() []trap {
 		{"OpenClaw tells what goes on after a tool", chat(sys("s"), u("hi"), a("x"), u("on"), u(openClawContext("1"))),
 			chat(sys("s"), u("hi"), a("x"), u("on"), `{"role":"assistant","tool_calls":[{"id":"t"}]}`, tool, u(openClawContext("1"))), same},
 		{"OpenClaw tells what goes on, and something joins it with the question", chat(u("hi"), a("x"), u(openClawContext("1")+"\n\none")), chat(u("hi"), a("x"), u(openClawContext("1")+"\n\ntwo")), apart},
+		{"OpenClaw tells what goes on in its latest form, and something joins it with the question", chat(u("hi"), a("x"), u("OpenClaw runtime context:\n1\nEnd OpenClaw runtime context.\n\none")),
+			chat(u("hi"), a("x"), u("OpenClaw runtime context:\n1\nEnd OpenClaw runtime context.\n\ntwo")), apart},
 		{"OpenClaw tells what goes on, and something joined it with the question", chat(u("hi"), a("x"), u(openClawContext("1")+"\n\non")), chat(u("hi"), a("x"), u("on"), a("y"), u("more")), continues},
 		{"OpenClaw tells what goes on in the same text", chat(sys("s"), u("hi\n\n<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>\n1\n<<<END_OPENCLAW_INTERNAL_CONTEXT>>>")),
 			chat(sys("s"), u("hi"), a("x"), u("on\n\n<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>\n2\n<<<END_OPENCLAW_INTERNAL_CONTEXT>>>")), continues},
