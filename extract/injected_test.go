@@ -49,6 +49,7 @@ func TestInjectedMessages(t *testing.T) {
 		"These files have been *added these files to the chat*",
 		`This is my codebase. <dyad-file path="src/a.tsx">x</dyad-file>`,
 		"OpenClaw runtime context:\n", "OpenClaw runtime context for the immediately preceding user message.\n", "OpenClaw runtime context for the active user request in this turn.",
+		"OpenClaw runtime event.\n",
 		"[Related Knowledge Base Results]:\n",
 	} {
 		later := trailOf(t, chat(u("hi"), a("x"), u("on")))
