@@ -31,8 +31,8 @@ var (
 		{[]byte("OpenClaw runtime context for the active user request in this turn."), []byte("<<<END_OPENCLAW_INTERNAL_CONTEXT>>>")},
 		{[]byte(`OpenClaw runtime event.\n`), []byte("<<<END_OPENCLAW_INTERNAL_CONTEXT>>>")},
 	}
-	// Other notes of OpenClaw are a heading, and JSON or a paragraph: see headingLen. Unless the
-	// time is before it, the first note begins with one of the firstWords. What follows the
+	// Other notes of OpenClaw are a heading, and JSON or a paragraph: see headingLen. A text with
+	// notes begins with the time or one of the firstWords. In such a text, what follows the
 	// question begins with one of the lastHeadings.
 	firstWords   = [...][]byte{[]byte("["), []byte("Conversation "), []byte("Sender"), []byte("Delivery: "), []byte("OpenClaw runtime ")}
 	lastHeadings = [...][]byte{
@@ -112,14 +112,17 @@ func noteLen(text []byte) int {
 }
 
 // headingLen returns the length of the heading of OpenClaw that a text begins with, and of the
-// line break after it, or 0. Headings have a mark or, before, say "(untrusted metadata)" or the
-// like.
+// line break after it, or 0. Headings have a mark or, before, say "(untrusted metadata)",
+// "(untrusted, for context)" or the like.
 func headingLen(text []byte) int {
 	const longest = 120 // bytes
 	end := endOf(text[:min(len(text), longest)], 0, lineBreak)
-	heading := text[:max(0, end-len(lineBreak))]
-	if bytes.HasSuffix(heading, []byte("⟦openclaw:ctx⟧")) ||
-		bytes.HasSuffix(heading, []byte("):")) && bytes.Contains(heading, []byte(" (untrusted")) && heading[0] != '[' {
+	if end == 0 || text[0] == '[' {
+		return 0
+	}
+	heading := text[:end-len(lineBreak)]
+	if bytes.HasSuffix(heading, []byte("⟦openclaw:ctx⟧")) || bytes.HasSuffix(heading, []byte(" (untrusted metadata):")) ||
+		bytes.HasSuffix(heading, []byte("):")) && bytes.Contains(heading, []byte(" (untrusted, ")) {
 		return end
 	}
 	return 0
