@@ -38,7 +38,7 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 	}
 	if body != nil && len(out.Header["Expect"]) > 0 && body.untouched() && resp.StatusCode != http.StatusSwitchingProtocols {
 		// From now on nothing is read from the client, so nothing tells that it has left.
-		resp.Body = timed{resp.Body, time.AfterFunc(stalled, func() { w.giveUp(errStalled) })}
+		resp.Body = coming{resp.Body, func() { w.giveUp(errStalled) }}
 	}
 	if u.key != "" {
 		withhold(resp.Header, out, u.key)

@@ -88,21 +88,32 @@ func (l listener) Accept() (net.Conn, error) {
 	return departing{c}, nil
 }
 
-// timed is a body that is read on in time, or else the timer fires: the body in memory of a
-// request of which an upstream has to take every piece, also over HTTP/2, where it can let others
-// pass on the same connection, and take nothing of this one. (Over HTTP/1.1 the connection sees
-// to that, and package http sends a body along with its header in one piece if it knows it to be
-// in memory, as it does not of this one.) Or that of an answer, see try.
-type timed struct {
+// taken is a body in memory of which an upstream has to take every piece in time, also over
+// HTTP/2: there it can let others pass on the same connection, and take nothing of this one.
+// Over HTTP/1.1 the connection sees to that, and package http sends a body along with its
+// header in one piece if it knows it to be in memory, as it does not of this one.
+type taken struct {
 	io.ReadCloser
 	timer *time.Timer
 }
 
-func (t timed) Read(p []byte) (int, error) {
+func (t taken) Read(p []byte) (int, error) {
 	if t.timer.Stop() { // else it has fired, or the answer has begun
 		t.timer.Reset(stalled)
 	}
 	return t.ReadCloser.Read(p)
+}
+
+// coming is the body of an answer of which every piece has to come in time: see try. How long
+// the client takes to read a piece does not count.
+type coming struct {
+	io.ReadCloser
+	giveUp func()
+}
+
+func (c coming) Read(p []byte) (int, error) {
+	defer time.AfterFunc(stalled, c.giveUp).Stop()
+	return c.ReadCloser.Read(p)
 }
 
 var errStalled = errors.New("takes no more of the request")

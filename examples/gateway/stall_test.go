@@ -131,6 +131,28 @@ func TestStalledAnswerToNoBody(t *testing.T) {
 	}, func(o *options) { o.bodyLimit = 10 })
 }
 
+// But an answer does not stop where it is the client that takes its time.
+func TestSlowlyReadAnswerToNoBody(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		w.g.proxy.FlushInterval = 0 // it flushes by a mutex, and in a bubble no time goes by while one is waited for
+		w.g.fresh = rtFunc(func(r *http.Request) (*http.Response, error) {
+			text := readFunc(func(p []byte) (int, error) { return len(p), r.Context().Err() })
+			return &http.Response{StatusCode: 413, Header: http.Header{}, ContentLength: 200_000, Body: io.NopCloser(io.LimitReader(text, 200_000)), Request: r}, nil
+		})
+		client := connect(t, w.g)
+		fmt.Fprint(client, "POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\nExpect: 100-continue\r\n\r\n")
+		slowly := readFunc(func(p []byte) (int, error) {
+			<-time.After(time.Second)
+			return client.Read(p[:min(len(p), 500)])
+		})
+		resp, err := http.ReadResponse(bufio.NewReader(slowly), nil)
+		require.NoError(t, err)
+		n, err := io.Copy(io.Discard, resp.Body)
+		require.NoError(t, err)
+		require.EqualValues(t, 200_000, n)
+	}, func(o *options) { o.bodyLimit = 10 })
+}
+
 // So is who stops sending what nobody is going to read.
 func TestStalledBodyUnread(t *testing.T) {
 	t.Parallel()

@@ -29,7 +29,7 @@ type upstream struct {
 
 // request returns the request to send for out, which is left as it is: attempts
 // share nothing that one of them changes. The second result is nil if the body
-// is in memory and can be sent again. The timer is that of timed, if it may be needed.
+// is in memory and can be sent again. The timer is that of taken, if it may be needed.
 func (u *upstream) request(ctx context.Context, out *http.Request, stall *time.Timer) (*http.Request, *upload) {
 	r := out.WithContext(ctx)
 	address := *out.URL
@@ -46,7 +46,7 @@ func (u *upstream) request(ctx context.Context, out *http.Request, stall *time.T
 		r.Body, _ = out.GetBody() // from memory: it cannot fail
 		if stall != nil {
 			stall.Reset(stalled)
-			r.Body = timed{r.Body, stall}
+			r.Body = taken{r.Body, stall}
 		}
 		r.GetBody = func() (io.ReadCloser, error) { return nil, errTurnedAway }
 		return r, nil
