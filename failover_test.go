@@ -1209,6 +1209,18 @@ func TestAnswersAtOnce(t *testing.T) {
 		t.Parallel()
 		detours(t, []string{"a", "b"}, []string{"b", "a"})
 	})
+	t.Run("a detour that is new", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			b := newAuditor(t)
+			s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: b, Extractor: &scripted{now: extract.Session{Source: "x", ID: "1"}}})
+			mustSelect(t, s, new(extract.Request), "home").Done(served)
+			play(t, s, b, request{time.Second, []string{"a"}}, request{slow - time.Second, []string{"a"}})
+			reasons := s.Stats().Selected
+			require.EqualValues(t, 1, reasons[affinity.ReasonFailover])
+			require.EqualValues(t, 2, reasons[affinity.ReasonDetour], "the other one, and what came after")
+		})
+	})
 	t.Run("a home that was left", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {

@@ -1239,7 +1239,7 @@ func (s *Selector[T]) bindDetour(q *query, st *standing, candidates []T, v *verd
 	if was := &st.second; ok && was.key == second.key && was.Stamp() == second.Stamp() && was.Expires == second.Expires {
 		stamp = second.Stamp()
 	}
-	if ok && v.id == second.target.Name {
+	if stamp != 0 && v.id == second.target.Name {
 		s.refund(&v.pick)
 		sel.at = second
 		s.hit(q, candidates[v.i], v.reason, sel)
