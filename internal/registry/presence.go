@@ -28,7 +28,7 @@ const maxSpread = int64(5 * time.Minute)
 func (p *Presence) Away() bool { return p.away.Load() }
 
 // LastMissed returns when a request last missed the target, or Inherits was called, or 0 if
-// neither ever happened. No session that the target is the home of has been elsewhere since.
+// neither ever happened. No session that the target is the home of has gone elsewhere since.
 func (p *Presence) LastMissed() int64 { return p.last.Load() }
 
 // Inherits notes that the target is the home of sessions from now on that are elsewhere.
