@@ -26,10 +26,10 @@ type Config[T any] struct {
 	// candidates and the same in every run of the program, such as the name of an
 	// account. (Of two with the same ID, one may never be chosen.) It gets into logs and
 	// errors, so it must not be a secret: if an API key has no name, use a hash of it. ID is
-	// called several times for each request, with candidates and with what Fallback chose,
-	// so it must be quick and safe for concurrent use. A replica that has restarted has an
-	// empty cache: let its ID change then, say with its address, or call
-	// Selector.InvalidateTarget.
+	// called several times for each request, with candidates and with what Fallback chose
+	// (with nil only if a candidate is nil), so it must be quick and safe for concurrent
+	// use. A replica that has restarted has an empty cache: let its ID change then, say with
+	// its address, or call Selector.InvalidateTarget.
 	ID func(target T) string
 
 	// Fallback chooses the target of a request that has no session, of a session
@@ -1343,15 +1343,29 @@ func (s *Selector[T]) askFallback(ctx context.Context, req *extract.Request, can
 	if err != nil {
 		return nobody, fmt.Errorf("affinity: fallback: %w", err)
 	}
-	p.id = s.cfg.ID(target)
-	for i, c := range candidates {
-		if s.cfg.ID(c) == p.id {
-			p.i = i
-			return p, nil
+	if !isNilTarget(target) || slices.ContainsFunc(candidates, isNilTarget) { // or ID may panic
+		p.id = s.cfg.ID(target)
+		for i, c := range candidates {
+			if s.cfg.ID(c) == p.id {
+				p.i = i
+				return p, nil
+			}
 		}
 	}
 	s.refund(&p)
 	return nobody, fmt.Errorf("%w: %q", ErrNotCandidate, p.id)
+}
+
+// isNilTarget reports whether target is nil, as it is from a fallback that finds nobody and
+// returns no error.
+func isNilTarget[T any](target T) bool {
+	switch v := reflect.ValueOf(target); v.Kind() {
+	case reflect.Invalid: // a nil interface
+		return true
+	case reflect.Pointer, reflect.Func:
+		return v.IsNil()
+	}
+	return false
 }
 
 // open returns the candidates that may take in other sessions than their own: those

@@ -268,6 +268,36 @@ func TestErrorsBindNothing(t *testing.T) {
 	require.Equal(t, affinity.ReasonBound, mustSelect(t, s, session("s"), "a", "b").Reason)
 }
 
+// A fallback that finds nobody may say so by nil, of which Config.ID need not know what it is
+// called. A nil candidate is one like any other.
+func TestFallbackThatChoosesNil(t *testing.T) {
+	t.Parallel()
+	type account struct{ name string }
+	choosesNil(t, func(a *account) string { return a.name }, &account{"a"})
+	choosesNil(t, func(f func() string) string { return f() }, func() string { return "a" })
+	choosesNil(t, func(a fmt.Stringer) string { return a.String() }, fmt.Stringer(time.Second))
+}
+
+func choosesNil[T any](t *testing.T, id func(T) string, target T) {
+	t.Helper()
+	var none T
+	cfg := affinity.Config[T]{ID: id, Fallback: affinity.PickerFunc[T](func(context.Context, *extract.Request, []T) (T, error) { return none, nil })}
+	s, err := affinity.New(cfg)
+	require.NoError(t, err)
+	for _, req := range []*extract.Request{nil, session("s")} {
+		_, err = s.Select(t.Context(), req, []T{target})
+		require.ErrorIs(t, err, affinity.ErrNotCandidate)
+	}
+	require.Zero(t, s.Cache().Len())
+
+	cfg.ID = func(T) string { return "the default" }
+	s, err = affinity.New(cfg)
+	require.NoError(t, err)
+	sel, err := s.Select(t.Context(), session("s"), []T{none})
+	require.NoError(t, err)
+	require.Equal(t, affinity.ReasonNew, sel.Reason)
+}
+
 // slow is a fallback that takes a millisecond and answers with another target
 // at each call.
 type slow struct {
