@@ -479,8 +479,8 @@ func (c *Cache) Counts() map[string]int {
 }
 
 // All returns an iterator over the live bindings, including second places and state, in
-// no particular order. It may or may not yield bindings that are made or changed
-// meanwhile. The loop may use the Cache.
+// no particular order. It may or may not yield bindings that are made or changed, or that
+// expire, meanwhile. The loop may use the Cache.
 func (c *Cache) All() iter.Seq2[Key, Binding] {
 	return func(yield func(Key, Binding) bool) {
 		for l := range c.live() {

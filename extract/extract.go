@@ -116,7 +116,8 @@ func (c Confidence) MarshalText() ([]byte, error) { return []byte(c.String()), n
 //   - Pass an ID that clients choose through the function ID, which takes a "0" for no id.
 //     It may be a substring of the request. An empty one counts as none.
 //   - Choose a Source that no other extractor has, in words of your own: it is logged.
-//   - Do not change or keep the request.
+//   - Do not change or keep the request. Nor change the slices of a Session that was
+//     returned: a Selector reads them until Selection.Done.
 type Extractor interface {
 	Extract(r *Request) (Session, bool)
 }
