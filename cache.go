@@ -364,15 +364,23 @@ func (c *Cache) Peek(k Key) (Binding, bool) {
 }
 
 // Set binds k to target for a TTL, in place of any other binding, and returns the new
-// binding. Outcomes of requests that the former one served do not act on it. For the zero
-// Key, Set does nothing and returns the zero Binding.
+// binding. What the former one was for, the new one is: its Session, Scope, Aside and State
+// stay. Outcomes of requests that the former one served do not act on it. For the zero Key,
+// Set does nothing and returns the zero Binding.
 func (c *Cache) Set(k Key, target string) Binding {
 	if k == (Key{}) {
 		return Binding{}
 	}
-	now := c.now()
-	l, _ := c.bind(k, table.Any, target, uint64(k.digest(0)), now, now+c.ttl, false)
-	return c.binding(&l)
+	for {
+		now, mark := c.now(), uint64(k.digest(0))
+		l, ok := c.lookup(k, now)
+		if ok { // the key may be one of a Selector's, from All
+			mark = l.Mark()
+		}
+		if l, ok = c.bind(k, l.Stamp(), target, mark, now, now+c.ttl, false); ok {
+			return c.binding(&l)
+		}
+	}
 }
 
 // SetIfAbsent binds k to target for a TTL unless k is bound. It returns the binding

@@ -440,6 +440,44 @@ func TestMoveAndRelease(t *testing.T) {
 	})
 }
 
+// The loop over All that gives each binding another target leaves it what it is: the home of
+// the same session in its scope, a second place, or state.
+func TestSetOfASessionsBindings(t *testing.T) {
+	t.Parallel()
+	eachConversation(t, func(t *testing.T, p affinity.FailoverPolicy, turn func(n, i int) *extract.Request) {
+		s := newSelector(t, affinity.Config[string]{Failover: p})
+		ask := func(i int, candidates ...string) *affinity.Selection[string] {
+			req := turn(1, i)
+			req.Scope = "scope"
+			return mustSelect(t, s, req, candidates...)
+		}
+		first := ask(1, "a")
+		first.Learn("resp_1")
+		first.Done(served)
+		elapse(time.Second)
+		ask(2, "b").Done(served)
+		was := map[affinity.Key]affinity.Binding{}
+		for k, b := range s.Cache().All() {
+			was[k] = b
+		}
+		for k, b := range was {
+			b.Target, b.Expires = "c", time.Now().Add(affinity.DefaultTTL)
+			require.Equal(t, b, s.Cache().Set(k, "c"))
+		}
+		elapse(time.Second)
+		next := ask(3, "a", "b", "c")
+		require.Equal(t, "c", next.Target)
+		require.Equal(t, first.Session, next.Session)
+		state := body(`{"previous_response_id":"resp_1"}`)
+		state.Scope = "scope"
+		pinned := mustSelect(t, s, state, "a", "b", "c")
+		require.Equal(t, "c", pinned.Target)
+		require.Equal(t, first.Session, pinned.Session)
+		require.GreaterOrEqual(t, s.InvalidateSession(first.Session), len(was))
+		require.Empty(t, s.Counts())
+	})
+}
+
 // What is moved while it is at a detour has the new home and no other.
 func TestMoveOnADetour(t *testing.T) {
 	t.Parallel()
