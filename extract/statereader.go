@@ -47,8 +47,12 @@ type StateReader struct {
 }
 
 // NewStateReader returns a StateReader whose Write calls found for every id: only once
-// for one that comes several times in a row, and at most 64 times in all.
+// for one that comes several times in a row, and at most 64 times in all. It panics if found
+// is nil.
 func NewStateReader(found func(id string)) *StateReader {
+	if found == nil { // Write would panic, in the middle of an answer
+		panic("extract: NewStateReader needs a function to call")
+	}
 	return &StateReader{found: found, buf: make([]byte, 0, maxID)}
 }
 

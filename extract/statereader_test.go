@@ -165,6 +165,11 @@ func FuzzStateReader(f *testing.F) {
 	})
 }
 
+func TestStateReaderWithoutAFunction(t *testing.T) {
+	t.Parallel()
+	require.PanicsWithValue(t, "extract: NewStateReader needs a function to call", func() { extract.NewStateReader(nil) })
+}
+
 func BenchmarkStateReader(b *testing.B) {
 	for _, input := range []struct{ name, event string }{
 		{"deltas", `data: {"type":"response.output_text.delta","item_id":"msg_0123456789abcdef","output_index":0,"content_index":0,"delta":" word"}` + "\n\n"},
