@@ -365,8 +365,9 @@ func (c *Cache) Peek(k Key) (Binding, bool) {
 
 // Set binds k to target for a TTL, in place of any other binding, and returns the new
 // binding. What the former one was for, the new one is: its Session, Scope, Aside and State
-// stay. Outcomes of requests that the former one served do not act on it. For the zero Key,
-// Set does nothing and returns the zero Binding.
+// stay. If it would have lived for longer than a TTL (Config.Lifetime), so does the new one.
+// Outcomes of requests that the former one served do not act on it. For the zero Key, Set
+// does nothing and returns the zero Binding.
 func (c *Cache) Set(k Key, target string) Binding {
 	if k == (Key{}) {
 		return Binding{}
@@ -377,7 +378,7 @@ func (c *Cache) Set(k Key, target string) Binding {
 		if ok { // the key may be one of a Selector's, from All
 			mark = l.Mark()
 		}
-		if l, ok = c.bind(k, l.Stamp(), target, mark, now, now+c.ttl, false); ok {
+		if l, ok = c.bind(k, l.Stamp(), target, mark, now, max(now+c.ttl, l.Expires), false); ok {
 			return c.binding(&l)
 		}
 	}

@@ -478,6 +478,31 @@ func TestSetOfASessionsBindings(t *testing.T) {
 	})
 }
 
+// Where sessions outlive the TTL, so does one that Set gives another home. It is not taken to
+// have been at its second place last, which would outlive the home.
+func TestSetOfALongerLifetime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, TTL: time.Hour, Lifetime: func(extract.Session) time.Duration { return 24 * time.Hour }})
+		mustSelect(t, s, session("other"), "c").Done(served)
+		mustSelect(t, s, session("other"), "b").Done(served) // c is away
+		for _, target := range []string{"a", "b", "a"} {
+			mustSelect(t, s, session("s"), target).Done(served)
+			elapse(time.Second)
+		}
+		elapse(3 * time.Hour)
+		for k, b := range s.Cache().All() {
+			if b.Target == "a" {
+				s.Cache().Set(k, "c")
+			}
+		}
+		sel := mustSelect(t, s, session("s"), "b", "c")
+		require.Equal(t, "c", sel.Target)
+		require.Equal(t, affinity.ReasonBound, sel.Reason)
+		require.Equal(t, 3*time.Hour+time.Second, sel.Idle)
+	})
+}
+
 // What is moved while it is at a detour has the new home and no other.
 func TestMoveOnADetour(t *testing.T) {
 	t.Parallel()

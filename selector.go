@@ -44,7 +44,8 @@ type Config[T any] struct {
 	// Tenant returns whose request it is; extract.Credential is a good choice. Sessions of
 	// different tenants never meet, whatever ids they send; nor do those of one tenant in
 	// different scopes (Request.Scope). Tenant may return a secret, since only a keyed hash
-	// is kept, and must be safe for concurrent use. nil leaves it to Request.Scope alone.
+	// is kept, and must be safe for concurrent use. It is not asked about a nil req. nil
+	// leaves it to Request.Scope alone.
 	Tenant func(req *extract.Request) string
 
 	// Threads says where the threads of a session go, such as sub-agents. The zero
