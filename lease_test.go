@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -584,26 +585,31 @@ func (b faulty) Overloaded(id string) bool {
 	return b.Balancer.Overloaded(id)
 }
 
-// Whichever call of whichever function of the caller's panics, no binding waits for an
-// outcome that nobody can report, and nobody waits for the one whose call it was.
+// Whichever call of whichever function of the caller's panics or ends its goroutine, no binding
+// waits for an outcome that nobody can report, and nobody waits for the one whose call it was.
 func TestPanicsLeaveNoLease(t *testing.T) {
 	t.Parallel()
-	eachConversation(t, func(t *testing.T, p affinity.FailoverPolicy, turn func(n, i int) *extract.Request) {
-		for n := 1; ; n++ { // the call that panics
-			calls := 0
-			playWithPanics(t, p, turn, n, &calls)
-			if calls < n {
-				require.Greater(t, n, 50)
-				return
-			}
-		}
-	})
+	for name, fail := range map[string]func(){"panic": func() { panic("of the caller") }, "exit": runtime.Goexit} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			eachConversation(t, func(t *testing.T, p affinity.FailoverPolicy, turn func(n, i int) *extract.Request) {
+				for n := 1; ; n++ { // the call that fails
+					calls := 0
+					playWithPanics(t, p, turn, n, &calls, fail)
+					if calls < n {
+						require.Greater(t, n, 50)
+						return
+					}
+				}
+			})
+		})
+	}
 }
 
-func playWithPanics(t *testing.T, policy affinity.FailoverPolicy, turn func(n, i int) *extract.Request, n int, calls *int) {
+func playWithPanics(t *testing.T, policy affinity.FailoverPolicy, turn func(n, i int) *extract.Request, n int, calls *int, fail func()) {
 	fault := func() {
 		if *calls++; *calls == n {
-			panic("of the caller")
+			fail()
 		}
 	}
 	s := newSelector(t, affinity.Config[string]{
@@ -614,8 +620,12 @@ func playWithPanics(t *testing.T, policy affinity.FailoverPolicy, turn func(n, i
 		Lifetime: func(extract.Session) time.Duration { fault(); return 0 },
 	})
 	survive := func(f func()) {
-		defer func() { _ = recover() }()
-		f()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			defer func() { _ = recover() }()
+			f()
+		})
+		wg.Wait()
 	}
 	var streams []*affinity.Selection[string]
 	for i, candidates := range [][]string{{"a", "b"}, {"a", "b"}, {"b", "c"}, {"b", "c"}, {"a", "b", "c"}, {"a", "b", "c"}, {"a", "c"}} {
@@ -648,6 +658,65 @@ func playWithPanics(t *testing.T, policy affinity.FailoverPolicy, turn func(n, i
 	for i := range 8 { // in a bubble, waiting for nobody is a deadlock that the test reports
 		mustSelect(t, s, turn(1, i+1), "a", "b", "c").Done(served)
 	}
+}
+
+// Functions of the caller may use the Selector that calls them, and its Cache, for whatever does
+// not wait for the call: no lock is held meanwhile.
+func TestFunctionsMayCallBack(t *testing.T) {
+	t.Parallel()
+	eachConversation(t, func(t *testing.T, p affinity.FailoverPolicy, turn func(n, i int) *extract.Request) {
+		var s *affinity.Selector[string]
+		calls, within := 0, false
+		back := func() {
+			if within || s == nil {
+				return
+			}
+			within = true
+			defer func() { within = false }()
+			calls++
+			s.Peek(turn(1, 1))
+			other := mustSelect(t, s, turn(2, 1), "a", "b")
+			other.Learn("resp_1")
+			other.Done(served)
+			s.Drain("c", time.Time{})
+			s.Drained()
+			s.Resume("c")
+			s.Cache().MoveFunc("b", func(_ affinity.Key, b affinity.Binding) bool { return b.Session == other.Session })
+			for k, b := range s.Cache().All() {
+				if b.Session == other.Session {
+					s.Cache().Delete(k)
+				}
+			}
+			switch calls % 8 {
+			case 0:
+				s.Invalidate(turn(1, 1))
+			case 1:
+				s.InvalidateTarget("a")
+			}
+		}
+		s = newSelector(t, affinity.Config[string]{
+			Failover: p,
+			ID:       func(target string) string { back(); return target },
+			Tenant:   func(*extract.Request) string { back(); return "t" },
+			Lifetime: func(extract.Session) time.Duration { back(); return 0 },
+			Fallback: faulty{balance.LeastCost(balance.CostConfig[string]{
+				ID:       func(target string) string { back(); return target },
+				Weight:   func(string) float64 { back(); return 1 },
+				Cost:     func(u affinity.Usage) float64 { back(); return u.Cost() },
+				MaxShare: 1.1,
+			}), back},
+		})
+		for i := range 40 {
+			sel := mustSelect(t, s, turn(1, i+1), [][]string{{"a", "b"}, {"b", "c"}, {"a", "b", "c"}}[i%3]...)
+			back()
+			sel.Done(affinity.Outcome{Result: affinity.Result(i % 4), Usage: affinity.Usage{Uncached: 5000, Cached: 5000 * (i % 2)}})
+			elapse(time.Minute)
+		}
+		require.Greater(t, calls, 200)
+		for _, b := range s.Cache().All() {
+			require.Zero(t, b.Active, "%+v", b)
+		}
+	})
 }
 
 // Done may come from any goroutine while the session is used, moved and
