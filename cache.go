@@ -387,6 +387,9 @@ func (c *Cache) Set(k Key, target string) Binding {
 // SetIfAbsent binds k to target for a TTL unless k is bound. It returns the binding
 // that holds, and whether it is the new one. Of any number of concurrent calls for an
 // unbound key, exactly one returns true. For the zero Key it does nothing.
+//
+// A binding where there was none, by SetIfAbsent or by Set, has the zero Scope: the key of
+// a Selector's session, whose binding has ended, does not tell it, nor the Session.
 func (c *Cache) SetIfAbsent(k Key, target string) (Binding, bool) {
 	if k == (Key{}) {
 		return Binding{}, false
