@@ -442,12 +442,13 @@ func (c *Cache) MoveFunc(target string, match func(Key, Binding) bool) int {
 			c.table.Delete(l.key.k, l.Stamp(), c.now())
 		default:
 			now := c.now()
-			var expires int64 // leaves it as it is
-			if l.Expires <= now {
+			at, _ := c.lookup(l.key, now) // match may have taken long, or used it
+			var expires int64             // leaves it as it is
+			if at.Expires <= now {
 				expires = now + c.ttl // it lived by the leases of requests under way
 			}
 			d, away := c.lookup(l.key.aside(), now)
-			away = away && d.Expires > max(l.Expires, expires)
+			away = away && d.Expires > max(at.Expires, expires)
 			if away && d.target.Name == target {
 				expires, away = d.Expires, false // it is there already
 			}

@@ -440,6 +440,23 @@ func TestMoveAndRelease(t *testing.T) {
 	})
 }
 
+// A binding that is used while match is asked about it expires by that use.
+func TestMoveOfWhatIsUsedMeanwhile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{TTL: time.Hour, Lifetime: func(extract.Session) time.Duration { return 24 * time.Hour }})
+		sel := mustSelect(t, s, session("s"), "a")
+		elapse(24*time.Hour + time.Minute) // from now on it lives by its request alone
+		require.Equal(t, 1, s.Cache().MoveFunc("b", func(affinity.Key, affinity.Binding) bool {
+			sel.Done(served)
+			return true
+		}))
+		b, _ := s.Peek(session("s"))
+		require.Equal(t, "b", b.Target)
+		require.Equal(t, 24*time.Hour, time.Until(b.Expires))
+	})
+}
+
 // The loop over All that gives each binding another target leaves it what it is: the home of
 // the same session in its scope, a second place, or state.
 func TestSetOfASessionsBindings(t *testing.T) {
