@@ -38,7 +38,8 @@ type Config[T any] struct {
 	// request and of its outcome.
 	Fallback Picker[T]
 
-	// Extractor finds the session of a request. nil means extract.Default().
+	// Extractor finds the session of a request. nil means extract.Default(). Of a Chain, New
+	// makes a copy.
 	Extractor extract.Extractor
 
 	// Tenant returns whose request it is; extract.Credential is a good choice. Sessions of
@@ -228,7 +229,7 @@ func New[T any](cfg Config[T]) (*Selector[T], error) {
 		if has(e, func(e extract.Extractor) bool { return isNil(e) }) {
 			return nil, errors.New("affinity: Config.Extractor is a Chain that has a nil in it: leave that out")
 		}
-		s.chain = slices.Clone(e)
+		s.chain = clone(e)
 	default:
 		s.chain = extract.Chain{e}
 	}
@@ -248,6 +249,18 @@ func New[T any](cfg Config[T]) (*Selector[T], error) {
 func isNil(v any) bool {
 	f := reflect.ValueOf(v)
 	return v == nil || f.Kind() == reflect.Func && f.IsNil()
+}
+
+// clone returns a copy of chain, with copies of the Chains that are in it: the caller may make
+// others of them.
+func clone(chain extract.Chain) extract.Chain {
+	chain = slices.Clone(chain)
+	for i, e := range chain {
+		if inner, ok := e.(extract.Chain); ok {
+			chain[i] = clone(inner)
+		}
+	}
+	return chain
 }
 
 // has reports whether there is such an Extractor in chain, or in a Chain that is in it.

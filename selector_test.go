@@ -99,10 +99,17 @@ func TestNewRefusesBadConfig(t *testing.T) {
 // What becomes of a Chain after New is the caller's business.
 func TestNewCopiesTheChain(t *testing.T) {
 	t.Parallel()
-	chain := extract.Default()
-	s := newSelector(t, affinity.Config[string]{Extractor: chain})
-	clear(chain)
-	require.Equal(t, affinity.ReasonNew, mustSelect(t, s, session("s"), "a").Reason)
+	for _, nested := range []bool{false, true} {
+		inner := extract.Default()
+		chain := inner
+		if nested {
+			chain = extract.Chain{extract.Header("X-Mine"), inner}
+		}
+		s := newSelector(t, affinity.Config[string]{Extractor: chain})
+		clear(inner)
+		clear(chain)
+		require.Equal(t, affinity.ReasonNew, mustSelect(t, s, session("s"), "a").Reason)
+	}
 }
 
 // What a picker has to know beside the request comes with the context of Select, through
