@@ -24,7 +24,7 @@ import (
 //     caller, without targets that are being drained and the one that the session is to
 //     leave, unless none would remain. It accepts any target that its caller offered, even
 //     one that it left out, and no other ([ErrNotCandidate]).
-//   - The slice belongs to the caller: do not modify or keep it.
+//   - The slice belongs to the caller: do not modify or keep it. Append makes a copy.
 //   - req may be nil, and any of its fields empty. ctx is the one that Select was called
 //     with, so its values can carry what else Pick has to know.
 //   - An error means that none of the candidates can be chosen, or that Pick leaves the

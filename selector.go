@@ -1345,6 +1345,7 @@ func (s *Selector[T]) askFallback(ctx context.Context, req *extract.Request, can
 	if len(offered) == 0 {
 		offered = candidates
 	}
+	offered = slices.Clip(offered) // the caller's array may go on, and append would write to it
 	p := nobody
 	var target T
 	var err error

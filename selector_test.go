@@ -305,6 +305,21 @@ func choosesNil[T any](t *testing.T, id func(T) string, target T) {
 	require.Equal(t, affinity.ReasonNew, sel.Reason)
 }
 
+// A fallback may append to the candidates. That leaves alone what is behind them in the caller's
+// array.
+func TestFallbackThatAppends(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{Fallback: affinity.PickerFunc[string](
+		func(_ context.Context, _ *extract.Request, candidates []string) (string, error) {
+			return append(candidates, "spare")[0], nil
+		})})
+	all := []string{"a", "b", "c"}
+	for _, req := range []*extract.Request{nil, session("s")} {
+		require.Equal(t, "a", mustSelect(t, s, req, all[:2]...).Target)
+	}
+	require.Equal(t, []string{"a", "b", "c"}, all)
+}
+
 // slow is a fallback that takes a millisecond and answers with another target
 // at each call.
 type slow struct {
