@@ -354,7 +354,8 @@ func (r *Request) bodyClass() Class {
 // often give theirs in one line.
 func (t *trail) wantsAside(first bool) bool {
 	return wantsTitleOfThis(t.lastWords()) || wantsStandaloneQuestion(t.lastWords()) || first &&
-		(wantsNextQuestions(t.lastWords(), t.lastEnd()) || addressesModel(t.lastWords()) && t.severalLines() && ordersAside(t.lastWords()))
+		(wantsNextQuestions(t.lastWords(), t.lastEnd()) ||
+			addressesModel(t.lastWords()) && t.severalLines() && (ordersAside(t.lastWords()) || soleWish(t.lastWords()) == Auxiliary))
 }
 
 // systemClass returns what the first texts of the system prompt say: each is compared with

@@ -41,7 +41,7 @@ func makesTitle(lower []byte) bool {
 
 var (
 	titleVerbs = []string{"generat", "creat", "writ", "summar", "output", "coming up with", "suggest", "provid"}
-	talkNames  = []string{"conversation", "session", "thread", "chat"}
+	talkNames  = []string{"conversation", "session", "thread", "chat", "discussion"}
 	// otherTitles come before the title of something else, which may be made from a conversation.
 	otherTitles = []string{"song", "ticket", "issue", "post", "article"}
 	// titledOthers are between a verb and the title of something else.
@@ -82,9 +82,9 @@ func endsName(after []byte) bool {
 }
 
 // wantsTitleOfThis reports whether a person's words, given as they open, want a title for the
-// conversation that they are in, and say how long it is to be: "Create a 2-4 word title for
-// this conversation"; or want the conversation summarized into one. Clients write so, and
-// hardly anybody else.
+// conversation that they are in, and say how long it is to be, "Create a 2-4 word title for
+// this conversation", or show the conversation; or want it summarized into one. Clients write
+// so, and hardly anybody else.
 func wantsTitleOfThis(text []byte) bool {
 	if !bytes.Contains(text, []byte(" title")) { // most texts
 		return false
@@ -98,10 +98,11 @@ func wantsTitleOfThis(text []byte) bool {
 	if condensesTalk(before, after) {
 		return true
 	}
-	if len(before) > farthest || !titleLengths.in(lower) {
+	if len(before) > farthest || !titleOrders.in(lower) {
 		return false
 	}
-	if endsWith(before, talkTitles) && endsName(after) {
+	sized := titleLengths.in(lower)
+	if sized && endsWith(before, talkTitles) && endsName(after) {
 		return true
 	}
 	if rest, ok := bytes.CutPrefix(after, []byte(" (")); ok { // " (max 5 words)"
@@ -115,8 +116,19 @@ func wantsTitleOfThis(text []byte) bool {
 		// The current conversation, and not one in a novel or with a landlord, about which
 		// more is said.
 		rest, ok := bytes.CutPrefix(what, []byte(t))
-		return ok && endsName(rest)
+		return ok && (sized && endsName(rest) || showsTalk(rest))
 	})
+}
+
+// showsTalk reports whether the rest of an order shows the conversation that it is about, from the
+// first line of a person on: ":\nUser: hi".
+func showsTalk(rest []byte) bool {
+	talk, ok := bytes.CutPrefix(rest, []byte(":\n"))
+	if !ok {
+		return false
+	}
+	_, label := afterLabel(bytes.TrimSpace(talk))
+	return label
 }
 
 // condensesTalk reports whether words, given before and after "title", want the conversation
@@ -152,10 +164,8 @@ var (
 
 	// talkTitles come before the title, as in "a chat title".
 	talkTitles   = []string{" conversation", " chat", " dialog", " dialogue"}
-	titleLengths = signs{
-		{"word", "character", "concise", "short", "brief", "other than the title"},
-		{"generat", "creat", "writ", "provid", "suggest", "reply", "give", "summar", "find a ", "come up with"},
-	}
+	titleLengths = signs{{"word", "character", "concise", "short", "brief", "other than the title"}}
+	titleOrders  = signs{{"generat", "creat", "writ", "provid", "suggest", "reply", "give", "summar", "find a ", "come up with"}}
 	// titleTellers come before a title that somebody else is to make, or that is only talked
 	// about.
 	titleTellers = signs{{" that ", " which ", "function", " script", "translate", "how ", "prompt"}}
@@ -167,6 +177,6 @@ var (
 		"the following user query", "the following user message", "the user's first message",
 	}
 	goesOn     = []string{", then", ", and then"}
-	titledEnds = []string{".", ",", ":", "\n", " (", " so far", " based on", " from", " using", " that start", " that is", " that summar", " that captur", " and nothing", " histor", " below", " above",
+	titledEnds = []string{".", ",", ":", "\n", " (", " so far", " based on", " from", " using", " that start", " that is", " that summar", " that captur", " is about", " and nothing", " histor", " below", " above",
 		" between a user", " between the user"}
 )

@@ -39,40 +39,44 @@ func TestTitlesInAnyWords(t *testing.T) {
 		"You help authors. Given a conversation about their book, you suggest a title.":                                 extract.Turn,
 		"You are a helpful assistant in a long conversation.":                                                           extract.Turn,
 
-		`- you will generate a short title based on the first message a user begins a conversation with\n- ensure it`:                           extract.Auxiliary, // Vercel's chatbot
-		"User will provide you with the first message of the chat, and you will generate a short title for the chat that summarizes":            extract.Auxiliary,
-		"You are a title generator for a chat application. Your task is to create a concise title based on the user's first message in a chat.": extract.Auxiliary,
-		"You are a title generator. Output ONLY a short conversation title and nothing else.":                                                   extract.Auxiliary,
-		"You are a title generator for conversations.":                                                                                          extract.Auxiliary,
-		"You need to summarize the user's conversation into a title within 10 words.":                                                           extract.Auxiliary, // Cherry Studio
-		"Summarize the given session as a 10-word title":                                                                                        extract.Auxiliary, // Cherry Studio
-		"你是一个标题生成助手，请根据以下对话内容生成一个简短的标题，不超过10个字":                                                                                                 extract.Auxiliary,
-		"你是一个对话标题生成器，根据用户的第一条消息生成标题":                                                                                                            extract.Auxiliary,
-		"You are a podcast producer. You generate titles and show notes for conversations with guests.":                                         extract.Turn,
-		"You are a YouTube title generator. You write catchy titles. Chat with the user to find the best one.":                                  extract.Turn,
-		"You generate SEO titles for product pages. Keep the conversation friendly.":                                                            extract.Turn,
-		"You are a headline writer. Create titles for news articles in this session.":                                                           extract.Turn,
-		"You write titles for research sessions at our conference.":                                                                             extract.Turn,
-		"Generate a title for each session proposal that the user gives you.":                                                                   extract.Turn,
-		"You are a copywriter who creates titles for chat apps.":                                                                                extract.Turn,
-		"You generate job titles from CVs. In conversation with the recruiter you refine them.":                                                 extract.Turn,
-		"You are a Reddit assistant: write a thread title and body that fits the subreddit.":                                                    extract.Turn,
-		"You are a bug triage bot. Generate an issue title and classify severity from the conversation.":                                        extract.Turn,
-		"You are a support assistant. When the chat ends, write a ticket title and a description.":                                              extract.Turn,
-		"You write email replies. Summarize the thread, then propose a title and an answer.":                                                    extract.Turn,
-		"You create session titles for a physiotherapy clinic.":                                                                                 extract.Turn,
-		"You generate titles for customer conversations which the user pastes, then discuss them.":                                              extract.Turn,
-		"You write Jira tickets from chat messages. Write the title in imperative mood.":                                                        extract.Turn,
-		"你是一个智能助手，回答时请用Markdown标题组织内容，并结合对话内容":                                                                                                  extract.Turn,
-		"你是一个客服助手，根据会话内容创建工单，包括标题和描述":                                                                                                           extract.Turn,
-		"You are a playwright. Write a title for the conversation, then the dialogue.":                                                          extract.Turn,
-		"You are a poet. Write the conversation as a poem and give it a title.":                                                                 extract.Turn,
-		"You are a Twitch bot. Create song titles based on the chat.":                                                                           extract.Turn,
-		"You are a support agent. Generate a ticket title summarizing the conversation.":                                                        extract.Turn,
-		"You help moderators: write a title for each thread, and a digest of it.":                                                               extract.Turn,
-		"你是客服。请总结对话内容，并为工单生成简短的标题，然后继续回答用户的问题。":                                                                                                 extract.Turn,
-		"你是聊天助手。请根据对话内容生成回复，必要时给出标题":                                                                                                            extract.Turn,
-		"You generate headlines. " + strings.Repeat("x", 200) + " Give the chat a title.":                                                       extract.Turn,
+		`- you will generate a short title based on the first message a user begins a conversation with\n- ensure it`:                                      extract.Auxiliary, // Vercel's chatbot
+		"User will provide you with the first message of the chat, and you will generate a short title for the chat that summarizes":                       extract.Auxiliary,
+		"You are a title generator for a chat application. Your task is to create a concise title based on the user's first message in a chat.":            extract.Auxiliary,
+		"You are a title generator. Output ONLY a short conversation title and nothing else.":                                                              extract.Auxiliary,
+		"You are a title generator for conversations.":                                                                                                     extract.Auxiliary,
+		"You need to summarize the user's conversation into a title within 10 words.":                                                                      extract.Auxiliary, // Cherry Studio
+		"Summarize the given session as a 10-word title":                                                                                                   extract.Auxiliary, // Cherry Studio
+		"你是一个标题生成助手，请根据以下对话内容生成一个简短的标题，不超过10个字":                                                                                                            extract.Auxiliary,
+		"你是一个对话标题生成器，根据用户的第一条消息生成标题":                                                                                                                       extract.Auxiliary,
+		"Based on the first user message of a thread, generate a concise, clear title that captures the essence of the discussion in less than 4 words.":   extract.Auxiliary,
+		"You are a title generator. Read the first message from the user and create a short, direct title that summarizes what the conversation is about.": extract.Auxiliary,
+		"You write agendas. Create a title for each discussion.":                                                                                           extract.Turn,
+		"You write the minutes. Create a title for the discussion section of the protocol.":                                                                extract.Turn,
+		"You are a podcast producer. You generate titles and show notes for conversations with guests.":                                                    extract.Turn,
+		"You are a YouTube title generator. You write catchy titles. Chat with the user to find the best one.":                                             extract.Turn,
+		"You generate SEO titles for product pages. Keep the conversation friendly.":                                                                       extract.Turn,
+		"You are a headline writer. Create titles for news articles in this session.":                                                                      extract.Turn,
+		"You write titles for research sessions at our conference.":                                                                                        extract.Turn,
+		"Generate a title for each session proposal that the user gives you.":                                                                              extract.Turn,
+		"You are a copywriter who creates titles for chat apps.":                                                                                           extract.Turn,
+		"You generate job titles from CVs. In conversation with the recruiter you refine them.":                                                            extract.Turn,
+		"You are a Reddit assistant: write a thread title and body that fits the subreddit.":                                                               extract.Turn,
+		"You are a bug triage bot. Generate an issue title and classify severity from the conversation.":                                                   extract.Turn,
+		"You are a support assistant. When the chat ends, write a ticket title and a description.":                                                         extract.Turn,
+		"You write email replies. Summarize the thread, then propose a title and an answer.":                                                               extract.Turn,
+		"You create session titles for a physiotherapy clinic.":                                                                                            extract.Turn,
+		"You generate titles for customer conversations which the user pastes, then discuss them.":                                                         extract.Turn,
+		"You write Jira tickets from chat messages. Write the title in imperative mood.":                                                                   extract.Turn,
+		"你是一个智能助手，回答时请用Markdown标题组织内容，并结合对话内容":                                                                                                             extract.Turn,
+		"你是一个客服助手，根据会话内容创建工单，包括标题和描述":                                                                                                                      extract.Turn,
+		"You are a playwright. Write a title for the conversation, then the dialogue.":                                                                     extract.Turn,
+		"You are a poet. Write the conversation as a poem and give it a title.":                                                                            extract.Turn,
+		"You are a Twitch bot. Create song titles based on the chat.":                                                                                      extract.Turn,
+		"You are a support agent. Generate a ticket title summarizing the conversation.":                                                                   extract.Turn,
+		"You help moderators: write a title for each thread, and a digest of it.":                                                                          extract.Turn,
+		"你是客服。请总结对话内容，并为工单生成简短的标题，然后继续回答用户的问题。":                                                                                                            extract.Turn,
+		"你是聊天助手。请根据对话内容生成回复，必要时给出标题":                                                                                                                       extract.Turn,
+		"You generate headlines. " + strings.Repeat("x", 200) + " Give the chat a title.":                                                                  extract.Turn,
 	} {
 		require.Equal(t, want, says(system, "x").Class(), system)
 	}
@@ -108,6 +112,11 @@ func TestTitlesOfThis(t *testing.T) {
 		"Provide a title for the conversation above. Do not return anything other than the title.":       extract.Auxiliary,
 		"Give this a name: write a title for the chat, and only the title.":                              extract.Turn,
 		`Generate a dialog title of exactly five words that summarizes the main theme.\nNo punctuation.`: extract.Auxiliary,
+		`Write a title for this conversation:\n\nUser: hi\nAssistant: Hello.`:                            extract.Auxiliary,
+		`Suggest a title for the following conversation:\nHuman: hi`:                                     extract.Auxiliary,
+		`Write a title for this conversation:\n\nRomeo: hi\nJuliet: Hello.`:                              extract.Turn,
+		`Write a title for this conversation: User: hi`:                                                  extract.Turn,
+		`I like the title for this conversation:\n\nUser: hi`:                                            extract.Turn,
 		"Create a short chat title.":               extract.Auxiliary,
 		"Create a short chat title for my stream.": extract.Turn,
 		"How do I write a short chat title?":       extract.Turn,
@@ -169,6 +178,19 @@ func TestTitlesOfThis(t *testing.T) {
 		"this chat: ", `this chat\nand`, "this chat session", "this chat based on",
 	} {
 		require.Equal(t, extract.Auxiliary, says("", "Create a short title for "+what).Class(), what)
+	}
+	// Prompts of applications that are the only message tell the model what it is.
+	for person, want := range map[string]extract.Class{
+		`You are an expert assistant tasked with generating an extremely short title for a conversation thread. Be concise.\n\nHere is the user's message:\nhi`: extract.Auxiliary, // Open Canvas
+		`You are a helpful assistant that creates titles for conversations.\n\nUser Query: hi`:                                                                  extract.Auxiliary,
+		`### Task:\nYou are a helpful assistant that generates concise chat titles.`:                                                                            extract.Auxiliary,
+		`You are a tool that writes a commit message for a given diff.\n+x`:                                                                                     extract.Auxiliary,
+		`You are a helpful assistant that creates titles for conversations. What would you say?`:                                                                extract.Turn, // in one line
+		`You are a helpful assistant that creates titles for novels.\nIt is about a conversation.`:                                                              extract.Turn,
+		`You are a conversation summarizer. Summarize our history so far.\nKeep it short.`:                                                                      extract.Turn,
+		`My teacher says: "You are a machine that creates titles for conversations."\nIs that so?`:                                                              extract.Turn,
+	} {
+		require.Equal(t, want, says("", person).Class(), person)
 	}
 	body := string(says("", "Create a 2-4 word title for this conversation.").Body)
 	require.Equal(t, extract.Turn, (&extract.Request{Body: []byte(strings.Replace(body, "{", `{"tools":[{"name":"a"}],`, 1))}).Class())
