@@ -74,7 +74,7 @@ var contextTags = append(tags(passes,
 
 // injectedBeginnings are the beginnings of messages that clients put before the current question;
 // at the next question these are somewhere else, or gone. In some, Aider shows files as they are
-// at present, or says that it shows none, and so does Dyad; in others, Microsoft's Agent
+// at present, or says that it shows none, and so do Dyad and Cody; in others, Microsoft's Agent
 // Framework shows what it remembers or has found, and AstrBot what it has looked up.
 var injectedBeginnings = [][]byte{
 	[]byte("I have *added these files to the chat*"),
@@ -87,6 +87,9 @@ var injectedBeginnings = [][]byte{
 	[]byte("These files have been *added these files to the chat*"),
 
 	[]byte("This is my codebase. <dyad-file path="),
+
+	[]byte("Codebase context from file "),
+	[]byte("My selected code from codebase file "),
 
 	[]byte(`[Related Knowledge Base Results]:\n`),
 
@@ -118,14 +121,17 @@ var wrappings = []wrapping{
 	newWrapping("<", queryLabel, "", ""),               // Obsidian Copilot: notes, or what it has found in them
 	newWrapping("Context attached to this message:", queryLabel, "", ""),
 	newWrapping("Answer the question based only on the following context:", queryLabel, "", ""),
-	newWrapping("<context>", "</reminderInstructions>", "", ""), // Copilot Chat
-	newWrapping(webUIFront, "<user_query>", "", "</user_query>"),
-	newWrapping(webUIFront, "</context>", "", ""), // what was looked up may have such elements itself
+	newWrapping("<context>", "</reminderInstructions>", "", ""),                            // Copilot Chat
+	newWrapping("", "", runsCode, "to achieve the highest-quality analysis for the user."), // Open WebUI: how to run code
+	newWrapping("", "", runsCode, "`import os; os.listdir('/mnt/uploads')` to discover available files."),
+	newWrapping(webUIFront, "<user_query>", "", "</user_query>"), // and, around that, what it has looked up
+	newWrapping(webUIFront, "</context>", "", ""),                // what was looked up may have such elements itself
 }
 
 const (
 	queryLabel = `\n\n[User query]:\n`
-	webUIFront = `### Task:\nRespond to the user query using the provided context` // Open WebUI
+	runsCode   = `\n\n#### `
+	webUIFront = `### Task:\nRespond to the user query using the provided context`
 )
 
 func newWrapping(front, label, after, end string) wrapping {
@@ -324,8 +330,8 @@ func (t *trail) cutContext(words []byte) []byte {
 	return question
 }
 
-// cutWrapping returns the question in the first of the wrappings that fits, or words if none
-// does.
+// cutWrapping returns the question in the wrappings that fit: in the first one, in the next one
+// within that and so on.
 func (t *trail) cutWrapping(words []byte) []byte {
 	for i := range wrappings {
 		f := &wrappings[i]
@@ -350,7 +356,7 @@ func (t *trail) cutWrapping(words []byte) []byte {
 				t.inject(text, passes)
 			}
 		}
-		return question
+		words = question
 	}
 	return words
 }

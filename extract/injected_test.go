@@ -37,7 +37,7 @@ func TestInjectedElements(t *testing.T) {
 	}
 }
 
-// Nor is what Aider writes of files, or others of what they know, in a message of its own.
+// Nor is what Aider and Cody write of files, or others of what they know, in a message of its own.
 func TestInjectedMessages(t *testing.T) {
 	t.Parallel()
 	for _, opening := range []string{
@@ -48,6 +48,7 @@ func TestInjectedMessages(t *testing.T) {
 		"Don't try and edit any existing code without asking me to add the files to the chat!",
 		"These files have been *added these files to the chat*",
 		`This is my codebase. <dyad-file path="src/a.tsx">x</dyad-file>`,
+		"Codebase context from file src/a.go in repository b:\n```go:src/a.go\nx```", "My selected code from codebase file src/a.go:1-2:\n```\nx```",
 		"OpenClaw runtime context:\n", "OpenClaw runtime context for the immediately preceding user message.\n", "OpenClaw runtime context for the active user request in this turn.",
 		"OpenClaw runtime event.\n",
 		"[Related Knowledge Base Results]:\n",

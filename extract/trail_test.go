@@ -404,6 +404,19 @@ func springAIFront(question, found string) string {
 	return "Context information is below.\n\n---------------------\n" + found + "\n---------------------\n\nFollow these rules.\n\nQuery: " + question + "\n\nAnswer:\n"
 }
 
+// runsCode is what Open WebUI makes of a question that may be answered by code, and inBrowser what
+// it adds if the code runs there.
+func runsCode(question string) string {
+	return question + "\n\n#### Code Interpreter\n\nYou have access to Python.\n\nEnsure it is effectively utilized to achieve the highest-quality analysis for the user."
+}
+
+// webUIFound is what Open WebUI has looked up for a question, in front of it.
+func webUIFound(found string) string {
+	return "### Task:\nRespond to the user query using the provided context.\n\n<context>\n" + found + "\n</context>\n\n"
+}
+
+const inBrowser = "\n\n##### Pyodide Environment\n\n- Use `import os; os.listdir('/mnt/uploads')` to discover available files."
+
 // dspy is the last question that DSPy asks: what else it has to say stands behind it.
 func dspy(question string) string {
 	return "[[ ## question ## ]]\n" + question + "\n\n" + fields + "`[[ ## answer ## ]]`, " + completed
@@ -791,6 +804,13 @@ func traps() []trap {
 			chat(sys("s"), u(lobeChat("a.txt")), a("x"), u(lobeChat("b.txt")), a("y"), u("on")), continues},
 		{"a reminder comes in front of words that nobody has answered", chat(sys("s"), u(reminder("a"))), chat(sys("s"), u(reminder("a")), u("hi")), apart},
 		{"Aider keeps the cache of the files warm before the first question", aider("s", "map", "a.go", a("Ok.")), aider("s", "map", "a.go", u("hi")), continues},
+		{"Open WebUI says how to run code", chat(u(runsCode("hi"))), chat(u("hi"), a("x"), u(runsCode("on"))), continues},
+		{"Open WebUI says how to run code in a browser", chat(sys("s"), u(runsCode("hi")+inBrowser)), chat(sys("s"), u("hi"), a("x"), u(runsCode("on")+inBrowser)), continues},
+		{"Open WebUI says so behind a long question", chat(u(runsCode(strings.Repeat("a\n\n", 300)))), chat(u(strings.Repeat("a\n\n", 300)), a("x"), u(runsCode("on"))), continues},
+		{"Open WebUI says so behind two questions", chat(sys("s"), u(runsCode("hi"))), chat(sys("s"), u(runsCode("ho"))), apart},
+		{"Open WebUI says so and has looked something up", chat(u(webUIFound("1") + runsCode("hi"))), chat(u("hi"), a("x"), u(webUIFound("2")+runsCode("on"))), continues},
+		{"Open WebUI says so no more", chat(u("hi"), a("x"), u(runsCode("on"))), chat(u("hi"), a("x"), u("on")), same},
+		{"somebody has such a heading", chat(u("hi"), a("x"), u(runsCode("on")+"?")), chat(u("hi"), a("x"), u("on")), apart},
 		{"Cherry Studio has looked something up for the last message", chat(sys("s"), u(cherry("hi", "1"))),
 			chat(sys("s"), u("hi"), a("x"), u(cherry("on", "2"))), continues},
 		{"Cherry Studio has looked up the same for two questions", chat(sys("s"), u(cherry("hi", "1"))), chat(sys("s"), u(cherry("ho", "1"))), apart},
