@@ -61,6 +61,7 @@ var (
 		{"# Role:\n\nYou are a professional query reformulation engineer", Auxiliary},                              // Coze Studio
 		{"You are a conversation summarizer.\nYou will be given", Auxiliary},                                       // Botpress
 		{"You are summarizing an agent run for prompt compaction", Compaction},                                     // browser-use
+		{"You are an AI assistant that helps summarize conversations for future reference.", Compaction},           // cagent
 		{"You are naming a coding session", Auxiliary},                                                             // Claude Code
 		{"Generate a concise, sentence-case title", Auxiliary},                                                     // Claude Code
 		{"Analyze if this message indicates a new conversation topic", Auxiliary},                                  // Claude Code
@@ -185,6 +186,7 @@ var (
 		{"You are an assistant that reformulates the last user message into a standalone", Auxiliary},              // Onyx
 		{"You are an assistant that reformulates the last user message into a set of standalone", Auxiliary},       // Onyx
 		{"You are a memory update agent that helps the user add or update memories", Auxiliary},                    // Onyx
+		{"You are in SUMMARY_MODE. Your ONLY function is to create a historical record", Compaction},               // Onlook
 		{"You are a title generator. You output ONLY", Auxiliary},                                                  // OpenCode
 		{"You are an anchored context summarization assistant", Compaction},                                        // OpenCode
 		{"Summarize what was done in this conversation. Write like a pull request", Auxiliary},                     // OpenCode
@@ -208,6 +210,7 @@ var (
 		{"Ignore previous instructions. Summarize the most important parts of the message.", Auxiliary},            // SillyTavern
 		{"You are a conversation summarizer. Provide a concise summary of the conversation", Compaction},           // Strands Agents
 		{"You are a STEERING AGENT that evaluates a", Auxiliary},                                                   // Strands Agents
+		{"You are a chat agent for summarizing AI agent chat sessions for later use.", Compaction},                 // Theia
 	})
 	personBeginnings = sorted([]beginning{
 		{"Read the above conversation. Then select the next role from", Auxiliary},                                  // AG2
@@ -219,6 +222,7 @@ var (
 		{"Generate a summary of our previous conversation history.\n<extra_instruction>", Compaction},               // AstrBot
 		{"Generate a very short title (max 15 characters for Chinese", Auxiliary},                                   // CowAgent
 		{"Based on our full conversation history, produce a concise summary", Compaction},                           // AstrBot
+		{"Provide a summary for continuing our conversation above. \nFocus on", Compaction},                         // cagent
 		{"Summarize the conversation below.\nProduce markdown that strictly follows", Compaction},                   // CAMEL
 		{"Based on the chat history, give this conversation a name", Auxiliary},                                     // Chatbox
 		{"Provide a detailed summary for continuing this conversation.\nFocus on", Compaction},                      // Chatbox
@@ -274,12 +278,14 @@ var (
 		{"You are about to run out of context. Write a first-person handoff note", Compaction},                      // Kimi Code
 		{"Create a comprehensive summary of this conversation.\n\nInclude the following", Compaction},               // Koog
 		{"You are an expert at suggesting good and memorable conversation name", Auxiliary},                         // Kotaemon
+		{"Extract and summarize the key information from this conversation that would", Auxiliary},                  // kagent
 		{"<role>\nContext Extraction Assistant", Compaction},                                                        // LangChain, Deep Agents
 		{"Read and understand the conversation between the User and the AI. Then, analyze", Auxiliary},              // LangChain4j
 		{"Given the above conversation, generate a search query to look up", Auxiliary},                             // LangChain's guides
 		{"Progressively summarize the lines of conversation provided", Compaction},                                  // LangChain before
 		{"Create a summary of the conversation above:", Compaction},                                                 // LangGraph's guides
 		{"This is summary of the conversation ", Compaction},                                                        // LangGraph's guides
+		{"Given the conversation above, who should act next? Or should we FINISH?", Auxiliary},                      // LangGraph's guides
 		{"Analyze this conversation and provide:\n1. The detected language of the conversation", Auxiliary},         // LibreChat
 		{"Hold on, before you continue I need you to write me a checkpoint of everything so far.", Compaction},      // LibreChat
 		{"Hold on again, update your checkpoint. Merge the new messages", Compaction},                               // LibreChat
@@ -287,6 +293,7 @@ var (
 		{"Update the checkpoint. Merge the new messages into the existing checkpoint", Compaction},                  // LibreChat
 		{"Some choices are given below. It is provided in a numbered list (1 to", Auxiliary},                        // LlamaIndex
 		{"Given a user question, and a list of tools, output a list of relevant sub-questions", Auxiliary},          // LlamaIndex
+		{"Summarize the conversation below, keep the highlights as a bullet list:", Auxiliary},                      // LocalAGI
 		{"Write a short title for the following request. Include only the title", Auxiliary},                        // Mattermost
 		{"You are a smart memory manager which controls the memory of a system", Auxiliary},                         // Mem0
 		{"()里面是用户问题", Auxiliary},                                                                                    // MaxKB
@@ -301,6 +308,8 @@ var (
 		{"Select the most relevant document sections for the user's query (maximum", Auxiliary},                     // Onyx
 		{"Help summarize the conversation up to the cutoff point (do not", Compaction},                              // Onyx
 		{"Update the existing summary by incorporating the new messages up to the cutoff point", Compaction},        // Onyx
+		{"Based on our conversation, what should I work on next to improve this page? Provide 3", Auxiliary},        // Onlook
+		{"You are an assistant tasked with routing the users query based on their most recent message.", Auxiliary}, // Open Canvas
 		{"### Task:\nGenerate a concise, 3-5 word title", Auxiliary},                                                // Open WebUI: titles
 		{"### Task:\nGenerate 1-3 broad tags categorizing the main themes of the chat history", Auxiliary},          // Open WebUI
 		{"### Task:\nGenerate a detailed prompt for am image", Auxiliary},                                           // Open WebUI, to the letter
@@ -331,6 +340,7 @@ var (
 		{"You are a helpful assistant that helps the user to ask related questions", Auxiliary},                     // Tabby
 		{"You are an AI coding assistant. You should generate a commit message based on the given diff", Auxiliary}, // Tabby
 		{"Generate 3-5 concise git branch name suggestions based on these changes. Include", Auxiliary},             // Tabby
+		{"Provide a short and descriptive name for the given AI chat conversation", Auxiliary},                      // Theia
 		{"Given the preceding excerpt, your job is to determine \"what task is the agent performing", Auxiliary},    // Trae Agent
 		{"Given the trajectory, your job is to determine \"what task is the agent performing", Auxiliary},           // Trae Agent
 		{"你是一个经验丰富的记忆总结者", Compaction},                                                                              // xiaozhi

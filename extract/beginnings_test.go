@@ -88,6 +88,7 @@ func TestTurnsLikeSideCalls(t *testing.T) {
 		"Summarize the discussion briefly in 200 words", "Web page content: a bike shop. Write me a better one.",
 		"Create a new anchored summary from the notes above.", "Update the anchored summary below using my notes.",
 		"You are about to run out of context. Write a letter to yourself.",
+		"Based on our conversation, what should I work on next to improve this page?", "Provide a summary for continuing our conversation above.",
 		"Update the existing summary by incorporating the new messages below.", "Help summarize the conversation up to the cutoff point, please.",
 		"Generate 3-5 concise git branch name suggestions based on this ticket", "You are an AI coding assistant. You should generate a commit message only if I ask for it.",
 	} {

@@ -113,6 +113,8 @@ type wrapping struct{ front, label, after, end []byte }
 var wrappings = []wrapping{
 	newWrapping("Please answer the question based on the reference materials", `## My question is:\n\n`, `\n\n## Reference Materials:\n\n`, ""), // Cherry Studio
 	newWrapping("The following are relevant context entries retrieved from the knowledge base.", "<user_message>", "", "</user_message>"),       // LangBot
+	newWrapping(`# Context #\nPlease read carefully`, `\n\n# Objective #\n`, "", ""),                                                            // 5ire
+	newWrapping("【指令】根据已知信息", `\n\n【问题】`, "", ""),                                                                                               // Langchain-Chatchat
 	newWrapping(`Context information is below.\n`, `\nQuery: `, "", "Answer:"),                                                                  // Spring AI, see also cutContext
 	newWrapping("", "", `\n\nRespond with the corresponding output fields, starting with the field `, // DSPy, of the form of an answer
 		"and then ending with the marker for `[[ ## completed ## ]]`."),

@@ -404,6 +404,16 @@ func springAIFront(question, found string) string {
 	return "Context information is below.\n\n---------------------\n" + found + "\n---------------------\n\nFollow these rules.\n\nQuery: " + question + "\n\nAnswer:\n"
 }
 
+// fiveIre and chatchat are how 5ire and Langchain-Chatchat put a question behind what they have
+// looked up.
+func fiveIre(question, found string) string {
+	return "\n# Context #\nPlease read carefully and answer.\n[" + found + "]\n\n# Objective #\n" + question + "\n"
+}
+
+func chatchat(question, found string) string {
+	return "【指令】根据已知信息，简洁和专业的来回答问题。\n\n【已知信息】" + found + "\n\n【问题】" + question + "\n"
+}
+
 // runsCode is what Open WebUI makes of a question that may be answered by code, and inBrowser what
 // it adds if the code runs there.
 func runsCode(question string) string {
@@ -804,6 +814,10 @@ func traps() []trap {
 			chat(sys("s"), u(lobeChat("a.txt")), a("x"), u(lobeChat("b.txt")), a("y"), u("on")), continues},
 		{"a reminder comes in front of words that nobody has answered", chat(sys("s"), u(reminder("a"))), chat(sys("s"), u(reminder("a")), u("hi")), apart},
 		{"Aider keeps the cache of the files warm before the first question", aider("s", "map", "a.go", a("Ok.")), aider("s", "map", "a.go", u("hi")), continues},
+		{"5ire has looked something up for the last message", chat(sys("s"), u(fiveIre("hi\n\nho", "1"))), chat(sys("s"), u("hi\n\nho"), a("x"), u(fiveIre("on", "2"))), continues},
+		{"5ire has looked up the same for two questions", chat(sys("s"), u(fiveIre("hi", "1"))), chat(sys("s"), u(fiveIre("ho", "1"))), apart},
+		{"Chatchat has looked something up for the last message", chat(sys("s"), u(chatchat("hi\n\nho", "1"))), chat(sys("s"), u("hi\n\nho"), a("x"), u(chatchat("on", "2"))), continues},
+		{"Chatchat has looked up the same for two questions", chat(sys("s"), u(chatchat("hi", "1"))), chat(sys("s"), u(chatchat("ho", "1"))), apart},
 		{"Open WebUI says how to run code", chat(u(runsCode("hi"))), chat(u("hi"), a("x"), u(runsCode("on"))), continues},
 		{"Open WebUI says how to run code in a browser", chat(sys("s"), u(runsCode("hi")+inBrowser)), chat(sys("s"), u("hi"), a("x"), u(runsCode("on")+inBrowser)), continues},
 		{"Open WebUI says so behind a long question", chat(u(runsCode(strings.Repeat("a\n\n", 300)))), chat(u(strings.Repeat("a\n\n", 300)), a("x"), u(runsCode("on"))), continues},
