@@ -123,6 +123,8 @@ var wrappings = []wrapping{
 	newWrapping("<", queryLabel, "", ""),               // Obsidian Copilot: notes, or what it has found in them
 	newWrapping("Context attached to this message:", queryLabel, "", ""),
 	newWrapping("Answer the question based only on the following context:", queryLabel, "", ""),
+	newWrapping("<context>", "<instruction>", "", "</instruction>"),                        // Onlook: files
+	newWrapping("<truncated-context>", "<instruction>", "", "</instruction>"),              // and what it leaves of them in earlier messages
 	newWrapping("<context>", "</reminderInstructions>", "", ""),                            // Copilot Chat
 	newWrapping("", "", runsCode, "to achieve the highest-quality analysis for the user."), // Open WebUI: how to run code
 	newWrapping("", "", runsCode, "`import os; os.listdir('/mnt/uploads')` to discover available files."),

@@ -414,6 +414,15 @@ func chatchat(question, found string) string {
 	return "【指令】根据已知信息，简洁和专业的来回答问题。\n\n【已知信息】" + found + "\n\n【问题】" + question + "\n"
 }
 
+// onlook is how Onlook puts a message behind files: the last one, or an earlier one.
+func onlook(question, file string) string {
+	return "<context><file>" + file + "</file></context><branch>main</branch><instruction>" + question + "</instruction>"
+}
+
+func onlookBefore(question, file string) string {
+	return "<truncated-context>" + file[:1] + "</truncated-context><branch>main</branch><instruction>" + question + "</instruction>"
+}
+
 // runsCode is what Open WebUI makes of a question that may be answered by code, and inBrowser what
 // it adds if the code runs there.
 func runsCode(question string) string {
@@ -818,6 +827,11 @@ func traps() []trap {
 		{"5ire has looked up the same for two questions", chat(sys("s"), u(fiveIre("hi", "1"))), chat(sys("s"), u(fiveIre("ho", "1"))), apart},
 		{"Chatchat has looked something up for the last message", chat(sys("s"), u(chatchat("hi\n\nho", "1"))), chat(sys("s"), u("hi\n\nho"), a("x"), u(chatchat("on", "2"))), continues},
 		{"Chatchat has looked up the same for two questions", chat(sys("s"), u(chatchat("hi", "1"))), chat(sys("s"), u(chatchat("ho", "1"))), apart},
+		{"Onlook shows a file with the last message", chat(sys("s"), u(onlook("hi", "1 a"))), chat(sys("s"), u(onlookBefore("hi", "1 a")), a("x"), u(onlook("on", "2 a"))), continues},
+		{"Onlook shows a file, and none with the next message", chat(sys("s"), u(onlook("hi", "1 a"))), chat(sys("s"), u(onlookBefore("hi", "1 a")), a("x"), u("<instruction>on</instruction>")), continues},
+		{"Onlook shows the same file with two messages", chat(sys("s"), u(onlook("hi", "1 a"))), chat(sys("s"), u(onlook("ho", "1 a"))), apart},
+		{"Onlook shows another file with a first message", chat(sys("s"), u(onlook("hi", "1 a"))), chat(sys("s"), u(onlook("hi", "2 a"))), apart},
+		{"somebody goes on after an instruction", chat(u("hi"), a("x"), u(onlook("on", "1 a")+" please")), chat(u("hi"), a("x"), u(onlook("on", "2 a")+" please")), apart},
 		{"Open WebUI says how to run code", chat(u(runsCode("hi"))), chat(u("hi"), a("x"), u(runsCode("on"))), continues},
 		{"Open WebUI says how to run code in a browser", chat(sys("s"), u(runsCode("hi")+inBrowser)), chat(sys("s"), u("hi"), a("x"), u(runsCode("on")+inBrowser)), continues},
 		{"Open WebUI says so behind a long question", chat(u(runsCode(strings.Repeat("a\n\n", 300)))), chat(u(strings.Repeat("a\n\n", 300)), a("x"), u(runsCode("on"))), continues},
