@@ -138,6 +138,7 @@ var (
 		{"You are extracting the persistent user goal for an IronClaw Reborn thread.", Auxiliary},                  // IronClaw
 		{"You generate a short set of useful next actions for an IronClaw user.", Auxiliary},                       // IronClaw
 		{"You are Khoj, an extremely smart and helpful document search assistant with only", Auxiliary},            // Khoj
+		{"You are a helpful assistant that summarizes AI coding chat sessions", Compaction},                        // Dyad
 		{"You are a conversation summarizer for an AI coding assistant. Your task", Compaction},                    // Dyad
 		{"You are a conversation summarizer. Summarize the following conversation", Compaction},                    // RAGFlow
 		{"Summarize the given conversation thread in a way", Compaction},                                           // big-AGI
