@@ -67,7 +67,7 @@ func (c Class) SideCall() bool { return c == Probe || c == Auxiliary || c == Com
 //     which its sub-agents send);
 //   - the body, where it is unmistakable: what Codex says in client_metadata, the
 //     loading of models by Ollama, a prompt and a suffix with something to come in
-//     between, the fixed beginnings of side calls and sub-agents of some 90 clients,
+//     between, the fixed beginnings of side calls and sub-agents of some 120 clients,
 //     OpenAI's compaction_trigger, the warm-up and quota calls of Claude Code, and
 //     greetings and the like that ask for no more than 16 tokens.
 //
@@ -77,7 +77,8 @@ func (c Class) SideCall() bool { return c == Probe || c == Auxiliary || c == Com
 //   - where there is nothing but a first question, most system prompts that want a title
 //     or summary of a conversation, or a commit message, and some prompts that ask about
 //     what was said, such as whether it is safe or right, who is to answer it and what to
-//     look up for it (in the question itself, only if that has several lines);
+//     look up for it. (For the question itself, this goes only if it has several lines and
+//     opens like a prompt, and not for summaries.)
 //   - the wish for a title of a given length for the current conversation, for the
 //     questions that the user may ask next or, in system prompts as well, for a
 //     standalone question.
