@@ -162,10 +162,6 @@ func (s *sums) cached() string { return percent(s.Cached, s.Cached+s.Uncached) }
 // saved is how much less it cost than was.
 func (s *sums) saved(was sums) string { return percent(was.Cost()-s.Cost(), was.Cost()) }
 
-func percent[N int | float64](a, b N) string {
-	return fmt.Sprintf("%.0f %%", 100*float64(a)/float64(max(b, 1)))
-}
-
 func show(w io.Writer, plain, sticky outcome) {
 	var clients []string
 	for _, a := range sticky.answers {

@@ -98,9 +98,13 @@
 // is), choose.go (Select), retry.go (once more) and attempt.go (Done). The rest is what a
 // gateway needs besides: health.go, trouble.go, slow.go and retryafter.go say when
 // an upstream is left out, for what and for how long; hold.go, watchdog.go and stall.go, how
-// long to wait for whom; response.go, usage.go, lexer.go and state.go read responses;
-// credential.go puts keys in place; balancer.go places new conversations; transport.go
-// connects to upstreams.
+// long to wait for whom; response.go, usage.go, lexer.go and state.go read responses, and
+// kept.go those that tell of a failure; upstream.go, upload.go and transport.go send requests,
+// and credential.go puts keys in place; balancer.go places new conversations; errors.go is
+// what clients are told; admin.go and stats.go are the status page.
+//
+// A copy of the directory builds without demo.go, fake.go and demo_test.go, which need recorded
+// requests that are internal to this module, and without the three lines of run that call demo.
 package main
 
 import (

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"errors"
-	"io"
 	"net/http"
-	"time"
 )
 
 // RoundTrip implements http.RoundTripper: it sends a request to the upstream of
@@ -55,46 +52,5 @@ func prepare(out *http.Request) {
 	}
 	if keepsState(out.URL.Path, out.Header) || out.Method == http.MethodPost && len(out.Header["Accept-Encoding"]) > 0 {
 		out.Header["Accept-Encoding"] = []string{"identity"} // what is read on the way is not compressed
-	}
-}
-
-// kept is an answer that tells of a failure, while another upstream is asked for a better
-// one.
-type kept struct {
-	resp   *http.Response
-	choice *selection // that it is of
-	ready  chan bool  // gets whether the body was read
-}
-
-const (
-	maxKept  = 64 << 10        // how long a body is that is kept,
-	keptSoon = 5 * time.Second // and how long it is waited for at the end
-)
-
-// keep reads the body of an answer at once, so that its connection can be used again and
-// nothing breaks off later. It does not make the next attempt wait for it; the end of
-// the request ends it.
-func keep(resp *http.Response, choice *selection) *kept {
-	k := &kept{resp, choice, make(chan bool, 1)}
-	go func() {
-		body, err := io.ReadAll(io.LimitReader(resp.Body, maxKept+1))
-		resp.Body.Close()
-		resp.Body = io.NopCloser(bytes.NewReader(body))
-		k.ready <- err == nil && len(body) <= maxKept
-	}()
-	return k
-}
-
-// whole reports whether there is an answer, of which all can be read. It may be
-// asked once.
-func (k *kept) whole() bool {
-	if k == nil {
-		return false
-	}
-	select {
-	case ok := <-k.ready:
-		return ok
-	case <-time.After(keptSoon):
-		return false
 	}
 }

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -66,40 +64,6 @@ func (x *exchange) misses(resp *http.Response) bool {
 	}
 	resp.Body.Close()
 	return true
-}
-
-// glance returns what an answer says, if that is not much, comes soon and can be read. It
-// can still be read after that, when it has come.
-func glance(resp *http.Response) (said []byte, ok bool) {
-	body := resp.Body
-	ahead, came := bufio.NewReaderSize(body, maxKept), make(chan struct{})
-	var err error
-	go func() {
-		_, err = ahead.Peek(maxKept)
-		close(came)
-	}()
-	resp.Body = struct {
-		io.Reader
-		io.Closer
-	}{afterwards{came, ahead}, body}
-	select {
-	case <-came:
-		said, _ = ahead.Peek(ahead.Buffered())
-		return said, err == io.EOF && !encoded(resp.Header)
-	case <-time.After(keptSoon):
-		return nil, false
-	}
-}
-
-// afterwards is what can be read once the channel is closed.
-type afterwards struct {
-	when <-chan struct{}
-	io.Reader
-}
-
-func (a afterwards) Read(p []byte) (int, error) {
-	<-a.when
-	return a.Reader.Read(p)
 }
 
 // missing are words of answers that say that there is no such state, or what is meant by

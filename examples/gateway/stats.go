@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -142,6 +143,11 @@ func (g *gateway) status() status {
 func milliseconds(p *pace) float64 {
 	d, _ := p.get()
 	return float64(d.Microseconds()) / 1000
+}
+
+// percent is a as a part of b.
+func percent[N int | float64](a, b N) string {
+	return fmt.Sprintf("%.0f %%", 100*float64(a)/float64(max(b, 1)))
 }
 
 // population counts the bindings of every upstream, and tells which sessions are behind them.

@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptrace"
 	"net/http/httputil"
 	"net/url"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -55,78 +53,4 @@ func (u *upstream) request(ctx context.Context, out *http.Request, stall *time.T
 	r = r.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got100Continue: body.wanted}))
 	r.Body = body
 	return r, body
-}
-
-// upload is the body of one attempt that is too large to be kept: it comes from
-// the client as it goes to the upstream. It knows whose fault it is if that
-// ends early. A nil upload stands for a body that is not read from the client.
-type upload struct {
-	from         io.Reader
-	over         <-chan struct{} // closed when the client has its answer
-	ended, broke atomic.Bool
-
-	mu           sync.Mutex
-	read, closed bool
-}
-
-// begin reports whether the body may be read. At first it has the client told to continue, if
-// that waits to be: package http does not do so once the answer has begun, and where both come
-// at the same time, it may wait for the body before it sends the answer (Go 1.27).
-func (u *upload) begin() bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if !u.closed && !u.read {
-		u.read = true
-		u.from.Read(nil)
-	}
-	return !u.closed
-}
-
-// wanted notes that the upstream has asked for the body, which its answer does not change.
-func (u *upload) wanted() {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.read = true
-}
-
-func (u *upload) Read(p []byte) (int, error) {
-	if !u.begin() {
-		<-u.over // at an error before that, package http would break off the answer
-		return 0, errors.New("read after close")
-	}
-	n, err := u.from.Read(p)
-	switch err {
-	case nil:
-	case io.EOF:
-		u.ended.Store(true)
-	default:
-		u.broke.Store(true)
-	}
-	return n, err
-}
-
-// Close leaves the client's body open, for another attempt.
-func (u *upload) Close() error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.closed = true
-	return nil
-}
-
-// broken reports whether the client failed to deliver.
-func (u *upload) broken() bool { return u != nil && u.broke.Load() }
-
-// waits reports whether the client has yet to deliver some of it.
-func (u *upload) waits() bool { return u != nil && !u.ended.Load() }
-
-// untouched reports whether all of the body is there for another attempt. If
-// so, this one will not touch it any more.
-func (u *upload) untouched() bool {
-	if u == nil {
-		return true
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.closed = u.closed || !u.read
-	return !u.read
 }
