@@ -127,19 +127,19 @@ func TestUpload(t *testing.T) {
 
 	over := make(chan struct{})
 	close(over)
-	u := &upload{from: strings.NewReader("text"), over: over}
+	u := newUpload(strings.NewReader("text"), over)
 	require.True(t, u.untouched())
 	_, err := u.Read(make([]byte, 1))
 	require.Error(t, err, "another attempt has it now")
 	require.False(t, u.broken())
 
-	u = &upload{from: strings.NewReader("text"), over: over}
+	u = newUpload(strings.NewReader("text"), over)
 	u.Close()
 	_, err = u.Read(make([]byte, 1))
 	require.Error(t, err, "it is closed")
 	require.False(t, u.broken())
 
-	u = &upload{from: iotest.ErrReader(io.ErrUnexpectedEOF)}
+	u = newUpload(iotest.ErrReader(io.ErrUnexpectedEOF), over)
 	io.Copy(io.Discard, u)
 	require.True(t, u.broken())
 	require.False(t, u.untouched())
@@ -155,7 +155,7 @@ func TestUploadThatIsNotWanted(t *testing.T) {
 		from := readFunc(func(p []byte) (int, error) { reads = append(reads, len(p)); return len(p), nil })
 		over := make(chan struct{})
 		time.AfterFunc(time.Hour, func() { close(over) })
-		u := &upload{from: from, over: over}
+		u := newUpload(from, over)
 		require.True(t, u.untouched())
 		start := time.Now()
 		_, err := u.Read(make([]byte, 1))
@@ -166,7 +166,7 @@ func TestUploadThatIsNotWanted(t *testing.T) {
 		require.True(t, u.waits())
 
 		// If it is read before, the client is told so before anything else happens.
-		u = &upload{from: from}
+		u = newUpload(from, over)
 		for range 2 {
 			require.True(t, u.begin())
 			require.False(t, u.untouched())
@@ -176,11 +176,20 @@ func TestUploadThatIsNotWanted(t *testing.T) {
 		require.Equal(t, []int{0, 1}, reads)
 
 		// What the upstream has asked for it gets, though its answer may come before.
-		u = &upload{from: from}
+		u = newUpload(from, over)
+		u.answers()
 		u.wanted()
+		start = time.Now()
 		require.False(t, u.untouched())
 		_, err = u.Read(make([]byte, 1))
 		require.NoError(t, err)
+
+		// What has begun goes on when an answer begins.
+		u = newUpload(from, over)
+		require.True(t, u.begin())
+		u.answers()
+		require.True(t, u.begin())
+		require.Zero(t, time.Since(start))
 	})
 }
 

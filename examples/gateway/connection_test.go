@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -122,6 +123,35 @@ func TestAnswerAfterContinue(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, "hello", string(text))
 		}
+	}, func(o *options) { o.bodyLimit = 4 })
+}
+
+// One who refuses the body before it has asked for it has not had any of it, though package http
+// begins to send that, to keep the connection, before it hands over the refusal.
+func TestRefusalBeforeContinue(t *testing.T) {
+	inWorld(t, 2, func(t *testing.T, w *world) {
+		refused := false
+		w.g.fresh = rtFunc(func(r *http.Request) (*http.Response, error) {
+			if answers := httptrace.ContextClientTrace(r.Context()).GotFirstResponseByte; answers != nil {
+				answers()
+			}
+			if !refused {
+				refused = true
+				go io.Copy(io.Discard, r.Body)
+				<-time.After(time.Millisecond)
+				return &http.Response{StatusCode: 503, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+			}
+			// From this one comes no more than a hint, such as 103, before it has the body.
+			body, err := io.ReadAll(r.Body)
+			require.NoError(t, err)
+			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(body)), Request: r}, nil
+		})
+		start := time.Now()
+		rec := w.ask("POST", "/v1/files", "hello", "Expect", "100-continue")
+		require.True(t, refused)
+		require.Equal(t, 200, rec.Code)
+		require.Equal(t, "hello", rec.Body.String())
+		require.LessOrEqual(t, time.Since(start), time.Second+time.Millisecond)
 	}, func(o *options) { o.bodyLimit = 4 })
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // upload is the body of one attempt that is too large to be kept: it comes from
@@ -17,6 +18,29 @@ type upload struct {
 
 	mu           sync.Mutex
 	read, closed bool
+	pending      bool      // an answer begins, which may be leave to send it, or the upstream's last word
+	changed      sync.Cond // one of these has
+}
+
+func newUpload(from io.Reader, over <-chan struct{}) *upload {
+	u := &upload{from: from, over: over}
+	u.changed.L = &u.mu
+	return u
+}
+
+// answers notes that an answer begins. Package http reads the body before it hands over one that is
+// not leave to send it, if it is to keep the connection. What may be less than an answer, such as a
+// 103, keeps nobody waiting for long.
+func (u *upload) answers() {
+	u.set(&u.pending, true)
+	time.AfterFunc(time.Second, func() { u.set(&u.pending, false) })
+}
+
+func (u *upload) set(what *bool, to bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	*what = to
+	u.changed.Broadcast()
 }
 
 // begin reports whether the body may be read. At first it has the client told to continue, if
@@ -25,6 +49,9 @@ type upload struct {
 func (u *upload) begin() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	for u.pending && !u.read && !u.closed {
+		u.changed.Wait()
+	}
 	if !u.closed && !u.read {
 		u.read = true
 		u.from.Read(nil)
@@ -33,11 +60,7 @@ func (u *upload) begin() bool {
 }
 
 // wanted notes that the upstream has asked for the body, which its answer does not change.
-func (u *upload) wanted() {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.read = true
-}
+func (u *upload) wanted() { u.set(&u.read, true) }
 
 func (u *upload) Read(p []byte) (int, error) {
 	if !u.begin() {
@@ -57,9 +80,7 @@ func (u *upload) Read(p []byte) (int, error) {
 
 // Close leaves the client's body open, for another attempt.
 func (u *upload) Close() error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.closed = true
+	u.set(&u.closed, true)
 	return nil
 }
 
@@ -78,5 +99,6 @@ func (u *upload) untouched() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.closed = u.closed || !u.read
+	u.changed.Broadcast()
 	return !u.read
 }

@@ -49,8 +49,12 @@ func (u *upstream) request(ctx context.Context, out *http.Request, stall *time.T
 		r.GetBody = func() (io.ReadCloser, error) { return nil, errTurnedAway }
 		return r, nil
 	}
-	body := &upload{from: out.Body, over: ctx.Done()}
-	r = r.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got100Continue: body.wanted}))
+	body := newUpload(out.Body, ctx.Done())
+	trace := &httptrace.ClientTrace{Got100Continue: body.wanted}
+	if len(out.Header["Expect"]) > 0 {
+		trace.GotFirstResponseByte = body.answers
+	}
+	r = r.WithContext(httptrace.WithClientTrace(ctx, trace))
 	r.Body = body
 	return r, body
 }
