@@ -196,10 +196,7 @@ func (g *gateway) done(x *exchange, o affinity.Outcome, failed bool) {
 
 // neutral reports an attempt that says nothing about its upstream.
 func (g *gateway) neutral(x *exchange, u affinity.Usage) {
-	if x.slot {
-		x.slot = false
-		x.choice.Target.health.release()
-	}
+	x.release()
 	g.done(x, affinity.Outcome{Usage: u}, false)
 }
 
@@ -208,7 +205,7 @@ func (g *gateway) neutral(x *exchange, u affinity.Usage) {
 func (g *gateway) served(x *exchange, start, now time.Time, how speed) (noLongerSlow bool) {
 	u := x.choice.Target
 	u.heard.Store(g.age(now))
-	if d := x.deniedAt; d != nil && d != u && d.health.limited(now, g.cooldown, x.limitAt(d), false) {
+	if d := x.deniedAt; d != nil && d != u && d.health.limited(now, g.cooldown, x.limitAt(d)) {
 		g.log.Warn("upstream out", "target", d.name, "for", g.cooldown, "why", "denies a credential that others accept", "limits", "one")
 	}
 	back, noLongerSlow := u.health.served(start, now, x.slot, how)

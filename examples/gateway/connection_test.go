@@ -205,7 +205,7 @@ func TestEndOfAConnectionIsAnnounced(t *testing.T) {
 	})
 	_, answers = r.dial(post + "the first half")
 	require.True(t, read(answers))
-	r.g.setup.Load().upstreams[0].health.failed(time.Now(), time.Hour, true, false)
+	r.g.setup.Load().upstreams[0].health.failed(time.Now(), time.Hour, true)
 	_, answers = r.dial(post + "the first half")
 	require.True(t, read(answers), "nobody was asked")
 }
@@ -517,7 +517,7 @@ func TestClientLeaves(t *testing.T) {
 func TestClientLeavesWhatComesBack(t *testing.T) {
 	inWorld(t, 1, func(t *testing.T, w *world) {
 		u := w.g.upstreams[0]
-		u.health.failed(time.Now(), time.Second, true, false)
+		u.health.failed(time.Now(), time.Second, true)
 		<-time.After(time.Second)
 		w.let("a", fails(errHangs))
 		ctx, leave := context.WithTimeout(t.Context(), time.Second)

@@ -56,8 +56,8 @@ func (h *health) well(now time.Time) bool {
 
 // admit returns how fit the upstream is for a request that counts against a limit,
 // and from when on it is fitter. If slot is true, the request takes up one of the few
-// that may go there, and must be followed by exactly one of served, failed and
-// release. Who only looks, and sends none, takes up nothing.
+// that may go there, and must be followed by exactly one of served and release. Who
+// only looks, and sends none, takes up nothing.
 func (h *health) admit(now time.Time, limit uint64, sends bool) (s standing, slot bool, until time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -80,7 +80,7 @@ func (h *health) admit(now time.Time, limit uint64, sends bool) (s standing, slo
 	return fit, sends, time.Time{}
 }
 
-// release gives a slot back without a result.
+// release gives a slot back.
 func (h *health) release() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -127,12 +127,9 @@ func (h *health) served(start, now time.Time, slot bool, how speed) (back, noLon
 // reports whether that is news. asked says that the upstream wants it so. If it
 // does not, what has just failed is soon tried for the first time, since most
 // troubles are short, and d is for those that are not.
-func (h *health) failed(now time.Time, d time.Duration, asked, slot bool) (news bool) {
+func (h *health) failed(now time.Time, d time.Duration, asked bool) (news bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if slot {
-		h.used--
-	}
 	news = !now.Before(h.until)
 	if news && !asked {
 		h.streak = min(h.streak+1, patient)
@@ -149,12 +146,9 @@ func (h *health) failed(now time.Time, d time.Duration, asked, slot bool) (news 
 
 // limited leaves the upstream out for what counts against a limit. It is news if there was
 // none before: where each client has some of its own, the log is not to tell of every one.
-func (h *health) limited(now time.Time, d time.Duration, limit uint64, slot bool) (news bool) {
+func (h *health) limited(now time.Time, d time.Duration, limit uint64) (news bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if slot {
-		h.used--
-	}
 	until := now.Add(d)
 	if news = !now.Before(h.last); news { // all that there were are over
 		h.limits = make(map[uint64]time.Time)

@@ -40,10 +40,10 @@ func TestHealthComesBackByAndBy(t *testing.T) {
 	}
 	require.Equal(t, -1, admitted())
 	require.True(t, h.well(now))
-	for i, want := range []time.Duration{10, 20, 40, 80, 80} {
-		require.True(t, h.failed(now, 80*time.Second, false, i > 0))
-		require.False(t, h.failed(now, time.Second, true, false), "does not bring it back sooner")
-		require.False(t, h.failed(now, 80*time.Second, false, false), "others that failed at the same time")
+	for _, want := range []time.Duration{10, 20, 40, 80, 80} {
+		require.True(t, h.failed(now, 80*time.Second, false))
+		require.False(t, h.failed(now, time.Second, true), "does not bring it back sooner")
+		require.False(t, h.failed(now, 80*time.Second, false), "others that failed at the same time")
 		end := now.Add(want * time.Second)
 		s, slot, until := h.admit(end.Add(-1), 0, true)
 		require.Equal(t, failing, s)
@@ -53,8 +53,8 @@ func TestHealthComesBackByAndBy(t *testing.T) {
 		s, slot, _ = h.admit(now, 0, true)
 		require.Equal(t, fit, s)
 		require.True(t, slot)
+		h.release()
 	}
-	h.release()
 	require.False(t, h.well(now))
 	require.Equal(t, 1, admitted())
 	h.release()
@@ -68,7 +68,8 @@ func TestHealthComesBackByAndBy(t *testing.T) {
 	}
 	require.Equal(t, 4, admitted(), "twice as many")
 
-	h.failed(now, time.Minute, true, true)
+	h.failed(now, time.Minute, true)
+	h.release()
 	s, slot, _ := h.admit(now, 0, true)
 	require.Equal(t, refusing, s)
 	require.False(t, slot)
@@ -90,10 +91,10 @@ func TestHealthComesBackByAndBy(t *testing.T) {
 	word, _ := h.state(now)
 	require.Equal(t, "in", word, "the last of those that it was tried with changes nothing")
 	require.True(t, h.well(now))
-	h.limited(now, time.Minute, 1, false)
+	h.limited(now, time.Minute, 1)
 	require.False(t, h.well(now), "not for all requests")
 	require.Equal(t, -1, admitted())
-	h.failed(now, 80*time.Second, false, false)
+	h.failed(now, 80*time.Second, false)
 	s, _, until := h.admit(now, 0, true)
 	require.Equal(t, failing, s)
 	require.Equal(t, now.Add(10*time.Second), until, "for an eighth again")
@@ -106,13 +107,13 @@ func TestHealthOfWhoSaysHowLong(t *testing.T) {
 	var h health
 	now := time.Unix(1000, 0)
 	for range 3 {
-		h.failed(now, time.Second, true, false)
+		h.failed(now, time.Second, true)
 		h.tryNow(now)
 		s, _, until := h.admit(now, 0, false)
 		require.Equal(t, refusing, s)
 		now = until
 	}
-	h.failed(now, 80*time.Second, false, false)
+	h.failed(now, 80*time.Second, false)
 	s, _, until := h.admit(now, 0, false)
 	require.Equal(t, failing, s)
 	require.Equal(t, now.Add(10*time.Second), until)
@@ -122,8 +123,8 @@ func TestHealthOfWhoSaysHowLong(t *testing.T) {
 
 	// If another request fails there meanwhile, it is still to be left alone, and for longer.
 	h = health{}
-	h.failed(now, time.Second, true, false)
-	require.False(t, h.failed(now, 80*time.Second, false, false))
+	h.failed(now, time.Second, true)
+	require.False(t, h.failed(now, 80*time.Second, false))
 	h.tryNow(now)
 	s, _, until = h.admit(now, 0, false)
 	require.Equal(t, refusing, s)
@@ -145,7 +146,7 @@ func TestHealthBetterThanThought(t *testing.T) {
 	} {
 		var h health
 		now := time.Unix(1000, 0)
-		h.failed(now, time.Minute, tt.asked, false)
+		h.failed(now, time.Minute, tt.asked)
 		back, _ := h.served(now.Add(tt.start), now.Add(time.Second), false, unknown)
 		require.Equal(t, tt.want == fit, back, "%v", tt)
 		s, _, _ := h.admit(now.Add(time.Second), 0, false)
@@ -172,7 +173,7 @@ func TestHealthComesBackWithAnyAnswer(t *testing.T) {
 					return resp, nil
 				})
 				u := w.g.upstreams[0]
-				u.health.failed(time.Now().Add(-time.Minute), time.Second, true, false)
+				u.health.failed(time.Now().Add(-time.Minute), time.Second, true)
 				method, path, _ := strings.Cut(request, " ")
 				body := ""
 				if path == "/large" {
@@ -195,8 +196,8 @@ func TestHealthOfManyLimits(t *testing.T) {
 	var h health
 	now := time.Unix(1000, 0)
 	for limit := range uint64(3 * maxLimits) {
-		require.Equal(t, limit == 0, h.limited(now, time.Minute, 1+limit, false), "told once")
-		require.False(t, h.limited(now, time.Second, 1+limit, false))
+		require.Equal(t, limit == 0, h.limited(now, time.Minute, 1+limit), "told once")
+		require.False(t, h.limited(now, time.Second, 1+limit))
 		s, slot, until := h.admit(now, 1+limit, true)
 		require.Equal(t, refusing, s)
 		require.False(t, slot)
@@ -208,13 +209,13 @@ func TestHealthOfManyLimits(t *testing.T) {
 	require.Equal(t, fit, s)
 	require.False(t, slot)
 	now = now.Add(time.Minute)
-	require.True(t, h.limited(now, time.Minute, 1, false), "another time")
+	require.True(t, h.limited(now, time.Minute, 1), "another time")
 	require.Len(t, h.limits, 1, "those that are over are forgotten")
-	h.limited(now, 2*time.Minute, 2, false)
+	h.limited(now, 2*time.Minute, 2)
 	s, _, _ = h.admit(now.Add(time.Minute), 1, true)
 	require.Equal(t, fit, s, "whatever is left of another one")
-	h.limited(now, time.Second, 3, false)
-	require.False(t, h.limited(now.Add(time.Minute), time.Second, 4, false), "another one is not over")
+	h.limited(now, time.Second, 3)
+	require.False(t, h.limited(now.Add(time.Minute), time.Second, 4), "another one is not over")
 }
 
 // While there is always some limit, those that are over make room for new ones.
@@ -223,7 +224,7 @@ func TestHealthOfLimitsThatAreOver(t *testing.T) {
 	var h health
 	now := time.Unix(1000, 0)
 	for limit := range uint64(4 * maxLimits) {
-		h.limited(now, time.Minute, 1+limit, false)
+		h.limited(now, time.Minute, 1+limit)
 		now = now.Add(time.Second)
 		for i := range min(limit, 59) {
 			s, _, _ := h.admit(now, 1+limit-i, true)
@@ -284,7 +285,7 @@ func TestHealthWhileSlow(t *testing.T) {
 	// One that was out as well is back with its first answer, however slow it is.
 	h.release()
 	h.slows(now)
-	h.failed(now, probeGap, true, false)
+	h.failed(now, probeGap, true)
 	require.True(t, h.unproven())
 	for i := range quickEnough {
 		now = now.Add(probeGap)
@@ -633,7 +634,7 @@ func TestPeekTakesNoSlot(t *testing.T) {
 	t.Parallel()
 	var h health
 	now := time.Now()
-	h.failed(now.Add(-time.Hour), time.Second, true, false)
+	h.failed(now.Add(-time.Hour), time.Second, true)
 	var looking sync.WaitGroup
 	var done atomic.Bool
 	for range 4 {

@@ -116,7 +116,7 @@ func TestClientLeavesAnAnswer(t *testing.T) {
 			inWorld(t, 1, func(t *testing.T, w *world) {
 				w.let("a", streams(parts...))
 				u := w.g.upstreams[0]
-				u.health.failed(time.Now().Add(-time.Minute), time.Second, true, false)
+				u.health.failed(time.Now().Add(-time.Minute), time.Second, true)
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
 				r := httptest.NewRequest("POST", "/v1/chat/completions", strings.NewReader("{}")).WithContext(ctx)

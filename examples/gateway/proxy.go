@@ -103,6 +103,14 @@ type exchange struct {
 	deniedAt *upstream   // did not take the client's credential, which others may
 }
 
+// release gives the slot of the last attempt back, if it still has one.
+func (x *exchange) release() {
+	if x.slot {
+		x.slot = false
+		x.choice.Target.health.release()
+	}
+}
+
 // exchangeKey leads to the *exchange in the context of a request.
 type exchangeKey struct{}
 

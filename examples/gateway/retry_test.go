@@ -321,7 +321,7 @@ func TestRoundsOfWhatMayBeItsFault(t *testing.T) {
 			for _, n := range []int{2, 3} {
 				w := newWorld(t, n)
 				if n == 3 {
-					w.g.upstreams[2].health.failed(time.Now(), time.Hour, true, false)
+					w.g.upstreams[2].health.failed(time.Now(), time.Hour, true)
 				}
 				w.let("a", refuses(status))
 				w.let("b", refuses(status))

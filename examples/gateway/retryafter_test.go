@@ -52,7 +52,7 @@ func TestHasten(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		a, b := &upstream{name: "a"}, &upstream{name: "b"}
-		b.health.failed(time.Now(), 200*time.Second, true, false)
+		b.health.failed(time.Now(), 200*time.Second, true)
 		x := &exchange{setup: &setup{upstreams: []*upstream{a, b}}, req: &extract.Request{}}
 		hastened := func(status int, after string) string {
 			resp := &http.Response{StatusCode: status, Header: http.Header{"Retry-After": {after}, "Retry-After-Ms": {after + "000"}}}
@@ -66,9 +66,9 @@ func TestHasten(t *testing.T) {
 		x.tried = []*upstream{a, b}
 		require.Equal(t, "200", hastened(429, "200"), "a was of no use")
 		x.tried = nil
-		a.health.failed(time.Now(), 10*time.Second, false, false)
+		a.health.failed(time.Now(), 10*time.Second, false)
 		require.Equal(t, "200", hastened(503, "200"), "a may be gone for good")
-		a.health.failed(time.Now(), 40*time.Second, true, false)
+		a.health.failed(time.Now(), 40*time.Second, true)
 		<-time.After(500 * time.Millisecond)
 		require.Equal(t, "40", hastened(503, "200"))
 		require.Equal(t, "40", hastened(503, "40"), "as the upstream says, with its fractions")

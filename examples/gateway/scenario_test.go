@@ -152,8 +152,8 @@ func TestWaitsWhileAllAreOut(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, 2)
 			start := time.Now()
-			w.g.upstreams[0].health.failed(start, 8*time.Second, true, false)
-			w.g.upstreams[1].health.failed(start, 5*time.Second, true, false)
+			w.g.upstreams[0].health.failed(start, 8*time.Second, true)
+			w.g.upstreams[1].health.failed(start, 5*time.Second, true)
 			if leaves {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
@@ -406,8 +406,8 @@ func TestComeBackTogether(t *testing.T) {
 		for range 4 {
 			s.upstreams = append(s.upstreams, &upstream{})
 		}
-		s.upstreams[1].health.failed(now, time.Minute, false, false)
-		s.upstreams[2].health.failed(now, time.Minute, true, false)
+		s.upstreams[1].health.failed(now, time.Minute, false)
+		s.upstreams[2].health.failed(now, time.Minute, true)
 		s.upstreams = s.upstreams[:1+others]
 		s.comeBack(s.upstreams[0], now)
 		standing, _, _ := s.upstreams[1].health.admit(now, 0, false)
@@ -569,7 +569,7 @@ func TestDeniedWithNobodyElse(t *testing.T) {
 func TestWaitThatIsNoRound(t *testing.T) {
 	inWorld(t, 2, func(t *testing.T, w *world) {
 		denied := w.g.upstreams[:1]
-		w.g.upstreams[1].health.failed(time.Now(), time.Second, true, false)
+		w.g.upstreams[1].health.failed(time.Now(), time.Second, true)
 		x := &exchange{setup: w.g.setup.Load(), req: &extract.Request{}, patience: time.Minute, tried: denied, denied: denied, blamed: true, rounds: 1}
 		require.NoError(t, w.g.choose(t.Context(), x))
 		require.Equal(t, "b", x.choice.ID)

@@ -41,7 +41,7 @@ func TestStateIsWaitedFor(t *testing.T) {
 				start := time.Now()
 				for _, u := range w.g.upstreams {
 					if u.name != home {
-						u.health.failed(start.Add(-time.Minute), time.Second, true, false) // and is tried by one at a time
+						u.health.failed(start.Add(-time.Minute), time.Second, true) // and is tried by one at a time
 					}
 				}
 				w.let(home, func() (*http.Response, error) {

@@ -171,15 +171,11 @@ func (g *gateway) failed(x *exchange, o affinity.Outcome, t trouble) {
 	if s, ok := g.fallback.(*spread); ok && placed(reason) {
 		s.failed(u)
 	}
-	slot := x.slot
-	x.slot = false
+	defer x.release()
 	now, out := time.Now(), cmp.Or(t.pause, g.cooldown)
 	var news bool
 	switch {
 	case t.mine:
-		if slot {
-			u.health.release()
-		}
 		level := slog.LevelDebug
 		if slices.Contains(x.denied, u) {
 			level = slog.LevelWarn // the client cannot tell why
@@ -187,9 +183,9 @@ func (g *gateway) failed(x *exchange, o affinity.Outcome, t trouble) {
 		g.log.Log(context.Background(), level, "request failed", "target", u.name, "why", t.why)
 		return
 	case t.limit != 0:
-		news = u.health.limited(now, out, t.limit, slot)
+		news = u.health.limited(now, out, t.limit)
 	default:
-		news = u.health.failed(now, out, t.pause > 0, slot)
+		news = u.health.failed(now, out, t.pause > 0)
 		_, until := u.health.state(now)
 		out = until.Sub(now)
 	}
