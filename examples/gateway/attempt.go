@@ -19,17 +19,17 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 	u := x.choice.Target
 	w := g.watch(ctx, x)
 	defer w.end()
-	start := w.start
 	resp, err := g.ask(out, x, w)
 	body := x.upload
 	switch {
-	case err != nil && ctx.Err() != nil: // the client left
+	case err == nil:
+	case ctx.Err() != nil: // the client left
 		g.neutral(x, affinity.Usage{})
 		return nil, false, ctx.Err()
-	case err != nil && body.broken():
+	case body.broken():
 		g.neutral(x, affinity.Usage{})
 		return nil, false, errRequestBody
-	case err != nil:
+	default:
 		if !x.reached {
 			u.mute.Store(g.age(time.Now()))
 		}
@@ -64,40 +64,46 @@ func (g *gateway) try(out *http.Request, x *exchange) (*http.Response, bool, err
 		return resp, body.untouched(), nil
 	}
 	if x.misses(resp) {
-		g.served(x, start, time.Now(), unknown)
+		g.served(x, w.start, time.Now(), unknown)
 		g.done(x, affinity.Outcome{Result: affinity.TerminalFailure}, false) // it is no place for this conversation
 		return nil, false, errStateAway
 	}
+	return g.accept(out, resp, x, w.start)
+}
+
+// accept waits until an answer has really begun that by its status is the one for the client,
+// and takes note of how soon that was. Its results are those of try.
+func (g *gateway) accept(out *http.Request, resp *http.Response, x *exchange, start time.Time) (*http.Response, bool, error) {
+	ctx, u, inMemory := out.Context(), x.choice.Target, x.upload == nil
 	f := g.follow(ctx, resp, x)
 	resp, x.body = &f.answer, f
 	if resp.StatusCode/100 != 2 {
 		g.served(x, start, time.Now(), unknown)
 		return resp, false, nil
 	}
+	if resp.ContentLength != 0 || f.events && resp.StatusCode == http.StatusOK {
+		if err := g.await(ctx, f, x.holdable(resp)); err != nil {
+			return nil, inMemory && ctx.Err() == nil, err
+		}
+		if f.failed() { // nobody has seen it yet
+			f.finish(nil)
+			return resp, inMemory, nil
+		}
+	}
 	kind := whole
 	if f.events {
 		kind = streamed
 	}
-	if resp.ContentLength != 0 || f.events && resp.StatusCode == http.StatusOK {
-		if err := g.await(ctx, f, x.holdable(resp)); err != nil {
-			return nil, body == nil && ctx.Err() == nil, err
+	now, how := time.Now(), unknown
+	took := now.Sub(start)
+	if inMemory && out.Method == http.MethodPost { // else that is the client's doing, or nothing to go by
+		var slow bool
+		if how, slow = g.begun(x, u, kind, took); slow && u.health.slows(now) {
+			g.log.Warn("upstream slow", "target", u.name, "kind", [2]string{"streams", "answers"}[kind], "took", took.Round(time.Millisecond))
 		}
-		if f.failed() { // nobody has seen it yet
-			f.finish(nil)
-			return resp, body == nil, nil
-		}
-	}
-	now := time.Now()
-	if body != nil || out.Method != http.MethodPost { // how long that took is the client's doing, or nothing to go by
-		g.served(x, start, now, unknown)
-		return resp, false, nil
-	}
-	how, slow := g.begun(x, u, kind, now.Sub(start))
-	if slow && u.health.slows(now) {
-		g.log.Warn("upstream slow", "target", u.name, "kind", [2]string{"streams", "answers"}[kind], "took", now.Sub(start).Round(time.Millisecond))
 	}
 	if g.served(x, start, now, how) {
-		u.paces[kind].set(now.Sub(start), paceFirm)
+		u.paces[kind].set(took, paceFirm)
 		u.paces[1-kind].set(0, 0) // that is of when it was slow
 	}
 	return resp, false, nil
