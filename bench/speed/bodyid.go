@@ -27,7 +27,7 @@ const (
 )
 
 // bodyID measures how an id is found that is a member of the body.
-func bodyID(s *session) (result.Group, error) {
+func bodyID(s *setting) (result.Group, error) {
 	g := result.Group{
 		Title: "the id in a body",
 		Notes: []string{

@@ -65,9 +65,9 @@ type process struct {
 	out  *bufio.Reader
 }
 
-// start starts a child, which shares our standard error and ends with the session
+// start starts a child, which shares our standard error and ends with the setting
 // at the latest.
-func (s *session) start(args ...string) (*process, error) {
+func (s *setting) start(args ...string) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -75,9 +75,9 @@ func (s *session) start(args ...string) (*process, error) {
 	return s.startProgram(os.Stderr, self, append([]string{"child"}, args...)...)
 }
 
-// startProgram starts the program at path, which ends with the session at the
+// startProgram starts the program at path, which ends with the setting at the
 // latest. If stderr is nil, what it says there is read with the rest.
-func (s *session) startProgram(stderr io.Writer, path string, args ...string) (*process, error) {
+func (s *setting) startProgram(stderr io.Writer, path string, args ...string) (*process, error) {
 	p := &process{name: strings.Join(args, " "), cmd: exec.CommandContext(s, path, args...)}
 	var err error
 	if p.in, err = p.cmd.StdinPipe(); err != nil {

@@ -16,7 +16,7 @@ import (
 
 // cold measures requests that the fallback has to place: the first one of a
 // session, and one whose home is gone.
-func cold(s *session) (result.Group, error) {
+func cold(s *setting) (result.Group, error) {
 	const (
 		rowFallback = "the fallback alone"
 		rowGrowing  = "first bind, in a table that grows"

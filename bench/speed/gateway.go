@@ -39,7 +39,7 @@ type road struct{ name, addr string }
 // roads starts an upstream and the proxies before it, each in a process of its
 // own, and returns the ways through them. stop ends the processes; roads has done
 // so already if it returns an error.
-func (s *session) roads() (list []road, stop func(), err error) {
+func (s *setting) roads() (list []road, stop func(), err error) {
 	var running []*process
 	stop = func() {
 		for _, p := range slices.Backward(running) {
@@ -93,7 +93,7 @@ func (s *session) roads() (list []road, stop func(), err error) {
 
 // buildGateway builds examples/gateway of the library that this program is
 // built with.
-func (s *session) buildGateway() (string, error) {
+func (s *setting) buildGateway() (string, error) {
 	dir, err := exec.CommandContext(s, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/go-affinity/affinity").Output()
 	if err != nil {
 		return "", fmt.Errorf("where is the library? %w (start with go run -C bench ./speed)", err)
@@ -280,7 +280,7 @@ func (p *pool) burst(reqs [][]byte, n int, gap time.Duration) (float64, error) {
 func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
 
 // gateway measures what examples/gateway adds to the latency of a bare proxy.
-func gateway(s *session) (result.Group, error) {
+func gateway(s *setting) (result.Group, error) {
 	const rate = 1000 // requests a second
 	g := result.Group{
 		Title: "the gateway beside a bare httputil.ReverseProxy, 1,000 requests a second on loopback",
@@ -327,7 +327,7 @@ func gateway(s *session) (result.Group, error) {
 }
 
 // streaming measures what the gateway adds to the delay of each event of a stream.
-func streaming(s *session) (result.Group, error) {
+func streaming(s *setting) (result.Group, error) {
 	g := result.Group{
 		Title: "events of a stream, from the upstream's write to the client's read",
 		Notes: []string{

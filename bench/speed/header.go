@@ -124,7 +124,7 @@ const (
 )
 
 // header measures requests of bound sessions whose id is in a header.
-func header(s *session) (result.Group, error) {
+func header(s *setting) (result.Group, error) {
 	g := result.Group{
 		Title: "a request of a bound session, by an id in a header",
 		Notes: []string{

@@ -14,6 +14,10 @@
 // machine may be the reason; a group that cannot be measured does.
 //
 // Results go to standard output, progress to standard error if that is a terminal.
+//
+// To measure something else, add a group to groups, or a race or a row to one; what of it
+// README.md shows is said in ./speed/report, in sections and chartsOf. The text above the tables
+// there, about what is missed and by how much, is written by hand, of what two runs have in common.
 package main
 
 import (
@@ -59,7 +63,7 @@ func main() {
 // result to its caller.
 type group struct {
 	name string
-	run  func(*session) (result.Group, error)
+	run  func(*setting) (result.Group, error)
 }
 
 // groups are all there are, in the order in which they are measured.
@@ -83,9 +87,9 @@ var groups = []group{
 	{"streaming", streaming},
 }
 
-// A session is one run of the command, as its groups see it. The context ends
+// A setting is one run of the command, as its groups see it. The context ends
 // when the command is interrupted.
-type session struct {
+type setting struct {
 	context.Context
 	quick bool
 	track lap.Track // how to measure what takes turns; its Log shows progress
@@ -93,7 +97,7 @@ type session struct {
 }
 
 // pick returns full, or quick if the run is to be a quick one.
-func pick[T any](s *session, full, quick T) T {
+func pick[T any](s *setting, full, quick T) T {
 	if s.quick {
 		return quick
 	}
@@ -101,10 +105,10 @@ func pick[T any](s *session, full, quick T) T {
 }
 
 // say reports progress: one line.
-func (s *session) say(format string, args ...any) { s.track.Log(fmt.Sprintf(format, args...)) }
+func (s *setting) say(format string, args ...any) { s.track.Log(fmt.Sprintf(format, args...)) }
 
 // turns has the rows of a race measured by turns, where a slice is not what is timed.
-func (s *session) turns(race *result.Race, rounds int, sample func(row int) (float64, error)) error {
+func (s *setting) turns(race *result.Race, rounds int, sample func(row int) (float64, error)) error {
 	return lap.Track{Rounds: rounds, Log: s.track.Log}.Turns(race, sample)
 }
 
@@ -126,18 +130,14 @@ func run(ctx context.Context, args []string, stdout io.Writer, log func(line str
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	match, err := regexp.Compile(*only)
+	if f.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q: see -help", f.Arg(0))
+	}
+	chosen, err := matching(*only)
 	if err != nil {
 		return fmt.Errorf("-run: %w", err)
 	}
-	chosen := slices.DeleteFunc(slices.Clone(groups), func(g group) bool { return !match.MatchString(g.name) })
-	switch {
-	case f.NArg() > 0:
-		return fmt.Errorf("unexpected argument %q: see -help", f.Arg(0))
-	case len(chosen) == 0:
-		return fmt.Errorf("-run: no group matches %q; the groups are %s", *only, names())
-	}
-	s := &session{
+	s := &setting{
 		Context: ctx,
 		quick:   *quick,
 		track:   lap.Track{Slice: 10 * time.Millisecond, Rounds: 21},
@@ -193,22 +193,39 @@ func run(ctx context.Context, args []string, stdout io.Writer, log func(line str
 	out.Took = time.Since(start).Seconds()
 	summary(stdout, out)
 	if *file != "" {
-		var b bytes.Buffer // so that the file is written whole or not at all
-		err := out.Write(&b)
-		if err == nil {
-			err = os.WriteFile(*file, b.Bytes(), 0o666)
-		}
-		if err != nil {
+		if err := write(*file, out); err != nil {
 			failed = append(failed, fmt.Errorf("-json: %w", err))
 		}
 	}
 	return errors.Join(failed...)
 }
 
-// measure has a group measure. If the session ends first, measure gives the
+// matching returns the groups that match a regular expression.
+func matching(only string) ([]group, error) {
+	match, err := regexp.Compile(only)
+	if err != nil {
+		return nil, err
+	}
+	chosen := slices.DeleteFunc(slices.Clone(groups), func(g group) bool { return !match.MatchString(g.name) })
+	if len(chosen) == 0 {
+		return nil, fmt.Errorf("no group matches %q; the groups are %s", only, names())
+	}
+	return chosen, nil
+}
+
+// write writes a result to a file, whole or not at all.
+func write(file string, out *result.Run) error {
+	var b bytes.Buffer
+	if err := out.Write(&b); err != nil {
+		return err
+	}
+	return os.WriteFile(file, b.Bytes(), 0o666)
+}
+
+// measure has a group measure. If the context ends first, measure gives the
 // group a moment to stop its processes and then leaves it behind: a group that
 // takes turns does not look at the context, and may take minutes.
-func (s *session) measure(g group) (result.Group, error) {
+func (s *setting) measure(g group) (result.Group, error) {
 	var out result.Group
 	var err error
 	done := make(chan struct{})

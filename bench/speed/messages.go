@@ -21,7 +21,7 @@ const (
 )
 
 // messages measures bodies that name no session: their messages have to.
-func messages(s *session) (result.Group, error) {
+func messages(s *setting) (result.Group, error) {
 	g := result.Group{
 		Title: "a conversation known by its messages",
 		Notes: []string{
@@ -47,7 +47,7 @@ func messages(s *session) (result.Group, error) {
 }
 
 // formats measures the same for the bodies that coding agents send to other APIs.
-func formats(s *session) (result.Group, error) {
+func formats(s *setting) (result.Group, error) {
 	g := result.Group{
 		Title: "coding agents' conversations in the formats of other APIs",
 		Notes: []string{"Otherwise as for Anthropic's, but for plain, which does not know them all."},
@@ -71,7 +71,7 @@ func formats(s *session) (result.Group, error) {
 
 // shapes measures the same for bodies of which more has to be read. The least that can be asked
 // is to be no slower than a look at whether a body is well-formed.
-func shapes(s *session) (result.Group, error) {
+func shapes(s *setting) (result.Group, error) {
 	const size = 256 << 10
 	g := result.Group{
 		Title: "conversations of other shapes, " + bytesOf(size) + " each",
@@ -128,7 +128,7 @@ func hashers(list [][]byte) []lap.Contender {
 // made to read them: the chain that finds a session, and Request.Boundaries, of
 // which balance.Prefix makes its index. There is one target for each, for the
 // body that takes longest, and its note names the others that miss it.
-func hostile(s *session) (result.Group, error) {
+func hostile(s *setting) (result.Group, error) {
 	const size = 2 << 20
 	g := result.Group{
 		Title: "bodies built to hurt, 2 MB each, by the whole chain of extract.Default and by Request.Boundaries",

@@ -16,7 +16,7 @@ import (
 )
 
 // scaling measures how much more two goroutines do than one.
-func scaling(s *session) (result.Group, error) {
+func scaling(s *setting) (result.Group, error) {
 	g := result.Group{
 		Title: "two goroutines beside one, on hits",
 		Notes: []string{

@@ -85,11 +85,11 @@ func TestInterrupt(t *testing.T) {
 
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
-		s := &session{Context: ctx}
+		s := &setting{Context: ctx}
 		end := make(chan struct{})
 		defer close(end)
 		time.AfterFunc(time.Minute, stop)
-		_, err := s.measure(group{"endless", func(*session) (result.Group, error) {
+		_, err := s.measure(group{"endless", func(*setting) (result.Group, error) {
 			<-end
 			return result.Group{}, nil
 		}})
@@ -291,7 +291,7 @@ func TestRoads(t *testing.T) {
 
 // A process that does not say where it listens is ended, and not waited for.
 func TestSilentProcess(t *testing.T) {
-	s := &session{Context: t.Context()}
+	s := &setting{Context: t.Context()}
 	p, err := s.start("upstream")
 	require.NoError(t, err)
 	defer p.stop()

@@ -31,7 +31,7 @@ const rowNews = "affinity, new sessions come in"
 
 // table measures tables of bindings by what a gateway does with them all day: hits
 // that make an expiry slide, and some writes.
-func table(s *session) (result.Group, error) {
+func table(s *setting) (result.Group, error) {
 	g := result.Group{
 		Title: "the table of bindings: 99 % hits that refresh, 1 % writes, two goroutines",
 		Notes: []string{
@@ -73,7 +73,7 @@ func table(s *session) (result.Group, error) {
 // raceTables measures tables of n sessions, of which the first kind is ours, in a race for
 // each of two distributions of keys: uniform, which comes first, and zipf. The notes name
 // tables that have forgotten some of the sessions.
-func raceTables(s *session, track lap.Track, n int, kinds []peers.Kind) (races []result.Race, notes []string) {
+func raceTables(s *setting, track lap.Track, n int, kinds []peers.Kind) (races []result.Race, notes []string) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(10 << 30)) // collects early, when there is more than that
 	s.say("%s sessions: making their ids", thousands(n))
 	uniform, zipf := peers.Uniform(n), peers.Zipf(n)
