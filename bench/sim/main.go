@@ -18,6 +18,10 @@
 // charts to -charts. If no flag changes what is simulated and all traces are
 // real, the figures are also compared with the targets in targets.go, and the
 // exit status is 1 if one is missed. See -help for all flags.
+//
+// The figures and charts of README.md are of such a run; those in its text are written by hand.
+// A policy is added in policies.go, a target in targets.go. A trace of your own is a file in the
+// format of package trace, named by -traces and -trace.
 package main
 
 import (
@@ -63,77 +67,85 @@ func unknown(what, name string, known []string) error {
 	return fmt.Errorf("there is no %s %q; want one of %s", what, name, strings.Join(known, ", "))
 }
 
-func run(t *testing.T, args []string, out, progress io.Writer) error {
+// settings are what the flags say.
+type settings struct {
+	cond     conditions
+	policies []policy
+	traces   []string
+	dir      string // where these are
+	seeds    seeds
+	charts   string // where charts go, or ""
+	targets  bool
+	usual    bool // it is the run that the charts of the README show and that the targets were set for
+}
+
+// parse reads the flags.
+func parse(args []string, progress io.Writer) (settings, error) {
+	s := settings{usual: true, cond: conditions{
+		upstreams: upstream.Config{MinHit: 1024, Delay: 500 * time.Millisecond, Rate: 20000},
+		cooldown:  30 * time.Second,
+	}}
 	flags := flag.NewFlagSet("sim", flag.ContinueOnError)
 	flags.SetOutput(progress)
-	var (
-		n        = flags.Int("n", 16, "number of upstreams")
-		ttl      = flags.Duration("ttl", 5*time.Minute, "how long an upstream keeps what is in its cache after the last use")
-		capacity = flags.Int("capacity", 0, "most `tokens` that an upstream's cache holds; 0 for no limit")
-		count    = flags.Int("seeds", 5, "number of runs of each policy, in which sessions start at different times. (Ours break ties at random, so their figures differ a little even for one seed)")
-		first    = flags.Uint64("seed", 1, "seed of the first run; the others have the numbers after it")
-		list     = flags.String("policies", "all", "simulate only these policies, by their comma-separated `keys`: "+strings.Join(keys(), ", "))
-		names    = flags.String("trace", strings.Join(trace.Names(), ","), "simulate only these traces, by their comma-separated `names`; also "+strings.Join(trace.Shapes(), ", ")+", which are made up and for which no policy was tuned")
-		dir      = flags.String("traces", "", "`directory` of the trace files, or \"none\" to use the generator (default $AFFINITY_TRACES, or shared/traces beside the repository)")
-		outage   = flags.String("outage", "", "take each upstream out again and again, one after the other: `for/every`, such as 10m/2h")
-		rate     = flags.Float64("rate", 0, "uncached `tokens` a minute after which an upstream answers 429; 0 for no limit")
-		failover = flags.String("failover", "rebind", "what the library does when a session's home fails: rebind or return")
-		charts   = flags.String("charts", "", "write charts into this `directory` (default charts, or none if a flag changes what they show)")
-		targets  = flags.Bool("targets", false, "compare with our targets, and fail if one is missed (default if no other flag changes what they were set for)")
-	)
+	flags.IntVar(&s.cond.upstreams.N, "n", 16, "number of upstreams")
+	flags.DurationVar(&s.cond.upstreams.TTL, "ttl", 5*time.Minute, "how long an upstream keeps what is in its cache after the last use")
+	flags.IntVar(&s.cond.upstreams.Capacity, "capacity", 0, "most `tokens` that an upstream's cache holds; 0 for no limit")
+	flags.IntVar(&s.seeds.count, "seeds", 5, "number of runs of each policy, in which sessions start at different times. (Ours break ties at random, so their figures differ a little even for one seed)")
+	flags.Uint64Var(&s.seeds.first, "seed", 1, "seed of the first run; the others have the numbers after it")
+	list := flags.String("policies", "all", "simulate only these policies, by their comma-separated `keys`: "+strings.Join(keys(), ", "))
+	names := flags.String("trace", strings.Join(trace.Names(), ","), "simulate only these traces, by their comma-separated `names`; also "+strings.Join(trace.Shapes(), ", ")+", which are made up and for which no policy was tuned")
+	flags.StringVar(&s.dir, "traces", "", "`directory` of the trace files, or \"none\" to use the generator (default $AFFINITY_TRACES, or shared/traces beside the repository)")
+	outage := flags.String("outage", "", "take each upstream out again and again, one after the other: `for/every`, such as 10m/2h")
+	flags.Float64Var(&s.cond.rate, "rate", 0, "uncached `tokens` a minute after which an upstream answers 429; 0 for no limit")
+	failover := flags.String("failover", "rebind", "what the library does when a session's home fails: rebind or return")
+	flags.StringVar(&s.charts, "charts", "", "write charts into this `directory` (default charts, or none if a flag changes what they show)")
+	flags.BoolVar(&s.targets, "targets", false, "compare with our targets, and fail if one is missed (default if no other flag changes what they were set for)")
 	if err := flags.Parse(args); err != nil {
-		if err == flag.ErrHelp {
-			return nil
-		}
-		return err
+		return s, err
 	}
-	if flags.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q: see -help", flags.Arg(0))
-	}
-	// usual is whether the run is the one that the charts of the README show
-	// and that the targets were set for.
-	usual := true
 	flags.Visit(func(f *flag.Flag) {
-		switch f.Name {
-		case "traces", "targets", "charts":
-		default:
-			usual = false
-		}
+		s.usual = s.usual && slices.Contains([]string{"traces", "targets", "charts"}, f.Name)
 	})
-	switch {
-	case *n < 1 || *n > maxUpstreams:
-		return fmt.Errorf("-n %d: the number of upstreams must be 1 to %d", *n, maxUpstreams)
-	case *count < 1:
-		return fmt.Errorf("-seeds %d: give at least one", *count)
-	case *ttl <= 0:
-		return fmt.Errorf("-ttl %v: the lifetime of a cache must be positive", *ttl)
-	case *capacity < 0 || *rate < 0:
-		return errors.New("-capacity and -rate must not be negative")
+	switch c := s.cond; {
+	case flags.NArg() > 0:
+		return s, fmt.Errorf("unexpected argument %q: see -help", flags.Arg(0))
+	case c.upstreams.N < 1 || c.upstreams.N > maxUpstreams:
+		return s, fmt.Errorf("-n %d: the number of upstreams must be 1 to %d", c.upstreams.N, maxUpstreams)
+	case s.seeds.count < 1:
+		return s, fmt.Errorf("-seeds %d: give at least one", s.seeds.count)
+	case c.upstreams.TTL <= 0:
+		return s, fmt.Errorf("-ttl %v: the lifetime of a cache must be positive", c.upstreams.TTL)
+	case c.upstreams.Capacity < 0 || c.rate < 0:
+		return s, errors.New("-capacity and -rate must not be negative")
 	}
-	if *charts == "" && usual {
-		*charts = "charts"
+	if s.charts == "" && s.usual {
+		s.charts = "charts"
 	}
-	chosenPolicies, err := chosen(*list)
+	s.traces = strings.Split(*names, ",")
+	var err error
+	if s.policies, err = chosen(*list); err != nil {
+		return s, err
+	}
+	var ok bool
+	if s.cond.failover, ok = map[string]affinity.FailoverPolicy{"rebind": affinity.FailoverRebind, "return": affinity.FailoverReturn}[*failover]; !ok {
+		return s, unknown("failover policy", *failover, []string{"rebind", "return"})
+	}
+	s.cond.outage, err = parseSchedule(*outage)
+	return s, err
+}
+
+func run(t *testing.T, args []string, out, progress io.Writer) error {
+	s, err := parse(args, progress)
+	if err == flag.ErrHelp {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	cond := conditions{
-		upstreams: upstream.Config{N: *n, TTL: *ttl, MinHit: 1024, Delay: 500 * time.Millisecond, Rate: 20000, Capacity: *capacity},
-		rate:      *rate,
-		cooldown:  30 * time.Second,
-	}
-	var ok bool
-	if cond.failover, ok = map[string]affinity.FailoverPolicy{"rebind": affinity.FailoverRebind, "return": affinity.FailoverReturn}[*failover]; !ok {
-		return unknown("failover policy", *failover, []string{"rebind", "return"})
-	}
-	if cond.outage, err = parseSchedule(*outage); err != nil {
-		return err
-	}
-	seeds := seeds{*first, *count}
 	began := time.Now()
 	var workloads []*workload
-	for name := range strings.SplitSeq(*names, ",") {
-		w, err := find(name, *dir)
+	for _, name := range s.traces {
+		w, err := find(name, s.dir)
 		if err != nil {
 			return err
 		}
@@ -143,32 +155,32 @@ func run(t *testing.T, args []string, out, progress io.Writer) error {
 		}
 		fmt.Fprintf(progress, "%s: %d requests, %s\n", name, len(w.trace.Requests), from)
 		workloads = append(workloads, w)
-		usual = usual && !w.made // the targets were set on the real ones
+		s.usual = s.usual && !w.made // the targets were set on the real ones
 	}
-	if *charts != "" { // to find out after the simulation is too late
-		if err := os.MkdirAll(*charts, 0o777); err != nil {
+	if s.charts != "" { // to find out after the simulation is too late
+		if err := os.MkdirAll(s.charts, 0o777); err != nil {
 			return fmt.Errorf("-charts: %w", err)
 		}
 	}
-	results, err := simulate(t, workloads, chosenPolicies, cond, seeds, progress)
+	results, err := simulate(t, workloads, s.policies, s.cond, s.seeds, progress)
 	if err != nil {
 		return err
 	}
-	rep := newReport(results, workloads, cond, *count)
+	rep := newReport(results, workloads, s.cond, s.seeds.count)
 	rep.print(out)
-	if *charts != "" {
-		if err := rep.draw(*charts); err != nil {
+	if s.charts != "" {
+		if err := rep.draw(s.charts); err != nil {
 			return fmt.Errorf("-charts: %w", err)
 		}
 	}
-	if *targets || usual {
+	if s.targets || s.usual {
 		// Some of them are for upstreams that fail.
-		cond.outage = schedule{10 * time.Minute, 2 * time.Hour}
-		results, err := simulate(t, workloads, failing(chosenPolicies), cond, seeds, progress)
+		s.cond.outage = schedule{10 * time.Minute, 2 * time.Hour}
+		results, err := simulate(t, workloads, failing(s.policies), s.cond, s.seeds, progress)
 		if err != nil {
 			return err
 		}
-		if err := check(out, rep, newReport(results, workloads, cond, *count)); err != nil {
+		if err := check(out, rep, newReport(results, workloads, s.cond, s.seeds.count)); err != nil {
 			return err
 		}
 	}
