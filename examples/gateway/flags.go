@@ -19,9 +19,9 @@ import (
 // options are what the flags say.
 type options struct {
 	listen, admin string
-	upstreams     []*upstream
-	fixed         []string // what flags say of some of them
-	file          string   // says the others
+	upstreams     []*upstream // at the start; see setup for the present ones
+	fixed         []string    // what flags say of some of them
+	file          string      // says the others
 	ttl           time.Duration
 	capacity      int
 	bodyLimit     int64
@@ -54,7 +54,7 @@ func parse(args []string, stdout io.Writer) (options, error) {
 	})
 	f.StringVar(&o.file, "upstreams", "", "`file` with more upstreams, one to a line; read again at SIGHUP and POST /reload")
 	f.DurationVar(&o.ttl, "ttl", affinity.DefaultTTL, "how long a conversation is remembered after its last request")
-	f.IntVar(&o.capacity, "capacity", affinity.DefaultCapacity, "how many bindings are remembered at most")
+	f.IntVar(&o.capacity, "capacity", affinity.DefaultCapacity, "how many bindings are remembered at most: one for each conversation known by an id, a few for each other")
 	f.Int64Var(&o.bodyLimit, "body-limit", extract.DefaultBodyLimit, "the largest body, in `bytes`, that is kept to find its conversation and to try again")
 	f.DurationVar(&o.cooldown, "cooldown", 10*time.Second, "how long an upstream is left out if it fails again and again and does not say for how long; at first an eighth of that")
 	f.DurationVar(&o.patience, "patience", 15*time.Second, "how long a request waits for an upstream if none takes it")

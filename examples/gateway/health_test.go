@@ -383,12 +383,10 @@ func TestHangsAlone(t *testing.T) {
 
 		w.let(home, nil)
 		w.run("s", 30, time.Minute)
-		for _, u := range w.g.upstreams {
-			w.let(u.name, func() (*http.Response, error) {
-				<-time.After(5 * time.Minute)
-				return serves(0)()
-			})
-		}
+		w.letAll(func() (*http.Response, error) {
+			<-time.After(5 * time.Minute)
+			return serves(0)()
+		})
 		clear(w.hits)
 		_, status = w.do("s2")
 		require.Equal(t, 200, status)

@@ -39,8 +39,10 @@ type selection = affinity.Selection[*upstream]
 // newGateway returns a gateway. A fallback of nil means the least cost, or as
 // the options say.
 func newGateway(o options, extractor extract.Extractor, log *slog.Logger, fallback affinity.Picker[*upstream]) (*gateway, error) {
-	g := &gateway{options: o, start: time.Now(), log: log, extractor: extractor, fallback: fallback}
-	g.counters.reasons, g.counters.at = map[affinity.Reason]int64{}, map[string]*tally{}
+	g := &gateway{
+		options: o, start: time.Now(), log: log, extractor: extractor, fallback: fallback,
+		counters: counters{reasons: map[affinity.Reason]int64{}, at: map[string]*tally{}},
+	}
 	if fallback == nil {
 		g.fallback = newBalancer(o.prefix)
 	}
@@ -91,15 +93,15 @@ type exchange struct {
 	upload  *upload    // the body as it sends it, if that is large
 	reached bool       // there was a connection for it, and it was not given up
 	body    io.Closer  // of the response, if its end is awaited
-	status  int        // of the response
+	status  int        // of the answer that the client gets; 0 before
 
 	// Of all attempts.
 	attempts int         // how many
 	tried    []*upstream // those that it is no use to try again for now
 	denied   []*upstream // those among them that do not take their own credential for it
 	rounds   int         // how often all had been tried
-	blamed   bool        // one was left out for a status that may be the request's own fault
-	crashes  bool        // one was left out for breaking off, which may be the request's own fault
+	blamed   bool        // one has told of a failure that may be the request's own fault
+	crashes  bool        // one has broken off, which may be the request's own fault
 	deniedAt *upstream   // did not take the client's credential, which others may
 }
 

@@ -2,8 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
@@ -282,12 +280,9 @@ func TestCompressedBodiesAreUnderstood(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 4)
 	r.echoes()
-	var zipped bytes.Buffer
-	z := gzip.NewWriter(&zipped)
-	io.WriteString(z, `{"conversation_id":"c-1"}`)
-	z.Close()
-	first := r.do("POST", "/x", zipped.String(), "Content-Encoding", "gzip")
-	require.Equal(t, zipped.String(), first.text, "what goes on is as it came")
+	zipped := zip(`{"conversation_id":"c-1"}`)
+	first := r.do("POST", "/x", zipped, "Content-Encoding", "gzip")
+	require.Equal(t, zipped, first.text, "what goes on is as it came")
 	plain := r.do("POST", "/x", `{"conversation_id":"c-1"}`)
 	require.Equal(t, "bound", plain.Header.Get(reasonHeader))
 	require.Equal(t, first.Header.Get(sessionHeader), plain.Header.Get(sessionHeader))

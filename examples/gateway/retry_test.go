@@ -342,11 +342,7 @@ func TestOwnKeysAreDenied(t *testing.T) {
 	for _, status := range []int{401, 402, 403} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			t.Parallel()
-			own := func(o *options) {
-				for _, u := range o.upstreams {
-					u.key = "secret"
-				}
-			}
+			own := keyed("secret")
 			denies := func(w http.ResponseWriter, req *http.Request) {
 				w.Header().Set("Www-Authenticate", "Bearer")
 				w.WriteHeader(status)
@@ -396,11 +392,7 @@ func TestGeminiDeniesAnOwnKey(t *testing.T) {
 		"a quotation":      {"secret", `{"error":{"message":"what is \"API_KEY_INVALID\"?"}}`, 400},
 		"behind much else": {"secret", strings.Repeat(" ", maxKept) + denial, 400},
 	} {
-		r := newRig(t, 2, func(o *options) {
-			for _, u := range o.upstreams {
-				u.key = tt.key
-			}
-		})
+		r := newRig(t, 2, keyed(tt.key))
 		home := r.chat("s").Header.Get(targetHeader)
 		r.backend(home).does(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(400)

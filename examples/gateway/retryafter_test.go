@@ -39,8 +39,7 @@ func TestSoonestRetryAfter(t *testing.T) {
 // What cannot be sent again is for the client to send, at once if another upstream is there.
 func TestRetryAfterOfLargeBodies(t *testing.T) {
 	inWorld(t, 2, func(t *testing.T, w *world) {
-		w.let("a", refuses(429, "Retry-After", "200"))
-		w.let("b", refuses(429, "Retry-After", "200"))
+		w.letAll(refuses(429, "Retry-After", "200"))
 		rec := w.ask("POST", "/v1/messages", "{}")
 		require.Equal(t, 429, rec.Code)
 		require.Len(t, w.hits, 1)
@@ -97,15 +96,12 @@ func TestPauseOfWhatFailsEverywhere(t *testing.T) {
 // Nobody waits for those that do not accept the gateway's own key.
 func TestNoPatienceWithWhoDenies(t *testing.T) {
 	inWorld(t, 2, func(t *testing.T, w *world) {
-		for _, u := range w.g.upstreams {
-			u.key = "k"
-			w.let(u.name, refuses(401))
-		}
+		w.letAll(refuses(401))
 		start := time.Now()
 		require.Equal(t, 502, w.ask("POST", "/v1/chat/completions", "{}").Code)
 		require.Equal(t, map[string]int{"a": 1, "b": 1}, w.hits)
 		require.Zero(t, time.Since(start))
-	})
+	}, keyed("k"))
 }
 
 // The client is not told to come back to one that was of no use to it twice.

@@ -77,6 +77,15 @@ func newRig(t testing.TB, n int, adjust ...func(*options)) *rig {
 	return r
 }
 
+// keyed gives all upstreams that key of their own.
+func keyed(key string) func(*options) {
+	return func(o *options) {
+		for _, u := range o.upstreams {
+			u.key = key
+		}
+	}
+}
+
 // safeBuffer is a bytes.Buffer for several goroutines.
 type safeBuffer struct {
 	mu sync.Mutex

@@ -98,15 +98,13 @@ func TestAllInTrouble(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, 4, func(t *testing.T, w *world) {
 				w.run("s", 60, 10*time.Second)
-				for _, u := range w.g.upstreams {
-					start := time.Now()
-					w.let(u.name, func() (*http.Response, error) {
-						if time.Since(start) < 5*time.Second {
-							return trouble()
-						}
-						return serves(50 * time.Millisecond)()
-					})
-				}
+				start := time.Now()
+				w.letAll(func() (*http.Response, error) {
+					if time.Since(start) < 5*time.Second {
+						return trouble()
+					}
+					return serves(50 * time.Millisecond)()
+				})
 				w.run("s", 60, 30*time.Second)
 				require.Zero(t, w.lost)
 				for _, prefix := range []string{"s", "new-"} {
@@ -126,14 +124,12 @@ func TestWaitsForTheSoonest(t *testing.T) {
 	inWorld(t, 2, func(t *testing.T, w *world) {
 		for after, want := range map[string]int{"5": 200, "60": 429} {
 			start := time.Now()
-			for _, name := range []string{"a", "b"} {
-				w.let(name, func() (*http.Response, error) {
-					if time.Since(start) < 4*time.Second {
-						return refuses(429, "Retry-After", after)()
-					}
-					return serves(0)()
-				})
-			}
+			w.letAll(func() (*http.Response, error) {
+				if time.Since(start) < 4*time.Second {
+					return refuses(429, "Retry-After", after)()
+				}
+				return serves(0)()
+			})
 			_, got := w.do("s" + after)
 			require.Equal(t, want, got, after)
 			if want == 429 {
@@ -186,11 +182,7 @@ func TestLimits(t *testing.T) {
 	for _, own := range []bool{false, true} {
 		for _, after := range []string{"30", ""} {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, 2, func(o *options) {
-					if own {
-						o.upstreams[0].key, o.upstreams[1].key = "k", "k"
-					}
-				})
+				w := newWorld(t, 2, keyed(map[bool]string{true: "k"}[own]))
 				ask := func(client, model string) (target string) {
 					w.model = model
 					target, status := w.do(model, "Authorization", "Bearer "+client)
@@ -523,10 +515,7 @@ func TestTheLastKeyIsDenied(t *testing.T) {
 						_, status := w.do("s")
 						require.Equal(t, tt.back, status == 200)
 						require.LessOrEqual(t, w.hits["a"], hits+1)
-					}, func(o *options) {
-						o.patience = 20 * time.Second
-						o.upstreams[0].key, o.upstreams[1].key = "k", "k"
-					})
+					}, keyed("k"), func(o *options) { o.patience = 20 * time.Second })
 				})
 			}
 		}

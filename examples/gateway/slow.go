@@ -77,7 +77,7 @@ func (p *pace) set(d time.Duration, n int) {
 
 // allowed returns how long upstreams may take to begin an answer without being
 // slow, as one among others: so many times as long as the median of the others.
-// It is not known unless two have a pace.
+// It is not known if none of these has a pace.
 func allowed(upstreams []*upstream, u *upstream, kind int, factor float64) (time.Duration, bool) {
 	others := make([]time.Duration, 0, 16)
 	for _, o := range upstreams {

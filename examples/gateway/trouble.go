@@ -30,7 +30,8 @@ type trouble struct {
 }
 
 // refused reports whether the response is one that another upstream could do
-// better, and what is wrong with this one.
+// better, and what is wrong with this one. It notes who denies its own credential, and what may
+// be the request's own fault, which the next one to say so is not blamed for.
 func (x *exchange) refused(resp *http.Response) (t trouble, ok bool) {
 	u := x.choice.Target
 	t.why = "status " + strconv.Itoa(resp.StatusCode)
