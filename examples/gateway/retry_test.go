@@ -3,11 +3,11 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -279,62 +279,6 @@ func TestUpstreamComesBack(t *testing.T) {
 	require.Equal(t, 1, strings.Count(r.log.String(), "upstream back"))
 }
 
-// When all are out, one that did not say for how long may be back already.
-func TestLastResort(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, 3)
-	r.backend("a").answers(429, "Retry-After", "60")
-	r.backend("b").answers(500)
-	r.backend("c").answers(500)
-	for i := range 10 {
-		r.chat(fmt.Sprint("s", i))
-	}
-	require.Equal(t, 1, r.in(), "for other models")
-	r.backend("b").answers(200)
-	r.backend("c").answers(200)
-	asked := r.backend("a").hits.Load()
-	for i := range 10 {
-		require.Equal(t, 200, r.chat(fmt.Sprint("t", i)).StatusCode)
-	}
-	require.Equal(t, asked, r.backend("a").hits.Load(), "it asked to be left alone")
-}
-
-// However often a request waits for an upstream, it waits a little each time.
-func TestManyRounds(t *testing.T) {
-	inWorld(t, 2, func(t *testing.T, w *world) {
-		w.let("a", refuses(429, "Retry-After", "1"))
-		w.let("b", fails(io.EOF))
-		start := time.Now()
-		_, status := w.do("s")
-		require.GreaterOrEqual(t, status, 400)
-		require.LessOrEqual(t, time.Since(start), 5*time.Minute)
-		require.Greater(t, w.hits["b"], 40)
-	}, func(o *options) { o.patience = 5 * time.Minute })
-}
-
-// What may be the request's own fault is tried twice with each, all else as often as there is
-// time for, and it makes no difference whether there is another one that is out.
-func TestRoundsOfWhatMayBeItsFault(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		for status, often := range map[int]bool{500: false, 503: true} {
-			for _, n := range []int{2, 3} {
-				w := newWorld(t, n)
-				if n == 3 {
-					w.g.upstreams[2].health.failed(time.Now(), time.Hour, true)
-				}
-				w.let("a", refuses(status))
-				w.let("b", refuses(status))
-				_, got := w.do("s")
-				require.Equal(t, status, got)
-				require.Equal(t, often, w.hits["a"] > 2, "%d: %v", status, w.hits)
-				require.Equal(t, often, w.hits["b"] > 2, "%d: %v", status, w.hits)
-				require.GreaterOrEqual(t, min(w.hits["a"], w.hits["b"]), 2, status)
-			}
-		}
-	})
-}
-
 // A request that the upstreams' own keys do not open is tried once with each. That they are
 // denied is not the client's to hear, who would take its own for a bad one. Nor is what the
 // upstream says then, which may quote the key.
@@ -443,4 +387,79 @@ func TestPathsOfAttempts(t *testing.T) {
 			u.url.Path = "/of-" + u.name
 		}
 	})
+}
+
+// What the only key that is left does not open is tried once, and waits for another
+// upstream that comes back in time, whether this request or one before has found it out.
+func TestTheLastKeyIsDenied(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		refuses func() (*http.Response, error)
+		back    bool
+	}{
+		"it says that it takes long": {refuses(429, "Retry-After", "60"), false},
+		"it says that it does not":   {refuses(429, "Retry-After", "5"), true},
+		"it does not say":            {refuses(503), true},
+	} {
+		for _, before := range []bool{false, true} {
+			for _, denies := range []int{401, 403} {
+				t.Run(fmt.Sprint(name, before, denies), func(t *testing.T) {
+					inWorld(t, 2, func(t *testing.T, w *world) {
+						w.let("b", tt.refuses)
+						for i := range 8 {
+							if before {
+								w.do(fmt.Sprint("s", i)) // until b is out
+							}
+						}
+						w.let("a", refuses(denies))
+						if tt.back {
+							since := time.Now()
+							w.let("b", func() (*http.Response, error) {
+								if time.Since(since) < 4*time.Second {
+									return tt.refuses()
+								}
+								return serves(0)()
+							})
+						}
+						hits := w.hits["a"]
+						_, status := w.do("s")
+						require.Equal(t, tt.back, status == 200)
+						require.LessOrEqual(t, w.hits["a"], hits+1)
+					}, keyed("k"), func(o *options) { o.patience = 20 * time.Second })
+				})
+			}
+		}
+	}
+}
+
+// A client whose credential is denied need not wait to be told so, nor is it denied twice, if
+// nobody else can be asked.
+func TestDeniedWithNobodyElse(t *testing.T) {
+	t.Parallel()
+	for name, does := range map[string]func() (*http.Response, error){
+		"the other's own key is denied": refuses(401),
+		"the other is out":              refuses(429, "Retry-After", "5"),
+		"the other is not there":        fails(io.EOF),
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, 2, func(t *testing.T, w *world) {
+				w.let("a", does)
+				for i := range 4 {
+					w.do(fmt.Sprint("s", i), "Authorization", "Bearer c") // until a is out
+				}
+				w.let("b", refuses(401))
+				for i := range 4 {
+					start, before := time.Now(), maps.Clone(w.hits)
+					_, status := w.do(fmt.Sprint("t", i), "Authorization", "Bearer c")
+					require.Equal(t, 401, status)
+					require.Zero(t, time.Since(start))
+					require.LessOrEqual(t, w.hits["a"], before["a"]+1)
+					require.Equal(t, before["b"]+1, w.hits["b"])
+				}
+			}, func(o *options) {
+				o.patience = 20 * time.Second
+				o.upstreams[0].key = "k"
+			})
+		})
+	}
 }

@@ -1,7 +1,13 @@
 package main
 
 import (
+	"fmt"
+	"log/slog"
 	"math"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,5 +86,109 @@ func TestAsks(t *testing.T) {
 	} {
 		x := exchange{req: &extract.Request{Path: tt.path, Body: []byte(tt.body)}}
 		require.Equal(t, tt.want, x.asks(), tt.path+" "+tt.body)
+	}
+}
+
+// New sessions are not given to one that is slow; its own come back when it is not.
+func TestSlowUpstream(t *testing.T) {
+	inWorld(t, 4, func(t *testing.T, w *world) {
+		log := new(safeBuffer)
+		w.g.log = slog.New(slog.NewTextHandler(log, nil))
+		w.run("s", 100, 20*time.Second)
+		require.Empty(t, log.String())
+		w.let("a", serves(8*time.Second))
+		w.run("s", 100, 30*time.Second)
+		require.Equal(t, 1, strings.Count(log.String(), "upstream slow"), "told once")
+		require.Equal(t, "slow", w.g.status().Upstreams[0].State)
+		require.Less(t, w.run("new-", 100, 20*time.Second)["a"], 0.02, "a probe now and then")
+		w.let("a", nil)
+		w.run("s", 100, 45*time.Second)
+		require.NotEqual(t, "slow", w.g.status().Upstreams[0].State)
+		require.InDelta(t, 0.25, w.run("s", 100, 20*time.Second)["a"], 0.05)
+		require.Equal(t, 1, strings.Count(log.String(), "upstream back"), "told once")
+	})
+}
+
+// One that is no longer slow to begin its answers whole is not so again for how slow its
+// streams were.
+func TestSlowInBothKinds(t *testing.T) {
+	inWorld(t, 2, func(t *testing.T, w *world) {
+		for kind := range 2 {
+			w.g.upstreams[0].paces[kind].set(time.Minute, paceFirm)
+			w.g.upstreams[1].paces[kind].set(100*time.Millisecond, paceFirm)
+		}
+		w.g.upstreams[0].health.slows(time.Now())
+		w.let("a", func() (*http.Response, error) {
+			resp := stream("{}")
+			resp.Header.Set("Content-Type", "application/json")
+			return resp, nil
+		})
+		for i := range 30 {
+			<-time.After(time.Second)
+			w.do(fmt.Sprint("whole-", i))
+		}
+		require.NotEqual(t, "slow", w.g.status().Upstreams[0].State)
+		w.let("a", nil)
+		for i := range 10 {
+			w.do(fmt.Sprint("streamed-", i))
+			require.NotEqual(t, "slow", w.g.status().Upstreams[0].State)
+		}
+	})
+}
+
+// What needs nothing to be generated is answered soon by one that is slow, too, and does not
+// make it no longer slow.
+func TestSlowBesideQuickAnswers(t *testing.T) {
+	t.Parallel()
+	for name, path := range map[string]string{
+		"a list":                "GET /v1/models/all",
+		"a count":               "POST /v1/messages/count_tokens",
+		"what is not there":     "POST /v1/nothing",
+		"too large to be timed": "POST /v1/large",
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, 4, func(t *testing.T, w *world) {
+				method, path, _ := strings.Cut(path, " ")
+				var late atomic.Int32
+				quick := rtFunc(func(r *http.Request) (*http.Response, error) {
+					if r.URL.Path != path {
+						if r.URL.Host == "a" {
+							late.Add(1)
+						}
+						return w.RoundTrip(r)
+					}
+					<-time.After(20 * time.Millisecond)
+					resp := stream("{}")
+					resp.Request = r
+					if path == "/v1/nothing" {
+						resp.StatusCode = 404
+					}
+					return resp, nil
+				})
+				w.g.send, w.g.fresh = quick, quick
+				w.run("s", 30, 20*time.Second)
+				w.let("a", serves(8*time.Second))
+				w.run("s", 30, 20*time.Second)
+				var over atomic.Bool
+				var wg sync.WaitGroup
+				for range 8 {
+					wg.Go(func() {
+						for !over.Load() {
+							<-time.After(500 * time.Millisecond)
+							body := `{"model":"m","messages":[]}`
+							if path == "/v1/large" {
+								body = strings.Repeat(body, 100)
+							}
+							w.ask(method, path, body)
+						}
+					})
+				}
+				late.Store(0)
+				w.run("s", 30, time.Minute)
+				over.Store(true)
+				wg.Wait()
+				require.LessOrEqual(t, late.Load(), int32(9), "one at a time")
+			}, func(o *options) { o.bodyLimit = 1000 })
+		})
 	}
 }
