@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/go-affinity/affinity"
@@ -33,101 +35,55 @@ func cold(s *setting) (result.Group, error) {
 			"A body of up to 16 kB is read before it binds, to see whether the request is a side call; plain does not ask.",
 		},
 	}
-	// All requests share their headers and the Request, in which only the id
-	// changes: a request that has just come in is in the processor's cache, too.
-	ids := peers.Uniform(pick(s, 1<<19, 1<<17))
-	headers := headersOf("X-Session-Id", "")
-	id := headers["X-Session-Id"]
-	req := new(extract.Request)
-	// anew returns a Request of session i that has read nothing yet.
-	anew := func(i int, body []byte) *extract.Request {
-		id[0] = ids[i]
-		remake(req, headers, body, openAI)
-		return req
-	}
-	ctx := context.Background()
+	c := newCallers(pick(s, 1<<19, 1<<17))
 	all := targetsOf(16)
 	homes, others := all[:8], all[8:]
 	fallback := balance.RoundRobin[*plain.Target]()
-
-	growing := newSelector(affinity.Config[*plain.Target]{})
 	full := newSelector(affinity.Config[*plain.Target]{Capacity: 1 << 16})
-	for i := range ids {
-		_, err := full.Select(ctx, anew(i, nil), homes)
-		must(err)
-	}
-	expect := func(sel *affinity.Selection[*plain.Target], err error, reason affinity.Reason) {
-		must(err)
-		if sel.Reason != reason {
-			panic("want " + reason.String() + ", have " + sel.Reason.String())
-		}
-	}
-	body := bodies.Agent(256<<10, 1, "", "")
-	// failover returns what selects for a thousand bound sessions by turns, among
-	// the eight candidates to which none of them is bound, and then among the
-	// others: every request is a failover.
-	failover := func(body []byte) func(n int) {
-		failing := newSelector(affinity.Config[*plain.Target]{})
-		for i := range 1000 {
-			_, err := failing.Select(ctx, anew(i, nil), homes)
-			must(err)
-		}
-		turn := 0
-		return func(n int) {
-			for range n {
-				candidates := others
-				if turn/1000%2 == 1 {
-					candidates = homes
-				}
-				sel, err := failing.Select(ctx, anew(turn%1000, body), candidates)
-				expect(&sel, err, affinity.ReasonFailover)
-				turn++
-			}
-		}
-	}
-	// first returns what selects for sessions that the full table has put out again.
 	next := 0
+	// first selects for sessions that the full table does not have, or has put out again.
 	first := func(body []byte) func(n int) {
 		return func(n int) {
 			for range n {
-				sel, err := full.Select(ctx, anew(next%len(ids), body), homes)
-				expect(&sel, err, affinity.ReasonNew)
+				c.selects(full, next%len(c.ids), body, homes, affinity.ReasonNew)
 				next++
 			}
 		}
 	}
+	first(nil)(len(c.ids))
+	body := bodies.Agent(256<<10, 1, "", "")
+	var growing *affinity.Selector[*plain.Target]
 	var plainly *plain.Selector
 	g.Races = []result.Race{s.track.Race("one request",
 		lap.Contender{
-			Name: rowGrowing, Max: len(ids),
+			Name: rowGrowing, Max: len(c.ids),
 			Before: func() { growing = newSelector(affinity.Config[*plain.Target]{}) },
 			Do: func(n int) {
 				for i := range n {
-					sel, err := growing.Select(ctx, anew(i, nil), homes)
-					expect(&sel, err, affinity.ReasonNew)
+					c.selects(growing, i, nil, homes, affinity.ReasonNew)
 				}
 			},
 		},
 		lap.Contender{Name: rowFull, Do: first(nil)},
-		lap.Contender{Name: rowFailover, Do: failover(nil)},
+		lap.Contender{Name: rowFailover, Do: c.failovers(homes, others, nil)},
 		lap.Contender{Name: rowFallback, Do: func(n int) {
 			for range n {
-				_, err := fallback.Pick(ctx, req, homes)
+				_, err := fallback.Pick(context.Background(), &c.req, homes)
 				must(err)
 			}
 		}},
-		lap.Contender{Name: rowBody, Do: failover(body)},
+		lap.Contender{Name: rowBody, Do: c.failovers(homes, others, body)},
 		lap.Contender{Name: rowNewSmall, Do: first(bodies.Agent(2<<10, 1, "", ""))},
 		lap.Contender{Name: rowNewLarge, Do: first(body)},
 		lap.Contender{
-			Name: "plain, first bind", Max: len(ids),
+			Name: "plain, first bind", Max: len(c.ids),
 			Before: func() {
 				m := plain.NewMap(time.Hour)
 				plainly = &plain.Selector{Get: m.Get, Set: m.Set}
 			},
 			Do: func(n int) {
 				for i := range n {
-					_, err := plainly.Select(anew(i, nil).Header, nil, homes)
+					_, err := plainly.Select(c.anew(i, nil).Header, nil, homes)
 					must(err)
 				}
 			},
@@ -138,4 +94,53 @@ func cold(s *setting) (result.Group, error) {
 		g.AtMost(row+", beside the fallback", result.Difference(race.Row(row), race.Row(rowFallback)), 1000, "ns", "")
 	}
 	return g, nil
+}
+
+// callers make requests of many sessions. These share their headers and the Request, in which
+// only the id changes: a request that has just come in is in the processor's cache, too.
+type callers struct {
+	ids     []string
+	headers http.Header
+	id      []string // in headers
+	req     extract.Request
+}
+
+func newCallers(n int) *callers {
+	h := headersOf("X-Session-Id", "")
+	return &callers{ids: peers.Uniform(n), headers: h, id: h["X-Session-Id"]}
+}
+
+// anew returns a Request of session i that has read nothing yet.
+func (c *callers) anew(i int, body []byte) *extract.Request {
+	c.id[0] = c.ids[i]
+	remake(&c.req, c.headers, body, openAI)
+	return &c.req
+}
+
+// selects selects for session i, and panics if that is for another reason.
+func (c *callers) selects(sel *affinity.Selector[*plain.Target], i int, body []byte, candidates []*plain.Target, reason affinity.Reason) {
+	choice, err := sel.Select(context.Background(), c.anew(i, body), candidates)
+	if err != nil || choice.Reason != reason {
+		panic(fmt.Sprint("want ", reason, ", have ", choice.Reason, err))
+	}
+}
+
+// failovers returns what selects for a thousand sessions by turns, which are bound to homes, among
+// others, and then among homes: every request is a failover.
+func (c *callers) failovers(homes, others []*plain.Target, body []byte) func(n int) {
+	sel := newSelector(affinity.Config[*plain.Target]{})
+	for i := range 1000 {
+		c.selects(sel, i, nil, homes, affinity.ReasonNew)
+	}
+	turn := 0
+	return func(n int) {
+		for range n {
+			candidates := others
+			if turn/1000%2 == 1 {
+				candidates = homes
+			}
+			c.selects(sel, turn%1000, body, candidates, affinity.ReasonFailover)
+			turn++
+		}
+	}
 }

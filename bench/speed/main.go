@@ -170,25 +170,9 @@ func run(ctx context.Context, args []string, stdout io.Writer, log func(line str
 		Quick:    s.quick,
 	}
 	explain(stdout, out)
-	var failed []error
-	for i, g := range chosen {
-		began := time.Now()
-		prefix := fmt.Sprintf("%s (%d of %d): ", g.name, i+1, len(chosen))
-		s.track.Log = func(line string) { log(prefix + line) }
-		done, err := s.measure(g)
-		log("")
-		if ctx.Err() != nil {
-			return errors.New("interrupted: nothing is written")
-		}
-		if err != nil { // which should not cost us the others
-			failed = append(failed, fmt.Errorf("%s: %w", g.name, err))
-			continue
-		}
-		out.Groups = append(out.Groups, done)
-		show(stdout, done)
-		fmt.Fprintf(stdout, "(%.1f s)\n", time.Since(began).Seconds())
-		runtime.GC()
-		debug.FreeOSMemory()
+	failed := s.measureAll(chosen, out, stdout, log)
+	if ctx.Err() != nil {
+		return errors.New("interrupted: nothing is written")
 	}
 	out.Took = time.Since(start).Seconds()
 	summary(stdout, out)
@@ -220,6 +204,31 @@ func write(file string, out *result.Run) error {
 		return err
 	}
 	return os.WriteFile(file, b.Bytes(), 0o666)
+}
+
+// measureAll has the groups measure, one after the other, and shows what they find. It returns why
+// some could not, which should not cost us the others.
+func (s *setting) measureAll(chosen []group, out *result.Run, stdout io.Writer, log func(line string)) (failed []error) {
+	for i, g := range chosen {
+		began := time.Now()
+		prefix := fmt.Sprintf("%s (%d of %d): ", g.name, i+1, len(chosen))
+		s.track.Log = func(line string) { log(prefix + line) }
+		done, err := s.measure(g)
+		log("")
+		if s.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", g.name, err))
+			continue
+		}
+		out.Groups = append(out.Groups, done)
+		show(stdout, done)
+		fmt.Fprintf(stdout, "(%.1f s)\n", time.Since(began).Seconds())
+		runtime.GC()
+		debug.FreeOSMemory()
+	}
+	return failed
 }
 
 // measure has a group measure. If the context ends first, measure gives the
