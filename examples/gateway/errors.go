@@ -18,7 +18,7 @@ func (f *fault) Error() string { return f.message }
 var (
 	errNoUpstream  = &fault{http.StatusServiceUnavailable, "no_upstream_available", "all upstreams are out for now: try again later"}
 	errStateAway   = &fault{http.StatusServiceUnavailable, "no_upstream_available", "the upstream that has what the request refers to is out for now: try again later"}
-	errUpstream    = &fault{http.StatusBadGateway, "upstream_failed", "the upstream could not be reached, or closed the connection without an answer"}
+	errUpstream    = &fault{http.StatusBadGateway, "upstream_failed", "the upstream could not be reached, or closed the connection without an answer: try again"}
 	errDenied      = &fault{http.StatusBadGateway, "upstream_denied", "the upstream denies the gateway's own credential, at least for this request: ask whoever runs the gateway to see to that"}
 	errRequestBody = &fault{http.StatusBadRequest, "bad_request", "the request's body could not be read"}
 )

@@ -48,13 +48,13 @@ func parse(args []string, stdout io.Writer) (options, error) {
 	f.StringVar(&o.admin, "admin", "", "`address` to serve the admin page on, to whoever can reach it (default none)")
 	// Looked at below: package flag would show what is in a faulty one, and
 	// that may be a password.
-	f.Func("upstream", "an upstream as `name=url[,key-env=VARIABLE|,key-file=FILE]`; one flag for each", func(s string) error {
+	f.Func("upstream", "an upstream as `name=url[,key-env=VARIABLE|,key-file=FILE]`; one flag for each. It gets the credential in the variable or file in place of the client's", func(s string) error {
 		o.fixed = append(o.fixed, s)
 		return nil
 	})
-	f.StringVar(&o.file, "upstreams", "", "`file` with more upstreams, one to a line; read again at SIGHUP and POST /reload")
+	f.StringVar(&o.file, "upstreams", "", "`file` with more upstreams, one to a line; read again, as key files are, at SIGHUP and POST /reload")
 	f.DurationVar(&o.ttl, "ttl", affinity.DefaultTTL, "how long a conversation is remembered after its last request")
-	f.IntVar(&o.capacity, "capacity", affinity.DefaultCapacity, "how many bindings are remembered at most: one for each conversation known by an id, a few for each other")
+	f.IntVar(&o.capacity, "capacity", affinity.DefaultCapacity, "how many `bindings` are remembered at most: one for each conversation known by an id, a few for each other")
 	f.Int64Var(&o.bodyLimit, "body-limit", extract.DefaultBodyLimit, "the largest body, in `bytes`, that is kept to find its conversation and to try again")
 	f.DurationVar(&o.cooldown, "cooldown", 10*time.Second, "how long an upstream is left out if it fails again and again and does not say for how long; at first an eighth of that")
 	f.DurationVar(&o.patience, "patience", 15*time.Second, "how long a request waits for an upstream if none takes it")

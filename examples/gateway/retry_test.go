@@ -259,7 +259,7 @@ func TestNothingLeft(t *testing.T) {
 	r.backends[0].dies()
 	resp = r.chat("s")
 	require.Equal(t, 502, resp.StatusCode)
-	require.JSONEq(t, `{"error":{"type":"upstream_failed","message":"the upstream could not be reached, or closed the connection without an answer"}}`, resp.text)
+	require.JSONEq(t, `{"error":{"type":"upstream_failed","message":"the upstream could not be reached, or closed the connection without an answer: try again"}}`, resp.text)
 }
 
 func TestUpstreamComesBack(t *testing.T) {
