@@ -115,18 +115,18 @@ func boundedLoads(d *driver, r *rand.Rand) router {
 // the tree goes where the deepest part of that last went, any other to the
 // upstream with the fewest requests under way; so does every prompt while these
 // differ by more than 64 and more than half. The published code takes the first
-// of several with the fewest; with any, it takes one of them at random, which is
+// of several with the fewest; if fair, it takes one of them at random, which is
 // kinder to it.
 //
 // The limit on the tree, 64 million characters an upstream, is out of reach of
 // the traces here.
-func sglang(threshold float64, any bool) func(*driver, *rand.Rand) router {
+func sglang(threshold float64, fair bool) func(*driver, *rand.Rand) router {
 	return func(d *driver, r *rand.Rand) router {
 		const gap, ratio = 64, 1.5
 		owner := slices.Repeat([]int{-1}, d.trie.Len()) // by segment
 		return chooser(func(i int, _ time.Duration, usable []int) int {
 			idle := slices.MinFunc(usable, func(a, b int) int { return cmp.Compare(d.inflight[a], d.inflight[b]) })
-			if any {
+			if fair {
 				idle = least(r, usable, func(u int) float64 { return float64(d.inflight[u]) })
 			}
 			lo, hi := slices.Min(d.inflight), slices.Max(d.inflight)

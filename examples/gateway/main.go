@@ -58,6 +58,8 @@
 //   - if the client's credential is denied, it is tried on one other that is there;
 //   - if the gateway's own credential is denied, it is tried on each upstream once; then the
 //     client gets a 502, since its own credential is not at fault;
+//   - if its body is larger than -body-limit, it is tried elsewhere only as long as none of that
+//     has been sent, as where a client asks for leave (Expect: 100-continue) and is refused;
 //   - if it refers to state at an upstream that is out, and the others know nothing of it (404,
 //     or a 400 that may say so), the client gets a 503, to come back later.
 //
