@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"time"
@@ -160,6 +161,12 @@ func (g *gateway) ask(out *http.Request, x *exchange, w *watchdog) (*http.Respon
 		return nil, errStatus
 	}
 	return resp, err
+}
+
+// timedOut reports whether a request got no answer within the time for that.
+func timedOut(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) && network.Timeout()
 }
 
 // longHeader reports whether a header is longer than some upstreams take one. Clients send

@@ -19,32 +19,6 @@ type pace struct {
 	n   int     // answers it is made of
 }
 
-// The kinds of answers that have a pace of their own.
-const (
-	streamed = iota // as events
-	whole           // when all of it is there
-)
-
-// asks returns the kind of answer that the request asks for.
-func (x *exchange) asks() int {
-	if strings.Contains(x.req.Path, ":stream") {
-		return streamed
-	}
-	const white = " \t\r\n"
-	for rest, found := x.req.Body, true; ; {
-		if _, rest, found = bytes.Cut(rest, []byte(`"stream"`)); !found {
-			return whole
-		}
-		value := bytes.TrimPrefix(bytes.TrimLeft(rest, white), []byte(":"))
-		if bytes.HasPrefix(bytes.TrimLeft(value, white), []byte("true")) {
-			return streamed
-		}
-	}
-}
-
-// floors are what is never slow.
-var floors = [2]time.Duration{streamed: time.Second, whole: 3 * time.Second}
-
 const (
 	paceMemory = 8 // answers that a pace goes back, about
 	paceFirm   = 8 // answers that it takes to say anything
@@ -74,6 +48,32 @@ func (p *pace) set(d time.Duration, n int) {
 	defer p.mu.Unlock()
 	p.log, p.n = math.Log(float64(max(d, time.Microsecond))), n
 }
+
+// The kinds of answers that have a pace of their own.
+const (
+	streamed = iota // as events
+	whole           // when all of it is there
+)
+
+// asks returns the kind of answer that the request asks for.
+func (x *exchange) asks() int {
+	if strings.Contains(x.req.Path, ":stream") {
+		return streamed
+	}
+	const white = " \t\r\n"
+	for rest, found := x.req.Body, true; ; {
+		if _, rest, found = bytes.Cut(rest, []byte(`"stream"`)); !found {
+			return whole
+		}
+		value := bytes.TrimPrefix(bytes.TrimLeft(rest, white), []byte(":"))
+		if bytes.HasPrefix(bytes.TrimLeft(value, white), []byte("true")) {
+			return streamed
+		}
+	}
+}
+
+// floors are what is never slow.
+var floors = [2]time.Duration{streamed: time.Second, whole: 3 * time.Second}
 
 // allowed returns how long upstreams may take to begin an answer without being
 // slow, as one among others: so many times as long as the median of the others.

@@ -81,55 +81,23 @@ func invalidKey(resp *http.Response) bool {
 // and what that means for the session.
 func (x *exchange) told(kind string) (trouble, affinity.Result) {
 	t, result := trouble{why: "error in the response"}, severity(kind)
-	if result == affinity.TransientFailure && !limits(kind) && kind != "overloaded_error" {
+	if result == affinity.TransientFailure && !tooMuch(kind) && kind != "overloaded_error" {
 		t.mine = x.blamed // see refused: this is like a status of 500, that like 529
 		x.blamed = true
 	}
-	if u := x.choice.Target; x.pays(u) && (limits(kind) || result == affinity.TerminalFailure) {
+	if u := x.choice.Target; x.pays(u) && (tooMuch(kind) || result == affinity.TerminalFailure) {
 		t.limit = x.limitAt(u)
 	}
 	return t, result
 }
 
-// limits reports whether the error says that too much was asked for.
-func limits(kind string) bool {
+// tooMuch reports whether the error says that too much was asked for.
+func tooMuch(kind string) bool {
 	switch strings.ToLower(kind) {
 	case "rate_limit_error", "rate_limit_exceeded", "resource_exhausted", "tokens", "requests":
 		return true
 	}
 	return false
-}
-
-var seed = maphash.MakeSeed()
-
-// limitAt returns a number for the limit that the request counts against at u, as far as
-// anybody can tell: providers count each model by itself, some of them what is done with it
-// (Anthropic counts of tokens), and each client where it is the client's credential that is sent.
-func (x *exchange) limitAt(u *upstream) uint64 {
-	if x.limits[0] == 0 {
-		model := x.model()
-		for i, who := range [2]string{1: extract.Credential(x.req) + x.req.Scope} {
-			x.limits[i] = max(1, maphash.Comparable(seed, [3]string{x.req.Path, model, who}))
-		}
-	}
-	if u.key == "" {
-		return x.limits[1]
-	}
-	return x.limits[0]
-}
-
-// pays reports whether what the request costs at u is on an account of its client: u gets the
-// credential of the client, and there is one.
-func (x *exchange) pays(u *upstream) bool { return x.limitAt(u) != x.limits[0] }
-
-// inBody finds the model in a body.
-var inBody = extract.Body("model")
-
-// model returns the model that the body names, or "": then there is none, or the path names it,
-// or it counts as one with all that cannot be found, as in what is not JSON.
-func (x *exchange) model() string {
-	s, _ := inBody.Extract(x.req)
-	return s.ID
 }
 
 // hungUp tells that an upstream has broken off. If the one before has done so, it may
@@ -138,12 +106,6 @@ func (x *exchange) model() string {
 func (x *exchange) hungUp() (mine bool) {
 	mine, x.crashes = x.crashes || x.upload.waits(), true
 	return mine
-}
-
-// timedOut reports whether a request got no answer within the time for that.
-func timedOut(err error) bool {
-	var network net.Error
-	return errors.As(err, &network) && network.Timeout()
 }
 
 // cause says why an upstream gave no answer. It does not quote errors about
@@ -210,4 +172,36 @@ func placed(r affinity.Reason) bool {
 		return true
 	}
 	return false
+}
+
+var seed = maphash.MakeSeed()
+
+// limitAt returns a number for the limit that the request counts against at u, as far as
+// anybody can tell: providers count each model by itself, some of them what is done with it
+// (Anthropic counts of tokens), and each client where it is the client's credential that is sent.
+func (x *exchange) limitAt(u *upstream) uint64 {
+	if x.limits[0] == 0 {
+		model := x.model()
+		for i, who := range [2]string{1: extract.Credential(x.req) + x.req.Scope} {
+			x.limits[i] = max(1, maphash.Comparable(seed, [3]string{x.req.Path, model, who}))
+		}
+	}
+	if u.key == "" {
+		return x.limits[1]
+	}
+	return x.limits[0]
+}
+
+// pays reports whether what the request costs at u is on an account of its client: u gets the
+// credential of the client, and there is one.
+func (x *exchange) pays(u *upstream) bool { return x.limitAt(u) != x.limits[0] }
+
+// inBody finds the model in a body.
+var inBody = extract.Body("model")
+
+// model returns the model that the body names, or "": then there is none, or the path names it,
+// or it counts as one with all that cannot be found, as in what is not JSON.
+func (x *exchange) model() string {
+	s, _ := inBody.Extract(x.req)
+	return s.ID
 }

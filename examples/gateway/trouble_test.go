@@ -72,7 +72,7 @@ func TestKindsOfLimits(t *testing.T) {
 		// OpenAI, whose type says what there was too much of
 		"rate_limit_exceeded": true, "tokens": true, "requests": true,
 	} {
-		require.Equal(t, want, limits(kind), kind)
+		require.Equal(t, want, tooMuch(kind), kind)
 	}
 }
 

@@ -121,7 +121,7 @@ func TestErrorsInResponses(t *testing.T) {
 		io.WriteString(r, text)
 		require.True(t, r.failed, text)
 		require.Equal(t, want, severity(r.kind), text)
-		require.Equal(t, strings.Contains(text, "EXHAUSTED"), limits(r.kind), text)
+		require.Equal(t, strings.Contains(text, "EXHAUSTED"), tooMuch(r.kind), text)
 	}
 	for _, text := range []string{
 		`{"error":null}`, `{"error":""}`, `{"response":{"error":null},"type":"response.completed"}`,
