@@ -150,7 +150,8 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// begun: the server would read it away then. So would ReverseProxy, which closes the body
 		// at the end (Go 1.27), and before it has said that the answer ends.
 		http.NewResponseController(w).EnableFullDuplex()
-		r.Body = io.NopCloser(r.Body)
+		before := &interim{ResponseWriter: w, body: r.Body}
+		w, r.Body = before, io.NopCloser(before)
 	}
 	x.req.Scope = queryTenant(r.URL.RawQuery)
 	defer func() {

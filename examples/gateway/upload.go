@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -102,3 +103,28 @@ func (u *upload) untouched() bool {
 	u.changed.Broadcast()
 	return !u.read
 }
+
+// interim has a client told one thing at a time before its answer: what the upstream says by then,
+// such as a 103, which comes while the body is sent, and that it is to continue, which package http
+// says at the first Read of the body.
+type interim struct {
+	http.ResponseWriter
+	body io.Reader
+	mu   sync.Mutex
+}
+
+func (i *interim) WriteHeader(code int) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.ResponseWriter.WriteHeader(code)
+}
+
+func (i *interim) Read(p []byte) (int, error) {
+	if len(p) == 0 { // see begin
+		i.mu.Lock()
+		defer i.mu.Unlock()
+	}
+	return i.body.Read(p)
+}
+
+func (i *interim) Unwrap() http.ResponseWriter { return i.ResponseWriter }

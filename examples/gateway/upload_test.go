@@ -217,6 +217,37 @@ func TestRefusalBeforeContinue(t *testing.T) {
 	}, func(o *options) { o.bodyLimit = 4 })
 }
 
+// What an upstream says before its answer and that a client is to continue are told one after the
+// other, whichever comes first. Run with -race.
+func TestHintsBesideContinue(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		w.g.fresh = rtFunc(func(r *http.Request) (*http.Response, error) {
+			hinted := make(chan error)
+			go func() {
+				hinted <- httptrace.ContextClientTrace(r.Context()).Got1xxResponse(http.StatusEarlyHints, nil)
+			}()
+			body, err := io.ReadAll(r.Body)
+			require.NoError(t, err)
+			require.NoError(t, <-hinted)
+			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(body)), Request: r}, nil
+		})
+		client := connect(t, w.g)
+		answers := bufio.NewReader(client)
+		fmt.Fprint(client, "POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+		told := map[int]bool{}
+		for range 2 {
+			resp, err := http.ReadResponse(answers, nil)
+			require.NoError(t, err)
+			told[resp.StatusCode] = true
+		}
+		require.Equal(t, map[int]bool{http.StatusContinue: true, http.StatusEarlyHints: true}, told)
+		fmt.Fprint(client, "hello")
+		resp, err := http.ReadResponse(answers, nil)
+		require.NoError(t, err)
+		require.Equal(t, 200, resp.StatusCode)
+	}, func(o *options) { o.bodyLimit = 4 })
+}
+
 // A large body that cannot be sent again gets a connection of its own, over HTTP/1.1: over
 // HTTP/2, several at a time would get into each other's. But it does not ask for its end:
 // servers that end it at once make their answer unreadable if they have not read the body.
