@@ -115,7 +115,7 @@ func (g *gateway) ask(out *http.Request, x *exchange, w *watchdog) (*http.Respon
 	reused, asked := false, 0
 	x.reached = false
 	once, turnAway := context.WithCancelCause(w.ctx)
-	trace := &httptrace.ClientTrace{
+	trace := httptrace.ClientTrace{
 		GetConn: func(string) { x.reached = false }, // package http may ask for a second one
 		GotConn: func(c httptrace.GotConnInfo) {
 			x.reached, reused = true, c.Reused
@@ -132,7 +132,11 @@ func (g *gateway) ask(out *http.Request, x *exchange, w *watchdog) (*http.Respon
 		defer stall.Stop() // who answers may leave the rest
 		trace.WroteRequest = func(httptrace.WroteRequestInfo) { stall.Stop() }
 	}
-	req, body := x.choice.Target.request(httptrace.WithClientTrace(once, trace), out, stall)
+	traced := func(ctx context.Context) context.Context {
+		t := trace // WithClientTrace changes it, while a connection that nobody waits for any more may look at it
+		return httptrace.WithClientTrace(ctx, &t)
+	}
+	req, body := x.choice.Target.request(traced(once), out, stall)
 	x.upload = body
 	send := g.send
 	if body != nil || len(out.Header["Upgrade"]) > 0 || longHeader(req) {
@@ -146,7 +150,7 @@ func (g *gateway) ask(out *http.Request, x *exchange, w *watchdog) (*http.Respon
 		// The upstream may have closed a kept-alive connection just as it was used
 		// again. Then it is well, and its sessions must not move for that. Once, and
 		// on a new connection: it may be the request that makes it hang up.
-		req, _ = x.choice.Target.request(httptrace.WithClientTrace(w.ctx, trace), out, stall)
+		req, _ = x.choice.Target.request(traced(w.ctx), out, stall)
 		resp, err = g.fresh.RoundTrip(req)
 	}
 	if gaveUp := context.Cause(w.ctx); err != nil && gaveUp != nil {

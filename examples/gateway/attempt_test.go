@@ -58,6 +58,25 @@ func TestStaleConnection(t *testing.T) {
 	}
 }
 
+// What comes before an answer is told once, also where it comes by a second connection.
+func TestHintByASecondConnection(t *testing.T) {
+	t.Parallel()
+	address := listen(t, func(c net.Conn) { // answers the first request of every connection and hangs up at the second
+		b := bufio.NewReader(c)
+		if req, err := http.ReadRequest(b); err == nil {
+			io.Copy(io.Discard, req.Body)
+			io.WriteString(c, "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+			http.ReadRequest(b)
+		}
+	})
+	r := newRig(t, 1, func(o *options) { o.upstreams[0].url = address })
+	for range 2 {
+		answer := r.raw("POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
+		require.Equal(t, 1, strings.Count(answer, " 103 "), answer)
+		require.Contains(t, answer, " 200 OK")
+	}
+}
+
 // A request that makes the upstream hang up is not sent to it once for every
 // kept-alive connection that there is.
 func TestHangsUpOnEveryConnection(t *testing.T) {
