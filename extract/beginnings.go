@@ -251,6 +251,7 @@ var (
 		{"Create a comprehensive summary of this conversation that captures", Compaction},                           // Continue
 		{"You are a HOLE FILLER. You are provided with a file containing holes", Auxiliary},                         // Continue
 		{"Please provide a concise summary of our conversation so far, capturing", Compaction},                      // Continue CLI
+		{"The conversation has grown too large for the context window and must be compacted now.", Compaction},      // Copilot Chat
 		{"Please create a detailed summary of the conversation so far. The history is being", Compaction},           // Copilot CLI
 		{"Suggest what the user could say next. Provide clear, highly relevant", Auxiliary},                         // CopilotKit
 		{"Assess the quality of the task completed based on the description, expected output", Auxiliary},           // CrewAI
