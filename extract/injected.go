@@ -38,9 +38,7 @@ var injectedTags = slices.Concat(tags(stays,
 	"workspace_info",      // Copilot Chat
 	"SYSTEM_MESSAGE",      // Void, where the model takes no system prompt
 ), tags(passes,
-	"editorContext",        // Copilot Chat
-	"reminderInstructions", // Copilot Chat
-	"memory-context",       // Hermes
+	"memory-context", // Hermes
 ), tags(moves,
 	"info-msg", // Goose
 ), []tag{{ // LobeChat, some of it in the last message only

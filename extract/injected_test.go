@@ -52,6 +52,7 @@ func TestInjectedMessages(t *testing.T) {
 		"OpenClaw runtime context:\n", "OpenClaw runtime context for the immediately preceding user message.\n", "OpenClaw runtime context for the active user request in this turn.",
 		"OpenClaw runtime event.\n",
 		"[Related Knowledge Base Results]:\n",
+		"## Relevant Memories\nConsider these memories when responding:", "## Memory\nUse MEMORY.md and the loaded topic files when they are relevant.",
 	} {
 		later := trailOf(t, chat(u("hi"), a("x"), u("on")))
 		require.Equal(t, same, relation(trailOf(t, chat(u("hi"), a("x"), u(opening+" and so on"), a("Ok."), u("on"))), later), opening)

@@ -806,7 +806,7 @@ func traps() []trap {
 		{"somebody shows a file in another way", chat(u("hi"), a("x"), u("<file>\n1\n</file>")), chat(u("hi"), a("x"), u("<file>\n2\n</file>")), apart},
 		{"Avante shows the files as they are now in front of all",
 			chat(sys("s"), u("<selected_files>\n<file path=\"a.go\">1</file>\n</selected_files>\n\n<selected_code path=\"a.go\">\n1\n</selected_code>"), u("<memory>\n1\n</memory>"), u("<task>hi</task>")),
-			chat(sys("s"), u("<diagnostics>\n2\n</diagnostics>"), u("<selected_files>\n<file path=\"a.go\">2</file>\n</selected_files>"), u("<task>hi</task>"), a("x"), u("<task>on</task>")), continues},
+			chat(sys("s"), u("<project_context>\n2\n</project_context>\n<recently_viewed_files>\n2\n</recently_viewed_files>"), u("<diagnostic_field_description>\n2\n</diagnostic_field_description>\n<diagnostics>\n2\n</diagnostics>"), u("<selected_files>\n<file path=\"a.go\">2</file>\n</selected_files>"), u("<task>hi</task>"), a("x"), u("<task>on</task>")), continues},
 		{"Avante shows other files in a first request", chat(sys("s"), u("<selected_files>1</selected_files>"), u("<task>hi</task>")), chat(sys("s"), u("<selected_files>2</selected_files>"), u("<task>hi</task>")), apart},
 		{"an application remembers something else of another user", chat(sys("s"), u("<memory>Ann</memory>\nhi")), chat(sys("s"), u("<memory>Bob</memory>\nhi"), a("x"), u("on")), apart},
 		{"a person pastes a file", chat(u("hi"), a("x"), u("<file id: 1>\na\n</file>\nWhy?")), chat(u("hi"), a("x"), u("<file id: 1>\nb\n</file>\nWhy?")), apart},
