@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -29,6 +31,10 @@ func TestAdmin(t *testing.T) {
 		b, err := io.ReadAll(resp.Body)
 		require.NoError(t, err)
 		require.Equal(t, want, resp.StatusCode, method+" "+path)
+		if want == 200 {
+			kind := map[bool]string{true: "text/plain; charset=utf-8", false: "application/json"}[path == "/"]
+			require.Equal(t, kind, resp.Header.Get("Content-Type"), path)
+		}
 		return string(b)
 	}
 	read := func() (s status) {
@@ -67,6 +73,8 @@ func TestAdmin(t *testing.T) {
 	text := do(200, "GET", "/")
 	require.Regexp(t, `(?m)^upstream +state +bindings +requests +failures +of requests +of cost +cached +begins in +url$`, text)
 	require.Regexp(t, `(?m)^a +in +1 `, text)
+	require.Regexp(t, `(?m)^reason +selections$`, text)
+	require.Regexp(t, `(?m)^new +2$`, text)
 	require.Regexp(t, `(?m)^all +4$`, text)
 	require.Regexp(t, `(?m)^bindings lost for want of -capacity +0$`, text)
 
@@ -267,5 +275,15 @@ func TestAdminIsForItsOwnHost(t *testing.T) {
 		require.NoError(t, err)
 		resp.Body.Close()
 		require.Equal(t, want, resp.StatusCode, host)
+	}
+
+	// On another address, it may have any name, and in HTTP/1.0 it need have none.
+	for at, host := range map[string]string{"192.0.2.1": "gateway.example:9090", "127.0.0.1": ""} {
+		req := httptest.NewRequest("GET", "/status", nil)
+		req.Host = host
+		ctx := context.WithValue(req.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.ParseIP(at)})
+		rec := httptest.NewRecorder()
+		r.g.admin().ServeHTTP(rec, req.WithContext(ctx))
+		require.Equal(t, 200, rec.Code, at)
 	}
 }

@@ -38,6 +38,7 @@ func TestFlagErrors(t *testing.T) {
 		"-upstream a=http://h:100000":                      "the port must be a number up to 65535",
 		"-upstream a/b=http://h":                           "without spaces and slashes",
 		"-upstream a\x01=http://h":                         "without spaces and slashes",
+		"-upstream a\x7f=http://h":                         "without spaces and slashes",
 		"-upstream \u00e4=http://h":                        "must be printable",
 		"-upstream a=http://user:hunter@h":                 "add ,key-env=VARIABLE",
 		"-upstream a=http://h?key=hunter":                  "add ,key-env=VARIABLE",
@@ -55,6 +56,7 @@ func TestFlagErrors(t *testing.T) {
 		"-upstream a=http://h,key-env=GATEWAY_TEST_LINES":  "what key-env names holds more than a credential",
 		"-upstream a=http://h,key-env=GATEWAY_TEST_UMLAUT": "what key-env names holds more than a credential",
 		"-upstream a=http://h -upstream a=http://i":        "two upstreams called",
+		"-upstream a=http://h -upstream b":                 "want name=url",
 		"-upstream a=http://h b=http://u:hunter@h":         "argument 3 belongs to no flag",
 		"-upstream a=http://h -listen=":                    "-listen must be an address, such as",
 		"-upstream a=http://h -ttl 0s":                     "-ttl must be positive",
@@ -84,12 +86,12 @@ func TestFlagErrors(t *testing.T) {
 }
 
 func TestFlags(t *testing.T) {
-	t.Setenv("GATEWAY_TEST_KEY", "k\n")
+	t.Setenv("GATEWAY_TEST_KEY", "!~\n")
 	o, err := parse(strings.Fields("-listen :1 -admin :2 -upstream a=https://h/x,key-env=GATEWAY_TEST_KEY -upstream b=http://i "+
-		"-ttl 5m -capacity 7 -body-limit 8 -cooldown 9s -v"), io.Discard)
+		"-ttl 5m -capacity 7 -body-limit 8 -cooldown 9s -failover return -v"), io.Discard)
 	require.NoError(t, err)
 	require.Len(t, o.upstreams, 2)
-	require.Equal(t, "k", o.upstreams[0].key)
+	require.Equal(t, "!~", o.upstreams[0].key)
 	require.Equal(t, "https://h/x", o.upstreams[0].url.String())
 	require.Empty(t, o.upstreams[1].key)
 	o.upstreams, o.fixed = nil, nil

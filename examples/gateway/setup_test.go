@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -81,7 +82,9 @@ func TestReloadOfKeys(t *testing.T) {
 	write("")
 	require.ErrorContains(t, r.g.reload(), "holds no credential")
 	write("new")
-	require.NoError(t, r.g.reload())
+	rec := httptest.NewRecorder()
+	r.g.admin().ServeHTTP(rec, httptest.NewRequest("POST", "/reload", nil))
+	require.Equal(t, 204, rec.Code)
 	require.Equal(t, 200, r.chat("s").StatusCode, "nor is it out for what the old one was")
 
 	require.ErrorContains(t, newRig(t, 1).g.reload(), "there is no file to read")
