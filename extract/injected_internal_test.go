@@ -25,3 +25,12 @@ func TestInjectedTagsAtBothEnds(t *testing.T) {
 		}
 	}
 }
+
+// A text may be shorter than any element.
+func TestTextsOfOneLetter(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"<", ">", "#", "a"} {
+		require.Equal(t, text, string(new(trail).split([]byte(text))))
+		require.False(t, onlyContext([]byte("<memory>x</memory>"+text)), text)
+	}
+}
