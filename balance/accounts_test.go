@@ -71,7 +71,10 @@ func TestAccountsAreFound(t *testing.T) {
 func TestChargeOfAClosedAccount(t *testing.T) {
 	l := newLedger(0, nil)
 	a := l.account("x")
-	l.start = l.start.Add(-(idleHalfLives + 1) * defaultHalfLife)
+	l.start = l.start.Add(-19 * defaultHalfLife)
+	l.tidy()
+	require.Same(t, a, l.known("x"))
+	l.start = l.start.Add(-2 * defaultHalfLife)
 	l.tidy()
 	require.Nil(t, l.known("x"))
 	l.add(a, 5, 0, 10)

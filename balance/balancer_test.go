@@ -1,6 +1,7 @@
 package balance_test
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"strconv"
@@ -140,11 +141,8 @@ func TestHalfLife(t *testing.T) {
 			eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
 				b, ts := create(balance.CostConfig[*target]{HalfLife: halfLife}), targets(2)
 				spend(b, "t0", 100_000)
-				if halfLife == 0 {
-					halfLife = time.Hour
-				}
 				for range 100 { // decay adds up
-					pass(halfLife / 100)
+					pass(cmp.Or(halfLife, time.Hour) / 100)
 					b.Settle("t0", b.Charge(nil, "t0", true), affinity.Outcome{})
 					b.Settle("t1", b.Charge(nil, "t1", true), affinity.Outcome{})
 				}

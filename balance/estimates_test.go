@@ -52,7 +52,8 @@ func TestOutcomeTakesThePlaceOfTheEstimate(t *testing.T) {
 		{"negative", affinity.Outcome{Result: affinity.Served, Usage: affinity.Usage{Uncached: -1, Output: 7}}, -1},
 		{"all negative", affinity.Outcome{Result: affinity.Served, Usage: affinity.Usage{Uncached: math.MinInt, Cached: math.MinInt, Output: math.MinInt}}, -1},
 		{"absurd", affinity.Outcome{Result: affinity.Served, Usage: use(math.MaxInt)}, -1},
-		{"absurd prompt", affinity.Outcome{Result: affinity.Served, Usage: affinity.Usage{Uncached: 1 << 23}}, -1},
+		{"a long prompt", affinity.Outcome{Result: affinity.Served, Usage: use(4_194_304)}, 4_194_304},
+		{"absurd prompt", affinity.Outcome{Result: affinity.Served, Usage: use(4_194_305)}, -1},
 		{"absurd cache", affinity.Outcome{Result: affinity.Served, Usage: affinity.Usage{Cached: 1 << 23}}, -1},
 		{"absurd output", affinity.Outcome{Result: affinity.Served, Usage: affinity.Usage{Uncached: 5, Output: 1 << 23}}, -1},
 	}
@@ -256,7 +257,7 @@ func TestCostOfOutputOnly(t *testing.T) {
 }
 
 func TestCostThatMakesNoSenseKeepsTheEstimate(t *testing.T) {
-	for _, bad := range []float64{math.NaN(), math.Inf(1), -1, 1e16} {
+	for _, bad := range []float64{math.NaN(), math.Inf(1), -1, 1.01e15} {
 		eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
 			b, ts := create(balance.CostConfig[*target]{Cost: func(u affinity.Usage) float64 {
 				if u.Output == 77 {
