@@ -163,7 +163,7 @@ func TestAbsenceWhileOthersChange(t *testing.T) {
 		"less to do":                      {[3]int{100_000, 300_000, 2_000_000}, 0, 1, 200_000},
 	} {
 		eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
-			b, ts := create(balance.CostConfig[*target]{HalfLife: time.Hour}), targets(3)
+			b, ts := create(balance.CostConfig[*target]{HalfLife: time.Hour, Weight: func(*target) float64 { return 4 }}), targets(3)
 			for i, tokens := range test.had {
 				spend(b, ts[i].name, tokens)
 			}
