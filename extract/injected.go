@@ -325,7 +325,7 @@ func (t *trail) cutContext(words []byte) []byte {
 		return words
 	}
 	question, ok := bytes.CutSuffix(words[:i], paragraphBreak)
-	if question = trimEnd(question); !ok || len(question) == 0 {
+	if question = trimEnd(question); !ok {
 		return words
 	}
 	t.inject(words[i:], passes)
