@@ -29,6 +29,44 @@ func TestDemo(t *testing.T) {
 	require.Equal(t, out.String(), again.String())
 }
 
+// Two sessions, one of which moves twice where all goes by turns.
+func TestShow(t *testing.T) {
+	t.Parallel()
+	replayed := func(targets ...string) outcome {
+		o := outcome{requests: []int{2, 3, 0}}
+		for i, target := range targets {
+			a := seen{client: []string{"codex", "claude"}[i%2], truth: []string{"s", "t"}[i%2], target: target, Usage: affinity.Usage{Uncached: 1000}}
+			if i > 1 && target == targets[i-2] {
+				a.Usage = affinity.Usage{Uncached: 100, Cached: 900}
+			}
+			o.answers = append(o.answers, a)
+		}
+		return o
+	}
+	var out strings.Builder
+	show(&out, replayed("a", "b", "c", "b", "a"), replayed("a", "b", "a", "b", "a"))
+	require.Equal(t, `5 requests of 2 conversations, recorded from real clients and replayed side by side
+over 3 upstreams that each have a prompt cache of their own
+
+                                   turns that stayed    tokens from a cache   input cost
+client        sessions requests   round robin affinity   round robin affinity        saved
+───────────────────────────────────────────────────────────────────────────────────────
+claude               1        2        1 of 1   1 of 1          45 %     45 %          0 %
+codex                1        3        0 of 2   2 of 2           0 %     60 %         54 %
+───────────────────────────────────────────────────────────────────────────────────────
+all                  2        5        1 of 3   3 of 3          18 %     54 %         39 %
+
+requests at each upstream, with affinity
+  a  ████████████████████████████████████████████████░░░░░░░░░░░░    2   40 %
+  b  ████████████████████████████████████████████████████████████    3   60 %
+  c  ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░    0    0 %
+
+With affinity 3 of 3 turns came back to the upstream that had their prompt (1 without),
+54 % of all input tokens came from a cache (18 % without), and the input cost 39 % less.
+A cached token is taken to cost a tenth of an uncached one, and any token to be four bytes long.
+`, out.String())
+}
+
 // The corpus through the gateway, in either order: nobody moves, no two share an
 // Affinity-Session, and the busiest upstream has at most 1.6 times the mean.
 func TestCorpus(t *testing.T) {
