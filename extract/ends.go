@@ -82,7 +82,7 @@ func memberAtEnds(body []byte, name string) (value []byte, ok bool) {
 // atEnds reads the members at the ends of a body, which must be longer than the window: those
 // at the tail from the last one back, and then those at the head from the first one on. asked
 // reports whether a member is asked for, given its name as written. If it is, found is called
-// with its value, and returns whether to read on. Such values are checked; those of
+// with its value, and at the tail returns whether to read on. Such values are checked; those of
 // other members at the head are skimmed.
 //
 // atEnds returns false if it has met a mistake: at the tail, or after a value at the head,
@@ -123,8 +123,8 @@ func atEnds(body []byte, asked func(key []byte) bool, found func(value []byte, t
 		if head.Kind() != ',' {
 			return !head.OK() || head.End()
 		}
-		if wanted && !found(value, false) {
-			return true
+		if wanted {
+			found(value, false)
 		}
 	}
 }
