@@ -98,7 +98,6 @@ func send(ctx context.Context, base string, r corpus.Request) (seen, error) {
 		return seen{}, err
 	}
 	req.Header = r.Header.Clone()
-	req.Header.Del("Content-Length")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return seen{}, err

@@ -25,6 +25,7 @@ func TestDemo(t *testing.T) {
 	for line := range strings.Lines(out.String()) {
 		require.LessOrEqual(t, utf8.RuneCountInString(line), 100, line)
 	}
+	require.Regexp(t, "\n[1-9][0-9]* % of all input tokens came from a cache", out.String())
 	require.NoError(t, demo(t.Context(), &again, extract.Default()))
 	require.Equal(t, out.String(), again.String())
 }
