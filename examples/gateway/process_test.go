@@ -42,7 +42,8 @@ func TestExitCodes(t *testing.T) {
 	defer taken.Close()
 	busy := taken.Addr().String()
 	for args, want := range map[string]string{
-		"": "no upstream: give -upstream",
+		"":              "no upstream: give -upstream",
+		"-no-such-flag": "-no-such-flag (see -help)",
 		"-upstream a=http://h -listen 127.0.0.1:0 -admin " + busy: "-admin: listen tcp " + busy + ": bind: address already in use: stop the program that listens there, or choose another address",
 		"-upstream a=http://h -listen nonsense":                   "-listen: listen tcp: address nonsense: missing port in address: want an address of this machine, such as",
 	} {
