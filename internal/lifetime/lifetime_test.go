@@ -140,7 +140,7 @@ func TestNoCacheAtAll(t *testing.T) {
 }
 
 func TestWhatTellsNothing(t *testing.T) {
-	for _, tokens := range [][2]int{{0, 0}, {0, 1000}, {1000, 0}, {-1, 9000}, {9000, -1}, {math.MaxInt, math.MaxInt}, {math.MaxInt, 1}, {1, math.MaxInt}} {
+	for _, tokens := range [][2]int{{0, 0}, {0, 2047}, {2047, 0}, {-1, 9000}, {9000, -1}, {math.MaxInt, math.MaxInt}, {math.MaxInt, 1}, {1, math.MaxInt}} {
 		var e lifetime.Estimate
 		for range 10 {
 			e.Observe(time.Second, 80_000, 10_000)
