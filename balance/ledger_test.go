@@ -110,6 +110,24 @@ func TestCancelTakesBackWhatWasAdded(t *testing.T) {
 	}
 }
 
+// Of follow-ups while nobody was placed, those count that came in while an expectation lives: for
+// an eighth of a half-life, divided by the logarithm of 2.
+func TestFollowUpsAfterALongQuiet(t *testing.T) {
+	l := newLedger(time.Hour, nil)
+	const lives = 649 * time.Second
+	now := int64(1)
+	l.placement(now)
+	for _, test := range []struct {
+		quiet time.Duration
+		want  float64
+	}{{lives / 2, 1000}, {4 * lives, 250}} {
+		l.followUp.set(0)
+		l.sincePlacing.add(1000)
+		now += int64(test.quiet)
+		require.InEpsilon(t, test.want/meanLength, l.placement(now), 0.01)
+	}
+}
+
 // A part is packed beside what was expected.
 func TestPackedParts(t *testing.T) {
 	for _, want := range []part{
