@@ -128,6 +128,18 @@ func TestFollowUpsAfterALongQuiet(t *testing.T) {
 	}
 }
 
+// A load that is kept is no more than the most of those whose weights have not risen, whichever
+// of them has it.
+func TestLoadsThatAreKeptAreBounded(t *testing.T) {
+	r := roster{candidates: []candidate{
+		{weight: 1, rise: 1, load: 300, counted: 300, candidateAt: 1},
+		{weight: 1, rise: 1, load: 100, counted: 100, candidateAt: 1},
+		{weight: 1, rise: 10, load: 1000, counted: 100, candidateAt: 1},
+	}}
+	r.keepLoads()
+	require.Equal(t, 300.0, r.candidates[2].load)
+}
+
 // A part is packed beside what was expected.
 func TestPackedParts(t *testing.T) {
 	for _, want := range []part{
