@@ -101,6 +101,9 @@ func (l *lexer) text(p []byte) int {
 	}
 	for i, c := range p {
 		switch {
+		case c == '\n' && l.events:
+			l.reset() // no string goes over the end of a line
+			return i
 		case l.escape:
 			l.escape = false
 		case c == '\\':
@@ -112,9 +115,6 @@ func (l *lexer) text(p []byte) int {
 				l.end(true)
 			}
 			return i + 1
-		case c == '\n' && l.events:
-			l.reset() // no string goes over the end of a line
-			return i
 		}
 	}
 	l.keep(p)
@@ -232,5 +232,5 @@ func (l *lexer) newline() {
 }
 
 func (l *lexer) reset() {
-	l.depth, l.string = 0, false
+	l.depth, l.string, l.escape = 0, false, false
 }
