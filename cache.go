@@ -368,6 +368,9 @@ func (c *Cache) Peek(k Key) (Binding, bool) {
 // stay. If it would have lived for longer than a TTL (Config.Lifetime), so does the new one.
 // Outcomes of requests that the former one served do not act on it. For the zero Key, Set
 // does nothing and returns the zero Binding.
+//
+// A Selector's session may have several bindings, of which Set changes one. To move the
+// session, use MoveFunc.
 func (c *Cache) Set(k Key, target string) Binding {
 	if k == (Key{}) {
 		return Binding{}
