@@ -365,9 +365,10 @@ func (c *Cache) Peek(k Key) (Binding, bool) {
 
 // Set binds k to target for a TTL, in place of any other binding, and returns the new
 // binding. What the former one was for, the new one is: its Session, Scope, Aside and State
-// stay. If it would have lived for longer than a TTL (Config.Lifetime), so does the new one.
-// Outcomes of requests that the former one served do not act on it. For the zero Key, Set
-// does nothing and returns the zero Binding.
+// stay. If it would have lived for longer than a TTL (Config.Lifetime), so does the new one,
+// and a second place lives no longer than it would have, lest it outlive the home. Outcomes of
+// requests that the former one served do not act on it. For the zero Key, Set does nothing and
+// returns the zero Binding.
 //
 // A Selector's session may have several bindings, of which Set changes one. To move the
 // session, use MoveFunc.
@@ -381,7 +382,11 @@ func (c *Cache) Set(k Key, target string) Binding {
 		if ok { // the key may be one of a Selector's, from All
 			mark = l.Mark()
 		}
-		if l, ok = c.bind(k, l.Stamp(), target, mark, now, max(now+c.ttl, l.Expires), false); ok {
+		expires := max(now+c.ttl, l.Expires)
+		if l.aside() && l.Expires > now { // else it lives by requests under way
+			expires = l.Expires
+		}
+		if l, ok = c.bind(k, l.Stamp(), target, mark, now, expires, false); ok {
 			return c.binding(&l)
 		}
 	}

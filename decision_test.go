@@ -478,7 +478,9 @@ func TestSetOfASessionsBindings(t *testing.T) {
 			was[k] = b
 		}
 		for k, b := range was {
-			b.Target, b.Expires = "c", time.Now().Add(affinity.DefaultTTL)
+			if b.Target = "c"; !b.Aside {
+				b.Expires = time.Now().Add(affinity.DefaultTTL)
+			}
 			require.Equal(t, b, s.Cache().Set(k, "c"))
 		}
 		elapse(time.Second)
@@ -517,6 +519,26 @@ func TestSetOfALongerLifetime(t *testing.T) {
 		require.Equal(t, "c", sel.Target)
 		require.Equal(t, affinity.ReasonBound, sel.Reason)
 		require.Equal(t, 3*time.Hour+time.Second, sel.Idle)
+	})
+}
+
+// A second place that Set puts elsewhere is not taken for where the session was last.
+func TestSetOfASecondPlace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, FailPinned: true})
+		for _, candidates := range [][]string{{"a"}, {"b"}, {"a", "b"}} { // it is back at a
+			mustSelect(t, s, session("s"), candidates...).Done(served)
+			elapse(time.Minute)
+		}
+		for k, b := range s.Cache().All() {
+			if b.Aside {
+				require.Equal(t, b.Expires, s.Cache().Set(k, "c").Expires)
+			}
+		}
+		pinned := session("s")
+		pinned.Body = []byte(`{"previous_response_id":"resp_1"}`)
+		require.Equal(t, "a", mustSelect(t, s, pinned, "a", "b", "c").Target)
 	})
 }
 
