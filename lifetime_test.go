@@ -1009,3 +1009,46 @@ func TestLifeBeginsWhenThePlaceIsKnown(t *testing.T) {
 		require.Equal(t, time.Hour, time.Until(b.Expires))
 	})
 }
+
+// A session that was moved by hand says nothing of how long its new target keeps prompts: that has
+// never had this one.
+func TestMovedSessionsTeachNothing(t *testing.T) {
+	t.Parallel()
+	ofA := func(_ affinity.Key, b affinity.Binding) bool { return b.Target == "a" }
+	for name, move := range map[string]func(*affinity.Cache){
+		"MoveFunc": func(c *affinity.Cache) { c.MoveFunc("b", ofA) },
+		"Set": func(c *affinity.Cache) {
+			for k, b := range c.All() {
+				if ofA(k, b) {
+					c.Set(k, "b")
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			eachConversation(t, func(t *testing.T, p affinity.FailoverPolicy, turn func(n, i int) *extract.Request) {
+				cache, err := affinity.NewCache(affinity.CacheConfig{TTL: time.Minute})
+				require.NoError(t, err)
+				s := newSelector(t, affinity.Config[string]{
+					Cache: cache, Failover: p, Fallback: balance.FillFirst[string](),
+					Lifetime: func(extract.Session) time.Duration { return time.Hour },
+				})
+				for range 4 {
+					mustSelect(t, s, session("of b"), "b").Done(tokens(80_000, 10_000))
+				}
+				for n := range 10 {
+					mustSelect(t, s, turn(n, 1), "a").Done(tokens(0, 90_000))
+				}
+				elapse(10 * time.Minute)
+				move(cache)
+				for n := range 10 {
+					sel := mustSelect(t, s, turn(n, 2), "a", "b")
+					require.Equal(t, "b", sel.Target)
+					sel.Done(tokens(0, 90_000))
+				}
+				require.Equal(t, map[affinity.Reason]int{affinity.ReasonBound: 320}, visits(t, s, 320, 10*time.Minute, "b", "a", "b"))
+			})
+		})
+	}
+}

@@ -870,7 +870,7 @@ func (s *Selector[T]) settle(ctx context.Context, q *query, candidates []T, chos
 	sel.From = v.from
 	if st.stays && sel.Reason != ReasonDetour {
 		sel.Idle, sel.stayed = s.knownIdle(&st.located, q.ttl)
-		sel.stayed = sel.stayed && sel.ID == st.target.Name
+		sel.stayed = sel.stayed && sel.ID == st.target.Name && st.Used()
 	}
 	return nil
 }
@@ -1426,7 +1426,7 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 	}
 	var ttl int64
 	if o.Result == Served {
-		if sel.stayed {
+		if sel.stayed && sel.at.Used() { // else the target has never had the prompt: the session was moved (Cache.MoveFunc)
 			sel.at.target.Traits.Life.Observe(sel.Idle, o.Usage.Cached, o.Usage.Uncached)
 		}
 		if !sel.at.aside() || !s.cameHome(sel) { // otherwise, the detour would look like the place where the session was last

@@ -172,6 +172,10 @@ func (f Found) Ref() uint32    { return refOf(f.ident) }
 func (f Found) Stamp() uint32  { return stampOf(f.ident) }
 func (f Found) Mark() uint64   { return f.mark }
 
+// Used reports whether the record had a lease, or its expiry from the End of one, when it was
+// found. If not, it was merely stored or touched since anybody used it.
+func (f Found) Used() bool { return f.life&(confirmed|MaxLeases) != 0 }
+
 // Holds reports whether the record has been in its slot ever since it was found. If so,
 // all that was read of it belongs together, and what the Owner has said of its ref since
 // is about this record. It may report false for a record that was only moved.
