@@ -65,7 +65,7 @@ type process struct {
 	out  *bufio.Reader
 }
 
-// start starts a child, which shares our standard error and ends with the setting
+// start starts a child, which shares our standard error and ends with the run
 // at the latest.
 func (s *setting) start(args ...string) (*process, error) {
 	self, err := os.Executable()
@@ -75,7 +75,7 @@ func (s *setting) start(args ...string) (*process, error) {
 	return s.startProgram(os.Stderr, self, append([]string{"child"}, args...)...)
 }
 
-// startProgram starts the program at path, which ends with the setting at the
+// startProgram starts the program at path, which ends with the run at the
 // latest. If stderr is nil, what it says there is read with the rest.
 func (s *setting) startProgram(stderr io.Writer, path string, args ...string) (*process, error) {
 	p := &process{name: strings.Join(args, " "), cmd: exec.CommandContext(s, path, args...)}
