@@ -922,7 +922,7 @@ func (s *Selector[T]) survey(q *query, candidates []T, st *standing) {
 	}
 	st.home = s.index(st.target, candidates)
 	switch {
-	case st.aside() || !s.locateAside(st.key, q.now, &st.second):
+	case st.aside() || st.state() || !s.locateAside(st.key, q.now, &st.second): // state has none
 	case st.second.target == st.target: // it is no other place
 		st.second = located{}
 	// If all candidates are being drained, it is as good as any of them.

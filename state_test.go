@@ -3,6 +3,7 @@ package affinity_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"strconv"
@@ -566,6 +567,33 @@ func TestStateStaysWhereItIs(t *testing.T) {
 		require.Equal(t, affinity.ReasonBound, back.Reason)
 		require.Equal(t, "z", back.Target)
 	}
+}
+
+// A second place of a session that was named by state is not that of the state, which was learned
+// since and ends before it.
+func TestStateHasNoSecondPlace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cfg := affinity.Config[string]{Failover: affinity.FailoverReturn}
+		s := newSelector(t, cfg)
+		next := func() *extract.Request { return body(`{"previous_response_id":"resp_1","input":"x"}`) }
+		for _, target := range []string{"a", "b"} {
+			mustSelect(t, s, next(), target).Done(served)
+			elapse(time.Second)
+		}
+		cfg.Cache, cfg.Lifetime = s.Cache(), func(extract.Session) time.Duration { return time.Minute }
+		s = newSelector(t, cfg)
+		learned := mustSelect(t, s, session("s"), "a")
+		learned.Learn("resp_1")
+		learned.Done(served)
+		before := maps.Collect(s.Cache().All())
+		for _, candidates := range [][]string{{"a", "c"}, {"a", "b", "c"}} {
+			sel := mustSelect(t, s, next(), candidates...)
+			require.Equal(t, []any{"a", affinity.ReasonBound, ""}, []any{sel.Target, sel.Reason, sel.From})
+			sel.Done(affinity.Outcome{})
+		}
+		require.Equal(t, before, maps.Collect(s.Cache().All()))
+	})
 }
 
 // A request refers to state whether it names a session or not.
