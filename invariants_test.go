@@ -370,8 +370,15 @@ func (r *riot) burst(req *extract.Request, candidates []string) {
 func (r *riot) meddle() func() {
 	target, from, req, coin := riotTargets[r.IntN(4)], riotTargets[r.IntN(4)], r.request(), rand.New(rand.NewPCG(r.Uint64(), 6))
 	match := func(_ affinity.Key, b affinity.Binding) bool { return b.Target == from && coin.IntN(3) > 0 }
-	if i := r.IntN(6); i < 4 {
+	if i := r.IntN(7); i < 5 {
 		return []func(){
+			func() {
+				for k, b := range r.s.Cache().All() {
+					if match(k, b) {
+						r.s.Cache().Set(k, target)
+					}
+				}
+			},
 			func() { r.s.Cache().DeleteFunc(match) },
 			func() { r.s.Cache().MoveFunc(target, match) },
 			func() { r.s.InvalidateTarget(target); r.invalid = target },
