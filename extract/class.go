@@ -78,7 +78,8 @@ func (c Class) SideCall() bool { return c == Probe || c == Auxiliary || c == Com
 //     or summary of a conversation, or a commit message, and some prompts that ask about
 //     what was said, such as whether it is safe or right, who is to answer it and what to
 //     look up for it. (For the question itself, this goes only if it has several lines and
-//     opens like a prompt, and not for summaries.)
+//     opens like a prompt; for titles and commit messages, "You are a" writer of these; and
+//     not for summaries.)
 //   - the wish for a title of a given length for the current conversation, for the
 //     questions that the user may ask next or, in system prompts as well, for a
 //     standalone question.
@@ -356,7 +357,7 @@ func (r *Request) bodyClass() Class {
 func (t *trail) wantsAside(first bool) bool {
 	return wantsTitleOfThis(t.lastWords()) || wantsStandaloneQuestion(t.lastWords()) || first &&
 		(wantsNextQuestions(t.lastWords(), t.lastEnd()) ||
-			addressesModel(t.lastWords()) && t.severalLines() && (ordersAside(t.lastWords()) || soleWish(t.lastWords()) == Auxiliary))
+			addressesModel(t.lastWords()) && t.severalLines() && (ordersAside(t.lastWords()) || isWriter(t.lastWords())))
 }
 
 // systemClass returns what the first texts of the system prompt say: each is compared with

@@ -41,7 +41,7 @@ func makesTitle(lower []byte) bool {
 
 var (
 	titleVerbs = []string{"generat", "creat", "writ", "summar", "output", "coming up with", "suggest", "provid"}
-	talkNames  = []string{"conversation", "session", "thread", "chat", "discussion"}
+	talkNames  = []string{"conversation", "session", "thread", "chat", "essence of the discussion"}
 	// otherTitles come before the title of something else, which may be made from a conversation.
 	otherTitles = []string{"song", "ticket", "issue", "post", "article"}
 	// titledOthers are between a verb and the title of something else.
@@ -62,6 +62,7 @@ func titlesTalk(after []byte) bool {
 	return slices.ContainsFunc(talkNames, func(talk string) bool {
 		between, rest, ok := bytes.Cut(after, []byte(talk))
 		rest = bytes.TrimPrefix(bytes.TrimPrefix(rest, []byte("s")), []byte("'s"))
+		rest = bytes.TrimPrefix(rest, []byte(" is about"))
 		return ok && titleOf.in(between) && !titleElsewhere.in(between) &&
 			(endsName(rest) || bytes.HasSuffix(between, []byte(" begins a "))) // "the message a user begins a conversation with"
 	})
@@ -177,6 +178,6 @@ var (
 		"the following user query", "the following user message", "the user's first message",
 	}
 	goesOn     = []string{", then", ", and then"}
-	titledEnds = []string{".", ",", ":", "\n", " (", " so far", " based on", " from", " using", " that start", " that is", " that summar", " that captur", " is about", " and nothing", " histor", " below", " above",
+	titledEnds = []string{".", ",", ":", "\n", " (", " so far", " based on", " from", " using", " that start", " that is", " that summar", " that captur", " and nothing", " histor", " below", " above",
 		" between a user", " between the user"}
 )

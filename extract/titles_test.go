@@ -50,6 +50,11 @@ func TestTitlesInAnyWords(t *testing.T) {
 		"你是一个对话标题生成器，根据用户的第一条消息生成标题":                                                                                                                       extract.Auxiliary,
 		"Based on the first user message of a thread, generate a concise, clear title that captures the essence of the discussion in less than 4 words.":   extract.Auxiliary,
 		"You are a title generator. Read the first message from the user and create a short, direct title that summarizes what the conversation is about.": extract.Auxiliary,
+		"You are a seminar planner. Generate a title for the discussion, three questions and a reading list.":                                              extract.Turn,
+		"You help scientists. Generate discussion titles.":                                                                                                 extract.Turn,
+		"You write titles for panel discussions.":                                                                                                          extract.Turn,
+		"You write a blog. Suggest a title that captures what the chat is about and write the post.":                                                       extract.Turn,
+		"You write a blog. Suggest a title that summarizes what the chat is about, then answer.":                                                           extract.Turn,
 		"You write agendas. Create a title for each discussion.":                                                                                           extract.Turn,
 		"You write the minutes. Create a title for the discussion section of the protocol.":                                                                extract.Turn,
 		"You are a podcast producer. You generate titles and show notes for conversations with guests.":                                                    extract.Turn,
@@ -188,6 +193,14 @@ func TestTitlesOfThis(t *testing.T) {
 		`You are a helpful assistant that creates titles for conversations. What would you say?`:                                                                extract.Turn, // in one line
 		`You are a helpful assistant that creates titles for novels.\nIt is about a conversation.`:                                                              extract.Turn,
 		`You are a conversation summarizer. Summarize our history so far.\nKeep it short.`:                                                                      extract.Turn,
+		`You are an editor. Suggest a title for this article:\nA summary of the discussion`:                                                                     extract.Turn, // wanted of a person's text
+		`You are a copywriter. Write 5 titles for a podcast episode about the art of conversation.\nIn German.`:                                                 extract.Turn,
+		`You are a writer of crime stories\nWrite a title for the chat`:                                                                                         extract.Turn,
+		`You are to write a commit message, and then to explain how to rebase.\n+x`:                                                                             extract.Turn,
+		`Your task is to write a title for my essay:\nWe had a long conversation.`:                                                                              extract.Turn,
+		`Your task is to write a Go program that creates a commit message.\nUse the API.`:                                                                       extract.Turn,
+		`Given the commit messages below, write release notes:\n- fix foo`:                                                                                      extract.Turn,
+		`Extract the commit messages written by Anna from this log:\nabc`:                                                                                       extract.Turn,
 		`My teacher says: "You are a machine that creates titles for conversations."\nIs that so?`:                                                              extract.Turn,
 	} {
 		require.Equal(t, want, says("", person).Class(), person)

@@ -166,13 +166,31 @@ func soleWish(text []byte) Class {
 	lower := loweredBeginning(text)
 	order := sentence(lower)
 	switch {
-	case makesTitle(lower), commitWords.in(order) && !commitOthers.in(order):
+	case makesTitle(lower), writesCommits(order):
 		return Auxiliary
 	case wantsSummary(lower):
 		return Compaction
 	}
 	return Turn
 }
+
+// isWriter reports whether the first sentence of a prompt, given as it opens, says to the model
+// that it writes titles of conversations or messages for commits: "You are a tool that writes
+// ...". People want something of an editor or a developer: that stands in a sentence of its own.
+func isWriter(text []byte) bool {
+	text = pastHeadings(text)
+	if !startsWith(text, writerStarts) {
+		return false
+	}
+	line, _, _ := bytes.Cut(text, lineBreak)
+	order := sentence(loweredBeginning(line))
+	return makesTitle(order) || writesCommits(order)
+}
+
+var writerStarts = []string{"You are a ", "You are an "}
+
+// writesCommits reports whether an order is to write a commit message.
+func writesCommits(order []byte) bool { return commitWords.in(order) && !commitOthers.in(order) }
 
 // wishStems: each wish that soleWish knows has a word that begins with one of these.
 var wishStems = stemsOf("title", "commit m", "summar", "compress", "compact", "condens")
