@@ -105,7 +105,8 @@ var injectedBeginnings = [][]byte{
 // occurrence or, if there is an after, its first. The question ends where after begins: its last
 // occurrence if there is an end, and otherwise its first. Any of these may be empty, but not both
 // front and end, nor both label and after. If there is a label, but no question after it, the
-// wrapping does not fit. Without a label, a text without a question is all the client's.
+// wrapping does not fit. Without a label, a text without a question is all the client's: it
+// begins like after, but for white space.
 type wrapping struct{ front, label, after, end []byte }
 
 var wrappings = []wrapping{
@@ -116,14 +117,13 @@ var wrappings = []wrapping{
 	newWrapping(`Context information is below.\n`, `\nQuery: `, "", "Answer:"),                                                                  // Spring AI, see also cutContext
 	newWrapping("", "", `\n\nRespond with the corresponding output fields, starting with the field `, // DSPy, of the form of an answer
 		"and then ending with the marker for `[[ ## completed ## ]]`."),
-	newWrapping("", "", `\n[EXTRAS]\n{`, "}"),          // Agent Zero: the time and the like, as JSON, in which a line break is an escape
-	newWrapping(`[EXTRAS]\n{`, "", `[EXTRAS]\n{`, "}"), // in a block of its own
-	newWrapping("<", queryLabel, "", ""),               // Obsidian Copilot: notes, or what it has found in them
+	newWrapping("", "", `\n[EXTRAS]\n{`, "}"), // Agent Zero: the time and the like, as JSON, in which a line break is an escape
+	newWrapping("<", queryLabel, "", ""),      // Obsidian Copilot: notes, or what it has found in them
 	newWrapping("Context attached to this message:", queryLabel, "", ""),
 	newWrapping("Answer the question based only on the following context:", queryLabel, "", ""),
+	newWrapping("<context>", "</reminderInstructions>", "", ""),                            // Copilot Chat
 	newWrapping("<context>", "<instruction>", "", "</instruction>"),                        // Onlook: files
 	newWrapping("<truncated-context>", "<instruction>", "", "</instruction>"),              // and what it leaves of them in earlier messages
-	newWrapping("<context>", "</reminderInstructions>", "", ""),                            // Copilot Chat
 	newWrapping("", "", runsCode, "to achieve the highest-quality analysis for the user."), // Open WebUI: how to run code
 	newWrapping("", "", runsCode, "`import os; os.listdir('/mnt/uploads')` to discover available files."),
 	newWrapping(webUIFront, "<user_query>", "", "</user_query>"), // and, around that, what it has looked up
@@ -349,6 +349,9 @@ func (t *trail) cutWrapping(words []byte) []byte {
 		var after []byte
 		if len(f.after) > 0 {
 			question, after, ok = cutAt(question, f.after, len(f.end) > 0)
+			if opening := trimStart(f.after); !ok && len(f.label) == 0 && bytes.HasPrefix(words, opening) {
+				question, after, ok = nil, words[len(opening):], true
+			}
 		}
 		if question = trim(question); !ok || len(question) == 0 && len(f.label) > 0 {
 			continue

@@ -471,6 +471,7 @@ func traps() []trap {
 	memory := reminder("# claudeMd\nContents of /home/anna/proj/CLAUDE.md: be nice.")
 	files := reminder("a.go was opened in the IDE.")
 	tool := `{"role":"tool","tool_call_id":"t","content":"x"}`
+	image := `{"type":"image_url","image_url":{"url":"x"}}`
 
 	return []trap{
 		// The marker of what is to be cached moves to the newest message.
@@ -587,6 +588,8 @@ func traps() []trap {
 		{"Copilot Chat describes the editor with the last message only",
 			chat(sys("s"), u("hi"), a("x"), ub(text_("<context>\nToday is Monday.\n</context>\n<editorContext>a.go</editorContext>\n<reminderInstructions>be brief</reminderInstructions>\non"))),
 			chat(sys("s"), u("hi"), a("x"), u("on"), a("y"), u("<context>\nToday is Monday.\n</context>\n<reminderInstructions>be brief</reminderInstructions>\nmore")), continues},
+		{"Copilot Chat is asked about instructions in a tag", chat(sys("s"), u("<context>1</context>\n<reminderInstructions>be brief</reminderInstructions>\nMend <instruction>A</instruction>")),
+			chat(sys("s"), u("Mend <instruction>A</instruction>"), a("x"), u("on")), continues},
 		{"words stand in front of a context", chat(u("hi"), a("x"), u("A <context>1</context> <reminderInstructions> on")), chat(u("hi"), a("x"), u("B <context>1</context> <reminderInstructions> on")), apart},
 		{"an application has a context of its own", chat(sys("s"), u("hi"), a("x"), u("<context>Oslo</context>\nSum up.")), chat(sys("s"), u("hi"), a("x"), u("<context>Bergen</context>\nSum up.")), apart},
 		{"the system reminds the model behind the last message only", chat(sys("s"), u("hi"), sys("Stay in character.")), chat(sys("s"), u("hi"), a("x"), u("on"), sys("Stay in character.")), continues},
@@ -841,6 +844,10 @@ func traps() []trap {
 		{"Open WebUI says so behind two questions", chat(sys("s"), u(runsCode("hi"))), chat(sys("s"), u(runsCode("ho"))), apart},
 		{"Open WebUI says so and has looked something up", chat(u(webUIFound("1") + runsCode("hi"))), chat(u("hi"), a("x"), u(webUIFound("2")+runsCode("on"))), continues},
 		{"Open WebUI says so no more", chat(u("hi"), a("x"), u(runsCode("on"))), chat(u("hi"), a("x"), u("on")), same},
+		{"Open WebUI says so behind a picture", chat(ub(text_(runsCode("")), image)), chat(ub(text_(""), image), a("x"), u(runsCode("on"))), continues},
+		{"Open WebUI says so of a browser behind a picture", chat(u("hi"), a("x"), ub(text_(runsCode("")+inBrowser), image)),
+			chat(u("hi"), a("x"), ub(text_(""), image), a("y"), u(runsCode("on"))), continues},
+		{"Open WebUI says so behind two pictures", chat(ub(text_(runsCode("")), image)), chat(ub(text_(runsCode("")), strings.Replace(image, "x", "y", 1))), apart},
 		{"somebody has such a heading", chat(u("hi"), a("x"), u(runsCode("on")+"?")), chat(u("hi"), a("x"), u("on")), apart},
 		{"Cherry Studio has looked something up for the last message", chat(sys("s"), u(cherry("hi", "1"))),
 			chat(sys("s"), u("hi"), a("x"), u(cherry("on", "2"))), continues},
