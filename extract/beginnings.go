@@ -27,6 +27,7 @@ type beginning struct {
 // row.
 var (
 	systemBeginnings = sorted([]beginning{
+		{"You are in a role play game. The following roles are available:", Auxiliary},                             // AG2
 		{"Generate a short, concise title (maximum 6 words) that summarizes the main topic", Auxiliary},            // Agent TARS
 		{"# AI role\n- You are a chat naming assistant", Auxiliary},                                                // Agent Zero
 		{"# AI role\nYou are AI summarization assistant\nYou are provided with a conversation", Compaction},        // Agent Zero
@@ -34,7 +35,6 @@ var (
 		{"# AI's job\n1. The AI receives enumerated list of MEMORIES", Auxiliary},                                  // Agent Zero
 		{"# Assistant's job\n1. The assistant receives a ", Auxiliary},                                             // Agent Zero
 		{"# Memory Consolidation Analysis System", Auxiliary},                                                      // Agent Zero
-		{"You are in a role play game. The following roles are available:", Auxiliary},                             // AG2
 		{"You are a Memory Manager that is responsible for managing information and preferences", Auxiliary},       // Agno
 		{"Please provide a suitable name for this conversation", Auxiliary},                                        // Agno
 		{"Analyze the following conversation between a user and an assistant, and extract", Auxiliary},             // Agno
@@ -50,18 +50,19 @@ var (
 		{"You are a memory observer for a personalized AI assistant", Auxiliary},                                   // AnythingLLM
 		{"You are a memory reflector for a personalized AI assistant", Auxiliary},                                  // AnythingLLM
 		{"Classify the user's task before an autonomous desktop agent starts.", Auxiliary},                         // AnythingLLM
-		{"Below is a history of the conversation so far, and a new question asked by the user that", Auxiliary},    // Azure's sample of a search
 		{"You are an expert coding assistant. Your goal is to generate a concise, structured summary", Compaction}, // Avante
+		{"Below is a history of the conversation so far, and a new question asked by the user that", Auxiliary},    // Azure's sample of a search
 		{"You are an expert AI assistant skilled in creating diagrams. Analyze", Auxiliary},                        // big-AGI
 		{"You are a helpful AI assistant skilled in creating user interfaces. Analyze", Auxiliary},                 // big-AGI
+		{"Summarize the given conversation thread in a way", Compaction},                                           // big-AGI
 		{"You are a software engineer. You are working on a project. you need to summarize", Compaction},           // bolt.diy
 		{"You are a software engineer. You are working on a project. You have access to", Auxiliary},               // bolt.diy
 		{"You are a senior software principal architect, you should help the user analyse", Auxiliary},             // bolt.diy
 		{"You are an experienced developer who helps people choose the best starter template", Auxiliary},          // bolt.diy
-		{"# Role:\n\nYou are a professional query reformulation engineer", Auxiliary},                              // Coze Studio
 		{"You are a conversation summarizer.\nYou will be given", Auxiliary},                                       // Botpress
 		{"You are summarizing an agent run for prompt compaction", Compaction},                                     // browser-use
 		{"You are an AI assistant that helps summarize conversations for future reference.", Compaction},           // cagent
+		{"You are a helpful assistant that tries to summarize our conversation", Compaction},                       // Chat AI
 		{"You are naming a coding session", Auxiliary},                                                             // Claude Code
 		{"Generate a concise, sentence-case title", Auxiliary},                                                     // Claude Code
 		{"Analyze if this message indicates a new conversation topic", Auxiliary},                                  // Claude Code
@@ -78,10 +79,10 @@ var (
 		{"Extract any file paths that this command reads or modifies.", Auxiliary},                                 // Claude Code
 		{"Summarize this coding conversation in under 50 characters.", Auxiliary},                                  // Claude Code
 		{"Write a short summary label describing what these tool calls accomplished", Auxiliary},                   // Claude Code, Qwen Code
-		{"你是一个上下文压缩助手", Compaction},                                                                                // CoPaw
-		{"You are an expert in crafting pithy titles for chatbot conversations", Auxiliary},                        // Copilot Chat, CodeCompanion
 		{"## Memory Writing Agent: Phase 1", Auxiliary},                                                            // Codex
 		{"You are judging one planned coding-agent action", Subagent},                                              // Codex
+		{"你是一个上下文压缩助手", Compaction},                                                                                // CoPaw
+		{"You are an expert in crafting pithy titles for chatbot conversations", Auxiliary},                        // Copilot Chat, CodeCompanion
 		{"You are an expert in crafting ultra-compact titles for chatbot conversations", Auxiliary},                // Copilot Chat
 		{"You are an expert in crafting pithy branch names", Auxiliary},                                            // Copilot Chat
 		{"You are an expert in writing short, catchy, and encouraging progress messages", Auxiliary},               // Copilot Chat
@@ -94,18 +95,21 @@ var (
 		{"You are a background task tracker for the main coding agent", Auxiliary},                                 // Copilot Chat
 		{"You are an AI coding research assistant that uses search tools to gather information", Subagent},         // Copilot Chat
 		{"You are an AI coding research assistant that runs a series of terminal commands", Subagent},              // Copilot Chat
+		{"# Role:\n\nYou are a professional query reformulation engineer", Auxiliary},                              // Coze Studio
 		{"You are a recommendation system, please complete the following recommendation task", Auxiliary},          // Coze Studio
 		{"# Role\nYou are an AI assistant that quickly generates 3 relevant follow-up questions", Auxiliary},       // Coze Studio
 		{"You are a Planning Agent observing execution progress. After each step", Auxiliary},                      // CrewAI
 		{"You are an expert evaluator assessing how well an AI agent", Auxiliary},                                  // CrewAI
-		{"You are summarizing a conversation to preserve context", Compaction},                                     // Crush
 		{"You analyze a query for searching memory.", Auxiliary},                                                   // CrewAI
 		{"You are comparing new content against existing memories", Auxiliary},                                     // CrewAI
+		{"You are summarizing a conversation to preserve context", Compaction},                                     // Crush
 		{"You are dcode's action authorization classifier.", Auxiliary},                                            // Deep Agents
 		{"You are a memory management system. Your task is to analyze a conversation", Auxiliary},                  // DeerFlow
 		{"You are generating follow-up questions to help the user continue", Auxiliary},                            // DeerFlow
 		{"You are DeerFlow's pre-send prompt optimizer.", Auxiliary},                                               // DeerFlow
 		{"### Job Description',\nYou are a text classification engine that analyzes", Auxiliary},                   // Dify
+		{"You are a helpful assistant that summarizes AI coding chat sessions", Compaction},                        // Dyad
+		{"You are a conversation summarizer for an AI coding assistant. Your task", Compaction},                    // Dyad
 		{"<p>You are part of a multi-agent system designed to make agent coordination", Auxiliary},                 // Flowise
 		{"You are Title Generator, an expert assistant that analyzes user tasks", Auxiliary},                       // Forge
 		{"You are a specialized Task Routing AI.", Auxiliary},                                                      // Gemini CLI
@@ -138,28 +142,23 @@ var (
 		{"You are extracting the persistent user goal for an IronClaw Reborn thread.", Auxiliary},                  // IronClaw
 		{"You generate a short set of useful next actions for an IronClaw user.", Auxiliary},                       // IronClaw
 		{"You are Khoj, an extremely smart and helpful document search assistant with only", Auxiliary},            // Khoj
-		{"You are a helpful assistant that summarizes AI coding chat sessions", Compaction},                        // Dyad
-		{"You are a conversation summarizer for an AI coding assistant. Your task", Compaction},                    // Dyad
-		{"You are a conversation summarizer. Summarize the following conversation", Compaction},                    // RAGFlow
-		{"Summarize the given conversation thread in a way", Compaction},                                           // big-AGI
-		{"You are a helpful assistant that tries to summarize our conversation", Compaction},                       // Chat AI
 		{"You are a helpful assistant that compacts conversation context", Compaction},                             // kimi-cli
 		{"Your goal is to select the most relevant tools for answering the user's query", Auxiliary},               // LangChain
 		{"You are an expert at routing a user question to a vectorstore", Auxiliary},                               // LangGraph's guides
-		{"You are an expert at understanding a CHAT HISTORY between an AI Assistant", Auxiliary},                   // Langroid
 		{"You are a memory subroutine for an AI.", Auxiliary},                                                      // LangMem
 		{"You are tasked with summarizing the following conversation.", Compaction},                                // LangMem
+		{"You are an expert at understanding a CHAT HISTORY between an AI Assistant", Auxiliary},                   // Langroid
 		{"Your job is to summarize a history of previous messages in a conversation", Compaction},                  // Letta
 		{"You are a conversation title generator", Auxiliary},                                                      // Letta Code
 		{"The following messages are being evicted from the BEGINNING of your context window", Compaction},         // Letta Code
 		{"You are a hook evaluator for a coding assistant.", Auxiliary},                                            // Letta Code
-		{"The following is a conversation between the user and assistant. Write a concise summary", Compaction},    // LlamaIndex
 		{"Use the `set_memory` tool to save important information about the user, but ONLY", Auxiliary},            // LibreChat
 		{"Write a short label describing what this block of agent activity accomplished", Auxiliary},               // LibreChat
 		{"You write the one-line header above a group of tool calls", Auxiliary},                                   // LibreChat
 		{"Summarize what this phase of an agent run accomplished", Auxiliary},                                      // LibreChat
 		{"Write a short orientation title for a user-visible reasoning step", Auxiliary},                           // LibreChat
 		{"Task:\nClassify the call greeting transcript into exactly one of", Auxiliary},                            // LiveKit Agents
+		{"The following is a conversation between the user and assistant. Write a concise summary", Compaction},    // LlamaIndex
 		{"You are a conversation context compressor", Compaction},                                                  // LobeChat
 		{"You're an assistant who's good at extracting key takeaways from conversations", Compaction},              // LobeChat before
 		{"You are a sidecar that extracts 0-4 quick-reply suggestions", Auxiliary},                                 // LobeChat
@@ -173,9 +172,9 @@ var (
 		{"You are a memory summarization system that records and preserves", Compaction},                           // Mem0
 		{"You are a Personal Information Organizer, specialized in accurately storing facts", Auxiliary},           // Mem0
 		{"You are a conversation summarizer. Produce", Compaction},                                                 // Microsoft Agent Framework
+		{"You are a concise turn summarizer for an AI coding agent", Auxiliary},                                    // Mistral Vibe
 		{"As a professional web researcher, generate 3 related queries that explore", Auxiliary},                   // Morphic
 		{"As a professional web researcher, your task is to generate a set of", Auxiliary},                         // Morphic before
-		{"You are a concise turn summarizer for an AI coding agent", Auxiliary},                                    // Mistral Vibe
 		{"You are a workspace naming assistant", Auxiliary},                                                        // Mux
 		{"You are running a compaction/summarization pass", Compaction},                                            // Mux
 		{"You are a memory consolidation engine.", Auxiliary},                                                      // nanobot, ZeroClaw
@@ -183,11 +182,11 @@ var (
 		{"Your task is to analyze a conversation and generate both a title and a summary.", Auxiliary},             // Obsidian Copilot
 		{"You are a voice summarizer for a coding agent.", Auxiliary},                                              // Oh-my-pi
 		{"Summarize the archived part of an Ollama agent conversation", Compaction},                                // Ollama
+		{"You are in SUMMARY_MODE. Your ONLY function is to create a historical record", Compaction},               // Onlook
 		{"Given the conversation history, provide a SHORT name for the conversation", Auxiliary},                   // Onyx
 		{"You are an assistant that reformulates the last user message into a standalone", Auxiliary},              // Onyx
 		{"You are an assistant that reformulates the last user message into a set of standalone", Auxiliary},       // Onyx
 		{"You are a memory update agent that helps the user add or update memories", Auxiliary},                    // Onyx
-		{"You are in SUMMARY_MODE. Your ONLY function is to create a historical record", Compaction},               // Onlook
 		{"You are a title generator. You output ONLY", Auxiliary},                                                  // OpenCode
 		{"You are an anchored context summarization assistant", Compaction},                                        // OpenCode
 		{"Summarize what was done in this conversation. Write like a pull request", Auxiliary},                     // OpenCode
@@ -203,6 +202,7 @@ var (
 		{"You are now acting as the managed memory extraction subagent", Auxiliary},                                // Qwen Code
 		{"You are a security classifier for an AI coding agent operating in auto mode.", Auxiliary},                // Qwen Code
 		{"You generate session recaps for a programming assistant", Auxiliary},                                     // Qwen Code
+		{"You are a conversation summarizer. Summarize the following conversation", Compaction},                    // RAGFlow
 		{"# Role\nYou are an AI language model assistant tasked with generating **5", Auxiliary},                   // RAGFlow
 		{"## Role\nA streamlined multilingual translator.", Auxiliary},                                             // RAGFlow
 		{"## Role\nYou are a text analyzer.\n\n## Task\n", Auxiliary},                                              // RAGFlow
@@ -219,11 +219,10 @@ var (
 		{"<system-hint>You have been working on the task described above but have not yet", Compaction},             // AgentScope
 		{"Create a concise, 3-6 word title.\n\n**Notes**:", Auxiliary},                                              // aichat
 		{"Summarize the discussion briefly in 200 words or less to use as a prompt", Compaction},                    // aichat
+		{"Generate a summary of our previous conversation history.\n<extra_instruction>", Compaction},               // AstrBot
+		{"Based on our full conversation history, produce a concise summary", Compaction},                           // AstrBot
 		{"Generate a title in less than 6 words for the following message (language", Auxiliary},                    // Better ChatGPT
 		{"Generate a title in less than 6 words for the conversation so far (language", Auxiliary},                  // Better ChatGPT
-		{"Generate a summary of our previous conversation history.\n<extra_instruction>", Compaction},               // AstrBot
-		{"Generate a very short title (max 15 characters for Chinese", Auxiliary},                                   // CowAgent
-		{"Based on our full conversation history, produce a concise summary", Compaction},                           // AstrBot
 		{"Provide a summary for continuing our conversation above. \nFocus on", Compaction},                         // cagent
 		{"Summarize the conversation below.\nProduce markdown that strictly follows", Compaction},                   // CAMEL
 		{"Based on the chat history, give this conversation a name", Auxiliary},                                     // Chatbox
@@ -254,6 +253,7 @@ var (
 		{"The conversation has grown too large for the context window and must be compacted now.", Compaction},      // Copilot Chat
 		{"Please create a detailed summary of the conversation so far. The history is being", Compaction},           // Copilot CLI
 		{"Suggest what the user could say next. Provide clear, highly relevant", Auxiliary},                         // CopilotKit
+		{"Generate a very short title (max 15 characters for Chinese", Auxiliary},                                   // CowAgent
 		{"Assess the quality of the task completed based on the description, expected output", Auxiliary},           // CrewAI
 		{"Analyze the following conversation and create a structured summary that preserves", Compaction},           // CrewAI
 		{"Provide a detailed summary of our conversation above.", Compaction},                                       // Crush
@@ -261,9 +261,9 @@ var (
 		{"You are compressing a long-running general-purpose agent conversation", Compaction},                       // DeepChat
 		{"You are asked to generate a concise chat title", Auxiliary},                                               // Dify
 		{"关键：仅以文本响应。不要调用任何工具。", Compaction},                                                                         // Eino
+		{"You are an AI assistant tasked with predicting the user's next question", Auxiliary},                      // FastGPT
 		{"Progressively summarize the conversation provided", Compaction},                                           // Flowise
 		{"Summarize the conversation between the user and the assistant, reiterate the last message", Auxiliary},    // Flowise
-		{"You are an AI assistant tasked with predicting the user's next question", Auxiliary},                      // FastGPT
 		{"Summarize the following tool output to be a maximum of", Auxiliary},                                       // Gemini CLI
 		{"Summarize this file in 2-3 sentences. Be technical and specific", Auxiliary},                              // Gemini CLI
 		{"Analyze *only* the content and structure of your immediately preceding", Auxiliary},                       // Gemini CLI: who speaks next
@@ -274,6 +274,7 @@ var (
 		{"Please create a comprehensive resume of this conversation that includes:", Compaction},                    // gptme
 		{"You are a summarization agent creating a context checkpoint", Compaction},                                 // Hermes
 		{"Summarize in a 10-word Title. Give the title only.", Auxiliary},                                           // Jan
+		{"Extract and summarize the key information from this conversation that would", Auxiliary},                  // kagent
 		{"You are Muninn, the user's memory manager. Construct and maintain", Auxiliary},                            // Khoj
 		{"You are Khoj, an advanced web ", Auxiliary},                                                               // Khoj
 		{"You are Khoj, an extremely smart and helpful search assistant.", Auxiliary},                               // Khoj
@@ -281,11 +282,10 @@ var (
 		{"You are about to run out of context. Write a first-person handoff note", Compaction},                      // Kimi Code
 		{"Create a comprehensive summary of this conversation.\n\nInclude the following", Compaction},               // Koog
 		{"You are an expert at suggesting good and memorable conversation name", Auxiliary},                         // Kotaemon
-		{"Extract and summarize the key information from this conversation that would", Auxiliary},                  // kagent
 		{"<role>\nContext Extraction Assistant", Compaction},                                                        // LangChain, Deep Agents
-		{"Read and understand the conversation between the User and the AI. Then, analyze", Auxiliary},              // LangChain4j
 		{"Given the above conversation, generate a search query to look up", Auxiliary},                             // LangChain's guides
 		{"Progressively summarize the lines of conversation provided", Compaction},                                  // LangChain before
+		{"Read and understand the conversation between the User and the AI. Then, analyze", Auxiliary},              // LangChain4j
 		{"Create a summary of the conversation above:", Compaction},                                                 // LangGraph's guides
 		{"This is summary of the conversation ", Compaction},                                                        // LangGraph's guides
 		{"Given the conversation above, who should act next? Or should we FINISH?", Auxiliary},                      // LangGraph's guides
@@ -298,20 +298,20 @@ var (
 		{"Given a user question, and a list of tools, output a list of relevant sub-questions", Auxiliary},          // LlamaIndex
 		{"Summarize the conversation below, keep the highlights as a bullet list:", Auxiliary},                      // LocalAGI
 		{"Write a short title for the following request. Include only the title", Auxiliary},                        // Mattermost
-		{"You are a smart memory manager which controls the memory of a system", Auxiliary},                         // Mem0
 		{"()里面是用户问题", Auxiliary},                                                                                    // MaxKB
 		{"() contains the user's question. Answer the guessed", Auxiliary},                                          // MaxKB
-		{"**Generate a clear and complete summary of the entire conversation in no more than five", Compaction},     // Microsoft.Extensions.AI
+		{"You are a smart memory manager which controls the memory of a system", Auxiliary},                         // Mem0
 		{"Suggest up to 3 follow-up questions that I could ask you to help me complete my task.", Auxiliary},        // Microsoft's template of a chat
+		{"**Generate a clear and complete summary of the entire conversation in no more than five", Compaction},     // Microsoft.Extensions.AI
 		{"Summarize this conversation for a new Assistant", Compaction},                                             // Mux
 		{"Create a memory overview for only the final", Compaction},                                                 // nanobot
 		{"使用四到五个字直接返回这句话的简要主题", Auxiliary},                                                                          // NextChat
 		{"Please generate a four to five word title summarizing our conversation", Auxiliary},                       // NextChat
 		{"Given the following conversation and a follow up question,\n    summarize", Auxiliary},                    // Obsidian Copilot
+		{"Based on our conversation, what should I work on next to improve this page? Provide 3", Auxiliary},        // Onlook
 		{"Select the most relevant document sections for the user's query (maximum", Auxiliary},                     // Onyx
 		{"Help summarize the conversation up to the cutoff point (do not", Compaction},                              // Onyx
 		{"Update the existing summary by incorporating the new messages up to the cutoff point", Compaction},        // Onyx
-		{"Based on our conversation, what should I work on next to improve this page? Provide 3", Auxiliary},        // Onlook
 		{"You are an assistant tasked with routing the users query based on their most recent message.", Auxiliary}, // Open Canvas
 		{"### Task:\nGenerate a concise, 3-5 word title", Auxiliary},                                                // Open WebUI: titles
 		{"### Task:\nGenerate 1-3 broad tags categorizing the main themes of the chat history", Auxiliary},          // Open WebUI
@@ -332,9 +332,9 @@ var (
 		{"Summarize the following conversation in a concise way that preserves key information,", Compaction},       // PraisonAI
 		{"Please extract keywords from the question, both in Chinese and English, and", Auxiliary},                  // Qwen-Agent
 		{"Summarize the chat above in 2-3 words. Prefer filenames", Auxiliary},                                      // Refact
+		{"Generate an enhanced version of this prompt (reply with only the enhanced prompt", Auxiliary},             // Roo Code, Kilo Code
 		{"Provide a concise and complete summarization of the entire dialog that does not exceed", Compaction},      // Semantic Kernel
 		{"BEGIN CONTENT TO SUMMARIZE:\n", Compaction},                                                               // Semantic Kernel
-		{"Generate an enhanced version of this prompt (reply with only the enhanced prompt", Auxiliary},             // Roo Code, Kilo Code
 		{"Ignore previous instructions. Summarize the most important facts and events", Compaction},                 // SillyTavern
 		{"Ignore previous instructions. Classify the emotion of the last message.", Auxiliary},                      // SillyTavern
 		{"Ignore previous instructions and provide a detailed description of ", Auxiliary},                          // SillyTavern: a picture
