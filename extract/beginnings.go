@@ -164,7 +164,7 @@ var (
 		{"You are a sidecar that extracts 0-4 quick-reply suggestions", Auxiliary},                                 // LobeChat
 		{"Summarize the conversation for future reference.", Compaction},                                           // LobeChat
 		{"You read a task request a user just typed into a task composer", Auxiliary},                              // LobeChat
-		{"You are a rigorous delivery checker.", Auxiliary},                                                        // LobeChat
+		{"You are a rigorous delivery checker. Judge whether the deliverable", Auxiliary},                          // LobeChat
 		{"You are a delivery checker planner for an autonomous agent run.", Auxiliary},                             // LobeChat
 		{"You are the memory consciousness of an AI", Auxiliary},                                                   // Mastra
 		{"# ROLE\n\nYou are a Memory Extractor", Auxiliary},                                                        // Mem0
@@ -215,141 +215,141 @@ var (
 		{"You are a chat agent for summarizing AI agent chat sessions for later use.", Compaction},                 // Theia
 	})
 	personBeginnings = sorted([]beginning{
-		{"Read the above conversation. Then select the next role from", Auxiliary},                                  // AG2
-		{"<system-hint>You have been working on the task described above but have not yet", Compaction},             // AgentScope
-		{"Create a concise, 3-6 word title.\n\n**Notes**:", Auxiliary},                                              // aichat
-		{"Summarize the discussion briefly in 200 words or less to use as a prompt", Compaction},                    // aichat
-		{"Generate a summary of our previous conversation history.\n<extra_instruction>", Compaction},               // AstrBot
-		{"Based on our full conversation history, produce a concise summary", Compaction},                           // AstrBot
-		{"Generate a title in less than 6 words for the following message (language", Auxiliary},                    // Better ChatGPT
-		{"Generate a title in less than 6 words for the conversation so far (language", Auxiliary},                  // Better ChatGPT
-		{"Provide a summary for continuing our conversation above. \nFocus on", Compaction},                         // cagent
-		{"Summarize the conversation below.\nProduce markdown that strictly follows", Compaction},                   // CAMEL
-		{"Based on the chat history, give this conversation a name", Auxiliary},                                     // Chatbox
-		{"Provide a detailed summary for continuing this conversation.\nFocus on", Compaction},                      // Chatbox
-		{"Please write a 5-10 word title", Auxiliary},                                                               // Claude Code
-		{"The user stepped away and is coming back", Auxiliary},                                                     // Claude Code
-		{"You are now acting as the memory extraction subagent", Auxiliary},                                         // Claude Code
-		{"Summarize this portion of a Claude Code session transcript", Auxiliary},                                   // Claude Code
-		{"[SUGGESTION MODE:", Auxiliary},                                                                            // Claude Code
-		{"Web page content:\n---", Auxiliary},                                                                       // Claude Code
-		{"CRITICAL: Respond with TEXT ONLY", Compaction},                                                            // Claude Code
-		{"Your task is to create a detailed summary of the conversation so far", Compaction},                        // Claude Code
-		{"Your task is to create a detailed summary of the RECENT portion of the conversation", Compaction},         // Claude Code
-		{"Your task is to create a detailed summary of this conversation. This summary", Compaction},                // Claude Code
-		{"Describe your most recent action in 3-5 words using present tense", Auxiliary},                            // Claude Code
-		{"Summarize this session for continuation. Be concise and factual.", Compaction},                            // Cline
-		{"You are performing a CONTEXT CHECKPOINT COMPACTION", Compaction},                                          // Codex, Mistral Vibe
-		{"You are an expert at upholding safety and compliance standards for Codex", Auxiliary},                     // Codex
-		{"# Overview\n\nGenerate 0 to 3 hyperpersonalized suggestions", Auxiliary},                                  // Codex
-		{"You write the one-line activity update displayed beneath an existing Codex task", Auxiliary},              // Codex
-		{"You are a helpful assistant. You will be presented with the most recent messages", Auxiliary},             // Codex
-		{"You are a helpful assistant. You will be presented with a user prompt, and your job is to", Auxiliary},    // Codex
-		{"<next_prompt_suggestion>\n[SUGGESTION MODE:", Auxiliary},                                                  // Codex
-		{"You are Cody, an AI coding assistant from Sourcegraph. Your task is to generate a concise", Auxiliary},    // Cody
-		{"Create a comprehensive summary of this conversation that captures", Compaction},                           // Continue
-		{"You are a HOLE FILLER. You are provided with a file containing holes", Auxiliary},                         // Continue
-		{"Please provide a concise summary of our conversation so far, capturing", Compaction},                      // Continue CLI
-		{"The conversation has grown too large for the context window and must be compacted now.", Compaction},      // Copilot Chat
-		{"Please create a detailed summary of the conversation so far. The history is being", Compaction},           // Copilot CLI
-		{"Suggest what the user could say next. Provide clear, highly relevant", Auxiliary},                         // CopilotKit
-		{"Generate a very short title (max 15 characters for Chinese", Auxiliary},                                   // CowAgent
-		{"Assess the quality of the task completed based on the description, expected output", Auxiliary},           // CrewAI
-		{"Analyze the following conversation and create a structured summary that preserves", Compaction},           // CrewAI
-		{"Provide a detailed summary of our conversation above.", Compaction},                                       // Crush
-		{"Generate a concise title for the following content", Auxiliary},                                           // Crush
-		{"You are compressing a long-running general-purpose agent conversation", Compaction},                       // DeepChat
-		{"You are asked to generate a concise chat title", Auxiliary},                                               // Dify
-		{"关键：仅以文本响应。不要调用任何工具。", Compaction},                                                                         // Eino
-		{"You are an AI assistant tasked with predicting the user's next question", Auxiliary},                      // FastGPT
-		{"Progressively summarize the conversation provided", Compaction},                                           // Flowise
-		{"Summarize the conversation between the user and the assistant, reiterate the last message", Auxiliary},    // Flowise
-		{"Summarize the following tool output to be a maximum of", Auxiliary},                                       // Gemini CLI
-		{"Summarize this file in 2-3 sentences. Be technical and specific", Auxiliary},                              // Gemini CLI
-		{"Analyze *only* the content and structure of your immediately preceding", Auxiliary},                       // Gemini CLI: who speaks next
-		{"Summarize the user's primary intent or goal in this conversation", Auxiliary},                             // Gemini CLI
-		{"### State Update: Agent Continuity", Compaction},                                                          // Gemini CLI
-		{"The following is a conversation history between a user and an AI agent. Please summarize", Compaction},    // Google ADK
-		{"Summarize the topic of our conversation above in two or three words", Auxiliary},                          // gp.nvim
-		{"Please create a comprehensive resume of this conversation that includes:", Compaction},                    // gptme
-		{"You are a summarization agent creating a context checkpoint", Compaction},                                 // Hermes
-		{"Summarize in a 10-word Title. Give the title only.", Auxiliary},                                           // Jan
-		{"Extract and summarize the key information from this conversation that would", Auxiliary},                  // kagent
-		{"You are Muninn, the user's memory manager. Construct and maintain", Auxiliary},                            // Khoj
-		{"You are Khoj, an advanced web ", Auxiliary},                                                               // Khoj
-		{"You are Khoj, an extremely smart and helpful search assistant.", Auxiliary},                               // Khoj
-		{"You are an extremely smart and helpful title generator", Auxiliary},                                       // Khoj
-		{"You are about to run out of context. Write a first-person handoff note", Compaction},                      // Kimi Code
-		{"Create a comprehensive summary of this conversation.\n\nInclude the following", Compaction},               // Koog
-		{"You are an expert at suggesting good and memorable conversation name", Auxiliary},                         // Kotaemon
-		{"<role>\nContext Extraction Assistant", Compaction},                                                        // LangChain, Deep Agents
-		{"Given the above conversation, generate a search query to look up", Auxiliary},                             // LangChain's guides
-		{"Progressively summarize the lines of conversation provided", Compaction},                                  // LangChain before
-		{"Read and understand the conversation between the User and the AI. Then, analyze", Auxiliary},              // LangChain4j
-		{"Create a summary of the conversation above:", Compaction},                                                 // LangGraph's guides
-		{"This is summary of the conversation ", Compaction},                                                        // LangGraph's guides
-		{"Given the conversation above, who should act next? Or should we FINISH?", Auxiliary},                      // LangGraph's guides
-		{"Analyze this conversation and provide:\n1. The detected language of the conversation", Auxiliary},         // LibreChat
-		{"Hold on, before you continue I need you to write me a checkpoint of everything so far.", Compaction},      // LibreChat
-		{"Hold on again, update your checkpoint. Merge the new messages", Compaction},                               // LibreChat
-		{"Write a checkpoint of everything so far. This checkpoint replaces the messages above", Compaction},        // LibreChat
-		{"Update the checkpoint. Merge the new messages into the existing checkpoint", Compaction},                  // LibreChat
-		{"Some choices are given below. It is provided in a numbered list (1 to", Auxiliary},                        // LlamaIndex
-		{"Given a user question, and a list of tools, output a list of relevant sub-questions", Auxiliary},          // LlamaIndex
-		{"Summarize the conversation below, keep the highlights as a bullet list:", Auxiliary},                      // LocalAGI
-		{"Write a short title for the following request. Include only the title", Auxiliary},                        // Mattermost
-		{"()里面是用户问题", Auxiliary},                                                                                    // MaxKB
-		{"() contains the user's question. Answer the guessed", Auxiliary},                                          // MaxKB
-		{"You are a smart memory manager which controls the memory of a system", Auxiliary},                         // Mem0
-		{"Suggest up to 3 follow-up questions that I could ask you to help me complete my task.", Auxiliary},        // Microsoft's template of a chat
-		{"**Generate a clear and complete summary of the entire conversation in no more than five", Compaction},     // Microsoft.Extensions.AI
-		{"Summarize this conversation for a new Assistant", Compaction},                                             // Mux
-		{"Create a memory overview for only the final", Compaction},                                                 // nanobot
-		{"使用四到五个字直接返回这句话的简要主题", Auxiliary},                                                                          // NextChat
-		{"Please generate a four to five word title summarizing our conversation", Auxiliary},                       // NextChat
-		{"Given the following conversation and a follow up question,\n    summarize", Auxiliary},                    // Obsidian Copilot
-		{"Based on our conversation, what should I work on next to improve this page? Provide 3", Auxiliary},        // Onlook
-		{"Select the most relevant document sections for the user's query (maximum", Auxiliary},                     // Onyx
-		{"Help summarize the conversation up to the cutoff point (do not", Compaction},                              // Onyx
-		{"Update the existing summary by incorporating the new messages up to the cutoff point", Compaction},        // Onyx
-		{"You are an assistant tasked with routing the users query based on their most recent message.", Auxiliary}, // Open Canvas
-		{"### Task:\nGenerate a concise, 3-5 word title", Auxiliary},                                                // Open WebUI: titles
-		{"### Task:\nGenerate 1-3 broad tags categorizing the main themes of the chat history", Auxiliary},          // Open WebUI
-		{"### Task:\nGenerate a detailed prompt for am image", Auxiliary},                                           // Open WebUI, to the letter
-		{"Create a concise, 3-5 word title with an emoji as a title for the", Auxiliary},                            // Open WebUI before
-		{"### Task:\nSuggest 3-5 relevant follow-up questions or prompts that the user might", Auxiliary},           // Open WebUI
-		{"### Task:\nAnalyze the chat history to determine the necessity of generating", Auxiliary},                 // Open WebUI: queries for a search
-		{"### Task:\nYou are an autocompletion system. Continue the text in `<text>`", Auxiliary},                   // Open WebUI
-		{"Your task is to reflect the speaker's likely facial expression through a fitting emoji", Auxiliary},       // Open WebUI
-		{"Based on this conversation, generate a short 1-2 word filename slug", Auxiliary},                          // OpenClaw
-		{"Generate a title for this conversation:", Auxiliary},                                                      // OpenCode
-		{"Provide a detailed prompt for continuing our conversation above", Compaction},                             // OpenCode before
-		{"Create a new anchored summary from the conversation history", Compaction},                                 // OpenCode, Kilo Code
-		{"Update the anchored summary below using the conversation history above", Compaction},                      // OpenCode, Kilo Code
-		{"You are maintaining a context-aware state summary", Compaction},                                           // OpenHands
-		{"You will rephrase follow-up questions into concise, standalone search queries", Auxiliary},                // Page Assist
-		{"You are an AI summarizer that summarizes the conversation so far", Compaction},                            // Plandex
-		{"Summarize the following conversation in a concise way that preserves key information,", Compaction},       // PraisonAI
-		{"Please extract keywords from the question, both in Chinese and English, and", Auxiliary},                  // Qwen-Agent
-		{"Summarize the chat above in 2-3 words. Prefer filenames", Auxiliary},                                      // Refact
-		{"Generate an enhanced version of this prompt (reply with only the enhanced prompt", Auxiliary},             // Roo Code, Kilo Code
-		{"Provide a concise and complete summarization of the entire dialog that does not exceed", Compaction},      // Semantic Kernel
-		{"BEGIN CONTENT TO SUMMARIZE:\n", Compaction},                                                               // Semantic Kernel
-		{"Ignore previous instructions. Summarize the most important facts and events", Compaction},                 // SillyTavern
-		{"Ignore previous instructions. Classify the emotion of the last message.", Auxiliary},                      // SillyTavern
-		{"Ignore previous instructions and provide a detailed description of ", Auxiliary},                          // SillyTavern: a picture
-		{"Ignore previous instructions. Your next response must be formatted as a single", Auxiliary},               // SillyTavern: a picture
-		{"Summarize the above conversation and create a succinct title", Auxiliary},                                 // Tabby
-		{"You are a helpful assistant that helps the user to ask related questions", Auxiliary},                     // Tabby
-		{"You are an AI coding assistant. You should generate a commit message based on the given diff", Auxiliary}, // Tabby
-		{"Generate 3-5 concise git branch name suggestions based on these changes. Include", Auxiliary},             // Tabby
-		{"Provide a short and descriptive name for the given AI chat conversation", Auxiliary},                      // Theia
-		{"Given the preceding excerpt, your job is to determine \"what task is the agent performing", Auxiliary},    // Trae Agent
-		{"Given the trajectory, your job is to determine \"what task is the agent performing", Auxiliary},           // Trae Agent
-		{"你是一个经验丰富的记忆总结者", Compaction},                                                                              // xiaozhi
-		{"Generate a detailed summary of this conversation. Include:\n1. A brief overview", Compaction},             // Zed
-		{"You are an expert at writing Git commits. Your job is to write a short clear commit message", Auxiliary},  // Zed
-		{"You are compacting this conversation into a handoff for another agent", Compaction},                       // Zed
+		{"Read the above conversation. Then select the next role from", Auxiliary},                                         // AG2
+		{"<system-hint>You have been working on the task described above but have not yet", Compaction},                    // AgentScope
+		{"Create a concise, 3-6 word title.\n\n**Notes**:", Auxiliary},                                                     // aichat
+		{"Summarize the discussion briefly in 200 words or less to use as a prompt", Compaction},                           // aichat
+		{"Generate a summary of our previous conversation history.\n<extra_instruction>", Compaction},                      // AstrBot
+		{"Based on our full conversation history, produce a concise summary", Compaction},                                  // AstrBot
+		{"Generate a title in less than 6 words for the following message (language", Auxiliary},                           // Better ChatGPT
+		{"Generate a title in less than 6 words for the conversation so far (language", Auxiliary},                         // Better ChatGPT
+		{"Provide a summary for continuing our conversation above. \nFocus on", Compaction},                                // cagent
+		{"Summarize the conversation below.\nProduce markdown that strictly follows", Compaction},                          // CAMEL
+		{"Based on the chat history, give this conversation a name", Auxiliary},                                            // Chatbox
+		{"Provide a detailed summary for continuing this conversation.\nFocus on", Compaction},                             // Chatbox
+		{"Please write a 5-10 word title", Auxiliary},                                                                      // Claude Code
+		{"The user stepped away and is coming back", Auxiliary},                                                            // Claude Code
+		{"You are now acting as the memory extraction subagent", Auxiliary},                                                // Claude Code
+		{"Summarize this portion of a Claude Code session transcript", Auxiliary},                                          // Claude Code
+		{"[SUGGESTION MODE:", Auxiliary},                                                                                   // Claude Code
+		{"Web page content:\n---", Auxiliary},                                                                              // Claude Code
+		{"CRITICAL: Respond with TEXT ONLY", Compaction},                                                                   // Claude Code
+		{"Your task is to create a detailed summary of the conversation so far", Compaction},                               // Claude Code
+		{"Your task is to create a detailed summary of the RECENT portion of the conversation", Compaction},                // Claude Code
+		{"Your task is to create a detailed summary of this conversation. This summary", Compaction},                       // Claude Code
+		{"Describe your most recent action in 3-5 words using present tense", Auxiliary},                                   // Claude Code
+		{"Summarize this session for continuation. Be concise and factual.", Compaction},                                   // Cline
+		{"You are performing a CONTEXT CHECKPOINT COMPACTION", Compaction},                                                 // Codex, Mistral Vibe
+		{"You are an expert at upholding safety and compliance standards for Codex", Auxiliary},                            // Codex
+		{"# Overview\n\nGenerate 0 to 3 hyperpersonalized suggestions", Auxiliary},                                         // Codex
+		{"You write the one-line activity update displayed beneath an existing Codex task", Auxiliary},                     // Codex
+		{"You are a helpful assistant. You will be presented with the most recent messages", Auxiliary},                    // Codex
+		{"You are a helpful assistant. You will be presented with a user prompt, and your job is to", Auxiliary},           // Codex
+		{"<next_prompt_suggestion>\n[SUGGESTION MODE:", Auxiliary},                                                         // Codex
+		{"You are Cody, an AI coding assistant from Sourcegraph. Your task is to generate a concise", Auxiliary},           // Cody
+		{"Create a comprehensive summary of this conversation that captures", Compaction},                                  // Continue
+		{"You are a HOLE FILLER. You are provided with a file containing holes", Auxiliary},                                // Continue
+		{"Please provide a concise summary of our conversation so far, capturing", Compaction},                             // Continue CLI
+		{"The conversation has grown too large for the context window and must be compacted now.", Compaction},             // Copilot Chat
+		{"Please create a detailed summary of the conversation so far. The history is being", Compaction},                  // Copilot CLI
+		{"Suggest what the user could say next. Provide clear, highly relevant", Auxiliary},                                // CopilotKit
+		{"Generate a very short title (max 15 characters for Chinese", Auxiliary},                                          // CowAgent
+		{"Assess the quality of the task completed based on the description, expected output", Auxiliary},                  // CrewAI
+		{"Analyze the following conversation and create a structured summary that preserves", Compaction},                  // CrewAI
+		{"Provide a detailed summary of our conversation above.", Compaction},                                              // Crush
+		{"Generate a concise title for the following content", Auxiliary},                                                  // Crush
+		{"You are compressing a long-running general-purpose agent conversation", Compaction},                              // DeepChat
+		{"You are asked to generate a concise chat title", Auxiliary},                                                      // Dify
+		{"关键：仅以文本响应。不要调用任何工具。", Compaction},                                                                                // Eino
+		{"You are an AI assistant tasked with predicting the user's next question", Auxiliary},                             // FastGPT
+		{"Progressively summarize the conversation provided", Compaction},                                                  // Flowise
+		{"Summarize the conversation between the user and the assistant, reiterate the last message", Auxiliary},           // Flowise
+		{"Summarize the following tool output to be a maximum of", Auxiliary},                                              // Gemini CLI
+		{"Summarize this file in 2-3 sentences. Be technical and specific", Auxiliary},                                     // Gemini CLI
+		{"Analyze *only* the content and structure of your immediately preceding", Auxiliary},                              // Gemini CLI: who speaks next
+		{"Summarize the user's primary intent or goal in this conversation", Auxiliary},                                    // Gemini CLI
+		{"### State Update: Agent Continuity", Compaction},                                                                 // Gemini CLI
+		{"The following is a conversation history between a user and an AI agent. Please summarize", Compaction},           // Google ADK
+		{"Summarize the topic of our conversation above in two or three words", Auxiliary},                                 // gp.nvim
+		{"Please create a comprehensive resume of this conversation that includes:", Compaction},                           // gptme
+		{"You are a summarization agent creating a context checkpoint", Compaction},                                        // Hermes
+		{"Summarize in a 10-word Title. Give the title only.", Auxiliary},                                                  // Jan
+		{"Extract and summarize the key information from this conversation that would be useful for the agent", Auxiliary}, // kagent
+		{"You are Muninn, the user's memory manager. Construct and maintain", Auxiliary},                                   // Khoj
+		{"You are Khoj, an advanced web ", Auxiliary},                                                                      // Khoj
+		{"You are Khoj, an extremely smart and helpful search assistant.", Auxiliary},                                      // Khoj
+		{"You are an extremely smart and helpful title generator", Auxiliary},                                              // Khoj
+		{"You are about to run out of context. Write a first-person handoff note", Compaction},                             // Kimi Code
+		{"Create a comprehensive summary of this conversation.\n\nInclude the following", Compaction},                      // Koog
+		{"You are an expert at suggesting good and memorable conversation name", Auxiliary},                                // Kotaemon
+		{"<role>\nContext Extraction Assistant", Compaction},                                                               // LangChain, Deep Agents
+		{"Given the above conversation, generate a search query to look up", Auxiliary},                                    // LangChain's guides
+		{"Progressively summarize the lines of conversation provided", Compaction},                                         // LangChain before
+		{"Read and understand the conversation between the User and the AI. Then, analyze", Auxiliary},                     // LangChain4j
+		{"Create a summary of the conversation above:", Compaction},                                                        // LangGraph's guides
+		{"This is summary of the conversation ", Compaction},                                                               // LangGraph's guides
+		{"Given the conversation above, who should act next? Or should we FINISH?", Auxiliary},                             // LangGraph's guides
+		{"Analyze this conversation and provide:\n1. The detected language of the conversation", Auxiliary},                // LibreChat
+		{"Hold on, before you continue I need you to write me a checkpoint of everything so far.", Compaction},             // LibreChat
+		{"Hold on again, update your checkpoint. Merge the new messages", Compaction},                                      // LibreChat
+		{"Write a checkpoint of everything so far. This checkpoint replaces the messages above", Compaction},               // LibreChat
+		{"Update the checkpoint. Merge the new messages into the existing checkpoint", Compaction},                         // LibreChat
+		{"Some choices are given below. It is provided in a numbered list (1 to", Auxiliary},                               // LlamaIndex
+		{"Given a user question, and a list of tools, output a list of relevant sub-questions", Auxiliary},                 // LlamaIndex
+		{"Summarize the conversation below, keep the highlights as a bullet list:", Auxiliary},                             // LocalAGI
+		{"Write a short title for the following request. Include only the title", Auxiliary},                               // Mattermost
+		{"()里面是用户问题", Auxiliary},                                                                                           // MaxKB
+		{"() contains the user's question. Answer the guessed", Auxiliary},                                                 // MaxKB
+		{"You are a smart memory manager which controls the memory of a system", Auxiliary},                                // Mem0
+		{"Suggest up to 3 follow-up questions that I could ask you to help me complete my task.", Auxiliary},               // Microsoft's template of a chat
+		{"**Generate a clear and complete summary of the entire conversation in no more than five", Compaction},            // Microsoft.Extensions.AI
+		{"Summarize this conversation for a new Assistant", Compaction},                                                    // Mux
+		{"Create a memory overview for only the final", Compaction},                                                        // nanobot
+		{"使用四到五个字直接返回这句话的简要主题", Auxiliary},                                                                                 // NextChat
+		{"Please generate a four to five word title summarizing our conversation", Auxiliary},                              // NextChat
+		{"Given the following conversation and a follow up question,\n    summarize", Auxiliary},                           // Obsidian Copilot
+		{"Based on our conversation, what should I work on next to improve this page? Provide 3", Auxiliary},               // Onlook
+		{"Select the most relevant document sections for the user's query (maximum", Auxiliary},                            // Onyx
+		{"Help summarize the conversation up to the cutoff point (do not", Compaction},                                     // Onyx
+		{"Update the existing summary by incorporating the new messages up to the cutoff point", Compaction},               // Onyx
+		{"You are an assistant tasked with routing the users query based on their most recent message.", Auxiliary},        // Open Canvas
+		{"### Task:\nGenerate a concise, 3-5 word title", Auxiliary},                                                       // Open WebUI: titles
+		{"### Task:\nGenerate 1-3 broad tags categorizing the main themes of the chat history", Auxiliary},                 // Open WebUI
+		{"### Task:\nGenerate a detailed prompt for am image", Auxiliary},                                                  // Open WebUI, to the letter
+		{"Create a concise, 3-5 word title with an emoji as a title for the", Auxiliary},                                   // Open WebUI before
+		{"### Task:\nSuggest 3-5 relevant follow-up questions or prompts that the user might", Auxiliary},                  // Open WebUI
+		{"### Task:\nAnalyze the chat history to determine the necessity of generating", Auxiliary},                        // Open WebUI: queries for a search
+		{"### Task:\nYou are an autocompletion system. Continue the text in `<text>`", Auxiliary},                          // Open WebUI
+		{"Your task is to reflect the speaker's likely facial expression through a fitting emoji", Auxiliary},              // Open WebUI
+		{"Based on this conversation, generate a short 1-2 word filename slug", Auxiliary},                                 // OpenClaw
+		{"Generate a title for this conversation:", Auxiliary},                                                             // OpenCode
+		{"Provide a detailed prompt for continuing our conversation above", Compaction},                                    // OpenCode before
+		{"Create a new anchored summary from the conversation history", Compaction},                                        // OpenCode, Kilo Code
+		{"Update the anchored summary below using the conversation history above", Compaction},                             // OpenCode, Kilo Code
+		{"You are maintaining a context-aware state summary", Compaction},                                                  // OpenHands
+		{"You will rephrase follow-up questions into concise, standalone search queries", Auxiliary},                       // Page Assist
+		{"You are an AI summarizer that summarizes the conversation so far", Compaction},                                   // Plandex
+		{"Summarize the following conversation in a concise way that preserves key information,", Compaction},              // PraisonAI
+		{"Please extract keywords from the question, both in Chinese and English, and", Auxiliary},                         // Qwen-Agent
+		{"Summarize the chat above in 2-3 words. Prefer filenames", Auxiliary},                                             // Refact
+		{"Generate an enhanced version of this prompt (reply with only the enhanced prompt", Auxiliary},                    // Roo Code, Kilo Code
+		{"Provide a concise and complete summarization of the entire dialog that does not exceed", Compaction},             // Semantic Kernel
+		{"BEGIN CONTENT TO SUMMARIZE:\n", Compaction},                                                                      // Semantic Kernel
+		{"Ignore previous instructions. Summarize the most important facts and events", Compaction},                        // SillyTavern
+		{"Ignore previous instructions. Classify the emotion of the last message.", Auxiliary},                             // SillyTavern
+		{"Ignore previous instructions and provide a detailed description of ", Auxiliary},                                 // SillyTavern: a picture
+		{"Ignore previous instructions. Your next response must be formatted as a single", Auxiliary},                      // SillyTavern: a picture
+		{"Summarize the above conversation and create a succinct title", Auxiliary},                                        // Tabby
+		{"You are a helpful assistant that helps the user to ask related questions", Auxiliary},                            // Tabby
+		{"You are an AI coding assistant. You should generate a commit message based on the given diff", Auxiliary},        // Tabby
+		{"Generate 3-5 concise git branch name suggestions based on these changes. Include", Auxiliary},                    // Tabby
+		{"Provide a short and descriptive name for the given AI chat conversation", Auxiliary},                             // Theia
+		{"Given the preceding excerpt, your job is to determine \"what task is the agent performing", Auxiliary},           // Trae Agent
+		{"Given the trajectory, your job is to determine \"what task is the agent performing", Auxiliary},                  // Trae Agent
+		{"你是一个经验丰富的记忆总结者", Compaction},                                                                                     // xiaozhi
+		{"Generate a detailed summary of this conversation. Include:\n1. A brief overview", Compaction},                    // Zed
+		{"You are an expert at writing Git commits. Your job is to write a short clear commit message", Auxiliary},         // Zed
+		{"You are compacting this conversation into a handoff for another agent", Compaction},                              // Zed
 	})
 )
 

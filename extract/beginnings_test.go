@@ -75,6 +75,7 @@ func TestTurnsLikeSideCalls(t *testing.T) {
 		"You will generate a short title for each poem.":                                   "Create a summary of the conversation above in Spanish",
 		"You write the one-line header above a group of photos.":                           "Hold on, before you continue I need you to explain that.",
 		"Write a short label describing what this wine goes with.":                         "Write a checkpoint of everything so far to disk, please.",
+		"You are a rigorous delivery checker. Tell drivers which parcels to load.":         "Extract and summarize the key information from this conversation that would help my team.",
 		"The messages above are a conversation to translate.":                              "Update the checkpoint in my training script",
 		"You are a helpful assistant that generates concise, descriptive titles for shops": "Provide a detailed summary of our conversation above, to print it",
 	} {
