@@ -253,7 +253,8 @@ func (t *trail) person(salt, h uint64) {
 
 // inject adds a text that a client injected. Clients move such texts about, so their order makes
 // no difference. After the first answer a text is not part of the setting, except that
-// one that moves may be the only one to name a place. It counts as an item, and inject
+// one that moves may be the only one to name a place, and one that passes may come before any
+// words: some clients have each file that they show answered. It counts as an item, and inject
 // returns false if there are too many.
 func (t *trail) inject(text []byte, s stay) (more bool) {
 	if !t.more() {
@@ -264,7 +265,7 @@ func (t *trail) inject(text []byte, s stay) (more bool) {
 	t.allInjected = t.allInjected.plus(h)
 	in := &t.injected
 	switch {
-	case !t.answered:
+	case !t.answered || t.texts == 0 && s == passes:
 		in.sum = in.sum.plus(h)
 		in.places.read(text, s.places())
 	case s == moves && in.places.n == 0:

@@ -17,8 +17,8 @@ import (
 //     by one, then elements after them.
 //
 // What was injected is part of the setting if it comes before the first answer, and counts for
-// nothing after that, except for the place that Goose names. So it should be what comes and
-// goes from turn to turn, and never what tells two conversations apart.
+// nothing after that, with two exceptions (see inject). So it should be what comes and goes from
+// turn to turn, and never what tells two conversations apart.
 //
 // To add an element that another client injects, and always closes, add its name to
 // injectedTags, by how long it stays where it is (see stay); or to contextTags, if it is in a
@@ -72,8 +72,10 @@ var contextTags = append(tags(passes,
 
 // injectedBeginnings are the beginnings of messages that clients put before the current question;
 // at the next question these are somewhere else, or gone. In some, Aider shows files as they are
-// at present, or says that it shows none, and so do Dyad and Cody; in others, Microsoft's Agent
-// Framework shows what it remembers or has found, and AstrBot what it has looked up.
+// at present, or says that it shows none, and so do Dyad and Cody (whose first message is its
+// system prompt); in others, Microsoft's Agent Framework shows what it remembers or has found, and
+// AstrBot what it has looked up. What is selected in Cody counts as words, since "Explain this" is
+// about that.
 var injectedBeginnings = [][]byte{
 	[]byte("I have *added these files to the chat*"),
 	[]byte("I am not sharing any files that you can edit yet."),
@@ -86,8 +88,8 @@ var injectedBeginnings = [][]byte{
 
 	[]byte("This is my codebase. <dyad-file path="),
 
+	[]byte("You are Cody, an AI coding assistant from Sourcegraph.If your answer"),
 	[]byte("Codebase context from file "),
-	[]byte("My selected code from codebase file "),
 
 	[]byte(`[Related Knowledge Base Results]:\n`),
 

@@ -48,7 +48,7 @@ func TestInjectedMessages(t *testing.T) {
 		"Don't try and edit any existing code without asking me to add the files to the chat!",
 		"These files have been *added these files to the chat*",
 		`This is my codebase. <dyad-file path="src/a.tsx">x</dyad-file>`,
-		"Codebase context from file src/a.go in repository b:\n```go:src/a.go\nx```", "My selected code from codebase file src/a.go:1-2:\n```\nx```",
+		"Codebase context from file src/a.go in repository b:\n```go:src/a.go\nx```",
 		"OpenClaw runtime context:\n", "OpenClaw runtime context for the immediately preceding user message.\n", "OpenClaw runtime context for the active user request in this turn.",
 		"OpenClaw runtime event.\n",
 		"[Related Knowledge Base Results]:\n",

@@ -404,6 +404,22 @@ func springAIFront(question, found string) string {
 	return "Context information is below.\n\n---------------------\n" + found + "\n---------------------\n\nFollow these rules.\n\nQuery: " + question + "\n\nAnswer:\n"
 }
 
+// cody returns a request of Cody, whose first two messages are the same in all conversations, as
+// models get it that take no system prompt.
+func cody(messages ...string) string {
+	return chat(append([]string{u("You are Cody, an AI coding assistant from Sourcegraph.If your answer contains code, name the file."),
+		a("I am Cody, an AI coding assistant from Sourcegraph.")}, messages...)...)
+}
+
+// codyFile and codySelected are how Cody shows a file, and what is selected in one.
+func codyFile(name string) string {
+	return u("Codebase context from file path "+name+":\nx") + "," + a("Ok.")
+}
+
+func codySelected(code string) string {
+	return u("My selected code from codebase file a.go:1-2:\n"+code) + "," + a("Ok.")
+}
+
 // fiveIre and chatchat are how 5ire and Langchain-Chatchat put a question behind what they have
 // looked up.
 func fiveIre(question, found string) string {
@@ -636,6 +652,7 @@ func traps() []trap {
 			`{"system":"Always reply in English."` + `,"messages":[` + sys("Be brief, please, and kind.") + `,` + u("A\n\nBe brief, please, and kind.") + `]}`,
 			`{"system":"Always reply in English."` + `,"messages":[` + sys("Be brief, please, and kind.") + `,` + u("A") + `]}`, same},
 		{"Aider is asked something else", aider("s", "map", "a.go", u("hi\n\n"+rules)), aider("s", "map", "a.go", u("ho\n\n"+rules)), apart},
+		{"Aider shows other files in a first request", aider("s", "map", "a.go", u("hi")), aider("s", "map", "b.go", u("hi")), apart},
 		{"Aider shows another map in a first request", aider("s", "map 1", "a.go", u("hi")), aider("s", "map 2", "a.go", u("hi")), apart},
 		{"the rules are all that is said", chat(sys("s\n"+rules), u(rules)), chat(sys("s\n"+rules), u("hi\n\n"+rules)), apart},
 		{"a message ends like the system prompt, in the middle of a paragraph",
@@ -829,6 +846,15 @@ func traps() []trap {
 			chat(sys("s"), u(lobeChat("a.txt")), a("x"), u(lobeChat("b.txt")), a("y"), u("on")), continues},
 		{"a reminder comes in front of words that nobody has answered", chat(sys("s"), u(reminder("a"))), chat(sys("s"), u(reminder("a")), u("hi")), apart},
 		{"Aider keeps the cache of the files warm before the first question", aider("s", "map", "a.go", a("Ok.")), aider("s", "map", "a.go", u("hi")), continues},
+		{"Cody shows another file with a first question", cody(codyFile("a"), u("hi")), cody(codyFile("b"), u("hi")), apart},
+		{"Cody shows the same files with two questions", cody(codyFile("a"), codyFile("b"), u("hi")), cody(codyFile("a"), codyFile("b"), u("ho")), apart},
+		{"Cody shows one more file", cody(codyFile("a"), u("hi")), cody(codyFile("b"), codyFile("a"), u("hi"), a("x"), u("on")), continues},
+		{"Cody shows no file any more", cody(codyFile("a"), u("hi")), cody(u("hi"), a("x"), u("on")), continues},
+		{"Cody is asked the same about another selection", cody(codySelected("a"), u("hi")), cody(codySelected("b"), u("hi")), apart},
+		{"Cody is asked the same about another selection, and shows a file", cody(codySelected("a"), u("hi")), cody(codyFile("a"), codySelected("b"), u("hi"), a("x"), u("on")), apart},
+		{"Cody shows a file in front of what was selected", cody(codySelected("a"), u("hi")), cody(codyFile("a"), codySelected("a"), u("hi"), a("x"), u("on")), continues},
+		{"a window moves past a reminder, in the middle of a turn", chat(sys("s"), a("x"), tool, u(reminder("a")), a("y"), tool, u("hi")),
+			chat(sys("s"), a("y"), tool, u("hi"), a("z"), tool), same},
 		{"5ire has looked something up for the last message", chat(sys("s"), u(fiveIre("hi\n\nho", "1"))), chat(sys("s"), u("hi\n\nho"), a("x"), u(fiveIre("on", "2"))), continues},
 		{"5ire has looked up the same for two questions", chat(sys("s"), u(fiveIre("hi", "1"))), chat(sys("s"), u(fiveIre("ho", "1"))), apart},
 		{"Chatchat has looked something up for the last message", chat(sys("s"), u(chatchat("hi\n\nho", "1"))), chat(sys("s"), u("hi\n\nho"), a("x"), u(chatchat("on", "2"))), continues},
