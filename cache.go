@@ -363,12 +363,11 @@ func (c *Cache) Peek(k Key) (Binding, bool) {
 	return c.binding(&l), true
 }
 
-// Set binds k to target for a TTL, in place of any other binding, and returns the new
-// binding. What the former one was for, the new one is: its Session, Scope, Aside and State
-// stay. If it would have lived for longer than a TTL (Config.Lifetime), so does the new one,
-// and a second place lives no longer than it would have, lest it outlive the home. Outcomes of
-// requests that the former one served do not act on it. For the zero Key, Set does nothing and
-// returns the zero Binding.
+// Set binds k to target for a TTL, in place of any other binding, and returns the new binding.
+// Session, Scope, Aside and State of the former one stay. The new one expires no sooner than that
+// would have (Config.Lifetime) and, as a second place, no later, lest it outlive the home.
+// Outcomes of requests that the former one served do not act on it. For the zero Key, Set does
+// nothing and returns the zero Binding.
 //
 // A Selector's session may have several bindings, of which Set changes one. To move the
 // session, use MoveFunc.
