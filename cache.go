@@ -667,9 +667,9 @@ func (c *Cache) end(k Key, f table.Found, leased bool, ttl int64) {
 // A use by another request stands, even one at the same instant that was served. Only a
 // use that led to the same expiry and left no lease, such as that of a Pick, is taken
 // back as well, since nothing tells it apart.
-func (c *Cache) takeBack(k Key, stamp uint32, expires, used int64) {
+func (c *Cache) takeBack(k Key, f table.Found, expires, used int64) {
 	if c.now() < expires {
-		c.table.Untouch(k.k, stamp, used, expires)
+		c.table.Untouch(k.k, f, used, expires)
 	}
 }
 
@@ -678,9 +678,9 @@ func (c *Cache) takeBack(k Key, stamp uint32, expires, used int64) {
 // is left is the second place, mostly that of which it had taken the place: that is the home
 // again. (Not while requests are under way there. Their outcomes act on the second place,
 // which a Selector makes the home when it meets it.)
-func (c *Cache) moveBack(k Key, stamp uint32, used, began int64) {
+func (c *Cache) moveBack(k Key, f table.Found, used, began int64) {
 	now := c.now()
-	if _, ok := c.lookup(k, now); !ok || !c.table.Untouch(k.k, stamp, used, began) {
+	if _, ok := c.lookup(k, now); !ok || !c.table.Untouch(k.k, f, used, began) {
 		return // another has used it, it has ended by itself, or its target was invalidated
 	}
 	var second located

@@ -1052,3 +1052,75 @@ func TestMovedSessionsTeachNothing(t *testing.T) {
 		})
 	}
 }
+
+// teachesTen reports whether ask, which comes after a pause of ten minutes each time and finds
+// nothing cached, lets s learn that a keeps prompts for no longer.
+func teachesTen(t *testing.T, ask func(s *affinity.Selector[string], i int)) bool {
+	t.Helper()
+	s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
+	for range 4 {
+		mustSelect(t, s, session("teacher"), "a").Done(tokens(80_000, 10_000))
+	}
+	for i := range 4 {
+		ask(s, i)
+		elapse(10 * time.Minute)
+	}
+	return visits(t, s, 320, 10*time.Minute, "a", "b", "a")[affinity.ReasonExpired] > 250
+}
+
+// A pause counts although a request after it has failed, and comes again.
+func TestPauseBeforeAFailure(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{"by an id", "a thread"} {
+		synctest.Test(t, func(t *testing.T) {
+			require.True(t, teachesTen(t, func(s *affinity.Selector[string], i int) {
+				if i > 0 {
+					mustSelect(t, s, conversations[id](1, i), "a").Done(affinity.Outcome{Result: affinity.TransientFailure})
+				}
+				mustSelect(t, s, conversations[id](1, i), "a").Done(tokens(0, 90_000))
+			}), id)
+		})
+	}
+}
+
+// Until a session was served, its target has never had the prompt.
+func TestFailuresAtFirstTeachNothing(t *testing.T) {
+	t.Parallel()
+	for _, failed := range []affinity.Result{affinity.TransientFailure, affinity.Neutral} {
+		synctest.Test(t, func(t *testing.T) {
+			require.False(t, teachesTen(t, func(s *affinity.Selector[string], i int) {
+				mustSelect(t, s, session(fmt.Sprint(i)), "a").Done(affinity.Outcome{Result: failed})
+				if i > 0 {
+					mustSelect(t, s, session(fmt.Sprint(i-1)), "a").Done(tokens(0, 90_000))
+				}
+			}))
+		})
+	}
+}
+
+// A fork pauses for as long as nobody has used what it has in common with others.
+func TestForksTeach(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		require.True(t, teachesTen(t, func(s *affinity.Selector[string], i int) {
+			trunk := `{"role":"user","content":"one question"}`
+			if i == 0 {
+				mustSelect(t, s, body(`{"messages":[`+trunk+`]}`), "a").Done(tokens(0, 90_000))
+			}
+			fork := fmt.Sprintf(`{"role":"assistant","content":"x"},{"role":"user","content":"another, %d"}`, i)
+			mustSelect(t, s, body(`{"messages":[`+trunk+`,`+fork+`]}`), "a").Done(tokens(0, 90_000))
+		}))
+	})
+}
+
+// Conversations that are known by state teach, too, even if that is learned after the outcome.
+func TestStateThatIsLearnedLateTeaches(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		require.True(t, teachesTen(t, func(s *affinity.Selector[string], i int) {
+			sel := mustSelect(t, s, body(fmt.Sprintf(`{"previous_response_id":"resp_%d","input":"x"}`, i)), "a")
+			sel.Done(tokens(0, 90_000))
+			sel.Learn(fmt.Sprint("resp_", i+1))
+		}))
+	})
+}

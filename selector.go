@@ -1426,7 +1426,7 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 	}
 	var ttl int64
 	if o.Result == Served {
-		if sel.stayed && sel.at.Used() { // else the target has never had the prompt: the session was moved (Cache.MoveFunc)
+		if sel.stayed && sel.at.Used() { // else the target may never have had the prompt: nothing was served yet, or since the session was moved (Cache.MoveFunc)
 			sel.at.target.Traits.Life.Observe(sel.Idle, o.Usage.Cached, o.Usage.Uncached)
 		}
 		if !sel.at.aside() || !s.cameHome(sel) { // otherwise, the detour would look like the place where the session was last
@@ -1482,17 +1482,17 @@ func (s *Selector[T]) cameHome(sel *Selection[T]) bool {
 // even read the prompt: then the session is back where it was.
 func (s *Selector[T]) takeBack(sel *Selection[T]) {
 	moved := sel.before == 0 && sel.Reason == ReasonFailover && sel.Outcome.Usage == (Usage{})
-	undo := func(k Key, stamp uint32, before int64) {
+	undo := func(k Key, f table.Found, before int64) {
 		if moved && (before == 0 || before == sel.at.Expires) { // not a copy that there was before
-			s.cache.moveBack(k, stamp, sel.at.Expires, sel.at.now)
+			s.cache.moveBack(k, f, sel.at.Expires, sel.at.now)
 		} else {
-			s.cache.takeBack(k, stamp, before, sel.at.Expires)
+			s.cache.takeBack(k, f, before, sel.at.Expires)
 		}
 	}
-	undo(sel.at.key, sel.at.Stamp(), sel.before)
+	undo(sel.at.key, sel.at.Found, sel.before)
 	if sel.kin != nil {
 		for _, a := range sel.kin.copies {
-			undo(a.key, a.Stamp(), a.Expires())
+			undo(a.key, a.Found, a.Expires())
 		}
 	}
 }
@@ -1567,7 +1567,7 @@ func (s *Selector[T]) learn(sel *Selection[T], id string) {
 	sel.learned = &learned{found, key, life, leased}
 	sel.learning.Store(learnedLeased)
 	if sel.done.Load() { // too early for endLearned to find it, or on the way here
-		sel.endLearned(false)
+		sel.endLearned(true) // it was made, whatever became of the request
 	}
 }
 

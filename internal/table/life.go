@@ -77,13 +77,16 @@ func (l life) touched(expires, gap int64, lease bool) life {
 	return l
 }
 
-// ended returns what [Table.End] makes of the life for a user who has a lease: it has one
-// less, unless it has MaxLeases, and an expiry of expires or later.
-func (l life) ended(expires int64) life {
-	if l = l.touched(expires, 0, false); l.expires() == expires {
+// ended returns what [Table.End] makes of the life: it has an expiry of expires or later and, if
+// the user has a lease, one less, unless it has MaxLeases.
+func (l life) ended(expires, gap int64, leased bool) life {
+	if leased {
+		gap = 0
+	}
+	if l = l.touched(expires, gap, false); l.expires() == expires {
 		l |= confirmed
 	}
-	if l.leases() == MaxLeases {
+	if !leased || l.leases() == MaxLeases {
 		return l
 	}
 	return l - 1

@@ -304,15 +304,10 @@ func (t *Table) touchMoved(k Key, f Found, expires, gap int64, lease, swapped, t
 // lease of this one stays.
 func (t *Table) End(k Key, f Found, leased bool, expires, gap, now int64) {
 	ended := func(l life) life {
-		switch {
-		case now >= l.end(t.limit):
-			return l
-		case !leased:
-			return l.touched(expires, gap, false)
-		case l.leases() == 0:
+		if now >= l.end(t.limit) || leased && l.leases() == 0 {
 			return l
 		}
-		return l.ended(expires)
+		return l.ended(expires, gap, leased)
 	}
 	for {
 		l := f.sl.load()
@@ -326,14 +321,17 @@ func (t *Table) End(k Key, f Found, leased bool, expires, gap, now int64) {
 	}
 }
 
-// Untouch takes back a Touch that has made the expiry of the record of k slide to used:
-// the expiry is expires again. It does nothing if the record has another stamp or any
-// lease, if it was touched since, or if an End has led to the same expiry. It reports
-// whether it has done it.
-func (t *Table) Untouch(k Key, stamp uint32, used, expires int64) bool {
-	l, next := t.update(k, stamp, func(l life) life {
+// Untouch takes back a Touch that has made the expiry of the record of k, which was found as f,
+// slide to used: the expiry is expires again and, if f has that, no less sure than it was. It does
+// nothing if the record was replaced or has any lease, if it was touched since, or if an End has
+// led to the same expiry. It reports whether it has done it.
+func (t *Table) Untouch(k Key, f Found, used, expires int64) bool {
+	l, next := t.update(k, f.Stamp(), func(l life) life {
 		if l.leases() > 0 || l&confirmed != 0 || l.expires() != used {
 			return l
+		}
+		if expires == f.Expires() {
+			return f.life &^ MaxLeases
 		}
 		return l.withExpiry(expires)
 	})

@@ -159,7 +159,7 @@ func TestUntouch(t *testing.T) {
 			if tt.between != nil {
 				tt.between(tab, r)
 			}
-			tab.Untouch(k, r.Stamp, 300, 200)
+			tab.Untouch(k, h, 300, 200)
 			got, _, _ := tab.Look(k, 100)
 			require.Equal(t, tt.want, got.Expires)
 		})
@@ -174,7 +174,7 @@ func TestUntouchAfterAnotherUse(t *testing.T) {
 	tab.EndLease(k, r.Stamp, 200, 1)
 	_, h, _ := tab.Look(k, 100)
 	tab.Touch(k, h, 300, 0, false)
-	tab.Untouch(k, r.Stamp, 300, 200)
+	tab.Untouch(k, h, 300, 200)
 	require.EqualValues(t, 200, contents(t, tab)[k].Expires)
 }
 
