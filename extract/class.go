@@ -77,9 +77,9 @@ func (c Class) SideCall() bool { return c == Probe || c == Auxiliary || c == Com
 //   - where there is nothing but a first question, most system prompts that want a title
 //     or summary of a conversation, or a commit message, and some prompts that ask about
 //     what was said, such as whether it is safe or right, who is to answer it and what to
-//     look up for it. (For the question itself, this goes only if it has several lines and
-//     opens like a prompt; for titles and commit messages, "You are a" writer of these; and
-//     not for summaries.)
+//     look up for it. In the question itself, they count only if it has several lines: for a
+//     title or a commit message if it opens like "You are a title generator", for a summary
+//     if it shows the conversation, and for the others if it opens like a prompt;
 //   - the wish for a title of a given length for the current conversation, for the
 //     questions that the user may ask next or, in system prompts as well, for a
 //     standalone question.
