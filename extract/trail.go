@@ -87,8 +87,9 @@ import (
 //     first of them;
 //   - the x-anthropic-billing-header line is not part of the system prompt;
 //   - <system-reminder> blocks, <environment_context> and the like are nobody's words if
-//     words remain without them: those before the first answer go with the system
-//     prompt, later ones are left out, except for the directory that Goose names.
+//     words remain without them: those before the first answer, and files that are shown
+//     before the first words, go with the system prompt; later ones are left out, except
+//     for the directory that Goose names.
 //     Messages of the system after the first words are treated like them;
 //   - paragraphs at the end of a person's text that repeat the end of the system prompt
 //     are left out as well.
