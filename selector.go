@@ -87,7 +87,7 @@ type Config[T any] struct {
 	// home nevertheless, to find out whether prompts are kept for longer by now. Learning a
 	// lifetime takes at least three turns that came within a minute of the one before, and
 	// then three that came after about the same longer pause and had less than half as much
-	// cached, all with prompts of 2,048 tokens or more.
+	// cached, all with prompts of 2,048 tokens or more and after one that the target served.
 	TTL time.Duration
 
 	// Lifetime returns how long the bindings of a session live after their last use,
