@@ -381,11 +381,22 @@ func (c *Cache) Set(k Key, target string) Binding {
 		if ok { // the key may be one of a Selector's, from All
 			mark = l.Mark()
 		}
+		var other located // the second place, or the home of which this is one
+		if c.asides.Load() {
+			other, _ = c.lookup(k.aside(), now)
+		}
 		expires := max(now+c.ttl, l.Expires)
-		if l.aside() && l.Expires > now { // else it lives by requests under way
+		switch {
+		case !l.aside():
+		case l.Expires > now:
 			expires = l.Expires
+		case other.Expires > now: // it lives by requests under way
+			expires = min(expires, other.Expires-1)
 		}
 		if l, ok = c.bind(k, l.Stamp(), target, mark, now, expires, false); ok {
+			if !l.aside() && other.Expires > l.Expires { // the session is away
+				l.target.Traits.Presence.Inherits(now)
+			}
 			return c.binding(&l)
 		}
 	}

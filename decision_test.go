@@ -542,6 +542,26 @@ func TestSetOfASecondPlace(t *testing.T) {
 	})
 }
 
+// Nor is one that lives only by a request under way.
+func TestSetOfASecondPlaceWithARequestUnderWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, TTL: time.Hour})
+		mustSelect(t, s, session("s"), "a").Done(served)
+		elapse(time.Second)
+		mustSelect(t, s, session("s"), "b") // goes on and on
+		elapse(40 * time.Minute)
+		mustSelect(t, s, session("s"), "a", "b").Done(served) // it is back at a
+		elapse(40 * time.Minute)
+		for k, b := range s.Cache().All() {
+			if b.Aside {
+				require.Equal(t, "c", s.Cache().Set(k, "c").Target)
+			}
+		}
+		require.Equal(t, affinity.ReasonBound, mustSelect(t, s, session("s"), "a", "b", "c").Reason)
+	})
+}
+
 // What is moved while it is at a detour has the new home and no other.
 func TestMoveOnADetour(t *testing.T) {
 	t.Parallel()
@@ -575,19 +595,32 @@ func TestMoveOnADetour(t *testing.T) {
 // it goes on from state.
 func TestMoveOfTheHomeOfADetour(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn})
-		for _, target := range []string{"a", "b"} {
-			mustSelect(t, s, session("s"), target).Done(served)
-			elapse(time.Second)
-		}
-		require.Equal(t, 1, s.Cache().MoveFunc("c", func(_ affinity.Key, b affinity.Binding) bool { return !b.Aside }))
-		sel := mustSelect(t, s, withFile("s"), "b", "c")
-		sel.Done(served)
-		require.Equal(t, []any{"b", affinity.ReasonDetour, "c"}, []any{sel.ID, sel.Reason, sel.From})
-		sel = mustSelect(t, s, session("s"), "b", "c")
-		require.Equal(t, []any{"c", affinity.ReasonReturned, "b"}, []any{sel.ID, sel.Reason, sel.From})
-	})
+	for _, move := range []func(c *affinity.Cache){
+		func(c *affinity.Cache) {
+			require.Equal(t, 1, c.MoveFunc("c", func(_ affinity.Key, b affinity.Binding) bool { return !b.Aside }))
+		},
+		func(c *affinity.Cache) {
+			for k, b := range c.All() {
+				if !b.Aside {
+					c.Set(k, "c")
+				}
+			}
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Lifetime: func(extract.Session) time.Duration { return 24 * time.Hour }})
+			for _, target := range []string{"a", "b"} {
+				mustSelect(t, s, session("s"), target).Done(served)
+				elapse(time.Second)
+			}
+			move(s.Cache())
+			sel := mustSelect(t, s, withFile("s"), "b", "c")
+			sel.Done(served)
+			require.Equal(t, []any{"b", affinity.ReasonDetour, "c"}, []any{sel.ID, sel.Reason, sel.From})
+			sel = mustSelect(t, s, session("s"), "b", "c")
+			require.Equal(t, []any{"c", affinity.ReasonReturned, "b"}, []any{sel.ID, sel.Reason, sel.From})
+		})
+	}
 }
 
 // What is moved to where it is on a detour has been used there as lately as the detour was.
