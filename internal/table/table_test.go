@@ -178,6 +178,30 @@ func TestUntouchAfterAnotherUse(t *testing.T) {
 	require.EqualValues(t, 200, contents(t, tab)[k].Expires)
 }
 
+// What a record tells of its uses: what is taken back changes nothing, and what ends well counts,
+// with a lease or without.
+func TestUsed(t *testing.T) {
+	k := keyOf(1)
+	tab := table.New(100, limit, &owner{})
+	tab.Put(k, 0, table.Record{Expires: 100}, 1)
+	found := func() table.Found {
+		_, h, _ := tab.Look(k, 1)
+		return h
+	}
+	require.False(t, found().Used(), "stored")
+	tab.Touch(k, found(), 200, 0, false)
+	require.False(t, found().Used(), "touched")
+	tab.End(k, found(), false, 300, 0, 1)
+	before := found()
+	require.True(t, before.Used(), "ended")
+	tab.Touch(k, before, 400, 0, true)
+	require.True(t, found().Used(), "leased")
+	tab.End(k, before, true, 0, 0, 1)
+	require.False(t, found().Used(), "given up")
+	require.True(t, tab.Untouch(k, before, 400, 300))
+	require.True(t, found().Used(), "and taken back")
+}
+
 func TestShorten(t *testing.T) {
 	k := keyOf(1)
 	tab := table.New(100, limit, &owner{})
