@@ -1426,7 +1426,9 @@ func (s *Selector[T]) finish(sel *Selection[T]) {
 	}
 	var ttl int64
 	if o.Result == Served {
-		if sel.stayed && sel.at.Used() { // else the target may never have had the prompt: nothing was served yet, or since the session was moved (Cache.MoveFunc)
+		// If the binding was not Used, the target may never have had the prompt: nothing was served
+		// there, or not since the session was moved (Cache.MoveFunc).
+		if sel.stayed && sel.at.Used() {
 			sel.at.target.Traits.Life.Observe(sel.Idle, o.Usage.Cached, o.Usage.Uncached)
 		}
 		if !sel.at.aside() || !s.cameHome(sel) { // otherwise, the detour would look like the place where the session was last
