@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"github.com/cespare/xxhash/v2"
@@ -69,9 +70,10 @@ func textSum(raw []byte) (h uint64) {
 }
 
 // value reads the next value and returns its digest. Neither the order of members, nor white
-// space, nor the way to escape makes a difference, nor do the markers of caches. Every
-// element and member counts as an item; if there are too many, the digest is of no use, but
-// then the request has no trail anyway.
+// space, nor the way to escape makes a difference, nor do the markers of caches, Gemini's
+// signatures and which of its two spellings a name has. Every element and member counts as an
+// item; if there are too many, the digest is of no use, but then the request has no trail
+// anyway.
 func (t *trail) value(c *jsonscan.Cursor) uint64 {
 	switch c.Kind() {
 	case '"':
@@ -92,15 +94,45 @@ func (t *trail) value(c *jsonscan.Cursor) uint64 {
 			if !ok {
 				break
 			}
-			if cacheMarker(room.read(raw)) {
+			name := room.read(raw)
+			if cacheMarker(name) || isSignature(name) {
 				c.Skim()
 				continue
 			}
-			members += sum{textSum(raw)}.add(objectSalt, t.value(c))[0] // in any order
+			members += sum{nameSum(raw, name)}.add(objectSalt, t.value(c))[0] // in any order
 		}
 		return sum{members}.add(endSalt, 1)[0]
 	}
 	return sum{}.add(endSalt, xxhash.Sum64(c.Skim()))[0]
+}
+
+// nameSum returns the digest of the name of a member, given as written and without its escapes. It
+// is the same for mime_type as for mimeType: Google's APIs take both, and what translates requests
+// for them may make one of the other.
+func nameSum(raw, name []byte) uint64 {
+	if len(name) > maxName || bytes.IndexByte(name, '_') <= 0 {
+		return textSum(raw)
+	}
+	var room [maxName]byte
+	camel := room[:0]
+	for i, c := range name {
+		switch {
+		case c < '0' || c > 'z' || c == '\\': // others may be escaped, and then only textSum knows them
+			return textSum(raw)
+		case c == '_' && i > 0:
+			continue
+		case c >= 'a' && i > 1 && name[i-1] == '_':
+			c -= 'a' - 'A'
+		}
+		camel = append(camel, c)
+	}
+	return xxhash.Sum64(camel)
+}
+
+// isSignature reports whether a member of that name is one of Gemini's signatures, which come and
+// go.
+func isSignature(name []byte) bool {
+	return string(name) == "thoughtSignature" || string(name) == "thought_signature"
 }
 
 // cacheMarker reports whether a member of that name marks where an upstream is to cache the

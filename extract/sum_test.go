@@ -19,3 +19,37 @@ func TestSumsDependOnAll(t *testing.T) {
 		seen[s[1]] = true
 	}
 }
+
+// A name has one digest in all its spellings and however it is escaped, and others have another.
+func TestSumsOfNames(t *testing.T) {
+	t.Parallel()
+	names := func(names ...string) (sums []uint64) {
+		for _, name := range names {
+			var room nameRoom
+			sums = append(sums, nameSum([]byte(name), room.read([]byte(name))))
+		}
+		return sums
+	}
+	seen := map[uint64]bool{}
+	for _, same := range [][]string{
+		{"mimeType", "mime_type", `mime\u005ftype`, `\u006dimeType`},
+		{"mimetype"},
+		{"mime"},
+		{"mimeTypeOf", "mime_type_of", "mime_typeOf"},
+		{"_type"},
+		{"Type"},
+		{"type"},
+		{`a_\"b`, `a_\u0022b`},
+		{`a_\\`, `a_\u005c`},
+		{`a_\n`, `a_\u000a`},
+		{"a_é", `a_\u00e9`},
+		{"a_name_that_is_longer_than_all", `a_name_that_is_longer_than_al\u006c`},
+	} {
+		sums := names(same...)
+		require.False(t, seen[sums[0]], same)
+		seen[sums[0]] = true
+		for _, s := range sums {
+			require.Equal(t, sums[0], s, same)
+		}
+	}
+}

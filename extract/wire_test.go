@@ -234,7 +234,12 @@ func geminiFormat(t talk, s style) obj {
 		case "user":
 			var parts []any
 			if m.image != "" {
-				parts = append(parts, obj{{"inlineData", obj{{"mimeType", "image/png"}, {"data", m.image}}}})
+				data, kind := "inlineData", "mimeType"
+				if s.flip() {
+					data, kind = "inline_data", "mime_type"
+				}
+				image := obj{{data, obj{{kind, "image/png"}, {"data", m.image}}}}
+				parts = append(parts, append(image, s.some("thoughtSignature", fmt.Sprint(s.number()))...))
 			}
 			for _, text := range m.texts {
 				parts = append(parts, part(text))
