@@ -78,6 +78,7 @@ var (
 		{"Your task is to process Bash commands that an AI coding agent wants to run.", Auxiliary},                 // Claude Code
 		{"Extract any file paths that this command reads or modifies.", Auxiliary},                                 // Claude Code
 		{"Summarize this coding conversation in under 50 characters.", Auxiliary},                                  // Claude Code
+		{"You are an expert at analyzing git history. Given a list of files and", Auxiliary},                       // Claude Code before: which files to show in examples
 		{"Write a short summary label describing what these tool calls accomplished", Auxiliary},                   // Claude Code, Qwen Code
 		{"## Memory Writing Agent: Phase 1", Auxiliary},                                                            // Codex
 		{"You are judging one planned coding-agent action", Subagent},                                              // Codex

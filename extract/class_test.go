@@ -105,6 +105,7 @@ func TestClass(t *testing.T) {
 		"Copilot's background":             {header("X-Interaction-Type", "conversation-background"), extract.Auxiliary},
 		"Copilot compacts":                 {header("X-Interaction-Type", "conversation-compaction"), extract.Compaction},
 		"Claude Code names a session":      {says("You are naming a coding session for somebody", "x"), extract.Auxiliary},
+		"Claude Code looks for files":      {says("You are an expert at analyzing git history. Given a list of files and their counts", "x"), extract.Auxiliary},
 		"a name is asked for with escapes": {body(`{"messages":[{"role":"system","content":"You are naming a coding s\u0065ssion"},{"role":"user","content":"Is \u0061 name short?"}]}`), extract.Auxiliary},
 		"behind the billing header":        {body(`{"system":[{"type":"text","text":"x-anthropic-billing-header: v;"},{"type":"text","text":"You are Claude Code"},{"type":"text","text":"You are naming a coding session"}],"messages":[{"role":"user","content":"x"}]}`), extract.Auxiliary},
 		"Crush titles":                     {says("You will generate a short title based on the first message a user begins a conversation with", "x"), extract.Auxiliary},
