@@ -69,16 +69,37 @@ func textSum(raw []byte) (h uint64) {
 	return h
 }
 
+// addressSum is textSum for what may be the address of a picture. It leaves out the query of an
+// address that is signed, since some clients sign it anew for each request; the path says what
+// is there.
+func addressSum(raw []byte) (h uint64) {
+	withPlain(raw, func(text []byte, _ bool) { h = xxhash.Sum64(withoutSignature(text)) })
+	return h
+}
+
+// withoutSignature returns a text without its query if it is an address that is signed, as those of
+// S3, Google, Azure, CloudFront and Supabase.
+func withoutSignature(text []byte) []byte {
+	if !bytes.HasPrefix(text, []byte("http")) {
+		return text
+	}
+	path, query, _ := bytes.Cut(text, []byte("?"))
+	if bytes.Contains(query, []byte("ignature=")) || bytes.Contains(query, []byte("sig=")) || bytes.Contains(path, []byte("/object/sign/")) {
+		return path
+	}
+	return text
+}
+
 // value reads the next value and returns its digest. Neither the order of members, nor white
-// space, nor the way to escape makes a difference, nor do the markers of caches, Gemini's
-// signatures and which of its two spellings a name has. Every element and member counts as an
+// space, nor the way to escape makes a difference, nor do the markers of caches, the
+// signatures of addresses and of Gemini and which of its two spellings a name has. Every element and member counts as an
 // item; if there are too many, the digest is of no use, but then the request has no trail
 // anyway.
 func (t *trail) value(c *jsonscan.Cursor) uint64 {
 	switch c.Kind() {
 	case '"':
 		raw, _ := c.String()
-		return textSum(raw)
+		return addressSum(raw)
 	case '[':
 		var s sum
 		for c.Array(); c.Element() && t.more(); {

@@ -78,7 +78,8 @@ import (
 // What models, tools and clients add does not count:
 //
 //   - answers, thinking, tool calls and their results are left out, and so are ids,
-//     cache_control and the list of tools. But what stands for a compacted conversation
+//     cache_control, the list of tools and, in the address of a picture, a signature with
+//     the rest of the query. But what stands for a compacted conversation
 //     counts: OpenAI's items, and Anthropic's blocks if no words come before them. And
 //     answers right before the first words, such as a summary or a greeting, go with the
 //     system prompt;

@@ -331,6 +331,9 @@ func sys(text string) string { return `{"role":"system","content":` + quote(text
 func ub(blocks ...string) string {
 	return `{"role":"user","content":[` + strings.Join(blocks, ",") + `]}`
 }
+func pictureAt(url string) string {
+	return `{"type":"image_url","image_url":{"url":` + quote(url) + `}}`
+}
 func text_(text string) string { return `{"type":"text","text":` + quote(text) + `}` }
 
 // cherry returns how Cherry Studio puts a question with what it has looked up.
@@ -913,6 +916,19 @@ func traps() []trap {
 			responses(u("# AGENTS.md"), u("<environment_context>x</environment_context>"), u("fix it")),
 			responses(u("# AGENTS.md"), u("<environment_context>x</environment_context>"), u("stop")), apart},
 		{"the system prompts differ after kilobytes", chat(sys(long+"/home/anna/one"), u("hi")), chat(sys(long+"/home/anna/two"), u("hi")), apart},
+		{"the address of a picture is signed anew", chat(ub(text_("what?"), pictureAt("https://b.s3.amazonaws.com/1/a.png?x-id=GetObject&X-Amz-Date=20261130T120000Z&X-Amz-Signature=a1"))),
+			chat(ub(text_("what?"), pictureAt("https://b.s3.amazonaws.com/1/a.png?x-id=GetObject&X-Amz-Date=20261130T120100Z&X-Amz-Signature=b2")), a("x"), u("why?")), continues},
+		{"the address of a file is signed anew", gemini(`"s"`, `{"parts":[{"text":"what?"},{"fileData":{"fileUri":"https://storage.googleapis.com/b/a.pdf?X-Goog-Date=1&X-Goog-Signature=a1"}}]}`),
+			gemini(`"s"`, `{"parts":[{"text":"what?"},{"fileData":{"fileUri":"https://storage.googleapis.com/b/a.pdf?X-Goog-Date=2&X-Goog-Signature=b2"}}]}`), same},
+		{"the same at Azure", responses(`{"role":"user","content":[{"type":"input_image","image_url":"https://a.blob.core.windows.net/b/a.png?sv=2&se=2026-11-30T12%3A00Z&sr=b&sig=a%2F1"}]}`),
+			responses(`{"role":"user","content":[{"type":"input_image","image_url":"https://a.blob.core.windows.net/b/a.png?sv=2&se=2026-11-30T12%3A01Z&sr=b&sig=b%2F2"}]}`), same},
+		{"the same at CloudFront", chat(ub(pictureAt("https://c.net/a.png?Expires=1&Signature=a1&Key-Pair-Id=K"))), chat(ub(pictureAt("https://c.net/a.png?Expires=2&Signature=b2&Key-Pair-Id=K"))), same},
+		{"the same at Tencent", chat(ub(pictureAt("https://c.cn/a.png?q-sign-time=1&q-signature=a1"))), chat(ub(pictureAt("https://c.cn/a.png?q-sign-time=2&q-signature=b2"))), same},
+		{"the same at Supabase", chat(ub(pictureAt("https://c.co/storage/v1/object/sign/b/a.png?token=a1"))), chat(ub(pictureAt("https://c.co/storage/v1/object/sign/b/a.png?token=b2"))), same},
+		{"another picture, signed as well", chat(ub(pictureAt("https://c.net/a.png?Signature=a1"))), chat(ub(pictureAt("https://c.net/b.png?Signature=a1"))), apart},
+		{"the query says which picture", chat(ub(pictureAt("https://c.net/get?name=a&token=1"))), chat(ub(pictureAt("https://c.net/get?name=b&token=1"))), apart},
+		{"no address", chat(ub(pictureAt("x?Signature=a1"))), chat(ub(pictureAt("x?Signature=b2"))), apart},
+		{"signed addresses that a person wrote", chat(u("https://c.net/a.png?Signature=a1")), chat(u("https://c.net/a.png?Signature=b2")), apart},
 		{"the first image is the same, the words differ",
 			chat(ub(`{"type":"image_url","image_url":{"url":"data:x"}}`, text_("what?"))), chat(ub(`{"type":"image_url","image_url":{"url":"data:x"}}`, text_("why?"))), apart},
 
