@@ -228,6 +228,22 @@ func injectedWhole(words []byte) bool {
 	return false
 }
 
+// setsUp reports whether a text is the message in which Qwen Code, and Gemini CLI before it had an
+// element for that, say before all others where and when the conversation takes place: "This is the
+// Gemini CLI. We are setting up the context for our chat." Both write it anew when somebody resumes
+// a conversation.
+func setsUp(words []byte) bool {
+	const longest = 128 // line of that kind
+	if !opens(words, []byte("This is the ")) {
+		return false
+	}
+	line := words[:min(len(words), longest)]
+	if end := lineEnd(line); end >= 0 {
+		line = line[:end]
+	}
+	return bytes.HasSuffix(line, []byte(". We are setting up the context for our chat."))
+}
+
 // opens is bytes.HasPrefix for arguments that are not empty. Mostly the first byte decides,
 // without a call.
 func opens(words, opening []byte) bool {
@@ -266,8 +282,12 @@ func (t *trail) split(text []byte) (words []byte) {
 		}
 	}
 	likely := likelyFirst[words[0]] || likelyLast[words[len(words)-1]]
-	if likely && injectedWhole(words) {
+	switch {
+	case likely && injectedWhole(words):
 		t.inject(words, passes)
+		return nil
+	case setsUp(words):
+		t.inject(words, stays)
 		return nil
 	}
 	words = t.cutRuntime(words)

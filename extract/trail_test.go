@@ -331,6 +331,12 @@ func sys(text string) string { return `{"role":"system","content":` + quote(text
 func ub(blocks ...string) string {
 	return `{"role":"user","content":[` + strings.Join(blocks, ",") + `]}`
 }
+func setUp(client, day, dir string) string {
+	return "This is the " + client + ". We are setting up the context for our chat.\nToday's date is " + day + " (formatted according to the user's locale).\n" +
+		"My operating system is: linux\nI'm currently working in the directory: " + dir + "\n"
+}
+func gu(text string) string { return `{"role":"user","parts":[{"text":` + quote(text) + `}]}` }
+func gm(text string) string { return `{"role":"model","parts":[{"text":` + quote(text) + `}]}` }
 func pictureAt(url string) string {
 	return `{"type":"image_url","image_url":{"url":` + quote(url) + `}}`
 }
@@ -918,8 +924,8 @@ func traps() []trap {
 		{"the system prompts differ after kilobytes", chat(sys(long+"/home/anna/one"), u("hi")), chat(sys(long+"/home/anna/two"), u("hi")), apart},
 		{"the address of a picture is signed anew", chat(ub(text_("what?"), pictureAt("https://b.s3.amazonaws.com/1/a.png?x-id=GetObject&X-Amz-Date=20261130T120000Z&X-Amz-Signature=a1"))),
 			chat(ub(text_("what?"), pictureAt("https://b.s3.amazonaws.com/1/a.png?x-id=GetObject&X-Amz-Date=20261130T120100Z&X-Amz-Signature=b2")), a("x"), u("why?")), continues},
-		{"the address of a file is signed anew", gemini(`"s"`, `{"parts":[{"text":"what?"},{"fileData":{"fileUri":"https://storage.googleapis.com/b/a.pdf?X-Goog-Date=1&X-Goog-Signature=a1"}}]}`),
-			gemini(`"s"`, `{"parts":[{"text":"what?"},{"fileData":{"fileUri":"https://storage.googleapis.com/b/a.pdf?X-Goog-Date=2&X-Goog-Signature=b2"}}]}`), same},
+		{"the address of a file is signed anew", gemini("s", `{"parts":[{"text":"what?"},{"fileData":{"fileUri":"https://storage.googleapis.com/b/a.pdf?X-Goog-Date=1&X-Goog-Signature=a1"}}]}`),
+			gemini("s", `{"parts":[{"text":"what?"},{"fileData":{"fileUri":"https://storage.googleapis.com/b/a.pdf?X-Goog-Date=2&X-Goog-Signature=b2"}}]}`), same},
 		{"the same at Azure", responses(`{"role":"user","content":[{"type":"input_image","image_url":"https://a.blob.core.windows.net/b/a.png?sv=2&se=2026-11-30T12%3A00Z&sr=b&sig=a%2F1"}]}`),
 			responses(`{"role":"user","content":[{"type":"input_image","image_url":"https://a.blob.core.windows.net/b/a.png?sv=2&se=2026-11-30T12%3A01Z&sr=b&sig=b%2F2"}]}`), same},
 		{"the same at CloudFront", chat(ub(pictureAt("https://c.net/a.png?Expires=1&Signature=a1&Key-Pair-Id=K"))), chat(ub(pictureAt("https://c.net/a.png?Expires=2&Signature=b2&Key-Pair-Id=K"))), same},
@@ -1088,6 +1094,15 @@ func traps() []trap {
 			chat(sys("s"), u("cwd: /home/anna/two"), a("Got it."), u("hi")), apart},
 		{"Qwen Code, the same question from two directories, context in a reminder", chat(sys("s"), u(reminder("cwd: /home/anna/one")), a("Got it."), u("hi")),
 			chat(sys("s"), u(reminder("cwd: /home/anna/two")), a("Got it."), u("hi")), apart},
+		{"Qwen Code, resumed on the next day", chat(sys("s"), u(setUp("Qwen Code", "Monday", "/home/anna/proj")), a("Got it."), u("hi")),
+			chat(sys("s"), u(setUp("Qwen Code", "Tuesday", "/home/anna/proj")), a("Got it."), u("hi"), a("x"), u("on")), continues},
+		{"Qwen Code, the same question from two directories on one day", chat(sys("s"), u(setUp("Qwen Code", "Monday", "/home/anna/one")), a("Got it."), u("hi")),
+			chat(sys("s"), u(setUp("Qwen Code", "Monday", "/home/anna/two")), a("Got it."), u("hi")), apart},
+		{"Qwen Code, the next turns in two directories", chat(sys("s"), u(setUp("Qwen Code", "Monday", "/home/anna/one")), a("Got it."), u("hi"), a("x"), u("on")),
+			chat(sys("s"), u(setUp("Qwen Code", "Tuesday", "/home/anna/two")), a("Got it."), u("hi"), a("x"), u("no")), apart},
+		{"Gemini CLI before, resumed on the next day", gemini("s", gu(setUp("Gemini CLI", "Monday", "/home/anna/proj")), gm("Got it."), gu("hi")),
+			gemini("s", gu(setUp("Gemini CLI", "Tuesday", "/home/anna/proj")), gm("Got it."), gu("hi"), gm("x"), gu("on")), continues},
+		{"somebody writes so", chat(u("This is the plan. We are setting up the context for our chats.\nA")), chat(u("This is the plan. We are setting up the context for our chats.\nB")), apart},
 		{"Qwen Code, the memory agent beside turn 1", chat(sys("s"), u("cwd: /home/anna/proj"), a("Got it."), u("hi")),
 			chat(sys("You extract memories."), u("cwd: /home/anna/proj"), a("Got it."), u("hi"), a("x"), u("Extract!")), near},
 		{"Qwen Code, the memory agent beside turn 1, context in a reminder", chat(sys("s"), u(reminder("cwd: /home/anna/proj")), a("Got it."), u("hi")),
