@@ -26,7 +26,9 @@ func keepsState(path string, h http.Header) bool {
 			return true
 		}
 	}
-	return strings.Contains(h.Get("Anthropic-Beta"), "message-threads")
+	return slices.ContainsFunc(h["Anthropic-Beta"], func(beta string) bool {
+		return strings.Contains(beta, "message-threads") || strings.Contains(beta, "code-execution") // in a container
+	})
 }
 
 // stateIn returns how long it takes until the upstream is there again that holds

@@ -213,6 +213,29 @@ func TestPreviousResponseIsFollowed(t *testing.T) {
 	}
 }
 
+// Anthropic's messages leave something behind only where a client asks for that with a header,
+// of which there may be several.
+func TestWhatMessagesLeaveIsFoundAgain(t *testing.T) {
+	t.Parallel()
+	for beta, way := range map[string]struct{ left, again string }{
+		"message-threads-2026-08-12": {`{"id":"msg_%d","type":"message"}`, `{"thread":{"type":"continue","previous_message_id":"msg_%d"},"messages":[{"role":"user","content":"on"}]}`},
+		"code-execution-2025-08-25":  {`{"type":"message_delta","delta":{"container":{"id":"container_%d"}}}`, `{"container":"container_%[1]d","messages":[{"role":"user","content":"another chat, with %[1]d"}]}`},
+	} {
+		t.Run(beta, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, 4)
+			var n atomic.Int64
+			r.all(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, way.left, n.Add(1)) })
+			for i := int64(1); i <= 12; i++ {
+				n.Store(100*i - 1)
+				begun := r.do("POST", "/v1/messages", fmt.Sprintf(`{"messages":[{"role":"user","content":"chat %d"}]}`, i), "Anthropic-Beta", "context-1m-2025-08-07", "Anthropic-Beta", beta)
+				again := r.do("POST", "/v1/messages", fmt.Sprintf(way.again, 100*i), "Anthropic-Beta", beta)
+				require.Equal(t, begun.Header.Get(targetHeader), again.Header.Get(targetHeader))
+			}
+		})
+	}
+}
+
 // What was created at an upstream is asked for there, by whatever API: what is begun has the
 // name that the answer tells, with the number of the answer in it.
 func TestWhatWasCreatedIsFoundAgain(t *testing.T) {
