@@ -670,6 +670,7 @@ func traps() []trap {
 		{"a template of OpenAI's goes on", template("Oslo", u("hi")), template("Oslo", u("hi"), a("x"), u("on")), continues},
 		{"Gemini has cached something else", cached("1", "hi"), cached("2", "hi"), apart},
 		{"Gemini has cached something else, and answered", cached("1", "hi"), cached("2", "hi", "x", "on"), near},
+		{"Gemini has cached nothing", `{"contents":[` + gu("hi") + `]}`, `{"contents":[` + gu("hi") + `],"cachedContent":""}`, same},
 		{"what Gemini has cached goes on", cached("1", "hi"), cached("1", "hi", "x", "on"), continues},
 		{"another conversation that OpenAI has compacted", responses(compaction("1"), u("on")), responses(compaction("2"), u("on")), apart},
 		{"a conversation that OpenAI has compacted goes on", responses(compaction("1"), u("on")), responses(compaction("1"), u("on"), a("x"), u("more")), continues},
