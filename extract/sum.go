@@ -77,14 +77,15 @@ func addressSum(raw []byte) (h uint64) {
 	return h
 }
 
-// withoutSignature returns a text without its query if it is an address that is signed, as those of
-// S3, Google, Azure, CloudFront and Supabase.
+// withoutSignature returns a text without its query if it is an address that is signed as those of
+// S3, Google, Azure, CloudFront and Supabase are, where the path alone says what is there.
 func withoutSignature(text []byte) []byte {
 	if !bytes.HasPrefix(text, []byte("http")) {
 		return text
 	}
 	path, query, _ := bytes.Cut(text, []byte("?"))
-	if bytes.Contains(query, []byte("ignature=")) || bytes.Contains(query, []byte("sig=")) || bytes.Contains(path, []byte("/object/sign/")) {
+	has := func(what string) bool { return bytes.Contains(query, []byte(what)) }
+	if has("Signature=") || has("-signature=") || has("sig=") && has("sv=") || bytes.Contains(path, []byte("/object/sign/")) {
 		return path
 	}
 	return text

@@ -934,6 +934,7 @@ func traps() []trap {
 		{"the same at Supabase", chat(ub(pictureAt("https://c.co/storage/v1/object/sign/b/a.png?token=a1"))), chat(ub(pictureAt("https://c.co/storage/v1/object/sign/b/a.png?token=b2"))), same},
 		{"another picture, signed as well", chat(ub(pictureAt("https://c.net/a.png?Signature=a1"))), chat(ub(pictureAt("https://c.net/b.png?Signature=a1"))), apart},
 		{"the query says which picture", chat(ub(pictureAt("https://c.net/get?name=a&token=1"))), chat(ub(pictureAt("https://c.net/get?name=b&token=1"))), apart},
+		{"the query says which picture, and is signed in a way of its own", chat(ub(pictureAt("https://c.net/get?id=1&sig=a1&signature=a1"))), chat(ub(pictureAt("https://c.net/get?id=2&sig=b2&signature=b2"))), apart},
 		{"no address", chat(ub(pictureAt("x?Signature=a1"))), chat(ub(pictureAt("x?Signature=b2"))), apart},
 		{"signed addresses that a person wrote", chat(u("https://c.net/a.png?Signature=a1")), chat(u("https://c.net/a.png?Signature=b2")), apart},
 		{"the first image is the same, the words differ",
