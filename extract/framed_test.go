@@ -35,9 +35,11 @@ var frames = map[string]func(question string) string{
 	"brackets in Japanese": func(q string) string {
 		return "【参考】\n" + oslo + "\n\n【質問】\n" + q + "\n\n【条件】\nBe brief."
 	},
-	"an element in Chinese":       func(q string) string { return "<已知信息>" + oslo + "</已知信息>\n<问题>" + q + "</问题>" },
-	"a label in Korean, in front": func(q string) string { return "질문: " + q + "\n\n참고:\n" + oslo + "\n\n답하세요." },
-	"an element":                  func(q string) string { return "<found>\n" + oslo + "\n</found>\n<question>\n" + q + "\n</question>" },
+	"the last of some lines":                  func(q string) string { return "Context: " + oslo + "\n" + q },
+	"another label on the last of some lines": func(q string) string { return oslo + "\nSpørsmål：" + q },
+	"an element in Chinese":                   func(q string) string { return "<已知信息>" + oslo + "</已知信息>\n<问题>" + q + "</问题>" },
+	"a label in Korean, in front":             func(q string) string { return "질문: " + q + "\n\n참고:\n" + oslo + "\n\n답하세요." },
+	"an element":                              func(q string) string { return "<found>\n" + oslo + "\n</found>\n<question>\n" + q + "\n</question>" },
 }
 
 // A question that is framed while it is the last, and stands alone in the next turn, leads to a
@@ -60,6 +62,18 @@ func TestFramedQuestions(t *testing.T) {
 			stays := chat(sys("s"), u(frame("Where is \"Oslo\"?")), a("x"), u(frame("Since when?")))
 			require.Equal(t, continues, relation(trailOf(t, stays), trailOf(t, first)))
 		})
+	}
+}
+
+// A colon in a question may look like the end of a label.
+func TestFramedQuestionsWithColons(t *testing.T) {
+	t.Parallel()
+	for _, asked := range []string{"What is this: a noun?", "At 9:05, is it open?", "用一句话解释：云？"} {
+		for _, front := range []string{"", "Question: ", "问题：", "Spørsmål: ", "Spørsmål："} {
+			first := trailOf(t, chat(sys("s"), u(oslo+"\n"+front+asked)))
+			second := trailOf(t, chat(sys("s"), u(asked), a("x"), u(oslo+"\n"+front+"Since when?")))
+			require.Equal(t, near, relation(second, first), front+asked)
+		}
 	}
 }
 

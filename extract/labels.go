@@ -128,10 +128,10 @@ func labelled(text []byte) (first, last []byte) {
 // quotes around what follows the label.
 func withoutLabel(line []byte) []byte {
 	const longest = 30 // bytes of a label
-	for _, colon := range []string{":", "："} {
-		if i := bytes.Index(line[:min(len(line), longest)], []byte(colon)); i >= 0 {
-			return bytes.Trim(line[i+len(colon):], `\"' `)
-		}
+	i := bytes.IndexAny(line[:min(len(line), longest)], ":：")
+	if i < 0 {
+		return line
 	}
-	return line
+	_, width := utf8.DecodeRune(line[i:])
+	return bytes.Trim(line[i+width:], `\"' `)
 }

@@ -147,5 +147,5 @@ func TestTrailWithTheMostKeys(t *testing.T) {
 	// The last line is that behind the last label.
 	s, ok = Trail().Extract(&Request{Body: []byte(`{` + system + `,"messages":[` + place + `,{"role":"user","content":"User: d\n\ne\nUser: g"}]}`)})
 	require.True(t, ok)
-	require.Len(t, s.Aliases, 6+maxFramed)
+	require.Len(t, s.Aliases, 5+maxFramed)
 }
