@@ -32,6 +32,15 @@ var frames = map[string]func(question string) string{
 	},
 	"a label in the midst, near the end":  func(q string) string { return "Kontext:\n" + oslo + "\n\nFrage: " + q + "\n\nAntworte kurz." },
 	"results in front, and a wish behind": func(q string) string { return oslo + "\n\nCite them.\nQuery: " + q + "\nBe brief." },
+	"a heading": func(q string) string {
+		return "# Context\n" + oslo + "\n\n## Question\n\n" + q + "\n\n## Instructions\nBe brief."
+	},
+	"a heading in bold letters, in front": func(q string) string {
+		return "Answer the question.\n\n**User question**\n" + q + "\n\n**Context**\n" + oslo + "\n\nBe brief."
+	},
+	"a label between headings of another kind": func(q string) string {
+		return "# User guide\nPress it.\n\nQuestion: " + q + "\n\n# User guide\nPress it twice.\n\nBe brief."
+	},
 	"brackets in Japanese": func(q string) string {
 		return "【参考】\n" + oslo + "\n\n【質問】\n" + q + "\n\n【条件】\nBe brief."
 	},

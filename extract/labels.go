@@ -104,13 +104,14 @@ var people = stemsOf("user", "human", "customer", "question", "query",
 // labelled returns the lines after the first and the last label of a person in a text, such as
 // "Question:", or nil if there are none.
 func labelled(text []byte) (first, last []byte) {
-	if !mayBeLabelled(text) {
+	if !mayBeLabelled(text) && bytes.IndexByte(text, '#') < 0 && bytes.IndexByte(text, '*') < 0 {
 		return nil, nil
 	}
 	for open := false; len(text) > 0; { // open: a label was on a line of its own
 		var line []byte
 		line, text, _ = bytes.Cut(text, lineBreak)
 		words, label := afterLabel(line)
+		label = label || heads(line)
 		if open && !label {
 			words = trim(line)
 		}
@@ -122,6 +123,18 @@ func labelled(text []byte) (first, last []byte) {
 		}
 	}
 	return first, last
+}
+
+// heads reports whether a line is a heading in Markdown whose last word would be a label with a
+// colon, such as "## Question" and "**User question**", but not "## User guide".
+func heads(line []byte) bool {
+	const longest = 32 // bytes
+	if line = trim(line); len(line) > longest || !bytes.HasPrefix(line, []byte("#")) && !bytes.HasPrefix(line, []byte("**")) {
+		return false
+	}
+	word := afterLast(bytes.Trim(line, "#* "), []byte(" "))
+	words, label := afterLabel(append(append(make([]byte, 0, longest+1), word...), ':'))
+	return label && len(words) == 0
 }
 
 // withoutLabel returns a line without a label at its start, such as "Question:", and without
