@@ -44,15 +44,15 @@ func (t *trail) framed(f func(asked uint64, bytes int, around pictures)) {
 		return
 	}
 	end := withoutCue(t.lastEnd())
-	first, _, _ := bytes.Cut(t.lastWords(), paragraphBreak)
+	first, _, _ := paragraphs(t.lastWords())
+	_, last, line := paragraphs(end)
 	opening, _ := labelled(t.lastWords())
 	_, ending := labelled(end) // this may be a part of what was looked up, such as an answer to somebody else
-	line := trim(afterLast(end, lineBreak))
 	bare := trim(withoutLabel(line))
 	if _, label := afterLabel(line); label {
 		line = bare // otherwise it may be that of a question such as "What is this: a noun?"
 	}
-	pieces := [maxFramed][]byte{trim(first), opening, trim(afterLast(end, paragraphBreak)), ending, line, bare}
+	pieces := [maxFramed][]byte{first, opening, last, ending, line, bare}
 	for i, piece := range pieces {
 		whole := len(piece) >= min(len(t.lastWords()), len(t.lastEnd())) // or it may have been cut off
 		same := slices.ContainsFunc(pieces[:i], func(before []byte) bool { return bytes.Equal(before, piece) })
@@ -65,6 +65,32 @@ func (t *trail) framed(f func(asked uint64, bytes int, around pictures)) {
 // severalLines reports whether the last text has a line break in what is kept of it.
 func (t *trail) severalLines() bool {
 	return bytes.Contains(t.lastWords(), lineBreak) || bytes.Contains(t.lastEnd(), lineBreak)
+}
+
+// paragraphs returns the first and the last paragraph of a text, and its last line, without white
+// space around them.
+func paragraphs(text []byte) (first, last, line []byte) {
+	first, last = text, text
+	for rest := text; len(rest) > 0; {
+		at := len(text) - len(rest)
+		if line, rest = cutLine(rest); len(trim(line)) > 0 {
+			continue
+		}
+		if len(first) == len(text) {
+			first = text[:at]
+		}
+		last = rest
+	}
+	return trim(first), trim(last), trim(line)
+}
+
+// cutLine cuts a text after its first line. It is not for long texts: jsonscan.LineBreak is
+// faster, but finds one in the path C:\new, too.
+func cutLine(text []byte) (line, rest []byte) {
+	if i := lineEnd(text); i >= 0 {
+		return text[:i], text[i+len(lineBreak):]
+	}
+	return text, nil
 }
 
 // afterLast returns what comes after the last sep in a text, or all of it if there is none.

@@ -74,6 +74,22 @@ func TestFramedQuestions(t *testing.T) {
 	}
 }
 
+// Windows ends lines in another way, and its paths have backslashes.
+func TestFramedQuestionsOnWindows(t *testing.T) {
+	t.Parallel()
+	for name, frame := range frames {
+		const asked, next = `Where is C:\new\notes in "Oslo"?`, "Since when?"
+		first := trailOf(t, chat(sys("s"), u(frame(asked))))
+		second := trailOf(t, chat(sys("s"), u(asked), a("x"), u(frame(next))))
+		require.Equal(t, near, relation(second, first), name)
+
+		crlf := func(text string) string { return strings.ReplaceAll(text, "\n", "\r\n") }
+		first = trailOf(t, chat(sys("s"), u(crlf(frame("Where is Oslo?")))))
+		second = trailOf(t, chat(sys("s"), u("Where is Oslo?"), a("x"), u(crlf(frame(next)))))
+		require.Equal(t, near, relation(second, first), name)
+	}
+}
+
 // A colon in a question may look like the end of a label.
 func TestFramedQuestionsWithColons(t *testing.T) {
 	t.Parallel()

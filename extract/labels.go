@@ -12,7 +12,7 @@ import (
 // bareLine returns the first line of a text, such as follows a label, without quotes and the like
 // around it.
 func bareLine(text []byte) []byte {
-	line, _, _ := bytes.Cut(text, lineBreak)
+	line, _ := cutLine(text)
 	return bytes.Trim(trim(line), ` *\"'{},]`)
 }
 
@@ -109,7 +109,7 @@ func labelled(text []byte) (first, last []byte) {
 	}
 	for open := false; len(text) > 0; { // open: a label was on a line of its own
 		var line []byte
-		line, text, _ = bytes.Cut(text, lineBreak)
+		line, text = cutLine(text)
 		words, label := afterLabel(line)
 		label = label || heads(line)
 		if open && !label {
