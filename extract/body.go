@@ -209,9 +209,10 @@ func otherKey(id string) bool {
 //
 // Anthropic's documentation has it name an end user, so all conversations of a user go to
 // one target, unless there are very many: ask it after whatever names a conversation.
-// kimi-cli and Kimi Code put the id of the conversation there, which is then Explicit; all
-// others are Conventional. What Claude Code sends is left to [ClaudeUserID], even if it
-// has no usable session id, since it would name an installation.
+// kimi-cli and Kimi Code put the id of the conversation there, which is then Explicit (a
+// uuid, with the User-Agent KimiCLI/... or behind "session_"); all others are Conventional.
+// What Claude Code sends is left to [ClaudeUserID], even if it has no usable session id,
+// since it would name an installation.
 func UserID() Extractor {
 	return ExtractorFunc(func(r *Request) (Session, bool) {
 		raw, _ := unquote(r.get(metadataUserIDField))

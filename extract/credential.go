@@ -6,8 +6,8 @@ import (
 )
 
 // Credential returns the credential that a request came with: what the headers
-// Authorization (less its scheme), X-Api-Key, Api-Key, X-Goog-Api-Key,
-// Ocp-Apim-Subscription-Key (Azure API Management) and X-Litellm-Api-Key hold and, where
+// Authorization and X-Litellm-Api-Key (less their scheme), X-Api-Key, Api-Key,
+// X-Goog-Api-Key and Ocp-Apim-Subscription-Key (Azure API Management) hold and, where
 // browsers open a WebSocket to OpenAI, the openai-insecure-api-key in
 // Sec-WebSocket-Protocol. It is "" if there is none. Credential does not look into the
 // query of the URL. The result is a secret; Selectors keep a keyed hash of it only.

@@ -67,7 +67,7 @@
 //	  ...-Conversation-Id         the same
 //	  ...-Chat-Id                 the same
 //	  ...-Thread-Id               the same
-//	  X-Client-Request-Id         Codex CLI only, where its other headers are lost
+//	  X-Client-Request-Id         Codex CLI only (see its User-Agent), where its other headers are lost
 //	BodyIDs()
 //	  conversation_id             Dify, Cohere v1, many applications
 //	  conversationId
@@ -110,9 +110,29 @@
 // X-Interaction-Id, X-Parent-Session-Id, Mcp-Session-Id, any other user,
 // safety_identifier and others. Nor is Coze's conversation_id, which is in the query.
 //
+// # What names a thread
+//
+// These name a line of work within a session, such as a sub-agent, or another session that
+// started this one. Each counts only beside an id of the same client. (The main thread of Codex
+// has the id of the session, which counts as none.)
+//
+//	Thread, and ParentThread
+//	  X-Claude-Code-Agent-Id      Claude Code, and X-Claude-Code-Parent-Agent-Id
+//	  Thread-Id                   Codex CLI, and X-Codex-Parent-Thread-Id
+//	  X-Openai-Subagent           Codex CLI, without Thread-Id; all of these in client_metadata, too
+//	  X-Interaction-Type          GitHub Copilot CLI, one thread for all sub-agents
+//	  X-Openclaw-Agent-Id         OpenClaw
+//	Parent
+//	  X-Parent-Session-Id         OpenCode, Kilo Code
+//	  X-Codex-Turn-Metadata       Codex CLI, its forked_from_thread_id; in client_metadata, too
+//	  prompt_cache_key            Codex CLI, what follows the last colon, if it is a uuid
+//	  X-Parent-Conversation-Id    CodeBuddy
+//	  X-Kilocode-Parent-Taskid    Kilo Code
+//	  metadata.parent_session_id  Mistral Vibe
+//	  X-Dynamo-Parent-Session-Id  NVIDIA Dynamo
+//
 // # What else a request says
 //
-//   - A [Session] may name a thread, such as a sub-agent, and what started it.
 //   - [Request.Class] tells side calls, such as one for a title, from turns.
 //   - [Request.Pins] returns the state on its upstream that a request refers to,
 //     and a [StateReader] finds the state that a response makes.

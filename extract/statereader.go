@@ -22,7 +22,8 @@ import "bytes"
 // cachedContents/..., fileSearchStores/..., batches/..., files/... and
 // models/.../operations/... (Gemini), and projects/.../cachedContents/... (Vertex AI). An
 // id that is a UUID, as xAI has them, counts if "object":"response" is the next of such
-// members; so does a UUID that a response begins with as its request_id.
+// members; so does a UUID that a response begins with as its request_id. Names and ids with
+// \u escapes in them, which no API writes, are overlooked.
 type StateReader struct {
 	found func(id string)
 	n     int    // how many were found

@@ -84,8 +84,8 @@ import (
 //     answers right before the first words, such as a summary or a greeting, go with the
 //     system prompt;
 //   - "x" and [{"type":"text","text":"x"}] are the same, and so is every way to escape,
-//     indent and order JSON; a system prompt is the same beside the messages and as the
-//     first of them;
+//     indent and order JSON; white space around a text does not count; a system prompt is
+//     the same beside the messages and as the first of them;
 //   - the x-anthropic-billing-header line is not part of the system prompt;
 //   - <system-reminder> blocks, <environment_context> and the like are nobody's words if
 //     words remain without them: those before the first answer, and files that are shown
@@ -104,8 +104,8 @@ import (
 // Some clients change what surrounds the words from one turn to the next: the system prompt
 // names another model or date, or a reminder moves. So a turn whose own trail leads
 // nowhere continues a request with the same texts in the same place (the directories
-// that the system prompt or the injected blocks name), or under a system prompt that is
-// the same but for times of day.
+// that the injected blocks or, if these name none, the system prompt names, if any), or
+// under a system prompt that is the same but for times of day, whatever goes with it.
 //
 // If there is no such request, the turn starts at the target of one with the same texts in
 // any setting, as side calls of an agent have them, or of one that ended in the same
@@ -115,21 +115,22 @@ import (
 //   - a conversation of which a client sends only the last part, with at least three
 //     texts of a person, whether it leaves out the rest or sums it up;
 //   - one that has something else before the first question in each turn, such as a
-//     file that is open; its second turn stays only under a system prompt that is the
-//     same but for times of day;
+//     file that is open. If that is a text of its own, the second turn stays under a system
+//     prompt that is the same but for times of day; if it is in one text with the
+//     question, the fourth turn is the first that stays;
 //   - one whose client adds something to the last message, such as a picture of the page,
 //     and leaves it out of the next turn. What is added may come before or after the
 //     question, or be several texts after it. Under a system prompt that is the same but
 //     for times of day, it may also be around the question in one text, if the question
 //     has fewer than 256 bytes and is the first paragraph, the last one, the last line
-//     (with or without a label), or the line after "Question:" or the like near either
-//     end (in English and some other languages).
+//     (with or without a label), or the line after "Question:", "## Question" or the like
+//     near either end (in English and some other languages).
 //
-// All this requires a sign that there was an earlier request: an answer in the messages
-// (one that they end in does not count, since clients begin answers for the model to go on
-// with), or the conversation in the system prompt or in one text, where each line of a
-// person begins with "User:" or the like. A prompt without messages is looked up by the
-// 256 bytes before each place at which an earlier one may have ended.
+// All that goes by less than the whole trail requires a sign that there was an earlier
+// request: an answer in the messages (one that they end in does not count, since clients begin
+// answers for the model to go on with), or the conversation in the system prompt or in one
+// text, where each line of a person begins with "User:" or the like. A prompt without messages
+// is looked up by the 256 bytes before each place at which an earlier one may have ended.
 //
 // Two conversations that begin alike, to the letter, are one until they part. A client
 // that sends only the last few messages, or rewrites early ones at every turn, has a new
