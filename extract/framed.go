@@ -84,15 +84,6 @@ func paragraphs(text []byte) (first, last, line []byte) {
 	return trim(first), trim(last), trim(line)
 }
 
-// cutLine cuts a text after its first line. It is not for long texts: jsonscan.LineBreak is
-// faster, but finds one in the path C:\new, too.
-func cutLine(text []byte) (line, rest []byte) {
-	if i := lineEnd(text); i >= 0 {
-		return text[:i], text[i+len(lineBreak):]
-	}
-	return text, nil
-}
-
 // afterLast returns what comes after the last sep in a text, or all of it if there is none.
 func afterLast(text, sep []byte) []byte {
 	if !bytes.Contains(text, sep) { // LastIndex would take many times as long to find that out

@@ -79,6 +79,15 @@ func TestConversationsInTheSystemPrompt(t *testing.T) {
 
 // Others have all of it in one text of a person. What stands between the conversation and the question
 // at hand, and behind that, may be anything.
+// A backslash before an n looks like a line break, in the prompt as in the question at hand.
+func TestConversationsAboutPathsInTheSystemPrompt(t *testing.T) {
+	t.Parallel()
+	m := advisors[0]
+	said := []string{`Who needs the folder C:\new\notes?`, "x", `And what is in C:\new\names?`}
+	next := append(said, "y", "Why?")
+	require.Equal(t, near, relation(trailOf(t, m.body(next...)), trailOf(t, m.body(said...))))
+}
+
 func TestConversationsInOneText(t *testing.T) {
 	t.Parallel()
 	ends := map[string]func(m advisor, question string) string{

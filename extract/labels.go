@@ -12,9 +12,12 @@ import (
 // bareLine returns the first line of a text, such as follows a label, without quotes and the like
 // around it.
 func bareLine(text []byte) []byte {
-	line, _ := cutLine(text)
-	return bytes.Trim(trim(line), ` *\"'{},]`)
+	line, _, _ := bytes.Cut(text, lineBreak)
+	return bare(line)
 }
+
+// bare returns a line without quotes and the like around it.
+func bare(line []byte) []byte { return bytes.Trim(trim(line), ` *\"'{},]`) }
 
 // askedIn returns what a person says in a line of a conversation, or nil if it is not such a
 // line:
@@ -26,7 +29,8 @@ func bareLine(text []byte) []byte {
 //	{"role": "user", "content": "hi"}
 //	[2026-11-29 9:05] User: hi
 func askedIn(line []byte) []byte {
-	if words, _ := afterLabel(line); len(words) > 0 {
+	words, _ := afterLabel(line)
+	if words = bareLine(words); len(words) > 0 { // a line in JSON has line breaks of its own
 		return words
 	}
 	return nil
@@ -64,7 +68,7 @@ func afterLabel(line []byte) (words []byte, label bool) {
 				words = words[:i]
 			}
 		}
-		return bareLine(words), true
+		return bare(words), true
 	}
 	return nil, false
 }

@@ -100,6 +100,34 @@ func backslashesBefore(text []byte) int {
 	return len(text) - n
 }
 
+// cutLine cuts a plain text after its first line. That does not end in the path C:\new.
+func cutLine(text []byte) (line, rest []byte) {
+	for from := 0; ; {
+		n := jsonscan.LineBreak(text[from:])
+		if n < 0 {
+			return text, nil
+		}
+		if n += from; backslashesBefore(text[from:n])%2 == 0 {
+			return text[:n], text[n+len(lineBreak):]
+		}
+		from = n + len(lineBreak)
+	}
+}
+
+// lastLine returns the last line of a plain text.
+func lastLine(text []byte) []byte {
+	for end := len(text); ; {
+		i := bytes.LastIndex(text[:end], lineBreak)
+		switch {
+		case i < 0:
+			return text
+		case backslashesBefore(text[:i])%2 == 0:
+			return text[i+len(lineBreak):]
+		}
+		end = i
+	}
+}
+
 // lineEnd returns the offset of the first line break in a text, plain or not, or -1.
 func lineEnd(raw []byte) int {
 	for i := 0; ; i += 2 { // from one escape to the next

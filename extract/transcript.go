@@ -4,8 +4,6 @@ import (
 	"bytes"
 
 	"github.com/cespare/xxhash/v2"
-
-	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
 // A transcript is a conversation in one text of a person. Prompt templates make it:
@@ -67,7 +65,8 @@ func insideElement(words, cue []byte) []byte {
 func endsInQuestion(words []byte) bool {
 	const longest = 400 // bytes of the line
 	end := words[max(0, len(words)-longest):]
-	return askedIn(afterLast(end, lineBreak)) != nil
+	asked, _ := afterLabel(lastLine(end))
+	return len(asked) > 0
 }
 
 // transcript returns the digest of a text that ends in a cue or, if that is nil, in a question,
@@ -83,12 +82,10 @@ func (t *trail) transcript(words, cue []byte) uint64 {
 	d.Write(lineBreak) // each line counts with the break before it
 	done := 0          // all before it has been written, or does not count
 	for next := 0; t.lines < most && next < len(words); t.lines++ {
-		start, end := next, len(words)
-		if n := jsonscan.LineBreak(words[start:]); n >= 0 {
-			end = start + n
-		}
+		start := next
+		line, _ := cutLine(words[start:])
+		end := start + len(line)
 		next = end + len(lineBreak)
-		line := words[start:end]
 		var ended []byte // up to where an earlier request may have ended
 		switch {
 		case len(trimStart(line)) == 0:
@@ -96,11 +93,11 @@ func (t *trail) transcript(words, cue []byte) uint64 {
 			done = end
 			continue
 		case cue == nil:
-			ended = askedIn(line)
+			ended, _ = afterLabel(line)
 		case line[0] == cue[0] && bytes.HasPrefix(line, cue):
 			ended = cue
 		}
-		if ended == nil {
+		if len(ended) == 0 {
 			continue
 		}
 		d.Write(words[done:start])

@@ -110,6 +110,18 @@ func TestTranscriptsThatEndInAQuestion(t *testing.T) {
 }
 
 // So do those inside of an element, which is closed behind the question at hand.
+// A backslash before an n is no line break, but may look like one.
+func TestTranscriptsThatEndInAQuestionAboutAPath(t *testing.T) {
+	t.Parallel()
+	first := "Be kind.\nUser: Who needs C:\\new\\notes?"
+	second := first + "\nBot: me\nUser: And C:\\new\\names?"
+	third := second + "\nBot: you\nUser: Why?"
+	for _, body := range []func(string) string{func(text string) string { return chat(u(text)) }, func(text string) string { return `{"prompt":` + quote(text) + `}` }} {
+		require.Equal(t, continues, relation(trailOf(t, body(second)), trailOf(t, body(first))))
+		require.Equal(t, continues, relation(trailOf(t, body(third)), trailOf(t, body(second))))
+	}
+}
+
 func TestTranscriptsInAnElement(t *testing.T) {
 	t.Parallel()
 	trail := func(said ...string) extract.Session {
