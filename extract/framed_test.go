@@ -90,6 +90,21 @@ func TestFramedQuestionsOnWindows(t *testing.T) {
 	}
 }
 
+// Quotes around a question are those of the frame, if they are at both ends.
+func TestFramedQuestionsWithQuotes(t *testing.T) {
+	t.Parallel()
+	for _, asked := range []string{`What is a "fjord"`, `"Fjord" is what?`, "Is it 'Oslo'", "What is {x}"} {
+		for name, frame := range frames {
+			if strings.Contains(name, "quotes") {
+				continue
+			}
+			first := trailOf(t, chat(sys("s"), u(frame(asked))))
+			second := trailOf(t, chat(sys("s"), u(asked), a("x"), u(frame("Since when?"))))
+			require.Equal(t, near, relation(second, first), "%s: %s", name, asked)
+		}
+	}
+}
+
 // A colon in a question may look like the end of a label.
 func TestFramedQuestionsWithColons(t *testing.T) {
 	t.Parallel()

@@ -19,6 +19,17 @@ func bareLine(text []byte) []byte {
 // bare returns a line without quotes and the like around it.
 func bare(line []byte) []byte { return bytes.Trim(trim(line), ` *\"'{},]`) }
 
+// unquoted is bare if there is a quote at either end. Otherwise it leaves what a person may have
+// written, as in: What is a "fjord"
+func unquoted(line []byte) []byte {
+	line = trim(line)
+	quoted := bytes.TrimRight(line, " *{},]")
+	if first := bytes.TrimPrefix(line, []byte(`\`)); len(first) > 0 && (first[0] == '"' || first[0] == '\'') && quoted[len(quoted)-1] == first[0] {
+		return bare(line)
+	}
+	return line
+}
+
 // askedIn returns what a person says in a line of a conversation, or nil if it is not such a
 // line:
 //
@@ -68,7 +79,7 @@ func afterLabel(line []byte) (words []byte, label bool) {
 				words = words[:i]
 			}
 		}
-		return bare(words), true
+		return words, true
 	}
 	return nil, false
 }
@@ -115,6 +126,7 @@ func labelled(text []byte) (first, last []byte) {
 		var line []byte
 		line, text = cutLine(text)
 		words, label := afterLabel(line)
+		words = unquoted(bytes.Trim(trim(words), " *"))
 		label = label || heads(line)
 		if open && !label {
 			words = trim(line)
@@ -142,7 +154,7 @@ func heads(line []byte) bool {
 }
 
 // withoutLabel returns a line without a label at its start, such as "Question:", and without
-// quotes around what follows the label.
+// quotes around what follows that.
 func withoutLabel(line []byte) []byte {
 	const longest = 30 // bytes of a label
 	i := bytes.IndexAny(line[:min(len(line), longest)], ":：")
@@ -150,5 +162,5 @@ func withoutLabel(line []byte) []byte {
 		return line
 	}
 	_, width := utf8.DecodeRune(line[i:])
-	return bytes.Trim(line[i+width:], `\"' `)
+	return unquoted(line[i+width:])
 }

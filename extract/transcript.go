@@ -66,7 +66,7 @@ func endsInQuestion(words []byte) bool {
 	const longest = 400 // bytes of the line
 	end := words[max(0, len(words)-longest):]
 	asked, _ := afterLabel(lastLine(end))
-	return len(asked) > 0
+	return len(bare(asked)) > 0
 }
 
 // transcript returns the digest of a text that ends in a cue or, if that is nil, in a question,
@@ -94,6 +94,7 @@ func (t *trail) transcript(words, cue []byte) uint64 {
 			continue
 		case cue == nil:
 			ended, _ = afterLabel(line)
+			ended = bare(ended)
 		case line[0] == cue[0] && bytes.HasPrefix(line, cue):
 			ended = cue
 		}
