@@ -4,6 +4,8 @@ import (
 	"bytes"
 
 	"github.com/cespare/xxhash/v2"
+
+	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
 // A transcript is a conversation in one text of a person. Prompt templates make it:
@@ -82,10 +84,16 @@ func (t *trail) transcript(words, cue []byte) uint64 {
 	d.Write(lineBreak) // each line counts with the break before it
 	done := 0          // all before it has been written, or does not count
 	for next := 0; t.lines < most && next < len(words); t.lines++ {
-		start := next
-		line, _ := cutLine(words[start:])
-		end := start + len(line)
+		start, end := next, len(words)
+		if n := jsonscan.LineBreak(words[start:]); n >= 0 {
+			end = start + n
+			if cue == nil && n > 0 && words[end-1] == '\\' { // it may be none
+				line, _ := cutLine(words[start:])
+				end = start + len(line)
+			}
+		}
 		next = end + len(lineBreak)
+		line := words[start:end]
 		var ended []byte // up to where an earlier request may have ended
 		switch {
 		case len(trimStart(line)) == 0:
