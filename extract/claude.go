@@ -25,10 +25,10 @@ const claudeHeader = "X-Claude-Code-Session-Id"
 // header Anthropic-Version, in canonical form. (The extractor mostly stands first in a
 // chain, and requests that another header names should not pay for a look at the body.)
 //
-// If a request of that protocol has a header that [Headers] knows, its user_id counts only
-// if a quick look finds it, whose cost does not grow with the body. Its name must be
-// written without escapes and, in a body of more than 4 kB, metadata must stand within the
-// first or the last kilobyte, where clients put it.
+// If a request of that protocol has a header that [Headers] knows, user does not count, and
+// metadata.user_id only if a quick look finds it, whose cost does not grow with the body. Its
+// name must be written without escapes and, in a body of more than 4 kB, metadata must stand
+// within the first or the last kilobyte, where clients put it.
 //
 // See https://code.claude.com/docs/en/llm-gateway-protocol.
 func ClaudeCode() Extractor { return claudeCode{} }
