@@ -93,9 +93,9 @@ func withoutSignature(text []byte) []byte {
 
 // value reads the next value and returns its digest. Neither the order of members, nor white
 // space, nor the way to escape makes a difference, nor do the markers of caches, the
-// signatures of addresses and of Gemini and which of its two spellings a name has. Every element and member counts as an
-// item; if there are too many, the digest is of no use, but then the request has no trail
-// anyway.
+// signatures of addresses and of Gemini, and which of its two spellings a name has. Every
+// element and member counts as an item; if there are too many, the digest is of no use, but
+// then the request has no trail anyway.
 func (t *trail) value(c *jsonscan.Cursor) uint64 {
 	switch c.Kind() {
 	case '"':
