@@ -55,17 +55,20 @@ func (t *trail) content(c *jsonscan.Cursor, in *setting) {
 // nothing; a text counts as such; parts count one by one; anything else counts as what a
 // person attached, such as an image.
 func (t *trail) block(c *jsonscan.Cursor, in *setting) {
-	if c.Past(`{"type":"tool_result"`) || c.Past(`{"functionResponse":`) || c.Past(`{"toolResult":`) { // Anthropic's, Gemini's, Bedrock's
+	whole := *c
+	ids := c.Past(`{"type":"tool_result"`) || c.Past(`{"toolResult":`) // Anthropic's, Bedrock's
+	if ids || c.Past(`{"functionResponse":`) {                         // Gemini's
 		t.acted = true
-		c.Leave('}')
+		if c.Leave('}'); ids {
+			t.result(whole)
+		}
 		return
 	}
-	whole := *c
 	if !c.Object() {
 		c.Skim()
 		return
 	}
-	words, parts, counts := t.inBlock(c)
+	words, parts, counts := t.inBlock(c, whole)
 	switch {
 	case !counts || !c.OK(): // not OK if it is nested too deeply, and then value must not go through it
 	case len(words) > 0 && words[0] == '"':
@@ -82,10 +85,10 @@ func (t *trail) block(c *jsonscan.Cursor, in *setting) {
 	}
 }
 
-// inBlock reads the members of a block, and its end. It returns the text and the parts, and
+// inBlock reads the members of a block, and its end; whole is before it. It returns the text and the parts, and
 // whether the block counts: it is not of a tool or a model, and has more than a type, a role,
 // a signature or a marker.
-func (t *trail) inBlock(c *jsonscan.Cursor) (words, parts []byte, counts bool) {
+func (t *trail) inBlock(c *jsonscan.Cursor, whole jsonscan.Cursor) (words, parts []byte, counts bool) {
 	var room nameRoom
 	for {
 		name, ok := c.Key()
@@ -107,9 +110,16 @@ func (t *trail) inBlock(c *jsonscan.Cursor) (words, parts []byte, counts bool) {
 			if ofTool(keyword(c)) {
 				t.acted = true
 				c.Leave('}')
+				t.result(whole)
 				return nil, nil, false
 			}
-		case "toolResult", "functionResponse", "function_response", "functionCall", "function_call":
+		case "toolResult":
+			t.acted = true
+			c.Skim()
+			c.Leave('}')
+			t.result(whole)
+			return nil, nil, false
+		case "functionResponse", "function_response", "functionCall", "function_call":
 			t.acted = true
 			c.Skim()
 			c.Leave('}')
@@ -236,6 +246,7 @@ func (t *trail) person(salt, h uint64) {
 	if t.texts == 0 && t.greeting != 0 {
 		t.injected.sum = t.injected.sum.plus(sum{}.add(textSalt, t.greeting))
 	}
+	t.calls.atEnd = false
 	t.here = t.here.add(salt, h)
 	if t.lastText = h; salt == binarySalt {
 		t.lastText, t.since.bytes = 0, min(minTail, t.since.bytes+pictureBytes)

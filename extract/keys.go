@@ -23,14 +23,25 @@ const (
 
 // session returns the session that the trail leads to.
 func (t *trail) session() (Session, bool) {
-	if t.work > maxWork || t.silent() {
+	if t.work > maxWork {
 		return Session{}, false
 	}
-	in := t.settings()
+	begin := t.calls.begin()
+	if t.silent() && begin == (sum{}) {
+		return Session{}, false
+	}
+	in := t.settings(begin)
+	call, calls := t.calls.end()
 	talk := t.history(&in)
 	keys := make(keyBuffer, 0, maxKeys*keySize) // room for all of them, so it stays on the stack
-	keys = t.ownKeys(keys, &in).add(talk.in[0], talk.here).add(talk.in[1], talk.here)
+	if t.silent() {
+		keys = keys.add(in.whole, begin)
+	}
+	keys = t.ownKeys(keys, &in).add(alone, call).add(talk.in[0], talk.here).add(talk.in[1], talk.here)
 	aliases := len(keys) / keySize
+	for _, call := range calls {
+		keys = keys.add(alone, call)
+	}
 	keys = t.earlierKeys(keys, &in)
 	continues := len(keys) / keySize
 	keys = t.nearKeys(keys, &in).add(talk.in[0], talk.before).add(talk.in[1], talk.before)
@@ -63,12 +74,15 @@ type settings struct {
 // alone is the setting of words that stand alone, pages the same for words before a page.
 var alone, pages = sum{}, sum{}.join(pageSalt, sum{})
 
-// settings returns the settings.
-func (t *trail) settings() (in settings) {
+// settings returns the settings of messages that begin with a call, or not.
+func (t *trail) settings(begin sum) (in settings) {
 	system, timeless := t.instructions()
+	if begin != (sum{}) {
+		system, timeless = system.join(callSalt, begin), timeless.join(callSalt, begin)
+	}
 	in.whole = system.join(endSalt, t.injected.sum)
 	if place := t.place(); place.n > 0 {
-		in.place = place.sum.join(placeSalt, sum{})
+		in.place = place.sum.join(placeSalt, begin)
 	}
 	in.system = timeless.join(systemSalt, sum{})
 	in.framed = in.system.join(framedSalt, sum{})

@@ -227,7 +227,7 @@ func (t *trail) roleFirst(c, whole *jsonscan.Cursor) bool {
 	if !c.Past(`"user","content":`) {
 		c.Past(` `)
 		if !c.Past(`"user",`) {
-			return t.pastOthers(c)
+			return t.pastOthers(c, whole)
 		}
 		c.Past(` `)
 		if inParts = c.Past(`"parts":`); !inParts && !c.Past(`"content":`) {
@@ -256,7 +256,7 @@ func (t *trail) roleAfter(c *jsonscan.Cursor, raw []byte) bool {
 		t.content(&content, nil)
 		t.endMessage()
 		return true
-	case t.pastOthers(c):
+	case t.pastOthers(c, &after):
 		return true
 	}
 	*c = after
@@ -282,11 +282,12 @@ func (t *trail) onlyResults(c *jsonscan.Cursor) bool {
 
 // pastOthers reads the rest of a message, from the value of its role on, if it is of a tool
 // or of a model and its words count for nothing, and reports whether it is so. Otherwise the
-// Cursor stays where it is.
-func (t *trail) pastOthers(c *jsonscan.Cursor) bool {
+// Cursor stays where it is. from is where the members begin that may have the id of a call.
+func (t *trail) pastOthers(c, from *jsonscan.Cursor) bool {
 	switch {
 	case c.Past(`"tool"`):
 		t.speaks(speakerTool)
+		t.result(*from)
 	case !t.mayBeCompacted() && (c.Past(`"assistant"`) || c.Past(`"model"`)):
 		t.speaks(speakerModel)
 	default:
@@ -333,6 +334,9 @@ func (t *trail) messageMembers(c *jsonscan.Cursor, m *message) {
 			if !t.careful && (m.who == speakerTool || m.who == speakerModel && !t.mayBeCompacted()) {
 				c.Leave('}')
 				t.speaks(m.who)
+				if m.who == speakerTool {
+					t.result(m.whole)
+				}
 				return
 			}
 		case "type":
@@ -389,6 +393,9 @@ func (t *trail) take(m *message, images []byte) {
 		t.compacted(&content)
 	}
 	t.speaks(m.who)
+	if m.who == speakerTool {
+		t.result(m.whole)
+	}
 	t.compacts = t.compacts || string(m.kind) == "compaction_trigger"
 	t.tools = t.tools || string(m.kind) == "additional_tools"
 	switch {
@@ -496,6 +503,7 @@ func (t *trail) followed() {
 	if last := t.steps.back(0); last != nil {
 		last.answered = true
 	}
+	t.calls.open, t.calls.atEnd = false, false
 	t.endsInAnswer, t.acted, t.since, t.firstText, t.answeredHere, t.pictures = false, false, since{}, 0, t.here, pictures{}
 }
 

@@ -32,6 +32,7 @@ const (
 	framedSalt              // what may be the question in the last text
 	historySalt             // questions in a system prompt
 	pageSalt                // words before a page
+	callSalt                // the id of a call
 )
 
 // add returns the digest over s and then h.

@@ -20,8 +20,8 @@ import (
 //     settings. A later request finds the session by them if the whole setting has changed
 //     in between, such as a date in it.
 //   - Continues, by which the request looks for its predecessors if its ID is not known,
-//     are of fewer and fewer words in the whole setting, and then of the same in weaker
-//     ones. What is found by them is taken for the same conversation. So weaker settings are
+//     are of the calls that it shows (see calls.go), of fewer and fewer words in the whole
+//     setting, and then of the same in weaker ones. What is found by them is taken for the same conversation. So weaker settings are
 //     used only with words that a model has answered: without an answer, there may have
 //     been no earlier request, and the one that is found may be a stranger's.
 //   - Near, by which the request looks for a good place to start at, are of such words in
@@ -40,6 +40,7 @@ import (
 //	content.go     the walk through what is said in a message
 //	injected.go    what clients inject into the words of a person, and how it is removed
 //	bots.go        the same for bots in messengers
+//	calls.go       the calls of tools, for agents that do not show their question
 //	repeated.go    the end of the system prompt where a person's text repeats it
 //	framed.go      the question inside what an application writes around it
 //	pictures.go    what people attach to a question
@@ -82,7 +83,7 @@ import (
 //     the rest of the query. But what stands for a compacted conversation
 //     counts: OpenAI's items, and Anthropic's blocks if no words come before them. And
 //     answers right before the first words, such as a summary or a greeting, go with the
-//     system prompt;
+//     system prompt, and so does the id of the first call if its result comes before all words;
 //   - "x" and [{"type":"text","text":"x"}] are the same, and so is every way to escape,
 //     indent and order JSON; white space around a text does not count; a system prompt is
 //     the same beside the messages and as the first of them;
@@ -126,7 +127,12 @@ import (
 //     (with or without a label), or the line after "Question:", "## Question" or the like
 //     near either end (in English and some other languages).
 //
-// All that goes by less than the whole trail requires a sign that there was an earlier
+// An agent may call tools so often for one question that its client leaves out all words,
+// or has summed them up. So a request also continues one that ended in the result of a call
+// whose result it shows, unless it ends in that. The id of the call must look random (in Gemini,
+// no ids are looked for); if there are no words, the first such id stands in for them.
+//
+// All else that goes by less than the whole trail requires a sign that there was an earlier
 // request: an answer in the messages (one that they end in does not count, since clients begin
 // answers for the model to go on with), or the conversation in the system prompt or in one
 // text, where each line of a person begins with "User:" or the like. A prompt without messages
@@ -146,7 +152,7 @@ import (
 //
 // There is no trail in a body that continues something on the server (previous_response_id
 // and the like), since it does not show its conversation; in a prompt beside a history of
-// another form; in a body in which nobody wrote anything; or in one of more parts than any
+// another form; in a body in which nobody wrote anything, and no call has a random id; or in one of more parts than any
 // conversation has: 32,768 messages, blocks, values and injected elements together. Four
 // members of messages and blocks count as one of these, and a text that begins with '<' as
 // three. If a message has two roles, or a block two types, either may count, and what is
@@ -270,6 +276,7 @@ type trail struct {
 	steps      ring[step] // the chain at the end of each of the last messages
 	textSteps  ring[sum]  // the chain at the end of each of the last texts of the current message
 	since      since      // what was written since the last answer
+	calls      calls      // the results of tools that are needed
 
 	answeredHere sum      // the chain over the words before the last answer
 	openingText  uint64   // the digest of the last text before the first answer, 0 if an image follows

@@ -127,13 +127,16 @@ func TestTrailWithTheMostKeys(t *testing.T) {
 		turns += `{"role":"user","content":"` + strings.Repeat("a", minTail+i) + `"},{"role":"assistant","content":"b"},`
 	}
 	last := strings.Repeat(`{"type":"text","text":"c"},`, maxTexts) + `{"type":"text","text":"User: d\n\ne\nUser: g\nf: h"}`
+	for _, id := range []string{"a1b2c3d4e5f6", "b1b2c3d4e5f6", "c1b2c3d4e5f6", "d1b2c3d4e5f6"} {
+		turns += `{"role":"tool","tool_call_id":"` + id + `"},{"role":"assistant"},`
+	}
 	r := &Request{Body: []byte(`{"system":"s","messages":[
 		{"role":"user","content":"<system-reminder>in /home/anna</system-reminder>"},` + turns + `
 		{"role":"user","content":[` + last + `]}]}`)}
 	s, ok := Trail().Extract(r)
 	require.True(t, ok)
 	require.Len(t, s.Aliases, 7+maxFramed)
-	require.Len(t, s.Continues, maxTexts-1+maxSteps-1+3*(maxNear-1))
+	require.Len(t, s.Continues, maxRounds+maxTexts-1+maxSteps-1+3*(maxNear-1))
 	require.Len(t, s.Near, maxNear-1+maxNear-2+1+2)
 	require.LessOrEqual(t, 1+len(s.Aliases)+len(s.Continues)+len(s.Near), maxKeys)
 
