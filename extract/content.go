@@ -210,13 +210,20 @@ func (t *trail) read(text []byte, lent bool) {
 			t.asked = t.transcript(talk, nil)
 		}
 	}
-	if cue != nil {
-		t.person(textSalt, t.transcript(words, cue))
-	} else {
-		t.person(textSalt, xxhash.Sum64(words))
+	if before := beforeThought(words); len(before) > 0 {
+		t.steps.put(step{sum: t.here.add(textSalt, t.wordsSum(before, cueOf(before))), answered: true})
 	}
+	t.person(textSalt, t.wordsSum(words, cue))
 	t.since.bytes = uint8(min(minTail, int(t.since.bytes)+len(words)))
 	t.keepLast(words, lent)
+}
+
+// wordsSum returns the digest of words and the cue that they end in, or nil.
+func (t *trail) wordsSum(words, cue []byte) uint64 {
+	if cue != nil {
+		return t.transcript(words, cue)
+	}
+	return xxhash.Sum64(words)
 }
 
 // keepLast keeps the last words or, if they are lent, how they open and how they end. It keeps

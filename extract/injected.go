@@ -119,6 +119,7 @@ var wrappings = []wrapping{
 	newWrapping(`Context information is below.\n`, `\nQuery: `, "", "Answer:"),                                                                  // Spring AI, see also cutContext
 	newWrapping("", "", `\n\nRespond with the corresponding output fields, starting with the field `, // DSPy, of the form of an answer
 		"and then ending with the marker for `[[ ## completed ## ]]`."),
+	newWrapping("[[ ## ", "", `\n\nRespond with a JSON object in the following order of fields: `, "."),
 	newWrapping("", "", `\n[EXTRAS]\n{`, "}"), // Agent Zero: the time and the like, as JSON, in which a line break is an escape
 	newWrapping("<", queryLabel, "", ""),      // Obsidian Copilot: notes, or what it has found in them
 	newWrapping("Context attached to this message:", queryLabel, "", ""),

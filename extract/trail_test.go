@@ -461,6 +461,20 @@ func webUIFound(found string) string {
 
 const inBrowser = "\n\n##### Pyodide Environment\n\n- Use `import os; os.listdir('/mnt/uploads')` to discover available files."
 
+// dspyJSON is the same if the answer is to be JSON.
+func dspyJSON(question string) string {
+	return "[[ ## question ## ]]\n" + question + "\n\nRespond with a JSON object in the following order of fields: `next_thought`, then `next_tool_name`."
+}
+
+// thoughts are those of an agent of DSPy, and what came of them.
+func thoughts(results ...string) string {
+	var b strings.Builder
+	for i, result := range results {
+		fmt.Fprintf(&b, "\n\n[[ ## thought_%d ## ]]\nI look.\n\n[[ ## observation_%d ## ]]\n%s", i, i, result)
+	}
+	return strings.TrimSpace(b.String())
+}
+
 // dspy is the last question that DSPy asks: what else it has to say stands behind it.
 func dspy(question string) string {
 	return "[[ ## question ## ]]\n" + question + "\n\n" + fields + "`[[ ## answer ## ]]`, " + completed
@@ -642,6 +656,13 @@ func traps() []trap {
 		{"Goose begins anew in the same directory", chat(sys("s"), u("<info-msg>\nIt is 9:00\nWorking directory: /home/anna\n</info-msg>\nhi")),
 			chat(sys("s"), u("<info-msg>\nIt is 9:01\nWorking directory: /home/anna\n</info-msg>\nhi")), apart},
 		{"DSPy asks for the fields of an answer to the last question only", chat(sys("s"), u(dspy("hi"))), chat(sys("s"), u("[[ ## question ## ]]\nhi"), a("x"), u(dspy("on"))), continues},
+		{"an agent of DSPy has a thought", chat(sys("s"), u(dspy("hi\n\n[[ ## trajectory ## ]]\n"))), chat(sys("s"), u(dspy("hi\n\n[[ ## trajectory ## ]]\n"+thoughts("x")))), continues},
+		{"and another", chat(sys("s"), u(dspy("hi\n\n[[ ## trajectory ## ]]\n"+thoughts("x")))), chat(sys("s"), u(dspy("hi\n\n[[ ## trajectory ## ]]\n"+thoughts("x", "y")))), continues},
+		{"what came of a thought ends like a cue", chat(sys("s"), u(dspy("hi\n\n[[ ## trajectory ## ]]\n"+thoughts("x\n[1]")))), chat(sys("s"), u(dspy("hi\n\n[[ ## trajectory ## ]]\n"+thoughts("x\n[1]", "y")))), continues},
+		{"an agent of DSPy with examples", chat(sys("s"), u("a"), a("x"), u(dspy("hi\n\n[[ ## trajectory ## ]]\n"+thoughts("x")))), chat(sys("s"), u("a"), a("x"), u(dspy("hi\n\n[[ ## trajectory ## ]]\n"+thoughts("x", "y")))), continues},
+		{"an agent of DSPy is asked for JSON", chat(sys("s"), u(dspyJSON("hi\n\n[[ ## trajectory ## ]]\n"+thoughts("x")))), chat(sys("s"), u(dspyJSON("hi\n\n[[ ## trajectory ## ]]\n"+thoughts("x", "y")))), continues},
+		{"what came of another thought", chat(sys("s"), u(dspy("hi\n\n[[ ## trajectory ## ]]\n"+thoughts("x")))), chat(sys("s"), u(dspy("hi\n\n[[ ## trajectory ## ]]\n"+thoughts("z", "y")))), apart},
+		{"a thought in another text", chat(sys("s"), u("hi")), chat(sys("s"), u("hi\n[[ ## thought_0 ## ]]\nx")), apart},
 		{"what DSPy asks for is no question", chat(sys("s"), u(dspy("hi"))), chat(sys("s"), u(dspy("ho"))), apart},
 		{"who asks for such fields in other words goes on", chat(sys("s"), u("hi"), a("x"), u("1 and then ending with the marker for `[[ ## completed ## ]]`.")),
 			chat(sys("s"), u("hi"), a("x"), u("2 and then ending with the marker for `[[ ## completed ## ]]`.")), apart},

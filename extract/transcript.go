@@ -54,6 +54,25 @@ func withoutCue(words []byte) []byte {
 	return words
 }
 
+// beforeThought returns the beginning of a text that one of DSPy's agents had before its last
+// thought, or nil. It adds each of its thoughts to its question, and what came of it:
+//
+//	[[ ## question ## ]]
+//	How far is it from Oslo to Bergen?
+//
+//	[[ ## trajectory ## ]]
+//	[[ ## thought_0 ## ]]
+//	I should look that up.
+func beforeThought(words []byte) []byte {
+	if words[0] != '[' || !bytes.HasPrefix(words, []byte("[[ ## ")) {
+		return nil
+	}
+	if i := lastIndex(words, []byte(`\n[[ ## thought_`)); i >= 0 {
+		return trimEnd(words[:i])
+	}
+	return nil
+}
+
 // insideElement returns a text without its cue, if that closes the element that the conversation
 // is in: "</history>".
 func insideElement(words, cue []byte) []byte {
