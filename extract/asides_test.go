@@ -200,8 +200,10 @@ func TestNoAsides(t *testing.T) {
 func TestAsidesBehindAConversation(t *testing.T) {
 	t.Parallel()
 	for _, words := range []string{
-		"Given the above conversation, generate a search query to look up what helps with it",             // LangChain's guides
-		"Read the above conversation. Then select the next role from ['a', 'b'] to play. Only return it.", // AG2
+		"Given the above conversation, generate a search query to look up what helps with it",                                // LangChain's guides
+		"Read the above conversation. Then select the next role from ['a', 'b'] to play. Only return it.",                    // AG2
+		"You are a precise fact extraction system designed to identify key information from conversations.\n\nINSTRUCTIONS:", // LlamaIndex
+		"You are a precise fact condensing system designed to identify key information from conversations.\n\nINSTRUCTIONS:", // LlamaIndex
 	} {
 		talk := u("x") + `,` + a("y") + `,` + u("z") + `,`
 		require.Equal(t, extract.Auxiliary, classOf(`{"messages":[`+talk+u(words)+`]}`), words)

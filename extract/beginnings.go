@@ -295,6 +295,8 @@ var (
 		{"Hold on again, update your checkpoint. Merge the new messages", Compaction},                                      // LibreChat
 		{"Write a checkpoint of everything so far. This checkpoint replaces the messages above", Compaction},               // LibreChat
 		{"Update the checkpoint. Merge the new messages into the existing checkpoint", Compaction},                         // LibreChat
+		{"You are a precise fact extraction system designed to identify key information from conv", Auxiliary},             // LlamaIndex
+		{"You are a precise fact condensing system designed to identify key information from conv", Auxiliary},             // LlamaIndex
 		{"Some choices are given below. It is provided in a numbered list (1 to", Auxiliary},                               // LlamaIndex
 		{"Given a user question, and a list of tools, output a list of relevant sub-questions", Auxiliary},                 // LlamaIndex
 		{"Summarize the conversation below, keep the highlights as a bullet list:", Auxiliary},                             // LocalAGI
