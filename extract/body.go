@@ -141,6 +141,7 @@ var bodyIDs = fieldIDs{
 	{"thread_id", newField("threadId"), Explicit},
 	{"chat_id", newField("chat_id"), Explicit},
 	{"chat_id", newField("chatId"), Explicit},
+	{"call.id", newField("call.id"), Explicit},
 	{"conversationState.conversationId", newField("conversationState.conversationId"), Explicit},
 	{"input.session_id", newField("input.session_id"), Explicit},
 	{"prompt_cache_key", promptCacheKeyField, Conventional},

@@ -93,6 +93,7 @@
 //	  threadId
 //	  chat_id
 //	  chatId                      FastGPT
+//	  call.id                     Vapi
 //	  conversationState.conversationId  Kiro, Amazon Q
 //	  input.session_id            Alibaba Cloud's applications
 //	  prompt_cache_key            Codex CLI, pi, Zed, kimi-cli, OpenHands, OpenAI
