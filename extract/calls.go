@@ -74,10 +74,19 @@ func (k *calls) end() (last sum, before [maxRounds]sum) {
 // idOf returns the digest of the id of a call, given its result, or zero if there is none or it may be
 // that of other calls.
 func idOf(c jsonscan.Cursor) sum {
-	const most = 16                                                                                 // members
 	if c.Past(`{"type":"tool_result","tool_use_id":`) || c.Past(`{"role":"tool","tool_call_id":`) { // mostly
 		return randomOf(keyword(&c))
 	}
+	id, inner := idIn(c)
+	if id == nil && inner != nil { // Bedrock's
+		id, _ = idIn(jsonscan.New(inner))
+	}
+	return randomOf(id)
+}
+
+// idIn returns the id among the members of a result, and the member that may have it inside.
+func idIn(c jsonscan.Cursor) (id, inner []byte) {
+	const most = 16 // members
 	if c.Kind() == '{' {
 		c.Object()
 	}
@@ -89,15 +98,14 @@ func idOf(c jsonscan.Cursor) sum {
 		}
 		switch string(room.read(name)) {
 		case "tool_call_id", "tool_use_id", "call_id", "toolUseId":
-			return randomOf(keyword(&c))
-		case "toolResult": // Bedrock's
-			if c.Kind() == '{' {
-				return idOf(c)
-			}
+			return keyword(&c), nil
+		case "toolResult":
+			inner = c.Skim()
+		default:
+			c.Skim()
 		}
-		c.Skim()
 	}
-	return sum{}
+	return nil, inner
 }
 
 // randomOf returns the digest of an id, or zero unless it ends in letters and digits that nobody has

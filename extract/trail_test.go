@@ -218,8 +218,8 @@ func TestTrailOfAnything(t *testing.T) {
 	long(t)
 	t.Parallel()
 	names := strings.Fields("role content parts text type images cache_control toolResult thought system systemInstruction " +
-		"system_instruction instructions messages contents input prompt request context metadata user_id session_id conversation id a b")
-	texts := []string{"user", "assistant", "model", "system", "developer", "tool", "text", "image", "message", "function_call", "tool_result", "", " ", "\n",
+		"system_instruction instructions messages contents input prompt request context metadata user_id session_id conversation id a b tool_call_id")
+	texts := []string{"user", "assistant", "model", "system", "developer", "tool", "text", "image", "message", "function_call", "tool_result", "", " ", "\n", "call_8sTqXc2Vn4Lw", "call_9sTqXc2Vn4Lw",
 		"a", "b\nc:", "<system-reminder>", "</system-reminder>", "<system-reminder>/a/b</system-reminder>", " \t<user_instructions>é</user_instructions>\n",
 		"x-anthropic-billing-header: a", "x-anthropic-billing-header:\nb", "/a/b", "\\n/c/d", "\x00", "\u2028", "😀", `"`, `\`}
 	random := rand.New(rand.NewPCG(9, 9))
