@@ -22,7 +22,7 @@ import (
 // ends in. And an id must look as if no two calls have the same: some servers count calls.
 
 // maxRounds is of how many rounds of calls, the last ones, the results are kept.
-const maxRounds = 3
+const maxRounds = 4
 
 // calls has the results of calls that are needed: each is a Cursor before it, or before a comma among
 // its members. They are read only at the end: see idOf. A round is what is called between two
