@@ -14,8 +14,10 @@ import (
 //   - If calls come before all words, they are what is left of a longer conversation, or something
 //     that was looked up before it began. The first of them is part of the setting. If there are no
 //     words, it stands in for them.
-//   - A request that ends in results is stored under the last call, and looked for by those that
-//     ended in one of its earlier results. That is no more than a place to start at.
+//   - A request that ends in results is stored under the last call. A later one that shows this
+//     result continues it; that is surer than by any words, so it is looked for first. (A session
+//     that is known by its words already is not stored anew with each call, so the first request
+//     without these words may have nothing to be found by.)
 //
 // A request that ends in words is not stored so, since examples of calls may come before them, the
 // same in all conversations. For the same reason, no request is looked for by the result that it
