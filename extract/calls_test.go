@@ -45,6 +45,7 @@ func TestCallsLeadBack(t *testing.T) {
 
 		{"examples of calls", chat(sys("s"), called(idA), u("one")), chat(sys("s"), called(idA), u("two")), apart},
 		{"examples of calls, and others", chat(sys("s"), called(idA), u("one"), called(idB)), chat(sys("s"), called(idA), u("two"), called(idC)), apart},
+		{"the last of the examples", chat(sys("s"), called(idA), u("one")), chat(sys("s"), called(idA), u("two"), called(idB)), apart},
 		{"the last call of others", chat(sys("s"), u("a"), called(idA)), chat(sys("s"), u("b"), called(idA)), apart},
 		{"calls that are counted", chat(sys("s"), called("functions.read:0"), called("functions.read:1")), chat(sys("s"), called("functions.read:1"), called("functions.read:2")), none},
 		{"calls without ids", chat(sys("s"), `{"role":"tool","content":"x"}`), chat(sys("s"), `{"role":"tool","content":"x"}`), none},
@@ -77,6 +78,7 @@ func TestCallsInAnyForm(t *testing.T) {
 		{`{"role":"user","content":[{"type":"tool_result","tool_use_id":"%s","content":"x"}]}`, `{"role":"user","content":[{"tool_use_id":"%s","content":"x","type":"tool_result"}]}`},
 		{`{"type":"function_call_output","call_id":"%s","output":"x"}`, `{"output":"x","call_id":"%s","type":"function_call_output"}`},
 		{`{"role":"user","content":[{"toolResult":{"toolUseId":"%s","content":[{"text":"x"}]}}]}`, `{"role":"user","content":[{ "toolResult" : {"status":"success","toolUseId":"%s"}}]}`},
+		{`{"role":"tool","toolResult":{},"tool_call_id":"%s"}`, `{"role":"tool","tool_call_id":"%s","toolResult":{}}`},
 	} {
 		for _, result := range results {
 			require.Equal(t, want, trailOf(t, chat(fmt.Sprintf(result, idA))), result)
