@@ -893,6 +893,52 @@ func TestThreadsStartAtTheDetour(t *testing.T) {
 	})
 }
 
+// While sessions come back to their home one by one, what they start, and conversations that
+// have lost their beginning, start where each is at the time: at the detour, until it is back.
+func TestStartsDuringFailBack(t *testing.T) {
+	t.Parallel()
+	each(t, map[string]func(x *scripted, n int){
+		"a thread":  func(x *scripted, n int) { x.now.Thread = "agent" },
+		"a child":   func(x *scripted, n int) { x.now.ID, x.now.Parent = fmt.Sprint("child ", n), x.now.ID },
+		"a history": func(x *scripted, n int) { x.now.ID, x.now.Near = fmt.Sprint("cut ", n), []string{x.now.ID} },
+	}, func(t *testing.T, start func(x *scripted, n int)) {
+		x := new(scripted)
+		s := newSelector(t, affinity.Config[string]{Extractor: x, Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
+		ask := func(n int, starts bool, candidates ...string) *affinity.Selection[string] {
+			x.now = extract.Session{Source: "x", ID: fmt.Sprint(n), Confidence: extract.Derived}
+			if starts {
+				start(x, n)
+			}
+			sel := mustSelect(t, s, new(extract.Request), candidates...)
+			sel.Done(served)
+			elapse(time.Millisecond)
+			return sel
+		}
+		const sessions = 50
+		for n := range sessions {
+			ask(n, false, "a")
+		}
+		for range 6 {
+			elapse(time.Minute)
+			for n := range sessions {
+				ask(n, false, "b")
+			}
+		}
+		ask(0, false, "0", "a", "b") // a is there again
+		elapse(150 * time.Second)
+		at := map[string]int{}
+		for n := range sessions {
+			first := ask(n, true, "0", "a", "b")
+			at[first.Target]++
+			require.Equal(t, affinity.ReasonInherited, first.Reason)
+			require.Equal(t, ask(n, false, "0", "a", "b").Target, first.Target)
+			require.Equal(t, first.Target, ask(n, true, "0", "a", "b").Target, "it is at home there")
+		}
+		require.InDelta(t, sessions/2, at["a"], sessions/5)
+		require.Equal(t, sessions, at["a"]+at["b"])
+	})
+}
+
 // A side call goes where its conversation is, also when that is a detour.
 func TestSideCallsFollowTheDetour(t *testing.T) {
 	t.Parallel()

@@ -157,9 +157,10 @@ const (
 
 	// FailoverReturn: the home stays the home. Another target serves, always the same
 	// one, until the home is among the candidates again. After an outage, sessions come
-	// back one by one, over as long as the outage took but at most five minutes. Those that
-	// are known by their messages alone wait while the home is overloaded. A home that is
-	// away for longer than it keeps prompts, or than the TTL, is given up.
+	// back one by one, over as long as the outage took but at most five minutes. Until then,
+	// their new threads start at the detour. Those that are known by their messages alone wait
+	// while the home is overloaded. A home that is away for longer than it keeps prompts, or
+	// than the TTL, is given up.
 	//
 	// What the fallback chose is the home even if it fails at once, so the session would
 	// move there later without ever having been there. If a request with ReasonNew,
@@ -1038,6 +1039,8 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 			if j >= 0 {
 				return verdict{reason: ReasonFailover, pick: refuge, from: home, cold: true}
 			}
+		case aside && j >= 0 && !s.mayReturn(q, st): // that is still away from its home, which has only just come back
+			return verdict{reason: ReasonInherited, pick: refuge, cold: true}
 		case !s.mayYield(q) || !s.balancer.Overloaded(home) || q.refersToState(): // many may have found the neighbour
 			return st.stay()
 		}
@@ -1092,11 +1095,11 @@ func (st *standing) stay() verdict {
 	return v
 }
 
-// mayReturn reports whether a session that is away from its home goes back to it now:
-// it is its turn, and the request does not go on from state, which is more likely to be
-// where the session was last.
+// mayReturn reports whether the session of st.located, which is away from its home, goes back
+// to it now: it is its turn, and the request does not go on from state, which is more likely to
+// be where the session was last.
 func (s *Selector[T]) mayReturn(q *query, st *standing) bool {
-	return st.target.Traits.Presence.MayReturn(q.now, st.session.fraction()) && !q.refersToState()
+	return st.target.Traits.Presence.MayReturn(q.now, st.located.session().fraction()) && !q.refersToState()
 }
 
 // heedState changes the verdict v if the request refers to state that some candidate
