@@ -48,7 +48,10 @@ type PrefixConfig[T any] struct {
 // conversation, sub-agents and sessions of the same project find their common beginning,
 // clients without a session id find their conversation, and sessions find their way home
 // after an outage. But no target attracts more because it holds more: a system prompt
-// that all sessions have in common is soon everywhere.
+// that all sessions have in common is soon everywhere. Only what many have in common and
+// most do not, such as a long document about which much is asked, stays with one target until
+// that has several times the load of others. With dozens of targets, set MaxShare if there is
+// such a one: then there are copies sooner.
 //
 // As the fallback of a Selector, it places sessions that are new, that were idle
 // for long or whose home is gone; the others stay where they are. With an extractor
