@@ -40,7 +40,7 @@ func BenchmarkPlaceAfterACommonBeginning(b *testing.B) {
 		b.Run(fmt.Sprintf("targets=%d", n), func(b *testing.B) {
 			p, ts, ctx := newPrefix(balance.CostConfig[*target]{}), targets(n), b.Context()
 			for i, t := range ts {
-				p.Charge(turn(i, 16, 24), t.name, false)
+				p.Settle(t.name, p.Charge(turn(i, 16, 24), t.name, false), affinity.Outcome{Result: affinity.Served})
 			}
 			reqs := make([]*extract.Request, 1024)
 			for i := range reqs {

@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"sync"
+	"time"
 
 	"github.com/go-affinity/affinity/extract"
 )
@@ -92,11 +93,22 @@ func (h *holdings) tick(now int64) int64 {
 	return h.clock
 }
 
-// visit calls f for every target that holds the prompt up to a boundary, with the
-// tick at which it was last sent there. A target may hold a longer prompt and not seem
-// to hold this part of it: another one that begins alike was sent there later, and failed.
+// there returns the tick at which the target of r was last sent the prompt up to its boundary,
+// which is so many bytes long, or 0 if that is not in its cache. What it was never sent before
+// is there once it has begun to answer: when it has served a request with it or, if nobody
+// says so, after the time that it takes to read some 16,000 tokens a second.
+func (r *record) there(bytes int, now int64) int64 {
+	if r.served < 0 && now+r.served < int64(time.Second)+int64(bytes)*int64(time.Second)>>16 {
+		return 0
+	}
+	return r.at
+}
+
+// visit calls f for the entry of every target that was sent the prompt up to a boundary. A
+// target may hold a longer prompt and not seem to hold this part of it: another one that
+// begins alike was sent there later, and failed.
 // If there are more than so many entries to look at, visit gives up and reports false.
-func (h *holdings) visit(hash uint64, most int, f func(target uint64, at int64)) (all bool) {
+func (h *holdings) visit(hash uint64, most int, f func(r *record)) (all bool) {
 	if h.used == 0 {
 		return true
 	}
@@ -106,7 +118,7 @@ func (h *holdings) visit(hash uint64, most int, f func(target uint64, at int64))
 		}
 		r := h.record(i)
 		if r.hash == hash && r.at != 0 {
-			f(r.target, r.at)
+			f(r)
 		}
 		i = r.next
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/stretchr/testify/assert"
@@ -121,7 +122,7 @@ func TestHoldingsAgainstNaive(t *testing.T) {
 			forgot = forgot || len(n.entries) == minCapacity
 			for _, cut := range path[rng.IntN(len(path))] {
 				var got, want []holding
-				h.visit(cut.Hash, math.MaxInt, func(target uint64, at int64) { got = append(got, holding{target, at}) })
+				h.visit(cut.Hash, math.MaxInt, func(r *record) { got = append(got, holding{r.target, r.at}) })
 				for target := range uint64(5) {
 					if e := n.known[naiveKey{cut.Hash, target}]; e != nil && e.at != 0 {
 						want = append(want, holding{target, e.at})
@@ -171,7 +172,7 @@ func endOfTheForgotten(t *testing.T, served bool) {
 	found := 0
 	for i := range 60 {
 		for _, cut := range prompt(100+i, 1000) {
-			h.visit(cut.Hash, math.MaxInt, func(uint64, int64) { found++ })
+			h.visit(cut.Hash, math.MaxInt, func(*record) { found++ })
 		}
 	}
 	require.Equal(t, minCapacity, found, "all that there is room for is still there")
@@ -193,10 +194,25 @@ func TestWhatWasServedIsThere(t *testing.T) {
 				h.end(last[i], 7, tick[i], i == served)
 			}
 			var at int64
-			h.visit(1, math.MaxInt, func(_ uint64, t int64) { at = t })
+			h.visit(1, math.MaxInt, func(r *record) { at = r.at })
 			require.Equal(t, tick[served], at)
 		}
 	}
+}
+
+// What a target is sent for the first time is there once it was served, or after a second and one
+// more for every 64 kB.
+func TestThere(t *testing.T) {
+	sent := int64(time.Minute)
+	r := record{at: sent, served: -sent}
+	for bytes, takes := range map[int]time.Duration{0: time.Second, 1 << 16: 2 * time.Second, 10 << 16: 11 * time.Second} {
+		require.Zero(t, r.there(bytes, sent+int64(takes)-1))
+		require.Equal(t, sent, r.there(bytes, sent+int64(takes)))
+	}
+	r.served = sent
+	require.Equal(t, sent, r.there(1<<20, sent))
+	r = record{served: -sent}
+	require.Zero(t, r.there(0, 2*sent), "it has failed")
 }
 
 // A boundary that a prompt has twice counts once.
@@ -210,7 +226,7 @@ func TestBoundaryThatComesTwice(t *testing.T) {
 	h.end(last, 7, tick, false)
 	for _, cut := range cuts {
 		require.NotZero(t, h.find(cut.Hash, 7))
-		h.visit(cut.Hash, math.MaxInt, func(uint64, int64) { t.Error("it is not there") })
+		h.visit(cut.Hash, math.MaxInt, func(*record) { t.Error("it is not there") })
 	}
 }
 
@@ -223,7 +239,7 @@ func TestVisitGivesUp(t *testing.T) {
 	}
 	for most := range 12 {
 		n := 0
-		require.Equal(t, most >= 10, h.visit(1, most, func(uint64, int64) { n++ }))
+		require.Equal(t, most >= 10, h.visit(1, most, func(*record) { n++ }))
 		require.Equal(t, min(most, 10), n)
 	}
 }

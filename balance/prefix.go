@@ -59,9 +59,12 @@ type PrefixConfig[T any] struct {
 // request. That finds a little more in caches, and moves some sessions.
 //
 // Prefix assumes that a target holds what it was sent, except for the prompt of a request
-// that failed there, unless it has served that prompt before. From the cached tokens in
-// outcomes it learns, for each target, how much of what it holds is left after a pause. A
-// target that has never reported any teaches nothing: it may have a cache and not say so.
+// that failed there, unless it has served that prompt before, and for a prompt that it is
+// still reading: until the request is served or, if nobody says so, for a second and one more
+// for every 64 kB. So a burst that begins alike does not all go where the first request went,
+// whose prompt is in no cache yet. From the cached tokens in outcomes it learns, for each
+// target, how much of what it holds is left after a pause. A target that has never reported
+// any teaches nothing: it may have a cache and not say so.
 //
 // All that [LeastCost] says about cost, absence and concurrency holds here too,
 // except that every request takes the lock of the index, once when it is sent and
@@ -254,8 +257,11 @@ func (b *prefix[T]) prompt(req *extract.Request) (p prompt) {
 func (b *prefix[T]) survey(p *prompt, r *roster, now int64) {
 	r.indexTargets()
 	left := len(r.candidates)
-	include := func(c *candidate, cut extract.Boundary, at int64) {
-		if c.held.sure == 0 && at != 0 {
+	include := func(c *candidate, cut extract.Boundary, e *record) {
+		if c.held.sure > 0 {
+			return
+		}
+		if at := e.there(cut.Bytes, now); at != 0 {
 			if c.held.include(cut, now-at); c.held.sure > 0 {
 				left--
 			}
@@ -265,9 +271,9 @@ func (b *prefix[T]) survey(p *prompt, r *roster, now int64) {
 		if left == 0 {
 			return
 		}
-		all := b.index.visit(cut.Hash, 2*left+64, func(target uint64, at int64) {
-			if c := r.find(target); c != nil {
-				include(c, cut, at)
+		all := b.index.visit(cut.Hash, 2*left+64, func(e *record) {
+			if c := r.find(e.target); c != nil {
+				include(c, cut, e)
 			}
 		})
 		for i := 0; !all && i < len(r.candidates); i++ {
@@ -276,7 +282,7 @@ func (b *prefix[T]) survey(p *prompt, r *roster, now int64) {
 				continue
 			}
 			if e := b.index.find(cut.Hash, c.account.target); e != 0 {
-				include(c, cut, b.index.record(e).at)
+				include(c, cut, b.index.record(e))
 			}
 		}
 	}

@@ -216,10 +216,40 @@ func TestFailedPromptIsNotBelieved(t *testing.T) {
 			bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
 				ts := targets(2)
 				test.do(b)
+				pass(5 * time.Second) // by then, all was read
 				// t1 has less to do, by more than a prompt of a few tokens
 				// matters and less than the whole matters.
 				_, ticket := place(t, b, more, ts)
 				assert.Equal(t, test.held, ticket.Cost < 20_000, "expected to cost %v", ticket.Cost)
+			})
+		})
+	}
+}
+
+// A target that is still reading a prompt does not have it in its cache, unless it had it before:
+// of a burst that begins alike, not all goes where the first one has gone.
+func TestPromptThatIsBeingRead(t *testing.T) {
+	req := prompt(1, 0, 200_000)
+	for name, test := range map[string]struct {
+		before, after time.Duration // the request was served so long before it is sent again, if at all; and what comes so long after that
+		held          bool
+	}{
+		"just sent":        {0, 0, false},
+		"not yet read":     {0, time.Second, false},
+		"read":             {0, 4100 * time.Millisecond, true},
+		"read before":      {time.Second, 0, true},
+		"read long before": {4 * time.Minute, time.Millisecond, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
+				if test.before > 0 {
+					b.Settle("t0", b.Charge(req, "t0", false), served(50_000, 0, 1))
+					pass(test.before)
+				}
+				b.Charge(req, "t0", false)
+				pass(test.after)
+				spend(b, "t1", 30_000) // less than t0 has, but more than a part of the prompt is worth
+				require.Equal(t, test.held, pick[*target](t, b, prompt(1, 0, 204_000), targets(2)).name == "t0")
 			})
 		})
 	}
@@ -237,6 +267,7 @@ func TestFailureOfAPromptThatBeginsAlike(t *testing.T) {
 			if left {
 				b.Settle("t0", first, affinity.Outcome{})
 			}
+			pass(5 * time.Second)
 			spend(b, "t1", 90_000) // as much as t0 has
 			require.Same(t, ts[0], pick[*target](t, b, prompt(1, 40_960, 204_000), ts))
 		})
