@@ -24,7 +24,7 @@ import (
 // ends in. And an id must look as if no two calls have the same: some servers count calls.
 
 // maxRounds is of how many rounds of calls, the last ones, the results are kept.
-const maxRounds = 4
+const maxRounds = 3
 
 // calls has the results of calls that are needed: each is a Cursor before it, or before a comma among
 // its members. They are read only at the end: see idOf. A round is what is called between two
@@ -114,21 +114,20 @@ func idIn(c jsonscan.Cursor) (id, inner []byte) {
 // chosen: "toolu_01A09q90qw90lq917835lq9", not "functions.search:12".
 func randomOf(id []byte) sum {
 	const shortest = 12 // as the end of a UUID
-	n, changes := 0, 0  // how many letters and digits, and how often one follows the other
-	var digit, wasDigit bool
-	for i := len(id) - 1; i >= 0; i-- {
-		c := id[i]
-		digit = '0' <= c && c <= '9'
+	changes := 0        // how often a letter follows a digit, or the other way round
+	var wasDigit bool
+	for i := range id {
+		c := id[len(id)-1-i]
+		digit := '0' <= c && c <= '9'
 		if lower := c | ('a' - 'A'); !digit && (lower < 'a' || 'z' < lower) {
 			break
 		}
-		if n++; n > 1 && digit != wasDigit {
+		if i > 0 && digit != wasDigit {
 			changes++
 		}
-		wasDigit = digit
+		if wasDigit = digit; i >= shortest-1 && changes >= 2 {
+			return sum{xxhash.Sum64(id), callSalt}
+		}
 	}
-	if n < shortest || changes < 2 {
-		return sum{}
-	}
-	return sum{xxhash.Sum64(id), callSalt}
+	return sum{}
 }

@@ -87,7 +87,7 @@ var keptFields = []field{cachedContentField, requestCachedContentField, promptFi
 func (r *Request) eachKept(f func(raw []byte)) {
 	for _, field := range keptFields {
 		raw := r.get(field)
-		if c := jsonscan.New(raw); c.Kind() == '{' && field == promptField || field != promptField && says(raw) {
+		if c := jsonscan.New(raw); c.Kind() == '{' && field == promptField || c.Kind() == '"' && field != promptField && says(raw) {
 			f(raw)
 		}
 	}

@@ -117,7 +117,7 @@ func cutLine(text []byte) (line, rest []byte) {
 // lastLine returns the last line of a plain text.
 func lastLine(text []byte) []byte {
 	for end := len(text); ; {
-		i := bytes.LastIndex(text[:end], lineBreak)
+		i := lastIndex(text[:end], lineBreak)
 		switch {
 		case i < 0:
 			return text
