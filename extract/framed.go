@@ -26,13 +26,14 @@ import (
 // nothing is written around it.
 
 // maxFramed is how many pieces of a text may be the question in it.
-const maxFramed = 6
+const maxFramed = 8
 
 // framed calls f for each piece of the last text that may be the question in it: the first
-// paragraph, the last one, the last line with and without what looks like a label, and the lines
-// after the first and the last label such as "Question:". A last line that says who is to speak
-// (a cue) is left out first. f is given the digest and the length of the piece and the pictures around it, of which
-// there are none if there is another text since the last answer.
+// paragraph, the last one, the last line with and without what looks like a label, the lines after
+// the first and the last label such as "Question:", and those below the first and the last heading
+// such as "## Question". A last line that says who is to speak (a cue) is left out first. f is
+// given the digest and the length of the piece and the pictures around it, of which there are none
+// if there is another text since the last answer.
 func (t *trail) framed(f func(asked uint64, bytes int, around pictures)) {
 	if st := t.steps.back(0); st == nil || st.answered || t.endsInAnswer || t.ignoreRest || t.textHere == 0 || !t.severalLines() {
 		return
@@ -48,11 +49,13 @@ func (t *trail) framed(f func(asked uint64, bytes int, around pictures)) {
 	_, last, line := paragraphs(end)
 	opening, _ := labelled(t.lastWords())
 	_, ending := labelled(end) // this may be a part of what was looked up, such as an answer to somebody else
-	bare := trim(withoutLabel(line))
-	if _, label := afterLabel(line); label {
-		line = bare // otherwise it may be that of a question such as "What is this: a noun?"
+	firstBelow, _ := headed(t.lastWords())
+	_, lastBelow := headed(end)
+	rest := trim(withoutLabel(line))
+	if words, label := afterLabel(line); label {
+		line = bare(words) // otherwise it may be that of a question such as "What is this: a noun?"
 	}
-	pieces := [maxFramed][]byte{first, opening, last, ending, line, bare}
+	pieces := [maxFramed][]byte{first, opening, last, ending, line, rest, firstBelow, lastBelow}
 	for i, piece := range pieces {
 		whole := len(piece) >= min(len(t.lastWords()), len(t.lastEnd())) // or it may have been cut off
 		same := slices.ContainsFunc(pieces[:i], func(before []byte) bool { return bytes.Equal(before, piece) })

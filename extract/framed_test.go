@@ -41,6 +41,17 @@ var frames = map[string]func(question string) string{
 	"a label between headings of another kind": func(q string) string {
 		return "# User guide\nPress it.\n\nQuestion: " + q + "\n\n# User guide\nPress it twice.\n\nBe brief."
 	},
+	"a label behind another heading, in front": func(q string) string {
+		return "## User\nAnna, in Norway\n\nQuestion: " + q + "\n\n" + oslo + "\n\nBe brief."
+	},
+	"a label in front of other headings, near the end": func(q string) string {
+		return "Context:\n" + oslo + "\n\nQuestion: " + q + "\n\n## User\nAnna, in Norway\n\n## Frequent questions\nHow?\n\nBe brief."
+	},
+	"a heading behind a label": func(q string) string {
+		return "Context:\n" + oslo + "\n\nUser: It fails.\n\n## Question\n" + q + "\n\n## Instructions\nBe brief."
+	},
+	"a label in brackets": func(q string) string { return "Context:\n" + oslo + "\n\n[Question: " + q + "]\n[Time: 9:05]" },
+	"a label in braces":   func(q string) string { return "Context:\n" + oslo + "\n\n{Question: " + q + "}\nBe brief." },
 	"brackets in Japanese": func(q string) string {
 		return "【参考】\n" + oslo + "\n\n【質問】\n" + q + "\n\n【条件】\nBe brief."
 	},
@@ -101,6 +112,21 @@ func TestFramedQuestionsWithQuotes(t *testing.T) {
 			first := trailOf(t, chat(sys("s"), u(frame(asked))))
 			second := trailOf(t, chat(sys("s"), u(asked), a("x"), u(frame("Since when?"))))
 			require.Equal(t, near, relation(second, first), "%s: %s", name, asked)
+		}
+	}
+}
+
+// What stands before the quotes that end it is the question's own.
+func TestFramedQuestionsInQuotes(t *testing.T) {
+	t.Parallel()
+	for _, asked := range []string{"What is a[0]", "What is {x}", "Where is Oslo*", `Where is "Oslo"`, `"Oslo" is what?`} {
+		for _, quotes := range []string{`"`, `'`, `"""`} {
+			for _, behind := range []string{"", "}", "\nBe brief.", "\n\nBe brief."} {
+				frame := func(q string) string { return oslo + "\n\nQuestion: " + quotes + q + quotes + behind }
+				first := trailOf(t, chat(sys("s"), u(frame(asked))))
+				second := trailOf(t, chat(sys("s"), u(asked), a("x"), u(frame("Since when?"))))
+				require.Equal(t, near, relation(second, first), frame(asked))
+			}
 		}
 	}
 }

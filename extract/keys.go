@@ -18,7 +18,7 @@ const (
 	// the same one or two, such as that of an empty page, but three tell them apart.
 	pictureBytes = minTail/3 + 1
 
-	maxKeys = 64 // that a request may have
+	maxKeys = 66 // that a request may have
 )
 
 // session returns the session that the trail leads to.

@@ -19,13 +19,38 @@ func bareLine(text []byte) []byte {
 // bare returns a line without quotes and the like around it.
 func bare(line []byte) []byte { return bytes.Trim(trim(line), ` *\"'{},]`) }
 
-// unquoted is bare if there is a quote at either end. Otherwise it leaves what a person may have
-// written, as in: What is a "fjord"
+// unquoted returns a line without the quotes around it. A quote at one end only is left, since a
+// person may have written it, as in: What is a "fjord"
 func unquoted(line []byte) []byte {
 	line = trim(line)
-	quoted := bytes.TrimRight(line, " *{},]")
-	if first := bytes.TrimPrefix(line, []byte(`\`)); len(first) > 0 && (first[0] == '"' || first[0] == '\'') && quoted[len(quoted)-1] == first[0] {
-		return bare(line)
+	for _, quote := range [...]string{`\"\"\"`, `\"`, "'"} {
+		rest, opened := bytes.CutPrefix(line, []byte(quote))
+		if words, closed := bytes.CutSuffix(bytes.TrimRight(rest, " *{},]"), []byte(quote)); opened && closed {
+			return trim(words)
+		}
+	}
+	return line
+}
+
+// inBrackets returns what is in the brackets around a line, as in "[Question: Where is Oslo?]", or
+// the line if there are none.
+func inBrackets(line []byte) []byte {
+	line = trim(line)
+	depth := 0
+	for i, c := range line {
+		switch c {
+		case '[', '{':
+			depth++
+		case ']', '}':
+			depth--
+		}
+		switch {
+		case depth > 0:
+		case i > 0 && i == len(line)-1:
+			return line[1:i]
+		default:
+			return line
+		}
 	}
 	return line
 }
@@ -119,15 +144,31 @@ var people = stemsOf("user", "human", "customer", "question", "query",
 // labelled returns the lines after the first and the last label of a person in a text, such as
 // "Question:", or nil if there are none.
 func labelled(text []byte) (first, last []byte) {
-	if !mayBeLabelled(text) && bytes.IndexByte(text, '#') < 0 && bytes.IndexByte(text, '*') < 0 {
+	if !mayBeLabelled(text) {
 		return nil, nil
 	}
+	return below(text, func(line []byte) ([]byte, bool) {
+		words, label := afterLabel(inBrackets(line))
+		return unquoted(bytes.Trim(trim(words), " *")), label
+	})
+}
+
+// headed returns the lines below the first and the last heading in Markdown whose last word would
+// be a label with a colon, such as "## Question" and "**User question**", but not "## User guide".
+func headed(text []byte) (first, last []byte) {
+	if bytes.IndexByte(text, '#') < 0 && bytes.IndexByte(text, '*') < 0 {
+		return nil, nil
+	}
+	return below(text, func(line []byte) ([]byte, bool) { return nil, heads(line) })
+}
+
+// below returns the first and the last words in a text that come after a label, on the line of that
+// or the next one that is not blank, given what finds the label in a line, and words after it.
+func below(text []byte, after func(line []byte) (words []byte, label bool)) (first, last []byte) {
 	for open := false; len(text) > 0; { // open: a label was on a line of its own
 		var line []byte
 		line, text = cutLine(text)
-		words, label := afterLabel(line)
-		words = unquoted(bytes.Trim(trim(words), " *"))
-		label = label || heads(line)
+		words, label := after(line)
 		if open && !label {
 			words = trim(line)
 		}
@@ -141,8 +182,7 @@ func labelled(text []byte) (first, last []byte) {
 	return first, last
 }
 
-// heads reports whether a line is a heading in Markdown whose last word would be a label with a
-// colon, such as "## Question" and "**User question**", but not "## User guide".
+// heads reports whether a line is such a heading.
 func heads(line []byte) bool {
 	const longest = 32 // bytes
 	if line = trim(line); len(line) > longest || !bytes.HasPrefix(line, []byte("#")) && !bytes.HasPrefix(line, []byte("**")) {

@@ -126,7 +126,7 @@ func TestTrailWithTheMostKeys(t *testing.T) {
 	for i := range maxSteps {
 		turns += `{"role":"user","content":"` + strings.Repeat("a", minTail+i) + `"},{"role":"assistant","content":"b"},`
 	}
-	last := strings.Repeat(`{"type":"text","text":"c"},`, maxTexts) + `{"type":"text","text":"User: d\n\ne\nUser: g\nf: h"}`
+	last := strings.Repeat(`{"type":"text","text":"c"},`, maxTexts) + `{"type":"text","text":"User: d\n\n# User\ni\n# User\nj\nUser: g\nf: h"}`
 	for _, id := range []string{"a1b2c3d4e5f6", "b1b2c3d4e5f6", "c1b2c3d4e5f6", "d1b2c3d4e5f6"} {
 		turns += `{"role":"tool","tool_call_id":"` + id + `"},{"role":"assistant"},`
 	}
@@ -143,12 +143,12 @@ func TestTrailWithTheMostKeys(t *testing.T) {
 	// Nobody has answered, and the conversation is in the system prompt.
 	system := `"system":"At 9:05\n\nHistory:\nUser: ` + strings.Repeat("a", minTail) + `"`
 	place := `{"role":"user","content":"<system-reminder>in /home/anna</system-reminder>"}`
-	last = `{"type":"text","text":"c"},{"type":"text","text":"User: d\n\ne\nUser: g\nf: h"}`
+	last = `{"type":"text","text":"c"},{"type":"text","text":"User: d\n\n# User\ni\n# User\nj\nUser: g\nf: h"}`
 	s, ok = Trail().Extract(&Request{Body: []byte(`{` + system + `,"messages":[` + place + `,{"role":"user","content":[{"type":"text","text":"b"},` + last + `]}]}`)})
 	require.True(t, ok)
 	require.Len(t, s.Aliases, 9+maxFramed)
 	// The last line is that behind the last label.
-	s, ok = Trail().Extract(&Request{Body: []byte(`{` + system + `,"messages":[` + place + `,{"role":"user","content":"User: d\n\ne\nUser: g"}]}`)})
+	s, ok = Trail().Extract(&Request{Body: []byte(`{` + system + `,"messages":[` + place + `,{"role":"user","content":"User: d\n\n# User\ni\n# User\nj\nUser: g"}]}`)})
 	require.True(t, ok)
 	require.Len(t, s.Aliases, 5+maxFramed)
 }
