@@ -80,7 +80,7 @@ import (
 //
 //   - answers, thinking, tool calls and their results are left out, and so are ids,
 //     cache_control, the list of tools and, in the address of a picture, a signature with
-//     the rest of the query. But what stands for a compacted conversation
+//     its date and the like. But what stands for a compacted conversation
 //     counts: OpenAI's items, and Anthropic's blocks if no words come before them. And
 //     answers right before the first words, such as a summary or a greeting, go with the
 //     system prompt, and so does the id of the first call if its result comes before all words;
@@ -152,11 +152,12 @@ import (
 //
 // There is no trail in a body that continues something on the server (previous_response_id
 // and the like), since it does not show its conversation; in a prompt beside a history of
-// another form; in a body in which nobody wrote anything, and no call has a random id; or in one of more parts than any
-// conversation has: 32,768 messages, blocks, values and injected elements together. Four
-// members of messages and blocks count as one of these, and a text that begins with '<' as
-// three. If a message has two roles, or a block two types, either may count, and what is
-// read again to find out counts again.
+// another form; in a body in which nobody wrote anything, and no call has a random id; or in
+// one of more parts than any conversation has: 32,768 messages, blocks, values and injected
+// elements together. Four members of messages and blocks, or parameters of a picture's
+// address, count as one of these, and a text that begins with '<' as three. If a message has
+// two roles, or a block two types, either may count, and what is read again to find out
+// counts again.
 func Trail() Extractor { return trailExtractor{} }
 
 type trailExtractor struct{}
