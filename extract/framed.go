@@ -76,7 +76,7 @@ func paragraphs(text []byte) (first, last, line []byte) {
 	first, last = text, text
 	for rest := text; len(rest) > 0; {
 		at := len(text) - len(rest)
-		if line, rest = cutLine(rest); len(trim(line)) > 0 {
+		if line, rest = cutLine(rest); len(trimStart(line)) > 0 {
 			continue
 		}
 		if len(first) == len(text) {

@@ -35,7 +35,10 @@ func unquoted(line []byte) []byte {
 // inBrackets returns what is in the brackets around a line, as in "[Question: Where is Oslo?]", or
 // the line if there are none.
 func inBrackets(line []byte) []byte {
-	line = trim(line)
+	if len(line) == 0 || line[0] != '[' && line[0] != '{' {
+		return line
+	}
+	line = trimEnd(line)
 	depth := 0
 	for i, c := range line {
 		switch c {
@@ -44,12 +47,11 @@ func inBrackets(line []byte) []byte {
 		case ']', '}':
 			depth--
 		}
-		switch {
-		case depth > 0:
-		case i > 0 && i == len(line)-1:
-			return line[1:i]
-		default:
-			return line
+		if depth == 0 {
+			if i == len(line)-1 {
+				return line[1:i]
+			}
+			break
 		}
 	}
 	return line
@@ -149,14 +151,17 @@ func labelled(text []byte) (first, last []byte) {
 	}
 	return below(text, func(line []byte) ([]byte, bool) {
 		words, label := afterLabel(inBrackets(line))
-		return unquoted(bytes.Trim(trim(words), " *")), label
+		if len(words) > 0 { // in few lines
+			words = unquoted(bytes.Trim(trim(words), " *"))
+		}
+		return words, label
 	})
 }
 
 // headed returns the lines below the first and the last heading in Markdown whose last word would
 // be a label with a colon, such as "## Question" and "**User question**", but not "## User guide".
 func headed(text []byte) (first, last []byte) {
-	if bytes.IndexByte(text, '#') < 0 && bytes.IndexByte(text, '*') < 0 {
+	if bytes.IndexByte(text, '#') < 0 && !bytes.Contains(text, []byte("**")) {
 		return nil, nil
 	}
 	return below(text, func(line []byte) ([]byte, bool) { return nil, heads(line) })
@@ -184,7 +189,10 @@ func below(text []byte, after func(line []byte) (words []byte, label bool)) (fir
 
 // heads reports whether a line is such a heading.
 func heads(line []byte) bool {
-	const longest = 32 // bytes
+	const longest = 32                   // bytes
+	if len(line) == 0 || line[0] > '*' { // most lines
+		return false
+	}
 	if line = trim(line); len(line) > longest || !bytes.HasPrefix(line, []byte("#")) && !bytes.HasPrefix(line, []byte("**")) {
 		return false
 	}

@@ -103,7 +103,7 @@ func backslashesBefore(text []byte) int {
 // cutLine cuts a plain text after its first line. That does not end in the path C:\new.
 func cutLine(text []byte) (line, rest []byte) {
 	for from := 0; ; {
-		n := jsonscan.LineBreak(text[from:])
+		n := bytes.Index(text[from:], lineBreak)
 		if n < 0 {
 			return text, nil
 		}
