@@ -114,8 +114,9 @@
 // # What names a thread
 //
 // These name a line of work within a session, such as a sub-agent, or another session that
-// started this one. Each counts only beside an id of the same client. (The main thread of Codex
-// has the id of the session, which counts as none.)
+// started this one. Each counts only beside an id of the same client, and what is in
+// client_metadata only where the id is, too. (The main thread of Codex has the id of the
+// session, which counts as none.)
 //
 //	Thread, and ParentThread
 //	  X-Claude-Code-Agent-Id      Claude Code, and X-Claude-Code-Parent-Agent-Id
