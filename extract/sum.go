@@ -139,7 +139,7 @@ func (t *trail) signatureIn(path, query []byte) string {
 func signatureWith(name []byte) string {
 	switch string(name) {
 	case "Signature", "Expires", "Policy", "Key-Pair-Id", // CloudFront, and others before
-		"AWSAccessKeyId", "x-amz-security-token", "GoogleAccessId", "OSSAccessKeyId", "security-token":
+		"AWSAccessKeyId", "x-amz-security-token", "GoogleAccessId", "OSSAccessKeyId", "security-token", "AccessKeyId":
 		return "Signature"
 	case "sig", "sv", "ss", "srt", "sr", "sp", "st", "se", "si", "sip", "spr", "skoid", "sktid", "skt", "ske", "sks", "skv": // Azure
 		return "sig"
@@ -157,6 +157,8 @@ func signatureWith(name []byte) string {
 		return "X-Amz-Signature"
 	case bytes.HasPrefix(name, []byte("X-Goog-")):
 		return "X-Goog-Signature"
+	case bytes.HasPrefix(name, []byte("X-Tos-")):
+		return "X-Tos-Signature"
 	case bytes.HasPrefix(name, []byte("q-")):
 		return "q-signature"
 	}

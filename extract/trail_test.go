@@ -960,6 +960,8 @@ func traps() []trap {
 		{"the same at Tencent", chat(ub(pictureAt("https://c.cn/a.png?q-sign-time=1&q-signature=a1"))), chat(ub(pictureAt("https://c.cn/a.png?q-sign-time=2&q-signature=b2"))), same},
 		{"the same at Supabase", chat(ub(pictureAt("https://c.co/storage/v1/object/sign/b/a.png?token=a1"))), chat(ub(pictureAt("https://c.co/storage/v1/object/sign/b/a.png?token=b2"))), same},
 		{"the same at Alibaba", chat(ub(pictureAt("https://c.cn/a.png?x-oss-process=image/resize,w_9&x-oss-date=1&x-oss-signature=a1"))), chat(ub(pictureAt("https://c.cn/a.png?x-oss-process=image/resize,w_9&x-oss-date=2&x-oss-signature=b2"))), same},
+		{"the same at Volcengine", chat(ub(pictureAt("https://c.cn/a.png?X-Tos-Date=1&X-Tos-Signature=a1"))), chat(ub(pictureAt("https://c.cn/a.png?X-Tos-Date=2&X-Tos-Signature=b2"))), same},
+		{"the same as S3 once did it, in other escapes", chat(ub(pictureAt("https://c.net/a.png?AWSAccessKeyId=A&Expires=1&Signature=a1"))), strings.ReplaceAll(chat(ub(pictureAt("https://c.net/a.png?AWSAccessKeyId=A&Signature=b2&Expires=2"))), "&", `\u0026`), same},
 		{"another version of a signed picture", chat(ub(pictureAt("https://c.net/a.png?versionId=1&X-Amz-Signature=a1"))), chat(ub(pictureAt("https://c.net/a.png?versionId=2&X-Amz-Signature=b2"))), apart},
 		{"the same at Google", chat(ub(pictureAt("https://c.net/a.png?X-Goog-Signature=a1&generation=1"))), chat(ub(pictureAt("https://c.net/a.png?X-Goog-Signature=b2&generation=2"))), apart},
 		{"the same at Azure", chat(ub(pictureAt("https://c.net/a.png?snapshot=1&sv=1&sig=a1"))), chat(ub(pictureAt("https://c.net/a.png?snapshot=2&sv=1&sig=b2"))), apart},
