@@ -44,18 +44,15 @@ func (t *trail) framed(f func(asked uint64, bytes int, around pictures)) {
 	} else if t.lastText == 0 {
 		return
 	}
-	end := withoutCue(t.lastEnd())
-	first, _, _ := paragraphs(t.lastWords())
-	_, last, line := paragraphs(end)
-	opening, _ := labelled(t.lastWords())
-	_, ending := labelled(end) // this may be a part of what was looked up, such as an answer to somebody else
-	firstBelow, _ := headed(t.lastWords())
-	_, lastBelow := headed(end)
+	opening, end := inLines(t.lastWords()), inLines(withoutCue(t.lastEnd()))
+	line := end.line
 	rest := trim(withoutLabel(line))
 	if words, label := afterLabel(line); label {
 		line = bare(words) // otherwise it may be that of a question such as "What is this: a noun?"
 	}
-	pieces := [maxFramed][]byte{first, opening, last, ending, line, rest, firstBelow, lastBelow}
+	pieces := [maxFramed][]byte{opening.first, opening.labels.first, end.last,
+		end.labels.last, // this may be a part of what was looked up, such as an answer to somebody else
+		line, rest, opening.headings.first, end.headings.last}
 	for i, piece := range pieces {
 		whole := len(piece) >= min(len(t.lastWords()), len(t.lastEnd())) // or it may have been cut off
 		same := slices.ContainsFunc(pieces[:i], func(before []byte) bool { return bytes.Equal(before, piece) })
@@ -70,21 +67,37 @@ func (t *trail) severalLines() bool {
 	return bytes.Contains(t.lastWords(), lineBreak) || bytes.Contains(t.lastEnd(), lineBreak)
 }
 
-// paragraphs returns the first and the last paragraph of a text, and its last line, without white
-// space around them.
-func paragraphs(text []byte) (first, last, line []byte) {
-	first, last = text, text
+// lines is what may be a question in a text.
+type lines struct {
+	first, last      []byte // paragraphs, without white space around them
+	line             []byte // the last one, the same
+	labels, headings below
+}
+
+// inLines looks at the lines of a text.
+func inLines(text []byte) (l lines) {
+	l.first, l.last = text, text
+	labels, headings := mayBeLabelled(text), mayBeHeaded(text)
 	for rest := text; len(rest) > 0; {
 		at := len(text) - len(rest)
-		if line, rest = cutLine(rest); len(trimStart(line)) > 0 {
+		l.line, rest = cutLine(rest)
+		if labels {
+			words, label := labelled(l.line)
+			l.labels.add(l.line, words, label)
+		}
+		if headings {
+			l.headings.add(l.line, nil, heads(l.line))
+		}
+		if len(trimStart(l.line)) > 0 {
 			continue
 		}
-		if len(first) == len(text) {
-			first = text[:at]
+		if len(l.first) == len(text) {
+			l.first = text[:at]
 		}
-		last = rest
+		l.last = rest
 	}
-	return trim(first), trim(last), trim(line)
+	l.first, l.last, l.line = trim(l.first), trim(l.last), trim(l.line)
+	return l
 }
 
 // afterLast returns what comes after the last sep in a text, or all of it if there is none.

@@ -143,55 +143,46 @@ var people = stemsOf("user", "human", "customer", "question", "query",
 	"用户", "用戶", "客户", "客戶", "问题", "問題", "提问", "ユーザ", "質問", "사용자", "고객", "질문",
 	"пользователь", "клиент", "вопрос")
 
-// labelled returns the lines after the first and the last label of a person in a text, such as
-// "Question:", or nil if there are none.
-func labelled(text []byte) (first, last []byte) {
-	if !mayBeLabelled(text) {
-		return nil, nil
-	}
-	return below(text, func(line []byte) ([]byte, bool) {
-		words, label := afterLabel(inBrackets(line))
-		if len(words) > 0 { // in few lines
-			words = unquoted(bytes.Trim(trim(words), " *"))
-		}
-		return words, label
-	})
+// below has the first and the last words that come after a label, on the line of that or the next one
+// that is not blank.
+type below struct {
+	first, last []byte
+	open        bool // a label was on a line of its own
 }
 
-// headed returns the lines below the first and the last heading in Markdown whose last word would
-// be a label with a colon, such as "## Question" and "**User question**", but not "## User guide".
-func headed(text []byte) (first, last []byte) {
-	if bytes.IndexByte(text, '#') < 0 && !bytes.Contains(text, []byte("**")) {
-		return nil, nil
+// add adds a line that has a label, or not, and words after that.
+func (b *below) add(line, words []byte, label bool) {
+	if b.open && !label {
+		words = trim(line)
 	}
-	return below(text, func(line []byte) ([]byte, bool) { return nil, heads(line) })
-}
-
-// below returns the first and the last words in a text that come after a label, on the line of that
-// or the next one that is not blank, given what finds the label in a line, and words after it.
-func below(text []byte, after func(line []byte) (words []byte, label bool)) (first, last []byte) {
-	for open := false; len(text) > 0; { // open: a label was on a line of its own
-		var line []byte
-		line, text = cutLine(text)
-		words, label := after(line)
-		if open && !label {
-			words = trim(line)
-		}
-		open = (open || label) && len(words) == 0
-		if len(words) > 0 {
-			if last = words; first == nil {
-				first = words
-			}
+	b.open = (b.open || label) && len(words) == 0
+	if len(words) > 0 {
+		if b.last = words; b.first == nil {
+			b.first = words
 		}
 	}
-	return first, last
 }
 
-// heads reports whether a line is such a heading.
+// labelled returns what comes after a label such as "Question:" in a line, and whether there is one.
+func labelled(line []byte) (words []byte, label bool) {
+	words, label = afterLabel(inBrackets(line))
+	if len(words) > 0 { // in few lines
+		words = unquoted(bytes.Trim(trim(words), " *"))
+	}
+	return words, label
+}
+
+// mayBeHeaded reports whether a text may have headings.
+func mayBeHeaded(text []byte) bool {
+	return bytes.IndexByte(text, '#') >= 0 || bytes.Contains(text, []byte("**"))
+}
+
+// heads reports whether a line is a heading in Markdown whose last word would be a label with a
+// colon, such as "## Question" and "**User question**", but not "## User guide".
 func heads(line []byte) bool {
-	const longest = 32                   // bytes
-	if len(line) == 0 || line[0] > '*' { // most lines
-		return false
+	const longest = 32 // bytes
+	if len(line) == 0 || line[0] > '*' {
+		return false // most lines
 	}
 	if line = trim(line); len(line) > longest || !bytes.HasPrefix(line, []byte("#")) && !bytes.HasPrefix(line, []byte("**")) {
 		return false
