@@ -131,6 +131,16 @@ func TestFramedQuestionsInQuotes(t *testing.T) {
 	}
 }
 
+// A comma behind the last line may be that of a list.
+func TestFramedQuestionsInAList(t *testing.T) {
+	t.Parallel()
+	for _, end := range []string{",", "},"} {
+		first := trailOf(t, chat(sys("s"), u(oslo+"\n- Question: Where is Oslo?"+end)))
+		second := trailOf(t, chat(sys("s"), u("Where is Oslo?"), a("x"), u(oslo+"\n- Question: Since when?"+end)))
+		require.Equal(t, near, relation(second, first), end)
+	}
+}
+
 // A colon in a question may look like the end of a label.
 func TestFramedQuestionsWithColons(t *testing.T) {
 	t.Parallel()
