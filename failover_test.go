@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -937,6 +938,67 @@ func TestStartsDuringFailBack(t *testing.T) {
 		require.InDelta(t, sessions/2, at["a"], sessions/5)
 		require.Equal(t, sessions, at["a"]+at["b"])
 	})
+}
+
+// What starts where a session is that has a home at a and is on a detour at b starts at the one
+// where the session would go now, unless that has more than its share: see TestOverloadedNeighbours.
+func TestStartsBetweenTwoPlaces(t *testing.T) {
+	t.Parallel()
+	const gone, waiting, due = "a is gone", "a has just come back", "it is time to go back to a"
+	for _, test := range []struct {
+		when, overloaded     string
+		near, beside, others string // where a neighbour starts, its side calls, and what has an id
+	}{
+		{gone, "", "b", "b", "b"},
+		{gone, "b", "c", "b", "b"},
+		{waiting, "", "b", "b", "b"},
+		{waiting, "a", "b", "b", "b"},
+		{waiting, "b", "c", "b", "b"},
+		{waiting, "ab", "c", "b", "b"},
+		{due, "", "a", "a", "a"},
+		{due, "a", "b", "b", "a"},
+		{due, "b", "a", "a", "a"},
+		{due, "ab", "c", "b", "a"},
+	} {
+		t.Run(test.when+", overloaded: "+test.overloaded, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				x, b := new(scripted), newAuditor(t)
+				b.prefer = "c"
+				s := newSelector(t, affinity.Config[string]{Extractor: x, Failover: affinity.FailoverReturn, Fallback: b})
+				ask := func(sess extract.Session, candidates ...string) *affinity.Selection[string] {
+					x.now, x.now.Source = sess, "x"
+					sel := mustSelect(t, s, new(extract.Request), candidates...)
+					sel.Done(served)
+					elapse(time.Millisecond)
+					return sel
+				}
+				neighbour := extract.Session{ID: "1", Confidence: extract.Derived}
+				ask(neighbour, "a")
+				for range 6 {
+					elapse(time.Minute)
+					ask(neighbour, "b")
+				}
+				candidates := []string{"a", "b", "c"}
+				if test.when == gone {
+					candidates = candidates[1:]
+				} else {
+					ask(neighbour, candidates...) // from now on, a is there
+				}
+				if test.when == due {
+					elapse(5 * time.Minute)
+				}
+				b.overload(strings.Split(test.overloaded, "")...)
+				near := extract.Session{Confidence: extract.Derived, Near: []string{"1"}}
+				near.ID = "2"
+				require.Equal(t, test.near, ask(near, candidates...).Target)
+				near.ID, near.Class = "3", extract.Auxiliary
+				require.Equal(t, test.beside, ask(near, candidates...).Target)
+				require.Equal(t, test.others, ask(extract.Session{ID: "4", Parent: "1"}, candidates...).Target)
+				require.Equal(t, test.others, ask(extract.Session{ID: "1", Thread: "agent"}, candidates...).Target)
+			})
+		})
+	}
 }
 
 // A side call goes where its conversation is, also when that is a detour.

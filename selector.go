@@ -1034,17 +1034,17 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 	refuge := at(j, second.target)
 
 	if !st.stays { // it starts where a neighbour is, or what has started it
+		v := st.stay()
 		switch {
 		case i < 0 || leaving || stale:
-			if j >= 0 {
-				return verdict{reason: ReasonFailover, pick: refuge, from: home, cold: true}
-			}
-		case aside && j >= 0 && !s.mayReturn(q, st): // that is still away from its home, which has only just come back
-			return verdict{reason: ReasonInherited, pick: refuge, cold: true}
-		case !s.mayYield(q) || !s.balancer.Overloaded(home) || q.refersToState(): // many may have found the neighbour
-			return st.stay()
+			v = verdict{reason: ReasonFailover, pick: refuge, from: home, cold: true}
+		case aside && j >= 0 && (!s.mayReturn(q, st) || s.yields(q) && s.balancer.Overloaded(home)): // that is still away
+			v.pick = refuge
 		}
-		return verdict{reason: ReasonNew, pick: nobody}
+		if v.i < 0 || s.mayYield(q) && s.balancer.Overloaded(v.id) && !q.refersToState() { // many may have found the neighbour
+			return verdict{reason: ReasonNew, pick: nobody}
+		}
+		return v
 	}
 
 	switch {
