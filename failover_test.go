@@ -1001,6 +1001,23 @@ func TestStartsBetweenTwoPlaces(t *testing.T) {
 	}
 }
 
+// The same if they are the first to come after the outage.
+func TestStartsAreTheFirstToFindTheHome(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
+		mustSelect(t, s, claudeAgent("s1", "", ""), "a").Done(served)
+		for range 6 {
+			elapse(time.Minute)
+			mustSelect(t, s, claudeAgent("s1", "", ""), "b").Done(served)
+		}
+		elapse(time.Minute)
+		require.Equal(t, "b", mustSelect(t, s, claudeAgent("s1", "agent-1", ""), "a", "b").Target)
+		elapse(5 * time.Minute)
+		require.Equal(t, "a", mustSelect(t, s, claudeAgent("s1", "agent-2", ""), "a", "b").Target, "it is time")
+	})
+}
+
 // A side call goes where its conversation is, also when that is a detour.
 func TestSideCallsFollowTheDetour(t *testing.T) {
 	t.Parallel()

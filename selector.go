@@ -890,7 +890,7 @@ func (s *Selector[T]) weigh(q *query, candidates []T, st *standing) (v verdict, 
 	s.survey(q, candidates, st)
 	v = verdict{reason: ReasonNew, pick: nobody}
 	if st.target != nil {
-		if st.stays {
+		if st.stays || st.home >= 0 { // what starts elsewhere since the home is away is none of its sessions
 			s.notePresence(q, st.target, st.home)
 		}
 		v = s.judge(q, st, candidates)
