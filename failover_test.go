@@ -1018,6 +1018,33 @@ func TestStartsAreTheFirstToFindTheHome(t *testing.T) {
 	})
 }
 
+// Where the home is gone for good, what starts does so at the detour, which the session would make
+// its home with its next turn.
+func TestStartsWhereTheHomeWasGivenUp(t *testing.T) {
+	t.Parallel()
+	each(t, map[string]func(x *scripted){
+		"a thread":  func(x *scripted) { x.now.Thread = "agent" },
+		"a child":   func(x *scripted) { x.now.ID, x.now.Parent = "2", "1" },
+		"a history": func(x *scripted) { x.now.ID, x.now.Near = "2", []string{"1"} },
+	}, func(t *testing.T, start func(x *scripted)) {
+		x := &scripted{now: extract.Session{Source: "x", ID: "1"}}
+		s := newSelector(t, affinity.Config[string]{Extractor: x, Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
+		ask := func(candidates ...string) *affinity.Selection[string] {
+			defer elapse(time.Minute)
+			return mustSelect(t, s, new(extract.Request), candidates...)
+		}
+		ask("a").Done(served)
+		ask("b").Done(served)
+		s.InvalidateTarget("a")
+		start(x)
+		sel := ask("0", "b")
+		require.Equal(t, "b", sel.Target)
+		require.Equal(t, affinity.ReasonInherited, sel.Reason)
+		x.now = extract.Session{Source: "x", ID: "1"}
+		require.Equal(t, affinity.ReasonBound, ask("0", "b").Reason)
+	})
+}
+
 // A side call goes where its conversation is, also when that is a detour.
 func TestSideCallsFollowTheDetour(t *testing.T) {
 	t.Parallel()

@@ -953,7 +953,7 @@ func (s *Selector[T]) findStanding(q *query, st *standing) {
 		return
 	}
 	for _, id := range q.sess.Continues {
-		if key := c.key(q, id); c.locate(key, q.now, l) || s.locateAside(key, q.now, l) {
+		if s.locateEither(c.key(q, id), q.now, l) {
 			st.session, st.stays = l.session(), true
 			return
 		}
@@ -961,18 +961,18 @@ func (s *Selector[T]) findStanding(q *query, st *standing) {
 
 	if q.starts {
 		for _, key := range q.starters(c) {
-			if c.locate(key, q.now, l) {
+			if s.locateEither(key, q.now, l) {
 				st.session = l.session()
 				return
 			}
 		}
 	}
 	q.req.Complete(&q.sess)
-	if s.cfg.Threads == ThreadsStart && q.sess.Parent != "" && c.locate(c.key(q, q.sess.Parent), q.now, l) {
+	if s.cfg.Threads == ThreadsStart && q.sess.Parent != "" && s.locateEither(c.key(q, q.sess.Parent), q.now, l) {
 		return
 	}
 	for _, id := range q.sess.Near {
-		if c.locate(c.key(q, id), q.now, l) {
+		if s.locateEither(c.key(q, id), q.now, l) {
 			return
 		}
 	}
@@ -981,6 +981,12 @@ func (s *Selector[T]) findStanding(q *query, st *standing) {
 // locateAside finds the second place of the session that has the key.
 func (s *Selector[T]) locateAside(key Key, now int64, l *located) bool {
 	return s.cache.asides.Load() && s.cache.locate(key.aside(), now, l)
+}
+
+// locateEither finds the home of the session that has the key or, if it has none any more, its
+// second place.
+func (s *Selector[T]) locateEither(key Key, now int64, l *located) bool {
+	return s.cache.locate(key, now, l) || s.locateAside(key, now, l)
 }
 
 // last returns the place where the session was last.
@@ -1087,7 +1093,7 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 func (st *standing) stay() verdict {
 	v := verdict{reason: ReasonInherited, pick: at(st.home, st.target), cold: !st.stays}
 	switch {
-	case st.own || st.aside():
+	case st.own || st.stays && st.aside():
 		v.reason = ReasonBound
 	case st.stays && st.second.target != nil:
 		v.second = theSecond
