@@ -39,7 +39,7 @@ type record struct {
 	hash   uint64 // of the boundary
 	target uint64 // hash of the target's ID
 	at     int64  // tick of the last sending that may still be there; 0 if none is
-	served int64  // tick of the last sending that was served; if none was, minus the tick at which the entry was made
+	served int64  // tick of the last sending that was served; if none was, minus the tick of the first: see enter
 	parent int32  // the entry of the boundary before this one, of the same target
 
 	// Neighbours in the bucket of holdings.hashes, and the next one in the bucket of
@@ -94,8 +94,8 @@ func (h *holdings) tick(now int64) int64 {
 }
 
 // there returns the tick at which the target of r was last sent the prompt up to its boundary,
-// which is so many bytes long, or 0 if that is not in its cache. What it was never sent before
-// is there once it has begun to answer: when it has served a request with it or, if nobody
+// which is so many bytes long, or 0 if that is not in its cache. What was not there before is
+// there once the target has begun to answer: when it has served a request with it or, if nobody
 // says so, after the time that it takes to read some 16,000 tokens a second.
 func (r *record) there(bytes int, now int64) int64 {
 	if r.served < 0 && now+r.served < int64(time.Second)+int64(bytes)*int64(time.Second)>>16 {
@@ -142,7 +142,6 @@ func (h *holdings) enter(cuts []extract.Boundary, target uint64, tick int64, f f
 		switch {
 		case i == 0:
 			i = h.add(cut.Hash, target)
-			h.record(i).served = -tick
 		case h.record(i).at == tick:
 			continue // the prompt has this boundary twice
 		default:
@@ -150,6 +149,9 @@ func (h *holdings) enter(cuts []extract.Boundary, target uint64, tick int64, f f
 		}
 		r := h.record(i)
 		f(cut, r.at)
+		if r.at == 0 || pauseKind(tick-r.at) == pauseKinds {
+			r.served = -tick // nothing of it is there, as of what is new
+		}
 		r.at, r.parent = tick, last
 		h.link(i, last)
 		last = i
@@ -172,7 +174,7 @@ func (h *holdings) end(last int32, target uint64, tick int64, served bool) {
 		case r.target != target:
 			return // another entry by now
 		case tick < -r.served:
-			return // likewise, of the same target: it was made later
+			return // likewise, of the same target: it was made later, or nothing was left of it since
 		case served:
 			r.served = max(r.served, tick)
 			r.at = max(r.at, tick) // which is 0 if a later sending has failed already

@@ -230,21 +230,28 @@ func TestFailedPromptIsNotBelieved(t *testing.T) {
 // of a burst that begins alike, not all goes where the first one has gone.
 func TestPromptThatIsBeingRead(t *testing.T) {
 	req := prompt(1, 0, 200_000)
+	ok, failed := served(50_000, 0, 1), affinity.Outcome{Result: affinity.TransientFailure}
 	for name, test := range map[string]struct {
-		before, after time.Duration // the request was served so long before it is sent again, if at all; and what comes so long after that
-		held          bool
+		before affinity.Outcome // of the request before, if there was one
+		pause  time.Duration    // since then
+		after  time.Duration    // how long the target has had to read it
+		held   bool
 	}{
-		"just sent":        {0, 0, false},
-		"not yet read":     {0, time.Second, false},
-		"read":             {0, 4100 * time.Millisecond, true},
-		"read before":      {time.Second, 0, true},
-		"read long before": {4 * time.Minute, time.Millisecond, true},
+		"just sent":           {},
+		"not yet read":        {after: time.Second, held: false},
+		"read":                {after: 4100 * time.Millisecond, held: true},
+		"read before":         {ok, time.Second, 0, true},
+		"read long before":    {ok, 4 * time.Minute, time.Millisecond, true},
+		"forgotten":           {ok, time.Hour, time.Second, false},
+		"forgotten, and read": {ok, time.Hour, 4100 * time.Millisecond, true},
+		"failed before":       {failed, time.Minute, time.Second, false},
+		"failed before, read": {failed, time.Minute, 4100 * time.Millisecond, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
-				if test.before > 0 {
-					b.Settle("t0", b.Charge(req, "t0", false), served(50_000, 0, 1))
-					pass(test.before)
+				if test.pause > 0 {
+					b.Settle("t0", b.Charge(req, "t0", false), test.before)
+					pass(test.pause)
 				}
 				b.Charge(req, "t0", false)
 				pass(test.after)
