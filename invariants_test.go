@@ -270,6 +270,9 @@ func (r *riot) answer(req *extract.Request, candidates []string) *affinity.Selec
 	switch {
 	case is(affinity.ReasonNoSession, affinity.ReasonNew, affinity.ReasonSideCall, affinity.ReasonExpired):
 		require.True(r, asked, r.step)
+	case is(affinity.ReasonInherited) && home.Target != sel.ID: // it starts at the detour of what has started it
+		detour := func(b affinity.Binding) bool { return b.Aside && b.Target == sel.ID }
+		require.True(r, r.cfg.Failover == affinity.FailoverReturn && !asked && slices.ContainsFunc(slices.Collect(maps.Values(before)), detour), r.step)
 	case is(affinity.ReasonBound, affinity.ReasonInherited, affinity.ReasonReturned):
 		require.Equal(r, home.Target, sel.ID, r.step)
 		require.True(r, !asked || x.Confidence == extract.Derived && r.balancer.Overloaded(sel.ID), r.step)
