@@ -64,10 +64,10 @@
 //
 // Session without a binding: the extractor may name an earlier form of the same
 // conversation, what started it, or a neighbour. The first of them that has a binding
-// counts: the session is bound to the same target, and moves on its own from then on. If
-// that is the target of what started it, or of a neighbour, it must still be likely to
-// have the prompt and not be draining; nor may it be overloaded if the session is known by
-// its messages alone. Otherwise the fallback chooses.
+// counts: the session is bound to the same target, or to the detour while that serves, and
+// moves on its own from then on. If that is the target of what started it, or of a
+// neighbour, it must still be likely to have the prompt and not be draining; nor may it be
+// overloaded if the session is known by its messages alone. Otherwise the fallback chooses.
 //
 // Concurrent first requests of one session get one target, however long the fallback
 // takes: one of them asks it, the others wait. If it fails, each of the others asks for
