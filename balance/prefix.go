@@ -62,9 +62,12 @@ type PrefixConfig[T any] struct {
 // that failed there, unless it has served that prompt before, and for a prompt that it is
 // still reading: until the request is served or, if nobody says so, for a second and one more
 // for every 64 kB. So a burst that begins alike does not all go where the first request went,
-// whose prompt is in no cache yet. From the cached tokens in outcomes it learns, for each
-// target, how much of what it holds is left after a pause. A target that has never reported
-// any teaches nothing: it may have a cache and not say so.
+// whose prompt is in no cache yet. But report outcomes: otherwise a conversation without a
+// session whose turns follow within that time may move.
+//
+// From the cached tokens in outcomes it learns, for each target, how much of what it holds is
+// left after a pause. A target that has never reported any teaches nothing: it may have a
+// cache and not say so.
 //
 // All that [LeastCost] says about cost, absence and concurrency holds here too,
 // except that every request takes the lock of the index, once when it is sent and
