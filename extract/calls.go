@@ -21,100 +21,175 @@ import (
 //
 // A request that ends in words is not stored so, since examples of calls may come before them, the
 // same in all conversations. For the same reason, no request is looked for by the result that it
-// ends in. And an id must look as if no two calls have the same: some servers count calls.
+// ends in. And an id must look as if no two calls have the same: some servers count calls. Others,
+// and some clients, make a digest of what is called, which may be the same in many conversations, so
+// how the result begins counts as well if the id may be one.
 
 // maxRounds is of how many rounds of calls, the last ones, the results are kept.
 const maxRounds = 3
 
-// calls has the results of calls that are needed: each is a Cursor before it, or before a comma among
-// its members. They are read only at the end: see idOf. A round is what is called between two
-// answers.
+// calls has the results of calls that are needed. A round is what is called between two answers.
 type calls struct {
-	first jsonscan.Cursor            // the first result, if there are no words before it
-	cut   bool                       // there is such a result
-	last  [maxRounds]jsonscan.Cursor // the last results of the last rounds
-	n     int                        // how many rounds there were
-	open  bool                       // the next result belongs to the last round
-	atEnd bool                       // since the last result, nobody has written anything
+	first result            // the first result, if there are no words before it
+	cut   bool              // there is such a result
+	last  [maxRounds]result // the last results of the last rounds
+	n     int               // how many rounds there were
+	open  bool              // the next result belongs to the last round
+	atEnd bool              // since the last result, nobody has written anything
 }
 
-// result adds a result of a tool.
-func (t *trail) result(c jsonscan.Cursor) {
-	k := &t.calls
+// A result is what the messages have of a call. It is read only at the end, and only as far as needed.
+type result struct {
+	members  jsonscan.Cursor // before it, or before a comma among its members
+	returned []byte          // what the tool has returned, if that is before the comma
+}
+
+// result adds a result of a tool, and what that has returned if it is before the Cursor.
+func (t *trail) result(members jsonscan.Cursor, returned []byte) {
+	k, r := &t.calls, result{members, returned}
 	if k.n == 0 && t.silent() {
-		k.first, k.cut = c, true
+		k.first, k.cut = r, true
 	}
 	if !k.open {
 		k.n++
 	}
-	k.last[k.n%maxRounds] = c
+	k.last[k.n%maxRounds] = r
 	k.open, k.atEnd = true, true
 }
 
-// begin returns the digest of the call that the messages begin with, or zero.
-func (k *calls) begin() sum {
+// begin returns the digest of the call that the messages begin with and that of its result, or zero.
+func (k *calls) begin() (call, result sum) {
 	if !k.cut {
-		return sum{}
+		return sum{}, sum{}
 	}
-	return idOf(k.first)
+	return k.first.sums()
 }
 
-// end returns the digest of the last call, if the messages end in its result, and of those that
-// ended the rounds before, the last one first, or zero for each that there is not.
+// end returns the digest of the last result, if the messages end in it, and of those that ended the
+// rounds before, the last one first, or zero for each that there is not.
 func (k *calls) end() (last sum, before [maxRounds]sum) {
 	i := 0
 	if k.atEnd {
-		last = idOf(k.last[k.n%maxRounds])
+		_, last = k.last[k.n%maxRounds].sums()
 		i++
 	}
 	for ; i < min(k.n, maxRounds); i++ {
-		before[i] = idOf(k.last[(k.n-i)%maxRounds])
+		_, before[i] = k.last[(k.n-i)%maxRounds].sums()
 	}
 	return last, before
 }
 
-// idOf returns the digest of the id of a call, given its result, or zero if there is none or it may be
-// that of other calls.
-func idOf(c jsonscan.Cursor) sum {
-	if c.Past(`{"type":"tool_result","tool_use_id":`) || c.Past(`{"role":"tool","tool_call_id":`) { // mostly
-		return randomOf(keyword(&c))
+// sums returns the digest of the id of the call, and that of the result. They are zero if there is no
+// id or it may be that of other calls.
+func (r *result) sums() (call, all sum) {
+	call, all, inner := r.read()
+	if call == (sum{}) && inner != nil { // Bedrock's
+		call, all, _ = (&result{members: jsonscan.New(inner)}).read()
 	}
-	id, inner := idIn(c)
-	if id == nil && inner != nil { // Bedrock's
-		id, _ = idIn(jsonscan.New(inner))
-	}
-	return randomOf(id)
+	return call, all
 }
 
-// idIn returns the id among the members of a result, and the member that may have it inside.
-func idIn(c jsonscan.Cursor) (id, inner []byte) {
-	const most = 16 // members
-	if c.Kind() == '{' {
+// maxResultMembers is how many members of a result are looked at, and of the text in it.
+const maxResultMembers = 16
+
+// read returns the sums, and the member that may have all others inside.
+func (r *result) read() (call, all sum, inner []byte) {
+	c := r.members
+	var id, opening []byte
+	if r.returned != nil {
+		opening = openingOf(jsonscan.New(r.returned))
+	} else if c.Past(`{"type":"tool_result","tool_use_id":`) || c.Past(`{"role":"tool","tool_call_id":`) { // mostly
+		id = keyword(&c)
+	} else if c.Kind() == '{' {
 		c.Object()
 	}
 	var room nameRoom
-	for range most {
+	for range maxResultMembers {
+		if id != nil && (opening != nil || !mayBeDigest(id)) {
+			break
+		}
 		name, ok := c.Key()
 		if !ok {
 			break
 		}
 		switch string(room.read(name)) {
 		case "tool_call_id", "tool_use_id", "call_id", "toolUseId":
-			return keyword(&c), nil
+			id = keyword(&c)
+		case "content", "output":
+			if opening = openingOf(c); id == nil { // else it is the last that is needed
+				c.Skim()
+			}
 		case "toolResult":
 			inner = c.Skim()
 		default:
 			c.Skim()
 		}
 	}
-	return nil, inner
+	call = randomOf(id)
+	if all = call; call != (sum{}) && mayBeDigest(id) {
+		all = call.add(textSalt, openingSum(opening))
+	}
+	return call, all, inner
 }
+
+// mayBeDigest reports whether an id ends as digests do that are made of other things: in hexadecimal.
+func mayBeDigest(id []byte) bool {
+	for _, c := range id[max(0, len(id)-shortestRandom):] {
+		if letter := c | ('a' - 'A'); (c < '0' || '9' < c) && (letter < 'a' || 'f' < letter) {
+			return false
+		}
+	}
+	return true
+}
+
+// maxOpening is how many bytes of what a tool has returned are looked at. Clients may later cut off
+// the end of that, or add to it. It is enough for an eighth of that in plain form: an escape has 6
+// bytes, or 12.
+const maxOpening = 512
+
+// openingOf returns how what a tool has returned opens, which the Cursor is before: some of a text,
+// or all of any other value.
+func openingOf(c jsonscan.Cursor) []byte {
+	if c.Kind() == '"' || c.Past(`[{"type":"text","text":`) || c.Past(`[{"text":`) {
+		return c.Peek(maxOpening)
+	}
+	return c.Skim()
+}
+
+// openingSum returns the digest of how a text begins that a tool has returned, by itself or in a list.
+func openingSum(opening []byte) (h uint64) {
+	c := jsonscan.New(opening)
+	if c.Array() {
+		c.Element()
+	}
+	if c.Object() {
+		var room nameRoom
+		for range maxResultMembers {
+			if name, ok := c.Key(); !ok || string(room.read(name)) == "text" {
+				break
+			}
+			c.Skim()
+		}
+	}
+	if c.Kind() != '"' {
+		return 0
+	}
+	text := opening[c.Pos()+1:]
+	if raw, ok := c.String(); ok {
+		text = raw
+	}
+	withPlain(text[:min(len(text), maxOpening)], func(text []byte, _ bool) {
+		h = xxhash.Sum64(text[:min(len(text), maxOpening/8)])
+	})
+	return h
+}
+
+const shortestRandom = 12 // as the end of a UUID
 
 // randomOf returns the digest of an id, or zero unless it ends in letters and digits that nobody has
 // chosen: "toolu_01A09q90qw90lq917835lq9", not "functions.search:12".
 func randomOf(id []byte) sum {
-	const shortest = 12 // as the end of a UUID
-	changes := 0        // how often a letter follows a digit, or the other way round
+	changes := 0 // how often a letter follows a digit, or the other way round
 	var wasDigit bool
 	for i := range id {
 		c := id[len(id)-1-i]
@@ -125,7 +200,7 @@ func randomOf(id []byte) sum {
 		if i > 0 && digit != wasDigit {
 			changes++
 		}
-		if wasDigit = digit; i >= shortest-1 && changes >= 2 {
+		if wasDigit = digit; i >= shortestRandom-1 && changes >= 2 {
 			return sum{xxhash.Sum64(id), callSalt}
 		}
 	}

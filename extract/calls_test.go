@@ -2,6 +2,7 @@ package extract_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,11 +15,13 @@ const (
 	idA = "call_8sTqXc2Vn4LwPz0aKd7RmY1e"
 	idB = "call_Zk3Fh9JbQ5uGt6WxNo8CvE2i"
 	idC = "call_m7Da1RyU4pSlH0gTqB9kXe6w"
+
+	digest = "call_3f0b8c1a9d7e" // of the name and the arguments
 )
 
-// called is a call of a tool in the format of OpenAI's chat, and its result.
-func called(id string) string {
-	return `{"role":"assistant","content":null,"tool_calls":[{"id":"` + id + `"}]},{"role":"tool","tool_call_id":"` + id + `","content":"x"}`
+// called is a call of a tool in the format of OpenAI's chat, and its result: "x" or another.
+func called(id string, result ...string) string {
+	return `{"role":"assistant","content":null,"tool_calls":[{"id":"` + id + `"}]},` + toolResult(id, result...)
 }
 
 // A request that has lost the words that it was known by is found by the calls that it shows.
@@ -47,6 +50,12 @@ func TestCallsLeadBack(t *testing.T) {
 		{"examples of calls, and others", chat(sys("s"), called(idA), u("one"), called(idB)), chat(sys("s"), called(idA), u("two"), called(idC)), apart},
 		{"the last of the examples", chat(sys("s"), called(idA), u("one")), chat(sys("s"), called(idA), u("two"), called(idB)), apart},
 		{"the last call of others", chat(sys("s"), u("a"), called(idA)), chat(sys("s"), u("b"), called(idA)), apart},
+		{"a digest, with another result", chat(sys("s"), called(idA), called(digest)), chat(sys("s"), called(digest, "y"), called(idC)), apart},
+		{"a digest that comes first, with another result", chat(sys("s"), called(digest)), chat(sys("s"), called(digest, "y")), apart},
+		{"a digest under a clock", chat(sys("It is 9:05."), u("a"), called(digest)), chat(sys("It is 9:06."), u("b"), called(digest, "y"), called(idB)), apart},
+		{"a digest, with the same result", chat(sys("s"), called(idA), called(digest)), chat(sys("s"), called(digest), called(idC)), continues},
+		{"a digest, with a result that has lost its end", chat(sys("s"), called(idA), called(digest, strings.Repeat("x", 600))), chat(sys("s"), called(digest, strings.Repeat("x", 150)+"..."), called(idC)), continues},
+		{"a result that was cleared", chat(sys("s"), called(idA), called(idB)), chat(sys("s"), called(idB, "cleared"), called(idC)), continues},
 		{"calls that are counted", chat(sys("s"), called("functions.read:0"), called("functions.read:1")), chat(sys("s"), called("functions.read:1"), called("functions.read:2")), none},
 		{"calls without ids", chat(sys("s"), `{"role":"tool","content":"x"}`), chat(sys("s"), `{"role":"tool","content":"x"}`), none},
 	} {
@@ -65,24 +74,28 @@ func TestCallsLeadBack(t *testing.T) {
 
 const none = "none" // neither has a session
 
-func toolResult(id string) string { return `{"role":"tool","tool_call_id":"` + id + `","content":"x"}` }
+func toolResult(id string, result ...string) string {
+	return `{"role":"tool","tool_call_id":"` + id + `","content":"` + append(result, "x")[0] + `"}`
+}
 
 // The id of a call is found in each format, however that is written.
 func TestCallsInAnyForm(t *testing.T) {
 	t.Parallel()
-	want := trailOf(t, chat(toolResult(idA)))
-	for _, results := range [][2]string{
-		{`{"content":"x","role":"tool","tool_call_id":"%s"}`, `{"role":"tool","content":[{"type":"text","text":"x"}],"tool_call_id":"%s"}`},
-		{`{"tool_call_id":"%s","role":"tool","content":"x"}`, `{"content": "x", "role": "tool", "tool_call_id": "%s"}`},
-		{`{"role":"tool","name":"f","tool\u005fcall_id":"%s"}`, `{ "role" : "tool" , "tool_call_id" : "%s" }`},
-		{`{"role":"user","content":[{"type":"tool_result","tool_use_id":"%s","content":"x"}]}`, `{"role":"user","content":[{"tool_use_id":"%s","content":"x","type":"tool_result"}]}`},
-		{`{"type":"function_call_output","call_id":"%s","output":"x"}`, `{"output":"x","call_id":"%s","type":"function_call_output"}`},
-		{`{"role":"user","content":[{"toolResult":{"toolUseId":"%s","content":[{"text":"x"}]}}]}`, `{"role":"user","content":[{ "toolResult" : {"status":"success","toolUseId":"%s"}}]}`},
-		{`{"role":"tool","toolResult":{},"tool_call_id":"%s"}`, `{"role":"tool","tool_call_id":"%s","toolResult":{}}`},
-	} {
-		for _, result := range results {
-			require.Equal(t, want, trailOf(t, chat(fmt.Sprintf(result, idA))), result)
-			require.NotEqual(t, want, trailOf(t, chat(fmt.Sprintf(result, idB))), result)
+	for _, id := range []string{idA, digest} {
+		want := trailOf(t, chat(toolResult(id)))
+		for _, results := range [][2]string{
+			{`{"content":"x","role":"tool","tool_call_id":"%s"}`, `{"role":"tool","content":[{"type":"text","text":"x"}],"tool_call_id":"%s"}`},
+			{`{"tool_call_id":"%s","role":"tool","content":"x"}`, `{"content": "x", "role": "tool", "tool_call_id": "%s"}`},
+			{`{"role":"tool","name":"f","tool\u005fcall_id":"%s","content":"\u0078"}`, `{ "role" : "tool" , "tool_call_id" : "%s", "content" : "x" }`},
+			{`{"role":"user","content":[{"type":"tool_result","tool_use_id":"%s","content":"x"}]}`, `{"role":"user","content":[{"tool_use_id":"%s","content":"x","type":"tool_result"}]}`},
+			{`{"type":"function_call_output","call_id":"%s","output":"x"}`, `{"output":"x","call_id":"%s","type":"function_call_output"}`},
+			{`{"role":"user","content":[{"toolResult":{"toolUseId":"%s","content":[{"text":"x"}]}}]}`, `{"role":"user","content":[{ "toolResult" : {"status":"success","content":[{"text":"x"}],"toolUseId":"%s"}}]}`},
+			{`{"role":"tool","toolResult":{},"content":"x","tool_call_id":"%s"}`, `{"role":"tool","tool_call_id":"%s","toolResult":{},"content":[{"type":"text","text":"x","cache_control":{"type":"ephemeral"}}]}`},
+		} {
+			for _, result := range results {
+				require.Equal(t, want, trailOf(t, chat(fmt.Sprintf(result, id))), result)
+				require.NotEqual(t, want, trailOf(t, chat(fmt.Sprintf(result, idB))), result)
+			}
 		}
 	}
 	for _, id := range []string{"toolu_01A09q90qw90lq917835lq9", "chatcmpl-tool-3f0b8c1a9d7e4f25a6b1c0d2e3f40516", "9b2f6c1e-5d3a-4e7f-8a90-1b2c3d4e5f60", `call_\u0041bc1def2ghi3`} {

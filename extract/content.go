@@ -60,7 +60,7 @@ func (t *trail) block(c *jsonscan.Cursor, in *setting) {
 	if ids || c.Past(`{"functionResponse":`) {                         // Gemini's
 		t.acted = true
 		if c.Leave('}'); ids {
-			t.result(whole)
+			t.result(whole, nil)
 		}
 		return
 	}
@@ -110,14 +110,14 @@ func (t *trail) inBlock(c *jsonscan.Cursor, whole jsonscan.Cursor) (words, parts
 			if ofTool(keyword(c)) {
 				t.acted = true
 				c.Leave('}')
-				t.result(whole)
+				t.result(whole, nil)
 				return nil, nil, false
 			}
 		case "toolResult":
 			t.acted = true
 			c.Skim()
 			c.Leave('}')
-			t.result(whole)
+			t.result(whole, nil)
 			return nil, nil, false
 		case "functionResponse", "function_response", "functionCall", "function_call":
 			t.acted = true

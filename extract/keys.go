@@ -26,21 +26,21 @@ func (t *trail) session() (Session, bool) {
 	if t.work > maxWork {
 		return Session{}, false
 	}
-	begin := t.calls.begin()
+	begin, first := t.calls.begin()
 	if t.silent() && begin == (sum{}) {
 		return Session{}, false
 	}
 	in := t.settings(begin)
-	call, calls := t.calls.end()
+	last, results := t.calls.end()
 	talk := t.history(&in)
 	keys := make(keyBuffer, 0, maxKeys*keySize) // room for all of them, so it stays on the stack
 	if t.silent() {
-		keys = keys.add(in.whole, begin)
+		keys = keys.add(in.whole, first)
 	}
-	keys = t.ownKeys(keys, &in).add(alone, call).add(talk.in[0], talk.here).add(talk.in[1], talk.here)
+	keys = t.ownKeys(keys, &in).add(alone, last).add(talk.in[0], talk.here).add(talk.in[1], talk.here)
 	aliases := len(keys) / keySize
-	for _, call := range calls {
-		keys = keys.add(alone, call)
+	for _, result := range results {
+		keys = keys.add(alone, result)
 	}
 	keys = t.earlierKeys(keys, &in)
 	continues := len(keys) / keySize

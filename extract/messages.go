@@ -227,7 +227,7 @@ func (t *trail) roleFirst(c, whole *jsonscan.Cursor) bool {
 	if !c.Past(`"user","content":`) {
 		c.Past(` `)
 		if !c.Past(`"user",`) {
-			return t.pastOthers(c, whole)
+			return t.pastOthers(c, whole, nil)
 		}
 		c.Past(` `)
 		if inParts = c.Past(`"parts":`); !inParts && !c.Past(`"content":`) {
@@ -256,7 +256,7 @@ func (t *trail) roleAfter(c *jsonscan.Cursor, raw []byte) bool {
 		t.content(&content, nil)
 		t.endMessage()
 		return true
-	case t.pastOthers(c, &after):
+	case t.pastOthers(c, &after, raw):
 		return true
 	}
 	*c = after
@@ -282,12 +282,12 @@ func (t *trail) onlyResults(c *jsonscan.Cursor) bool {
 
 // pastOthers reads the rest of a message, from the value of its role on, if it is of a tool
 // or of a model and its words count for nothing, and reports whether it is so. Otherwise the
-// Cursor stays where it is. from is where the members begin that may have the id of a call.
-func (t *trail) pastOthers(c, from *jsonscan.Cursor) bool {
+// Cursor stays where it is. members and content are for result.
+func (t *trail) pastOthers(c, members *jsonscan.Cursor, content []byte) bool {
 	switch {
 	case c.Past(`"tool"`):
 		t.speaks(speakerTool)
-		t.result(*from)
+		t.result(*members, content)
 	case !t.mayBeCompacted() && (c.Past(`"assistant"`) || c.Past(`"model"`)):
 		t.speaks(speakerModel)
 	default:
@@ -335,7 +335,7 @@ func (t *trail) messageMembers(c *jsonscan.Cursor, m *message) {
 				c.Leave('}')
 				t.speaks(m.who)
 				if m.who == speakerTool {
-					t.result(m.whole)
+					t.result(m.whole, nil)
 				}
 				return
 			}
@@ -394,7 +394,7 @@ func (t *trail) take(m *message, images []byte) {
 	}
 	t.speaks(m.who)
 	if m.who == speakerTool {
-		t.result(m.whole)
+		t.result(m.whole, nil)
 	}
 	t.compacts = t.compacts || string(m.kind) == "compaction_trigger"
 	t.tools = t.tools || string(m.kind) == "additional_tools"

@@ -129,8 +129,9 @@ import (
 //
 // An agent may call tools so often for one question that its client leaves out all words,
 // or has summed them up. So a request also continues one that ended in the result of a call
-// whose result it shows, unless it ends in that. The id of the call must look random (in Gemini,
-// no ids are looked for); if there are no words, the first such id stands in for them.
+// if it shows the same result, unless it ends in that. The id of the call must look random (in
+// Gemini, no ids are looked for); if it is hexadecimal, as digests of a call are, the first 64 bytes
+// of the result must be the same, too. If there are no words, the first such result stands in for them.
 //
 // All else that goes by less than the whole trail requires a sign that there was an earlier
 // request: an answer in the messages (one that they end in does not count, since clients begin

@@ -1578,6 +1578,9 @@ func FuzzTrail(f *testing.F) {
 		`""`, `{"prompt":"a: b\n\nc: d","images":["x"],"system":"s"}`, `{"prompt":["\ud83d\ude00"]}`, `{"prompt":[[1,2],[3]]}`,
 		`{"input":[{"type":"user_input","content":"a"},"b",{"type":"image","data":"c"}],"instructions":"C:\\new\/x \u2028"}`,
 		chat(u("a"), u("b"), u("a")),
+		chat(called(idA), ub(`{"type":"tool_result","tool_use_id":"`+digest+`","content":[{"type":"text","text":"\u003cx>"},1]}`), called(digest, strings.Repeat(`\u0061`, 100)), a("a"), u("b"), called(idA)),
+		`{"input":[{"type":"function_call_output","call_id":"` + idA + `","output":[{"text":"b","type":"c"}]}]}`,
+		chat(ub(`{"toolResult":{"toolUseId":"` + idA + `","content":[{"text":"a"}]}}`)),
 		`{"request":{"contents":{"parts":{"text":"\u003csystem-reminder>a<\/system-reminder>\u000ab"}},"systemInstruction":"\u0041"}}`,
 	} {
 		f.Add([]byte(s))

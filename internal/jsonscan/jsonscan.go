@@ -236,6 +236,12 @@ func (c *Cursor) advance(start, end int) []byte {
 	return c.data[start:end]
 }
 
+// Peek goes past white space and returns the next n bytes, or what is left of them.
+func (c *Cursor) Peek(n int) []byte {
+	c.Kind()
+	return c.data[c.pos:min(c.pos+n, len(c.data))]
+}
+
 // String goes past the next value. If that is a string, it returns what is between
 // the quotes, escapes and all; any other value is skimmed, and String returns false.
 func (c *Cursor) String() ([]byte, bool) {

@@ -351,6 +351,22 @@ func TestPast(t *testing.T) {
 	require.False(t, c.Past(`x`))
 }
 
+func TestPeek(t *testing.T) {
+	t.Parallel()
+	c := jsonscan.New([]byte(`{"a": "bcd"}`))
+	require.True(t, c.Object())
+	_, ok := c.Key()
+	require.True(t, ok)
+	require.Equal(t, `"b`, string(c.Peek(2)))
+	require.Equal(t, `"bcd"}`, string(c.Peek(100)))
+	c.Skim()
+	require.Equal(t, `}`, string(c.Peek(2)))
+	_, ok = c.Key()
+	require.False(t, ok)
+	require.Empty(t, c.Peek(2))
+	require.True(t, c.End())
+}
+
 func TestMaxDepth(t *testing.T) {
 	bomb := 1_000_000
 	if testing.Short() || raceEnabled {
