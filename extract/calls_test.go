@@ -16,6 +16,8 @@ const (
 	idB = "call_Zk3Fh9JbQ5uGt6WxNo8CvE2i"
 	idC = "call_m7Da1RyU4pSlH0gTqB9kXe6w"
 
+	search = `{"type":"web_search_call","id":"ws_8sTqXc2Vn4LwPz0aKd7RmY1e"}`
+
 	digest = "call_3f0b8c1a9d7e" // of the name and the arguments
 )
 
@@ -55,6 +57,8 @@ func TestCallsLeadBack(t *testing.T) {
 		{"a digest under a clock", chat(sys("It is 9:05."), u("a"), called(digest)), chat(sys("It is 9:06."), u("b"), called(digest, "y"), called(idB)), apart},
 		{"a digest, with the same result", chat(sys("s"), called(idA), called(digest)), chat(sys("s"), called(digest), called(idC)), continues},
 		{"a digest, with a result that has lost its end", chat(sys("s"), called(idA), called(digest, strings.Repeat("x", 600))), chat(sys("s"), called(digest, strings.Repeat("x", 150)+"..."), called(idC)), continues},
+		{"a model's own search behind the result", chat(sys("s"), called(idA), called(idB)), chat(sys("s"), called(idB), search, called(idC)), continues},
+		{"a model's own search in front", chat(sys("s"), search, called(idA)), chat(sys("s"), search, called(idA), called(idB)), same},
 		{"a result that was cleared", chat(sys("s"), called(idA), called(idB)), chat(sys("s"), called(idB, "cleared"), called(idC)), continues},
 		{"calls that are counted", chat(sys("s"), called("functions.read:0"), called("functions.read:1")), chat(sys("s"), called("functions.read:1"), called("functions.read:2")), none},
 		{"calls without ids", chat(sys("s"), `{"role":"tool","content":"x"}`), chat(sys("s"), `{"role":"tool","content":"x"}`), none},

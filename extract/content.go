@@ -107,10 +107,11 @@ func (t *trail) inBlock(c *jsonscan.Cursor, whole jsonscan.Cursor) (words, parts
 		case "parts":
 			parts, counts = c.Skim(), true
 		case "type":
-			if ofTool(keyword(c)) {
+			if kind := keyword(c); ofTool(kind) {
 				t.acted = true
-				c.Leave('}')
-				t.result(whole, nil)
+				if c.Leave('}'); isResult(kind) {
+					t.result(whole, nil)
+				}
 				return nil, nil, false
 			}
 		case "toolResult":
@@ -140,6 +141,12 @@ func ofTool(kind []byte) bool {
 		return true
 	}
 	return bytes.HasSuffix(kind, []byte("tool_result")) || bytes.HasSuffix(kind, []byte("tool_use"))
+}
+
+// isResult reports whether a block or an item of that type is a result, and not a call that the model
+// has made, such as a web_search_call, or something else.
+func isResult(kind []byte) bool {
+	return bytes.HasSuffix(kind, []byte("_result")) || bytes.HasSuffix(kind, []byte("_output"))
 }
 
 // keyword reads the next value and returns it, if it is a string. It is for values that are

@@ -393,7 +393,7 @@ func (t *trail) take(m *message, images []byte) {
 		t.compacted(&content)
 	}
 	t.speaks(m.who)
-	if m.who == speakerTool {
+	if m.who == speakerTool && (len(m.role) > 0 || isResult(m.kind)) {
 		t.result(m.whole, nil)
 	}
 	t.compacts = t.compacts || string(m.kind) == "compaction_trigger"
