@@ -132,14 +132,16 @@ func (r *result) read() (call, all sum, inner []byte) {
 	return call, all, inner
 }
 
-// mayBeDigest reports whether an id ends as digests do that are made of other things: in hexadecimal.
+// mayBeDigest reports whether an id ends as digests do that are made of other things, in hexadecimal,
+// or as a time does, with a T and a Z: almost without letters beyond F.
 func mayBeDigest(id []byte) bool {
+	beyond := 0
 	for _, c := range id[max(0, len(id)-shortestRandom):] {
-		if letter := c | ('a' - 'A'); (c < '0' || '9' < c) && (letter < 'a' || 'f' < letter) {
-			return false
+		if c > '9' && c|('a'-'A') > 'f' {
+			beyond++
 		}
 	}
-	return true
+	return beyond < 3
 }
 
 // maxOpening is how many bytes of what a tool has returned are looked at. Clients may later cut off

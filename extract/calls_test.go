@@ -55,6 +55,7 @@ func TestCallsLeadBack(t *testing.T) {
 		{"a digest, with another result", chat(sys("s"), called(idA), called(digest)), chat(sys("s"), called(digest, "y"), called(idC)), apart},
 		{"a digest that comes first, with another result", chat(sys("s"), called(digest)), chat(sys("s"), called(digest, "y")), apart},
 		{"a digest under a clock", chat(sys("It is 9:05."), u("a"), called(digest)), chat(sys("It is 9:06."), u("b"), called(digest, "y"), called(idB)), apart},
+		{"a time, with another result", chat(sys("s"), called(idA), called("20261130T120501Z")), chat(sys("s"), called("20261130T120501Z", "y"), called(idC)), apart},
 		{"a digest, with the same result", chat(sys("s"), called(idA), called(digest)), chat(sys("s"), called(digest), called(idC)), continues},
 		{"a digest, with a result that has lost its end", chat(sys("s"), called(idA), called(digest, strings.Repeat("x", 600))), chat(sys("s"), called(digest, strings.Repeat("x", 150)+"..."), called(idC)), continues},
 		{"a model's own search behind the result", chat(sys("s"), called(idA), called(idB)), chat(sys("s"), called(idB), search, called(idC)), continues},
