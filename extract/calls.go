@@ -40,12 +40,12 @@ type calls struct {
 
 // A result is what the messages have of a call. It is read only at the end, and only as far as needed.
 type result struct {
-	members  jsonscan.Cursor // before it, or before a comma among its members
-	returned []byte          // what the tool has returned, if that is before the comma
+	members  []byte // the text from its beginning on, or from a comma among its members
+	returned []byte // what the tool has returned, if that is before the comma
 }
 
-// result adds a result of a tool, and what that has returned if it is before the Cursor.
-func (t *trail) result(members jsonscan.Cursor, returned []byte) {
+// result adds a result of a tool: see the fields of that name.
+func (t *trail) result(members, returned []byte) {
 	k, r := &t.calls, result{members, returned}
 	if k.n == 0 && t.silent() {
 		k.first, k.cut = r, true
@@ -84,7 +84,7 @@ func (k *calls) end() (last sum, before [maxRounds]sum) {
 func (r *result) sums() (call, all sum) {
 	call, all, inner := r.read()
 	if call == (sum{}) && inner != nil { // Bedrock's
-		call, all, _ = (&result{members: jsonscan.New(inner)}).read()
+		call, all, _ = (&result{members: inner}).read()
 	}
 	return call, all
 }
@@ -94,18 +94,21 @@ const maxResultMembers = 16
 
 // read returns the sums, and the member that may have all others inside.
 func (r *result) read() (call, all sum, inner []byte) {
-	c := r.members
+	c := jsonscan.New(r.members)
 	var id, opening []byte
-	if r.returned != nil {
+	var digest bool // the id may be one, and the opening is needed
+	switch {
+	case r.returned != nil:
 		opening = openingOf(jsonscan.New(r.returned))
-	} else if c.Past(`{"type":"tool_result","tool_use_id":`) || c.Past(`{"role":"tool","tool_call_id":`) { // mostly
+	case c.Past(`{"type":"tool_result","tool_use_id":`) || c.Past(`{"role":"tool","tool_call_id":`): // mostly
 		id = keyword(&c)
-	} else if c.Kind() == '{' {
+		call, digest = randomOf(id)
+	case c.Kind() == '{':
 		c.Object()
 	}
 	var room nameRoom
 	for range maxResultMembers {
-		if id != nil && (opening != nil || !mayBeDigest(id)) {
+		if id != nil && (opening != nil || !digest) {
 			break
 		}
 		name, ok := c.Key()
@@ -115,6 +118,7 @@ func (r *result) read() (call, all sum, inner []byte) {
 		switch string(room.read(name)) {
 		case "tool_call_id", "tool_use_id", "call_id", "toolUseId":
 			id = keyword(&c)
+			call, digest = randomOf(id)
 		case "content", "output":
 			if opening = openingOf(c); id == nil { // else it is the last that is needed
 				c.Skim()
@@ -125,23 +129,10 @@ func (r *result) read() (call, all sum, inner []byte) {
 			c.Skim()
 		}
 	}
-	call = randomOf(id)
-	if all = call; call != (sum{}) && mayBeDigest(id) {
+	if all = call; digest {
 		all = call.add(textSalt, openingSum(opening))
 	}
 	return call, all, inner
-}
-
-// mayBeDigest reports whether an id ends as digests do that are made of other things, in hexadecimal,
-// or as a time does, with a T and a Z: almost without letters beyond F.
-func mayBeDigest(id []byte) bool {
-	beyond := 0
-	for _, c := range id[max(0, len(id)-shortestRandom):] {
-		if c > '9' && c|('a'-'A') > 'f' {
-			beyond++
-		}
-	}
-	return beyond < 3
 }
 
 // maxOpening is how many bytes of what a tool has returned are looked at. Clients may later cut off
@@ -153,7 +144,8 @@ const maxOpening = 512
 // or all of any other value.
 func openingOf(c jsonscan.Cursor) []byte {
 	if c.Kind() == '"' || c.Past(`[{"type":"text","text":`) || c.Past(`[{"text":`) {
-		return c.Peek(maxOpening)
+		rest := c.Rest()
+		return rest[:min(len(rest), maxOpening)]
 	}
 	return c.Skim()
 }
@@ -186,25 +178,30 @@ func openingSum(opening []byte) (h uint64) {
 	return h
 }
 
-const shortestRandom = 12 // as the end of a UUID
-
 // randomOf returns the digest of an id, or zero unless it ends in letters and digits that nobody has
-// chosen: "toolu_01A09q90qw90lq917835lq9", not "functions.search:12".
-func randomOf(id []byte) sum {
-	changes := 0 // how often a letter follows a digit, or the other way round
+// chosen: "toolu_01A09q90qw90lq917835lq9", not "functions.search:12". It also says whether the id may
+// be a digest that was made of other things, which are in hexadecimal, or a time, with a T and a Z:
+// its end has almost no letters beyond F.
+func randomOf(id []byte) (s sum, digest bool) {
+	const shortest = 12     // as the end of a UUID
+	beyond, changes := 0, 0 // letters beyond F, and how often a letter follows a digit, or the other way round
 	var wasDigit bool
 	for i := range id {
 		c := id[len(id)-1-i]
 		digit := '0' <= c && c <= '9'
-		if lower := c | ('a' - 'A'); !digit && (lower < 'a' || 'z' < lower) {
+		lower := c | ('a' - 'A')
+		if !digit && (lower < 'a' || 'z' < lower) {
 			break
+		}
+		if i < shortest && lower > 'f' {
+			beyond++
 		}
 		if i > 0 && digit != wasDigit {
 			changes++
 		}
-		if wasDigit = digit; i >= shortestRandom-1 && changes >= 2 {
-			return sum{xxhash.Sum64(id), callSalt}
+		if wasDigit = digit; i >= shortest-1 && changes >= 2 {
+			return sum{xxhash.Sum64(id), callSalt}, beyond < 3
 		}
 	}
-	return sum{}
+	return sum{}, false
 }

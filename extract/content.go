@@ -60,7 +60,7 @@ func (t *trail) block(c *jsonscan.Cursor, in *setting) {
 	if ids || c.Past(`{"functionResponse":`) {                         // Gemini's
 		t.acted = true
 		if c.Leave('}'); ids {
-			t.result(whole, nil)
+			t.result(whole.Rest(), nil)
 		}
 		return
 	}
@@ -68,7 +68,7 @@ func (t *trail) block(c *jsonscan.Cursor, in *setting) {
 		c.Skim()
 		return
 	}
-	words, parts, counts := t.inBlock(c, whole)
+	words, parts, counts := t.inBlock(c, &whole)
 	switch {
 	case !counts || !c.OK(): // not OK if it is nested too deeply, and then value must not go through it
 	case len(words) > 0 && words[0] == '"':
@@ -88,7 +88,7 @@ func (t *trail) block(c *jsonscan.Cursor, in *setting) {
 // inBlock reads the members of a block, and its end; whole is before it. It returns the text and the parts, and
 // whether the block counts: it is not of a tool or a model, and has more than a type, a role,
 // a signature or a marker.
-func (t *trail) inBlock(c *jsonscan.Cursor, whole jsonscan.Cursor) (words, parts []byte, counts bool) {
+func (t *trail) inBlock(c, whole *jsonscan.Cursor) (words, parts []byte, counts bool) {
 	var room nameRoom
 	for {
 		name, ok := c.Key()
@@ -110,7 +110,7 @@ func (t *trail) inBlock(c *jsonscan.Cursor, whole jsonscan.Cursor) (words, parts
 			if kind := keyword(c); ofTool(kind) {
 				t.acted = true
 				if c.Leave('}'); isResult(kind) {
-					t.result(whole, nil)
+					t.result(whole.Rest(), nil)
 				}
 				return nil, nil, false
 			}
@@ -118,7 +118,7 @@ func (t *trail) inBlock(c *jsonscan.Cursor, whole jsonscan.Cursor) (words, parts
 			t.acted = true
 			c.Skim()
 			c.Leave('}')
-			t.result(whole, nil)
+			t.result(whole.Rest(), nil)
 			return nil, nil, false
 		case "functionResponse", "function_response", "functionCall", "function_call":
 			t.acted = true

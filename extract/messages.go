@@ -287,7 +287,7 @@ func (t *trail) pastOthers(c, members *jsonscan.Cursor, content []byte) bool {
 	switch {
 	case c.Past(`"tool"`):
 		t.speaks(speakerTool)
-		t.result(*members, content)
+		t.result(members.Rest(), content)
 	case !t.mayBeCompacted() && (c.Past(`"assistant"`) || c.Past(`"model"`)):
 		t.speaks(speakerModel)
 	default:
@@ -335,7 +335,7 @@ func (t *trail) messageMembers(c *jsonscan.Cursor, m *message) {
 				c.Leave('}')
 				t.speaks(m.who)
 				if m.who == speakerTool {
-					t.result(m.whole, nil)
+					t.result(m.whole.Rest(), nil)
 				}
 				return
 			}
@@ -394,7 +394,7 @@ func (t *trail) take(m *message, images []byte) {
 	}
 	t.speaks(m.who)
 	if m.who == speakerTool && (len(m.role) > 0 || isResult(m.kind)) {
-		t.result(m.whole, nil)
+		t.result(m.whole.Rest(), nil)
 	}
 	t.compacts = t.compacts || string(m.kind) == "compaction_trigger"
 	t.tools = t.tools || string(m.kind) == "additional_tools"

@@ -44,6 +44,7 @@ import (
 //	repeated.go    the end of the system prompt where a person's text repeats it
 //	framed.go      the question inside what an application writes around it
 //	pictures.go    what people attach to a question
+//	addresses.go   the addresses of pictures, which some clients sign anew
 //	places.go      the directories that a setting names
 //	times.go       a system prompt without the times of day in it
 //	browseruse.go  a message of browser-use, which has a task and all its steps

@@ -236,11 +236,8 @@ func (c *Cursor) advance(start, end int) []byte {
 	return c.data[start:end]
 }
 
-// Peek goes past white space and returns the next n bytes, or what is left of them.
-func (c *Cursor) Peek(n int) []byte {
-	c.Kind()
-	return c.data[c.pos:min(c.pos+n, len(c.data))]
-}
+// Rest returns the text from the Cursor on.
+func (c *Cursor) Rest() []byte { return c.data[c.pos:] }
 
 // String goes past the next value. If that is a string, it returns what is between
 // the quotes, escapes and all; any other value is skimmed, and String returns false.

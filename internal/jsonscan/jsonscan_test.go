@@ -351,19 +351,20 @@ func TestPast(t *testing.T) {
 	require.False(t, c.Past(`x`))
 }
 
-func TestPeek(t *testing.T) {
+func TestRest(t *testing.T) {
 	t.Parallel()
-	c := jsonscan.New([]byte(`{"a": "bcd"}`))
+	c := jsonscan.New([]byte(`{"a":"b", "c":1}`))
 	require.True(t, c.Object())
 	_, ok := c.Key()
 	require.True(t, ok)
-	require.Equal(t, `"b`, string(c.Peek(2)))
-	require.Equal(t, `"bcd"}`, string(c.Peek(100)))
+	require.Equal(t, `"b", "c":1}`, string(c.Rest()))
 	c.Skim()
-	require.Equal(t, `}`, string(c.Peek(2)))
-	_, ok = c.Key()
-	require.False(t, ok)
-	require.Empty(t, c.Peek(2))
+	rest := jsonscan.New(c.Rest())
+	name, ok := rest.Key() // a New may begin before a comma
+	require.True(t, ok)
+	require.Equal(t, "c", string(name))
+	c.Leave('}')
+	require.Empty(t, c.Rest())
 	require.True(t, c.End())
 }
 
