@@ -98,9 +98,8 @@ func (r *result) read() (call, all sum, inner []byte) {
 	var id, opening []byte
 	var digest bool // the id may be one, and the opening is needed
 	switch {
-	case r.returned != nil:
-		opening = openingOf(jsonscan.New(r.returned))
-	case c.Past(`{"type":"tool_result","tool_use_id":`) || c.Past(`{"role":"tool","tool_call_id":`): // mostly
+	case c.Past(`{"type":"tool_result","tool_use_id":`), c.Past(`{"type":"function_call_output","call_id":`), c.Past(`{"toolResult":{"toolUseId":`),
+		c.Past(`{"role":"tool","tool_call_id":`), c.Past(`{"role": "tool", "tool_call_id":`), c.Past(`,"role":"tool","tool_call_id":`): // mostly
 		id = keyword(&c)
 		call, digest = randomOf(id)
 	case c.Kind() == '{':
@@ -108,7 +107,7 @@ func (r *result) read() (call, all sum, inner []byte) {
 	}
 	var room nameRoom
 	for range maxResultMembers {
-		if id != nil && (opening != nil || !digest) {
+		if id != nil && (!digest || opening != nil || r.returned != nil) {
 			break
 		}
 		name, ok := c.Key()
@@ -130,6 +129,9 @@ func (r *result) read() (call, all sum, inner []byte) {
 		}
 	}
 	if all = call; digest {
+		if r.returned != nil {
+			opening = openingOf(jsonscan.New(r.returned))
+		}
 		all = call.add(textSalt, openingSum(opening))
 	}
 	return call, all, inner

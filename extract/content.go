@@ -55,15 +55,18 @@ func (t *trail) content(c *jsonscan.Cursor, in *setting) {
 // nothing; a text counts as such; parts count one by one; anything else counts as what a
 // person attached, such as an image.
 func (t *trail) block(c *jsonscan.Cursor, in *setting) {
-	whole := *c
-	ids := c.Past(`{"type":"tool_result"`) || c.Past(`{"toolResult":`) // Anthropic's, Bedrock's
-	if ids || c.Past(`{"functionResponse":`) {                         // Gemini's
+	switch members := c.Rest(); {
+	case c.Past(`{"type":"tool_result"`), c.Past(`{"toolResult":`): // Anthropic's, Bedrock's
+		t.result(members, nil)
 		t.acted = true
-		if c.Leave('}'); ids {
-			t.result(whole.Rest(), nil)
-		}
+		c.Leave('}')
+		return
+	case c.Past(`{"functionResponse":`): // Gemini's
+		t.acted = true
+		c.Leave('}')
 		return
 	}
+	whole := *c
 	if !c.Object() {
 		c.Skim()
 		return

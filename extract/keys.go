@@ -37,10 +37,10 @@ func (t *trail) session() (Session, bool) {
 	if t.silent() {
 		keys = keys.add(in.whole, first)
 	}
-	keys = t.ownKeys(keys, &in).add(alone, last).add(talk.in[0], talk.here).add(talk.in[1], talk.here)
+	keys = t.ownKeys(keys, &in).put(last).add(talk.in[0], talk.here).add(talk.in[1], talk.here)
 	aliases := len(keys) / keySize
 	for _, result := range results {
-		keys = keys.add(alone, result)
+		keys = keys.put(result)
 	}
 	keys = t.earlierKeys(keys, &in)
 	continues := len(keys) / keySize
@@ -336,7 +336,14 @@ func (k keyBuffer) add(in, here sum) keyBuffer {
 	if here == (sum{}) {
 		return k
 	}
-	s := in.join(keySalt, here)
+	return k.put(in.join(keySalt, here))
+}
+
+// put appends a key that depends on no setting, unless it is zero.
+func (k keyBuffer) put(s sum) keyBuffer {
+	if s == (sum{}) {
+		return k
+	}
 	k = binary.LittleEndian.AppendUint64(k, s[0])
 	return binary.LittleEndian.AppendUint64(k, s[1])
 }

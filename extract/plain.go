@@ -116,16 +116,13 @@ func cutLine(text []byte) (line, rest []byte) {
 
 // lastLine returns the last line of a plain text.
 func lastLine(text []byte) []byte {
-	for end := len(text); ; {
-		i := lastIndex(text[:end], lineBreak)
-		switch {
-		case i < 0:
-			return text
-		case backslashesBefore(text[:i])%2 == 0:
-			return text[i+len(lineBreak):]
+	for end := len(text); bytes.Contains(text[:end], lineBreak); { // LastIndex would take many times as long to find that out
+		end = bytes.LastIndex(text[:end], lineBreak)
+		if backslashesBefore(text[:end])%2 == 0 {
+			return text[end+len(lineBreak):]
 		}
-		end = i
 	}
+	return text
 }
 
 // lineEnd returns the offset of the first line break in a text, plain or not, or -1.
