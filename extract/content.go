@@ -88,9 +88,9 @@ func (t *trail) block(c *jsonscan.Cursor, in *setting) {
 	}
 }
 
-// inBlock reads the members of a block, and its end; whole is before it. It returns the text and the parts, and
-// whether the block counts: it is not of a tool or a model, and has more than a type, a role,
-// a signature or a marker.
+// inBlock reads the members of a block, and its end; whole is before it. It returns the text and
+// the parts, and whether the block counts: it is not of a tool or a model, and has more than a
+// type, a role, a signature or a marker.
 func (t *trail) inBlock(c, whole *jsonscan.Cursor) (words, parts []byte, counts bool) {
 	var room nameRoom
 	for {

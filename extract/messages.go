@@ -56,8 +56,8 @@ func hasMessages(raw []byte) bool {
 
 // maxItems bounds the items that a trail is made from: messages, blocks, values and injected
 // elements. Four members of messages and blocks, or looks at parameters of addresses, count as one
-// item, and a text that begins with '<' counts as two more. What is read again counts again. No conversation has so many; a body
-// with more has no trail, and no work is wasted on the rest of it.
+// item, and a text that begins with '<' counts as two more. What is read again counts again. No
+// conversation has so many; a body with more has no trail, and no work is wasted on the rest of it.
 const (
 	maxItems = 1 << 15
 	maxWork  = 4 * maxItems

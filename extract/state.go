@@ -14,8 +14,8 @@ const stateSource = "state"
 // State returns an Extractor for requests that name their conversation only by state on
 // the upstream: previous_response_id, previous_interaction_id,
 // thread.previous_message_id, or the path, as [Request.Pins] reads it. The Source is
-// "state", and the Confidence Explicit. The ID is that of the state, and so differs at every turn: tell the Selector
-// which target has it (Selection.Learn of package affinity).
+// "state", and the Confidence Explicit. The ID is that of the state, and so differs at every
+// turn: tell the Selector which target has it (Selection.Learn of package affinity).
 func State() Extractor {
 	return ExtractorFunc(func(r *Request) (Session, bool) {
 		for _, f := range pointerFields {

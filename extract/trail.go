@@ -21,9 +21,10 @@ import (
 //     in between, such as a date in it.
 //   - Continues, by which the request looks for its predecessors if its ID is not known,
 //     are of the calls that it shows (see calls.go), of fewer and fewer words in the whole
-//     setting, and then of the same in weaker ones. What is found by them is taken for the same conversation. So weaker settings are
-//     used only with words that a model has answered: without an answer, there may have
-//     been no earlier request, and the one that is found may be a stranger's.
+//     setting, and then of the same in weaker ones. What is found by them is taken for the
+//     same conversation. So weaker settings are used only with words that a model has
+//     answered: without an answer, there may have been no earlier request, and the one that
+//     is found may be a stranger's.
 //   - Near, by which the request looks for a good place to start at, are of such words in
 //     no setting at all, and of the last few of them alone. Strangers may say the same, so
 //     only the target is taken over. These keys place side calls, which have the
@@ -131,8 +132,9 @@ import (
 // An agent may call tools so often for one question that its client leaves out all words,
 // or has summed them up. So a request also continues one that ended in the result of a call
 // if it shows the same result, unless it ends in that. The id of the call must look random (in
-// Gemini, no ids are looked for); if it is hexadecimal, as digests of a call are, the first 64 bytes
-// of the result must be the same, too. If there are no words, the first such result stands in for them.
+// Gemini, no ids are looked for); if it is hexadecimal, as digests of a call are, the first 64
+// bytes of the result must be the same, too. If there are no words, the first such result stands
+// in for them.
 //
 // All else that goes by less than the whole trail requires a sign that there was an earlier
 // request: an answer in the messages (one that they end in does not count, since clients begin
