@@ -293,10 +293,10 @@ func pauses(b affinity.Balancer[*target], id string, pause time.Duration, n int,
 	}
 }
 
-// reports has a target report cached tokens once, of a prompt that it was not sent before. Until
+// reports has the target t0 report cached tokens once, of a prompt that it was not sent before. Until
 // then, what it reports says nothing.
-func reports(b affinity.Balancer[*target], id string) {
-	b.Settle(id, b.Charge(prompt(900_000, 0, 400_000), id, false), served(99_000, 1000, 1))
+func reports(b affinity.Balancer[*target]) {
+	b.Settle("t0", b.Charge(prompt(900_000, 0, 400_000), "t0", false), served(99_000, 1000, 1))
 }
 
 func TestBeliefIsLearned(t *testing.T) {
@@ -317,7 +317,7 @@ func TestBeliefIsLearned(t *testing.T) {
 		assert.Greater(t, cost(b, "t0", 61*time.Minute), float64(cold), "nothing lives that long")
 	})
 	bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
-		reports(b, "t0")
+		reports(b)
 		pauses(b, "t0", minutes, 20, 0)
 		pauses(b, "t0", young, 20, 100_000)
 		assert.Greater(t, cost(b, "t0", minutes), float64(cold), "of five minutes")
@@ -334,7 +334,7 @@ func TestBeliefIsLearned(t *testing.T) {
 		assert.InDelta(t, 50_000, cost(b, "t0", minutes), 10_000, "it keeps a part")
 	})
 	bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
-		reports(b, "t0")
+		reports(b)
 		for i := range 20 {
 			req := prompt(i, 0, 400_000)
 			b.Charge(req, "t0", false)
@@ -349,12 +349,12 @@ func TestBeliefIsLearned(t *testing.T) {
 		assert.Less(t, cost(b, "t0", young), float64(warm), "it may have a cache and not say so")
 		assert.Less(t, cost(b, "t0", minutes), float64(warm), "likewise")
 		assert.Less(t, cost(b, "t22", young), float64(warm), "nor does it tell of others")
-		reports(b, "t0")
+		reports(b)
 		pauses(b, "t0", young, 40, 0)
 		assert.Greater(t, cost(b, "t0", young), float64(cold), "a cache that is too small holds nothing")
 	})
 	bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
-		reports(b, "t0")
+		reports(b)
 		for i := range 40 {
 			req := prompt(i, 0, 400_000)
 			b.Settle("t0", b.Charge(req, "t0", false), served(100_000, 0, 1))
@@ -396,7 +396,7 @@ func TestNewPromptsTeachNothing(t *testing.T) {
 			b := balance.Prefix(balance.PrefixConfig[*target]{
 				CostConfig: balance.CostConfig[*target]{ID: nameOf}, MinTokens: least, Boundaries: turnCuts,
 			})
-			reports(b, "t0")
+			reports(b)
 			for i := range 10 {
 				first := b.Charge(prompt(i, 0, 400_000), "t0", false)
 				b.Settle("t0", first, served(100_000, 0, 400))
@@ -425,7 +425,7 @@ func TestTooLittleToTell(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, b affinity.Balancer[*target]) {
-				reports(b, "t0")
+				reports(b)
 				for i := range 30 {
 					teach(b, i)
 				}

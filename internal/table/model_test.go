@@ -24,10 +24,10 @@ type model struct {
 	stamps map[table.Key]map[uint32]bool // that every key has had
 	left   []uint32                      // released by the call under way
 
-	refs    uint32         // given out
-	fatal   [groups]uint32 // refs of a group up to this one are dead
-	now     int64
-	handles []stale // from earlier calls of Get
+	refs  uint32         // given out
+	fatal [groups]uint32 // refs of a group up to this one are dead
+	now   int64
+	seen  []stale // by earlier calls of get
 }
 
 const groups = 5
@@ -80,22 +80,22 @@ func (m *model) gone() (alive int, last table.Record) {
 	return alive, last
 }
 
-func (m *model) get(k table.Key) (table.Found, bool) {
+func (m *model) get(k table.Key) bool {
 	got, h, ok := m.tab.Look(k, m.now)
 	want, held := m.held[k]
 	if !held || !m.live(want) {
 		require.False(m.t, ok)
 		require.Zero(m.t, got)
 		require.Zero(m.t, h)
-		return h, false
+		return false
 	}
 	require.True(m.t, ok)
 	require.Equal(m.t, want, got)
-	m.handles = append(m.handles, stale{h, k, got})
-	return h, true
+	m.seen = append(m.seen, stale{h, k, got})
+	return true
 }
 
-// touch uses a Handle that Get has returned, now or long ago.
+// touch uses what get has found, now or long ago.
 func (m *model) touch(h stale, expires, gap int64, lease bool) {
 	got, leased := m.tab.Touch(h.key, h.found, expires, gap, lease)
 	r, held := m.held[h.key]
@@ -117,7 +117,7 @@ func (m *model) touch(h stale, expires, gap int64, lease bool) {
 	m.held[h.key] = r
 }
 
-// end uses what Get has found, now or long ago.
+// end ends such a use.
 func (m *model) end(h stale, leased bool, expires, gap int64) {
 	m.tab.End(h.key, h.found, leased, expires, gap, m.now)
 	r, held := m.held[h.key]
@@ -304,22 +304,22 @@ func (m *model) run(keys int, tape []byte) {
 		case op < 16:
 			m.get(k)
 		case op < 20:
-			if _, ok := m.get(k); ok {
-				m.touch(m.handles[len(m.handles)-1], later, arg%16*arg, lease)
+			if m.get(k) {
+				m.touch(m.seen[len(m.seen)-1], later, arg%16*arg, lease)
 			}
 		case op < 22:
-			if n := len(m.handles); n > 0 {
-				m.touch(m.handles[int(tape[1])*n/256], later, arg%16*arg, lease)
+			if n := len(m.seen); n > 0 {
+				m.touch(m.seen[int(tape[1])*n/256], later, arg%16*arg, lease)
 			}
 		case op < 24:
 			if arg%8 == 0 {
 				later = 0
 			}
-			if _, ok := m.get(k); ok {
-				m.end(m.handles[len(m.handles)-1], arg%4 > 0, later, arg%16*arg)
+			if m.get(k) {
+				m.end(m.seen[len(m.seen)-1], arg%4 > 0, later, arg%16*arg)
 			}
-			if n := len(m.handles); n > 0 {
-				m.end(m.handles[int(tape[1])*n/256], arg%4 > 0, later, arg%16*arg)
+			if n := len(m.seen); n > 0 {
+				m.end(m.seen[int(tape[1])*n/256], arg%4 > 0, later, arg%16*arg)
 			}
 		case op < 26:
 			m.delete(k, table.Any)
