@@ -33,10 +33,6 @@ type account struct {
 	pool        *pool   // the candidates, this one among them; nil without ledger.pools
 }
 
-// A pool is the accounts of the candidates of a placement, in their order. It does
-// not change, so that many accounts can share it.
-type pool struct{ accounts []*account }
-
 // advance lets the sums decay until now. a is locked by the caller.
 func (a *account) advance(l *ledger, now int64) {
 	a.work *= l.decay(now - a.at)

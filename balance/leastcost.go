@@ -218,6 +218,13 @@ func (b *costs[T]) expect(req *extract.Request, warm bool) float64 {
 	return b.ledger.estimate(tokens, b.ledger.miss(tokens, warm))
 }
 
+// half returns the part of the cost of a session that counts as load of a target
+// before the session is placed there. A session fills small targets for longer. If
+// targets were compared as they are before it comes, small ones would be given
+// more than their share; as they are once it is there, rather less. So half of it
+// counts.
+func half(cost float64) float64 { return cost / 2 }
+
 // charge charges a target for a request with that cost. For followUp see
 // ledger.charge.
 func (b *costs[T]) charge(a *account, req *extract.Request, cost, followUp float64, warm bool, now int64) affinity.Ticket {
