@@ -26,11 +26,11 @@ type account struct {
 
 	// The last placement for which the target was a candidate, whether or not it
 	// was chosen.
-	candidateAt int64   // when that was; 0 is never
-	weight      float64 // the target's weight then
-	fairLoad    float64 // the work of all candidates by the weight of all
-	othersLoad  float64 // the same without this one; 0 if there were no others
-	pool        *pool   // the candidates, this one among them; nil without ledger.pools
+	candidateAt int64      // when that was; 0 is never
+	weight      float64    // the target's weight then
+	fairLoad    float64    // the work of all candidates by the weight of all
+	othersLoad  float64    // the same without this one; 0 if there were no others
+	pool        []*account // the candidates, this one among them, in a slice that they share; nil without ledger.pools
 }
 
 // advance lets the sums decay until now. a is locked by the caller.
@@ -72,7 +72,7 @@ func (a *account) amend(l *ledger, cost, expected float64, charged int64) {
 
 // standing returns the work of a as it is now, and its weight, pool and fair load
 // of the last placement.
-func (a *account) standing(l *ledger, now int64) (work, weight float64, p *pool, fairLoad float64) {
+func (a *account) standing(l *ledger, now int64) (work, weight float64, pool []*account, fairLoad float64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.work * l.decay(now-a.at), a.weight, a.pool, a.fairLoad

@@ -105,10 +105,8 @@ func TestClosedAccountsAreLetGo(t *testing.T) {
 	visit = func(a *account) {
 		if !kept[a] {
 			kept[a] = true
-			if a.pool != nil {
-				for _, other := range a.pool.accounts {
-					visit(other)
-				}
+			for _, other := range a.pool {
+				visit(other)
 			}
 		}
 	}

@@ -2,24 +2,21 @@ package balance
 
 import "slices"
 
-// A pool is the accounts of the candidates of a placement, in their order. It does
-// not change, so that many accounts can share it.
-type pool struct{ accounts []*account }
-
-// poolOf returns the pool of the candidates: mostly the one that they had before.
-func (l *ledger) poolOf(r *roster) *pool {
+// poolOf returns the accounts of the candidates, in their order: mostly the slice that they
+// shared before, which nobody changes.
+func (l *ledger) poolOf(r *roster) []*account {
 	if !l.pools {
 		return nil
 	}
-	_, _, p, _ := r.candidates[0].account.standing(l, 0)
-	if p != nil && slices.EqualFunc(p.accounts, r.candidates, func(a *account, c candidate) bool { return a == c.account }) {
-		return p
+	_, _, pool, _ := r.candidates[0].account.standing(l, 0)
+	if slices.EqualFunc(pool, r.candidates, func(a *account, c candidate) bool { return a == c.account }) {
+		return pool
 	}
-	p = &pool{make([]*account, len(r.candidates))}
+	pool = make([]*account, len(r.candidates))
 	for i, c := range r.candidates {
-		p.accounts[i] = c.account
+		pool[i] = c.account
 	}
-	return p
+	return pool
 }
 
 // overloaded reports whether the load of a target is more than so many times what
@@ -37,7 +34,7 @@ func (l *ledger) overloaded(id string, times float64) bool {
 		return false // so it mostly is, and no other account had to be locked
 	}
 	var works, weights float64
-	for _, a := range pool.accounts {
+	for _, a := range pool {
 		work, weight, _, _ := a.standing(l, now)
 		works += work
 		weights += weight

@@ -57,7 +57,7 @@ func (l *ledger) weigh(r *roster, now int64) {
 		weight += c.weight
 	}
 	r.meanLoad = work / weight
-	p := l.poolOf(r)
+	pool := l.poolOf(r)
 	for i := range r.candidates {
 		c := &r.candidates[i]
 		a := c.account
@@ -66,7 +66,7 @@ func (l *ledger) weigh(r *roster, now int64) {
 		if a.candidateAt == 0 || len(r.candidates) > 1 {
 			a.weight = c.weight
 		}
-		a.candidateAt, a.pool, a.fairLoad = now, p, r.meanLoad
+		a.candidateAt, a.pool, a.fairLoad = now, pool, r.meanLoad
 		a.othersLoad = 0
 		if len(r.candidates) > 1 {
 			a.othersLoad = (work - c.load*c.weight) / (weight - c.weight)
