@@ -158,6 +158,11 @@ func (b *leastCost[T]) Settle(id string, t affinity.Ticket, o affinity.Outcome) 
 	b.ledger.settle(id, t, o)
 }
 
+// Cancel implements affinity.Balancer.
+func (b *leastCost[T]) Cancel(id string, t affinity.Ticket) {
+	b.ledger.cancel(id, t)
+}
+
 // costs is what LeastCost and Prefix have in common: the ledger, and the rosters
 // for their placements.
 type costs[T any] struct {
@@ -230,11 +235,6 @@ func half(cost float64) float64 { return cost / 2 }
 func (b *costs[T]) charge(a *account, req *extract.Request, cost, followUp float64, warm bool, now int64) affinity.Ticket {
 	expected := b.ledger.charge(a, cost, followUp, now)
 	return affinity.Ticket{Time: now, Cost: cost, Memo: [2]uint64{uint64(newMemo(size(req), warm)), expectedMemo(expected)}}
-}
-
-// Cancel implements affinity.Balancer.
-func (b *costs[T]) Cancel(id string, t affinity.Ticket) {
-	b.ledger.cancel(id, t)
 }
 
 // Overloaded implements affinity.Balancer.

@@ -218,7 +218,7 @@ func (b *prefix[T]) Settle(id string, t affinity.Ticket, o affinity.Outcome) {
 // Cancel implements affinity.Balancer.
 func (b *prefix[T]) Cancel(id string, t affinity.Ticket) {
 	b.ended(id, t, false)
-	b.costs.Cancel(id, t)
+	b.ledger.cancel(id, t)
 }
 
 // ended enters whether a target has served the prompt that it was sent.
