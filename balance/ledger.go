@@ -69,7 +69,7 @@ func newLedger(halfLife time.Duration, cost func(affinity.Usage) float64) *ledge
 // or of the others at the usual ratio. Where nothing costs anything, it is 1.
 func (l *ledger) priceOfToken() float64 {
 	for _, u := range [...]affinity.Usage{{Uncached: 1000}, {Uncached: maxPrompt}, {Output: maxPrompt}, {Cached: maxPrompt}} {
-		if cost := l.price(u); cost > 0 {
+		if cost, _ := l.price(u); cost > 0 {
 			return cost / u.Cost()
 		}
 	}
@@ -95,18 +95,19 @@ func (l *ledger) decay(ns int64) float64 {
 // maxCost is the largest cost of one request that is believed.
 const maxCost = 1e15
 
-// price returns what u costs, or 0 if that makes no sense.
-func (l *ledger) price(u affinity.Usage) float64 {
-	if cost := l.cost(u); cost >= 0 && cost <= maxCost {
-		return cost
+// price returns what u costs, or false if that makes no sense.
+func (l *ledger) price(u affinity.Usage) (cost float64, ok bool) {
+	if cost = l.cost(u); cost >= 0 && cost <= maxCost {
+		return cost, true
 	}
-	return 0
+	return 0, false
 }
 
 // estimate returns what a prompt of so many tokens is likely to cost if miss of
 // them are uncached.
 func (l *ledger) estimate(tokens, miss float64) float64 {
-	return l.price(affinity.Usage{Uncached: int(miss), Cached: int(tokens - miss), Output: int(l.output.get())})
+	cost, _ := l.price(affinity.Usage{Uncached: int(miss), Cached: int(tokens - miss), Output: int(l.output.get())})
+	return cost
 }
 
 // expectedDecay is how many times as fast as work the expected cost of sessions
@@ -168,7 +169,7 @@ func (l *ledger) settle(id string, t affinity.Ticket, o affinity.Outcome) bool {
 		return false
 	}
 	failed := o.Result == affinity.TransientFailure || o.Result == affinity.TerminalFailure
-	if cost := l.cost(o.Usage); cost >= 0 && cost <= maxCost && !(failed && cost < t.Cost) {
+	if cost, ok := l.price(o.Usage); ok && !(failed && cost < t.Cost) {
 		l.amend(id, cost-t.Cost, 0, t.Time)
 	}
 	if o.Result != affinity.Served {
