@@ -159,13 +159,6 @@ func differ(a, b uint64) uint {
 	return uint((d | -d) >> 63)
 }
 
-// insert writes r into a free slot, and returns that.
-func (b *block) insert(k Key, r *Record) *slot {
-	sl := b.vacant(k)
-	sl.write(k, r)
-	return sl
-}
-
 // vacant returns the first free slot from the home of k on.
 func (b *block) vacant(k Key) *slot {
 	i := b.home(k)

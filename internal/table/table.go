@@ -426,7 +426,9 @@ func (t *Table) Set(k Key, stamp uint32, r Record, now int64) (Found, Change) {
 		s.used++
 		t.added(s, now)
 		r.Stamp = s.nextStamp()
-		return s.block.Load().insert(k, &r).found(), Added
+		sl := s.block.Load().vacant(k)
+		sl.write(k, &r)
+		return sl.found(), Added
 	}
 }
 

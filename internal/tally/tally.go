@@ -9,9 +9,10 @@ import (
 // Kinds is the number of kinds of event that a Counter tells apart.
 const Kinds = 16
 
-// stripes is a power of two: see here.
-const stripes = 1 << stripeBits
-const stripeBits = 4
+const (
+	stripeBits = 4
+	stripes    = 1 << stripeBits // a power of two: see here
+)
 
 // A Counter counts events of kinds 0 to Kinds-1. The zero Counter is ready for
 // use. All methods are safe for concurrent use.
