@@ -43,8 +43,8 @@ type Traits struct {
 	Life     lifetime.Estimate // of its prompt cache
 	Presence Presence
 
-	drain   atomic.Int64 // the deadline of its drain: see Registry.Drain; 0 if it is not being drained
-	yielded atomic.Int64 // when a session left it last because it was overloaded; 0 if none did
+	drain  atomic.Int64 // the deadline of its drain: see Registry.Drain; 0 if it is not being drained
+	yields atomic.Int64 // from when on another session may leave it because it is overloaded
 }
 
 // DrainDue reports whether the target is being drained and the deadline has come, so that
@@ -59,14 +59,11 @@ func (t *Traits) DrainDue(now int64) bool {
 const yieldGap = int64(30 * time.Second)
 
 // MayYield reports whether an overloaded target may let go of another session.
-func (t *Traits) MayYield(now int64) bool {
-	last := t.yielded.Load()
-	return last == 0 || now-last >= yieldGap
-}
+func (t *Traits) MayYield(now int64) bool { return now >= t.yields.Load() }
 
 // Yield lets a session leave an overloaded target, and reports whether it may. Of
 // concurrent calls, one returns true.
 func (t *Traits) Yield(now int64) bool {
-	last := t.yielded.Load()
-	return (last == 0 || now-last >= yieldGap) && t.yielded.CompareAndSwap(last, now)
+	from := t.yields.Load()
+	return now >= from && t.yields.CompareAndSwap(from, now+yieldGap)
 }
