@@ -382,9 +382,7 @@ func (c *Cache) Set(k Key, target string) Binding {
 			mark = l.Mark()
 		}
 		var other located // the second place, or the home of which this is one
-		if c.asides.Load() {
-			other, _ = c.lookup(k.aside(), now)
-		}
+		c.locateAside(k, now, &other)
 		expires := max(now+c.ttl, l.Expires)
 		switch {
 		case !l.aside():
@@ -465,8 +463,8 @@ func (c *Cache) MoveFunc(target string, match func(Key, Binding) bool) int {
 			if at.Expires <= now {
 				expires = now + c.ttl // it lived by the leases of requests under way
 			}
-			d, away := c.lookup(l.key.aside(), now)
-			away = away && d.Expires > max(at.Expires, expires)
+			var d located
+			away := c.locateAside(l.key, now, &d) && d.Expires > max(at.Expires, expires)
 			if away && d.target.Name == target {
 				expires, away = d.Expires, false // it is there already
 			}
@@ -599,6 +597,17 @@ func (c *Cache) lookup(k Key, now int64) (l located, ok bool) {
 	return l, ok
 }
 
+// locateAside is locate for the second place of the session that has the key.
+func (c *Cache) locateAside(k Key, now int64, l *located) bool {
+	return c.asides.Load() && c.locate(k.aside(), now, l)
+}
+
+// locateEither finds the home of the session that has the key or, if it has none any more, its
+// second place.
+func (c *Cache) locateEither(k Key, now int64, l *located) bool {
+	return c.locate(k, now, l) || c.locateAside(k, now, l)
+}
+
 // touch begins the use of a record by a request of a Selector: it makes the expiry slide to ttl
 // after l was looked up, unless it is nearly there, and takes a lease on the record if asked to.
 // It updates l.Expires, and reports whether it has taken a lease. If the record has gone, it
@@ -695,7 +704,7 @@ func (c *Cache) moveBack(k Key, f table.Found, used, began int64) {
 		return // another has used it, it has ended by itself, or its target was invalidated
 	}
 	var second located
-	if c.locate(k.aside(), now, &second) && second.aside() && second.Leases() == 0 {
+	if c.locateAside(k, now, &second) && second.aside() && second.Leases() == 0 {
 		c.bindTo(k, 0, second.target, uint64(second.session()), now, second.Expires)
 	}
 }

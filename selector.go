@@ -923,7 +923,7 @@ func (s *Selector[T]) survey(q *query, candidates []T, st *standing) {
 	}
 	st.home = s.index(st.target, candidates)
 	switch {
-	case st.aside() || st.state() || !s.locateAside(st.key, q.now, &st.second): // state has none
+	case st.aside() || st.state() || !s.cache.locateAside(st.key, q.now, &st.second): // state has none
 	case st.second.target == st.target: // it is no other place
 		st.second = located{}
 	// If all candidates are being drained, it is as good as any of them.
@@ -948,12 +948,12 @@ func (s *Selector[T]) findStanding(q *query, st *standing) {
 	}
 	// Where a home is gone, because it was away for too long or has failed for good, the
 	// second place is as good as a home.
-	if s.locateAside(q.key, q.now, l) {
+	if c.locateAside(q.key, q.now, l) {
 		st.session, st.stays = l.session(), true
 		return
 	}
 	for _, id := range q.sess.Continues {
-		if s.locateEither(c.key(q, id), q.now, l) {
+		if c.locateEither(c.key(q, id), q.now, l) {
 			st.session, st.stays = l.session(), true
 			return
 		}
@@ -961,32 +961,21 @@ func (s *Selector[T]) findStanding(q *query, st *standing) {
 
 	if q.starts {
 		for _, key := range q.starters(c) {
-			if s.locateEither(key, q.now, l) {
+			if c.locateEither(key, q.now, l) {
 				st.session = l.session()
 				return
 			}
 		}
 	}
 	q.req.Complete(&q.sess)
-	if s.cfg.Threads == ThreadsStart && q.sess.Parent != "" && s.locateEither(c.key(q, q.sess.Parent), q.now, l) {
+	if s.cfg.Threads == ThreadsStart && q.sess.Parent != "" && c.locateEither(c.key(q, q.sess.Parent), q.now, l) {
 		return
 	}
 	for _, id := range q.sess.Near {
-		if s.locateEither(c.key(q, id), q.now, l) {
+		if c.locateEither(c.key(q, id), q.now, l) {
 			return
 		}
 	}
-}
-
-// locateAside finds the second place of the session that has the key.
-func (s *Selector[T]) locateAside(key Key, now int64, l *located) bool {
-	return s.cache.asides.Load() && s.cache.locate(key.aside(), now, l)
-}
-
-// locateEither finds the home of the session that has the key or, if it has none any more, its
-// second place.
-func (s *Selector[T]) locateEither(key Key, now int64, l *located) bool {
-	return s.cache.locate(key, now, l) || s.locateAside(key, now, l)
 }
 
 // last returns the place where the session was last.
@@ -1205,7 +1194,7 @@ func (s *Selector[T]) bindHome(q *query, st *standing, candidates []T, v *verdic
 	if second != nil {
 		raise(&s.cache.asides)
 		s.setAside(q, q.key, second, sel)
-	} else if s.locateAside(q.key, q.now, &old) {
+	} else if s.cache.locateAside(q.key, q.now, &old) {
 		s.endBefore(q, &old, sel)
 	}
 	for _, alias := range q.sess.Aliases {
@@ -1214,7 +1203,7 @@ func (s *Selector[T]) bindHome(q *query, st *standing, candidates []T, v *verdic
 		sel.kin.add(key, l.Found, q.lease)
 		if second != nil {
 			s.setAside(q, key, second, sel)
-		} else if s.locateAside(key, q.now, &old) && old.session() != sel.Session { // another turn's
+		} else if s.cache.locateAside(key, q.now, &old) && old.session() != sel.Session { // another turn's
 			s.cache.Delete(key.aside())
 		}
 	}
