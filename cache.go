@@ -648,6 +648,22 @@ func (c *Cache) bindTo(k Key, stamp uint32, t *registry.Target, mark uint64, now
 	}
 }
 
+// note binds key to target, with a lease if asked to, and reports whether there is one. If it
+// is bound so already, that is a use of the record: an id may be told again, as each event of a
+// response tells its own, and another record in its place would be without the leases on it.
+func (c *Cache) note(key Key, target string, mark uint64, now, ttl int64, lease bool) (table.Found, bool) {
+	l, _ := c.lookup(key, now)
+	for done := false; !done; {
+		if l.target != nil && l.target.Name == target && l.Mark() == mark {
+			if expires, leased := c.table.Touch(key.k, l.Found, now+ttl, 0, lease); expires != 0 {
+				return l.Found, leased
+			}
+		}
+		l, done = c.bind(key, l.Stamp(), target, mark, now, now+ttl, lease)
+	}
+	return l.Found, lease
+}
+
 // store is bind for a target that was acquired or retained.
 func (c *Cache) store(k Key, stamp uint32, t *registry.Target, mark uint64, now, expires int64, lease bool) (located, bool) {
 	r := table.Record{Expires: expires, Ref: t.Ref, Mark: mark}

@@ -432,10 +432,10 @@ func (s *Selector[T]) identify(q *query, req *extract.Request) bool {
 		q.sess.Aliases = slices.DeleteFunc(slices.Clone(q.sess.Aliases), func(id string) bool { return id == q.sess.ID })
 	}
 	q.source = s.cache.kinds.Add(q.within, q.sess.Source)
-	q.root = keyOf(s.cache.secret.Add(q.source, q.sess.ID))
+	q.root = q.idKey(s.cache, q.sess.ID)
 	q.key = q.root
 	if q.sess.Thread != "" && s.cfg.Threads != ThreadsShare {
-		q.key = s.cache.threadKey(q, q.sess.Thread)
+		q.key = q.threadKey(s.cache, q.sess.Thread)
 		q.starts = s.cfg.Threads == ThreadsStart
 	}
 	q.ttl = s.lifetime(&q.sess)
@@ -487,11 +487,11 @@ func (s *Selector[T]) lifetime(sess *extract.Session) int64 {
 	return s.cache.ttl
 }
 
-// key returns the key of an id from the Source of the session of q.
-func (c *Cache) key(q *query, id string) Key { return keyOf(c.secret.Add(q.source, id)) }
+// idKey returns the key of an id from the Source of the session.
+func (q *query) idKey(c *Cache, id string) Key { return keyOf(c.secret.Add(q.source, id)) }
 
-// threadKey returns the key of a thread of the session of q.
-func (c *Cache) threadKey(q *query, thread string) Key {
+// threadKey returns the key of a thread of the session.
+func (q *query) threadKey(c *Cache, thread string) Key {
 	return keyOf(c.secret.Add(c.secret.Add(q.source, q.sess.ID), thread))
 }
 
@@ -500,7 +500,7 @@ func (c *Cache) threadKey(q *query, thread string) Key {
 func (q *query) starters(c *Cache) [2]Key {
 	keys := [2]Key{q.root, q.root}
 	if q.sess.ParentThread != "" {
-		keys[0] = c.threadKey(q, q.sess.ParentThread)
+		keys[0] = q.threadKey(c, q.sess.ParentThread)
 	}
 	return keys
 }
@@ -515,7 +515,7 @@ func (q *query) relatedKeys(c *Cache) []Key {
 	}
 	for _, ids := range [][]string{q.sess.Aliases, q.sess.Continues, q.sess.Near} {
 		for _, id := range ids {
-			keys = append(keys, c.key(q, id))
+			keys = append(keys, q.idKey(c, id))
 		}
 	}
 	return keys
@@ -527,8 +527,8 @@ func (q *query) refersToState() bool { return len(q.req.Pins()) > 0 }
 
 // copyOf finds the copy of the record l, which is a home or a second place, that
 // was stored by an alias. It reports false if that has been replaced or has gone.
-func (c *Cache) copyOf(q *query, l *located, alias string, now int64) (located, bool) {
-	key := c.key(q, alias)
+func (q *query) copyOf(c *Cache, l *located, alias string, now int64) (located, bool) {
+	key := q.idKey(c, alias)
 	if l.aside() {
 		key = key.aside()
 	}
@@ -712,7 +712,7 @@ func (s *Selector[T]) hit(q *query, target T, reason Reason, sel *Selection[T]) 
 // are any, fillBound has set sel.kin.
 func (s *Selector[T]) useCopies(q *query, sel *Selection[T]) {
 	for _, alias := range q.sess.Aliases {
-		if a, ok := s.cache.copyOf(q, &sel.at, alias, sel.at.now); ok {
+		if a, ok := q.copyOf(s.cache, &sel.at, alias, sel.at.now); ok {
 			_, leased := s.cache.table.Touch(a.key.k, a.Found, sel.at.Expires, 0, q.lease)
 			sel.kin.add(a.key, a.Found, leased)
 		}
@@ -953,7 +953,7 @@ func (s *Selector[T]) findStanding(q *query, st *standing) {
 		return
 	}
 	for _, id := range q.sess.Continues {
-		if c.locateEither(c.key(q, id), q.now, l) {
+		if c.locateEither(q.idKey(c, id), q.now, l) {
 			st.session, st.stays = l.session(), true
 			return
 		}
@@ -968,11 +968,11 @@ func (s *Selector[T]) findStanding(q *query, st *standing) {
 		}
 	}
 	q.req.Complete(&q.sess)
-	if s.cfg.Threads == ThreadsStart && q.sess.Parent != "" && c.locateEither(c.key(q, q.sess.Parent), q.now, l) {
+	if s.cfg.Threads == ThreadsStart && q.sess.Parent != "" && c.locateEither(q.idKey(c, q.sess.Parent), q.now, l) {
 		return
 	}
 	for _, id := range q.sess.Near {
-		if c.locateEither(c.key(q, id), q.now, l) {
+		if c.locateEither(q.idKey(c, id), q.now, l) {
 			return
 		}
 	}
@@ -1198,7 +1198,7 @@ func (s *Selector[T]) bindHome(q *query, st *standing, candidates []T, v *verdic
 		s.endBefore(q, &old, sel)
 	}
 	for _, alias := range q.sess.Aliases {
-		key := s.cache.key(q, alias)
+		key := q.idKey(s.cache, alias)
 		l, _ := s.cache.bind(key, table.Any, sel.ID, uint64(sel.Session), q.now, q.now+q.ttl, q.lease)
 		sel.kin.add(key, l.Found, q.lease)
 		if second != nil {
@@ -1228,7 +1228,7 @@ func (s *Selector[T]) endBefore(q *query, l *located, sel *Selection[T]) {
 	}
 	s.cache.table.Shorten(l.key.k, l.Stamp(), at.Expires-1)
 	for _, alias := range q.sess.Aliases {
-		if a, ok := s.cache.copyOf(q, l, alias, q.now); ok {
+		if a, ok := q.copyOf(s.cache, l, alias, q.now); ok {
 			s.cache.table.Shorten(a.key.k, a.Stamp(), at.Expires-1)
 		}
 	}
@@ -1269,13 +1269,13 @@ func (s *Selector[T]) bindDetour(q *query, st *standing, candidates []T, v *verd
 // binding get a copy of that, too, which ends when the home does.
 func (s *Selector[T]) copyDetour(q *query, st *standing, detour *located, home int64) {
 	for _, alias := range q.sess.Aliases {
-		key := s.cache.key(q, alias)
+		key := q.idKey(s.cache, alias)
 		if !st.own {
 			s.cache.bindTo(key, table.Any, st.target, uint64(st.session), q.now, home)
-		} else if _, ok := s.cache.copyOf(q, &st.located, alias, q.now); !ok {
+		} else if _, ok := q.copyOf(s.cache, &st.located, alias, q.now); !ok {
 			continue
 		}
-		if _, ok := s.cache.copyOf(q, detour, alias, q.now); !ok { // else others may have leases on it
+		if _, ok := q.copyOf(s.cache, detour, alias, q.now); !ok { // else others may have leases on it
 			s.cache.bindTo(key.aside(), table.Any, detour.target, detour.Mark(), q.now, q.now+q.ttl)
 		}
 	}
@@ -1537,7 +1537,7 @@ func (sel *Selection[T]) endCopies(ttl int64) {
 		c.end(a.key, a.Found, a.leased, ttl)
 	}
 	for _, id := range sel.kin.sess.Continues { // the first may name what no request has asked for
-		if a, ok := c.copyOf(&sel.kin.query, &sel.at, id, now); ok {
+		if a, ok := sel.kin.copyOf(c, &sel.at, id, now); ok {
 			c.end(a.key, a.Found, false, ttl)
 			return
 		}
@@ -1569,22 +1569,6 @@ func (s *Selector[T]) learn(sel *Selection[T], id string) {
 	if sel.done.Load() { // too early for endLearned to find it, or on the way here
 		sel.endLearned(true) // it was made, whatever became of the request
 	}
-}
-
-// note binds key to target, with a lease if asked to, and reports whether there is one. If it
-// is bound so already, that is a use of the record: an id may be told again, as each event of a
-// response tells its own, and another record in its place would be without the leases on it.
-func (c *Cache) note(key Key, target string, mark uint64, now, ttl int64, lease bool) (table.Found, bool) {
-	l, _ := c.lookup(key, now)
-	for done := false; !done; {
-		if l.target != nil && l.target.Name == target && l.Mark() == mark {
-			if expires, leased := c.table.Touch(key.k, l.Found, now+ttl, 0, lease); expires != 0 {
-				return l.Found, leased
-			}
-		}
-		l, done = c.bind(key, l.Stamp(), target, mark, now, now+ttl, lease)
-	}
-	return l.Found, lease
 }
 
 // learned is the record of the id that a Selection has learned first. It has a lease until
