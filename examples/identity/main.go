@@ -106,7 +106,10 @@ recall    the share of the pairs of requests of one session that were taken for 
 	return err
 }
 
-// measure runs the requests through a Selector of its own, all sessions at once.
+// seen is what became of one request.
+type seen struct{ truth, taken, target, source string }
+
+// measure runs the requests through a Selector of its own.
 func measure(chain extract.Extractor, requests []corpus.Request) ([]result, error) {
 	sel, err := affinity.New(affinity.Config[string]{
 		ID:        func(target string) string { return target },
@@ -116,9 +119,7 @@ func measure(chain extract.Extractor, requests []corpus.Request) ([]result, erro
 	if err != nil {
 		return nil, err
 	}
-	type seen struct{ truth, taken, target string }
 	byClient := map[string][]seen{}
-	sources := map[string]map[string]bool{}
 	for i, r := range requests {
 		path, _, _ := strings.Cut(r.Path, "?")
 		req := &extract.Request{Header: r.Header, Body: r.Body, Method: r.Method, Path: path}
@@ -130,59 +131,59 @@ func measure(chain extract.Extractor, requests []corpus.Request) ([]result, erro
 		if taken == "" { // each request without a session stands alone
 			taken = fmt.Sprint("request ", i)
 		}
-		byClient[r.Client] = append(byClient[r.Client], seen{r.Session, taken, choice.Target})
-		if sources[r.Client] == nil {
-			sources[r.Client] = map[string]bool{}
-		}
-		sources[r.Client][cmp.Or(choice.Source, "nothing")] = true
+		byClient[r.Client] = append(byClient[r.Client], seen{r.Session, taken, choice.Target, cmp.Or(choice.Source, "nothing")})
 	}
-
 	var results []result
 	for _, client := range slices.Sorted(maps.Keys(byClient)) {
-		all := byClient[client]
-		takenAs, truths, targets := sets{}, sets{}, sets{}
-		var same, right, together float64
-		for i, a := range all {
-			takenAs.add(a.truth, a.taken)
-			truths.add(a.taken, a.truth)
-			targets.add(a.truth, a.target)
-			for _, b := range all[:i] {
-				if a.truth == b.truth {
-					same++
-				}
-				if a.taken == b.taken {
-					together++
-				}
-				if a.truth == b.truth && a.taken == b.taken {
-					right++
-				}
-			}
-		}
-		r := result{
-			client:   client,
-			requests: len(all),
-			sessions: len(takenAs),
-			split:    takenAs.several(),
-			moved:    targets.several(),
-			sources:  slices.Sorted(maps.Keys(sources[client])),
-			recall:   1, precision: 1,
-		}
-		merged := map[string]bool{}
-		for _, sessions := range truths {
-			if len(sessions) > 1 {
-				maps.Copy(merged, sessions)
-			}
-		}
-		r.merged = len(merged)
-		if same > 0 {
-			r.recall = right / same
-		}
-		if together > 0 {
-			r.precision = right / together
-		}
-		results = append(results, r)
+		results = append(results, judge(client, byClient[client]))
 	}
 	return results, nil
+}
+
+// judge sums up what became of the requests of one client.
+func judge(client string, all []seen) result {
+	takenAs, truths, targets, sources := sets{}, sets{}, sets{}, map[string]bool{}
+	var same, right, together float64
+	for i, a := range all {
+		takenAs.add(a.truth, a.taken)
+		truths.add(a.taken, a.truth)
+		targets.add(a.truth, a.target)
+		sources[a.source] = true
+		for _, b := range all[:i] {
+			if a.truth == b.truth {
+				same++
+			}
+			if a.taken == b.taken {
+				together++
+			}
+			if a.truth == b.truth && a.taken == b.taken {
+				right++
+			}
+		}
+	}
+	r := result{
+		client:   client,
+		requests: len(all),
+		sessions: len(takenAs),
+		split:    takenAs.several(),
+		moved:    targets.several(),
+		sources:  slices.Sorted(maps.Keys(sources)),
+		recall:   1, precision: 1,
+	}
+	merged := map[string]bool{}
+	for _, sessions := range truths {
+		if len(sessions) > 1 {
+			maps.Copy(merged, sessions)
+		}
+	}
+	r.merged = len(merged)
+	if same > 0 {
+		r.recall = right / same
+	}
+	if together > 0 {
+		r.precision = right / together
+	}
+	return r
 }
 
 // sets maps a name to the set of names that were met with it.
