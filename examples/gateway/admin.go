@@ -152,8 +152,8 @@ func (g *gateway) page(w http.ResponseWriter, r *http.Request) {
 		if !u.DrainEnds.IsZero() {
 			state += " until " + u.DrainEnds.Format(time.TimeOnly)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%.0f %%\t%.0f %%\t%s\t%.0f ms\t%s\n", u.Name, state, u.Bindings, u.Requests, u.Failures,
-			100*u.RequestShare, 100*u.CostShare, percent(u.Cached, u.Cached+u.Uncached), max(u.StreamMS, u.WholeMS), u.URL)
+		fmt.Fprintf(t, "%s\t%s\t%d\t%d\t%d\t%s\t%s\t%s\t%.0f ms\t%s\n", u.Name, state, u.Bindings, u.Requests, u.Failures,
+			percent(u.RequestShare, 1), percent(u.CostShare, 1), percent(u.Cached, u.Cached+u.Uncached), max(u.StreamMS, u.WholeMS), u.URL)
 	}
 	fmt.Fprintln(t, "\nreason\tselections")
 	for _, r := range slices.Sorted(maps.Keys(g.setup.Load().sel.Stats().Selected)) {

@@ -114,9 +114,8 @@ func cause(err error) string {
 	var network net.Error
 	var certificate *tls.CertificateVerificationError
 	switch {
-	case errors.Is(err, errSilent), errors.Is(err, errStalled), errors.Is(err, errStatus):
-		return err.Error()
-	case errors.As(err, &network), errors.As(err, &certificate):
+	case errors.Is(err, errSilent), errors.Is(err, errStalled), errors.Is(err, errStatus),
+		errors.As(err, &network), errors.As(err, &certificate):
 		return err.Error()
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "connection closed without an answer"
