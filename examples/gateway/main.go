@@ -103,9 +103,10 @@
 // long to wait for whom; response.go, usage.go, lexer.go and state.go read responses, and
 // kept.go those that tell of a failure; upstream.go, upload.go and transport.go send requests,
 // and credential.go puts keys in place; balancer.go places new conversations; errors.go is
-// what clients are told; admin.go and stats.go are the status page. Tests stand beside these
-// files; scenario_test.go is what all are judged by. They use rig_test.go, a gateway before real
-// servers, or world_test.go, one in virtual time.
+// what clients are told; admin.go and stats.go are the status page; flags.go reads the flags and
+// the file with more upstreams. Tests stand beside these files; scenario_test.go is what all are
+// judged by. They use rig_test.go, a gateway before real servers, or world_test.go, one in virtual
+// time.
 //
 // A copy of the directory builds without demo.go, fake.go and demo_test.go, which need recorded
 // requests that are internal to this module, and without the three lines of run that call demo.
