@@ -23,7 +23,8 @@ package jsonscan
 //	tail.go      Tail, the reader that goes back; FuzzTail and TestTail compare
 //	             it with reading forward
 //	string.go    finds where a string ends; tested through Skip and Skim
-//	nesting.go   the open brackets, one bit for each; tested through Skim
+//	nesting.go   the open brackets, one bit for each; tested through Skip and
+//	             Skim (TestSkimAtEveryDepth)
 //	text.go      undoes escapes; FuzzText compares it with encoding/json and
 //	             with a plain implementation (fuzz_test.go)
 //	plain.go     writes escapes in the shortest way; plain_test.go compares it with

@@ -4,8 +4,7 @@ import "math/bits"
 
 // A nesting is a stack of open brackets with one bit for each: 1 for an object, 0 for
 // an array. So the brackets of most values fit into one register, and MaxDepth of them into
-// 256 bytes. It is tested through Skip and Skim (TestSkimAtEveryDepth, FuzzSkip,
-// FuzzSkim).
+// 256 bytes.
 type nesting struct {
 	// kinds holds the innermost 1 to 32 brackets, the last in the lowest bit, and right
 	// above them a set bit, which shows how many there are.

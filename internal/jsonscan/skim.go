@@ -4,8 +4,7 @@ import "math/bits"
 
 // skim returns where the value ends that starts at b[i], or -1: what [Cursor.Skim]
 // promises. The offset must not be beyond the end of b. It is fast because it goes by
-// blocks of 64 bytes: see endOfNestedByBlocks. FuzzSkim and TestSkimAgainstReference
-// compare it with a reader that goes byte by byte (reference_test.go).
+// blocks of 64 bytes: see endOfNestedByBlocks.
 func skim(b []byte, i int) int {
 	if i == len(b) {
 		return -1

@@ -27,7 +27,7 @@ func someSpace(b []byte, i int) int {
 
 // skip returns where the value ends that starts at b[i], or -1: what [Cursor.Skip]
 // promises. The offset must not be beyond the end of b. It is fast because it is one loop,
-// with the open brackets as bits in a register. FuzzSkip compares it with encoding/json.
+// with the open brackets as bits in a register.
 func skip(b []byte, i int) int {
 	if i == len(b) {
 		return -1

@@ -7,8 +7,7 @@ import (
 
 // endOfString returns where a string ends, given the offset right after its first
 // quote, or -1. It looks at the first 16 bytes by words, and leaves what is longer
-// to bytes.IndexByte and, once there are escaped quotes, to pastEscaped. It is
-// tested through Skip and Skim.
+// to bytes.IndexByte and, once there are escaped quotes, to pastEscaped.
 func endOfString(b []byte, i int) int {
 	if len(b)-i >= 16 { // words are quicker than IndexByte for a short string
 		p := (*[16]byte)(b[i : i+16 : i+16])

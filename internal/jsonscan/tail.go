@@ -6,8 +6,7 @@ import "math/bits"
 // before them. By going back it guesses where a member begins, and then checks the member
 // by going forward as Skip does. So the text from the member that it has returned last is
 // the end of a well-formed object. Only reading the text before that can tell whether the
-// whole is one; if it is, the members are those that a Cursor finds. FuzzTail and TestTail
-// compare the two.
+// whole is one; if it is, the members are those that a Cursor finds.
 type Tail struct {
 	data []byte
 	pos  int  // offset of the comma or brace after the member to be read next

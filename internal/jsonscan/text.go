@@ -21,7 +21,7 @@ func Text(raw, room []byte) []byte {
 // backslash that begins no valid escape is taken literally, together with the byte
 // after it; half a surrogate pair becomes U+FFFD. The text is never longer than raw.
 // It may write anywhere within the capacity of dst, even beyond the result, so dst must
-// not share memory with raw. FuzzText compares it with encoding/json.
+// not share memory with raw.
 func AppendText(dst, raw []byte) []byte {
 	dst = slices.Grow(dst, len(raw))
 	for {
