@@ -19,7 +19,7 @@ package jsonscan
 //	             FuzzSkip compares it with encoding/json
 //	skim.go      Skim and Leave, which look at brackets and strings only, 64
 //	             bytes at a time; FuzzSkim and TestSkimAgainstReference compare
-//	             them with a reader that goes byte by byte (reference_test.go)
+//	             them with a reader that goes byte by byte
 //	tail.go      Tail, the reader that goes back; FuzzTail and TestTail compare
 //	             it with reading forward
 //	string.go    finds where a string ends; tested through Skip and Skim
