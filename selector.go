@@ -1009,10 +1009,6 @@ const (
 
 // judge decides about a session that has a binding of its own or could take one over. st is
 // as survey has left it.
-//
-// The order of the cases matters: a session that is away from its home comes before one
-// whose home is missing, that before one whose home is drained, stale or overloaded,
-// and what is left stays.
 func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 	home, second := st.target.Name, &st.second
 	i, j := st.home, st.refuge
@@ -1027,21 +1023,13 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 		j = -1 // the second place takes in no session that is not there already
 	}
 	refuge := at(j, second.target)
-
-	if !st.stays { // it starts where a neighbour is, or what has started it
-		v := st.stay()
-		switch {
-		case i < 0 || leaving || stale:
-			v = verdict{reason: ReasonFailover, pick: refuge, from: home, cold: true}
-		case aside && j >= 0 && (!s.mayReturn(q, st) || s.yields(q) && s.balancer.Overloaded(home)): // that is still away
-			v.pick = refuge
-		}
-		if v.i < 0 || s.mayYield(q) && s.balancer.Overloaded(v.id) && !q.refersToState() { // many may have found the neighbour
-			return verdict{reason: ReasonNew, pick: nobody}
-		}
-		return v
+	if !st.stays {
+		return s.judgeStart(q, st, refuge, stale || leaving, aside)
 	}
 
+	// The order of the cases matters: a session that is away from its home comes before one
+	// whose home is missing, that before one whose home is drained, stale or overloaded,
+	// and what is left stays.
 	switch {
 	case i < 0 && returning && !stale && !leaving, // keep the home, go aside
 		away && !s.mayReturn(q, st),
@@ -1076,6 +1064,22 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 		return verdict{reason: ReasonOverload, pick: refuge, from: home, except: home, second: theHome}
 	}
 	return st.stay()
+}
+
+// judgeStart is judge for a session that starts where a neighbour is, or what has started it.
+// refuge is the second place of that, or nobody; aside says that it was there last.
+func (s *Selector[T]) judgeStart(q *query, st *standing, refuge pick, leaving, aside bool) verdict {
+	v, home := st.stay(), st.target.Name
+	switch {
+	case st.home < 0 || leaving:
+		v = verdict{reason: ReasonFailover, pick: refuge, from: home, cold: true}
+	case aside && refuge.i >= 0 && (!s.mayReturn(q, st) || s.yields(q) && s.balancer.Overloaded(home)): // that is still away
+		v.pick = refuge
+	}
+	if v.i < 0 || s.mayYield(q) && s.balancer.Overloaded(v.id) && !q.refersToState() { // many may have found the neighbour
+		return verdict{reason: ReasonNew, pick: nobody}
+	}
+	return v
 }
 
 // stay has the session go on at the target of st, which must be among the candidates.
