@@ -153,17 +153,16 @@ func (h *health) limited(now time.Time, d time.Duration, limit uint64) (news boo
 	if news = !now.Before(h.last); news { // all that there were are over
 		h.limits = make(map[uint64]time.Time)
 	}
-	old, ok := h.limits[limit]
-	if !ok && len(h.limits) >= maxLimits {
+	if _, ok := h.limits[limit]; !ok && len(h.limits) >= maxLimits {
 		maps.DeleteFunc(h.limits, func(_ uint64, until time.Time) bool { return !now.Before(until) })
-	}
-	for l := range h.limits {
-		if ok || len(h.limits) < maxLimits {
-			break
+		for l := range h.limits {
+			if len(h.limits) < maxLimits {
+				break
+			}
+			delete(h.limits, l) // one whose time is not over
 		}
-		delete(h.limits, l) // one whose time is not over
 	}
-	if until.After(old) {
+	if until.After(h.limits[limit]) {
 		h.limits[limit] = until
 	}
 	if until.After(h.last) {
