@@ -41,8 +41,8 @@ type recent struct {
 // burst is the time that the number of sessions decays to half in.
 const burst = 20 * time.Second
 
-// leeway is how many more of them than the one with the least, which has n, an
-// upstream may have to be given another.
+// leeway is by how many an upstream may be ahead of the one with the least, which has
+// n, and still be given another.
 func leeway(n float64) float64 { return 0.5 + n/16 }
 
 // Pick implements affinity.Picker.

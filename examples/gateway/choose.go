@@ -65,8 +65,8 @@ func (g *gateway) selects(ctx context.Context, x *exchange, candidates, slots []
 	return nil
 }
 
-// How long a request waits, at the least, before it tries an upstream again:
-// for the first time, and at most.
+// How long a request waits at least before it tries an upstream again: the first
+// time, and twice as long each time after that, up to longAgain.
 const (
 	again     = 250 * time.Millisecond
 	longAgain = 2 * time.Second

@@ -75,9 +75,8 @@ func (x *exchange) asks() int {
 // floors are what is never slow.
 var floors = [2]time.Duration{streamed: time.Second, whole: 3 * time.Second}
 
-// allowed returns how long upstreams may take to begin an answer without being
-// slow, as one among others: so many times as long as the median of the others.
-// It is not known if none of these has a pace.
+// allowed returns how long u may take to begin an answer without being slow: factor
+// times as long as the median of the others. It is not known if none of these has a pace.
 func allowed(upstreams []*upstream, u *upstream, kind int, factor float64) (time.Duration, bool) {
 	others := make([]time.Duration, 0, 16)
 	for _, o := range upstreams {

@@ -52,8 +52,7 @@ func (a *arriving) renew() { a.conn.SetReadDeadline(time.Now().Add(stalled)) }
 // would wait for ever, and while a body is still coming, a client that has left is not noticed.
 type departing struct{ net.Conn }
 
-// piece is how much has to be taken within the time that one piece has. A slow line is none that
-// has stalled.
+// piece is how much has to be taken in that time: little enough for a slow line.
 const piece = 64 << 10
 
 func (d departing) Write(p []byte) (n int, err error) {

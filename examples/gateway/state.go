@@ -68,8 +68,8 @@ func (x *exchange) misses(resp *http.Response) bool {
 	return true
 }
 
-// missing are words of answers that say that there is no such state, or what is meant by
-// it.
+// missing are words of answers that say that there is no such state, and names of what is
+// meant by it.
 var missing = [...]string{
 	"not found", "not_found", "notfound", "not exist", "no such", "expired", "deleted",
 	"previous_", "previous response", "conversation", "interaction", "cached", "container", "vector", "file", "item", "thread", "session",

@@ -100,9 +100,9 @@ func tooMuch(kind string) bool {
 	return false
 }
 
-// hungUp tells that an upstream has broken off. If the one before has done so, it may
-// well be the request that makes them crash; and if it still waits for some of the request, that
-// its client sends it too slowly.
+// hungUp notes that an upstream has broken off, and reports whether that may well be the
+// request's fault: the one before has broken off as well, or some of the request is yet to come,
+// from a client that is too slow.
 func (x *exchange) hungUp() (mine bool) {
 	mine, x.crashes = x.crashes || x.upload.waits(), true
 	return mine
@@ -176,8 +176,8 @@ func placed(r affinity.Reason) bool {
 var seed = maphash.MakeSeed()
 
 // limitAt returns a number for the limit that the request counts against at u, as far as
-// anybody can tell: providers count each model by itself, some of them what is done with it
-// (Anthropic counts of tokens), and each client where it is the client's credential that is sent.
+// anybody can tell. Providers count each model by itself, and some of them what is done with it
+// (Anthropic's counts of tokens). Where the client's credential is sent, they count each client.
 func (x *exchange) limitAt(u *upstream) uint64 {
 	if x.limits[0] == 0 {
 		model := x.model()

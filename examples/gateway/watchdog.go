@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A watchdog looks after an attempt until its answer begins, as far as the body of the request
-// does not come from the client meanwhile. An answer may take minutes, so time alone does not
+// A watchdog looks after an attempt until its answer begins, unless the body of the request
+// comes from the client meanwhile. An answer may take minutes, so time alone does not
 // tell that an upstream hangs, but the others do. If they begin such answers many times sooner,
 // it is slow; if it has begun none at all for that long, with several requests waiting, it
 // hangs: the attempt ends, and another upstream is tried. A request that waits alone gets twice
