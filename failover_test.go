@@ -24,11 +24,6 @@ import (
 
 var policies = map[string]affinity.FailoverPolicy{"rebind": affinity.FailoverRebind, "return": affinity.FailoverReturn}
 
-// scripted names the session of a request as the test says.
-type scripted struct{ now extract.Session }
-
-func (x *scripted) Extract(*extract.Request) (extract.Session, bool) { return x.now, true }
-
 // chatTurn is a turn of a conversation that is known by its messages alone.
 func chatTurn(chat, turn int) *extract.Request {
 	messages := ""

@@ -52,6 +52,11 @@ func session(id string) *extract.Request {
 	return &extract.Request{Header: http.Header{"X-Session-Id": {"id-" + id}}}
 }
 
+// scripted names the session of a request as the test says.
+type scripted struct{ now extract.Session }
+
+func (x *scripted) Extract(*extract.Request) (extract.Session, bool) { return x.now, true }
+
 // always is a fallback that answers with one target, whatever the candidates.
 func always(target string) affinity.Picker[string] {
 	return affinity.PickerFunc[string](func(context.Context, *extract.Request, []string) (string, error) {
@@ -500,9 +505,9 @@ func TestWaiterWithOtherCandidates(t *testing.T) {
 func TestPartsOfKeysAreApart(t *testing.T) {
 	t.Parallel()
 	const text = "abcdefg"
-	var now extract.Session
+	x := new(scripted)
 	s := newSelector(t, affinity.Config[string]{
-		Extractor: extract.ExtractorFunc(func(*extract.Request) (extract.Session, bool) { return now, true }),
+		Extractor: x,
 		Tenant:    func(r *extract.Request) string { return r.Metadata["tenant"] },
 		Threads:   affinity.ThreadsSpread, // so that none starts where another is
 	})
@@ -510,9 +515,9 @@ func TestPartsOfKeysAreApart(t *testing.T) {
 		for scope := tenant; scope <= len(text); scope++ {
 			for source := scope; source < len(text); source++ {
 				for id := source + 1; id <= len(text); id++ {
-					now = extract.Session{Source: text[scope:source], ID: text[source:id], Thread: text[id:]}
+					x.now = extract.Session{Source: text[scope:source], ID: text[source:id], Thread: text[id:]}
 					req := &extract.Request{Metadata: map[string]string{"tenant": text[:tenant]}, Scope: text[tenant:scope]}
-					require.Equal(t, affinity.ReasonNew, mustSelect(t, s, req, "a").Reason, "%+v of %+v", now, req)
+					require.Equal(t, affinity.ReasonNew, mustSelect(t, s, req, "a").Reason, "%+v of %+v", x.now, req)
 				}
 			}
 		}
@@ -554,20 +559,13 @@ func TestScopesAreApart(t *testing.T) {
 	require.Equal(t, affinity.ReasonBound, mustSelect(t, s, in("tenant-1"), "a", "b").Reason)
 }
 
-// named is an extractor of sessions that a test makes up.
-type named struct{ s extract.Session }
-
-func (n named) Extract(*extract.Request) (extract.Session, bool) { return n.s, n.s.ID != "" }
-
 func TestInheritance(t *testing.T) {
 	t.Parallel()
-	var now named
-	s := newSelector(t, affinity.Config[string]{
-		Extractor: extract.ExtractorFunc(func(r *extract.Request) (extract.Session, bool) { return now.Extract(r) }),
-	})
+	x := new(scripted)
+	s := newSelector(t, affinity.Config[string]{Extractor: x})
 	all := []string{"a", "b", "c", "d"}
 	ask := func(sess extract.Session) *affinity.Selection[string] {
-		now = named{sess}
+		x.now = sess
 		return mustSelect(t, s, &extract.Request{}, all...)
 	}
 	turn1 := ask(extract.Session{ID: "1"})
@@ -590,18 +588,18 @@ func TestInheritance(t *testing.T) {
 	require.Equal(t, turn1.Target, ask(extract.Session{ID: "orphan", Parent: "unknown", Near: []string{"child"}}).Target)
 
 	// From now on the two move separately.
-	all = slices.DeleteFunc(all, func(x string) bool { return x == turn1.Target })
+	all = slices.DeleteFunc(all, func(t string) bool { return t == turn1.Target })
 	moved := ask(extract.Session{ID: "2"})
 	require.Equal(t, affinity.ReasonFailover, moved.Reason)
 	again := ask(extract.Session{ID: "child"})
 	require.NotEqual(t, moved.Target, again.Target, "round robin placed the child anew")
 
 	// Inheriting from a home that is gone is a failover, of the same session.
-	now = named{extract.Session{ID: "3", Continues: []string{"1"}}}
+	x.now = extract.Session{ID: "3", Continues: []string{"1"}}
 	b, ok = s.Peek(&extract.Request{})
 	require.True(t, ok)
 	require.Equal(t, turn1.Target, b.Target)
-	turn3 := ask(now.s)
+	turn3 := ask(x.now)
 	require.Equal(t, affinity.ReasonFailover, turn3.Reason)
 	require.Equal(t, turn1.Target, turn3.From)
 	require.Equal(t, turn1.Session, turn3.Session)
@@ -609,17 +607,15 @@ func TestInheritance(t *testing.T) {
 
 func TestAliases(t *testing.T) {
 	t.Parallel()
-	var now extract.Session
-	s := newSelector(t, affinity.Config[string]{
-		Extractor: extract.ExtractorFunc(func(*extract.Request) (extract.Session, bool) { return now, true }),
-	})
-	now = extract.Session{ID: "1", Aliases: []string{"alias"}}
+	x := new(scripted)
+	s := newSelector(t, affinity.Config[string]{Extractor: x})
+	x.now = extract.Session{ID: "1", Aliases: []string{"alias"}}
 	first := mustSelect(t, s, &extract.Request{}, "a", "b")
-	now = extract.Session{ID: "2", Continues: []string{"alias"}, Aliases: []string{"other"}}
+	x.now = extract.Session{ID: "2", Continues: []string{"alias"}, Aliases: []string{"other"}}
 	require.Equal(t, first.Target, mustSelect(t, s, &extract.Request{}, "a", "b").Target)
 	require.True(t, s.Invalidate(&extract.Request{}))
 	require.Equal(t, map[string]int{first.Target: 1}, s.Counts(), "turn 1 itself is not an ancestor that was named")
-	now = extract.Session{ID: "3", Continues: []string{"alias", "other", "2"}}
+	x.now = extract.Session{ID: "3", Continues: []string{"alias", "other", "2"}}
 	require.Equal(t, affinity.ReasonNew, mustSelect(t, s, &extract.Request{}, "a", "b").Reason)
 }
 
@@ -992,15 +988,15 @@ func TestOutcomes(t *testing.T) {
 		require.Equal(t, "b", mustSelect(t, s, claudeAgent("s1", "a2", "a1"), all...).Target)
 
 		// A neighbour is another session, which has not failed.
-		var now extract.Session
-		s = newSelector(t, affinity.Config[string]{Extractor: extract.ExtractorFunc(func(*extract.Request) (extract.Session, bool) { return now, true })})
-		now = extract.Session{Source: "x", ID: "1"}
+		x := new(scripted)
+		s = newSelector(t, affinity.Config[string]{Extractor: x})
+		x.now = extract.Session{Source: "x", ID: "1"}
 		mustSelect(t, s, new(extract.Request), "a")
-		now = extract.Session{Source: "x", ID: "2", Near: []string{"1"}}
+		x.now = extract.Session{Source: "x", ID: "2", Near: []string{"1"}}
 		near := mustSelect(t, s, new(extract.Request), all...)
 		require.Equal(t, "a", near.Target)
 		near.Done(outcome(affinity.TerminalFailure))
-		now = extract.Session{Source: "x", ID: "1"}
+		x.now = extract.Session{Source: "x", ID: "1"}
 		require.Equal(t, affinity.ReasonBound, mustSelect(t, s, new(extract.Request), all...).Reason)
 
 		// A session whose root has moved on keeps it.

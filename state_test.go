@@ -538,13 +538,12 @@ func TestLearnedStateCrowdsOutNobody(t *testing.T) {
 // A new session is not refused for the places of a neighbour.
 func TestStateAndANeighbourThatHasMoved(t *testing.T) {
 	t.Parallel()
-	var now extract.Session
-	s := newSelector(t, affinity.Config[string]{FailPinned: true, Fallback: balance.FillFirst[string](),
-		Extractor: extract.ExtractorFunc(func(*extract.Request) (extract.Session, bool) { return now, true })})
-	now = extract.Session{Source: "x", ID: "1"}
+	x := new(scripted)
+	s := newSelector(t, affinity.Config[string]{FailPinned: true, Fallback: balance.FillFirst[string](), Extractor: x})
+	x.now = extract.Session{Source: "x", ID: "1"}
 	mustSelect(t, s, new(extract.Request), "a")
 	mustSelect(t, s, new(extract.Request), "b")
-	now = extract.Session{Source: "x", ID: "2", Near: []string{"1"}}
+	x.now = extract.Session{Source: "x", ID: "2", Near: []string{"1"}}
 	mustSelect(t, s, body(`{"input":[{"role":"user","content":[{"type":"input_file","file_id":"file-0123456789abcdef"}]}]}`), "c", "a")
 }
 
@@ -686,11 +685,11 @@ func TestTheOtherOfTwoStatesIsAbsent(t *testing.T) {
 // What a neighbour has is not what the request refers to.
 func TestStateAndANeighbour(t *testing.T) {
 	t.Parallel()
-	var now extract.Session
-	s := newSelector(t, affinity.Config[string]{FailPinned: true, Extractor: extract.ExtractorFunc(func(*extract.Request) (extract.Session, bool) { return now, true })})
-	now = extract.Session{Source: "x", ID: "1"}
+	x := new(scripted)
+	s := newSelector(t, affinity.Config[string]{FailPinned: true, Extractor: x})
+	x.now = extract.Session{Source: "x", ID: "1"}
 	mustSelect(t, s, new(extract.Request), "a")
-	now = extract.Session{Source: "x", ID: "2", Near: []string{"1"}}
+	x.now = extract.Session{Source: "x", ID: "2", Near: []string{"1"}}
 	sel := mustSelect(t, s, body(`{"input":[{"role":"user","content":[{"type":"input_file","file_id":"file-0123456789abcdef"}]}]}`), "b")
 	require.Equal(t, affinity.ReasonNew, sel.Reason)
 	require.Empty(t, sel.From)

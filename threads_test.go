@@ -151,13 +151,13 @@ func TestChildSessionStartsAtItsParent(t *testing.T) {
 // A thread of a fork starts where its own session is, not where that came from.
 func TestThreadOfAChildSession(t *testing.T) {
 	t.Parallel()
-	var now extract.Session
-	s := newSelector(t, affinity.Config[string]{Extractor: extract.ExtractorFunc(func(*extract.Request) (extract.Session, bool) { return now, true })})
-	now = extract.Session{Source: "x", ID: "parent"}
+	x := new(scripted)
+	s := newSelector(t, affinity.Config[string]{Extractor: x})
+	x.now = extract.Session{Source: "x", ID: "parent"}
 	mustSelect(t, s, new(extract.Request), "a")
-	now = extract.Session{Source: "x", ID: "fork", Parent: "parent"}
+	x.now = extract.Session{Source: "x", ID: "fork", Parent: "parent"}
 	mustSelect(t, s, new(extract.Request), "b")
-	now.Thread = "t"
+	x.now.Thread = "t"
 	require.Equal(t, "b", mustSelect(t, s, new(extract.Request), "a", "b").Target)
 }
 
