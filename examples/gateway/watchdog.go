@@ -22,7 +22,6 @@ type watchdog struct {
 	x      *exchange
 	u      *upstream
 	start  time.Time
-	first  bool // attempt of the request
 
 	mu    sync.Mutex
 	timer *time.Timer
@@ -38,7 +37,7 @@ const (
 var errSilent = errors.New("no longer answers")
 
 func (g *gateway) watch(ctx context.Context, x *exchange) *watchdog {
-	w := &watchdog{g: g, x: x, u: x.choice.Target, start: time.Now(), first: x.attempts == 1}
+	w := &watchdog{g: g, x: x, u: x.choice.Target, start: time.Now()}
 	w.ctx, w.giveUp = context.WithCancelCause(ctx)
 	if x.large {
 		return w
@@ -93,7 +92,7 @@ func (w *watchdog) silent(kind int, waited time.Duration) bool {
 	}
 	factor, least := 2*w.g.slow, silence
 	if !u.health.unproven() {
-		if !w.first {
+		if w.x.attempts > 1 {
 			return false
 		}
 		if u.waiting.Load() < several {

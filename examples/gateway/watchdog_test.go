@@ -126,7 +126,7 @@ func TestHangsAfterTheClockIsSetBack(t *testing.T) {
 		heard := time.Now()
 		start := heard.Add(time.Second)
 		r.g.served(x, heard, wallClockAhead(heard, back), unknown)
-		w := &watchdog{g: r.g, x: x, u: u, start: start, first: true}
+		w := &watchdog{g: r.g, x: x, u: u, start: start}
 		require.True(t, w.silent(whole, time.Minute), back)
 		w.start = heard
 		require.False(t, w.silent(whole, time.Minute), back)
