@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"math"
 	"net/http"
 	"slices"
@@ -15,16 +14,15 @@ const maxPause = 5 * time.Minute
 // pause returns for how long an upstream that answered like this asks to be left
 // alone, or 0.
 func pause(resp *http.Response, now time.Time) time.Duration {
-	after := resp.Header.Get("Retry-After")
-	var d time.Duration
 	if ms, _ := strconv.ParseFloat(resp.Header.Get("Retry-After-Ms"), 64); ms > 0 { // OpenAI, Azure
-		d = seconds(ms / 1000)
-	} else if s, err := strconv.ParseFloat(after, 64); err == nil || errors.Is(err, strconv.ErrRange) {
-		d = seconds(s)
-	} else if t, err := http.ParseTime(after); err == nil {
-		d = t.Sub(now)
+		return seconds(ms / 1000)
 	}
-	return min(max(d, 0), maxPause)
+	after := resp.Header.Get("Retry-After")
+	if t, err := http.ParseTime(after); err == nil {
+		return min(max(t.Sub(now), 0), maxPause)
+	}
+	s, _ := strconv.ParseFloat(after, 64) // 0 if it is no number, and infinite if it is beyond all numbers
+	return seconds(s)
 }
 
 // seconds is s as a duration, as far as a pause goes.
