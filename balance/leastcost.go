@@ -145,12 +145,12 @@ func (b *leastCost[T]) Place(_ context.Context, req *extract.Request, candidates
 		least.offer(i, c.load+c.expected+session/c.weight)
 	}
 	c := &r.candidates[least.i]
-	return candidates[c.at], b.charge(c.account, req, cost, followUp, false, now), nil
+	return candidates[c.at], b.charge(c.account, size(req), cost, followUp, false, now), nil
 }
 
 // Charge implements affinity.Balancer.
 func (b *leastCost[T]) Charge(req *extract.Request, id string, warm bool) affinity.Ticket {
-	return b.charge(b.ledger.account(id), req, b.expect(req, warm), notPlaced, warm, b.ledger.now())
+	return b.charge(b.ledger.account(id), size(req), b.expect(req, warm), notPlaced, warm, b.ledger.now())
 }
 
 // Settle implements affinity.Balancer.
@@ -230,11 +230,11 @@ func (b *costs[T]) expect(req *extract.Request, warm bool) float64 {
 // counts.
 func half(cost float64) float64 { return cost / 2 }
 
-// charge charges a target for a request with that cost. For followUp see
+// charge charges a target for a request of so many bytes with that cost. For followUp see
 // ledger.charge.
-func (b *costs[T]) charge(a *account, req *extract.Request, cost, followUp float64, warm bool, now int64) affinity.Ticket {
+func (b *costs[T]) charge(a *account, bytes int, cost, followUp float64, warm bool, now int64) affinity.Ticket {
 	expected := b.ledger.charge(a, cost, followUp, now)
-	return affinity.Ticket{Time: now, Cost: cost, Memo: [2]uint64{uint64(newMemo(size(req), warm)), expectedMemo(expected)}}
+	return affinity.Ticket{Time: now, Cost: cost, Memo: [2]uint64{uint64(newMemo(bytes, warm)), expectedMemo(expected)}}
 }
 
 // Overloaded implements affinity.Balancer.

@@ -177,13 +177,13 @@ func (b *prefix[T]) Charge(req *extract.Request, id string, warm bool) affinity.
 	return b.send(a, &p, req, notPlaced, warm, b.ledger.now())
 }
 
-// send charges a target for a request, and enters that it was sent the prompt. The
-// ticket has in Memo[0] a memo and, above that, the number of the last entry; in
-// Memo[1] what the target was believed to hold, below what LeastCost has there. For followUp
-// see ledger.charge. The index is locked by the caller.
+// send charges a target for a request, and enters that it was sent the prompt. To the ticket
+// of charge it adds the number of the last entry, above the memo, and what the target was
+// believed to hold, below what is expected. For followUp see ledger.charge. The index is
+// locked by the caller.
 func (b *prefix[T]) send(a *account, p *prompt, req *extract.Request, followUp float64, warm bool, now int64) affinity.Ticket {
 	if len(p.cuts) == 0 {
-		return b.charge(a, req, b.expect(req, warm), followUp, warm, now)
+		return b.charge(a, size(req), b.expect(req, warm), followUp, warm, now)
 	}
 	var held part
 	tick := b.index.tick(now)
@@ -193,11 +193,11 @@ func (b *prefix[T]) send(a *account, p *prompt, req *extract.Request, followUp f
 		}
 	})
 	cost := b.ledger.estimate(p.tokens, b.miss(p, held, a))
-	expected := b.ledger.charge(a, cost, followUp, now)
-	return affinity.Ticket{Time: tick, Cost: cost, Memo: [2]uint64{
-		uint64(newMemo(p.bytes, warm)) | uint64(last)<<32,
-		held.pack() | expectedMemo(expected),
-	}}
+	t := b.charge(a, p.bytes, cost, followUp, warm, now)
+	t.Time = tick
+	t.Memo[0] |= uint64(last) << 32
+	t.Memo[1] |= held.pack()
+	return t
 }
 
 // lastEntry returns the number of the last entry of the prompt that send has
