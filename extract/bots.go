@@ -128,22 +128,6 @@ func headingLen(text []byte) int {
 	return 0
 }
 
-// endOf returns where the first closing in text[from:] ends, or 0 if there is none. A line break
-// after an odd number of backslashes is none, but the letter n after a backslash, such as in
-// JSON that is quoted.
-func endOf(text []byte, from int, closing []byte) int {
-	for {
-		i := bytes.Index(text[from:], closing)
-		if i < 0 {
-			return 0
-		}
-		if from += i; backslashesBefore(text[:from])%2 == 0 {
-			return from + len(closing)
-		}
-		from += len(lineBreak)
-	}
-}
-
 // timeLen returns the length of the time in brackets that a text begins with, such as
 // "[Thu 2026-07-09 06:48 GMT+8] ", or 0.
 func timeLen(text []byte) int {

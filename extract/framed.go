@@ -99,11 +99,3 @@ func inLines(text []byte) (l lines) {
 	l.first, l.last, l.line = trim(l.first), trim(l.last), trim(l.line)
 	return l
 }
-
-// afterLast returns what comes after the last sep in a text, or all of it if there is none.
-func afterLast(text, sep []byte) []byte {
-	if !bytes.Contains(text, sep) { // LastIndex would take many times as long to find that out
-		return text
-	}
-	return text[bytes.LastIndex(text, sep)+len(sep):]
-}

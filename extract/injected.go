@@ -238,10 +238,7 @@ func setsUp(words []byte) bool {
 	if !opens(words, []byte("This is the ")) {
 		return false
 	}
-	line := words[:min(len(words), longest)]
-	if end := lineEnd(line); end >= 0 {
-		line = line[:end]
-	}
+	line, _ := cutLine(words[:min(len(words), longest)])
 	return bytes.HasSuffix(line, []byte(". We are setting up the context for our chat."))
 }
 

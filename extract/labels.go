@@ -187,9 +187,10 @@ func heads(line []byte) bool {
 	if line = trim(line); len(line) > longest || !bytes.HasPrefix(line, []byte("#")) && !bytes.HasPrefix(line, []byte("**")) {
 		return false
 	}
-	word := afterLast(bytes.Trim(line, "#* "), []byte(" "))
-	words, label := afterLabel(append(append(make([]byte, 0, longest+1), word...), ':'))
-	return label && len(words) == 0
+	words := bytes.Trim(line, "#* ")
+	last := words[bytes.LastIndexByte(words, ' ')+1:]
+	rest, label := afterLabel(append(append(make([]byte, 0, longest+1), last...), ':'))
+	return label && len(rest) == 0
 }
 
 // withoutLabel returns a line without a label at its start, such as "Question:", and without

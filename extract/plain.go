@@ -100,18 +100,28 @@ func backslashesBefore(text []byte) int {
 	return len(text) - n
 }
 
-// cutLine cuts a plain text after its first line. That does not end in the path C:\new.
-func cutLine(text []byte) (line, rest []byte) {
-	for from := 0; ; {
-		n := bytes.Index(text[from:], lineBreak)
-		if n < 0 {
-			return text, nil
+// endOf returns where the first closing in text[from:] ends, or 0 if there is none. A line break
+// after an odd number of backslashes is none, but the letter n after a backslash, as in the path
+// C:\new, and in JSON that is quoted.
+func endOf(text []byte, from int, closing []byte) int {
+	for {
+		i := bytes.Index(text[from:], closing)
+		if i < 0 {
+			return 0
 		}
-		if n += from; backslashesBefore(text[from:n])%2 == 0 {
-			return text[:n], text[n+len(lineBreak):]
+		if from += i; backslashesBefore(text[:from])%2 == 0 {
+			return from + len(closing)
 		}
-		from = n + len(lineBreak)
+		from += len(lineBreak)
 	}
+}
+
+// cutLine cuts a plain text after its first line.
+func cutLine(text []byte) (line, rest []byte) {
+	if end := endOf(text, 0, lineBreak); end > 0 {
+		return text[:end-len(lineBreak)], text[end:]
+	}
+	return text, nil
 }
 
 // lastLine returns the last line of a plain text.
