@@ -374,7 +374,7 @@ func (t *trail) systemClass(first, tools bool) Class {
 		for _, text := range in.texts[:in.n] {
 			c := match(systemBeginnings, text)
 			if c == Turn && !tools {
-				c = t.systemWish(text, first)
+				c = systemWish(text, first)
 			}
 			switch {
 			case c.SideCall():
@@ -389,7 +389,7 @@ func (t *trail) systemClass(first, tools bool) Class {
 
 // systemWish returns the class of what a text of the system prompt wants, or Turn. Most wishes
 // count only if there is nothing but a first question.
-func (t *trail) systemWish(text []byte, first bool) Class {
+func systemWish(text []byte, first bool) Class {
 	if first {
 		if c := soleWish(text); c != Turn {
 			return c

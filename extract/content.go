@@ -26,24 +26,26 @@ func (t *trail) content(c *jsonscan.Cursor, in *setting) {
 	if in == nil {
 		t.followed()
 	}
+	if !c.Array() {
+		t.piece(c, in)
+		return
+	}
+	for c.Element() {
+		if !t.more() {
+			c.Skim()
+			c.Leave(']')
+			return
+		}
+		t.piece(c, in)
+	}
+}
+
+// piece reads the next value, a string or a block of content. Others count for nothing.
+func (t *trail) piece(c *jsonscan.Cursor, in *setting) {
 	switch c.Kind() {
 	case '"':
 		raw, _ := c.String()
 		t.text(raw, in)
-	case '[':
-		for c.Array(); c.Element(); {
-			switch {
-			case !t.more():
-				c.Skim()
-				c.Leave(']')
-				return
-			case c.Kind() == '"':
-				raw, _ := c.String()
-				t.text(raw, in)
-			default:
-				t.block(c, in)
-			}
-		}
 	case '{':
 		t.block(c, in)
 	default:
@@ -67,10 +69,7 @@ func (t *trail) block(c *jsonscan.Cursor, in *setting) {
 		return
 	}
 	whole := *c
-	if !c.Object() {
-		c.Skim()
-		return
-	}
+	c.Object()
 	words, parts, counts := t.inBlock(c, &whole)
 	switch {
 	case !counts || !c.OK(): // not OK if it is nested too deeply, and then value must not go through it
@@ -117,22 +116,19 @@ func (t *trail) inBlock(c, whole *jsonscan.Cursor) (words, parts []byte, counts 
 				}
 				return nil, nil, false
 			}
-		case "toolResult":
+		case "toolResult", "functionResponse", "function_response", "functionCall", "function_call":
 			t.acted = true
 			c.Skim()
 			c.Leave('}')
-			t.result(whole.Rest(), nil)
+			if string(name) == "toolResult" {
+				t.result(whole.Rest(), nil)
+			}
 			return nil, nil, false
-		case "functionResponse", "function_response", "functionCall", "function_call":
-			t.acted = true
-			c.Skim()
-			c.Leave('}')
-			return nil, nil, false
-		case "thoughtSignature", "thought_signature", "role":
+		case "role":
 			c.Skim()
 		default:
 			c.Skim()
-			counts = counts || !cacheMarker(name)
+			counts = counts || !comesAndGoes(name)
 		}
 	}
 }

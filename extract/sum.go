@@ -96,7 +96,7 @@ func (t *trail) value(c *jsonscan.Cursor) uint64 {
 				break
 			}
 			name := room.read(raw)
-			if cacheMarker(name) || isSignature(name) {
+			if comesAndGoes(name) {
 				c.Skim()
 				continue
 			}
@@ -130,10 +130,10 @@ func nameSum(raw, name []byte) uint64 {
 	return xxhash.Sum64(camel)
 }
 
-// isSignature reports whether a member of that name is one of Gemini's signatures, which come and
-// go.
-func isSignature(name []byte) bool {
-	return string(name) == "thoughtSignature" || string(name) == "thought_signature"
+// comesAndGoes reports whether a member of that name counts for nothing, since clients leave it out
+// of later turns: a marker of a cache, or a signature of Gemini's.
+func comesAndGoes(name []byte) bool {
+	return cacheMarker(name) || string(name) == "thoughtSignature" || string(name) == "thought_signature"
 }
 
 // cacheMarker reports whether a member of that name marks where an upstream is to cache the
