@@ -2,11 +2,11 @@ package extract
 
 // The files of the package, for those who have to change it:
 //
-//	extract.go                     sessions, extractors and chains
+//	extract.go                     extractors and chains
 //	request.go                     requests, and how they are read from HTTP
 //	header.go, claude.go, body.go  the ids in headers and bodies
 //	id.go                          what an id is
-//	session.go                     what a request says of its session beside the id
+//	session.go                     sessions, and what a request says of them beside the id
 //	state.go, statereader.go       state on the server, in requests and in responses
 //	index.go, ends.go, field.go    how a body is read: see index.go
 //	trail.go                       conversations without an id; it lists more files
@@ -14,97 +14,6 @@ package extract
 //	wishes.go                      the same, by what it asks for; it lists more files
 //	boundary.go, strip.go          where a prompt may be cut
 //	credential.go                  who has sent a request
-
-// A Session is a conversation as an [Extractor] names it.
-//
-// Within one [Request.Scope], two requests belong to one session if Source and
-// ID are equal. IDs are the client's own words or digests of them: treat them
-// as secrets. A Selector keeps keyed hashes of them only.
-//
-// Source and ID make a good Session. The other fields are for extractors that
-// know more.
-type Session struct {
-	// Source says where the ID comes from, such as "x-session-id" or "trail".
-	// It is part of the session's identity, so equal IDs of different
-	// sources never meet, and it is safe to log. The number of built-in sources is
-	// fixed, except that a header of the form ...-Session-Id or the like gives its own
-	// name: up to 64 letters, digits and hyphens of the client's choice.
-	Source string
-
-	// ID names the conversation.
-	ID string
-
-	// Confidence says how far ID can be trusted to name one conversation.
-	Confidence Confidence
-
-	// Class is the class of the request as far as method, path and headers tell. If
-	// a header names the session, only the headers of the client that sends it are
-	// looked at; if client_metadata does, what Codex says there counts as well. If an
-	// Extractor of yours leaves it at Turn, a Chain fills it in. Request.Class looks at
-	// all headers, and at the body.
-	Class Class
-
-	incomplete bool // Parent, and a Class that follows from it, are left to Request.Complete
-
-	// Thread names a line of work of its own within the session, such as a
-	// sub-agent: it has the session's identity, but another prompt. Empty
-	// for the main one.
-	Thread string
-
-	// ParentThread is the thread of this session that started Thread. Empty
-	// if the main one did.
-	ParentThread string
-
-	// Parent is the ID, of the same Source, of another session that started
-	// this one. Empty if none did.
-	Parent string
-
-	// Continues lists IDs under which earlier requests of this very
-	// conversation may be known, the best first. A session without a binding
-	// takes over the first one found: its target and its identity.
-	Continues []string
-
-	// Near lists IDs of conversations whose target is a good place for this
-	// one to start at, the best first. The first one found counts, for its target only.
-	Near []string
-
-	// Aliases are further IDs to store the binding under, for later requests
-	// to find by their Continues and Near.
-	Aliases []string
-}
-
-// Confidence says how a session became known.
-type Confidence uint8
-
-const (
-	// Explicit: the client says which conversation it is.
-	Explicit Confidence = iota
-
-	// Conventional: the client sends something that names the conversation by
-	// custom only. Some applications send one prompt_cache_key in all their
-	// conversations, and a metadata.user_id is a user more often than not.
-	Conventional
-
-	// Derived: worked out from the messages. Two conversations that begin
-	// alike are one until they part.
-	Derived
-)
-
-// String returns the confidence in lower case.
-func (c Confidence) String() string {
-	switch c {
-	case Explicit:
-		return "explicit"
-	case Conventional:
-		return "conventional"
-	case Derived:
-		return "derived"
-	}
-	return "<unknown extract.Confidence>"
-}
-
-// MarshalText implements [encoding.TextMarshaler] by String.
-func (c Confidence) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
 // An Extractor finds out which session a request belongs to.
 //
