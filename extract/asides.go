@@ -59,25 +59,6 @@ var promptStarts = []string{
 	"Classify ", "Determine ", "Rewrite the ", "Extract ",
 }
 
-// oneLine replaces each stretch of white space in a text by one space, and upper case by lower
-// case, in place.
-func oneLine(text []byte) []byte {
-	n := 0
-	for _, c := range text {
-		switch {
-		case c == '\n' || c == '\t' || c == '\r':
-			c = ' '
-		case 'A' <= c && c <= 'Z':
-			c += 'a' - 'A'
-		}
-		if c != ' ' || n > 0 && text[n-1] != ' ' {
-			text[n] = c
-			n++
-		}
-	}
-	return text[:n]
-}
-
 // asideStems: the first sentence of each order has a word that begins with one of these,
 // unless it only leads up to "your task is to".
 var asideStems = stemsOf(

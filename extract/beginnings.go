@@ -5,8 +5,6 @@ import (
 	"slices"
 	"sort"
 	"strings"
-
-	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
 // A beginning is how the side calls of a client begin, and what they are.
@@ -372,13 +370,4 @@ func match(beginnings []beginning, text []byte) Class {
 		return beginnings[i-1].class
 	}
 	return Turn
-}
-
-// maxBeginning is how many bytes of a text are looked at to tell what it wants.
-const maxBeginning = 200
-
-// beginningOf appends to buf, which has room for maxBeginning bytes, the beginning of a plain
-// text, without escapes. The text must have no leading white space, as those that a trail keeps.
-func beginningOf(text, buf []byte) []byte {
-	return jsonscan.AppendText(buf, text[:min(len(text), maxBeginning)])
 }

@@ -1,0 +1,153 @@
+package extract
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	"github.com/go-affinity/affinity/internal/jsonscan"
+)
+
+// This file finds words in texts, and where texts begin. The words are given without letters that
+// may be upper case, or that differ between two forms of a word.
+
+// signs are lists of words, in lower case. A text has the signs if it has a word of each list.
+type signs [][]string
+
+// in reports whether a text has a word of each list.
+func (s signs) in(text []byte) bool {
+	for _, words := range s {
+		if !slices.ContainsFunc(words, func(w string) bool { return bytes.Contains(text, []byte(w)) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// stems are beginnings of words, in lower case. The index is their first byte, with the bit set
+// that tells lower from upper case.
+type stems [256][]string
+
+// stemsOf returns the stems in a list. Each must have at least two bytes.
+func stemsOf(list ...string) (s stems) {
+	for _, stem := range list {
+		first := stem[0] | ('a' - 'A')
+		s[first] = append(s[first], stem)
+	}
+	return s
+}
+
+// in reports whether a word of a plain text, in any case, begins with one of the stems.
+func (s *stems) in(text []byte) bool {
+	inWord, escaped := false, false // escaped by a backslash: such a letter begins no word
+	for i, c := range text {
+		lower := c | ('a' - 'A')
+		letter := 'a' <= lower && lower <= 'z' && !escaped
+		if letter && !inWord {
+			for _, stem := range s[lower] {
+				if len(text)-i >= len(stem) && text[i+1]|('a'-'A') == stem[1] && strings.EqualFold(string(text[i:i+len(stem)]), stem) {
+					return true
+				}
+			}
+		}
+		inWord, escaped = letter, c == '\\' && !escaped
+	}
+	return false
+}
+
+// fragments are parts of words, in lower case. The index is made of the low five bits of each of
+// their first two bytes, which upper and lower case have in common.
+type fragments [1 << 10][]string
+
+func fragmentsOf(list ...string) (f fragments) {
+	for _, w := range list {
+		f[pairOf(w[0], w[1])] = append(f[pairOf(w[0], w[1])], w)
+	}
+	return f
+}
+
+func pairOf(a, b byte) uint { return uint(a&31)<<5 | uint(b&31) }
+
+// in reports whether one of them is in a text. The case of ASCII letters makes no difference.
+func (f *fragments) in(text []byte) bool {
+	for i := 1; i < len(text); i++ {
+		for _, w := range f[pairOf(text[i-1], text[i])] {
+			if opensLower(text[i-1:], w) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// opensLower reports whether a text begins with a word, which is in lower case. The case of ASCII
+// letters in the text makes no difference.
+func opensLower(text []byte, word string) bool {
+	if len(text) < len(word) {
+		return false
+	}
+	for i, c := range text[:len(word)] {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != word[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// startsWith reports whether a text begins with one of the words.
+func startsWith(text []byte, words []string) bool {
+	return slices.ContainsFunc(words, func(w string) bool { return bytes.HasPrefix(text, []byte(w)) })
+}
+
+// endsWith reports whether a text ends with one of the words.
+func endsWith(text []byte, words []string) bool {
+	return slices.ContainsFunc(words, func(w string) bool { return bytes.HasSuffix(text, []byte(w)) })
+}
+
+// maxBeginning is how many bytes of a text are looked at to tell what it wants.
+const maxBeginning = 200
+
+// beginningOf appends to buf, which has room for maxBeginning bytes, the beginning of a plain
+// text, without escapes. The text must have no leading white space, as those that a trail keeps.
+func beginningOf(text, buf []byte) []byte {
+	return jsonscan.AppendText(buf, text[:min(len(text), maxBeginning)])
+}
+
+// loweredBeginning returns the beginning of a plain text, without escapes and in lower case.
+func loweredBeginning(text []byte) []byte {
+	var buf [maxBeginning]byte
+	return bytes.ToLower(beginningOf(text, buf[:0]))
+}
+
+// oneLine replaces each stretch of white space in a text by one space, and upper case by lower
+// case, in place.
+func oneLine(text []byte) []byte {
+	n := 0
+	for _, c := range text {
+		switch {
+		case c == '\n' || c == '\t' || c == '\r':
+			c = ' '
+		case 'A' <= c && c <= 'Z':
+			c += 'a' - 'A'
+		}
+		if c != ' ' || n > 0 && text[n-1] != ' ' {
+			text[n] = c
+			n++
+		}
+	}
+	return text[:n]
+}
+
+// sentence returns the first sentence of a text, plain or not. The rest of a system prompt is
+// mostly about how the model is to speak, whatever it is asked.
+func sentence(text []byte) []byte {
+	for i := range len(text) - 1 {
+		if text[i] == '.' && !bytes.HasSuffix(text[:i], []byte("e.g")) && (text[i+1] == ' ' || text[i+1] == '\n' || text[i+1] == '\\') {
+			return text[:i]
+		}
+	}
+	return text
+}
