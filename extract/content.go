@@ -148,17 +148,6 @@ func isResult(kind []byte) bool {
 	return bytes.HasSuffix(kind, []byte("_result")) || bytes.HasSuffix(kind, []byte("_output"))
 }
 
-// keyword reads the next value and returns it, if it is a string. It is for values that are
-// one of a few fixed words: nobody has a reason to escape these, but anybody may.
-func keyword(c *jsonscan.Cursor) []byte {
-	const longest = 256
-	raw, _ := c.String()
-	if len(raw) <= escapeLen || len(raw) > longest { // as in nameRoom.read
-		return raw
-	}
-	return jsonscan.Text(raw, nil)
-}
-
 // text adds a text, given as written between its quotes: to the setting in, or to the words of
 // people if that is nil.
 func (t *trail) text(raw []byte, in *setting) {

@@ -6,16 +6,10 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
-
-	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
 // maxID is the length in bytes of the longest session id.
 const maxID = 256
-
-// maxRaw is the length of the longest string, as written in JSON, that is looked at for an
-// id. It is larger than maxID since a metadata.user_id may have more in it than the id.
-const maxRaw = 16 << 10
 
 // ID returns s as a session id, and whether it is fit to be one. Surrounding white space
 // is trimmed, and a uuid is brought to lower case. An id has 1 to 256 bytes of printable
@@ -126,36 +120,4 @@ func isUUID[S string | []byte](s S) bool {
 		}
 	}
 	return true
-}
-
-// unquote returns the string that raw, the text of a JSON value, stands for. It returns false
-// if the value is not a string, or is longer than maxRaw.
-func unquote(raw []byte) (string, bool) {
-	var room idRoom
-	s, ok := unquoteIn(raw, &room)
-	return string(s), ok
-}
-
-// idRoom is a buffer to undo the escapes in a text. It is large enough for most texts that are
-// looked at for ids.
-type idRoom [512]byte
-
-// unquoteIn is unquote without allocating: the result is in raw or, if it has escapes and they
-// fit, in room.
-func unquoteIn(raw []byte, room *idRoom) ([]byte, bool) {
-	if len(raw) < 2 || raw[0] != '"' || len(raw) > maxRaw {
-		return nil, false
-	}
-	return jsonscan.Text(raw[1:len(raw)-1], room[:]), true
-}
-
-// jsonID returns the id in raw, the text of a JSON value. Only strings are ids: a number or
-// true would be the same for many clients, by mistake.
-func jsonID(raw []byte) (string, bool) {
-	var room idRoom
-	s, ok := unquoteIn(raw, &room)
-	if !ok || len(s) <= maxPlaceholder && meansNoID(string(s)) { // without allocating a string for it
-		return "", false
-	}
-	return ID(string(s))
 }

@@ -82,10 +82,6 @@ const maxOthers = 64
 // is wasted on the rest of it.
 const maxMembers = 1 << 15
 
-// maxObjectMembers bounds the members of an object that lastMember looks at, since it goes
-// through some objects once for each name. No real object has so many.
-const maxObjectMembers = 1 << 12
-
 // Progress of an index.
 const (
 	unfinished = iota
@@ -351,52 +347,4 @@ func (x *index) noteOther(at int) {
 	default:
 		x.others = append(x.others, uint32(at))
 	}
-}
-
-// nameRoom is a buffer to undo the escapes in the name of a member. It is large enough for
-// all names that are known, even if each letter is written as an escape.
-type nameRoom [escapeLen * maxName]byte
-
-// escapeLen is the length of the longest escape of one letter.
-const escapeLen = len(`\u0061`)
-
-// read returns a name without its escapes. To save time and memory, two kinds of names are
-// returned as written, since none of them is a known name: those too long for the room, and
-// those too short to be an escape and one more letter.
-func (room *nameRoom) read(written []byte) []byte {
-	if len(written) <= escapeLen || len(written) > len(room) {
-		return written
-	}
-	return jsonscan.Text(written, room[:])
-}
-
-// is reports whether written, the name of a member as written, is name. Escapes only make it
-// longer.
-func (room *nameRoom) is(written []byte, name string) bool {
-	if len(written) <= len(name) {
-		return string(written) == name
-	}
-	return len(written) <= escapeLen*len(name) && string(jsonscan.Text(written, room[:])) == name
-}
-
-// lastMember returns the text of the last member of that name in a JSON object, or nil if
-// there is none. Values are skimmed. A malformed object is read up to the mistake. A value
-// that is not an object has no members, and nor has an object of maxObjectMembers or more.
-func lastMember(object []byte, name string) (value []byte) {
-	c := jsonscan.New(object)
-	if !c.Object() {
-		return nil
-	}
-	var room nameRoom
-	for range maxObjectMembers {
-		key, ok := c.Key()
-		if !ok {
-			return value
-		}
-		raw := c.Skim()
-		if room.is(key, name) {
-			value = raw
-		}
-	}
-	return nil
 }

@@ -250,15 +250,6 @@ func (p *pins) members(c *jsonscan.Cursor, f func(name, value []byte)) {
 	}
 }
 
-// idWith is jsonID for ids that begin with prefix. Others, which are most, are not allocated.
-func idWith(prefix string, raw []byte) (string, bool) {
-	var room idRoom
-	if s, _ := unquoteIn(raw, &room); !bytes.HasPrefix(bytes.TrimSpace(s), []byte(prefix)) {
-		return "", false
-	}
-	return jsonID(raw)
-}
-
 // mentionsState reports whether messages may refer to state. This saves most requests the walk of
 // references. It overlooks names with escapes in them, which no client writes.
 func mentionsState(raw []byte) bool {
