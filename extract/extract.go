@@ -10,6 +10,7 @@ package extract
 //	state.go, statereader.go       state on the server, in requests and in responses
 //	index.go, ends.go, field.go    how a body is read: see index.go
 //	json.go                        how a value in it is read
+//	parts.go                       where tools, system prompt and messages are in it
 //	trail.go                       conversations without an id; it lists more files
 //	class.go, beginnings.go        what kind of call a request is
 //	wishes.go                      the same, by what it asks for; it lists more files

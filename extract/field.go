@@ -100,23 +100,7 @@ var (
 // inside returns the fields that are members of f.
 func (f field) inside() fieldSet { return fields.insides[f] }
 
-// Where the parts of a prompt may be in a body. All tools and system prompts that are there
-// belong to it, in this order. Of the messages only one list counts: the first in which those
-// who ask find what they look for (see Request.list).
 var (
-	toolFields   = []field{toolsField, newField("toolConfig"), newField("functions"), newField("request.tools")}
-	systemFields = []field{
-		newField("system"),
-		newField("systemInstruction"), newField("system_instruction"),
-		newField("instructions"),
-		newField("request.systemInstruction"), newField("request.system_instruction"),
-	}
-	messageFields = []field{newField("messages"), newField("contents"), newField("request.contents"), inputMessagesField, inputField}
-)
-
-var (
-	messageSet = setOfList(messageFields)
-
 	// idSet has the fields of all ids: of conversations, of state on the server and of users.
 	// idOrOuter has the objects that they are in as well.
 	idSet     = setOfList(pointerFields) | bodyIDSet | setOfList(claudeFields[:])

@@ -2,57 +2,22 @@ package extract
 
 import (
 	"bytes"
-	"strings"
 
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
-// This file knows where the messages are in a body, and has the walk of a trail through them:
-// messages, message, messageObject and messageMembers find out who speaks. content.go reads what
-// is said. The walk is hot: trail.go says why, and which tests go with it.
+// This file has the walk of a trail through the messages: messages, message, messageObject and
+// messageMembers find out who speaks. content.go reads what is said. The walk is hot: trail.go
+// says why, and which tests go with it.
 //
 // To read another wire format, add
-//   - where it has its messages and its system prompt to messageFields and systemFields, unless
-//     readLegacy asks for a member of that name, which would then count twice;
+//   - where it has its messages and its system prompt to messageFields and systemFields
+//     (parts.go), unless readLegacy asks for a member of that name, which would then count twice;
 //   - what messages call their role and content to messageMembers, and their roles to speakerOf;
 //   - what blocks call a text, and which blocks are nobody's words, to inBlock (content.go);
 //   - the format to wireFormats (wire_test.go), which many tests go through.
-
-// messages returns the text of the messages: of several lists, the first that has something
-// in it. It returns nil if there is none.
-func (r *Request) messages() []byte {
-	for _, f := range messageFields {
-		if raw := r.list(f); hasMessages(raw) {
-			return raw
-		}
-	}
-	return nil
-}
-
-// list returns the text of one of the messageFields, or nil. An input that has the
-// messages inside, as DashScope's does, is not a list itself.
-func (r *Request) list(f field) []byte {
-	raw := r.get(f)
-	if f == inputField && r.index.present.has(inputMessagesField) {
-		return nil
-	}
-	return raw
-}
-
-// hasMessages reports whether a value is a message or a list with something in
-// it, whoever wrote that.
-func hasMessages(raw []byte) bool {
-	c := jsonscan.New(raw)
-	switch c.Kind() {
-	case '"', '{':
-		return true
-	case '[':
-		return c.Array() && c.Element()
-	}
-	return false
-}
 
 // maxItems bounds the items that a trail is made from: messages, blocks, values and injected
 // elements. Four members of messages and blocks, or looks at parameters of addresses, count as one
@@ -77,26 +42,6 @@ func (t *trail) moreMembers() bool {
 
 // giveUp makes the request have no trail.
 func (t *trail) giveUp() { t.work = maxWork + 1 }
-
-// keptFields refer to parts of the prompt that the upstream keeps, or fill them in.
-var keptFields = []field{cachedContentField, requestCachedContentField, promptField}
-
-// eachKept calls f for the texts of the keptFields and, for Bedrock, of the variables that
-// fill in the prompt that is named by the path. A prompt field that is a string is no template
-// that the upstream keeps, but a legacy prompt.
-func (r *Request) eachKept(f func(raw []byte)) {
-	for _, field := range keptFields {
-		raw := r.get(field)
-		if c := jsonscan.New(raw); c.Kind() == '{' && field == promptField || c.Kind() == '"' && field != promptField && says(raw) {
-			f(raw)
-		}
-	}
-	if strings.Contains(r.Path, "/converse") {
-		if raw := r.member("promptVariables"); raw != nil {
-			f(raw)
-		}
-	}
-}
 
 // readSystem reads the system prompt that is beside the messages.
 func (t *trail) readSystem(r *Request) {
