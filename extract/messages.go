@@ -1,12 +1,6 @@
 package extract
 
-import (
-	"bytes"
-
-	"github.com/cespare/xxhash/v2"
-
-	"github.com/go-affinity/affinity/internal/jsonscan"
-)
+import "github.com/go-affinity/affinity/internal/jsonscan"
 
 // This file has the walk of a trail through the messages: messages, message, messageObject and
 // messageMembers find out who speaks. content.go reads what is said. The walk is hot: trail.go
@@ -15,33 +9,10 @@ import (
 // To read another wire format, add
 //   - where it has its messages and its system prompt to messageFields and systemFields
 //     (parts.go), unless readLegacy asks for a member of that name, which would then count twice;
-//   - what messages call their role and content to messageMembers, and their roles to speakerOf;
+//   - what messages call their role and content to messageMembers, and their roles to speakerOf
+//     (speakers.go);
 //   - what blocks call a text, and which blocks are nobody's words, to inBlock (content.go);
 //   - the format to wireFormats (wire_test.go), which many tests go through.
-
-// maxItems bounds the items that a trail is made from: messages, blocks, values and injected
-// elements. Four members of messages and blocks, or looks at parameters of addresses, count as one
-// item, and a text that begins with '<' counts as two more. What is read again counts again. No
-// conversation has so many; a body with more has no trail, and no work is wasted on the rest of it.
-const (
-	maxItems = 1 << 15
-	maxWork  = 4 * maxItems
-)
-
-// more counts an item, and reports whether there may be one more.
-func (t *trail) more() bool {
-	t.work += 4
-	return t.work <= maxWork
-}
-
-// moreMembers is more for a member of a message or a block.
-func (t *trail) moreMembers() bool {
-	t.work++
-	return t.work <= maxWork
-}
-
-// giveUp makes the request have no trail.
-func (t *trail) giveUp() { t.work = maxWork + 1 }
 
 // readSystem reads the system prompt that is beside the messages.
 func (t *trail) readSystem(r *Request) {
@@ -233,7 +204,7 @@ func (t *trail) pastOthers(c, members *jsonscan.Cursor, content []byte) bool {
 	case c.Past(`"tool"`):
 		t.speaks(speakerTool)
 		t.result(members.Rest(), content)
-	case !t.mayBeCompacted() && (c.Past(`"assistant"`) || c.Past(`"model"`)):
+	case !t.mayGreet() && (c.Past(`"assistant"`) || c.Past(`"model"`)):
 		t.speaks(speakerModel)
 	default:
 		return false
@@ -276,7 +247,7 @@ func (t *trail) messageMembers(c *jsonscan.Cursor, m *message) {
 			t.unsure = t.unsure || m.role != nil
 			m.role = keyword(c)
 			m.who = speakerOf(m.role, m.kind)
-			if !t.careful && (m.who == speakerTool || m.who == speakerModel && !t.mayBeCompacted()) {
+			if !t.careful && (m.who == speakerTool || m.who == speakerModel && !t.mayGreet()) {
 				c.Leave('}')
 				t.speaks(m.who)
 				if m.who == speakerTool {
@@ -334,8 +305,8 @@ func (t *trail) contentOf(m *message, c *jsonscan.Cursor, kept *[]byte) {
 // take adds a message that has been read to its end, except for its content if that is done.
 func (t *trail) take(m *message, images []byte) {
 	content := jsonscan.New(m.content)
-	if m.who == speakerModel && t.mayBeCompacted() {
-		t.compacted(&content)
+	if m.who == speakerModel && t.mayGreet() {
+		t.greetings(&content)
 	}
 	t.speaks(m.who)
 	if m.who == speakerTool && (len(m.role) > 0 || isResult(m.kind)) {
@@ -373,169 +344,6 @@ func (t *trail) take(m *message, images []byte) {
 	}
 }
 
-// A speaker is whose words a message holds.
-type speaker uint8
-
-const (
-	speakerTool speaker = iota // results, calls, reasoning: nobody's words
-	speakerSystem
-	speakerPerson
-	speakerModel
-)
-
-// speakerOf returns whose words a message holds, by its role and, if it has
-// none, its type. Gemini leaves out the role of a person; an item of the
-// Responses API without one is a call or a result unless it has no type either.
-func speakerOf(role, kind []byte) speaker {
-	switch string(role) {
-	case "user", "USER", "User":
-		return speakerPerson
-	case "system", "developer", "SYSTEM":
-		return speakerSystem
-	case "assistant", "model", "CHATBOT", "Chatbot":
-		return speakerModel
-	case "":
-		switch string(kind) {
-		case "", "message", "user_input",
-			"text", "image", "audio", "document", "video", // content without a message around it
-			"input_text", "input_image", "input_audio", "input_file":
-			return speakerPerson
-		case "function_call", "reasoning", "custom_tool_call", "local_shell_call", "model_output",
-			"item_reference": // to what a model said: what a person says is sent
-			return speakerModel
-		}
-		if isCompacted(kind) {
-			return speakerPerson
-		}
-	}
-	return speakerTool
-}
-
-// isCompacted reports whether an item of that type stands for what was said before.
-func isCompacted(kind []byte) bool {
-	switch string(kind) {
-	case "compaction", "context_compaction", "compaction_summary":
-		return true
-	}
-	return false
-}
-
-// speaks notes who speaks in a message. An answer ends a turn even if nothing but injected texts,
-// such as a file, came before it.
-func (t *trail) speaks(who speaker) {
-	switch who {
-	case speakerTool:
-		t.followed()
-		t.acted = true
-	case speakerModel:
-		if t.texts == 0 && t.injections > 0 {
-			t.putStep()
-		}
-		if !t.answered {
-			t.openingText = t.lastText
-		}
-		t.answered, t.endsInAnswer = true, true
-	}
-}
-
-// followed notes that somebody speaks after an answer, if nobody but the system has since it
-// came: only then does it show that there was an earlier request. An answer at the end of the
-// messages does not, since some clients begin one for the model to continue.
-func (t *trail) followed() {
-	if !t.endsInAnswer {
-		return
-	}
-	if last := t.steps.back(0); last != nil {
-		last.answered = true
-	}
-	t.calls.open, t.calls.atEnd = false, false
-	t.endsInAnswer, t.acted, t.since, t.firstText, t.answeredHere, t.pictures = false, false, since{}, 0, t.here, pictures{}
-}
-
-// anotherSpeaks reports whether a text of the user begins a message, not the first, in which
-// Google's ADK or Eino shows what another agent has said: "For context:", and then, in the
-// same text or the next, "[root] said: Hello". That counts as an answer.
-func (t *trail) anotherSpeaks(text []byte) bool {
-	what, ok := bytes.CutPrefix(text, []byte("For context:"))
-	if !ok || t.texts == 0 || t.textSteps.n > 0 || len(what) > 0 && !(bytes.HasPrefix(what, []byte(" [")) &&
-		(bytes.Contains(what, []byte("] said: ")) || bytes.Contains(what, []byte("] called tool")) || bytes.Contains(what, []byte("] `")))) {
-		return false
-	}
-	t.speaks(speakerModel)
-	t.followed()
-	t.ignoreRest = true
-	return true
-}
-
-// mayBeCompacted reports whether the next message of a model may hold what stands for all
-// that was said before: Anthropic has models write a block of the type compaction, and
-// clients leave out what comes before it. After a person's words such a block need not count,
-// and must not: earlier requests had the same words without it.
-func (t *trail) mayBeCompacted() bool { return t.texts == 0 && !t.openingOnly }
-
-// compacted reads the content of a message of a model for blocks of the type compaction, which
-// count as words. Its texts may become part of the setting (see greet): frameworks have the
-// model say what it remembers of a conversation whose beginning they leave out, and all else
-// may be the same in two of them.
-func (t *trail) compacted(c *jsonscan.Cursor) {
-	if c.Kind() == '"' {
-		raw, _ := c.String()
-		t.greet(raw)
-		return
-	}
-	for ok := c.Array(); ok && t.more() && c.Element(); {
-		block := *c
-		switch is, words := t.isCompaction(c); {
-		case is:
-			t.greeting = 0
-			t.person(binarySalt, t.value(&block))
-		case len(words) > 0 && words[0] == '"':
-			t.greet(words[1 : len(words)-1])
-		}
-	}
-}
-
-// greet reads a text of an answer before the first words, given as written between its quotes. It
-// counts only if the first words are in the next message, or if there are only more answers in
-// between: LiveKit's agents put a summary before the last few messages, of which the first may be
-// an answer. If there are results of tools in between, as in a window that an agent moves on with
-// each of its calls, each request begins with a different answer. But the one right before the
-// words stays: so an agent that has looked up whom it speaks to is told from others.
-func (t *trail) greet(raw []byte) {
-	withPlain(raw, func(text []byte, _ bool) {
-		if text = trim(text); len(text) > 0 { // a call of a tool has none
-			t.greeting = t.greeting*31 + xxhash.Sum64(text)
-		}
-	})
-}
-
-// isCompaction reports whether the next value is a block of the type compaction, and returns
-// the text of any other. Its members count as items.
-func (t *trail) isCompaction(c *jsonscan.Cursor) (is bool, words []byte) {
-	if !c.Object() {
-		c.Skim()
-		return false, nil
-	}
-	var room nameRoom
-	for {
-		name, ok := c.Key()
-		if !ok {
-			return is, words
-		}
-		switch string(room.read(name)) {
-		case "type":
-			is = string(keyword(c)) == "compaction"
-		case "text":
-			words = c.Skim()
-		default:
-			c.Skim()
-		}
-		if !t.moreMembers() {
-			return false, nil
-		}
-	}
-}
-
 // systemSays reads the next value, the content of a message of the system. After the first
 // words it counts as something injected: some clients put such a message last, to remind the
 // model of something, and in the next turn there are answers before it. After an answer it is
@@ -564,21 +372,4 @@ func (t *trail) endMessage() {
 	if t.texts > 0 {
 		t.putStep()
 	}
-}
-
-// putStep notes that a turn ends here, unless nothing was said since the end of the last one.
-func (t *trail) putStep() {
-	said := t.said()
-	if last := t.steps.back(0); last == nil || last.sum != said {
-		t.steps.put(step{sum: said, since: t.since.sum, bytes: t.since.bytes, opening: !t.answered})
-	}
-}
-
-// said returns the chain over what people wrote so far or, if they wrote nothing, the digest of
-// what was injected.
-func (t *trail) said() sum {
-	if t.texts == 0 {
-		return t.allInjected
-	}
-	return t.here
 }

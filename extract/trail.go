@@ -37,8 +37,10 @@ import (
 //
 //	trail.go       the extractor, and what is collected of a request
 //	keys.go        the settings and the keys that are made of that
-//	messages.go    the walk through messages, which finds out who speaks
+//	messages.go    the walk through messages
+//	speakers.go    who speaks in a message
 //	content.go     the walk through what is said in a message
+//	greetings.go   what a model says before the first words
 //	injected.go    what clients inject into the words of a person, and how it is removed
 //	bots.go        the same for bots in messengers
 //	calls.go       the calls of tools, for agents that do not show their question
@@ -316,8 +318,41 @@ type trail struct {
 	careful, unsure bool
 }
 
+// said returns the chain over what people wrote so far or, if they wrote nothing, the digest of
+// what was injected.
+func (t *trail) said() sum {
+	if t.texts == 0 {
+		return t.allInjected
+	}
+	return t.here
+}
+
 // silent reports whether the messages have neither words of people nor injected texts.
 func (t *trail) silent() bool { return t.texts+t.injections == 0 }
+
+// maxItems bounds the items that a trail is made from: messages, blocks, values and injected
+// elements. Four members of messages and blocks, or looks at parameters of addresses, count as one
+// item, and a text that begins with '<' counts as two more. What is read again counts again. No
+// conversation has so many; a body with more has no trail, and no work is wasted on the rest of it.
+const (
+	maxItems = 1 << 15
+	maxWork  = 4 * maxItems
+)
+
+// more counts an item, and reports whether there may be one more.
+func (t *trail) more() bool {
+	t.work += 4
+	return t.work <= maxWork
+}
+
+// moreMembers is more for a member of a message or a block.
+func (t *trail) moreMembers() bool {
+	t.work++
+	return t.work <= maxWork
+}
+
+// giveUp makes the request have no trail.
+func (t *trail) giveUp() { t.work = maxWork + 1 }
 
 // A setting is some of what surrounds the words of people.
 type setting struct {
@@ -351,6 +386,14 @@ type step struct {
 	bytes    uint8
 	answered bool // a model spoke next
 	opening  bool // none had spoken before
+}
+
+// putStep notes that a turn ends here, unless nothing was said since the end of the last one.
+func (t *trail) putStep() {
+	said := t.said()
+	if last := t.steps.back(0); last == nil || last.sum != said {
+		t.steps.put(step{sum: said, since: t.since.sum, bytes: t.since.bytes, opening: !t.answered})
+	}
 }
 
 // A since is what people wrote since the last answer, whatever came before that.
