@@ -367,7 +367,7 @@ func (t *trail) wantsAside(first bool) bool {
 // that the model may call some.
 func (t *trail) systemClass(first, tools bool) Class {
 	class := Turn
-	for _, in := range []*setting{&t.system, &t.systemAmong} {
+	for _, in := range []*systemPrompt{&t.system, &t.systemAmong} {
 		if in.subagent {
 			class = Subagent
 		}

@@ -21,8 +21,8 @@ func (t *trail) images(raw []byte) {
 
 // content reads the next value, the content of a message: a string, a block, an
 // array of both, or a Gemini Content with its parts. The words in it belong to the
-// setting in, or to a person if that is nil.
-func (t *trail) content(c *jsonscan.Cursor, in *setting) {
+// system prompt in, or to a person if that is nil.
+func (t *trail) content(c *jsonscan.Cursor, in *systemPrompt) {
 	if in == nil {
 		t.followed()
 	}
@@ -41,7 +41,7 @@ func (t *trail) content(c *jsonscan.Cursor, in *setting) {
 }
 
 // piece reads the next value, a string or a block of content. Others count for nothing.
-func (t *trail) piece(c *jsonscan.Cursor, in *setting) {
+func (t *trail) piece(c *jsonscan.Cursor, in *systemPrompt) {
 	switch c.Kind() {
 	case '"':
 		raw, _ := c.String()
@@ -56,7 +56,7 @@ func (t *trail) piece(c *jsonscan.Cursor, in *setting) {
 // block reads the next value, a block of content. A block of a tool or a model counts for
 // nothing; a text counts as such; parts count one by one; anything else counts as what a
 // person attached, such as an image.
-func (t *trail) block(c *jsonscan.Cursor, in *setting) {
+func (t *trail) block(c *jsonscan.Cursor, in *systemPrompt) {
 	switch members := c.Rest(); {
 	case c.Past(`{"type":"tool_result"`), c.Past(`{"toolResult":`): // Anthropic's, Bedrock's
 		t.result(members, nil)
@@ -148,9 +148,9 @@ func isResult(kind []byte) bool {
 	return bytes.HasSuffix(kind, []byte("_result")) || bytes.HasSuffix(kind, []byte("_output"))
 }
 
-// text adds a text, given as written between its quotes: to the setting in, or to the words of
-// people if that is nil.
-func (t *trail) text(raw []byte, in *setting) {
+// text adds a text, given as written between its quotes: to the system prompt in, or to the words
+// of people if that is nil.
+func (t *trail) text(raw []byte, in *systemPrompt) {
 	withPlain(raw, func(text []byte, lent bool) {
 		if in == nil {
 			t.read(text, lent)
@@ -161,32 +161,6 @@ func (t *trail) text(raw []byte, in *setting) {
 			t.keepEnding(text, lent)
 		}
 	})
-}
-
-// add adds the digest of something that is not a text.
-func (s *setting) add(h uint64) {
-	s.sum, s.timeless = s.sum.add(binarySalt, h), s.timeless.add(binarySalt, h)
-}
-
-// read adds a plain text to the setting. If it is lent, it must not be kept.
-func (s *setting) read(text []byte, lent bool) {
-	billing, text := cutBilling(text)
-	s.subagent = s.subagent || bytes.Contains(billing, []byte("cc_is_subagent=true"))
-	if len(text) == 0 {
-		return
-	}
-	h := xxhash.Sum64(text)
-	s.sum, s.timeless = s.sum.add(textSalt, h), s.timeless.add(textSalt, withoutTimes(text, h))
-	s.places.read(text, maxPlaces)
-	if int(s.n) == len(s.texts) {
-		return
-	}
-	text = text[:min(len(text), maxKept)]
-	if lent {
-		text = bytes.Clone(text)
-	}
-	s.texts[s.n] = text
-	s.n++
 }
 
 // read adds a plain text of a person, less what was injected. If it is lent, it must not be kept.

@@ -5,16 +5,11 @@ import (
 	"slices"
 )
 
-// Not everything in the message of a person is that person's words, and not everything in a
-// system prompt is the same from turn to turn. This file knows what clients add, and removes it
-// from the two ends of a plain text, where clients put it:
-//
-//   - cutBilling removes the billing line from a system prompt;
-//   - cutRepeated (repeated.go) removes from a person's text what repeats the end of the system
-//     prompt;
-//   - split removes from a person's text what was injected: first what a client writes around
-//     the current question (and a bot before it: bots.go), then elements before the words, one
-//     by one, then elements after them.
+// Not everything in the message of a person is that person's words. This file knows what clients
+// add, and removes it from the two ends of a plain text, where clients put it: first what a client
+// writes around the current question (and a bot before it: bots.go), then elements before the
+// words, one by one, then elements after them (split). What repeats the end of the system prompt
+// has been removed before (repeated.go).
 //
 // What was injected is part of the setting if it comes before the first answer, and counts for
 // nothing after that, with two exceptions (see inject). So it should be what comes and goes from
@@ -395,22 +390,4 @@ func cutAt(text, sep []byte, last bool) (before, after []byte, found bool) {
 		return text[:i], text[i+len(sep):], true
 	}
 	return text, nil, false
-}
-
-// cutBilling parts a text of a system prompt into the line with which Claude Code opens it,
-// nil if it has none, and the rest, without white space around that. The line holds the
-// client's version and, in some versions, a hash of the request, so it changes with every
-// turn. Proxies that translate put it on top of whatever they make of the system prompt. The
-// text need not be plain.
-func cutBilling(raw []byte) (billing, rest []byte) {
-	const header = "x-anthropic-billing-header:"
-	rest = trim(raw)
-	if len(rest) < len(header) || !bytes.EqualFold(rest[:len(header)], []byte(header)) {
-		return nil, rest
-	}
-	end := lineEnd(rest)
-	if end < 0 {
-		return rest, nil
-	}
-	return rest[:end], trimStart(rest[end:])
 }

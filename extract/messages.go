@@ -14,34 +14,6 @@ import "github.com/go-affinity/affinity/internal/jsonscan"
 //   - what blocks call a text, and which blocks are nobody's words, to inBlock (content.go);
 //   - the format to wireFormats (wire_test.go), which many tests go through.
 
-// readSystem reads the system prompt that is beside the messages.
-func (t *trail) readSystem(r *Request) {
-	for _, f := range systemFields {
-		if raw := r.get(f); raw != nil {
-			c := jsonscan.New(raw)
-			t.content(&c, &t.system)
-		}
-	}
-	// What the upstream keeps of a prompt may be all that tells two conversations apart: Gemini's
-	// cached contents, and the values for OpenAI's and Bedrock's templates.
-	r.eachKept(func(raw []byte) {
-		c := jsonscan.New(raw)
-		t.system.add(t.value(&c))
-	})
-}
-
-// readRest reads what is beside the messages, once these have been read. They are read again,
-// from scratch, if any words in them may repeat the end of a system prompt that was not known
-// before, unless they are too many for that.
-func (t *trail) readRest(r *Request) {
-	known := len(t.ending) > 0
-	t.readSystem(r)
-	if !known && t.ends.mayHave(t.ending) && (t.openingOnly || t.work <= maxWork/2) {
-		*t = trail{work: t.work, openingOnly: t.openingOnly, careful: t.careful, system: t.system, ending: t.ending, endingRoom: t.endingRoom}
-		t.readMessages(r)
-	}
-}
-
 // readMessages reads the messages: of several lists in the body, the first
 // that has what a person wrote.
 func (t *trail) readMessages(r *Request) {
@@ -57,6 +29,18 @@ func (t *trail) readMessages(r *Request) {
 				return
 			}
 		}
+	}
+}
+
+// readRest reads what is beside the messages, once these have been read. They are read again,
+// from scratch, if any words in them may repeat the end of a system prompt that was not known
+// before, unless they are too many for that.
+func (t *trail) readRest(r *Request) {
+	known := len(t.ending) > 0
+	t.readSystem(r)
+	if !known && t.ends.mayHave(t.ending) && (t.openingOnly || t.work <= maxWork/2) {
+		*t = trail{work: t.work, openingOnly: t.openingOnly, careful: t.careful, system: t.system, ending: t.ending, endingRoom: t.endingRoom}
+		t.readMessages(r)
 	}
 }
 
@@ -341,29 +325,6 @@ func (t *trail) take(m *message, images []byte) {
 			t.since.bytes = minTail
 		}
 		t.endMessage()
-	}
-}
-
-// systemSays reads the next value, the content of a message of the system. After the first
-// words it counts as something injected: some clients put such a message last, to remind the
-// model of something, and in the next turn there are answers before it. After an answer it is
-// not part of any setting. But some clients say there what to make of the conversation, such
-// as a summary, so for the class of the request it is the last text.
-func (t *trail) systemSays(c *jsonscan.Cursor) {
-	switch {
-	case !t.answered && t.texts > 0:
-		before, timeless := t.systemAmong.sum, t.systemAmong.timeless
-		t.systemAmong.sum = sum{}
-		t.content(c, &t.systemAmong)
-		t.injected.sum = t.injected.sum.plus(t.systemAmong.sum)
-		t.systemAmong.sum, t.systemAmong.timeless = before, timeless
-	case !t.answered:
-		t.content(c, &t.systemAmong)
-	case (t.endsInAnswer || t.since.sum == 0) && c.Kind() == '"': // nobody has spoken since the answer
-		raw, _ := c.String()
-		withPlain(raw[:min(len(raw), maxKept)], func(text []byte, lent bool) { t.keepLast(trim(text), lent) })
-	default:
-		c.Skim()
 	}
 }
 

@@ -135,23 +135,6 @@ func lastLine(text []byte) []byte {
 	return text
 }
 
-// lineEnd returns the offset of the first line break in a text, plain or not, or -1.
-func lineEnd(raw []byte) int {
-	for i := 0; ; i += 2 { // from one escape to the next
-		n := bytes.IndexByte(raw[i:], '\\')
-		if n < 0 {
-			return -1
-		}
-		i += n
-		switch escape := raw[i:]; {
-		case len(escape) < 2:
-			return -1
-		case escape[1] == 'n', bytes.HasPrefix(escape, []byte(`\u000a`)), bytes.HasPrefix(escape, []byte(`\u000A`)):
-			return i
-		}
-	}
-}
-
 // lastIndex is bytes.LastIndex for long texts. That goes back byte by byte; lastIndex goes
 // back by pieces, in which bytes.Index looks at many bytes at once. The word must not be
 // empty.

@@ -40,6 +40,7 @@ import (
 //	messages.go    the walk through messages
 //	speakers.go    who speaks in a message
 //	content.go     the walk through what is said in a message
+//	system.go      system prompts, beside the messages and among them
 //	greetings.go   what a model says before the first words
 //	injected.go    what clients inject into the words of a person, and how it is removed
 //	bots.go        the same for bots in messengers
@@ -265,9 +266,9 @@ type trail struct {
 	ignoreRest bool  // the rest of the current message counts for nothing: see readBrowserUse, anotherSpeaks
 
 	// What surrounds the words.
-	system      setting  // the system prompt beside the messages
-	systemAmong setting  // the messages of the system before the first answer
-	injected    struct { // what clients injected before the first answer, and what else counts like that
+	system      systemPrompt // the system prompt beside the messages
+	systemAmong systemPrompt // the messages of the system before the first answer
+	injected    struct {     // what clients injected before the first answer, and what else counts like that
 		sum    sum    // in any order
 		places places // the directories that it names
 	}
@@ -353,18 +354,6 @@ func (t *trail) moreMembers() bool {
 
 // giveUp makes the request have no trail.
 func (t *trail) giveUp() { t.work = maxWork + 1 }
-
-// A setting is some of what surrounds the words of people.
-type setting struct {
-	sum      sum
-	timeless sum    // without the times of day in the texts
-	places   places // the directories that the texts name
-
-	// For Request.Class.
-	texts    [3][]byte // how the first texts open
-	n        int32     // how many of these there are
-	subagent bool      // the billing line says so
-}
 
 // maxKept is how many bytes of a text are kept from its beginning, in its plain form, to tell
 // what kind of call the request is.
