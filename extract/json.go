@@ -2,6 +2,7 @@ package extract
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
@@ -52,6 +53,15 @@ func idWith(prefix string, raw []byte) (string, bool) {
 		return "", false
 	}
 	return jsonID(raw)
+}
+
+// says reports whether a value is a string other than a placeholder, fit to be an id or not.
+func says(raw []byte) bool {
+	if len(raw) > maxRaw {
+		return raw[0] == '"'
+	}
+	s, _ := unquote(raw)
+	return !meansNoID(strings.TrimSpace(s)) // an empty string means no id, too
 }
 
 // nameRoom is a buffer to undo the escapes in the name of a member. It is large enough for

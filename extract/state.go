@@ -52,6 +52,21 @@ func (r *Request) continuesThread() bool {
 	return kind == "continue"
 }
 
+// delta reports whether the body holds only what is new in a conversation that
+// the server keeps.
+func (r *Request) delta() bool {
+	if r.continuesThread() {
+		return true
+	}
+	for _, f := range [...]field{previousResponseIDField, previousInteractionIDField, conversationField, conversationInnerIDField} {
+		if says(r.get(f)) {
+			return true
+		}
+	}
+	c := jsonscan.New(r.get(contextField)) // Ollama's: the tokens of what was said before
+	return c.Array() && c.Element() && '0' <= c.Kind() && c.Kind() <= '9'
+}
+
 // These bound what Pins returns, and how much it looks at; so do maxMembers, maxLooks and
 // bytesPerLook. No request comes near any of them but maxPins.
 const (

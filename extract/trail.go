@@ -1,11 +1,5 @@
 package extract
 
-import (
-	"strings"
-
-	"github.com/go-affinity/affinity/internal/jsonscan"
-)
-
 // How trails work, for those who have to change them.
 //
 // Every request of a conversation repeats all that was said before. The trail turns that into
@@ -179,30 +173,6 @@ func (trailExtractor) Extract(r *Request) (Session, bool) {
 		r.name(&s, s.Source, s.ID, s.Confidence)
 	}
 	return s, ok
-}
-
-// delta reports whether the body holds only what is new in a conversation that
-// the server keeps.
-func (r *Request) delta() bool {
-	if r.continuesThread() {
-		return true
-	}
-	for _, f := range [...]field{previousResponseIDField, previousInteractionIDField, conversationField, conversationInnerIDField} {
-		if says(r.get(f)) {
-			return true
-		}
-	}
-	c := jsonscan.New(r.get(contextField)) // Ollama's: the tokens of what was said before
-	return c.Array() && c.Element() && '0' <= c.Kind() && c.Kind() <= '9'
-}
-
-// says reports whether a value is a string other than a placeholder, fit to be an id or not.
-func says(raw []byte) bool {
-	if len(raw) > maxRaw {
-		return raw[0] == '"'
-	}
-	s, _ := unquote(raw)
-	return !meansNoID(strings.TrimSpace(s)) // an empty string means no id, too
 }
 
 // trail returns the trail of a body that has been read and found good. It is made once per
