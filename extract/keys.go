@@ -114,7 +114,7 @@ func (t *trail) ownKeys(keys keyBuffer, in *settings) keyBuffer {
 	}
 
 	// The last words, for when the beginning is cut away.
-	tail, bare := t.tail(0)
+	tail, bare := t.tail(stretch{}, 0)
 	keys = keys.add(alone, tail).add(alone, bare)
 
 	// What may be left of the words once the client has left out what it added to the last
@@ -129,7 +129,7 @@ func (t *trail) ownKeys(keys keyBuffer, in *settings) keyBuffer {
 		keys = keys.add(in.framed, question)
 	}
 	t.framed(func(asked uint64, bytes int, around pictures) {
-		end, _ := t.tailWith(around.since(asked, bytes), 1)
+		end, _ := t.tail(around.stretch(asked, bytes), 1)
 		if end == (sum{}) {
 			end = around.chain(t.answeredHere, asked)
 		}
@@ -177,7 +177,7 @@ func (t *trail) nearKeys(keys keyBuffer, in *settings) keyBuffer {
 				keys = keys.add(pages, st.sum)
 			}
 			if newest {
-				end, bare = t.tail(i)
+				end, bare = t.tail(stretch{}, i)
 				keys = keys.add(alone, end).add(alone, bare)
 				if st.opening && t.openingText != 0 {
 					first = sum{}.add(textSalt, t.openingText)
@@ -223,34 +223,30 @@ func (t *trail) place() places {
 	return t.system.places.and(t.systemAmong.places)
 }
 
-// tail returns the digest of what people wrote last, leaving out the last i of their
-// messages: of the last few parts, each of which is what was written between two answers.
-// It takes as few parts as have minTail bytes, but at least two different ones, since many
-// people say the same one thing. The bytes of a part that repeats the one after it do not count:
-// agents that nobody watches are told to go on again and again. If the conversation begins with
-// the first of these parts, and that has several texts, tail also returns the digest with only
-// the last text of that part: before it, there may be a summary of what was left out. Both
-// are zero if there are not enough parts.
-func (t *trail) tail(i int) (s, bare sum) { return t.tailWith(since{}, i) }
-
-// tailWith is tail with one more part, newest, after those messages, unless that is zero.
-func (t *trail) tailWith(newest since, i int) (s, bare sum) {
+// tail returns the digest of what people wrote last, leaving out the last i of their messages, but
+// with newest after those, unless that is zero: of the last few stretches. It takes as few as have
+// minTail bytes, but at least two different ones, since many people say the same one thing. The
+// bytes of a stretch that repeats the one after it do not count: agents that nobody watches are told
+// to go on again and again. If the conversation begins with the first of these stretches, and that
+// has several texts, tail also returns the digest with only the last of these texts: before it, there
+// may be a summary of what was left out. Both are zero if there are not enough stretches.
+func (t *trail) tail(newest stretch, i int) (s, bare sum) {
 	h, last := newest.sum, newest.sum
-	bytes, parts := int(newest.bytes), 0
+	bytes, n := int(newest.bytes), 0
 	if newest.sum != 0 {
-		parts++
+		n++
 	}
 	for st := t.steps.back(i); st != nil; st = t.steps.back(i) {
-		if i++; parts > 0 && !st.answered || st.since == 0 {
+		if i++; n > 0 && !st.answered || st.since == 0 {
 			continue // the step after it has the same words and more, or there are no words
 		}
-		before := h * 37 // not 31, as in person, or two parts would be the same as one of two texts
+		before := h * 37 // not 31, as in person, or two stretches would be the same as one of two texts
 		h = before + st.since
 		if st.since != last {
-			parts++
+			n++
 			bytes += int(st.bytes)
 		}
-		if last = st.since; parts > 1 && bytes >= minTail {
+		if last = st.since; n > 1 && bytes >= minTail {
 			if first := before + t.openingText; st.opening && t.openingText != 0 && first != h {
 				bare = sum{first, tailSalt}
 			}

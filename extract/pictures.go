@@ -18,8 +18,8 @@ func (p *pictures) put(h uint64) {
 
 // surround reports whether there are a few pictures, and nothing else since the last answer but
 // a text of that digest or, if that is 0, nothing else at all.
-func (p *pictures) surround(text uint64, said since) bool {
-	return p.n > 0 && int(p.n) <= len(p.digests) && p.since(text, 0).sum == said.sum
+func (p *pictures) surround(text uint64, said stretch) bool {
+	return p.n > 0 && int(p.n) <= len(p.digests) && p.stretch(text, 0).sum == said.sum
 }
 
 // each calls f for the digests of the pictures and, at its place among them, of a text, unless
@@ -35,8 +35,8 @@ func (p *pictures) each(text uint64, f func(salt, h uint64)) {
 	}
 }
 
-// since returns the since of the pictures and a text of so many bytes among them.
-func (p *pictures) since(text uint64, bytes int) (said since) {
+// stretch returns that of the pictures and a text of so many bytes among them.
+func (p *pictures) stretch(text uint64, bytes int) (said stretch) {
 	p.each(text, func(_, h uint64) { said.sum = said.sum*31 + h })
 	said.bytes = uint8(min(minTail, bytes+int(p.n)*pictureBytes))
 	return said

@@ -78,7 +78,7 @@ func (t *trail) followed() {
 		last.answered = true
 	}
 	t.calls.open, t.calls.atEnd = false, false
-	t.endsInAnswer, t.acted, t.since, t.firstText, t.answeredHere, t.pictures = false, false, since{}, 0, t.here, pictures{}
+	t.endsInAnswer, t.acted, t.since, t.firstText, t.answeredHere, t.pictures = false, false, stretch{}, 0, t.here, pictures{}
 }
 
 // anotherSpeaks reports whether a text of the user begins a message, not the first, in which

@@ -253,7 +253,7 @@ type trail struct {
 	here       sum        // the chain over all of texts
 	steps      ring[step] // the chain at the end of each of the last messages
 	textSteps  ring[sum]  // the chain at the end of each of the last texts of the current message
-	since      since      // what was written since the last answer
+	since      stretch    // what was written since the last answer
 	calls      calls      // the results of tools that are needed
 
 	answeredHere sum      // the chain over the words before the last answer
@@ -341,7 +341,7 @@ const maxEnding = 8 << 10
 // words was answered.
 type step struct {
 	sum      sum
-	since    uint64 // the sum of a since, and its bytes, apart to save room
+	since    uint64 // the sum of the stretch that it is in, so far, and its bytes: apart, to save room
 	bytes    uint8
 	answered bool // a model spoke next
 	opening  bool // none had spoken before
@@ -355,8 +355,8 @@ func (t *trail) putStep() {
 	}
 }
 
-// A since is what people wrote since the last answer, whatever came before that.
-type since struct {
+// A stretch is what people wrote between two answers, or have written since the last one.
+type stretch struct {
 	sum   uint64 // 0 if there is nothing
 	bytes uint8  // of texts, and pictureBytes for each image, but no more than minTail
 }
