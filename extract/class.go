@@ -331,33 +331,36 @@ func (r *Request) bodyClass() Class {
 	case t.compacts:
 		return Compaction
 	}
-	if c := match(personBeginnings, t.lastWords()); c != Turn {
+	words := t.lastWords()
+	if c := match(personBeginnings, words); c != Turn {
 		return c
 	}
-	switch {
-	case tools: // the rules in wishes.go are for calls without tools
-	case t.wantsAside(first):
-		return Auxiliary
-	case first && t.severalLines() && summarizesShown(t.lastWords(), t.lastEnd()):
-		return Compaction
-	case first && t.severalLines():
-		if c := foreignWish(t.lastWords(), true); c != Turn {
+	if !tools { // the rules in wishes.go are for calls without tools
+		if c := t.lastWish(first); c != Turn {
 			return c
 		}
 	}
-	if first && r.probes(t.lastWords()) {
+	if first && r.probes(words) {
 		return Probe
 	}
 	return system
 }
 
-// wantsAside reports whether the last words of a person want something that is not a turn of the
-// conversation. An order of an application has what it is about on lines of its own; people
-// often give theirs in one line.
-func (t *trail) wantsAside(first bool) bool {
-	return wantsTitleOfThis(t.lastWords()) || wantsStandaloneQuestion(t.lastWords()) || first &&
-		(wantsNextQuestions(t.lastWords(), t.lastEnd()) ||
-			addressesModel(t.lastWords()) && t.severalLines() && (ordersAside(t.lastWords()) || isWriter(t.lastWords())))
+// lastWish returns the class of what the last words of a person want, or Turn. An order of an
+// application has what it is about on lines of its own; people often give theirs in one line.
+func (t *trail) lastWish(first bool) Class {
+	words, end := t.lastWords(), t.lastEnd()
+	switch {
+	case wantsTitleOfThis(words), wantsStandaloneQuestion(words), first && wantsNextQuestions(words, end):
+		return Auxiliary
+	case !first || !t.severalLines():
+		return Turn
+	case addressesModel(words) && (ordersAside(words) || isWriter(words)):
+		return Auxiliary
+	case summarizesShown(words, end):
+		return Compaction
+	}
+	return foreignWish(words, true)
 }
 
 // systemClass returns what the first texts of the system prompt say: each is compared with
