@@ -49,10 +49,9 @@ type index struct {
 	known   []knownMember // one for each field that is present, or was until its object came again
 
 	// others has one offset for each member of the body that is not a field: where the
-	// opening brace or the member before it ends. It serves those who ask by name, as
-	// Body does for any and Pins for store. If there are more than maxOthers, as in no
-	// real body, it is nil and tooManyOthers is true: then only Body finds such a member,
-	// by walking through the body again for each path.
+	// opening brace or the member before it ends. It serves those who ask by name. If there
+	// are more than maxOthers, as in no real body, it is nil and tooManyOthers is true: then
+	// only Body finds such a member, by walking through the body again for each path.
 	others        []uint32
 	tooManyOthers bool
 

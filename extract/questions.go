@@ -47,7 +47,7 @@ var (
 	// rephrasers are what a model is called that makes such questions, and followUpWords say
 	// from what.
 	rephrasers        = []string{" question rephraser", " query rephraser", " question rewriter", " query rewriter"}
-	followUpWords     = signs{{"follow-up", "follow up", "followup"}, {"conversation", "chat history", "chat_history"}}
+	followUpWords     = signs{{"follow-up", "follow up", "followup"}, conversationWords[0]}
 	standalone        = []string{"standalone question", "stand-alone question", "standalone query", "standalone search query"}
 	conversationWords = signs{{"conversation", "chat history", "chat_history"}}
 	// standaloneWords come before the question, and say how it is made and from what.

@@ -79,7 +79,7 @@ func givesTalk(before []byte) bool {
 // endsName reports whether what follows the name of a conversation says no more than holds
 // for any conversation, and wants nothing else done.
 func endsName(after []byte) bool {
-	return len(after) == 0 || startsWith(after, titledEnds) && !startsWith(after, goesOn) || saysLength(after)
+	return len(after) == 0 || startsWith(after, nameEnds) && !startsWith(after, goesOn) || saysLength(after)
 }
 
 // wantsTitleOfThis reports whether a person's words, given as they open, want a title for the
@@ -177,7 +177,7 @@ var (
 		"this chat", "this chat session", "the chat",
 		"the following user query", "the following user message", "the user's first message",
 	}
-	goesOn     = []string{", then", ", and then"}
-	titledEnds = []string{".", ",", ":", "\n", " (", " so far", " based on", " from", " using", " that start", " that is", " that summar", " that captur", " and nothing", " histor", " below", " above",
+	goesOn   = []string{", then", ", and then"}
+	nameEnds = []string{".", ",", ":", "\n", " (", " so far", " based on", " from", " using", " that start", " that is", " that summar", " that captur", " and nothing", " histor", " below", " above",
 		" between a user", " between the user"}
 )
