@@ -12,9 +12,9 @@ import (
 // first returns the body of a first question, with a system prompt or, if that is empty, without.
 func first(system, words string) string {
 	if system == "" {
-		return `{"messages":[` + u(words) + `]}`
+		return chat(u(words))
 	}
-	return `{"messages":[` + sys(system) + `,` + u(words) + `]}`
+	return chat(sys(system), u(words))
 }
 
 func classOf(body string) extract.Class { return (&extract.Request{Body: []byte(body)}).Class() }

@@ -178,7 +178,7 @@ func TestFramedQuestionsBehindASummary(t *testing.T) {
 // Pictures in front of the text and behind it stay where they are.
 func TestFramedQuestionsWithPictures(t *testing.T) {
 	t.Parallel()
-	picture := func(n int) string { return fmt.Sprintf(`{"type":"image_url","image_url":{"url":"%d"}}`, n) }
+	picture := func(n int) string { return pictureAt(fmt.Sprint(n)) }
 	pictures := func(n int) (all []string) {
 		for i := range n {
 			all = append(all, picture(i))
