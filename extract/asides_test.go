@@ -17,8 +17,6 @@ func first(system, words string) string {
 	return chat(sys(system), u(words))
 }
 
-func classOf(body string) extract.Class { return (&extract.Request{Body: []byte(body)}).Class() }
-
 // What frameworks ask about a conversation: as a system prompt beside what it is about.
 var asides = []string{
 	// Whether it is allowed.

@@ -10,6 +10,12 @@ import (
 	"github.com/go-affinity/affinity/extract"
 )
 
+// classOf returns the class of a request with that body and nothing else.
+func classOf(body string) extract.Class { return (&extract.Request{Body: []byte(body)}).Class() }
+
+// withTools returns a body with a tool in it.
+func withTools(body string) string { return `{"tools":[{"name":"a"}],` + body[1:] }
+
 func TestClass(t *testing.T) {
 	t.Parallel()
 	header := func(kv ...string) *extract.Request {
@@ -196,9 +202,9 @@ func TestTheSystemWantsASideCall(t *testing.T) {
 		"with another text behind it":       {chat(u("x"), a("y"), sys(wish), sys("Be brief.")), extract.Turn},
 		"and what it is about stands there": {chat(u("x"), a("y"), sys("Here is a text: "+wish)), extract.Turn},
 	} {
-		require.Equal(t, tt.want, (&extract.Request{Body: []byte(tt.body)}).Class(), name)
+		require.Equal(t, tt.want, classOf(tt.body), name)
 		padding := `{"padding":"` + strings.Repeat("x", wholly) + `",`
-		require.Equal(t, tt.want, (&extract.Request{Body: []byte(padding + tt.body[1:])}).Class(), name)
+		require.Equal(t, tt.want, classOf(padding+tt.body[1:]), name)
 	}
 	with, without := trailOf(t, chat(u("x"), a("y"), sys(wish))), trailOf(t, chat(u("x"), a("y")))
 	require.Equal(t, without, with)
@@ -210,9 +216,9 @@ func TestProbingWords(t *testing.T) {
 	for _, words := range []string{"quota", "Count", "test", "testing", "probe", "ping", ".", "hi", "hello", "hey", "Hey how's it going?", "What's 1 + 1?"} {
 		body := string(says("", words).Body)
 		class := func(limit string) extract.Class {
-			return (&extract.Request{Body: []byte(`{` + limit + `,` + body[1:])}).Class()
+			return classOf(`{` + limit + `,` + body[1:])
 		}
-		require.Equal(t, extract.Turn, (&extract.Request{Body: []byte(body)}).Class(), words)
+		require.Equal(t, extract.Turn, classOf(body), words)
 		for _, limit := range []string{
 			`"max_tokens":%`, `"max_completion_tokens":%`, `"max_output_tokens":%`,
 			`"generationConfig":{"maxOutputTokens":%}`, `"generation_config":{"max_output_tokens":%}`,

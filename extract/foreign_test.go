@@ -1,7 +1,6 @@
 package extract_test
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -63,7 +62,7 @@ func TestWishesInOtherLanguages(t *testing.T) {
 		require.Equal(t, extract.Turn, classOf(chat(u(prompt))), "in one line: %s", prompt)
 		require.Equal(t, extract.Turn, classOf(chat(u("x"), a("y"), u(talk))), "in mid-conversation: %s", prompt)
 		require.Equal(t, extract.Turn, classOf(chat(sys(prompt), u("x"), a("y"), u("z"))), prompt)
-		require.Equal(t, extract.Turn, classOf(strings.Replace(chat(sys(prompt), u("x")), "{", `{"tools":[{"name":"a"}],`, 1)), prompt)
+		require.Equal(t, extract.Turn, classOf(withTools(chat(sys(prompt), u("x")))), prompt)
 	}
 }
 

@@ -53,9 +53,9 @@ func TestQuestionsThatStandAlone(t *testing.T) {
 		require.Equal(t, want, says(text, "x").Class(), text)
 		if want != extract.Turn { // with the conversation itself, but not of a model that has more to do
 			body := string(says(text, "x").Body)
-			require.Equal(t, want, (&extract.Request{Body: []byte(strings.Replace(body, `"x"}`, `"x"},{"role":"assistant","content":"y"},{"role":"user","content":"z"}`, 1))}).Class(), text)
+			require.Equal(t, want, classOf(strings.Replace(body, `"x"}`, `"x"},{"role":"assistant","content":"y"},{"role":"user","content":"z"}`, 1)), text)
 			for _, body := range []string{body, string(says("", text).Body)} {
-				require.Equal(t, extract.Turn, (&extract.Request{Body: []byte(strings.Replace(body, "{", `{"tools":[{"name":"a"}],`, 1))}).Class(), body)
+				require.Equal(t, extract.Turn, classOf(withTools(body)), body)
 			}
 		}
 	}
@@ -93,7 +93,7 @@ func TestNextQuestions(t *testing.T) {
 	} {
 		require.Equal(t, want, says("", person).Class(), person)
 		body := string(says("", person).Body)
-		require.Equal(t, extract.Turn, (&extract.Request{Body: []byte(strings.Replace(body, "{", `{"tools":[{"name":"a"}],`, 1))}).Class(), person)
+		require.Equal(t, extract.Turn, classOf(withTools(body)), person)
 		require.Equal(t, want, says("", strings.ReplaceAll(person, "a", `\u0061`)).Class(), "escaped: %s", person)
 	}
 }

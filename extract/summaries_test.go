@@ -34,8 +34,8 @@ func TestSummariesOfWhatIsShown(t *testing.T) {
 	} {
 		require.Equal(t, want, says("", person).Class(), person)
 		body := string(says("", person).Body)
-		require.Equal(t, extract.Turn, (&extract.Request{Body: []byte(strings.Replace(body, "{", `{"tools":[{"name":"a"}],`, 1))}).Class(), person)
+		require.Equal(t, extract.Turn, classOf(withTools(body)), person)
 		later := strings.Replace(body, "[", "["+u("hi")+","+a("Hello.")+",", 1)
-		require.Equal(t, extract.Turn, (&extract.Request{Body: []byte(later)}).Class(), "in mid-conversation: %s", person)
+		require.Equal(t, extract.Turn, classOf(later), "in mid-conversation: %s", person)
 	}
 }

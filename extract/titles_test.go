@@ -95,7 +95,7 @@ func TestTitlesInAnyWords(t *testing.T) {
 		`{"system":"` + titler + `","messages":[{"role":"user","content":"x"}]`,
 		`{"systemInstruction":"` + titler + `","toolConfig":{"tools":[]},"contents":[{"role":"user","parts":[{"text":"x"}]}]}`,
 	} {
-		require.Equal(t, extract.Turn, (&extract.Request{Body: []byte(body)}).Class(), body)
+		require.Equal(t, extract.Turn, classOf(body), body)
 	}
 	require.Equal(t, extract.Auxiliary, (&extract.Request{
 		Body: []byte(`{"system":"` + titler + `","tools":[],"messages":[{"role":"user","content":"x"}]}`),
@@ -206,5 +206,5 @@ func TestTitlesOfThis(t *testing.T) {
 		require.Equal(t, want, says("", person).Class(), person)
 	}
 	body := string(says("", "Create a 2-4 word title for this conversation.").Body)
-	require.Equal(t, extract.Turn, (&extract.Request{Body: []byte(strings.Replace(body, "{", `{"tools":[{"name":"a"}],`, 1))}).Class())
+	require.Equal(t, extract.Turn, classOf(withTools(body)))
 }

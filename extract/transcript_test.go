@@ -36,7 +36,7 @@ func (t paper) prompt(said ...string) string {
 
 func TestTranscriptsInOneMessage(t *testing.T) {
 	t.Parallel()
-	body := func(system, prompt string) string { return `{"messages":[` + sys(system) + `,` + u(prompt) + `]}` }
+	body := func(system, prompt string) string { return chat(sys(system), u(prompt)) }
 	for _, f := range papers {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
@@ -169,8 +169,7 @@ func TestQuestionsBehindALabel(t *testing.T) {
 // A text that ends like a transcript, but is none.
 func TestNoTranscripts(t *testing.T) {
 	t.Parallel()
-	body := func(messages ...string) string { return `{"messages":[` + strings.Join(messages, ",") + `]}` }
-	trail := func(messages ...string) extract.Session { return trailOf(t, body(messages...)) }
+	trail := func(messages ...string) extract.Session { return trailOf(t, chat(messages...)) }
 	log := strings.Repeat("ERROR: no\n", 40) + "ERROR:"
 
 	// The beginning of a text is that of another one only if it ends in the same line.

@@ -108,11 +108,11 @@ func TestWishesInAnyWords(t *testing.T) {
 		if want != extract.Turn {
 			body := string(says(system, "x").Body)
 			for _, other := range []string{
-				strings.Replace(body, "{", `{"tools":[{"name":"a"}],`, 1),
+				withTools(body),
 				strings.Replace(body, `"x"}`, `"x"},{"role":"assistant","content":"y"},{"role":"user","content":"z"}`, 1),
 				strings.Replace(body, "{", `{"previous_response_id":"resp_1",`, 1), // there were others
 			} {
-				require.Equal(t, extract.Turn, (&extract.Request{Body: []byte(other)}).Class(), other)
+				require.Equal(t, extract.Turn, classOf(other), other)
 			}
 		}
 	}
