@@ -7,13 +7,17 @@ package extract
 //	header.go, claude.go, body.go  the ids in headers and bodies
 //	id.go                          what an id is
 //	session.go                     sessions, and what a request says of them beside the id
-//	state.go, statereader.go       state on the server, in requests and in responses
+//	state.go                       state on the server, where it names the session
+//	pins.go                        all state on the server that a request refers to
+//	statereader.go                 the state on the server that a response makes
 //	index.go, ends.go, field.go    how a body is read: see index.go
 //	json.go                        how a value in it is read
 //	parts.go                       where tools, system prompt and messages are in it
 //	trail.go                       conversations without an id; it lists more files
-//	class.go, beginnings.go        what kind of call a request is
+//	class.go, bodyclass.go         what kind of call a request is
+//	beginnings.go                  the same, by the first words of known clients
 //	wishes.go                      the same, by what it asks for; it lists more files
+//	words.go                       how words are found in texts
 //	boundary.go, strip.go          where a prompt may be cut
 //	credential.go                  who has sent a request
 
