@@ -19,14 +19,3 @@ func TestPathClassesAreAllLookedAt(t *testing.T) {
 		require.Equal(t, Turn, (&Request{Path: path}).pathClass(), path)
 	}
 }
-
-func TestStems(t *testing.T) {
-	t.Parallel()
-	s := stemsOf("title", "re-writ", "select the ", "azimuth", "zest")
-	for _, text := range []string{"title", "A Title.", "(titles)", `one\ntitle`, `\\title`, "rewrite, re-write", "to SELECT THE best", "9title", "é title", "“title”", "{title", "@title", "`title", "[title", "Azimuths", "Zest"} {
-		require.True(t, s.in([]byte(text)), text)
-	}
-	for _, text := range []string{"", "subtitle", "titl", "atitle", "ztitle", "ATITLE", "ZTITLE", `\title`, "select then", "select the", "re writ"} {
-		require.False(t, s.in([]byte(text)), text)
-	}
-}

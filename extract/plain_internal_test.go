@@ -1,6 +1,8 @@
 package extract
 
 import (
+	"bytes"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -19,6 +21,42 @@ func TestScratchKeepsNoLongRoom(t *testing.T) {
 			room := borrow(1)
 			require.LessOrEqual(t, cap(*room), maxScratch, name)
 			giveBack(room)
+		}
+	}
+}
+
+func TestLastIndex(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 2_000 {
+		text := make([]byte, random.IntN(5_000))
+		rare := 1 + random.IntN(500)
+		for i := range text {
+			text[i] = "ab"[min(1, random.IntN(rare))]
+		}
+		word := bytes.Repeat([]byte("a"), 1+random.IntN(40))
+		for i := range word {
+			word[i] = "ab"[random.IntN(2)*min(1, random.IntN(20))]
+		}
+		if at := random.IntN(6_000); random.IntN(2) == 0 && at <= len(text)-len(word) {
+			copy(text[at:], word)
+		}
+		for ; ; text = text[:max(0, bytes.LastIndex(text, word))] {
+			require.Equal(t, bytes.LastIndex(text, word), lastIndex(text, word))
+			if len(text) == 0 {
+				break
+			}
+		}
+	}
+}
+
+func TestLastIndexAtEveryOffset(t *testing.T) {
+	t.Parallel()
+	for _, word := range []string{"b", "bb", "bab"} {
+		for at := range 2_500 {
+			text := bytes.Repeat([]byte("a"), 2_600)
+			copy(text[at:], word)
+			require.Equal(t, at, lastIndex(text, []byte(word)))
 		}
 	}
 }

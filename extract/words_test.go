@@ -10,6 +10,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+func TestStems(t *testing.T) {
+	t.Parallel()
+	s := stemsOf("title", "re-writ", "select the ", "azimuth", "zest")
+	for _, text := range []string{"title", "A Title.", "(titles)", `one\ntitle`, `\\title`, "rewrite, re-write", "to SELECT THE best", "9title", "é title", "“title”", "{title", "@title", "`title", "[title", "Azimuths", "Zest"} {
+		require.True(t, s.in([]byte(text)), text)
+	}
+	for _, text := range []string{"", "subtitle", "titl", "atitle", "ztitle", "ATITLE", "ZTITLE", `\title`, "select then", "select the", "re writ"} {
+		require.False(t, s.in([]byte(text)), text)
+	}
+}
+
 // Fragments are found like words in a text in lower case, wherever they stand.
 func TestFragments(t *testing.T) {
 	t.Parallel()
