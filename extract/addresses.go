@@ -34,8 +34,8 @@ func (t *trail) addressSum(raw []byte) (h uint64) {
 	return h
 }
 
-// cutAddress returns the path and the query of an address. The query is empty if a plain text is none
-// that may be signed, such as words that begin with an address, or several addresses.
+// cutAddress returns the path and the query of an address. Both are empty if a plain text is none,
+// such as words that begin with an address, or several addresses.
 func cutAddress(text []byte) (path, query []byte) {
 	if !bytes.HasPrefix(text, []byte("http")) {
 		return nil, nil

@@ -36,9 +36,9 @@ import (
 // looked up, such as questions that are asked often, looks the same, and many conversations
 // have the same of it. So there must be a heading, or a last question that nobody answers.
 
-// A talk is what the last questions in a conversation are known by: here is what a later turn
-// may find this one by, and before what this one may find the turn before by; either is zero
-// if there is nothing. Both are meant in each of the settings in, of which the best comes first.
+// A talk has the digests of the last questions in a conversation: a later turn may find this one
+// by here, and this one the turn before by before. Either is zero if there is nothing. Both count
+// in each of the settings in, of which the best comes first.
 type talk struct {
 	here, before sum
 	in           [2]sum
