@@ -87,33 +87,18 @@ func (claudeCode) findWithHeaders(r *Request, s *Session, after Chain) (ok bool)
 // Its name must be written without escapes and, in a body of more than strictSize bytes,
 // metadata must be at an end. The cost does not grow with the body.
 func (r *Request) plainUserID() []byte {
+	const userIDName = `"user_id"`
 	b := r.Body
 	if len(b) > strictSize {
-		if mentionsUserID(b[:window]) || mentionsUserID(b[len(b)-window:]) {
+		if mentions(b[:window], 5, userIDName) || mentions(b[len(b)-window:], 5, userIDName) {
 			// Do not use the index: the answer must not depend on how much of the body was read.
 			metadata, _ := memberAtEnds(b, "metadata")
 			return lastMember(metadata, "user_id")
 		}
-	} else if mentionsUserID(b) {
+	} else if mentions(b, 5, userIDName) {
 		return r.get(metadataUserIDField)
 	}
 	return nil
-}
-
-// mentionsUserID reports whether user_id occurs in b. It searches for the underscore, which is
-// rarer than the letters in other texts.
-func mentionsUserID(b []byte) bool {
-	const before, after = len("user"), len("_id")
-	for at := 0; ; at++ {
-		i := bytes.IndexByte(b[at:], '_')
-		if i < 0 {
-			return false
-		}
-		at += i
-		if at >= before && len(b)-at >= after && string(b[at-before:at+after]) == "user_id" {
-			return true
-		}
-	}
 }
 
 // anthropic reports whether the request speaks Anthropic's protocol: by the end of its path
