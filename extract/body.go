@@ -216,7 +216,7 @@ func otherKey(id string) bool {
 // since it would name an installation.
 func UserID() Extractor {
 	return ExtractorFunc(func(r *Request) (Session, bool) {
-		raw, _ := unquote(r.get(metadataUserIDField))
+		raw := unquote(r.get(metadataUserIDField))
 		if _, claude := claudeID([]byte(raw)); claude {
 			return Session{}, false
 		}

@@ -128,7 +128,7 @@ func (r *Request) hasTools(t *trail) bool {
 	}) {
 		return false
 	}
-	kind, _ := unquote(lastMember(r.member("tool_choice"), "type"))
+	kind := unquote(lastMember(r.member("tool_choice"), "type"))
 	return kind != "function" && kind != "tool"
 }
 

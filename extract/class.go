@@ -233,9 +233,7 @@ func (r *Request) codexClass() Class {
 // bodyCodexClass returns what the body's client_metadata says, in which Codex repeats its
 // headers.
 func bodyCodexClass(metadata []byte) Class {
-	subagent, _ := unquote(lastMember(metadata, "x-openai-subagent"))
-	turn, _ := unquote(lastMember(metadata, "x-codex-turn-metadata"))
-	return codexClass(subagent, turn)
+	return codexClass(unquote(lastMember(metadata, "x-openai-subagent")), unquote(lastMember(metadata, "x-codex-turn-metadata")))
 }
 
 // codexClass returns the class of a request, given the kind of sub-agent that sends it ("" for
@@ -251,7 +249,7 @@ func codexClass(subagent, metadata string) Class {
 		return Subagent
 	}
 	if metadata != "" && len(metadata) < maxRaw {
-		switch kind, _ := unquote(lastMember([]byte(metadata), "request_kind")); kind {
+		switch unquote(lastMember([]byte(metadata), "request_kind")) {
 		case "prewarm":
 			return Probe
 		case "compaction":

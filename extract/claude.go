@@ -162,8 +162,7 @@ func claudeFrom(r *Request, raw []byte) (s Session, ok bool) {
 		return s, false // early, since clearing room takes time
 	}
 	var room idRoom
-	user, _ := unquoteIn(raw, &room)
-	id, _ := claudeID(user)
+	id, _ := claudeID(unquoteIn(raw, &room))
 	if id == "" {
 		return s, false
 	}
@@ -236,6 +235,5 @@ func claudeIDInJSON(user []byte, room *idRoom) ([]byte, bool) {
 	if !c.End() {
 		return nil, false
 	}
-	id, _ := unquoteIn(session, room)
-	return id, true
+	return unquoteIn(session, room), true
 }

@@ -14,12 +14,11 @@ import (
 // id. It is larger than maxID since a metadata.user_id may have more in it than the id.
 const maxRaw = 16 << 10
 
-// unquote returns the string that raw, the text of a JSON value, stands for. It returns false
-// if the value is not a string, or is longer than maxRaw.
-func unquote(raw []byte) (string, bool) {
+// unquote returns the string that raw, the text of a JSON value, stands for. It is empty if the
+// value is not a string, or is longer than maxRaw.
+func unquote(raw []byte) string {
 	var room idRoom
-	s, ok := unquoteIn(raw, &room)
-	return string(s), ok
+	return string(unquoteIn(raw, &room))
 }
 
 // idRoom is a buffer to undo the escapes in a text. It is large enough for most texts that are
@@ -28,19 +27,19 @@ type idRoom [512]byte
 
 // unquoteIn is unquote without allocating: the result is in raw or, if it has escapes and they
 // fit, in room.
-func unquoteIn(raw []byte, room *idRoom) ([]byte, bool) {
+func unquoteIn(raw []byte, room *idRoom) []byte {
 	if len(raw) < 2 || raw[0] != '"' || len(raw) > maxRaw {
-		return nil, false
+		return nil
 	}
-	return jsonscan.Text(raw[1:len(raw)-1], room[:]), true
+	return jsonscan.Text(raw[1:len(raw)-1], room[:])
 }
 
 // jsonID returns the id in raw, the text of a JSON value. Only strings are ids: a number or
 // true would be the same for many clients, by mistake.
 func jsonID(raw []byte) (string, bool) {
 	var room idRoom
-	s, ok := unquoteIn(raw, &room)
-	if !ok || len(s) <= maxPlaceholder && meansNoID(string(s)) { // without allocating a string for it
+	s := unquoteIn(raw, &room)
+	if len(s) <= maxPlaceholder && meansNoID(string(s)) { // without allocating a string for it
 		return "", false
 	}
 	return ID(string(s))
@@ -49,7 +48,7 @@ func jsonID(raw []byte) (string, bool) {
 // idWith is jsonID for ids that begin with prefix. Others, which are most, are not allocated.
 func idWith(prefix string, raw []byte) (string, bool) {
 	var room idRoom
-	if s, _ := unquoteIn(raw, &room); !bytes.HasPrefix(bytes.TrimSpace(s), []byte(prefix)) {
+	if s := unquoteIn(raw, &room); !bytes.HasPrefix(bytes.TrimSpace(s), []byte(prefix)) {
 		return "", false
 	}
 	return jsonID(raw)
@@ -60,8 +59,7 @@ func says(raw []byte) bool {
 	if len(raw) > maxRaw {
 		return raw[0] == '"'
 	}
-	s, _ := unquote(raw)
-	return !meansNoID(strings.TrimSpace(s)) // an empty string means no id, too
+	return !meansNoID(strings.TrimSpace(unquote(raw))) // an empty string means no id, too
 }
 
 // nameRoom is a buffer to undo the escapes in the name of a member. It is large enough for

@@ -303,7 +303,7 @@ func (p *pins) item(kind, id []byte, lookedUp bool) {
 // fileName returns the name of the file to which the URI in raw leads, if it is one
 // of the Gemini API: https://ai.google.dev/api/files.
 func fileName(raw []byte) (string, bool) {
-	uri, _ := unquote(raw)
+	uri := unquote(raw)
 	i := strings.LastIndex(uri, "files/")
 	if i < 0 || i > 0 && !strings.HasPrefix(uri, "https://generativelanguage.googleapis.com/") {
 		return "", false

@@ -199,8 +199,7 @@ func (s *Session) nameByMetadata(metadata []byte) {
 	if s.Class == Turn {
 		s.Class = bodyCodexClass(metadata)
 	}
-	turn, _ := unquote(lastMember(metadata, "x-codex-turn-metadata"))
-	s.setForkParent(turn)
+	s.setForkParent(unquote(lastMember(metadata, "x-codex-turn-metadata")))
 }
 
 // turnMetadata returns what Codex says about the turn in a header, a JSON object, or "".

@@ -46,8 +46,7 @@ func (r *Request) pointer(f field) []byte {
 
 // continuesThread reports whether the request continues a message thread of Claude Code.
 func (r *Request) continuesThread() bool {
-	kind, _ := unquote(r.get(threadTypeField))
-	return kind == "continue"
+	return unquote(r.get(threadTypeField)) == "continue"
 }
 
 // delta reports whether the body holds only what is new in a conversation that
