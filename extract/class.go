@@ -195,7 +195,8 @@ func (r *Request) headerClass() Class {
 	if r.noClassHeader.Load() {
 		return Turn
 	}
-	c := cmp.Or(r.claudeClass(r.header("X-Claude-Code-Agent-Id")), r.codexClass(), r.copilotClass(), r.grokClass())
+	codex := codexClass(r.header("X-Openai-Subagent"), r.turnMetadata())
+	c := cmp.Or(r.claudeClass(r.header("X-Claude-Code-Agent-Id")), codex, r.copilotClass(), r.grokClass())
 	if c == Turn && r.header(parentHeader) != "" {
 		c = Subagent
 	}
@@ -225,19 +226,14 @@ func (r *Request) claudeClass(agent string) Class {
 	return Turn
 }
 
-// codexClass returns what the headers of Codex say.
-func (r *Request) codexClass() Class {
-	return codexClass(r.header("X-Openai-Subagent"), r.turnMetadata())
-}
-
 // bodyCodexClass returns what the body's client_metadata says, in which Codex repeats its
 // headers.
 func bodyCodexClass(metadata []byte) Class {
 	return codexClass(unquote(lastMember(metadata, "x-openai-subagent")), unquote(lastMember(metadata, "x-codex-turn-metadata")))
 }
 
-// codexClass returns the class of a request, given the kind of sub-agent that sends it ("" for
-// none) and the metadata of the turn, which is JSON.
+// codexClass returns the class of a request of Codex, given the kind of sub-agent that sends it (""
+// for none) and the metadata of the turn, which is JSON.
 func codexClass(subagent, metadata string) Class {
 	switch subagent {
 	case "":

@@ -132,13 +132,9 @@ func (r *Request) nameByHeader(s *Session, source, id string, c Confidence) {
 		}
 		s.Class = cmp.Or(s.Class, r.claudeClass(s.Thread))
 	case "session-id", "thread-id", "prompt_cache_key", "client_metadata.session_id":
-		// Codex. (The thread whose id is that of the session is the main one.)
-		if s.Thread = r.header("Thread-Id"); s.Thread == "" {
-			s.Thread = r.header("X-Openai-Subagent")
-		}
-		s.ParentThread = r.header("X-Codex-Parent-Thread-Id")
-		s.clearMainThread()
-		s.Class = cmp.Or(s.Class, r.codexClass())
+		subagent := r.header("X-Openai-Subagent")
+		s.setCodexThread(r.header("Thread-Id"), subagent, r.header("X-Codex-Parent-Thread-Id"))
+		s.Class = cmp.Or(s.Class, codexClass(subagent, r.turnMetadata()))
 		if s.Source == "prompt_cache_key" {
 			s.Parent = forkedThread(s.ID)
 		}
@@ -190,11 +186,10 @@ func (r *Request) Complete(s *Session) {
 // responses_metadata.rs.
 func (s *Session) nameByMetadata(metadata []byte) {
 	if s.Thread == "" {
-		if s.Thread, _ = jsonID(lastMember(metadata, "thread_id")); s.Thread == "" {
-			s.Thread, _ = jsonID(lastMember(metadata, "x-openai-subagent"))
-		}
-		s.ParentThread, _ = jsonID(lastMember(metadata, "x-codex-parent-thread-id"))
-		s.clearMainThread()
+		thread, _ := jsonID(lastMember(metadata, "thread_id"))
+		subagent, _ := jsonID(lastMember(metadata, "x-openai-subagent"))
+		parent, _ := jsonID(lastMember(metadata, "x-codex-parent-thread-id"))
+		s.setCodexThread(thread, subagent, parent)
 	}
 	if s.Class == Turn {
 		s.Class = bodyCodexClass(metadata)
@@ -222,9 +217,10 @@ func (s *Session) setForkParent(metadata string) {
 	}
 }
 
-// clearMainThread clears Thread and ParentThread where they are the session's own id: Codex
-// gives the main thread that id, and in a Session it is the empty one.
-func (s *Session) clearMainThread() {
+// setCodexThread sets Thread and ParentThread to what Codex says: the id of the thread or, if that
+// is lost, the kind of sub-agent. The main thread, whose id is that of the session, is the empty one.
+func (s *Session) setCodexThread(thread, subagent, parent string) {
+	s.Thread, s.ParentThread = cmp.Or(thread, subagent), parent
 	if s.Thread == s.ID {
 		s.Thread = ""
 	}
