@@ -34,7 +34,7 @@ func (r *Request) bodyClass() Class {
 	if t.silent() && (strings.HasSuffix(r.Path, "/api/generate") || strings.HasSuffix(r.Path, "/api/chat")) && r.loadsModel() {
 		return Probe
 	}
-	if c := jsonscan.New(r.get(promptField)); c.Kind() == '"' && says(r.member("suffix")) && r.messages() == nil {
+	if c := jsonscan.New(r.get(promptField)); c.Kind() == '"' && hasText(r.member("suffix")) && r.messages() == nil {
 		return Auxiliary
 	}
 	first := t.texts == 1 && !t.answered && !r.delta() // a first question, and nothing else

@@ -27,8 +27,8 @@ func (t *trail) greetings(c *jsonscan.Cursor) {
 	}
 	for ok := c.Array(); ok && t.more() && c.Element(); {
 		block := *c
-		switch is, words := t.isCompaction(c); {
-		case is:
+		switch compaction, words := t.blockOfAnswer(c); {
+		case compaction:
 			t.greeting = 0
 			t.person(binarySalt, t.value(&block))
 		case len(words) > 0 && words[0] == '"':
@@ -51,9 +51,9 @@ func (t *trail) greet(raw []byte) {
 	})
 }
 
-// isCompaction reports whether the next value is a block of the type compaction, and returns
-// the text of any other. Its members count as items.
-func (t *trail) isCompaction(c *jsonscan.Cursor) (is bool, words []byte) {
+// blockOfAnswer reads the next value, a block of what a model says: it reports whether that is of the
+// type compaction, and returns its text. Its members count as items.
+func (t *trail) blockOfAnswer(c *jsonscan.Cursor) (compaction bool, words []byte) {
 	if !c.Object() {
 		c.Skim()
 		return false, nil
@@ -62,11 +62,11 @@ func (t *trail) isCompaction(c *jsonscan.Cursor) (is bool, words []byte) {
 	for {
 		name, ok := c.Key()
 		if !ok {
-			return is, words
+			return compaction, words
 		}
 		switch string(room.read(name)) {
 		case "type":
-			is = string(keyword(c)) == "compaction"
+			compaction = string(keyword(c)) == "compaction"
 		case "text":
 			words = c.Skim()
 		default:

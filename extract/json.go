@@ -54,8 +54,9 @@ func idWith(prefix string, raw []byte) (string, bool) {
 	return jsonID(raw)
 }
 
-// says reports whether a value is a string other than a placeholder, fit to be an id or not.
-func says(raw []byte) bool {
+// hasText reports whether a value is a string, other than a placeholder for none. It need not be fit
+// to be an id.
+func hasText(raw []byte) bool {
 	if len(raw) > maxRaw {
 		return raw[0] == '"'
 	}

@@ -56,7 +56,7 @@ func hasMessages(raw []byte) bool {
 // that the path names. A prompt that is a string is no template, but a legacy prompt.
 func (r *Request) eachKept(f func(raw []byte)) {
 	for _, cached := range [...]field{cachedContentField, requestCachedContentField} {
-		if raw := r.get(cached); says(raw) {
+		if raw := r.get(cached); hasText(raw) {
 			f(raw)
 		}
 	}

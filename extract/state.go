@@ -56,7 +56,7 @@ func (r *Request) delta() bool {
 		return true
 	}
 	for _, f := range [...]field{previousResponseIDField, previousInteractionIDField, conversationField, conversationInnerIDField} {
-		if says(r.get(f)) {
+		if hasText(r.get(f)) {
 			return true
 		}
 	}
