@@ -8,7 +8,7 @@ import (
 )
 
 // This file reads JSON values as they are written in a body: strings, the ids in them, and members
-// of objects.
+// of objects. And it searches them for names, which is quicker than reading.
 
 // maxRaw is the length of the longest string, as written in JSON, that is looked at for an
 // id. It is larger than maxID since a metadata.user_id may have more in it than the id.
@@ -124,4 +124,23 @@ func keyword(c *jsonscan.Cursor) []byte {
 		return raw
 	}
 	return jsonscan.Text(raw, nil)
+}
+
+// mentions reports whether mention finds one of the words in raw.
+func mentions(raw []byte, place int, words ...string) bool { return mention(raw, place, words...) >= 0 }
+
+// mention returns the offset of the first of the words in raw, or -1. They must begin with a
+// quote, and all have the same byte at the index place, one that other names seldom have
+// there.
+func mention(raw []byte, place int, words ...string) int {
+	for at := 0; ; at++ {
+		i := jsonscan.QuoteBefore(raw[at:], place, words[0][place])
+		if i < 0 {
+			return -1
+		}
+		at += i
+		if begins(raw[at:], words...) {
+			return at
+		}
+	}
 }

@@ -171,25 +171,6 @@ func (s *strip) mentionsMarker(start int, raw []byte) bool {
 	return s.mention < end
 }
 
-// mentions reports whether mention finds one of the words in raw.
-func mentions(raw []byte, place int, words ...string) bool { return mention(raw, place, words...) >= 0 }
-
-// mention returns the offset of the first of the words in raw, or -1. They must begin with a
-// quote, and all have the same byte at the index place, one that other names seldom have
-// there.
-func mention(raw []byte, place int, words ...string) int {
-	for at := 0; ; at++ {
-		i := jsonscan.QuoteBefore(raw[at:], place, words[0][place])
-		if i < 0 {
-			return -1
-		}
-		at += i
-		if begins(raw[at:], words...) {
-			return at
-		}
-	}
-}
-
 // A compound is the role of an object or an array in the prompt.
 type compound uint8
 
