@@ -13,16 +13,12 @@ import (
 // An odd escape is found wherever it is in a text.
 func TestOddEscapesAnywhere(t *testing.T) {
 	t.Parallel()
+	body := func(text string) string { return `{"messages":["` + text + `"]}` }
 	for i := range 100 {
 		escaped := `\n` + strings.Repeat("x", i) + `\/` + strings.Repeat("y", 70)
-		one, ok := extract.Trail().Extract(&extract.Request{Body: []byte(`{"messages":[{"role":"user","content":"` + escaped + `"}]}`)})
-		require.True(t, ok)
-		two, ok := extract.Trail().Extract(&extract.Request{Body: []byte(`{"messages":[{"role":"user","content":"` + strings.Replace(escaped, `\/`, "/", 1) + `"}]}`)})
-		require.True(t, ok)
-		require.Equal(t, one, two, i)
+		require.Equal(t, trailOf(t, body(escaped)), trailOf(t, body(strings.Replace(escaped, `\/`, "/", 1))), i)
 	}
 	// What looks like an escape and is none counts as it is written.
-	body := func(text string) string { return `{"messages":["` + text + `"]}` }
 	require.Equal(t, apart, relation(trailOf(t, body(`\/\u12 x`)), trailOf(t, body(`\/12 x`))))
 }
 
