@@ -7,9 +7,9 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// addressSum is textSum for what may be the address of a picture. If that is signed, it leaves out the
-// signature and what goes with it, since some clients sign anew for each request. All else counts:
-// it may say which version of the picture is meant, or which picture.
+// addressSum is textSum for what may be the address of a picture. If that is signed, it leaves out
+// the signature and what goes with it, since some clients sign anew for each request. All else
+// counts: it may say which version of the picture is meant, or which picture.
 func (t *trail) addressSum(raw []byte) (h uint64) {
 	withPlain(raw, func(text []byte, _ bool) {
 		path, query := cutAddress(text)
@@ -70,8 +70,8 @@ func (t *trail) signatureIn(path, query []byte) string {
 	return ""
 }
 
-// signatureWith returns the name of the signature that a parameter of an address goes with, which may
-// be itself, or "" if there is none.
+// signatureWith returns the name of the signature that a parameter of an address goes with, which
+// may be itself, or "" if there is none.
 func signatureWith(name []byte) string {
 	switch string(name) {
 	case "Signature", "Expires", "Policy", "Key-Pair-Id", // CloudFront, and others before

@@ -38,7 +38,7 @@ type calls struct {
 	atEnd bool              // since the last result, nobody has written anything
 }
 
-// A result is what the messages have of a call. It is read only at the end, and only as far as needed.
+// A result is what the messages have of a call. It is read at the end, and only as far as needed.
 type result struct {
 	members  []byte // the text from its beginning on, or from a comma among its members
 	returned []byte // what the tool has returned, if that is before the comma
@@ -79,8 +79,8 @@ func (k *calls) end() (last sum, before [maxRounds]sum) {
 	return last, before
 }
 
-// sums returns the digest of the id of the call, and that of the result. They are zero if there is no
-// id or it may be that of other calls.
+// sums returns the digest of the id of the call, and that of the result. They are zero if there is
+// no id or it may be that of other calls.
 func (r *result) sums() (call, all sum) {
 	call, all, inner := r.read()
 	if call == (sum{}) && inner != nil { // Bedrock's
@@ -152,7 +152,7 @@ func openingOf(c jsonscan.Cursor) []byte {
 	return c.Skim()
 }
 
-// openingSum returns the digest of how a text begins that a tool has returned, by itself or in a list.
+// openingSum returns the digest of how a text begins that a tool has returned, alone or in a list.
 func openingSum(opening []byte) (h uint64) {
 	c := jsonscan.New(opening)
 	if c.Array() {
@@ -180,10 +180,10 @@ func openingSum(opening []byte) (h uint64) {
 	return h
 }
 
-// randomOf returns the digest of an id, or zero unless it ends in letters and digits that nobody has
-// chosen: "toolu_01A09q90qw90lq917835lq9", not "functions.search:12". It also says whether the id may
-// be a digest that was made of other things, which are in hexadecimal, or a time, with a T and a Z:
-// its end has almost no letters beyond F.
+// randomOf returns the digest of an id, or zero unless it ends in letters and digits that nobody
+// has chosen: "toolu_01A09q90qw90lq917835lq9", not "functions.search:12". It also says whether the
+// id may be a digest that was made of other things, which are in hexadecimal, or a time, with a T
+// and a Z: its end has almost no letters beyond F.
 func randomOf(id []byte) (s sum, digest bool) {
 	const shortest = 12     // as the end of a UUID
 	beyond, changes := 0, 0 // letters beyond F, and how often a letter follows a digit, or the other way round

@@ -142,8 +142,8 @@ func ofTool(kind []byte) bool {
 	return bytes.HasSuffix(kind, []byte("tool_result")) || bytes.HasSuffix(kind, []byte("tool_use"))
 }
 
-// isResult reports whether a block or an item of that type is a result, and not a call that the model
-// has made, such as a web_search_call, or something else.
+// isResult reports whether a block or an item of that type is a result, and not a call that the
+// model has made, such as a web_search_call, or something else.
 func isResult(kind []byte) bool {
 	return bytes.HasSuffix(kind, []byte("_result")) || bytes.HasSuffix(kind, []byte("_output"))
 }

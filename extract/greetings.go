@@ -51,8 +51,8 @@ func (t *trail) greet(raw []byte) {
 	})
 }
 
-// blockOfAnswer reads the next value, a block of what a model says: it reports whether that is of the
-// type compaction, and returns its text. Its members count as items.
+// blockOfAnswer reads the next value, a block of what a model says: it reports whether that is of
+// the type compaction, and returns its text. Its members count as items.
 func (t *trail) blockOfAnswer(c *jsonscan.Cursor) (compaction bool, words []byte) {
 	if !c.Object() {
 		c.Skim()

@@ -226,10 +226,10 @@ func (t *trail) place() places {
 // tail returns the digest of what people wrote last, leaving out the last i of their messages, but
 // with newest after those, unless that is zero: of the last few stretches. It takes as few as have
 // minTail bytes, but at least two different ones, since many people say the same one thing. The
-// bytes of a stretch that repeats the one after it do not count: agents that nobody watches are told
-// to go on again and again. If the conversation begins with the first of these stretches, and that
-// has several texts, tail also returns the digest with only the last of these texts: before it, there
-// may be a summary of what was left out. Both are zero if there are not enough stretches.
+// bytes of a stretch that repeats the one after it do not count: agents that nobody watches are
+// told to go on again and again. If the conversation begins with the first of these stretches, and
+// that has several texts, tail also returns the digest with only the last of these texts: before
+// it, there may be a summary of what was left out. Both are zero if there are too few.
 func (t *trail) tail(newest stretch, i int) (s, bare sum) {
 	h, last := newest.sum, newest.sum
 	bytes, n := int(newest.bytes), 0

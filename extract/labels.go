@@ -143,8 +143,8 @@ var people = stemsOf("user", "human", "customer", "question", "query",
 	"用户", "用戶", "客户", "客戶", "问题", "問題", "提问", "ユーザ", "質問", "사용자", "고객", "질문",
 	"пользователь", "клиент", "вопрос")
 
-// below has the first and the last words that come after a label, on the line of that or the next one
-// that is not blank.
+// below has the first and the last words that come after a label, on the line of that or the next
+// one that is not blank.
 type below struct {
 	first, last []byte
 	open        bool // a label was on a line of its own

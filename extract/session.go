@@ -218,7 +218,7 @@ func (s *Session) setForkParent(metadata string) {
 }
 
 // setCodexThread sets Thread and ParentThread to what Codex says: the id of the thread or, if that
-// is lost, the kind of sub-agent. The main thread, whose id is that of the session, is the empty one.
+// is lost, the kind of sub-agent. The main thread has the id of the session, and is the empty one.
 func (s *Session) setCodexThread(thread, subagent, parent string) {
 	s.Thread, s.ParentThread = cmp.Or(thread, subagent), parent
 	if s.Thread == s.ID {
