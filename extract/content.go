@@ -157,7 +157,7 @@ func (t *trail) text(raw []byte, in *systemPrompt) {
 			return
 		}
 		in.read(text, lent)
-		if in == &t.systemAmong || in == &t.system && t.systemAmong.n == 0 {
+		if in == &t.systemAmong || t.systemAmong.n == 0 {
 			t.keepEnding(text, lent)
 		}
 	})
