@@ -180,6 +180,14 @@ func longMetadata(n int) string {
 	return before + strings.Repeat("x", n-len(before)-len(after)) + after
 }
 
+// What counts for nothing in a message, such as the page that browser-use shows, wants nothing either.
+func TestTheRestOfAMessageWantsNothing(t *testing.T) {
+	t.Parallel()
+	const wish = "[SUGGESTION MODE: Suggest what the user might naturally type next]"
+	require.Equal(t, extract.Auxiliary, classOf(chat(ub(text_("buy milk"), text_(wish)))))
+	require.Equal(t, extract.Turn, classOf(chat(ub(text_(browserUse("buy milk", "page 1")), text_(wish)))))
+}
+
 // Some clients have the system ask for a summary, behind all that was said. What it says elsewhere is
 // no wish of that kind.
 func TestTheSystemWantsASideCall(t *testing.T) {
