@@ -57,8 +57,11 @@ func idWith(prefix string, raw []byte) (string, bool) {
 // hasText reports whether a value is a string, other than a placeholder for none. It need not be fit
 // to be an id.
 func hasText(raw []byte) bool {
-	if len(raw) > maxRaw {
-		return raw[0] == '"'
+	switch {
+	case len(raw) == 0 || raw[0] != '"': // mostly, and early, since clearing room takes time
+		return false
+	case len(raw) > maxRaw:
+		return true
 	}
 	return !meansNoID(strings.TrimSpace(unquote(raw))) // an empty string means no id, too
 }
