@@ -136,18 +136,26 @@ func lastLine(text []byte) []byte {
 }
 
 // lastIndex is bytes.LastIndex for long texts. That goes back byte by byte; lastIndex goes
-// back by pieces, in which bytes.Index looks at many bytes at once. The word must not be
-// empty.
+// back by pieces, in which bytes.Index looks at many bytes at once. Since that would stop at each
+// escape, it looks for what comes after the line breaks that a word begins with. The word must
+// not be empty.
 func lastIndex(text, word []byte) int {
 	const size = 1 << 10
+	rest := word
+	for len(rest) > len(lineBreak) && bytes.HasPrefix(rest, lineBreak) {
+		rest = rest[len(lineBreak):]
+	}
+	breaks := word[:len(word)-len(rest)]
 	for end := len(text); end > 0; end -= size {
 		last := -1
-		for from := max(0, end-size); ; from = last + 1 {
-			i := bytes.Index(text[from:min(end+len(word)-1, len(text))], word)
+		for from := max(0, end-size); ; from++ {
+			i := bytes.Index(text[from:min(end+len(rest)-1, len(text))], rest)
 			if i < 0 {
 				break
 			}
-			last = from + i
+			if from += i; bytes.HasSuffix(text[:from], breaks) {
+				last = from - len(breaks)
+			}
 		}
 		if last >= 0 {
 			return last

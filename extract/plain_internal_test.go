@@ -38,6 +38,10 @@ func TestLastIndex(t *testing.T) {
 		for i := range word {
 			word[i] = "ab"[random.IntN(2)*min(1, random.IntN(20))]
 		}
+		if random.IntN(3) == 0 { // line breaks, which are compared last
+			text = bytes.ReplaceAll(text, []byte("b"), lineBreak)
+			word = append(bytes.Repeat(lineBreak, 1+random.IntN(2)), word[:random.IntN(len(word))]...)
+		}
 		if at := random.IntN(6_000); random.IntN(2) == 0 && at <= len(text)-len(word) {
 			copy(text[at:], word)
 		}
@@ -52,7 +56,7 @@ func TestLastIndex(t *testing.T) {
 
 func TestLastIndexAtEveryOffset(t *testing.T) {
 	t.Parallel()
-	for _, word := range []string{"b", "bb", "bab"} {
+	for _, word := range []string{"b", "bb", "bab", `\n`, `\n\n`, `\nb`, `\n\nbb`} {
 		for at := range 2_500 {
 			text := bytes.Repeat([]byte("a"), 2_600)
 			copy(text[at:], word)
