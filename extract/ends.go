@@ -245,6 +245,7 @@ func (r *Request) conversationInBetween(likelyNone bool) (s Session, ok bool) {
 		if x.readOn(r.Body, until, t.reader()) && !ok {
 			x.trailInPassing = t
 		} else {
+			x.workInVain = t.work
 			*t = trail{}
 			spareTrails.Put(t)
 		}

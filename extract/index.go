@@ -58,9 +58,10 @@ type index struct {
 	counted uint32 // members read: those of the body and of the objects in it that have fields
 
 	// trailInPassing is the trail of the messages, without the system prompt beside them,
-	// if it was read in passing. It may be set after progress, so whoever asks for it holds
-	// reading.
+	// if it was read in passing. If that was in vain, workInVain is the work of the trail. They may
+	// be set after progress, so whoever asks for them holds reading.
 	trailInPassing *trail
+	workInVain     int32
 
 	room struct { // for known and others, to begin with
 		known  [8]knownMember
@@ -111,6 +112,8 @@ func (r *Request) readWithTrail() bool {
 		t := new(trail)
 		if x.pos == 0 && x.readOn(r.Body, nil, t.reader()) {
 			x.trailInPassing = t
+		} else {
+			x.workInVain += t.work
 		}
 		x.reading.Unlock()
 	}

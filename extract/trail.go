@@ -196,7 +196,7 @@ func (r *Request) trail() *trail {
 func (r *Request) newTrail() *trail {
 	t := r.index.trailInPassing
 	if t == nil {
-		t = new(trail)
+		t = &trail{work: r.index.workInVain}
 		t.readMessages(r)
 	}
 	if t.unsure {

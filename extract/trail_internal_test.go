@@ -59,6 +59,22 @@ func TestTrailInPassingCountsAlike(t *testing.T) {
 	}
 }
 
+// Messages that were read in passing in vain, since there is another list, count again.
+func TestTrailCountsWhatWasReadInVain(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]bool{maxItems/2 - 2: true, maxItems / 2: false} {
+		list := `[` + strings.Repeat(`"abcd",`, n) + `"a"]`
+		body := []byte(`{"messages":` + list + `,"contents":` + list + `}`)
+		for _, e := range []Extractor{Trail(), Default()} {
+			r := &Request{Body: body}
+			_, ok := e.Extract(r)
+			require.Equal(t, want, ok, n)
+			require.Nil(t, r.index.trailInPassing)
+			require.Less(t, int(r.trail().work), maxWork+400)
+		}
+	}
+}
+
 // Default reads the messages of a large body in passing if no end has an id, and what it has read
 // is as good as what Trail reads by itself, also where the room was used by others before.
 func TestDefaultReadsMessagesInPassing(t *testing.T) {
