@@ -44,27 +44,28 @@ func (t *trail) keepEnding(text []byte, lent bool) {
 }
 
 // An endSet is a small Bloom filter of the ends of texts. It tells whether any of the messages
-// may repeat a system prompt that comes after them in the body.
-type endSet [16]uint64
+// may repeat a system prompt that comes after them in the body. With 300 texts, it is wrong about
+// one ending in 30.
+type endSet [48]uint64
 
 func (s *endSet) add(text []byte) {
-	i, bit := s.place(trimEnd(text))
-	s[i] |= bit
+	i, bits := s.place(trimEnd(text))
+	s[i] |= bits
 }
 
 // mayHave reports whether a text that was added may end like the given one. It is true for all
 // that do, and for few others.
 func (s *endSet) mayHave(text []byte) bool {
-	i, bit := s.place(text)
-	return s[i]&bit != 0
+	i, bits := s.place(text)
+	return bits != 0 && s[i]&bits == bits
 }
 
-// place returns the bit of a text and the word of the set that it is in. For a text that is too
-// short the bit is 0.
-func (s *endSet) place(text []byte) (i, bit uint64) {
+// place returns the bits of a text, one or two, and the word of the set that they are in. For a
+// text that is too short there are none.
+func (s *endSet) place(text []byte) (i, bits uint64) {
 	if len(text) < leastRepeated {
 		return 0, 0
 	}
 	h := xxhash.Sum64(text[len(text)-leastRepeated:])
-	return (h >> 6) % uint64(len(s)), 1 << (h & 63)
+	return (h >> 12) % uint64(len(s)), 1<<(h&63) | 1<<(h>>6&63)
 }
