@@ -143,13 +143,13 @@ func (r *result) read() (call, all sum, inner []byte) {
 const maxOpening = 512
 
 // openingOf returns how what a tool has returned opens, which the Cursor is before: some of a text,
-// or all of any other value.
+// or any other value and what comes after it.
 func openingOf(c jsonscan.Cursor) []byte {
 	if c.Kind() == '"' || c.Past(`[{"type":"text","text":`) || c.Past(`[{"text":`) {
 		rest := c.Rest()
 		return rest[:min(len(rest), maxOpening)]
 	}
-	return c.Skim()
+	return c.Rest()
 }
 
 // openingSum returns the digest of how a text begins that a tool has returned, alone or in a list.

@@ -100,8 +100,13 @@ func (t *trail) messageObject(c *jsonscan.Cursor) {
 			return
 		}
 		*c = whole
-	case c.Past(`{"parts":[{"functionResponse":`):
-		if t.onlyResults(c) {
+	case c.Past(`{"parts":[{"functionResponse":`): // Gemini's
+		if t.onlyResults(c, nil, `,{"functionResponse":`) {
+			return
+		}
+		*c = whole
+	case c.Past(`{"content":[{"toolResult":`): // Bedrock's, by clients that sort members
+		if t.onlyResults(c, whole.Rest()[len(`{"content":[`):], `,{"toolResult":`) {
 			return
 		}
 		*c = whole
@@ -163,19 +168,29 @@ func (t *trail) roleAfter(c *jsonscan.Cursor, raw []byte) bool {
 	return false
 }
 
-// onlyResults reads a message of Gemini that has nothing but results of tools, from the first
-// of them on, and reports whether it is one: results may be long, and should not be read
-// twice, as they would if they were skipped first to get at the role. Otherwise the Cursor
-// may be anywhere.
-func (t *trail) onlyResults(c *jsonscan.Cursor) bool {
-	for another := true; another && t.more(); another = c.Past(`,{"functionResponse":`) {
+// onlyResults reads a message that has nothing but results of tools before its role, from inside
+// the first of them on, and reports whether it is one: results may be long, and should not be read
+// twice, as they would if they were skipped first to get at the role. Otherwise the Cursor may be
+// anywhere. Each result but the first begins with next. first is for result, or nil if these
+// results are not for that.
+func (t *trail) onlyResults(c *jsonscan.Cursor, first []byte, next string) bool {
+	last := first
+	for t.more() {
 		c.Leave('}')
+		rest := c.Rest()
+		if !c.Past(next) {
+			break
+		}
+		last = rest[len(","):]
 	}
 	if !c.Past(`],"role":"user"}`) {
 		return false
 	}
 	t.followed()
-	t.acted = true
+	if t.acted = true; first != nil { // those in between do not count
+		t.result(first, nil)
+		t.result(last, nil)
+	}
 	t.endMessage()
 	return true
 }

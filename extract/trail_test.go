@@ -704,7 +704,8 @@ func TestMessagesOfTheUsualFormAreNoOthers(t *testing.T) {
 		`,"parts":[{"text":"o"},{"inlineData":{"data":"p"}}]`, `,"parts":[{"functionResponse":{"q":"r"}}]`, `,"parts":[{"functionResponse":{"q":"r"}},{"functionResponse":{}}]`, `,"parts":[{"text":"s"},{"functionResponse":{}},"t"]`, `,"parts":null`, `,"parts":null,"parts":[{"text":"u"}]`,
 		`,"parts":[{"text":"v"}],"content":"w"`, `,"parts":[{"text":"x"}],"content":null`, `,"content":"y","parts":[{"text":"z"}]`, `,"parts":[{"text":"A"}],"parts":[{"text":"B"}]`, `,"parts":[{"text":"C"}],"message":"D"`,
 		`,"content":[{"toolResult":{"text":"E"}}]`, `,"content":[{"toolResult":"F","text":"G"},{"text":"H"}]`,
-		`,"content":[{"type":"tool_result","tool_use_id":"` + idA + `","content":"I"}]`, `,"content":[{"type":"tool_result","tool_use_id":"` + digest + `","content":[{"type":"text","text":"J"}]},{"toolResult":{"toolUseId":"` + idB + `"}}]`}
+		`,"content":[{"type":"tool_result","tool_use_id":"` + idA + `","content":"I"}]`, `,"content":[{"type":"tool_result","tool_use_id":"` + digest + `","content":[{"type":"text","text":"J"}]},{"toolResult":{"toolUseId":"` + idB + `"}}]`,
+		`,"content":[{"toolResult":{"toolUseId":"` + idA + `"}},{"toolResult":{"content":[{"text":"K"}],"toolUseId":"` + digest + `"}},{"toolResult":{"toolUseId":"` + idB + `"}}]`}
 	tails := []string{``, `,"id":"x"`, `,"x":{"y":[1,"}"]}`, `,"tool_call_id":"` + idC + `"`, `,"tool_call_id":"` + digest + `"`}
 	random := rand.New(rand.NewPCG(4, 4))
 	pick := func(list []string) string { return list[random.IntN(len(list))] }
