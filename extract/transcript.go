@@ -35,11 +35,10 @@ func cueOf(words []byte) []byte {
 		return nil // most texts
 	}
 	end := words[max(0, n-longest-len(lineBreak)):]
-	i := bytes.LastIndex(end, lineBreak)
-	if i < 0 {
-		return nil
+	if !bytes.Contains(end, lineBreak) { // LastIndex would take many times as long to find that out
+		return nil // no line of its own
 	}
-	cue := end[i+len(lineBreak):]
+	cue := end[bytes.LastIndex(end, lineBreak)+len(lineBreak):]
 	if bytes.LastIndex(cue, []byte("</")) > 0 { // an element with words inside
 		return nil
 	}
