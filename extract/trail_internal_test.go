@@ -41,6 +41,18 @@ func TestTrailStopsCounting(t *testing.T) {
 	}
 }
 
+// A text that takes as long as several others counts as so many.
+func TestTrailCountsWhatTakesLong(t *testing.T) {
+	t.Parallel()
+	for text, items := range map[string]int{`<a`: 3, `[[ ## a:\nb:\n[[ ## thought_0\nc:`: 2} {
+		for n, want := range map[int]bool{maxItems/items - 1: true, maxItems/items + 1: false} {
+			r := &Request{Body: []byte(`{"messages":["a"` + strings.Repeat(`,"`+text+`"`, n) + `]}`)}
+			_, ok := Trail().Extract(r)
+			require.Equal(t, want, ok, text)
+		}
+	}
+}
+
 // Messages that are read in passing are not read again if there are too many: it makes no
 // difference to what counts.
 func TestTrailInPassingCountsAlike(t *testing.T) {
