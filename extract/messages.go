@@ -333,9 +333,12 @@ func (t *trail) take(m *message, images []byte) {
 		case m.content == nil: // an item that is a piece of content itself
 			t.block(&m.whole, nil)
 		default:
+			t.work++ // it was skipped before
 			t.content(&content, nil)
 		}
-		t.images(images)
+		if images != nil {
+			t.images(images)
+		}
 		if compacted { // unlike other texts, no other conversation has it
 			t.since.bytes = minTail
 		}

@@ -41,14 +41,18 @@ func TestTrailStopsCounting(t *testing.T) {
 	}
 }
 
-// A text that takes as long as several others counts as so many.
+// A message that takes longer than others counts as more.
 func TestTrailCountsWhatTakesLong(t *testing.T) {
 	t.Parallel()
-	for text, items := range map[string]int{`<a`: 3, `[[ ## a:\nb:\n[[ ## thought_0\nc:`: 2} {
-		for n, want := range map[int]bool{maxItems/items - 1: true, maxItems/items + 1: false} {
-			r := &Request{Body: []byte(`{"messages":["a"` + strings.Repeat(`,"`+text+`"`, n) + `]}`)}
+	for message, work := range map[string]int{
+		`"<a"`:                                   4 * 3,
+		`"[[ ## a:\nb:\n[[ ## thought_0\nc:"`:    4 * 2,
+		`{"content":"a","id":"b","role":"user"}`: 4 + 3 + 1,
+	} {
+		for n, want := range map[int]bool{maxWork/work - 1: true, maxWork/work + 1: false} {
+			r := &Request{Body: []byte(`{"messages":["a"` + strings.Repeat(`,`+message, n) + `]}`)}
 			_, ok := Trail().Extract(r)
-			require.Equal(t, want, ok, text)
+			require.Equal(t, want, ok, message)
 		}
 	}
 }

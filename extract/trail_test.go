@@ -603,7 +603,7 @@ func TestTrailIsBounded(t *testing.T) {
 			return claude(quote(rules), slices.Repeat([]string{u("1\n\n" + rules)}, n)...)
 		}},
 		{"messages, one with two roles, that end like the system prompt", func(n int) string {
-			return claude(quote(rules), append(slices.Repeat([]string{u("1\n\n" + rules)}, (4*n-6)/10), `{"role":"user","content":"1","role":"user"}`)...)
+			return claude(quote(rules), append(slices.Repeat([]string{u("1\n\n" + rules)}, (4*n-9)/11), `{"role":"user","content":"1","role":"user"}`)...)
 		}},
 		{"members of a block in an answer that comes first", func(n int) string {
 			return chat(`{"role":"assistant","content":[{`+strings.TrimSuffix(strings.Repeat(`"a":1,`, 4*n-18), ",")+`}]}`, u("1"))
