@@ -179,7 +179,7 @@ func (t *trail) read(text []byte, lent bool) {
 			t.asked = t.transcript(talk, nil)
 		}
 	}
-	if before := beforeThought(words); len(before) > 0 && t.more() { // it is read twice
+	if before := beforeThought(words); len(before) > 0 {
 		t.steps.put(step{sum: t.here.add(textSalt, t.wordsSum(before, cueOf(before))), answered: true})
 	}
 	t.person(textSalt, t.wordsSum(words, cue))

@@ -261,15 +261,18 @@ func onlyContext(words []byte) bool {
 
 // split returns what a person wrote in a plain text, and adds to the trail what a client injected
 // before and after it. White space around either belongs to neither. A text that begins with
-// '<' takes as long as three others, so it counts as three items. If there are too many items,
-// split returns nil.
+// '<' takes as long as three others, and one that begins with '[' up to two, so they count as so many
+// items. If there are too many items, split returns nil.
 func (t *trail) split(text []byte) (words []byte) {
 	words = trim(text)
 	if len(words) == 0 {
 		return nil
 	}
-	if words[0] == '<' {
+	switch words[0] {
+	case '<':
 		t.more()
+		fallthrough
+	case '[':
 		if !t.more() {
 			return nil
 		}

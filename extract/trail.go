@@ -156,9 +156,9 @@ package extract
 // another form; in a body in which nobody wrote anything, and no call has a random id; or in
 // one of more parts than any conversation has: 32,768 messages, blocks, values and injected
 // elements together. Four members of messages and blocks, or parameters of a picture's
-// address, count as one of these, a text that begins with '<' as three, and one with thoughts of
-// DSPy's agents as two. If a message has two roles, or a block two types, either may count, and
-// what is read again to find out counts again.
+// address, count as one of these, and a text that begins with '<' as three, with '[' as two. If a
+// message has two roles, or a block two types, either may count, and what is read again to find
+// out counts again.
 func Trail() Extractor { return trailExtractor{} }
 
 type trailExtractor struct{}

@@ -46,7 +46,7 @@ func TestTrailCountsWhatTakesLong(t *testing.T) {
 	t.Parallel()
 	for message, work := range map[string]int{
 		`"<a"`:                                   4 * 3,
-		`"[[ ## a:\nb:\n[[ ## thought_0\nc:"`:    4 * 2,
+		`"[a"`:                                   4 * 2,
 		`{"content":"a","id":"b","role":"user"}`: 4 + 3 + 1,
 	} {
 		for n, want := range map[int]bool{maxWork/work - 1: true, maxWork/work + 1: false} {
