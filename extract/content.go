@@ -174,6 +174,9 @@ func (t *trail) read(text []byte, lent bool) {
 		return
 	}
 	cue := cueOf(words)
+	if cue != nil {
+		t.work++ // transcript takes longer than a digest
+	}
 	if t.texts == 0 && !t.answered {
 		if talk := insideElement(words, cue); endsInQuestion(talk) {
 			t.asked = t.transcript(talk, nil)

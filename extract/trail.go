@@ -155,10 +155,10 @@ package extract
 // and the like), since it does not show its conversation; in a prompt beside a history of
 // another form; in a body in which nobody wrote anything, and no call has a random id; or in
 // one of more parts than any conversation has: 32,768 messages, blocks, values and injected
-// elements together. Four members of messages and blocks, or parameters of a picture's
-// address, count as one of these, and a text that begins with '<' as three, with '[' as two. If a
-// message has two roles, or a block two types, either may count, and what is read again to find
-// out counts again.
+// elements together. Four members of messages and blocks, parameters of a picture's address, or
+// lines that end texts and say who is to speak count as one of these, and a text that begins with
+// '<' as three, with '[' as two. If a message has two roles, or a block two types, either may
+// count, and what is read again to find out counts again.
 func Trail() Extractor { return trailExtractor{} }
 
 type trailExtractor struct{}
@@ -302,9 +302,10 @@ func (t *trail) said() sum {
 func (t *trail) silent() bool { return t.texts+t.injections == 0 }
 
 // maxItems bounds the items that a trail is made from: messages, blocks, values and injected
-// elements. Four members of messages and blocks, or looks at parameters of addresses, count as one
-// item, and a text that begins with '<' counts as two more. What is read again counts again. No
-// conversation has so many; a body with more has no trail, and no work is wasted on the rest of it.
+// elements. Four members of messages and blocks, looks at parameters of addresses, or cues count as
+// one item, and a text that begins with '<' counts as two more, with '[' as one more. What is read
+// again counts again. No conversation has so many; a body with more has no trail, and no work is
+// wasted on the rest of it.
 const (
 	maxItems = 1 << 15
 	maxWork  = 4 * maxItems
