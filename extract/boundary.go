@@ -66,16 +66,19 @@ func (r *Request) Boundaries() []Boundary {
 
 // boundaries is Boundaries, worked out anew.
 func (r *Request) boundaries() []Boundary {
-	p := r.promptInPassing() // first, since it does something only if nobody has read the body yet
+	p, inPassing := r.promptInPassing() // first, since it does something only if nobody has read the body yet
 	if !r.read() || r.delta() {
 		return nil
 	}
-	if p == nil {
+	if !inPassing {
 		s := newStrip(newPrompt(), r.messages())
+		if p != nil {
+			s.to.inVain = p.messages
+		}
 		s.messages()
 		p = s.to
 	}
-	if p.messages == 0 || p.messages > maxMessages {
+	if p.messages == 0 || p.tooMany() {
 		return nil
 	}
 	return p.boundariesAfter(r.front())
@@ -118,6 +121,7 @@ type prompt struct {
 	digest   xxhash.Digest
 	bytes    int
 	messages int
+	inVain   int // messages that were read in passing in vain: they count as well
 	looks    int // at members and blocks, as strip.more counts them
 
 	// Boundaries after messages: those that are far enough apart, which later requests have as
@@ -131,6 +135,9 @@ func newPrompt() *prompt {
 	p.digest.Reset()
 	return &p
 }
+
+// tooMany reports whether there are more messages than are read.
+func (p *prompt) tooMany() bool { return p.messages+p.inVain > maxMessages }
 
 // endMessage notes that a message ends here, so that the prompt may be cut.
 func (p *prompt) endMessage() {

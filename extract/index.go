@@ -121,19 +121,18 @@ func (r *Request) readWithTrail() bool {
 }
 
 // promptInPassing reads a large body and, in passing, its messages into a prompt. It returns nil
-// if the body is small, if somebody has begun to read it before, or if the prompt is not the
-// one that reading the messages by themselves would give.
-func (r *Request) promptInPassing() *prompt {
+// if the body is small or if somebody has begun to read it before, and false as well if the prompt
+// is not the one that reading the messages by themselves would give.
+func (r *Request) promptInPassing() (p *prompt, ok bool) {
 	x := &r.index
 	x.reading.Lock()
 	defer x.reading.Unlock()
-	if len(r.Body) > wholeSize && x.pos == 0 {
-		s := strip{to: newPrompt(), raw: r.Body}
-		if x.readOn(r.Body, nil, func(c jsonscan.Cursor) jsonscan.Cursor { s.c = c; s.messages(); return s.c }) {
-			return s.to
-		}
+	if len(r.Body) <= wholeSize || x.pos != 0 {
+		return nil, false
 	}
-	return nil
+	s := strip{to: newPrompt(), raw: r.Body}
+	ok = x.readOn(r.Body, nil, func(c jsonscan.Cursor) jsonscan.Cursor { s.c = c; s.messages(); return s.c })
+	return s.to, ok
 }
 
 // get returns the text of a field, or nil if the body does not have it.

@@ -77,7 +77,7 @@ func (s *strip) messages() {
 	switch kind {
 	case '[':
 		for c.Array(); c.Element(); {
-			if s.to.messages > maxMessages {
+			if s.to.tooMany() {
 				c.Skim()
 				c.Leave(']')
 				return

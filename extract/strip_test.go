@@ -103,3 +103,13 @@ func TestBoundariesOfOddBlocks(t *testing.T) {
 	require.Equal(t, len(`["a",{}]`), size(`["a",{"cache_control":1`+markers(maxPlain-1)+`}]`))
 	require.Greater(t, size(`[{"type":"text","text":"a"}`+strings.Repeat(`,{"cachePoint":1}`, 2*maxLooks)+`]`), maxLooks)
 }
+
+// Messages that were read in passing in vain, since there is another list, count again.
+func TestBoundariesCountWhatWasReadInVain(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]bool{maxMessages / 2: true, maxMessages/2 + 1: false} {
+		list := `[` + strings.TrimSuffix(strings.Repeat(`"a",`, n), ",") + `]`
+		r := &Request{Body: []byte(`{"messages":` + list + `,"contents":` + list + `}`)}
+		require.Equal(t, want, r.Boundaries() != nil, n)
+	}
+}
