@@ -73,7 +73,7 @@ func (r *Request) boundaries() []Boundary {
 	if !inPassing {
 		s := newStrip(newPrompt(), r.messages())
 		if p != nil {
-			s.to.inVain = p.messages
+			s.to.inVain, s.to.looks = p.messages, p.looks
 		}
 		s.messages()
 		p = s.to
@@ -122,7 +122,7 @@ type prompt struct {
 	bytes    int
 	messages int
 	inVain   int // messages that were read in passing in vain: they count as well
-	looks    int // at members and blocks, as strip.more counts them
+	looks    int // at members and blocks, as strip.more counts them, those in vain included
 
 	// Boundaries after messages: those that are far enough apart, which later requests have as
 	// well, and those after the last messages, a ring.

@@ -158,6 +158,7 @@ func (t *trail) roleAfter(c *jsonscan.Cursor, raw []byte) bool {
 	switch {
 	case !c.Past(`,"role":`) && !c.Past(`, "role": `):
 	case c.Past(`"user"}`):
+		t.work++ // it was skipped before
 		t.content(&content, nil)
 		t.endMessage()
 		return true

@@ -40,8 +40,9 @@ const (
 )
 
 // more counts a look, and reports whether there may be one more. That depends only on the text of
-// the messages so far. So a later turn of the conversation stops at the same place, and it makes
-// no difference whether the messages are read within the body or by themselves.
+// the messages so far, if there is one list of them. So a later turn of the conversation stops at
+// the same place, and it makes no difference whether the messages are read within the body or by
+// themselves.
 func (s *strip) more() bool {
 	s.to.looks++
 	before := uint(s.c.Pos() - s.start)

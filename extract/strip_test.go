@@ -112,4 +112,11 @@ func TestBoundariesCountWhatWasReadInVain(t *testing.T) {
 		r := &Request{Body: []byte(`{"messages":` + list + `,"contents":` + list + `}`)}
 		require.Equal(t, want, r.Boundaries() != nil, n)
 	}
+	for n, want := range map[int]bool{10_000: true, maxLooks: false} { // whether a marker is cut out
+		read := func(block string) []Boundary {
+			blocks := strings.TrimSuffix(strings.Repeat(`{},`, n), ",")
+			return (&Request{Body: []byte(`{"contents":[{"role":"user","content":[` + blocks + `]}],"messages":[{"role":"user","content":[` + block + `,{}]}]}`)}).Boundaries()
+		}
+		require.Equal(t, want, read(`{"text":"a","cache_control":{}}`)[0].Hash == read(`{"text":"a"}`)[0].Hash, n)
+	}
 }

@@ -48,6 +48,7 @@ func TestTrailCountsWhatTakesLong(t *testing.T) {
 		`"<a"`:                                   4 * 3,
 		`"[a"`:                                   4 * 2,
 		`"a\nAI:"`:                               4 + 1,
+		`{"content":"a","role":"user"}`:          4 + 1 + 1,
 		`{"content":"a","id":"b","role":"user"}`: 4 + 3 + 1,
 	} {
 		for n, want := range map[int]bool{maxWork/work - 1: true, maxWork/work + 1: false} {
