@@ -54,9 +54,6 @@ func cutAddress(text []byte) (path, query []byte) {
 
 // signatureIn returns the name of the signature in the query of an address, or "" if there is none.
 func (t *trail) signatureIn(path, query []byte) string {
-	if len(query) == 0 {
-		return ""
-	}
 	azure, supabase := bytes.Contains(query, []byte("sv=")), bytes.Contains(path, []byte("/object/sign/"))
 	for rest := query; len(rest) > 0 && t.moreMembers(); {
 		var param []byte

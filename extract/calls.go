@@ -31,7 +31,6 @@ const maxRounds = 3
 // calls has the results of calls that are needed. A round is what is called between two answers.
 type calls struct {
 	first result            // the first result, if there are no words before it
-	cut   bool              // there is such a result
 	last  [maxRounds]result // the last results of the last rounds
 	n     int               // how many rounds there were
 	open  bool              // the next result belongs to the last round
@@ -48,21 +47,13 @@ type result struct {
 func (t *trail) result(members, returned []byte) {
 	k, r := &t.calls, result{members, returned}
 	if k.n == 0 && t.silent() {
-		k.first, k.cut = r, true
+		k.first = r
 	}
 	if !k.open {
 		k.n++
 	}
 	k.last[k.n%maxRounds] = r
 	k.open, k.atEnd = true, true
-}
-
-// begin returns the digest of the call that the messages begin with and that of its result, or zero.
-func (k *calls) begin() (call, result sum) {
-	if !k.cut {
-		return sum{}, sum{}
-	}
-	return k.first.sums()
 }
 
 // end returns the digest of the last result, if the messages end in it, and of those that ended the
@@ -102,8 +93,8 @@ func (r *result) read() (call, all sum, inner []byte) {
 		c.Past(`{"role":"tool","tool_call_id":`), c.Past(`{"role": "tool", "tool_call_id":`), c.Past(`,"role":"tool","tool_call_id":`): // mostly
 		id = keyword(&c)
 		call, digest = randomOf(id)
-	case c.Kind() == '{':
-		c.Object()
+	default:
+		c.Object() // unless the members begin with a comma
 	}
 	var room nameRoom
 	for range maxResultMembers {

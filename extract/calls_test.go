@@ -15,6 +15,7 @@ const (
 	idA = "call_8sTqXc2Vn4LwPz0aKd7RmY1e"
 	idB = "call_Zk3Fh9JbQ5uGt6WxNo8CvE2i"
 	idC = "call_m7Da1RyU4pSlH0gTqB9kXe6w"
+	idD = "call_Pq2Ls9TnE0vYr6UiKx4JwZ8o"
 
 	search = `{"type":"web_search_call","id":"ws_8sTqXc2Vn4LwPz0aKd7RmY1e"}`
 
@@ -29,7 +30,7 @@ func called(id string, result ...string) string {
 // A request that has lost the words that it was known by is found by the calls that it shows.
 func TestCallsLeadBack(t *testing.T) {
 	t.Parallel()
-	long := "Write a test for each of the files that were changed."
+	long, x63 := "Write a test for each of the files that were changed.", strings.Repeat("x", 63)
 	for _, test := range []struct{ name, earlier, later, want string }{
 		{"a window moves on", chat(sys("s"), called(idA), called(idB)), chat(sys("s"), called(idB), called(idC)), continues},
 		{"a window moves on past the words", chat(sys("s"), called(idA), u("Go on."), called(idB)), chat(sys("s"), called(idB), called(idC)), continues},
@@ -38,6 +39,7 @@ func TestCallsLeadBack(t *testing.T) {
 		{"a summary is written into the system prompt", chat(sys("s"), called(idA), called(idB)), chat(sys("They spoke."), called(idB), called(idC)), continues},
 		{"a client begins the answer", chat(sys("s"), called(idA), called(idB), a("{")), chat(sys("s"), called(idB), called(idC), a("{")), continues},
 		{"two calls at a time", chat(sys("s"), called(idA), called(idB)), chat(sys("s"), called(idB), `{"role":"assistant"}`, toolResult(idC), toolResult(idA)), continues},
+		{"three calls at a time", chat(sys("s"), called(idA), called(idB)), chat(sys("s"), called(idB), `{"role":"assistant"}`, toolResult(idC), toolResult(idD), toolResult(idA)), continues},
 		{"a reminder behind the result", chat(sys("s"), called(idA), called(idB), u("<system-reminder>x</system-reminder>")), chat(sys("s"), called(idB), called(idC)), continues},
 		{"all calls stay", chat(sys("s"), called(idA)), chat(sys("s"), called(idA), called(idB)), same},
 		{"the same calls under another prompt", chat(sys("s"), called(idA)), chat(sys("r"), called(idA)), apart},
@@ -56,6 +58,10 @@ func TestCallsLeadBack(t *testing.T) {
 		{"a digest that comes first, with another result", chat(sys("s"), called(digest)), chat(sys("s"), called(digest, "y")), apart},
 		{"a digest under a clock", chat(sys("It is 9:05."), u("a"), called(digest)), chat(sys("It is 9:06."), u("b"), called(digest, "y"), called(idB)), apart},
 		{"a time, with another result", chat(sys("s"), called(idA), called("20261130T120501Z")), chat(sys("s"), called("20261130T120501Z", "y"), called(idC)), apart},
+		{"a number, with another result", chat(sys("s"), called(idA), called("call_2run173299000012")), chat(sys("s"), called("call_2run173299000012", "y"), called(idC)), apart},
+		{"as many letters beyond F as a digest never has, with another result", chat(sys("s"), called(idA), called("call_g1h2i3a4b5c6")), chat(sys("s"), called("call_g1h2i3a4b5c6", "y"), called(idC)), continues},
+		{"a digest, with a result that differs in the 64th byte", chat(sys("s"), called(idA), called(digest, x63+"a")), chat(sys("s"), called(digest, x63+"b"), called(idC)), apart},
+		{"a digest, with a result that differs in the 65th byte", chat(sys("s"), called(idA), called(digest, x63+"xa")), chat(sys("s"), called(digest, x63+"xb"), called(idC)), continues},
 		{"a digest, with the same result", chat(sys("s"), called(idA), called(digest)), chat(sys("s"), called(digest), called(idC)), continues},
 		{"a digest, with a result that has lost its end", chat(sys("s"), called(idA), called(digest, strings.Repeat("x", 600))), chat(sys("s"), called(digest, strings.Repeat("x", 150)+"..."), called(idC)), continues},
 		{"a model's own search behind the result", chat(sys("s"), called(idA), called(idB)), chat(sys("s"), called(idB), search, called(idC)), continues},
@@ -96,6 +102,7 @@ func TestCallsInAnyForm(t *testing.T) {
 			{`{"type":"function_call_output","call_id":"%s","output":"x"}`, `{"output":"x","call_id":"%s","type":"function_call_output"}`},
 			{`{"role":"user","content":[{"toolResult":{"toolUseId":"%s","content":[{"text":"x"}]}}]}`, `{"role":"user","content":[{ "toolResult" : {"status":"success","content":[{"text":"x"}],"toolUseId":"%s"}}]}`},
 			{`{"role":"tool","toolResult":{},"content":"x","tool_call_id":"%s"}`, `{"role":"tool","tool_call_id":"%s","toolResult":{},"content":[{"type":"text","text":"x","cache_control":{"type":"ephemeral"}}]}`},
+			{`{"role":"tool","tool_call_id":"%s","content":[ { "type" : "text" , "text" : "x" } ]}`, `{"role":"tool","content":[{"type":"text","note":"` + strings.Repeat("-", 600) + `","text":"x"}],"tool_call_id":"%s"}`},
 		} {
 			for _, result := range results {
 				require.Equal(t, want, trailOf(t, chat(fmt.Sprintf(result, id))), result)
@@ -103,10 +110,10 @@ func TestCallsInAnyForm(t *testing.T) {
 			}
 		}
 	}
-	for _, id := range []string{"toolu_01A09q90qw90lq917835lq9", "chatcmpl-tool-3f0b8c1a9d7e4f25a6b1c0d2e3f40516", "9b2f6c1e-5d3a-4e7f-8a90-1b2c3d4e5f60", `call_\u0041bc1def2ghi3`} {
+	for _, id := range []string{"toolu_01A09q90qw90lq917835lq9", "chatcmpl-tool-3f0b8c1a9d7e4f25a6b1c0d2e3f40516", "9b2f6c1e-5d3a-4e7f-8a90-1b2c3d4e5f60", `call_\u0041bc1def2ghi3`, "call_x7kqwzvbnmtr4"} {
 		trailOf(t, chat(toolResult(id)))
 	}
-	for _, id := range []string{"", "call_1", "functions.read:12", "call_1732990000123", "readallthefiles1", "call_a1b2c3d4e5f"} {
+	for _, id := range []string{"", "call_1", "functions.read:12", "call_1732990000123", "readallthefiles1", "call_a1b2c3d4e5f", "read-all-the-files", "functions.step2:12"} {
 		_, ok := extract.Trail().Extract(&extract.Request{Body: []byte(chat(toolResult(id)))})
 		require.False(t, ok, id)
 	}

@@ -26,7 +26,7 @@ func (t *trail) session() (Session, bool) {
 	if t.work > maxWork {
 		return Session{}, false
 	}
-	begin, first := t.calls.begin()
+	begin, first := t.calls.first.sums() // of the call that the messages begin with, if any
 	if t.silent() && begin == (sum{}) {
 		return Session{}, false
 	}

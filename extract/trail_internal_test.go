@@ -31,6 +31,7 @@ func TestTrailStopsCounting(t *testing.T) {
 		`{"messages":[` + twoRoles + `,` + members[:len(members)/2] + `}]}`,
 		`{"messages":[{"role":"user","content":{` + members + `}}]}`,
 		`{"messages":[` + mostly + twoRoles + `}]}`,
+		`{"messages":[{"role":"user","content":{"type":"image_url","image_url":"http://a?` + strings.Repeat("b&", 2*maxWork) + `"}}]}`,
 	} {
 		r := &Request{Body: []byte(body)}
 		require.True(t, r.read())

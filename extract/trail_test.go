@@ -338,6 +338,29 @@ func pictureAt(url string) string {
 }
 func text_(text string) string { return `{"type":"text","text":` + quote(text) + `}` }
 
+// What goes with the signature of an address makes no difference beside that, and all there is alone.
+func TestSignedAddresses(t *testing.T) {
+	t.Parallel()
+	for signature, with := range map[string]string{
+		"Signature":        "Expires Policy Key-Pair-Id AWSAccessKeyId x-amz-security-token GoogleAccessId OSSAccessKeyId security-token AccessKeyId",
+		"sig":              "sv ss srt sr sp st se si sip spr skoid sktid skt ske sks skv",
+		"x-oss-signature":  "x-oss-signature-version x-oss-credential x-oss-date x-oss-expires x-oss-security-token",
+		"q-signature":      "x-cos-security-token q-ak",
+		"X-Amz-Signature":  "x-id X-Amz-Date",
+		"X-Goog-Signature": "X-Goog-Date",
+		"X-Tos-Signature":  "X-Tos-Date",
+	} {
+		for _, name := range strings.Fields(with) {
+			at := func(value, signature string) extract.Session {
+				return trailOf(t, chat(ub(pictureAt("https://c.net/a.png?sv=1&"+name+"="+value+"&"+signature+"="+value))))
+			}
+			require.Equal(t, same, relation(at("1", signature), at("2", signature)), name)
+			require.Equal(t, apart, relation(at("1", "w"), at("2", "w")), name)
+			require.Equal(t, apart, relation(at("1", signature+"s"), at("2", signature+"s")), name)
+		}
+	}
+}
+
 // Two conversations that run at once, in two directories and otherwise alike, stay apart, also
 // where a client names the directory beside what changes with every request.
 func TestDirectoriesTellApart(t *testing.T) {
