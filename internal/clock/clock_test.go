@@ -1,6 +1,7 @@
 package clock_test
 
 import (
+	"math"
 	"runtime"
 	"sync"
 	"testing"
@@ -145,6 +146,7 @@ func TestTime(t *testing.T) {
 		now := time.Now()
 		require.Equal(t, c.Exact(), c.At(now))
 		require.True(t, now.Equal(c.Time(c.Exact())))
+		require.Equal(t, int64(math.MaxInt64), c.At(now.Add(math.MaxInt64)))
 	})
 }
 

@@ -223,6 +223,8 @@ func TestPresence(t *testing.T) {
 	p.Missing(200 * second)
 	p.Missing(210 * second)
 	require.EqualValues(t, 210*second, p.LastMissed())
+	p.Inherits(220 * second)
+	require.EqualValues(t, 220*second, p.LastMissed())
 	p.Present(300 * second)
 	require.True(t, p.MayReturn(300*second, 0))
 	require.False(t, p.MayReturn(349*second, 0.5))
