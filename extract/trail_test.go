@@ -598,6 +598,9 @@ func TestTrailIsBounded(t *testing.T) {
 	require.LessOrEqual(t, len(s.Near), 8)
 	require.LessOrEqual(t, len(s.Aliases), 4)
 
+	require.Len(t, trailOf(t, chat(sys("s"), u("hi"))).Aliases, 1)
+	require.Len(t, trailOf(t, chat(sys("s"), u("hi"), a("x"), u("on"))).Near, 2)
+
 	blocks := slices.Repeat([]string{text_("1")}, 1000)
 	s = trailOf(t, chat(ub(blocks...)))
 	require.Len(t, s.Continues, 15)

@@ -202,6 +202,7 @@ func TestDeparting(t *testing.T) {
 		_, err = c.Write([]byte("goodbye")) // as TLS says when it is closed
 		require.Error(t, err)
 		require.Equal(t, stalled, time.Since(start))
+		require.NoError(t, c.CloseWrite(), "there is nothing to close in memory")
 	})
 }
 
