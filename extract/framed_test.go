@@ -12,6 +12,7 @@ import (
 // What applications write around the question at hand.
 var frames = map[string]func(question string) string{
 	"the time in front": func(q string) string { return "Current time: 9:05\n\n" + q },
+	"paragraphs behind": func(q string) string { return q + "\n\n" + oslo + "\n\nBe brief." },
 	"the time behind":   func(q string) string { return q + "\n\n(It is 9:05 now.)" },
 	"tools in front, as of LangChain": func(q string) string {
 		return "TOOLS\n------\n" + oslo + "\n\nUSER'S INPUT\n--------------------\nHere is the input:\n\n" + q
@@ -34,6 +35,9 @@ var frames = map[string]func(question string) string{
 	"results in front, and a wish behind": func(q string) string { return oslo + "\n\nCite them.\nQuery: " + q + "\nBe brief." },
 	"a heading": func(q string) string {
 		return "# Context\n" + oslo + "\n\n## Question\n\n" + q + "\n\n## Instructions\nBe brief."
+	},
+	"a heading of some words": func(q string) string {
+		return "# Context\n" + oslo + "\n\n## The question\n\n" + q + "\n\n## Instructions\nBe brief."
 	},
 	"a heading in bold letters, in front": func(q string) string {
 		return "Answer the question.\n\n**User question**\n" + q + "\n\n**Context**\n" + oslo + "\n\nBe brief."
@@ -218,6 +222,15 @@ func TestFramedQuestionsWithPictures(t *testing.T) {
 	require.Equal(t, apart, relation(later, trailOf(t, chat(sys("s"), ub(text_("Look."), text_(frame+asked), picture(1))))), "two texts")
 }
 
+// A line may have a single letter.
+func TestFramedLetters(t *testing.T) {
+	t.Parallel()
+	letter := trailOf(t, chat(u("7"), a("x"), u("Why?")))
+	require.Equal(t, near, relation(letter, trailOf(t, chat(u("How old are you?\n7")))))
+	first := trailOf(t, chat(u("Where is Oslo?"), a("x"), u("Why?")))
+	require.Equal(t, apart, relation(first, trailOf(t, chat(u("Where is Oslo?\n-\nBe brief.")))))
+}
+
 // Whoever has said the words as they are comes first.
 func TestFramedQuestionsComeLast(t *testing.T) {
 	t.Parallel()
@@ -240,6 +253,8 @@ func TestNothingFramed(t *testing.T) {
 		"answered":     chat(u("It is 9:05.\n\nWhere is Oslo?"), a("x")),
 		"in the midst": chat(u("It is 9:05.\n\nWhere is Oslo?\n\nBe brief.")),
 		"a picture":    chat(ub(text_("It is 9:05.\n\nWhere is Oslo?"), `{"type":"image","source":"x"}`)),
+		"a tool spoke": chat(u("It is 9:05.\n\nWhere is Oslo?"), a("x"), `{"role":"tool","content":"x"}`),
+		"browser-use":  chat(u("It is 9:05.\n\nWhere is Oslo?"), u(browserUse("buy milk", "page", "a"))),
 		"a long line":  chat(u(strings.Repeat("Where is Oslo? ", 100) + "\nand so on")),
 	} {
 		require.Equal(t, apart, relation(later, trailOf(t, earlier)), name)

@@ -304,7 +304,7 @@ func (t *trail) question(trunk sum) sum {
 // only where other words were said since, or where a tool spoke last.
 func (t *trail) page() sum {
 	last, before := t.steps.back(0), t.steps.back(1)
-	if last == nil || last.answered || last.sum != t.here || before == nil || !before.answered {
+	if last == nil || last.answered || before == nil || !before.answered {
 		return sum{}
 	}
 	texts := int(t.texts)

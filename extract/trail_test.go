@@ -600,6 +600,8 @@ func TestTrailIsBounded(t *testing.T) {
 
 	require.Len(t, trailOf(t, chat(sys("s"), u("hi"))).Aliases, 1)
 	require.Len(t, trailOf(t, chat(sys("s"), u("hi"), a("x"), u("on"))).Near, 2)
+	require.Len(t, trailOf(t, chat(sys("s"), u("a\nb"))).Aliases, 2)
+	require.Len(t, trailOf(t, `{"prompt":`+quote(strings.Repeat("User: hi\n\nAssistant: ho\n", 40)+"Assistant:")+`}`).Aliases, 2)
 
 	blocks := slices.Repeat([]string{text_("1")}, 1000)
 	s = trailOf(t, chat(ub(blocks...)))
