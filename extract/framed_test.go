@@ -37,7 +37,7 @@ var frames = map[string]func(question string) string{
 		return "# Context\n" + oslo + "\n\n## Question\n\n" + q + "\n\n## Instructions\nBe brief."
 	},
 	"a heading of some words": func(q string) string {
-		return "# Context\n" + oslo + "\n\n## The question\n\n" + q + "\n\n## Instructions\nBe brief."
+		return "# Context\n" + oslo + "\n\n## The question ##\n\n" + q + "\n\n## Instructions\nBe brief."
 	},
 	"a heading in bold letters, in front": func(q string) string {
 		return "Answer the question.\n\n**User question**\n" + q + "\n\n**Context**\n" + oslo + "\n\nBe brief."
@@ -54,13 +54,20 @@ var frames = map[string]func(question string) string{
 	"a heading behind a label": func(q string) string {
 		return "Context:\n" + oslo + "\n\nUser: It fails.\n\n## Question\n" + q + "\n\n## Instructions\nBe brief."
 	},
-	"a label in brackets": func(q string) string { return "Context:\n" + oslo + "\n\n[Question: " + q + "]\n[Time: 9:05]" },
-	"a label in braces":   func(q string) string { return "Context:\n" + oslo + "\n\n{Question: " + q + "}\nBe brief." },
+	"a heading between others": func(q string) string {
+		return "# Context\n" + oslo + "\n\n## Frequent questions\nHow?\n\n## Question\n" + q + "\n\n## User:\nAnna\n\nBe brief."
+	},
+	"two labels":              func(q string) string { return oslo + "\n\nUser:\nQuestion: " + q + "\nBe brief." },
+	"a label in bold letters": func(q string) string { return oslo + "\n\n**Question:** " + q + "\nBe brief." },
+	"a label in brackets":     func(q string) string { return "Context:\n" + oslo + "\n\n[Question: " + q + "]\n[Time: 9:05]" },
+	"a label in braces":       func(q string) string { return "Context:\n" + oslo + "\n\n{Question: " + q + "}\nBe brief." },
 	"brackets in Japanese": func(q string) string {
 		return "【参考】\n" + oslo + "\n\n【質問】\n" + q + "\n\n【条件】\nBe brief."
 	},
 	"the last of some lines":                  func(q string) string { return "Context: " + oslo + "\n" + q },
 	"another label on the last of some lines": func(q string) string { return oslo + "\nSpørsmål：" + q },
+	"another label, and quotes":               func(q string) string { return oslo + "\nSpørsmål: \"" + q + "\"" },
+	"a label behind a number":                 func(q string) string { return oslo + "\n[1] Question: " + q + "\n[2] Be brief." },
 	"an element in Chinese":                   func(q string) string { return "<已知信息>" + oslo + "</已知信息>\n<问题>" + q + "</问题>" },
 	"a label in Korean, in front":             func(q string) string { return "질문: " + q + "\n\n참고:\n" + oslo + "\n\n답하세요." },
 	"an element":                              func(q string) string { return "<found>\n" + oslo + "\n</found>\n<question>\n" + q + "\n</question>" },
@@ -222,6 +229,16 @@ func TestFramedQuestionsWithPictures(t *testing.T) {
 	require.Equal(t, apart, relation(later, trailOf(t, chat(sys("s"), ub(text_("Look."), text_(frame+asked), picture(1))))), "two texts")
 }
 
+// What a person or a question is called in other languages is a label as well.
+func TestFramesInOtherLanguages(t *testing.T) {
+	t.Parallel()
+	later := trailOf(t, chat(u("Where is Oslo?"), a("x"), u("Since when?")))
+	for name := range strings.FieldsSeq("USER Human customer question Query Nutzer Benutzer Kunde Frage utilisateur usuario usuário pregunta pergunta " +
+		"用户 用戶 客户 客戶 问题 問題 提问 ユーザー 質問 사용자 고객 질문 Пользователь клиент Вопрос") {
+		require.Equal(t, near, relation(later, trailOf(t, chat(u("It is 9:05.\n"+name+": Where is Oslo?\nBe brief.")))), name)
+	}
+}
+
 // A line may have a single letter.
 func TestFramedLetters(t *testing.T) {
 	t.Parallel()
@@ -249,13 +266,19 @@ func TestNothingFramed(t *testing.T) {
 	t.Parallel()
 	later := trailOf(t, chat(u("Where is Oslo?"), a("x"), u("Since when?")))
 	for name, earlier := range map[string]string{
-		"one line":     chat(u("Question: Where is Oslo?")),
-		"answered":     chat(u("It is 9:05.\n\nWhere is Oslo?"), a("x")),
-		"in the midst": chat(u("It is 9:05.\n\nWhere is Oslo?\n\nBe brief.")),
-		"a picture":    chat(ub(text_("It is 9:05.\n\nWhere is Oslo?"), `{"type":"image","source":"x"}`)),
-		"a tool spoke": chat(u("It is 9:05.\n\nWhere is Oslo?"), a("x"), `{"role":"tool","content":"x"}`),
-		"browser-use":  chat(u("It is 9:05.\n\nWhere is Oslo?"), u(browserUse("buy milk", "page", "a"))),
-		"a long line":  chat(u(strings.Repeat("Where is Oslo? ", 100) + "\nand so on")),
+		"one line":       chat(u("Question: Where is Oslo?")),
+		"answered":       chat(u("It is 9:05.\n\nWhere is Oslo?"), a("x")),
+		"in the midst":   chat(u("It is 9:05.\n\nWhere is Oslo?\n\nBe brief.")),
+		"a picture":      chat(ub(text_("It is 9:05.\n\nWhere is Oslo?"), `{"type":"image","source":"x"}`)),
+		"a tool spoke":   chat(u("It is 9:05.\n\nWhere is Oslo?"), a("x"), `{"role":"tool","content":"x"}`),
+		"browser-use":    chat(u("It is 9:05.\n\nWhere is Oslo?"), u(browserUse("buy milk", "page", "a"))),
+		"a role":         chat(u("It is 9:05.\nThe role: user: Where is Oslo?\nBe brief.")),
+		"a role, late":   chat(u("It is 9:05.\n- What they say in any such role: user: Where is Oslo?\nBe brief.")),
+		"no label":       chat(u("It is 9:05.\nQuestion that I have had for years: Where is Oslo?\nBe brief.")),
+		"a long label":   chat(u("It is 9:05.\nThis is what they have been asking: Where is Oslo?")),
+		"no heading":     chat(u("# It is 9:05.\n(A question\nWhere is Oslo?\nBe brief.")),
+		"a long heading": chat(u("## A heading that is longer than most, and a question\nWhere is Oslo?\nBe brief.")),
+		"a long line":    chat(u(strings.Repeat("Where is Oslo? ", 100) + "\nand so on")),
 	} {
 		require.Equal(t, apart, relation(later, trailOf(t, earlier)), name)
 	}
