@@ -26,6 +26,8 @@ func TestNewBalancer(t *testing.T) {
 		}
 		first := ask("Where is Oslo?")
 		require.Equal(t, prefix, first == ask("And Rome?"))
+		_, err := b.Pick(t.Context(), nil, nil)
+		require.ErrorIs(t, err, affinity.ErrNoCandidates)
 	}
 }
 
@@ -78,5 +80,5 @@ func TestSpread(t *testing.T) {
 
 	// Where all are new, or were away, the least of them counts.
 	a.recent.n, s.last = 20, now.Add(time.Second)
-	require.Equal(t, "bc", open(a, b, c))
+	require.Equal(t, "bc", open(b, c, a))
 }

@@ -83,7 +83,7 @@ func authorize(r *http.Request, key string) {
 }
 
 // withhold takes the key out of an answer that repeats what the request offered to speak, and
-// puts in what the client had in that place.
+// puts in what the client had in that place, if anything.
 func withhold(answer http.Header, client *http.Request, key string) {
 	var offered string
 	for p := range strings.SplitSeq(strings.Join(client.Header[protocolHeader], ","), ",") {
@@ -93,7 +93,7 @@ func withhold(answer http.Header, client *http.Request, key string) {
 		}
 	}
 	for i, v := range answer[protocolHeader] {
-		if offered != "" && strings.TrimSpace(v) == protocolPrefix+key {
+		if strings.TrimSpace(v) == protocolPrefix+key {
 			answer[protocolHeader][i] = offered
 		}
 	}

@@ -109,6 +109,20 @@ func TestSlowUpstream(t *testing.T) {
 	})
 }
 
+// One is slow before it has begun an answer, if it takes long enough for that already.
+func TestSlowWithoutAnAnswer(t *testing.T) {
+	inWorld(t, 4, func(t *testing.T, w *world) {
+		log := new(safeBuffer)
+		w.g.log = slog.New(slog.NewTextHandler(log, nil))
+		w.run("s", 100, 20*time.Second)
+		w.let("a", serves(silence-time.Second))
+		time.AfterFunc(silence-2*time.Second, func() { require.Equal(t, "slow", w.g.status().Upstreams[0].State) })
+		w.run("s", 100, silence-2*time.Second)
+		require.Equal(t, 1, strings.Count(log.String(), "upstream slow"), "told once")
+		require.Contains(t, log.String(), "waiting="+suspicion.String())
+	})
+}
+
 // One that is no longer slow to begin its answers whole is not so again for how slow its
 // streams were.
 func TestSlowInBothKinds(t *testing.T) {

@@ -174,6 +174,13 @@ func TestStalledBodyUnread(t *testing.T) {
 		require.Equal(t, 404, resp.StatusCode)
 		require.Zero(t, time.Since(start))
 	})
+
+	body := &arriving{ReadCloser: http.NoBody, conn: http.NewResponseController(httptest.NewRecorder())}
+	for range 2 {
+		n, err := body.Read(make([]byte, 1))
+		require.Zero(t, n)
+		require.ErrorIs(t, err, io.EOF)
+	}
 }
 
 // Who does not read on is given up after a minute, but not who is slow.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -85,6 +86,8 @@ func TestStateOfANewSession(t *testing.T) {
 			before := w.hits["a"]
 			answer := w.ask("POST", "/v1/responses", `{"previous_response_id":"resp_0123456789abcdef"}`, "X-Session-ID", fmt.Sprint("s", i))
 			require.Equal(t, map[bool]int{true: 503, false: 404}[w.hits["a"] > before], answer.Code)
+			answer = w.ask("POST", "/v1/responses", `{"previous_response_id":"resp_0123456789abcdef"}`, "X-Session-ID", fmt.Sprint("t", i))
+			require.Contains(t, []int{503, 404}, answer.Code)
 			<-time.After(time.Minute)
 		}
 		require.NotZero(t, w.hits["a"])
@@ -121,6 +124,8 @@ func TestStateIsNotGivenUp(t *testing.T) {
 		for _, failover := range []affinity.FailoverPolicy{affinity.FailoverReturn, affinity.FailoverRebind} {
 			t.Run(fmt.Sprint(name, " ", failover), func(t *testing.T) {
 				inWorld(t, 3, func(t *testing.T, w *world) {
+					var open atomic.Int32 // answers
+					defer func() { require.Zero(t, open.Load()) }()
 					ask := func(body string) *httptest.ResponseRecorder {
 						return w.ask("POST", "/v1/responses", body, "X-Session-ID", "s")
 					}
@@ -140,7 +145,11 @@ func TestStateIsNotGivenUp(t *testing.T) {
 						default:
 							w.let(u.name, func() (*http.Response, error) {
 								resp, err := refuses(tt.other)()
-								resp.Body = io.NopCloser(strings.NewReader(tt.says))
+								open.Add(1)
+								resp.Body = struct {
+									io.Reader
+									io.Closer
+								}{strings.NewReader(tt.says), closeFunc(sync.OnceFunc(func() { open.Add(-1) }))}
 								if strings.HasPrefix(tt.says, "\x1f\x8b") {
 									resp.Header.Set("Content-Encoding", "gzip")
 								}

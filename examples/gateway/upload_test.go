@@ -28,9 +28,17 @@ func TestUpload(t *testing.T) {
 	close(over)
 	u := newUpload(strings.NewReader("text"), over)
 	u.Close()
-	_, err := u.Read(make([]byte, 1))
+	n, err := u.Read(make([]byte, 1))
+	require.Zero(t, n)
 	require.Error(t, err, "it is closed")
 	require.False(t, u.broken())
+
+	u = newUpload(strings.NewReader("text"), over)
+	io.Copy(io.Discard, u)
+	require.False(t, u.waits())
+	u.Close()
+	require.False(t, u.untouched())
+	require.False(t, u.begin(), "it stays closed")
 
 	u = newUpload(iotest.ErrReader(io.ErrUnexpectedEOF), over)
 	io.Copy(io.Discard, u)
@@ -83,6 +91,17 @@ func TestUploadThatIsNotWanted(t *testing.T) {
 		u.answers()
 		require.True(t, u.begin())
 		require.Zero(t, time.Since(start))
+
+		// What is closed waits for no answer.
+		u = newUpload(from, over)
+		u.answers()
+		u.Close()
+		require.False(t, u.begin())
+		u = newUpload(from, over)
+		u.answers()
+		time.AfterFunc(time.Millisecond, func() { u.untouched() })
+		require.False(t, u.begin())
+		require.Equal(t, time.Millisecond, time.Since(start))
 	})
 }
 

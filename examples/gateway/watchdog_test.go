@@ -70,6 +70,7 @@ func TestHangs(t *testing.T) {
 		"then nobody is there":          {4, several, 1, nobody, 0, true},
 		"then one gets an error":        {4, several, 20, refuses(529), 0, false},
 		"none is slow":                  {0, 1, 0, nil, 0, false},
+		"none is slow as soon as that":  {800, several, 0, nil, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, 3, func(t *testing.T, w *world) {
