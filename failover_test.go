@@ -940,6 +940,7 @@ func TestStartsDuringFailBack(t *testing.T) {
 func TestStartsBetweenTwoPlaces(t *testing.T) {
 	t.Parallel()
 	const gone, waiting, due = "a is gone", "a has just come back", "it is time to go back to a"
+	const lost, back = "a has just come back, and b is gone", "it has gone back to a"
 	for _, test := range []struct {
 		when, overloaded     string
 		near, beside, others string // where a neighbour starts, its side calls, and what has an id
@@ -954,44 +955,52 @@ func TestStartsBetweenTwoPlaces(t *testing.T) {
 		{due, "a", "b", "b", "a"},
 		{due, "b", "a", "a", "a"},
 		{due, "ab", "c", "b", "a"},
+		{lost, "", "a", "a", "a"},
+		{back, "", "a", "a", "a"},
+		{back, "a", "c", "a", "a"},
 	} {
-		t.Run(test.when+", overloaded: "+test.overloaded, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				x, b := new(scripted), newAuditor(t)
-				b.prefer = "c"
-				s := newSelector(t, affinity.Config[string]{Extractor: x, Failover: affinity.FailoverReturn, Fallback: b})
-				ask := func(sess extract.Session, candidates ...string) *affinity.Selection[string] {
-					x.now, x.now.Source = sess, "x"
-					sel := mustSelect(t, s, new(extract.Request), candidates...)
-					sel.Done(served)
-					elapse(time.Millisecond)
-					return sel
-				}
-				neighbour := extract.Session{ID: "1", Confidence: extract.Derived}
-				ask(neighbour, "a")
-				for range 6 {
-					elapse(time.Minute)
-					ask(neighbour, "b")
-				}
-				candidates := []string{"a", "b", "c"}
-				if test.when == gone {
-					candidates = candidates[1:]
-				} else {
-					ask(neighbour, candidates...) // from now on, a is there
-				}
-				if test.when == due {
-					elapse(5 * time.Minute)
-				}
-				b.overload(strings.Split(test.overloaded, "")...)
-				near := extract.Session{Confidence: extract.Derived, Near: []string{"1"}}
-				near.ID = "2"
-				require.Equal(t, test.near, ask(near, candidates...).Target)
-				near.ID, near.Class = "3", extract.Auxiliary
-				require.Equal(t, test.beside, ask(near, candidates...).Target)
-				require.Equal(t, test.others, ask(extract.Session{ID: "4", Parent: "1"}, candidates...).Target)
-				require.Equal(t, test.others, ask(extract.Session{ID: "1", Thread: "agent"}, candidates...).Target)
-			})
+		each(t, map[string][]string{
+			test.when + ", overloaded: " + test.overloaded:                   {"a", "b", "c"},
+			test.when + ", in another order, overloaded: " + test.overloaded: {"b", "a", "c"},
+		}, func(t *testing.T, candidates []string) {
+			x, b := new(scripted), newAuditor(t)
+			b.prefer = "c"
+			s := newSelector(t, affinity.Config[string]{Extractor: x, Failover: affinity.FailoverReturn, Fallback: b})
+			ask := func(sess extract.Session, candidates ...string) *affinity.Selection[string] {
+				x.now, x.now.Source = sess, "x"
+				sel := mustSelect(t, s, new(extract.Request), candidates...)
+				sel.Done(served)
+				elapse(time.Millisecond)
+				return sel
+			}
+			neighbour := extract.Session{ID: "1", Confidence: extract.Derived}
+			ask(neighbour, "a")
+			for range 6 {
+				elapse(time.Minute)
+				ask(neighbour, "b")
+			}
+			if test.when == gone {
+				candidates = []string{"b", "c"}
+			} else {
+				require.Equal(t, "b", ask(neighbour, candidates...).Target) // from now on, a is there
+			}
+			switch test.when {
+			case due:
+				elapse(5 * time.Minute)
+			case lost:
+				candidates = []string{"a", "c"}
+			case back:
+				elapse(5 * time.Minute)
+				require.Equal(t, "a", ask(neighbour, candidates...).Target)
+			}
+			b.overload(strings.Split(test.overloaded, "")...)
+			near := extract.Session{Confidence: extract.Derived, Near: []string{"1"}}
+			near.ID = "2"
+			require.Equal(t, test.near, ask(near, candidates...).Target)
+			near.ID, near.Class = "3", extract.Auxiliary
+			require.Equal(t, test.beside, ask(near, candidates...).Target)
+			require.Equal(t, test.others, ask(extract.Session{ID: "4", Parent: "1"}, candidates...).Target)
+			require.Equal(t, test.others, ask(extract.Session{ID: "1", Thread: "agent"}, candidates...).Target)
 		})
 	}
 }
