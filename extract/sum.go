@@ -120,9 +120,9 @@ func nameSum(raw, name []byte) uint64 {
 		switch {
 		case c < '0' || c > 'z' || c == '\\': // others may be escaped, and then only textSum knows them
 			return textSum(raw)
-		case c == '_' && i > 0:
+		case c == '_':
 			continue
-		case c >= 'a' && i > 1 && name[i-1] == '_':
+		case c >= 'a' && i > 0 && name[i-1] == '_':
 			c -= 'a' - 'A'
 		}
 		camel = append(camel, c)

@@ -1,6 +1,7 @@
 package extract
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -32,8 +33,9 @@ func TestSumsOfNames(t *testing.T) {
 	}
 	seen := map[uint64]bool{}
 	for _, same := range [][]string{
-		{"mimeType", "mime_type", `mime\u005ftype`, `\u006dimeType`},
+		{"mimeType", "mime_type", "mime_Type", `mime\u005ftype`, `\u006dimeType`},
 		{"mimetype"},
+		{"mime4ype"},
 		{"mime"},
 		{"mimeTypeOf", "mime_type_of", "mime_typeOf"},
 		{"_type"},
@@ -43,6 +45,7 @@ func TestSumsOfNames(t *testing.T) {
 		{`a_\\`, `a_\u005c`},
 		{`a_\n`, `a_\u000a`},
 		{"a_é", `a_\u00e9`},
+		{strings.Repeat("a", 30) + "_b", strings.Repeat(`\u0061`, 30) + "_b"},
 		{"a_name_that_is_longer_than_all", `a_name_that_is_longer_than_al\u006c`},
 	} {
 		sums := names(same...)

@@ -518,6 +518,7 @@ func traps() []trap {
 		{"reasoning items go", responses(u("hi"), `{"type":"reasoning","encrypted_content":"x"}`, a("x"), u("on")), responses(u("hi"), a("x"), u("on")), same},
 		{"thought signatures come",
 			gemini("s", `{"parts":[{"text":"hi"}]}`), gemini("s", `{"parts":[{"text":"hi","thoughtSignature":"skip_thought_signature_validator"}]}`), same},
+		{"and beside a picture", gemini("s", `{"parts":[{"inlineData":{"data":"x"}}]}`), gemini("s", `{"parts":[{"inlineData":{"data":"x","thought_signature":"y"}}]}`), same},
 		{"an answer is written anew", chat(u("hi"), a("x"), u("on")), chat(u("hi"), a("something else"), u("on")), same},
 
 		// Ids, arguments, results and tools are written anew, or come late.
@@ -677,6 +678,9 @@ func traps() []trap {
 			chat(sys("s"), u(setUp("Qwen Code", "Tuesday", "/home/anna/two")), a("Got it."), u("hi"), a("x"), u("no")), apart},
 		{"Gemini CLI before, resumed on the next day", gemini("s", gu(setUp("Gemini CLI", "Monday", "/home/anna/proj")), gm("Got it."), gu("hi")),
 			gemini("s", gu(setUp("Gemini CLI", "Tuesday", "/home/anna/proj")), gm("Got it."), gu("hi"), gm("x"), gu("on")), continues},
+		{"somebody says so", chat(u("Hi. We are setting up the context for our chat.\nA"), u("a")), chat(u("Hi. We are setting up the context for our chat.\nB"), u("a"), a("x"), u("b")), near},
+		{"somebody says so after many words", chat(u("This is the plan"+strings.Repeat(" of Anna and Bob", 10)+". We are setting up the context for our chat.\nA"), u("a")),
+			chat(u("This is the plan"+strings.Repeat(" of Anna and Bob", 10)+". We are setting up the context for our chat.\nB"), u("a"), a("x"), u("b")), near},
 		{"somebody writes so", chat(u("This is the plan. We are setting up the context for our chats.\nA")), chat(u("This is the plan. We are setting up the context for our chats.\nB")), apart},
 		{"Qwen Code, the memory agent beside turn 1", chat(sys("s"), u("cwd: /home/anna/proj"), a("Got it."), u("hi")),
 			chat(sys("You extract memories."), u("cwd: /home/anna/proj"), a("Got it."), u("hi"), a("x"), u("Extract!")), near},
