@@ -75,6 +75,16 @@ func TestConversationsInTheSystemPrompt(t *testing.T) {
 	// A system prompt beside the messages is no part of it.
 	beside := func(said ...string) string { return `{"system":"Be brief.",` + advisors[0].body(said...)[1:] }
 	require.Equal(t, near, relation(trailOf(t, beside("Where is Oslo in Norway?", "There.", "And why?")), trailOf(t, beside("Where is Oslo in Norway?"))))
+
+	// But it may have the conversation itself.
+	in := func(front, said, question string) extract.Session {
+		return trailOf(t, claude(quote(front+"\n\nHistory:\n"+said), u(question)))
+	}
+	later := in("You are kind.", "User: Where is Oslo in Norway?\nAI: x", "And why?")
+	require.Equal(t, near, relation(later, in("You are kind.", "", "Where is Oslo in Norway?")))
+	require.Equal(t, apart, relation(later, in("You are rude.", "", "Where is Oslo in Norway?")))
+	later = in("You are kind.", "User: What is meant by a set of {a, b}?\nAI: x\nUser: And why?\nAI: y", "Since when?")
+	require.Equal(t, apart, relation(later, in("You are kind.", "User: What is meant by a set of {c, d}?\nAI: x", "And why?")))
 }
 
 // Others have all of it in one text of a person. What stands between the conversation and the question
@@ -185,7 +195,7 @@ func TestAnsweredQuestionsAreNoConversation(t *testing.T) {
 	t.Parallel()
 	faq := func(first int) (s string) {
 		for i := range 3 {
-			s += fmt.Sprintf("Question: How do I return item %d of many?\nAnswer: So.\n\n", first+i)
+			s += fmt.Sprintf("Question: How do I see the history of item %d:\nAnswer: So.\n\n", first+i)
 		}
 		return s
 	}
@@ -206,7 +216,7 @@ func TestAnsweredQuestionsAreNoConversation(t *testing.T) {
 		at := func(talk, q string) extract.Session { return trailOf(t, chat(sys("s"), u(talk+"\n\nJust now: "+q))) }
 		require.Equal(t, near, relation(at(first+"\nUser: Why?\nAI: z", "Who says so?"), at(first, "Why?")), how)
 	}
-	for how, end := range map[string]string{"a wish": "\n\nBe brief.", "a cue": "\n\nAI:", "an order with a colon": "\n\nAnswer in one line:"} {
+	for how, end := range map[string]string{"a wish": "\n\nBe brief.", "a cue": "\n\nAI:", "an order with a colon": "\n\nAnswer in one line:", "a colon far off": "\n\nAnswer in one line, such as: Oslo."} {
 		first := "User: Where is Oslo in Norway?\nAI: x\nUser: And since when is it there?"
 		at := func(time, talk string) extract.Session { return trailOf(t, chat(sys("s"), u(time+"\n"+talk+end))) }
 		require.Equal(t, near, relation(at("At 9:07", first+"\nAI: y\nUser: Why?"), at("At 9:05", first)), how)
@@ -268,7 +278,17 @@ func TestNoConversationsInTheSystemPrompt(t *testing.T) {
 			require.Equal(t, apart, relation(stranger, trailOf(t, chat(sys("You are kind."), u(words)))), name)
 		}
 	}
-	require.Equal(t, apart, relation(trailOf(t, chat(sys("You like conversation.\nUser: "+one+"\nAI: By post."), u(two))), trailOf(t, chat(sys("You like conversation."), u(one)))))
+	begun := func(heading string) string {
+		later := trailOf(t, chat(sys("You are kind.\n"+heading+"\nUser: "+one+"\nAI: By post."), u(two)))
+		return relation(later, trailOf(t, chat(sys("You are kind.\n"+heading), u(one))))
+	}
+	for _, line := range []string{"You like conversation.", "1. Mind the conversation.", "1. The conversation -", "- Mind the conversation.", "Это история"} {
+		require.Equal(t, apart, begun(line), line)
+	}
+	for _, heading := range []string{"Memory:", "Transcript:", "The dialog:", "Das Gespräch:", "Unterhaltung:", "历史：", "会話：", "История:", "Диалог:",
+		"[Chat history]", "== Conversation ==", "Chat历史：", "<memory>"} {
+		require.Equal(t, near, begun(heading), heading)
+	}
 	headed := "You are kind.\n\nHistory:\n"
 	answered := chat(sys(headed), u("Where is Oslo in Norway?"), a("x"))
 	require.Equal(t, apart, relation(trailOf(t, chat(sys(headed+"User: Where is Oslo in Norway?\nAI: x"), u("Why?"))), trailOf(t, answered)))
