@@ -214,23 +214,29 @@ func TestDetourAmongDrained(t *testing.T) {
 	})
 }
 
-// Who is away from a target that is drained does not come back to it.
+// Who is away from a target that is drained does not come back to it, whether or not that is
+// overloaded as well.
 func TestNoReturnToDrained(t *testing.T) {
 	t.Parallel()
-	each(t, conversations, func(t *testing.T, turn func(n, i int) *extract.Request) {
-		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
-		ask := asking(t, s, turn)
-		ask("a")
-		ask("b")
-		s.Drain("a", time.Time{})
-		given := ask("a", "b")
-		require.Equal(t, []any{"b", affinity.ReasonDetour, "a"}, []any{given.Target, given.Reason, given.From})
-		for range 5 {
-			require.Equal(t, "b", ask("a", "b").Target)
-		}
-		s.Resume("a")
-		require.Equal(t, "b", ask("a", "b").Target, "it is at home there now")
-	})
+	for _, overloaded := range []string{"", "a"} {
+		each(t, conversations, func(t *testing.T, turn func(n, i int) *extract.Request) {
+			fallback := newAuditor(t)
+			s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: fallback})
+			ask := asking(t, s, turn)
+			ask("a")
+			ask("b")
+			s.Drain("a", time.Time{})
+			fallback.overload(overloaded)
+			given := ask("a", "b")
+			require.Equal(t, []any{"b", affinity.ReasonDetour, "a"}, []any{given.Target, given.Reason, given.From})
+			for range 5 {
+				require.Equal(t, "b", ask("a", "b").Target)
+			}
+			s.Resume("a")
+			fallback.overload()
+			require.Equal(t, "b", ask("a", "b").Target, "it is at home there now")
+		})
+	}
 }
 
 // A neighbour and a new thread are new sessions, a continued one is not.
