@@ -93,12 +93,7 @@ var beforeOthers = signs{{
 // that it is a sub-agent: "You are a focused, read-only sub-agent".
 func addressesSubagent(text []byte) bool {
 	const longest = 64 // bytes after "You are " that are searched
-
-	if bytes.HasPrefix(text, []byte("# ")) { // a heading
-		_, text, _ = bytes.Cut(text, lineBreak)
-		text = trimStart(text)
-	}
-	who, isYou := bytes.CutPrefix(text, []byte("You are "))
+	who, isYou := bytes.CutPrefix(pastHeadings(text), []byte("You are "))
 	return isYou && isCalled(who[:min(len(who), longest)], subagents, func(after []byte) bool { return !startsWith(after, afterOthers) })
 }
 

@@ -137,6 +137,7 @@ func TestSubagentsInAnyWords(t *testing.T) {
 		"You are the agent for Crushing stones.":                                                      extract.Turn,
 		"You are Claude Code, Anthropic's official CLI for Claude.":                                   extract.Turn,
 		"You are a subagent, and one of the sub-agents of a team.":                                    extract.Subagent,
+		`---Role---\n\n## Who you are\nYou are a sub-agent that reads files.`:                         extract.Subagent,
 		"You are a coding assistant with access to subagents.":                                        extract.Turn, // Cline
 		"You are a supervisor that has a subagent for each task.":                                     extract.Turn,
 		"You are a manager. Each subagent reports to you.":                                            extract.Turn,
