@@ -67,6 +67,17 @@ func TestAccountsAreFound(t *testing.T) {
 	}
 }
 
+// Targets whose IDs have the same hash, as IDs may be made to have, have accounts of their own.
+func TestAccountsWithTheSameHash(t *testing.T) {
+	l := newLedger(0, nil)
+	const id, other = "account-of-alice", "ach-nv5-oneydor3"
+	require.Equal(t, hashOf(id), hashOf(other))
+	a, b := l.account(id), l.account(other)
+	require.NotSame(t, a, b)
+	require.Same(t, a, l.known(id))
+	require.Same(t, b, l.known(other))
+}
+
 // An account that is closed while it is charged is opened again.
 func TestChargeOfAClosedAccount(t *testing.T) {
 	l := newLedger(0, nil)
