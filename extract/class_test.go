@@ -162,6 +162,7 @@ func TestClass(t *testing.T) {
 		"a sub-agent is asked at length":   {body(`{"system":"You are a subagent.","messages":[{"role":"user","content":"Find it.\\n\\nIn all files."}]}`), extract.Subagent},
 		"somebody asks about billing":      {says("Explain x-anthropic-billing-header: cc_is_subagent=true", "x"), extract.Turn},
 		"OpenAI is to compact":             {body(`{"input":[{"type":"message","role":"user","content":"x"},{"type":"compaction_trigger"}]}`), extract.Compaction},
+		"the same in another order":        {body(`{"input":[{"type":"additional_tools","role":"developer","tools":[{"type":"custom","name":"exec"}]},{"id":"1","content":"Generate a concise title for this chat.","role":"user"}]}`), extract.Turn},
 		"a person of Codex wants a title":  {body(`{"input":[{"type":"additional_tools","role":"developer","tools":[{"type":"custom","name":"exec"}]},{"role":"user","content":"Generate a concise title for this chat."}]}`), extract.Turn},
 		"a client wants a title":           {body(`{"input":[{"role":"user","content":"Generate a concise title for this chat."}]}`), extract.Auxiliary},
 		"OpenAI has compacted":             {body(`{"input":[{"type":"message","role":"user","content":"x"},{"type":"compaction","encrypted_content":"e"},{"role":"user","content":"y"}]}`), extract.Turn},

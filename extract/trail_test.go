@@ -503,7 +503,7 @@ func TestNoTrail(t *testing.T) {
 	}
 	for _, body := range []string{
 		`{"input":"hi","previous_response_id":null}`, `{"input":"hi","previous_response_id":""}`, `{"input":"hi","conversation":null}`,
-		`{"prompt":"hi","context":[]}`, `{"prompt":"hi","context":"notes"}`, `{"prompt":"hi","context":["notes"]}`, `{"prompt":"hi","context":{"file":"a.go"}}`,
+		`{"prompt":"hi","context":[]}`, `{"prompt":"hi","context":"notes"}`, `{"prompt":"hi","context":["notes"]}`, `{"prompt":"hi","context":[{"file":"a.go"}]}`, `{"prompt":"hi","context":{"file":"a.go"}}`,
 		`{"input":"hi","previous_response_id":"null"}`, `{"input":"hi","previous_response_id":"undefined"}`, `{"input":"hi","previous_response_id":" "}`,
 		`{"input":"hi","previous_response_id":{}}`, `{"input":"hi","conversation":{}}`, `{"input":"hi","conversation":{"id":null}}`,
 		`{"input":"hi","conversation":{"id":""}}`, `{"input":"hi","conversation":"none"}`,
@@ -938,6 +938,9 @@ func TestWhatOtherAgentsSaid(t *testing.T) {
 	} {
 		said, call := show("[root] said: In the south"), show("[root] called tool: `transfer_to_agent` with arguments: guide")
 		result := show("[root] `transfer_to_agent` tool returned result: done")
+		for _, more := range []string{said, call, result} {
+			require.Equal(t, same, relation(trailOf(t, chat(u("hi"), more)), trailOf(t, chat(u("hi"), show("[guide] said: Hm")))), "%s: %s", name, more)
+		}
 		root := trailOf(t, chat(sys("route"), u("Where is Oslo?"), a("In the south"), u("Why?")))
 		first := trailOf(t, chat(sys("guide"), u("Where is Oslo?"), said, u("Why?"), call, result))
 		require.Equal(t, near, relation(first, root), name)
@@ -947,6 +950,7 @@ func TestWhatOtherAgentsSaid(t *testing.T) {
 	}
 	person := func(words string) string { return chat(u("hi"), a("x"), u(words)) }
 	require.Equal(t, apart, relation(trailOf(t, person("For context: [1] is Oslo.")), trailOf(t, person("For context: [1] is Rome."))))
+	require.Equal(t, apart, relation(trailOf(t, person("For context: in [1] Anna] said: Oslo")), trailOf(t, person("For context: in [1] Anna] said: Rome"))))
 	behind := func(file string) string {
 		return chat(u("hi"), a("x"), ub(text_("Why?"), text_("For context:"), text_(file)))
 	}

@@ -196,3 +196,22 @@ func TestLinesOfTranscripts(t *testing.T) {
 	require.Equal(t, same, relation(trail(1<<14-9, ""), trail(1<<14-9, "\n")))
 	require.Equal(t, apart, relation(trail(1<<14, ""), trail(1<<14, "\n")))
 }
+
+// An earlier request may have ended at a line that begins with the whole cue, in the first text. What
+// a model says in a transcript counts.
+func TestWhereTranscriptsMayHaveEnded(t *testing.T) {
+	t.Parallel()
+	const first, next = "Human: hi\nAI:", "Human: hi\nAI: x\nHuman: on\nAI:"
+	for name, test := range map[string]struct {
+		later, earlier string
+		want           string
+	}{
+		"there":                   {chat(u(next)), chat(u(first)), continues},
+		"behind another text":     {chat(u("Look."), u(next)), chat(u("Look."), u(first)), apart},
+		"behind a greeting":       {chat(a("Hello."), u(next)), chat(a("Hello."), u(first)), apart},
+		"a line with one letter":  {chat(u("Human: hi\nA pity.\nAI:")), chat(u(first)), apart},
+		"the model has said more": {chat(u(next + " y\nHuman: why?\nAI:")), chat(u("Human: hi\nAI: z\nHuman: on\nAI:")), apart},
+	} {
+		require.Equal(t, test.want, relation(trailOf(t, test.later), trailOf(t, test.earlier)), name)
+	}
+}

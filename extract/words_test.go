@@ -69,3 +69,16 @@ func TestSentence(t *testing.T) {
 		require.Equal(t, want, string(sentence([]byte(text))), "%q", text)
 	}
 }
+
+func TestOneLine(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"":                  "",
+		" \n ":              "",
+		"One":               "one",
+		"  One\n\n\tTWO  Z": "one two z",
+		"É Z\r\n":           "É z ",
+	} {
+		require.Equal(t, want, string(oneLine([]byte(text))), "%q", text)
+	}
+}
