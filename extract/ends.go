@@ -186,8 +186,9 @@ const (
 
 // inPassingSize is the size beyond which a body that has no id of any kind at its ends is
 // assumed to have none at all: if Trail is in the Chain, the walk reads the messages in
-// passing. If there is an id in between after all, that was in vain, and took a few times
-// as long as skimming them, but still less than half as long as gjson takes to find the id.
+// passing. If there is an id in between after all, that was in vain (except for Class, if they are
+// many), and took a few times as long as skimming them, but still less than half as long as gjson
+// takes to find the id.
 const inPassingSize = 64 << 10
 
 // spareTrails lends trails to those who may not need them.
@@ -242,7 +243,7 @@ func (r *Request) conversationInBetween(likelyNone bool) (s Session, ok bool) {
 	case next != nil: // the index had it
 	case likelyNone && x.pos == 0:
 		t := spareTrails.Get().(*trail)
-		if x.readOn(r.Body, until, t.reader()) && !ok {
+		if x.readOn(r.Body, until, t.reader()) && (!ok || t.work > maxWork/8) { // Class is not to read so many twice
 			x.trailInPassing = t
 		} else {
 			x.workInVain = t.work

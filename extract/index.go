@@ -58,8 +58,8 @@ type index struct {
 	counted uint32 // members read: those of the body and of the objects in it that have fields
 
 	// trailInPassing is the trail of the messages, without the system prompt beside them,
-	// if it was read in passing. If that was in vain, workInVain is the work of the trail. They may
-	// be set after progress, so whoever asks for them holds reading.
+	// if it was read in passing; the walk may yet find others. If that was in vain, workInVain is
+	// the work of the trail. They may be set after progress, so whoever asks for them holds reading.
 	trailInPassing *trail
 	workInVain     int32
 
@@ -225,6 +225,9 @@ func (x *index) readOn(body []byte, until stop, messages reader) (inPassing bool
 		}
 	}
 	w.members(noField, until, messages)
+	if t := x.trailInPassing; t != nil && (w.unread || x.present&messageSet == 0) { // others came after a stop
+		x.trailInPassing, x.workInVain = nil, t.work
+	}
 	switch {
 	case x.counted > maxMembers:
 		x.progress.Store(bad)

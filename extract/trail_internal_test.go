@@ -134,6 +134,36 @@ func TestDefaultReadsMessagesInPassing(t *testing.T) {
 	}
 }
 
+// Many messages that were read in passing before an id in between are those that Class looks at,
+// unless there are others behind the id. They count once.
+func TestClassOfMessagesBeforeAnID(t *testing.T) {
+	t.Parallel()
+	const wish = `{"role":"user","content":"Your task is to create a detailed summary of the conversation so far, paying close attention to the user's explicit requests"}`
+	many := strings.Repeat(`{"role":"user","content":"a"},`, maxItems/3*2)
+	talk, summary := `[`+many+`"a"]`, `[`+many+wish+`]`
+	for i, tt := range []struct {
+		before, after string
+		kept          bool
+		want          Class
+	}{
+		{`"messages":` + summary, ``, true, Compaction},
+		{`"messages":` + summary, `,"model":"m"`, true, Compaction},
+		{`"input":{"messages":` + summary + `}`, ``, true, Compaction},
+		{`"messages":` + talk, `,"messages":[` + wish + `]`, false, Compaction},
+		{`"contents":` + talk, `,"messages":[` + wish + `]`, false, Compaction},
+		{`"input":{"messages":` + talk + `}`, `,"input":[` + wish + `]`, false, Compaction},
+		{`"request":{"contents":` + summary + `}`, `,"request":{}`, false, Turn},
+		{`"messages":` + talk, `,"messages":` + summary, false, Turn}, // more than is read
+	} {
+		pad := `"pad":"` + strings.Repeat("x", window) + `"`
+		r := &Request{Body: []byte(`{` + pad + `,` + tt.before + `,"session_id":"session-1"` + tt.after + `,` + pad + `}`)}
+		s, _ := Default().Extract(r)
+		require.Equal(t, "session_id", s.Source, i)
+		require.Equal(t, tt.want, r.Class(), i)
+		require.Equal(t, tt.kept, r.index.trailInPassing != nil, i)
+	}
+}
+
 // An opening that does not end costs a quarter of what a trail may.
 func TestOpeningStopsCountingEarlier(t *testing.T) {
 	t.Parallel()
