@@ -907,7 +907,7 @@ func TestStartsDuringFailBack(t *testing.T) {
 			}
 			sel := mustSelect(t, s, new(extract.Request), candidates...)
 			sel.Done(served)
-			elapse(time.Millisecond)
+			elapse(1) // so short that nobody comes back meanwhile
 			return sel
 		}
 		const sessions = 50
@@ -930,7 +930,7 @@ func TestStartsDuringFailBack(t *testing.T) {
 			require.Equal(t, ask(n, false, "0", "a", "b").Target, first.Target)
 			require.Equal(t, first.Target, ask(n, true, "0", "a", "b").Target, "it is at home there")
 		}
-		require.InDelta(t, sessions/2, at["a"], sessions/5)
+		require.InDelta(t, sessions/2, at["a"], sessions*2/5, "as their keys fall")
 		require.Equal(t, sessions, at["a"]+at["b"])
 	})
 }
@@ -970,7 +970,7 @@ func TestStartsBetweenTwoPlaces(t *testing.T) {
 				x.now, x.now.Source = sess, "x"
 				sel := mustSelect(t, s, new(extract.Request), candidates...)
 				sel.Done(served)
-				elapse(time.Millisecond)
+				elapse(1) // so short that nobody comes back meanwhile
 				return sel
 			}
 			neighbour := extract.Session{ID: "1", Confidence: extract.Derived}

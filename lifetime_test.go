@@ -248,7 +248,7 @@ func TestDerivedSessionsTeach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string]()})
 		expired := 0
-		for i := range 20 {
+		for i := range 60 {
 			turn := 0
 			ask := func(o affinity.Outcome) {
 				turn++
@@ -266,7 +266,7 @@ func TestDerivedSessionsTeach(t *testing.T) {
 			elapse(7 * time.Minute)
 			ask(tokens(0, 90_000))
 		}
-		require.Greater(t, expired, 10)
+		require.Greater(t, expired, 30, "but for a few that explore")
 	})
 }
 
