@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-affinity/affinity/extract"
@@ -116,7 +117,7 @@ func TestSlowWithoutAnAnswer(t *testing.T) {
 		w.g.log = slog.New(slog.NewTextHandler(log, nil))
 		w.run("s", 100, 20*time.Second)
 		w.let("a", serves(silence-time.Second))
-		time.AfterFunc(silence-2*time.Second, func() { require.Equal(t, "slow", w.g.status().Upstreams[0].State) })
+		time.AfterFunc(silence-2*time.Second, func() { assert.Equal(t, "slow", w.g.status().Upstreams[0].State) })
 		w.run("s", 100, silence-2*time.Second)
 		require.Equal(t, 1, strings.Count(log.String(), "upstream slow"), "told once")
 		require.Contains(t, log.String(), "waiting="+suspicion.String())
