@@ -1067,7 +1067,8 @@ func (s *Selector[T]) judge(q *query, st *standing, candidates []T) verdict {
 }
 
 // judgeStart is judge for a session that starts where a neighbour is, or what has started it.
-// refuge is the second place of that, or nobody; aside says that it was there last.
+// refuge is the second place of that, or nobody; leaving says that its home is stale or being
+// left, and aside that it was at the second place last.
 func (s *Selector[T]) judgeStart(q *query, st *standing, refuge pick, leaving, aside bool) verdict {
 	v, home := st.stay(), st.target.Name
 	switch {
