@@ -173,6 +173,21 @@ func TestOverloaded(t *testing.T) {
 	})
 }
 
+// What is fair is the load of the pool when the target was a candidate last, if that was more than it is
+// now: that others have less than they were charged with does not make it too much.
+func TestOverloadedAfterOthersHaveLess(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		b, ts := create(balance.CostConfig[*target]{MaxShare: 1.5}), targets(2)
+		spend(b, "t0", 100_000)
+		ticket := b.Charge(prompt(1, 0, 400_000), "t1", false)
+		place(t, b, nil, ts)
+		b.Cancel("t1", ticket)
+		assert.False(t, b.Overloaded("t0"))
+		place(t, b, nil, ts)
+		assert.True(t, b.Overloaded("t0"))
+	})
+}
+
 // What is fair goes by weight, and so does what is more than that.
 func TestOverloadedByWeight(t *testing.T) {
 	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {

@@ -327,6 +327,31 @@ func TestSlowStart(t *testing.T) {
 	}
 }
 
+// Whether the largest target comes first or last makes no difference.
+func TestOrderOfWeights(t *testing.T) {
+	eachBalancer(t, func(t *testing.T, create func(balance.CostConfig[*target]) affinity.Balancer[*target]) {
+		cfg := balance.CostConfig[*target]{Weight: weightOf}
+		b, reversed, ts := create(cfg), create(cfg), targets(3)
+		ts[0].weight, ts[1].weight, ts[2].weight = 4, 3, 0.1
+		backward := slices.Clone(ts)
+		slices.Reverse(backward)
+		for i := range 100 {
+			req, o := prompt(i%7, 0, 400_000), served(100_000, 0, 400)
+			u, ticket, err := b.Place(t.Context(), req, ts)
+			require.NoError(t, err)
+			v, other, err := reversed.Place(t.Context(), req, backward)
+			require.NoError(t, err)
+			require.Equal(t, u.name, v.name, i)
+			b.Settle(u.name, ticket, o)
+			reversed.Settle(v.name, other, o)
+			for range i % 10 { // sessions go on
+				b.Settle(u.name, b.Charge(req, u.name, true), o)
+				reversed.Settle(v.name, reversed.Charge(req, v.name, true), o)
+			}
+		}
+	})
+}
+
 // So does one that falls, and then is back at once, as what is left of a quota; or that goes
 // up and down all the time.
 func TestWeightsThatChange(t *testing.T) {

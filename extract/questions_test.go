@@ -95,5 +95,7 @@ func TestNextQuestions(t *testing.T) {
 		body := string(says("", person).Body)
 		require.Equal(t, extract.Turn, classOf(withTools(body)), person)
 		require.Equal(t, want, says("", strings.ReplaceAll(person, "a", `\u0061`)).Class(), "escaped: %s", person)
+		later := strings.Replace(body, `"messages":[`, `"messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y"},`, 1)
+		require.Equal(t, extract.Turn, classOf(later), "later: %s", person)
 	}
 }
