@@ -83,7 +83,8 @@ func authorize(r *http.Request, key string) {
 }
 
 // withhold takes the key out of an answer that repeats what the request offered to speak, and
-// puts in what the client had in that place, if anything.
+// puts in what the client had in that place. If it had nothing there, the header goes: it must not
+// be empty (RFC 6455, section 4.3).
 func withhold(answer http.Header, client *http.Request, key string) {
 	var offered string
 	for p := range strings.SplitSeq(strings.Join(client.Header[protocolHeader], ","), ",") {
@@ -93,9 +94,14 @@ func withhold(answer http.Header, client *http.Request, key string) {
 		}
 	}
 	for i, v := range answer[protocolHeader] {
-		if strings.TrimSpace(v) == protocolPrefix+key {
-			answer[protocolHeader][i] = offered
+		if strings.TrimSpace(v) != protocolPrefix+key {
+			continue
 		}
+		if offered == "" {
+			answer.Del(protocolHeader)
+			return
+		}
+		answer[protocolHeader][i] = offered
 	}
 }
 
