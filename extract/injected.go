@@ -71,27 +71,27 @@ var contextTags = append(tags(passes,
 // system prompt); in others, Microsoft's Agent Framework shows what it remembers or has found, and
 // AstrBot what it has looked up. What is selected in Cody counts as words, since "Explain this" is
 // about that.
-var injectedBeginnings = [][]byte{
-	[]byte("I have *added these files to the chat*"),
-	[]byte("I am not sharing any files that you can edit yet."),
-	[]byte("I am not sharing the full contents of any files with you yet."),
-	[]byte(`I am working with you on code in a git repository.\nHere are summaries of some files`),
-	[]byte("Here are summaries of some files present in my git repo"),
-	[]byte("Here are some READ ONLY files, provided for your reference."),
-	[]byte("Don't try and edit any existing code without asking me to add the files to the chat!"),
-	[]byte("These files have been *added these files to the chat*"),
+var injectedBeginnings = []string{
+	"I have *added these files to the chat*",
+	"I am not sharing any files that you can edit yet.",
+	"I am not sharing the full contents of any files with you yet.",
+	`I am working with you on code in a git repository.\nHere are summaries of some files`,
+	"Here are summaries of some files present in my git repo",
+	"Here are some READ ONLY files, provided for your reference.",
+	"Don't try and edit any existing code without asking me to add the files to the chat!",
+	"These files have been *added these files to the chat*",
 
-	[]byte("This is my codebase. <dyad-file path="),
+	"This is my codebase. <dyad-file path=",
 
-	[]byte("You are Cody, an AI coding assistant from Sourcegraph.If your answer"),
-	[]byte("Codebase context from file "),
+	"You are Cody, an AI coding assistant from Sourcegraph.If your answer",
+	"Codebase context from file ",
 
-	[]byte(`[Related Knowledge Base Results]:\n`),
+	`[Related Knowledge Base Results]:\n`,
 
-	[]byte(`## Memories\nConsider the following memories when answering user questions:`),
-	[]byte(`## Relevant Memories\nConsider these memories when responding:`),
-	[]byte(`## Memory\nUse MEMORY.md and the loaded topic files when they are relevant.`),
-	[]byte(`## Additional Context\nConsider the following information from source documents when responding to the user:`),
+	`## Memories\nConsider the following memories when answering user questions:`,
+	`## Relevant Memories\nConsider these memories when responding:`,
+	`## Memory\nUse MEMORY.md and the loaded topic files when they are relevant.`,
+	`## Additional Context\nConsider the following information from source documents when responding to the user:`,
 }
 
 // A wrapping is what a client writes around the current question, in one text with it, and leaves
@@ -104,28 +104,28 @@ var injectedBeginnings = [][]byte{
 // front and end, nor both label and after. If there is a label, but no question after it, the
 // wrapping does not fit. Without a label, a text without a question is all the client's: it
 // begins like after, but for white space.
-type wrapping struct{ front, label, after, end []byte }
+type wrapping struct{ front, label, after, end string }
 
 var wrappings = []wrapping{
-	newWrapping("Please answer the question based on the reference materials", `## My question is:\n\n`, `\n\n## Reference Materials:\n\n`, ""), // Cherry Studio
-	newWrapping("The following are relevant context entries retrieved from the knowledge base.", "<user_message>", "", "</user_message>"),       // LangBot
-	newWrapping(`# Context #\nPlease read carefully`, `\n\n# Objective #\n`, "", ""),                                                            // 5ire
-	newWrapping("【指令】根据已知信息", `\n\n【问题】`, "", ""),                                                                                               // Langchain-Chatchat
-	newWrapping(`Context information is below.\n`, `\nQuery: `, "", "Answer:"),                                                                  // Spring AI, see also cutContext
-	newWrapping("", "", `\n\nRespond with the corresponding output fields, starting with the field `, // DSPy, of the form of an answer
-		"and then ending with the marker for `[[ ## completed ## ]]`."),
-	newWrapping("[[ ## ", "", `\n\nRespond with a JSON object in the following order of fields: `, "."),
-	newWrapping("", "", `\n[EXTRAS]\n{`, "}"), // Agent Zero: the time and the like, as JSON, in which a line break is an escape
-	newWrapping("<", queryLabel, "", ""),      // Obsidian Copilot: notes, or what it has found in them
-	newWrapping("Context attached to this message:", queryLabel, "", ""),
-	newWrapping("Answer the question based only on the following context:", queryLabel, "", ""),
-	newWrapping("<context>", "</reminderInstructions>", "", ""),                            // Copilot Chat
-	newWrapping("<context>", "<instruction>", "", "</instruction>"),                        // Onlook: files
-	newWrapping("<truncated-context>", "<instruction>", "", "</instruction>"),              // and what it leaves of them in earlier messages
-	newWrapping("", "", runsCode, "to achieve the highest-quality analysis for the user."), // Open WebUI: how to run code
-	newWrapping("", "", runsCode, "`import os; os.listdir('/mnt/uploads')` to discover available files."),
-	newWrapping(webUIFront, "<user_query>", "", "</user_query>"), // and, around that, what it has looked up
-	newWrapping(webUIFront, "</context>", "", ""),                // what was looked up may have such elements itself
+	{"Please answer the question based on the reference materials", `## My question is:\n\n`, `\n\n## Reference Materials:\n\n`, ""}, // Cherry Studio
+	{"The following are relevant context entries retrieved from the knowledge base.", "<user_message>", "", "</user_message>"},       // LangBot
+	{`# Context #\nPlease read carefully`, `\n\n# Objective #\n`, "", ""},                                                            // 5ire
+	{"【指令】根据已知信息", `\n\n【问题】`, "", ""},                                                                                               // Langchain-Chatchat
+	{`Context information is below.\n`, `\nQuery: `, "", "Answer:"},                                                                  // Spring AI, see also cutContext
+	{"", "", `\n\nRespond with the corresponding output fields, starting with the field `, // DSPy, of the form of an answer
+		"and then ending with the marker for `[[ ## completed ## ]]`."},
+	{"[[ ## ", "", `\n\nRespond with a JSON object in the following order of fields: `, "."},
+	{"", "", `\n[EXTRAS]\n{`, "}"}, // Agent Zero: the time and the like, as JSON, in which a line break is an escape
+	{"<", queryLabel, "", ""},      // Obsidian Copilot: notes, or what it has found in them
+	{"Context attached to this message:", queryLabel, "", ""},
+	{"Answer the question based only on the following context:", queryLabel, "", ""},
+	{"<context>", "</reminderInstructions>", "", ""},                            // Copilot Chat
+	{"<context>", "<instruction>", "", "</instruction>"},                        // Onlook: files
+	{"<truncated-context>", "<instruction>", "", "</instruction>"},              // and what it leaves of them in earlier messages
+	{"", "", runsCode, "to achieve the highest-quality analysis for the user."}, // Open WebUI: how to run code
+	{"", "", runsCode, "`import os; os.listdir('/mnt/uploads')` to discover available files."},
+	{webUIFront, "<user_query>", "", "</user_query>"}, // and, around that, what it has looked up
+	{webUIFront, "</context>", "", ""},                // what was looked up may have such elements itself
 }
 
 const (
@@ -133,10 +133,6 @@ const (
 	runsCode   = `\n\n#### `
 	webUIFront = `### Task:\nRespond to the user query using the provided context`
 )
-
-func newWrapping(front, label, after, end string) wrapping {
-	return wrapping{[]byte(front), []byte(label), []byte(after), []byte(end)}
-}
 
 // likelyFirst has the first bytes of texts that are injected whole or have a wrapping, and
 // likelyLast the last bytes of those whose first byte may be any. They rule out most texts.
@@ -216,12 +212,7 @@ func injectedWhole(words []byte) bool {
 	if words[0] == '<' {
 		return onlyContext(words)
 	}
-	for _, o := range injectedBeginnings {
-		if opens(words, o) {
-			return true
-		}
-	}
-	return false
+	return startsWith(words, injectedBeginnings)
 }
 
 // setsUp reports whether a text is the message in which Qwen Code, and Gemini CLI before it had an
@@ -230,17 +221,11 @@ func injectedWhole(words []byte) bool {
 // a conversation.
 func setsUp(words []byte) bool {
 	const longest = 128 // line of that kind
-	if !opens(words, []byte("This is the ")) {
+	if !opens(words, "This is the ") {
 		return false
 	}
 	line, _ := cutLine(words[:min(len(words), longest)])
 	return bytes.HasSuffix(line, []byte(". We are setting up the context for our chat."))
-}
-
-// opens is bytes.HasPrefix for arguments that are not empty. Mostly the first byte decides,
-// without a call.
-func opens(words, opening []byte) bool {
-	return words[0] == opening[0] && bytes.HasPrefix(words, opening)
 }
 
 // onlyContext reports whether a text is nothing but elements of contextTags.
@@ -355,19 +340,19 @@ func (t *trail) cutContext(words []byte) []byte {
 func (t *trail) cutWrapping(words []byte) []byte {
 	for i := range wrappings {
 		f := &wrappings[i]
-		if len(words) < len(f.front)+len(f.end) || len(f.front) > 0 && !opens(words, f.front) || !bytes.HasSuffix(words, f.end) {
+		if len(words) < len(f.front)+len(f.end) || len(f.front) > 0 && !opens(words, f.front) || !bytes.HasSuffix(words, []byte(f.end)) {
 			continue
 		}
 		from := 0
-		if string(f.front) == "<" { // many texts begin so: look for the question only near the end
+		if f.front == "<" { // many texts begin so: look for the question only near the end
 			from = max(0, len(words)-4<<10)
 		}
-		before, question, ok := cutAt(words[from:len(words)-len(f.end)], f.label, len(f.after) == 0)
+		before, question, ok := cutAt(words[from:len(words)-len(f.end)], []byte(f.label), len(f.after) == 0)
 		before = words[:from+len(before)]
 		var after []byte
 		if len(f.after) > 0 {
-			question, after, ok = cutAt(question, f.after, len(f.end) > 0)
-			if opening := trimStart(f.after); !ok && len(f.label) == 0 && bytes.HasPrefix(words, opening) {
+			question, after, ok = cutAt(question, []byte(f.after), len(f.end) > 0)
+			if opening := trimStart([]byte(f.after)); !ok && len(f.label) == 0 && bytes.HasPrefix(words, opening) {
 				question, after, ok = nil, words[len(opening):], true
 			}
 		}

@@ -10,8 +10,8 @@ import (
 func TestWrappingsHaveALabelOrAnAfter(t *testing.T) {
 	t.Parallel()
 	for _, w := range wrappings {
-		require.NotEmpty(t, string(w.front)+string(w.end))
-		require.NotEmpty(t, string(w.label)+string(w.after))
+		require.NotEmpty(t, w.front+w.end)
+		require.NotEmpty(t, w.label+w.after)
 	}
 }
 

@@ -99,7 +99,13 @@ func opensLower(text []byte, word string) bool {
 
 // startsWith reports whether a text begins with one of the words.
 func startsWith(text []byte, words []string) bool {
-	return slices.ContainsFunc(words, func(w string) bool { return bytes.HasPrefix(text, []byte(w)) })
+	return slices.ContainsFunc(words, func(w string) bool { return opens(text, w) })
+}
+
+// opens reports whether a text begins with a word, which must not be empty. Mostly the first byte
+// decides, without a call.
+func opens(text []byte, word string) bool {
+	return len(text) > 0 && text[0] == word[0] && bytes.HasPrefix(text, []byte(word))
 }
 
 // endsWith reports whether a text ends with one of the words.
