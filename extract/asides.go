@@ -45,8 +45,8 @@ func addressesModel(text []byte) bool { return startsWith(pastHeadings(text), pr
 // "# Task" and "---Role---".
 func pastHeadings(text []byte) []byte {
 	for len(text) > 0 && (text[0] == '#' || text[0] == '-') {
-		_, rest, ok := bytes.Cut(text, lineBreak)
-		if !ok {
+		_, rest := cutLine(text)
+		if rest == nil {
 			break
 		}
 		text = trimStart(rest)

@@ -111,14 +111,13 @@ func noteLen(text []byte) int {
 // "(untrusted, for context)" or the like.
 func headingLen(text []byte) int {
 	const longest = 120 // bytes
-	end := endOf(text[:min(len(text), longest)], 0, lineBreak)
-	if end == 0 || text[0] == '[' {
+	heading, rest := cutLine(text[:min(len(text), longest)])
+	if rest == nil || text[0] == '[' {
 		return 0
 	}
-	heading := text[:end-len(lineBreak)]
 	if bytes.HasSuffix(heading, []byte("⟦openclaw:ctx⟧")) || bytes.HasSuffix(heading, []byte(" (untrusted metadata):")) ||
 		bytes.HasSuffix(heading, []byte("):")) && bytes.Contains(heading, []byte(" (untrusted, ")) {
-		return end
+		return len(heading) + len(lineBreak)
 	}
 	return 0
 }

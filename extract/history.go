@@ -6,8 +6,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/cespare/xxhash/v2"
-
-	"github.com/go-affinity/affinity/internal/jsonscan"
 )
 
 // Many applications write the conversation so far into the system prompt, and send nothing
@@ -92,7 +90,7 @@ func talkIn(ending, opening, now []byte, inside bool) (h talk) {
 	if here == (sum{}) && before == (sum{}) {
 		return
 	}
-	first, _, _ := bytes.Cut(opening, lineBreak)
+	first, _ := cutLine(opening)
 	return talk{here, before, [2]sum{
 		sum{}.add(historySalt, withoutTimes(front, xxhash.Sum64(front))),
 		sum{}.add(historySalt, xxhash.Sum64(first)),
@@ -125,24 +123,21 @@ func headsInside(text []byte) bool {
 	return headed
 }
 
-// lineCutter returns a function that cuts a text after its first line. If messages are written
-// as JSON, or as Python prints them, each counts as a line.
+// lineCutter returns a function that cuts a text after its first line: cutLine or, if messages are
+// written as JSON, or as Python prints them, one for which each of them is a line.
 func lineCutter(text []byte) func([]byte) (line, rest []byte) {
 	if !bytes.Contains(text, []byte(`{\"role`)) && !bytes.Contains(text, []byte(`{'role`)) {
-		return func(text []byte) (line, rest []byte) {
-			if i := jsonscan.LineBreak(text); i >= 0 {
-				return text[:i], text[i+len(lineBreak):]
-			}
-			return text, nil
-		}
+		return cutLine
 	}
 	return func(text []byte) (line, rest []byte) {
-		for i, c := range text { // one loop for both, so that no byte is looked at twice
+		for i := 0; i < len(text); i++ { // one loop for both, so that no byte is looked at twice
 			switch {
-			case c == '{':
+			case text[i] == '{':
 				return text[:i], text[i+1:]
-			case c == '\\' && bytes.HasPrefix(text[i:], lineBreak):
+			case bytes.HasPrefix(text[i:], lineBreak):
 				return text[:i], text[i+len(lineBreak):]
+			case text[i] == '\\':
+				i++ // to what is escaped
 			}
 		}
 		return text, nil

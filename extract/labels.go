@@ -10,7 +10,7 @@ import (
 // of questions, such as "Question:".
 
 // bareLine returns the first line of a text, such as follows a label, without quotes and the like
-// around it.
+// around it. In JSON that is quoted, a line may end in more than one backslash and an n.
 func bareLine(text []byte) []byte {
 	line, _, _ := bytes.Cut(text, lineBreak)
 	return bare(line)

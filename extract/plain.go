@@ -116,12 +116,16 @@ func endOf(text []byte, from int, closing []byte) int {
 	}
 }
 
-// cutLine cuts a plain text after its first line.
+// cutLine cuts a plain text after its first line, as bytes.Cut does.
 func cutLine(text []byte) (line, rest []byte) {
-	if end := endOf(text, 0, lineBreak); end > 0 {
-		return text[:end-len(lineBreak)], text[end:]
+	i := jsonscan.LineBreak(text)
+	if i > 0 && text[i-1] == '\\' { // it may be none
+		i = endOf(text, 0, lineBreak) - len(lineBreak)
 	}
-	return text, nil
+	if i < 0 {
+		return text, nil
+	}
+	return text[:i], text[i+len(lineBreak):]
 }
 
 // lastLine returns the last line of a plain text.

@@ -35,11 +35,8 @@ func cueOf(words []byte) []byte {
 		return nil // most texts
 	}
 	end := words[max(0, n-longest-len(lineBreak)):]
-	if !bytes.Contains(end, lineBreak) { // LastIndex would take many times as long to find that out
-		return nil // no line of its own
-	}
-	cue := end[bytes.LastIndex(end, lineBreak)+len(lineBreak):]
-	if bytes.LastIndex(cue, []byte("</")) > 0 { // an element with words inside
+	cue := lastLine(end)
+	if len(cue) == len(end) || bytes.LastIndex(cue, []byte("</")) > 0 { // no line of its own, or an element with words inside
 		return nil
 	}
 	return cue
@@ -105,7 +102,7 @@ func (t *trail) transcript(words, cue []byte) uint64 {
 		start, end := next, len(words)
 		if n := jsonscan.LineBreak(words[start:]); n >= 0 {
 			end = start + n
-			if cue == nil && n > 0 && words[end-1] == '\\' { // it may be none
+			if n > 0 && words[end-1] == '\\' { // it may be none
 				line, _ := cutLine(words[start:])
 				end = start + len(line)
 			}

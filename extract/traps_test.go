@@ -73,6 +73,8 @@ func traps() []trap {
 		{"a quote in front", chat(u(`"hi`)), chat(u("hi")), apart},
 		{"a quote behind", chat(u(`hi"`)), chat(u("hi")), apart},
 		{"paths that end like white space", chat(u(`C:\n`)), chat(u(`C:\t`)), apart},
+		{"a path in a transcript that ends like a blank line", chat(u("Human: Open C:\\n\n\nAI:")), chat(u("Human: Open C:\\n\nAI:")), same},
+		{"a letter in a transcript that ends like a blank line", chat(u("Human: Open C:\\n\nAI:")), chat(u("Human: Open C:\\nAI:")), apart},
 
 		// Claude Code's system prompt begins with a block that is another one each time.
 		{"the billing block changes",

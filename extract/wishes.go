@@ -50,7 +50,7 @@ func isWriter(text []byte) bool {
 	if !startsWith(text, writerStarts) {
 		return false
 	}
-	line, _, _ := bytes.Cut(text, lineBreak)
+	line, _ := cutLine(text)
 	order := sentence(loweredBeginning(line))
 	return makesTitle(order) || writesCommits(order)
 }
