@@ -15,7 +15,7 @@ import "bytes"
 func ordersAside(text []byte) bool {
 	text = pastHeadings(text)
 	opens := text[:min(len(text), maxBeginning)]
-	if !asideStems.in(sentence(opens)) && !bytes.Contains(opens, []byte("task is")) && !bytes.Contains(opens, []byte("job is")) { // most texts
+	if !asideStems.begin(sentence(opens)) && !bytes.Contains(opens, []byte("task is")) && !bytes.Contains(opens, []byte("job is")) { // most texts
 		return false
 	}
 	var buf [maxBeginning]byte

@@ -184,7 +184,7 @@ func headsHistory(line []byte) bool {
 	return historyWords.in(line)
 }
 
-var historyWords = fragmentsOf(
+var historyWords = stemsOf(
 	"histor", "conversa", "memory", "transcript", "dialog", "verlauf", "gespräch", "unterhaltung",
 	"历史", "歷史", "对话", "對話", "聊天记录", "履歴", "会話", "대화", "стори", "иалог",
 )

@@ -28,7 +28,7 @@ import (
 // each is taken for a side call, since all others have an answer in them, or continue state
 // on the server.
 func soleWish(text []byte) Class {
-	if c := foreignWish(text, false); c != Turn || !wishStems.in(text) { // most texts
+	if c := foreignWish(text, false); c != Turn || !wishStems.begin(text) { // most texts
 		return c
 	}
 	lower := loweredBeginning(text)

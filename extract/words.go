@@ -3,7 +3,6 @@ package extract
 import (
 	"bytes"
 	"slices"
-	"strings"
 
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
@@ -24,8 +23,8 @@ func (s signs) in(text []byte) bool {
 	return true
 }
 
-// stems are beginnings of words, in lower case. The index is their first byte, with the bit set
-// that tells lower from upper case.
+// stems are parts of words, mostly their beginnings, in lower case. The index is their first byte,
+// with the bit set that tells lower from upper case.
 type stems [256][]string
 
 // stemsOf returns the stems in a list. Each must have at least two bytes.
@@ -37,44 +36,36 @@ func stemsOf(list ...string) (s stems) {
 	return s
 }
 
-// in reports whether a word of a plain text, in any case, begins with one of the stems.
-func (s *stems) in(text []byte) bool {
+// begin reports whether a word of a plain text begins with one of the stems. The case of ASCII
+// letters makes no difference.
+func (s *stems) begin(text []byte) bool {
 	inWord, escaped := false, false // escaped by a backslash: such a letter begins no word
 	for i, c := range text {
 		lower := c | ('a' - 'A')
 		letter := 'a' <= lower && lower <= 'z' && !escaped
-		if letter && !inWord {
-			for _, stem := range s[lower] {
-				if len(text)-i >= len(stem) && text[i+1]|('a'-'A') == stem[1] && strings.EqualFold(string(text[i:i+len(stem)]), stem) {
-					return true
-				}
-			}
+		if letter && !inWord && s.at(text[i:]) {
+			return true
 		}
 		inWord, escaped = letter, c == '\\' && !escaped
 	}
 	return false
 }
 
-// fragments are parts of words, in lower case. The index is made of the low five bits of each of
-// their first two bytes, which upper and lower case have in common.
-type fragments [1 << 10][]string
-
-func fragmentsOf(list ...string) (f fragments) {
-	for _, w := range list {
-		f[pairOf(w[0], w[1])] = append(f[pairOf(w[0], w[1])], w)
+// in reports whether one of the stems is anywhere in a text, in the same way.
+func (s *stems) in(text []byte) bool {
+	for i := range text {
+		if s.at(text[i:]) {
+			return true
+		}
 	}
-	return f
+	return false
 }
 
-func pairOf(a, b byte) uint { return uint(a&31)<<5 | uint(b&31) }
-
-// in reports whether one of them is in a text. The case of ASCII letters makes no difference.
-func (f *fragments) in(text []byte) bool {
-	for i := 1; i < len(text); i++ {
-		for _, w := range f[pairOf(text[i-1], text[i])] {
-			if opensLower(text[i-1:], w) {
-				return true
-			}
+// at reports whether a text begins with one of the stems, in the same way.
+func (s *stems) at(text []byte) bool {
+	for _, stem := range s[text[0]|('a'-'A')] {
+		if len(text) > 1 && text[1]|('a'-'A') == stem[1]|('a'-'A') && opensLower(text, stem) { // mostly the second byte decides
+			return true
 		}
 	}
 	return false

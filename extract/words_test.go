@@ -14,18 +14,18 @@ func TestStems(t *testing.T) {
 	t.Parallel()
 	s := stemsOf("title", "re-writ", "select the ", "azimuth", "zest")
 	for _, text := range []string{"title", "A Title.", "(titles)", `one\ntitle`, `\\title`, "rewrite, re-write", "to SELECT THE best", "9title", "é title", "“title”", "{title", "@title", "`title", "[title", "Azimuths", "Zest"} {
-		require.True(t, s.in([]byte(text)), text)
+		require.True(t, s.begin([]byte(text)), text)
 	}
 	for _, text := range []string{"", "subtitle", "titl", "atitle", "ztitle", "ATITLE", "ZTITLE", `\title`, "select then", "select the", "re writ"} {
-		require.False(t, s.in([]byte(text)), text)
+		require.False(t, s.begin([]byte(text)), text)
 	}
 }
 
-// Fragments are found like words in a text in lower case, wherever they stand.
-func TestFragments(t *testing.T) {
+// Stems are found like words in a text in lower case, wherever they stand.
+func TestStemsAnywhere(t *testing.T) {
 	t.Parallel()
 	words := []string{"histor", "memory", "gespräch", "对话", "стори", "az 1"}
-	f := fragmentsOf(words...)
+	s := stemsOf(words...)
 	random := rand.New(rand.NewPCG(1, 2))
 	pieces := append(slices.Clone(words), "HiStOr", "MEMORY", "GESPRäCH", "GESPRÄCH", "histo", "emory", "h", "H", "m", "(", "\x08\x09stor", "AZ 1", "az\x001", "@z 1", "a[ 1", "`z 1", "a{ 1", "И", "对", "\x00", "")
 	found := 0
@@ -41,7 +41,7 @@ func TestFragments(t *testing.T) {
 			return r
 		}, text)
 		want := slices.ContainsFunc(words, func(w string) bool { return strings.Contains(string(lower), w) })
-		require.Equal(t, want, f.in(text), "%q", text)
+		require.Equal(t, want, s.in(text), "%q", text)
 		if want {
 			found++
 		}
