@@ -89,34 +89,17 @@ func (s *systemPrompt) read(text []byte, lent bool) {
 // cutBilling parts a text of a system prompt into the line with which Claude Code opens it,
 // nil if it has none, and the rest, without white space around that. The line holds the
 // client's version and, in some versions, a hash of the request, so it changes with every
-// turn. Proxies that translate put it on top of whatever they make of the system prompt. The
-// text need not be plain.
+// turn. Proxies that translate put it on top of whatever they make of the system prompt. If the
+// text is not plain, a line with escapes that no client writes there is none.
 func cutBilling(raw []byte) (billing, rest []byte) {
 	const header = "x-anthropic-billing-header:"
 	rest = trim(raw)
 	if len(rest) < len(header) || !bytes.EqualFold(rest[:len(header)], []byte(header)) {
 		return nil, rest
 	}
-	end := lineEnd(rest)
-	if end < 0 {
-		return rest, nil
+	line, after := cutLine(rest)
+	if jsonscan.LongEscape(line) >= 0 { // it may be a line break
+		return nil, rest
 	}
-	return rest[:end], trimStart(rest[end:])
-}
-
-// lineEnd returns the offset of the first line break in a text, plain or not, or -1.
-func lineEnd(raw []byte) int {
-	for i := 0; ; i += 2 { // from one escape to the next
-		n := bytes.IndexByte(raw[i:], '\\')
-		if n < 0 {
-			return -1
-		}
-		i += n
-		switch escape := raw[i:]; {
-		case len(escape) < 2:
-			return -1
-		case escape[1] == 'n', bytes.HasPrefix(escape, []byte(`\u000a`)), bytes.HasPrefix(escape, []byte(`\u000A`)):
-			return i
-		}
-	}
+	return line, trimStart(after)
 }
