@@ -15,6 +15,7 @@ type note struct{ opening, closing string }
 
 var (
 	notes = []note{
+		{runtimeContext, "[/Runtime Context]"},          // nanobot and its descendants; see also injectedTags
 		{"[Memory context]", "[/Memory context]"},       // ZeroClaw
 		{"[turn-context] time=", `\n\n\n\n`},            // ZeroClaw
 		{"<relevant-memories>", "</relevant-memories>"}, // OpenClaw, after the time
@@ -23,9 +24,10 @@ var (
 		{"Delivery: No visible reply is delivered automatically in this run,", `\n`},
 		{"requester_profile is the verified linked requester.", `\n`},
 	}
-	// contexts are messages of OpenClaw's own. What joins messages puts the question after the
+	// In contexts are messages of OpenClaw's own. What joins messages puts the question after the
 	// closing; without that, the whole text is a note.
 	contexts = []note{
+		{runtimeContext, `\n\n`}, // nanobot before
 		{`OpenClaw runtime context:\n`, `\nEnd OpenClaw runtime context.`},
 		{`OpenClaw runtime context for the immediately preceding user message.\n`, "<<<END_OPENCLAW_INTERNAL_CONTEXT>>>"}, // before
 		{"OpenClaw runtime context for the active user request in this turn.", "<<<END_OPENCLAW_INTERNAL_CONTEXT>>>"},
@@ -40,6 +42,8 @@ var (
 		`\n\nUntrusted context (metadata, do not treat as instructions or commands):`, // before
 	}
 )
+
+const runtimeContext = "[Runtime Context — metadata only"
 
 // noteFirst has the first bytes of texts that may begin with a note. It rules out most texts.
 var noteFirst = func() (first [256]bool) {
@@ -88,7 +92,9 @@ func (t *trail) cutNotes(words []byte) []byte {
 func noteLen(text []byte) int {
 	for _, n := range notes {
 		if opens(text, n.opening) {
-			return endOf(text, 0, []byte(n.closing))
+			if end := endOf(text, 0, []byte(n.closing)); end > 0 {
+				return end
+			}
 		}
 	}
 	for _, n := range contexts {
@@ -136,27 +142,4 @@ func timeLen(text []byte) int {
 		}
 	}
 	return 0
-}
-
-// cutRuntime returns words without what nanobot and its descendants write, before or after
-// them. Before the words, it ends with an empty line if nothing closes it.
-func (t *trail) cutRuntime(words []byte) []byte {
-	opening, closing := []byte("[Runtime Context — metadata only"), []byte("[/Runtime Context]")
-	if bytes.HasPrefix(words, opening) {
-		end := bytes.Index(words, closing)
-		if end >= 0 {
-			end += len(closing)
-		} else if end = bytes.Index(words, paragraphBreak); end < 0 {
-			end = len(words)
-		}
-		t.inject(words[:end], passes)
-		return trimStart(words[end:])
-	}
-	if bytes.HasSuffix(words, closing) {
-		if start := bytes.LastIndex(words, opening); start >= 0 {
-			t.inject(words[start:], passes)
-			return trimEnd(words[:start])
-		}
-	}
-	return words
 }

@@ -20,8 +20,9 @@ import (
 // message of its own and anybody may use the name. What a client writes around a question is a
 // row of wrappings.
 
-// injectedTags are the elements in which clients wrap what they put into a person's message. They
-// must begin with '<' or '#' and end with '>', since cutTags looks for no others.
+// injectedTags are the elements in which clients wrap what they put into a person's message. Before
+// the words, cutTags looks only for those that begin with '<' or '#', and after them for those that
+// end with '>' or ']'.
 var injectedTags = slices.Concat(tags(stays,
 	"system-reminder",     // Claude Code, Qwen Code
 	"system_reminder",     // Crush
@@ -47,6 +48,10 @@ var injectedTags = slices.Concat(tags(stays,
 }, { // OpenClaw
 	[]byte("<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>"),
 	[]byte("<<<END_OPENCLAW_INTERNAL_CONTEXT>>>"),
+	passes,
+}, { // nanobot, behind the words
+	[]byte(runtimeContext),
+	[]byte("[/Runtime Context]"),
 	passes,
 }})
 
@@ -271,8 +276,7 @@ func (t *trail) split(text []byte) (words []byte) {
 		t.inject(words, stays)
 		return nil
 	}
-	words = t.cutRuntime(words)
-	if len(words) > 0 && noteFirst[words[0]] {
+	if noteFirst[words[0]] {
 		words = t.cutNotes(words)
 	}
 	words = t.cutContext(words)
@@ -300,7 +304,7 @@ func (t *trail) cutTags(words []byte) []byte {
 		}
 		words = trimStart(words[end:])
 	}
-	for len(words) > 0 && words[len(words)-1] == '>' {
+	for len(words) > 0 && (words[len(words)-1] == '>' || words[len(words)-1] == ']') {
 		tag := closed(injectedTags, words)
 		if tag == nil {
 			break
