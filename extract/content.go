@@ -227,14 +227,14 @@ func (t *trail) person(salt, h uint64) {
 	}
 	t.calls.atEnd = false
 	t.here = t.here.add(salt, h)
-	if t.lastText = h; salt == binarySalt {
-		t.lastText, t.since.bytes = 0, min(minTail, t.since.bytes+pictureBytes)
+	if salt == binarySalt {
+		t.since.bytes = min(minTail, t.since.bytes+pictureBytes)
 		t.pictures.put(h)
 	} else {
-		t.textHere, t.pictures.before = h, t.pictures.n
-	}
-	if t.since.sum == 0 {
-		t.firstText = t.lastText
+		t.lastText, t.pictures.before = h, t.pictures.n
+		if t.since.sum == 0 {
+			t.firstText = h
+		}
 	}
 	t.since.sum = t.since.sum*31 + h
 	t.texts++

@@ -35,13 +35,13 @@ const maxFramed = 8
 // given the digest and the length of the piece and the pictures around it, of which there are none
 // if there is another text since the last answer.
 func (t *trail) framed(f func(asked uint64, bytes int, around pictures)) {
-	if st := t.steps.back(0); st == nil || st.answered || t.endsInAnswer || t.ignoreRest || t.textHere == 0 || !t.severalLines() {
+	if st := t.steps.back(0); st == nil || st.answered || t.endsInAnswer || t.ignoreRest || t.lastText == 0 || !t.severalLines() {
 		return
 	}
 	var around pictures
-	if t.pictures.surround(t.textHere, t.since) {
+	if t.pictures.surround(t.lastText, t.since) {
 		around = t.pictures
-	} else if t.lastText == 0 {
+	} else if t.pictures.last() {
 		return
 	}
 	opening, end := inLines(t.lastWords()), inLines(withoutCue(t.lastEnd()))

@@ -286,7 +286,7 @@ func (t *trail) reminded() sum {
 // what is between the last answer and that, for requests that have a trunk. It is zero if
 // what came last is not a text, or did not count, or if nothing is left out.
 func (t *trail) question(trunk sum) sum {
-	if trunk == (sum{}) || t.lastText == 0 || t.ignoreRest {
+	if trunk == (sum{}) || t.pictures.last() || t.ignoreRest {
 		return sum{}
 	}
 	if question := t.answeredHere.add(textSalt, t.lastText); question != trunk {
@@ -311,9 +311,9 @@ func (t *trail) page() sum {
 	switch {
 	case t.pictures.surround(0, t.since):
 		texts -= int(t.pictures.n) - 1
-	case len(t.last) < maxLastEnd || t.textSteps.back(1) != nil && t.lastText != 0:
+	case len(t.last) < maxLastEnd || t.textSteps.back(1) != nil && !t.pictures.last():
 		return sum{}
-	case t.lastText == 0:
+	case t.pictures.last():
 		texts-- // the image does not count
 	}
 	if texts <= 2 && before.bytes < minTail {

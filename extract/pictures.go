@@ -16,6 +16,9 @@ func (p *pictures) put(h uint64) {
 	p.n++
 }
 
+// last reports whether one of them comes after the last text.
+func (p *pictures) last() bool { return p.n > p.before }
+
 // surround reports whether there are a few pictures, and nothing else since the last answer but
 // a text of that digest or, if that is 0, nothing else at all.
 func (p *pictures) surround(text uint64, said stretch) bool {

@@ -60,7 +60,7 @@ func (t *trail) speaks(who speaker) {
 		if t.texts == 0 && t.injections > 0 {
 			t.putStep()
 		}
-		if !t.answered {
+		if !t.answered && !t.pictures.last() {
 			t.openingText = t.lastText
 		}
 		t.answered, t.endsInAnswer = true, true

@@ -258,9 +258,8 @@ type trail struct {
 
 	answeredHere sum      // the chain over the words before the last answer
 	openingText  uint64   // the digest of the last text before the first answer, 0 if an image follows
-	lastText     uint64   // the digest of the last text, 0 if an image follows
+	lastText     uint64   // the digest of the last text
 	firstText    uint64   // the digest of the first text since the last answer, 0 if an image is before it
-	textHere     uint64   // the digest of the last text, whatever follows
 	pictures     pictures // since the last answer
 
 	asked     uint64   // the digest of the first text as a transcript that ends in a question, or 0
