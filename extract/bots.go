@@ -24,8 +24,8 @@ var (
 		{"Delivery: No visible reply is delivered automatically in this run,", `\n`},
 		{"requester_profile is the verified linked requester.", `\n`},
 	}
-	// In contexts are messages of OpenClaw's own. What joins messages puts the question after the
-	// closing; without that, the whole text is a note.
+	// contexts are whole texts if nothing closes them. Those of OpenClaw are messages of its own, and
+	// what joins messages puts the question after the closing.
 	contexts = []note{
 		{runtimeContext, `\n\n`}, // nanobot before
 		{`OpenClaw runtime context:\n`, `\nEnd OpenClaw runtime context.`},

@@ -178,7 +178,11 @@ func (t *trail) read(text []byte, lent bool) {
 		t.work++ // transcript takes longer than a digest
 	}
 	if t.texts == 0 && !t.answered {
-		if talk := insideElement(words, cue); endsInQuestion(talk) {
+		talk := words
+		if bytes.HasPrefix(cue, []byte("</")) { // it closes the element that the conversation is in: "</history>"
+			talk = withoutCue(words)
+		}
+		if endsInQuestion(talk) {
 			t.asked = t.transcript(talk, nil)
 		}
 	}

@@ -60,22 +60,13 @@ func withoutCue(words []byte) []byte {
 //	[[ ## thought_0 ## ]]
 //	I should look that up.
 func beforeThought(words []byte) []byte {
-	if words[0] != '[' || !bytes.HasPrefix(words, []byte("[[ ## ")) {
+	if !opens(words, "[[ ## ") {
 		return nil
 	}
 	if i := lastIndex(words, []byte(`\n[[ ## thought_`)); i >= 0 {
 		return trimEnd(words[:i])
 	}
 	return nil
-}
-
-// insideElement returns a text without its cue, if that closes the element that the conversation
-// is in: "</history>".
-func insideElement(words, cue []byte) []byte {
-	if bytes.HasPrefix(cue, []byte("</")) {
-		return trimEnd(words[:len(words)-len(cue)])
-	}
-	return words
 }
 
 // endsInQuestion reports whether the last line of a text is one of a person in a conversation.
