@@ -25,7 +25,7 @@ const (
 //     template of OpenAI, and the files and skills in the container;
 //   - of tools, the container or the environment and the files and skills in it, vector
 //     stores, file search stores and the mask of an image;
-//   - a managed agent of Anthropic or Mistral, and the environment, vaults, files and
+//   - a managed agent of Anthropic, OpenAI or Mistral, and the environment, vaults, files and
 //     memory stores that a session of an agent is given;
 //   - the input_file_id of a batch;
 //   - the response in the path of GET /v1/responses/{id} and its like: conversations,
@@ -136,21 +136,25 @@ func (p *pins) tools(raw []byte) {
 
 // agent adds the managed agent that is to answer, and what it is given.
 func (p *pins) agent(r *Request) {
-	p.add(idWith("ag_", r.member("agent_id"))) // Mistral
-	agent := r.member("agent")
-	if agent == nil {
+	agent, id := r.member("agent"), r.member("agent_id")
+	if agent == nil && id == nil {
 		return
 	}
+	p.add(idWith("ag_", id))       // Mistral
+	p.add(idWith("agent_", id))    // OpenAI
 	p.add(idWith("agent_", agent)) // Anthropic
 	p.add(idWith("agent_", lastMember(agent, "id")))
 	p.add(idWith("env_", r.member("environment_id")))
-	p.add(idWith("env_", r.member("environment"))) // Google Interactions
+	environment := r.member("environment")
+	p.add(idWith("env_", environment)) // Google Interactions
 	p.list(r.member("vault_ids"))
-	c := jsonscan.New(r.member("resources"))
-	for c.Array(); p.more() && c.Element(); {
-		resource := c.Skim()
-		p.add(jsonID(lastMember(resource, "file_id")))
-		p.add(jsonID(lastMember(resource, "memory_store_id")))
+	for _, list := range [...][]byte{r.member("resources"), lastMember(environment, "files")} { // Anthropic, OpenAI
+		c := jsonscan.New(list)
+		for c.Array(); p.more() && c.Element(); {
+			resource := c.Skim()
+			p.add(jsonID(lastMember(resource, "file_id")))
+			p.add(jsonID(lastMember(resource, "memory_store_id")))
+		}
 	}
 }
 

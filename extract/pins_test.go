@@ -84,7 +84,9 @@ func TestPins(t *testing.T) {
 		`{"environment":"env_1","messages":[]}`: nil,
 		`{"agent_id":"ag_1","inputs":"x"}`:      {"ag_1"},
 		`{"agent_id":"a1","messages":[]}`:       nil,
-		`{"previous_response_id":"resp_1"`:      nil,
+		`{"agent_id":"agent_1","environment":{"type":"openai_hosted","files":[{"type":"file_id","file_id":"file-1","path":"/a"},{"type":"inline","path":"/b","data":"x"}]},"vault_ids":["vault_1"],"input":"x"}`: {"agent_1", "vault_1", "file-1"},
+		`{"agent":{"model":"m","instructions":"x"},"environment":{"type":"none"},"input":"x"}`:                                                                                                                   nil,
+		`{"previous_response_id":"resp_1"`: nil,
 	} {
 		require.Equal(t, want, (&extract.Request{Body: []byte(body)}).Pins(), body)
 	}
@@ -114,6 +116,13 @@ func TestPins(t *testing.T) {
 		"/agents/A1/agentAliases/B1/":                         nil,
 		"/v1/sessions/sesn_1/events":                          {"sesn_1"},
 		"/v1/sessions":                                        nil,
+		"/v1/agents/sessions":                                 nil,
+		"/v1/agents/sessions/sess_1/events":                   {"sess_1"},
+		"/v1/agents/sessions/sess_1/turns/turn_1":             {"sess_1"},
+		"/v1/agents/environments/env_1/files":                 {"env_1"},
+		"/v1/vaults/vault_1/credentials":                      {"vault_1"},
+		"/v1/deployments/depl_1/run":                          {"depl_1"},
+		"/openai/deployments/gpt-5/chat/completions":          nil,
 		"/v1/agents/agent_1/versions":                         {"agent_1"},
 		"/v1/agents/ag_1":                                     {"ag_1"},
 		"/v1/agents/completions":                              nil,

@@ -95,14 +95,16 @@ func stateAt(before, kind, rest string) string {
 		is = strings.Contains(id, "_") && id != "input_tokens" || kind == "responses" && isUUID(id) // of xAI; nor compact
 	case "threads": // OpenAI's assistants
 		is = begins(id, "thread_")
-	case "sessions": // Claude's managed agents
-		is = begins(id, "sesn_")
+	case "sessions": // of agents: Claude's, OpenAI's
+		is = begins(id, "sesn_", "sess_")
 	case "agents":
 		is = begins(id, "agent_", "ag_")
 	case "environments":
 		is = begins(id, "env_")
-	case "vaults":
-		is = begins(id, "vlt_")
+	case "vaults": // the same
+		is = begins(id, "vlt_", "vault_")
+	case "deployments":
+		is = begins(id, "depl_")
 	case "memory_stores":
 		is = begins(id, "memstore_")
 	case "containers":

@@ -15,8 +15,8 @@ import "bytes"
 // In members named id, file_id, output_file_id, error_file_id, batch_id, container_id,
 // thread_id, conversation_id, response_id, interaction_id or environment_id, it knows
 // resp_... (OpenAI, LM Studio), conv_... (OpenAI, Mistral), thread_... (OpenAI), ag_...
-// (Mistral), v1_... and env_... (Google's interactions), sesn_..., agent_... and what
-// else Claude's managed agents have, the ids of containers, files, batches, vector
+// (Mistral), v1_... and env_... (Google's interactions), sesn_..., sess_..., agent_... and
+// what else agents have that Anthropic or OpenAI runs, the ids of containers, files, batches, vector
 // stores, skills, videos and spoken answers, and those of items that OpenAI's
 // item_reference takes. In members named name or responsesFile, it knows
 // cachedContents/..., fileSearchStores/..., batches/..., files/... and
@@ -185,7 +185,7 @@ func isStateID(id []byte) bool {
 		return false
 	}
 	switch string(id[:n+1]) {
-	case "resp_", "conv_", "thread_", "v1_", "sesn_", "agent_", "ag_", "env_", "vlt_", "memstore_", "container_", "cntr_", "file-", "file_", "batch_", "msgbatch_", "vs_", "skill_", "audio_", "video_",
+	case "resp_", "conv_", "thread_", "v1_", "sesn_", "sess_", "agent_", "ag_", "env_", "vlt_", "vault_", "depl_", "memstore_", "container_", "cntr_", "file-", "file_", "batch_", "msgbatch_", "vs_", "skill_", "audio_", "video_",
 		"msg_", "rs_", "fc_", "ctc_", "ws_", "fs_", "ci_", "ig_", "cu_", "mcp_", "mcpl_", "mcpr_", "cmp_", // items
 		"apc_", "sh_", "sho_", "lsh_", "tsc_", "tso_":
 		return true

@@ -34,6 +34,7 @@ func TestStateReader(t *testing.T) {
 		"Dify's":              {`{"conversation_id":"7f1c","message_id":"m"}`, nil},
 		"a run":               {`{"id":"run_1","thread_id":"thread_1","assistant_id":"asst_1"}`, []string{"thread_1"}},
 		"managed agents":      {`{"id":"sesn_1","type":"session"}`, []string{"sesn_1"}},
+		"OpenAI's agents":     {"data: {\"type\":\"agent.session.created\",\"event_id\":\"e\",\"session\":{\"metadata\":{},\"id\":\"sess_1\",\"object\":\"agent.session\",\"agent\":{\"id\":\"agent_2\"},\"environment\":{\"type\":\"openai_hosted\",\"id\":\"env_3\"}}}\n\n", []string{"sess_1", "agent_2", "env_3"}},
 		"what they are":       {`{"id":"sesn_1","agent":{"id":"agent_2","tools":[]},"environment_id":"env_3"}`, []string{"sesn_1", "agent_2", "env_3"}},
 		"what they have":      {`{"data":[{"id":"vlt_1"},{"id":"memstore_2"},{"id":"ag_3"}]}`, []string{"vlt_1", "memstore_2", "ag_3"}},
 		"xAI's":               {`{"created_at":1,"id":"` + uuid + `","model":"m","object":"response","output":[{"id":"msg_` + uuid + `"}]}`, []string{uuid, "msg_" + uuid}},

@@ -19,7 +19,7 @@ func keepsState(path string, h http.Header) bool {
 		}
 	}
 	for _, created := range []string{ // and not what is in them
-		"/threads", "/threads/runs", "/sessions", "/agents", "/environments", "/vaults", "/memory_stores", "/batches", "/vector_stores", "/api/v1/chat",
+		"/threads", "/threads/runs", "/sessions", "/agents", "/environments", "/vaults", "/memory_stores", "/deployments", "/skills", "/batches", "/vector_stores", "/api/v1/chat",
 		"/videos", "/videos/generations", "/fileSearchStores", ":batchGenerateContent", ":predictLongRunning",
 	} {
 		if strings.HasSuffix(path, created) {

@@ -259,11 +259,14 @@ func TestWhatWasCreatedIsFoundAgain(t *testing.T) {
 		{"/api/v1/chat", `{"response_id":"%s"}`, "resp_%d", "POST /api/v1/chat", `{"input":"on","previous_response_id":"%s"}`},
 		// A session of an agent is created where the agent is.
 		{"/v1/agents", `{"id":"%s"}`, "agent_%d", "POST /v1/sessions", `{"agent":"%s","environment_id":"env_x"}`},
+		// OpenAI's sessions of agents are told the rest by events.
+		{"/v1/agents/sessions", `{"id":"%s","object":"agent.session"}`, "sess_%d", "POST /v1/agents/sessions/%s/events", `{"events":[{"type":"agent.session.input.message"}]}`},
 	}
 	for path, id := range map[string]string{
 		"/v1/responses": "resp", "/v1/conversations": "conv", "/v1/files": "file", "/v1/containers": "cntr", "/v1/threads": "thread",
 		"/v1/sessions": "sesn", "/v1/batches": "batch", "/v1/messages/batches": "msgbatch", "/v1/vector_stores": "vs",
 		"/v1/videos": "video", "/v1/agents": "agent", "/v1/environments": "env", "/v1/vaults": "vlt", "/v1/memory_stores": "memstore",
+		"/v1/deployments": "depl", "/v1/skills": "skill",
 	} {
 		ways = append(ways, way{path, `{"id":"%s"}`, id + "_%d", "GET " + path + "/%s", ""})
 	}
