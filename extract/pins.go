@@ -27,13 +27,13 @@ const (
 //     stores, file search stores and the mask of an image;
 //   - a managed agent of Anthropic, OpenAI or Mistral, and the environment, vaults, files and
 //     memory stores that a session of an agent is given;
-//   - the input_file_id of a batch;
+//   - the input_file_id of a batch, and the input_files of Mistral's;
 //   - the response in the path of GET /v1/responses/{id} and its like: conversations,
-//     threads and sessions of agents, agents and what they have, batches, containers,
-//     skills, vector and file search stores, files, cached contents and videos that are
-//     being made; and the session of an agent of Bedrock. What is in the path counts only
-//     if it looks like an id of these APIs: one of a response has an underscore, or is a
-//     UUID;
+//     threads and sessions of agents, agents and what they have, batches and other jobs,
+//     containers, skills, vector and file search stores, files, uploads, cached contents,
+//     and videos and answers that are being made; and the session of an agent of Bedrock.
+//     What is in the path counts only if it looks like an id of these APIs: one of a
+//     response has an underscore, or is a UUID;
 //   - OpenAI's files that a vector store or a job of fine-tuning is made of;
 //   - in the messages, file_id, fileUri, the container_id of a call, the audio of an
 //     earlier answer, items of type item_reference, and, unless store is false,
@@ -75,6 +75,7 @@ func (r *Request) pins() []string {
 	p.agent(r)
 	p.add(jsonID(r.member("input_file_id"))) // of a batch
 	p.add(pathState(r.Path))
+	p.list(r.member("input_files"))
 	p.list(r.member("file_ids"))
 	p.add(jsonID(r.member("training_file")))
 	stored := string(r.member("store")) != "false"

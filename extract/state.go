@@ -119,8 +119,16 @@ func stateAt(before, kind, rest string) string {
 		if is = id != "" && before == "v1beta"; is { // Gemini, with a verb after a colon
 			id, _, _ = strings.Cut(kind+"/"+id, ":")
 		} else {
-			is = begins(id, "file-", "file_", "batch_", "msgbatch_")
+			is = begins(id, "file-", "file_", "batch_", "msgbatch_") || kind == "files" && isUUID(id) // of Mistral
 		}
+	case "uploads":
+		is = begins(id, "upload_")
+	case "jobs": // of fine-tuning and, at Mistral, batches
+		is = begins(id, "ftjob-") || isUUID(id)
+	case "tasks": // Volcengine's videos, and what DashScope makes
+		is = begins(id, "cgt-") || isUUID(id)
+	case "deferred-completion": // of xAI
+		is = isUUID(id)
 	case "models": // Gemini's, with what one of them is doing, and a verb after a colon
 		rest, _, _ = strings.Cut(rest, ":")
 		if _, operation, _ := strings.Cut(rest, "/operations/"); operation != "" {

@@ -16,14 +16,16 @@ import "bytes"
 // thread_id, conversation_id, response_id, interaction_id or environment_id, it knows
 // resp_... (OpenAI, LM Studio), conv_... (OpenAI, Mistral), thread_... (OpenAI), ag_...
 // (Mistral), v1_... and env_... (Google's interactions), sesn_..., sess_..., agent_... and
-// what else agents have that Anthropic or OpenAI runs, the ids of containers, files, batches, vector
-// stores, skills, videos and spoken answers, and those of items that OpenAI's
-// item_reference takes. In members named name or responsesFile, it knows
-// cachedContents/..., fileSearchStores/..., batches/..., files/... and
-// models/.../operations/... (Gemini), and projects/.../cachedContents/... (Vertex AI). An
-// id that is a UUID, as xAI has them, counts if "object":"response" is the next of such
-// members; so does a UUID that a response begins with as its request_id. Names and ids with
-// \u escapes in them, which no API writes, are overlooked.
+// what else agents have that Anthropic or OpenAI runs, the ids of containers, files,
+// uploads, batches, jobs of fine-tuning, vector stores, skills, videos (OpenAI, Volcengine)
+// and spoken answers, and those of items that OpenAI's item_reference takes. In members named
+// name or responsesFile, it knows cachedContents/..., fileSearchStores/..., batches/...,
+// files/... and models/.../operations/... (Gemini), and projects/.../cachedContents/...
+// (Vertex AI). An id that is a UUID, as xAI and Mistral have them, counts if the next of such
+// members is "object", and a response, a file, a batch or a job; so does a UUID that a response
+// begins with as its request_id, and one in a member named task_id (DashScope), output_file or
+// error_file (Mistral). Names and ids with \u escapes in them, which no API writes, are
+// overlooked.
 type StateReader struct {
 	found func(id string)
 	n     int    // how many were found
@@ -139,12 +141,14 @@ func (s *StateReader) endValue() {
 	isState := false
 	switch name := string(s.name[:s.nameLen]); name {
 	case "object":
-		if s.hasUUID && string(s.buf) == "response" {
+		if s.hasUUID && !s.unfit && isUUIDObject(s.buf) {
 			s.find(s.uuid[:])
 		}
 		s.hasUUID = false
-	case "request_id": // of a video of xAI's; most others come after an answer
+	case "request_id": // of a video of xAI's, or of an answer that it has yet to make; most others come after an answer
 		isState = !s.later && isUUID(s.buf)
+	case "task_id", "output_file", "error_file": // DashScope, Mistral
+		isState = isUUID(s.buf)
 	case "id", "file_id", "output_file_id", "error_file_id", "batch_id", "container_id", "thread_id", "conversation_id", "response_id", "interaction_id", "environment_id":
 		isState = isStateID(s.buf)
 		if s.hasUUID = name == "id" && !s.unfit && isUUID(s.buf); s.hasUUID {
@@ -185,9 +189,19 @@ func isStateID(id []byte) bool {
 		return false
 	}
 	switch string(id[:n+1]) {
-	case "resp_", "conv_", "thread_", "v1_", "sesn_", "sess_", "agent_", "ag_", "env_", "vlt_", "vault_", "depl_", "memstore_", "container_", "cntr_", "file-", "file_", "batch_", "msgbatch_", "vs_", "skill_", "audio_", "video_",
+	case "resp_", "conv_", "thread_", "v1_", "sesn_", "sess_", "agent_", "ag_", "env_", "vlt_", "vault_", "depl_", "memstore_", "container_", "cntr_", "file-", "file_", "upload_", "batch_", "msgbatch_", "ftjob-", "cgt-", "vs_", "skill_", "audio_", "video_",
 		"msg_", "rs_", "fc_", "ctc_", "ws_", "fs_", "ci_", "ig_", "cu_", "mcp_", "mcpl_", "mcpr_", "cmp_", // items
 		"apc_", "sh_", "sho_", "lsh_", "tsc_", "tso_":
+		return true
+	}
+	return false
+}
+
+// isUUIDObject reports whether objects of that kind may be state with a UUID as their id: responses
+// of xAI's, and what Mistral has.
+func isUUIDObject(kind []byte) bool {
+	switch string(kind) {
+	case "response", "file", "batch", "job":
 		return true
 	}
 	return false

@@ -20,11 +20,14 @@ func keepsState(path string, h http.Header) bool {
 	}
 	for _, created := range []string{ // and not what is in them
 		"/threads", "/threads/runs", "/sessions", "/agents", "/environments", "/vaults", "/memory_stores", "/deployments", "/skills", "/batches", "/vector_stores", "/api/v1/chat",
-		"/videos", "/videos/generations", "/fileSearchStores", ":batchGenerateContent", ":predictLongRunning",
+		"/videos", "/videos/generations", "/videos/edits", "/videos/extensions", "/generations/tasks", "-synthesis", "/uploads", "/jobs", "/fileSearchStores", ":batchGenerateContent", ":predictLongRunning",
 	} {
 		if strings.HasSuffix(path, created) {
 			return true
 		}
+	}
+	if strings.Contains(path, "/batches/") || strings.Contains(path, "/jobs/") { // which name what they have written, once they are done
+		return !strings.HasSuffix(path, "/results") // many answers
 	}
 	return slices.ContainsFunc(h["Anthropic-Beta"], func(beta string) bool {
 		return strings.Contains(beta, "message-threads") || strings.Contains(beta, "code-execution") // in a container

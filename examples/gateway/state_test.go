@@ -259,6 +259,17 @@ func TestWhatWasCreatedIsFoundAgain(t *testing.T) {
 		{"/api/v1/chat", `{"response_id":"%s"}`, "resp_%d", "POST /api/v1/chat", `{"input":"on","previous_response_id":"%s"}`},
 		// A session of an agent is created where the agent is.
 		{"/v1/agents", `{"id":"%s"}`, "agent_%d", "POST /v1/sessions", `{"agent":"%s","environment_id":"env_x"}`},
+		{"/v1/videos/edits", `{"request_id":"%s"}`, "3f0c0a4e-9f0e-4d0c-8a59-0c6a7d0b%04d", "GET /v1/videos/%s", ""},
+		{"/api/v1/services/aigc/video-generation/video-synthesis", `{"output":{"task_id":"%s"}}`, "3f0c0a4e-9f0e-4d0c-8a59-0c6a7d0b%04d", "GET /api/v1/tasks/%s", ""},
+		{"/api/v3/contents/generations/tasks", `{"id":"%s"}`, "cgt-%d", "GET /api/v3/contents/generations/tasks/%s", ""},
+		// Files are uploaded in parts, and are what jobs begin with and end in.
+		{"/v1/uploads", `{"id":"%s"}`, "upload_%d", "POST /v1/uploads/%s/parts", ""},
+		{"/v1/files", `{"id":"%s","object":"file"}`, "3f0c0a4e-9f0e-4d0c-8a59-0c6a7d0b%04d", "POST /v1/batch/jobs", `{"input_files":["%s"]}`},
+		{"/v1/batch/jobs", `{"id":"%s","object":"batch"}`, "3f0c0a4e-9f0e-4d0c-8a59-0c6a7d0b%04d", "GET /v1/batch/jobs/%s", ""},
+		{"/v1/fine_tuning/jobs", `{"id":"%s"}`, "ftjob-%d", "GET /v1/fine_tuning/jobs/%s/events", ""},
+		{"/v1/batches/batch_x", `{"output_file_id":"%s"}`, "file-%d", "GET /v1/files/%s/content", ""},
+		{"/v1/batch/jobs/x", `{"output_file":"%s"}`, "3f0c0a4e-9f0e-4d0c-8a59-0c6a7d0b%04d", "GET /v1/files/%s/content", ""},
+		{"/v1beta/batches/x", `{"responsesFile":"%s"}`, "files/a%d", "GET /v1beta/%s:download", ""},
 		// OpenAI's sessions of agents are told the rest by events.
 		{"/v1/agents/sessions", `{"id":"%s","object":"agent.session"}`, "sess_%d", "POST /v1/agents/sessions/%s/events", `{"events":[{"type":"agent.session.input.message"}]}`},
 	}
