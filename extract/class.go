@@ -137,7 +137,7 @@ func (r *Request) pathClass() Class {
 		if strings.Contains(r.Path, "embed") || strings.Contains(r.Path, "rerank") { // in the names of Bedrock's models
 			return Auxiliary
 		}
-	case "tokens", "Tokens", "kenize", "ompact", "ddings", "imodal", "/embed", "ed_all", "sparse", "ooling", "assify", "/score", "ations", "ptions", "/edits", "infill", "speech", "rerank", "eranks", "videos", "unning", "action":
+	case "tokens", "Tokens", "kenize", "ompact", "ddings", "imodal", "/embed", "ed_all", "sparse", "ooling", "assify", "/score", "ations", "ptions", "/edits", "infill", "speech", "rerank", "eranks", "videos", "unning", "action", "edding", "thesis", "iption", "nsions", "/tasks":
 		for _, p := range pathClasses {
 			if strings.HasSuffix(r.Path, p.suffix) {
 				return p.class
@@ -170,6 +170,8 @@ var pathClasses = []struct {
 	{"/classify", Auxiliary},             // vLLM, Jina
 	{"/score", Auxiliary},                // vLLM
 	{"/rerank", Auxiliary},               // Cohere, vLLM
+	{"-embedding", Auxiliary},            // DashScope
+	{"-rerank", Auxiliary},               // DashScope
 	{"/reranks", Auxiliary},              // DashScope
 	{"/moderations", Auxiliary},          // OpenAI
 	{"/images/generations", Auxiliary},   // OpenAI
@@ -177,10 +179,15 @@ var pathClasses = []struct {
 	{"/images/variations", Auxiliary},    // OpenAI
 	{"/videos", Auxiliary},               // OpenAI
 	{"/videos/generations", Auxiliary},   // xAI
+	{"/videos/edits", Auxiliary},         // xAI
+	{"/videos/extensions", Auxiliary},    // xAI
 	{":predictLongRunning", Auxiliary},   // Gemini: a video
+	{"/generations/tasks", Auxiliary},    // Volcengine: a video
+	{"-synthesis", Auxiliary},            // DashScope: an image or a video
 	{"/audio/speech", Auxiliary},         // OpenAI
 	{"/audio/transcriptions", Auxiliary}, // OpenAI
 	{"/audio/translations", Auxiliary},   // OpenAI
+	{"/asr/transcription", Auxiliary},    // DashScope
 	{"/feature-extraction", Auxiliary},   // Hugging Face
 }
 
