@@ -52,13 +52,19 @@ func hasMessages(raw []byte) bool {
 }
 
 // eachKept calls f for what refers to parts of the prompt that the upstream keeps, or fills them
-// in: cached contents, the prompt template of OpenAI and, for Bedrock, the variables of the one
-// that the path names. A prompt that is a string is no template, but a legacy prompt.
+// in: cached contents, the context of Volcengine, the prompt template of OpenAI and, for Bedrock,
+// the variables of the one that the path names. A prompt that is a string is no template, but a
+// legacy prompt. A context may be a whole conversation, to which the messages are only what is
+// new, or a prefix that many have in common.
 func (r *Request) eachKept(f func(raw []byte)) {
 	for _, cached := range [...]field{cachedContentField, requestCachedContentField} {
 		if raw := r.get(cached); hasText(raw) {
 			f(raw)
 		}
+	}
+	context := r.get(contextIDField)
+	if _, ok := idWith("ctx-", context); ok {
+		f(context)
 	}
 	if raw := r.get(promptField); len(raw) > 0 && raw[0] == '{' {
 		f(raw)

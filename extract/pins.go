@@ -21,8 +21,8 @@ const (
 //
 //   - previous_response_id, previous_interaction_id and, where thread continues,
 //     thread.previous_message_id;
-//   - conversation, if it is one of OpenAI's, cachedContent, container, the prompt
-//     template of OpenAI, and the files and skills in the container;
+//   - conversation, if it is one of OpenAI's, cachedContent, the context_id of Volcengine,
+//     container, the prompt template of OpenAI, and the files and skills in the container;
 //   - of tools, the container or the environment and the files and skills in it, vector
 //     stores, file search stores and the mask of an image;
 //   - a managed agent of Anthropic, OpenAI or Mistral, and the environment, vaults, files and
@@ -66,6 +66,7 @@ func (r *Request) pins() []string {
 	p.add(idWith("conv_", r.get(conversationInnerIDField)))
 	p.add(jsonID(r.get(cachedContentField)))
 	p.add(jsonID(r.get(requestCachedContentField)))
+	p.add(idWith("ctx-", r.get(contextIDField)))
 	container := r.member("container")
 	p.add(jsonID(container))
 	p.add(jsonID(lastMember(container, "id")))

@@ -27,6 +27,8 @@ func TestPins(t *testing.T) {
 		`{"input_files":["` + uuid + `"],"endpoint":"/v1/chat/completions","model":"m"}`:                         {uuid},
 		`{"tools":[{"type":"file_search","vector_store_ids":["vs_1","vs_2",3]},{"type":"function","name":"f"}]}`: {"vs_1", "vs_2"},
 		`{"container":"container_1"}`:                                                                            {"container_1"},
+		`{"context_id":"ctx-2025-a","messages":[{"role":"user","content":"x"}]}`:                                 {"ctx-2025-a"},
+		`{"context_id":"7f1c","messages":[{"role":"user","content":"x"}]}`:                                       nil,
 		`{"request":{"cachedContent":"cachedContents/x"}}`:                                                       {"cachedContents/x"},
 		`{"cached_content":"cachedContents/x"}`:                                                                  {"cachedContents/x"},
 		`{"container":{"id":"container_1","skills":[]}}`:                                                         {"container_1"},

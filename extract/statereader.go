@@ -17,15 +17,15 @@ import "bytes"
 // resp_... (OpenAI, LM Studio), conv_... (OpenAI, Mistral), thread_... (OpenAI), ag_...
 // (Mistral), v1_... and env_... (Google's interactions), sesn_..., sess_..., agent_... and
 // what else agents have that Anthropic or OpenAI runs, the ids of containers, files,
-// uploads, batches, jobs of fine-tuning, vector stores, skills, videos (OpenAI, Volcengine)
-// and spoken answers, and those of items that OpenAI's item_reference takes. In members named
-// name or responsesFile, it knows cachedContents/..., fileSearchStores/..., batches/...,
-// files/... and models/.../operations/... (Gemini), and projects/.../cachedContents/...
-// (Vertex AI). An id that is a UUID, as xAI and Mistral have them, counts if the next of such
-// members is "object", and a response, a file, a batch or a job; so does a UUID that a response
-// begins with as its request_id, and one in a member named task_id (DashScope), output_file or
-// error_file (Mistral). Names and ids with \u escapes in them, which no API writes, are
-// overlooked.
+// uploads, batches, jobs of fine-tuning, vector stores, skills, videos (OpenAI, Volcengine),
+// contexts (Volcengine) and spoken answers, and those of items that OpenAI's item_reference
+// takes. In members named name or responsesFile, it knows cachedContents/...,
+// fileSearchStores/..., batches/..., files/... and models/.../operations/... (Gemini), and
+// projects/.../cachedContents/... (Vertex AI). An id that is a UUID, as xAI and Mistral have
+// them, counts if the next of such members is "object", and a response, a file, a batch or a
+// job; so does a UUID that a response begins with as its request_id, and one in a member named
+// task_id (DashScope), output_file or error_file (Mistral). Names and ids with \u escapes in
+// them, which no API writes, are overlooked.
 type StateReader struct {
 	found func(id string)
 	n     int    // how many were found
@@ -189,7 +189,7 @@ func isStateID(id []byte) bool {
 		return false
 	}
 	switch string(id[:n+1]) {
-	case "resp_", "conv_", "thread_", "v1_", "sesn_", "sess_", "agent_", "ag_", "env_", "vlt_", "vault_", "depl_", "memstore_", "container_", "cntr_", "file-", "file_", "upload_", "batch_", "msgbatch_", "ftjob-", "cgt-", "vs_", "skill_", "audio_", "video_",
+	case "resp_", "conv_", "thread_", "v1_", "sesn_", "sess_", "agent_", "ag_", "env_", "vlt_", "vault_", "depl_", "memstore_", "container_", "cntr_", "file-", "file_", "upload_", "batch_", "msgbatch_", "ftjob-", "cgt-", "ctx-", "vs_", "skill_", "audio_", "video_",
 		"msg_", "rs_", "fc_", "ctc_", "ws_", "fs_", "ci_", "ig_", "cu_", "mcp_", "mcpl_", "mcpr_", "cmp_", // items
 		"apc_", "sh_", "sho_", "lsh_", "tsc_", "tso_":
 		return true

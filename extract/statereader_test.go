@@ -66,6 +66,7 @@ func TestStateReader(t *testing.T) {
 		"a batch's output":    {`{"object":"batch","output_file":"out.jsonl","error_file":null}`, nil},
 		"an upload":           {`{"id":"upload_1","object":"upload","file":{"id":"file-2"}}`, []string{"upload_1", "file-2"}},
 		"fine-tuning":         {`{"object":"fine_tuning.job","id":"ftjob-1","result_files":["file-2"]}`, []string{"ftjob-1"}},
+		"its context":         {`{"id":"ctx-20250218162710-6jwbk","mode":"session","model":"m","ttl":86400}`, []string{"ctx-20250218162710-6jwbk"}},
 		"Volcengine's video":  {`{"id":"cgt-20260606160057-6bbjd"}`, []string{"cgt-20260606160057-6bbjd"}},
 		"DashScope's task":    {`{"output":{"task_status":"PENDING","task_id":"` + uuid + `"},"request_id":"` + strings.Replace(uuid, "0", "1", 1) + `"}`, []string{uuid}},
 		"another's task":      {`{"task_id":"106916112212032"}`, nil},

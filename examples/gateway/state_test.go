@@ -262,6 +262,7 @@ func TestWhatWasCreatedIsFoundAgain(t *testing.T) {
 		{"/v1/videos/edits", `{"request_id":"%s"}`, "3f0c0a4e-9f0e-4d0c-8a59-0c6a7d0b%04d", "GET /v1/videos/%s", ""},
 		{"/api/v1/services/aigc/video-generation/video-synthesis", `{"output":{"task_id":"%s"}}`, "3f0c0a4e-9f0e-4d0c-8a59-0c6a7d0b%04d", "GET /api/v1/tasks/%s", ""},
 		{"/api/v3/contents/generations/tasks", `{"id":"%s"}`, "cgt-%d", "GET /api/v3/contents/generations/tasks/%s", ""},
+		{"/api/v3/context/create", `{"id":"%s","mode":"session"}`, "ctx-%d", "POST /api/v3/context/chat/completions", `{"context_id":"%s","messages":[{"role":"user","content":"x"}]}`},
 		// Files are uploaded in parts, and are what jobs begin with and end in.
 		{"/v1/uploads", `{"id":"%s"}`, "upload_%d", "POST /v1/uploads/%s/parts", ""},
 		{"/v1/files", `{"id":"%s","object":"file"}`, "3f0c0a4e-9f0e-4d0c-8a59-0c6a7d0b%04d", "POST /v1/batch/jobs", `{"input_files":["%s"]}`},
