@@ -35,8 +35,8 @@ const (
 //     What is in the path counts only if it looks like an id of these APIs: one of a
 //     response has an underscore, or is a UUID;
 //   - OpenAI's files that a vector store or a job of fine-tuning is made of;
-//   - in the messages, file_id, fileUri, the container_id of a call, the audio of an
-//     earlier answer, items of type item_reference, and, unless store is false,
+//   - in the messages, file_id, fileUri, DashScope's fileid://, the container_id of a call, the
+//     audio of an earlier answer, items of type item_reference, and, unless store is false,
 //     reasoning that is sent without its text and without encrypted_content, and
 //     image_generation_calls without their result, which OpenAI then looks up. The
 //     arguments of a tool call and results that are JSON are not looked into: ids in
@@ -82,6 +82,7 @@ func (r *Request) pins() []string {
 	stored := string(r.member("store")) != "false"
 	for _, f := range messageFields {
 		raw := r.list(f)
+		p.fileIDs(raw)
 		if mentionsState(raw) || f == inputField && mentions(raw, 3, `"uri"`) { // of a file in Google Interactions; the quote at 4 is not a rare byte
 			c := jsonscan.New(raw)
 			p.looks = maxLooks + len(raw)/bytesPerLook
@@ -208,6 +209,29 @@ func (p *pins) members(c *jsonscan.Cursor, f func(name, value []byte)) {
 			name = room.read(name)
 		}
 		f(name, c.Skim())
+	}
+}
+
+// fileIDs adds the files that DashScope is to read. One of the messages of the system that come
+// first has nothing but their names: "fileid://file-fe-1,fileid://file-fe-2".
+func (p *pins) fileIDs(messages []byte) {
+	c := jsonscan.New(messages)
+	for c.Array(); c.Element(); c.Skim() {
+		m := c
+		m.Past(" ") // as Python writes it
+		if m.Past(`{"role":"system","content":"fileid://`) || m.Past(`{"role": "system", "content": "fileid://`) {
+			names, _, _ := bytes.Cut(m.Rest(), []byte(`"`))
+			for len(names) > 0 && p.more() {
+				var name []byte
+				name, names, _ = bytes.Cut(names, []byte(","))
+				name = bytes.TrimPrefix(bytes.TrimSpace(name), []byte("fileid://"))
+				p.add(ID(string(name)))
+			}
+			return
+		}
+		if !m.Past(`{"role":"system"`) && !m.Past(`{"role": "system"`) {
+			return
+		}
 	}
 }
 
