@@ -27,14 +27,14 @@ const (
 //     stores, file search stores and the mask of an image;
 //   - a managed agent of Anthropic, OpenAI or Mistral, and the environment, vaults, files and
 //     memory stores that a session of an agent is given;
-//   - the input_file_id of a batch, and the input_files of Mistral's;
 //   - the response in the path of GET /v1/responses/{id} and its like: conversations,
 //     threads and sessions of agents, agents and what they have, batches and other jobs,
 //     containers, skills, vector and file search stores, files, uploads, cached contents,
 //     and videos and answers that are being made; and the session of an agent of Bedrock.
 //     What is in the path counts only if it looks like an id of these APIs: one of a
 //     response has an underscore, or is a UUID;
-//   - OpenAI's files that a vector store or a job of fine-tuning is made of;
+//   - if there are no messages, the files that a batch, a vector store or a job of
+//     fine-tuning is made of, and the skills and other agents of a new agent of Anthropic's;
 //   - in the messages, file_id, fileUri, DashScope's fileid://, the container_id of a call, the
 //     audio of an earlier answer, items of type item_reference, and, unless store is false,
 //     reasoning that is sent without its text and without encrypted_content, and
@@ -74,11 +74,10 @@ func (r *Request) pins() []string {
 	p.container(container)
 	p.tools(r.get(toolsField))
 	p.agent(r)
-	p.add(jsonID(r.member("input_file_id"))) // of a batch
 	p.add(pathState(r.Path))
-	p.list(r.member("input_files"))
-	p.list(r.member("file_ids"))
-	p.add(jsonID(r.member("training_file")))
+	if r.messages() == nil {
+		p.parts(r)
+	}
 	stored := string(r.member("store")) != "false"
 	for _, f := range messageFields {
 		raw := r.list(f)
@@ -161,6 +160,23 @@ func (p *pins) agent(r *Request) {
 	}
 }
 
+// parts adds what something is made of that is to be created: a batch, a vector store, a job of
+// fine-tuning, an agent of Anthropic's. No such request has messages, so the others, which are
+// most, need not be searched for these members.
+func (p *pins) parts(r *Request) {
+	p.add(jsonID(r.member("input_file_id")))
+	p.list(r.member("input_files")) // Mistral
+	p.list(r.member("file_ids"))
+	p.add(jsonID(r.member("training_file")))
+	p.skills(r.member("skills"))
+	c := jsonscan.New(lastMember(r.member("multiagent"), "agents"))
+	for c.Array(); p.more() && c.Element(); {
+		agent := c.Skim()
+		p.add(idWith("agent_", agent))
+		p.add(idWith("agent_", lastMember(agent, "id")))
+	}
+}
+
 // list adds the ids in a list.
 func (p *pins) list(raw []byte) {
 	c := jsonscan.New(raw)
@@ -170,8 +186,7 @@ func (p *pins) list(raw []byte) {
 }
 
 // container adds the state of a container, if that is an object: its own id, unless it is
-// new, the files in it, and the skills that somebody has uploaded. Other skills have names,
-// such as pptx, and are on every upstream.
+// new, and the files and skills in it.
 func (p *pins) container(raw []byte) {
 	c := jsonscan.New(raw)
 	p.members(&c, func(name, value []byte) {
@@ -181,12 +196,18 @@ func (p *pins) container(raw []byte) {
 		case "file_ids":
 			p.list(value)
 		case "skills":
-			list := jsonscan.New(value)
-			for list.Array(); p.more() && list.Element(); {
-				p.add(idWith("skill_", lastMember(list.Skim(), "skill_id")))
-			}
+			p.skills(value)
 		}
 	})
+}
+
+// skills adds the skills in a list that somebody has uploaded. Others have names, such as pptx, and
+// are on every upstream.
+func (p *pins) skills(raw []byte) {
+	c := jsonscan.New(raw)
+	for c.Array(); p.more() && c.Element(); {
+		p.add(idWith("skill_", lastMember(c.Skim(), "skill_id")))
+	}
 }
 
 // members reads the next value and calls f for its members, if it is an object. The name is
