@@ -3,7 +3,6 @@ package extract
 import (
 	"bytes"
 	"slices"
-	"strings"
 
 	"github.com/go-affinity/affinity/internal/jsonscan"
 )
@@ -354,11 +353,18 @@ func (p *pins) item(kind, id []byte, lookedUp bool) {
 // fileName returns the name of the file to which the URI in raw leads, if it is one
 // of the Gemini API: https://ai.google.dev/api/files.
 func fileName(raw []byte) (string, bool) {
-	uri := unquote(raw)
-	i := strings.LastIndex(uri, "files/")
-	if i < 0 || i > 0 && !strings.HasPrefix(uri, "https://generativelanguage.googleapis.com/") {
-		return "", false
+	return ID(string(fileOf([]byte(unquote(raw)))))
+}
+
+// fileOf is fileName for a URI that has been read: files/..., or nothing.
+func fileOf(uri []byte) []byte {
+	i := bytes.LastIndex(uri, []byte("files/"))
+	if i < 0 || i > 0 && !bytes.HasPrefix(uri, []byte("https://generativelanguage.googleapis.com/")) {
+		return nil
 	}
-	name, _, _ := strings.Cut(uri[i:], "?")
-	return ID(name)
+	name := uri[i:]
+	if end := bytes.IndexAny(name, "?:"); end >= 0 { // a verb, such as :download
+		name = name[:end]
+	}
+	return name
 }

@@ -37,6 +37,7 @@ func TestPins(t *testing.T) {
 		`{"messages":[{"role":"user","content":[{"type":"document","source":{"type":"file","file_id":"file_4"}}]}]}`:                                                                                                {"file_4"},
 		`{"contents":[{"parts":[{"fileData":{"fileUri":"https://generativelanguage.googleapis.com/v1beta/files/5?alt=media"}}]}]}`:                                                                                  {"files/5"},
 		`{"contents":[{"parts":[{"file_data":{"file_uri":"files\/5"}},{"file_data":{"file_uri":"gs://bucket/files/6"}},{"fileData":{"fileUri":"https://www.youtube.com/watch?v=x"}},{"fileData":{"fileUri":5}}]}]}`: {"files/5"},
+		`{"contents":[{"parts":[{"fileData":{"fileUri":"https://generativelanguage.googleapis.com/v1beta/files/5:download?alt=media"}}]}]}`:                                                                         {"files/5"},
 		`{"request":{"contents":[{"parts":[{"fileData":{"fileUri":"files/5"}}]}]}}`:                                                                                                                                 {"files/5"},
 		`{"input":{"messages":[{"role":"user","content":[{"file_id":"file-6"}]}]}}`:                                                                                                                                 {"file-6"},
 		`{"tools":[{"type":"code_interpreter","container":"cntr_1"},{"type":"code_interpreter","container":{"type":"auto"}},{"type":"function","name":"container"}]}`:                                               {"cntr_1"},

@@ -24,8 +24,9 @@ import "bytes"
 // projects/.../cachedContents/... (Vertex AI). An id that is a UUID, as xAI and Mistral have
 // them, counts if the next of such members is "object", and a response, a file, a batch or a
 // job; so does a UUID that a response begins with as its request_id, and one in a member named
-// task_id (DashScope), output_file or error_file (Mistral). Names and ids with \u escapes in
-// them, which no API writes, are overlooked.
+// task_id (DashScope), output_file or error_file (Mistral). A uri of a file of the Gemini API
+// counts as its name, files/.... Names and ids with \u escapes in them, which no API writes,
+// are overlooked.
 type StateReader struct {
 	found func(id string)
 	n     int    // how many were found
@@ -153,6 +154,10 @@ func (s *StateReader) endValue() {
 		isState = isStateID(s.buf)
 		if s.hasUUID = name == "id" && !s.unfit && isUUID(s.buf); s.hasUUID {
 			copy(s.uuid[:], s.buf)
+		}
+	case "uri": // of a video that Gemini has made
+		if file := fileOf(s.buf); len(file) < len(s.buf) && begins(file, "files/") && !s.unfit { // else it is relative, perhaps to something else
+			s.find(file)
 		}
 	case "name", "responsesFile":
 		isState = begins(s.buf, "cachedContents/", "fileSearchStores/", "batches/", "files/") || bytes.HasPrefix(s.buf, []byte("projects/")) && bytes.Contains(s.buf, []byte("/cachedContents/")) ||

@@ -13,7 +13,7 @@ import (
 // keepsState reports whether the API at path keeps state that later requests
 // can refer to. Others, which name every answer too, would fill the table.
 func keepsState(path string, h http.Header) bool {
-	for _, word := range []string{"/responses", "/conversations", "/interactions", "/cachedContents", "/files", "/containers"} {
+	for _, word := range []string{"/responses", "/conversations", "/interactions", "/cachedContents", "/files", "/containers", "/operations/"} {
 		if strings.Contains(path, word) {
 			return true
 		}

@@ -271,6 +271,7 @@ func TestWhatWasCreatedIsFoundAgain(t *testing.T) {
 		{"/v1/batches/batch_x", `{"output_file_id":"%s"}`, "file-%d", "GET /v1/files/%s/content", ""},
 		{"/v1/batch/jobs/x", `{"output_file":"%s"}`, "3f0c0a4e-9f0e-4d0c-8a59-0c6a7d0b%04d", "GET /v1/files/%s/content", ""},
 		{"/v1beta/batches/x", `{"responsesFile":"%s"}`, "files/a%d", "GET /v1beta/%s:download", ""},
+		{"/v1beta/models/m/operations/x", `{"response":{"generateVideoResponse":{"generatedSamples":[{"video":{"uri":"https://generativelanguage.googleapis.com/v1beta/%s:download?alt=media"}}]}}}`, "files/a%d", "GET /v1beta/%s:download", ""},
 		// OpenAI's sessions of agents are told the rest by events.
 		{"/v1/agents/sessions", `{"id":"%s","object":"agent.session"}`, "sess_%d", "POST /v1/agents/sessions/%s/events", `{"events":[{"type":"agent.session.input.message"}]}`},
 	}
