@@ -69,8 +69,15 @@ func (g *gateway) follow(ctx context.Context, resp *http.Response, x *exchange) 
 		body.reading = newReading(body.events)
 		taps = append(taps, body.reading)
 	}
-	if keepsState(resp.Request.URL.Path, resp.Request.Header) {
+	switch path := resp.Request.URL.Path; {
+	case keepsState(path, resp.Request.Header):
 		taps = append(taps, extract.NewStateReader(x.choice.Learn))
+	case strings.HasSuffix(path, "/messages"): // Anthropic's: code leaves a container behind, but the answer itself is not kept
+		taps = append(taps, extract.NewStateReader(func(id string) {
+			if !strings.HasPrefix(id, "msg_") {
+				x.choice.Learn(id)
+			}
+		}))
 	}
 	if len(taps) > 0 {
 		body.tap = io.MultiWriter(taps...)

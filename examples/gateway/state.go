@@ -30,7 +30,7 @@ func keepsState(path string, h http.Header) bool {
 		return !strings.HasSuffix(path, "/results") // many answers
 	}
 	return slices.ContainsFunc(h["Anthropic-Beta"], func(beta string) bool {
-		return strings.Contains(beta, "message-threads") || strings.Contains(beta, "code-execution") // in a container
+		return strings.Contains(beta, "message-threads")
 	})
 }
 

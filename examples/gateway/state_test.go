@@ -222,13 +222,13 @@ func TestPreviousResponseIsFollowed(t *testing.T) {
 	}
 }
 
-// Anthropic's messages leave something behind only where a client asks for that with a header,
-// of which there may be several.
+// Anthropic's messages are kept only where a client asks for that with a header, of which there may
+// be several. A container is left behind by any tool that runs code.
 func TestWhatMessagesLeaveIsFoundAgain(t *testing.T) {
 	t.Parallel()
 	for beta, way := range map[string]struct{ left, again string }{
 		"message-threads-2026-08-12": {`{"id":"msg_%d","type":"message"}`, `{"thread":{"type":"continue","previous_message_id":"msg_%d"},"messages":[{"role":"user","content":"on"}]}`},
-		"code-execution-2025-08-25":  {`{"type":"message_delta","delta":{"container":{"id":"container_%d"}}}`, `{"container":"container_%[1]d","messages":[{"role":"user","content":"another chat, with %[1]d"}]}`},
+		"files-api-2025-04-14":       {`{"type":"message_delta","delta":{"container":{"id":"container_%d"}}}`, `{"container":"container_%[1]d","messages":[{"role":"user","content":"another chat, with %[1]d"}]}`},
 	} {
 		t.Run(beta, func(t *testing.T) {
 			t.Parallel()
@@ -243,6 +243,16 @@ func TestWhatMessagesLeaveIsFoundAgain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The ids of all other answers would only take the place of sessions.
+func TestWhatIsNotKeptIsNotLearned(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 4)
+	r.all(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"id":"msg_1","type":"message"}`) })
+	r.do("POST", "/v1/messages", `{"messages":[{"role":"user","content":"hi"}]}`)
+	next := r.do("POST", "/v1/messages", `{"thread":{"type":"continue","previous_message_id":"msg_1"},"messages":[{"role":"user","content":"on"}]}`)
+	require.Equal(t, "new", next.Header.Get(reasonHeader))
 }
 
 // What was created at an upstream is asked for there, by whatever API: what is begun has the
