@@ -19,8 +19,10 @@ func keepsState(path string, h http.Header) bool {
 		}
 	}
 	for _, created := range []string{ // and not what is in them
-		"/threads", "/threads/runs", "/sessions", "/agents", "/environments", "/vaults", "/memory_stores", "/deployments", "/skills", "/batches", "/vector_stores", "/api/v1/chat",
-		"/videos", "/videos/generations", "/videos/edits", "/videos/extensions", "/generations/tasks", "-synthesis", "/context/create", "/uploads", "/jobs", "/fileSearchStores", ":batchGenerateContent", ":predictLongRunning",
+		"/threads", "/threads/runs", "/sessions", "/agents", "/environments", "/vaults", "/memory_stores", "/deployments", "/skills",
+		"/batches", "/jobs", "/uploads", "/vector_stores", "/fileSearchStores", "/context/create", "/api/v1/chat",
+		"/videos", "/videos/generations", "/videos/edits", "/videos/extensions", "/generations/tasks", "-synthesis", "/asr/transcription",
+		":batchGenerateContent", ":predictLongRunning",
 	} {
 		if strings.HasSuffix(path, created) {
 			return true

@@ -271,6 +271,7 @@ func TestWhatWasCreatedIsFoundAgain(t *testing.T) {
 		{"/v1/agents", `{"id":"%s"}`, "agent_%d", "POST /v1/sessions", `{"agent":"%s","environment_id":"env_x"}`},
 		{"/v1/videos/edits", `{"request_id":"%s"}`, "3f0c0a4e-9f0e-4d0c-8a59-0c6a7d0b%04d", "GET /v1/videos/%s", ""},
 		{"/api/v1/services/aigc/video-generation/video-synthesis", `{"output":{"task_id":"%s"}}`, "3f0c0a4e-9f0e-4d0c-8a59-0c6a7d0b%04d", "GET /api/v1/tasks/%s", ""},
+		{"/api/v1/services/audio/asr/transcription", `{"output":{"task_status":"PENDING","task_id":"%s"}}`, "3f0c0a4e-9f0e-4d0c-8a59-0c6a7d0b%04d", "GET /api/v1/tasks/%s", ""},
 		{"/api/v3/contents/generations/tasks", `{"id":"%s"}`, "cgt-%d", "GET /api/v3/contents/generations/tasks/%s", ""},
 		{"/api/v3/context/create", `{"id":"%s","mode":"session"}`, "ctx-%d", "POST /api/v3/context/chat/completions", `{"context_id":"%s","messages":[{"role":"user","content":"x"}]}`},
 		// Files are uploaded in parts, and are what jobs begin with and end in.
