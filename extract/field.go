@@ -80,7 +80,6 @@ var (
 	clientMetadataField          = newField("client_metadata")
 	clientMetadataSessionIDField = newField("client_metadata.session_id")
 	contextField                 = newField("context")
-	contextIDField               = newField("context_id")
 	conversationField            = newField("conversation")
 	conversationInnerIDField     = newField("conversation.id")
 	inputField                   = newField("input")

@@ -184,6 +184,9 @@ func (x *index) member(body []byte, name string) []byte {
 	var room nameRoom
 	for i := len(x.others) - 1; i >= 0; i-- {
 		at := x.others[i]
+		if b := body[at:]; name != "" && b[0] == ',' && b[1] == '"' && b[2] != name[0] && b[2] != '\\' { // mostly
+			continue
+		}
 		c := jsonscan.New(body[at-1:])
 		if !c.Object() { // it is not the first member: a comma comes next
 			c = jsonscan.New(body[at:])

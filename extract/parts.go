@@ -62,7 +62,7 @@ func (r *Request) eachKept(f func(raw []byte)) {
 			f(raw)
 		}
 	}
-	context := r.get(contextIDField)
+	context := r.member("context_id")
 	if _, ok := idWith("ctx-", context); ok {
 		f(context)
 	}

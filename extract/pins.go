@@ -65,7 +65,7 @@ func (r *Request) pins() []string {
 	p.add(idWith("conv_", r.get(conversationInnerIDField)))
 	p.add(jsonID(r.get(cachedContentField)))
 	p.add(jsonID(r.get(requestCachedContentField)))
-	p.add(idWith("ctx-", r.get(contextIDField)))
+	p.add(idWith("ctx-", r.member("context_id")))
 	container := r.member("container")
 	p.add(jsonID(container))
 	p.add(jsonID(lastMember(container, "id")))
