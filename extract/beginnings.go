@@ -218,6 +218,7 @@ var (
 		{"<system-hint>You have been working on the task described above but have not yet", Compaction},                    // AgentScope
 		{"Create a concise, 3-6 word title.\n\n**Notes**:", Auxiliary},                                                     // aichat
 		{"Summarize the discussion briefly in 200 words or less to use as a prompt", Compaction},                           // aichat
+		{"You have been working on the task described above but have not yet completed it. Write a", Compaction},           // Anthropic's SDKs, Inspect
 		{"Generate a summary of our previous conversation history.\n<extra_instruction>", Compaction},                      // AstrBot
 		{"Based on our full conversation history, produce a concise summary", Compaction},                                  // AstrBot
 		{"Generate a title in less than 6 words for the following message (language", Auxiliary},                           // Better ChatGPT
@@ -258,6 +259,7 @@ var (
 		{"Provide a detailed summary of our conversation above.", Compaction},                                              // Crush
 		{"Generate a concise title for the following content", Auxiliary},                                                  // Crush
 		{"You are compressing a long-running general-purpose agent conversation", Compaction},                              // DeepChat
+		{"You are now acting as a compaction engine for this AI coding assistant.", Compaction},                            // DeepSeek Harness
 		{"You are asked to generate a concise chat title", Auxiliary},                                                      // Dify
 		{"关键：仅以文本响应。不要调用任何工具。", Compaction},                                                                                // Eino
 		{"You are an AI assistant tasked with predicting the user's next question", Auxiliary},                             // FastGPT

@@ -89,11 +89,26 @@ func TestTurnsLikeSideCalls(t *testing.T) {
 		"Summarize the discussion briefly in 200 words", "Web page content: a bike shop. Write me a better one.",
 		"Create a new anchored summary from the notes above.", "Update the anchored summary below using my notes.",
 		"You are about to run out of context. Write a letter to yourself.",
+		"You have been working on the task described above but have not yet completed it. Please go on.", "You are now acting as a compaction engine in my game.",
 		"Based on our conversation, what should I work on next to improve this page?", "Provide a summary for continuing our conversation above.",
 		"Update the existing summary by incorporating the new messages below.", "Help summarize the conversation up to the cutoff point, please.",
 		"Generate 3-5 concise git branch name suggestions based on this ticket", "You are an AI coding assistant. You should generate a commit message only if I ask for it.",
 	} {
 		body := fmt.Sprintf(`{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":%q}]}`, person)
 		require.Equal(t, Turn, (&Request{Body: []byte(body)}).Class(), body)
+	}
+}
+
+// Side calls as their clients send them, behind a conversation with tools.
+func TestSideCallsAsTheyAreSent(t *testing.T) {
+	t.Parallel()
+	for person, want := range map[string]Class{
+		// DeepSeek Harness
+		"You are now acting as a compaction engine for this AI coding assistant. Condense the conversation ABOVE into a structured checkpoint": Compaction,
+		// Anthropic's SDKs
+		"You have been working on the task described above but have not yet completed it. Write a continuation summary that will allow you (or another instance of yourself)": Compaction,
+	} {
+		body := fmt.Sprintf(`{"tools":[{"name":"a"}],"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":%q}]}`, person)
+		require.Equal(t, want, (&Request{Body: []byte(body)}).Class(), body)
 	}
 }

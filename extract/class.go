@@ -59,8 +59,9 @@ func (c Class) SideCall() bool { return c == Probe || c == Auxiliary || c == Com
 //   - the method and the path: HEAD, token counts, embeddings and the like;
 //   - the headers of Claude Code (X-Claude-Code-Request-Class and others), Codex
 //     (X-Openai-Subagent, the request_kind of X-Codex-Turn-Metadata), Copilot
-//     (X-Interaction-Type), Grok CLI (X-Grok-Req-Id) and OpenCode (X-Parent-Session-Id,
-//     which its sub-agents send);
+//     (X-Interaction-Type), Grok CLI (X-Grok-Req-Id), DeepSeek Harness
+//     (X-Deepseek-Harness-Compact), Anthropic's SDKs (X-Stainless-Helper) and OpenCode
+//     (X-Parent-Session-Id, which its sub-agents send);
 //   - the body, where it is unmistakable: what Codex says in client_metadata, the
 //     loading of models by Ollama, a prompt and a suffix with something to come in
 //     between, the fixed beginnings of side calls and sub-agents of some 120 clients,
@@ -194,7 +195,8 @@ var pathClasses = []struct {
 // classHeaders are the headers that headerClass asks for. The search of Headers looks for them
 // in passing, and notes in noClassHeader if there is none.
 var classHeaders = newNameFilter("X-Claude-Code-Request-Class", "X-Claude-Code-Compaction", "X-Claude-Code-Agent-Id",
-	"X-Openai-Subagent", "X-Codex-Turn-Metadata", "X-Interaction-Type", "X-Grok-Req-Id", parentHeader)
+	"X-Openai-Subagent", "X-Codex-Turn-Metadata", "X-Interaction-Type", "X-Grok-Req-Id", "X-Deepseek-Harness-Compact",
+	"X-Stainless-Helper", parentHeader)
 
 // headerClass returns what any client says in its headers. If they say nothing, it notes that in
 // noClassHeader. The caller must have called checkSpelling.
@@ -203,7 +205,7 @@ func (r *Request) headerClass() Class {
 		return Turn
 	}
 	codex := codexClass(r.header("X-Openai-Subagent"), r.turnMetadata())
-	c := cmp.Or(r.claudeClass(r.header("X-Claude-Code-Agent-Id")), codex, r.copilotClass(), r.grokClass())
+	c := cmp.Or(r.claudeClass(r.header("X-Claude-Code-Agent-Id")), codex, r.copilotClass(), r.grokClass(), r.harnessClass(), r.helperClass())
 	if c == Turn && r.header(parentHeader) != "" {
 		c = Subagent
 	}
@@ -288,4 +290,25 @@ func (r *Request) grokClass() Class {
 		return Compaction
 	}
 	return Auxiliary
+}
+
+// harnessClass returns what the header of DeepSeek Harness says.
+func (r *Request) harnessClass() Class {
+	if r.header("X-Deepseek-Harness-Compact") != "" {
+		return Compaction
+	}
+	return Turn
+}
+
+// helperClass returns what a header of Anthropic's SDKs says: it lists the parts of the SDK that
+// had a hand in the request. One of them compacts the messages of an agent.
+func (r *Request) helperClass() Class {
+	for _, helpers := range r.values("X-Stainless-Helper") {
+		for helper := range strings.SplitSeq(helpers, ",") {
+			if strings.TrimSpace(helper) == "compaction" {
+				return Compaction
+			}
+		}
+	}
+	return Turn
 }

@@ -98,6 +98,10 @@ func TestClass(t *testing.T) {
 		"Claude Code compacts":             {header("X-Claude-Code-Compaction", "auto"), extract.Compaction},
 		"Claude Code's sub-agent":          {header("X-Claude-Code-Agent-Id", "a1e37403a36fc420c"), extract.Subagent},
 		"Claude Code's sub-agent compacts": {header("X-Claude-Code-Compaction", "auto", "X-Parent-Session-Id", "ses_parent"), extract.Compaction},
+		"DeepSeek Harness compacts":        {header("X-Deepseek-Harness-Compact", "1"), extract.Compaction},
+		"an SDK compacts":                  {header("X-Stainless-Helper", "compaction"), extract.Compaction},
+		"an SDK compacts for an agent":     {header("X-Stainless-Helper", "BetaToolRunner, compaction"), extract.Compaction},
+		"an SDK runs tools":                {header("X-Stainless-Helper", "BetaToolRunner, mcp_tool"), extract.Turn},
 		"Codex reviews":                    {header("X-Openai-Subagent", "review"), extract.Subagent},
 		"Codex compacts":                   {header("X-Openai-Subagent", "compact"), extract.Compaction},
 		"a sub-agent of a fork of Codex":   {header("X-Openai-Subagent", "explorer"), extract.Subagent},
@@ -288,6 +292,7 @@ func TestSessionsCarryTheirClass(t *testing.T) {
 		"Grok CLI recaps":     {http.Header{"X-Grok-Session-Id": {"s"}, "X-Grok-Conv-Id": {"recap-1"}, "X-Grok-Req-Id": {"xai-recap-1"}}, "", extract.Auxiliary},
 		"Grok CLI compacts":   {http.Header{"X-Grok-Session-Id": {"s"}, "X-Grok-Conv-Id": {"s"}, "X-Grok-Req-Id": {"xai-compact-1"}}, "", extract.Compaction},
 		"Grok CLI judges":     {http.Header{"X-Grok-Session-Id": {"s"}, "X-Grok-Conv-Id": {"s"}, "X-Grok-Req-Id": {"xai-goal-eval-1"}}, "", extract.Auxiliary},
+		"DeepSeek Harness":    {http.Header{"X-Deepseek-Harness-Session-Id": {"s"}, "X-Deepseek-Harness-Compact": {"1"}}, "", extract.Compaction},
 		"Hermes":              {http.Header{"X-Grok-Conv-Id": {"s"}}, "", extract.Turn},
 		"OpenCode":            {http.Header{"X-Session-Id": {"s"}, "X-Parent-Session-Id": {"p"}}, "", extract.Subagent},
 		"OpenCode counts":     {http.Header{"X-Session-Id": {"s"}, "X-Parent-Session-Id": {"p"}}, "/v1/messages/count_tokens", extract.Probe},
@@ -324,7 +329,7 @@ func TestSessionsCarryTheirClass(t *testing.T) {
 	for name, value := range map[string]string{
 		"X-Claude-Code-Request-Class": "workflow", "X-Claude-Code-Compaction": "auto", "X-Claude-Code-Agent-Id": "a1",
 		"X-Openai-Subagent": "review", "X-Codex-Turn-Metadata": `{"request_kind":"memory"}`, "X-Interaction-Type": "conversation-subagent",
-		"X-Parent-Session-Id": "p", "X-Grok-Req-Id": "xai-compact-1",
+		"X-Parent-Session-Id": "p", "X-Grok-Req-Id": "xai-compact-1", "X-Deepseek-Harness-Compact": "1", "X-Stainless-Helper": "compaction",
 	} {
 		req := &extract.Request{Header: http.Header{name: {value}, "Content-Type": {"application/json"}}, Body: []byte(`{"conversation_id":"c"}`)}
 		s, ok := extract.Default().Extract(req)

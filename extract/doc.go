@@ -49,6 +49,7 @@
 //	  X-Smg-Routing-Key           SMG, vLLM
 //	  X-Model-Affinity            Plano
 //	  X-Dynamo-Session-Id         NVIDIA Dynamo
+//	  X-Deepseek-Harness-Session-Id  DeepSeek Harness
 //	  Helicone-Session-Id         Helicone
 //	  X-Aibrix-Session-Key        AIBrix
 //	  X-Livekit-Job-Id            LiveKit Agents, whose X-Livekit-Session-Id names a request

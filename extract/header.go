@@ -61,6 +61,7 @@ var knownHeaders = newHeaders([]string{
 	"X-Smg-Routing-Key",
 	"X-Model-Affinity",
 	"X-Dynamo-Session-Id",
+	"X-Deepseek-Harness-Session-Id",
 	"Helicone-Session-Id",
 	"X-Aibrix-Session-Key",
 	"X-Livekit-Job-Id",

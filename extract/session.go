@@ -140,6 +140,8 @@ func (r *Request) nameByHeader(s *Session, source, id string, c Confidence) {
 		}
 	case "x-grok-session-id", "x-grok-conv-id":
 		s.Class = cmp.Or(s.Class, r.grokClass())
+	case "x-deepseek-harness-session-id":
+		s.Class = cmp.Or(s.Class, r.harnessClass())
 	case "x-client-session-id":
 		// Copilot CLI says whether a sub-agent sends the request, but not which one.
 		s.Class = cmp.Or(s.Class, r.copilotClass())
