@@ -90,6 +90,9 @@ func TestTurnsLikeSideCalls(t *testing.T) {
 		"Create a new anchored summary from the notes above.", "Update the anchored summary below using my notes.",
 		"You are about to run out of context. Write a letter to yourself.",
 		"You have been working on the task described above but have not yet completed it. Please go on.", "You are now acting as a compaction engine in my game.",
+		"IMPORTANT: This message and these instructions are for my colleagues.", "Create a compact continuation summary of the conversation so far, and translate it.",
+		"# Compact\n\n## Task\n\nWrite a car park app.", "Here is the conversation:\n\nAnna: hi", "Merge these two conversation summaries into one: a, b.",
+		"Based on the conversation above, create a concise title for the task.", "Create a summary of our conversation, focusing on what I am to do.",
 		"Based on our conversation, what should I work on next to improve this page?", "Provide a summary for continuing our conversation above.",
 		"Update the existing summary by incorporating the new messages below.", "Help summarize the conversation up to the cutoff point, please.",
 		"Generate 3-5 concise git branch name suggestions based on this ticket", "You are an AI coding assistant. You should generate a commit message only if I ask for it.",
@@ -102,13 +105,48 @@ func TestTurnsLikeSideCalls(t *testing.T) {
 // Side calls as their clients send them, behind a conversation with tools.
 func TestSideCallsAsTheyAreSent(t *testing.T) {
 	t.Parallel()
+	class := func(system, person string) Class {
+		return (&Request{Body: fmt.Appendf(nil, `{"system":%q,"tools":[{"name":"a"}],"messages":[
+			{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":%q}]}`, system, person)}).Class()
+	}
 	for person, want := range map[string]Class{
-		// DeepSeek Harness
-		"You are now acting as a compaction engine for this AI coding assistant. Condense the conversation ABOVE into a structured checkpoint": Compaction,
 		// Anthropic's SDKs
-		"You have been working on the task described above but have not yet completed it. Write a continuation summary that will allow you (or another instance of yourself)": Compaction,
+		"You have been working on the task described above but have not yet completed it. Write a continuation summary that will allow you": Compaction,
+		// Claude Code, Pochi
+		"IMPORTANT: This message and these instructions are NOT part of the actual user conversation. Do NOT include any references to": Auxiliary,
+		// claude-code-router
+		"Create a compact continuation summary of the conversation so far.\nPreserve the current goal, user requirements, decisions": Compaction,
+		// DeepSeek Harness
+		"You are now acting as a compaction engine for this AI coding assistant. Condense the conversation ABOVE into a": Compaction,
+		// ECA
+		"# Compact\n\n## Task\n\nWrite a comprehensive brief.\nFor technical or coding sessions, cover the following points:": Compaction,
+		// JiuwenClaw
+		"你是一个对话压缩助手。请将以下对话历史压缩为简洁的摘要。\n\n要求：\n1. 保留关键信息": Compaction,
+		// Page Assist
+		"Here is the conversation:\n\n--------------\n\nUser: hi\nAssistant: Hello.\n\n--------------\n\nCreate a concise, 3-5 word phrase as a title": Auxiliary,
+		// PicoClaw
+		"You summarize a SEGMENT of a conversation for future model turns.\nTreat this as incremental memory compaction": Compaction,
+		"You condense multiple summaries into a single higher-level summary.\n":                                          Compaction,
+		"Merge these two conversation summaries into one cohesive summary:\n\n1: a\n\n2: b":                              Compaction,
+		// Pochi
+		"Based on the conversation above, create a concise and descriptive title for the task. The title should be": Auxiliary,
+		"Create a summary of our conversation, focusing on technical details and user requests.\n\nFirst, show":     Compaction,
+		// SurfSense
+		"<role>\nSurfSense Conversation Compaction Assistant\n</role>\n\n<primary_objective>": Compaction,
 	} {
-		body := fmt.Sprintf(`{"tools":[{"name":"a"}],"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":%q}]}`, person)
-		require.Equal(t, want, (&Request{Body: []byte(body)}).Class(), body)
+		require.Equal(t, want, class("be kind", person), person)
+	}
+	for system, want := range map[string]Class{
+		"Please summarize the following conversation for a chat topic.\nNo more than 16 characters.":                                                  Auxiliary, // ChuanhuChatGPT
+		"You are ECA Code Completer, an editor-native code completion engine.":                                                                        Auxiliary,
+		"You write terse coding-session recaps.\nOutput ONLY the recap text.":                                                                         Auxiliary,  // grok-cli
+		"You compact coding-agent conversations without losing information that future turns will need.":                                              Compaction, // nanocoder
+		"Provide five alternative names for a given function or method body. Your response should be":                                                 Auxiliary,  // ProxyAI
+		"You are a prompt enhancer for a coding agent. Rewrite the user's prompt to be clearer,":                                                      Auxiliary,  // ProxyAI
+		"You name chat conversations. Given the user's first message, reply with a concise title":                                                     Auxiliary,  // Rowboat
+		"# Title generator\n\nYou are a title generator. You output ONLY a thread title. Nothing else.\n\n## Task\n\nConvert the conversation into a": Auxiliary,  // ECA
+		"# Videos\n\nYou are a title generator. You output what people click on.":                                                                     Turn,
+	} {
+		require.Equal(t, want, class(system, "x"), system)
 	}
 }

@@ -79,10 +79,10 @@ func (t *trail) lastWish(first bool) Class {
 }
 
 // systemClass returns what the first texts of the system prompt say: each is compared with
-// the beginnings of clients and, if there are no tools, looked at for what it wants. The first
-// text of a side call decides. If there is none, a text for a sub-agent does, and so does the
-// billing line of Claude Code. first says that there is nothing but a first question, and tools
-// that the model may call some.
+// the beginnings of clients, from its start and below its headings, and, if there are no tools,
+// looked at for what it wants. The first text of a side call decides. If there is none, a text
+// for a sub-agent does, and so does the billing line of Claude Code. first says that there is
+// nothing but a first question, and tools that the model may call some.
 func (t *trail) systemClass(first, tools bool) Class {
 	class := Turn
 	for _, in := range []*systemPrompt{&t.system, &t.systemAmong} {
@@ -91,6 +91,9 @@ func (t *trail) systemClass(first, tools bool) Class {
 		}
 		for _, text := range in.texts[:in.n] {
 			c := match(systemBeginnings, text)
+			if below := pastHeadings(text); c == Turn && len(below) < len(text) {
+				c = match(systemBeginnings, below)
+			}
 			if c == Turn && !tools {
 				c = systemWish(text, first)
 			}

@@ -64,7 +64,7 @@ func (c Class) SideCall() bool { return c == Probe || c == Auxiliary || c == Com
 //     (X-Parent-Session-Id, which its sub-agents send);
 //   - the body, where it is unmistakable: what Codex says in client_metadata, the
 //     loading of models by Ollama, a prompt and a suffix with something to come in
-//     between, the fixed beginnings of side calls and sub-agents of some 120 clients,
+//     between, the fixed beginnings of side calls and sub-agents of some 130 clients,
 //     OpenAI's compaction_trigger, the warm-up and quota calls of Claude Code, and
 //     greetings and the like that ask for no more than 16 tokens.
 //
