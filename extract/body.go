@@ -199,10 +199,12 @@ func (fs fieldIDs) find(r *Request, present fieldSet, text func(field) []byte, s
 }
 
 // otherKey reports whether a prompt_cache_key is known to stand for something other than a
-// conversation: those of LibreChat stand for a system prompt, and those of the OpenAI
-// Agents SDK, if it is used without a Session, for a single turn.
+// conversation: those of LibreChat stand for a system prompt, those of the OpenAI Agents
+// SDK, if it is used without a Session, for a single turn, and those of ECA, such as
+// "anna@ECA/code", for a person and an agent.
 func otherKey(id string) bool {
-	return strings.HasPrefix(id, "librechat:") || strings.HasPrefix(id, "agents-sdk:run:")
+	person, _, _ := strings.Cut(id, "/")
+	return strings.HasPrefix(id, "librechat:") || strings.HasPrefix(id, "agents-sdk:run:") || strings.HasSuffix(person, "@ECA")
 }
 
 // UserID returns an Extractor of the body's metadata.user_id, as it is. Its

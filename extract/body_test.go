@@ -448,8 +448,13 @@ func requireValid(t *testing.T, s extract.Session, ok bool) {
 func TestKeysOfNoConversation(t *testing.T) {
 	t.Parallel()
 	for key, ok := range map[string]bool{
-		"librechat:v1:0a1b2c":                                 false, // of a prompt
-		"agents-sdk:run:0f3cdc324238464e98df6ba3e9377c6e":     false, // of a single turn
+		"librechat:v1:0a1b2c":                             false, // of a prompt
+		"agents-sdk:run:0f3cdc324238464e98df6ba3e9377c6e": false, // of a single turn
+		"anna@ECA":                  false, // of a person
+		"anna@ECA/code":             false, // and an agent
+		"anna@ECA/my/agent":         false,
+		"anna@ECAD":                 true,
+		"anna@example.com/code@ECA": true,
 		"agents-sdk:session:0f3cdc324238464e98df6ba3e9377c6e": true,
 		"0f3cdc32-4238-464e-98df-6ba3e9377c6e":                true,
 	} {
