@@ -170,6 +170,8 @@ func (t *trail) nearKeys(keys keyBuffer, in *settings) keyBuffer {
 	newest := true
 	var end, bare sum // a tail
 	var first sum     // the question that begins the conversation, if something was before it
+	var asked sum     // the first message of the last turn, if something was after it
+	setting := alone  // of that
 	for i := range maxNear {
 		if st := t.steps.back(i); st != nil && st.answered {
 			keys = keys.add(alone, st.sum)
@@ -182,6 +184,9 @@ func (t *trail) nearKeys(keys keyBuffer, in *settings) keyBuffer {
 				if st.opening && t.openingText != 0 {
 					first = sum{}.add(textSalt, t.openingText)
 				}
+				if asked = t.turnOpening(i); st.opening { // strangers may be shown the same before they ask
+					setting = in.framed
+				}
 			}
 			newest = false
 		}
@@ -189,6 +194,7 @@ func (t *trail) nearKeys(keys keyBuffer, in *settings) keyBuffer {
 	if keys = keys.add(in.framed, t.answeredHere).add(in.framed, end).add(in.framed, bare); first != t.answeredHere {
 		keys = keys.add(in.framed, first)
 	}
+	keys = keys.add(setting, asked)
 	if t.endsInAnswer { // all words were answered, as in a side call about the conversation so far
 		keys = keys.add(alone, t.here)
 	}
@@ -293,6 +299,19 @@ func (t *trail) question(trunk sum) sum {
 		return question
 	}
 	return sum{}
+}
+
+// turnOpening returns the chain up to the first message between two answers, given the last one,
+// the step i. It is zero if that is the only one. Khoj shows what it has looked up before the
+// current question, and after those of earlier turns.
+func (t *trail) turnOpening(i int) (s sum) {
+	for i++; ; i++ {
+		st := t.steps.back(i)
+		if st == nil || st.answered {
+			return s
+		}
+		s = st.sum
+	}
 }
 
 // page returns the chain over all words before the last message, if that is a long text, with

@@ -119,12 +119,13 @@ package extract
 //     prompt that is the same but for times of day; if it is in one text with the
 //     question, the fourth turn is the first that stays;
 //   - one whose client adds something to the last message, such as a picture of the page,
-//     and leaves it out of the next turn. What is added may come before or after the
-//     question, or be several texts after it. Under a system prompt that is the same but
-//     for times of day, it may also be around the question in one text, if the question
-//     has fewer than 256 bytes and is the first paragraph, the last one, the last line
-//     (with or without a label), or the line after "Question:", "## Question" or the like
-//     near either end (in English and some other languages).
+//     and leaves it out of the next turn, or has it after the question from then on.
+//     What is added may come before or after the question, or be several texts after it.
+//     Under a system prompt that is the same but for times of day, it may also be around
+//     the question in one text, if the question has fewer than 256 bytes and is the first
+//     paragraph, the last one, the last line (with or without a label), or the line after
+//     "Question:", "## Question" or the like near either end (in English and some other
+//     languages).
 //
 // An agent may call tools so often for one question that its client leaves out all words,
 // or has summed them up. So a request also continues one that ended in the result of a call

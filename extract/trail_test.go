@@ -997,3 +997,31 @@ func TestTheLastPictures(t *testing.T) {
 	other := chat(sys("Sell a car."), image("1"), a("Open a page."), image("2"), a("Type."), image("3"))
 	require.Equal(t, apart, relation(trailOf(t, other), trailOf(t, begun)), "strangers who have begun with the same two")
 }
+
+// Khoj shows what it has looked up before the current question, and after those before, in other
+// words. So do others with what they remember.
+func TestWhatWasLookedUpMovesBehindTheQuestion(t *testing.T) {
+	t.Parallel()
+	body := func(system string, messages ...string) string {
+		return chat(append([]string{sys(system)}, messages...)...)
+	}
+	now := func(n int) []string {
+		return []string{u(fmt.Sprintf("User's notes:\n%d", n)), u(fmt.Sprintf("You remember that I like the number %d.", n))}
+	}
+	var said, last []string
+	for n, question := range []string{capital, "And Denmark?", "Why?", "And since when does it have a harbour?"} {
+		messages := append(append(slices.Clone(said), now(n)...), u(question))
+		later := trailOf(t, body("s", messages...))
+		if n > 0 {
+			require.Equal(t, near, relation(later, trailOf(t, body("s", last...))), question)
+			other := slices.Clone(last)
+			other[len(other)-1] = u("And Finland, which is not the same?")
+			require.Equal(t, apart, relation(later, trailOf(t, body("s", other...))), question)
+		}
+		if n == 1 { // many begin with the same question
+			require.Equal(t, apart, relation(later, trailOf(t, body("others'", last...))))
+		}
+		last = messages
+		said = append(said, u(question), u(fmt.Sprintf("# URI: notes.md\n%d", n)), a("So be it."))
+	}
+}
