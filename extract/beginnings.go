@@ -219,6 +219,9 @@ var (
 		{"You are a conversation summarizer. Provide a concise summary of the conversation", Compaction},           // Strands Agents
 		{"You are a STEERING AGENT that evaluates a", Auxiliary},                                                   // Strands Agents
 		{"You are a chat agent for summarizing AI agent chat sessions for later use.", Compaction},                 // Theia
+		{"You are a coding assistant that helps merge code updates, ensuring every", Auxiliary},                    // Xcode, and models that do only this
+		{"You are a precise code editing assistant. Your task is to modify code according to", Auxiliary},          // Xcode
+		{"You are a precise code editing assistant. Your task is to create new code according to", Auxiliary},      // Xcode
 	})
 	personBeginnings = sorted([]beginning{
 		{"Read the above conversation. Then select the next role from", Auxiliary},                                         // AG2
@@ -367,6 +370,7 @@ var (
 		{"Provide a short and descriptive name for the given AI chat conversation", Auxiliary},                             // Theia
 		{"Given the preceding excerpt, your job is to determine \"what task is the agent performing", Auxiliary},           // Trae Agent
 		{"Given the trajectory, your job is to determine \"what task is the agent performing", Auxiliary},                  // Trae Agent
+		{"You are a programming assistant for Apple platforms, tasked with summarizing the user's questions", Auxiliary},   // Xcode: titles
 		{"你是一个经验丰富的记忆总结者", Compaction},                                                                                     // xiaozhi
 		{"Generate a detailed summary of this conversation. Include:\n1. A brief overview", Compaction},                    // Zed
 		{"You are an expert at writing Git commits. Your job is to write a short clear commit message", Auxiliary},         // Zed

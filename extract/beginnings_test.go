@@ -59,6 +59,8 @@ func TestTurnsLikeSideCalls(t *testing.T) {
 		"Your task is to create a comprehensive, detailed summary of the entire document.": "x",
 		"You are an expert coding assistant. Answer briefly.":                              "Generate a title for my talk",
 		"You are a helpful assistant that generates SQL.":                                  "Summarize the discussion below",
+		"You are a precise code editing assistant. Your task is to review what I write.":   "You are a programming assistant for Apple platforms. What is an actor?",
+		"You are a coding assistant that helps merge branches.":                            "x",
 		"You are a title generator for videos.":                                            "### Task:\nSuggest 3-5 relevant follow-up appointments",
 		"You are an AI namer that creates a name for a startup.":                           "### Task:\nGenerate 1-3 broad tags for this post",
 		"You are an expert in crafting pithy titles for newspapers.":                       "Generate a title for this conversation that two farmers have in my novel",
@@ -133,6 +135,8 @@ func TestSideCallsAsTheyAreSent(t *testing.T) {
 		"Create a summary of our conversation, focusing on technical details and user requests.\n\nFirst, show":     Compaction,
 		// SurfSense
 		"<role>\nSurfSense Conversation Compaction Assistant\n</role>\n\n<primary_objective>": Compaction,
+		// Xcode
+		"You are a programming assistant for Apple platforms, tasked with summarizing the user's questions about their code into a": Auxiliary,
 	} {
 		require.Equal(t, want, class("be kind", person), person)
 	}
@@ -144,6 +148,9 @@ func TestSideCallsAsTheyAreSent(t *testing.T) {
 		"Provide five alternative names for a given function or method body. Your response should be":                                                 Auxiliary,  // ProxyAI
 		"You are a prompt enhancer for a coding agent. Rewrite the user's prompt to be clearer,":                                                      Auxiliary,  // ProxyAI
 		"You name chat conversations. Given the user's first message, reply with a concise title":                                                     Auxiliary,  // Rowboat
+		"You are a coding assistant that helps merge code updates, ensuring every modification is fully integrated.":                                  Auxiliary,  // Xcode
+		"You are a precise code editing assistant. Your task is to modify code according to specific instructions.":                                   Auxiliary,  // Xcode
+		"You are a precise code editing assistant. Your task is to create new code according to specific instructions.":                               Auxiliary,  // Xcode
 		"# Title generator\n\nYou are a title generator. You output ONLY a thread title. Nothing else.\n\n## Task\n\nConvert the conversation into a": Auxiliary,  // ECA
 		"# Videos\n\nYou are a title generator. You output what people click on.":                                                                     Turn,
 	} {
