@@ -242,6 +242,7 @@ var (
 		{"You are now acting as the memory extraction subagent", Auxiliary},                                                // Claude Code
 		{"Summarize this portion of a Claude Code session transcript", Auxiliary},                                          // Claude Code
 		{"[SUGGESTION MODE:", Auxiliary},                                                                                   // Claude Code
+		{string(sideQuestion), Auxiliary},                                                                                  // Claude Code: /btw
 		{"Web page content:\n---", Auxiliary},                                                                              // Claude Code
 		{"CRITICAL: Respond with TEXT ONLY", Compaction},                                                                   // Claude Code
 		{"Your task is to create a detailed summary of the conversation so far", Compaction},                               // Claude Code

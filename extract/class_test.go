@@ -138,6 +138,8 @@ func TestClass(t *testing.T) {
 		"somebody has a concise task":      {says("", `### Task:\nGenerate a concise description of this grinder`), extract.Turn},
 		"somebody has read a page":         {says("", `Web page content:\nBest pizza in town. When do they open?`), extract.Turn},
 		"somebody wants a suggestion":      {says("", `### Task:\nSuggest a name`), extract.Turn},
+		"Claude Code is asked beside":      {says("main", `<system-reminder>This is a side question from the user. You must answer this question directly in a single response.\n\nCRITICAL CONSTRAINTS:\n- You have NO tools available</system-reminder>\n\nWhat is a shard?`), extract.Auxiliary},
+		"Claude Code was asked beside":     {body(`{"messages":[{"role":"user","content":"<system-reminder>This is a side question from the user. You must</system-reminder>\n\nWhat?"},{"role":"assistant","content":"That."},{"role":"user","content":"on"}]}`), extract.Turn},
 		"Claude Code suggests":             {says("main", "[SUGGESTION MODE: what would"), extract.Auxiliary},
 		"titles of a summary":              {says("You are a title generator. You output ONLY a thread title", "CRITICAL: Respond with TEXT ONLY."), extract.Auxiliary},
 		"Claude Code summarises":           {says("main", "CRITICAL: Respond with TEXT ONLY. Do not"), extract.Compaction},

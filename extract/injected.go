@@ -55,6 +55,11 @@ var injectedTags = slices.Concat(tags(stays,
 	passes,
 }})
 
+// sideQuestion is how Claude Code begins what somebody asks with /btw while the agent works: with a
+// reminder that says how to answer, in one text with the question. It is the only sign of that, so
+// it must not be left out (see personBeginnings).
+var sideQuestion = []byte("<system-reminder>This is a side question from the user.")
+
 // contextTags are elements of which clients make whole messages, before all others, to say how
 // things are now. Anybody may use such names, so if a text has words beside such elements, all
 // of it is words: otherwise what an application remembers of each user would count for nothing.
@@ -291,7 +296,7 @@ func (t *trail) split(text []byte) (words []byte) {
 func (t *trail) cutTags(words []byte) []byte {
 	for len(words) > 0 && (words[0] == '<' || words[0] == '#') {
 		tag := opened(injectedTags, words)
-		if tag == nil {
+		if tag == nil || bytes.HasPrefix(words, sideQuestion) {
 			break
 		}
 		end := bytes.Index(words, tag.close)
