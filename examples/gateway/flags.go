@@ -113,14 +113,17 @@ func parse(args []string, stdout io.Writer) (options, error) {
 // there is one. Keys that are in files are read anew.
 func readUpstreams(file string, fixed []string) ([]*upstream, error) {
 	lines := slices.Clone(fixed)
+	var numbers []int // of those that come from the file
 	if file != "" {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			return nil, fmt.Errorf("-upstreams: want a file with lines such as a=https://host-a: %w", reason(err))
 		}
+		number := 0
 		for line := range strings.Lines(string(text)) {
+			number++
 			if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
-				lines = append(lines, line)
+				lines, numbers = append(lines, line), append(numbers, number)
 			}
 		}
 		if len(lines) == 0 {
@@ -134,7 +137,7 @@ func readUpstreams(file string, fixed []string) ([]*upstream, error) {
 			err = fmt.Errorf("there are two upstreams called %q: give each a name of its own", u.name)
 		}
 		if err != nil && i >= len(fixed) {
-			err = fmt.Errorf("%w (in the file of -upstreams)", err)
+			err = fmt.Errorf("%w (in line %d of the file of -upstreams)", err, numbers[i-len(fixed)])
 		}
 		if err != nil {
 			return nil, err

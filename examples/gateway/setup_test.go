@@ -41,8 +41,8 @@ func TestReload(t *testing.T) {
 			w.do(fmt.Sprint("new-", i))
 		}
 		require.NotZero(t, w.hits["c"])
-		write("a=http://a\na=http://b\n")
-		require.ErrorContains(t, w.g.reload(), "two upstreams")
+		write("# more\n\na=http://a\na=http://b\n")
+		require.ErrorContains(t, w.g.reload(), `there are two upstreams called "a": give each a name of its own (in line 4 of the file of -upstreams)`)
 		require.Len(t, w.g.setup.Load().upstreams, 3, "as it was")
 		write("a=http://a/elsewhere\nb=http://b\n")
 		require.NoError(t, w.g.reload())

@@ -27,10 +27,13 @@ import (
 	"github.com/go-affinity/affinity/internal/corpus"
 )
 
+// form says what the files are.
+const form = "files of labelled requests as in internal/corpus/README.md"
+
 func main() {
 	log.SetFlags(0)
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: identity [file.jsonl[.gz] ...], files of labelled requests as in internal/corpus/README.md")
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: identity [file.jsonl[.gz] ...],", form)
 	}
 	flag.Parse()
 	requests, err := load(flag.Args())
@@ -50,12 +53,12 @@ func load(files []string) ([]corpus.Request, error) {
 	for _, name := range files {
 		f, err := os.Open(name)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: want %s", err, form)
 		}
 		requests, err := corpus.Read(f)
 		f.Close()
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+			return nil, fmt.Errorf("%s: %w: want %s", name, err, form)
 		}
 		all = append(all, requests...)
 	}

@@ -99,7 +99,7 @@ func TestLoad(t *testing.T) {
 	require.JSONEq(t, `{"a":1}`, string(all[0].Body))
 	require.NoError(t, os.WriteFile(name, []byte(`{"client":`), 0o600))
 	_, err = load([]string{name})
-	require.ErrorContains(t, err, "request 1")
+	require.ErrorContains(t, err, "request 1: unexpected EOF: want files of labelled requests")
 	_, err = load([]string{"no such file"})
-	require.Error(t, err)
+	require.ErrorContains(t, err, ": want files of labelled requests")
 }
