@@ -167,7 +167,9 @@ type Binding struct {
 // A [Selector] has a Cache of its own. Give it yours ([Config.Cache]) to manage the
 // bindings by hand, or to hand them on to the Selector of a new configuration.
 //
-// Use [NewCache]; the zero Cache does not work. All methods are safe for concurrent use.
+// Use [NewCache]; the zero Cache does not work. All methods are safe for concurrent use. Do not
+// print a Cache: that would show its secret, with which guesses at ids can be checked
+// against the digests in a log.
 type Cache struct {
 	ttl     int64 // of bindings whose Selector has no Config.Lifetime
 	mostLag int64 // mostLag(ttl)

@@ -33,6 +33,8 @@ package extract
 //   - Choose a Source that no other extractor has, in words of your own: it is logged.
 //   - Do not change or keep the request. Nor change the slices of a Session that was
 //     returned: a Selector reads them until Selection.Done.
+//
+// Those of this package keep to these rules.
 type Extractor interface {
 	Extract(r *Request) (Session, bool)
 }

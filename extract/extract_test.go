@@ -152,6 +152,9 @@ func TestOneRequestForManyGoroutines(t *testing.T) {
 					got[i], _ = chain.Extract(r)
 					r.Class()
 					r.Opening()
+					r.Pins()
+					r.Boundaries()
+					extract.Credential(r)
 					extract.Body("metadata.user_id").Extract(r)
 				})
 			}

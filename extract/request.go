@@ -17,12 +17,15 @@ const DefaultBodyLimit = 32 << 20
 // A Request is what extractors look at. Fill in what there is, or use
 // [FromHTTP]; the zero Request names no session.
 //
-// Extractors may be run on one Request by several goroutines at once. From the first such
-// run on, Header, Body, Path and Metadata must not change: the Body is read when an
-// extractor first asks for it, and what was found is kept for all others, by where it is. So
-// if the body is rewritten for an upstream, leave here what the client sent. A Body that
-// arrives after the headers may be set once it is complete: nothing is kept of an empty one.
-// Do not copy a Request; pass a pointer to it.
+// Several goroutines may run extractors on one Request, and call its methods, at once. From
+// the first such run or call on, Header, Body, Path and Metadata must not change: the Body is
+// read when an extractor first asks for it, and what was found is kept for all others, by
+// where it is. So if the body is rewritten for an upstream, leave here what the client sent.
+// A Body that arrives after the headers may be set once it is complete: nothing is kept of an
+// empty one.
+//
+// Do not copy a Request; pass a pointer to it. Nor log one: it holds ids, credentials and
+// prompts as they came.
 type Request struct {
 	// Header holds the HTTP headers. Those that name a session, describe it or hold a
 	// credential are found whatever the case of their names, so a map that was not filled
