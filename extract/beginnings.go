@@ -190,6 +190,7 @@ var (
 		{"You are an assistant that reformulates the last user message into a standalone", Auxiliary},              // Onyx
 		{"You are an assistant that reformulates the last user message into a set of standalone", Auxiliary},       // Onyx
 		{"You are a memory update agent that helps the user add or update memories", Auxiliary},                    // Onyx
+		{"You are answering an ephemeral /btw side question about the current conversation", Auxiliary},            // OpenClaw
 		{"You are a title generator. You output ONLY", Auxiliary},                                                  // OpenCode
 		{"You are an anchored context summarization assistant", Compaction},                                        // OpenCode
 		{"Summarize what was done in this conversation. Write like a pull request", Auxiliary},                     // OpenCode
