@@ -1133,6 +1133,23 @@ func TestClose(t *testing.T) {
 	})
 }
 
+// Nor does anything keep a Selector that was dropped: not the Cache, which goes on in the
+// Selectors of later configurations, and not what was never reported.
+func TestDroppedSelectorIsFreed(t *testing.T) {
+	t.Parallel()
+	c := newCache(t, affinity.CacheConfig{})
+	dropped := func() weak.Pointer[affinity.Selector[string]] {
+		s := newSelector(t, affinity.Config[string]{Cache: c, Fallback: balance.LeastCost(balance.CostConfig[string]{ID: self}), Failover: affinity.FailoverReturn})
+		mustSelect(t, s, session("s"), "a").Learn("resp_1")
+		mustSelect(t, s, session("s"), "b").Done(served)
+		s.Drain("a", time.Time{})
+		return weak.Make(s)
+	}()
+	runtime.GC()
+	require.Nil(t, dropped.Value())
+	require.NotZero(t, c.Len())
+}
+
 func TestSelectorsNest(t *testing.T) {
 	t.Parallel()
 	type node struct {
