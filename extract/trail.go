@@ -90,8 +90,8 @@ package extract
 //   - <system-reminder> blocks, <environment_context> and the like are nobody's words if
 //     words remain without them: those before the first answer, and files that are shown
 //     before the first words, go with the system prompt; later ones are left out, except
-//     for the directory that Goose names.
-//     Messages of the system after the first words are treated like them;
+//     for the directory that Goose names. (The one before a question of Claude Code's /btw
+//     is part of that.) Messages of the system after the first words are treated like them;
 //   - paragraphs at the end of a person's text that repeat the end of the system prompt
 //     are left out as well.
 //
