@@ -1,6 +1,7 @@
 package extract_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -85,5 +86,35 @@ func TestStandaloneQuestionsInOtherLanguages(t *testing.T) {
 	} {
 		require.Equal(t, want, classOf(chat(u("x"), a("y"), u(prompt))), prompt)
 		require.Equal(t, want, classOf(chat(sys(prompt), u("x"), a("y"), u("z"))), prompt)
+	}
+}
+
+// Each of the words is enough, beside one of every other kind, and none of these without it.
+func TestForeignWordsOneByOne(t *testing.T) {
+	t.Parallel()
+	first := func(prompt string) extract.Class { return classOf(chat(sys(prompt), u("x"))) }
+	last := func(prompt string) extract.Class { return classOf(chat(u("x"), a("y"), u(prompt))) }
+	for _, tt := range []struct {
+		classOf  func(prompt string) extract.Class
+		rest     string
+		words    string // apart by commas
+		with, no extract.Class
+	}{
+		{first, "Titel erstellen – ", "会话标题,对话标题,聊天标题,以下对话,以下会话,以下聊天,下面的对话,上面的对话,这段对话,给出的会话,给定的对话,将对话内容," +
+			"会話のタイトル,以下の会話,この会話,대화 제목,다음 대화,이 대화,этого диалога,следующий диалог," +
+			"Konversationstitel,diese Unterhaltung,dieses Gespräch,bisherige Unterhaltung,cette conversation,esta conversación,títulos de conversas", extract.Auxiliary, extract.Turn},
+		{first, "以下对话 生成 ", "标题,標題,タイトル,제목,название,заголовок,Titel,titre,título", extract.Auxiliary, extract.Turn},
+		{first, "以下对话 标题 ", "生成,总结,命名,作成,付けて,생성,작성,сгенерируй,придумай,создай,Erstelle,Génère,Genera,gere um,crea,crie um", extract.Auxiliary, extract.Turn},
+		{first, "以下对话 标题 生成 ", "文章,工单,视频,帖子,邮件,会议,会議,然后,再回答,后回答,并回答,每次,必要时,答えて,и ответь,und beantworte", extract.Turn, extract.Auxiliary},
+		{first, "这段对话 ", "总结以下,总结下面,总结上述,总结为,总结成,概括以下,概括为,归纳以下,归纳为,压缩为,压缩成," +
+			"要約してください,要約を作成,요약해,요약하,суммируй,резюмируй,fasse die,fassen Sie die,résume cette,resume esta,resuma esta", extract.Compaction, extract.Turn},
+		{last, "改写 对话 ", "独立的问题,独立、完整的问题,独立完整的问题,独立した質問,독립적인 질문,самостоятельный вопрос,eigenständige Frage", extract.Auxiliary, extract.Turn},
+		{last, "独立的问题 对话 ", "改写,重写,書き換え,다시 작성,сформулируй,formuliere", extract.Auxiliary, extract.Turn},
+		{last, "独立的问题 改写 ", "对话,聊天,会話,チャット,대화,Диалог,Gespräch,Unterhaltung,Chatverlauf", extract.Auxiliary, extract.Turn},
+	} {
+		require.Equal(t, tt.no, tt.classOf(tt.rest), tt.rest)
+		for word := range strings.SplitSeq(tt.words, ",") {
+			require.Equal(t, tt.with, tt.classOf(tt.rest+word), tt.rest+word)
+		}
 	}
 }
