@@ -51,6 +51,37 @@ func TestTooManyAccountsInUse(t *testing.T) {
 	})
 }
 
+// If most accounts went unused for long, only those make room, and otherwise those that were not
+// used since the mean.
+func TestAccountsThatMakeRoom(t *testing.T) {
+	for _, tt := range []struct {
+		pause time.Duration
+		used  int // after the pause: all from this one on
+	}{
+		{2 * idleHalfLives * defaultHalfLife, maxAccounts/2 + 1},
+		{defaultHalfLife, maxAccounts / 2},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLedger(0, nil)
+			id := func(i int) string { return "pod-" + strconv.Itoa(i) }
+			for i := range maxAccounts {
+				l.account(id(i))
+			}
+			<-time.After(tt.pause)
+			for i := tt.used; i < maxAccounts; i++ {
+				if i == maxAccounts/4*3 {
+					<-time.After(time.Second)
+				}
+				l.add(l.account(id(i)), 1, 0, l.now())
+			}
+			l.account("new")
+			for i := range maxAccounts {
+				require.Equal(t, i >= tt.used, l.known(id(i)) != nil, "%v: %d", tt.pause, i)
+			}
+		})
+	}
+}
+
 // An account is found again, also the one that had the table of them made anew, and those
 // that were opened just before it, however old the ledger is.
 func TestAccountsAreFound(t *testing.T) {
