@@ -195,6 +195,24 @@ func TestTheBestBound(t *testing.T) {
 	assert.Equal(t, 5*time.Minute, e.Life())
 }
 
+// One prompt that was found outweighs four that were gone, after that pause or a longer one, and
+// three more make a belief.
+func TestWhatWasFoundWeighsMore(t *testing.T) {
+	for _, pause := range []time.Duration{6 * time.Minute, 15 * time.Minute} {
+		var e lifetime.Estimate
+		for range 3 {
+			e.Observe(time.Second, 80_000, 10_000)
+		}
+		e.Observe(pause, 80_000, 10_000)
+		for range 6 {
+			e.Observe(6*time.Minute, 0, 90_000)
+		}
+		assert.Equal(t, lifetime.Unlimited, e.Life(), "%v", pause)
+		e.Observe(6*time.Minute, 0, 90_000)
+		assert.Equal(t, 5*time.Minute, e.Life(), "%v", pause)
+	}
+}
+
 func TestConcurrentUse(t *testing.T) {
 	var e lifetime.Estimate
 	var wg sync.WaitGroup
