@@ -58,6 +58,7 @@ func TestStateReader(t *testing.T) {
 		"a made file":         {`{"content":[{"type":"bash_code_execution_tool_result","content":{"content":[{"type":"bash_code_execution_output","file_id":"file_1"}]}}]}`, []string{"file_1"}},
 		"a batch's files":     {`{"id":"batch_1","input_file_id":"file-1","output_file_id":"file-2","error_file_id":"file-3"}`, []string{"batch_1", "file-2", "file-3"}},
 		"Gemini's batch":      {`{"name":"batches/1","response":{"responsesFile":"files/batch-1"}}`, []string{"batches/1", "files/batch-1"}},
+		"no name":             {`{"name":"files/","responsesFile":"batches/"}`, nil},
 		"Vertex's cache":      {`{"name":"projects/1/locations/us/cachedContents/2","model":"projects/1/locations/us/publishers/google/models/m"}`, []string{"projects/1/locations/us/cachedContents/2"}},
 		"xAI's batch":         {`{"batch_id":"batch_` + uuid + `","name":"n"}`, []string{"batch_" + uuid}},
 		"a video":             {`{"id":"video_1","object":"video","status":"queued"}`, []string{"video_1"}},

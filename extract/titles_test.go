@@ -81,6 +81,13 @@ func TestTitlesInAnyWords(t *testing.T) {
 		"You help moderators: write a title for each thread, and a digest of it.":                                                                          extract.Turn,
 		"你是客服。请总结对话内容，并为工单生成简短的标题，然后继续回答用户的问题。":                                                                                                            extract.Turn,
 		"你是聊天助手。请根据对话内容生成回复，必要时给出标题":                                                                                                                       extract.Turn,
+		"You create subtitles for the conversation.":                                                                                                       extract.Turn,
+		"Given a conversation, you will suggest a title and a tag.":                                                                                        extract.Turn,
+		"Given a conversation, write a blog post and suggest a title.":                                                                                     extract.Turn,
+		"After the conversation, you suggest a title.":                                                                                                     extract.Turn,
+		"Write a title for the conversation's history.":                                                                                                    extract.Auxiliary,
+		"Generate " + strings.Repeat("x", 50) + " title for the conversation.":                                                                             extract.Auxiliary,
+		"Generate " + strings.Repeat("x", 51) + " title for the conversation.":                                                                             extract.Turn,
 		"You generate headlines. " + strings.Repeat("x", 200) + " Give the chat a title.":                                                                  extract.Turn,
 	} {
 		require.Equal(t, want, says(system, "x").Class(), system)
@@ -100,6 +107,26 @@ func TestTitlesInAnyWords(t *testing.T) {
 	require.Equal(t, extract.Auxiliary, (&extract.Request{
 		Body: []byte(`{"system":"` + titler + `","tools":[],"messages":[{"role":"user","content":"x"}]}`),
 	}).Class())
+}
+
+// Each of these words makes the difference.
+func TestTitleWordsOneByOne(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		before, none, words, after string // one of the words, which are apart by "|", or none of them is in between
+		with, without              extract.Class
+	}{
+		{"You ", "see", "generate|create|write|summarize it into|output|are coming up with|suggest|provide", " a title for the conversation.", extract.Auxiliary, extract.Turn},
+		{"Generate a ", "short", "song|ticket|issue|post|article", " title for the conversation.", extract.Turn, extract.Auxiliary},
+		{"Generate a page", " and a", " with a| that has a|, each a| and give it a|: a|. Take a", " title for the conversation.", extract.Turn, extract.Auxiliary},
+		{"Generate a title ", "to the", "for the|of the|from the|from a|based on the|capturing the|to summarize the|to describe the|to reflect the|to represent the", " conversation.", extract.Auxiliary, extract.Turn},
+		{"Generate a title for the page", " and the", " in this| with the| when the| each", " conversation.", extract.Turn, extract.Auxiliary},
+	} {
+		for word := range strings.SplitSeq(tt.words, "|") {
+			require.Equal(t, tt.with, says(tt.before+word+tt.after, "x").Class(), word)
+		}
+		require.Equal(t, tt.without, says(tt.before+tt.none+tt.after, "x").Class(), tt.none)
+	}
 }
 
 // Titles are also asked for behind the conversation, or with it, in what looks like a
