@@ -25,6 +25,22 @@ func TestScratchKeepsNoLongRoom(t *testing.T) {
 	}
 }
 
+// A line may end in backslashes, as one that goes on does in a shell: an n after an even number of
+// them is the letter.
+func TestLinesThatEndInBackslashes(t *testing.T) {
+	t.Parallel()
+	for n := range 8 {
+		const backslash = "\\"
+		text := "a" + strings.Repeat(backslash, n) + "nb"
+		first, last, rest := text, text, ""
+		if n%2 == 1 {
+			first, last, rest = text[:n], "b", "b"
+		}
+		line, after := cutLine([]byte(text))
+		require.Equal(t, []string{first, rest, last}, []string{string(line), string(after), string(lastLine([]byte(text)))}, text)
+	}
+}
+
 func TestLastIndex(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))

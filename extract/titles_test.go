@@ -120,6 +120,7 @@ func TestTitleWordsOneByOne(t *testing.T) {
 		{"Generate a ", "short", "song|ticket|issue|post|article", " title for the conversation.", extract.Turn, extract.Auxiliary},
 		{"Generate a page", " and a", " with a| that has a|, each a| and give it a|: a|. Take a", " title for the conversation.", extract.Turn, extract.Auxiliary},
 		{"Generate a title ", "to the", "for the|of the|from the|from a|based on the|capturing the|to summarize the|to describe the|to reflect the|to represent the", " conversation.", extract.Auxiliary, extract.Turn},
+		{"Generate a conversation title ", "at", "in|within|under|of", " 5 words.", extract.Auxiliary, extract.Turn},
 		{"Generate a title for the page", " and the", " in this| with the| when the| each", " conversation.", extract.Turn, extract.Auxiliary},
 	} {
 		for word := range strings.SplitSeq(tt.words, "|") {
@@ -174,6 +175,10 @@ func TestTitlesOfThis(t *testing.T) {
 		"Create a " + strings.Repeat("x", 92) + " title for this chat in under 10 words":                                                             extract.Turn,
 		"Summarize this conversation into a " + strings.Repeat("x", 42) + " title":                                                                   extract.Auxiliary,
 		"Summarize this conversation into a " + strings.Repeat("x", 43) + " title":                                                                   extract.Turn,
+		"Turn this conversation into a short title":                                                                                                  extract.Turn,
+		"Summarize this conversation into a title and 5 words":                                                                                       extract.Turn,
+		"Summarize the conversation " + strings.Repeat("x", 33) + " into a title":                                                                    extract.Auxiliary,
+		"Summarize the conversation " + strings.Repeat("x", 34) + " into a title":                                                                    extract.Turn,
 		"Give me a title for this conversation":                                                                                                      extract.Turn,
 		"Generate a concise title for the following content: we have moved to a new office":                                                          extract.Auxiliary, // Crush
 		"Create a short title for the essay: this conversation":                                                                                      extract.Turn,
