@@ -303,6 +303,7 @@ func TestBoundariesLeaveOutWhatIsNoPrompt(t *testing.T) {
 		{"the block of the billing line", claude(`[`+text_("s")+`,`+text_("t")+`]`, u("a")), claude(`[`+text_("x-anthropic-billing-header: cch=1;")+`,`+text_("s")+`,`+text_("t")+`]`, u("a"))},
 		{"the block of the billing line, and another", claude(`"s"`, u("a")), claude(`[`+text_("x-anthropic-billing-header: cch=1;\n")+`,`+text_("s")+`]`, u("a"))},
 		{"the billing line of a text", claude(quote("s"), u("a")), claude(quote("x-anthropic-billing-header: cch=1;\n\ns"), u("a"))},
+		{"the billing line of a text that ends in white space", claude(quote("s \n"), u("a")), claude(quote("x-anthropic-billing-header: cch=1;\ns \n"), u("a"))},
 		{"the billing line of a lone block", claude(quote("s"), u("a")), claude(`[`+text_("x-anthropic-billing-header: cch=1;\ns")+`]`, u("a"))},
 		{"the billing line of one of two blocks", claude(`[`+text_("s")+`,`+text_("t")+`]`, u("a")), claude(`[`+text_("x-anthropic-billing-header: cch=1;\ns")+`,`+text_("t")+`]`, u("a"))},
 		{"the billing line with a backslash in it", claude(quote("s"), u("a")), claude(quote(`x-anthropic-billing-header: cwd=C:\new;`+"\ns"), u("a"))},
