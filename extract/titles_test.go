@@ -121,6 +121,8 @@ func TestTitleWordsOneByOne(t *testing.T) {
 		{"Generate a page", " and a", " with a| that has a|, each a| and give it a|: a|. Take a", " title for the conversation.", extract.Turn, extract.Auxiliary},
 		{"Generate a title ", "to the", "for the|of the|from the|from a|based on the|capturing the|to summarize the|to describe the|to reflect the|to represent the", " conversation.", extract.Auxiliary, extract.Turn},
 		{"Generate a conversation title ", "at", "in|within|under|of", " 5 words.", extract.Auxiliary, extract.Turn},
+		{"Generate a conversation title in 5 ", "days", "words|characters", ".", extract.Auxiliary, extract.Turn},
+		{"Generate a title for the conversation", " with Bob", "| so far| from below| between the user and you| using it| based on it| that captures it| that summarizes it| and nothing else|, please|: it", ".", extract.Auxiliary, extract.Turn},
 		{"Generate a title for the page", " and the", " in this| with the| when the| each", " conversation.", extract.Turn, extract.Auxiliary},
 	} {
 		for word := range strings.SplitSeq(tt.words, "|") {
@@ -222,6 +224,22 @@ func TestTitlesOfThis(t *testing.T) {
 		"this chat: ", `this chat\nand`, "this chat session", "this chat based on",
 	} {
 		require.Equal(t, extract.Auxiliary, says("", "Create a short title for "+what).Class(), what)
+	}
+	// Each of these words makes the difference.
+	for _, tt := range []struct {
+		before, none, words, after string // as in TestTitleWordsOneByOne
+		with, without              extract.Class
+	}{
+		{"Create a short ", "blog", "conversation|chat|dialog|dialogue", " title.", extract.Auxiliary, extract.Turn},
+		{"Create a ", "new", "5-word|20-character|concise|short|brief", " title for this chat.", extract.Auxiliary, extract.Turn},
+		{"", "Show", "Generate|Create|Write|Provide|Suggest|Reply with|Give|Summarize in|Find a|Come up with", " short title for this chat.", extract.Auxiliary, extract.Turn},
+		{"Create a short title for ", "a user message", "this chat|the following user query|the following user message|the user's first message", ".", extract.Auxiliary, extract.Turn},
+		{"Create ", "now", "text that has|text which has|a function and|a script and|and translate|how to get|a prompt and", " a short title for this chat.", extract.Turn, extract.Auxiliary},
+	} {
+		for word := range strings.SplitSeq(tt.words, "|") {
+			require.Equal(t, tt.with, says("", tt.before+word+tt.after).Class(), word)
+		}
+		require.Equal(t, tt.without, says("", tt.before+tt.none+tt.after).Class(), tt.none)
 	}
 	// Prompts of applications that are the only message tell the model what it is.
 	for person, want := range map[string]extract.Class{
