@@ -79,7 +79,7 @@ func TestPinnedRequests(t *testing.T) {
 		"thread":          body(`{"thread":{"type":"continue","previous_message_id":"state_1"},"messages":[{"role":"user","content":"x"}]}`),
 		"cached content":  body(`{"cachedContent":"state_1","contents":[{"parts":[{"text":"x"}]}]}`),
 		"code assist":     body(`{"request":{"cachedContent":"state_1","contents":[{"parts":[{"text":"x"}]}]}}`),
-		"context":         body(`{"context_id":"ctx-1","messages":[{"role":"user","content":"x"}]}`),
+		"context":         body(`{"context_id":"ctx-20250218162710-1","messages":[{"role":"user","content":"x"}]}`),
 		"container":       body(`{"container":"state_1","messages":[{"role":"user","content":"x"}]}`),
 		"container by id": body(`{"container":{"id":"state_1"},"messages":[{"role":"user","content":"x"}]}`),
 		"file":            body(`{"input":[{"role":"user","content":[{"type":"input_file","file_id":"state_1"}]}]}`),
@@ -95,7 +95,7 @@ func TestPinnedRequests(t *testing.T) {
 				s := newSelector(t, affinity.Config[string]{Fallback: balance.FillFirst[string](), FailPinned: strict})
 				maker := mustSelect(t, s, session("maker"), "c")
 				maker.Learn("state_1")
-				maker.Learn("ctx-1")
+				maker.Learn("ctx-20250218162710-1")
 				return s
 			}
 			s := build(false)

@@ -51,6 +51,11 @@ func hasMessages(raw []byte) bool {
 	return kind == '"' || kind == '{' || c.Array() && c.Element()
 }
 
+// contextPrefix is how the id of a context of Volcengine's begins: with a date, as in
+// ctx-20250218162710-6jwbk. An application may call a context of its own ctx-, and by another name
+// in each request.
+const contextPrefix = "ctx-20"
+
 // eachKept calls f for what refers to parts of the prompt that the upstream keeps, or fills them
 // in: cached contents, the context of Volcengine, the prompt template of OpenAI and, for Bedrock,
 // the variables of the one that the path names. A prompt that is a string is no template, but a
@@ -63,7 +68,7 @@ func (r *Request) eachKept(f func(raw []byte)) {
 		}
 	}
 	context := r.member("context_id")
-	if _, ok := idWith("ctx-", context); ok {
+	if _, ok := idWith(contextPrefix, context); ok {
 		f(context)
 	}
 	if raw := r.get(promptField); len(raw) > 0 && raw[0] == '{' {

@@ -25,13 +25,15 @@ const (
 //   - of tools, the container or the environment and the files and skills in it, vector
 //     stores, file search stores and the mask of an image;
 //   - a managed agent of Anthropic, OpenAI or Mistral, and the environment, vaults, files and
-//     memory stores that a session of an agent is given;
+//     memory stores that a session of an agent is given (beside a member messages, only
+//     Mistral's counts);
 //   - the response in the path of GET /v1/responses/{id} and its like: conversations,
 //     threads and sessions of agents, agents and what they have, batches and other jobs,
 //     containers, skills, vector and file search stores, files, uploads, cached contents,
 //     and videos and answers that are being made; and the session of an agent of Bedrock.
 //     What is in the path counts only if it looks like an id of these APIs: one of a
-//     response has an underscore, or is a UUID;
+//     response has an underscore, or is a UUID; and not where the path of an API comes after
+//     it, as in /tasks/{id}/v1/messages;
 //   - if there are no messages, the files that a batch, a vector store or a job of
 //     fine-tuning is made of, and the skills and other agents of a new agent of Anthropic's;
 //   - in the messages, file_id, fileUri, DashScope's fileid://, the container_id of a call, the
@@ -65,7 +67,7 @@ func (r *Request) pins() []string {
 	p.add(idWith("conv_", r.get(conversationInnerIDField)))
 	p.add(jsonID(r.get(cachedContentField)))
 	p.add(jsonID(r.get(requestCachedContentField)))
-	p.add(idWith("ctx-", r.member("context_id")))
+	p.add(idWith(contextPrefix, r.member("context_id")))
 	container := r.member("container")
 	p.add(jsonID(container))
 	p.add(jsonID(lastMember(container, "id")))
@@ -138,11 +140,12 @@ func (p *pins) tools(raw []byte) {
 // agent adds the managed agent that is to answer, and what it is given.
 func (p *pins) agent(r *Request) {
 	agent, id := r.member("agent"), r.member("agent_id")
-	if agent == nil && id == nil {
+	p.add(idWith("ag_", id)) // Mistral
+	saved, ok := idWith("agent_", id)
+	if agent == nil && !ok || hasMessages(r.get(messageFields[0])) { // what a client of a chat calls its agent is its own
 		return
 	}
-	p.add(idWith("ag_", id))       // Mistral
-	p.add(idWith("agent_", id))    // OpenAI
+	p.add(saved, ok)               // OpenAI
 	p.add(idWith("agent_", agent)) // Anthropic
 	p.add(idWith("agent_", lastMember(agent, "id")))
 	p.add(idWith("env_", r.member("environment_id")))
@@ -233,7 +236,7 @@ func (p *pins) members(c *jsonscan.Cursor, f func(name, value []byte)) {
 }
 
 // fileIDs adds the files that DashScope is to read. One of the messages of the system that come
-// first has nothing but their names: "fileid://file-fe-1,fileid://file-fe-2".
+// first begins with their names: "fileid://file-fe-1,fileid://file-fe-2".
 func (p *pins) fileIDs(messages []byte) {
 	c := jsonscan.New(messages)
 	for c.Array(); c.Element(); c.Skim() {
@@ -241,11 +244,14 @@ func (p *pins) fileIDs(messages []byte) {
 		m.Past(" ") // as Python writes it
 		if m.Past(`{"role":"system","content":"fileid://`) || m.Past(`{"role": "system", "content": "fileid://`) {
 			names, _, _ := bytes.Cut(m.Rest(), []byte(`"`))
-			for len(names) > 0 && p.more() {
+			for ok := true; ok && p.more(); {
 				var name []byte
 				name, names, _ = bytes.Cut(names, []byte(","))
-				name = bytes.TrimPrefix(bytes.TrimSpace(name), []byte("fileid://"))
+				if end := bytes.IndexAny(name, ` \`); end >= 0 { // other text comes after it
+					name, names = name[:end], nil
+				}
 				p.add(ID(string(name)))
+				names, ok = bytes.CutPrefix(bytes.TrimLeft(names, " "), []byte("fileid://"))
 			}
 			return
 		}

@@ -88,7 +88,7 @@ func pathState(path string) (string, bool) {
 // how it begins. Such ids are learned from responses: what is added here must be added to
 // StateReader (isStateID), too.
 func stateAt(before, kind, rest string) string {
-	id, _, _ := strings.Cut(rest, "/")
+	id, after, _ := strings.Cut(rest, "/")
 	is := false
 	switch kind {
 	case "responses", "conversations", "interactions":
@@ -139,8 +139,8 @@ func stateAt(before, kind, rest string) string {
 		session, _, _ = strings.Cut(session, "/")
 		id, is = before+"/"+session, session != ""
 	}
-	if !is {
-		return ""
+	if !is || len(after) > 1 && after[0] == 'v' && '0' <= after[1] && after[1] <= '9' || strings.HasSuffix(after, "completions") {
+		return "" // or somebody's own name before the path of an API: /tasks/.../v1/messages, or a deployment of Azure's
 	}
 	return id
 }
