@@ -72,9 +72,9 @@ func (g *gateway) follow(ctx context.Context, resp *http.Response, x *exchange) 
 	switch path := resp.Request.URL.Path; {
 	case keepsState(path, resp.Request.Header):
 		taps = append(taps, extract.NewStateReader(x.choice.Learn))
-	case strings.HasSuffix(path, "/messages"): // Anthropic's: code leaves a container behind, but the answer itself is not kept
+	case strings.HasSuffix(path, "/messages"): // Anthropic's: code leaves a container behind and files in it, but nothing else is kept
 		taps = append(taps, extract.NewStateReader(func(id string) {
-			if !strings.HasPrefix(id, "msg_") {
+			if strings.HasPrefix(id, "container_") || strings.HasPrefix(id, "file_") {
 				x.choice.Learn(id)
 			}
 		}))

@@ -28,8 +28,8 @@ func keepsState(path string, h http.Header) bool {
 			return true
 		}
 	}
-	if strings.Contains(path, "/batches/") || strings.Contains(path, "/jobs/") { // which name what they have written, once they are done
-		return !strings.HasSuffix(path, "/results") // many answers
+	if dir := path[:strings.LastIndexByte(path, '/')+1]; strings.HasSuffix(dir, "/batches/") || strings.HasSuffix(dir, "/jobs/") {
+		return true // which name what they have written, once they are done
 	}
 	return slices.ContainsFunc(h["Anthropic-Beta"], func(beta string) bool {
 		return strings.Contains(beta, "message-threads")

@@ -245,14 +245,24 @@ func TestWhatMessagesLeaveIsFoundAgain(t *testing.T) {
 	}
 }
 
-// The ids of all other answers would only take the place of sessions.
+// The ids of all other answers, and of calls as others name them behind an API of messages, would
+// only take the place of sessions.
 func TestWhatIsNotKeptIsNotLearned(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, 4)
-	r.all(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"id":"msg_1","type":"message"}`) })
-	r.do("POST", "/v1/messages", `{"messages":[{"role":"user","content":"hi"}]}`)
-	next := r.do("POST", "/v1/messages", `{"thread":{"type":"continue","previous_message_id":"msg_1"},"messages":[{"role":"user","content":"on"}]}`)
-	require.Equal(t, "new", next.Header.Get(reasonHeader))
+	for path, ids := range map[string][2]string{
+		"/v1/messages":         {"msg_1", `{"thread":{"type":"continue","previous_message_id":"msg_1"},"messages":[{"role":"user","content":"on"}]}`},
+		"/jobs/a/v1/messages":  {"msg_1", `{"thread":{"type":"continue","previous_message_id":"msg_1"},"messages":[{"role":"user","content":"on"}]}`},
+		"/api/v1/messages":     {"fc_1", `{"input":[{"role":"user","content":"on"},{"type":"item_reference","id":"fc_1"}]}`},
+		"/v1/batches/b/cancel": {"resp_1", `{"previous_response_id":"resp_1","input":"on"}`},
+	} {
+		r := newRig(t, 4)
+		r.all(func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintf(w, `{"id":%q,"type":"message","content":[{"type":"tool_use","id":%q,"input":{}}]}`, ids[0], ids[0])
+		})
+		r.do("POST", path, `{"messages":[{"role":"user","content":"hi"}]}`)
+		next := r.do("POST", "/v1/messages", ids[1])
+		require.Equal(t, "new", next.Header.Get(reasonHeader), path)
+	}
 }
 
 // What was created at an upstream is asked for there, by whatever API: what is begun has the
@@ -269,11 +279,13 @@ func TestWhatWasCreatedIsFoundAgain(t *testing.T) {
 		{"/api/v1/chat", `{"response_id":"%s"}`, "resp_%d", "POST /api/v1/chat", `{"input":"on","previous_response_id":"%s"}`},
 		// A session of an agent is created where the agent is.
 		{"/v1/agents", `{"id":"%s"}`, "agent_%d", "POST /v1/sessions", `{"agent":"%s","environment_id":"env_x"}`},
+		{"/v1/videos/extensions", `{"request_id":"%s"}`, "3f0c0a4e-9f0e-4d0c-8a59-0c6a7d0b%04d", "GET /v1/videos/%s", ""},
 		{"/v1/videos/edits", `{"request_id":"%s"}`, "3f0c0a4e-9f0e-4d0c-8a59-0c6a7d0b%04d", "GET /v1/videos/%s", ""},
 		{"/api/v1/services/aigc/video-generation/video-synthesis", `{"output":{"task_id":"%s"}}`, "3f0c0a4e-9f0e-4d0c-8a59-0c6a7d0b%04d", "GET /api/v1/tasks/%s", ""},
 		{"/api/v1/services/audio/asr/transcription", `{"output":{"task_status":"PENDING","task_id":"%s"}}`, "3f0c0a4e-9f0e-4d0c-8a59-0c6a7d0b%04d", "GET /api/v1/tasks/%s", ""},
 		{"/api/v3/contents/generations/tasks", `{"id":"%s"}`, "cgt-%d", "GET /api/v3/contents/generations/tasks/%s", ""},
 		{"/api/v3/context/create", `{"id":"%s","mode":"session"}`, "ctx-%d", "POST /api/v3/context/chat/completions", `{"context_id":"%s","messages":[{"role":"user","content":"x"}]}`},
+		{"/v1/messages", `{"content":[{"type":"bash_code_execution_output","file_id":"%s"}]}`, "file_%d", "GET /v1/files/%s/content", ""},
 		// Files are uploaded in parts, and are what jobs begin with and end in.
 		{"/v1/uploads", `{"id":"%s"}`, "upload_%d", "POST /v1/uploads/%s/parts", ""},
 		{"/v1/files", `{"id":"%s","object":"file"}`, "3f0c0a4e-9f0e-4d0c-8a59-0c6a7d0b%04d", "POST /v1/batch/jobs", `{"input_files":["%s"]}`},
