@@ -338,6 +338,27 @@ func sixtyFour() string {
 	return strings.Join(append(members, `"m63":"c"`), ",")
 }
 
+// A member is found wherever it is among others, and with whatever white space and escapes.
+func TestMembersHoweverTheyAreWritten(t *testing.T) {
+	t.Parallel()
+	other := `"x":{"chat":"a"}`
+	for _, name := range []string{"c", "chat"} {
+		extractor := extract.Chain{extract.Body("none"), extract.Body(name)}
+		for _, member := range []string{`"` + name + `":"c"`, `"\u0063` + name[1:] + `": "c"`, `"` + name + `" :"c"`} {
+			for _, comma := range []string{",", ", ", " ,", ",\n\t", " , "} {
+				for _, members := range [][]string{{member}, {member, other}, {other, member}, {other, member, other}, {`"":1`, member, `"":2`}} {
+					body := "{" + strings.Join(members, comma) + "}"
+					for _, body := range []string{body, strings.Replace(body, "{", "{ ", 1)} {
+						s, ok := extractor.Extract(&extract.Request{Body: []byte(body)})
+						require.True(t, ok, body)
+						require.Equal(t, "c", s.ID, body)
+					}
+				}
+			}
+		}
+	}
+}
+
 // A large body costs no more memory than a small one, or a copy of one text.
 func TestMemoryOfLargeBodies(t *testing.T) {
 	long(t)

@@ -169,6 +169,7 @@ func TestPins(t *testing.T) {
 		"/v1/uploads/upload_1/parts":                          {"upload_1"},
 		"/v1/uploads":                                         nil,
 		"/v1/fine_tuning/jobs/ftjob-1/events":                 {"ftjob-1"},
+		"/v1/fine_tuning/jobs/mine":                           nil,
 		"/v1/fine_tuning/jobs":                                nil,
 		"/v1/batch/jobs/" + uuid:                              {uuid},
 		"/api/v3/contents/generations/tasks/cgt-2026-a":       {"cgt-2026-a"},
