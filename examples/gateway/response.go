@@ -69,12 +69,9 @@ func (g *gateway) follow(ctx context.Context, resp *http.Response, x *exchange) 
 		body.reading = newReading(body.events)
 		taps = append(taps, body.reading)
 	}
-	switch path := resp.Request.URL.Path; {
-	case keepsState(path, resp.Request.Header):
-		taps = append(taps, extract.NewStateReader(x.choice.Learn))
-	case strings.HasSuffix(path, "/messages"): // Anthropic's: code leaves a container behind and files in it, but nothing else is kept
+	if left := leaves(resp.Request.URL.Path, resp.Request.Header, x.req.Body); left != nil {
 		taps = append(taps, extract.NewStateReader(func(id string) {
-			if strings.HasPrefix(id, "container_") || strings.HasPrefix(id, "file_") {
+			if left(id) {
 				x.choice.Learn(id)
 			}
 		}))

@@ -11,6 +11,8 @@ import (
 	"testing/iotest"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/go-affinity/affinity/extract"
 )
 
 // However a response ends, that is told once, and as it was first.
@@ -106,7 +108,7 @@ func TestFollowedTrailer(t *testing.T) {
 			resp.Trailer = sum
 			return 0, io.EOF
 		}))
-		f := (*gateway)(nil).follow(t.Context(), resp, nil)
+		f := (*gateway)(nil).follow(t.Context(), resp, &exchange{req: new(extract.Request)})
 		f.end = func(error) {}
 		f.readAhead()
 		f.came(<-f.next)

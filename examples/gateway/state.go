@@ -36,6 +36,20 @@ func keepsState(path string, h http.Header) bool {
 	})
 }
 
+// leaves returns which of the ids in an answer of the API at path are of state that later requests
+// can refer to, or nil if none are. The request had that header and body.
+func leaves(path string, h http.Header, body []byte) func(id string) bool {
+	switch {
+	case keepsState(path, h):
+		return func(string) bool { return true }
+	case strings.HasSuffix(path, "/messages"): // Anthropic's: code leaves a container behind and files in it, but nothing else is kept
+		return func(id string) bool { return strings.HasPrefix(id, "container_") || strings.HasPrefix(id, "file_") }
+	case strings.HasSuffix(path, "/chat/completions") && bytes.Contains(body, []byte(`"deferred"`)): // xAI's may be asked for later, by a UUID
+		return func(id string) bool { return len(id) == len("3f0c0a4e-9f0e-4d0c-8a59-0c6a7d0b0000") }
+	}
+	return nil
+}
+
 // stateIn returns how long it takes until the upstream is there again that holds
 // state which the request refers to: 0 if it is among the candidates, or nobody
 // knows which it is, or it has not said when.

@@ -253,13 +253,14 @@ func TestWhatIsNotKeptIsNotLearned(t *testing.T) {
 		"/v1/messages":         {"msg_1", `{"thread":{"type":"continue","previous_message_id":"msg_1"},"messages":[{"role":"user","content":"on"}]}`},
 		"/jobs/a/v1/messages":  {"msg_1", `{"thread":{"type":"continue","previous_message_id":"msg_1"},"messages":[{"role":"user","content":"on"}]}`},
 		"/api/v1/messages":     {"fc_1", `{"input":[{"role":"user","content":"on"},{"type":"item_reference","id":"fc_1"}]}`},
+		"/v1/chat/completions": {"resp_1", `{"previous_response_id":"resp_1","input":"on"}`},
 		"/v1/batches/b/cancel": {"resp_1", `{"previous_response_id":"resp_1","input":"on"}`},
 	} {
 		r := newRig(t, 4)
 		r.all(func(w http.ResponseWriter, _ *http.Request) {
 			fmt.Fprintf(w, `{"id":%q,"type":"message","content":[{"type":"tool_use","id":%q,"input":{}}]}`, ids[0], ids[0])
 		})
-		r.do("POST", path, `{"messages":[{"role":"user","content":"hi"}]}`)
+		r.do("POST", path, `{"messages":[{"role":"user","content":"hi"}],"deferred":false}`)
 		next := r.do("POST", "/v1/messages", ids[1])
 		require.Equal(t, "new", next.Header.Get(reasonHeader), path)
 	}
@@ -279,6 +280,7 @@ func TestWhatWasCreatedIsFoundAgain(t *testing.T) {
 		{"/api/v1/chat", `{"response_id":"%s"}`, "resp_%d", "POST /api/v1/chat", `{"input":"on","previous_response_id":"%s"}`},
 		// A session of an agent is created where the agent is.
 		{"/v1/agents", `{"id":"%s"}`, "agent_%d", "POST /v1/sessions", `{"agent":"%s","environment_id":"env_x"}`},
+		{"/v1/chat/completions", `{"request_id":"%s"}`, "3f0c0a4e-9f0e-4d0c-8a59-0c6a7d0b%04d", "GET /v1/chat/deferred-completion/%s", ""},
 		{"/v1/videos/extensions", `{"request_id":"%s"}`, "3f0c0a4e-9f0e-4d0c-8a59-0c6a7d0b%04d", "GET /v1/videos/%s", ""},
 		{"/v1/videos/edits", `{"request_id":"%s"}`, "3f0c0a4e-9f0e-4d0c-8a59-0c6a7d0b%04d", "GET /v1/videos/%s", ""},
 		{"/api/v1/services/aigc/video-generation/video-synthesis", `{"output":{"task_id":"%s"}}`, "3f0c0a4e-9f0e-4d0c-8a59-0c6a7d0b%04d", "GET /api/v1/tasks/%s", ""},
@@ -317,7 +319,7 @@ func TestWhatWasCreatedIsFoundAgain(t *testing.T) {
 			for i := 1; i <= 12; i++ {
 				n.Store(int64(100 * i))
 				name := fmt.Sprintf(way.name, 100*i+1)
-				begun := r.do("POST", way.begin, `{"input":"x"}`)
+				begun := r.do("POST", way.begin, `{"input":"x","deferred":true}`)
 				method, path, _ := strings.Cut(strings.Replace(way.ask, "%s", name, 1), " ")
 				asked := r.do(method, path, strings.Replace(way.with, "%s", name, 1))
 				require.Equal(t, begun.Header.Get(targetHeader), asked.Header.Get(targetHeader))
