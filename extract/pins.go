@@ -140,6 +140,9 @@ func (p *pins) tools(raw []byte) {
 // agent adds the managed agent that is to answer, and what it is given.
 func (p *pins) agent(r *Request) {
 	agent, id := r.member("agent"), r.member("agent_id")
+	if agent == nil && id == nil {
+		return
+	}
 	p.add(idWith("ag_", id)) // Mistral
 	saved, ok := idWith("agent_", id)
 	if agent == nil && !ok || hasMessages(r.get(messageFields[0])) { // what a client of a chat calls its agent is its own
