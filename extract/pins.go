@@ -173,8 +173,18 @@ func (p *pins) parts(r *Request) {
 	p.list(r.member("input_files")) // Mistral
 	p.list(r.member("file_ids"))
 	p.add(jsonID(r.member("training_file")))
+	c := jsonscan.New(r.member("training_files")) // Mistral
+	for c.Array(); p.more() && c.Element(); {
+		p.add(jsonID(lastMember(c.Skim(), "file_id")))
+	}
+	if batch := r.member("batch"); batch != nil { // Gemini
+		for _, input := range [...][]byte{lastMember(batch, "inputConfig"), lastMember(batch, "input_config")} {
+			p.add(jsonID(lastMember(input, "fileName")))
+			p.add(jsonID(lastMember(input, "file_name")))
+		}
+	}
 	p.skills(r.member("skills"))
-	c := jsonscan.New(lastMember(r.member("multiagent"), "agents"))
+	c = jsonscan.New(lastMember(r.member("multiagent"), "agents"))
 	for c.Array(); p.more() && c.Element(); {
 		agent := c.Skim()
 		p.add(idWith("agent_", agent))

@@ -291,6 +291,7 @@ func TestWhatWasCreatedIsFoundAgain(t *testing.T) {
 		// Files are uploaded in parts, and are what jobs begin with and end in.
 		{"/v1/uploads", `{"id":"%s"}`, "upload_%d", "POST /v1/uploads/%s/parts", ""},
 		{"/v1/files", `{"id":"%s","object":"file"}`, "3f0c0a4e-9f0e-4d0c-8a59-0c6a7d0b%04d", "POST /v1/batch/jobs", `{"input_files":["%s"]}`},
+		{"/upload/v1beta/files", `{"file":{"name":"%s"}}`, "files/a%d", "POST /v1beta/models/m:batchGenerateContent", `{"batch":{"input_config":{"file_name":"%s"}}}`},
 		{"/v1/batch/jobs", `{"id":"%s","object":"batch"}`, "3f0c0a4e-9f0e-4d0c-8a59-0c6a7d0b%04d", "GET /v1/batch/jobs/%s", ""},
 		{"/v1/fine_tuning/jobs", `{"id":"%s"}`, "ftjob-%d", "GET /v1/fine_tuning/jobs/%s/events", ""},
 		{"/v1/batches/batch_x", `{"output_file_id":"%s"}`, "file-%d", "GET /v1/files/%s/content", ""},
