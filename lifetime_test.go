@@ -343,6 +343,37 @@ func TestHomeIsGivenUpAfterItsLife(t *testing.T) {
 	})
 }
 
+// Nor is it kept until it has room again, if it has too much to do.
+func TestOverloadedHomeIsGivenUpAfterItsLife(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newAuditor(t)
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: b})
+		teach(t, s, "a")
+		const sessions = 64
+		round := func(i int, candidates ...string) {
+			elapse(time.Minute)
+			for n := range sessions {
+				mustSelect(t, s, chatTurn(n, i), candidates...).Done(served)
+			}
+		}
+		mustSelect(t, s, session("witness"), "a").Done(served)
+		round(1, "a")
+		round(2, "b")
+		round(3, "b")
+		mustSelect(t, s, session("witness"), "a", "b").Done(served) // all may return two minutes later
+		elapse(4 * time.Minute)
+		b.overload("a")
+		round(4, "a", "b")
+		homes := map[string]int{}
+		for n := range sessions {
+			home, _ := s.Peek(chatTurn(n, 4))
+			homes[home.Target]++
+		}
+		require.Greater(t, homes["b"], sessions*4/5)
+	})
+}
+
 // A home that has gone, and whose prompts had gone before, is no place to come back to.
 func TestColdHomeIsNoSecondPlace(t *testing.T) {
 	t.Parallel()
