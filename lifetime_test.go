@@ -673,6 +673,24 @@ func TestDetourAfterShorterLifetimes(t *testing.T) {
 	})
 }
 
+// The turn before, from which a detour begins, has a home of its own, which ends when it would have.
+func TestTurnBeforeADetourAfterShorterLifetimes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cfg := affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()}
+		s := newSelector(t, cfg)
+		mustSelect(t, s, chatTurn(1, 1), "a").Done(served)
+		elapse(time.Second)
+		cfg.Cache, cfg.Lifetime = s.Cache(), func(extract.Session) time.Duration { return time.Minute }
+		s = newSelector(t, cfg)
+		sel := mustSelect(t, s, chatTurn(1, 2), "b")
+		require.Equal(t, []any{"a", affinity.ReasonFailover}, []any{sel.From, sel.Reason})
+		sel.Done(served)
+		elapse(2 * time.Minute)
+		require.Equal(t, affinity.ReasonBound, mustSelect(t, s, chatTurn(1, 1), "a").Reason)
+	})
+}
+
 // What is bound to a home for long, and served there while the session is on a detour, ends as
 // it would have.
 func TestOutcomeOfAHomeThatIsShortened(t *testing.T) {
