@@ -689,6 +689,26 @@ func TestOneDetourOfAnAlias(t *testing.T) {
 	})
 }
 
+// A detour of which nothing came takes nothing from what another turn left there before.
+func TestDetourOfAnAliasFails(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		x := new(scripted)
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Extractor: x, Fallback: balance.FillFirst[string]()})
+		ask := func(id string, continues []string, candidates ...string) *affinity.Selection[string] {
+			elapse(time.Second)
+			x.now = extract.Session{Source: "x", ID: id, Aliases: []string{"alias"}, Continues: continues}
+			return mustSelect(t, s, new(extract.Request), candidates...)
+		}
+		ask("1", nil, "a").Done(served)
+		ask("2", []string{"1"}, "b").Done(served)
+		again := ask("1", nil, "b")
+		require.Equal(t, affinity.ReasonFailover, again.Reason)
+		again.Done(affinity.Outcome{Result: affinity.TransientFailure})
+		require.Equal(t, "b", ask("3", []string{"alias"}, "c", "b").Target)
+	})
+}
+
 // What is invalidated while the fallback looks for another target is no place to come
 // back to.
 func TestInvalidatedDuringAFailover(t *testing.T) {
