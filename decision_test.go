@@ -556,9 +556,29 @@ func TestSetOfASecondPlaceWithARequestUnderWay(t *testing.T) {
 		for k, b := range s.Cache().All() {
 			if b.Aside {
 				require.Equal(t, "c", s.Cache().Set(k, "c").Target)
+				second, _ := s.Cache().Peek(k)
+				require.Equal(t, "c", second.Target)
 			}
 		}
 		require.Equal(t, affinity.ReasonBound, mustSelect(t, s, session("s"), "a", "b", "c").Reason)
+	})
+}
+
+// One whose home has ended meanwhile is bound for a TTL.
+func TestSetOfASecondPlaceWithoutAHome(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, TTL: time.Hour})
+		mustSelect(t, s, session("s"), "a").Done(served)
+		elapse(time.Second)
+		mustSelect(t, s, session("s"), "b") // goes on and on
+		elapse(80 * time.Minute)
+		for k, b := range s.Cache().All() {
+			require.True(t, b.Aside)
+			b = s.Cache().Set(k, "c")
+			require.Equal(t, time.Now().Add(time.Hour), b.Expires)
+		}
+		require.Equal(t, "c", mustSelect(t, s, session("s"), "a", "b", "c").Target)
 	})
 }
 
