@@ -200,6 +200,8 @@ var hostile = []struct {
 	{"reminder-that-ends-late", repeated(`{"messages":["`, `<system-reminder>`, `</system-reminder>a"]}`)},
 	{"starts-of-another-tag", repeated(`{"messages":["a`, `<system-reminder>`, `</user_instructions>"]}`)},
 	{"escaped-reminders", repeated(`{"messages":["`, `\u003csystem-reminder\u003e\u003c/system-reminder\u003e`, `a"]}`)},
+	{"notes-without-closing", repeated(`{"messages":["`, `[Runtime Context — metadata only\n\n`, `a"]}`)},
+	{"notes-of-two-kinds", repeated(`{"messages":["Sender (untrusted, a):\n\n`, `<relevant-memories> (untrusted, a):\n\n`, `a"]}`)},
 	{"billing-blocks", repeated(`{"system":["a"`, `,"x-anthropic-billing-header:"`, `],"messages":["a"]}`)},
 	{"billing-block-without-end", repeated(`{"system":"x-anthropic-billing-header:`, `a`, `","messages":["a"]}`)},
 	{"prompt-of-newlines", repeated(`{"prompt":"a`, `\n`, `b"}`)},

@@ -15,7 +15,7 @@ type note struct{ opening, closing string }
 
 var (
 	notes = []note{
-		{runtimeContext, "[/Runtime Context]"},          // nanobot and its descendants; see also injectedTags
+		{runtimeContext, "[/Runtime Context]"},          // nanobot and its descendants; see also injectedTags and cutNotes
 		{"[Memory context]", "[/Memory context]"},       // ZeroClaw
 		{"[turn-context] time=", `\n\n\n\n`},            // ZeroClaw
 		{"<relevant-memories>", "</relevant-memories>"}, // OpenClaw, after the time
@@ -24,10 +24,9 @@ var (
 		{"Delivery: No visible reply is delivered automatically in this run,", `\n`},
 		{"requester_profile is the verified linked requester.", `\n`},
 	}
-	// contexts are whole texts if nothing closes them. Those of OpenClaw are messages of its own, and
-	// what joins messages puts the question after the closing.
+	// contexts are messages of OpenClaw's own. What joins messages puts the question after the
+	// closing; without that, the whole text is a note.
 	contexts = []note{
-		{runtimeContext, `\n\n`}, // nanobot before
 		{`OpenClaw runtime context:\n`, `\nEnd OpenClaw runtime context.`},
 		{`OpenClaw runtime context for the immediately preceding user message.\n`, "<<<END_OPENCLAW_INTERNAL_CONTEXT>>>"}, // before
 		{"OpenClaw runtime context for the active user request in this turn.", "<<<END_OPENCLAW_INTERNAL_CONTEXT>>>"},
@@ -68,6 +67,13 @@ func (t *trail) cutNotes(words []byte) []byte {
 		}
 		rest, cut = trimStart(rest[n:]), true
 	}
+	if !cut && opens(rest, runtimeContext) { // nanobot before. Each of many would be searched for the closing, so only one is cut.
+		n := cmp.Or(endOf(rest, 0, paragraphBreak), len(rest))
+		if !t.inject(rest[:n], passes) {
+			return nil
+		}
+		rest, cut = trimStart(rest[n:]), true
+	}
 	if !cut && (len(time) == 0 || len(rest) == 0) {
 		return words
 	}
@@ -92,9 +98,7 @@ func (t *trail) cutNotes(words []byte) []byte {
 func noteLen(text []byte) int {
 	for _, n := range notes {
 		if opens(text, n.opening) {
-			if end := endOf(text, 0, []byte(n.closing)); end > 0 {
-				return end
-			}
+			return endOf(text, 0, []byte(n.closing))
 		}
 	}
 	for _, n := range contexts {
