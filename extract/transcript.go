@@ -90,16 +90,14 @@ func (t *trail) transcript(words, cue []byte) uint64 {
 	d.Write(lineBreak) // each line counts with the break before it
 	done := 0          // all before it has been written, or does not count
 	for next := 0; t.lines < most && next < len(words); t.lines++ {
-		start, end := next, len(words)
-		if n := jsonscan.LineBreak(words[start:]); n >= 0 {
-			end = start + n
-			if n > 0 && words[end-1] == '\\' { // it may be none
-				line, _ := cutLine(words[start:])
-				end = start + len(line)
-			}
+		start, line := next, words[next:]
+		if n := jsonscan.LineBreak(line); n > 0 && line[n-1] == '\\' { // it may be none
+			line, _ = cutLine(line)
+		} else if n >= 0 {
+			line = line[:n]
 		}
+		end := start + len(line)
 		next = end + len(lineBreak)
-		line := words[start:end]
 		var ended []byte // up to where an earlier request may have ended
 		switch {
 		case len(trimStart(line)) == 0:
