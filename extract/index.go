@@ -184,7 +184,11 @@ func (x *index) member(body []byte, name string) []byte {
 	var room nameRoom
 	for i := len(x.others) - 1; i >= 0; i-- {
 		at := x.others[i]
-		if b := body[at:]; name != "" && b[0] == ',' && b[1] == '"' && b[2] != name[0] && b[2] != '\\' { // mostly
+		written := body[at:]
+		if written[0] == ',' {
+			written = written[1:]
+		}
+		if name != "" && written[0] == '"' && written[1] != name[0] && written[1] != '\\' { // mostly
 			continue
 		}
 		c := jsonscan.New(body[at-1:])

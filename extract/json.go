@@ -47,6 +47,9 @@ func jsonID(raw []byte) (string, bool) {
 
 // idWith is jsonID for ids that begin with prefix. Others, which are most, are not allocated.
 func idWith(prefix string, raw []byte) (string, bool) {
+	if len(raw) == 0 || raw[0] != '"' { // mostly, and early, since clearing room takes time
+		return "", false
+	}
 	var room idRoom
 	if s := unquoteIn(raw, &room); !bytes.HasPrefix(bytes.TrimSpace(s), []byte(prefix)) {
 		return "", false

@@ -43,7 +43,7 @@ func (s *stems) begin(text []byte) bool {
 	for i, c := range text {
 		lower := c | ('a' - 'A')
 		letter := 'a' <= lower && lower <= 'z' && !escaped
-		if letter && !inWord && s.at(text[i:]) {
+		if letter && !inWord && s[lower] != nil && s.at(text[i:]) {
 			return true
 		}
 		inWord, escaped = letter, c == '\\' && !escaped
@@ -53,18 +53,19 @@ func (s *stems) begin(text []byte) bool {
 
 // in reports whether one of the stems is anywhere in a text, in the same way.
 func (s *stems) in(text []byte) bool {
-	for i := range text {
-		if s.at(text[i:]) {
+	for i, c := range text {
+		if s[c|('a'-'A')] != nil && s.at(text[i:]) {
 			return true
 		}
 	}
 	return false
 }
 
-// at reports whether a text begins with one of the stems, in the same way.
+// at reports whether a text begins with one of the stems, in the same way. Mostly the second byte
+// decides, without a call.
 func (s *stems) at(text []byte) bool {
 	for _, stem := range s[text[0]|('a'-'A')] {
-		if len(text) > 1 && text[1]|('a'-'A') == stem[1]|('a'-'A') && opensLower(text, stem) { // mostly the second byte decides
+		if len(text) >= len(stem) && (text[1]^stem[1])&^('a'-'A') == 0 && opensLower(text, stem) {
 			return true
 		}
 	}
