@@ -69,7 +69,7 @@ func (t *trail) cutNotes(words []byte) []byte {
 	}
 	if !cut && opens(rest, runtimeContext) { // nanobot before. Each of many would be searched for the closing, so only one is cut.
 		n := cmp.Or(endOf(rest, 0, paragraphBreak), len(rest))
-		if !t.inject(rest[:n], passes) {
+		if !t.inject(trimEnd(rest[:n]), passes) { // as in a text of its own
 			return nil
 		}
 		rest, cut = trimStart(rest[n:]), true

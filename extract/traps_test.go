@@ -278,6 +278,7 @@ func traps() []trap {
 		{"nanobot tells the time in a block of its own", chat(sys("s"), ub(text_(nanobot+"\nTime: 9:00"), text_("hi"))),
 			chat(sys("s"), ub(text_("hi")), a("x"), ub(text_(nanobot+"\nTime: 9:01"), text_("on"))), continues},
 		{"nanobot closes what it tells in front", chat(sys("s"), u(nanobot+"\n\nTime: 9:00\n[/Runtime Context]\nhi")), chat(sys("s"), u("hi"), a("x"), u("on")), continues},
+		{"nanobot tells the time in one block with the words", chat(sys("s"), ub(text_(nanobot+"\nTime: 9:00"), text_("hi"))), chat(sys("s"), u(nanobot+"\nTime: 9:00\n\nhi")), same},
 		{"somebody asks what nanobot tells", chat(u("hi"), a("x"), u(nanobot+"\nTime: 9:00\n\n"+nanobot+" is what? 1")),
 			chat(u("hi"), a("x"), u(nanobot+"\nTime: 9:00\n\n"+nanobot+" is what? 2")), apart},
 		{"nanobot tells another time with a first message", chat(sys("s"), u(nanobot+"\nTime: 9:00\n\nhi")), chat(sys("s"), u(nanobot+"\nTime: 9:01\n\nhi")), apart},
