@@ -156,7 +156,7 @@ func (s *StateReader) endValue() {
 			copy(s.uuid[:], s.buf)
 		}
 	case "uri": // of a video that Gemini has made
-		if file := fileOf(s.buf); len(file) < len(s.buf) && begins(file, "files/") && !s.unfit { // else it is relative, perhaps to something else
+		if file := fileOf(s.buf); begins(file, "files/") && !bytes.HasPrefix(s.buf, file) && !s.unfit { // else it is relative, perhaps to something else
 			s.find(file)
 		}
 	case "name", "responsesFile":

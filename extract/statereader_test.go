@@ -89,7 +89,7 @@ func TestStateReader(t *testing.T) {
 		"another name":        {`{"id":"x","id\n":"resp_1","conversation_idle":"resp_2","idle":"resp_3"}`, nil},
 		"a file":              {`{"file":{"name":"files/abc","uri":"https://generativelanguage.googleapis.com/v1beta/files/abc"}}`, []string{"files/abc"}},
 		"a video's file":      {`{"name":"models/m/operations/a1","response":{"generateVideoResponse":{"generatedSamples":[{"video":{"uri":"https://generativelanguage.googleapis.com/v1beta/files/abc:download?alt=media"}}]}}}`, []string{"models/m/operations/a1", "files/abc"}},
-		"other URIs":          {`{"uri":"files/abc","uri":"https://x.org/files/abc","uri":"https://generativelanguage.googleapis.com/v1beta/files/","uri":"https://generativelanguage.googleapis.com/v1beta/models/m","uri":"https://generativelanguage.googleapis.com/v1beta/files/abc\n"}`, nil},
+		"other URIs":          {`{"uri":"files/abc","uri":"files/abc:download","uri":"https://x.org/files/abc","uri":"https://generativelanguage.googleapis.com/v1beta/files/","uri":"https://generativelanguage.googleapis.com/v1beta/models/m","uri":"https://generativelanguage.googleapis.com/v1beta/files/abc\n"}`, nil},
 		"a slash escaped":     {`{"name":"cachedContents\/x"}`, []string{"cachedContents/x"}},
 		"a long one":          {`{"name":"cachedContents/` + strings.Repeat("x", 240) + `\/"}`, []string{"cachedContents/" + strings.Repeat("x", 240) + "/"}},
 		"one too long":        {`{"name":"cachedContents/` + strings.Repeat("x", 241) + `\/"}`, nil},
