@@ -689,6 +689,31 @@ func TestOneDetourOfAnAlias(t *testing.T) {
 	})
 }
 
+// Of two that place a session at the same time, the one that comes too late leaves alone what
+// later turns find, which lives for as long as the other is under way.
+func TestOneHomeOfAnAlias(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		x := &scripted{now: extract.Session{Source: "x", ID: "1", Aliases: []string{"alias"}}}
+		cfg := affinity.Config[string]{Extractor: x, TTL: time.Hour, Fallback: balance.FillFirst[string]()}
+		rival := newSelector(t, cfg)
+		var first *affinity.Selection[string]
+		cfg.Cache, cfg.TTL = rival.Cache(), 0
+		cfg.Fallback = affinity.PickerFunc[string](func(context.Context, *extract.Request, []string) (string, error) {
+			first = mustSelect(t, rival, new(extract.Request), "b")
+			return "c", nil
+		})
+		late := mustSelect(t, newSelector(t, cfg), new(extract.Request), "b", "c")
+		require.Equal(t, "b", late.Target)
+		late.Done(affinity.Outcome{})
+		elapse(40 * time.Minute)
+		first.Done(served)
+		elapse(40 * time.Minute)
+		x.now = extract.Session{Source: "x", ID: "2", Continues: []string{"alias"}}
+		require.Equal(t, "b", mustSelect(t, rival, new(extract.Request), "c", "b").Target)
+	})
+}
+
 // A detour of which nothing came takes nothing from what another turn left there before.
 func TestDetourOfAnAliasFails(t *testing.T) {
 	t.Parallel()
