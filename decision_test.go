@@ -457,6 +457,18 @@ func TestMoveOfWhatIsUsedMeanwhile(t *testing.T) {
 	})
 }
 
+// One that goes while match is asked about it does not count.
+func TestMoveOfWhatGoesMeanwhile(t *testing.T) {
+	t.Parallel()
+	s := newSelector(t, affinity.Config[string]{})
+	goes := func(k affinity.Key, _ affinity.Binding) bool { return s.Cache().Delete(k) }
+	mustSelect(t, s, session("s"), "a")
+	require.Zero(t, s.Cache().MoveFunc("b", goes))
+	mustSelect(t, s, session("s"), "a")
+	require.Zero(t, s.Cache().DeleteFunc(goes))
+	require.Empty(t, s.Counts())
+}
+
 // The loop over All that gives each binding another target leaves it what it is: the home of
 // the same session in its scope, a second place, or state.
 func TestSetOfASessionsBindings(t *testing.T) {
