@@ -827,3 +827,21 @@ func TestNeutralBesideAStream(t *testing.T) {
 		require.False(t, ok)
 	})
 }
+
+// A request that ends for good gives back one lease on a copy of its binding, though the binding has
+// gone meanwhile, and leaves that of another request.
+func TestTerminalFailureGivesBackOneLease(t *testing.T) {
+	t.Parallel()
+	x := &scripted{now: extract.Session{Source: "x", ID: "1", Aliases: []string{"alias"}}}
+	s := newSelector(t, affinity.Config[string]{Extractor: x})
+	one := mustSelect(t, s, new(extract.Request), "a")
+	mustSelect(t, s, new(extract.Request), "a") // goes on and on
+	x.now.Aliases = nil
+	require.True(t, s.Invalidate(new(extract.Request)))
+	x.now = extract.Session{Source: "x", ID: "2", Continues: []string{"alias"}}
+	for _, active := range []int{2, 1} {
+		b, _ := s.Peek(new(extract.Request))
+		require.Equal(t, active, b.Active)
+		one.Done(affinity.Outcome{Result: affinity.TerminalFailure})
+	}
+}
