@@ -116,7 +116,8 @@ func endOf(text []byte, from int, closing []byte) int {
 	}
 }
 
-// cutLine cuts a plain text after its first line, as bytes.Cut does.
+// cutLine returns the first line of a plain text and what comes after it, which is nil if no line
+// break ends that line.
 func cutLine(text []byte) (line, rest []byte) {
 	i := jsonscan.LineBreak(text)
 	if i > 0 && text[i-1] == '\\' { // it may be none
