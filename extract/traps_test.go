@@ -365,6 +365,8 @@ func traps() []trap {
 			chat(sys("s"), u("hi"), a("x"), u("on"), a("y"), u("and")), continues},
 		{"Obsidian Copilot has something attached", chat(sys("s"), u("hi"), a("x"), u("Context attached to this message:\n- 1\n\n---\n\n[User query]:\n\non")),
 			chat(sys("s"), u("hi"), a("x"), u("on"), a("y"), u("and")), continues},
+		{"Obsidian Copilot has something attached to a long question", chat(sys("s"), u("hi"), a("x"), u("Context attached to this message:\n- 1\n\n---\n\n[User query]:\n\non"+strings.Repeat(" and on", 700))),
+			chat(sys("s"), u("hi"), a("x"), u("on"+strings.Repeat(" and on", 700)), a("y"), u("more")), continues},
 		{"Obsidian Copilot shows other notes", chat(sys("s"), u("<active_note>1</active_note>\n\n---\n\n[User query]:\n\nhi")),
 			chat(sys("s"), u("<active_note>2</active_note>\n\n---\n\n[User query]:\n\nhi")), apart},
 		{"Obsidian Copilot shows other notes far from the question", chat(sys("s"), u("<active_note>1"+strings.Repeat(" and more", 500)+"</active_note>\n\n---\n\n[User query]:\n\nhi")),
