@@ -188,7 +188,7 @@ func (x *index) member(body []byte, name string) []byte {
 		if written[0] == ',' {
 			written = written[1:]
 		}
-		if name != "" && written[0] == '"' && written[1] != name[0] && written[1] != '\\' { // mostly
+		if written[0] == '"' && written[1] != name[0] && written[1] != '\\' { // mostly
 			continue
 		}
 		c := jsonscan.New(body[at-1:])
