@@ -109,13 +109,25 @@ func TestTitlesInAnyWords(t *testing.T) {
 	}).Class())
 }
 
+// oneByOne is a text with one of the words, which are apart by "|", or with none of them in between.
+type oneByOne struct {
+	before, none, words, after string
+	with, without              extract.Class
+}
+
+// check checks what class the text is of with each of the words, and without.
+func (o oneByOne) check(t *testing.T, class func(text string) extract.Class) {
+	t.Helper()
+	for word := range strings.SplitSeq(o.words, "|") {
+		require.Equal(t, o.with, class(o.before+word+o.after), word)
+	}
+	require.Equal(t, o.without, class(o.before+o.none+o.after), o.none)
+}
+
 // Each of these words makes the difference.
 func TestTitleWordsOneByOne(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct {
-		before, none, words, after string // one of the words, which are apart by "|", or none of them is in between
-		with, without              extract.Class
-	}{
+	for _, tt := range []oneByOne{
 		{"You ", "see", "generate|create|write|summarize it into|output|are coming up with|suggest|provide", " a title for the conversation.", extract.Auxiliary, extract.Turn},
 		{"Generate a ", "short", "song|ticket|issue|post|article", " title for the conversation.", extract.Turn, extract.Auxiliary},
 		{"Generate a page", " and a", " with a| that has a|, each a| and give it a|: a|. Take a", " title for the conversation.", extract.Turn, extract.Auxiliary},
@@ -125,10 +137,7 @@ func TestTitleWordsOneByOne(t *testing.T) {
 		{"Generate a title for the conversation", " with Bob", "| so far| from below| between the user and you| using it| based on it| that captures it| that summarizes it| and nothing else|, please|: it", ".", extract.Auxiliary, extract.Turn},
 		{"Generate a title for the page", " and the", " in this| with the| when the| each", " conversation.", extract.Turn, extract.Auxiliary},
 	} {
-		for word := range strings.SplitSeq(tt.words, "|") {
-			require.Equal(t, tt.with, says(tt.before+word+tt.after, "x").Class(), word)
-		}
-		require.Equal(t, tt.without, says(tt.before+tt.none+tt.after, "x").Class(), tt.none)
+		tt.check(t, func(text string) extract.Class { return says(text, "x").Class() })
 	}
 }
 
@@ -226,20 +235,14 @@ func TestTitlesOfThis(t *testing.T) {
 		require.Equal(t, extract.Auxiliary, says("", "Create a short title for "+what).Class(), what)
 	}
 	// Each of these words makes the difference.
-	for _, tt := range []struct {
-		before, none, words, after string // as in TestTitleWordsOneByOne
-		with, without              extract.Class
-	}{
+	for _, tt := range []oneByOne{
 		{"Create a short ", "blog", "conversation|chat|dialog|dialogue", " title.", extract.Auxiliary, extract.Turn},
 		{"Create a ", "new", "5-word|20-character|concise|short|brief", " title for this chat.", extract.Auxiliary, extract.Turn},
 		{"", "Show", "Generate|Create|Write|Provide|Suggest|Reply with|Give|Summarize in|Find a|Come up with", " short title for this chat.", extract.Auxiliary, extract.Turn},
 		{"Create a short title for ", "a user message", "this chat|the following user query|the following user message|the user's first message", ".", extract.Auxiliary, extract.Turn},
 		{"Create ", "now", "text that has|text which has|a function and|a script and|and translate|how to get|a prompt and", " a short title for this chat.", extract.Turn, extract.Auxiliary},
 	} {
-		for word := range strings.SplitSeq(tt.words, "|") {
-			require.Equal(t, tt.with, says("", tt.before+word+tt.after).Class(), word)
-		}
-		require.Equal(t, tt.without, says("", tt.before+tt.none+tt.after).Class(), tt.none)
+		tt.check(t, func(text string) extract.Class { return says("", text).Class() })
 	}
 	// Prompts of applications that are the only message tell the model what it is.
 	for person, want := range map[string]extract.Class{
