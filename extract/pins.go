@@ -251,26 +251,32 @@ func (p *pins) members(c *jsonscan.Cursor, f func(name, value []byte)) {
 // fileIDs adds the files that DashScope is to read. One of the messages of the system that come
 // first begins with their names: "fileid://file-fe-1,fileid://file-fe-2".
 func (p *pins) fileIDs(messages []byte) {
+	const most = 16 // of these messages; it is the second of them, if clients keep to the documentation
 	c := jsonscan.New(messages)
-	for c.Array(); c.Element(); c.Skim() {
-		m := c
-		m.Past(" ") // as Python writes it
-		if m.Past(`{"role":"system","content":"fileid://`) || m.Past(`{"role": "system", "content": "fileid://`) {
-			names, _, _ := bytes.Cut(m.Rest(), []byte(`"`))
-			for ok := true; ok && p.more(); {
-				var name []byte
-				name, names, _ = bytes.Cut(names, []byte(","))
-				if end := bytes.IndexAny(name, ` \`); end >= 0 { // other text comes after it
-					name, names = name[:end], nil
-				}
-				p.add(ID(string(name)))
-				names, ok = bytes.CutPrefix(bytes.TrimLeft(names, " "), []byte("fileid://"))
+	c.Array()
+	for range most {
+		if !c.Element() {
+			return
+		}
+		message := c.Skim()
+		role := jsonscan.New(lastMember(message, "role"))
+		if string(keyword(&role)) != "system" {
+			return
+		}
+		names, ok := bytes.CutPrefix(lastMember(message, "content"), []byte(`"fileid://`))
+		if !ok {
+			continue
+		}
+		for ok && p.more() {
+			var name []byte
+			name, names, _ = bytes.Cut(names, []byte(","))
+			if end := bytes.IndexAny(name, ` \"`); end >= 0 { // the content ends, or other text comes
+				name, names = name[:end], nil
 			}
-			return
+			p.add(ID(string(name)))
+			names, ok = bytes.CutPrefix(bytes.TrimLeft(names, " "), []byte("fileid://"))
 		}
-		if !m.Past(`{"role":"system"`) && !m.Past(`{"role": "system"`) {
-			return
-		}
+		return
 	}
 }
 
