@@ -91,8 +91,10 @@ func (t *trail) systemClass(first, tools bool) Class {
 		}
 		for _, text := range in.texts[:in.n] {
 			c := match(systemBeginnings, text)
-			if below := pastHeadings(text); c == Turn && len(below) < len(text) {
-				c = match(systemBeginnings, below)
+			if c == Turn {
+				if below := pastHeadings(text); len(below) < len(text) {
+					c = match(systemBeginnings, below)
+				}
 			}
 			if c == Turn && !tools {
 				c = systemWish(text, first)
