@@ -559,9 +559,7 @@ func TestSetOfASecondPlaceWithARequestUnderWay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, TTL: time.Hour})
-		mustSelect(t, s, session("s"), "a").Done(served)
-		elapse(time.Second)
-		mustSelect(t, s, session("s"), "b") // goes on and on
+		streamOnADetour(t, s)
 		elapse(40 * time.Minute)
 		mustSelect(t, s, session("s"), "a", "b").Done(served) // it is back at a
 		elapse(40 * time.Minute)
@@ -581,9 +579,7 @@ func TestSetOfASecondPlaceWithoutAHome(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, TTL: time.Hour})
-		mustSelect(t, s, session("s"), "a").Done(served)
-		elapse(time.Second)
-		mustSelect(t, s, session("s"), "b") // goes on and on
+		streamOnADetour(t, s)
 		elapse(80 * time.Minute)
 		for k, b := range s.Cache().All() {
 			require.True(t, b.Aside)

@@ -1268,9 +1268,7 @@ func TestTerminalFailureAfterAPromotion(t *testing.T) {
 	// Nor is it where a stream that began on the detour says so.
 	synctest.Test(t, func(t *testing.T) {
 		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, Fallback: balance.FillFirst[string]()})
-		mustSelect(t, s, session("s"), "a").Done(served)
-		elapse(time.Second)
-		stream := mustSelect(t, s, session("s"), "b")
+		stream := streamOnADetour(t, s)
 		s.Drain("a", time.Time{})
 		elapse(time.Second)
 		sel := mustSelect(t, s, session("s"), "a", "b")
@@ -1306,9 +1304,7 @@ func TestStreamOfADetourThatIsTheHome(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSelector(t, affinity.Config[string]{Failover: affinity.FailoverReturn, TTL: 10 * time.Minute, Fallback: balance.FillFirst[string]()})
-		mustSelect(t, s, session("s"), "a").Done(served)
-		elapse(time.Second)
-		stream := mustSelect(t, s, session("s"), "b")
+		stream := streamOnADetour(t, s)
 		s.Drain("a", time.Time{})
 		elapse(time.Second)
 		mustSelect(t, s, session("s"), "a", "b").Done(served)

@@ -97,14 +97,21 @@ func TestStreamOutlivesTheTTL(t *testing.T) {
 	}
 }
 
+// streamOnADetour binds the session "s" to a and has it served by b, with a request that goes on
+// until the caller reports its outcome.
+func streamOnADetour(t *testing.T, s *affinity.Selector[string]) *affinity.Selection[string] {
+	t.Helper()
+	mustSelect(t, s, session("s"), "a").Done(served)
+	elapse(time.Second)
+	return mustSelect(t, s, session("s"), "b")
+}
+
 // The first detour of a session is leased like any other of its places.
 func TestFirstDetourIsLeased(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSelector(t, affinity.Config[string]{TTL: time.Minute, Failover: affinity.FailoverReturn})
-		mustSelect(t, s, session("s"), "a").Done(served)
-		elapse(time.Second)
-		stream := mustSelect(t, s, session("s"), "b")
+		stream := streamOnADetour(t, s)
 		require.Equal(t, affinity.ReasonFailover, stream.Reason)
 		elapse(30 * time.Minute)
 		require.Equal(t, "b", mustSelect(t, s, session("s"), "a", "b", "c").Target, "the home is given up, the detour is not")
